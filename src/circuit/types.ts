@@ -1,0 +1,146 @@
+import type { Preprocessing } from '../preprocessing/types.ts'
+import type { CkksParameters } from './parameters.ts'
+
+/** Index of a value in a circuit: the position of the operation that defines it. */
+export type ValueId = number
+/** Index into `Circuit.constants`. */
+export type ConstantId = number
+
+/**
+ * Real numbers to be multiplied with or added to the slots, repeated with their own length as the period:
+ * slot s gets `values[s mod values.length]`. The length is a power of two that divides the number of slots.
+ */
+export type Constant = Float64Array
+
+/** Level and scale of the value that an operation defines. Level l means the primes q_0 .. q_l. */
+export interface ValueType {
+  readonly level: number
+  readonly scale: number
+}
+
+/** One weighted summand of a `dot`. */
+export interface Term {
+  readonly value: ValueId
+  readonly constant: ConstantId
+}
+
+interface Defines extends ValueType {
+  /** Index into `Circuit.layers`: the layer that the operation belongs to. */
+  readonly layer: number
+}
+
+/**
+ * The operations, in static single assignment form: operation i defines value i. All values are ciphertexts of two
+ * polynomials, except that of `multiply`, which has three until `relinearise`.
+ */
+export type Op =
+  /** The `index`-th ciphertext of the encrypted input. */
+  | ({ readonly kind: 'input'; readonly index: number } & Defines)
+  /** slots[s] = source[(s + steps) mod slots]; 0 < steps < slots. Needs a Galois key. */
+  | ({ readonly kind: 'rotate'; readonly source: ValueId; readonly steps: number } & Defines)
+  /** Sum over terms of value * constant, constants encoded at `constantScale`. No rescale. */
+  | ({ readonly kind: 'dot'; readonly terms: readonly Term[]; readonly constantScale: number } & Defines)
+  /** value + constant, the constant encoded at the value's scale. */
+  | ({ readonly kind: 'addPlain'; readonly source: ValueId; readonly constant: ConstantId } & Defines)
+  | ({ readonly kind: 'add'; readonly left: ValueId; readonly right: ValueId } & Defines)
+  | ({ readonly kind: 'subtract'; readonly left: ValueId; readonly right: ValueId } & Defines)
+  /** Slot-wise product; three polynomials; scales multiply. */
+  | ({ readonly kind: 'multiply'; readonly left: ValueId; readonly right: ValueId } & Defines)
+  /** Back to two polynomials. Needs the relinearisation key. */
+  | ({ readonly kind: 'relinearise'; readonly source: ValueId } & Defines)
+  /** Divides by the highest prime: level - 1, scale / prime. */
+  | ({ readonly kind: 'rescale'; readonly source: ValueId } & Defines)
+  /** Forgets the highest primes, down to the level of the result; the scale stays. */
+  | ({ readonly kind: 'dropLevel'; readonly source: ValueId } & Defines)
+
+export type OpKind = Op['kind']
+
+/**
+ * Where the elements of a [C, H, W] tensor sit: channel c is in ciphertext floor(c / channelsPerCiphertext), and
+ * element (c, y, x) in slot ((offset + y * rowStride + x * columnStride) * interleave + c mod channelsPerCiphertext).
+ * Slots that hold no element are zero.
+ */
+export interface Layout {
+  readonly channels: number
+  readonly height: number
+  readonly width: number
+  /** Slots per position, a power of two. */
+  readonly interleave: number
+  /** Channels in each ciphertext, at most `interleave`. */
+  readonly channelsPerCiphertext: number
+  /** Positions between vertically neighbouring elements. */
+  readonly rowStride: number
+  /** Positions between horizontally neighbouring elements. */
+  readonly columnStride: number
+  /** Position of element (0, 0). */
+  readonly offset: number
+  readonly ciphertexts: number
+}
+
+/** What the client encrypts. */
+export interface InputSpec {
+  readonly preprocessing: Preprocessing
+  /** Shape of the preprocessed image, [C, H, W]. */
+  readonly image: readonly [number, number, number]
+  /**
+   * The stem's stride s: the image is cut into s x s patches of channels before packing, so that the encrypted tensor
+   * has C * s * s channels of H / s x W / s (`spaceToDepth` in layout.ts gives the order).
+   */
+  readonly patch: number
+  readonly layout: Layout
+  readonly level: number
+  readonly scale: number
+  /** Largest absolute value of a preprocessed pixel that the circuit supports. */
+  readonly bound: number
+}
+
+/** What the client decrypts: logit k in every slot s with s mod period = k, zero where k >= classes. */
+export interface OutputSpec {
+  readonly classes: number
+  /** Slots after which the answer repeats, a power of two, at least `classes`. */
+  readonly period: number
+  readonly level: number
+  readonly scale: number
+  /** Honest logits are smaller than this in absolute value; a wrapped result is not. */
+  readonly bound: number
+  /** Copies of one logit differ by less than this in an honest answer. */
+  readonly tolerance: number
+  /** Standard deviation, in logit units, of the noise the server adds to drown noise that depends on weights. */
+  readonly flooding: number
+}
+
+/** A layer of the network as users know it, with what the plan says of it. */
+export interface LayerInfo {
+  readonly name: string
+  readonly kind: string
+  /** Output shape [C, H, W], before packing. */
+  readonly shape: readonly number[]
+  /** Estimated precision of the layer's output in bits below its root mean square. */
+  readonly precisionBits: number
+  /** Slots that hold elements, as a fraction of all slots of the layer's ciphertexts. */
+  readonly slotsUsed: number
+}
+
+/** A compiled network: the artefact between compiler and engine. Immutable; checked by `verifyCircuit`. */
+export interface Circuit {
+  readonly model: string
+  readonly labels: readonly string[]
+  readonly parameters: CkksParameters
+  readonly input: InputSpec
+  readonly output: OutputSpec
+  readonly layers: readonly LayerInfo[]
+  readonly constants: readonly Constant[]
+  readonly ops: readonly Op[]
+  /** The value that is the encrypted answer. */
+  readonly result: ValueId
+  /** The planner's estimates, for `inspect` and for progress. */
+  readonly estimate: Estimate
+}
+
+export interface Estimate {
+  /** Seconds of one core of the machine the cost model was measured on. */
+  readonly seconds: number
+  readonly precisionBits: number
+  readonly memoryBytes: number
+  readonly bytes: { readonly keys: number; readonly query: number; readonly response: number }
+}

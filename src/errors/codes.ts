@@ -1,0 +1,147 @@
+/** How one error code is presented: the HTTP status, the CLI's exit code, and the documentation's text. */
+export interface ErrorCode {
+  /** HTTP status that the service answers with. */
+  readonly status: number
+  /** Exit code of the command line: 2 usage, 3 bad input, 4 over budget, 5 server or network. */
+  readonly exit: 2 | 3 | 4 | 5
+  readonly cause: string
+  readonly remedy: string
+}
+
+const code = (status: number, exit: ErrorCode['exit'], cause: string, remedy: string): ErrorCode =>
+  Object.freeze({ status, exit, cause, remedy })
+
+/** Every code that PolyVeil raises. `docs/errors.md` is checked against this table. */
+export const ERROR_CODES = Object.freeze({
+  CHECKPOINT_UNREADABLE: code(
+    422,
+    3,
+    'The checkpoint is truncated, corrupt, or in no format that PolyVeil reads.',
+    'Save it again with torch.save (zip format) or as safetensors.',
+  ),
+  CHECKPOINT_UNSAFE: code(
+    422,
+    3,
+    'The pickle inside the checkpoint asks for something other than plain tensors.',
+    'Save only the state dict: torch.save(model.state_dict(), path).',
+  ),
+  TENSOR_MISSING: code(
+    422,
+    3,
+    'The checkpoint lacks a tensor that the architecture needs.',
+    'Check that --arch or --config names the network the checkpoint was trained as.',
+  ),
+  TENSOR_SHAPE: code(
+    422,
+    3,
+    'A tensor has another shape or datatype than the architecture prescribes.',
+    'Check the config (widths, cells, input size) against the training run.',
+  ),
+  NOT_POLYNOMIAL: code(
+    422,
+    3,
+    'The network contains an operation that is no polynomial, such as LayerNorm.',
+    'Use the BatchNorm variant of the network; it is released beside the LayerNorm one.',
+  ),
+  CONFIG_INVALID: code(
+    422,
+    3,
+    'A configuration, option or file is malformed or contradicts itself.',
+    'Correct the field that the message names.',
+  ),
+  DEPTH_EXCEEDED: code(
+    422,
+    4,
+    'The network needs more modulus bits than the ring offers at 128-bit security.',
+    'Use a larger ring, fewer bits of precision, or a shallower network; the message says how much is missing.',
+  ),
+  SECURITY_TOO_LOW: code(
+    422,
+    3,
+    'The parameters would give less than 128 bits of security.',
+    'Use fewer or smaller primes, or a larger ring.',
+  ),
+  KEYS_MISSING: code(
+    409,
+    3,
+    'The key set lacks keys that the circuit needs.',
+    'Make and upload a key set for this model; the message lists the missing Galois elements.',
+  ),
+  KEYS_EXPIRED: code(
+    410,
+    3,
+    'The key set has expired or was deleted.',
+    'Upload the key set again; a client does it on its own.',
+  ),
+  PARAMETERS_MISMATCH: code(
+    409,
+    3,
+    'Keys, tensor or manifest belong to other encryption parameters.',
+    'Fetch the manifest again and use keys made for its parameters.',
+  ),
+  TENSOR_MALFORMED: code(
+    400,
+    3,
+    'Bytes that should be an encrypted tensor or a key set are not well-formed.',
+    'Send the bytes exactly as the SDK made them; check that no proxy alters bodies.',
+  ),
+  TENSOR_OUT_OF_RANGE: code(
+    422,
+    3,
+    'Values lie outside the range that the circuit supports, so no answer can be trusted.',
+    'Check the image and its preprocessing; such an image gets no label.',
+  ),
+  SCALE_MISMATCH: code(
+    500,
+    3,
+    'Two operands of an encrypted operation have different scales.',
+    'Compile the circuit again; if it persists, report it with the circuit digest.',
+  ),
+  LEVEL_EXHAUSTED: code(
+    500,
+    4,
+    'An encrypted operation needs more modulus than is left.',
+    'Compile the circuit again with more primes.',
+  ),
+  IMAGE_UNREADABLE: code(
+    422,
+    3,
+    'The file is no image that can be decoded.',
+    'Use PNG, JPEG or WebP; in Node install the optional package sharp.',
+  ),
+  MODEL_UNKNOWN: code(
+    404,
+    3,
+    'No such model, architecture or bundled network.',
+    'List them with `polyveil models` or GET /v2/models.',
+  ),
+  INFERENCE_UNKNOWN: code(
+    404,
+    3,
+    'No such inference; it may have ended or been cancelled.',
+    'Start the inference again.',
+  ),
+  TOO_BUSY: code(503, 5, 'The server has no room for more work now.', 'Try again after Retry-After.'),
+  TOO_LARGE: code(
+    413,
+    3,
+    'The body or file is larger than allowed.',
+    'Send what the manifest describes; it states every size.',
+  ),
+  UNAUTHENTICATED: code(401, 3, 'The request carries no valid credentials.', 'Send a valid token.'),
+  FORBIDDEN: code(403, 3, 'The credentials do not allow this.', 'Use what belongs to your own tenant.'),
+  WORKER_LOST: code(
+    503,
+    5,
+    'The worker that executed the circuit ended unexpectedly.',
+    'Try again; if it persists, give the server more memory.',
+  ),
+  INTERNAL: code(
+    500,
+    5,
+    'A fault inside PolyVeil.',
+    'Report it with the request id; the server log has the details.',
+  ),
+})
+
+export type ErrorCodeName = keyof typeof ERROR_CODES

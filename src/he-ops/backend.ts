@@ -1,0 +1,36 @@
+import type { Constant, ConstantId, Term, ValueId } from '../circuit/types.ts'
+
+/** A weighted ciphertext of a `dot`, resolved to the backend's own objects. */
+export interface DotTerm<Ct> {
+  readonly ciphertext: Ct
+  readonly constant: ConstantId
+}
+
+/**
+ * The encrypted operations that a circuit needs, on ciphertexts of type `Ct`. No operation changes its operands; each
+ * returns a new ciphertext that the caller frees. Operands must agree in level, and in scale where they are added.
+ *
+ * The clear backend defines the meaning; every backend passes `test/conformance`.
+ *
+ * @throws SCALE_MISMATCH, LEVEL_EXHAUSTED, KEYS_MISSING as the operation's law says
+ */
+export interface Evaluator<Ct> {
+  readonly name: 'clear' | 'seal' | 'simd'
+  levelOf(a: Ct): number
+  scaleOf(a: Ct): number
+  /** slots[s] = a[(s + steps) mod slots]. */
+  rotate(a: Ct, steps: number): Ct
+  /** Sum of ciphertext * constant; scale is the operands' times `constantScale`. */
+  dot(terms: readonly DotTerm<Ct>[], constantScale: number): Ct
+  addPlain(a: Ct, constant: ConstantId): Ct
+  add(a: Ct, b: Ct): Ct
+  subtract(a: Ct, b: Ct): Ct
+  /** Three polynomials; only `relinearise` and `free` take the result. */
+  multiply(a: Ct, b: Ct): Ct
+  relinearise(a: Ct): Ct
+  rescale(a: Ct): Ct
+  dropLevel(a: Ct, level: number): Ct
+  free(a: Ct): void
+}
+
+export type { Constant, ConstantId, Term, ValueId }
