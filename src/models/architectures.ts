@@ -1,0 +1,95 @@
+import { PolyVeilError } from '../errors/index.ts'
+import { type NetworkConfig, type NetworkConfigLiteral, networkConfig } from './config.ts'
+
+const cells = (count: number, nodes: number): number[] => Array<number>(count).fill(nodes)
+
+/** What the published ImageNet networks have in common. */
+const IMAGENET = {
+  stem: 'imagenet',
+  channelMultipliers: [2, 4, 6],
+  expansionConv: [1, 1, 0.75, 0.75],
+  expansionMlp: [2, 2, 1.75, 1.75],
+  attention: false,
+  classes: 1000,
+  inputSize: { height: 224, width: 224 },
+} as const satisfies Partial<NetworkConfigLiteral>
+
+const TINY: NetworkConfig = networkConfig({
+  ...IMAGENET,
+  initChannels: 48,
+  nodes: cells(12, 6),
+  downsizes: [2, 4, 10],
+  pairedScale: true,
+  sigmoidScales: 6,
+  downsizeTypes: ['sep3x3', 'sep3x3'],
+})
+
+/** S, B and L reduce s1 with a dense convolution and give every branch its own Sigmoid-Scale. */
+const larger = (initChannels: number, nodes: number[], downsizes: number[]): NetworkConfig =>
+  networkConfig({
+    ...IMAGENET,
+    initChannels,
+    nodes,
+    downsizes,
+    pairedScale: false,
+    sigmoidScales: 8,
+    downsizeTypes: ['sep3x3', 'full3x3'],
+  })
+
+/** The published architectures ("Activation-Free Backbones for Image Recognition", ICML 2026). */
+export const ARCHITECTURES = Object.freeze({
+  'cpolynext-t': TINY,
+  'cpolynext-s': larger(72, [...cells(3, 6), ...cells(14, 8)], [3, 6, 14]),
+  'cpolynext-b': larger(84, cells(21, 8), [3, 8, 18]),
+  'cpolynext-l': larger(96, cells(24, 8), [3, 9, 21]),
+  'apolynext-t': networkConfig({ ...TINY, attention: true }),
+  lowres: networkConfig({
+    stem: 'lowres',
+    initChannels: 72,
+    nodes: cells(8, 6),
+    downsizes: [2, 5],
+    channelMultipliers: [2, 4],
+    expansionConv: [1, 1, 1],
+    expansionMlp: [2, 2, 2],
+    pairedScale: false,
+    sigmoidScales: 6,
+    downsizeTypes: ['sep3x3', 'sep3x3'],
+    attention: false,
+    classes: 10,
+    inputSize: { height: 32, width: 32 },
+  }),
+})
+
+export type ArchitectureName = keyof typeof ARCHITECTURES
+
+/** What may differ from the published network. */
+export interface ArchitectureOptions {
+  readonly classes?: number
+  /** One number for a square, or both sides. */
+  readonly inputSize?: number | { readonly height: number; readonly width: number }
+  readonly labels?: readonly string[]
+}
+
+/**
+ * A published architecture, by default with its published classes and input size.
+ *
+ * @throws MODEL_UNKNOWN for another name; CONFIG_INVALID when the options do not fit it
+ */
+export function architecture(name: string, options: ArchitectureOptions = {}): NetworkConfig {
+  if (!Object.hasOwn(ARCHITECTURES, name)) {
+    const known = Object.keys(ARCHITECTURES)
+    throw new PolyVeilError('MODEL_UNKNOWN', `No architecture "${name}"; known are ${known.join(', ')}`, {
+      known,
+    })
+  }
+  const published = ARCHITECTURES[name as ArchitectureName]
+  const { classes = published.classes, inputSize = published.inputSize, labels } = options
+  return networkConfig({
+    ...published,
+    classes,
+    inputSize: typeof inputSize === 'number' ? { height: inputSize, width: inputSize } : inputSize,
+    labels,
+    // The published preprocessing follows the input size.
+    preprocessing: undefined,
+  })
+}

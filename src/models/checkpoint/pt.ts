@@ -1,0 +1,119 @@
+import { DATATYPES } from './datatypes.ts'
+import { unreadable } from './errors.ts'
+import { isDictionary } from './pickle/build.ts'
+import { MAX_PICKLE_BYTES, unpickle } from './pickle/unpickle.ts'
+import { type Dictionary, type StorageReference, TensorReference, type Value } from './pickle/values.ts'
+import { type Checkpoint, type CheckpointTensor, elementCount, MAX_ELEMENTS } from './tensor.ts'
+import { type TorchZip, withTorchZip } from './torch-zip.ts'
+
+/** Where a training script may have put the state dict, in the order of preference. */
+const WRAPPERS = ['state_dict', 'model', 'state_dict_ema', 'model_ema', 'ema']
+
+/**
+ * Reads the state dict of a PyTorch zip checkpoint, bare or wrapped; names are kept as they are. Nothing in the file
+ * is executed.
+ *
+ * @throws CHECKPOINT_UNSAFE when the pickle asks for anything but tensors, naming it
+ * @throws CHECKPOINT_UNREADABLE when the archive or the pickle is damaged, or larger than any network of the family
+ */
+export function readPt(path: string): Promise<Checkpoint> {
+  return withTorchZip(path, async (zip) => {
+    await checkByteOrder(zip)
+    const references = tensorsOf(stateDict(unpickle(await readPickle(zip))))
+    checkTotal(references)
+    return materialise(zip, references)
+  })
+}
+
+/** Older versions of torch do not state the byte order; they ran on little-endian machines. */
+async function checkByteOrder(zip: TorchZip): Promise<void> {
+  if (!zip.has('byteorder')) return
+  const order = new TextDecoder().decode(await zip.read('byteorder'))
+  if (order !== 'little') throw unreadable('it was not saved on a little-endian machine')
+}
+
+async function readPickle(zip: TorchZip): Promise<Uint8Array> {
+  const bytes = zip.sizeOf('data.pkl')
+  if (bytes > MAX_PICKLE_BYTES) {
+    throw unreadable(`its pickle has ${bytes} bytes, more than ${MAX_PICKLE_BYTES}`)
+  }
+  return zip.read('data.pkl')
+}
+
+function stateDict(root: Value): Dictionary {
+  if (!isDictionary(root)) throw unreadable('it holds no state dict')
+  const wrapped = WRAPPERS.map((name) => root.get(name)).find(isDictionary)
+  return wrapped ?? root
+}
+
+function tensorsOf(dictionary: Dictionary): Map<string, TensorReference> {
+  const tensors = new Map<string, TensorReference>()
+  for (const [name, value] of dictionary) {
+    if (typeof name !== 'string' || !(value instanceof TensorReference)) {
+      throw unreadable(`its state dict has an entry ${String(name).slice(0, 200)} that is no tensor`)
+    }
+    tensors.set(name, value)
+  }
+  return tensors
+}
+
+/** Views may repeat a storage's elements, so the file's size alone bounds nothing. */
+function checkTotal(references: ReadonlyMap<string, TensorReference>): void {
+  let elements = 0
+  for (const { shape } of references.values()) elements += elementCount(shape)
+  if (elements > MAX_ELEMENTS) throw unreadable(`it has ${elements} elements, more than ${MAX_ELEMENTS}`)
+}
+
+/** Reads each storage once, however many tensors share it. */
+async function materialise(
+  zip: TorchZip,
+  references: ReadonlyMap<string, TensorReference>,
+): Promise<Checkpoint> {
+  const byStorage = Map.groupBy(references, ([, { storage }]) => storage.key)
+  const tensors = new Map<string, CheckpointTensor>()
+  for (const sharing of byStorage.values()) {
+    const { storage } = sharing[0][1]
+    checkAgreement(
+      storage,
+      sharing.map(([, reference]) => reference.storage),
+    )
+    const bytes = await readStorage(zip, storage)
+    for (const [name, reference] of sharing) {
+      tensors.set(name, { shape: reference.shape, data: gather(reference, bytes) })
+    }
+  }
+  return tensors
+}
+
+function checkAgreement(storage: StorageReference, others: readonly StorageReference[]): void {
+  if (others.some(({ dtype, elements }) => dtype !== storage.dtype || elements !== storage.elements)) {
+    throw unreadable(`storage ${storage.key} is described in two ways`)
+  }
+}
+
+async function readStorage(zip: TorchZip, { key, dtype, elements }: StorageReference): Promise<DataView> {
+  const name = `data/${key}`
+  if (zip.sizeOf(name) !== elements * DATATYPES[dtype].bytes) {
+    throw unreadable(`storage ${key} has ${zip.sizeOf(name)} bytes, which are not ${elements} of ${dtype}`)
+  }
+  const content = await zip.read(name)
+  return new DataView(content.buffer, content.byteOffset, content.byteLength)
+}
+
+/** Copies a strided view into row-major order. */
+function gather({ storage, offset, shape, strides }: TensorReference, bytes: DataView): Float32Array {
+  const { bytes: size, read } = DATATYPES[storage.dtype]
+  const data = new Float32Array(elementCount(shape))
+  const index = new Array<number>(shape.length).fill(0)
+  let position = offset
+  for (let i = 0; i < data.length; i++) {
+    data[i] = read(bytes, position * size)
+    for (let axis = shape.length - 1; axis >= 0; axis--) {
+      position += strides[axis]
+      if (++index[axis] < shape[axis]) break
+      position -= strides[axis] * shape[axis]
+      index[axis] = 0
+    }
+  }
+  return data
+}

@@ -1,0 +1,150 @@
+import { z } from 'zod'
+import type { Preprocessing } from '../preprocessing/types.ts'
+import { type CellGeometry, geometry } from './geometry.ts'
+import { invalidConfig } from './invalid-config.ts'
+import { checkPreprocessing, defaultPreprocessing } from './preprocessing-defaults.ts'
+
+/** Kind of a reduction: `sep` is depthwise then pointwise, `full` one dense convolution; stride 2. */
+export type DownsizeType = 'sep3x3' | 'full3x3' | 'sep2x2' | 'full2x2'
+
+/** What a config must state. `networkConfig` checks it and fills in what follows from it. */
+export interface NetworkConfigLiteral {
+  /** `imagenet`: 7x7 convolution, stride 4; `lowres`: 3x3, stride 1. */
+  readonly stem: 'imagenet' | 'lowres'
+  /** C, the width of the first stage. */
+  readonly initChannels: number
+  /** Nodes of each cell; two nodes are one stack of PolyConv and PolyMLP. */
+  readonly nodes: readonly number[]
+  /** Cells before which both inputs are halved, ascending; each begins a stage. */
+  readonly downsizes: readonly number[]
+  /** Width of the stage that each downsize begins, in units of C. */
+  readonly channelMultipliers: readonly number[]
+  /** Width of PolyConv relative to the cell's, for each stage; further entries are dropped. */
+  readonly expansionConv: readonly number[]
+  /** Width of PolyMLP's first convolution relative to the cell's, for each stage; further entries are dropped. */
+  readonly expansionMlp: readonly number[]
+  /** Whether neighbouring branches share a Sigmoid-Scale value. */
+  readonly pairedScale: boolean
+  /** Sigmoid-Scale values of every cell. */
+  readonly sigmoidScales: number
+  /** Reductions of s0 and of s1. */
+  readonly downsizeTypes: readonly [s0: DownsizeType, s1: DownsizeType]
+  /** Whether PolyAttn takes PolyConv's place in stages 2 and 3. */
+  readonly attention: boolean
+  readonly classes: number
+  /** Size of the preprocessed image. */
+  readonly inputSize: { readonly height: number; readonly width: number }
+  /** One name for each class. */
+  readonly labels?: readonly string[]
+  readonly preprocessing?: Preprocessing
+}
+
+/** A checked, frozen configuration; only `networkConfig` makes one. */
+export interface NetworkConfig extends NetworkConfigLiteral {
+  readonly preprocessing: Preprocessing
+  /** Widths and map sizes of every cell, derived from the rest. */
+  readonly geometry: readonly CellGeometry[]
+}
+
+const count = (max: number) => z.number().int().positive().max(max)
+const factor = z.number().positive().max(64)
+const downsizeType = z.enum(['sep3x3', 'full3x3', 'sep2x2', 'full2x2'])
+
+/** Bounds far above every published network, so that no config can ask for absurd work. */
+const literalSchema = z.object({
+  stem: z.enum(['imagenet', 'lowres']),
+  initChannels: count(4096),
+  nodes: z.array(count(256).multipleOf(2)).min(1).max(1024),
+  downsizes: z.array(z.number().int().nonnegative()).max(16),
+  channelMultipliers: z.array(factor).max(16),
+  expansionConv: z.array(factor).min(1).max(64),
+  expansionMlp: z.array(factor).min(1).max(64),
+  pairedScale: z.boolean(),
+  sigmoidScales: count(512),
+  downsizeTypes: z.tuple([downsizeType, downsizeType]),
+  attention: z.boolean(),
+  classes: count(100_000),
+  inputSize: z.object({ height: count(8192), width: count(8192) }),
+  labels: z.array(z.string().min(1).max(256)).optional(),
+})
+
+/** Messages name a field as the JSON form spells it, since that is what users write. */
+const JSON_NAMES: Readonly<Record<string, string>> = {
+  stem: 'network',
+  initChannels: 'init_channels',
+  channelMultipliers: 'channels',
+  expansionConv: 'expansion_conv',
+  expansionMlp: 'expansion_mlp',
+  pairedScale: 'paired_scale',
+  sigmoidScales: 'sigmoid_scale',
+  downsizeTypes: 'downsize_type',
+  attention: 'attn',
+  classes: 'num_classes',
+  inputSize: 'input_size',
+}
+
+/**
+ * The one gate to a `NetworkConfig`: checks a literal, derives the geometry and fills in the preprocessing.
+ *
+ * @returns deeply frozen; it shares no array with the literal
+ * @throws CONFIG_INVALID naming the field that is malformed or contradicts another
+ */
+export function networkConfig(literal: NetworkConfigLiteral): NetworkConfig {
+  const parsed = literalSchema.safeParse(literal)
+  if (!parsed.success) {
+    const { path, message } = parsed.error.issues[0]
+    const [field, ...rest] = path.map(String)
+    throw invalidConfig([JSON_NAMES[field] ?? field, ...rest].join('.'), message)
+  }
+  const fields = { ...parsed.data, ...stageFactors(parsed.data) }
+  checkDownsizes(fields)
+  checkSigmoidScales(fields)
+  if (fields.labels && fields.labels.length !== fields.classes) {
+    throw invalidConfig('labels', `${fields.labels.length} labels for ${fields.classes} classes`)
+  }
+  const preprocessing = structuredClone(literal.preprocessing) ?? defaultPreprocessing(fields)
+  checkPreprocessing(preprocessing, fields.inputSize)
+  return deepFreeze({ ...fields, preprocessing, geometry: geometry(fields) })
+}
+
+type Fields = Omit<NetworkConfigLiteral, 'preprocessing'>
+
+/** Published configs list factors for four stages whatever the network has; only those of its stages count. */
+function stageFactors(fields: Fields): Pick<Fields, 'expansionConv' | 'expansionMlp'> {
+  const stages = fields.downsizes.length + 1
+  for (const field of ['expansionConv', 'expansionMlp'] as const) {
+    if (fields[field].length < stages) {
+      throw invalidConfig(field, `${fields[field].length} factors for ${stages} stages`)
+    }
+  }
+  return {
+    expansionConv: fields.expansionConv.slice(0, stages),
+    expansionMlp: fields.expansionMlp.slice(0, stages),
+  }
+}
+
+function checkDownsizes({ downsizes, channelMultipliers, nodes }: Fields): void {
+  for (const [k, cell] of downsizes.entries()) {
+    if (cell >= nodes.length) {
+      throw invalidConfig('downsizes', `cell ${cell} is none of the ${nodes.length} cells`)
+    }
+    if (k > 0 && cell <= downsizes[k - 1]) throw invalidConfig('downsizes', 'cells must ascend')
+  }
+  if (channelMultipliers.length !== downsizes.length) {
+    throw invalidConfig('channels', `${channelMultipliers.length} widths for ${downsizes.length} downsizes`)
+  }
+}
+
+function checkSigmoidScales({ nodes, pairedScale, sigmoidScales }: Fields): void {
+  const stacks = Math.max(...nodes) / 2
+  const needed = pairedScale ? stacks + 1 : 2 * stacks
+  if (sigmoidScales < needed) {
+    throw invalidConfig('sigmoid_scale', `${sigmoidScales} values, but ${stacks} stacks need ${needed}`)
+  }
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value !== 'object' || value === null) return value
+  for (const inner of Object.values(value)) deepFreeze(inner)
+  return Object.freeze(value)
+}

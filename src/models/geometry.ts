@@ -1,0 +1,95 @@
+import type { DownsizeType, NetworkConfigLiteral } from './config.ts'
+import { invalidConfig } from './invalid-config.ts'
+
+/** Size of a convolution's window and how it moves. */
+export interface Window {
+  readonly kernel: number
+  readonly stride: number
+  readonly padding: number
+  readonly dilation: number
+}
+
+/** Widths and map size of one cell. */
+export interface CellGeometry {
+  readonly stage: number
+  /** Whether s0 and s1 are reduced before this cell. */
+  readonly downsizes: boolean
+  /** Width of s0 and s1 before their reduction, if any. */
+  readonly inChannels: number
+  readonly channels: number
+  /** Width inside PolyConv. */
+  readonly convChannels: number
+  /** Width of PolyMLP's first convolution; even, its halves are multiplied. */
+  readonly mlpChannels: number
+  readonly height: number
+  readonly width: number
+}
+
+/** A depthwise 3x3 that keeps the map's size. */
+export const SAME_3X3: Window = { kernel: 3, stride: 1, padding: 1, dilation: 1 }
+export const POINTWISE: Window = { kernel: 1, stride: 1, padding: 0, dilation: 1 }
+
+export const STEM_WINDOW: Readonly<Record<NetworkConfigLiteral['stem'], Window>> = {
+  imagenet: { kernel: 7, stride: 4, padding: 3, dilation: 1 },
+  lowres: SAME_3X3,
+}
+
+/** PolyConv's coarse depthwise window: it widens after stage 0. */
+export const coarseWindow = (stage: number): Window =>
+  stage === 0
+    ? { kernel: 3, stride: 1, padding: 2, dilation: 2 }
+    : { kernel: 5, stride: 1, padding: 4, dilation: 2 }
+
+/** Window of a reduction, on the map; whether it is `sep` or `full` does not matter here. */
+export const reductionWindow = (type: DownsizeType): Window =>
+  type.endsWith('3x3')
+    ? { kernel: 3, stride: 2, padding: 1, dilation: 1 }
+    : { kernel: 2, stride: 2, padding: 0, dilation: 1 }
+
+/** Height or width after a convolution; below 1 when the window does not fit. */
+export const outputSize = (size: number, { kernel, stride, padding, dilation }: Window): number =>
+  Math.floor((size + 2 * padding - dilation * (kernel - 1) - 1) / stride) + 1
+
+/**
+ * Widths and map sizes of all cells.
+ *
+ * @throws CONFIG_INVALID when a map shrinks to nothing, the two reductions disagree in size, or a width is 0 or odd
+ */
+export function geometry(config: Omit<NetworkConfigLiteral, 'preprocessing'>): CellGeometry[] {
+  const stem = STEM_WINDOW[config.stem]
+  let height = outputSize(config.inputSize.height, stem)
+  let width = outputSize(config.inputSize.width, stem)
+  let channels = config.initChannels
+  let stage = 0
+  return config.nodes.map((_, cell) => {
+    const inChannels = channels
+    const downsizes = config.downsizes.includes(cell)
+    if (downsizes) {
+      channels = Math.trunc(config.channelMultipliers[stage] * config.initChannels)
+      stage++
+      height = reducedSize(height, config)
+      width = reducedSize(width, config)
+    }
+    const convChannels = Math.trunc(channels * config.expansionConv[stage])
+    const mlpChannels = Math.trunc(channels * config.expansionMlp[stage])
+    checkWidths(channels, convChannels, mlpChannels, stage)
+    return { stage, downsizes, inChannels, channels, convChannels, mlpChannels, height, width }
+  })
+}
+
+function reducedSize(size: number, { downsizeTypes }: Pick<NetworkConfigLiteral, 'downsizeTypes'>): number {
+  const [s0, s1] = downsizeTypes.map((type) => outputSize(size, reductionWindow(type)))
+  if (s0 !== s1) {
+    throw invalidConfig('downsize_type', `${downsizeTypes.join(' and ')} make ${s0} and ${s1} of ${size}`)
+  }
+  if (s0 < 1) throw invalidConfig('input_size', 'the map shrinks to nothing')
+  return s0
+}
+
+function checkWidths(channels: number, convChannels: number, mlpChannels: number, stage: number): void {
+  if (channels < 1) throw invalidConfig('channels', `stage ${stage} has no channels`)
+  if (convChannels < 1) throw invalidConfig('expansion_conv', `PolyConv has no channels in stage ${stage}`)
+  if (mlpChannels < 2 || mlpChannels % 2 !== 0) {
+    throw invalidConfig('expansion_mlp', `${mlpChannels} channels in stage ${stage} do not split into halves`)
+  }
+}

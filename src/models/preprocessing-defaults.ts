@@ -1,0 +1,53 @@
+import type { Preprocessing } from '../preprocessing/types.ts'
+import type { NetworkConfigLiteral } from './config.ts'
+import { invalidConfig } from './invalid-config.ts'
+
+type Size = NetworkConfigLiteral['inputSize']
+
+/**
+ * The preprocessing that networks of a stem are published with. ImageNet networks resize the short side to 232 for a
+ * crop of 224, and in proportion for other sizes; for an oblong input the longer side counts, so that the crop fits.
+ */
+export function defaultPreprocessing(config: {
+  stem: 'imagenet' | 'lowres'
+  inputSize: Size
+}): Preprocessing {
+  const { height, width } = config.inputSize
+  if (config.stem === 'lowres') {
+    return {
+      channels: 'rgb',
+      resize: { mode: 'squash', height, width },
+      interpolation: 'bicubic',
+      mean: [0.49139968, 0.48215827, 0.44653124],
+      std: [0.24703233, 0.24348505, 0.26158768],
+    }
+  }
+  const size = Math.round((Math.max(height, width) * 232) / 224)
+  return {
+    channels: 'rgb',
+    resize: { mode: 'shortSide', size, height, width },
+    interpolation: 'bicubic',
+    mean: [0.485, 0.456, 0.406],
+    std: [0.229, 0.224, 0.225],
+  }
+}
+
+/** @throws CONFIG_INVALID when the preprocessing does not yield an image of the input size */
+export function checkPreprocessing(preprocessing: Preprocessing, inputSize: Size): void {
+  const { resize, channels, mean, std } = preprocessing
+  if (resize.height !== inputSize.height || resize.width !== inputSize.width) {
+    const made = `${resize.height}x${resize.width}`
+    const needed = `${inputSize.height}x${inputSize.width}`
+    throw invalidConfig('preprocessing.resize', `it makes ${made}, but input_size is ${needed}`)
+  }
+  if (resize.mode === 'shortSide' && resize.size < Math.max(resize.height, resize.width)) {
+    throw invalidConfig('preprocessing.resize', `a crop does not fit into a short side of ${resize.size}`)
+  }
+  const expected = channels === 'grey' ? 1 : 3
+  if (mean.length !== expected) throw invalidConfig('preprocessing.mean', `${expected} values are needed`)
+  if (std.length !== expected) throw invalidConfig('preprocessing.std', `${expected} values are needed`)
+  if (!mean.every(Number.isFinite)) throw invalidConfig('preprocessing.mean', 'values must be finite')
+  if (!std.every((s) => Number.isFinite(s) && s > 0)) {
+    throw invalidConfig('preprocessing.std', 'values must be positive')
+  }
+}
