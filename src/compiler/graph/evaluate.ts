@@ -1,0 +1,122 @@
+import type { ConvNode, Graph, Node, NodeId } from './graph.ts'
+
+/** Row-major [C, H, W] values of one node. */
+export type Tensor = Float64Array
+
+/**
+ * Evaluates a graph in double precision: the meaning of every node, against which each pass is tested.
+ *
+ * @param image [C, H, W] of the input node, row-major
+ * @param observe called with every node's tensor as it is computed
+ * @returns the output node's tensor
+ */
+export function evaluate(
+  graph: Graph,
+  image: Float64Array,
+  observe?: (id: NodeId, tensor: Tensor) => void,
+): Tensor {
+  const values: Tensor[] = []
+  graph.nodes.forEach((node, id) => {
+    values[id] = evaluateNode(node, graph, values, image)
+    observe?.(id, values[id])
+  })
+  return values[graph.output]
+}
+
+function evaluateNode(node: Node, graph: Graph, values: Tensor[], image: Float64Array): Tensor {
+  const [, h, w] = node.shape
+  const area = h * w
+  switch (node.kind) {
+    case 'input':
+      return image
+    case 'conv':
+      return convolve(node, values[node.source], graph.nodes[node.source].shape)
+    case 'norm':
+      return values[node.source].map((x, i) => {
+        const at = i % area
+        return (x - node.mean[at]) * node.position[at] * node.channel[Math.floor(i / area)]
+      })
+    case 'sigmoidScale':
+      return values[node.source].map((x) => x * sigmoid(node.skip))
+    case 'scaleChannels':
+      return values[node.source].map((x, i) => x * node.channel[Math.floor(i / area)])
+    case 'diagonal':
+      return values[node.source].map(
+        (x, i) => x * node.channel[Math.floor(i / area)] * node.position[i % area],
+      )
+    case 'bias':
+      return values[node.source].map((x, i) => x + node.bias[i])
+    case 'flip':
+      return reverseChannels(values[node.source], node.shape[0], area)
+    case 'slice':
+      return values[node.source].slice(node.start * area, (node.start + node.shape[0]) * area)
+    case 'add':
+      return values[node.left].map((x, i) => x + values[node.right][i])
+    case 'multiply':
+      return values[node.left].map((x, i) => x * values[node.right][i])
+    case 'head':
+      return head(node.weight, node.bias, values[node.source])
+  }
+}
+
+export const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x))
+
+function reverseChannels(x: Tensor, channels: number, area: number): Tensor {
+  const out = new Float64Array(x.length)
+  for (let c = 0; c < channels; c++) out.set(x.subarray(c * area, (c + 1) * area), (channels - 1 - c) * area)
+  return out
+}
+
+function head(weight: Float64Array, bias: Float64Array, x: Tensor): Tensor {
+  const channels = weight.length / bias.length
+  const area = x.length / channels
+  const means = Float64Array.from({ length: channels }, (_, c) => {
+    let sum = 0
+    for (let i = 0; i < area; i++) sum += x[c * area + i]
+    return sum / area
+  })
+  return bias.map((b, k) => means.reduce((sum, mean, c) => sum + mean * weight[k * channels + c], b))
+}
+
+function convolve(node: ConvNode, x: Tensor, [, inH, inW]: readonly [number, number, number]): Tensor {
+  const [outC, outH, outW] = node.shape
+  const perGroup = node.weight.length / (outC * node.kernel ** 2)
+  const out = new Float64Array(outC * outH * outW)
+  for (let o = 0; o < outC; o++) {
+    const plane = out.subarray(o * outH * outW, (o + 1) * outH * outW)
+    for (let i = 0; i < perGroup; i++) {
+      const channel = node.groups === 1 ? i : o
+      const source = x.subarray(channel * inH * inW, (channel + 1) * inH * inW)
+      const weights = node.weight.subarray((o * perGroup + i) * node.kernel ** 2)
+      addPlane(plane, source, weights, node, { outH, outW, inH, inW })
+    }
+  }
+  const { position } = node
+  return position ? out.map((value, i) => value * position[i % (outH * outW)]) : out
+}
+
+interface PlaneSizes {
+  readonly outH: number
+  readonly outW: number
+  readonly inH: number
+  readonly inW: number
+}
+
+/** Adds one input plane's contribution to one output plane, tap by tap. */
+function addPlane(out: Tensor, x: Tensor, weights: Tensor, node: ConvNode, sizes: PlaneSizes): void {
+  const { kernel, stride, padding, dilation } = node
+  const { outH, outW, inH, inW } = sizes
+  for (let ky = 0; ky < kernel; ky++) {
+    for (let kx = 0; kx < kernel; kx++) {
+      const weight = weights[ky * kernel + kx]
+      for (let y = 0; y < outH; y++) {
+        const sy = y * stride + ky * dilation - padding
+        if (sy < 0 || sy >= inH) continue
+        for (let x0 = 0; x0 < outW; x0++) {
+          const sx = x0 * stride + kx * dilation - padding
+          if (sx >= 0 && sx < inW) out[y * outW + x0] += weight * x[sy * inW + sx]
+        }
+      }
+    }
+  }
+}

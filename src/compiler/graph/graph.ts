@@ -1,0 +1,151 @@
+/** Index of a node in `Graph.nodes`; operands have smaller indices than their users. */
+export type NodeId = number
+
+/** [channels, height, width] of a node's tensor. */
+export type Shape = readonly [channels: number, height: number, width: number]
+
+interface Base {
+  readonly name: string
+  readonly shape: Shape
+  /** Root mean square of the tensor where it is known, from poly-BN statistics or from the preprocessing. */
+  readonly rms?: number
+}
+
+/** Bias-free convolution, weight [out, in / groups, kernel, kernel] row-major; groups is 1 or the channel count. */
+export interface ConvNode extends Base {
+  readonly kind: 'conv'
+  readonly source: NodeId
+  readonly weight: Float64Array
+  readonly kernel: number
+  readonly stride: number
+  readonly padding: number
+  readonly dilation: number
+  readonly groups: number
+  /** Multiplies the output at each position [H * W]; absent means 1 everywhere. */
+  readonly position?: Float64Array
+}
+
+/** The polynomial tensor operations of a network. All tensors are [C, H, W]; vectors are row-major. */
+export type Node =
+  | ({ readonly kind: 'input' } & Base)
+  | ConvNode
+  /** (x - mean[hw]) * position[hw] * channel[c]: a poly-BN whose variance is already inverted. */
+  | ({
+      readonly kind: 'norm'
+      readonly source: NodeId
+      readonly mean: Float64Array
+      readonly position: Float64Array
+      readonly channel: Float64Array
+    } & Base)
+  /** sigmoid(skip) * x. */
+  | ({ readonly kind: 'sigmoidScale'; readonly source: NodeId; readonly skip: number } & Base)
+  /** channel[c] * x. */
+  | ({ readonly kind: 'scaleChannels'; readonly source: NodeId; readonly channel: Float64Array } & Base)
+  /** channel[c] * position[hw] * x. */
+  | ({
+      readonly kind: 'diagonal'
+      readonly source: NodeId
+      readonly channel: Float64Array
+      readonly position: Float64Array
+    } & Base)
+  /** x + bias[c, h, w]. */
+  | ({ readonly kind: 'bias'; readonly source: NodeId; readonly bias: Float64Array } & Base)
+  /** Reverses the channel axis. */
+  | ({ readonly kind: 'flip'; readonly source: NodeId } & Base)
+  /** Channels start .. start + shape[0] - 1. */
+  | ({ readonly kind: 'slice'; readonly source: NodeId; readonly start: number } & Base)
+  | ({ readonly kind: 'add'; readonly left: NodeId; readonly right: NodeId } & Base)
+  /** Element-wise product. */
+  | ({ readonly kind: 'multiply'; readonly left: NodeId; readonly right: NodeId } & Base)
+  /** weight [classes, C] * (mean over positions) + bias; shape [classes, 1, 1]. */
+  | ({
+      readonly kind: 'head'
+      readonly source: NodeId
+      readonly weight: Float64Array
+      readonly bias: Float64Array
+    } & Base)
+
+export type NodeKind = Node['kind']
+export type NodeOf<K extends NodeKind> = Extract<Node, { kind: K }>
+
+/** A network as a graph of tensor operations. Immutable: passes return new graphs. */
+export interface Graph {
+  readonly nodes: readonly Node[]
+  readonly output: NodeId
+}
+
+/** The operands of a node, in order. */
+export function operands(node: Node): NodeId[] {
+  switch (node.kind) {
+    case 'input':
+      return []
+    case 'add':
+    case 'multiply':
+      return [node.left, node.right]
+    default:
+      return [node.source]
+  }
+}
+
+/** The node with its operands replaced. */
+export function withOperands(node: Node, ids: readonly NodeId[]): Node {
+  switch (node.kind) {
+    case 'input':
+      return node
+    case 'add':
+    case 'multiply':
+      return { ...node, left: ids[0], right: ids[1] }
+    default:
+      return { ...node, source: ids[0] }
+  }
+}
+
+/** For each node, the nodes that use it (twice if it is both operands). */
+export function users(graph: Graph): NodeId[][] {
+  const lists: NodeId[][] = graph.nodes.map(() => [])
+  graph.nodes.forEach((node, id) => {
+    for (const operand of operands(node)) lists[operand].push(id)
+  })
+  return lists
+}
+
+/** Appends nodes and hands out their ids. */
+export class GraphBuilder {
+  readonly nodes: Node[] = []
+
+  add<K extends NodeKind>(node: NodeOf<K>): NodeId {
+    return this.nodes.push(node) - 1
+  }
+
+  shape(id: NodeId): Shape {
+    return this.nodes[id].shape
+  }
+
+  /** The graph of all nodes that `output` needs. */
+  finish(output: NodeId): Graph {
+    return prune({ nodes: this.nodes, output })
+  }
+}
+
+/** Drops the nodes that the output does not need, keeping the order. */
+export function prune(graph: Graph): Graph {
+  const needed = new Set<NodeId>([graph.output])
+  for (let id = graph.output; id >= 0; id--) {
+    if (needed.has(id)) for (const operand of operands(graph.nodes[id])) needed.add(operand)
+  }
+  const position = new Map<NodeId, NodeId>()
+  const nodes: Node[] = []
+  graph.nodes.forEach((node, id) => {
+    if (!needed.has(id)) return
+    position.set(
+      id,
+      nodes.push(
+        withOperands(
+          node,
+          operands(node).map((o) => position.get(o)!),
+        ),
+      ) - 1,
+    )
+  })
+  return { nodes, output: position.get(graph.output)! }
+}

@@ -1,0 +1,193 @@
+import type { Constant, ConstantId, LayerInfo, Op, Term, ValueId, ValueType } from '../../circuit/types.ts'
+import { wrap } from '../packing/taps.ts'
+
+/** The primes that circuits are lowered against, as the doubles that scales are divided by. */
+export interface ModulusChain {
+  readonly slots: number
+  /** primes[l] is the prime that a rescale from level l divides by. */
+  readonly primes: readonly number[]
+}
+
+/** How scales are chosen. All in bits. */
+export interface ScalePolicy {
+  /** Values are rescaled whenever their scale stays at or above this afterwards (EVA, PLDI 2020, waterline). */
+  readonly waterline: number
+  /** Scale of periodic weights. */
+  readonly weight: number
+  /** Scale of full-size plaintexts, whose rounding spreads over all slots. */
+  readonly mask: number
+  /** Scale of the fresh encryptions. */
+  readonly input: number
+}
+
+/** Slots of a constant, made only when a circuit is emitted; undefined when all of them are zero. */
+export type MakeConstant = () => Constant | undefined
+
+/** A weighted summand before its constant is known to be needed. */
+export interface DraftTerm {
+  readonly value: ValueId
+  readonly constant: MakeConstant
+}
+
+/**
+ * Appends operations in SSA form and keeps track of level and scale. The same lowering code runs with `emit` false to
+ * count operations for the planner: constants are then neither made nor stored.
+ */
+export class CircuitBuilder {
+  readonly ops: Op[] = []
+  readonly constants: Constant[] = []
+  readonly layers: LayerInfo[] = []
+  readonly chain: ModulusChain
+  readonly policy: ScalePolicy
+  readonly emit: boolean
+  readonly #rotations = new Map<string, ValueId>()
+  readonly #drops = new Map<string, ValueId>()
+  readonly #constantIds = new Map<string, ConstantId>()
+
+  constructor(chain: ModulusChain, policy: ScalePolicy, emit: boolean) {
+    this.chain = chain
+    this.policy = policy
+    this.emit = emit
+  }
+
+  get topLevel(): number {
+    return this.chain.primes.length - 1
+  }
+
+  type(id: ValueId): ValueType {
+    return this.ops[id]
+  }
+
+  /** Starts a layer; operations that follow belong to it. */
+  layer(info: LayerInfo): void {
+    this.layers.push(info)
+  }
+
+  input(index: number): ValueId {
+    return this.#push({
+      kind: 'input',
+      index,
+      level: this.topLevel,
+      scale: 2 ** this.policy.input,
+      layer: this.#layer,
+    })
+  }
+
+  /** Rotation left by any number of steps; equal rotations of a value are made once. */
+  rotate(source: ValueId, steps: number): ValueId {
+    const positive = wrap(steps, this.chain.slots)
+    if (positive === 0) return source
+    const key = `${source}:${positive}`
+    const known = this.#rotations.get(key)
+    if (known !== undefined) return known
+    const { level, scale } = this.type(source)
+    const id = this.#push({ kind: 'rotate', source, steps: positive, level, scale, layer: this.#layer })
+    this.#rotations.set(key, id)
+    return id
+  }
+
+  /**
+   * Rotation by `count` times `unit` as a chain of rotations by `unit`: where neighbours of the chain are needed anyway
+   * it costs no more rotations and a single key.
+   */
+  rotateBy(source: ValueId, count: number, unit: number): ValueId {
+    let id = source
+    for (let i = 0; i < Math.abs(count); i++) id = this.rotate(id, Math.sign(count) * unit)
+    return id
+  }
+
+  /** Sum of value * constant, or undefined when all constants are zero. */
+  dot(terms: readonly DraftTerm[], constantScale: number): ValueId | undefined {
+    const made: Term[] = []
+    for (const { value, constant } of terms) {
+      const id = this.constant(constant)
+      if (id !== undefined) made.push({ value, constant: id })
+    }
+    if (made.length === 0) return undefined
+    const { level, scale } = this.type(made[0].value)
+    return this.#push({
+      kind: 'dot',
+      terms: made,
+      constantScale,
+      level,
+      scale: scale * constantScale,
+      layer: this.#layer,
+    })
+  }
+
+  addPlain(source: ValueId, constant: MakeConstant): ValueId {
+    const id = this.constant(constant)
+    if (id === undefined) return source
+    return this.#push({ kind: 'addPlain', source, constant: id, ...this.#typeOf(source), layer: this.#layer })
+  }
+
+  add(left: ValueId, right: ValueId): ValueId {
+    return this.#push({ kind: 'add', left, right, ...this.#typeOf(left), layer: this.#layer })
+  }
+
+  /** Product of two values of one level, relinearised. */
+  multiply(left: ValueId, right: ValueId): ValueId {
+    const { level, scale } = this.type(left)
+    const product = scale * this.type(right).scale
+    const id = this.#push({ kind: 'multiply', left, right, level, scale: product, layer: this.#layer })
+    return this.#push({ kind: 'relinearise', source: id, level, scale: product, layer: this.#layer })
+  }
+
+  rescale(source: ValueId): ValueId {
+    const { level, scale } = this.type(source)
+    return this.#push({
+      kind: 'rescale',
+      source,
+      level: level - 1,
+      scale: scale / this.chain.primes[level],
+      layer: this.#layer,
+    })
+  }
+
+  dropTo(source: ValueId, level: number): ValueId {
+    const type = this.type(source)
+    if (type.level === level) return source
+    const key = `${source}:${level}`
+    const known = this.#drops.get(key)
+    if (known !== undefined) return known
+    const id = this.#push({ kind: 'dropLevel', source, level, scale: type.scale, layer: this.#layer })
+    this.#drops.set(key, id)
+    return id
+  }
+
+  /** Rescales as often as the waterline allows. */
+  settle(source: ValueId): ValueId {
+    let id = source
+    while (this.#canRescale(this.type(id))) id = this.rescale(id)
+    return id
+  }
+
+  constant(make: MakeConstant): ConstantId | undefined {
+    if (!this.emit) return 0
+    const values = make()
+    if (values === undefined) return undefined
+    const key = Buffer.from(values.buffer, values.byteOffset, values.byteLength).toString('latin1')
+    const known = this.#constantIds.get(key)
+    if (known !== undefined) return known
+    const id = this.constants.push(values) - 1
+    this.#constantIds.set(key, id)
+    return id
+  }
+
+  #canRescale({ level, scale }: ValueType): boolean {
+    return level > 0 && scale / this.chain.primes[level] >= 2 ** this.policy.waterline
+  }
+
+  get #layer(): number {
+    return this.layers.length - 1
+  }
+
+  #typeOf(id: ValueId): ValueType {
+    const { level, scale } = this.type(id)
+    return { level, scale }
+  }
+
+  #push(op: Op): ValueId {
+    return this.ops.push(op) - 1
+  }
+}

@@ -1,0 +1,133 @@
+import { channelsIn } from '../../circuit/layout.ts'
+import type { Layout, ValueId } from '../../circuit/types.ts'
+import type { ConvNode } from '../graph/graph.ts'
+import { withChannels, withStride } from '../packing/choose.ts'
+import { guardsSuffice, type Tap, tapsOf, wrap } from '../packing/taps.ts'
+import type { CircuitBuilder, DraftTerm, MakeConstant } from './builder.ts'
+import { fullConstant, periodicConstant, rotatedBack } from './constants.ts'
+import { hornerSum } from './horner.ts'
+import type { Packed } from './packed.ts'
+
+/**
+ * A convolution that mixes channels. Output channel co reads input channel ci by a rotation of ci - co slots within
+ * the interleaved channels, and each tap by a rotation of whole positions; the rotations are split into baby steps of
+ * the inputs and giant steps of the outputs (Halevi and Shoup, CRYPTO 2018, section 4).
+ *
+ * @param babies number of baby steps
+ * @param constantScale scale of the weights
+ * @returns output at the input's level, scale times `constantScale`; clean if no tap spills into the guards
+ */
+export function lowerDense(
+  builder: CircuitBuilder,
+  input: Packed,
+  node: ConvNode,
+  babies: number,
+  constantScale: number,
+): Packed {
+  const taps = tapsOf(node)
+  const layout = withChannels(
+    withStride(input.layout, node.stride, node.shape[1], node.shape[2]),
+    node.shape[0],
+  )
+  const positions = builder.chain.slots / input.layout.interleave
+  const spatial = taps.some(({ dy, dx }) => dy !== 0 || dx !== 0)
+  const masked = spatial && !(input.clean && guardsSuffice(input.layout, taps, node.stride, positions))
+  const mixing = { builder, input, layout, node, taps, babies, constantScale, masked }
+  const values = Array.from({ length: layout.ciphertexts }, (_, out) => lowerOutput(mixing, out))
+  return { layout, values, clean: masked || (input.clean && !spatial && node.stride === 1) }
+}
+
+interface Mixing {
+  readonly builder: CircuitBuilder
+  readonly input: Packed
+  readonly layout: Layout
+  readonly node: ConvNode
+  readonly taps: readonly Tap[]
+  readonly babies: number
+  readonly constantScale: number
+  /** Whether weights are full-size plaintexts that leave out taps beyond the map. */
+  readonly masked: boolean
+}
+
+/** One output ciphertext: the sum over giant steps of rotated dots. */
+function lowerOutput(mixing: Mixing, out: number): ValueId {
+  const { builder, input, layout, babies, constantScale } = mixing
+  const outputs = channelsIn(layout, out)
+  const lowest = Math.floor((1 - outputs + halfOf(babies)) / babies)
+  const highest = Math.floor((input.layout.channelsPerCiphertext - 1 + halfOf(babies)) / babies)
+  const parts = new Map<number, ValueId>()
+  for (let giant = lowest; giant <= highest; giant++) {
+    const part = builder.dot(giantTerms(mixing, out, giant), constantScale)
+    if (part !== undefined) parts.set(giant, part)
+  }
+  return hornerSum(builder, parts, babies)
+}
+
+/** Baby steps lie around 0, so that neighbours in both directions share the keys of one step. */
+const halfOf = (babies: number): number => Math.floor(babies / 2)
+
+function giantTerms(mixing: Mixing, out: number, giant: number): DraftTerm[] {
+  const { builder, input, layout, taps, babies } = mixing
+  const terms: DraftTerm[] = []
+  const outputs = channelsIn(layout, out)
+  input.values.forEach((source, index) => {
+    const inputs = channelsIn(input.layout, index)
+    for (const tap of taps) {
+      const moved = rotateToTap(builder, source, input.layout, tap)
+      for (let baby = -halfOf(babies); baby < babies - halfOf(babies); baby++) {
+        const shift = giant * babies + baby
+        if (shift <= -outputs || shift >= inputs) continue
+        terms.push({
+          value: builder.rotateBy(moved, baby, 1),
+          constant: weights(mixing, out, index, tap, shift, giant * babies),
+        })
+      }
+    }
+  })
+  return terms
+}
+
+/** Row and column of a tap one after the other: taps of one row share the row's rotation, and few keys serve all. */
+export function rotateToTap(
+  builder: CircuitBuilder,
+  source: ValueId,
+  layout: Layout,
+  { dy, dx }: Tap,
+): ValueId {
+  const row = builder.rotate(source, dy * layout.rowStride * layout.interleave)
+  return builder.rotate(row, dx * layout.columnStride * layout.interleave)
+}
+
+function weights(
+  { builder, input, layout, node, masked }: Mixing,
+  out: number,
+  index: number,
+  tap: Tap,
+  shift: number,
+  giantSteps: number,
+): MakeConstant {
+  const firstOut = out * layout.channelsPerCiphertext
+  const firstIn = index * input.layout.channelsPerCiphertext
+  const outputs = channelsIn(layout, out)
+  const inputs = channelsIn(input.layout, index)
+  const perGroup = node.weight.length / (node.shape[0] * node.kernel ** 2)
+  const weightOf = (local: number): number => {
+    const from = local + shift
+    if (local >= outputs || from < 0 || from >= inputs) return 0
+    const row = (firstOut + local) * perGroup + firstIn + from
+    return node.weight[(row * node.kernel + tap.ky) * node.kernel + tap.kx]
+  }
+  if (!masked) {
+    const period = layout.interleave
+    return () => periodicConstant(period, (slot) => weightOf(wrap(slot - giantSteps, period)))
+  }
+  const { height, width } = input.layout
+  return () => {
+    const inPlace = fullConstant(builder.chain.slots, layout, out, (c, y, x) => {
+      const sy = y * node.stride + tap.dy
+      const sx = x * node.stride + tap.dx
+      return sy >= 0 && sy < height && sx >= 0 && sx < width ? weightOf(c - firstOut) : 0
+    })
+    return rotatedBack(inPlace, giantSteps)
+  }
+}

@@ -1,0 +1,97 @@
+import type { Layout, ValueId } from '../../circuit/types.ts'
+import type { ConvNode } from '../graph/graph.ts'
+import { withStride } from '../packing/choose.ts'
+import { guardsSuffice, type Tap, tapsOf } from '../packing/taps.ts'
+import type { CircuitBuilder, MakeConstant } from './builder.ts'
+import { fullConstant, periodicConstant, rotatedBack } from './constants.ts'
+import { hornerSum } from './horner.ts'
+import type { Packed } from './packed.ts'
+
+/**
+ * A depthwise convolution: columns are baby steps of the input, rows are giant steps of the output, so a k x k kernel
+ * takes 2 (k - 1) rotations. Where the node scales positions, or guards do not do the padding, the weights are
+ * full-size plaintexts that leave the output clean.
+ *
+ * @param constantScale scale of the weights, by whether they are full-size
+ * @returns output at the input's level
+ */
+export function lowerDepthwise(
+  builder: CircuitBuilder,
+  input: Packed,
+  node: ConvNode,
+  constantScale: number,
+): Packed {
+  const layout = withStride(input.layout, node.stride, node.shape[1], node.shape[2])
+  const full = needsFullWeights(builder, input, node)
+  const values = input.values.map((source, index) =>
+    lowerCiphertext({ builder, input, layout, node, full, constantScale, source, index }),
+  )
+  return { layout, values, clean: full }
+}
+
+/** Whether the weights have to be full-size plaintexts rather than periodic ones. */
+export function needsFullWeights(builder: CircuitBuilder, input: Packed, node: ConvNode): boolean {
+  if (node.position !== undefined || !input.clean) return true
+  const positions = builder.chain.slots / input.layout.interleave
+  return !guardsSuffice(input.layout, tapsOf(node), node.stride, positions)
+}
+
+interface Filtering {
+  readonly builder: CircuitBuilder
+  readonly input: Packed
+  readonly layout: Layout
+  readonly node: ConvNode
+  readonly full: boolean
+  readonly constantScale: number
+  readonly source: ValueId
+  readonly index: number
+}
+
+function lowerCiphertext(filtering: Filtering): ValueId {
+  const { builder, input, node, source, constantScale } = filtering
+  const { interleave, rowStride, columnStride } = input.layout
+  const rows = Map.groupBy(tapsOf(node), (tap) => tap.dy)
+  const unit = rowUnit([...rows.keys()])
+  const parts = new Map<number, ValueId>()
+  for (const [dy, taps] of rows) {
+    const steps = dy * rowStride * interleave
+    const terms = taps.map((tap) => ({
+      value: builder.rotate(source, tap.dx * columnStride * interleave),
+      constant: weights(filtering, tap, steps),
+    }))
+    const part = builder.dot(terms, constantScale)
+    if (part !== undefined) parts.set(dy / unit, part)
+  }
+  return hornerSum(builder, parts, unit * rowStride * interleave)
+}
+
+/** Largest step that all rows are multiples of. */
+function rowUnit(rows: readonly number[]): number {
+  const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b))
+  return rows.reduce((unit, dy) => gcd(unit, Math.abs(dy)), 0) || 1
+}
+
+function weights(
+  { builder, input, layout, node, full, index }: Filtering,
+  tap: Tap,
+  steps: number,
+): MakeConstant {
+  const { channelsPerCiphertext, interleave, channels } = layout
+  const first = index * channelsPerCiphertext
+  const weightOf = (c: number) => node.weight[(c * node.kernel + tap.ky) * node.kernel + tap.kx]
+  if (!full) {
+    const count = Math.min(channelsPerCiphertext, channels - first)
+    // Steps are whole positions, so rotating back changes nothing in a periodic constant.
+    return () => periodicConstant(interleave, (slot) => (slot < count ? weightOf(first + slot) : 0))
+  }
+  const { height, width } = input.layout
+  return () => {
+    const inPlace = fullConstant(builder.chain.slots, layout, index, (c, y, x) => {
+      const sy = y * node.stride + tap.dy
+      const sx = x * node.stride + tap.dx
+      if (sy < 0 || sy >= height || sx < 0 || sx >= width) return 0
+      return weightOf(c) * (node.position?.[y * layout.width + x] ?? 1)
+    })
+    return rotatedBack(inPlace, steps)
+  }
+}

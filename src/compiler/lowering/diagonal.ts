@@ -1,0 +1,44 @@
+import type { NodeOf } from '../graph/graph.ts'
+import type { CircuitBuilder } from './builder.ts'
+import { fullConstant } from './constants.ts'
+import type { Packed } from './packed.ts'
+
+/** channel[c] * position[hw] * x: one full-size plaintext for each ciphertext, which also cleans the guards. */
+export function lowerDiagonal(
+  builder: CircuitBuilder,
+  input: Packed,
+  node: NodeOf<'diagonal'>,
+  constantScale: number,
+): Packed {
+  const { layout } = input
+  const values = input.values.map((value, index) => {
+    const constant = () =>
+      fullConstant(
+        builder.chain.slots,
+        layout,
+        index,
+        (c, y, x) => node.channel[c] * node.position[y * layout.width + x],
+      )
+    const scaled = builder.dot([{ value, constant }], constantScale)
+    if (scaled === undefined) throw new Error(`All scales of ${node.name} are zero`)
+    return scaled
+  })
+  return { layout, values, clean: true }
+}
+
+/** x + bias, at the scale of x; guards stay as they are. */
+export function lowerBias(builder: CircuitBuilder, input: Packed, node: NodeOf<'bias'>): Packed {
+  const { layout } = input
+  const area = layout.height * layout.width
+  const values = input.values.map((value, index) =>
+    builder.addPlain(value, () =>
+      fullConstant(
+        builder.chain.slots,
+        layout,
+        index,
+        (c, y, x) => node.bias[c * area + y * layout.width + x],
+      ),
+    ),
+  )
+  return { ...input, values }
+}

@@ -1,0 +1,100 @@
+import { channelsIn } from '../../circuit/layout.ts'
+import type { ValueId } from '../../circuit/types.ts'
+import type { NodeOf } from '../graph/graph.ts'
+import { nextPowerOfTwo } from '../packing/choose.ts'
+import { wrap } from '../packing/taps.ts'
+import type { CircuitBuilder, DraftTerm, MakeConstant } from './builder.ts'
+import { periodicConstant } from './constants.ts'
+import { hornerSum } from './horner.ts'
+import type { Packed } from './packed.ts'
+
+/** The encrypted logits: one value, logit k in every slot s with s mod period = k. */
+export interface LoweredHead {
+  readonly value: ValueId
+  readonly period: number
+}
+
+/**
+ * Average pooling and the dense layer as one sum over all slots. Slot t of a ciphertext holds one element; for each of
+ * `period` outputs it is read by exactly one rotation, after which all slots of equal residue modulo the period are
+ * summed. The full sum leaves nothing in any slot but logits.
+ *
+ * @param input clean
+ * @param constantScale scale of the weights
+ */
+export function lowerHead(
+  builder: CircuitBuilder,
+  input: Packed,
+  node: NodeOf<'head'>,
+  babies: number,
+  constantScale: number,
+): LoweredHead {
+  if (!input.clean) throw new Error('The head sums over all slots and needs clean guards')
+  const period = nextPowerOfTwo(node.bias.length)
+  const half = Math.floor(babies / 2)
+  const parts = new Map<number, ValueId>()
+  for (let giant = 0; giant * babies - half < period; giant++) {
+    const terms = giantTerms(builder, input, node, { period, babies, half, giant })
+    const part = builder.dot(terms, constantScale)
+    if (part !== undefined) parts.set(giant, part)
+  }
+  const mixed = builder.settle(hornerSum(builder, parts, babies))
+  const summed = sumOverResidues(builder, mixed, period)
+  const bias = () => periodicConstant(period, (k) => node.bias[k] ?? 0)
+  return { value: builder.addPlain(summed, bias), period }
+}
+
+interface Step {
+  readonly period: number
+  readonly babies: number
+  readonly half: number
+  readonly giant: number
+}
+
+function giantTerms(builder: CircuitBuilder, input: Packed, node: NodeOf<'head'>, step: Step): DraftTerm[] {
+  const { period, babies, half, giant } = step
+  const terms: DraftTerm[] = []
+  input.values.forEach((source, index) => {
+    for (let baby = -half; baby < babies - half; baby++) {
+      const shift = giant * babies + baby
+      if (shift < 0 || shift >= period) continue
+      terms.push({
+        value: builder.rotateBy(source, baby, 1),
+        constant: weights(input, node, index, shift, step),
+      })
+    }
+  })
+  return terms
+}
+
+function weights(
+  input: Packed,
+  node: NodeOf<'head'>,
+  index: number,
+  shift: number,
+  step: Step,
+): MakeConstant {
+  const { layout } = input
+  const classes = node.bias.length
+  const channels = node.weight.length / classes
+  const area = layout.height * layout.width
+  const longest = Math.max(step.period, layout.interleave)
+  const held = channelsIn(layout, index)
+  return () =>
+    periodicConstant(longest, (slot) => {
+      // After the giant step this slot stands at `target`; there it reads slot target + shift of the source.
+      const target = wrap(slot - step.giant * step.babies, longest)
+      const k = target % step.period
+      const local = wrap(target + shift, layout.interleave)
+      if (k >= classes || local >= held) return 0
+      return node.weight[k * channels + index * layout.channelsPerCiphertext + local] / area
+    })
+}
+
+/** Adds all slots that are equal modulo `period`, by doubling. */
+function sumOverResidues(builder: CircuitBuilder, value: ValueId, period: number): ValueId {
+  let sum = value
+  for (let step = period; step < builder.chain.slots; step *= 2)
+    sum = builder.add(sum, builder.rotate(sum, step))
+  return sum
+}

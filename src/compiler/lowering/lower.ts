@@ -1,0 +1,169 @@
+import type { Layout, ValueType } from '../../circuit/types.ts'
+import { type ConvNode, type Graph, type Node, type NodeId, type NodeOf, users } from '../graph/graph.ts'
+import type { CircuitBuilder } from './builder.ts'
+import { lowerDense } from './dense.ts'
+import { lowerDepthwise, needsFullWeights } from './depthwise.ts'
+import { lowerBias, lowerDiagonal } from './diagonal.ts'
+import { type LoweredHead, lowerHead } from './head.ts'
+import { bringTo, dropPacked, meetingPoint, settlePacked } from './meeting.ts'
+import type { Packed } from './packed.ts'
+
+/** A layer whose constants' scale is free: it can be made to meet another tensor's scale. */
+type Weighted = ConvNode | NodeOf<'diagonal'>
+
+/**
+ * Lowers a folded graph to circuit operations.
+ *
+ * @param input layout of the graph's input tensor
+ * @param babies number of baby steps of every channel mixing, so that all layers share their Galois keys
+ * @returns the encrypted logits and how they repeat
+ */
+export function lowerGraph(
+  builder: CircuitBuilder,
+  graph: Graph,
+  input: Layout,
+  babies: number,
+): LoweredHead {
+  return new Lowering(builder, graph, input, babies).run()
+}
+
+class Lowering {
+  readonly #builder: CircuitBuilder
+  readonly #graph: Graph
+  readonly #input: Layout
+  readonly #babies: number
+  readonly #uses: readonly NodeId[][]
+  readonly #packed = new Map<NodeId, Packed>()
+
+  constructor(builder: CircuitBuilder, graph: Graph, input: Layout, babies: number) {
+    this.#builder = builder
+    this.#graph = graph
+    this.#input = input
+    this.#babies = babies
+    this.#uses = users(graph)
+  }
+
+  run(): LoweredHead {
+    const { nodes, output } = this.#graph
+    for (let id = 0; id < output; id++) {
+      // Weighted layers that end in a sum wait for it: there it shows which scale they have to meet.
+      if (!this.#waitsForSum(id)) this.#packed.set(id, this.#lower(nodes[id]))
+    }
+    const head = nodes[output]
+    if (head.kind !== 'head') throw new Error(`The graph ends in ${head.kind}, not in a head`)
+    this.#announce(head, this.#value(head.source).layout)
+    return lowerHead(
+      this.#builder,
+      this.#value(head.source),
+      head,
+      this.#babies,
+      2 ** this.#builder.policy.weight,
+    )
+  }
+
+  #lower(node: Node): Packed {
+    switch (node.kind) {
+      case 'input':
+        return this.#lowerInput(node)
+      case 'conv':
+      case 'diagonal':
+        return this.#settled(this.#lowerWeighted(node, this.#value(node.source)))
+      case 'bias':
+        return lowerBias(this.#builder, this.#value(node.source), node)
+      case 'add':
+        return this.#settled(this.#lowerSum(node))
+      case 'multiply':
+        return this.#settled(this.#lowerProduct(node))
+      default:
+        throw new Error(`${node.kind} is folded before lowering`)
+    }
+  }
+
+  #lowerInput(node: NodeOf<'input'>): Packed {
+    this.#announce(node, this.#input)
+    const values = Array.from({ length: this.#input.ciphertexts }, (_, index) => this.#builder.input(index))
+    return { layout: this.#input, values, clean: true }
+  }
+
+  /** @param scale of the constants; by default the policy's for their kind */
+  #lowerWeighted(node: Weighted, input: Packed, scale?: number): Packed {
+    this.#announce(node, input.layout)
+    const constantScale = scale ?? 2 ** this.#naturalBits(node, input)
+    if (node.kind === 'diagonal') return lowerDiagonal(this.#builder, input, node, constantScale)
+    return node.groups === 1
+      ? lowerDense(this.#builder, input, node, this.#babies, constantScale)
+      : lowerDepthwise(this.#builder, input, node, constantScale)
+  }
+
+  #naturalBits(node: Weighted, input: Packed): number {
+    const { weight, mask } = this.#builder.policy
+    if (node.kind === 'diagonal') return mask
+    return node.groups !== 1 && needsFullWeights(this.#builder, input, node) ? mask : weight
+  }
+
+  #lowerSum(node: NodeOf<'add'>): Packed {
+    const waiting = [node.right, node.left].find((id) => !this.#packed.has(id))
+    const other = waiting === node.right ? node.left : node.right
+    const fixed = this.#packed.get(other) ?? this.#settled(this.#lowerWaiting(other))
+    if (waiting === undefined)
+      throw new Error(`Neither summand of ${node.name} has weights whose scale is free`)
+    const weighted = this.#graph.nodes[waiting] as Weighted
+    const source = this.#value(weighted.source)
+    const builder = this.#builder
+    const sourceType = this.#type(source)
+    const meeting = meetingPoint(builder, this.#type(fixed), sourceType, this.#naturalBits(weighted, source))
+    const lowered = dropPacked(builder, source, meeting.level)
+    const branch = this.#lowerWeighted(weighted, lowered, meeting.scale / sourceType.scale)
+    return this.#addValues(bringTo(builder, fixed, meeting), branch)
+  }
+
+  #lowerWaiting(id: NodeId): Packed {
+    const node = this.#graph.nodes[id] as Weighted
+    return this.#lowerWeighted(node, this.#value(node.source))
+  }
+
+  #addValues(a: Packed, b: Packed): Packed {
+    const values = a.values.map((value, i) => this.#builder.add(value, b.values[i]))
+    return { layout: a.layout, values, clean: a.clean && b.clean }
+  }
+
+  #lowerProduct(node: NodeOf<'multiply'>): Packed {
+    const left = this.#value(node.left)
+    const right = this.#value(node.right)
+    const level = Math.min(this.#type(left).level, this.#type(right).level)
+    const a = dropPacked(this.#builder, left, level)
+    const b = dropPacked(this.#builder, right, level)
+    this.#announce(node, left.layout)
+    const values = a.values.map((value, i) => this.#builder.multiply(value, b.values[i]))
+    return { layout: left.layout, values, clean: left.clean || right.clean }
+  }
+
+  #waitsForSum(id: NodeId): boolean {
+    const node = this.#graph.nodes[id]
+    if (node.kind !== 'diagonal' && !(node.kind === 'conv' && node.groups === 1)) return false
+    return this.#uses[id].length === 1 && this.#graph.nodes[this.#uses[id][0]].kind === 'add'
+  }
+
+  #value(id: NodeId): Packed {
+    return this.#packed.get(id)!
+  }
+
+  #type(packed: Packed): ValueType {
+    return this.#builder.type(packed.values[0])
+  }
+
+  #settled(packed: Packed): Packed {
+    return settlePacked(this.#builder, packed)
+  }
+
+  #announce(node: Node, layout: Layout): void {
+    const elements = layout.channels * layout.height * layout.width
+    this.#builder.layer({
+      name: node.name,
+      kind: node.kind === 'conv' && node.groups !== 1 ? 'depthwise' : node.kind,
+      shape: node.shape,
+      precisionBits: 0,
+      slotsUsed: elements / (layout.ciphertexts * this.#builder.chain.slots),
+    })
+  }
+}

@@ -1,0 +1,62 @@
+import type { Layout } from '../../circuit/types.ts'
+import { PolyVeilError } from '../../errors/index.ts'
+import type { Shape } from '../graph/graph.ts'
+
+/**
+ * Chooses how a map is laid out in a ciphertext: as many interleaved channels as fit, and of the guard rows and columns
+ * that spatial taps would like only as many as cost no channels; where guards are missing, taps carry masks instead.
+ *
+ * @param reach largest distance of a spatial tap from its output, in positions of this map
+ * @throws CONFIG_INVALID when one channel does not fit a ciphertext
+ */
+export function chooseLayout(slots: number, shape: Shape, reach: number): Layout {
+  const [channels, height, width] = shape
+  const positions = nextPowerOfTwo(height * width)
+  if (positions > slots) {
+    throw new PolyVeilError(
+      'CONFIG_INVALID',
+      `A ${height} x ${width} map does not fit ${slots} slots; use a larger ring or a smaller input`,
+      { height, width, slots },
+    )
+  }
+  const guard = largestFreeGuard(height, width, positions, reach)
+  return withChannels(
+    {
+      channels,
+      height,
+      width,
+      interleave: slots / positions,
+      channelsPerCiphertext: 1,
+      rowStride: width + guard,
+      columnStride: 1,
+      offset: 0,
+      ciphertexts: channels,
+    },
+    channels,
+  )
+}
+
+/** The same positions for another number of channels, spread evenly over as few ciphertexts as possible. */
+export function withChannels(layout: Layout, channels: number): Layout {
+  const ciphertexts = Math.ceil(channels / layout.interleave)
+  return { ...layout, channels, ciphertexts, channelsPerCiphertext: Math.ceil(channels / ciphertexts) }
+}
+
+/** The layout of every `stride`-th position in both directions: a downsize moves nothing. */
+export function withStride(layout: Layout, stride: number, height: number, width: number): Layout {
+  return {
+    ...layout,
+    height,
+    width,
+    rowStride: layout.rowStride * stride,
+    columnStride: layout.columnStride * stride,
+  }
+}
+
+function largestFreeGuard(height: number, width: number, positions: number, reach: number): number {
+  let guard = reach
+  while (guard > 0 && (height + guard) * (width + guard) > positions) guard--
+  return guard
+}
+
+export const nextPowerOfTwo = (n: number): number => 2 ** Math.ceil(Math.log2(n))

@@ -1,0 +1,66 @@
+import type { Layout } from '../../circuit/types.ts'
+import type { ConvNode } from '../graph/graph.ts'
+
+/** One kernel element, with the distance from an output position to the input position that it reads. */
+export interface Tap {
+  readonly ky: number
+  readonly kx: number
+  readonly dy: number
+  readonly dx: number
+}
+
+/** The taps of a convolution, row by row. */
+export function tapsOf(node: Pick<ConvNode, 'kernel' | 'dilation' | 'padding'>): Tap[] {
+  const taps: Tap[] = []
+  for (let ky = 0; ky < node.kernel; ky++) {
+    for (let kx = 0; kx < node.kernel; kx++) {
+      taps.push({ ky, kx, dy: ky * node.dilation - node.padding, dx: kx * node.dilation - node.padding })
+    }
+  }
+  return taps
+}
+
+/** Largest distance of a tap from its output. */
+export const reachOf = (taps: readonly Tap[]): number =>
+  taps.reduce((reach, { dy, dx }) => Math.max(reach, Math.abs(dy), Math.abs(dx)), 0)
+
+/**
+ * Whether every tap that leaves the map lands on a position that holds no element, so that zeros do the padding and
+ * weights need no mask. Positions wrap around like slots.
+ *
+ * @param layout of the input; outputs sit at every `stride`-th position of it
+ */
+export function guardsSuffice(
+  layout: Layout,
+  taps: readonly Tap[],
+  stride: number,
+  positions: number,
+): boolean {
+  const occupied = occupiedPositions(layout, positions)
+  const { height, width } = layout
+  for (let y = 0; y < height; y += stride) {
+    for (let x = 0; x < width; x += stride) {
+      for (const { dy, dx } of taps) {
+        const inside = y + dy >= 0 && y + dy < height && x + dx >= 0 && x + dx < width
+        if (!inside && occupied[wrap(positionOf(layout, y + dy, x + dx), positions)] === 1) return false
+      }
+    }
+  }
+  return true
+}
+
+/** Position of element (y, x), which may lie outside the map. */
+export const positionOf = (layout: Layout, y: number, x: number): number =>
+  layout.offset + y * layout.rowStride + x * layout.columnStride
+
+/** 1 at every position that holds an element. */
+export function occupiedPositions(layout: Layout, positions: number): Uint8Array {
+  const occupied = new Uint8Array(positions)
+  for (let y = 0; y < layout.height; y++) {
+    for (let x = 0; x < layout.width; x++) occupied[positionOf(layout, y, x)] = 1
+  }
+  return occupied
+}
+
+/** index modulo size, never negative. */
+export const wrap = (index: number, size: number): number => ((index % size) + size) % size

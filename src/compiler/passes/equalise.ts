@@ -1,0 +1,98 @@
+import type { Range } from '../analysis/ranges.ts'
+import type { Graph, Node, NodeId } from '../graph/graph.ts'
+import { scaleRows } from './channel-scale.ts'
+
+/**
+ * Divides every tensor by a power of two near its root mean square and folds the factors into adjacent weights, so
+ * that all messages are near 1 and one scale suits them all. The logits stay as they are.
+ *
+ * @param ranges one for each node of `graph`
+ */
+export function equalise(graph: Graph, ranges: readonly Range[]): Graph {
+  const units = chooseUnits(graph, ranges)
+  return { ...graph, nodes: graph.nodes.map((node, id) => inUnits(node, id, units)) }
+}
+
+/** For each node the value that its tensor is divided by. */
+function chooseUnits(graph: Graph, ranges: readonly Range[]): number[] {
+  const tied = tieSums(graph)
+  const units: number[] = []
+  const byClass = new Map<NodeId, number>()
+  graph.nodes.forEach((node, id) => {
+    const root = tied(id)
+    const forced = forcedUnit(node, units, id === graph.output)
+    const unit = byClass.get(root) ?? forced ?? powerOfTwoNear(largestOfClass(graph, ranges, tied, root))
+    if (forced !== undefined && forced !== unit)
+      throw new Error(`Node ${node.name} is tied to two different units`)
+    byClass.set(root, unit)
+    units[id] = unit
+  })
+  return units
+}
+
+/** Inputs and logits keep their unit; that of a product follows from its factors. */
+function forcedUnit(node: Node, units: readonly number[], isOutput: boolean): number | undefined {
+  if (node.kind === 'input' || isOutput) return 1
+  if (node.kind === 'multiply') return units[node.left] * units[node.right]
+  return undefined
+}
+
+/** Nodes whose tensors are added to one another need the same unit: union-find over sums and what keeps the unit. */
+function tieSums(graph: Graph): (id: NodeId) => NodeId {
+  const parent = graph.nodes.map((_, id) => id)
+  const find = (id: NodeId): NodeId => {
+    let root = id
+    while (parent[root] !== root) root = parent[root]
+    return root
+  }
+  const tie = (a: NodeId, b: NodeId) => {
+    parent[find(a)] = find(b)
+  }
+  graph.nodes.forEach((node, id) => {
+    if (node.kind === 'add') {
+      tie(node.left, id)
+      tie(node.right, id)
+    } else if (node.kind === 'bias' || node.kind === 'flip' || node.kind === 'slice') {
+      tie(node.source, id)
+    }
+  })
+  return find
+}
+
+function largestOfClass(
+  graph: Graph,
+  ranges: readonly Range[],
+  tied: (id: NodeId) => NodeId,
+  root: NodeId,
+): number {
+  return graph.nodes.reduce(
+    (largest, _, id) => (tied(id) === root ? Math.max(largest, ranges[id].rms) : largest),
+    0,
+  )
+}
+
+const powerOfTwoNear = (x: number): number =>
+  x > 0 && Number.isFinite(x) ? 2 ** Math.round(Math.log2(x)) : 1
+
+function inUnits(node: Node, id: NodeId, units: readonly number[]): Node {
+  const out = units[id]
+  const rms = node.rms === undefined ? undefined : node.rms / out
+  switch (node.kind) {
+    case 'conv': {
+      const factor = new Float64Array(node.shape[0]).fill(units[node.source] / out)
+      return { ...node, rms, weight: scaleRows(node, factor) }
+    }
+    case 'diagonal':
+    case 'scaleChannels':
+      return { ...node, rms, channel: node.channel.map((s) => (s * units[node.source]) / out) }
+    case 'bias':
+      return { ...node, rms, bias: node.bias.map((b) => b / out) }
+    case 'head':
+      return { ...node, weight: node.weight.map((w) => w * units[node.source]) }
+    case 'norm':
+    case 'sigmoidScale':
+      throw new Error(`${node.kind} is expanded before equalising`)
+    default:
+      return { ...node, rms }
+  }
+}

@@ -1,0 +1,14 @@
+import type { Graph } from '../graph/graph.ts'
+import { rewrite } from '../graph/rewrite.ts'
+
+/** A slice of a dense convolution's channels is the convolution with those rows of its weight. */
+export function foldSlice(graph: Graph): Graph {
+  return rewrite(graph, (node, { built }) => {
+    if (node.kind !== 'slice') return undefined
+    const source = built.nodes[node.source]
+    if (source.kind !== 'conv' || source.groups !== 1) return undefined
+    const row = source.weight.length / source.shape[0]
+    const weight = source.weight.slice(node.start * row, (node.start + node.shape[0]) * row)
+    return built.add({ ...source, name: node.name, shape: node.shape, weight })
+  })
+}
