@@ -1,0 +1,19 @@
+export {
+  ARCHITECTURES,
+  type ArchitectureName,
+  type ArchitectureOptions,
+  architecture,
+} from './architectures.ts'
+export {
+  type Checkpoint,
+  type CheckpointTensor,
+  parseSafetensors,
+  readCheckpoint,
+  readSafetensors,
+} from './checkpoint/index.ts'
+export { type DownsizeType, type NetworkConfig, type NetworkConfigLiteral, networkConfig } from './config.ts'
+export { parseConfig } from './config-json.ts'
+export { type CellGeometry, outputSize } from './geometry.ts'
+export { loadNetwork } from './load.ts'
+export type { Cell, Convolution, Network, PolyConv, PolyMlp, PolyNorm } from './network.ts'
+export { NORM_EPSILON, type Observer, referenceForward } from './reference/index.ts'

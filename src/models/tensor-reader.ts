@@ -1,0 +1,62 @@
+import { PolyVeilError } from '../errors/index.ts'
+import type { Checkpoint } from './checkpoint/index.ts'
+
+/** Tensors that inference does not need: batch counters, and the dropout rate of the head. */
+const IGNORED = /(^|\.)num_batches_tracked$|^head\.2\.p$/
+
+/** Takes tensors from a checkpoint by name, checks each, and knows which were never taken. */
+export class TensorReader {
+  readonly #checkpoint: Checkpoint
+  readonly #unread: Set<string>
+
+  constructor(checkpoint: Checkpoint) {
+    this.#checkpoint = checkpoint
+    this.#unread = new Set([...checkpoint.keys()].filter((name) => !IGNORED.test(name)))
+  }
+
+  /**
+   * The tensor's own array.
+   *
+   * @throws TENSOR_MISSING; TENSOR_SHAPE; CHECKPOINT_UNREADABLE when a value is not finite
+   */
+  take(name: string, shape: readonly number[]): Float32Array {
+    const tensor = this.#checkpoint.get(name)
+    if (!tensor) {
+      const facts = { tensor: name, expected: shape }
+      throw new PolyVeilError('TENSOR_MISSING', `The checkpoint has no ${name} of shape [${shape}]`, facts)
+    }
+    if (tensor.shape.join() !== shape.join()) {
+      throw new PolyVeilError(
+        'TENSOR_SHAPE',
+        `${name} has the shape [${tensor.shape}], but the config prescribes [${shape}]`,
+        { tensor: name, expected: shape, found: tensor.shape },
+      )
+    }
+    if (!tensor.data.every(Number.isFinite)) throw badValues(name, 'a value that is not finite')
+    this.#unread.delete(name)
+    return tensor.data
+  }
+
+  /** As `take`. @throws CHECKPOINT_UNREADABLE also when a value is negative, since its root is taken */
+  takeVariance(name: string, shape: readonly number[]): Float32Array {
+    const data = this.take(name, shape)
+    if (data.some((value) => value < 0)) throw badValues(name, 'a negative variance')
+    return data
+  }
+
+  /** @throws CONFIG_INVALID naming the tensors that were never taken */
+  refuseUnread(): void {
+    const names = [...this.#unread]
+    if (names.length === 0) return
+    throw new PolyVeilError(
+      'CONFIG_INVALID',
+      `The checkpoint has ${names.length} tensors that the config does not prescribe, such as ${names[0]}`,
+      { tensors: names.slice(0, 100) },
+    )
+  }
+}
+
+const badValues = (name: string, what: string): PolyVeilError =>
+  new PolyVeilError('CHECKPOINT_UNREADABLE', `${name} has ${what}; the checkpoint is damaged`, {
+    tensor: name,
+  })
