@@ -1,0 +1,19 @@
+import type { Resampling, Window } from './resample.ts'
+
+/**
+ * Bilinear interpolation with half-pixel centres and no antialias, as torch's
+ * `interpolate(mode='bilinear', align_corners=False)`. Values stay fractional.
+ */
+export const bilinear: Resampling = {
+  windows: (inSize, outSize) => Array.from({ length: outSize }, (_, x) => windowAt(x, inSize, outSize)),
+  finish: (sum) => sum,
+}
+
+function windowAt(x: number, inSize: number, outSize: number): Window {
+  const position = Math.max(0, (x + 0.5) * (inSize / outSize) - 0.5)
+  const first = Math.min(Math.floor(position), inSize - 1)
+  // Beyond the last centre the last sample stands alone.
+  if (first === inSize - 1) return { first, weights: [1] }
+  const fraction = position - first
+  return { first, weights: [1 - fraction, fraction] }
+}

@@ -1,0 +1,29 @@
+import { PolyVeilError } from '../errors/index.ts'
+import type { Image } from './planes.ts'
+
+/**
+ * Decodes an image with the browser's own decoder: upright, in sRGB, RGBA.
+ *
+ * @param file a Blob, such as a File the user chose
+ * @throws IMAGE_UNREADABLE when the browser cannot decode it
+ */
+export async function decodeImage(file: Blob): Promise<Image> {
+  const bitmap = await createImageBitmap(file, {
+    imageOrientation: 'from-image',
+    premultiplyAlpha: 'none',
+  }).catch((cause) => {
+    throw new PolyVeilError('IMAGE_UNREADABLE', 'The file is no image that can be decoded', {}, { cause })
+  })
+  try {
+    const { width, height } = bitmap
+    const context = new OffscreenCanvas(width, height).getContext('2d', { colorSpace: 'srgb' })
+    if (!context) {
+      throw new PolyVeilError('IMAGE_UNREADABLE', `The browser has no canvas of ${width} x ${height}`)
+    }
+    context.drawImage(bitmap, 0, 0)
+    const { data } = context.getImageData(0, 0, width, height)
+    return { width, height, channels: 4, data: new Uint8Array(data.buffer) }
+  } finally {
+    bitmap.close()
+  }
+}

@@ -1,0 +1,3 @@
+export type { Image } from './planes.ts'
+export { networkInput, type PreprocessedImage, preprocess } from './preprocess.ts'
+export type { Preprocessing } from './types.ts'
