@@ -1,0 +1,50 @@
+import { operandsOf } from './operands.ts'
+import type { Circuit, Op, ValueId } from './types.ts'
+
+type Body = Pick<Circuit, 'ops' | 'result'>
+
+const BYTES_PER_RESIDUE = 8
+
+/**
+ * For each value the index of the operation that reads it last; its own index when nothing does; `ops.length` for the
+ * result, which outlives the circuit.
+ */
+export function lastUses({ ops, result }: Body): Int32Array {
+  const last = Int32Array.from(ops, (_, index) => index)
+  ops.forEach((op, index) => {
+    for (const value of operandsOf(op)) last[value] = index
+  })
+  last[result] = ops.length
+  return last
+}
+
+/** The values to free right after operation `index`: what it read for the last time, and its own if nothing reads it. */
+export function expiringAt(op: Op, index: ValueId, last: Int32Array): ValueId[] {
+  const expiring = new Set(operandsOf(op).filter((value) => last[value] === index))
+  if (last[index] === index) expiring.add(index)
+  return [...expiring]
+}
+
+/** The largest number of values alive at once when each is freed right after its last use. */
+export const peakLiveValues = (circuit: Body): number => peakWeight(circuit, () => 1)
+
+/** The largest sum of ciphertext bytes alive at once, eight bytes a residue. Keys and constants come on top. */
+export function peakLiveBytes(circuit: Body & Pick<Circuit, 'parameters'>): number {
+  const bytesPerResiduePolynomial = circuit.parameters.ring * BYTES_PER_RESIDUE
+  return peakWeight(circuit, (op) => {
+    const polynomials = op.kind === 'multiply' ? 3 : 2
+    return polynomials * (op.level + 1) * bytesPerResiduePolynomial
+  })
+}
+
+function peakWeight(circuit: Body, weigh: (op: Op) => number): number {
+  const last = lastUses(circuit)
+  let live = 0
+  let peak = 0
+  circuit.ops.forEach((op, index) => {
+    live += weigh(op)
+    peak = Math.max(peak, live)
+    for (const value of expiringAt(op, index, last)) live -= weigh(circuit.ops[value])
+  })
+  return peak
+}

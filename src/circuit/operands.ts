@@ -1,0 +1,17 @@
+import type { Op, ValueId } from './types.ts'
+
+/** The values that an operation reads, in order and with repetitions. */
+export function operandsOf(op: Op): readonly ValueId[] {
+  switch (op.kind) {
+    case 'input':
+      return []
+    case 'dot':
+      return op.terms.map((term) => term.value)
+    case 'add':
+    case 'subtract':
+    case 'multiply':
+      return [op.left, op.right]
+    default:
+      return [op.source]
+  }
+}

@@ -1,0 +1,5 @@
+export type { DotTerm, Evaluator } from './backend.ts'
+export { type ExecuteOptions, ExecutionStopped, execute } from './executor.ts'
+export { createSealContext, type SealContext } from './seal/context.ts'
+export { createSealEvaluator, type SealEvaluator } from './seal/evaluator.ts'
+export { loadSeal, type Seal } from './seal/runtime.ts'

@@ -1,0 +1,87 @@
+import type { Ciphertext, GaloisKeys, Plaintext } from 'node-seal'
+import { type CkksParameters, checkParameters } from '../../../src/circuit/parameters.ts'
+import { nttPrimes } from '../../../src/circuit/primes.ts'
+import { createSealContext, type SealContext } from '../../../src/he-ops/seal/context.ts'
+import type { EvaluationKeys } from '../../../src/he-ops/seal/keys.ts'
+import { loadSeal, withHeap } from '../../../src/he-ops/seal/runtime.ts'
+
+/** Parameters of the smallest ring, 128 bits of security: data primes of the given sizes, then a special prime. */
+export function smallParameters(bits: readonly number[] = [50, 40, 30], special = 60): CkksParameters {
+  const primes = nttPrimes(8192, [...bits, special]).map(String)
+  return checkParameters({ ring: 8192, primes: primes.slice(0, -1), specialPrimes: primes.slice(-1) })
+}
+
+/** A SEAL context with one secret key, made by node-seal directly, and the client's side of it. */
+export interface SealFixture {
+  readonly ctx: SealContext
+  readonly keys: EvaluationKeys
+  encode(values: Float64Array, scale: number, level: number): Plaintext
+  encrypt(values: Float64Array, scale: number, level: number): Ciphertext
+  decrypt(ciphertext: Ciphertext): Float64Array
+  /** The secret key's polynomial over the data primes, in NTT form. */
+  secretResidues(): BigUint64Array
+  delete(): void
+}
+
+export async function sealFixture(
+  parameters: CkksParameters,
+  steps: readonly number[],
+): Promise<SealFixture> {
+  const seal = await loadSeal()
+  const ctx = createSealContext(seal, parameters)
+  const generator = new seal.KeyGenerator(ctx.context)
+  const secretKey = generator.secretKey()
+  const publicKey = generator.createPublicKey()
+  const relinKeys = generator.createRelinKeys()
+  const galoisKeys = new Map<number, GaloisKeys>(
+    steps.map((step) => [step, generator.createGaloisKeysWithSteps(Int32Array.of(step))]),
+  )
+  const encoder = new seal.CKKSEncoder(ctx.context)
+  const encryptor = new seal.Encryptor(ctx.context, publicKey, secretKey)
+  const decryptor = new seal.Decryptor(ctx.context, secretKey)
+  const evaluator = new seal.Evaluator(ctx.context)
+  const objects = [generator, secretKey, publicKey, relinKeys, ...galoisKeys.values()]
+  const tools = [encoder, encryptor, decryptor, evaluator]
+
+  const encode = (values: Float64Array, scale: number, level: number): Plaintext => {
+    const plaintext = new seal.Plaintext()
+    encoder.encode(values, scale, plaintext)
+    if (level < parameters.topLevel) evaluator.plainModSwitchToInplace(plaintext, ctx.levelIds[level])
+    return plaintext
+  }
+  return {
+    ctx,
+    keys: { publicKey, relinKeys, galoisKeys, bytes: 0, delete() {} },
+    encode,
+    encrypt: (values, scale, level) =>
+      withHeap((own) => {
+        const ciphertext = new seal.Ciphertext()
+        encryptor.encryptSymmetric(own(encode(values, scale, level)), ciphertext)
+        return ciphertext
+      }),
+    decrypt: (ciphertext) =>
+      withHeap((own) => {
+        const plaintext = own(new seal.Plaintext())
+        decryptor.decrypt(ciphertext, plaintext)
+        return Float64Array.from(encoder.decodeFloat64(plaintext) as Float64Array)
+      }),
+    secretResidues: () =>
+      residuesOf(secretKey, parameters.ring * (parameters.primes.length + parameters.specialPrimes.length)),
+    delete() {
+      for (const object of [...tools, ...objects].reverse()) object.delete()
+      ctx.delete()
+    },
+  }
+}
+
+/** The last `count` 64-bit words of a serialized object: its residues. */
+export function residuesOf(
+  object: { saveToArray(mode: never): unknown },
+  count: number,
+  mode: unknown = NO_COMPRESSION,
+): BigUint64Array {
+  const bytes = object.saveToArray(mode as never) as Uint8Array
+  return new BigUint64Array(bytes.slice(bytes.length - 8 * count).buffer)
+}
+
+const NO_COMPRESSION = (await loadSeal()).ComprModeType.none
