@@ -1,0 +1,187 @@
+import { PolyVeilError } from '../errors/index.ts'
+import { type CiphertextType, log2Modulus, type TypeLaws, typeLaws } from './laws.ts'
+import { lastUses } from './liveness.ts'
+import { operandsOf } from './operands.ts'
+import type { Circuit, Op, ValueId } from './types.ts'
+
+/**
+ * Checks that a circuit obeys every law that the engine relies on: values are defined before they are used, each is used
+ * or is the result; levels and scales are exactly those of `typeLaws`; inputs and result are as `InputSpec` and
+ * `OutputSpec` say; constants are finite, not all zero, and repeat within the slots; layers exist.
+ *
+ * @throws SCALE_MISMATCH, LEVEL_EXHAUSTED or CONFIG_INVALID with the operation's index and its layer's name
+ */
+export function verifyCircuit(circuit: Circuit): void {
+  verifyConstants(circuit)
+  const types: CiphertextType[] = []
+  const laws = typeLaws(circuit.parameters)
+  circuit.ops.forEach((op, index) => {
+    located(circuit, index, () => {
+      verifyReferences(circuit, op, index)
+      const type = typeOf(circuit, op, types, laws)
+      verifyClaim(op, type)
+      types.push(type)
+    })
+  })
+  verifyInputs(circuit)
+  verifyResult(circuit, types)
+  verifyLiveness(circuit)
+}
+
+function verifyConstants({ constants, parameters }: Circuit): void {
+  constants.forEach((values, id) => {
+    const period = values.length
+    if (period < 1 || period > parameters.slots || (period & (period - 1)) !== 0) {
+      throw invalid(
+        `Constant ${id} has ${period} values; it takes a power of two up to ${parameters.slots}`,
+        {
+          constant: id,
+        },
+      )
+    }
+    if (!values.every(Number.isFinite)) throw invalid(`Constant ${id} is not finite`, { constant: id })
+    // A product with zero is transparent: anyone could read it, and SEAL refuses it.
+    if (values.every((value) => value === 0)) throw invalid(`Constant ${id} is zero`, { constant: id })
+  })
+}
+
+function verifyReferences({ constants, layers }: Circuit, op: Op, index: ValueId): void {
+  if (!isIndex(op.layer, layers.length)) throw invalid(`There is no layer ${op.layer}`)
+  for (const value of operandsOf(op)) {
+    if (!isIndex(value, index)) throw invalid(`Value ${value} is not defined before it is used`)
+  }
+  for (const constant of constantsOf(op)) {
+    if (!isIndex(constant, constants.length)) throw invalid(`There is no constant ${constant}`)
+  }
+}
+
+function constantsOf(op: Op): number[] {
+  if (op.kind === 'dot') return op.terms.map(({ constant }) => constant)
+  return op.kind === 'addPlain' ? [op.constant] : []
+}
+
+function typeOf(circuit: Circuit, op: Op, types: readonly CiphertextType[], laws: TypeLaws): CiphertextType {
+  switch (op.kind) {
+    case 'input':
+      return laws.input(circuit.input.level, circuit.input.scale)
+    case 'rotate':
+      return laws.rotate(types[op.source], op.steps)
+    case 'dot':
+      return laws.dot(
+        op.terms.map(({ value }) => types[value]),
+        op.constantScale,
+      )
+    case 'addPlain':
+      verifyAddend(circuit, op.constant, types[op.source])
+      return laws.addPlain(types[op.source])
+    case 'add':
+      return laws.add(types[op.left], types[op.right])
+    case 'subtract':
+      if (op.left === op.right) throw invalid('A value is subtracted from itself')
+      return laws.add(types[op.left], types[op.right])
+    case 'multiply':
+      return laws.multiply(types[op.left], types[op.right])
+    case 'relinearise':
+      return laws.relinearise(types[op.source])
+    case 'rescale':
+      return laws.rescale(types[op.source])
+    case 'dropLevel':
+      return laws.dropLevel(types[op.source], op.level)
+    default:
+      throw invalid(`There is no operation ${String((op as { kind: unknown }).kind)}`)
+  }
+}
+
+/** An addend must not wrap at the scale of the value it is added to. */
+function verifyAddend(
+  { constants, parameters }: Circuit,
+  id: number,
+  { level, scale }: CiphertextType,
+): void {
+  const largest = constants[id].reduce((most, value) => Math.max(most, Math.abs(value)), 0)
+  const needBits = Math.log2(largest * scale) + 1
+  const haveBits = log2Modulus(parameters, level)
+  if (needBits < haveBits) return
+  throw new PolyVeilError('LEVEL_EXHAUSTED', `Constant ${id} does not fit the modulus of level ${level}`, {
+    needBits,
+    haveBits,
+  })
+}
+
+function verifyClaim(op: Op, type: CiphertextType): void {
+  if (op.level !== type.level) {
+    throw new PolyVeilError('LEVEL_EXHAUSTED', `The level is ${type.level}, not ${op.level}`, {
+      expected: type.level,
+      actual: op.level,
+    })
+  }
+  if (op.scale !== type.scale) {
+    throw new PolyVeilError('SCALE_MISMATCH', `The scale is ${type.scale}, not ${op.scale}`, {
+      expected: type.scale,
+      actual: op.scale,
+    })
+  }
+}
+
+function verifyInputs({ ops, input }: Circuit): void {
+  const indices = ops.flatMap((op) => (op.kind === 'input' ? [op.index] : []))
+  const complete =
+    indices.length === input.layout.ciphertexts &&
+    new Set(indices).size === indices.length &&
+    indices.every((index) => isIndex(index, input.layout.ciphertexts))
+  if (!complete)
+    throw invalid(`The circuit does not take each of its ${input.layout.ciphertexts} inputs once`)
+}
+
+function verifyResult({ ops, result, output, parameters }: Circuit, types: readonly CiphertextType[]): void {
+  if (!isIndex(result, ops.length)) throw invalid(`The result ${result} is no value of the circuit`)
+  const type = types[result]
+  // The result is the executor's to hand out, an input the caller's to free: it cannot be both.
+  if (ops[result].kind === 'input') throw invalid('The result is an input')
+  if (type.polynomials !== 2) throw invalid('The result is not relinearised')
+  if (type.level !== output.level || type.scale !== output.scale) {
+    throw new PolyVeilError(
+      'SCALE_MISMATCH',
+      `The result has level ${type.level} and scale ${type.scale}, the output ${output.level} and ${output.scale}`,
+      { op: result },
+    )
+  }
+  const { period, classes } = output
+  if (parameters.slots % period !== 0 || period < classes) {
+    throw invalid(`${classes} classes do not repeat with period ${period} in ${parameters.slots} slots`)
+  }
+}
+
+function verifyLiveness(circuit: Circuit): void {
+  const last = lastUses(circuit)
+  circuit.ops.forEach((_, index) => {
+    if (last[index] === index) located(circuit, index, () => fail('The value is never used'))
+  })
+}
+
+/** Runs a check and adds to what it throws where in the circuit it happened. */
+function located(circuit: Circuit, index: ValueId, check: () => void): void {
+  try {
+    check()
+  } catch (error) {
+    if (!(error instanceof PolyVeilError)) throw error
+    const op = circuit.ops[index]
+    const layer = circuit.layers[op.layer]?.name ?? 'no layer'
+    throw new PolyVeilError(error.code, `Operation ${index} (${op.kind}, ${layer}): ${error.message}`, {
+      ...error.facts,
+      op: index,
+      kind: op.kind,
+      layer,
+    })
+  }
+}
+
+const isIndex = (value: number, length: number): boolean =>
+  Number.isInteger(value) && value >= 0 && value < length
+
+const fail = (message: string): never => {
+  throw invalid(message)
+}
+
+const invalid = (message: string, facts: Record<string, number> = {}): PolyVeilError =>
+  new PolyVeilError('CONFIG_INVALID', message, facts)

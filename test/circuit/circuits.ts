@@ -1,0 +1,108 @@
+import { type CkksParameters, checkParameters } from '../../src/circuit/parameters.ts'
+import { nttPrimes } from '../../src/circuit/primes.ts'
+import type { Circuit, Op } from '../../src/circuit/types.ts'
+
+const primes = nttPrimes(8192, [50, 40, 30, 60]).map(String)
+
+/** Three levels, of 50, 40 and 30 bits. */
+export const parameters: CkksParameters = checkParameters({
+  ring: 8192,
+  primes: primes.slice(0, 3),
+  specialPrimes: primes.slice(3),
+})
+
+const [, , q2] = parameters.primes.map(Number)
+
+/** Scales of `smallCircuit`, as the laws give them. */
+export const SCALE = {
+  input: 2 ** 30,
+  weighted: 2 ** 30 * 2 ** 20,
+  rescaled: (2 ** 30 * 2 ** 20) / q2,
+  product: ((2 ** 30 * 2 ** 20) / q2) ** 2,
+}
+
+/**
+ * A circuit with every kind of operation: of the two ciphertexts x and y that hold a [3, 3, 5] tensor it computes
+ * 2 z^2 + c2 with z = c0 * (rotate(x, 7) - x) + c1 * y + c0 * x, at level 0.
+ */
+export function smallCircuit(): Circuit {
+  const at = (level: number, scale: number, layer = 0) => ({ level, scale, layer })
+  const ops: Op[] = [
+    { kind: 'input', index: 0, ...at(2, SCALE.input) },
+    { kind: 'input', index: 1, ...at(2, SCALE.input) },
+    { kind: 'rotate', source: 0, steps: 7, ...at(2, SCALE.input) },
+    { kind: 'subtract', left: 2, right: 0, ...at(2, SCALE.input) },
+    {
+      kind: 'dot',
+      terms: [
+        { value: 3, constant: 0 },
+        { value: 1, constant: 1 },
+        { value: 0, constant: 0 },
+      ],
+      constantScale: 2 ** 20,
+      ...at(2, SCALE.weighted),
+    },
+    { kind: 'rescale', source: 4, ...at(1, SCALE.rescaled) },
+    { kind: 'multiply', left: 5, right: 5, ...at(1, SCALE.product, 1) },
+    { kind: 'relinearise', source: 6, ...at(1, SCALE.product, 1) },
+    { kind: 'addPlain', source: 7, constant: 2, ...at(1, SCALE.product, 1) },
+    { kind: 'add', left: 8, right: 7, ...at(1, SCALE.product, 1) },
+    { kind: 'dropLevel', source: 9, ...at(0, SCALE.product, 1) },
+  ]
+  return {
+    model: 'small',
+    labels: ['left', 'right', 'neither'],
+    parameters,
+    input: {
+      preprocessing: {
+        channels: 'rgb',
+        resize: { mode: 'squash', height: 3, width: 5 },
+        interpolation: 'bicubic',
+        mean: [0.5, 0.25, 0.125],
+        std: [0.5, 0.25, 0.125],
+      },
+      image: [3, 3, 5],
+      patch: 1,
+      layout: {
+        channels: 3,
+        height: 3,
+        width: 5,
+        interleave: 2,
+        channelsPerCiphertext: 2,
+        rowStride: 7,
+        columnStride: 1,
+        offset: 8,
+        ciphertexts: 2,
+      },
+      level: 2,
+      scale: SCALE.input,
+      bound: 4,
+    },
+    output: {
+      classes: 3,
+      period: 4,
+      level: 0,
+      scale: SCALE.product,
+      bound: 100,
+      tolerance: 0.5,
+      flooding: 0.001,
+    },
+    layers: [
+      { name: 'stem', kind: 'convolution', shape: [3, 3, 5], precisionBits: 14.5, slotsUsed: 0.01 },
+      { name: 'cells.0', kind: 'product', shape: [3, 3, 5], precisionBits: 12.25, slotsUsed: 0.01 },
+    ],
+    constants: [
+      Float64Array.of(0.75, -1.5),
+      Float64Array.of(0.3),
+      Float64Array.from({ length: 4096 }, (_, i) => Math.sin(i + 1)),
+    ],
+    ops,
+    result: 10,
+    estimate: {
+      seconds: 0.5,
+      precisionBits: 12,
+      memoryBytes: 1e6,
+      bytes: { keys: 3e6, query: 4e5, response: 1e5 },
+    },
+  }
+}

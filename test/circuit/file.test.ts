@@ -1,0 +1,120 @@
+import { sha256 } from '@noble/hashes/sha2.js'
+import t from 'tap'
+import { circuitDigest, readCircuit, writeCircuit } from '../../src/circuit/file.ts'
+import { SCALE, smallCircuit } from './circuits.ts'
+
+const bytes = writeCircuit(smallCircuit())
+
+/** A file changed by `edit`, with a digest that fits the change. */
+function resealed(edit: (bytes: Uint8Array) => void, source = bytes): Uint8Array {
+  const changed = source.slice()
+  edit(changed)
+  changed.set(sha256(changed.subarray(0, -32)), changed.length - 32)
+  return changed
+}
+
+/** The file with one piece of its JSON header replaced by another of the same length. */
+function withHeader(from: string, to: string): Uint8Array {
+  const offset = Buffer.from(bytes).indexOf(from)
+  if (offset < 0 || from.length !== to.length) throw new Error(`cannot replace ${from}`)
+  return resealed((changed) => changed.set(Buffer.from(to), offset))
+}
+
+/** Offset of a byte, counted from the start of the one-byte columns at the end. */
+const fromEnd = (back: number): number => bytes.length - 32 - back
+
+t.test('a circuit survives its file exactly', async (t) => {
+  const circuit = smallCircuit()
+  const read = readCircuit(bytes)
+  t.strictSame(read, circuit)
+  t.same(writeCircuit(read), bytes, 'and gives the same bytes again')
+})
+
+t.test('a file at an odd offset of a larger buffer reads too', async (t) => {
+  const buffer = new Uint8Array(bytes.length + 7)
+  buffer.set(bytes, 3)
+  t.strictSame(readCircuit(buffer.subarray(3, 3 + bytes.length)), smallCircuit())
+})
+
+t.test('the digest is the SHA-256 of what precedes it', async (t) => {
+  t.equal(circuitDigest(bytes), Buffer.from(sha256(bytes.subarray(0, -32))).toString('hex'))
+  const other = smallCircuit()
+  other.constants[1][0] = 0.3 + 2 ** -54
+  t.not(circuitDigest(writeCircuit(other)), circuitDigest(bytes))
+})
+
+t.test('equal constants are stored once', async (t) => {
+  const circuit = smallCircuit()
+  const twice = { ...circuit, constants: [...circuit.constants, circuit.constants[2].slice()] }
+  t.equal(writeCircuit(twice).length - bytes.length < 64, true)
+  t.strictSame(readCircuit(writeCircuit(twice)).constants, twice.constants)
+})
+
+t.test('a circuit that breaks a law is not written', async (t) => {
+  t.throws(() => writeCircuit({ ...smallCircuit(), result: 9 }), { code: 'SCALE_MISMATCH' })
+})
+
+t.test('every truncation is refused', async (t) => {
+  for (const length of [0, 1, 8, 11, 12, 43, 44, 500, bytes.length - 1]) {
+    t.throws(() => readCircuit(bytes.subarray(0, length)), { code: 'CONFIG_INVALID' }, `${length} bytes`)
+  }
+})
+
+t.test('every flipped bit is refused', async (t) => {
+  for (let offset = 0; offset < bytes.length; offset += 97) {
+    const changed = bytes.slice()
+    changed[offset] ^= 1 << (offset % 8)
+    t.throws(() => readCircuit(changed), { code: 'CONFIG_INVALID' }, `at ${offset}`)
+  }
+})
+
+t.test('bytes after the end are refused', async (t) => {
+  const longer = new Uint8Array(bytes.length + 8)
+  longer.set(bytes)
+  t.throws(() => readCircuit(resealed(() => {}, longer)), {
+    code: 'CONFIG_INVALID',
+    message: /length is not what/,
+  })
+})
+
+const malicious: [what: string, file: Uint8Array, code: string, message: RegExp][] = [
+  ['another version', resealed((b) => b.set([0x39], 7)), 'CONFIG_INVALID', /version/],
+  ['a huge header', resealed((b) => b.fill(0xff, 8, 12)), 'CONFIG_INVALID', /header has a wrong length/],
+  ['no JSON', resealed((b) => b.set([0x5b], 12)), 'CONFIG_INVALID', /no JSON/],
+  ['an unknown field', withHeader('"model"', '"mode!"'), 'CONFIG_INVALID', /malformed/],
+  ['a wrong count', withHeader('"ops":11', '"ops":99'), 'CONFIG_INVALID', /length is not what/],
+  ['a weak ring', withHeader('"ring":8192', '"ring":4096'), 'CONFIG_INVALID', /Ring 4096/],
+  [
+    'a composite prime',
+    withHeader(smallCircuit().parameters.primes[0].toString(), '1125899906842625'),
+    'CONFIG_INVALID',
+    /prime|modulo/,
+  ],
+  [
+    'a wrong image',
+    withHeader('[3,3,5],"layout"', '[3,4,5],"layout"'),
+    'CONFIG_INVALID',
+    /contradicts itself/,
+  ],
+  ['a wrong input', withHeader('"patch":1', '"patch":0'), 'CONFIG_INVALID', /input.patch/],
+  ['another result', withHeader('"result":10', '"result":99'), 'CONFIG_INVALID', /result 99/],
+  ['an unknown operation', resealed((b) => b.set([10], fromEnd(11))), 'CONFIG_INVALID', /no operation 10/],
+  ['a wrong level', resealed((b) => b.set([1], fromEnd(22))), 'LEVEL_EXHAUSTED', /Operation 0/],
+  ['too many terms', resealed((b) => b.set([4], fromEnd(22 + 88 - 16))), 'CONFIG_INVALID', /terms end early/],
+  [
+    'too few terms',
+    resealed((b) => b.set([2], fromEnd(22 + 88 - 16))),
+    'CONFIG_INVALID',
+    /terms are left over/,
+  ],
+]
+
+for (const [what, file, code, message] of malicious) {
+  t.test(`a well-digested file with ${what} is refused`, async (t) => {
+    t.throws(() => readCircuit(file), { code, message })
+  })
+}
+
+t.test('scales are kept to the last bit', async (t) => {
+  t.equal(readCircuit(bytes).ops[5].scale, SCALE.rescaled)
+})

@@ -1,0 +1,110 @@
+import t from 'tap'
+import type { Circuit, Op } from '../../src/circuit/types.ts'
+import { verifyCircuit } from '../../src/circuit/verify.ts'
+import type { ErrorCodeName } from '../../src/errors/index.ts'
+import { SCALE, smallCircuit } from './circuits.ts'
+
+const withOp = (index: number, change: Partial<Record<string, unknown>>): Circuit => {
+  const circuit = smallCircuit()
+  return { ...circuit, ops: circuit.ops.map((op, i) => (i === index ? ({ ...op, ...change } as Op) : op)) }
+}
+
+const withOps = (change: (ops: Op[]) => void, result = 10): Circuit => {
+  const circuit = smallCircuit()
+  const ops = [...circuit.ops]
+  change(ops)
+  return { ...circuit, ops, result }
+}
+
+const withConstant = (id: number, values: Float64Array): Circuit => {
+  const circuit = smallCircuit()
+  return { ...circuit, constants: circuit.constants.map((c, i) => (i === id ? values : c)) }
+}
+
+const term = (value: number, constant = 0) => ({ value, constant })
+
+t.test('the unbroken circuit holds', async () => verifyCircuit(smallCircuit()))
+
+const broken: [law: string, circuit: Circuit, code: ErrorCodeName, facts: object][] = [
+  ['defined before used', withOp(2, { source: 5 }), 'CONFIG_INVALID', { op: 2, layer: 'stem' }],
+  ['not its own operand', withOp(2, { source: 2 }), 'CONFIG_INVALID', { op: 2 }],
+  ['no negative value', withOp(2, { source: -1 }), 'CONFIG_INVALID', { op: 2 }],
+  ['layer exists', withOp(6, { layer: 2 }), 'CONFIG_INVALID', { op: 6, layer: 'no layer' }],
+  ['constant exists', withOp(8, { constant: 3 }), 'CONFIG_INVALID', { op: 8, layer: 'cells.0' }],
+  ['term constant exists', withOp(4, { terms: [term(3, 9)] }), 'CONFIG_INVALID', { op: 4 }],
+  ['kind exists', withOp(5, { kind: 'bootstrap' }), 'CONFIG_INVALID', { op: 5 }],
+  ['rotation not 0', withOp(2, { steps: 0 }), 'CONFIG_INVALID', { op: 2 }],
+  ['rotation below slots', withOp(2, { steps: 4096 }), 'CONFIG_INVALID', { op: 2 }],
+  ['rotation keeps the scale', withOp(2, { scale: 2 ** 31 }), 'SCALE_MISMATCH', { op: 2 }],
+  ['rotation keeps the level', withOp(2, { level: 1 }), 'LEVEL_EXHAUSTED', { op: 2 }],
+  ['dot has terms', withOp(4, { terms: [] }), 'CONFIG_INVALID', { op: 4 }],
+  ['dot multiplies scales', withOp(4, { constantScale: 2 ** 21 }), 'SCALE_MISMATCH', { op: 4 }],
+  ['dot has a scale', withOp(4, { constantScale: Number.NaN }), 'CONFIG_INVALID', { op: 4 }],
+  ['scale below the modulus', withOp(4, { constantScale: 2 ** 90 }), 'LEVEL_EXHAUSTED', { op: 4 }],
+  [
+    'rescale divides exactly',
+    withOp(5, { scale: SCALE.rescaled * (1 + 2 ** -52) }),
+    'SCALE_MISMATCH',
+    { op: 5 },
+  ],
+  ['rescale takes one level', withOp(5, { level: 0 }), 'LEVEL_EXHAUSTED', { op: 5 }],
+  ['multiply multiplies scales', withOp(6, { scale: SCALE.rescaled }), 'SCALE_MISMATCH', { op: 6 }],
+  ['multiply has one level', withOp(6, { left: 4 }), 'LEVEL_EXHAUSTED', { op: 6 }],
+  ['relinearise takes a product', withOp(7, { source: 5 }), 'CONFIG_INVALID', { op: 7 }],
+  ['only relinearise takes a product', withOp(8, { source: 6 }), 'CONFIG_INVALID', { op: 8 }],
+  ['add has one scale', withOp(9, { left: 7, right: 5 }), 'SCALE_MISMATCH', { op: 9, layer: 'cells.0' }],
+  ['add has one level', withOp(9, { left: 7, right: 4 }), 'LEVEL_EXHAUSTED', { op: 9 }],
+  ['no x - x', withOp(3, { left: 0, right: 0 }), 'CONFIG_INVALID', { op: 3 }],
+  ['dropLevel goes down', withOp(10, { level: 1 }), 'LEVEL_EXHAUSTED', { op: 10 }],
+  ['dropLevel stops at 0', withOp(10, { level: -1 }), 'LEVEL_EXHAUSTED', { op: 10 }],
+  ['addend fits', withConstant(2, new Float64Array(4096).fill(2 ** 70)), 'LEVEL_EXHAUSTED', { op: 8 }],
+  [
+    'constant of a power of two',
+    withConstant(0, Float64Array.of(1, 2, 3)),
+    'CONFIG_INVALID',
+    { constant: 0 },
+  ],
+  ['constant not empty', withConstant(0, new Float64Array()), 'CONFIG_INVALID', { constant: 0 }],
+  [
+    'constant within slots',
+    withConstant(1, new Float64Array(8192).fill(1)),
+    'CONFIG_INVALID',
+    { constant: 1 },
+  ],
+  ['constant finite', withConstant(0, Float64Array.of(1, Number.NaN)), 'CONFIG_INVALID', { constant: 0 }],
+  ['constant not zero', withConstant(0, Float64Array.of(0, 0)), 'CONFIG_INVALID', { constant: 0 }],
+  ['each input once', withOp(1, { index: 0 }), 'CONFIG_INVALID', {}],
+  ['inputs in range', withOp(1, { index: 2 }), 'CONFIG_INVALID', {}],
+  ['input as specified', withOp(1, { level: 1 }), 'LEVEL_EXHAUSTED', { op: 1 }],
+  ['input scale as specified', withOp(1, { scale: 2 ** 29 }), 'SCALE_MISMATCH', { op: 1 }],
+  ['result exists', { ...smallCircuit(), result: 11 }, 'CONFIG_INVALID', {}],
+  ['result is computed', { ...smallCircuit(), result: 0 }, 'CONFIG_INVALID', {}],
+  ['result is relinearised', withOps((ops) => ops.splice(7), 6), 'CONFIG_INVALID', {}],
+  ['result as specified', { ...smallCircuit(), result: 9 }, 'SCALE_MISMATCH', { op: 9 }],
+  ['everything is used', withOp(9, { left: 7 }), 'CONFIG_INVALID', { op: 8, kind: 'addPlain' }],
+  [
+    'classes fit the period',
+    { ...smallCircuit(), output: { ...smallCircuit().output, classes: 5 } },
+    'CONFIG_INVALID',
+    {},
+  ],
+]
+
+for (const [law, circuit, code, facts] of broken) {
+  t.test(`law: ${law}`, async (t) => {
+    t.throws(() => verifyCircuit(circuit), { code, facts })
+  })
+}
+
+t.test('operands of an addition may differ by less than 2^-40', async (t) => {
+  const change = (relative: number) =>
+    withOps((ops) => {
+      const scale = SCALE.input * (1 + relative)
+      ops[4] = { ...ops[4], kind: 'dot', constantScale: scale / SCALE.input, scale } as Op
+      ops.splice(5, 6, { kind: 'add', left: 4, right: 3, level: 2, scale, layer: 1 })
+    }, 5)
+  const within = change(2 ** -42)
+  const output = { ...within.output, level: 2, scale: within.ops[5].scale }
+  verifyCircuit({ ...within, output })
+  t.throws(() => verifyCircuit(change(2 ** -38)), { code: 'SCALE_MISMATCH' })
+})
