@@ -68,21 +68,6 @@ const literalSchema = z.object({
   labels: z.array(z.string().min(1).max(256)).optional(),
 })
 
-/** Messages name a field as the JSON form spells it, since that is what users write. */
-const JSON_NAMES: Readonly<Record<string, string>> = {
-  stem: 'network',
-  initChannels: 'init_channels',
-  channelMultipliers: 'channels',
-  expansionConv: 'expansion_conv',
-  expansionMlp: 'expansion_mlp',
-  pairedScale: 'paired_scale',
-  sigmoidScales: 'sigmoid_scale',
-  downsizeTypes: 'downsize_type',
-  attention: 'attn',
-  classes: 'num_classes',
-  inputSize: 'input_size',
-}
-
 /**
  * The one gate to a `NetworkConfig`: checks a literal, derives the geometry and fills in the preprocessing.
  *
@@ -93,8 +78,7 @@ export function networkConfig(literal: NetworkConfigLiteral): NetworkConfig {
   const parsed = literalSchema.safeParse(literal)
   if (!parsed.success) {
     const { path, message } = parsed.error.issues[0]
-    const [field, ...rest] = path.map(String)
-    throw invalidConfig([JSON_NAMES[field] ?? field, ...rest].join('.'), message)
+    throw invalidConfig(path.join('.'), message)
   }
   const fields = { ...parsed.data, ...stageFactors(parsed.data) }
   checkDownsizes(fields)

@@ -1,0 +1,186 @@
+import t from 'tap'
+import { ARCHITECTURES, architecture, networkConfig, parseConfig } from '../../src/models/index.ts'
+import { goldenJson } from './support/golden.ts'
+
+// biome-ignore lint/suspicious/noExplicitAny: the tests break the JSON on purpose
+type Json = any
+
+const json = (name: string, change: (json: Json) => void): Json => {
+  const copy = structuredClone(goldenJson(name)) as Json
+  change(copy)
+  return copy
+}
+
+t.test('the published architectures', async (t) => {
+  const tiny = architecture('cpolynext-t')
+  t.same(
+    [0, 2, 4, 10]
+      .map((i) => tiny.geometry[i])
+      .map(({ channels, convChannels, mlpChannels, height }) => ({
+        channels,
+        convChannels,
+        mlpChannels,
+        height,
+      })),
+    [
+      { channels: 48, convChannels: 48, mlpChannels: 96, height: 56 },
+      { channels: 96, convChannels: 96, mlpChannels: 192, height: 28 },
+      { channels: 192, convChannels: 144, mlpChannels: 336, height: 14 },
+      { channels: 288, convChannels: 216, mlpChannels: 504, height: 7 },
+    ],
+  )
+  const products = (name: string): number =>
+    architecture(name).nodes.reduce((sum, nodes) => sum + nodes, 0) + 1
+  t.equal(products('cpolynext-t'), 73)
+  t.equal(products('cpolynext-s'), 131)
+  t.equal(architecture('cpolynext-l').geometry.at(-1)?.channels, 576)
+  t.equal(architecture('lowres').geometry.at(-1)?.height, 8)
+  t.ok(architecture('apolynext-t').attention)
+  t.same(Object.keys(ARCHITECTURES), [
+    'cpolynext-t',
+    'cpolynext-s',
+    'cpolynext-b',
+    'cpolynext-l',
+    'apolynext-t',
+    'lowres',
+  ])
+  t.throws(() => architecture('resnet-50'), { code: 'MODEL_UNKNOWN', message: /cpolynext-t/ })
+  t.throws(() => architecture('toString'), { code: 'MODEL_UNKNOWN' })
+})
+
+t.test('architectures of other sizes', async (t) => {
+  const oblong = architecture('cpolynext-t', { classes: 7, inputSize: { height: 96, width: 161 } })
+  t.equal(oblong.classes, 7)
+  t.match(oblong.geometry[0], { height: 24, width: 41 })
+  t.match(oblong.geometry[11], { height: 3, width: 6 })
+  t.same(oblong.preprocessing.resize, { mode: 'shortSide', size: 167, height: 96, width: 161 })
+  t.same(architecture('cpolynext-t').preprocessing.resize, {
+    mode: 'shortSide',
+    size: 232,
+    height: 224,
+    width: 224,
+  })
+  t.same(architecture('lowres', { inputSize: 28 }).preprocessing.resize, {
+    mode: 'squash',
+    height: 28,
+    width: 28,
+  })
+  t.throws(() => architecture('lowres', { inputSize: 0 }), { code: 'CONFIG_INVALID', message: /input_size/ })
+  t.throws(() => architecture('lowres', { labels: ['one'] }), { code: 'CONFIG_INVALID', message: /labels/ })
+})
+
+t.test('configs are frozen and share nothing with what they were made of', async (t) => {
+  const { inputSize, ...rest } = architecture('lowres')
+  const size = { ...inputSize }
+  const config = networkConfig({ ...rest, inputSize: size })
+  size.height = 5
+  t.equal(config.inputSize.height, 32)
+  t.throws(() => {
+    ;(config.nodes as number[])[0] = 2
+  }, TypeError)
+})
+
+t.test('the JSON form', async (t) => {
+  const config = parseConfig(goldenJson('micro_s'))
+  t.match(config, {
+    stem: 'imagenet',
+    initChannels: 8,
+    nodes: [4, 2, 2, 4],
+    downsizes: [1, 2, 3],
+    channelMultipliers: [2, 4, 6],
+    pairedScale: false,
+    sigmoidScales: 8,
+    downsizeTypes: ['sep3x3', 'full3x3'],
+    classes: 12,
+    inputSize: { height: 96, width: 96 },
+    attention: false,
+  })
+  t.same(parseConfig(JSON.stringify(goldenJson('micro_s'))), config, 'text is parsed')
+  t.equal(parseConfig(goldenJson('micro_lr')).stem, 'lowres')
+  t.same(parseConfig(goldenJson('one_shot')).expansionMlp, [2], 'only the factors of its stages')
+  t.ok(parseConfig(goldenJson('micro_attn')).attention)
+
+  const oblong = parseConfig(json('micro_t', (json) => (json.input_size = [64, 100])))
+  t.same(oblong.inputSize, { height: 64, width: 100 })
+  t.match(oblong.geometry[3], { height: 2, width: 4 })
+})
+
+t.test('preprocessing of the JSON form', async (t) => {
+  const fields = {
+    resize: 40,
+    interpolation: 'bilinear, half-pixel centres, no antialias',
+    channels: 'grey repeated three times',
+    mean: [0.2, 0.2, 0.2],
+    std: [0.3, 0.3, 0.3],
+  }
+  const parse = (change: object) =>
+    parseConfig(json('one_shot', (json) => (json.preprocessing = { ...fields, ...change }))).preprocessing
+  t.same(parse({}), {
+    channels: 'grey',
+    resize: { mode: 'squash', height: 40, width: 40 },
+    interpolation: 'bilinear',
+    mean: [0.2],
+    std: [0.3],
+  })
+  t.same(parse({ resize: 44, crop: [40, 40], channels: 'rgb', mean: [0, 1, 2], interpolation: 'bicubic' }), {
+    channels: 'rgb',
+    resize: { mode: 'shortSide', size: 44, height: 40, width: 40 },
+    interpolation: 'bicubic',
+    mean: [0, 1, 2],
+    std: [0.3, 0.3, 0.3],
+  })
+  const faults: [field: RegExp, change: object][] = [
+    [/preprocessing\.resize/, { resize: 41 }],
+    [/preprocessing\.resize/, { resize: 39, crop: 40 }],
+    [/preprocessing\.resize/, { resize: [44, 44], crop: 40 }],
+    [/preprocessing\.interpolation/, { interpolation: 'lanczos' }],
+    [/preprocessing\.channels/, { channels: 'cmyk' }],
+    [/preprocessing\.mean/, { mean: [0.1, 0.2, 0.3] }],
+    [/preprocessing\.mean/, { channels: 'rgb', mean: [0.1] }],
+    [/preprocessing\.std/, { std: [0, 0, 0] }],
+  ]
+  for (const [message, change] of faults) {
+    t.throws(() => parse(change), { code: 'CONFIG_INVALID', message }, JSON.stringify(change))
+  }
+})
+
+t.test('contradictions are named', async (t) => {
+  const faults: [field: RegExp, change: (json: Json) => void][] = [
+    [/network/, (json) => (json.network = 'ResNet')],
+    [/init_channels/, (json) => (json.init_channels = 0)],
+    [/init_channels/, (json) => delete json.init_channels],
+    [/nodes.*layers is 3/, (json) => (json.layers = 3)],
+    [/nodes/, (json) => (json.config.nodes[2] = 3)],
+    [/num_classes/, (json) => (json.num_classes = 2.5)],
+    [/input_size/, (json) => (json.input_size = [64])],
+    [/input_size/, (json) => (json.input_size = -64)],
+    [/downsizes/, (json) => moveDownsize(json, '3', 4)],
+    [/downsizes/, (json) => (json.config.downsizes = [2, 1, 3])],
+    [/channels/, (json) => delete json.config.channels[2]],
+    [/channels/, (json) => (json.config.channels[7] = 2)],
+    [/expansion_conv/, (json) => json.config.expansion_conv.pop()],
+    [/expansion_mlp/, (json) => (json.config.expansion_mlp[1] = 2.2)],
+    [/sigmoid_scale/, (json) => (json.config.sigmoid_scale.length = 2)],
+    [/sigmoid_scale/, (json) => delete json.config.sigmoid_scale],
+    [/downsize_type/, (json) => (json.config.downsize_type = ['sep3x3', 'max'])],
+    [
+      /downsize_type/,
+      (json) => Object.assign(json, { input_size: 36 }).config.downsize_type.splice(1, 1, 'full2x2'),
+    ],
+    [/labels/, (json) => (json.labels = ['cat', 'dog'])],
+  ]
+  for (const [message, change] of faults) {
+    t.throws(() => parseConfig(json('micro_t', change)), { code: 'CONFIG_INVALID', message }, String(change))
+  }
+  t.throws(() => parseConfig('{'), { code: 'CONFIG_INVALID' })
+  t.throws(() => parseConfig(null), { code: 'CONFIG_INVALID' })
+  t.throws(() => parseConfig(json('micro_t', (json) => (json.norm = 'layernorm'))), {
+    code: 'NOT_POLYNOMIAL',
+  })
+})
+
+function moveDownsize(json: Json, from: string, to: number): void {
+  json.config.downsizes[2] = to
+  json.config.channels[to] = json.config.channels[from]
+  delete json.config.channels[from]
+}
