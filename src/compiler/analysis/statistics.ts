@@ -11,3 +11,10 @@ export function peak(values: ArrayLike<number>): number {
   for (let i = 0; i < values.length; i++) largest = Math.max(largest, Math.abs(values[i]))
   return largest
 }
+
+/** What the noise model needs to know of a constant. */
+export interface ConstantStatistics {
+  readonly period: number
+  /** Root mean square of the values. */
+  readonly gain: number
+}

@@ -1,4 +1,5 @@
 import type { Constant, ConstantId, LayerInfo, Op, Term, ValueId, ValueType } from '../../circuit/types.ts'
+import { type ConstantStatistics, rootMeanSquare } from '../analysis/statistics.ts'
 import { wrap } from '../packing/taps.ts'
 
 /** The primes that circuits are lowered against, as the doubles that scales are divided by. */
@@ -23,10 +24,18 @@ export interface ScalePolicy {
 /** Slots of a constant, made only when a circuit is emitted; undefined when all of them are zero. */
 export type MakeConstant = () => Constant | undefined
 
+/** A constant before it is made. */
+export interface ConstantDraft {
+  readonly period: number
+  /** Expected root mean square of the values, which a draft's noise is estimated from. */
+  readonly gain: number
+  readonly make: MakeConstant
+}
+
 /** A weighted summand before its constant is known to be needed. */
-export interface DraftTerm {
+export interface TermDraft {
   readonly value: ValueId
-  readonly constant: MakeConstant
+  readonly constant: ConstantDraft
 }
 
 /**
@@ -36,6 +45,8 @@ export interface DraftTerm {
 export class CircuitBuilder {
   readonly ops: Op[] = []
   readonly constants: Constant[] = []
+  /** Period and size of each constant; in a draft, where constants are not made, one entry for equal ones. */
+  readonly statistics: ConstantStatistics[] = []
   readonly layers: LayerInfo[] = []
   readonly chain: ModulusChain
   readonly policy: ScalePolicy
@@ -97,7 +108,7 @@ export class CircuitBuilder {
   }
 
   /** Sum of value * constant, or undefined when all constants are zero. */
-  dot(terms: readonly DraftTerm[], constantScale: number): ValueId | undefined {
+  dot(terms: readonly TermDraft[], constantScale: number): ValueId | undefined {
     const made: Term[] = []
     for (const { value, constant } of terms) {
       const id = this.constant(constant)
@@ -115,7 +126,7 @@ export class CircuitBuilder {
     })
   }
 
-  addPlain(source: ValueId, constant: MakeConstant): ValueId {
+  addPlain(source: ValueId, constant: ConstantDraft): ValueId {
     const id = this.constant(constant)
     if (id === undefined) return source
     return this.#push({ kind: 'addPlain', source, constant: id, ...this.#typeOf(source), layer: this.#layer })
@@ -162,14 +173,20 @@ export class CircuitBuilder {
     return id
   }
 
-  constant(make: MakeConstant): ConstantId | undefined {
-    if (!this.emit) return 0
+  constant({ period, gain, make }: ConstantDraft): ConstantId | undefined {
+    if (!this.emit) return this.#idOf(`${period}:${gain}`, { period, gain })
     const values = make()
     if (values === undefined) return undefined
-    const key = Buffer.from(values.buffer, values.byteOffset, values.byteLength).toString('latin1')
+    const bytes = Buffer.from(values.buffer, values.byteOffset, values.byteLength)
+    const id = this.#idOf(bytes.toString('latin1'), { period, gain: rootMeanSquare(values) })
+    this.constants[id] ??= values
+    return id
+  }
+
+  #idOf(key: string, statistics: ConstantStatistics): ConstantId {
     const known = this.#constantIds.get(key)
     if (known !== undefined) return known
-    const id = this.constants.push(values) - 1
+    const id = this.statistics.push(statistics) - 1
     this.#constantIds.set(key, id)
     return id
   }

@@ -1,9 +1,10 @@
 import { channelsIn } from '../../circuit/layout.ts'
 import type { Layout, ValueId } from '../../circuit/types.ts'
+import { rootMeanSquare } from '../analysis/statistics.ts'
 import type { ConvNode } from '../graph/graph.ts'
 import { withChannels, withStride } from '../packing/choose.ts'
 import { guardsSuffice, type Tap, tapsOf, wrap } from '../packing/taps.ts'
-import type { CircuitBuilder, DraftTerm, MakeConstant } from './builder.ts'
+import type { CircuitBuilder, ConstantDraft, TermDraft } from './builder.ts'
 import { fullConstant, periodicConstant, rotatedBack } from './constants.ts'
 import { hornerSum } from './horner.ts'
 import type { Packed } from './packed.ts'
@@ -66,9 +67,9 @@ function lowerOutput(mixing: Mixing, out: number): ValueId {
 /** Baby steps lie around 0, so that neighbours in both directions share the keys of one step. */
 const halfOf = (babies: number): number => Math.floor(babies / 2)
 
-function giantTerms(mixing: Mixing, out: number, giant: number): DraftTerm[] {
+function giantTerms(mixing: Mixing, out: number, giant: number): TermDraft[] {
   const { builder, input, layout, taps, babies } = mixing
-  const terms: DraftTerm[] = []
+  const terms: TermDraft[] = []
   const outputs = channelsIn(layout, out)
   input.values.forEach((source, index) => {
     const inputs = channelsIn(input.layout, index)
@@ -105,7 +106,7 @@ function weights(
   tap: Tap,
   shift: number,
   giantSteps: number,
-): MakeConstant {
+): ConstantDraft {
   const firstOut = out * layout.channelsPerCiphertext
   const firstIn = index * input.layout.channelsPerCiphertext
   const outputs = channelsIn(layout, out)
@@ -117,12 +118,18 @@ function weights(
     const row = (firstOut + local) * perGroup + firstIn + from
     return node.weight[(row * node.kernel + tap.ky) * node.kernel + tap.kx]
   }
+  const read = Math.min(outputs, inputs - shift) - Math.max(0, -shift)
+  const gain = rootMeanSquare(node.weight) * Math.sqrt(read / layout.interleave)
   if (!masked) {
     const period = layout.interleave
-    return () => periodicConstant(period, (slot) => weightOf(wrap(slot - giantSteps, period)))
+    return {
+      period,
+      gain,
+      make: () => periodicConstant(period, (slot) => weightOf(wrap(slot - giantSteps, period))),
+    }
   }
   const { height, width } = input.layout
-  return () => {
+  const make = () => {
     const inPlace = fullConstant(builder.chain.slots, layout, out, (c, y, x) => {
       const sy = y * node.stride + tap.dy
       const sx = x * node.stride + tap.dx
@@ -130,4 +137,5 @@ function weights(
     })
     return rotatedBack(inPlace, giantSteps)
   }
+  return { period: builder.chain.slots, gain, make }
 }

@@ -1,8 +1,9 @@
 import type { Layout, ValueId } from '../../circuit/types.ts'
+import { rootMeanSquare } from '../analysis/statistics.ts'
 import type { ConvNode } from '../graph/graph.ts'
 import { withStride } from '../packing/choose.ts'
 import { guardsSuffice, type Tap, tapsOf } from '../packing/taps.ts'
-import type { CircuitBuilder, MakeConstant } from './builder.ts'
+import type { CircuitBuilder, ConstantDraft } from './builder.ts'
 import { fullConstant, periodicConstant, rotatedBack } from './constants.ts'
 import { hornerSum } from './horner.ts'
 import type { Packed } from './packed.ts'
@@ -75,17 +76,22 @@ function weights(
   { builder, input, layout, node, full, index }: Filtering,
   tap: Tap,
   steps: number,
-): MakeConstant {
+): ConstantDraft {
   const { channelsPerCiphertext, interleave, channels } = layout
   const first = index * channelsPerCiphertext
   const weightOf = (c: number) => node.weight[(c * node.kernel + tap.ky) * node.kernel + tap.kx]
+  const count = Math.min(channelsPerCiphertext, channels - first)
+  const gain = rootMeanSquare(node.weight) * Math.sqrt(count / interleave)
   if (!full) {
-    const count = Math.min(channelsPerCiphertext, channels - first)
     // Steps are whole positions, so rotating back changes nothing in a periodic constant.
-    return () => periodicConstant(interleave, (slot) => (slot < count ? weightOf(first + slot) : 0))
+    return {
+      period: interleave,
+      gain,
+      make: () => periodicConstant(interleave, (slot) => (slot < count ? weightOf(first + slot) : 0)),
+    }
   }
   const { height, width } = input.layout
-  return () => {
+  const make = () => {
     const inPlace = fullConstant(builder.chain.slots, layout, index, (c, y, x) => {
       const sy = y * node.stride + tap.dy
       const sx = x * node.stride + tap.dx
@@ -94,4 +100,5 @@ function weights(
     })
     return rotatedBack(inPlace, steps)
   }
+  return { period: builder.chain.slots, gain: gain * rootMeanSquare(node.position ?? [1]), make }
 }

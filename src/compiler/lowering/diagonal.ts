@@ -1,3 +1,4 @@
+import { rootMeanSquare } from '../analysis/statistics.ts'
 import type { NodeOf } from '../graph/graph.ts'
 import type { CircuitBuilder } from './builder.ts'
 import { fullConstant } from './constants.ts'
@@ -11,15 +12,19 @@ export function lowerDiagonal(
   constantScale: number,
 ): Packed {
   const { layout } = input
+  const gain = rootMeanSquare(node.channel) * rootMeanSquare(node.position)
   const values = input.values.map((value, index) => {
-    const constant = () =>
+    const make = () =>
       fullConstant(
         builder.chain.slots,
         layout,
         index,
         (c, y, x) => node.channel[c] * node.position[y * layout.width + x],
       )
-    const scaled = builder.dot([{ value, constant }], constantScale)
+    const scaled = builder.dot(
+      [{ value, constant: { period: builder.chain.slots, gain, make } }],
+      constantScale,
+    )
     if (scaled === undefined) throw new Error(`All scales of ${node.name} are zero`)
     return scaled
   })
@@ -30,15 +35,15 @@ export function lowerDiagonal(
 export function lowerBias(builder: CircuitBuilder, input: Packed, node: NodeOf<'bias'>): Packed {
   const { layout } = input
   const area = layout.height * layout.width
-  const values = input.values.map((value, index) =>
-    builder.addPlain(value, () =>
+  const values = input.values.map((value, index) => {
+    const make = () =>
       fullConstant(
         builder.chain.slots,
         layout,
         index,
         (c, y, x) => node.bias[c * area + y * layout.width + x],
-      ),
-    ),
-  )
+      )
+    return builder.addPlain(value, { period: builder.chain.slots, gain: rootMeanSquare(node.bias), make })
+  })
   return { ...input, values }
 }

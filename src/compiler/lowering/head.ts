@@ -1,9 +1,10 @@
 import { channelsIn } from '../../circuit/layout.ts'
 import type { ValueId } from '../../circuit/types.ts'
+import { rootMeanSquare } from '../analysis/statistics.ts'
 import type { NodeOf } from '../graph/graph.ts'
 import { nextPowerOfTwo } from '../packing/choose.ts'
 import { wrap } from '../packing/taps.ts'
-import type { CircuitBuilder, DraftTerm, MakeConstant } from './builder.ts'
+import type { CircuitBuilder, ConstantDraft, TermDraft } from './builder.ts'
 import { periodicConstant } from './constants.ts'
 import { hornerSum } from './horner.ts'
 import type { Packed } from './packed.ts'
@@ -20,17 +21,18 @@ export interface LoweredHead {
  * summed. The full sum leaves nothing in any slot but logits.
  *
  * @param input clean
- * @param constantScale scale of the weights
+ * @param weightBits precision of the weights
  */
 export function lowerHead(
   builder: CircuitBuilder,
   input: Packed,
   node: NodeOf<'head'>,
   babies: number,
-  constantScale: number,
+  weightBits: number,
 ): LoweredHead {
   if (!input.clean) throw new Error('The head sums over all slots and needs clean guards')
   const period = nextPowerOfTwo(node.bias.length)
+  const constantScale = 2 ** (weightBits + poolingBits(input))
   const half = Math.floor(babies / 2)
   const parts = new Map<number, ValueId>()
   for (let giant = 0; giant * babies - half < period; giant++) {
@@ -40,9 +42,16 @@ export function lowerHead(
   }
   const mixed = builder.settle(hornerSum(builder, parts, babies))
   const summed = sumOverResidues(builder, mixed, period)
-  const bias = () => periodicConstant(period, (k) => node.bias[k] ?? 0)
+  const bias = {
+    period,
+    gain: rootMeanSquare(node.bias),
+    make: () => periodicConstant(period, (k) => node.bias[k] ?? 0),
+  }
   return { value: builder.addPlain(summed, bias), period }
 }
+
+/** Averages are small before they are summed, and the errors of summands grow by the root of their number. */
+const poolingBits = ({ layout }: Packed): number => Math.ceil(Math.log2(layout.height * layout.width) / 2)
 
 interface Step {
   readonly period: number
@@ -51,9 +60,9 @@ interface Step {
   readonly giant: number
 }
 
-function giantTerms(builder: CircuitBuilder, input: Packed, node: NodeOf<'head'>, step: Step): DraftTerm[] {
+function giantTerms(builder: CircuitBuilder, input: Packed, node: NodeOf<'head'>, step: Step): TermDraft[] {
   const { period, babies, half, giant } = step
-  const terms: DraftTerm[] = []
+  const terms: TermDraft[] = []
   input.values.forEach((source, index) => {
     for (let baby = -half; baby < babies - half; baby++) {
       const shift = giant * babies + baby
@@ -73,14 +82,14 @@ function weights(
   index: number,
   shift: number,
   step: Step,
-): MakeConstant {
+): ConstantDraft {
   const { layout } = input
   const classes = node.bias.length
   const channels = node.weight.length / classes
   const area = layout.height * layout.width
   const longest = Math.max(step.period, layout.interleave)
   const held = channelsIn(layout, index)
-  return () =>
+  const make = () =>
     periodicConstant(longest, (slot) => {
       // After the giant step this slot stands at `target`; there it reads slot target + shift of the source.
       const target = wrap(slot - step.giant * step.babies, longest)
@@ -89,6 +98,9 @@ function weights(
       if (k >= classes || local >= held) return 0
       return node.weight[k * channels + index * layout.channelsPerCiphertext + local] / area
     })
+  const used = (classes / step.period) * (held / layout.interleave)
+  const gain = (rootMeanSquare(node.weight) / area) * Math.sqrt(used)
+  return { period: longest, gain, make }
 }
 
 /** Adds all slots that are equal modulo `period`, by doubling. */

@@ -52,13 +52,7 @@ class Lowering {
     const head = nodes[output]
     if (head.kind !== 'head') throw new Error(`The graph ends in ${head.kind}, not in a head`)
     this.#announce(head, this.#value(head.source).layout)
-    return lowerHead(
-      this.#builder,
-      this.#value(head.source),
-      head,
-      this.#babies,
-      2 ** this.#builder.policy.weight,
-    )
+    return lowerHead(this.#builder, this.#value(head.source), head, this.#babies, this.#builder.policy.weight)
   }
 
   #lower(node: Node): Packed {

@@ -47,7 +47,7 @@ export function meetingPoint(
 
 /** Brings the fixed summand to the meeting point. */
 export function bringTo(builder: CircuitBuilder, packed: Packed, meeting: Meeting): Packed {
-  const one = () => Float64Array.of(1)
+  const one = { period: 1, gain: 1, make: () => Float64Array.of(1) }
   const values = packed.values.map((value) => {
     let id = value
     if (meeting.factor !== 1) id = builder.dot([{ value: id, constant: one }], meeting.factor)!

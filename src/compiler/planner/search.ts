@@ -2,6 +2,7 @@ import { rotationSteps } from '../../circuit/keys.ts'
 import { MAX_LOG_QP } from '../../circuit/parameters.ts'
 import type { Layout } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
+import { circuitNoise } from '../analysis/noise.ts'
 import type { Graph } from '../graph/graph.ts'
 import { CircuitBuilder, type ScalePolicy } from '../lowering/builder.ts'
 import { lowerGraph } from '../lowering/lower.ts'
@@ -33,12 +34,18 @@ export interface Candidate {
   readonly seconds: number
   readonly keyBytes: number
   readonly queryBytes: number
+  /** Estimate without knowledge of the weights, which may be off by a bit or two. */
+  readonly precisionBits: number
   /** Bits beyond the security table's limit; 0 or less when it fits. */
   readonly excessBits: number
 }
 
 /** Honest logits are below 2^LOGIT_BITS in absolute value, whatever the network. */
 export const LOGIT_BITS = 7
+/** Root mean square that logits of trained networks have, which precision is stated against. */
+const LOGIT_RMS = 1.5
+/** How far a draft's precision may be off. */
+const DRAFT_TOLERANCE_BITS = 1
 /** Sign, and rounding of the base prime's size. */
 const BASE_SLACK_BITS = 2
 
@@ -49,12 +56,20 @@ const BASE_SLACK_BITS = 2
  * @throws DEPTH_EXCEEDED with layer, missing bits and remedies when none fits
  */
 export function searchPlans(graph: Graph, demands: Demands): Candidate[] {
-  const drafts = demands.rings.flatMap((ring) => draftRing(graph, ring, demands))
-  const fitting = drafts.filter((draft) => draft.special !== undefined)
-  if (fitting.length === 0) throw depthExceeded(graph, drafts, demands)
-  const cost = objectives[demands.objective]
-  return fitting.sort((a, b) => cost(a) - cost(b))
+  const tried: Candidate[] = []
+  // A larger ring is slower and its keys are larger, whatever the objective: the smallest that fits is taken.
+  for (const ring of [...demands.rings].sort((a, b) => a - b)) {
+    const drafts = draftRing(graph, ring, demands)
+    const fitting = drafts.filter((draft) => fits(draft, demands))
+    const cost = objectives[demands.objective]
+    if (fitting.length > 0) return fitting.sort((a, b) => cost(a) - cost(b))
+    tried.push(...drafts)
+  }
+  throw depthExceeded(graph, tried, demands)
 }
+
+const fits = (draft: Candidate, demands: Demands): boolean =>
+  draft.special !== undefined && draft.precisionBits >= demands.precisionBits - DRAFT_TOLERANCE_BITS
 
 // Ties are broken by the other figures: a second, ten megabytes of keys and a megabyte of query weigh the same.
 const objectives: Record<Objective, (c: Candidate) => number> = {
@@ -63,27 +78,44 @@ const objectives: Record<Objective, (c: Candidate) => number> = {
   keys: (c) => c.keyBytes / 1e7 + c.seconds / 10,
 }
 
+/** Bits by which an error lies below the logits' root mean square. */
+export const precisionOf = (deviation: number): number => Math.log2(LOGIT_RMS / deviation)
+
+/** The error that a precision allows. */
+export const errorAt = (precisionBits: number): number => LOGIT_RMS * 2 ** -precisionBits
+
+const LEAST_PRIME_BITS = 30
 const PRIME_STEP = 2
-const WATERLINES = [28, 30, 32, 34, 36]
+const WATERLINES = [28, 31, 34, 37, 40]
+/** Bits that weights carry beyond the precision of the answer. */
+const WEIGHT_MARGINS = [5, 7, 9]
 const BABIES = [3, 5, 7, 9]
 
 function draftRing(graph: Graph, ring: number, demands: Demands): Candidate[] {
-  const candidates: Candidate[] = []
   const layout = inputLayout(graph, ring / 2)
-  for (let prime = 30; prime <= Math.min(MAX_PRIME_BITS, demands.maxPrimeBits); prime += PRIME_STEP) {
+  const largest = Math.min(MAX_PRIME_BITS, demands.maxPrimeBits)
+  const candidate = (prime: number, waterline: number, margin: number, babies: number): Candidate => {
+    const policy = policyFor(layout, ring, waterline, demands.precisionBits + margin)
+    return draft(graph, { ring, prime, policy, babies, layout })
+  }
+  // The best number of baby steps hardly depends on the scales, so it is found once.
+  const trials = BABIES.map((babies) => candidate(largest, WATERLINES[0], WEIGHT_MARGINS[0], babies))
+  const { babies, excessBits } = trials.reduce((a, b) =>
+    objectives[demands.objective](b) < objectives[demands.objective](a) ? b : a,
+  )
+  // Scales decide over tens of bits, not over a multiple of the modulus.
+  if (excessBits > MAX_LOG_QP[ring]) return trials
+  const candidates: Candidate[] = []
+  for (let prime = LEAST_PRIME_BITS; prime <= largest; prime += PRIME_STEP) {
     for (const waterline of WATERLINES) {
-      for (const babies of BABIES) {
-        const policy = policyFor(layout, ring, waterline, demands.precisionBits)
-        candidates.push(draft(graph, { ring, prime, policy, babies, layout }))
-      }
+      for (const margin of WEIGHT_MARGINS) candidates.push(candidate(prime, waterline, margin, babies))
     }
   }
   return candidates
 }
 
-/** Weights carry a few bits more than the answer needs; full-size plaintexts as many more as their rounding spreads. */
-function policyFor(layout: Layout, ring: number, waterline: number, precisionBits: number): ScalePolicy {
-  const weight = precisionBits + 5
+/** Full-size plaintexts carry as many more bits than periodic ones as their rounding spreads over slots. */
+function policyFor(layout: Layout, ring: number, waterline: number, weight: number): ScalePolicy {
   const spread = Math.ceil(Math.log2(ring / (2 * layout.interleave)) / 2)
   return { waterline, weight, mask: weight + spread, input: waterline + 4 }
 }
@@ -114,7 +146,14 @@ function draft(graph: Graph, { ring, prime, policy, babies, layout }: Draft): Ca
   const bits: ChainBits = { ring, base, prime, levels }
   const special = base > MAX_PRIME_BITS ? undefined : specialBits(bits)
   const steps = rotationSteps({ ops: builder.ops })
+  const chain = { ring, primes: builder.chain.primes, specialPrimes: [2 ** (special ?? prime)] }
+  const noise = circuitNoise(
+    builder.ops.map((op) => ({ ...op, level: op.level - result.level })),
+    builder.statistics,
+    chain,
+  )
   return {
+    precisionBits: precisionOf(noise[value]),
     bits,
     special,
     policy,

@@ -1,0 +1,153 @@
+import type { CkksParameters } from '../circuit/parameters.ts'
+import { MAX_LOG_QP } from '../circuit/parameters.ts'
+import type { Circuit, InputSpec, OutputSpec } from '../circuit/types.ts'
+import { verifyCircuit } from '../circuit/verify.ts'
+import { PolyVeilError } from '../errors/index.ts'
+import type { Network } from '../models/network.ts'
+import type { Preprocessing } from '../preprocessing/types.ts'
+import { circuitNoise } from './analysis/noise.ts'
+import { fold } from './fold.ts'
+import { networkGraph } from './graph/build.ts'
+import type { Graph } from './graph/graph.ts'
+import { CircuitBuilder } from './lowering/builder.ts'
+import { lowerGraph } from './lowering/lower.ts'
+import { chainOf, MAX_PRIME_BITS, parametersOf } from './planner/chain.ts'
+import { estimateOf } from './planner/estimate.ts'
+import { headroomHolds } from './planner/headroom.ts'
+import {
+  type Candidate,
+  errorAt,
+  LOGIT_BITS,
+  type Objective,
+  precisionOf,
+  searchPlans,
+} from './planner/search.ts'
+import { prepareInput } from './prepare-input.ts'
+import { type PlanReport, planReport } from './report.ts'
+
+export interface CompileOptions {
+  /** Name under which the circuit is served. */
+  readonly model: string
+  readonly labels?: readonly string[]
+  readonly preprocessing: Preprocessing
+  /** Rings to consider; default: all that the security table knows. */
+  readonly rings?: readonly number[]
+  /** Bits by which the error of the logits lies below their root mean square; default 10. */
+  readonly precisionBits?: number
+  readonly objective?: Objective
+  /** Largest prime in bits; default 60, what node-seal can use. */
+  readonly maxPrimeBits?: number
+  /** Preprocessed images, each [C, H, W] of the network; none: ranges come from poly-BN statistics. */
+  readonly calibration?: readonly Float64Array[]
+}
+
+export interface Compiled {
+  readonly circuit: Circuit
+  readonly plan: PlanReport
+}
+
+/** The answer's error budget that the server may spend on drowning noise, after averaging the copies of a logit. */
+const FLOODING_SHARE = 1 / 2
+/** Copies of a logit differ by the flooding noise; ten deviations are never seen. */
+const TOLERANCE_DEVIATIONS = 10
+
+/**
+ * Compiles a network into a circuit that fits one shot: prepares the input, folds, plans, lowers, verifies.
+ *
+ * @throws DEPTH_EXCEEDED when no parameters at 128 bits hold the network at the demanded precision
+ * @throws CONFIG_INVALID when a map does not fit a ciphertext
+ */
+export function compile(network: Network, options: CompileOptions): Compiled {
+  const prepared = prepareInput(networkGraph(network), options.preprocessing)
+  const graph = fold(prepared.graph, (options.calibration ?? []).map(prepared.pack))
+  const precisionBits = options.precisionBits ?? 10
+  const candidates = searchPlans(graph, {
+    rings: options.rings ?? Object.keys(MAX_LOG_QP).map(Number),
+    objective: options.objective ?? 'latency',
+    precisionBits,
+    maxPrimeBits: options.maxPrimeBits ?? MAX_PRIME_BITS,
+  })
+  let bestPrecision = -Infinity
+  for (const candidate of candidates) {
+    const circuit = emit(graph, candidate, options, prepared.spec)
+    if (circuit === undefined) continue
+    bestPrecision = Math.max(bestPrecision, circuit.estimate.precisionBits)
+    if (circuit.estimate.precisionBits < precisionBits) continue
+    verifyCircuit(circuit)
+    return { circuit, plan: planReport(circuit) }
+  }
+  throw new PolyVeilError(
+    'DEPTH_EXCEEDED',
+    `No plan within the security limits keeps ${precisionBits} bits of precision; the best keeps ` +
+      `${Math.max(0, bestPrecision).toFixed(1)}. What would help: a larger ring, or a lower --precision`,
+    { precisionBits, bestPrecisionBits: Math.max(0, bestPrecision) },
+  )
+}
+
+type PartialInput = Pick<InputSpec, 'preprocessing' | 'image' | 'patch' | 'bound'>
+
+/** The whole circuit of a candidate; undefined when a message would outgrow its modulus. */
+function emit(
+  graph: Graph,
+  candidate: Candidate,
+  options: CompileOptions,
+  input: PartialInput,
+): Circuit | undefined {
+  const parameters = parametersOf(candidate.bits, candidate.special!)
+  const builder = new CircuitBuilder(chainOf(parameters), candidate.policy, true)
+  const { value, period } = lowerGraph(builder, graph, candidate.layout, candidate.babies)
+  if (!headroomHolds(builder.ops, value, parameters)) return undefined
+  const noise = circuitNoise(builder.ops, builder.statistics, parameters)
+  const draft: Circuit = {
+    model: options.model,
+    labels: options.labels ?? [],
+    parameters,
+    input: {
+      ...input,
+      layout: candidate.layout,
+      level: parameters.topLevel,
+      scale: 2 ** candidate.policy.input,
+    },
+    output: outputSpec(graph, parameters, builder, value, period, options.precisionBits ?? 10),
+    layers: withPrecision(builder, noise),
+    constants: builder.constants,
+    ops: builder.ops,
+    result: value,
+    estimate: { seconds: 0, precisionBits: 0, memoryBytes: 0, bytes: { keys: 0, query: 0, response: 0 } },
+  }
+  const copies = parameters.slots / period
+  const error = Math.hypot(noise[value], draft.output.flooding / Math.sqrt(copies))
+  return { ...draft, estimate: estimateOf(draft, precisionOf(error)) }
+}
+
+function outputSpec(
+  graph: Graph,
+  parameters: CkksParameters,
+  builder: CircuitBuilder,
+  value: number,
+  period: number,
+  precisionBits: number,
+): OutputSpec {
+  const { level, scale } = builder.type(value)
+  const copies = parameters.slots / period
+  const budget = errorAt(precisionBits) * FLOODING_SHARE
+  const flooding = budget * Math.sqrt(copies)
+  return {
+    classes: graph.nodes[graph.output].shape[0],
+    period,
+    level,
+    scale,
+    bound: 2 ** LOGIT_BITS,
+    tolerance: flooding * TOLERANCE_DEVIATIONS,
+    flooding,
+  }
+}
+
+/** Layers with the precision of the last value that each makes; messages are near 1 everywhere. */
+function withPrecision(builder: CircuitBuilder, noise: Float64Array): Circuit['layers'] {
+  const last = new Map<number, number>()
+  builder.ops.forEach((op, id) => {
+    last.set(op.layer, noise[id])
+  })
+  return builder.layers.map((layer, index) => ({ ...layer, precisionBits: -Math.log2(last.get(index) ?? 1) }))
+}

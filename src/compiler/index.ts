@@ -1,0 +1,24 @@
+import type { Network } from '../models/network.ts'
+import type { Preprocessing } from '../preprocessing/types.ts'
+import { fold } from './fold.ts'
+import { networkGraph } from './graph/build.ts'
+import { evaluate } from './graph/evaluate.ts'
+import { prepareInput } from './prepare-input.ts'
+
+export { type Compiled, type CompileOptions, compile } from './compile.ts'
+export type { Objective } from './planner/search.ts'
+export { type LayerReport, type PlanReport, planReport } from './report.ts'
+
+/**
+ * A function that evaluates the folded graph of a network in the clear, for comparison with the float reference.
+ *
+ * @returns logits of a preprocessed image [3, H, W]
+ */
+export function foldedNetwork(
+  network: Network,
+  preprocessing: Preprocessing,
+): (image: Float64Array) => Float64Array {
+  const prepared = prepareInput(networkGraph(network), preprocessing)
+  const graph = fold(prepared.graph)
+  return (image) => evaluate(graph, prepared.pack(image))
+}

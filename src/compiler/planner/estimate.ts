@@ -1,0 +1,34 @@
+import { rotationSteps } from '../../circuit/keys.ts'
+import { peakLiveBytes } from '../../circuit/liveness.ts'
+import { bitLength } from '../../circuit/primes.ts'
+import type { Circuit, Estimate } from '../../circuit/types.ts'
+import { circuitSeconds } from './cost.ts'
+
+/** Bytes of a 64-bit residue in the engine's memory. */
+const RESIDUE_BYTES = 8
+const SEED_BYTES = 64
+
+/** Seconds, bytes and memory of a circuit. Wire sizes leave out frame headers of some hundred bytes. */
+export function estimateOf(circuit: Circuit, precisionBits: number): Estimate {
+  const { parameters, input, output } = circuit
+  const { ring, primes, specialPrimes } = parameters
+  const rotations = rotationSteps(circuit).length
+  const keyPolynomials = 1 + primes.length * (rotations + 1)
+  const allPrimes = [...primes, ...specialPrimes]
+  const heapKeys = 2 * keyPolynomials * ring * allPrimes.length * RESIDUE_BYTES
+  const packed = (level: number) => packedBytes(ring, primes.slice(0, level + 1))
+  return {
+    seconds: circuitSeconds(circuit.ops, ring),
+    precisionBits,
+    memoryBytes: heapKeys + peakLiveBytes(circuit),
+    bytes: {
+      keys: keyPolynomials * (packedBytes(ring, allPrimes) + SEED_BYTES),
+      query: input.layout.ciphertexts * (packed(input.level) + SEED_BYTES),
+      response: 2 * packed(output.level),
+    },
+  }
+}
+
+/** Bytes of one polynomial whose residues are packed at their primes' sizes. */
+const packedBytes = (ring: number, primes: readonly bigint[]): number =>
+  primes.reduce((sum, prime) => sum + (ring * bitLength(prime)) / 8, 0)

@@ -1,0 +1,20 @@
+import type { CkksParameters } from '../../circuit/parameters.ts'
+import type { Op, ValueId } from '../../circuit/types.ts'
+import { PEAK_FACTOR } from '../analysis/ranges.ts'
+import { LOGIT_BITS } from './search.ts'
+
+/** Bits above a message of 1 that every tensor may reach: its peaks and its sign. */
+const MESSAGE_BITS = Math.log2(PEAK_FACTOR) + 1
+
+/** Whether every value stays below half of its level's modulus, also at the peaks that ranges allow for. */
+export function headroomHolds(ops: readonly Op[], result: ValueId, parameters: CkksParameters): boolean {
+  const modulusBits: number[] = []
+  parameters.primes.reduce((sum, prime, level) => {
+    modulusBits[level] = sum + Math.log2(Number(prime))
+    return modulusBits[level]
+  }, 0)
+  return ops.every((op, id) => {
+    const messageBits = id === result ? LOGIT_BITS + 1 : MESSAGE_BITS
+    return Math.log2(op.scale) + messageBits <= modulusBits[op.level]
+  })
+}

@@ -1,0 +1,69 @@
+import type { CkksParameters } from '../circuit/parameters.ts'
+
+// Standard deviations of the noise that CKKS operations add, in the slots and in units of 1 / scale: divide by the
+// value's scale to compare with the message. Every function is pure.
+//
+// Independent errors of deviation s on the N coefficients have variance N * s^2 in each complex slot (every power of the
+// root has modulus 1), half of it in the real part, which is all that is decoded: s * sqrt(N / 2).
+//
+// Sources: Cheon, Kim, Kim and Song, ePrint 2016/421, section 3; Costache, Curtis, Hales, Murphy, Ogilvie and Player,
+// "On the precision loss in approximate homomorphic encryption", ePrint 2022/162, for variances instead of bounds;
+// SEAL 4.1 for what is sampled and rounded where. `test/he-ops/noise.test.ts` holds them against node-seal.
+
+/** SEAL's error: a centred binomial of 21 pairs of bits. */
+const ERROR_VARIANCE = 21 / 2
+/** Coefficients of a ternary polynomial are -1, 0 and 1 with equal chance. */
+const TERNARY_VARIANCE = 2 / 3
+/** Rounding to integers. */
+const ROUNDING_VARIANCE = 1 / 12
+
+type Ring = Pick<CkksParameters, 'ring'>
+
+/** Deviation in the real slots of a polynomial whose N coefficients have the given deviation. */
+export const slotDeviation = ({ ring }: Ring, coefficientDeviation: number): number =>
+  coefficientDeviation * Math.sqrt(ring / 2)
+
+/** The other way round: of the coefficients, from that of the slots. */
+export const coefficientDeviation = ({ ring }: Ring, deviation: number): number =>
+  deviation / Math.sqrt(ring / 2)
+
+/** Fresh encryption under the secret key: the error itself. */
+export const symmetricEncryptionNoise = (parameters: Ring): number =>
+  slotDeviation(parameters, Math.sqrt(ERROR_VARIANCE))
+
+/**
+ * Fresh encryption under the public key: SEAL encrypts with the special prime and divides by it, so that the errors
+ * e * u + e0 + e1 * s are gone next to the division's rounding.
+ */
+export const publicEncryptionNoise = (parameters: Ring): number => roundingNoise(parameters)
+
+/** Rounding both polynomials after a division by a prime: of rescaling, and of the last step of key switching. */
+export const roundingNoise = (parameters: Ring): number =>
+  slotDeviation(parameters, Math.sqrt(divisionVariance(parameters)))
+
+/** Var(r0 + r1 * s) for rounding errors r0 and r1. */
+const divisionVariance = ({ ring }: Ring): number => ROUNDING_VARIANCE * (1 + ring * TERNARY_VARIANCE)
+
+/**
+ * Key switching, for rotations and relinearisation. SEAL's digits are the residues d_j in 0 .. q_j - 1 as they are, not
+ * centred, so that d_j * e_j has a variance of N * (q_j^2 / 3) * Var(e), divided by the special prime's square.
+ *
+ * @param level level of the ciphertext: one digit for each of q_0 .. q_level
+ */
+export function keySwitchingNoise(
+  parameters: Pick<CkksParameters, 'ring' | 'primes' | 'specialPrimes'>,
+  level: number,
+): number {
+  const { ring, primes, specialPrimes } = parameters
+  const special = specialPrimes.reduce((product, prime) => product * Number(prime), 1)
+  let variance = divisionVariance(parameters)
+  for (let j = 0; j <= level; j++)
+    variance += (ring / 3) * (Number(primes[j]) / special) ** 2 * ERROR_VARIANCE
+  return slotDeviation(parameters, Math.sqrt(variance))
+}
+
+/**
+ * Rounding of an encoded real vector of the given period, in units of 1 / the scale it is encoded at. Such a polynomial
+ * has 2p - 1 coefficients that are not zero, in pairs of opposite numbers, so all of their error is real.
+ */
+export const encodingNoise = (period: number): number => Math.sqrt(ROUNDING_VARIANCE * (2 * period - 1))
