@@ -26,7 +26,7 @@ export function convolve(layer: Convolution, x: Tensor): Tensor {
   const width = outputSize(inWidth, layer)
   const data = new Float64Array(layer.outChannels * height * width)
   // A pointwise convolution sees each map as one long row, which saves the loop over short rows.
-  const flat = layer.kernel === 1 && layer.stride === 1
+  const flat = layer.kernel === 1 && layer.stride === 1 && layer.padding === 0
   const [rows, columns, inColumns] = flat ? [1, height * width, inHeight * inWidth] : [height, width, inWidth]
   const taps = kernelTaps(layer, [flat ? 1 : inHeight, inColumns], [rows, columns])
   const inPerGroup = layer.inChannels / layer.groups
