@@ -1,12 +1,14 @@
 import type { Op } from '../../circuit/types.ts'
 import {
   encodingNoise,
-  encryptionNoise,
   keySwitchingNoise,
-  type NoiseParameters,
-  rescaleNoise,
+  roundingNoise,
+  symmetricEncryptionNoise,
 } from '../../he-ops/noise.ts'
 import type { ConstantStatistics } from './statistics.ts'
+
+/** What the model needs of parameters; a draft of them will do. */
+export type NoiseParameters = Parameters<typeof keySwitchingNoise>[0]
 
 /**
  * Standard deviation of every value's error, in message units, when messages have a root mean square near 1. Errors of
@@ -32,17 +34,16 @@ function noiseOf(
   constants: readonly ConstantStatistics[],
   parameters: NoiseParameters,
 ): number {
-  const { ring } = parameters
   switch (op.kind) {
     case 'input':
-      return Math.hypot(encryptionNoise(ring), encodingNoise(ring, ring / 2)) / op.scale
+      return Math.hypot(symmetricEncryptionNoise(parameters), encodingNoise(parameters.ring / 2)) / op.scale
     case 'rotate':
     case 'relinearise':
       return Math.hypot(noise[op.source], keySwitchingNoise(parameters, op.level) / op.scale)
     case 'rescale':
-      return Math.hypot(noise[op.source], rescaleNoise(ring) / op.scale)
+      return Math.hypot(noise[op.source], roundingNoise(parameters) / op.scale)
     case 'addPlain':
-      return Math.hypot(noise[op.source], encodingNoise(ring, constants[op.constant].period) / op.scale)
+      return Math.hypot(noise[op.source], encodingNoise(constants[op.constant].period) / op.scale)
     case 'add':
     case 'subtract':
     case 'multiply':
@@ -53,7 +54,7 @@ function noiseOf(
       let variance = 0
       for (const { value, constant } of op.terms) {
         const { period, gain } = constants[constant]
-        variance += (noise[value] * gain) ** 2 + (encodingNoise(ring, period) / op.constantScale) ** 2
+        variance += (noise[value] * gain) ** 2 + (encodingNoise(period) / op.constantScale) ** 2
       }
       return Math.sqrt(variance)
     }

@@ -146,7 +146,11 @@ function draft(graph: Graph, { ring, prime, policy, babies, layout }: Draft): Ca
   const bits: ChainBits = { ring, base, prime, levels }
   const special = base > MAX_PRIME_BITS ? undefined : specialBits(bits)
   const steps = rotationSteps({ ops: builder.ops })
-  const chain = { ring, primes: builder.chain.primes, specialPrimes: [2 ** (special ?? prime)] }
+  const chain = {
+    ring,
+    primes: new Array<bigint>(levels + 1).fill(1n << BigInt(prime)),
+    specialPrimes: [1n << BigInt(special ?? prime)],
+  }
   const noise = circuitNoise(
     builder.ops.map((op) => ({ ...op, level: op.level - result.level })),
     builder.statistics,
