@@ -57,12 +57,19 @@ function tensorsOf(dictionary: Dictionary): Map<string, TensorReference> {
   return tensors
 }
 
-/** Views may repeat a storage's elements, so the file's size alone bounds nothing. */
+/**
+ * Bounds what is read and what is made. The file's size bounds neither: views may repeat a storage's elements, and entries
+ * of an archive may overlap.
+ */
 function checkTotal(references: ReadonlyMap<string, TensorReference>): void {
-  let elements = 0
-  for (const { shape } of references.values()) elements += elementCount(shape)
+  const storages = new Map([...references.values()].map(({ storage }) => [storage.key, storage]))
+  const made = sum([...references.values()].map(({ shape }) => elementCount(shape)))
+  const read = sum([...storages.values()].map(({ elements }) => elements))
+  const elements = Math.max(made, read)
   if (elements > MAX_ELEMENTS) throw unreadable(`it has ${elements} elements, more than ${MAX_ELEMENTS}`)
 }
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((total, n) => total + n, 0)
 
 /** Reads each storage once, however many tensors share it. */
 async function materialise(
@@ -72,12 +79,7 @@ async function materialise(
   const byStorage = Map.groupBy(references, ([, { storage }]) => storage.key)
   const tensors = new Map<string, CheckpointTensor>()
   for (const sharing of byStorage.values()) {
-    const { storage } = sharing[0][1]
-    checkAgreement(
-      storage,
-      sharing.map(([, reference]) => reference.storage),
-    )
-    const bytes = await readStorage(zip, storage)
+    const bytes = await readStorage(zip, theStorage(sharing.map(([, { storage }]) => storage)))
     for (const [name, reference] of sharing) {
       tensors.set(name, { shape: reference.shape, data: gather(reference, bytes) })
     }
@@ -85,10 +87,12 @@ async function materialise(
   return tensors
 }
 
-function checkAgreement(storage: StorageReference, others: readonly StorageReference[]): void {
+/** References to one key must describe one storage, or a view could reach beyond its bytes. */
+function theStorage([storage, ...others]: readonly StorageReference[]): StorageReference {
   if (others.some(({ dtype, elements }) => dtype !== storage.dtype || elements !== storage.elements)) {
     throw unreadable(`storage ${storage.key} is described in two ways`)
   }
+  return storage
 }
 
 async function readStorage(zip: TorchZip, { key, dtype, elements }: StorageReference): Promise<DataView> {

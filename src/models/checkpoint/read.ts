@@ -1,6 +1,5 @@
-import { open } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { openFailed } from './bounded-file.ts'
+import { readStart } from './checkpoint-file.ts'
 import { unreadable } from './errors.ts'
 import { readPt } from './pt.ts'
 import { readSafetensors } from './safetensors.ts'
@@ -19,28 +18,16 @@ const PARALLEL_PREFIX = 'module.'
  */
 export async function readCheckpoint(path: string | URL): Promise<Checkpoint> {
   const file = path instanceof URL ? fileURLToPath(path) : path
-  const checkpoint = await readerFor(await firstBytes(file))(file)
+  const checkpoint = await readerFor(await readStart(file, 9))(file)
   return stripPrefix(checkpoint)
 }
 
+/** Zip begins with "PK", a bare pickle with the opcode PROTO, safetensors has JSON after a 64-bit length. */
 function readerFor(start: Uint8Array): (path: string) => Promise<Checkpoint> {
-  const text = new TextDecoder('latin1').decode(start)
-  if (text.startsWith('PK')) return readPt
-  if (text.startsWith('{', 8)) return readSafetensors
-  if (text.startsWith('\x80')) throw unreadable("it is in torch's old format; save it again with torch.save")
+  if (start[0] === 0x50 && start[1] === 0x4b) return readPt
+  if (start[8] === 0x7b) return readSafetensors
+  if (start[0] === 0x80) throw unreadable("it is in torch's old format; save it again with torch.save")
   throw unreadable('it is neither a PyTorch zip nor safetensors')
-}
-
-async function firstBytes(path: string): Promise<Uint8Array> {
-  const file = await open(path).catch(openFailed)
-  try {
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(9), 0, 9, 0)
-    return buffer.subarray(0, bytesRead)
-  } catch (cause) {
-    throw unreadable('the file cannot be read', {}, cause)
-  } finally {
-    await file.close()
-  }
 }
 
 function stripPrefix(checkpoint: Checkpoint): Checkpoint {

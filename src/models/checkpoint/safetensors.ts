@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { readBounded } from './bounded-file.ts'
+import { readWhole } from './checkpoint-file.ts'
 import { DATATYPES, type DatatypeName } from './datatypes.ts'
 import { unreadable } from './errors.ts'
 import { type Checkpoint, type CheckpointTensor, elementCount, MAX_ELEMENTS } from './tensor.ts'
@@ -33,7 +33,7 @@ interface Entry {
  * @throws CHECKPOINT_UNREADABLE when the file is missing or malformed; see `parseSafetensors`
  */
 export async function readSafetensors(path: string | URL): Promise<Checkpoint> {
-  return parseSafetensors(await readBounded(path))
+  return parseSafetensors(await readWhole(path))
 }
 
 /**

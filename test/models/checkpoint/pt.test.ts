@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { readCheckpoint } from '../../../src/models/index.ts'
@@ -164,6 +164,7 @@ t.test('malformed pickles are unreadable', async (t) => {
     ['a negative stride', dictionary({ a: tensor({ elements: 2, offset: 1, shape: [2], strides: [-1] }) })],
     ['more strides than sizes', dictionary({ a: tensor({ elements: 2, shape: [2], strides: [1, 1] }) })],
     ['a bomb of repeated elements', dictionary({ a: tensor({ elements: 2, shape: [long], strides: [0] }) })],
+    ['a bomb of small views', dictionary({ a: tensor({ elements: 2 ** 28, shape: [1], strides: [1] }) })],
     [
       'an inexact number of elements',
       dictionary({ a: tensor({ elements: 2, shape: [long, long], strides: [0, 0] }) }),
@@ -199,7 +200,6 @@ t.test('damaged archives are unreadable', async (t) => {
   const faults: [what: string, content: Uint8Array][] = [
     ['an empty file', Buffer.alloc(0)],
     ['a text', Buffer.from('no checkpoint at all')],
-    ['the old format', Buffer.from('80026c0a', 'hex')],
     ['a flipped bit in a weight', flipped],
     ['no pickle', zip([weight])],
     ['two pickles', zip([entry, { ...entry, name: 'y/data.pkl' }])],
@@ -219,6 +219,12 @@ t.test('damaged archives are unreadable', async (t) => {
     code: 'CHECKPOINT_UNREADABLE',
     message: /ENOENT/,
   })
+  const old = file(Buffer.from('80026c0a', 'hex'))
+  await t.rejects(readCheckpoint(old), { code: 'CHECKPOINT_UNREADABLE', message: /old format/ })
+  const sparse = file(readFileSync(goldenFile('one_shot.pt')))
+  truncateSync(sparse, 2 ** 31)
+  await t.rejects(readCheckpoint(sparse), { code: 'TOO_LARGE' })
+  truncateSync(sparse, 0)
   await t.rejects(readCheckpoint(folder), { code: 'CHECKPOINT_UNREADABLE' })
 })
 

@@ -1,0 +1,36 @@
+import { type FileHandle, open } from 'node:fs/promises'
+import { PolyVeilError } from '../../errors/index.ts'
+import { unreadable } from './errors.ts'
+
+/** Larger than any checkpoint of the family, and what one Buffer can hold everywhere. */
+const MAX_FILE_BYTES = 2 ** 31 - 1
+
+/** @throws as `withCheckpointFile` */
+export const readWhole = (path: string | URL): Promise<Uint8Array> =>
+  withCheckpointFile(path, (file) => file.readFile())
+
+/** The first `length` bytes, or all when there are fewer. @throws as `withCheckpointFile` */
+export const readStart = (path: string | URL, length: number): Promise<Uint8Array> =>
+  withCheckpointFile(path, async (file) => {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, 0)
+    return buffer.subarray(0, bytesRead)
+  })
+
+/** @throws TOO_LARGE from 2 GiB on; CHECKPOINT_UNREADABLE with the system's code when opening or reading fails */
+async function withCheckpointFile<T>(path: string | URL, body: (file: FileHandle) => Promise<T>): Promise<T> {
+  try {
+    await using file = await open(path)
+    const { size } = await file.stat()
+    if (size > MAX_FILE_BYTES) throw tooLarge(size)
+    return await body(file)
+  } catch (cause) {
+    if (cause instanceof PolyVeilError) throw cause
+    throw unreadable(`the file cannot be read (${(cause as NodeJS.ErrnoException).code})`, {}, cause)
+  }
+}
+
+const tooLarge = (bytes: number): PolyVeilError =>
+  new PolyVeilError('TOO_LARGE', `The checkpoint has ${bytes} bytes, more than ${MAX_FILE_BYTES}`, {
+    bytes,
+    limit: MAX_FILE_BYTES,
+  })
