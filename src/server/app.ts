@@ -1,0 +1,88 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import fastify, { type FastifyBaseLogger, type FastifyInstance, type RawServerDefault } from 'fastify'
+import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
+import type { ModelCatalogue } from './catalogue.ts'
+import type { InferenceEngine } from './inference/engine.ts'
+import { InferenceRegistry } from './inference/registry.ts'
+import { useDocumentation } from './plugins/documentation.ts'
+import { type LoggingOptions, loggingOptions } from './plugins/logging.ts'
+import { Metrics, useMetrics } from './plugins/metrics.ts'
+import { useProblems } from './plugins/problems.ts'
+import { type SecurityOptions, useSecurity } from './plugins/security.ts'
+import { inferRoute } from './routes/infer.ts'
+import { inferenceRoutes } from './routes/inferences.ts'
+import { keyRoutes } from './routes/keys.ts'
+import { modelRoutes } from './routes/models.ts'
+import { serverRoutes } from './routes/server.ts'
+import type { KeyStore } from './stores/key-store.ts'
+
+export type App = FastifyInstance<
+  RawServerDefault,
+  IncomingMessage,
+  ServerResponse,
+  FastifyBaseLogger,
+  ZodTypeProvider
+>
+
+export interface AppOptions {
+  readonly models: ModelCatalogue
+  readonly keys: KeyStore
+  /** Closed with the app. */
+  readonly engine: InferenceEngine
+  readonly security: SecurityOptions
+  readonly logging: LoggingOptions
+}
+
+/** What routes work with. */
+export interface Services extends Pick<AppOptions, 'models' | 'keys' | 'engine'> {
+  readonly inferences: InferenceRegistry
+  readonly metrics: Metrics
+}
+
+// A request has to arrive within this time; a part of 16 MiB makes it over a line of 1.2 Mbit/s.
+const REQUEST_MILLISECONDS = 120_000
+const SWEEP_MILLISECONDS = 60_000
+const MAX_JSON_BODY_BYTES = 256 * 1024
+
+/** Builds the service, without a port: `listen` opens one, `inject` needs none. */
+export async function buildApp({ models, keys, engine, security, logging }: AppOptions): Promise<App> {
+  const app: App = fastify({
+    ...loggingOptions(logging),
+    requestTimeout: REQUEST_MILLISECONDS,
+    bodyLimit: MAX_JSON_BODY_BYTES,
+    routerOptions: { maxParamLength: 128 },
+  }).withTypeProvider<ZodTypeProvider>()
+  app.setValidatorCompiler(validatorCompiler)
+  app.setSerializerCompiler(serializerCompiler)
+  app.removeContentTypeParser('text/plain')
+
+  const services: Services = {
+    models,
+    keys,
+    engine,
+    inferences: new InferenceRegistry(),
+    metrics: new Metrics(),
+  }
+  useProblems(app)
+  await useSecurity(app, security)
+  await useDocumentation(app)
+  useMetrics(app, services)
+  serverRoutes(app, services)
+  modelRoutes(app, services)
+  inferenceRoutes(app, services)
+  // Each of these two reads `application/octet-stream` in its own way, so each is a scope of its own.
+  await app.register((scope) => keyRoutes(scope.withTypeProvider<ZodTypeProvider>(), services))
+  await app.register((scope) => inferRoute(scope.withTypeProvider<ZodTypeProvider>(), services))
+
+  sweepExpiredKeys(app, keys)
+  app.addHook('onClose', () => engine.close())
+  return app
+}
+
+function sweepExpiredKeys(app: App, keys: KeyStore): void {
+  const sweep = (): void => {
+    keys.sweep().catch((err) => app.log.error({ err }, 'Expired key sets could not be removed'))
+  }
+  const timer = setInterval(sweep, SWEEP_MILLISECONDS).unref()
+  app.addHook('onClose', async () => clearInterval(timer))
+}

@@ -1,0 +1,99 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { readCircuit } from '../circuit/file.ts'
+import { type Manifest, manifestOf } from '../circuit/manifest.ts'
+import type { CkksParameters } from '../circuit/parameters.ts'
+import type { Circuit } from '../circuit/types.ts'
+import { PolyVeilError } from '../errors/index.ts'
+import { tensorBytes } from '../wire/index.ts'
+import { querySpec, responseSpec } from './tensor-specs.ts'
+
+/** A model as the routes see it: its public side and where its circuit lies. No weights are kept here. */
+export interface ServedModel {
+  readonly name: string
+  readonly manifest: Manifest
+  readonly parameters: CkksParameters
+  /** The circuit's file; only workers read it. */
+  readonly path: string
+  /** Exact size of an encrypted image in bytes. */
+  readonly queryBytes: number
+  /** Exact size of the encrypted logits in bytes. */
+  readonly responseBytes: number
+}
+
+/** The models that a server offers, by name. Immutable. */
+export class ModelCatalogue {
+  readonly #models: ReadonlyMap<string, ServedModel>
+
+  /** @throws CONFIG_INVALID when two models have one name, or a name does not fit into a URL */
+  constructor(models: readonly ServedModel[]) {
+    this.#models = new Map(models.map((model) => [model.name, model]))
+    const unfit = models.find(({ name }) => !/^[A-Za-z0-9._-]{1,128}$/.test(name))
+    if (unfit) throw new PolyVeilError('CONFIG_INVALID', `Model name "${unfit.name}" does not fit into a URL`)
+    if (this.#models.size !== models.length) {
+      throw new PolyVeilError('CONFIG_INVALID', 'Two circuits are of one model; keep one of them')
+    }
+  }
+
+  get all(): readonly ServedModel[] {
+    return [...this.#models.values()]
+  }
+
+  /** @throws MODEL_UNKNOWN */
+  get(name: string): ServedModel {
+    const model = this.#models.get(name)
+    if (model) return model
+    throw new PolyVeilError('MODEL_UNKNOWN', 'No model of that name is served', {
+      models: [...this.#models.keys()],
+    })
+  }
+
+  /** Parameters that a served model uses. @throws PARAMETERS_MISMATCH when none does */
+  parameters(digest: string): CkksParameters {
+    const model = this.all.find(({ parameters }) => parameters.digest === digest)
+    if (model) return model.parameters
+    throw new PolyVeilError('PARAMETERS_MISMATCH', 'No served model uses these encryption parameters', {
+      served: [...new Set(this.all.map(({ parameters }) => parameters.digest))],
+    })
+  }
+}
+
+/** The public side of a circuit that lies at `path`. */
+export function servedModel(circuit: Circuit, path: string): ServedModel {
+  const { parameters } = circuit
+  const manifest = manifestOf(circuit)
+  return {
+    name: circuit.model,
+    manifest,
+    parameters,
+    path,
+    queryBytes: tensorBytes(parameters, querySpec(manifest)),
+    responseBytes: tensorBytes(parameters, responseSpec(manifest)),
+  }
+}
+
+/**
+ * Reads every circuit, `*.pvc`, of a directory.
+ *
+ * @throws CONFIG_INVALID when the directory cannot be read or holds no circuit, and what `readCircuit` throws
+ */
+export async function loadCatalogue(directory: string): Promise<ModelCatalogue> {
+  const files = await circuitFiles(directory)
+  const models: ServedModel[] = []
+  // One after another: a circuit holds all weights, and only one has to be in memory at a time.
+  for (const file of files) {
+    const path = join(directory, file)
+    models.push(servedModel(readCircuit(await readFile(path)), path))
+  }
+  return new ModelCatalogue(models)
+}
+
+async function circuitFiles(directory: string): Promise<string[]> {
+  const names = await readdir(directory).catch(() => [])
+  const files = names.filter((name) => name.endsWith('.pvc')).sort()
+  if (files.length > 0) return files
+  throw new PolyVeilError(
+    'CONFIG_INVALID',
+    'The models directory holds no circuit (*.pvc); make one with `polyveil compile`',
+  )
+}

@@ -1,0 +1,84 @@
+import { readFile } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
+import { z } from 'zod'
+import { PolyVeilError } from '../errors/index.ts'
+
+const MEGABYTE = 2 ** 20
+const whole = (least: number, most: number) => z.coerce.number().int().min(least).max(most)
+
+/** Everything that can be set; the environment variable of `keyTtlHours` is `POLYVEIL_KEY_TTL_HOURS`, and so on. */
+export const configSchema = z.strictObject({
+  host: z.string().min(1).default('127.0.0.1').describe('address to listen on'),
+  port: whole(0, 65_535).default(8080).describe('port to listen on; 0 takes any free one'),
+  modelsDir: z.string().min(1).describe('directory of compiled circuits, *.pvc'),
+  dataDir: z.string().min(1).default('polyveil-data').describe('directory that key sets are kept in'),
+  workers: whole(1, 256)
+    .default(() => Math.max(1, Math.floor(availableParallelism() / 2)))
+    .describe('threads that execute circuits'),
+  queue: whole(0, 10_000).default(8).describe('inferences that may wait for a worker'),
+  workerKeyMegabytes: whole(1, 4096).default(1024).describe('memory for loaded key sets in each worker'),
+  keyTtlHours: z.coerce
+    .number()
+    .positive()
+    .max(24 * 366)
+    .default(168)
+    .describe('hours until a key set expires'),
+  maxKeySets: whole(1, 1_000_000).default(64).describe('key sets kept at once'),
+  maxKeySetMegabytes: whole(1, 16_384).default(512).describe('largest key set'),
+  maxStoredMegabytes: whole(1, 16_777_216).default(16_384).describe('disk space for all key sets'),
+  requestsPerMinute: whole(1, 10_000_000).default(1200).describe('requests of one address'),
+  maxEventLoopDelayMs: whole(0, 600_000)
+    .default(5000)
+    .describe('delay above which requests are refused; 0 never'),
+  shutdownSeconds: whole(1, 3600).default(60).describe('time that running inferences get at shutdown'),
+  logLevel: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+})
+
+export type ServerConfig = Readonly<z.infer<typeof configSchema>>
+export type ServerOverrides = Partial<z.input<typeof configSchema>>
+
+export interface ConfigSources {
+  /** Highest precedence: what a command line said. */
+  readonly overrides?: ServerOverrides
+  readonly env?: Readonly<Record<string, string | undefined>>
+  /** Lowest precedence: a JSON file with the same names. */
+  readonly file?: string
+}
+
+/**
+ * Reads the configuration: overrides, then the environment, then the file, then the defaults.
+ *
+ * @throws CONFIG_INVALID naming the first setting that is wrong
+ */
+export async function readConfig({ overrides = {}, env = {}, file }: ConfigSources): Promise<ServerConfig> {
+  const settings = { ...(file && (await readSettings(file))), ...fromEnvironment(env), ...defined(overrides) }
+  const parsed = configSchema.safeParse(settings)
+  if (parsed.success) return Object.freeze(parsed.data)
+  const [issue] = parsed.error.issues
+  const setting = issue.path.join('.')
+  throw new PolyVeilError('CONFIG_INVALID', `Server setting ${setting || file}: ${issue.message}`, {
+    setting,
+  })
+}
+
+export const megabytes = (count: number): number => count * MEGABYTE
+
+/** `keyTtlHours` is `POLYVEIL_KEY_TTL_HOURS`. */
+export const environmentName = (setting: string): string =>
+  `POLYVEIL_${setting.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`
+
+function fromEnvironment(env: NonNullable<ConfigSources['env']>): Record<string, string> {
+  const entries = Object.keys(configSchema.shape).map((key) => [key, env[environmentName(key)]])
+  return defined(Object.fromEntries(entries))
+}
+
+async function readSettings(file: string): Promise<Record<string, unknown>> {
+  try {
+    return z.record(z.string(), z.unknown()).parse(JSON.parse(await readFile(file, 'utf8')))
+  } catch {
+    throw new PolyVeilError('CONFIG_INVALID', 'The configuration file cannot be read or is no JSON object')
+  }
+}
+
+const defined = <T extends object>(settings: T): T =>
+  Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined)) as T

@@ -1,0 +1,36 @@
+import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify'
+import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod'
+import type { App } from '../app.ts'
+import { badRequest, HttpError } from '../problems/http-error.ts'
+import { PROBLEM_MEDIA_TYPE, problemOf, retryAfter } from '../problems/problem.ts'
+
+/** Answers every error, unknown routes included, as `application/problem+json`; logs those that are the server's. */
+export function useProblems(app: App): void {
+  app.setErrorHandler((error, request, reply) => sendProblem(asHttpError(error), request, reply))
+  app.setNotFoundHandler((request, reply) => {
+    const error = new HttpError(
+      404,
+      'CONFIG_INVALID',
+      'There is no such route; GET /openapi.json lists them all',
+    )
+    return sendProblem(error, request, reply)
+  })
+}
+
+function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const problem = problemOf(error, request.id)
+  if (problem.status >= 500) logFault(request.log, error)
+  const wait = retryAfter(problem)
+  if (wait !== undefined) reply.header('retry-after', wait)
+  return reply.code(problem.status).type(PROBLEM_MEDIA_TYPE).send(JSON.stringify(problem))
+}
+
+const logFault = (log: FastifyBaseLogger, error: unknown): void =>
+  log.error({ err: error }, 'The request failed by a fault of the server')
+
+function asHttpError(error: unknown): unknown {
+  if (!hasZodFastifySchemaValidationErrors(error)) return error
+  const [issue] = error.validation
+  const place = `${error.validationContext}${issue.instancePath.replaceAll('/', '.')}`
+  return badRequest(`${place}: ${issue.message}`, { field: place })
+}

@@ -1,0 +1,19 @@
+import { type ErrorCodeName, type ErrorFacts, PolyVeilError } from '../../errors/index.ts'
+
+/** A `PolyVeilError` that HTTP answers with another status than its code's usual one. */
+export class HttpError extends PolyVeilError {
+  readonly status: number
+
+  constructor(status: number, code: ErrorCodeName, message: string, facts: ErrorFacts = {}) {
+    super(code, message, facts)
+    this.status = status
+  }
+}
+
+/** 409: what was asked contradicts the state that the server is in; the facts say which state. */
+export const conflict = (code: ErrorCodeName, message: string, facts: ErrorFacts = {}): HttpError =>
+  new HttpError(409, code, message, facts)
+
+/** 400: a header, parameter or JSON body is not as the OpenAPI document describes it. */
+export const badRequest = (message: string, facts: ErrorFacts = {}): HttpError =>
+  new HttpError(400, 'CONFIG_INVALID', message, facts)

@@ -1,0 +1,79 @@
+import { z } from 'zod'
+import { ERROR_CODES, type ErrorCodeName, PolyVeilError } from '../../errors/index.ts'
+import { HttpError } from './http-error.ts'
+
+/** Media type of RFC 9457. */
+export const PROBLEM_MEDIA_TYPE = 'application/problem+json'
+
+/** What every error is answered with: RFC 9457's members, OIP's `error`, PolyVeil's code and remedy, then the facts. */
+export const problemSchema = z
+  .looseObject({
+    type: z.string().describe('urn:polyveil:error: and the code'),
+    title: z.string().describe('What the code means'),
+    status: z.int(),
+    detail: z.string().describe('What happened, with the facts'),
+    code: z.string().describe('One of the codes of docs/errors.md'),
+    error: z.string().describe('The detail again, as the Open Inference Protocol names it'),
+    remedy: z.string(),
+    requestId: z.string().describe('Names the request in the server log'),
+  })
+  .meta({ id: 'Problem', description: 'RFC 9457 problem details; further members are facts about the error' })
+
+export type Problem = z.infer<typeof problemSchema>
+
+// Seconds after which it is worth trying again, where the error does not know better.
+const RETRY_AFTER: Partial<Record<ErrorCodeName, number>> = { TOO_BUSY: 5, WORKER_LOST: 2 }
+
+/** An error as it goes out: INTERNAL faults keep their message to themselves. */
+export function problemOf(error: unknown, requestId: string): Problem {
+  const { code, status, detail, facts } = publicSide(error)
+  const { cause, remedy } = ERROR_CODES[code]
+  return {
+    ...facts,
+    type: `urn:polyveil:error:${code}`,
+    title: cause,
+    status,
+    detail,
+    code,
+    error: detail,
+    remedy,
+    requestId,
+  }
+}
+
+/** Value of `Retry-After` in seconds, where waiting helps. */
+export function retryAfter(problem: Problem): number | undefined {
+  const usual = RETRY_AFTER[problem.code as ErrorCodeName]
+  if (usual === undefined) return undefined
+  return typeof problem.retryAfter === 'number' ? problem.retryAfter : usual
+}
+
+interface PublicSide extends Pick<Problem, 'status' | 'detail'> {
+  readonly code: ErrorCodeName
+  readonly facts: object
+}
+
+function publicSide(error: unknown): PublicSide {
+  if (error instanceof PolyVeilError && error.code !== 'INTERNAL') {
+    const status = error instanceof HttpError ? error.status : error.entry.status
+    return { code: error.code, status, detail: error.message, facts: error.facts }
+  }
+  return (
+    frameworkError(error) ?? { code: 'INTERNAL', status: 500, detail: ERROR_CODES.INTERNAL.cause, facts: {} }
+  )
+}
+
+/** Errors of Fastify and its plugins carry a status; those below 500, and 503 for pressure, are the client's to know. */
+function frameworkError(error: unknown): PublicSide | undefined {
+  const { statusCode, message } = error as { statusCode?: number; message?: string }
+  if (statusCode === undefined || message === undefined) return undefined
+  const code = FRAMEWORK_CODES[statusCode]
+  if (code === undefined && (statusCode < 400 || statusCode >= 500)) return undefined
+  return { code: code ?? 'CONFIG_INVALID', status: statusCode, detail: message, facts: {} }
+}
+
+const FRAMEWORK_CODES: Readonly<Record<number, ErrorCodeName | undefined>> = {
+  413: 'TOO_LARGE',
+  429: 'TOO_BUSY',
+  503: 'TOO_BUSY',
+}

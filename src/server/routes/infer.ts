@@ -1,0 +1,138 @@
+import { z } from 'zod'
+import { PolyVeilError } from '../../errors/index.ts'
+import { keysMissing } from '../../wire/index.ts'
+import type { App, Services } from '../app.ts'
+import type { ServedModel } from '../catalogue.ts'
+import {
+  type InferenceRequest,
+  inferenceResponse,
+  LENGTH_HEADER,
+  MAX_JSON_BYTES,
+  parseInference,
+} from '../inference/binary-body.ts'
+import { InferenceCancelled } from '../inference/engine.ts'
+import type { Inference } from '../inference/inference.ts'
+import { conflict } from '../problems/http-error.ts'
+import { type KeyStore, nameOf } from '../stores/key-store.ts'
+import { bytesResponse, modelParams, responses } from './schemas.ts'
+
+const headersSchema = z.looseObject({
+  [LENGTH_HEADER]: z
+    .string()
+    .regex(/^[1-9][0-9]{0,5}$/, 'must be the length of the JSON header in bytes')
+    .transform(Number)
+    .refine((length) => length <= MAX_JSON_BYTES, `must be at most ${MAX_JSON_BYTES}`)
+    .describe('Bytes of JSON at the beginning of the body'),
+})
+
+const BODY = `A JSON document of ${LENGTH_HEADER} bytes, directly followed by the frame of the encrypted image`
+
+/** One-shot inference in the Open Inference Protocol's binary form. */
+export async function inferRoute(app: App, services: Services): Promise<void> {
+  const { models, keys, metrics, inferences } = services
+  const largest = Math.max(0, ...models.all.map(({ queryBytes }) => queryBytes))
+  app.addContentTypeParser(
+    'application/octet-stream',
+    { parseAs: 'buffer', bodyLimit: largest + MAX_JSON_BYTES },
+    (_request, body, done) => done(null, body),
+  )
+  app.post(
+    '/v2/models/:model/infer',
+    {
+      config: { binaryBody: BODY },
+      schema: {
+        tags: ['inference'],
+        summary: 'Classify an encrypted image',
+        params: modelParams,
+        headers: headersSchema,
+        response: responses({
+          200: bytesResponse(
+            'application/octet-stream',
+            'A JSON document, directly followed by the frame of the encrypted logits',
+          ),
+        }),
+      },
+      // Before the body is read, so that nobody uploads megabytes for nothing.
+      onRequest: async ({ params, headers }) => {
+        const model = models.get((params as { model: string }).model)
+        requireRoom(Number(headers['content-length'] ?? 0), model)
+      },
+    },
+    async ({ params, headers, body }, reply) => {
+      const model = models.get(params.model)
+      const request = parseInference(asBytes(body), Number(headers[LENGTH_HEADER]), model.queryBytes)
+      requireManifest(request, model)
+      requireKeys(keys, request.keySet, model)
+      const inference = inferences.begin(model.name, request.id)
+      reply.raw.once('close', () => inference.cancel())
+      const frame = await metrics.timeInference(model.name, () => run(services, model, request, inference))
+      const { jsonBytes, body: answer } = inferenceResponse(model.name, inference.id, frame)
+      return reply.type('application/octet-stream').header(LENGTH_HEADER, jsonBytes).send(answer)
+    },
+  )
+}
+
+/** Has the engine run an inference, and the registry know how it ended. */
+async function run(
+  { keys, engine, inferences }: Services,
+  model: ServedModel,
+  { keySet, frame }: InferenceRequest,
+  inference: Inference,
+): Promise<Uint8Array> {
+  try {
+    const stored = { name: nameOf(keySet), location: keys.location(keySet) }
+    const { signal } = inference
+    const onProgress = (done: number, total: number): void => inference.progress(done, total)
+    const answer = await engine.infer({ model, keys: stored, frame, signal, onProgress })
+    inferences.end(inference, 'done')
+    return answer
+  } catch (error) {
+    const cancelled = error instanceof InferenceCancelled
+    inferences.end(inference, cancelled ? 'cancelled' : 'failed')
+    if (cancelled) throw conflict('INFERENCE_UNKNOWN', 'The inference was cancelled', { id: inference.id })
+    throw error
+  }
+}
+
+function asBytes(body: unknown): Uint8Array {
+  return body instanceof Uint8Array ? body : new Uint8Array()
+}
+
+function requireRoom(bytes: number, { queryBytes }: ServedModel): void {
+  const maxBytes = queryBytes + MAX_JSON_BYTES
+  if (bytes <= maxBytes) return
+  throw new PolyVeilError(
+    'TOO_LARGE',
+    `A query of ${bytes} bytes is larger than this model takes: ${maxBytes}`,
+    {
+      bytes,
+      maxBytes,
+    },
+  )
+}
+
+function requireManifest({ manifestDigest }: InferenceRequest, { manifest }: ServedModel): void {
+  if (manifestDigest === manifest.digest) return
+  throw new PolyVeilError('PARAMETERS_MISMATCH', 'The query was made for another manifest of this model', {
+    served: manifest.digest,
+  })
+}
+
+/** @throws KEYS_EXPIRED, KEYS_MISSING, PARAMETERS_MISMATCH when the key set is not good for the model */
+function requireKeys(keys: KeyStore, id: string, { manifest }: ServedModel): void {
+  const { digest, uploadOffset, bytes, parametersDigest, galoisElements } = keys.get(id)
+  if (digest === undefined) {
+    throw new PolyVeilError('KEYS_MISSING', 'The upload of the key set is not complete', {
+      uploadOffset,
+      bytes,
+    })
+  }
+  if (parametersDigest !== manifest.parametersDigest) {
+    throw new PolyVeilError('PARAMETERS_MISMATCH', 'The key set was made for other encryption parameters', {
+      served: manifest.parametersDigest,
+    })
+  }
+  const present = new Set(galoisElements)
+  const missing = manifest.galoisElements.filter((element) => !present.has(element))
+  if (missing.length > 0) throw keysMissing(missing)
+}

@@ -1,0 +1,26 @@
+import { z } from 'zod'
+import { PROBLEM_MEDIA_TYPE, problemSchema } from '../problems/problem.ts'
+
+const problem = {
+  description: 'The request failed; see `code`',
+  content: { [PROBLEM_MEDIA_TYPE]: { schema: problemSchema } },
+}
+
+/** Response schemas of a route: the good ones given, and problem details for all else. */
+export const responses = <T extends object>(
+  good: T,
+): T & { '4xx': typeof problem; '5xx': typeof problem } => ({
+  ...good,
+  '4xx': problem,
+  '5xx': problem,
+})
+
+/** A response that is no JSON. */
+export const bytesResponse = (mediaType: string, description: string) => ({
+  description,
+  content: { [mediaType]: { schema: z.any().meta({ type: 'string', contentMediaType: mediaType }) } },
+})
+
+export const emptyResponse = (description: string) => z.null().describe(description)
+
+export const modelParams = z.object({ model: z.string().max(128).describe('Name of a served model') })
