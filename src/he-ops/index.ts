@@ -1,5 +1,14 @@
 export type { DotTerm, Evaluator } from './backend.ts'
+export {
+  type ClearCiphertext,
+  type ClearEvaluator,
+  type ClearOptions,
+  createClearEvaluator,
+} from './clear/evaluator.ts'
 export { type ExecuteOptions, ExecutionStopped, execute } from './executor.ts'
+export * from './noise.ts'
+export type { ConstantSourceOptions } from './seal/constants.ts'
 export { createSealContext, type SealContext } from './seal/context.ts'
 export { createSealEvaluator, type SealEvaluator } from './seal/evaluator.ts'
+export { type RerandomiseOptions, rerandomise } from './seal/rerandomise.ts'
 export { loadSeal, type Seal } from './seal/runtime.ts'

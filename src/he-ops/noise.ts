@@ -48,6 +48,11 @@ const divisionVariance = ({ ring }: Ring): number => ROUNDING_VARIANCE * (1 + ri
  * Key switching, for rotations and relinearisation. SEAL's digits are the residues d_j in 0 .. q_j - 1 as they are, not
  * centred, so that d_j * e_j has a variance of N * (q_j^2 / 3) * Var(e), divided by the special prime's square.
  *
+ * This is the root mean square over all slots, which differ: three quarters of the variance come from the digits' mean
+ * of q_j / 2, that is from e_j * (q_j / 2) * (1 + X + .. + X^(N-1)), whose value at zeta is 2 / (1 - zeta) times as
+ * large. Slots near zeta = 1 (slots 0 and 1, and few others) have up to some fifty times the typical noise, the same at
+ * each use of a key. A special prime ten bits larger than the data primes drowns all of it in the rounding.
+ *
  * @param level level of the ciphertext: one digit for each of q_0 .. q_level
  */
 export function keySwitchingNoise(

@@ -17,6 +17,8 @@ export interface SealFixture {
   readonly keys: EvaluationKeys
   encode(values: Float64Array, scale: number, level: number): Plaintext
   encrypt(values: Float64Array, scale: number, level: number): Ciphertext
+  /** A fresh public-key encryption of zero at the highest level. */
+  encryptZero(scale: number): Ciphertext
   decrypt(ciphertext: Ciphertext): Float64Array
   /** The secret key's polynomial over the data primes, in NTT form. */
   secretResidues(): BigUint64Array
@@ -59,6 +61,12 @@ export async function sealFixture(
         encryptor.encryptSymmetric(own(encode(values, scale, level)), ciphertext)
         return ciphertext
       }),
+    encryptZero(scale) {
+      const ciphertext = new seal.Ciphertext()
+      encryptor.encryptZero(ciphertext)
+      ciphertext.setScale(scale)
+      return ciphertext
+    },
     decrypt: (ciphertext) =>
       withHeap((own) => {
         const plaintext = own(new seal.Plaintext())
