@@ -1,8 +1,8 @@
 import type { DownsizeType, NetworkConfigLiteral } from './config.ts'
 import { invalidConfig } from './invalid-config.ts'
 
-/** Size of a convolution's window and how it moves. */
-export interface Window {
+/** Size of a convolution's kernel and how it moves. */
+export interface KernelShape {
   readonly kernel: number
   readonly stride: number
   readonly padding: number
@@ -26,28 +26,28 @@ export interface CellGeometry {
 }
 
 /** A depthwise 3x3 that keeps the map's size. */
-export const SAME_3X3: Window = { kernel: 3, stride: 1, padding: 1, dilation: 1 }
-export const POINTWISE: Window = { kernel: 1, stride: 1, padding: 0, dilation: 1 }
+export const SAME_3X3: KernelShape = { kernel: 3, stride: 1, padding: 1, dilation: 1 }
+export const POINTWISE: KernelShape = { kernel: 1, stride: 1, padding: 0, dilation: 1 }
 
-export const STEM_WINDOW: Readonly<Record<NetworkConfigLiteral['stem'], Window>> = {
+export const STEM_KERNEL: Readonly<Record<NetworkConfigLiteral['stem'], KernelShape>> = {
   imagenet: { kernel: 7, stride: 4, padding: 3, dilation: 1 },
   lowres: SAME_3X3,
 }
 
-/** PolyConv's coarse depthwise window: it widens after stage 0. */
-export const coarseWindow = (stage: number): Window =>
+/** PolyConv's coarse depthwise kernel: it widens after stage 0. */
+export const coarseKernel = (stage: number): KernelShape =>
   stage === 0
     ? { kernel: 3, stride: 1, padding: 2, dilation: 2 }
     : { kernel: 5, stride: 1, padding: 4, dilation: 2 }
 
-/** Window of a reduction, on the map; whether it is `sep` or `full` does not matter here. */
-export const reductionWindow = (type: DownsizeType): Window =>
+/** Kernel of a reduction, on the map; whether it is `sep` or `full` does not matter here. */
+export const reductionKernel = (type: DownsizeType): KernelShape =>
   type.endsWith('3x3')
     ? { kernel: 3, stride: 2, padding: 1, dilation: 1 }
     : { kernel: 2, stride: 2, padding: 0, dilation: 1 }
 
-/** Height or width after a convolution; below 1 when the window does not fit. */
-export const outputSize = (size: number, { kernel, stride, padding, dilation }: Window): number =>
+/** Height or width after a convolution; below 1 when the kernel does not fit. */
+export const outputSize = (size: number, { kernel, stride, padding, dilation }: KernelShape): number =>
   Math.floor((size + 2 * padding - dilation * (kernel - 1) - 1) / stride) + 1
 
 /**
@@ -56,7 +56,7 @@ export const outputSize = (size: number, { kernel, stride, padding, dilation }: 
  * @throws CONFIG_INVALID when a map shrinks to nothing, the two reductions disagree in size, or a width is 0 or odd
  */
 export function geometry(config: Omit<NetworkConfigLiteral, 'preprocessing'>): CellGeometry[] {
-  const stem = STEM_WINDOW[config.stem]
+  const stem = STEM_KERNEL[config.stem]
   let height = outputSize(config.inputSize.height, stem)
   let width = outputSize(config.inputSize.width, stem)
   let channels = config.initChannels
@@ -78,7 +78,7 @@ export function geometry(config: Omit<NetworkConfigLiteral, 'preprocessing'>): C
 }
 
 function reducedSize(size: number, { downsizeTypes }: Pick<NetworkConfigLiteral, 'downsizeTypes'>): number {
-  const [s0, s1] = downsizeTypes.map((type) => outputSize(size, reductionWindow(type)))
+  const [s0, s1] = downsizeTypes.map((type) => outputSize(size, reductionKernel(type)))
   if (s0 !== s1) {
     throw invalidConfig('downsize_type', `${downsizeTypes.join(' and ')} make ${s0} and ${s1} of ${size}`)
   }

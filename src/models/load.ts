@@ -3,12 +3,12 @@ import type { Checkpoint } from './checkpoint/index.ts'
 import type { DownsizeType, NetworkConfig } from './config.ts'
 import {
   type CellGeometry,
-  coarseWindow,
+  coarseKernel,
+  type KernelShape,
   POINTWISE,
-  reductionWindow,
+  reductionKernel,
   SAME_3X3,
-  STEM_WINDOW,
-  type Window,
+  STEM_KERNEL,
 } from './geometry.ts'
 import { invalidConfig } from './invalid-config.ts'
 import type { Cell, Convolution, Network, PolyConv, PolyMlp, PolyNorm } from './network.ts'
@@ -39,7 +39,7 @@ export function loadNetwork(checkpoint: Checkpoint, config: NetworkConfig): Netw
     config,
     height: config.inputSize.height,
     width: config.inputSize.width,
-    stem: convolution(tensors, 'stem', IMAGE_CHANNELS, config.initChannels, STEM_WINDOW[config.stem]),
+    stem: convolution(tensors, 'stem', IMAGE_CHANNELS, config.initChannels, STEM_KERNEL[config.stem]),
     cells: config.geometry.map((_, index) => loadCell(tensors, config, index)),
     norm: polyNorm(tensors, 'norm', last.channels, last),
     proj: convolution(tensors, 'proj', last.channels, 4 * last.channels, POINTWISE),
@@ -109,10 +109,10 @@ function loadReduction(
   type: DownsizeType,
   { inChannels, channels }: CellGeometry,
 ): Convolution[] {
-  const window = reductionWindow(type)
-  if (type.startsWith('full')) return [convolution(tensors, name, inChannels, channels, window)]
+  const kernel = reductionKernel(type)
+  if (type.startsWith('full')) return [convolution(tensors, name, inChannels, channels, kernel)]
   return [
-    depthwise(tensors, `${name}.0`, inChannels, window),
+    depthwise(tensors, `${name}.0`, inChannels, kernel),
     convolution(tensors, `${name}.1`, inChannels, channels, POINTWISE),
   ]
 }
@@ -125,7 +125,7 @@ function loadPolyConv(
 ): PolyConv {
   return {
     pointwiseIn: convolution(tensors, op(0), channels, convChannels, POINTWISE),
-    coarse: depthwise(tensors, op(1), convChannels, coarseWindow(stage)),
+    coarse: depthwise(tensors, op(1), convChannels, coarseKernel(stage)),
     fine: depthwise(tensors, op(2), convChannels, SAME_3X3),
     depthwise: depthwise(tensors, `${op(3)}.0`, convChannels, SAME_3X3),
     pointwiseOut: convolution(tensors, `${op(3)}.1`, convChannels, channels, POINTWISE),
@@ -153,17 +153,17 @@ function convolution(
   name: string,
   inChannels: number,
   outChannels: number,
-  window: Window,
+  kernel: KernelShape,
   groups = 1,
 ): Convolution {
   const weightName = `${name}.weight`
-  const shape = [outChannels, inChannels / groups, window.kernel, window.kernel]
+  const shape = [outChannels, inChannels / groups, kernel.kernel, kernel.kernel]
   const weight = tensors.take(weightName, shape)
-  return { name: weightName, weight, inChannels, outChannels, groups, ...window }
+  return { name: weightName, weight, inChannels, outChannels, groups, ...kernel }
 }
 
-const depthwise = (tensors: TensorReader, name: string, channels: number, window: Window): Convolution =>
-  convolution(tensors, name, channels, channels, window, channels)
+const depthwise = (tensors: TensorReader, name: string, channels: number, kernel: KernelShape): Convolution =>
+  convolution(tensors, name, channels, channels, kernel, channels)
 
 function polyNorm(
   tensors: TensorReader,

@@ -1,4 +1,4 @@
-import type { Resampling, Window } from './resample.ts'
+import type { Footprint, Resampling } from './resample.ts'
 
 /** Bits after the binary point of PIL's 8-bit resize: 32, less 8 of the sample and 2 of headroom. */
 const PRECISION_BITS = 22
@@ -13,12 +13,12 @@ const A = -0.5
  * are fixed-point integers, and each pass rounds to 8 bits.
  */
 export const bicubic: Resampling = {
-  windows: (inSize, outSize) => Array.from({ length: outSize }, (_, x) => windowAt(x, inSize, outSize)),
+  footprints: (inSize, outSize) => Array.from({ length: outSize }, (_, x) => footprintAt(x, inSize, outSize)),
   // PIL adds one half and shifts, then clips.
   finish: (sum) => Math.min(255, Math.max(0, Math.floor((sum + ONE / 2) / ONE))),
 }
 
-function windowAt(x: number, inSize: number, outSize: number): Window {
+function footprintAt(x: number, inSize: number, outSize: number): Footprint {
   const scale = inSize / outSize
   const stretch = Math.max(1, scale)
   const centre = (x + 0.5) * scale

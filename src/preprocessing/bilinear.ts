@@ -1,15 +1,15 @@
-import type { Resampling, Window } from './resample.ts'
+import type { Footprint, Resampling } from './resample.ts'
 
 /**
  * Bilinear interpolation with half-pixel centres and no antialias, as torch's
  * `interpolate(mode='bilinear', align_corners=False)`. Values stay fractional.
  */
 export const bilinear: Resampling = {
-  windows: (inSize, outSize) => Array.from({ length: outSize }, (_, x) => windowAt(x, inSize, outSize)),
+  footprints: (inSize, outSize) => Array.from({ length: outSize }, (_, x) => footprintAt(x, inSize, outSize)),
   finish: (sum) => sum,
 }
 
-function windowAt(x: number, inSize: number, outSize: number): Window {
+function footprintAt(x: number, inSize: number, outSize: number): Footprint {
   const position = Math.max(0, (x + 0.5) * (inSize / outSize) - 0.5)
   const first = Math.min(Math.floor(position), inSize - 1)
   // Beyond the last centre the last sample stands alone.

@@ -32,34 +32,38 @@ export function checkImage({ width, height, channels, data }: Image): void {
 }
 
 /**
- * Separates an image into the planes that a network takes. Transparent pixels are laid on white, what a viewer shows;
- * a grey image has three equal colours; a colour image is made grey by its luma.
+ * Separates an image into the planes that a network takes, made one at a time since an image may be large. Transparent
+ * pixels are laid on white, what a viewer shows; a grey image has three equal colours; a colour image is made grey by
+ * its luma.
  */
-export function toPlanes(image: Image, channels: 'rgb' | 'grey'): Plane[] {
-  const colours = image.channels === 1 ? [plane(image, 0)] : [0, 1, 2].map((c) => plane(image, c))
-  if (channels === 'grey') return [colours.length === 1 ? colours[0] : luma(colours)]
-  return colours.length === 1 ? [colours[0], colours[0], colours[0]] : colours
+export function* planes(image: Image, channels: 'rgb' | 'grey'): Generator<Plane, void> {
+  if (channels === 'grey') yield plane(image, (i) => luma(image, i))
+  else for (const c of [0, 1, 2]) yield plane(image, (i) => sample(image, i, c))
 }
 
-function plane({ width, height, channels, data }: Image, channel: number): Plane {
-  const samples = new Float64Array(width * height)
-  for (let i = 0; i < samples.length; i++) {
-    const value = data[i * channels + channel]
-    samples[i] = channels === 4 ? onWhite(value, data[i * channels + 3]) : value
-  }
-  return { width, height, data: samples }
+function plane({ width, height }: Image, value: (pixel: number) => number): Plane {
+  const data = new Float64Array(width * height)
+  for (let i = 0; i < data.length; i++) data[i] = value(i)
+  return { width, height, data }
+}
+
+/** Colour c of a pixel. */
+function sample({ channels, data }: Image, pixel: number, c: number): number {
+  if (channels === 1) return data[pixel]
+  const value = data[pixel * channels + c]
+  return channels === 4 ? onWhite(value, data[pixel * channels + 3]) : value
 }
 
 const onWhite = (value: number, alpha: number): number =>
   Math.round((value * alpha + 255 * (255 - alpha)) / 255)
 
-/** ITU-R 601 luma in 16-bit fixed point, as PIL's mode "L". */
-function luma([red, green, blue]: readonly Plane[]): Plane {
-  const data = red.data.map(
-    (r, i) => (r * 19595 + green.data[i] * 38470 + blue.data[i] * 7471 + 0x8000) >> 16,
-  )
-  return { ...red, data }
-}
+/** ITU-R 601 luma in 16-bit fixed point, as PIL's mode "L"; the weights add up to 2^16, so grey stays what it is. */
+const luma = (image: Image, pixel: number): number =>
+  (sample(image, pixel, 0) * 19595 +
+    sample(image, pixel, 1) * 38470 +
+    sample(image, pixel, 2) * 7471 +
+    0x8000) >>
+  16
 
 /** The part of a plane that begins at (top, left). */
 export function crop(source: Plane, top: number, left: number, height: number, width: number): Plane {

@@ -1,7 +1,7 @@
 import { PolyVeilError } from '../errors/index.ts'
 import { bicubic } from './bicubic.ts'
 import { bilinear } from './bilinear.ts'
-import { checkImage, crop, type Image, type Plane, toPlanes } from './planes.ts'
+import { checkImage, crop, type Image, type Plane, planes } from './planes.ts'
 import { resample } from './resample.ts'
 import type { Preprocessing } from './types.ts'
 
@@ -25,10 +25,11 @@ export function preprocess(image: Image, spec: Preprocessing): PreprocessedImage
   checkImage(image)
   const { height, width } = spec.resize
   const tensor = new Float64Array(spec.mean.length * height * width)
-  for (const [c, plane] of toPlanes(image, spec.channels).entries()) {
-    const { data } = fit(plane, spec)
-    const values = data.map((value) => (value / 255 - spec.mean[c]) / spec.std[c])
+  let c = 0
+  for (const plane of planes(image, spec.channels)) {
+    const values = fit(plane, spec).data.map((value) => (value / 255 - spec.mean[c]) / spec.std[c])
     tensor.set(values, c * height * width)
+    c++
   }
   return { shape: [spec.mean.length, height, width], tensor }
 }

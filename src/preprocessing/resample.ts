@@ -1,14 +1,14 @@
 import type { Plane } from './planes.ts'
 
 /** The samples of one line that make one output sample: consecutive ones from `first`, with their weights. */
-export interface Window {
+export interface Footprint {
   readonly first: number
   readonly weights: readonly number[]
 }
 
-/** One step of a separable resize: the windows of a line, and what becomes of each weighted sum. */
+/** One step of a separable resize: the footprints of a line, and what becomes of each weighted sum. */
 export interface Resampling {
-  windows(inSize: number, outSize: number): Window[]
+  footprints(inSize: number, outSize: number): Footprint[]
   finish(sum: number): number
 }
 
@@ -19,8 +19,8 @@ export function resample(source: Plane, height: number, width: number, method: R
   return transpose(resampleRows(transpose(wide), height, method))
 }
 
-function resampleRows(source: Plane, width: number, { windows, finish }: Resampling): Plane {
-  const columns = windows(source.width, width)
+function resampleRows(source: Plane, width: number, { footprints, finish }: Resampling): Plane {
+  const columns = footprints(source.width, width)
   const data = new Float64Array(source.height * width)
   for (let y = 0; y < source.height; y++) {
     for (const [x, { first, weights }] of columns.entries()) {

@@ -105,6 +105,33 @@ t.test('the JSON form', async (t) => {
   t.match(oblong.geometry[3], { height: 2, width: 4 })
 })
 
+t.test('reductions of kernel 2 drop the odd row and column, those of kernel 3 keep it', async (t) => {
+  const maps = (type: string): number[][] =>
+    parseConfig(
+      json('micro_t', (json) => {
+        json.input_size = [60, 106]
+        json.config.downsize_type = [type, type]
+      }),
+    ).geometry.map(({ height, width }) => [height, width])
+  t.same(maps('full2x2'), [
+    [15, 27],
+    [7, 13],
+    [3, 6],
+    [1, 3],
+  ])
+  t.same(maps('sep3x3'), [
+    [15, 27],
+    [8, 14],
+    [4, 7],
+    [2, 4],
+  ])
+  const shrunk = (json: Json): void => {
+    json.input_size = 16
+    json.config.downsize_type = ['sep2x2', 'sep2x2']
+  }
+  t.throws(() => parseConfig(json('micro_t', shrunk)), { code: 'CONFIG_INVALID', message: /input_size/ })
+})
+
 t.test('preprocessing of the JSON form', async (t) => {
   const fields = {
     resize: 40,
