@@ -12,7 +12,8 @@ export interface Image {
 export interface Plane {
   readonly width: number
   readonly height: number
-  readonly data: Float64Array
+  /** Bytes as decoded; float64 once resized, since bilinear values are fractional. */
+  readonly data: Uint8Array | Float64Array
 }
 
 const MAX_SIDE = 2 ** 15
@@ -42,7 +43,7 @@ export function* planes(image: Image, channels: 'rgb' | 'grey'): Generator<Plane
 }
 
 function plane({ width, height }: Image, value: (pixel: number) => number): Plane {
-  const data = new Float64Array(width * height)
+  const data = new Uint8Array(width * height)
   for (let i = 0; i < data.length; i++) data[i] = value(i)
   return { width, height, data }
 }

@@ -27,8 +27,9 @@ export function preprocess(image: Image, spec: Preprocessing): PreprocessedImage
   const tensor = new Float64Array(spec.mean.length * height * width)
   let c = 0
   for (const plane of planes(image, spec.channels)) {
-    const values = fit(plane, spec).data.map((value) => (value / 255 - spec.mean[c]) / spec.std[c])
-    tensor.set(values, c * height * width)
+    const { data } = fit(plane, spec)
+    const start = c * height * width
+    for (let i = 0; i < data.length; i++) tensor[start + i] = (data[i] / 255 - spec.mean[c]) / spec.std[c]
     c++
   }
   return { shape: [spec.mean.length, height, width], tensor }
