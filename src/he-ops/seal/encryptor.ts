@@ -1,0 +1,105 @@
+import type { CKKSEncoder, Encryptor, Evaluator, SecretKey } from 'node-seal'
+import type { CkksParameters } from '../../circuit/parameters.ts'
+import { PolyVeilError } from '../../errors/index.ts'
+import type { Rlwe, SeededRlwe } from '../../wire/index.ts'
+import { ciphertextFromWire } from './ciphertexts.ts'
+import type { SealContext } from './context.ts'
+import { guarded, withHeap } from './runtime.ts'
+import { dataLevel, seededFromSeal } from './serialization.ts'
+
+/**
+ * Encrypts slot vectors under the secret key. The second polynomials are seeds.
+ *
+ * @param vectors at most N / 2 finite values each; missing slots are zero
+ * @param level level of the ciphertexts
+ * @param scale scale of the plaintexts
+ * @throws TENSOR_OUT_OF_RANGE when a value is not finite, or too large for the level's modulus at this scale
+ */
+export function encryptSlots(
+  ctx: SealContext,
+  secretKey: SecretKey,
+  vectors: readonly Float64Array[],
+  level: number,
+  scale: number,
+): SeededRlwe[] {
+  for (const vector of vectors) checkRange(ctx.parameters, vector, level, scale)
+  return guarded(ctx.seal, () =>
+    withHeap((own) => {
+      const encoder = own(new ctx.seal.CKKSEncoder(ctx.context))
+      const evaluator = own(new ctx.seal.Evaluator(ctx.context))
+      // node-seal's Encryptor insists on a public key even where it encrypts under the secret one.
+      const publicKey = own(own(new ctx.seal.KeyGenerator(ctx.context, secretKey)).createPublicKey())
+      const encryptor = own(new ctx.seal.Encryptor(ctx.context, publicKey, secretKey))
+      const tools = { encoder, evaluator, encryptor }
+      return vectors.map((vector) => encryptVector(ctx, tools, vector, level, scale))
+    }),
+  )
+}
+
+interface EncryptionTools {
+  readonly encoder: CKKSEncoder
+  readonly evaluator: Evaluator
+  readonly encryptor: Encryptor
+}
+
+function encryptVector(
+  ctx: SealContext,
+  { encoder, evaluator, encryptor }: EncryptionTools,
+  vector: Float64Array,
+  level: number,
+  scale: number,
+): SeededRlwe {
+  return withHeap((own) => {
+    const plaintext = own(new ctx.seal.Plaintext())
+    encoder.encode(vector, scale, plaintext)
+    // node-seal encodes at the highest level only; symmetric encryption takes the plaintext's level.
+    if (level < ctx.parameters.topLevel) evaluator.plainModSwitchToInplace(plaintext, ctx.levelIds[level])
+    const ciphertext = own(encryptor.encryptSymmetricSerializable(plaintext))
+    return seededFromSeal(
+      dataLevel(ctx, level),
+      ciphertext.saveToArray(ctx.seal.ComprModeType.none) as Uint8Array,
+    )
+  })
+}
+
+/** A coefficient of the encoded polynomial is at most scale times the largest slot, and must stay below Q_l / 2. */
+function checkRange(parameters: CkksParameters, vector: Float64Array, level: number, scale: number): void {
+  const largest = vector.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
+  const bits = Math.log2(largest * scale + 1) + 1
+  const modulusBits = parameters.primes.slice(0, level + 1).reduce((sum, q) => sum + Math.log2(Number(q)), 0)
+  if (bits < modulusBits) return
+  throw new PolyVeilError(
+    'TENSOR_OUT_OF_RANGE',
+    `A slot of absolute value ${largest} does not fit level ${level} at scale 2^${Math.log2(scale).toFixed(1)}`,
+    { level },
+  )
+}
+
+/**
+ * Decrypts pairs that `decodeTensor` has checked.
+ *
+ * @param level level of the pairs
+ * @param scale scale of the messages
+ * @returns N / 2 slots for each pair
+ */
+export function decryptSlots(
+  ctx: SealContext,
+  secretKey: SecretKey,
+  ciphertexts: readonly Rlwe[],
+  level: number,
+  scale: number,
+): Float64Array[] {
+  return guarded(ctx.seal, () =>
+    withHeap((own) => {
+      const encoder = own(new ctx.seal.CKKSEncoder(ctx.context))
+      const decryptor = own(new ctx.seal.Decryptor(ctx.context, secretKey))
+      return ciphertexts.map((rlwe) =>
+        withHeap((ownPair) => {
+          const plaintext = ownPair(new ctx.seal.Plaintext())
+          decryptor.decrypt(ownPair(ciphertextFromWire(ctx, rlwe, level, scale)), plaintext)
+          return Float64Array.from(encoder.decodeFloat64(plaintext) as Float64Array)
+        }),
+      )
+    }),
+  )
+}

@@ -1,0 +1,40 @@
+import type { SecretKey } from 'node-seal'
+import { decodeSecretKey, encodeSecretKey } from '../../wire/index.ts'
+import type { SealContext } from './context.ts'
+import { guarded, withHeap } from './runtime.ts'
+import { keyLevel, plaintextFromSeal, plaintextToSeal } from './serialization.ts'
+
+/** A fresh ternary secret key from the platform's CSPRNG, on node-seal's heap; the caller deletes it. */
+export function generateSecretKey(ctx: SealContext): SecretKey {
+  return guarded(ctx.seal, () => withHeap((own) => own(new ctx.seal.KeyGenerator(ctx.context)).secretKey()))
+}
+
+/** The secret key as a frame bound to the parameters. As secret as the key: encrypt it before it rests anywhere. */
+export function exportSecretKey(ctx: SealContext, secretKey: SecretKey): Uint8Array {
+  const bytes = secretKey.saveToArray(ctx.seal.ComprModeType.none) as Uint8Array
+  const frame = encodeSecretKey(ctx.parameters, plaintextFromSeal(keyLevel(ctx), bytes))
+  bytes.fill(0)
+  return frame
+}
+
+/**
+ * The inverse of `exportSecretKey`.
+ *
+ * @returns a key on node-seal's heap that the caller deletes
+ * @throws PARAMETERS_MISMATCH when the key was made for other parameters; TENSOR_MALFORMED when it is damaged
+ */
+export function importSecretKey(ctx: SealContext, frame: Uint8Array): SecretKey {
+  const secret = decodeSecretKey(ctx.parameters, frame)
+  const bytes = plaintextToSeal(keyLevel(ctx), secret, 1)
+  const key = new ctx.seal.SecretKey()
+  try {
+    guarded(ctx.seal, () => key.loadFromArray(ctx.context, bytes))
+    return key
+  } catch (cause) {
+    key.delete()
+    throw cause
+  } finally {
+    secret.fill(0)
+    bytes.fill(0)
+  }
+}

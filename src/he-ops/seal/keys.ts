@@ -1,0 +1,3 @@
+export { galoisElements, generateKeySet } from './keys-generate.ts'
+export { type EvaluationKeys, loadKeySet } from './keys-load.ts'
+export { exportSecretKey, generateSecretKey, importSecretKey } from './keys-secret.ts'

@@ -1,0 +1,130 @@
+import { sha256 } from '@noble/hashes/sha2.js'
+import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js'
+import { PolyVeilError } from '../errors/index.ts'
+
+// Every frame, all integers little-endian:
+//
+//   0   4  magic "PVWF"
+//   4   1  version, 1
+//   5   1  kind
+//   6   2  zero
+//   8   8  length of the whole frame
+//  16  32  digest that the content is bound to (of a manifest or of parameters)
+//  48   .  body
+//   .  32  SHA-256 of everything before
+
+/** What a frame carries. */
+export const FRAME_KIND = Object.freeze({ tensor: 1, keySet: 2, secretKey: 3 })
+export type FrameKind = keyof typeof FRAME_KIND
+
+export const FRAME_HEADER_BYTES = 48
+export const FRAME_DIGEST_BYTES = 32
+const MAGIC = [0x50, 0x56, 0x57, 0x46]
+const VERSION = 1
+
+/** What stands before a frame's body. */
+export interface FrameHeader {
+  readonly kind: FrameKind
+  /** Digest in hex that the content is bound to. */
+  readonly binding: string
+  /** Length of the whole frame in bytes, header and digest included. */
+  readonly length: number
+}
+
+export function frameHeader({ kind, binding, length }: FrameHeader): Uint8Array {
+  const bytes = new Uint8Array(FRAME_HEADER_BYTES)
+  bytes.set([...MAGIC, VERSION, FRAME_KIND[kind]])
+  new DataView(bytes.buffer).setBigUint64(8, BigInt(length), true)
+  bytes.set(hexToBytes(binding), 16)
+  return bytes
+}
+
+/**
+ * Checks what a frame says it is, before anything else of it is looked at.
+ *
+ * @param head the first `FRAME_HEADER_BYTES` bytes, or all there are
+ * @throws PARAMETERS_MISMATCH when the content is bound to another digest
+ * @throws TENSOR_MALFORMED when it is no frame, cut off, or of another version or kind
+ */
+export function checkFrameIdentity(head: Uint8Array, kind: FrameKind, binding: string): void {
+  if (head.length < FRAME_HEADER_BYTES) throw malformed(`The frame is cut off within its header`)
+  if (MAGIC.some((byte, index) => head[index] !== byte)) throw malformed('The bytes are no PolyVeil frame')
+  if (head[4] !== VERSION)
+    throw malformed(`Frame version ${head[4]} is unknown; this program reads ${VERSION}`)
+  if (head[5] !== FRAME_KIND[kind] || head[6] !== 0 || head[7] !== 0) {
+    throw malformed(`The frame is not what belongs here, ${FRAME_NAMES[kind]}`)
+  }
+  const found = bytesToHex(head.subarray(16, FRAME_HEADER_BYTES))
+  if (found !== binding) throw boundElsewhere(found, binding)
+}
+
+/**
+ * Checks a frame's length: the bytes there are, the bytes its header claims, and the bytes its content takes.
+ *
+ * @param head at least `FRAME_HEADER_BYTES` bytes
+ * @param size bytes that there are in fact
+ * @throws TOO_LARGE when there are more than `expected`; TENSOR_MALFORMED on fewer, or when the header disagrees
+ */
+export function checkFrameLength(head: Uint8Array, size: number, expected: number): void {
+  if (size < expected) throw truncated(size, expected)
+  if (size > expected) throw tooLong(size, expected)
+  const claimed = new DataView(head.buffer, head.byteOffset).getBigUint64(8, true)
+  if (claimed !== BigInt(size)) throw malformed('The frame claims another length than it has')
+}
+
+/** Joins header, body and digest into one frame. */
+export function sealFrame(kind: FrameKind, binding: string, body: Uint8Array): Uint8Array {
+  const length = FRAME_HEADER_BYTES + body.length + FRAME_DIGEST_BYTES
+  const frame = new Uint8Array(length)
+  frame.set(frameHeader({ kind, binding, length }))
+  frame.set(body, FRAME_HEADER_BYTES)
+  frame.set(sha256(frame.subarray(0, length - FRAME_DIGEST_BYTES)), length - FRAME_DIGEST_BYTES)
+  return frame
+}
+
+/**
+ * Checks header, length and digest of a frame in memory.
+ *
+ * @returns the body, a view into `frame`
+ * @throws as `checkFrameIdentity` and `checkFrameLength`; TENSOR_MALFORMED when the digest is wrong
+ */
+export function openFrame(frame: Uint8Array, expected: FrameHeader): Uint8Array {
+  checkFrameIdentity(frame.subarray(0, FRAME_HEADER_BYTES), expected.kind, expected.binding)
+  checkFrameLength(frame, frame.length, expected.length)
+  const end = frame.length - FRAME_DIGEST_BYTES
+  checkFrameDigest(sha256(frame.subarray(0, end)), frame.subarray(end))
+  return frame.subarray(FRAME_HEADER_BYTES, end)
+}
+
+/** @throws TENSOR_MALFORMED when a frame's digest is not the one at its end */
+export function checkFrameDigest(computed: Uint8Array, written: Uint8Array): void {
+  if (computed.every((byte, index) => byte === written[index])) return
+  throw malformed('The frame does not have the digest at its end: bytes were altered on the way')
+}
+
+const FRAME_NAMES: Readonly<Record<FrameKind, string>> = {
+  tensor: 'an encrypted tensor',
+  keySet: 'a key set',
+  secretKey: 'a secret key',
+}
+
+const malformed = (message: string): PolyVeilError => new PolyVeilError('TENSOR_MALFORMED', message)
+
+const truncated = (bytes: number, expectedBytes: number): PolyVeilError =>
+  new PolyVeilError('TENSOR_MALFORMED', `The frame is cut off: ${bytes} of ${expectedBytes} bytes`, {
+    bytes,
+    expectedBytes,
+  })
+
+const tooLong = (bytes: number, expectedBytes: number): PolyVeilError =>
+  new PolyVeilError('TOO_LARGE', `The frame has ${bytes} bytes where ${expectedBytes} belong`, {
+    bytes,
+    expectedBytes,
+  })
+
+const boundElsewhere = (digest: string, expectedDigest: string): PolyVeilError =>
+  new PolyVeilError(
+    'PARAMETERS_MISMATCH',
+    `The frame is bound to digest ${digest.slice(0, 12)}, not to ${expectedDigest.slice(0, 12)}`,
+    { digest, expectedDigest },
+  )

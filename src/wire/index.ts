@@ -1,0 +1,16 @@
+export { checkGaloisElements } from './galois-elements.ts'
+export { type KeySetLayout, keySetBytes, keySetLayout } from './key-set-layout.ts'
+export { type KeySetReader, keysMissing, openKeySet, verifyKeySet } from './key-set-reader.ts'
+export { type KeySetMaker, writeKeySet } from './key-set-writer.ts'
+export { type Polynomial, type PolynomialShape, polynomialHalves } from './polynomial.ts'
+export { type FullRlwe, isSeeded, type Rlwe, SEED_BLAKE2XB, SEED_BYTES, type SeededRlwe } from './rlwe.ts'
+export { decodeSecretKey, encodeSecretKey } from './secret-key.ts'
+export { type ByteSource, bytesSource, readExactly } from './source.ts'
+export {
+  decodeTensor,
+  encodeTensor,
+  levelShape,
+  type TensorShape,
+  type TensorSpec,
+  tensorBytes,
+} from './tensor.ts'

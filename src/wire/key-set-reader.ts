@@ -1,0 +1,117 @@
+import { sha256 } from '@noble/hashes/sha2.js'
+import type { CkksParameters } from '../circuit/parameters.ts'
+import { PolyVeilError } from '../errors/index.ts'
+import {
+  checkFrameDigest,
+  checkFrameIdentity,
+  checkFrameLength,
+  FRAME_DIGEST_BYTES,
+  FRAME_HEADER_BYTES,
+} from './frame.ts'
+import { checkGaloisElements } from './galois-elements.ts'
+import { KEY_SET_COUNT_BYTES, type KeySetLayout, keySetLayout } from './key-set-layout.ts'
+import { type Rlwe, readRlwe } from './rlwe.ts'
+import { type ByteSource, readExactly } from './source.ts'
+
+const CHUNK_BYTES = 1 << 20
+
+/** A key set whose header, length and digest have been checked; each key is checked when it is read. */
+export interface KeySetReader {
+  /** Ascending. */
+  readonly galoisElements: readonly number[]
+  publicKey(): Promise<Rlwe>
+  /** One pair for each digit. */
+  relinKey(): Promise<Rlwe[]>
+  /** @throws KEYS_MISSING when the set has no key for the element */
+  galoisKey(element: number): Promise<Rlwe[]>
+}
+
+/**
+ * Opens a key set, wherever it lies, reading all of it once in small chunks for its digest.
+ *
+ * @throws PARAMETERS_MISMATCH when the keys were made for other parameters
+ * @throws TOO_LARGE, TENSOR_MALFORMED when the frame is too long, cut off or altered
+ */
+export async function openKeySet(parameters: CkksParameters, source: ByteSource): Promise<KeySetReader> {
+  const head = await source.read(0, FRAME_HEADER_BYTES + KEY_SET_COUNT_BYTES)
+  checkFrameIdentity(head.subarray(0, FRAME_HEADER_BYTES), 'keySet', parameters.digest)
+  const count = readElementCount(parameters, head)
+  const layout = keySetLayout(parameters, count)
+  checkFrameLength(head, source.size, layout.totalBytes)
+  const galoisElements = await readElements(source, layout, count)
+  checkGaloisElements(parameters.ring, galoisElements, 'TENSOR_MALFORMED')
+  await checkDigest(source)
+  return keyReader(source, layout, galoisElements)
+}
+
+/**
+ * Checks a key set to its last residue, as the server does once an upload is complete.
+ *
+ * @returns its Galois elements
+ * @throws as `openKeySet`; TENSOR_MALFORMED when a residue is not below its prime
+ */
+export async function verifyKeySet(
+  parameters: CkksParameters,
+  source: ByteSource,
+): Promise<readonly number[]> {
+  const reader = await openKeySet(parameters, source)
+  await reader.publicKey()
+  await reader.relinKey()
+  for (const element of reader.galoisElements) await reader.galoisKey(element)
+  return reader.galoisElements
+}
+
+function readElementCount({ ring }: CkksParameters, head: Uint8Array): number {
+  const body = head.subarray(FRAME_HEADER_BYTES)
+  const view = new DataView(body.buffer, body.byteOffset, body.byteLength)
+  const whole = body.length === KEY_SET_COUNT_BYTES
+  // There are N - 1 Galois elements beside the identity.
+  if (whole && view.getUint32(0, true) < ring && view.getUint32(4, true) === 0) return view.getUint32(0, true)
+  throw new PolyVeilError('TENSOR_MALFORMED', 'The key set has no valid number of Galois keys')
+}
+
+async function readElements(source: ByteSource, layout: KeySetLayout, count: number): Promise<number[]> {
+  const start = layout.headBytes - 4 * count
+  const bytes = await readExactly(source, start, 4 * count)
+  const view = new DataView(bytes.buffer, bytes.byteOffset)
+  return Array.from({ length: count }, (_, index) => view.getUint32(4 * index, true))
+}
+
+async function checkDigest(source: ByteSource): Promise<void> {
+  const end = source.size - FRAME_DIGEST_BYTES
+  const hash = sha256.create()
+  for (let offset = 0; offset < end; offset += CHUNK_BYTES) {
+    hash.update(await readExactly(source, offset, Math.min(CHUNK_BYTES, end - offset)))
+  }
+  checkFrameDigest(hash.digest(), await readExactly(source, end, FRAME_DIGEST_BYTES))
+}
+
+function keyReader(
+  source: ByteSource,
+  layout: KeySetLayout,
+  galoisElements: readonly number[],
+): KeySetReader {
+  const pairs = async (offset: number, count: number): Promise<Rlwe[]> => {
+    const bytes = await readExactly(source, offset, count * layout.pairBytes)
+    return Array.from({ length: count }, (_, index) => {
+      const start = index * layout.pairBytes
+      return readRlwe(layout.shape, bytes.subarray(start, start + layout.pairBytes), true)
+    })
+  }
+  return {
+    galoisElements,
+    publicKey: async () => (await pairs(layout.publicKeyAt, 1))[0],
+    relinKey: () => pairs(layout.relinKeyAt, layout.digits),
+    async galoisKey(element) {
+      const index = galoisElements.indexOf(element)
+      if (index < 0) throw keysMissing([element])
+      return pairs(layout.galoisKeyAt(index), layout.digits)
+    },
+  }
+}
+
+/** The error for Galois elements that a key set lacks. */
+export const keysMissing = (elements: readonly number[]): PolyVeilError =>
+  new PolyVeilError('KEYS_MISSING', `The key set lacks Galois elements ${elements.join(', ')}`, {
+    galoisElements: elements,
+  })

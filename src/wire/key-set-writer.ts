@@ -1,0 +1,62 @@
+import { sha256 } from '@noble/hashes/sha2.js'
+import type { CkksParameters } from '../circuit/parameters.ts'
+import { PolyVeilError } from '../errors/index.ts'
+import { frameHeader } from './frame.ts'
+import { checkGaloisElements } from './galois-elements.ts'
+import { KEY_SET_COUNT_BYTES, type KeySetLayout, keySetLayout } from './key-set-layout.ts'
+import { type SeededRlwe, writeRlwe } from './rlwe.ts'
+
+/** Makes the keys of a set, each when it is its turn; a key switching key is one pair for each digit. */
+export interface KeySetMaker {
+  publicKey(): SeededRlwe
+  relinKey(): readonly SeededRlwe[]
+  galoisKey(element: number): readonly SeededRlwe[]
+}
+
+/**
+ * Writes a key set's frame of `keySetBytes` bytes in chunks, one key at a time: memory holds no more than one key.
+ *
+ * @param galoisElements odd, distinct, ascending, 3 to 2N - 1
+ * @throws INTERNAL when the elements are not, or a key has another number of digits than the parameters
+ */
+export async function* writeKeySet(
+  parameters: CkksParameters,
+  galoisElements: readonly number[],
+  maker: KeySetMaker,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  checkGaloisElements(parameters.ring, galoisElements, 'INTERNAL')
+  const layout = keySetLayout(parameters, galoisElements.length)
+  const hash = sha256.create()
+  const hashed = (chunk: Uint8Array): Uint8Array => {
+    hash.update(chunk)
+    return chunk
+  }
+  yield hashed(frameHeader({ kind: 'keySet', binding: parameters.digest, length: layout.totalBytes }))
+  yield hashed(elementList(galoisElements))
+  yield hashed(packPairs(layout, 1, [maker.publicKey()]))
+  yield hashed(packPairs(layout, layout.digits, maker.relinKey()))
+  for (const element of galoisElements) {
+    yield hashed(packPairs(layout, layout.digits, maker.galoisKey(element)))
+  }
+  yield hash.digest()
+}
+
+function elementList(elements: readonly number[]): Uint8Array {
+  const view = new DataView(new ArrayBuffer(KEY_SET_COUNT_BYTES + 4 * elements.length))
+  view.setUint32(0, elements.length, true)
+  elements.forEach((element, index) => {
+    view.setUint32(KEY_SET_COUNT_BYTES + 4 * index, element, true)
+  })
+  return new Uint8Array(view.buffer)
+}
+
+function packPairs(layout: KeySetLayout, count: number, pairs: readonly SeededRlwe[]): Uint8Array {
+  if (pairs.length !== count) {
+    throw new PolyVeilError('INTERNAL', `A key has ${pairs.length} pairs, the parameters ask for ${count}`)
+  }
+  const bytes = new Uint8Array(count * layout.pairBytes)
+  pairs.forEach((pair, index) => {
+    writeRlwe(layout.shape, pair, bytes.subarray(index * layout.pairBytes))
+  })
+  return bytes
+}

@@ -1,0 +1,76 @@
+import { PolyVeilError } from '../errors/index.ts'
+import {
+  type Polynomial,
+  type PolynomialShape,
+  polynomialBytes,
+  readPolynomial,
+  writePolynomial,
+} from './polynomial.ts'
+
+/** Bytes of the public seed that a uniform second polynomial is expanded from. */
+export const SEED_BYTES = 64
+/** The only expander in use: BLAKE2Xb, which SEAL numbers 1. */
+export const SEED_BLAKE2XB = 1
+/** A seed travels behind its expander's number, filled up to four bytes. */
+const SEED_RECORD_BYTES = 4 + SEED_BYTES
+
+/** A pair of polynomials (c0, c1) with c0 + c1 s = m + e, as ciphertexts and all keys are. */
+export type Rlwe = SeededRlwe | FullRlwe
+
+/** A fresh encryption under the secret key: c1 is uniform and travels as the seed it is expanded from. */
+export interface SeededRlwe {
+  readonly c0: Polynomial
+  readonly seed: Uint8Array
+}
+
+export interface FullRlwe {
+  readonly c0: Polynomial
+  readonly c1: Polynomial
+}
+
+export const isSeeded = (rlwe: Rlwe): rlwe is SeededRlwe => 'seed' in rlwe
+
+/** Bytes of a pair on the wire. */
+export function rlweBytes(shape: PolynomialShape, seeded: boolean): number {
+  const polynomial = polynomialBytes(shape)
+  return polynomial + (seeded ? SEED_RECORD_BYTES : polynomial)
+}
+
+/** Writes a pair into the first `rlweBytes` bytes of `target`, which must be zero. */
+export function writeRlwe(shape: PolynomialShape, rlwe: Rlwe, target: Uint8Array): void {
+  writePolynomial(shape, rlwe.c0, target)
+  const second = target.subarray(polynomialBytes(shape))
+  if (isSeeded(rlwe)) {
+    second[0] = SEED_BLAKE2XB
+    second.set(rlwe.seed, 4)
+  } else {
+    writePolynomial(shape, rlwe.c1, second)
+  }
+}
+
+/**
+ * Reads a pair and checks all of it.
+ *
+ * @param bytes exactly `rlweBytes(shape, seeded)` bytes
+ * @throws TENSOR_MALFORMED when a residue is not below its prime, the seed's expander is unknown, or c1 is zero
+ */
+export function readRlwe(shape: PolynomialShape, bytes: Uint8Array, seeded: boolean): Rlwe {
+  const length = polynomialBytes(shape)
+  const c0 = readPolynomial(shape, bytes.subarray(0, length))
+  const second = bytes.subarray(length)
+  if (seeded) return { c0, seed: readSeed(second) }
+  const c1 = readPolynomial(shape, second)
+  // A zero c1 hides nothing (SEAL calls it transparent), and SEAL's operations throw on it halfway.
+  if (c1.every((half) => half === 0)) {
+    throw new PolyVeilError('TENSOR_MALFORMED', 'A second polynomial is zero, so nothing is encrypted')
+  }
+  return { c0, c1 }
+}
+
+function readSeed(record: Uint8Array): Uint8Array {
+  const [type, ...padding] = record.subarray(0, 4)
+  if (type !== SEED_BLAKE2XB || padding.some((byte) => byte !== 0)) {
+    throw new PolyVeilError('TENSOR_MALFORMED', `Seed type ${type} is unknown`, { seedType: type })
+  }
+  return record.slice(4, SEED_RECORD_BYTES)
+}

@@ -1,0 +1,112 @@
+import type { CkksParameters } from '../circuit/parameters.ts'
+import { PolyVeilError } from '../errors/index.ts'
+import { FRAME_DIGEST_BYTES, FRAME_HEADER_BYTES, openFrame, sealFrame } from './frame.ts'
+import type { PolynomialShape } from './polynomial.ts'
+import { isSeeded, type Rlwe, readRlwe, rlweBytes, writeRlwe } from './rlwe.ts'
+
+// Body of a tensor frame: u32 ciphertexts, u16 level, u8 seeded, u8 zero, f64 scale, then the ciphertexts.
+const TENSOR_HEADER_BYTES = 16
+
+/** What the size of an encrypted tensor depends on, beside the parameters. */
+export interface TensorShape {
+  readonly ciphertexts: number
+  /** The ciphertexts have the primes q_0 .. q_level. */
+  readonly level: number
+  /** Fresh symmetric encryptions travel seeded, results do not. */
+  readonly seeded: boolean
+}
+
+/** All that is known about an encrypted tensor before it arrives. */
+export interface TensorSpec extends TensorShape {
+  readonly scale: number
+  /** Digest in hex of the manifest that the tensor is bound to. */
+  readonly manifestDigest: string
+}
+
+/** Shape of a ciphertext's polynomials at a level. */
+export const levelShape = (parameters: CkksParameters, level: number): PolynomialShape => ({
+  ring: parameters.ring,
+  primes: parameters.primes.slice(0, level + 1),
+})
+
+/** Exact length in bytes of a tensor's frame. */
+export function tensorBytes(parameters: CkksParameters, { ciphertexts, level, seeded }: TensorShape): number {
+  const payload = ciphertexts * rlweBytes(levelShape(parameters, level), seeded)
+  return FRAME_HEADER_BYTES + TENSOR_HEADER_BYTES + payload + FRAME_DIGEST_BYTES
+}
+
+/**
+ * Writes an encrypted tensor.
+ *
+ * @param ciphertexts `spec.ciphertexts` pairs at `spec.level`, all seeded or none
+ * @returns a frame of `tensorBytes` bytes
+ * @throws INTERNAL when the ciphertexts are not what `spec` says
+ */
+export function encodeTensor(
+  parameters: CkksParameters,
+  spec: TensorSpec,
+  ciphertexts: readonly Rlwe[],
+): Uint8Array {
+  if (ciphertexts.length !== spec.ciphertexts || ciphertexts.some((rlwe) => isSeeded(rlwe) !== spec.seeded)) {
+    throw new PolyVeilError('INTERNAL', 'The ciphertexts are not those that the tensor announces')
+  }
+  const shape = levelShape(parameters, spec.level)
+  const size = rlweBytes(shape, spec.seeded)
+  const body = new Uint8Array(TENSOR_HEADER_BYTES + size * ciphertexts.length)
+  body.set(tensorHeader(spec))
+  ciphertexts.forEach((rlwe, index) => {
+    writeRlwe(shape, rlwe, body.subarray(TENSOR_HEADER_BYTES + index * size))
+  })
+  return sealFrame('tensor', spec.manifestDigest, body)
+}
+
+/**
+ * Reads an encrypted tensor and checks all of it: length, digest, count, level, scale, seeds, every residue.
+ *
+ * @param frame bytes from anywhere; not changed, not kept
+ * @param spec what the manifest says must come; anything else is refused
+ * @throws PARAMETERS_MISMATCH when the frame is bound to another manifest
+ * @throws TOO_LARGE when it is longer than `spec` makes it
+ * @throws TENSOR_MALFORMED on anything else
+ */
+export function decodeTensor(parameters: CkksParameters, spec: TensorSpec, frame: Uint8Array): Rlwe[] {
+  const body = openFrame(frame, {
+    kind: 'tensor',
+    binding: spec.manifestDigest,
+    length: tensorBytes(parameters, spec),
+  })
+  checkTensorHeader(body, spec)
+  const shape = levelShape(parameters, spec.level)
+  const size = rlweBytes(shape, spec.seeded)
+  return Array.from({ length: spec.ciphertexts }, (_, index) => {
+    const start = TENSOR_HEADER_BYTES + index * size
+    return readRlwe(shape, body.subarray(start, start + size), spec.seeded)
+  })
+}
+
+function tensorHeader(spec: TensorSpec): Uint8Array {
+  const view = new DataView(new ArrayBuffer(TENSOR_HEADER_BYTES))
+  view.setUint32(0, spec.ciphertexts, true)
+  view.setUint16(4, spec.level, true)
+  view.setUint8(6, spec.seeded ? 1 : 0)
+  view.setFloat64(8, spec.scale, true)
+  return new Uint8Array(view.buffer)
+}
+
+function checkTensorHeader(body: Uint8Array, spec: TensorSpec): void {
+  const view = new DataView(body.buffer, body.byteOffset)
+  expectField('ciphertexts', view.getUint32(0, true), spec.ciphertexts)
+  expectField('level', view.getUint16(4, true), spec.level)
+  expectField('seeded', view.getUint8(6), spec.seeded ? 1 : 0)
+  expectField('reserved', view.getUint8(7), 0)
+  expectField('scale', view.getFloat64(8, true), spec.scale)
+}
+
+function expectField(field: string, found: number, expected: number): void {
+  if (found === expected) return
+  throw new PolyVeilError('TENSOR_MALFORMED', `The tensor's ${field} is ${found}, expected ${expected}`, {
+    field,
+    found,
+    expected,
+  })
+}
