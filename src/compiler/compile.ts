@@ -32,7 +32,7 @@ export interface CompileOptions {
   readonly preprocessing: Preprocessing
   /** Rings to consider; default: all that the security table knows. */
   readonly rings?: readonly number[]
-  /** Bits by which the error of the logits lies below their root mean square; default 10. */
+  /** Bits by which the error of the logits lies below their root mean square; default 9. */
   readonly precisionBits?: number
   readonly objective?: Objective
   /** Largest prime in bits; default 60, what node-seal can use. */
@@ -46,6 +46,8 @@ export interface Compiled {
   readonly plan: PlanReport
 }
 
+/** Three thousandths of error on logits of deviation 1.5. */
+export const DEFAULT_PRECISION_BITS = 9
 /** The answer's error budget that the server may spend on drowning noise, after averaging the copies of a logit. */
 const FLOODING_SHARE = 1 / 2
 /** Copies of a logit differ by the flooding noise; ten deviations are never seen. */
@@ -60,7 +62,7 @@ const TOLERANCE_DEVIATIONS = 10
 export function compile(network: Network, options: CompileOptions): Compiled {
   const prepared = prepareInput(networkGraph(network), options.preprocessing)
   const graph = fold(prepared.graph, (options.calibration ?? []).map(prepared.pack))
-  const precisionBits = options.precisionBits ?? 10
+  const precisionBits = options.precisionBits ?? DEFAULT_PRECISION_BITS
   const candidates = searchPlans(graph, {
     rings: options.rings ?? Object.keys(MAX_LOG_QP).map(Number),
     objective: options.objective ?? 'latency',
@@ -108,7 +110,14 @@ function emit(
       level: parameters.topLevel,
       scale: 2 ** candidate.policy.input,
     },
-    output: outputSpec(graph, parameters, builder, value, period, options.precisionBits ?? 10),
+    output: outputSpec(
+      graph,
+      parameters,
+      builder,
+      value,
+      period,
+      options.precisionBits ?? DEFAULT_PRECISION_BITS,
+    ),
     layers: withPrecision(builder, noise),
     constants: builder.constants,
     ops: builder.ops,

@@ -1,0 +1,96 @@
+import t from 'tap'
+import { pack, spaceToDepth } from '../../src/circuit/layout.ts'
+import { manifestOf } from '../../src/circuit/manifest.ts'
+import { circuitText } from '../../src/circuit/text.ts'
+import type { Circuit } from '../../src/circuit/types.ts'
+import { verifyCircuit } from '../../src/circuit/verify.ts'
+import { compile } from '../../src/compiler/index.ts'
+import { PolyVeilError } from '../../src/errors/index.ts'
+import { createClearEvaluator } from '../../src/he-ops/clear/evaluator.ts'
+import { execute } from '../../src/he-ops/executor.ts'
+import { golden, maxDifference } from './harness.ts'
+
+/** Logits of an image [C, H, W] on the clear backend. */
+function clearLogits(circuit: Circuit, image: Float64Array, noise: 'none' | 'model'): Float64Array {
+  const { input, output, parameters } = circuit
+  const evaluator = createClearEvaluator(circuit, { noise })
+  const vectors = pack(input.layout, spaceToDepth(image, input.image, input.patch), parameters.slots)
+  const encrypted = vectors.map((slots) => evaluator.encrypt(slots, input.level, input.scale))
+  const result = execute(circuit, evaluator, encrypted, { takeInputs: true })
+  return evaluator.decrypt(result).slice(0, output.classes)
+}
+
+t.test('one_shot', async (t) => {
+  const { network, images, logits } = await golden('one_shot')
+  const { circuit, plan } = compile(network, {
+    model: 'one-shot',
+    preprocessing: network.config.preprocessing,
+  })
+
+  t.test('computes the golden logits', async (t) => {
+    images.slice(0, 4).forEach((image, i) => {
+      t.ok(maxDifference(clearLogits(circuit, image, 'none'), logits[i]) < 1e-4, `image ${i}, exact`)
+    })
+    const error = maxDifference(clearLogits(circuit, images[0], 'model'), logits[0])
+    t.ok(error > 0 && error < 1e-2, `with the noise model: ${error}`)
+  })
+
+  t.test('costs what it is known to cost', async (t) => {
+    t.equal(circuit.parameters.ring, 16384)
+    t.ok(plan.logQP <= 430)
+    t.match(plan.ops, { rotate: 133, multiply: 3, relinearise: 3 })
+    t.equal(plan.galoisKeys, 19)
+    t.equal(circuit.input.layout.ciphertexts, 1)
+    t.equal(circuit.ops[circuit.result].level, 0, 'no level is left over')
+  })
+
+  t.test('is deterministic and lawful', async (t) => {
+    verifyCircuit(circuit)
+    const again = compile(network, { model: 'one-shot', preprocessing: network.config.preprocessing })
+    t.equal(circuitText(again.circuit), circuitText(circuit))
+    t.equal(manifestOf(again.circuit).digest, manifestOf(circuit).digest)
+  })
+
+  t.test('the manifest holds nothing computed from weights', async (t) => {
+    const doubled = {
+      ...network,
+      stem: { ...network.stem, weight: network.stem.weight.map((w) => w * 1.01) },
+      head: { ...network.head, bias: network.head.bias.map((b) => b + 0.1) },
+    }
+    const other = compile(doubled, { model: 'one-shot', preprocessing: network.config.preprocessing })
+    t.strictSame(manifestOf(other.circuit), manifestOf(circuit))
+  })
+
+  t.test('more precision takes more bits, and is reached', async (t) => {
+    const precise = compile(network, {
+      model: 'one-shot',
+      preprocessing: network.config.preprocessing,
+      precisionBits: 12,
+      rings: [32768],
+    })
+    t.ok(precise.plan.precisionBits >= 12)
+    t.ok(precise.plan.depthBits > plan.depthBits)
+    t.ok(maxDifference(clearLogits(precise.circuit, images[0], 'model'), logits[0]) < 2e-3)
+  })
+})
+
+t.test('what does not fit is refused with layer, bits and remedy', async (t) => {
+  const { network } = await golden('micro_lr')
+  const compileMicro = (rings?: number[]) =>
+    compile(network, { model: 'micro', preprocessing: network.config.preprocessing, rings })
+  for (const rings of [[8192], [16384], undefined]) {
+    let error: unknown
+    try {
+      compileMicro(rings)
+    } catch (caught) {
+      error = caught
+    }
+    t.type(error, PolyVeilError)
+    const { code, facts, message } = error as PolyVeilError
+    t.equal(code, 'DEPTH_EXCEEDED')
+    t.ok(Number(facts.missingBits) > 0)
+    t.equal(Number(facts.neededBits) - Number(facts.limitBits), facts.missingBits)
+    t.match(facts.layer, /^(stem|cells\.|reductions\.|head)/)
+    t.match(message, /What would help/)
+  }
+})

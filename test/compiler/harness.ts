@@ -1,0 +1,125 @@
+import { readFile } from 'node:fs/promises'
+import { pack, unpack } from '../../src/circuit/layout.ts'
+import { type CkksParameters, checkParameters } from '../../src/circuit/parameters.ts'
+import { nttPrimes } from '../../src/circuit/primes.ts'
+import type { Circuit, Layout } from '../../src/circuit/types.ts'
+import { networkGraph } from '../../src/compiler/graph/build.ts'
+import { evaluate } from '../../src/compiler/graph/evaluate.ts'
+import type { Graph, NodeKind } from '../../src/compiler/graph/graph.ts'
+import { CircuitBuilder, type ScalePolicy } from '../../src/compiler/lowering/builder.ts'
+import type { Packed } from '../../src/compiler/lowering/packed.ts'
+import { chainOf } from '../../src/compiler/planner/chain.ts'
+import { createClearEvaluator } from '../../src/he-ops/clear/evaluator.ts'
+import { execute } from '../../src/he-ops/executor.ts'
+import { loadNetwork, parseConfig, readCheckpoint } from '../../src/models/index.ts'
+import type { Network } from '../../src/models/network.ts'
+
+const GOLDEN = new URL('../golden/', import.meta.url)
+
+/** A golden network, with its reference inputs and logits. */
+export async function golden(
+  name: string,
+): Promise<{ network: Network; images: Float64Array[]; logits: Float64Array[] }> {
+  const file = (suffix: string) => new URL(`${name}${suffix}`, GOLDEN).pathname
+  const config = parseConfig(JSON.parse(await readFile(file('.json'), 'utf8')))
+  const network = loadNetwork(await readCheckpoint(file('.pt')), config)
+  const tensors = await readCheckpoint(file('.golden.safetensors'))
+  const rows = (tensor: string) => {
+    const { shape, data } = tensors.get(tensor)!
+    const size = data.length / shape[0]
+    return Array.from({ length: shape[0] }, (_, i) =>
+      Float64Array.from(data.subarray(i * size, (i + 1) * size)),
+    )
+  }
+  return { network, images: rows('input'), logits: rows('logits') }
+}
+
+export const GOLDEN_NETWORKS = ['one_shot', 'micro_t', 'micro_s', 'micro_lr'] as const
+
+/** The unfolded graph of a golden network and one of its images. */
+export async function goldenGraph(name: string): Promise<{ graph: Graph; image: Float64Array }> {
+  const { network, images } = await golden(name)
+  return { graph: networkGraph(network), image: images[0] }
+}
+
+/** Largest absolute difference of two graphs' outputs on an image. */
+export function difference(a: Graph, b: Graph, image: Float64Array): number {
+  return maxDifference(evaluate(a, image), evaluate(b, image))
+}
+
+export function maxDifference(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  if (a.length !== b.length) return Number.POSITIVE_INFINITY
+  return Math.max(...Array.from(a, (x, i) => Math.abs(x - b[i])))
+}
+
+export const countKind = (graph: Graph, kind: NodeKind): number =>
+  graph.nodes.filter((node) => node.kind === kind).length
+
+/** Distinct values without symmetry, reproducible. */
+export function distinct(length: number, seed = 1): Float64Array {
+  let state = seed * 2654435761
+  return Float64Array.from({ length }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+    return state / 2 ** 31 - 1
+  })
+}
+
+const primes = nttPrimes(8192, [50, 40, 40, 60]).map(String)
+
+/** Ring 8192, levels of 50, 40 and 40 bits: 4096 slots. */
+export const parameters: CkksParameters = checkParameters({
+  ring: 8192,
+  primes: primes.slice(0, 3),
+  specialPrimes: primes.slice(3),
+})
+
+export const policy: ScalePolicy = { waterline: 28, weight: 25, mask: 25, input: 30 }
+
+export const newBuilder = (): CircuitBuilder => {
+  const builder = new CircuitBuilder(chainOf(parameters), policy, true)
+  builder.layer({ name: 'test', kind: 'test', shape: [1, 1, 1], precisionBits: 0, slotsUsed: 1 })
+  return builder
+}
+
+/** Starts a packed input tensor of the layout. */
+export const packedInput = (builder: CircuitBuilder, layout: Layout): Packed => ({
+  layout,
+  values: Array.from({ length: layout.ciphertexts }, (_, index) => builder.input(index)),
+  clean: true,
+})
+
+/** Slots of the given values when the builder's operations run on the clear backend. */
+export function run(
+  builder: CircuitBuilder,
+  inputs: readonly Float64Array[],
+  values: readonly number[],
+): Float64Array[] {
+  const { ops, constants, layers } = builder
+  const circuit = { ops, constants, layers, parameters, result: ops.length - 1 } as unknown as Circuit
+  const evaluator = createClearEvaluator(circuit)
+  const seen = new Map<number, Float64Array>()
+  const encrypted = inputs.map((slots) => evaluator.encrypt(slots, parameters.topLevel, 2 ** policy.input))
+  const specs = {
+    input: { layout: { ciphertexts: inputs.length }, level: parameters.topLevel, scale: 2 ** policy.input },
+  }
+  execute({ ...circuit, ...specs } as Circuit, evaluator, encrypted, {
+    observe: (id, ciphertext) => {
+      if (values.includes(id)) seen.set(id, ciphertext.slots.slice())
+    },
+  })
+  return values.map((id) => seen.get(id)!)
+}
+
+/** A packed tensor's elements, and the largest value in slots that hold none. */
+export function readBack(
+  builder: CircuitBuilder,
+  tensor: Float64Array,
+  input: Layout,
+  output: Packed,
+): { elements: Float64Array; stray: number } {
+  const vectors = run(builder, pack(input, tensor, parameters.slots), output.values)
+  const elements = unpack(output.layout, vectors)
+  const kept = pack(output.layout, elements, parameters.slots)
+  const stray = Math.max(...vectors.map((vector, i) => maxDifference(vector, kept[i])))
+  return { elements, stray }
+}

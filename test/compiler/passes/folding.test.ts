@@ -1,0 +1,129 @@
+import t from 'tap'
+import { estimateRanges } from '../../../src/compiler/analysis/ranges.ts'
+import { peak, rootMeanSquare } from '../../../src/compiler/analysis/statistics.ts'
+import { fold } from '../../../src/compiler/fold.ts'
+import { evaluate } from '../../../src/compiler/graph/evaluate.ts'
+import type { Graph } from '../../../src/compiler/graph/graph.ts'
+import { hoistBiases } from '../../../src/compiler/passes/bias.ts'
+import { foldChannelScales } from '../../../src/compiler/passes/channel-scale.ts'
+import { equalise } from '../../../src/compiler/passes/equalise.ts'
+import { foldFlip } from '../../../src/compiler/passes/flip.ts'
+import { foldGate } from '../../../src/compiler/passes/gate.ts'
+import { expandNorm } from '../../../src/compiler/passes/norm.ts'
+import { hoistPositionScales } from '../../../src/compiler/passes/position.ts'
+import { foldSigmoidScale } from '../../../src/compiler/passes/sigmoid-scale.ts'
+import { foldSlice } from '../../../src/compiler/passes/slice.ts'
+import { countKind, difference, GOLDEN_NETWORKS, golden, goldenGraph, maxDifference } from '../harness.ts'
+
+/** Passes reorder double-precision arithmetic and change nothing else. */
+const EXACT = 1e-9
+
+/** Each pass on the graph that it finds in the pipeline, and what must be gone after it. */
+const PASSES: {
+  title: string
+  prepare: (g: Graph) => Graph
+  pass: (g: Graph) => Graph
+  check: (g: Graph) => boolean
+}[] = [
+  {
+    title: 'Sigmoid-Scale becomes a channel scale',
+    prepare: (g) => g,
+    pass: foldSigmoidScale,
+    check: (g) => countKind(g, 'sigmoidScale') === 0,
+  },
+  {
+    title: 'the gate l + l r loses its sum',
+    prepare: (g) => g,
+    pass: foldGate,
+    check: (g) => g.nodes.every((node) => node.name !== 'head.product'),
+  },
+  {
+    title: 'flips become weight order',
+    prepare: (g) => g,
+    pass: foldFlip,
+    check: (g) => countKind(g, 'flip') === 0,
+  },
+  {
+    title: 'slices become convolutions of their own',
+    prepare: (g) => g,
+    pass: foldSlice,
+    check: (g) => countKind(g, 'slice') === 0,
+  },
+  {
+    title: 'poly-BN becomes scale, bias and gamma',
+    prepare: (g) => g,
+    pass: expandNorm,
+    check: (g) => countKind(g, 'norm') === 0 && countKind(g, 'diagonal') > 0,
+  },
+  {
+    title: 'channel scales go into weights',
+    prepare: (g) => expandNorm(foldSigmoidScale(g)),
+    pass: foldChannelScales,
+    check: (g) => countKind(g, 'scaleChannels') === 0,
+  },
+  {
+    title: 'position scales go into depthwise taps',
+    prepare: (g) => foldChannelScales(expandNorm(foldSigmoidScale(g))),
+    pass: hoistPositionScales,
+    check: (g) => g.nodes.some((node) => node.kind === 'conv' && node.position !== undefined),
+  },
+  {
+    title: 'biases move behind sums',
+    prepare: (g) => foldChannelScales(expandNorm(foldSigmoidScale(g))),
+    pass: hoistBiases,
+    check: (g) =>
+      g.nodes.every(
+        (node) => node.kind !== 'add' || [node.left, node.right].some((id) => g.nodes[id].kind !== 'bias'),
+      ),
+  },
+  {
+    title: 'equalising changes no logit',
+    prepare: (g) => expandNorm(foldSlice(foldFlip(foldGate(foldSigmoidScale(g))))),
+    pass: (g) => equalise(g, estimateRanges(g)),
+    check: () => true,
+  },
+]
+
+for (const name of GOLDEN_NETWORKS) {
+  t.test(name, async (t) => {
+    const { graph, image } = await goldenGraph(name)
+    for (const { title, prepare, pass, check } of PASSES) {
+      const before = prepare(graph)
+      const after = pass(before)
+      t.ok(difference(before, after, image) < EXACT, `${title}: same logits`)
+      t.ok(check(after), title)
+      t.not(JSON.stringify(after.nodes), JSON.stringify(before.nodes), `${title}: something was done`)
+    }
+  })
+}
+
+t.test('the folded graphs agree with the golden logits', async (t) => {
+  for (const name of GOLDEN_NETWORKS) {
+    const { network, images, logits } = await golden(name)
+    const { graph } = await goldenGraph(name)
+    t.equal(network.head.classes, logits[0].length)
+    const folded = fold(graph)
+    images.forEach((image, i) => {
+      t.ok(maxDifference(evaluate(folded, image), logits[i]) < 1e-4, `${name}, image ${i}`)
+    })
+  }
+})
+
+t.test('folded graphs hold only what lowering knows, with messages near 1', async (t) => {
+  const { graph, image } = await goldenGraph('micro_t')
+  const folded = fold(graph)
+  const kinds = new Set(folded.nodes.map((node) => node.kind))
+  t.strictSame([...kinds].sort(), ['add', 'bias', 'conv', 'diagonal', 'head', 'input', 'multiply'])
+  evaluate(folded, image, (id, tensor) => {
+    if (id === folded.output) return
+    const rms = rootMeanSquare(tensor)
+    t.ok(rms > 2 ** -6 && rms < 2 ** 3, `${folded.nodes[id].name}: ${rms}`)
+    t.ok(peak(tensor) < 64, folded.nodes[id].name)
+  })
+})
+
+t.test('calibration images may decide the units', async (t) => {
+  const { graph, image } = await goldenGraph('one_shot')
+  const calibrated = fold(graph, [image])
+  t.ok(difference(graph, calibrated, image) < EXACT)
+})
