@@ -159,8 +159,9 @@ const scaled =
   () =>
     gaussian() * deviation
 
+/** NaN when any slot is. */
 const largestAbsolute = (slots: Float64Array): number =>
-  slots.reduce((most, value) => (Math.abs(value) <= most ? most : Math.abs(value)), 0)
+  slots.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
 
 function throwOverflow(largest: number, limit: number): never {
   throw new PolyVeilError(

@@ -1,0 +1,20 @@
+import {
+  type ClearCiphertext,
+  type ClearEvaluator,
+  createClearEvaluator,
+} from '../../src/he-ops/clear/evaluator.ts'
+import { type Backend, conformance, parameters } from './suite.ts'
+
+const backend = (noise: 'none' | 'model', tolerance: number): Backend<ClearCiphertext> => ({
+  name: `clear, noise ${noise}`,
+  evaluator: (constants) => createClearEvaluator({ parameters, constants }, { noise, seed: 7 }),
+  encrypt: (evaluator, slots, level, scale) => (evaluator as ClearEvaluator).encrypt(slots, level, scale),
+  decrypt: (evaluator, ciphertext) => (evaluator as ClearEvaluator).decrypt(ciphertext),
+  live: (evaluator) => (evaluator as ClearEvaluator).live,
+  tolerance,
+  // Plain slots rotate without keys.
+  needsKeys: false,
+})
+
+conformance(backend('none', 1e-13))
+conformance(backend('model', 2e-5))

@@ -1,0 +1,184 @@
+import fc from 'fast-check'
+import { type CiphertextType, typeLaws } from '../../src/circuit/laws.ts'
+import { operandsOf } from '../../src/circuit/operands.ts'
+import type { CkksParameters } from '../../src/circuit/parameters.ts'
+import type { Circuit, Constant, Op, ValueId } from '../../src/circuit/types.ts'
+import { PolyVeilError } from '../../src/errors/index.ts'
+import { smallCircuit } from '../circuit/circuits.ts'
+
+/** A choice of operation: which kind, which operands (by a number that is reduced to what exists), which steps. */
+interface Choice {
+  readonly kind: Op['kind']
+  readonly first: number
+  readonly second: number
+}
+
+const KINDS = ['rotate', 'dot', 'addPlain', 'add', 'subtract', 'multiply', 'rescale', 'dropLevel'] as const
+
+/**
+ * Verified circuits on two inputs at level 2, scale 2^30, of a dozen operations: choices that break a law are passed
+ * over, and so is what the last value does not need.
+ */
+export function randomCircuit(parameters: CkksParameters, steps: readonly number[]): fc.Arbitrary<Circuit> {
+  const choice = fc.record({ kind: fc.constantFrom(...KINDS), first: fc.nat(1000), second: fc.nat(1000) })
+  const period = fc.constantFrom(1, 2, 8, 64, 1024, parameters.slots)
+  const constant = fc
+    .tuple(period, fc.nat(100))
+    .map(([length, seed]) =>
+      Float64Array.from({ length }, (_, i) => Math.sin((i + 1) * (seed + 1)) / 2 + 0.4),
+    )
+  return fc
+    .tuple(
+      fc.array(choice, { minLength: 4, maxLength: 14 }),
+      fc.array(constant, { minLength: 2, maxLength: 4 }),
+    )
+    .map(([choices, constants]) => build(parameters, steps, choices, constants))
+}
+
+function build(
+  parameters: CkksParameters,
+  steps: readonly number[],
+  choices: readonly Choice[],
+  constants: readonly Constant[],
+): Circuit {
+  const builder = new Builder(parameters, steps, constants)
+  for (const choice of choices) builder.tryChoice(choice)
+  return builder.finish()
+}
+
+class Builder {
+  readonly #laws: ReturnType<typeof typeLaws>
+  readonly #parameters: CkksParameters
+  readonly #steps: readonly number[]
+  readonly #constants: readonly Constant[]
+  readonly #ops: Op[] = []
+
+  constructor(parameters: CkksParameters, steps: readonly number[], constants: readonly Constant[]) {
+    this.#parameters = parameters
+    this.#laws = typeLaws(parameters)
+    this.#steps = steps
+    this.#constants = constants
+    const input = this.#laws.input(2, 2 ** 30)
+    this.#push({ kind: 'input', index: 0 }, input)
+    this.#push({ kind: 'input', index: 1 }, input)
+    this.#push({ kind: 'subtract', left: 0, right: 1 }, this.#laws.add(input, input))
+  }
+
+  tryChoice(choice: Choice): void {
+    try {
+      this.#apply(choice)
+    } catch (error) {
+      if (!(error instanceof PolyVeilError)) throw error
+    }
+  }
+
+  /** The circuit that computes the last value; what does not lead to it is left out. */
+  finish(): Circuit {
+    const base = smallCircuit()
+    const { ops, result } = pruned(this.#ops, this.#ops.length - 1)
+    const { level, scale } = ops[result]
+    return {
+      ...base,
+      parameters: this.#parameters,
+      constants: this.#constants,
+      ops,
+      result,
+      output: { ...base.output, level, scale },
+    }
+  }
+
+  #apply({ kind, first, second }: Choice): void {
+    const left = FIRST_OPERAND + (first % (this.#ops.length - FIRST_OPERAND))
+    const right = FIRST_OPERAND + (second % (this.#ops.length - FIRST_OPERAND))
+    const laws = this.#laws
+    const a = this.#type(left)
+    const b = this.#type(right)
+    const constant = second % this.#constants.length
+    switch (kind) {
+      case 'rotate': {
+        const steps = this.#steps[second % this.#steps.length]
+        this.#push({ kind, source: left, steps }, laws.rotate(a, steps))
+        break
+      }
+      case 'dot': {
+        requireSmall(a.scale * 2 ** 20)
+        const terms = a.scale === b.scale && a.level === b.level ? [left, right] : [left]
+        const type = laws.dot(
+          terms.map(() => a),
+          2 ** 20,
+        )
+        this.#push({ kind, terms: terms.map((value) => ({ value, constant })), constantScale: 2 ** 20 }, type)
+        break
+      }
+      case 'addPlain':
+        this.#push({ kind, source: left, constant }, laws.addPlain(a))
+        break
+      case 'add':
+        this.#push({ kind, left, right }, laws.add(a, b))
+        break
+      case 'subtract':
+        if (left !== right) this.#push({ kind, left, right }, laws.add(a, b))
+        break
+      case 'multiply': {
+        requireSmall(a.scale * b.scale)
+        const product = this.#push({ kind, left, right }, laws.multiply(a, b))
+        this.#push({ kind: 'relinearise', source: product }, laws.relinearise(this.#type(product)))
+        break
+      }
+      case 'rescale':
+        if (a.scale / Number(this.#parameters.primes[a.level]) < 2 ** 25) return
+        this.#push({ kind, source: left }, laws.rescale(a))
+        break
+      case 'dropLevel': {
+        requireSmall(a.scale * 2 ** 40)
+        const level = a.level - 1
+        this.#push({ kind, source: left }, laws.dropLevel(a, level))
+        break
+      }
+    }
+  }
+
+  #type(id: ValueId): CiphertextType {
+    const { level, scale, kind } = this.#ops[id]
+    return { level, scale, polynomials: kind === 'multiply' ? 3 : 2 }
+  }
+
+  #push(op: object, { level, scale }: CiphertextType): ValueId {
+    return this.#ops.push({ ...op, level, scale, layer: 0 } as Op) - 1
+  }
+}
+
+/** Operands are taken from here on: the inputs' difference and what follows, so that each input is used. */
+const FIRST_OPERAND = 2
+
+/** The operations that lead to `result`, numbered anew. */
+function pruned(ops: readonly Op[], result: ValueId): { ops: Op[]; result: ValueId } {
+  const needed = new Set([result])
+  for (let id = result; id >= 0; id--) {
+    if (needed.has(id)) for (const operand of operandsOf(ops[id])) needed.add(operand)
+  }
+  const kept = [...needed].sort((a, b) => a - b)
+  const renumbered = new Map(kept.map((id, index) => [id, index]))
+  const number = (id: ValueId): ValueId => renumbered.get(id)!
+  return { ops: kept.map((id) => withOperands(ops[id], number)), result: number(result) }
+}
+
+function withOperands(op: Op, number: (id: ValueId) => ValueId): Op {
+  switch (op.kind) {
+    case 'input':
+      return op
+    case 'dot':
+      return { ...op, terms: op.terms.map((term) => ({ ...term, value: number(term.value) })) }
+    case 'add':
+    case 'subtract':
+    case 'multiply':
+      return { ...op, left: number(op.left), right: number(op.right) }
+    default:
+      return { ...op, source: number(op.source) }
+  }
+}
+
+/** Leaves room above the scale, so that no value wraps. */
+function requireSmall(scale: number): void {
+  if (scale > 2 ** 80) throw new PolyVeilError('LEVEL_EXHAUSTED', 'kept small')
+}

@@ -1,0 +1,53 @@
+import type { Ciphertext } from 'node-seal'
+import t from 'tap'
+import { createSealEvaluator } from '../../src/he-ops/seal/evaluator.ts'
+import { sealFixture } from '../he-ops/seal/fixture.ts'
+import { conformance, parameters, STEPS } from './suite.ts'
+
+const fixture = await sealFixture(parameters, STEPS)
+const live = countCiphertexts()
+t.teardown(() => fixture.delete())
+
+t.test('the count of live ciphertexts counts', async (t) => {
+  const ciphertext = fixture.encrypt(Float64Array.of(1, -2), 2 ** 30, 1)
+  t.equal(live.count(), 1)
+  ciphertext.delete()
+  t.equal(live.count(), 0)
+})
+
+conformance<Ciphertext>({
+  name: 'seal',
+  // The evaluator's own scratch space is no value.
+  evaluator: (constants) =>
+    live.uncounted(() => createSealEvaluator(fixture.ctx, fixture.keys, { constants })),
+  encrypt: (_, slots, level, scale) => fixture.encrypt(slots, scale, level),
+  decrypt: (_, ciphertext) => fixture.decrypt(ciphertext),
+  live: () => live.count(),
+  tolerance: 2e-5,
+  needsKeys: true,
+})
+
+/** Counts node-seal's ciphertexts: those made through the module's constructor, less those deleted. */
+function countCiphertexts() {
+  const { seal } = fixture.ctx
+  const original = seal.Ciphertext
+  let made: Ciphertext[] = []
+  const counting = new Proxy(original, {
+    construct(target, args: unknown[]): Ciphertext {
+      const ciphertext: Ciphertext = Reflect.construct(target, args)
+      made.push(ciphertext)
+      return ciphertext
+    },
+  })
+  Object.assign(seal, { Ciphertext: counting })
+  t.teardown(() => Object.assign(seal, { Ciphertext: original }))
+  return {
+    count: () => made.filter((ciphertext) => !ciphertext.isDeleted()).length,
+    uncounted<T>(make: () => T): T {
+      const before = [...made]
+      const result = make()
+      made = before
+      return result
+    },
+  }
+}

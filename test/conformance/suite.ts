@@ -1,0 +1,268 @@
+import fc from 'fast-check'
+import t from 'tap'
+import type { CkksParameters } from '../../src/circuit/parameters.ts'
+import type { Circuit, Constant, Op, ValueId } from '../../src/circuit/types.ts'
+import { verifyCircuit } from '../../src/circuit/verify.ts'
+import type { Evaluator } from '../../src/he-ops/backend.ts'
+import { createClearEvaluator } from '../../src/he-ops/clear/evaluator.ts'
+import { execute } from '../../src/he-ops/executor.ts'
+import { smallParameters } from '../he-ops/seal/fixture.ts'
+import { randomCircuit } from './random-circuit.ts'
+
+/** Parameters of every backend in the suite. */
+export const parameters: CkksParameters = smallParameters([50, 40, 30], 60)
+/** Rotations that the suite asks for, and a key for each; a rotation by 11 has no key. */
+export const STEPS = [1, 7, 2048, 4095]
+
+const { slots, topLevel } = parameters
+const SCALE = 2 ** 30
+
+/** One implementation under test. */
+export interface Backend<Ct> {
+  readonly name: string
+  /** An evaluator of circuits with these constants. */
+  evaluator(constants: readonly Constant[]): Evaluator<Ct> & { delete?(): void }
+  encrypt(evaluator: Evaluator<Ct>, slots: Float64Array, level: number, scale: number): Ct
+  decrypt(evaluator: Evaluator<Ct>, ciphertext: Ct): Float64Array
+  /** Largest error of a slot, in the message's units, that results of size about 1 may have at `SCALE`. */
+  readonly tolerance: number
+  /** Ciphertexts alive, where the backend can tell. */
+  live?(evaluator: Evaluator<Ct>): number
+  /** False where rotations need no keys. */
+  readonly needsKeys: boolean
+}
+
+const x = Float64Array.from({ length: slots }, (_, s) => Math.sin(s + 1))
+const y = Float64Array.from({ length: slots }, (_, s) => Math.cos(5 * s) - 0.25)
+const constants: Constant[] = [
+  Float64Array.of(-0.75),
+  Float64Array.of(0.5, -1, 0.25, 1.5),
+  Float64Array.from({ length: 512 }, (_, i) => Math.sin(i * i)),
+  Float64Array.from({ length: slots }, (_, i) => Math.cos(i * i + 1)),
+  Float64Array.of(1e-9),
+]
+const at = (constant: Constant, s: number): number => constant[s % constant.length]
+
+/** Runs every law of the backend contract against one implementation. */
+export function conformance<Ct>(backend: Backend<Ct>): void {
+  const evaluator = backend.evaluator(constants)
+  const encrypt = (values: Float64Array, level = topLevel, scale = SCALE): Ct =>
+    backend.encrypt(evaluator, values, level, scale)
+
+  /** Checks slots, level and scale of a result, and frees it. */
+  const check = (
+    t: Tester,
+    result: Ct,
+    expected: (s: number) => number,
+    [level, scale]: readonly [number, number],
+    tolerance = backend.tolerance,
+  ): void => {
+    t.equal(evaluator.levelOf(result), level, 'level')
+    t.equal(evaluator.scaleOf(result), scale, 'scale')
+    const worst = largestError(backend.decrypt(evaluator, result), expected)
+    t.ok(worst.error <= tolerance, `slot ${worst.slot} is off by ${worst.error}`)
+    evaluator.free(result)
+  }
+
+  t.test(`${backend.name}: operations`, async (t) => {
+    const a = encrypt(x)
+    const b = encrypt(y)
+
+    t.test('encrypt and decrypt', async (t) => {
+      for (let level = 0; level <= topLevel; level++) check(t, encrypt(x, level), (s) => x[s], [level, SCALE])
+    })
+
+    for (const steps of STEPS) {
+      t.test(`rotate by ${steps} brings slot s + ${steps} to slot s`, async (t) => {
+        check(t, evaluator.rotate(a, steps), (s) => x[(s + steps) % slots], [topLevel, SCALE])
+        const low = encrypt(x, 0)
+        check(t, evaluator.rotate(low, steps), (s) => x[(s + steps) % slots], [0, SCALE])
+        evaluator.free(low)
+      })
+    }
+
+    t.test('add and subtract', async (t) => {
+      check(t, evaluator.add(a, b), (s) => x[s] + y[s], [topLevel, SCALE])
+      check(t, evaluator.add(a, a), (s) => 2 * x[s], [topLevel, SCALE])
+      check(t, evaluator.subtract(a, b), (s) => x[s] - y[s], [topLevel, SCALE])
+    })
+
+    t.test('scales within 2^-40 of each other are added, and the left one stays', async (t) => {
+      const near = encrypt(y, topLevel, SCALE * (1 + 2 ** -42))
+      check(t, evaluator.add(a, near), (s) => x[s] + y[s], [topLevel, SCALE])
+      check(t, evaluator.subtract(near, a), (s) => y[s] - x[s], [topLevel, SCALE * (1 + 2 ** -42)])
+      t.equal(evaluator.scaleOf(near), SCALE * (1 + 2 ** -42), 'operands keep their scale')
+      const sum = evaluator.dot(
+        [
+          { ciphertext: a, constant: 0 },
+          { ciphertext: near, constant: 0 },
+        ],
+        2 ** 20,
+      )
+      check(t, sum, (s) => -0.75 * (x[s] + y[s]), [topLevel, SCALE * 2 ** 20])
+      evaluator.free(near)
+    })
+
+    constants.slice(0, 4).forEach((values, constant) => {
+      t.test(`dot and addPlain with a constant of period ${values.length}`, async (t) => {
+        const product = evaluator.dot([{ ciphertext: a, constant }], 2 ** 25)
+        check(t, product, (s) => x[s] * at(values, s), [topLevel, SCALE * 2 ** 25])
+        check(t, evaluator.addPlain(b, constant), (s) => y[s] + at(values, s), [topLevel, SCALE])
+        const low = encrypt(y, 0)
+        check(t, evaluator.addPlain(low, constant), (s) => y[s] + at(values, s), [0, SCALE])
+        evaluator.free(low)
+      })
+    })
+
+    t.test('dot sums its terms', async (t) => {
+      const terms = [0, 1, 2, 3, 1].map((constant, i) => ({ ciphertext: i % 2 ? b : a, constant }))
+      const expected = (s: number): number =>
+        terms.reduce((sum, term, i) => sum + (i % 2 ? y : x)[s] * at(constants[term.constant], s), 0)
+      check(t, evaluator.dot(terms, 2 ** 25), expected, [topLevel, SCALE * 2 ** 25])
+    })
+
+    t.test('dot bears weights that round to zero beside others', async (t) => {
+      const terms = [4, 0, 4].map((constant) => ({ ciphertext: a, constant }))
+      // The weights of 1e-9 that are left out are within this.
+      const tolerance = Math.max(backend.tolerance, 3e-9)
+      const sum = evaluator.dot(terms, 2 ** 20)
+      check(t, sum, (s) => -0.75 * x[s], [topLevel, SCALE * 2 ** 20], tolerance)
+    })
+
+    t.test('multiply, relinearise, rescale', async (t) => {
+      for (const [right, values] of [
+        [b, y],
+        [a, x],
+      ] as const) {
+        const product = evaluator.multiply(a, right)
+        t.equal(evaluator.scaleOf(product), SCALE * SCALE)
+        const relinearised = evaluator.relinearise(product)
+        const scale = (SCALE * SCALE) / Number(parameters.primes[topLevel])
+        check(t, evaluator.rescale(relinearised), (s) => x[s] * values[s], [topLevel - 1, scale])
+        check(t, relinearised, (s) => x[s] * values[s], [topLevel, SCALE * SCALE])
+        evaluator.free(product)
+      }
+    })
+
+    t.test('dropLevel', async (t) => {
+      check(t, evaluator.dropLevel(a, 1), (s) => x[s], [1, SCALE])
+      check(t, evaluator.dropLevel(a, 0), (s) => x[s], [0, SCALE])
+    })
+
+    t.test('operands are left as they were', async (t) => {
+      check(t, a, (s) => x[s], [topLevel, SCALE])
+      check(t, b, (s) => y[s], [topLevel, SCALE])
+    })
+
+    t.test('what was made is freed', async (t) => {
+      if (backend.live) t.equal(backend.live(evaluator), 0)
+    })
+  })
+
+  t.test(`${backend.name}: a planted fault is caught`, async (t) => {
+    const a = encrypt(x)
+    const rotated = evaluator.rotate(a, 7)
+    const wrong = largestError(backend.decrypt(evaluator, rotated), (s) => x[(s + slots - 7) % slots])
+    t.ok(wrong.error > 100 * backend.tolerance, 'a rotation the other way')
+    evaluator.free(a)
+    evaluator.free(rotated)
+  })
+
+  t.test(`${backend.name}: refusals`, async (t) => {
+    const a = encrypt(x)
+    const low = encrypt(x, 1)
+    const coarse = encrypt(x, topLevel, 2 ** 20)
+    const bottom = encrypt(x, 0)
+    const product = evaluator.multiply(a, a)
+    const before = backend.live?.(evaluator)
+
+    const refused = (code: string, what: string, body: () => Ct): void => {
+      t.throws(body, { code }, what)
+    }
+    refused('LEVEL_EXHAUSTED', 'add across levels', () => evaluator.add(a, low))
+    refused('LEVEL_EXHAUSTED', 'subtract across levels', () => evaluator.subtract(a, low))
+    refused('LEVEL_EXHAUSTED', 'multiply across levels', () => evaluator.multiply(a, low))
+    refused('LEVEL_EXHAUSTED', 'rescale at level 0', () => evaluator.rescale(bottom))
+    refused('LEVEL_EXHAUSTED', 'drop upwards', () => evaluator.dropLevel(low, 2))
+    refused('LEVEL_EXHAUSTED', 'drop to itself', () => evaluator.dropLevel(low, 1))
+    refused('LEVEL_EXHAUSTED', 'scale beyond the modulus', () => evaluator.multiply(bottom, bottom))
+    refused('LEVEL_EXHAUSTED', 'dot beyond the modulus', () =>
+      evaluator.dot([{ ciphertext: bottom, constant: 0 }], 2 ** 20),
+    )
+    refused('SCALE_MISMATCH', 'add across scales', () => evaluator.add(a, coarse))
+    refused('SCALE_MISMATCH', 'subtract across scales', () => evaluator.subtract(a, coarse))
+    const mixed = [a, coarse].map((ciphertext) => ({ ciphertext, constant: 0 }))
+    refused('SCALE_MISMATCH', 'dot across scales', () => evaluator.dot(mixed, 2 ** 20))
+    refused('CONFIG_INVALID', 'dot of nothing', () => evaluator.dot([], 2 ** 20))
+    refused('CONFIG_INVALID', 'rotation by 0', () => evaluator.rotate(a, 0))
+    refused('CONFIG_INVALID', 'rotation by all', () => evaluator.rotate(a, slots))
+    refused('CONFIG_INVALID', 'relinearise two polynomials', () => evaluator.relinearise(a))
+    refused('CONFIG_INVALID', 'rescale three', () => evaluator.rescale(product))
+    refused('CONFIG_INVALID', 'rotate three', () => evaluator.rotate(product, 1))
+    refused('CONFIG_INVALID', 'add three', () => evaluator.add(product, product))
+    refused('CONFIG_INVALID', 'multiply three', () => evaluator.multiply(product, a))
+    refused('CONFIG_INVALID', 'dot of three', () => evaluator.dot([{ ciphertext: product, constant: 0 }], 2))
+    refused('CONFIG_INVALID', 'addPlain to three', () => evaluator.addPlain(product, 0))
+    refused('CONFIG_INVALID', 'drop three', () => evaluator.dropLevel(product, 0))
+    if (backend.needsKeys) refused('KEYS_MISSING', 'rotation without key', () => evaluator.rotate(a, 11))
+    t.equal(backend.live?.(evaluator), before, 'a refusal leaves nothing behind')
+    for (const ciphertext of [a, low, coarse, bottom, product]) evaluator.free(ciphertext)
+  })
+
+  t.test(`${backend.name}: random circuits agree with the clear backend`, async () => {
+    fc.assert(
+      fc.property(randomCircuit(parameters, STEPS), (circuit) => {
+        verifyCircuit(circuit)
+        agreesWithClear(circuit, backend)
+      }),
+      { numRuns: 15, seed: 20240611 },
+    )
+  })
+
+  t.teardown(() => evaluator.delete?.())
+}
+
+function agreesWithClear<Ct>(circuit: Circuit, backend: Backend<Ct>): void {
+  const clear = createClearEvaluator(circuit)
+  const tested = backend.evaluator(circuit.constants)
+  const { level, scale } = circuit.input
+  const expected = clear.decrypt(
+    execute(
+      circuit,
+      clear,
+      [x, y].map((v) => clear.encrypt(v, level, scale)),
+    ),
+  )
+  const inputs = [x, y].map((v) => backend.encrypt(tested, v, level, scale))
+  const result = execute(circuit, tested, inputs, {
+    takeInputs: true,
+    observe: (id: ValueId, value: Ct) => requireType(circuit.ops[id], tested, value),
+  })
+  const { error, slot } = largestError(backend.decrypt(tested, result), (s) => expected[s])
+  const size = expected.reduce((most, v) => Math.max(most, Math.abs(v)), 1)
+  tested.free(result)
+  const left = backend.live?.(tested) ?? 0
+  tested.delete?.()
+  if (error > 64 * size * backend.tolerance) throw new Error(`slot ${slot} is off by ${error}`)
+  if (left !== 0) throw new Error(`${left} ciphertexts leaked`)
+}
+
+function requireType<Ct>(op: Op, evaluator: Evaluator<Ct>, value: Ct): void {
+  if (evaluator.levelOf(value) !== op.level || evaluator.scaleOf(value) !== op.scale) {
+    throw new Error(`${op.kind} gave level ${evaluator.levelOf(value)}, scale ${evaluator.scaleOf(value)}`)
+  }
+}
+
+function largestError(found: Float64Array, expected: (s: number) => number): { error: number; slot: number } {
+  let worst = { error: 0, slot: 0 }
+  found.forEach((value, slot) => {
+    const error = Math.abs(value - expected(slot))
+    if (!(error <= worst.error)) worst = { error, slot }
+  })
+  return worst
+}
+
+interface Tester {
+  ok(ok: boolean, message: string): unknown
+  equal(found: unknown, wanted: unknown, message: string): unknown
+}

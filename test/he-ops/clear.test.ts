@@ -1,0 +1,67 @@
+import t from 'tap'
+import { createClearEvaluator } from '../../src/he-ops/clear/evaluator.ts'
+import { seededGaussian } from '../../src/he-ops/clear/gaussian.ts'
+import { symmetricEncryptionNoise } from '../../src/he-ops/noise.ts'
+import { parameters } from '../circuit/circuits.ts'
+
+const { slots } = parameters
+const values = Float64Array.from({ length: slots }, (_, s) => Math.sin(s + 1))
+const circuit = { parameters, constants: [] }
+
+const deviation = (numbers: Float64Array): number =>
+  Math.sqrt(numbers.reduce((sum, x) => sum + x * x, 0) / numbers.length)
+
+t.test('a value that would wrap is out of range', async (t) => {
+  const evaluator = createClearEvaluator(circuit)
+  // Level 0 has 50 bits: at scale 2^40, values below 2^9.
+  evaluator.free(evaluator.encrypt([511], 0, 2 ** 40))
+  t.throws(() => evaluator.encrypt([0, -513], 0, 2 ** 40), {
+    code: 'TENSOR_OUT_OF_RANGE',
+    facts: { largest: 513 },
+  })
+  t.throws(() => evaluator.encrypt([Number.NaN], 0, 2 ** 40), { code: 'TENSOR_OUT_OF_RANGE' })
+  t.equal(evaluator.live, 0)
+})
+
+t.test('an overflow hook is told instead', async (t) => {
+  const told: number[][] = []
+  const evaluator = createClearEvaluator(circuit, { overflow: (...facts) => told.push(facts) })
+  const large = evaluator.encrypt([300], 0, 2 ** 40)
+  evaluator.add(large, large)
+  t.equal(told.length, 1)
+  t.equal(told[0][0], 600)
+  t.ok(Math.abs(told[0][1] - 512) < 0.01)
+})
+
+t.test('noise is reproducible by its seed and has the modelled deviation', async (t) => {
+  const noise = (seed: number): Float64Array => {
+    const evaluator = createClearEvaluator(circuit, { noise: 'model', seed })
+    return evaluator.decrypt(evaluator.encrypt(values, 2, 2 ** 30)).map((v, s) => (v - values[s]) * 2 ** 30)
+  }
+  t.same(noise(5), noise(5))
+  t.notSame(noise(5), noise(6))
+  t.ok(Math.abs(deviation(noise(5)) / symmetricEncryptionNoise(parameters) - 1) < 0.1)
+})
+
+t.test('without noise a value is exact', async (t) => {
+  const evaluator = createClearEvaluator(circuit)
+  t.same(evaluator.decrypt(evaluator.encrypt(values, 2, 2 ** 30)), values)
+})
+
+t.test('a freed value cannot be used', async (t) => {
+  const evaluator = createClearEvaluator(circuit)
+  const a = evaluator.encrypt(values, 2, 2 ** 30)
+  evaluator.free(a)
+  t.throws(() => evaluator.rotate(a, 1), { code: 'INTERNAL' })
+  t.throws(() => evaluator.free(a), { code: 'INTERNAL' })
+})
+
+t.test('the generator is normal', async (t) => {
+  const gaussian = seededGaussian(42)
+  const draws = Float64Array.from({ length: 100_000 }, gaussian)
+  t.ok(Math.abs(draws.reduce((sum, x) => sum + x, 0) / draws.length) < 0.015)
+  t.ok(Math.abs(deviation(draws) - 1) < 0.01)
+  const beyond = (limit: number): number => draws.filter((x) => Math.abs(x) > limit).length / draws.length
+  t.ok(Math.abs(beyond(1) - 0.3173) < 0.01)
+  t.ok(Math.abs(beyond(2) - 0.0455) < 0.004)
+})
