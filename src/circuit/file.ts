@@ -15,7 +15,7 @@ import { checkParameters, parametersLiteral } from './parameters.ts'
 import type { Circuit } from './types.ts'
 import { verifyCircuit } from './verify.ts'
 
-// A circuit file (.pvc), numbers little-endian:
+// A circuit file (.pvc), numbers little-endian (as typed arrays are wherever Node and browsers run):
 //
 //    0   8  magic and version, "PVCIRC01"
 //    8   4  length of the header
@@ -75,6 +75,7 @@ type Header = z.infer<typeof headerSchema>
 /** The bytes of a circuit's file. @throws as `verifyCircuit`: a file never holds a circuit that would be refused. */
 export function writeCircuit(circuit: Circuit): Uint8Array {
   verifyCircuit(circuit)
+  checkPublicSide(circuit)
   const columns = toColumns(circuit)
   const header = headerBytes(circuit, countsOf(columns))
   const parts = [MAGIC, u32(header.length), header, ...inFileOrder(columns).map(asBytes)]
@@ -113,8 +114,8 @@ export function circuitDigest(bytes: Uint8Array): string {
 function headerBytes(circuit: Circuit, counts: ColumnCounts): Uint8Array {
   const { model, labels, input, output, layers, result, estimate } = circuit
   const parameters = parametersLiteral(circuit.parameters)
-  const json = canonicalJson({ counts, model, labels, parameters, input, output, layers, result, estimate })
-  const bytes = utf8ToBytes(json)
+  const header = { counts, model, labels, parameters, input, output, layers, result, estimate }
+  const bytes = utf8ToBytes(canonicalJson(checkHeader(header)))
   const end = HEADER_START + bytes.length
   const padded = new Uint8Array(bytes.length + (-end & (ALIGNMENT - 1))).fill(0x20)
   padded.set(bytes)
@@ -133,10 +134,13 @@ function readHeader(bytes: Uint8Array): { header: Header; end: number } {
   const end = HEADER_START + length
   if (end > bytes.length - DIGEST_BYTES || end % ALIGNMENT !== 0)
     throw invalid('Its header has a wrong length')
-  const parsed = headerSchema.safeParse(parseJson(bytes.subarray(HEADER_START, end)))
-  if (parsed.success) return { header: parsed.data, end }
-  const [issue] = parsed.error.issues
-  throw invalid(`Its header is malformed at ${issue.path.join('.')}: ${issue.message}`)
+  return { header: checkHeader(parseJson(bytes.subarray(HEADER_START, end))), end }
+}
+
+function checkHeader(data: unknown): Header {
+  const parsed = headerSchema.safeParse(data)
+  if (!parsed.success) throw malformed(parsed.error)
+  return parsed.data
 }
 
 function parseJson(bytes: Uint8Array): unknown {
@@ -177,9 +181,7 @@ function checkPublicSide(circuit: Circuit): void {
   try {
     checkManifest(manifestOf(circuit))
   } catch (error) {
-    if (!(error instanceof ZodError)) throw error
-    const [issue] = error.issues
-    throw invalid(`Its header is malformed at ${issue.path.join('.')}: ${issue.message}`)
+    throw error instanceof ZodError ? malformed(error) : error
   }
 }
 
@@ -194,6 +196,9 @@ function u32(value: number): Uint8Array {
   new DataView(bytes.buffer).setUint32(0, value, true)
   return bytes
 }
+
+const malformed = ({ issues: [issue] }: ZodError): PolyVeilError =>
+  invalid(`Its header is malformed at ${issue.path.join('.')}: ${issue.message}`)
 
 const invalid = (message: string): PolyVeilError =>
   new PolyVeilError('CONFIG_INVALID', `The circuit file cannot be used. ${message}`)

@@ -19,6 +19,18 @@ export function log2Modulus(parameters: CkksParameters, level: number): number {
 }
 
 /**
+ * Bits that a modulus needs for an encoded vector not to wrap: no coefficient exceeds the largest slot, and half of the
+ * modulus is for negative ones.
+ *
+ * @param largest largest |slot|
+ */
+export const encodedBits = (largest: number, scale: number): number => Math.log2(largest * scale + 1) + 1
+
+/** The largest |value|; NaN when any is NaN. */
+export const largestAbsolute = (values: Float64Array): number =>
+  values.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
+
+/**
  * The type of each operation's result, computed from its operands. The circuit's verifier and every backend use these
  * same functions, so that what verifies also executes; scales are IEEE doubles, computed in one fixed way.
  *

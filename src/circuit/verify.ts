@@ -1,7 +1,15 @@
 import { PolyVeilError } from '../errors/index.ts'
-import { type CiphertextType, log2Modulus, type TypeLaws, typeLaws } from './laws.ts'
+import {
+  type CiphertextType,
+  encodedBits,
+  largestAbsolute,
+  log2Modulus,
+  type TypeLaws,
+  typeLaws,
+} from './laws.ts'
 import { lastUses } from './liveness.ts'
 import { operandsOf } from './operands.ts'
+import type { CkksParameters } from './parameters.ts'
 import type { Circuit, Op, ValueId } from './types.ts'
 
 /**
@@ -13,6 +21,7 @@ import type { Circuit, Op, ValueId } from './types.ts'
  */
 export function verifyCircuit(circuit: Circuit): void {
   verifyConstants(circuit)
+  const largest = circuit.constants.map(largestAbsolute)
   const types: CiphertextType[] = []
   const laws = typeLaws(circuit.parameters)
   circuit.ops.forEach((op, index) => {
@@ -20,6 +29,7 @@ export function verifyCircuit(circuit: Circuit): void {
       verifyReferences(circuit, op, index)
       const type = typeOf(circuit, op, types, laws)
       verifyClaim(op, type)
+      verifyEncodings(op, type, largest, circuit.parameters)
       types.push(type)
     })
   })
@@ -72,7 +82,6 @@ function typeOf(circuit: Circuit, op: Op, types: readonly CiphertextType[], laws
         op.constantScale,
       )
     case 'addPlain':
-      verifyAddend(circuit, op.constant, types[op.source])
       return laws.addPlain(types[op.source])
     case 'add':
       return laws.add(types[op.left], types[op.right])
@@ -92,20 +101,24 @@ function typeOf(circuit: Circuit, op: Op, types: readonly CiphertextType[], laws
   }
 }
 
-/** An addend must not wrap at the scale of the value it is added to. */
-function verifyAddend(
-  { constants, parameters }: Circuit,
-  id: number,
-  { level, scale }: CiphertextType,
+/** Constants must not wrap where they are encoded: at the addend's own scale, or at a dot's `constantScale`. */
+function verifyEncodings(
+  op: Op,
+  type: CiphertextType,
+  largest: readonly number[],
+  parameters: CkksParameters,
 ): void {
-  const largest = constants[id].reduce((most, value) => Math.max(most, Math.abs(value)), 0)
-  const needBits = Math.log2(largest * scale) + 1
-  const haveBits = log2Modulus(parameters, level)
-  if (needBits < haveBits) return
-  throw new PolyVeilError('LEVEL_EXHAUSTED', `Constant ${id} does not fit the modulus of level ${level}`, {
-    needBits,
-    haveBits,
-  })
+  const scale = op.kind === 'dot' ? op.constantScale : op.scale
+  const haveBits = log2Modulus(parameters, type.level)
+  for (const constant of constantsOf(op)) {
+    const needBits = encodedBits(largest[constant], scale)
+    if (needBits < haveBits) continue
+    throw new PolyVeilError('LEVEL_EXHAUSTED', `Constant ${constant} does not fit level ${type.level}`, {
+      constant,
+      needBits,
+      haveBits,
+    })
+  }
 }
 
 function verifyClaim(op: Op, type: CiphertextType): void {

@@ -54,6 +54,17 @@ t.test('a circuit that breaks a law is not written', async (t) => {
   t.throws(() => writeCircuit({ ...smallCircuit(), result: 9 }), { code: 'SCALE_MISMATCH' })
 })
 
+t.test('nor is one that could not be read back', async (t) => {
+  const circuit = smallCircuit()
+  const [layer] = circuit.layers
+  const layers = [{ ...layer, precisionBits: Number.POSITIVE_INFINITY }, layer]
+  t.throws(() => writeCircuit({ ...circuit, layers }), {
+    code: 'CONFIG_INVALID',
+    message: /layers.0.precisionBits/,
+  })
+  t.throws(() => writeCircuit({ ...circuit, model: '' }), { code: 'CONFIG_INVALID', message: /model/ })
+})
+
 t.test('every truncation is refused', async (t) => {
   for (const length of [0, 1, 8, 11, 12, 43, 44, 500, bytes.length - 1]) {
     t.throws(() => readCircuit(bytes.subarray(0, length)), { code: 'CONFIG_INVALID' }, `${length} bytes`)

@@ -57,6 +57,7 @@ const broken: [law: string, circuit: Circuit, code: ErrorCodeName, facts: object
   ['no x - x', withOp(3, { left: 0, right: 0 }), 'CONFIG_INVALID', { op: 3 }],
   ['dropLevel goes down', withOp(10, { level: 1 }), 'LEVEL_EXHAUSTED', { op: 10 }],
   ['dropLevel stops at 0', withOp(10, { level: -1 }), 'LEVEL_EXHAUSTED', { op: 10 }],
+  ['weight fits', withConstant(1, Float64Array.of(2 ** 101)), 'LEVEL_EXHAUSTED', { op: 4, constant: 1 }],
   ['addend fits', withConstant(2, new Float64Array(4096).fill(2 ** 70)), 'LEVEL_EXHAUSTED', { op: 8 }],
   [
     'constant of a power of two',

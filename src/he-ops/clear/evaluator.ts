@@ -1,4 +1,4 @@
-import { type CiphertextType, log2Modulus, typeLaws } from '../../circuit/laws.ts'
+import { type CiphertextType, largestAbsolute, log2Modulus, typeLaws } from '../../circuit/laws.ts'
 import type { Circuit } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import type { Evaluator } from '../backend.ts'
@@ -158,10 +158,6 @@ const scaled =
   (gaussian: Gaussian, deviation: number): (() => number) =>
   () =>
     gaussian() * deviation
-
-/** NaN when any slot is. */
-const largestAbsolute = (slots: Float64Array): number =>
-  slots.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
 
 function throwOverflow(largest: number, limit: number): never {
   throw new PolyVeilError(

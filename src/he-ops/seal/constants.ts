@@ -1,5 +1,5 @@
 import type { CKKSEncoder, Evaluator, Plaintext } from 'node-seal'
-import { log2Modulus } from '../../circuit/laws.ts'
+import { encodedBits, largestAbsolute, log2Modulus } from '../../circuit/laws.ts'
 import type { Constant, ConstantId } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import { type CompactPlaintext, expandPlaintext, PeriodicEncoder } from '../encoding/periodic.ts'
@@ -133,17 +133,12 @@ export class ConstantSource {
     }
   }
 
-  /** A coefficient is at most the largest slot; beyond Q / 2 it would wrap. */
   #requireFits(id: ConstantId, scale: number, level: number): void {
-    const largest = this.#constants[id].reduce((most, value) => Math.max(most, Math.abs(value)), 0)
-    const needBits = Math.log2(largest * scale + 1) + 1
-    const haveBits = log2Modulus(this.#ctx.parameters, level)
-    if (needBits < haveBits) return
+    const needBits = encodedBits(largestAbsolute(this.#constants[id]), scale)
+    if (needBits < log2Modulus(this.#ctx.parameters, level)) return
     throw new PolyVeilError('LEVEL_EXHAUSTED', `Constant ${id} does not fit level ${level} at its scale`, {
       constant: id,
       level,
-      needBits,
-      haveBits,
     })
   }
 }
