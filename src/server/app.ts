@@ -5,7 +5,7 @@ import type { ModelCatalogue } from './catalogue.ts'
 import type { InferenceEngine } from './inference/engine.ts'
 import { InferenceRegistry } from './inference/registry.ts'
 import { useDocumentation } from './plugins/documentation.ts'
-import { type LoggingOptions, loggingOptions } from './plugins/logging.ts'
+import { requestId } from './plugins/logging.ts'
 import { Metrics, useMetrics } from './plugins/metrics.ts'
 import { useProblems } from './plugins/problems.ts'
 import { type SecurityOptions, useSecurity } from './plugins/security.ts'
@@ -30,7 +30,7 @@ export interface AppOptions {
   /** Closed with the app. */
   readonly engine: InferenceEngine
   readonly security: SecurityOptions
-  readonly logging: LoggingOptions
+  readonly logger: FastifyBaseLogger
 }
 
 /** What routes work with. */
@@ -45,9 +45,10 @@ const SWEEP_MILLISECONDS = 60_000
 const MAX_JSON_BODY_BYTES = 256 * 1024
 
 /** Builds the service, without a port: `listen` opens one, `inject` needs none. */
-export async function buildApp({ models, keys, engine, security, logging }: AppOptions): Promise<App> {
+export async function buildApp({ models, keys, engine, security, logger }: AppOptions): Promise<App> {
   const app: App = fastify({
-    ...loggingOptions(logging),
+    loggerInstance: logger,
+    genReqId: requestId,
     requestTimeout: REQUEST_MILLISECONDS,
     bodyLimit: MAX_JSON_BODY_BYTES,
     routerOptions: { maxParamLength: 128 },

@@ -34,7 +34,12 @@ export async function useDocumentation(app: App): Promise<void> {
     transform,
     transformObject: jsonSchemaTransformObject,
   })
-  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: true })
+  await app.register(swaggerUi, {
+    routePrefix: '/docs',
+    staticCSP: true,
+    // TLS is in front, or there is none on the way to localhost: never force the page's own files to https.
+    transformStaticCSP: (policy) => policy.replace('upgrade-insecure-requests;', ''),
+  })
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger())
 }
 

@@ -1,0 +1,86 @@
+import { join } from 'node:path'
+import closeWithGrace from 'close-with-grace'
+import type { Logger } from 'pino'
+import { PolyVeilError } from '../errors/index.ts'
+import { type App, buildApp } from './app.ts'
+import { loadCatalogue } from './catalogue.ts'
+import { megabytes, type ServerConfig } from './config.ts'
+import { createLogger } from './plugins/logging.ts'
+import { DiskFiles } from './stores/disk-files.ts'
+import { KeyStore } from './stores/key-store.ts'
+import { WorkerPool } from './worker/pool.ts'
+
+const HOUR_MILLISECONDS = 3_600_000
+
+export interface RunningServer {
+  readonly app: App
+  /** Where it listens, such as http://127.0.0.1:8080. */
+  readonly url: string
+  /** Takes no new requests, lets running ones end, stops the workers. */
+  close(): Promise<void>
+}
+
+/**
+ * Starts the service inside this process: loads circuits and stored keys, starts workers, listens.
+ *
+ * @throws CONFIG_INVALID when a directory, a circuit or the address is unusable
+ */
+export async function startServer(config: ServerConfig): Promise<RunningServer> {
+  const models = await loadCatalogue(config.modelsDir)
+  const keys = await openKeyStore(config)
+  const logger = createLogger(config.logLevel)
+  const app = await buildApp({ models, keys, engine: startWorkers(config, logger), security: config, logger })
+  const url = await listen(app, config)
+  return { app, url, close: () => app.close() }
+}
+
+/** `startServer` for a process that does nothing else: it ends with grace on SIGTERM, SIGINT and uncaught errors. */
+export async function serve(config: ServerConfig): Promise<RunningServer> {
+  const server = await startServer(config)
+  const { log } = server.app
+  const delay = config.shutdownSeconds * 1000
+  const { uninstall } = closeWithGrace(
+    { delay, logger: log, skip: ['beforeExit'] },
+    async ({ err, signal }) => {
+      if (err) log.fatal({ err }, 'The process ends by a fault')
+      else log.info({ signal }, 'Closing')
+      await server.close()
+    },
+  )
+  const close = async (): Promise<void> => {
+    uninstall()
+    await server.close()
+  }
+  return { ...server, close }
+}
+
+const startWorkers = ({ workers, queue, workerKeyMegabytes }: ServerConfig, logger: Logger): WorkerPool =>
+  new WorkerPool({
+    workers,
+    queue,
+    settings: { keyBytes: megabytes(workerKeyMegabytes) },
+    onFault: (err) => logger.error({ err }, 'A worker ended unexpectedly'),
+  })
+
+async function openKeyStore(config: ServerConfig): Promise<KeyStore> {
+  return KeyStore.open(await DiskFiles.open(join(config.dataDir, 'keys')), {
+    ttlMilliseconds: config.keyTtlHours * HOUR_MILLISECONDS,
+    maxSets: config.maxKeySets,
+    maxSetBytes: megabytes(config.maxKeySetMegabytes),
+    maxTotalBytes: megabytes(config.maxStoredMegabytes),
+  })
+}
+
+async function listen(app: App, { host, port }: ServerConfig): Promise<string> {
+  try {
+    return await app.listen({ host, port })
+  } catch (cause) {
+    await app.close()
+    const { code } = cause as NodeJS.ErrnoException
+    if (code === undefined) throw cause
+    throw new PolyVeilError('CONFIG_INVALID', `The server cannot listen on ${host}:${port} (${code})`, {
+      host,
+      port,
+    })
+  }
+}

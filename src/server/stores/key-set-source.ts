@@ -1,0 +1,48 @@
+import { type FileHandle, open } from 'node:fs/promises'
+import { PolyVeilError } from '../../errors/index.ts'
+import { type ByteSource, bytesSource } from '../../wire/index.ts'
+import type { KeySetLocation } from './key-set-record.ts'
+
+/**
+ * Runs `body` with the bytes of a stored key set, read where they lie.
+ *
+ * @throws KEYS_EXPIRED when the file is gone
+ */
+export async function withKeySet<T>(
+  location: KeySetLocation,
+  body: (source: ByteSource) => Promise<T>,
+): Promise<T> {
+  if ('bytes' in location) return body(bytesSource(location.bytes))
+  const file = await openKeys(location.path)
+  try {
+    return await body(await fileSource(file))
+  } finally {
+    await file.close()
+  }
+}
+
+async function fileSource(file: FileHandle): Promise<ByteSource> {
+  const { size } = await file.stat()
+  return {
+    size,
+    async read(offset, length) {
+      const bytes = new Uint8Array(Math.max(0, Math.min(length, size - offset)))
+      let filled = 0
+      while (filled < bytes.length) {
+        const { bytesRead } = await file.read(bytes, filled, bytes.length - filled, offset + filled)
+        if (bytesRead === 0) break
+        filled += bytesRead
+      }
+      return bytes.subarray(0, filled)
+    },
+  }
+}
+
+async function openKeys(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, 'r')
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause
+    throw new PolyVeilError('KEYS_EXPIRED', 'The key set was deleted meanwhile', {}, { cause })
+  }
+}

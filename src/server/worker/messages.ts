@@ -1,0 +1,67 @@
+import type { MessagePort } from 'node:worker_threads'
+import type { ParametersLiteral } from '../../circuit/parameters.ts'
+import { PolyVeilError } from '../../errors/index.ts'
+import { ExecutionStopped } from '../../he-ops/executor.ts'
+import { InferenceCancelled, type StoredKeySet } from '../inference/engine.ts'
+import type { KeySetLocation } from '../stores/key-set-record.ts'
+
+/** What every worker is started with. */
+export interface WorkerSettings {
+  /** Heap for loaded key sets in bytes; the least recently used make room for new ones. */
+  readonly keyBytes: number
+}
+
+export interface CheckTask {
+  readonly parameters: ParametersLiteral
+  readonly location: KeySetLocation
+}
+
+/** A circuit's file, and the manifest that clients were told. */
+export interface CircuitReference {
+  readonly path: string
+  readonly manifestDigest: string
+}
+
+export interface InferTask {
+  readonly circuit: CircuitReference
+  readonly keys: StoredKeySet
+  readonly frame: Uint8Array
+  /** Gets `Progress` messages. */
+  readonly progress: MessagePort
+  /** One 32-bit word: not zero when the inference is to end. A worker is deaf to messages while it computes. */
+  readonly stop: SharedArrayBuffer
+}
+
+export interface Progress {
+  readonly done: number
+  readonly total: number
+}
+
+/** What a task comes to. Errors travel as data: a thrown one would lose its code and facts between threads. */
+export type Outcome<T> =
+  | { readonly kind: 'value'; readonly value: T }
+  | { readonly kind: 'error'; readonly error: ReturnType<PolyVeilError['toJSON']> }
+  | { readonly kind: 'stopped' }
+  /** A fault of the program, for the log alone. */
+  | { readonly kind: 'fault'; readonly message: string; readonly stack?: string }
+
+export function failure(error: unknown): Outcome<never> {
+  if (error instanceof ExecutionStopped) return { kind: 'stopped' }
+  if (error instanceof PolyVeilError) return { kind: 'error', error: error.toJSON() }
+  const { message, stack } = error instanceof Error ? error : new Error(String(error))
+  return { kind: 'fault', message, stack }
+}
+
+/** The value of an outcome, or its error thrown in this thread. */
+export function unwrap<T>(outcome: Outcome<T>): T {
+  switch (outcome.kind) {
+    case 'value':
+      return outcome.value
+    case 'error':
+      throw PolyVeilError.fromJSON(outcome.error)
+    case 'stopped':
+      throw new InferenceCancelled()
+    case 'fault':
+      throw Object.assign(new Error(outcome.message), { stack: outcome.stack })
+  }
+}

@@ -1,0 +1,143 @@
+import { fileURLToPath } from 'node:url'
+import { MessageChannel, type Transferable } from 'node:worker_threads'
+import { Piscina } from 'piscina'
+import { type CkksParameters, parametersLiteral } from '../../circuit/parameters.ts'
+import { PolyVeilError } from '../../errors/index.ts'
+import {
+  type CheckedKeySet,
+  InferenceCancelled,
+  type InferenceEngine,
+  type InferenceJob,
+} from '../inference/engine.ts'
+import type { KeySetLocation } from '../stores/key-set-record.ts'
+import {
+  type CheckTask,
+  type InferTask,
+  type Outcome,
+  type Progress,
+  unwrap,
+  type WorkerSettings,
+} from './messages.ts'
+
+export interface WorkerPoolOptions {
+  readonly workers: number
+  /** Jobs that may wait for a worker; more are refused. */
+  readonly queue: number
+  readonly settings: WorkerSettings
+  /** Told when a worker ends that should not have. */
+  readonly onFault?: (error: unknown) => void
+  /** The module that workers run; tests put in one that fails. */
+  readonly filename?: string
+}
+
+/** The tasks of `worker.ts`. */
+interface Tasks {
+  checkKeys: { task: CheckTask; result: CheckedKeySet }
+  infer: { task: InferTask; result: Uint8Array }
+}
+
+/** Executes circuits in worker threads, one job in each at a time. */
+export class WorkerPool implements InferenceEngine {
+  readonly #pool: Piscina
+  readonly #capacity: number
+  readonly #workers: number
+  readonly #onFault: (error: unknown) => void
+  #jobs = 0
+  #closed = false
+
+  constructor({ workers, queue, settings, onFault = () => {}, filename = workerFile() }: WorkerPoolOptions) {
+    this.#workers = workers
+    this.#capacity = workers + queue
+    this.#onFault = onFault
+    this.#pool = new Piscina({ filename, minThreads: workers, maxThreads: workers, workerData: settings })
+    // A worker that ends without a job raises an event that must not go unheard.
+    this.#pool.on('error', onFault)
+  }
+
+  get ready(): boolean {
+    return !this.#closed && this.#pool.threads.length > 0
+  }
+
+  get waiting(): number {
+    return Math.max(0, this.#jobs - this.#workers)
+  }
+
+  checkKeys(parameters: CkksParameters, location: KeySetLocation): Promise<CheckedKeySet> {
+    return this.#run('checkKeys', { parameters: parametersLiteral(parameters), location })
+  }
+
+  async infer({ model, keys, frame, signal, onProgress }: InferenceJob): Promise<Uint8Array> {
+    const { port1, port2 } = new MessageChannel()
+    port1.on('message', ({ done, total }: Progress) => onProgress(done, total))
+    const stop = new SharedArrayBuffer(4)
+    const cancelled = whenAborted(signal, () => Atomics.store(new Int32Array(stop), 0, 1))
+    const circuit = { path: model.path, manifestDigest: model.manifest.digest }
+    const job = this.#run('infer', { circuit, keys, frame, progress: port2, stop }, [port2, frame.buffer])
+    try {
+      // Whoever cancels need not wait until the worker comes to look at the flag.
+      return await Promise.race([job, cancelled.promise])
+    } finally {
+      cancelled.forget()
+      port1.close()
+    }
+  }
+
+  /** Waits for running jobs. */
+  async close(): Promise<void> {
+    this.#closed = true
+    await this.#pool.close()
+  }
+
+  async #run<Name extends keyof Tasks>(
+    name: Name,
+    task: Tasks[Name]['task'],
+    transferList: Transferable[] = [],
+  ): Promise<Tasks[Name]['result']> {
+    this.#admit()
+    this.#jobs++
+    try {
+      return unwrap(
+        (await this.#pool.run(task, { name, transferList }).catch(this.#lost)) as Outcome<
+          Tasks[Name]['result']
+        >,
+      )
+    } finally {
+      this.#jobs--
+    }
+  }
+
+  #admit(): void {
+    if (!this.ready) throw new PolyVeilError('WORKER_LOST', 'The server has no worker now')
+    if (this.#jobs < this.#capacity) return
+    throw new PolyVeilError('TOO_BUSY', `${this.waiting} jobs are waiting already`, { waiting: this.waiting })
+  }
+
+  /** Tasks answer even their faults as values, so a rejection means that the thread is gone. */
+  readonly #lost = (cause: unknown): never => {
+    this.#onFault(cause)
+    throw new PolyVeilError('WORKER_LOST', 'The worker ended before it had an answer', {}, { cause })
+  }
+}
+
+/** The worker module beside this one: TypeScript in the source tree, JavaScript in the build. */
+function workerFile(): string {
+  const ending = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
+  return fileURLToPath(new URL(`./worker.${ending}`, import.meta.url))
+}
+
+/** A promise that rejects when the signal is aborted; `onAbort` runs then, at once if it already is. */
+function whenAborted(
+  signal: AbortSignal,
+  onAbort: () => void,
+): { promise: Promise<never>; forget: () => void } {
+  const { promise, reject } = Promise.withResolvers<never>()
+  // Nobody may be listening when the job ends first.
+  promise.catch(() => {})
+  const abort = (): void => {
+    onAbort()
+    reject(new InferenceCancelled())
+  }
+  if (signal.aborted) abort()
+  else signal.addEventListener('abort', abort, { once: true })
+  return { promise, forget: () => signal.removeEventListener('abort', abort) }
+}

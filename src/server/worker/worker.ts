@@ -1,0 +1,83 @@
+import { workerData } from 'node:worker_threads'
+import { bytesToHex } from '@noble/hashes/utils.js'
+import { move, transferableSymbol, valueSymbol } from 'piscina'
+import { checkParameters } from '../../circuit/parameters.ts'
+import { type ByteSource, verifyKeySet } from '../../wire/index.ts'
+import type { CheckedKeySet } from '../inference/engine.ts'
+import { withKeySet } from '../stores/key-set-source.ts'
+import { loadCircuit } from './circuits.ts'
+import { type Control, runInference } from './inference.ts'
+import {
+  type CheckTask,
+  failure,
+  type InferTask,
+  type Outcome,
+  type Progress,
+  type WorkerSettings,
+} from './messages.ts'
+import { Sessions } from './sessions.ts'
+
+// The worker's tasks, by the names that the pool calls them by.
+
+const DIGEST_BYTES = 32
+const PROGRESS_MILLISECONDS = 100
+
+const sessions = new Sessions((workerData as WorkerSettings).keyBytes)
+
+export function checkKeys({ parameters, location }: CheckTask): Promise<Outcome<CheckedKeySet>> {
+  return outcome(() =>
+    withKeySet(location, async (source) => {
+      const galoisElements = await verifyKeySet(checkParameters(parameters), source)
+      return { galoisElements, digest: await frameDigest(source) }
+    }),
+  )
+}
+
+export async function infer(task: InferTask): Promise<Outcome<Uint8Array>> {
+  const result = await outcome(async () => {
+    const circuit = await loadCircuit(task.circuit)
+    const session = await sessions.open(circuit, task.keys)
+    return runInference(circuit, session, task.frame, controlOf(task))
+  })
+  task.progress.close()
+  return result.kind === 'value' ? moved(result) : result
+}
+
+/** The digest that a checked frame ends with. */
+const frameDigest = async (source: ByteSource): Promise<string> =>
+  bytesToHex(await source.read(source.size - DIGEST_BYTES, DIGEST_BYTES))
+
+function controlOf({ progress, stop }: InferTask): Control {
+  const flag = new Int32Array(stop)
+  let last = 0
+  return {
+    shouldStop: () => Atomics.load(flag, 0) !== 0,
+    onProgress(done, total) {
+      const now = performance.now()
+      if (done < total && now - last < PROGRESS_MILLISECONDS) return
+      last = now
+      progress.postMessage({ done, total } satisfies Progress)
+    },
+  }
+}
+
+async function outcome<T>(task: () => Promise<T>): Promise<Outcome<T>> {
+  try {
+    return { kind: 'value', value: await task() }
+  } catch (error) {
+    if (leavesHeapBroken(error)) process.exit(1)
+    return failure(error)
+  }
+}
+
+/**
+ * After a trap, or without memory, node-seal's heap is in no known state. The thread ends; the pool tells the client
+ * that its worker was lost and starts another.
+ */
+const leavesHeapBroken = (error: unknown): boolean =>
+  error instanceof WebAssembly.RuntimeError ||
+  (error instanceof Error && /bad_alloc|allocation failed/.test(error.message))
+
+/** Hands the answer's buffer over instead of copying it. */
+const moved = (result: { readonly kind: 'value'; readonly value: Uint8Array }): Outcome<Uint8Array> =>
+  move({ [transferableSymbol]: result.value.buffer, [valueSymbol]: result }) as unknown as typeof result
