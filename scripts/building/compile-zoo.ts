@@ -1,0 +1,19 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { writeCircuit } from '../../src/circuit/index.ts'
+import { compile } from '../../src/compiler/index.ts'
+import { bundledNetworks, loadNetwork, readCheckpoint } from '../../src/models/index.ts'
+import type { Say } from './build.ts'
+import { CIRCUITS } from './paths.ts'
+
+/** Compiles each bundled network to dist/zoo/NAME.pvc. */
+export async function compileZoo(say: Say): Promise<void> {
+  await mkdir(CIRCUITS, { recursive: true })
+  for (const { name, checkpoint, config } of bundledNetworks()) {
+    const network = loadNetwork(await readCheckpoint(checkpoint), config)
+    const { labels, preprocessing } = config
+    const { circuit, plan } = compile(network, { model: name, labels, preprocessing })
+    await writeFile(join(CIRCUITS, `${name}.pvc`), writeCircuit(circuit))
+    say(`build: ${name}: ring ${plan.ring}, ${plan.rotations} rotations, ${plan.galoisKeys} Galois keys`)
+  }
+}

@@ -1,0 +1,10 @@
+import { fileURLToPath } from 'node:url'
+
+const within = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url))
+
+export const ROOT = within('')
+export const SOURCE = within('src/')
+export const DIST = within('dist/')
+/** The bundled networks, compiled. */
+export const CIRCUITS = within('dist/zoo/')
+export const CLI = within('dist/cli/main.js')

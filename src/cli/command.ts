@@ -1,0 +1,63 @@
+import { Command, type CommanderError } from 'commander'
+import { printDocument, printText } from './output/print.ts'
+import { createProgress, type Progress } from './output/progress.ts'
+
+/** What a command is given beside its arguments. */
+export interface Session {
+  readonly json: boolean
+  readonly progress: Progress
+  /** Aborted when the user interrupts the command. */
+  readonly signal: AbortSignal
+}
+
+/** What a command has found out. */
+export interface Outcome {
+  /** The one JSON document of `--json`. */
+  readonly document: unknown
+  /** The same for people; absent when stdout carries the command's bytes. */
+  readonly text?: string
+  /** 1 when what was checked does not hold. */
+  readonly exitCode?: 0 | 1
+}
+
+/** A command with the options that all have. Wrong usage is thrown; `run` reports it. */
+export function command(name: string, summary: string): Command {
+  return quietParser(new Command(name))
+    .description(summary)
+    .option('--json', 'print exactly one JSON document on stdout')
+    .option('--quiet', 'no progress on stderr')
+}
+
+/** Commander throws instead of ending the process, and leaves reporting to `run`. */
+export const quietParser = (parser: Command): Command =>
+  parser.exitOverride(rethrow).configureOutput({ writeErr: () => {} })
+
+const rethrow = (error: CommanderError): never => {
+  throw error
+}
+
+/** Makes a commander action of a function from session and arguments to an outcome, which is then printed. */
+export function act<A extends unknown[]>(body: (session: Session, ...args: A) => Promise<Outcome>) {
+  return async (...args: unknown[]): Promise<void> => {
+    const self = args.pop() as Command
+    const { json = false, quiet = false } = self.opts<{ json?: boolean; quiet?: boolean }>()
+    const progress = createProgress(process.stderr, quiet)
+    try {
+      const session = { json, progress, signal: interruption() }
+      const { document, text, exitCode = 0 } = await body(session, ...(args as A))
+      progress.end()
+      if (json) printDocument(document)
+      else if (text !== undefined) printText(text)
+      process.exitCode = exitCode
+    } finally {
+      progress.end()
+    }
+  }
+}
+
+/** The first interrupt asks the command to stop; the second ends the process. */
+function interruption(): AbortSignal {
+  const controller = new AbortController()
+  process.once('SIGINT', () => controller.abort())
+  return controller.signal
+}

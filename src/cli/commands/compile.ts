@@ -1,0 +1,103 @@
+import { basename, extname } from 'node:path'
+import { type Command, Option } from 'commander'
+import type { Circuit } from '../../circuit/index.ts'
+import type { Compiled, Objective } from '../../compiler/index.ts'
+import { PolyVeilError } from '../../errors/index.ts'
+import { act, command, type Outcome, type Session } from '../command.ts'
+import { readImages } from '../input/golden.ts'
+import { readLabels } from '../input/labels.ts'
+import { loadSource, type SourceOptions, withSource } from '../input/network-source.ts'
+import { type Link, link, whole } from '../input/option-values.ts'
+import { planText } from '../output/plan-text.ts'
+import { writeWhole } from '../output/write-file.ts'
+import { UsageError } from '../usage-error.ts'
+
+interface CompileFlags extends SourceOptions {
+  readonly out?: string
+  readonly name?: string
+  readonly labels?: string
+  readonly calibrate?: string
+  readonly refresh: 'auto' | 'never' | 'always'
+  readonly ring: 'auto' | '8192' | '16384' | '32768'
+  readonly precision: number
+  readonly objective: Objective
+  readonly network?: Link
+  readonly dryRun?: boolean
+}
+
+/** `polyveil compile` */
+export const compileCommand = (): Command =>
+  withSource(command('compile', 'fold, plan and lower a network; write the circuit, print the plan'))
+    .option('--out <file>', 'the circuit to write, FILE.pvc')
+    .option('--name <name>', 'name to serve the model under (default: the name of the file)')
+    .option('--labels <file>', 'names of the classes, a JSON array or one a line')
+    .option('--calibrate <file>', 'safetensors with input [n,3,H,W] to measure ranges on')
+    .addOption(choice('--refresh <when>', 'refresh rounds', ['auto', 'never', 'always'], 'auto'))
+    .addOption(choice('--ring <n>', 'polynomial modulus degree', ['auto', '8192', '16384', '32768'], 'auto'))
+    .option('--precision <bits>', 'bits by which errors lie below the logits', whole(4, 30), 10)
+    .addOption(choice('--objective <what>', 'what to make small', ['latency', 'traffic', 'keys'], 'latency'))
+    .option('--network <link>', 'RTT_MS,MBIT of the link; one-shot plans do not depend on it', link)
+    .option('--dry-run', 'plan only, write nothing')
+    .action(act(compileCheckpoint))
+
+const choice = (flags: string, text: string, values: readonly string[], preset: string): Option =>
+  new Option(flags, text).choices(values).default(preset)
+
+async function compileCheckpoint(session: Session, path: string, flags: CompileFlags): Promise<Outcome> {
+  checkFlags(flags)
+  if (flags.network) session.progress.note('--network changes nothing: the plan has no refresh rounds')
+  const { circuit, plan } = await plannedCircuit(session, path, flags)
+  const { circuitDigest, writeCircuit } = await import('../../circuit/index.ts')
+  const bytes = writeCircuit(circuit)
+  if (flags.out !== undefined && !flags.dryRun) await writeWhole(flags.out, bytes)
+  return {
+    document: documentOf(circuit, plan, circuitDigest(bytes)),
+    text: [
+      planText(plan),
+      flags.dryRun ? 'Nothing was written.' : `${flags.out}: ${bytes.length} bytes`,
+    ].join('\n'),
+  }
+}
+
+function checkFlags({ out, dryRun, refresh }: CompileFlags): void {
+  if (out === undefined && !dryRun) throw new UsageError('Either --out FILE.pvc or --dry-run is needed')
+  if (refresh !== 'always') return
+  throw new PolyVeilError(
+    'CONFIG_INVALID',
+    'Refresh rounds are not available in this version; use --refresh auto or never',
+    { refresh },
+  )
+}
+
+async function plannedCircuit({ progress }: Session, path: string, flags: CompileFlags): Promise<Compiled> {
+  progress.step('loading the checkpoint')
+  const { network } = await loadSource(path, flags)
+  const { config } = network
+  const labels = flags.labels === undefined ? config.labels : await readLabels(flags.labels, config.classes)
+  const calibration = flags.calibrate === undefined ? [] : await readImages(flags.calibrate, network)
+  progress.step('planning')
+  const { compile } = await import('../../compiler/index.ts')
+  return compile(network, {
+    model: flags.name ?? modelName(flags.out ?? path),
+    labels,
+    preprocessing: config.preprocessing,
+    rings: flags.ring === 'auto' ? undefined : [Number(flags.ring)],
+    precisionBits: flags.precision,
+    objective: flags.objective,
+    calibration,
+  })
+}
+
+/** A file's name without its ending. */
+const modelName = (file: string): string => basename(file, extname(file))
+
+function documentOf({ parameters }: Circuit, plan: Compiled['plan'], digest: string): unknown {
+  const { ops, rotations, galoisKeys, depthBits, ring, primeBits, logQP } = plan
+  const { seconds, bytes, memoryBytes, precisionBits } = plan
+  return {
+    circuit: { digest, ops, rotations, galoisKeys, depthBits },
+    parameters: { ring, primeBits, logQP, security: parameters.security },
+    segments: 1,
+    estimate: { seconds, bytes, memoryBytes, precisionBits },
+  }
+}

@@ -1,0 +1,63 @@
+import { type Command, Option } from 'commander'
+import { act, command, type Outcome, type Session } from '../command.ts'
+import { loadCircuit } from '../input/circuit.ts'
+import { readGolden } from '../input/golden.ts'
+import { whole } from '../input/option-values.ts'
+import { bytesText, errorText, secondsText } from '../output/units.ts'
+import { UsageError } from '../usage-error.ts'
+import type { BackendName } from '../verification/backend.ts'
+import type { Verification } from '../verification/verify.ts'
+
+interface VerifyOptions {
+  readonly golden: string
+  readonly count?: number
+  readonly backend: BackendName | 'simd'
+}
+
+/** `polyveil verify` */
+export const verifyCommand = (): Command =>
+  command('verify', 'encrypt golden images, execute, decrypt, compare with golden logits')
+    .argument('<file>', 'the circuit, FILE.pvc')
+    .requiredOption('--golden <file>', 'safetensors with input [n,3,H,W] and logits [n,classes]')
+    .option('--count <n>', 'only the first N images', whole(1, 1_000_000))
+    .addOption(
+      new Option('--backend <name>', 'what executes the circuit')
+        .choices(['simd', 'seal', 'clear'])
+        .default('seal'),
+    )
+    .action(act(verifyCircuitFile))
+
+/** How far the measured precision may stay below the planned one, which is itself an estimate. */
+const PRECISION_SLACK_BITS = 1
+
+async function verifyCircuitFile(session: Session, path: string, options: VerifyOptions): Promise<Outcome> {
+  const { backend } = options
+  if (backend === 'simd') throw new UsageError('The simd backend is not available in this version')
+  const { circuit } = await loadCircuit(path)
+  const { input, output, estimate } = circuit
+  const [, height, width] = input.image
+  const golden = await readGolden(options.golden, { height, width, classes: output.classes }, options.count)
+  const { verify } = await import('../verification/verify.ts')
+  const found = await verify(circuit, golden, backend, session.progress)
+  const neededBits = estimate.precisionBits - PRECISION_SLACK_BITS
+  const holds = found.top1Agreement === 1 && found.precisionBits >= neededBits
+  return {
+    document: { ok: holds, ...found },
+    text: verificationText(found, holds, neededBits),
+    exitCode: holds ? 0 : 1,
+  }
+}
+
+function verificationText(found: Verification, holds: boolean, neededBits: number): string {
+  const { seconds, bytes, images } = found
+  return [
+    `${found.backend}: ${images} images, same top-1 on ${(100 * found.top1Agreement).toFixed(1)} %`,
+    `largest error ${errorText(found.maxAbsError)}, RMS ${errorText(found.rmsError)}, ` +
+      `${found.precisionBits.toFixed(1)} bits of precision (${neededBits.toFixed(1)} needed)`,
+    `keys ${secondsText(seconds.keygen)}; an image: encrypt ${secondsText(seconds.encrypt / images)}, ` +
+      `execute ${secondsText(seconds.execute / images)}, decrypt ${secondsText(seconds.decrypt / images)}`,
+    `keys ${bytesText(bytes.keys)}, query ${bytesText(bytes.query)}, answer ${bytesText(bytes.response)}, ` +
+      `peak memory ${bytesText(found.peakRssBytes)}`,
+    holds ? 'The verification holds.' : 'The verification FAILED.',
+  ].join('\n')
+}

@@ -1,0 +1,32 @@
+/** How far logits are from those they should be. */
+export interface Comparison {
+  readonly maxAbsError: number
+  readonly rmsError: number
+  /** log2 of the root mean square of the expected values over that of the errors. */
+  readonly precisionBits: number
+  /** Fraction of images whose largest logit is that of the expected ones. */
+  readonly top1Agreement: number
+}
+
+/** @param actual, expected rows of one length each, in the same order */
+export function compare(actual: readonly Float64Array[], expected: readonly Float64Array[]): Comparison {
+  const errors = actual.flatMap((row, k) => Array.from(row, (value, i) => value - expected[k][i]))
+  const rmsError = rootMeanSquare(errors)
+  const agreeing = actual.filter((row, k) => argmax(row) === argmax(expected[k]))
+  return {
+    maxAbsError: errors.reduce(largerMagnitude, 0),
+    rmsError,
+    precisionBits: Math.log2(rootMeanSquare(expected.flatMap((row) => [...row])) / rmsError),
+    top1Agreement: agreeing.length / actual.length,
+  }
+}
+
+/** NaN, once there, stays: it must never pass as a small error. */
+const largerMagnitude = (most: number, value: number): number => Math.max(most, Math.abs(value))
+
+const rootMeanSquare = (values: readonly number[]): number =>
+  Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / values.length)
+
+/** Index of the largest value. */
+export const argmax = (values: ArrayLike<number>): number =>
+  Array.from(values).reduce((best, value, i) => (value > values[best] ? i : best), 0)

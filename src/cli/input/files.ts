@@ -1,0 +1,45 @@
+import { open } from 'node:fs/promises'
+import { PolyVeilError } from '../../errors/index.ts'
+
+/** Larger than any circuit, and what one Buffer can hold everywhere. */
+const MAX_BYTES = 2 ** 31 - 1
+
+/**
+ * Reads a file that the user named.
+ *
+ * @param what the file's role, for the message: "The config"
+ * @throws CONFIG_INVALID when it cannot be read; TOO_LARGE above `limit` bytes
+ */
+export async function readInput(path: string, what: string, limit = MAX_BYTES): Promise<Buffer> {
+  const file = await open(path).catch((cause) => refuse(path, what, cause))
+  try {
+    const { size } = await file.stat()
+    if (size > limit) {
+      throw new PolyVeilError('TOO_LARGE', `${what} ${path} has ${size} bytes, more than ${limit}`, {
+        bytes: size,
+        limit,
+      })
+    }
+    return await file.readFile()
+  } catch (cause) {
+    if (cause instanceof PolyVeilError) throw cause
+    return refuse(path, what, cause)
+  } finally {
+    await file.close()
+  }
+}
+
+/** @throws CONFIG_INVALID also when the file is no JSON */
+export async function readJsonInput(path: string, what: string): Promise<unknown> {
+  const text = (await readInput(path, what, 64 * 2 ** 20)).toString('utf8')
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    throw new PolyVeilError('CONFIG_INVALID', `${what} ${path} is no JSON`, {}, { cause })
+  }
+}
+
+function refuse(path: string, what: string, cause: unknown): never {
+  const reason = (cause as NodeJS.ErrnoException).code ?? 'unknown'
+  throw new PolyVeilError('CONFIG_INVALID', `${what} ${path} cannot be read (${reason})`, {}, { cause })
+}

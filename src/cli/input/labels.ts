@@ -1,0 +1,31 @@
+import { PolyVeilError } from '../../errors/index.ts'
+import { readInput } from './files.ts'
+
+const MAX_BYTES = 16 * 2 ** 20
+
+/**
+ * Reads the names of classes: a JSON array of strings, or one a line.
+ *
+ * @throws CONFIG_INVALID unless there is one name for each class
+ */
+export async function readLabels(path: string, classes: number): Promise<string[]> {
+  const text = (await readInput(path, 'The labels', MAX_BYTES)).toString('utf8')
+  const labels = text.trimStart().startsWith('[')
+    ? parseArray(text, path)
+    : text.split(/\r?\n/).filter(Boolean)
+  if (labels.length === classes) return labels
+  throw new PolyVeilError('CONFIG_INVALID', `${path} has ${labels.length} labels for ${classes} classes`, {
+    labels: labels.length,
+    classes,
+  })
+}
+
+function parseArray(text: string, path: string): string[] {
+  try {
+    const labels: unknown = JSON.parse(text)
+    if (Array.isArray(labels) && labels.every((label) => typeof label === 'string')) return labels
+  } catch {
+    // Reported below, like an array of something else.
+  }
+  throw new PolyVeilError('CONFIG_INVALID', `${path} is no JSON array of strings`)
+}

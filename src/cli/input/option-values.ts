@@ -1,0 +1,26 @@
+import { InvalidArgumentError } from 'commander'
+
+/** For commander: a whole number from `least` to `most`. */
+export const whole =
+  (least: number, most: number) =>
+  (text: string): number => {
+    const value = Number(text)
+    if (/^\d+$/.test(text) && value >= least && value <= most) return value
+    throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`)
+  }
+
+/** A link between client and server. */
+export interface Link {
+  readonly roundTripMs: number
+  readonly megabitsPerSecond: number
+}
+
+/** For commander: RTT_MS,MBIT, two positive numbers. */
+export function link(text: string): Link {
+  const match = /^(\d+(?:\.\d+)?),(\d+(?:\.\d+)?)$/.exec(text)
+  const [roundTripMs, megabitsPerSecond] = match ? match.slice(1).map(Number) : [0, 0]
+  if (megabitsPerSecond > 0) return { roundTripMs, megabitsPerSecond }
+  throw new InvalidArgumentError(
+    'It must be a round trip in milliseconds and a rate in Mbit/s, such as 20,100.',
+  )
+}

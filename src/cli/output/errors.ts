@@ -1,0 +1,35 @@
+import { PolyVeilError } from '../../errors/index.ts'
+import { UsageError } from '../usage-error.ts'
+import { printDocument } from './print.ts'
+
+/** What shells expect after an interrupt: 128 and the signal's number. */
+const INTERRUPTED = 130
+
+/**
+ * Shows an error: one JSON document on stdout, or two lines on stderr. What is no `PolyVeilError` is a fault of the
+ * program, shown without its message; the environment variable POLYVEIL_DEBUG=1 shows where it comes from.
+ *
+ * @returns the exit code
+ */
+export function presentError(cause: unknown, json: boolean): number {
+  if (process.env.POLYVEIL_DEBUG === '1') console.error(cause)
+  const error = asPolyVeilError(cause)
+  const { remedy, exit } = error.entry
+  if (json) printDocument({ error: { ...error.toJSON(), remedy } })
+  else process.stderr.write(`polyveil: ${error.code}: ${error.message}\n${hint(error)}\n`)
+  return error instanceof UsageError ? UsageError.EXIT : exit
+}
+
+/** @returns the exit code of a command that the user stopped */
+export function reportStop(): number {
+  process.stderr.write('polyveil: stopped\n')
+  return INTERRUPTED
+}
+
+const hint = (error: PolyVeilError): string =>
+  error instanceof UsageError ? 'Try polyveil --help.' : error.entry.remedy
+
+function asPolyVeilError(cause: unknown): PolyVeilError {
+  if (cause instanceof PolyVeilError) return cause
+  return new PolyVeilError('INTERNAL', 'A fault inside PolyVeil; POLYVEIL_DEBUG=1 shows where')
+}

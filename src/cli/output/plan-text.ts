@@ -1,0 +1,48 @@
+import type { LayerReport, PlanReport } from '../../compiler/index.ts'
+import { table } from './table.ts'
+import { bytesText, secondsText } from './units.ts'
+
+/** A plan for people: layer by layer, the totals, and why it is as it is. */
+export const planText = (plan: PlanReport): string =>
+  [
+    table([HEADING, ...plan.layers.map(layerRow)]),
+    '',
+    ...totals(plan),
+    '',
+    ...plan.why.map((w) => `- ${w}`),
+  ].join('\n')
+
+const HEADING = [
+  'layer',
+  'shape',
+  'level',
+  'scale',
+  'slots',
+  'rotations',
+  'terms',
+  'products',
+  'precision',
+  'seconds',
+] as const
+
+const layerRow = (layer: LayerReport): string[] => [
+  layer.name,
+  layer.shape.join('x'),
+  String(layer.level),
+  `2^${layer.scaleBits.toFixed(1)}`,
+  `${Math.round(100 * layer.slotsUsed)} %`,
+  String(layer.rotations),
+  String(layer.terms),
+  String(layer.products),
+  `${layer.precisionBits.toFixed(1)} bits`,
+  layer.seconds.toFixed(2),
+]
+
+const totals = (plan: PlanReport): string[] => [
+  `ring ${plan.ring}, primes of ${plan.primeBits.join(' + ')} bits, log2(QP) ${plan.logQP.toFixed(2)}, 128-bit security`,
+  `${plan.rotations} rotations with ${plan.galoisKeys} Galois keys, ${plan.depthBits} bits of depth, one shot`,
+  `estimated ${secondsText(plan.seconds)} on one core, ${bytesText(plan.memoryBytes)} of memory, ` +
+    `${plan.precisionBits.toFixed(1)} bits of precision`,
+  `estimated traffic: keys ${bytesText(plan.bytes.keys)} once, query ${bytesText(plan.bytes.query)}, ` +
+    `answer ${bytesText(plan.bytes.response)}`,
+]

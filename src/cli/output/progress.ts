@@ -1,0 +1,101 @@
+import type { WriteStream } from 'node:tty'
+
+/** Where a command says how far it is. Nothing of it goes to stdout. */
+export interface Progress {
+  /** Begins a step; the one before is over. */
+  step(label: string): void
+  /** How much of the current step is done. */
+  update(done: number, total: number): void
+  /** A line that stays. */
+  note(line: string): void
+  /** Ends the last step. */
+  end(): void
+}
+
+/** @param stream stderr; a bar on a terminal, plain lines elsewhere, nothing when `quiet` */
+export function createProgress(stream: WriteStream, quiet: boolean): Progress {
+  if (quiet) return SILENT
+  return stream.isTTY ? new Bar(stream) : new Lines(stream)
+}
+
+const SILENT: Progress = { step() {}, update() {}, note() {}, end() {} }
+
+const BAR_WIDTH = 24
+const FRAME_MS = 80
+
+/** One line that is drawn over and over. */
+class Bar implements Progress {
+  readonly #stream: WriteStream
+  #label = ''
+  #drawnAt = 0
+
+  constructor(stream: WriteStream) {
+    this.#stream = stream
+  }
+
+  step(label: string): void {
+    this.end()
+    this.#label = label
+    this.#draw('')
+  }
+
+  update(done: number, total: number): void {
+    if (performance.now() - this.#drawnAt < FRAME_MS) return
+    const filled = Math.round((BAR_WIDTH * done) / total)
+    this.#draw(` ${'█'.repeat(filled)}${'░'.repeat(BAR_WIDTH - filled)} ${percent(done, total)}`)
+  }
+
+  note(line: string): void {
+    this.#clear()
+    this.#stream.write(`${line}\n`)
+    if (this.#label) this.#draw('')
+  }
+
+  end(): void {
+    this.#clear()
+    this.#label = ''
+  }
+
+  #draw(rest: string): void {
+    this.#clear()
+    this.#stream.write(`${this.#label}${rest}`)
+    this.#drawnAt = performance.now()
+  }
+
+  #clear(): void {
+    this.#stream.write('\r\x1b[K')
+  }
+}
+
+/** A step of fewer updates than this percentage apart is not worth a line. */
+const LINE_PERCENT = 25
+
+class Lines implements Progress {
+  readonly #stream: WriteStream
+  #label = ''
+  #next = LINE_PERCENT
+
+  constructor(stream: WriteStream) {
+    this.#stream = stream
+  }
+
+  step(label: string): void {
+    this.#label = label
+    this.#next = LINE_PERCENT
+    this.note(label)
+  }
+
+  update(done: number, total: number): void {
+    if ((100 * done) / total < this.#next) return
+    this.note(`${this.#label}: ${percent(done, total)}`)
+    while (this.#next <= (100 * done) / total) this.#next += LINE_PERCENT
+  }
+
+  note(line: string): void {
+    this.#stream.write(`${line}\n`)
+  }
+
+  end(): void {}
+}
+
+const percent = (done: number, total: number): string => `${Math.floor((100 * done) / total)} %`

@@ -1,0 +1,17 @@
+/**
+ * Lines up cells in columns. Columns of numbers (all cells below the heading start with a digit or sign) are set flush
+ * right.
+ *
+ * @param rows the heading first; all rows of one length
+ */
+export function table(rows: readonly (readonly string[])[]): string {
+  const [heading, ...body] = rows
+  const widths = heading.map((_, column) => Math.max(...rows.map((row) => row[column].length)))
+  const numeric = heading.map((_, column) => body.every((row) => /^[-+]?\d/.test(row[column])))
+  const line = (row: readonly string[]): string =>
+    row
+      .map((cell, i) => (numeric[i] ? cell.padStart(widths[i]) : cell.padEnd(widths[i])))
+      .join('  ')
+      .trimEnd()
+  return rows.map(line).join('\n')
+}

@@ -1,0 +1,39 @@
+import { randomUUID } from 'node:crypto'
+import { open, rename, rm } from 'node:fs/promises'
+import { PolyVeilError } from '../../errors/index.ts'
+
+/** Bytes, or chunks of them as they become ready. */
+export type Content = Uint8Array | AsyncIterable<Uint8Array>
+
+/**
+ * Writes a file so that it is there whole or not at all: beside its place first, then renamed. An earlier file of that
+ * name survives every failure.
+ *
+ * @throws CONFIG_INVALID when the place cannot be written; what the chunks throw
+ */
+export async function writeWhole(path: string, content: Content): Promise<void> {
+  const draft = `${path}.${randomUUID()}.part`
+  try {
+    await writeDraft(draft, content)
+    await rename(draft, path)
+  } catch (cause) {
+    await rm(draft, { force: true })
+    throw isSystemError(cause) ? unwritable(path, cause) : cause
+  }
+}
+
+async function writeDraft(path: string, content: Content): Promise<void> {
+  const file = await open(path, 'wx')
+  try {
+    await file.writeFile(content)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}
+
+const isSystemError = (cause: unknown): cause is NodeJS.ErrnoException =>
+  cause instanceof Error && 'syscall' in cause
+
+const unwritable = (path: string, cause: NodeJS.ErrnoException): PolyVeilError =>
+  new PolyVeilError('CONFIG_INVALID', `${path} cannot be written (${cause.code})`, {}, { cause })

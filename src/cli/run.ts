@@ -1,0 +1,38 @@
+import { CommanderError } from 'commander'
+import { presentError, reportStop } from './output/errors.ts'
+import { program } from './program.ts'
+import { UsageError } from './usage-error.ts'
+
+/**
+ * Runs one command line and sets the process's exit code: 0 done, 1 the check failed, 2 wrong usage, 3 bad input,
+ * 4 over budget, 5 server or network failed.
+ *
+ * @param args the arguments after the program's name
+ */
+export async function run(args: readonly string[]): Promise<void> {
+  process.stdout.on('error', endWithReader)
+  try {
+    await program().parseAsync(args, { from: 'user' })
+  } catch (error) {
+    process.exitCode = exitCodeOf(error, args.includes('--json'))
+  }
+}
+
+function exitCodeOf(error: unknown, json: boolean): number {
+  if (error instanceof CommanderError) return endOfParsing(error, json)
+  if (error instanceof Error && error.name === 'AbortError') return reportStop()
+  return presentError(error, json)
+}
+
+/** Commander ends help, version and wrong usage alike by throwing. */
+function endOfParsing({ exitCode, code, message }: CommanderError, json: boolean): number {
+  if (exitCode === 0) return 0
+  const what = code === 'commander.help' ? 'A command is missing' : message.replace(/^error: /, '')
+  return presentError(new UsageError(what), json)
+}
+
+/** A reader such as `head` that has seen enough is no fault. */
+function endWithReader(error: NodeJS.ErrnoException): void {
+  if (error.code === 'EPIPE') process.exit()
+  throw error
+}

@@ -1,0 +1,27 @@
+/** What one image cost, in seconds. */
+export interface ImageSeconds {
+  readonly encrypt: number
+  readonly execute: number
+  readonly decrypt: number
+}
+
+export interface VerifiedImage {
+  readonly logits: Float64Array
+  readonly seconds: ImageSeconds
+}
+
+/** A way to run images through a circuit, with what it costs beside the images. */
+export interface VerificationBackend {
+  readonly keygenSeconds: number
+  /** Bytes on the wire; zero where nothing is encrypted. */
+  readonly bytes: { readonly keys: number; readonly query: number; readonly response: number }
+  /**
+   * @param vectors the packed image, one vector for each input ciphertext
+   * @param onProgress operations done, and their total
+   */
+  run(vectors: readonly Float64Array[], onProgress: OnProgress): Promise<VerifiedImage>
+  close(): void
+}
+
+export type OnProgress = (done: number, total: number) => void
+export type BackendName = 'seal' | 'clear'

@@ -1,0 +1,81 @@
+import type { Circuit } from '../../circuit/index.ts'
+import { type Comparison, compare } from '../comparison.ts'
+import type { Golden } from '../input/golden.ts'
+import type { Progress } from '../output/progress.ts'
+import { Stopwatch } from '../stopwatch.ts'
+import type { BackendName, ImageSeconds, VerificationBackend } from './backend.ts'
+import { packImage } from './slots.ts'
+
+/** What a verification found, field by field as `verify --json` prints it. */
+export interface Verification extends Comparison {
+  readonly backend: BackendName
+  readonly images: number
+  /** Sums over all images; one core. */
+  readonly seconds: ImageSeconds & {
+    readonly keygen: number
+    readonly refreshClient: number
+    readonly total: number
+  }
+  /** Keys once; the others for one image. */
+  readonly bytes: {
+    readonly keys: number
+    readonly query: number
+    readonly refreshUp: number
+    readonly refreshDown: number
+    readonly response: number
+  }
+  readonly rounds: number
+  readonly peakRssBytes: number
+}
+
+/** Runs every golden image through a circuit and compares with the golden logits. */
+export async function verify(
+  circuit: Circuit,
+  golden: Golden,
+  backend: BackendName,
+  progress: Progress,
+): Promise<Verification> {
+  const watch = new Stopwatch()
+  progress.step(backend === 'seal' ? 'making keys' : 'preparing')
+  const engine = await createBackend(circuit, backend)
+  try {
+    const { logits, seconds } = await runImages(circuit, golden, engine, progress)
+    const keygen = engine.keygenSeconds
+    return {
+      backend,
+      images: golden.inputs.length,
+      ...compare(logits, golden.logits),
+      seconds: { keygen, ...seconds, refreshClient: 0, total: watch.lap() },
+      bytes: { ...engine.bytes, refreshUp: 0, refreshDown: 0 },
+      rounds: 0,
+      peakRssBytes: process.resourceUsage().maxRSS * 1024,
+    }
+  } finally {
+    engine.close()
+  }
+}
+
+async function createBackend(circuit: Circuit, backend: BackendName): Promise<VerificationBackend> {
+  if (backend === 'clear') return (await import('./clear.ts')).clearBackend(circuit)
+  return (await import('./seal.ts')).sealBackend(circuit)
+}
+
+async function runImages(
+  circuit: Circuit,
+  golden: Golden,
+  engine: VerificationBackend,
+  progress: Progress,
+): Promise<{ logits: Float64Array[]; seconds: ImageSeconds }> {
+  const logits: Float64Array[] = []
+  const seconds = { encrypt: 0, execute: 0, decrypt: 0 }
+  for (const [k, image] of golden.inputs.entries()) {
+    progress.step(`image ${k + 1} of ${golden.inputs.length}`)
+    const vectors = packImage(circuit.input, image, circuit.parameters.slots)
+    const result = await engine.run(vectors, (done, total) => progress.update(done, total))
+    logits.push(result.logits)
+    seconds.encrypt += result.seconds.encrypt
+    seconds.execute += result.seconds.execute
+    seconds.decrypt += result.seconds.decrypt
+  }
+  return { logits, seconds }
+}
