@@ -12,7 +12,7 @@ export interface CiphertextType extends ValueType {
 }
 
 /** log2 of q_0 * .. * q_level. */
-export function log2Modulus(parameters: CkksParameters, level: number): number {
+export function log2Modulus(parameters: Pick<CkksParameters, 'primes'>, level: number): number {
   let bits = 0
   for (let i = 0; i <= level; i++) bits += Math.log2(Number(parameters.primes[i]))
   return bits
@@ -51,8 +51,11 @@ export interface TypeLaws {
   dropLevel(a: CiphertextType, level: number): CiphertextType
 }
 
+/** What the laws depend on; checked parameters fit, and so does a planner's draft of them. */
+export type ModulusChain = Pick<CkksParameters, 'slots' | 'primes' | 'topLevel'>
+
 /** The laws under the given parameters. */
-export function typeLaws(parameters: CkksParameters): TypeLaws {
+export function typeLaws(parameters: ModulusChain): TypeLaws {
   const modulusBits = parameters.primes.map((_, level) => log2Modulus(parameters, level))
 
   const typed = (level: number, scale: number, polynomials: 2 | 3 = 2): CiphertextType => {

@@ -11,7 +11,7 @@ import { networkGraph } from './graph/build.ts'
 import type { Graph } from './graph/graph.ts'
 import { CircuitBuilder } from './lowering/builder.ts'
 import { lowerGraph } from './lowering/lower.ts'
-import { chainOf, MAX_PRIME_BITS, parametersOf } from './planner/chain.ts'
+import { MAX_PRIME_BITS, parametersOf } from './planner/chain.ts'
 import { estimateOf } from './planner/estimate.ts'
 import { headroomHolds } from './planner/headroom.ts'
 import {
@@ -96,7 +96,7 @@ function emit(
   input: PartialInput,
 ): Circuit | undefined {
   const parameters = parametersOf(candidate.bits, candidate.special!)
-  const builder = new CircuitBuilder(chainOf(parameters), candidate.policy, true)
+  const builder = new CircuitBuilder(parameters, candidate.policy, true)
   const { value, period } = lowerGraph(builder, graph, candidate.layout, candidate.babies)
   if (!headroomHolds(builder.ops, value, parameters)) return undefined
   const noise = circuitNoise(builder.ops, builder.statistics, parameters)

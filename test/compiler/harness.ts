@@ -8,7 +8,6 @@ import { evaluate } from '../../src/compiler/graph/evaluate.ts'
 import type { Graph, NodeKind } from '../../src/compiler/graph/graph.ts'
 import { CircuitBuilder, type ScalePolicy } from '../../src/compiler/lowering/builder.ts'
 import type { Packed } from '../../src/compiler/lowering/packed.ts'
-import { chainOf } from '../../src/compiler/planner/chain.ts'
 import { createClearEvaluator } from '../../src/he-ops/clear/evaluator.ts'
 import { execute } from '../../src/he-ops/executor.ts'
 import { loadNetwork, parseConfig, readCheckpoint } from '../../src/models/index.ts'
@@ -76,7 +75,7 @@ export const parameters: CkksParameters = checkParameters({
 export const policy: ScalePolicy = { waterline: 28, weight: 25, mask: 25, input: 30 }
 
 export const newBuilder = (): CircuitBuilder => {
-  const builder = new CircuitBuilder(chainOf(parameters), policy, true)
+  const builder = new CircuitBuilder(parameters, policy, true)
   builder.layer({ name: 'test', kind: 'test', shape: [1, 1, 1], precisionBits: 0, slotsUsed: 1 })
   return builder
 }

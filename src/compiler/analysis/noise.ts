@@ -1,4 +1,4 @@
-import type { Op } from '../../circuit/types.ts'
+import type { Op, Term } from '../../circuit/types.ts'
 import {
   encodingNoise,
   keySwitchingNoise,
@@ -11,8 +11,15 @@ import type { ConstantStatistics } from './statistics.ts'
 export type NoiseParameters = Parameters<typeof keySwitchingNoise>[0]
 
 /**
+ * Share of a tensor's root mean square that is its mean over positions: what a weight's rounding error is multiplied by
+ * to become the same error everywhere. Between 0.2 and 0.6 in trained networks.
+ */
+const MEAN_SHARE = 0.35
+
+/**
  * Standard deviation of every value's error, in message units, when messages have a root mean square near 1. Errors of
- * different summands count as independent.
+ * different summands count as independent, except that the rounding of a periodic weight is the same error at every
+ * position: pooling does not average it out.
  *
  * @returns one deviation for each operation
  */
@@ -21,14 +28,17 @@ export function circuitNoise(
   constants: readonly ConstantStatistics[],
   parameters: NoiseParameters,
 ): Float64Array {
-  const noise = new Float64Array(ops.length)
+  const scattered = new Float64Array(ops.length)
+  const coherent = new Float64Array(ops.length)
   ops.forEach((op, id) => {
-    noise[id] = noiseOf(op, noise, constants, parameters)
+    scattered[id] = scatteredNoise(op, scattered, constants, parameters)
+    coherent[id] = coherentNoise(op, coherent, constants, parameters, ops)
   })
-  return noise
+  return scattered.map((noise, id) => Math.hypot(noise, coherent[id]))
 }
 
-function noiseOf(
+/** Errors that differ from slot to slot. */
+function scatteredNoise(
   op: Op,
   noise: Float64Array,
   constants: readonly ConstantStatistics[],
@@ -50,13 +60,48 @@ function noiseOf(
       return Math.hypot(noise[op.left], noise[op.right])
     case 'dropLevel':
       return noise[op.source]
-    case 'dot': {
-      let variance = 0
-      for (const { value, constant } of op.terms) {
+    case 'dot':
+      return rootOfSum(op.terms, ({ value, constant }) => {
         const { period, gain } = constants[constant]
-        variance += (noise[value] * gain) ** 2 + (encodingNoise(period) / op.constantScale) ** 2
-      }
-      return Math.sqrt(variance)
-    }
+        return (noise[value] * gain) ** 2 + (encodingNoise(period) / op.constantScale) ** 2
+      })
   }
+}
+
+const isPeriodic = (period: number, { ring }: NoiseParameters): boolean => period < ring / 2
+
+/** Errors of periodic weights, the same at every position. */
+function coherentNoise(
+  op: Op,
+  noise: Float64Array,
+  constants: readonly ConstantStatistics[],
+  parameters: NoiseParameters,
+  ops: readonly Op[],
+): number {
+  switch (op.kind) {
+    case 'input':
+      return 0
+    case 'add': {
+      const right = ops[op.right]
+      const isDoubling = right.kind === 'rotate' && right.source === op.left
+      return isDoubling ? noise[op.left] + noise[op.right] : Math.hypot(noise[op.left], noise[op.right])
+    }
+    case 'subtract':
+    case 'multiply':
+      return Math.hypot(noise[op.left], noise[op.right])
+    case 'dot':
+      return rootOfSum(op.terms, ({ value, constant }) => {
+        const { period, gain } = constants[constant]
+        const rounding = isPeriodic(period, parameters) ? encodingNoise(period) / op.constantScale : 0
+        return (noise[value] * gain) ** 2 + (rounding * MEAN_SHARE) ** 2
+      })
+    default:
+      return noise[op.source]
+  }
+}
+
+function rootOfSum(terms: readonly Term[], variance: (term: Term) => number): number {
+  let sum = 0
+  for (const term of terms) sum += variance(term)
+  return Math.sqrt(sum)
 }

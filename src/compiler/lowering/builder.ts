@@ -1,13 +1,7 @@
-import type { Constant, ConstantId, LayerInfo, Op, Term, ValueId, ValueType } from '../../circuit/types.ts'
+import { type CiphertextType, type ModulusChain, type TypeLaws, typeLaws } from '../../circuit/laws.ts'
+import type { Constant, ConstantId, LayerInfo, Op, Term, ValueId } from '../../circuit/types.ts'
 import { type ConstantStatistics, rootMeanSquare } from '../analysis/statistics.ts'
 import { wrap } from '../packing/taps.ts'
-
-/** The primes that circuits are lowered against, as the doubles that scales are divided by. */
-export interface ModulusChain {
-  readonly slots: number
-  /** primes[l] is the prime that a rescale from level l divides by. */
-  readonly primes: readonly number[]
-}
 
 /** How scales are chosen. All in bits. */
 export interface ScalePolicy {
@@ -39,7 +33,7 @@ export interface TermDraft {
 }
 
 /**
- * Appends operations in SSA form and keeps track of level and scale. The same lowering code runs with `emit` false to
+ * Appends operations in SSA form, typed by the circuit's laws. The same lowering code runs with `emit` false to
  * count operations for the planner: constants are then neither made nor stored.
  */
 export class CircuitBuilder {
@@ -51,22 +45,21 @@ export class CircuitBuilder {
   readonly chain: ModulusChain
   readonly policy: ScalePolicy
   readonly emit: boolean
+  readonly #laws: TypeLaws
+  readonly #types: CiphertextType[] = []
   readonly #rotations = new Map<string, ValueId>()
   readonly #drops = new Map<string, ValueId>()
   readonly #constantIds = new Map<string, ConstantId>()
 
   constructor(chain: ModulusChain, policy: ScalePolicy, emit: boolean) {
     this.chain = chain
+    this.#laws = typeLaws(chain)
     this.policy = policy
     this.emit = emit
   }
 
-  get topLevel(): number {
-    return this.chain.primes.length - 1
-  }
-
-  type(id: ValueId): ValueType {
-    return this.ops[id]
+  type(id: ValueId): CiphertextType {
+    return this.#types[id]
   }
 
   /** Starts a layer; operations that follow belong to it. */
@@ -75,13 +68,8 @@ export class CircuitBuilder {
   }
 
   input(index: number): ValueId {
-    return this.#push({
-      kind: 'input',
-      index,
-      level: this.topLevel,
-      scale: 2 ** this.policy.input,
-      layer: this.#layer,
-    })
+    const type = this.#laws.input(this.chain.topLevel, 2 ** this.policy.input)
+    return this.#push({ kind: 'input', index }, type)
   }
 
   /** Rotation left by any number of steps; equal rotations of a value are made once. */
@@ -91,8 +79,10 @@ export class CircuitBuilder {
     const key = `${source}:${positive}`
     const known = this.#rotations.get(key)
     if (known !== undefined) return known
-    const { level, scale } = this.type(source)
-    const id = this.#push({ kind: 'rotate', source, steps: positive, level, scale, layer: this.#layer })
+    const id = this.#push(
+      { kind: 'rotate', source, steps: positive },
+      this.#laws.rotate(this.type(source), positive),
+    )
     this.#rotations.set(key, id)
     return id
   }
@@ -115,44 +105,34 @@ export class CircuitBuilder {
       if (id !== undefined) made.push({ value, constant: id })
     }
     if (made.length === 0) return undefined
-    const { level, scale } = this.type(made[0].value)
-    return this.#push({
-      kind: 'dot',
-      terms: made,
+    const type = this.#laws.dot(
+      made.map(({ value }) => this.type(value)),
       constantScale,
-      level,
-      scale: scale * constantScale,
-      layer: this.#layer,
-    })
+    )
+    return this.#push({ kind: 'dot', terms: made, constantScale }, type)
   }
 
   addPlain(source: ValueId, constant: ConstantDraft): ValueId {
     const id = this.constant(constant)
     if (id === undefined) return source
-    return this.#push({ kind: 'addPlain', source, constant: id, ...this.#typeOf(source), layer: this.#layer })
+    return this.#push({ kind: 'addPlain', source, constant: id }, this.#laws.addPlain(this.type(source)))
   }
 
   add(left: ValueId, right: ValueId): ValueId {
-    return this.#push({ kind: 'add', left, right, ...this.#typeOf(left), layer: this.#layer })
+    return this.#push({ kind: 'add', left, right }, this.#laws.add(this.type(left), this.type(right)))
   }
 
   /** Product of two values of one level, relinearised. */
   multiply(left: ValueId, right: ValueId): ValueId {
-    const { level, scale } = this.type(left)
-    const product = scale * this.type(right).scale
-    const id = this.#push({ kind: 'multiply', left, right, level, scale: product, layer: this.#layer })
-    return this.#push({ kind: 'relinearise', source: id, level, scale: product, layer: this.#layer })
+    const product = this.#push(
+      { kind: 'multiply', left, right },
+      this.#laws.multiply(this.type(left), this.type(right)),
+    )
+    return this.#push({ kind: 'relinearise', source: product }, this.#laws.relinearise(this.type(product)))
   }
 
   rescale(source: ValueId): ValueId {
-    const { level, scale } = this.type(source)
-    return this.#push({
-      kind: 'rescale',
-      source,
-      level: level - 1,
-      scale: scale / this.chain.primes[level],
-      layer: this.#layer,
-    })
+    return this.#push({ kind: 'rescale', source }, this.#laws.rescale(this.type(source)))
   }
 
   dropTo(source: ValueId, level: number): ValueId {
@@ -161,7 +141,7 @@ export class CircuitBuilder {
     const key = `${source}:${level}`
     const known = this.#drops.get(key)
     if (known !== undefined) return known
-    const id = this.#push({ kind: 'dropLevel', source, level, scale: type.scale, layer: this.#layer })
+    const id = this.#push({ kind: 'dropLevel', source }, this.#laws.dropLevel(type, level))
     this.#drops.set(key, id)
     return id
   }
@@ -191,20 +171,16 @@ export class CircuitBuilder {
     return id
   }
 
-  #canRescale({ level, scale }: ValueType): boolean {
-    return level > 0 && scale / this.chain.primes[level] >= 2 ** this.policy.waterline
+  #canRescale({ level, scale }: CiphertextType): boolean {
+    return level > 0 && scale / Number(this.chain.primes[level]) >= 2 ** this.policy.waterline
   }
 
-  get #layer(): number {
-    return this.layers.length - 1
-  }
-
-  #typeOf(id: ValueId): ValueType {
-    const { level, scale } = this.type(id)
-    return { level, scale }
-  }
-
-  #push(op: Op): ValueId {
-    return this.ops.push(op) - 1
+  #push(op: UntypedOp, type: CiphertextType): ValueId {
+    const { level, scale } = type
+    this.#types.push(type)
+    return this.ops.push({ ...op, level, scale, layer: this.layers.length - 1 }) - 1
   }
 }
+
+/** An operation before it is typed. */
+type UntypedOp = Op extends infer O ? (O extends Op ? Omit<O, 'level' | 'scale' | 'layer'> : never) : never

@@ -33,7 +33,7 @@ export function meetingPoint(
   const level = Math.min(fixed.level, source.level)
   const natural = source.scale * 2 ** naturalBits
   if (fixed.level > level) {
-    const prime = builder.chain.primes[fixed.level]
+    const prime = Number(builder.chain.primes[fixed.level])
     const factor = Math.round((natural * prime) / fixed.scale)
     if (factor >= 2 ** MIN_FACTOR_BITS) {
       return { level, scale: (fixed.scale * factor) / prime, factor, rescale: true }

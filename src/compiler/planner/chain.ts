@@ -1,6 +1,6 @@
+import type { ModulusChain } from '../../circuit/laws.ts'
 import { type CkksParameters, checkParameters, MAX_LOG_QP } from '../../circuit/parameters.ts'
 import { nttPrimes } from '../../circuit/primes.ts'
-import type { ModulusChain } from '../lowering/builder.ts'
 
 /** Largest prime that SEAL's arithmetic allows. */
 export const MAX_PRIME_BITS = 60
@@ -37,16 +37,11 @@ export function parametersOf(bits: ChainBits, special: number): CkksParameters {
   return checkParameters({ ring: bits.ring, primes: primes.slice(0, -1), specialPrimes: primes.slice(-1) })
 }
 
-/** The chain of checked parameters, as lowering needs it. */
-export const chainOf = (parameters: CkksParameters): ModulusChain => ({
-  slots: parameters.slots,
-  primes: parameters.primes.map(Number),
-})
-
 /** A chain of more levels than any circuit needs, to find out how many are needed. */
 export const draftChain = (ring: number, primeBits: number): ModulusChain => ({
   slots: ring / 2,
-  primes: new Array<number>(DRAFT_LEVELS + 1).fill(2 ** primeBits),
+  primes: new Array<bigint>(DRAFT_LEVELS + 1).fill(1n << BigInt(primeBits)),
+  topLevel: DRAFT_LEVELS,
 })
 
 export const DRAFT_LEVELS = 250

@@ -1,3 +1,4 @@
+import { log2Modulus } from '../../circuit/laws.ts'
 import type { CkksParameters } from '../../circuit/parameters.ts'
 import type { Op, ValueId } from '../../circuit/types.ts'
 import { PEAK_FACTOR } from '../analysis/ranges.ts'
@@ -8,11 +9,7 @@ const MESSAGE_BITS = Math.log2(PEAK_FACTOR) + 1
 
 /** Whether every value stays below half of its level's modulus, also at the peaks that ranges allow for. */
 export function headroomHolds(ops: readonly Op[], result: ValueId, parameters: CkksParameters): boolean {
-  const modulusBits: number[] = []
-  parameters.primes.reduce((sum, prime, level) => {
-    modulusBits[level] = sum + Math.log2(Number(prime))
-    return modulusBits[level]
-  }, 0)
+  const modulusBits = parameters.primes.map((_, level) => log2Modulus(parameters, level))
   return ops.every((op, id) => {
     const messageBits = id === result ? LOGIT_BITS + 1 : MESSAGE_BITS
     return Math.log2(op.scale) + messageBits <= modulusBits[op.level]
