@@ -3,6 +3,8 @@ import { PolyVeilError } from '../../errors/index.ts'
 
 /** Larger than any circuit, and what one Buffer can hold everywhere. */
 const MAX_BYTES = 2 ** 31 - 1
+/** Far more than any list of labels or configuration takes. */
+const MAX_TEXT_BYTES = 16 * 2 ** 20
 
 /**
  * Reads a file that the user named.
@@ -10,7 +12,7 @@ const MAX_BYTES = 2 ** 31 - 1
  * @param what the file's role, for the message: "The config"
  * @throws CONFIG_INVALID when it cannot be read; TOO_LARGE above `limit` bytes
  */
-export async function readInput(path: string, what: string, limit = MAX_BYTES): Promise<Buffer> {
+export async function readInput(path: string, what: string, limit = MAX_BYTES): Promise<Uint8Array> {
   const file = await open(path).catch((cause) => refuse(path, what, cause))
   try {
     const { size } = await file.stat()
@@ -20,7 +22,7 @@ export async function readInput(path: string, what: string, limit = MAX_BYTES): 
         limit,
       })
     }
-    return await file.readFile()
+    return new Uint8Array(await file.readFile())
   } catch (cause) {
     if (cause instanceof PolyVeilError) throw cause
     return refuse(path, what, cause)
@@ -29,9 +31,13 @@ export async function readInput(path: string, what: string, limit = MAX_BYTES): 
   }
 }
 
+/** @throws CONFIG_INVALID when it cannot be read; TOO_LARGE above `MAX_TEXT_BYTES` */
+export const readTextInput = async (path: string, what: string): Promise<string> =>
+  new TextDecoder().decode(await readInput(path, what, MAX_TEXT_BYTES))
+
 /** @throws CONFIG_INVALID also when the file is no JSON */
 export async function readJsonInput(path: string, what: string): Promise<unknown> {
-  const text = (await readInput(path, what, 64 * 2 ** 20)).toString('utf8')
+  const text = await readTextInput(path, what)
   try {
     return JSON.parse(text)
   } catch (cause) {

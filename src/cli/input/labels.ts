@@ -1,7 +1,5 @@
 import { PolyVeilError } from '../../errors/index.ts'
-import { readInput } from './files.ts'
-
-const MAX_BYTES = 16 * 2 ** 20
+import { readTextInput } from './files.ts'
 
 /**
  * Reads the names of classes: a JSON array of strings, or one a line.
@@ -9,7 +7,7 @@ const MAX_BYTES = 16 * 2 ** 20
  * @throws CONFIG_INVALID unless there is one name for each class
  */
 export async function readLabels(path: string, classes: number): Promise<string[]> {
-  const text = (await readInput(path, 'The labels', MAX_BYTES)).toString('utf8')
+  const text = await readTextInput(path, 'The labels')
   const labels = text.trimStart().startsWith('[')
     ? parseArray(text, path)
     : text.split(/\r?\n/).filter(Boolean)

@@ -67,13 +67,13 @@ class Bar implements Progress {
   }
 }
 
-/** A step of fewer updates than this percentage apart is not worth a line. */
-const LINE_PERCENT = 25
+/** A step that is done sooner needs no further lines. */
+const LINE_MS = 2000
 
 class Lines implements Progress {
   readonly #stream: WriteStream
   #label = ''
-  #next = LINE_PERCENT
+  #writtenAt = 0
 
   constructor(stream: WriteStream) {
     this.#stream = stream
@@ -81,17 +81,16 @@ class Lines implements Progress {
 
   step(label: string): void {
     this.#label = label
-    this.#next = LINE_PERCENT
     this.note(label)
   }
 
   update(done: number, total: number): void {
-    if ((100 * done) / total < this.#next) return
+    if (performance.now() - this.#writtenAt < LINE_MS) return
     this.note(`${this.#label}: ${percent(done, total)}`)
-    while (this.#next <= (100 * done) / total) this.#next += LINE_PERCENT
   }
 
   note(line: string): void {
+    this.#writtenAt = performance.now()
     this.#stream.write(`${line}\n`)
   }
 
