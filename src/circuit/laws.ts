@@ -11,12 +11,18 @@ export interface CiphertextType extends ValueType {
   readonly polynomials: 2 | 3
 }
 
-/** log2 of q_0 * .. * q_level. */
-export function log2Modulus(parameters: Pick<CkksParameters, 'primes'>, level: number): number {
+/** log2 of q_0 * .. * q_l for each level l. */
+export function modulusBits({ primes }: Pick<CkksParameters, 'primes'>): number[] {
   let bits = 0
-  for (let i = 0; i <= level; i++) bits += Math.log2(Number(parameters.primes[i]))
-  return bits
+  return primes.map((prime) => {
+    bits += Math.log2(Number(prime))
+    return bits
+  })
 }
+
+/** log2 of q_0 * .. * q_level. */
+export const log2Modulus = (parameters: Pick<CkksParameters, 'primes'>, level: number): number =>
+  modulusBits(parameters)[level]
 
 /**
  * Bits that a modulus needs for an encoded vector not to wrap: no coefficient exceeds the largest slot, and half of the
@@ -56,11 +62,11 @@ export type ModulusChain = Pick<CkksParameters, 'slots' | 'primes' | 'topLevel'>
 
 /** The laws under the given parameters. */
 export function typeLaws(parameters: ModulusChain): TypeLaws {
-  const modulusBits = parameters.primes.map((_, level) => log2Modulus(parameters, level))
+  const bits = modulusBits(parameters)
 
   const typed = (level: number, scale: number, polynomials: 2 | 3 = 2): CiphertextType => {
     requireLevel(level, parameters.topLevel)
-    requireFits(scale, modulusBits[level], level)
+    requireFits(scale, bits[level], level)
     return { level, scale, polynomials }
   }
 

@@ -32,7 +32,7 @@ export interface CompileOptions {
   readonly preprocessing: Preprocessing
   /** Rings to consider; default: all that the security table knows. */
   readonly rings?: readonly number[]
-  /** Bits by which the error of the logits lies below their root mean square; default 9. */
+  /** Bits by which the error of the logits lies below their root mean square; default 8.5. */
   readonly precisionBits?: number
   readonly objective?: Objective
   /** Largest prime in bits; default 60, what node-seal can use. */
@@ -46,8 +46,8 @@ export interface Compiled {
   readonly plan: PlanReport
 }
 
-/** Three thousandths of error on logits of deviation 1.5. */
-export const DEFAULT_PRECISION_BITS = 9
+/** An error of 0.004 on logits of deviation 1.5. */
+export const DEFAULT_PRECISION_BITS = 8.5
 /** The answer's error budget that the server may spend on drowning noise, after averaging the copies of a logit. */
 const FLOODING_SHARE = 1 / 2
 /** Copies of a logit differ by the flooding noise; ten deviations are never seen. */

@@ -33,7 +33,17 @@ export function lowerDense(
   const positions = builder.chain.slots / input.layout.interleave
   const spatial = taps.some(({ dy, dx }) => dy !== 0 || dx !== 0)
   const masked = spatial && !(input.clean && guardsSuffice(input.layout, taps, node.stride, positions))
-  const mixing = { builder, input, layout, node, taps, babies, constantScale, masked }
+  const mixing = {
+    builder,
+    input,
+    layout,
+    node,
+    taps,
+    babies,
+    constantScale,
+    masked,
+    size: rootMeanSquare(node.weight),
+  }
   const values = Array.from({ length: layout.ciphertexts }, (_, out) => lowerOutput(mixing, out))
   return { layout, values, clean: masked || (input.clean && !spatial && node.stride === 1) }
 }
@@ -48,6 +58,8 @@ interface Mixing {
   readonly constantScale: number
   /** Whether weights are full-size plaintexts that leave out taps beyond the map. */
   readonly masked: boolean
+  /** Root mean square of the weights. */
+  readonly size: number
 }
 
 /** One output ciphertext: the sum over giant steps of rotated dots. */
@@ -100,7 +112,7 @@ export function rotateToTap(
 }
 
 function weights(
-  { builder, input, layout, node, masked }: Mixing,
+  { builder, input, layout, node, masked, size }: Mixing,
   out: number,
   index: number,
   tap: Tap,
@@ -119,7 +131,7 @@ function weights(
     return node.weight[(row * node.kernel + tap.ky) * node.kernel + tap.kx]
   }
   const read = Math.min(outputs, inputs - shift) - Math.max(0, -shift)
-  const gain = rootMeanSquare(node.weight) * Math.sqrt(read / layout.interleave)
+  const gain = size * Math.sqrt(read / layout.interleave)
   if (!masked) {
     const period = layout.interleave
     return {

@@ -1,4 +1,4 @@
-import { log2Modulus } from '../../circuit/laws.ts'
+import { modulusBits } from '../../circuit/laws.ts'
 import type { CkksParameters } from '../../circuit/parameters.ts'
 import type { Op, ValueId } from '../../circuit/types.ts'
 import { PEAK_FACTOR } from '../analysis/ranges.ts'
@@ -9,9 +9,9 @@ const MESSAGE_BITS = Math.log2(PEAK_FACTOR) + 1
 
 /** Whether every value stays below half of its level's modulus, also at the peaks that ranges allow for. */
 export function headroomHolds(ops: readonly Op[], result: ValueId, parameters: CkksParameters): boolean {
-  const modulusBits = parameters.primes.map((_, level) => log2Modulus(parameters, level))
+  const bits = modulusBits(parameters)
   return ops.every((op, id) => {
     const messageBits = id === result ? LOGIT_BITS + 1 : MESSAGE_BITS
-    return Math.log2(op.scale) + messageBits <= modulusBits[op.level]
+    return Math.log2(op.scale) + messageBits <= bits[op.level]
   })
 }

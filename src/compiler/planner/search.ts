@@ -85,10 +85,10 @@ export const precisionOf = (deviation: number): number => Math.log2(LOGIT_RMS / 
 export const errorAt = (precisionBits: number): number => LOGIT_RMS * 2 ** -precisionBits
 
 const LEAST_PRIME_BITS = 30
-const PRIME_STEP = 2
-const WATERLINES = [28, 31, 34, 37, 40]
+const PRIME_STEP = 1
+const WATERLINES = [26, 28, 30, 32, 34, 37]
 /** Bits that weights carry beyond the precision of the answer. */
-const WEIGHT_MARGINS = [5, 7, 9]
+const WEIGHT_MARGINS = [5, 6, 7, 8, 9]
 const BABIES = [3, 5, 7, 9]
 
 function draftRing(graph: Graph, ring: number, demands: Demands): Candidate[] {
