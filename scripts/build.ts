@@ -1,3 +1,4 @@
-import { build } from './building/build.ts'
+import { build, buildIfStale } from './building/build.ts'
 
-await build((line) => console.error(line))
+const stale = process.argv.includes('--if-stale')
+await (stale ? buildIfStale : build)((line) => console.error(line))
