@@ -22,7 +22,11 @@ function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyRepl
   if (problem.status >= 500) logFault(request.log, error)
   const wait = retryAfter(problem)
   if (wait !== undefined) reply.header('retry-after', wait)
-  return reply.code(problem.status).type(PROBLEM_MEDIA_TYPE).send(JSON.stringify(problem))
+  // As bytes: to text Fastify would add a charset, which this media type does not have.
+  return reply
+    .code(problem.status)
+    .type(PROBLEM_MEDIA_TYPE)
+    .send(Buffer.from(JSON.stringify(problem)))
 }
 
 const logFault = (log: FastifyBaseLogger, error: unknown): void =>

@@ -1,0 +1,206 @@
+import t, { type Test } from 'tap'
+import { PolyVeilError } from '../../src/errors/index.ts'
+import { keySetBytes } from '../../src/wire/index.ts'
+import { parameters } from '../circuit/circuits.ts'
+import {
+  announce,
+  elements,
+  type Harness,
+  harness,
+  isProblem,
+  keyBytes,
+  patterned,
+  putPart,
+  uploadKeys,
+} from './support.ts'
+
+const bytes = patterned(keyBytes)
+const get = (h: Harness, id: string) => h.inject({ url: `/v2/keys/${id}` })
+
+async function announced(h: Harness): Promise<string> {
+  return (await announce(h)).json().id
+}
+
+t.test('a key set is announced, uploaded in parts, checked once, read and deleted', async (t) => {
+  const h = await harness(t)
+  const created = await announce(h)
+  t.equal(created.statusCode, 201)
+  const { id } = created.json()
+  t.equal(created.headers.location, `/v2/keys/${id}`)
+  t.same(created.json(), { id, uploadOffset: 0, bytes: keyBytes, expires: '2030-01-01T01:00:00.000Z' })
+  t.ok(Buffer.from(id, 'base64url').length >= 32, 'the id cannot be guessed')
+
+  const half = 1_000_003
+  const first = (await putPart(h, id, 0, bytes.subarray(0, half))).json()
+  t.match(first, { id, uploadOffset: half, bytes: keyBytes, complete: false })
+  t.notOk('digest' in first)
+  t.equal(h.engine.checked, 0)
+  const last = (await putPart(h, id, half, bytes.subarray(half))).json()
+  t.match(last, { uploadOffset: keyBytes, complete: true, digest: 'd'.repeat(64) })
+  t.equal(h.engine.checked, 1)
+  t.same(
+    (h.keys.location(id) as { bytes: Uint8Array }).bytes,
+    Buffer.from(bytes),
+    'what was sent is what is stored',
+  )
+
+  t.match((await get(h, id)).json(), {
+    id,
+    parametersDigest: parameters.digest,
+    galoisElements: elements,
+    uploadOffset: keyBytes,
+    complete: true,
+  })
+  t.equal((await h.inject({ method: 'DELETE', url: `/v2/keys/${id}` })).statusCode, 204)
+  isProblem(t, await get(h, id), 410, 'KEYS_EXPIRED')
+  isProblem(t, await h.inject({ method: 'DELETE', url: `/v2/keys/${id}` }), 410, 'KEYS_EXPIRED')
+})
+
+t.test('announcements that cannot be', async (t) => {
+  const h = await harness(t, { limits: { maxSetBytes: keyBytes, maxSets: 2 } })
+  isProblem(t, await announce(h, { bytes: keyBytes - 1 }), 400, 'TENSOR_MALFORMED', {
+    expectedBytes: keyBytes,
+  })
+  isProblem(t, await announce(h, { parametersDigest: '0'.repeat(64) }), 409, 'PARAMETERS_MISMATCH', {
+    served: [parameters.digest],
+  })
+  isProblem(t, await announce(h, { galoisElements: [4] }), 422, 'CONFIG_INVALID', { element: 4 })
+  isProblem(t, await announce(h, { galoisElements: [9, 9] }), 422, 'CONFIG_INVALID', { element: 9 })
+  isProblem(t, await announce(h, { bytes: 'many' }), 400, 'CONFIG_INVALID', { field: 'body.bytes' })
+  isProblem(t, await announce(h, { more: 1 }), 400, 'CONFIG_INVALID')
+  isProblem(t, await h.inject({ method: 'POST', url: '/v2/keys' }), 400, 'CONFIG_INVALID')
+  const nonsense = {
+    method: 'POST',
+    url: '/v2/keys',
+    headers: { 'content-type': 'application/json' },
+  } as const
+  isProblem(t, await h.inject({ ...nonsense, payload: '{"bytes":' }), 400, 'CONFIG_INVALID')
+  isProblem(t, await h.inject({ ...nonsense, payload: `"${'x'.repeat(300_000)}"` }), 413, 'TOO_LARGE')
+  const text = {
+    method: 'POST',
+    url: '/v2/keys',
+    headers: { 'content-type': 'text/plain' },
+    payload: 'hi',
+  } as const
+  isProblem(t, await h.inject(text), 415, 'CONFIG_INVALID')
+  t.equal(h.keys.size, 0)
+
+  await t.test('no room', async (t) => {
+    const more = [...new Set([...elements, 5, 25])].sort((a, b) => a - b)
+    const larger = await announce(h, { galoisElements: more, bytes: keySetBytes(parameters, more) })
+    isProblem(t, larger, 413, 'TOO_LARGE', { maxBytes: keyBytes })
+    t.equal((await announce(h)).statusCode, 201)
+    t.equal((await announce(h)).statusCode, 201)
+    const full = await announce(h)
+    isProblem(t, full, 503, 'TOO_BUSY')
+    t.equal(full.headers['retry-after'], '60')
+    h.clock.now += 3_600_000
+    await h.keys.sweep()
+    t.equal((await announce(h)).statusCode, 201, 'expiry makes room')
+  })
+})
+
+t.test('an upload resumes where it broke off', async (t) => {
+  const h = await harness(t)
+  const id = await announced(h)
+  await putPart(h, id, 0, bytes.subarray(0, 500_000))
+  for (const offset of [0, 499_999, 500_001]) {
+    const answer = await putPart(h, id, offset, bytes.subarray(offset, offset + 10))
+    isProblem(t, answer, 409, 'TENSOR_MALFORMED', { uploadOffset: 500_000 })
+  }
+  t.equal((await get(h, id)).json().uploadOffset, 500_000)
+  t.equal((await putPart(h, id, 500_000, bytes.subarray(500_000))).json().complete, true)
+  t.equal(
+    (await putPart(h, id, keyBytes, new Uint8Array())).json().complete,
+    true,
+    'an empty part says the same again',
+  )
+  t.equal(h.engine.checked, 1)
+})
+
+t.test('parts that do not fit leave the upload where it was', async (t) => {
+  const h = await harness(t)
+  const id = await announced(h)
+  await putPart(h, id, 0, bytes.subarray(0, 1000))
+  const long = new Uint8Array(keyBytes - 999)
+  isProblem(t, await putPart(h, id, 1000, long), 413, 'TOO_LARGE', { maxBytes: keyBytes - 1000 })
+  for (const offset of ['-1', '1e3', '0x10', '01', '']) {
+    const headers = { 'content-type': 'application/octet-stream', 'upload-offset': offset }
+    const answer = await h.inject({ method: 'PUT', url: `/v2/keys/${id}`, headers, payload: Buffer.alloc(3) })
+    isProblem(t, answer, 400, 'CONFIG_INVALID', { field: 'headers.upload-offset' })
+  }
+  const json = {
+    method: 'PUT',
+    url: `/v2/keys/${id}`,
+    headers: { 'upload-offset': '1000' },
+    payload: { a: 1 },
+  } as const
+  t.equal((await h.inject(json)).json().uploadOffset, 1000, 'a JSON body is no part')
+  t.equal((await putPart(h, id, 1000, bytes.subarray(1000))).json().complete, true)
+  t.same((h.keys.location(id) as { bytes: Uint8Array }).bytes, Buffer.from(bytes))
+})
+
+t.test('two parts at a time: one wins, the other learns where to go on', async (t) => {
+  const h = await harness(t)
+  const id = await announced(h)
+  const answers = await Promise.all([1, 2, 3].map((seed) => putPart(h, id, 0, patterned(70_000, seed))))
+  t.same(answers.map(({ statusCode }) => statusCode).sort(), [200, 409, 409])
+  t.equal((await get(h, id)).json().uploadOffset, 70_000)
+  const other = await announced(h)
+  const both = await Promise.all([
+    putPart(h, id, 70_000, bytes.subarray(70_000)),
+    putPart(h, other, 0, bytes),
+  ])
+  t.same(
+    both.map((answer) => answer.json().complete),
+    [true, true],
+    'different key sets do not wait for each other',
+  )
+})
+
+t.test('a bad key set is deleted, a check that could not be made is made again', async (t) => {
+  const bad = (
+    t: Test,
+    error: Error | { galoisElements: number[]; digest: string },
+    status: number,
+    code: string,
+  ) =>
+    t.test(code, async (t) => {
+      const h = await harness(t)
+      h.engine.checks.push(error)
+      const id = await announced(h)
+      isProblem(t, await putPart(h, id, 0, bytes), status, code)
+      isProblem(t, await get(h, id), 410, 'KEYS_EXPIRED')
+      t.equal(h.keys.size, 0)
+      t.ok(await uploadKeys(h), 'still serving')
+    })
+  await bad(
+    t,
+    new PolyVeilError('TENSOR_MALFORMED', 'A residue is not below its prime'),
+    400,
+    'TENSOR_MALFORMED',
+  )
+  await bad(t, new PolyVeilError('PARAMETERS_MISMATCH', 'Other parameters'), 409, 'PARAMETERS_MISMATCH')
+  await bad(t, { galoisElements: [5], digest: 'e'.repeat(64) }, 400, 'TENSOR_MALFORMED')
+
+  const h = await harness(t)
+  h.engine.checks.push(new PolyVeilError('WORKER_LOST', 'Gone'), new PolyVeilError('TOO_BUSY', 'Full'))
+  const id = await announced(h)
+  const lost = await putPart(h, id, 0, bytes)
+  isProblem(t, lost, 503, 'WORKER_LOST')
+  t.ok(Number(lost.headers['retry-after']) > 0)
+  t.match((await get(h, id)).json(), { uploadOffset: keyBytes, complete: false })
+  isProblem(t, await putPart(h, id, keyBytes, new Uint8Array()), 503, 'TOO_BUSY')
+  t.equal((await putPart(h, id, keyBytes, new Uint8Array())).json().complete, true)
+})
+
+t.test('expiry', async (t) => {
+  const h = await harness(t)
+  const id = await announced(h)
+  h.clock.now += 3_599_999
+  t.equal((await get(h, id)).statusCode, 200)
+  h.clock.now += 1
+  isProblem(t, await get(h, id), 410, 'KEYS_EXPIRED')
+  isProblem(t, await putPart(h, id, 0, bytes), 410, 'KEYS_EXPIRED')
+  isProblem(t, await get(h, 'never-was'), 410, 'KEYS_EXPIRED')
+})

@@ -1,0 +1,78 @@
+import t from 'tap'
+import { checkManifest } from '../../src/circuit/manifest.ts'
+import { harness, isProblem, model } from './support.ts'
+
+t.test('server metadata and health', async (t) => {
+  const h = await harness(t)
+  const metadata = (await h.inject({ url: '/v2' })).json()
+  t.match(metadata, { name: 'polyveil', extensions: ['binary_tensor_data', 'polyveil_ckks'] })
+  t.match(metadata.version, /^\d+\.\d+\.\d+/)
+  t.same((await h.inject({ url: '/v2/health/live' })).json(), { live: true })
+  t.same((await h.inject({ url: '/v2/health/ready' })).json(), { ready: true })
+  t.same((await h.inject({ url: '/v2/models/small/ready' })).json(), { name: 'small', ready: true })
+
+  h.engine.ready = false
+  for (const url of ['/v2/health/ready', '/v2/models/small/ready']) {
+    const answer = await h.inject({ url })
+    t.equal(answer.statusCode, 503, url)
+    t.equal(answer.json().ready, false)
+  }
+  t.equal((await h.inject({ url: '/v2/health/live' })).statusCode, 200, 'alive all the same')
+})
+
+t.test('model metadata states the exact sizes', async (t) => {
+  const h = await harness(t)
+  const metadata = (await h.inject({ url: '/v2/models/small' })).json()
+  t.same((await h.inject({ url: '/v2/models' })).json(), { models: [metadata] })
+  // Two seeded ciphertexts at level 2 and one full one at level 0: frame 80, tensor header 16, seed record 68 bytes.
+  const query = 96 + 2 * ((8192 * (50 + 40 + 30)) / 8 + 68)
+  const response = 96 + (2 * (8192 * 50)) / 8
+  t.match(metadata, {
+    name: 'small',
+    versions: ['1'],
+    platform: 'polyveil_ckks',
+    inputs: [{ name: 'image', datatype: 'BYTES', shape: [1], parameters: { binary_data_size: query } }],
+    outputs: [{ name: 'logits', datatype: 'BYTES', shape: [1], parameters: { binary_data_size: response } }],
+    labels: ['left', 'right', 'neither'],
+    parameters: { manifest_digest: model.manifest.digest, image_shape: [3, 3, 5] },
+  })
+})
+
+t.test('the manifest passes the client’s checks, holds no weight, and is cached by its digest', async (t) => {
+  const h = await harness(t)
+  const answer = await h.inject({ url: '/v2/models/small/manifest' })
+  t.equal(checkManifest(answer.json()).digest, model.manifest.digest)
+  t.notMatch(answer.body, /constants|-1\.5/)
+  const etag = `"${model.manifest.digest}"`
+  t.equal(answer.headers.etag, etag)
+  for (const tag of [etag, `"other", W/${etag}`, '*']) {
+    const cached = await h.inject({ url: '/v2/models/small/manifest', headers: { 'if-none-match': tag } })
+    t.equal(cached.statusCode, 304, tag)
+    t.equal(cached.body, '')
+  }
+  const stale = await h.inject({ url: '/v2/models/small/manifest', headers: { 'if-none-match': '"other"' } })
+  t.equal(stale.statusCode, 200)
+})
+
+t.test('what is not there', async (t) => {
+  const h = await harness(t)
+  for (const url of ['/v2/models/none', '/v2/models/none/ready', '/v2/models/none/manifest']) {
+    isProblem(t, await h.inject({ url }), 404, 'MODEL_UNKNOWN', { models: ['small'] })
+  }
+  isProblem(t, await h.inject({ url: '/v2/nothing' }), 404, 'CONFIG_INVALID')
+  isProblem(t, await h.inject({ method: 'PATCH', url: '/v2' }), 404, 'CONFIG_INVALID')
+})
+
+t.test('a fault of the program is INTERNAL, its message for the log alone', async (t) => {
+  const h = await harness(t)
+  Object.defineProperty(h.engine, 'ready', {
+    get() {
+      throw new Error('weights at /secret/place')
+    },
+  })
+  const answer = await h.inject({ url: '/v2/health/ready' })
+  isProblem(t, answer, 500, 'INTERNAL')
+  t.notMatch(answer.body, 'secret')
+  t.match(h.log(), 'weights at /secret/place')
+  t.match(h.log(), answer.json().requestId)
+})

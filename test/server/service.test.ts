@@ -1,0 +1,114 @@
+import t from 'tap'
+import { harness, isProblem, query, uploadKeys } from './support.ts'
+
+const ROUTES: [string, string][] = [
+  ['get', '/v2'],
+  ['get', '/v2/health/live'],
+  ['get', '/v2/health/ready'],
+  ['get', '/v2/models'],
+  ['get', '/v2/models/{model}'],
+  ['get', '/v2/models/{model}/ready'],
+  ['get', '/v2/models/{model}/manifest'],
+  ['post', '/v2/models/{model}/infer'],
+  ['post', '/v2/keys'],
+  ['put', '/v2/keys/{id}'],
+  ['get', '/v2/keys/{id}'],
+  ['delete', '/v2/keys/{id}'],
+  ['get', '/v2/inferences/{id}'],
+  ['delete', '/v2/inferences/{id}'],
+  ['get', '/v2/inferences/{id}/events'],
+]
+
+t.test('the OpenAPI 3.1 document describes every route, its errors and its binary bodies', async (t) => {
+  const h = await harness(t)
+  const document = (await h.inject({ url: '/openapi.json' })).json()
+  t.match(document.openapi, /^3\.1\./)
+  const described = Object.entries(document.paths as Record<string, object>).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => `${method} ${path}`),
+  )
+  t.same(described.sort(), ROUTES.map((route) => route.join(' ')).sort())
+  for (const [method, path] of ROUTES) {
+    const operation = document.paths[path][method]
+    t.ok(operation.summary, `${method} ${path} has a summary`)
+    const problem = operation.responses['4XX'].content['application/problem+json'].schema
+    t.same(problem, { $ref: '#/components/schemas/Problem' })
+  }
+  const bodyOf = (method: string, path: string) =>
+    Object.keys(document.paths[path][method].requestBody.content)
+  t.same(bodyOf('put', '/v2/keys/{id}'), ['application/octet-stream'])
+  t.same(bodyOf('post', '/v2/models/{model}/infer'), ['application/octet-stream'])
+  t.same(bodyOf('post', '/v2/keys'), ['application/json'])
+  const references = JSON.stringify(document).matchAll(/"\$ref":"#\/components\/schemas\/(\w+)"/g)
+  for (const [, name] of references) t.ok(document.components.schemas[name], `${name} is defined`)
+  const upload = document.paths['/v2/keys/{id}'].put.parameters
+  t.ok(upload.some((p: { in: string; name: string }) => p.in === 'header' && p.name === 'upload-offset'))
+})
+
+t.test('the page of the document loads under its own policy, all else under a strict one', async (t) => {
+  const h = await harness(t)
+  const page = await h.inject({ url: '/docs/' })
+  t.equal(page.statusCode, 200)
+  t.match(page.headers['content-type'], 'text/html')
+  t.match(page.headers['content-security-policy'], "script-src 'self'")
+  t.notMatch(page.headers['content-security-policy'], 'upgrade-insecure-requests')
+  const { headers } = await h.inject({ url: '/v2' })
+  t.equal(headers['content-security-policy'], "default-src 'none';frame-ancestors 'none'")
+  t.equal(headers['x-content-type-options'], 'nosniff')
+  t.ok(headers['x-frame-options'])
+  t.notOk(headers['x-powered-by'])
+})
+
+t.test('the rate limit answers 429 with the time to wait; health is not counted', async (t) => {
+  const h = await harness(t, { security: { requestsPerMinute: 3 } })
+  for (let i = 0; i < 3; i++) t.equal((await h.inject({ url: '/v2' })).statusCode, 200)
+  const answer = await h.inject({ url: '/v2' })
+  isProblem(t, answer, 429, 'TOO_BUSY')
+  t.ok(Number(answer.headers['retry-after']) > 0)
+  t.equal((await h.inject({ url: '/v2/health/live' })).statusCode, 200)
+})
+
+t.test('metrics count requests by route and inferences by outcome, and name nobody', async (t) => {
+  const h = await harness(t)
+  const keys = await uploadKeys(h)
+  await h.inject(query(keys))
+  h.engine.work = () => Promise.reject(new Error('a bug'))
+  await h.inject(query(keys))
+  const answer = await h.inject({ url: '/metrics' })
+  t.match(answer.headers['content-type'], 'text/plain')
+  t.match(answer.body, 'polyveil_inferences_total{model="small",outcome="ok"} 1')
+  t.match(answer.body, 'polyveil_inferences_total{model="small",outcome="INTERNAL"} 1')
+  t.match(answer.body, 'polyveil_key_sets 1')
+  t.match(
+    answer.body,
+    /polyveil_http_request_seconds_count\{method="PUT",route="\/v2\/keys\/:id",status="200"\} 1/,
+  )
+  t.notMatch(answer.body, keys)
+})
+
+t.test('the log holds no credentials, no bodies and no key set id', async (t) => {
+  const h = await harness(t)
+  const authorization = 'Bearer open-sesame'
+  const keys = await uploadKeys(h)
+  await h.inject({
+    url: `/v2/keys/${keys}?token=in-the-query`,
+    headers: { authorization, cookie: 'session=crumbs' },
+  })
+  await h.inject(query(keys, { headers: { authorization } }))
+  await h.inject({ url: '/v2/nothing/at-all-secret', headers: { authorization } })
+  h.engine.work = () => Promise.reject(new Error('a bug'))
+  await h.inject(query(keys, { headers: { authorization } }))
+  await h.inject({ method: 'POST', url: '/v2/keys', payload: { parametersDigest: 'told-in-body' } })
+  const log = h.log()
+  t.match(log, '/v2/keys/:id', 'requests are logged')
+  t.match(log, 'a bug')
+  t.match(log, /"keySet":"[0-9a-f]{12}"/)
+  for (const secret of [keys, 'open-sesame', 'crumbs', 'in-the-query', 'at-all-secret', 'told-in-body']) {
+    t.notMatch(log, secret)
+  }
+})
+
+t.test('closing the app closes the engine', async (t) => {
+  const h = await harness(t)
+  await h.app.close()
+  t.ok(h.engine.closed)
+})

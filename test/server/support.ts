@@ -1,0 +1,199 @@
+import { Writable } from 'node:stream'
+import type { InjectOptions, LightMyRequestResponse } from 'fastify'
+import t, { type Test } from 'tap'
+import { type App, buildApp } from '../../src/server/app.ts'
+import { ModelCatalogue, servedModel } from '../../src/server/catalogue.ts'
+import type { CheckedKeySet, InferenceEngine, InferenceJob } from '../../src/server/inference/engine.ts'
+import { InferenceCancelled } from '../../src/server/inference/engine.ts'
+import { createLogger } from '../../src/server/plugins/logging.ts'
+import type { SecurityOptions } from '../../src/server/plugins/security.ts'
+import { KeyStore, type KeyStoreLimits } from '../../src/server/stores/key-store.ts'
+import { MemoryFiles } from '../../src/server/stores/memory-files.ts'
+import { keySetBytes } from '../../src/wire/index.ts'
+import { parameters, smallCircuit } from '../circuit/circuits.ts'
+
+export const circuit = smallCircuit()
+export const model = servedModel(circuit, 'small.pvc')
+export const elements = [...model.manifest.galoisElements].sort((a, b) => a - b)
+export const keyBytes = keySetBytes(parameters, elements)
+
+/** An engine without encryption that a test steers: what it finds in key sets, when it answers. */
+export class SteeredEngine implements InferenceEngine {
+  ready = true
+  waiting = 0
+  closed = false
+  /** What the next checks come to, in order; then all key sets are good. */
+  readonly checks: (CheckedKeySet | Error)[] = []
+  readonly jobs: InferenceJob[] = []
+  checked = 0
+  /** What an inference does; the default reverses the frame's bytes. */
+  work: (job: InferenceJob) => Promise<Uint8Array> = async ({ frame }) => frame.slice(0, 100).reverse()
+
+  async checkKeys(): Promise<CheckedKeySet> {
+    this.checked++
+    const result = this.checks.shift() ?? { galoisElements: elements, digest: 'd'.repeat(64) }
+    if (result instanceof Error) throw result
+    return result
+  }
+
+  infer(job: InferenceJob): Promise<Uint8Array> {
+    this.jobs.push(job)
+    return this.work(job)
+  }
+
+  async close(): Promise<void> {
+    this.closed = true
+  }
+}
+
+/** Work that ends only by cancellation. */
+export const untilCancelled = ({ signal }: InferenceJob): Promise<Uint8Array> =>
+  new Promise((_resolve, reject) => {
+    signal.addEventListener('abort', () => reject(new InferenceCancelled()))
+  })
+
+export interface Harness {
+  readonly app: App
+  readonly engine: SteeredEngine
+  readonly keys: KeyStore
+  readonly clock: { now: number }
+  /** Everything that was logged. */
+  readonly log: () => string
+  readonly inject: (options: InjectOptions) => Promise<LightMyRequestResponse>
+}
+
+export interface HarnessOptions {
+  readonly limits?: Partial<KeyStoreLimits>
+  readonly security?: Partial<SecurityOptions>
+  readonly models?: ModelCatalogue
+}
+
+export async function harness(test: Test = t as Test, options: HarnessOptions = {}): Promise<Harness> {
+  const engine = new SteeredEngine()
+  const clock = { now: Date.UTC(2030, 0, 1) }
+  const limits = {
+    ttlMilliseconds: 3_600_000,
+    maxSets: 4,
+    maxSetBytes: 1e9,
+    maxTotalBytes: 4e9,
+    ...options.limits,
+  }
+  const keys = await KeyStore.open(new MemoryFiles(), limits, () => clock.now)
+  const lines: string[] = []
+  const stream = new Writable({
+    write(chunk, _encoding, done) {
+      lines.push(String(chunk))
+      done()
+    },
+  })
+  const app = await buildApp({
+    models: options.models ?? new ModelCatalogue([model]),
+    keys,
+    engine,
+    security: { requestsPerMinute: 10_000, maxEventLoopDelayMs: 0, ...options.security },
+    logger: createLogger('trace', stream),
+  })
+  test.teardown(() => app.close())
+  return { app, engine, keys, clock, log: () => lines.join(''), inject: (request) => app.inject(request) }
+}
+
+/** Announces a key set of the small model. */
+export const announce = (h: Harness, change: object = {}): Promise<LightMyRequestResponse> =>
+  h.inject({
+    method: 'POST',
+    url: '/v2/keys',
+    payload: { parametersDigest: parameters.digest, bytes: keyBytes, galoisElements: elements, ...change },
+  })
+
+export const putPart = (
+  h: Harness,
+  id: string,
+  offset: number,
+  part: Uint8Array,
+): Promise<LightMyRequestResponse> =>
+  h.inject({
+    method: 'PUT',
+    url: `/v2/keys/${id}`,
+    headers: { 'content-type': 'application/octet-stream', 'upload-offset': String(offset) },
+    payload: Buffer.from(part),
+  })
+
+/** Bytes that differ from place to place, so that parts in a wrong order show. */
+export const patterned = (length: number, seed = 0): Uint8Array =>
+  Uint8Array.from({ length }, (_, i) => (i * 31 + (i >> 8) * 17 + seed) & 255)
+
+/** A complete key set, as the steered engine takes it. @returns its id */
+export async function uploadKeys(h: Harness): Promise<string> {
+  const { id } = (await announce(h)).json()
+  const bytes = patterned(keyBytes)
+  for (let offset = 0; offset < keyBytes; offset += 8 << 20) {
+    const answer = await putPart(h, id, offset, bytes.subarray(offset, offset + (8 << 20)))
+    if (answer.statusCode !== 200) throw new Error(answer.body)
+  }
+  return id
+}
+
+export interface Query {
+  readonly header?: object
+  readonly frame?: Uint8Array
+  readonly headers?: Record<string, string>
+  readonly model?: string
+}
+
+/** A well-formed query with `header` merged into its JSON. */
+export function query(
+  keySet: string,
+  { header = {}, frame, headers, model: name = 'small' }: Query = {},
+): InjectOptions {
+  const bytes = frame ?? patterned(model.queryBytes)
+  const json = Buffer.from(
+    JSON.stringify({
+      parameters: { key_set: keySet, manifest_digest: model.manifest.digest },
+      inputs: [
+        { name: 'image', datatype: 'BYTES', shape: [1], parameters: { binary_data_size: bytes.length } },
+      ],
+      ...header,
+    }),
+  )
+  return {
+    method: 'POST',
+    url: `/v2/models/${name}/infer`,
+    headers: {
+      'content-type': 'application/octet-stream',
+      'inference-header-content-length': String(json.length),
+      ...headers,
+    },
+    payload: Buffer.concat([json, bytes]),
+  }
+}
+
+/** The JSON and the frame of a binary answer. */
+export function splitAnswer(answer: LightMyRequestResponse): {
+  json: Record<string, unknown>
+  frame: Uint8Array
+} {
+  const length = Number(answer.headers['inference-header-content-length'])
+  const body = answer.rawPayload
+  return {
+    json: JSON.parse(body.subarray(0, length).toString()),
+    frame: new Uint8Array(body.subarray(length)),
+  }
+}
+
+/** Checks that an answer is a well-formed problem. */
+export function isProblem(
+  test: Test,
+  answer: LightMyRequestResponse,
+  status: number,
+  code: string,
+  facts: object = {},
+): void {
+  test.equal(answer.statusCode, status, `status of ${code}`)
+  test.equal(answer.headers['content-type'], 'application/problem+json')
+  const problem = answer.json()
+  test.match(problem, { type: `urn:polyveil:error:${code}`, status, code, ...facts })
+  test.equal(problem.error, problem.detail)
+  for (const member of ['title', 'detail', 'remedy', 'requestId'])
+    test.ok(problem[member], `${member} is there`)
+  test.notMatch(answer.body, /\n\s+at |node_modules|\.ts:/, 'no stack')
+}
