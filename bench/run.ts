@@ -1,0 +1,28 @@
+import { writeFile } from 'node:fs/promises'
+import { parseArgs } from 'node:util'
+import { encoding } from './encoding.ts'
+import { type Benchmark, machine } from './harness.ts'
+import { oneShot } from './one-shot.ts'
+
+const BENCHMARKS: readonly Benchmark[] = [encoding, oneShot]
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { out: { type: 'string' }, list: { type: 'boolean' } },
+})
+
+if (values.list) {
+  for (const { name, what } of BENCHMARKS) console.log(`${name.padEnd(12)}${what}`)
+} else {
+  const unknown = positionals.find((name) => !BENCHMARKS.some((benchmark) => benchmark.name === name))
+  if (unknown) throw new Error(`No benchmark is called ${unknown}; --list names them`)
+  const chosen = BENCHMARKS.filter(({ name }) => positionals.length === 0 || positionals.includes(name))
+  const results: Record<string, object> = {}
+  for (const benchmark of chosen) {
+    console.error(`${benchmark.name}: ${benchmark.what}`)
+    results[benchmark.name] = await benchmark.run((line) => console.error(`  ${line}`))
+  }
+  const report = `${JSON.stringify({ machine: machine(), date: new Date().toISOString().slice(0, 10), results }, null, 2)}\n`
+  if (values.out) await writeFile(values.out, report)
+  process.stdout.write(report)
+}
