@@ -31,7 +31,10 @@ export const configSchema = z.strictObject({
     .default(5000)
     .describe('delay above which requests are refused; 0 never'),
   shutdownSeconds: whole(1, 3600).default(60).describe('time that running inferences get at shutdown'),
-  logLevel: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+  logLevel: z
+    .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
+    .default('info')
+    .describe('least severity that is logged'),
 })
 
 export type ServerConfig = Readonly<z.infer<typeof configSchema>>

@@ -1,0 +1,164 @@
+import { mkdir, readdir, readFile, stat, truncate, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { PolyVeilError } from '../../../src/errors/index.ts'
+import { DiskFiles } from '../../../src/server/stores/disk-files.ts'
+import { withKeySet } from '../../../src/server/stores/key-set-source.ts'
+import { KeyStore, nameOf } from '../../../src/server/stores/key-store.ts'
+import { patterned } from '../support.ts'
+
+const LIMITS = { ttlMilliseconds: 1000, maxSets: 10, maxSetBytes: 1e6, maxTotalBytes: 1e7 }
+const KEY_SET = { parametersDigest: 'a'.repeat(64), galoisElements: [3, 9], bytes: 300_001 }
+const DIGEST = { digest: 'b'.repeat(64) }
+
+async function* inChunks(bytes: Uint8Array, size = 65_537): AsyncGenerator<Uint8Array> {
+  for (let i = 0; i < bytes.length; i += size) yield bytes.subarray(i, i + size)
+}
+
+async function opened(
+  t: Test,
+): Promise<{ directory: string; clock: { now: number }; reopen: () => Promise<KeyStore> }> {
+  const directory = join(t.testdir(), 'keys')
+  const clock = { now: 1e12 }
+  const reopen = async () => KeyStore.open(await DiskFiles.open(directory), LIMITS, () => clock.now)
+  return { directory, clock, reopen }
+}
+
+t.test('an upload survives a restart at every stage', async (t) => {
+  const { directory, reopen } = await opened(t)
+  const bytes = patterned(KEY_SET.bytes)
+  const before = await reopen()
+  const { id } = await before.create(KEY_SET)
+  const restarted = await reopen()
+  await restarted.append(id, 0, inChunks(bytes.subarray(0, 200_000)))
+  const again = await reopen()
+  t.equal(again.get(id).uploadOffset, 200_000)
+  await again.append(id, 200_000, inChunks(bytes.subarray(200_000)))
+  await again.complete(id, async () => DIGEST)
+  const last = await reopen()
+  t.match(last.get(id), { ...KEY_SET, uploadOffset: KEY_SET.bytes, digest: DIGEST.digest })
+  const stored = await withKeySet(last.location(id), (source) => source.read(0, source.size))
+  t.ok(Buffer.from(bytes).equals(stored))
+  t.same(await withKeySet(last.location(id), (source) => source.read(299_999, 100)), bytes.slice(299_999))
+
+  const files = await readdir(directory)
+  t.same(files.sort(), [`${nameOf(id)}.json`, `${nameOf(id)}.keys`], 'files go by the hash of the id')
+  t.notMatch(await readFile(join(directory, `${nameOf(id)}.json`), 'utf8'), id)
+  for (const file of files)
+    t.equal((await stat(join(directory, file))).mode & 0o077, 0, 'for the owner alone')
+})
+
+t.test('a part that breaks off leaves the upload where it was', async (t) => {
+  const { reopen } = await opened(t)
+  const store = await reopen()
+  const { id } = await store.create(KEY_SET)
+  const bytes = patterned(KEY_SET.bytes)
+  await store.append(id, 0, inChunks(bytes.subarray(0, 100_000)))
+  async function* broken() {
+    yield patterned(50_000, 99)
+    throw new Error('connection lost')
+  }
+  await t.rejects(store.append(id, 100_000, broken()), { message: 'connection lost' })
+  t.equal((await reopen()).get(id).uploadOffset, 100_000)
+  await store.append(id, 100_000, inChunks(bytes.subarray(100_000)))
+  const stored = await withKeySet(store.location(id), (source) => source.read(0, source.size))
+  t.ok(Buffer.from(bytes).equals(stored), 'nothing of the broken part is left')
+})
+
+t.test('parts larger than 16 MiB are refused', async (t) => {
+  const { directory } = await opened(t)
+  const limits = { ...LIMITS, maxSetBytes: 1e8, maxTotalBytes: 1e8 }
+  const store = await KeyStore.open(await DiskFiles.open(directory), limits)
+  const { id } = await store.create({ ...KEY_SET, bytes: 20 * 2 ** 20 })
+  const part = new Uint8Array(16 * 2 ** 20 + 1)
+  await t.rejects(store.append(id, 0, inChunks(part)), {
+    code: 'TOO_LARGE',
+    facts: { maxBytes: 16 * 2 ** 20 },
+  })
+  t.equal((await store.append(id, 0, inChunks(part.subarray(1)))).uploadOffset, 16 * 2 ** 20)
+})
+
+t.test('what is expired, orphaned, half-written or corrupt goes away at the start', async (t) => {
+  const { directory, clock, reopen } = await opened(t)
+  const store = await reopen()
+  const { id: old } = await store.create(KEY_SET)
+  clock.now += 600
+  const [{ id: kept }, { id: cut }, { id: corrupt }] = await Promise.all([
+    store.create(KEY_SET),
+    store.create(KEY_SET),
+    store.create(KEY_SET),
+  ])
+  for (const id of [kept, cut]) await store.append(id, 0, inChunks(patterned(1000)))
+  await truncate(join(directory, `${nameOf(cut)}.keys`), 999)
+  await writeFile(join(directory, `${nameOf(corrupt)}.json`), '{"bytes":')
+  await writeFile(join(directory, 'orphan.keys'), 'x')
+  await writeFile(join(directory, 'half.json.new'), '{')
+  await mkdir(join(directory, 'stray'))
+  clock.now += 500
+  const after = await reopen()
+  t.equal(after.size, 1)
+  t.equal(after.get(kept).uploadOffset, 1000)
+  for (const id of [old, cut, corrupt]) t.throws(() => after.get(id), { code: 'KEYS_EXPIRED' })
+  t.same((await readdir(directory)).sort(), [`${nameOf(kept)}.json`, `${nameOf(kept)}.keys`])
+})
+
+t.test('the check runs once at a time, deletes bad sets and keeps others', async (t) => {
+  const { directory, reopen } = await opened(t)
+  const store = await reopen()
+  const { id } = await store.create(KEY_SET)
+  await store.append(id, 0, inChunks(patterned(KEY_SET.bytes)))
+  let running = 0
+  let most = 0
+  let checks = 0
+  const verify = async () => {
+    most = Math.max(most, ++running)
+    checks++
+    await sleep(10)
+    running--
+    return DIGEST
+  }
+  await t.rejects(
+    store.complete(id, () => Promise.reject(new Error('no memory'))),
+    { message: 'no memory' },
+  )
+  await Promise.all([store.complete(id, verify), store.complete(id, verify)])
+  t.same([most, checks], [1, 1])
+
+  const { id: bad } = await store.create(KEY_SET)
+  await store.append(bad, 0, inChunks(patterned(KEY_SET.bytes)))
+  const malformed = new PolyVeilError('TENSOR_MALFORMED', 'bad')
+  await t.rejects(
+    store.complete(bad, () => Promise.reject(malformed)),
+    malformed,
+  )
+  t.throws(() => store.get(bad), { code: 'KEYS_EXPIRED' })
+  t.equal((await readdir(directory)).length, 2)
+})
+
+t.test('a key set deleted between lookup and use has expired', async (t) => {
+  const { reopen } = await opened(t)
+  const store = await reopen()
+  const { id } = await store.create(KEY_SET)
+  await store.append(id, 0, inChunks(patterned(10)))
+  const location = store.location(id)
+  await store.delete(id)
+  await t.rejects(
+    withKeySet(location, async () => 1),
+    { code: 'KEYS_EXPIRED' },
+  )
+})
+
+t.test('room is counted by what was announced', async (t) => {
+  const directory = join(t.testdir(), 'keys')
+  const limits = { ...LIMITS, maxTotalBytes: 3 * KEY_SET.bytes - 1 }
+  const store = await KeyStore.open(await DiskFiles.open(directory), limits)
+  const results = await Promise.allSettled([1, 2, 3].map(() => store.create(KEY_SET)))
+  t.same(results.map(({ status }) => status).sort(), ['fulfilled', 'fulfilled', 'rejected'])
+  t.equal(store.reservedBytes, 2 * KEY_SET.bytes)
+})
+
+t.test('a data directory that cannot be made', async (t) => {
+  const file = join(t.testdir({ taken: 'a file' }), 'taken')
+  await t.rejects(DiskFiles.open(join(file, 'keys')), { code: 'CONFIG_INVALID' })
+})

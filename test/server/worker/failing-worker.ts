@@ -1,0 +1,26 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { CheckTask, InferTask } from '../../../src/server/worker/messages.ts'
+
+// Stands in for worker.ts. The first byte of a frame says what becomes of the inference.
+
+export const checkKeys = async (_task: CheckTask) => ({
+  kind: 'value',
+  value: { galoisElements: [3], digest: 'd' },
+})
+
+export async function infer({ frame, stop, progress }: InferTask) {
+  switch (frame[0]) {
+    case 1:
+      return process.exit(1)
+    case 2:
+      return { kind: 'fault', message: 'a bug', stack: 'at its place' }
+    case 3: {
+      progress.postMessage({ done: 1, total: 2 })
+      const flag = new Int32Array(stop)
+      while (Atomics.load(flag, 0) === 0) await sleep(5)
+      return { kind: 'stopped' }
+    }
+    default:
+      return { kind: 'value', value: frame.slice(0, 3) }
+  }
+}

@@ -1,0 +1,90 @@
+import { fileURLToPath } from 'node:url'
+import t, { type Test } from 'tap'
+import type { InferenceJob } from '../../../src/server/inference/engine.ts'
+import { WorkerPool } from '../../../src/server/worker/pool.ts'
+import { parameters } from '../../circuit/circuits.ts'
+import { model } from '../support.ts'
+
+const filename = fileURLToPath(new URL('./failing-worker.ts', import.meta.url))
+const location = { bytes: new Uint8Array() }
+
+function start(t: Test, faults: unknown[] = [], queue = 2): WorkerPool {
+  const settings = { keyBytes: 0 }
+  const pool = new WorkerPool({
+    workers: 1,
+    queue,
+    settings,
+    filename,
+    onFault: (error) => faults.push(error),
+  })
+  t.teardown(() => pool.close())
+  return pool
+}
+
+const job = (bytes: number[], more: Partial<InferenceJob> = {}): InferenceJob => ({
+  model,
+  keys: { name: 'n', location },
+  frame: Uint8Array.from(bytes),
+  signal: new AbortController().signal,
+  onProgress: () => {},
+  ...more,
+})
+
+t.test('results come back, and the frame’s buffer was handed over', async (t) => {
+  const pool = start(t)
+  const sent = job([9, 8, 7, 6])
+  t.same(await pool.infer(sent), Uint8Array.of(9, 8, 7))
+  t.equal(sent.frame.length, 0, 'transferred, not copied')
+  t.same(await pool.checkKeys(parameters, location), { galoisElements: [3], digest: 'd' })
+})
+
+t.test('a worker that ends is WORKER_LOST for its job, and the next job finds another', async (t) => {
+  const faults: unknown[] = []
+  const pool = start(t, faults)
+  for (let round = 1; round <= 3; round++) {
+    const lost = pool.infer(job([1]))
+    const next = pool.infer(job([5, 6, 7]))
+    await t.rejects(lost, { code: 'WORKER_LOST' })
+    t.same(await next, Uint8Array.of(5, 6, 7))
+    t.ok(pool.ready)
+    t.equal(faults.length, round)
+  }
+})
+
+t.test('a fault in a worker keeps its message and stack for the log', async (t) => {
+  const pool = start(t)
+  await t.rejects(pool.infer(job([2])), { message: 'a bug', stack: 'at its place' })
+  t.same(await pool.infer(job([4, 4, 4])), Uint8Array.of(4, 4, 4))
+})
+
+t.test('a running job is cancelled at once, and its worker is free again', async (t) => {
+  const pool = start(t)
+  const cancel = new AbortController()
+  const started = Promise.withResolvers<[number, number]>()
+  const onProgress = (done: number, total: number): void => started.resolve([done, total])
+  const running = pool.infer(job([3], { signal: cancel.signal, onProgress }))
+  t.same(await started.promise, [1, 2])
+  cancel.abort()
+  await t.rejects(running, { name: 'InferenceCancelled' })
+  t.same(await pool.infer(job([7, 7, 7])), Uint8Array.of(7, 7, 7))
+  await t.rejects(pool.infer(job([3], { signal: AbortSignal.abort() })), { name: 'InferenceCancelled' })
+})
+
+t.test('beyond the queue it is TOO_BUSY', async (t) => {
+  const pool = start(t, [], 1)
+  const cancel = new AbortController()
+  const { signal } = cancel
+  const jobs = [pool.infer(job([3], { signal })), pool.infer(job([3], { signal }))]
+  t.equal(pool.waiting, 1)
+  await t.rejects(pool.infer(job([4])), { code: 'TOO_BUSY', facts: { waiting: 1 } })
+  cancel.abort()
+  for (const cancelled of jobs) await t.rejects(cancelled, { name: 'InferenceCancelled' })
+  while (pool.waiting > 0) await new Promise(setImmediate)
+})
+
+t.test('a closed pool takes nothing', async (t) => {
+  const pool = start(t)
+  await pool.close()
+  t.notOk(pool.ready)
+  await t.rejects(pool.infer(job([4])), { code: 'WORKER_LOST' })
+})
