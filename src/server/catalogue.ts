@@ -1,12 +1,11 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { readCircuit } from '../circuit/file.ts'
 import { type Manifest, manifestOf } from '../circuit/manifest.ts'
 import type { CkksParameters } from '../circuit/parameters.ts'
 import type { Circuit } from '../circuit/types.ts'
 import { PolyVeilError } from '../errors/index.ts'
-import { tensorBytes } from '../wire/index.ts'
-import { querySpec, responseSpec } from './tensor-specs.ts'
+import { querySpec, responseSpec, tensorBytes } from '../wire/index.ts'
+import { readCircuitFile } from './circuit-file.ts'
 
 /** A model as the routes see it: its public side and where its circuit lies. No weights are kept here. */
 export interface ServedModel {
@@ -83,7 +82,7 @@ export async function loadCatalogue(directory: string): Promise<ModelCatalogue> 
   // One after another: a circuit holds all weights, and only one has to be in memory at a time.
   for (const file of files) {
     const path = join(directory, file)
-    models.push(servedModel(readCircuit(await readFile(path)), path))
+    models.push(servedModel(await readCircuitFile(path), path))
   }
   return new ModelCatalogue(models)
 }

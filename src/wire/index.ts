@@ -6,6 +6,7 @@ export { type Polynomial, type PolynomialShape, polynomialHalves } from './polyn
 export { type FullRlwe, isSeeded, type Rlwe, SEED_BLAKE2XB, SEED_BYTES, type SeededRlwe } from './rlwe.ts'
 export { decodeSecretKey, encodeSecretKey } from './secret-key.ts'
 export { type ByteSource, bytesSource, readExactly } from './source.ts'
+export { querySpec, responseSpec } from './specs.ts'
 export {
   decodeTensor,
   encodeTensor,

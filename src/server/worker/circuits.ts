@@ -1,8 +1,7 @@
-import { readFile } from 'node:fs/promises'
-import { readCircuit } from '../../circuit/file.ts'
 import { type Manifest, manifestOf } from '../../circuit/manifest.ts'
 import type { Circuit } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
+import { readCircuitFile } from '../circuit-file.ts'
 import type { CircuitReference } from './messages.ts'
 
 export interface LoadedCircuit {
@@ -20,7 +19,7 @@ const loaded = new Map<string, LoadedCircuit>()
 export async function loadCircuit({ path, manifestDigest }: CircuitReference): Promise<LoadedCircuit> {
   const known = loaded.get(manifestDigest)
   if (known) return known
-  const circuit = readCircuit(await readFile(path))
+  const circuit = await readCircuitFile(path)
   const manifest = manifestOf(circuit)
   if (manifest.digest !== manifestDigest) {
     throw new PolyVeilError('INTERNAL', 'A circuit file was changed while the server runs; restart it')

@@ -1,0 +1,60 @@
+import { scryptAsync } from '@noble/hashes/scrypt.js'
+import { utf8ToBytes } from '@noble/hashes/utils.js'
+import { PolyVeilError } from '../../errors/index.ts'
+
+export const KEY_BYTES = 32
+const NONCE_BYTES = 12
+
+/** Cost of scrypt: 2^17 x 8 x 128 bytes = 128 MB and about a second for each guess of a passphrase (RFC 7914). */
+export interface ScryptCost {
+  readonly N: number
+  readonly r: number
+  readonly p: number
+}
+export const SCRYPT_COST = Object.freeze({ N: 2 ** 17, r: 8, p: 1 } as const) satisfies ScryptCost
+
+/** The 256-bit key that a passphrase stands for. */
+export const deriveKey = (passphrase: string, salt: Uint8Array, cost: ScryptCost): Promise<Uint8Array> =>
+  scryptAsync(passphrase.normalize('NFKC'), salt, { ...cost, dkLen: KEY_BYTES })
+
+/** Encrypts entries with AES-256-GCM under fresh random nonces, bound to their names. */
+export interface EntryCipher {
+  /** @returns nonce, then ciphertext and tag */
+  encrypt(name: string, bytes: Uint8Array): Promise<Uint8Array>
+  /** @throws CONFIG_INVALID when key or name are others, or a byte was altered */
+  decrypt(name: string, sealed: Uint8Array): Promise<Uint8Array>
+}
+
+/** @param rawKey 32 bytes; overwritten with zeros */
+export async function entryCipher(rawKey: Uint8Array): Promise<EntryCipher> {
+  const { subtle } = crypto
+  const key = await subtle.importKey('raw', Uint8Array.from(rawKey), 'AES-GCM', false, ['encrypt', 'decrypt'])
+  rawKey.fill(0)
+  const algorithm = (name: string, iv: Uint8Array) => ({
+    name: 'AES-GCM',
+    iv: Uint8Array.from(iv),
+    additionalData: Uint8Array.from(utf8ToBytes(name)),
+  })
+  return {
+    async encrypt(name, bytes) {
+      const nonce = crypto.getRandomValues(new Uint8Array(NONCE_BYTES))
+      const sealed = await subtle.encrypt(algorithm(name, nonce), key, Uint8Array.from(bytes))
+      const out = new Uint8Array(NONCE_BYTES + sealed.byteLength)
+      out.set(nonce)
+      out.set(new Uint8Array(sealed), NONCE_BYTES)
+      return out
+    },
+    async decrypt(name, sealed) {
+      const nonce = sealed.subarray(0, NONCE_BYTES)
+      const body = Uint8Array.from(sealed.subarray(NONCE_BYTES))
+      try {
+        return new Uint8Array(await subtle.decrypt(algorithm(name, nonce), key, body))
+      } catch {
+        throw new PolyVeilError(
+          'CONFIG_INVALID',
+          'An entry of the key store does not open: the passphrase is wrong or the entry is damaged',
+        )
+      }
+    },
+  }
+}

@@ -1,0 +1,79 @@
+import { bytesToHex, hexToBytes, utf8ToBytes } from '@noble/hashes/utils.js'
+import { z } from 'zod'
+import { PolyVeilError } from '../../errors/index.ts'
+import { deriveKey, type EntryCipher, entryCipher, KEY_BYTES, SCRYPT_COST } from './cipher.ts'
+import { addFile, readIfPresent } from './files.ts'
+
+const HEADER_FILE = 'store.json'
+const KEY_FILE = 'store.key'
+const SALT_BYTES = 32
+
+// The bounds keep a damaged header from asking for more memory than there is, or for next to no work.
+const headerSchema = z.strictObject({
+  format: z.literal('polyveil-key-store-1'),
+  protection: z.discriminatedUnion('kind', [
+    z.strictObject({
+      kind: z.literal('passphrase'),
+      salt: z.string().regex(/^[0-9a-f]{64}$/),
+      N: z
+        .int()
+        .min(2 ** 14)
+        .max(2 ** 20),
+      r: z.literal(8),
+      p: z.int().min(1).max(4),
+    }),
+    z.strictObject({ kind: z.literal('keyFile') }),
+  ]),
+})
+type Header = z.infer<typeof headerSchema>
+
+/**
+ * The cipher of a key store's directory, which is made when it is not there.
+ *
+ * @throws CONFIG_INVALID when the directory is protected otherwise, or its header or key is damaged
+ */
+export async function openDirectory(path: string, passphrase: string | undefined): Promise<EntryCipher> {
+  const { protection } = await header(path, passphrase)
+  if (protection.kind === 'keyFile') {
+    if (passphrase === undefined) return entryCipher(await keyFromFile(path))
+    throw invalid(
+      'The key store was made without a passphrase; open it without one or choose another directory',
+    )
+  }
+  if (passphrase === undefined) {
+    throw invalid('The key store is protected by a passphrase; give it, or set POLYVEIL_PASSPHRASE')
+  }
+  const { salt, N, r, p } = protection
+  return entryCipher(await deriveKey(passphrase, hexToBytes(salt), { N, r, p }))
+}
+
+async function header(path: string, passphrase: string | undefined): Promise<Header> {
+  const fresh: Header = {
+    format: 'polyveil-key-store-1',
+    protection:
+      passphrase === undefined
+        ? { kind: 'keyFile' }
+        : { kind: 'passphrase', salt: bytesToHex(randomBytes(SALT_BYTES)), ...SCRYPT_COST },
+  }
+  const present = await readIfPresent(path, HEADER_FILE)
+  const bytes = present ?? (await addFile(path, HEADER_FILE, utf8ToBytes(`${JSON.stringify(fresh)}\n`)))
+  return parseHeader(new TextDecoder().decode(bytes))
+}
+
+function parseHeader(text: string): Header {
+  try {
+    return headerSchema.parse(JSON.parse(text))
+  } catch {
+    throw invalid(`The key store's ${HEADER_FILE} is damaged, or of another version`)
+  }
+}
+
+async function keyFromFile(path: string): Promise<Uint8Array> {
+  const key = (await readIfPresent(path, KEY_FILE)) ?? (await addFile(path, KEY_FILE, randomBytes(KEY_BYTES)))
+  if (key.length !== KEY_BYTES) throw invalid(`The key store's ${KEY_FILE} is damaged`)
+  return key
+}
+
+const randomBytes = (length: number): Uint8Array => crypto.getRandomValues(new Uint8Array(length))
+
+const invalid = (message: string): PolyVeilError => new PolyVeilError('CONFIG_INVALID', message)

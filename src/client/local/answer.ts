@@ -1,0 +1,74 @@
+import type { OutputSpec } from '../../circuit/types.ts'
+import { PolyVeilError } from '../../errors/index.ts'
+
+/**
+ * Reads the logits from a decrypted answer, and makes sure that it is one. Inside the encrypted computation an overflow
+ * wraps around into noise; that noise is astronomically large, differs from slot to slot, and fills slots that an honest
+ * answer leaves empty.
+ *
+ * The outcome must stay with the client: under CKKS, what depends on a decryption may reveal the secret key
+ * (Li and Micciancio, ePrint 2020/1533).
+ *
+ * @param slots all slots: logit k in every slot s with s mod period = k, nothing where k >= classes
+ * @returns the mean of the copies of each logit
+ * @throws TENSOR_OUT_OF_RANGE when a logit exceeds the bound, its copies differ, or an empty slot is not empty
+ */
+export function readLogits(slots: Float64Array, spec: OutputSpec): Float64Array {
+  const { classes, period, bound, tolerance } = spec
+  const logits = new Float64Array(classes)
+  for (let k = 0; k < period; k++) {
+    const { mean, spread, largest } = statistics(slots, k, period)
+    // Written so that NaN fails each of them.
+    const honest = k < classes ? largest < bound && spread < tolerance : largest < tolerance
+    if (!honest) throw outOfRange(k < classes)
+    if (k < classes) logits[k] = mean
+  }
+  return logits
+}
+
+function statistics(slots: Float64Array, first: number, period: number) {
+  let sum = 0
+  let least = slots[first]
+  let most = slots[first]
+  for (let s = first; s < slots.length; s += period) {
+    sum += slots[s]
+    least = Math.min(least, slots[s])
+    most = Math.max(most, slots[s])
+  }
+  return {
+    mean: (sum * period) / slots.length,
+    spread: most - least,
+    largest: Math.max(Math.abs(least), Math.abs(most)),
+  }
+}
+
+const outOfRange = (logit: boolean): PolyVeilError =>
+  new PolyVeilError(
+    'TENSOR_OUT_OF_RANGE',
+    `The decrypted answer is no honest result: ${logit ? 'a logit is out of bounds or its copies differ' : 'slots that must be empty are not'}`,
+  )
+
+/** One class of an answer. */
+export interface Classification {
+  /** The class's name, or its index where the model has no names. */
+  readonly label: string
+  /** Softmax probability, 0 to 1. */
+  readonly score: number
+  readonly logit: number
+  readonly index: number
+}
+
+/** The `topK` best classes, best first. */
+export function rank(logits: Float64Array, labels: readonly string[], topK: number): Classification[] {
+  const most = logits.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY)
+  const weights = Array.from(logits, (logit) => Math.exp(logit - most))
+  const total = weights.reduce((a, b) => a + b, 0)
+  return Array.from(logits, (logit, index) => ({
+    label: labels[index] ?? String(index),
+    score: weights[index] / total,
+    logit,
+    index,
+  }))
+    .sort((a, b) => b.logit - a.logit)
+    .slice(0, topK)
+}

@@ -1,0 +1,53 @@
+import { pack, spaceToDepth } from '../../circuit/layout.ts'
+import type { InputSpec } from '../../circuit/types.ts'
+import { PolyVeilError } from '../../errors/index.ts'
+import { type Image, type PreprocessedImage, preprocess } from '../../preprocessing/index.ts'
+
+/**
+ * What can be classified: an encoded file (PNG, JPEG, WebP), a decoded image, or a tensor that is already preprocessed.
+ */
+export type ImageInput = Uint8Array | Blob | Image | PreprocessedImage
+
+/**
+ * The tensor of an image.
+ *
+ * @returns the shape of `spec.image`, [C, H, W], row-major; every value within `spec.bound`
+ * @throws IMAGE_UNREADABLE when the file is no image
+ * @throws CONFIG_INVALID when a tensor has another shape
+ * @throws TENSOR_OUT_OF_RANGE when a value is larger than the circuit supports, or no number
+ */
+export async function imageTensor(input: ImageInput, spec: InputSpec): Promise<PreprocessedImage> {
+  const image = 'tensor' in input ? input : preprocess(await decoded(input), spec.preprocessing)
+  checkShape(image, spec)
+  const outlier = image.tensor.findIndex((value) => !(Math.abs(value) <= spec.bound))
+  if (outlier < 0) return image
+  throw new PolyVeilError(
+    'TENSOR_OUT_OF_RANGE',
+    `Value ${outlier} of the preprocessed image is ${image.tensor[outlier]}; the circuit supports up to ${spec.bound}`,
+    { bound: spec.bound },
+  )
+}
+
+/** The slot vectors of a tensor, one for each ciphertext of the query. */
+export const imageSlots = (tensor: ArrayLike<number>, spec: InputSpec, slots: number): Float64Array[] =>
+  pack(spec.layout, spaceToDepth(tensor, spec.image, spec.patch), slots)
+
+async function decoded(input: Uint8Array | Blob | Image): Promise<Image> {
+  if (!(input instanceof Uint8Array) && !(input instanceof Blob)) return input
+  // The platform's own decoder; what the other platform needs is never loaded.
+  if (typeof createImageBitmap === 'function') {
+    const { decodeImage } = await import('../../preprocessing/decode-browser.ts')
+    return decodeImage(input instanceof Blob ? input : new Blob([Uint8Array.from(input)]))
+  }
+  const { decodeImage } = await import('../../preprocessing/decode-node.ts')
+  return decodeImage(input instanceof Blob ? new Uint8Array(await input.arrayBuffer()) : input)
+}
+
+function checkShape({ shape, tensor }: PreprocessedImage, { image }: InputSpec): void {
+  const [c, h, w] = image
+  if (tensor.length === c * h * w && image.every((size, axis) => size === shape[axis])) return
+  throw new PolyVeilError(
+    'CONFIG_INVALID',
+    `The model takes a tensor [${image.join(', ')}], not ${tensor.length} values as [${shape.join(', ')}]`,
+  )
+}

@@ -1,0 +1,77 @@
+import { sha256 } from '@noble/hashes/sha2.js'
+import { bytesToHex } from '@noble/hashes/utils.js'
+import type { SecretKey } from 'node-seal'
+import type { CkksParameters } from '../../circuit/parameters.ts'
+import { createSealContext, type SealContext } from '../../he-ops/seal/context.ts'
+import { exportSecretKey, generateSecretKey, importSecretKey } from '../../he-ops/seal/keys.ts'
+import { loadSeal } from '../../he-ops/seal/runtime.ts'
+import type { KeyStore } from '../keys/key-store.ts'
+
+/** A secret key in use, with the context that it belongs to. Both live on node-seal's heap. */
+export interface UnlockedKey {
+  readonly context: SealContext
+  readonly secretKey: SecretKey
+  /** Names the secret key without telling anything of it: a digest over 128 bits of entropy and more. */
+  readonly fingerprint: string
+}
+
+/** The secret keys of a store, one for each set of parameters: made when first needed, unlocked once. */
+export class KeyRing {
+  readonly #store: KeyStore
+  readonly #unlocked = new Map<string, Promise<UnlockedKey>>()
+
+  constructor(store: KeyStore) {
+    this.#store = store
+  }
+
+  /**
+   * The key for these parameters.
+   *
+   * @throws TENSOR_MALFORMED, PARAMETERS_MISMATCH when the stored key is damaged; whatever the store throws
+   */
+  unlock(parameters: CkksParameters): Promise<UnlockedKey> {
+    const { digest } = parameters
+    const present = this.#unlocked.get(digest)
+    if (present) return present
+    const key = this.#load(parameters)
+    this.#unlocked.set(digest, key)
+    key.catch(() => this.#unlocked.delete(digest))
+    return key
+  }
+
+  async #load(parameters: CkksParameters): Promise<UnlockedKey> {
+    const context = createSealContext(await loadSeal(), parameters)
+    try {
+      const name = `secret-key/${parameters.digest}`
+      const frame = (await this.#store.get(name)) ?? (await this.#store.add(name, newSecretKey(context)))
+      const secretKey = importSecretKey(context, frame)
+      const fingerprint = bytesToHex(sha256(frame))
+      frame.fill(0)
+      return { context, secretKey, fingerprint }
+    } catch (error) {
+      context.delete()
+      throw error
+    }
+  }
+
+  /** Frees all keys. The ring can be used again. */
+  close(): void {
+    const unlocked = [...this.#unlocked.values()]
+    this.#unlocked.clear()
+    for (const key of unlocked) key.then(free, () => {})
+  }
+}
+
+function newSecretKey(context: SealContext): Uint8Array {
+  const key = generateSecretKey(context)
+  try {
+    return exportSecretKey(context, key)
+  } finally {
+    key.delete()
+  }
+}
+
+function free({ context, secretKey }: UnlockedKey): void {
+  secretKey.delete()
+  context.delete()
+}

@@ -1,0 +1,88 @@
+import { checkManifest, type Manifest } from '../../circuit/manifest.ts'
+import { type CkksParameters, checkParameters } from '../../circuit/parameters.ts'
+import { PolyVeilError } from '../../errors/index.ts'
+import { decryptSlots, encryptSlots } from '../../he-ops/seal/encryptor.ts'
+import { generateKeySet } from '../../he-ops/seal/keys.ts'
+import { decodeTensor, encodeTensor, querySpec, responseSpec } from '../../wire/index.ts'
+import { readLogits } from './answer.ts'
+import { type ImageInput, imageSlots, imageTensor } from './input.ts'
+import type { KeyRing } from './key-ring.ts'
+import { type ClientLimits, DEFAULT_LIMITS, type ModelSizes, modelSizes } from './limits.ts'
+
+/**
+ * A model as a client sees it: its checked manifest, and everything that needs the secret key. Knows no network, so
+ * that nothing decrypted can reach one from here.
+ */
+export class LocalModel {
+  readonly manifest: Manifest
+  readonly parameters: CkksParameters
+  readonly sizes: ModelSizes
+  readonly #keys: KeyRing
+
+  /**
+   * @param data a manifest from anywhere
+   * @throws PARAMETERS_MISMATCH, SECURITY_TOO_LOW, CONFIG_INVALID when the manifest does not hold
+   * @throws TOO_LARGE when it asks for more than the limits
+   */
+  constructor(data: unknown, keys: KeyRing, limits: ClientLimits = DEFAULT_LIMITS) {
+    this.manifest = checkManifest(data)
+    this.parameters = checkParameters(this.manifest.parameters)
+    const { rounds, model } = this.manifest
+    if (rounds !== 0) {
+      throw new PolyVeilError(
+        'CONFIG_INVALID',
+        `Model ${model} needs ${rounds} refresh rounds; this client runs none`,
+        {
+          rounds,
+        },
+      )
+    }
+    this.sizes = modelSizes(this.manifest, this.parameters, limits)
+    this.#keys = keys
+  }
+
+  /** Names the secret key that this model's frames are made with. The key is made if there is none. */
+  async keyFingerprint(): Promise<string> {
+    return (await this.#keys.unlock(this.parameters)).fingerprint
+  }
+
+  /** A fresh key set for the model's circuit: a frame of `sizes.keys` bytes in chunks, each made when it is asked for. */
+  async *keySet(): AsyncGenerator<Uint8Array, void, undefined> {
+    const { context, secretKey } = await this.#keys.unlock(this.parameters)
+    yield* generateKeySet(context, secretKey, this.manifest.rotationSteps)
+  }
+
+  /**
+   * Encrypts an image.
+   *
+   * @returns a frame of `sizes.query` bytes
+   * @throws IMAGE_UNREADABLE, CONFIG_INVALID, TENSOR_OUT_OF_RANGE as `imageTensor`
+   */
+  async encrypt(image: ImageInput): Promise<Uint8Array> {
+    const { input } = this.manifest
+    const { tensor } = await imageTensor(image, input)
+    const { context, secretKey } = await this.#keys.unlock(this.parameters)
+    const vectors = imageSlots(tensor, input, this.parameters.slots)
+    const spec = querySpec(this.manifest)
+    return encodeTensor(
+      this.parameters,
+      spec,
+      encryptSlots(context, secretKey, vectors, spec.level, spec.scale),
+    )
+  }
+
+  /**
+   * Decrypts an answer and makes sure that it is one.
+   *
+   * @returns one logit for each class
+   * @throws TENSOR_MALFORMED, TOO_LARGE, PARAMETERS_MISMATCH when the frame is not the answer of this model
+   * @throws TENSOR_OUT_OF_RANGE when what is inside is no honest result. Tell no one, least of all the server.
+   */
+  async decrypt(frame: Uint8Array): Promise<Float64Array> {
+    const spec = responseSpec(this.manifest)
+    const pairs = decodeTensor(this.parameters, spec, frame)
+    const { context, secretKey } = await this.#keys.unlock(this.parameters)
+    const [slots] = decryptSlots(context, secretKey, pairs, spec.level, spec.scale)
+    return readLogits(slots, this.manifest.output)
+  }
+}

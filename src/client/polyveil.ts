@@ -1,0 +1,193 @@
+import { z } from 'zod'
+import type { Manifest } from '../circuit/manifest.ts'
+import { PolyVeilError } from '../errors/index.ts'
+import { KeySets, type UploadedKeys } from './key-sets.ts'
+import type { KeyStore } from './keys/key-store.ts'
+import { type Classification, rank } from './local/answer.ts'
+import type { ImageInput } from './local/input.ts'
+import { KeyRing } from './local/key-ring.ts'
+import { type ClientLimits, DEFAULT_LIMITS } from './local/limits.ts'
+import { LocalModel } from './local/local-model.ts'
+import type { CallOptions } from './progress.ts'
+import { inferenceFrame, inferenceRequest } from './transport/binary-body.ts'
+import { type Transport, unintelligible } from './transport/transport.ts'
+import { waiting } from './waiting.ts'
+
+const modelsSchema = z.looseObject({
+  models: z.array(z.looseObject({ name: z.string(), labels: z.array(z.string()) })).max(10_000),
+})
+
+/** A model that the server offers. */
+export interface OfferedModel {
+  readonly name: string
+  readonly labels: readonly string[]
+}
+
+export interface ClassifyOptions extends CallOptions {
+  /** Number of classes to return, best first; all when absent. */
+  readonly topK?: number
+}
+
+/**
+ * A connection to one server. What is decrypted stays in this object's caller: no request depends on it.
+ *
+ * Every method rejects with a `PolyVeilError`, or with the signal's reason when it is aborted.
+ */
+export class PolyVeil {
+  readonly #transport: Transport
+  readonly #ring: KeyRing
+  readonly #keySets: KeySets
+  readonly #limits: ClientLimits
+  readonly #models = new Map<string, Promise<LocalModel>>()
+
+  constructor(transport: Transport, keys: KeyStore, limits: Partial<ClientLimits> = {}) {
+    this.#transport = transport
+    this.#ring = new KeyRing(keys)
+    this.#keySets = new KeySets(transport, keys)
+    this.#limits = { ...DEFAULT_LIMITS, ...limits }
+  }
+
+  /** What the server offers. */
+  async models({ signal }: CallOptions = {}): Promise<readonly OfferedModel[]> {
+    const answer = await this.#transport.json({ method: 'GET', path: 'v2/models', signal })
+    const parsed = modelsSchema.safeParse(answer)
+    if (!parsed.success) throw unintelligible(this.#transport.base.origin)
+    return parsed.data.models.map(({ name, labels }) => ({ name, labels }))
+  }
+
+  /**
+   * The model's manifest, checked.
+   *
+   * @throws MODEL_UNKNOWN; PARAMETERS_MISMATCH, SECURITY_TOO_LOW, CONFIG_INVALID when the manifest does not hold;
+   *   TOO_LARGE when it asks for more than the limits
+   */
+  async manifest(model: string, { signal }: CallOptions = {}): Promise<Manifest> {
+    return (await this.#model(model, signal)).manifest
+  }
+
+  /** Sees to it that the server has the model's keys: the secret key is made once, the others uploaded if need be. */
+  async keys(model: string, options: CallOptions = {}): Promise<UploadedKeys> {
+    return this.#keySets.ensure(await this.#model(model, options.signal), options)
+  }
+
+  /**
+   * Encrypts an image for the model; nothing is sent.
+   *
+   * @throws IMAGE_UNREADABLE, CONFIG_INVALID, TENSOR_OUT_OF_RANGE when the image is no input of the model
+   */
+  async encrypt(model: string, image: ImageInput, options: CallOptions = {}): Promise<Uint8Array> {
+    const local = await this.#model(model, options.signal)
+    const bytesTotal = local.sizes.query
+    options.onProgress?.({ stage: 'encrypt', round: 0, bytesDone: 0, bytesTotal })
+    const frame = await local.encrypt(image)
+    options.onProgress?.({ stage: 'encrypt', round: 0, bytesDone: bytesTotal, bytesTotal, secondsLeft: 0 })
+    return frame
+  }
+
+  /**
+   * Has the server evaluate the model on an encrypted image; uploads keys first if the server has none.
+   *
+   * @param frame from `encrypt`
+   * @returns the frame of the encrypted logits
+   */
+  async infer(model: string, frame: Uint8Array, options: CallOptions = {}): Promise<Uint8Array> {
+    const local = await this.#model(model, options.signal)
+    const keys = await this.#keySets.ensure(local, options)
+    try {
+      return await this.#query(local, keys, frame, options)
+    } catch (error) {
+      if (!(error instanceof PolyVeilError) || error.code !== 'KEYS_EXPIRED') throw error
+      this.#keySets.forget(local)
+      return await this.#query(local, await this.#keySets.ensure(local, options), frame, options)
+    }
+  }
+
+  /**
+   * Decrypts the encrypted logits; nothing is sent.
+   *
+   * @returns one logit for each class
+   * @throws TENSOR_OUT_OF_RANGE when they are no honest result. Keep that to yourself: a server that learns which of its
+   *   answers decrypt badly may learn the secret key.
+   */
+  async decrypt(model: string, frame: Uint8Array, options: CallOptions = {}): Promise<Float64Array> {
+    const local = await this.#model(model, options.signal)
+    const bytesTotal = local.sizes.response
+    options.onProgress?.({ stage: 'decrypt', round: 0, bytesDone: 0, bytesTotal })
+    const logits = await local.decrypt(frame)
+    options.onProgress?.({ stage: 'decrypt', round: 0, bytesDone: bytesTotal, bytesTotal, secondsLeft: 0 })
+    return logits
+  }
+
+  /**
+   * Classifies an image that the server never sees: keys, encryption, inference, decryption.
+   *
+   * @param image an encoded file, a decoded image, or a preprocessed tensor
+   * @returns the best `topK` classes, best first
+   */
+  async classify(
+    model: string,
+    image: ImageInput,
+    { topK, ...options }: ClassifyOptions = {},
+  ): Promise<Classification[]> {
+    const { labels, output } = await this.manifest(model, options)
+    // First, so that an image that is none costs no upload of keys.
+    const query = await this.encrypt(model, image, options)
+    const answer = await this.infer(model, query, options)
+    const logits = await this.decrypt(model, answer, options)
+    return rank(logits, labels, topK ?? output.classes)
+  }
+
+  /** Frees the memory that keys take. The connection can be used again. */
+  close(): void {
+    this.#ring.close()
+  }
+
+  [Symbol.dispose](): void {
+    this.close()
+  }
+
+  async #query(
+    local: LocalModel,
+    { id }: UploadedKeys,
+    frame: Uint8Array,
+    options: CallOptions,
+  ): Promise<Uint8Array> {
+    const { manifest, sizes } = local
+    const request = inferenceRequest({
+      model: manifest.model,
+      keySet: id,
+      manifestDigest: manifest.digest,
+      frame,
+      responseBytes: sizes.response,
+    })
+    const answer = this.#transport.send({ ...request, signal: options.signal })
+    try {
+      return inferenceFrame(await waiting(answer, local, options), sizes.response)
+    } catch (error) {
+      // The server has another circuit by that name now; the next call fetches its manifest.
+      if (error instanceof PolyVeilError && error.code === 'PARAMETERS_MISMATCH')
+        this.#models.delete(manifest.model)
+      throw error
+    }
+  }
+
+  #model(name: string, signal: AbortSignal | undefined): Promise<LocalModel> {
+    const present = this.#models.get(name)
+    if (present) return present
+    const model = this.#fetchModel(name, signal)
+    this.#models.set(name, model)
+    model.catch(() => this.#models.delete(name))
+    return model
+  }
+
+  async #fetchModel(name: string, signal: AbortSignal | undefined): Promise<LocalModel> {
+    const path = `v2/models/${encodeURIComponent(name)}/manifest`
+    const data = await this.#transport.json({ method: 'GET', path, signal })
+    const model = new LocalModel(data, this.#ring, this.#limits)
+    if (model.manifest.model === name) return model
+    throw new PolyVeilError('PARAMETERS_MISMATCH', `The server answered with the manifest of another model`, {
+      asked: name,
+      answered: model.manifest.model,
+    })
+  }
+}

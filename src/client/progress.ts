@@ -1,0 +1,26 @@
+/** How far a client is. */
+export interface ClientProgress {
+  /** `keys` makes and uploads keys, `infer` sends the query and waits for the answer. */
+  readonly stage: 'keys' | 'encrypt' | 'infer' | 'decrypt'
+  /** Refresh round, from 1 on; 0 for what is no part of a round. */
+  readonly round: number
+  /** Bytes sent and received in this stage. */
+  readonly bytesDone: number
+  readonly bytesTotal: number
+  /** Estimate for this stage; absent as long as there is nothing to estimate from. */
+  readonly secondsLeft?: number
+}
+
+/** What every call to the server or of some length takes. */
+export interface CallOptions {
+  readonly onProgress?: (progress: ClientProgress) => void
+  /** Ends the call early; it then rejects with the signal's reason. */
+  readonly signal?: AbortSignal
+}
+
+/** Seconds left at the mean speed so far. */
+export function secondsLeft(startedAt: number, done: number, total: number): number | undefined {
+  if (done === 0) return undefined
+  const seconds = (performance.now() - startedAt) / 1000
+  return (seconds * (total - done)) / done
+}

@@ -1,0 +1,42 @@
+import { PolyVeilError } from '../../errors/index.ts'
+
+/**
+ * Reads a response, giving up as soon as it is too long.
+ *
+ * @throws TOO_LARGE when it has more than `maxBytes` bytes, by its own account or in fact
+ */
+export async function readBounded(response: Response, maxBytes: number): Promise<Uint8Array> {
+  if (Number(response.headers.get('content-length') ?? 0) > maxBytes) {
+    await response.body?.cancel()
+    throw tooLong(maxBytes)
+  }
+  const chunks: Uint8Array[] = []
+  let length = 0
+  for await (const chunk of response.body ?? []) {
+    length += chunk.length
+    // Leaving the loop cancels the stream.
+    if (length > maxBytes) throw tooLong(maxBytes)
+    chunks.push(chunk)
+  }
+  return concatenate(chunks)
+}
+
+/** All chunks, one after the other. */
+export function concatenate(chunks: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(chunks.reduce((length, chunk) => length + chunk.length, 0))
+  let offset = 0
+  for (const chunk of chunks) {
+    whole.set(chunk, offset)
+    offset += chunk.length
+  }
+  return whole
+}
+
+const tooLong = (maxBytes: number): PolyVeilError =>
+  new PolyVeilError(
+    'TOO_LARGE',
+    `The server's answer is longer than the ${maxBytes} bytes that belong here`,
+    {
+      maxBytes,
+    },
+  )

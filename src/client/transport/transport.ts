@@ -1,0 +1,135 @@
+import { PolyVeilError } from '../../errors/index.ts'
+import { readBounded } from './body.ts'
+import { problemError } from './problem.ts'
+import { pause, retryDelay } from './retry.ts'
+
+/** Bytes of any answer that is JSON; a manifest with many labels is the largest. */
+const MAX_JSON_BYTES = 8 * 2 ** 20
+const MAX_PROBLEM_BYTES = 64 * 2 ** 10
+/** How often a request is sent again when the server has no room. */
+const MAX_RETRIES = 5
+
+export interface Request {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
+  /** Below the server's address, without a leading slash. */
+  readonly path: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: Uint8Array | string
+  /** Answers that are longer are refused while they arrive. */
+  readonly maxBytes?: number
+  readonly signal?: AbortSignal
+}
+
+export interface Answer {
+  readonly headers: Headers
+  readonly body: Uint8Array
+}
+
+/** A part of the network failed, not the server: the request may or may not have arrived. */
+export class NetworkError extends PolyVeilError {
+  constructor(origin: string, cause: unknown) {
+    super(
+      'INTERNAL',
+      `The server at ${origin} cannot be reached, or the connection broke off`,
+      { origin },
+      { cause },
+    )
+  }
+}
+
+/** HTTP to one server: errors by code, bounded answers, patience where the server asks for it. */
+export class Transport {
+  /** The server's address, ending in a slash. */
+  readonly base: URL
+  readonly #fetch: typeof fetch
+  readonly #signal: AbortSignal | undefined
+
+  /**
+   * @param url http or https; a path is kept, for servers behind a prefix
+   * @param options `signal` ends every request
+   * @throws CONFIG_INVALID when the address is none
+   */
+  constructor(
+    url: string | URL,
+    options: { readonly fetch?: typeof fetch; readonly signal?: AbortSignal } = {},
+  ) {
+    this.base = baseOf(url)
+    this.#fetch = options.fetch ?? globalThis.fetch
+    this.#signal = options.signal
+  }
+
+  /**
+   * Sends a request; again after `Retry-After` when the answer is TOO_BUSY, a few times at most.
+   *
+   * @throws the server's error by its code; TOO_LARGE when the answer is longer than `maxBytes`; NetworkError; the
+   *   signal's reason
+   */
+  async send(request: Request): Promise<Answer> {
+    for (let attempt = 1; ; attempt++) {
+      const response = await this.#once(request)
+      if (response.ok) {
+        return { headers: response.headers, body: await this.#read(response, request) }
+      }
+      const body = await this.#read(response, { ...request, maxBytes: MAX_PROBLEM_BYTES })
+      const error = problemError(response.status, body)
+      if (error.code !== 'TOO_BUSY' || attempt > MAX_RETRIES) throw error
+      await pause(retryDelay(response.headers, attempt), this.#signals(request))
+    }
+  }
+
+  /** Sends a request and parses the JSON that answers it. */
+  async json(request: Request): Promise<unknown> {
+    const { body } = await this.send({ maxBytes: MAX_JSON_BYTES, ...request })
+    try {
+      return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body))
+    } catch {
+      throw unintelligible(this.base.origin)
+    }
+  }
+
+  async #once({ method, path, headers, body, signal }: Request): Promise<Response> {
+    const init = {
+      method,
+      headers: { ...(typeof body === 'string' && { 'content-type': 'application/json' }), ...headers },
+      body: body as BodyInit | undefined,
+      signal: this.#signals({ signal }),
+      // Keys and queries go to the server that the caller named, and to no other.
+      redirect: 'error' as const,
+    }
+    // Called as a plain function: browsers refuse a fetch with another receiver.
+    const send = this.#fetch
+    return send(new URL(path, this.base), init).catch((cause) => this.#failed(cause, signal))
+  }
+
+  async #read(response: Response, { maxBytes, signal }: Request): Promise<Uint8Array> {
+    return readBounded(response, maxBytes ?? MAX_JSON_BYTES).catch((cause) => this.#failed(cause, signal))
+  }
+
+  #failed(cause: unknown, signal: AbortSignal | undefined): never {
+    this.#signals({ signal })?.throwIfAborted()
+    if (cause instanceof PolyVeilError) throw cause
+    throw new NetworkError(this.base.origin, cause)
+  }
+
+  #signals({ signal }: Pick<Request, 'signal'>): AbortSignal | undefined {
+    const signals = [this.#signal, signal].filter((s) => s !== undefined)
+    return signals.length > 1 ? AbortSignal.any(signals) : signals[0]
+  }
+}
+
+/** The error for an answer that no PolyVeil server gives. */
+export const unintelligible = (origin: string): PolyVeilError =>
+  new PolyVeilError('CONFIG_INVALID', `The answer of ${origin} is not what a PolyVeil server gives`, {
+    origin,
+  })
+
+function baseOf(url: string | URL): URL {
+  const base = URL.canParse(String(url)) ? new URL(url) : undefined
+  if (base === undefined || !/^https?:$/.test(base.protocol)) {
+    throw new PolyVeilError('CONFIG_INVALID', 'The server address must be an http or https URL')
+  }
+  if (!base.pathname.endsWith('/')) base.pathname += '/'
+  base.search = ''
+  base.hash = ''
+  return base
+}

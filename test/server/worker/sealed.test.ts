@@ -1,0 +1,213 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { writeCircuit } from '../../../src/circuit/file.ts'
+import { rotationSteps } from '../../../src/circuit/keys.ts'
+import { createSealContext } from '../../../src/he-ops/seal/context.ts'
+import { decryptSlots, encryptSlots } from '../../../src/he-ops/seal/encryptor.ts'
+import { generateKeySet, generateSecretKey } from '../../../src/he-ops/seal/keys.ts'
+import { loadSeal } from '../../../src/he-ops/seal/runtime.ts'
+import { readConfig } from '../../../src/server/config.ts'
+import { type RunningServer, startServer } from '../../../src/server/serve.ts'
+import { decodeTensor, encodeTensor, querySpec, responseSpec } from '../../../src/wire/index.ts'
+import { circuit, elements, model } from '../support.ts'
+
+// The real thing: a server on a port, key sets on disk, workers that execute the small circuit on node-seal.
+
+const { parameters, manifest } = model
+const { slots } = parameters
+
+const context = createSealContext(await loadSeal(), parameters)
+const secretKey = generateSecretKey(context)
+t.teardown(() => {
+  secretKey.delete()
+  context.delete()
+})
+
+const signal = (seed: number): Float64Array =>
+  Float64Array.from({ length: slots }, (_, i) => Math.sin(seed + i * 0.37) * 1.5)
+const x = signal(1)
+const y = signal(2)
+
+/** What the circuit says it computes, in plain numbers. */
+function expected(s: number): number {
+  const [c0, c1, c2] = circuit.constants
+  const weight = c0[s % c0.length]
+  const z = weight * (x[(s + 7) % slots] - x[s]) + c1[0] * y[s] + weight * x[s]
+  return 2 * z * z + c2[s % c2.length]
+}
+
+function encryptedQuery(): Uint8Array {
+  const spec = querySpec(manifest)
+  const pairs = encryptSlots(context, secretKey, [x, y], spec.level, spec.scale)
+  return encodeTensor(parameters, spec, pairs)
+}
+
+function largestError(frame: Uint8Array): number {
+  const spec = responseSpec(manifest)
+  const pairs = decodeTensor(parameters, spec, frame)
+  const [values] = decryptSlots(context, secretKey, pairs, spec.level, spec.scale)
+  return values.reduce((worst, value, s) => Math.max(worst, Math.abs(value - expected(s))), 0)
+}
+
+async function keySet(): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = []
+  for await (const chunk of generateKeySet(context, secretKey, rotationSteps(circuit))) chunks.push(chunk)
+  return Buffer.concat(chunks)
+}
+
+async function started(t: Test): Promise<RunningServer> {
+  const directory = t.testdir()
+  await writeFile(join(directory, 'small.pvc'), writeCircuit(circuit))
+  const config = await readConfig({
+    overrides: {
+      modelsDir: directory,
+      dataDir: join(directory, 'data'),
+      port: 0,
+      workers: 1,
+      maxEventLoopDelayMs: 0,
+      logLevel: 'silent',
+    },
+  })
+  const server = await startServer(config)
+  t.teardown(() => server.close())
+  return server
+}
+
+async function upload(url: string, bytes: Uint8Array): Promise<Response> {
+  const announcement = { parametersDigest: parameters.digest, bytes: bytes.length, galoisElements: elements }
+  const created = await fetch(`${url}/v2/keys`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(announcement),
+  })
+  const { id } = (await created.json()) as { id: string }
+  let answer = created
+  for (let offset = 0; offset < bytes.length; offset += 1_500_000) {
+    answer = await fetch(`${url}/v2/keys/${id}`, {
+      method: 'PUT',
+      headers: { 'content-type': 'application/octet-stream', 'upload-offset': String(offset) },
+      body: new Uint8Array(bytes.subarray(offset, offset + 1_500_000)),
+    })
+  }
+  return answer
+}
+
+async function infer(url: string, id: string, frame: Uint8Array, inference?: string): Promise<Response> {
+  const json = Buffer.from(
+    JSON.stringify({
+      id: inference,
+      parameters: { key_set: id, manifest_digest: manifest.digest },
+      inputs: [
+        { name: 'image', datatype: 'BYTES', shape: [1], parameters: { binary_data_size: frame.length } },
+      ],
+    }),
+  )
+  return fetch(`${url}/v2/models/small/infer`, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/octet-stream',
+      'inference-header-content-length': String(json.length),
+    },
+    body: Buffer.concat([json, frame]),
+  })
+}
+
+async function frameOf(answer: Response): Promise<Uint8Array> {
+  const length = Number(answer.headers.get('inference-header-content-length'))
+  return new Uint8Array(await answer.arrayBuffer()).subarray(length)
+}
+
+t.test('keys and image in, encrypted answer out; bad bytes refused in between', async (t) => {
+  const { url } = await started(t)
+  const bytes = await keySet()
+  const uploaded = (await (await upload(url, bytes)).json()) as {
+    id: string
+    complete: boolean
+    digest: string
+  }
+  t.equal(uploaded.complete, true)
+  t.equal(uploaded.digest, Buffer.from(bytes.subarray(-32)).toString('hex'))
+
+  const query = encryptedQuery()
+  const first = await infer(url, uploaded.id, query)
+  t.equal(first.status, 200)
+  const answer = await frameOf(first)
+  t.equal(answer.length, model.responseBytes)
+  // Flooding has deviation 0.001, and 4096 slots reach some four of them.
+  const error = largestError(answer)
+  t.ok(error < 0.01, `largest error ${error}`)
+  const again = await frameOf(await infer(url, uploaded.id, query))
+  t.ok(largestError(again) < 0.01)
+  t.notSame(again, answer, 'every answer is re-randomised')
+
+  const damaged = Uint8Array.from(query)
+  damaged[5000] ^= 1
+  for (const bad of [damaged, new Uint8Array(query.length)]) {
+    const refused = await infer(url, uploaded.id, bad)
+    t.equal(refused.status, 400)
+    t.match(await refused.json(), { code: 'TENSOR_MALFORMED' })
+  }
+  const badKeys = Uint8Array.from(bytes)
+  badKeys[bytes.length >> 1] ^= 4
+  const refused = await upload(url, badKeys)
+  t.equal(refused.status, 400)
+  t.match(await refused.json(), { code: 'TENSOR_MALFORMED' })
+  t.ok(largestError(await frameOf(await infer(url, uploaded.id, query))) < 0.01, 'still serving')
+})
+
+t.test('an inference is watched to its end', async (t) => {
+  const { url } = await started(t)
+  const { id } = (await (await upload(url, await keySet())).json()) as { id: string }
+  const running = infer(url, id, encryptedQuery(), 'watched')
+  let events = await fetch(`${url}/v2/inferences/watched/events`)
+  while (events.status === 404) {
+    await sleep(2)
+    events = await fetch(`${url}/v2/inferences/watched/events`)
+  }
+  const last = (await events.text()).trim().split('\n\n').at(-1) ?? ''
+  t.match(last, /^event: end\n/)
+  t.match(JSON.parse(last.split('data: ')[1]), {
+    state: 'done',
+    done: circuit.ops.length,
+    total: circuit.ops.length,
+  })
+  t.equal((await running).status, 200)
+})
+
+t.test('a circuit file that changed under the server is not executed', async (t) => {
+  const server = await started(t)
+  const { id } = (await (await upload(server.url, await keySet())).json()) as { id: string }
+  const other = { ...circuit, labels: ['a', 'b', 'c'] }
+  await writeFile(join(t.testdirName, 'small.pvc'), writeCircuit(other))
+  t.match(await (await infer(server.url, id, encryptedQuery())).json(), { status: 500, code: 'INTERNAL' })
+})
+
+t.test('a server without circuits, or with a damaged one, does not start', async (t) => {
+  const start = async (directory: string) =>
+    startServer(
+      await readConfig({
+        overrides: { modelsDir: directory, dataDir: directory, port: 0, logLevel: 'silent' },
+      }),
+    )
+  await t.rejects(start(t.testdir({})), { code: 'CONFIG_INVALID' })
+  await t.rejects(start(join(t.testdirName, 'absent')), { code: 'CONFIG_INVALID' })
+  const file = Buffer.from(writeCircuit(circuit))
+  file[file.length >> 1] ^= 1
+  await t.rejects(start(t.testdir({ 'small.pvc': file })), { code: 'CONFIG_INVALID' })
+  const twice = Buffer.from(writeCircuit(circuit))
+  await t.rejects(start(t.testdir({ 'a.pvc': twice, 'b.pvc': twice })), { code: 'CONFIG_INVALID' })
+})
+
+t.test('a port that is taken', async (t) => {
+  const { url } = await started(t)
+  const port = Number(new URL(url).port)
+  const overrides = {
+    modelsDir: t.testdirName,
+    dataDir: join(t.testdirName, 'data'),
+    port,
+    logLevel: 'silent' as const,
+  }
+  await t.rejects(readConfig({ overrides }).then(startServer), { code: 'CONFIG_INVALID', facts: { port } })
+})
