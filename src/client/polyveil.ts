@@ -76,6 +76,7 @@ export class PolyVeil {
    * @throws IMAGE_UNREADABLE, CONFIG_INVALID, TENSOR_OUT_OF_RANGE when the image is no input of the model
    */
   async encrypt(model: string, image: ImageInput, options: CallOptions = {}): Promise<Uint8Array> {
+    options.signal?.throwIfAborted()
     const local = await this.#model(model, options.signal)
     const bytesTotal = local.sizes.query
     options.onProgress?.({ stage: 'encrypt', round: 0, bytesDone: 0, bytesTotal })
@@ -110,6 +111,7 @@ export class PolyVeil {
    *   answers decrypt badly may learn the secret key.
    */
   async decrypt(model: string, frame: Uint8Array, options: CallOptions = {}): Promise<Float64Array> {
+    options.signal?.throwIfAborted()
     const local = await this.#model(model, options.signal)
     const bytesTotal = local.sizes.response
     options.onProgress?.({ stage: 'decrypt', round: 0, bytesDone: 0, bytesTotal })

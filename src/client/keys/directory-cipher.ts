@@ -19,7 +19,7 @@ const headerSchema = z.strictObject({
         .int()
         .min(2 ** 14)
         .max(2 ** 20),
-      r: z.literal(8),
+      r: z.int().min(8).max(16),
       p: z.int().min(1).max(4),
     }),
     z.strictObject({ kind: z.literal('keyFile') }),

@@ -1,0 +1,315 @@
+import t from 'tap'
+import {
+  type ClientProgress,
+  connect,
+  imageSlots,
+  imageTensor,
+  type KeyStore,
+  memoryKeyStore,
+} from '../../src/client/index.ts'
+import { PolyVeilError } from '../../src/errors/index.ts'
+import { createSealContext } from '../../src/he-ops/seal/context.ts'
+import { decryptSlots } from '../../src/he-ops/seal/encryptor.ts'
+import { importSecretKey } from '../../src/he-ops/seal/keys.ts'
+import { loadSeal } from '../../src/he-ops/seal/runtime.ts'
+import { decodeTensor, keySetBytes, querySpec } from '../../src/wire/index.ts'
+import { parameters } from '../wire/fixtures.ts'
+import {
+  binaryAnswer,
+  FakeServer,
+  honestSlots,
+  LABELS,
+  manifest,
+  ORIGIN,
+  problem,
+  type Seen,
+  wrappedSlots,
+} from './fake-server.ts'
+
+const MODEL = 'toy model'
+const LOGITS = [0.5, -3, 12.25, 12.5, -40]
+const image = {
+  width: 3,
+  height: 5,
+  channels: 1 as const,
+  data: Uint8Array.from({ length: 15 }, (_, i) => (i * 53) % 256),
+}
+
+async function connected(server = new FakeServer(), keys: KeyStore = memoryKeyStore()) {
+  server.slots = honestSlots(LOGITS)
+  return { server, keys, polyveil: await connect(ORIGIN, { keys, fetch: server.fetch }) }
+}
+
+/** What someone on the line sees of a request: everything but the values of encrypted bytes. */
+const shapeOf = ({ method, path, headers, body }: Seen) => ({ method, path, headers, bytes: body.length })
+
+const pathsOf = ({ seen }: FakeServer): string[] => seen.map(({ method, path }) => `${method} ${path}`)
+
+t.test('an image is classified by a server that gets keys and a query', async (t) => {
+  const { server, polyveil } = await connected()
+  const stages: ClientProgress[] = []
+  const best = await polyveil.classify(MODEL, image, { topK: 2, onProgress: (p) => stages.push(p) })
+  t.match(best, [
+    { label: 'three', index: 3 },
+    { label: 'two', index: 2 },
+  ])
+  t.ok(Math.abs(best[0].logit - 12.5) < 1e-3 && Math.abs(best[1].logit - 12.25) < 1e-3)
+  t.ok(Math.abs(best[0].score / best[1].score - Math.exp(0.25)) < 1e-2)
+  t.strictSame(pathsOf(server), [
+    'GET v2',
+    'GET v2/models/toy%20model/manifest',
+    'POST v2/keys',
+    'PUT v2/keys/key-set-0',
+    'POST v2/models/toy%20model/infer',
+  ])
+  t.strictSame([...new Set(stages.map(({ stage }) => stage))], ['encrypt', 'keys', 'infer', 'decrypt'])
+  const keys = stages.filter(({ stage }) => stage === 'keys')
+  const total = keySetBytes(parameters, manifest.galoisElements)
+  t.strictSame([keys[0].bytesDone, keys.at(-1)?.bytesDone, keys[0].bytesTotal], [0, total, total])
+  polyveil.close()
+})
+
+t.test('what is encrypted is the packed image', async (t) => {
+  const { server, keys, polyveil } = await connected()
+  await polyveil.classify(MODEL, image)
+  const ctx = createSealContext(await loadSeal(), parameters)
+  const secretKey = importSecretKey(ctx, (await keys.get(`secret-key/${parameters.digest}`))!)
+  const spec = querySpec(manifest)
+  const found = decryptSlots(
+    ctx,
+    secretKey,
+    decodeTensor(parameters, spec, server.query!),
+    spec.level,
+    spec.scale,
+  )
+  const pixel = (y: number, x: number): number => (image.data[y * 3 + x] / 255 - 0.5) / 0.25
+  // Patch channel 1 (py 0, px 1) of ciphertext 0; channel 3 (py 1, px 1) is alone in ciphertext 1.
+  for (const [ciphertext, slot, value] of [
+    [0, 2 * 4 + 1, pixel(0, 1)],
+    [0, (2 + 2 * 5) * 4 + 0, pixel(4, 0)],
+    [0, (2 + 1 * 5 + 2) * 4 + 1, 0],
+    [1, (2 + 5) * 4 + 0, pixel(3, 1)],
+    [1, (2 + 5) * 4 + 1, 0],
+  ]) {
+    t.ok(Math.abs(found[ciphertext][slot] - value) < 1e-4, `slot ${slot} of ciphertext ${ciphertext}`)
+  }
+  const { tensor } = await imageTensor(image, manifest.input)
+  imageSlots(tensor, manifest.input, 4096).forEach((vector, k) => {
+    t.ok(vector.every((value, s) => Math.abs(value - found[k][s]) < 1e-4))
+  })
+  secretKey.delete()
+  ctx.delete()
+})
+
+t.test(
+  'after a garbage decryption the traffic is that after a good one, byte count for byte count',
+  async (t) => {
+    const run = async (first: Float64Array) => {
+      const { server, polyveil } = await connected()
+      server.slots = first
+      const outcome = await polyveil.classify(MODEL, image).catch((error: PolyVeilError) => error.code)
+      server.slots = honestSlots(LOGITS)
+      await polyveil.classify(MODEL, image)
+      polyveil.close()
+      return { outcome, traffic: server.seen.map(shapeOf) }
+    }
+    const good = await run(honestSlots(LOGITS))
+    const garbage = await run(wrappedSlots)
+    t.equal(garbage.outcome, 'TENSOR_OUT_OF_RANGE')
+    t.not(good.outcome, 'TENSOR_OUT_OF_RANGE')
+    t.strictSame(garbage.traffic, good.traffic)
+  },
+)
+
+t.test('one wrong slot among thousands is noticed', async (t) => {
+  const { server, polyveil } = await connected()
+  for (const [slot, change, name] of [
+    [4091, 0.02, 'a copy that differs'],
+    [4095, 0.02, 'an empty slot'],
+    [3, 60, 'a logit beyond the bound'],
+  ] as const) {
+    server.slots = honestSlots(LOGITS)
+    server.slots[slot] += change
+    await t.rejects(polyveil.classify(MODEL, image), { code: 'TENSOR_OUT_OF_RANGE' }, name)
+  }
+  server.slots = honestSlots([49.9, 0, 0, 0, 0])
+  await polyveil.classify(MODEL, image)
+  server.slots = honestSlots([50.1, 0, 0, 0, 0])
+  await t.rejects(polyveil.classify(MODEL, image), { code: 'TENSOR_OUT_OF_RANGE' })
+  polyveil.close()
+})
+
+t.test('keys are made once, uploaded once, and found again by the next connection', async (t) => {
+  const { server, keys, polyveil } = await connected()
+  const [first, second] = await Promise.all([polyveil.keys(MODEL), polyveil.keys(MODEL)])
+  t.strictSame(first, { id: 'key-set-0', expires: '2099-01-01T00:00:00.000Z' })
+  t.equal(second.id, 'key-set-0')
+  t.equal(server.keySets.size, 1)
+  const again = await connected(server, keys)
+  t.equal((await again.polyveil.keys(MODEL)).id, 'key-set-0')
+  const [best] = await again.polyveil.classify(MODEL, image, { topK: 1 })
+  t.equal(best.label, 'three', 'the stored secret key decrypts')
+  t.equal(server.keySets.size, 1)
+  const other = await connect(ORIGIN, { keys: memoryKeyStore(), fetch: server.fetch })
+  t.equal((await other.keys(MODEL)).id, 'key-set-1', 'another store has another secret key')
+  polyveil.close()
+})
+
+t.test('expired keys are uploaded again, also in the middle', async (t) => {
+  const { server, polyveil } = await connected()
+  await polyveil.classify(MODEL, image)
+  server.keySets.clear()
+  server.seen.length = 0
+  const [best] = await polyveil.classify(MODEL, image, { topK: 1 })
+  t.equal(best.label, 'three')
+  t.equal(pathsOf(server).filter((path) => path === 'POST v2/keys').length, 1)
+  polyveil.close()
+})
+
+t.test('a key set that lacks an element of the model is not used', async (t) => {
+  const { server, keys, polyveil } = await connected()
+  await polyveil.keys(MODEL)
+  server.keySets.get('key-set-0')!.parameters = 'f'.repeat(64)
+  const again = await connected(server, keys)
+  t.equal((await again.polyveil.keys(MODEL)).id, 'key-set-1')
+})
+
+t.test('images that are none, and tensors out of range, are refused before anything is sent', async (t) => {
+  const { server, polyveil } = await connected()
+  await polyveil.manifest(MODEL)
+  const before = server.seen.length
+  const values = (value: number) => ({
+    shape: [1, 5, 3] as const,
+    tensor: new Float64Array(15).fill(value, 14),
+  })
+  for (const value of [2.6, -2.6, Number.NaN, Number.POSITIVE_INFINITY]) {
+    await t.rejects(polyveil.classify(MODEL, values(value)), { code: 'TENSOR_OUT_OF_RANGE' }, `${value}`)
+  }
+  t.equal((await polyveil.encrypt(MODEL, values(2.5))).length > 0, true)
+  await t.rejects(polyveil.classify(MODEL, { shape: [1, 3, 5], tensor: new Float64Array(15) }), {
+    code: 'CONFIG_INVALID',
+  })
+  await t.rejects(polyveil.classify(MODEL, { ...image, width: 4 }), { code: 'IMAGE_UNREADABLE' })
+  await t.rejects(polyveil.classify(MODEL, Uint8Array.of(1, 2, 3)), { code: 'IMAGE_UNREADABLE' })
+  t.equal(server.seen.length, before)
+})
+
+t.test('manifests that do not hold', async (t) => {
+  const server = new FakeServer()
+  const refused = async (data: unknown, code: string, limits = {}) => {
+    server.manifest = data
+    const polyveil = await connect(ORIGIN, { keys: memoryKeyStore(), fetch: server.fetch, limits })
+    await t.rejects(polyveil.keys(MODEL), { code }, code)
+  }
+  await refused({ ...manifest, labels: ['a', 'b', 'c', 'd', 'e'] }, 'PARAMETERS_MISMATCH')
+  await refused('nothing', 'CONFIG_INVALID')
+  await refused(manifest, 'TOO_LARGE', { maxKeyBytes: 1_000_000 })
+  await refused(manifest, 'TOO_LARGE', { maxQueryBytes: 1000 })
+  t.equal(server.keySets.size, 0)
+})
+
+t.test('answers that are malformed, oversized, endless or for someone else', async (t) => {
+  const { server, polyveil } = await connected()
+  const frame = await polyveil.encrypt(MODEL, image)
+  const answered = async (response: () => Response, code: string, name: string) => {
+    server.intercept = ({ path }) => (path.endsWith('/infer') ? response() : undefined)
+    await t.rejects(
+      polyveil.infer(MODEL, frame).then((answer) => polyveil.decrypt(MODEL, answer)),
+      { code },
+      name,
+    )
+    server.intercept = () => undefined
+  }
+  const honest = new Uint8Array(
+    await polyveil.infer(MODEL, frame), // a copy, to be damaged
+  )
+  const damaged = honest.slice()
+  damaged[5000] ^= 1
+  await answered(() => binaryAnswer(damaged), 'TENSOR_MALFORMED', 'damaged')
+  await answered(() => binaryAnswer(honest.subarray(1)), 'TENSOR_MALFORMED', 'cut off')
+  await answered(() => binaryAnswer(honest, 7), 'TENSOR_MALFORMED', 'a lie about its size')
+  await answered(() => new Response(honest), 'TENSOR_MALFORMED', 'no JSON header')
+  await answered(() => new Response(new Uint8Array(honest.length + 70_000)), 'TOO_LARGE', 'oversized')
+  let pulled = 0
+  const endless = new ReadableStream({
+    pull(controller) {
+      pulled++
+      controller.enqueue(new Uint8Array(65_536))
+    },
+  })
+  await answered(() => new Response(endless), 'TOO_LARGE', 'endless')
+  t.ok(pulled < 10, `stopped after ${pulled} chunks`)
+  const gone = () => problem(new PolyVeilError('WORKER_LOST', 'lost', { requestId: 'r' }))
+  await answered(gone, 'WORKER_LOST', 'a problem document')
+  await answered(() => new Response('<html>', { status: 502 }), 'TOO_BUSY', 'a proxy without patience')
+  polyveil.close()
+})
+
+t.test('a busy server is asked again, a few times', async (t) => {
+  const { server, polyveil } = await connected()
+  let busy = 3
+  server.intercept = ({ path }) =>
+    path.endsWith('/infer') && busy-- > 0
+      ? problem(new PolyVeilError('TOO_BUSY', 'full'), { 'retry-after': '0' })
+      : undefined
+  const [best] = await polyveil.classify(MODEL, image, { topK: 1 })
+  t.equal(best.label, 'three')
+  busy = 1000
+  await t.rejects(polyveil.classify(MODEL, image), { code: 'TOO_BUSY', message: 'full' })
+  t.equal(busy, 1000 - 6)
+  polyveil.close()
+})
+
+t.test('signals end what is under way', async (t) => {
+  const { server, polyveil } = await connected()
+  await polyveil.keys(MODEL)
+  const stop = new AbortController()
+  server.intercept = ({ path }) => {
+    if (!path.endsWith('/infer')) return undefined
+    stop.abort(new Error('enough'))
+    return problem(new PolyVeilError('TOO_BUSY', 'full'), { 'retry-after': '50' })
+  }
+  await t.rejects(polyveil.classify(MODEL, image, { signal: stop.signal }), { message: 'enough' })
+  const before = server.seen.length
+  await t.rejects(polyveil.classify(MODEL, image, { signal: stop.signal }), { message: 'enough' })
+  t.equal(server.seen.length, before)
+  const whole = new AbortController()
+  const bound = await connect(ORIGIN, { keys: memoryKeyStore(), fetch: server.fetch, signal: whole.signal })
+  whole.abort(new Error('all of it'))
+  await t.rejects(bound.models(), { message: 'all of it' })
+})
+
+t.test('an upload that is aborted leaves nothing half-made behind', async (t) => {
+  const { server, polyveil } = await connected()
+  const stop = new AbortController()
+  server.intercept = ({ method }) => {
+    if (method === 'PUT') stop.abort(new Error('enough'))
+    return undefined
+  }
+  await t.rejects(polyveil.keys(MODEL, { signal: stop.signal }), { message: 'enough' })
+  server.intercept = () => undefined
+  const [best] = await polyveil.classify(MODEL, image, { topK: 1 })
+  t.equal(best.label, 'three')
+  polyveil.close()
+})
+
+t.test('connecting', async (t) => {
+  const keys = memoryKeyStore()
+  for (const url of ['nonsense', 'ftp://x/', 'file:///etc/passwd']) {
+    await t.rejects(connect(url, { keys }), { code: 'CONFIG_INVALID' }, url)
+  }
+  const answering = (response: () => Response) => connect(ORIGIN, { keys, fetch: async () => response() })
+  await t.rejects(
+    answering(() => Response.json({ extensions: ['something'] })),
+    { message: /no PolyVeil server/ },
+  )
+  await t.rejects(
+    answering(() => new Response('<html>')),
+    { code: 'CONFIG_INVALID' },
+  )
+  const broken = connect(ORIGIN, { keys, fetch: () => Promise.reject(new TypeError('ECONNREFUSED')) })
+  await t.rejects(broken, { message: /cannot be reached/, facts: { origin: 'http://polyveil.test' } })
+  const { polyveil } = await connected()
+  t.strictSame(await polyveil.models(), [{ name: MODEL, labels: LABELS }])
+  await t.rejects(polyveil.keys('none'), { code: 'MODEL_UNKNOWN' })
+})
