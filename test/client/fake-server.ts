@@ -103,7 +103,9 @@ export class FakeServer {
     }
     this.seen.push(seen)
     try {
-      return (await this.intercept(seen)) ?? (await this.#answer(seen))
+      const response = (await this.intercept(seen)) ?? (await this.#answer(seen))
+      init?.signal?.throwIfAborted()
+      return response
     } catch (error) {
       if (error instanceof PolyVeilError) return problem(error)
       throw error
