@@ -1,7 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { argmax } from '../src/cli/comparison.ts'
 import { sealBackend } from '../src/cli/verification/seal.ts'
-import { packImage } from '../src/cli/verification/slots.ts'
 import { compile } from '../src/compiler/index.ts'
 import { bundledNetworks, loadNetwork, readCheckpoint, referenceForward } from '../src/models/index.ts'
 import { decodeImage } from '../src/preprocessing/decode-node.ts'
@@ -39,12 +38,9 @@ async function measure(
   const rows: { encrypt: number; execute: number; decrypt: number; error: number }[] = []
   let correct = 0
   for (const { file, truth } of images) {
-    const { tensor } = preprocess(await decodeImage(await readFile(file)), config.preprocessing)
-    const { logits, seconds } = await backend.run(
-      packImage(circuit.input, tensor, circuit.parameters.slots),
-      () => {},
-    )
-    const clear = referenceForward(network, networkInput({ tensor, shape: circuit.input.image }))
+    const image = preprocess(await decodeImage(await readFile(file)), config.preprocessing)
+    const { logits, seconds } = await backend.run(image, () => {})
+    const clear = referenceForward(network, networkInput(image))
     const error = clear.reduce((most, value, k) => Math.max(most, Math.abs(value - logits[k])), 0)
     check(error < MAX_ERROR, `${name}: logits within ${MAX_ERROR} of the reference (${error})`)
     check(argmax(logits) === argmax(clear), `${name}: the encrypted answer is the clear one`)

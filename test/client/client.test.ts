@@ -226,7 +226,7 @@ t.test('answers that are malformed, oversized, endless or for someone else', asy
   await answered(() => binaryAnswer(damaged), 'TENSOR_MALFORMED', 'damaged')
   await answered(() => binaryAnswer(honest.subarray(1)), 'TENSOR_MALFORMED', 'cut off')
   await answered(() => binaryAnswer(honest, 7), 'TENSOR_MALFORMED', 'a lie about its size')
-  await answered(() => new Response(honest), 'TENSOR_MALFORMED', 'no JSON header')
+  await answered(() => new Response(Uint8Array.from(honest)), 'TENSOR_MALFORMED', 'no JSON header')
   await answered(() => new Response(new Uint8Array(honest.length + 70_000)), 'TOO_LARGE', 'oversized')
   let pulled = 0
   const endless = new ReadableStream({

@@ -1,38 +1,66 @@
-import { readFile } from 'node:fs/promises'
 import type { Command } from 'commander'
-import type { Classification } from '../../client/index.ts'
+import type { Classification, ClientProgress } from '../../client/index.ts'
 import { act, command, type Outcome, type Session } from '../command.ts'
-import { type ConnectionOptions, onProgress, open, withConnection } from '../input/connection.ts'
+import { readImageFile } from '../input/images.ts'
+import { openKeyStore, withOptionalKeys } from '../input/key-store.ts'
 import { whole } from '../input/option-values.ts'
-import { table } from '../output/table.ts'
+import type { Progress } from '../output/progress.ts'
+import { scoresText } from '../output/scores-text.ts'
 
-interface ClassifyOptions extends ConnectionOptions {
+interface ClassifyFlags {
+  readonly url: string
+  readonly model: string
+  readonly keys?: string
   readonly top: number
 }
 
 /** `polyveil classify` */
 export const classifyCommand = (): Command =>
-  withConnection(command('classify', 'classify images that the server never sees'))
-    .argument('<image...>', 'PNG, JPEG or WebP files')
-    .option('--top <n>', 'number of classes to print', whole(1, 1000), 1)
+  withOptionalKeys(
+    command('classify', 'classify images on a server that never sees them')
+      .argument('<image...>', 'PNG, JPEG or WebP')
+      .requiredOption('--url <url>', 'the server')
+      .requiredOption('--model <name>', 'the model'),
+  )
+    .option('--top <n>', 'classes to show', whole(1, 100_000), 5)
     .action(act(classify))
 
-async function classify(
-  session: Session,
-  files: readonly string[],
-  options: ClassifyOptions,
-): Promise<Outcome> {
-  using polyveil = await open(options, session)
-  const images: { file: string; classes: Classification[] }[] = []
-  for (const file of files) {
-    session.progress.note(file)
-    const classes = await polyveil.classify(options.model, await readFile(file), {
-      topK: options.top,
-      onProgress: onProgress(session),
-      signal: session.signal,
-    })
-    images.push({ file, classes })
+interface Classified {
+  readonly file: string
+  readonly classes: readonly Classification[]
+}
+
+async function classify(session: Session, files: string[], flags: ClassifyFlags): Promise<Outcome> {
+  // All of them first, so that a wrong name costs no upload of keys.
+  const images = await Promise.all(files.map(async (file) => ({ file, bytes: await readImageFile(file) })))
+  const { progress, signal } = session
+  progress.step(`connecting to ${flags.url}`)
+  const { connect } = await import('../../client/index.ts')
+  using polyveil = await connect(flags.url, { keys: await openKeyStore(flags.keys), signal })
+  const results: Classified[] = []
+  for (const { file, bytes } of images) {
+    const options = { topK: flags.top, signal, onProgress: showing(progress, file) }
+    results.push({ file, classes: await polyveil.classify(flags.model, bytes, options) })
   }
-  const rows = images.flatMap(({ file, classes }) => classes.map((c) => [file, c.label, c.score.toFixed(4)]))
-  return { document: { model: options.model, images }, text: table([['image', 'class', 'score'], ...rows]) }
+  return {
+    document: { model: flags.model, images: results },
+    text: results.map(({ file, classes }) => `${file}\n${scoresText(classes)}`).join('\n\n'),
+  }
+}
+
+const STAGES = {
+  keys: 'making and uploading keys',
+  encrypt: 'encrypting',
+  infer: 'waiting for the server',
+  decrypt: 'decrypting',
+} as const
+
+/** Shows a client's progress: a step for each stage. */
+function showing(progress: Progress, file: string): (state: ClientProgress) => void {
+  let current: ClientProgress['stage'] | undefined
+  return ({ stage, bytesDone, bytesTotal }) => {
+    if (stage !== current) progress.step(`${file}: ${STAGES[stage]}`)
+    current = stage
+    progress.update(bytesDone, bytesTotal)
+  }
 }

@@ -1,27 +1,36 @@
-import { readFile } from 'node:fs/promises'
+import { buffer } from 'node:stream/consumers'
 import type { Command } from 'commander'
-import { rank } from '../../client/local/answer.ts'
 import { act, command, type Outcome, type Session } from '../command.ts'
-import { type ConnectionOptions, open, withConnection } from '../input/connection.ts'
+import { readInput } from '../input/files.ts'
+import { type LocalOptions, withLocalModel, withModel } from '../input/local-model.ts'
 import { whole } from '../input/option-values.ts'
-import { table } from '../output/table.ts'
+import { scoresText } from '../output/scores-text.ts'
 
-interface DecryptOptions extends ConnectionOptions {
+interface DecryptOptions extends LocalOptions {
   readonly top: number
 }
 
 /** `polyveil decrypt` */
 export const decryptCommand = (): Command =>
-  withConnection(command('decrypt', 'decrypt an answer; nothing is sent that depends on it'))
-    .argument('<frame>', 'file with the encrypted logits')
-    .option('--top <n>', 'number of classes to print', whole(1, 1000), 1)
+  withLocalModel(
+    command('decrypt', 'decrypt the encrypted answer of a model; needs no server').argument(
+      '[frame]',
+      'the encrypted logits (default: stdin)',
+    ),
+  )
+    .option('--top <n>', 'classes to show', whole(1, 100_000), 5)
     .action(act(decrypt))
 
-async function decrypt(session: Session, file: string, options: DecryptOptions): Promise<Outcome> {
-  using polyveil = await open(options, session)
-  const { labels } = await polyveil.manifest(options.model, { signal: session.signal })
-  const logits = await polyveil.decrypt(options.model, await readFile(file), { signal: session.signal })
-  const classes = rank(logits, labels, options.top)
-  const rows = classes.map((c) => [c.label, c.score.toFixed(4)])
-  return { document: { model: options.model, classes }, text: table([['class', 'score'], ...rows]) }
+async function decrypt(
+  session: Session,
+  path: string | undefined,
+  options: DecryptOptions,
+): Promise<Outcome> {
+  const frame = path === undefined ? await buffer(process.stdin) : await readInput(path, 'The answer')
+  session.progress.step('decrypting')
+  return withModel(options, async (model) => {
+    const { rank } = await import('../../client/index.ts')
+    const classes = rank(await model.decrypt(frame), model.manifest.labels, options.top)
+    return { document: { model: model.manifest.model, classes }, text: scoresText(classes) }
+  })
 }

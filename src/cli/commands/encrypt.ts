@@ -1,26 +1,43 @@
-import { readFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { act, command, type Outcome, type Session } from '../command.ts'
-import { type ConnectionOptions, open, withConnection } from '../input/connection.ts'
+import { readImageFile } from '../input/images.ts'
+import { type LocalOptions, withLocalModel, withModel } from '../input/local-model.ts'
+import { bytesText } from '../output/units.ts'
 import { writeWhole } from '../output/write-file.ts'
+import { UsageError } from '../usage-error.ts'
 
-interface EncryptOptions extends ConnectionOptions {
-  readonly out: string
+interface EncryptOptions extends LocalOptions {
+  readonly out?: string
 }
 
 /** `polyveil encrypt` */
 export const encryptCommand = (): Command =>
-  withConnection(command('encrypt', 'encrypt an image for a model; nothing of it is sent'))
-    .argument('<image>', 'PNG, JPEG or WebP file')
-    .requiredOption('--out <file>', 'where the encrypted tensor goes')
+  withLocalModel(
+    command('encrypt', 'encrypt an image for a model; needs no server').argument(
+      '<image>',
+      'PNG, JPEG or WebP',
+    ),
+  )
+    .option('--out <file>', 'where to write the encrypted image (default: stdout)')
     .action(act(encrypt))
 
-async function encrypt(session: Session, image: string, options: EncryptOptions): Promise<Outcome> {
-  using polyveil = await open(options, session)
-  const frame = await polyveil.encrypt(options.model, await readFile(image), { signal: session.signal })
-  await writeWhole(options.out, frame)
-  return {
-    document: { file: options.out, bytes: frame.length },
-    text: `${options.out}: ${frame.length} bytes`,
+async function encrypt(session: Session, path: string, options: EncryptOptions): Promise<Outcome> {
+  const { out } = options
+  if (out === undefined && (session.json || process.stdout.isTTY)) {
+    throw new UsageError(
+      'The encrypted image is binary; give --out FILE, or send stdout elsewhere, without --json',
+    )
   }
+  const image = await readImageFile(path)
+  session.progress.step('encrypting')
+  return withModel(options, async (model) => {
+    const frame = await model.encrypt(image)
+    const document = { manifest: model.manifest.digest, bytes: frame.length, out }
+    if (out !== undefined) {
+      await writeWhole(out, frame)
+      return { document, text: `${out}: ${bytesText(frame.length)}` }
+    }
+    process.stdout.write(frame)
+    return { document }
+  })
 }

@@ -1,18 +1,52 @@
 import type { Command } from 'commander'
+import type { LocalModel } from '../../client/index.ts'
 import { act, command, type Outcome, type Session } from '../command.ts'
-import { type ConnectionOptions, onProgress, open, withConnection } from '../input/connection.ts'
+import { withKeys } from '../input/key-store.ts'
+import { MANIFEST_HELP, withModel } from '../input/local-model.ts'
+import type { Progress } from '../output/progress.ts'
+import { bytesText } from '../output/units.ts'
+import { writeWhole } from '../output/write-file.ts'
+
+interface KeygenOptions {
+  readonly keys: string
+  readonly out: string
+}
 
 /** `polyveil keygen` */
 export const keygenCommand = (): Command =>
-  withConnection(command('keygen', 'make the keys of a model and upload those that the server needs')).action(
-    act(keygen),
+  withKeys(
+    command('keygen', "make a model's key set for upload; the secret key stays in the directory").argument(
+      '<manifest>',
+      MANIFEST_HELP,
+    ),
   )
+    .requiredOption('--out <file>', 'where to write the public and evaluation keys')
+    .action(act(keygen))
 
-async function keygen(session: Session, options: ConnectionOptions): Promise<Outcome> {
-  using polyveil = await open(options, session)
-  const uploaded = await polyveil.keys(options.model, {
-    onProgress: onProgress(session),
-    signal: session.signal,
+async function keygen(session: Session, manifest: string, { keys, out }: KeygenOptions): Promise<Outcome> {
+  session.progress.step('making keys')
+  return withModel({ manifest, keys }, async (model) => {
+    await writeWhole(out, watched(model, session.progress))
+    const { digest, galoisElements } = model.manifest
+    const bytes = model.sizes.keys
+    return {
+      document: {
+        manifest: digest,
+        parameters: model.parameters.digest,
+        galoisKeys: galoisElements.length,
+        bytes,
+        out,
+      },
+      text: `${out}: ${bytesText(bytes)}, a public key, a relinearisation key and ${galoisElements.length} Galois keys`,
+    }
   })
-  return { document: { model: options.model, ...uploaded }, text: `key set ${uploaded.id}` }
+}
+
+async function* watched(model: LocalModel, progress: Progress): AsyncGenerator<Uint8Array> {
+  let done = 0
+  for await (const chunk of model.keySet()) {
+    done += chunk.length
+    progress.update(done, model.sizes.keys)
+    yield chunk
+  }
 }

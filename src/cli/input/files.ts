@@ -1,19 +1,32 @@
 import { open } from 'node:fs/promises'
-import { PolyVeilError } from '../../errors/index.ts'
+import { type ErrorCodeName, PolyVeilError } from '../../errors/index.ts'
 
 /** Larger than any circuit, and what one Buffer can hold everywhere. */
 const MAX_BYTES = 2 ** 31 - 1
 /** Far more than any list of labels or configuration takes. */
 const MAX_TEXT_BYTES = 16 * 2 ** 20
 
+export interface ReadOptions {
+  readonly limit?: number
+  /** What an unreadable file is reported as. */
+  readonly code?: ErrorCodeName
+}
+
 /**
  * Reads a file that the user named.
  *
  * @param what the file's role, for the message: "The config"
- * @throws CONFIG_INVALID when it cannot be read; TOO_LARGE above `limit` bytes
+ * @throws `code` when it cannot be read; TOO_LARGE above `limit` bytes
  */
-export async function readInput(path: string, what: string, limit = MAX_BYTES): Promise<Uint8Array> {
-  const file = await open(path).catch((cause) => refuse(path, what, cause))
+export async function readInput(
+  path: string,
+  what: string,
+  { limit = MAX_BYTES, code = 'CONFIG_INVALID' }: ReadOptions = {},
+): Promise<Uint8Array> {
+  const refuse = (cause: NodeJS.ErrnoException): never => {
+    throw new PolyVeilError(code, `${what} ${path} cannot be read (${cause.code})`, {}, { cause })
+  }
+  const file = await open(path).catch(refuse)
   try {
     const { size } = await file.stat()
     if (size > limit) {
@@ -25,7 +38,7 @@ export async function readInput(path: string, what: string, limit = MAX_BYTES): 
     return new Uint8Array(await file.readFile())
   } catch (cause) {
     if (cause instanceof PolyVeilError) throw cause
-    return refuse(path, what, cause)
+    return refuse(cause as NodeJS.ErrnoException)
   } finally {
     await file.close()
   }
@@ -33,7 +46,7 @@ export async function readInput(path: string, what: string, limit = MAX_BYTES): 
 
 /** @throws CONFIG_INVALID when it cannot be read; TOO_LARGE above `MAX_TEXT_BYTES` */
 export const readTextInput = async (path: string, what: string): Promise<string> =>
-  new TextDecoder().decode(await readInput(path, what, MAX_TEXT_BYTES))
+  new TextDecoder().decode(await readInput(path, what, { limit: MAX_TEXT_BYTES }))
 
 /** @throws CONFIG_INVALID also when the file is no JSON */
 export async function readJsonInput(path: string, what: string): Promise<unknown> {
@@ -43,9 +56,4 @@ export async function readJsonInput(path: string, what: string): Promise<unknown
   } catch (cause) {
     throw new PolyVeilError('CONFIG_INVALID', `${what} ${path} is no JSON`, {}, { cause })
   }
-}
-
-function refuse(path: string, what: string, cause: unknown): never {
-  const reason = (cause as NodeJS.ErrnoException).code ?? 'unknown'
-  throw new PolyVeilError('CONFIG_INVALID', `${what} ${path} cannot be read (${reason})`, {}, { cause })
 }

@@ -1,3 +1,5 @@
+import type { PreprocessedImage } from '../../preprocessing/index.ts'
+
 /** What one image cost, in seconds. */
 export interface ImageSeconds {
   readonly encrypt: number
@@ -16,10 +18,10 @@ export interface VerificationBackend {
   /** Bytes on the wire; zero where nothing is encrypted. */
   readonly bytes: { readonly keys: number; readonly query: number; readonly response: number }
   /**
-   * @param vectors the packed image, one vector for each input ciphertext
+   * @param image of the shape that the circuit takes
    * @param onProgress operations done, and their total
    */
-  run(vectors: readonly Float64Array[], onProgress: OnProgress): Promise<VerifiedImage>
+  run(image: PreprocessedImage, onProgress: OnProgress): Promise<VerifiedImage>
   close(): void
 }
 

@@ -1,25 +1,27 @@
 import type { Circuit } from '../../circuit/index.ts'
+import { imageSlots, imageTensor, readLogits } from '../../client/index.ts'
 import { createClearEvaluator, execute } from '../../he-ops/index.ts'
 import { Stopwatch } from '../stopwatch.ts'
 import type { VerificationBackend } from './backend.ts'
-import { logitsOf } from './slots.ts'
 
 /** Runs the circuit on plain numbers: exact levels and scales, no keys, no noise. */
 export function clearBackend(circuit: Circuit): VerificationBackend {
   const evaluator = createClearEvaluator(circuit)
-  const { input } = circuit
+  const { input, output, parameters } = circuit
   return {
     keygenSeconds: 0,
     bytes: { keys: 0, query: 0, response: 0 },
-    async run(vectors, onProgress) {
+    async run(image, onProgress) {
       const watch = new Stopwatch()
+      const { tensor } = await imageTensor(image, input)
+      const vectors = imageSlots(tensor, input, parameters.slots)
       const inputs = vectors.map((vector) => evaluator.encrypt(vector, input.level, input.scale))
       const encrypt = watch.lap()
       const result = execute(circuit, evaluator, inputs, { onProgress, takeInputs: true })
-      const seconds = { encrypt, execute: watch.lap(), decrypt: 0 }
-      const logits = logitsOf(circuit.output, evaluator.decrypt(result))
+      const executed = watch.lap()
+      const logits = readLogits(evaluator.decrypt(result), output)
       evaluator.free(result)
-      return { logits, seconds: { ...seconds, decrypt: watch.lap() } }
+      return { logits, seconds: { encrypt, execute: executed, decrypt: watch.lap() } }
     },
     close() {},
   }

@@ -1,60 +1,49 @@
-import { type Circuit, type Manifest, manifestOf, rotationSteps } from '../../circuit/index.ts'
-import { createSealContext, createSealEvaluator, loadSeal, type SealContext } from '../../he-ops/index.ts'
-import { decryptSlots, encryptSlots } from '../../he-ops/seal/encryptor.ts'
-import { galoisElements, generateKeySet, generateSecretKey, loadKeySet } from '../../he-ops/seal/keys.ts'
-import { querySpec, responseSpec } from '../../server/tensor-specs.ts'
+import { type Circuit, type Manifest, manifestOf } from '../../circuit/index.ts'
+import { KeyRing, LocalModel, memoryKeyStore } from '../../client/index.ts'
+import { createSealContext, createSealEvaluator, loadKeySet, loadSeal } from '../../he-ops/index.ts'
 import { runInference } from '../../server/worker/inference.ts'
-import { bytesSource, decodeTensor, encodeTensor, keySetBytes, tensorBytes } from '../../wire/index.ts'
+import { bytesSource } from '../../wire/index.ts'
 import { Stopwatch } from '../stopwatch.ts'
 import type { OnProgress, VerificationBackend } from './backend.ts'
-import { logitsOf } from './slots.ts'
 
-type SecretKey = ReturnType<typeof generateSecretKey>
+/** Whoever verifies a circuit has made it; there is nobody to be protected from by limits. */
+const NO_LIMITS = { maxKeyBytes: Infinity, maxQueryBytes: Infinity, maxResponseBytes: Infinity }
 
 /**
- * Client and server in one process, with the very frames between them that would go over the network: keys, query and
- * answer are encoded, checked and decoded, and the server's part is the server's own.
+ * Client and server in one process, each by its own code, with the very frames between them that would go over the
+ * network: keys, query and answer are encoded, checked and decoded, and the answer is re-randomised.
  */
 export async function sealBackend(circuit: Circuit): Promise<VerificationBackend> {
-  const context = createSealContext(await loadSeal(), circuit.parameters)
+  const ring = new KeyRing(memoryKeyStore())
   const manifest = manifestOf(circuit)
+  const client = new LocalModel(manifest, ring, NO_LIMITS)
   const watch = new Stopwatch()
-  const secretKey = generateSecretKey(context)
-  const keySet = await keySetFrame(context, secretKey, rotationSteps(circuit))
+  const keySet = await keySetFrame(client)
   const keygenSeconds = watch.lap()
-  const server = await serverSide(context, circuit, manifest, keySet)
+  const server = await serverSide(circuit, manifest, keySet)
   return {
     keygenSeconds,
-    bytes: {
-      keys: keySet.length,
-      query: tensorBytes(circuit.parameters, querySpec(manifest)),
-      response: tensorBytes(circuit.parameters, responseSpec(manifest)),
-    },
-    async run(vectors, onProgress) {
+    bytes: client.sizes,
+    async run(image, onProgress) {
       watch.lap()
-      const query = encryptQuery(context, secretKey, manifest, vectors)
+      const query = await client.encrypt(image)
       const encrypt = watch.lap()
       const response = server.infer(query, onProgress)
       const execute = watch.lap()
-      const logits = decryptLogits(context, secretKey, manifest, response)
+      const logits = await client.decrypt(response)
       return { logits, seconds: { encrypt, execute, decrypt: watch.lap() } }
     },
     close() {
       server.delete()
-      secretKey.delete()
-      context.delete()
+      ring.close()
     },
   }
 }
 
-async function keySetFrame(
-  ctx: SealContext,
-  secretKey: SecretKey,
-  steps: readonly number[],
-): Promise<Uint8Array> {
-  const frame = new Uint8Array(keySetBytes(ctx.parameters, galoisElements(ctx, steps)))
+async function keySetFrame(client: LocalModel): Promise<Uint8Array> {
+  const frame = new Uint8Array(client.sizes.keys)
   let offset = 0
-  for await (const chunk of generateKeySet(ctx, secretKey, steps)) {
+  for await (const chunk of client.keySet()) {
     frame.set(chunk, offset)
     offset += chunk.length
   }
@@ -66,13 +55,9 @@ interface ServerSide {
   delete(): void
 }
 
-async function serverSide(
-  context: SealContext,
-  circuit: Circuit,
-  manifest: Manifest,
-  keySet: Uint8Array,
-): Promise<ServerSide> {
-  const keys = await loadKeySet(context, bytesSource(keySet), rotationSteps(circuit))
+async function serverSide(circuit: Circuit, manifest: Manifest, keySet: Uint8Array): Promise<ServerSide> {
+  const context = createSealContext(await loadSeal(), circuit.parameters)
+  const keys = await loadKeySet(context, bytesSource(keySet), manifest.rotationSteps)
   const evaluator = createSealEvaluator(context, keys, circuit)
   return {
     infer: (query, onProgress) =>
@@ -80,29 +65,7 @@ async function serverSide(
     delete() {
       evaluator.delete()
       keys.delete()
+      context.delete()
     },
   }
-}
-
-function encryptQuery(
-  ctx: SealContext,
-  secretKey: SecretKey,
-  manifest: Manifest,
-  vectors: readonly Float64Array[],
-): Uint8Array {
-  const { level, scale } = manifest.input
-  const ciphertexts = encryptSlots(ctx, secretKey, vectors, level, scale)
-  return encodeTensor(ctx.parameters, querySpec(manifest), ciphertexts)
-}
-
-function decryptLogits(
-  ctx: SealContext,
-  secretKey: SecretKey,
-  manifest: Manifest,
-  response: Uint8Array,
-): Float64Array {
-  const { level, scale } = manifest.output
-  const pairs = decodeTensor(ctx.parameters, responseSpec(manifest), response)
-  const [slots] = decryptSlots(ctx, secretKey, pairs, level, scale)
-  return logitsOf(manifest.output, slots)
 }

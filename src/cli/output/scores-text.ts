@@ -1,0 +1,9 @@
+import type { Classification } from '../../client/index.ts'
+import { table } from './table.ts'
+
+/** Classes for people, best first. */
+export const scoresText = (classes: readonly Classification[]): string =>
+  table([
+    ['class', 'score', 'logit'],
+    ...classes.map(({ label, score, logit }) => [label, `${(100 * score).toFixed(2)} %`, logit.toFixed(4)]),
+  ])
