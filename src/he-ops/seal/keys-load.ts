@@ -1,6 +1,6 @@
 import type { GaloisKeys, PublicKey, RelinKeys } from 'node-seal'
 import { galoisElement } from '../../circuit/keys.ts'
-import { type ByteSource, keysMissing, openKeySet, type Rlwe } from '../../wire/index.ts'
+import { type ByteSource, type KeySetReader, keysMissing, openKeySet } from '../../wire/index.ts'
 import type { SealContext } from './context.ts'
 import { type Deletable, guarded } from './runtime.ts'
 import { ciphertextToSeal, keyLevel, switchingKeyToSeal } from './serialization.ts'
@@ -31,34 +31,46 @@ export async function loadKeySet(
 ): Promise<EvaluationKeys> {
   const elements = new Map(wantedSteps.map((steps) => [steps, galoisElement(ctx.parameters.ring, steps)]))
   const reader = await openKeySet(ctx.parameters, source)
-  const missing = [...elements.values()].filter((element) => !reader.galoisElements.includes(element))
+  const present = new Set(reader.galoisElements)
+  const missing = [...elements.values()].filter((element) => !present.has(element))
   if (missing.length > 0) throw keysMissing(missing)
-  const owned: Deletable[] = []
-  const free = (): void => {
-    for (const object of owned.splice(0)) object.delete()
+  const loader = keyLoader(ctx, reader)
+  try {
+    const publicKey = await loader.publicKey()
+    const relinKeys = await loader.relinKeys()
+    const galoisKeys = new Map<number, GaloisKeys>()
+    for (const [steps, element] of elements) galoisKeys.set(steps, await loader.galoisKey(element))
+    return { publicKey, relinKeys, galoisKeys, bytes: heapBytes(ctx, galoisKeys.size), delete: loader.free }
+  } catch (cause) {
+    loader.free()
+    throw cause
   }
+}
+
+/** Moves keys from a reader to node-seal's heap, one at a time; `free` deletes all that it has made. */
+function keyLoader(ctx: SealContext, reader: KeySetReader) {
+  const { seal, context, parameters } = ctx
+  const level = keyLevel(ctx)
+  const owned: Deletable[] = []
   const load = <K extends Loadable>(key: K, bytes: Uint8Array): K => {
     owned.push(key)
-    guarded(ctx.seal, () => key.loadFromArray(ctx.context, bytes))
+    guarded(seal, () => key.loadFromArray(context, bytes))
     return key
   }
-  const { seal, parameters } = ctx
-  const level = keyLevel(ctx)
-  try {
-    const publicKey = load(new seal.PublicKey(), ciphertextToSeal(level, await reader.publicKey(), 1))
-    const relin = { vectors: 1, vector: 0 }
-    const relinKeys = load(new seal.RelinKeys(), switchingKeyToSeal(level, await reader.relinKey(), relin))
-    const galoisKeys = new Map<number, GaloisKeys>()
-    for (const [steps, element] of elements) {
-      const bytes = galoisKeyToSeal(ctx, element, await reader.galoisKey(element))
-      galoisKeys.set(steps, load(new seal.GaloisKeys(), bytes))
-    }
-    const pairs = 1 + (1 + galoisKeys.size) * parameters.primes.length
-    const bytes = pairs * 2 * level.primes.length * level.ring * 8
-    return { publicKey, relinKeys, galoisKeys, bytes, delete: free }
-  } catch (cause) {
-    free()
-    throw cause
+  return {
+    publicKey: async () => load(new seal.PublicKey(), ciphertextToSeal(level, await reader.publicKey(), 1)),
+    async relinKeys() {
+      const bytes = switchingKeyToSeal(level, await reader.relinKey(), { vectors: 1, vector: 0 })
+      return load(new seal.RelinKeys(), bytes)
+    },
+    async galoisKey(element: number) {
+      const place = { vectors: parameters.ring, vector: (element - 1) / 2 }
+      const bytes = switchingKeyToSeal(level, await reader.galoisKey(element), place)
+      return load(new seal.GaloisKeys(), bytes)
+    },
+    free() {
+      for (const object of owned.splice(0)) object.delete()
+    },
   }
 }
 
@@ -66,5 +78,9 @@ interface Loadable extends Deletable {
   loadFromArray(context: SealContext['context'], bytes: Uint8Array): void
 }
 
-const galoisKeyToSeal = (ctx: SealContext, element: number, pairs: readonly Rlwe[]): Uint8Array =>
-  switchingKeyToSeal(keyLevel(ctx), pairs, { vectors: ctx.parameters.ring, vector: (element - 1) / 2 })
+/** Two polynomials of 8-byte residues for the public key and for each digit of the key switching keys. */
+function heapBytes({ parameters }: SealContext, galoisKeys: number): number {
+  const { ring, primes, specialPrimes } = parameters
+  const pairs = 1 + (1 + galoisKeys) * primes.length
+  return pairs * 2 * (primes.length + specialPrimes.length) * ring * 8
+}

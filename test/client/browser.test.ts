@@ -1,0 +1,45 @@
+import { readFileSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+
+/** What a module imports as it is loaded: `import ... from` and `export ... from`, not `import()`, not types. */
+function staticImports(source: string): string[] {
+  const statements = source.matchAll(/^(?:import|export)\s(?!type\s)[^;'"]*?from\s'([^']+)'/gm)
+  return [...statements].map(([, specifier]) => specifier)
+}
+
+/** Every module that loading `entry` loads, and the packages that those import. */
+function reach(entry: string): { modules: Set<string>; packages: Map<string, string> } {
+  const modules = new Set<string>()
+  const packages = new Map<string, string>()
+  const visit = (path: string): void => {
+    if (modules.has(path)) return
+    modules.add(path)
+    for (const specifier of staticImports(readFileSync(path, 'utf8'))) {
+      if (specifier.startsWith('.')) visit(join(dirname(path), specifier))
+      else packages.set(specifier, relative(root, path))
+    }
+  }
+  visit(join(root, entry))
+  return { modules, packages }
+}
+
+t.test('loading the client loads nothing that a browser lacks', async (t) => {
+  const { modules, packages } = reach('src/client/index.ts')
+  t.ok(modules.size > 30, `${modules.size} modules`)
+  t.strictSame([...packages.keys()].sort(), [
+    '@noble/hashes/scrypt.js',
+    '@noble/hashes/sha2.js',
+    '@noble/hashes/utils.js',
+    'node-seal',
+    'zod',
+  ])
+})
+
+t.test('the search does find what it looks for', async (t) => {
+  const { packages } = reach('src/server/config.ts')
+  t.equal(packages.get('node:fs/promises'), 'src/server/config.ts')
+})
