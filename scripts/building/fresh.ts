@@ -1,6 +1,6 @@
 import { readdir, stat } from 'node:fs/promises'
-import { join } from 'node:path'
-import { DIST, ROOT, SOURCE } from './paths.ts'
+import { dirname, join } from 'node:path'
+import { DIST, KERNEL_MODULE, ROOT, SOURCE } from './paths.ts'
 
 /** Marks the end of a build. */
 export const STAMP = join(DIST, '.built')
@@ -10,7 +10,8 @@ export async function isFresh(): Promise<boolean> {
   const built = await modified(STAMP)
   if (built === undefined) return false
   const sources = await readdir(SOURCE, { recursive: true })
-  const inputs = [...sources.map((file) => join(SOURCE, file)), join(ROOT, 'package-lock.json')]
+  const files = sources.map((file) => join(SOURCE, file)).filter((file) => !file.startsWith(dirname(KERNEL_MODULE)))
+  const inputs = [...files, join(ROOT, 'package-lock.json')]
   const times = await Promise.all(inputs.map(modified))
   return times.every((time) => time !== undefined && time < built)
 }

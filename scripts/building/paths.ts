@@ -8,3 +8,6 @@ export const DIST = within('dist/')
 /** The bundled networks, compiled. */
 export const CIRCUITS = within('dist/zoo/')
 export const CLI = within('dist/cli/main.js')
+export const KERNEL_SOURCE = within('src/he-ops/kernels/assembly/index.ts')
+/** Found from source files and, copied, from dist by the same relative path. */
+export const KERNEL_MODULE = within('src/he-ops/kernels/build/kernels.wasm')

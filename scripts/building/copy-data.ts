@@ -1,6 +1,6 @@
 import { cp } from 'node:fs/promises'
-import { extname, join } from 'node:path'
-import { DIST, SOURCE } from './paths.ts'
+import { extname, join, relative } from 'node:path'
+import { DIST, KERNEL_MODULE, SOURCE } from './paths.ts'
 
 const ZOO = join('models', 'zoo')
 
@@ -10,4 +10,9 @@ export async function copyZoo(): Promise<void> {
     recursive: true,
     filter: (file) => extname(file) !== '.ts',
   })
+}
+
+/** Copies the compiled kernels to where the compiled program looks for them. */
+export async function copyKernels(): Promise<void> {
+  await cp(KERNEL_MODULE, join(DIST, relative(SOURCE, KERNEL_MODULE)))
 }

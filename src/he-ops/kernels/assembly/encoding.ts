@@ -1,0 +1,25 @@
+/**
+ * out = round(values * scale) mod q, exactly: a double is an integer times a power of two.
+ *
+ * @param values `size` finite doubles
+ */
+export function reduceDoubles(out: usize, values: usize, scale: f64, size: i32, q: u32): void {
+  for (let i = 0; i < size; i++) {
+    const value = nearest(load<f64>(values + (<usize>i << 3)) * scale)
+    store<u32>(out + (<usize>i << 2), reduceDouble(value, q))
+  }
+}
+
+function reduceDouble(value: f64, q: u32): u32 {
+  const bits = reinterpret<u64>(value)
+  const exponent = <i32>((bits >> 52) & 0x7ff) - 1075
+  let residue: u64
+  if (exponent <= 0) {
+    // Below 2^53 in absolute value, so that the conversion is exact.
+    residue = <u64>abs(value) % q
+  } else {
+    residue = ((bits & 0xfffffffffffff) | 0x10000000000000) % q
+    for (let left = exponent; left > 0; left -= 32) residue = (residue << <u64>min(left, 32)) % q
+  }
+  return <u32>(value < 0 && residue != 0 ? q - residue : residue)
+}

@@ -1,0 +1,35 @@
+/**
+ * Unpacks residues of `bits` bits, least significant bit first, and checks them.
+ *
+ * @param source packed bytes; seven bytes behind the last one are read too, and ignored
+ * @returns 1 when every residue is below q, otherwise 0
+ */
+export function unpack(out: usize, source: usize, bits: i32, size: i32, q: u32): i32 {
+  const mask = (<u64>1 << bits) - 1
+  let position: u64 = 0
+  let sound = true
+  for (let i = 0; i < size; i++) {
+    const residue = <u32>((load<u64>(source + <usize>(position >> 3)) >> (position & 7)) & mask)
+    sound = sound && residue < q
+    store<u32>(out + (<usize>i << 2), residue)
+    position += bits
+  }
+  return sound ? 1 : 0
+}
+
+/** Packs residues of `bits` bits, at most 32; the bits that fill up the last byte are zero. Writes whole bytes only. */
+export function pack(out: usize, source: usize, bits: i32, size: i32): void {
+  let word: u64 = 0
+  let filled: i32 = 0
+  let target = out
+  for (let i = 0; i < size; i++) {
+    word |= <u64>load<u32>(source + (<usize>i << 2)) << filled
+    filled += bits
+    while (filled >= 8) {
+      store<u8>(target++, <u8>word)
+      word >>= 8
+      filled -= 8
+    }
+  }
+  if (filled > 0) store<u8>(target, <u8>word)
+}

@@ -1,0 +1,54 @@
+/** The kernels of `assembly/`, on addresses in the memory they were instantiated with; what each does is said there. */
+export interface Kernels {
+  readonly CHUNK_BYTES: WebAssembly.Global
+  readonly SCRATCH_BYTES: WebAssembly.Global
+  readonly DOT_GRANULE: WebAssembly.Global
+  add: Kernel
+  addBlocks: Kernel
+  copy: Kernel
+  dot: Kernel
+  multiplyPairs: Kernel
+  nttForward: Kernel
+  nttInverse: Kernel
+  pack: Kernel
+  permute: Kernel
+  quotients: Kernel
+  reduceDoubles: Kernel
+  scale: Kernel
+  streamChunk: Kernel
+  subtract: Kernel
+  subtractScale: Kernel
+  uniform: Kernel
+  unpack: Kernel
+}
+
+type Kernel = (...args: number[]) => number
+
+const PAGE_BYTES = 65536
+/** The most that 32-bit addresses reach. */
+const MAX_PAGES = 65536
+
+let compiled: Promise<WebAssembly.Module> | undefined
+
+/** The compiled module, which threads can be given. */
+export function kernelModule(): Promise<WebAssembly.Module> {
+  compiled ??= readModule().then((bytes) => WebAssembly.compile(bytes))
+  return compiled
+}
+
+/** An empty memory that several threads can share; it grows in pages of 64 KB. */
+export const createKernelMemory = (bytes = PAGE_BYTES): WebAssembly.Memory =>
+  new WebAssembly.Memory({ initial: Math.ceil(bytes / PAGE_BYTES), maximum: MAX_PAGES, shared: true })
+
+/** The kernels on a memory. Instances on one memory have no state of their own. */
+export async function instantiateKernels(memory: WebAssembly.Memory, module?: WebAssembly.Module): Promise<Kernels> {
+  const instance = await WebAssembly.instantiate(module ?? (await kernelModule()), { env: { memory } })
+  return instance.exports as unknown as Kernels
+}
+
+async function readModule(): Promise<BufferSource> {
+  const url = new URL('./build/kernels.wasm', import.meta.url)
+  if (url.protocol !== 'file:') return (await fetch(url)).arrayBuffer()
+  const { readFile } = await import('node:fs/promises')
+  return readFile(url)
+}
