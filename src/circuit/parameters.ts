@@ -43,6 +43,32 @@ export interface CkksParameters {
   readonly digest: string
 }
 
+/** What cuts a modulus into the digits of key switching: the chain alone. */
+export type KeySwitchingChain = Pick<CkksParameters, 'primes' | 'specialPrimes'>
+
+// Hybrid key switching: a polynomial is cut into digits of as many consecutive data primes as there are special primes.
+// With one special prime that is SEAL's decomposition, a digit for each prime.
+//
+// Source: Han and Ki, "Better Bootstrapping for Approximate Homomorphic Encryption", ePrint 2019/688, section 3.
+
+/** Data primes of a digit; the last digit of a level may have fewer. */
+export const digitSize = ({ specialPrimes }: Pick<KeySwitchingChain, 'specialPrimes'>): number =>
+  specialPrimes.length
+
+/** Digits of a polynomial at `level`, by default the highest: the pairs of a key switching key. */
+export const digitCount = (chain: KeySwitchingChain, level = chain.primes.length - 1): number =>
+  Math.ceil((level + 1) / digitSize(chain))
+
+/** The data primes of a digit at `level`, by default the highest: q_start .. q_(end - 1). */
+export function digitRange(
+  chain: KeySwitchingChain,
+  digit: number,
+  level = chain.primes.length - 1,
+): { readonly start: number; readonly end: number } {
+  const start = digit * digitSize(chain)
+  return { start, end: Math.min(start + digitSize(chain), level + 1) }
+}
+
 const log2 = (n: bigint): number => {
   const shift = Math.max(0, bitLength(n) - 53)
   return Math.log2(Number(n >> BigInt(shift))) + shift

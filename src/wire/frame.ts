@@ -1,6 +1,6 @@
-import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js'
 import { PolyVeilError } from '../errors/index.ts'
+import { digestOf } from './digest.ts'
 
 // Every frame, all integers little-endian:
 //
@@ -78,7 +78,7 @@ export function sealFrame(kind: FrameKind, binding: string, body: Uint8Array): U
   const frame = new Uint8Array(length)
   frame.set(frameHeader({ kind, binding, length }))
   frame.set(body, FRAME_HEADER_BYTES)
-  frame.set(sha256(frame.subarray(0, length - FRAME_DIGEST_BYTES)), length - FRAME_DIGEST_BYTES)
+  frame.set(digestOf(frame.subarray(0, length - FRAME_DIGEST_BYTES)), length - FRAME_DIGEST_BYTES)
   return frame
 }
 
@@ -92,7 +92,7 @@ export function openFrame(frame: Uint8Array, expected: FrameHeader): Uint8Array 
   checkFrameIdentity(frame.subarray(0, FRAME_HEADER_BYTES), expected.kind, expected.binding)
   checkFrameLength(frame, frame.length, expected.length)
   const end = frame.length - FRAME_DIGEST_BYTES
-  checkFrameDigest(sha256(frame.subarray(0, end)), frame.subarray(end))
+  checkFrameDigest(digestOf(frame.subarray(0, end)), frame.subarray(end))
   return frame.subarray(FRAME_HEADER_BYTES, end)
 }
 

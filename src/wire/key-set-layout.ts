@@ -1,4 +1,4 @@
-import type { CkksParameters } from '../circuit/parameters.ts'
+import { type CkksParameters, digitCount } from '../circuit/parameters.ts'
 import { FRAME_DIGEST_BYTES, FRAME_HEADER_BYTES } from './frame.ts'
 import type { PolynomialShape } from './polynomial.ts'
 import { rlweBytes } from './rlwe.ts'
@@ -11,7 +11,7 @@ import { rlweBytes } from './rlwe.ts'
 export interface KeySetLayout {
   /** Shape of every polynomial: data primes, then special primes. */
   readonly shape: PolynomialShape
-  /** Pairs in a key switching key: one for each data prime, as SEAL decomposes. */
+  /** Pairs in a key switching key: one for each digit of the data primes. */
   readonly digits: number
   readonly pairBytes: number
   /** Header, count and elements. */
@@ -29,7 +29,7 @@ export const KEY_SET_COUNT_BYTES = 8
 
 export function keySetLayout(parameters: CkksParameters, galoisKeys: number): KeySetLayout {
   const shape = { ring: parameters.ring, primes: [...parameters.primes, ...parameters.specialPrimes] }
-  const digits = parameters.primes.length
+  const digits = digitCount(parameters)
   const pairBytes = rlweBytes(shape, true)
   const keyBytes = digits * pairBytes
   const headBytes = FRAME_HEADER_BYTES + KEY_SET_COUNT_BYTES + 4 * galoisKeys

@@ -1,6 +1,6 @@
-import { sha256 } from '@noble/hashes/sha2.js'
 import type { CkksParameters } from '../circuit/parameters.ts'
 import { PolyVeilError } from '../errors/index.ts'
+import { createDigest } from './digest.ts'
 import {
   checkFrameDigest,
   checkFrameIdentity,
@@ -79,7 +79,7 @@ async function readElements(source: ByteSource, layout: KeySetLayout, count: num
 
 async function checkDigest(source: ByteSource): Promise<void> {
   const end = source.size - FRAME_DIGEST_BYTES
-  const hash = sha256.create()
+  const hash = createDigest()
   for (let offset = 0; offset < end; offset += CHUNK_BYTES) {
     hash.update(await readExactly(source, offset, Math.min(CHUNK_BYTES, end - offset)))
   }

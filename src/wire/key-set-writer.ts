@@ -1,6 +1,6 @@
-import { sha256 } from '@noble/hashes/sha2.js'
 import type { CkksParameters } from '../circuit/parameters.ts'
 import { PolyVeilError } from '../errors/index.ts'
+import { createDigest } from './digest.ts'
 import { frameHeader } from './frame.ts'
 import { checkGaloisElements } from './galois-elements.ts'
 import { KEY_SET_COUNT_BYTES, type KeySetLayout, keySetLayout } from './key-set-layout.ts'
@@ -26,7 +26,7 @@ export async function* writeKeySet(
 ): AsyncGenerator<Uint8Array, void, undefined> {
   checkGaloisElements(parameters.ring, galoisElements, 'INTERNAL')
   const layout = keySetLayout(parameters, galoisElements.length)
-  const hash = sha256.create()
+  const hash = createDigest()
   const hashed = (chunk: Uint8Array): Uint8Array => {
     hash.update(chunk)
     return chunk

@@ -1,8 +1,17 @@
 import { type Circuit, type Manifest, manifestOf } from '../../circuit/index.ts'
+import { digitSize } from '../../circuit/parameters.ts'
 import { KeyRing, LocalModel, memoryKeyStore } from '../../client/index.ts'
-import { createSealContext, createSealEvaluator, loadKeySet, loadSeal } from '../../he-ops/index.ts'
+import {
+  createSealContext,
+  createSealEvaluator,
+  type EvaluationKeys,
+  generateNativeKeys,
+  loadKeySet,
+  loadSeal,
+  type SealContext,
+} from '../../he-ops/index.ts'
 import { runInference } from '../../server/worker/inference.ts'
-import { bytesSource } from '../../wire/index.ts'
+import { type ByteSource, bytesSource, verifyKeySet } from '../../wire/index.ts'
 import { Stopwatch } from '../stopwatch.ts'
 import type { OnProgress, VerificationBackend } from './backend.ts'
 
@@ -11,7 +20,8 @@ const NO_LIMITS = { maxKeyBytes: Infinity, maxQueryBytes: Infinity, maxResponseB
 
 /**
  * Client and server in one process, each by its own code, with the very frames between them that would go over the
- * network: keys, query and answer are encoded, checked and decoded, and the answer is re-randomised.
+ * network: keys, query and answer are encoded, checked and decoded, and the answer is re-randomised. Keys of several
+ * special primes are made and checked too, but SEAL, which cannot use them, evaluates with keys of its own.
  */
 export async function sealBackend(circuit: Circuit): Promise<VerificationBackend> {
   const ring = new KeyRing(memoryKeyStore())
@@ -20,7 +30,7 @@ export async function sealBackend(circuit: Circuit): Promise<VerificationBackend
   const watch = new Stopwatch()
   const keySet = await keySetFrame(client)
   const keygenSeconds = watch.lap()
-  const server = await serverSide(circuit, manifest, keySet)
+  const server = await serverSide(circuit, manifest, ring, keySet)
   return {
     keygenSeconds,
     bytes: client.sizes,
@@ -55,9 +65,14 @@ interface ServerSide {
   delete(): void
 }
 
-async function serverSide(circuit: Circuit, manifest: Manifest, keySet: Uint8Array): Promise<ServerSide> {
+async function serverSide(
+  circuit: Circuit,
+  manifest: Manifest,
+  ring: KeyRing,
+  keySet: Uint8Array,
+): Promise<ServerSide> {
   const context = createSealContext(await loadSeal(), circuit.parameters)
-  const keys = await loadKeySet(context, bytesSource(keySet), manifest.rotationSteps)
+  const keys = await evaluationKeys(context, manifest, ring, bytesSource(keySet))
   const evaluator = createSealEvaluator(context, keys, circuit)
   return {
     infer: (query, onProgress) =>
@@ -68,4 +83,16 @@ async function serverSide(circuit: Circuit, manifest: Manifest, keySet: Uint8Arr
       context.delete()
     },
   }
+}
+
+async function evaluationKeys(
+  context: SealContext,
+  { rotationSteps }: Manifest,
+  ring: KeyRing,
+  keySet: ByteSource,
+): Promise<EvaluationKeys> {
+  if (digitSize(context.parameters) === 1) return loadKeySet(context, keySet, rotationSteps)
+  await verifyKeySet(context.parameters, keySet)
+  const { secretKey } = await ring.unlock(context.parameters)
+  return generateNativeKeys(context, secretKey, rotationSteps)
 }

@@ -118,13 +118,13 @@ export class ConstantSource {
 
   #encodeFull(id: ConstantId, scale: number, level: number): Plaintext {
     this.#requireFits(id, scale, level)
-    const { seal, levelIds, parameters } = this.#ctx
+    const { seal, highestLevel, levelIds, parameters } = this.#ctx
     const plaintext = new seal.Plaintext()
     try {
       guarded(seal, () => {
         this.#encoder.encode(repeat(this.#constants[id], parameters.slots), scale, plaintext)
         // node-seal encodes at the highest level only.
-        if (level < parameters.topLevel) this.#evaluator.plainModSwitchToInplace(plaintext, levelIds[level])
+        if (level < highestLevel) this.#evaluator.plainModSwitchToInplace(plaintext, levelIds[level])
       })
       return plaintext
     } catch (cause) {

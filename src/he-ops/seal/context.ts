@@ -8,30 +8,32 @@ export interface SealContext {
   readonly seal: Seal
   readonly parameters: CkksParameters
   readonly context: SEALContext
-  /** Handles to SEAL's identifier of each level, index = level. */
+  /**
+   * The highest level of SEAL's own chain, at which it encodes and encrypts zero under the public key. SEAL knows one
+   * special prime, the last; it takes further ones for data primes of levels above `parameters.topLevel`.
+   */
+  readonly highestLevel: number
+  /** Handles to SEAL's identifier of each level of ours, 0 to `parameters.topLevel`. */
   readonly levelIds: readonly ParmsIdType[]
   /** The same identifiers as 32 bytes, as they stand in serialized objects. */
   readonly levelIdBytes: readonly Uint8Array[]
-  /** Identifier of the level that keys live at: all primes, the special one included. */
+  /** Identifier of the level that keys live at: all primes, the special ones included. */
   readonly keyIdBytes: Uint8Array
   delete(): void
 }
 
 /**
- * Makes SEAL's context for checked parameters. SEAL knows exactly one special prime, the last of its chain.
+ * Makes SEAL's context for checked parameters, with any number of special primes.
  *
- * @throws CONFIG_INVALID when the parameters have several special primes, or SEAL refuses them
+ * @throws CONFIG_INVALID when SEAL refuses the parameters
  */
 export function createSealContext(seal: Seal, parameters: CkksParameters): SealContext {
-  if (parameters.specialPrimes.length !== 1) {
-    throw new PolyVeilError('CONFIG_INVALID', 'The seal backend needs exactly one special prime')
-  }
   const context = guarded(seal, () => buildContext(seal, parameters))
   if (!context.parametersSet()) {
     context.delete()
     throw new PolyVeilError('CONFIG_INVALID', 'SEAL refuses the parameters', { ring: parameters.ring })
   }
-  const levelIds = collectLevelIds(context)
+  const levelIds = collectLevelIds(context, parameters.topLevel)
   const keyId = context.keyParmsId()
   const keyIdBytes = idBytes(keyId)
   keyId.delete()
@@ -39,6 +41,7 @@ export function createSealContext(seal: Seal, parameters: CkksParameters): SealC
     seal,
     parameters,
     context,
+    highestLevel: parameters.topLevel + parameters.specialPrimes.length - 1,
     levelIds,
     levelIdBytes: levelIds.map(idBytes),
     keyIdBytes,
@@ -63,11 +66,12 @@ function buildContext(seal: Seal, parameters: CkksParameters): SEALContext {
   })
 }
 
-function collectLevelIds(context: SEALContext): ParmsIdType[] {
+/** SEAL numbers its levels as we do, by the last prime's index. */
+function collectLevelIds(context: SEALContext, topLevel: number): ParmsIdType[] {
   const ids: ParmsIdType[] = []
   let data = context.firstContextData()
   for (;;) {
-    ids[data.chainIndex()] = data.parmsId()
+    if (data.chainIndex() <= topLevel) ids[data.chainIndex()] = data.parmsId()
     if (data.chainIndex() === 0) break
     const next = data.nextContextData()
     data.delete()

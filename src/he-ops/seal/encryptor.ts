@@ -53,7 +53,7 @@ function encryptVector(
     const plaintext = own(new ctx.seal.Plaintext())
     encoder.encode(vector, scale, plaintext)
     // node-seal encodes at the highest level only; symmetric encryption takes the plaintext's level.
-    if (level < ctx.parameters.topLevel) evaluator.plainModSwitchToInplace(plaintext, ctx.levelIds[level])
+    if (level < ctx.highestLevel) evaluator.plainModSwitchToInplace(plaintext, ctx.levelIds[level])
     const ciphertext = own(encryptor.encryptSymmetricSerializable(plaintext))
     return seededFromSeal(
       dataLevel(ctx, level),

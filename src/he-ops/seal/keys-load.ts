@@ -1,5 +1,7 @@
 import type { GaloisKeys, PublicKey, RelinKeys } from 'node-seal'
 import { galoisElement } from '../../circuit/keys.ts'
+import { digitSize } from '../../circuit/parameters.ts'
+import { PolyVeilError } from '../../errors/index.ts'
 import { type ByteSource, type KeySetReader, keysMissing, openKeySet } from '../../wire/index.ts'
 import type { SealContext } from './context.ts'
 import { type Deletable, guarded } from './runtime.ts'
@@ -10,17 +12,19 @@ export interface EvaluationKeys {
   readonly publicKey: PublicKey
   readonly relinKeys: RelinKeys
   /** One key each, by rotation steps. */
-  readonly galoisKeys: ReadonlyMap<number, GaloisKeys>
+  readonly galoisKeys: Pick<ReadonlyMap<number, GaloisKeys>, 'get' | 'size'>
   /** Heap that the keys take, in bytes: their residues. */
   readonly bytes: number
   delete(): void
 }
 
 /**
- * Loads the keys that a circuit needs from a key set, checking everything before node-seal sees it.
+ * Loads the keys that a circuit needs from a key set, checking everything before node-seal sees it. SEAL's key switching
+ * is that of one special prime.
  *
  * @param source the frame; read key by key
  * @param wantedSteps rotation steps of the circuit; further keys of the set are not loaded
+ * @throws CONFIG_INVALID when the parameters have several special primes
  * @throws KEYS_MISSING with the Galois elements that the set lacks
  * @throws PARAMETERS_MISMATCH, TENSOR_MALFORMED, TOO_LARGE as `openKeySet`
  */
@@ -29,6 +33,9 @@ export async function loadKeySet(
   source: ByteSource,
   wantedSteps: readonly number[],
 ): Promise<EvaluationKeys> {
+  if (digitSize(ctx.parameters) > 1) {
+    throw new PolyVeilError('CONFIG_INVALID', 'The seal backend cannot use keys of several special primes')
+  }
   const elements = new Map(wantedSteps.map((steps) => [steps, galoisElement(ctx.parameters.ring, steps)]))
   const reader = await openKeySet(ctx.parameters, source)
   const present = new Set(reader.galoisElements)
@@ -78,9 +85,12 @@ interface Loadable extends Deletable {
   loadFromArray(context: SealContext['context'], bytes: Uint8Array): void
 }
 
-/** Two polynomials of 8-byte residues for the public key and for each digit of the key switching keys. */
-function heapBytes({ parameters }: SealContext, galoisKeys: number): number {
+/**
+ * Heap of a public key and 1 + `galoisKeys` key switching keys: two polynomials of 8-byte residues for the public key and
+ * for each of SEAL's digits, one a prime.
+ */
+export function heapBytes({ parameters, highestLevel }: SealContext, galoisKeys: number): number {
   const { ring, primes, specialPrimes } = parameters
-  const pairs = 1 + (1 + galoisKeys) * primes.length
+  const pairs = 1 + (1 + galoisKeys) * (highestLevel + 1)
   return pairs * 2 * (primes.length + specialPrimes.length) * ring * 8
 }

@@ -78,11 +78,11 @@ function encryptZero(
   publicKey: PublicKey,
   level: number,
 ): Ciphertext {
-  const { seal, context, levelIds, parameters } = ctx
+  const { seal, context, levelIds, highestLevel } = ctx
   const zero = new seal.Ciphertext()
   try {
     withHeap((own) => own(new seal.Encryptor(context, publicKey)).encryptZero(zero))
-    if (level < parameters.topLevel) evaluator.cipherModSwitchToInplace(zero, levelIds[level])
+    if (level < highestLevel) evaluator.cipherModSwitchToInplace(zero, levelIds[level])
     return zero
   } catch (cause) {
     zero.delete()

@@ -38,7 +38,7 @@ export const dataLevel = (ctx: SealContext, level: number): SealLevel => ({
   id: ctx.levelIdBytes[level],
 })
 
-/** The level of keys: all data primes, then the special prime. */
+/** The level of keys: all data primes, then the special ones. */
 export const keyLevel = ({ parameters, keyIdBytes }: SealContext): SealLevel => ({
   ring: parameters.ring,
   primes: [...parameters.primes, ...parameters.specialPrimes],
@@ -113,28 +113,6 @@ export function switchingKeyToSeal(
     for (const pair of pairs) writeCiphertext(writer, level, pair, 1)
   }
   return writer.bytes
-}
-
-/** The `digits` pairs of a seeded key switching key that node-seal has made; all other vectors must be empty. */
-export function switchingKeyFromSeal(
-  level: SealLevel,
-  bytes: Uint8Array,
-  { vectors, vector, digits }: { readonly vectors: number; readonly vector: number; readonly digits: number },
-): SeededRlwe[] {
-  const reader = new SealReader(bytes)
-  reader
-    .header(switchingKeyBytes(level, vectors, digits, true))
-    .expect(level.id)
-    .u64(vectors)
-  const empty = (count: number): void => {
-    for (let index = 0; index < count; index++) reader.u64(0)
-  }
-  empty(vector)
-  reader.u64(digits)
-  const pairs = Array.from({ length: digits }, () => readSeeded(reader, level))
-  empty(vectors - vector - 1)
-  reader.end()
-  return pairs
 }
 
 const switchingKeyBytes = (level: SealLevel, vectors: number, digits: number, seeded: boolean): number =>

@@ -5,10 +5,17 @@ import { createSealContext, type SealContext } from '../../../src/he-ops/seal/co
 import type { EvaluationKeys } from '../../../src/he-ops/seal/keys.ts'
 import { loadSeal, withHeap } from '../../../src/he-ops/seal/runtime.ts'
 
-/** Parameters of the smallest ring, 128 bits of security: data primes of the given sizes, then a special prime. */
-export function smallParameters(bits: readonly number[] = [50, 40, 30], special = 60): CkksParameters {
-  const primes = nttPrimes(8192, [...bits, special]).map(String)
-  return checkParameters({ ring: 8192, primes: primes.slice(0, -1), specialPrimes: primes.slice(-1) })
+/** Parameters of the smallest ring, 128 bits of security: data primes of the given sizes, then the special ones. */
+export function smallParameters(
+  bits: readonly number[] = [50, 40, 30],
+  ...special: readonly number[]
+): CkksParameters {
+  const primes = nttPrimes(8192, [...bits, ...(special.length > 0 ? special : [60])]).map(String)
+  return checkParameters({
+    ring: 8192,
+    primes: primes.slice(0, bits.length),
+    specialPrimes: primes.slice(bits.length),
+  })
 }
 
 /** A SEAL context with one secret key, made by node-seal directly, and the client's side of it. */
@@ -17,7 +24,7 @@ export interface SealFixture {
   readonly keys: EvaluationKeys
   encode(values: Float64Array, scale: number, level: number): Plaintext
   encrypt(values: Float64Array, scale: number, level: number): Ciphertext
-  /** A fresh public-key encryption of zero at the highest level. */
+  /** A fresh public-key encryption of zero at SEAL's highest level. */
   encryptZero(scale: number): Ciphertext
   decrypt(ciphertext: Ciphertext): Float64Array
   /** The secret key's polynomial over the data primes, in NTT form. */
@@ -48,7 +55,7 @@ export async function sealFixture(
   const encode = (values: Float64Array, scale: number, level: number): Plaintext => {
     const plaintext = new seal.Plaintext()
     encoder.encode(values, scale, plaintext)
-    if (level < parameters.topLevel) evaluator.plainModSwitchToInplace(plaintext, ctx.levelIds[level])
+    if (level < ctx.highestLevel) evaluator.plainModSwitchToInplace(plaintext, ctx.levelIds[level])
     return plaintext
   }
   return {

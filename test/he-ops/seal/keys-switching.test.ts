@@ -1,0 +1,163 @@
+import type { SecretKey } from 'node-seal'
+import t from 'tap'
+import { galoisElement } from '../../../src/circuit/keys.ts'
+import { type CkksParameters, digitCount, digitRange } from '../../../src/circuit/parameters.ts'
+import { powMod } from '../../../src/circuit/primes.ts'
+import { createNtt, forwardNtt, minimalRoot } from '../../../src/he-ops/encoding/ntt.ts'
+import { createSealContext, type SealContext } from '../../../src/he-ops/seal/context.ts'
+import { generateKeySet, generateSecretKey, loadKeySet } from '../../../src/he-ops/seal/keys.ts'
+import { loadSeal, withHeap } from '../../../src/he-ops/seal/runtime.ts'
+import {
+  ciphertextFromSeal,
+  ciphertextToSeal,
+  keyLevel,
+  plaintextFromSeal,
+} from '../../../src/he-ops/seal/serialization.ts'
+import { bytesSource, openKeySet, type Rlwe } from '../../../src/wire/index.ts'
+import { collect } from '../../wire/fixtures.ts'
+import { smallParameters } from './fixture.ts'
+
+// Keys are checked against their definition in exact arithmetic: c0 + c1 * s - P * g_j * s' has to be nothing but the
+// small error of an encryption, and the same one modulo every prime.
+
+const seal = await loadSeal()
+const RING = 8192
+const STEPS = [1, 4095]
+
+const word = (halves: Uint32Array): BigUint64Array => new BigUint64Array(halves.slice().buffer)
+const product = (factors: readonly bigint[]): bigint => factors.reduce((all, factor) => all * factor, 1n)
+
+/** A negacyclic transform modulo one prime, there and back. */
+function transforms(prime: bigint) {
+  const ntt = createNtt(RING, minimalRoot(RING, prime), prime)
+  // Undone butterfly by butterfly, so the inverse shares nothing but the table with what it undoes.
+  const inverses = ntt.roots.map((root) => powMod(root, prime - 2n, prime))
+  const half = (prime + 1n) / 2n
+  const mod = (value: bigint): bigint => ((value % prime) + prime) % prime
+  return {
+    forward: (coefficients: readonly bigint[]): bigint[] => {
+      const values = coefficients.map(mod)
+      forwardNtt(ntt, values)
+      return values
+    },
+    /** Coefficients, centred. */
+    inverse(values: bigint[]): bigint[] {
+      for (let groups = RING / 2, width = 1; groups >= 1; groups /= 2, width *= 2) {
+        for (let group = 0; group < groups; group++) {
+          for (let j = 2 * width * group; j < 2 * width * group + width; j++) {
+            const [a, b] = [values[j], values[j + width]]
+            values[j] = mod((a + b) * half)
+            values[j + width] = mod((((a - b) * half) % prime) * inverses[groups + group])
+          }
+        }
+      }
+      return values.map((value) => (value > prime / 2n ? value - prime : value))
+    },
+  }
+}
+
+/** Both polynomials of a pair, its seed expanded by node-seal. */
+function expanded(ctx: SealContext, pair: Rlwe): { c0: BigUint64Array; c1: BigUint64Array } {
+  return withHeap((own) => {
+    const key = own(new seal.PublicKey())
+    key.loadFromArray(ctx.context, ciphertextToSeal(keyLevel(ctx), pair, 1))
+    const bytes = key.saveToArray(seal.ComprModeType.none) as Uint8Array
+    const { c0, c1 } = ciphertextFromSeal(keyLevel(ctx), bytes)
+    return { c0: word(c0), c1: word(c1) }
+  })
+}
+
+/** The secret key's residues modulo prime i of all, in NTT form. */
+function secretResidues(ctx: SealContext, secretKey: SecretKey): (i: number) => bigint[] {
+  const bytes = secretKey.saveToArray(seal.ComprModeType.none) as Uint8Array
+  const residues = word(plaintextFromSeal(keyLevel(ctx), bytes))
+  return (i) => Array.from(residues.subarray(i * RING, (i + 1) * RING))
+}
+
+/** s(X^g) from the coefficients of s. */
+function automorphism(coefficients: readonly bigint[], element: number): bigint[] {
+  const result = coefficients.map(() => 0n)
+  coefficients.forEach((coefficient, i) => {
+    const power = (i * element) % (2 * RING)
+    result[power % RING] = power < RING ? coefficient : -coefficient
+  })
+  return result
+}
+
+const chains: Record<string, CkksParameters> = {
+  'one special prime of 60 bits': smallParameters([45, 60], 60),
+  'two of 30 bits, the last digit short': smallParameters([30, 25, 24, 25, 25], 30, 30),
+  'three of 30 bits, the last digit short': smallParameters([30, 25, 24, 25], 30, 30, 30),
+  'more special primes than data primes': smallParameters([30, 29], 30, 30, 30),
+}
+
+for (const [name, parameters] of Object.entries(chains)) {
+  t.test(name, async (t) => {
+    const ctx = createSealContext(seal, parameters)
+    const secretKey = generateSecretKey(ctx)
+    const reader = await openKeySet(
+      parameters,
+      bytesSource(await collect(generateKeySet(ctx, secretKey, STEPS))),
+    )
+    const all = [...parameters.primes, ...parameters.specialPrimes]
+    const special = product(parameters.specialPrimes)
+    const secrets = secretResidues(ctx, secretKey)
+    const tools = all.map(transforms)
+    const secret = tools[0].inverse(secrets(0))
+    t.ok(
+      secret.every((c) => c >= -1n && c <= 1n),
+      'the secret is ternary',
+    )
+
+    /** Coefficients of c0 + c1 * s - P * g_j * s', one list for each prime. */
+    const errors = (pair: Rlwe, digit: number, target: (i: number) => bigint[]): bigint[][] => {
+      const { c0, c1 } = expanded(ctx, pair)
+      const { start, end } = digitRange(parameters, digit)
+      return all.map((prime, i) => {
+        const s = secrets(i)
+        const wanted = i >= start && i < end ? target(i).map((value) => (special % prime) * value) : undefined
+        const values = s.map((value, b) => {
+          const phase = c0[i * RING + b] + c1[i * RING + b] * value - (wanted?.[b] ?? 0n)
+          return ((phase % prime) + prime) % prime
+        })
+        return tools[i].inverse(values)
+      })
+    }
+    const isKey = (pairs: readonly Rlwe[], target: (i: number) => bigint[], what: string): void => {
+      t.equal(pairs.length, digitCount(parameters))
+      pairs.forEach((pair, digit) => {
+        const [first, ...others] = errors(pair, digit, target)
+        const deviation = Math.sqrt(first.reduce((sum, e) => sum + Number(e * e), 0) / RING)
+        t.ok(first.every((e) => e > -100n && e < 100n) && deviation > 3 && deviation < 3.5, `${what}: small`)
+        t.ok(
+          others.every((found) => found.every((e, k) => e === first[k])),
+          `${what}: one error`,
+        )
+      })
+    }
+
+    isKey(await reader.relinKey(), (i) => secrets(i).map((s) => s * s), 'relinearisation')
+    for (const steps of STEPS) {
+      const element = galoisElement(RING, steps)
+      const rotated = automorphism(secret, element)
+      isKey(await reader.galoisKey(element), (i) => tools[i].forward(rotated), `rotation by ${steps}`)
+    }
+    t.ok(
+      errors(await reader.publicKey(), parameters.primes.length, () => []).every((found) =>
+        found.every((e) => e > -100n && e < 100n),
+      ),
+      'the public key encrypts zero',
+    )
+    secretKey.delete()
+    ctx.delete()
+  })
+}
+
+t.test('SEAL does not get keys it cannot use', async (t) => {
+  const ctx = createSealContext(seal, chains['two of 30 bits, the last digit short'])
+  const secretKey = generateSecretKey(ctx)
+  const frame = await collect(generateKeySet(ctx, secretKey, []))
+  await t.rejects(loadKeySet(ctx, bytesSource(frame), []), { code: 'CONFIG_INVALID' })
+  secretKey.delete()
+  ctx.delete()
+})
