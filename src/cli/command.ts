@@ -6,7 +6,10 @@ import { createProgress, type Progress } from './output/progress.ts'
 export interface Session {
   readonly json: boolean
   readonly progress: Progress
-  /** Aborted when the user interrupts the command. */
+  /**
+   * Aborted when the user interrupts the command. A command that asks for it has to heed it, since an interrupt does not
+   * end the process any more; a second one does. Commands that do not ask are ended at once.
+   */
   readonly signal: AbortSignal
 }
 
@@ -43,8 +46,7 @@ export function act<A extends unknown[]>(body: (session: Session, ...args: A) =>
     const { json = false, quiet = false } = self.opts<{ json?: boolean; quiet?: boolean }>()
     const progress = createProgress(process.stderr, quiet)
     try {
-      const session = { json, progress, signal: interruption() }
-      const { document, text, exitCode = 0 } = await body(session, ...(args as A))
+      const { document, text, exitCode = 0 } = await body(sessionOf(json, progress), ...(args as A))
       progress.end()
       if (json) printDocument(document)
       else if (text !== undefined) printText(text)
@@ -52,6 +54,18 @@ export function act<A extends unknown[]>(body: (session: Session, ...args: A) =>
     } finally {
       progress.end()
     }
+  }
+}
+
+function sessionOf(json: boolean, progress: Progress): Session {
+  let signal: AbortSignal | undefined
+  return {
+    json,
+    progress,
+    get signal() {
+      signal ??= interruption()
+      return signal
+    },
   }
 }
 

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { VERSION } from '../server/version.ts'
+import { VERSION } from '../version.ts'
 import { quietParser } from './command.ts'
 import { checkCommand } from './commands/check.ts'
 import { classifyCommand } from './commands/classify.ts'

@@ -12,10 +12,26 @@ import { UsageError } from './usage-error.ts'
 export async function run(args: readonly string[]): Promise<void> {
   process.stdout.on('error', endWithReader)
   try {
+    requireNode(process.versions.node)
     await program().parseAsync(args, { from: 'user' })
   } catch (error) {
     process.exitCode = exitCodeOf(error, args.includes('--json'))
   }
+}
+
+const OLDEST_NODE = 24
+
+/**
+ * Older releases lack what commands need, and would fail somewhere in the middle.
+ *
+ * @throws UsageError
+ */
+export function requireNode(version: string): void {
+  if (Number.parseInt(version, 10) >= OLDEST_NODE) return
+  throw new UsageError(
+    `PolyVeil runs on Node ${OLDEST_NODE} or newer, and this is ${version}; npx runs it on its own`,
+    { version },
+  )
 }
 
 function exitCodeOf(error: unknown, json: boolean): number {

@@ -15,6 +15,8 @@ export interface PreparedInput {
 
 /** Slack over the largest normalised pixel, for interpolation that overshoots. */
 const BOUND_SLACK = 1.25
+/** Ranges take inputs to have deviation 1. White noise of that kind, as golden tensors are made of, stays below this. */
+const BOUND_DEVIATIONS = 6
 
 /** Sends one channel where three are equal, and patches where the stem strides. */
 export function prepareInput(network: Graph, preprocessing: Preprocessing): PreparedInput {
@@ -24,7 +26,7 @@ export function prepareInput(network: Graph, preprocessing: Preprocessing): Prep
   const { graph, patch } = patchInput(base)
   return {
     graph,
-    spec: { preprocessing, image, patch, bound: pixelBound(preprocessing) },
+    spec: { preprocessing, image, patch, bound: inputBound(preprocessing) },
     pack: (pixels) => spaceToDepth(sentChannels(pixels, image), image, patch),
   }
 }
@@ -33,8 +35,8 @@ export function prepareInput(network: Graph, preprocessing: Preprocessing): Prep
 const sentChannels = (pixels: Float64Array, [channels, height, width]: Shape): Float64Array =>
   pixels.subarray(0, channels * height * width)
 
-/** Largest absolute value that a normalised pixel in 0..1 can have, with slack. */
-function pixelBound({ mean, std }: Preprocessing): number {
+/** Largest absolute value of an input: of a normalised pixel in 0..1 or of white noise, whichever is larger. */
+function inputBound({ mean, std }: Preprocessing): number {
   const extremes = mean.flatMap((m, c) => [m / std[c], (1 - m) / std[c]])
-  return Math.max(...extremes) * BOUND_SLACK
+  return Math.max(BOUND_DEVIATIONS, BOUND_SLACK * Math.max(...extremes))
 }

@@ -136,6 +136,12 @@ export const ERROR_CODES = Object.freeze({
     'The worker that executed the circuit ended unexpectedly.',
     'Try again; if it persists, give the server more memory.',
   ),
+  SERVER_UNREACHABLE: code(
+    502,
+    5,
+    'The server cannot be reached, or the connection to it broke off.',
+    'Check the address, that the server runs, and the network in between; then try again.',
+  ),
   INTERNAL: code(
     500,
     5,

@@ -307,7 +307,11 @@ t.test('connecting', async (t) => {
     { code: 'CONFIG_INVALID' },
   )
   const broken = connect(ORIGIN, { keys, fetch: () => Promise.reject(new TypeError('ECONNREFUSED')) })
-  await t.rejects(broken, { message: /cannot be reached/, facts: { origin: 'http://polyveil.test' } })
+  await t.rejects(broken, {
+    code: 'SERVER_UNREACHABLE',
+    message: /cannot be reached/,
+    facts: { origin: 'http://polyveil.test' },
+  })
   const { polyveil } = await connected()
   t.strictSame(await polyveil.models(), [{ name: MODEL, labels: LABELS }])
   await t.rejects(polyveil.keys('none'), { code: 'MODEL_UNKNOWN' })

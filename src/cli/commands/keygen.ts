@@ -3,7 +3,6 @@ import type { LocalModel } from '../../client/index.ts'
 import { act, command, type Outcome, type Session } from '../command.ts'
 import { withKeys } from '../input/key-store.ts'
 import { MANIFEST_HELP, withModel } from '../input/local-model.ts'
-import type { Progress } from '../output/progress.ts'
 import { bytesText } from '../output/units.ts'
 import { writeWhole } from '../output/write-file.ts'
 
@@ -26,7 +25,7 @@ export const keygenCommand = (): Command =>
 async function keygen(session: Session, manifest: string, { keys, out }: KeygenOptions): Promise<Outcome> {
   session.progress.step('making keys')
   return withModel({ manifest, keys }, async (model) => {
-    await writeWhole(out, watched(model, session.progress))
+    await writeWhole(out, watched(model, session))
     const { digest, galoisElements } = model.manifest
     const bytes = model.sizes.keys
     return {
@@ -42,9 +41,10 @@ async function keygen(session: Session, manifest: string, { keys, out }: KeygenO
   })
 }
 
-async function* watched(model: LocalModel, progress: Progress): AsyncGenerator<Uint8Array> {
+async function* watched(model: LocalModel, { progress, signal }: Session): AsyncGenerator<Uint8Array> {
   let done = 0
   for await (const chunk of model.keySet()) {
+    signal.throwIfAborted()
     done += chunk.length
     progress.update(done, model.sizes.keys)
     yield chunk

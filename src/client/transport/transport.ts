@@ -29,7 +29,7 @@ export interface Answer {
 export class NetworkError extends PolyVeilError {
   constructor(origin: string, cause: unknown) {
     super(
-      'INTERNAL',
+      'SERVER_UNREACHABLE',
       `The server at ${origin} cannot be reached, or the connection broke off`,
       { origin },
       { cause },

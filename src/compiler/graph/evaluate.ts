@@ -104,19 +104,27 @@ interface PlaneSizes {
 
 /** Adds one input plane's contribution to one output plane, tap by tap. */
 function addPlane(out: Tensor, x: Tensor, weights: Tensor, node: ConvNode, sizes: PlaneSizes): void {
-  const { kernel, stride, padding, dilation } = node
-  const { outH, outW, inH, inW } = sizes
+  const { kernel } = node
   for (let ky = 0; ky < kernel; ky++) {
-    for (let kx = 0; kx < kernel; kx++) {
-      const weight = weights[ky * kernel + kx]
-      for (let y = 0; y < outH; y++) {
-        const sy = y * stride + ky * dilation - padding
-        if (sy < 0 || sy >= inH) continue
-        for (let x0 = 0; x0 < outW; x0++) {
-          const sx = x0 * stride + kx * dilation - padding
-          if (sx >= 0 && sx < inW) out[y * outW + x0] += weight * x[sy * inW + sx]
-        }
-      }
+    for (let kx = 0; kx < kernel; kx++) addTap(out, x, weights[ky * kernel + kx], [ky, kx], node, sizes)
+  }
+}
+
+/** Adds what one tap contributes; beyond its edges the input plane is zero. */
+function addTap(
+  out: Tensor,
+  x: Tensor,
+  weight: number,
+  [ky, kx]: readonly [number, number],
+  { stride, padding, dilation }: ConvNode,
+  { outH, outW, inH, inW }: PlaneSizes,
+): void {
+  for (let y = 0; y < outH; y++) {
+    const sourceY = y * stride + ky * dilation - padding
+    if (sourceY < 0 || sourceY >= inH) continue
+    for (let column = 0; column < outW; column++) {
+      const sourceX = column * stride + kx * dilation - padding
+      if (sourceX >= 0 && sourceX < inW) out[y * outW + column] += weight * x[sourceY * inW + sourceX]
     }
   }
 }

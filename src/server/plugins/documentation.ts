@@ -1,8 +1,8 @@
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod'
+import { VERSION } from '../../version.ts'
 import type { App } from '../app.ts'
-import { VERSION } from '../version.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {

@@ -1,8 +1,9 @@
 import { z } from 'zod'
+import { VERSION } from '../../version.ts'
 import type { App, Services } from '../app.ts'
-import { SERVER_NAME, VERSION } from '../version.ts'
 import { responses } from './schemas.ts'
 
+const NAME = 'polyveil'
 const EXTENSIONS = ['binary_tensor_data', 'polyveil_ckks']
 
 const metadataSchema = z
@@ -16,7 +17,7 @@ export function serverRoutes(app: App, { engine }: Services): void {
     {
       schema: { tags: ['server'], summary: 'Server metadata', response: responses({ 200: metadataSchema }) },
     },
-    () => ({ name: SERVER_NAME, version: VERSION, extensions: EXTENSIONS }),
+    () => ({ name: NAME, version: VERSION, extensions: EXTENSIONS }),
   )
   app.get(
     '/v2/health/live',

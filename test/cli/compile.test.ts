@@ -1,0 +1,135 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { circuitDigest, circuitText, manifestOf, readCircuit } from '../../src/circuit/index.ts'
+import { MAX_LOG_QP } from '../../src/circuit/parameters.ts'
+import { failed, filesIn, goldenOf, polyveil, sourceOf } from './support.ts'
+
+// How many rotations, which ring: the planner's tests say so. Here it is what users get that counts.
+
+const directory = t.testdir()
+const path = join(directory, 'one.pvc')
+const compile = (...flags: string[]) => polyveil(['compile', ...sourceOf('one_shot'), ...flags])
+const compiled = await compile('--out', path, '--json')
+const read = () => readCircuit(new Uint8Array(readFileSync(path)))
+
+t.test('compile writes the circuit and prints the plan', async (t) => {
+  t.equal(compiled.code, 0)
+  const { circuit, parameters, segments, estimate } = compiled.json
+  t.equal(circuit.digest, circuitDigest(new Uint8Array(readFileSync(path))))
+  t.equal(circuit.ops.rotate, circuit.rotations)
+  const { ops, model } = read()
+  const total = Object.values<number>(circuit.ops).reduce((sum, count) => sum + count, 0)
+  t.equal(total, ops.length, 'operations are counted by kind')
+  t.equal(model, 'one')
+  t.ok(circuit.galoisKeys > 0 && circuit.depthBits > 100)
+  t.equal(parameters.security, 128)
+  t.ok(parameters.logQP <= MAX_LOG_QP[parameters.ring])
+  t.ok(Math.abs(parameters.primeBits.reduce((a: number, b: number) => a + b) - parameters.logQP) < 1)
+  t.equal(segments, 1)
+  t.ok(estimate.seconds > 0 && estimate.memoryBytes > 0 && estimate.precisionBits >= 10)
+  for (const what of ['keys', 'query', 'response']) t.ok(estimate.bytes[what] > 0, `bytes of ${what}`)
+  t.strictSame(filesIn(directory), ['one.pvc'], 'no draft is left beside it')
+})
+
+t.test('a dry run says the same and writes nothing', async (t) => {
+  const empty = t.testdir()
+  const dry = await compile('--out', join(empty, 'one.pvc'), '--dry-run', '--json', '--quiet')
+  t.equal(dry.code, 0)
+  t.equal(dry.stderr, '')
+  t.strictSame(dry.json, compiled.json)
+  t.strictSame(filesIn(empty), [])
+  const shown = await compile('--dry-run')
+  t.match(shown.stdout.toString(), /^layer +shape +level/)
+  t.match(shown.stdout.toString(), 'Nothing was written.')
+})
+
+t.test('name, labels and calibration images', async (t) => {
+  const folder = t.testdir({ labels: Array.from({ length: 10 }, (_, k) => `class ${k}\n`).join('') })
+  const out = join(folder, 'named.pvc')
+  const calibration = goldenOf('one_shot')[1]
+  const flags = ['--name', 'other', '--labels', join(folder, 'labels'), '--calibrate', calibration]
+  const { code, json } = await compile('--out', out, ...flags, '--json')
+  t.equal(code, 0)
+  const circuit = readCircuit(new Uint8Array(readFileSync(out)))
+  t.equal(circuit.model, 'other')
+  t.strictSame(
+    circuit.labels,
+    Array.from({ length: 10 }, (_, k) => `class ${k}`),
+  )
+  t.not(json.circuit.digest, compiled.json.circuit.digest)
+  writeFileSync(join(folder, 'labels'), '["only one"]')
+  failed(t, await compile('--dry-run', ...flags, '--json', '--quiet'), 3, 'CONFIG_INVALID', {
+    labels: 1,
+    classes: 10,
+  })
+})
+
+t.test('what does not fit one shot is DEPTH_EXCEEDED, exit code 4', async (t) => {
+  const folder = t.testdir({ 'deep.pvc': 'an earlier circuit' })
+  const out = join(folder, 'deep.pvc')
+  const ran = await polyveil([
+    'compile',
+    ...sourceOf('micro_t'),
+    '--refresh',
+    'never',
+    '--out',
+    out,
+    '--json',
+    '--quiet',
+  ])
+  failed(t, ran, 4, 'DEPTH_EXCEEDED')
+  const { facts, message } = ran.json.error
+  t.ok(facts.missingBits > 0)
+  t.equal(facts.neededBits - facts.limitBits, facts.missingBits)
+  t.match(facts.layer, /^cells\./)
+  t.match(message, /What would help/)
+  t.equal(readFileSync(out, 'utf8'), 'an earlier circuit', 'the file is as it was')
+  t.strictSame(filesIn(folder), ['deep.pvc'])
+  const small = await compile('--ring', '8192', '--dry-run', '--json', '--quiet')
+  failed(t, small, 4, 'DEPTH_EXCEEDED', { ring: 8192 })
+})
+
+t.test('what cannot be written leaves nothing behind', async (t) => {
+  const folder = t.testdir({ taken: {} })
+  failed(t, await compile('--out', join(folder, 'none', 'one.pvc'), '--json', '--quiet'), 3, 'CONFIG_INVALID')
+  failed(t, await compile('--out', join(folder, 'taken'), '--json', '--quiet'), 3, 'CONFIG_INVALID')
+  t.strictSame(filesIn(folder), [])
+})
+
+t.test('inspect shows the plan, or the circuit as text', async (t) => {
+  const { code, json } = await polyveil(['inspect', path, '--json'])
+  t.equal(code, 0)
+  t.equal(json.model, 'one')
+  t.equal(json.digest, compiled.json.circuit.digest)
+  t.equal(json.manifest, manifestOf(read()).digest)
+  t.equal(json.plan.rotations, compiled.json.circuit.rotations)
+  for (const layer of json.plan.layers) {
+    t.match(
+      layer,
+      { name: String, shape: Array, level: Number, rotations: Number, seconds: Number },
+      layer.name,
+    )
+    t.ok(layer.precisionBits > 4, layer.name)
+  }
+  const rotations = json.plan.layers.reduce(
+    (sum: number, layer: { rotations: number }) => sum + layer.rotations,
+    0,
+  )
+  t.equal(rotations, json.plan.rotations, 'layers add up')
+
+  const shown = await polyveil(['inspect', path])
+  t.match(shown.stdout.toString(), /^one, circuit [0-9a-f]{16}\n\nlayer /)
+  const text = await polyveil(['inspect', path, '--text'])
+  t.equal(text.code, 0)
+  t.equal(text.stdout.toString().trimEnd(), circuitText(read()).trimEnd())
+  const both = await polyveil(['inspect', path, '--text', '--json'])
+  t.equal(both.json.text, circuitText(read()))
+})
+
+t.test('--input and --classes replace what the config says', async (t) => {
+  const dry = (...flags: string[]) => compile(...flags, '--name', 'one', '--dry-run', '--json', '--quiet')
+  t.strictSame((await dry('--input', '40', '--classes', '10')).json, compiled.json)
+  failed(t, await dry('--input', '64'), 3, 'TENSOR_SHAPE')
+  failed(t, await dry('--classes', '11'), 3, 'TENSOR_SHAPE', { tensor: 'head.3.weight' })
+})

@@ -1,0 +1,51 @@
+import t from 'tap'
+import { polyveil } from './support.ts'
+
+t.test('models lists architectures and bundled networks', async (t) => {
+  const { code, json, stderr } = await polyveil(['models', '--json'])
+  t.equal(code, 0)
+  t.equal(stderr, '')
+  t.strictSame(
+    json.architectures.map(({ name }: { name: string }) => name),
+    ['cpolynext-t', 'cpolynext-s', 'cpolynext-b', 'cpolynext-l', 'apolynext-t', 'lowres'],
+  )
+  t.match(json.architectures[0], { inputSize: [224, 224], classes: 1000, cells: 12, supported: true })
+  t.match(json.architectures[4], { name: 'apolynext-t', supported: false })
+  t.match(json.bundled, [
+    { name: 'digits', inputSize: [56, 56], classes: 10, images: 10, labels: ['0', '1'] },
+    { name: 'clothing', inputSize: [56, 56], classes: 10, images: 10 },
+  ])
+  t.ok(json.bundled.every(({ accuracy }: { accuracy: { top1: number } }) => accuracy.top1 > 0.8))
+})
+
+t.test('and for people as tables', async (t) => {
+  const { code, stdout } = await polyveil(['models'])
+  t.equal(code, 0)
+  t.match(
+    stdout.toString(),
+    /^architecture +input +classes +cells +supported\ncpolynext-t +224x224 +1000 +12 +yes$/m,
+  )
+  t.match(stdout.toString(), /^digits +56x56 +10 +99\.06 %/m)
+})
+
+t.test('help and version', async (t) => {
+  const help = await polyveil(['--help'])
+  t.equal(help.code, 0)
+  for (const name of [
+    'models',
+    'check',
+    'compile',
+    'inspect',
+    'verify',
+    'serve',
+    'classify',
+    'keygen',
+    'encrypt',
+    'decrypt',
+  ])
+    t.match(help.stdout.toString(), new RegExp(`^  ${name} `, 'm'))
+  const version = await polyveil(['--version'])
+  t.equal(version.code, 0)
+  t.match(version.stdout.toString(), /^\d+\.\d+\.\d+\n$/)
+  t.match((await polyveil(['compile', '--help'])).stdout.toString(), /--precision <bits>/)
+})

@@ -1,0 +1,100 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { goldenTensors } from '../models/support/golden.ts'
+import { safetensors } from './safetensors.ts'
+import { failed, goldenOf, polyveil, sourceOf } from './support.ts'
+
+const directory = t.testdir()
+const path = join(directory, 'one.pvc')
+const compiled = await polyveil(['compile', ...sourceOf('one_shot'), '--out', path, '--json'])
+const verify = (...flags: string[]) => polyveil(['verify', path, ...flags])
+
+/** Fields of product.md that every backend fills. */
+function isComplete(t: Test, json: Record<string, unknown>, backend: string, images: number): void {
+  t.match(json, { ok: true, backend, images, top1Agreement: 1, rounds: 0 })
+  const numbers = { maxAbsError: Number, rmsError: Number, precisionBits: Number, peakRssBytes: Number }
+  const seconds = { keygen: 0, encrypt: 0, execute: 0, refreshClient: 0, decrypt: 0, total: 0 }
+  const bytes = { keys: 0, query: 0, refreshUp: 0, refreshDown: 0, response: 0 }
+  t.match(json, numbers)
+  t.strictSame(Object.keys(json.seconds as object).sort(), Object.keys(seconds).sort())
+  t.strictSame(Object.keys(json.bytes as object).sort(), Object.keys(bytes).sort())
+}
+
+t.test('the golden one-shot network holds on the clear backend', async (t) => {
+  const { code, json, stderr } = await verify(
+    ...goldenOf('one_shot'),
+    '--backend',
+    'clear',
+    '--json',
+    '--quiet',
+  )
+  t.equal(code, 0)
+  t.equal(stderr, '')
+  isComplete(t, json, 'clear', 4)
+  t.ok(json.maxAbsError < 1e-4, `exact but for float32: ${json.maxAbsError}`)
+})
+
+t.test('and under encryption', async (t) => {
+  const { code, json } = await verify(...goldenOf('one_shot'), '--count', '2', '--backend', 'seal', '--json')
+  t.equal(code, 0)
+  isComplete(t, json, 'seal', 2)
+  t.ok(json.maxAbsError < 1e-2, `largest error ${json.maxAbsError}`)
+  t.ok(json.maxAbsError > 1e-7, 'encryption is noisy: an exact answer was not encrypted')
+  t.ok(json.rmsError <= json.maxAbsError)
+  for (const stage of ['keygen', 'encrypt', 'execute', 'decrypt', 'total'])
+    t.ok(json.seconds[stage] > 0, stage)
+  for (const what of ['keys', 'query', 'response']) {
+    // The plan leaves out what frames put around residues.
+    const planned = compiled.json.estimate.bytes[what]
+    t.ok(
+      Math.abs(json.bytes[what] / planned - 1) < 1e-2,
+      `${what}: ${json.bytes[what]} bytes, planned ${planned}`,
+    )
+  }
+})
+
+t.test('wrong golden logits end in exit code 1, by either backend’s account', async (t) => {
+  const tensors = await goldenTensors('one_shot')
+  const input = tensors.get('input')!
+  const logits = tensors.get('logits')!
+  const golden = (name: string, change: (value: number, i: number) => number): string => {
+    const file = join(directory, name)
+    writeFileSync(
+      file,
+      safetensors({ input, logits: { shape: logits.shape, data: logits.data.map(change) } }),
+    )
+    return file
+  }
+  // Images keep their top class: it is the size of the error that shows.
+  const off = golden('off', (value) => value * 1.1)
+  const swapped = golden('swapped', (_, i) => logits.data[(i + 10) % logits.data.length])
+  for (const backend of ['clear', 'seal']) {
+    const { code, json } = await verify('--golden', off, '--count', '1', '--backend', backend, '--json')
+    t.equal(code, 1, backend)
+    t.match(json, { ok: false, top1Agreement: 1 })
+    t.ok(json.rmsError > json.allowedRmsError)
+  }
+  const other = await verify('--golden', swapped, '--backend', 'clear')
+  t.equal(other.code, 1)
+  t.match(other.stdout.toString(), 'The verification FAILED.')
+})
+
+t.test('golden files that do not fit', async (t) => {
+  const flags = ['--backend', 'clear', '--json', '--quiet']
+  failed(t, await verify(...goldenOf('micro_t'), ...flags), 3, 'TENSOR_SHAPE', { tensor: 'input' })
+  failed(t, await verify('--golden', path, ...flags), 3, 'CHECKPOINT_UNREADABLE')
+  failed(t, await verify('--golden', join(directory, 'absent'), ...flags), 3, 'CHECKPOINT_UNREADABLE')
+  const { shape, data } = (await goldenTensors('one_shot')).get('input')!
+  const bare = join(directory, 'bare')
+  writeFileSync(bare, safetensors({ input: { shape, data } }))
+  failed(t, await verify('--golden', bare, ...flags), 3, 'TENSOR_MISSING', { tensor: 'logits' })
+  writeFileSync(
+    bare,
+    safetensors({
+      input: { shape, data: data.map((x) => 3 * x) },
+      logits: { shape: [4, 10], data: new Float32Array(40) },
+    }),
+  )
+  failed(t, await verify('--golden', bare, ...flags), 3, 'TENSOR_OUT_OF_RANGE')
+})

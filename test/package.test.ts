@@ -1,0 +1,56 @@
+import { access, constants, readFile } from 'node:fs/promises'
+import t from 'tap'
+import { requireBuild } from './support/built.ts'
+
+// The built package by its own name, as users import it. The specifiers are no literals, so that the type checker does
+// not look for dist.
+
+const root = new URL('../', import.meta.url)
+const description = JSON.parse(await readFile(new URL('package.json', root), 'utf8'))
+const page = await readFile(new URL('docs/library.md', root), 'utf8')
+
+/** Names in the first column of the tables below the heading of an entry point. */
+function documented(entry: string): string[] {
+  const [, section = ''] = page.split(`\n## ${entry}\n`)
+  const rows = section.split('\n## ')[0].matchAll(/^\| (`.*?) \|/gm)
+  return [...rows].flatMap(([, cell]) => [...cell.matchAll(/`(\w+)`/g)].map(([, name]) => name))
+}
+
+await requireBuild()
+const entries = Object.entries<{ types: string; default: string }>(description.exports)
+
+t.test('the four entry points of the package', async (t) => {
+  t.strictSame(
+    entries.map(([path]) => path),
+    ['.', './client', './compiler', './server'],
+  )
+})
+
+for (const [path, { types, default: file }] of entries) {
+  const specifier = description.name + path.slice(1)
+  t.test(`${specifier} exports what docs/library.md says, and nothing else`, async (t) => {
+    const exported = Object.entries(await import(specifier))
+    t.strictSame(exported.map(([name]) => name).sort(), documented(specifier).sort())
+    for (const [name, value] of exported) t.ok(value !== undefined, `${name} is defined`)
+    t.equal(import.meta.resolve(specifier), new URL(file, root).href)
+    await t.resolves(access(new URL(types, root)), 'its types are there')
+  })
+}
+
+t.test('entry points share their modules, and the version is the package’s', async (t) => {
+  const whole = await import(description.name)
+  const client = await import(`${description.name}/client`)
+  t.equal(whole.PolyVeilError, client.PolyVeilError)
+  t.equal(whole.connect, client.connect)
+  t.equal(whole.VERSION, description.version)
+})
+
+t.test('nothing else of the package can be imported', async (t) => {
+  await t.rejects(import(`${description.name}/dist/cli/run.js`), { code: 'ERR_PACKAGE_PATH_NOT_EXPORTED' })
+})
+
+t.test('the command is there, executable by Node', async (t) => {
+  const file = new URL(description.bin.polyveil, root)
+  t.ok((await readFile(file, 'utf8')).startsWith('#!/usr/bin/env node\n'))
+  await t.resolves(access(file, constants.X_OK))
+})
