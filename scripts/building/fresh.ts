@@ -10,7 +10,9 @@ export async function isFresh(): Promise<boolean> {
   const built = await modified(STAMP)
   if (built === undefined) return false
   const sources = await readdir(SOURCE, { recursive: true })
-  const files = sources.map((file) => join(SOURCE, file)).filter((file) => !file.startsWith(dirname(KERNEL_MODULE)))
+  const files = sources
+    .map((file) => join(SOURCE, file))
+    .filter((file) => !file.startsWith(dirname(KERNEL_MODULE)))
   const inputs = [...files, join(ROOT, 'package-lock.json')]
   const times = await Promise.all(inputs.map(modified))
   return times.every((time) => time !== undefined && time < built)

@@ -3,7 +3,15 @@ export { type KeySetLayout, keySetBytes, keySetLayout } from './key-set-layout.t
 export { type KeySetReader, keysMissing, openKeySet, verifyKeySet } from './key-set-reader.ts'
 export { type KeySetMaker, writeKeySet } from './key-set-writer.ts'
 export { type Polynomial, type PolynomialShape, polynomialHalves } from './polynomial.ts'
-export { type FullRlwe, isSeeded, type Rlwe, SEED_BLAKE2XB, SEED_BYTES, type SeededRlwe } from './rlwe.ts'
+export {
+  type FullRlwe,
+  isSeeded,
+  type PackedRlwe,
+  type Rlwe,
+  SEED_BLAKE2XB,
+  SEED_BYTES,
+  type SeededRlwe,
+} from './rlwe.ts'
 export { decodeSecretKey, encodeSecretKey } from './secret-key.ts'
 export { type ByteSource, bytesSource, readExactly } from './source.ts'
 export { querySpec, responseSpec } from './specs.ts'
@@ -11,6 +19,7 @@ export {
   decodeTensor,
   encodeTensor,
   levelShape,
+  openTensor,
   type TensorShape,
   type TensorSpec,
   tensorBytes,

@@ -10,7 +10,7 @@ import {
 } from './frame.ts'
 import { checkGaloisElements } from './galois-elements.ts'
 import { KEY_SET_COUNT_BYTES, type KeySetLayout, keySetLayout } from './key-set-layout.ts'
-import { type Rlwe, readRlwe } from './rlwe.ts'
+import { type PackedRlwe, packedRlwe, type Rlwe, readRlwe } from './rlwe.ts'
 import { type ByteSource, readExactly } from './source.ts'
 
 const CHUNK_BYTES = 1 << 20
@@ -24,6 +24,10 @@ export interface KeySetReader {
   relinKey(): Promise<Rlwe[]>
   /** @throws KEYS_MISSING when the set has no key for the element */
   galoisKey(element: number): Promise<Rlwe[]>
+  /** The relinearisation key as it travels, its residues unchecked. */
+  packedRelinKey(): Promise<PackedRlwe[]>
+  /** A Galois key as it travels, its residues unchecked. @throws KEYS_MISSING */
+  packedGaloisKey(element: number): Promise<PackedRlwe[]>
 }
 
 /**
@@ -91,22 +95,31 @@ function keyReader(
   layout: KeySetLayout,
   galoisElements: readonly number[],
 ): KeySetReader {
-  const pairs = async (offset: number, count: number): Promise<Rlwe[]> => {
+  const read = async <Pair>(
+    offset: number,
+    count: number,
+    parse: (bytes: Uint8Array) => Pair,
+  ): Promise<Pair[]> => {
     const bytes = await readExactly(source, offset, count * layout.pairBytes)
     return Array.from({ length: count }, (_, index) => {
       const start = index * layout.pairBytes
-      return readRlwe(layout.shape, bytes.subarray(start, start + layout.pairBytes), true)
+      return parse(bytes.subarray(start, start + layout.pairBytes))
     })
+  }
+  const checked = (bytes: Uint8Array): Rlwe => readRlwe(layout.shape, bytes, true)
+  const packed = (bytes: Uint8Array): PackedRlwe => packedRlwe(layout.shape, bytes)
+  const galoisKeyAt = (element: number): number => {
+    const index = galoisElements.indexOf(element)
+    if (index < 0) throw keysMissing([element])
+    return layout.galoisKeyAt(index)
   }
   return {
     galoisElements,
-    publicKey: async () => (await pairs(layout.publicKeyAt, 1))[0],
-    relinKey: () => pairs(layout.relinKeyAt, layout.digits),
-    async galoisKey(element) {
-      const index = galoisElements.indexOf(element)
-      if (index < 0) throw keysMissing([element])
-      return pairs(layout.galoisKeyAt(index), layout.digits)
-    },
+    publicKey: async () => (await read(layout.publicKeyAt, 1, checked))[0],
+    relinKey: () => read(layout.relinKeyAt, layout.digits, checked),
+    galoisKey: async (element) => read(galoisKeyAt(element), layout.digits, checked),
+    packedRelinKey: () => read(layout.relinKeyAt, layout.digits, packed),
+    packedGaloisKey: async (element) => read(galoisKeyAt(element), layout.digits, packed),
   }
 }
 

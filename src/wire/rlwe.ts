@@ -1,4 +1,6 @@
+import { bitLength } from '../circuit/primes.ts'
 import { PolyVeilError } from '../errors/index.ts'
+import { packedBytes } from './bits.ts'
 import {
   type Polynomial,
   type PolynomialShape,
@@ -34,6 +36,30 @@ export const isSeeded = (rlwe: Rlwe): rlwe is SeededRlwe => 'seed' in rlwe
 export function rlweBytes(shape: PolynomialShape, seeded: boolean): number {
   const polynomial = polynomialBytes(shape)
   return polynomial + (seeded ? SEED_RECORD_BYTES : polynomial)
+}
+
+/** A seeded pair as it travels: nothing but the seed's record has been checked. */
+export interface PackedRlwe {
+  /** The first polynomial, prime after prime: N residues of `bits` bits each. */
+  readonly limbs: readonly { readonly prime: bigint; readonly bits: number; readonly bytes: Uint8Array }[]
+  readonly seed: Uint8Array
+}
+
+/**
+ * Takes a seeded pair apart without unpacking it, for whoever unpacks and checks residues in memory of his own.
+ *
+ * @param bytes exactly `rlweBytes(shape, true)` bytes; the result refers to them
+ * @throws TENSOR_MALFORMED when the seed's expander is unknown
+ */
+export function packedRlwe(shape: PolynomialShape, bytes: Uint8Array): PackedRlwe {
+  let offset = 0
+  const limbs = shape.primes.map((prime) => {
+    const bits = bitLength(prime)
+    const start = offset
+    offset += packedBytes(shape.ring, bits)
+    return { prime, bits, bytes: bytes.subarray(start, offset) }
+  })
+  return { limbs, seed: readSeed(bytes.subarray(offset)) }
 }
 
 /** Writes a pair into the first `rlweBytes` bytes of `target`, which must be zero. */

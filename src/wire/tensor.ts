@@ -2,7 +2,7 @@ import type { CkksParameters } from '../circuit/parameters.ts'
 import { PolyVeilError } from '../errors/index.ts'
 import { FRAME_DIGEST_BYTES, FRAME_HEADER_BYTES, openFrame, sealFrame } from './frame.ts'
 import type { PolynomialShape } from './polynomial.ts'
-import { isSeeded, type Rlwe, readRlwe, rlweBytes, writeRlwe } from './rlwe.ts'
+import { isSeeded, type PackedRlwe, packedRlwe, type Rlwe, readRlwe, rlweBytes, writeRlwe } from './rlwe.ts'
 
 // Body of a tensor frame: u32 ciphertexts, u16 level, u8 seeded, u8 zero, f64 scale, then the ciphertexts.
 const TENSOR_HEADER_BYTES = 16
@@ -70,17 +70,35 @@ export function encodeTensor(
  * @throws TENSOR_MALFORMED on anything else
  */
 export function decodeTensor(parameters: CkksParameters, spec: TensorSpec, frame: Uint8Array): Rlwe[] {
+  const shape = levelShape(parameters, spec.level)
+  return pairsOf(parameters, spec, frame).map((bytes) => readRlwe(shape, bytes, spec.seeded))
+}
+
+/**
+ * Opens a tensor of fresh encryptions without unpacking it, checking all but its residues: for whoever unpacks and
+ * checks those in memory of his own.
+ *
+ * @param frame not changed; the result refers to it
+ * @param spec of a seeded tensor
+ * @throws as `decodeTensor`
+ */
+export function openTensor(parameters: CkksParameters, spec: TensorSpec, frame: Uint8Array): PackedRlwe[] {
+  const shape = levelShape(parameters, spec.level)
+  return pairsOf(parameters, spec, frame).map((bytes) => packedRlwe(shape, bytes))
+}
+
+/** The bytes of each pair of a frame whose header, length and digest are right. */
+function pairsOf(parameters: CkksParameters, spec: TensorSpec, frame: Uint8Array): Uint8Array[] {
   const body = openFrame(frame, {
     kind: 'tensor',
     binding: spec.manifestDigest,
     length: tensorBytes(parameters, spec),
   })
   checkTensorHeader(body, spec)
-  const shape = levelShape(parameters, spec.level)
-  const size = rlweBytes(shape, spec.seeded)
+  const size = rlweBytes(levelShape(parameters, spec.level), spec.seeded)
   return Array.from({ length: spec.ciphertexts }, (_, index) => {
     const start = TENSOR_HEADER_BYTES + index * size
-    return readRlwe(shape, body.subarray(start, start + size), spec.seeded)
+    return body.subarray(start, start + size)
   })
 }
 

@@ -41,7 +41,10 @@ export const createKernelMemory = (bytes = PAGE_BYTES): WebAssembly.Memory =>
   new WebAssembly.Memory({ initial: Math.ceil(bytes / PAGE_BYTES), maximum: MAX_PAGES, shared: true })
 
 /** The kernels on a memory. Instances on one memory have no state of their own. */
-export async function instantiateKernels(memory: WebAssembly.Memory, module?: WebAssembly.Module): Promise<Kernels> {
+export async function instantiateKernels(
+  memory: WebAssembly.Memory,
+  module?: WebAssembly.Module,
+): Promise<Kernels> {
   const instance = await WebAssembly.instantiate(module ?? (await kernelModule()), { env: { memory } })
   return instance.exports as unknown as Kernels
 }

@@ -1,0 +1,88 @@
+import type { Heap } from './heap.ts'
+import { invert, type Modulus, montgomery, type ShoupConstant, shoup } from './modulus.ts'
+
+/** How a source residue x becomes the y of the conversion: y = (x + bias) * scale mod q. */
+export interface SourceStep {
+  readonly bias: number
+  readonly scale: ShoupConstant
+}
+
+/**
+ * Constants of the exact conversion of an integer from residues modulo the sources, of product S, to residues modulo
+ * another prime t: with y_i = x_i * (S / q_i)^-1 mod q_i,
+ *
+ *    x = sum over i of y_i * (S / q_i) - u * S,   u = floor(sum over i of y_i / q_i).
+ *
+ * A centred conversion takes x + floor(S / 2) through it and takes floor(S / 2) off again, so that the result is the
+ * representative of least absolute value.
+ *
+ * Source: Halevi, Polyakov and Shoup, "An Improved RNS Variant of the BFV Homomorphic Encryption Scheme",
+ * ePrint 2018/117, section 2.2.
+ */
+export class BaseConversion {
+  readonly sources: readonly number[]
+  /** One for each source, in order. */
+  readonly steps: readonly SourceStep[]
+  /** Address of 1 / q_i as f32. */
+  readonly reciprocals: number
+  readonly #heap: Heap
+  readonly #moduli: readonly Modulus[]
+  readonly #product: bigint
+  readonly #half: bigint
+  readonly #weights = new Map<number, number>()
+
+  constructor(heap: Heap, moduli: readonly Modulus[], sources: readonly number[], centred: boolean) {
+    this.#heap = heap
+    this.#moduli = moduli
+    this.sources = sources
+    const primes = sources.map((index) => moduli[index].prime)
+    this.#product = primes.reduce((product, prime) => product * prime, 1n)
+    this.#half = centred ? this.#product / 2n : 0n
+    this.steps = primes.map((prime) => ({
+      bias: Number(this.#half % prime),
+      scale: shoup(invert(this.#product / prime, prime), prime),
+    }))
+    this.reciprocals = heap.allocate(4 * primes.length)
+    const reciprocals = new Float32Array(heap.memory.buffer, this.reciprocals, primes.length)
+    primes.forEach((prime, i) => {
+      reciprocals[i] = 1 / Number(prime)
+    })
+  }
+
+  /** Whether u can be other than zero. */
+  get needsQuotients(): boolean {
+    return this.sources.length > 1
+  }
+
+  /** Address of the weights of target `index`: of each y_i, then of u. */
+  weights(index: number): number {
+    const known = this.#weights.get(index)
+    if (known !== undefined) return known
+    const { prime } = this.#moduli[index]
+    const address = this.#heap.allocate(4 * (this.sources.length + 1))
+    const words = this.#heap.words(address, this.sources.length + 1)
+    this.sources.forEach((source, i) => {
+      words[i] = montgomery(this.#product / this.#moduli[source].prime, prime)
+    })
+    words[this.sources.length] = montgomery(-this.#product, prime)
+    this.#weights.set(index, address)
+    return address
+  }
+
+  /** What is added modulo target `index` to take floor(S / 2) off again. */
+  bias(index: number): number {
+    const { prime } = this.#moduli[index]
+    return Number((prime - (this.#half % prime)) % prime)
+  }
+
+  /** S^-1 modulo target `index`. */
+  inverse(index: number): ShoupConstant {
+    const { prime } = this.#moduli[index]
+    return shoup(invert(this.#product, prime), prime)
+  }
+
+  /** S modulo target `index`, in Montgomery form. */
+  lift(index: number): number {
+    return montgomery(this.#product, this.#moduli[index].prime)
+  }
+}

@@ -1,0 +1,149 @@
+import { encodedBits, largestAbsolute, log2Modulus } from '../../circuit/laws.ts'
+import type { Constant, ConstantId } from '../../circuit/types.ts'
+import { PolyVeilError } from '../../errors/index.ts'
+import { embedPeriodicFast } from '../encoding/embedding-fft.ts'
+import { log2Exact } from '../encoding/order.ts'
+import type { SimdContext } from './context.ts'
+import { type Modulus, montgomery, shoup } from './modulus.ts'
+import { limbsOf } from './values.ts'
+
+/** Shortest block of equal residues that the kernels take one weight for; shorter ones are written out. */
+const LEAST_BLOCK = 16
+
+/**
+ * What an encoded constant is for: a weight of a normal summand, of an extended one (modulo the special primes too), of
+ * a normal summand in an extended sum (times P), or an addend.
+ */
+export type ConstantForm = 'normal' | 'extended' | 'lifted' | 'addend'
+
+/** A plaintext in NTT form: one residue for each block of equal ones. */
+export interface EncodedConstant {
+  /** Address of the first residue modulo the first prime. */
+  readonly address: number
+  /** Residues for each prime; bytes are four times as many. */
+  readonly count: number
+  /** log2 of the residues that each stands for; 0 when there is one for every residue of a ciphertext. */
+  readonly shift: number
+  /** Whether every coefficient rounds to zero. */
+  readonly isZero: boolean
+}
+
+/**
+ * Encodes the constants of a circuit when they are first asked for, and keeps them on the heap until `free`.
+ *
+ * A vector of period p is a polynomial in X^(N / 2p), whose transform is that of size 2p with each entry standing for
+ * N / 2p equal ones (`PeriodicEncoder` says why): no more than 2p residues for each prime are made and kept.
+ */
+export class ConstantStore {
+  readonly #context: SimdContext
+  readonly #constants: readonly Constant[]
+  readonly #encoded = new Map<string, EncodedConstant>()
+  readonly #coefficients = new Map<ConstantId, Float64Array>()
+
+  constructor(context: SimdContext, constants: readonly Constant[]) {
+    this.#context = context
+    this.#constants = constants
+  }
+
+  /** Bytes of all that has been encoded. */
+  bytes = 0
+
+  /**
+   * @param scale coefficients are multiplied by it and rounded to the nearest integer
+   * @param primes number of data primes
+   * @throws LEVEL_EXHAUSTED when the constant does not fit the level's modulus
+   */
+  encoded(id: ConstantId, scale: number, primes: number, form: ConstantForm): EncodedConstant {
+    const key = `${id}/${scale}/${primes}/${form}`
+    let constant = this.#encoded.get(key)
+    if (constant === undefined) {
+      this.#requireFits(id, scale, primes - 1)
+      constant = this.#encode(id, scale, primes, form)
+      this.#encoded.set(key, constant)
+    }
+    return constant
+  }
+
+  free(): void {
+    for (const { address } of this.#encoded.values()) this.#context.heap.free(address)
+    this.#encoded.clear()
+    this.#coefficients.clear()
+    this.bytes = 0
+  }
+
+  #encode(id: ConstantId, scale: number, primes: number, form: ConstantForm): EncodedConstant {
+    const { heap, ring, moduli } = this.#context
+    const coefficients = this.#embedding(id)
+    const size = coefficients.length
+    const block = ring / size
+    const count = block < LEAST_BLOCK ? ring : size
+    const indices = limbsOf(this.#context, primes, form === 'extended')
+    const bytes = 4 * count * indices.length
+    const address = heap.allocate(bytes)
+    this.bytes += bytes
+    const source = heap.allocate(8 * size)
+    new Float64Array(heap.memory.buffer, source, size).set(coefficients)
+    indices.forEach((index, place) => {
+      const at = address + 4 * count * place
+      this.#encodeLimb(source, at, size, scale, moduli[index], form)
+      if (count !== size) spread(heap.words(at, count), size)
+    })
+    heap.free(source)
+    const isZero = coefficients.every((coefficient) => Math.abs(coefficient * scale) < 0.5)
+    return { address, count, shift: count === ring ? 0 : log2Exact(block), isZero }
+  }
+
+  #encodeLimb(
+    source: number,
+    at: number,
+    size: number,
+    scale: number,
+    modulus: Modulus,
+    form: ConstantForm,
+  ): void {
+    const { kernels } = this.#context
+    kernels.reduceDoubles(at, source, scale, size, modulus.q)
+    // Tables of smaller transforms are the beginnings of larger ones.
+    kernels.nttForward(at, modulus.forward, modulus.quotients, size, modulus.q)
+    if (form === 'addend') return
+    const factor = form === 'lifted' ? this.#liftedFactor(modulus) : modulus.montgomery
+    if (size < 4) scalePlain(this.#context.heap.words(at, size), factor.w, modulus.q)
+    else kernels.scale(at, at, 0, factor.w, factor.quotient, size, modulus.q)
+  }
+
+  /** P in Montgomery form. */
+  #liftedFactor({ prime }: Modulus) {
+    const product = this.#context.parameters.specialPrimes.reduce((all, special) => all * special, 1n)
+    return shoup(BigInt(montgomery(product, prime)), prime)
+  }
+
+  #embedding(id: ConstantId): Float64Array {
+    const known = this.#coefficients.get(id)
+    if (known !== undefined) return known
+    const coefficients = embedPeriodicFast(this.#constants[id])
+    // Small ones are asked for at many levels; large ones once or twice.
+    if (coefficients.length <= 1024) this.#coefficients.set(id, coefficients)
+    return coefficients
+  }
+
+  #requireFits(id: ConstantId, scale: number, level: number): void {
+    const needBits = encodedBits(largestAbsolute(this.#constants[id]), scale)
+    if (needBits < log2Modulus(this.#context.parameters, level)) return
+    throw new PolyVeilError('LEVEL_EXHAUSTED', `Constant ${id} does not fit level ${level} at its scale`, {
+      constant: id,
+      level,
+    })
+  }
+}
+
+/** Writes out blocks of equal residues in place, the last one first. */
+function spread(residues: Uint32Array, size: number): void {
+  const block = residues.length / size
+  for (let i = size - 1; i >= 0; i--) residues.fill(residues[i], i * block, (i + 1) * block)
+}
+
+function scalePlain(residues: Uint32Array, factor: number, q: number): void {
+  for (let i = 0; i < residues.length; i++) {
+    residues[i] = Number((BigInt(residues[i]) * BigInt(factor)) % BigInt(q))
+  }
+}

@@ -1,0 +1,77 @@
+import type { CkksParameters } from '../../circuit/parameters.ts'
+import { PolyVeilError } from '../../errors/index.ts'
+import type { Kernels } from '../kernels/kernels.ts'
+import { BaseConversion } from './base-conversion.ts'
+import { GaloisTables } from './galois-table.ts'
+import type { Heap } from './heap.ts'
+import { createModulus, type Modulus, montgomery } from './modulus.ts'
+
+const MAX_PRIME = 2n ** 30n
+
+/** What every circuit under one set of parameters shares: the primes' tables, on the heap for as long as it exists. */
+export interface SimdContext {
+  readonly parameters: CkksParameters
+  readonly heap: Heap
+  readonly kernels: Kernels
+  readonly ring: number
+  /** Bytes of the residues of a polynomial modulo one prime. */
+  readonly limbBytes: number
+  /** Data primes q_0 .. q_L, then the special primes. */
+  readonly moduli: readonly Modulus[]
+  readonly galois: GaloisTables
+  /** Address of one word for each data prime: the product of the special primes modulo it, in Montgomery form. */
+  readonly lifts: number
+  /** Address of one word for each modulus: 1 in Montgomery form. */
+  readonly ones: number
+  /** The same for -P and -1. */
+  readonly negatedLifts: number
+  readonly negatedOnes: number
+  /** The conversion from the primes of these indices to all others; made once. */
+  conversion(sources: readonly number[], centred: boolean): BaseConversion
+}
+
+/**
+ * @throws CONFIG_INVALID when a prime has more than the 30 bits that the kernels' lanes hold
+ */
+export function createSimdContext(kernels: Kernels, heap: Heap, parameters: CkksParameters): SimdContext {
+  const primes = [...parameters.primes, ...parameters.specialPrimes]
+  const large = primes.find((prime) => prime >= MAX_PRIME)
+  if (large !== undefined) {
+    throw new PolyVeilError('CONFIG_INVALID', `The simd backend takes primes below 2^30, not ${large}`, {
+      prime: String(large),
+    })
+  }
+  const { ring } = parameters
+  const moduli = primes.map((prime) => createModulus(heap, ring, prime))
+  const conversions = new Map<string, BaseConversion>()
+  return {
+    parameters,
+    heap,
+    kernels,
+    ring,
+    limbBytes: 4 * ring,
+    moduli,
+    galois: new GaloisTables(heap, ring),
+    lifts: constantTable(heap, moduli, product(parameters.specialPrimes)),
+    ones: constantTable(heap, moduli, 1n),
+    negatedLifts: constantTable(heap, moduli, -product(parameters.specialPrimes)),
+    negatedOnes: constantTable(heap, moduli, -1n),
+    conversion(sources, centred) {
+      const key = `${sources.join()} ${centred}`
+      let conversion = conversions.get(key)
+      if (conversion === undefined) {
+        conversion = new BaseConversion(heap, moduli, sources, centred)
+        conversions.set(key, conversion)
+      }
+      return conversion
+    },
+  }
+}
+
+const product = (factors: readonly bigint[]): bigint => factors.reduce((all, factor) => all * factor, 1n)
+
+function constantTable(heap: Heap, moduli: readonly Modulus[], value: bigint): number {
+  const address = heap.allocate(4 * moduli.length)
+  heap.words(address, moduli.length).set(moduli.map(({ prime }) => montgomery(value, prime)))
+  return address
+}

@@ -1,0 +1,220 @@
+import { galoisElement } from '../../circuit/keys.ts'
+import { type CiphertextType, typeLaws } from '../../circuit/laws.ts'
+import { digitCount, digitSize } from '../../circuit/parameters.ts'
+import type { Circuit } from '../../circuit/types.ts'
+import { PolyVeilError } from '../../errors/index.ts'
+import type { PackedRlwe } from '../../wire/index.ts'
+import type { Evaluator } from '../backend.ts'
+import { ConstantStore } from './constants.ts'
+import type { SimdContext } from './context.ts'
+import type { SimdKeys, SwitchingKey } from './keys.ts'
+import { PairLoader } from './loader.ts'
+import { type Division, emitDivisions } from './operations/divide.ts'
+import { emitDots } from './operations/dot.ts'
+import { emitBinaries, emitPlainSums, emitProducts } from './operations/elementwise.ts'
+import { emitExactRotation } from './operations/exact-rotation.ts'
+import { emitRelinearisations, emitRotations } from './operations/key-switch.ts'
+import type { ProgramBuilder } from './program.ts'
+import { linkProgram, runProgram } from './run.ts'
+import { polynomialBytes, type Value } from './values.ts'
+
+/** A ciphertext on the heap of a context. */
+export interface SimdCiphertext extends CiphertextType {
+  readonly value: Value
+}
+
+export type SimdEvaluator = Evaluator<SimdCiphertext> & {
+  /** A ciphertext from a fresh encryption as it travels. @throws TENSOR_MALFORMED when a residue is not below its prime */
+  load(pair: PackedRlwe, level: number, scale: number): SimdCiphertext
+  /** Copies of the polynomials' residues, prime after prime. */
+  residues(a: SimdCiphertext): Uint32Array[]
+  /** Ciphertexts made and not yet freed. */
+  readonly live: number
+  /** Frees constants and tools; neither keys nor ciphertexts. */
+  delete(): void
+}
+
+/**
+ * The simd backend, one operation at a time on one thread: what circuits run as programs is built from the same parts
+ * (`circuit-program.ts`). With one special prime every result is node-seal's to the bit.
+ *
+ * @param keys the caller's to free; undefined for circuits without rotations and products
+ */
+export function createSimdEvaluator(
+  context: SimdContext,
+  keys: SimdKeys | undefined,
+  circuit: Pick<Circuit, 'constants'>,
+): SimdEvaluator {
+  const { parameters, heap, limbBytes, ring } = context
+  const laws = typeLaws(parameters)
+  const constants = new ConstantStore(context, circuit.constants)
+  const loader = new PairLoader(context)
+  const alive = new Set<SimdCiphertext>()
+  const scratchBytes = limbBytes * (1 + digitCount(parameters))
+
+  const use = (a: SimdCiphertext): SimdCiphertext => {
+    if (!alive.has(a)) throw new PolyVeilError('INTERNAL', 'A freed ciphertext is used')
+    return a
+  }
+
+  const allocate = (type: CiphertextType): SimdCiphertext => {
+    const primes = type.level + 1
+    const bytes = polynomialBytes(context, primes, false)
+    const polynomials = Array.from({ length: type.polynomials }, () => heap.allocate(bytes))
+    const made = { ...type, value: { polynomials, primes, extended: false } }
+    alive.add(made)
+    return made
+  }
+
+  const free = (a: SimdCiphertext): void => {
+    use(a)
+    alive.delete(a)
+    for (const polynomial of a.value.polynomials) heap.free(polynomial)
+  }
+
+  /** Makes a ciphertext; frees it again when `fill` throws. */
+  const make = (type: CiphertextType, fill: (out: Value) => void): SimdCiphertext => {
+    const out = allocate(type)
+    try {
+      fill(out.value)
+      return out
+    } catch (error) {
+      free(out)
+      throw error
+    }
+  }
+
+  const run = (emit: (builder: ProgramBuilder) => void): void => {
+    const linked = linkProgram(context, 1, scratchBytes, emit)
+    try {
+      runProgram(linked.program, context)
+    } finally {
+      linked.free()
+    }
+  }
+
+  const copyPolynomial = (to: number, from: number, primes: number): void => {
+    for (let place = 0; place < primes; place++) {
+      context.kernels.copy(to + place * limbBytes, from + place * limbBytes, ring)
+    }
+  }
+
+  const combine = (kind: 'add' | 'subtract', a: SimdCiphertext, b: SimdCiphertext): SimdCiphertext =>
+    make(laws.add(use(a), use(b)), (out) =>
+      run((builder) => emitBinaries(builder, context, [{ kind, left: a.value, right: b.value, out }])),
+    )
+
+  const keyFor = (steps: number): SwitchingKey => {
+    const key = keys?.galoisKeys.get(steps)
+    if (key !== undefined) return key
+    throw new PolyVeilError('KEYS_MISSING', `There is no Galois key for rotations by ${steps}`, {
+      galoisElements: [galoisElement(ring, steps)],
+    })
+  }
+
+  /** Runs a key switch into an extended value, then divides by the special primes. */
+  const switched = (out: Value, emit: (builder: ProgramBuilder, extended: Value) => void): void =>
+    run((builder) => {
+      const bytes = polynomialBytes(context, out.primes, true)
+      const polynomials = [builder.allocate(bytes), builder.allocate(bytes)]
+      const extended = { polynomials, primes: out.primes, extended: true }
+      emit(builder, extended)
+      emitDivisions(builder, context, [{ from: extended, out } satisfies Division])
+      for (const polynomial of polynomials) builder.free(polynomial)
+    })
+
+  return {
+    name: 'simd',
+    get live() {
+      return alive.size
+    },
+    levelOf: (a) => use(a).level,
+    scaleOf: (a) => use(a).scale,
+
+    load: (pair, level, scale) =>
+      make(laws.input(level, scale), ({ polynomials }) => loader.load(pair, polynomials[0], polynomials[1])),
+
+    residues: (a) =>
+      use(a).value.polynomials.map((polynomial) => heap.words(polynomial, ring * (a.level + 1)).slice()),
+
+    rotate(a, steps) {
+      const type = laws.rotate(use(a), steps)
+      const key = keyFor(steps)
+      const emitRotation = digitSize(parameters) === 1 ? emitExactRotation : emitHoisted
+      return make(type, (out) =>
+        switched(out, (builder, extended) =>
+          emitRotation(builder, context, {
+            source: a.value,
+            element: galoisElement(ring, steps),
+            key,
+            out: extended,
+          }),
+        ),
+      )
+    },
+
+    dot(terms, constantScale) {
+      const type = laws.dot(
+        terms.map(({ ciphertext }) => use(ciphertext)),
+        constantScale,
+      )
+      const values = terms.map(({ ciphertext, constant }) => ({ value: ciphertext.value, constant }))
+      return make(type, (out) =>
+        run((builder) => emitDots(builder, context, constants, [{ terms: values, constantScale, out }])),
+      )
+    },
+
+    addPlain(a, constant) {
+      const type = laws.addPlain(use(a))
+      return make(type, (out) => {
+        const addend = constants.encoded(constant, type.scale, type.level + 1, 'addend')
+        run((builder) => emitPlainSums(builder, context, [{ from: a.value, addend, out }]))
+        copyPolynomial(out.polynomials[1], a.value.polynomials[1], out.primes)
+      })
+    },
+
+    add: (a, b) => combine('add', a, b),
+    subtract: (a, b) => combine('subtract', a, b),
+
+    multiply: (a, b) =>
+      make(laws.multiply(use(a), use(b)), (out) =>
+        run((builder) => emitProducts(builder, context, [{ left: a.value, right: b.value, out }])),
+      ),
+
+    relinearise(a) {
+      const type = laws.relinearise(use(a))
+      const key = keys?.relinKey
+      if (!key) throw new PolyVeilError('KEYS_MISSING', 'There is no relinearisation key')
+      return make(type, (out) =>
+        switched(out, (builder, extended) =>
+          emitRelinearisations(builder, context, [{ source: a.value, key, out: extended }]),
+        ),
+      )
+    },
+
+    rescale: (a) =>
+      make(laws.rescale(use(a)), (out) =>
+        run((builder) => emitDivisions(builder, context, [{ from: a.value, out }])),
+      ),
+
+    dropLevel: (a, level) =>
+      make(laws.dropLevel(use(a), level), (out) => {
+        out.polynomials.forEach((to, p) => {
+          copyPolynomial(to, a.value.polynomials[p], out.primes)
+        })
+      }),
+
+    free,
+
+    delete() {
+      loader.free()
+      constants.free()
+    },
+  }
+}
+
+const emitHoisted = (
+  builder: ProgramBuilder,
+  context: SimdContext,
+  rotation: Parameters<typeof emitExactRotation>[2],
+): void => emitRotations(builder, context, [rotation])

@@ -1,0 +1,80 @@
+import { PolyVeilError } from '../../errors/index.ts'
+import { ALIGNMENT, Ranges } from './ranges.ts'
+
+const PAGE_BYTES = 65536
+
+/**
+ * The kernel memory of one engine, which grows as ranges of it are asked for. One thread owns the heap; others use the
+ * addresses that it gives them.
+ */
+export class Heap {
+  readonly memory: WebAssembly.Memory
+  readonly #limit: number
+  /** Address 0 means nothing. */
+  readonly #ranges = new Ranges(ALIGNMENT)
+
+  /** @param limit most bytes the memory may grow to; by default what 32-bit addresses reach */
+  constructor(memory: WebAssembly.Memory, limit = 2 ** 32 - PAGE_BYTES) {
+    this.memory = memory
+    this.#limit = limit
+  }
+
+  /** Bytes handed out. */
+  get used(): number {
+    return this.#ranges.used
+  }
+
+  /** The most bytes the heap has spanned. */
+  get peak(): number {
+    return this.#ranges.end
+  }
+
+  /**
+   * The address of `bytes` new bytes, whatever they hold.
+   *
+   * @throws TOO_LARGE when the memory may not or cannot grow so far
+   */
+  allocate(bytes: number): number {
+    const start = this.#ranges.allocate(bytes)
+    try {
+      this.#reach(this.#ranges.end)
+      return start
+    } catch (error) {
+      this.#ranges.free(start)
+      throw error
+    }
+  }
+
+  free(start: number): void {
+    this.#ranges.free(start)
+  }
+
+  /** A view of words; it ends to be one when the memory grows. */
+  words(address: number, length: number): Uint32Array {
+    return new Uint32Array(this.memory.buffer, address, length)
+  }
+
+  bytes(address: number, length: number): Uint8Array {
+    return new Uint8Array(this.memory.buffer, address, length)
+  }
+
+  #reach(end: number): void {
+    const missing = end - this.memory.buffer.byteLength
+    if (missing <= 0) return
+    const facts = { neededBytes: end, limitBytes: this.#limit }
+    if (end > this.#limit) {
+      throw new PolyVeilError(
+        'TOO_LARGE',
+        `The engine would need ${end} bytes of memory; it may have ${this.#limit}`,
+        facts,
+      )
+    }
+    try {
+      this.memory.grow(Math.ceil(missing / PAGE_BYTES))
+    } catch (cause) {
+      throw new PolyVeilError('TOO_LARGE', `The system does not give the engine ${end} bytes`, facts, {
+        cause,
+      })
+    }
+  }
+}

@@ -1,0 +1,49 @@
+import { PolyVeilError } from '../../errors/index.ts'
+import type { PackedRlwe } from '../../wire/index.ts'
+import type { SimdContext } from './context.ts'
+import { SeedExpander } from './seeds.ts'
+
+/** Bytes that the `unpack` kernel may read behind the packed residues. */
+const UNPACK_SLACK = 8
+
+/** Moves pairs from checked frames to kernel memory: unpacks, checks every residue, expands the seed. */
+export class PairLoader {
+  readonly #context: SimdContext
+  readonly #seeds: SeedExpander
+  readonly #packed: number
+
+  constructor(context: SimdContext) {
+    this.#context = context
+    this.#seeds = new SeedExpander(context.heap, context.kernels)
+    this.#packed = context.heap.allocate(context.limbBytes + UNPACK_SLACK)
+  }
+
+  /**
+   * Writes the residues of both polynomials, prime after prime, in NTT form.
+   *
+   * @param pair over the first primes of the context's moduli
+   * @param c0 address of the first polynomial
+   * @param c1 address of the second polynomial
+   * @throws TENSOR_MALFORMED when a residue is not below its prime
+   */
+  load({ limbs, seed }: PackedRlwe, c0: number, c1: number): void {
+    const { heap, kernels, ring, limbBytes } = this.#context
+    limbs.forEach(({ prime, bits, bytes }, i) => {
+      heap.bytes(this.#packed, bytes.length).set(bytes)
+      if (kernels.unpack(c0 + i * limbBytes, this.#packed, bits, ring, Number(prime)) === 0) {
+        throw new PolyVeilError('TENSOR_MALFORMED', `A residue is not below its prime q_${i}`, { prime: i })
+      }
+    })
+    this.#seeds.expand(
+      seed,
+      limbs.map(({ prime }) => prime),
+      ring,
+      limbs.map((_, i) => c1 + i * limbBytes),
+    )
+  }
+
+  free(): void {
+    this.#context.heap.free(this.#packed)
+    this.#seeds.free()
+  }
+}

@@ -1,0 +1,79 @@
+import { log2Exact } from '../../encoding/order.ts'
+import type { BaseConversion } from '../base-conversion.ts'
+import type { SimdContext } from '../context.ts'
+import type { Call, ProgramBuilder } from '../program.ts'
+
+// The steps of a base conversion as kernel calls. Where the sources are: residue y_i at `temporary` + i limbs, the
+// quotients u behind them.
+
+/** The y of source i, from its residues in NTT form. */
+function source(
+  call: Call,
+  context: SimdContext,
+  conversion: BaseConversion,
+  i: number,
+  from: number,
+  to: number,
+): void {
+  const modulus = context.moduli[conversion.sources[i]]
+  const { bias, scale } = conversion.steps[i]
+  call('copy', to, from, context.ring)
+  call(
+    'nttInverse',
+    to,
+    modulus.backward,
+    modulus.quotients,
+    context.ring,
+    modulus.q,
+    modulus.inverseSize.w,
+    modulus.inverseSize.quotient,
+    modulus.last.w,
+    modulus.last.quotient,
+  )
+  if (bias !== 0 || scale.w !== 1)
+    call('scale', to, to, bias, scale.w, scale.quotient, context.ring, modulus.q)
+}
+
+/** The quotients u. */
+function quotients(call: Call, context: SimdContext, conversion: BaseConversion, temporary: number): void {
+  const count = conversion.sources.length
+  const out = temporary + count * context.limbBytes
+  call('quotients', out, temporary, context.limbBytes, count, conversion.reciprocals, context.ring)
+}
+
+/** Makes for each target the table of `dot` terms: the y_i and u, each with its one weight. */
+function termsWriter(
+  builder: ProgramBuilder,
+  context: SimdContext,
+  conversion: BaseConversion,
+  temporary: number,
+): (target: number) => number {
+  const shift = log2Exact(context.ring)
+  const count = termCount(conversion)
+  return (target) => {
+    const weights = conversion.weights(target)
+    const words: number[] = []
+    for (let i = 0; i < count; i++) words.push(temporary + i * context.limbBytes, weights + 4 * i, shift)
+    return builder.table(words)
+  }
+}
+
+const termCount = ({ sources, needsQuotients }: BaseConversion): number =>
+  sources.length + (needsQuotients ? 1 : 0)
+
+/** The residues modulo target `index`, in NTT form. @param terms table of `termsWriter` for this target */
+function target(
+  call: Call,
+  context: SimdContext,
+  conversion: BaseConversion,
+  index: number,
+  terms: number,
+  to: number,
+): void {
+  const { q, inverse, chunk, forward, quotients: distance } = context.moduli[index]
+  const { ring } = context
+  call('dot', to, terms, termCount(conversion), 0, 0, 0, ring, q, inverse, chunk, conversion.bias(index))
+  call('nttForward', to, forward, distance, ring, q)
+}
+
+export const convert = { source, quotients, termsWriter, target }

@@ -1,0 +1,124 @@
+import { digitSize } from '../../../circuit/parameters.ts'
+import type { BaseConversion } from '../base-conversion.ts'
+import type { SimdContext } from '../context.ts'
+import type { Item, ProgramBuilder } from '../program.ts'
+import { limbsOf } from '../values.ts'
+import { convert } from './convert.ts'
+
+/** The digits of one polynomial, each modulo all primes of its level and the special ones, in NTT form. */
+export interface Decomposition {
+  readonly digits: number
+  /** Address of digit j modulo the prime at `place` among data and special primes. */
+  address(j: number, place: number): number
+  /** Ends the digits' life. */
+  free(): void
+}
+
+/**
+ * Decomposes polynomials for key switching. Digit j is the polynomial modulo k data primes, k being the number of
+ * special primes, as an integer: with k = 1 the residue in 0 .. q - 1, as SEAL takes it, otherwise centred.
+ *
+ * Source: Han and Ki, "Better Bootstrapping for Approximate Homomorphic Encryption", ePrint 2019/688, section 3.
+ *
+ * @param polynomials addresses of polynomials of `primes` data primes; unchanged, and read again by whoever uses digits
+ */
+export function emitDecompositions(
+  builder: ProgramBuilder,
+  context: SimdContext,
+  polynomials: readonly number[],
+  primes: number,
+): Decomposition[] {
+  const tasks = polynomials.map((polynomial) => decompositionTask(builder, context, polynomial, primes))
+  builder.phase(tasks.flatMap((task) => task.lifts))
+  builder.phase(tasks.flatMap((task) => task.extensions))
+  return tasks.map((task) => task.decomposition)
+}
+
+interface DecompositionTask {
+  readonly lifts: Item[]
+  readonly extensions: Item[]
+  readonly decomposition: Decomposition
+}
+
+function decompositionTask(
+  builder: ProgramBuilder,
+  context: SimdContext,
+  polynomial: number,
+  primes: number,
+): DecompositionTask {
+  const { limbBytes, parameters } = context
+  const k = digitSize(parameters)
+  const indices = limbsOf(context, primes, true)
+  const digits = Array.from({ length: Math.ceil(primes / k) }, (_, j) => {
+    const own = indices.slice(j * k, Math.min((j + 1) * k, primes))
+    return {
+      own,
+      conversion: context.conversion(own, k > 1),
+      extension: builder.allocate(limbBytes * indices.length),
+    }
+  })
+  // What the conversions start from lies apart, for the extension reads it while it writes.
+  const temporaries = digits.map(({ own }) => builder.allocate(limbBytes * (own.length + 1)))
+  const lifts = digits.map(
+    ({ own, conversion }, j): Item =>
+      (call) => {
+        own.forEach((index, i) => {
+          convert.source(
+            call,
+            context,
+            conversion,
+            i,
+            polynomial + limbBytes * index,
+            temporaries[j] + limbBytes * i,
+          )
+        })
+        if (conversion.needsQuotients) convert.quotients(call, context, conversion, temporaries[j])
+      },
+  )
+  const extensions = digits.flatMap(({ own, conversion, extension }, j) =>
+    extensionItems(builder, context, conversion, temporaries[j], extension, indices, own),
+  )
+  return {
+    lifts,
+    extensions,
+    decomposition: {
+      digits: digits.length,
+      // Modulo its own primes a digit is the polynomial itself.
+      address: (j, place) =>
+        digits[j].own.includes(indices[place])
+          ? polynomial + limbBytes * place
+          : digits[j].extension + limbBytes * place,
+      free() {
+        for (const { extension } of digits) builder.free(extension)
+        for (const temporary of temporaries) builder.free(temporary)
+      },
+    },
+  }
+}
+
+function extensionItems(
+  builder: ProgramBuilder,
+  context: SimdContext,
+  conversion: BaseConversion,
+  temporary: number,
+  extension: number,
+  indices: readonly number[],
+  own: readonly number[],
+): Item[] {
+  const terms = convert.termsWriter(builder, context, conversion, temporary)
+  return indices.flatMap((index, place): Item[] =>
+    own.includes(index)
+      ? []
+      : [
+          (call) =>
+            convert.target(
+              call,
+              context,
+              conversion,
+              index,
+              terms(index),
+              extension + context.limbBytes * place,
+            ),
+        ],
+  )
+}

@@ -1,0 +1,96 @@
+import type { BaseConversion } from '../base-conversion.ts'
+import type { SimdContext } from '../context.ts'
+import type { Item, ProgramBuilder } from '../program.ts'
+import { limbs, limbsOf, type Value } from '../values.ts'
+import { convert } from './convert.ts'
+
+/** The division of a value by its topmost primes, with rounding to the nearest. */
+export interface Division {
+  /** Unchanged. */
+  readonly from: Value
+  /** Normal, of fewer primes. */
+  readonly out: Value
+}
+
+/**
+ * Divides by the special primes of extended values and by the data primes that `out` lacks, all at once: rescaling, the
+ * last step of key switching, or both. With one prime the result is SEAL's to the bit
+ * (`divide_and_round_q_last_ntt_inplace` and `switch_key_inplace` of SEAL 4.1).
+ */
+export function emitDivisions(
+  builder: ProgramBuilder,
+  context: SimdContext,
+  work: readonly Division[],
+): void {
+  const tasks = work.flatMap((division) => polynomialTasks(builder, context, division))
+  builder.phase(tasks.flatMap((task) => task.lifts))
+  builder.phase(tasks.flatMap((task) => task.quotients))
+  builder.phase(tasks.flatMap((task) => task.divisions))
+  for (const { temporary } of tasks) builder.free(temporary)
+}
+
+interface PolynomialTask {
+  readonly temporary: number
+  readonly lifts: Item[]
+  readonly quotients: Item[]
+  readonly divisions: Item[]
+}
+
+function polynomialTasks(
+  builder: ProgramBuilder,
+  context: SimdContext,
+  { from, out }: Division,
+): PolynomialTask[] {
+  const { limbBytes } = context
+  const all = limbsOf(context, from.primes, from.extended)
+  const dropped = all.slice(out.primes)
+  const conversion = context.conversion(dropped, true)
+  return from.polynomials.map((source, p) => {
+    // The residues to divide by, out of NTT form, and behind them the quotients of the conversion.
+    const temporary = builder.allocate(limbBytes * (dropped.length + 1))
+    return {
+      temporary,
+      lifts: dropped.map((_, i) => (call) => {
+        convert.source(
+          call,
+          context,
+          conversion,
+          i,
+          source + limbBytes * (out.primes + i),
+          temporary + limbBytes * i,
+        )
+      }),
+      quotients: conversion.needsQuotients
+        ? [(call) => convert.quotients(call, context, conversion, temporary)]
+        : [],
+      divisions: divisions(builder, context, conversion, {
+        source,
+        temporary,
+        target: out.polynomials[p],
+        out,
+      }),
+    }
+  })
+}
+
+interface Places {
+  readonly source: number
+  readonly temporary: number
+  readonly target: number
+  readonly out: Value
+}
+
+function divisions(
+  builder: ProgramBuilder,
+  context: SimdContext,
+  conversion: BaseConversion,
+  { source, temporary, target, out }: Places,
+): Item[] {
+  const terms = convert.termsWriter(builder, context, conversion, temporary)
+  return limbs(context, out).map(({ place, modulus, index }) => (call, scratch) => {
+    const at = place * context.limbBytes
+    convert.target(call, context, conversion, index, terms(index), scratch)
+    const { w, quotient } = conversion.inverse(index)
+    call('subtractScale', target + at, source + at, scratch, w, quotient, context.ring, modulus.q)
+  })
+}

@@ -1,0 +1,61 @@
+import { log2Exact } from '../../encoding/order.ts'
+import type { SimdContext } from '../context.ts'
+import { inverseElement } from '../keys.ts'
+import type { Item, ProgramBuilder } from '../program.ts'
+import { limbs } from '../values.ts'
+import { emitDecompositions } from './decompose.ts'
+import type { Rotation } from './key-switch.ts'
+
+/**
+ * One rotation in SEAL's order of steps: first the automorphism, then the digits of what it gives. With one special prime
+ * the result is SEAL's to the bit; a hoisted rotation differs from it by the digits' signs.
+ *
+ * Takes scratch memory of one limb and one more for each digit.
+ */
+export function emitExactRotation(builder: ProgramBuilder, context: SimdContext, rotation: Rotation): void {
+  const { source, element, key, out } = rotation
+  const { galois, limbBytes, ring, moduli } = context
+  const forward = galois.table(element)
+  const backward = galois.table(inverseElement(element, ring))
+  const rotated = builder.allocate(limbBytes * source.primes)
+  builder.phase(
+    limbs(context, source).map(
+      ({ place }): Item =>
+        (call) => {
+          const at = place * limbBytes
+          call('permute', rotated + at, source.polynomials[1] + at, forward, galois.patterns, ring)
+        },
+    ),
+  )
+  const [digits] = emitDecompositions(builder, context, [rotated], source.primes)
+  builder.phase(
+    out.polynomials.flatMap((target, p) =>
+      limbs(context, out).map(
+        ({ place, index }): Item =>
+          (call, scratch) => {
+            const { q, inverse, chunk } = moduli[index]
+            const vectorTerms: number[] = []
+            for (let j = 0; j < digits.digits; j++) {
+              // Keys lie permuted backwards, so the digits have to as well.
+              const digit = scratch + (1 + j) * limbBytes
+              call('permute', digit, digits.address(j, place), backward, galois.patterns, ring)
+              vectorTerms.push(digit, key.address(j, p, index))
+            }
+            const lifts = p === 0 && place < source.primes
+            const blocks = lifts
+              ? builder.table([
+                  source.polynomials[0] + place * limbBytes,
+                  context.lifts + 4 * index,
+                  log2Exact(ring),
+                ])
+              : 0
+            const vectors = builder.table(vectorTerms)
+            call('dot', scratch, blocks, lifts ? 1 : 0, vectors, digits.digits, 0, ring, q, inverse, chunk, 0)
+            call('permute', target + place * limbBytes, scratch, forward, galois.patterns, ring)
+          },
+      ),
+    ),
+  )
+  digits.free()
+  builder.free(rotated)
+}

@@ -1,0 +1,146 @@
+import { log2Exact } from '../../encoding/order.ts'
+import type { SimdContext } from '../context.ts'
+import type { SwitchingKey } from '../keys.ts'
+import type { Item, ProgramBuilder } from '../program.ts'
+import { limbs, type Value } from '../values.ts'
+import { type Decomposition, emitDecompositions } from './decompose.ts'
+
+/** A rotation whose result stays extended. */
+export interface Rotation {
+  /** Normal, two polynomials. */
+  readonly source: Value
+  readonly element: number
+  readonly key: SwitchingKey
+  /** Extended, two polynomials. */
+  readonly out: Value
+}
+
+/**
+ * Rotates values, each distinct source being decomposed once (hoisting). Galois keys lie permuted by the inverse of their
+ * automorphism, so that digits meet them as they are and only the sum is permuted.
+ *
+ * Sources: Halevi and Shoup, "Faster Homomorphic Linear Transformations in HElib", ePrint 2018/244, section 4.2, for
+ * hoisting; Bossuat et al., ePrint 2020/1203, section 4, for permuting the sum and for staying in the extended basis.
+ *
+ * @param work rotations of sources of one level
+ */
+export function emitRotations(
+  builder: ProgramBuilder,
+  context: SimdContext,
+  work: readonly Rotation[],
+): void {
+  const sources = [...new Set(work.map(({ source }) => source))]
+  const decompositions = emitDecompositions(
+    builder,
+    context,
+    sources.map(({ polynomials }) => polynomials[1]),
+    sources[0].primes,
+  )
+  const digitsOf = new Map(sources.map((source, i) => [source, decompositions[i]]))
+  builder.phase(
+    work.flatMap((rotation) => rotationItems(builder, context, rotation, digitsOf.get(rotation.source)!)),
+  )
+  for (const decomposition of decompositions) decomposition.free()
+}
+
+function rotationItems(
+  builder: ProgramBuilder,
+  context: SimdContext,
+  { source, element, key, out }: Rotation,
+  digits: Decomposition,
+): Item[] {
+  const table = context.galois.table(element)
+  return out.polynomials.flatMap((target, p) =>
+    limbs(context, out).map(
+      ({ place, index }): Item =>
+        (call, scratch) => {
+          const lifted = p === 0 && place < source.primes ? [source.polynomials[0]] : []
+          switchInto(builder, context, { digits, key, p, place, index, lifted, to: scratch, call })
+          const to = target + place * context.limbBytes
+          call('permute', to, scratch, table, context.galois.patterns, context.ring)
+        },
+    ),
+  )
+}
+
+/** The relinearisation of a product of three polynomials; the result stays extended. */
+export interface Relinearisation {
+  readonly source: Value
+  readonly key: SwitchingKey
+  readonly out: Value
+}
+
+export function emitRelinearisations(
+  builder: ProgramBuilder,
+  context: SimdContext,
+  work: readonly Relinearisation[],
+): void {
+  const decompositions = emitDecompositions(
+    builder,
+    context,
+    work.map(({ source }) => source.polynomials[2]),
+    work[0].source.primes,
+  )
+  builder.phase(
+    work.flatMap(({ source, key, out }, i) =>
+      out.polynomials.flatMap((target, p) =>
+        limbs(context, out).map(
+          ({ place, index }): Item =>
+            (call) => {
+              const lifted = place < source.primes ? [source.polynomials[p]] : []
+              const to = target + place * context.limbBytes
+              switchInto(builder, context, {
+                digits: decompositions[i],
+                key,
+                p,
+                place,
+                index,
+                lifted,
+                to,
+                call,
+              })
+            },
+        ),
+      ),
+    ),
+  )
+  for (const decomposition of decompositions) decomposition.free()
+}
+
+interface Switching {
+  readonly digits: Decomposition
+  readonly key: SwitchingKey
+  /** Which of the key's two polynomials. */
+  readonly p: number
+  readonly place: number
+  readonly index: number
+  /** Polynomials that P times are added. */
+  readonly lifted: readonly number[]
+  readonly to: number
+  readonly call: Parameters<Item>[0]
+}
+
+/** One limb of sum over j of digit_j * key_j + P * lifted. */
+function switchInto(
+  builder: ProgramBuilder,
+  context: SimdContext,
+  { digits, key, p, place, index, lifted, to, call }: Switching,
+): void {
+  const { q, inverse, chunk } = context.moduli[index]
+  const { ring, limbBytes } = context
+  const vectorTerms: number[] = []
+  for (let j = 0; j < digits.digits; j++) vectorTerms.push(digits.address(j, place), key.address(j, p, index))
+  const blockTerms = lifted.flatMap((polynomial) => [
+    polynomial + place * limbBytes,
+    liftWeight(context, index),
+    log2Exact(ring),
+  ])
+  const blocks = blockTerms.length > 0 ? builder.table(blockTerms) : 0
+  const vectors = builder.table(vectorTerms)
+  call('dot', to, blocks, lifted.length, vectors, digits.digits, 0, ring, q, inverse, chunk, 0)
+}
+
+/** Address of P modulo a data prime, in Montgomery form. */
+export function liftWeight(context: SimdContext, index: number): number {
+  return context.lifts + 4 * index
+}

@@ -1,0 +1,217 @@
+import type { Kernels } from '../kernels/kernels.ts'
+import { Ranges } from './ranges.ts'
+
+/** The kernels that programs call, by the number they have in a program. */
+export const PROGRAM_KERNELS = [
+  'add',
+  'addBlocks',
+  'copy',
+  'dot',
+  'multiplyPairs',
+  'nttForward',
+  'nttInverse',
+  'permute',
+  'quotients',
+  'scale',
+  'subtract',
+  'subtractScale',
+] as const satisfies readonly (keyof Kernels)[]
+
+export type ProgramKernel = (typeof PROGRAM_KERNELS)[number]
+
+/**
+ * Kernel calls on fixed addresses, in phases. The items of a phase are independent of each other; calls within an item
+ * follow one another on one thread. All threads pass from phase to phase together. Plain numbers: any thread that has
+ * the memory can run it.
+ */
+export interface Program {
+  /** Calls: number of the kernel, then its arguments. */
+  readonly words: Int32Array
+  /** Where each item begins in `words`, and the end of the last one. */
+  readonly items: Int32Array
+  /** The item that each phase begins with, and the number of items. */
+  readonly phases: Int32Array
+  /** Threads among which the items of each phase are divided; scratch memory is laid out for so many. */
+  readonly threads: number
+  /** For each phase how much of the circuit is done when it ends: a number of operations. */
+  readonly progress: Int32Array
+}
+
+/** Adds one call to the item that is being built. */
+export type Call = (kernel: ProgramKernel, ...args: readonly number[]) => void
+
+/** Writes the calls of one item. @param scratch address of memory that no other thread uses in this phase */
+export type Item = (call: Call, scratch: number) => void
+
+/** Where a program's memory lies. A build for measuring has none. */
+export interface ProgramMemory {
+  /** Constant tables that calls refer to. */
+  readonly tables: number
+  /** Memory of the threads, one after the other. */
+  readonly scratch: number
+  /** Values and temporary polynomials. */
+  readonly arena: number
+  readonly buffer: ArrayBufferLike
+}
+
+/** Bytes that a program needs. */
+export interface ProgramSizes {
+  readonly tables: number
+  readonly scratch: number
+  readonly arena: number
+}
+
+/** First item of a thread's share of `count` items; its end is the next thread's first. */
+export const shareStart = (thread: number, threads: number, count: number): number =>
+  Math.floor((thread * count) / threads)
+
+/** Collects the phases of a program and plans its memory. */
+export class ProgramBuilder {
+  readonly threads: number
+  readonly #memory: ProgramMemory | undefined
+  readonly #scratchBytes: number
+  readonly #tables: Uint32Array | undefined
+  readonly #arena = new Ranges(0)
+  readonly #words: number[] = []
+  readonly #items: number[] = []
+  readonly #phases: number[] = []
+  readonly #progress: number[] = []
+  #tableBytes = 0
+  /** Operations of the circuit that are done once the next phase ends. */
+  done = 0
+
+  /**
+   * @param scratchBytes scratch memory of each thread
+   * @param memory absent to find out the sizes; the calls are then not kept
+   */
+  constructor(threads: number, scratchBytes: number, memory?: ProgramMemory) {
+    this.threads = threads
+    this.#scratchBytes = scratchBytes
+    this.#memory = memory
+    this.#tables = memory && new Uint32Array(memory.buffer, memory.tables)
+  }
+
+  get sizes(): ProgramSizes {
+    return {
+      tables: this.#tableBytes,
+      scratch: this.#scratchBytes * this.threads,
+      arena: this.#arena.end,
+    }
+  }
+
+  /** Memory that is the caller's from this phase on until it frees it. */
+  allocate(bytes: number): number {
+    return (this.#memory?.arena ?? 0) + this.#arena.allocate(bytes)
+  }
+
+  /** Another value may have the memory from the next phase on. */
+  free(address: number): void {
+    this.#arena.free(address - (this.#memory?.arena ?? 0))
+  }
+
+  /** The address of words that stay as they are. */
+  table(words: readonly number[]): number {
+    const offset = this.#tableBytes
+    this.#tableBytes += 4 * words.length
+    this.#tables?.set(words, offset / 4)
+    return (this.#memory?.tables ?? 0) + offset
+  }
+
+  /** Adds a phase; one without items is left out. */
+  phase(items: readonly Item[]): void {
+    if (items.length === 0) return
+    if (this.#memory) this.#phases.push(this.#items.length)
+    this.#progress.push(this.done)
+    for (let thread = 0; thread < this.threads; thread++) {
+      const scratch = (this.#memory?.scratch ?? 0) + thread * this.#scratchBytes
+      const end = shareStart(thread + 1, this.threads, items.length)
+      for (let index = shareStart(thread, this.threads, items.length); index < end; index++) {
+        if (this.#memory) this.#items.push(this.#words.length)
+        items[index](this.#call, scratch)
+      }
+    }
+  }
+
+  finish(): Program {
+    return {
+      words: shared(this.#words),
+      items: shared([...this.#items, this.#words.length]),
+      phases: shared([...this.#phases, this.#items.length]),
+      progress: shared(this.#progress),
+      threads: this.threads,
+    }
+  }
+
+  readonly #call: Call = (kernel, ...args) => {
+    if (!this.#memory) return
+    this.#words.push(PROGRAM_KERNELS.indexOf(kernel), ...args)
+  }
+}
+
+/** In memory that threads share rather than copy. */
+function shared(numbers: readonly number[]): Int32Array {
+  const array = new Int32Array(new SharedArrayBuffer(4 * numbers.length))
+  // Addresses and quotients are unsigned; their bits are what counts.
+  numbers.forEach((number, i) => {
+    array[i] = number | 0
+  })
+  return array
+}
+
+/**
+ * Runs one thread's share of a phase.
+ */
+export function runShare(program: Program, kernels: Kernels, phase: number, thread: number): void {
+  const first = program.phases[phase]
+  const count = program.phases[phase + 1] - first
+  const start = first + shareStart(thread, program.threads, count)
+  const end = first + shareStart(thread + 1, program.threads, count)
+  runCalls(program.words, kernels, program.items[start], program.items[end])
+}
+
+/** Runs the calls between two places. A kernel's number of parameters says how many words its call takes. */
+function runCalls(words: Int32Array, kernels: Kernels, start: number, end: number): void {
+  let at = start
+  while (at < end) {
+    const kernel = kernels[PROGRAM_KERNELS[words[at]]]
+    callKernel(kernel, words, at + 1)
+    at += 1 + kernel.length
+  }
+}
+
+type KernelFunction = Kernels[ProgramKernel]
+
+/** A table, so that no array is made for each of many thousand calls. */
+function callKernel(f: KernelFunction, w: Int32Array, i: number): void {
+  switch (f.length) {
+    case 3:
+      f(w[i], w[i + 1], w[i + 2])
+      return
+    case 5:
+      f(w[i], w[i + 1], w[i + 2], w[i + 3], w[i + 4])
+      return
+    case 6:
+      f(w[i], w[i + 1], w[i + 2], w[i + 3], w[i + 4], w[i + 5])
+      return
+    case 7:
+      f(w[i], w[i + 1], w[i + 2], w[i + 3], w[i + 4], w[i + 5], w[i + 6])
+      return
+    case 11:
+      f(
+        w[i],
+        w[i + 1],
+        w[i + 2],
+        w[i + 3],
+        w[i + 4],
+        w[i + 5],
+        w[i + 6],
+        w[i + 7],
+        w[i + 8],
+        w[i + 9],
+        w[i + 10],
+      )
+      return
+    default:
+      f(...w.subarray(i, i + f.length))
+  }
+}

@@ -1,0 +1,44 @@
+import type { SimdContext } from './context.ts'
+import { type Program, ProgramBuilder, type ProgramSizes, runShare } from './program.ts'
+
+/** A program and the memory that is its own. */
+export interface LinkedProgram {
+  readonly program: Program
+  readonly sizes: ProgramSizes
+  free(): void
+}
+
+/**
+ * Builds a program twice: once to learn what memory it needs, then into that memory.
+ *
+ * @param emit adds the phases; it must do the same both times
+ * @throws TOO_LARGE when the memory cannot be had, before anything has run
+ */
+export function linkProgram(
+  context: SimdContext,
+  threads: number,
+  scratchBytes: number,
+  emit: (builder: ProgramBuilder) => void,
+): LinkedProgram {
+  const { heap } = context
+  const draft = new ProgramBuilder(threads, scratchBytes)
+  emit(draft)
+  const { sizes } = draft
+  const base = heap.allocate(sizes.arena + sizes.scratch + sizes.tables)
+  const arena = base
+  const scratch = arena + sizes.arena
+  const tables = scratch + sizes.scratch
+  const builder = new ProgramBuilder(threads, scratchBytes, {
+    arena,
+    scratch,
+    tables,
+    buffer: heap.memory.buffer,
+  })
+  emit(builder)
+  return { program: builder.finish(), sizes, free: () => heap.free(base) }
+}
+
+/** Runs a program of one thread to its end. */
+export function runProgram(program: Program, context: SimdContext): void {
+  for (let phase = 0; phase + 1 < program.phases.length; phase++) runShare(program, context.kernels, phase, 0)
+}

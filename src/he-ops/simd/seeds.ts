@@ -1,0 +1,85 @@
+import type { Kernels } from '../kernels/kernels.ts'
+import type { Heap } from './heap.ts'
+
+const MAX_WORD = 2n ** 64n - 1n
+
+/** Expands seeds into uniform polynomials as SEAL's `sample_poly_uniform` does, in kernel memory. */
+export class SeedExpander {
+  readonly #heap: Heap
+  readonly #kernels: Kernels
+  readonly #chunkBytes: number
+  /** Seed, then the kernels' scratch memory. */
+  readonly #seed: number
+  readonly #scratch: number
+
+  constructor(heap: Heap, kernels: Kernels) {
+    this.#heap = heap
+    this.#kernels = kernels
+    this.#chunkBytes = kernels.CHUNK_BYTES.value
+    this.#seed = heap.allocate(64)
+    this.#scratch = heap.allocate(kernels.SCRATCH_BYTES.value + this.#chunkBytes)
+  }
+
+  /**
+   * Writes the polynomial of a seed.
+   *
+   * @param seed 64 bytes
+   * @param primes below 2^30, in the order of the encryption's level
+   * @param ring N, at least 512
+   * @param addresses where the N residues modulo each prime go
+   */
+  expand(seed: Uint8Array, primes: readonly bigint[], ring: number, addresses: readonly number[]): void {
+    this.#heap.bytes(this.#seed, 64).set(seed)
+    const chunks = (8 * ring) / this.#chunkBytes
+    let rejected = 0
+    primes.forEach((prime, i) => {
+      rejected += this.#kernels.uniform(
+        addresses[i],
+        this.#seed,
+        i * chunks,
+        ring,
+        Number(prime),
+        this.#scratch,
+      )
+    })
+    // One draw in 2^34 or so has to be made anew; where in the stream it comes from depends on all that went before.
+    if (rejected > 0) {
+      this.expandExactly(seed, primes, ring).forEach((residues, i) => {
+        this.#heap.words(addresses[i], ring).set(Uint32Array.from(residues, Number))
+      })
+    }
+  }
+
+  /** The same, for primes of any size and however many draws are rejected, slowly. */
+  expandExactly(seed: Uint8Array, primes: readonly bigint[], ring: number): BigUint64Array[] {
+    this.#heap.bytes(this.#seed, 64).set(seed)
+    const draws = this.#draws()
+    const words = primes.map(() => BigUint64Array.from({ length: ring }, () => draws.next().value))
+    return words.map((drawn, i) => {
+      const prime = primes[i]
+      const limit = MAX_WORD - (MAX_WORD % prime) - 1n
+      return drawn.map((word) => {
+        let accepted = word
+        while (accepted >= limit) accepted = draws.next().value
+        return accepted % prime
+      })
+    })
+  }
+
+  free(): void {
+    this.#heap.free(this.#seed)
+    this.#heap.free(this.#scratch)
+  }
+
+  *#draws(): Generator<bigint, never, undefined> {
+    const chunk = this.#heap.allocate(this.#chunkBytes)
+    try {
+      for (let counter = 0; ; counter++) {
+        this.#kernels.streamChunk(chunk, this.#seed, counter, this.#scratch)
+        yield* new BigUint64Array(this.#heap.bytes(chunk, this.#chunkBytes).slice().buffer)
+      }
+    } finally {
+      this.#heap.free(chunk)
+    }
+  }
+}

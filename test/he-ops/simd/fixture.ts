@@ -1,0 +1,83 @@
+import type { CkksParameters } from '../../../src/circuit/parameters.ts'
+import { createKernelMemory, instantiateKernels } from '../../../src/he-ops/kernels/kernels.ts'
+import { createSealContext, type SealContext } from '../../../src/he-ops/seal/context.ts'
+import { decryptSlots, encryptSlots } from '../../../src/he-ops/seal/encryptor.ts'
+import {
+  type EvaluationKeys,
+  generateKeySet,
+  generateSecretKey,
+  loadKeySet,
+} from '../../../src/he-ops/seal/keys.ts'
+import { loadSeal } from '../../../src/he-ops/seal/runtime.ts'
+import { createSimdContext, type SimdContext } from '../../../src/he-ops/simd/context.ts'
+import { Heap } from '../../../src/he-ops/simd/heap.ts'
+import { loadSimdKeys, type SimdKeys } from '../../../src/he-ops/simd/keys.ts'
+import { bytesSource, levelShape, type PackedRlwe, type SeededRlwe } from '../../../src/wire/index.ts'
+import { packedRlwe, rlweBytes, writeRlwe } from '../../../src/wire/rlwe.ts'
+
+/** One secret key, and the same key set as it travels loaded into node-seal and into kernel memory. */
+export interface SimdFixture {
+  readonly ctx: SealContext
+  readonly context: SimdContext
+  readonly keys: SimdKeys
+  /** The keys in node-seal; only with one special prime. */
+  readonly sealKeys: EvaluationKeys | undefined
+  readonly keySet: Uint8Array
+  encrypt(values: Float64Array, level: number, scale: number): SeededRlwe
+  packed(pair: SeededRlwe, level: number): PackedRlwe
+  /** @param residues of the two polynomials, u32, prime after prime */
+  decrypt(residues: readonly Uint32Array[], level: number, scale: number): Float64Array
+  delete(): void
+}
+
+export async function newSimdContext(parameters: CkksParameters): Promise<SimdContext> {
+  const memory = createKernelMemory()
+  return createSimdContext(await instantiateKernels(memory), new Heap(memory), parameters)
+}
+
+export async function simdFixture(
+  parameters: CkksParameters,
+  steps: readonly number[],
+): Promise<SimdFixture> {
+  const ctx = createSealContext(await loadSeal(), parameters)
+  const context = await newSimdContext(parameters)
+  const secretKey = generateSecretKey(ctx)
+  const chunks: Uint8Array[] = []
+  for await (const chunk of generateKeySet(ctx, secretKey, steps)) chunks.push(chunk)
+  const keySet = Buffer.concat(chunks)
+  const keys = await loadSimdKeys(context, bytesSource(keySet), steps)
+  const sealKeys =
+    parameters.specialPrimes.length === 1 ? await loadKeySet(ctx, bytesSource(keySet), steps) : undefined
+  return {
+    ctx,
+    context,
+    keys,
+    sealKeys,
+    keySet,
+    encrypt: (values, level, scale) => encryptSlots(ctx, secretKey, [values], level, scale)[0],
+    packed(pair, level) {
+      const shape = levelShape(parameters, level)
+      const bytes = new Uint8Array(rlweBytes(shape, true))
+      writeRlwe(shape, pair, bytes)
+      return packedRlwe(shape, bytes)
+    },
+    decrypt(residues, level, scale) {
+      const [c0, c1] = residues.map(halves)
+      return decryptSlots(ctx, secretKey, [{ c0, c1 }], level, scale)[0]
+    },
+    delete() {
+      sealKeys?.delete()
+      secretKey.delete()
+      ctx.delete()
+    },
+  }
+}
+
+/** 32-bit residues as the pairs of halves that the wire has. */
+export function halves(residues: Uint32Array): Uint32Array {
+  const out = new Uint32Array(2 * residues.length)
+  residues.forEach((residue, i) => {
+    out[2 * i] = residue
+  })
+  return out
+}
