@@ -3,10 +3,12 @@ import {
   type ClearEvaluator,
   createClearEvaluator,
 } from '../../src/he-ops/clear/evaluator.ts'
-import { type Backend, conformance, parameters } from './suite.ts'
+import { type Backend, conformance, parameters, SCALE } from './suite.ts'
 
 const backend = (noise: 'none' | 'model', tolerance: number): Backend<ClearCiphertext> => ({
   name: `clear, noise ${noise}`,
+  parameters,
+  scale: SCALE,
   evaluator: (constants) => createClearEvaluator({ parameters, constants }, { noise, seed: 7 }),
   encrypt: (evaluator, slots, level, scale) => (evaluator as ClearEvaluator).encrypt(slots, level, scale),
   decrypt: (evaluator, ciphertext) => (evaluator as ClearEvaluator).decrypt(ciphertext),

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { type CiphertextType, typeLaws } from '../../src/circuit/laws.ts'
+import { type CiphertextType, log2Modulus, typeLaws } from '../../src/circuit/laws.ts'
 import { operandsOf } from '../../src/circuit/operands.ts'
 import type { CkksParameters } from '../../src/circuit/parameters.ts'
 import type { Circuit, Constant, Op, ValueId } from '../../src/circuit/types.ts'
@@ -16,10 +16,14 @@ interface Choice {
 const KINDS = ['rotate', 'dot', 'addPlain', 'add', 'subtract', 'multiply', 'rescale', 'dropLevel'] as const
 
 /**
- * Verified circuits on two inputs at level 2, scale 2^30, of a dozen operations: choices that break a law are passed
+ * Verified circuits on two inputs at the highest level, of a dozen operations: choices that break a law are passed
  * over, and so is what the last value does not need.
  */
-export function randomCircuit(parameters: CkksParameters, steps: readonly number[]): fc.Arbitrary<Circuit> {
+export function randomCircuit(
+  parameters: CkksParameters,
+  steps: readonly number[],
+  scale: number,
+): fc.Arbitrary<Circuit> {
   const choice = fc.record({ kind: fc.constantFrom(...KINDS), first: fc.nat(1000), second: fc.nat(1000) })
   const period = fc.constantFrom(1, 2, 8, 64, 1024, parameters.slots)
   const constant = fc
@@ -32,16 +36,10 @@ export function randomCircuit(parameters: CkksParameters, steps: readonly number
       fc.array(choice, { minLength: 4, maxLength: 14 }),
       fc.array(constant, { minLength: 2, maxLength: 4 }),
     )
-    .map(([choices, constants]) => build(parameters, steps, choices, constants))
+    .map(([choices, constants]) => build(new Builder(parameters, steps, scale, constants), choices))
 }
 
-function build(
-  parameters: CkksParameters,
-  steps: readonly number[],
-  choices: readonly Choice[],
-  constants: readonly Constant[],
-): Circuit {
-  const builder = new Builder(parameters, steps, constants)
+function build(builder: Builder, choices: readonly Choice[]): Circuit {
   for (const choice of choices) builder.tryChoice(choice)
   return builder.finish()
 }
@@ -53,12 +51,17 @@ class Builder {
   readonly #constants: readonly Constant[]
   readonly #ops: Op[] = []
 
-  constructor(parameters: CkksParameters, steps: readonly number[], constants: readonly Constant[]) {
+  constructor(
+    parameters: CkksParameters,
+    steps: readonly number[],
+    scale: number,
+    constants: readonly Constant[],
+  ) {
     this.#parameters = parameters
     this.#laws = typeLaws(parameters)
     this.#steps = steps
     this.#constants = constants
-    const input = this.#laws.input(2, 2 ** 30)
+    const input = this.#laws.input(parameters.topLevel, scale)
     this.#push({ kind: 'input', index: 0 }, input)
     this.#push({ kind: 'input', index: 1 }, input)
     this.#push({ kind: 'subtract', left: 0, right: 1 }, this.#laws.add(input, input))
@@ -83,6 +86,7 @@ class Builder {
       constants: this.#constants,
       ops,
       result,
+      input: { ...base.input, level: ops[0].level, scale: ops[0].scale },
       output: { ...base.output, level, scale },
     }
   }
@@ -101,7 +105,7 @@ class Builder {
         break
       }
       case 'dot': {
-        requireSmall(a.scale * 2 ** 20)
+        this.#requireRoom(a.level, a.scale * 2 ** 20)
         const terms = a.scale === b.scale && a.level === b.level ? [left, right] : [left]
         const type = laws.dot(
           terms.map(() => a),
@@ -120,21 +124,31 @@ class Builder {
         if (left !== right) this.#push({ kind, left, right }, laws.add(a, b))
         break
       case 'multiply': {
-        requireSmall(a.scale * b.scale)
+        this.#requireRoom(a.level, a.scale * b.scale)
         const product = this.#push({ kind, left, right }, laws.multiply(a, b))
         this.#push({ kind: 'relinearise', source: product }, laws.relinearise(this.#type(product)))
         break
       }
-      case 'rescale':
-        if (a.scale / Number(this.#parameters.primes[a.level]) < 2 ** 25) return
-        this.#push({ kind, source: left }, laws.rescale(a))
+      case 'rescale': {
+        const type = laws.rescale(a)
+        if (type.scale < 2 ** 24) return
+        this.#requireRoom(type.level, type.scale)
+        this.#push({ kind, source: left }, type)
         break
+      }
       case 'dropLevel': {
-        requireSmall(a.scale * 2 ** 40)
         const level = a.level - 1
+        this.#requireRoom(level, a.scale)
         this.#push({ kind, source: left }, laws.dropLevel(a, level))
         break
       }
+    }
+  }
+
+  /** Leaves room above the scale, so that no value wraps. */
+  #requireRoom(level: number, scale: number): void {
+    if (level < 0 || Math.log2(scale) + ROOM_BITS > log2Modulus(this.#parameters, level)) {
+      throw new PolyVeilError('LEVEL_EXHAUSTED', 'kept small')
     }
   }
 
@@ -147,6 +161,9 @@ class Builder {
     return this.#ops.push({ ...op, level, scale, layer: 0 } as Op) - 1
   }
 }
+
+/** Bits of the modulus above the scale that values may fill. */
+const ROOM_BITS = 10
 
 /** Operands are taken from here on: the inputs' difference and what follows, so that each input is used. */
 const FIRST_OPERAND = 2
@@ -176,9 +193,4 @@ function withOperands(op: Op, number: (id: ValueId) => ValueId): Op {
     default:
       return { ...op, source: number(op.source) }
   }
-}
-
-/** Leaves room above the scale, so that no value wraps. */
-function requireSmall(scale: number): void {
-  if (scale > 2 ** 80) throw new PolyVeilError('LEVEL_EXHAUSTED', 'kept small')
 }

@@ -2,7 +2,7 @@ import type { Ciphertext } from 'node-seal'
 import t from 'tap'
 import { createSealEvaluator } from '../../src/he-ops/seal/evaluator.ts'
 import { sealFixture } from '../he-ops/seal/fixture.ts'
-import { conformance, parameters, STEPS } from './suite.ts'
+import { conformance, parameters, SCALE, STEPS } from './suite.ts'
 
 const fixture = await sealFixture(parameters, STEPS)
 const live = countCiphertexts()
@@ -17,6 +17,8 @@ t.test('the count of live ciphertexts counts', async (t) => {
 
 conformance<Ciphertext>({
   name: 'seal',
+  parameters,
+  scale: SCALE,
   // The evaluator's own scratch space is no value.
   evaluator: (constants) =>
     live.uncounted(() => createSealEvaluator(fixture.ctx, fixture.keys, { constants })),

@@ -33,7 +33,7 @@ export function emitDots(
   emitSums(
     builder,
     context,
-    work.map((dot) => ({ out: dot.out, terms: summandsOf(context, constants, dot) })),
+    work.map((dot) => ({ out: dot.out, terms: summandsOf(constants, dot) })),
   )
 }
 
@@ -76,11 +76,7 @@ interface Sum {
   readonly terms: readonly Summand[]
 }
 
-function summandsOf(
-  context: SimdContext,
-  constants: ConstantStore,
-  { terms, constantScale, out }: Dot,
-): Summand[] {
+function summandsOf(constants: ConstantStore, { terms, constantScale, out }: Dot): Summand[] {
   const summands = terms.map(({ value, constant }) => {
     const form = value.extended ? 'extended' : out.extended ? 'lifted' : 'normal'
     const encoded = constants.encoded(constant, constantScale, out.primes, form)

@@ -1,0 +1,292 @@
+import { galoisElement } from '../../circuit/keys.ts'
+import { digitCount } from '../../circuit/parameters.ts'
+import type { Circuit, Op, OpKind, ValueId } from '../../circuit/types.ts'
+import { PolyVeilError } from '../../errors/index.ts'
+import type { ConstantStore } from './constants.ts'
+import type { SimdContext } from './context.ts'
+import type { SimdKeys } from './keys.ts'
+import { type Division, emitDivisions } from './operations/divide.ts'
+import { type Dot, emitDots, emitMixedSums, type MixedSum } from './operations/dot.ts'
+import { type Binary, emitBinaries, emitPlainSums, emitProducts } from './operations/elementwise.ts'
+import { emitRelinearisations, emitRotations } from './operations/key-switch.ts'
+import type { ProgramBuilder } from './program.ts'
+import { type LinkedProgram, linkProgram } from './run.ts'
+import { type Batch, batches } from './schedule/batches.ts'
+import { divided, type Representations, representations } from './schedule/representation.ts'
+import { Storage } from './schedule/storage.ts'
+import { polynomialBytes, type Value } from './values.ts'
+
+/** Memory that the digits of one batch of rotations may take. */
+const DIGIT_BYTES = 96 * 2 ** 20
+
+/** A circuit as a program, with where its inputs go and its result will be. */
+export interface CircuitProgram extends LinkedProgram {
+  /** By the index of the input; to be filled before each run. */
+  readonly inputs: readonly Value[]
+  readonly result: Value
+}
+
+/**
+ * Compiles a verified circuit to a program on concrete memory: which operations go together, which values stay in the
+ * extended basis, and where everything lies are all settled here.
+ *
+ * @param keys that the program reads; they must outlive it
+ * @param constants encoded here as needed; must outlive the program
+ * @throws KEYS_MISSING, TOO_LARGE
+ */
+export function compileCircuit(
+  context: SimdContext,
+  circuit: Pick<Circuit, 'ops' | 'result'>,
+  keys: SimdKeys,
+  constants: ConstantStore,
+  threads: number,
+): CircuitProgram {
+  const order = batches(circuit, maxSources(context))
+  const kept = representations(circuit)
+  let ends = { inputs: [] as readonly Value[], result: undefined as Value | undefined }
+  const linked = linkProgram(context, threads, context.limbBytes, (builder) => {
+    ends = new CircuitEmitter(builder, context, circuit, keys, constants, kept).emit(order)
+  })
+  return { ...linked, inputs: ends.inputs, result: ends.result! }
+}
+
+function maxSources(context: SimdContext): number {
+  const { parameters } = context
+  const bytes = digitCount(parameters) * polynomialBytes(context, parameters.primes.length, true)
+  return Math.max(1, Math.floor(DIGIT_BYTES / bytes))
+}
+
+type OpOf<K extends OpKind> = Extract<Op, { kind: K }>
+
+/** Emits the phases of each batch and frees what nobody reads any more. */
+class CircuitEmitter {
+  readonly #builder: ProgramBuilder
+  readonly #context: SimdContext
+  readonly #circuit: Pick<Circuit, 'ops' | 'result'>
+  readonly #keys: SimdKeys
+  readonly #constants: ConstantStore
+  readonly #kept: Representations
+  readonly #storage: Storage
+  /** Readers of each value that have not run. */
+  readonly #left: Int32Array
+
+  constructor(
+    builder: ProgramBuilder,
+    context: SimdContext,
+    circuit: Pick<Circuit, 'ops' | 'result'>,
+    keys: SimdKeys,
+    constants: ConstantStore,
+    kept: Representations,
+  ) {
+    this.#builder = builder
+    this.#context = context
+    this.#circuit = circuit
+    this.#keys = keys
+    this.#constants = constants
+    this.#kept = kept
+    this.#storage = new Storage(builder, context)
+    this.#left = Int32Array.from(kept.readers, (readers) => readers.length)
+    this.#left[circuit.result]++
+  }
+
+  emit(order: readonly Batch[]): { inputs: readonly Value[]; result: Value } {
+    const inputs = this.#createInputs()
+    for (const { kind, ops } of order) {
+      this.#builder.done += ops.length
+      this.#emitBatch(kind, ops)
+      for (const id of ops) this.#releaseOperands(id)
+    }
+    return { inputs, result: this.#storage.get(this.#circuit.result) }
+  }
+
+  /** All inputs are there from the beginning, in memory that holds nothing else before they are read. */
+  #createInputs(): Value[] {
+    const inputs: Value[] = []
+    this.#circuit.ops.forEach((op, id) => {
+      if (op.kind === 'input') inputs[op.index] = this.#storage.create(id, op, 2)
+    })
+    return inputs
+  }
+
+  #emitBatch(kind: OpKind, ids: readonly ValueId[]): void {
+    switch (kind) {
+      case 'input':
+        return
+      case 'dropLevel':
+        for (const id of ids) this.#dropLevel(id)
+        return
+      case 'addPlain':
+        this.#addPlain(ids)
+        return
+      case 'add':
+      case 'subtract':
+        this.#combine(ids)
+        return
+      case 'dot':
+        this.#dot(ids)
+        return
+      case 'multiply':
+        this.#multiply(ids)
+        return
+      case 'rescale':
+        this.#rescale(ids)
+        return
+      case 'relinearise':
+        this.#relinearise(ids)
+        return
+      case 'rotate':
+        this.#rotate(ids)
+    }
+  }
+
+  #op<K extends OpKind>(id: ValueId): OpOf<K> {
+    return this.#circuit.ops[id] as OpOf<K>
+  }
+
+  /** The same polynomials, of which fewer primes are read. */
+  #dropLevel(id: ValueId): void {
+    const op = this.#op<'dropLevel'>(id)
+    this.#storage.alias(id, { ...this.#storage.get(op.source), primes: op.level + 1 })
+  }
+
+  #addPlain(ids: readonly ValueId[]): void {
+    const work = ids.map((id) => {
+      const op = this.#op<'addPlain'>(id)
+      const from = this.#storage.get(op.source)
+      const primes = op.level + 1
+      const addend = this.#constants.encoded(op.constant, op.scale, primes, 'addend')
+      const polynomials = [this.#storage.polynomial(primes), from.polynomials[1]]
+      return { from, addend, out: this.#storage.alias(id, { polynomials, primes, extended: false }) }
+    })
+    emitPlainSums(this.#builder, this.#context, work)
+  }
+
+  #combine(ids: readonly ValueId[]): void {
+    const plain: Binary[] = []
+    const mixed: MixedSum[] = []
+    this.#computing(ids, (id, out) => {
+      const { kind, left, right } = this.#op<'add' | 'subtract'>(id)
+      const sum = { kind, left: this.#storage.get(left), right: this.#storage.get(right), out }
+      if (sum.left.extended === sum.right.extended) plain.push(sum)
+      else mixed.push(sum)
+    })(() => {
+      emitBinaries(this.#builder, this.#context, plain)
+      emitMixedSums(this.#builder, this.#context, mixed)
+    })
+  }
+
+  #dot(ids: readonly ValueId[]): void {
+    const work: Dot[] = []
+    this.#computing(ids, (id, out) => {
+      const { terms, constantScale } = this.#op<'dot'>(id)
+      const resolved = terms.map(({ value, constant }) => ({ value: this.#storage.get(value), constant }))
+      work.push({ terms: resolved, constantScale, out })
+    })(() => emitDots(this.#builder, this.#context, this.#constants, work))
+  }
+
+  #multiply(ids: readonly ValueId[]): void {
+    const work = ids.map((id) => {
+      const op = this.#op<'multiply'>(id)
+      const out = this.#storage.create(id, op, 3)
+      return { left: this.#storage.get(op.left), right: this.#storage.get(op.right), out }
+    })
+    emitProducts(this.#builder, this.#context, work)
+  }
+
+  #rescale(ids: readonly ValueId[]): void {
+    const work: Division[] = []
+    for (const id of ids) {
+      if (this.#kept.skipped[id] === 1) continue
+      const from = this.#storage.get(divided(this.#circuit.ops, this.#kept.skipped, id))
+      work.push({ from, out: this.#storage.create(id, this.#op<'rescale'>(id), 2) })
+    }
+    emitDivisions(this.#builder, this.#context, work)
+  }
+
+  #relinearise(ids: readonly ValueId[]): void {
+    // Digits of one level are one call's.
+    for (const level of this.#byLevel(ids)) {
+      const work: Parameters<typeof emitRelinearisations>[2][number][] = []
+      this.#computing(level, (id, out) => {
+        const { source } = this.#op<'relinearise'>(id)
+        work.push({ source: this.#storage.get(source), key: this.#keys.relinKey, out })
+      })(() => emitRelinearisations(this.#builder, this.#context, work))
+    }
+  }
+
+  #rotate(ids: readonly ValueId[]): void {
+    const work: Parameters<typeof emitRotations>[2][number][] = []
+    this.#computing(ids, (id, out) => {
+      const { source, steps } = this.#op<'rotate'>(id)
+      const element = galoisElement(this.#context.ring, steps)
+      const key = this.#keys.galoisKeys.get(steps)
+      if (key === undefined) {
+        throw new PolyVeilError('KEYS_MISSING', `There is no Galois key for rotations by ${steps}`, {
+          galoisElements: [element],
+        })
+      }
+      work.push({ source: this.#storage.get(source), element, key, out })
+    })(() => emitRotations(this.#builder, this.#context, work))
+  }
+
+  #byLevel(ids: readonly ValueId[]): Iterable<ValueId[]> {
+    return Map.groupBy(ids, (id) => this.#circuit.ops[id].level).values()
+  }
+
+  /**
+   * Makes the values of operations that may compute in the extended basis. `prepare` is told where each result goes; the
+   * function that comes back runs the phases, and divides what does not stay extended.
+   */
+  #computing(
+    ids: readonly ValueId[],
+    prepare: (id: ValueId, out: Value) => void,
+  ): (emitPhases: () => void) => void {
+    const divisions: Division[] = []
+    for (const id of ids) {
+      const op = this.#circuit.ops[id]
+      const { computedExtended, keptExtended } = this.#kept
+      const out = this.#storage.create(id, op, 2, keptExtended[id] === 1)
+      if (computedExtended[id] === keptExtended[id]) {
+        prepare(id, out)
+      } else {
+        const from = this.#storage.temporary(op.level + 1, 2, true)
+        prepare(id, from)
+        divisions.push({ from, out })
+      }
+    }
+    return (emitPhases) => {
+      emitPhases()
+      emitDivisions(this.#builder, this.#context, divisions)
+      for (const { from } of divisions) this.#storage.freeTemporary(from)
+    }
+  }
+
+  #releaseOperands(id: ValueId): void {
+    const op = this.#circuit.ops[id]
+    // What a skipped rescale would have read is read by the rescale after it.
+    if (this.#kept.skipped[id] === 1) return
+    for (const operand of new Set(this.#operandsRead(id, op))) this.#releaseAfter(operand)
+  }
+
+  #operandsRead(id: ValueId, op: Op): readonly ValueId[] {
+    switch (op.kind) {
+      case 'input':
+        return []
+      case 'dot':
+        return op.terms.map(({ value }) => value)
+      case 'add':
+      case 'subtract':
+      case 'multiply':
+        return [op.left, op.right]
+      case 'rescale':
+        return [divided(this.#circuit.ops, this.#kept.skipped, id)]
+      default:
+        return [op.source]
+    }
+  }
+
+  #releaseAfter(operand: ValueId): void {
+    this.#left[operand]--
+    if (this.#left[operand] === 0) this.#storage.release(operand)
+  }
+}

@@ -1,0 +1,90 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { checkParameters } from '../../../src/circuit/parameters.ts'
+import { nttPrimes } from '../../../src/circuit/primes.ts'
+import type { Circuit } from '../../../src/circuit/types.ts'
+import { createClearEvaluator } from '../../../src/he-ops/clear/evaluator.ts'
+import { execute } from '../../../src/he-ops/executor.ts'
+import { compileCircuit } from '../../../src/he-ops/simd/circuit-program.ts'
+import { ConstantStore } from '../../../src/he-ops/simd/constants.ts'
+import { PairLoader } from '../../../src/he-ops/simd/loader.ts'
+import { runShare } from '../../../src/he-ops/simd/program.ts'
+import { representations } from '../../../src/he-ops/simd/schedule/representation.ts'
+import type { SeededRlwe } from '../../../src/wire/index.ts'
+import { randomCircuit } from '../../conformance/random-circuit.ts'
+import { simdFixture } from './fixture.ts'
+
+const STEPS = [1, 7, 2048, 4095]
+const SCALE = 2 ** 26
+const primes = nttPrimes(8192, [30, 30, 30, 30, 30, 30, 30]).map(String)
+const parameters = checkParameters({ ring: 8192, primes: primes.slice(0, 5), specialPrimes: primes.slice(5) })
+const fixture = await simdFixture(parameters, STEPS)
+t.teardown(() => fixture.delete())
+const { context, keys } = fixture
+const { slots, ring } = parameters
+
+const x = Float64Array.from({ length: slots }, (_, s) => Math.sin(s + 1))
+const y = Float64Array.from({ length: slots }, (_, s) => Math.cos(5 * s) - 0.25)
+const pairs = [x, y].map((values) => fixture.encrypt(values, parameters.topLevel, SCALE))
+
+/** Runs a circuit as a program, the shares of all threads one after the other; gives the result's residues. */
+function run(circuit: Circuit, inputs: readonly SeededRlwe[], threads: number): Uint32Array[] {
+  const before = context.heap.used
+  const constants = new ConstantStore(context, circuit.constants)
+  const program = compileCircuit(context, circuit, keys, constants, threads)
+  const loader = new PairLoader(context)
+  program.inputs.forEach(({ polynomials }, i) => {
+    loader.load(fixture.packed(inputs[i], parameters.topLevel), polynomials[0], polynomials[1])
+  })
+  for (let phase = 0; phase + 1 < program.program.phases.length; phase++) {
+    for (let thread = threads - 1; thread >= 0; thread--) {
+      runShare(program.program, context.kernels, phase, thread)
+    }
+  }
+  const { polynomials, primes: count } = program.result
+  const result = polynomials.map((polynomial) => context.heap.words(polynomial, ring * count).slice())
+  loader.free()
+  program.free()
+  constants.free()
+  // Galois tables and conversions are the context's and stay.
+  if (context.heap.used - before > 2 ** 20) throw new Error('memory leaked')
+  return result
+}
+
+function expected(circuit: Circuit): Float64Array {
+  const clear = createClearEvaluator(circuit)
+  const { level, scale } = circuit.input
+  return clear.decrypt(
+    execute(
+      circuit,
+      clear,
+      [x, y].map((v) => clear.encrypt(v, level, scale)),
+    ),
+  )
+}
+
+t.test('random circuits: the clear result, the same bits for any number of threads', async (t) => {
+  let extended = 0
+  fc.assert(
+    fc.property(randomCircuit(parameters, STEPS, SCALE), (circuit) => {
+      extended += representations(circuit).keptExtended.reduce((sum, bit) => sum + bit, 0)
+      const residues = run(circuit, pairs, 1)
+      const { level, scale } = circuit.ops[circuit.result]
+      const found = fixture.decrypt(residues, level, scale)
+      const wanted = expected(circuit)
+      const size = wanted.reduce((most, v) => Math.max(most, Math.abs(v)), 1)
+      const worst = wanted.reduce((most, v, s) => Math.max(most, Math.abs(v - found[s])), 0)
+      if (!(worst < 0.1 * size)) throw new Error(`off by ${worst} of ${size}`)
+      for (const threads of [2, 3]) {
+        const again = run(circuit, pairs, threads)
+        again.forEach((polynomial, p) => {
+          if (!Buffer.from(polynomial.buffer).equals(Buffer.from(residues[p].buffer))) {
+            throw new Error(`${threads} threads give other bits`)
+          }
+        })
+      }
+    }),
+    { numRuns: 250, seed: 20240612 },
+  )
+  t.ok(extended > 20, `${extended} values stayed in the extended basis`)
+})
