@@ -106,7 +106,8 @@ class Builder {
       }
       case 'dot': {
         this.#requireRoom(a.level, a.scale * 2 ** 20)
-        const terms = a.scale === b.scale && a.level === b.level ? [left, right] : [left]
+        const alike = a.scale === b.scale && a.level === b.level && b.polynomials === 2
+        const terms = alike ? [left, right] : [left]
         const type = laws.dot(
           terms.map(() => a),
           2 ** 20,
