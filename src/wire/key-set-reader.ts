@@ -24,6 +24,8 @@ export interface KeySetReader {
   relinKey(): Promise<Rlwe[]>
   /** @throws KEYS_MISSING when the set has no key for the element */
   galoisKey(element: number): Promise<Rlwe[]>
+  /** The public key as it travels, its residues unchecked. */
+  packedPublicKey(): Promise<PackedRlwe>
   /** The relinearisation key as it travels, its residues unchecked. */
   packedRelinKey(): Promise<PackedRlwe[]>
   /** A Galois key as it travels, its residues unchecked. @throws KEYS_MISSING */
@@ -118,6 +120,7 @@ function keyReader(
     publicKey: async () => (await read(layout.publicKeyAt, 1, checked))[0],
     relinKey: () => read(layout.relinKeyAt, layout.digits, checked),
     galoisKey: async (element) => read(galoisKeyAt(element), layout.digits, checked),
+    packedPublicKey: async () => (await read(layout.publicKeyAt, 1, packed))[0],
     packedRelinKey: () => read(layout.relinKeyAt, layout.digits, packed),
     packedGaloisKey: async (element) => read(galoisKeyAt(element), layout.digits, packed),
   }

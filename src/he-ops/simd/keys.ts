@@ -1,6 +1,6 @@
 import { galoisElement } from '../../circuit/keys.ts'
 import { type CkksParameters, digitCount } from '../../circuit/parameters.ts'
-import { type ByteSource, keysMissing, openKeySet, type PackedRlwe } from '../../wire/index.ts'
+import { type KeySetReader, keysMissing, type PackedRlwe } from '../../wire/index.ts'
 import type { SimdContext } from './context.ts'
 import { PairLoader } from './loader.ts'
 
@@ -31,20 +31,18 @@ export const switchingKeyBytes = (parameters: CkksParameters): number =>
   parameters.ring
 
 /**
- * Loads the keys that a circuit needs from a key set, checking every residue on the way.
+ * Loads the keys that a circuit needs from a key set, key by key, checking every residue on the way.
  *
- * @param source the frame; read key by key
  * @param wantedSteps rotation steps of the circuit; further keys of the set are not loaded
- * @throws KEYS_MISSING with the Galois elements that the set lacks; TENSOR_MALFORMED, PARAMETERS_MISMATCH, TOO_LARGE
+ * @throws KEYS_MISSING with the Galois elements that the set lacks; TENSOR_MALFORMED, TOO_LARGE
  */
 export async function loadSimdKeys(
   context: SimdContext,
-  source: ByteSource,
+  reader: KeySetReader,
   wantedSteps: readonly number[],
 ): Promise<SimdKeys> {
-  const { parameters, ring } = context
+  const { ring } = context
   const elements = new Map(wantedSteps.map((steps) => [steps, galoisElement(ring, steps)]))
-  const reader = await openKeySet(parameters, source)
   const present = new Set(reader.galoisElements)
   const missing = [...elements.values()].filter((element) => !present.has(element))
   if (missing.length > 0) throw keysMissing(missing)

@@ -12,7 +12,13 @@ import { loadSeal } from '../../../src/he-ops/seal/runtime.ts'
 import { createSimdContext, type SimdContext } from '../../../src/he-ops/simd/context.ts'
 import { Heap } from '../../../src/he-ops/simd/heap.ts'
 import { loadSimdKeys, type SimdKeys } from '../../../src/he-ops/simd/keys.ts'
-import { bytesSource, levelShape, type PackedRlwe, type SeededRlwe } from '../../../src/wire/index.ts'
+import {
+  bytesSource,
+  levelShape,
+  openKeySet,
+  type PackedRlwe,
+  type SeededRlwe,
+} from '../../../src/wire/index.ts'
 import { packedRlwe, rlweBytes, writeRlwe } from '../../../src/wire/rlwe.ts'
 
 /** One secret key, and the same key set as it travels loaded into node-seal and into kernel memory. */
@@ -45,7 +51,7 @@ export async function simdFixture(
   const chunks: Uint8Array[] = []
   for await (const chunk of generateKeySet(ctx, secretKey, steps)) chunks.push(chunk)
   const keySet = Buffer.concat(chunks)
-  const keys = await loadSimdKeys(context, bytesSource(keySet), steps)
+  const keys = await loadSimdKeys(context, await openKeySet(parameters, bytesSource(keySet)), steps)
   const sealKeys =
     parameters.specialPrimes.length === 1 ? await loadKeySet(ctx, bytesSource(keySet), steps) : undefined
   return {

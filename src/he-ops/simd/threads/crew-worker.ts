@@ -1,0 +1,26 @@
+import { workerData } from 'node:worker_threads'
+import { instantiateKernels } from '../../kernels/kernels.ts'
+import type { Program } from '../program.ts'
+import { Barrier } from './barrier.ts'
+import { runShares } from './shares.ts'
+
+// A thread of the crew: it knows the memory and nothing of what lies there.
+
+/** What a thread of the crew is started with. */
+export interface CrewMember {
+  readonly memory: WebAssembly.Memory
+  readonly module: WebAssembly.Module
+}
+
+export interface Share {
+  readonly program: Program
+  readonly barrier: SharedArrayBuffer
+  readonly thread: number
+}
+
+const { memory, module } = workerData as CrewMember
+const kernels = await instantiateKernels(memory, module)
+
+export default function share({ program, barrier, thread }: Share): void {
+  runShares(program, kernels, new Barrier(program.threads, barrier), thread)
+}
