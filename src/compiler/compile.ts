@@ -11,7 +11,8 @@ import { networkGraph } from './graph/build.ts'
 import type { Graph } from './graph/graph.ts'
 import { CircuitBuilder } from './lowering/builder.ts'
 import { lowerGraph } from './lowering/lower.ts'
-import { MAX_PRIME_BITS, parametersOf } from './planner/chain.ts'
+import { parametersOf } from './planner/chain.ts'
+import type { SimdSpeeds } from './planner/cost-simd.ts'
 import { estimateOf } from './planner/estimate.ts'
 import { headroomHolds } from './planner/headroom.ts'
 import {
@@ -22,6 +23,7 @@ import {
   precisionOf,
   searchPlans,
 } from './planner/search.ts'
+import { DEFAULT_TARGET, type Target, type TargetName, targetNamed } from './planner/target.ts'
 import { prepareInput } from './prepare-input.ts'
 import { type PlanReport, planReport } from './report.ts'
 
@@ -35,7 +37,11 @@ export interface CompileOptions {
   /** Bits by which the error of the logits lies below their root mean square; default 8.5. */
   readonly precisionBits?: number
   readonly objective?: Objective
-  /** Largest prime in bits; default 60, what node-seal can use. */
+  /** The engine to plan for. */
+  readonly target?: TargetName
+  /** Speeds of the SIMD engine's kernels on the machine that will execute; default: those of the reference machine. */
+  readonly speeds?: SimdSpeeds
+  /** Largest prime in bits; default: the largest that the target's arithmetic takes. */
   readonly maxPrimeBits?: number
   /** Preprocessed images, each [C, H, W] of the network; none: ranges come from poly-BN statistics. */
   readonly calibration?: readonly Float64Array[]
@@ -63,20 +69,22 @@ export function compile(network: Network, options: CompileOptions): Compiled {
   const prepared = prepareInput(networkGraph(network), options.preprocessing)
   const graph = fold(prepared.graph, (options.calibration ?? []).map(prepared.pack))
   const precisionBits = options.precisionBits ?? DEFAULT_PRECISION_BITS
+  const target = targetNamed(options.target ?? DEFAULT_TARGET, options.speeds)
   const candidates = searchPlans(graph, {
+    target,
     rings: options.rings ?? Object.keys(MAX_LOG_QP).map(Number),
     objective: options.objective ?? 'latency',
     precisionBits,
-    maxPrimeBits: options.maxPrimeBits ?? MAX_PRIME_BITS,
+    maxPrimeBits: options.maxPrimeBits ?? target.mostPrimeBits,
   })
   let bestPrecision = -Infinity
   for (const candidate of candidates) {
-    const circuit = emit(graph, candidate, options, prepared.spec)
+    const circuit = emit(graph, candidate, options, target, prepared.spec)
     if (circuit === undefined) continue
     bestPrecision = Math.max(bestPrecision, circuit.estimate.precisionBits)
     if (circuit.estimate.precisionBits < precisionBits) continue
     verifyCircuit(circuit)
-    return { circuit, plan: planReport(circuit) }
+    return { circuit, plan: planReport(circuit, target) }
   }
   throw new PolyVeilError(
     'DEPTH_EXCEEDED',
@@ -93,11 +101,12 @@ function emit(
   graph: Graph,
   candidate: Candidate,
   options: CompileOptions,
+  target: Target,
   input: PartialInput,
 ): Circuit | undefined {
   const parameters = parametersOf(candidate.bits, candidate.special!)
   const builder = new CircuitBuilder(parameters, candidate.policy, true)
-  const { value, period } = lowerGraph(builder, graph, candidate.layout, candidate.babies)
+  const { value, period } = lowerGraph(builder, graph, candidate.layout, candidate.strategy)
   if (!headroomHolds(builder.ops, value, parameters)) return undefined
   const noise = circuitNoise(builder.ops, builder.statistics, parameters)
   const draft: Circuit = {
@@ -126,7 +135,7 @@ function emit(
   }
   const copies = parameters.slots / period
   const error = Math.hypot(noise[value], draft.output.flooding / Math.sqrt(copies))
-  return { ...draft, estimate: estimateOf(draft, precisionOf(error)) }
+  return { ...draft, estimate: estimateOf(draft, precisionOf(error), target) }
 }
 
 function outputSpec(

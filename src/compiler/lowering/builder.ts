@@ -24,11 +24,14 @@ export interface ConstantDraft {
   /** Expected root mean square of the values, which a draft's noise is estimated from. */
   readonly gain: number
   readonly make: MakeConstant
+  /** Whether `make` returns undefined, found without making anything; absent where it never does. */
+  readonly isZero?: () => boolean
 }
 
 /** A weighted summand before its constant is known to be needed. */
 export interface TermDraft {
-  readonly value: ValueId
+  /** Called only when the constant is not zero, so that nothing is rotated for nothing. */
+  readonly value: () => ValueId
   readonly constant: ConstantDraft
 }
 
@@ -102,7 +105,7 @@ export class CircuitBuilder {
     const made: Term[] = []
     for (const { value, constant } of terms) {
       const id = this.constant(constant)
-      if (id !== undefined) made.push({ value, constant: id })
+      if (id !== undefined) made.push({ value: value(), constant: id })
     }
     if (made.length === 0) return undefined
     const type = this.#laws.dot(
@@ -153,7 +156,8 @@ export class CircuitBuilder {
     return id
   }
 
-  constant({ period, gain, make }: ConstantDraft): ConstantId | undefined {
+  constant({ period, gain, make, isZero }: ConstantDraft): ConstantId | undefined {
+    if (isZero?.()) return undefined
     if (!this.emit) return this.#idOf(`${period}:${gain}`, { period, gain })
     const values = make()
     if (values === undefined) return undefined

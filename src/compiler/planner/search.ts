@@ -6,15 +6,28 @@ import { circuitNoise } from '../analysis/noise.ts'
 import type { Graph } from '../graph/graph.ts'
 import { CircuitBuilder, type ScalePolicy } from '../lowering/builder.ts'
 import { lowerGraph } from '../lowering/lower.ts'
+import type { RotationStrategy } from '../lowering/strategy.ts'
 import { chooseLayout } from '../packing/choose.ts'
 import { reachOf, tapsOf } from '../packing/taps.ts'
-import { type ChainBits, DRAFT_LEVELS, dataBits, draftChain, MAX_PRIME_BITS, specialBits } from './chain.ts'
+import {
+  baseLevel,
+  basePrimes,
+  type ChainBits,
+  DRAFT_LEVELS,
+  dataBits,
+  draftChain,
+  leastSpecialBits,
+  specialPrimeChoices,
+} from './chain.ts'
 import { circuitSeconds } from './cost.ts'
+import { chooseStrategy } from './strategies.ts'
+import type { Target } from './target.ts'
 
 export type Objective = 'latency' | 'traffic' | 'keys'
 
 /** What the user asks of a plan. */
 export interface Demands {
+  readonly target: Target
   readonly rings: readonly number[]
   readonly objective: Objective
   /** Bits by which the logits' error lies below their root mean square. */
@@ -26,10 +39,10 @@ export interface Demands {
 /** A way to run the graph, with what a draft of its circuit showed. */
 export interface Candidate {
   readonly bits: ChainBits
-  /** Size of the special prime; undefined when the candidate exceeds the budget. */
-  readonly special: number | undefined
+  /** Sizes of the special primes; undefined when the candidate exceeds the budget. */
+  readonly special: readonly number[] | undefined
   readonly policy: ScalePolicy
-  readonly babies: number
+  readonly strategy: RotationStrategy
   readonly layout: Layout
   readonly seconds: number
   readonly keyBytes: number
@@ -50,7 +63,8 @@ const DRAFT_TOLERANCE_BITS = 1
 const BASE_SLACK_BITS = 2
 
 /**
- * Drafts a circuit for every combination of ring, prime size, waterline and baby steps.
+ * Drafts a circuit for every combination of ring, prime size, waterline and weight precision, with the best way to spend
+ * rotations, and weighs every number of special primes that fits.
  *
  * @returns the candidates that fit the security table, best first for the objective
  * @throws DEPTH_EXCEEDED with layer, missing bits and remedies when none fits
@@ -71,9 +85,13 @@ export function searchPlans(graph: Graph, demands: Demands): Candidate[] {
 const fits = (draft: Candidate, demands: Demands): boolean =>
   draft.special !== undefined && draft.precisionBits >= demands.precisionBits - DRAFT_TOLERANCE_BITS
 
+/** Keys beyond this weigh ten times as much: whoever asks for low latency waits for the upload too, once. */
+const COMFORTABLE_KEY_BYTES = 200e6
+
 // Ties are broken by the other figures: a second, ten megabytes of keys and a megabyte of query weigh the same.
 const objectives: Record<Objective, (c: Candidate) => number> = {
-  latency: (c) => c.seconds + c.keyBytes / 1e9 + c.queryBytes / 1e8,
+  latency: (c) =>
+    c.seconds + c.keyBytes / 1e9 + Math.max(0, c.keyBytes - COMFORTABLE_KEY_BYTES) / 1e8 + c.queryBytes / 1e8,
   traffic: (c) => c.queryBytes / 1e6 + c.seconds / 10 + c.keyBytes / 1e9,
   keys: (c) => c.keyBytes / 1e7 + c.seconds / 10,
 }
@@ -84,34 +102,40 @@ export const precisionOf = (deviation: number): number => Math.log2(LOGIT_RMS / 
 /** The error that a precision allows. */
 export const errorAt = (precisionBits: number): number => LOGIT_RMS * 2 ** -precisionBits
 
-const LEAST_PRIME_BITS = 30
 const PRIME_STEP = 1
 const WATERLINES = [26, 28, 30, 32, 34, 37]
 /** Bits that weights carry beyond the precision of the answer. */
 const WEIGHT_MARGINS = [5, 6, 7, 8, 9]
-const BABIES = [3, 5, 7, 9]
 
 function draftRing(graph: Graph, ring: number, demands: Demands): Candidate[] {
+  const { target, objective, precisionBits } = demands
   const layout = inputLayout(graph, ring / 2)
-  const largest = Math.min(MAX_PRIME_BITS, demands.maxPrimeBits)
-  const candidate = (prime: number, waterline: number, margin: number, babies: number): Candidate => {
-    const policy = policyFor(layout, ring, waterline, demands.precisionBits + margin)
-    return draft(graph, { ring, prime, policy, babies, layout })
+  const largest = Math.min(target.mostPrimeBits, demands.maxPrimeBits)
+  const candidates = (prime: number, waterline: number, margin: number, strategy: RotationStrategy) => {
+    const policy = policyFor(layout, ring, waterline, precisionBits + margin)
+    return draft(graph, { ring, prime, policy, strategy, layout, target })
   }
-  // The best number of baby steps hardly depends on the scales, so it is found once.
-  const trials = BABIES.map((babies) => candidate(largest, WATERLINES[0], WEIGHT_MARGINS[0], babies))
-  const { babies, excessBits } = trials.reduce((a, b) =>
-    objectives[demands.objective](b) < objectives[demands.objective](a) ? b : a,
-  )
+  // The best way to spend rotations hardly depends on the scales, so it is found once.
+  const trials = new Map<RotationStrategy, Candidate>()
+  const strategy = chooseStrategy(target.name, layout.interleave, (tried) => {
+    const best = cheapest(candidates(largest, WATERLINES[0], WEIGHT_MARGINS[0], tried), objective)
+    trials.set(tried, best)
+    return objectives[objective](best)
+  })
   // Scales decide over tens of bits, not over a multiple of the modulus.
-  if (excessBits > MAX_LOG_QP[ring]) return trials
-  const candidates: Candidate[] = []
-  for (let prime = LEAST_PRIME_BITS; prime <= largest; prime += PRIME_STEP) {
+  if (trials.get(strategy)!.excessBits > MAX_LOG_QP[ring]) return [...trials.values()]
+  const all: Candidate[] = []
+  for (let prime = target.leastPrimeBits; prime <= largest; prime += PRIME_STEP) {
     for (const waterline of WATERLINES) {
-      for (const margin of WEIGHT_MARGINS) candidates.push(candidate(prime, waterline, margin, babies))
+      for (const margin of WEIGHT_MARGINS) all.push(...candidates(prime, waterline, margin, strategy))
     }
   }
-  return candidates
+  return all
+}
+
+function cheapest(candidates: readonly Candidate[], objective: Objective): Candidate {
+  const cost = objectives[objective]
+  return candidates.reduce((a, b) => (cost(b) < cost(a) ? b : a))
 }
 
 /** Full-size plaintexts carry as many more bits than periodic ones as their rounding spreads over slots. */
@@ -133,47 +157,54 @@ interface Draft {
   readonly ring: number
   readonly prime: number
   readonly policy: ScalePolicy
-  readonly babies: number
+  readonly strategy: RotationStrategy
   readonly layout: Layout
+  readonly target: Target
 }
 
-function draft(graph: Graph, { ring, prime, policy, babies, layout }: Draft): Candidate {
+/** One circuit, weighed with every number of special primes that fits; at least one candidate. */
+function draft(graph: Graph, { ring, prime, policy, strategy, layout, target }: Draft): Candidate[] {
   const builder = new CircuitBuilder(draftChain(ring, prime), policy, false)
-  const { value } = lowerGraph(builder, graph, layout, babies)
+  const { value } = lowerGraph(builder, graph, layout, strategy)
   const result = builder.type(value)
-  const levels = DRAFT_LEVELS - result.level
-  const base = Math.ceil(Math.log2(result.scale)) + LOGIT_BITS + BASE_SLACK_BITS
-  const bits: ChainBits = { ring, base, prime, levels }
-  const special = base > MAX_PRIME_BITS ? undefined : specialBits(bits)
-  const steps = rotationSteps({ ops: builder.ops })
-  const chain = {
-    ring,
-    primes: new Array<bigint>(levels + 1).fill(1n << BigInt(prime)),
-    specialPrimes: [1n << BigInt(special ?? prime)],
+  const base = basePrimes(Math.ceil(Math.log2(result.scale)) + LOGIT_BITS + BASE_SLACK_BITS, target)
+  const bits: ChainBits = { ring, base, prime, levels: DRAFT_LEVELS - result.level }
+  const unusedLevels = result.level - baseLevel(bits)
+  const rotations = rotationSteps({ ops: builder.ops }).length
+  const ops = builder.ops.map((op) => ({ ...op, level: op.level - unusedLevels }))
+  const weigh = (special: readonly number[] | undefined): Candidate => {
+    // Beyond the budget a special prime that is too many shows what the candidate would be.
+    const specials = special ?? [leastSpecialBits(bits)]
+    const chain = {
+      ring,
+      primes: [...base, ...new Array<number>(bits.levels).fill(prime)].map(power),
+      specialPrimes: specials.map(power),
+    }
+    const costed = { ops, result: value, ring, specialPrimes: specials.length }
+    return {
+      precisionBits: precisionOf(circuitNoise(ops, builder.statistics, chain)[value]),
+      bits,
+      special,
+      policy,
+      strategy,
+      layout,
+      seconds: circuitSeconds(costed, target.costs),
+      keyBytes: keyBytes(bits, specials, rotations),
+      queryBytes: (layout.ciphertexts * ring * dataBits(bits)) / 8,
+      excessBits: dataBits(bits) + leastSpecialBits(bits) - MAX_LOG_QP[ring],
+    }
   }
-  const noise = circuitNoise(
-    builder.ops.map((op) => ({ ...op, level: op.level - result.level })),
-    builder.statistics,
-    chain,
-  )
-  return {
-    precisionBits: precisionOf(noise[value]),
-    bits,
-    special,
-    policy,
-    babies,
-    layout,
-    seconds: circuitSeconds(builder.ops, ring, result.level),
-    keyBytes: keyBytes(bits, special ?? prime, steps.length),
-    queryBytes: (layout.ciphertexts * ring * dataBits(bits)) / 8,
-    excessBits: dataBits(bits) + Math.max(base, prime) - MAX_LOG_QP[ring],
-  }
+  const choices = specialPrimeChoices(bits, target)
+  return choices.length > 0 ? choices.map(weigh) : [weigh(undefined)]
 }
+
+const power = (bits: number): bigint => 1n << BigInt(bits)
 
 /** Seeded key-switching keys: one polynomial over all primes for each digit. */
-function keyBytes(bits: ChainBits, special: number, rotations: number): number {
-  const digit = (bits.ring * (dataBits(bits) + special)) / 8
-  return digit * (1 + (bits.levels + 1) * (rotations + 1))
+function keyBytes(bits: ChainBits, special: readonly number[], rotations: number): number {
+  const all = dataBits(bits) + special.reduce((sum, size) => sum + size, 0)
+  const digits = Math.ceil((bits.base.length + bits.levels) / special.length)
+  return ((bits.ring * all) / 8) * (1 + digits * (rotations + 1))
 }
 
 function depthExceeded(graph: Graph, drafts: readonly Candidate[], demands: Demands): PolyVeilError {
@@ -194,12 +225,11 @@ function depthExceeded(graph: Graph, drafts: readonly Candidate[], demands: Dema
 
 /** The layer in which a draft uses up the modulus that its ring allows. */
 function firstLayerBeyond(graph: Graph, candidate: Candidate): string {
-  const { bits, policy, babies, layout } = candidate
+  const { bits, policy, strategy, layout } = candidate
   const builder = new CircuitBuilder(draftChain(bits.ring, bits.prime), policy, false)
-  lowerGraph(builder, graph, layout, babies)
-  const levels = Math.floor(
-    (MAX_LOG_QP[bits.ring] - bits.base - Math.max(bits.base, bits.prime)) / bits.prime,
-  )
+  lowerGraph(builder, graph, layout, strategy)
+  const baseBits = dataBits({ ...bits, levels: 0 })
+  const levels = Math.floor((MAX_LOG_QP[bits.ring] - baseBits - leastSpecialBits(bits)) / bits.prime)
   const beyond = builder.ops.find((op) => DRAFT_LEVELS - op.level > levels)
   return beyond ? builder.layers[beyond.layer].name : 'head'
 }
