@@ -17,7 +17,7 @@ import { estimateOf } from './planner/estimate.ts'
 import { headroomHolds } from './planner/headroom.ts'
 import {
   type Candidate,
-  errorAt,
+  floodingError,
   LOGIT_BITS,
   type Objective,
   precisionOf,
@@ -54,8 +54,6 @@ export interface Compiled {
 
 /** An error of 0.004 on logits of deviation 1.5. */
 export const DEFAULT_PRECISION_BITS = 8.5
-/** The answer's error budget that the server may spend on drowning noise, after averaging the copies of a logit. */
-const FLOODING_SHARE = 1 / 2
 /** Copies of a logit differ by the flooding noise; ten deviations are never seen. */
 const TOLERANCE_DEVIATIONS = 10
 
@@ -75,7 +73,7 @@ export function compile(network: Network, options: CompileOptions): Compiled {
     rings: options.rings ?? Object.keys(MAX_LOG_QP).map(Number),
     objective: options.objective ?? 'latency',
     precisionBits,
-    maxPrimeBits: options.maxPrimeBits ?? target.mostPrimeBits,
+    maxPrimeBits: options.maxPrimeBits ?? target.primeSizes.most,
   })
   let bestPrecision = -Infinity
   for (const candidate of candidates) {
@@ -104,7 +102,7 @@ function emit(
   target: Target,
   input: PartialInput,
 ): Circuit | undefined {
-  const parameters = parametersOf(candidate.bits, candidate.special!)
+  const parameters = parametersOf(candidate.chain, candidate.special!)
   const builder = new CircuitBuilder(parameters, candidate.policy, true)
   const { value, period } = lowerGraph(builder, graph, candidate.layout, candidate.strategy)
   if (!headroomHolds(builder.ops, value, parameters)) return undefined
@@ -148,8 +146,7 @@ function outputSpec(
 ): OutputSpec {
   const { level, scale } = builder.type(value)
   const copies = parameters.slots / period
-  const budget = errorAt(precisionBits) * FLOODING_SHARE
-  const flooding = budget * Math.sqrt(copies)
+  const flooding = floodingError(precisionBits) * Math.sqrt(copies)
   return {
     classes: graph.nodes[graph.output].shape[0],
     period,

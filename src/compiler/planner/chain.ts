@@ -1,105 +1,169 @@
 import type { ModulusChain } from '../../circuit/laws.ts'
-import { type CkksParameters, checkParameters, MAX_LOG_QP } from '../../circuit/parameters.ts'
-import { isPrime, nttPrimes } from '../../circuit/primes.ts'
-import type { Target } from './target.ts'
+import {
+  type CkksParameters,
+  checkParameters,
+  digitCount,
+  digitRange,
+  MAX_LOG_QP,
+} from '../../circuit/parameters.ts'
+import { bitLength } from '../../circuit/primes.ts'
+import { PrimePool } from './primes.ts'
 
-/** Sizes of the data primes of a plan. */
-export interface ChainBits {
+/** Sizes of primes in bits. */
+export interface PrimeSizes {
+  readonly least: number
+  readonly most: number
+}
+
+/** The data primes of a plan. */
+export interface PlannedChain {
   readonly ring: number
-  /** Sizes of the primes that hold the logits at their scale: q_0 alone, or q_0, q_1, .. where one is too small. */
-  readonly base: readonly number[]
-  /** Size of each of the `levels` primes above the base. */
-  readonly prime: number
-  readonly levels: number
+  /** The primes that hold the logits at their scale: q_0 alone, or q_0, q_1, .. where one would be too large. */
+  readonly base: readonly bigint[]
+  /** The primes above the base that rescaling divides by, the lowest first. */
+  readonly levels: readonly bigint[]
 }
 
-const sum = (sizes: readonly number[]): number => sizes.reduce((total, size) => total + size, 0)
+/** All data primes, q_0 first. */
+export const dataPrimes = ({ base, levels }: PlannedChain): bigint[] => [...base, ...levels]
 
-/** Sizes of all data primes, from q_0 up. */
-const dataSizes = ({ base, prime, levels }: ChainBits): number[] => [
-  ...base,
-  ...new Array<number>(levels).fill(prime),
-]
+/** log2 of a product of primes. */
+export const bitsOf = (primes: readonly bigint[]): number =>
+  primes.reduce((bits, prime) => bits + Math.log2(Number(prime)), 0)
 
-/** Bits of all data primes together. */
-export const dataBits = (bits: ChainBits): number => sum(dataSizes(bits))
-
-/** The level of the logits: the base's last prime. */
-export const baseLevel = ({ base }: ChainBits): number => base.length - 1
-
-/** Sizes of as few primes as the target needs for `bits` together, as equal as can be. */
-export function basePrimes(bits: number, { leastPrimeBits, mostPrimeBits }: Target): number[] {
-  const count = Math.ceil(bits / mostPrimeBits)
-  const size = Math.floor(bits / count)
-  const larger = bits - size * count
-  return Array.from({ length: count }, (_, i) => Math.max(leastPrimeBits, i < larger ? size + 1 : size))
-}
-
-/** Bits of the least special prime that a chain can do with: a digit of one of its primes. */
-export const leastSpecialBits = ({ base, prime }: ChainBits): number => Math.max(...base, prime)
-
-/**
- * The sizes of special primes that the security table leaves room for: one list for each number of them. Each is as large
- * as can be, since the noise of key switching shrinks with them, and none is smaller than a data prime, so that their
- * product is no smaller than a digit.
- */
-export function specialPrimeChoices(bits: ChainBits, target: Target): number[][] {
-  const room = Math.floor(MAX_LOG_QP[bits.ring] - dataBits(bits))
-  const most = Math.min(target.mostSpecialPrimes, dataSizes(bits).length)
-  const choices: number[][] = []
-  for (let count = 1; count <= most; count++) {
-    const size = Math.min(target.mostPrimeBits, Math.floor(room / count))
-    if (size < leastSpecialBits(bits)) break
-    choices.push(new Array<number>(count).fill(size))
-  }
-  return choices.filter((special) => primesExist(bits.ring, [...dataSizes(bits), ...special]))
-}
-
-/** Whether a ring has as many primes of each size as are asked for: of small ones there are few. */
-function primesExist(ring: number, sizes: readonly number[]): boolean {
-  const counts = Map.groupBy(sizes, (size) => size)
-  return [...counts].every(([size, { length }]) => largestPrimes(ring, size, length).length === length)
-}
-
-const found = new Map<string, readonly bigint[]>()
-
-/** The `count` largest primes of a size for a ring, largest first, or as many as there are. */
-function largestPrimes(ring: number, bits: number, count: number): readonly bigint[] {
-  const key = `${ring}/${bits}`
-  const known = found.get(key) ?? []
-  if (known.length >= count) return known.slice(0, count)
-  const step = BigInt(2 * ring)
-  const primes: bigint[] = []
-  let candidate = (((1n << BigInt(bits)) - 1n) / step) * step + 1n
-  for (; candidate >> BigInt(bits - 1) === 1n && primes.length < count; candidate -= step) {
-    if (isPrime(candidate)) primes.push(candidate)
-  }
-  found.set(key, primes)
-  return primes
-}
-
-/**
- * Checked parameters with primes of the given sizes. Above the base the largest prime is the highest, so that a draft
- * knows the primes it will rescale by before it is known how many there are.
- */
-export function parametersOf(bits: ChainBits, special: readonly number[]): CkksParameters {
-  const { ring, base, prime, levels } = bits
-  const primes = nttPrimes(ring, [...new Array<number>(levels).fill(prime), ...special, ...base]).map(String)
-  return checkParameters({
-    ring,
-    primes: [...primes.slice(levels + special.length), ...primes.slice(0, levels).reverse()],
-    specialPrimes: primes.slice(levels, levels + special.length),
+/** Checked parameters of a plan. */
+export const parametersOf = (chain: PlannedChain, special: readonly bigint[]): CkksParameters =>
+  checkParameters({
+    ring: chain.ring,
+    primes: dataPrimes(chain).map(String),
+    specialPrimes: special.map(String),
   })
-}
 
-/** A chain of more levels than any circuit needs, to find out how many are needed. */
-export function draftChain(ring: number, primeBits: number): ModulusChain {
-  const primes = new Array<bigint>(DRAFT_LEVELS + 1).fill(1n << BigInt(primeBits))
-  const fitting = Math.ceil(MAX_LOG_QP[ring] / primeBits)
-  largestPrimes(ring, primeBits, fitting).forEach((prime, fromTop) => {
-    primes[DRAFT_LEVELS - fromTop] = prime
-  })
-  return { slots: ring / 2, primes, topLevel: DRAFT_LEVELS }
-}
-
+/** More levels than any circuit needs. */
 export const DRAFT_LEVELS = 250
+
+/**
+ * The chain of a draft, to find out how many primes are needed, and which: each is chosen when a value is first divided
+ * by it, from the highest level down. The finished chain has the same primes, so that all scales stay what they were.
+ */
+export class DraftChain implements ModulusChain {
+  readonly slots: number
+  /** Those not yet chosen are placeholders. */
+  readonly primes: bigint[]
+  readonly topLevel = DRAFT_LEVELS
+  readonly #pool: PrimePool
+  readonly #sizes: PrimeSizes
+  #chosen = 0
+  #exhausted = false
+
+  constructor(ring: number, sizes: PrimeSizes) {
+    this.slots = ring / 2
+    this.primes = new Array<bigint>(DRAFT_LEVELS + 1).fill(1n << BigInt(sizes.most))
+    this.#pool = new PrimePool(ring)
+    this.#sizes = sizes
+  }
+
+  /**
+   * Chooses the prime of a level if there is none yet: the largest of at most `bits` bits that is left.
+   *
+   * @param bits at least the least size
+   */
+  choose(level: number, bits: number): void {
+    if (level <= DRAFT_LEVELS - this.#chosen) {
+      this.primes[level] = this.#largest(Math.min(this.#sizes.most, Math.floor(bits)))
+      this.#chosen++
+    }
+  }
+
+  #largest(bits: number): bigint {
+    for (let size = bits; size >= this.#sizes.least; size--) {
+      const prime = this.#pool.take(size)
+      if (prime !== undefined) return prime
+    }
+    this.#exhausted = true
+    return 1n << BigInt(bits)
+  }
+
+  /**
+   * The data primes when the result needs `bits` bits of modulus; undefined when the ring has no more primes of a size.
+   *
+   * @param level level of the result in this chain, below which nothing was chosen
+   */
+  finish(level: number, bits: number): { chain: PlannedChain; left: PrimePool } | undefined {
+    const left = this.#pool.copy()
+    const base = takeBase(left, bits, this.#sizes)
+    if (this.#exhausted || base === undefined) return undefined
+    return { chain: { ring: 2 * this.slots, base, levels: this.primes.slice(level + 1) }, left }
+  }
+}
+
+/** As few primes as hold `bits` together, as equal as can be. */
+function takeBase(pool: PrimePool, bits: number, { least, most }: PrimeSizes): bigint[] | undefined {
+  const count = Math.ceil(bits / most)
+  const base: bigint[] = []
+  for (let needed = bits; base.length < count; needed -= Math.log2(Number(base.at(-1)))) {
+    const prime = takeAtLeast(pool, Math.max(least, Math.ceil(needed / (count - base.length))), most)
+    if (prime === undefined) return undefined
+    base.push(prime)
+  }
+  return base
+}
+
+function takeAtLeast(pool: PrimePool, bits: number, most: number): bigint | undefined {
+  for (let size = bits; size <= most; size++) {
+    const prime = pool.take(size)
+    if (prime !== undefined) return prime
+  }
+  return undefined
+}
+
+/** Bits that the product of the special primes may lack of the largest digit. */
+const DIGIT_SLACK_BITS = 6
+
+/** log2 of the least special prime that a chain can do with: a digit of one prime. */
+export const leastSpecialBits = (chain: PlannedChain): number =>
+  dataPrimes(chain).reduce((most, prime) => Math.max(most, Math.log2(Number(prime))), 0)
+
+/**
+ * The special primes that the security table leaves room for: one list for each number of them, at most `most`. Each is
+ * as large as can be, since the noise of key switching shrinks with their product, and that is about a digit or more.
+ *
+ * @param left primes that are not in the chain
+ */
+export function specialPrimeChoices(
+  chain: PlannedChain,
+  left: PrimePool,
+  sizes: PrimeSizes,
+  most: number,
+): bigint[][] {
+  const data = dataPrimes(chain)
+  const room = MAX_LOG_QP[chain.ring] - bitsOf(data)
+  const choices: bigint[][] = []
+  for (let count = 1; count <= Math.min(most, data.length); count++) {
+    const special = takeSpecial(
+      left.copy(),
+      Math.min(sizes.most, Math.floor(room / count)),
+      count,
+      sizes.least,
+    )
+    if (special !== undefined && coverDigits(data, special)) choices.push(special)
+  }
+  return choices
+}
+
+function takeSpecial(pool: PrimePool, bits: number, count: number, least: number): bigint[] | undefined {
+  if (bits < least) return undefined
+  const special = Array.from({ length: count }, () => pool.take(bits))
+  return special.every((prime) => prime !== undefined) ? special : undefined
+}
+
+function coverDigits(primes: readonly bigint[], specialPrimes: readonly bigint[]): boolean {
+  const chain = { primes, specialPrimes }
+  const have = bitsOf(specialPrimes) + DIGIT_SLACK_BITS
+  return Array.from({ length: digitCount(chain) }, (_, digit) => digitRange(chain, digit)).every(
+    ({ start, end }) => bitsOf(primes.slice(start, end)) <= have,
+  )
+}
+
+/** Sizes in bits, for messages. */
+export const sizesOf = (primes: readonly bigint[]): number[] => primes.map(bitLength)

@@ -1,5 +1,5 @@
 import { rotationSteps } from '../../circuit/keys.ts'
-import { MAX_LOG_QP } from '../../circuit/parameters.ts'
+import { digitCount, MAX_LOG_QP } from '../../circuit/parameters.ts'
 import type { Layout } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import { circuitNoise } from '../analysis/noise.ts'
@@ -10,13 +10,13 @@ import type { RotationStrategy } from '../lowering/strategy.ts'
 import { chooseLayout } from '../packing/choose.ts'
 import { reachOf, tapsOf } from '../packing/taps.ts'
 import {
-  baseLevel,
-  basePrimes,
-  type ChainBits,
+  bitsOf,
   DRAFT_LEVELS,
-  dataBits,
-  draftChain,
+  DraftChain,
+  dataPrimes,
   leastSpecialBits,
+  type PlannedChain,
+  type PrimeSizes,
   specialPrimeChoices,
 } from './chain.ts'
 import { circuitSeconds } from './cost.ts'
@@ -38,9 +38,11 @@ export interface Demands {
 
 /** A way to run the graph, with what a draft of its circuit showed. */
 export interface Candidate {
-  readonly bits: ChainBits
-  /** Sizes of the special primes; undefined when the candidate exceeds the budget. */
-  readonly special: readonly number[] | undefined
+  readonly chain: PlannedChain
+  /** The special primes; undefined when the candidate exceeds the budget. */
+  readonly special: readonly bigint[] | undefined
+  /** Sizes that the primes were chosen from. */
+  readonly sizes: PrimeSizes
   readonly policy: ScalePolicy
   readonly strategy: RotationStrategy
   readonly layout: Layout
@@ -58,12 +60,12 @@ export const LOGIT_BITS = 7
 /** Root mean square that logits of trained networks have, which precision is stated against. */
 const LOGIT_RMS = 1.5
 /** How far a draft's precision may be off. */
-const DRAFT_TOLERANCE_BITS = 1
+const DRAFT_TOLERANCE_BITS = 0.25
 /** Sign, and rounding of the base prime's size. */
 const BASE_SLACK_BITS = 2
 
 /**
- * Drafts a circuit for every combination of ring, prime size, waterline and weight precision, with the best way to spend
+ * Drafts a circuit for every combination of ring, least rescaling, waterline and weight precision, with the best way to spend
  * rotations, and weighs every number of special primes that fits.
  *
  * @returns the candidates that fit the security table, best first for the objective
@@ -102,35 +104,69 @@ export const precisionOf = (deviation: number): number => Math.log2(LOGIT_RMS / 
 /** The error that a precision allows. */
 export const errorAt = (precisionBits: number): number => LOGIT_RMS * 2 ** -precisionBits
 
-const PRIME_STEP = 1
-const WATERLINES = [26, 28, 30, 32, 34, 37]
-/** Bits that weights carry beyond the precision of the answer. */
-const WEIGHT_MARGINS = [5, 6, 7, 8, 9]
+/** The share of the answer's error that the server may spend on drowning noise, after averaging the copies of a logit. */
+const FLOODING_SHARE = 1 / 2
+
+/** Deviation of the flooding noise in the mean of a logit's copies. */
+export const floodingError = (precisionBits: number): number => errorAt(precisionBits) * FLOODING_SHARE
+
+const WATERLINES = [22, 23, 24, 25, 26, 27, 28, 30, 32, 34, 37]
+/** Least rescalings that are tried: so many between the target's smallest prime and its largest. */
+const STEPS = 11
+/** Bits that weights carry beyond the precision of the answer, at first, and at least and at most. */
+const WEIGHT_MARGIN = { first: 7.5, least: 2, most: 14 }
+/** Weights' scales are tried in such fractions of a bit. */
+const WEIGHT_GRAIN = 1 / 4
+/** Bits of precision to spare that are tried, should the finished circuit be less precise than its draft. */
+const PRECISION_RESERVES = [0, 0.5]
 
 function draftRing(graph: Graph, ring: number, demands: Demands): Candidate[] {
   const { target, objective, precisionBits } = demands
   const layout = inputLayout(graph, ring / 2)
-  const largest = Math.min(target.mostPrimeBits, demands.maxPrimeBits)
-  const candidates = (prime: number, waterline: number, margin: number, strategy: RotationStrategy) => {
-    const policy = policyFor(layout, ring, waterline, precisionBits + margin)
-    return draft(graph, { ring, prime, policy, strategy, layout, target })
+  const { least } = target.primeSizes
+  const sizes = { least, most: Math.min(target.primeSizes.most, demands.maxPrimeBits) }
+  const candidates = (scales: Scales, strategy: RotationStrategy): Candidate[] => {
+    const policy = policyFor(layout, ring, scales, precisionBits)
+    return draft(graph, { ring, sizes, policy, strategy, layout, demands })
   }
   // The best way to spend rotations hardly depends on the scales, so it is found once.
   const trials = new Map<RotationStrategy, Candidate>()
+  const usual: Scales = { step: sizes.most, waterline: WATERLINES[0], margin: WEIGHT_MARGIN.first }
   const strategy = chooseStrategy(target.name, layout.interleave, (tried) => {
-    const best = cheapest(candidates(largest, WATERLINES[0], WEIGHT_MARGINS[0], tried), objective)
+    const best = cheapest(candidates(usual, tried), objective)
     trials.set(tried, best)
     return objectives[objective](best)
   })
   // Scales decide over tens of bits, not over a multiple of the modulus.
   if (trials.get(strategy)!.excessBits > MAX_LOG_QP[ring]) return [...trials.values()]
-  const all: Candidate[] = []
-  for (let prime = target.leastPrimeBits; prime <= largest; prime += PRIME_STEP) {
-    for (const waterline of WATERLINES) {
-      for (const margin of WEIGHT_MARGINS) all.push(...candidates(prime, waterline, margin, strategy))
-    }
-  }
-  return all
+  return stepsBetween(sizes).flatMap((step) =>
+    WATERLINES.flatMap((waterline) =>
+      withPrecision(precisionBits, (margin) => candidates({ step, waterline, margin }, strategy)),
+    ),
+  )
+}
+
+function stepsBetween({ least, most }: PrimeSizes): number[] {
+  const steps = Array.from({ length: STEPS }, (_, i) =>
+    Math.round(least + (i * (most - least)) / (STEPS - 1)),
+  )
+  return [...new Set(steps)]
+}
+
+/**
+ * Candidates whose weights have just the scale that the demanded precision takes. One bit of scale is one bit of
+ * precision until other noise takes over.
+ */
+function withPrecision(precisionBits: number, candidates: (margin: number) => Candidate[]): Candidate[] {
+  const first = candidates(WEIGHT_MARGIN.first)
+  const reached = first.reduce((best, candidate) => Math.max(best, candidate.precisionBits), -Infinity)
+  if (!Number.isFinite(reached)) return first
+  const margins = PRECISION_RESERVES.map((reserve) => {
+    const exact = WEIGHT_MARGIN.first + precisionBits + reserve - reached
+    const grained = Math.ceil(exact / WEIGHT_GRAIN) * WEIGHT_GRAIN
+    return Math.min(WEIGHT_MARGIN.most, Math.max(WEIGHT_MARGIN.least, grained))
+  })
+  return [...first, ...margins.flatMap(candidates)]
 }
 
 function cheapest(candidates: readonly Candidate[], objective: Objective): Candidate {
@@ -138,10 +174,24 @@ function cheapest(candidates: readonly Candidate[], objective: Objective): Candi
   return candidates.reduce((a, b) => (cost(b) < cost(a) ? b : a))
 }
 
+/** What a policy is made from, in bits. */
+interface Scales {
+  readonly step: number
+  readonly waterline: number
+  /** Bits that weights carry beyond the precision of the answer. */
+  readonly margin: number
+}
+
 /** Full-size plaintexts carry as many more bits than periodic ones as their rounding spreads over slots. */
-function policyFor(layout: Layout, ring: number, waterline: number, weight: number): ScalePolicy {
+function policyFor(
+  layout: Layout,
+  ring: number,
+  { step, waterline, margin }: Scales,
+  precisionBits: number,
+): ScalePolicy {
+  const weight = precisionBits + margin
   const spread = Math.ceil(Math.log2(ring / (2 * layout.interleave)) / 2)
-  return { waterline, weight, mask: weight + spread, input: waterline + 4 }
+  return { waterline, step, weight, mask: weight + spread, input: waterline + 4 }
 }
 
 /** The layout in which the client packs the input. */
@@ -155,81 +205,82 @@ export function inputLayout(graph: Graph, slots: number): Layout {
 
 interface Draft {
   readonly ring: number
-  readonly prime: number
+  readonly sizes: PrimeSizes
   readonly policy: ScalePolicy
   readonly strategy: RotationStrategy
   readonly layout: Layout
-  readonly target: Target
+  readonly demands: Demands
 }
 
-/** One circuit, weighed with every number of special primes that fits; at least one candidate. */
-function draft(graph: Graph, { ring, prime, policy, strategy, layout, target }: Draft): Candidate[] {
-  const builder = new CircuitBuilder(draftChain(ring, prime), policy, false)
+/** One circuit, weighed with every number of special primes that fits; none when the ring has too few primes. */
+function draft(graph: Graph, { ring, sizes, policy, strategy, layout, demands }: Draft): Candidate[] {
+  const { target, precisionBits } = demands
+  const draftChain = new DraftChain(ring, sizes)
+  const builder = new CircuitBuilder(draftChain, policy, false)
   const { value } = lowerGraph(builder, graph, layout, strategy)
   const result = builder.type(value)
-  const base = basePrimes(Math.ceil(Math.log2(result.scale)) + LOGIT_BITS + BASE_SLACK_BITS, target)
-  const bits: ChainBits = { ring, base, prime, levels: DRAFT_LEVELS - result.level }
-  const unusedLevels = result.level - baseLevel(bits)
+  const baseBits = Math.ceil(Math.log2(result.scale)) + LOGIT_BITS + BASE_SLACK_BITS
+  const finished = draftChain.finish(result.level, baseBits)
+  if (finished === undefined) return []
+  const { chain, left } = finished
+  const unusedLevels = result.level - (chain.base.length - 1)
   const rotations = rotationSteps({ ops: builder.ops }).length
   const ops = builder.ops.map((op) => ({ ...op, level: op.level - unusedLevels }))
-  const weigh = (special: readonly number[] | undefined): Candidate => {
+  const weigh = (special: readonly bigint[] | undefined): Candidate => {
+    const primes = dataPrimes(chain)
     // Beyond the budget a special prime that is too many shows what the candidate would be.
-    const specials = special ?? [leastSpecialBits(bits)]
-    const chain = {
-      ring,
-      primes: [...base, ...new Array<number>(bits.levels).fill(prime)].map(power),
-      specialPrimes: specials.map(power),
-    }
-    const costed = { ops, result: value, ring, specialPrimes: specials.length }
+    const specialPrimes = special ?? [1n << BigInt(sizes.most)]
+    const noise = circuitNoise(ops, builder.statistics, { ring, primes, specialPrimes })
+    const costed = { ops, result: value, ring, specialPrimes: specialPrimes.length }
     return {
-      precisionBits: precisionOf(circuitNoise(ops, builder.statistics, chain)[value]),
-      bits,
+      precisionBits: precisionOf(Math.hypot(noise[value], floodingError(precisionBits))),
+      chain,
       special,
+      sizes,
       policy,
       strategy,
       layout,
       seconds: circuitSeconds(costed, target.costs),
-      keyBytes: keyBytes(bits, specials, rotations),
-      queryBytes: (layout.ciphertexts * ring * dataBits(bits)) / 8,
-      excessBits: dataBits(bits) + leastSpecialBits(bits) - MAX_LOG_QP[ring],
+      keyBytes: keyBytes(chain, specialPrimes, rotations),
+      queryBytes: (layout.ciphertexts * ring * bitsOf(primes)) / 8,
+      excessBits: Math.ceil(bitsOf(primes) + leastSpecialBits(chain) - MAX_LOG_QP[ring]),
     }
   }
-  const choices = specialPrimeChoices(bits, target)
+  const choices = specialPrimeChoices(chain, left, sizes, target.mostSpecialPrimes)
   return choices.length > 0 ? choices.map(weigh) : [weigh(undefined)]
 }
 
-const power = (bits: number): bigint => 1n << BigInt(bits)
-
 /** Seeded key-switching keys: one polynomial over all primes for each digit. */
-function keyBytes(bits: ChainBits, special: readonly number[], rotations: number): number {
-  const all = dataBits(bits) + special.reduce((sum, size) => sum + size, 0)
-  const digits = Math.ceil((bits.base.length + bits.levels) / special.length)
-  return ((bits.ring * all) / 8) * (1 + digits * (rotations + 1))
+function keyBytes(chain: PlannedChain, specialPrimes: readonly bigint[], rotations: number): number {
+  const primes = dataPrimes(chain)
+  const polynomial = (chain.ring * bitsOf([...primes, ...specialPrimes])) / 8
+  return polynomial * (1 + digitCount({ primes, specialPrimes }) * (rotations + 1))
 }
 
 function depthExceeded(graph: Graph, drafts: readonly Candidate[], demands: Demands): PolyVeilError {
   const best = drafts.reduce((a, b) => (b.excessBits < a.excessBits ? b : a))
   const layer = firstLayerBeyond(graph, best)
-  const limit = MAX_LOG_QP[best.bits.ring]
+  const limit = MAX_LOG_QP[best.chain.ring]
   const needed = limit + best.excessBits
   const largest = Math.max(...Object.keys(MAX_LOG_QP).map(Number))
-  const larger = best.bits.ring < largest ? `a larger ring (--ring ${best.bits.ring * 2}), ` : ''
+  const larger = best.chain.ring < largest ? `a larger ring (--ring ${best.chain.ring * 2}), ` : ''
   return new PolyVeilError(
     'DEPTH_EXCEEDED',
-    `The network needs ${needed} modulus bits in one shot; ring ${best.bits.ring} allows ${limit}: ${best.excessBits} bits ` +
+    `The network needs ${needed} modulus bits in one shot; ring ${best.chain.ring} allows ${limit}: ${best.excessBits} bits ` +
       `too many, exhausted at layer ${layer}. What would help: ${larger}fewer bits of precision ` +
       `(--precision below ${demands.precisionBits}), or a shallower network`,
-    { ring: best.bits.ring, neededBits: needed, limitBits: limit, missingBits: best.excessBits, layer },
+    { ring: best.chain.ring, neededBits: needed, limitBits: limit, missingBits: best.excessBits, layer },
   )
 }
 
 /** The layer in which a draft uses up the modulus that its ring allows. */
-function firstLayerBeyond(graph: Graph, candidate: Candidate): string {
-  const { bits, policy, strategy, layout } = candidate
-  const builder = new CircuitBuilder(draftChain(bits.ring, bits.prime), policy, false)
+function firstLayerBeyond(graph: Graph, { chain, policy, strategy, layout, sizes }: Candidate): string {
+  const builder = new CircuitBuilder(new DraftChain(chain.ring, sizes), policy, false)
   lowerGraph(builder, graph, layout, strategy)
-  const baseBits = dataBits({ ...bits, levels: 0 })
-  const levels = Math.floor((MAX_LOG_QP[bits.ring] - baseBits - leastSpecialBits(bits)) / bits.prime)
+  const bits = MAX_LOG_QP[chain.ring] - bitsOf(chain.base) - leastSpecialBits(chain)
+  // Levels are counted from the top, whose primes are used up first.
+  const fromTop = chain.levels.toReversed()
+  const levels = fromTop.findIndex((_, index) => bitsOf(fromTop.slice(0, index + 1)) > bits)
   const beyond = builder.ops.find((op) => DRAFT_LEVELS - op.level > levels)
   return beyond ? builder.layers[beyond.layer].name : 'head'
 }

@@ -1,5 +1,6 @@
 import type { CkksParameters } from '../../circuit/parameters.ts'
 import { bitLength } from '../../circuit/primes.ts'
+import type { PrimeSizes } from './chain.ts'
 import type { CostModel } from './cost.ts'
 import { sealCosts } from './cost-seal.ts'
 import { SIMD_SPEEDS, type SimdSpeeds, simdCosts } from './cost-simd.ts'
@@ -13,9 +14,8 @@ export const DEFAULT_TARGET: TargetName = 'seal'
 /** What an engine can do, and what it costs. */
 export interface Target {
   readonly name: TargetName
-  /** Sizes of the primes that its arithmetic takes. */
-  readonly leastPrimeBits: number
-  readonly mostPrimeBits: number
+  /** Sizes of the primes that its arithmetic takes, or is worth using for. */
+  readonly primeSizes: PrimeSizes
   /** Special primes that its key switching can use. */
   readonly mostSpecialPrimes: number
   /** Bytes of a residue in its memory. */
@@ -25,8 +25,7 @@ export interface Target {
 
 const seal: Target = Object.freeze({
   name: 'seal',
-  leastPrimeBits: 30,
-  mostPrimeBits: 60,
+  primeSizes: { least: 30, most: 60 },
   mostSpecialPrimes: 1,
   residueBytes: 8,
   costs: sealCosts(),
@@ -38,8 +37,7 @@ export const targetNamed = (name: TargetName, speeds: SimdSpeeds = SIMD_SPEEDS):
     ? seal
     : {
         name: 'simd',
-        leastPrimeBits: 20,
-        mostPrimeBits: 30,
+        primeSizes: { least: 20, most: 30 },
         mostSpecialPrimes: 8,
         residueBytes: 4,
         costs: simdCosts(speeds),
@@ -48,6 +46,6 @@ export const targetNamed = (name: TargetName, speeds: SimdSpeeds = SIMD_SPEEDS):
 /** The engine that executes a circuit: the SIMD engine wherever its arithmetic takes the primes. */
 export function targetOf({ primes, specialPrimes }: CkksParameters, speeds?: SimdSpeeds): Target {
   const simd = targetNamed('simd', speeds)
-  const fits = [...primes, ...specialPrimes].every((prime) => bitLength(prime) <= simd.mostPrimeBits)
+  const fits = [...primes, ...specialPrimes].every((prime) => bitLength(prime) <= simd.primeSizes.most)
   return fits ? simd : seal
 }
