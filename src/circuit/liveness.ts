@@ -3,8 +3,6 @@ import type { Circuit, Op, ValueId } from './types.ts'
 
 type Body = Pick<Circuit, 'ops' | 'result'>
 
-const BYTES_PER_RESIDUE = 8
-
 /**
  * For each value the index of the operation that reads it last; its own index when nothing does; `ops.length` for the
  * result, which outlives the circuit.
@@ -28,9 +26,13 @@ export function expiringAt(op: Op, index: ValueId, last: Int32Array): ValueId[] 
 /** The largest number of values alive at once when each is freed right after its last use. */
 export const peakLiveValues = (circuit: Body): number => peakWeight(circuit, () => 1)
 
-/** The largest sum of ciphertext bytes alive at once, eight bytes a residue. Keys and constants come on top. */
-export function peakLiveBytes(circuit: Body & Pick<Circuit, 'parameters'>): number {
-  const bytesPerResiduePolynomial = circuit.parameters.ring * BYTES_PER_RESIDUE
+/**
+ * The largest sum of ciphertext bytes alive at once. Keys and constants come on top.
+ *
+ * @param residueBytes bytes of a residue in the engine's memory
+ */
+export function peakLiveBytes(circuit: Body & Pick<Circuit, 'parameters'>, residueBytes = 8): number {
+  const bytesPerResiduePolynomial = circuit.parameters.ring * residueBytes
   return peakWeight(circuit, (op) => {
     const polynomials = op.kind === 'multiply' ? 3 : 2
     return polynomials * (op.level + 1) * bytesPerResiduePolynomial

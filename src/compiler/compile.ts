@@ -11,17 +11,19 @@ import { networkGraph } from './graph/build.ts'
 import type { Graph } from './graph/graph.ts'
 import { CircuitBuilder } from './lowering/builder.ts'
 import { lowerGraph } from './lowering/lower.ts'
-import { MAX_PRIME_BITS, parametersOf } from './planner/chain.ts'
+import { parametersOf } from './planner/chain.ts'
+import type { SimdSpeeds } from './planner/cost-simd.ts'
 import { estimateOf } from './planner/estimate.ts'
 import { headroomHolds } from './planner/headroom.ts'
 import {
   type Candidate,
-  errorAt,
+  floodingError,
   LOGIT_BITS,
   type Objective,
   precisionOf,
   searchPlans,
 } from './planner/search.ts'
+import { DEFAULT_TARGET, type Target, type TargetName, targetNamed } from './planner/target.ts'
 import { prepareInput } from './prepare-input.ts'
 import { type PlanReport, planReport } from './report.ts'
 
@@ -35,7 +37,11 @@ export interface CompileOptions {
   /** Bits by which the error of the logits lies below their root mean square; default 8.5. */
   readonly precisionBits?: number
   readonly objective?: Objective
-  /** Largest prime in bits; default 60, what node-seal can use. */
+  /** The engine to plan for. */
+  readonly target?: TargetName
+  /** Speeds of the SIMD engine's kernels on the machine that will execute; default: those of the reference machine. */
+  readonly speeds?: SimdSpeeds
+  /** Largest prime in bits; default: the largest that the target's arithmetic takes. */
   readonly maxPrimeBits?: number
   /** Preprocessed images, each [C, H, W] of the network; none: ranges come from poly-BN statistics. */
   readonly calibration?: readonly Float64Array[]
@@ -48,8 +54,6 @@ export interface Compiled {
 
 /** An error of 0.004 on logits of deviation 1.5. */
 export const DEFAULT_PRECISION_BITS = 8.5
-/** The answer's error budget that the server may spend on drowning noise, after averaging the copies of a logit. */
-const FLOODING_SHARE = 1 / 2
 /** Copies of a logit differ by the flooding noise; ten deviations are never seen. */
 const TOLERANCE_DEVIATIONS = 10
 
@@ -63,20 +67,22 @@ export function compile(network: Network, options: CompileOptions): Compiled {
   const prepared = prepareInput(networkGraph(network), options.preprocessing)
   const graph = fold(prepared.graph, (options.calibration ?? []).map(prepared.pack))
   const precisionBits = options.precisionBits ?? DEFAULT_PRECISION_BITS
+  const target = targetNamed(options.target ?? DEFAULT_TARGET, options.speeds)
   const candidates = searchPlans(graph, {
+    target,
     rings: options.rings ?? Object.keys(MAX_LOG_QP).map(Number),
     objective: options.objective ?? 'latency',
     precisionBits,
-    maxPrimeBits: options.maxPrimeBits ?? MAX_PRIME_BITS,
+    maxPrimeBits: options.maxPrimeBits ?? target.primeSizes.most,
   })
   let bestPrecision = -Infinity
   for (const candidate of candidates) {
-    const circuit = emit(graph, candidate, options, prepared.spec)
+    const circuit = emit(graph, candidate, options, target, prepared.spec)
     if (circuit === undefined) continue
     bestPrecision = Math.max(bestPrecision, circuit.estimate.precisionBits)
     if (circuit.estimate.precisionBits < precisionBits) continue
     verifyCircuit(circuit)
-    return { circuit, plan: planReport(circuit) }
+    return { circuit, plan: planReport(circuit, target) }
   }
   throw new PolyVeilError(
     'DEPTH_EXCEEDED',
@@ -93,11 +99,12 @@ function emit(
   graph: Graph,
   candidate: Candidate,
   options: CompileOptions,
+  target: Target,
   input: PartialInput,
 ): Circuit | undefined {
-  const parameters = parametersOf(candidate.bits, candidate.special!)
+  const parameters = parametersOf(candidate.chain, candidate.special!)
   const builder = new CircuitBuilder(parameters, candidate.policy, true)
-  const { value, period } = lowerGraph(builder, graph, candidate.layout, candidate.babies)
+  const { value, period } = lowerGraph(builder, graph, candidate.layout, candidate.strategy)
   if (!headroomHolds(builder.ops, value, parameters)) return undefined
   const noise = circuitNoise(builder.ops, builder.statistics, parameters)
   const draft: Circuit = {
@@ -126,7 +133,7 @@ function emit(
   }
   const copies = parameters.slots / period
   const error = Math.hypot(noise[value], draft.output.flooding / Math.sqrt(copies))
-  return { ...draft, estimate: estimateOf(draft, precisionOf(error)) }
+  return { ...draft, estimate: estimateOf(draft, precisionOf(error), target) }
 }
 
 function outputSpec(
@@ -139,8 +146,7 @@ function outputSpec(
 ): OutputSpec {
   const { level, scale } = builder.type(value)
   const copies = parameters.slots / period
-  const budget = errorAt(precisionBits) * FLOODING_SHARE
-  const flooding = budget * Math.sqrt(copies)
+  const flooding = floodingError(precisionBits) * Math.sqrt(copies)
   return {
     classes: graph.nodes[graph.output].shape[0],
     period,

@@ -1,8 +1,8 @@
 import { rotationSteps } from '../circuit/keys.ts'
-import { operandsOf } from '../circuit/operands.ts'
+import { type CkksParameters, digitCount } from '../circuit/parameters.ts'
 import { bitLength } from '../circuit/primes.ts'
 import type { Circuit, Op, OpKind } from '../circuit/types.ts'
-import { opSeconds, SEAL_COSTS } from './planner/cost.ts'
+import { type Target, targetOf } from './planner/target.ts'
 
 /** What the plan says of one layer. */
 export interface LayerReport {
@@ -31,8 +31,12 @@ export interface PlanReport {
   /** Bits of modulus that rescaling consumes. */
   readonly depthBits: number
   readonly ring: number
-  /** Data primes from q_0 up, then the special prime. */
+  /** Data primes from q_0 up, then the special primes. */
   readonly primeBits: readonly number[]
+  /** How many of them are special. */
+  readonly specialPrimes: number
+  /** Digits of key switching at the highest level. */
+  readonly digits: number
   readonly logQP: number
   readonly seconds: number
   readonly bytes: Circuit['estimate']['bytes']
@@ -42,24 +46,32 @@ export interface PlanReport {
   readonly why: readonly string[]
 }
 
-/** Sums up a circuit for people: counts, levels, sizes, and why it is as it is. */
-export function planReport(circuit: Circuit): PlanReport {
+/**
+ * Sums up a circuit for people: counts, levels, sizes, and why it is as it is.
+ *
+ * @param target the engine whose seconds are stated; by default the one that executes such circuits
+ */
+export function planReport(circuit: Circuit, target: Target = targetOf(circuit.parameters)): PlanReport {
   const { parameters, estimate, ops } = circuit
   const { primes, specialPrimes } = parameters
   const counts = countOps(ops)
   const primeBits = [...primes, ...specialPrimes].map(bitLength)
+  const { ring } = parameters
+  const seconds = target.costs({ ...circuit, ring, specialPrimes: specialPrimes.length })
   const consumed = primes.slice(ops[circuit.result].level + 1)
   return {
-    layers: circuit.layers.map((_, index) => layerReport(circuit, index)),
+    layers: circuit.layers.map((_, index) => layerReport(circuit, seconds, index)),
     ops: counts,
     rotations: counts.rotate,
     galoisKeys: rotationSteps(circuit).length,
     depthBits: consumed.reduce((sum, prime) => sum + bitLength(prime), 0),
-    ring: parameters.ring,
+    ring,
     primeBits,
+    specialPrimes: specialPrimes.length,
+    digits: digitCount(parameters),
     logQP: parameters.logQP,
     ...estimate,
-    why: reasons(circuit, primeBits),
+    why: reasons(circuit, target),
   }
 }
 
@@ -80,14 +92,10 @@ function countOps(ops: readonly Op[]): Record<OpKind, number> {
   return counts
 }
 
-function layerReport(circuit: Circuit, index: number): LayerReport {
+function layerReport(circuit: Circuit, opSeconds: Float64Array, index: number): LayerReport {
   const info = circuit.layers[index]
   const ops = circuit.ops.filter((op) => op.layer === index)
   const last = ops.at(-1)
-  const levelRead = (op: Op) => {
-    const [operand] = operandsOf(op)
-    return operand === undefined ? op.level : circuit.ops[operand].level
-  }
   return {
     ...info,
     level: last?.level ?? 0,
@@ -95,23 +103,29 @@ function layerReport(circuit: Circuit, index: number): LayerReport {
     rotations: ops.filter((op) => op.kind === 'rotate').length,
     terms: ops.reduce((sum, op) => sum + (op.kind === 'dot' ? op.terms.length : 0), 0),
     products: ops.filter((op) => op.kind === 'multiply').length,
-    seconds: ops.reduce(
-      (sum, op) => sum + opSeconds(op, levelRead(op), circuit.parameters.ring, SEAL_COSTS),
-      0,
-    ),
+    seconds: opSeconds.reduce((sum, seconds, id) => sum + (circuit.ops[id].layer === index ? seconds : 0), 0),
   }
 }
 
-function reasons(circuit: Circuit, primeBits: readonly number[]): string[] {
+function reasons(circuit: Circuit, target: Target): string[] {
   const { parameters, input, output, estimate } = circuit
   const { layout } = input
   return [
     `ring ${parameters.ring}: the best of those whose security limit holds ${parameters.logQP.toFixed(0)} bits of modulus`,
-    `${primeBits.length - 1} data primes of ${primeBits.slice(0, -1).join('+')} bits and a special prime of ` +
-      `${primeBits.at(-1)}: few large digits make key switching cheap`,
+    primesInWords(parameters, target),
     `${layout.channelsPerCiphertext} channels interleaved in ${layout.interleave} slots per position, row stride ` +
       `${layout.rowStride}; the input takes ${layout.ciphertexts} ciphertext(s)`,
     `${estimate.precisionBits.toFixed(1)} bits of precision, with flooding noise of deviation ` +
       `${output.flooding.toExponential(1)} in each of ${parameters.slots / output.period} copies of a logit`,
   ]
+}
+
+function primesInWords(parameters: CkksParameters, target: Target): string {
+  const { primes, specialPrimes } = parameters
+  const sizes = (list: readonly bigint[]): string => list.map(bitLength).join('+')
+  const chain = `${primes.length} data primes of ${sizes(primes)} bits`
+  if (target.name === 'seal') {
+    return `${chain} and a special prime of ${sizes(specialPrimes)}: few large digits make key switching cheap`
+  }
+  return `${chain} and ${specialPrimes.length} special of ${sizes(specialPrimes)}: ${digitCount(parameters)} digits of key switching`
 }

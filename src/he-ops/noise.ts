@@ -1,4 +1,4 @@
-import type { CkksParameters } from '../circuit/parameters.ts'
+import { type CkksParameters, digitCount, digitRange, digitSize } from '../circuit/parameters.ts'
 
 // Standard deviations of the noise that CKKS operations add, in the slots and in units of 1 / scale: divide by the
 // value's scale to compare with the message. Every function is pure.
@@ -53,19 +53,30 @@ const divisionVariance = ({ ring }: Ring): number => ROUNDING_VARIANCE * (1 + ri
  * large. Slots near zeta = 1 (slots 0 and 1, and few others) have up to some fifty times the typical noise, the same at
  * each use of a key. A special prime ten bits larger than the data primes drowns all of it in the rounding.
  *
- * @param level level of the ciphertext: one digit for each of q_0 .. q_level
+ * With several special primes key switching is hybrid, by the SIMD engine, which centres its digits and extends them
+ * exactly: digit d_j is uniform within +-Q_j / 2, Q_j being the product of its primes at this level, so that d_j * e_j has
+ * a variance of N * (Q_j^2 / 12) * Var(e), divided by the square of the special primes' product P, alike in all slots.
+ * Source: Han and Ki, ePrint 2019/688, section 3.
+ *
+ * @param level level of the ciphertext, which decides how many digits there are
  */
 export function keySwitchingNoise(
   parameters: Pick<CkksParameters, 'ring' | 'primes' | 'specialPrimes'>,
   level: number,
 ): number {
   const { ring, primes, specialPrimes } = parameters
-  const special = specialPrimes.reduce((product, prime) => product * Number(prime), 1)
+  const special = product(specialPrimes)
+  const digitVariance = digitSize(parameters) === 1 ? 1 / 3 : 1 / 12
   let variance = divisionVariance(parameters)
-  for (let j = 0; j <= level; j++)
-    variance += (ring / 3) * (Number(primes[j]) / special) ** 2 * ERROR_VARIANCE
+  for (let j = 0; j < digitCount(parameters, level); j++) {
+    const { start, end } = digitRange(parameters, j, level)
+    const ratio = product(primes.slice(start, end)) / special
+    variance += ring * digitVariance * ratio ** 2 * ERROR_VARIANCE
+  }
   return slotDeviation(parameters, Math.sqrt(variance))
 }
+
+const product = (primes: readonly bigint[]): number => primes.reduce((all, prime) => all * Number(prime), 1)
 
 /**
  * Rounding of an encoded real vector of the given period, in units of 1 / the scale it is encoded at. Such a polynomial

@@ -7,12 +7,20 @@ import { wrap } from '../packing/taps.ts'
 export interface ScalePolicy {
   /** Values are rescaled whenever their scale stays at or above this afterwards (EVA, PLDI 2020, waterline). */
   readonly waterline: number
+  /** The least by which a value is rescaled. */
+  readonly step: number
   /** Scale of periodic weights. */
   readonly weight: number
   /** Scale of full-size plaintexts, whose rounding spreads over all slots. */
   readonly mask: number
   /** Scale of the fresh encryptions. */
   readonly input: number
+}
+
+/** The chain that scales refer to. A draft's has primes yet to be chosen, each when it is first divided by. */
+export interface BuilderChain extends ModulusChain {
+  /** Chooses the prime of a level, of at most `bits` bits, unless it is chosen already. */
+  choose?(level: number, bits: number): void
 }
 
 /** Slots of a constant, made only when a circuit is emitted; undefined when all of them are zero. */
@@ -24,11 +32,14 @@ export interface ConstantDraft {
   /** Expected root mean square of the values, which a draft's noise is estimated from. */
   readonly gain: number
   readonly make: MakeConstant
+  /** Whether `make` returns undefined, found without making anything; absent where it never does. */
+  readonly isZero?: () => boolean
 }
 
 /** A weighted summand before its constant is known to be needed. */
 export interface TermDraft {
-  readonly value: ValueId
+  /** Called only when the constant is not zero, so that nothing is rotated for nothing. */
+  readonly value: () => ValueId
   readonly constant: ConstantDraft
 }
 
@@ -42,7 +53,7 @@ export class CircuitBuilder {
   /** Period and size of each constant; in a draft, where constants are not made, one entry for equal ones. */
   readonly statistics: ConstantStatistics[] = []
   readonly layers: LayerInfo[] = []
-  readonly chain: ModulusChain
+  readonly chain: BuilderChain
   readonly policy: ScalePolicy
   readonly emit: boolean
   readonly #laws: TypeLaws
@@ -51,7 +62,7 @@ export class CircuitBuilder {
   readonly #drops = new Map<string, ValueId>()
   readonly #constantIds = new Map<string, ConstantId>()
 
-  constructor(chain: ModulusChain, policy: ScalePolicy, emit: boolean) {
+  constructor(chain: BuilderChain, policy: ScalePolicy, emit: boolean) {
     this.chain = chain
     this.#laws = typeLaws(chain)
     this.policy = policy
@@ -102,7 +113,7 @@ export class CircuitBuilder {
     const made: Term[] = []
     for (const { value, constant } of terms) {
       const id = this.constant(constant)
-      if (id !== undefined) made.push({ value, constant: id })
+      if (id !== undefined) made.push({ value: value(), constant: id })
     }
     if (made.length === 0) return undefined
     const type = this.#laws.dot(
@@ -153,7 +164,8 @@ export class CircuitBuilder {
     return id
   }
 
-  constant({ period, gain, make }: ConstantDraft): ConstantId | undefined {
+  constant({ period, gain, make, isZero }: ConstantDraft): ConstantId | undefined {
+    if (isZero?.()) return undefined
     if (!this.emit) return this.#idOf(`${period}:${gain}`, { period, gain })
     const values = make()
     if (values === undefined) return undefined
@@ -172,7 +184,11 @@ export class CircuitBuilder {
   }
 
   #canRescale({ level, scale }: CiphertextType): boolean {
-    return level > 0 && scale / Number(this.chain.primes[level]) >= 2 ** this.policy.waterline
+    const { waterline, step } = this.policy
+    const spare = Math.log2(scale) - waterline
+    if (level === 0 || spare < step) return false
+    this.chain.choose?.(level, spare)
+    return scale / Number(this.chain.primes[level]) >= 2 ** waterline
   }
 
   #push(op: UntypedOp, type: CiphertextType): ValueId {

@@ -6,15 +6,15 @@ import { withChannels, withStride } from '../packing/choose.ts'
 import { guardsSuffice, type Tap, tapsOf, wrap } from '../packing/taps.ts'
 import type { CircuitBuilder, ConstantDraft, TermDraft } from './builder.ts'
 import { fullConstant, periodicConstant, rotatedBack } from './constants.ts'
-import { hornerSum } from './horner.ts'
 import type { Packed } from './packed.ts'
+import { giantSum, halfOf, type RotationStrategy, tapAndBabyStep } from './strategy.ts'
 
 /**
  * A convolution that mixes channels. Output channel co reads input channel ci by a rotation of ci - co slots within
  * the interleaved channels, and each tap by a rotation of whole positions; the rotations are split into baby steps of
  * the inputs and giant steps of the outputs (Halevi and Shoup, CRYPTO 2018, section 4).
  *
- * @param babies number of baby steps
+ * @param strategy of baby steps, giant steps and taps
  * @param constantScale scale of the weights
  * @returns output at the input's level, scale times `constantScale`; clean if no tap spills into the guards
  */
@@ -22,7 +22,7 @@ export function lowerDense(
   builder: CircuitBuilder,
   input: Packed,
   node: ConvNode,
-  babies: number,
+  strategy: RotationStrategy,
   constantScale: number,
 ): Packed {
   const taps = tapsOf(node)
@@ -39,7 +39,7 @@ export function lowerDense(
     layout,
     node,
     taps,
-    babies,
+    strategy,
     constantScale,
     masked,
     size: rootMeanSquare(node.weight),
@@ -54,7 +54,7 @@ interface Mixing {
   readonly layout: Layout
   readonly node: ConvNode
   readonly taps: readonly Tap[]
-  readonly babies: number
+  readonly strategy: RotationStrategy
   readonly constantScale: number
   /** Whether weights are full-size plaintexts that leave out taps beyond the map. */
   readonly masked: boolean
@@ -64,7 +64,8 @@ interface Mixing {
 
 /** One output ciphertext: the sum over giant steps of rotated dots. */
 function lowerOutput(mixing: Mixing, out: number): ValueId {
-  const { builder, input, layout, babies, constantScale } = mixing
+  const { builder, input, layout, strategy, constantScale } = mixing
+  const { babies } = strategy
   const outputs = channelsIn(layout, out)
   const lowest = Math.floor((1 - outputs + halfOf(babies)) / babies)
   const highest = Math.floor((input.layout.channelsPerCiphertext - 1 + halfOf(babies)) / babies)
@@ -73,42 +74,28 @@ function lowerOutput(mixing: Mixing, out: number): ValueId {
     const part = builder.dot(giantTerms(mixing, out, giant), constantScale)
     if (part !== undefined) parts.set(giant, part)
   }
-  return hornerSum(builder, parts, babies)
+  return giantSum(builder, strategy, parts, babies)
 }
 
-/** Baby steps lie around 0, so that neighbours in both directions share the keys of one step. */
-const halfOf = (babies: number): number => Math.floor(babies / 2)
-
 function giantTerms(mixing: Mixing, out: number, giant: number): TermDraft[] {
-  const { builder, input, layout, taps, babies } = mixing
+  const { builder, input, layout, taps, strategy } = mixing
+  const { babies } = strategy
   const terms: TermDraft[] = []
   const outputs = channelsIn(layout, out)
   input.values.forEach((source, index) => {
     const inputs = channelsIn(input.layout, index)
     for (const tap of taps) {
-      const moved = rotateToTap(builder, source, input.layout, tap)
       for (let baby = -halfOf(babies); baby < babies - halfOf(babies); baby++) {
         const shift = giant * babies + baby
         if (shift <= -outputs || shift >= inputs) continue
         terms.push({
-          value: builder.rotateBy(moved, baby, 1),
+          value: () => tapAndBabyStep(builder, strategy, source, input.layout, tap, baby),
           constant: weights(mixing, out, index, tap, shift, giant * babies),
         })
       }
     }
   })
   return terms
-}
-
-/** Row and column of a tap one after the other: taps of one row share the row's rotation, and few keys serve all. */
-export function rotateToTap(
-  builder: CircuitBuilder,
-  source: ValueId,
-  layout: Layout,
-  { dy, dx }: Tap,
-): ValueId {
-  const row = builder.rotate(source, dy * layout.rowStride * layout.interleave)
-  return builder.rotate(row, dx * layout.columnStride * layout.interleave)
 }
 
 function weights(
@@ -132,11 +119,16 @@ function weights(
   }
   const read = Math.min(outputs, inputs - shift) - Math.max(0, -shift)
   const gain = size * Math.sqrt(read / layout.interleave)
+  const isZero = (): boolean => {
+    for (let local = 0; local < outputs; local++) if (weightOf(local) !== 0) return false
+    return true
+  }
   if (!masked) {
     const period = layout.interleave
     return {
       period,
       gain,
+      isZero,
       make: () => periodicConstant(period, (slot) => weightOf(wrap(slot - giantSteps, period))),
     }
   }
@@ -149,5 +141,5 @@ function weights(
     })
     return rotatedBack(inPlace, giantSteps)
   }
-  return { period: builder.chain.slots, gain, make }
+  return { period: builder.chain.slots, gain, isZero, make }
 }

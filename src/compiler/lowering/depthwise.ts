@@ -5,12 +5,12 @@ import { withStride } from '../packing/choose.ts'
 import { guardsSuffice, type Tap, tapsOf } from '../packing/taps.ts'
 import type { CircuitBuilder, ConstantDraft } from './builder.ts'
 import { fullConstant, periodicConstant, rotatedBack } from './constants.ts'
-import { hornerSum } from './horner.ts'
 import type { Packed } from './packed.ts'
+import { giantSum, type RotationStrategy, tapSteps } from './strategy.ts'
 
 /**
- * A depthwise convolution: columns are baby steps of the input, rows are giant steps of the output, so a k x k kernel
- * takes 2 (k - 1) rotations. Where the node scales positions, or guards do not do the padding, the weights are
+ * A depthwise convolution. Separably, columns are baby steps of the input and rows giant steps of the output, so a k x k
+ * kernel takes 2 (k - 1) rotations; directly, it takes k^2 - 1 rotations, all of the input. Where the node scales positions, or guards do not do the padding, the weights are
  * full-size plaintexts that leave the output clean.
  *
  * @param constantScale scale of the weights, by whether they are full-size
@@ -20,12 +20,13 @@ export function lowerDepthwise(
   builder: CircuitBuilder,
   input: Packed,
   node: ConvNode,
+  strategy: RotationStrategy,
   constantScale: number,
 ): Packed {
   const layout = withStride(input.layout, node.stride, node.shape[1], node.shape[2])
   const full = needsFullWeights(builder, input, node)
   const values = input.values.map((source, index) =>
-    lowerCiphertext({ builder, input, layout, node, full, constantScale, source, index }),
+    lowerCiphertext({ builder, input, layout, node, strategy, full, constantScale, source, index }),
   )
   return { layout, values, clean: full }
 }
@@ -42,6 +43,7 @@ interface Filtering {
   readonly input: Packed
   readonly layout: Layout
   readonly node: ConvNode
+  readonly strategy: RotationStrategy
   readonly full: boolean
   readonly constantScale: number
   readonly source: ValueId
@@ -49,21 +51,36 @@ interface Filtering {
 }
 
 function lowerCiphertext(filtering: Filtering): ValueId {
+  const { strategy, node } = filtering
+  const sum = strategy.depthwise === 'direct' ? sumOfTaps(filtering) : sumOfRows(filtering)
+  if (sum === undefined) throw new Error(`All weights of ${node.name} in a ciphertext are zero`)
+  return sum
+}
+
+function sumOfTaps(filtering: Filtering): ValueId | undefined {
   const { builder, input, node, source, constantScale } = filtering
-  const { interleave, rowStride, columnStride } = input.layout
+  const terms = tapsOf(node).map((tap) => ({
+    value: () => builder.rotate(source, tapSteps(input.layout, tap)),
+    constant: weights(filtering, tap, 0),
+  }))
+  return builder.dot(terms, constantScale)
+}
+
+function sumOfRows(filtering: Filtering): ValueId | undefined {
+  const { builder, input, node, strategy, source, constantScale } = filtering
   const rows = Map.groupBy(tapsOf(node), (tap) => tap.dy)
   const unit = rowUnit([...rows.keys()])
   const parts = new Map<number, ValueId>()
   for (const [dy, taps] of rows) {
-    const steps = dy * rowStride * interleave
     const terms = taps.map((tap) => ({
-      value: builder.rotate(source, tap.dx * columnStride * interleave),
-      constant: weights(filtering, tap, steps),
+      value: () => builder.rotate(source, tapSteps(input.layout, { ...tap, dy: 0 })),
+      constant: weights(filtering, tap, tapSteps(input.layout, { ...tap, dx: 0 })),
     }))
     const part = builder.dot(terms, constantScale)
     if (part !== undefined) parts.set(dy / unit, part)
   }
-  return hornerSum(builder, parts, unit * rowStride * interleave)
+  if (parts.size === 0) return undefined
+  return giantSum(builder, strategy, parts, unit * input.layout.rowStride * input.layout.interleave)
 }
 
 /** Largest step that all rows are multiples of. */
@@ -82,11 +99,16 @@ function weights(
   const weightOf = (c: number) => node.weight[(c * node.kernel + tap.ky) * node.kernel + tap.kx]
   const count = Math.min(channelsPerCiphertext, channels - first)
   const gain = rootMeanSquare(node.weight) * Math.sqrt(count / interleave)
+  const isZero = (): boolean => {
+    for (let c = first; c < first + count; c++) if (weightOf(c) !== 0) return false
+    return true
+  }
   if (!full) {
     // Steps are whole positions, so rotating back changes nothing in a periodic constant.
     return {
       period: interleave,
       gain,
+      isZero,
       make: () => periodicConstant(interleave, (slot) => (slot < count ? weightOf(first + slot) : 0)),
     }
   }
@@ -100,5 +122,5 @@ function weights(
     })
     return rotatedBack(inPlace, steps)
   }
-  return { period: builder.chain.slots, gain: gain * rootMeanSquare(node.position ?? [1]), make }
+  return { period: builder.chain.slots, gain: gain * rootMeanSquare(node.position ?? [1]), isZero, make }
 }

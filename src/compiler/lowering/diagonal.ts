@@ -22,7 +22,7 @@ export function lowerDiagonal(
         (c, y, x) => node.channel[c] * node.position[y * layout.width + x],
       )
     const scaled = builder.dot(
-      [{ value, constant: { period: builder.chain.slots, gain, make } }],
+      [{ value: () => value, constant: { period: builder.chain.slots, gain, make } }],
       constantScale,
     )
     if (scaled === undefined) throw new Error(`All scales of ${node.name} are zero`)

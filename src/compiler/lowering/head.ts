@@ -6,8 +6,8 @@ import { nextPowerOfTwo } from '../packing/choose.ts'
 import { wrap } from '../packing/taps.ts'
 import type { CircuitBuilder, ConstantDraft, TermDraft } from './builder.ts'
 import { periodicConstant } from './constants.ts'
-import { hornerSum } from './horner.ts'
 import type { Packed } from './packed.ts'
+import { babyStep, giantSum, halfOf, type RotationStrategy } from './strategy.ts'
 
 /** The encrypted logits: one value, logit k in every slot s with s mod period = k. */
 export interface LoweredHead {
@@ -21,26 +21,27 @@ export interface LoweredHead {
  * summed. The full sum leaves nothing in any slot but logits.
  *
  * @param input clean
+ * @param strategy of baby steps and giant steps
  * @param weightBits precision of the weights
  */
 export function lowerHead(
   builder: CircuitBuilder,
   input: Packed,
   node: NodeOf<'head'>,
-  babies: number,
+  strategy: RotationStrategy,
   weightBits: number,
 ): LoweredHead {
   if (!input.clean) throw new Error('The head sums over all slots and needs clean guards')
   const period = nextPowerOfTwo(node.bias.length)
   const constantScale = 2 ** (weightBits + poolingBits(input))
-  const half = Math.floor(babies / 2)
+  const { babies } = strategy
   const parts = new Map<number, ValueId>()
-  for (let giant = 0; giant * babies - half < period; giant++) {
-    const terms = giantTerms(builder, input, node, { period, babies, half, giant })
+  for (let giant = 0; giant * babies - halfOf(babies) < period; giant++) {
+    const terms = giantTerms(builder, input, node, { period, strategy, giant })
     const part = builder.dot(terms, constantScale)
     if (part !== undefined) parts.set(giant, part)
   }
-  const mixed = builder.settle(hornerSum(builder, parts, babies))
+  const mixed = builder.settle(giantSum(builder, strategy, parts, babies))
   const summed = sumOverResidues(builder, mixed, period)
   const bias = {
     period,
@@ -55,20 +56,20 @@ const poolingBits = ({ layout }: Packed): number => Math.ceil(Math.log2(layout.h
 
 interface Step {
   readonly period: number
-  readonly babies: number
-  readonly half: number
+  readonly strategy: RotationStrategy
   readonly giant: number
 }
 
 function giantTerms(builder: CircuitBuilder, input: Packed, node: NodeOf<'head'>, step: Step): TermDraft[] {
-  const { period, babies, half, giant } = step
+  const { period, strategy, giant } = step
+  const { babies } = strategy
   const terms: TermDraft[] = []
   input.values.forEach((source, index) => {
-    for (let baby = -half; baby < babies - half; baby++) {
+    for (let baby = -halfOf(babies); baby < babies - halfOf(babies); baby++) {
       const shift = giant * babies + baby
       if (shift < 0 || shift >= period) continue
       terms.push({
-        value: builder.rotateBy(source, baby, 1),
+        value: () => babyStep(builder, strategy, source, baby),
         constant: weights(input, node, index, shift, step),
       })
     }
@@ -92,7 +93,7 @@ function weights(
   const make = () =>
     periodicConstant(longest, (slot) => {
       // After the giant step this slot stands at `target`; there it reads slot target + shift of the source.
-      const target = wrap(slot - step.giant * step.babies, longest)
+      const target = wrap(slot - step.giant * step.strategy.babies, longest)
       const k = target % step.period
       const local = wrap(target + shift, layout.interleave)
       if (k >= classes || local >= held) return 0

@@ -7,6 +7,7 @@ import { lowerBias, lowerDiagonal } from './diagonal.ts'
 import { type LoweredHead, lowerHead } from './head.ts'
 import { bringTo, dropPacked, meetingPoint, settlePacked } from './meeting.ts'
 import type { Packed } from './packed.ts'
+import type { RotationStrategy } from './strategy.ts'
 
 /** A layer whose constants' scale is free: it can be made to meet another tensor's scale. */
 type Weighted = ConvNode | NodeOf<'diagonal'>
@@ -15,31 +16,31 @@ type Weighted = ConvNode | NodeOf<'diagonal'>
  * Lowers a folded graph to circuit operations.
  *
  * @param input layout of the graph's input tensor
- * @param babies number of baby steps of every channel mixing, so that all layers share their Galois keys
+ * @param strategy of all layers, so that they share their Galois keys
  * @returns the encrypted logits and how they repeat
  */
 export function lowerGraph(
   builder: CircuitBuilder,
   graph: Graph,
   input: Layout,
-  babies: number,
+  strategy: RotationStrategy,
 ): LoweredHead {
-  return new Lowering(builder, graph, input, babies).run()
+  return new Lowering(builder, graph, input, strategy).run()
 }
 
 class Lowering {
   readonly #builder: CircuitBuilder
   readonly #graph: Graph
   readonly #input: Layout
-  readonly #babies: number
+  readonly #strategy: RotationStrategy
   readonly #uses: readonly NodeId[][]
   readonly #packed = new Map<NodeId, Packed>()
 
-  constructor(builder: CircuitBuilder, graph: Graph, input: Layout, babies: number) {
+  constructor(builder: CircuitBuilder, graph: Graph, input: Layout, strategy: RotationStrategy) {
     this.#builder = builder
     this.#graph = graph
     this.#input = input
-    this.#babies = babies
+    this.#strategy = strategy
     this.#uses = users(graph)
   }
 
@@ -52,7 +53,13 @@ class Lowering {
     const head = nodes[output]
     if (head.kind !== 'head') throw new Error(`The graph ends in ${head.kind}, not in a head`)
     this.#announce(head, this.#value(head.source).layout)
-    return lowerHead(this.#builder, this.#value(head.source), head, this.#babies, this.#builder.policy.weight)
+    return lowerHead(
+      this.#builder,
+      this.#value(head.source),
+      head,
+      this.#strategy,
+      this.#builder.policy.weight,
+    )
   }
 
   #lower(node: Node): Packed {
@@ -85,8 +92,8 @@ class Lowering {
     const constantScale = scale ?? 2 ** this.#naturalBits(node, input)
     if (node.kind === 'diagonal') return lowerDiagonal(this.#builder, input, node, constantScale)
     return node.groups === 1
-      ? lowerDense(this.#builder, input, node, this.#babies, constantScale)
-      : lowerDepthwise(this.#builder, input, node, constantScale)
+      ? lowerDense(this.#builder, input, node, this.#strategy, constantScale)
+      : lowerDepthwise(this.#builder, input, node, this.#strategy, constantScale)
   }
 
   #naturalBits(node: Weighted, input: Packed): number {

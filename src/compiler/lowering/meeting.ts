@@ -50,7 +50,7 @@ export function bringTo(builder: CircuitBuilder, packed: Packed, meeting: Meetin
   const one = { period: 1, gain: 1, make: () => Float64Array.of(1) }
   const values = packed.values.map((value) => {
     let id = value
-    if (meeting.factor !== 1) id = builder.dot([{ value: id, constant: one }], meeting.factor)!
+    if (meeting.factor !== 1) id = builder.dot([{ value: () => value, constant: one }], meeting.factor)!
     if (meeting.rescale) id = builder.rescale(id)
     return builder.dropTo(id, meeting.level)
   })

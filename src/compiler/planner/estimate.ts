@@ -1,26 +1,26 @@
 import { rotationSteps } from '../../circuit/keys.ts'
 import { peakLiveBytes } from '../../circuit/liveness.ts'
+import { digitCount } from '../../circuit/parameters.ts'
 import { bitLength } from '../../circuit/primes.ts'
 import type { Circuit, Estimate } from '../../circuit/types.ts'
 import { circuitSeconds } from './cost.ts'
+import type { Target } from './target.ts'
 
-/** Bytes of a 64-bit residue in the engine's memory. */
-const RESIDUE_BYTES = 8
 const SEED_BYTES = 64
 
 /** Seconds, bytes and memory of a circuit. Wire sizes leave out frame headers of some hundred bytes. */
-export function estimateOf(circuit: Circuit, precisionBits: number): Estimate {
+export function estimateOf(circuit: Circuit, precisionBits: number, target: Target): Estimate {
   const { parameters, input, output } = circuit
   const { ring, primes, specialPrimes } = parameters
   const rotations = rotationSteps(circuit).length
-  const keyPolynomials = 1 + primes.length * (rotations + 1)
+  const keyPolynomials = 1 + digitCount(parameters) * (rotations + 1)
   const allPrimes = [...primes, ...specialPrimes]
-  const heapKeys = 2 * keyPolynomials * ring * allPrimes.length * RESIDUE_BYTES
+  const heapKeys = 2 * keyPolynomials * ring * allPrimes.length * target.residueBytes
   const packed = (level: number) => packedBytes(ring, primes.slice(0, level + 1))
   return {
-    seconds: circuitSeconds(circuit.ops, ring),
+    seconds: circuitSeconds({ ...circuit, ring, specialPrimes: specialPrimes.length }, target.costs),
     precisionBits,
-    memoryBytes: heapKeys + peakLiveBytes(circuit),
+    memoryBytes: heapKeys + peakLiveBytes(circuit, target.residueBytes),
     bytes: {
       keys: keyPolynomials * (packedBytes(ring, allPrimes) + SEED_BYTES),
       query: input.layout.ciphertexts * (packed(input.level) + SEED_BYTES),

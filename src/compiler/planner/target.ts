@@ -1,0 +1,51 @@
+import type { CkksParameters } from '../../circuit/parameters.ts'
+import { bitLength } from '../../circuit/primes.ts'
+import type { PrimeSizes } from './chain.ts'
+import type { CostModel } from './cost.ts'
+import { sealCosts } from './cost-seal.ts'
+import { SIMD_SPEEDS, type SimdSpeeds, simdCosts } from './cost-simd.ts'
+
+/** The engine that a plan is made for. */
+export type TargetName = 'simd' | 'seal'
+
+/** The engine that plans are made for where nothing else is asked. */
+export const DEFAULT_TARGET: TargetName = 'seal'
+
+/** What an engine can do, and what it costs. */
+export interface Target {
+  readonly name: TargetName
+  /** Sizes of the primes that its arithmetic takes, or is worth using for. */
+  readonly primeSizes: PrimeSizes
+  /** Special primes that its key switching can use. */
+  readonly mostSpecialPrimes: number
+  /** Bytes of a residue in its memory. */
+  readonly residueBytes: number
+  readonly costs: CostModel
+}
+
+const seal: Target = Object.freeze({
+  name: 'seal',
+  primeSizes: { least: 30, most: 60 },
+  mostSpecialPrimes: 1,
+  residueBytes: 8,
+  costs: sealCosts(),
+})
+
+/** @param speeds of the SIMD engine's kernels */
+export const targetNamed = (name: TargetName, speeds: SimdSpeeds = SIMD_SPEEDS): Target =>
+  name === 'seal'
+    ? seal
+    : {
+        name: 'simd',
+        primeSizes: { least: 20, most: 30 },
+        mostSpecialPrimes: 8,
+        residueBytes: 4,
+        costs: simdCosts(speeds),
+      }
+
+/** The engine that executes a circuit: the SIMD engine wherever its arithmetic takes the primes. */
+export function targetOf({ primes, specialPrimes }: CkksParameters, speeds?: SimdSpeeds): Target {
+  const simd = targetNamed('simd', speeds)
+  const fits = [...primes, ...specialPrimes].every((prime) => bitLength(prime) <= simd.primeSizes.most)
+  return fits ? simd : seal
+}
