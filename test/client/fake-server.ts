@@ -211,7 +211,7 @@ export const problem = (error: PolyVeilError, headers: Record<string, string> = 
   )
 
 /** Encrypts slots under the public key of an uploaded key set, having loaded all of its keys. */
-async function encryptedAnswer(keySet: Uint8Array, slots: Float64Array): Promise<Uint8Array> {
+export async function encryptedAnswer(keySet: Uint8Array, slots: Float64Array): Promise<Uint8Array> {
   const seal = await loadSeal()
   const ctx = createSealContext(seal, parameters)
   const keys = await loadKeySet(ctx, bytesSource(keySet), manifest.rotationSteps)
