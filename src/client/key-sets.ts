@@ -21,11 +21,19 @@ const rememberedSchema = z
   .max(64)
 type Remembered = z.infer<typeof rememberedSchema>
 
-/** The key sets that a client has on one server. */
+/** A key set that is on the server, or on its way there. */
+interface ReadyKeys {
+  /** What it surely holds; it may hold more. */
+  readonly galoisElements: readonly number[]
+  readonly keys: Promise<UploadedKeys>
+}
+
+/** The key sets that a client has on one server. Models of the same parameters share them. */
 export class KeySets {
   readonly #transport: Transport
   readonly #store: KeyStore
-  readonly #ready = new Map<string, Promise<UploadedKeys>>()
+  /** By the digest of their parameters. */
+  readonly #ready = new Map<string, readonly ReadyKeys[]>()
 
   constructor(transport: Transport, store: KeyStore) {
     this.#transport = transport
@@ -33,22 +41,32 @@ export class KeySets {
   }
 
   /**
-   * A key set on the server that is good for the model: the one it has, or a new one. Callers at the same time share one
-   * upload, which then ends with the first caller's signal.
+   * A key set on the server that is good for the model: one that is there, for this model or another of the same
+   * parameters, or a new one. Callers at the same time share one upload, which then ends with the first caller's signal.
    */
   async ensure(model: LocalModel, options: CallOptions): Promise<UploadedKeys> {
-    const { digest } = model.manifest
-    const present = this.#ready.get(digest)
-    if (present) return present
+    const { digest } = model.parameters
+    const sets = this.#ready.get(digest) ?? []
+    const present = sets.find(({ galoisElements }) => covers(galoisElements, model))
+    if (present) return present.keys
     const keys = this.#find(model, options).then((found) => found ?? this.#upload(model, options))
-    this.#ready.set(digest, keys)
-    keys.catch(() => this.#ready.delete(digest))
+    const added = { galoisElements: model.manifest.galoisElements, keys }
+    this.#ready.set(digest, [...sets, added])
+    keys.catch(() => this.#drop(model, (set) => set === added))
     return keys
   }
 
   /** Has the next `ensure` ask the server again, because it does not know a key set any more. */
   forget(model: LocalModel): void {
-    this.#ready.delete(model.manifest.digest)
+    this.#drop(model, ({ galoisElements }) => covers(galoisElements, model))
+  }
+
+  #drop({ parameters }: LocalModel, gone: (set: ReadyKeys) => boolean): void {
+    const sets = this.#ready.get(parameters.digest) ?? []
+    this.#ready.set(
+      parameters.digest,
+      sets.filter((set) => !gone(set)),
+    )
   }
 
   async #find(model: LocalModel, { signal }: CallOptions): Promise<UploadedKeys | undefined> {

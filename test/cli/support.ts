@@ -27,13 +27,18 @@ export interface RunOptions {
   readonly signal?: AbortSignal
 }
 
+/** The environment without settings of this program that whoever runs the tests may have. */
+export const environment: NodeJS.ProcessEnv = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => !name.startsWith('POLYVEIL_')),
+)
+
 /** Runs `polyveil ARGS` as users do: the built program in a process of its own. */
 export async function polyveil(
   args: readonly string[],
   { input, env, signal }: RunOptions = {},
 ): Promise<Ran> {
   const child = spawn(process.execPath, [CLI, ...args], {
-    env: { ...process.env, ...env },
+    env: { ...environment, ...env },
     signal,
     killSignal: 'SIGINT',
   })

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { manifestOf } from '../../src/circuit/manifest.ts'
 import {
   type ClientProgress,
   connect,
@@ -16,6 +17,7 @@ import { decodeTensor, keySetBytes, querySpec } from '../../src/wire/index.ts'
 import { parameters } from '../wire/fixtures.ts'
 import {
   binaryAnswer,
+  circuit,
   FakeServer,
   honestSlots,
   LABELS,
@@ -152,6 +154,34 @@ t.test('keys are made once, uploaded once, and found again by the next connectio
   t.equal(server.keySets.size, 1)
   const other = await connect(ORIGIN, { keys: memoryKeyStore(), fetch: server.fetch })
   t.equal((await other.keys(MODEL)).id, 'key-set-1', 'another store has another secret key')
+  polyveil.close()
+})
+
+t.test('models of the same parameters share a key set that covers them', async (t) => {
+  const { server, keys, polyveil } = await connected()
+  const other = (model: string, steps: readonly number[]): void => {
+    const ops = circuit.ops.map((op, i) => (op.kind === 'rotate' ? { ...op, steps: steps[i - 1] } : op))
+    server.others.set(model, manifestOf({ ...circuit, model, ops }))
+  }
+  other('twin', [4000, 5])
+  other('fewer', [4000, 4000])
+  other('another', [4000, 6])
+  const idOf = async (model: string, from = polyveil) => (await from.keys(model)).id
+
+  const together = await Promise.all([MODEL, 'twin', 'fewer'].map((model) => idOf(model)))
+  t.strictSame(together, Array(3).fill('key-set-0'), 'also while it is being uploaded')
+  t.equal(await idOf('another'), 'key-set-1', 'a rotation that the first set lacks')
+  t.equal(await idOf('twin'), 'key-set-0')
+  const again = await connected(server, keys)
+  t.equal(await idOf('fewer', again.polyveil), 'key-set-1', 'the newest that covers it')
+  t.equal(await idOf('twin', again.polyveil), 'key-set-0', 'the one that covers it')
+  t.equal(server.keySets.size, 2)
+  t.equal(pathsOf(server).filter((path) => path === 'POST v2/keys').length, 2)
+
+  server.keySets.delete('key-set-0')
+  const [best] = await polyveil.classify(MODEL, image, { topK: 1 })
+  t.equal(best.label, 'three', 'a shared set that expired is uploaded again')
+  t.equal(await idOf('twin'), 'key-set-2', 'for all that shared it')
   polyveil.close()
 })
 

@@ -84,8 +84,11 @@ export class FakeServer {
     string,
     { bytes: number; elements: number[]; received: Uint8Array[]; parameters: string }
   >()
+  #created = 0
   slots = honestSlots([1, 2, 3, 4, 5])
   manifest: unknown = manifest
+  /** Manifests of further models, by name; they can be asked for, and keys for them uploaded. */
+  readonly others = new Map<string, Manifest>()
   /** Answers in place of the server where it returns a response; throws to break the connection. */
   intercept: Handler = () => undefined
   /** The query that came last. */
@@ -118,6 +121,8 @@ export class FakeServer {
     const [, resource, name, action] = decodeURIComponent(path).split('/')
     if (path === 'v2') return Response.json({ name: 'fake', version: '0', extensions: ['polyveil_ckks'] })
     if (path === 'v2/models') return Response.json({ models: [{ name: 'toy model', labels: LABELS }] })
+    const other = resource === 'models' && this.others.get(name)
+    if (other && action === 'manifest') return Response.json(other)
     if (resource === 'models' && name !== 'toy model')
       throw new PolyVeilError('MODEL_UNKNOWN', `No model ${name}`)
     if (action === 'manifest') return Response.json(this.manifest)
@@ -130,7 +135,7 @@ export class FakeServer {
 
   #create({ body }: Seen): Response {
     const announced = JSON.parse(new TextDecoder().decode(body))
-    const id = `key-set-${this.keySets.size}`
+    const id = `key-set-${this.#created++}`
     this.keySets.set(id, {
       bytes: announced.bytes,
       elements: announced.galoisElements,
@@ -211,7 +216,7 @@ export const problem = (error: PolyVeilError, headers: Record<string, string> = 
   )
 
 /** Encrypts slots under the public key of an uploaded key set, having loaded all of its keys. */
-async function encryptedAnswer(keySet: Uint8Array, slots: Float64Array): Promise<Uint8Array> {
+export async function encryptedAnswer(keySet: Uint8Array, slots: Float64Array): Promise<Uint8Array> {
   const seal = await loadSeal()
   const ctx = createSealContext(seal, parameters)
   const keys = await loadKeySet(ctx, bytesSource(keySet), manifest.rotationSteps)

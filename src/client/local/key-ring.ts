@@ -2,6 +2,7 @@ import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex } from '@noble/hashes/utils.js'
 import type { SecretKey } from 'node-seal'
 import type { CkksParameters } from '../../circuit/parameters.ts'
+import { PolyVeilError } from '../../errors/index.ts'
 import { createSealContext, type SealContext } from '../../he-ops/seal/context.ts'
 import { exportSecretKey, generateSecretKey, importSecretKey } from '../../he-ops/seal/keys.ts'
 import { loadSeal } from '../../he-ops/seal/runtime.ts'
@@ -39,10 +40,24 @@ export class KeyRing {
     return key
   }
 
+  /**
+   * The key for these parameters, which has to be there: a new one decrypts nothing that anybody has encrypted.
+   *
+   * @throws KEYS_MISSING when the store has none; what `unlock` throws
+   */
+  async unlockExisting(parameters: CkksParameters): Promise<UnlockedKey> {
+    const { digest } = parameters
+    const present = this.#unlocked.has(digest) || (await this.#store.get(entryName(parameters)))
+    if (present) return this.unlock(parameters)
+    throw new PolyVeilError('KEYS_MISSING', 'The key store has no secret key for these parameters', {
+      parametersDigest: digest,
+    })
+  }
+
   async #load(parameters: CkksParameters): Promise<UnlockedKey> {
     const context = createSealContext(await loadSeal(), parameters)
     try {
-      const name = `secret-key/${parameters.digest}`
+      const name = entryName(parameters)
       const frame = (await this.#store.get(name)) ?? (await this.#store.add(name, newSecretKey(context)))
       const secretKey = importSecretKey(context, frame)
       const fingerprint = bytesToHex(sha256(frame))
@@ -61,6 +76,8 @@ export class KeyRing {
     for (const key of unlocked) key.then(free, () => {})
   }
 }
+
+const entryName = ({ digest }: CkksParameters): string => `secret-key/${digest}`
 
 function newSecretKey(context: SealContext): Uint8Array {
   const key = generateSecretKey(context)

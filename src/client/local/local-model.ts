@@ -76,12 +76,13 @@ export class LocalModel {
    *
    * @returns one logit for each class
    * @throws TENSOR_MALFORMED, TOO_LARGE, PARAMETERS_MISMATCH when the frame is not the answer of this model
+   * @throws KEYS_MISSING when there is no secret key
    * @throws TENSOR_OUT_OF_RANGE when what is inside is no honest result. Tell no one, least of all the server.
    */
   async decrypt(frame: Uint8Array): Promise<Float64Array> {
     const spec = responseSpec(this.manifest)
     const pairs = decodeTensor(this.parameters, spec, frame)
-    const { context, secretKey } = await this.#keys.unlock(this.parameters)
+    const { context, secretKey } = await this.#keys.unlockExisting(this.parameters)
     const [slots] = decryptSlots(context, secretKey, pairs, spec.level, spec.scale)
     return readLogits(slots, this.manifest.output)
   }

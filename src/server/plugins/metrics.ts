@@ -63,6 +63,11 @@ export function useMetrics(app: App, { metrics, engine, keys }: Services): void 
   metrics.gauge('polyveil_inferences_waiting', 'Jobs that wait for a worker', () => engine.waiting)
   metrics.gauge('polyveil_key_sets', 'Stored key sets', () => keys.size)
   metrics.gauge('polyveil_key_set_bytes', 'Space that stored key sets take', () => keys.reservedBytes)
+  metrics.gauge(
+    'polyveil_peak_resident_bytes',
+    'Most memory that the process has taken',
+    () => process.resourceUsage().maxRSS * 1024,
+  )
   app.addHook('onResponse', async (request, reply) => {
     metrics.request(
       request.method,

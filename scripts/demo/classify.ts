@@ -1,0 +1,87 @@
+import { readFile } from 'node:fs/promises'
+import { basename } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { checkParameters } from '../../src/circuit/parameters.ts'
+import { argmax } from '../../src/cli/comparison.ts'
+import type { PolyVeil } from '../../src/client/index.ts'
+import { type BundledNetwork, loadNetwork, readCheckpoint, referenceForward } from '../../src/models/index.ts'
+import { decodeImage } from '../../src/preprocessing/decode-node.ts'
+import { networkInput, preprocess } from '../../src/preprocessing/index.ts'
+import { keySetBytes } from '../../src/wire/index.ts'
+
+/** One image, as the demo's JSON has it. */
+export interface Classified {
+  readonly model: string
+  readonly file: string
+  readonly truth: string
+  /** By the server, from the encrypted image. */
+  readonly predicted: string
+  /** By the float reference, from the image itself. */
+  readonly clearPredicted: string
+  /** Largest difference of a logit between the two. */
+  readonly maxAbsError: number
+  readonly seconds: number
+  readonly uploadBytes: number
+  readonly downloadBytes: number
+  readonly rounds: number
+}
+
+export interface ModelKeys {
+  /** Size of the key set that the model needs. */
+  readonly bytes: number
+  /** What of it had to travel: nothing when an earlier model's key set will do. */
+  readonly uploadedBytes: number
+  readonly seconds: number
+}
+
+/** Makes and uploads a model's keys, unless the server has a set that will do. */
+export async function provideKeys(polyveil: PolyVeil, model: string): Promise<ModelKeys> {
+  const { parameters, galoisElements } = await polyveil.manifest(model)
+  const ascending = [...galoisElements].sort((a, b) => a - b)
+  const start = performance.now()
+  let uploadedBytes = 0
+  await polyveil.keys(model, {
+    onProgress({ bytesDone }) {
+      uploadedBytes = bytesDone
+    },
+  })
+  return {
+    bytes: keySetBytes(checkParameters(parameters), ascending),
+    uploadedBytes,
+    seconds: secondsSince(start),
+  }
+}
+
+/** Each image encrypted, classified by the server, decrypted, and classified in the clear for comparison. */
+export async function* classifyAll(
+  polyveil: PolyVeil,
+  { name, config, checkpoint, images }: BundledNetwork,
+  count: number,
+): AsyncGenerator<Classified> {
+  const network = loadNetwork(await readCheckpoint(checkpoint), config)
+  const { rounds } = await polyveil.manifest(name)
+  const labels = config.labels ?? []
+  for (const { file, truth } of images.slice(0, count)) {
+    const image = preprocess(await decodeImage(await readFile(file)), config.preprocessing)
+    const start = performance.now()
+    const query = await polyveil.encrypt(name, image)
+    const answer = await polyveil.infer(name, query)
+    const logits = await polyveil.decrypt(name, answer)
+    const seconds = secondsSince(start)
+    const clear = referenceForward(network, networkInput(image))
+    yield {
+      model: name,
+      file: basename(fileURLToPath(file)),
+      truth,
+      predicted: labels[argmax(logits)],
+      clearPredicted: labels[argmax(clear)],
+      maxAbsError: Math.max(...clear.map((value, k) => Math.abs(value - logits[k]))),
+      seconds,
+      uploadBytes: query.length,
+      downloadBytes: answer.length,
+      rounds,
+    }
+  }
+}
+
+const secondsSince = (start: number): number => (performance.now() - start) / 1000

@@ -1,0 +1,52 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { CLI } from '../building/paths.ts'
+
+/** The service in a process of its own, on a free port, with a data directory that goes away with it. */
+export interface DemoServer {
+  readonly url: string
+  /** Most memory that the process has taken so far. */
+  peakBytes(): Promise<number>
+  stop(): Promise<void>
+}
+
+export async function startServer(): Promise<DemoServer> {
+  const directory = await mkdtemp(join(tmpdir(), 'polyveil-demo-'))
+  const child = spawn(process.execPath, [CLI, 'serve', '--port', '0', '--json', '--quiet'], {
+    env: { ...process.env, POLYVEIL_DATA_DIR: directory },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const stop = async (): Promise<void> => {
+    child.kill('SIGTERM')
+    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
+    await rm(directory, { recursive: true, force: true })
+  }
+  try {
+    const url = await addressOf(child)
+    return { url, peakBytes: () => peakBytes(url), stop }
+  } catch (cause) {
+    await stop()
+    throw cause
+  }
+}
+
+/** The server says where it listens in the one JSON document that it prints. */
+async function addressOf(child: ChildProcess): Promise<string> {
+  const lines = createInterface({ input: child.stdout! })
+  const ended = once(child, 'exit').then(() => {
+    throw new Error('The server ended before it listened')
+  })
+  const [document] = (await Promise.race([once(lines, 'line'), ended])) as [string]
+  return (JSON.parse(document) as { url: string }).url
+}
+
+async function peakBytes(url: string): Promise<number> {
+  const metrics = await (await fetch(new URL('/metrics', url))).text()
+  const [, bytes] = /^polyveil_peak_resident_bytes (\S+)$/m.exec(metrics) ?? []
+  if (bytes === undefined) throw new Error('The server does not state its memory')
+  return Number(bytes)
+}

@@ -1,1 +1,0 @@
-export { querySpec, responseSpec } from '../wire/index.ts'

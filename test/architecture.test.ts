@@ -1,0 +1,166 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, relative, sep } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+
+/**
+ * Which folder of src may import which: imports point one way, from what users touch to what everything rests on.
+ * A folder with a module behind it may import that module alone. docs/architecture.md says what each is for.
+ */
+const ALLOWED: Readonly<Record<string, readonly string[]>> = {
+  'index.ts': ['client', 'compiler', 'models', 'circuit', 'errors', 'version.ts'],
+  cli: [
+    'server',
+    'client',
+    'compiler',
+    'models',
+    'he-ops',
+    'wire',
+    'circuit',
+    'preprocessing',
+    'errors',
+    'version.ts',
+  ],
+  server: ['he-ops', 'wire', 'circuit', 'errors', 'version.ts'],
+  client: ['he-ops', 'wire', 'circuit', 'preprocessing', 'errors'],
+  compiler: ['models', 'circuit', 'preprocessing', 'errors', 'he-ops/noise.ts'],
+  'he-ops': ['wire', 'circuit', 'errors'],
+  wire: ['circuit', 'errors'],
+  circuit: ['preprocessing', 'errors'],
+  models: ['preprocessing', 'errors'],
+  preprocessing: ['errors'],
+  errors: [],
+  'version.ts': [],
+}
+
+/** What a browser loads. Of these folders only the modules below may import what Node alone has, and only when used. */
+const FOR_BROWSERS = ['client', 'he-ops', 'wire', 'circuit', 'preprocessing', 'errors']
+const NODE_ONLY = ['client/keys/files.ts', 'preprocessing/decode-node.ts']
+/** Packages that are there in Node alone. */
+const NODE_PACKAGES = /^(node:|sharp$|piscina$|pino$|fastify|@fastify\/|commander$|yauzl$)/
+
+interface Import {
+  /** Module within src, with slashes. */
+  readonly from: string
+  /** Module within src, or a package. */
+  readonly to: string
+  readonly relative: boolean
+  readonly dynamic: boolean
+  readonly typeOnly: boolean
+}
+
+const SOURCE = fileURLToPath(new URL('../src/', import.meta.url))
+const modules = readdirSync(SOURCE, { recursive: true, encoding: 'utf8' })
+  .filter((path) => path.endsWith('.ts'))
+  .map((path) => path.split(sep).join('/'))
+const imports = modules.flatMap((path) => importsOf(path, readFileSync(join(SOURCE, path), 'utf8')))
+
+function importsOf(from: string, source: string): Import[] {
+  const code = source.replaceAll(/^\s*(\/\/|\/?\*).*$/gm, '')
+  const statements = code.matchAll(
+    /^(?:import|export)\s(type\s)?[^;'"]*?from\s'([^']+)'|^import\s()'([^']+)'/gm,
+  )
+  const calls = code.matchAll(/(?:(typeof)\s+)?import\('([^']+)'\)/g)
+  return [
+    ...[...statements].map(([, type, a, , b]) => described(from, a ?? b, type !== undefined, false)),
+    ...[...calls].map(([, type, specifier]) => described(from, specifier, type !== undefined, true)),
+  ]
+}
+
+function described(from: string, specifier: string, typeOnly: boolean, dynamic: boolean): Import {
+  const isRelative = specifier.startsWith('.')
+  const to = isRelative ? relative(SOURCE, join(SOURCE, dirname(from), specifier)) : specifier
+  return { from, to: to.split(sep).join('/'), relative: isRelative, typeOnly, dynamic }
+}
+
+const folderOf = (path: string): string => path.split('/')[0]
+
+const isAllowed = ({ from, to }: Pick<Import, 'from' | 'to'>): boolean => {
+  const allowed = ALLOWED[folderOf(from)] ?? []
+  return folderOf(from) === folderOf(to) || allowed.includes(folderOf(to)) || allowed.includes(to)
+}
+
+const text = ({ from, to }: Import): string => `${from} imports ${to}`
+
+t.test('the search finds what there is to find', async (t) => {
+  t.ok(modules.length > 180, `${modules.length} modules`)
+  const found = new Set(imports.filter((i) => i.relative).map(({ to }) => to))
+  const entries = ['index.ts', 'server/index.ts', 'cli/main.ts', 'server/worker/worker.ts']
+  t.strictSame(
+    modules.filter((path) => !found.has(path) && !entries.includes(path)),
+    [],
+    'every module is imported by another',
+  )
+  t.strictSame(
+    imports.filter(({ relative, to }) => relative && !modules.includes(to)).map(text),
+    [],
+    'every import leads to a module',
+  )
+  const source =
+    "import type { A } from '../a/b.ts'\nimport './c.ts'\nexport {\n  d,\n} from 'node:d'\nawait import('e')"
+  t.match(importsOf('x/y.ts', source), [
+    { to: 'a/b.ts', typeOnly: true },
+    { to: 'x/c.ts', relative: true },
+    { to: 'node:d', relative: false },
+    { to: 'e', dynamic: true },
+  ])
+})
+
+t.test('imports point one way', async (t) => {
+  const folders = new Set(modules.map(folderOf))
+  t.strictSame([...folders].sort(), Object.keys(ALLOWED).sort(), 'the table has every folder')
+  t.strictSame(imports.filter((i) => i.relative && !isAllowed(i)).map(text), [])
+  t.notOk(isAllowed({ from: 'client/connect.ts', to: 'server/app.ts' }), 'a wrong one would be seen')
+  t.notOk(isAllowed({ from: 'compiler/fold.ts', to: 'he-ops/executor.ts' }))
+})
+
+t.test('the table itself has no cycle, and no edge that is not used', async (t) => {
+  const visit = (folder: string, path: readonly string[]): void => {
+    if (path.includes(folder)) throw new Error(`${[...path, folder].join(' imports ')}`)
+    for (const next of ALLOWED[folder] ?? []) visit(folderOf(next), [...path, folder])
+  }
+  for (const folder of Object.keys(ALLOWED)) t.doesNotThrow(() => visit(folder, []), folder)
+  for (const [folder, allowed] of Object.entries(ALLOWED)) {
+    for (const target of allowed) {
+      const used = imports.some(
+        ({ from, to }) => folderOf(from) === folder && (folderOf(to) === target || to === target),
+      )
+      t.ok(used, `${folder} imports ${target}`)
+    }
+  }
+})
+
+t.test('no module imports itself by a detour', async (t) => {
+  const edges = Map.groupBy(
+    imports.filter((i) => i.relative && !i.typeOnly && !i.dynamic),
+    ({ from }) => from,
+  )
+  const done = new Set<string>()
+  const cycles: string[] = []
+  const visit = (path: string, trail: readonly string[]): void => {
+    if (trail.includes(path)) cycles.push([...trail.slice(trail.indexOf(path)), path].join(' > '))
+    if (done.has(path) || trail.includes(path)) return
+    for (const { to } of edges.get(path) ?? []) visit(to, [...trail, path])
+    done.add(path)
+  }
+  for (const path of modules) visit(path, [])
+  t.strictSame(cycles, [])
+})
+
+t.test('what a browser loads needs Node nowhere but in modules that say so', async (t) => {
+  const nodeImports = imports.filter(
+    ({ from, to, relative, typeOnly }) =>
+      FOR_BROWSERS.includes(folderOf(from)) && !relative && !typeOnly && NODE_PACKAGES.test(to),
+  )
+  t.strictSame([...new Set(nodeImports.map(({ from }) => from))].sort(), NODE_ONLY)
+  t.strictSame(
+    nodeImports.filter(({ dynamic }) => !dynamic).map(text),
+    [],
+    'and there only when they are used',
+  )
+})
+
+t.test('docs/architecture.md has every folder', async (t) => {
+  const page = readFileSync(join(SOURCE, '../docs/architecture.md'), 'utf8')
+  for (const folder of Object.keys(ALLOWED)) t.match(page, `\`src/${folder}\``)
+})

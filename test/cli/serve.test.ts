@@ -1,0 +1,122 @@
+import { existsSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { join } from 'node:path'
+import t from 'tap'
+import { CIRCUITS } from '../../scripts/building/paths.ts'
+import { writeCircuit } from '../../src/circuit/index.ts'
+import { smallCircuit } from '../circuit/circuits.ts'
+import { startService } from './service.ts'
+import { failed, polyveil, zooPath } from './support.ts'
+
+const QUIET = ['--json', '--quiet']
+const IMAGES = ['digits/images/digits-3-0.png', 'digits/images/digits-7-0.png'].map(zooPath)
+const directory = t.testdir()
+const service = await startService(join(directory, 'data'))
+t.teardown(() => service.stop())
+const { url } = service
+const get = async (path: string): Promise<Response> => fetch(new URL(path, url))
+
+t.test('serve offers the bundled networks', async (t) => {
+  const { models } = (await (await get('/v2/models')).json()) as { models: { name: string }[] }
+  t.strictSame(models.map(({ name }) => name).sort(), ['clothing', 'digits'])
+})
+
+t.test('classify: keys once, images under encryption, the true class', async (t) => {
+  const keys = join(directory, 'keys')
+  const args = ['--url', url, '--model', 'digits', '--keys', keys]
+  const first = await polyveil(['classify', IMAGES[0], ...args, '--top', '3', ...QUIET])
+  t.equal(first.code, 0)
+  t.equal(first.stderr, '')
+  const { model, images } = first.json
+  t.equal(model, 'digits')
+  t.match(images, [{ file: IMAGES[0], classes: [{ label: '3', index: 3, score: Number, logit: Number }] }])
+  t.equal(images[0].classes.length, 3)
+  t.ok(images[0].classes[0].score > images[0].classes[1].score)
+
+  const second = await polyveil(['classify', IMAGES[1], ...args])
+  t.equal(second.code, 0)
+  t.match(second.stdout.toString(), /digits-7-0\.png\nclass +score +logit\n +7 +\d/)
+  t.match(second.stderr, /^connecting to .*\n.*digits-7-0\.png: encrypting\n.*: waiting for the server\n/)
+  t.notMatch(second.stderr, 'uploading keys', 'the keys of the first time are good')
+  t.match(await (await get('/metrics')).text(), /^polyveil_key_sets 1$/m)
+  t.match(await (await get('/metrics')).text(), /^polyveil_inferences_total\{.*outcome="ok"\} 2$/m)
+})
+
+t.test('the steps apart, with the same keys and the manifest by its URL', async (t) => {
+  const local = ['--manifest', `${url}/v2/models/digits/manifest`, '--keys', join(directory, 'keys')]
+  const query = await polyveil(['encrypt', IMAGES[0], ...local, '--quiet'])
+  t.equal(query.code, 0)
+  const { models } = (await (await get('/v2/models')).json()) as {
+    models: { name: string; inputs: { parameters: { binary_data_size: number } }[] }[]
+  }
+  const [input] = models.find(({ name }) => name === 'digits')!.inputs
+  t.equal(query.stdout.length, input.parameters.binary_data_size, 'as large as the service says')
+})
+
+t.test('what a client can do wrong', async (t) => {
+  const classify = (image: string, model = 'digits', ...more: string[]) =>
+    polyveil(['classify', image, '--url', url, '--model', model, ...more, ...QUIET])
+  failed(t, await classify(IMAGES[0], 'faces'), 3, 'MODEL_UNKNOWN')
+  failed(t, await classify(join(directory, 'absent.png')), 3, 'IMAGE_UNREADABLE')
+  const text = join(directory, 'text.png')
+  writeFileSync(text, 'no image')
+  failed(t, await classify(text), 3, 'IMAGE_UNREADABLE')
+  const keys = join(directory, 'refused')
+  failed(t, await classify(text, 'digits', '--keys', keys), 3, 'IMAGE_UNREADABLE')
+  t.notOk(existsSync(keys), 'an image that is none costs no keys')
+  t.match(await (await get('/metrics')).text(), /^polyveil_key_sets 1$/m, 'and no upload')
+  t.equal((await get('/v2/health/ready')).status, 200, 'still serving')
+})
+
+t.test('it ends with grace, having written nothing but its document', async (t) => {
+  t.equal(service.stderr(), `serving ${CIRCUITS} at ${url}\n`)
+  t.equal(await service.stop(), 0)
+  failed(
+    t,
+    await polyveil(['classify', IMAGES[0], '--url', url, '--model', 'digits', ...QUIET]),
+    5,
+    'SERVER_UNREACHABLE',
+  )
+})
+
+t.test('serve takes a directory, or a file of settings', async (t) => {
+  const folder = t.testdir({ circuits: {} })
+  writeFileSync(join(folder, 'circuits', 'small.pvc'), writeCircuit(smallCircuit()))
+  const settings = join(folder, 'settings.json')
+  writeFileSync(settings, JSON.stringify({ modelsDir: join(folder, 'circuits'), workers: 1, queue: 0 }))
+  for (const args of [
+    ['--models', join(folder, 'circuits')],
+    ['--config', settings],
+  ]) {
+    const small = await startService(join(folder, 'data'), ...args, '--quiet')
+    const { models } = (await (await fetch(`${small.url}/v2/models`)).json()) as {
+      models: { name: string }[]
+    }
+    t.strictSame(
+      models.map(({ name }) => name),
+      ['small'],
+    )
+    t.equal(await small.stop(), 0)
+    t.equal(small.stderr(), '')
+  }
+})
+
+t.test('a service that cannot start says why', async (t) => {
+  const folder = t.testdir({
+    none: {},
+    bad: { 'bad.pvc': 'no circuit' },
+    data: {},
+    'settings.json': '{"pört":1}',
+  })
+  const serve = (...args: string[]) =>
+    polyveil(['serve', ...args, ...QUIET], { env: { POLYVEIL_DATA_DIR: join(folder, 'data') } })
+  failed(t, await serve('--models', join(folder, 'none'), '--port', '0'), 3, 'CONFIG_INVALID')
+  failed(t, await serve('--models', join(folder, 'absent'), '--port', '0'), 3, 'CONFIG_INVALID')
+  failed(t, await serve('--models', join(folder, 'bad'), '--port', '0'), 3, 'CONFIG_INVALID')
+  failed(t, await serve('--config', join(folder, 'settings.json')), 3, 'CONFIG_INVALID')
+  const taken = createServer().listen(0, '127.0.0.1')
+  await new Promise((resolve) => taken.once('listening', resolve))
+  const { port } = taken.address() as { port: number }
+  failed(t, await serve('--port', String(port)), 3, 'CONFIG_INVALID', { port })
+  taken.close()
+})

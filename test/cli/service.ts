@@ -1,0 +1,45 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { CLI } from '../../scripts/building/paths.ts'
+import { environment } from './support.ts'
+
+/** A `polyveil serve` in a process of its own. */
+export interface Service {
+  readonly url: string
+  /** What the process has written to stderr so far. */
+  readonly stderr: () => string
+  /** Ends it as an operator does. @returns its exit code */
+  stop(): Promise<number | null>
+}
+
+/**
+ * Starts `polyveil serve --port 0 --json ARGS` and waits for its one JSON document.
+ *
+ * @param dataDir directory for uploaded keys
+ */
+export async function startService(dataDir: string, ...args: string[]): Promise<Service> {
+  const child = spawn(process.execPath, [CLI, 'serve', '--port', '0', '--json', ...args], {
+    env: { ...environment, POLYVEIL_DATA_DIR: dataDir },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let errors = ''
+  child.stderr.on('data', (chunk) => {
+    errors += chunk
+  })
+  const ended = once(child, 'close').then(([code]) => {
+    throw new Error(`the server ended with ${code}: ${errors}`)
+  })
+  ended.catch(() => {})
+  const [line] = (await Promise.race([once(createInterface(child.stdout), 'line'), ended])) as [string]
+  const { url } = JSON.parse(line) as { url: string }
+  return { url, stderr: () => errors, stop: () => stop(child) }
+}
+
+async function stop(child: ChildProcess): Promise<number | null> {
+  if (child.exitCode === null) {
+    child.kill('SIGTERM')
+    await once(child, 'exit')
+  }
+  return child.exitCode
+}
