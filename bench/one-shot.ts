@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { argmax } from '../src/cli/comparison.ts'
-import { sealBackend } from '../src/cli/verification/seal.ts'
+import { encryptedBackend } from '../src/cli/verification/encrypted.ts'
 import { compile } from '../src/compiler/index.ts'
+import { backendFor } from '../src/he-ops/execution/backend-for.ts'
 import { bundledNetworks, loadNetwork, readCheckpoint, referenceForward } from '../src/models/index.ts'
 import { decodeImage } from '../src/preprocessing/decode-node.ts'
 import { networkInput, preprocess } from '../src/preprocessing/index.ts'
@@ -34,7 +35,7 @@ async function measure(
   const start = performance.now()
   const { circuit, plan } = compile(network, { model: name, ...config })
   const compileSeconds = (performance.now() - start) / 1000
-  const backend = await sealBackend(circuit)
+  const backend = await encryptedBackend(circuit, backendFor(circuit.parameters))
   const rows: { encrypt: number; execute: number; decrypt: number; error: number }[] = []
   let correct = 0
   for (const { file, truth } of images) {
@@ -48,7 +49,7 @@ async function measure(
     rows.push({ ...seconds, error })
     say(`${name}: ${seconds.execute.toFixed(2)} s, error ${error.toExponential(1)}`)
   }
-  backend.close()
+  await backend.close()
   const median = (key: 'encrypt' | 'execute' | 'decrypt') =>
     figure(rows.map((row) => row[key]).sort((a, b) => a - b)[Math.floor(rows.length / 2)])
   return {

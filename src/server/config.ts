@@ -13,10 +13,13 @@ export const configSchema = z.strictObject({
   modelsDir: z.string().min(1).describe('directory of compiled circuits, *.pvc'),
   dataDir: z.string().min(1).default('polyveil-data').describe('directory that key sets are kept in'),
   workers: whole(1, 256)
-    .default(() => Math.max(1, Math.floor(availableParallelism() / 2)))
-    .describe('threads that execute circuits'),
+    .default(1)
+    .describe('inferences that are executed at once, each with memory and keys of its own'),
+  threads: whole(1, 256)
+    .default(() => availableParallelism())
+    .describe('threads that work at one inference'),
   queue: whole(0, 10_000).default(8).describe('inferences that may wait for a worker'),
-  workerKeyMegabytes: whole(1, 4096).default(1024).describe('memory for loaded key sets in each worker'),
+  workerKeyMegabytes: whole(1, 3072).default(2048).describe('memory for loaded key sets in each worker'),
   keyTtlHours: z.coerce
     .number()
     .positive()

@@ -54,11 +54,14 @@ export async function serve(config: ServerConfig): Promise<RunningServer> {
   return { ...server, close }
 }
 
-const startWorkers = ({ workers, queue, workerKeyMegabytes }: ServerConfig, logger: Logger): WorkerPool =>
+const startWorkers = (
+  { workers, threads, queue, workerKeyMegabytes }: ServerConfig,
+  logger: Logger,
+): WorkerPool =>
   new WorkerPool({
     workers,
     queue,
-    settings: { keyBytes: megabytes(workerKeyMegabytes) },
+    settings: { keyBytes: megabytes(workerKeyMegabytes), threads },
     onFault: (err) => logger.error({ err }, 'A worker ended unexpectedly'),
   })
 

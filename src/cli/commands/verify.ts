@@ -1,17 +1,17 @@
 import { type Command, Option } from 'commander'
+import { backendFor } from '../../he-ops/execution/backend-for.ts'
 import { act, command, type Outcome, type Session } from '../command.ts'
 import { loadCircuit } from '../input/circuit.ts'
 import { readGolden } from '../input/golden.ts'
 import { whole } from '../input/option-values.ts'
 import { bytesText, errorText, secondsText } from '../output/units.ts'
-import { UsageError } from '../usage-error.ts'
 import type { BackendName } from '../verification/backend.ts'
 import type { Verification } from '../verification/verify.ts'
 
 interface VerifyOptions {
   readonly golden: string
   readonly count?: number
-  readonly backend: BackendName | 'simd'
+  readonly backend?: BackendName
 }
 
 /** `polyveil verify` */
@@ -21,9 +21,10 @@ export const verifyCommand = (): Command =>
     .requiredOption('--golden <file>', 'safetensors with input [n,3,H,W] and logits [n,classes]')
     .option('--count <n>', 'only the first N images', whole(1, 1_000_000))
     .addOption(
-      new Option('--backend <name>', 'what executes the circuit')
-        .choices(['simd', 'seal', 'clear'])
-        .default('seal'),
+      new Option(
+        '--backend <name>',
+        'what executes the circuit; by default what it was compiled for',
+      ).choices(['simd', 'seal', 'clear']),
     )
     .action(act(verifyCircuitFile))
 
@@ -31,9 +32,8 @@ export const verifyCommand = (): Command =>
 const SLACK = 2
 
 async function verifyCircuitFile(session: Session, path: string, options: VerifyOptions): Promise<Outcome> {
-  const { backend } = options
-  if (backend === 'simd') throw new UsageError('The simd backend is not available in this version')
   const { circuit } = await loadCircuit(path)
+  const backend = options.backend ?? backendFor(circuit.parameters)
   const { input, output, estimate } = circuit
   const [, height, width] = input.image
   const golden = await readGolden(options.golden, { height, width, classes: output.classes }, options.count)

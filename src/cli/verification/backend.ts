@@ -1,3 +1,4 @@
+import type { EncryptedBackend } from '../../he-ops/execution/backend-for.ts'
 import type { PreprocessedImage } from '../../preprocessing/index.ts'
 
 /** What one image cost, in seconds. */
@@ -15,6 +16,8 @@ export interface VerifiedImage {
 /** A way to run images through a circuit, with what it costs beside the images. */
 export interface VerificationBackend {
   readonly keygenSeconds: number
+  /** What the evaluating side needed for loading keys and preparing the circuit. */
+  readonly loadSeconds: number
   /** Bytes on the wire; zero where nothing is encrypted. */
   readonly bytes: { readonly keys: number; readonly query: number; readonly response: number }
   /**
@@ -22,8 +25,8 @@ export interface VerificationBackend {
    * @param onProgress operations done, and their total
    */
   run(image: PreprocessedImage, onProgress: OnProgress): Promise<VerifiedImage>
-  close(): void
+  close(): Promise<void>
 }
 
 export type OnProgress = (done: number, total: number) => void
-export type BackendName = 'seal' | 'clear'
+export type BackendName = EncryptedBackend | 'clear'

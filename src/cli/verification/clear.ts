@@ -10,6 +10,7 @@ export function clearBackend(circuit: Circuit): VerificationBackend {
   const { input, output, parameters } = circuit
   return {
     keygenSeconds: 0,
+    loadSeconds: 0,
     bytes: { keys: 0, query: 0, response: 0 },
     async run(image, onProgress) {
       const watch = new Stopwatch()
@@ -23,6 +24,6 @@ export function clearBackend(circuit: Circuit): VerificationBackend {
       evaluator.free(result)
       return { logits, seconds: { encrypt, execute: executed, decrypt: watch.lap() } }
     },
-    close() {},
+    async close() {},
   }
 }

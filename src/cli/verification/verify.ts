@@ -10,7 +10,7 @@ import type { BackendName, ImageSeconds, VerificationBackend } from './backend.t
 export interface Verification extends Comparison {
   readonly backend: BackendName
   readonly images: number
-  /** Sums over all images; one core. */
+  /** Sums over all images. */
   readonly seconds: ImageSeconds & {
     readonly keygen: number
     readonly refreshClient: number
@@ -36,7 +36,7 @@ export async function verify(
   progress: Progress,
 ): Promise<Verification> {
   const watch = new Stopwatch()
-  progress.step(backend === 'seal' ? 'making keys' : 'preparing')
+  progress.step(backend === 'clear' ? 'preparing' : 'making keys')
   const engine = await createBackend(circuit, backend)
   try {
     const { logits, seconds } = await runImages(circuit, golden, engine, progress)
@@ -51,13 +51,13 @@ export async function verify(
       peakRssBytes: process.resourceUsage().maxRSS * 1024,
     }
   } finally {
-    engine.close()
+    await engine.close()
   }
 }
 
 async function createBackend(circuit: Circuit, backend: BackendName): Promise<VerificationBackend> {
   if (backend === 'clear') return (await import('./clear.ts')).clearBackend(circuit)
-  return (await import('./seal.ts')).sealBackend(circuit)
+  return (await import('./encrypted.ts')).encryptedBackend(circuit, backend)
 }
 
 async function runImages(

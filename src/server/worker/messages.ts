@@ -7,8 +7,10 @@ import type { KeySetLocation } from '../stores/key-set-record.ts'
 
 /** What every worker is started with. */
 export interface WorkerSettings {
-  /** Heap for loaded key sets in bytes; the least recently used make room for new ones. */
+  /** Memory for loaded key sets in bytes; the least recently used make room for new ones. */
   readonly keyBytes: number
+  /** Threads that work at one inference. */
+  readonly threads: number
 }
 
 export interface CheckTask {

@@ -2,11 +2,11 @@ import { workerData } from 'node:worker_threads'
 import { bytesToHex } from '@noble/hashes/utils.js'
 import { move, transferableSymbol, valueSymbol } from 'piscina'
 import { checkParameters } from '../../circuit/parameters.ts'
+import type { ExecutionControl } from '../../he-ops/execution/session.ts'
 import { type ByteSource, verifyKeySet } from '../../wire/index.ts'
 import type { CheckedKeySet } from '../inference/engine.ts'
 import { withKeySet } from '../stores/key-set-source.ts'
 import { loadCircuit } from './circuits.ts'
-import { type Control, runInference } from './inference.ts'
 import {
   type CheckTask,
   failure,
@@ -22,7 +22,7 @@ import { Sessions } from './sessions.ts'
 const DIGEST_BYTES = 32
 const PROGRESS_MILLISECONDS = 100
 
-const sessions = new Sessions((workerData as WorkerSettings).keyBytes)
+const sessions = new Sessions(workerData as WorkerSettings)
 
 export function checkKeys({ parameters, location }: CheckTask): Promise<Outcome<CheckedKeySet>> {
   return outcome(() =>
@@ -37,7 +37,7 @@ export async function infer(task: InferTask): Promise<Outcome<Uint8Array>> {
   const result = await outcome(async () => {
     const circuit = await loadCircuit(task.circuit)
     const session = await sessions.open(circuit, task.keys)
-    return runInference(circuit, session, task.frame, controlOf(task))
+    return session.infer(task.frame, controlOf(task))
   })
   task.progress.close()
   return result.kind === 'value' ? moved(result) : result
@@ -47,7 +47,7 @@ export async function infer(task: InferTask): Promise<Outcome<Uint8Array>> {
 const frameDigest = async (source: ByteSource): Promise<string> =>
   bytesToHex(await source.read(source.size - DIGEST_BYTES, DIGEST_BYTES))
 
-function controlOf({ progress, stop }: InferTask): Control {
+function controlOf({ progress, stop }: InferTask): ExecutionControl {
   const flag = new Int32Array(stop)
   let last = 0
   return {

@@ -1,19 +1,23 @@
+import { availableParallelism } from 'node:os'
 import { type Circuit, type Manifest, manifestOf } from '../../circuit/index.ts'
 import { digitSize } from '../../circuit/parameters.ts'
 import { KeyRing, LocalModel, memoryKeyStore } from '../../client/index.ts'
+import type { EncryptedBackend } from '../../he-ops/execution/backend-for.ts'
+import { openSealSession } from '../../he-ops/execution/seal-session.ts'
+import type { Session } from '../../he-ops/execution/session.ts'
+import { openSimdSession } from '../../he-ops/execution/simd-session.ts'
 import {
   createSealContext,
-  createSealEvaluator,
   type EvaluationKeys,
   generateNativeKeys,
   loadKeySet,
   loadSeal,
   type SealContext,
 } from '../../he-ops/index.ts'
-import { runInference } from '../../server/worker/inference.ts'
+import { SimdEngine } from '../../he-ops/simd/engine.ts'
 import { type ByteSource, bytesSource, verifyKeySet } from '../../wire/index.ts'
 import { Stopwatch } from '../stopwatch.ts'
-import type { OnProgress, VerificationBackend } from './backend.ts'
+import type { VerificationBackend } from './backend.ts'
 
 /** Whoever verifies a circuit has made it; there is nobody to be protected from by limits. */
 const NO_LIMITS = { maxKeyBytes: Infinity, maxQueryBytes: Infinity, maxResponseBytes: Infinity }
@@ -22,29 +26,37 @@ const NO_LIMITS = { maxKeyBytes: Infinity, maxQueryBytes: Infinity, maxResponseB
  * Client and server in one process, each by its own code, with the very frames between them that would go over the
  * network: keys, query and answer are encoded, checked and decoded, and the answer is re-randomised. Keys of several
  * special primes are made and checked too, but SEAL, which cannot use them, evaluates with keys of its own.
+ *
+ * @param threads that the simd engine uses; by default one for each core
  */
-export async function sealBackend(circuit: Circuit): Promise<VerificationBackend> {
+export async function encryptedBackend(
+  circuit: Circuit,
+  backend: EncryptedBackend,
+  threads = availableParallelism(),
+): Promise<VerificationBackend> {
   const ring = new KeyRing(memoryKeyStore())
   const manifest = manifestOf(circuit)
   const client = new LocalModel(manifest, ring, NO_LIMITS)
   const watch = new Stopwatch()
   const keySet = await keySetFrame(client)
   const keygenSeconds = watch.lap()
-  const server = await serverSide(circuit, manifest, ring, keySet)
+  const open = backend === 'simd' ? openOnSimd(threads) : openOnSeal(ring)
+  const server = await open(circuit, manifest, bytesSource(keySet))
   return {
     keygenSeconds,
+    loadSeconds: watch.lap(),
     bytes: client.sizes,
     async run(image, onProgress) {
       watch.lap()
       const query = await client.encrypt(image)
       const encrypt = watch.lap()
-      const response = server.infer(query, onProgress)
+      const response = await server.session.infer(query, { onProgress })
       const execute = watch.lap()
       const logits = await client.decrypt(response)
       return { logits, seconds: { encrypt, execute, decrypt: watch.lap() } }
     },
-    close() {
-      server.delete()
+    async close() {
+      await server.close()
       ring.close()
     },
   }
@@ -61,29 +73,39 @@ async function keySetFrame(client: LocalModel): Promise<Uint8Array> {
 }
 
 interface ServerSide {
-  infer(query: Uint8Array, onProgress: OnProgress): Uint8Array
-  delete(): void
+  readonly session: Session
+  close(): Promise<void>
 }
 
-async function serverSide(
-  circuit: Circuit,
-  manifest: Manifest,
-  ring: KeyRing,
-  keySet: Uint8Array,
-): Promise<ServerSide> {
-  const context = createSealContext(await loadSeal(), circuit.parameters)
-  const keys = await evaluationKeys(context, manifest, ring, bytesSource(keySet))
-  const evaluator = createSealEvaluator(context, keys, circuit)
-  return {
-    infer: (query, onProgress) =>
-      runInference({ circuit, manifest }, { context, keys, evaluator }, query, { onProgress }),
-    delete() {
-      evaluator.delete()
-      keys.delete()
-      context.delete()
-    },
+type OpenServerSide = (circuit: Circuit, manifest: Manifest, keySet: ByteSource) => Promise<ServerSide>
+
+const openOnSimd =
+  (threads: number): OpenServerSide =>
+  async (circuit, manifest, keySet) => {
+    const engine = await SimdEngine.create({ threads })
+    try {
+      const session = await openSimdSession(engine, circuit, manifest, keySet)
+      return { session, close: () => engine.close() }
+    } catch (error) {
+      await engine.close()
+      throw error
+    }
   }
-}
+
+const openOnSeal =
+  (ring: KeyRing): OpenServerSide =>
+  async (circuit, manifest, keySet) => {
+    const context = createSealContext(await loadSeal(), circuit.parameters)
+    const keys = await evaluationKeys(context, manifest, ring, keySet)
+    const session = openSealSession(context, keys, circuit, manifest)
+    return {
+      session,
+      async close() {
+        session.free()
+        context.delete()
+      },
+    }
+  }
 
 async function evaluationKeys(
   context: SealContext,

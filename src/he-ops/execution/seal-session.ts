@@ -1,0 +1,47 @@
+import type { Manifest } from '../../circuit/manifest.ts'
+import type { Circuit } from '../../circuit/types.ts'
+import { decodeTensor, encodeTensor, querySpec, responseSpec } from '../../wire/index.ts'
+import { execute } from '../executor.ts'
+import { ciphertextFromWire, ciphertextToWire } from '../seal/ciphertexts.ts'
+import type { SealContext } from '../seal/context.ts'
+import { createSealEvaluator } from '../seal/evaluator.ts'
+import type { EvaluationKeys } from '../seal/keys.ts'
+import { rerandomise } from '../seal/rerandomise.ts'
+import { withHeap } from '../seal/runtime.ts'
+import type { Session } from './session.ts'
+
+/** Plaintexts that an evaluator keeps from one inference to the next. */
+const CONSTANT_BYTES = 128 * 2 ** 20
+
+/**
+ * A session on node-seal, on the calling thread.
+ *
+ * @param context the caller's
+ * @param keys freed with the session
+ */
+export function openSealSession(
+  context: SealContext,
+  keys: EvaluationKeys,
+  circuit: Circuit,
+  manifest: Manifest,
+): Session {
+  const { parameters, output } = circuit
+  const query = querySpec(manifest)
+  const evaluator = createSealEvaluator(context, keys, circuit, { cacheBytes: CONSTANT_BYTES })
+  return {
+    bytes: keys.bytes + CONSTANT_BYTES,
+    async infer(frame, control) {
+      const pairs = decodeTensor(parameters, query, frame)
+      return withHeap((own) => {
+        const inputs = pairs.map((pair) => own(ciphertextFromWire(context, pair, query.level, query.scale)))
+        const result = own(execute(circuit, evaluator, inputs, control))
+        const answer = own(rerandomise(context, keys.publicKey, result, { flooding: output.flooding }))
+        return encodeTensor(parameters, responseSpec(manifest), [ciphertextToWire(context, answer)])
+      })
+    },
+    free() {
+      evaluator.delete()
+      keys.delete()
+    },
+  }
+}
