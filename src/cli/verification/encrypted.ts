@@ -14,7 +14,7 @@ import {
   loadSeal,
   type SealContext,
 } from '../../he-ops/index.ts'
-import { SimdEngine } from '../../he-ops/simd/engine.ts'
+import { SimdEngine } from '../../he-ops/simd/index.ts'
 import { type ByteSource, bytesSource, verifyKeySet } from '../../wire/index.ts'
 import { Stopwatch } from '../stopwatch.ts'
 import type { VerificationBackend } from './backend.ts'

@@ -1,7 +1,7 @@
 import type { Manifest } from '../../circuit/manifest.ts'
 import type { Circuit } from '../../circuit/types.ts'
 import { type ByteSource, encodeTensor, openTensor, querySpec, responseSpec } from '../../wire/index.ts'
-import type { SimdEngine } from '../simd/engine.ts'
+import type { SimdEngine } from '../simd/index.ts'
 import type { Session } from './session.ts'
 
 /**
