@@ -1,10 +1,11 @@
 import { writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { encoding } from './encoding.ts'
+import { engine } from './engine.ts'
 import { type Benchmark, machine } from './harness.ts'
 import { oneShot } from './one-shot.ts'
 
-const BENCHMARKS: readonly Benchmark[] = [encoding, oneShot]
+const BENCHMARKS: readonly Benchmark[] = [encoding, engine, oneShot]
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

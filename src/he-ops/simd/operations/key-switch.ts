@@ -37,28 +37,33 @@ export function emitRotations(
     sources[0].primes,
   )
   const digitsOf = new Map(sources.map((source, i) => [source, decompositions[i]]))
-  builder.phase(
-    work.flatMap((rotation) => rotationItems(builder, context, rotation, digitsOf.get(rotation.source)!)),
-  )
+  builder.phase(rotationItems(builder, context, inKeyOrder(work), digitsOf))
   for (const decomposition of decompositions) decomposition.free()
 }
 
+/** Rotations by the same key next to each other: keys are what does not fit the caches. */
+const inKeyOrder = (work: readonly Rotation[]): Rotation[] =>
+  [...Map.groupBy(work, ({ element }) => element).values()].flat()
+
+/** Limb by limb, so that the digits of one limb serve all rotations while they are in the cache. */
 function rotationItems(
   builder: ProgramBuilder,
   context: SimdContext,
-  { source, element, key, out }: Rotation,
-  digits: Decomposition,
+  work: readonly Rotation[],
+  digitsOf: ReadonlyMap<Value, Decomposition>,
 ): Item[] {
-  const table = context.galois.table(element)
-  return out.polynomials.flatMap((target, p) =>
-    limbs(context, out).map(
-      ({ place, index }): Item =>
-        (call, scratch) => {
-          const lifted = p === 0 && place < source.primes ? [source.polynomials[0]] : []
+  return limbs(context, work[0].out).flatMap(({ place, index }) =>
+    [0, 1].flatMap((p) =>
+      work.map(({ source, element, key, out }): Item => {
+        const table = context.galois.table(element)
+        const digits = digitsOf.get(source)!
+        const lifted = p === 0 && place < source.primes ? [source.polynomials[0]] : []
+        return (call, scratch) => {
           switchInto(builder, context, { digits, key, p, place, index, lifted, to: scratch, call })
-          const to = target + place * context.limbBytes
+          const to = out.polynomials[p] + place * context.limbBytes
           call('permute', to, scratch, table, context.galois.patterns, context.ring)
-        },
+        }
+      }),
     ),
   )
 }
