@@ -2,7 +2,6 @@ import type { CkksParameters } from '../circuit/parameters.ts'
 import { MAX_LOG_QP } from '../circuit/parameters.ts'
 import type { Circuit, InputSpec, OutputSpec } from '../circuit/types.ts'
 import { verifyCircuit } from '../circuit/verify.ts'
-import { PolyVeilError } from '../errors/index.ts'
 import type { Network } from '../models/network.ts'
 import type { Preprocessing } from '../preprocessing/types.ts'
 import { circuitNoise } from './analysis/noise.ts'
@@ -13,16 +12,13 @@ import { CircuitBuilder } from './lowering/builder.ts'
 import { lowerGraph } from './lowering/lower.ts'
 import { parametersOf } from './planner/chain.ts'
 import type { SimdSpeeds } from './planner/cost-simd.ts'
+import type { Candidate } from './planner/draft.ts'
 import { estimateOf } from './planner/estimate.ts'
 import { headroomHolds } from './planner/headroom.ts'
-import {
-  type Candidate,
-  floodingError,
-  LOGIT_BITS,
-  type Objective,
-  precisionOf,
-  searchPlans,
-} from './planner/search.ts'
+import { imprecise } from './planner/no-plan.ts'
+import type { Objective } from './planner/objective.ts'
+import { floodingError, LOGIT_BITS, precisionOf } from './planner/precision.ts'
+import { searchPlans } from './planner/search.ts'
 import { DEFAULT_TARGET, type Target, type TargetName, targetNamed } from './planner/target.ts'
 import { prepareInput } from './prepare-input.ts'
 import { type PlanReport, planReport } from './report.ts'
@@ -84,12 +80,7 @@ export function compile(network: Network, options: CompileOptions): Compiled {
     verifyCircuit(circuit)
     return { circuit, plan: planReport(circuit, target) }
   }
-  throw new PolyVeilError(
-    'DEPTH_EXCEEDED',
-    `No plan within the security limits keeps ${precisionBits} bits of precision; the best keeps ` +
-      `${Math.max(0, bestPrecision).toFixed(1)}. What would help: a larger ring, or a lower --precision`,
-    { precisionBits, bestPrecisionBits: Math.max(0, bestPrecision) },
-  )
+  throw imprecise(precisionBits, bestPrecision)
 }
 
 type PartialInput = Pick<InputSpec, 'preprocessing' | 'image' | 'patch' | 'bound'>
@@ -103,8 +94,9 @@ function emit(
   input: PartialInput,
 ): Circuit | undefined {
   const parameters = parametersOf(candidate.chain, candidate.special!)
-  const builder = new CircuitBuilder(parameters, candidate.policy, true)
-  const { value, period } = lowerGraph(builder, graph, candidate.layout, candidate.strategy)
+  const { layout, policy, strategy } = candidate.draft
+  const builder = new CircuitBuilder(parameters, policy, true)
+  const { value, period } = lowerGraph(builder, graph, layout, strategy)
   if (!headroomHolds(builder.ops, value, parameters)) return undefined
   const noise = circuitNoise(builder.ops, builder.statistics, parameters)
   const draft: Circuit = {
@@ -113,9 +105,9 @@ function emit(
     parameters,
     input: {
       ...input,
-      layout: candidate.layout,
+      layout,
       level: parameters.topLevel,
-      scale: 2 ** candidate.policy.input,
+      scale: 2 ** policy.input,
     },
     output: outputSpec(
       graph,

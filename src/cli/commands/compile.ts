@@ -1,7 +1,7 @@
 import { basename, extname } from 'node:path'
 import { type Command, Option } from 'commander'
 import type { Circuit } from '../../circuit/index.ts'
-import type { Compiled, Objective } from '../../compiler/index.ts'
+import type { Compiled, Objective, TargetName } from '../../compiler/index.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import { act, command, type Outcome, type Session } from '../command.ts'
 import { readImages } from '../input/golden.ts'
@@ -21,6 +21,7 @@ interface CompileFlags extends SourceOptions {
   readonly ring: 'auto' | '8192' | '16384' | '32768'
   readonly precision: number
   readonly objective: Objective
+  readonly target?: TargetName
   readonly network?: Link
   readonly dryRun?: boolean
 }
@@ -36,11 +37,12 @@ export const compileCommand = (): Command =>
     .addOption(choice('--ring <n>', 'polynomial modulus degree', ['auto', '8192', '16384', '32768'], 'auto'))
     .option('--precision <bits>', 'bits by which errors lie below the logits', whole(4, 30), 10)
     .addOption(choice('--objective <what>', 'what to make small', ['latency', 'traffic', 'keys'], 'latency'))
+    .addOption(choice('--target <engine>', 'engine to plan for', ['simd', 'seal']))
     .option('--network <link>', 'RTT_MS,MBIT of the link; one-shot plans do not depend on it', link)
     .option('--dry-run', 'plan only, write nothing')
     .action(act(compileCheckpoint))
 
-const choice = (flags: string, text: string, values: readonly string[], preset: string): Option =>
+const choice = (flags: string, text: string, values: readonly string[], preset?: string): Option =>
   new Option(flags, text).choices(values).default(preset)
 
 async function compileCheckpoint(session: Session, path: string, flags: CompileFlags): Promise<Outcome> {
@@ -84,6 +86,7 @@ async function plannedCircuit({ progress }: Session, path: string, flags: Compil
     rings: flags.ring === 'auto' ? undefined : [Number(flags.ring)],
     precisionBits: flags.precision,
     objective: flags.objective,
+    target: flags.target,
     calibration,
   })
 }

@@ -2,7 +2,7 @@ import { modulusBits } from '../../circuit/laws.ts'
 import type { CkksParameters } from '../../circuit/parameters.ts'
 import type { Op, ValueId } from '../../circuit/types.ts'
 import { PEAK_FACTOR } from '../analysis/ranges.ts'
-import { LOGIT_BITS } from './search.ts'
+import { LOGIT_BITS } from './precision.ts'
 
 /** Bits above a message of 1 that every tensor may reach: its peaks and its sign. */
 const MESSAGE_BITS = Math.log2(PEAK_FACTOR) + 1

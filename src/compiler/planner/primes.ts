@@ -1,42 +1,57 @@
 import { isPrime } from '../../circuit/primes.ts'
 
-const found = new Map<string, readonly bigint[]>()
+/** The primes of one size for one ring, found as they are asked for, the largest first. */
+class PrimeList {
+  readonly #step: bigint
+  readonly #bits: number
+  readonly #primes: bigint[] = []
+  #next: bigint
 
-/** The `count` largest primes of a size that are 1 modulo 2 * ring, largest first, or as many as there are. */
-function largestPrimes(ring: number, bits: number, count: number): readonly bigint[] {
-  const key = `${ring}/${bits}`
-  const known = found.get(key) ?? []
-  if (known.length >= count) return known
-  const step = BigInt(2 * ring)
-  const primes: bigint[] = []
-  let candidate = (((1n << BigInt(bits)) - 1n) / step) * step + 1n
-  for (; candidate >> BigInt(bits - 1) === 1n && primes.length < count; candidate -= step) {
-    if (isPrime(candidate)) primes.push(candidate)
+  constructor(ring: number, bits: number) {
+    this.#step = BigInt(2 * ring)
+    this.#bits = bits
+    this.#next = (((1n << BigInt(bits)) - 1n) / this.#step) * this.#step + 1n
   }
-  found.set(key, primes)
-  return primes
+
+  /** The prime of the index; undefined when there are not so many. */
+  at(index: number): bigint | undefined {
+    while (this.#primes.length <= index && this.#next >> BigInt(this.#bits - 1) === 1n) {
+      if (isPrime(this.#next)) this.#primes.push(this.#next)
+      this.#next -= this.#step
+    }
+    return this.#primes[index]
+  }
 }
 
-/** Gives out the primes of a ring, each once, the largest of each size first. */
+const lists = new Map<string, PrimeList>()
+
+function listOf(ring: number, bits: number): PrimeList {
+  const key = `${ring}/${bits}`
+  const list = lists.get(key) ?? new PrimeList(ring, bits)
+  lists.set(key, list)
+  return list
+}
+
+/** Gives out the primes that are 1 modulo 2 * ring, each once, the largest of each size first. */
 export class PrimePool {
-  readonly ring: number
+  readonly #ring: number
   readonly #taken: Map<number, number>
 
   constructor(ring: number, taken: ReadonlyMap<number, number> = new Map()) {
-    this.ring = ring
+    this.#ring = ring
     this.#taken = new Map(taken)
   }
 
   /** A prime of exactly `bits` bits; undefined when all are given out: of small ones there are few. */
   take(bits: number): bigint | undefined {
     const taken = this.#taken.get(bits) ?? 0
-    const prime = largestPrimes(this.ring, bits, taken + 1).at(taken)
+    const prime = listOf(this.#ring, bits).at(taken)
     if (prime !== undefined) this.#taken.set(bits, taken + 1)
     return prime
   }
 
   /** A pool in the same state, for trying further choices. */
   copy(): PrimePool {
-    return new PrimePool(this.ring, this.#taken)
+    return new PrimePool(this.#ring, this.#taken)
   }
 }

@@ -5,7 +5,7 @@ import type { TargetName } from './target.ts'
 type Choices = readonly (readonly Partial<RotationStrategy>[])[]
 
 /** Few keys and no hoisting. */
-const CHAINS: RotationStrategy = {
+export const CHAINS: RotationStrategy = {
   babies: 5,
   babySteps: 'chain',
   giantSteps: 'horner',

@@ -1,10 +1,13 @@
 import t from 'tap'
+import { operandsOf } from '../../../src/circuit/operands.ts'
 import { evaluate } from '../../../src/compiler/graph/evaluate.ts'
 import type { ConvNode, Graph, Shape } from '../../../src/compiler/graph/graph.ts'
 import { lowerDense } from '../../../src/compiler/lowering/dense.ts'
 import { lowerDepthwise } from '../../../src/compiler/lowering/depthwise.ts'
 import type { Packed } from '../../../src/compiler/lowering/packed.ts'
+import type { RotationStrategy } from '../../../src/compiler/lowering/strategy.ts'
 import { chooseLayout } from '../../../src/compiler/packing/choose.ts'
+import { CHAINS } from '../../../src/compiler/planner/strategies.ts'
 import { distinct, maxDifference, newBuilder, packedInput, parameters, readBack } from '../harness.ts'
 
 interface Case {
@@ -19,7 +22,8 @@ interface Case {
   readonly position?: boolean
   /** Guards that the layout is asked for. */
   readonly reach?: number
-  readonly babies?: number
+  /** What differs from chains of three baby steps. */
+  readonly strategy?: Partial<RotationStrategy>
   /** Whether the input's guards may hold rubbish, as after another spatial layer. */
   readonly dirty?: boolean
   readonly rotations: number
@@ -33,7 +37,6 @@ const CASES: Case[] = [
     input: [5, 9, 6],
     outputs: 7,
     kernel: 1,
-    babies: 3,
     // Shifts -6..4: babies -1, 0, 1 and giants -6, -3, 0, 3.
     rotations: 2 + 3,
     keys: 4,
@@ -44,7 +47,7 @@ const CASES: Case[] = [
     input: [19, 11, 23],
     outputs: 30,
     kernel: 1,
-    babies: 5,
+    strategy: { babies: 5 },
     // 10 + 9 channels to 15 + 15, shifts -14..9: babies -2..2 of two inputs, giants -15..10 by 5 of two outputs.
     rotations: 2 * 4 + 2 * 5,
     keys: 4,
@@ -57,7 +60,6 @@ const CASES: Case[] = [
     kernel: 3,
     padding: 1,
     reach: 1,
-    babies: 3,
     rotations: 8 + 9 * 2 + 2,
     keys: 4 + 4,
     clean: false,
@@ -69,7 +71,6 @@ const CASES: Case[] = [
     kernel: 3,
     padding: 1,
     reach: 1,
-    babies: 3,
     rotations: 8 + 9 * 2 + 1,
     keys: 4 + 3,
     clean: true,
@@ -82,7 +83,6 @@ const CASES: Case[] = [
     stride: 2,
     padding: 1,
     reach: 1,
-    babies: 3,
     rotations: 8 + 9 * 2 + 1,
     keys: 4 + 3,
     clean: false,
@@ -94,7 +94,6 @@ const CASES: Case[] = [
     kernel: 2,
     stride: 2,
     reach: 1,
-    babies: 3,
     rotations: 3 + 4 * 2 + 2,
     keys: 2 + 4,
     clean: false,
@@ -127,14 +126,14 @@ const CASES: Case[] = [
   },
   {
     title: 'depthwise 5x5, dilation 2, without guards, over two ciphertexts',
-    input: [40, 8, 8],
-    outputs: 40,
+    input: [70, 8, 8],
+    outputs: 70,
     kernel: 5,
     padding: 4,
     dilation: 2,
     depthwise: true,
     reach: 4,
-    rotations: 8,
+    rotations: 2 * 8,
     keys: 8 - 2,
     clean: true,
   },
@@ -153,43 +152,167 @@ const CASES: Case[] = [
   },
 ]
 
-for (const c of CASES) {
+/** How often the same layers are rotated, and by how many steps, when rotations are spent otherwise. */
+const OTHERWISE: Case[] = [
+  {
+    ...CASES[0],
+    title: 'pointwise by direct steps',
+    strategy: { babySteps: 'direct', giantSteps: 'direct' },
+    // Babies -1 and 1, giants -6, -3 and 3: a key each.
+    rotations: 2 + 3,
+    keys: 5,
+  },
+  {
+    ...CASES[0],
+    title: 'pointwise by all shifts, -6..4',
+    strategy: { babies: 13, babySteps: 'direct' },
+    rotations: 10,
+    keys: 10,
+  },
+  {
+    ...CASES[1],
+    title: 'pointwise over several ciphertexts by direct steps',
+    strategy: { babies: 8, babySteps: 'direct', giantSteps: 'direct' },
+    // Babies -4..3 of two inputs; giants -16, -8 and 8 of two outputs.
+    rotations: 2 * 7 + 2 * 3,
+    keys: 7 + 3,
+  },
+  {
+    ...CASES[2],
+    title: 'dense 3x3, every tap rotated from the input',
+    strategy: { taps: 'direct' },
+    rotations: 8 + 9 * 2 + 2,
+    keys: 8 + 4,
+  },
+  {
+    ...CASES[2],
+    title: 'dense 3x3, tap and baby step in one rotation',
+    strategy: { taps: 'joint' },
+    // All but the tap in the middle with baby step 0.
+    rotations: 9 * 3 - 1 + 2,
+    keys: 26 + 2,
+  },
+  {
+    ...CASES[3],
+    title: 'dense 3x3 with masks, all shifts of all taps by one rotation each',
+    strategy: { babies: 5, babySteps: 'direct', giantSteps: 'direct', taps: 'joint' },
+    // Two channels to three, so shifts -2..1.
+    rotations: 9 * 4 - 1,
+    keys: 35,
+  },
+  {
+    ...CASES[6],
+    title: 'depthwise 3x3 by its nine taps',
+    strategy: { depthwise: 'direct' },
+    rotations: 8,
+    keys: 8,
+  },
+  {
+    ...CASES[8],
+    title: 'depthwise 5x5, dilation 2, by its taps',
+    strategy: { depthwise: 'direct' },
+    // Four rows up and four down are both half of the slots.
+    rotations: 2 * (4 * 5 - 1),
+    keys: 4 * 5 - 1,
+  },
+  {
+    ...CASES[8],
+    title: 'depthwise 5x5, dilation 2, columns then direct rows',
+    strategy: { giantSteps: 'direct' },
+    rotations: 2 * 8,
+    keys: 4 + 3,
+  },
+]
+
+const SCALE = 2 ** 20
+
+const ALL_STRATEGIES: RotationStrategy[] = [2, 3, 8, 63].flatMap((babies) =>
+  (['chain', 'direct'] as const).flatMap((babySteps) =>
+    (['horner', 'direct'] as const).flatMap((giantSteps) =>
+      (['separable', 'direct', 'joint'] as const).flatMap((taps) =>
+        (['separable', 'direct'] as const).map((depthwise) => ({
+          babies,
+          babySteps,
+          giantSteps,
+          taps,
+          depthwise,
+        })),
+      ),
+    ),
+  ),
+)
+
+for (const c of [...CASES, ...OTHERWISE]) {
   t.test(c.title, async (t) => {
-    const node = convolution(c)
-    const graph: Graph = { nodes: [{ kind: 'input', name: 'x', shape: c.input }, node], output: 1 }
-    const layout = chooseLayout(parameters.slots, c.input, c.reach ?? 0)
-    const builder = newBuilder()
-    const source = { ...packedInput(builder, layout), clean: !c.dirty }
-    const scale = 2 ** 20
-    const output: Packed = c.depthwise
-      ? lowerDepthwise(builder, source, node, scale)
-      : lowerDense(builder, source, node, c.babies ?? 3, scale)
-    const image = distinct(c.input[0] * c.input[1] * c.input[2])
-    const { elements, stray } = readBack(builder, image, layout, output)
-    t.ok(maxDifference(elements, evaluate(graph, image)) < 1e-9, 'equals the convolution')
-    t.equal(output.clean, c.clean, 'clean')
-    if (output.clean) t.equal(stray, 0, 'nothing in slots without elements')
+    const { builder, output, clean } = check(t, c)
+    t.equal(clean, c.clean, 'clean')
     const rotations = builder.ops.filter((op) => op.kind === 'rotate')
     t.equal(rotations.length, c.rotations, 'rotations')
     t.equal(new Set(rotations.map((op) => op.steps)).size, c.keys, 'Galois keys')
-    for (const value of output.values) t.equal(builder.type(value).scale, 2 ** 30 * scale, 'scale')
+    for (const value of output.values) t.equal(builder.type(value).scale, 2 ** 30 * SCALE, 'scale')
   })
 }
 
-t.test('a planted wrong rotation is caught', async (t) => {
-  const c = CASES[0]
-  const node = convolution(c)
-  const graph: Graph = { nodes: [{ kind: 'input', name: 'x', shape: c.input }, node], output: 1 }
-  const layout = chooseLayout(parameters.slots, c.input, 0)
-  const builder = newBuilder()
-  const output = lowerDense(builder, packedInput(builder, layout), node, 3, 2 ** 20)
-  const at = builder.ops.findIndex((op) => op.kind === 'rotate')
-  const op = builder.ops[at]
-  if (op.kind === 'rotate') builder.ops[at] = { ...op, steps: parameters.slots - op.steps }
-  const image = distinct(c.input[0] * c.input[1] * c.input[2])
-  const { elements } = readBack(builder, image, layout, output)
-  t.ok(maxDifference(elements, evaluate(graph, image)) > 1e-3)
+t.test('every way to spend rotations computes every convolution', async (t) => {
+  for (const strategy of ALL_STRATEGIES) {
+    for (const c of CASES) check(t, { ...c, title: `${c.title}, ${Object.values(strategy)}`, strategy })
+  }
 })
+
+t.test('nothing is rotated for weights that are zero', async (t) => {
+  const c = CASES[2]
+  const node = convolution(c)
+  // Only the tap in the middle of output channel 0, which reads input channel 2.
+  const weight = node.weight.map((value, index) => (index === 2 * 9 + 4 ? value : 0))
+  for (const strategy of ALL_STRATEGIES) {
+    const { builder } = check(t, { ...c, strategy }, { ...node, weight })
+    const read = new Set(builder.ops.flatMap(operandsOf))
+    const result = builder.ops.length - 1
+    t.ok(
+      builder.ops.every((_, id) => id === result || read.has(id)),
+      'every value is used',
+    )
+  }
+})
+
+t.test('a planted wrong rotation is caught', async (t) => {
+  for (const strategy of ALL_STRATEGIES) {
+    const c = { ...CASES[0], strategy }
+    const { builder, output, layout, image, graph } = lowered(c)
+    const at = builder.ops.findIndex((op) => op.kind === 'rotate')
+    const op = builder.ops[at]
+    if (op.kind === 'rotate') builder.ops[at] = { ...op, steps: parameters.slots - op.steps }
+    const { elements } = readBack(builder, image, layout, output)
+    t.ok(maxDifference(elements, evaluate(graph, image)) > 1e-3)
+  }
+})
+
+/** Lowers a convolution of an image of distinct values. */
+function lowered(c: Case, node = convolution(c)) {
+  const strategy = { ...CHAINS, babies: 3, ...c.strategy }
+  const graph: Graph = { nodes: [{ kind: 'input', name: 'x', shape: c.input }, node], output: 1 }
+  const layout = chooseLayout(parameters.slots, c.input, c.reach ?? 0)
+  const builder = newBuilder()
+  const source = { ...packedInput(builder, layout), clean: !c.dirty }
+  const lower = c.depthwise ? lowerDepthwise : lowerDense
+  const output: Packed = lower(builder, source, node, strategy, SCALE)
+  const image = distinct(c.input[0] * c.input[1] * c.input[2])
+  return { builder, output, layout, image, graph }
+}
+
+/** Checks that a lowered convolution is the convolution, and leaves nothing behind where it says so. */
+function check(t: Tester, c: Case, node = convolution(c)) {
+  const { builder, output, layout, image, graph } = lowered(c, node)
+  const { elements, stray } = readBack(builder, image, layout, output)
+  t.ok(maxDifference(elements, evaluate(graph, image)) < 1e-9, `${c.title}: equals the convolution`)
+  if (output.clean) t.equal(stray, 0, `${c.title}: nothing in slots without elements`)
+  return { builder, output, clean: output.clean }
+}
+
+interface Tester {
+  ok(ok: boolean, message: string): unknown
+  equal(found: unknown, wanted: unknown, message: string): unknown
+}
 
 function convolution(c: Case): ConvNode {
   const [channels, height, width] = c.input

@@ -1,0 +1,106 @@
+import { rotationSteps } from '../../circuit/keys.ts'
+import { digitCount, MAX_LOG_QP } from '../../circuit/parameters.ts'
+import type { Layout } from '../../circuit/types.ts'
+import { circuitNoise } from '../analysis/noise.ts'
+import type { Graph } from '../graph/graph.ts'
+import { CircuitBuilder, type ScalePolicy } from '../lowering/builder.ts'
+import { lowerGraph } from '../lowering/lower.ts'
+import type { RotationStrategy } from '../lowering/strategy.ts'
+import {
+  bitsOf,
+  DraftChain,
+  dataPrimes,
+  leastSpecialBits,
+  type PlannedChain,
+  type PrimeSizes,
+  specialPrimeChoices,
+} from './chain.ts'
+import { circuitSeconds } from './cost.ts'
+import { floodingError, LOGIT_BITS, precisionOf } from './precision.ts'
+import type { Target } from './target.ts'
+
+/** What a draft is made from. */
+export interface Draft {
+  readonly ring: number
+  readonly layout: Layout
+  /** Sizes that primes may have. */
+  readonly sizes: PrimeSizes
+  readonly policy: ScalePolicy
+  readonly strategy: RotationStrategy
+  readonly target: Target
+  /** Precision asked for, which decides about the flooding noise. */
+  readonly precisionBits: number
+}
+
+/** A way to run the graph, with what a draft of its circuit showed. */
+export interface Candidate {
+  readonly draft: Draft
+  readonly chain: PlannedChain
+  /** The special primes; undefined when the candidate exceeds the budget. */
+  readonly special: readonly bigint[] | undefined
+  readonly seconds: number
+  readonly keyBytes: number
+  readonly queryBytes: number
+  /** Estimate without knowledge of the weights, flooding included. */
+  readonly precisionBits: number
+  /** Bits beyond the security table's limit; 0 or less when it fits. */
+  readonly excessBits: number
+}
+
+/** Sign, and rounding of the base primes' sizes. */
+const BASE_SLACK_BITS = 2
+
+/**
+ * Lowers the graph once, without making constants, and weighs the circuit with every number of special primes that fits.
+ *
+ * @returns at least one candidate, unless the ring has too few primes of the sizes
+ */
+export function candidatesOf(graph: Graph, draft: Draft): Candidate[] {
+  const { ring, layout, sizes, policy, strategy, target } = draft
+  const draftChain = new DraftChain(ring, sizes)
+  const builder = new CircuitBuilder(draftChain, policy, false)
+  const { value } = lowerGraph(builder, graph, layout, strategy)
+  const { level, scale } = builder.type(value)
+  const finished = draftChain.finish(level, Math.ceil(Math.log2(scale)) + LOGIT_BITS + BASE_SLACK_BITS)
+  if (finished === undefined) return []
+  const { chain, left } = finished
+  const unusedLevels = level - (chain.base.length - 1)
+  const ops = builder.ops.map((op) => ({ ...op, level: op.level - unusedLevels }))
+  const body = { ops, result: value, statistics: builder.statistics }
+  const choices = specialPrimeChoices(chain, left, sizes, target.mostSpecialPrimes)
+  return choices.length > 0
+    ? choices.map((special) => candidate(draft, chain, body, special))
+    : [candidate(draft, chain, body, undefined)]
+}
+
+type Body = Pick<CircuitBuilder, 'ops' | 'statistics'> & { readonly result: number }
+
+function candidate(
+  draft: Draft,
+  chain: PlannedChain,
+  { ops, result, statistics }: Body,
+  special: readonly bigint[] | undefined,
+): Candidate {
+  const { ring, layout, sizes, target } = draft
+  const primes = dataPrimes(chain)
+  // Beyond the budget a special prime that is too many shows what the candidate would be.
+  const specialPrimes = special ?? [1n << BigInt(sizes.most)]
+  const noise = circuitNoise(ops, statistics, { ring, primes, specialPrimes })
+  return {
+    draft,
+    chain,
+    special,
+    seconds: circuitSeconds({ ops, result, ring, specialPrimes: specialPrimes.length }, target.costs),
+    keyBytes: keyBytes(chain, specialPrimes, rotationSteps({ ops }).length),
+    queryBytes: (layout.ciphertexts * ring * bitsOf(primes)) / 8,
+    precisionBits: precisionOf(Math.hypot(noise[result], floodingError(draft.precisionBits))),
+    excessBits: Math.ceil(bitsOf(primes) + leastSpecialBits(chain) - MAX_LOG_QP[ring]),
+  }
+}
+
+/** Seeded key-switching keys: one polynomial over all primes for each digit. */
+function keyBytes(chain: PlannedChain, specialPrimes: readonly bigint[], rotations: number): number {
+  const primes = dataPrimes(chain)
+  const polynomial = (chain.ring * bitsOf([...primes, ...specialPrimes])) / 8
+  return polynomial * (1 + digitCount({ primes, specialPrimes }) * (rotations + 1))
+}
