@@ -97,12 +97,19 @@ export class DraftChain implements ModulusChain {
   }
 }
 
+/** The largest primes of b bits lack less than this of b; bases have a bit to spare. */
+const ROUNDING_BITS = 0.1
+
 /** As few primes as hold `bits` together, as equal as can be. */
 function takeBase(pool: PrimePool, bits: number, { least, most }: PrimeSizes): bigint[] | undefined {
   const count = Math.ceil(bits / most)
   const base: bigint[] = []
   for (let needed = bits; base.length < count; needed -= Math.log2(Number(base.at(-1)))) {
-    const prime = takeAtLeast(pool, Math.max(least, Math.ceil(needed / (count - base.length))), most)
+    const prime = takeAtLeast(
+      pool,
+      Math.max(least, Math.ceil(needed / (count - base.length) - ROUNDING_BITS)),
+      most,
+    )
     if (prime === undefined) return undefined
     base.push(prime)
   }

@@ -47,7 +47,7 @@ export interface Candidate {
   readonly excessBits: number
 }
 
-/** Sign, and rounding of the base primes' sizes. */
+/** Sign, and what the base primes lack of their sizes. */
 const BASE_SLACK_BITS = 2
 
 /**

@@ -1,20 +1,12 @@
-import type { SecretKey } from 'node-seal'
 import t from 'tap'
 import { galoisElement } from '../../../src/circuit/keys.ts'
 import { type CkksParameters, digitCount, digitRange } from '../../../src/circuit/parameters.ts'
-import { powMod } from '../../../src/circuit/primes.ts'
-import { createNtt, forwardNtt, minimalRoot } from '../../../src/he-ops/encoding/ntt.ts'
-import { createSealContext, type SealContext } from '../../../src/he-ops/seal/context.ts'
+import { createSealContext } from '../../../src/he-ops/seal/context.ts'
 import { generateKeySet, generateSecretKey, loadKeySet } from '../../../src/he-ops/seal/keys.ts'
-import { loadSeal, withHeap } from '../../../src/he-ops/seal/runtime.ts'
-import {
-  ciphertextFromSeal,
-  ciphertextToSeal,
-  keyLevel,
-  plaintextFromSeal,
-} from '../../../src/he-ops/seal/serialization.ts'
+import { loadSeal } from '../../../src/he-ops/seal/runtime.ts'
 import { bytesSource, openKeySet, type Rlwe } from '../../../src/wire/index.ts'
 import { collect } from '../../wire/fixtures.ts'
+import { automorphism, expanded, secretResidues, transforms } from './exact.ts'
 import { smallParameters } from './fixture.ts'
 
 // Keys are checked against their definition in exact arithmetic: c0 + c1 * s - P * g_j * s' has to be nothing but the
@@ -24,65 +16,7 @@ const seal = await loadSeal()
 const RING = 8192
 const STEPS = [1, 4095]
 
-const word = (halves: Uint32Array): BigUint64Array => new BigUint64Array(halves.slice().buffer)
 const product = (factors: readonly bigint[]): bigint => factors.reduce((all, factor) => all * factor, 1n)
-
-/** A negacyclic transform modulo one prime, there and back. */
-function transforms(prime: bigint) {
-  const ntt = createNtt(RING, minimalRoot(RING, prime), prime)
-  // Undone butterfly by butterfly, so the inverse shares nothing but the table with what it undoes.
-  const inverses = ntt.roots.map((root) => powMod(root, prime - 2n, prime))
-  const half = (prime + 1n) / 2n
-  const mod = (value: bigint): bigint => ((value % prime) + prime) % prime
-  return {
-    forward: (coefficients: readonly bigint[]): bigint[] => {
-      const values = coefficients.map(mod)
-      forwardNtt(ntt, values)
-      return values
-    },
-    /** Coefficients, centred. */
-    inverse(values: bigint[]): bigint[] {
-      for (let groups = RING / 2, width = 1; groups >= 1; groups /= 2, width *= 2) {
-        for (let group = 0; group < groups; group++) {
-          for (let j = 2 * width * group; j < 2 * width * group + width; j++) {
-            const [a, b] = [values[j], values[j + width]]
-            values[j] = mod((a + b) * half)
-            values[j + width] = mod((((a - b) * half) % prime) * inverses[groups + group])
-          }
-        }
-      }
-      return values.map((value) => (value > prime / 2n ? value - prime : value))
-    },
-  }
-}
-
-/** Both polynomials of a pair, its seed expanded by node-seal. */
-function expanded(ctx: SealContext, pair: Rlwe): { c0: BigUint64Array; c1: BigUint64Array } {
-  return withHeap((own) => {
-    const key = own(new seal.PublicKey())
-    key.loadFromArray(ctx.context, ciphertextToSeal(keyLevel(ctx), pair, 1))
-    const bytes = key.saveToArray(seal.ComprModeType.none) as Uint8Array
-    const { c0, c1 } = ciphertextFromSeal(keyLevel(ctx), bytes)
-    return { c0: word(c0), c1: word(c1) }
-  })
-}
-
-/** The secret key's residues modulo prime i of all, in NTT form. */
-function secretResidues(ctx: SealContext, secretKey: SecretKey): (i: number) => bigint[] {
-  const bytes = secretKey.saveToArray(seal.ComprModeType.none) as Uint8Array
-  const residues = word(plaintextFromSeal(keyLevel(ctx), bytes))
-  return (i) => Array.from(residues.subarray(i * RING, (i + 1) * RING))
-}
-
-/** s(X^g) from the coefficients of s. */
-function automorphism(coefficients: readonly bigint[], element: number): bigint[] {
-  const result = coefficients.map(() => 0n)
-  coefficients.forEach((coefficient, i) => {
-    const power = (i * element) % (2 * RING)
-    result[power % RING] = power < RING ? coefficient : -coefficient
-  })
-  return result
-}
 
 const chains: Record<string, CkksParameters> = {
   'one special prime of 60 bits': smallParameters([45, 60], 60),
@@ -102,7 +36,7 @@ for (const [name, parameters] of Object.entries(chains)) {
     const all = [...parameters.primes, ...parameters.specialPrimes]
     const special = product(parameters.specialPrimes)
     const secrets = secretResidues(ctx, secretKey)
-    const tools = all.map(transforms)
+    const tools = all.map((prime) => transforms(RING, prime))
     const secret = tools[0].inverse(secrets(0))
     t.ok(
       secret.every((c) => c >= -1n && c <= 1n),
