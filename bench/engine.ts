@@ -16,7 +16,7 @@ import { createKernelMemory, instantiateKernels } from '../src/he-ops/kernels/ke
 import { ConstantStore } from '../src/he-ops/simd/constants.ts'
 import { Heap } from '../src/he-ops/simd/heap.ts'
 import { createSimdContext, createSimdEvaluator } from '../src/he-ops/simd/index.ts'
-import { loadSimdKeys } from '../src/he-ops/simd/keys.ts'
+import { SimdKeySet } from '../src/he-ops/simd/keys.ts'
 import { emitDivisions } from '../src/he-ops/simd/operations/divide.ts'
 import { emitDots } from '../src/he-ops/simd/operations/dot.ts'
 import { emitRelinearisations, emitRotations } from '../src/he-ops/simd/operations/key-switch.ts'
@@ -62,7 +62,8 @@ async function setUp() {
   const memory = createKernelMemory()
   const context = createSimdContext(await instantiateKernels(memory), new Heap(memory), parameters)
   const sealKeys = await loadKeySet(ctx, source, ROTATIONS)
-  const simdKeys = await loadSimdKeys(context, await openKeySet(parameters, source), ROTATIONS)
+  const simdKeys = new SimdKeySet(context)
+  await simdKeys.load(await openKeySet(parameters, source), ROTATIONS)
   const constants = Array.from({ length: CHANNELS * CHANNELS }, (_, i) => Float64Array.of(Math.sin(i + 1)))
   const seal = createSealEvaluator(ctx, sealKeys, { constants })
   const simd = createSimdEvaluator(context, simdKeys, { constants })

@@ -84,7 +84,13 @@ const openOnSimd =
   async (circuit, manifest, keySet) => {
     const engine = await SimdEngine.create({ threads })
     try {
-      const session = await openSimdSession(engine, circuit, manifest, keySet)
+      const session = await openSimdSession(
+        engine,
+        circuit,
+        manifest,
+        engine.newKeySet(circuit.parameters),
+        keySet,
+      )
       return { session, close: () => engine.close() }
     } catch (error) {
       await engine.close()

@@ -9,7 +9,7 @@ import { SIMD_SPEEDS, type SimdSpeeds, simdCosts } from './cost-simd.ts'
 export type TargetName = 'simd' | 'seal'
 
 /** The engine that plans are made for where nothing else is asked. */
-export const DEFAULT_TARGET: TargetName = 'seal'
+export const DEFAULT_TARGET: TargetName = 'simd'
 
 /** What an engine can do, and what it costs. */
 export interface Target {

@@ -10,7 +10,7 @@ import { type CircuitProgram, compileCircuit } from './circuit-program.ts'
 import { ConstantStore } from './constants.ts'
 import { createSimdContext, type SimdContext } from './context.ts'
 import { Heap } from './heap.ts'
-import { loadSimdKeys, type SimdKeys } from './keys.ts'
+import { SimdKeySet } from './keys.ts'
 import { PairLoader } from './loader.ts'
 import { loadPublicKey, type OutputKey } from './output-key.ts'
 import { Crew, type RunControl } from './threads/crew.ts'
@@ -22,9 +22,8 @@ export interface SimdEngineOptions {
   readonly memoryBytes?: number
 }
 
-/** Bytes of kernel memory that a session takes. */
+/** Bytes of kernel memory that a session takes, beside its keys. */
 export interface SessionMemory {
-  readonly keys: number
   /** Encoded constants, shared by all sessions of the circuit. */
   readonly constants: number
   /** Values, temporaries, scratch and tables: the most that a run needs at once. */
@@ -75,23 +74,29 @@ export class SimdEngine {
     return { used: this.#heap.used, peak: this.#heap.peak }
   }
 
+  /** An empty set of keys for one client, to be filled by `open` and freed by the caller, after all its sessions. */
+  newKeySet(parameters: CkksParameters): SimdKeySet {
+    return new SimdKeySet(this.#context(parameters))
+  }
+
   /**
-   * Loads keys and builds the circuit's program.
+   * Loads the keys that a circuit needs and builds its program.
    *
-   * @param source a key set's frame
+   * @param keys where keys are and go
+   * @param source the key set's frame
    * @throws KEYS_MISSING, PARAMETERS_MISMATCH, TENSOR_MALFORMED for the key set; TOO_LARGE when memory does not suffice
    */
-  async open(circuit: Circuit, source: ByteSource): Promise<SimdSession> {
+  async open(circuit: Circuit, keys: SimdKeySet, source: ByteSource): Promise<SimdSession> {
     const context = this.#context(circuit.parameters)
     const reader = await openKeySet(circuit.parameters, source)
-    const keys = await loadSimdKeys(context, reader, rotationSteps(circuit))
+    await keys.load(reader, rotationSteps(circuit))
+    const outputKey = await loadPublicKey(context, reader, circuit.output.level)
     try {
-      const outputKey = await loadPublicKey(context, reader, circuit.output.level)
       const constants = this.#constantsOf(context, circuit)
       const program = compileCircuit(context, circuit, keys, constants, this.#crew.threads)
-      return this.#session({ context, circuit, keys, outputKey, constants, program })
+      return this.#session({ context, circuit, outputKey, constants, program })
     } catch (error) {
-      keys.free()
+      outputKey.delete()
       throw error
     }
   }
@@ -101,11 +106,11 @@ export class SimdEngine {
   }
 
   #session(parts: SessionParts): SimdSession {
-    const { context, circuit, keys, outputKey, constants, program } = parts
+    const { context, circuit, outputKey, constants, program } = parts
     const loader = new PairLoader(context)
     const { arena, scratch, tables } = program.sizes
     return {
-      memory: { keys: keys.bytes, constants: constants.bytes, program: arena + scratch + tables },
+      memory: { constants: constants.bytes, program: arena + scratch + tables },
       run: (pairs, control) =>
         this.#alone(async () => {
           pairs.forEach((pair, i) => {
@@ -118,7 +123,6 @@ export class SimdEngine {
       free() {
         loader.free()
         program.free()
-        keys.free()
         outputKey.delete()
       },
     }
@@ -152,7 +156,6 @@ export class SimdEngine {
 interface SessionParts {
   readonly context: SimdContext
   readonly circuit: Circuit
-  readonly keys: SimdKeys
   readonly outputKey: OutputKey
   readonly constants: ConstantStore
   readonly program: CircuitProgram

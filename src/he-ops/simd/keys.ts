@@ -1,5 +1,6 @@
 import { galoisElement } from '../../circuit/keys.ts'
 import { type CkksParameters, digitCount } from '../../circuit/parameters.ts'
+import { PolyVeilError } from '../../errors/index.ts'
 import { type KeySetReader, keysMissing, type PackedRlwe } from '../../wire/index.ts'
 import type { SimdContext } from './context.ts'
 import { PairLoader } from './loader.ts'
@@ -10,18 +11,6 @@ export interface SwitchingKey {
   address(j: number, p: number, index: number): number
 }
 
-/** What a server evaluates with; on the heap until `free`. */
-export interface SimdKeys {
-  readonly relinKey: SwitchingKey
-  /**
-   * By rotation steps. Each is permuted by the inverse of its automorphism, so that sums of digits times key are permuted
-   * afterwards, once.
-   */
-  readonly galoisKeys: ReadonlyMap<number, SwitchingKey>
-  readonly bytes: number
-  free(): void
-}
-
 /** Bytes of one key switching key in kernel memory. */
 export const switchingKeyBytes = (parameters: CkksParameters): number =>
   2 *
@@ -30,52 +19,78 @@ export const switchingKeyBytes = (parameters: CkksParameters): number =>
   4 *
   parameters.ring
 
-/**
- * Loads the keys that a circuit needs from a key set, key by key, checking every residue on the way.
- *
- * @param wantedSteps rotation steps of the circuit; further keys of the set are not loaded
- * @throws KEYS_MISSING with the Galois elements that the set lacks; TENSOR_MALFORMED, TOO_LARGE
- */
-export async function loadSimdKeys(
-  context: SimdContext,
-  reader: KeySetReader,
-  wantedSteps: readonly number[],
-): Promise<SimdKeys> {
-  const { ring } = context
-  const elements = new Map(wantedSteps.map((steps) => [steps, galoisElement(ring, steps)]))
-  const present = new Set(reader.galoisElements)
-  const missing = [...elements.values()].filter((element) => !present.has(element))
-  if (missing.length > 0) throw keysMissing(missing)
-  const loader = new KeyLoader(context)
-  try {
-    const relinKey = loader.load(await reader.packedRelinKey(), 1)
-    const galoisKeys = new Map<number, SwitchingKey>()
-    for (const [steps, element] of elements) {
-      galoisKeys.set(steps, loader.load(await reader.packedGaloisKey(element), element))
-    }
-    return { relinKey, galoisKeys, bytes: loader.bytes, free: () => loader.free() }
-  } catch (error) {
-    loader.free()
-    throw error
-  }
+/** What a program reads of a key set. */
+export interface SimdKeys {
+  readonly relinKey: SwitchingKey
+  /**
+   * By rotation steps. Each is permuted by the inverse of its automorphism, so that sums of digits times key are permuted
+   * afterwards, once.
+   */
+  readonly galoisKeys: ReadonlyMap<number, SwitchingKey>
 }
 
-class KeyLoader {
+/**
+ * The keys of one client in kernel memory, loaded as circuits ask for them: what one circuit has brought in serves the
+ * others. On the heap until `free`.
+ */
+export class SimdKeySet implements SimdKeys {
   readonly #context: SimdContext
-  readonly #pairs: PairLoader
+  readonly #galoisKeys = new Map<number, SwitchingKey>()
+  /** Addresses of all keys. */
   readonly #keys: number[] = []
+  #relinKey: SwitchingKey | undefined
 
   constructor(context: SimdContext) {
     this.#context = context
-    this.#pairs = new PairLoader(context)
   }
 
+  get relinKey(): SwitchingKey {
+    if (this.#relinKey) return this.#relinKey
+    throw new PolyVeilError('KEYS_MISSING', 'There is no relinearisation key')
+  }
+
+  get galoisKeys(): ReadonlyMap<number, SwitchingKey> {
+    return this.#galoisKeys
+  }
+
+  /** Kernel memory that the keys take. */
   get bytes(): number {
     return this.#keys.length * switchingKeyBytes(this.#context.parameters)
   }
 
+  /**
+   * Loads what is not there yet, key by key, checking every residue on the way.
+   *
+   * @param wantedSteps rotation steps of a circuit; further keys of the set are not loaded
+   * @throws KEYS_MISSING with the Galois elements that the set lacks, before anything is loaded; TENSOR_MALFORMED;
+   *   TOO_LARGE when the memory does not suffice. Keys loaded before stay.
+   */
+  async load(reader: KeySetReader, wantedSteps: readonly number[]): Promise<void> {
+    const { ring } = this.#context
+    const present = new Set(reader.galoisElements)
+    const elements = new Map(wantedSteps.map((steps) => [steps, galoisElement(ring, steps)]))
+    const missing = [...elements.values()].filter((element) => !present.has(element))
+    if (missing.length > 0) throw keysMissing(missing)
+    const pairs = new PairLoader(this.#context)
+    try {
+      this.#relinKey ??= this.#loadKey(pairs, await reader.packedRelinKey(), 1)
+      for (const [steps, element] of elements) {
+        if (this.#galoisKeys.has(steps)) continue
+        this.#galoisKeys.set(steps, this.#loadKey(pairs, await reader.packedGaloisKey(element), element))
+      }
+    } finally {
+      pairs.free()
+    }
+  }
+
+  free(): void {
+    for (const key of this.#keys.splice(0)) this.#context.heap.free(key)
+    this.#galoisKeys.clear()
+    this.#relinKey = undefined
+  }
+
   /** @param element of the automorphism whose inverse permutes the key; 1 for none */
-  load(pairs: readonly PackedRlwe[], element: number): SwitchingKey {
+  #loadKey(loader: PairLoader, pairs: readonly PackedRlwe[], element: number): SwitchingKey {
     const { heap, limbBytes, moduli, parameters } = this.#context
     const base = heap.allocate(switchingKeyBytes(parameters))
     this.#keys.push(base)
@@ -83,15 +98,10 @@ class KeyLoader {
     const address = (j: number, p: number, index: number): number =>
       base + (2 * j + p) * polynomialBytes + index * limbBytes
     pairs.forEach((pair, j) => {
-      this.#pairs.load(pair, address(j, 0, 0), address(j, 1, 0))
+      loader.load(pair, address(j, 0, 0), address(j, 1, 0))
       for (let p = 0; p < 2; p++) this.#prepare(address(j, p, 0), element)
     })
     return { address }
-  }
-
-  free(): void {
-    for (const key of this.#keys.splice(0)) this.#context.heap.free(key)
-    this.#pairs.free()
   }
 
   /** To Montgomery form, permuted. */

@@ -1,23 +1,31 @@
-import { type CkksParameters, digitCount } from '../../circuit/parameters.ts'
+import type { CkksParameters } from '../../circuit/parameters.ts'
 import { backendFor } from '../../he-ops/execution/backend-for.ts'
 import { openSealSession } from '../../he-ops/execution/seal-session.ts'
 import type { Session } from '../../he-ops/execution/session.ts'
 import { openSimdSession } from '../../he-ops/execution/simd-session.ts'
 import { createSealContext, type SealContext } from '../../he-ops/seal/context.ts'
-import { loadKeySet } from '../../he-ops/seal/keys.ts'
+import { heapBytes, loadKeySet } from '../../he-ops/seal/keys.ts'
 import { loadSeal } from '../../he-ops/seal/runtime.ts'
-import { SimdEngine } from '../../he-ops/simd/index.ts'
+import { SimdEngine, type SimdKeySet, switchingKeyBytes } from '../../he-ops/simd/index.ts'
+import type { ByteSource } from '../../wire/index.ts'
 import type { StoredKeySet } from '../inference/engine.ts'
 import { withKeySet } from '../stores/key-set-source.ts'
 import type { LoadedCircuit } from './circuits.ts'
 import type { WorkerSettings } from './messages.ts'
 
-/** Sessions by key set and model. When they outgrow the budget, the least recently used are freed. */
+/** One client's keys in memory, with the sessions of the models that they serve. */
+interface Client {
+  readonly sessions: Map<string, Session>
+  /** Keys of the simd engine, which its sessions share. */
+  simdKeys?: SimdKeySet
+}
+
+/** What has been loaded, by key set. When it outgrows the budget, the least recently used key sets are freed. */
 export class Sessions {
   readonly #settings: WorkerSettings
   readonly #contexts = new Map<string, SealContext>()
-  /** In the order of their last use. */
-  readonly #sessions = new Map<string, Session>()
+  /** By the key set's name, in the order of their last use. */
+  readonly #clients = new Map<string, Client>()
   #engine: Promise<SimdEngine> | undefined
 
   constructor(settings: WorkerSettings) {
@@ -30,45 +38,59 @@ export class Sessions {
    * @throws KEYS_EXPIRED, KEYS_MISSING, PARAMETERS_MISMATCH, TENSOR_MALFORMED, TOO_LARGE
    */
   async open(loaded: LoadedCircuit, { name, location }: StoredKeySet): Promise<Session> {
-    const id = `${name} ${loaded.manifest.digest}`
-    const session = this.#sessions.get(id) ?? (await this.#load(loaded, location))
-    this.#sessions.delete(id)
-    this.#sessions.set(id, session)
+    const client = this.#clients.get(name) ?? { sessions: new Map() }
+    this.#clients.delete(name)
+    this.#clients.set(name, client)
+    const { digest } = loaded.manifest
+    const known = client.sessions.get(digest)
+    if (known) return known
+    this.#makeRoom(client, await this.#expectedBytes(loaded))
+    const session = await withKeySet(location, (source) => this.#load(loaded, client, source))
+    client.sessions.set(digest, session)
     return session
   }
 
   get count(): number {
-    return this.#sessions.size
+    return [...this.#clients.values()].reduce((sum, { sessions }) => sum + sessions.size, 0)
   }
 
-  async #load({ circuit, manifest }: LoadedCircuit, location: StoredKeySet['location']): Promise<Session> {
+  async #load({ circuit, manifest }: LoadedCircuit, client: Client, source: ByteSource): Promise<Session> {
     const { parameters } = circuit
-    const { rotationSteps } = manifest
-    const backend = backendFor(parameters)
-    const residueBytes = backend === 'simd' ? 4 : 8
-    this.#makeRoom(evaluationKeyBytes(parameters, rotationSteps.length, residueBytes))
-    return withKeySet(location, async (source) => {
-      if (backend === 'simd') return openSimdSession(await this.#simdEngine(), circuit, manifest, source)
-      const context = await this.#context(parameters)
-      const keys = await loadKeySet(context, source, rotationSteps)
-      try {
-        return openSealSession(context, keys, circuit, manifest)
-      } catch (cause) {
-        keys.delete()
-        throw cause
-      }
-    })
+    if (backendFor(parameters) === 'simd') {
+      const engine = await this.#simdEngine()
+      client.simdKeys ??= engine.newKeySet(parameters)
+      return openSimdSession(engine, circuit, manifest, client.simdKeys, source)
+    }
+    const context = await this.#context(parameters)
+    const keys = await loadKeySet(context, source, manifest.rotationSteps)
+    try {
+      return openSealSession(context, keys, circuit, manifest)
+    } catch (cause) {
+      keys.delete()
+      throw cause
+    }
   }
 
-  /** Before the new session is loaded, not after: memory never shrinks, so its peak is what counts. */
-  #makeRoom(bytes: number): void {
-    let used = [...this.#sessions.values()].reduce((sum, session) => sum + session.bytes, 0)
-    for (const [id, session] of this.#sessions) {
+  /** Before anything is loaded, not after: memory never shrinks, so its peak is what counts. */
+  #makeRoom(client: Client, bytes: number): void {
+    let used = [...this.#clients.values()].reduce((sum, each) => sum + bytesOf(each), 0)
+    for (const [name, other] of this.#clients) {
       if (used + bytes <= this.#settings.keyBytes) return
-      this.#sessions.delete(id)
-      session.free()
-      used -= session.bytes
+      if (other === client) continue
+      used -= bytesOf(other)
+      this.#clients.delete(name)
+      for (const session of other.sessions.values()) session.free()
+      other.simdKeys?.free()
     }
+  }
+
+  /** Memory that a session's keys will take, the relinearisation key included. */
+  async #expectedBytes({ circuit, manifest }: LoadedCircuit): Promise<number> {
+    const { parameters } = circuit
+    const rotations = manifest.rotationSteps.length
+    return backendFor(parameters) === 'simd'
+      ? (1 + rotations) * switchingKeyBytes(parameters)
+      : heapBytes(await this.#context(parameters), rotations)
   }
 
   #simdEngine(): Promise<SimdEngine> {
@@ -85,13 +107,5 @@ export class Sessions {
   }
 }
 
-/** Memory that loaded keys will take: a pair of polynomials for the public key, and one per digit for all others. */
-export function evaluationKeyBytes(
-  parameters: CkksParameters,
-  galoisKeys: number,
-  residueBytes: number,
-): number {
-  const { ring, primes, specialPrimes } = parameters
-  const pairBytes = 2 * (primes.length + specialPrimes.length) * ring * residueBytes
-  return (1 + (1 + galoisKeys) * digitCount(parameters)) * pairBytes
-}
+const bytesOf = ({ sessions, simdKeys }: Client): number =>
+  [...sessions.values()].reduce((sum, { bytes }) => sum + bytes, simdKeys?.bytes ?? 0)

@@ -11,7 +11,7 @@ import {
 import { loadSeal } from '../../../src/he-ops/seal/runtime.ts'
 import { createSimdContext, type SimdContext } from '../../../src/he-ops/simd/context.ts'
 import { Heap } from '../../../src/he-ops/simd/heap.ts'
-import { loadSimdKeys, type SimdKeys } from '../../../src/he-ops/simd/keys.ts'
+import { SimdKeySet, type SimdKeys } from '../../../src/he-ops/simd/keys.ts'
 import {
   bytesSource,
   levelShape,
@@ -51,7 +51,8 @@ export async function simdFixture(
   const chunks: Uint8Array[] = []
   for await (const chunk of generateKeySet(ctx, secretKey, steps)) chunks.push(chunk)
   const keySet = Buffer.concat(chunks)
-  const keys = await loadSimdKeys(context, await openKeySet(parameters, bytesSource(keySet)), steps)
+  const keys = new SimdKeySet(context)
+  await keys.load(await openKeySet(parameters, bytesSource(keySet)), steps)
   const sealKeys =
     parameters.specialPrimes.length === 1 ? await loadKeySet(ctx, bytesSource(keySet), steps) : undefined
   return {
