@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { safetensors } from '../cli/safetensors.ts'
@@ -14,6 +14,24 @@ t.test('the two commands, and npm start, are scripts of the package', async (t) 
   )
   t.strictSame([...new Set(commands)].sort(), ['bench', 'demo', 'start', 'test'])
   for (const name of commands) t.type(scripts[name], 'string', name)
+})
+
+t.test('no command and no snippet goes untested', async (t) => {
+  const pages = [
+    'README.md',
+    ...readdirSync(new URL('../../docs/', import.meta.url)).map((name) => `docs/${name}`),
+  ]
+  const blocks = pages.flatMap((path) =>
+    [...page(path).matchAll(/^```(sh|ts)\n/gm)].map(([, language]) => `${path} ${language}`),
+  )
+  const counted: Record<string, number> = {}
+  for (const block of blocks) counted[block] = (counted[block] ?? 0) + 1
+  t.strictSame(counted, {
+    'README.md sh': 3, // the two commands are run by test/demo.test.ts and whoever reads this; the rest below
+    'README.md ts': 1, // in service.test.ts, as all that follow but the first of the library
+    'docs/http-api.md sh': 8,
+    'docs/library.md ts': 2,
+  })
 })
 
 t.test('every page that the documentation links to is there', async (t) => {
