@@ -17,12 +17,17 @@ export const machine = (): Machine => ({
   node: process.version,
 })
 
+export interface BenchmarkOptions {
+  /** A folder of test images beyond the bundled ones. */
+  readonly images?: string
+}
+
 /** A benchmark: checks its results first, then returns its figures. */
 export interface Benchmark {
   readonly name: string
   readonly what: string
   /** @throws when a result is wrong; a wrong result has no speed */
-  run(say: (line: string) => void): Promise<object>
+  run(say: (line: string) => void, options: BenchmarkOptions): Promise<object>
 }
 
 /** Runs `body` `repeats` times after one uncounted run; the median in seconds. */

@@ -1,15 +1,16 @@
 import { writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
+import { accuracy } from './accuracy.ts'
 import { encoding } from './encoding.ts'
 import { engine } from './engine.ts'
 import { type Benchmark, machine } from './harness.ts'
 import { oneShot } from './one-shot.ts'
 
-const BENCHMARKS: readonly Benchmark[] = [encoding, engine, oneShot]
+const BENCHMARKS: readonly Benchmark[] = [encoding, engine, oneShot, accuracy]
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { out: { type: 'string' }, list: { type: 'boolean' } },
+  options: { out: { type: 'string' }, list: { type: 'boolean' }, images: { type: 'string' } },
 })
 
 if (values.list) {
@@ -21,7 +22,7 @@ if (values.list) {
   const results: Record<string, object> = {}
   for (const benchmark of chosen) {
     console.error(`${benchmark.name}: ${benchmark.what}`)
-    results[benchmark.name] = await benchmark.run((line) => console.error(`  ${line}`))
+    results[benchmark.name] = await benchmark.run((line) => console.error(`  ${line}`), values)
   }
   const report = `${JSON.stringify({ machine: machine(), date: new Date().toISOString().slice(0, 10), results }, null, 2)}\n`
   if (values.out) await writeFile(values.out, report)

@@ -29,18 +29,18 @@ const answer = await encryptedAnswer(keySet, honestSlots([1, -2, 3.5, 0, 2]))
 t.test('keygen makes the key set of a manifest; the secret key stays in the directory', async (t) => {
   t.equal(keygen.code, 0)
   t.equal(keygen.stderr, '')
+  const bytes = keySetBytes(parameters, manifest.galoisElements)
+  const galoisElements = [...manifest.galoisElements].sort((a, b) => a - b)
   t.strictSame(keygen.json, {
     manifest: manifest.digest,
     parameters: parameters.digest,
-    galoisKeys: manifest.galoisElements.length,
-    bytes: keySetBytes(parameters, manifest.galoisElements),
+    galoisKeys: galoisElements.length,
+    bytes,
     out: keySetFile,
+    announcement: { parametersDigest: parameters.digest, bytes, galoisElements },
   })
   t.equal(keySet.length, keygen.json.bytes)
-  t.strictSame(
-    [...(await verifyKeySet(parameters, bytesSource(keySet)))],
-    [...manifest.galoisElements].sort((a, b) => a - b),
-  )
+  t.strictSame([...(await verifyKeySet(parameters, bytesSource(keySet)))], galoisElements)
   t.ok(filesIn(directory).every((file) => !file.endsWith('.part')))
   for (const file of readdirSync(keys))
     t.equal(statSync(join(keys, file)).mode & 0o077, 0, `${file} is the owner's`)

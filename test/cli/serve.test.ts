@@ -1,11 +1,12 @@
-import { existsSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { CIRCUITS } from '../../scripts/building/paths.ts'
 import { writeCircuit } from '../../src/circuit/index.ts'
 import { smallCircuit } from '../circuit/circuits.ts'
-import { startService } from './service.ts'
+import { startProgram, startService } from './service.ts'
 import { failed, polyveil, zooPath } from './support.ts'
 
 const QUIET = ['--json', '--quiet']
@@ -77,6 +78,17 @@ t.test('it ends with grace, having written nothing but its document', async (t) 
     5,
     'SERVER_UNREACHABLE',
   )
+})
+
+t.test('npm start serves the bundled networks', async (t) => {
+  const root = new URL('../../', import.meta.url)
+  const { scripts } = JSON.parse(readFileSync(new URL('package.json', root), 'utf8'))
+  t.equal(scripts.start, 'node scripts/start.ts')
+  const script = fileURLToPath(new URL('scripts/start.ts', root))
+  const started = await startProgram([script, '--port', '0', '--json', '--quiet'], join(directory, 'data'))
+  const { models } = (await (await fetch(`${started.url}/v2/models`)).json()) as { models: unknown[] }
+  t.equal(models.length, 2)
+  t.equal(await started.stop(), 0)
 })
 
 t.test('serve takes a directory, or a file of settings', async (t) => {

@@ -13,13 +13,18 @@ export interface Service {
   stop(): Promise<number | null>
 }
 
+/** Starts `polyveil serve --port 0 --json ARGS`. @param dataDir directory for uploaded keys */
+export const startService = (dataDir: string, ...args: string[]): Promise<Service> =>
+  startProgram([CLI, 'serve', '--port', '0', '--json', ...args], dataDir)
+
 /**
- * Starts `polyveil serve --port 0 --json ARGS` and waits for its one JSON document.
+ * Starts a Node program that serves, and waits for its one JSON document.
  *
+ * @param command the program and its arguments, --json among them
  * @param dataDir directory for uploaded keys
  */
-export async function startService(dataDir: string, ...args: string[]): Promise<Service> {
-  const child = spawn(process.execPath, [CLI, 'serve', '--port', '0', '--json', ...args], {
+export async function startProgram(command: readonly string[], dataDir: string): Promise<Service> {
+  const child = spawn(process.execPath, command, {
     env: { ...environment, POLYVEIL_DATA_DIR: dataDir },
     stdio: ['ignore', 'pipe', 'pipe'],
   })

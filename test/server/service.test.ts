@@ -78,6 +78,8 @@ t.test('metrics count requests by route and inferences by outcome, and name nobo
   t.match(answer.body, 'polyveil_inferences_total{model="small",outcome="ok"} 1')
   t.match(answer.body, 'polyveil_inferences_total{model="small",outcome="INTERNAL"} 1')
   t.match(answer.body, 'polyveil_key_sets 1')
+  const [, peak] = /^polyveil_peak_resident_bytes (\d+)$/m.exec(answer.body) ?? []
+  t.ok(Number(peak) > 1e7, `peak of ${peak} bytes`)
   t.match(
     answer.body,
     /polyveil_http_request_seconds_count\{method="PUT",route="\/v2\/keys\/:id",status="200"\} 1/,

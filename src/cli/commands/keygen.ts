@@ -28,13 +28,16 @@ async function keygen(session: Session, manifest: string, { keys, out }: KeygenO
     await writeWhole(out, watched(model, session))
     const { digest, galoisElements } = model.manifest
     const bytes = model.sizes.keys
+    const parametersDigest = model.parameters.digest
     return {
       document: {
         manifest: digest,
-        parameters: model.parameters.digest,
+        parameters: parametersDigest,
         galoisKeys: galoisElements.length,
         bytes,
         out,
+        // What POST /v2/keys takes.
+        announcement: { parametersDigest, bytes, galoisElements: [...galoisElements].sort((a, b) => a - b) },
       },
       text: `${out}: ${bytesText(bytes)}, a public key, a relinearisation key and ${galoisElements.length} Galois keys`,
     }

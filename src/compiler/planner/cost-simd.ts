@@ -1,4 +1,4 @@
-import { extendedBasis } from '../../circuit/extended.ts'
+import { divided, type ExtendedBasis, extendedBasis } from '../../circuit/extended.ts'
 import { operandsOf } from '../../circuit/operands.ts'
 import type { Op, ValueId } from '../../circuit/types.ts'
 import { type CostedCircuit, type CostModel, transformGrowth } from './cost.ts'
@@ -37,28 +37,25 @@ export const simdCosts =
  *
  *   decompose   n inverse transforms, and D * E - n forward after base extension, which takes D * E * k * N products
  *   key product 2 * D * E * N products with the key
- *   divide      for both polynomials k inverse transforms, n forward, and n * k * N products
+ *   divide      by k primes: for both polynomials k inverse transforms, n forward, and n * k * N products
  */
 class HoistedCosts {
   readonly #circuit: CostedCircuit
   readonly #speeds: SimdSpeeds
-  readonly #kept: Uint8Array
-  readonly #made: Uint8Array
+  readonly #basis: ExtendedBasis
   readonly #decomposed = new Set<ValueId>()
 
   constructor(circuit: CostedCircuit, speeds: SimdSpeeds) {
     this.#circuit = circuit
     this.#speeds = speeds
-    const { made, kept } = extendedBasis(circuit)
-    this.#made = made
-    this.#kept = kept
+    this.#basis = extendedBasis(circuit)
   }
 
   seconds(): Float64Array {
     return Float64Array.from(this.#circuit.ops, (op, id) => {
       const n = this.#primesRead(op)
-      const divided = this.#made[id] === 1 && this.#kept[id] === 0
-      return this.#own(op, id, n) + (divided ? this.#divide(n) : 0)
+      const isDivided = this.#basis.made[id] === 1 && this.#basis.kept[id] === 0
+      return this.#own(op, id, n) + (isDivided ? this.#divide(this.#circuit.specialPrimes, n) : 0)
     })
   }
 
@@ -71,7 +68,7 @@ class HoistedCosts {
 
   /** Primes of a value, the special ones included while it stays in the extended basis. */
   #width(id: ValueId, n: number): number {
-    return n + this.#kept[id] * this.#circuit.specialPrimes
+    return n + this.#basis.kept[id] * this.#circuit.specialPrimes
   }
 
   /** Without the division by the special primes. */
@@ -85,7 +82,7 @@ class HoistedCosts {
           this.#residues(2 * this.#width(id, n), gather)
         )
       case 'relinearise':
-        return this.#decompose(n) + this.#keyProduct(n) + this.#divide(n)
+        return this.#decompose(n) + this.#keyProduct(n)
       case 'dot':
         return op.terms.reduce(
           (sum, { value }) => sum + this.#residues(2 * this.#width(value, n), multiplyAdd),
@@ -99,7 +96,7 @@ class HoistedCosts {
       case 'multiply':
         return this.#residues(2 * 3 * n, multiplyAdd)
       case 'rescale':
-        return this.#transforms(2 * n)
+        return this.#rescale(op, id)
       default:
         return 0
     }
@@ -124,9 +121,19 @@ class HoistedCosts {
     return this.#residues(2 * digits * extended, this.#speeds.multiplyAdd)
   }
 
-  #divide(n: number): number {
-    const k = this.#circuit.specialPrimes
-    return this.#transforms(2 * (k + n)) + this.#residues(2 * n * k, this.#speeds.multiplyAdd)
+  /** Division by `dropped` primes, special ones or of the data; `n` data primes are left. */
+  #divide(dropped: number, n: number): number {
+    return this.#transforms(2 * (dropped + n)) + this.#residues(2 * n * dropped, this.#speeds.multiplyAdd)
+  }
+
+  /** Divides past skipped rescales, and by the special primes where what it divides was left extended. */
+  #rescale(op: Op, id: ValueId): number {
+    const { ops, unusedLevels = 0, specialPrimes } = this.#circuit
+    const { kept, skipped } = this.#basis
+    if (skipped[id] === 1) return 0
+    const source = divided(ops, skipped, id)
+    const dropped = ops[source].level - op.level + kept[source] * specialPrimes
+    return this.#divide(dropped, op.level - unusedLevels + 1)
   }
 
   #decomposition(n: number): { readonly extended: number; readonly digits: number } {

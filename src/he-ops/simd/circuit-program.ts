@@ -1,3 +1,4 @@
+import { divided, type ExtendedBasis, extendedBasis } from '../../circuit/extended.ts'
 import { galoisElement } from '../../circuit/keys.ts'
 import { digitCount } from '../../circuit/parameters.ts'
 import type { Circuit, Op, OpKind, ValueId } from '../../circuit/types.ts'
@@ -12,7 +13,6 @@ import { emitRelinearisations, emitRotations } from './operations/key-switch.ts'
 import type { ProgramBuilder } from './program.ts'
 import { type LinkedProgram, linkProgram } from './run.ts'
 import { type Batch, batches } from './schedule/batches.ts'
-import { divided, type Representations, representations } from './schedule/representation.ts'
 import { Storage } from './schedule/storage.ts'
 import { polynomialBytes, type Value } from './values.ts'
 
@@ -42,10 +42,10 @@ export function compileCircuit(
   threads: number,
 ): CircuitProgram {
   const order = batches(circuit, maxSources(context))
-  const kept = representations(circuit)
+  const basis = extendedBasis(circuit)
   let ends = { inputs: [] as readonly Value[], result: undefined as Value | undefined }
   const linked = linkProgram(context, threads, context.limbBytes, (builder) => {
-    ends = new CircuitEmitter(builder, context, circuit, keys, constants, kept).emit(order)
+    ends = new CircuitEmitter(builder, context, circuit, keys, constants, basis).emit(order)
   })
   return { ...linked, inputs: ends.inputs, result: ends.result! }
 }
@@ -65,7 +65,7 @@ class CircuitEmitter {
   readonly #circuit: Pick<Circuit, 'ops' | 'result'>
   readonly #keys: SimdKeys
   readonly #constants: ConstantStore
-  readonly #kept: Representations
+  readonly #basis: ExtendedBasis
   readonly #storage: Storage
   /** Readers of each value that have not run. */
   readonly #left: Int32Array
@@ -76,16 +76,16 @@ class CircuitEmitter {
     circuit: Pick<Circuit, 'ops' | 'result'>,
     keys: SimdKeys,
     constants: ConstantStore,
-    kept: Representations,
+    basis: ExtendedBasis,
   ) {
     this.#builder = builder
     this.#context = context
     this.#circuit = circuit
     this.#keys = keys
     this.#constants = constants
-    this.#kept = kept
+    this.#basis = basis
     this.#storage = new Storage(builder, context)
-    this.#left = Int32Array.from(kept.readers, (readers) => readers.length)
+    this.#left = Int32Array.from(basis.readers, (readers) => readers.length)
     this.#left[circuit.result]++
   }
 
@@ -196,8 +196,8 @@ class CircuitEmitter {
   #rescale(ids: readonly ValueId[]): void {
     const work: Division[] = []
     for (const id of ids) {
-      if (this.#kept.skipped[id] === 1) continue
-      const from = this.#storage.get(divided(this.#circuit.ops, this.#kept.skipped, id))
+      if (this.#basis.skipped[id] === 1) continue
+      const from = this.#storage.get(divided(this.#circuit.ops, this.#basis.skipped, id))
       work.push({ from, out: this.#storage.create(id, this.#op<'rescale'>(id), 2) })
     }
     emitDivisions(this.#builder, this.#context, work)
@@ -244,9 +244,9 @@ class CircuitEmitter {
     const divisions: Division[] = []
     for (const id of ids) {
       const op = this.#circuit.ops[id]
-      const { computedExtended, keptExtended } = this.#kept
-      const out = this.#storage.create(id, op, 2, keptExtended[id] === 1)
-      if (computedExtended[id] === keptExtended[id]) {
+      const { made, kept } = this.#basis
+      const out = this.#storage.create(id, op, 2, kept[id] === 1)
+      if (made[id] === kept[id]) {
         prepare(id, out)
       } else {
         const from = this.#storage.temporary(op.level + 1, 2, true)
@@ -264,7 +264,7 @@ class CircuitEmitter {
   #releaseOperands(id: ValueId): void {
     const op = this.#circuit.ops[id]
     // What a skipped rescale would have read is read by the rescale after it.
-    if (this.#kept.skipped[id] === 1) return
+    if (this.#basis.skipped[id] === 1) return
     for (const operand of new Set(this.#operandsRead(id, op))) this.#releaseAfter(operand)
   }
 
@@ -279,7 +279,7 @@ class CircuitEmitter {
       case 'multiply':
         return [op.left, op.right]
       case 'rescale':
-        return [divided(this.#circuit.ops, this.#kept.skipped, id)]
+        return [divided(this.#circuit.ops, this.#basis.skipped, id)]
       default:
         return [op.source]
     }

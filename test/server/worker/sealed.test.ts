@@ -3,61 +3,20 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { writeCircuit } from '../../../src/circuit/file.ts'
-import { rotationSteps } from '../../../src/circuit/keys.ts'
-import { createSealContext } from '../../../src/he-ops/seal/context.ts'
-import { decryptSlots, encryptSlots } from '../../../src/he-ops/seal/encryptor.ts'
-import { generateKeySet, generateSecretKey } from '../../../src/he-ops/seal/keys.ts'
-import { loadSeal } from '../../../src/he-ops/seal/runtime.ts'
 import { readConfig } from '../../../src/server/config.ts'
 import { type RunningServer, startServer } from '../../../src/server/serve.ts'
-import { decodeTensor, encodeTensor, querySpec, responseSpec } from '../../../src/wire/index.ts'
+import { SealedClient } from '../sealed-client.ts'
 import { circuit, elements, model } from '../support.ts'
 
 // The real thing: a server on a port, key sets on disk, workers that execute the small circuit on node-seal.
 
 const { parameters, manifest } = model
-const { slots } = parameters
 
-const context = createSealContext(await loadSeal(), parameters)
-const secretKey = generateSecretKey(context)
-t.teardown(() => {
-  secretKey.delete()
-  context.delete()
-})
-
-const signal = (seed: number): Float64Array =>
-  Float64Array.from({ length: slots }, (_, i) => Math.sin(seed + i * 0.37) * 1.5)
-const x = signal(1)
-const y = signal(2)
-
-/** What the circuit says it computes, in plain numbers. */
-function expected(s: number): number {
-  const [c0, c1, c2] = circuit.constants
-  const weight = c0[s % c0.length]
-  const z = weight * (x[(s + 7) % slots] - x[s]) + c1[0] * y[s] + weight * x[s]
-  return 2 * z * z + c2[s % c2.length]
-}
-
-function encryptedQuery(): Uint8Array {
-  const spec = querySpec(manifest)
-  const pairs = encryptSlots(context, secretKey, [x, y], spec.level, spec.scale)
-  return encodeTensor(parameters, spec, pairs)
-}
-
-/** Root mean square over slots: key switching is far noisier in a few slots than in the others. */
-function errorOf(frame: Uint8Array): number {
-  const spec = responseSpec(manifest)
-  const pairs = decodeTensor(parameters, spec, frame)
-  const [values] = decryptSlots(context, secretKey, pairs, spec.level, spec.scale)
-  const squares = values.reduce((sum, value, s) => sum + (value - expected(s)) ** 2, 0)
-  return Math.sqrt(squares / values.length)
-}
-
-async function keySet(): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = []
-  for await (const chunk of generateKeySet(context, secretKey, rotationSteps(circuit))) chunks.push(chunk)
-  return Buffer.concat(chunks)
-}
+const client = await SealedClient.create()
+t.teardown(() => client.delete())
+const keySet = (): Promise<Uint8Array> => client.keySet()
+const encryptedQuery = (): Uint8Array => client.query()
+const errorOf = (frame: Uint8Array): number => client.errorOf(frame)
 
 async function started(t: Test): Promise<RunningServer> {
   const directory = t.testdir()

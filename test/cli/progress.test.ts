@@ -1,0 +1,75 @@
+import type { WriteStream } from 'node:tty'
+import t from 'tap'
+import { createProgress } from '../../src/cli/output/progress.ts'
+import { bytesText, secondsText } from '../../src/cli/output/units.ts'
+
+/** A stderr that keeps what is written to it. */
+function stream(isTTY: boolean): { written: () => string; stream: WriteStream } {
+  const chunks: string[] = []
+  const fake = { isTTY, write: (chunk: string) => chunks.push(chunk) }
+  return { written: () => chunks.join(''), stream: fake as unknown as WriteStream }
+}
+
+/** What a terminal shows in the end: every `\r\x1b[K` clears the line. */
+const shown = (text: string): string =>
+  text
+    .split('\n')
+    .map((line) => line.split('\r\x1b[K').at(-1))
+    .join('\n')
+
+t.test('on a terminal: one line that is drawn over, gone in the end', async (t) => {
+  const { written, stream: terminal } = stream(true)
+  const progress = createProgress(terminal, false)
+  progress.step('encrypting')
+  t.equal(shown(written()), 'encrypting')
+  const start = performance.now()
+  while (performance.now() - start < 100);
+  progress.update(1, 4)
+  t.equal(shown(written()), `encrypting ${'█'.repeat(6)}${'░'.repeat(18)} 25 %`)
+  progress.update(2, 4)
+  t.match(shown(written()), /25 %$/, 'not drawn more often than eyes can see')
+  progress.note('something to keep')
+  t.equal(shown(written()), 'something to keep\nencrypting')
+  progress.step('decrypting')
+  t.equal(shown(written()), 'something to keep\ndecrypting')
+  progress.end()
+  t.equal(shown(written()), 'something to keep\n')
+})
+
+t.test('elsewhere: a line for each step', async (t) => {
+  const { written, stream: file } = stream(false)
+  const progress = createProgress(file, false)
+  progress.step('encrypting')
+  progress.update(1, 4)
+  progress.step('decrypting')
+  progress.end()
+  t.equal(written(), 'encrypting\ndecrypting\n', 'steps that are done soon need no percentages')
+})
+
+t.test('quiet: nothing', async (t) => {
+  for (const isTTY of [true, false]) {
+    const { written, stream: any } = stream(isTTY)
+    const progress = createProgress(any, true)
+    progress.step('encrypting')
+    progress.update(1, 2)
+    progress.note('line')
+    progress.end()
+    t.equal(written(), '')
+  }
+})
+
+t.test('units', async (t) => {
+  const bytes = [0, 999, 1000, 1_234_567, 23_456_789, 999_900, 2.5e9, 7e13]
+  t.strictSame(bytes.map(bytesText), [
+    '0 B',
+    '999 B',
+    '1.00 kB',
+    '1.23 MB',
+    '23.5 MB',
+    '1000 kB',
+    '2.50 GB',
+    '70000 GB',
+  ])
+  const seconds = [0, 0.0421, 0.9994, 1, 61.25]
+  t.strictSame(seconds.map(secondsText), ['0.000 s', '0.042 s', '0.999 s', '1.0 s', '61.3 s'])
+})

@@ -1,0 +1,39 @@
+import t from 'tap'
+import { manifest } from '../client/fake-server.ts'
+import { harness } from '../server/support.ts'
+import { page } from './support.ts'
+
+const text = page('docs/http-api.md')
+const [, ...sections] = text.split(/^#+ /m)
+const section = (heading: string): string => sections.find((part) => part.startsWith(`${heading}\n`)) ?? ''
+
+/** First and last cells of a table's rows. */
+const rows = (markdown: string): string[][] =>
+  [...markdown.matchAll(/^\| (`.*) \|$/gm)].map(([, row]) => row.split(' | '))
+
+t.test('docs/http-api.md has every route of the OpenAPI document, and no other', async (t) => {
+  const h = await harness(t)
+  const { paths } = (await h.inject({ url: '/openapi.json' })).json()
+  const served = Object.entries(paths as Record<string, object>).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+  )
+  const documented = rows(section('HTTP API')).map(([route]) => route.replaceAll('`', ''))
+  t.strictSame(documented.sort(), [...served, 'GET /metrics'].sort())
+})
+
+t.test('it has every field of the manifest', async (t) => {
+  const named = section('The manifest').matchAll(/`(\w+)`/g)
+  const words = new Set([...named].map(([, word]) => word))
+  const { parameters, input, output } = manifest
+  for (const [place, fields] of Object.entries({ manifest, parameters, input, output })) {
+    for (const field of Object.keys(fields)) t.ok(words.has(field), `${place}: ${field}`)
+  }
+})
+
+t.test('its metrics are those that a server has', async (t) => {
+  const h = await harness(t)
+  const metrics = (await h.inject({ url: '/metrics' })).body
+  const served = [...metrics.matchAll(/^# HELP (polyveil_\w+)/gm)].map(([, name]) => name)
+  const documented = [...section('Afterwards').matchAll(/`(polyveil_\w+)`/g)].map(([, name]) => name)
+  t.strictSame(documented.sort(), served.sort())
+})

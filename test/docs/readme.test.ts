@@ -1,0 +1,90 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { safetensors } from '../cli/safetensors.ts'
+import { startService } from '../cli/service.ts'
+import { goldenPath, zooPath } from '../cli/support.ts'
+import { goldenTensors, item } from '../models/support/golden.ts'
+import { code, DOCUMENTED_URL, module, page, project, shell } from './support.ts'
+
+t.test('the two commands, and npm start, are scripts of the package', async (t) => {
+  const { scripts } = JSON.parse(page('package.json'))
+  const commands = [...page('README.md').matchAll(/npm (?:run )?(start|test|demo|bench)\b/g)].map(
+    ([, name]) => name,
+  )
+  t.strictSame([...new Set(commands)].sort(), ['bench', 'demo', 'start', 'test'])
+  for (const name of commands) t.type(scripts[name], 'string', name)
+})
+
+t.test('no command and no snippet goes untested', async (t) => {
+  const pages = [
+    'README.md',
+    ...readdirSync(new URL('../../docs/', import.meta.url)).map((name) => `docs/${name}`),
+  ]
+  const blocks = pages.flatMap((path) =>
+    [...page(path).matchAll(/^```(sh|ts)\n/gm)].map(([, language]) => `${path} ${language}`),
+  )
+  const counted: Record<string, number> = {}
+  for (const block of blocks) counted[block] = (counted[block] ?? 0) + 1
+  t.strictSame(counted, {
+    'README.md sh': 3, // the two commands are run by test/demo.test.ts and whoever reads this; the rest below
+    'README.md ts': 1, // in service.test.ts, as all that follow but the first of the library
+    'docs/http-api.md sh': 8,
+    'docs/library.md ts': 2,
+  })
+})
+
+t.test('every page that the documentation links to is there', async (t) => {
+  for (const path of [
+    'README.md',
+    'docs/architecture.md',
+    'docs/http-api.md',
+    'docs/library.md',
+    'docs/parameters.md',
+    'docs/threat-model.md',
+  ]) {
+    const links = [...page(path).matchAll(/\]\((?!https?:)([^)#]+)(#[\w-]+)?\)/g)].map(([, target]) => target)
+    for (const target of links) {
+      const file = new URL(target, new URL(`../../${path}`, import.meta.url))
+      t.ok(existsSync(file), `${path} links to ${target}`)
+    }
+  }
+})
+
+t.test('from a checkpoint to answers, as the README says', async (t) => {
+  const golden = await goldenTensors('one_shot')
+  const first = (name: string) => {
+    const { shape, data } = item(golden.get(name)!, 0)
+    return { shape: [1, ...shape], data }
+  }
+  // One of the golden images will do to see the commands work; test/cli verifies more.
+  const directory = project(t, {
+    'network.pt': readFileSync(goldenPath('one_shot.pt')),
+    'network.json': readFileSync(goldenPath('one_shot.json')),
+    'golden.safetensors': safetensors({ input: first('input'), logits: first('logits') }),
+    'photo.png': readFileSync(zooPath('digits/images/digits-5-0.png')),
+  })
+  const [commands, classification] = code('README.md', '## From your own checkpoint to answers', 'sh')
+  const [serve] = commands.match(/^npx polyveil serve (.*)$/m) ?? []
+  t.equal(serve, 'npx polyveil serve --models models', 'the service runs in a terminal of its own')
+  const made = await shell(directory, commands.replace(serve!, ''))
+  t.equal(made.code, 0, made.stderr)
+  t.match(made.stdout, /Both are within/, 'check')
+  t.match(made.stdout, /models\/mine\.pvc: \d+ bytes/, 'compile')
+  t.match(made.stdout, /^mine, circuit [0-9a-f]{16}$/m, 'inspect')
+  t.match(made.stdout, /The verification holds\./, 'verify')
+
+  const service = await startService(join(directory, 'data'), '--models', join(directory, 'models'))
+  t.teardown(() => service.stop())
+  const answer = await shell(directory, classification.replace(DOCUMENTED_URL, service.url))
+  t.equal(answer.code, 0, answer.stderr)
+  t.match(answer.stdout, /^photo\.png\nclass +score +logit\n/)
+
+  await t.test('and docs/library.md compiles the same from a program', async (t) => {
+    const [snippet] = code('docs/library.md', '## polyveil', 'ts')
+    const compiled = await module(directory, 'compile.ts', snippet)
+    t.equal(compiled.code, 0, compiled.stderr)
+    t.match(compiled.stdout, /^\d+ rotations, \d+\.\d bits of precision\n$/)
+    t.ok(existsSync(join(directory, 'mine.pvc')))
+  })
+})
