@@ -6,7 +6,6 @@ import {
   digitRange,
   MAX_LOG_QP,
 } from '../../circuit/parameters.ts'
-import { bitLength } from '../../circuit/primes.ts'
 import { PrimePool } from './primes.ts'
 
 /** Sizes of primes in bits. */
@@ -171,6 +170,3 @@ function coverDigits(primes: readonly bigint[], specialPrimes: readonly bigint[]
     ({ start, end }) => bitsOf(primes.slice(start, end)) <= have,
   )
 }
-
-/** Sizes in bits, for messages. */
-export const sizesOf = (primes: readonly bigint[]): number[] => primes.map(bitLength)
