@@ -123,7 +123,7 @@ function takeAtLeast(pool: PrimePool, bits: number, most: number): bigint | unde
   return undefined
 }
 
-/** Bits that the product of the special primes may lack of the largest digit. */
+/** Bits that the product of the special primes may lack of the largest digit. Up to there the noise model judges. */
 const DIGIT_SLACK_BITS = 6
 
 /** log2 of the least special prime that a chain can do with: a digit of one prime. */
