@@ -4,7 +4,8 @@ import { manifestOf } from '../../src/circuit/manifest.ts'
 import { circuitText } from '../../src/circuit/text.ts'
 import type { Circuit } from '../../src/circuit/types.ts'
 import { verifyCircuit } from '../../src/circuit/verify.ts'
-import { compile } from '../../src/compiler/index.ts'
+import { type CompileOptions, compile } from '../../src/compiler/index.ts'
+import { SIMD_SPEEDS, type SimdSpeeds } from '../../src/compiler/planner/cost-simd.ts'
 import { PolyVeilError } from '../../src/errors/index.ts'
 import { createClearEvaluator } from '../../src/he-ops/clear/evaluator.ts'
 import { execute } from '../../src/he-ops/executor.ts'
@@ -25,6 +26,7 @@ t.test('one_shot', async (t) => {
   const { circuit, plan } = compile(network, {
     model: 'one-shot',
     preprocessing: network.config.preprocessing,
+    target: 'seal',
   })
 
   t.test('computes the golden logits', async (t) => {
@@ -58,7 +60,11 @@ t.test('one_shot', async (t) => {
 
   t.test('is deterministic and lawful', async (t) => {
     verifyCircuit(circuit)
-    const again = compile(network, { model: 'one-shot', preprocessing: network.config.preprocessing })
+    const again = compile(network, {
+      model: 'one-shot',
+      preprocessing: network.config.preprocessing,
+      target: 'seal',
+    })
     t.equal(circuitText(again.circuit), circuitText(circuit))
     t.equal(manifestOf(again.circuit).digest, manifestOf(circuit).digest)
   })
@@ -69,7 +75,11 @@ t.test('one_shot', async (t) => {
       stem: { ...network.stem, weight: network.stem.weight.map((w) => w * 1.01) },
       head: { ...network.head, bias: network.head.bias.map((b) => b + 0.1) },
     }
-    const other = compile(doubled, { model: 'one-shot', preprocessing: network.config.preprocessing })
+    const other = compile(doubled, {
+      model: 'one-shot',
+      preprocessing: network.config.preprocessing,
+      target: 'seal',
+    })
     t.strictSame(manifestOf(other.circuit), manifestOf(circuit))
   })
 
@@ -77,12 +87,71 @@ t.test('one_shot', async (t) => {
     const precise = compile(network, {
       model: 'one-shot',
       preprocessing: network.config.preprocessing,
+      target: 'seal',
       precisionBits: 12,
       rings: [32768],
     })
     t.ok(precise.plan.precisionBits >= 12)
     t.ok(precise.plan.depthBits > plan.depthBits)
     t.ok(maxDifference(clearLogits(precise.circuit, images[0], 'model'), logits[0]) < 2e-3)
+  })
+})
+
+t.test('one_shot for the SIMD engine', async (t) => {
+  const { network, images, logits } = await golden('one_shot')
+  const compileFor = (options: Partial<CompileOptions> = {}) =>
+    compile(network, {
+      model: 'one-shot',
+      preprocessing: network.config.preprocessing,
+      target: 'simd',
+      ...options,
+    })
+  const { circuit, plan } = compileFor()
+  const { primes, specialPrimes } = circuit.parameters
+
+  t.test('computes the golden logits', async (t) => {
+    verifyCircuit(circuit)
+    images.slice(0, 3).forEach((image, i) => {
+      t.ok(maxDifference(clearLogits(circuit, image, 'none'), logits[i]) < 1e-4, `image ${i}, exact`)
+      const error = maxDifference(clearLogits(circuit, image, 'model'), logits[i])
+      t.ok(error > 0 && error < 1e-2, `image ${i}, with the noise model: ${error}`)
+    })
+    t.ok(plan.precisionBits >= 8.5)
+  })
+
+  t.test('has primes below 2^30, several of them special, and few digits', async (t) => {
+    t.ok([...primes, ...specialPrimes].every((prime) => prime < 2n ** 30n && prime >= 2n ** 19n))
+    t.equal(circuit.parameters.ring, 16384)
+    t.ok(plan.logQP <= 430)
+    t.ok(specialPrimes.length > 1)
+    t.equal(plan.digits, Math.ceil(primes.length / specialPrimes.length))
+    t.equal(circuit.output.level, 1, 'the logits take two primes')
+  })
+
+  t.test('costs what it is known to cost', async (t) => {
+    t.match(plan.ops, { rotate: 150, multiply: 3, relinearise: 3 })
+    t.equal(plan.galoisKeys, 27)
+    t.ok(plan.bytes.keys < 200e6, 'keys of comfortable size')
+    const seal = compileFor({ target: 'seal' })
+    t.ok(plan.seconds < seal.plan.seconds / 4, `${plan.seconds} s, node-seal ${seal.plan.seconds} s`)
+    const layers = plan.layers.reduce((sum, { seconds }) => sum + seconds, 0)
+    t.ok(Math.abs(layers - plan.seconds) < 1e-9, 'layers add up')
+  })
+
+  t.test('few keys where keys are to be few', async (t) => {
+    const frugal = compileFor({ objective: 'keys' }).plan
+    t.ok(frugal.bytes.keys < plan.bytes.keys)
+    t.ok(frugal.seconds > plan.seconds)
+  })
+
+  t.test('plans by the speeds of the machine', async (t) => {
+    const slow = Object.fromEntries(Object.entries(SIMD_SPEEDS).map(([kind, speed]) => [kind, 2 * speed]))
+    const { plan: slower } = compileFor({ speeds: slow as unknown as SimdSpeeds })
+    t.ok(slower.seconds > 1.5 * plan.seconds)
+  })
+
+  t.test('is deterministic', async (t) => {
+    t.equal(circuitText(compileFor().circuit), circuitText(circuit))
   })
 })
 

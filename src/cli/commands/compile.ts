@@ -95,11 +95,11 @@ async function plannedCircuit({ progress }: Session, path: string, flags: Compil
 const modelName = (file: string): string => basename(file, extname(file))
 
 function documentOf({ parameters }: Circuit, plan: Compiled['plan'], digest: string): unknown {
-  const { ops, rotations, galoisKeys, depthBits, ring, primeBits, logQP } = plan
+  const { ops, rotations, galoisKeys, depthBits, ring, primeBits, specialPrimes, digits, logQP } = plan
   const { seconds, bytes, memoryBytes, precisionBits } = plan
   return {
     circuit: { digest, ops, rotations, galoisKeys, depthBits },
-    parameters: { ring, primeBits, logQP, security: parameters.security },
+    parameters: { ring, primeBits, specialPrimes, digits, logQP, security: parameters.security },
     segments: 1,
     estimate: { seconds, bytes, memoryBytes, precisionBits },
   }

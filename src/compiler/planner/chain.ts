@@ -6,7 +6,6 @@ import {
   digitRange,
   MAX_LOG_QP,
 } from '../../circuit/parameters.ts'
-import { bitLength } from '../../circuit/primes.ts'
 import { PrimePool } from './primes.ts'
 
 /** Sizes of primes in bits. */
@@ -124,7 +123,7 @@ function takeAtLeast(pool: PrimePool, bits: number, most: number): bigint | unde
   return undefined
 }
 
-/** Bits that the product of the special primes may lack of the largest digit. */
+/** Bits that the product of the special primes may lack of the largest digit. Up to there the noise model judges. */
 const DIGIT_SLACK_BITS = 6
 
 /** log2 of the least special prime that a chain can do with: a digit of one prime. */
@@ -171,6 +170,3 @@ function coverDigits(primes: readonly bigint[], specialPrimes: readonly bigint[]
     ({ start, end }) => bitsOf(primes.slice(start, end)) <= have,
   )
 }
-
-/** Sizes in bits, for messages. */
-export const sizesOf = (primes: readonly bigint[]): number[] => primes.map(bitLength)
