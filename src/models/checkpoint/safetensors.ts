@@ -10,14 +10,11 @@ const PREFIX_BYTES = 8
 const MAX_HEADER_BYTES = 16 * 2 ** 20
 
 const offset = z.number().int().nonnegative()
-const headerSchema = z.record(
-  z.string(),
-  z.object({
-    dtype: z.enum(Object.keys(DATATYPES) as [DatatypeName, ...DatatypeName[]]),
-    shape: z.array(z.number().int().nonnegative()).max(8),
-    data_offsets: z.tuple([offset, offset]),
-  }),
-)
+const entrySchema = z.object({
+  dtype: z.enum(Object.keys(DATATYPES) as [DatatypeName, ...DatatypeName[]]),
+  shape: z.array(z.number().int().nonnegative()).max(8),
+  data_offsets: z.tuple([offset, offset]),
+})
 
 interface Entry {
   readonly name: string
@@ -61,27 +58,19 @@ function headerLength(bytes: Uint8Array): number {
 
 function parseHeader(bytes: Uint8Array): Entry[] {
   const { __metadata__, ...tensors } = parseJson(bytes)
-  const parsed = headerSchema.safeParse(tensors)
+  // One by one: a schema for the whole record would leave out a tensor called __proto__.
+  return Object.entries(tensors).map(([name, description]) => parseEntry(name, description))
+}
+
+function parseEntry(name: string, description: unknown): Entry {
+  const parsed = entrySchema.safeParse(description)
   if (!parsed.success) {
     const { path, message } = parsed.error.issues[0]
-    throw unreadable(`its header is malformed at ${path.join('.')}: ${message}`)
+    throw unreadable(`its header is malformed at ${[name, ...path].join('.')}: ${message}`)
   }
-  return Object.entries(parsed.data).map(
-    ([
-      name,
-      {
-        dtype,
-        shape,
-        data_offsets: [begin, end],
-      },
-    ]) => ({
-      name,
-      dtype,
-      shape,
-      begin,
-      end,
-    }),
-  )
+  const { dtype, shape, data_offsets } = parsed.data
+  const [begin, end] = data_offsets
+  return { name, dtype, shape, begin, end }
 }
 
 function parseJson(bytes: Uint8Array): Record<string, unknown> {

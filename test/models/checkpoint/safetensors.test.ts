@@ -54,6 +54,18 @@ t.test('every datatype', async (t) => {
   t.same(values, { i64: -7, f64: Math.fround(0.1), i32: -70_000, f16: -1.5, bf16: -1.5 })
 })
 
+t.test('names that mean something to JavaScript mean nothing here', async (t) => {
+  const names = ['__proto__', 'constructor', 'toString', '']
+  const header = names.map(
+    (name, i) => `${JSON.stringify(name)}:${JSON.stringify(entry([1], 4 * i, 4 * i + 4))}`,
+  )
+  const tensors = parseSafetensors(file(`{${header.join()}}`, floats([1, 2, 3, 4])))
+  t.same(
+    [...tensors].map(([name, { data }]) => [name, data[0]]),
+    names.map((name, i) => [name, i + 1]),
+  )
+})
+
 t.test('any tensors that are written are read again', async () => {
   const name = fc.string({ minLength: 1, maxLength: 12 }).filter((name) => name !== '__metadata__')
   const shape = fc.array(fc.integer({ min: 0, max: 4 }), { maxLength: 4 })
