@@ -23,6 +23,7 @@ interface CompileFlags extends SourceOptions {
   readonly objective: Objective
   readonly target?: TargetName
   readonly network?: Link
+  readonly speeds: 'measured' | 'reference'
   readonly dryRun?: boolean
 }
 
@@ -39,6 +40,14 @@ export const compileCommand = (): Command =>
     .addOption(choice('--objective <what>', 'what to make small', ['latency', 'traffic', 'keys'], 'latency'))
     .addOption(choice('--target <engine>', 'engine to plan for', ['simd', 'seal']))
     .option('--network <link>', 'RTT_MS,MBIT of the link; one-shot plans do not depend on it', link)
+    .addOption(
+      choice(
+        '--speeds <which>',
+        'kernel speeds that plans are weighed by',
+        ['measured', 'reference'],
+        'measured',
+      ),
+    )
     .option('--dry-run', 'plan only, write nothing')
     .action(act(compileCheckpoint))
 
@@ -78,6 +87,8 @@ async function plannedCircuit({ progress }: Session, path: string, flags: Compil
   const labels = flags.labels === undefined ? config.labels : await readLabels(flags.labels, config.classes)
   const calibration = flags.calibrate === undefined ? [] : await readImages(flags.calibrate, network)
   progress.step('planning')
+  const speeds =
+    flags.speeds === 'measured' ? await (await import('../input/speeds.ts')).kernelSpeeds() : undefined
   const { compile } = await import('../../compiler/index.ts')
   return compile(network, {
     model: flags.name ?? modelName(flags.out ?? path),
@@ -87,6 +98,7 @@ async function plannedCircuit({ progress }: Session, path: string, flags: Compil
     precisionBits: flags.precision,
     objective: flags.objective,
     target: flags.target,
+    speeds,
     calibration,
   })
 }

@@ -15,12 +15,12 @@ export interface SimdSpeeds {
   readonly elementwise: number
 }
 
-/** Measured prototypes' speeds (see docs/performance.md). */
+/** Measured on one machine, for plans that must not depend on where they are made (see docs/performance.md). */
 export const SIMD_SPEEDS: SimdSpeeds = Object.freeze({
-  ntt: 68e-6,
-  multiplyAdd: 0.3e-9,
-  gather: 0.6e-9,
-  elementwise: 0.4e-9,
+  ntt: 36e-6,
+  multiplyAdd: 0.27e-9,
+  gather: 0.2e-9,
+  elementwise: 0.1e-9,
 })
 
 /**

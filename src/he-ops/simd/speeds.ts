@@ -1,0 +1,81 @@
+import { nttPrimes } from '../../circuit/primes.ts'
+import { createKernelMemory, instantiateKernels, type Kernels } from '../kernels/kernels.ts'
+import { GaloisTables } from './galois-table.ts'
+import { Heap } from './heap.ts'
+import { createModulus } from './modulus.ts'
+
+/** Speeds of the kernels on the running machine, in seconds on one core. */
+export interface KernelSpeeds {
+  /** One number-theoretic transform of `SPEED_RING` residues. */
+  readonly ntt: number
+  /** One residue multiplied and accumulated, in a sum as long as key switching makes them. */
+  readonly multiplyAdd: number
+  /** One residue moved by an automorphism. */
+  readonly gather: number
+  /** One residue added. */
+  readonly elementwise: number
+}
+
+/** The ring that transforms are timed at. */
+export const SPEED_RING = 16384
+/** Summands of the sum that is timed; keys come from memory, so each has residues of its own. */
+const TERMS = 8
+/** So many sums over different memory that no cache holds them all. */
+const SUMS = 24
+const TARGET_SECONDS = 0.04
+
+/** Times each kernel for some hundredths of a second, after a warm-up; the fastest of five rounds counts. */
+export async function measureKernelSpeeds(): Promise<KernelSpeeds> {
+  const memory = createKernelMemory()
+  const kernels = await instantiateKernels(memory)
+  const heap = new Heap(memory)
+  const modulus = createModulus(heap, SPEED_RING, nttPrimes(SPEED_RING, [30])[0])
+  const galois = new GaloisTables(heap, SPEED_RING)
+  const table = galois.table(3)
+  const { q, forward, quotients } = modulus
+  const limb = (): number => heap.allocate(4 * SPEED_RING)
+  const [a, b, out] = [limb(), limb(), limb()]
+  return {
+    ntt: perCall(() => kernels.nttForward(a, forward, quotients, SPEED_RING, q)),
+    multiplyAdd: timeSums(kernels, heap, modulus),
+    gather: perCall(() => kernels.permute(out, a, table, galois.patterns, SPEED_RING)) / SPEED_RING,
+    elementwise: perCall(() => kernels.add(out, a, b, SPEED_RING, q)) / SPEED_RING,
+  }
+}
+
+/** Sums of digits times keys, each over other keys. */
+function timeSums(kernels: Kernels, heap: Heap, modulus: ReturnType<typeof createModulus>): number {
+  const { q, inverse, chunk } = modulus
+  const limbBytes = 4 * SPEED_RING
+  const digits = heap.allocate(TERMS * limbBytes)
+  const keys = heap.allocate(SUMS * TERMS * limbBytes)
+  const out = heap.allocate(limbBytes)
+  const tables = Array.from({ length: SUMS }, (_, sum) => {
+    const table = heap.allocate(8 * TERMS)
+    const words = heap.words(table, 2 * TERMS)
+    for (let j = 0; j < TERMS; j++) {
+      words[2 * j] = digits + j * limbBytes
+      words[2 * j + 1] = keys + (sum * TERMS + j) * limbBytes
+    }
+    return table
+  })
+  const all = (): void => {
+    for (const table of tables) {
+      kernels.dot(out, 0, 0, table, TERMS, 0, SPEED_RING, q, inverse, chunk, 0)
+    }
+  }
+  return perCall(all) / (SUMS * TERMS * SPEED_RING)
+}
+
+/** Seconds of one call. */
+function perCall(body: () => void): number {
+  const time = (repeats: number): number => {
+    const start = performance.now()
+    for (let i = 0; i < repeats; i++) body()
+    return (performance.now() - start) / 1000 / repeats
+  }
+  // The warm-up lets the optimising compiler finish.
+  const once = time(20)
+  const repeats = Math.max(1, Math.round(TARGET_SECONDS / 5 / once))
+  return Math.min(...Array.from({ length: 5 }, () => time(repeats)))
+}
