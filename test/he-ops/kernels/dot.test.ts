@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { powMod } from '../../../src/circuit/primes.ts'
 import { createModulus, type Modulus } from '../../../src/he-ops/simd/modulus.ts'
+import { CONVERSION_CHUNK } from '../../../src/he-ops/simd/operations/convert.ts'
 import {
   equal,
   heap,
@@ -186,6 +187,26 @@ t.test('thousands of terms modulo a small prime', async (t) => {
       }),
     )
   }
+})
+
+t.test('residues of larger primes, as base conversion adds them up', async (t) => {
+  const prime = primeOfBits(RING, 20)
+  const vectors = 40
+  const inverse32 = powMod(2n ** 32n, prime - 2n, prime)
+  withModulus(prime, ({ q, inverse, chunk }) => {
+    const sumOf = (most: number): number =>
+      withMemory((memory) => {
+        const x = memory.words(residues(GRANULE, Number(largestPrime(RING)), 'largest', 0)).address
+        const w = memory.words(residues(GRANULE, q, 'largest', 0)).address
+        const terms = memory.words(Array.from({ length: vectors }, () => [x, w]).flat())
+        const out = memory.words(GRANULE)
+        kernels.dot(out.address, 0, 0, terms.address, vectors, 0, GRANULE, q, inverse, most, 0)
+        return out.read()[GRANULE - 1]
+      })
+    const expected = reduce(BigInt(vectors) * (largestPrime(RING) - 1n) * (prime - 1n) * inverse32, prime)
+    t.equal(sumOf(CONVERSION_CHUNK), expected)
+    t.not(sumOf(chunk), expected, "the prime's own number of products is too large here")
+  })
 })
 
 t.test(
