@@ -87,7 +87,8 @@ export class ConstantStore {
       if (count !== size) spread(heap.words(at, count), size)
     })
     heap.free(source)
-    const isZero = coefficients.every((coefficient) => Math.abs(coefficient * scale) < 0.5)
+    // The kernel rounds halves to the even neighbour.
+    const isZero = coefficients.every((coefficient) => Math.abs(coefficient * scale) <= 0.5)
     return { address, count, shift: count === ring ? 0 : log2Exact(block), isZero }
   }
 
