@@ -1,8 +1,16 @@
-/** The kernels of `assembly/`, on addresses in the memory they were instantiated with; what each does is said there. */
+/**
+ * The kernels of `assembly/`, on addresses in the memory they were instantiated with; what each does is said there. Sizes
+ * that both sides have to agree on are the module's to say.
+ */
 export interface Kernels {
+  /** Bytes of a chunk of a seed's stream. */
   readonly CHUNK_BYTES: WebAssembly.Global
+  /** Bytes of scratch memory that expanding a chunk takes, beside the chunk itself. */
   readonly SCRATCH_BYTES: WebAssembly.Global
+  /** Residues that `dot` works on at a time: ranges are multiples of it, and no block of equal weights is shorter. */
   readonly DOT_GRANULE: WebAssembly.Global
+  /** Bytes that `unpack` may read behind the packed residues. */
+  readonly UNPACK_SLACK: WebAssembly.Global
   add: Kernel
   addBlocks: Kernel
   copy: Kernel

@@ -7,9 +7,6 @@ import type { SimdContext } from './context.ts'
 import { type Modulus, montgomery, shoup } from './modulus.ts'
 import { limbsOf } from './values.ts'
 
-/** Shortest block of equal residues that the kernels take one weight for; shorter ones are written out. */
-const LEAST_BLOCK = 16
-
 /**
  * What an encoded constant is for: a weight of a normal summand, of an extended one (modulo the special primes too), of
  * a normal summand in an extended sum (times P), or an addend.
@@ -72,11 +69,12 @@ export class ConstantStore {
   }
 
   #encode(id: ConstantId, scale: number, primes: number, form: ConstantForm): EncodedConstant {
-    const { heap, ring, moduli } = this.#context
+    const { heap, ring, moduli, kernels } = this.#context
     const coefficients = this.#embedding(id)
     const size = coefficients.length
     const block = ring / size
-    const count = block < LEAST_BLOCK ? ring : size
+    // Blocks that are shorter than what `dot` works on at a time are written out.
+    const count = block < kernels.DOT_GRANULE.value ? ring : size
     const indices = limbsOf(this.#context, primes, form === 'extended')
     const bytes = 4 * count * indices.length
     const address = heap.allocate(bytes)
@@ -89,7 +87,8 @@ export class ConstantStore {
       if (count !== size) spread(heap.words(at, count), size)
     })
     heap.free(source)
-    const isZero = coefficients.every((coefficient) => Math.abs(coefficient * scale) < 0.5)
+    // The kernel rounds halves to the even neighbour.
+    const isZero = coefficients.every((coefficient) => Math.abs(coefficient * scale) <= 0.5)
     return { address, count, shift: count === ring ? 0 : log2Exact(block), isZero }
   }
 

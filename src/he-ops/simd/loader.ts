@@ -3,9 +3,6 @@ import type { PackedRlwe } from '../../wire/index.ts'
 import type { SimdContext } from './context.ts'
 import { SeedExpander } from './seeds.ts'
 
-/** Bytes that the `unpack` kernel may read behind the packed residues. */
-const UNPACK_SLACK = 8
-
 /** Moves pairs from checked frames to kernel memory: unpacks, checks every residue, expands the seed. */
 export class PairLoader {
   readonly #context: SimdContext
@@ -15,7 +12,7 @@ export class PairLoader {
   constructor(context: SimdContext) {
     this.#context = context
     this.#seeds = new SeedExpander(context.heap, context.kernels)
-    this.#packed = context.heap.allocate(context.limbBytes + UNPACK_SLACK)
+    this.#packed = context.heap.allocate(context.limbBytes + context.kernels.UNPACK_SLACK.value)
   }
 
   /**

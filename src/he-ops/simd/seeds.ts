@@ -21,7 +21,7 @@ export class SeedExpander {
   }
 
   /**
-   * Writes the polynomial of a seed.
+   * Writes the polynomial of a seed: uniform residues in NTT form.
    *
    * @param seed 64 bytes
    * @param primes below 2^30, in the order of the encryption's level
@@ -50,10 +50,27 @@ export class SeedExpander {
     }
   }
 
-  /** The same, for primes of any size and however many draws are rejected, slowly. */
+  /**
+   * The same, for primes of up to 60 bits and however many draws are rejected, slowly.
+   *
+   * @returns N residues in 0 .. q - 1 for each prime; nothing is left in kernel memory
+   */
   expandExactly(seed: Uint8Array, primes: readonly bigint[], ring: number): BigUint64Array[] {
     this.#heap.bytes(this.#seed, 64).set(seed)
-    const draws = this.#draws()
+    const chunk = this.#heap.allocate(this.#chunkBytes)
+    try {
+      return this.#drawAll(this.#draws(chunk), primes, ring)
+    } finally {
+      this.#heap.free(chunk)
+    }
+  }
+
+  /** A word for each residue of each prime; then, prime after prime, new ones for those that are rejected. */
+  #drawAll(
+    draws: Generator<bigint, never, undefined>,
+    primes: readonly bigint[],
+    ring: number,
+  ): BigUint64Array[] {
     const words = primes.map(() => BigUint64Array.from({ length: ring }, () => draws.next().value))
     return words.map((drawn, i) => {
       const prime = primes[i]
@@ -71,15 +88,11 @@ export class SeedExpander {
     this.#heap.free(this.#scratch)
   }
 
-  *#draws(): Generator<bigint, never, undefined> {
-    const chunk = this.#heap.allocate(this.#chunkBytes)
-    try {
-      for (let counter = 0; ; counter++) {
-        this.#kernels.streamChunk(chunk, this.#seed, counter, this.#scratch)
-        yield* new BigUint64Array(this.#heap.bytes(chunk, this.#chunkBytes).slice().buffer)
-      }
-    } finally {
-      this.#heap.free(chunk)
+  /** The words of the seed's stream. @param chunk memory for one chunk of it */
+  *#draws(chunk: number): Generator<bigint, never, undefined> {
+    for (let counter = 0; ; counter++) {
+      this.#kernels.streamChunk(chunk, this.#seed, counter, this.#scratch)
+      yield* new BigUint64Array(this.#heap.bytes(chunk, this.#chunkBytes).slice().buffer)
     }
   }
 }

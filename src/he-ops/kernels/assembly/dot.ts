@@ -9,7 +9,8 @@ const VECTOR_TERM_BYTES: usize = 8
 /**
  * The modular sum that all linear work comes down to: out[r] = bias + sum over terms of x[r] * w[r] / 2^32 mod q, for
  * residues r in `from` .. `from + length - 1`. Weights are in Montgomery form (times 2^32), so the division cancels.
- * Products are added up in 64 bits and reduced once for `chunk` of them.
+ * Products are added up in 64 bits and reduced once for `chunk` of them. Weights are below q; x may be any word whose
+ * products with them fit.
  *
  * A block term is three words: address of x, address of w, shift: residue r has the weight w[r >> shift], shift >= 4.
  * A vector term is two words: address of x, address of w with one weight for each residue.
@@ -18,7 +19,8 @@ const VECTOR_TERM_BYTES: usize = 8
  * @param from multiple of 16
  * @param length multiple of 16
  * @param inverse q^-1 mod 2^32
- * @param chunk most products below q^2 whose sum `reduceMontgomery` takes: floor(3 * 2^32 / q)
+ * @param chunk most products whose sum `reduceMontgomery` takes, which has to be below 3 * 2^32 * q: with x below q
+ *   floor(3 * 2^32 / q), with x below any prime of 30 bits 12
  * @param bias below q
  */
 export function dot(

@@ -6,4 +6,4 @@ export { add, addBlocks, copy, multiplyPairs, quotients, scale, subtract, subtra
 export { reduceDoubles } from './encoding'
 export { permute } from './galois'
 export { nttForward, nttInverse } from './ntt'
-export { pack, unpack } from './packing'
+export { pack, UNPACK_SLACK, unpack } from './packing'

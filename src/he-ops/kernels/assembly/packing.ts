@@ -1,7 +1,10 @@
+/** Bytes behind the packed ones that `unpack` may read, and ignores. */
+export const UNPACK_SLACK: i32 = 7
+
 /**
  * Unpacks residues of `bits` bits, least significant bit first, and checks them.
  *
- * @param source packed bytes; seven bytes behind the last one are read too, and ignored
+ * @param source packed bytes, and `UNPACK_SLACK` bytes behind the last one
  * @returns 1 when every residue is below q, otherwise 0
  */
 export function unpack(out: usize, source: usize, bits: i32, size: i32, q: u32): i32 {

@@ -6,6 +6,12 @@ import type { Call, ProgramBuilder } from '../program.ts'
 // The steps of a base conversion as kernel calls. Where the sources are: residue y_i at `temporary` + i limbs, the
 // quotients u behind them.
 
+/**
+ * Sources may be larger than the target's prime, so that fewer products than the prime's own `chunk` fit before a
+ * reduction: y * w is below 2^30 * q, and the sum has to stay below 3 * 2^32 * q.
+ */
+export const CONVERSION_CHUNK = 12
+
 /** The y of source i, from its residues in NTT form. */
 function source(
   call: Call,
@@ -70,9 +76,10 @@ function target(
   terms: number,
   to: number,
 ): void {
-  const { q, inverse, chunk, forward, quotients: distance } = context.moduli[index]
+  const { q, inverse, forward, quotients: distance } = context.moduli[index]
   const { ring } = context
-  call('dot', to, terms, termCount(conversion), 0, 0, 0, ring, q, inverse, chunk, conversion.bias(index))
+  const count = termCount(conversion)
+  call('dot', to, terms, count, 0, 0, 0, ring, q, inverse, CONVERSION_CHUNK, conversion.bias(index))
   call('nttForward', to, forward, distance, ring, q)
 }
 

@@ -1,0 +1,78 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { embedPeriodic } from '../../../src/he-ops/encoding/embedding.ts'
+import { embedPeriodicFast } from '../../../src/he-ops/encoding/embedding-fft.ts'
+import { createNtt, forwardNtt, minimalRoot } from '../../../src/he-ops/encoding/ntt.ts'
+import { dataLevel, plaintextToSeal } from '../../../src/he-ops/seal/serialization.ts'
+import { sealFixture, smallParameters } from '../seal/fixture.ts'
+
+const distinct = (length: number, salt = 1): Float64Array =>
+  Float64Array.from({ length }, (_, i) => Math.sin(3 * i + salt) * (i % 3 === 0 ? -2.5 : 1.25))
+
+const largestDifference = (a: Float64Array, b: Float64Array): number =>
+  a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i])), 0)
+
+for (let period = 1; period <= 512; period *= 2) {
+  t.test(`period ${period}: the fast embedding is the plain one`, async (t) => {
+    for (const values of [distinct(period), new Float64Array(period).fill(1), unit(period, period - 1)]) {
+      const difference = largestDifference(embedPeriodicFast(values), embedPeriodic(values))
+      t.ok(difference < 1e-13, `off by ${difference}`)
+    }
+  })
+}
+
+function unit(length: number, at: number): Float64Array {
+  const values = new Float64Array(length)
+  values[at] = 1
+  return values
+}
+
+t.test('it is linear in values of any size', async () => {
+  const value = fc.double({ min: -1e6, max: 1e6, noNaN: true })
+  fc.assert(
+    fc.property(fc.array(value, { minLength: 16, maxLength: 16 }), value, (list, factor) => {
+      const values = Float64Array.from(list)
+      const scaled = embedPeriodicFast(values.map((v) => v * factor))
+      const difference = largestDifference(
+        scaled,
+        embedPeriodic(values).map((c) => c * factor),
+      )
+      if (difference > 1e-3) throw new Error(`off by ${difference}`)
+    }),
+    { numRuns: 100, seed: 13 },
+  )
+})
+
+t.test("at full size node-seal's decoder gives the slots back", async (t) => {
+  const parameters = smallParameters([60, 40], 60)
+  const fixture = await sealFixture(parameters, [])
+  const { ctx } = fixture
+  const { ring, slots, primes } = parameters
+  const values = distinct(slots)
+  const scale = 2 ** 40
+  const coefficients = embedPeriodicFast(values)
+  t.equal(coefficients.length, ring)
+  const halves = new Uint32Array(
+    BigUint64Array.from(
+      primes.flatMap((prime) => {
+        const residues = Array.from(coefficients, (c) => {
+          const integer = BigInt(Math.round(c * scale)) % prime
+          return integer < 0n ? integer + prime : integer
+        })
+        forwardNtt(createNtt(ring, minimalRoot(ring, prime), prime), residues)
+        return residues
+      }),
+    ).buffer,
+  )
+  const plaintext = new ctx.seal.Plaintext()
+  plaintext.loadFromArray(ctx.context, plaintextToSeal(dataLevel(ctx, 1), halves, scale))
+  const encoder = new ctx.seal.CKKSEncoder(ctx.context)
+  const decoded = encoder.decodeFloat64(plaintext) as Float64Array
+  // Rounding N coefficients by up to a half is some 20 in the slots, at this scale 2^-35.
+  const difference = largestDifference(values, decoded)
+  t.ok(difference < 2 ** -33, `off by ${difference}`)
+  const rotated = values.map((_, s) => values[(s + 1) % slots])
+  t.ok(largestDifference(rotated, decoded) > 1, 'the comparison can fail')
+  for (const object of [encoder, plaintext]) object.delete()
+  fixture.delete()
+})
