@@ -16,6 +16,7 @@ const KINDS: readonly OpKind[] = [
   'relinearise',
   'rescale',
   'dropLevel',
+  'refresh',
 ]
 
 /** Lengths of the columns; the header states them. */
@@ -119,6 +120,8 @@ function argumentsOf(op: Op, scales: Numbering<number>): readonly [number, numbe
       return [op.terms.length, scales.of(op.constantScale)]
     case 'addPlain':
       return [op.source, op.constant]
+    case 'refresh':
+      return [op.source, op.round]
     case 'add':
     case 'subtract':
     case 'multiply':
@@ -148,6 +151,8 @@ function opAt(columns: Columns, index: number, takeTerms: (count: number) => Ter
     }
     case 'addPlain':
       return { kind, source: first, constant: second, ...defines }
+    case 'refresh':
+      return { kind, source: first, round: second, ...defines }
     case 'add':
     case 'subtract':
     case 'multiply':

@@ -58,6 +58,7 @@ const headerSchema = z.strictObject({
     memoryBytes: finite,
     bytes: z.strictObject({ keys: finite, query: finite, response: finite }),
   }),
+  refresh: z.strictObject({ level: count, maskBits: count }).optional(),
   // The public half is checked by the manifest's own schema, once the circuit is put together.
   model: z.string(),
   labels: z.array(z.string()),
@@ -112,9 +113,9 @@ export function circuitDigest(bytes: Uint8Array): string {
 }
 
 function headerBytes(circuit: Circuit, counts: ColumnCounts): Uint8Array {
-  const { model, labels, input, output, layers, result, estimate } = circuit
+  const { model, labels, input, output, layers, result, estimate, refresh } = circuit
   const parameters = parametersLiteral(circuit.parameters)
-  const header = { counts, model, labels, parameters, input, output, layers, result, estimate }
+  const header = { counts, model, labels, parameters, input, output, layers, result, estimate, refresh }
   const bytes = utf8ToBytes(canonicalJson(checkHeader(header)))
   const end = HEADER_START + bytes.length
   const padded = new Uint8Array(bytes.length + (-end & (ALIGNMENT - 1))).fill(0x20)

@@ -55,6 +55,7 @@ export interface TypeLaws {
   relinearise(a: CiphertextType): CiphertextType
   rescale(a: CiphertextType): CiphertextType
   dropLevel(a: CiphertextType, level: number): CiphertextType
+  refresh(a: CiphertextType): CiphertextType
 }
 
 /** What the laws depend on; checked parameters fit, and so does a planner's draft of them. */
@@ -118,6 +119,10 @@ export function typeLaws(parameters: ModulusChain): TypeLaws {
       requireTwo(a, 'dropLevel')
       if (level >= a.level) throw exhausted(`Level ${a.level} cannot be dropped to ${level}`, { level })
       return typed(level, a.scale)
+    },
+    refresh(a) {
+      requireTwo(a, 'refresh')
+      return typed(parameters.topLevel, a.scale)
     },
   }
 }

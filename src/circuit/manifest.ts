@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { PolyVeilError } from '../errors/index.ts'
 import { galoisElement, rotationSteps } from './keys.ts'
 import { checkParameters, parametersLiteral } from './parameters.ts'
+import { refreshRounds } from './refresh.ts'
 import type { Circuit } from './types.ts'
 
 const positive = z.number().finite().positive()
@@ -70,6 +71,13 @@ const contentSchema = z.strictObject({
   }),
   /** Refresh rounds; 0 is one shot. */
   rounds: z.number().int().nonnegative().max(10_000),
+  /** What comes to the client in each round, and at which level; null for one shot. */
+  refresh: z
+    .strictObject({
+      level: z.number().int().nonnegative(),
+      ciphertexts: z.array(count).min(1).max(10_000),
+    })
+    .nullable(),
   rotationSteps: z.array(z.number().int().positive()),
   galoisElements: z.array(z.number().int().positive()),
   estimate: z.strictObject({ seconds: z.number().nonnegative() }),
@@ -103,6 +111,7 @@ const digestOf = (content: ManifestContent): string => bytesToHex(sha256(utf8ToB
 /** The public manifest of a circuit. */
 export function manifestOf(circuit: Circuit): Manifest {
   const steps = rotationSteps(circuit)
+  const rounds = refreshRounds(circuit)
   const content = contentSchema.parse({
     format: 'polyveil-manifest-1',
     model: circuit.model,
@@ -111,7 +120,8 @@ export function manifestOf(circuit: Circuit): Manifest {
     parametersDigest: circuit.parameters.digest,
     input: circuit.input,
     output: circuit.output,
-    rounds: 0,
+    rounds: rounds.length,
+    refresh: circuit.refresh ? { level: circuit.refresh.level, ciphertexts: rounds } : null,
     rotationSteps: steps,
     galoisElements: steps.map((step) => galoisElement(circuit.parameters.ring, step)),
     estimate: { seconds: circuit.estimate.seconds },
@@ -165,6 +175,11 @@ function checkConsistency(content: ManifestContent, slots: number, topLevel: num
     [layout.height === Math.ceil(h / input.patch), 'the input layout has another height than the image'],
     [layout.width === Math.ceil(w / input.patch), 'the input layout has another width than the image'],
     [input.level <= topLevel && output.level <= topLevel, 'a level above the highest'],
+    [
+      content.rounds === (content.refresh?.ciphertexts.length ?? 0) &&
+        (content.refresh?.level ?? 0) < topLevel,
+      'the refreshes do not fit the rounds or the levels',
+    ],
     [
       slots % output.period === 0 && output.period >= output.classes,
       'the output layout does not fit the slots',

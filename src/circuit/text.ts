@@ -8,7 +8,7 @@ export function circuitText(circuit: Circuit): string {
   return [...header(circuit), ...body(circuit), `result %${circuit.result}`, ''].join('\n')
 }
 
-function header({ model, parameters, input, output, constants, ops }: Circuit): string[] {
+function header({ model, parameters, input, output, constants, ops, refresh }: Circuit): string[] {
   const bits = (primes: readonly bigint[]): string => primes.map((q) => log2(Number(q))).join(' ')
   return [
     `circuit "${model}"`,
@@ -16,6 +16,7 @@ function header({ model, parameters, input, output, constants, ops }: Circuit): 
     `primes 2^(${bits(parameters.primes)}), special 2^(${bits(parameters.specialPrimes)})`,
     `input ${input.image.join('x')} in patches of ${input.patch}, ${layoutText(input.layout)}; ${typeText(input)}`,
     `output ${output.classes} classes, period ${output.period}; ${typeText(output)}`,
+    ...(refresh ? [`refresh at level ${refresh.level}, masks of ${refresh.maskBits} bits`] : []),
     `${ops.length} operations, ${constants.length} constants`,
   ]
 }
@@ -58,6 +59,8 @@ function opText(op: Op, constant: (id: number) => string): string {
       return `subtract %${op.left} - %${op.right}`
     case 'multiply':
       return `multiply %${op.left} * %${op.right}`
+    case 'refresh':
+      return `refresh %${op.source} in round ${op.round}`
     default:
       return `${op.kind} %${op.source}`
   }

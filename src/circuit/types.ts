@@ -52,6 +52,11 @@ export type Op =
   | ({ readonly kind: 'rescale'; readonly source: ValueId } & Defines)
   /** Forgets the highest primes, down to the level of the result; the scale stays. */
   | ({ readonly kind: 'dropLevel'; readonly source: ValueId } & Defines)
+  /**
+   * Brings a value from the refresh level to the highest one, the scale as it was: masked, it goes to the client, who
+   * decrypts and encrypts it anew. All refreshes of one round go and come together; rounds follow one another.
+   */
+  | ({ readonly kind: 'refresh'; readonly source: ValueId; readonly round: number } & Defines)
 
 export type OpKind = Op['kind']
 
@@ -109,6 +114,14 @@ export interface OutputSpec {
   readonly flooding: number
 }
 
+/** How values are refreshed; `refresh.ts` says which masks hide them. */
+export interface RefreshSpec {
+  /** Level at which masked values go to the client. */
+  readonly level: number
+  /** Masks are integers drawn uniformly from 2^maskBits of them for each coefficient. */
+  readonly maskBits: number
+}
+
 /** A layer of the network as users know it, with what the plan says of it. */
 export interface LayerInfo {
   readonly name: string
@@ -133,6 +146,8 @@ export interface Circuit {
   readonly ops: readonly Op[]
   /** The value that is the encrypted answer. */
   readonly result: ValueId
+  /** Present when the circuit has refreshes; without them it runs in one shot. */
+  readonly refresh?: RefreshSpec
   /** The planner's estimates, for `inspect` and for progress. */
   readonly estimate: Estimate
 }

@@ -10,6 +10,7 @@ import {
 import { lastUses } from './liveness.ts'
 import { operandsOf } from './operands.ts'
 import type { CkksParameters } from './parameters.ts'
+import { hidingBits, MASK_ROOM_BITS, segmentsOf } from './refresh.ts'
 import type { Circuit, Op, ValueId } from './types.ts'
 
 /**
@@ -36,6 +37,7 @@ export function verifyCircuit(circuit: Circuit): void {
   verifyInputs(circuit)
   verifyResult(circuit, types)
   verifyLiveness(circuit)
+  verifyRefresh(circuit)
 }
 
 function verifyConstants({ constants, parameters }: Circuit): void {
@@ -96,6 +98,8 @@ function typeOf(circuit: Circuit, op: Op, types: readonly CiphertextType[], laws
       return laws.rescale(types[op.source])
     case 'dropLevel':
       return laws.dropLevel(types[op.source], op.level)
+    case 'refresh':
+      return laws.refresh(types[op.source])
     default:
       throw invalid(`There is no operation ${String((op as { kind: unknown }).kind)}`)
   }
@@ -170,6 +174,41 @@ function verifyLiveness(circuit: Circuit): void {
   circuit.ops.forEach((_, index) => {
     if (last[index] === index) located(circuit, index, () => fail('The value is never used'))
   })
+}
+
+/** Refreshes go in rounds that do not depend on themselves, from the refresh level, under masks that hide them. */
+function verifyRefresh(circuit: Circuit): void {
+  const { ops, parameters, refresh } = circuit
+  const segments = segmentsOf(ops)
+  let rounds = 0
+  ops.forEach((op, index) => {
+    if (op.kind !== 'refresh') return
+    located(circuit, index, () => {
+      if (refresh === undefined) throw invalid('The circuit does not say how values are refreshed')
+      if (ops[op.source].level !== refresh.level) {
+        throw invalid(`A value of level ${ops[op.source].level} is refreshed at level ${refresh.level}`)
+      }
+      if (segments[op.source] > op.round) throw invalid(`Round ${op.round} depends on itself or a later one`)
+      if (op.round !== rounds && op.round !== rounds - 1) throw invalid(`Round ${op.round} is out of order`)
+      rounds = op.round + 1
+    })
+  })
+  if (refresh === undefined) return
+  if (rounds === 0) throw invalid('The circuit says how values are refreshed, and refreshes none')
+  const needBits = hidingBits(circuit)
+  if (refresh.maskBits < needBits) {
+    throw new PolyVeilError('CONFIG_INVALID', 'The masks do not hide what is refreshed', {
+      maskBits: refresh.maskBits,
+      needBits,
+    })
+  }
+  const haveBits = log2Modulus(parameters, refresh.level)
+  if (refresh.maskBits + MASK_ROOM_BITS > haveBits) {
+    throw new PolyVeilError('LEVEL_EXHAUSTED', 'Masked values do not fit the refresh level', {
+      needBits: refresh.maskBits + MASK_ROOM_BITS,
+      haveBits,
+    })
+  }
 }
 
 /** Runs a check and adds to what it throws where in the circuit it happened. */

@@ -87,6 +87,7 @@ function countOps(ops: readonly Op[]): Record<OpKind, number> {
     relinearise: 0,
     rescale: 0,
     dropLevel: 0,
+    refresh: 0,
   }
   for (const op of ops) counts[op.kind]++
   return counts

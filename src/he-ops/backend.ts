@@ -1,4 +1,5 @@
 import type { Constant, ConstantId, Term, ValueId } from '../circuit/types.ts'
+import { PolyVeilError } from '../errors/index.ts'
 
 /** A weighted ciphertext of a `dot`, resolved to the backend's own objects. */
 export interface DotTerm<Ct> {
@@ -30,7 +31,13 @@ export interface Evaluator<Ct> {
   relinearise(a: Ct): Ct
   rescale(a: Ct): Ct
   dropLevel(a: Ct, level: number): Ct
+  /** The same message at the highest level, by way of the client. @throws CONFIG_INVALID where there is no client */
+  refresh(a: Ct): Ct
   free(a: Ct): void
 }
+
+/** What evaluators say that execute on ciphertexts without anybody who could decrypt them. */
+export const noClient = (): PolyVeilError =>
+  new PolyVeilError('CONFIG_INVALID', 'This evaluator has no client that could refresh values')
 
 export type { Constant, ConstantId, Term, ValueId }

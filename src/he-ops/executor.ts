@@ -96,6 +96,8 @@ function apply<Ct>(op: Op, evaluator: Evaluator<Ct>, inputs: readonly Ct[], valu
       return evaluator.rescale(values.get(op.source))
     case 'dropLevel':
       return evaluator.dropLevel(values.get(op.source), op.level)
+    case 'refresh':
+      return evaluator.refresh(values.get(op.source))
   }
 }
 

@@ -58,6 +58,8 @@ function scatteredNoise(
     case 'subtract':
     case 'multiply':
       return Math.hypot(noise[op.left], noise[op.right])
+    case 'refresh':
+      return Math.hypot(noise[op.source], symmetricEncryptionNoise(parameters) / op.scale)
     case 'dropLevel':
       return noise[op.source]
     case 'dot':

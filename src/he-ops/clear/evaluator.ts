@@ -147,6 +147,12 @@ export function createClearEvaluator(
 
     dropLevel: (a, level) => make(laws.dropLevel(use(a), level), (s) => a.slots[s]),
 
+    refresh(a) {
+      const type = laws.refresh(use(a))
+      const error = noisy(symmetricEncryptionNoise(parameters), type)
+      return make(type, (s) => a.slots[s] + error())
+    },
+
     free(a) {
       use(a)
       alive.delete(a)

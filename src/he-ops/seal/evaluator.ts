@@ -3,7 +3,7 @@ import { galoisElement } from '../../circuit/keys.ts'
 import { type CiphertextType, typeLaws } from '../../circuit/laws.ts'
 import type { Circuit } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
-import type { Evaluator } from '../backend.ts'
+import { type Evaluator, noClient } from '../backend.ts'
 import { ConstantSource, type ConstantSourceOptions } from './constants.ts'
 import type { SealContext } from './context.ts'
 import type { EvaluationKeys } from './keys.ts'
@@ -150,6 +150,11 @@ export function createSealEvaluator(
     dropLevel(a, level) {
       const type = laws.dropLevel(typeOf(a), level)
       return make((out) => evaluator.cipherModSwitchTo(a, levelIds[level], out), type)
+    },
+
+    refresh(a) {
+      laws.refresh(typeOf(a))
+      throw noClient()
     },
 
     free: (a) => a.delete(),

@@ -38,3 +38,14 @@ export function importSecretKey(ctx: SealContext, frame: Uint8Array): SecretKey 
     bytes.fill(0)
   }
 }
+
+/** The secret key's residues in NTT form modulo the data primes, N 32-bit words for each; all primes below 2^32. As secret. */
+export function secretResidues(ctx: SealContext, secretKey: SecretKey): Uint32Array {
+  const { ring, primes } = ctx.parameters
+  const bytes = secretKey.saveToArray(ctx.seal.ComprModeType.none) as Uint8Array
+  const halves = plaintextFromSeal(keyLevel(ctx), bytes)
+  const residues = Uint32Array.from({ length: ring * primes.length }, (_, i) => halves[2 * i])
+  bytes.fill(0)
+  halves.fill(0)
+  return residues
+}

@@ -1,4 +1,4 @@
 export { galoisElements, generateKeySet } from './keys-generate.ts'
 export { type EvaluationKeys, heapBytes, loadKeySet } from './keys-load.ts'
 export { generateNativeKeys, type NativeKeyOptions } from './keys-native.ts'
-export { exportSecretKey, generateSecretKey, importSecretKey } from './keys-secret.ts'
+export { exportSecretKey, generateSecretKey, importSecretKey, secretResidues } from './keys-secret.ts'

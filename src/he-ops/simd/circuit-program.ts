@@ -24,6 +24,16 @@ export interface CircuitProgram extends LinkedProgram {
   /** By the index of the input; to be filled before each run. */
   readonly inputs: readonly Value[]
   readonly result: Value
+  /** What each stop of the program waits for, in order. */
+  readonly refreshes: readonly RefreshRound[]
+}
+
+/** The values of one round: read when the program stops, to be filled before it goes on. */
+export interface RefreshRound {
+  /** At the refresh level. */
+  readonly from: readonly Value[]
+  /** At the highest level. */
+  readonly out: readonly Value[]
 }
 
 /**
@@ -43,11 +53,11 @@ export function compileCircuit(
 ): CircuitProgram {
   const order = batches(circuit, maxSources(context))
   const basis = extendedBasis(circuit)
-  let ends = { inputs: [] as readonly Value[], result: undefined as Value | undefined }
+  let ends: ReturnType<CircuitEmitter['emit']> | undefined
   const linked = linkProgram(context, threads, context.limbBytes, (builder) => {
     ends = new CircuitEmitter(builder, context, circuit, keys, constants, basis).emit(order)
   })
-  return { ...linked, inputs: ends.inputs, result: ends.result! }
+  return { ...linked, ...ends! }
 }
 
 function maxSources(context: SimdContext): number {
@@ -67,6 +77,7 @@ class CircuitEmitter {
   readonly #constants: ConstantStore
   readonly #basis: ExtendedBasis
   readonly #storage: Storage
+  readonly #refreshes: RefreshRound[] = []
   /** Readers of each value that have not run. */
   readonly #left: Int32Array
 
@@ -89,14 +100,14 @@ class CircuitEmitter {
     this.#left[circuit.result]++
   }
 
-  emit(order: readonly Batch[]): { inputs: readonly Value[]; result: Value } {
+  emit(order: readonly Batch[]): Pick<CircuitProgram, 'inputs' | 'result' | 'refreshes'> {
     const inputs = this.#createInputs()
     for (const { kind, ops } of order) {
       this.#builder.done += ops.length
       this.#emitBatch(kind, ops)
       for (const id of ops) this.#releaseOperands(id)
     }
-    return { inputs, result: this.#storage.get(this.#circuit.result) }
+    return { inputs, result: this.#storage.get(this.#circuit.result), refreshes: this.#refreshes }
   }
 
   /** All inputs are there from the beginning, in memory that holds nothing else before they are read. */
@@ -136,6 +147,9 @@ class CircuitEmitter {
         return
       case 'rotate':
         this.#rotate(ids)
+        return
+      case 'refresh':
+        this.#refresh(ids)
     }
   }
 
@@ -227,6 +241,14 @@ class CircuitEmitter {
       }
       work.push({ source: this.#storage.get(source), element, key, out })
     })(() => emitRotations(this.#builder, this.#context, work))
+  }
+
+  /** The program stops; both sides of the refresh have memory of their own while it waits. */
+  #refresh(ids: readonly ValueId[]): void {
+    const from = ids.map((id) => this.#storage.get(this.#op<'refresh'>(id).source))
+    const out = ids.map((id) => this.#storage.create(id, this.#op<'refresh'>(id), 2))
+    this.#refreshes.push({ from, out })
+    this.#builder.stop()
   }
 
   #byLevel(ids: readonly ValueId[]): Iterable<ValueId[]> {

@@ -4,7 +4,7 @@ import { digitCount, digitSize } from '../../circuit/parameters.ts'
 import type { Circuit } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import type { PackedRlwe } from '../../wire/index.ts'
-import type { Evaluator } from '../backend.ts'
+import { type Evaluator, noClient } from '../backend.ts'
 import { ConstantStore } from './constants.ts'
 import type { SimdContext } from './context.ts'
 import type { SimdKeys, SwitchingKey } from './keys.ts'
@@ -203,6 +203,11 @@ export function createSimdEvaluator(
           copyPolynomial(to, a.value.polynomials[p], out.primes)
         })
       }),
+
+    refresh(a) {
+      laws.refresh(use(a))
+      throw noClient()
+    },
 
     free,
 

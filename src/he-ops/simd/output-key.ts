@@ -1,32 +1,81 @@
 import type { PublicKey } from 'node-seal'
 import { checkParameters, parametersLiteral } from '../../circuit/parameters.ts'
-import type { KeySetReader } from '../../wire/index.ts'
+import type { FullRlwe, KeySetReader } from '../../wire/index.ts'
+import { ciphertextFromWire, ciphertextToWire } from '../seal/ciphertexts.ts'
 import { createSealContext, type SealContext } from '../seal/context.ts'
-import { guarded, loadSeal } from '../seal/runtime.ts'
+import { rerandomise } from '../seal/rerandomise.ts'
+import { guarded, loadSeal, withHeap } from '../seal/runtime.ts'
 import { ciphertextToSeal, keyLevel } from '../seal/serialization.ts'
 import type { SimdContext } from './context.ts'
 import { PairLoader } from './loader.ts'
 
 /** The client's public key, restricted to the primes of one level and one more, in a SEAL context of just these. */
-export interface OutputKey {
+interface OutputKey {
   readonly ctx: SealContext
   readonly publicKey: PublicKey
-  delete(): void
+}
+
+/** What re-randomises the ciphertexts that leave the server, one key for each level at which some do. */
+export class OutputKeys {
+  readonly #keys: ReadonlyMap<number, OutputKey>
+
+  private constructor(keys: ReadonlyMap<number, OutputKey>) {
+    this.#keys = keys
+  }
+
+  /** @param levels of the ciphertexts that leave */
+  static async load(
+    context: SimdContext,
+    reader: KeySetReader,
+    levels: readonly number[],
+  ): Promise<OutputKeys> {
+    const keys = new Map<number, OutputKey>()
+    try {
+      for (const level of new Set(levels)) keys.set(level, await loadOutputKey(context, reader, level))
+      return new OutputKeys(keys)
+    } catch (error) {
+      free(keys)
+      throw error
+    }
+  }
+
+  /**
+   * A ciphertext of the same message that tells nothing of how it was computed; see `rerandomise`.
+   *
+   * @param ciphertext at `level`
+   */
+  rerandomise(
+    ciphertext: FullRlwe,
+    level: number,
+    { scale, flooding }: { readonly scale: number; readonly flooding: number },
+  ): FullRlwe {
+    const { ctx, publicKey } = this.#keys.get(level)!
+    return withHeap((own) => {
+      const loaded = own(ciphertextFromWire(ctx, ciphertext, level, scale))
+      return ciphertextToWire(ctx, own(rerandomise(ctx, publicKey, loaded, { flooding })))
+    })
+  }
+
+  delete(): void {
+    free(this.#keys)
+  }
+}
+
+function free(keys: ReadonlyMap<number, OutputKey>): void {
+  for (const { ctx, publicKey } of keys.values()) {
+    publicKey.delete()
+    ctx.delete()
+  }
 }
 
 /**
- * Loads what encrypts zeros to add to results. A public key modulo fewer primes is still one, and encrypting under it is
- * as much faster as the primes are fewer.
+ * Loads what encrypts zeros to add to ciphertexts that leave. A public key modulo fewer primes is still one, and
+ * encrypting under it is as much faster as the primes are fewer.
  *
- * @param level of the results; it becomes the context's highest
+ * @param level of the ciphertexts; it becomes the context's highest
  */
-export async function loadPublicKey(
-  context: SimdContext,
-  reader: KeySetReader,
-  level: number,
-): Promise<OutputKey> {
-  const { parameters } = context
-  const { ring, primes, specialPrimes } = parametersLiteral(parameters)
+async function loadOutputKey(context: SimdContext, reader: KeySetReader, level: number): Promise<OutputKey> {
+  const { ring, primes, specialPrimes } = parametersLiteral(context.parameters)
   const all = [...primes, ...specialPrimes]
   const ctx = createSealContext(
     await loadSeal(),
@@ -38,14 +87,7 @@ export async function loadPublicKey(
     const [c0, c1] = await publicPolynomials(context, reader, level + 2)
     const bytes = ciphertextToSeal(keyLevel(ctx), { c0, c1 }, 1)
     guarded(ctx.seal, () => publicKey.loadFromArray(ctx.context, bytes))
-    return {
-      ctx,
-      publicKey,
-      delete() {
-        publicKey.delete()
-        ctx.delete()
-      },
-    }
+    return { ctx, publicKey }
   } catch (error) {
     publicKey.delete()
     ctx.delete()

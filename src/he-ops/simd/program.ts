@@ -35,6 +35,8 @@ export interface Program {
   readonly threads: number
   /** For each phase how much of the circuit is done when it ends: a number of operations. */
   readonly progress: Int32Array
+  /** Phases before which the program waits for something from outside, ascending, and the number of phases. */
+  readonly stops: readonly number[]
 }
 
 /** Adds one call to the item that is being built. */
@@ -76,6 +78,7 @@ export class ProgramBuilder {
   readonly #items: number[] = []
   readonly #phases: number[] = []
   readonly #progress: number[] = []
+  readonly #stops: number[] = []
   #tableBytes = 0
   /** Operations of the circuit that are done once the next phase ends. */
   done = 0
@@ -132,6 +135,11 @@ export class ProgramBuilder {
     }
   }
 
+  /** The phases that follow wait for something from outside. */
+  stop(): void {
+    this.#stops.push(this.#progress.length)
+  }
+
   finish(): Program {
     return {
       words: shared(this.#words),
@@ -139,6 +147,7 @@ export class ProgramBuilder {
       phases: shared([...this.#phases, this.#items.length]),
       progress: shared(this.#progress),
       threads: this.threads,
+      stops: [...this.#stops, this.#progress.length],
     }
   }
 

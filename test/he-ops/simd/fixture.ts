@@ -1,3 +1,4 @@
+import type { SecretKey } from 'node-seal'
 import type { CkksParameters } from '../../../src/circuit/parameters.ts'
 import { createKernelMemory, instantiateKernels } from '../../../src/he-ops/kernels/kernels.ts'
 import { createSealContext, type SealContext } from '../../../src/he-ops/seal/context.ts'
@@ -14,6 +15,7 @@ import { Heap } from '../../../src/he-ops/simd/heap.ts'
 import { SimdKeySet, type SimdKeys } from '../../../src/he-ops/simd/keys.ts'
 import {
   bytesSource,
+  type FullRlwe,
   levelShape,
   openKeySet,
   type PackedRlwe,
@@ -29,6 +31,8 @@ export interface SimdFixture {
   /** The keys in node-seal; only with one special prime. */
   readonly sealKeys: EvaluationKeys | undefined
   readonly keySet: Uint8Array
+  readonly secretKey: SecretKey
+  decryptPair(pair: FullRlwe, level: number, scale: number): Float64Array
   encrypt(values: Float64Array, level: number, scale: number): SeededRlwe
   packed(pair: SeededRlwe, level: number): PackedRlwe
   /** @param residues of the two polynomials, u32, prime after prime */
@@ -61,6 +65,8 @@ export async function simdFixture(
     keys,
     sealKeys,
     keySet,
+    secretKey,
+    decryptPair: (pair, level, scale) => decryptSlots(ctx, secretKey, [pair], level, scale)[0],
     encrypt: (values, level, scale) => encryptSlots(ctx, secretKey, [values], level, scale)[0],
     packed(pair, level) {
       const shape = levelShape(parameters, level)

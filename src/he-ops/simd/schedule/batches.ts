@@ -1,5 +1,6 @@
 import { operandsOf } from '../../../circuit/operands.ts'
-import type { Circuit, OpKind, ValueId } from '../../../circuit/types.ts'
+import { refreshRounds } from '../../../circuit/refresh.ts'
+import type { Circuit, Op, OpKind, ValueId } from '../../../circuit/types.ts'
 
 /** Operations of one kind that do not depend on each other: their work is done in the same phases. */
 export interface Batch {
@@ -22,6 +23,8 @@ const ORDER: readonly OpKind[] = [
   'rescale',
   'relinearise',
   'rotate',
+  // All else that can be done is done before anybody waits for the client.
+  'refresh',
 ]
 
 /** Operations this far ahead of the first one that is not done wait, so that few values are alive at once. */
@@ -47,11 +50,14 @@ class Scheduler {
   readonly #readers: ValueId[][]
   readonly #ready = new Map<OpKind, Set<ValueId>>()
   readonly #done: Uint8Array
+  /** Refreshes of each round. */
+  readonly #rounds: readonly number[]
   #first = 0
 
   constructor(ops: Circuit['ops'], maxSources: number) {
     this.#ops = ops
     this.#maxSources = maxSources
+    this.#rounds = refreshRounds({ ops })
     this.#readers = ops.map(() => [])
     this.#done = new Uint8Array(ops.length)
     this.#missing = Int32Array.from(ops, (op, id) => {
@@ -66,15 +72,32 @@ class Scheduler {
 
   next(): Batch | undefined {
     while (this.#first < this.#ops.length && this.#done[this.#first] === 1) this.#first++
-    const limit = this.#first + WINDOW
+    return this.#nextBelow(this.#first + WINDOW) ?? this.#nextBelow(Infinity)
+  }
+
+  #nextBelow(limit: number): Batch | undefined {
     for (const kind of ORDER) {
       const ids = [...(this.#ready.get(kind) ?? [])].filter((id) => id < limit).sort((a, b) => a - b)
       if (ids.length === 0) continue
-      const chosen = kind === 'rotate' ? this.#fewSources(ids) : ids
+      const chosen = this.#chosen(kind, ids)
+      if (chosen.length === 0) continue
       for (const id of chosen) this.#finish(kind, id)
       return { kind, ops: chosen }
     }
     return undefined
+  }
+
+  #chosen(kind: OpKind, ids: readonly ValueId[]): readonly ValueId[] {
+    if (kind === 'rotate') return this.#fewSources(ids)
+    return kind === 'refresh' ? this.#wholeRound(ids) : ids
+  }
+
+  /** The refreshes of a round, once all of them are ready. */
+  #wholeRound(ids: readonly ValueId[]): ValueId[] {
+    const roundOf = (id: ValueId): number => (this.#ops[id] as Extract<Op, { kind: 'refresh' }>).round
+    const round = Math.min(...ids.map(roundOf))
+    const ready = ids.filter((id) => roundOf(id) === round)
+    return ready.length === this.#rounds[round] ? ready : []
   }
 
   /** Rotations of the first sources, all of one level. */

@@ -2,7 +2,7 @@ import { workerData } from 'node:worker_threads'
 import { instantiateKernels } from '../../kernels/kernels.ts'
 import type { Program } from '../program.ts'
 import { Barrier } from './barrier.ts'
-import { runShares } from './shares.ts'
+import { type PhaseRange, runShares } from './shares.ts'
 
 // A thread of the crew: it knows the memory and nothing of what lies there.
 
@@ -16,11 +16,12 @@ export interface Share {
   readonly program: Program
   readonly barrier: SharedArrayBuffer
   readonly thread: number
+  readonly range: PhaseRange
 }
 
 const { memory, module } = workerData as CrewMember
 const kernels = await instantiateKernels(memory, module)
 
-export default function share({ program, barrier, thread }: Share): void {
-  runShares(program, kernels, new Barrier(program.threads, barrier), thread)
+export default function share({ program, barrier, thread, range }: Share): void {
+  runShares(program, kernels, new Barrier(program.threads, barrier), thread, range)
 }

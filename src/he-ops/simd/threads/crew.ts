@@ -6,7 +6,7 @@ import { type Kernels, kernelModule } from '../../kernels/kernels.ts'
 import type { Program } from '../program.ts'
 import { Barrier, VERDICT_FAILED, VERDICT_STOP } from './barrier.ts'
 import type { CrewMember, Share } from './crew-worker.ts'
-import { runShares } from './shares.ts'
+import { type PhaseRange, runShares } from './shares.ts'
 
 export interface RunControl {
   /** Called after each phase with the operations done. */
@@ -41,17 +41,21 @@ export class Crew {
   }
 
   /**
-   * Runs a program that was built for this number of threads. The calling thread computes and is deaf meanwhile. One
-   * program at a time: the memory is the program's.
+   * Runs a stretch of a program that was built for this number of threads, by default all of it. The calling thread
+   * computes and is deaf meanwhile. One program at a time: the memory is the program's.
    *
    * @throws ExecutionStopped, WORKER_LOST
    */
-  async run(program: Program, { onProgress, shouldStop }: RunControl = {}): Promise<void> {
+  async run(
+    program: Program,
+    { onProgress, shouldStop }: RunControl = {},
+    range: PhaseRange = { from: 0, to: program.progress.length },
+  ): Promise<void> {
     const barrier = new Barrier(this.threads)
-    const others = this.#start(program, barrier)
+    const others = this.#start(program, barrier, range)
     let done = 0
     try {
-      const verdict = runShares(program, this.#kernels, barrier, 0, (phase) => {
+      const verdict = runShares(program, this.#kernels, barrier, 0, range, (phase) => {
         done = program.progress[phase]
         onProgress?.(done)
         if (shouldStop?.()) barrier.stop()
@@ -69,9 +73,9 @@ export class Crew {
     await this.#pool?.close()
   }
 
-  #start(program: Program, barrier: Barrier): Promise<unknown> {
+  #start(program: Program, barrier: Barrier, range: PhaseRange): Promise<unknown> {
     const shares = Array.from({ length: this.threads - 1 }, (_, i): Share => {
-      return { program, barrier: barrier.shared, thread: i + 1 }
+      return { program, barrier: barrier.shared, thread: i + 1, range }
     })
     const all = Promise.all(shares.map((share) => this.#pool!.run(share)))
     // It is waited for below; until then a failure is no unhandled one.

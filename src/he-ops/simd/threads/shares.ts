@@ -2,21 +2,28 @@ import type { Kernels } from '../../kernels/kernels.ts'
 import { type Program, runShare } from '../program.ts'
 import { type Barrier, VERDICT_RUN, type Verdict } from './barrier.ts'
 
+/** Phases `from` .. `to - 1`. */
+export interface PhaseRange {
+  readonly from: number
+  readonly to: number
+}
+
 /**
- * One thread's part in a program: its share of each phase, then the barrier.
+ * One thread's part in a stretch of a program: its share of each phase, then the barrier.
  *
  * @param beforeBarrier told after each phase which one it was
- * @returns the verdict that ended the run, `VERDICT_RUN` at the program's end
+ * @returns the verdict that ended the run, `VERDICT_RUN` at the stretch's end
  */
 export function runShares(
   program: Program,
   kernels: Kernels,
   barrier: Barrier,
   thread: number,
+  { from, to }: PhaseRange,
   beforeBarrier: (phase: number) => void = () => {},
 ): Verdict {
   try {
-    for (let phase = 0; phase + 1 < program.phases.length; phase++) {
+    for (let phase = from; phase < to; phase++) {
       runShare(program, kernels, phase, thread)
       beforeBarrier(phase)
       const verdict = barrier.arrive()
