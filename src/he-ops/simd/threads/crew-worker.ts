@@ -12,15 +12,20 @@ export interface CrewMember {
   readonly module: WebAssembly.Module
 }
 
+/** One thread's part in one run. */
 export interface Share {
   readonly program: Program
+  /** The run's `Barrier.shared`. */
   readonly barrier: SharedArrayBuffer
+  /** 1 and up; 0 is the calling thread. */
   readonly thread: number
 }
 
 const { memory, module } = workerData as CrewMember
 const kernels = await instantiateKernels(memory, module)
 
-export default function share({ program, barrier, thread }: Share): void {
-  runShares(program, kernels, new Barrier(program.threads, barrier), thread)
+export default function share({ program, barrier: shared, thread }: Share): void {
+  const barrier = new Barrier(program.threads, shared)
+  barrier.join()
+  runShares(program, kernels, barrier, thread)
 }

@@ -8,8 +8,9 @@ import { Barrier, VERDICT_FAILED, VERDICT_STOP } from './barrier.ts'
 import type { CrewMember, Share } from './crew-worker.ts'
 import { runShares } from './shares.ts'
 
+/** How the caller follows and ends a run. What these functions throw ends the run and comes out of it. */
 export interface RunControl {
-  /** Called after each phase with the operations done. */
+  /** Called after each phase with the operations done; at the end with all there are. */
   readonly onProgress?: (done: number) => void
   /** Asked after each phase; true ends the run with `ExecutionStopped`. */
   readonly shouldStop?: () => boolean
@@ -41,16 +42,21 @@ export class Crew {
   }
 
   /**
-   * Runs a program that was built for this number of threads. The calling thread computes and is deaf meanwhile. One
-   * program at a time: the memory is the program's.
+   * Runs a program that was built for this number of threads. The calling thread computes and is deaf once all have begun.
+   * One program at a time: the memory is the program's, and what was computed is rubbish when this throws.
    *
-   * @throws ExecutionStopped, WORKER_LOST
+   * @throws ExecutionStopped, WORKER_LOST, and whatever a thread throws; all threads have ended by then
    */
   async run(program: Program, { onProgress, shouldStop }: RunControl = {}): Promise<void> {
     const barrier = new Barrier(this.threads)
-    const others = this.#start(program, barrier)
+    const shares = this.#start(program, barrier)
+    const others = Promise.all(shares)
+    // It is waited for below; until then a failure is no unhandled one.
+    others.catch(() => {})
     let done = 0
     try {
+      // A worker that is still starting needs this thread to hear it.
+      await Promise.race([barrier.present(), others])
       const verdict = runShares(program, this.#kernels, barrier, 0, (phase) => {
         done = program.progress[phase]
         onProgress?.(done)
@@ -59,24 +65,26 @@ export class Crew {
       await others
       if (verdict === VERDICT_STOP) throw new ExecutionStopped(done)
       if (verdict === VERDICT_FAILED) throw new PolyVeilError('WORKER_LOST', 'A thread of the engine failed')
+    } catch (error) {
+      // For those who wait for a thread that never began.
+      barrier.fail()
+      throw error
     } finally {
-      // Nobody may touch the memory any more once this function is left.
-      await others.catch(() => {})
+      // Nobody may touch the memory any more once this function is left: not one thread, however many have failed.
+      await Promise.allSettled(shares)
     }
   }
 
+  /** Ends the workers, after the run that is under way. */
   async close(): Promise<void> {
     await this.#pool?.close()
   }
 
-  #start(program: Program, barrier: Barrier): Promise<unknown> {
-    const shares = Array.from({ length: this.threads - 1 }, (_, i): Share => {
-      return { program, barrier: barrier.shared, thread: i + 1 }
+  #start(program: Program, barrier: Barrier): Promise<void>[] {
+    return Array.from({ length: this.threads - 1 }, (_, i) => {
+      const share: Share = { program, barrier: barrier.shared, thread: i + 1 }
+      return this.#pool!.run(share)
     })
-    const all = Promise.all(shares.map((share) => this.#pool!.run(share)))
-    // It is waited for below; until then a failure is no unhandled one.
-    all.catch(() => {})
-    return all
   }
 }
 
