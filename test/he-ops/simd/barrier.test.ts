@@ -124,6 +124,12 @@ t.test('a failure ends it for those who come later', async (t) => {
   t.ok(performance.now() - begin < 1000, 'at once')
 })
 
+t.test('who does not come, or does not begin, is lost', async (t) => {
+  const barrier = new Barrier(2, undefined, 100)
+  await t.rejects(barrier.present(), { code: 'WORKER_LOST' })
+  t.throws(() => barrier.arrive(), { code: 'WORKER_LOST' })
+})
+
 t.test('a stop does not make a failure undone', async (t) => {
   const { barrier, met } = withOther('fail')
   await met

@@ -16,7 +16,6 @@ export type Verdict = typeof VERDICT_RUN | typeof VERDICT_STOP | typeof VERDICT_
 
 /** Looks at the word this often before the thread goes to sleep: the others are nearly always there within microseconds. */
 const SPINS = 4000
-const SLEEP_MILLISECONDS = 1000
 /** No phase takes nearly so long; a thread that does not come until then is lost. */
 const PATIENCE_MILLISECONDS = 120_000
 
@@ -28,10 +27,21 @@ export class Barrier {
   readonly shared: SharedArrayBuffer
   readonly #words: Int32Array
   readonly #threads: number
+  readonly #patience: number
 
-  constructor(threads: number, shared = new SharedArrayBuffer(4 * WORDS)) {
+  /**
+   * @param threads that meet here, the calling one included
+   * @param shared of the other threads' barrier; by default a new one
+   * @param patience milliseconds after which a thread that does not come is lost
+   */
+  constructor(
+    threads: number,
+    shared = new SharedArrayBuffer(4 * WORDS),
+    patience: number = PATIENCE_MILLISECONDS,
+  ) {
     this.shared = shared
     this.#threads = threads
+    this.#patience = patience
     this.#words = new Int32Array(shared)
   }
 
@@ -41,12 +51,17 @@ export class Barrier {
     Atomics.notify(this.#words, PRESENT)
   }
 
-  /** Resolves when all threads but the calling one have joined; the calling one stays responsive. */
+  /**
+   * Resolves when all threads but the calling one have joined; the calling one stays responsive.
+   *
+   * @throws WORKER_LOST when one does not
+   */
   async present(): Promise<void> {
     for (;;) {
       const count = Atomics.load(this.#words, PRESENT)
       if (count >= this.#threads - 1) return
-      await Atomics.waitAsync(this.#words, PRESENT, count).value
+      const outcome = await Atomics.waitAsync(this.#words, PRESENT, count, this.#patience).value
+      if (outcome === 'timed-out') throw lost('A thread of the engine did not begin')
     }
   }
 
@@ -94,12 +109,11 @@ export class Barrier {
     for (let spin = 0; spin < SPINS; spin++) {
       if (Atomics.load(this.#words, GENERATION) !== generation) return
     }
-    const deadline = performance.now() + PATIENCE_MILLISECONDS
-    while (Atomics.load(this.#words, GENERATION) === generation) {
-      Atomics.wait(this.#words, GENERATION, generation, SLEEP_MILLISECONDS)
-      if (performance.now() > deadline) {
-        throw new PolyVeilError('WORKER_LOST', 'A thread of the engine did not finish its share')
-      }
+    const outcome = Atomics.wait(this.#words, GENERATION, generation, this.#patience)
+    if (outcome === 'timed-out' && Atomics.load(this.#words, GENERATION) === generation) {
+      throw lost('A thread of the engine did not finish its share')
     }
   }
 }
+
+const lost = (message: string): PolyVeilError => new PolyVeilError('WORKER_LOST', message)

@@ -49,14 +49,19 @@ export class Crew {
    */
   async run(program: Program, { onProgress, shouldStop }: RunControl = {}): Promise<void> {
     const barrier = new Barrier(this.threads)
-    const shares = this.#start(program, barrier)
+    const cancel = new AbortController()
+    const shares = this.#start(program, barrier, cancel.signal)
     const others = Promise.all(shares)
     // It is waited for below; until then a failure is no unhandled one.
     others.catch(() => {})
     let done = 0
     try {
       // A worker that is still starting needs this thread to hear it.
-      await Promise.race([barrier.present(), others])
+      const present = barrier.present().catch((error) => {
+        cancel.abort()
+        throw error
+      })
+      await Promise.race([present, others])
       const verdict = runShares(program, this.#kernels, barrier, 0, (phase) => {
         done = program.progress[phase]
         onProgress?.(done)
@@ -80,10 +85,10 @@ export class Crew {
     await this.#pool?.close()
   }
 
-  #start(program: Program, barrier: Barrier): Promise<void>[] {
+  #start(program: Program, barrier: Barrier, signal: AbortSignal): Promise<void>[] {
     return Array.from({ length: this.threads - 1 }, (_, i) => {
       const share: Share = { program, barrier: barrier.shared, thread: i + 1 }
-      return this.#pool!.run(share)
+      return this.#pool!.run(share, { signal })
     })
   }
 }
