@@ -140,7 +140,9 @@ export class ProgramBuilder {
     this.#stops.push(this.#progress.length)
   }
 
+  /** The program of all phases so far. Operations that took none of their own are done with the last one. */
   finish(): Program {
+    if (this.#progress.length > 0) this.#progress[this.#progress.length - 1] = this.done
     return {
       words: shared(this.#words),
       items: shared([...this.#items, this.#words.length]),

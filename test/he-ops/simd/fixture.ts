@@ -19,6 +19,7 @@ import {
   levelShape,
   openKeySet,
   type PackedRlwe,
+  type Rlwe,
   type SeededRlwe,
 } from '../../../src/wire/index.ts'
 import { packedRlwe, rlweBytes, writeRlwe } from '../../../src/wire/rlwe.ts'
@@ -37,6 +38,7 @@ export interface SimdFixture {
   packed(pair: SeededRlwe, level: number): PackedRlwe
   /** @param residues of the two polynomials, u32, prime after prime */
   decrypt(residues: readonly Uint32Array[], level: number, scale: number): Float64Array
+  decryptPair(pair: Rlwe, level: number, scale: number): Float64Array
   delete(): void
 }
 
@@ -59,6 +61,8 @@ export async function simdFixture(
   await keys.load(await openKeySet(parameters, bytesSource(keySet)), steps)
   const sealKeys =
     parameters.specialPrimes.length === 1 ? await loadKeySet(ctx, bytesSource(keySet), steps) : undefined
+  const decryptPair = (pair: Rlwe, level: number, scale: number): Float64Array =>
+    decryptSlots(ctx, secretKey, [pair], level, scale)[0]
   return {
     ctx,
     context,
@@ -76,8 +80,9 @@ export async function simdFixture(
     },
     decrypt(residues, level, scale) {
       const [c0, c1] = residues.map(halves)
-      return decryptSlots(ctx, secretKey, [{ c0, c1 }], level, scale)[0]
+      return decryptPair({ c0, c1 }, level, scale)
     },
+    decryptPair,
     delete() {
       sealKeys?.delete()
       secretKey.delete()

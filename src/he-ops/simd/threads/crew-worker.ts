@@ -12,9 +12,12 @@ export interface CrewMember {
   readonly module: WebAssembly.Module
 }
 
+/** One thread's part in one run. */
 export interface Share {
   readonly program: Program
+  /** The run's `Barrier.shared`. */
   readonly barrier: SharedArrayBuffer
+  /** 1 and up; 0 is the calling thread. */
   readonly thread: number
   readonly range: PhaseRange
 }
@@ -22,6 +25,8 @@ export interface Share {
 const { memory, module } = workerData as CrewMember
 const kernels = await instantiateKernels(memory, module)
 
-export default function share({ program, barrier, thread, range }: Share): void {
-  runShares(program, kernels, new Barrier(program.threads, barrier), thread, range)
+export default function share({ program, barrier: shared, thread, range }: Share): void {
+  const barrier = new Barrier(program.threads, shared)
+  barrier.join()
+  runShares(program, kernels, barrier, thread, range)
 }

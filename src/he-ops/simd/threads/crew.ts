@@ -8,8 +8,9 @@ import { Barrier, VERDICT_FAILED, VERDICT_STOP } from './barrier.ts'
 import type { CrewMember, Share } from './crew-worker.ts'
 import { type PhaseRange, runShares } from './shares.ts'
 
+/** How the caller follows and ends a run. What these functions throw ends the run and comes out of it. */
 export interface RunControl {
-  /** Called after each phase with the operations done. */
+  /** Called after each phase with the operations done; at the end with all there are. */
   readonly onProgress?: (done: number) => void
   /** Asked after each phase; true ends the run with `ExecutionStopped`. */
   readonly shouldStop?: () => boolean
@@ -42,9 +43,10 @@ export class Crew {
 
   /**
    * Runs a stretch of a program that was built for this number of threads, by default all of it. The calling thread
-   * computes and is deaf meanwhile. One program at a time: the memory is the program's.
+   * computes and is deaf once all have begun. One program at a time: the memory is the program's, and what was computed is
+   * rubbish when this throws.
    *
-   * @throws ExecutionStopped, WORKER_LOST
+   * @throws ExecutionStopped, WORKER_LOST, and whatever a thread throws; all threads have ended by then
    */
   async run(
     program: Program,
@@ -52,9 +54,19 @@ export class Crew {
     range: PhaseRange = { from: 0, to: program.progress.length },
   ): Promise<void> {
     const barrier = new Barrier(this.threads)
-    const others = this.#start(program, barrier, range)
+    const cancel = new AbortController()
+    const shares = this.#start(program, barrier, range, cancel.signal)
+    const others = Promise.all(shares)
+    // It is waited for below; until then a failure is no unhandled one.
+    others.catch(() => {})
     let done = 0
     try {
+      // A worker that is still starting needs this thread to hear it.
+      const present = barrier.present().catch((error) => {
+        cancel.abort()
+        throw error
+      })
+      await Promise.race([present, others])
       const verdict = runShares(program, this.#kernels, barrier, 0, range, (phase) => {
         done = program.progress[phase]
         onProgress?.(done)
@@ -63,24 +75,26 @@ export class Crew {
       await others
       if (verdict === VERDICT_STOP) throw new ExecutionStopped(done)
       if (verdict === VERDICT_FAILED) throw new PolyVeilError('WORKER_LOST', 'A thread of the engine failed')
+    } catch (error) {
+      // For those who wait for a thread that never began.
+      barrier.fail()
+      throw error
     } finally {
-      // Nobody may touch the memory any more once this function is left.
-      await others.catch(() => {})
+      // Nobody may touch the memory any more once this function is left: not one thread, however many have failed.
+      await Promise.allSettled(shares)
     }
   }
 
+  /** Ends the workers, after the run that is under way. */
   async close(): Promise<void> {
     await this.#pool?.close()
   }
 
-  #start(program: Program, barrier: Barrier, range: PhaseRange): Promise<unknown> {
-    const shares = Array.from({ length: this.threads - 1 }, (_, i): Share => {
-      return { program, barrier: barrier.shared, thread: i + 1, range }
+  #start(program: Program, barrier: Barrier, range: PhaseRange, signal: AbortSignal): Promise<void>[] {
+    return Array.from({ length: this.threads - 1 }, (_, i) => {
+      const share: Share = { program, barrier: barrier.shared, thread: i + 1, range }
+      return this.#pool!.run(share, { signal })
     })
-    const all = Promise.all(shares.map((share) => this.#pool!.run(share)))
-    // It is waited for below; until then a failure is no unhandled one.
-    all.catch(() => {})
-    return all
   }
 }
 

@@ -1,0 +1,140 @@
+import { type CiphertextType, typeLaws } from '../../../src/circuit/laws.ts'
+import { type CkksParameters, checkParameters } from '../../../src/circuit/parameters.ts'
+import { nttPrimes } from '../../../src/circuit/primes.ts'
+import type { Circuit, Constant, Op, ValueId } from '../../../src/circuit/types.ts'
+import { verifyCircuit } from '../../../src/circuit/verify.ts'
+import { smallCircuit } from '../../circuit/circuits.ts'
+
+/** Five data primes and two special ones, all of 30 bits: digits of two primes, the last digit short. */
+export const parameters: CkksParameters = (() => {
+  const primes = nttPrimes(8192, Array(7).fill(30)).map(String)
+  return checkParameters({ ring: 8192, primes: primes.slice(0, 5), specialPrimes: primes.slice(5) })
+})()
+
+/** Builds circuits operation by operation; the laws give levels and scales. */
+export class CircuitBuilder {
+  readonly ops: Op[] = []
+  readonly #parameters: CkksParameters
+  readonly #laws: ReturnType<typeof typeLaws>
+  readonly #types: CiphertextType[] = []
+
+  constructor(chain: CkksParameters = parameters) {
+    this.#parameters = chain
+    this.#laws = typeLaws(chain)
+  }
+
+  input(scale = 2 ** 30): ValueId {
+    const index = this.ops.filter(({ kind }) => kind === 'input').length
+    return this.#push({ kind: 'input', index }, this.#laws.input(this.#parameters.topLevel, scale))
+  }
+
+  rotate(source: ValueId, steps: number): ValueId {
+    return this.#push({ kind: 'rotate', source, steps }, this.#laws.rotate(this.#types[source], steps))
+  }
+
+  /** @param terms value and constant of each */
+  dot(terms: readonly (readonly [ValueId, number])[], constantScale = 2 ** 28): ValueId {
+    const type = this.#laws.dot(
+      terms.map(([value]) => this.#types[value]),
+      constantScale,
+    )
+    const named = terms.map(([value, constant]) => ({ value, constant }))
+    return this.#push({ kind: 'dot', terms: named, constantScale }, type)
+  }
+
+  addPlain(source: ValueId, constant: number): ValueId {
+    return this.#push({ kind: 'addPlain', source, constant }, this.#laws.addPlain(this.#types[source]))
+  }
+
+  add(left: ValueId, right: ValueId): ValueId {
+    return this.#push({ kind: 'add', left, right }, this.#laws.add(this.#types[left], this.#types[right]))
+  }
+
+  subtract(left: ValueId, right: ValueId): ValueId {
+    return this.#push(
+      { kind: 'subtract', left, right },
+      this.#laws.add(this.#types[left], this.#types[right]),
+    )
+  }
+
+  multiply(left: ValueId, right: ValueId): ValueId {
+    return this.#push(
+      { kind: 'multiply', left, right },
+      this.#laws.multiply(this.#types[left], this.#types[right]),
+    )
+  }
+
+  relinearise(source: ValueId): ValueId {
+    return this.#push({ kind: 'relinearise', source }, this.#laws.relinearise(this.#types[source]))
+  }
+
+  rescale(source: ValueId): ValueId {
+    return this.#push({ kind: 'rescale', source }, this.#laws.rescale(this.#types[source]))
+  }
+
+  dropLevel(source: ValueId, level: number): ValueId {
+    return this.#push({ kind: 'dropLevel', source }, this.#laws.dropLevel(this.#types[source], level))
+  }
+
+  /** A verified circuit whose result is the last value. */
+  finish(constants: readonly Constant[]): Circuit {
+    const base = smallCircuit()
+    const result = this.ops.length - 1
+    const ciphertexts = this.ops.filter(({ kind }) => kind === 'input').length
+    const circuit: Circuit = {
+      ...base,
+      parameters: this.#parameters,
+      constants,
+      ops: this.ops,
+      result,
+      input: {
+        ...base.input,
+        layout: { ...base.input.layout, ciphertexts },
+        level: this.ops[0].level,
+        scale: this.ops[0].scale,
+      },
+      output: {
+        ...base.output,
+        level: this.ops[result].level,
+        scale: this.ops[result].scale,
+        flooding: 1e-4,
+      },
+    }
+    verifyCircuit(circuit)
+    return circuit
+  }
+
+  #push(op: object, type: CiphertextType): ValueId {
+    this.#types.push(type)
+    return this.ops.push({ ...op, level: type.level, scale: type.scale, layer: 0 } as Op) - 1
+  }
+}
+
+/** Rotations of `smallSimdCircuit`. */
+export const STEPS = [1, 7, 2048]
+
+/**
+ * A circuit with every kind of operation, on x and y: w = (z^2 + c3) * c0 + its rotation by 2048, with
+ * z = c0 * rotate(x, 1) + c1 * rotate(x, 7) + c2 * (y - x); at level 1.
+ */
+export function smallSimdCircuit(): Circuit {
+  const build = new CircuitBuilder()
+  const x = build.input()
+  const y = build.input()
+  const difference = build.subtract(y, x)
+  const terms = [
+    [build.rotate(x, 1), 0],
+    [build.rotate(x, 7), 1],
+    [difference, 2],
+  ] as const
+  const z = build.rescale(build.dot(terms))
+  const square = build.rescale(build.addPlain(build.relinearise(build.multiply(z, z)), 3))
+  const w = build.dot([[square, 0]], 2 ** 20)
+  build.dropLevel(build.add(w, build.rotate(w, 2048)), 1)
+  return build.finish([
+    Float64Array.of(0.75),
+    Float64Array.from({ length: 64 }, (_, i) => Math.sin(i * i)),
+    Float64Array.from({ length: 4096 }, (_, i) => Math.cos(i + 1)),
+    Float64Array.of(0.5, -0.25),
+  ])
+}
