@@ -1,6 +1,6 @@
 import { cp } from 'node:fs/promises'
 import { extname, join, relative } from 'node:path'
-import { DIST, KERNEL_MODULE, SOURCE } from './paths.ts'
+import { DIST, KERNEL_BUILD, SOURCE } from './paths.ts'
 
 const ZOO = join('models', 'zoo')
 
@@ -14,5 +14,5 @@ export async function copyZoo(): Promise<void> {
 
 /** Copies the compiled kernels to where the compiled program looks for them. */
 export async function copyKernels(): Promise<void> {
-  await cp(KERNEL_MODULE, join(DIST, relative(SOURCE, KERNEL_MODULE)))
+  await cp(KERNEL_BUILD, join(DIST, relative(SOURCE, KERNEL_BUILD)), { recursive: true })
 }

@@ -1,6 +1,6 @@
 import { readdir, stat } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
-import { DIST, KERNEL_MODULE, ROOT, SOURCE } from './paths.ts'
+import { join } from 'node:path'
+import { DIST, KERNEL_BUILD, ROOT, SOURCE } from './paths.ts'
 
 /** Marks the end of a build. */
 export const STAMP = join(DIST, '.built')
@@ -12,7 +12,7 @@ export async function isFresh(): Promise<boolean> {
   const sources = await readdir(SOURCE, { recursive: true })
   const files = sources
     .map((file) => join(SOURCE, file))
-    .filter((file) => !file.startsWith(dirname(KERNEL_MODULE)))
+    .filter((file) => !`${file}/`.startsWith(KERNEL_BUILD))
   const inputs = [...files, join(ROOT, 'package-lock.json')]
   const times = await Promise.all(inputs.map(modified))
   return times.every((time) => time !== undefined && time < built)

@@ -1,26 +1,30 @@
 import { mkdir } from 'node:fs/promises'
 import { dirname, relative } from 'node:path'
-import { KERNEL_MODULE, KERNEL_SOURCE, ROOT } from './paths.ts'
+import { KERNEL_MODULES, KERNEL_SOURCE, ROOT } from './paths.ts'
 
-// The kernels address a memory that threads share, have no data of their own and allocate nothing.
+// The kernels address a memory that they are given, have no data of their own and allocate nothing.
 const OPTIONS = [
   '-O3',
   '--noAssert',
   '--runtime=stub',
   '--enable=simd',
-  '--enable=threads',
   '--enable=bulk-memory',
   '--importMemory',
-  '--sharedMemory',
   '--initialMemory=1',
   '--maximumMemory=65536',
 ]
+const SHARED_MEMORY = ['--enable=threads', '--sharedMemory']
 
-/** Compiles the kernels from AssemblyScript to WebAssembly, beside their source. */
+/** Compiles the kernels from AssemblyScript to WebAssembly, beside their source: for shared memory and for unshared. */
 export async function buildKernels(): Promise<void> {
+  await compileKernels(KERNEL_MODULES.shared, [...OPTIONS, ...SHARED_MEMORY])
+  await compileKernels(KERNEL_MODULES.unshared, OPTIONS)
+}
+
+async function compileKernels(file: string, options: readonly string[]): Promise<void> {
   const { default: asc } = await import('assemblyscript/asc')
-  await mkdir(dirname(KERNEL_MODULE), { recursive: true })
-  const paths = [relative(ROOT, KERNEL_SOURCE), '--outFile', relative(ROOT, KERNEL_MODULE), '--baseDir', ROOT]
-  const { error, stderr } = await asc.main([...paths, ...OPTIONS])
+  await mkdir(dirname(file), { recursive: true })
+  const paths = [relative(ROOT, KERNEL_SOURCE), '--outFile', relative(ROOT, file), '--baseDir', ROOT]
+  const { error, stderr } = await asc.main([...paths, ...options])
   if (error) throw new Error(`The kernels do not compile: ${error.message}\n${stderr.toString()}`)
 }

@@ -10,4 +10,8 @@ export const CIRCUITS = within('dist/zoo/')
 export const CLI = within('dist/cli/main.js')
 export const KERNEL_SOURCE = within('src/he-ops/kernels/assembly/index.ts')
 /** Found from source files and, copied, from dist by the same relative path. */
-export const KERNEL_MODULE = within('src/he-ops/kernels/build/kernels.wasm')
+export const KERNEL_BUILD = within('src/he-ops/kernels/build/')
+export const KERNEL_MODULES = {
+  shared: within('src/he-ops/kernels/build/kernels-shared.wasm'),
+  unshared: within('src/he-ops/kernels/build/kernels.wasm'),
+}

@@ -1,3 +1,5 @@
+import { PolyVeilError } from '../../errors/index.ts'
+
 /**
  * The kernels of `assembly/`, on addresses in the memory they were instantiated with; what each does is said there. Sizes
  * that both sides have to agree on are the module's to say.
@@ -32,34 +34,74 @@ export interface Kernels {
 
 type Kernel = (...args: number[]) => number
 
-const PAGE_BYTES = 65536
+/**
+ * The two builds of the module: on a memory that threads share, and on one that has a single thread. Browsers give shared
+ * memory to cross-origin isolated pages alone, and the types of memory and module have to agree.
+ */
+export type MemorySharing = 'shared' | 'unshared'
+
 /** The most that 32-bit addresses reach. */
 const MAX_PAGES = 65536
 
-let compiled: Promise<WebAssembly.Module> | undefined
-
-/** The compiled module, which threads can be given. */
-export function kernelModule(): Promise<WebAssembly.Module> {
-  compiled ??= readModule().then((bytes) => WebAssembly.compile(bytes))
-  return compiled
+// Written out, so that bundlers see which files go with this module.
+const FILES: Readonly<Record<MemorySharing, URL>> = {
+  shared: new URL('./build/kernels-shared.wasm', import.meta.url),
+  unshared: new URL('./build/kernels.wasm', import.meta.url),
 }
 
-/** An empty memory that several threads can share; it grows in pages of 64 KB. */
-export const createKernelMemory = (bytes = PAGE_BYTES): WebAssembly.Memory =>
-  new WebAssembly.Memory({ initial: Math.ceil(bytes / PAGE_BYTES), maximum: MAX_PAGES, shared: true })
+const compiled = new Map<MemorySharing, Promise<WebAssembly.Module>>()
+
+/**
+ * The compiled module, which threads can be given.
+ *
+ * @throws INTERNAL when the file of the kernels is not where it belongs
+ */
+export function kernelModule(sharing: MemorySharing = 'shared'): Promise<WebAssembly.Module> {
+  const known = compiled.get(sharing)
+  if (known) return known
+  const module = readModule(FILES[sharing]).then((bytes) => WebAssembly.compile(bytes))
+  compiled.set(sharing, module)
+  // A browser may have been without a network.
+  module.catch(() => compiled.delete(sharing))
+  return module
+}
+
+/** An empty memory; it grows in pages of 64 KB. */
+export const createKernelMemory = (sharing: MemorySharing = 'shared'): WebAssembly.Memory =>
+  new WebAssembly.Memory({ initial: 1, maximum: MAX_PAGES, shared: sharing === 'shared' })
 
 /** The kernels on a memory. Instances on one memory have no state of their own. */
 export async function instantiateKernels(
   memory: WebAssembly.Memory,
   module?: WebAssembly.Module,
 ): Promise<Kernels> {
-  const instance = await WebAssembly.instantiate(module ?? (await kernelModule()), { env: { memory } })
+  const instance = await WebAssembly.instantiate(module ?? (await kernelModule(sharingOf(memory))), {
+    env: { memory },
+  })
   return instance.exports as unknown as Kernels
 }
 
-async function readModule(): Promise<BufferSource> {
-  const url = new URL('./build/kernels.wasm', import.meta.url)
-  if (url.protocol !== 'file:') return (await fetch(url)).arrayBuffer()
-  const { readFile } = await import('node:fs/promises')
-  return readFile(url)
+const sharingOf = ({ buffer }: WebAssembly.Memory): MemorySharing =>
+  buffer instanceof ArrayBuffer ? 'unshared' : 'shared'
+
+async function readModule(url: URL): Promise<BufferSource> {
+  try {
+    if (url.protocol !== 'file:') return await download(url)
+    const { readFile } = await import('node:fs/promises')
+    return await readFile(url)
+  } catch (cause) {
+    const file = url.pathname.split('/').at(-1)
+    throw new PolyVeilError(
+      'INTERNAL',
+      `The kernels cannot be loaded: there is no ${file}`,
+      { file },
+      { cause },
+    )
+  }
+}
+
+async function download(url: URL): Promise<ArrayBuffer> {
+  const response = await fetch(url)
+  if (!response.ok) throw new Error(`HTTP status ${response.status}`)
+  return response.arrayBuffer()
 }

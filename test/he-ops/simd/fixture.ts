@@ -33,7 +33,6 @@ export interface SimdFixture {
   readonly sealKeys: EvaluationKeys | undefined
   readonly keySet: Uint8Array
   readonly secretKey: SecretKey
-  decryptPair(pair: FullRlwe, level: number, scale: number): Float64Array
   encrypt(values: Float64Array, level: number, scale: number): SeededRlwe
   packed(pair: SeededRlwe, level: number): PackedRlwe
   /** @param residues of the two polynomials, u32, prime after prime */
@@ -70,7 +69,6 @@ export async function simdFixture(
     sealKeys,
     keySet,
     secretKey,
-    decryptPair: (pair, level, scale) => decryptSlots(ctx, secretKey, [pair], level, scale)[0],
     encrypt: (values, level, scale) => encryptSlots(ctx, secretKey, [values], level, scale)[0],
     packed(pair, level) {
       const shape = levelShape(parameters, level)

@@ -1,9 +1,10 @@
 // What the module offers. Pointers are byte addresses in the imported memory, residues are u32 below a prime q < 2^30.
 
-export { CHUNK_BYTES, SCRATCH_BYTES, streamChunk, uniform } from './blake2xb'
+export { CHUNK_BYTES, expandChunk as streamChunk, SCRATCH_BYTES } from './blake2xb'
 export { DOT_GRANULE, dot } from './dot'
 export { add, addBlocks, copy, multiplyPairs, quotients, scale, subtract, subtractScale } from './elementwise'
 export { reduceDoubles } from './encoding'
 export { permute } from './galois'
 export { nttForward, nttInverse } from './ntt'
 export { pack, UNPACK_SLACK, unpack } from './packing'
+export { uniform } from './uniform'
