@@ -1,5 +1,5 @@
 import { PolyVeilError } from '../../errors/index.ts'
-import { ALIGNMENT, Ranges } from './ranges.ts'
+import { ALIGNMENT, aligned, Ranges } from './ranges.ts'
 
 const PAGE_BYTES = 65536
 
@@ -12,6 +12,7 @@ export class Heap {
   readonly #limit: number
   /** Address 0 means nothing. */
   readonly #ranges = new Ranges(ALIGNMENT)
+  #peak = 0
 
   /** @param limit most bytes the memory may grow to; by default what 32-bit addresses reach */
   constructor(memory: WebAssembly.Memory, limit = 2 ** 32 - PAGE_BYTES) {
@@ -24,20 +25,21 @@ export class Heap {
     return this.#ranges.used
   }
 
-  /** The most bytes the heap has spanned. */
+  /** The most bytes the heap has spanned, from address 0 on. */
   get peak(): number {
-    return this.#ranges.end
+    return this.#peak
   }
 
   /**
-   * The address of `bytes` new bytes, whatever they hold.
+   * The address of `bytes` new bytes, whatever they hold; a multiple of a cache line, never 0.
    *
-   * @throws TOO_LARGE when the memory may not or cannot grow so far
+   * @throws TOO_LARGE when the memory may not or cannot grow so far; the heap is then as it was
    */
   allocate(bytes: number): number {
     const start = this.#ranges.allocate(bytes)
     try {
-      this.#reach(this.#ranges.end)
+      // Not to the end of the ranges: what was refused before may have been beyond any limit.
+      this.#reach(start + aligned(bytes))
       return start
     } catch (error) {
       this.#ranges.free(start)
@@ -45,6 +47,7 @@ export class Heap {
     }
   }
 
+  /** Gives back what `allocate` gave. @throws INTERNAL for any other address */
   free(start: number): void {
     this.#ranges.free(start)
   }
@@ -54,11 +57,17 @@ export class Heap {
     return new Uint32Array(this.memory.buffer, address, length)
   }
 
+  /** A view of bytes, as `words`. */
   bytes(address: number, length: number): Uint8Array {
     return new Uint8Array(this.memory.buffer, address, length)
   }
 
   #reach(end: number): void {
+    this.#grow(end)
+    this.#peak = Math.max(this.#peak, end)
+  }
+
+  #grow(end: number): void {
     const missing = end - this.memory.buffer.byteLength
     if (missing <= 0) return
     const facts = { neededBytes: end, limitBytes: this.#limit }

@@ -3,6 +3,7 @@ import { PolyVeilError } from '../../errors/index.ts'
 /** Addresses are multiples of a cache line. */
 export const ALIGNMENT = 64
 
+/** The bytes that a range of `bytes` takes: at least one cache line. */
 export const aligned = (bytes: number): number =>
   Math.max(ALIGNMENT, Math.ceil(bytes / ALIGNMENT) * ALIGNMENT)
 
@@ -31,7 +32,7 @@ export class Ranges {
     return this.#end
   }
 
-  /** @returns the start of `bytes` new bytes */
+  /** @returns the start of `bytes` new bytes, a multiple of `ALIGNMENT` beyond the origin */
   allocate(bytes: number): number {
     const size = aligned(bytes)
     const start = this.#takeGap(size) ?? this.#extend(size)
@@ -40,6 +41,7 @@ export class Ranges {
     return start
   }
 
+  /** Gives a range back. @param start as `allocate` returned it @throws INTERNAL for any other */
   free(start: number): void {
     const size = this.#sizes.get(start)
     if (size === undefined) throw new PolyVeilError('INTERNAL', 'Memory is freed that was not allocated')
