@@ -159,7 +159,8 @@ function readColumns(bytes: Uint8Array, counts: ColumnCounts, start: number): Co
   if (start + total + DIGEST_BYTES !== bytes.length) throw invalid('Its length is not what its header says')
   let offset = start
   const columns = shapes.map(([name, [type, length]]) => {
-    const column = bytes.slice(offset, offset + type.BYTES_PER_ELEMENT * length)
+    // Not by `slice`, which gives a view where the bytes are a Buffer.
+    const column = new Uint8Array(bytes.subarray(offset, offset + type.BYTES_PER_ELEMENT * length))
     offset += column.length
     return [name, new type(column.buffer)]
   })

@@ -36,6 +36,14 @@ t.test('a file at an odd offset of a larger buffer reads too', async (t) => {
   t.strictSame(readCircuit(buffer.subarray(3, 3 + bytes.length)), smallCircuit())
 })
 
+t.test('a Buffer as Node reads files reads too', async (t) => {
+  const buffer = Buffer.alloc(bytes.length + 8)
+  buffer.set(bytes, 3)
+  const read = readCircuit(buffer.subarray(3, 3 + bytes.length))
+  buffer.fill(0)
+  t.strictSame(read, smallCircuit(), 'and what was read does not hang on it')
+})
+
 t.test('the digest is the SHA-256 of what precedes it', async (t) => {
   t.equal(circuitDigest(bytes), Buffer.from(sha256(bytes.subarray(0, -32))).toString('hex'))
   const other = smallCircuit()

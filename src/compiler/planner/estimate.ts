@@ -1,5 +1,4 @@
 import { rotationSteps } from '../../circuit/keys.ts'
-import { peakLiveBytes } from '../../circuit/liveness.ts'
 import { digitCount } from '../../circuit/parameters.ts'
 import { bitLength } from '../../circuit/primes.ts'
 import type { Circuit, Estimate } from '../../circuit/types.ts'
@@ -15,12 +14,11 @@ export function estimateOf(circuit: Circuit, precisionBits: number, target: Targ
   const rotations = rotationSteps(circuit).length
   const keyPolynomials = 1 + digitCount(parameters) * (rotations + 1)
   const allPrimes = [...primes, ...specialPrimes]
-  const heapKeys = 2 * keyPolynomials * ring * allPrimes.length * target.residueBytes
   const packed = (level: number) => packedBytes(ring, primes.slice(0, level + 1))
   return {
     seconds: circuitSeconds({ ...circuit, ring, specialPrimes: specialPrimes.length }, target.costs),
     precisionBits,
-    memoryBytes: heapKeys + peakLiveBytes(circuit, target.residueBytes),
+    memoryBytes: target.memory(circuit),
     bytes: {
       keys: keyPolynomials * (packedBytes(ring, allPrimes) + SEED_BYTES),
       query: input.layout.ciphertexts * (packed(input.level) + SEED_BYTES),

@@ -1,9 +1,12 @@
 import type { CkksParameters } from '../../circuit/parameters.ts'
 import { bitLength } from '../../circuit/primes.ts'
+import type { Circuit } from '../../circuit/types.ts'
 import type { PrimeSizes } from './chain.ts'
 import type { CostModel } from './cost.ts'
 import { sealCosts } from './cost-seal.ts'
 import { SIMD_SPEEDS, type SimdSpeeds, simdCosts } from './cost-simd.ts'
+import { sealMemory } from './memory-seal.ts'
+import { simdMemory } from './memory-simd.ts'
 
 /** The engine that a plan is made for. */
 export type TargetName = 'simd' | 'seal'
@@ -18,17 +21,17 @@ export interface Target {
   readonly primeSizes: PrimeSizes
   /** Special primes that its key switching can use. */
   readonly mostSpecialPrimes: number
-  /** Bytes of a residue in its memory. */
-  readonly residueBytes: number
   readonly costs: CostModel
+  /** Bytes of the engine's memory that a circuit and one client's keys take. */
+  memory(circuit: Circuit): number
 }
 
 const seal: Target = Object.freeze({
   name: 'seal',
   primeSizes: { least: 30, most: 60 },
   mostSpecialPrimes: 1,
-  residueBytes: 8,
   costs: sealCosts(),
+  memory: sealMemory,
 })
 
 /** @param speeds of the SIMD engine's kernels */
@@ -39,8 +42,8 @@ export const targetNamed = (name: TargetName, speeds: SimdSpeeds = SIMD_SPEEDS):
         name: 'simd',
         primeSizes: { least: 20, most: 30 },
         mostSpecialPrimes: 8,
-        residueBytes: 4,
         costs: simdCosts(speeds),
+        memory: simdMemory,
       }
 
 /** The engine that executes a circuit: the SIMD engine wherever its arithmetic takes the primes. */

@@ -1,6 +1,6 @@
+import { type Batch, batches, maxRotationSources } from '../../circuit/batches.ts'
 import { divided, type ExtendedBasis, extendedBasis } from '../../circuit/extended.ts'
 import { galoisElement } from '../../circuit/keys.ts'
-import { digitCount } from '../../circuit/parameters.ts'
 import type { Circuit, Op, OpKind, ValueId } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import type { ConstantStore } from './constants.ts'
@@ -12,12 +12,8 @@ import { type Binary, emitBinaries, emitPlainSums, emitProducts } from './operat
 import { emitRelinearisations, emitRotations } from './operations/key-switch.ts'
 import type { ProgramBuilder } from './program.ts'
 import { type LinkedProgram, linkProgram } from './run.ts'
-import { type Batch, batches } from './schedule/batches.ts'
 import { Storage } from './schedule/storage.ts'
-import { polynomialBytes, type Value } from './values.ts'
-
-/** Memory that the digits of one batch of rotations may take. */
-const DIGIT_BYTES = 96 * 2 ** 20
+import type { Value } from './values.ts'
 
 /** A circuit as a program, with where its inputs go and its result will be. */
 export interface CircuitProgram extends LinkedProgram {
@@ -51,19 +47,13 @@ export function compileCircuit(
   constants: ConstantStore,
   threads: number,
 ): CircuitProgram {
-  const order = batches(circuit, maxSources(context))
+  const order = batches(circuit, maxRotationSources(context.parameters))
   const basis = extendedBasis(circuit)
   let ends: ReturnType<CircuitEmitter['emit']> | undefined
   const linked = linkProgram(context, threads, context.limbBytes, (builder) => {
     ends = new CircuitEmitter(builder, context, circuit, keys, constants, basis).emit(order)
   })
   return { ...linked, ...ends! }
-}
-
-function maxSources(context: SimdContext): number {
-  const { parameters } = context
-  const bytes = digitCount(parameters) * polynomialBytes(context, parameters.primes.length, true)
-  return Math.max(1, Math.floor(DIGIT_BYTES / bytes))
 }
 
 type OpOf<K extends OpKind> = Extract<Op, { kind: K }>

@@ -15,7 +15,6 @@ import { Heap } from '../../../src/he-ops/simd/heap.ts'
 import { SimdKeySet, type SimdKeys } from '../../../src/he-ops/simd/keys.ts'
 import {
   bytesSource,
-  type FullRlwe,
   levelShape,
   openKeySet,
   type PackedRlwe,

@@ -1,6 +1,10 @@
-import { operandsOf } from '../../../circuit/operands.ts'
-import { refreshRounds } from '../../../circuit/refresh.ts'
-import type { Circuit, Op, OpKind, ValueId } from '../../../circuit/types.ts'
+import { operandsOf } from './operands.ts'
+import { type CkksParameters, digitCount } from './parameters.ts'
+import { refreshRounds } from './refresh.ts'
+import type { Circuit, Op, OpKind, ValueId } from './types.ts'
+
+// The order in which the simd engine executes a circuit. It is settled here, and not in the engine, since it decides how
+// much memory an execution takes, which a plan has to state.
 
 /** Operations of one kind that do not depend on each other: their work is done in the same phases. */
 export interface Batch {
@@ -29,6 +33,17 @@ const ORDER: readonly OpKind[] = [
 
 /** Operations this far ahead of the first one that is not done wait, so that few values are alive at once. */
 const WINDOW = 4096
+
+/** Memory that the digits of one batch of rotations may take. */
+const DIGIT_BYTES = 96 * 2 ** 20
+const RESIDUE_BYTES = 4
+
+/** Most distinct sources of the rotations of a batch: the digits of so many fit `DIGIT_BYTES` at the highest level. */
+export function maxRotationSources(parameters: CkksParameters): number {
+  const { primes, specialPrimes, ring } = parameters
+  const polynomialBytes = (primes.length + specialPrimes.length) * ring * RESIDUE_BYTES
+  return Math.max(1, Math.floor(DIGIT_BYTES / (digitCount(parameters) * polynomialBytes)))
+}
 
 /**
  * Orders a circuit's operations in batches.
