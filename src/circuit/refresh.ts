@@ -1,4 +1,5 @@
 import { operandsOf } from './operands.ts'
+import type { CkksParameters } from './parameters.ts'
 import type { Circuit, Op } from './types.ts'
 
 // What the client decrypts in a refresh is m + r, the message's integer coefficients under a mask r drawn uniformly from
@@ -20,7 +21,11 @@ export const MESSAGE_RMS_BOUND = 16
 export const MASK_ROOM_BITS = 2
 
 /** The least `maskBits` that hides all values which a circuit refreshes. */
-export function hidingBits({ ops, parameters }: Pick<Circuit, 'ops' | 'parameters'>): number {
+export function hidingBits({
+  ops,
+  parameters,
+}: Pick<Circuit, 'ops'> & { readonly parameters: Pick<CkksParameters, 'ring'> }): number {
+  if (!ops.some((op) => op.kind === 'refresh')) return 1
   const scales = ops.reduce((sum, op) => sum + (op.kind === 'refresh' ? op.scale : 0), 0)
   return HIDING_BITS + Math.log2(MESSAGE_RMS_BOUND * Math.sqrt(parameters.ring) * scales)
 }

@@ -2,6 +2,7 @@ import type { CkksParameters } from '../circuit/parameters.ts'
 import { MAX_LOG_QP } from '../circuit/parameters.ts'
 import type { Circuit, InputSpec, OutputSpec } from '../circuit/types.ts'
 import { verifyCircuit } from '../circuit/verify.ts'
+import { PolyVeilError } from '../errors/index.ts'
 import type { Network } from '../models/network.ts'
 import type { Preprocessing } from '../preprocessing/types.ts'
 import { circuitNoise } from './analysis/noise.ts'
@@ -9,7 +10,7 @@ import { fold } from './fold.ts'
 import { networkGraph } from './graph/build.ts'
 import type { Graph } from './graph/graph.ts'
 import { CircuitBuilder } from './lowering/builder.ts'
-import { lowerGraph } from './lowering/lower.ts'
+import { lowerWithCuts } from './lowering/lower.ts'
 import { parametersOf } from './planner/chain.ts'
 import type { SimdSpeeds } from './planner/cost-simd.ts'
 import type { Candidate } from './planner/draft.ts'
@@ -18,7 +19,8 @@ import { headroomHolds } from './planner/headroom.ts'
 import { imprecise } from './planner/no-plan.ts'
 import type { Objective } from './planner/objective.ts'
 import { floodingError, LOGIT_BITS, precisionOf } from './planner/precision.ts'
-import { searchPlans } from './planner/search.ts'
+import { type Demands, searchPlans } from './planner/search.ts'
+import { searchRefreshed } from './planner/search-refreshed.ts'
 import { DEFAULT_TARGET, type Target, type TargetName, targetNamed } from './planner/target.ts'
 import { prepareInput } from './prepare-input.ts'
 import { type PlanReport, planReport } from './report.ts'
@@ -33,6 +35,8 @@ export interface CompileOptions {
   /** Bits by which the error of the logits lies below their root mean square; default 8.5. */
   readonly precisionBits?: number
   readonly objective?: Objective
+  /** Whether values may be refreshed by the client: `auto` where one shot does not fit; default. */
+  readonly refresh?: RefreshChoice
   /** The engine to plan for. */
   readonly target?: TargetName
   /** Speeds of the SIMD engine's kernels on the machine that will execute; default: those of the reference machine. */
@@ -42,6 +46,8 @@ export interface CompileOptions {
   /** Preprocessed images, each [C, H, W] of the network; none: ranges come from poly-BN statistics. */
   readonly calibration?: readonly Float64Array[]
 }
+
+export type RefreshChoice = 'auto' | 'never' | 'always'
 
 export interface Compiled {
   readonly circuit: Circuit
@@ -64,7 +70,7 @@ export function compile(network: Network, options: CompileOptions): Compiled {
   const graph = fold(prepared.graph, (options.calibration ?? []).map(prepared.pack))
   const precisionBits = options.precisionBits ?? DEFAULT_PRECISION_BITS
   const target = targetNamed(options.target ?? DEFAULT_TARGET, options.speeds)
-  const candidates = searchPlans(graph, {
+  const candidates = plans(graph, options.refresh ?? 'auto', {
     target,
     rings: options.rings ?? Object.keys(MAX_LOG_QP).map(Number),
     objective: options.objective ?? 'latency',
@@ -83,6 +89,18 @@ export function compile(network: Network, options: CompileOptions): Compiled {
   throw imprecise(precisionBits, bestPrecision)
 }
 
+/** One shot where it fits, unless refreshes are asked for. */
+function plans(graph: Graph, refresh: RefreshChoice, demands: Demands): Candidate[] {
+  if (refresh === 'always') return searchRefreshed(graph, demands)
+  try {
+    return searchPlans(graph, demands)
+  } catch (error) {
+    const isTooDeep = error instanceof PolyVeilError && error.code === 'DEPTH_EXCEEDED'
+    if (refresh === 'never' || !isTooDeep || demands.target.name !== 'simd') throw error
+    return searchRefreshed(graph, demands)
+  }
+}
+
 type PartialInput = Pick<InputSpec, 'preprocessing' | 'image' | 'patch' | 'bound'>
 
 /** The whole circuit of a candidate; undefined when a message would outgrow its modulus. */
@@ -96,7 +114,16 @@ function emit(
   const parameters = parametersOf(candidate.chain, candidate.special!)
   const { layout, policy, strategy } = candidate.draft
   const builder = new CircuitBuilder(parameters, policy, true)
-  const { value, period } = lowerGraph(builder, graph, layout, strategy)
+  const refreshLevel = candidate.chain.base.length - 1
+  const { refresh } = candidate
+  const lowered = lowerWithCuts(
+    builder,
+    graph,
+    { layout, strategy, refreshLevel },
+    refresh?.cuts ?? new Map(),
+  )
+  const { period } = lowered
+  const value = refresh ? builder.dropTo(lowered.value, refreshLevel) : lowered.value
   if (!headroomHolds(builder.ops, value, parameters)) return undefined
   const noise = circuitNoise(builder.ops, builder.statistics, parameters)
   const draft: Circuit = {
@@ -121,6 +148,7 @@ function emit(
     constants: builder.constants,
     ops: builder.ops,
     result: value,
+    refresh: refresh && { level: refreshLevel, maskBits: refresh.maskBits },
     estimate: { seconds: 0, precisionBits: 0, memoryBytes: 0, bytes: { keys: 0, query: 0, response: 0 } },
   }
   const copies = parameters.slots / period

@@ -64,8 +64,9 @@ function scatteredNoise(
       return noise[op.source]
     case 'dot':
       return rootOfSum(op.terms, ({ value, constant }) => {
-        const { period, gain } = constants[constant]
-        return (noise[value] * gain) ** 2 + (encodingNoise(period) / op.constantScale) ** 2
+        const { period, gain, exact } = constants[constant]
+        const rounding = exact ? 0 : encodingNoise(period) / op.constantScale
+        return (noise[value] * gain) ** 2 + rounding ** 2
       })
   }
 }
@@ -93,8 +94,9 @@ function coherentNoise(
       return Math.hypot(noise[op.left], noise[op.right])
     case 'dot':
       return rootOfSum(op.terms, ({ value, constant }) => {
-        const { period, gain } = constants[constant]
-        const rounding = isPeriodic(period, parameters) ? encodingNoise(period) / op.constantScale : 0
+        const { period, gain, exact } = constants[constant]
+        const rounding =
+          !exact && isPeriodic(period, parameters) ? encodingNoise(period) / op.constantScale : 0
         return (noise[value] * gain) ** 2 + (rounding * MEAN_SHARE) ** 2
       })
     default:

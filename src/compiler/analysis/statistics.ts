@@ -17,4 +17,6 @@ export interface ConstantStatistics {
   readonly period: number
   /** Root mean square of the values. */
   readonly gain: number
+  /** Whether encoding it rounds nothing. */
+  readonly exact?: boolean
 }

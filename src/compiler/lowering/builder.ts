@@ -21,6 +21,8 @@ export interface ScalePolicy {
 export interface BuilderChain extends ModulusChain {
   /** Chooses the prime of a level, of at most `bits` bits, unless it is chosen already. */
   choose?(level: number, bits: number): void
+  /** A function that takes back all choices that are made from now on. */
+  mark?(): () => void
 }
 
 /** Slots of a constant, made only when a circuit is emitted; undefined when all of them are zero. */
@@ -31,6 +33,8 @@ export interface ConstantDraft {
   readonly period: number
   /** Expected root mean square of the values, which a draft's noise is estimated from. */
   readonly gain: number
+  /** Whether encoding at the scales it is used at rounds nothing. */
+  readonly exact?: boolean
   readonly make: MakeConstant
   /** Whether `make` returns undefined, found without making anything; absent where it never does. */
   readonly isZero?: () => boolean
@@ -157,6 +161,27 @@ export class CircuitBuilder {
     return id
   }
 
+  /** The value at the highest level again, by way of the client. @param source at the refresh level */
+  refresh(source: ValueId, round: number): ValueId {
+    return this.#push({ kind: 'refresh', source, round }, this.#laws.refresh(this.type(source)))
+  }
+
+  /** A function that takes back all operations that are appended from now on. */
+  mark(): () => void {
+    const ops = this.ops.length
+    const layers = this.layers.length
+    const unchoose = this.chain.mark?.()
+    return () => {
+      this.ops.length = ops
+      this.layers.length = layers
+      this.#types.length = ops
+      unchoose?.()
+      for (const known of [this.#rotations, this.#drops]) {
+        for (const [key, id] of known) if (id >= ops) known.delete(key)
+      }
+    }
+  }
+
   /** Rescales as often as the waterline allows. */
   settle(source: ValueId): ValueId {
     let id = source
@@ -164,13 +189,17 @@ export class CircuitBuilder {
     return id
   }
 
-  constant({ period, gain, make, isZero }: ConstantDraft): ConstantId | undefined {
+  constant({ period, gain, exact = false, make, isZero }: ConstantDraft): ConstantId | undefined {
     if (isZero?.()) return undefined
-    if (!this.emit) return this.#idOf(`${period}:${gain}`, { period, gain })
+    if (!this.emit) return this.#idOf(`${period}:${gain}:${exact}`, { period, gain, exact })
     const values = make()
     if (values === undefined) return undefined
     const bytes = Buffer.from(values.buffer, values.byteOffset, values.byteLength)
-    const id = this.#idOf(bytes.toString('latin1'), { period, gain: rootMeanSquare(values) })
+    const id = this.#idOf(`${exact}:${bytes.toString('latin1')}`, {
+      period,
+      gain: rootMeanSquare(values),
+      exact,
+    })
     this.constants[id] ??= values
     return id
   }

@@ -5,7 +5,7 @@ import { lowerDense } from './dense.ts'
 import { lowerDepthwise, needsFullWeights } from './depthwise.ts'
 import { lowerBias, lowerDiagonal } from './diagonal.ts'
 import { type LoweredHead, lowerHead } from './head.ts'
-import { bringTo, dropPacked, meetingPoint, settlePacked } from './meeting.ts'
+import { bringTo, dropPacked, meetingPoint, refreshPacked, settlePacked } from './meeting.ts'
 import type { Packed } from './packed.ts'
 import type { RotationStrategy } from './strategy.ts'
 
@@ -25,31 +25,73 @@ export function lowerGraph(
   input: Layout,
   strategy: RotationStrategy,
 ): LoweredHead {
-  return new Lowering(builder, graph, input, strategy).run()
+  return lowerWithCuts(builder, graph, { layout: input, strategy }, new Map())
 }
 
-class Lowering {
+/** The same with refreshes, at the cuts that `planCuts` has found. */
+export const lowerWithCuts = (
+  builder: CircuitBuilder,
+  graph: Graph,
+  options: LoweringOptions,
+  cuts: Cuts,
+): LoweredHead => new Lowering(builder, graph, options).run(cuts)
+
+/** Before which nodes which tensors are refreshed. */
+export type Cuts = ReadonlyMap<NodeId, readonly NodeId[]>
+
+export interface LoweringOptions {
+  /** Of the graph's input tensor. */
+  readonly layout: Layout
+  readonly strategy: RotationStrategy
+  /** Level at which values go to the client; needed when there are cuts. */
+  readonly refreshLevel?: number
+}
+
+/** Lowers node by node; what comes before what is the caller's to know. */
+export class Lowering {
   readonly #builder: CircuitBuilder
   readonly #graph: Graph
   readonly #input: Layout
   readonly #strategy: RotationStrategy
   readonly #uses: readonly NodeId[][]
-  readonly #packed = new Map<NodeId, Packed>()
+  readonly #refreshLevel: number
+  #packed = new Map<NodeId, Packed>()
+  #rounds = 0
 
-  constructor(builder: CircuitBuilder, graph: Graph, input: Layout, strategy: RotationStrategy) {
+  /** @param refreshLevel level at which values go to the client */
+  constructor(
+    builder: CircuitBuilder,
+    graph: Graph,
+    { layout, strategy, refreshLevel = 0 }: LoweringOptions,
+  ) {
     this.#builder = builder
     this.#graph = graph
-    this.#input = input
+    this.#input = layout
     this.#strategy = strategy
+    this.#refreshLevel = refreshLevel
     this.#uses = users(graph)
   }
 
-  run(): LoweredHead {
-    const { nodes, output } = this.#graph
+  run(cuts: Cuts): LoweredHead {
+    const { output } = this.#graph
     for (let id = 0; id < output; id++) {
-      // Weighted layers that end in a sum wait for it: there it shows which scale they have to meet.
-      if (!this.#waitsForSum(id)) this.#packed.set(id, this.#lower(nodes[id]))
+      const tensors = cuts.get(id)
+      if (tensors !== undefined) this.refresh(tensors)
+      this.lowerNode(id)
     }
+    const tensors = cuts.get(output)
+    if (tensors !== undefined) this.refresh(tensors)
+    return this.lowerHead()
+  }
+
+  /** Lowers a node whose operands are lowered. */
+  lowerNode(id: NodeId): void {
+    // Weighted layers that end in a sum wait for it: there it shows which scale they have to meet.
+    if (!this.waitsForSum(id)) this.#packed.set(id, this.#lower(this.#graph.nodes[id]))
+  }
+
+  lowerHead(): LoweredHead {
+    const { nodes, output } = this.#graph
     const head = nodes[output]
     if (head.kind !== 'head') throw new Error(`The graph ends in ${head.kind}, not in a head`)
     this.#announce(head, this.#value(head.source).layout)
@@ -60,6 +102,35 @@ class Lowering {
       this.#strategy,
       this.#builder.policy.weight,
     )
+  }
+
+  /** Brings tensors back to the highest level, all in one round. */
+  refresh(tensors: readonly NodeId[]): void {
+    const round = this.#rounds++
+    for (const id of tensors) {
+      this.#packed.set(id, refreshPacked(this.#builder, this.#value(id), this.#refreshLevel, round))
+    }
+  }
+
+  /** A function that takes back what is lowered from now on. */
+  mark(): () => void {
+    const undo = this.#builder.mark()
+    const packed = new Map(this.#packed)
+    const rounds = this.#rounds
+    return () => {
+      undo()
+      this.#packed = packed
+      this.#rounds = rounds
+    }
+  }
+
+  /** Level of a lowered tensor's values. */
+  levelOf(id: NodeId): number {
+    return this.#type(this.#value(id)).level
+  }
+
+  isLowered(id: NodeId): boolean {
+    return this.#packed.has(id)
   }
 
   #lower(node: Node): Packed {
@@ -139,7 +210,8 @@ class Lowering {
     return { layout: left.layout, values, clean: left.clean || right.clean }
   }
 
-  #waitsForSum(id: NodeId): boolean {
+  /** Whether a layer is lowered together with the sum that it ends in. */
+  waitsForSum(id: NodeId): boolean {
     const node = this.#graph.nodes[id]
     if (node.kind !== 'diagonal' && !(node.kind === 'conv' && node.groups === 1)) return false
     return this.#uses[id].length === 1 && this.#graph.nodes[this.#uses[id][0]].kind === 'add'

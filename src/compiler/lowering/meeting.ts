@@ -1,11 +1,16 @@
-import type { ValueType } from '../../circuit/types.ts'
-import type { CircuitBuilder } from './builder.ts'
+import type { ValueId, ValueType } from '../../circuit/types.ts'
+import type { CircuitBuilder, ConstantDraft } from './builder.ts'
 import type { Packed } from './packed.ts'
 
 /** Below this many bits a factor that must be an integer would be rounded too coarsely to be worth a rescale. */
 const MIN_FACTOR_BITS = 20
 /** A weighted layer may come out this many bits below its natural scale if that saves a multiplication. */
 const SLACK_BITS = 2
+
+/** Times an integer scale it is an integer, which no encoding rounds. */
+const ONE: ConstantDraft = { period: 1, gain: 1, exact: true, make: () => Float64Array.of(1) }
+/** A scale this much above the waterline is not worth a level. */
+const SCALE_SLACK = 1
 
 /** Where a fixed summand and a weighted layer, whose weights have no scale yet, can be added. */
 export interface Meeting extends ValueType {
@@ -47,10 +52,9 @@ export function meetingPoint(
 
 /** Brings the fixed summand to the meeting point. */
 export function bringTo(builder: CircuitBuilder, packed: Packed, meeting: Meeting): Packed {
-  const one = { period: 1, gain: 1, make: () => Float64Array.of(1) }
   const values = packed.values.map((value) => {
     let id = value
-    if (meeting.factor !== 1) id = builder.dot([{ value: () => value, constant: one }], meeting.factor)!
+    if (meeting.factor !== 1) id = builder.dot([{ value: () => value, constant: ONE }], meeting.factor)!
     if (meeting.rescale) id = builder.rescale(id)
     return builder.dropTo(id, meeting.level)
   })
@@ -62,6 +66,32 @@ export const dropPacked = (builder: CircuitBuilder, packed: Packed, level: numbe
   ...packed,
   values: packed.values.map((value) => builder.dropTo(value, level)),
 })
+
+/**
+ * All values at the highest level again. They go to the client at the least scale that the waterline allows, since the
+ * masks that hide them have to be as much larger as their scale is.
+ *
+ * @param level the refresh level; where the scale is to be lowered, values have a level more
+ */
+export function refreshPacked(builder: CircuitBuilder, packed: Packed, level: number, round: number): Packed {
+  const values = packed.values.map((value) => {
+    const low = builder.dropTo(lowestScale(builder, value, level), level)
+    return builder.refresh(low, round)
+  })
+  return { ...packed, values }
+}
+
+/** Brings a value close to the waterline by one rescale, after a multiplication that makes it land there. */
+function lowestScale(builder: CircuitBuilder, value: ValueId, level: number): ValueId {
+  const type = builder.type(value)
+  const waterline = 2 ** builder.policy.waterline
+  if (type.level === level || type.scale <= waterline * (1 + SCALE_SLACK)) return value
+  builder.chain.choose?.(type.level, Infinity)
+  const prime = Number(builder.chain.primes[type.level])
+  const factor = Math.max(1, Math.round((waterline * prime) / type.scale))
+  const scaled = factor === 1 ? value : builder.dot([{ value: () => value, constant: ONE }], factor)!
+  return builder.rescale(scaled)
+}
 
 /** All values rescaled as often as the waterline allows. */
 export const settlePacked = (builder: CircuitBuilder, packed: Packed): Packed => ({

@@ -50,14 +50,16 @@ export class DraftChain implements ModulusChain {
   /** Those not yet chosen are placeholders. */
   readonly primes: bigint[]
   readonly topLevel = DRAFT_LEVELS
-  readonly #pool: PrimePool
   readonly #sizes: PrimeSizes
+  readonly #placeholder: bigint
+  #pool: PrimePool
   #chosen = 0
   #exhausted = false
 
   constructor(ring: number, sizes: PrimeSizes) {
     this.slots = ring / 2
-    this.primes = new Array<bigint>(DRAFT_LEVELS + 1).fill(1n << BigInt(sizes.most))
+    this.#placeholder = 1n << BigInt(sizes.most)
+    this.primes = new Array<bigint>(DRAFT_LEVELS + 1).fill(this.#placeholder)
     this.#pool = new PrimePool(ring)
     this.#sizes = sizes
   }
@@ -71,6 +73,19 @@ export class DraftChain implements ModulusChain {
     if (level <= DRAFT_LEVELS - this.#chosen) {
       this.primes[level] = this.#largest(Math.min(this.#sizes.most, Math.floor(bits)))
       this.#chosen++
+    }
+  }
+
+  /** A function that takes back all choices that are made from now on. */
+  mark(): () => void {
+    const chosen = this.#chosen
+    const pool = this.#pool.copy()
+    const exhausted = this.#exhausted
+    return () => {
+      for (let i = chosen; i < this.#chosen; i++) this.primes[DRAFT_LEVELS - i] = this.#placeholder
+      this.#chosen = chosen
+      this.#pool = pool
+      this.#exhausted = exhausted
     }
   }
 

@@ -1,13 +1,16 @@
 import { rotationSteps } from '../../circuit/keys.ts'
 import { digitCount, MAX_LOG_QP } from '../../circuit/parameters.ts'
-import type { Layout } from '../../circuit/types.ts'
+import { hidingBits, MASK_ROOM_BITS, refreshRounds } from '../../circuit/refresh.ts'
+import type { Layout, ValueId } from '../../circuit/types.ts'
 import { circuitNoise } from '../analysis/noise.ts'
 import type { Graph } from '../graph/graph.ts'
 import { CircuitBuilder, type ScalePolicy } from '../lowering/builder.ts'
-import { lowerGraph } from '../lowering/lower.ts'
+import { planCuts } from '../lowering/cuts.ts'
+import { type Cuts, lowerGraph } from '../lowering/lower.ts'
 import type { RotationStrategy } from '../lowering/strategy.ts'
 import {
   bitsOf,
+  DRAFT_LEVELS,
   DraftChain,
   dataPrimes,
   leastSpecialBits,
@@ -30,6 +33,16 @@ export interface Draft {
   readonly target: Target
   /** Precision asked for, which decides about the flooding noise. */
   readonly precisionBits: number
+  /** Levels between two refreshes; absent for one shot. */
+  readonly segmentLevels?: number
+}
+
+/** How a candidate refreshes values. */
+export interface PlannedRefresh {
+  readonly cuts: Cuts
+  readonly maskBits: number
+  /** Ciphertexts of each round. */
+  readonly rounds: readonly number[]
 }
 
 /** A way to run the graph, with what a draft of its circuit showed. */
@@ -38,6 +51,9 @@ export interface Candidate {
   readonly chain: PlannedChain
   /** The special primes; undefined when the candidate exceeds the budget. */
   readonly special: readonly bigint[] | undefined
+  /** Absent for one shot. */
+  readonly refresh?: PlannedRefresh
+  /** Of the server, on one core. */
   readonly seconds: number
   readonly keyBytes: number
   readonly queryBytes: number
@@ -47,6 +63,8 @@ export interface Candidate {
   readonly excessBits: number
 }
 
+/** What base primes lack of their sizes together. */
+const BASE_LACK_BITS = 1
 /** Sign, and what the base primes lack of their sizes. */
 const BASE_SLACK_BITS = 2
 
@@ -56,12 +74,18 @@ const BASE_SLACK_BITS = 2
  * @returns at least one candidate, unless the ring has too few primes of the sizes
  */
 export function candidatesOf(graph: Graph, draft: Draft): Candidate[] {
-  const { ring, layout, sizes, policy, strategy, target } = draft
+  const { ring, sizes, policy, target } = draft
   const draftChain = new DraftChain(ring, sizes)
   const builder = new CircuitBuilder(draftChain, policy, false)
-  const { value } = lowerGraph(builder, graph, layout, strategy)
-  const { level, scale } = builder.type(value)
-  const finished = draftChain.finish(level, Math.ceil(Math.log2(scale)) + LOGIT_BITS + BASE_SLACK_BITS)
+  const { value, level, cuts } = lowerDraft(graph, draft, builder)
+  const { scale } = builder.type(value)
+  const logitBits = Math.ceil(Math.log2(scale)) + LOGIT_BITS + BASE_SLACK_BITS
+  const refresh = cuts && plannedRefresh(builder, ring, cuts)
+  const baseBits = refresh
+    ? Math.max(logitBits, refresh.maskBits + MASK_ROOM_BITS + BASE_LACK_BITS)
+    : logitBits
+  if (refresh) for (let l = DRAFT_LEVELS; l > level; l--) draftChain.choose(l, sizes.most)
+  const finished = draftChain.finish(level, baseBits)
   if (finished === undefined) return []
   const { chain, left } = finished
   const unusedLevels = level - (chain.base.length - 1)
@@ -69,8 +93,28 @@ export function candidatesOf(graph: Graph, draft: Draft): Candidate[] {
   const body = { ops, result: value, statistics: builder.statistics }
   const choices = specialPrimeChoices(chain, left, sizes, target.mostSpecialPrimes)
   return choices.length > 0
-    ? choices.map((special) => candidate(draft, chain, body, special))
-    : [candidate(draft, chain, body, undefined)]
+    ? choices.map((special) => ({ ...candidate(draft, chain, body, special), refresh }))
+    : [{ ...candidate(draft, chain, body, undefined), refresh }]
+}
+
+/** The logits, and the level below which the chain has only its base. */
+function lowerDraft(
+  graph: Graph,
+  { layout, strategy, segmentLevels }: Draft,
+  builder: CircuitBuilder,
+): { value: ValueId; level: number; cuts?: Cuts } {
+  if (segmentLevels === undefined) {
+    const { value } = lowerGraph(builder, graph, layout, strategy)
+    return { value, level: builder.type(value).level }
+  }
+  const level = DRAFT_LEVELS - segmentLevels
+  const { head, cuts } = planCuts(builder, graph, { layout, strategy, refreshLevel: level })
+  return { value: builder.dropTo(head.value, level), level, cuts }
+}
+
+function plannedRefresh({ ops }: CircuitBuilder, ring: number, cuts: Cuts): PlannedRefresh {
+  const maskBits = Math.ceil(hidingBits({ ops, parameters: { ring } }))
+  return { cuts, maskBits, rounds: refreshRounds({ ops }) }
 }
 
 type Body = Pick<CircuitBuilder, 'ops' | 'statistics'> & { readonly result: number }

@@ -167,7 +167,7 @@ function stepsBetween({ least, most }: PrimeSizes): number[] {
 }
 
 /** Full-size plaintexts carry as many more bits than periodic ones as their rounding spreads over slots. */
-function policyFor(
+export function policyFor(
   layout: Layout,
   ring: number,
   { step, waterline, margin }: Scales,
@@ -179,7 +179,7 @@ function policyFor(
 }
 
 /** The layout in which the client packs the input. */
-function inputLayout(graph: Graph, slots: number): Layout {
+export function inputLayout(graph: Graph, slots: number): Layout {
   const input = graph.nodes.find((node) => node.kind === 'input')!
   const reaches = graph.nodes.map((node) =>
     node.kind === 'conv' && node.shape[1] === input.shape[1] ? reachOf(tapsOf(node)) : 0,

@@ -76,6 +76,8 @@ export function createClearEvaluator(
   const encoded = (id: number, scale: number): Float64Array => {
     const values = constants[id]
     if (!gaussian) return values
+    // The rounding of a single number is known.
+    if (values.length === 1) return values.map((value) => Math.round(value * scale) / scale)
     const error = scaled(gaussian, encodingNoise(values.length) / scale)
     return values.map((value) => value + error())
   }
