@@ -46,16 +46,18 @@ export class ConstantStore {
   bytes = 0
 
   /**
-   * @param scale coefficients are multiplied by it and rounded to the nearest integer
-   * @param primes number of data primes
-   * @throws LEVEL_EXHAUSTED when the constant does not fit the level's modulus
+   * The plaintext of a constant; the same one when it is asked for again.
+   *
+   * @param scale coefficients are multiplied by it and rounded to the nearest integer, halves to the even one
+   * @param primes number of data primes, level + 1
+   * @throws LEVEL_EXHAUSTED when the constant does not fit the level's modulus; TOO_LARGE
    */
   encoded(id: ConstantId, scale: number, primes: number, form: ConstantForm): EncodedConstant {
     const key = `${id}/${scale}/${primes}/${form}`
     let constant = this.#encoded.get(key)
     if (constant === undefined) {
       this.#requireFits(id, scale, primes - 1)
-      constant = this.#encode(id, scale, primes, form)
+      constant = this.#context.heap.attempt(() => this.#encode(id, scale, primes, form))
       this.#encoded.set(key, constant)
     }
     return constant
@@ -78,7 +80,6 @@ export class ConstantStore {
     const indices = limbsOf(this.#context, primes, form === 'extended')
     const bytes = 4 * count * indices.length
     const address = heap.allocate(bytes)
-    this.bytes += bytes
     const source = heap.allocate(8 * size)
     new Float64Array(heap.memory.buffer, source, size).set(coefficients)
     indices.forEach((index, place) => {
@@ -87,6 +88,7 @@ export class ConstantStore {
       if (count !== size) spread(heap.words(at, count), size)
     })
     heap.free(source)
+    this.bytes += bytes
     // The kernel rounds halves to the even neighbour.
     const isZero = coefficients.every((coefficient) => Math.abs(coefficient * scale) <= 0.5)
     return { address, count, shift: count === ring ? 0 : log2Exact(block), isZero }

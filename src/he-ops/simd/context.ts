@@ -31,9 +31,15 @@ export interface SimdContext {
 }
 
 /**
- * @throws CONFIG_INVALID when a prime has more than the 30 bits that the kernels' lanes hold
+ * Makes the tables of checked parameters: 16 N bytes for each prime, and little besides.
+ *
+ * @param heap of the memory that the kernels were instantiated with
+ * @throws CONFIG_INVALID when a prime has more than the 30 bits that the kernels' lanes hold; TOO_LARGE
  */
-export function createSimdContext(kernels: Kernels, heap: Heap, parameters: CkksParameters): SimdContext {
+export const createSimdContext = (kernels: Kernels, heap: Heap, parameters: CkksParameters): SimdContext =>
+  heap.attempt(() => createTables(kernels, heap, parameters))
+
+function createTables(kernels: Kernels, heap: Heap, parameters: CkksParameters): SimdContext {
   const primes = [...parameters.primes, ...parameters.specialPrimes]
   const large = primes.find((prime) => prime >= MAX_PRIME)
   if (large !== undefined) {

@@ -1,6 +1,7 @@
 import { rotationSteps } from '../../circuit/keys.ts'
 import type { CkksParameters } from '../../circuit/parameters.ts'
 import type { Circuit } from '../../circuit/types.ts'
+import { PolyVeilError } from '../../errors/index.ts'
 import { type ByteSource, type FullRlwe, openKeySet, type PackedRlwe } from '../../wire/index.ts'
 import { createKernelMemory, instantiateKernels, type Kernels } from '../kernels/kernels.ts'
 import { ciphertextFromWire, ciphertextToWire } from '../seal/ciphertexts.ts'
@@ -24,6 +25,7 @@ export interface SimdEngineOptions {
 
 /** Bytes of kernel memory that a session takes. */
 export interface SessionMemory {
+  /** Relinearisation and Galois keys. */
   readonly keys: number
   /** Encoded constants, shared by all sessions of the circuit. */
   readonly constants: number
@@ -35,13 +37,16 @@ export interface SessionMemory {
 export interface SimdSession {
   readonly memory: SessionMemory
   /**
-   * Runs the circuit on fresh encryptions.
+   * Runs the circuit on fresh encryptions, once the engine's earlier runs have ended. The calling thread computes too.
    *
-   * @param pairs one for each input, at the input's level; every residue is checked
-   * @returns the result, re-randomised under the client's public key
-   * @throws TENSOR_MALFORMED, ExecutionStopped, WORKER_LOST
+   * @param pairs one for each input, at the level and scale of `circuit.input`; every residue is checked; not changed, and
+   *   read when it is this run's turn
+   * @returns the result at the level and scale of `circuit.output`, re-randomised under the client's public key
+   * @throws TENSOR_MALFORMED, ExecutionStopped, WORKER_LOST, and what `control` throws; the session stays usable.
+   *   INTERNAL once the session is freed
    */
   run(pairs: readonly PackedRlwe[], control?: RunControl): Promise<FullRlwe>
+  /** Gives keys and program back, at once or when the last run that was asked for has ended. */
   free(): void
 }
 
@@ -64,6 +69,7 @@ export class SimdEngine {
     this.#crew = crew
   }
 
+  /** Makes memory and threads; the threads live until `close`. */
   static async create({ threads, memoryBytes }: SimdEngineOptions): Promise<SimdEngine> {
     const memory = createKernelMemory()
     const kernels = await instantiateKernels(memory)
@@ -76,52 +82,76 @@ export class SimdEngine {
   }
 
   /**
-   * Loads keys and builds the circuit's program.
+   * Loads keys and builds the circuit's program. All memory that runs take is taken here.
    *
-   * @param source a key set's frame
-   * @throws KEYS_MISSING, PARAMETERS_MISMATCH, TENSOR_MALFORMED for the key set; TOO_LARGE when memory does not suffice
+   * @param circuit verified; constants are kept for all sessions of this very object
+   * @param source a key set's frame; read here alone
+   * @throws CONFIG_INVALID when the parameters have primes beyond 30 bits, or all weights of a sum round to zero; KEYS_MISSING, PARAMETERS_MISMATCH, TENSOR_MALFORMED for the key set; TOO_LARGE when memory does not suffice
    */
   async open(circuit: Circuit, source: ByteSource): Promise<SimdSession> {
-    const context = this.#context(circuit.parameters)
-    const reader = await openKeySet(circuit.parameters, source)
-    const keys = await loadSimdKeys(context, reader, rotationSteps(circuit))
+    const owned = new DisposableStack()
     try {
+      const context = this.#context(circuit.parameters)
+      const reader = await openKeySet(circuit.parameters, source)
+      const free = (part: { free(): void }): void => part.free()
+      const keys = owned.adopt(await loadSimdKeys(context, reader, rotationSteps(circuit)), free)
       const outputKey = await loadPublicKey(context, reader, circuit.output.level)
+      owned.defer(() => outputKey.delete())
       const constants = this.#constantsOf(context, circuit)
-      const program = compileCircuit(context, circuit, keys, constants, this.#crew.threads)
-      return this.#session({ context, circuit, keys, outputKey, constants, program })
+      const program = owned.adopt(compileCircuit(context, circuit, keys, constants, this.#crew.threads), free)
+      const loader = owned.adopt(new PairLoader(context), free)
+      return this.#session({ context, circuit, keys, outputKey, constants, program, loader, owned })
     } catch (error) {
-      keys.free()
+      owned.dispose()
       throw error
     }
   }
 
+  /** Ends the threads. Sessions must not be run any more. */
   close(): Promise<void> {
     return this.#crew.close()
   }
 
   #session(parts: SessionParts): SimdSession {
-    const { context, circuit, keys, outputKey, constants, program } = parts
-    const loader = new PairLoader(context)
+    const { keys, constants, program, owned } = parts
     const { arena, scratch, tables } = program.sizes
+    let runs = 0
+    let isFreed = false
+    const release = (): void => {
+      // Nothing is given back that a run may still be at work on.
+      if (isFreed && runs === 0) owned.dispose()
+    }
     return {
       memory: { keys: keys.bytes, constants: constants.bytes, program: arena + scratch + tables },
-      run: (pairs, control) =>
-        this.#alone(async () => {
-          pairs.forEach((pair, i) => {
-            const [c0, c1] = program.inputs[i].polynomials
-            loader.load(pair, c0, c1)
-          })
-          await this.#crew.run(program.program, control)
-          return randomised(context, program, outputKey, circuit)
-        }),
+      run: async (pairs, control) => {
+        if (isFreed) throw new PolyVeilError('INTERNAL', 'A freed session is run')
+        runs++
+        try {
+          return await this.#alone(() => this.#run(parts, pairs, control))
+        } finally {
+          runs--
+          release()
+        }
+      },
       free() {
-        loader.free()
-        program.free()
-        keys.free()
-        outputKey.delete()
+        isFreed = true
+        release()
       },
     }
+  }
+
+  async #run(
+    { context, circuit, program, loader, outputKey }: SessionParts,
+    pairs: readonly PackedRlwe[],
+    control: RunControl | undefined,
+  ): Promise<FullRlwe> {
+    requireInputs(program, pairs)
+    pairs.forEach((pair, i) => {
+      const [c0, c1] = program.inputs[i].polynomials
+      loader.load(pair, c0, c1)
+    })
+    await this.#crew.run(program.program, control)
+    return randomised(context, program, outputKey, circuit)
   }
 
   #context(parameters: CkksParameters): SimdContext {
@@ -156,6 +186,21 @@ interface SessionParts {
   readonly outputKey: OutputKey
   readonly constants: ConstantStore
   readonly program: CircuitProgram
+  readonly loader: PairLoader
+  /** Frees all that is the session's own; disposing of it again does nothing. */
+  readonly owned: DisposableStack
+}
+
+/** A run with less than all inputs would compute with what lies there from the last one. */
+function requireInputs({ inputs }: CircuitProgram, pairs: readonly PackedRlwe[]): void {
+  const fits =
+    pairs.length === inputs.length && pairs.every(({ limbs }, i) => limbs.length === inputs[i].primes)
+  if (fits) return
+  throw new PolyVeilError(
+    'TENSOR_MALFORMED',
+    `The circuit takes ${inputs.length} ciphertexts at its input's level`,
+    { expected: inputs.length, actual: pairs.length },
+  )
 }
 
 /** The program's result as it may leave the server. */

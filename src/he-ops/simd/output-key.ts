@@ -18,7 +18,10 @@ export interface OutputKey {
  * Loads what encrypts zeros to add to results. A public key modulo fewer primes is still one, and encrypting under it is
  * as much faster as the primes are fewer.
  *
+ * @param reader of a key set whose digest has been checked; every residue of its public key is checked here
  * @param level of the results; it becomes the context's highest
+ * @returns on node-seal's heap until `delete`; nothing is left in kernel memory
+ * @throws TENSOR_MALFORMED when a residue is not below its prime; TOO_LARGE
  */
 export async function loadPublicKey(
   context: SimdContext,
@@ -61,19 +64,19 @@ async function publicPolynomials(
 ): Promise<Uint32Array[]> {
   const { heap, limbBytes, moduli, ring } = context
   const pair = await reader.packedPublicKey()
-  const loader = new PairLoader(context)
-  const addresses = [0, 1].map(() => heap.allocate(limbBytes * moduli.length))
-  try {
+  return heap.attempt(() => {
+    const loader = new PairLoader(context)
+    const addresses = [0, 1].map(() => heap.allocate(limbBytes * moduli.length))
     loader.load(pair, addresses[0], addresses[1])
-    return addresses.map((address) => {
+    const polynomials = addresses.map((address) => {
       const out = new Uint32Array(2 * ring * count)
       heap.words(address, ring * count).forEach((residue, i) => {
         out[2 * i] = residue
       })
       return out
     })
-  } finally {
     for (const address of addresses) heap.free(address)
     loader.free()
-  }
+    return polynomials
+  })
 }
