@@ -9,11 +9,12 @@ import { limbsOf } from './values.ts'
 
 /**
  * What an encoded constant is for: a weight of a normal summand, of an extended one (modulo the special primes too), of
- * a normal summand in an extended sum (times P), or an addend.
+ * a normal summand in an extended sum (times P), or an addend. Weights are in Montgomery form, as the `dot` kernel takes
+ * them; addends are not.
  */
 export type ConstantForm = 'normal' | 'extended' | 'lifted' | 'addend'
 
-/** A plaintext in NTT form: one residue for each block of equal ones. */
+/** A plaintext in NTT form: one residue for each block of equal ones, prime after prime. */
 export interface EncodedConstant {
   /** Address of the first residue modulo the first prime. */
   readonly address: number
@@ -63,6 +64,7 @@ export class ConstantStore {
     return constant
   }
 
+  /** Gives all encoded constants back; programs that read them must not be run any more. */
   free(): void {
     for (const { address } of this.#encoded.values()) this.#context.heap.free(address)
     this.#encoded.clear()

@@ -8,7 +8,7 @@ import { createModulus, type Modulus, montgomery } from './modulus.ts'
 
 const MAX_PRIME = 2n ** 30n
 
-/** What every circuit under one set of parameters shares: the primes' tables, on the heap for as long as it exists. */
+/** What every circuit under one set of parameters shares: the primes' tables, on the heap for as long as that exists. */
 export interface SimdContext {
   readonly parameters: CkksParameters
   readonly heap: Heap
@@ -18,6 +18,7 @@ export interface SimdContext {
   readonly limbBytes: number
   /** Data primes q_0 .. q_L, then the special primes. */
   readonly moduli: readonly Modulus[]
+  /** Permutations of automorphisms, each made when it is first asked for. */
   readonly galois: GaloisTables
   /** Address of one word for each data prime: the product of the special primes modulo it, in Montgomery form. */
   readonly lifts: number

@@ -4,7 +4,7 @@ import { type KeySetReader, keysMissing, type PackedRlwe } from '../../wire/inde
 import type { SimdContext } from './context.ts'
 import { PairLoader } from './loader.ts'
 
-/** A key switching key in kernel memory, in Montgomery form and NTT form. */
+/** A key switching key in kernel memory, in Montgomery form and NTT form: a pair of polynomials for each digit. */
 export interface SwitchingKey {
   /** Address of polynomial `p` of digit j's pair modulo `SimdContext.moduli[index]`. */
   address(j: number, p: number, index: number): number
@@ -12,13 +12,16 @@ export interface SwitchingKey {
 
 /** What a server evaluates with; on the heap until `free`. */
 export interface SimdKeys {
+  /** For relinearisation, from the square of the secret key. */
   readonly relinKey: SwitchingKey
   /**
    * By rotation steps. Each is permuted by the inverse of its automorphism, so that sums of digits times key are permuted
    * afterwards, once.
    */
   readonly galoisKeys: ReadonlyMap<number, SwitchingKey>
+  /** Kernel memory that the keys take. */
   readonly bytes: number
+  /** Gives the keys back; programs that read them must not be run any more. */
   free(): void
 }
 
@@ -33,8 +36,9 @@ export const switchingKeyBytes = (parameters: CkksParameters): number =>
 /**
  * Loads the keys that a circuit needs from a key set, key by key, checking every residue on the way.
  *
+ * @param reader of a key set whose digest has been checked
  * @param wantedSteps rotation steps of the circuit; further keys of the set are not loaded
- * @throws KEYS_MISSING with the Galois elements that the set lacks; TENSOR_MALFORMED, TOO_LARGE
+ * @throws KEYS_MISSING with the Galois elements that the set lacks; TENSOR_MALFORMED, TOO_LARGE; no key is left then
  */
 export async function loadSimdKeys(
   context: SimdContext,
@@ -109,7 +113,7 @@ class KeyLoader {
   }
 }
 
-/** The element of the inverse automorphism: units modulo 2N have orders that divide N / 2. */
+/** The element, below 2N, of the inverse automorphism: units modulo 2N have orders that divide N / 2. */
 export function inverseElement(element: number, ring: number): number {
   const modulus = 2n * BigInt(ring)
   let inverse = 1n

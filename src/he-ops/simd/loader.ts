@@ -44,6 +44,7 @@ export class PairLoader {
     )
   }
 
+  /** Gives its working memory back; what was loaded stays. */
   free(): void {
     this.#context.heap.free(this.#packed)
     this.#seeds.free()

@@ -85,6 +85,7 @@ export class SeedExpander {
     })
   }
 
+  /** Gives its working memory back. */
   free(): void {
     this.#heap.free(this.#seed)
     this.#heap.free(this.#scratch)

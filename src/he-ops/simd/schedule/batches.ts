@@ -28,7 +28,8 @@ const ORDER: readonly OpKind[] = [
 const WINDOW = 4096
 
 /**
- * Orders a circuit's operations in batches.
+ * Orders a circuit's operations in batches: each operation once, in a batch behind those of its operands. Rotations of a
+ * batch are of one level.
  *
  * @param maxSources most distinct sources of the rotations of a batch: each takes memory for its digits
  */

@@ -21,6 +21,7 @@ export interface Representations {
 /**
  * Key switching gives P times its result modulo Q * P. Sums and weighted sums of such values are formed as they are, with
  * normal summands multiplied by P; only the sum is divided by P, together with the primes that a following rescale drops.
+ * The result is always kept normal.
  */
 export function representations({ ops, result }: Body): Representations {
   const readers = readersOf(ops)
