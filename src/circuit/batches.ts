@@ -46,7 +46,8 @@ export function maxRotationSources(parameters: CkksParameters): number {
 }
 
 /**
- * Orders a circuit's operations in batches.
+ * Orders a circuit's operations in batches: each operation once, in a batch behind those of its operands. Rotations of a
+ * batch are of one level.
  *
  * @param maxSources most distinct sources of the rotations of a batch: each takes memory for its digits
  */

@@ -18,6 +18,9 @@ export interface SourceStep {
  *
  * Source: Halevi, Polyakov and Shoup, "An Improved RNS Variant of the BFV Homomorphic Encryption Scheme",
  * ePrint 2018/117, section 2.2.
+ *
+ * u is computed in single precision: for an integer within some 2^-20 S of the ends of its range the result may be that
+ * integer plus or minus S, the same for all targets.
  */
 export class BaseConversion {
   readonly sources: readonly number[]
@@ -31,6 +34,12 @@ export class BaseConversion {
   readonly #half: bigint
   readonly #weights = new Map<number, number>()
 
+  /**
+   * @param moduli of a context
+   * @param sources indices into `moduli`, distinct
+   * @param centred whether residues stand for -floor(S / 2) .. S - 1 - floor(S / 2) rather than 0 .. S - 1
+   * @throws TOO_LARGE
+   */
   constructor(heap: Heap, moduli: readonly Modulus[], sources: readonly number[], centred: boolean) {
     this.#heap = heap
     this.#moduli = moduli
@@ -54,7 +63,7 @@ export class BaseConversion {
     return this.sources.length > 1
   }
 
-  /** Address of the weights of target `index`: of each y_i, then of u. */
+  /** Address of the weights of target `index`, in Montgomery form: of each y_i, then of u. Made once. */
   weights(index: number): number {
     const known = this.#weights.get(index)
     if (known !== undefined) return known

@@ -15,10 +15,14 @@ import { type LinkedProgram, linkProgram } from './run.ts'
 import { Storage } from './schedule/storage.ts'
 import type { Value } from './values.ts'
 
-/** A circuit as a program, with where its inputs go and its result will be. */
+/**
+ * A circuit as a program, with where its inputs go and its result will be. It can be run any number of times; each run
+ * overwrites inputs and result.
+ */
 export interface CircuitProgram extends LinkedProgram {
-  /** By the index of the input; to be filled before each run. */
+  /** By the index of the input: two polynomials at the input's level; to be filled before each run. */
   readonly inputs: readonly Value[]
+  /** Two polynomials at the result's level, there after a run until the next one. */
   readonly result: Value
   /** What each stop of the program waits for, in order. */
   readonly refreshes: readonly RefreshRound[]
@@ -36,9 +40,12 @@ export interface RefreshRound {
  * Compiles a verified circuit to a program on concrete memory: which operations go together, which values stay in the
  * extended basis, and where everything lies are all settled here.
  *
- * @param keys that the program reads; they must outlive it
- * @param constants encoded here as needed; must outlive the program
- * @throws KEYS_MISSING, TOO_LARGE
+ * @param keys that the program reads, one for each rotation of the circuit; they must outlive it
+ * @param constants of the circuit, encoded here as needed; must outlive the program
+ * @param threads that will run it; results are the same for any number
+ * @returns a program whose memory is its own until `free`
+ * @throws KEYS_MISSING; TOO_LARGE when memory does not suffice; LEVEL_EXHAUSTED or CONFIG_INVALID when a constant does not
+ *   fit its level or all weights of a sum round to zero. Only encoded constants and tables of the context are left then
  */
 export function compileCircuit(
   context: SimdContext,

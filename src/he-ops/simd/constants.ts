@@ -9,11 +9,12 @@ import { limbsOf } from './values.ts'
 
 /**
  * What an encoded constant is for: a weight of a normal summand, of an extended one (modulo the special primes too), of
- * a normal summand in an extended sum (times P), or an addend.
+ * a normal summand in an extended sum (times P), or an addend. Weights are in Montgomery form, as the `dot` kernel takes
+ * them; addends are not.
  */
 export type ConstantForm = 'normal' | 'extended' | 'lifted' | 'addend'
 
-/** A plaintext in NTT form: one residue for each block of equal ones. */
+/** A plaintext in NTT form: one residue for each block of equal ones, prime after prime. */
 export interface EncodedConstant {
   /** Address of the first residue modulo the first prime. */
   readonly address: number
@@ -46,21 +47,24 @@ export class ConstantStore {
   bytes = 0
 
   /**
-   * @param scale coefficients are multiplied by it and rounded to the nearest integer
-   * @param primes number of data primes
-   * @throws LEVEL_EXHAUSTED when the constant does not fit the level's modulus
+   * The plaintext of a constant; the same one when it is asked for again.
+   *
+   * @param scale coefficients are multiplied by it and rounded to the nearest integer, halves to the even one
+   * @param primes number of data primes, level + 1
+   * @throws LEVEL_EXHAUSTED when the constant does not fit the level's modulus; TOO_LARGE
    */
   encoded(id: ConstantId, scale: number, primes: number, form: ConstantForm): EncodedConstant {
     const key = `${id}/${scale}/${primes}/${form}`
     let constant = this.#encoded.get(key)
     if (constant === undefined) {
       this.#requireFits(id, scale, primes - 1)
-      constant = this.#encode(id, scale, primes, form)
+      constant = this.#context.heap.attempt(() => this.#encode(id, scale, primes, form))
       this.#encoded.set(key, constant)
     }
     return constant
   }
 
+  /** Gives all encoded constants back; programs that read them must not be run any more. */
   free(): void {
     for (const { address } of this.#encoded.values()) this.#context.heap.free(address)
     this.#encoded.clear()
@@ -78,7 +82,6 @@ export class ConstantStore {
     const indices = limbsOf(this.#context, primes, form === 'extended')
     const bytes = 4 * count * indices.length
     const address = heap.allocate(bytes)
-    this.bytes += bytes
     const source = heap.allocate(8 * size)
     new Float64Array(heap.memory.buffer, source, size).set(coefficients)
     indices.forEach((index, place) => {
@@ -87,6 +90,7 @@ export class ConstantStore {
       if (count !== size) spread(heap.words(at, count), size)
     })
     heap.free(source)
+    this.bytes += bytes
     // The kernel rounds halves to the even neighbour.
     const isZero = coefficients.every((coefficient) => Math.abs(coefficient * scale) <= 0.5)
     return { address, count, shift: count === ring ? 0 : log2Exact(block), isZero }

@@ -8,7 +8,7 @@ import { createModulus, type Modulus, montgomery } from './modulus.ts'
 
 const MAX_PRIME = 2n ** 30n
 
-/** What every circuit under one set of parameters shares: the primes' tables, on the heap for as long as it exists. */
+/** What every circuit under one set of parameters shares: the primes' tables, on the heap for as long as that exists. */
 export interface SimdContext {
   readonly parameters: CkksParameters
   readonly heap: Heap
@@ -18,6 +18,7 @@ export interface SimdContext {
   readonly limbBytes: number
   /** Data primes q_0 .. q_L, then the special primes. */
   readonly moduli: readonly Modulus[]
+  /** Permutations of automorphisms, each made when it is first asked for. */
   readonly galois: GaloisTables
   /** Address of one word for each data prime: the product of the special primes modulo it, in Montgomery form. */
   readonly lifts: number
@@ -31,9 +32,15 @@ export interface SimdContext {
 }
 
 /**
- * @throws CONFIG_INVALID when a prime has more than the 30 bits that the kernels' lanes hold
+ * Makes the tables of checked parameters: 16 N bytes for each prime, and little besides.
+ *
+ * @param heap of the memory that the kernels were instantiated with
+ * @throws CONFIG_INVALID when a prime has more than the 30 bits that the kernels' lanes hold; TOO_LARGE
  */
-export function createSimdContext(kernels: Kernels, heap: Heap, parameters: CkksParameters): SimdContext {
+export const createSimdContext = (kernels: Kernels, heap: Heap, parameters: CkksParameters): SimdContext =>
+  heap.attempt(() => createTables(kernels, heap, parameters))
+
+function createTables(kernels: Kernels, heap: Heap, parameters: CkksParameters): SimdContext {
   const primes = [...parameters.primes, ...parameters.specialPrimes]
   const large = primes.find((prime) => prime >= MAX_PRIME)
   if (large !== undefined) {

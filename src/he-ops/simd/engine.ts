@@ -8,7 +8,9 @@ import { ConstantStore } from './constants.ts'
 import { createSimdContext, type SimdContext } from './context.ts'
 import { Heap } from './heap.ts'
 import { SimdKeySet } from './keys.ts'
+import { PairLoader } from './loader.ts'
 import { OutputKeys } from './output-key.ts'
+import { Masks } from './refresh/mask.ts'
 import { CircuitSession, type SimdSession } from './session.ts'
 import { Crew } from './threads/crew.ts'
 
@@ -38,6 +40,7 @@ export class SimdEngine {
     this.#crew = crew
   }
 
+  /** Makes memory and threads; the threads live until `close`. */
   static async create({ threads, memoryBytes }: SimdEngineOptions): Promise<SimdEngine> {
     const memory = createKernelMemory()
     const kernels = await instantiateKernels(memory)
@@ -55,39 +58,48 @@ export class SimdEngine {
   }
 
   /**
-   * Loads the keys that a circuit needs and builds its program.
+   * Loads the keys that a circuit needs and builds its program. All memory that runs take is taken here.
    *
-   * @param keys where keys are and go
-   * @param source the key set's frame
-   * @throws KEYS_MISSING, PARAMETERS_MISMATCH, TENSOR_MALFORMED for the key set; TOO_LARGE when memory does not suffice
+   * @param circuit verified; constants are kept for all sessions of this very object
+   * @param keys where keys are and go; they outlive the session
+   * @param source the key set's frame; read here alone
+   * @throws CONFIG_INVALID when the parameters have primes beyond 30 bits, or all weights of a sum round to zero;
+   *   KEYS_MISSING, PARAMETERS_MISMATCH, TENSOR_MALFORMED for the key set; TOO_LARGE when memory does not suffice
    */
   async open(circuit: Circuit, keys: SimdKeySet, source: ByteSource): Promise<SimdSession> {
-    const context = this.#context(circuit.parameters)
-    const reader = await openKeySet(circuit.parameters, source)
-    await keys.load(reader, rotationSteps(circuit))
-    const outputKeys = await OutputKeys.load(context, reader, levelsThatLeave(circuit))
+    const owned = new DisposableStack()
+    const free = (part: { free(): void }): void => part.free()
     try {
+      const context = this.#context(circuit.parameters)
+      const reader = await openKeySet(circuit.parameters, source)
+      await keys.load(reader, rotationSteps(circuit))
+      const outputKeys = owned.adopt(
+        await OutputKeys.load(context, reader, levelsThatLeave(circuit)),
+        (part) => part.delete(),
+      )
       const constants = this.#constantsOf(context, circuit)
-      const program = compileCircuit(context, circuit, keys, constants, this.#crew.threads)
-      const session = new CircuitSession({
+      const program = owned.adopt(compileCircuit(context, circuit, keys, constants, this.#crew.threads), free)
+      const loader = owned.adopt(new PairLoader(context), free)
+      const masks = circuit.refresh && owned.adopt(new Masks(context, circuit.refresh.maskBits), free)
+      const parts = {
         context,
         circuit,
         outputKeys,
         constants,
         program,
+        loader,
+        masks,
         crew: this.#crew,
-      })
-      return {
-        memory: session.memory,
-        run: (pairs, control, client) => this.#alone(() => session.run(pairs, control, client)),
-        free: () => session.free(),
+        owned,
       }
+      return new CircuitSession(parts, (run) => this.#alone(run))
     } catch (error) {
-      outputKeys.delete()
+      owned.dispose()
       throw error
     }
   }
 
+  /** Ends the threads. Sessions must not be run any more. */
   close(): Promise<void> {
     return this.#crew.close()
   }

@@ -18,15 +18,20 @@ import type { ProgramBuilder } from './program.ts'
 import { linkProgram, runProgram } from './run.ts'
 import { polynomialBytes, type Value } from './values.ts'
 
-/** A ciphertext on the heap of a context. */
+/** A ciphertext on the heap of a context, in NTT form; its level and scale are its type's. */
 export interface SimdCiphertext extends CiphertextType {
   readonly value: Value
 }
 
 export type SimdEvaluator = Evaluator<SimdCiphertext> & {
-  /** A ciphertext from a fresh encryption as it travels. @throws TENSOR_MALFORMED when a residue is not below its prime */
+  /**
+   * A ciphertext from a fresh encryption as it travels, the caller's to free.
+   *
+   * @param pair over the primes q_0 .. q_level; not changed
+   * @throws TENSOR_MALFORMED when a residue is not below its prime
+   */
   load(pair: PackedRlwe, level: number, scale: number): SimdCiphertext
-  /** Copies of the polynomials' residues, prime after prime. */
+  /** Copies of the polynomials' residues in NTT form: for each polynomial N words a prime, prime after prime. */
   residues(a: SimdCiphertext): Uint32Array[]
   /** Ciphertexts made and not yet freed. */
   readonly live: number
@@ -38,7 +43,11 @@ export type SimdEvaluator = Evaluator<SimdCiphertext> & {
  * The simd backend, one operation at a time on one thread: what circuits run as programs is built from the same parts
  * (`circuit-program.ts`). With one special prime every result is node-seal's to the bit.
  *
+ * Operands are left as they are and results are the caller's to free; an operation that throws leaves nothing behind.
+ *
  * @param keys the caller's to free; undefined for circuits without rotations and products
+ * @param circuit whose constants are encoded as they are asked for, and kept until `delete`
+ * @throws from operations: what `typeLaws` throws, KEYS_MISSING, TOO_LARGE, INTERNAL for a freed ciphertext
  */
 export function createSimdEvaluator(
   context: SimdContext,

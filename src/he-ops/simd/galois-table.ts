@@ -12,6 +12,7 @@ export class GaloisTables {
   readonly #patternNumbers: ReadonlyMap<string, number>
   readonly #tables = new Map<number, number>()
 
+  /** @param ring N, at least 8; each table takes N bytes of the heap, for as long as that exists */
   constructor(heap: Heap, ring: number) {
     this.#heap = heap
     this.#ring = ring
@@ -29,6 +30,9 @@ export class GaloisTables {
   /**
    * Address of the table of X -> X^element: entry b of the result is the value at psi^(e * element), where psi^e is the
    * point of entry b; so it is the source's entry of that exponent.
+   *
+   * @param element odd, 1 to 2N - 1
+   * @throws TOO_LARGE
    */
   table(element: number): number {
     const known = this.#tables.get(element)

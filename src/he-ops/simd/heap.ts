@@ -12,6 +12,8 @@ export class Heap {
   readonly #limit: number
   /** Address 0 means nothing. */
   readonly #ranges = new Ranges(ALIGNMENT)
+  /** What `attempt` calls that are under way have allocated, the innermost last. */
+  readonly #attempts: Set<number>[] = []
   #peak = 0
 
   /** @param limit most bytes the memory may grow to; by default what 32-bit addresses reach */
@@ -40,6 +42,7 @@ export class Heap {
     try {
       // Not to the end of the ranges: what was refused before may have been beyond any limit.
       this.#reach(start + aligned(bytes))
+      this.#attempts.at(-1)?.add(start)
       return start
     } catch (error) {
       this.#ranges.free(start)
@@ -50,6 +53,27 @@ export class Heap {
   /** Gives back what `allocate` gave. @throws INTERNAL for any other address */
   free(start: number): void {
     this.#ranges.free(start)
+    for (const made of this.#attempts) made.delete(start)
+  }
+
+  /**
+   * Runs a body that allocates several times; when it throws, all that it allocated and did not free is given back.
+   */
+  attempt<T>(body: () => T): T {
+    const made = new Set<number>()
+    this.#attempts.push(made)
+    try {
+      const result = body()
+      // What encloses this attempt may still fail.
+      const outer = this.#attempts.at(-2)
+      for (const start of made) outer?.add(start)
+      return result
+    } catch (error) {
+      for (const start of [...made]) this.free(start)
+      throw error
+    } finally {
+      this.#attempts.pop()
+    }
   }
 
   /** A view of words; it ends to be one when the memory grows. */

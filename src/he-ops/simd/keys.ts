@@ -5,7 +5,7 @@ import { type KeySetReader, keysMissing, type PackedRlwe } from '../../wire/inde
 import type { SimdContext } from './context.ts'
 import { PairLoader } from './loader.ts'
 
-/** A key switching key in kernel memory, in Montgomery form and NTT form. */
+/** A key switching key in kernel memory, in Montgomery form and NTT form: a pair of polynomials for each digit. */
 export interface SwitchingKey {
   /** Address of polynomial `p` of digit j's pair modulo `SimdContext.moduli[index]`. */
   address(j: number, p: number, index: number): number
@@ -21,6 +21,7 @@ export const switchingKeyBytes = (parameters: CkksParameters): number =>
 
 /** What a program reads of a key set. */
 export interface SimdKeys {
+  /** For relinearisation, from the square of the secret key. */
   readonly relinKey: SwitchingKey
   /**
    * By rotation steps. Each is permuted by the inverse of its automorphism, so that sums of digits times key are permuted
@@ -93,14 +94,19 @@ export class SimdKeySet implements SimdKeys {
   #loadKey(loader: PairLoader, pairs: readonly PackedRlwe[], element: number): SwitchingKey {
     const { heap, limbBytes, moduli, parameters } = this.#context
     const base = heap.allocate(switchingKeyBytes(parameters))
-    this.#keys.push(base)
     const polynomialBytes = moduli.length * limbBytes
     const address = (j: number, p: number, index: number): number =>
       base + (2 * j + p) * polynomialBytes + index * limbBytes
-    pairs.forEach((pair, j) => {
-      loader.load(pair, address(j, 0, 0), address(j, 1, 0))
-      for (let p = 0; p < 2; p++) this.#prepare(address(j, p, 0), element)
-    })
+    try {
+      pairs.forEach((pair, j) => {
+        loader.load(pair, address(j, 0, 0), address(j, 1, 0))
+        for (let p = 0; p < 2; p++) this.#prepare(address(j, p, 0), element)
+      })
+    } catch (error) {
+      heap.free(base)
+      throw error
+    }
+    this.#keys.push(base)
     return { address }
   }
 
@@ -119,7 +125,7 @@ export class SimdKeySet implements SimdKeys {
   }
 }
 
-/** The element of the inverse automorphism: units modulo 2N have orders that divide N / 2. */
+/** The element, below 2N, of the inverse automorphism: units modulo 2N have orders that divide N / 2. */
 export function inverseElement(element: number, ring: number): number {
   const modulus = 2n * BigInt(ring)
   let inverse = 1n

@@ -9,10 +9,15 @@ export class PairLoader {
   readonly #seeds: SeedExpander
   readonly #packed: number
 
+  /** Takes memory for the packed residues modulo one prime. @throws TOO_LARGE */
   constructor(context: SimdContext) {
+    const { heap, kernels, limbBytes } = context
     this.#context = context
-    this.#seeds = new SeedExpander(context.heap, context.kernels)
-    this.#packed = context.heap.allocate(context.limbBytes + context.kernels.UNPACK_SLACK.value)
+    const [seeds, packed] = heap.attempt(
+      () => [new SeedExpander(heap, kernels), heap.allocate(limbBytes + kernels.UNPACK_SLACK.value)] as const,
+    )
+    this.#seeds = seeds
+    this.#packed = packed
   }
 
   /**
@@ -21,7 +26,7 @@ export class PairLoader {
    * @param pair over the first primes of the context's moduli
    * @param c0 address of the first polynomial
    * @param c1 address of the second polynomial
-   * @throws TENSOR_MALFORMED when a residue is not below its prime
+   * @throws TENSOR_MALFORMED when a residue is not below its prime; what was written until then stays
    */
   load({ limbs, seed }: PackedRlwe, c0: number, c1: number): void {
     const { heap, kernels, ring, limbBytes } = this.#context
@@ -39,6 +44,7 @@ export class PairLoader {
     )
   }
 
+  /** Gives its working memory back; what was loaded stays. */
   free(): void {
     this.#context.heap.free(this.#packed)
     this.#seeds.free()

@@ -33,20 +33,27 @@ export interface Modulus {
   readonly last: ShoupConstant
 }
 
+/** @param value any integer; reduced modulo `prime` */
 export function shoup(value: bigint, prime: bigint): ShoupConstant {
   const w = ((value % prime) + prime) % prime
   return { w: Number(w), quotient: Number((w * WORD) / prime) }
 }
 
-/** value * 2^32 mod prime: a weight as the `dot` kernel wants it. */
+/** value * 2^32 mod prime for any integer, also a negative one: a weight as the `dot` kernel wants it. */
 export const montgomery = (value: bigint, prime: bigint): number =>
   Number((((value % prime) + prime) * WORD) % prime)
 
-/** value^-1 mod prime. */
+/** value^-1 mod prime for any integer that is no multiple of it. */
 export const invert = (value: bigint, prime: bigint): bigint =>
   powMod(((value % prime) + prime) % prime, prime - 2n, prime)
 
-/** Makes the tables of a prime, 16 N bytes on the heap, with SEAL's root. */
+/**
+ * Makes the tables of a prime, 16 N bytes on the heap, with SEAL's root.
+ *
+ * @param ring N, a power of two
+ * @param prime below 2^30, 1 modulo 2N
+ * @throws TOO_LARGE
+ */
 export function createModulus(heap: Heap, ring: number, prime: bigint): Modulus {
   const root = minimalRoot(ring, prime)
   const inverseRoot = invert(root, prime)

@@ -72,7 +72,10 @@ function free(keys: ReadonlyMap<number, OutputKey>): void {
  * Loads what encrypts zeros to add to ciphertexts that leave. A public key modulo fewer primes is still one, and
  * encrypting under it is as much faster as the primes are fewer.
  *
+ * @param reader of a key set whose digest has been checked; every residue of its public key is checked here
  * @param level of the ciphertexts; it becomes the context's highest
+ * @returns on node-seal's heap; nothing is left in kernel memory
+ * @throws TENSOR_MALFORMED when a residue is not below its prime; TOO_LARGE
  */
 async function loadOutputKey(context: SimdContext, reader: KeySetReader, level: number): Promise<OutputKey> {
   const { ring, primes, specialPrimes } = parametersLiteral(context.parameters)
@@ -103,19 +106,19 @@ async function publicPolynomials(
 ): Promise<Uint32Array[]> {
   const { heap, limbBytes, moduli, ring } = context
   const pair = await reader.packedPublicKey()
-  const loader = new PairLoader(context)
-  const addresses = [0, 1].map(() => heap.allocate(limbBytes * moduli.length))
-  try {
+  return heap.attempt(() => {
+    const loader = new PairLoader(context)
+    const addresses = [0, 1].map(() => heap.allocate(limbBytes * moduli.length))
     loader.load(pair, addresses[0], addresses[1])
-    return addresses.map((address) => {
+    const polynomials = addresses.map((address) => {
       const out = new Uint32Array(2 * ring * count)
       heap.words(address, ring * count).forEach((residue, i) => {
         out[2 * i] = residue
       })
       return out
     })
-  } finally {
     for (const address of addresses) heap.free(address)
     loader.free()
-  }
+    return polynomials
+  })
 }

@@ -67,7 +67,10 @@ export interface ProgramSizes {
 export const shareStart = (thread: number, threads: number, count: number): number =>
   Math.floor((thread * count) / threads)
 
-/** Collects the phases of a program and plans its memory. */
+/**
+ * Collects the phases of a program and plans its memory. What is emitted twice, once without and once with memory, must be
+ * the same both times (`linkProgram`).
+ */
 export class ProgramBuilder {
   readonly threads: number
   readonly #memory: ProgramMemory | undefined
@@ -94,6 +97,7 @@ export class ProgramBuilder {
     this.#tables = memory && new Uint32Array(memory.buffer, memory.tables)
   }
 
+  /** What the phases so far need. */
   get sizes(): ProgramSizes {
     return {
       tables: this.#tableBytes,
@@ -102,12 +106,12 @@ export class ProgramBuilder {
     }
   }
 
-  /** Memory that is the caller's from this phase on until it frees it. */
+  /** Address of memory that is the caller's from this phase on until it frees it. */
   allocate(bytes: number): number {
     return (this.#memory?.arena ?? 0) + this.#arena.allocate(bytes)
   }
 
-  /** Another value may have the memory from the next phase on. */
+  /** Another value may have the memory from the next phase on. @throws INTERNAL when it was not allocated */
   free(address: number): void {
     this.#arena.free(address - (this.#memory?.arena ?? 0))
   }
@@ -120,7 +124,12 @@ export class ProgramBuilder {
     return (this.#memory?.tables ?? 0) + offset
   }
 
-  /** Adds a phase; one without items is left out. */
+  /**
+   * Adds a phase; one without items is left out.
+   *
+   * @param items independent of each other: they are divided among the threads in stretches of neighbours, and run in any
+   *   order
+   */
   phase(items: readonly Item[]): void {
     if (items.length === 0) return
     if (this.#memory) this.#phases.push(this.#items.length)
@@ -170,7 +179,10 @@ function shared(numbers: readonly number[]): Int32Array {
 }
 
 /**
- * Runs one thread's share of a phase.
+ * Runs one thread's share of a phase on the calling thread.
+ *
+ * @param kernels on the memory that the program was linked for
+ * @param thread 0 to `program.threads` - 1
  */
 export function runShare(program: Program, kernels: Kernels, phase: number, thread: number): void {
   const first = program.phases[phase]

@@ -4,13 +4,17 @@ import { type Program, ProgramBuilder, type ProgramSizes, runShare } from './pro
 /** A program and the memory that is its own. */
 export interface LinkedProgram {
   readonly program: Program
+  /** Bytes of that memory, by use. */
   readonly sizes: ProgramSizes
+  /** Gives the memory back; the program must not be run any more. */
   free(): void
 }
 
 /**
  * Builds a program twice: once to learn what memory it needs, then into that memory.
  *
+ * @param threads that will run the program
+ * @param scratchBytes scratch memory of each thread
  * @param emit adds the phases; it must do the same both times
  * @throws TOO_LARGE when the memory cannot be had, before anything has run
  */
@@ -38,7 +42,7 @@ export function linkProgram(
   return { program: builder.finish(), sizes, free: () => heap.free(base) }
 }
 
-/** Runs a program of one thread to its end. */
+/** Runs a program that was linked for one thread to its end, on the calling thread. */
 export function runProgram(program: Program, context: SimdContext): void {
   for (let phase = 0; phase + 1 < program.phases.length; phase++) runShare(program, context.kernels, phase, 0)
 }

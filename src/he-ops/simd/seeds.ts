@@ -16,8 +16,10 @@ export class SeedExpander {
     this.#heap = heap
     this.#kernels = kernels
     this.#chunkBytes = kernels.CHUNK_BYTES.value
-    this.#seed = heap.allocate(64)
-    this.#scratch = heap.allocate(kernels.SCRATCH_BYTES.value + this.#chunkBytes)
+    const scratchBytes: number = kernels.SCRATCH_BYTES.value + this.#chunkBytes
+    const [seed, scratch] = heap.attempt(() => [heap.allocate(64), heap.allocate(scratchBytes)] as const)
+    this.#seed = seed
+    this.#scratch = scratch
   }
 
   /**
@@ -83,6 +85,7 @@ export class SeedExpander {
     })
   }
 
+  /** Gives its working memory back. */
   free(): void {
     this.#heap.free(this.#seed)
     this.#heap.free(this.#scratch)

@@ -4,9 +4,9 @@ import type { FullRlwe, PackedRlwe } from '../../wire/index.ts'
 import type { CircuitProgram, RefreshRound } from './circuit-program.ts'
 import type { ConstantStore } from './constants.ts'
 import type { SimdContext } from './context.ts'
-import { PairLoader } from './loader.ts'
+import type { PairLoader } from './loader.ts'
 import type { OutputKeys } from './output-key.ts'
-import { type Mask, Masks } from './refresh/mask.ts'
+import type { Mask, Masks } from './refresh/mask.ts'
 import type { Crew, RunControl } from './threads/crew.ts'
 import type { Value } from './values.ts'
 
@@ -22,15 +22,18 @@ export interface SessionMemory {
 export interface SimdSession {
   readonly memory: SessionMemory
   /**
-   * Runs the circuit on fresh encryptions.
+   * Runs the circuit on fresh encryptions, once the engine's earlier runs have ended. The calling thread computes too.
    *
-   * @param pairs one for each input, at the input's level; every residue is checked
+   * @param pairs one for each input, at the level and scale of `circuit.input`; every residue is checked; not changed, and
+   *   read when it is this run's turn
    * @param client that refreshes values; needed by circuits with rounds
    * @returns the result, re-randomised under the client's public key
-   * @throws TENSOR_MALFORMED, ExecutionStopped, WORKER_LOST; CONFIG_INVALID without the client that is needed; whatever
+   * @throws TENSOR_MALFORMED, ExecutionStopped, WORKER_LOST, and what `control` throws; the session stays usable.
+   *   INTERNAL once the session is freed; CONFIG_INVALID without the client that is needed; whatever
    *   the client throws
    */
   run(pairs: readonly PackedRlwe[], control?: RunControl, client?: RefreshClient): Promise<FullRlwe>
+  /** Gives the program back, at once or when the last run that was asked for has ended. */
   free(): void
 }
 
@@ -43,29 +46,35 @@ export interface SimdSession {
  */
 export type RefreshClient = (round: number, masked: readonly FullRlwe[]) => Promise<readonly PackedRlwe[]>
 
-interface SessionParts {
+/** What a session works with. */
+export interface SessionParts {
   readonly context: SimdContext
   readonly circuit: Circuit
   readonly outputKeys: OutputKeys
   readonly constants: ConstantStore
   readonly program: CircuitProgram
+  readonly loader: PairLoader
+  /** Present when the circuit has refreshes. */
+  readonly masks: Masks | undefined
   readonly crew: Crew
+  /** Frees all that is the session's own; disposing of it again does nothing. */
+  readonly owned: DisposableStack
 }
 
 /** Runs a circuit's program, stretch by stretch, with the client between them. */
 export class CircuitSession implements SimdSession {
   readonly memory: SessionMemory
   readonly #parts: SessionParts
-  readonly #loader: PairLoader
-  readonly #masks: Masks | undefined
+  readonly #alone: <T>(run: () => Promise<T>) => Promise<T>
+  #runs = 0
+  #isFreed = false
 
-  constructor(parts: SessionParts) {
-    const { context, circuit, constants, program } = parts
-    const { arena, scratch, tables } = program.sizes
+  /** @param alone runs what it is given when nothing else is running in the engine */
+  constructor(parts: SessionParts, alone: <T>(run: () => Promise<T>) => Promise<T>) {
+    const { arena, scratch, tables } = parts.program.sizes
     this.#parts = parts
-    this.memory = { constants: constants.bytes, program: arena + scratch + tables }
-    this.#loader = new PairLoader(context)
-    this.#masks = circuit.refresh && new Masks(context, circuit.refresh.maskBits)
+    this.#alone = alone
+    this.memory = { constants: parts.constants.bytes, program: arena + scratch + tables }
   }
 
   async run(
@@ -73,8 +82,34 @@ export class CircuitSession implements SimdSession {
     control?: RunControl,
     client: RefreshClient = noClient,
   ): Promise<FullRlwe> {
+    if (this.#isFreed) throw new PolyVeilError('INTERNAL', 'A freed session is run')
+    this.#runs++
+    try {
+      return await this.#alone(() => this.#run(pairs, control, client))
+    } finally {
+      this.#runs--
+      this.#release()
+    }
+  }
+
+  free(): void {
+    this.#isFreed = true
+    this.#release()
+  }
+
+  /** Nothing is given back that a run may still be at work on. */
+  #release(): void {
+    if (this.#isFreed && this.#runs === 0) this.#parts.owned.dispose()
+  }
+
+  async #run(
+    pairs: readonly PackedRlwe[],
+    control: RunControl | undefined,
+    client: RefreshClient,
+  ): Promise<FullRlwe> {
     const { circuit, crew, program } = this.#parts
     const { stops } = program.program
+    requireInputs(program, pairs)
     pairs.forEach((pair, i) => {
       this.#load(pair, program.inputs[i])
     })
@@ -88,18 +123,10 @@ export class CircuitSession implements SimdSession {
     return this.#leaving(program.result, level, { scale, flooding })
   }
 
-  free(): void {
-    const { outputKeys, program } = this.#parts
-    this.#loader.free()
-    this.#masks?.free()
-    program.free()
-    outputKeys.delete()
-  }
-
   /** Masks are drawn anew for each round of each run, and forgotten with it. */
   async #refresh(round: number, { from, out }: RefreshRound, client: RefreshClient): Promise<void> {
     const { level } = this.#parts.circuit.refresh!
-    const masks = from.map(() => this.#masks!.draw())
+    const masks = from.map(() => this.#parts.masks!.draw())
     const masked = from.map((value, i) => this.#masked(value, masks[i], level))
     const fresh = await client(round, masked)
     if (fresh.length !== out.length) {
@@ -110,7 +137,7 @@ export class CircuitSession implements SimdSession {
     }
     out.forEach((value, i) => {
       this.#load(fresh[i], value)
-      this.#masks!.apply('subtract', masks[i], value.polynomials[0], value.primes)
+      this.#parts.masks!.apply('subtract', masks[i], value.polynomials[0], value.primes)
       masks[i].fill(0)
     })
   }
@@ -121,7 +148,7 @@ export class CircuitSession implements SimdSession {
     const copy = heap.allocate(limbBytes * primes)
     try {
       kernels.copy(copy, c0, ring * primes)
-      this.#masks!.apply('add', mask, copy, primes)
+      this.#parts.masks!.apply('add', mask, copy, primes)
       return this.#leaving({ polynomials: [copy, c1], primes, extended: false }, level, {
         scale: 1,
         flooding: 0,
@@ -132,7 +159,7 @@ export class CircuitSession implements SimdSession {
   }
 
   #load(pair: PackedRlwe, { polynomials: [c0, c1] }: Value): void {
-    this.#loader.load(pair, c0, c1)
+    this.#parts.loader.load(pair, c0, c1)
   }
 
   #leaving(value: Value, level: number, options: { scale: number; flooding: number }): FullRlwe {
@@ -148,6 +175,18 @@ const noClient: RefreshClient = () => {
   throw new PolyVeilError(
     'CONFIG_INVALID',
     'The circuit has refresh rounds, and there is no client to take part in them',
+  )
+}
+
+/** A run with less than all inputs would compute with what lies there from the last one. */
+function requireInputs({ inputs }: CircuitProgram, pairs: readonly PackedRlwe[]): void {
+  const fits =
+    pairs.length === inputs.length && pairs.every(({ limbs }, i) => limbs.length === inputs[i].primes)
+  if (fits) return
+  throw new PolyVeilError(
+    'TENSOR_MALFORMED',
+    `The circuit takes ${inputs.length} ciphertexts at its input's level`,
+    { expected: inputs.length, actual: pairs.length },
   )
 }
 

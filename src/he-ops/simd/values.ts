@@ -21,6 +21,7 @@ export function limbsOf({ parameters }: SimdContext, primes: number, extended: b
   return extended ? [...data, ...special] : data
 }
 
+/** Bytes of one polynomial of a value with so many data primes. */
 export const polynomialBytes = (context: SimdContext, primes: number, extended: boolean): number =>
   context.limbBytes * (primes + (extended ? context.parameters.specialPrimes.length : 0))
 
@@ -33,6 +34,7 @@ export interface Limb {
   readonly place: number
 }
 
+/** The limbs of each of a value's polynomials, in the order in which they lie. */
 export const limbs = (context: SimdContext, value: Pick<Value, 'primes' | 'extended'>): Limb[] =>
   limbsOf(context, value.primes, value.extended).map((index, place) => ({
     modulus: context.moduli[index],

@@ -103,3 +103,41 @@ t.test('the peak is the most that was spanned at once, not what is in use', asyn
   t.equal(heap.peak, peak)
   t.equal(heap.used, 512)
 })
+
+t.test('an attempt that throws gives back what it allocated, and nothing else', async (t) => {
+  const heap = new Heap(createKernelMemory(), 4 * PAGE)
+  const before = heap.allocate(100)
+  const { used } = heap
+  const fault = new Error('a fault')
+  t.throws(
+    () =>
+      heap.attempt(() => {
+        heap.free(heap.allocate(10))
+        heap.allocate(20)
+        heap.attempt(() => heap.allocate(30))
+        t.throws(
+          () =>
+            heap.attempt(() => {
+              heap.allocate(40)
+              heap.allocate(8 * PAGE)
+            }),
+          { code: 'TOO_LARGE' },
+        )
+        heap.allocate(50)
+        throw fault
+      }),
+    fault,
+  )
+  t.equal(heap.used, used)
+  const kept = heap.attempt(() => heap.allocate(1000))
+  t.equal(heap.used, used + 1024, 'one that succeeds keeps all')
+  t.throws(() =>
+    heap.attempt(() => {
+      heap.attempt(() => heap.free(before))
+      throw fault
+    }),
+  )
+  t.equal(heap.used, 1024, 'what was there before is freed once, if at all')
+  heap.free(kept)
+  t.equal(heap.used, 0)
+})

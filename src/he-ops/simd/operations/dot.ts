@@ -6,11 +6,11 @@ import type { SimdContext } from '../context.ts'
 import type { Item, ProgramBuilder } from '../program.ts'
 import { limbs, type Value } from '../values.ts'
 
-/** A weighted sum. */
+/** A weighted sum of values of one level, whose scale is theirs times `constantScale`. */
 export interface Dot {
   readonly terms: readonly { readonly value: Value; readonly constant: ConstantId }[]
   readonly constantScale: number
-  /** Extended when a summand is. */
+  /** At the summands' level, and extended when a summand is. */
   readonly out: Value
 }
 
@@ -20,7 +20,7 @@ const LEAST_STRETCH = 512
 
 /**
  * Weighted sums of ciphertexts. Outputs that read the same inputs should come in one call: stretches of residues are
- * worked through for all of them.
+ * worked through for all of them. One phase; summands stay as they are.
  *
  * @throws CONFIG_INVALID when every weight of a sum rounds to zero: the result would hide nothing
  */
@@ -37,7 +37,7 @@ export function emitDots(
   )
 }
 
-/** A sum with or without extended summands. */
+/** A sum or difference of which one side at least is extended. */
 export interface MixedSum {
   readonly kind: 'add' | 'subtract'
   readonly left: Value
@@ -46,7 +46,7 @@ export interface MixedSum {
   readonly out: Value
 }
 
-/** Sums and differences of an extended and a normal value, which is lifted: multiplied by P. */
+/** Sums and differences of an extended and a normal value, which is lifted: multiplied by P. One phase. */
 export function emitMixedSums(
   builder: ProgramBuilder,
   context: SimdContext,

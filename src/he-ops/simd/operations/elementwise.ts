@@ -11,7 +11,7 @@ export interface Binary {
   readonly out: Value
 }
 
-/** Sums and differences of values that are all normal or all extended. */
+/** Sums and differences of values that are all normal or all extended, at one level each. One phase. */
 export function emitBinaries(builder: ProgramBuilder, context: SimdContext, work: readonly Binary[]): void {
   const items: Item[] = []
   for (const { kind, left, right, out } of work) {
@@ -41,6 +41,7 @@ export interface Product {
   readonly out: Value
 }
 
+/** Products slot by slot, still to be relinearised; scales multiply, levels are one and stay. One phase. */
 export function emitProducts(builder: ProgramBuilder, context: SimdContext, work: readonly Product[]): void {
   const items: Item[] = []
   for (const { left, right, out } of work) {
@@ -55,13 +56,17 @@ export function emitProducts(builder: ProgramBuilder, context: SimdContext, work
   builder.phase(items)
 }
 
-/** A value plus a plaintext. The results' second polynomial is the operand's own. */
+/**
+ * A value plus a plaintext encoded at the value's scale and level. The result's second polynomial is the operand's: whoever
+ * makes `out` shares or copies it.
+ */
 export interface PlainSum {
   readonly from: Value
   readonly addend: EncodedConstant
   readonly out: Value
 }
 
+/** Sums of first polynomials and plaintexts. One phase; the operands stay as they are. */
 export function emitPlainSums(
   builder: ProgramBuilder,
   context: SimdContext,

@@ -10,7 +10,7 @@ import type { Rotation } from './key-switch.ts'
  * One rotation in SEAL's order of steps: first the automorphism, then the digits of what it gives. With one special prime
  * the result is SEAL's to the bit; a hoisted rotation differs from it by the digits' signs.
  *
- * Takes scratch memory of one limb and one more for each digit.
+ * Takes scratch memory of one limb and one more for each digit. The source stays as it is.
  */
 export function emitExactRotation(builder: ProgramBuilder, context: SimdContext, rotation: Rotation): void {
   const { source, element, key, out } = rotation

@@ -11,7 +11,7 @@ export interface Rotation {
   readonly source: Value
   readonly element: number
   readonly key: SwitchingKey
-  /** Extended, two polynomials. */
+  /** Extended, two polynomials, at the source's level. */
   readonly out: Value
 }
 
@@ -22,7 +22,9 @@ export interface Rotation {
  * Sources: Halevi and Shoup, "Faster Homomorphic Linear Transformations in HElib", ePrint 2018/244, section 4.2, for
  * hoisting; Bossuat et al., ePrint 2020/1203, section 4, for permuting the sum and for staying in the extended basis.
  *
- * @param work rotations of sources of one level
+ * Takes three phases, scratch memory of one limb, and memory for the digits of all sources at once.
+ *
+ * @param work at least one rotation, all of sources of one level; sources stay as they are
  */
 export function emitRotations(
   builder: ProgramBuilder,
@@ -70,11 +72,18 @@ function rotationItems(
 
 /** The relinearisation of a product of three polynomials; the result stays extended. */
 export interface Relinearisation {
+  /** Normal, three polynomials. */
   readonly source: Value
   readonly key: SwitchingKey
+  /** Extended, two polynomials, at the source's level. */
   readonly out: Value
 }
 
+/**
+ * Relinearises products, each third polynomial being decomposed and switched to the secret key. Levels and scales stay.
+ *
+ * @param work at least one product, all of one level; sources stay as they are
+ */
 export function emitRelinearisations(
   builder: ProgramBuilder,
   context: SimdContext,

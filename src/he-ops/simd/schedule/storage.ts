@@ -16,11 +16,12 @@ export class Storage {
     this.#context = context
   }
 
+  /** The value of an operation that was made and is not released. */
   get(id: ValueId): Value {
     return this.#values.get(id)!
   }
 
-  /** A value with memory of its own. */
+  /** A value with memory of its own, at the operation's level. */
   create(id: ValueId, op: Pick<Op, 'level'>, polynomials: number, extended = false): Value {
     return this.#keep(id, this.temporary(op.level + 1, polynomials, extended))
   }
@@ -46,6 +47,7 @@ export class Storage {
     for (const polynomial of polynomials) this.#builder.free(polynomial)
   }
 
+  /** Forgets a value, and frees those of its polynomials that no other value holds. */
   release(id: ValueId): void {
     for (const polynomial of this.get(id).polynomials) {
       const holders = this.#holders.get(polynomial)! - 1

@@ -1,0 +1,222 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { divided, extendedBasis } from '../../../src/circuit/extended.ts'
+import { operandsOf } from '../../../src/circuit/operands.ts'
+import type { Circuit, ValueId } from '../../../src/circuit/types.ts'
+import { type CircuitProgram, compileCircuit } from '../../../src/he-ops/simd/circuit-program.ts'
+import { ConstantStore } from '../../../src/he-ops/simd/constants.ts'
+import type { SimdKeys } from '../../../src/he-ops/simd/keys.ts'
+import { PROGRAM_KERNELS, type ProgramKernel } from '../../../src/he-ops/simd/program.ts'
+import { randomCircuit } from '../../conformance/random-circuit.ts'
+import { CircuitBuilder, parameters, STEPS, smallSimdCircuit } from './circuits.ts'
+import { newSimdContext } from './fixture.ts'
+
+const WEIGHTS = [Float64Array.of(0.5)]
+
+/** The values of which a mark is set. */
+const marked = (marks: Uint8Array): ValueId[] => [...marks.keys()].filter((id) => marks[id] === 1)
+
+/** Builds a circuit of two inputs, 0 and 1, and says how its values are kept. */
+function kept(body: (build: CircuitBuilder, x: ValueId, y: ValueId) => void) {
+  const build = new CircuitBuilder()
+  body(build, build.input(), build.input())
+  const circuit = { ops: build.ops, result: build.ops.length - 1 }
+  const { made, kept, skipped } = extendedBasis(circuit)
+  return { computed: marked(made), kept: marked(kept), skipped: marked(skipped) }
+}
+
+t.test('weighted sums of rotations are formed in the extended basis and divided once', async (t) => {
+  const found = kept((build, x, y) => {
+    const dot = build.dot([
+      [build.rotate(x, 1), 0],
+      [build.rotate(x, 7), 0],
+      [y, 0],
+    ])
+    build.rescale(dot)
+  })
+  t.strictSame(found, { computed: [2, 3, 4], kept: [2, 3, 4], skipped: [] })
+})
+
+t.test('so are sums and differences, also of sums', async (t) => {
+  const found = kept((build, x, y) => {
+    const sum = build.add(build.rotate(x, 1), y)
+    build.rescale(build.dot([[build.subtract(sum, build.rotate(y, 7)), 0]]))
+  })
+  t.strictSame(found, { computed: [2, 3, 4, 5, 6], kept: [2, 3, 4, 5, 6], skipped: [] })
+})
+
+t.test('the result is divided', async (t) => {
+  const found = kept((build, x, y) => {
+    build.add(build.rotate(x, 1), y)
+  })
+  t.strictSame(found, { computed: [2, 3], kept: [2], skipped: [] })
+})
+
+t.test('one reader that cannot take it, and a value is divided for all', async (t) => {
+  for (const reader of [
+    (build: CircuitBuilder, value: ValueId) => build.rotate(value, 7),
+    (build: CircuitBuilder, value: ValueId) => build.addPlain(value, 0),
+    (build: CircuitBuilder, value: ValueId) => build.multiply(value, value),
+    (build: CircuitBuilder, value: ValueId) => build.dropLevel(value, 1),
+    (build: CircuitBuilder, value: ValueId) => build.rescale(value),
+  ]) {
+    const found = kept((build, x) => {
+      const rotated = build.rotate(x, 1)
+      reader(build, rotated)
+      build.dot([[rotated, 0]])
+    })
+    t.ok(found.computed.includes(2))
+    t.notOk(found.kept.includes(2))
+  }
+})
+
+t.test('a lone rescale divides by its prime and by P at once, two do not', async (t) => {
+  const one = kept((build, x, y) => {
+    build.rescale(build.relinearise(build.multiply(x, y)))
+  })
+  t.strictSame(one, { computed: [3], kept: [3], skipped: [] })
+  const two = kept((build, x, y) => {
+    const product = build.relinearise(build.multiply(x, y))
+    build.add(build.rescale(product), build.rescale(product))
+  })
+  t.strictSame(two, { computed: [3], kept: [], skipped: [] })
+})
+
+t.test('rescales that nobody reads but a rescale are skipped', async (t) => {
+  const build = new CircuitBuilder()
+  const x = build.input(2 ** 30)
+  const product = build.relinearise(build.multiply(x, x))
+  const dot = build.dot([[product, 0]], 2 ** 30)
+  const first = build.rescale(dot)
+  const second = build.rescale(first)
+  const third = build.dropLevel(second, 1)
+  const circuit = { ops: build.ops, result: third }
+  const { skipped, kept } = extendedBasis(circuit)
+  t.strictSame(marked(skipped), [first])
+  t.strictSame(marked(kept), [product, dot], 'through the skipped one too')
+  t.equal(divided(build.ops, skipped, second), dot)
+  t.equal(divided(build.ops, skipped, dot), dot)
+})
+
+t.test('a rescale with another reader is made, and so is one that is the result', async (t) => {
+  const shared = kept((build, x) => {
+    const first = build.rescale(build.dot([[x, 0]], 2 ** 50))
+    build.multiply(build.dropLevel(first, 2), build.rescale(first))
+  })
+  t.strictSame(shared.skipped, [])
+  const last = kept((build, x) => {
+    build.rescale(build.rescale(build.dot([[x, 0]], 2 ** 60)))
+  })
+  t.strictSame(last.skipped, [3], 'the last of a chain alone is made')
+  const longer = kept((build, x) => {
+    build.rescale(build.rescale(build.rescale(build.dot([[x, 0]], 2 ** 90))))
+  })
+  t.strictSame(longer.skipped, [3, 4])
+})
+
+t.test('the small circuit, pinned', async (t) => {
+  const circuit = smallSimdCircuit()
+  const { made, kept, skipped, readers } = extendedBasis(circuit)
+  t.strictSame(marked(made), [3, 4, 5, 8, 12, 13])
+  t.strictSame(marked(kept), [3, 4, 5, 12])
+  t.strictSame(marked(skipped), [])
+  t.strictSame(readers[6], [7], 'a square reads its operand once')
+  t.strictSame(readers[11], [12, 13])
+})
+
+/** Of large scales too, at which one may rescale twice in a row. */
+const circuits = fc.constantFrom(2 ** 26, 2 ** 45).chain((scale) => randomCircuit(parameters, STEPS, scale))
+
+t.test('what holds for every circuit', async (t) => {
+  let several = 0
+  fc.assert(
+    fc.property(circuits, ({ ops, result }) => {
+      const { made, kept: keeps, skipped, readers } = extendedBasis({ ops, result })
+      several += marked(skipped).length
+      ops.forEach((op, id) => {
+        const switches = op.kind === 'rotate' || op.kind === 'relinearise'
+        const sums = ['dot', 'add', 'subtract'].includes(op.kind)
+        const extended = operandsOf(op).some((operand) => keeps[operand] === 1)
+        if (made[id] !== Number(switches || (sums && extended))) throw new Error(`computed: ${id}`)
+        const kinds = readers[id].map((reader) => ops[reader].kind)
+        const bears = kinds.every((kind) => ['dot', 'add', 'subtract', 'rescale'].includes(kind))
+        if (keeps[id] === 1 && !(made[id] === 1 && bears && id !== result)) {
+          throw new Error(`kept: ${id}`)
+        }
+        if (skipped[id] === 1 && !(op.kind === 'rescale' && kinds.join() === 'rescale' && id !== result)) {
+          throw new Error(`skipped: ${id}`)
+        }
+      })
+    }),
+    { numRuns: 500, seed: 18 },
+  )
+  t.ok(several > 0, `${several} rescales skipped`)
+})
+
+const context = await newSimdContext(parameters)
+
+/** Keys at addresses where nothing is: programs are counted here, not run. */
+const nowhere: SimdKeys = {
+  relinKey: { address: () => 64 },
+  galoisKeys: new Map(STEPS.map((steps) => [steps, { address: () => 64 }])),
+}
+
+/** How often each kernel is called. */
+function callsOf({ program }: CircuitProgram): Partial<Record<ProgramKernel, number>> {
+  const calls: Partial<Record<ProgramKernel, number>> = {}
+  for (let at = 0; at < program.words.length; ) {
+    const kernel = PROGRAM_KERNELS[program.words[at]]
+    calls[kernel] = (calls[kernel] ?? 0) + 1
+    at += 1 + context.kernels[kernel].length
+  }
+  return calls
+}
+
+function costOf(body: (build: CircuitBuilder, x: ValueId, y: ValueId) => void) {
+  const build = new CircuitBuilder()
+  body(build, build.input(), build.input())
+  const circuit: Pick<Circuit, 'ops' | 'result'> = { ops: build.ops, result: build.ops.length - 1 }
+  const constants = new ConstantStore(context, WEIGHTS)
+  const program = compileCircuit(context, circuit, nowhere, constants, 1)
+  const calls = callsOf(program)
+  program.free()
+  constants.free()
+  return calls
+}
+
+// At level 4 of five data primes, two special ones: three digits, of 2, 2 and 1 primes. Decomposing takes 5 inverse
+// transforms, and 3 * 7 - 5 forward ones; a division of both polynomials takes 2 * (primes divided by) inverse
+// transforms, and 2 * (primes left) forward ones, each followed by one subtractScale.
+
+t.test('cost: a decomposition serves all rotations of a source, a division all of a sum', async (t) => {
+  const sum = (rotations: readonly number[]) =>
+    costOf((build, x) => {
+      build.rescale(build.dot(rotations.map((steps) => [build.rotate(x, steps), 0])))
+    })
+  const one = sum([1])
+  const three = sum([1, 7, 2048])
+  for (const calls of [one, three]) {
+    t.equal(calls.nttInverse, 5 + 2 * 3)
+    t.equal(calls.nttForward, 16 + 2 * 4)
+    t.equal(calls.subtractScale, 2 * 4)
+  }
+  t.equal(one.permute, 2 * 7)
+  t.equal(three.permute, 3 * one.permute!)
+})
+
+t.test('cost: two rescales divide once', async (t) => {
+  const calls = costOf((build, x) => {
+    build.rescale(build.rescale(build.dot([[x, 0]], 2 ** 60)))
+  })
+  t.equal(calls.nttInverse, 2 * 2)
+  t.equal(calls.nttForward, 2 * 3)
+  t.equal(calls.subtractScale, 2 * 3)
+})
+
+t.test('cost: a value that is read by a rotation is divided before', async (t) => {
+  const calls = costOf((build, x) => {
+    build.rotate(build.rotate(x, 1), 7)
+  })
+  t.equal(calls.nttInverse, 2 * (5 + 2 * 2))
+  t.equal(calls.subtractScale, 2 * 2 * 5)
+})
