@@ -29,8 +29,8 @@ function keyAndTableBytes(circuit: Body): number {
   const limb = limbBytes(circuit)
   const all = primes.length + specialPrimes.length
   const keys = (1 + rotations) * 2 * digitCount(circuit.parameters) * all * limb
-  // An automorphism's table has one word for each group of four residues.
-  return keys + all * TABLE_WORDS * limb + rotations * ring
+  // An automorphism's table has one word for each group of four residues; its inverse, for its key, has one too.
+  return keys + all * TABLE_WORDS * limb + 2 * rotations * ring
 }
 
 /** Each constant once for each scale, level and form in which the circuit reads it. */

@@ -31,8 +31,8 @@ const circuitOf = (ops: Op[], constants: Float64Array[] = []) => ({
 const LIMB = 4 * RING
 /** Tables of seven primes, and the relinearisation key: three digits of two polynomials over seven primes. */
 const ALWAYS = 7 * 4 * LIMB + 3 * 2 * 7 * LIMB
-/** The same of one rotation, with the table of its automorphism. */
-const ROTATION = 3 * 2 * 7 * LIMB + RING
+/** The same of one rotation, with the tables of its automorphism and the inverse. */
+const ROTATION = 3 * 2 * 7 * LIMB + 2 * RING
 /** What decomposing takes at the highest level: digits, and what they are extended from. */
 const DIGITS = (3 * 7 + 5 + 3) * LIMB
 
