@@ -108,6 +108,10 @@ class Replay {
       case 'multiply':
         for (const id of ops) this.#create(id, 3)
         return
+      case 'refresh':
+        // Both sides are there while the client is waited for.
+        for (const id of ops) this.#create(id, 2)
+        return
       case 'rescale':
         this.#rescale(ops)
         return

@@ -80,6 +80,12 @@ t.test('counted by hand: a division works with what it divides by', async (t) =>
   t.equal(simdMemory(circuitOf([input, rescale])), ALWAYS + (10 + 8 + 2 * 2) * LIMB)
 })
 
+t.test('counted by hand: a refresh has both sides', async (t) => {
+  const drop: Op = { kind: 'dropLevel', source: 0, ...at(0) }
+  const refresh: Op = { kind: 'refresh', source: 1, round: 0, ...at(4) }
+  t.equal(simdMemory(circuitOf([input, drop, refresh])), ALWAYS + 20 * LIMB)
+})
+
 t.test('counted by hand: constants at their own size, once for each use', async (t) => {
   const dot = (constant: number, constantScale: number, value = 0): Op => ({
     kind: 'dot',
