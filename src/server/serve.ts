@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import closeWithGrace from 'close-with-grace'
 import type { Logger } from 'pino'
 import { PolyVeilError } from '../errors/index.ts'
+import type { EngineMemory } from '../he-ops/execution/session.ts'
 import { type App, buildApp } from './app.ts'
 import { loadCatalogue } from './catalogue.ts'
 import { megabytes, type ServerConfig } from './config.ts'
@@ -23,12 +24,15 @@ export interface RunningServer {
 /**
  * Starts the service inside this process: loads circuits and stored keys, starts workers, listens.
  *
+ * @param logger by default one that writes to standard output
  * @throws CONFIG_INVALID when a directory, a circuit or the address is unusable
  */
-export async function startServer(config: ServerConfig): Promise<RunningServer> {
+export async function startServer(
+  config: ServerConfig,
+  logger: Logger = createLogger(config.logLevel),
+): Promise<RunningServer> {
   const models = await loadCatalogue(config.modelsDir)
   const keys = await openKeyStore(config)
-  const logger = createLogger(config.logLevel)
   const app = await buildApp({ models, keys, engine: startWorkers(config, logger), security: config, logger })
   const url = await listen(app, config)
   return { app, url, close: () => app.close() }
@@ -55,15 +59,24 @@ export async function serve(config: ServerConfig): Promise<RunningServer> {
 }
 
 const startWorkers = (
-  { workers, threads, queue, workerKeyMegabytes }: ServerConfig,
+  { workers, threads, queue, workerKeyMegabytes, engineMegabytes }: ServerConfig,
   logger: Logger,
 ): WorkerPool =>
   new WorkerPool({
     workers,
     queue,
-    settings: { keyBytes: megabytes(workerKeyMegabytes), threads },
+    settings: { keyBytes: megabytes(workerKeyMegabytes), engineBytes: megabytes(engineMegabytes), threads },
     onFault: (err) => logger.error({ err }, 'A worker ended unexpectedly'),
+    onSession: ({ model, memory, threads }) =>
+      logger.info(
+        { model, threads, engineMegabytes: inMegabytes(memory) },
+        'Keys and circuit are ready to run',
+      ),
   })
+
+/** To a tenth of a megabyte, 10^6 bytes. */
+const inMegabytes = (memory: EngineMemory): Record<string, number> =>
+  Object.fromEntries(Object.entries(memory).map(([part, bytes]) => [part, Math.round(bytes / 1e5) / 10]))
 
 async function openKeyStore(config: ServerConfig): Promise<KeyStore> {
   return KeyStore.open(await DiskFiles.open(join(config.dataDir, 'keys')), {

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { goldenTensors } from '../models/support/golden.ts'
 import { safetensors } from './safetensors.ts'
-import { failed, goldenOf, polyveil, sourceOf } from './support.ts'
+import { failed, goldenOf, polyveil, type Ran, sourceOf } from './support.ts'
 
 const directory = t.testdir()
 const path = join(directory, 'one.pvc')
@@ -19,6 +19,7 @@ function isComplete(t: Test, json: Record<string, unknown>, backend: string, ima
   t.match(json, numbers)
   t.strictSame(Object.keys(json.seconds as object).sort(), Object.keys(seconds).sort())
   t.strictSame(Object.keys(json.bytes as object).sort(), Object.keys(bytes).sort())
+  t.strictSame(Object.keys(json.engineMemoryBytes as object).sort(), ['constants', 'keys', 'program'])
 }
 
 t.test('the golden one-shot network holds on the clear backend', async (t) => {
@@ -33,12 +34,38 @@ t.test('the golden one-shot network holds on the clear backend', async (t) => {
   t.equal(stderr, '')
   isComplete(t, json, 'clear', 4)
   t.ok(json.maxAbsError < 1e-4, `exact but for float32: ${json.maxAbsError}`)
+  t.strictSame(json.engineMemoryBytes, { keys: 0, constants: 0, program: 0 }, 'there is no engine')
 })
 
-t.test('and under encryption', async (t) => {
+t.test('and under encryption, on the engine that it was compiled for', async (t) => {
+  const { code, json } = await verify(...goldenOf('one_shot'), '--json')
+  t.equal(code, 0)
+  isEncrypted(t, json, 'simd', 4)
+  const { keys, constants, program } = json.engineMemoryBytes
+  const planned = compiled.json.estimate.memoryBytes
+  t.ok(keys > 1e8 && constants > 1e6 && program > 1e7)
+  t.ok(Math.abs((keys + constants + program) / planned - 1) < 0.15, `${planned} bytes were planned`)
+})
+
+t.test('and on node-seal', async (t) => {
   const { code, json } = await verify(...goldenOf('one_shot'), '--count', '2', '--backend', 'seal', '--json')
   t.equal(code, 0)
-  isComplete(t, json, 'seal', 2)
+  isEncrypted(t, json, 'seal', 2)
+})
+
+t.test('the text says what the engine takes', async (t) => {
+  const { code, stdout } = await verify(...goldenOf('one_shot'), '--count', '1')
+  t.equal(code, 0)
+  t.match(stdout.toString(), /^simd: 1 images, same top-1 on 100\.0 %\n/)
+  t.match(
+    stdout.toString(),
+    /\nengine memory: keys \d+ MB, constants [\d.]+ MB, program \d+ MB; peak of the process [\d.]+ [MG]B\n/,
+  )
+  t.match(stdout.toString(), /\nThe verification holds\.\n$/)
+})
+
+function isEncrypted(t: Test, json: Ran['json'], backend: string, images: number): void {
+  isComplete(t, json, backend, images)
   t.ok(json.maxAbsError < 1e-2, `largest error ${json.maxAbsError}`)
   t.ok(json.maxAbsError > 1e-7, 'encryption is noisy: an exact answer was not encrypted')
   t.ok(json.rmsError <= json.maxAbsError)
@@ -52,7 +79,7 @@ t.test('and under encryption', async (t) => {
       `${what}: ${json.bytes[what]} bytes, planned ${planned}`,
     )
   }
-})
+}
 
 t.test('wrong golden logits end in exit code 1, by either backend’s account', async (t) => {
   const tensors = await goldenTensors('one_shot')

@@ -52,7 +52,7 @@ const app = await buildApp({
   engine: new WorkerPool({
     workers: 1,
     queue: 8,
-    settings: { keyBytes: 2 ** 28, threads: 1 },
+    settings: { keyBytes: 2 ** 28, engineBytes: 2 ** 28, threads: 1 },
     onFault: (error) => lines.push(String(error)),
   }),
   security: { requestsPerMinute: 100_000, maxEventLoopDelayMs: 0 },

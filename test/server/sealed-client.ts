@@ -1,4 +1,6 @@
 import { rotationSteps } from '../../src/circuit/keys.ts'
+import type { Manifest } from '../../src/circuit/manifest.ts'
+import type { Circuit } from '../../src/circuit/types.ts'
 import { createSealContext, type SealContext } from '../../src/he-ops/seal/context.ts'
 import { decryptSlots, encryptSlots } from '../../src/he-ops/seal/encryptor.ts'
 import { generateKeySet, generateSecretKey } from '../../src/he-ops/seal/keys.ts'
@@ -7,53 +9,71 @@ import { decodeTensor, encodeTensor, querySpec, responseSpec } from '../../src/w
 import { collect } from '../wire/fixtures.ts'
 import { circuit, model } from './support.ts'
 
-const { parameters, manifest } = model
-const { slots } = parameters
-
-const signal = (seed: number): Float64Array =>
+const signal = (slots: number, seed: number): Float64Array =>
   Float64Array.from({ length: slots }, (_, i) => Math.sin(seed + i * 0.37) * 1.5)
-const x = signal(1)
-const y = signal(2)
 
-/** What the small circuit says it computes, in plain numbers. */
-function expected(s: number): number {
-  const [c0, c1, c2] = circuit.constants
-  const weight = c0[s % c0.length]
-  const z = weight * (x[(s + 7) % slots] - x[s]) + c1[0] * y[s] + weight * x[s]
-  return 2 * z * z + c2[s % c2.length]
+/** A circuit of two input ciphertexts, and what it computes of their slots. */
+export interface KnownCircuit {
+  readonly circuit: Circuit
+  readonly manifest: Manifest
+  expected(x: Float64Array, y: Float64Array, slot: number): number
 }
 
-/** A client of the small circuit with a secret key of its own. */
+const SMALL: KnownCircuit = {
+  circuit,
+  manifest: model.manifest,
+  expected(x, y, s) {
+    const [c0, c1, c2] = circuit.constants
+    const weight = c0[s % c0.length]
+    const z = weight * (x[(s + 7) % x.length] - x[s]) + c1[0] * y[s] + weight * x[s]
+    return 2 * z * z + c2[s % c2.length]
+  },
+}
+
+/** A client of the small circuit, or another, with a secret key of its own. */
 export class SealedClient {
   readonly #context: SealContext
+  readonly #known: KnownCircuit
   readonly #secretKey: ReturnType<typeof generateSecretKey>
+  readonly #x: Float64Array
+  readonly #y: Float64Array
 
-  private constructor(context: SealContext) {
+  private constructor(context: SealContext, known: KnownCircuit) {
     this.#context = context
+    this.#known = known
     this.#secretKey = generateSecretKey(context)
+    const { slots } = context.parameters
+    this.#x = signal(slots, 1)
+    this.#y = signal(slots, 2)
   }
 
-  static async create(): Promise<SealedClient> {
-    return new SealedClient(createSealContext(await loadSeal(), parameters))
+  static async create(known = SMALL): Promise<SealedClient> {
+    return new SealedClient(createSealContext(await loadSeal(), known.circuit.parameters), known)
   }
 
   keySet(): Promise<Uint8Array> {
-    return collect(generateKeySet(this.#context, this.#secretKey, rotationSteps(circuit)))
+    const steps = rotationSteps(this.#known.circuit)
+    return collect(generateKeySet(this.#context, this.#secretKey, steps))
   }
 
-  /** An encrypted image. */
-  query(): Uint8Array {
+  /** An encrypted image of a manifest whose input is the circuit's; its own by default. */
+  query(manifest = this.#known.manifest): Uint8Array {
     const spec = querySpec(manifest)
-    const pairs = encryptSlots(this.#context, this.#secretKey, [x, y], spec.level, spec.scale)
-    return encodeTensor(parameters, spec, pairs)
+    const inputs = [this.#x, this.#y]
+    const pairs = encryptSlots(this.#context, this.#secretKey, inputs, spec.level, spec.scale)
+    return encodeTensor(this.#context.parameters, spec, pairs)
   }
 
-  /** Root mean square over slots: key switching is far noisier in a few slots than in the others. */
-  errorOf(frame: Uint8Array): number {
+  /**
+   * Root mean square over slots: key switching is far noisier in a few slots than in the others.
+   *
+   * @param known the circuit that ran, when it is another
+   */
+  errorOf(frame: Uint8Array, { manifest, expected } = this.#known): number {
     const spec = responseSpec(manifest)
-    const pairs = decodeTensor(parameters, spec, frame)
+    const pairs = decodeTensor(this.#context.parameters, spec, frame)
     const [values] = decryptSlots(this.#context, this.#secretKey, pairs, spec.level, spec.scale)
-    const squares = values.reduce((sum, value, s) => sum + (value - expected(s)) ** 2, 0)
+    const squares = values.reduce((sum, value, s) => sum + (value - expected(this.#x, this.#y, s)) ** 2, 0)
     return Math.sqrt(squares / values.length)
   }
 

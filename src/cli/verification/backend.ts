@@ -1,4 +1,5 @@
 import type { EncryptedBackend } from '../../he-ops/execution/backend-for.ts'
+import type { EngineMemory } from '../../he-ops/execution/session.ts'
 import type { PreprocessedImage } from '../../preprocessing/index.ts'
 
 /** What one image cost, in seconds. */
@@ -18,6 +19,8 @@ export interface VerificationBackend {
   readonly keygenSeconds: number
   /** What the evaluating side needed for loading keys and preparing the circuit. */
   readonly loadSeconds: number
+  /** What the engine takes, known before it runs; zero where there is no engine. */
+  readonly engineMemory: EngineMemory
   /** Bytes on the wire; zero where nothing is encrypted. */
   readonly bytes: { readonly keys: number; readonly query: number; readonly response: number }
   /**

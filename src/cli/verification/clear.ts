@@ -11,6 +11,7 @@ export function clearBackend(circuit: Circuit): VerificationBackend {
   return {
     keygenSeconds: 0,
     loadSeconds: 0,
+    engineMemory: { keys: 0, constants: 0, program: 0 },
     bytes: { keys: 0, query: 0, response: 0 },
     async run(image, onProgress) {
       const watch = new Stopwatch()

@@ -45,6 +45,7 @@ export async function encryptedBackend(
   return {
     keygenSeconds,
     loadSeconds: watch.lap(),
+    engineMemory: server.session.memory,
     bytes: client.sizes,
     async run(image, onProgress) {
       watch.lap()

@@ -1,4 +1,5 @@
 import type { Circuit, InputSpec } from '../../circuit/index.ts'
+import type { EngineMemory } from '../../he-ops/execution/session.ts'
 import type { PreprocessedImage } from '../../preprocessing/index.ts'
 import { type Comparison, compare } from '../comparison.ts'
 import type { Golden } from '../input/golden.ts'
@@ -25,6 +26,8 @@ export interface Verification extends Comparison {
     readonly response: number
   }
   readonly rounds: number
+  /** Of the engine's memory, known before it ran. */
+  readonly engineMemoryBytes: EngineMemory
   readonly peakRssBytes: number
 }
 
@@ -48,6 +51,7 @@ export async function verify(
       seconds: { keygen, ...seconds, refreshClient: 0, total: watch.lap() },
       bytes: { ...engine.bytes, refreshUp: 0, refreshDown: 0 },
       rounds: 0,
+      engineMemoryBytes: engine.engineMemory,
       peakRssBytes: process.resourceUsage().maxRSS * 1024,
     }
   } finally {

@@ -29,8 +29,8 @@ function keyAndTableBytes(circuit: Body): number {
   const limb = limbBytes(circuit)
   const all = primes.length + specialPrimes.length
   const keys = (1 + rotations) * 2 * digitCount(circuit.parameters) * all * limb
-  // An automorphism's table has one word for each group of four residues.
-  return keys + all * TABLE_WORDS * limb + rotations * ring
+  // An automorphism's table has one word for each group of four residues; its inverse, for its key, has one too.
+  return keys + all * TABLE_WORDS * limb + 2 * rotations * ring
 }
 
 /** Each constant once for each scale, level and form in which the circuit reads it. */
@@ -107,6 +107,10 @@ class Replay {
         return
       case 'multiply':
         for (const id of ops) this.#create(id, 3)
+        return
+      case 'refresh':
+        // Both sides are there while the client is waited for.
+        for (const id of ops) this.#create(id, 2)
         return
       case 'rescale':
         this.#rescale(ops)

@@ -1,3 +1,4 @@
+import { peakLiveBytes } from '../../circuit/liveness.ts'
 import type { Manifest } from '../../circuit/manifest.ts'
 import type { Circuit } from '../../circuit/types.ts'
 import { decodeTensor, encodeTensor, querySpec, responseSpec } from '../../wire/index.ts'
@@ -30,6 +31,8 @@ export function openSealSession(
   const evaluator = createSealEvaluator(context, keys, circuit, { cacheBytes: CONSTANT_BYTES })
   return {
     bytes: keys.bytes + CONSTANT_BYTES,
+    memory: { keys: keys.bytes, constants: CONSTANT_BYTES, program: peakLiveBytes(circuit) },
+    threads: 1,
     async infer(frame, control) {
       const pairs = decodeTensor(parameters, query, frame)
       return withHeap((own) => {

@@ -6,10 +6,24 @@ export interface ExecutionControl {
   readonly shouldStop?: () => boolean
 }
 
+/** Bytes of engine memory that a session needs. */
+export interface EngineMemory {
+  /** Of the client's keys that are loaded; sessions of one client share them. */
+  readonly keys: number
+  /** Of encoded constants; sessions of one circuit share them. */
+  readonly constants: number
+  /** The most that one run takes at once: values, temporaries, tables. */
+  readonly program: number
+}
+
 /** One circuit under one client's evaluation keys, ready to run: frames in, frames out. */
 export interface Session {
-  /** Memory that the session takes until it is freed. */
+  /** Memory that the session takes until it is freed: what of `memory` is not shared. */
   readonly bytes: number
+  /** Known before anything runs. */
+  readonly memory: EngineMemory
+  /** Threads that work at an inference. */
+  readonly threads: number
   /**
    * Runs the circuit on an encrypted image.
    *

@@ -22,6 +22,8 @@ export async function openSimdSession(
   const { parameters, ops } = circuit
   return {
     bytes: session.memory.program,
+    memory: { keys: keys.bytes, ...session.memory },
+    threads: engine.threads,
     async infer(frame, { onProgress, shouldStop } = {}) {
       const pairs = openTensor(parameters, querySpec(manifest), frame)
       const result = await session.run(pairs, {

@@ -1,4 +1,4 @@
-import { rotationSteps } from '../../circuit/keys.ts'
+import { galoisElement, rotationSteps } from '../../circuit/keys.ts'
 import type { CkksParameters } from '../../circuit/parameters.ts'
 import type { Circuit } from '../../circuit/types.ts'
 import { type ByteSource, openKeySet } from '../../wire/index.ts'
@@ -7,7 +7,7 @@ import { compileCircuit } from './circuit-program.ts'
 import { ConstantStore } from './constants.ts'
 import { createSimdContext, type SimdContext } from './context.ts'
 import { Heap } from './heap.ts'
-import { SimdKeySet } from './keys.ts'
+import { inverseElement, SimdKeySet } from './keys.ts'
 import { PairLoader } from './loader.ts'
 import { OutputKeys } from './output-key.ts'
 import { Masks } from './refresh/mask.ts'
@@ -47,6 +47,11 @@ export class SimdEngine {
     return new SimdEngine(kernels, new Heap(memory, memoryBytes), await Crew.create(memory, kernels, threads))
   }
 
+  /** Threads that work at one inference. */
+  get threads(): number {
+    return this.#crew.threads
+  }
+
   /** Bytes of kernel memory in use, and the most there have been. */
   get memory(): { readonly used: number; readonly peak: number } {
     return { used: this.#heap.used, peak: this.#heap.peak }
@@ -72,7 +77,9 @@ export class SimdEngine {
     try {
       const context = this.#context(circuit.parameters)
       const reader = await openKeySet(circuit.parameters, source)
-      await keys.load(reader, rotationSteps(circuit))
+      const steps = rotationSteps(circuit)
+      prepareTables(context, steps)
+      await keys.load(reader, steps)
       const outputKeys = owned.adopt(
         await OutputKeys.load(context, reader, levelsThatLeave(circuit)),
         (part) => part.delete(),
@@ -132,3 +139,10 @@ export class SimdEngine {
 /** Levels of the ciphertexts that the client gets to see. */
 const levelsThatLeave = ({ output, refresh }: Circuit): number[] =>
   refresh === undefined ? [output.level] : [output.level, refresh.level]
+
+/** Makes the tables of automorphisms, which stay, before the keys, which go: between them they would hold memory apart. */
+function prepareTables({ galois, ring }: SimdContext, steps: readonly number[]): void {
+  const elements = steps.map((step) => galoisElement(ring, step))
+  for (const element of elements) galois.table(element)
+  for (const element of elements) galois.table(inverseElement(element, ring))
+}

@@ -3,6 +3,13 @@ import { ALIGNMENT, aligned, Ranges } from './ranges.ts'
 
 const PAGE_BYTES = 65536
 
+/** TOO_LARGE by lack of kernel memory, and not because of what somebody sent. */
+export class KernelMemoryExceeded extends PolyVeilError {
+  constructor(message: string, neededBytes: number, limitBytes: number, options?: ErrorOptions) {
+    super('TOO_LARGE', message, { neededBytes, limitBytes }, options)
+  }
+}
+
 /**
  * The kernel memory of one engine, which grows as ranges of it are asked for. One thread owns the heap; others use the
  * addresses that it gives them.
@@ -94,20 +101,15 @@ export class Heap {
   #grow(end: number): void {
     const missing = end - this.memory.buffer.byteLength
     if (missing <= 0) return
-    const facts = { neededBytes: end, limitBytes: this.#limit }
     if (end > this.#limit) {
-      throw new PolyVeilError(
-        'TOO_LARGE',
-        `The engine would need ${end} bytes of memory; it may have ${this.#limit}`,
-        facts,
-      )
+      const message = `The engine would need ${end} bytes of memory; it may have ${this.#limit}`
+      throw new KernelMemoryExceeded(message, end, this.#limit)
     }
     try {
       this.memory.grow(Math.ceil(missing / PAGE_BYTES))
     } catch (cause) {
-      throw new PolyVeilError('TOO_LARGE', `The system does not give the engine ${end} bytes`, facts, {
-        cause,
-      })
+      const message = `The system does not give the engine ${end} bytes`
+      throw new KernelMemoryExceeded(message, end, this.#limit, { cause })
     }
   }
 }

@@ -1,6 +1,7 @@
 export { createSimdContext, type SimdContext } from './context.ts'
 export { SimdEngine, type SimdEngineOptions } from './engine.ts'
 export { createSimdEvaluator, type SimdCiphertext, type SimdEvaluator } from './evaluator.ts'
+export { KernelMemoryExceeded } from './heap.ts'
 export { SimdKeySet, switchingKeyBytes } from './keys.ts'
 export { Lifter } from './refresh/lift.ts'
 export type { RefreshClient, SimdSession } from './session.ts'

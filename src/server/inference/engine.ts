@@ -45,6 +45,7 @@ export interface InferenceEngine {
    * @returns the frame of the encrypted logits, re-randomised
    * @throws InferenceCancelled once `signal` is aborted
    * @throws TENSOR_MALFORMED, PARAMETERS_MISMATCH, KEYS_MISSING, KEYS_EXPIRED, TOO_BUSY, WORKER_LOST
+   * @throws TOO_LARGE as HttpError with status 507 when the model does not fit the engine's memory
    */
   infer(job: InferenceJob): Promise<Uint8Array>
   close(): Promise<void>

@@ -14,6 +14,13 @@ export class HttpError extends PolyVeilError {
 export const conflict = (code: ErrorCodeName, message: string, facts: ErrorFacts = {}): HttpError =>
   new HttpError(409, code, message, facts)
 
+/** 507: the server has not the memory that the request takes; it would be no use to send it again. */
+export const insufficientStorage = ({
+  code,
+  message,
+  facts,
+}: ReturnType<PolyVeilError['toJSON']>): HttpError => new HttpError(507, code, message, facts)
+
 /** 400: a header, parameter or JSON body is not as the OpenAPI document describes it. */
 export const badRequest = (message: string, facts: ErrorFacts = {}): HttpError =>
   new HttpError(400, 'CONFIG_INVALID', message, facts)

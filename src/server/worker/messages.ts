@@ -1,14 +1,19 @@
 import type { MessagePort } from 'node:worker_threads'
 import type { ParametersLiteral } from '../../circuit/parameters.ts'
 import { PolyVeilError } from '../../errors/index.ts'
+import type { EngineMemory } from '../../he-ops/execution/session.ts'
 import { ExecutionStopped } from '../../he-ops/executor.ts'
+import { KernelMemoryExceeded } from '../../he-ops/simd/heap.ts'
 import { InferenceCancelled, type StoredKeySet } from '../inference/engine.ts'
+import { insufficientStorage } from '../problems/http-error.ts'
 import type { KeySetLocation } from '../stores/key-set-record.ts'
 
 /** What every worker is started with. */
 export interface WorkerSettings {
   /** Memory for loaded key sets in bytes; the least recently used make room for new ones. */
   readonly keyBytes: number
+  /** Most memory of the simd engine in bytes: keys, encoded constants and programs together. */
+  readonly engineBytes: number
   /** Threads that work at one inference. */
   readonly threads: number
 }
@@ -39,16 +44,27 @@ export interface Progress {
   readonly total: number
 }
 
+/** What a worker posts, outside of any task, when a client's keys and a circuit are ready to run. */
+export interface SessionOpened {
+  readonly kind: 'session opened'
+  readonly model: string
+  readonly memory: EngineMemory
+  readonly threads: number
+}
+
 /** What a task comes to. Errors travel as data: a thrown one would lose its code and facts between threads. */
 export type Outcome<T> =
   | { readonly kind: 'value'; readonly value: T }
   | { readonly kind: 'error'; readonly error: ReturnType<PolyVeilError['toJSON']> }
+  /** The engine lacks the memory for a model: an error, but not by what the client sent. */
+  | { readonly kind: 'memory exceeded'; readonly error: ReturnType<PolyVeilError['toJSON']> }
   | { readonly kind: 'stopped' }
   /** A fault of the program, for the log alone. */
   | { readonly kind: 'fault'; readonly message: string; readonly stack?: string }
 
 export function failure(error: unknown): Outcome<never> {
   if (error instanceof ExecutionStopped) return { kind: 'stopped' }
+  if (error instanceof KernelMemoryExceeded) return { kind: 'memory exceeded', error: error.toJSON() }
   if (error instanceof PolyVeilError) return { kind: 'error', error: error.toJSON() }
   const { message, stack } = error instanceof Error ? error : new Error(String(error))
   return { kind: 'fault', message, stack }
@@ -61,6 +77,8 @@ export function unwrap<T>(outcome: Outcome<T>): T {
       return outcome.value
     case 'error':
       throw PolyVeilError.fromJSON(outcome.error)
+    case 'memory exceeded':
+      throw insufficientStorage(outcome.error)
     case 'stopped':
       throw new InferenceCancelled()
     case 'fault':

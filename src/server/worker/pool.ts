@@ -15,6 +15,7 @@ import {
   type InferTask,
   type Outcome,
   type Progress,
+  type SessionOpened,
   unwrap,
   type WorkerSettings,
 } from './messages.ts'
@@ -26,6 +27,8 @@ export interface WorkerPoolOptions {
   readonly settings: WorkerSettings
   /** Told when a worker ends that should not have. */
   readonly onFault?: (error: unknown) => void
+  /** Told when a worker has a client's keys and a circuit ready to run. */
+  readonly onSession?: (opened: SessionOpened) => void
   /** The module that workers run; tests put in one that fails. */
   readonly filename?: string
 }
@@ -45,13 +48,21 @@ export class WorkerPool implements InferenceEngine {
   #jobs = 0
   #closed = false
 
-  constructor({ workers, queue, settings, onFault = () => {}, filename = workerFile() }: WorkerPoolOptions) {
+  constructor({
+    workers,
+    queue,
+    settings,
+    onFault = () => {},
+    onSession = () => {},
+    filename = workerFile(),
+  }: WorkerPoolOptions) {
     this.#workers = workers
     this.#capacity = workers + queue
     this.#onFault = onFault
     this.#pool = new Piscina({ filename, minThreads: workers, maxThreads: workers, workerData: settings })
     // A worker that ends without a job raises an event that must not go unheard.
     this.#pool.on('error', onFault)
+    this.#pool.on('message', onSession)
   }
 
   get ready(): boolean {

@@ -6,9 +6,15 @@ import { openSimdSession } from '../../he-ops/execution/simd-session.ts'
 import { createSealContext, type SealContext } from '../../he-ops/seal/context.ts'
 import { heapBytes, loadKeySet } from '../../he-ops/seal/keys.ts'
 import { loadSeal } from '../../he-ops/seal/runtime.ts'
-import { SimdEngine, type SimdKeySet, switchingKeyBytes } from '../../he-ops/simd/index.ts'
+import {
+  KernelMemoryExceeded,
+  SimdEngine,
+  type SimdKeySet,
+  switchingKeyBytes,
+} from '../../he-ops/simd/index.ts'
 import type { ByteSource } from '../../wire/index.ts'
 import type { StoredKeySet } from '../inference/engine.ts'
+import type { KeySetLocation } from '../stores/key-set-record.ts'
 import { withKeySet } from '../stores/key-set-source.ts'
 import type { LoadedCircuit } from './circuits.ts'
 import type { WorkerSettings } from './messages.ts'
@@ -20,22 +26,29 @@ interface Client {
   simdKeys?: SimdKeySet
 }
 
-/** What has been loaded, by key set. When it outgrows the budget, the least recently used key sets are freed. */
+/**
+ * What has been loaded, by key set. When it outgrows the budget, or the engine its memory, the least recently used key sets
+ * are freed.
+ */
 export class Sessions {
   readonly #settings: WorkerSettings
   readonly #contexts = new Map<string, SealContext>()
   /** By the key set's name, in the order of their last use. */
   readonly #clients = new Map<string, Client>()
+  readonly #onOpened: (model: string, session: Session) => void
   #engine: Promise<SimdEngine> | undefined
 
-  constructor(settings: WorkerSettings) {
+  /** @param onOpened told of each session that is opened */
+  constructor(settings: WorkerSettings, onOpened: (model: string, session: Session) => void = () => {}) {
     this.#settings = settings
+    this.#onOpened = onOpened
   }
 
   /**
    * The session of a key set and a model. It stays valid until the next call.
    *
-   * @throws KEYS_EXPIRED, KEYS_MISSING, PARAMETERS_MISMATCH, TENSOR_MALFORMED, TOO_LARGE
+   * @throws KEYS_EXPIRED, KEYS_MISSING, PARAMETERS_MISMATCH, TENSOR_MALFORMED
+   * @throws KernelMemoryExceeded when the model does not fit the engine's memory even with no other client's keys in it
    */
   async open(loaded: LoadedCircuit, { name, location }: StoredKeySet): Promise<Session> {
     const client = this.#clients.get(name) ?? { sessions: new Map() }
@@ -45,13 +58,45 @@ export class Sessions {
     const known = client.sessions.get(digest)
     if (known) return known
     this.#makeRoom(client, await this.#expectedBytes(loaded))
-    const session = await withKeySet(location, (source) => this.#load(loaded, client, source))
+    const session = await this.#loadWithRoom(loaded, client, name, location)
     client.sessions.set(digest, session)
+    this.#onOpened(loaded.circuit.model, session)
     return session
   }
 
   get count(): number {
     return [...this.#clients.values()].reduce((sum, { sessions }) => sum + sessions.size, 0)
+  }
+
+  /** Frees others' keys one by one while the engine's memory does not suffice, and the client's own when that did not help. */
+  async #loadWithRoom(
+    loaded: LoadedCircuit,
+    client: Client,
+    name: string,
+    location: KeySetLocation,
+  ): Promise<Session> {
+    for (;;) {
+      try {
+        return await withKeySet(location, (source) => this.#load(loaded, client, source))
+      } catch (error) {
+        const other = this.#leastRecentlyUsed(name)
+        if (error instanceof KernelMemoryExceeded && other !== undefined) {
+          this.#evict(other)
+          continue
+        }
+        if (client.sessions.size === 0) this.#evict(name)
+        throw error instanceof KernelMemoryExceeded ? this.#tooLarge(loaded, error) : error
+      }
+    }
+  }
+
+  #tooLarge({ circuit }: LoadedCircuit, cause: KernelMemoryExceeded): KernelMemoryExceeded {
+    const { memoryBytes } = circuit.estimate
+    const { engineBytes } = this.#settings
+    const message =
+      `Model ${circuit.model} takes about ${megabytes(memoryBytes)} MB of engine memory for one client's keys and a ` +
+      `run; this server gives its engine ${megabytes(engineBytes)} MB`
+    return new KernelMemoryExceeded(message, memoryBytes, engineBytes, { cause })
   }
 
   async #load({ circuit, manifest }: LoadedCircuit, client: Client, source: ByteSource): Promise<Session> {
@@ -78,10 +123,20 @@ export class Sessions {
       if (used + bytes <= this.#settings.keyBytes) return
       if (other === client) continue
       used -= bytesOf(other)
-      this.#clients.delete(name)
-      for (const session of other.sessions.values()) session.free()
-      other.simdKeys?.free()
+      this.#evict(name)
     }
+  }
+
+  /** The name of the key set, other than `name`, that has not been used for longest. */
+  #leastRecentlyUsed(name: string): string | undefined {
+    return [...this.#clients.keys()].find((other) => other !== name)
+  }
+
+  #evict(name: string): void {
+    const client = this.#clients.get(name)
+    this.#clients.delete(name)
+    for (const session of client?.sessions.values() ?? []) session.free()
+    client?.simdKeys?.free()
   }
 
   /** Memory that a session's keys will take, the relinearisation key included. */
@@ -94,7 +149,8 @@ export class Sessions {
   }
 
   #simdEngine(): Promise<SimdEngine> {
-    this.#engine ??= SimdEngine.create({ threads: this.#settings.threads })
+    const { threads, engineBytes } = this.#settings
+    this.#engine ??= SimdEngine.create({ threads, memoryBytes: engineBytes })
     return this.#engine
   }
 
@@ -106,6 +162,8 @@ export class Sessions {
     return context
   }
 }
+
+const megabytes = (bytes: number): number => Math.round(bytes / 1e6)
 
 const bytesOf = ({ sessions, simdKeys }: Client): number =>
   [...sessions.values()].reduce((sum, { bytes }) => sum + bytes, simdKeys?.bytes ?? 0)

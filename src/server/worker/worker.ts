@@ -1,4 +1,4 @@
-import { workerData } from 'node:worker_threads'
+import { parentPort, workerData } from 'node:worker_threads'
 import { bytesToHex } from '@noble/hashes/utils.js'
 import { move, transferableSymbol, valueSymbol } from 'piscina'
 import { checkParameters } from '../../circuit/parameters.ts'
@@ -13,6 +13,7 @@ import {
   type InferTask,
   type Outcome,
   type Progress,
+  type SessionOpened,
   type WorkerSettings,
 } from './messages.ts'
 import { Sessions } from './sessions.ts'
@@ -22,7 +23,9 @@ import { Sessions } from './sessions.ts'
 const DIGEST_BYTES = 32
 const PROGRESS_MILLISECONDS = 100
 
-const sessions = new Sessions(workerData as WorkerSettings)
+const sessions = new Sessions(workerData as WorkerSettings, (model, { memory, threads }) =>
+  parentPort?.postMessage({ kind: 'session opened', model, memory, threads } satisfies SessionOpened),
+)
 
 export function checkKeys({ parameters, location }: CheckTask): Promise<Outcome<CheckedKeySet>> {
   return outcome(() =>

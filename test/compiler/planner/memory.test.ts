@@ -31,8 +31,8 @@ const circuitOf = (ops: Op[], constants: Float64Array[] = []) => ({
 const LIMB = 4 * RING
 /** Tables of seven primes, and the relinearisation key: three digits of two polynomials over seven primes. */
 const ALWAYS = 7 * 4 * LIMB + 3 * 2 * 7 * LIMB
-/** The same of one rotation, with the table of its automorphism. */
-const ROTATION = 3 * 2 * 7 * LIMB + RING
+/** The same of one rotation, with the tables of its automorphism and the inverse. */
+const ROTATION = 3 * 2 * 7 * LIMB + 2 * RING
 /** What decomposing takes at the highest level: digits, and what they are extended from. */
 const DIGITS = (3 * 7 + 5 + 3) * LIMB
 
@@ -78,6 +78,12 @@ t.test('counted by hand: rotations of one source share digits, and stay extended
 t.test('counted by hand: a division works with what it divides by', async (t) => {
   const rescale: Op = { kind: 'rescale', source: 0, ...at(3) }
   t.equal(simdMemory(circuitOf([input, rescale])), ALWAYS + (10 + 8 + 2 * 2) * LIMB)
+})
+
+t.test('counted by hand: a refresh has both sides', async (t) => {
+  const drop: Op = { kind: 'dropLevel', source: 0, ...at(0) }
+  const refresh: Op = { kind: 'refresh', source: 1, round: 0, ...at(4) }
+  t.equal(simdMemory(circuitOf([input, drop, refresh])), ALWAYS + 20 * LIMB)
 })
 
 t.test('counted by hand: constants at their own size, once for each use', async (t) => {

@@ -9,7 +9,7 @@ const filename = fileURLToPath(new URL('./failing-worker.ts', import.meta.url))
 const location = { bytes: new Uint8Array() }
 
 function start(t: Test, faults: unknown[] = [], queue = 2): WorkerPool {
-  const settings = { keyBytes: 0, threads: 1 }
+  const settings = { keyBytes: 0, engineBytes: 0, threads: 1 }
   const pool = new WorkerPool({
     workers: 1,
     queue,

@@ -1,0 +1,85 @@
+import t from 'tap'
+import { peakLiveBytes } from '../../../src/circuit/liveness.ts'
+import { openSealSession } from '../../../src/he-ops/execution/seal-session.ts'
+import { openSimdSession } from '../../../src/he-ops/execution/simd-session.ts'
+import { createSealContext } from '../../../src/he-ops/seal/context.ts'
+import { loadKeySet } from '../../../src/he-ops/seal/keys.ts'
+import { loadSeal } from '../../../src/he-ops/seal/runtime.ts'
+import { KernelMemoryExceeded, SimdEngine, switchingKeyBytes } from '../../../src/he-ops/simd/index.ts'
+import { bytesSource } from '../../../src/wire/index.ts'
+import { rotatingCircuit, simdParameters } from '../../server/rotating-circuit.ts'
+import { SealedClient } from '../../server/sealed-client.ts'
+
+const small = rotatingCircuit('small', 8)
+const large = rotatingCircuit('large', 24)
+const client = await SealedClient.create(large)
+const keySet = await client.keySet()
+t.teardown(() => client.delete())
+const KEY = switchingKeyBytes(simdParameters)
+
+t.test('a simd session states its memory before it runs, and takes no more', async (t) => {
+  const engine = await SimdEngine.create({ threads: 2 })
+  t.teardown(() => engine.close())
+  const keys = engine.newKeySet(simdParameters)
+  const session = await openSimdSession(engine, small.circuit, small.manifest, keys, bytesSource(keySet))
+  const { memory, threads } = session
+  t.equal(threads, 2)
+  t.equal(memory.keys, 9 * KEY, 'what the circuit needs of the key set')
+  t.ok(memory.constants > 0 && memory.constants < 2 ** 16)
+  const stated = memory.keys + memory.constants + memory.program
+  t.ok(Math.abs(stated / small.circuit.estimate.memoryBytes - 1) < 0.15, `${stated} bytes, planned otherwise`)
+  const { used, peak } = engine.memory
+  t.ok(used >= stated && used < 1.15 * stated, `${used} bytes in use, ${stated} stated`)
+  t.ok(client.errorOf(await session.infer(client.query(small.manifest)), small) < 0.01)
+  t.same(engine.memory, { used, peak }, 'running takes nothing more')
+
+  const more = await openSimdSession(engine, large.circuit, large.manifest, keys, bytesSource(keySet))
+  t.equal(more.memory.keys, 25 * KEY, 'sessions of a client share keys')
+  const before = engine.memory.used
+  session.free()
+  t.ok(before - engine.memory.used >= memory.program, 'a freed session gives back its program')
+})
+
+t.test('an engine that lacks memory says so before anything runs, and is as it was', async (t) => {
+  const limit = 16 * 2 ** 20
+  const engine = await SimdEngine.create({ threads: 1, memoryBytes: limit })
+  t.teardown(() => engine.close())
+  const refused = async (): Promise<number> => {
+    const keys = engine.newKeySet(simdParameters)
+    const opening = openSimdSession(engine, large.circuit, large.manifest, keys, bytesSource(keySet))
+    await t.rejects(opening, { code: 'TOO_LARGE', facts: { limitBytes: limit } })
+    await opening.catch((error) => t.type(error, KernelMemoryExceeded))
+    keys.free()
+    return engine.memory.used
+  }
+  const used = await refused()
+  for (let again = 0; again < 3; again++) t.equal(await refused(), used, 'nothing is left behind')
+  const keys = engine.newKeySet(simdParameters)
+  const session = await openSimdSession(engine, small.circuit, small.manifest, keys, bytesSource(keySet))
+  t.ok(client.errorOf(await session.infer(client.query(small.manifest)), small) < 0.01, 'and what fits runs')
+  t.ok(engine.memory.peak <= limit)
+})
+
+t.test('a program that does not fit beside its keys is refused, too', async (t) => {
+  // Enough for 25 keys and the tables, and for nothing that runs.
+  const engine = await SimdEngine.create({ threads: 1, memoryBytes: 25 * KEY + 2 ** 20 })
+  t.teardown(() => engine.close())
+  const opening = openSimdSession(
+    engine,
+    large.circuit,
+    large.manifest,
+    engine.newKeySet(simdParameters),
+    bytesSource(keySet),
+  )
+  await t.rejects(opening, { code: 'TOO_LARGE' })
+})
+
+t.test('a seal session states its memory', async (t) => {
+  const context = createSealContext(await loadSeal(), simdParameters)
+  const keys = await loadKeySet(context, bytesSource(keySet), [1, 2, 3, 4, 5, 6, 7, 8])
+  const session = openSealSession(context, keys, small.circuit, small.manifest)
+  t.match(session.memory, { keys: keys.bytes, program: peakLiveBytes(small.circuit) })
+  t.equal(session.threads, 1)
+  session.free()
+  context.delete()
+})
