@@ -12,7 +12,7 @@ import {
 import { secretPolynomial } from '../../../src/he-ops/seal/keys-secret.ts'
 import { createKeyMaker } from '../../../src/he-ops/seal/keys-switching.ts'
 import { loadSeal } from '../../../src/he-ops/seal/runtime.ts'
-import { createKernelKeyMaker } from '../../../src/he-ops/simd/key-making/key-maker.ts'
+import { createKernelKeyMaker } from '../../../src/he-ops/simd/encryption/key-maker.ts'
 import { bytesSource, openKeySet, type Rlwe, verifyKeySet, writeKeySet } from '../../../src/wire/index.ts'
 import { collect } from '../../wire/fixtures.ts'
 import { automorphism, expanded, secretResidues, transforms } from './exact.ts'

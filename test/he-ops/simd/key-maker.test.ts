@@ -6,12 +6,9 @@ import { createSealContext } from '../../../src/he-ops/seal/context.ts'
 import { generateSecretKey } from '../../../src/he-ops/seal/keys.ts'
 import { secretPolynomial } from '../../../src/he-ops/seal/keys-secret.ts'
 import { loadSeal } from '../../../src/he-ops/seal/runtime.ts'
-import {
-  createKernelKeyMaker,
-  ERROR_BOUND,
-  type KernelKeyMaker,
-} from '../../../src/he-ops/simd/key-making/key-maker.ts'
-import { createZeroSource, type ZeroSource } from '../../../src/he-ops/simd/key-making/zeros.ts'
+import { createKernelKeyMaker, type KernelKeyMaker } from '../../../src/he-ops/simd/encryption/key-maker.ts'
+import { ERROR_BOUND } from '../../../src/he-ops/simd/encryption/zero-encryptor.ts'
+import { createZeroSource, type ZeroSource } from '../../../src/he-ops/simd/encryption/zeros.ts'
 import type { PackedRlwe } from '../../../src/wire/index.ts'
 import { readRlwe, rlweBytes, writeRlwe } from '../../../src/wire/rlwe.ts'
 import { REJECTING_PRIME, rejectingSeed } from '../kernels/rejecting.ts'
