@@ -4,13 +4,16 @@ import { createDigest } from './digest.ts'
 import { frameHeader } from './frame.ts'
 import { checkGaloisElements } from './galois-elements.ts'
 import { KEY_SET_COUNT_BYTES, type KeySetLayout, keySetLayout } from './key-set-layout.ts'
-import { type SeededRlwe, writeRlwe } from './rlwe.ts'
+import { type PackedRlwe, type SeededRlwe, writeRlwe } from './rlwe.ts'
+
+/** A pair of a key, its first polynomial packed already or not. */
+type NewPair = SeededRlwe | PackedRlwe
 
 /** Makes the keys of a set, each when it is its turn; a key switching key is one pair for each digit. */
 export interface KeySetMaker {
-  publicKey(): SeededRlwe
-  relinKey(): readonly SeededRlwe[]
-  galoisKey(element: number): readonly SeededRlwe[]
+  publicKey(): NewPair
+  relinKey(): readonly NewPair[]
+  galoisKey(element: number): readonly NewPair[]
 }
 
 /**
@@ -50,7 +53,7 @@ function elementList(elements: readonly number[]): Uint8Array {
   return new Uint8Array(view.buffer)
 }
 
-function packPairs(layout: KeySetLayout, count: number, pairs: readonly SeededRlwe[]): Uint8Array {
+function packPairs(layout: KeySetLayout, count: number, pairs: readonly NewPair[]): Uint8Array {
   if (pairs.length !== count) {
     throw new PolyVeilError('INTERNAL', `A key has ${pairs.length} pairs, the parameters ask for ${count}`)
   }

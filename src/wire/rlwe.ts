@@ -62,16 +62,34 @@ export function packedRlwe(shape: PolynomialShape, bytes: Uint8Array): PackedRlw
   return { limbs, seed: readSeed(bytes.subarray(offset)) }
 }
 
-/** Writes a pair into the first `rlweBytes` bytes of `target`, which must be zero. */
-export function writeRlwe(shape: PolynomialShape, rlwe: Rlwe, target: Uint8Array): void {
-  writePolynomial(shape, rlwe.c0, target)
+/**
+ * Writes a pair into the first `rlweBytes` bytes of `target`, which must be zero.
+ *
+ * @param rlwe a packed pair has the shape's primes, and was packed from residues below them
+ * @throws INTERNAL when the pair is of another shape or, unless it is packed, a residue is not below its prime
+ */
+export function writeRlwe(shape: PolynomialShape, rlwe: Rlwe | PackedRlwe, target: Uint8Array): void {
+  if ('limbs' in rlwe) writeLimbs(shape, rlwe, target)
+  else writePolynomial(shape, rlwe.c0, target)
   const second = target.subarray(polynomialBytes(shape))
-  if (isSeeded(rlwe)) {
+  if ('seed' in rlwe) {
     second[0] = SEED_BLAKE2XB
     second.set(rlwe.seed, 4)
   } else {
     writePolynomial(shape, rlwe.c1, second)
   }
+}
+
+function writeLimbs({ ring, primes }: PolynomialShape, { limbs }: PackedRlwe, target: Uint8Array): void {
+  let offset = 0
+  primes.forEach((prime, i) => {
+    const { length } = limbs[i]?.bytes ?? []
+    if (limbs[i]?.prime !== prime || length !== packedBytes(ring, bitLength(prime))) {
+      throw new PolyVeilError('INTERNAL', 'A packed polynomial has another shape than its level')
+    }
+    target.set(limbs[i].bytes, offset)
+    offset += length
+  })
 }
 
 /**

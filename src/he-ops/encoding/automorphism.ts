@@ -10,10 +10,11 @@ import { bitReverse, log2Exact } from './order.ts'
  */
 export function automorphismOrder(ring: number, element: number): Uint32Array {
   const bits = log2Exact(ring)
-  const mask = 2 * ring - 1
-  return Uint32Array.from({ length: ring }, (_, b) => {
+  const order = new Uint32Array(ring)
+  for (let b = 0; b < ring; b++) {
     // Both factors are below 2^17, so the product is exact; only its bits below 2N count.
-    const exponent = ((2 * bitReverse(b, bits) + 1) * element) % (mask + 1)
-    return bitReverse((exponent - 1) >> 1, bits)
-  })
+    const exponent = ((2 * bitReverse(b, bits) + 1) * element) % (2 * ring)
+    order[b] = bitReverse((exponent - 1) >> 1, bits)
+  }
+  return order
 }

@@ -1,8 +1,13 @@
-/** The lowest `bits` bits of `index`, reversed. */
+/** The lowest `bits` bits of `index`, reversed; higher ones are zero. */
 export function bitReverse(index: number, bits: number): number {
-  let reversed = 0
-  for (let i = 0; i < bits; i++) reversed = (reversed << 1) | ((index >> i) & 1)
-  return reversed
+  if (bits === 0) return 0
+  // Neighbouring bits change places, then pairs, fours, bytes and halves.
+  let reversed = ((index >>> 1) & 0x55555555) | ((index & 0x55555555) << 1)
+  reversed = ((reversed >>> 2) & 0x33333333) | ((reversed & 0x33333333) << 2)
+  reversed = ((reversed >>> 4) & 0x0f0f0f0f) | ((reversed & 0x0f0f0f0f) << 4)
+  reversed = ((reversed >>> 8) & 0x00ff00ff) | ((reversed & 0x00ff00ff) << 8)
+  reversed = (reversed >>> 16) | (reversed << 16)
+  return reversed >>> (32 - bits)
 }
 
 /** log2 of a power of two. */

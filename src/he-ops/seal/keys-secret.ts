@@ -1,5 +1,5 @@
 import type { SecretKey } from 'node-seal'
-import { decodeSecretKey, encodeSecretKey } from '../../wire/index.ts'
+import { decodeSecretKey, encodeSecretKey, type Polynomial } from '../../wire/index.ts'
 import type { SealContext } from './context.ts'
 import { guarded, withHeap } from './runtime.ts'
 import { keyLevel, plaintextFromSeal, plaintextToSeal } from './serialization.ts'
@@ -11,10 +11,18 @@ export function generateSecretKey(ctx: SealContext): SecretKey {
 
 /** The secret key as a frame bound to the parameters. As secret as the key: encrypt it before it rests anywhere. */
 export function exportSecretKey(ctx: SealContext, secretKey: SecretKey): Uint8Array {
-  const bytes = secretKey.saveToArray(ctx.seal.ComprModeType.none) as Uint8Array
-  const frame = encodeSecretKey(ctx.parameters, plaintextFromSeal(keyLevel(ctx), bytes))
-  bytes.fill(0)
+  const secret = secretPolynomial(ctx, secretKey)
+  const frame = encodeSecretKey(ctx.parameters, secret)
+  secret.fill(0)
   return frame
+}
+
+/** A copy of the secret key's residues modulo all primes, for the caller to overwrite. */
+export function secretPolynomial(ctx: SealContext, secretKey: SecretKey): Polynomial {
+  const bytes = secretKey.saveToArray(ctx.seal.ComprModeType.none) as Uint8Array
+  const secret = plaintextFromSeal(keyLevel(ctx), bytes)
+  bytes.fill(0)
+  return secret
 }
 
 /**

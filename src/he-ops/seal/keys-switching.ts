@@ -3,11 +3,17 @@ import { digitCount, digitRange } from '../../circuit/parameters.ts'
 import type { KeySetMaker, Polynomial, SeededRlwe } from '../../wire/index.ts'
 import { automorphismOrder } from '../encoding/automorphism.ts'
 import type { SealContext } from './context.ts'
+import { secretPolynomial } from './keys-secret.ts'
 import { guarded, withHeap } from './runtime.ts'
-import { keyLevel, plaintextFromSeal, seededFromSeal } from './serialization.ts'
+import { keyLevel, seededFromSeal } from './serialization.ts'
 
-/** Makes a client's keys; holds residues of the secret key until `delete`. */
-export type KeyMaker = KeySetMaker & { delete(): void }
+/** Makes a client's keys with node-seal; holds residues of the secret key until `delete`. */
+export interface KeyMaker extends KeySetMaker {
+  publicKey(): SeededRlwe
+  relinKey(): SeededRlwe[]
+  galoisKey(element: number): SeededRlwe[]
+  delete(): void
+}
 
 /**
  * Makes the keys of hybrid key switching. Its key from a secret s' to s has one pair for each digit j of the data primes,
@@ -60,9 +66,7 @@ function encryptZero(ctx: SealContext, generator: KeyGenerator): SeededRlwe {
 function scaledSecrets(ctx: SealContext, secretKey: SecretKey): { secret: Polynomial; square: Polynomial } {
   const { ring, primes, specialPrimes } = ctx.parameters
   const special = specialPrimes.reduce((product, prime) => product * prime, 1n)
-  const bytes = secretKey.saveToArray(ctx.seal.ComprModeType.none) as Uint8Array
-  const residues = new BigUint64Array(plaintextFromSeal(keyLevel(ctx), bytes).buffer)
-  bytes.fill(0)
+  const residues = new BigUint64Array(secretPolynomial(ctx, secretKey).buffer)
   const secret = new BigUint64Array(ring * primes.length)
   const square = new BigUint64Array(ring * primes.length)
   primes.forEach((prime, i) => {

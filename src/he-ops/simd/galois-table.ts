@@ -1,4 +1,4 @@
-import { bitReverse, log2Exact } from '../encoding/order.ts'
+import { automorphismOrder } from '../encoding/automorphism.ts'
 import type { Heap } from './heap.ts'
 
 const LANES = 4
@@ -9,7 +9,7 @@ export class GaloisTables {
   readonly patterns: number
   readonly #heap: Heap
   readonly #ring: number
-  readonly #patternNumbers: ReadonlyMap<string, number>
+  readonly #patternNumbers: ReadonlyMap<number, number>
   readonly #tables = new Map<number, number>()
 
   /** @param ring N, at least 8; each table takes N bytes of the heap, for as long as that exists */
@@ -17,7 +17,7 @@ export class GaloisTables {
     this.#heap = heap
     this.#ring = ring
     const orders = permutations([0, 1, 2, 3])
-    this.#patternNumbers = new Map(orders.map((order, index) => [order.join(), index]))
+    this.#patternNumbers = new Map(orders.map((order, index) => [laneKey(order), index]))
     this.patterns = heap.allocate(orders.length * 16)
     const bytes = new Uint8Array(heap.memory.buffer, this.patterns, orders.length * 16)
     orders.forEach((order, index) => {
@@ -28,8 +28,7 @@ export class GaloisTables {
   }
 
   /**
-   * Address of the table of X -> X^element: entry b of the result is the value at psi^(e * element), where psi^e is the
-   * point of entry b; so it is the source's entry of that exponent.
+   * Address of the table of X -> X^element.
    *
    * @param element odd, 1 to 2N - 1
    * @throws TOO_LARGE
@@ -39,10 +38,10 @@ export class GaloisTables {
     if (known !== undefined) return known
     const address = this.#heap.allocate(this.#ring)
     const words = new Uint32Array(this.#heap.memory.buffer, address, this.#ring / LANES)
-    const sourceOf = sourceIndex(this.#ring, element)
+    const order = automorphismOrder(this.#ring, element)
     for (let group = 0; group < words.length; group++) {
-      const sources = [0, 1, 2, 3].map((lane) => sourceOf(LANES * group + lane))
-      const pattern = this.#patternNumbers.get(sources.map((source) => source % LANES).join())!
+      const sources = order.subarray(LANES * group, LANES * (group + 1))
+      const pattern = this.#patternNumbers.get(laneKey(sources))!
       words[group] = (Math.floor(sources[0] / LANES) << 8) | pattern
     }
     this.#tables.set(element, address)
@@ -50,14 +49,11 @@ export class GaloisTables {
   }
 }
 
-/** The entry of a polynomial in NTT form that its image under X -> X^element has at `index`. */
-export function sourceIndex(ring: number, element: number): (index: number) => number {
-  const bits = log2Exact(ring)
-  return (index) => {
-    const exponent = ((2 * bitReverse(index, bits) + 1) * element) % (2 * ring)
-    return bitReverse((exponent - 1) / 2, bits)
-  }
-}
+/** An order of lanes as a number: what counts of a source is its lane. */
+const laneKey = (sources: ArrayLike<number>): number =>
+  ((sources[0] % LANES) * LANES + (sources[1] % LANES)) * LANES ** 2 +
+  (sources[2] % LANES) * LANES +
+  (sources[3] % LANES)
 
 function permutations(items: readonly number[]): number[][] {
   if (items.length === 0) return [[]]

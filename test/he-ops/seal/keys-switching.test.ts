@@ -1,10 +1,19 @@
+import type { SecretKey } from 'node-seal'
 import t from 'tap'
 import { galoisElement } from '../../../src/circuit/keys.ts'
 import { type CkksParameters, digitCount, digitRange } from '../../../src/circuit/parameters.ts'
-import { createSealContext } from '../../../src/he-ops/seal/context.ts'
-import { generateKeySet, generateSecretKey, loadKeySet } from '../../../src/he-ops/seal/keys.ts'
+import { createSealContext, type SealContext } from '../../../src/he-ops/seal/context.ts'
+import {
+  galoisElements,
+  generateKeySet,
+  generateSecretKey,
+  loadKeySet,
+} from '../../../src/he-ops/seal/keys.ts'
+import { secretPolynomial } from '../../../src/he-ops/seal/keys-secret.ts'
+import { createKeyMaker } from '../../../src/he-ops/seal/keys-switching.ts'
 import { loadSeal } from '../../../src/he-ops/seal/runtime.ts'
-import { bytesSource, openKeySet, type Rlwe } from '../../../src/wire/index.ts'
+import { createKernelKeyMaker } from '../../../src/he-ops/simd/encryption/key-maker.ts'
+import { bytesSource, openKeySet, type Rlwe, verifyKeySet, writeKeySet } from '../../../src/wire/index.ts'
 import { collect } from '../../wire/fixtures.ts'
 import { automorphism, expanded, secretResidues, transforms } from './exact.ts'
 import { smallParameters } from './fixture.ts'
@@ -25,14 +34,26 @@ const chains: Record<string, CkksParameters> = {
   'more special primes than data primes': smallParameters([30, 29], 30, 30, 30),
 }
 
-for (const [name, parameters] of Object.entries(chains)) {
-  t.test(name, async (t) => {
+const makers = {
+  'node-seal': createKeyMaker,
+  'the kernels': (ctx: SealContext, secretKey: SecretKey) =>
+    createKernelKeyMaker(ctx.parameters, secretPolynomial(ctx, secretKey)),
+} as const
+
+const cases = Object.entries(chains).flatMap(([chain, parameters]) =>
+  Object.entries(makers).map(([name, createMaker]) => ({ chain, parameters, name, createMaker })),
+)
+
+for (const { chain, parameters, name, createMaker } of cases) {
+  const fits = [...parameters.primes, ...parameters.specialPrimes].every((prime) => prime < 2n ** 30n)
+  if (name === 'the kernels' && !fits) continue
+  t.test(`${chain}, made by ${name}`, async (t) => {
     const ctx = createSealContext(seal, parameters)
     const secretKey = generateSecretKey(ctx)
-    const reader = await openKeySet(
-      parameters,
-      bytesSource(await collect(generateKeySet(ctx, secretKey, STEPS))),
-    )
+    const maker = await createMaker(ctx, secretKey)
+    const frame = await collect(writeKeySet(parameters, galoisElements(ctx, STEPS), maker))
+    maker.delete()
+    const reader = await openKeySet(parameters, bytesSource(frame))
     const all = [...parameters.primes, ...parameters.specialPrimes]
     const special = product(parameters.specialPrimes)
     const secrets = secretResidues(ctx, secretKey)
@@ -57,10 +78,14 @@ for (const [name, parameters] of Object.entries(chains)) {
         return tools[i].inverse(values)
       })
     }
+    const distinct = new Set<string>()
+    let made = 0
     const isKey = (pairs: readonly Rlwe[], target: (i: number) => bigint[], what: string): void => {
       t.equal(pairs.length, digitCount(parameters))
       pairs.forEach((pair, digit) => {
         const [first, ...others] = errors(pair, digit, target)
+        distinct.add(first.join())
+        made++
         const deviation = Math.sqrt(first.reduce((sum, e) => sum + Number(e * e), 0) / RING)
         t.ok(first.every((e) => e > -100n && e < 100n) && deviation > 3 && deviation < 3.5, `${what}: small`)
         t.ok(
@@ -76,6 +101,8 @@ for (const [name, parameters] of Object.entries(chains)) {
       const rotated = automorphism(secret, element)
       isKey(await reader.galoisKey(element), (i) => tools[i].forward(rotated), `rotation by ${steps}`)
     }
+    t.equal(made, 3 * digitCount(parameters))
+    t.equal(distinct.size, made, 'every pair has an error of its own')
     t.ok(
       errors(await reader.publicKey(), parameters.primes.length, () => []).every((found) =>
         found.every((e) => e > -100n && e < 100n),
@@ -86,6 +113,21 @@ for (const [name, parameters] of Object.entries(chains)) {
     ctx.delete()
   })
 }
+
+t.test('key sets are made for primes of any size; the kernels refuse large ones', async (t) => {
+  const small = chains['two of 30 bits, the last digit short']
+  const large = chains['one special prime of 60 bits']
+  const secret = new Uint32Array(2 * RING * (large.primes.length + 1))
+  await t.rejects(createKernelKeyMaker(large, secret), { code: 'CONFIG_INVALID' })
+  for (const parameters of [small, large]) {
+    const ctx = createSealContext(seal, parameters)
+    const secretKey = generateSecretKey(ctx)
+    const frame = await collect(generateKeySet(ctx, secretKey, STEPS))
+    await t.resolves(verifyKeySet(parameters, bytesSource(frame)))
+    secretKey.delete()
+    ctx.delete()
+  }
+})
 
 t.test('SEAL does not get keys it cannot use', async (t) => {
   const ctx = createSealContext(seal, chains['two of 30 bits, the last digit short'])

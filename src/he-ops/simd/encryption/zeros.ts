@@ -1,0 +1,63 @@
+import { type CkksParameters, checkParameters, parametersLiteral } from '../../../circuit/parameters.ts'
+import type { Polynomial, SeededRlwe } from '../../../wire/index.ts'
+import { createSealContext, type SealContext } from '../../seal/context.ts'
+import { type Deletable, guarded, loadSeal } from '../../seal/runtime.ts'
+import { dataLevel, keyLevel, plaintextToSeal, seededFromSeal } from '../../seal/serialization.ts'
+
+/** Fresh encryptions of zero modulo one prime. Holds the secret key on node-seal's heap until `delete`. */
+export interface ZeroSource {
+  /** c0 = -(a * s + e) with a uniform and expanded from the seed, both and the error e sampled by node-seal. */
+  next(): SeededRlwe
+  delete(): void
+}
+
+/**
+ * Encryptions of zero under a secret key modulo the first prime of its parameters, by node-seal's symmetric encryption.
+ *
+ * @param secret the secret key's residues modulo all primes; read now, not kept
+ */
+export async function createZeroSource(parameters: CkksParameters, secret: Polynomial): Promise<ZeroSource> {
+  const { ring, primes, specialPrimes } = parametersLiteral(parameters)
+  // SEAL's chains end with a special prime, which ciphertexts do not have: the next one will do.
+  const [first, second] = [...primes, ...specialPrimes]
+  const chain = checkParameters({ ring, primes: [first], specialPrimes: [second] })
+  const ctx = createSealContext(await loadSeal(), chain)
+  const owned: Deletable[] = [ctx]
+  const free = (): void => {
+    for (const object of owned.splice(0).reverse()) object.delete()
+  }
+  try {
+    const encrypt = guarded(ctx.seal, () => zeroEncryptor(ctx, secret.subarray(0, 4 * ring), owned))
+    return { next: () => guarded(ctx.seal, encrypt), delete: free }
+  } catch (error) {
+    free()
+    throw error
+  }
+}
+
+/** @param owned gets what has to be deleted */
+function zeroEncryptor(ctx: SealContext, secret: Polynomial, owned: Deletable[]): () => SeededRlwe {
+  const { seal, context } = ctx
+  const own = <D extends Deletable>(object: D): D => {
+    owned.push(object)
+    return object
+  }
+  const secretKey = own(new seal.SecretKey())
+  const bytes = plaintextToSeal(keyLevel(ctx), secret, 1)
+  secretKey.loadFromArray(context, bytes)
+  bytes.fill(0)
+  // node-seal's Encryptor insists on a public key even where it encrypts under the secret one.
+  const publicKey = own(own(new seal.KeyGenerator(context, secretKey)).createPublicKey())
+  const encryptor = own(new seal.Encryptor(context, publicKey, secretKey))
+  const zero = own(new seal.Plaintext())
+  own(new seal.CKKSEncoder(context)).encode(Float64Array.of(0), 1, zero)
+  const level = dataLevel(ctx, 0)
+  return () => {
+    const encrypted = encryptor.encryptSymmetricSerializable(zero)
+    try {
+      return seededFromSeal(level, encrypted.saveToArray(seal.ComprModeType.none) as Uint8Array)
+    } finally {
+      encrypted.delete()
+    }
+  }
+}
