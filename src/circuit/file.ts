@@ -56,7 +56,13 @@ const headerSchema = z.strictObject({
     seconds: finite,
     precisionBits: z.number().finite(),
     memoryBytes: finite,
-    bytes: z.strictObject({ keys: finite, query: finite, response: finite }),
+    bytes: z.strictObject({
+      keys: finite,
+      query: finite,
+      refreshUp: finite,
+      refreshDown: finite,
+      response: finite,
+    }),
   }),
   refresh: z.strictObject({ level: count, maskBits: count }).optional(),
   // The public half is checked by the manifest's own schema, once the circuit is put together.

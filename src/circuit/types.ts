@@ -157,5 +157,12 @@ export interface Estimate {
   readonly seconds: number
   readonly precisionBits: number
   readonly memoryBytes: number
-  readonly bytes: { readonly keys: number; readonly query: number; readonly response: number }
+  readonly bytes: {
+    readonly keys: number
+    readonly query: number
+    /** Of all refresh rounds together, to the server and to the client; 0 for one shot. */
+    readonly refreshUp: number
+    readonly refreshDown: number
+    readonly response: number
+  }
 }

@@ -149,7 +149,12 @@ function emit(
     ops: builder.ops,
     result: value,
     refresh: refresh && { level: refreshLevel, maskBits: refresh.maskBits },
-    estimate: { seconds: 0, precisionBits: 0, memoryBytes: 0, bytes: { keys: 0, query: 0, response: 0 } },
+    estimate: {
+      seconds: 0,
+      precisionBits: 0,
+      memoryBytes: 0,
+      bytes: { keys: 0, query: 0, refreshUp: 0, refreshDown: 0, response: 0 },
+    },
   }
   const copies = parameters.slots / period
   const error = Math.hypot(noise[value], draft.output.flooding / Math.sqrt(copies))

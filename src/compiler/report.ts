@@ -1,6 +1,7 @@
 import { rotationSteps } from '../circuit/keys.ts'
 import { type CkksParameters, digitCount } from '../circuit/parameters.ts'
 import { bitLength } from '../circuit/primes.ts'
+import { refreshRounds } from '../circuit/refresh.ts'
 import type { Circuit, Op, OpKind } from '../circuit/types.ts'
 import { type Target, targetOf } from './planner/target.ts'
 
@@ -30,6 +31,8 @@ export interface PlanReport {
   readonly galoisKeys: number
   /** Bits of modulus that rescaling consumes. */
   readonly depthBits: number
+  /** Ciphertexts of each refresh round; empty for one shot. */
+  readonly rounds: readonly number[]
   readonly ring: number
   /** Data primes from q_0 up, then the special primes. */
   readonly primeBits: readonly number[]
@@ -65,6 +68,7 @@ export function planReport(circuit: Circuit, target: Target = targetOf(circuit.p
     rotations: counts.rotate,
     galoisKeys: rotationSteps(circuit).length,
     depthBits: consumed.reduce((sum, prime) => sum + bitLength(prime), 0),
+    rounds: refreshRounds(circuit),
     ring,
     primeBits,
     specialPrimes: specialPrimes.length,

@@ -102,7 +102,7 @@ export function smallCircuit(): Circuit {
       seconds: 0.5,
       precisionBits: 12,
       memoryBytes: 1e6,
-      bytes: { keys: 3e6, query: 4e5, response: 1e5 },
+      bytes: { keys: 3e6, query: 4e5, refreshUp: 0, refreshDown: 0, response: 1e5 },
     },
   }
 }

@@ -86,8 +86,16 @@ t.test('what does not fit one shot is DEPTH_EXCEEDED, exit code 4', async (t) =>
   t.match(message, /What would help/)
   t.equal(readFileSync(out, 'utf8'), 'an earlier circuit', 'the file is as it was')
   t.strictSame(filesIn(folder), ['deep.pvc'])
-  const small = await compile('--ring', '8192', '--dry-run', '--json', '--quiet')
+  const small = await compile('--ring', '8192', '--refresh', 'never', '--dry-run', '--json', '--quiet')
   failed(t, small, 4, 'DEPTH_EXCEEDED', { ring: 8192 })
+})
+
+t.test('what does not fit one shot is refreshed, unless that is forbidden', async (t) => {
+  const { code, json } = await compile('--ring', '8192', '--dry-run', '--json', '--quiet')
+  t.equal(code, 0)
+  t.ok(json.segments > 2, `${json.segments} segments`)
+  t.ok(json.estimate.bytes.refreshUp > 0 && json.estimate.bytes.refreshDown > 0)
+  t.ok(json.circuit.ops.refresh >= json.segments - 1)
 })
 
 t.test('what cannot be written leaves nothing behind', async (t) => {

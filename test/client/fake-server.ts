@@ -52,7 +52,12 @@ export const circuit: Circuit = {
     { kind: 'rotate', source: 1, steps: 5, ...op },
   ],
   result: 2,
-  estimate: { seconds: 3, precisionBits: 12, memoryBytes: 1, bytes: { keys: 1, query: 1, response: 1 } },
+  estimate: {
+    seconds: 3,
+    precisionBits: 12,
+    memoryBytes: 1,
+    bytes: { keys: 1, query: 1, refreshUp: 0, refreshDown: 0, response: 1 },
+  },
 }
 
 export const manifest: Manifest = manifestOf(circuit)

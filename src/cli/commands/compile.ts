@@ -2,7 +2,6 @@ import { basename, extname } from 'node:path'
 import { type Command, Option } from 'commander'
 import type { Circuit } from '../../circuit/index.ts'
 import type { Compiled, Objective, TargetName } from '../../compiler/index.ts'
-import { PolyVeilError } from '../../errors/index.ts'
 import { act, command, type Outcome, type Session } from '../command.ts'
 import { readImages } from '../input/golden.ts'
 import { readLabels } from '../input/labels.ts'
@@ -34,12 +33,19 @@ export const compileCommand = (): Command =>
     .option('--name <name>', 'name to serve the model under (default: the name of the file)')
     .option('--labels <file>', 'names of the classes, a JSON array or one a line')
     .option('--calibrate <file>', 'safetensors with input [n,3,H,W] to measure ranges on')
-    .addOption(choice('--refresh <when>', 'refresh rounds', ['auto', 'never', 'always'], 'auto'))
+    .addOption(
+      choice(
+        '--refresh <when>',
+        'rounds in which the client refreshes values; auto: where one shot does not fit',
+        ['auto', 'never', 'always'],
+        'auto',
+      ),
+    )
     .addOption(choice('--ring <n>', 'polynomial modulus degree', ['auto', '8192', '16384', '32768'], 'auto'))
     .option('--precision <bits>', 'bits by which errors lie below the logits', whole(4, 30), 10)
     .addOption(choice('--objective <what>', 'what to make small', ['latency', 'traffic', 'keys'], 'latency'))
     .addOption(choice('--target <engine>', 'engine to plan for', ['simd', 'seal']))
-    .option('--network <link>', 'RTT_MS,MBIT of the link; one-shot plans do not depend on it', link)
+    .option('--network <link>', 'RTT_MS,MBIT of the link; not weighed yet', link)
     .addOption(
       choice(
         '--speeds <which>',
@@ -56,7 +62,7 @@ const choice = (flags: string, text: string, values: readonly string[], preset?:
 
 async function compileCheckpoint(session: Session, path: string, flags: CompileFlags): Promise<Outcome> {
   checkFlags(flags)
-  if (flags.network) session.progress.note('--network changes nothing: the plan has no refresh rounds')
+  if (flags.network) session.progress.note('--network is not weighed yet: plans count computing alone')
   const { circuit, plan } = await plannedCircuit(session, path, flags)
   const { circuitDigest, writeCircuit } = await import('../../circuit/index.ts')
   const bytes = writeCircuit(circuit)
@@ -70,14 +76,8 @@ async function compileCheckpoint(session: Session, path: string, flags: CompileF
   }
 }
 
-function checkFlags({ out, dryRun, refresh }: CompileFlags): void {
+function checkFlags({ out, dryRun }: CompileFlags): void {
   if (out === undefined && !dryRun) throw new UsageError('Either --out FILE.pvc or --dry-run is needed')
-  if (refresh !== 'always') return
-  throw new PolyVeilError(
-    'CONFIG_INVALID',
-    'Refresh rounds are not available in this version; use --refresh auto or never',
-    { refresh },
-  )
 }
 
 async function plannedCircuit({ progress }: Session, path: string, flags: CompileFlags): Promise<Compiled> {
@@ -97,6 +97,7 @@ async function plannedCircuit({ progress }: Session, path: string, flags: Compil
     rings: flags.ring === 'auto' ? undefined : [Number(flags.ring)],
     precisionBits: flags.precision,
     objective: flags.objective,
+    refresh: flags.refresh,
     target: flags.target,
     speeds,
     calibration,
@@ -112,7 +113,7 @@ function documentOf({ parameters }: Circuit, plan: Compiled['plan'], digest: str
   return {
     circuit: { digest, ops, rotations, galoisKeys, depthBits },
     parameters: { ring, primeBits, specialPrimes, digits, logQP, security: parameters.security },
-    segments: 1,
+    segments: plan.rounds.length + 1,
     estimate: { seconds, bytes, memoryBytes, precisionBits },
   }
 }

@@ -40,9 +40,21 @@ const layerRow = (layer: LayerReport): string[] => [
 
 const totals = (plan: PlanReport): string[] => [
   `ring ${plan.ring}, primes of ${plan.primeBits.join(' + ')} bits, log2(QP) ${plan.logQP.toFixed(2)}, 128-bit security`,
-  `${plan.rotations} rotations with ${plan.galoisKeys} Galois keys, ${plan.depthBits} bits of depth, one shot`,
+  `${plan.rotations} rotations with ${plan.galoisKeys} Galois keys, ${plan.depthBits} bits of depth, ${roundsText(plan)}`,
   `estimated ${secondsText(plan.seconds)} on one core, ${bytesText(plan.memoryBytes)} of memory, ` +
     `${plan.precisionBits.toFixed(1)} bits of precision`,
   `estimated traffic: keys ${bytesText(plan.bytes.keys)} once, query ${bytesText(plan.bytes.query)}, ` +
+    refreshText(plan) +
     `answer ${bytesText(plan.bytes.response)}`,
 ]
+
+function roundsText({ rounds }: PlanReport): string {
+  if (rounds.length === 0) return 'one shot'
+  const ciphertexts = rounds.reduce((sum, count) => sum + count, 0)
+  return `${rounds.length} refresh rounds of ${ciphertexts} ciphertexts together`
+}
+
+const refreshText = ({ rounds, bytes }: PlanReport): string =>
+  rounds.length === 0
+    ? ''
+    : `refreshes ${bytesText(bytes.refreshUp)} up and ${bytesText(bytes.refreshDown)} down, `

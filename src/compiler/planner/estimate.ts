@@ -1,6 +1,7 @@
 import { rotationSteps } from '../../circuit/keys.ts'
 import { digitCount } from '../../circuit/parameters.ts'
 import { bitLength } from '../../circuit/primes.ts'
+import { refreshRounds } from '../../circuit/refresh.ts'
 import type { Circuit, Estimate } from '../../circuit/types.ts'
 import { circuitSeconds } from './cost.ts'
 import type { Target } from './target.ts'
@@ -9,11 +10,12 @@ const SEED_BYTES = 64
 
 /** Seconds, bytes and memory of a circuit. Wire sizes leave out frame headers of some hundred bytes. */
 export function estimateOf(circuit: Circuit, precisionBits: number, target: Target): Estimate {
-  const { parameters, input, output } = circuit
+  const { parameters, input, output, refresh } = circuit
   const { ring, primes, specialPrimes } = parameters
   const rotations = rotationSteps(circuit).length
   const keyPolynomials = 1 + digitCount(parameters) * (rotations + 1)
   const allPrimes = [...primes, ...specialPrimes]
+  const refreshed = refreshRounds(circuit).reduce((sum, ciphertexts) => sum + ciphertexts, 0)
   const packed = (level: number) => packedBytes(ring, primes.slice(0, level + 1))
   return {
     seconds: circuitSeconds({ ...circuit, ring, specialPrimes: specialPrimes.length }, target.costs),
@@ -22,6 +24,8 @@ export function estimateOf(circuit: Circuit, precisionBits: number, target: Targ
     bytes: {
       keys: keyPolynomials * (packedBytes(ring, allPrimes) + SEED_BYTES),
       query: input.layout.ciphertexts * (packed(input.level) + SEED_BYTES),
+      refreshUp: refreshed * (packed(parameters.topLevel) + SEED_BYTES),
+      refreshDown: refresh ? refreshed * 2 * packed(refresh.level) : 0,
       response: 2 * packed(output.level),
     },
   }

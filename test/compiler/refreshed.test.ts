@@ -1,0 +1,64 @@
+import t from 'tap'
+import { pack, spaceToDepth } from '../../src/circuit/layout.ts'
+import { hidingBits, refreshRounds } from '../../src/circuit/refresh.ts'
+import type { Circuit } from '../../src/circuit/types.ts'
+import { verifyCircuit } from '../../src/circuit/verify.ts'
+import { type CompileOptions, compile } from '../../src/compiler/index.ts'
+import { createClearEvaluator } from '../../src/he-ops/clear/evaluator.ts'
+import { execute } from '../../src/he-ops/executor.ts'
+import { golden, maxDifference } from './harness.ts'
+
+/** Logits of an image [C, H, W] on the clear backend. */
+function clearLogits(circuit: Circuit, image: Float64Array, noise: 'none' | 'model'): Float64Array {
+  const { input, output, parameters } = circuit
+  const evaluator = createClearEvaluator(circuit, { noise })
+  const vectors = pack(input.layout, spaceToDepth(image, input.image, input.patch), parameters.slots)
+  const encrypted = vectors.map((slots) => evaluator.encrypt(slots, input.level, input.scale))
+  const result = execute(circuit, evaluator, encrypted, { takeInputs: true })
+  return evaluator.decrypt(result).slice(0, output.classes)
+}
+
+/** What plans for the reference speeds are known to cost. */
+const KNOWN = {
+  one_shot: { ring: 8192, refreshes: 8, rounds: 7, products: 3 },
+  micro_lr: { ring: 8192, refreshes: 110, rounds: 16, products: 52 },
+  micro_t: { ring: 16384, refreshes: 20, rounds: 12, products: 15 },
+  micro_s: { ring: 8192, refreshes: 227, rounds: 26, products: 93 },
+} as const
+
+for (const [name, known] of Object.entries(KNOWN)) {
+  t.test(`${name} in segments`, async (t) => {
+    const { network, images, logits } = await golden(name)
+    const options: CompileOptions = {
+      model: name,
+      preprocessing: network.config.preprocessing,
+      refresh: 'always',
+      precisionBits: 8,
+    }
+    const { circuit, plan } = compile(network, options)
+    verifyCircuit(circuit)
+    const rounds = refreshRounds(circuit)
+    t.strictSame(
+      { ring: plan.ring, refreshes: plan.ops.refresh, rounds: rounds.length, products: plan.ops.multiply },
+      known,
+    )
+    t.strictSame(plan.rounds, rounds)
+    t.ok(circuit.refresh!.maskBits >= hidingBits(circuit))
+    t.ok(circuit.refresh!.maskBits < hidingBits(circuit) + 1, 'no bit is wasted on masks')
+    images.slice(0, 2).forEach((image, i) => {
+      t.ok(maxDifference(clearLogits(circuit, image, 'none'), logits[i]) < 1e-4, `image ${i}, exact`)
+    })
+    const error = maxDifference(clearLogits(circuit, images[0], 'model'), logits[0])
+    t.ok(error > 0 && error < 3e-2, `with the noise model: ${error}`)
+  })
+}
+
+t.test('one shot where it fits, refreshes where it does not', async (t) => {
+  const { network } = await golden('one_shot')
+  const compiled = (options: Partial<CompileOptions>) =>
+    compile(network, { model: 'x', preprocessing: network.config.preprocessing, ...options })
+  t.equal(compiled({}).circuit.refresh, undefined)
+  t.ok(compiled({ rings: [8192] }).circuit.refresh)
+  t.throws(() => compiled({ rings: [8192], refresh: 'never' }), { code: 'DEPTH_EXCEEDED' })
+  t.throws(() => compiled({ rings: [8192], target: 'seal' }), { code: 'DEPTH_EXCEEDED' })
+})
