@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { pack, unpack } from '../../src/circuit/layout.ts'
+import { pack, spaceToDepth, unpack } from '../../src/circuit/layout.ts'
 import { type CkksParameters, checkParameters } from '../../src/circuit/parameters.ts'
 import { nttPrimes } from '../../src/circuit/primes.ts'
 import type { Circuit, Layout } from '../../src/circuit/types.ts'
@@ -121,4 +121,14 @@ export function readBack(
   const kept = pack(output.layout, elements, parameters.slots)
   const stray = Math.max(...vectors.map((vector, i) => maxDifference(vector, kept[i])))
   return { elements, stray }
+}
+
+/** Logits of an image [C, H, W] that a circuit computes on the clear backend. */
+export function clearLogits(circuit: Circuit, image: Float64Array, noise: 'none' | 'model'): Float64Array {
+  const { input, output, parameters } = circuit
+  const evaluator = createClearEvaluator(circuit, { noise })
+  const vectors = pack(input.layout, spaceToDepth(image, input.image, input.patch), parameters.slots)
+  const encrypted = vectors.map((slots) => evaluator.encrypt(slots, input.level, input.scale))
+  const result = execute(circuit, evaluator, encrypted, { takeInputs: true })
+  return evaluator.decrypt(result).slice(0, output.classes)
 }

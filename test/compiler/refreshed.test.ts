@@ -1,22 +1,8 @@
 import t from 'tap'
-import { pack, spaceToDepth } from '../../src/circuit/layout.ts'
 import { hidingBits, refreshRounds } from '../../src/circuit/refresh.ts'
-import type { Circuit } from '../../src/circuit/types.ts'
 import { verifyCircuit } from '../../src/circuit/verify.ts'
 import { type CompileOptions, compile } from '../../src/compiler/index.ts'
-import { createClearEvaluator } from '../../src/he-ops/clear/evaluator.ts'
-import { execute } from '../../src/he-ops/executor.ts'
-import { golden, maxDifference } from './harness.ts'
-
-/** Logits of an image [C, H, W] on the clear backend. */
-function clearLogits(circuit: Circuit, image: Float64Array, noise: 'none' | 'model'): Float64Array {
-  const { input, output, parameters } = circuit
-  const evaluator = createClearEvaluator(circuit, { noise })
-  const vectors = pack(input.layout, spaceToDepth(image, input.image, input.patch), parameters.slots)
-  const encrypted = vectors.map((slots) => evaluator.encrypt(slots, input.level, input.scale))
-  const result = execute(circuit, evaluator, encrypted, { takeInputs: true })
-  return evaluator.decrypt(result).slice(0, output.classes)
-}
+import { clearLogits, golden, maxDifference } from './harness.ts'
 
 /** What plans for the reference speeds are known to cost. */
 const KNOWN = {
