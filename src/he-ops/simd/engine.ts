@@ -80,6 +80,7 @@ export class SimdEngine {
       return {
         memory: session.memory,
         run: (pairs, control, client) => this.#alone(() => session.run(pairs, control, client)),
+        check: (pairs) => session.check(pairs),
         free: () => session.free(),
       }
     } catch (error) {
