@@ -25,10 +25,12 @@ async function client() {
   const context = await newSimdContext(parameters)
   const lifter = new Lifter(context, secretResidues(fixture.ctx, fixture.secretKey), LEVEL)
   return (masked: readonly FullRlwe[]) =>
-    masked.map((ciphertext) => {
-      const pair = encryptResidues(fixture.ctx, fixture.secretKey, lifter.lift(ciphertext), topLevel)
-      return fixture.packed(pair, topLevel)
-    })
+    encryptResidues(
+      fixture.ctx,
+      fixture.secretKey,
+      masked.map((ciphertext) => lifter.lift(ciphertext)),
+      topLevel,
+    ).map((pair) => fixture.packed(pair, topLevel))
 }
 
 t.test('the circuit is lawful, and its masks are as small as may be', async (t) => {
