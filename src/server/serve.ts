@@ -29,7 +29,15 @@ export async function startServer(config: ServerConfig): Promise<RunningServer> 
   const models = await loadCatalogue(config.modelsDir)
   const keys = await openKeyStore(config)
   const logger = createLogger(config.logLevel)
-  const app = await buildApp({ models, keys, engine: startWorkers(config, logger), security: config, logger })
+  const engine = startWorkers(config, logger)
+  const app = await buildApp({
+    models,
+    keys,
+    engine,
+    security: config,
+    roundTimeoutSeconds: config.roundTimeoutSeconds,
+    logger,
+  })
   const url = await listen(app, config)
   return { app, url, close: () => app.close() }
 }
