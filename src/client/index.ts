@@ -8,7 +8,13 @@ export { type KeyStore, memoryKeyStore } from './keys/key-store.ts'
 export { type Classification, rank, readLogits } from './local/answer.ts'
 export { type ImageInput, imageSlots, imageTensor } from './local/input.ts'
 export { KeyRing } from './local/key-ring.ts'
-export { type ClientLimits, DEFAULT_LIMITS, type ModelSizes } from './local/limits.ts'
+export {
+  type ClientLimits,
+  DEFAULT_LIMITS,
+  type ModelSizes,
+  type RoundSizes,
+  refreshBytes,
+} from './local/limits.ts'
 export { LocalModel } from './local/local-model.ts'
 export { type ClassifyOptions, type OfferedModel, PolyVeil } from './polyveil.ts'
 export type { CallOptions, ClientProgress } from './progress.ts'

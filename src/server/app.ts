@@ -13,6 +13,7 @@ import { inferRoute } from './routes/infer.ts'
 import { inferenceRoutes } from './routes/inferences.ts'
 import { keyRoutes } from './routes/keys.ts'
 import { modelRoutes } from './routes/models.ts'
+import { roundRoute } from './routes/rounds.ts'
 import { serverRoutes } from './routes/server.ts'
 import type { KeyStore } from './stores/key-store.ts'
 
@@ -30,6 +31,8 @@ export interface AppOptions {
   /** Closed with the app. */
   readonly engine: InferenceEngine
   readonly security: SecurityOptions
+  /** Silence of a client in a refresh round after which its inference ends; by default 60 seconds. */
+  readonly roundTimeoutSeconds?: number
   readonly logger: FastifyBaseLogger
 }
 
@@ -45,7 +48,14 @@ const SWEEP_MILLISECONDS = 60_000
 const MAX_JSON_BODY_BYTES = 256 * 1024
 
 /** Builds the service, without a port: `listen` opens one, `inject` needs none. */
-export async function buildApp({ models, keys, engine, security, logger }: AppOptions): Promise<App> {
+export async function buildApp({
+  models,
+  keys,
+  engine,
+  security,
+  roundTimeoutSeconds = 60,
+  logger,
+}: AppOptions): Promise<App> {
   const app: App = fastify({
     loggerInstance: logger,
     genReqId: requestId,
@@ -61,7 +71,7 @@ export async function buildApp({ models, keys, engine, security, logger }: AppOp
     models,
     keys,
     engine,
-    inferences: new InferenceRegistry(),
+    inferences: new InferenceRegistry(roundTimeoutSeconds * 1000),
     metrics: new Metrics(),
   }
   useProblems(app)
@@ -71,12 +81,18 @@ export async function buildApp({ models, keys, engine, security, logger }: AppOp
   serverRoutes(app, services)
   modelRoutes(app, services)
   inferenceRoutes(app, services)
-  // Each of these two reads `application/octet-stream` in its own way, so each is a scope of its own.
+  // Each of these reads `application/octet-stream` in its own way, so each is a scope of its own.
   await app.register((scope) => keyRoutes(scope.withTypeProvider<ZodTypeProvider>(), services))
   await app.register((scope) => inferRoute(scope.withTypeProvider<ZodTypeProvider>(), services))
+  await app.register((scope) => roundRoute(scope.withTypeProvider<ZodTypeProvider>(), services))
 
   sweepExpiredKeys(app, keys)
-  app.addHook('onClose', () => engine.close())
+  // Whoever is to answer a refresh round cannot do so any more.
+  app.addHook('preClose', async () => services.inferences.cancelWaiting())
+  app.addHook('onClose', async () => {
+    services.inferences.cancelAll()
+    await engine.close()
+  })
   return app
 }
 

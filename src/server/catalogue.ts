@@ -4,7 +4,7 @@ import { type Manifest, manifestOf } from '../circuit/manifest.ts'
 import type { CkksParameters } from '../circuit/parameters.ts'
 import type { Circuit } from '../circuit/types.ts'
 import { PolyVeilError } from '../errors/index.ts'
-import { querySpec, responseSpec, tensorBytes } from '../wire/index.ts'
+import { querySpec, refreshedSpec, responseSpec, tensorBytes } from '../wire/index.ts'
 import { readCircuitFile } from './circuit-file.ts'
 
 /** A model as the routes see it: its public side and where its circuit lies. No weights are kept here. */
@@ -18,6 +18,8 @@ export interface ServedModel {
   readonly queryBytes: number
   /** Exact size of the encrypted logits in bytes. */
   readonly responseBytes: number
+  /** Exact size of the answer to each refresh round in bytes. */
+  readonly refreshedBytes: readonly number[]
 }
 
 /** The models that a server offers, by name. Immutable. */
@@ -68,6 +70,9 @@ export function servedModel(circuit: Circuit, path: string): ServedModel {
     path,
     queryBytes: tensorBytes(parameters, querySpec(manifest)),
     responseBytes: tensorBytes(parameters, responseSpec(manifest)),
+    refreshedBytes: Array.from({ length: manifest.rounds }, (_, round) =>
+      tensorBytes(parameters, refreshedSpec(manifest, round)),
+    ),
   }
 }
 

@@ -36,6 +36,9 @@ export const configSchema = z.strictObject({
   maxEventLoopDelayMs: whole(0, 600_000)
     .default(5000)
     .describe('delay above which requests are refused; 0 never'),
+  roundTimeoutSeconds: whole(1, 86_400)
+    .default(60)
+    .describe('time that a client may be silent in a refresh round before its inference ends'),
   shutdownSeconds: whole(1, 3600).default(60).describe('time that running inferences get at shutdown'),
   logLevel: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])

@@ -33,7 +33,15 @@ export async function startServer(
 ): Promise<RunningServer> {
   const models = await loadCatalogue(config.modelsDir)
   const keys = await openKeyStore(config)
-  const app = await buildApp({ models, keys, engine: startWorkers(config, logger), security: config, logger })
+  const engine = startWorkers(config, logger)
+  const app = await buildApp({
+    models,
+    keys,
+    engine,
+    security: config,
+    roundTimeoutSeconds: config.roundTimeoutSeconds,
+    logger,
+  })
   const url = await listen(app, config)
   return { app, url, close: () => app.close() }
 }

@@ -7,14 +7,14 @@ import { digestOf } from './digest.ts'
 //   0   4  magic "PVWF"
 //   4   1  version, 1
 //   5   1  kind
-//   6   2  zero
+//   6   2  refresh round, in frames of rounds; zero in all others
 //   8   8  length of the whole frame
 //  16  32  digest that the content is bound to (of a manifest or of parameters)
 //  48   .  body
 //   .  32  SHA-256 of everything before
 
 /** What a frame carries. */
-export const FRAME_KIND = Object.freeze({ tensor: 1, keySet: 2, secretKey: 3 })
+export const FRAME_KIND = Object.freeze({ tensor: 1, keySet: 2, secretKey: 3, masked: 4, refreshed: 5 })
 export type FrameKind = keyof typeof FRAME_KIND
 
 export const FRAME_HEADER_BYTES = 48
@@ -27,14 +27,18 @@ export interface FrameHeader {
   readonly kind: FrameKind
   /** Digest in hex that the content is bound to. */
   readonly binding: string
+  /** Refresh round that the content belongs to, below 2^16; for `masked` and `refreshed` alone. */
+  readonly round?: number
   /** Length of the whole frame in bytes, header and digest included. */
   readonly length: number
 }
 
-export function frameHeader({ kind, binding, length }: FrameHeader): Uint8Array {
+export function frameHeader({ kind, binding, round = 0, length }: FrameHeader): Uint8Array {
   const bytes = new Uint8Array(FRAME_HEADER_BYTES)
   bytes.set([...MAGIC, VERSION, FRAME_KIND[kind]])
-  new DataView(bytes.buffer).setBigUint64(8, BigInt(length), true)
+  const view = new DataView(bytes.buffer)
+  view.setUint16(6, round, true)
+  view.setBigUint64(8, BigInt(length), true)
   bytes.set(hexToBytes(binding), 16)
   return bytes
 }
@@ -44,16 +48,17 @@ export function frameHeader({ kind, binding, length }: FrameHeader): Uint8Array 
  *
  * @param head the first `FRAME_HEADER_BYTES` bytes, or all there are
  * @throws PARAMETERS_MISMATCH when the content is bound to another digest
- * @throws TENSOR_MALFORMED when it is no frame, cut off, or of another version or kind
+ * @throws TENSOR_MALFORMED when it is no frame, cut off, or of another version, kind or refresh round
  */
-export function checkFrameIdentity(head: Uint8Array, kind: FrameKind, binding: string): void {
+export function checkFrameIdentity(head: Uint8Array, kind: FrameKind, binding: string, round = 0): void {
   if (head.length < FRAME_HEADER_BYTES) throw malformed(`The frame is cut off within its header`)
   if (MAGIC.some((byte, index) => head[index] !== byte)) throw malformed('The bytes are no PolyVeil frame')
   if (head[4] !== VERSION)
     throw malformed(`Frame version ${head[4]} is unknown; this program reads ${VERSION}`)
-  if (head[5] !== FRAME_KIND[kind] || head[6] !== 0 || head[7] !== 0) {
+  if (head[5] !== FRAME_KIND[kind])
     throw malformed(`The frame is not what belongs here, ${FRAME_NAMES[kind]}`)
-  }
+  const claimed = head[6] + 256 * head[7]
+  if (claimed !== round) throw malformed(`The frame belongs to refresh round ${claimed}, not to ${round}`)
   const found = bytesToHex(head.subarray(16, FRAME_HEADER_BYTES))
   if (found !== binding) throw boundElsewhere(found, binding)
 }
@@ -73,10 +78,15 @@ export function checkFrameLength(head: Uint8Array, size: number, expected: numbe
 }
 
 /** Joins header, body and digest into one frame. */
-export function sealFrame(kind: FrameKind, binding: string, body: Uint8Array): Uint8Array {
+export function sealFrame(
+  kind: FrameKind,
+  binding: string,
+  body: Uint8Array,
+  round = 0,
+): Uint8Array<ArrayBuffer> {
   const length = FRAME_HEADER_BYTES + body.length + FRAME_DIGEST_BYTES
   const frame = new Uint8Array(length)
-  frame.set(frameHeader({ kind, binding, length }))
+  frame.set(frameHeader({ kind, binding, round, length }))
   frame.set(body, FRAME_HEADER_BYTES)
   frame.set(digestOf(frame.subarray(0, length - FRAME_DIGEST_BYTES)), length - FRAME_DIGEST_BYTES)
   return frame
@@ -89,7 +99,7 @@ export function sealFrame(kind: FrameKind, binding: string, body: Uint8Array): U
  * @throws as `checkFrameIdentity` and `checkFrameLength`; TENSOR_MALFORMED when the digest is wrong
  */
 export function openFrame(frame: Uint8Array, expected: FrameHeader): Uint8Array {
-  checkFrameIdentity(frame.subarray(0, FRAME_HEADER_BYTES), expected.kind, expected.binding)
+  checkFrameIdentity(frame.subarray(0, FRAME_HEADER_BYTES), expected.kind, expected.binding, expected.round)
   checkFrameLength(frame, frame.length, expected.length)
   const end = frame.length - FRAME_DIGEST_BYTES
   checkFrameDigest(digestOf(frame.subarray(0, end)), frame.subarray(end))
@@ -106,6 +116,8 @@ const FRAME_NAMES: Readonly<Record<FrameKind, string>> = {
   tensor: 'an encrypted tensor',
   keySet: 'a key set',
   secretKey: 'a secret key',
+  masked: 'the masked tensor of a refresh',
+  refreshed: 'the answer to a refresh',
 }
 
 const malformed = (message: string): PolyVeilError => new PolyVeilError('TENSOR_MALFORMED', message)

@@ -15,7 +15,7 @@ export {
 } from './rlwe.ts'
 export { decodeSecretKey, encodeSecretKey } from './secret-key.ts'
 export { type ByteSource, bytesSource, readExactly } from './source.ts'
-export { querySpec, responseSpec } from './specs.ts'
+export { maskedSpec, querySpec, refreshedSpec, responseSpec } from './specs.ts'
 export {
   decodeTensor,
   encodeTensor,

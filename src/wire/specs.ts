@@ -18,3 +18,27 @@ export const responseSpec = ({ output, digest }: Manifest): TensorSpec => ({
   seeded: false,
   manifestDigest: digest,
 })
+
+/**
+ * What the server sends in a refresh round: its values at the refresh level, masked and re-randomised, as integers.
+ *
+ * @param round below the manifest's rounds
+ */
+export const maskedSpec = ({ refresh, digest }: Manifest, round: number): TensorSpec => ({
+  ciphertexts: refresh!.ciphertexts[round],
+  level: refresh!.level,
+  scale: 1,
+  seeded: false,
+  manifestDigest: digest,
+  refresh: { kind: 'masked', round },
+})
+
+/** What the client answers in a refresh round: fresh encryptions of the same integers at the highest level. */
+export const refreshedSpec = ({ refresh, digest, parameters }: Manifest, round: number): TensorSpec => ({
+  ciphertexts: refresh!.ciphertexts[round],
+  level: parameters.primes.length - 1,
+  scale: 1,
+  seeded: true,
+  manifestDigest: digest,
+  refresh: { kind: 'refreshed', round },
+})

@@ -1,6 +1,6 @@
 import type { CkksParameters } from '../circuit/parameters.ts'
 import { PolyVeilError } from '../errors/index.ts'
-import { FRAME_DIGEST_BYTES, FRAME_HEADER_BYTES, openFrame, sealFrame } from './frame.ts'
+import { FRAME_DIGEST_BYTES, FRAME_HEADER_BYTES, type FrameHeader, openFrame, sealFrame } from './frame.ts'
 import type { PolynomialShape } from './polynomial.ts'
 import { isSeeded, type PackedRlwe, packedRlwe, type Rlwe, readRlwe, rlweBytes, writeRlwe } from './rlwe.ts'
 
@@ -21,6 +21,8 @@ export interface TensorSpec extends TensorShape {
   readonly scale: number
   /** Digest in hex of the manifest that the tensor is bound to. */
   readonly manifestDigest: string
+  /** Which half of which refresh round the tensor is; absent in queries and answers. */
+  readonly refresh?: { readonly kind: 'masked' | 'refreshed'; readonly round: number }
 }
 
 /** Shape of a ciphertext's polynomials at a level. */
@@ -46,7 +48,7 @@ export function encodeTensor(
   parameters: CkksParameters,
   spec: TensorSpec,
   ciphertexts: readonly Rlwe[],
-): Uint8Array {
+): Uint8Array<ArrayBuffer> {
   if (ciphertexts.length !== spec.ciphertexts || ciphertexts.some((rlwe) => isSeeded(rlwe) !== spec.seeded)) {
     throw new PolyVeilError('INTERNAL', 'The ciphertexts are not those that the tensor announces')
   }
@@ -57,7 +59,8 @@ export function encodeTensor(
   ciphertexts.forEach((rlwe, index) => {
     writeRlwe(shape, rlwe, body.subarray(TENSOR_HEADER_BYTES + index * size))
   })
-  return sealFrame('tensor', spec.manifestDigest, body)
+  const { kind, round } = frameOf(spec)
+  return sealFrame(kind, spec.manifestDigest, body, round)
 }
 
 /**
@@ -90,7 +93,7 @@ export function openTensor(parameters: CkksParameters, spec: TensorSpec, frame: 
 /** The bytes of each pair of a frame whose header, length and digest are right. */
 function pairsOf(parameters: CkksParameters, spec: TensorSpec, frame: Uint8Array): Uint8Array[] {
   const body = openFrame(frame, {
-    kind: 'tensor',
+    ...frameOf(spec),
     binding: spec.manifestDigest,
     length: tensorBytes(parameters, spec),
   })
@@ -102,7 +105,10 @@ function pairsOf(parameters: CkksParameters, spec: TensorSpec, frame: Uint8Array
   })
 }
 
-function tensorHeader(spec: TensorSpec): Uint8Array {
+const frameOf = ({ refresh }: TensorSpec): Pick<FrameHeader, 'kind' | 'round'> =>
+  refresh ?? { kind: 'tensor' }
+
+function tensorHeader(spec: TensorSpec): Uint8Array<ArrayBuffer> {
   const view = new DataView(new ArrayBuffer(TENSOR_HEADER_BYTES))
   view.setUint32(0, spec.ciphertexts, true)
   view.setUint16(4, spec.level, true)

@@ -17,6 +17,7 @@ const ROUTES: [string, string][] = [
   ['get', '/v2/inferences/{id}'],
   ['delete', '/v2/inferences/{id}'],
   ['get', '/v2/inferences/{id}/events'],
+  ['post', '/v2/inferences/{id}/rounds/{round}'],
 ]
 
 t.test('the OpenAPI 3.1 document describes every route, its errors and its binary bodies', async (t) => {

@@ -134,3 +134,25 @@ t.test('the writer refuses what the reader would', async (t) => {
   const over = { ...full, c0: full.c0.slice().fill(0xffffffff, 0, 2) }
   t.throws(() => encodeTensor(parameters, fullSpec, [over]), { code: 'INTERNAL' })
 })
+
+t.test('a frame of a round is good for that half of that round alone', async (t) => {
+  const of = (kind: 'masked' | 'refreshed', round: number) => ({ ...seededSpec, refresh: { kind, round } })
+  const spec = of('refreshed', 300)
+  const bytes = encodeTensor(parameters, spec, pairs)
+  t.equal(bytes.length, frame.length, 'no longer than another')
+  t.strictSame([...bytes.subarray(5, 8)], [5, 300 % 256, 1])
+  t.strictSame([...frame.subarray(5, 8)], [1, 0, 0], 'other frames are as they were')
+  t.ok(Buffer.from(bytes.subarray(48, 5000)).equals(frame.subarray(48, 5000)), 'the content is the same')
+  t.doesNotThrow(decoding(bytes, spec))
+  for (const other of [of('refreshed', 299), of('refreshed', 44), of('masked', 300), seededSpec]) {
+    t.throws(decoding(bytes, other), { code: 'TENSOR_MALFORMED' })
+  }
+  t.throws(decoding(frame, of('refreshed', 0)), { code: 'TENSOR_MALFORMED' }, 'a query is no answer')
+  t.throws(
+    decoding(
+      forged(frame, (b) => b.set([1], 6)),
+      seededSpec,
+    ),
+    { code: 'TENSOR_MALFORMED', message: /round 1, not to 0/ },
+  )
+})

@@ -20,7 +20,13 @@ import { Stopwatch } from '../stopwatch.ts'
 import type { VerificationBackend } from './backend.ts'
 
 /** Whoever verifies a circuit has made it; there is nobody to be protected from by limits. */
-const NO_LIMITS = { maxKeyBytes: Infinity, maxQueryBytes: Infinity, maxResponseBytes: Infinity }
+const NO_LIMITS = {
+  maxKeyBytes: Infinity,
+  maxQueryBytes: Infinity,
+  maxResponseBytes: Infinity,
+  maxUploadBytes: Infinity,
+  maxDownloadBytes: Infinity,
+}
 
 /**
  * Client and server in one process, each by its own code, with the very frames between them that would go over the

@@ -3,9 +3,18 @@ import { bytesToHex } from '@noble/hashes/utils.js'
 import type { SecretKey } from 'node-seal'
 import type { CkksParameters } from '../../circuit/parameters.ts'
 import { PolyVeilError } from '../../errors/index.ts'
+import { createKernelMemory, instantiateKernels } from '../../he-ops/kernels/kernels.ts'
 import { createSealContext, type SealContext } from '../../he-ops/seal/context.ts'
-import { exportSecretKey, generateSecretKey, importSecretKey } from '../../he-ops/seal/keys.ts'
+import {
+  exportSecretKey,
+  generateSecretKey,
+  importSecretKey,
+  secretResidues,
+} from '../../he-ops/seal/keys.ts'
 import { loadSeal } from '../../he-ops/seal/runtime.ts'
+import { createSimdContext, type SimdContext } from '../../he-ops/simd/context.ts'
+import { Heap } from '../../he-ops/simd/heap.ts'
+import { Lifter } from '../../he-ops/simd/refresh/lift.ts'
 import type { KeyStore } from '../keys/key-store.ts'
 
 /** A secret key in use, with the context that it belongs to. Both live on node-seal's heap. */
@@ -14,12 +23,21 @@ export interface UnlockedKey {
   readonly secretKey: SecretKey
   /** Names the secret key without telling anything of it: a digest over 128 bits of entropy and more. */
   readonly fingerprint: string
+  /** What decrypts masked tensors, by their level. It holds the secret key a second time, in kernel memory. */
+  readonly lifters: Map<number, Lifter>
+}
+
+/** A secret key and what refresh rounds need of it; good until the caller awaits something. */
+export interface RefreshTools extends Pick<UnlockedKey, 'context' | 'secretKey'> {
+  readonly lifter: Lifter
 }
 
 /** The secret keys of a store, one for each set of parameters: made when first needed, unlocked once. */
 export class KeyRing {
   readonly #store: KeyStore
   readonly #unlocked = new Map<string, Promise<UnlockedKey>>()
+  /** Tables of the primes in kernel memory, by the digest of their parameters. */
+  readonly #kernels = new Map<string, Promise<SimdContext>>()
 
   constructor(store: KeyStore) {
     this.#store = store
@@ -54,6 +72,35 @@ export class KeyRing {
     })
   }
 
+  /**
+   * What refreshes take, with the key that has to be there.
+   *
+   * @param level of the masked tensors
+   * @throws KEYS_MISSING when the store has none; what `unlock` throws
+   */
+  async refreshTools(parameters: CkksParameters, level: number): Promise<RefreshTools> {
+    const kernels = await this.#kernelContext(parameters)
+    const { context, secretKey, lifters } = await this.unlockExisting(parameters)
+    let lifter = lifters.get(level)
+    if (lifter === undefined) {
+      const residues = secretResidues(context, secretKey)
+      lifter = new Lifter(kernels, residues, level)
+      residues.fill(0)
+      lifters.set(level, lifter)
+    }
+    return { context, secretKey, lifter }
+  }
+
+  #kernelContext(parameters: CkksParameters): Promise<SimdContext> {
+    const { digest } = parameters
+    const present = this.#kernels.get(digest)
+    if (present) return present
+    const context = newKernelContext(parameters)
+    this.#kernels.set(digest, context)
+    context.catch(() => this.#kernels.delete(digest))
+    return context
+  }
+
   async #load(parameters: CkksParameters): Promise<UnlockedKey> {
     const context = createSealContext(await loadSeal(), parameters)
     try {
@@ -62,17 +109,18 @@ export class KeyRing {
       const secretKey = importSecretKey(context, frame)
       const fingerprint = bytesToHex(sha256(frame))
       frame.fill(0)
-      return { context, secretKey, fingerprint }
+      return { context, secretKey, fingerprint, lifters: new Map() }
     } catch (error) {
       context.delete()
       throw error
     }
   }
 
-  /** Frees all keys. The ring can be used again. */
+  /** Frees all keys, having overwritten those in kernel memory. The ring can be used again. */
   close(): void {
     const unlocked = [...this.#unlocked.values()]
     this.#unlocked.clear()
+    this.#kernels.clear()
     for (const key of unlocked) key.then(free, () => {})
   }
 }
@@ -88,7 +136,14 @@ function newSecretKey(context: SealContext): Uint8Array {
   }
 }
 
-function free({ context, secretKey }: UnlockedKey): void {
+/** On memory that is not shared: browsers give the other to few pages. */
+async function newKernelContext(parameters: CkksParameters): Promise<SimdContext> {
+  const memory = createKernelMemory('unshared')
+  return createSimdContext(await instantiateKernels(memory), new Heap(memory), parameters)
+}
+
+function free({ context, secretKey, lifters }: UnlockedKey): void {
+  for (const lifter of lifters.values()) lifter.free()
   secretKey.delete()
   context.delete()
 }

@@ -1,19 +1,32 @@
 import type { Manifest } from '../../circuit/manifest.ts'
 import type { CkksParameters } from '../../circuit/parameters.ts'
 import { PolyVeilError } from '../../errors/index.ts'
-import { keySetBytes, querySpec, responseSpec, tensorBytes } from '../../wire/index.ts'
+import {
+  keySetBytes,
+  maskedSpec,
+  querySpec,
+  refreshedSpec,
+  responseSpec,
+  tensorBytes,
+} from '../../wire/index.ts'
 
 /** What a client is willing to make, send and receive for one model. */
 export interface ClientLimits {
   readonly maxKeyBytes: number
   readonly maxQueryBytes: number
   readonly maxResponseBytes: number
+  /** All that an inference has the client send, beside keys: query and refresh rounds. */
+  readonly maxUploadBytes: number
+  /** All that an inference has the client receive: refresh rounds and response. */
+  readonly maxDownloadBytes: number
 }
 
 export const DEFAULT_LIMITS: ClientLimits = Object.freeze({
   maxKeyBytes: 2 ** 30,
   maxQueryBytes: 2 ** 28,
   maxResponseBytes: 2 ** 28,
+  maxUploadBytes: 2 ** 31,
+  maxDownloadBytes: 2 ** 31,
 })
 
 /** Exact sizes of a model's frames in bytes. */
@@ -21,7 +34,23 @@ export interface ModelSizes {
   readonly keys: number
   readonly query: number
   readonly response: number
+  /** For each refresh round. */
+  readonly rounds: readonly RoundSizes[]
 }
+
+/** Exact sizes of a refresh round's frames in bytes. */
+export interface RoundSizes {
+  /** The masked tensor, from the server. */
+  readonly down: number
+  /** Its answer, from the client. */
+  readonly up: number
+}
+
+/** What all refresh rounds of an inference take together, in bytes. */
+export const refreshBytes = ({ rounds }: Pick<ModelSizes, 'rounds'>): RoundSizes => ({
+  down: rounds.reduce((sum, { down }) => sum + down, 0),
+  up: rounds.reduce((sum, { up }) => sum + up, 0),
+})
 
 /**
  * The sizes that a manifest implies.
@@ -33,14 +62,21 @@ export function modelSizes(manifest: Manifest, parameters: CkksParameters, limit
     keys: keySetBytes(parameters, manifest.galoisElements),
     query: tensorBytes(parameters, querySpec(manifest)),
     response: tensorBytes(parameters, responseSpec(manifest)),
+    rounds: Array.from({ length: manifest.rounds }, (_, round) => ({
+      down: tensorBytes(parameters, maskedSpec(manifest, round)),
+      up: tensorBytes(parameters, refreshedSpec(manifest, round)),
+    })),
   }
+  const refresh = refreshBytes(sizes)
   requireWithin('keys', sizes.keys, limits.maxKeyBytes)
   requireWithin('query', sizes.query, limits.maxQueryBytes)
   requireWithin('response', sizes.response, limits.maxResponseBytes)
+  requireWithin('query and refreshes', sizes.query + refresh.up, limits.maxUploadBytes)
+  requireWithin('refreshes and response', sizes.response + refresh.down, limits.maxDownloadBytes)
   return sizes
 }
 
-function requireWithin(what: keyof ModelSizes, bytes: number, maxBytes: number): void {
+function requireWithin(what: string, bytes: number, maxBytes: number): void {
   if (bytes <= maxBytes) return
   throw new PolyVeilError(
     'TOO_LARGE',

@@ -1,9 +1,18 @@
 import { checkManifest, type Manifest } from '../../circuit/manifest.ts'
 import { type CkksParameters, checkParameters } from '../../circuit/parameters.ts'
 import { PolyVeilError } from '../../errors/index.ts'
-import { decryptSlots, encryptSlots } from '../../he-ops/seal/encryptor.ts'
+import { backendFor } from '../../he-ops/execution/backend-for.ts'
+import { decryptSlots, encryptResidues, encryptSlots } from '../../he-ops/seal/encryptor.ts'
 import { generateKeySet } from '../../he-ops/seal/keys.ts'
-import { decodeTensor, encodeTensor, querySpec, responseSpec } from '../../wire/index.ts'
+import {
+  decodeTensor,
+  encodeTensor,
+  type FullRlwe,
+  maskedSpec,
+  querySpec,
+  refreshedSpec,
+  responseSpec,
+} from '../../wire/index.ts'
 import { readLogits } from './answer.ts'
 import { type ImageInput, imageSlots, imageTensor } from './input.ts'
 import type { KeyRing } from './key-ring.ts'
@@ -27,16 +36,7 @@ export class LocalModel {
   constructor(data: unknown, keys: KeyRing, limits: ClientLimits = DEFAULT_LIMITS) {
     this.manifest = checkManifest(data)
     this.parameters = checkParameters(this.manifest.parameters)
-    const { rounds, model } = this.manifest
-    if (rounds !== 0) {
-      throw new PolyVeilError(
-        'CONFIG_INVALID',
-        `Model ${model} needs ${rounds} refresh rounds; this client runs none`,
-        {
-          rounds,
-        },
-      )
-    }
+    requireRefreshable(this.manifest, this.parameters)
     this.sizes = modelSizes(this.manifest, this.parameters, limits)
     this.#keys = keys
   }
@@ -72,6 +72,36 @@ export class LocalModel {
   }
 
   /**
+   * The client's part in a refresh round: decrypts the masked tensor to integers, exactly, and encrypts these anew. What
+   * comes out has the same form whatever is inside, and nothing is said about it.
+   *
+   * @param round from 0 on
+   * @param frame of `sizes.rounds[round].down` bytes
+   * @returns a frame of `sizes.rounds[round].up` bytes
+   * @throws CONFIG_INVALID when the model has no such round
+   * @throws TENSOR_MALFORMED, TOO_LARGE, PARAMETERS_MISMATCH when the frame is not this round's of this model
+   * @throws KEYS_MISSING when there is no secret key
+   */
+  async refresh(round: number, frame: Uint8Array): Promise<Uint8Array> {
+    const { parameters, manifest } = this
+    if (!(Number.isInteger(round) && round >= 0 && round < manifest.rounds)) {
+      throw new PolyVeilError(
+        'CONFIG_INVALID',
+        `Model ${manifest.model} has ${manifest.rounds} refresh rounds, and ${round} is none of them`,
+        { rounds: manifest.rounds },
+      )
+    }
+    const masked = decodeTensor(parameters, maskedSpec(manifest, round), frame)
+    const { level } = manifest.refresh!
+    const { context, secretKey, lifter } = await this.#keys.refreshTools(parameters, level)
+    const integers = masked.map((pair) => lifter.lift(pair as FullRlwe))
+    const spec = refreshedSpec(manifest, round)
+    const pairs = encryptResidues(context, secretKey, integers, spec.level)
+    for (const polynomial of integers) polynomial.fill(0)
+    return encodeTensor(parameters, spec, pairs)
+  }
+
+  /**
    * Decrypts an answer and makes sure that it is one.
    *
    * @returns one logit for each class
@@ -86,4 +116,14 @@ export class LocalModel {
     const [slots] = decryptSlots(context, secretKey, pairs, spec.level, spec.scale)
     return readLogits(slots, this.manifest.output)
   }
+}
+
+/** Clients lift masked values with the kernels, whose lanes hold small primes. */
+function requireRefreshable({ rounds, model }: Manifest, parameters: CkksParameters): void {
+  if (rounds === 0 || backendFor(parameters) === 'simd') return
+  throw new PolyVeilError(
+    'CONFIG_INVALID',
+    `Model ${model} has refresh rounds under primes of more than 30 bits; rounds take smaller ones`,
+    { rounds },
+  )
 }

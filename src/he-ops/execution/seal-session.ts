@@ -1,6 +1,7 @@
 import { peakLiveBytes } from '../../circuit/liveness.ts'
 import type { Manifest } from '../../circuit/manifest.ts'
 import type { Circuit } from '../../circuit/types.ts'
+import { PolyVeilError } from '../../errors/index.ts'
 import { decodeTensor, encodeTensor, querySpec, responseSpec } from '../../wire/index.ts'
 import { execute } from '../executor.ts'
 import { ciphertextFromWire, ciphertextToWire } from '../seal/ciphertexts.ts'
@@ -19,6 +20,7 @@ const CONSTANT_BYTES = 128 * 2 ** 20
  *
  * @param context the caller's
  * @param keys freed with the session
+ * @throws CONFIG_INVALID for circuits with refresh rounds
  */
 export function openSealSession(
   context: SealContext,
@@ -26,6 +28,12 @@ export function openSealSession(
   circuit: Circuit,
   manifest: Manifest,
 ): Session {
+  if (circuit.refresh) {
+    throw new PolyVeilError(
+      'CONFIG_INVALID',
+      'The seal backend runs no refresh rounds; circuits that have them take primes below 2^30',
+    )
+  }
   const { parameters, output } = circuit
   const query = querySpec(manifest)
   const evaluator = createSealEvaluator(context, keys, circuit, { cacheBytes: CONSTANT_BYTES })

@@ -16,6 +16,21 @@ export interface EngineMemory {
   readonly program: number
 }
 
+/**
+ * The client's part in a refresh round, in frames.
+ *
+ * @param round from 0 on
+ * @param masked frame of the round's masked tensor; the client's to keep or transfer
+ * @param take has to be given the frame of the answer before the returned promise resolves. It rejects with
+ *   TENSOR_MALFORMED, TOO_LARGE or PARAMETERS_MISMATCH when the frame is not the answer to this round, to its last residue;
+ *   another one may then be given. What this function itself throws ends the execution.
+ */
+export type RefreshClient = (
+  round: number,
+  masked: Uint8Array<ArrayBuffer>,
+  take: (refreshed: Uint8Array) => Promise<void>,
+) => Promise<void>
+
 /** One circuit under one client's evaluation keys, ready to run: frames in, frames out. */
 export interface Session {
   /** Memory that the session takes until it is freed: what of `memory` is not shared. */
@@ -28,9 +43,11 @@ export interface Session {
    * Runs the circuit on an encrypted image.
    *
    * @param frame checked here, to the last residue; not changed
+   * @param client needed by circuits with refresh rounds
    * @returns the frame of the encrypted logits, re-randomised under the client's public key
-   * @throws TENSOR_MALFORMED, PARAMETERS_MISMATCH, TOO_LARGE for a bad frame; ExecutionStopped; WORKER_LOST
+   * @throws TENSOR_MALFORMED, PARAMETERS_MISMATCH, TOO_LARGE for a bad frame; ExecutionStopped; WORKER_LOST; CONFIG_INVALID
+   *   without the client that is needed; whatever the client throws
    */
-  infer(frame: Uint8Array, control?: ExecutionControl): Promise<Uint8Array>
+  infer(frame: Uint8Array, control?: ExecutionControl, client?: RefreshClient): Promise<Uint8Array>
   free(): void
 }

@@ -1,8 +1,23 @@
 import type { Manifest } from '../../circuit/manifest.ts'
 import type { Circuit } from '../../circuit/types.ts'
-import { type ByteSource, encodeTensor, openTensor, querySpec, responseSpec } from '../../wire/index.ts'
-import type { SimdEngine, SimdKeySet } from '../simd/index.ts'
-import type { Session } from './session.ts'
+import { PolyVeilError } from '../../errors/index.ts'
+import {
+  type ByteSource,
+  encodeTensor,
+  maskedSpec,
+  openTensor,
+  type PackedRlwe,
+  querySpec,
+  refreshedSpec,
+  responseSpec,
+} from '../../wire/index.ts'
+import type {
+  RefreshClient as PairRefreshClient,
+  SimdEngine,
+  SimdKeySet,
+  SimdSession,
+} from '../simd/index.ts'
+import type { RefreshClient, Session } from './session.ts'
 
 /**
  * A session on the simd engine.
@@ -24,14 +39,35 @@ export async function openSimdSession(
     bytes: session.memory.program,
     memory: { keys: keys.bytes, ...session.memory },
     threads: engine.threads,
-    async infer(frame, { onProgress, shouldStop } = {}) {
+    async infer(frame, { onProgress, shouldStop } = {}, client?) {
       const pairs = openTensor(parameters, querySpec(manifest), frame)
-      const result = await session.run(pairs, {
-        onProgress: (done) => onProgress?.(done, ops.length),
-        shouldStop,
-      })
+      const result = await session.run(
+        pairs,
+        { onProgress: (done) => onProgress?.(done, ops.length), shouldStop },
+        client && inFrames(session, circuit, manifest, client),
+      )
       return encodeTensor(parameters, responseSpec(manifest), [result])
     },
     free: () => session.free(),
   }
 }
+
+/** Puts frames between the engine and a client, and checks those that come back. */
+const inFrames =
+  (
+    session: SimdSession,
+    { parameters }: Circuit,
+    manifest: Manifest,
+    client: RefreshClient,
+  ): PairRefreshClient =>
+  async (round, masked) => {
+    const frame = encodeTensor(parameters, maskedSpec(manifest, round), masked)
+    let taken: readonly PackedRlwe[] | undefined
+    await client(round, frame, async (refreshed) => {
+      const pairs = openTensor(parameters, refreshedSpec(manifest, round), refreshed)
+      session.check(pairs)
+      taken = pairs
+    })
+    if (taken) return taken
+    throw new PolyVeilError('INTERNAL', `The client leaves round ${round} without an answer`)
+  }

@@ -29,10 +29,9 @@ export class PairLoader {
    * @throws TENSOR_MALFORMED when a residue is not below its prime; what was written until then stays
    */
   load({ limbs, seed }: PackedRlwe, c0: number, c1: number): void {
-    const { heap, kernels, ring, limbBytes } = this.#context
-    limbs.forEach(({ prime, bits, bytes }, i) => {
-      heap.bytes(this.#packed, bytes.length).set(bytes)
-      requireSound(kernels.unpack(c0 + i * limbBytes, this.#packed, bits, ring, Number(prime)) === 1, i)
+    const { ring, limbBytes } = this.#context
+    limbs.forEach((limb, i) => {
+      this.#unpack(limb, i, c0 + i * limbBytes)
     })
     this.#seeds.expand(
       seed,
@@ -42,10 +41,30 @@ export class PairLoader {
     )
   }
 
+  /**
+   * Does nothing but check, for pairs that may still be refused.
+   *
+   * @throws TENSOR_MALFORMED when a residue is not below its prime
+   */
+  check({ limbs }: PackedRlwe): void {
+    const scratch = this.#context.heap.allocate(this.#context.limbBytes)
+    try {
+      for (let i = 0; i < limbs.length; i++) this.#unpack(limbs[i], i, scratch)
+    } finally {
+      this.#context.heap.free(scratch)
+    }
+  }
+
   /** Gives its working memory back; what was loaded stays. */
   free(): void {
     this.#context.heap.free(this.#packed)
     this.#seeds.free()
+  }
+
+  #unpack({ prime, bits, bytes }: PackedRlwe['limbs'][number], i: number, target: number): void {
+    const { heap, kernels, ring } = this.#context
+    heap.bytes(this.#packed, bytes.length).set(bytes)
+    requireSound(kernels.unpack(target, this.#packed, bits, ring, Number(prime)) === 1, i)
   }
 }
 

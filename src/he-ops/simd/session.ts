@@ -33,6 +33,8 @@ export interface SimdSession {
    *   the client throws
    */
   run(pairs: readonly PackedRlwe[], control?: RunControl, client?: RefreshClient): Promise<FullRlwe>
+  /** Checks pairs before `run` or its client hands them over. @throws TENSOR_MALFORMED when a residue is out of range */
+  check(pairs: readonly PackedRlwe[]): void
   /** Gives the program back, at once or when the last run that was asked for has ended. */
   free(): void
 }
@@ -123,23 +125,30 @@ export class CircuitSession implements SimdSession {
     return this.#leaving(program.result, level, { scale, flooding })
   }
 
+  check(pairs: readonly PackedRlwe[]): void {
+    for (const pair of pairs) this.#parts.loader.check(pair)
+  }
+
   /** Masks are drawn anew for each round of each run, and forgotten with it. */
   async #refresh(round: number, { from, out }: RefreshRound, client: RefreshClient): Promise<void> {
     const { level } = this.#parts.circuit.refresh!
     const masks = from.map(() => this.#parts.masks!.draw())
-    const masked = from.map((value, i) => this.#masked(value, masks[i], level))
-    const fresh = await client(round, masked)
-    if (fresh.length !== out.length) {
-      throw new PolyVeilError(
-        'TENSOR_MALFORMED',
-        `Round ${round} brings ${fresh.length} ciphertexts, not ${out.length}`,
-      )
+    try {
+      const masked = from.map((value, i) => this.#masked(value, masks[i], level))
+      const fresh = await client(round, masked)
+      if (fresh.length !== out.length) {
+        throw new PolyVeilError(
+          'TENSOR_MALFORMED',
+          `Round ${round} brings ${fresh.length} ciphertexts, not ${out.length}`,
+        )
+      }
+      out.forEach((value, i) => {
+        this.#load(fresh[i], value)
+        this.#parts.masks!.apply('subtract', masks[i], value.polynomials[0], value.primes)
+      })
+    } finally {
+      for (const mask of masks) mask.fill(0)
     }
-    out.forEach((value, i) => {
-      this.#load(fresh[i], value)
-      this.#parts.masks!.apply('subtract', masks[i], value.polynomials[0], value.primes)
-      masks[i].fill(0)
-    })
   }
 
   /** A ciphertext of the value plus a mask, ready to leave; the value stays as it is. */

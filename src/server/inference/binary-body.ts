@@ -1,6 +1,9 @@
 import { z } from 'zod'
 import { PolyVeilError } from '../../errors/index.ts'
+import type { ServedModel } from '../catalogue.ts'
 import { badRequest } from '../problems/http-error.ts'
+import type { SentAnswer } from './answers.ts'
+import type { EngineOutput } from './rounds.ts'
 
 // The binary form of the Open Inference Protocol: a JSON document, directly followed by the tensor's bytes. The header
 // below says where the one ends and the other begins.
@@ -56,19 +59,21 @@ export function parseInference(body: Uint8Array, jsonBytes: number, frameBytes: 
   }
 }
 
-/** The binary form of an answer. */
+/** The binary form of an answer: of the encrypted logits, or of a masked tensor for the client to refresh. */
 export function inferenceResponse(
-  model: string,
+  { name: model, manifest: { rounds } }: ServedModel,
   id: string,
-  frame: Uint8Array,
-): { readonly jsonBytes: number; readonly body: Buffer } {
+  { frame, ...sent }: EngineOutput,
+): SentAnswer {
   const output = {
-    name: 'logits',
+    name: sent.kind,
     datatype: 'BYTES',
     shape: [1],
     parameters: { binary_data_size: frame.length },
   }
-  const json = Buffer.from(JSON.stringify({ model_name: model, model_version: '1', id, outputs: [output] }))
+  const parameters = sent.kind === 'refresh' ? { state: 'refresh', round: sent.round, rounds } : undefined
+  const header = { model_name: model, model_version: '1', id, parameters, outputs: [output] }
+  const json = Buffer.from(JSON.stringify(header))
   return { jsonBytes: json.length, body: Buffer.concat([json, frame]) }
 }
 

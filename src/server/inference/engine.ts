@@ -1,4 +1,5 @@
 import type { CkksParameters } from '../../circuit/parameters.ts'
+import type { RefreshClient } from '../../he-ops/execution/session.ts'
 import type { ServedModel } from '../catalogue.ts'
 import type { KeySetLocation } from '../stores/key-set-record.ts'
 
@@ -26,6 +27,8 @@ export interface InferenceJob {
   readonly frame: Uint8Array<ArrayBuffer>
   readonly signal: AbortSignal
   readonly onProgress: OnProgress
+  /** Takes part in refresh rounds. What it throws ends the inference. */
+  readonly client: RefreshClient
 }
 
 /** Executes circuits, somewhere else than on the thread that answers requests. */

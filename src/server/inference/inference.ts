@@ -1,6 +1,9 @@
 import { z } from 'zod'
+import type { AnswerRoom, SentAnswer } from './answers.ts'
+import { Attendance } from './attendance.ts'
+import { type EngineOutput, Rounds } from './rounds.ts'
 
-export const INFERENCE_STATES = ['waiting', 'running', 'done', 'failed', 'cancelled'] as const
+export const INFERENCE_STATES = ['waiting', 'running', 'refresh', 'done', 'failed', 'cancelled'] as const
 export type InferenceState = (typeof INFERENCE_STATES)[number]
 
 export const inferenceSchema = z
@@ -10,27 +13,59 @@ export const inferenceSchema = z
     state: z.enum(INFERENCE_STATES),
     done: z.int().nonnegative().describe('Encrypted operations done'),
     total: z.int().nonnegative().describe('Encrypted operations in all; 0 until the first is done'),
+    round: z
+      .int()
+      .nonnegative()
+      .describe('Refresh rounds that are over; in state `refresh` the one that waits'),
+    rounds: z.int().nonnegative().describe('Refresh rounds in all; 0 is one shot'),
     seconds: z.number().nonnegative().describe('Time since the query arrived, or until the answer was there'),
   })
   .meta({ id: 'Inference' })
 
 export type InferenceSnapshot = z.infer<typeof inferenceSchema>
 
-/** One inference, as it is watched and cancelled. */
+export interface InferenceOptions {
+  readonly id: string
+  readonly model: string
+  readonly keySet: string
+  /** Refresh rounds of the model. */
+  readonly rounds: number
+  /** Makes the bytes that the client gets. */
+  readonly encode: (inference: Inference, output: EngineOutput) => SentAnswer
+  readonly room: AnswerRoom
+  /** The inference ends when its client is silent for so long, while it is the client's turn. */
+  readonly silenceMilliseconds: number
+}
+
+/** One inference, as it is watched, answered and cancelled. */
 export class Inference {
   readonly id: string
   readonly model: string
+  /** Hash that names the key set; whoever answers a round has to have its id. */
+  readonly keySet: string
+  readonly rounds: Rounds
+  readonly attendance: Attendance
+  readonly #total: number
   readonly #begun = performance.now()
   readonly #cancellation = new AbortController()
   #ended: number | undefined
   #state: InferenceState = 'waiting'
   #done = 0
-  #total = 0
+  #operations = 0
+  #round = 0
   #change = Promise.withResolvers<void>()
 
-  constructor(id: string, model: string) {
+  constructor({ id, model, keySet, rounds, encode, room, silenceMilliseconds }: InferenceOptions) {
     this.id = id
     this.model = model
+    this.keySet = keySet
+    this.#total = rounds
+    this.attendance = new Attendance(silenceMilliseconds, () => this.cancel())
+    this.rounds = new Rounds({
+      encode: (output) => encode(this, output),
+      onWaiting: (round) => this.#wait(round),
+      room,
+    })
   }
 
   get running(): boolean {
@@ -45,14 +80,23 @@ export class Inference {
   get snapshot(): InferenceSnapshot {
     const seconds = ((this.#ended ?? performance.now()) - this.#begun) / 1000
     const { id, model } = this
-    return { id, model, state: this.#state, done: this.#done, total: this.#total, seconds }
+    return {
+      id,
+      model,
+      state: this.#state,
+      done: this.#done,
+      total: this.#operations,
+      round: this.#round,
+      rounds: this.#total,
+      seconds,
+    }
   }
 
   progress(done: number, total: number): void {
     if (!this.running) return
     this.#state = 'running'
     this.#done = done
-    this.#total = total
+    this.#operations = total
     this.#announce()
   }
 
@@ -60,6 +104,9 @@ export class Inference {
   settle(state: InferenceState): void {
     this.#ended = performance.now()
     this.#state = state
+    this.attendance.expect(false)
+    // The last answer may still be asked for; where there is none, nothing is.
+    if (state !== 'done') this.rounds.clear()
     this.#announce()
   }
 
@@ -70,6 +117,14 @@ export class Inference {
   /** Resolves at the next change; already past when there will be none. */
   get changed(): Promise<void> {
     return this.running ? this.#change.promise : Promise.resolve()
+  }
+
+  #wait(round: number | undefined): void {
+    if (!this.running) return
+    this.#round = round ?? this.#round + 1
+    this.#state = round === undefined ? 'running' : 'refresh'
+    this.attendance.expect(round !== undefined)
+    this.#announce()
   }
 
   #announce(): void {

@@ -1,24 +1,45 @@
 import { randomUUID } from 'node:crypto'
 import { PolyVeilError } from '../../errors/index.ts'
 import { conflict } from '../problems/http-error.ts'
-import { Inference, type InferenceState } from './inference.ts'
+import { AnswerRoom } from './answers.ts'
+import { Inference, type InferenceOptions, type InferenceState } from './inference.ts'
 
 // Ended inferences are remembered so long that whoever watched them can still learn how they ended.
 const MEMORY_MILLISECONDS = 60_000
 const MEMORY_ENTRIES = 1000
+/** Memory for what clients were sent in earlier rounds than the last. */
+const ANSWER_BYTES = 256 * 2 ** 20
+
+export type NewInference = Pick<InferenceOptions, 'model' | 'keySet' | 'rounds' | 'encode'> & {
+  /** Chosen by the client; otherwise one that nobody guesses. */
+  readonly id?: string
+}
 
 /** The inferences under way, and for a minute those that have ended. */
 export class InferenceRegistry {
   readonly #inferences = new Map<string, Inference>()
+  readonly #room = new AnswerRoom(ANSWER_BYTES)
+  readonly #silenceMilliseconds: number
+
+  /** @param silenceMilliseconds after which an inference ends whose client does not answer a refresh round */
+  constructor(silenceMilliseconds: number) {
+    this.#silenceMilliseconds = silenceMilliseconds
+  }
 
   /** @throws CONFIG_INVALID (409) when an inference of that id is under way */
-  begin(model: string, id: string = randomUUID()): Inference {
-    if (this.#inferences.get(id)?.running) {
+  begin({ id = randomUUID(), ...options }: NewInference): Inference {
+    const before = this.#inferences.get(id)
+    if (before?.running) {
       throw conflict('CONFIG_INVALID', 'An inference of that id is under way; choose another', { id })
     }
-    const inference = new Inference(id, model)
-    // Set anew, so that the map stays in the order of beginnings.
-    this.#inferences.delete(id)
+    if (before) this.#forget(before)
+    const inference = new Inference({
+      ...options,
+      id,
+      room: this.#room,
+      silenceMilliseconds: this.#silenceMilliseconds,
+    })
+    // In the order of beginnings.
     this.#inferences.set(id, inference)
     return inference
   }
@@ -36,6 +57,13 @@ export class InferenceRegistry {
     this.#forgetSurplus()
   }
 
+  /** Cancels the inferences whose client has to do something. */
+  cancelWaiting(): void {
+    for (const inference of this.#inferences.values()) {
+      if (inference.snapshot.state === 'refresh') inference.cancel()
+    }
+  }
+
   cancelAll(): void {
     for (const inference of this.#inferences.values()) inference.cancel()
   }
@@ -48,6 +76,7 @@ export class InferenceRegistry {
   }
 
   #forget(inference: Inference): void {
+    inference.rounds.clear()
     if (this.#inferences.get(inference.id) === inference) this.#inferences.delete(inference.id)
   }
 }

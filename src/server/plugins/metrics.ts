@@ -26,6 +26,28 @@ export class Metrics {
     registers: [this.registry],
   })
 
+  readonly #rounds = new Counter({
+    name: 'polyveil_refresh_rounds_total',
+    help: 'Refresh rounds that clients have answered',
+    labelNames: ['model'],
+    registers: [this.registry],
+  })
+  readonly #refreshBytes = new Counter({
+    name: 'polyveil_refresh_bytes_total',
+    help: 'Bytes of refresh rounds: down to clients, up from them',
+    labelNames: ['model', 'direction'],
+    registers: [this.registry],
+  })
+
+  refreshSent(model: string, bytes: number): void {
+    this.#refreshBytes.inc({ model, direction: 'down' }, bytes)
+  }
+
+  roundAnswered(model: string, bytes: number): void {
+    this.#rounds.inc({ model })
+    this.#refreshBytes.inc({ model, direction: 'up' }, bytes)
+  }
+
   request(method: string, route: string, status: number, milliseconds: number): void {
     this.#requests.observe({ method, route, status }, milliseconds / 1000)
   }

@@ -3,6 +3,7 @@ import { PolyVeilError } from '../../errors/index.ts'
 import { keysMissing } from '../../wire/index.ts'
 import type { App, Services } from '../app.ts'
 import type { ServedModel } from '../catalogue.ts'
+import type { SentAnswer } from '../inference/answers.ts'
 import {
   type InferenceRequest,
   inferenceResponse,
@@ -12,6 +13,7 @@ import {
 } from '../inference/binary-body.ts'
 import { InferenceCancelled } from '../inference/engine.ts'
 import type { Inference } from '../inference/inference.ts'
+import type { EngineOutput } from '../inference/rounds.ts'
 import { conflict } from '../problems/http-error.ts'
 import { type KeyStore, nameOf } from '../stores/key-store.ts'
 import { bytesResponse, modelParams, responses } from './schemas.ts'
@@ -27,7 +29,7 @@ const headersSchema = z.looseObject({
 
 const BODY = `A JSON document of ${LENGTH_HEADER} bytes, directly followed by the frame of the encrypted image`
 
-/** One-shot inference in the Open Inference Protocol's binary form. */
+/** Inference in the Open Inference Protocol's binary form, up to its end or to its first refresh round. */
 export async function inferRoute(app: App, services: Services): Promise<void> {
   const { models, keys, metrics, inferences } = services
   const largest = Math.max(0, ...models.all.map(({ queryBytes }) => queryBytes))
@@ -48,7 +50,7 @@ export async function inferRoute(app: App, services: Services): Promise<void> {
         response: responses({
           200: bytesResponse(
             'application/octet-stream',
-            'A JSON document, directly followed by the frame of the encrypted logits',
+            'A JSON document, directly followed by the frame of the encrypted logits or of a masked tensor',
           ),
         }),
       },
@@ -63,10 +65,21 @@ export async function inferRoute(app: App, services: Services): Promise<void> {
       const request = parseInference(asBytes(body), Number(headers[LENGTH_HEADER]), model.queryBytes)
       requireManifest(request, model)
       requireKeys(keys, request.keySet, model)
-      const inference = inferences.begin(model.name, request.id)
-      reply.raw.once('close', () => inference.cancel())
-      const frame = await metrics.timeInference(model.name, () => run(services, model, request, inference))
-      const { jsonBytes, body: answer } = inferenceResponse(model.name, inference.id, frame)
+      const inference = inferences.begin({
+        id: request.id,
+        model: model.name,
+        keySet: nameOf(request.keySet),
+        rounds: model.manifest.rounds,
+        encode: ({ id }, output) => encoded(services, model, id, output),
+      })
+      const leave = inference.attendance.enter()
+      reply.raw.once('close', () => {
+        leave()
+        // Nobody else could go on from here.
+        if (!reply.raw.writableFinished) inference.cancel()
+      })
+      const logits = metrics.timeInference(model.name, () => run(services, model, request, inference))
+      const { jsonBytes, body: answer } = await inference.rounds.begin(logits)
       return reply.type('application/octet-stream').header(LENGTH_HEADER, jsonBytes).send(answer)
     },
   )
@@ -83,7 +96,8 @@ async function run(
     const stored = { name: nameOf(keySet), location: keys.location(keySet) }
     const { signal } = inference
     const onProgress = (done: number, total: number): void => inference.progress(done, total)
-    const answer = await engine.infer({ model, keys: stored, frame, signal, onProgress })
+    const { client } = inference.rounds
+    const answer = await engine.infer({ model, keys: stored, frame, signal, onProgress, client })
     inferences.end(inference, 'done')
     return answer
   } catch (error) {
@@ -94,7 +108,12 @@ async function run(
   }
 }
 
-function asBytes(body: unknown): Uint8Array {
+function encoded({ metrics }: Services, model: ServedModel, id: string, output: EngineOutput): SentAnswer {
+  if (output.kind === 'refresh') metrics.refreshSent(model.name, output.frame.length)
+  return inferenceResponse(model, id, output)
+}
+
+export function asBytes(body: unknown): Uint8Array {
   return body instanceof Uint8Array ? body : new Uint8Array()
 }
 

@@ -33,15 +33,23 @@ export interface InferTask {
   readonly circuit: CircuitReference
   readonly keys: StoredKeySet
   readonly frame: Uint8Array
-  /** Gets `Progress` messages. */
-  readonly progress: MessagePort
+  /** Gives `WorkerMessage`s, takes `ClientMessage`s. Closing the other end ends an inference that waits for its client. */
+  readonly port: MessagePort
   /** One 32-bit word: not zero when the inference is to end. A worker is deaf to messages while it computes. */
   readonly stop: SharedArrayBuffer
 }
 
-export interface Progress {
-  readonly done: number
-  readonly total: number
+/** What a worker says while it executes a circuit. */
+export type WorkerMessage =
+  | { readonly kind: 'progress'; readonly done: number; readonly total: number }
+  /** A refresh round: the frame is for the client, whose answer is waited for. */
+  | { readonly kind: 'refresh'; readonly round: number; readonly masked: Uint8Array<ArrayBuffer> }
+  /** Whether the answer is one. Otherwise another is waited for. */
+  | { readonly kind: 'taken'; readonly outcome: Outcome<undefined> }
+
+/** The frame that a client answers a refresh round with, unchecked. */
+export interface ClientMessage {
+  readonly refreshed: Uint8Array<ArrayBuffer>
 }
 
 /** What a worker posts, outside of any task, when a client's keys and a circuit are ready to run. */

@@ -1,22 +1,25 @@
 import { fileURLToPath } from 'node:url'
-import { MessageChannel, type Transferable } from 'node:worker_threads'
+import { MessageChannel, type MessagePort, type Transferable } from 'node:worker_threads'
 import { Piscina } from 'piscina'
 import { type CkksParameters, parametersLiteral } from '../../circuit/parameters.ts'
 import { PolyVeilError } from '../../errors/index.ts'
+import type { RefreshClient } from '../../he-ops/execution/session.ts'
 import {
   type CheckedKeySet,
   InferenceCancelled,
   type InferenceEngine,
   type InferenceJob,
+  type OnProgress,
 } from '../inference/engine.ts'
 import type { KeySetLocation } from '../stores/key-set-record.ts'
 import {
   type CheckTask,
+  type ClientMessage,
   type InferTask,
   type Outcome,
-  type Progress,
   type SessionOpened,
   unwrap,
+  type WorkerMessage,
   type WorkerSettings,
 } from './messages.ts'
 
@@ -77,16 +80,16 @@ export class WorkerPool implements InferenceEngine {
     return this.#run('checkKeys', { parameters: parametersLiteral(parameters), location })
   }
 
-  async infer({ model, keys, frame, signal, onProgress }: InferenceJob): Promise<Uint8Array> {
+  async infer({ model, keys, frame, signal, onProgress, client }: InferenceJob): Promise<Uint8Array> {
     const { port1, port2 } = new MessageChannel()
-    port1.on('message', ({ done, total }: Progress) => onProgress(done, total))
+    const broken = converse(port1, onProgress, client)
     const stop = new SharedArrayBuffer(4)
     const cancelled = whenAborted(signal, () => Atomics.store(new Int32Array(stop), 0, 1))
     const circuit = { path: model.path, manifestDigest: model.manifest.digest }
-    const job = this.#run('infer', { circuit, keys, frame, progress: port2, stop }, [port2, frame.buffer])
+    const job = this.#run('infer', { circuit, keys, frame, port: port2, stop }, [port2, frame.buffer])
     try {
       // Whoever cancels need not wait until the worker comes to look at the flag.
-      return await Promise.race([job, cancelled.promise])
+      return await Promise.race([job, cancelled.promise, broken])
     } finally {
       cancelled.forget()
       port1.close()
@@ -134,6 +137,44 @@ export class WorkerPool implements InferenceEngine {
 function workerFile(): string {
   const ending = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
   return fileURLToPath(new URL(`./worker.${ending}`, import.meta.url))
+}
+
+/**
+ * Passes on what a worker says about an inference, and what its client answers.
+ *
+ * @returns a promise that never resolves, and rejects with what the client throws
+ */
+function converse(port: MessagePort, onProgress: OnProgress, client: RefreshClient): Promise<never> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  // The job may end first.
+  promise.catch(() => {})
+  let taken: PromiseWithResolvers<void> | undefined
+  const take = (refreshed: Uint8Array): Promise<void> => {
+    taken = Promise.withResolvers()
+    const copy = new Uint8Array(refreshed)
+    port.postMessage({ refreshed: copy } satisfies ClientMessage, [copy.buffer])
+    return taken.promise
+  }
+  port.on('message', (message: WorkerMessage) => {
+    switch (message.kind) {
+      case 'progress':
+        return onProgress(message.done, message.total)
+      case 'refresh':
+        return void client(message.round, message.masked, take).catch(reject)
+      case 'taken':
+        return void settle(taken, message.outcome)
+    }
+  })
+  return promise
+}
+
+/** An error goes where the client's answer came from. */
+function settle(taken: PromiseWithResolvers<void> | undefined, outcome: Outcome<undefined>): void {
+  try {
+    taken?.resolve(unwrap(outcome))
+  } catch (error) {
+    taken?.reject(error)
+  }
 }
 
 /** A promise that rejects when the signal is aborted; `onAbort` runs then, at once if it already is. */

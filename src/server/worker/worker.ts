@@ -12,10 +12,11 @@ import {
   failure,
   type InferTask,
   type Outcome,
-  type Progress,
   type SessionOpened,
+  type WorkerMessage,
   type WorkerSettings,
 } from './messages.ts'
+import { refreshOver } from './refresh.ts'
 import { Sessions } from './sessions.ts'
 
 // The worker's tasks, by the names that the pool calls them by.
@@ -37,12 +38,13 @@ export function checkKeys({ parameters, location }: CheckTask): Promise<Outcome<
 }
 
 export async function infer(task: InferTask): Promise<Outcome<Uint8Array>> {
+  const client = refreshOver(task)
   const result = await outcome(async () => {
     const circuit = await loadCircuit(task.circuit)
     const session = await sessions.open(circuit, task.keys)
-    return session.infer(task.frame, controlOf(task))
+    return session.infer(task.frame, controlOf(task), client)
   })
-  task.progress.close()
+  task.port.close()
   return result.kind === 'value' ? moved(result) : result
 }
 
@@ -50,7 +52,7 @@ export async function infer(task: InferTask): Promise<Outcome<Uint8Array>> {
 const frameDigest = async (source: ByteSource): Promise<string> =>
   bytesToHex(await source.read(source.size - DIGEST_BYTES, DIGEST_BYTES))
 
-function controlOf({ progress, stop }: InferTask): ExecutionControl {
+function controlOf({ port, stop }: InferTask): ExecutionControl {
   const flag = new Int32Array(stop)
   let last = 0
   return {
@@ -59,7 +61,7 @@ function controlOf({ progress, stop }: InferTask): ExecutionControl {
       const now = performance.now()
       if (done < total && now - last < PROGRESS_MILLISECONDS) return
       last = now
-      progress.postMessage({ done, total } satisfies Progress)
+      port.postMessage({ kind: 'progress', done, total } satisfies WorkerMessage)
     },
   }
 }

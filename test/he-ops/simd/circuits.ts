@@ -1,6 +1,7 @@
 import { type CiphertextType, typeLaws } from '../../../src/circuit/laws.ts'
 import { type CkksParameters, checkParameters } from '../../../src/circuit/parameters.ts'
 import { nttPrimes } from '../../../src/circuit/primes.ts'
+import { hidingBits } from '../../../src/circuit/refresh.ts'
 import type { Circuit, Constant, Op, ValueId } from '../../../src/circuit/types.ts'
 import { verifyCircuit } from '../../../src/circuit/verify.ts'
 import { smallCircuit } from '../../circuit/circuits.ts'
@@ -137,4 +138,52 @@ export function smallSimdCircuit(): Circuit {
     Float64Array.from({ length: 4096 }, (_, i) => Math.cos(i + 1)),
     Float64Array.of(0.5, -0.25),
   ])
+}
+
+/** Four and more primes of unlike sizes, so that lifting has something to get wrong. */
+const refreshParameters: CkksParameters = (() => {
+  const primes = nttPrimes(8192, [30, 30, 30, 29, 28, 30, 30]).map(String)
+  return checkParameters({ ring: 8192, primes: primes.slice(0, 6), specialPrimes: primes.slice(6) })
+})()
+
+/**
+ * A circuit of two refresh rounds: x, turned by 7 slots, and y are refreshed in round 0, their product in round 1, each
+ * time from level 2. The result is twice the product; the output allows copies of a logit to differ.
+ */
+export function refreshedCircuit(): Circuit {
+  const base = smallCircuit()
+  const { topLevel, primes } = refreshParameters
+  const level = 2
+  const scale = 2 ** 26
+  const product = scale ** 2
+  const rescaled = product / Number(primes[topLevel])
+  const at = (atLevel: number, s = scale) => ({ level: atLevel, scale: s, layer: 0 })
+  const ops: Op[] = [
+    { kind: 'input', index: 0, ...at(topLevel) },
+    { kind: 'input', index: 1, ...at(topLevel) },
+    { kind: 'rotate', source: 0, steps: 7, ...at(topLevel) },
+    { kind: 'dropLevel', source: 2, ...at(level) },
+    { kind: 'dropLevel', source: 1, ...at(level) },
+    { kind: 'refresh', source: 3, round: 0, ...at(topLevel) },
+    { kind: 'refresh', source: 4, round: 0, ...at(topLevel) },
+    { kind: 'multiply', left: 5, right: 6, ...at(topLevel, product) },
+    { kind: 'relinearise', source: 7, ...at(topLevel, product) },
+    { kind: 'rescale', source: 8, ...at(topLevel - 1, rescaled) },
+    { kind: 'dropLevel', source: 9, ...at(level, rescaled) },
+    { kind: 'refresh', source: 10, round: 1, ...at(topLevel, rescaled) },
+    { kind: 'add', left: 11, right: 11, ...at(topLevel, rescaled) },
+  ]
+  const result = ops.length - 1
+  const circuit = {
+    ...base,
+    model: 'refreshed',
+    parameters: refreshParameters,
+    constants: [],
+    layers: base.layers.slice(0, 1),
+    ops,
+    result,
+    input: { ...base.input, level: topLevel, scale },
+    output: { ...base.output, level: topLevel, scale: rescaled, flooding: 0, tolerance: 100 },
+  }
+  return { ...circuit, refresh: { level, maskBits: Math.ceil(hidingBits(circuit)) } }
 }

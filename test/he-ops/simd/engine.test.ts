@@ -113,6 +113,7 @@ async function openSession(engine: SimdEngine, circuit: Circuit, source: ByteSou
     }
     return {
       memory: { ...session.memory, keys: keys.bytes },
+      check: session.check.bind(session),
       run(...args: Parameters<typeof session.run>) {
         const running = session.run(...args)
         runs.add(running)

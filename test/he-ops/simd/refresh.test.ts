@@ -1,8 +1,4 @@
 import t from 'tap'
-import { checkParameters } from '../../../src/circuit/parameters.ts'
-import { nttPrimes } from '../../../src/circuit/primes.ts'
-import { hidingBits } from '../../../src/circuit/refresh.ts'
-import type { Circuit, Op } from '../../../src/circuit/types.ts'
 import { verifyCircuit } from '../../../src/circuit/verify.ts'
 import { createClearEvaluator } from '../../../src/he-ops/clear/evaluator.ts'
 import { execute } from '../../../src/he-ops/executor.ts'
@@ -11,51 +7,13 @@ import { secretResidues } from '../../../src/he-ops/seal/keys.ts'
 import { Lifter, SimdEngine } from '../../../src/he-ops/simd/index.ts'
 import { Masks } from '../../../src/he-ops/simd/refresh/mask.ts'
 import { bytesSource, type FullRlwe } from '../../../src/wire/index.ts'
-import { smallCircuit } from '../../circuit/circuits.ts'
+import { refreshedCircuit } from './circuits.ts'
 import { newSimdContext, simdFixture } from './fixture.ts'
 
-const primes = nttPrimes(8192, [30, 30, 30, 29, 28, 30, 30]).map(String)
-const parameters = checkParameters({ ring: 8192, primes: primes.slice(0, 6), specialPrimes: primes.slice(6) })
+const circuit = refreshedCircuit()
+const { parameters } = circuit
 const { ring, slots, topLevel } = parameters
-const LEVEL = 2
-
-/** x and y refreshed in round 0 after a rotation, their product in round 1, each time from the refresh level. */
-function refreshed(): Circuit {
-  const base = smallCircuit()
-  const scale = 2 ** 26
-  const product = scale ** 2
-  const at = (level: number, s = scale) => ({ level, scale: s, layer: 0 })
-  const ops: Op[] = [
-    { kind: 'input', index: 0, ...at(topLevel) },
-    { kind: 'input', index: 1, ...at(topLevel) },
-    { kind: 'rotate', source: 0, steps: 7, ...at(topLevel) },
-    { kind: 'dropLevel', source: 2, ...at(LEVEL) },
-    { kind: 'dropLevel', source: 1, ...at(LEVEL) },
-    { kind: 'refresh', source: 3, round: 0, ...at(topLevel) },
-    { kind: 'refresh', source: 4, round: 0, ...at(topLevel) },
-    { kind: 'multiply', left: 5, right: 6, ...at(topLevel, product) },
-    { kind: 'relinearise', source: 7, ...at(topLevel, product) },
-    { kind: 'rescale', source: 8, ...at(topLevel - 1, product / Number(parameters.primes[topLevel])) },
-    { kind: 'dropLevel', source: 9, ...at(LEVEL, product / Number(parameters.primes[topLevel])) },
-    { kind: 'refresh', source: 10, round: 1, ...at(topLevel, product / Number(parameters.primes[topLevel])) },
-    { kind: 'add', left: 11, right: 11, ...at(topLevel, product / Number(parameters.primes[topLevel])) },
-  ]
-  const result = ops.length - 1
-  const { level, scale: last } = ops[result]
-  const circuit = {
-    ...base,
-    parameters,
-    constants: [],
-    layers: base.layers.slice(0, 1),
-    ops,
-    result,
-    input: { ...base.input, level: topLevel, scale },
-    output: { ...base.output, level, scale: last, flooding: 0 },
-  }
-  return { ...circuit, refresh: { level: LEVEL, maskBits: Math.ceil(hidingBits(circuit)) } }
-}
-
-const circuit = refreshed()
+const LEVEL = circuit.refresh!.level
 const fixture = await simdFixture(parameters, [7])
 t.teardown(() => fixture.delete())
 const x = Float64Array.from({ length: slots }, (_, s) => Math.sin(s + 1))
@@ -67,10 +25,12 @@ async function client() {
   const context = await newSimdContext(parameters)
   const lifter = new Lifter(context, secretResidues(fixture.ctx, fixture.secretKey), LEVEL)
   return (masked: readonly FullRlwe[]) =>
-    masked.map((ciphertext) => {
-      const pair = encryptResidues(fixture.ctx, fixture.secretKey, lifter.lift(ciphertext), topLevel)
-      return fixture.packed(pair, topLevel)
-    })
+    encryptResidues(
+      fixture.ctx,
+      fixture.secretKey,
+      masked.map((ciphertext) => lifter.lift(ciphertext)),
+      topLevel,
+    ).map((pair) => fixture.packed(pair, topLevel))
 }
 
 t.test('the circuit is lawful, and its masks are as small as may be', async (t) => {

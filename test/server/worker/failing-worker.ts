@@ -8,14 +8,14 @@ export const checkKeys = async (_task: CheckTask) => ({
   value: { galoisElements: [3], digest: 'd' },
 })
 
-export async function infer({ frame, stop, progress }: InferTask) {
+export async function infer({ frame, stop, port }: InferTask) {
   switch (frame[0]) {
     case 1:
       return process.exit(1)
     case 2:
       return { kind: 'fault', message: 'a bug', stack: 'at its place' }
     case 3: {
-      progress.postMessage({ done: 1, total: 2 })
+      port.postMessage({ kind: 'progress', done: 1, total: 2 })
       const flag = new Int32Array(stop)
       while (Atomics.load(flag, 0) === 0) await sleep(5)
       return { kind: 'stopped' }

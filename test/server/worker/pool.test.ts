@@ -27,6 +27,7 @@ const job = (bytes: number[], more: Partial<InferenceJob> = {}): InferenceJob =>
   frame: Uint8Array.from(bytes),
   signal: new AbortController().signal,
   onProgress: () => {},
+  client: async () => {},
   ...more,
 })
 
