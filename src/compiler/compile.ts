@@ -19,6 +19,7 @@ import { headroomHolds } from './planner/headroom.ts'
 import { imprecise } from './planner/no-plan.ts'
 import type { Objective } from './planner/objective.ts'
 import { floodingError, LOGIT_BITS, precisionOf } from './planner/precision.ts'
+import type { Link } from './planner/refresh-cost.ts'
 import { type Demands, searchPlans } from './planner/search.ts'
 import { searchRefreshed } from './planner/search-refreshed.ts'
 import { DEFAULT_TARGET, type Target, type TargetName, targetNamed } from './planner/target.ts'
@@ -41,6 +42,8 @@ export interface CompileOptions {
   readonly target?: TargetName
   /** Speeds of the SIMD engine's kernels on the machine that will execute; default: those of the reference machine. */
   readonly speeds?: SimdSpeeds
+  /** The link between client and server, which refreshes wait for; by default both are on one machine. */
+  readonly link?: Link
   /** Largest prime in bits; default: the largest that the target's arithmetic takes. */
   readonly maxPrimeBits?: number
   /** Preprocessed images, each [C, H, W] of the network; none: ranges come from poly-BN statistics. */
@@ -76,6 +79,7 @@ export function compile(network: Network, options: CompileOptions): Compiled {
     objective: options.objective ?? 'latency',
     precisionBits,
     maxPrimeBits: options.maxPrimeBits ?? target.primeSizes.most,
+    link: options.link,
   })
   let bestPrecision = -Infinity
   for (const candidate of candidates) {

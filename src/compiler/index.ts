@@ -7,6 +7,7 @@ import { prepareInput } from './prepare-input.ts'
 
 export { type Compiled, type CompileOptions, compile } from './compile.ts'
 export type { Objective } from './planner/objective.ts'
+export type { Link } from './planner/refresh-cost.ts'
 export type { TargetName } from './planner/target.ts'
 export { type LayerReport, type PlanReport, planReport } from './report.ts'
 

@@ -132,7 +132,12 @@ t.test('one_shot for the SIMD engine', async (t) => {
 t.test('what does not fit is refused with layer, bits and remedy', async (t) => {
   const { network } = await golden('micro_lr')
   const compileMicro = (rings?: number[]) =>
-    compile(network, { model: 'micro', preprocessing: network.config.preprocessing, rings })
+    compile(network, {
+      model: 'micro',
+      preprocessing: network.config.preprocessing,
+      refresh: 'never',
+      rings,
+    })
   for (const rings of [[8192], [16384], undefined]) {
     let error: unknown
     try {

@@ -6,9 +6,9 @@ import { clearLogits, golden, maxDifference } from './harness.ts'
 
 /** What plans for the reference speeds are known to cost. */
 const KNOWN = {
-  one_shot: { ring: 8192, refreshes: 8, rounds: 7, products: 3 },
-  micro_lr: { ring: 8192, refreshes: 110, rounds: 16, products: 52 },
-  micro_t: { ring: 16384, refreshes: 20, rounds: 12, products: 15 },
+  one_shot: { ring: 8192, refreshes: 4, rounds: 3, products: 3 },
+  micro_lr: { ring: 8192, refreshes: 100, rounds: 17, products: 52 },
+  micro_t: { ring: 16384, refreshes: 19, rounds: 12, products: 15 },
   micro_s: { ring: 8192, refreshes: 227, rounds: 26, products: 93 },
 } as const
 
@@ -47,4 +47,21 @@ t.test('one shot where it fits, refreshes where it does not', async (t) => {
   t.ok(compiled({ rings: [8192] }).circuit.refresh)
   t.throws(() => compiled({ rings: [8192], refresh: 'never' }), { code: 'DEPTH_EXCEEDED' })
   t.throws(() => compiled({ rings: [8192], target: 'seal' }), { code: 'DEPTH_EXCEEDED' })
+})
+
+t.test('a slow link takes fewer rounds, and its traffic counts when that is the objective', async (t) => {
+  const { network } = await golden('micro_lr')
+  const compiled = (options: Partial<CompileOptions>) =>
+    compile(network, {
+      model: 'x',
+      preprocessing: network.config.preprocessing,
+      precisionBits: 8,
+      ...options,
+    }).plan
+  const near = compiled({})
+  const far = compiled({ link: { roundTripMs: 2000, megabitsPerSecond: 1000 } })
+  t.ok(far.rounds.length < near.rounds.length, `${far.rounds.length} rounds instead of ${near.rounds.length}`)
+  const lean = compiled({ objective: 'traffic' })
+  const traffic = ({ bytes }: typeof near): number => bytes.query + bytes.refreshUp + bytes.refreshDown
+  t.ok(traffic(lean) <= traffic(near), `${traffic(lean)} bytes, and ${traffic(near)} for latency`)
 })

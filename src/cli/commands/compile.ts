@@ -1,12 +1,12 @@
 import { basename, extname } from 'node:path'
 import { type Command, Option } from 'commander'
 import type { Circuit } from '../../circuit/index.ts'
-import type { Compiled, Objective, TargetName } from '../../compiler/index.ts'
+import type { Compiled, Link, Objective, TargetName } from '../../compiler/index.ts'
 import { act, command, type Outcome, type Session } from '../command.ts'
 import { readImages } from '../input/golden.ts'
 import { readLabels } from '../input/labels.ts'
 import { loadSource, type SourceOptions, withSource } from '../input/network-source.ts'
-import { type Link, link, whole } from '../input/option-values.ts'
+import { link, whole } from '../input/option-values.ts'
 import { planText } from '../output/plan-text.ts'
 import { writeWhole } from '../output/write-file.ts'
 import { UsageError } from '../usage-error.ts'
@@ -45,7 +45,11 @@ export const compileCommand = (): Command =>
     .option('--precision <bits>', 'bits by which errors lie below the logits', whole(4, 30), 10)
     .addOption(choice('--objective <what>', 'what to make small', ['latency', 'traffic', 'keys'], 'latency'))
     .addOption(choice('--target <engine>', 'engine to plan for', ['simd', 'seal']))
-    .option('--network <link>', 'RTT_MS,MBIT of the link; not weighed yet', link)
+    .option(
+      '--network <link>',
+      'RTT_MS,MBIT of the link that refresh rounds wait for (default: one machine)',
+      link,
+    )
     .addOption(
       choice(
         '--speeds <which>',
@@ -62,7 +66,6 @@ const choice = (flags: string, text: string, values: readonly string[], preset?:
 
 async function compileCheckpoint(session: Session, path: string, flags: CompileFlags): Promise<Outcome> {
   checkFlags(flags)
-  if (flags.network) session.progress.note('--network is not weighed yet: plans count computing alone')
   const { circuit, plan } = await plannedCircuit(session, path, flags)
   const { circuitDigest, writeCircuit } = await import('../../circuit/index.ts')
   const bytes = writeCircuit(circuit)
@@ -98,6 +101,7 @@ async function plannedCircuit({ progress }: Session, path: string, flags: Compil
     precisionBits: flags.precision,
     objective: flags.objective,
     refresh: flags.refresh,
+    link: flags.network,
     target: flags.target,
     speeds,
     calibration,

@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from 'commander'
+import type { Link } from '../../compiler/index.ts'
 
 /** For commander: a whole number from `least` to `most`. */
 export const whole =
@@ -8,12 +9,6 @@ export const whole =
     if (/^\d+$/.test(text) && value >= least && value <= most) return value
     throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`)
   }
-
-/** A link between client and server. */
-export interface Link {
-  readonly roundTripMs: number
-  readonly megabitsPerSecond: number
-}
 
 /** For commander: RTT_MS,MBIT, two positive numbers. */
 export function link(text: string): Link {

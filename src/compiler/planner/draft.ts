@@ -20,6 +20,7 @@ import {
 } from './chain.ts'
 import { circuitSeconds } from './cost.ts'
 import { floodingError, LOGIT_BITS, precisionOf } from './precision.ts'
+import { type Link, LOCAL_LINK, refreshCost } from './refresh-cost.ts'
 import type { Target } from './target.ts'
 
 /** What a draft is made from. */
@@ -35,6 +36,8 @@ export interface Draft {
   readonly precisionBits: number
   /** Levels between two refreshes; absent for one shot. */
   readonly segmentLevels?: number
+  /** The link that refreshes go over. */
+  readonly link?: Link
 }
 
 /** How a candidate refreshes values. */
@@ -53,8 +56,11 @@ export interface Candidate {
   readonly special: readonly bigint[] | undefined
   /** Absent for one shot. */
   readonly refresh?: PlannedRefresh
-  /** Of the server, on one core. */
+  /** Of the server's evaluation, on one core. */
   readonly seconds: number
+  /** Of refreshes: both sides' work, and waiting for the network. */
+  readonly refreshSeconds: number
+  readonly refreshBytes: number
   readonly keyBytes: number
   readonly queryBytes: number
   /** Estimate without knowledge of the weights, flooding included. */
@@ -93,8 +99,8 @@ export function candidatesOf(graph: Graph, draft: Draft): Candidate[] {
   const body = { ops, result: value, statistics: builder.statistics }
   const choices = specialPrimeChoices(chain, left, sizes, target.mostSpecialPrimes)
   return choices.length > 0
-    ? choices.map((special) => ({ ...candidate(draft, chain, body, special), refresh }))
-    : [{ ...candidate(draft, chain, body, undefined), refresh }]
+    ? choices.map((special) => candidate(draft, chain, body, special, refresh))
+    : [candidate(draft, chain, body, undefined, refresh)]
 }
 
 /** The logits, and the level below which the chain has only its base. */
@@ -124,16 +130,25 @@ function candidate(
   chain: PlannedChain,
   { ops, result, statistics }: Body,
   special: readonly bigint[] | undefined,
+  refresh: PlannedRefresh | undefined,
 ): Candidate {
-  const { ring, layout, sizes, target } = draft
+  const { ring, layout, sizes, target, link = LOCAL_LINK } = draft
   const primes = dataPrimes(chain)
   // Beyond the budget a special prime that is too many shows what the candidate would be.
   const specialPrimes = special ?? [1n << BigInt(sizes.most)]
   const noise = circuitNoise(ops, statistics, { ring, primes, specialPrimes })
+  const { seconds: refreshSeconds, bytes: refreshBytes } = refreshCost(
+    refresh?.rounds ?? [],
+    { ring, primes: primes.length, upBits: bitsOf(primes), downBits: bitsOf(chain.base) },
+    link,
+  )
   return {
     draft,
     chain,
     special,
+    refresh,
+    refreshSeconds,
+    refreshBytes,
     seconds: circuitSeconds({ ops, result, ring, specialPrimes: specialPrimes.length }, target.costs),
     keyBytes: keyBytes(chain, specialPrimes, rotationSteps({ ops }).length),
     queryBytes: (layout.ciphertexts * ring * bitsOf(primes)) / 8,

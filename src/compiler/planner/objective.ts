@@ -6,14 +6,19 @@ export type Objective = 'latency' | 'traffic' | 'keys'
 /** Keys beyond this weigh ten times as much: whoever asks for low latency waits for their upload too, once. */
 const COMFORTABLE_KEY_BYTES = 200e6
 
-type Costed = Pick<Candidate, 'seconds' | 'keyBytes' | 'queryBytes'>
+type Costed = Pick<Candidate, 'seconds' | 'refreshSeconds' | 'keyBytes' | 'queryBytes' | 'refreshBytes'>
 
 // Ties are broken by the other figures: a second, ten megabytes of keys and a megabyte of query weigh the same.
 const objectives: Record<Objective, (candidate: Costed) => number> = {
-  latency: ({ seconds, keyBytes, queryBytes }) =>
-    seconds + keyBytes / 1e9 + Math.max(0, keyBytes - COMFORTABLE_KEY_BYTES) / 1e8 + queryBytes / 1e8,
-  traffic: ({ seconds, keyBytes, queryBytes }) => queryBytes / 1e6 + seconds / 10 + keyBytes / 1e9,
-  keys: ({ seconds, keyBytes }) => keyBytes / 1e7 + seconds / 10,
+  latency: ({ seconds, refreshSeconds, keyBytes, queryBytes }) =>
+    seconds +
+    refreshSeconds +
+    keyBytes / 1e9 +
+    Math.max(0, keyBytes - COMFORTABLE_KEY_BYTES) / 1e8 +
+    queryBytes / 1e8,
+  traffic: ({ seconds, refreshSeconds, keyBytes, queryBytes, refreshBytes }) =>
+    (queryBytes + refreshBytes) / 1e6 + (seconds + refreshSeconds) / 10 + keyBytes / 1e9,
+  keys: ({ seconds, refreshSeconds, keyBytes }) => keyBytes / 1e7 + (seconds + refreshSeconds) / 10,
 }
 
 /** How bad a candidate is; lower is better. */

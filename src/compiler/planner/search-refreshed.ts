@@ -67,7 +67,7 @@ function segmentLengths(ring: number, { target, maxPrimeBits }: Demands): number
 type Scales = { readonly waterline: number; readonly margin: number }
 
 /** Drafts circuits of one ring; a length that is too short for some layer gives none. */
-function drafter(graph: Graph, ring: number, { target, precisionBits, maxPrimeBits }: Demands) {
+function drafter(graph: Graph, ring: number, { target, precisionBits, maxPrimeBits, link }: Demands) {
   const layout = inputLayout(graph, ring / 2)
   const sizes = { least: target.primeSizes.least, most: Math.min(target.primeSizes.most, maxPrimeBits) }
   return (segmentLevels: number, { waterline, margin }: Scales, strategy: RotationStrategy): Candidate[] => {
@@ -83,6 +83,7 @@ function drafter(graph: Graph, ring: number, { target, precisionBits, maxPrimeBi
         target,
         precisionBits,
         segmentLevels,
+        link,
       })
     } catch (error) {
       if (error instanceof PolyVeilError && error.code === 'DEPTH_EXCEEDED') return []

@@ -9,6 +9,7 @@ import type { PrimeSizes } from './chain.ts'
 import { type Candidate, candidatesOf } from './draft.ts'
 import { noPlan } from './no-plan.ts'
 import { cheapest, costOf, type Objective } from './objective.ts'
+import type { Link } from './refresh-cost.ts'
 import { CHAINS, chooseStrategy } from './strategies.ts'
 import type { Target } from './target.ts'
 
@@ -19,6 +20,8 @@ export interface Demands {
   readonly objective: Objective
   /** Bits by which the logits' error lies below their root mean square. */
   readonly precisionBits: number
+  /** The link between client and server; by default both are on one machine. */
+  readonly link?: Link
   /** Largest prime; fewer, larger primes make fewer digits. */
   readonly maxPrimeBits: number
 }

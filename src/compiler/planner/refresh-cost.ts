@@ -1,0 +1,41 @@
+/** The link between client and server. */
+export interface Link {
+  readonly roundTripMs: number
+  readonly megabitsPerSecond: number
+}
+
+/** Both on one machine, where nothing else is said. */
+export const LOCAL_LINK: Link = Object.freeze({ roundTripMs: 1, megabitsPerSecond: 1000 })
+
+/**
+ * Seconds for one prime of one ciphertext at N = 8192: on the client decryption, lifting and encryption, on the server
+ * re-randomisation, masking and loading. Most of both is sampling. Measured (see docs/performance.md).
+ */
+const CLIENT_SECONDS = 1e-3
+const SERVER_SECONDS = 1e-3
+const REFERENCE_RING = 8192
+
+/** What all rounds of a circuit cost. */
+export interface RefreshCost {
+  /** Client, server and network, one after the other. */
+  readonly seconds: number
+  readonly bytes: number
+}
+
+/**
+ * @param rounds ciphertexts of each round
+ * @param upBits log2 of the modulus at which ciphertexts come back, one polynomial each
+ * @param downBits log2 of the modulus at which they go, two polynomials each
+ * @param primes number of all data primes
+ */
+export function refreshCost(
+  rounds: readonly number[],
+  { ring, primes, upBits, downBits }: { ring: number; primes: number; upBits: number; downBits: number },
+  link: Link,
+): RefreshCost {
+  const ciphertexts = rounds.reduce((sum, count) => sum + count, 0)
+  const bytes = (ciphertexts * ring * (upBits + 2 * downBits)) / 8
+  const work = ciphertexts * primes * (ring / REFERENCE_RING) * (CLIENT_SECONDS + SERVER_SECONDS)
+  const waiting = (rounds.length * link.roundTripMs) / 1000 + (8 * bytes) / (1e6 * link.megabitsPerSecond)
+  return { seconds: work + waiting, bytes }
+}
