@@ -3,7 +3,8 @@ import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { checkParameters } from '../../src/circuit/parameters.ts'
 import { argmax } from '../../src/cli/comparison.ts'
-import type { PolyVeil } from '../../src/client/index.ts'
+import { DEFAULT_LIMITS, type PolyVeil, refreshBytes } from '../../src/client/index.ts'
+import { modelSizes } from '../../src/client/local/limits.ts'
 import { type BundledNetwork, loadNetwork, readCheckpoint, referenceForward } from '../../src/models/index.ts'
 import { decodeImage } from '../../src/preprocessing/decode-node.ts'
 import { networkInput, preprocess } from '../../src/preprocessing/index.ts'
@@ -59,7 +60,9 @@ export async function* classifyAll(
   count: number,
 ): AsyncGenerator<Classified> {
   const network = loadNetwork(await readCheckpoint(checkpoint), config)
-  const { rounds } = await polyveil.manifest(name)
+  const manifest = await polyveil.manifest(name)
+  const sizes = modelSizes(manifest, checkParameters(manifest.parameters), DEFAULT_LIMITS)
+  const refresh = refreshBytes(sizes)
   const labels = config.labels ?? []
   for (const { file, truth } of images.slice(0, count)) {
     const image = preprocess(await decodeImage(await readFile(file)), config.preprocessing)
@@ -77,9 +80,9 @@ export async function* classifyAll(
       clearPredicted: labels[argmax(clear)],
       maxAbsError: Math.max(...clear.map((value, k) => Math.abs(value - logits[k]))),
       seconds,
-      uploadBytes: query.length,
-      downloadBytes: answer.length,
-      rounds,
+      uploadBytes: query.length + refresh.up,
+      downloadBytes: answer.length + refresh.down,
+      rounds: manifest.rounds,
     }
   }
 }

@@ -9,7 +9,8 @@ import { KeyRing } from './local/key-ring.ts'
 import { type ClientLimits, DEFAULT_LIMITS } from './local/limits.ts'
 import { LocalModel } from './local/local-model.ts'
 import type { CallOptions } from './progress.ts'
-import { inferenceFrame, inferenceRequest } from './transport/binary-body.ts'
+import { expectedAfter, runRounds } from './rounds.ts'
+import { inferenceRequest } from './transport/binary-body.ts'
 import { type Transport, unintelligible } from './transport/transport.ts'
 import { waiting } from './waiting.ts'
 
@@ -86,7 +87,8 @@ export class PolyVeil {
   }
 
   /**
-   * Has the server evaluate the model on an encrypted image; uploads keys first if the server has none.
+   * Has the server evaluate the model on an encrypted image; uploads keys first if the server has none, and takes part
+   * in refresh rounds. When the signal is aborted, the server is told.
    *
    * @param frame from `encrypt`
    * @returns the frame of the encrypted logits
@@ -101,6 +103,25 @@ export class PolyVeil {
       this.#keySets.forget(local)
       return await this.#query(local, await this.#keySets.ensure(local, options), frame, options)
     }
+  }
+
+  /**
+   * The client's part in a refresh round, which `infer` takes on its own; nothing is sent.
+   *
+   * @param round from 0 on
+   * @param frame the masked tensor
+   * @returns the frame of the answer; of the same form whatever was inside
+   * @throws CONFIG_INVALID when the model has no such round
+   * @throws TENSOR_MALFORMED, TOO_LARGE, PARAMETERS_MISMATCH when the frame is not this round's of this model
+   */
+  async refresh(
+    model: string,
+    round: number,
+    frame: Uint8Array,
+    options: CallOptions = {},
+  ): Promise<Uint8Array> {
+    options.signal?.throwIfAborted()
+    return (await this.#model(model, options.signal)).refresh(round, frame)
   }
 
   /**
@@ -154,17 +175,19 @@ export class PolyVeil {
     frame: Uint8Array,
     options: CallOptions,
   ): Promise<Uint8Array> {
-    const { manifest, sizes } = local
+    const { manifest } = local
+    const { bytes: answerBytes } = expectedAfter(local, 0)
     const request = inferenceRequest({
       model: manifest.model,
       keySet: id,
       manifestDigest: manifest.digest,
       frame,
-      responseBytes: sizes.response,
+      answerBytes,
     })
     const answer = this.#transport.send({ ...request, signal: options.signal })
     try {
-      return inferenceFrame(await waiting(answer, local, options), sizes.response)
+      const first = await waiting(answer, local, answerBytes, options)
+      return await runRounds(this.#transport, local, id, first, options)
     } catch (error) {
       // The server has another circuit by that name now; the next call fetches its manifest.
       if (error instanceof PolyVeilError && error.code === 'PARAMETERS_MISMATCH')

@@ -1,9 +1,14 @@
 /** How far a client is. */
 export interface ClientProgress {
-  /** `keys` makes and uploads keys, `infer` sends the query and waits for the answer. */
-  readonly stage: 'keys' | 'encrypt' | 'infer' | 'decrypt'
+  /**
+   * `keys` makes and uploads keys, `infer` sends the query and waits for what answers it, `refresh` decrypts and encrypts
+   * anew what the server sends in refresh rounds.
+   */
+  readonly stage: 'keys' | 'encrypt' | 'infer' | 'refresh' | 'decrypt'
   /** Refresh round, from 1 on; 0 for what is no part of a round. */
   readonly round: number
+  /** Refresh rounds in all; in stage `refresh`. */
+  readonly rounds?: number
   /** Bytes sent and received in this stage. */
   readonly bytesDone: number
   readonly bytesTotal: number

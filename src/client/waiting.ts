@@ -7,10 +7,11 @@ const REPORT_MILLISECONDS = 1000
 export async function waiting<T>(
   answer: Promise<T>,
   { manifest, sizes }: LocalModel,
+  answerBytes: number,
   { onProgress }: CallOptions,
 ): Promise<T> {
   const startedAt = performance.now()
-  const bytesTotal = sizes.query + sizes.response
+  const bytesTotal = sizes.query + answerBytes
   const report = (bytesDone: number, secondsLeft: number): void =>
     onProgress?.({ stage: 'infer', round: 0, bytesDone, bytesTotal, secondsLeft })
   const tick = (): void => {

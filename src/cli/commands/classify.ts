@@ -52,14 +52,15 @@ const STAGES = {
   keys: 'making and uploading keys',
   encrypt: 'encrypting',
   infer: 'waiting for the server',
+  refresh: 'refreshing',
   decrypt: 'decrypting',
 } as const
 
 /** Shows a client's progress: a step for each stage. */
 function showing(progress: Progress, file: string): (state: ClientProgress) => void {
   let current: ClientProgress['stage'] | undefined
-  return ({ stage, bytesDone, bytesTotal }) => {
-    if (stage !== current) progress.step(`${file}: ${STAGES[stage]}`)
+  return ({ stage, bytesDone, bytesTotal, rounds }) => {
+    if (stage !== current) progress.step(`${file}: ${STAGES[stage]}${rounds ? `, ${rounds} rounds` : ''}`)
     current = stage
     progress.update(bytesDone, bytesTotal)
   }

@@ -50,13 +50,19 @@ async function verifyCircuitFile(session: Session, path: string, options: Verify
 }
 
 function verificationText(found: Verification, holds: boolean, allowed: number): string {
-  const { seconds, bytes, images, engineMemoryBytes: memory } = found
+  const { seconds, bytes, images, rounds, engineMemoryBytes: memory } = found
   return [
     `${found.backend}: ${images} images, same top-1 on ${(100 * found.top1Agreement).toFixed(1)} %`,
     `largest error ${errorText(found.maxAbsError)}, RMS ${errorText(found.rmsError)} (${errorText(allowed)} allowed): ` +
       `${found.precisionBits.toFixed(1)} bits below the golden logits`,
     `keys ${secondsText(seconds.keygen)}; an image: encrypt ${secondsText(seconds.encrypt / images)}, ` +
       `execute ${secondsText(seconds.execute / images)}, decrypt ${secondsText(seconds.decrypt / images)}`,
+    ...(rounds > 0
+      ? [
+          `${rounds} refresh rounds: ${secondsText(seconds.refreshClient / images)} of the client, ` +
+            `${bytesText(bytes.refreshDown)} down, ${bytesText(bytes.refreshUp)} up`,
+        ]
+      : []),
     `keys ${bytesText(bytes.keys)}, query ${bytesText(bytes.query)}, answer ${bytesText(bytes.response)}`,
     `engine memory: keys ${bytesText(memory.keys)}, constants ${bytesText(memory.constants)}, ` +
       `program ${bytesText(memory.program)}; peak of the process ${bytesText(found.peakRssBytes)}`,

@@ -5,7 +5,10 @@ import type { PreprocessedImage } from '../../preprocessing/index.ts'
 /** What one image cost, in seconds. */
 export interface ImageSeconds {
   readonly encrypt: number
+  /** The server's part alone. */
   readonly execute: number
+  /** The client's part in refresh rounds. */
+  readonly refreshClient: number
   readonly decrypt: number
 }
 
@@ -22,7 +25,15 @@ export interface VerificationBackend {
   /** What the engine takes, known before it runs; zero where there is no engine. */
   readonly engineMemory: EngineMemory
   /** Bytes on the wire; zero where nothing is encrypted. */
-  readonly bytes: { readonly keys: number; readonly query: number; readonly response: number }
+  readonly bytes: {
+    readonly keys: number
+    readonly query: number
+    readonly refreshUp: number
+    readonly refreshDown: number
+    readonly response: number
+  }
+  /** Refresh rounds of an image that are run; none where nothing is encrypted. */
+  readonly rounds: number
   /**
    * @param image of the shape that the circuit takes
    * @param onProgress operations done, and their total

@@ -12,7 +12,8 @@ export function clearBackend(circuit: Circuit): VerificationBackend {
     keygenSeconds: 0,
     loadSeconds: 0,
     engineMemory: { keys: 0, constants: 0, program: 0 },
-    bytes: { keys: 0, query: 0, response: 0 },
+    bytes: { keys: 0, query: 0, refreshUp: 0, refreshDown: 0, response: 0 },
+    rounds: 0,
     async run(image, onProgress) {
       const watch = new Stopwatch()
       const { tensor } = await imageTensor(image, input)
@@ -23,7 +24,7 @@ export function clearBackend(circuit: Circuit): VerificationBackend {
       const executed = watch.lap()
       const logits = readLogits(evaluator.decrypt(result), output)
       evaluator.free(result)
-      return { logits, seconds: { encrypt, execute: executed, decrypt: watch.lap() } }
+      return { logits, seconds: { encrypt, execute: executed, refreshClient: 0, decrypt: watch.lap() } }
     },
     async close() {},
   }

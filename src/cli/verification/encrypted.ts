@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { type Circuit, type Manifest, manifestOf } from '../../circuit/index.ts'
 import { digitSize } from '../../circuit/parameters.ts'
-import { KeyRing, LocalModel, memoryKeyStore } from '../../client/index.ts'
+import { KeyRing, LocalModel, memoryKeyStore, refreshBytes } from '../../client/index.ts'
 import type { EncryptedBackend } from '../../he-ops/execution/backend-for.ts'
 import { openSealSession } from '../../he-ops/execution/seal-session.ts'
 import type { Session } from '../../he-ops/execution/session.ts'
@@ -48,19 +48,29 @@ export async function encryptedBackend(
   const keygenSeconds = watch.lap()
   const open = backend === 'simd' ? openOnSimd(threads) : openOnSeal(ring)
   const server = await open(circuit, manifest, bytesSource(keySet))
+  const { keys, query, response } = client.sizes
+  const { up: refreshUp, down: refreshDown } = refreshBytes(client.sizes)
   return {
     keygenSeconds,
     loadSeconds: watch.lap(),
     engineMemory: server.session.memory,
-    bytes: client.sizes,
+    bytes: { keys, query, refreshUp, refreshDown, response },
+    rounds: manifest.rounds,
     async run(image, onProgress) {
       watch.lap()
       const query = await client.encrypt(image)
       const encrypt = watch.lap()
-      const response = await server.session.infer(query, { onProgress })
-      const execute = watch.lap()
+      let execute = 0
+      let refreshClient = 0
+      const response = await server.session.infer(query, { onProgress }, async (round, masked, take) => {
+        execute += watch.lap()
+        const refreshed = await client.refresh(round, masked)
+        refreshClient += watch.lap()
+        await take(refreshed)
+      })
+      execute += watch.lap()
       const logits = await client.decrypt(response)
-      return { logits, seconds: { encrypt, execute, decrypt: watch.lap() } }
+      return { logits, seconds: { encrypt, execute, refreshClient, decrypt: watch.lap() } }
     },
     async close() {
       await server.close()

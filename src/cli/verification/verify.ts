@@ -12,19 +12,9 @@ export interface Verification extends Comparison {
   readonly backend: BackendName
   readonly images: number
   /** Sums over all images. */
-  readonly seconds: ImageSeconds & {
-    readonly keygen: number
-    readonly refreshClient: number
-    readonly total: number
-  }
+  readonly seconds: ImageSeconds & { readonly keygen: number; readonly total: number }
   /** Keys once; the others for one image. */
-  readonly bytes: {
-    readonly keys: number
-    readonly query: number
-    readonly refreshUp: number
-    readonly refreshDown: number
-    readonly response: number
-  }
+  readonly bytes: VerificationBackend['bytes']
   readonly rounds: number
   /** Of the engine's memory, known before it ran. */
   readonly engineMemoryBytes: EngineMemory
@@ -48,9 +38,9 @@ export async function verify(
       backend,
       images: golden.inputs.length,
       ...compare(logits, golden.logits),
-      seconds: { keygen, ...seconds, refreshClient: 0, total: watch.lap() },
-      bytes: { ...engine.bytes, refreshUp: 0, refreshDown: 0 },
-      rounds: 0,
+      seconds: { keygen, ...seconds, total: watch.lap() },
+      bytes: engine.bytes,
+      rounds: engine.rounds,
       engineMemoryBytes: engine.engineMemory,
       peakRssBytes: process.resourceUsage().maxRSS * 1024,
     }
@@ -71,7 +61,7 @@ async function runImages(
   progress: Progress,
 ): Promise<{ logits: Float64Array[]; seconds: ImageSeconds }> {
   const logits: Float64Array[] = []
-  const seconds = { encrypt: 0, execute: 0, decrypt: 0 }
+  const seconds = { encrypt: 0, execute: 0, refreshClient: 0, decrypt: 0 }
   for (const [k, image] of golden.inputs.entries()) {
     progress.step(`image ${k + 1} of ${golden.inputs.length}`)
     const result = await engine.run(sentChannels(image, circuit.input), (done, total) =>
@@ -80,6 +70,7 @@ async function runImages(
     logits.push(result.logits)
     seconds.encrypt += result.seconds.encrypt
     seconds.execute += result.seconds.execute
+    seconds.refreshClient += result.seconds.refreshClient
     seconds.decrypt += result.seconds.decrypt
   }
   return { logits, seconds }

@@ -13,12 +13,12 @@ export interface Query {
   readonly manifestDigest: string
   /** The encrypted image. */
   readonly frame: Uint8Array
-  /** Exact size of the encrypted logits. */
-  readonly responseBytes: number
+  /** Exact size of the frame that answers it: a masked tensor's or the encrypted logits'. */
+  readonly answerBytes: number
 }
 
 /** The request that has an encrypted image classified. */
-export function inferenceRequest({ model, keySet, manifestDigest, frame, responseBytes }: Query): Request {
+export function inferenceRequest({ model, keySet, manifestDigest, frame, answerBytes }: Query): Request {
   const tensor = {
     name: 'image',
     datatype: 'BYTES',
@@ -35,38 +35,112 @@ export function inferenceRequest({ model, keySet, manifestDigest, frame, respons
     path: `v2/models/${encodeURIComponent(model)}/infer`,
     headers: { 'content-type': 'application/octet-stream', [LENGTH_HEADER]: String(header.length) },
     body,
-    maxBytes: responseBytes + MAX_HEADER_BYTES,
+    maxBytes: answerBytes + MAX_HEADER_BYTES,
   }
 }
 
-const answerSchema = z.looseObject({
-  outputs: z.tuple([
+/** The answer of a client to a refresh round. */
+export interface RoundAnswer {
+  /** The server's id of the inference. */
+  readonly inference: string
+  readonly round: number
+  readonly keySet: string
+  readonly frame: Uint8Array
+}
+
+/**
+ * The request that answers a refresh round. Repeating it is safe: the server answers the same body with the same bytes.
+ *
+ * @param nextBytes exact size of the frame that comes next
+ */
+export function roundRequest({ inference, round, keySet, frame }: RoundAnswer, nextBytes: number): Request {
+  return {
+    method: 'POST',
+    path: `${inferencePath(inference)}/rounds/${round}`,
+    headers: { 'content-type': 'application/octet-stream', 'polyveil-key-set': keySet },
+    body: frame,
+    maxBytes: nextBytes + MAX_HEADER_BYTES,
+  }
+}
+
+/** The request that ends an inference. */
+export const cancelRequest = (inference: string): Request => ({
+  method: 'DELETE',
+  path: inferencePath(inference),
+})
+
+const inferencePath = (id: string): string => `v2/inferences/${encodeURIComponent(id)}`
+
+const output = <Name extends string>(name: Name) =>
+  z.tuple([
     z.looseObject({
-      name: z.literal('logits'),
+      name: z.literal(name),
       datatype: z.literal('BYTES'),
       parameters: z.looseObject({ binary_data_size: z.int().nonnegative() }),
     }),
-  ]),
-})
+  ])
+const answerSchema = z.union([
+  z.looseObject({ outputs: output('logits') }),
+  z.looseObject({
+    id: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/),
+    parameters: z.looseObject({ state: z.literal('refresh'), round: z.int(), rounds: z.int() }),
+    outputs: output('refresh'),
+  }),
+])
+
+/** What has to come from the server next: the masked tensor of a round, or, behind the last one, the logits. */
+export interface Expected {
+  readonly round: number
+  /** Of the model's manifest. */
+  readonly rounds: number
+  /** Exact size of the frame. */
+  readonly bytes: number
+}
+
+/** A frame from the server. What it holds is checked by whoever decrypts it. */
+export interface ServerFrame {
+  /** The inference that the frame is of; only refresh rounds need it. */
+  readonly inference: string | undefined
+  readonly frame: Uint8Array
+}
 
 /**
- * The encrypted logits in the answer to an `inferenceRequest`. What they hold is checked when they are decrypted.
+ * Takes the frame out of an answer.
  *
- * @throws TENSOR_MALFORMED when the answer is not in the protocol's binary form, or of another size
+ * @throws TENSOR_MALFORMED when the answer is not in the protocol's binary form, of another size, or not what has to come:
+ *   a server that asks for other rounds than its manifest has is refused
  */
-export function inferenceFrame({ headers, body }: Answer, responseBytes: number): Uint8Array {
+export function serverFrame({ headers, body }: Answer, expected: Expected): ServerFrame {
   const headerBytes = Number(headers.get(LENGTH_HEADER))
   if (!Number.isInteger(headerBytes) || headerBytes < 2 || headerBytes > body.length) {
     throw malformed('has no valid length of its JSON header')
   }
   const parsed = answerSchema.safeParse(parseJson(body.subarray(0, headerBytes)))
   if (!parsed.success) throw malformed('has a JSON header of another form')
+  const inference = requireExpected(parsed.data, expected)
   const frame = body.subarray(headerBytes)
   const announced = parsed.data.outputs[0].parameters.binary_data_size
-  if (frame.length !== announced || frame.length !== responseBytes) {
-    throw malformed(`has ${frame.length} bytes of logits where ${responseBytes} belong`)
+  if (frame.length !== announced || frame.length !== expected.bytes) {
+    throw malformed(`has a frame of ${frame.length} bytes where ${expected.bytes} belong`)
   }
-  return frame
+  return { inference, frame }
+}
+
+function requireExpected(
+  answer: z.infer<typeof answerSchema>,
+  { round, rounds }: Expected,
+): string | undefined {
+  const [{ name }] = answer.outputs
+  if (name === 'logits') {
+    if (round === rounds) return undefined
+    throw malformed(`ends the inference before round ${round} of ${rounds}`)
+  }
+  const { id, parameters } = answer as Extract<typeof answer, { id: string }>
+  if (round === rounds) throw malformed(`asks for more refresh rounds than the ${rounds} of the manifest`)
+  if (parameters.round === round && parameters.rounds === rounds) return id
+  throw malformed(
+    `asks for refresh round ${parameters.round} of ${parameters.rounds} where ${round} of ${rounds} belongs`,
+  )
 }
 
 function parseJson(bytes: Uint8Array): unknown {

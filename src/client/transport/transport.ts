@@ -8,6 +8,10 @@ const MAX_JSON_BYTES = 8 * 2 ** 20
 const MAX_PROBLEM_BYTES = 64 * 2 ** 10
 /** How often a request is sent again when the server has no room. */
 const MAX_RETRIES = 5
+/** How often a repeatable request is sent again when the network fails, and the time before the first is half of this. */
+const MAX_REPEATS = 4
+const REPEAT_MILLISECONDS = 250
+const TELL_MILLISECONDS = 3000
 
 export interface Request {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
@@ -75,6 +79,32 @@ export class Transport {
       if (error.code !== 'TOO_BUSY' || attempt > MAX_RETRIES) throw error
       await pause(retryDelay(response.headers, attempt), this.#signals(request))
     }
+  }
+
+  /**
+   * Sends a request that the server answers the same way however often it comes: again, too, when the network fails.
+   *
+   * @throws as `send`
+   */
+  async sendRepeatable(request: Request): Promise<Answer> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.send(request)
+      } catch (error) {
+        if (!(error instanceof NetworkError) || attempt > MAX_REPEATS) throw error
+        await pause(REPEAT_MILLISECONDS * 2 ** attempt, this.#signals(request))
+      }
+    }
+  }
+
+  /** Tells the server something that no one waits for: once, briefly, whatever signal ended all else, and no matter how it goes. */
+  async tell(request: Request): Promise<void> {
+    const send = this.#fetch
+    const { method, path } = request
+    const signal = AbortSignal.timeout(TELL_MILLISECONDS)
+    await send(new URL(path, this.base), { method, signal, redirect: 'error' })
+      .then((response) => response.body?.cancel())
+      .catch(() => {})
   }
 
   /** Sends a request and parses the JSON that answers it. */

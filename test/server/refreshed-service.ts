@@ -1,0 +1,184 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Test } from 'tap'
+import { writeCircuit } from '../../src/circuit/file.ts'
+import { manifestOf } from '../../src/circuit/manifest.ts'
+import {
+  DEFAULT_LIMITS,
+  imageSlots,
+  KeyRing,
+  LocalModel,
+  memoryKeyStore,
+  readLogits,
+} from '../../src/client/index.ts'
+import { modelSizes } from '../../src/client/local/limits.ts'
+import { createClearEvaluator } from '../../src/he-ops/clear/evaluator.ts'
+import { execute } from '../../src/he-ops/executor.ts'
+import { readConfig, type ServerOverrides } from '../../src/server/config.ts'
+import { type RunningServer, startServer } from '../../src/server/serve.ts'
+import { refreshedCircuit } from '../he-ops/simd/circuits.ts'
+import { collect } from '../wire/fixtures.ts'
+
+// The circuit of two refresh rounds, served by the real thing: a port, key sets on disk, a worker with the simd engine.
+
+export const circuit = refreshedCircuit()
+export const manifest = manifestOf(circuit)
+export const MODEL = circuit.model
+export const sizes = modelSizes(manifest, circuit.parameters, DEFAULT_LIMITS)
+
+export const image = {
+  shape: [3, 3, 5] as const,
+  tensor: Float64Array.from({ length: 45 }, (_, i) => 3.5 * Math.sin(i + 1)),
+}
+
+/** What the circuit makes of the image, in plain numbers. */
+export const expectedLogits: Float64Array = (() => {
+  const clear = createClearEvaluator(circuit)
+  const { level, scale } = circuit.input
+  const inputs = imageSlots(image.tensor, circuit.input, circuit.parameters.slots).map((vector) =>
+    clear.encrypt(vector, level, scale),
+  )
+  return readLogits(clear.decrypt(execute(circuit, clear, inputs)), circuit.output)
+})()
+
+export const largestError = (logits: Float64Array): number =>
+  expectedLogits.reduce((most, value, k) => Math.max(most, Math.abs(value - logits[k])), 0)
+
+export async function started(
+  t: Test,
+  overrides: ServerOverrides = {},
+  directory = t.testdir(),
+): Promise<RunningServer> {
+  await writeFile(join(directory, 'refreshed.pvc'), writeCircuit(circuit))
+  const config = await readConfig({
+    overrides: {
+      modelsDir: directory,
+      dataDir: join(directory, 'data'),
+      port: 0,
+      threads: 1,
+      maxEventLoopDelayMs: 0,
+      logLevel: 'silent',
+      ...overrides,
+    },
+  })
+  const server = await startServer(config)
+  t.teardown(() => server.close())
+  return server
+}
+
+/** What a server says: its JSON, and the frame behind it. */
+export interface Said {
+  readonly status: number
+  readonly bytes: Buffer
+  // biome-ignore lint/suspicious/noExplicitAny: a test looks at fields of whatever came
+  readonly json: any
+  readonly frame: Uint8Array
+}
+
+/** A client that does each step on its own, and wrong ones where it is told to. */
+export class StepClient {
+  readonly model = new LocalModel(manifest, new KeyRing(memoryKeyStore()))
+  readonly #url: string
+  keySet = ''
+
+  private constructor(url: string) {
+    this.#url = url
+  }
+
+  static async create(url: string): Promise<StepClient> {
+    const client = new StepClient(url)
+    await client.#upload()
+    return client
+  }
+
+  async #upload(): Promise<void> {
+    const bytes = await collect(this.model.keySet())
+    const announcement = {
+      parametersDigest: manifest.parametersDigest,
+      bytes: bytes.length,
+      galoisElements: manifest.galoisElements,
+    }
+    const created = await this.request('POST', 'v2/keys', JSON.stringify(announcement), {
+      'content-type': 'application/json',
+    })
+    this.keySet = created.json.id
+    const stored = await this.request('PUT', `v2/keys/${this.keySet}`, bytes, { 'upload-offset': '0' })
+    if (!stored.json.complete) throw new Error(stored.bytes.toString())
+  }
+
+  /** Starts an inference; the answer asks for round 0. */
+  async begin(id?: string, signal?: AbortSignal): Promise<Said> {
+    const frame = await this.model.encrypt(image)
+    const tensor = {
+      name: 'image',
+      datatype: 'BYTES',
+      shape: [1],
+      parameters: { binary_data_size: frame.length },
+    }
+    const parameters = { key_set: this.keySet, manifest_digest: manifest.digest }
+    const json = Buffer.from(JSON.stringify({ id, parameters, inputs: [tensor] }))
+    return this.request(
+      'POST',
+      `v2/models/${MODEL}/infer`,
+      Buffer.concat([json, frame]),
+      { 'inference-header-content-length': String(json.length) },
+      signal,
+    )
+  }
+
+  round(
+    id: string,
+    round: number | string,
+    body: Uint8Array | ReadableStream,
+    keySet = this.keySet,
+  ): Promise<Said> {
+    return this.request('POST', `v2/inferences/${id}/rounds/${round}`, body, { 'polyveil-key-set': keySet })
+  }
+
+  /** Answers the round that a server asks for. */
+  async answer({ json, frame }: Said): Promise<Said> {
+    const { round } = json.parameters
+    return this.round(json.id, round, await this.model.refresh(round, frame))
+  }
+
+  /** A whole inference. @returns the largest error of a logit */
+  async classify(): Promise<number> {
+    let said = await this.begin()
+    while (said.json.outputs?.[0].name === 'refresh') said = await this.answer(said)
+    if (said.status !== 200) throw new Error(said.bytes.toString())
+    return largestError(await this.model.decrypt(said.frame))
+  }
+
+  async request(
+    method: string,
+    path: string,
+    body?: Uint8Array | ReadableStream | string,
+    headers: Record<string, string> = {},
+    signal?: AbortSignal,
+  ): Promise<Said> {
+    const response = await fetch(`${this.#url}/${path}`, {
+      method,
+      body: body as BodyInit,
+      headers: { ...(body && { 'content-type': 'application/octet-stream' }), ...headers },
+      signal,
+      // For bodies that are streams.
+      ...({ duplex: 'half' } as object),
+    })
+    const bytes = Buffer.from(await response.arrayBuffer())
+    const length = Number(response.headers.get('inference-header-content-length') ?? bytes.length)
+    return {
+      status: response.status,
+      bytes,
+      json: length > 0 ? parsed(bytes.subarray(0, length).toString()) : undefined,
+      frame: new Uint8Array(bytes.subarray(length)),
+    }
+  }
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}

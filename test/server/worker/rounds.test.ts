@@ -1,0 +1,238 @@
+import { createHash } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { expectedLogits, largestError, type Said, StepClient, sizes, started } from '../refreshed-service.ts'
+
+// Every fault that a refresh round can have, against a server with the real engine; in the end it serves as before.
+
+const CLOSE = 0.01
+
+/** A server and a client whose keys it has. */
+async function session(t: Test, overrides = {}) {
+  const server = await started(t, overrides)
+  return { server, client: await StepClient.create(server.url) }
+}
+
+const isProblem = (t: Test, said: Said, status: number, code: string, name = code): void => {
+  t.equal(said.status, status, name)
+  t.match(said.json, { code, status }, name)
+}
+
+t.test('a refresh request, its answer, the next, the logits', async (t) => {
+  const { client } = await session(t)
+  const first = await client.begin('chosen')
+  t.equal(first.status, 200)
+  t.strictSame(first.json, {
+    model_name: 'refreshed',
+    model_version: '1',
+    id: 'chosen',
+    parameters: { state: 'refresh', round: 0, rounds: 2 },
+    outputs: [
+      {
+        name: 'refresh',
+        datatype: 'BYTES',
+        shape: [1],
+        parameters: { binary_data_size: sizes.rounds[0].down },
+      },
+    ],
+  })
+  const status = () => client.request('GET', 'v2/inferences/chosen').then(({ json }) => json)
+  t.match(await status(), { state: 'refresh', round: 0, rounds: 2 })
+  const second = await client.answer(first)
+  t.match(second.json, { parameters: { state: 'refresh', round: 1, rounds: 2 } })
+  t.match(await status(), { state: 'refresh', round: 1, rounds: 2 })
+  const events = client.request('GET', 'v2/inferences/chosen/events')
+  const last = await client.answer(second)
+  t.match(last.json, { id: 'chosen', outputs: [{ name: 'logits' }] })
+  t.notOk(last.json.parameters)
+  const logits = await client.model.decrypt(last.frame)
+  t.ok(expectedLogits.some((value) => Math.abs(value) > 0.02))
+  t.ok(
+    logits.every((value, k) => Math.abs(value - expectedLogits[k]) < CLOSE),
+    `${logits}`,
+  )
+  t.match(await status(), { state: 'done', round: 2, rounds: 2, done: 13, total: 13 })
+  t.match((await events).bytes.toString(), /"state":"refresh".*"round":1,[\s\S]*event: end\n.*"state":"done"/)
+  const metrics = (await client.request('GET', 'metrics')).bytes.toString()
+  t.match(metrics, 'polyveil_refresh_rounds_total{model="refreshed"} 2')
+  const down = sizes.rounds[0].down + sizes.rounds[1].down
+  t.match(metrics, `polyveil_refresh_bytes_total{model="refreshed",direction="down"} ${down}`)
+  const up = sizes.rounds[0].up + sizes.rounds[1].up
+  t.match(metrics, `polyveil_refresh_bytes_total{model="refreshed",direction="up"} ${up}`)
+})
+
+t.test(
+  'a repeated round gets the same bytes; another body, another order or no round is a conflict',
+  async (t) => {
+    const { client } = await session(t)
+    const first = await client.begin()
+    const { id } = first.json
+    t.match(id, /^[0-9a-f-]{36}$/)
+    const answer = await client.model.refresh(0, first.frame)
+    isProblem(t, await client.round(id, 1, answer), 409, 'CONFIG_INVALID', 'out of order')
+    const [second, twin] = await Promise.all([client.round(id, 0, answer), client.round(id, 0, answer)])
+    t.equal(second.status, 200)
+    t.ok(twin.bytes.equals(second.bytes), 'at the same time')
+    t.ok((await client.round(id, 0, answer)).bytes.equals(second.bytes), 'and later')
+    const other = await client.model.refresh(0, first.frame)
+    t.notOk(Buffer.from(other).equals(answer), 'every encryption is fresh')
+    isProblem(t, await client.round(id, 0, other), 409, 'CONFIG_INVALID', 'another body')
+    for (const round of [2, 7]) {
+      isProblem(t, await client.round(id, round, answer), 409, 'CONFIG_INVALID', `round ${round} of 2`)
+    }
+    for (const round of ['-1', 'x', '1.5', '70000']) {
+      isProblem(t, await client.round(id, round, answer), 400, 'CONFIG_INVALID', `round ${round}`)
+    }
+    const answered = await client.model.refresh(1, second.frame)
+    const last = await client.round(id, 1, answered)
+    t.ok((await client.round(id, 1, answered)).bytes.equals(last.bytes), 'the logits, too')
+    t.ok((await client.round(id, 0, answer)).bytes.equals(second.bytes), 'an earlier round, after the end')
+    isProblem(t, await client.round(id, 1, answer), 409, 'CONFIG_INVALID', 'another body, after the end')
+    t.ok((await client.classify()) < CLOSE)
+  },
+)
+
+t.test('rounds are the key set’s: the id of an inference is of no use to others', async (t) => {
+  const { server, client } = await session(t)
+  const stranger = await StepClient.create(server.url)
+  const first = await client.begin()
+  const { id } = first.json
+  const answer = await client.model.refresh(0, first.frame)
+  const strange = await client.round(id, 0, answer, stranger.keySet)
+  const unknown = await client.round('nobody', 0, answer)
+  isProblem(t, strange, 404, 'INFERENCE_UNKNOWN')
+  isProblem(t, unknown, 404, 'INFERENCE_UNKNOWN')
+  const { requestId: _a, ...one } = strange.json
+  const { requestId: _b, ...another } = unknown.json
+  t.strictSame(one, another, 'nobody learns that there is one')
+  const nameless = await client.request('POST', `v2/inferences/${id}/rounds/0`, answer)
+  isProblem(t, nameless, 404, 'INFERENCE_UNKNOWN')
+  const second = await client.round(id, 0, answer)
+  t.equal(second.status, 200, 'its own client goes on')
+  isProblem(t, await client.round(id, 0, answer, stranger.keySet), 404, 'INFERENCE_UNKNOWN', 'cached or not')
+  t.equal((await client.answer(second)).status, 200)
+})
+
+/** A copy of a frame, altered, with a digest that fits again. */
+function forged(frame: Uint8Array, alter: (copy: Uint8Array) => void): Uint8Array {
+  const copy = frame.slice()
+  alter(copy)
+  copy.set(createHash('sha256').update(copy.subarray(0, -32)).digest(), copy.length - 32)
+  return copy
+}
+
+t.test('bodies that are no answer are refused, and the inference waits for a right one', async (t) => {
+  const { client } = await session(t)
+  const first = await client.begin()
+  const { id } = first.json
+  const good = await client.model.refresh(0, first.frame)
+  const flipped = good.slice()
+  flipped[good.length >> 1] ^= 4
+  const header = 48 + 16
+  const perLimb = (8192 * 30) / 8
+  const cases: [string, Uint8Array, number, string][] = [
+    ['empty', new Uint8Array(), 400, 'TENSOR_MALFORMED'],
+    ['cut off', good.subarray(0, -1), 400, 'TENSOR_MALFORMED'],
+    ['a flipped bit', flipped, 400, 'TENSOR_MALFORMED'],
+    ['one byte more', Buffer.concat([good, new Uint8Array(1)]), 413, 'TOO_LARGE'],
+    ['the masked tensor itself', first.frame.subarray(0, good.length), 400, 'TENSOR_MALFORMED'],
+    ['another round', forged(good, (b) => b.set([1], 6)), 400, 'TENSOR_MALFORMED'],
+    ['another kind', forged(good, (b) => b.set([1], 5)), 400, 'TENSOR_MALFORMED'],
+    ['another manifest', forged(good, (b) => b.fill(7, 16, 48)), 409, 'PARAMETERS_MISMATCH'],
+    ['a residue of all ones', forged(good, (b) => b.fill(255, header, header + 4)), 400, 'TENSOR_MALFORMED'],
+    [
+      'a residue above its prime in the last limb of the last ciphertext',
+      forged(good, (b) => b.fill(255, b.length - 32 - 68 - 16, b.length - 32 - 68)),
+      400,
+      'TENSOR_MALFORMED',
+    ],
+    [
+      'an unknown seed',
+      forged(good, (b) => b.fill(9, b.length - 32 - 68, b.length - 32 - 64)),
+      400,
+      'TENSOR_MALFORMED',
+    ],
+  ]
+  t.ok(good.length > 2 * 5 * perLimb)
+  for (const [name, body, status, code] of cases) {
+    isProblem(t, await client.round(id, 0, body), status, code, name)
+    t.match((await client.request('GET', `v2/inferences/${id}`)).json, { state: 'refresh', round: 0 }, name)
+  }
+  const second = await client.round(id, 0, good)
+  t.equal(second.status, 200)
+  const last = await client.answer(second)
+  t.ok(largestError(await client.model.decrypt(last.frame)) < CLOSE, 'the result is right')
+})
+
+t.test('a client that vanishes: the inference ends, and the engine is free for others', async (t) => {
+  const { client } = await session(t, { roundTimeoutSeconds: 1, queue: 1 })
+  const first = await client.begin()
+  const answer = await client.model.refresh(0, first.frame)
+  const waiting = client.classify()
+  while (!/inferences_waiting 1/.test((await client.request('GET', 'metrics')).bytes.toString()))
+    await sleep(20)
+  const busy = await client.begin()
+  isProblem(t, busy, 503, 'TOO_BUSY', 'what has no room in the queue')
+  t.ok((await waiting) < CLOSE, 'who waited is served')
+  isProblem(t, await client.round(first.json.id, 0, answer), 404, 'INFERENCE_UNKNOWN')
+  t.match((await client.request('GET', `v2/inferences/${first.json.id}`)).json, {
+    state: 'cancelled',
+    round: 0,
+  })
+  t.ok((await client.classify()) < CLOSE)
+  const second = await client.answer(await client.begin())
+  t.match(second.json, { parameters: { round: 1 } })
+  t.ok((await client.classify()) < CLOSE, 'gone in the last round')
+})
+
+t.test('who is slow but there is waited for', async (t) => {
+  const { client } = await session(t, { roundTimeoutSeconds: 1 })
+  const first = await client.begin()
+  const body = await client.model.refresh(0, first.frame)
+  let sent = 0
+  const slowly = new ReadableStream({
+    async pull(controller) {
+      await sleep(500)
+      const part = body.subarray(sent, sent + Math.ceil(body.length / 4))
+      sent += part.length
+      controller.enqueue(part)
+      if (sent === body.length) controller.close()
+    },
+  })
+  const second = await client.round(first.json.id, 0, slowly)
+  t.equal(second.status, 200)
+  t.equal((await client.answer(second)).status, 200)
+})
+
+t.test('an inference is cancelled at any time', async (t) => {
+  const { client } = await session(t)
+  for (const rounds of [0, 1]) {
+    let said = await client.begin()
+    for (let round = 0; round < rounds; round++) said = await client.answer(said)
+    const { id } = said.json
+    t.equal((await client.request('DELETE', `v2/inferences/${id}`)).status, 204)
+    isProblem(t, await client.answer(said), 404, 'INFERENCE_UNKNOWN')
+  }
+  const left = new AbortController()
+  const begun = client.begin('left', left.signal)
+  while ((await client.request('GET', 'v2/inferences/left')).status === 404) await sleep(1)
+  left.abort()
+  await t.rejects(begun)
+  const state = () => client.request('GET', 'v2/inferences/left').then(({ json }) => json.state)
+  while ((await state()) !== 'cancelled') await sleep(10)
+  t.ok((await client.classify()) < CLOSE)
+})
+
+t.test('a server that closes, and one that restarts', async (t) => {
+  const directory = t.testdir()
+  const before = await started(t, {}, directory)
+  const client = await StepClient.create(before.url)
+  const first = await client.begin()
+  const port = Number(new URL(before.url).port)
+  const begun = performance.now()
+  await before.close()
+  t.ok(performance.now() - begun < 5000, 'it does not wait for clients that cannot come any more')
+  await started(t, { port }, directory)
+  isProblem(t, await client.answer(first), 404, 'INFERENCE_UNKNOWN')
+  t.ok((await client.classify()) < CLOSE, 'the client starts again; its keys are still there')
+})
