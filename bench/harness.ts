@@ -1,4 +1,4 @@
-import { arch, cpus, platform, release, totalmem } from 'node:os'
+import { arch, cpus, loadavg, platform, release, totalmem } from 'node:os'
 
 /** The machine that figures were measured on; they mean little without it. */
 export interface Machine {
@@ -7,6 +7,8 @@ export interface Machine {
   readonly memoryBytes: number
   readonly system: string
   readonly node: string
+  /** Processes that wanted a core in the minute before; more than a few tenths, and figures are not of a quiet machine. */
+  readonly loadBefore: number
 }
 
 export const machine = (): Machine => ({
@@ -15,6 +17,7 @@ export const machine = (): Machine => ({
   memoryBytes: totalmem(),
   system: `${platform()} ${release()} ${arch()}`,
   node: process.version,
+  loadBefore: Number(loadavg()[0].toFixed(2)),
 })
 
 export interface BenchmarkOptions {
@@ -33,12 +36,18 @@ export interface Benchmark {
 /** Runs `body` `repeats` times after one uncounted run; the median in seconds. */
 export function medianSeconds(repeats: number, body: () => void): number {
   body()
-  const times = Array.from({ length: repeats }, () => {
-    const start = performance.now()
-    body()
-    return (performance.now() - start) / 1000
-  })
-  return times.sort((a, b) => a - b)[Math.floor(repeats / 2)]
+  return median(
+    Array.from({ length: repeats }, () => {
+      const start = performance.now()
+      body()
+      return (performance.now() - start) / 1000
+    }),
+  )
+}
+
+/** The middle one. */
+export function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]
 }
 
 /** @throws when the condition does not hold: a benchmark checks before it times */

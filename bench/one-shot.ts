@@ -2,26 +2,40 @@ import { readFile } from 'node:fs/promises'
 import { argmax } from '../src/cli/comparison.ts'
 import { encryptedBackend } from '../src/cli/verification/encrypted.ts'
 import { compile } from '../src/compiler/index.ts'
-import { backendFor } from '../src/he-ops/execution/backend-for.ts'
+import type { EncryptedBackend } from '../src/he-ops/execution/backend-for.ts'
 import { bundledNetworks, loadNetwork, readCheckpoint, referenceForward } from '../src/models/index.ts'
 import { decodeImage } from '../src/preprocessing/decode-node.ts'
 import { networkInput, preprocess } from '../src/preprocessing/index.ts'
-import { type Benchmark, check, figure } from './harness.ts'
+import { type Benchmark, check, figure, median } from './harness.ts'
 
 /** Largest error of a logit that the bundled networks are held to. */
 const MAX_ERROR = 1e-2
 
+/** Images of each network on node-seal, which takes some seconds for each. */
+const SEAL_IMAGES = 2
+
 /**
- * Every bundled image of both bundled networks under encryption with node-seal, in one process and on one core, with
- * the frames between client and server that would travel. Checked against the clear float reference.
+ * Every bundled image of both bundled networks on the simd engine, and some on node-seal with circuits that are planned for
+ * it, in one process, with the frames between client and server that would travel. Checked against the clear float
+ * reference.
  */
 export const oneShot: Benchmark = {
   name: 'one-shot',
-  what: 'the bundled networks on the seal backend, seconds and bytes of each stage',
+  what: 'the bundled networks on the simd engine and on node-seal, seconds and bytes of each stage',
   async run(say) {
     const networks = []
-    for (const network of bundledNetworks()) networks.push(await measure(network, say))
-    return { networks, peakRssBytes: process.resourceUsage().maxRSS * 1024 }
+    for (const network of bundledNetworks()) {
+      const simd = await measure(network, 'simd', network.images.length, say)
+      const peakRssBytes = process.resourceUsage().maxRSS * 1024
+      const seal = await measure(network, 'seal', SEAL_IMAGES, say)
+      const ratio = {
+        execute: figure(seal.seconds.execute / simd.seconds.execute),
+        keyBytes: figure(simd.bytes.keys / seal.bytes.keys),
+      }
+      networks.push({ name: network.name, simd: { ...simd, peakRssBytes }, seal, ratio })
+      say(`${network.name}: executed ${ratio.execute} times as fast, with ${ratio.keyBytes} of the key bytes`)
+    }
+    return { networks }
   },
 }
 
@@ -29,16 +43,18 @@ type Bundled = ReturnType<typeof bundledNetworks>[number]
 
 async function measure(
   { name, checkpoint, config, images }: Bundled,
+  target: EncryptedBackend,
+  count: number,
   say: (line: string) => void,
-): Promise<object> {
+) {
   const network = loadNetwork(await readCheckpoint(checkpoint), config)
   const start = performance.now()
-  const { circuit, plan } = compile(network, { model: name, ...config })
+  const { circuit, plan } = compile(network, { model: name, ...config, target })
   const compileSeconds = (performance.now() - start) / 1000
-  const backend = await encryptedBackend(circuit, backendFor(circuit.parameters))
+  const backend = await encryptedBackend(circuit, target)
   const rows: { encrypt: number; execute: number; decrypt: number; error: number }[] = []
   let correct = 0
-  for (const { file, truth } of images) {
+  for (const { file, truth } of images.slice(0, count)) {
     const image = preprocess(await decodeImage(await readFile(file)), config.preprocessing)
     const { logits, seconds } = await backend.run(image, () => {})
     const clear = referenceForward(network, networkInput(image))
@@ -47,29 +63,33 @@ async function measure(
     check(argmax(logits) === argmax(clear), `${name}: the encrypted answer is the clear one`)
     if (config.labels?.[argmax(logits)] === truth) correct++
     rows.push({ ...seconds, error })
-    say(`${name}: ${seconds.execute.toFixed(2)} s, error ${error.toExponential(1)}`)
+    say(`${name} on ${target}: ${seconds.execute.toFixed(2)} s, error ${error.toExponential(1)}`)
   }
   await backend.close()
-  const median = (key: 'encrypt' | 'execute' | 'decrypt') =>
-    figure(rows.map((row) => row[key]).sort((a, b) => a - b)[Math.floor(rows.length / 2)])
+  const middle = (key: 'encrypt' | 'execute' | 'decrypt') => figure(median(rows.map((row) => row[key])))
   return {
-    name,
     images: rows.length,
     correct,
     maxAbsError: figure(Math.max(...rows.map((row) => row.error))),
     seconds: {
       compile: figure(compileSeconds),
       keygen: figure(backend.keygenSeconds),
-      encrypt: median('encrypt'),
-      execute: median('execute'),
-      decrypt: median('decrypt'),
+      load: figure(backend.loadSeconds),
+      encrypt: middle('encrypt'),
+      execute: middle('execute'),
+      decrypt: middle('decrypt'),
     },
     bytes: backend.bytes,
+    engineMemoryBytes: backend.engineMemory,
     ring: plan.ring,
     primeBits: plan.primeBits,
     rotations: plan.rotations,
     galoisKeys: plan.galoisKeys,
-    estimate: { seconds: figure(plan.seconds), precisionBits: figure(plan.precisionBits) },
+    estimate: {
+      seconds: figure(plan.seconds),
+      precisionBits: figure(plan.precisionBits),
+      memoryBytes: plan.memoryBytes,
+    },
     layers: plan.layers.map(({ name: layer, level, rotations, terms, products }) => ({
       layer,
       level,

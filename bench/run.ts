@@ -4,13 +4,31 @@ import { accuracy } from './accuracy.ts'
 import { encoding } from './encoding.ts'
 import { engine } from './engine.ts'
 import { type Benchmark, machine } from './harness.ts'
+import { instructions } from './instructions.ts'
+import { kernels } from './kernels.ts'
 import { oneShot } from './one-shot.ts'
+import { profile } from './profile.ts'
+import { service } from './service.ts'
 
-const BENCHMARKS: readonly Benchmark[] = [encoding, engine, oneShot, accuracy]
+const BENCHMARKS: readonly Benchmark[] = [
+  encoding,
+  engine,
+  kernels,
+  instructions,
+  profile,
+  oneShot,
+  service,
+  accuracy,
+]
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { out: { type: 'string' }, list: { type: 'boolean' }, images: { type: 'string' } },
+  options: {
+    out: { type: 'string' },
+    list: { type: 'boolean' },
+    images: { type: 'string' },
+    notes: { type: 'string' },
+  },
 })
 
 if (values.list) {
@@ -20,11 +38,12 @@ if (values.list) {
   if (unknown) throw new Error(`No benchmark is called ${unknown}; --list names them`)
   const chosen = BENCHMARKS.filter(({ name }) => positionals.length === 0 || positionals.includes(name))
   const results: Record<string, object> = {}
+  const head = { machine: machine(), date: new Date().toISOString().slice(0, 10), notes: values.notes }
   for (const benchmark of chosen) {
     console.error(`${benchmark.name}: ${benchmark.what}`)
     results[benchmark.name] = await benchmark.run((line) => console.error(`  ${line}`), values)
   }
-  const report = `${JSON.stringify({ machine: machine(), date: new Date().toISOString().slice(0, 10), results }, null, 2)}\n`
+  const report = `${JSON.stringify({ ...head, results }, null, 2)}\n`
   if (values.out) await writeFile(values.out, report)
   process.stdout.write(report)
 }
