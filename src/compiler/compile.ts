@@ -18,7 +18,7 @@ import { estimateOf } from './planner/estimate.ts'
 import { headroomHolds } from './planner/headroom.ts'
 import { imprecise } from './planner/no-plan.ts'
 import type { Objective } from './planner/objective.ts'
-import { floodingError, LOGIT_BITS, precisionOf } from './planner/precision.ts'
+import { floodingError, LOGIT_BITS, logitError, precisionOf } from './planner/precision.ts'
 import type { Link } from './planner/refresh-cost.ts'
 import { type Demands, searchPlans } from './planner/search.ts'
 import { searchRefreshed } from './planner/search-refreshed.ts'
@@ -161,7 +161,7 @@ function emit(
     },
   }
   const copies = parameters.slots / period
-  const error = Math.hypot(noise[value], draft.output.flooding / Math.sqrt(copies))
+  const error = logitError(noise[value], draft.output.flooding / Math.sqrt(copies), refresh !== undefined)
   return { ...draft, estimate: estimateOf(draft, precisionOf(error), target) }
 }
 

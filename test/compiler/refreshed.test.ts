@@ -8,8 +8,8 @@ import { clearLogits, golden, maxDifference } from './harness.ts'
 const KNOWN = {
   one_shot: { ring: 8192, refreshes: 4, rounds: 3, products: 3 },
   micro_lr: { ring: 8192, refreshes: 100, rounds: 17, products: 52 },
-  micro_t: { ring: 16384, refreshes: 19, rounds: 12, products: 15 },
-  micro_s: { ring: 8192, refreshes: 227, rounds: 26, products: 93 },
+  micro_t: { ring: 8192, refreshes: 58, rounds: 24, products: 24 },
+  micro_s: { ring: 16384, refreshes: 61, rounds: 15, products: 49 },
 } as const
 
 for (const [name, known] of Object.entries(KNOWN)) {

@@ -19,7 +19,7 @@ import {
   specialPrimeChoices,
 } from './chain.ts'
 import { circuitSeconds } from './cost.ts'
-import { floodingError, LOGIT_BITS, precisionOf } from './precision.ts'
+import { floodingError, LOGIT_BITS, logitError, precisionOf } from './precision.ts'
 import { type Link, LOCAL_LINK, refreshCost } from './refresh-cost.ts'
 import type { Target } from './target.ts'
 
@@ -152,7 +152,9 @@ function candidate(
     seconds: circuitSeconds({ ops, result, ring, specialPrimes: specialPrimes.length }, target.costs),
     keyBytes: keyBytes(chain, specialPrimes, rotationSteps({ ops }).length),
     queryBytes: (layout.ciphertexts * ring * bitsOf(primes)) / 8,
-    precisionBits: precisionOf(Math.hypot(noise[result], floodingError(draft.precisionBits))),
+    precisionBits: precisionOf(
+      logitError(noise[result], floodingError(draft.precisionBits), refresh !== undefined),
+    ),
     excessBits: Math.ceil(bitsOf(primes) + leastSpecialBits(chain) - MAX_LOG_QP[ring]),
   }
 }

@@ -13,7 +13,7 @@ const USUAL_MASK_BITS = 86
 const MOST_SPECIAL_PRIMES = 6
 const WATERLINES = [26, 28, 30]
 /** Bits that weights carry beyond the precision of the answer. */
-const WEIGHT_MARGINS = [6, 8, 10, 12]
+const WEIGHT_MARGINS = [6, 8, 10, 12, 14]
 
 /**
  * Plans with refreshes: for every ring, number of levels between two refreshes, waterline and weight precision, circuits
