@@ -29,7 +29,9 @@ export interface Kernels {
   subtract: Kernel
   subtractScale: Kernel
   uniform: Kernel
+  uniformNoted: Kernel
   unpack: Kernel
+  unpackNoted: Kernel
 }
 
 type Kernel = (...args: number[]) => number

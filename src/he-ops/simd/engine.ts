@@ -79,7 +79,7 @@ export class SimdEngine {
       const reader = await openKeySet(circuit.parameters, source)
       const steps = rotationSteps(circuit)
       prepareTables(context, steps)
-      await keys.load(reader, steps)
+      await this.#alone(() => keys.load(reader, steps, this.#crew))
       const outputKeys = owned.adopt(
         await OutputKeys.load(context, reader, levelsThatLeave(circuit)),
         (part) => part.delete(),

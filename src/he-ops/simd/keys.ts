@@ -3,7 +3,8 @@ import { type CkksParameters, digitCount } from '../../circuit/parameters.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import { type KeySetReader, keysMissing, type PackedRlwe } from '../../wire/index.ts'
 import type { SimdContext } from './context.ts'
-import { PairLoader } from './loader.ts'
+import { KeyLoader } from './key-loader.ts'
+import { inlineRunner, type ProgramRunner } from './run.ts'
 
 /** A key switching key in kernel memory, in Montgomery form and NTT form: a pair of polynomials for each digit. */
 export interface SwitchingKey {
@@ -60,27 +61,31 @@ export class SimdKeySet implements SimdKeys {
   }
 
   /**
-   * Loads what is not there yet, key by key, checking every residue on the way.
+   * Loads what is not there yet, key by key, checking every residue on the way. One call at a time.
    *
    * @param wantedSteps rotation steps of a circuit; further keys of the set are not loaded
+   * @param runner does the work; by default the calling thread
    * @throws KEYS_MISSING with the Galois elements that the set lacks, before anything is loaded; TENSOR_MALFORMED;
-   *   TOO_LARGE when the memory does not suffice. Keys loaded before stay.
+   *   TOO_LARGE when the memory does not suffice; what `runner` throws. Keys loaded before stay.
    */
-  async load(reader: KeySetReader, wantedSteps: readonly number[]): Promise<void> {
-    const { ring } = this.#context
-    const present = new Set(reader.galoisElements)
-    const elements = new Map(wantedSteps.map((steps) => [steps, galoisElement(ring, steps)]))
-    const missing = [...elements.values()].filter((element) => !present.has(element))
-    if (missing.length > 0) throw keysMissing(missing)
-    const pairs = new PairLoader(this.#context)
+  async load(
+    reader: KeySetReader,
+    wantedSteps: readonly number[],
+    runner: ProgramRunner = inlineRunner(this.#context),
+  ): Promise<void> {
+    const wanted = this.#wanted(reader, wantedSteps)
+    const loader = new KeyLoader(this.#context, runner)
     try {
-      this.#relinKey ??= this.#loadKey(pairs, await reader.packedRelinKey(), 1)
-      for (const [steps, element] of elements) {
-        if (this.#galoisKeys.has(steps)) continue
-        this.#galoisKeys.set(steps, this.#loadKey(pairs, await reader.packedGaloisKey(element), element))
+      let next = wanted[0]?.read()
+      for (const [i, { element, keep }] of wanted.entries()) {
+        const pairs = await next
+        // Read while this key is being worked on.
+        next = wanted[i + 1]?.read()
+        next?.catch(() => {})
+        keep(await this.#loadKey(loader, pairs, element))
       }
     } finally {
-      pairs.free()
+      loader.free()
     }
   }
 
@@ -90,39 +95,55 @@ export class SimdKeySet implements SimdKeys {
     this.#relinKey = undefined
   }
 
-  /** @param element of the automorphism whose inverse permutes the key; 1 for none */
-  #loadKey(loader: PairLoader, pairs: readonly PackedRlwe[], element: number): SwitchingKey {
-    const { heap, limbBytes, moduli, parameters } = this.#context
-    const base = heap.allocate(switchingKeyBytes(parameters))
-    const polynomialBytes = moduli.length * limbBytes
-    const address = (j: number, p: number, index: number): number =>
-      base + (2 * j + p) * polynomialBytes + index * limbBytes
-    try {
-      pairs.forEach((pair, j) => {
-        loader.load(pair, address(j, 0, 0), address(j, 1, 0))
-        for (let p = 0; p < 2; p++) this.#prepare(address(j, p, 0), element)
+  /** The keys to load, the relinearisation key among them. */
+  #wanted(reader: KeySetReader, steps: readonly number[]): WantedKey[] {
+    const { ring } = this.#context
+    const elements = new Map(steps.map((step) => [step, galoisElement(ring, step)]))
+    const present = new Set(reader.galoisElements)
+    const missing = [...elements.values()].filter((element) => !present.has(element))
+    if (missing.length > 0) throw keysMissing(missing)
+    const wanted: WantedKey[] = [...elements]
+      .filter(([step]) => !this.#galoisKeys.has(step))
+      .map(([step, element]) => ({
+        element,
+        read: () => reader.packedGaloisKey(element),
+        keep: (key) => this.#galoisKeys.set(step, key),
+      }))
+    if (this.#relinKey === undefined) {
+      wanted.unshift({
+        element: 1,
+        read: () => reader.packedRelinKey(),
+        keep: (key) => {
+          this.#relinKey = key
+        },
       })
+    }
+    return wanted
+  }
+
+  async #loadKey(loader: KeyLoader, pairs: readonly PackedRlwe[], element: number): Promise<SwitchingKey> {
+    const { galois, heap, limbBytes, moduli, parameters, ring } = this.#context
+    const table = element === 1 ? undefined : galois.table(inverseElement(element, ring))
+    const base = heap.allocate(switchingKeyBytes(parameters))
+    const address = (j: number, p: number, index: number): number =>
+      base + ((2 * j + p) * moduli.length + index) * limbBytes
+    try {
+      await loader.load(pairs, { address }, table)
+      this.#keys.push(base)
+      return { address }
     } catch (error) {
       heap.free(base)
       throw error
     }
-    this.#keys.push(base)
-    return { address }
   }
+}
 
-  /** To Montgomery form, permuted. */
-  #prepare(polynomial: number, element: number): void {
-    const { heap, galois, kernels, limbBytes, moduli, ring } = this.#context
-    const table = element === 1 ? undefined : galois.table(inverseElement(element, ring))
-    const scratch = heap.allocate(limbBytes)
-    moduli.forEach(({ q, montgomery }, index) => {
-      const at = polynomial + index * limbBytes
-      const target = table === undefined ? at : scratch
-      kernels.scale(target, at, 0, montgomery.w, montgomery.quotient, ring, q)
-      if (table !== undefined) kernels.permute(at, scratch, table, galois.patterns, ring)
-    })
-    heap.free(scratch)
-  }
+/** A key that is to be loaded. */
+interface WantedKey {
+  /** Of the automorphism by whose inverse the key is permuted; 1 for none. */
+  readonly element: number
+  read(): Promise<readonly PackedRlwe[]>
+  keep(key: SwitchingKey): void
 }
 
 /** The element, below 2N, of the inverse automorphism: units modulo 2N have orders that divide N / 2. */

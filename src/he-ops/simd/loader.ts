@@ -32,9 +32,7 @@ export class PairLoader {
     const { heap, kernels, ring, limbBytes } = this.#context
     limbs.forEach(({ prime, bits, bytes }, i) => {
       heap.bytes(this.#packed, bytes.length).set(bytes)
-      if (kernels.unpack(c0 + i * limbBytes, this.#packed, bits, ring, Number(prime)) === 0) {
-        throw new PolyVeilError('TENSOR_MALFORMED', `A residue is not below its prime q_${i}`, { prime: i })
-      }
+      requireSound(kernels.unpack(c0 + i * limbBytes, this.#packed, bits, ring, Number(prime)) === 1, i)
     })
     this.#seeds.expand(
       seed,
@@ -49,4 +47,10 @@ export class PairLoader {
     this.#context.heap.free(this.#packed)
     this.#seeds.free()
   }
+}
+
+/** @throws TENSOR_MALFORMED unless the `unpack` kernel found all residues modulo prime `i` sound */
+export function requireSound(sound: boolean, i: number): void {
+  if (sound) return
+  throw new PolyVeilError('TENSOR_MALFORMED', `A residue is not below its prime q_${i}`, { prime: i })
 }

@@ -15,9 +15,13 @@ export const PROGRAM_KERNELS = [
   'scale',
   'subtract',
   'subtractScale',
+  'uniformNoted',
+  'unpackNoted',
 ] as const satisfies readonly (keyof Kernels)[]
 
 export type ProgramKernel = (typeof PROGRAM_KERNELS)[number]
+
+const KERNEL_NUMBERS = new Map<ProgramKernel, number>(PROGRAM_KERNELS.map((kernel, i) => [kernel, i]))
 
 /**
  * Kernel calls on fixed addresses, in phases. The items of a phase are independent of each other; calls within an item
@@ -152,11 +156,12 @@ export class ProgramBuilder {
   /** The program of all phases so far. Operations that took none of their own are done with the last one. */
   finish(): Program {
     if (this.#progress.length > 0) this.#progress[this.#progress.length - 1] = this.done
+    const array = (numbers: readonly number[]): Int32Array => integers(numbers, this.threads > 1)
     return {
-      words: shared(this.#words),
-      items: shared([...this.#items, this.#words.length]),
-      phases: shared([...this.#phases, this.#items.length]),
-      progress: shared(this.#progress),
+      words: array(this.#words),
+      items: array([...this.#items, this.#words.length]),
+      phases: array([...this.#phases, this.#items.length]),
+      progress: array(this.#progress),
       threads: this.threads,
       stops: [...this.#stops, this.#progress.length],
     }
@@ -164,13 +169,14 @@ export class ProgramBuilder {
 
   readonly #call: Call = (kernel, ...args) => {
     if (!this.#memory) return
-    this.#words.push(PROGRAM_KERNELS.indexOf(kernel), ...args)
+    this.#words.push(KERNEL_NUMBERS.get(kernel)!, ...args)
   }
 }
 
-/** In memory that threads share rather than copy. */
-function shared(numbers: readonly number[]): Int32Array {
-  const array = new Int32Array(new SharedArrayBuffer(4 * numbers.length))
+/** @param shared in memory that threads share rather than copy; browsers do not always have it */
+function integers(numbers: readonly number[], shared: boolean): Int32Array {
+  const bytes = 4 * numbers.length
+  const array = new Int32Array(shared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes))
   // Addresses and quotients are unsigned; their bits are what counts.
   numbers.forEach((number, i) => {
     array[i] = number | 0

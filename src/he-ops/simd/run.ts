@@ -42,6 +42,18 @@ export function linkProgram(
   return { program: builder.finish(), sizes, free: () => heap.free(base) }
 }
 
+/** Runs programs that were built for so many threads. */
+export interface ProgramRunner {
+  readonly threads: number
+  run(program: Program): Promise<void>
+}
+
+/** Runs programs of one thread on the calling one. */
+export const inlineRunner = (context: SimdContext): ProgramRunner => ({
+  threads: 1,
+  run: async (program) => runProgram(program, context),
+})
+
 /** Runs a program that was linked for one thread to its end, on the calling thread. */
 export function runProgram(program: Program, context: SimdContext): void {
   for (let phase = 0; phase + 1 < program.phases.length; phase++) runShare(program, context.kernels, phase, 0)
