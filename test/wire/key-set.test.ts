@@ -143,3 +143,28 @@ t.test('secret keys', async (t) => {
   bytes[500] ^= 4
   t.throws(() => decodeSecretKey(parameters, bytes), { code: 'TENSOR_MALFORMED' })
 })
+
+t.test('a verified source is not hashed again, but all else of it is checked', async (t) => {
+  let bytesRead = 0
+  const verified = (bytes: Uint8Array): ByteSource => ({
+    ...bytesSource(bytes),
+    verified: true,
+    read: async (offset, length) => {
+      bytesRead += length
+      return bytes.subarray(offset, offset + length)
+    },
+  })
+  const reader = await openKeySet(parameters, verified(frame))
+  t.ok(bytesRead < 1000, `${bytesRead} bytes are read`)
+  t.strictSame(await reader.galoisKey(9), maker.galoisKey(9))
+  const altered = frame.slice()
+  altered[altered.length - 1] ^= 1
+  await t.resolves(openKeySet(parameters, verified(altered)))
+  await t.rejects(openKeySet(parameters, bytesSource(altered)), { message: /altered/ })
+  await t.rejects(openKeySet(parameters, verified(frame.subarray(1))), { code: 'TENSOR_MALFORMED' })
+  await t.rejects(openKeySet(parameters, verified(frame.subarray(0, -1))), { code: 'TENSOR_MALFORMED' })
+  await t.rejects(openKeySet(otherParameters, verified(frame)), { code: 'PARAMETERS_MISMATCH' })
+  saturate(altered, 8 * galoisKeyAt(1) + 45 * 20, 45)
+  const damaged = await openKeySet(parameters, verified(altered))
+  await t.rejects(damaged.galoisKey(9), { code: 'TENSOR_MALFORMED' })
+})

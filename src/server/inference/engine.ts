@@ -2,7 +2,7 @@ import type { CkksParameters } from '../../circuit/parameters.ts'
 import type { ServedModel } from '../catalogue.ts'
 import type { KeySetLocation } from '../stores/key-set-record.ts'
 
-/** A stored key set as the engine sees it. */
+/** A stored key set as the engine sees it: complete, passed by `checkKeys`, and not written to any more. */
 export interface StoredKeySet {
   /** Same name, same bytes: what loaded keys may be remembered by. */
   readonly name: string

@@ -15,7 +15,7 @@ import {
 import type { ByteSource } from '../../wire/index.ts'
 import type { StoredKeySet } from '../inference/engine.ts'
 import type { KeySetLocation } from '../stores/key-set-record.ts'
-import { withKeySet } from '../stores/key-set-source.ts'
+import { withCheckedKeySet } from '../stores/key-set-source.ts'
 import type { LoadedCircuit } from './circuits.ts'
 import type { WorkerSettings } from './messages.ts'
 
@@ -77,7 +77,7 @@ export class Sessions {
   ): Promise<Session> {
     for (;;) {
       try {
-        return await withKeySet(location, (source) => this.#load(loaded, client, source))
+        return await withCheckedKeySet(location, (source) => this.#load(loaded, client, source))
       } catch (error) {
         const other = this.#leastRecentlyUsed(name)
         if (error instanceof KernelMemoryExceeded && other !== undefined) {
