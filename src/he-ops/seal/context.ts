@@ -13,7 +13,7 @@ export interface SealContext {
    * special prime, the last; it takes further ones for data primes of levels above `parameters.topLevel`.
    */
   readonly highestLevel: number
-  /** Handles to SEAL's identifier of each level of ours, 0 to `parameters.topLevel`. */
+  /** Handles to SEAL's identifier of each level of ours that the context has, up to `parameters.topLevel`. */
   readonly levelIds: readonly ParmsIdType[]
   /** The same identifiers as 32 bytes, as they stand in serialized objects. */
   readonly levelIdBytes: readonly Uint8Array[]
@@ -22,18 +22,27 @@ export interface SealContext {
   delete(): void
 }
 
+/** Which levels a context has beside that of keys: all, or SEAL's highest alone. */
+export type ContextLevels = 'all levels' | 'highest level'
+
 /**
- * Makes SEAL's context for checked parameters, with any number of special primes.
+ * Makes SEAL's context for checked parameters, with any number of special primes. That takes time: for each level tens of
+ * milliseconds a prime.
  *
  * @throws CONFIG_INVALID when SEAL refuses the parameters
  */
-export function createSealContext(seal: Seal, parameters: CkksParameters): SealContext {
-  const context = guarded(seal, () => buildContext(seal, parameters))
+export function createSealContext(
+  seal: Seal,
+  parameters: CkksParameters,
+  levels: ContextLevels = 'all levels',
+): SealContext {
+  const context = guarded(seal, () => buildContext(seal, parameters, levels === 'all levels'))
   if (!context.parametersSet()) {
     context.delete()
     throw new PolyVeilError('CONFIG_INVALID', 'SEAL refuses the parameters', { ring: parameters.ring })
   }
-  const levelIds = collectLevelIds(context, parameters.topLevel)
+  const highestLevel = parameters.topLevel + parameters.specialPrimes.length - 1
+  const levelIds = collectLevelIds(context, highestLevel, parameters.topLevel)
   const keyId = context.keyParmsId()
   const keyIdBytes = idBytes(keyId)
   keyId.delete()
@@ -41,18 +50,21 @@ export function createSealContext(seal: Seal, parameters: CkksParameters): SealC
     seal,
     parameters,
     context,
-    highestLevel: parameters.topLevel + parameters.specialPrimes.length - 1,
+    highestLevel,
     levelIds,
     levelIdBytes: levelIds.map(idBytes),
     keyIdBytes,
     delete() {
-      for (const id of levelIds) id.delete()
+      // Levels that the context does not have are holes.
+      levelIds.forEach((id) => {
+        id.delete()
+      })
       context.delete()
     },
   }
 }
 
-function buildContext(seal: Seal, parameters: CkksParameters): SEALContext {
+function buildContext(seal: Seal, parameters: CkksParameters, allLevels: boolean): SEALContext {
   return withHeap((own) => {
     const literal = own(new seal.EncryptionParameters(seal.SchemeType.ckks))
     literal.setPolyModulusDegree(parameters.ring)
@@ -62,16 +74,16 @@ function buildContext(seal: Seal, parameters: CkksParameters): SEALContext {
     }
     literal.setCoeffModulus(chain)
     // Our own gate is the stricter one; SEAL's is kept on as a second opinion.
-    return new seal.SEALContext(literal, true, seal.SecLevelType.tc128)
+    return new seal.SEALContext(literal, allLevels, seal.SecLevelType.tc128)
   })
 }
 
-/** SEAL numbers its levels as we do, by the last prime's index. */
-function collectLevelIds(context: SEALContext, topLevel: number): ParmsIdType[] {
+/** From the highest level down to where the context's chain ends; SEAL numbers what there is from there on. */
+function collectLevelIds(context: SEALContext, highestLevel: number, topLevel: number): ParmsIdType[] {
   const ids: ParmsIdType[] = []
   let data = context.firstContextData()
-  for (;;) {
-    if (data.chainIndex() <= topLevel) ids[data.chainIndex()] = data.parmsId()
+  for (let level = highestLevel; ; level--) {
+    if (level <= topLevel) ids[level] = data.parmsId()
     if (data.chainIndex() === 0) break
     const next = data.nextContextData()
     data.delete()

@@ -3,6 +3,8 @@ import type { CkksParameters } from '../../circuit/parameters.ts'
 import type { Circuit } from '../../circuit/types.ts'
 import { type ByteSource, openKeySet } from '../../wire/index.ts'
 import { createKernelMemory, instantiateKernels, type Kernels } from '../kernels/kernels.ts'
+import { RestrictedContexts } from '../seal/restricted-contexts.ts'
+import { loadSeal } from '../seal/runtime.ts'
 import { compileCircuit } from './circuit-program.ts'
 import { ConstantStore } from './constants.ts'
 import { createSimdContext, type SimdContext } from './context.ts'
@@ -30,6 +32,7 @@ export class SimdEngine {
   readonly #heap: Heap
   readonly #crew: Crew
   readonly #contexts = new Map<string, SimdContext>()
+  readonly #restricted = new Map<SimdContext, RestrictedContexts>()
   readonly #constants = new WeakMap<Circuit, ConstantStore>()
   /** Runs follow one another: there is one memory and one crew. */
   #last: Promise<unknown> = Promise.resolve()
@@ -81,7 +84,7 @@ export class SimdEngine {
       prepareTables(context, steps)
       await this.#alone(() => keys.load(reader, steps, this.#crew))
       const outputKeys = owned.adopt(
-        await OutputKeys.load(context, reader, levelsThatLeave(circuit)),
+        await OutputKeys.load(context, await this.#sealContexts(context), reader, levelsThatLeave(circuit)),
         (part) => part.delete(),
       )
       const constants = this.#constantsOf(context, circuit)
@@ -106,9 +109,11 @@ export class SimdEngine {
     }
   }
 
-  /** Ends the threads. Sessions must not be run any more. */
-  close(): Promise<void> {
-    return this.#crew.close()
+  /** Ends the threads. Sessions must have been freed, or at least not be used any more. */
+  async close(): Promise<void> {
+    await this.#crew.close()
+    for (const contexts of this.#restricted.values()) contexts.delete()
+    this.#restricted.clear()
   }
 
   #context(parameters: CkksParameters): SimdContext {
@@ -118,6 +123,16 @@ export class SimdEngine {
       this.#contexts.set(parameters.digest, context)
     }
     return context
+  }
+
+  async #sealContexts(context: SimdContext): Promise<RestrictedContexts> {
+    const seal = await loadSeal()
+    let contexts = this.#restricted.get(context)
+    if (contexts === undefined) {
+      contexts = new RestrictedContexts(seal, context.parameters)
+      this.#restricted.set(context, contexts)
+    }
+    return contexts
   }
 
   #constantsOf(context: SimdContext, circuit: Circuit): ConstantStore {

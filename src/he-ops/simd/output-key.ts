@@ -1,10 +1,10 @@
 import type { PublicKey } from 'node-seal'
-import { checkParameters, parametersLiteral } from '../../circuit/parameters.ts'
 import type { FullRlwe, KeySetReader } from '../../wire/index.ts'
 import { ciphertextFromWire, ciphertextToWire } from '../seal/ciphertexts.ts'
-import { createSealContext, type SealContext } from '../seal/context.ts'
+import type { SealContext } from '../seal/context.ts'
 import { rerandomise } from '../seal/rerandomise.ts'
-import { guarded, loadSeal, withHeap } from '../seal/runtime.ts'
+import type { RestrictedContexts } from '../seal/restricted-contexts.ts'
+import { guarded, withHeap } from '../seal/runtime.ts'
 import { ciphertextToSeal, keyLevel } from '../seal/serialization.ts'
 import type { SimdContext } from './context.ts'
 import { PairLoader } from './loader.ts'
@@ -23,15 +23,21 @@ export class OutputKeys {
     this.#keys = keys
   }
 
-  /** @param levels of the ciphertexts that leave */
+  /**
+   * @param contexts where the keys live; they outlive them
+   * @param levels of the ciphertexts that leave
+   */
   static async load(
     context: SimdContext,
+    contexts: RestrictedContexts,
     reader: KeySetReader,
     levels: readonly number[],
   ): Promise<OutputKeys> {
     const keys = new Map<number, OutputKey>()
     try {
-      for (const level of new Set(levels)) keys.set(level, await loadOutputKey(context, reader, level))
+      for (const level of new Set(levels)) {
+        keys.set(level, await loadOutputKey(context, contexts.at(level), reader))
+      }
       return new OutputKeys(keys)
     } catch (error) {
       free(keys)
@@ -62,10 +68,7 @@ export class OutputKeys {
 }
 
 function free(keys: ReadonlyMap<number, OutputKey>): void {
-  for (const { ctx, publicKey } of keys.values()) {
-    publicKey.delete()
-    ctx.delete()
-  }
+  for (const { publicKey } of keys.values()) publicKey.delete()
 }
 
 /**
@@ -73,27 +76,24 @@ function free(keys: ReadonlyMap<number, OutputKey>): void {
  * encrypting under it is as much faster as the primes are fewer.
  *
  * @param reader of a key set whose digest has been checked; every residue of its public key is checked here
- * @param level of the ciphertexts; it becomes the context's highest
+ * @param ctx restricted to the ciphertexts' level: SEAL encrypts under one prime more and divides by it
  * @returns on node-seal's heap; nothing is left in kernel memory
  * @throws TENSOR_MALFORMED when a residue is not below its prime; TOO_LARGE
  */
-async function loadOutputKey(context: SimdContext, reader: KeySetReader, level: number): Promise<OutputKey> {
-  const { ring, primes, specialPrimes } = parametersLiteral(context.parameters)
-  const all = [...primes, ...specialPrimes]
-  const ctx = createSealContext(
-    await loadSeal(),
-    // SEAL encrypts under one prime more and divides by it: any will do.
-    checkParameters({ ring, primes: all.slice(0, level + 1), specialPrimes: [all[level + 1]] }),
-  )
+async function loadOutputKey(
+  context: SimdContext,
+  ctx: SealContext,
+  reader: KeySetReader,
+): Promise<OutputKey> {
+  const level = keyLevel(ctx)
   const publicKey = new ctx.seal.PublicKey()
   try {
-    const [c0, c1] = await publicPolynomials(context, reader, level + 2)
-    const bytes = ciphertextToSeal(keyLevel(ctx), { c0, c1 }, 1)
+    const [c0, c1] = await publicPolynomials(context, reader, level.primes.length)
+    const bytes = ciphertextToSeal(level, { c0, c1 }, 1)
     guarded(ctx.seal, () => publicKey.loadFromArray(ctx.context, bytes))
     return { ctx, publicKey }
   } catch (error) {
     publicKey.delete()
-    ctx.delete()
     throw error
   }
 }

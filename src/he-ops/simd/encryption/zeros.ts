@@ -1,6 +1,7 @@
-import { type CkksParameters, checkParameters, parametersLiteral } from '../../../circuit/parameters.ts'
-import type { Polynomial, SeededRlwe } from '../../../wire/index.ts'
-import { createSealContext, type SealContext } from '../../seal/context.ts'
+import type { CkksParameters } from '../../../circuit/parameters.ts'
+import { type Polynomial, polynomialHalves, type SeededRlwe } from '../../../wire/index.ts'
+import type { SealContext } from '../../seal/context.ts'
+import { RestrictedContexts } from '../../seal/restricted-contexts.ts'
 import { type Deletable, guarded, loadSeal } from '../../seal/runtime.ts'
 import { dataLevel, keyLevel, plaintextToSeal, seededFromSeal } from '../../seal/serialization.ts'
 
@@ -17,17 +18,14 @@ export interface ZeroSource {
  * @param secret the secret key's residues modulo all primes; read now, not kept
  */
 export async function createZeroSource(parameters: CkksParameters, secret: Polynomial): Promise<ZeroSource> {
-  const { ring, primes, specialPrimes } = parametersLiteral(parameters)
-  // SEAL's chains end with a special prime, which ciphertexts do not have: the next one will do.
-  const [first, second] = [...primes, ...specialPrimes]
-  const chain = checkParameters({ ring, primes: [first], specialPrimes: [second] })
-  const ctx = createSealContext(await loadSeal(), chain)
-  const owned: Deletable[] = [ctx]
+  const contexts = new RestrictedContexts(await loadSeal(), parameters)
+  const ctx = contexts.at(0)
+  const owned: Deletable[] = [contexts]
   const free = (): void => {
     for (const object of owned.splice(0).reverse()) object.delete()
   }
   try {
-    const encrypt = guarded(ctx.seal, () => zeroEncryptor(ctx, secret.subarray(0, 4 * ring), owned))
+    const encrypt = guarded(ctx.seal, () => zeroEncryptor(ctx, secret, owned))
     return { next: () => guarded(ctx.seal, encrypt), delete: free }
   } catch (error) {
     free()
@@ -35,7 +33,10 @@ export async function createZeroSource(parameters: CkksParameters, secret: Polyn
   }
 }
 
-/** @param owned gets what has to be deleted */
+/**
+ * @param secret residues modulo the context's two primes, and whatever follows
+ * @param owned gets what has to be deleted
+ */
 function zeroEncryptor(ctx: SealContext, secret: Polynomial, owned: Deletable[]): () => SeededRlwe {
   const { seal, context } = ctx
   const own = <D extends Deletable>(object: D): D => {
@@ -43,7 +44,8 @@ function zeroEncryptor(ctx: SealContext, secret: Polynomial, owned: Deletable[])
     return object
   }
   const secretKey = own(new seal.SecretKey())
-  const bytes = plaintextToSeal(keyLevel(ctx), secret, 1)
+  const level = keyLevel(ctx)
+  const bytes = plaintextToSeal(level, secret.subarray(0, polynomialHalves(level)), 1)
   secretKey.loadFromArray(context, bytes)
   bytes.fill(0)
   // node-seal's Encryptor insists on a public key even where it encrypts under the secret one.
@@ -51,11 +53,11 @@ function zeroEncryptor(ctx: SealContext, secret: Polynomial, owned: Deletable[])
   const encryptor = own(new seal.Encryptor(context, publicKey, secretKey))
   const zero = own(new seal.Plaintext())
   own(new seal.CKKSEncoder(context)).encode(Float64Array.of(0), 1, zero)
-  const level = dataLevel(ctx, 0)
+  const lowest = dataLevel(ctx, 0)
   return () => {
     const encrypted = encryptor.encryptSymmetricSerializable(zero)
     try {
-      return seededFromSeal(level, encrypted.saveToArray(seal.ComprModeType.none) as Uint8Array)
+      return seededFromSeal(lowest, encrypted.saveToArray(seal.ComprModeType.none) as Uint8Array)
     } finally {
       encrypted.delete()
     }
