@@ -19,22 +19,43 @@ export function embedPeriodicFast(values: Float64Array): Float64Array {
     real[bitReverse((2 * size - exponent - 1) / 2, bits)] = value
     exponent = (exponent * 3) % (2 * size)
   }
-  transform(real, imaginary)
+  const circle = halfCircle(size)
+  transform(real, imaginary, circle)
+  const { cosines, sines } = circle
   const coefficients = new Float64Array(size)
   for (let k = 0; k < size; k++) {
-    const angle = (-Math.PI * k) / size
-    coefficients[k] = (real[k] * Math.cos(angle) - imaginary[k] * Math.sin(angle)) / size
+    coefficients[k] = (real[k] * cosines[k] - imaginary[k] * sines[k]) / size
   }
   return coefficients
 }
 
+/** exp(-pi i k / size) for k below the size. */
+interface HalfCircle {
+  readonly cosines: Float64Array
+  readonly sines: Float64Array
+}
+
+/** By size: a circuit has thousands of constants of few periods. */
+const circles = new Map<number, HalfCircle>()
+
+function halfCircle(size: number): HalfCircle {
+  let circle = circles.get(size)
+  if (circle === undefined) {
+    circle = { cosines: new Float64Array(size), sines: new Float64Array(size) }
+    for (let k = 0; k < size; k++) {
+      circle.cosines[k] = Math.cos((-Math.PI * k) / size)
+      circle.sines[k] = Math.sin((-Math.PI * k) / size)
+    }
+    circles.set(size, circle)
+  }
+  return circle
+}
+
 /** sum over m of x_m * exp(-2 pi i k m / size) in place; the input stands in bit-reversed order. */
-function transform(real: Float64Array, imaginary: Float64Array): void {
+function transform(real: Float64Array, imaginary: Float64Array, { cosines, sines }: HalfCircle): void {
   const size = real.length
-  const cosines = Float64Array.from({ length: size / 2 }, (_, k) => Math.cos((-2 * Math.PI * k) / size))
-  const sines = Float64Array.from({ length: size / 2 }, (_, k) => Math.sin((-2 * Math.PI * k) / size))
   for (let half = 1; half < size; half *= 2) {
-    const stride = size / (2 * half)
+    const stride = size / half
     for (let start = 0; start < size; start += 2 * half) {
       for (let j = 0; j < half; j++) {
         const a = start + j
