@@ -30,7 +30,9 @@ export interface FullRlwe {
   readonly c1: Polynomial
 }
 
-export const isSeeded = (rlwe: Rlwe): rlwe is SeededRlwe => 'seed' in rlwe
+export const isSeeded = <Pair extends Rlwe | PackedRlwe>(
+  rlwe: Pair,
+): rlwe is Exclude<Pair, FullRlwe> => 'seed' in rlwe
 
 /** Bytes of a pair on the wire. */
 export function rlweBytes(shape: PolynomialShape, seeded: boolean): number {

@@ -45,7 +45,7 @@ export function tensorBytes(parameters: CkksParameters, { ciphertexts, level, se
 export function encodeTensor(
   parameters: CkksParameters,
   spec: TensorSpec,
-  ciphertexts: readonly Rlwe[],
+  ciphertexts: readonly (Rlwe | PackedRlwe)[],
 ): Uint8Array {
   if (ciphertexts.length !== spec.ciphertexts || ciphertexts.some((rlwe) => isSeeded(rlwe) !== spec.seeded)) {
     throw new PolyVeilError('INTERNAL', 'The ciphertexts are not those that the tensor announces')

@@ -22,7 +22,7 @@ export function encryptSlots(
   level: number,
   scale: number,
 ): SeededRlwe[] {
-  for (const vector of vectors) checkRange(ctx.parameters, vector, level, scale)
+  for (const vector of vectors) requireEncodable(ctx.parameters, vector, level, scale)
   return guarded(ctx.seal, () =>
     withHeap((own) => {
       const encoder = own(new ctx.seal.CKKSEncoder(ctx.context))
@@ -86,8 +86,17 @@ function encryptVector(
   })
 }
 
-/** A coefficient of the encoded polynomial is at most scale times the largest slot, and must stay below Q_l / 2. */
-function checkRange(parameters: CkksParameters, vector: Float64Array, level: number, scale: number): void {
+/**
+ * A coefficient of the encoded polynomial is at most scale times the largest slot, and must stay below Q_l / 2.
+ *
+ * @throws TENSOR_OUT_OF_RANGE when a value is not finite, or too large
+ */
+export function requireEncodable(
+  parameters: CkksParameters,
+  vector: Float64Array,
+  level: number,
+  scale: number,
+): void {
   const largest = vector.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
   const bits = Math.log2(largest * scale + 1) + 1
   const modulusBits = parameters.primes.slice(0, level + 1).reduce((sum, q) => sum + Math.log2(Number(q)), 0)

@@ -1,19 +1,23 @@
 import type { SecretKey } from 'node-seal'
 import { galoisElement } from '../../circuit/keys.ts'
-import { writeKeySet } from '../../wire/index.ts'
+import { type KeySetMaker, writeKeySet } from '../../wire/index.ts'
 import { backendFor } from '../execution/backend-for.ts'
-import { createKernelKeyMaker, type KernelKeyMaker } from '../simd/encryption/key-maker.ts'
+import { KernelKey } from '../simd/encryption/kernel-key.ts'
 import type { SealContext } from './context.ts'
 import { secretPolynomial } from './keys-secret.ts'
-import { createKeyMaker, type KeyMaker } from './keys-switching.ts'
+import { createKeyMaker } from './keys-switching.ts'
 
 /** The Galois elements of rotation steps, ascending, as key sets list them. */
-export const galoisElements = (ctx: SealContext, rotationSteps: readonly number[]): number[] =>
-  [...new Set(rotationSteps.map((steps) => galoisElement(ctx.parameters.ring, steps)))].sort((a, b) => a - b)
+export const galoisElements = (
+  { parameters }: Pick<SealContext, 'parameters'>,
+  rotationSteps: readonly number[],
+): number[] =>
+  [...new Set(rotationSteps.map((steps) => galoisElement(parameters.ring, steps)))].sort((a, b) => a - b)
 
 /**
  * Makes a key set and writes its frame in chunks of one key each, a Galois key being made when it is asked for: memory
- * holds one key at a time. Length: `keySetBytes(ctx.parameters, galoisElements(ctx, rotationSteps))`.
+ * holds one key at a time. Length: `keySetBytes(ctx.parameters, galoisElements(ctx, rotationSteps))`. The kernels make the
+ * keys where they take the primes, several times as fast as node-seal.
  *
  * @param secretKey must live until the generator's first chunk; it is not changed
  * @param rotationSteps 1 to slots - 1, in any order
@@ -23,7 +27,24 @@ export async function* generateKeySet(
   secretKey: SecretKey,
   rotationSteps: readonly number[],
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const maker = await createMaker(ctx, secretKey)
+  if (backendFor(ctx.parameters) === 'seal') {
+    yield* keySetOf(ctx, rotationSteps, createKeyMaker(ctx, secretKey))
+    return
+  }
+  const key = await kernelKey(ctx, secretKey)
+  try {
+    yield* keySetOf(ctx, rotationSteps, key.keyMaker())
+  } finally {
+    key.delete()
+  }
+}
+
+/** The frame of the keys that a maker makes. @param maker deleted at the end */
+export async function* keySetOf(
+  ctx: Pick<SealContext, 'parameters'>,
+  rotationSteps: readonly number[],
+  maker: KeySetMaker & { delete(): void },
+): AsyncGenerator<Uint8Array, void, undefined> {
   try {
     yield* writeKeySet(ctx.parameters, galoisElements(ctx, rotationSteps), maker)
   } finally {
@@ -31,12 +52,10 @@ export async function* generateKeySet(
   }
 }
 
-/** With the kernels where they take the primes: keys for the engine that does, made several times as fast. */
-async function createMaker(ctx: SealContext, secretKey: SecretKey): Promise<KeyMaker | KernelKeyMaker> {
-  if (backendFor(ctx.parameters) === 'seal') return createKeyMaker(ctx, secretKey)
+async function kernelKey(ctx: SealContext, secretKey: SecretKey): Promise<KernelKey> {
   const secret = secretPolynomial(ctx, secretKey)
   try {
-    return await createKernelKeyMaker(ctx.parameters, secret)
+    return await KernelKey.create(ctx.parameters, secret)
   } finally {
     secret.fill(0)
   }

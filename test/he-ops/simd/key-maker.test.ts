@@ -6,8 +6,9 @@ import { createSealContext } from '../../../src/he-ops/seal/context.ts'
 import { generateSecretKey } from '../../../src/he-ops/seal/keys.ts'
 import { secretPolynomial } from '../../../src/he-ops/seal/keys-secret.ts'
 import { loadSeal } from '../../../src/he-ops/seal/runtime.ts'
-import { createKernelKeyMaker, type KernelKeyMaker } from '../../../src/he-ops/simd/encryption/key-maker.ts'
-import { ERROR_BOUND } from '../../../src/he-ops/simd/encryption/zero-encryptor.ts'
+import { KernelKey } from '../../../src/he-ops/simd/encryption/kernel-key.ts'
+import type { KernelKeyMaker } from '../../../src/he-ops/simd/encryption/key-maker.ts'
+import { ERROR_BOUND } from '../../../src/he-ops/simd/encryption/symmetric-encryptor.ts'
 import { createZeroSource, type ZeroSource } from '../../../src/he-ops/simd/encryption/zeros.ts'
 import type { PackedRlwe } from '../../../src/wire/index.ts'
 import { readRlwe, rlweBytes, writeRlwe } from '../../../src/wire/rlwe.ts'
@@ -46,14 +47,16 @@ function errorOf(pair: PackedRlwe, i: number): number[] {
 }
 
 async function withMaker(
-  options: Parameters<typeof createKernelKeyMaker>[2],
+  options: Parameters<typeof KernelKey.create>[2],
   body: (maker: KernelKeyMaker) => unknown,
 ): Promise<void> {
-  const maker = await createKernelKeyMaker(parameters, secret, options)
+  const key = await KernelKey.create(parameters, secret, options)
+  const maker = key.keyMaker()
   try {
     await body(maker)
   } finally {
     maker.delete()
+    key.delete()
   }
 }
 
@@ -180,10 +183,16 @@ t.test('no trace of the secret stays in the kernels’ memory', async (t) => {
   for (let b = 0; b < 16; b++) scaled[b] = Number((special * secrets(0)[b]) % REJECTING_PRIME)
   const pattern = Buffer.from(scaled.buffer)
   const bytes = (): Buffer => Buffer.from(memory.buffer)
-  await withMaker({ memory }, (maker) => {
-    maker.galoisKey(3)
-    t.ok(bytes().includes(pattern), 'it is there while keys are made')
-  })
+  const key = await KernelKey.create(parameters, secret, { memory })
+  const { heap } = key.context
+  const { used } = heap
+  const maker = key.keyMaker()
+  maker.galoisKey(3)
+  t.ok(bytes().includes(pattern), 'it is there while keys are made')
+  maker.delete()
+  t.notOk(bytes().includes(pattern))
+  t.equal(heap.used, used + RING, 'and nothing is left but the table of an automorphism')
+  key.delete()
   t.ok(bytes().length > 2 ** 19)
   t.ok(bytes().every((byte) => byte === 0))
 })

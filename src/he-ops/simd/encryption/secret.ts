@@ -1,41 +1,53 @@
 import type { Polynomial } from '../../../wire/index.ts'
 import type { SimdContext } from '../context.ts'
-import { montgomery, shoup } from '../modulus.ts'
+import { invert, montgomery, shoup } from '../modulus.ts'
 
-/** What keys need of the secret key s, in kernel memory: addresses of polynomials in NTT form, prime after prime. */
-export interface SecretTables {
-  /** -s modulo all primes, in Montgomery form. */
-  readonly negated: number
-  /** P * s modulo the data primes, P being the product of the special primes. */
-  readonly scaled: number
-  /** P * s^2 modulo the data primes. */
+/**
+ * Brings a secret key s into kernel memory: -s modulo all primes, in NTT form and Montgomery form.
+ *
+ * @param secret residues of s modulo all primes
+ * @returns the address
+ */
+export function negatedSecret(context: SimdContext, secret: Polynomial): number {
+  const { heap, kernels, limbBytes, moduli, ring } = context
+  const negated = heap.allocate(moduli.length * limbBytes)
+  moduli.forEach(({ prime, q }, i) => {
+    const at = negated + i * limbBytes
+    const words = heap.words(at, ring)
+    for (let b = 0; b < ring; b++) words[b] = secret[2 * (i * ring + b)]
+    const minus = shoup(BigInt(montgomery(-1n, prime)), prime)
+    kernels.scale(at, at, 0, minus.w, minus.quotient, ring, q)
+  })
+  return negated
+}
+
+/** What key switching keys hide, in kernel memory: addresses of polynomials modulo the data primes, in NTT form. */
+export interface ScaledSecrets {
+  /** P * s, P being the product of the special primes. */
+  readonly secret: number
+  /** P * s^2. */
   readonly square: number
 }
 
-/** @param secret residues of s modulo all primes */
-export function secretTables(context: SimdContext, secret: Polynomial): SecretTables {
+/** @param negated address of -s, as `negatedSecret` gives it */
+export function scaledSecrets(context: SimdContext, negated: number): ScaledSecrets {
   const { heap, kernels, limbBytes, moduli, parameters, ring } = context
   const special = parameters.specialPrimes.reduce((product, prime) => product * prime, 1n)
-  const data = parameters.primes.length
-  const negated = heap.allocate(moduli.length * limbBytes)
-  const scaled = heap.allocate(data * limbBytes)
-  const square = heap.allocate(data * limbBytes)
-  const plain = heap.allocate(limbBytes)
+  const secret = heap.allocate(parameters.primes.length * limbBytes)
+  const square = heap.allocate(parameters.primes.length * limbBytes)
   const terms = heap.allocate(8)
-  moduli.forEach(({ prime, q, inverse, chunk }, i) => {
+  parameters.primes.forEach((_, i) => {
+    const { prime, q, inverse, chunk } = moduli[i]
     const at = i * limbBytes
-    const words = heap.words(plain, ring)
-    for (let b = 0; b < ring; b++) words[b] = secret[2 * (i * ring + b)]
-    const minus = shoup(BigInt(montgomery(-1n, prime)), prime)
-    kernels.scale(negated + at, plain, 0, minus.w, minus.quotient, ring, q)
-    if (i >= data) return
-    const factor = shoup(special, prime)
-    kernels.scale(scaled + at, plain, 0, factor.w, factor.quotient, ring, q)
-    heap.words(terms, 2).set([scaled + at, negated + at])
+    // Out of Montgomery form.
+    const factor = shoup(-special * invert(2n ** 32n, prime), prime)
+    kernels.scale(secret + at, negated + at, 0, factor.w, factor.quotient, ring, q)
+    heap.words(terms, 2).set([secret + at, negated + at])
     kernels.dot(square + at, 0, 0, terms, 1, 0, ring, q, inverse, chunk, 0)
-    // The product with -s, times -1.
+    // That was P * s * -s; `dot` divides by 2^32.
     const sign = shoup(-1n, prime)
     kernels.scale(square + at, square + at, 0, sign.w, sign.quotient, ring, q)
   })
-  return { negated, scaled, square }
+  heap.free(terms)
+  return { secret, square }
 }

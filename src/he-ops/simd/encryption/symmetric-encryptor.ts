@@ -1,10 +1,11 @@
+import { bitLength } from '../../../circuit/primes.ts'
 import { PolyVeilError } from '../../../errors/index.ts'
-import { type Polynomial, SEED_BYTES } from '../../../wire/index.ts'
+import { type PackedRlwe, type Polynomial, packedBytes, SEED_BYTES } from '../../../wire/index.ts'
 import { log2Exact } from '../../encoding/order.ts'
 import type { SimdContext } from '../context.ts'
 import type { ZeroSource } from './zeros.ts'
 
-// Encryptions of zero as node-seal makes them, most of the work being the kernels'. node-seal samples one modulo the first
+// Encryptions as node-seal makes them, most of the work being the kernels'. node-seal samples one of zero modulo the first
 // prime alone,
 //
 //    c0 = -(a * s + e) mod q_0,   a uniform, expanded from a seed; e the error,
@@ -22,8 +23,8 @@ export const ERROR_BOUND = 21
 /** Address of what is added to c0 modulo prime `i`, in NTT form, if anything. */
 export type Addend = (i: number) => number | undefined
 
-/** Makes symmetric encryptions in kernel memory. */
-export class ZeroEncryptor {
+/** Makes encryptions under the secret key of what lies in kernel memory. */
+export class SymmetricEncryptor {
   readonly #context: SimdContext
   readonly #zeros: ZeroSource
   readonly #negatedSecret: number
@@ -34,6 +35,7 @@ export class ZeroEncryptor {
   /** One polynomial's residues modulo one prime each. */
   readonly #error: number
   readonly #work: number
+  readonly #packed: number
   /** Terms of a `dot`: two of blocks and one of vectors. */
   readonly #blockTerms: number
   readonly #vectorTerms: number
@@ -52,27 +54,26 @@ export class ZeroEncryptor {
     this.#uniform = heap.allocate(moduli.length * limbBytes)
     this.#error = heap.allocate(limbBytes)
     this.#work = heap.allocate(limbBytes)
+    this.#packed = heap.allocate(limbBytes)
     this.#blockTerms = heap.allocate(24)
     this.#vectorTerms = heap.allocate(8)
   }
 
   /**
-   * A fresh encryption of zero modulo the first primes of the context, and what is to be added.
+   * A fresh encryption of zero modulo the first primes of the context, and what is to be added to its first polynomial.
    *
    * @param primes how many
-   * @param take told for each prime in turn where c0 modulo it lies, in NTT form; it stays there during the call alone
-   * @returns the seed of the second polynomial
    * @throws INTERNAL when node-seal's encryption is none of zero under the secret key
    */
-  encrypt(primes: number, addend: Addend, take: (i: number, c0: number) => void): Uint8Array {
+  encrypt(primes: number, addend: Addend = () => undefined): PackedRlwe {
     const { c0, seed } = this.#draw(primes)
     this.#readError(c0)
-    for (let i = 0; i < primes; i++) {
+    const limbs = Array.from({ length: primes }, (_, i) => {
       this.#reduceError(i)
       this.#minusProduct(i, this.#work, this.#work, addend(i))
-      take(i, this.#work)
-    }
-    return seed
+      return this.#pack(i, this.#work)
+    })
+    return { limbs, seed }
   }
 
   /**
@@ -129,6 +130,14 @@ export class ZeroEncryptor {
     heap.words(this.#vectorTerms, 2).set([this.#uniform + at, this.#negatedSecret + at])
     const count = blocks.length / 3
     kernels.dot(out, this.#blockTerms, count, this.#vectorTerms, 1, 0, ring, q, inverse, chunk, 0)
+  }
+
+  #pack(i: number, residues: number): PackedRlwe['limbs'][number] {
+    const { heap, kernels, moduli, ring } = this.#context
+    const { prime } = moduli[i]
+    const bits = bitLength(prime)
+    kernels.pack(this.#packed, residues, bits, ring)
+    return { prime, bits, bytes: heap.bytes(this.#packed, packedBytes(ring, bits)).slice() }
   }
 }
 

@@ -1,0 +1,121 @@
+import type { CkksParameters } from '../../../circuit/parameters.ts'
+import type { PackedRlwe, Polynomial } from '../../../wire/index.ts'
+import { embedPeriodicFast } from '../../encoding/embedding-fft.ts'
+import { createKernelMemory, instantiateKernels } from '../../kernels/kernels.ts'
+import { requireEncodable } from '../../seal/encryptor.ts'
+import { createSimdContext, type SimdContext } from '../context.ts'
+import { Heap } from '../heap.ts'
+import { KernelKeyMaker } from './key-maker.ts'
+import { negatedSecret } from './secret.ts'
+import { SymmetricEncryptor } from './symmetric-encryptor.ts'
+import { createZeroSource, type ZeroSource } from './zeros.ts'
+
+export interface KernelKeyOptions {
+  /** To work in: unused before, all zero after `delete`. By default one that is not shared, as browsers have it. */
+  readonly memory?: WebAssembly.Memory
+  /** Deleted with the key. */
+  readonly zeros?: ZeroSource
+}
+
+/**
+ * A client's secret key in kernel memory, and what is made with it there: encryptions, and the keys that servers evaluate
+ * with. It is gone from the memory with `delete`.
+ */
+export class KernelKey {
+  readonly context: SimdContext
+  readonly #zeros: ZeroSource
+  readonly #negated: number
+  readonly #encryptor: SymmetricEncryptor
+
+  private constructor(context: SimdContext, zeros: ZeroSource, secret: Polynomial) {
+    this.context = context
+    this.#zeros = zeros
+    this.#negated = negatedSecret(context, secret)
+    this.#encryptor = new SymmetricEncryptor(context, zeros, this.#negated)
+  }
+
+  /**
+   * @param parameters primes below 2^30
+   * @param secret the secret key's residues modulo all primes; read now, not kept
+   * @throws CONFIG_INVALID when a prime is too large for the kernels
+   */
+  static async create(
+    parameters: CkksParameters,
+    secret: Polynomial,
+    { memory = createKernelMemory('unshared'), zeros }: KernelKeyOptions = {},
+  ): Promise<KernelKey> {
+    const context = createSimdContext(await instantiateKernels(memory), new Heap(memory), parameters)
+    const source = zeros ?? (await createZeroSource(parameters, secret))
+    try {
+      return new KernelKey(context, source, secret)
+    } catch (error) {
+      source.delete()
+      wipe(memory)
+      throw error
+    }
+  }
+
+  /** As `encryptSlots` of `seal/encryptor.ts`, of which this is the faster twin. */
+  encryptSlots(vectors: readonly Float64Array[], level: number, scale: number): PackedRlwe[] {
+    for (const vector of vectors) requireEncodable(this.context.parameters, vector, level, scale)
+    return vectors.map((vector) =>
+      this.#encrypt(level, (message) => this.#encode(vector, scale, level, message)),
+    )
+  }
+
+  /**
+   * Encrypts integer polynomials.
+   *
+   * @param polynomials each in NTT form modulo q_0 .. q_level, N words for each prime
+   */
+  encryptResidues(polynomials: readonly Uint32Array[], level: number): PackedRlwe[] {
+    return polynomials.map((polynomial) =>
+      this.#encrypt(level, (message) => {
+        this.context.heap.words(message, polynomial.length).set(polynomial)
+      }),
+    )
+  }
+
+  /** Makes keys for servers; has to be deleted before this. */
+  keyMaker(): KernelKeyMaker {
+    return new KernelKeyMaker(this.context, this.#encryptor, this.#negated)
+  }
+
+  delete(): void {
+    this.#zeros.delete()
+    wipe(this.context.heap.memory)
+  }
+
+  /** @param write gets the address where the message's residues modulo q_0 .. q_level go, in NTT form */
+  #encrypt(level: number, write: (message: number) => void): PackedRlwe {
+    const { heap, limbBytes, ring } = this.context
+    const message = heap.allocate((level + 1) * limbBytes)
+    try {
+      write(message)
+      return this.#encryptor.encrypt(level + 1, (i) => message + i * limbBytes)
+    } finally {
+      heap.words(message, (level + 1) * ring).fill(0)
+      heap.free(message)
+    }
+  }
+
+  /** The vector's polynomial, its coefficients times the scale rounded to the nearest integers. */
+  #encode(vector: Float64Array, scale: number, level: number, message: number): void {
+    const { heap, kernels, limbBytes, moduli, parameters, ring } = this.context
+    const slots = new Float64Array(parameters.slots)
+    slots.set(vector)
+    const coefficients = heap.allocate(8 * ring)
+    const doubles = new Float64Array(heap.memory.buffer, coefficients, ring)
+    doubles.set(embedPeriodicFast(slots))
+    for (let i = 0; i <= level; i++) {
+      const { q, forward, quotients } = moduli[i]
+      const at = message + i * limbBytes
+      kernels.reduceDoubles(at, coefficients, scale, ring, q)
+      kernels.nttForward(at, forward, quotients, ring, q)
+    }
+    doubles.fill(0)
+    heap.free(coefficients)
+  }
+}
+
+const wipe = ({ buffer }: WebAssembly.Memory): unknown => new Uint8Array(buffer).fill(0)
