@@ -4,9 +4,10 @@ import { accuracy } from './accuracy.ts'
 import { encoding } from './encoding.ts'
 import { engine } from './engine.ts'
 import { type Benchmark, machine } from './harness.ts'
+import { keys } from './keys.ts'
 import { oneShot } from './one-shot.ts'
 
-const BENCHMARKS: readonly Benchmark[] = [encoding, engine, oneShot, accuracy]
+const BENCHMARKS: readonly Benchmark[] = [encoding, engine, keys, oneShot, accuracy]
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

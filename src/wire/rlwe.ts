@@ -30,9 +30,8 @@ export interface FullRlwe {
   readonly c1: Polynomial
 }
 
-export const isSeeded = <Pair extends Rlwe | PackedRlwe>(
-  rlwe: Pair,
-): rlwe is Exclude<Pair, FullRlwe> => 'seed' in rlwe
+export const isSeeded = <Pair extends Rlwe | PackedRlwe>(rlwe: Pair): rlwe is Exclude<Pair, FullRlwe> =>
+  'seed' in rlwe
 
 /** Bytes of a pair on the wire. */
 export function rlweBytes(shape: PolynomialShape, seeded: boolean): number {
