@@ -6,6 +6,7 @@ import { engine } from './engine.ts'
 import { type Benchmark, machine } from './harness.ts'
 import { instructions } from './instructions.ts'
 import { kernels } from './kernels.ts'
+import { keys } from './keys.ts'
 import { oneShot } from './one-shot.ts'
 import { profile } from './profile.ts'
 import { service } from './service.ts'
@@ -16,6 +17,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   kernels,
   instructions,
   profile,
+  keys,
   oneShot,
   service,
   accuracy,

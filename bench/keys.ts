@@ -1,0 +1,173 @@
+import { rotationSteps } from '../src/circuit/keys.ts'
+import { type CkksParameters, checkParameters } from '../src/circuit/parameters.ts'
+import { nttPrimes } from '../src/circuit/primes.ts'
+import { compile } from '../src/compiler/index.ts'
+import { createKernelMemory, instantiateKernels } from '../src/he-ops/kernels/kernels.ts'
+import { createSealContext } from '../src/he-ops/seal/context.ts'
+import { decryptSlots, encryptSlots } from '../src/he-ops/seal/encryptor.ts'
+import { generateKeySet, generateSecretKey } from '../src/he-ops/seal/keys.ts'
+import { createKeyMaker } from '../src/he-ops/seal/keys-switching.ts'
+import { loadSeal } from '../src/he-ops/seal/runtime.ts'
+import { Heap } from '../src/he-ops/simd/heap.ts'
+import { createSimdContext, createSimdEvaluator, type SimdContext } from '../src/he-ops/simd/index.ts'
+import { SimdKeySet } from '../src/he-ops/simd/keys.ts'
+import { Crew } from '../src/he-ops/simd/threads/crew.ts'
+import { bundledNetworks, loadNetwork, readCheckpoint } from '../src/models/index.ts'
+import { type ByteSource, bytesSource, levelShape, openKeySet, verifyKeySet } from '../src/wire/index.ts'
+import { packedRlwe, rlweBytes, writeRlwe } from '../src/wire/rlwe.ts'
+import { type Benchmark, check, figure } from './harness.ts'
+
+const THREADS = [1, 2]
+const SCALE = 2 ** 30
+
+interface Case {
+  readonly name: string
+  readonly parameters: CkksParameters
+  readonly steps: readonly number[]
+}
+
+/**
+ * A key set's way from the client to the server's kernel memory: made by the kernels and, for comparison, by node-seal; and
+ * loaded. Checked by rotating with what was loaded.
+ */
+export const keys: Benchmark = {
+  name: 'keys',
+  what: 'key sets: made on the client, with the kernels and with node-seal, and loaded on the server',
+  async run(say) {
+    const rows = []
+    for (const one of [await bundledCase(), largeCase()]) rows.push(await measure(one, say))
+    return { rows }
+  },
+}
+
+/** The keys of a bundled network. */
+async function bundledCase(): Promise<Case> {
+  const [{ name, checkpoint, config }] = bundledNetworks()
+  const network = loadNetwork(await readCheckpoint(checkpoint), config)
+  const { circuit } = compile(network, { model: name, ...config, target: 'simd' })
+  return { name, parameters: circuit.parameters, steps: rotationSteps(circuit) }
+}
+
+/** As many primes as the largest ring has room for; few keys, for each has tens of megabytes. */
+function largeCase(): Case {
+  const primes = nttPrimes(32768, new Array(30).fill(28)).map(String)
+  return {
+    name: 'ring 32768, 30 primes',
+    parameters: checkParameters({
+      ring: 32768,
+      primes: primes.slice(0, 26),
+      specialPrimes: primes.slice(26),
+    }),
+    steps: [1, 2, 16383],
+  }
+}
+
+async function measure({ name, parameters, steps }: Case, say: (line: string) => void): Promise<object> {
+  const { ring, primes, specialPrimes } = parameters
+  const client = await createClient(parameters)
+  const made = await timed(() => joined(client.keySet(steps)))
+  const source = { ...bytesSource(made.value), verified: true }
+  await verifyKeySet(parameters, { ...source, verified: false })
+  const loads: Record<string, number> = {}
+  for (const threads of THREADS) loads[threads] = await load(client, source, steps, threads)
+  const nodeSeal = client.nodeSealSeconds() * (1 + steps.length)
+  client.delete()
+  say(`${name}: made in ${made.seconds.toFixed(2)} s, with node-seal ${nodeSeal.toFixed(2)} s`)
+  say(`${name}: loaded in ${THREADS.map((n) => `${loads[n].toFixed(2)} s by ${n}`).join(', ')} threads`)
+  return {
+    name,
+    ring,
+    primes: `${primes.length} + ${specialPrimes.length}`,
+    keys: 1 + steps.length,
+    bytes: made.value.length,
+    makeSeconds: figure(made.seconds),
+    nodeSealMakeSeconds: figure(nodeSeal),
+    loadSeconds: loads,
+  }
+}
+
+async function createClient(parameters: CkksParameters) {
+  const ctx = createSealContext(await loadSeal(), parameters)
+  const secretKey = generateSecretKey(ctx)
+  return {
+    parameters,
+    keySet: (steps: readonly number[]) => generateKeySet(ctx, secretKey, steps),
+    /** One key switching key. */
+    nodeSealSeconds(): number {
+      const maker = createKeyMaker(ctx, secretKey)
+      const start = performance.now()
+      maker.relinKey()
+      const seconds = (performance.now() - start) / 1000
+      maker.delete()
+      return seconds
+    },
+    encrypt: (slots: Float64Array, level: number) => encryptSlots(ctx, secretKey, [slots], level, SCALE)[0],
+    decrypt: (c0: Uint32Array, c1: Uint32Array, level: number) =>
+      decryptSlots(ctx, secretKey, [{ c0, c1 }], level, SCALE)[0],
+    delete() {
+      secretKey.delete()
+      ctx.delete()
+    },
+  }
+}
+
+type Client = Awaited<ReturnType<typeof createClient>>
+
+/** Seconds that loading takes a crew whose threads are there. */
+async function load(
+  client: Client,
+  source: ByteSource,
+  steps: readonly number[],
+  threads: number,
+): Promise<number> {
+  const memory = createKernelMemory()
+  const kernels = await instantiateKernels(memory)
+  const context = createSimdContext(kernels, new Heap(memory), client.parameters)
+  const crew = await Crew.create(memory, kernels, threads)
+  const reader = await openKeySet(client.parameters, source)
+  // Threads start and the kernels are compiled once; a server does that before it loads much.
+  const warm = new SimdKeySet(context)
+  await warm.load(reader, [], crew)
+  warm.free()
+  const keySet = new SimdKeySet(context)
+  const { seconds } = await timed(() => keySet.load(reader, steps, crew))
+  for (const step of [steps[0], steps[steps.length - 1]]) checkRotation(client, context, keySet, step)
+  await crew.close()
+  return figure(seconds)
+}
+
+function checkRotation(client: Client, context: SimdContext, keySet: SimdKeySet, step: number): void {
+  const { slots: count } = client.parameters
+  const level = 1
+  const slots = Float64Array.from({ length: count }, (_, s) => Math.sin(s + 1))
+  const shape = levelShape(client.parameters, level)
+  const bytes = new Uint8Array(rlweBytes(shape, true))
+  writeRlwe(shape, client.encrypt(slots, level), bytes)
+  const evaluator = createSimdEvaluator(context, keySet, { constants: [] })
+  const rotated = evaluator.rotate(evaluator.load(packedRlwe(shape, bytes), level, SCALE), step)
+  const [c0, c1] = evaluator.residues(rotated).map((residues) => {
+    const halves = new Uint32Array(2 * residues.length)
+    residues.forEach((residue, i) => {
+      halves[2 * i] = residue
+    })
+    return halves
+  })
+  const found = client.decrypt(c0, c1, level)
+  check(
+    found.every((value, s) => Math.abs(value - slots[(s + step) % count]) < 1e-3),
+    `rotation by ${step}`,
+  )
+  evaluator.delete()
+}
+
+async function joined(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const parts: Uint8Array[] = []
+  for await (const chunk of chunks) parts.push(chunk)
+  return Buffer.concat(parts)
+}
+
+async function timed<T>(body: () => Promise<T>): Promise<{ value: T; seconds: number }> {
+  const start = performance.now()
+  const value = await body()
+  return { value, seconds: (performance.now() - start) / 1000 }
+}
