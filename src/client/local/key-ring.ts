@@ -3,17 +3,16 @@ import { bytesToHex } from '@noble/hashes/utils.js'
 import type { SecretKey } from 'node-seal'
 import type { CkksParameters } from '../../circuit/parameters.ts'
 import { PolyVeilError } from '../../errors/index.ts'
-import { createKernelMemory, instantiateKernels } from '../../he-ops/kernels/kernels.ts'
 import { createSealContext, type SealContext } from '../../he-ops/seal/context.ts'
 import {
   exportSecretKey,
   generateSecretKey,
   importSecretKey,
+  secretPolynomial,
   secretResidues,
 } from '../../he-ops/seal/keys.ts'
 import { loadSeal } from '../../he-ops/seal/runtime.ts'
-import { createSimdContext, type SimdContext } from '../../he-ops/simd/context.ts'
-import { Heap } from '../../he-ops/simd/heap.ts'
+import { KernelKey } from '../../he-ops/simd/encryption/kernel-key.ts'
 import { Lifter } from '../../he-ops/simd/refresh/lift.ts'
 import type { KeyStore } from '../keys/key-store.ts'
 
@@ -23,21 +22,26 @@ export interface UnlockedKey {
   readonly secretKey: SecretKey
   /** Names the secret key without telling anything of it: a digest over 128 bits of entropy and more. */
   readonly fingerprint: string
-  /** What decrypts masked tensors, by their level. It holds the secret key a second time, in kernel memory. */
-  readonly lifters: Map<number, Lifter>
 }
 
-/** A secret key and what refresh rounds need of it; good until the caller awaits something. */
-export interface RefreshTools extends Pick<UnlockedKey, 'context' | 'secretKey'> {
+/** What refresh rounds need; good until the caller awaits something. */
+export interface RefreshTools {
+  readonly key: KernelKey
   readonly lifter: Lifter
+}
+
+/** A secret key in kernel memory, and what decrypts masked tensors with it, by their level. */
+interface KernelTools {
+  readonly key: KernelKey
+  readonly lifters: Map<number, Lifter>
 }
 
 /** The secret keys of a store, one for each set of parameters: made when first needed, unlocked once. */
 export class KeyRing {
   readonly #store: KeyStore
   readonly #unlocked = new Map<string, Promise<UnlockedKey>>()
-  /** Tables of the primes in kernel memory, by the digest of their parameters. */
-  readonly #kernels = new Map<string, Promise<SimdContext>>()
+  /** By the digest of the parameters. */
+  readonly #kernels = new Map<string, Promise<KernelTools>>()
 
   constructor(store: KeyStore) {
     this.#store = store
@@ -79,26 +83,26 @@ export class KeyRing {
    * @throws KEYS_MISSING when the store has none; what `unlock` throws
    */
   async refreshTools(parameters: CkksParameters, level: number): Promise<RefreshTools> {
-    const kernels = await this.#kernelContext(parameters)
-    const { context, secretKey, lifters } = await this.unlockExisting(parameters)
+    const unlocked = await this.unlockExisting(parameters)
+    const { key, lifters } = await this.#kernelTools(unlocked)
     let lifter = lifters.get(level)
     if (lifter === undefined) {
-      const residues = secretResidues(context, secretKey)
-      lifter = new Lifter(kernels, residues, level)
+      const residues = secretResidues(unlocked.context, unlocked.secretKey)
+      lifter = new Lifter(key.context, residues, level)
       residues.fill(0)
       lifters.set(level, lifter)
     }
-    return { context, secretKey, lifter }
+    return { key, lifter }
   }
 
-  #kernelContext(parameters: CkksParameters): Promise<SimdContext> {
-    const { digest } = parameters
+  #kernelTools({ context, secretKey }: UnlockedKey): Promise<KernelTools> {
+    const { digest } = context.parameters
     const present = this.#kernels.get(digest)
     if (present) return present
-    const context = newKernelContext(parameters)
-    this.#kernels.set(digest, context)
-    context.catch(() => this.#kernels.delete(digest))
-    return context
+    const tools = newKernelTools(context, secretKey)
+    this.#kernels.set(digest, tools)
+    tools.catch(() => this.#kernels.delete(digest))
+    return tools
   }
 
   async #load(parameters: CkksParameters): Promise<UnlockedKey> {
@@ -109,7 +113,7 @@ export class KeyRing {
       const secretKey = importSecretKey(context, frame)
       const fingerprint = bytesToHex(sha256(frame))
       frame.fill(0)
-      return { context, secretKey, fingerprint, lifters: new Map() }
+      return { context, secretKey, fingerprint }
     } catch (error) {
       context.delete()
       throw error
@@ -119,9 +123,11 @@ export class KeyRing {
   /** Frees all keys, having overwritten those in kernel memory. The ring can be used again. */
   close(): void {
     const unlocked = [...this.#unlocked.values()]
+    const kernels = [...this.#kernels.values()]
     this.#unlocked.clear()
     this.#kernels.clear()
     for (const key of unlocked) key.then(free, () => {})
+    for (const tools of kernels) tools.then(({ key }) => key.delete()).catch(() => {})
   }
 }
 
@@ -136,14 +142,16 @@ function newSecretKey(context: SealContext): Uint8Array {
   }
 }
 
-/** On memory that is not shared: browsers give the other to few pages. */
-async function newKernelContext(parameters: CkksParameters): Promise<SimdContext> {
-  const memory = createKernelMemory('unshared')
-  return createSimdContext(await instantiateKernels(memory), new Heap(memory), parameters)
+async function newKernelTools(context: SealContext, secretKey: SecretKey): Promise<KernelTools> {
+  const secret = secretPolynomial(context, secretKey)
+  try {
+    return { key: await KernelKey.create(context.parameters, secret), lifters: new Map() }
+  } finally {
+    secret.fill(0)
+  }
 }
 
-function free({ context, secretKey, lifters }: UnlockedKey): void {
-  for (const lifter of lifters.values()) lifter.free()
+function free({ context, secretKey }: UnlockedKey): void {
   secretKey.delete()
   context.delete()
 }

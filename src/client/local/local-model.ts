@@ -2,7 +2,7 @@ import { checkManifest, type Manifest } from '../../circuit/manifest.ts'
 import { type CkksParameters, checkParameters } from '../../circuit/parameters.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import { backendFor } from '../../he-ops/execution/backend-for.ts'
-import { decryptSlots, encryptResidues, encryptSlots } from '../../he-ops/seal/encryptor.ts'
+import { decryptSlots, encryptSlots } from '../../he-ops/seal/encryptor.ts'
 import { generateKeySet } from '../../he-ops/seal/keys.ts'
 import {
   decodeTensor,
@@ -93,10 +93,10 @@ export class LocalModel {
     }
     const masked = decodeTensor(parameters, maskedSpec(manifest, round), frame)
     const { level } = manifest.refresh!
-    const { context, secretKey, lifter } = await this.#keys.refreshTools(parameters, level)
+    const { key, lifter } = await this.#keys.refreshTools(parameters, level)
     const integers = masked.map((pair) => lifter.lift(pair as FullRlwe))
     const spec = refreshedSpec(manifest, round)
-    const pairs = encryptResidues(context, secretKey, integers, spec.level)
+    const pairs = key.encryptResidues(integers, spec.level)
     for (const polynomial of integers) polynomial.fill(0)
     return encodeTensor(parameters, spec, pairs)
   }

@@ -36,41 +36,6 @@ export function encryptSlots(
   )
 }
 
-/**
- * Encrypts integer polynomials that are given by their residues, under the secret key: for each a fresh encryption of zero
- * plus the polynomial.
- *
- * @param polynomials each in NTT form modulo q_0 .. q_level, N 32-bit words for each prime; primes are below 2^31
- */
-export function encryptResidues(
-  ctx: SealContext,
-  secretKey: SecretKey,
-  polynomials: readonly Uint32Array[],
-  level: number,
-): SeededRlwe[] {
-  const nothing = polynomials.map(() => new Float64Array(0))
-  const zeros = encryptSlots(ctx, secretKey, nothing, level, 1)
-  zeros.forEach((zero, i) => {
-    addResidues(ctx.parameters, zero, polynomials[i], level)
-  })
-  return zeros
-}
-
-function addResidues(
-  { ring, primes }: CkksParameters,
-  { c0 }: SeededRlwe,
-  residues: Uint32Array,
-  level: number,
-): void {
-  for (let i = 0; i <= level; i++) {
-    const prime = Number(primes[i])
-    for (let k = i * ring; k < (i + 1) * ring; k++) {
-      const sum = c0[2 * k] + residues[k]
-      c0[2 * k] = sum >= prime ? sum - prime : sum
-    }
-  }
-}
-
 interface EncryptionTools {
   readonly encoder: CKKSEncoder
   readonly evaluator: Evaluator

@@ -2,8 +2,8 @@ import t from 'tap'
 import { verifyCircuit } from '../../../src/circuit/verify.ts'
 import { createClearEvaluator } from '../../../src/he-ops/clear/evaluator.ts'
 import { execute } from '../../../src/he-ops/executor.ts'
-import { encryptResidues } from '../../../src/he-ops/seal/encryptor.ts'
-import { secretResidues } from '../../../src/he-ops/seal/keys.ts'
+import { secretPolynomial, secretResidues } from '../../../src/he-ops/seal/keys.ts'
+import { KernelKey } from '../../../src/he-ops/simd/encryption/kernel-key.ts'
 import { Lifter, SimdEngine } from '../../../src/he-ops/simd/index.ts'
 import { Masks } from '../../../src/he-ops/simd/refresh/mask.ts'
 import { bytesSource, type FullRlwe } from '../../../src/wire/index.ts'
@@ -22,15 +22,13 @@ const inputs = [x, y].map((v) => fixture.packed(fixture.encrypt(v, topLevel, cir
 
 /** The client's half, on kernels of its own. */
 async function client() {
-  const context = await newSimdContext(parameters)
-  const lifter = new Lifter(context, secretResidues(fixture.ctx, fixture.secretKey), LEVEL)
+  const key = await KernelKey.create(parameters, secretPolynomial(fixture.ctx, fixture.secretKey))
+  const lifter = new Lifter(key.context, secretResidues(fixture.ctx, fixture.secretKey), LEVEL)
   return (masked: readonly FullRlwe[]) =>
-    encryptResidues(
-      fixture.ctx,
-      fixture.secretKey,
+    key.encryptResidues(
       masked.map((ciphertext) => lifter.lift(ciphertext)),
       topLevel,
-    ).map((pair) => fixture.packed(pair, topLevel))
+    )
 }
 
 t.test('the circuit is lawful, and its masks are as small as may be', async (t) => {
