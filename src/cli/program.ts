@@ -9,6 +9,7 @@ import { encryptCommand } from './commands/encrypt.ts'
 import { inspectCommand } from './commands/inspect.ts'
 import { keygenCommand } from './commands/keygen.ts'
 import { modelsCommand } from './commands/models.ts'
+import { refreshCommand } from './commands/refresh.ts'
 import { serveCommand } from './commands/serve.ts'
 import { verifyCommand } from './commands/verify.ts'
 
@@ -28,6 +29,7 @@ export function program(): Command {
     classifyCommand(),
     keygenCommand(),
     encryptCommand(),
+    refreshCommand(),
     decryptCommand(),
   ]
   for (const each of commands) polyveil.addCommand(each)

@@ -9,7 +9,7 @@ import { KeyRing } from './local/key-ring.ts'
 import { type ClientLimits, DEFAULT_LIMITS } from './local/limits.ts'
 import { LocalModel } from './local/local-model.ts'
 import type { CallOptions } from './progress.ts'
-import { expectedAfter, runRounds } from './rounds.ts'
+import { expectedAfter, newInferenceId, runRounds } from './rounds.ts'
 import { inferenceRequest } from './transport/binary-body.ts'
 import { type Transport, unintelligible } from './transport/transport.ts'
 import { waiting } from './waiting.ts'
@@ -177,17 +177,19 @@ export class PolyVeil {
   ): Promise<Uint8Array> {
     const { manifest } = local
     const { bytes: answerBytes } = expectedAfter(local, 0)
+    const inference = newInferenceId()
     const request = inferenceRequest({
+      inference,
       model: manifest.model,
       keySet: id,
       manifestDigest: manifest.digest,
       frame,
       answerBytes,
     })
-    const answer = this.#transport.send({ ...request, signal: options.signal })
+    const sent = this.#transport.send({ ...request, signal: options.signal })
+    const answer = waiting(sent, local, answerBytes, options)
     try {
-      const first = await waiting(answer, local, answerBytes, options)
-      return await runRounds(this.#transport, local, id, first, options)
+      return await runRounds(this.#transport, local, { inference, keySet: id, answer }, options)
     } catch (error) {
       // The server has another circuit by that name now; the next call fetches its manifest.
       if (error instanceof PolyVeilError && error.code === 'PARAMETERS_MISMATCH')

@@ -1,3 +1,4 @@
+import { bytesToHex } from '@noble/hashes/utils.js'
 import { refreshBytes } from './local/limits.ts'
 import type { LocalModel } from './local/local-model.ts'
 import { type CallOptions, secondsLeft } from './progress.ts'
@@ -10,43 +11,50 @@ export function expectedAfter({ manifest, sizes }: LocalModel, round: number): E
   return { round, rounds, bytes: round < rounds ? sizes.rounds[round].down : sizes.response }
 }
 
+/** An id that nobody guesses: 128 bits from the platform's generator. */
+export const newInferenceId = (): string => bytesToHex(crypto.getRandomValues(new Uint8Array(16)))
+
+/** An inference whose query has been sent. */
+export interface Begun {
+  readonly inference: string
+  readonly keySet: string
+  /** The server's answer to the query. */
+  readonly answer: Promise<Answer>
+}
+
 /**
- * Runs the refresh rounds of an inference. Every answer has the form that the manifest says, whatever came: no request
- * depends on how something decrypts.
+ * Runs the refresh rounds of an inference, if it has any. Every answer has the form that the manifest says, whatever came:
+ * no request depends on how something decrypts.
  *
- * @param first the server's answer to the query
  * @returns the frame of the encrypted logits
- * @throws TENSOR_MALFORMED, TOO_LARGE, PARAMETERS_MISMATCH when the server sends what is not to come; it is then told that
+ * @throws TENSOR_MALFORMED, TOO_LARGE, PARAMETERS_MISMATCH when the server sends what is not to come. It is then told that
  *   the inference is over, as it is when the caller's signal is aborted
  */
 export async function runRounds(
   transport: Transport,
   model: LocalModel,
-  keySet: string,
-  first: Answer,
+  { inference, keySet, answer }: Begun,
   { signal, onProgress }: CallOptions,
 ): Promise<Uint8Array> {
   const { rounds } = model.manifest
-  let { inference, frame } = serverFrame(first, expectedAfter(model, 0))
-  if (inference === undefined) return frame
-  const report = progressOf(model, onProgress)
   try {
+    let frame = serverFrame(await answer, expectedAfter(model, 0))
+    const report = progressOf(model, onProgress)
     for (let round = 0; round < rounds; round++) {
       report(round, frame.length)
       const refreshed = await model.refresh(round, frame)
       signal?.throwIfAborted()
       const expected = expectedAfter(model, round + 1)
       const request = roundRequest({ inference, round, keySet, frame: refreshed }, expected.bytes)
-      const answer = await transport.sendRepeatable({ ...request, signal })
+      const next = await transport.sendRepeatable({ ...request, signal })
       report(round, refreshed.length)
-      const next = serverFrame(answer, expected)
-      // The first id stays the one: another would be another inference.
-      frame = next.frame
+      frame = serverFrame(next, expected)
     }
-    report(rounds - 1, frame.length)
+    if (rounds > 0) report(rounds - 1, frame.length)
     return frame
   } catch (error) {
-    await transport.tell(cancelRequest(inference))
+    // One shot ends by itself; in a round the server would wait.
+    if (rounds > 0) await transport.tell(cancelRequest(inference))
     throw error
   }
 }

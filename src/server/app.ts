@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import fastify, { type FastifyBaseLogger, type FastifyInstance, type RawServerDefault } from 'fastify'
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
 import type { ModelCatalogue } from './catalogue.ts'
+import type { Patience } from './inference/attendance.ts'
 import type { InferenceEngine } from './inference/engine.ts'
 import { InferenceRegistry } from './inference/registry.ts'
 import { useDocumentation } from './plugins/documentation.ts'
@@ -71,7 +72,7 @@ export async function buildApp({
     models,
     keys,
     engine,
-    inferences: new InferenceRegistry(roundTimeoutSeconds * 1000),
+    inferences: new InferenceRegistry(patience(roundTimeoutSeconds * 1000)),
     metrics: new Metrics(),
   }
   useProblems(app)
@@ -95,6 +96,9 @@ export async function buildApp({
   })
   return app
 }
+
+/** Whoever sends or reads gets the time that a request may take. */
+const patience = (absent: number): Patience => ({ absent, present: Math.max(absent, REQUEST_MILLISECONDS) })
 
 function sweepExpiredKeys(app: App, keys: KeyStore): void {
   const sweep = (): void => {

@@ -8,6 +8,8 @@ const LENGTH_HEADER = 'inference-header-content-length'
 const MAX_HEADER_BYTES = 64 * 2 ** 10
 
 export interface Query {
+  /** Names the inference, so that it can be answered and cancelled; nobody else should guess it. */
+  readonly inference: string
   readonly model: string
   readonly keySet: string
   readonly manifestDigest: string
@@ -18,7 +20,14 @@ export interface Query {
 }
 
 /** The request that has an encrypted image classified. */
-export function inferenceRequest({ model, keySet, manifestDigest, frame, answerBytes }: Query): Request {
+export function inferenceRequest({
+  inference,
+  model,
+  keySet,
+  manifestDigest,
+  frame,
+  answerBytes,
+}: Query): Request {
   const tensor = {
     name: 'image',
     datatype: 'BYTES',
@@ -26,7 +35,7 @@ export function inferenceRequest({ model, keySet, manifestDigest, frame, answerB
     parameters: { binary_data_size: frame.length },
   }
   const parameters = { key_set: keySet, manifest_digest: manifestDigest }
-  const header = new TextEncoder().encode(JSON.stringify({ parameters, inputs: [tensor] }))
+  const header = new TextEncoder().encode(JSON.stringify({ id: inference, parameters, inputs: [tensor] }))
   const body = new Uint8Array(header.length + frame.length)
   body.set(header)
   body.set(frame, header.length)
@@ -41,7 +50,6 @@ export function inferenceRequest({ model, keySet, manifestDigest, frame, answerB
 
 /** The answer of a client to a refresh round. */
 export interface RoundAnswer {
-  /** The server's id of the inference. */
   readonly inference: string
   readonly round: number
   readonly keySet: string
@@ -82,7 +90,6 @@ const output = <Name extends string>(name: Name) =>
 const answerSchema = z.union([
   z.looseObject({ outputs: output('logits') }),
   z.looseObject({
-    id: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/),
     parameters: z.looseObject({ state: z.literal('refresh'), round: z.int(), rounds: z.int() }),
     outputs: output('refresh'),
   }),
@@ -97,49 +104,38 @@ export interface Expected {
   readonly bytes: number
 }
 
-/** A frame from the server. What it holds is checked by whoever decrypts it. */
-export interface ServerFrame {
-  /** The inference that the frame is of; only refresh rounds need it. */
-  readonly inference: string | undefined
-  readonly frame: Uint8Array
-}
-
 /**
- * Takes the frame out of an answer.
+ * Takes the frame out of an answer. What it holds is checked by whoever decrypts it.
  *
  * @throws TENSOR_MALFORMED when the answer is not in the protocol's binary form, of another size, or not what has to come:
  *   a server that asks for other rounds than its manifest has is refused
  */
-export function serverFrame({ headers, body }: Answer, expected: Expected): ServerFrame {
+export function serverFrame({ headers, body }: Answer, expected: Expected): Uint8Array {
   const headerBytes = Number(headers.get(LENGTH_HEADER))
   if (!Number.isInteger(headerBytes) || headerBytes < 2 || headerBytes > body.length) {
     throw malformed('has no valid length of its JSON header')
   }
   const parsed = answerSchema.safeParse(parseJson(body.subarray(0, headerBytes)))
   if (!parsed.success) throw malformed('has a JSON header of another form')
-  const inference = requireExpected(parsed.data, expected)
+  requireExpected(parsed.data, expected)
   const frame = body.subarray(headerBytes)
   const announced = parsed.data.outputs[0].parameters.binary_data_size
   if (frame.length !== announced || frame.length !== expected.bytes) {
     throw malformed(`has a frame of ${frame.length} bytes where ${expected.bytes} belong`)
   }
-  return { inference, frame }
+  return frame
 }
 
-function requireExpected(
-  answer: z.infer<typeof answerSchema>,
-  { round, rounds }: Expected,
-): string | undefined {
-  const [{ name }] = answer.outputs
-  if (name === 'logits') {
-    if (round === rounds) return undefined
-    throw malformed(`ends the inference before round ${round} of ${rounds}`)
+function requireExpected(answer: z.infer<typeof answerSchema>, { round, rounds }: Expected): void {
+  const asked = 'parameters' in answer ? (answer.parameters as { round: number; rounds: number }) : undefined
+  if (answer.outputs[0].name === 'logits') {
+    if (round === rounds) return
+    throw malformed(`ends the inference before refresh round ${round} of ${rounds}`)
   }
-  const { id, parameters } = answer as Extract<typeof answer, { id: string }>
   if (round === rounds) throw malformed(`asks for more refresh rounds than the ${rounds} of the manifest`)
-  if (parameters.round === round && parameters.rounds === rounds) return id
+  if (asked?.round === round && asked.rounds === rounds) return
   throw malformed(
-    `asks for refresh round ${parameters.round} of ${parameters.rounds} where ${round} of ${rounds} belongs`,
+    `asks for refresh round ${asked?.round} of ${asked?.rounds} where ${round} of ${rounds} belongs`,
   )
 }
 

@@ -1,18 +1,26 @@
-/** Notices when nobody has been there for a while, although somebody is expected. */
+/** Times in milliseconds. */
+export interface Patience {
+  /** While nobody is there. */
+  readonly absent: number
+  /** While somebody is there: a request or its answer may be stuck on the way. */
+  readonly present: number
+}
+
+/** Notices when nothing has happened for a while, although somebody is expected to do something. */
 export class Attendance {
-  readonly #milliseconds: number
+  readonly #patience: Patience
   readonly #onSilence: () => void
   #expected = false
   #present = 0
   #timer: NodeJS.Timeout | undefined
 
-  /** @param onSilence called after `milliseconds` in which somebody was expected and nobody there */
-  constructor(milliseconds: number, onSilence: () => void) {
-    this.#milliseconds = milliseconds
+  /** @param onSilence called when somebody was expected and patience is over since the last coming or going */
+  constructor(patience: Patience, onSilence: () => void) {
+    this.#patience = patience
     this.#onSilence = onSilence
   }
 
-  /** Whether somebody has to come. */
+  /** Whether somebody has to do something. */
   expect(expected: boolean): void {
     this.#expected = expected
     this.#arm()
@@ -30,7 +38,8 @@ export class Attendance {
 
   #arm(): void {
     clearTimeout(this.#timer)
-    if (!this.#expected || this.#present > 0) return
-    this.#timer = setTimeout(this.#onSilence, this.#milliseconds).unref()
+    if (!this.#expected) return
+    const { absent, present } = this.#patience
+    this.#timer = setTimeout(this.#onSilence, this.#present > 0 ? present : absent).unref()
   }
 }

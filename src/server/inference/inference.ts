@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { AnswerRoom, SentAnswer } from './answers.ts'
-import { Attendance } from './attendance.ts'
+import { Attendance, type Patience } from './attendance.ts'
 import { type EngineOutput, Rounds } from './rounds.ts'
 
 export const INFERENCE_STATES = ['waiting', 'running', 'refresh', 'done', 'failed', 'cancelled'] as const
@@ -33,8 +33,8 @@ export interface InferenceOptions {
   /** Makes the bytes that the client gets. */
   readonly encode: (inference: Inference, output: EngineOutput) => SentAnswer
   readonly room: AnswerRoom
-  /** The inference ends when its client is silent for so long, while it is the client's turn. */
-  readonly silenceMilliseconds: number
+  /** How long its client may be silent when it is the client's turn; then the inference ends. */
+  readonly patience: Patience
 }
 
 /** One inference, as it is watched, answered and cancelled. */
@@ -55,12 +55,12 @@ export class Inference {
   #round = 0
   #change = Promise.withResolvers<void>()
 
-  constructor({ id, model, keySet, rounds, encode, room, silenceMilliseconds }: InferenceOptions) {
+  constructor({ id, model, keySet, rounds, encode, room, patience }: InferenceOptions) {
     this.id = id
     this.model = model
     this.keySet = keySet
     this.#total = rounds
-    this.attendance = new Attendance(silenceMilliseconds, () => this.cancel())
+    this.attendance = new Attendance(patience, () => this.cancel())
     this.rounds = new Rounds({
       encode: (output) => encode(this, output),
       onWaiting: (round) => this.#wait(round),

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { PolyVeilError } from '../../errors/index.ts'
 import { conflict } from '../problems/http-error.ts'
 import { AnswerRoom } from './answers.ts'
+import type { Patience } from './attendance.ts'
 import { Inference, type InferenceOptions, type InferenceState } from './inference.ts'
 
 // Ended inferences are remembered so long that whoever watched them can still learn how they ended.
@@ -19,11 +20,11 @@ export type NewInference = Pick<InferenceOptions, 'model' | 'keySet' | 'rounds' 
 export class InferenceRegistry {
   readonly #inferences = new Map<string, Inference>()
   readonly #room = new AnswerRoom(ANSWER_BYTES)
-  readonly #silenceMilliseconds: number
+  readonly #patience: Patience
 
-  /** @param silenceMilliseconds after which an inference ends whose client does not answer a refresh round */
-  constructor(silenceMilliseconds: number) {
-    this.#silenceMilliseconds = silenceMilliseconds
+  /** @param patience with clients that do not answer a refresh round */
+  constructor(patience: Patience) {
+    this.#patience = patience
   }
 
   /** @throws CONFIG_INVALID (409) when an inference of that id is under way */
@@ -37,7 +38,7 @@ export class InferenceRegistry {
       ...options,
       id,
       room: this.#room,
-      silenceMilliseconds: this.#silenceMilliseconds,
+      patience: this.#patience,
     })
     // In the order of beginnings.
     this.#inferences.set(id, inference)

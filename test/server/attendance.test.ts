@@ -1,0 +1,43 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import { AnswerRoom } from '../../src/server/inference/answers.ts'
+import { Attendance } from '../../src/server/inference/attendance.ts'
+
+t.test('silence is noticed while somebody is expected, and is longer for who is there', async (t) => {
+  let silences = 0
+  const attendance = new Attendance({ absent: 60, present: 400 }, () => silences++)
+  await sleep(150)
+  t.equal(silences, 0, 'nobody is expected')
+  attendance.expect(true)
+  const leave = attendance.enter()
+  await sleep(150)
+  t.equal(silences, 0, 'somebody is there')
+  leave()
+  attendance.expect(false)
+  await sleep(150)
+  t.equal(silences, 0)
+  attendance.expect(true)
+  await sleep(150)
+  t.equal(silences, 1, 'nobody came')
+  attendance.enter()
+  await sleep(600)
+  t.equal(silences, 2, 'somebody came and got stuck')
+})
+
+t.test('answers are kept while there is room; the oldest go', async (t) => {
+  const room = new AnswerRoom(100)
+  const answer = (bytes: number) => ({ jsonBytes: 0, body: Buffer.alloc(bytes) })
+  const first = room.keep(answer(60))
+  const second = room.keep(answer(40))
+  t.equal(room.bytes, 100)
+  const third = room.keep(answer(10))
+  t.notOk(first.answer)
+  t.ok(second.answer && third.answer)
+  t.equal(room.bytes, 50)
+  room.drop(second)
+  room.drop(second)
+  room.drop(first)
+  t.equal(room.bytes, 10)
+  t.notOk(room.keep(answer(101)).answer, 'larger than the room')
+  t.equal(room.bytes, 0)
+})
