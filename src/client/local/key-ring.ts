@@ -1,20 +1,12 @@
 import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex } from '@noble/hashes/utils.js'
-import type { SecretKey } from 'node-seal'
 import type { CkksParameters } from '../../circuit/parameters.ts'
 import { PolyVeilError } from '../../errors/index.ts'
-import { createSealContext, type SealContext } from '../../he-ops/seal/context.ts'
-import { exportSecretKey, generateSecretKey, importSecretKey } from '../../he-ops/seal/keys.ts'
+import { sampleSecretKey } from '../../he-ops/seal/keys.ts'
 import { loadSeal } from '../../he-ops/seal/runtime.ts'
+import { decodeSecretKey, encodeSecretKey } from '../../wire/index.ts'
 import type { KeyStore } from '../keys/key-store.ts'
-
-/** A secret key in use, with the context that it belongs to. Both live on node-seal's heap. */
-export interface UnlockedKey {
-  readonly context: SealContext
-  readonly secretKey: SecretKey
-  /** Names the secret key without telling anything of it: a digest over 128 bits of entropy and more. */
-  readonly fingerprint: string
-}
+import { UnlockedKey } from './unlocked-key.ts'
 
 /** The secret keys of a store, one for each set of parameters: made when first needed, unlocked once. */
 export class KeyRing {
@@ -55,17 +47,14 @@ export class KeyRing {
   }
 
   async #load(parameters: CkksParameters): Promise<UnlockedKey> {
-    const context = createSealContext(await loadSeal(), parameters)
+    const name = entryName(parameters)
+    const frame =
+      (await this.#store.get(name)) ?? (await this.#store.add(name, await newSecretKey(parameters)))
     try {
-      const name = entryName(parameters)
-      const frame = (await this.#store.get(name)) ?? (await this.#store.add(name, newSecretKey(context)))
-      const secretKey = importSecretKey(context, frame)
-      const fingerprint = bytesToHex(sha256(frame))
+      const secret = decodeSecretKey(parameters, frame)
+      return new UnlockedKey(await loadSeal(), parameters, secret, bytesToHex(sha256(frame)))
+    } finally {
       frame.fill(0)
-      return { context, secretKey, fingerprint }
-    } catch (error) {
-      context.delete()
-      throw error
     }
   }
 
@@ -73,22 +62,20 @@ export class KeyRing {
   close(): void {
     const unlocked = [...this.#unlocked.values()]
     this.#unlocked.clear()
-    for (const key of unlocked) key.then(free, () => {})
+    for (const key of unlocked) {
+      key.then(
+        (each) => each.delete(),
+        () => {},
+      )
+    }
   }
 }
 
 const entryName = ({ digest }: CkksParameters): string => `secret-key/${digest}`
 
-function newSecretKey(context: SealContext): Uint8Array {
-  const key = generateSecretKey(context)
-  try {
-    return exportSecretKey(context, key)
-  } finally {
-    key.delete()
-  }
-}
-
-function free({ context, secretKey }: UnlockedKey): void {
-  secretKey.delete()
-  context.delete()
+async function newSecretKey(parameters: CkksParameters): Promise<Uint8Array> {
+  const secret = await sampleSecretKey(parameters)
+  const frame = encodeSecretKey(parameters, secret)
+  secret.fill(0)
+  return frame
 }

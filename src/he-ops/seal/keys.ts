@@ -1,4 +1,11 @@
-export { galoisElements, generateKeySet } from './keys-generate.ts'
+export { galoisElements, generateKeySet, keySetOf } from './keys-generate.ts'
 export { type EvaluationKeys, heapBytes, loadKeySet } from './keys-load.ts'
 export { generateNativeKeys, type NativeKeyOptions } from './keys-native.ts'
-export { exportSecretKey, generateSecretKey, importSecretKey, secretResidues } from './keys-secret.ts'
+export { sampleSecretKey } from './keys-sample.ts'
+export {
+  exportSecretKey,
+  generateSecretKey,
+  importSecretKey,
+  loadSecretKey,
+  secretResidues,
+} from './keys-secret.ts'
