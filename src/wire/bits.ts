@@ -59,6 +59,28 @@ export function unpackBits(bytes: Uint8Array, bits: number, halves: Uint32Array)
   }
 }
 
+/**
+ * Whether the first `count` packed residues are below `prime`. For checking alone: those of at most 32 bits are not written
+ * anywhere.
+ *
+ * @param bytes `packedBytes(count, bits)` bytes, at any alignment
+ */
+export function packedBelow(bytes: Uint8Array, bits: number, count: number, prime: bigint): boolean {
+  if (bits > 32) {
+    const halves = new Uint32Array(2 * count)
+    unpackBits(bytes, bits, halves)
+    return allBelow(halves, prime)
+  }
+  const words = new Uint32Array(Math.ceil(bytes.length / 4))
+  new Uint8Array(words.buffer).set(bytes)
+  const bound = Number(prime)
+  const mask = lowMask(bits)
+  for (let i = 0, position = 0; i < count; i++, position += bits) {
+    if ((extract(words, position, bits) & mask) >>> 0 >= bound) return false
+  }
+  return true
+}
+
 /** Whether every residue is below `prime`. */
 export function allBelow(halves: Uint32Array, prime: bigint): boolean {
   const low = Number(prime & 0xffffffffn)

@@ -3,7 +3,7 @@ export { checkGaloisElements } from './galois-elements.ts'
 export { type KeySetLayout, keySetBytes, keySetLayout } from './key-set-layout.ts'
 export { type KeySetReader, keysMissing, openKeySet, verifyKeySet } from './key-set-reader.ts'
 export { type KeySetMaker, writeKeySet } from './key-set-writer.ts'
-export { type Polynomial, type PolynomialShape, polynomialHalves } from './polynomial.ts'
+export { type Polynomial, type PolynomialShape, polynomialHalves, residueTooLarge } from './polynomial.ts'
 export {
   type FullRlwe,
   isSeeded,

@@ -10,7 +10,7 @@ import {
 } from './frame.ts'
 import { checkGaloisElements } from './galois-elements.ts'
 import { KEY_SET_COUNT_BYTES, type KeySetLayout, keySetLayout } from './key-set-layout.ts'
-import { type PackedRlwe, packedRlwe, type Rlwe, readRlwe } from './rlwe.ts'
+import { checkPacked, type PackedRlwe, packedRlwe, type Rlwe, readRlwe } from './rlwe.ts'
 import { type ByteSource, readExactly } from './source.ts'
 
 const CHUNK_BYTES = 1 << 20
@@ -62,9 +62,13 @@ export async function verifyKeySet(
   source: ByteSource,
 ): Promise<readonly number[]> {
   const reader = await openKeySet(parameters, source)
-  await reader.publicKey()
-  await reader.relinKey()
-  for (const element of reader.galoisElements) await reader.galoisKey(element)
+  const { shape } = keySetLayout(parameters, reader.galoisElements.length)
+  const check = (pairs: readonly PackedRlwe[]): void => {
+    for (const pair of pairs) checkPacked(shape, pair)
+  }
+  check([await reader.packedPublicKey()])
+  check(await reader.packedRelinKey())
+  for (const element of reader.galoisElements) check(await reader.packedGaloisKey(element))
   return reader.galoisElements
 }
 

@@ -56,15 +56,15 @@ export function readPolynomial(shape: PolynomialShape, bytes: Uint8Array): Polyn
     const bits = bitLength(prime)
     const length = packedBytes(shape.ring, bits)
     unpackBits(bytes.subarray(offset, offset + length), bits, residues)
-    if (!allBelow(residues, prime)) {
-      throw new PolyVeilError('TENSOR_MALFORMED', `A residue is not below its prime q_${index}`, {
-        prime: index,
-      })
-    }
+    if (!allBelow(residues, prime)) throw residueTooLarge(index)
     offset += length
   })
   return polynomial
 }
+
+/** The error for a residue that is not below prime `index` of its polynomial. */
+export const residueTooLarge = (index: number): PolyVeilError =>
+  new PolyVeilError('TENSOR_MALFORMED', `A residue is not below its prime q_${index}`, { prime: index })
 
 const residuesOf = ({ ring }: PolynomialShape, polynomial: Polynomial, prime: number): Uint32Array =>
   polynomial.subarray(2 * ring * prime, 2 * ring * (prime + 1))

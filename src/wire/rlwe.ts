@@ -1,11 +1,12 @@
 import { bitLength } from '../circuit/primes.ts'
 import { PolyVeilError } from '../errors/index.ts'
-import { packedBytes } from './bits.ts'
+import { packedBelow, packedBytes } from './bits.ts'
 import {
   type Polynomial,
   type PolynomialShape,
   polynomialBytes,
   readPolynomial,
+  residueTooLarge,
   writePolynomial,
 } from './polynomial.ts'
 
@@ -61,6 +62,12 @@ export function packedRlwe(shape: PolynomialShape, bytes: Uint8Array): PackedRlw
     return { prime, bits, bytes: bytes.subarray(start, offset) }
   })
   return { limbs, seed: readSeed(bytes.subarray(offset)) }
+}
+
+/** @throws TENSOR_MALFORMED when a residue is not below its prime */
+export function checkPacked({ ring }: PolynomialShape, { limbs }: PackedRlwe): void {
+  const bad = limbs.findIndex(({ prime, bits, bytes }) => !packedBelow(bytes, bits, ring, prime))
+  if (bad >= 0) throw residueTooLarge(bad)
 }
 
 /**

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { allBelow, packBits, packedBytes, unpackBits } from '../../src/wire/bits.ts'
+import { allBelow, packBits, packedBelow, packedBytes, unpackBits } from '../../src/wire/bits.ts'
 
 /** The obvious version: one big integer that holds all residues. */
 function packBigInt(residues: readonly bigint[], bits: number): Uint8Array {
@@ -65,6 +65,25 @@ t.test('bounds are exact, on both sides of the 32-bit boundary', async (t) => {
       t.notOk(allBelow(halvesOf(residues), prime), `${prime} is not`)
       residues[place] = prime + (1n << 32n)
       t.notOk(allBelow(halvesOf(residues), prime), 'nor is a residue with a higher upper half')
+    }
+  }
+})
+
+t.test('packed residues are compared as they lie, wherever the large one is', async (t) => {
+  for (const prime of [262139n, 786433n, 1073741789n, 4294475777n, 4295688193n]) {
+    const bits = prime.toString(2).length
+    const below = Array.from({ length: 67 }, (_, i) => prime - 1n - BigInt(i % 3))
+    const check = (residues: readonly bigint[]): boolean => {
+      const packed = packBits(halvesOf(residues), bits)
+      const shifted = new Uint8Array(packed.length + 1).fill(0xff)
+      shifted.set(packed, 1)
+      return packedBelow(shifted.subarray(1), bits, residues.length, prime)
+    }
+    t.ok(check(below), `${bits} bits`)
+    for (const place of [0, 1, 32, 33, 66]) {
+      for (const large of [prime, (1n << BigInt(bits)) - 1n]) {
+        t.notOk(check(below.with(place, large)), `${large} at ${place} of ${bits} bits`)
+      }
     }
   }
 })

@@ -138,6 +138,10 @@ async function evaluationKeys(
 ): Promise<EvaluationKeys> {
   if (digitSize(context.parameters) === 1) return loadKeySet(context, keySet, rotationSteps)
   await verifyKeySet(context.parameters, keySet)
-  const { secretKey } = await ring.unlock(context.parameters)
-  return generateNativeKeys(context, secretKey, rotationSteps)
+  const secretKey = (await ring.unlock(context.parameters)).loadInto(context)
+  try {
+    return generateNativeKeys(context, secretKey, rotationSteps)
+  } finally {
+    secretKey.delete()
+  }
 }

@@ -2,8 +2,6 @@ import { checkManifest, type Manifest } from '../../circuit/manifest.ts'
 import { type CkksParameters, checkParameters } from '../../circuit/parameters.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import { backendFor } from '../../he-ops/execution/backend-for.ts'
-import { decryptSlots, encryptSlots } from '../../he-ops/seal/encryptor.ts'
-import { generateKeySet } from '../../he-ops/seal/keys.ts'
 import {
   decodeTensor,
   encodeTensor,
@@ -48,8 +46,7 @@ export class LocalModel {
 
   /** A fresh key set for the model's circuit: a frame of `sizes.keys` bytes in chunks, each made when it is asked for. */
   async *keySet(): AsyncGenerator<Uint8Array, void, undefined> {
-    const { context, secretKey } = await this.#keys.unlock(this.parameters)
-    yield* generateKeySet(context, secretKey, this.manifest.rotationSteps)
+    yield* (await this.#keys.unlock(this.parameters)).keySet(this.manifest.rotationSteps)
   }
 
   /**
@@ -61,14 +58,10 @@ export class LocalModel {
   async encrypt(image: ImageInput): Promise<Uint8Array> {
     const { input } = this.manifest
     const { tensor } = await imageTensor(image, input)
-    const { context, secretKey } = await this.#keys.unlock(this.parameters)
+    const key = await this.#keys.unlock(this.parameters)
     const vectors = imageSlots(tensor, input, this.parameters.slots)
     const spec = querySpec(this.manifest)
-    return encodeTensor(
-      this.parameters,
-      spec,
-      encryptSlots(context, secretKey, vectors, spec.level, spec.scale),
-    )
+    return encodeTensor(this.parameters, spec, await key.encryptSlots(vectors, spec.level, spec.scale))
   }
 
   /**
@@ -93,12 +86,9 @@ export class LocalModel {
     }
     const masked = decodeTensor(parameters, maskedSpec(manifest, round), frame)
     const { level } = manifest.refresh!
-    const { key, lifter } = await this.#keys.refreshTools(parameters, level)
-    const integers = masked.map((pair) => lifter.lift(pair as FullRlwe))
+    const key = await this.#keys.unlockExisting(parameters)
     const spec = refreshedSpec(manifest, round)
-    const pairs = key.encryptResidues(integers, spec.level)
-    for (const polynomial of integers) polynomial.fill(0)
-    return encodeTensor(parameters, spec, pairs)
+    return encodeTensor(parameters, spec, await key.refresh(masked as FullRlwe[], level, spec.level))
   }
 
   /**
@@ -112,8 +102,8 @@ export class LocalModel {
   async decrypt(frame: Uint8Array): Promise<Float64Array> {
     const spec = responseSpec(this.manifest)
     const pairs = decodeTensor(this.parameters, spec, frame)
-    const { context, secretKey } = await this.#keys.unlockExisting(this.parameters)
-    const [slots] = decryptSlots(context, secretKey, pairs, spec.level, spec.scale)
+    const key = await this.#keys.unlockExisting(this.parameters)
+    const [slots] = key.decryptSlots(pairs, spec.level, spec.scale)
     return readLogits(slots, this.manifest.output)
   }
 }

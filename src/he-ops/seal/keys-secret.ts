@@ -1,5 +1,6 @@
 import type { SecretKey } from 'node-seal'
-import { decodeSecretKey, encodeSecretKey, type Polynomial } from '../../wire/index.ts'
+import { PolyVeilError } from '../../errors/index.ts'
+import { decodeSecretKey, encodeSecretKey, type Polynomial, polynomialHalves } from '../../wire/index.ts'
 import type { SealContext } from './context.ts'
 import { guarded, withHeap } from './runtime.ts'
 import { keyLevel, plaintextFromSeal, plaintextToSeal } from './serialization.ts'
@@ -33,7 +34,24 @@ export function secretPolynomial(ctx: SealContext, secretKey: SecretKey): Polyno
  */
 export function importSecretKey(ctx: SealContext, frame: Uint8Array): SecretKey {
   const secret = decodeSecretKey(ctx.parameters, frame)
-  const bytes = plaintextToSeal(keyLevel(ctx), secret, 1)
+  try {
+    return loadSecretKey(ctx, secret)
+  } finally {
+    secret.fill(0)
+  }
+}
+
+/**
+ * A secret key in a context of all primes of its parameters, or of the first ones.
+ *
+ * @param secret residues, prime after prime, in the order of all primes; those beyond the context's are not read
+ * @returns a key on node-seal's heap that the caller deletes
+ * @throws INTERNAL when the secret is zero
+ */
+export function loadSecretKey(ctx: SealContext, secret: Polynomial): SecretKey {
+  requireSecret(secret)
+  const level = keyLevel(ctx)
+  const bytes = plaintextToSeal(level, secret.subarray(0, polynomialHalves(level)), 1)
   const key = new ctx.seal.SecretKey()
   try {
     guarded(ctx.seal, () => key.loadFromArray(ctx.context, bytes))
@@ -42,7 +60,6 @@ export function importSecretKey(ctx: SealContext, frame: Uint8Array): SecretKey 
     key.delete()
     throw cause
   } finally {
-    secret.fill(0)
     bytes.fill(0)
   }
 }
@@ -56,4 +73,14 @@ export function secretResidues(ctx: SealContext, secretKey: SecretKey): Uint32Ar
   bytes.fill(0)
   halves.fill(0)
   return residues
+}
+
+/**
+ * What has been overwritten must not be encrypted under: it would hide nothing.
+ *
+ * @throws INTERNAL when the secret is zero
+ */
+export function requireSecret(secret: Polynomial): void {
+  if (secret.some((half) => half !== 0)) return
+  throw new PolyVeilError('INTERNAL', 'A secret key is used after it was overwritten')
 }

@@ -1,5 +1,4 @@
-import { PolyVeilError } from '../../errors/index.ts'
-import type { PackedRlwe } from '../../wire/index.ts'
+import { type PackedRlwe, residueTooLarge } from '../../wire/index.ts'
 import type { SimdContext } from './context.ts'
 import { SeedExpander } from './seeds.ts'
 
@@ -70,6 +69,5 @@ export class PairLoader {
 
 /** @throws TENSOR_MALFORMED unless the `unpack` kernel found all residues modulo prime `i` sound */
 export function requireSound(sound: boolean, i: number): void {
-  if (sound) return
-  throw new PolyVeilError('TENSOR_MALFORMED', `A residue is not below its prime q_${i}`, { prime: i })
+  if (!sound) throw residueTooLarge(i)
 }

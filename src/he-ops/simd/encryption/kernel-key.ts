@@ -3,6 +3,7 @@ import type { PackedRlwe, Polynomial } from '../../../wire/index.ts'
 import { embedPeriodicFast } from '../../encoding/embedding-fft.ts'
 import { createKernelMemory, instantiateKernels } from '../../kernels/kernels.ts'
 import { requireEncodable } from '../../seal/encryptor.ts'
+import { requireSecret } from '../../seal/keys-secret.ts'
 import { createSimdContext, type SimdContext } from '../context.ts'
 import { Heap } from '../heap.ts'
 import { KernelKeyMaker } from './key-maker.ts'
@@ -36,22 +37,27 @@ export class KernelKey {
 
   /**
    * @param parameters primes below 2^30
-   * @param secret the secret key's residues modulo all primes; read now, not kept
-   * @throws CONFIG_INVALID when a prime is too large for the kernels
+   * @param secret the secret key's residues modulo all primes; copied at once, so that the caller may overwrite it
+   * @throws CONFIG_INVALID when a prime is too large for the kernels; INTERNAL when the secret is zero
    */
   static async create(
     parameters: CkksParameters,
     secret: Polynomial,
     { memory = createKernelMemory('unshared'), zeros }: KernelKeyOptions = {},
   ): Promise<KernelKey> {
-    const context = createSimdContext(await instantiateKernels(memory), new Heap(memory), parameters)
-    const source = zeros ?? (await createZeroSource(parameters, secret))
+    requireSecret(secret)
+    const copy = secret.slice()
+    let source = zeros
     try {
-      return new KernelKey(context, source, secret)
+      const context = createSimdContext(await instantiateKernels(memory), new Heap(memory), parameters)
+      source ??= await createZeroSource(parameters, copy)
+      return new KernelKey(context, source, copy)
     } catch (error) {
-      source.delete()
+      source?.delete()
       wipe(memory)
       throw error
+    } finally {
+      copy.fill(0)
     }
   }
 

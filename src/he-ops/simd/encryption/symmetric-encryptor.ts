@@ -3,6 +3,7 @@ import { PolyVeilError } from '../../../errors/index.ts'
 import { type PackedRlwe, type Polynomial, packedBytes, SEED_BYTES } from '../../../wire/index.ts'
 import { log2Exact } from '../../encoding/order.ts'
 import type { SimdContext } from '../context.ts'
+import { readSmall, reduceSmall } from './small-polynomial.ts'
 import type { ZeroSource } from './zeros.ts'
 
 // Encryptions as node-seal makes them, most of the work being the kernels'. node-seal samples one of zero modulo the first
@@ -69,7 +70,7 @@ export class SymmetricEncryptor {
     const { c0, seed } = this.#draw(primes)
     this.#readError(c0)
     const limbs = Array.from({ length: primes }, (_, i) => {
-      this.#reduceError(i)
+      reduceSmall(this.#context, i, this.#error, ERROR_BOUND, this.#work)
       this.#minusProduct(i, this.#work, this.#work, addend(i))
       return this.#pack(i, this.#work)
     })
@@ -98,24 +99,12 @@ export class SymmetricEncryptor {
 
   /** Coefficients of e + `ERROR_BOUND`, from c0 = -(a * s + e) modulo the first prime. */
   #readError(c0: Polynomial): void {
-    const { heap, kernels, moduli, ring } = this.#context
-    const [{ backward, quotients, q, inverseSize, last }] = moduli
+    const { heap, ring } = this.#context
     const words = heap.words(this.#work, ring)
     for (let b = 0; b < ring; b++) words[b] = c0[2 * b]
     this.#minusProduct(0, this.#error, this.#work)
-    const { w, quotient } = inverseSize
-    kernels.nttInverse(this.#error, backward, quotients, ring, q, w, quotient, last.w, last.quotient)
-    kernels.scale(this.#error, this.#error, ERROR_BOUND, ...one(q), ring, q)
-    if (heap.words(this.#error, ring).every((shifted) => shifted <= 2 * ERROR_BOUND)) return
+    if (readSmall(this.#context, this.#error, ERROR_BOUND)) return
     throw new PolyVeilError('INTERNAL', 'An encryption of zero has a larger error than it should')
-  }
-
-  /** Residues of e modulo prime `i`, in NTT form. */
-  #reduceError(i: number): void {
-    const { kernels, moduli, ring } = this.#context
-    const { q, forward, quotients } = moduli[i]
-    kernels.scale(this.#work, this.#error, q - ERROR_BOUND, ...one(q), ring, q)
-    kernels.nttForward(this.#work, forward, quotients, ring, q)
   }
 
   /** out = addend - a * s - subtrahend modulo prime `i`. */
@@ -140,6 +129,3 @@ export class SymmetricEncryptor {
     return { prime, bits, bytes: heap.bytes(this.#packed, packedBytes(ring, bits)).slice() }
   }
 }
-
-/** The factor 1 for the `scale` kernel. */
-const one = (q: number): [w: number, quotient: number] => [1, Math.floor(2 ** 32 / q)]

@@ -1,9 +1,10 @@
 import type { CkksParameters } from '../../../circuit/parameters.ts'
-import { type Polynomial, polynomialHalves, type SeededRlwe } from '../../../wire/index.ts'
+import type { Polynomial, SeededRlwe } from '../../../wire/index.ts'
 import type { SealContext } from '../../seal/context.ts'
+import { loadSecretKey } from '../../seal/keys-secret.ts'
 import { RestrictedContexts } from '../../seal/restricted-contexts.ts'
 import { type Deletable, guarded, loadSeal } from '../../seal/runtime.ts'
-import { dataLevel, keyLevel, plaintextToSeal, seededFromSeal } from '../../seal/serialization.ts'
+import { dataLevel, seededFromSeal } from '../../seal/serialization.ts'
 
 /** Fresh encryptions of zero modulo one prime. Holds the secret key on node-seal's heap until `delete`. */
 export interface ZeroSource {
@@ -43,11 +44,7 @@ function zeroEncryptor(ctx: SealContext, secret: Polynomial, owned: Deletable[])
     owned.push(object)
     return object
   }
-  const secretKey = own(new seal.SecretKey())
-  const level = keyLevel(ctx)
-  const bytes = plaintextToSeal(level, secret.subarray(0, polynomialHalves(level)), 1)
-  secretKey.loadFromArray(context, bytes)
-  bytes.fill(0)
+  const secretKey = own(loadSecretKey(ctx, secret))
   // node-seal's Encryptor insists on a public key even where it encrypts under the secret one.
   const publicKey = own(own(new seal.KeyGenerator(context, secretKey)).createPublicKey())
   const encryptor = own(new seal.Encryptor(context, publicKey, secretKey))

@@ -1,0 +1,145 @@
+import t from 'tap'
+import { galoisElement } from '../../src/circuit/keys.ts'
+import type { CkksParameters } from '../../src/circuit/parameters.ts'
+import { memoryKeyStore } from '../../src/client/index.ts'
+import { KeyRing } from '../../src/client/local/key-ring.ts'
+import { UnlockedKey } from '../../src/client/local/unlocked-key.ts'
+import { createSealContext } from '../../src/he-ops/seal/context.ts'
+import { decryptSlots, encryptSlots } from '../../src/he-ops/seal/encryptor.ts'
+import { importSecretKey, sampleSecretKey } from '../../src/he-ops/seal/keys.ts'
+import { loadSeal } from '../../src/he-ops/seal/runtime.ts'
+import {
+  bytesSource,
+  encodeSecretKey,
+  levelShape,
+  type PackedRlwe,
+  type Rlwe,
+  verifyKeySet,
+} from '../../src/wire/index.ts'
+import { readRlwe, rlweBytes, writeRlwe } from '../../src/wire/rlwe.ts'
+import { secretResidues, transforms } from '../he-ops/seal/exact.ts'
+import { smallParameters } from '../he-ops/seal/fixture.ts'
+import { collect } from '../wire/fixtures.ts'
+
+const seal = await loadSeal()
+const SCALE = 2 ** 25
+const STEPS = [1, 7]
+/** Distinct in every slot. */
+const slots = Float64Array.from({ length: 4096 }, (_, i) => Math.sin(i + 1) + i / 4096)
+const close = (found: Float64Array): boolean =>
+  found.every((value, slot) => Math.abs(value - slots[slot]) < 2 ** -8)
+
+/** A pair as it comes out of a frame. */
+function unpacked(parameters: CkksParameters, pair: Rlwe | PackedRlwe, level: number): Rlwe {
+  const shape = levelShape(parameters, level)
+  const bytes = new Uint8Array(rlweBytes(shape, true))
+  writeRlwe(shape, pair, bytes)
+  return readRlwe(shape, bytes, true)
+}
+
+const chains: Record<string, CkksParameters> = {
+  'primes for the kernels': smallParameters([28, 30, 30, 30], 30, 30),
+  'larger primes': smallParameters([45, 30, 35], 60),
+}
+
+for (const [name, parameters] of Object.entries(chains)) {
+  const { topLevel } = parameters
+  t.test(`secret keys are ternary, and node-seal takes them: ${name}`, async (t) => {
+    const secret = await sampleSecretKey(parameters)
+    const other = await sampleSecretKey(parameters)
+    t.notOk(
+      secret.every((half, i) => half === other[i]),
+      'each is fresh',
+    )
+    const ctx = createSealContext(seal, parameters)
+    const key = importSecretKey(ctx, encodeSecretKey(parameters, secret))
+    const all = [...parameters.primes, ...parameters.specialPrimes]
+    const residues = secretResidues(ctx, key)
+    const [first, ...rest] = all.map((prime, i) => transforms(8192, prime).inverse(residues(i)))
+    t.ok(
+      rest.every((coefficients) => coefficients.every((c, k) => c === first[k])),
+      'one polynomial',
+    )
+    for (const value of [-1n, 0n, 1n]) {
+      const share = first.filter((c) => c === value).length / 8192
+      // Five deviations of a third.
+      t.ok(Math.abs(share - 1 / 3) < 0.027, `${value} has a share of ${share}`)
+    }
+    for (const object of [key, ctx]) object.delete()
+  })
+
+  t.test(`encrypts and decrypts as node-seal does in the whole chain: ${name}`, async (t) => {
+    const secret = await sampleSecretKey(parameters)
+    const ctx = createSealContext(seal, parameters)
+    const whole = importSecretKey(ctx, encodeSecretKey(parameters, secret))
+    const key = new UnlockedKey(seal, parameters, secret, 'f')
+    for (const level of [1, topLevel]) {
+      const [pair] = await key.encryptSlots([slots], level, SCALE)
+      const made = unpacked(parameters, pair, level)
+      t.ok(close(decryptSlots(ctx, whole, [made], level, SCALE)[0]), `encrypted at level ${level}`)
+      const theirs = encryptSlots(ctx, whole, [slots], level, SCALE)
+      t.ok(close(key.decryptSlots(theirs, level, SCALE)[0]), `decrypted at level ${level}`)
+    }
+    await t.rejects(key.encryptSlots([Float64Array.of(Number.NaN)], 1, SCALE), {
+      code: 'TENSOR_OUT_OF_RANGE',
+    })
+    const frame = await collect(key.keySet(STEPS))
+    const elements = STEPS.map((steps) => galoisElement(8192, steps)).sort((a, b) => a - b)
+    t.strictSame(await verifyKeySet(parameters, bytesSource(frame)), elements)
+
+    key.delete()
+    t.ok(
+      secret.every((half) => half === 0),
+      'the secret is overwritten',
+    )
+    for (const object of [whole, ctx]) object.delete()
+  })
+
+  t.test(`nothing is made with a key that was overwritten: ${name}`, async (t) => {
+    const secret = await sampleSecretKey(parameters)
+    const ctx = createSealContext(seal, parameters)
+    const whole = importSecretKey(ctx, encodeSecretKey(parameters, secret))
+    const pairs = encryptSlots(ctx, whole, [slots], 1, SCALE)
+    const key = new UnlockedKey(seal, parameters, secret, 'f')
+    // What had begun may end, but under the right key.
+    const begun = key.encryptSlots([slots], 1, SCALE).catch(() => [])
+    key.delete()
+    for (const pair of await begun) {
+      t.ok(close(decryptSlots(ctx, whole, [unpacked(parameters, pair, 1)], 1, SCALE)[0]))
+    }
+    await t.rejects(key.encryptSlots([slots], 1, SCALE), { code: 'INTERNAL', message: /overwritten/ })
+    t.throws(() => key.decryptSlots(pairs, 1, SCALE), { code: 'INTERNAL', message: /overwritten/ })
+    t.throws(() => key.loadInto(ctx), { code: 'INTERNAL', message: /overwritten/ })
+    await t.rejects(collect(key.keySet(STEPS)), { code: 'INTERNAL', message: /overwritten/ })
+    for (const object of [whole, ctx]) object.delete()
+  })
+}
+
+t.test('a key set that is being made survives the key', async (t) => {
+  const parameters = chains['primes for the kernels']
+  const key = new UnlockedKey(seal, parameters, await sampleSecretKey(parameters), 'f')
+  const chunks: Uint8Array[] = []
+  for await (const chunk of key.keySet(STEPS)) {
+    if (chunks.length === 0) key.delete()
+    chunks.push(chunk)
+  }
+  await t.resolves(verifyKeySet(parameters, bytesSource(Uint8Array.from(Buffer.concat(chunks)))))
+})
+
+t.test('a ring gives one key to all that ask, and the same one again', async (t) => {
+  const parameters = chains['primes for the kernels']
+  const store = memoryKeyStore()
+  const ring = new KeyRing(store)
+  await t.rejects(ring.unlockExisting(parameters), { code: 'KEYS_MISSING' })
+  const [first, second] = await Promise.all([ring.unlock(parameters), ring.unlock(parameters)])
+  t.equal(first, second)
+  t.equal(await ring.unlockExisting(parameters), first)
+  const [pair] = await first.encryptSlots([slots], 1, SCALE)
+  ring.close()
+  await new Promise((resolve) => setImmediate(resolve))
+  await t.rejects(first.encryptSlots([slots], 1, SCALE), { code: 'INTERNAL' })
+  const again = await ring.unlockExisting(parameters)
+  t.equal(again.fingerprint, first.fingerprint)
+  t.ok(close(again.decryptSlots([unpacked(parameters, pair, 1)], 1, SCALE)[0]), 'it is the same key')
+  ring.close()
+})
