@@ -81,7 +81,7 @@ function isEncrypted(t: Test, json: Ran['json'], backend: string, images: number
   }
 }
 
-t.test('wrong golden logits end in exit code 1, by either backend’s account', async (t) => {
+t.test('wrong golden logits end in exit code 1, by every backend’s account', async (t) => {
   const tensors = await goldenTensors('one_shot')
   const input = tensors.get('input')!
   const logits = tensors.get('logits')!
@@ -96,7 +96,7 @@ t.test('wrong golden logits end in exit code 1, by either backend’s account', 
   // Images keep their top class: it is the size of the error that shows.
   const off = golden('off', (value) => value * 1.1)
   const swapped = golden('swapped', (_, i) => logits.data[(i + 10) % logits.data.length])
-  for (const backend of ['clear', 'seal']) {
+  for (const backend of ['clear', 'simd', 'seal']) {
     const { code, json } = await verify('--golden', off, '--count', '1', '--backend', backend, '--json')
     t.equal(code, 1, backend)
     t.match(json, { ok: false, top1Agreement: 1 })
