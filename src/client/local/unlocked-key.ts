@@ -1,12 +1,10 @@
 import type { SecretKey } from 'node-seal'
-import type { CkksParameters } from '../../circuit/parameters.ts'
 import { backendFor } from '../../he-ops/execution/backend-for.ts'
 import { createSealContext, type SealContext } from '../../he-ops/seal/context.ts'
 import { decryptSlots, encryptSlots } from '../../he-ops/seal/encryptor.ts'
 import { generateKeySet, keySetOf, loadSecretKey } from '../../he-ops/seal/keys.ts'
 import { requireSecret } from '../../he-ops/seal/keys-secret.ts'
-import { RestrictedContexts } from '../../he-ops/seal/restricted-contexts.ts'
-import type { Seal } from '../../he-ops/seal/runtime.ts'
+import type { RestrictedContexts } from '../../he-ops/seal/restricted-contexts.ts'
 import { KernelKey } from '../../he-ops/simd/encryption/kernel-key.ts'
 import type { PackedRlwe, Polynomial, Rlwe, SeededRlwe } from '../../wire/index.ts'
 
@@ -17,21 +15,20 @@ import type { PackedRlwe, Polynomial, Rlwe, SeededRlwe } from '../../wire/index.
 export class UnlockedKey {
   /** Names the secret key without telling anything of it: a digest over 128 bits of entropy and more. */
   readonly fingerprint: string
-  readonly #seal: Seal
-  readonly #parameters: CkksParameters
   readonly #secret: Polynomial
   readonly #contexts: RestrictedContexts
   /** By the level of the contexts that they are in. */
   readonly #restricted = new Map<number, SecretKey>()
   #kernels: Promise<KernelKey> | undefined
 
-  /** @param secret the secret key's residues modulo all primes; overwritten by `delete` */
-  constructor(seal: Seal, parameters: CkksParameters, secret: Polynomial, fingerprint: string) {
+  /**
+   * @param contexts of the key's parameters; deleted with it
+   * @param secret the secret key's residues modulo all primes; overwritten by `delete`
+   */
+  constructor(contexts: RestrictedContexts, secret: Polynomial, fingerprint: string) {
     this.fingerprint = fingerprint
-    this.#seal = seal
-    this.#parameters = parameters
     this.#secret = secret
-    this.#contexts = new RestrictedContexts(seal, parameters)
+    this.#contexts = contexts
   }
 
   /** As `encryptSlots` of `he-ops/seal/encryptor.ts`. */
@@ -40,6 +37,7 @@ export class UnlockedKey {
     level: number,
     scale: number,
   ): Promise<readonly (SeededRlwe | PackedRlwe)[]> {
+    requireSecret(this.#secret)
     if (this.#takesKernels) return (await this.#kernelKey()).encryptSlots(vectors, level, scale)
     return encryptSlots(...this.#at(level), vectors, level, scale)
   }
@@ -51,9 +49,10 @@ export class UnlockedKey {
 
   /** As `generateKeySet` of `he-ops/seal/keys.ts`. The key may be deleted once the first chunk is there. */
   async *keySet(rotationSteps: readonly number[]): AsyncGenerator<Uint8Array, void, undefined> {
-    const parameters = this.#parameters
+    requireSecret(this.#secret)
+    const { parameters, seal } = this.#contexts
     if (this.#takesKernels) {
-      const key = await KernelKey.create(parameters, this.#secret)
+      const key = await KernelKey.create(this.#contexts, this.#secret)
       try {
         yield* keySetOf({ parameters }, rotationSteps, key.keyMaker())
       } finally {
@@ -61,8 +60,7 @@ export class UnlockedKey {
       }
       return
     }
-    requireSecret(this.#secret)
-    const context = createSealContext(this.#seal, parameters, 'highest level')
+    const context = createSealContext(seal, parameters, 'highest level')
     const secretKey = this.loadInto(context)
     try {
       yield* generateKeySet(context, secretKey, rotationSteps)
@@ -88,12 +86,12 @@ export class UnlockedKey {
   }
 
   get #takesKernels(): boolean {
-    return backendFor(this.#parameters) === 'simd'
+    return backendFor(this.#contexts.parameters) === 'simd'
   }
 
   #kernelKey(): Promise<KernelKey> {
     if (this.#kernels === undefined) {
-      const kernels = KernelKey.create(this.#parameters, this.#secret)
+      const kernels = KernelKey.create(this.#contexts, this.#secret)
       kernels.catch(() => {
         this.#kernels = undefined
       })

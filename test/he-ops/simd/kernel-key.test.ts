@@ -4,6 +4,7 @@ import { createSealContext } from '../../../src/he-ops/seal/context.ts'
 import { decryptSlots, encryptSlots } from '../../../src/he-ops/seal/encryptor.ts'
 import { generateSecretKey } from '../../../src/he-ops/seal/keys.ts'
 import { secretPolynomial } from '../../../src/he-ops/seal/keys-secret.ts'
+import { RestrictedContexts } from '../../../src/he-ops/seal/restricted-contexts.ts'
 import { loadSeal } from '../../../src/he-ops/seal/runtime.ts'
 import { KernelKey } from '../../../src/he-ops/simd/encryption/kernel-key.ts'
 import { ERROR_BOUND } from '../../../src/he-ops/simd/encryption/symmetric-encryptor.ts'
@@ -18,11 +19,13 @@ const parameters = smallParameters([28, 30, 30, 27], 30, 30)
 const { ring, primes, topLevel } = parameters
 const ctx = createSealContext(await loadSeal(), parameters)
 const secretKey = generateSecretKey(ctx)
+const contexts = new RestrictedContexts(ctx.seal, parameters)
 const secrets = secretResidues(ctx, secretKey)
-const key = await KernelKey.create(parameters, secretPolynomial(ctx, secretKey))
+const key = await KernelKey.create(contexts, secretPolynomial(ctx, secretKey))
 t.teardown(() => {
   key.delete()
   secretKey.delete()
+  contexts.delete()
   ctx.delete()
 })
 

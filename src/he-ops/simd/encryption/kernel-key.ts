@@ -1,9 +1,9 @@
-import type { CkksParameters } from '../../../circuit/parameters.ts'
 import type { PackedRlwe, Polynomial } from '../../../wire/index.ts'
 import { embedPeriodicFast } from '../../encoding/embedding-fft.ts'
 import { createKernelMemory, instantiateKernels } from '../../kernels/kernels.ts'
 import { requireEncodable } from '../../seal/encryptor.ts'
 import { requireSecret } from '../../seal/keys-secret.ts'
+import type { RestrictedContexts } from '../../seal/restricted-contexts.ts'
 import { createSimdContext, type SimdContext } from '../context.ts'
 import { Heap } from '../heap.ts'
 import { KernelKeyMaker } from './key-maker.ts'
@@ -36,24 +36,24 @@ export class KernelKey {
   }
 
   /**
-   * @param parameters primes below 2^30
+   * @param contexts of parameters with primes below 2^30; needed until this returns, not until the promise is kept
    * @param secret the secret key's residues modulo all primes; copied at once, so that the caller may overwrite it
    * @throws CONFIG_INVALID when a prime is too large for the kernels; INTERNAL when the secret is zero
    */
   static async create(
-    parameters: CkksParameters,
+    contexts: RestrictedContexts,
     secret: Polynomial,
     { memory = createKernelMemory('unshared'), zeros }: KernelKeyOptions = {},
   ): Promise<KernelKey> {
     requireSecret(secret)
+    const { parameters } = contexts
     const copy = secret.slice()
-    let source = zeros
+    const source = zeros ?? createZeroSource(contexts.at(0), copy)
     try {
       const context = createSimdContext(await instantiateKernels(memory), new Heap(memory), parameters)
-      source ??= await createZeroSource(parameters, copy)
       return new KernelKey(context, source, copy)
     } catch (error) {
-      source?.delete()
+      source.delete()
       wipe(memory)
       throw error
     } finally {
