@@ -6,7 +6,7 @@ import { generateKeySet, keySetOf, loadSecretKey } from '../../he-ops/seal/keys.
 import { requireSecret } from '../../he-ops/seal/keys-secret.ts'
 import type { RestrictedContexts } from '../../he-ops/seal/restricted-contexts.ts'
 import { KernelKey } from '../../he-ops/simd/encryption/kernel-key.ts'
-import type { PackedRlwe, Polynomial, Rlwe, SeededRlwe } from '../../wire/index.ts'
+import type { FullRlwe, PackedRlwe, Polynomial, Rlwe, SeededRlwe } from '../../wire/index.ts'
 
 /**
  * A secret key in use. node-seal sees it in contexts of the primes that are needed, for it takes seconds to make one of all;
@@ -45,6 +45,18 @@ export class UnlockedKey {
   /** As `decryptSlots` of `he-ops/seal/encryptor.ts`. */
   decryptSlots(pairs: readonly Rlwe[], level: number, scale: number): Float64Array[] {
     return decryptSlots(...this.#at(level), pairs, level, scale)
+  }
+
+  /**
+   * Decrypts masked ciphertexts to integers, exactly, and encrypts these anew.
+   *
+   * @param masked at level `from`
+   * @param to level of the fresh encryptions
+   * @throws CONFIG_INVALID when a prime is too large for the kernels
+   */
+  async refresh(masked: readonly FullRlwe[], from: number, to: number): Promise<PackedRlwe[]> {
+    requireSecret(this.#secret)
+    return (await this.#kernelKey()).refresh(masked, from, to)
   }
 
   /** As `generateKeySet` of `he-ops/seal/keys.ts`. The key may be deleted once the first chunk is there. */
