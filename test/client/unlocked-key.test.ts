@@ -7,6 +7,7 @@ import { UnlockedKey } from '../../src/client/local/unlocked-key.ts'
 import { createSealContext } from '../../src/he-ops/seal/context.ts'
 import { decryptSlots, encryptSlots } from '../../src/he-ops/seal/encryptor.ts'
 import { importSecretKey, sampleSecretKey } from '../../src/he-ops/seal/keys.ts'
+import { RestrictedContexts } from '../../src/he-ops/seal/restricted-contexts.ts'
 import { loadSeal } from '../../src/he-ops/seal/runtime.ts'
 import {
   bytesSource,
@@ -45,8 +46,8 @@ const chains: Record<string, CkksParameters> = {
 for (const [name, parameters] of Object.entries(chains)) {
   const { topLevel } = parameters
   t.test(`secret keys are ternary, and node-seal takes them: ${name}`, async (t) => {
-    const secret = await sampleSecretKey(parameters)
-    const other = await sampleSecretKey(parameters)
+    const secret = await sampleSecretKey(new RestrictedContexts(seal, parameters))
+    const other = await sampleSecretKey(new RestrictedContexts(seal, parameters))
     t.notOk(
       secret.every((half, i) => half === other[i]),
       'each is fresh',
@@ -69,10 +70,10 @@ for (const [name, parameters] of Object.entries(chains)) {
   })
 
   t.test(`encrypts and decrypts as node-seal does in the whole chain: ${name}`, async (t) => {
-    const secret = await sampleSecretKey(parameters)
+    const secret = await sampleSecretKey(new RestrictedContexts(seal, parameters))
     const ctx = createSealContext(seal, parameters)
     const whole = importSecretKey(ctx, encodeSecretKey(parameters, secret))
-    const key = new UnlockedKey(seal, parameters, secret, 'f')
+    const key = new UnlockedKey(new RestrictedContexts(seal, parameters), secret, 'f')
     for (const level of [1, topLevel]) {
       const [pair] = await key.encryptSlots([slots], level, SCALE)
       const made = unpacked(parameters, pair, level)
@@ -96,11 +97,11 @@ for (const [name, parameters] of Object.entries(chains)) {
   })
 
   t.test(`nothing is made with a key that was overwritten: ${name}`, async (t) => {
-    const secret = await sampleSecretKey(parameters)
+    const secret = await sampleSecretKey(new RestrictedContexts(seal, parameters))
     const ctx = createSealContext(seal, parameters)
     const whole = importSecretKey(ctx, encodeSecretKey(parameters, secret))
     const pairs = encryptSlots(ctx, whole, [slots], 1, SCALE)
-    const key = new UnlockedKey(seal, parameters, secret, 'f')
+    const key = new UnlockedKey(new RestrictedContexts(seal, parameters), secret, 'f')
     // What had begun may end, but under the right key.
     const begun = key.encryptSlots([slots], 1, SCALE).catch(() => [])
     key.delete()
@@ -117,7 +118,11 @@ for (const [name, parameters] of Object.entries(chains)) {
 
 t.test('a key set that is being made survives the key', async (t) => {
   const parameters = chains['primes for the kernels']
-  const key = new UnlockedKey(seal, parameters, await sampleSecretKey(parameters), 'f')
+  const key = new UnlockedKey(
+    new RestrictedContexts(seal, parameters),
+    await sampleSecretKey(new RestrictedContexts(seal, parameters)),
+    'f',
+  )
   const chunks: Uint8Array[] = []
   for await (const chunk of key.keySet(STEPS)) {
     if (chunks.length === 0) key.delete()

@@ -3,6 +3,7 @@ import { bytesToHex } from '@noble/hashes/utils.js'
 import type { CkksParameters } from '../../circuit/parameters.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import { sampleSecretKey } from '../../he-ops/seal/keys.ts'
+import { RestrictedContexts } from '../../he-ops/seal/restricted-contexts.ts'
 import { loadSeal } from '../../he-ops/seal/runtime.ts'
 import { decodeSecretKey, encodeSecretKey } from '../../wire/index.ts'
 import type { KeyStore } from '../keys/key-store.ts'
@@ -47,14 +48,18 @@ export class KeyRing {
   }
 
   async #load(parameters: CkksParameters): Promise<UnlockedKey> {
-    const name = entryName(parameters)
-    const frame =
-      (await this.#store.get(name)) ?? (await this.#store.add(name, await newSecretKey(parameters)))
+    const contexts = new RestrictedContexts(await loadSeal(), parameters)
     try {
+      const name = entryName(parameters)
+      const frame =
+        (await this.#store.get(name)) ?? (await this.#store.add(name, await newSecretKey(contexts)))
       const secret = decodeSecretKey(parameters, frame)
-      return new UnlockedKey(await loadSeal(), parameters, secret, bytesToHex(sha256(frame)))
-    } finally {
+      const fingerprint = bytesToHex(sha256(frame))
       frame.fill(0)
+      return new UnlockedKey(contexts, secret, fingerprint)
+    } catch (error) {
+      contexts.delete()
+      throw error
     }
   }
 
@@ -73,9 +78,9 @@ export class KeyRing {
 
 const entryName = ({ digest }: CkksParameters): string => `secret-key/${digest}`
 
-async function newSecretKey(parameters: CkksParameters): Promise<Uint8Array> {
-  const secret = await sampleSecretKey(parameters)
-  const frame = encodeSecretKey(parameters, secret)
+async function newSecretKey(contexts: RestrictedContexts): Promise<Uint8Array> {
+  const secret = await sampleSecretKey(contexts)
+  const frame = encodeSecretKey(contexts.parameters, secret)
   secret.fill(0)
   return frame
 }

@@ -1,14 +1,11 @@
 import type { SecretKey } from 'node-seal'
-import type { CkksParameters } from '../../circuit/parameters.ts'
 import { backendFor } from '../../he-ops/execution/backend-for.ts'
 import { createSealContext, type SealContext } from '../../he-ops/seal/context.ts'
 import { decryptSlots, encryptSlots } from '../../he-ops/seal/encryptor.ts'
 import { generateKeySet, keySetOf, loadSecretKey } from '../../he-ops/seal/keys.ts'
 import { requireSecret } from '../../he-ops/seal/keys-secret.ts'
-import { RestrictedContexts } from '../../he-ops/seal/restricted-contexts.ts'
-import type { Seal } from '../../he-ops/seal/runtime.ts'
+import type { RestrictedContexts } from '../../he-ops/seal/restricted-contexts.ts'
 import { KernelKey } from '../../he-ops/simd/encryption/kernel-key.ts'
-import { Lifter } from '../../he-ops/simd/refresh/lift.ts'
 import type { FullRlwe, PackedRlwe, Polynomial, Rlwe, SeededRlwe } from '../../wire/index.ts'
 
 /**
@@ -18,23 +15,20 @@ import type { FullRlwe, PackedRlwe, Polynomial, Rlwe, SeededRlwe } from '../../w
 export class UnlockedKey {
   /** Names the secret key without telling anything of it: a digest over 128 bits of entropy and more. */
   readonly fingerprint: string
-  readonly #seal: Seal
-  readonly #parameters: CkksParameters
   readonly #secret: Polynomial
   readonly #contexts: RestrictedContexts
   /** By the level of the contexts that they are in. */
   readonly #restricted = new Map<number, SecretKey>()
   #kernels: Promise<KernelKey> | undefined
-  /** What lifts masked ciphertexts, by their level, in the kernel key's memory. */
-  readonly #lifters = new Map<number, Lifter>()
 
-  /** @param secret the secret key's residues modulo all primes; overwritten by `delete` */
-  constructor(seal: Seal, parameters: CkksParameters, secret: Polynomial, fingerprint: string) {
+  /**
+   * @param contexts of the key's parameters; deleted with it
+   * @param secret the secret key's residues modulo all primes; overwritten by `delete`
+   */
+  constructor(contexts: RestrictedContexts, secret: Polynomial, fingerprint: string) {
     this.fingerprint = fingerprint
-    this.#seal = seal
-    this.#parameters = parameters
     this.#secret = secret
-    this.#contexts = new RestrictedContexts(seal, parameters)
+    this.#contexts = contexts
   }
 
   /** As `encryptSlots` of `he-ops/seal/encryptor.ts`. */
@@ -43,6 +37,7 @@ export class UnlockedKey {
     level: number,
     scale: number,
   ): Promise<readonly (SeededRlwe | PackedRlwe)[]> {
+    requireSecret(this.#secret)
     if (this.#takesKernels) return (await this.#kernelKey()).encryptSlots(vectors, level, scale)
     return encryptSlots(...this.#at(level), vectors, level, scale)
   }
@@ -55,23 +50,21 @@ export class UnlockedKey {
   /**
    * Decrypts masked ciphertexts to integers, exactly, and encrypts these anew.
    *
-   * @param masked at `level`
-   * @param top level of the fresh encryptions
+   * @param masked at level `from`
+   * @param to level of the fresh encryptions
+   * @throws CONFIG_INVALID when a prime is too large for the kernels
    */
-  async refresh(masked: readonly FullRlwe[], level: number, top: number): Promise<readonly PackedRlwe[]> {
-    const key = await this.#kernelKey()
-    const lifter = this.#lifter(key, level)
-    const integers = masked.map((pair) => lifter.lift(pair))
-    const pairs = key.encryptResidues(integers, top)
-    for (const polynomial of integers) polynomial.fill(0)
-    return pairs
+  async refresh(masked: readonly FullRlwe[], from: number, to: number): Promise<PackedRlwe[]> {
+    requireSecret(this.#secret)
+    return (await this.#kernelKey()).refresh(masked, from, to)
   }
 
   /** As `generateKeySet` of `he-ops/seal/keys.ts`. The key may be deleted once the first chunk is there. */
   async *keySet(rotationSteps: readonly number[]): AsyncGenerator<Uint8Array, void, undefined> {
-    const parameters = this.#parameters
+    requireSecret(this.#secret)
+    const { parameters, seal } = this.#contexts
     if (this.#takesKernels) {
-      const key = await KernelKey.create(parameters, this.#secret)
+      const key = await KernelKey.create(this.#contexts, this.#secret)
       try {
         yield* keySetOf({ parameters }, rotationSteps, key.keyMaker())
       } finally {
@@ -79,8 +72,7 @@ export class UnlockedKey {
       }
       return
     }
-    requireSecret(this.#secret)
-    const context = createSealContext(this.#seal, parameters, 'highest level')
+    const context = createSealContext(seal, parameters, 'highest level')
     const secretKey = this.loadInto(context)
     try {
       yield* generateKeySet(context, secretKey, rotationSteps)
@@ -101,37 +93,23 @@ export class UnlockedKey {
     for (const key of this.#restricted.values()) key.delete()
     this.#restricted.clear()
     this.#contexts.delete()
-    this.#lifters.clear()
     this.#kernels?.then((key) => key.delete()).catch(() => {})
     this.#kernels = undefined
   }
 
   get #takesKernels(): boolean {
-    return backendFor(this.#parameters) === 'simd'
+    return backendFor(this.#contexts.parameters) === 'simd'
   }
 
   #kernelKey(): Promise<KernelKey> {
     if (this.#kernels === undefined) {
-      const kernels = KernelKey.create(this.#parameters, this.#secret)
+      const kernels = KernelKey.create(this.#contexts, this.#secret)
       kernels.catch(() => {
         this.#kernels = undefined
       })
       this.#kernels = kernels
     }
     return this.#kernels
-  }
-
-  #lifter(key: KernelKey, level: number): Lifter {
-    requireSecret(this.#secret)
-    let lifter = this.#lifters.get(level)
-    if (lifter === undefined) {
-      const count = this.#parameters.ring * this.#parameters.primes.length
-      const residues = Uint32Array.from({ length: count }, (_, i) => this.#secret[2 * i])
-      lifter = new Lifter(key.context, residues, level)
-      residues.fill(0)
-      this.#lifters.set(level, lifter)
-    }
-    return lifter
   }
 
   /** The context of a level, and the key in it. */

@@ -7,13 +7,13 @@ import type { Seal } from './runtime.ts'
  * faster in smaller ones. Keys modulo fewer primes are keys still. Each context is made when it is first asked for.
  */
 export class RestrictedContexts {
-  readonly #seal: Seal
-  readonly #parameters: CkksParameters
+  readonly seal: Seal
+  readonly parameters: CkksParameters
   readonly #made = new Map<number, SealContext>()
 
   constructor(seal: Seal, parameters: CkksParameters) {
-    this.#seal = seal
-    this.#parameters = parameters
+    this.seal = seal
+    this.parameters = parameters
   }
 
   /**
@@ -23,7 +23,7 @@ export class RestrictedContexts {
   at(level: number): SealContext {
     let context = this.#made.get(level)
     if (context === undefined) {
-      context = createSealContext(this.#seal, restricted(this.#parameters, level), 'highest level')
+      context = createSealContext(this.seal, restricted(this.parameters, level), 'highest level')
       this.#made.set(level, context)
     }
     return context

@@ -1,9 +1,10 @@
 import t from 'tap'
-import { ciphertextFromWire } from '../../../src/he-ops/seal/ciphertexts.ts'
+import { ciphertextFromWire, ciphertextToWire } from '../../../src/he-ops/seal/ciphertexts.ts'
 import { createSealContext } from '../../../src/he-ops/seal/context.ts'
 import { decryptSlots, encryptSlots } from '../../../src/he-ops/seal/encryptor.ts'
 import { generateSecretKey } from '../../../src/he-ops/seal/keys.ts'
 import { secretPolynomial } from '../../../src/he-ops/seal/keys-secret.ts'
+import { RestrictedContexts } from '../../../src/he-ops/seal/restricted-contexts.ts'
 import { loadSeal } from '../../../src/he-ops/seal/runtime.ts'
 import { KernelKey } from '../../../src/he-ops/simd/encryption/kernel-key.ts'
 import { ERROR_BOUND } from '../../../src/he-ops/simd/encryption/symmetric-encryptor.ts'
@@ -18,11 +19,13 @@ const parameters = smallParameters([28, 30, 30, 27], 30, 30)
 const { ring, primes, topLevel } = parameters
 const ctx = createSealContext(await loadSeal(), parameters)
 const secretKey = generateSecretKey(ctx)
+const contexts = new RestrictedContexts(ctx.seal, parameters)
 const secrets = secretResidues(ctx, secretKey)
-const key = await KernelKey.create(parameters, secretPolynomial(ctx, secretKey))
+const key = await KernelKey.create(contexts, secretPolynomial(ctx, secretKey))
 t.teardown(() => {
   key.delete()
   secretKey.delete()
+  contexts.delete()
   ctx.delete()
 })
 
@@ -36,6 +39,20 @@ function seeded(pair: PackedRlwe, level: number): SeededRlwe {
   const bytes = new Uint8Array(rlweBytes(shape, true))
   writeRlwe(shape, pair, bytes)
   return readRlwe(shape, bytes, true) as SeededRlwe
+}
+
+/** Coefficients of c0 + c1 * s - message modulo each prime of a level. */
+function phases(pair: SeededRlwe, level: number, message: Uint32Array): number[][] {
+  const ciphertext = ciphertextFromWire(ctx, pair, level, 1)
+  const both = residuesOf(ciphertext, 2 * ring * (level + 1))
+  ciphertext.delete()
+  return primes.slice(0, level + 1).map((prime, i) => {
+    const phase = secrets(i).map((value, b) => {
+      const at = i * ring + b
+      return mod(both[at] + both[(level + 1) * ring + at] * value - BigInt(message[at]), prime)
+    })
+    return transforms(ring, prime).inverse(phase).map(Number)
+  })
 }
 
 const rms = (values: ArrayLike<number>): number =>
@@ -74,6 +91,30 @@ t.test('what does not fit is refused, and the key works on', async (t) => {
   t.equal(key.encryptSlots([Float64Array.of(1)], 1, SCALE).length, 1)
 })
 
+t.test('a refresh keeps integers to the last bit, but for the errors of two encryptions', async (t) => {
+  const [from, to] = [1, topLevel]
+  // Anything within a quarter of the modulus; alike in no two coefficients.
+  const integers = Array.from(
+    { length: ring },
+    (_, k) => (BigInt(k) * 48271n - 2n ** 27n) * 2n ** 20n + BigInt(k % 97),
+  )
+  const residues = (level: number): Uint32Array =>
+    Uint32Array.from(
+      primes.slice(0, level + 1).flatMap((prime) => transforms(ring, prime).forward(integers).map(Number)),
+    )
+  for (let round = 0; round < 2; round++) {
+    const [masked] = key.encryptResidues([residues(from)], from)
+    const ciphertext = ciphertextFromWire(ctx, seeded(masked, from), from, 1)
+    const full = ciphertextToWire(ctx, ciphertext)
+    ciphertext.delete()
+    const [fresh] = key.refresh([full], from, to)
+    t.equal(fresh.limbs.length, to + 1)
+    const errors = phases(seeded(fresh, to), to, residues(to))
+    t.ok(errors[0].every((e) => Math.abs(e) <= 2 * ERROR_BOUND) && rms(errors[0]) > 4)
+    for (const error of errors.slice(1)) t.ok(error.every((e, k) => e === errors[0][k]))
+  }
+})
+
 t.test('residues are encrypted exactly', async (t) => {
   const used = key.context.heap.used
   const level = topLevel
@@ -84,17 +125,7 @@ t.test('residues are encrypted exactly', async (t) => {
   )
   const [pair, other] = key.encryptResidues([message, message], level).map((made) => seeded(made, level))
   t.notSame(pair.seed, other.seed)
-  const ciphertext = ciphertextFromWire(ctx, pair, level, 1)
-  const both = residuesOf(ciphertext, 2 * ring * (level + 1))
-  ciphertext.delete()
-  const errors = primes.map((prime, i) => {
-    const s = secrets(i)
-    const phase = s.map((value, b) => {
-      const at = i * ring + b
-      return mod(both[at] + both[(level + 1) * ring + at] * value - BigInt(message[at]), prime)
-    })
-    return transforms(ring, prime).inverse(phase).map(Number)
-  })
+  const errors = phases(pair, level, message)
   t.ok(errors[0].every((e) => Math.abs(e) <= ERROR_BOUND) && rms(errors[0]) > 3 && rms(errors[0]) < 3.5)
   for (const error of errors.slice(1))
     t.ok(

@@ -5,6 +5,7 @@ import { createKernelMemory } from '../../../src/he-ops/kernels/kernels.ts'
 import { createSealContext } from '../../../src/he-ops/seal/context.ts'
 import { generateSecretKey } from '../../../src/he-ops/seal/keys.ts'
 import { secretPolynomial } from '../../../src/he-ops/seal/keys-secret.ts'
+import { RestrictedContexts } from '../../../src/he-ops/seal/restricted-contexts.ts'
 import { loadSeal } from '../../../src/he-ops/seal/runtime.ts'
 import { KernelKey } from '../../../src/he-ops/simd/encryption/kernel-key.ts'
 import type { KernelKeyMaker } from '../../../src/he-ops/simd/encryption/key-maker.ts'
@@ -28,10 +29,12 @@ const parameters = checkParameters({
 const all = [...parameters.primes, ...parameters.specialPrimes]
 const ctx = createSealContext(await loadSeal(), parameters)
 const secretKey = generateSecretKey(ctx)
+const contexts = new RestrictedContexts(ctx.seal, parameters)
 const secret = secretPolynomial(ctx, secretKey)
 const secrets = secretResidues(ctx, secretKey)
 t.teardown(() => {
   secretKey.delete()
+  contexts.delete()
   ctx.delete()
 })
 
@@ -50,7 +53,7 @@ async function withMaker(
   options: Parameters<typeof KernelKey.create>[2],
   body: (maker: KernelKeyMaker) => unknown,
 ): Promise<void> {
-  const key = await KernelKey.create(parameters, secret, options)
+  const key = await KernelKey.create(contexts, secret, options)
   const maker = key.keyMaker()
   try {
     await body(maker)
@@ -105,7 +108,7 @@ t.test('errors are SEAL’s: centred binomial of 42 bits, each pair its own', as
 })
 
 t.test('node-seal’s encryptions of zero are the pairs’ first residues', async (t) => {
-  const source = await createZeroSource(parameters, secret)
+  const source = createZeroSource(contexts.at(0), secret)
   const given: string[] = []
   const zeros: ZeroSource = {
     next() {
@@ -139,7 +142,7 @@ t.test('node-seal’s encryptions of zero are the pairs’ first residues', asyn
 })
 
 t.test('a seed that needs a word drawn anew is not used', async (t) => {
-  const source = await createZeroSource(parameters, secret)
+  const source = createZeroSource(contexts.at(0), secret)
   let calls = 0
   const zeros: ZeroSource = {
     next: () => (calls++ === 0 ? { c0: new Uint32Array(2 * RING), seed: rejectingSeed() } : source.next()),
@@ -153,7 +156,7 @@ t.test('a seed that needs a word drawn anew is not used', async (t) => {
 })
 
 t.test('an encryption that is none of zero, or under another key, is refused', async (t) => {
-  const source = await createZeroSource(parameters, secret)
+  const source = createZeroSource(contexts.at(0), secret)
   let alter = (_: Uint32Array): void => {}
   const zeros: ZeroSource = {
     next() {
@@ -183,7 +186,7 @@ t.test('no trace of the secret stays in the kernels’ memory', async (t) => {
   for (let b = 0; b < 16; b++) scaled[b] = Number((special * secrets(0)[b]) % REJECTING_PRIME)
   const pattern = Buffer.from(scaled.buffer)
   const bytes = (): Buffer => Buffer.from(memory.buffer)
-  const key = await KernelKey.create(parameters, secret, { memory })
+  const key = await KernelKey.create(contexts, secret, { memory })
   const { heap } = key.context
   const { used } = heap
   const maker = key.keyMaker()

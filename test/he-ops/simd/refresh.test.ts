@@ -3,6 +3,7 @@ import { verifyCircuit } from '../../../src/circuit/verify.ts'
 import { createClearEvaluator } from '../../../src/he-ops/clear/evaluator.ts'
 import { execute } from '../../../src/he-ops/executor.ts'
 import { secretPolynomial, secretResidues } from '../../../src/he-ops/seal/keys.ts'
+import { RestrictedContexts } from '../../../src/he-ops/seal/restricted-contexts.ts'
 import { KernelKey } from '../../../src/he-ops/simd/encryption/kernel-key.ts'
 import { Lifter, SimdEngine } from '../../../src/he-ops/simd/index.ts'
 import { Masks } from '../../../src/he-ops/simd/refresh/mask.ts'
@@ -22,13 +23,10 @@ const inputs = [x, y].map((v) => fixture.packed(fixture.encrypt(v, topLevel, cir
 
 /** The client's half, on kernels of its own. */
 async function client() {
-  const key = await KernelKey.create(parameters, secretPolynomial(fixture.ctx, fixture.secretKey))
-  const lifter = new Lifter(key.context, secretResidues(fixture.ctx, fixture.secretKey), LEVEL)
-  return (masked: readonly FullRlwe[]) =>
-    key.encryptResidues(
-      masked.map((ciphertext) => lifter.lift(ciphertext)),
-      topLevel,
-    )
+  const contexts = new RestrictedContexts(fixture.ctx.seal, parameters)
+  const key = await KernelKey.create(contexts, secretPolynomial(fixture.ctx, fixture.secretKey))
+  contexts.delete()
+  return (masked: readonly FullRlwe[]) => key.refresh(masked, LEVEL, topLevel)
 }
 
 t.test('the circuit is lawful, and its masks are as small as may be', async (t) => {

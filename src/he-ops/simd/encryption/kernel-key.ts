@@ -1,13 +1,14 @@
-import type { CkksParameters } from '../../../circuit/parameters.ts'
-import type { PackedRlwe, Polynomial } from '../../../wire/index.ts'
+import type { FullRlwe, PackedRlwe, Polynomial } from '../../../wire/index.ts'
 import { embedPeriodicFast } from '../../encoding/embedding-fft.ts'
 import { createKernelMemory, instantiateKernels } from '../../kernels/kernels.ts'
 import { requireEncodable } from '../../seal/encryptor.ts'
 import { requireSecret } from '../../seal/keys-secret.ts'
+import type { RestrictedContexts } from '../../seal/restricted-contexts.ts'
 import { createSimdContext, type SimdContext } from '../context.ts'
 import { Heap } from '../heap.ts'
+import { Lifter } from '../refresh/lift.ts'
 import { KernelKeyMaker } from './key-maker.ts'
-import { negatedSecret } from './secret.ts'
+import { negatedSecret, plainSecret } from './secret.ts'
 import { SymmetricEncryptor } from './symmetric-encryptor.ts'
 import { createZeroSource, type ZeroSource } from './zeros.ts'
 
@@ -27,6 +28,8 @@ export class KernelKey {
   readonly #zeros: ZeroSource
   readonly #negated: number
   readonly #encryptor: SymmetricEncryptor
+  /** By the level of what they decrypt. */
+  readonly #lifters = new Map<number, Lifter>()
 
   private constructor(context: SimdContext, zeros: ZeroSource, secret: Polynomial) {
     this.context = context
@@ -36,24 +39,24 @@ export class KernelKey {
   }
 
   /**
-   * @param parameters primes below 2^30
+   * @param contexts of parameters with primes below 2^30; needed until this returns, not until the promise is kept
    * @param secret the secret key's residues modulo all primes; copied at once, so that the caller may overwrite it
    * @throws CONFIG_INVALID when a prime is too large for the kernels; INTERNAL when the secret is zero
    */
   static async create(
-    parameters: CkksParameters,
+    contexts: RestrictedContexts,
     secret: Polynomial,
     { memory = createKernelMemory('unshared'), zeros }: KernelKeyOptions = {},
   ): Promise<KernelKey> {
     requireSecret(secret)
+    const { parameters } = contexts
     const copy = secret.slice()
-    let source = zeros
+    const source = zeros ?? createZeroSource(contexts.at(0), copy)
     try {
       const context = createSimdContext(await instantiateKernels(memory), new Heap(memory), parameters)
-      source ??= await createZeroSource(parameters, copy)
       return new KernelKey(context, source, copy)
     } catch (error) {
-      source?.delete()
+      source.delete()
       wipe(memory)
       throw error
     } finally {
@@ -82,6 +85,23 @@ export class KernelKey {
     )
   }
 
+  /**
+   * Decrypts masked ciphertexts to integers, exactly, and encrypts these anew.
+   *
+   * @param masked at level `from`, residues checked; integers within a quarter of that level's modulus
+   * @param to level of the fresh encryptions
+   */
+  refresh(masked: readonly FullRlwe[], from: number, to: number): PackedRlwe[] {
+    const lifter = this.#lifter(from)
+    return masked.map((ciphertext) => {
+      const integers = lifter.lift(ciphertext)
+      const { ring } = this.context
+      const [fresh] = this.encryptResidues([integers.subarray(0, (to + 1) * ring)], to)
+      integers.fill(0)
+      return fresh
+    })
+  }
+
   /** Makes keys for servers; has to be deleted before this. */
   keyMaker(): KernelKeyMaker {
     return new KernelKeyMaker(this.context, this.#encryptor, this.#negated)
@@ -90,6 +110,17 @@ export class KernelKey {
   delete(): void {
     this.#zeros.delete()
     wipe(this.context.heap.memory)
+  }
+
+  #lifter(level: number): Lifter {
+    let lifter = this.#lifters.get(level)
+    if (lifter === undefined) {
+      const secret = plainSecret(this.context, this.#negated, level + 1)
+      lifter = new Lifter(this.context, secret, level)
+      secret.fill(0)
+      this.#lifters.set(level, lifter)
+    }
+    return lifter
   }
 
   /** @param write gets the address where the message's residues modulo q_0 .. q_level go, in NTT form */

@@ -1,10 +1,9 @@
-import type { CkksParameters } from '../../../circuit/parameters.ts'
 import { PolyVeilError } from '../../../errors/index.ts'
 import type { Polynomial } from '../../../wire/index.ts'
 import { createKernelMemory, instantiateKernels } from '../../kernels/kernels.ts'
+import type { SealContext } from '../../seal/context.ts'
 import { generateSecretKey, secretPolynomial } from '../../seal/keys-secret.ts'
-import { RestrictedContexts } from '../../seal/restricted-contexts.ts'
-import { loadSeal } from '../../seal/runtime.ts'
+import type { RestrictedContexts } from '../../seal/restricted-contexts.ts'
 import { createSimdContext } from '../context.ts'
 import { Heap } from '../heap.ts'
 import { readSmall, reduceSmall } from './small-polynomial.ts'
@@ -13,11 +12,12 @@ import { readSmall, reduceSmall } from './small-polynomial.ts'
  * A fresh ternary secret key, sampled by node-seal modulo two primes and written modulo all: that takes a small context of
  * node-seal's, where a whole one would take seconds.
  *
- * @param parameters primes below 2^30
+ * @param contexts of parameters with primes below 2^30
  * @returns residues modulo all primes, in NTT form; the caller's to overwrite
  */
-export async function sampleTernary(parameters: CkksParameters): Promise<Polynomial> {
-  const low = await sampleLow(parameters)
+export async function sampleTernary(contexts: RestrictedContexts): Promise<Polynomial> {
+  const { parameters } = contexts
+  const low = sampleLow(contexts.at(0))
   const memory = createKernelMemory('unshared')
   try {
     const context = createSimdContext(await instantiateKernels(memory), new Heap(memory), parameters)
@@ -42,16 +42,12 @@ export async function sampleTernary(parameters: CkksParameters): Promise<Polynom
   }
 }
 
-/** Modulo the first two primes. */
-async function sampleLow(parameters: CkksParameters): Promise<Polynomial> {
-  const contexts = new RestrictedContexts(await loadSeal(), parameters)
+/** Modulo the two primes of the lowest context. */
+function sampleLow(ctx: SealContext): Polynomial {
+  const key = generateSecretKey(ctx)
   try {
-    const ctx = contexts.at(0)
-    const key = generateSecretKey(ctx)
-    const low = secretPolynomial(ctx, key)
-    key.delete()
-    return low
+    return secretPolynomial(ctx, key)
   } finally {
-    contexts.delete()
+    key.delete()
   }
 }

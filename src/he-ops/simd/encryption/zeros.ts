@@ -1,9 +1,7 @@
-import type { CkksParameters } from '../../../circuit/parameters.ts'
 import type { Polynomial, SeededRlwe } from '../../../wire/index.ts'
 import type { SealContext } from '../../seal/context.ts'
 import { loadSecretKey } from '../../seal/keys-secret.ts'
-import { RestrictedContexts } from '../../seal/restricted-contexts.ts'
-import { type Deletable, guarded, loadSeal } from '../../seal/runtime.ts'
+import { type Deletable, guarded } from '../../seal/runtime.ts'
 import { dataLevel, seededFromSeal } from '../../seal/serialization.ts'
 
 /** Fresh encryptions of zero modulo one prime. Holds the secret key on node-seal's heap until `delete`. */
@@ -16,12 +14,11 @@ export interface ZeroSource {
 /**
  * Encryptions of zero under a secret key modulo the first prime of its parameters, by node-seal's symmetric encryption.
  *
+ * @param ctx restricted to level 0; not needed any more once this returns
  * @param secret the secret key's residues modulo all primes; read now, not kept
  */
-export async function createZeroSource(parameters: CkksParameters, secret: Polynomial): Promise<ZeroSource> {
-  const contexts = new RestrictedContexts(await loadSeal(), parameters)
-  const ctx = contexts.at(0)
-  const owned: Deletable[] = [contexts]
+export function createZeroSource(ctx: SealContext, secret: Polynomial): ZeroSource {
+  const owned: Deletable[] = []
   const free = (): void => {
     for (const object of owned.splice(0).reverse()) object.delete()
   }
