@@ -83,7 +83,7 @@ export function compile(network: Network, options: CompileOptions): Compiled {
   })
   let bestPrecision = -Infinity
   for (const candidate of candidates) {
-    const circuit = emit(graph, candidate, options, target, prepared.spec)
+    const circuit = emit(candidate, options, target, prepared.spec)
     if (circuit === undefined) continue
     bestPrecision = Math.max(bestPrecision, circuit.estimate.precisionBits)
     if (circuit.estimate.precisionBits < precisionBits) continue
@@ -109,13 +109,13 @@ type PartialInput = Pick<InputSpec, 'preprocessing' | 'image' | 'patch' | 'bound
 
 /** The whole circuit of a candidate; undefined when a message would outgrow its modulus. */
 function emit(
-  graph: Graph,
   candidate: Candidate,
   options: CompileOptions,
   target: Target,
   input: PartialInput,
 ): Circuit | undefined {
   const parameters = parametersOf(candidate.chain, candidate.special!)
+  const { graph } = candidate
   const { layout, policy, strategy } = candidate.draft
   const builder = new CircuitBuilder(parameters, policy, true)
   const refreshLevel = candidate.chain.base.length - 1

@@ -46,6 +46,7 @@ function propagate(node: Node, rms: readonly number[], graph: Graph): number {
     case 'sigmoidScale':
     case 'flip':
     case 'slice':
+    case 'repack':
       return rms[node.source]
     case 'bias':
       return Math.hypot(rms[node.source], rootMeanSquare(node.bias))

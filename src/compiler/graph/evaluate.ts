@@ -50,6 +50,8 @@ function evaluateNode(node: Node, graph: Graph, values: Tensor[], image: Float64
       return reverseChannels(values[node.source], node.shape[0], area)
     case 'slice':
       return values[node.source].slice(node.start * area, (node.start + node.shape[0]) * area)
+    case 'repack':
+      return values[node.source]
     case 'add':
       return values[node.left].map((x, i) => x + values[node.right][i])
     case 'multiply':

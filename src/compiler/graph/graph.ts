@@ -54,6 +54,8 @@ export type Node =
   | ({ readonly kind: 'flip'; readonly source: NodeId } & Base)
   /** Channels start .. start + shape[0] - 1. */
   | ({ readonly kind: 'slice'; readonly source: NodeId; readonly start: number } & Base)
+  /** The same tensor, to be packed more densely: see `insertRepacks`. */
+  | ({ readonly kind: 'repack'; readonly source: NodeId } & Base)
   | ({ readonly kind: 'add'; readonly left: NodeId; readonly right: NodeId } & Base)
   /** Element-wise product. */
   | ({ readonly kind: 'multiply'; readonly left: NodeId; readonly right: NodeId } & Base)

@@ -1,5 +1,7 @@
 import type { Layout, ValueType } from '../../circuit/types.ts'
 import { type ConvNode, type Graph, type Node, type NodeId, type NodeOf, users } from '../graph/graph.ts'
+import { chooseLayout } from '../packing/choose.ts'
+import { reachAt } from '../packing/repacks.ts'
 import type { CircuitBuilder } from './builder.ts'
 import { lowerDense } from './dense.ts'
 import { lowerDepthwise, needsFullWeights } from './depthwise.ts'
@@ -7,10 +9,11 @@ import { lowerBias, lowerDiagonal } from './diagonal.ts'
 import { type LoweredHead, lowerHead } from './head.ts'
 import { bringTo, dropPacked, meetingPoint, refreshPacked, settlePacked } from './meeting.ts'
 import type { Packed } from './packed.ts'
+import { lowerRepack } from './repack.ts'
 import type { RotationStrategy } from './strategy.ts'
 
 /** A layer whose constants' scale is free: it can be made to meet another tensor's scale. */
-type Weighted = ConvNode | NodeOf<'diagonal'>
+type Weighted = ConvNode | NodeOf<'diagonal'> | NodeOf<'repack'>
 
 /**
  * Lowers a folded graph to circuit operations.
@@ -139,6 +142,7 @@ export class Lowering {
         return this.#lowerInput(node)
       case 'conv':
       case 'diagonal':
+      case 'repack':
         return this.#settled(this.#lowerWeighted(node, this.#value(node.source)))
       case 'bias':
         return lowerBias(this.#builder, this.#value(node.source), node)
@@ -162,14 +166,20 @@ export class Lowering {
     this.#announce(node, input.layout)
     const constantScale = scale ?? 2 ** this.#naturalBits(node, input)
     if (node.kind === 'diagonal') return lowerDiagonal(this.#builder, input, node, constantScale)
+    if (node.kind === 'repack') return this.#lowerRepack(node, input, constantScale)
     return node.groups === 1
       ? lowerDense(this.#builder, input, node, this.#strategy, constantScale)
       : lowerDepthwise(this.#builder, input, node, this.#strategy, constantScale)
   }
 
+  #lowerRepack(node: NodeOf<'repack'>, input: Packed, constantScale: number): Packed {
+    const densest = chooseLayout(this.#builder.chain.slots, node.shape, reachAt(this.#graph, node.shape))
+    return lowerRepack(this.#builder, input, densest, this.#strategy, constantScale)
+  }
+
   #naturalBits(node: Weighted, input: Packed): number {
     const { weight, mask } = this.#builder.policy
-    if (node.kind === 'diagonal') return mask
+    if (node.kind === 'diagonal' || node.kind === 'repack') return mask
     return node.groups !== 1 && needsFullWeights(this.#builder, input, node) ? mask : weight
   }
 
@@ -213,7 +223,9 @@ export class Lowering {
   /** Whether a layer is lowered together with the sum that it ends in. */
   waitsForSum(id: NodeId): boolean {
     const node = this.#graph.nodes[id]
-    if (node.kind !== 'diagonal' && !(node.kind === 'conv' && node.groups === 1)) return false
+    const isFree =
+      node.kind === 'diagonal' || node.kind === 'repack' || (node.kind === 'conv' && node.groups === 1)
+    if (!isFree) return false
     return this.#uses[id].length === 1 && this.#graph.nodes[this.#uses[id][0]].kind === 'add'
   }
 

@@ -4,7 +4,9 @@ import type { Shape } from '../graph/graph.ts'
 
 /**
  * Chooses how a map is laid out in a ciphertext: as many interleaved channels as fit, and of the guard rows and columns
- * that spatial taps would like only as many as cost no channels; where guards are missing, taps carry masks instead.
+ * that spatial taps would like only as many as cost no channels; where guards are missing, taps carry masks instead. Rows
+ * are a power of two of positions apart where that costs neither channels nor guards: half as many rows, each with twice as
+ * many channels, then lie where the rows were, which makes repacking after a downsize cheap.
  *
  * @param reach largest distance of a spatial tap from its output, in positions of this map
  * @throws CONFIG_INVALID when one channel does not fit a ciphertext
@@ -19,7 +21,6 @@ export function chooseLayout(slots: number, shape: Shape, reach: number): Layout
       { height, width, slots },
     )
   }
-  const guard = largestFreeGuard(height, width, positions, reach)
   return withChannels(
     {
       channels,
@@ -27,7 +28,7 @@ export function chooseLayout(slots: number, shape: Shape, reach: number): Layout
       width,
       interleave: slots / positions,
       channelsPerCiphertext: 1,
-      rowStride: width + guard,
+      rowStride: rowStrideOf(height, width, positions, reach),
       columnStride: 1,
       offset: 0,
       ciphertexts: channels,
@@ -51,6 +52,13 @@ export function withStride(layout: Layout, stride: number, height: number, width
     rowStride: layout.rowStride * stride,
     columnStride: layout.columnStride * stride,
   }
+}
+
+function rowStrideOf(height: number, width: number, positions: number, reach: number): number {
+  const guard = largestFreeGuard(height, width, positions, reach)
+  const even = nextPowerOfTwo(width)
+  const hasGuards = even - width >= guard && height + guard <= positions / even
+  return hasGuards ? even : width + guard
 }
 
 function largestFreeGuard(height: number, width: number, positions: number, reach: number): number {

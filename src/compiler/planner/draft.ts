@@ -50,6 +50,7 @@ export interface PlannedRefresh {
 
 /** A way to run the graph, with what a draft of its circuit showed. */
 export interface Candidate {
+  readonly graph: Graph
   readonly draft: Draft
   readonly chain: PlannedChain
   /** The special primes; undefined when the candidate exceeds the budget. */
@@ -99,8 +100,8 @@ export function candidatesOf(graph: Graph, draft: Draft): Candidate[] {
   const body = { ops, result: value, statistics: builder.statistics }
   const choices = specialPrimeChoices(chain, left, sizes, target.mostSpecialPrimes)
   return choices.length > 0
-    ? choices.map((special) => candidate(draft, chain, body, special, refresh))
-    : [candidate(draft, chain, body, undefined, refresh)]
+    ? choices.map((special) => candidate(graph, draft, chain, body, special, refresh))
+    : [candidate(graph, draft, chain, body, undefined, refresh)]
 }
 
 /** The logits, and the level below which the chain has only its base. */
@@ -126,6 +127,7 @@ function plannedRefresh({ ops }: CircuitBuilder, ring: number, cuts: Cuts): Plan
 type Body = Pick<CircuitBuilder, 'ops' | 'statistics'> & { readonly result: number }
 
 function candidate(
+  graph: Graph,
   draft: Draft,
   chain: PlannedChain,
   { ops, result, statistics }: Body,
@@ -143,6 +145,7 @@ function candidate(
     link,
   )
   return {
+    graph,
     draft,
     chain,
     special,

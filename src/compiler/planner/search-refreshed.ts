@@ -2,6 +2,7 @@ import { MAX_LOG_QP } from '../../circuit/parameters.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import type { Graph } from '../graph/graph.ts'
 import type { RotationStrategy } from '../lowering/strategy.ts'
+import { insertRepacks } from '../packing/repacks.ts'
 import { type Candidate, candidatesOf } from './draft.ts'
 import { imprecise } from './no-plan.ts'
 import { cheapest, costOf } from './objective.ts'
@@ -35,7 +36,7 @@ export function searchRefreshed(graph: Graph, demands: Demands): Candidate[] {
 function ringCandidates(graph: Graph, ring: number, demands: Demands): Candidate[] {
   const lengths = segmentLengths(ring, demands)
   if (lengths.length === 0) return []
-  const draft = drafter(graph, ring, demands)
+  const draft = drafter(insertRepacks(graph, ring / 2), ring, demands)
   const usual = { waterline: WATERLINES[0], margin: WEIGHT_MARGINS[1] }
   const strategy = chooseStrategy(
     demands.target.name,

@@ -4,7 +4,7 @@ import type { Graph } from '../graph/graph.ts'
 import type { ScalePolicy } from '../lowering/builder.ts'
 import type { RotationStrategy } from '../lowering/strategy.ts'
 import { chooseLayout } from '../packing/choose.ts'
-import { reachOf, tapsOf } from '../packing/taps.ts'
+import { reachAt } from '../packing/repacks.ts'
 import type { PrimeSizes } from './chain.ts'
 import { type Candidate, candidatesOf } from './draft.ts'
 import { noPlan } from './no-plan.ts'
@@ -184,8 +184,5 @@ export function policyFor(
 /** The layout in which the client packs the input. */
 export function inputLayout(graph: Graph, slots: number): Layout {
   const input = graph.nodes.find((node) => node.kind === 'input')!
-  const reaches = graph.nodes.map((node) =>
-    node.kind === 'conv' && node.shape[1] === input.shape[1] ? reachOf(tapsOf(node)) : 0,
-  )
-  return chooseLayout(slots, input.shape, Math.max(...reaches))
+  return chooseLayout(slots, input.shape, reachAt(graph, input.shape))
 }

@@ -1,0 +1,98 @@
+import { ciphertextOf, slotOf } from '../../circuit/layout.ts'
+import type { Constant, Layout, ValueId } from '../../circuit/types.ts'
+import { wrap } from '../packing/taps.ts'
+import type { CircuitBuilder, ConstantDraft, TermDraft } from './builder.ts'
+import { rotatedBack } from './constants.ts'
+import type { Packed } from './packed.ts'
+import { giantSum, type RotationStrategy } from './strategy.ts'
+
+/**
+ * Moves a tensor to another layout: every element is cut out by a mask of ones and zeros and rotated to its place, elements
+ * that go the same way together. Ways are split into baby steps of the inputs and giant steps of the outputs. Between
+ * layouts whose rows are equally many slots apart there are as many ways as columns times the factor by which ciphertexts
+ * become fewer.
+ *
+ * @param target layout of the same channels and map
+ * @param constantScale scale of the masks
+ * @returns clean, at the input's level
+ */
+export function lowerRepack(
+  builder: CircuitBuilder,
+  input: Packed,
+  target: Layout,
+  strategy: RotationStrategy,
+  constantScale: number,
+): Packed {
+  const moves = movesBetween(input.layout, target, builder.chain.slots)
+  const steps = splitSteps(moves.flatMap((ofOutput) => [...ofOutput.values()].map(({ steps }) => steps)))
+  const values = moves.map((ofOutput) => {
+    const parts = new Map<number, ValueId>()
+    const byGiant = Map.groupBy(ofOutput.values(), (move) => steps.giantOf(move.steps))
+    for (const [giant, own] of byGiant) {
+      const back = giant * steps.unit
+      const terms = own.map((move) => termOf(builder, input, move, back))
+      parts.set(giant, builder.dot(terms, constantScale)!)
+    }
+    return giantSum(builder, strategy, parts, steps.unit)
+  })
+  return { layout: target, values, clean: true }
+}
+
+/** Elements of one ciphertext that go to another one by the same rotation. */
+interface Move {
+  readonly source: number
+  /** Of the rotation to the left, between minus half of the slots and half of them. */
+  readonly steps: number
+  /** Slots where the elements arrive. */
+  readonly targets: number[]
+}
+
+/** For each ciphertext of the target the moves that fill it. */
+function movesBetween(from: Layout, to: Layout, slots: number): Map<string, Move>[] {
+  const moves = Array.from({ length: to.ciphertexts }, () => new Map<string, Move>())
+  for (let c = 0; c < to.channels; c++) {
+    const source = ciphertextOf(from, c)
+    const ofOutput = moves[ciphertextOf(to, c)]
+    for (let y = 0; y < to.height; y++) {
+      for (let x = 0; x < to.width; x++) {
+        const target = slotOf(to, c, y, x)
+        const steps = centred(slotOf(from, c, y, x) - target, slots)
+        const key = `${source}:${steps}`
+        const move = ofOutput.get(key) ?? { source, steps, targets: [] }
+        move.targets.push(target)
+        ofOutput.set(key, move)
+      }
+    }
+  }
+  return moves
+}
+
+const centred = (steps: number, slots: number): number => wrap(steps + slots / 2, slots) - slots / 2
+
+interface SplitSteps {
+  /** Slots of a giant step. */
+  readonly unit: number
+  giantOf(steps: number): number
+}
+
+/** Splits rotations into about as many baby steps as giant steps. */
+function splitSteps(all: readonly number[]): SplitSteps {
+  const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b))
+  const distinct = new Set(all)
+  const least = [...distinct].reduce((divisor, steps) => gcd(divisor, Math.abs(steps)), 0) || 1
+  const range = (Math.max(...distinct) - Math.min(...distinct)) / least + 1
+  const babies = 2 ** Math.round(Math.log2(range) / 2)
+  const unit = least * babies
+  return { unit, giantOf: (steps) => Math.round(steps / unit) }
+}
+
+function termOf(builder: CircuitBuilder, input: Packed, move: Move, giantSteps: number): TermDraft {
+  const { slots } = builder.chain
+  const make = (): Constant => {
+    const mask = new Float64Array(slots)
+    for (const target of move.targets) mask[target] = 1
+    return rotatedBack(mask, giantSteps)!
+  }
+  const constant: ConstantDraft = { period: slots, gain: Math.sqrt(move.targets.length / slots), make }
+  return { value: () => builder.rotate(input.values[move.source], move.steps - giantSteps), constant }
+}
