@@ -1,4 +1,5 @@
 import { PolyVeilError } from '../errors/index.ts'
+import { isOuter } from './constant.ts'
 import type { Circuit, Constant, Op, OpKind, Term } from './types.ts'
 
 // Operations and constants as columns of binary numbers: deep circuits have a million operations, for which JSON would
@@ -32,12 +33,14 @@ export interface ColumnCounts {
 /** The columns in file order: wider numbers first, so that each is aligned. */
 export interface Columns {
   readonly scales: Float64Array
-  /** The distinct constants, one after the other. */
+  /** The distinct factors of constants, one after the other; a plain constant is one factor. */
   readonly constantValues: Float64Array
-  /** Length of each distinct constant. */
+  /** Length of each distinct factor. */
   readonly periods: Uint32Array
-  /** The distinct constant that each constant is. */
+  /** The distinct factor that each constant is, or that is the fine one of an outer product. */
   readonly constants: Uint32Array
+  /** One more than the coarse factor of an outer product, 0 for plain constants. */
+  readonly coarse: Uint32Array
   readonly termValues: Uint32Array
   readonly termConstants: Uint32Array
   readonly opLayers: Uint32Array
@@ -56,6 +59,7 @@ export const columnShapes = (counts: ColumnCounts) =>
     constantValues: [Float64Array, counts.constantValues],
     periods: [Uint32Array, counts.distinctConstants],
     constants: [Uint32Array, counts.constants],
+    coarse: [Uint32Array, counts.constants],
     termValues: [Uint32Array, counts.terms],
     termConstants: [Uint32Array, counts.terms],
     opLayers: [Uint32Array, counts.ops],
@@ -96,13 +100,17 @@ export const countsOf = (columns: Columns): ColumnCounts => ({
 })
 
 /**
- * The operations and constants that columns describe. Equal constants share one array.
+ * The operations and constants that columns describe. Equal factors share one array.
  *
  * @throws CONFIG_INVALID when the columns contradict each other; the laws of circuits are `verifyCircuit`'s to check
  */
 export function fromColumns(columns: Columns): Pick<Circuit, 'ops' | 'constants'> {
-  const distinct = splitConstants(columns)
-  const constants = Array.from(columns.constants, (index) => at(distinct, index, 'constant'))
+  const distinct = splitFactors(columns)
+  const constants = Array.from(columns.constants, (index, id): Constant => {
+    const fine = at(distinct, index, 'constant')
+    const coarse = columns.coarse[id]
+    return coarse === 0 ? fine : { fine, coarse: at(distinct, coarse - 1, 'constant') }
+  })
   const terms = takeTerms(columns)
   const ops = Array.from(columns.opKinds, (_, index) => opAt(columns, index, terms.take))
   terms.requireEnd()
@@ -164,9 +172,14 @@ function opAt(columns: Columns, index: number, takeTerms: (count: number) => Ter
 
 function constantColumns(
   constants: readonly Constant[],
-): Pick<Columns, 'constants' | 'periods' | 'constantValues'> {
-  const distinct = new Numbering<Constant>((values) => new BigUint64Array(values.slice().buffer).join())
-  const indices = Uint32Array.from(constants, (values) => distinct.of(values))
+): Pick<Columns, 'constants' | 'coarse' | 'periods' | 'constantValues'> {
+  const distinct = new Numbering<Float64Array>((values) => new BigUint64Array(values.slice().buffer).join())
+  const indices = Uint32Array.from(constants, (constant) =>
+    distinct.of(isOuter(constant) ? constant.fine : constant),
+  )
+  const coarse = Uint32Array.from(constants, (constant) =>
+    isOuter(constant) ? 1 + distinct.of(constant.coarse) : 0,
+  )
   const periods = Uint32Array.from(distinct.items, (values) => values.length)
   const constantValues = new Float64Array(periods.reduce((sum, period) => sum + period, 0))
   let start = 0
@@ -174,10 +187,10 @@ function constantColumns(
     constantValues.set(values, start)
     start += values.length
   }
-  return { constants: indices, periods, constantValues }
+  return { constants: indices, coarse, periods, constantValues }
 }
 
-function splitConstants({ periods, constantValues }: Columns): Constant[] {
+function splitFactors({ periods, constantValues }: Columns): Float64Array[] {
   let start = 0
   const constants = Array.from(periods, (period) => {
     const end = start + period
@@ -213,6 +226,8 @@ function takeTerms({ termValues, termConstants }: Columns) {
 class Numbering<T> {
   readonly items: T[] = []
   readonly #numbers = new Map<unknown, number>()
+  /** Making a key may be slow. */
+  readonly #seen = new Map<T, number>()
   readonly #keyOf: (item: T) => unknown
 
   constructor(keyOf: (item: T) => unknown) {
@@ -220,12 +235,15 @@ class Numbering<T> {
   }
 
   of(item: T): number {
+    const known = this.#seen.get(item)
+    if (known !== undefined) return known
     const key = this.#keyOf(item)
     let number = this.#numbers.get(key)
     if (number === undefined) {
       number = this.items.push(item) - 1
       this.#numbers.set(key, number)
     }
+    this.#seen.set(item, number)
     return number
   }
 }

@@ -17,7 +17,7 @@ import { verifyCircuit } from './verify.ts'
 
 // A circuit file (.pvc), numbers little-endian (as typed arrays are wherever Node and browsers run):
 //
-//    0   8  magic and version, "PVCIRC01"
+//    0   8  magic and version, "PVCIRC02"
 //    8   4  length of the header
 //   12      header: canonical JSON, then spaces up to a multiple of eight bytes of the file
 //           columns as `columnShapes` lists them
@@ -25,7 +25,7 @@ import { verifyCircuit } from './verify.ts'
 //
 // Equal circuits give equal bytes.
 
-const MAGIC = utf8ToBytes('PVCIRC01')
+const MAGIC = utf8ToBytes('PVCIRC02')
 const HEADER_START = 12
 const DIGEST_BYTES = 32
 const ALIGNMENT = 8

@@ -1,3 +1,4 @@
+import { periodOf } from './constant.ts'
 import type { Circuit, Layout, Op } from './types.ts'
 
 /**
@@ -29,7 +30,7 @@ const layoutText = (layout: Layout): string =>
 function body({ ops, layers, constants }: Circuit): string[] {
   const lines: string[] = []
   let current = -1
-  const period = (id: number): string => `c${id}/${constants[id].length}`
+  const period = (id: number): string => `c${id}/${periodOf(constants[id])}`
   ops.forEach((op, index) => {
     if (op.layer !== current) {
       current = op.layer

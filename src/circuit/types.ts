@@ -7,10 +7,20 @@ export type ValueId = number
 export type ConstantId = number
 
 /**
- * Real numbers to be multiplied with or added to the slots, repeated with their own length as the period:
- * slot s gets `values[s mod values.length]`. The length is a power of two that divides the number of slots.
+ * Real numbers to be multiplied with or added to the slots, repeated with their own length as the period: slot s gets
+ * `values[s mod values.length]`. The length is a power of two that divides the number of slots. Where the numbers are
+ * products of a factor for each channel and one for each position, they are kept as these.
  */
-export type Constant = Float64Array
+export type Constant = Float64Array | OuterConstant
+
+/**
+ * An outer product: slot s gets `fine[s mod p] * coarse[floor(s / p) mod n]`, p and n being the lengths, both powers of
+ * two. Constants of many ciphertexts share one `coarse`.
+ */
+export interface OuterConstant {
+  readonly fine: Float64Array
+  readonly coarse: Float64Array
+}
 
 /** Level and scale of the value that an operation defines. Level l means the primes q_0 .. q_l. */
 export interface ValueType {

@@ -1,12 +1,6 @@
 import { PolyVeilError } from '../errors/index.ts'
-import {
-  type CiphertextType,
-  encodedBits,
-  largestAbsolute,
-  log2Modulus,
-  type TypeLaws,
-  typeLaws,
-} from './laws.ts'
+import { factorsOf, largestOf, periodOf } from './constant.ts'
+import { type CiphertextType, encodedBits, log2Modulus, type TypeLaws, typeLaws } from './laws.ts'
 import { lastUses } from './liveness.ts'
 import { operandsOf } from './operands.ts'
 import type { CkksParameters } from './parameters.ts'
@@ -22,7 +16,7 @@ import type { Circuit, Op, ValueId } from './types.ts'
  */
 export function verifyCircuit(circuit: Circuit): void {
   verifyConstants(circuit)
-  const largest = circuit.constants.map(largestAbsolute)
+  const largest = circuit.constants.map(largestOf)
   const types: CiphertextType[] = []
   const laws = typeLaws(circuit.parameters)
   circuit.ops.forEach((op, index) => {
@@ -41,8 +35,10 @@ export function verifyCircuit(circuit: Circuit): void {
 }
 
 function verifyConstants({ constants, parameters }: Circuit): void {
-  constants.forEach((values, id) => {
-    const period = values.length
+  // Factors that many constants share are looked at once.
+  const sound = new Set<Float64Array>()
+  constants.forEach((constant, id) => {
+    const period = periodOf(constant)
     if (period < 1 || period > parameters.slots || (period & (period - 1)) !== 0) {
       throw invalid(
         `Constant ${id} has ${period} values; it takes a power of two up to ${parameters.slots}`,
@@ -51,9 +47,13 @@ function verifyConstants({ constants, parameters }: Circuit): void {
         },
       )
     }
-    if (!values.every(Number.isFinite)) throw invalid(`Constant ${id} is not finite`, { constant: id })
-    // A product with zero is transparent: anyone could read it, and SEAL refuses it.
-    if (values.every((value) => value === 0)) throw invalid(`Constant ${id} is zero`, { constant: id })
+    for (const factor of factorsOf(constant)) {
+      if (sound.has(factor)) continue
+      if (!factor.every(Number.isFinite)) throw invalid(`Constant ${id} is not finite`, { constant: id })
+      // A product with zero is transparent: anyone could read it, and SEAL refuses it.
+      if (factor.every((value) => value === 0)) throw invalid(`Constant ${id} is zero`, { constant: id })
+      sound.add(factor)
+    }
   })
 }
 

@@ -21,11 +21,14 @@ export const SCALE = {
   product: ((2 ** 30 * 2 ** 20) / q2) ** 2,
 }
 
+/** A circuit none of whose constants is an outer product. */
+export type PlainCircuit = Circuit & { readonly constants: readonly Float64Array[] }
+
 /**
  * A circuit with every kind of operation: of the two ciphertexts x and y that hold a [3, 3, 5] tensor it computes
  * 2 z^2 + c2 with z = c0 * (rotate(x, 7) - x) + c1 * y + c0 * x, at level 0.
  */
-export function smallCircuit(): Circuit {
+export function smallCircuit(): PlainCircuit {
   const at = (level: number, scale: number, layer = 0) => ({ level, scale, layer })
   const ops: Op[] = [
     { kind: 'input', index: 0, ...at(2, SCALE.input) },

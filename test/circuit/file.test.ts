@@ -51,6 +51,16 @@ t.test('the digest is the SHA-256 of what precedes it', async (t) => {
   t.not(circuitDigest(writeCircuit(other)), circuitDigest(bytes))
 })
 
+t.test('outer products are stored as their factors, shared ones once', async (t) => {
+  const circuit = smallCircuit()
+  const coarse = Float64Array.from({ length: 1024 }, (_, i) => Math.cos(i))
+  const outer = [0, 1, 2].map((i) => ({ fine: Float64Array.of(i, 0.5, -i, 2), coarse }))
+  const larger = { ...circuit, constants: [...circuit.constants, ...outer] }
+  const written = writeCircuit(larger)
+  t.ok(written.length - bytes.length < 8 * 1024 + 3 * 64)
+  t.strictSame(readCircuit(written).constants, larger.constants)
+})
+
 t.test('equal constants are stored once', async (t) => {
   const circuit = smallCircuit()
   const twice = { ...circuit, constants: [...circuit.constants, circuit.constants[2].slice()] }

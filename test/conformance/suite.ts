@@ -1,3 +1,4 @@
+import { isOuter, periodOf } from '../../src/circuit/constant.ts'
 import fc from 'fast-check'
 import t from 'tap'
 import type { CkksParameters } from '../../src/circuit/parameters.ts'
@@ -42,9 +43,16 @@ const constants: Constant[] = [
   Float64Array.of(0.5, -1, 0.25, 1.5),
   Float64Array.from({ length: 512 }, (_, i) => Math.sin(i * i)),
   Float64Array.from({ length: slots }, (_, i) => Math.cos(i * i + 1)),
+  {
+    fine: Float64Array.of(0.5, -1, 0, 1.25),
+    coarse: Float64Array.from({ length: slots / 4 }, (_, i) => Math.cos(i * i + 2)),
+  },
   Float64Array.of(1e-9),
 ]
-const at = (constant: Constant, s: number): number => constant[s % constant.length]
+const at = (constant: Constant, s: number): number =>
+  isOuter(constant)
+    ? constant.fine[s % 4] * constant.coarse[Math.floor(s / 4)]
+    : constant[s % constant.length]
 
 /** Runs every law of the backend contract against one implementation. */
 export function conformance<Ct>(backend: Backend<Ct>): void {
@@ -108,8 +116,8 @@ export function conformance<Ct>(backend: Backend<Ct>): void {
       evaluator.free(near)
     })
 
-    constants.slice(0, 4).forEach((values, constant) => {
-      t.test(`dot and addPlain with a constant of period ${values.length}`, async (t) => {
+    constants.slice(0, 5).forEach((values, constant) => {
+      t.test(`dot and addPlain with a constant of period ${periodOf(values)}${isOuter(values) ? ', as a product' : ''}`, async (t) => {
         const product = evaluator.dot([{ ciphertext: a, constant }], 2 ** 25)
         check(t, product, (s) => x[s] * at(values, s), [topLevel, SCALE * 2 ** 25])
         check(t, evaluator.addPlain(b, constant), (s) => y[s] + at(values, s), [topLevel, SCALE])
@@ -127,7 +135,7 @@ export function conformance<Ct>(backend: Backend<Ct>): void {
     })
 
     t.test('dot bears weights that round to zero beside others', async (t) => {
-      const terms = [4, 0, 4].map((constant) => ({ ciphertext: a, constant }))
+      const terms = [5, 0, 5].map((constant) => ({ ciphertext: a, constant }))
       // The weights of 1e-9 that are left out are within this.
       const tolerance = Math.max(backend.tolerance, 3e-9)
       const sum = evaluator.dot(terms, 2 ** 20)

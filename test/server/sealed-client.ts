@@ -1,3 +1,4 @@
+import { valuesOf } from '../../src/circuit/constant.ts'
 import { rotationSteps } from '../../src/circuit/keys.ts'
 import type { Manifest } from '../../src/circuit/manifest.ts'
 import type { Circuit } from '../../src/circuit/types.ts'
@@ -23,7 +24,7 @@ const SMALL: KnownCircuit = {
   circuit,
   manifest: model.manifest,
   expected(x, y, s) {
-    const [c0, c1, c2] = circuit.constants
+    const [c0, c1, c2] = circuit.constants.map(valuesOf)
     const weight = c0[s % c0.length]
     const z = weight * (x[(s + 7) % x.length] - x[s]) + c1[0] * y[s] + weight * x[s]
     return 2 * z * z + c2[s % c2.length]

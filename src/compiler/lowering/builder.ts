@@ -1,3 +1,4 @@
+import { factorsOf } from '../../circuit/constant.ts'
 import { type CiphertextType, type ModulusChain, type TypeLaws, typeLaws } from '../../circuit/laws.ts'
 import type { Constant, ConstantId, LayerInfo, Op, Term, ValueId } from '../../circuit/types.ts'
 import { type ConstantStatistics, rootMeanSquare } from '../analysis/statistics.ts'
@@ -64,6 +65,8 @@ export class CircuitBuilder {
   readonly #types: CiphertextType[] = []
   readonly #rotations = new Map<string, ValueId>()
   readonly #drops = new Map<string, ValueId>()
+  readonly #contents = new WeakMap<Float64Array, number>()
+  readonly #contentNumbers = new Map<string, number>()
   readonly #constantIds = new Map<string, ConstantId>()
 
   constructor(chain: BuilderChain, policy: ScalePolicy, emit: boolean) {
@@ -192,16 +195,27 @@ export class CircuitBuilder {
   constant({ period, gain, exact = false, make, isZero }: ConstantDraft): ConstantId | undefined {
     if (isZero?.()) return undefined
     if (!this.emit) return this.#idOf(`${period}:${gain}:${exact}`, { period, gain, exact })
-    const values = make()
-    if (values === undefined) return undefined
-    const bytes = Buffer.from(values.buffer, values.byteOffset, values.byteLength)
-    const id = this.#idOf(`${exact}:${bytes.toString('latin1')}`, {
+    const constant = make()
+    if (constant === undefined) return undefined
+    const factors = factorsOf(constant)
+    const id = this.#idOf([exact, ...factors.map((factor) => this.#contentOf(factor))].join(':'), {
       period,
-      gain: rootMeanSquare(values),
+      gain: factors.reduce((product, factor) => product * rootMeanSquare(factor), 1),
       exact,
     })
-    this.constants[id] ??= values
+    this.constants[id] ??= constant
     return id
+  }
+
+  /** A number for what an array holds; long ones, which constants share, are looked at once. */
+  #contentOf(values: Float64Array): number {
+    const known = this.#contents.get(values)
+    if (known !== undefined) return known
+    const bytes = Buffer.from(values.buffer, values.byteOffset, values.byteLength).toString('latin1')
+    const number = this.#contentNumbers.get(bytes) ?? this.#contentNumbers.size
+    this.#contentNumbers.set(bytes, number)
+    this.#contents.set(values, number)
+    return number
   }
 
   #idOf(key: string, statistics: ConstantStatistics): ConstantId {

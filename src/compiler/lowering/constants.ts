@@ -1,6 +1,6 @@
 import { channelsIn, slotOf } from '../../circuit/layout.ts'
 import type { Constant, Layout } from '../../circuit/types.ts'
-import { wrap } from '../packing/taps.ts'
+import { positionOf, wrap } from '../packing/taps.ts'
 
 /** A full-size constant from one value per element of a ciphertext; undefined when all are zero. */
 export function fullConstant(
@@ -8,12 +8,47 @@ export function fullConstant(
   layout: Layout,
   ciphertext: number,
   valueAt: (c: number, y: number, x: number) => number,
-): Constant | undefined {
+): Float64Array | undefined {
   const values = new Float64Array(slots)
   const first = ciphertext * layout.channelsPerCiphertext
   for (let c = first; c < first + channelsIn(layout, ciphertext); c++) {
     for (let y = 0; y < layout.height; y++) {
       for (let x = 0; x < layout.width; x++) values[slotOf(layout, c, y, x)] = valueAt(c, y, x)
+    }
+  }
+  return values.some((v) => v !== 0) ? values : undefined
+}
+
+/**
+ * A full-size constant of a factor for each channel and one for each position, rotated back by whole positions: the c' with
+ * rotate(c' * x, steps) = c * rotate(x, steps). Undefined when all slots are zero.
+ *
+ * @param coarse as `positionFactors` makes it; constants of all ciphertexts should share it
+ * @param fineAt of the ciphertext's channels, by their place in it
+ */
+export function outerConstant(
+  layout: Layout,
+  ciphertext: number,
+  coarse: Float64Array | undefined,
+  fineAt: (local: number) => number,
+): Constant | undefined {
+  const held = channelsIn(layout, ciphertext)
+  const fine = Float64Array.from({ length: layout.interleave }, (_, i) => (i < held ? fineAt(i) : 0))
+  return coarse !== undefined && fine.some((v) => v !== 0) ? { fine, coarse } : undefined
+}
+
+/** One factor for each position of a ciphertext, moved by `shift` positions to the right; undefined when all are zero. */
+export function positionFactors(
+  slots: number,
+  layout: Layout,
+  shift: number,
+  valueAt: (y: number, x: number) => number,
+): Float64Array | undefined {
+  const positions = slots / layout.interleave
+  const values = new Float64Array(positions)
+  for (let y = 0; y < layout.height; y++) {
+    for (let x = 0; x < layout.width; x++) {
+      values[wrap(positionOf(layout, y, x) + shift, positions)] = valueAt(y, x)
     }
   }
   return values.some((v) => v !== 0) ? values : undefined
@@ -26,7 +61,7 @@ export function periodicConstant(period: number, valueAt: (slot: number) => numb
 }
 
 /** The constant c' with rotate(c' * x, steps) = c * rotate(x, steps). */
-export function rotatedBack(constant: Constant | undefined, steps: number): Constant | undefined {
+export function rotatedBack(constant: Float64Array | undefined, steps: number): Float64Array | undefined {
   if (constant === undefined) return undefined
   return Float64Array.from(constant, (_, slot) => constant[wrap(slot - steps, constant.length)])
 }

@@ -4,7 +4,7 @@ import type { ConvNode } from '../graph/graph.ts'
 import { withStride } from '../packing/choose.ts'
 import { guardsSuffice, type Tap, tapsOf } from '../packing/taps.ts'
 import type { CircuitBuilder, ConstantDraft } from './builder.ts'
-import { fullConstant, periodicConstant, rotatedBack } from './constants.ts'
+import { outerConstant, periodicConstant, positionFactors } from './constants.ts'
 import type { Packed } from './packed.ts'
 import { giantSum, type RotationStrategy, tapSteps } from './strategy.ts'
 
@@ -25,8 +25,9 @@ export function lowerDepthwise(
 ): Packed {
   const layout = withStride(input.layout, node.stride, node.shape[1], node.shape[2])
   const full = needsFullWeights(builder, input, node)
+  const factors = tapFactors(builder, input, layout, node)
   const values = input.values.map((source, index) =>
-    lowerCiphertext({ builder, input, layout, node, strategy, full, constantScale, source, index }),
+    lowerCiphertext({ builder, input, layout, node, strategy, full, factors, constantScale, source, index }),
   )
   return { layout, values, clean: full }
 }
@@ -38,6 +39,27 @@ export function needsFullWeights(builder: CircuitBuilder, input: Packed, node: C
   return !guardsSuffice(input.layout, tapsOf(node), node.stride, positions)
 }
 
+/** What a tap's weights are multiplied with at each position: 0 where it leaves the map, else the node's scale there. */
+type TapFactors = (tap: Tap, steps: number) => Float64Array | undefined
+
+/** The factors of each tap and giant step, made once for all ciphertexts. */
+function tapFactors(builder: CircuitBuilder, input: Packed, layout: Layout, node: ConvNode): TapFactors {
+  const { height, width } = input.layout
+  const known = new Map<string, Float64Array | undefined>()
+  return (tap, steps) => {
+    const key = `${tap.dy}:${tap.dx}:${steps}`
+    if (known.has(key)) return known.get(key)
+    const made = positionFactors(builder.chain.slots, layout, steps / layout.interleave, (y, x) => {
+      const sy = y * node.stride + tap.dy
+      const sx = x * node.stride + tap.dx
+      if (sy < 0 || sy >= height || sx < 0 || sx >= width) return 0
+      return node.position?.[y * layout.width + x] ?? 1
+    })
+    known.set(key, made)
+    return made
+  }
+}
+
 interface Filtering {
   readonly builder: CircuitBuilder
   readonly input: Packed
@@ -45,6 +67,7 @@ interface Filtering {
   readonly node: ConvNode
   readonly strategy: RotationStrategy
   readonly full: boolean
+  readonly factors: TapFactors
   readonly constantScale: number
   readonly source: ValueId
   readonly index: number
@@ -90,7 +113,7 @@ function rowUnit(rows: readonly number[]): number {
 }
 
 function weights(
-  { builder, input, layout, node, full, index }: Filtering,
+  { builder, layout, node, full, factors, index }: Filtering,
   tap: Tap,
   steps: number,
 ): ConstantDraft {
@@ -112,15 +135,6 @@ function weights(
       make: () => periodicConstant(interleave, (slot) => (slot < count ? weightOf(first + slot) : 0)),
     }
   }
-  const { height, width } = input.layout
-  const make = () => {
-    const inPlace = fullConstant(builder.chain.slots, layout, index, (c, y, x) => {
-      const sy = y * node.stride + tap.dy
-      const sx = x * node.stride + tap.dx
-      if (sy < 0 || sy >= height || sx < 0 || sx >= width) return 0
-      return weightOf(c) * (node.position?.[y * layout.width + x] ?? 1)
-    })
-    return rotatedBack(inPlace, steps)
-  }
+  const make = () => outerConstant(layout, index, factors(tap, steps), (local) => weightOf(first + local))
   return { period: builder.chain.slots, gain: gain * rootMeanSquare(node.position ?? [1]), isZero, make }
 }

@@ -1,7 +1,7 @@
 import { rootMeanSquare } from '../analysis/statistics.ts'
 import type { NodeOf } from '../graph/graph.ts'
 import type { CircuitBuilder } from './builder.ts'
-import { fullConstant } from './constants.ts'
+import { fullConstant, outerConstant, positionFactors } from './constants.ts'
 import type { Packed } from './packed.ts'
 
 /** channel[c] * position[hw] * x: one full-size plaintext for each ciphertext, which also cleans the guards. */
@@ -13,14 +13,15 @@ export function lowerDiagonal(
 ): Packed {
   const { layout } = input
   const gain = rootMeanSquare(node.channel) * rootMeanSquare(node.position)
+  const scales = positionFactors(
+    builder.chain.slots,
+    layout,
+    0,
+    (y, x) => node.position[y * layout.width + x],
+  )
   const values = input.values.map((value, index) => {
-    const make = () =>
-      fullConstant(
-        builder.chain.slots,
-        layout,
-        index,
-        (c, y, x) => node.channel[c] * node.position[y * layout.width + x],
-      )
+    const first = index * layout.channelsPerCiphertext
+    const make = () => outerConstant(layout, index, scales, (local) => node.channel[first + local])
     const scaled = builder.dot(
       [{ value: () => value, constant: { period: builder.chain.slots, gain, make } }],
       constantScale,

@@ -1,5 +1,5 @@
 import { ciphertextOf, slotOf } from '../../circuit/layout.ts'
-import type { Constant, Layout, ValueId } from '../../circuit/types.ts'
+import type { Layout, ValueId } from '../../circuit/types.ts'
 import { wrap } from '../packing/taps.ts'
 import type { CircuitBuilder, ConstantDraft, TermDraft } from './builder.ts'
 import { rotatedBack } from './constants.ts'
@@ -88,7 +88,7 @@ function splitSteps(all: readonly number[]): SplitSteps {
 
 function termOf(builder: CircuitBuilder, input: Packed, move: Move, giantSteps: number): TermDraft {
   const { slots } = builder.chain
-  const make = (): Constant => {
+  const make = (): Float64Array => {
     const mask = new Float64Array(slots)
     for (const target of move.targets) mask[target] = 1
     return rotatedBack(mask, giantSteps)!

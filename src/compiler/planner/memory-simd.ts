@@ -1,4 +1,5 @@
 import { type Batch, batches, maxRotationSources } from '../../circuit/batches.ts'
+import { periodOf } from '../../circuit/constant.ts'
 import { divided, type ExtendedBasis, extendedBasis } from '../../circuit/extended.ts'
 import { rotationSteps } from '../../circuit/keys.ts'
 import { operandsOf } from '../../circuit/operands.ts'
@@ -41,7 +42,7 @@ function constantBytes(circuit: Body): number {
   const add = (constant: number, scale: number, op: Op, form: string): void => {
     const limbs = op.level + 1 + (form === 'extended' ? parameters.specialPrimes.length : 0)
     // A vector of period p is a polynomial of 2 p coefficients.
-    const size = 2 * constants[constant].length
+    const size = 2 * periodOf(constants[constant])
     const residues = parameters.ring / size < LEAST_BLOCK ? parameters.ring : size
     encoded.set(`${constant}/${scale}/${op.level}/${form}`, residues * limbs * RESIDUE_BYTES)
   }

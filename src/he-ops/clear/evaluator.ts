@@ -1,3 +1,4 @@
+import { valuesOf } from '../../circuit/constant.ts'
 import { type CiphertextType, largestAbsolute, log2Modulus, typeLaws } from '../../circuit/laws.ts'
 import type { Circuit } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
@@ -74,7 +75,7 @@ export function createClearEvaluator(
 
   /** A constant as it is after encoding at `scale`, one period. */
   const encoded = (id: number, scale: number): Float64Array => {
-    const values = constants[id]
+    const values = valuesOf(constants[id])
     if (!gaussian) return values
     // The rounding of a single number is known.
     if (values.length === 1) return values.map((value) => Math.round(value * scale) / scale)

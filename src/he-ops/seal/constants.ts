@@ -1,5 +1,6 @@
 import type { CKKSEncoder, Evaluator, Plaintext } from 'node-seal'
-import { encodedBits, largestAbsolute, log2Modulus } from '../../circuit/laws.ts'
+import { largestOf, periodOf, valuesOf } from '../../circuit/constant.ts'
+import { encodedBits, log2Modulus } from '../../circuit/laws.ts'
 import type { Constant, ConstantId } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import { type CompactPlaintext, expandPlaintext, PeriodicEncoder } from '../encoding/periodic.ts'
@@ -64,7 +65,7 @@ export class ConstantSource {
    * @throws LEVEL_EXHAUSTED when the scaled values do not fit the level's modulus
    */
   use(id: ConstantId, scale: number, level: number, body: (plaintext: Plaintext) => void): boolean {
-    if (this.#constants[id].length > LONGEST_COMPACT_PERIOD) return this.#useFull(id, scale, level, body)
+    if (periodOf(this.#constants[id]) > LONGEST_COMPACT_PERIOD) return this.#useFull(id, scale, level, body)
     const compact = this.#compactOf(id, scale, level)
     if (!compact.isZero) body(this.#expand(compact, scale, level))
     return !compact.isZero
@@ -83,7 +84,7 @@ export class ConstantSource {
     let compact = this.#compact.get(key)
     if (!compact) {
       this.#requireFits(id, scale, level)
-      compact = this.#periodic.encode(this.#constants[id], scale, level)
+      compact = this.#periodic.encode(valuesOf(this.#constants[id]), scale, level)
       this.#compact.set(key, compact)
     }
     return compact
@@ -122,7 +123,7 @@ export class ConstantSource {
     const plaintext = new seal.Plaintext()
     try {
       guarded(seal, () => {
-        this.#encoder.encode(repeat(this.#constants[id], parameters.slots), scale, plaintext)
+        this.#encoder.encode(repeat(valuesOf(this.#constants[id]), parameters.slots), scale, plaintext)
         // node-seal encodes at the highest level only.
         if (level < highestLevel) this.#evaluator.plainModSwitchToInplace(plaintext, levelIds[level])
       })
@@ -134,7 +135,7 @@ export class ConstantSource {
   }
 
   #requireFits(id: ConstantId, scale: number, level: number): void {
-    const needBits = encodedBits(largestAbsolute(this.#constants[id]), scale)
+    const needBits = encodedBits(largestOf(this.#constants[id]), scale)
     if (needBits < log2Modulus(this.#ctx.parameters, level)) return
     throw new PolyVeilError('LEVEL_EXHAUSTED', `Constant ${id} does not fit level ${level} at its scale`, {
       constant: id,

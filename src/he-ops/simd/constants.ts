@@ -1,4 +1,5 @@
-import { encodedBits, largestAbsolute, log2Modulus } from '../../circuit/laws.ts'
+import { largestOf, valuesOf } from '../../circuit/constant.ts'
+import { encodedBits, log2Modulus } from '../../circuit/laws.ts'
 import type { Constant, ConstantId } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import { embedPeriodicFast } from '../encoding/embedding-fft.ts'
@@ -123,14 +124,14 @@ export class ConstantStore {
   #embedding(id: ConstantId): Float64Array {
     const known = this.#coefficients.get(id)
     if (known !== undefined) return known
-    const coefficients = embedPeriodicFast(this.#constants[id])
+    const coefficients = embedPeriodicFast(valuesOf(this.#constants[id]))
     // Small ones are asked for at many levels; large ones once or twice.
     if (coefficients.length <= 1024) this.#coefficients.set(id, coefficients)
     return coefficients
   }
 
   #requireFits(id: ConstantId, scale: number, level: number): void {
-    const needBits = encodedBits(largestAbsolute(this.#constants[id]), scale)
+    const needBits = encodedBits(largestOf(this.#constants[id]), scale)
     if (needBits < log2Modulus(this.#context.parameters, level)) return
     throw new PolyVeilError('LEVEL_EXHAUSTED', `Constant ${id} does not fit level ${level} at its scale`, {
       constant: id,
