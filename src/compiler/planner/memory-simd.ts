@@ -1,5 +1,6 @@
 import { type Batch, batches, maxRotationSources } from '../../circuit/batches.ts'
 import { periodOf } from '../../circuit/constant.ts'
+import { type ExpansionRule, expansionParts, expansionRule, LEAST_BLOCK } from '../../circuit/expansion.ts'
 import { divided, type ExtendedBasis, extendedBasis } from '../../circuit/extended.ts'
 import { rotationSteps } from '../../circuit/keys.ts'
 import { operandsOf } from '../../circuit/operands.ts'
@@ -9,8 +10,6 @@ import type { Circuit, Op, ValueId } from '../../circuit/types.ts'
 const RESIDUE_BYTES = 4
 /** Roots of unity, their inverses, and the quotients of both: words for each residue of a prime. */
 const TABLE_WORDS = 4
-/** Shortest block of equal residues that is kept as one. */
-const LEAST_BLOCK = 16
 
 type Body = Pick<Circuit, 'parameters' | 'constants' | 'ops' | 'result'>
 
@@ -19,8 +18,10 @@ type Body = Pick<Circuit, 'parameters' | 'constants' | 'ops' | 'result'>
  * constants, and the most that is alive at once. What the engine comes to is a little more where freed memory does
  * not fit what comes next; a test holds the two together.
  */
-export const simdMemory = (circuit: Body): number =>
-  keyAndTableBytes(circuit) + constantBytes(circuit) + new Replay(circuit).peak()
+export function simdMemory(circuit: Body): number {
+  const isInteger = expansionRule(circuit)
+  return keyAndTableBytes(circuit) + constantBytes(circuit, isInteger) + new Replay(circuit, isInteger).peak()
+}
 
 const limbBytes = ({ parameters }: Body): number => parameters.ring * RESIDUE_BYTES
 
@@ -35,11 +36,15 @@ function keyAndTableBytes(circuit: Body): number {
 }
 
 /** Each constant once for each scale, level and form in which the circuit reads it. */
-function constantBytes(circuit: Body): number {
+function constantBytes(circuit: Body, isInteger: ExpansionRule): number {
   const { constants, ops, parameters } = circuit
   const { made, kept } = extendedBasis(circuit)
   const encoded = new Map<string, number>()
   const add = (constant: number, scale: number, op: Op, form: string): void => {
+    if (form !== 'addend' && isInteger(constant, scale)) {
+      encoded.set(`${constant}/${scale}`, parameters.ring * RESIDUE_BYTES)
+      return
+    }
     const limbs = op.level + 1 + (form === 'extended' ? parameters.specialPrimes.length : 0)
     // A vector of period p is a polynomial of 2 p coefficients.
     const size = 2 * periodOf(constants[constant])
@@ -65,6 +70,7 @@ interface Polynomial {
 /** Goes through the batches as the engine does, and counts what is alive: values, digits, what divisions work with. */
 class Replay {
   readonly #circuit: Body
+  readonly #isInteger: ExpansionRule
   readonly #basis: ExtendedBasis
   readonly #special: number
   readonly #limb: number
@@ -74,8 +80,9 @@ class Replay {
   #live = 0
   #peak = 0
 
-  constructor(circuit: Body) {
+  constructor(circuit: Body, isInteger: ExpansionRule) {
     this.#circuit = circuit
+    this.#isInteger = isInteger
     this.#basis = extendedBasis(circuit)
     this.#special = circuit.parameters.specialPrimes.length
     this.#limb = limbBytes(circuit)
@@ -127,9 +134,25 @@ class Replay {
         this.#compute(ops, sources.size * this.#digits(ops[0]))
         return
       }
+      case 'dot':
+        this.#compute(ops, this.#expanded(ops))
+        return
       default:
         this.#compute(ops, 0)
     }
+  }
+
+  /** Most limbs of weights that are expanded at once. */
+  #expanded(ids: readonly ValueId[]): number {
+    const limbsOf = (id: ValueId): number => {
+      const op = this.#op(id) as Extract<Op, { kind: 'dot' }>
+      return op.terms.reduce((sum, { value, constant }) => {
+        if (!this.#isInteger(constant, op.constantScale)) return sum
+        return sum + op.level + 1 + (this.#basis.kept[value] ? this.#special : 0)
+      }, 0)
+    }
+    const parts = expansionParts(ids, (id) => limbsOf(id) * this.#limb)
+    return Math.max(...parts.map((part) => part.reduce((sum, id) => sum + limbsOf(id), 0)))
   }
 
   #op(id: ValueId): Op {

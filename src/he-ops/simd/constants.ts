@@ -1,11 +1,11 @@
 import { largestOf, valuesOf } from '../../circuit/constant.ts'
+import { type ExpansionRule, LEAST_BLOCK, NO_EXPANSION } from '../../circuit/expansion.ts'
 import { encodedBits, log2Modulus } from '../../circuit/laws.ts'
 import type { Constant, ConstantId } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import { embedPeriodicFast } from '../encoding/embedding-fft.ts'
 import { log2Exact } from '../encoding/order.ts'
 import type { SimdContext } from './context.ts'
-import { type Modulus, montgomery, shoup } from './modulus.ts'
 import { limbsOf } from './values.ts'
 
 /**
@@ -27,6 +27,14 @@ export interface EncodedConstant {
   readonly isZero: boolean
 }
 
+/** A weight of full size, kept as the integers that its coefficients are: see `circuit/expansion.ts`. */
+export interface IntegerConstant {
+  /** Address of N signed words. */
+  readonly address: number
+  /** Whether every coefficient is zero. */
+  readonly isZero: boolean
+}
+
 /**
  * Encodes the constants of a circuit when they are first asked for, and keeps them on the heap until `free`.
  *
@@ -34,14 +42,18 @@ export interface EncodedConstant {
  * N / 2p equal ones (`PeriodicEncoder` says why): no more than 2p residues for each prime are made and kept.
  */
 export class ConstantStore {
+  readonly isInteger: ExpansionRule
   readonly #context: SimdContext
   readonly #constants: readonly Constant[]
   readonly #encoded = new Map<string, EncodedConstant>()
+  readonly #integers = new Map<string, IntegerConstant>()
   readonly #coefficients = new Map<ConstantId, Float64Array>()
 
-  constructor(context: SimdContext, constants: readonly Constant[]) {
+  /** @param isInteger says which weights are to be asked for by `integers` */
+  constructor(context: SimdContext, constants: readonly Constant[], isInteger: ExpansionRule = NO_EXPANSION) {
     this.#context = context
     this.#constants = constants
+    this.isInteger = isInteger
   }
 
   /** Bytes of all that has been encoded. */
@@ -65,21 +77,53 @@ export class ConstantStore {
     return constant
   }
 
+  /** The coefficients of a weight that `isInteger`; the same ones when they are asked for again. @throws as `encoded` */
+  integers(id: ConstantId, scale: number, primes: number): IntegerConstant {
+    const key = `${id}/${scale}`
+    let constant = this.#integers.get(key)
+    if (constant === undefined) {
+      this.#requireFits(id, scale, primes - 1)
+      constant = this.#context.heap.attempt(() => this.#round(id, scale))
+      this.#integers.set(key, constant)
+    }
+    return constant
+  }
+
+  #round(id: ConstantId, scale: number): IntegerConstant {
+    const { heap, ring } = this.#context
+    const coefficients = this.#embedding(id)
+    const bytes = 4 * ring
+    const address = heap.allocate(bytes)
+    const words = new Int32Array(heap.memory.buffer, address, ring).fill(0)
+    const step = ring / coefficients.length
+    let isZero = true
+    coefficients.forEach((coefficient, i) => {
+      const integer = roundToEven(coefficient * scale)
+      words[i * step] = integer
+      isZero &&= integer === 0
+    })
+    this.bytes += bytes
+    return { address, isZero }
+  }
+
   /** Gives all encoded constants back; programs that read them must not be run any more. */
   free(): void {
-    for (const { address } of this.#encoded.values()) this.#context.heap.free(address)
+    for (const { address } of [...this.#encoded.values(), ...this.#integers.values()]) {
+      this.#context.heap.free(address)
+    }
     this.#encoded.clear()
+    this.#integers.clear()
     this.#coefficients.clear()
     this.bytes = 0
   }
 
   #encode(id: ConstantId, scale: number, primes: number, form: ConstantForm): EncodedConstant {
-    const { heap, ring, moduli, kernels } = this.#context
+    const { heap, ring, kernels } = this.#context
     const coefficients = this.#embedding(id)
     const size = coefficients.length
     const block = ring / size
     // Blocks that are shorter than what `dot` works on at a time are written out.
-    const count = block < kernels.DOT_GRANULE.value ? ring : size
+    const count = block < Math.max(kernels.DOT_GRANULE.value, LEAST_BLOCK) ? ring : size
     const indices = limbsOf(this.#context, primes, form === 'extended')
     const bytes = 4 * count * indices.length
     const address = heap.allocate(bytes)
@@ -87,7 +131,7 @@ export class ConstantStore {
     new Float64Array(heap.memory.buffer, source, size).set(coefficients)
     indices.forEach((index, place) => {
       const at = address + 4 * count * place
-      this.#encodeLimb(source, at, size, scale, moduli[index], form)
+      this.#encodeLimb(source, at, size, scale, index, form)
       if (count !== size) spread(heap.words(at, count), size)
     })
     heap.free(source)
@@ -102,23 +146,18 @@ export class ConstantStore {
     at: number,
     size: number,
     scale: number,
-    modulus: Modulus,
+    index: number,
     form: ConstantForm,
   ): void {
-    const { kernels } = this.#context
+    const { kernels, moduli } = this.#context
+    const modulus = moduli[index]
     kernels.reduceDoubles(at, source, scale, size, modulus.q)
     // Tables of smaller transforms are the beginnings of larger ones.
     kernels.nttForward(at, modulus.forward, modulus.quotients, size, modulus.q)
     if (form === 'addend') return
-    const factor = form === 'lifted' ? this.#liftedFactor(modulus) : modulus.montgomery
+    const factor = form === 'lifted' ? this.#context.lifted[index] : modulus.montgomery
     if (size < 4) scalePlain(this.#context.heap.words(at, size), factor.w, modulus.q)
     else kernels.scale(at, at, 0, factor.w, factor.quotient, size, modulus.q)
-  }
-
-  /** P in Montgomery form. */
-  #liftedFactor({ prime }: Modulus) {
-    const product = this.#context.parameters.specialPrimes.reduce((all, special) => all * special, 1n)
-    return shoup(BigInt(montgomery(product, prime)), prime)
   }
 
   #embedding(id: ConstantId): Float64Array {
@@ -139,6 +178,9 @@ export class ConstantStore {
     })
   }
 }
+
+/** As the kernels round: halves to the even neighbour. Adding 1.5 * 2^52 leaves no bits below one. */
+const roundToEven = (value: number): number => value + 6755399441055744 - 6755399441055744
 
 /** Writes out blocks of equal residues in place, the last one first. */
 function spread(residues: Uint32Array, size: number): void {

@@ -4,7 +4,7 @@ import type { Kernels } from '../kernels/kernels.ts'
 import { BaseConversion } from './base-conversion.ts'
 import { GaloisTables } from './galois-table.ts'
 import type { Heap } from './heap.ts'
-import { createModulus, type Modulus, montgomery } from './modulus.ts'
+import { createModulus, type Modulus, montgomery, type ShoupConstant, shoup } from './modulus.ts'
 
 const MAX_PRIME = 2n ** 30n
 
@@ -22,6 +22,8 @@ export interface SimdContext {
   readonly galois: GaloisTables
   /** Address of one word for each data prime: the product of the special primes modulo it, in Montgomery form. */
   readonly lifts: number
+  /** The product of the special primes modulo each modulus, in Montgomery form. */
+  readonly lifted: readonly ShoupConstant[]
   /** Address of one word for each modulus: 1 in Montgomery form. */
   readonly ones: number
   /** The same for -P and -1. */
@@ -60,6 +62,9 @@ function createTables(kernels: Kernels, heap: Heap, parameters: CkksParameters):
     moduli,
     galois: new GaloisTables(heap, ring),
     lifts: constantTable(heap, moduli, product(parameters.specialPrimes)),
+    lifted: moduli.map(({ prime }) =>
+      shoup(BigInt(montgomery(product(parameters.specialPrimes), prime)), prime),
+    ),
     ones: constantTable(heap, moduli, 1n),
     negatedLifts: constantTable(heap, moduli, -product(parameters.specialPrimes)),
     negatedOnes: constantTable(heap, moduli, -1n),

@@ -1,3 +1,4 @@
+import { expansionRule } from '../../circuit/expansion.ts'
 import { galoisElement, rotationSteps } from '../../circuit/keys.ts'
 import type { CkksParameters } from '../../circuit/parameters.ts'
 import type { Circuit } from '../../circuit/types.ts'
@@ -138,7 +139,7 @@ export class SimdEngine {
   #constantsOf(context: SimdContext, circuit: Circuit): ConstantStore {
     let constants = this.#constants.get(circuit)
     if (constants === undefined) {
-      constants = new ConstantStore(context, circuit.constants)
+      constants = new ConstantStore(context, circuit.constants, expansionRule(circuit))
       this.#constants.set(circuit, constants)
     }
     return constants

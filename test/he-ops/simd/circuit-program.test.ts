@@ -1,5 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
+import { periodOf } from '../../../src/circuit/constant.ts'
+import type { ExpansionRule } from '../../../src/circuit/expansion.ts'
 import { extendedBasis } from '../../../src/circuit/extended.ts'
 import { checkParameters } from '../../../src/circuit/parameters.ts'
 import { nttPrimes } from '../../../src/circuit/primes.ts'
@@ -29,9 +31,14 @@ const y = Float64Array.from({ length: slots }, (_, s) => Math.cos(5 * s) - 0.25)
 const pairs = [x, y].map((values) => fixture.encrypt(values, parameters.topLevel, SCALE))
 
 /** Runs a circuit as a program, the shares of all threads one after the other; gives the result's residues. */
-function run(circuit: Circuit, inputs: readonly SeededRlwe[], threads: number): Uint32Array[] {
+function run(
+  circuit: Circuit,
+  inputs: readonly SeededRlwe[],
+  threads: number,
+  isInteger?: ExpansionRule,
+): Uint32Array[] {
   const before = context.heap.used
-  const constants = new ConstantStore(context, circuit.constants)
+  const constants = new ConstantStore(context, circuit.constants, isInteger)
   const program = compileCircuit(context, circuit, keys, constants, threads)
   const loader = new PairLoader(context)
   program.inputs.forEach(({ polynomials }, i) => {
@@ -52,7 +59,7 @@ function run(circuit: Circuit, inputs: readonly SeededRlwe[], threads: number): 
   return result
 }
 
-/** @throws when the result is not the clear one, or other threads compute other bits */
+/** @throws when the result is not the clear one, or other threads or another way to keep constants give other bits */
 function requireRight(circuit: Circuit, inputs: readonly SeededRlwe[]): void {
   const residues = run(circuit, inputs, 1)
   const { level, scale } = circuit.ops[circuit.result]
@@ -61,15 +68,24 @@ function requireRight(circuit: Circuit, inputs: readonly SeededRlwe[]): void {
   const size = wanted.reduce((most, v) => Math.max(most, Math.abs(v)), 1)
   const worst = wanted.reduce((most, v, s) => Math.max(most, Math.abs(v - found[s])), 0)
   if (!(worst < 0.1 * size)) throw new Error(`off by ${worst} of ${size}`)
-  for (const threads of [2, 3]) {
-    const again = run(circuit, inputs, threads)
+  const requireSame = (again: Uint32Array[], what: string): void => {
     again.forEach((polynomial, p) => {
       if (!Buffer.from(polynomial.buffer).equals(Buffer.from(residues[p].buffer))) {
-        throw new Error(`${threads} threads give other bits`)
+        throw new Error(`${what} gives other bits`)
       }
     })
   }
+  for (const threads of [2, 3]) requireSame(run(circuit, inputs, threads), `Running ${threads} threads`)
+  const isFull = circuit.constants.map((constant) => periodOf(constant) === slots)
+  if (isFull.includes(true)) {
+    fullSized++
+    const expanded = run(circuit, inputs, 2, (id) => isFull[id])
+    requireSame(expanded, 'Expanding weights when they are read')
+  }
 }
+
+/** Circuits with constants of full size. */
+let fullSized = 0
 
 function expected(circuit: Circuit): Float64Array {
   const clear = createClearEvaluator(circuit)
@@ -93,6 +109,7 @@ t.test('random circuits: the clear result, the same bits for any number of threa
     { numRuns: 250, seed: 20240612 },
   )
   t.ok(extended > 20, `${extended} values stayed in the extended basis`)
+  t.ok(fullSized > 20, `${fullSized} circuits have constants of full size`)
 })
 
 t.test('several primes divided by at once, with and without the special ones', async (t) => {

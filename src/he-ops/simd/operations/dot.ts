@@ -1,3 +1,4 @@
+import { expansionParts } from '../../../circuit/expansion.ts'
 import type { ConstantId } from '../../../circuit/types.ts'
 import { PolyVeilError } from '../../../errors/index.ts'
 import { log2Exact } from '../../encoding/order.ts'
@@ -5,6 +6,7 @@ import type { ConstantStore, EncodedConstant } from '../constants.ts'
 import type { SimdContext } from '../context.ts'
 import type { Item, ProgramBuilder } from '../program.ts'
 import { limbs, type Value } from '../values.ts'
+import { Expansion, expansionBytes } from './expand.ts'
 
 /** A weighted sum of values of one level, whose scale is theirs times `constantScale`. */
 export interface Dot {
@@ -20,7 +22,8 @@ const LEAST_STRETCH = 512
 
 /**
  * Weighted sums of ciphertexts. Outputs that read the same inputs should come in one call: stretches of residues are
- * worked through for all of them. One phase; summands stay as they are.
+ * worked through for all of them. Summands stay as they are. One phase, or two for each part of the work that has weights
+ * which are kept as integers.
  *
  * @throws CONFIG_INVALID when every weight of a sum rounds to zero: the result would hide nothing
  */
@@ -30,11 +33,14 @@ export function emitDots(
   constants: ConstantStore,
   work: readonly Dot[],
 ): void {
-  emitSums(
-    builder,
-    context,
-    work.map((dot) => ({ out: dot.out, terms: summandsOf(constants, dot) })),
-  )
+  const bytesOf = (dot: Dot): number => expansionBytes(context, constants, dot)
+  for (const part of expansionParts(work, bytesOf)) {
+    const expansion = new Expansion(builder, context, constants)
+    const sums = part.map((dot) => ({ out: dot.out, terms: summandsOf(constants, expansion, dot) }))
+    expansion.emit()
+    emitSums(builder, context, sums)
+    expansion.free()
+  }
 }
 
 /** A sum or difference of which one side at least is extended. */
@@ -76,10 +82,15 @@ interface Sum {
   readonly terms: readonly Summand[]
 }
 
-function summandsOf(constants: ConstantStore, { terms, constantScale, out }: Dot): Summand[] {
+function summandsOf(
+  constants: ConstantStore,
+  expansion: Expansion,
+  { terms, constantScale, out }: Dot,
+): Summand[] {
   const summands = terms.map(({ value, constant }) => {
     const form = value.extended ? 'extended' : out.extended ? 'lifted' : 'normal'
-    const encoded = constants.encoded(constant, constantScale, out.primes, form)
+    const store = constants.isInteger(constant, constantScale) ? expansion : constants
+    const encoded = store.encoded(constant, constantScale, out.primes, form)
     return { summand: constantSummand(value, encoded), isZero: encoded.isZero }
   })
   if (summands.every(({ isZero }) => isZero)) {

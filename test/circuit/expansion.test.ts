@@ -1,0 +1,45 @@
+import t from 'tap'
+import { expansionParts, expansionRule, NO_EXPANSION } from '../../src/circuit/expansion.ts'
+import type { Circuit, Constant, Op } from '../../src/circuit/types.ts'
+import { parameters } from './circuits.ts'
+
+const MEGABYTE = 2 ** 20
+const { slots } = parameters
+
+/** A sum of `count` weights of full size, each 4 * 8192 bytes modulo each of four primes. */
+function sumOf(count: number, largest = 1): Pick<Circuit, 'ops' | 'constants' | 'parameters'> {
+  const fine = Float64Array.of(largest, 0)
+  const constants: Constant[] = Array.from({ length: count }, (_, i) => ({
+    fine,
+    coarse: new Float64Array(slots / 2).fill(1 / (i + 1)),
+  }))
+  const terms = constants.map((_, constant) => ({ value: 0, constant }))
+  const at = { layer: 0, level: 2, scale: 2 ** 30 }
+  const ops: Op[] = [
+    { kind: 'input', index: 0, ...at },
+    { kind: 'dot', terms, constantScale: 2 ** 20, ...at },
+  ]
+  return { ops, constants, parameters }
+}
+
+t.test('weights of full size are kept as residues where they are few', async (t) => {
+  t.equal(expansionRule(sumOf(100)), NO_EXPANSION)
+  const rule = expansionRule(sumOf(4097))
+  t.ok(rule(0, 2 ** 20))
+})
+
+t.test('integers hold only what is below 2^30', async (t) => {
+  const rule = expansionRule(sumOf(4097, 2))
+  t.ok(rule(0, 2 ** 28))
+  t.notOk(rule(0, 2 ** 29))
+  t.ok(rule(1, 2 ** 29))
+})
+
+t.test('sums whose weights are many go in parts, each of which fits', async (t) => {
+  const sizes = [40, 20, 10, 100, 1, 30, 33].map((size) => size * MEGABYTE)
+  const parts = expansionParts(sizes, (size) => size)
+  t.same(
+    parts.map((part) => part.map((size) => size / MEGABYTE)),
+    [[40, 20], [10], [100], [1, 30, 33]],
+  )
+})
