@@ -9,17 +9,12 @@ import { bitReverse, log2Exact } from './order.ts'
  * @returns the 2p coefficients, unscaled; cost p log p
  */
 export function embedPeriodicFast(values: Float64Array): Float64Array {
-  const size = 2 * values.length
-  const real = new Float64Array(size)
-  const imaginary = new Float64Array(size)
-  const bits = log2Exact(size)
-  let exponent = 1
-  for (const value of values) {
-    real[bitReverse((exponent - 1) / 2, bits)] = value
-    real[bitReverse((2 * size - exponent - 1) / 2, bits)] = value
-    exponent = (exponent * 3) % (2 * size)
+  const { size, first, second, real, imaginary, circle } = workspaceOf(2 * values.length)
+  imaginary.fill(0)
+  for (let i = 0; i < values.length; i++) {
+    real[first[i]] = values[i]
+    real[second[i]] = values[i]
   }
-  const circle = halfCircle(size)
   transform(real, imaginary, circle)
   const { cosines, sines } = circle
   const coefficients = new Float64Array(size)
@@ -29,26 +24,57 @@ export function embedPeriodicFast(values: Float64Array): Float64Array {
   return coefficients
 }
 
+/** What embeddings of one size need, made once: circuits have hundreds of thousands of constants of few periods. */
+interface Workspace {
+  readonly size: number
+  /** Where each slot goes: the places of 3^i and of -3^i. */
+  readonly first: Uint32Array
+  readonly second: Uint32Array
+  readonly real: Float64Array
+  readonly imaginary: Float64Array
+  readonly circle: HalfCircle
+}
+
+const workspaces = new Map<number, Workspace>()
+
+function workspaceOf(size: number): Workspace {
+  let workspace = workspaces.get(size)
+  if (workspace === undefined) {
+    workspace = newWorkspace(size)
+    workspaces.set(size, workspace)
+  }
+  return workspace
+}
+
+function newWorkspace(size: number): Workspace {
+  const bits = log2Exact(size)
+  const first = new Uint32Array(size / 2)
+  const second = new Uint32Array(size / 2)
+  let exponent = 1
+  for (let i = 0; i < size / 2; i++) {
+    first[i] = bitReverse((exponent - 1) / 2, bits)
+    second[i] = bitReverse((2 * size - exponent - 1) / 2, bits)
+    exponent = (exponent * 3) % (2 * size)
+  }
+  const real = new Float64Array(size)
+  const imaginary = new Float64Array(size)
+  return { size, first, second, real, imaginary, circle: halfCircle(size) }
+}
+
 /** exp(-pi i k / size) for k below the size. */
 interface HalfCircle {
   readonly cosines: Float64Array
   readonly sines: Float64Array
 }
 
-/** By size: a circuit has thousands of constants of few periods. */
-const circles = new Map<number, HalfCircle>()
-
 function halfCircle(size: number): HalfCircle {
-  let circle = circles.get(size)
-  if (circle === undefined) {
-    circle = { cosines: new Float64Array(size), sines: new Float64Array(size) }
-    for (let k = 0; k < size; k++) {
-      circle.cosines[k] = Math.cos((-Math.PI * k) / size)
-      circle.sines[k] = Math.sin((-Math.PI * k) / size)
-    }
-    circles.set(size, circle)
+  const cosines = new Float64Array(size)
+  const sines = new Float64Array(size)
+  for (let k = 0; k < size; k++) {
+    cosines[k] = Math.cos((-Math.PI * k) / size)
+    sines[k] = Math.sin((-Math.PI * k) / size)
   }
-  return circle
+  return { cosines, sines }
 }
 
 /** sum over m of x_m * exp(-2 pi i k m / size) in place; the input stands in bit-reversed order. */

@@ -5,6 +5,7 @@ import type { Constant, ConstantId } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import { embedPeriodicFast } from '../encoding/embedding-fft.ts'
 import { log2Exact } from '../encoding/order.ts'
+import { Arena } from './arena.ts'
 import type { SimdContext } from './context.ts'
 import { limbsOf } from './values.ts'
 
@@ -35,6 +36,14 @@ export interface IntegerConstant {
   readonly isZero: boolean
 }
 
+/** What a constant has been encoded to. */
+interface Encoding<C> {
+  readonly scale: number
+  readonly primes: number
+  readonly form?: ConstantForm
+  readonly constant: C
+}
+
 /**
  * Encodes the constants of a circuit when they are first asked for, and keeps them on the heap until `free`.
  *
@@ -45,15 +54,16 @@ export class ConstantStore {
   readonly isInteger: ExpansionRule
   readonly #context: SimdContext
   readonly #constants: readonly Constant[]
-  readonly #encoded = new Map<string, EncodedConstant>()
-  readonly #integers = new Map<string, IntegerConstant>()
-  readonly #coefficients = new Map<ConstantId, Float64Array>()
+  readonly #encoded: Encoding<EncodedConstant>[][] = []
+  readonly #integers: Encoding<IntegerConstant>[][] = []
+  readonly #arena: Arena
 
   /** @param isInteger says which weights are to be asked for by `integers` */
   constructor(context: SimdContext, constants: readonly Constant[], isInteger: ExpansionRule = NO_EXPANSION) {
     this.#context = context
     this.#constants = constants
     this.isInteger = isInteger
+    this.#arena = new Arena(context.heap)
   }
 
   /** Bytes of all that has been encoded. */
@@ -67,25 +77,25 @@ export class ConstantStore {
    * @throws LEVEL_EXHAUSTED when the constant does not fit the level's modulus; TOO_LARGE
    */
   encoded(id: ConstantId, scale: number, primes: number, form: ConstantForm): EncodedConstant {
-    const key = `${id}/${scale}/${primes}/${form}`
-    let constant = this.#encoded.get(key)
-    if (constant === undefined) {
-      this.#requireFits(id, scale, primes - 1)
-      constant = this.#context.heap.attempt(() => this.#encode(id, scale, primes, form))
-      this.#encoded.set(key, constant)
+    const known = listAt(this.#encoded, id)
+    for (const encoding of known) {
+      if (encoding.scale === scale && encoding.primes === primes && encoding.form === form) {
+        return encoding.constant
+      }
     }
+    this.#requireFits(id, scale, primes - 1)
+    const constant = this.#context.heap.attempt(() => this.#encode(id, scale, primes, form))
+    known.push({ scale, primes, form, constant })
     return constant
   }
 
   /** The coefficients of a weight that `isInteger`; the same ones when they are asked for again. @throws as `encoded` */
   integers(id: ConstantId, scale: number, primes: number): IntegerConstant {
-    const key = `${id}/${scale}`
-    let constant = this.#integers.get(key)
-    if (constant === undefined) {
-      this.#requireFits(id, scale, primes - 1)
-      constant = this.#context.heap.attempt(() => this.#round(id, scale))
-      this.#integers.set(key, constant)
-    }
+    const known = listAt(this.#integers, id)
+    for (const encoding of known) if (encoding.scale === scale) return encoding.constant
+    this.#requireFits(id, scale, primes - 1)
+    const constant = this.#context.heap.attempt(() => this.#round(id, scale))
+    known.push({ scale, primes, constant })
     return constant
   }
 
@@ -93,7 +103,7 @@ export class ConstantStore {
     const { heap, ring } = this.#context
     const coefficients = this.#embedding(id)
     const bytes = 4 * ring
-    const address = heap.allocate(bytes)
+    const address = this.#arena.allocate(bytes)
     const words = new Int32Array(heap.memory.buffer, address, ring).fill(0)
     const step = ring / coefficients.length
     let isZero = true
@@ -108,12 +118,9 @@ export class ConstantStore {
 
   /** Gives all encoded constants back; programs that read them must not be run any more. */
   free(): void {
-    for (const { address } of [...this.#encoded.values(), ...this.#integers.values()]) {
-      this.#context.heap.free(address)
-    }
-    this.#encoded.clear()
-    this.#integers.clear()
-    this.#coefficients.clear()
+    this.#arena.free()
+    this.#encoded.length = 0
+    this.#integers.length = 0
     this.bytes = 0
   }
 
@@ -126,15 +133,14 @@ export class ConstantStore {
     const count = block < Math.max(kernels.DOT_GRANULE.value, LEAST_BLOCK) ? ring : size
     const indices = limbsOf(this.#context, primes, form === 'extended')
     const bytes = 4 * count * indices.length
-    const address = heap.allocate(bytes)
-    const source = heap.allocate(8 * size)
+    const address = this.#arena.allocate(bytes)
+    const source = this.#arena.scratch(8 * ring)
     new Float64Array(heap.memory.buffer, source, size).set(coefficients)
     indices.forEach((index, place) => {
       const at = address + 4 * count * place
       this.#encodeLimb(source, at, size, scale, index, form)
       if (count !== size) spread(heap.words(at, count), size)
     })
-    heap.free(source)
     this.bytes += bytes
     // The kernel rounds halves to the even neighbour.
     const isZero = coefficients.every((coefficient) => Math.abs(coefficient * scale) <= 0.5)
@@ -161,12 +167,7 @@ export class ConstantStore {
   }
 
   #embedding(id: ConstantId): Float64Array {
-    const known = this.#coefficients.get(id)
-    if (known !== undefined) return known
-    const coefficients = embedPeriodicFast(valuesOf(this.#constants[id]))
-    // Small ones are asked for at many levels; large ones once or twice.
-    if (coefficients.length <= 1024) this.#coefficients.set(id, coefficients)
-    return coefficients
+    return embedPeriodicFast(valuesOf(this.#constants[id]))
   }
 
   #requireFits(id: ConstantId, scale: number, level: number): void {
@@ -177,6 +178,11 @@ export class ConstantStore {
       level,
     })
   }
+}
+
+function listAt<T>(lists: T[][], index: number): T[] {
+  lists[index] ??= []
+  return lists[index]
 }
 
 /** As the kernels round: halves to the even neighbour. Adding 1.5 * 2^52 leaves no bits below one. */

@@ -1,5 +1,6 @@
 import type { Kernels } from '../kernels/kernels.ts'
 import { Ranges } from './ranges.ts'
+import { WordList } from './words.ts'
 
 /** The kernels that programs call, by the number they have in a program. */
 export const PROGRAM_KERNELS = [
@@ -81,8 +82,8 @@ export class ProgramBuilder {
   readonly #scratchBytes: number
   readonly #tables: Uint32Array | undefined
   readonly #arena = new Ranges(0)
-  readonly #words: number[] = []
-  readonly #items: number[] = []
+  readonly #words = new WordList()
+  readonly #items = new WordList()
   readonly #phases: number[] = []
   readonly #progress: number[] = []
   readonly #stops: number[] = []
@@ -156,12 +157,14 @@ export class ProgramBuilder {
   /** The program of all phases so far. Operations that took none of their own are done with the last one. */
   finish(): Program {
     if (this.#progress.length > 0) this.#progress[this.#progress.length - 1] = this.done
-    const array = (numbers: readonly number[]): Int32Array => integers(numbers, this.threads > 1)
+    const isShared = this.threads > 1
+    const phases = [...this.#phases, this.#items.length]
+    this.#items.push(this.#words.length)
     return {
-      words: array(this.#words),
-      items: array([...this.#items, this.#words.length]),
-      phases: array([...this.#phases, this.#items.length]),
-      progress: array(this.#progress),
+      words: this.#words.toArray(isShared),
+      items: this.#items.toArray(isShared),
+      phases: WordList.of(phases).toArray(isShared),
+      progress: WordList.of(this.#progress).toArray(isShared),
       threads: this.threads,
       stops: [...this.#stops, this.#progress.length],
     }
@@ -169,19 +172,9 @@ export class ProgramBuilder {
 
   readonly #call: Call = (kernel, ...args) => {
     if (!this.#memory) return
-    this.#words.push(KERNEL_NUMBERS.get(kernel)!, ...args)
+    this.#words.push(KERNEL_NUMBERS.get(kernel)!)
+    for (let i = 0; i < args.length; i++) this.#words.push(args[i])
   }
-}
-
-/** @param shared in memory that threads share rather than copy; browsers do not always have it */
-function integers(numbers: readonly number[], shared: boolean): Int32Array {
-  const bytes = 4 * numbers.length
-  const array = new Int32Array(shared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes))
-  // Addresses and quotients are unsigned; their bits are what counts.
-  numbers.forEach((number, i) => {
-    array[i] = number | 0
-  })
-  return array
 }
 
 /**

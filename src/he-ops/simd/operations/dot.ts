@@ -2,10 +2,10 @@ import { expansionParts } from '../../../circuit/expansion.ts'
 import type { ConstantId } from '../../../circuit/types.ts'
 import { PolyVeilError } from '../../../errors/index.ts'
 import { log2Exact } from '../../encoding/order.ts'
-import type { ConstantStore, EncodedConstant } from '../constants.ts'
+import type { ConstantStore } from '../constants.ts'
 import type { SimdContext } from '../context.ts'
 import type { Item, ProgramBuilder } from '../program.ts'
-import { limbs, type Value } from '../values.ts'
+import { limbsOf, type Value } from '../values.ts'
 import { Expansion, expansionBytes } from './expand.ts'
 
 /** A weighted sum of values of one level, whose scale is theirs times `constantScale`. */
@@ -68,11 +68,13 @@ export function emitMixedSums(
   )
 }
 
-/** One summand of a sum, and where the weight of each limb is. */
+/** One summand of a sum, and where its weights are. */
 interface Summand {
   readonly value: Value
-  /** Address of the weights of a limb, by place and index; undefined where the summand has no such limb. */
-  weights(place: number, index: number): number | undefined
+  /** Address of the weights of the first limb; those of the others follow, N >> shift words for each. */
+  readonly weights: number
+  /** The same for limbs modulo special primes, counted from the first limb of all; used where the value has such limbs. */
+  readonly specialWeights: number
   /** As in `EncodedConstant`. */
   readonly shift: number
 }
@@ -87,49 +89,47 @@ function summandsOf(
   expansion: Expansion,
   { terms, constantScale, out }: Dot,
 ): Summand[] {
-  const summands = terms.map(({ value, constant }) => {
+  const summands: Summand[] = []
+  for (const { value, constant } of terms) {
     const form = value.extended ? 'extended' : out.extended ? 'lifted' : 'normal'
     const store = constants.isInteger(constant, constantScale) ? expansion : constants
-    const encoded = store.encoded(constant, constantScale, out.primes, form)
-    return { summand: constantSummand(value, encoded), isZero: encoded.isZero }
-  })
-  if (summands.every(({ isZero }) => isZero)) {
+    const { address, shift, isZero } = store.encoded(constant, constantScale, out.primes, form)
+    if (!isZero) summands.push({ value, weights: address, specialWeights: address, shift })
+  }
+  if (summands.length === 0) {
     throw new PolyVeilError('CONFIG_INVALID', 'Every weight of a dot rounds to zero')
   }
-  return summands.filter(({ isZero }) => !isZero).map(({ summand }) => summand)
+  return summands
 }
 
-const constantSummand = (value: Value, { address, count, shift }: EncodedConstant): Summand => ({
-  value,
-  shift,
-  weights: (place) => (value.extended || place < value.primes ? address + 4 * count * place : undefined),
-})
-
+/** A value itself, or its negative, lifted where the sum is extended and it is not: one weight for each limb. */
 function unitSummand(context: SimdContext, value: Value, sign: 1 | -1): Summand {
   const { lifts, ones, negatedLifts, negatedOnes } = context
   const normal = sign === 1 ? lifts : negatedLifts
   const extended = sign === 1 ? ones : negatedOnes
+  // Weights lie by the number of the modulus; a value's limbs modulo special primes follow those it has of the data.
+  const skipped = context.parameters.primes.length - value.primes
   return {
     value,
     shift: log2Exact(context.ring),
-    weights(place, index) {
-      if (value.extended) return extended + 4 * index
-      return place < value.primes ? normal + 4 * index : undefined
-    },
+    weights: value.extended ? extended : normal,
+    specialWeights: extended + 4 * skipped,
   }
 }
 
 function emitSums(builder: ProgramBuilder, context: SimdContext, work: readonly Sum[]): void {
-  const tables = work.map((sum) => limbTables(builder, context, sum))
+  const sums = work.map((sum) => sumTables(builder, context, sum))
   const inputs = new Set(work.flatMap(({ terms }) => terms.map(({ value }) => value))).size
   const stretch = stretchFor(context.ring, inputs)
-  const places = Math.max(...tables.map((table) => table.length))
+  const places = Math.max(...sums.map(({ limbs }) => limbs.length))
   const items: Item[] = []
   for (let place = 0; place < places; place++) {
     for (let p = 0; p < 2; p++) {
       for (let from = 0; from < context.ring; from += stretch) {
-        for (const table of tables) {
-          if (place < table.length) items.push(dotItem(context, table[place][p], from, stretch))
+        for (const { limbs, polynomials } of sums) {
+          if (place >= limbs.length) continue
+          const { index, tables } = limbs[place]
+          items.push(dotItem(context, polynomials[p], tables[p], index, place * context.ring + from, stretch))
         }
       }
     }
@@ -143,41 +143,71 @@ function stretchFor(ring: number, inputs: number): number {
   return stretch
 }
 
-interface LimbTable {
-  readonly to: number
-  readonly index: number
+/** Terms as the `dot` kernel takes them. */
+interface TermTable {
   readonly blocks: number
   readonly blockCount: number
   readonly vectors: number
   readonly vectorCount: number
 }
 
-/** For each limb and polynomial of the output the table of its terms. */
-function limbTables(builder: ProgramBuilder, context: SimdContext, { out, terms }: Sum): LimbTable[][] {
-  return limbs(context, out).map(({ place, index }) => {
-    const at = place * context.limbBytes
-    const present = terms.flatMap(({ value, shift, weights }) => {
-      const address = weights(place, index)
-      return address === undefined ? [] : [{ value, shift, address }]
-    })
-    const block = present.filter(({ shift }) => shift > 0)
-    const vector = present.filter(({ shift }) => shift === 0)
-    return out.polynomials.map((polynomial, p) => ({
-      to: polynomial + at,
-      index,
-      blocks: builder.table(
-        block.flatMap(({ value, shift, address }) => [value.polynomials[p] + at, address, shift]),
-      ),
-      blockCount: block.length,
-      vectors: builder.table(vector.flatMap(({ value, address }) => [value.polynomials[p] + at, address])),
-      vectorCount: vector.length,
-    }))
-  })
+interface SumTables {
+  readonly polynomials: readonly number[]
+  /** By place: the modulus, and for each polynomial the terms that have this limb. */
+  readonly limbs: readonly { readonly index: number; readonly tables: readonly TermTable[] }[]
 }
 
-function dotItem(context: SimdContext, limb: LimbTable, from: number, length: number): Item {
-  const { to, index, blocks, blockCount, vectors, vectorCount } = limb
-  const { q, inverse, chunk } = context.moduli[index]
+/**
+ * One table of terms for all limbs modulo data primes, and one for those modulo special primes: the limbs of values and
+ * weights follow one another, so that a limb's residues are reached by counting from those of the first.
+ */
+function sumTables(builder: ProgramBuilder, context: SimdContext, { out, terms }: Sum): SumTables {
+  const { polynomials, primes, extended } = out
+  const data = polynomials.map((_, p) => termTable(builder, terms, p, false))
+  const extendedTerms = terms.filter(({ value }) => value.extended)
+  const isSame =
+    extendedTerms.length === terms.length &&
+    terms.every(({ weights, specialWeights }) => weights === specialWeights)
+  const special =
+    extended && !isSame ? polynomials.map((_, p) => termTable(builder, extendedTerms, p, true)) : data
+  const limbs = limbsOf(context, primes, extended).map((index, place) => ({
+    index,
+    tables: place < primes ? data : special,
+  }))
+  return { polynomials, limbs }
+}
+
+function termTable(
+  builder: ProgramBuilder,
+  terms: readonly Summand[],
+  p: number,
+  isSpecial: boolean,
+): TermTable {
+  const blocks: number[] = []
+  const vectors: number[] = []
+  for (const { value, weights, specialWeights, shift } of terms) {
+    const address = isSpecial ? specialWeights : weights
+    if (shift > 0) blocks.push(value.polynomials[p], address, shift)
+    else vectors.push(value.polynomials[p], address)
+  }
+  return {
+    blocks: builder.table(blocks),
+    blockCount: blocks.length / 3,
+    vectors: builder.table(vectors),
+    vectorCount: vectors.length / 2,
+  }
+}
+
+/** @param from of the residue to begin with, counted from the first one of the first limb */
+function dotItem(
+  { moduli }: SimdContext,
+  to: number,
+  { blocks, blockCount, vectors, vectorCount }: TermTable,
+  index: number,
+  from: number,
+  length: number,
+): Item {
+  const { q, inverse, chunk } = moduli[index]
   return (call) =>
     call('dot', to, blocks, blockCount, vectors, vectorCount, from, length, q, inverse, chunk, 0)
 }
