@@ -1,9 +1,10 @@
 import { largestOf, periodOf } from './constant.ts'
 import type { Circuit, ConstantId } from './types.ts'
 
-// Weights of full size are many in deep circuits, and modulo all primes each is as large as half a ciphertext. The simd
-// engine keeps them as integers, one for each coefficient, and writes their residues when a sum reads them. Which, and how
-// many at once, is settled here, and not in the engine, since it decides how much memory a circuit takes.
+// Deep circuits have more weights than memory has room for modulo all primes: one of full size is as large as half a
+// ciphertext. The simd engine keeps many of them as integers, one for each coefficient, and writes their residues when a
+// sum reads them. Which, and how many at once, is settled here, and not in the engine, since it decides how much memory a
+// circuit takes.
 
 /** Shortest block of equal residues that is kept as one. */
 export const LEAST_BLOCK = 16
@@ -14,9 +15,19 @@ export const INTEGER_BOUND = 2 ** 30
 /** Memory that the residues of weights which are expanded at once may take. */
 const EXPANSION_BYTES = 64 * 2 ** 20
 
-/** The most that weights of full size take as residues; circuits with more keep them as integers. */
-const RESIDENT_BYTES = 512 * 2 ** 20
+/** The most that weights take as residues. */
+const RESIDENT_BYTES = 768 * 2 ** 20
 const RESIDUE_BYTES = 4
+/** Shorter transforms are not worth a kernel's call. */
+const LEAST_PERIOD = 8
+
+/** Words of an encoded constant modulo one prime, or as integers. */
+export function encodedWords(period: number, ring: number): number {
+  // A vector of period p is a polynomial of 2 p coefficients.
+  const size = 2 * period
+  // Blocks of equal residues that are too short are written out.
+  return ring / size < LEAST_BLOCK ? ring : size
+}
 
 /** Whether a weight, encoded at a scale, is kept as integers and expanded when it is read. */
 export type ExpansionRule = (id: ConstantId, scale: number) => boolean
@@ -24,30 +35,51 @@ export type ExpansionRule = (id: ConstantId, scale: number) => boolean
 /** Nothing is: all weights are kept as residues. */
 export const NO_EXPANSION: ExpansionRule = () => false
 
-/** How a circuit's weights are kept: where those of full size are few, as residues, which is faster. */
-export function expansionRule({
+/**
+ * How a circuit's weights are kept: as residues, which is faster, as long as they are few; of many, those of the longest
+ * periods as integers, until what is left is little enough.
+ */
+export function expansionRule(circuit: Pick<Circuit, 'ops' | 'constants' | 'parameters'>): ExpansionRule {
+  const least = leastExpanded(residentBytes(circuit))
+  if (least === Infinity) return NO_EXPANSION
+  const largest = circuit.constants.map((constant) =>
+    periodOf(constant) >= least ? largestOf(constant) : Infinity,
+  )
+  // No coefficient exceeds the largest slot.
+  return (id, scale) => largest[id] * scale < INTEGER_BOUND
+}
+
+/** Bytes of all weights of each period, were they kept as residues. */
+function residentBytes({
   ops,
   constants,
   parameters,
-}: Pick<Circuit, 'ops' | 'constants' | 'parameters'>): ExpansionRule {
+}: Pick<Circuit, 'ops' | 'constants' | 'parameters'>): Map<number, number> {
   const { ring, specialPrimes } = parameters
-  const isFull = constants.map((constant) => ring / (2 * periodOf(constant)) < LEAST_BLOCK)
-  const residents = new Map<string, number>()
+  const periods = constants.map(periodOf)
+  const bytes = new Map<number, number>()
   for (const op of ops) {
     if (op.kind !== 'dot') continue
+    const limbs = op.level + 1 + specialPrimes.length
     for (const { constant } of op.terms) {
-      if (!isFull[constant]) continue
-      residents.set(
-        `${constant}/${op.constantScale}/${op.level}`,
-        ring * RESIDUE_BYTES * (op.level + 1 + specialPrimes.length),
-      )
+      const period = periods[constant]
+      const own = encodedWords(period, ring) * RESIDUE_BYTES * limbs
+      bytes.set(period, (bytes.get(period) ?? 0) + own)
     }
   }
-  const bytes = [...residents.values()].reduce((sum, each) => sum + each, 0)
-  if (bytes <= RESIDENT_BYTES) return NO_EXPANSION
-  const largest = constants.map((constant, id) => (isFull[id] ? largestOf(constant) : Infinity))
-  // No coefficient exceeds the largest slot.
-  return (id, scale) => largest[id] * scale < INTEGER_BOUND
+  return bytes
+}
+
+/** The least period of weights that are kept as integers. */
+function leastExpanded(bytes: ReadonlyMap<number, number>): number {
+  let left = [...bytes.values()].reduce((sum, each) => sum + each, 0)
+  let least = Infinity
+  for (const period of [...bytes.keys()].sort((a, b) => b - a)) {
+    if (left <= RESIDENT_BYTES || period < LEAST_PERIOD) break
+    left -= bytes.get(period)!
+    least = period
+  }
+  return least
 }
 
 /** Divides sums into parts, one after the other, the weights of each part being expanded together. */

@@ -1,6 +1,6 @@
 import { type Batch, batches, maxRotationSources } from '../../circuit/batches.ts'
 import { periodOf } from '../../circuit/constant.ts'
-import { type ExpansionRule, expansionParts, expansionRule, LEAST_BLOCK } from '../../circuit/expansion.ts'
+import { type ExpansionRule, encodedWords, expansionParts, expansionRule } from '../../circuit/expansion.ts'
 import { divided, type ExtendedBasis, extendedBasis } from '../../circuit/extended.ts'
 import { rotationSteps } from '../../circuit/keys.ts'
 import { operandsOf } from '../../circuit/operands.ts'
@@ -41,15 +41,13 @@ function constantBytes(circuit: Body, isInteger: ExpansionRule): number {
   const { made, kept } = extendedBasis(circuit)
   const encoded = new Map<string, number>()
   const add = (constant: number, scale: number, op: Op, form: string): void => {
+    const words = encodedWords(periodOf(constants[constant]), parameters.ring)
     if (form !== 'addend' && isInteger(constant, scale)) {
-      encoded.set(`${constant}/${scale}`, parameters.ring * RESIDUE_BYTES)
+      encoded.set(`${constant}/${scale}`, words * RESIDUE_BYTES)
       return
     }
     const limbs = op.level + 1 + (form === 'extended' ? parameters.specialPrimes.length : 0)
-    // A vector of period p is a polynomial of 2 p coefficients.
-    const size = 2 * periodOf(constants[constant])
-    const residues = parameters.ring / size < LEAST_BLOCK ? parameters.ring : size
-    encoded.set(`${constant}/${scale}/${op.level}/${form}`, residues * limbs * RESIDUE_BYTES)
+    encoded.set(`${constant}/${scale}/${op.level}/${form}`, words * limbs * RESIDUE_BYTES)
   }
   ops.forEach((op, id) => {
     if (op.kind === 'addPlain') add(op.constant, op.scale, op, 'addend')
@@ -142,17 +140,20 @@ class Replay {
     }
   }
 
-  /** Most limbs of weights that are expanded at once. */
+  /** Most limbs' worth of weights that are expanded at once. */
   #expanded(ids: readonly ValueId[]): number {
-    const limbsOf = (id: ValueId): number => {
+    const { constants, parameters } = this.#circuit
+    const bytesOf = (id: ValueId): number => {
       const op = this.#op(id) as Extract<Op, { kind: 'dot' }>
       return op.terms.reduce((sum, { value, constant }) => {
         if (!this.#isInteger(constant, op.constantScale)) return sum
-        return sum + op.level + 1 + (this.#basis.kept[value] ? this.#special : 0)
+        const words = encodedWords(periodOf(constants[constant]), parameters.ring)
+        const limbs = op.level + 1 + (this.#basis.kept[value] ? this.#special : 0)
+        return sum + words * limbs * RESIDUE_BYTES
       }, 0)
     }
-    const parts = expansionParts(ids, (id) => limbsOf(id) * this.#limb)
-    return Math.max(...parts.map((part) => part.reduce((sum, id) => sum + limbsOf(id), 0)))
+    const parts = expansionParts(ids, bytesOf)
+    return Math.max(...parts.map((part) => part.reduce((sum, id) => sum + bytesOf(id), 0))) / this.#limb
   }
 
   #op(id: ValueId): Op {

@@ -17,6 +17,7 @@ export interface Kernels {
   addBlocks: Kernel
   copy: Kernel
   dot: Kernel
+  expand: Kernel
   multiplyPairs: Kernel
   nttForward: Kernel
   nttInverse: Kernel

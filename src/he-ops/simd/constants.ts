@@ -1,5 +1,5 @@
-import { largestOf, valuesOf } from '../../circuit/constant.ts'
-import { type ExpansionRule, LEAST_BLOCK, NO_EXPANSION } from '../../circuit/expansion.ts'
+import { largestOf, periodOf, valuesOf } from '../../circuit/constant.ts'
+import { type ExpansionRule, encodedWords, LEAST_BLOCK, NO_EXPANSION } from '../../circuit/expansion.ts'
 import { encodedBits, log2Modulus } from '../../circuit/laws.ts'
 import type { Constant, ConstantId } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
@@ -28,11 +28,13 @@ export interface EncodedConstant {
   readonly isZero: boolean
 }
 
-/** A weight of full size, kept as the integers that its coefficients are: see `circuit/expansion.ts`. */
+/** A weight that is kept as the integers that its coefficients are: see `circuit/expansion.ts`. */
 export interface IntegerConstant {
-  /** Address of N signed words. */
+  /** Address of `count` signed words. */
   readonly address: number
-  /** Whether every coefficient is zero. */
+  /** As in `EncodedConstant`. */
+  readonly count: number
+  readonly shift: number
   readonly isZero: boolean
 }
 
@@ -89,6 +91,11 @@ export class ConstantStore {
     return constant
   }
 
+  /** Words of a constant modulo each prime, or as integers. */
+  words(id: ConstantId): number {
+    return encodedWords(periodOf(this.#constants[id]), this.#context.ring)
+  }
+
   /** The coefficients of a weight that `isInteger`; the same ones when they are asked for again. @throws as `encoded` */
   integers(id: ConstantId, scale: number, primes: number): IntegerConstant {
     const known = listAt(this.#integers, id)
@@ -100,20 +107,29 @@ export class ConstantStore {
   }
 
   #round(id: ConstantId, scale: number): IntegerConstant {
-    const { heap, ring } = this.#context
+    const { heap } = this.#context
     const coefficients = this.#embedding(id)
-    const bytes = 4 * ring
-    const address = this.#arena.allocate(bytes)
-    const words = new Int32Array(heap.memory.buffer, address, ring).fill(0)
-    const step = ring / coefficients.length
+    const { count, shift } = this.#shape(coefficients.length)
+    const address = this.#arena.allocate(4 * count)
+    const words = new Int32Array(heap.memory.buffer, address, count)
+    const step = count / coefficients.length
+    if (step > 1) words.fill(0)
     let isZero = true
-    coefficients.forEach((coefficient, i) => {
-      const integer = roundToEven(coefficient * scale)
+    for (let i = 0; i < coefficients.length; i++) {
+      const integer = roundToEven(coefficients[i] * scale)
       words[i * step] = integer
       isZero &&= integer === 0
-    })
-    this.bytes += bytes
-    return { address, isZero }
+    }
+    this.bytes += 4 * count
+    return { address, count, shift, isZero }
+  }
+
+  /** Residues for each prime of a polynomial in X^(N / size), and log2 of how many each stands for. */
+  #shape(size: number): { readonly count: number; readonly shift: number } {
+    const { ring, kernels } = this.#context
+    // Blocks that are shorter than what `dot` works on at a time are written out.
+    const isWhole = ring / size < Math.max(kernels.DOT_GRANULE.value, LEAST_BLOCK)
+    return isWhole ? { count: ring, shift: 0 } : { count: size, shift: log2Exact(ring / size) }
   }
 
   /** Gives all encoded constants back; programs that read them must not be run any more. */
@@ -125,12 +141,10 @@ export class ConstantStore {
   }
 
   #encode(id: ConstantId, scale: number, primes: number, form: ConstantForm): EncodedConstant {
-    const { heap, ring, kernels } = this.#context
+    const { heap, ring } = this.#context
     const coefficients = this.#embedding(id)
     const size = coefficients.length
-    const block = ring / size
-    // Blocks that are shorter than what `dot` works on at a time are written out.
-    const count = block < Math.max(kernels.DOT_GRANULE.value, LEAST_BLOCK) ? ring : size
+    const { count, shift } = this.#shape(size)
     const indices = limbsOf(this.#context, primes, form === 'extended')
     const bytes = 4 * count * indices.length
     const address = this.#arena.allocate(bytes)
@@ -144,7 +158,7 @@ export class ConstantStore {
     this.bytes += bytes
     // The kernel rounds halves to the even neighbour.
     const isZero = coefficients.every((coefficient) => Math.abs(coefficient * scale) <= 0.5)
-    return { address, count, shift: count === ring ? 0 : log2Exact(block), isZero }
+    return { address, count, shift, isZero }
   }
 
   #encodeLimb(

@@ -8,6 +8,7 @@ export const PROGRAM_KERNELS = [
   'addBlocks',
   'copy',
   'dot',
+  'expand',
   'multiplyPairs',
   'nttForward',
   'nttInverse',

@@ -35,7 +35,8 @@ export function emitDots(
 ): void {
   const bytesOf = (dot: Dot): number => expansionBytes(context, constants, dot)
   for (const part of expansionParts(work, bytesOf)) {
-    const expansion = new Expansion(builder, context, constants)
+    const bytes = part.reduce((sum, dot) => sum + bytesOf(dot), 0)
+    const expansion = new Expansion(builder, context, constants, bytes)
     const sums = part.map((dot) => ({ out: dot.out, terms: summandsOf(constants, expansion, dot) }))
     expansion.emit()
     emitSums(builder, context, sums)

@@ -1,10 +1,24 @@
 import { INTEGER_BOUND } from '../../../circuit/expansion.ts'
 import type { ConstantId } from '../../../circuit/types.ts'
-import type { ConstantForm, ConstantStore, EncodedConstant } from '../constants.ts'
+import type { ConstantForm, ConstantStore, EncodedConstant, IntegerConstant } from '../constants.ts'
 import type { SimdContext } from '../context.ts'
 import type { Item, ProgramBuilder } from '../program.ts'
 import { limbsOf } from '../values.ts'
 import type { Dot } from './dot.ts'
+
+/** Words of one prime that one call of the kernel writes, about. */
+const RUN_WORDS = 8192
+
+/** Weights whose integers follow one another, as do the places of their residues: one call for each prime. */
+interface Run {
+  readonly form: ConstantForm
+  readonly indices: readonly number[]
+  /** Words of each. */
+  readonly size: number
+  readonly from: number
+  readonly to: number
+  count: number
+}
 
 /**
  * Writes the residues of weights that are kept as integers, for the sums of the phase that follows: each integer times the
@@ -15,12 +29,17 @@ export class Expansion {
   readonly #context: SimdContext
   readonly #constants: ConstantStore
   readonly #expanded = new Map<string, EncodedConstant>()
-  readonly #items: Item[] = []
+  readonly #runs: Run[] = []
+  readonly #memory: number | undefined
+  #next: number
 
-  constructor(builder: ProgramBuilder, context: SimdContext, constants: ConstantStore) {
+  /** @param bytes that all weights take which will be asked for */
+  constructor(builder: ProgramBuilder, context: SimdContext, constants: ConstantStore, bytes: number) {
     this.#builder = builder
     this.#context = context
     this.#constants = constants
+    this.#memory = bytes === 0 ? undefined : builder.allocate(bytes)
+    this.#next = this.#memory ?? 0
   }
 
   /** The residues as they will be, as `ConstantStore.encoded` gives them; the same ones when they are asked for again. */
@@ -28,7 +47,7 @@ export class Expansion {
     const key = `${id}/${scale}/${primes}/${form}`
     let constant = this.#expanded.get(key)
     if (constant === undefined) {
-      constant = this.#expand(id, scale, primes, form)
+      constant = this.#expand(this.#constants.integers(id, scale, primes), primes, form)
       this.#expanded.set(key, constant)
     }
     return constant
@@ -36,42 +55,56 @@ export class Expansion {
 
   /** One phase. */
   emit(): void {
-    this.#builder.phase(this.#items)
+    this.#builder.phase(this.#runs.flatMap((run) => runItems(this.#context, run)))
   }
 
   free(): void {
-    for (const { address } of this.#expanded.values()) this.#builder.free(address)
+    if (this.#memory !== undefined) this.#builder.free(this.#memory)
   }
 
-  #expand(id: ConstantId, scale: number, primes: number, form: ConstantForm): EncodedConstant {
-    const { limbBytes, ring } = this.#context
-    const { address: integers, isZero } = this.#constants.integers(id, scale, primes)
+  #expand(
+    { address: from, count: size, shift, isZero }: IntegerConstant,
+    primes: number,
+    form: ConstantForm,
+  ): EncodedConstant {
     const indices = limbsOf(this.#context, primes, form === 'extended')
-    const address = this.#builder.allocate(limbBytes * indices.length)
-    indices.forEach((index, place) => {
-      this.#items.push(expandItem(this.#context, integers, address + limbBytes * place, index, form))
-    })
-    return { address, count: ring, shift: 0, isZero }
+    const to = this.#next
+    this.#next += 4 * size * indices.length
+    const last = this.#runs.at(-1)
+    const goesOn =
+      last !== undefined &&
+      last.form === form &&
+      last.size === size &&
+      last.indices.length === indices.length &&
+      last.from + 4 * size * last.count === from &&
+      last.to + 4 * size * indices.length * last.count === to &&
+      size * last.count < RUN_WORDS
+    if (goesOn) last.count++
+    else this.#runs.push({ form, indices, size, from, to, count: 1 })
+    return { address: to, count: size, shift, isZero }
   }
 }
 
-function expandItem(context: SimdContext, from: number, to: number, index: number, form: ConstantForm): Item {
-  const modulus = context.moduli[index]
-  const { q, forward, quotients } = modulus
-  const { w, quotient } = form === 'lifted' ? context.lifted[index] : modulus.montgomery
-  // A multiple of the prime that leaves no integer negative, and none beyond a word.
-  const bias = q * Math.ceil(INTEGER_BOUND / q)
-  return (call) => {
-    call('scale', to, from, bias, w, quotient, context.ring, q)
-    call('nttForward', to, forward, quotients, context.ring, q)
-  }
+/** One item for each prime. */
+function runItems(context: SimdContext, { form, indices, size, from, to, count }: Run): Item[] {
+  return indices.map((index, place) => {
+    const modulus = context.moduli[index]
+    const { q, forward, quotients } = modulus
+    const { w, quotient } = form === 'lifted' ? context.lifted[index] : modulus.montgomery
+    // A multiple of the prime that leaves no integer negative, and none beyond a word.
+    const bias = q * Math.ceil(INTEGER_BOUND / q)
+    const out = to + 4 * size * place
+    const stride = 4 * size * indices.length
+    return (call) => call('expand', out, stride, from, count, size, bias, w, quotient, forward, quotients, q)
+  })
 }
 
 /** The most that the weights of a sum take while they are expanded. */
 export function expansionBytes(context: SimdContext, constants: ConstantStore, dot: Dot): number {
   const { terms, constantScale, out } = dot
+  const special = context.parameters.specialPrimes.length
   return terms.reduce((bytes, { value, constant }) => {
     if (!constants.isInteger(constant, constantScale)) return bytes
-    return bytes + context.limbBytes * limbsOf(context, out.primes, value.extended).length
+    return bytes + 4 * constants.words(constant) * (out.primes + (value.extended ? special : 0))
   }, 0)
 }
