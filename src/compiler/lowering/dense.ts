@@ -5,6 +5,7 @@ import type { ConvNode } from '../graph/graph.ts'
 import { withChannels, withStride } from '../packing/choose.ts'
 import { guardsSuffice, type Tap, tapsOf, wrap } from '../packing/taps.ts'
 import type { CircuitBuilder, ConstantDraft, TermDraft } from './builder.ts'
+import { eachCiphertext } from './ciphertexts.ts'
 import { fullConstant, periodicConstant, rotatedBack } from './constants.ts'
 import type { Packed } from './packed.ts'
 import { giantSum, halfOf, type RotationStrategy, tapAndBabyStep } from './strategy.ts'
@@ -44,7 +45,7 @@ export function lowerDense(
     masked,
     size: rootMeanSquare(node.weight),
   }
-  const values = Array.from({ length: layout.ciphertexts }, (_, out) => lowerOutput(mixing, out))
+  const values = eachCiphertext(builder, layout, [], (out) => lowerOutput(mixing, out))
   return { layout, values, clean: masked || (input.clean && !spatial && node.stride === 1) }
 }
 

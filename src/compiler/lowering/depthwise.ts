@@ -4,6 +4,7 @@ import type { ConvNode } from '../graph/graph.ts'
 import { withStride } from '../packing/choose.ts'
 import { guardsSuffice, type Tap, tapsOf } from '../packing/taps.ts'
 import type { CircuitBuilder, ConstantDraft } from './builder.ts'
+import { eachCiphertext } from './ciphertexts.ts'
 import { outerConstant, periodicConstant, positionFactors } from './constants.ts'
 import type { Packed } from './packed.ts'
 import { giantSum, type RotationStrategy, tapSteps } from './strategy.ts'
@@ -26,8 +27,9 @@ export function lowerDepthwise(
   const layout = withStride(input.layout, node.stride, node.shape[1], node.shape[2])
   const full = needsFullWeights(builder, input, node)
   const factors = tapFactors(builder, input, layout, node)
-  const values = input.values.map((source, index) =>
-    lowerCiphertext({ builder, input, layout, node, strategy, full, factors, constantScale, source, index }),
+  const filtering = { builder, input, layout, node, strategy, full, factors, constantScale }
+  const values = eachCiphertext(builder, layout, [input.values], (index) =>
+    lowerCiphertext({ ...filtering, source: input.values[index], index }),
   )
   return { layout, values, clean: full }
 }

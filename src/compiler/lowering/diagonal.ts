@@ -1,6 +1,7 @@
 import { rootMeanSquare } from '../analysis/statistics.ts'
 import type { NodeOf } from '../graph/graph.ts'
 import type { CircuitBuilder } from './builder.ts'
+import { eachCiphertext } from './ciphertexts.ts'
 import { fullConstant, outerConstant, positionFactors } from './constants.ts'
 import type { Packed } from './packed.ts'
 
@@ -19,7 +20,8 @@ export function lowerDiagonal(
     0,
     (y, x) => node.position[y * layout.width + x],
   )
-  const values = input.values.map((value, index) => {
+  const values = eachCiphertext(builder, layout, [input.values], (index) => {
+    const value = input.values[index]
     const first = index * layout.channelsPerCiphertext
     const make = () => outerConstant(layout, index, scales, (local) => node.channel[first + local])
     const scaled = builder.dot(
@@ -36,7 +38,8 @@ export function lowerDiagonal(
 export function lowerBias(builder: CircuitBuilder, input: Packed, node: NodeOf<'bias'>): Packed {
   const { layout } = input
   const area = layout.height * layout.width
-  const values = input.values.map((value, index) => {
+  const values = eachCiphertext(builder, layout, [input.values], (index) => {
+    const value = input.values[index]
     const make = () =>
       fullConstant(
         builder.chain.slots,

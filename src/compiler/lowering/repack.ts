@@ -2,6 +2,7 @@ import { ciphertextOf, slotOf } from '../../circuit/layout.ts'
 import type { Layout, ValueId } from '../../circuit/types.ts'
 import { wrap } from '../packing/taps.ts'
 import type { CircuitBuilder, ConstantDraft, TermDraft } from './builder.ts'
+import { eachCiphertext } from './ciphertexts.ts'
 import { rotatedBack } from './constants.ts'
 import type { Packed } from './packed.ts'
 import { giantSum, type RotationStrategy } from './strategy.ts'
@@ -25,7 +26,8 @@ export function lowerRepack(
 ): Packed {
   const moves = movesBetween(input.layout, target, builder.chain.slots)
   const steps = splitSteps(moves.flatMap((ofOutput) => [...ofOutput.values()].map(({ steps }) => steps)))
-  const values = moves.map((ofOutput) => {
+  const values = eachCiphertext(builder, target, sourcesOf(input, target), (out) => {
+    const ofOutput = moves[out]
     const parts = new Map<number, ValueId>()
     const byGiant = Map.groupBy(ofOutput.values(), (move) => steps.giantOf(move.steps))
     for (const [giant, own] of byGiant) {
@@ -36,6 +38,22 @@ export function lowerRepack(
     return giantSum(builder, strategy, parts, steps.unit)
   })
   return { layout: target, values, clean: true }
+}
+
+/** In a tensor to be repacked, how many ciphertexts further one is that goes to the same place of another ciphertext. */
+export const ciphertextsApart = (from: Layout, to: Layout): number => {
+  const apart = to.channelsPerCiphertext / from.channelsPerCiphertext
+  return Number.isInteger(apart) ? apart : from.ciphertexts
+}
+
+/** The inputs that each output is made from, as `eachCiphertext` compares them. */
+function sourcesOf({ layout, values }: Packed, target: Layout): (readonly ValueId[])[] {
+  const apart = ciphertextsApart(layout, target)
+  // Where channels fall differently in each output, no two are alike.
+  if (apart === layout.ciphertexts) return [Array.from({ length: target.ciphertexts }, (_, out) => out)]
+  return Array.from({ length: apart }, (_, source) =>
+    Array.from({ length: target.ciphertexts }, (_, out) => values[out * apart + source]),
+  )
 }
 
 /** Elements of one ciphertext that go to another one by the same rotation. */

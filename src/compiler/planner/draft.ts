@@ -97,7 +97,8 @@ export function candidatesOf(graph: Graph, draft: Draft): Candidate[] {
   const { chain, left } = finished
   const unusedLevels = level - (chain.base.length - 1)
   const ops = builder.ops.map((op) => ({ ...op, level: op.level - unusedLevels }))
-  const body = { ops, result: value, statistics: builder.statistics }
+  const { counts, statistics } = builder
+  const body = { ops, counts, result: value, statistics }
   const choices = specialPrimeChoices(chain, left, sizes, target.mostSpecialPrimes)
   return choices.length > 0
     ? choices.map((special) => candidate(graph, draft, chain, body, special, refresh))
@@ -119,18 +120,18 @@ function lowerDraft(
   return { value: builder.dropTo(head.value, level), level, cuts }
 }
 
-function plannedRefresh({ ops }: CircuitBuilder, ring: number, cuts: Cuts): PlannedRefresh {
-  const maskBits = Math.ceil(hidingBits({ ops, parameters: { ring } }))
-  return { cuts, maskBits, rounds: refreshRounds({ ops }) }
+function plannedRefresh({ ops, counts }: CircuitBuilder, ring: number, cuts: Cuts): PlannedRefresh {
+  const maskBits = Math.ceil(hidingBits({ ops, counts, parameters: { ring } }))
+  return { cuts, maskBits, rounds: refreshRounds({ ops, counts }) }
 }
 
-type Body = Pick<CircuitBuilder, 'ops' | 'statistics'> & { readonly result: number }
+type Body = Pick<CircuitBuilder, 'ops' | 'counts' | 'statistics'> & { readonly result: number }
 
 function candidate(
   graph: Graph,
   draft: Draft,
   chain: PlannedChain,
-  { ops, result, statistics }: Body,
+  { ops, counts, result, statistics }: Body,
   special: readonly bigint[] | undefined,
   refresh: PlannedRefresh | undefined,
 ): Candidate {
@@ -152,7 +153,7 @@ function candidate(
     refresh,
     refreshSeconds,
     refreshBytes,
-    seconds: circuitSeconds({ ops, result, ring, specialPrimes: specialPrimes.length }, target.costs),
+    seconds: circuitSeconds({ ops, counts, result, ring, specialPrimes: specialPrimes.length }, target.costs),
     keyBytes: keyBytes(chain, specialPrimes, rotationSteps({ ops }).length),
     queryBytes: (layout.ciphertexts * ring * bitsOf(primes)) / 8,
     precisionBits: precisionOf(
