@@ -1,6 +1,6 @@
 import { channelsIn } from '../../circuit/layout.ts'
 import type { Layout, ValueId } from '../../circuit/types.ts'
-import { rootMeanSquare } from '../analysis/statistics.ts'
+import { knownRootMeanSquare } from '../analysis/statistics.ts'
 import type { ConvNode } from '../graph/graph.ts'
 import { withChannels, withStride } from '../packing/choose.ts'
 import { guardsSuffice, type Tap, tapsOf, wrap } from '../packing/taps.ts'
@@ -43,7 +43,7 @@ export function lowerDense(
     strategy,
     constantScale,
     masked,
-    size: rootMeanSquare(node.weight),
+    size: knownRootMeanSquare(node.weight),
   }
   const values = eachCiphertext(builder, layout, [], (out) => lowerOutput(mixing, out))
   return { layout, values, clean: masked || (input.clean && !spatial && node.stride === 1) }

@@ -1,5 +1,5 @@
 import type { Layout, ValueId } from '../../circuit/types.ts'
-import { rootMeanSquare } from '../analysis/statistics.ts'
+import { knownRootMeanSquare } from '../analysis/statistics.ts'
 import type { ConvNode } from '../graph/graph.ts'
 import { withStride } from '../packing/choose.ts'
 import { guardsSuffice, type Tap, tapsOf } from '../packing/taps.ts'
@@ -123,7 +123,7 @@ function weights(
   const first = index * channelsPerCiphertext
   const weightOf = (c: number) => node.weight[(c * node.kernel + tap.ky) * node.kernel + tap.kx]
   const count = Math.min(channelsPerCiphertext, channels - first)
-  const gain = rootMeanSquare(node.weight) * Math.sqrt(count / interleave)
+  const gain = knownRootMeanSquare(node.weight) * Math.sqrt(count / interleave)
   const isZero = (): boolean => {
     for (let c = first; c < first + count; c++) if (weightOf(c) !== 0) return false
     return true
@@ -138,5 +138,10 @@ function weights(
     }
   }
   const make = () => outerConstant(layout, index, factors(tap, steps), (local) => weightOf(first + local))
-  return { period: builder.chain.slots, gain: gain * rootMeanSquare(node.position ?? [1]), isZero, make }
+  return {
+    period: builder.chain.slots,
+    gain: gain * (node.position ? knownRootMeanSquare(node.position) : 1),
+    isZero,
+    make,
+  }
 }

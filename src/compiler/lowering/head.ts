@@ -1,6 +1,6 @@
 import { channelsIn } from '../../circuit/layout.ts'
 import type { ValueId } from '../../circuit/types.ts'
-import { rootMeanSquare } from '../analysis/statistics.ts'
+import { knownRootMeanSquare } from '../analysis/statistics.ts'
 import type { NodeOf } from '../graph/graph.ts'
 import { nextPowerOfTwo } from '../packing/choose.ts'
 import { wrap } from '../packing/taps.ts'
@@ -45,7 +45,7 @@ export function lowerHead(
   const summed = sumOverResidues(builder, mixed, period)
   const bias = {
     period,
-    gain: rootMeanSquare(node.bias),
+    gain: knownRootMeanSquare(node.bias),
     make: () => periodicConstant(period, (k) => node.bias[k] ?? 0),
   }
   return { value: builder.addPlain(summed, bias), period }
@@ -100,7 +100,7 @@ function weights(
       return node.weight[k * channels + index * layout.channelsPerCiphertext + local] / area
     })
   const used = (classes / step.period) * (held / layout.interleave)
-  const gain = (rootMeanSquare(node.weight) / area) * Math.sqrt(used)
+  const gain = (knownRootMeanSquare(node.weight) / area) * Math.sqrt(used)
   return { period: longest, gain, make }
 }
 

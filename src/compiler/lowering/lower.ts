@@ -61,7 +61,9 @@ export class Lowering {
   readonly #refreshLevel: number
   /** What is repacked, with the node that does it. */
   readonly #repacks = new Map<Node, NodeOf<'repack'>>()
-  #packed = new Map<NodeId, Packed>()
+  readonly #packed = new Map<NodeId, Packed>()
+  /** What each change of `#packed` replaced, in order. */
+  readonly #replaced: { readonly id: NodeId; readonly before: Packed | undefined }[] = []
   #rounds = 0
 
   /** @param refreshLevel level at which values go to the client */
@@ -96,7 +98,7 @@ export class Lowering {
   /** Lowers a node whose operands are lowered. */
   lowerNode(id: NodeId): void {
     // Weighted layers that end in a sum wait for it: there it shows which scale they have to meet.
-    if (!this.waitsForSum(id)) this.#packed.set(id, this.#lower(this.#graph.nodes[id]))
+    if (!this.waitsForSum(id)) this.#keep(id, this.#lower(this.#graph.nodes[id]))
   }
 
   lowerHead(): LoweredHead {
@@ -117,20 +119,28 @@ export class Lowering {
   refresh(tensors: readonly NodeId[]): void {
     const round = this.#rounds++
     for (const id of tensors) {
-      this.#packed.set(id, refreshPacked(this.#builder, this.#value(id), this.#refreshLevel, round))
+      this.#keep(id, refreshPacked(this.#builder, this.#value(id), this.#refreshLevel, round))
     }
   }
 
   /** A function that takes back what is lowered from now on. */
   mark(): () => void {
     const undo = this.#builder.mark()
-    const packed = new Map(this.#packed)
+    const changes = this.#replaced.length
     const rounds = this.#rounds
     return () => {
       undo()
-      this.#packed = packed
+      for (const { id, before } of this.#replaced.splice(changes).reverse()) {
+        if (before === undefined) this.#packed.delete(id)
+        else this.#packed.set(id, before)
+      }
       this.#rounds = rounds
     }
+  }
+
+  #keep(id: NodeId, packed: Packed): void {
+    this.#replaced.push({ id, before: this.#packed.get(id) })
+    this.#packed.set(id, packed)
   }
 
   /** Level of a lowered tensor's values. */
@@ -164,7 +174,10 @@ export class Lowering {
   #lowerInput(node: NodeOf<'input'>): Packed {
     this.#announce(node, this.#input)
     const builder = this.#builder
-    const values = eachCiphertext(builder, this.#input, [], (index) => builder.input(index))
+    // The first layer reads patches, each with zeros of its own among the weights.
+    const values = builder.keptApart(Infinity, () =>
+      eachCiphertext(builder, this.#input, [], (index) => builder.input(index)),
+    )
     return { layout: this.#input, values, clean: true }
   }
 

@@ -66,8 +66,8 @@ interface Move {
 }
 
 /** For each ciphertext of the target the moves that fill it. */
-function movesBetween(from: Layout, to: Layout, slots: number): Map<string, Move>[] {
-  const moves = Array.from({ length: to.ciphertexts }, () => new Map<string, Move>())
+function movesBetween(from: Layout, to: Layout, slots: number): Map<number, Move>[] {
+  const moves = Array.from({ length: to.ciphertexts }, () => new Map<number, Move>())
   for (let c = 0; c < to.channels; c++) {
     const source = ciphertextOf(from, c)
     const ofOutput = moves[ciphertextOf(to, c)]
@@ -75,10 +75,11 @@ function movesBetween(from: Layout, to: Layout, slots: number): Map<string, Move
       for (let x = 0; x < to.width; x++) {
         const target = slotOf(to, c, y, x)
         const steps = centred(slotOf(from, c, y, x) - target, slots)
-        const key = `${source}:${steps}`
-        const move = ofOutput.get(key) ?? { source, steps, targets: [] }
-        move.targets.push(target)
-        ofOutput.set(key, move)
+        // Distinct for all sources and steps.
+        const key = source * slots + steps
+        const known = ofOutput.get(key)
+        if (known === undefined) ofOutput.set(key, { source, steps, targets: [target] })
+        else known.targets.push(target)
       }
     }
   }
