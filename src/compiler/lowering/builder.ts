@@ -46,6 +46,8 @@ export interface TermDraft {
   /** Called only when the constant is not zero, so that nothing is rotated for nothing. */
   readonly value: () => ValueId
   readonly constant: ConstantDraft
+  /** How many such terms there are, in a draft; 1 by default. */
+  readonly times?: number
 }
 
 /**
@@ -145,15 +147,16 @@ export class CircuitBuilder {
   /** Sum of value * constant, or undefined when all constants are zero. */
   dot(terms: readonly TermDraft[], constantScale: number): ValueId | undefined {
     const made: Term[] = []
-    for (const { value, constant } of terms) {
+    const types: CiphertextType[] = []
+    for (const { value, constant, times = 1 } of terms) {
       const id = this.constant(constant)
-      if (id !== undefined) made.push({ value: value(), constant: id })
+      if (id === undefined) continue
+      const term = { value: value(), constant: id }
+      for (let i = 0; i < times; i++) made.push(term)
+      types.push(this.type(term.value))
     }
     if (made.length === 0) return undefined
-    const type = this.#laws.dot(
-      made.map(({ value }) => this.type(value)),
-      constantScale,
-    )
+    const type = this.#laws.dot(types, constantScale)
     return this.#push({ kind: 'dot', terms: made, constantScale }, type)
   }
 

@@ -16,29 +16,36 @@ export function eachCiphertext(
   operands: readonly (readonly ValueId[])[],
   lower: (index: number) => ValueId,
 ): ValueId[] {
-  const indices = Array.from({ length: layout.ciphertexts }, (_, index) => index)
-  if (builder.emit) return indices.map(lower)
-  const first = indices.map((index) => firstAlike(builder, layout, operands, index))
-  const values: ValueId[] = []
-  indices.forEach((index) => {
-    const times = first.reduce((count, other) => count + (other === index ? 1 : 0), 0)
-    values.push(times === 0 ? values[first[index]] : builder.counted(times, () => lower(index)))
-  })
+  const values = new Array<ValueId>(layout.ciphertexts)
+  for (const alike of alikeCiphertexts(builder, layout, operands)) {
+    const value = builder.counted(alike.length, () => lower(alike[0]))
+    for (const index of alike) values[index] = value
+  }
   return values
 }
 
-/** The first ciphertext that one is like; itself when there is none before it. */
-function firstAlike(
-  { apart }: CircuitBuilder,
+/**
+ * The numbers of a tensor's ciphertexts; in a draft, those that are alike together, in the order of the first of them.
+ *
+ * @param operands as above
+ */
+export function alikeCiphertexts(
+  { emit, apart }: CircuitBuilder,
   layout: Layout,
   operands: readonly (readonly ValueId[])[],
-  index: number,
-): number {
-  const held = channelsIn(layout, index)
-  for (let other = index % apart; other < index; other += apart) {
-    const isAlike =
-      channelsIn(layout, other) === held && operands.every((values) => values[other] === values[index])
-    if (isAlike) return other
+): (readonly number[])[] {
+  const groups: number[][] = []
+  for (let index = 0; index < layout.ciphertexts; index++) {
+    const group = emit
+      ? undefined
+      : groups.find(
+          ([first]) =>
+            (index - first) % apart === 0 &&
+            channelsIn(layout, first) === channelsIn(layout, index) &&
+            operands.every((values) => values[first] === values[index]),
+        )
+    if (group === undefined) groups.push([index])
+    else group.push(index)
   }
-  return index
+  return groups
 }

@@ -5,7 +5,7 @@ import type { ConvNode } from '../graph/graph.ts'
 import { withChannels, withStride } from '../packing/choose.ts'
 import { guardsSuffice, type Tap, tapsOf, wrap } from '../packing/taps.ts'
 import type { CircuitBuilder, ConstantDraft, TermDraft } from './builder.ts'
-import { eachCiphertext } from './ciphertexts.ts'
+import { alikeCiphertexts, eachCiphertext } from './ciphertexts.ts'
 import { fullConstant, periodicConstant, rotatedBack } from './constants.ts'
 import type { Packed } from './packed.ts'
 import { giantSum, halfOf, type RotationStrategy, tapAndBabyStep } from './strategy.ts'
@@ -83,7 +83,9 @@ function giantTerms(mixing: Mixing, out: number, giant: number): TermDraft[] {
   const { babies } = strategy
   const terms: TermDraft[] = []
   const outputs = channelsIn(layout, out)
-  input.values.forEach((source, index) => {
+  for (const alike of alikeCiphertexts(builder, input.layout, [input.values])) {
+    const [index] = alike
+    const source = input.values[index]
     const inputs = channelsIn(input.layout, index)
     for (const tap of taps) {
       for (let baby = -halfOf(babies); baby < babies - halfOf(babies); baby++) {
@@ -92,10 +94,11 @@ function giantTerms(mixing: Mixing, out: number, giant: number): TermDraft[] {
         terms.push({
           value: () => tapAndBabyStep(builder, strategy, source, input.layout, tap, baby),
           constant: weights(mixing, out, index, tap, shift, giant * babies),
+          times: alike.length,
         })
       }
     }
-  })
+  }
   return terms
 }
 

@@ -5,6 +5,7 @@ import type { NodeOf } from '../graph/graph.ts'
 import { nextPowerOfTwo } from '../packing/choose.ts'
 import { wrap } from '../packing/taps.ts'
 import type { CircuitBuilder, ConstantDraft, TermDraft } from './builder.ts'
+import { alikeCiphertexts } from './ciphertexts.ts'
 import { periodicConstant } from './constants.ts'
 import type { Packed } from './packed.ts'
 import { babyStep, giantSum, halfOf, type RotationStrategy } from './strategy.ts'
@@ -64,16 +65,19 @@ function giantTerms(builder: CircuitBuilder, input: Packed, node: NodeOf<'head'>
   const { period, strategy, giant } = step
   const { babies } = strategy
   const terms: TermDraft[] = []
-  input.values.forEach((source, index) => {
+  for (const alike of alikeCiphertexts(builder, input.layout, [input.values])) {
+    const [index] = alike
+    const source = input.values[index]
     for (let baby = -halfOf(babies); baby < babies - halfOf(babies); baby++) {
       const shift = giant * babies + baby
       if (shift < 0 || shift >= period) continue
       terms.push({
         value: () => babyStep(builder, strategy, source, baby),
         constant: weights(input, node, index, shift, step),
+        times: alike.length,
       })
     }
-  })
+  }
   return terms
 }
 
