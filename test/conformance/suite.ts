@@ -1,6 +1,6 @@
-import { isOuter, periodOf } from '../../src/circuit/constant.ts'
 import fc from 'fast-check'
 import t from 'tap'
+import { isOuter, periodOf } from '../../src/circuit/constant.ts'
 import type { CkksParameters } from '../../src/circuit/parameters.ts'
 import type { Circuit, Constant, Op, ValueId } from '../../src/circuit/types.ts'
 import { verifyCircuit } from '../../src/circuit/verify.ts'
@@ -117,14 +117,17 @@ export function conformance<Ct>(backend: Backend<Ct>): void {
     })
 
     constants.slice(0, 5).forEach((values, constant) => {
-      t.test(`dot and addPlain with a constant of period ${periodOf(values)}${isOuter(values) ? ', as a product' : ''}`, async (t) => {
-        const product = evaluator.dot([{ ciphertext: a, constant }], 2 ** 25)
-        check(t, product, (s) => x[s] * at(values, s), [topLevel, SCALE * 2 ** 25])
-        check(t, evaluator.addPlain(b, constant), (s) => y[s] + at(values, s), [topLevel, SCALE])
-        const low = encrypt(y, 0)
-        check(t, evaluator.addPlain(low, constant), (s) => y[s] + at(values, s), [0, SCALE])
-        evaluator.free(low)
-      })
+      t.test(
+        `dot and addPlain with a constant of period ${periodOf(values)}${isOuter(values) ? ', as a product' : ''}`,
+        async (t) => {
+          const product = evaluator.dot([{ ciphertext: a, constant }], 2 ** 25)
+          check(t, product, (s) => x[s] * at(values, s), [topLevel, SCALE * 2 ** 25])
+          check(t, evaluator.addPlain(b, constant), (s) => y[s] + at(values, s), [topLevel, SCALE])
+          const low = encrypt(y, 0)
+          check(t, evaluator.addPlain(low, constant), (s) => y[s] + at(values, s), [0, SCALE])
+          evaluator.free(low)
+        },
+      )
     })
 
     t.test('dot sums its terms', async (t) => {

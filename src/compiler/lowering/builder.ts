@@ -1,4 +1,5 @@
 import { factorsOf } from '../../circuit/constant.ts'
+import { Contents } from '../../circuit/contents.ts'
 import { type CiphertextType, type ModulusChain, type TypeLaws, typeLaws } from '../../circuit/laws.ts'
 import type { Constant, ConstantId, LayerInfo, Op, Term, ValueId } from '../../circuit/types.ts'
 import { type ConstantStatistics, rootMeanSquare } from '../analysis/statistics.ts'
@@ -70,9 +71,8 @@ export class CircuitBuilder {
   readonly #types: CiphertextType[] = []
   readonly #rotations = new Known()
   readonly #drops = new Known()
-  readonly #contents = new WeakMap<Float64Array, number>()
-  readonly #contentNumbers = new Map<string, number>()
-  readonly #constantIds = new Map<string, ConstantId>()
+  readonly #contents = new Contents()
+  readonly #constantIds = new Map<string | number, ConstantId>()
   /** Constants of a draft by their sizes, for each period. */
   readonly #drafted = new Map<number, Map<number, ConstantId>>()
   #times = 1
@@ -232,25 +232,20 @@ export class CircuitBuilder {
     if (!this.emit) return this.#draftedId({ period, gain, exact })
     const constant = make()
     if (constant === undefined) return undefined
-    const factors = factorsOf(constant)
-    const id = this.#idOf([exact, ...factors.map((factor) => this.#contentOf(factor))].join(':'), {
-      period,
-      gain: factors.reduce((product, factor) => product * rootMeanSquare(factor), 1),
-      exact,
-    })
-    this.constants[id] ??= constant
+    const key = this.#keyOf(constant, exact)
+    const known = this.#constantIds.get(key)
+    if (known !== undefined) return known
+    const size = factorsOf(constant).reduce((product, factor) => product * rootMeanSquare(factor), 1)
+    const id = this.statistics.push({ period, gain: size, exact }) - 1
+    this.#constantIds.set(key, id)
+    this.constants[id] = constant
     return id
   }
 
-  /** A number for what an array holds; long ones, which constants share, are looked at once. */
-  #contentOf(values: Float64Array): number {
-    const known = this.#contents.get(values)
-    if (known !== undefined) return known
-    const bytes = Buffer.from(values.buffer, values.byteOffset, values.byteLength).toString('latin1')
-    const number = this.#contentNumbers.get(bytes) ?? this.#contentNumbers.size
-    this.#contentNumbers.set(bytes, number)
-    this.#contents.set(values, number)
-    return number
+  /** Equal for equal constants. Plain ones, which there may be a million of, have numbers. */
+  #keyOf(constant: Constant, exact: boolean): string | number {
+    const [first, ...others] = factorsOf(constant).map((factor) => this.#contents.numberOf(factor))
+    return others.length === 0 ? 2 * first + Number(exact) : [exact, first, ...others].join(':')
   }
 
   #draftedId(statistics: ConstantStatistics): ConstantId {
@@ -264,14 +259,6 @@ export class CircuitBuilder {
     }
     const id = known.get(gain) ?? this.statistics.push(statistics) - 1
     known.set(gain, id)
-    return id
-  }
-
-  #idOf(key: string, statistics: ConstantStatistics): ConstantId {
-    const known = this.#constantIds.get(key)
-    if (known !== undefined) return known
-    const id = this.statistics.push(statistics) - 1
-    this.#constantIds.set(key, id)
     return id
   }
 

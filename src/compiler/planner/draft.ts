@@ -2,6 +2,7 @@ import { rotationSteps } from '../../circuit/keys.ts'
 import { digitCount, MAX_LOG_QP } from '../../circuit/parameters.ts'
 import { hidingBits, MASK_ROOM_BITS, refreshRounds } from '../../circuit/refresh.ts'
 import type { Layout, ValueId } from '../../circuit/types.ts'
+import { PolyVeilError } from '../../errors/index.ts'
 import { circuitNoise } from '../analysis/noise.ts'
 import type { Graph } from '../graph/graph.ts'
 import { CircuitBuilder, type ScalePolicy } from '../lowering/builder.ts'
@@ -19,6 +20,7 @@ import {
   specialPrimeChoices,
 } from './chain.ts'
 import { circuitSeconds } from './cost.ts'
+import { tooManyLevels } from './no-plan.ts'
 import { floodingError, LOGIT_BITS, logitError, precisionOf } from './precision.ts'
 import { type Link, LOCAL_LINK, refreshCost } from './refresh-cost.ts'
 import type { Target } from './target.ts'
@@ -112,12 +114,27 @@ function lowerDraft(
   builder: CircuitBuilder,
 ): { value: ValueId; level: number; cuts?: Cuts } {
   if (segmentLevels === undefined) {
-    const { value } = lowerGraph(builder, graph, layout, strategy)
+    const { value } = lowerWhole(graph, layout, strategy, builder)
     return { value, level: builder.type(value).level }
   }
   const level = DRAFT_LEVELS - segmentLevels
   const { head, cuts } = planCuts(builder, graph, { layout, strategy, refreshLevel: level })
   return { value: builder.dropTo(head.value, level), level, cuts }
+}
+
+/** @throws DEPTH_EXCEEDED when the graph needs more levels than drafts have */
+function lowerWhole(
+  graph: Graph,
+  layout: Layout,
+  strategy: RotationStrategy,
+  builder: CircuitBuilder,
+): { value: ValueId } {
+  try {
+    return lowerGraph(builder, graph, layout, strategy)
+  } catch (error) {
+    if (!(error instanceof PolyVeilError && error.code === 'LEVEL_EXHAUSTED')) throw error
+    throw tooManyLevels(builder)
+  }
 }
 
 function plannedRefresh({ ops, counts }: CircuitBuilder, ring: number, cuts: Cuts): PlannedRefresh {
