@@ -3,7 +3,7 @@ import type { Layout, ValueId } from '../../circuit/types.ts'
 import { knownRootMeanSquare } from '../analysis/statistics.ts'
 import type { ConvNode } from '../graph/graph.ts'
 import { withChannels, withStride } from '../packing/choose.ts'
-import { guardsSuffice, type Tap, tapsOf, wrap } from '../packing/taps.ts'
+import { guardsSuffice, missesMap, type Tap, tapsOf, wrap } from '../packing/taps.ts'
 import type { CircuitBuilder, ConstantDraft, TermDraft } from './builder.ts'
 import { alikeCiphertexts, eachCiphertext } from './ciphertexts.ts'
 import { fullConstant, periodicConstant, rotatedBack } from './constants.ts'
@@ -124,6 +124,7 @@ function weights(
   const read = Math.min(outputs, inputs - shift) - Math.max(0, -shift)
   const gain = size * Math.sqrt(read / layout.interleave)
   const isZero = (): boolean => {
+    if (masked && missesMap(tap, node.stride, input.layout, layout)) return true
     for (let local = 0; local < outputs; local++) if (weightOf(local) !== 0) return false
     return true
   }

@@ -2,7 +2,7 @@ import type { Layout, ValueId } from '../../circuit/types.ts'
 import { knownRootMeanSquare } from '../analysis/statistics.ts'
 import type { ConvNode } from '../graph/graph.ts'
 import { withStride } from '../packing/choose.ts'
-import { guardsSuffice, type Tap, tapsOf } from '../packing/taps.ts'
+import { guardsSuffice, missesMap, type Tap, tapsOf } from '../packing/taps.ts'
 import type { CircuitBuilder, ConstantDraft } from './builder.ts'
 import { eachCiphertext } from './ciphertexts.ts'
 import { outerConstant, periodicConstant, positionFactors } from './constants.ts'
@@ -115,7 +115,7 @@ function rowUnit(rows: readonly number[]): number {
 }
 
 function weights(
-  { builder, layout, node, full, factors, index }: Filtering,
+  { builder, input, layout, node, full, factors, index }: Filtering,
   tap: Tap,
   steps: number,
 ): ConstantDraft {
@@ -125,6 +125,7 @@ function weights(
   const count = Math.min(channelsPerCiphertext, channels - first)
   const gain = knownRootMeanSquare(node.weight) * Math.sqrt(count / interleave)
   const isZero = (): boolean => {
+    if (full && missesMap(tap, node.stride, input.layout, layout)) return true
     for (let c = first; c < first + count; c++) if (weightOf(c) !== 0) return false
     return true
   }
