@@ -1,5 +1,6 @@
 import { PolyVeilError } from '../errors/index.ts'
 import { isOuter } from './constant.ts'
+import { Contents } from './contents.ts'
 import type { Circuit, Constant, Op, OpKind, Term } from './types.ts'
 
 // Operations and constants as columns of binary numbers: deep circuits have a million operations, for which JSON would
@@ -72,7 +73,7 @@ export const columnShapes = (counts: ColumnCounts) =>
 
 /** The columns of a circuit's operations and constants. */
 export function toColumns({ ops, constants }: Pick<Circuit, 'ops' | 'constants'>): Columns {
-  const scales = new Numbering<number>((scale) => scale)
+  const scales = new Numbering()
   const terms = ops.flatMap((op) => (op.kind === 'dot' ? op.terms : []))
   const pairs = ops.map((op) => argumentsOf(op, scales))
   return {
@@ -118,7 +119,7 @@ export function fromColumns(columns: Columns): Pick<Circuit, 'ops' | 'constants'
 }
 
 /** The two arguments of an operation as they stand in its columns; `opAt` reads them back. */
-function argumentsOf(op: Op, scales: Numbering<number>): readonly [number, number] {
+function argumentsOf(op: Op, scales: Numbering): readonly [number, number] {
   switch (op.kind) {
     case 'input':
       return [op.index, 0]
@@ -173,12 +174,12 @@ function opAt(columns: Columns, index: number, takeTerms: (count: number) => Ter
 function constantColumns(
   constants: readonly Constant[],
 ): Pick<Columns, 'constants' | 'coarse' | 'periods' | 'constantValues'> {
-  const distinct = new Numbering<Float64Array>((values) => new BigUint64Array(values.slice().buffer).join())
+  const distinct = new Contents()
   const indices = Uint32Array.from(constants, (constant) =>
-    distinct.of(isOuter(constant) ? constant.fine : constant),
+    distinct.numberOf(isOuter(constant) ? constant.fine : constant),
   )
   const coarse = Uint32Array.from(constants, (constant) =>
-    isOuter(constant) ? 1 + distinct.of(constant.coarse) : 0,
+    isOuter(constant) ? 1 + distinct.numberOf(constant.coarse) : 0,
   )
   const periods = Uint32Array.from(distinct.items, (values) => values.length)
   const constantValues = new Float64Array(periods.reduce((sum, period) => sum + period, 0))
@@ -222,28 +223,16 @@ function takeTerms({ termValues, termConstants }: Columns) {
   }
 }
 
-/** Numbers distinct items in the order of their first appearance. */
-class Numbering<T> {
-  readonly items: T[] = []
-  readonly #numbers = new Map<unknown, number>()
-  /** Making a key may be slow. */
-  readonly #seen = new Map<T, number>()
-  readonly #keyOf: (item: T) => unknown
+/** Numbers distinct numbers in the order of their first appearance. */
+class Numbering {
+  readonly items: number[] = []
+  readonly #numbers = new Map<number, number>()
 
-  constructor(keyOf: (item: T) => unknown) {
-    this.#keyOf = keyOf
-  }
-
-  of(item: T): number {
-    const known = this.#seen.get(item)
+  of(item: number): number {
+    const known = this.#numbers.get(item)
     if (known !== undefined) return known
-    const key = this.#keyOf(item)
-    let number = this.#numbers.get(key)
-    if (number === undefined) {
-      number = this.items.push(item) - 1
-      this.#numbers.set(key, number)
-    }
-    this.#seen.set(item, number)
+    const number = this.items.push(item) - 1
+    this.#numbers.set(item, number)
     return number
   }
 }

@@ -20,21 +20,30 @@ export const MESSAGE_RMS_BOUND = 16
  */
 export const MASK_ROOM_BITS = 2
 
+/** A circuit's operations; a draft's stand for several equal ones each, so many as `counts` says. */
+type CountedOps = Pick<Circuit, 'ops'> & { readonly counts?: readonly number[] }
+
 /** The least `maskBits` that hides all values which a circuit refreshes. */
 export function hidingBits({
   ops,
+  counts,
   parameters,
-}: Pick<Circuit, 'ops'> & { readonly parameters: Pick<CkksParameters, 'ring'> }): number {
+}: CountedOps & { readonly parameters: Pick<CkksParameters, 'ring'> }): number {
   if (!ops.some((op) => op.kind === 'refresh')) return 1
-  const scales = ops.reduce((sum, op) => sum + (op.kind === 'refresh' ? op.scale : 0), 0)
+  const scales = ops.reduce(
+    (sum, op, id) => sum + (op.kind === 'refresh' ? op.scale * (counts?.[id] ?? 1) : 0),
+    0,
+  )
   return HIDING_BITS + Math.log2(MESSAGE_RMS_BOUND * Math.sqrt(parameters.ring) * scales)
 }
 
 /** Number of ciphertexts of each round of refreshes; empty for one shot. */
-export function refreshRounds({ ops }: Pick<Circuit, 'ops'>): number[] {
-  const counts: number[] = []
-  for (const op of ops) if (op.kind === 'refresh') counts[op.round] = (counts[op.round] ?? 0) + 1
-  return counts
+export function refreshRounds({ ops, counts }: CountedOps): number[] {
+  const rounds: number[] = []
+  ops.forEach((op, id) => {
+    if (op.kind === 'refresh') rounds[op.round] = (rounds[op.round] ?? 0) + (counts?.[id] ?? 1)
+  })
+  return rounds
 }
 
 /** For each value the number of rounds that must be over before it can be computed. */

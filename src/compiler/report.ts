@@ -2,7 +2,7 @@ import { rotationSteps } from '../circuit/keys.ts'
 import { type CkksParameters, digitCount } from '../circuit/parameters.ts'
 import { bitLength } from '../circuit/primes.ts'
 import { refreshRounds } from '../circuit/refresh.ts'
-import type { Circuit, Op, OpKind } from '../circuit/types.ts'
+import type { Circuit, LayerInfo, Op, OpKind, ValueId } from '../circuit/types.ts'
 import { type Target, targetOf } from './planner/target.ts'
 
 /** What the plan says of one layer. */
@@ -63,7 +63,7 @@ export function planReport(circuit: Circuit, target: Target = targetOf(circuit.p
   const seconds = target.costs({ ...circuit, ring, specialPrimes: specialPrimes.length })
   const consumed = primes.slice(ops[circuit.result].level + 1)
   return {
-    layers: circuit.layers.map((_, index) => layerReport(circuit, seconds, index)),
+    layers: layerReports(circuit, seconds),
     ops: counts,
     rotations: counts.rotate,
     galoisKeys: rotationSteps(circuit).length,
@@ -97,18 +97,31 @@ function countOps(ops: readonly Op[]): Record<OpKind, number> {
   return counts
 }
 
-function layerReport(circuit: Circuit, opSeconds: Float64Array, index: number): LayerReport {
-  const info = circuit.layers[index]
-  const ops = circuit.ops.filter((op) => op.layer === index)
-  const last = ops.at(-1)
+function layerReports({ layers, ops }: Circuit, opSeconds: Float64Array): LayerReport[] {
+  const own: ValueId[][] = layers.map(() => [])
+  ops.forEach((op, id) => {
+    own[op.layer].push(id)
+  })
+  return layers.map((info, index) => layerReport(info, ops, own[index], opSeconds))
+}
+
+/** @param ids of the layer's operations */
+function layerReport(
+  info: LayerInfo,
+  ops: readonly Op[],
+  ids: readonly ValueId[],
+  opSeconds: Float64Array,
+): LayerReport {
+  const own = ids.map((id) => ops[id])
+  const last = own.at(-1)
   return {
     ...info,
     level: last?.level ?? 0,
     scaleBits: last ? Math.log2(last.scale) : 0,
-    rotations: ops.filter((op) => op.kind === 'rotate').length,
-    terms: ops.reduce((sum, op) => sum + (op.kind === 'dot' ? op.terms.length : 0), 0),
-    products: ops.filter((op) => op.kind === 'multiply').length,
-    seconds: opSeconds.reduce((sum, seconds, id) => sum + (circuit.ops[id].layer === index ? seconds : 0), 0),
+    rotations: own.filter((op) => op.kind === 'rotate').length,
+    terms: own.reduce((sum, op) => sum + (op.kind === 'dot' ? op.terms.length : 0), 0),
+    products: own.filter((op) => op.kind === 'multiply').length,
+    seconds: ids.reduce((sum, id) => sum + opSeconds[id], 0),
   }
 }
 

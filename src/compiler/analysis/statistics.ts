@@ -5,6 +5,17 @@ export function rootMeanSquare(values: ArrayLike<number>): number {
   return values.length === 0 ? 0 : Math.sqrt(sum / values.length)
 }
 
+const known = new WeakMap<Float64Array, number>()
+
+/** The same of a vector that never changes, as those of graphs: worked out once, however many drafts ask for it. */
+export function knownRootMeanSquare(values: Float64Array): number {
+  const before = known.get(values)
+  if (before !== undefined) return before
+  const size = rootMeanSquare(values)
+  known.set(values, size)
+  return size
+}
+
 /** Largest absolute value; 0 for an empty vector. */
 export function peak(values: ArrayLike<number>): number {
   let largest = 0

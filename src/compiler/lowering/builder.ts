@@ -1,4 +1,5 @@
 import { factorsOf } from '../../circuit/constant.ts'
+import { Contents } from '../../circuit/contents.ts'
 import { type CiphertextType, type ModulusChain, type TypeLaws, typeLaws } from '../../circuit/laws.ts'
 import type { Constant, ConstantId, LayerInfo, Op, Term, ValueId } from '../../circuit/types.ts'
 import { type ConstantStatistics, rootMeanSquare } from '../analysis/statistics.ts'
@@ -46,11 +47,14 @@ export interface TermDraft {
   /** Called only when the constant is not zero, so that nothing is rotated for nothing. */
   readonly value: () => ValueId
   readonly constant: ConstantDraft
+  /** How many such terms there are, in a draft; 1 by default. */
+  readonly times?: number
 }
 
 /**
  * Appends operations in SSA form, typed by the circuit's laws. The same lowering code runs with `emit` false to
- * count operations for the planner: constants are then neither made nor stored.
+ * count operations for the planner: constants are then neither made nor stored, and one operation can stand for the equal
+ * ones of several ciphertexts (see `eachCiphertext`).
  */
 export class CircuitBuilder {
   readonly ops: Op[] = []
@@ -58,16 +62,21 @@ export class CircuitBuilder {
   /** Period and size of each constant; in a draft, where constants are not made, one entry for equal ones. */
   readonly statistics: ConstantStatistics[] = []
   readonly layers: LayerInfo[] = []
+  /** How many equal operations each one stands for; 1 unless this is a draft. */
+  readonly counts: number[] = []
   readonly chain: BuilderChain
   readonly policy: ScalePolicy
   readonly emit: boolean
   readonly #laws: TypeLaws
   readonly #types: CiphertextType[] = []
-  readonly #rotations = new Map<string, ValueId>()
-  readonly #drops = new Map<string, ValueId>()
-  readonly #contents = new WeakMap<Float64Array, number>()
-  readonly #contentNumbers = new Map<string, number>()
-  readonly #constantIds = new Map<string, ConstantId>()
+  readonly #rotations = new Known()
+  readonly #drops = new Known()
+  readonly #contents = new Contents()
+  readonly #constantIds = new Map<string | number, ConstantId>()
+  /** Constants of a draft by their sizes, for each period. */
+  readonly #drafted = new Map<number, Map<number, ConstantId>>()
+  #times = 1
+  #apart = 1
 
   constructor(chain: BuilderChain, policy: ScalePolicy, emit: boolean) {
     this.chain = chain
@@ -78,6 +87,29 @@ export class CircuitBuilder {
 
   type(id: ValueId): CiphertextType {
     return this.#types[id]
+  }
+
+  /** Ciphertexts of a tensor can only count as alike in a draft when their numbers are equal modulo this. */
+  get apart(): number {
+    return this.#apart
+  }
+
+  /** Makes what stands for `times` equal operations each, where that does not follow from what they read. */
+  counted<T>(times: number, make: () => T): T {
+    const before = this.#times
+    this.#times = times
+    const made = make()
+    this.#times = before
+    return made
+  }
+
+  /** Makes a tensor whose ciphertexts differ from their neighbours to what reads them. @param apart as the property */
+  keptApart<T>(apart: number, make: () => T): T {
+    const before = this.#apart
+    this.#apart = apart
+    const made = make()
+    this.#apart = before
+    return made
   }
 
   /** Starts a layer; operations that follow belong to it. */
@@ -94,14 +126,11 @@ export class CircuitBuilder {
   rotate(source: ValueId, steps: number): ValueId {
     const positive = wrap(steps, this.chain.slots)
     if (positive === 0) return source
-    const key = `${source}:${positive}`
-    const known = this.#rotations.get(key)
+    const known = this.#rotations.get(source, positive)
     if (known !== undefined) return known
-    const id = this.#push(
-      { kind: 'rotate', source, steps: positive },
-      this.#laws.rotate(this.type(source), positive),
-    )
-    this.#rotations.set(key, id)
+    const type = this.#laws.rotate(this.type(source), positive)
+    const id = this.#push({ kind: 'rotate', source, steps: positive }, type, this.counts[source])
+    this.#rotations.set(source, positive, id)
     return id
   }
 
@@ -118,55 +147,61 @@ export class CircuitBuilder {
   /** Sum of value * constant, or undefined when all constants are zero. */
   dot(terms: readonly TermDraft[], constantScale: number): ValueId | undefined {
     const made: Term[] = []
-    for (const { value, constant } of terms) {
+    const types: CiphertextType[] = []
+    for (const { value, constant, times = 1 } of terms) {
       const id = this.constant(constant)
-      if (id !== undefined) made.push({ value: value(), constant: id })
+      if (id === undefined) continue
+      const term = { value: value(), constant: id }
+      for (let i = 0; i < times; i++) made.push(term)
+      types.push(this.type(term.value))
     }
     if (made.length === 0) return undefined
-    const type = this.#laws.dot(
-      made.map(({ value }) => this.type(value)),
-      constantScale,
-    )
+    const type = this.#laws.dot(types, constantScale)
     return this.#push({ kind: 'dot', terms: made, constantScale }, type)
   }
 
   addPlain(source: ValueId, constant: ConstantDraft): ValueId {
     const id = this.constant(constant)
     if (id === undefined) return source
-    return this.#push({ kind: 'addPlain', source, constant: id }, this.#laws.addPlain(this.type(source)))
+    const type = this.#laws.addPlain(this.type(source))
+    return this.#push({ kind: 'addPlain', source, constant: id }, type, this.counts[source])
   }
 
   add(left: ValueId, right: ValueId): ValueId {
-    return this.#push({ kind: 'add', left, right }, this.#laws.add(this.type(left), this.type(right)))
+    const type = this.#laws.add(this.type(left), this.type(right))
+    return this.#push({ kind: 'add', left, right }, type, this.counts[left])
   }
 
   /** Product of two values of one level, relinearised. */
   multiply(left: ValueId, right: ValueId): ValueId {
-    const product = this.#push(
-      { kind: 'multiply', left, right },
-      this.#laws.multiply(this.type(left), this.type(right)),
-    )
-    return this.#push({ kind: 'relinearise', source: product }, this.#laws.relinearise(this.type(product)))
+    const count = this.counts[left]
+    const type = this.#laws.multiply(this.type(left), this.type(right))
+    const product = this.#push({ kind: 'multiply', left, right }, type, count)
+    return this.#push({ kind: 'relinearise', source: product }, this.#laws.relinearise(type), count)
   }
 
   rescale(source: ValueId): ValueId {
-    return this.#push({ kind: 'rescale', source }, this.#laws.rescale(this.type(source)))
+    return this.#push({ kind: 'rescale', source }, this.#laws.rescale(this.type(source)), this.counts[source])
   }
 
   dropTo(source: ValueId, level: number): ValueId {
     const type = this.type(source)
     if (type.level === level) return source
-    const key = `${source}:${level}`
-    const known = this.#drops.get(key)
+    const known = this.#drops.get(source, level)
     if (known !== undefined) return known
-    const id = this.#push({ kind: 'dropLevel', source }, this.#laws.dropLevel(type, level))
-    this.#drops.set(key, id)
+    const id = this.#push(
+      { kind: 'dropLevel', source },
+      this.#laws.dropLevel(type, level),
+      this.counts[source],
+    )
+    this.#drops.set(source, level, id)
     return id
   }
 
   /** The value at the highest level again, by way of the client. @param source at the refresh level */
   refresh(source: ValueId, round: number): ValueId {
-    return this.#push({ kind: 'refresh', source, round }, this.#laws.refresh(this.type(source)))
+    const type = this.#laws.refresh(this.type(source))
+    return this.#push({ kind: 'refresh', source, round }, type, this.counts[source])
   }
 
   /** A function that takes back all operations that are appended from now on. */
@@ -178,10 +213,10 @@ export class CircuitBuilder {
       this.ops.length = ops
       this.layers.length = layers
       this.#types.length = ops
+      this.counts.length = ops
       unchoose?.()
-      for (const known of [this.#rotations, this.#drops]) {
-        for (const [key, id] of known) if (id >= ops) known.delete(key)
-      }
+      this.#rotations.forget(ops)
+      this.#drops.forget(ops)
     }
   }
 
@@ -194,35 +229,36 @@ export class CircuitBuilder {
 
   constant({ period, gain, exact = false, make, isZero }: ConstantDraft): ConstantId | undefined {
     if (isZero?.()) return undefined
-    if (!this.emit) return this.#idOf(`${period}:${gain}:${exact}`, { period, gain, exact })
+    if (!this.emit) return this.#draftedId({ period, gain, exact })
     const constant = make()
     if (constant === undefined) return undefined
-    const factors = factorsOf(constant)
-    const id = this.#idOf([exact, ...factors.map((factor) => this.#contentOf(factor))].join(':'), {
-      period,
-      gain: factors.reduce((product, factor) => product * rootMeanSquare(factor), 1),
-      exact,
-    })
-    this.constants[id] ??= constant
+    const key = this.#keyOf(constant, exact)
+    const known = this.#constantIds.get(key)
+    if (known !== undefined) return known
+    const size = factorsOf(constant).reduce((product, factor) => product * rootMeanSquare(factor), 1)
+    const id = this.statistics.push({ period, gain: size, exact }) - 1
+    this.#constantIds.set(key, id)
+    this.constants[id] = constant
     return id
   }
 
-  /** A number for what an array holds; long ones, which constants share, are looked at once. */
-  #contentOf(values: Float64Array): number {
-    const known = this.#contents.get(values)
-    if (known !== undefined) return known
-    const bytes = Buffer.from(values.buffer, values.byteOffset, values.byteLength).toString('latin1')
-    const number = this.#contentNumbers.get(bytes) ?? this.#contentNumbers.size
-    this.#contentNumbers.set(bytes, number)
-    this.#contents.set(values, number)
-    return number
+  /** Equal for equal constants. Plain ones, which there may be a million of, have numbers. */
+  #keyOf(constant: Constant, exact: boolean): string | number {
+    const [first, ...others] = factorsOf(constant).map((factor) => this.#contents.numberOf(factor))
+    return others.length === 0 ? 2 * first + Number(exact) : [exact, first, ...others].join(':')
   }
 
-  #idOf(key: string, statistics: ConstantStatistics): ConstantId {
-    const known = this.#constantIds.get(key)
-    if (known !== undefined) return known
-    const id = this.statistics.push(statistics) - 1
-    this.#constantIds.set(key, id)
+  #draftedId(statistics: ConstantStatistics): ConstantId {
+    const { period, gain, exact } = statistics
+    // Periods are positive.
+    const key = exact ? -period : period
+    let known = this.#drafted.get(key)
+    if (known === undefined) {
+      known = new Map()
+      this.#drafted.set(key, known)
+    }
+    const id = known.get(gain) ?? this.statistics.push(statistics) - 1
+    known.set(gain, id)
     return id
   }
 
@@ -234,10 +270,36 @@ export class CircuitBuilder {
     return scale / Number(this.chain.primes[level]) >= 2 ** waterline
   }
 
-  #push(op: UntypedOp, type: CiphertextType): ValueId {
+  #push(op: UntypedOp, type: CiphertextType, count = this.#times): ValueId {
     const { level, scale } = type
     this.#types.push(type)
+    this.counts.push(count)
     return this.ops.push({ ...op, level, scale, layer: this.layers.length - 1 }) - 1
+  }
+}
+
+/** Values that were made already, by what they are made from and a number. */
+class Known {
+  readonly #values: (Map<number, ValueId> | undefined)[] = []
+  /** The number of each value that was made, in order, with what it is made from. */
+  readonly #made: { readonly source: ValueId; readonly detail: number; readonly id: ValueId }[] = []
+
+  get(source: ValueId, detail: number): ValueId | undefined {
+    return this.#values[source]?.get(detail)
+  }
+
+  set(source: ValueId, detail: number, id: ValueId): void {
+    this.#values[source] ??= new Map()
+    this.#values[source].set(detail, id)
+    this.#made.push({ source, detail, id })
+  }
+
+  /** Forgets all values from a number on. */
+  forget(from: ValueId): void {
+    for (let last = this.#made.at(-1); last !== undefined && last.id >= from; last = this.#made.at(-1)) {
+      this.#values[last.source]!.delete(last.detail)
+      this.#made.pop()
+    }
   }
 }
 

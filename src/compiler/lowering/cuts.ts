@@ -39,7 +39,8 @@ class CutPlanner {
   readonly #graph: Graph
   readonly #lowering: Lowering
   readonly #lowest: number
-  readonly #users: readonly NodeId[][]
+  /** Tensors that are computed up to each node and read after it. */
+  readonly #alive: Int32Array
   readonly #cuts = new Map<NodeId, readonly NodeId[]>()
 
   constructor(
@@ -51,7 +52,7 @@ class CutPlanner {
     this.#graph = graph
     this.#lowering = new Lowering(builder, graph, options)
     this.#lowest = options.refreshLevel + RESERVED_LEVELS
-    this.#users = users(graph)
+    this.#alive = this.#aliveAfterEach(users(graph))
   }
 
   run(): CutGraph {
@@ -136,8 +137,8 @@ class CutPlanner {
 
   /** Cuts a stretch where fewer tensors are alive than on either side. */
   #stretches({ from, to }: Stretch): Stretch[] {
-    const alive = Array.from({ length: to - from }, (_, i) => this.#aliveAfter(from + i))
-    const least = Math.min(...alive.slice(0, -1))
+    const alive = this.#alive.subarray(from, to)
+    const least = alive.slice(0, -1).reduce((a, b) => Math.min(a, b), Infinity)
     const result: Stretch[] = []
     let start = from
     for (let id = from; id < to - 1; id++) {
@@ -152,19 +153,16 @@ class CutPlanner {
     return result
   }
 
-  /** Tensors that are computed up to a node and read after it. */
-  #aliveAfter(id: NodeId): number {
-    let count = 0
-    for (let node = 0; node <= id; node++) {
-      if (!this.#lowering.waitsForSum(node) && this.#readAfter(node, id)) count++
-    }
-    return count
-  }
-
-  #readAfter(node: NodeId, id: NodeId): boolean {
-    return this.#users[node].some((user) =>
-      this.#lowering.waitsForSum(user) ? this.#users[user].some((sum) => sum > id) : user > id,
-    )
+  #aliveAfterEach(uses: readonly NodeId[][]): Int32Array {
+    const alive = new Int32Array(uses.length)
+    uses.forEach((own, node) => {
+      if (this.#lowering.waitsForSum(node)) return
+      // A layer that waits for its sum reads when the sum is made.
+      const reads = own.flatMap((user) => (this.#lowering.waitsForSum(user) ? uses[user] : [user]))
+      const last = Math.max(node, ...reads)
+      for (let id = node; id < last; id++) alive[id]++
+    })
+    return alive
   }
 
   #tooDeep(id: NodeId): PolyVeilError {

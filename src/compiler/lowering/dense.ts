@@ -1,10 +1,11 @@
 import { channelsIn } from '../../circuit/layout.ts'
 import type { Layout, ValueId } from '../../circuit/types.ts'
-import { rootMeanSquare } from '../analysis/statistics.ts'
+import { knownRootMeanSquare } from '../analysis/statistics.ts'
 import type { ConvNode } from '../graph/graph.ts'
 import { withChannels, withStride } from '../packing/choose.ts'
-import { guardsSuffice, type Tap, tapsOf, wrap } from '../packing/taps.ts'
+import { guardsSuffice, missesMap, type Tap, tapsOf, wrap } from '../packing/taps.ts'
 import type { CircuitBuilder, ConstantDraft, TermDraft } from './builder.ts'
+import { alikeCiphertexts, eachCiphertext } from './ciphertexts.ts'
 import { fullConstant, periodicConstant, rotatedBack } from './constants.ts'
 import type { Packed } from './packed.ts'
 import { giantSum, halfOf, type RotationStrategy, tapAndBabyStep } from './strategy.ts'
@@ -42,9 +43,9 @@ export function lowerDense(
     strategy,
     constantScale,
     masked,
-    size: rootMeanSquare(node.weight),
+    size: knownRootMeanSquare(node.weight),
   }
-  const values = Array.from({ length: layout.ciphertexts }, (_, out) => lowerOutput(mixing, out))
+  const values = eachCiphertext(builder, layout, [], (out) => lowerOutput(mixing, out))
   return { layout, values, clean: masked || (input.clean && !spatial && node.stride === 1) }
 }
 
@@ -82,7 +83,9 @@ function giantTerms(mixing: Mixing, out: number, giant: number): TermDraft[] {
   const { babies } = strategy
   const terms: TermDraft[] = []
   const outputs = channelsIn(layout, out)
-  input.values.forEach((source, index) => {
+  for (const alike of alikeCiphertexts(builder, input.layout, [input.values])) {
+    const [index] = alike
+    const source = input.values[index]
     const inputs = channelsIn(input.layout, index)
     for (const tap of taps) {
       for (let baby = -halfOf(babies); baby < babies - halfOf(babies); baby++) {
@@ -91,10 +94,11 @@ function giantTerms(mixing: Mixing, out: number, giant: number): TermDraft[] {
         terms.push({
           value: () => tapAndBabyStep(builder, strategy, source, input.layout, tap, baby),
           constant: weights(mixing, out, index, tap, shift, giant * babies),
+          times: alike.length,
         })
       }
     }
-  })
+  }
   return terms
 }
 
@@ -120,6 +124,7 @@ function weights(
   const read = Math.min(outputs, inputs - shift) - Math.max(0, -shift)
   const gain = size * Math.sqrt(read / layout.interleave)
   const isZero = (): boolean => {
+    if (masked && missesMap(tap, node.stride, input.layout, layout)) return true
     for (let local = 0; local < outputs; local++) if (weightOf(local) !== 0) return false
     return true
   }

@@ -1,9 +1,10 @@
 import type { Layout, ValueId } from '../../circuit/types.ts'
-import { rootMeanSquare } from '../analysis/statistics.ts'
+import { knownRootMeanSquare } from '../analysis/statistics.ts'
 import type { ConvNode } from '../graph/graph.ts'
 import { withStride } from '../packing/choose.ts'
-import { guardsSuffice, type Tap, tapsOf } from '../packing/taps.ts'
+import { guardsSuffice, missesMap, type Tap, tapsOf } from '../packing/taps.ts'
 import type { CircuitBuilder, ConstantDraft } from './builder.ts'
+import { eachCiphertext } from './ciphertexts.ts'
 import { outerConstant, periodicConstant, positionFactors } from './constants.ts'
 import type { Packed } from './packed.ts'
 import { giantSum, type RotationStrategy, tapSteps } from './strategy.ts'
@@ -26,8 +27,9 @@ export function lowerDepthwise(
   const layout = withStride(input.layout, node.stride, node.shape[1], node.shape[2])
   const full = needsFullWeights(builder, input, node)
   const factors = tapFactors(builder, input, layout, node)
-  const values = input.values.map((source, index) =>
-    lowerCiphertext({ builder, input, layout, node, strategy, full, factors, constantScale, source, index }),
+  const filtering = { builder, input, layout, node, strategy, full, factors, constantScale }
+  const values = eachCiphertext(builder, layout, [input.values], (index) =>
+    lowerCiphertext({ ...filtering, source: input.values[index], index }),
   )
   return { layout, values, clean: full }
 }
@@ -113,7 +115,7 @@ function rowUnit(rows: readonly number[]): number {
 }
 
 function weights(
-  { builder, layout, node, full, factors, index }: Filtering,
+  { builder, input, layout, node, full, factors, index }: Filtering,
   tap: Tap,
   steps: number,
 ): ConstantDraft {
@@ -121,8 +123,9 @@ function weights(
   const first = index * channelsPerCiphertext
   const weightOf = (c: number) => node.weight[(c * node.kernel + tap.ky) * node.kernel + tap.kx]
   const count = Math.min(channelsPerCiphertext, channels - first)
-  const gain = rootMeanSquare(node.weight) * Math.sqrt(count / interleave)
+  const gain = knownRootMeanSquare(node.weight) * Math.sqrt(count / interleave)
   const isZero = (): boolean => {
+    if (full && missesMap(tap, node.stride, input.layout, layout)) return true
     for (let c = first; c < first + count; c++) if (weightOf(c) !== 0) return false
     return true
   }
@@ -136,5 +139,10 @@ function weights(
     }
   }
   const make = () => outerConstant(layout, index, factors(tap, steps), (local) => weightOf(first + local))
-  return { period: builder.chain.slots, gain: gain * rootMeanSquare(node.position ?? [1]), isZero, make }
+  return {
+    period: builder.chain.slots,
+    gain: gain * (node.position ? knownRootMeanSquare(node.position) : 1),
+    isZero,
+    make,
+  }
 }

@@ -1,6 +1,7 @@
-import { rootMeanSquare } from '../analysis/statistics.ts'
+import { knownRootMeanSquare } from '../analysis/statistics.ts'
 import type { NodeOf } from '../graph/graph.ts'
 import type { CircuitBuilder } from './builder.ts'
+import { eachCiphertext } from './ciphertexts.ts'
 import { fullConstant, outerConstant, positionFactors } from './constants.ts'
 import type { Packed } from './packed.ts'
 
@@ -12,16 +13,17 @@ export function lowerDiagonal(
   constantScale: number,
 ): Packed {
   const { layout } = input
-  const gain = rootMeanSquare(node.channel) * rootMeanSquare(node.position)
-  const scales = positionFactors(
-    builder.chain.slots,
-    layout,
-    0,
-    (y, x) => node.position[y * layout.width + x],
-  )
-  const values = input.values.map((value, index) => {
+  const gain = knownRootMeanSquare(node.channel) * knownRootMeanSquare(node.position)
+  let scales: Float64Array | undefined
+  const makeScales = () =>
+    positionFactors(builder.chain.slots, layout, 0, (y, x) => node.position[y * layout.width + x])
+  const values = eachCiphertext(builder, layout, [input.values], (index) => {
+    const value = input.values[index]
     const first = index * layout.channelsPerCiphertext
-    const make = () => outerConstant(layout, index, scales, (local) => node.channel[first + local])
+    const make = () => {
+      scales ??= makeScales()
+      return outerConstant(layout, index, scales, (local) => node.channel[first + local])
+    }
     const scaled = builder.dot(
       [{ value: () => value, constant: { period: builder.chain.slots, gain, make } }],
       constantScale,
@@ -36,7 +38,8 @@ export function lowerDiagonal(
 export function lowerBias(builder: CircuitBuilder, input: Packed, node: NodeOf<'bias'>): Packed {
   const { layout } = input
   const area = layout.height * layout.width
-  const values = input.values.map((value, index) => {
+  const values = eachCiphertext(builder, layout, [input.values], (index) => {
+    const value = input.values[index]
     const make = () =>
       fullConstant(
         builder.chain.slots,
@@ -44,7 +47,11 @@ export function lowerBias(builder: CircuitBuilder, input: Packed, node: NodeOf<'
         index,
         (c, y, x) => node.bias[c * area + y * layout.width + x],
       )
-    return builder.addPlain(value, { period: builder.chain.slots, gain: rootMeanSquare(node.bias), make })
+    return builder.addPlain(value, {
+      period: builder.chain.slots,
+      gain: knownRootMeanSquare(node.bias),
+      make,
+    })
   })
   return { ...input, values }
 }

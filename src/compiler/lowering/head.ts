@@ -1,10 +1,11 @@
 import { channelsIn } from '../../circuit/layout.ts'
 import type { ValueId } from '../../circuit/types.ts'
-import { rootMeanSquare } from '../analysis/statistics.ts'
+import { knownRootMeanSquare } from '../analysis/statistics.ts'
 import type { NodeOf } from '../graph/graph.ts'
 import { nextPowerOfTwo } from '../packing/choose.ts'
 import { wrap } from '../packing/taps.ts'
 import type { CircuitBuilder, ConstantDraft, TermDraft } from './builder.ts'
+import { alikeCiphertexts } from './ciphertexts.ts'
 import { periodicConstant } from './constants.ts'
 import type { Packed } from './packed.ts'
 import { babyStep, giantSum, halfOf, type RotationStrategy } from './strategy.ts'
@@ -45,7 +46,7 @@ export function lowerHead(
   const summed = sumOverResidues(builder, mixed, period)
   const bias = {
     period,
-    gain: rootMeanSquare(node.bias),
+    gain: knownRootMeanSquare(node.bias),
     make: () => periodicConstant(period, (k) => node.bias[k] ?? 0),
   }
   return { value: builder.addPlain(summed, bias), period }
@@ -64,16 +65,19 @@ function giantTerms(builder: CircuitBuilder, input: Packed, node: NodeOf<'head'>
   const { period, strategy, giant } = step
   const { babies } = strategy
   const terms: TermDraft[] = []
-  input.values.forEach((source, index) => {
+  for (const alike of alikeCiphertexts(builder, input.layout, [input.values])) {
+    const [index] = alike
+    const source = input.values[index]
     for (let baby = -halfOf(babies); baby < babies - halfOf(babies); baby++) {
       const shift = giant * babies + baby
       if (shift < 0 || shift >= period) continue
       terms.push({
         value: () => babyStep(builder, strategy, source, baby),
         constant: weights(input, node, index, shift, step),
+        times: alike.length,
       })
     }
-  })
+  }
   return terms
 }
 
@@ -100,7 +104,7 @@ function weights(
       return node.weight[k * channels + index * layout.channelsPerCiphertext + local] / area
     })
   const used = (classes / step.period) * (held / layout.interleave)
-  const gain = (rootMeanSquare(node.weight) / area) * Math.sqrt(used)
+  const gain = (knownRootMeanSquare(node.weight) / area) * Math.sqrt(used)
   return { period: longest, gain, make }
 }
 

@@ -1,15 +1,16 @@
-import type { Layout, ValueType } from '../../circuit/types.ts'
+import type { Layout, ValueId, ValueType } from '../../circuit/types.ts'
 import { type ConvNode, type Graph, type Node, type NodeId, type NodeOf, users } from '../graph/graph.ts'
-import { chooseLayout } from '../packing/choose.ts'
+import { chooseLayout, withChannels } from '../packing/choose.ts'
 import { reachAt } from '../packing/repacks.ts'
 import type { CircuitBuilder } from './builder.ts'
+import { eachCiphertext } from './ciphertexts.ts'
 import { lowerDense } from './dense.ts'
 import { lowerDepthwise, needsFullWeights } from './depthwise.ts'
 import { lowerBias, lowerDiagonal } from './diagonal.ts'
 import { type LoweredHead, lowerHead } from './head.ts'
 import { bringTo, dropPacked, meetingPoint, refreshPacked, settlePacked } from './meeting.ts'
 import type { Packed } from './packed.ts'
-import { lowerRepack } from './repack.ts'
+import { ciphertextsApart, lowerRepack } from './repack.ts'
 import type { RotationStrategy } from './strategy.ts'
 
 /** A layer whose constants' scale is free: it can be made to meet another tensor's scale. */
@@ -58,7 +59,11 @@ export class Lowering {
   readonly #strategy: RotationStrategy
   readonly #uses: readonly NodeId[][]
   readonly #refreshLevel: number
-  #packed = new Map<NodeId, Packed>()
+  /** What is repacked, with the node that does it. */
+  readonly #repacks = new Map<Node, NodeOf<'repack'>>()
+  readonly #packed = new Map<NodeId, Packed>()
+  /** What each change of `#packed` replaced, in order. */
+  readonly #replaced: { readonly id: NodeId; readonly before: Packed | undefined }[] = []
   #rounds = 0
 
   /** @param refreshLevel level at which values go to the client */
@@ -73,6 +78,9 @@ export class Lowering {
     this.#strategy = strategy
     this.#refreshLevel = refreshLevel
     this.#uses = users(graph)
+    for (const node of graph.nodes) {
+      if (node.kind === 'repack') this.#repacks.set(graph.nodes[node.source], node)
+    }
   }
 
   run(cuts: Cuts): LoweredHead {
@@ -90,7 +98,7 @@ export class Lowering {
   /** Lowers a node whose operands are lowered. */
   lowerNode(id: NodeId): void {
     // Weighted layers that end in a sum wait for it: there it shows which scale they have to meet.
-    if (!this.waitsForSum(id)) this.#packed.set(id, this.#lower(this.#graph.nodes[id]))
+    if (!this.waitsForSum(id)) this.#keep(id, this.#lower(this.#graph.nodes[id]))
   }
 
   lowerHead(): LoweredHead {
@@ -111,20 +119,28 @@ export class Lowering {
   refresh(tensors: readonly NodeId[]): void {
     const round = this.#rounds++
     for (const id of tensors) {
-      this.#packed.set(id, refreshPacked(this.#builder, this.#value(id), this.#refreshLevel, round))
+      this.#keep(id, refreshPacked(this.#builder, this.#value(id), this.#refreshLevel, round))
     }
   }
 
   /** A function that takes back what is lowered from now on. */
   mark(): () => void {
     const undo = this.#builder.mark()
-    const packed = new Map(this.#packed)
+    const changes = this.#replaced.length
     const rounds = this.#rounds
     return () => {
       undo()
-      this.#packed = packed
+      for (const { id, before } of this.#replaced.splice(changes).reverse()) {
+        if (before === undefined) this.#packed.delete(id)
+        else this.#packed.set(id, before)
+      }
       this.#rounds = rounds
     }
+  }
+
+  #keep(id: NodeId, packed: Packed): void {
+    this.#replaced.push({ id, before: this.#packed.get(id) })
+    this.#packed.set(id, packed)
   }
 
   /** Level of a lowered tensor's values. */
@@ -157,7 +173,11 @@ export class Lowering {
 
   #lowerInput(node: NodeOf<'input'>): Packed {
     this.#announce(node, this.#input)
-    const values = Array.from({ length: this.#input.ciphertexts }, (_, index) => this.#builder.input(index))
+    const builder = this.#builder
+    // The first layer reads patches, each with zeros of its own among the weights.
+    const values = builder.keptApart(Infinity, () =>
+      eachCiphertext(builder, this.#input, [], (index) => builder.input(index)),
+    )
     return { layout: this.#input, values, clean: true }
   }
 
@@ -165,6 +185,14 @@ export class Lowering {
   #lowerWeighted(node: Weighted, input: Packed, scale?: number): Packed {
     this.#announce(node, input.layout)
     const constantScale = scale ?? 2 ** this.#naturalBits(node, input)
+    const make = (): Packed => this.#lowerAt(node, input, constantScale)
+    const repack = this.#repacks.get(node)
+    if (repack === undefined) return make()
+    const apart = ciphertextsApart(withChannels(input.layout, node.shape[0]), this.#densest(repack))
+    return this.#builder.keptApart(apart, make)
+  }
+
+  #lowerAt(node: Weighted, input: Packed, constantScale: number): Packed {
     if (node.kind === 'diagonal') return lowerDiagonal(this.#builder, input, node, constantScale)
     if (node.kind === 'repack') return this.#lowerRepack(node, input, constantScale)
     return node.groups === 1
@@ -173,8 +201,12 @@ export class Lowering {
   }
 
   #lowerRepack(node: NodeOf<'repack'>, input: Packed, constantScale: number): Packed {
-    const densest = chooseLayout(this.#builder.chain.slots, node.shape, reachAt(this.#graph, node.shape))
-    return lowerRepack(this.#builder, input, densest, this.#strategy, constantScale)
+    return lowerRepack(this.#builder, input, this.#densest(node), this.#strategy, constantScale)
+  }
+
+  /** The layout that a tensor is repacked to. */
+  #densest({ shape }: NodeOf<'repack'>): Layout {
+    return chooseLayout(this.#builder.chain.slots, shape, reachAt(this.#graph, shape))
   }
 
   #naturalBits(node: Weighted, input: Packed): number {
@@ -205,7 +237,7 @@ export class Lowering {
   }
 
   #addValues(a: Packed, b: Packed): Packed {
-    const values = a.values.map((value, i) => this.#builder.add(value, b.values[i]))
+    const values = this.#together(a, b, (left, right) => this.#builder.add(left, right))
     return { layout: a.layout, values, clean: a.clean && b.clean }
   }
 
@@ -216,8 +248,15 @@ export class Lowering {
     const a = dropPacked(this.#builder, left, level)
     const b = dropPacked(this.#builder, right, level)
     this.#announce(node, left.layout)
-    const values = a.values.map((value, i) => this.#builder.multiply(value, b.values[i]))
+    const values = this.#together(a, b, (left, right) => this.#builder.multiply(left, right))
     return { layout: left.layout, values, clean: left.clean || right.clean }
+  }
+
+  /** Combines two tensors ciphertext by ciphertext. */
+  #together(a: Packed, b: Packed, combine: (left: ValueId, right: ValueId) => ValueId): ValueId[] {
+    return eachCiphertext(this.#builder, a.layout, [a.values, b.values], (index) =>
+      combine(a.values[index], b.values[index]),
+    )
   }
 
   /** Whether a layer is lowered together with the sum that it ends in. */

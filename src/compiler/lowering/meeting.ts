@@ -1,5 +1,6 @@
 import type { ValueId, ValueType } from '../../circuit/types.ts'
 import type { CircuitBuilder, ConstantDraft } from './builder.ts'
+import { eachCiphertext } from './ciphertexts.ts'
 import type { Packed } from './packed.ts'
 
 /** Below this many bits a factor that must be an integer would be rounded too coarsely to be worth a rescale. */
@@ -52,20 +53,17 @@ export function meetingPoint(
 
 /** Brings the fixed summand to the meeting point. */
 export function bringTo(builder: CircuitBuilder, packed: Packed, meeting: Meeting): Packed {
-  const values = packed.values.map((value) => {
+  return eachValue(builder, packed, (value) => {
     let id = value
     if (meeting.factor !== 1) id = builder.dot([{ value: () => value, constant: ONE }], meeting.factor)!
     if (meeting.rescale) id = builder.rescale(id)
     return builder.dropTo(id, meeting.level)
   })
-  return { ...packed, values }
 }
 
 /** All values at a lower level, same scale. */
-export const dropPacked = (builder: CircuitBuilder, packed: Packed, level: number): Packed => ({
-  ...packed,
-  values: packed.values.map((value) => builder.dropTo(value, level)),
-})
+export const dropPacked = (builder: CircuitBuilder, packed: Packed, level: number): Packed =>
+  eachValue(builder, packed, (value) => builder.dropTo(value, level))
 
 /**
  * All values at the highest level again. They go to the client at the least scale that the waterline allows, since the
@@ -74,11 +72,10 @@ export const dropPacked = (builder: CircuitBuilder, packed: Packed, level: numbe
  * @param level the refresh level; where the scale is to be lowered, values have a level more
  */
 export function refreshPacked(builder: CircuitBuilder, packed: Packed, level: number, round: number): Packed {
-  const values = packed.values.map((value) => {
+  return eachValue(builder, packed, (value) => {
     const low = builder.dropTo(lowestScale(builder, value, level), level)
     return builder.refresh(low, round)
   })
-  return { ...packed, values }
 }
 
 /** Brings a value close to the waterline by one rescale, after a multiplication that makes it land there. */
@@ -94,7 +91,10 @@ function lowestScale(builder: CircuitBuilder, value: ValueId, level: number): Va
 }
 
 /** All values rescaled as often as the waterline allows. */
-export const settlePacked = (builder: CircuitBuilder, packed: Packed): Packed => ({
-  ...packed,
-  values: packed.values.map((value) => builder.settle(value)),
-})
+export const settlePacked = (builder: CircuitBuilder, packed: Packed): Packed =>
+  eachValue(builder, packed, (value) => builder.settle(value))
+
+function eachValue(builder: CircuitBuilder, packed: Packed, lower: (value: ValueId) => ValueId): Packed {
+  const { layout, values } = packed
+  return { ...packed, values: eachCiphertext(builder, layout, [values], (index) => lower(values[index])) }
+}

@@ -2,6 +2,7 @@ import { ciphertextOf, slotOf } from '../../circuit/layout.ts'
 import type { Layout, ValueId } from '../../circuit/types.ts'
 import { wrap } from '../packing/taps.ts'
 import type { CircuitBuilder, ConstantDraft, TermDraft } from './builder.ts'
+import { eachCiphertext } from './ciphertexts.ts'
 import { rotatedBack } from './constants.ts'
 import type { Packed } from './packed.ts'
 import { giantSum, type RotationStrategy } from './strategy.ts'
@@ -25,7 +26,8 @@ export function lowerRepack(
 ): Packed {
   const moves = movesBetween(input.layout, target, builder.chain.slots)
   const steps = splitSteps(moves.flatMap((ofOutput) => [...ofOutput.values()].map(({ steps }) => steps)))
-  const values = moves.map((ofOutput) => {
+  const values = eachCiphertext(builder, target, sourcesOf(input, target), (out) => {
+    const ofOutput = moves[out]
     const parts = new Map<number, ValueId>()
     const byGiant = Map.groupBy(ofOutput.values(), (move) => steps.giantOf(move.steps))
     for (const [giant, own] of byGiant) {
@@ -38,6 +40,22 @@ export function lowerRepack(
   return { layout: target, values, clean: true }
 }
 
+/** In a tensor to be repacked, how many ciphertexts further one is that goes to the same place of another ciphertext. */
+export const ciphertextsApart = (from: Layout, to: Layout): number => {
+  const apart = to.channelsPerCiphertext / from.channelsPerCiphertext
+  return Number.isInteger(apart) ? apart : from.ciphertexts
+}
+
+/** The inputs that each output is made from, as `eachCiphertext` compares them. */
+function sourcesOf({ layout, values }: Packed, target: Layout): (readonly ValueId[])[] {
+  const apart = ciphertextsApart(layout, target)
+  // Where channels fall differently in each output, no two are alike.
+  if (apart === layout.ciphertexts) return [Array.from({ length: target.ciphertexts }, (_, out) => out)]
+  return Array.from({ length: apart }, (_, source) =>
+    Array.from({ length: target.ciphertexts }, (_, out) => values[out * apart + source]),
+  )
+}
+
 /** Elements of one ciphertext that go to another one by the same rotation. */
 interface Move {
   readonly source: number
@@ -48,8 +66,8 @@ interface Move {
 }
 
 /** For each ciphertext of the target the moves that fill it. */
-function movesBetween(from: Layout, to: Layout, slots: number): Map<string, Move>[] {
-  const moves = Array.from({ length: to.ciphertexts }, () => new Map<string, Move>())
+function movesBetween(from: Layout, to: Layout, slots: number): Map<number, Move>[] {
+  const moves = Array.from({ length: to.ciphertexts }, () => new Map<number, Move>())
   for (let c = 0; c < to.channels; c++) {
     const source = ciphertextOf(from, c)
     const ofOutput = moves[ciphertextOf(to, c)]
@@ -57,10 +75,11 @@ function movesBetween(from: Layout, to: Layout, slots: number): Map<string, Move
       for (let x = 0; x < to.width; x++) {
         const target = slotOf(to, c, y, x)
         const steps = centred(slotOf(from, c, y, x) - target, slots)
-        const key = `${source}:${steps}`
-        const move = ofOutput.get(key) ?? { source, steps, targets: [] }
-        move.targets.push(target)
-        ofOutput.set(key, move)
+        // Distinct for all sources and steps.
+        const key = source * slots + steps
+        const known = ofOutput.get(key)
+        if (known === undefined) ofOutput.set(key, { source, steps, targets: [target] })
+        else known.targets.push(target)
       }
     }
   }

@@ -24,6 +24,18 @@ export function tapsOf(node: Pick<ConvNode, 'kernel' | 'dilation' | 'padding'>):
 export const reachOf = (taps: readonly Tap[]): number =>
   taps.reduce((reach, { dy, dx }) => Math.max(reach, Math.abs(dy), Math.abs(dx)), 0)
 
+/** Whether a tap lies beyond the input's map at every position of the output's. */
+export const missesMap = (
+  { dy, dx }: Tap,
+  stride: number,
+  input: Pick<Layout, 'height' | 'width'>,
+  output: Pick<Layout, 'height' | 'width'>,
+): boolean =>
+  dy >= input.height ||
+  dx >= input.width ||
+  dy + (output.height - 1) * stride < 0 ||
+  dx + (output.width - 1) * stride < 0
+
 /**
  * Whether every tap that leaves the map lands on a position that holds no element, so that zeros do the padding and
  * weights need no mask. Positions wrap around like slots.

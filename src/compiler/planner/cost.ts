@@ -3,6 +3,8 @@ import type { Op, ValueId } from '../../circuit/types.ts'
 /** What the cost of a circuit depends on; a draft's will do. */
 export interface CostedCircuit {
   readonly ops: readonly Op[]
+  /** How many equal operations each one of a draft stands for; absent when they are written out. */
+  readonly counts?: readonly number[]
   readonly result: ValueId
   readonly ring: number
   /** Number of special primes. */
@@ -11,12 +13,12 @@ export interface CostedCircuit {
   readonly unusedLevels?: number
 }
 
-/** Estimated seconds of each operation on one core. */
+/** Estimated seconds of each operation on one core, once. */
 export type CostModel = (circuit: CostedCircuit) => Float64Array
 
 /** Estimated seconds of a circuit on one core. */
 export const circuitSeconds = (circuit: CostedCircuit, model: CostModel): number =>
-  model(circuit).reduce((sum, seconds) => sum + seconds, 0)
+  model(circuit).reduce((sum, seconds, id) => sum + seconds * (circuit.counts?.[id] ?? 1), 0)
 
 /** The ring that speeds are stated for. */
 export const REFERENCE_RING = 16384

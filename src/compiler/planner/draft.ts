@@ -2,6 +2,7 @@ import { rotationSteps } from '../../circuit/keys.ts'
 import { digitCount, MAX_LOG_QP } from '../../circuit/parameters.ts'
 import { hidingBits, MASK_ROOM_BITS, refreshRounds } from '../../circuit/refresh.ts'
 import type { Layout, ValueId } from '../../circuit/types.ts'
+import { PolyVeilError } from '../../errors/index.ts'
 import { circuitNoise } from '../analysis/noise.ts'
 import type { Graph } from '../graph/graph.ts'
 import { CircuitBuilder, type ScalePolicy } from '../lowering/builder.ts'
@@ -19,6 +20,7 @@ import {
   specialPrimeChoices,
 } from './chain.ts'
 import { circuitSeconds } from './cost.ts'
+import { tooManyLevels } from './no-plan.ts'
 import { floodingError, LOGIT_BITS, logitError, precisionOf } from './precision.ts'
 import { type Link, LOCAL_LINK, refreshCost } from './refresh-cost.ts'
 import type { Target } from './target.ts'
@@ -97,7 +99,8 @@ export function candidatesOf(graph: Graph, draft: Draft): Candidate[] {
   const { chain, left } = finished
   const unusedLevels = level - (chain.base.length - 1)
   const ops = builder.ops.map((op) => ({ ...op, level: op.level - unusedLevels }))
-  const body = { ops, result: value, statistics: builder.statistics }
+  const { counts, statistics } = builder
+  const body = { ops, counts, result: value, statistics }
   const choices = specialPrimeChoices(chain, left, sizes, target.mostSpecialPrimes)
   return choices.length > 0
     ? choices.map((special) => candidate(graph, draft, chain, body, special, refresh))
@@ -111,7 +114,7 @@ function lowerDraft(
   builder: CircuitBuilder,
 ): { value: ValueId; level: number; cuts?: Cuts } {
   if (segmentLevels === undefined) {
-    const { value } = lowerGraph(builder, graph, layout, strategy)
+    const { value } = lowerWhole(graph, layout, strategy, builder)
     return { value, level: builder.type(value).level }
   }
   const level = DRAFT_LEVELS - segmentLevels
@@ -119,18 +122,33 @@ function lowerDraft(
   return { value: builder.dropTo(head.value, level), level, cuts }
 }
 
-function plannedRefresh({ ops }: CircuitBuilder, ring: number, cuts: Cuts): PlannedRefresh {
-  const maskBits = Math.ceil(hidingBits({ ops, parameters: { ring } }))
-  return { cuts, maskBits, rounds: refreshRounds({ ops }) }
+/** @throws DEPTH_EXCEEDED when the graph needs more levels than drafts have */
+function lowerWhole(
+  graph: Graph,
+  layout: Layout,
+  strategy: RotationStrategy,
+  builder: CircuitBuilder,
+): { value: ValueId } {
+  try {
+    return lowerGraph(builder, graph, layout, strategy)
+  } catch (error) {
+    if (!(error instanceof PolyVeilError && error.code === 'LEVEL_EXHAUSTED')) throw error
+    throw tooManyLevels(builder)
+  }
 }
 
-type Body = Pick<CircuitBuilder, 'ops' | 'statistics'> & { readonly result: number }
+function plannedRefresh({ ops, counts }: CircuitBuilder, ring: number, cuts: Cuts): PlannedRefresh {
+  const maskBits = Math.ceil(hidingBits({ ops, counts, parameters: { ring } }))
+  return { cuts, maskBits, rounds: refreshRounds({ ops, counts }) }
+}
+
+type Body = Pick<CircuitBuilder, 'ops' | 'counts' | 'statistics'> & { readonly result: number }
 
 function candidate(
   graph: Graph,
   draft: Draft,
   chain: PlannedChain,
-  { ops, result, statistics }: Body,
+  { ops, counts, result, statistics }: Body,
   special: readonly bigint[] | undefined,
   refresh: PlannedRefresh | undefined,
 ): Candidate {
@@ -152,7 +170,7 @@ function candidate(
     refresh,
     refreshSeconds,
     refreshBytes,
-    seconds: circuitSeconds({ ops, result, ring, specialPrimes: specialPrimes.length }, target.costs),
+    seconds: circuitSeconds({ ops, counts, result, ring, specialPrimes: specialPrimes.length }, target.costs),
     keyBytes: keyBytes(chain, specialPrimes, rotationSteps({ ops }).length),
     queryBytes: (layout.ciphertexts * ring * bitsOf(primes)) / 8,
     precisionBits: precisionOf(

@@ -31,6 +31,17 @@ export function imprecise(precisionBits: number, reached: number): PolyVeilError
   )
 }
 
+/** The error when a network in one shot uses up all levels that drafts have. @param builder of the draft, as it then is */
+export function tooManyLevels({ layers }: CircuitBuilder): PolyVeilError {
+  const layer = layers.at(-1)?.name ?? 'input'
+  return new PolyVeilError(
+    'DEPTH_EXCEEDED',
+    `The network needs more than ${DRAFT_LEVELS} levels in one shot, exhausted at layer ${layer}. What would help: ` +
+      'refreshes, or a shallower network',
+    { levels: DRAFT_LEVELS, layer },
+  )
+}
+
 function depthExceeded(graph: Graph, best: Candidate, precisionBits: number): PolyVeilError {
   const { excessBits, chain } = best
   const { ring } = chain

@@ -1,4 +1,5 @@
 import { MAX_LOG_QP } from '../../circuit/parameters.ts'
+import type { Layout } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import type { Graph } from '../graph/graph.ts'
 import type { RotationStrategy } from '../lowering/strategy.ts'
@@ -7,7 +8,7 @@ import { type Candidate, candidatesOf } from './draft.ts'
 import { imprecise } from './no-plan.ts'
 import { cheapest, costOf } from './objective.ts'
 import { type Demands, inputLayout, policyFor } from './search.ts'
-import { chooseStrategy } from './strategies.ts'
+import { CHAINS, chooseStrategy } from './strategies.ts'
 
 /** Modulus that a refresh leaves for masks, about; what it is in fact follows from the circuit. */
 const USUAL_MASK_BITS = 86
@@ -16,68 +17,118 @@ const WATERLINES = [26, 28, 30]
 /** Bits that weights carry beyond the precision of the answer. */
 const WEIGHT_MARGINS = [6, 8, 10, 12, 14]
 
+/** Lengths of segments whose scales are varied, the best at usual scales first. */
+const BEST_LENGTHS = 2
+/** A ring whose first draft costs more than so many times the best first draft is left, unless the others have no plan. */
+const WORTH_TRYING = 1.4
+
 /**
  * Plans with refreshes: for every ring, number of levels between two refreshes, waterline and weight precision, circuits
- * cut as late as possible.
+ * cut as late as possible. What first drafts show to be far from the best is not looked into.
  *
  * @returns the candidates that fit the security table and the precision, best first for the objective
  * @throws DEPTH_EXCEEDED when none does
  */
 export function searchRefreshed(graph: Graph, demands: Demands): Candidate[] {
-  const tried = demands.rings.flatMap((ring) => ringCandidates(graph, ring, demands))
-  const within = tried.filter(({ special }) => special !== undefined)
-  const precise = within.filter(({ precisionBits }) => precisionBits >= demands.precisionBits)
+  const rings = demands.rings.map((ring) => new RefreshedSearch(graph, ring, demands))
+  const ranked = byCost(rings, (search) => search.firstCost)
+  const candidates: Candidate[] = []
+  for (const search of ranked) {
+    const isFar = search.firstCost > WORTH_TRYING * ranked[0].firstCost
+    if (isFar && candidates.some((candidate) => isPrecise(candidate, demands))) break
+    candidates.push(...search.run())
+  }
+  const precise = candidates.filter((candidate) => isPrecise(candidate, demands))
   if (precise.length === 0) {
+    const within = candidates.filter(({ special }) => special !== undefined)
     throw imprecise(demands.precisionBits, Math.max(0, ...within.map(({ precisionBits }) => precisionBits)))
   }
-  return precise.sort((a, b) => costOf(demands.objective, a) - costOf(demands.objective, b))
+  return byCost(precise, (candidate) => costOf(demands.objective, candidate))
 }
 
-function ringCandidates(graph: Graph, ring: number, demands: Demands): Candidate[] {
-  const lengths = segmentLengths(ring, demands)
-  if (lengths.length === 0) return []
-  const draft = drafter(insertRepacks(graph, ring / 2), ring, demands)
-  const usual = { waterline: WATERLINES[0], margin: WEIGHT_MARGINS[1] }
-  const strategy = chooseStrategy(
-    demands.target.name,
-    inputLayout(graph, ring / 2).interleave,
-    (strategy) => {
-      const best = cheapest(draft(lengths[0], usual, strategy), demands.objective)
-      return best === undefined ? Infinity : costOf(demands.objective, best)
-    },
-  )
-  return lengths.flatMap((length) =>
-    WATERLINES.flatMap((waterline) =>
-      WEIGHT_MARGINS.flatMap((margin) => draft(length, { waterline, margin }, strategy)),
-    ),
-  )
-}
+const isPrecise = ({ special, precisionBits }: Candidate, demands: Demands): boolean =>
+  special !== undefined && precisionBits >= demands.precisionBits
 
-/** Numbers of levels that fill the modulus beside the masks and each number of special primes, the largest first. */
-function segmentLengths(ring: number, { target, maxPrimeBits }: Demands): number[] {
-  const prime = Math.min(target.primeSizes.most, maxPrimeBits)
-  const room = MAX_LOG_QP[ring] - USUAL_MASK_BITS
-  const lengths = new Set<number>()
-  for (let special = 1; special <= MOST_SPECIAL_PRIMES; special++) {
-    const levels = Math.floor((room - special * prime) / prime)
-    if (levels >= 2) lengths.add(levels)
-  }
-  return [...lengths]
-}
+/** Items by ascending cost. */
+const byCost = <T>(items: readonly T[], costOf: (item: T) => number): T[] =>
+  items
+    .map((item) => ({ item, cost: costOf(item) }))
+    .sort((a, b) => a.cost - b.cost)
+    .map(({ item }) => item)
 
 type Scales = { readonly waterline: number; readonly margin: number }
 
-/** Drafts circuits of one ring; a length that is too short for some layer gives none. */
-function drafter(graph: Graph, ring: number, { target, precisionBits, maxPrimeBits, link }: Demands) {
-  const layout = inputLayout(graph, ring / 2)
-  const sizes = { least: target.primeSizes.least, most: Math.min(target.primeSizes.most, maxPrimeBits) }
-  return (segmentLevels: number, { waterline, margin }: Scales, strategy: RotationStrategy): Candidate[] => {
+/** The search within one ring. */
+class RefreshedSearch {
+  readonly #graph: Graph
+  readonly #ring: number
+  readonly #demands: Demands
+  readonly #layout: Layout
+  /** Scales that first drafts are made at. */
+  readonly #usual: Scales
+  /** Numbers of levels between two refreshes, the best at usual scales without any choice of strategy first. */
+  readonly #lengths: readonly number[]
+  /** Of the first draft of the best length; infinite when there is none. */
+  readonly firstCost: number
+
+  constructor(graph: Graph, ring: number, demands: Demands) {
+    this.#graph = insertRepacks(graph, ring / 2)
+    this.#ring = ring
+    this.#demands = demands
+    this.#layout = inputLayout(graph, ring / 2)
+    const lengths = segmentLengths(ring, demands)
+    this.#usual = { waterline: WATERLINES[0], margin: this.#preciseMargin(lengths) }
+    const costs = new Map(lengths.map((length) => [length, this.#costAt(length, CHAINS)]))
+    this.#lengths = byCost(lengths, (length) => costs.get(length)!)
+    this.firstCost = costs.get(this.#lengths[0]) ?? Infinity
+  }
+
+  /** Strategies hardly depend on lengths and scales, nor the best length on scales: they are chosen one after the other. */
+  run(): Candidate[] {
+    if (this.firstCost === Infinity) return []
+    const { name } = this.#demands.target
+    const strategy = chooseStrategy(name, this.#layout.interleave, (strategy) =>
+      this.#costAt(this.#lengths[0], strategy),
+    )
+    const found: Candidate[] = []
+    let preciseLengths = 0
+    for (const length of byCost(this.#lengths, (length) => this.#costAt(length, strategy))) {
+      const candidates = WATERLINES.flatMap((waterline) =>
+        WEIGHT_MARGINS.flatMap((margin) => this.#draft(length, { waterline, margin }, strategy)),
+      )
+      found.push(...candidates)
+      if (candidates.some((candidate) => isPrecise(candidate, this.#demands))) preciseLengths++
+      if (preciseLengths === BEST_LENGTHS) break
+    }
+    return found
+  }
+
+  /** The least weight margin that reaches the precision, or the largest; lengths hardly matter to it. */
+  #preciseMargin(lengths: readonly number[]): number {
+    const reaches = (margin: number): boolean =>
+      lengths
+        .slice(-1)
+        .flatMap((length) => this.#draft(length, { waterline: WATERLINES[0], margin }, CHAINS))
+        .some((candidate) => isPrecise(candidate, this.#demands))
+    return WEIGHT_MARGINS.find(reaches) ?? WEIGHT_MARGINS.at(-1)!
+  }
+
+  #costAt(length: number, strategy: RotationStrategy): number {
+    const { objective } = this.#demands
+    const best = cheapest(this.#draft(length, this.#usual, strategy), objective)
+    return best === undefined ? Infinity : costOf(objective, best)
+  }
+
+  /** Drafts circuits; a length that is too short for some layer gives none. */
+  #draft(segmentLevels: number, { waterline, margin }: Scales, strategy: RotationStrategy): Candidate[] {
+    const { target, precisionBits, maxPrimeBits, link } = this.#demands
+    const sizes = { least: target.primeSizes.least, most: Math.min(target.primeSizes.most, maxPrimeBits) }
     const scales = { step: sizes.most - 2, waterline, margin }
-    const policy = policyFor(layout, ring, scales, precisionBits)
+    const policy = policyFor(this.#layout, this.#ring, scales, precisionBits)
     try {
-      return candidatesOf(graph, {
-        ring,
-        layout,
+      return candidatesOf(this.#graph, {
+        ring: this.#ring,
+        layout: this.#layout,
         sizes,
         policy,
         strategy,
@@ -91,4 +142,16 @@ function drafter(graph: Graph, ring: number, { target, precisionBits, maxPrimeBi
       throw error
     }
   }
+}
+
+/** Numbers of levels that fill the modulus beside the masks and each number of special primes, the largest first. */
+function segmentLengths(ring: number, { target, maxPrimeBits }: Demands): number[] {
+  const prime = Math.min(target.primeSizes.most, maxPrimeBits)
+  const room = MAX_LOG_QP[ring] - USUAL_MASK_BITS
+  const lengths = new Set<number>()
+  for (let special = 1; special <= MOST_SPECIAL_PRIMES; special++) {
+    const levels = Math.floor((room - special * prime) / prime)
+    if (levels >= 2) lengths.add(levels)
+  }
+  return [...lengths]
 }
