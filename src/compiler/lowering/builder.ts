@@ -62,6 +62,8 @@ export class CircuitBuilder {
   /** Period and size of each constant; in a draft, where constants are not made, one entry for equal ones. */
   readonly statistics: ConstantStatistics[] = []
   readonly layers: LayerInfo[] = []
+  /** Interleave of the tensor that each layer reads, which its rotation strategy goes by. */
+  readonly interleaves: number[] = []
   /** How many equal operations each one stands for; 1 unless this is a draft. */
   readonly counts: number[] = []
   readonly chain: BuilderChain
@@ -112,9 +114,10 @@ export class CircuitBuilder {
     return made
   }
 
-  /** Starts a layer; operations that follow belong to it. */
-  layer(info: LayerInfo): void {
+  /** Starts a layer; operations that follow belong to it. @param interleave of the tensor that it reads */
+  layer(info: LayerInfo, interleave = 1): void {
     this.layers.push(info)
+    this.interleaves.push(interleave)
   }
 
   input(index: number): ValueId {
@@ -212,6 +215,7 @@ export class CircuitBuilder {
     return () => {
       this.ops.length = ops
       this.layers.length = layers
+      this.interleaves.length = layers
       this.#types.length = ops
       this.counts.length = ops
       unchoose?.()

@@ -18,7 +18,11 @@ export type CostModel = (circuit: CostedCircuit) => Float64Array
 
 /** Estimated seconds of a circuit on one core. */
 export const circuitSeconds = (circuit: CostedCircuit, model: CostModel): number =>
-  model(circuit).reduce((sum, seconds, id) => sum + seconds * (circuit.counts?.[id] ?? 1), 0)
+  sumSeconds(model(circuit), circuit.counts)
+
+/** The sum over operations. @param counts how often each is there; by default once */
+export const sumSeconds = (seconds: Float64Array, counts?: readonly number[]): number =>
+  seconds.reduce((sum, own, id) => sum + own * (counts?.[id] ?? 1), 0)
 
 /** The ring that speeds are stated for. */
 export const REFERENCE_RING = 16384

@@ -2,13 +2,14 @@ import { MAX_LOG_QP } from '../../circuit/parameters.ts'
 import type { Layout } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import type { Graph } from '../graph/graph.ts'
-import type { RotationStrategy } from '../lowering/strategy.ts'
+import { everywhere, type Strategies } from '../lowering/strategy.ts'
 import { insertRepacks } from '../packing/repacks.ts'
 import { type Candidate, candidatesOf } from './draft.ts'
 import { imprecise } from './no-plan.ts'
 import { cheapest, costOf } from './objective.ts'
 import { type Demands, inputLayout, policyFor } from './search.ts'
-import { CHAINS, chooseStrategy } from './strategies.ts'
+import { chooseStrategies } from './stage-strategies.ts'
+import { CHAINS } from './strategies.ts'
 
 /** Modulus that a refresh leaves for masks, about; what it is in fact follows from the circuit. */
 const USUAL_MASK_BITS = 86
@@ -78,7 +79,7 @@ class RefreshedSearch {
     this.#layout = inputLayout(graph, ring / 2)
     const lengths = segmentLengths(ring, demands)
     this.#usual = { waterline: WATERLINES[0], margin: this.#preciseMargin(lengths) }
-    const costs = new Map(lengths.map((length) => [length, this.#costAt(length, CHAINS)]))
+    const costs = new Map(lengths.map((length) => [length, this.#costAt(length, everywhere(CHAINS))]))
     this.#lengths = byCost(lengths, (length) => costs.get(length)!)
     this.firstCost = costs.get(this.#lengths[0]) ?? Infinity
   }
@@ -86,15 +87,15 @@ class RefreshedSearch {
   /** Strategies hardly depend on lengths and scales, nor the best length on scales: they are chosen one after the other. */
   run(): Candidate[] {
     if (this.firstCost === Infinity) return []
-    const { name } = this.#demands.target
-    const strategy = chooseStrategy(name, this.#layout.interleave, (strategy) =>
-      this.#costAt(this.#lengths[0], strategy),
+    const { target, objective } = this.#demands
+    const strategies = chooseStrategies(target.name, objective, (strategy) =>
+      this.#draft(this.#lengths[0], this.#usual, everywhere(strategy)),
     )
     const found: Candidate[] = []
     let preciseLengths = 0
-    for (const length of byCost(this.#lengths, (length) => this.#costAt(length, strategy))) {
+    for (const length of byCost(this.#lengths, (length) => this.#costAt(length, strategies))) {
       const candidates = WATERLINES.flatMap((waterline) =>
-        WEIGHT_MARGINS.flatMap((margin) => this.#draft(length, { waterline, margin }, strategy)),
+        WEIGHT_MARGINS.flatMap((margin) => this.#draft(length, { waterline, margin }, strategies)),
       )
       found.push(...candidates)
       if (candidates.some((candidate) => isPrecise(candidate, this.#demands))) preciseLengths++
@@ -108,19 +109,19 @@ class RefreshedSearch {
     const reaches = (margin: number): boolean =>
       lengths
         .slice(-1)
-        .flatMap((length) => this.#draft(length, { waterline: WATERLINES[0], margin }, CHAINS))
+        .flatMap((length) => this.#draft(length, { waterline: WATERLINES[0], margin }, everywhere(CHAINS)))
         .some((candidate) => isPrecise(candidate, this.#demands))
     return WEIGHT_MARGINS.find(reaches) ?? WEIGHT_MARGINS.at(-1)!
   }
 
-  #costAt(length: number, strategy: RotationStrategy): number {
+  #costAt(length: number, strategies: Strategies): number {
     const { objective } = this.#demands
-    const best = cheapest(this.#draft(length, this.#usual, strategy), objective)
+    const best = cheapest(this.#draft(length, this.#usual, strategies), objective)
     return best === undefined ? Infinity : costOf(objective, best)
   }
 
   /** Drafts circuits; a length that is too short for some layer gives none. */
-  #draft(segmentLevels: number, { waterline, margin }: Scales, strategy: RotationStrategy): Candidate[] {
+  #draft(segmentLevels: number, { waterline, margin }: Scales, strategies: Strategies): Candidate[] {
     const { target, precisionBits, maxPrimeBits, link } = this.#demands
     const sizes = { least: target.primeSizes.least, most: Math.min(target.primeSizes.most, maxPrimeBits) }
     const scales = { step: sizes.most - 2, waterline, margin }
@@ -131,7 +132,7 @@ class RefreshedSearch {
         layout: this.#layout,
         sizes,
         policy,
-        strategy,
+        strategies,
         target,
         precisionBits,
         segmentLevels,
