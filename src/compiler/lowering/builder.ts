@@ -73,6 +73,7 @@ export class CircuitBuilder {
   readonly #types: CiphertextType[] = []
   readonly #rotations = new Known()
   readonly #drops = new Known()
+  readonly #chains = new Known()
   readonly #contents = new Contents()
   readonly #constantIds = new Map<string | number, ConstantId>()
   /** Constants of a draft by their sizes, for each period. */
@@ -142,8 +143,14 @@ export class CircuitBuilder {
    * it costs no more rotations and a single key.
    */
   rotateBy(source: ValueId, count: number, unit: number): ValueId {
-    let id = source
-    for (let i = 0; i < Math.abs(count); i++) id = this.rotate(id, Math.sign(count) * unit)
+    if (count === 0) return source
+    // Distinct for all counts and units.
+    const key = count * 2 * this.chain.slots + unit
+    const known = this.#chains.get(source, key)
+    if (known !== undefined) return known
+    const before = this.rotateBy(source, count - Math.sign(count), unit)
+    const id = this.rotate(before, Math.sign(count) * unit)
+    this.#chains.set(source, key, id)
     return id
   }
 
@@ -221,6 +228,7 @@ export class CircuitBuilder {
       unchoose?.()
       this.#rotations.forget(ops)
       this.#drops.forget(ops)
+      this.#chains.forget(ops)
     }
   }
 

@@ -1,3 +1,4 @@
+import type { ExtendedBasis } from '../../circuit/extended.ts'
 import type { Op, ValueId } from '../../circuit/types.ts'
 
 /** What the cost of a circuit depends on; a draft's will do. */
@@ -9,6 +10,8 @@ export interface CostedCircuit {
   readonly ring: number
   /** Number of special primes. */
   readonly specialPrimes: number
+  /** The circuit's extended basis where it is known, which does not depend on the special primes. */
+  readonly basis?: ExtendedBasis
   /** Levels of a draft's chain below its result that the finished chain will not have; they cost nothing. */
   readonly unusedLevels?: number
 }

@@ -1,3 +1,4 @@
+import { type ExtendedBasis, extendedBasis } from '../../circuit/extended.ts'
 import { rotationSteps } from '../../circuit/keys.ts'
 import { digitCount, MAX_LOG_QP } from '../../circuit/parameters.ts'
 import { hidingBits, MASK_ROOM_BITS, refreshRounds } from '../../circuit/refresh.ts'
@@ -103,7 +104,8 @@ export function candidatesOf(graph: Graph, draft: Draft): Candidate[] {
   const unusedLevels = level - (chain.base.length - 1)
   const ops = builder.ops.map((op) => ({ ...op, level: op.level - unusedLevels }))
   const { counts, statistics, interleaves } = builder
-  const body = { ops, counts, result: value, statistics, interleaves }
+  const basis = extendedBasis({ ops, result: value })
+  const body = { ops, counts, result: value, statistics, interleaves, basis }
   const choices = specialPrimeChoices(chain, left, sizes, target.mostSpecialPrimes)
   return choices.length > 0
     ? choices.map((special) => candidate(graph, draft, chain, body, special, refresh))
@@ -147,6 +149,7 @@ function plannedRefresh({ ops, counts }: CircuitBuilder, ring: number, cuts: Cut
 
 type Body = Pick<CircuitBuilder, 'ops' | 'counts' | 'statistics' | 'interleaves'> & {
   readonly result: number
+  readonly basis: ExtendedBasis
 }
 
 function candidate(
@@ -158,12 +161,12 @@ function candidate(
   refresh: PlannedRefresh | undefined,
 ): Candidate {
   const { ring, layout, sizes, target, link = LOCAL_LINK } = draft
-  const { ops, counts, result, statistics } = body
+  const { ops, counts, result, statistics, basis } = body
   const primes = dataPrimes(chain)
   // Beyond the budget a special prime that is too many shows what the candidate would be.
   const specialPrimes = special ?? [1n << BigInt(sizes.most)]
   const noise = circuitNoise(ops, statistics, { ring, primes, specialPrimes })
-  const seconds = target.costs({ ops, result, ring, specialPrimes: specialPrimes.length })
+  const seconds = target.costs({ ops, result, basis, ring, specialPrimes: specialPrimes.length })
   const { seconds: refreshSeconds, bytes: refreshBytes } = refreshCost(
     refresh?.rounds ?? [],
     { ring, primes: primes.length, upBits: bitsOf(primes), downBits: bitsOf(chain.base) },

@@ -18,6 +18,8 @@ const WATERLINES = [26, 28, 30]
 /** Bits that weights carry beyond the precision of the answer. */
 const WEIGHT_MARGINS = [6, 8, 10, 12, 14]
 
+/** A precision this far below the one asked for is not reached by weights with fewer bits either. */
+const OUT_OF_REACH_BITS = 1
 /** Lengths of segments whose scales are varied, the best at usual scales first. */
 const BEST_LENGTHS = 2
 /** A ring whose first draft costs more than so many times the best first draft is left, unless the others have no plan. */
@@ -94,9 +96,7 @@ class RefreshedSearch {
     const found: Candidate[] = []
     let preciseLengths = 0
     for (const length of byCost(this.#lengths, (length) => this.#costAt(length, strategies))) {
-      const candidates = WATERLINES.flatMap((waterline) =>
-        WEIGHT_MARGINS.flatMap((margin) => this.#draft(length, { waterline, margin }, strategies)),
-      )
+      const candidates = WATERLINES.flatMap((waterline) => this.#margins(length, waterline, strategies))
       found.push(...candidates)
       if (candidates.some((candidate) => isPrecise(candidate, this.#demands))) preciseLengths++
       if (preciseLengths === BEST_LENGTHS) break
@@ -112,6 +112,19 @@ class RefreshedSearch {
         .flatMap((length) => this.#draft(length, { waterline: WATERLINES[0], margin }, everywhere(CHAINS)))
         .some((candidate) => isPrecise(candidate, this.#demands))
     return WEIGHT_MARGINS.find(reaches) ?? WEIGHT_MARGINS.at(-1)!
+  }
+
+  /** Candidates of all weight margins, the largest first, down to where the precision is out of reach. */
+  #margins(length: number, waterline: number, strategies: Strategies): Candidate[] {
+    const found: Candidate[] = []
+    for (const margin of WEIGHT_MARGINS.toReversed()) {
+      const candidates = this.#draft(length, { waterline, margin }, strategies)
+      found.push(...candidates)
+      // Where there are none, heavier weights made a layer too deep: lighter ones may fit.
+      const least = this.#demands.precisionBits - OUT_OF_REACH_BITS
+      if (candidates.length > 0 && candidates.every(({ precisionBits }) => precisionBits < least)) break
+    }
+    return found
   }
 
   #costAt(length: number, strategies: Strategies): number {
