@@ -106,6 +106,13 @@ function coherentNoise(
 
 function rootOfSum(terms: readonly Term[], variance: (term: Term) => number): number {
   let sum = 0
-  for (const term of terms) sum += variance(term)
+  // Drafts repeat a term instead of making equal ones.
+  let last: Term | undefined
+  let own = 0
+  for (const term of terms) {
+    if (term !== last) own = variance(term)
+    last = term
+    sum += own
+  }
   return Math.sqrt(sum)
 }

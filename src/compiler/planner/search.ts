@@ -2,7 +2,7 @@ import { MAX_LOG_QP } from '../../circuit/parameters.ts'
 import type { Layout } from '../../circuit/types.ts'
 import type { Graph } from '../graph/graph.ts'
 import type { ScalePolicy } from '../lowering/builder.ts'
-import type { RotationStrategy } from '../lowering/strategy.ts'
+import { everywhere, type RotationStrategy } from '../lowering/strategy.ts'
 import { chooseLayout } from '../packing/choose.ts'
 import { reachAt } from '../packing/repacks.ts'
 import type { PrimeSizes } from './chain.ts'
@@ -116,7 +116,7 @@ class RingSearch {
       layout: this.#layout,
       sizes: this.#sizes,
       policy,
-      strategy,
+      strategies: everywhere(strategy),
       target,
       precisionBits,
     })
