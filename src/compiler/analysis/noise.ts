@@ -2,6 +2,7 @@ import type { Op, Term } from '../../circuit/types.ts'
 import {
   encodingNoise,
   keySwitchingNoise,
+  refreshNoise,
   roundingNoise,
   symmetricEncryptionNoise,
 } from '../../he-ops/noise.ts'
@@ -59,7 +60,7 @@ function scatteredNoise(
     case 'multiply':
       return Math.hypot(noise[op.left], noise[op.right])
     case 'refresh':
-      return Math.hypot(noise[op.source], symmetricEncryptionNoise(parameters) / op.scale)
+      return Math.hypot(noise[op.source], refreshNoise(parameters) / op.scale)
     case 'dropLevel':
       return noise[op.source]
     case 'dot':
