@@ -9,10 +9,14 @@ import type { Packed } from './packed.ts'
 
 /**
  * Errors of masked weights differ from position to position, and pooling averages them out; those of periodic weights are
- * the same everywhere, and stay. Position scales are smooth: what their rounding cuts off is alike in all channels, which
- * then do not average it out.
+ * the same everywhere, and stay.
  */
 const SCATTERED_BITS = 2
+/**
+ * Position scales are smooth, most of their coefficients small: what rounding cuts off is alike in all channels, which do
+ * not average it out then. In a trained network it is some ten times what independent errors would make.
+ */
+const SMOOTH_BITS = 2
 
 type Weighted = ConvNode | NodeOf<'diagonal'> | NodeOf<'repack'>
 
@@ -30,8 +34,9 @@ interface Sum {
  */
 export function weightBits(builder: CircuitBuilder, node: Weighted, input: Packed): number {
   const { terms, period } = sumOf(builder, node, input)
-  const isScattered = period === builder.chain.slots && !hasPositionScale(node)
-  const rounding = builder.policy.rounding - (isScattered ? SCATTERED_BITS : 0)
+  const isScattered = period === builder.chain.slots
+  const extra = hasPositionScale(node) ? SMOOTH_BITS : isScattered ? -SCATTERED_BITS : 0
+  const rounding = builder.policy.rounding + extra
   return rounding + Math.log2(Math.sqrt(terms) * encodingNoise(period))
 }
 
