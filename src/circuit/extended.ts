@@ -58,7 +58,9 @@ const onlyRescaled = (ops: readonly Op[], readers: readonly ValueId[]): boolean 
 function readersOf(ops: readonly Op[]): ValueId[][] {
   const readers: ValueId[][] = ops.map(() => [])
   ops.forEach((op, id) => {
-    for (const operand of new Set(operandsOf(op))) readers[operand].push(id)
+    for (const operand of operandsOf(op)) {
+      if (readers[operand].at(-1) !== id) readers[operand].push(id)
+    }
   })
   return readers
 }

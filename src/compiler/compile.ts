@@ -116,14 +116,14 @@ function emit(
 ): Circuit | undefined {
   const parameters = parametersOf(candidate.chain, candidate.special!)
   const { graph } = candidate
-  const { layout, policy, strategy } = candidate.draft
+  const { layout, policy, strategies } = candidate.draft
   const builder = new CircuitBuilder(parameters, policy, true)
   const refreshLevel = candidate.chain.base.length - 1
   const { refresh } = candidate
   const lowered = lowerWithCuts(
     builder,
     graph,
-    { layout, strategy, refreshLevel },
+    { layout, strategies, refreshLevel },
     refresh?.cuts ?? new Map(),
   )
   const { period } = lowered

@@ -32,10 +32,17 @@ export const symmetricEncryptionNoise = (parameters: Ring): number =>
   slotDeviation(parameters, Math.sqrt(ERROR_VARIANCE))
 
 /**
- * Fresh encryption under the public key: SEAL encrypts with the special prime and divides by it, so that the errors
- * e * u + e0 + e1 * s are gone next to the division's rounding.
+ * Fresh encryption under the public key: SEAL, and the kernels as it does, encrypt under one prime more and divide by it, so
+ * that the errors e * u + e0 + e1 * s are gone next to the division's rounding.
  */
 export const publicEncryptionNoise = (parameters: Ring): number => roundingNoise(parameters)
+
+/**
+ * A refresh: the server adds a public-key encryption of zero, the client encrypts anew under the secret key. Base extension
+ * is exact, and masks go as they came.
+ */
+export const refreshNoise = (parameters: Ring): number =>
+  Math.hypot(publicEncryptionNoise(parameters), symmetricEncryptionNoise(parameters))
 
 /** Rounding both polynomials after a division by a prime: of rescaling, and of the last step of key switching. */
 export const roundingNoise = (parameters: Ring): number =>
@@ -51,7 +58,9 @@ const divisionVariance = ({ ring }: Ring): number => ROUNDING_VARIANCE * (1 + ri
  * This is the root mean square over all slots, which differ: three quarters of the variance come from the digits' mean
  * of q_j / 2, that is from e_j * (q_j / 2) * (1 + X + .. + X^(N-1)), whose value at zeta is 2 / (1 - zeta) times as
  * large. Slots near zeta = 1 (slots 0 and 1, and few others) have up to some fifty times the typical noise, the same at
- * each use of a key. A special prime ten bits larger than the data primes drowns all of it in the rounding.
+ * each use of a key. A special prime ten bits larger than the data primes drowns all of it in the rounding. Programs of
+ * the SIMD engine centre these digits too, which makes a quarter of this variance, alike in all slots: for them the formula
+ * is a bound.
  *
  * With several special primes key switching is hybrid, by the SIMD engine, which centres its digits and extends them
  * exactly: digit d_j is uniform within +-Q_j / 2, Q_j being the product of its primes at this level, so that d_j * e_j has

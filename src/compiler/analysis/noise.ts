@@ -2,6 +2,7 @@ import type { Op, Term } from '../../circuit/types.ts'
 import {
   encodingNoise,
   keySwitchingNoise,
+  refreshNoise,
   roundingNoise,
   symmetricEncryptionNoise,
 } from '../../he-ops/noise.ts'
@@ -59,7 +60,7 @@ function scatteredNoise(
     case 'multiply':
       return Math.hypot(noise[op.left], noise[op.right])
     case 'refresh':
-      return Math.hypot(noise[op.source], symmetricEncryptionNoise(parameters) / op.scale)
+      return Math.hypot(noise[op.source], refreshNoise(parameters) / op.scale)
     case 'dropLevel':
       return noise[op.source]
     case 'dot':
@@ -106,6 +107,13 @@ function coherentNoise(
 
 function rootOfSum(terms: readonly Term[], variance: (term: Term) => number): number {
   let sum = 0
-  for (const term of terms) sum += variance(term)
+  // Drafts repeat a term instead of making equal ones.
+  let last: Term | undefined
+  let own = 0
+  for (const term of terms) {
+    if (term !== last) own = variance(term)
+    last = term
+    sum += own
+  }
   return Math.sqrt(sum)
 }

@@ -11,10 +11,8 @@ export interface ScalePolicy {
   readonly waterline: number
   /** The least by which a value is rescaled. */
   readonly step: number
-  /** Scale of periodic weights. */
-  readonly weight: number
-  /** Scale of full-size plaintexts, whose rounding spreads over all slots. */
-  readonly mask: number
+  /** Bits by which the error that a layer's rounded weights make lies below 1, which messages are near. */
+  readonly rounding: number
   /** Scale of the fresh encryptions. */
   readonly input: number
 }
@@ -62,6 +60,8 @@ export class CircuitBuilder {
   /** Period and size of each constant; in a draft, where constants are not made, one entry for equal ones. */
   readonly statistics: ConstantStatistics[] = []
   readonly layers: LayerInfo[] = []
+  /** Interleave of the tensor that each layer reads, which its rotation strategy goes by. */
+  readonly interleaves: number[] = []
   /** How many equal operations each one stands for; 1 unless this is a draft. */
   readonly counts: number[] = []
   readonly chain: BuilderChain
@@ -71,6 +71,7 @@ export class CircuitBuilder {
   readonly #types: CiphertextType[] = []
   readonly #rotations = new Known()
   readonly #drops = new Known()
+  readonly #chains = new Known()
   readonly #contents = new Contents()
   readonly #constantIds = new Map<string | number, ConstantId>()
   /** Constants of a draft by their sizes, for each period. */
@@ -112,9 +113,10 @@ export class CircuitBuilder {
     return made
   }
 
-  /** Starts a layer; operations that follow belong to it. */
-  layer(info: LayerInfo): void {
+  /** Starts a layer; operations that follow belong to it. @param interleave of the tensor that it reads */
+  layer(info: LayerInfo, interleave = 1): void {
     this.layers.push(info)
+    this.interleaves.push(interleave)
   }
 
   input(index: number): ValueId {
@@ -139,8 +141,14 @@ export class CircuitBuilder {
    * it costs no more rotations and a single key.
    */
   rotateBy(source: ValueId, count: number, unit: number): ValueId {
-    let id = source
-    for (let i = 0; i < Math.abs(count); i++) id = this.rotate(id, Math.sign(count) * unit)
+    if (count === 0) return source
+    // Distinct for all counts and units.
+    const key = count * 2 * this.chain.slots + unit
+    const known = this.#chains.get(source, key)
+    if (known !== undefined) return known
+    const before = this.rotateBy(source, count - Math.sign(count), unit)
+    const id = this.rotate(before, Math.sign(count) * unit)
+    this.#chains.set(source, key, id)
     return id
   }
 
@@ -212,11 +220,13 @@ export class CircuitBuilder {
     return () => {
       this.ops.length = ops
       this.layers.length = layers
+      this.interleaves.length = layers
       this.#types.length = ops
       this.counts.length = ops
       unchoose?.()
       this.#rotations.forget(ops)
       this.#drops.forget(ops)
+      this.#chains.forget(ops)
     }
   }
 

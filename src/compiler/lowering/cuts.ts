@@ -62,25 +62,24 @@ class CutPlanner {
     const lowerHead = (): void => {
       head = this.#lowering.lowerHead()
     }
-    if (!this.#attempt(lowerHead)) {
+    if (!this.#attempt([lowerHead])) {
       this.#cut(output, [this.#sourceOf(output)])
-      if (!this.#attempt(lowerHead)) throw this.#tooDeep(output)
+      if (!this.#attempt([lowerHead])) throw this.#tooDeep(output)
     }
     return { cuts: this.#cuts, head: head! }
   }
 
   #lower(stretch: Stretch): void {
-    const lowerAll = (): void => {
-      for (let id = stretch.from; id < stretch.to; id++) this.#lowering.lowerNode(id)
-    }
+    const { from, to } = stretch
+    const lowerAll = Array.from({ length: to - from }, (_, i) => () => this.#lowering.lowerNode(from + i))
     if (this.#attempt(lowerAll)) return
     const undo = this.#lowering.mark()
     const read = this.#readBy(stretch)
     if (read.length > 0) {
-      this.#cut(stretch.from, read)
+      this.#cut(from, read)
       if (this.#attempt(lowerAll)) return
       undo()
-      this.#cuts.delete(stretch.from)
+      this.#cuts.delete(from)
     }
     const parts = this.#stretches(stretch)
     if (parts.length > 1) for (const part of parts) this.#lower(part)
@@ -91,20 +90,21 @@ class CutPlanner {
   #lowerSingly({ from, to }: Stretch): void {
     for (let id = from; id < to; id++) {
       const lowerOne = (): void => this.#lowering.lowerNode(id)
-      if (this.#attempt(lowerOne)) continue
+      if (this.#attempt([lowerOne])) continue
       this.#cut(id, this.#readBy({ from: id, to: id + 1 }))
-      if (!this.#attempt(lowerOne)) throw this.#tooDeep(id)
+      if (!this.#attempt([lowerOne])) throw this.#tooDeep(id)
     }
   }
 
-  /** Does it unless values would sink too low; then nothing has happened. */
-  #attempt(lower: () => void): boolean {
+  /** Does all of it unless values would sink too low; then nothing has happened. */
+  #attempt(steps: readonly (() => void)[]): boolean {
     const undo = this.#lowering.mark()
-    const start = this.#builder.ops.length
-    lower()
     const { ops } = this.#builder
-    for (let i = start; i < ops.length; i++) {
-      if (ops[i].level < this.#lowest) {
+    let checked = ops.length
+    for (const step of steps) {
+      step()
+      for (; checked < ops.length; checked++) {
+        if (ops[checked].level >= this.#lowest) continue
         undo()
         return false
       }

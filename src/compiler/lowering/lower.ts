@@ -5,31 +5,34 @@ import { reachAt } from '../packing/repacks.ts'
 import type { CircuitBuilder } from './builder.ts'
 import { eachCiphertext } from './ciphertexts.ts'
 import { lowerDense } from './dense.ts'
-import { lowerDepthwise, needsFullWeights } from './depthwise.ts'
+import { lowerDepthwise } from './depthwise.ts'
 import { lowerBias, lowerDiagonal } from './diagonal.ts'
 import { type LoweredHead, lowerHead } from './head.ts'
 import { bringTo, dropPacked, meetingPoint, refreshPacked, settlePacked } from './meeting.ts'
 import type { Packed } from './packed.ts'
 import { ciphertextsApart, lowerRepack } from './repack.ts'
-import type { RotationStrategy } from './strategy.ts'
+import { type RotationStrategy, type Strategies, strategyFor } from './strategy.ts'
+import { weightBits } from './weight-bits.ts'
 
 /** A layer whose constants' scale is free: it can be made to meet another tensor's scale. */
 type Weighted = ConvNode | NodeOf<'diagonal'> | NodeOf<'repack'>
+
+/** Bits that the head's weights carry beyond the error that their rounding may make. */
+const HEAD_BITS = 8
 
 /**
  * Lowers a folded graph to circuit operations.
  *
  * @param input layout of the graph's input tensor
- * @param strategy of all layers, so that they share their Galois keys
  * @returns the encrypted logits and how they repeat
  */
 export function lowerGraph(
   builder: CircuitBuilder,
   graph: Graph,
   input: Layout,
-  strategy: RotationStrategy,
+  strategies: Strategies,
 ): LoweredHead {
-  return lowerWithCuts(builder, graph, { layout: input, strategy }, new Map())
+  return lowerWithCuts(builder, graph, { layout: input, strategies }, new Map())
 }
 
 /** The same with refreshes, at the cuts that `planCuts` has found. */
@@ -46,7 +49,7 @@ export type Cuts = ReadonlyMap<NodeId, readonly NodeId[]>
 export interface LoweringOptions {
   /** Of the graph's input tensor. */
   readonly layout: Layout
-  readonly strategy: RotationStrategy
+  readonly strategies: Strategies
   /** Level at which values go to the client; needed when there are cuts. */
   readonly refreshLevel?: number
 }
@@ -56,7 +59,7 @@ export class Lowering {
   readonly #builder: CircuitBuilder
   readonly #graph: Graph
   readonly #input: Layout
-  readonly #strategy: RotationStrategy
+  readonly #strategies: Strategies
   readonly #uses: readonly NodeId[][]
   readonly #refreshLevel: number
   /** What is repacked, with the node that does it. */
@@ -70,12 +73,12 @@ export class Lowering {
   constructor(
     builder: CircuitBuilder,
     graph: Graph,
-    { layout, strategy, refreshLevel = 0 }: LoweringOptions,
+    { layout, strategies, refreshLevel = 0 }: LoweringOptions,
   ) {
     this.#builder = builder
     this.#graph = graph
     this.#input = layout
-    this.#strategy = strategy
+    this.#strategies = strategies
     this.#refreshLevel = refreshLevel
     this.#uses = users(graph)
     for (const node of graph.nodes) {
@@ -110,8 +113,8 @@ export class Lowering {
       this.#builder,
       this.#value(head.source),
       head,
-      this.#strategy,
-      this.#builder.policy.weight,
+      this.#strategyFor(this.#value(head.source)),
+      this.#builder.policy.rounding + HEAD_BITS,
     )
   }
 
@@ -181,10 +184,10 @@ export class Lowering {
     return { layout: this.#input, values, clean: true }
   }
 
-  /** @param scale of the constants; by default the policy's for their kind */
+  /** @param scale of the constants; by default what rounding them takes */
   #lowerWeighted(node: Weighted, input: Packed, scale?: number): Packed {
     this.#announce(node, input.layout)
-    const constantScale = scale ?? 2 ** this.#naturalBits(node, input)
+    const constantScale = scale ?? 2 ** weightBits(this.#builder, node, input)
     const make = (): Packed => this.#lowerAt(node, input, constantScale)
     const repack = this.#repacks.get(node)
     if (repack === undefined) return make()
@@ -195,24 +198,23 @@ export class Lowering {
   #lowerAt(node: Weighted, input: Packed, constantScale: number): Packed {
     if (node.kind === 'diagonal') return lowerDiagonal(this.#builder, input, node, constantScale)
     if (node.kind === 'repack') return this.#lowerRepack(node, input, constantScale)
+    const strategy = this.#strategyFor(input)
     return node.groups === 1
-      ? lowerDense(this.#builder, input, node, this.#strategy, constantScale)
-      : lowerDepthwise(this.#builder, input, node, this.#strategy, constantScale)
+      ? lowerDense(this.#builder, input, node, strategy, constantScale)
+      : lowerDepthwise(this.#builder, input, node, strategy, constantScale)
   }
 
   #lowerRepack(node: NodeOf<'repack'>, input: Packed, constantScale: number): Packed {
-    return lowerRepack(this.#builder, input, this.#densest(node), this.#strategy, constantScale)
+    return lowerRepack(this.#builder, input, this.#densest(node), this.#strategyFor(input), constantScale)
+  }
+
+  #strategyFor({ layout }: Packed): RotationStrategy {
+    return strategyFor(this.#strategies, layout)
   }
 
   /** The layout that a tensor is repacked to. */
   #densest({ shape }: NodeOf<'repack'>): Layout {
     return chooseLayout(this.#builder.chain.slots, shape, reachAt(this.#graph, shape))
-  }
-
-  #naturalBits(node: Weighted, input: Packed): number {
-    const { weight, mask } = this.#builder.policy
-    if (node.kind === 'diagonal' || node.kind === 'repack') return mask
-    return node.groups !== 1 && needsFullWeights(this.#builder, input, node) ? mask : weight
   }
 
   #lowerSum(node: NodeOf<'add'>): Packed {
@@ -225,7 +227,12 @@ export class Lowering {
     const source = this.#value(weighted.source)
     const builder = this.#builder
     const sourceType = this.#type(source)
-    const meeting = meetingPoint(builder, this.#type(fixed), sourceType, this.#naturalBits(weighted, source))
+    const meeting = meetingPoint(
+      builder,
+      this.#type(fixed),
+      sourceType,
+      weightBits(builder, weighted, source),
+    )
     const lowered = dropPacked(builder, source, meeting.level)
     const branch = this.#lowerWeighted(weighted, lowered, meeting.scale / sourceType.scale)
     return this.#addValues(bringTo(builder, fixed, meeting), branch)
@@ -282,12 +289,13 @@ export class Lowering {
 
   #announce(node: Node, layout: Layout): void {
     const elements = layout.channels * layout.height * layout.width
-    this.#builder.layer({
+    const info = {
       name: node.name,
       kind: node.kind === 'conv' && node.groups !== 1 ? 'depthwise' : node.kind,
       shape: node.shape,
       precisionBits: 0,
       slotsUsed: elements / (layout.ciphertexts * this.#builder.chain.slots),
-    })
+    }
+    this.#builder.layer(info, layout.interleave)
   }
 }

@@ -24,7 +24,7 @@ export function lowerRepack(
   strategy: RotationStrategy,
   constantScale: number,
 ): Packed {
-  const moves = movesBetween(input.layout, target, builder.chain.slots)
+  const moves = knownMoves(input.layout, target, builder.chain.slots)
   const steps = splitSteps(moves.flatMap((ofOutput) => [...ofOutput.values()].map(({ steps }) => steps)))
   const values = eachCiphertext(builder, target, sourcesOf(input, target), (out) => {
     const ofOutput = moves[out]
@@ -64,6 +64,23 @@ interface Move {
   /** Slots where the elements arrive. */
   readonly targets: number[]
 }
+
+/** Moves that were worked out last: each draft of a network asks for the same few. */
+const lastMoves = new Map<string, readonly Moves[]>()
+const MOST_KNOWN = 16
+
+function knownMoves(from: Layout, to: Layout, slots: number): readonly Moves[] {
+  const key = JSON.stringify([from, to, slots])
+  const moves = lastMoves.get(key) ?? movesBetween(from, to, slots)
+  // Inserted anew, so that the first one is the one that was not asked for longest.
+  lastMoves.delete(key)
+  lastMoves.set(key, moves)
+  if (lastMoves.size > MOST_KNOWN) lastMoves.delete(lastMoves.keys().next().value!)
+  return moves
+}
+
+/** By their sources and steps. */
+type Moves = ReadonlyMap<number, Move>
 
 /** For each ciphertext of the target the moves that fill it. */
 function movesBetween(from: Layout, to: Layout, slots: number): Map<number, Move>[] {

@@ -24,6 +24,23 @@ export interface RotationStrategy {
   readonly depthwise: 'separable' | 'direct'
 }
 
+/**
+ * The strategies of a circuit's layers, by how many channels the tensors that they read have interleaved: the more there
+ * are, the more shifts there are between channels. Layers of equal interleave have one strategy and share their keys.
+ */
+export interface Strategies {
+  /** Of every interleave that is not listed. */
+  readonly usual: RotationStrategy
+  readonly byInterleave: ReadonlyMap<number, RotationStrategy>
+}
+
+/** One strategy for all layers. */
+export const everywhere = (usual: RotationStrategy): Strategies => ({ usual, byInterleave: new Map() })
+
+/** The strategy of a layer. @param input layout of the tensor that it reads */
+export const strategyFor = ({ usual, byInterleave }: Strategies, { interleave }: Layout): RotationStrategy =>
+  byInterleave.get(interleave) ?? usual
+
 /** Baby steps lie around 0, so that neighbours in both directions share the keys of one step. */
 export const halfOf = (babies: number): number => Math.floor(babies / 2)
 

@@ -48,7 +48,7 @@ class HoistedCosts {
   constructor(circuit: CostedCircuit, speeds: SimdSpeeds) {
     this.#circuit = circuit
     this.#speeds = speeds
-    this.#basis = extendedBasis(circuit)
+    this.#basis = circuit.basis ?? extendedBasis(circuit)
   }
 
   seconds(): Float64Array {

@@ -1,3 +1,4 @@
+import type { ExtendedBasis } from '../../circuit/extended.ts'
 import type { Op, ValueId } from '../../circuit/types.ts'
 
 /** What the cost of a circuit depends on; a draft's will do. */
@@ -9,6 +10,8 @@ export interface CostedCircuit {
   readonly ring: number
   /** Number of special primes. */
   readonly specialPrimes: number
+  /** The circuit's extended basis where it is known, which does not depend on the special primes. */
+  readonly basis?: ExtendedBasis
   /** Levels of a draft's chain below its result that the finished chain will not have; they cost nothing. */
   readonly unusedLevels?: number
 }
@@ -18,7 +21,11 @@ export type CostModel = (circuit: CostedCircuit) => Float64Array
 
 /** Estimated seconds of a circuit on one core. */
 export const circuitSeconds = (circuit: CostedCircuit, model: CostModel): number =>
-  model(circuit).reduce((sum, seconds, id) => sum + seconds * (circuit.counts?.[id] ?? 1), 0)
+  sumSeconds(model(circuit), circuit.counts)
+
+/** The sum over operations. @param counts how often each is there; by default once */
+export const sumSeconds = (seconds: Float64Array, counts?: readonly number[]): number =>
+  seconds.reduce((sum, own, id) => sum + own * (counts?.[id] ?? 1), 0)
 
 /** The ring that speeds are stated for. */
 export const REFERENCE_RING = 16384

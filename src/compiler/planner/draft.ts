@@ -1,3 +1,4 @@
+import { type ExtendedBasis, extendedBasis } from '../../circuit/extended.ts'
 import { rotationSteps } from '../../circuit/keys.ts'
 import { digitCount, MAX_LOG_QP } from '../../circuit/parameters.ts'
 import { hidingBits, MASK_ROOM_BITS, refreshRounds } from '../../circuit/refresh.ts'
@@ -8,7 +9,7 @@ import type { Graph } from '../graph/graph.ts'
 import { CircuitBuilder, type ScalePolicy } from '../lowering/builder.ts'
 import { planCuts } from '../lowering/cuts.ts'
 import { type Cuts, lowerGraph } from '../lowering/lower.ts'
-import type { RotationStrategy } from '../lowering/strategy.ts'
+import type { Strategies } from '../lowering/strategy.ts'
 import {
   bitsOf,
   DRAFT_LEVELS,
@@ -19,10 +20,11 @@ import {
   type PrimeSizes,
   specialPrimeChoices,
 } from './chain.ts'
-import { circuitSeconds } from './cost.ts'
+import { sumSeconds } from './cost.ts'
 import { tooManyLevels } from './no-plan.ts'
 import { floodingError, LOGIT_BITS, logitError, precisionOf } from './precision.ts'
 import { type Link, LOCAL_LINK, refreshCost } from './refresh-cost.ts'
+import { type Stage, stagesOf } from './stages.ts'
 import type { Target } from './target.ts'
 
 /** What a draft is made from. */
@@ -32,7 +34,7 @@ export interface Draft {
   /** Sizes that primes may have. */
   readonly sizes: PrimeSizes
   readonly policy: ScalePolicy
-  readonly strategy: RotationStrategy
+  readonly strategies: Strategies
   readonly target: Target
   /** Precision asked for, which decides about the flooding noise. */
   readonly precisionBits: number
@@ -61,6 +63,8 @@ export interface Candidate {
   readonly refresh?: PlannedRefresh
   /** Of the server's evaluation, on one core. */
   readonly seconds: number
+  /** What the layers of each interleave have of it, and which rotations they take. */
+  readonly stages: ReadonlyMap<number, Stage>
   /** Of refreshes: both sides' work, and waiting for the network. */
   readonly refreshSeconds: number
   readonly refreshBytes: number
@@ -99,8 +103,9 @@ export function candidatesOf(graph: Graph, draft: Draft): Candidate[] {
   const { chain, left } = finished
   const unusedLevels = level - (chain.base.length - 1)
   const ops = builder.ops.map((op) => ({ ...op, level: op.level - unusedLevels }))
-  const { counts, statistics } = builder
-  const body = { ops, counts, result: value, statistics }
+  const { counts, statistics, interleaves } = builder
+  const basis = extendedBasis({ ops, result: value })
+  const body = { ops, counts, result: value, statistics, interleaves, basis }
   const choices = specialPrimeChoices(chain, left, sizes, target.mostSpecialPrimes)
   return choices.length > 0
     ? choices.map((special) => candidate(graph, draft, chain, body, special, refresh))
@@ -110,15 +115,15 @@ export function candidatesOf(graph: Graph, draft: Draft): Candidate[] {
 /** The logits, and the level below which the chain has only its base. */
 function lowerDraft(
   graph: Graph,
-  { layout, strategy, segmentLevels }: Draft,
+  { layout, strategies, segmentLevels }: Draft,
   builder: CircuitBuilder,
 ): { value: ValueId; level: number; cuts?: Cuts } {
   if (segmentLevels === undefined) {
-    const { value } = lowerWhole(graph, layout, strategy, builder)
+    const { value } = lowerWhole(graph, layout, strategies, builder)
     return { value, level: builder.type(value).level }
   }
   const level = DRAFT_LEVELS - segmentLevels
-  const { head, cuts } = planCuts(builder, graph, { layout, strategy, refreshLevel: level })
+  const { head, cuts } = planCuts(builder, graph, { layout, strategies, refreshLevel: level })
   return { value: builder.dropTo(head.value, level), level, cuts }
 }
 
@@ -126,11 +131,11 @@ function lowerDraft(
 function lowerWhole(
   graph: Graph,
   layout: Layout,
-  strategy: RotationStrategy,
+  strategies: Strategies,
   builder: CircuitBuilder,
 ): { value: ValueId } {
   try {
-    return lowerGraph(builder, graph, layout, strategy)
+    return lowerGraph(builder, graph, layout, strategies)
   } catch (error) {
     if (!(error instanceof PolyVeilError && error.code === 'LEVEL_EXHAUSTED')) throw error
     throw tooManyLevels(builder)
@@ -142,21 +147,26 @@ function plannedRefresh({ ops, counts }: CircuitBuilder, ring: number, cuts: Cut
   return { cuts, maskBits, rounds: refreshRounds({ ops, counts }) }
 }
 
-type Body = Pick<CircuitBuilder, 'ops' | 'counts' | 'statistics'> & { readonly result: number }
+type Body = Pick<CircuitBuilder, 'ops' | 'counts' | 'statistics' | 'interleaves'> & {
+  readonly result: number
+  readonly basis: ExtendedBasis
+}
 
 function candidate(
   graph: Graph,
   draft: Draft,
   chain: PlannedChain,
-  { ops, counts, result, statistics }: Body,
+  body: Body,
   special: readonly bigint[] | undefined,
   refresh: PlannedRefresh | undefined,
 ): Candidate {
   const { ring, layout, sizes, target, link = LOCAL_LINK } = draft
+  const { ops, counts, result, statistics, basis } = body
   const primes = dataPrimes(chain)
   // Beyond the budget a special prime that is too many shows what the candidate would be.
   const specialPrimes = special ?? [1n << BigInt(sizes.most)]
   const noise = circuitNoise(ops, statistics, { ring, primes, specialPrimes })
+  const seconds = target.costs({ ops, result, basis, ring, specialPrimes: specialPrimes.length })
   const { seconds: refreshSeconds, bytes: refreshBytes } = refreshCost(
     refresh?.rounds ?? [],
     { ring, primes: primes.length, upBits: bitsOf(primes), downBits: bitsOf(chain.base) },
@@ -170,7 +180,8 @@ function candidate(
     refresh,
     refreshSeconds,
     refreshBytes,
-    seconds: circuitSeconds({ ops, counts, result, ring, specialPrimes: specialPrimes.length }, target.costs),
+    seconds: sumSeconds(seconds, counts),
+    stages: stagesOf(body, seconds),
     keyBytes: keyBytes(chain, specialPrimes, rotationSteps({ ops }).length),
     queryBytes: (layout.ciphertexts * ring * bitsOf(primes)) / 8,
     precisionBits: precisionOf(
@@ -181,7 +192,7 @@ function candidate(
 }
 
 /** Seeded key-switching keys: one polynomial over all primes for each digit. */
-function keyBytes(chain: PlannedChain, specialPrimes: readonly bigint[], rotations: number): number {
+export function keyBytes(chain: PlannedChain, specialPrimes: readonly bigint[], rotations: number): number {
   const primes = dataPrimes(chain)
   const polynomial = (chain.ring * bitsOf([...primes, ...specialPrimes])) / 8
   return polynomial * (1 + digitCount({ primes, specialPrimes }) * (rotations + 1))

@@ -61,9 +61,9 @@ function depthExceeded(graph: Graph, best: Candidate, precisionBits: number): Po
 
 /** The layer in which a draft uses up the modulus that its ring allows. */
 function firstLayerBeyond(graph: Graph, { chain, draft }: Candidate): string {
-  const { policy, sizes, layout, strategy } = draft
+  const { policy, sizes, layout, strategies } = draft
   const builder = new CircuitBuilder(new DraftChain(chain.ring, sizes), policy, false)
-  lowerGraph(builder, graph, layout, strategy)
+  lowerGraph(builder, graph, layout, strategies)
   const levels = levelsWithin(
     chain.levels,
     MAX_LOG_QP[chain.ring] - bitsOf(chain.base) - leastSpecialBits(chain),

@@ -2,21 +2,24 @@ import { MAX_LOG_QP } from '../../circuit/parameters.ts'
 import type { Layout } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import type { Graph } from '../graph/graph.ts'
-import type { RotationStrategy } from '../lowering/strategy.ts'
+import { everywhere, type Strategies } from '../lowering/strategy.ts'
 import { insertRepacks } from '../packing/repacks.ts'
 import { type Candidate, candidatesOf } from './draft.ts'
 import { imprecise } from './no-plan.ts'
 import { cheapest, costOf } from './objective.ts'
 import { type Demands, inputLayout, policyFor } from './search.ts'
-import { CHAINS, chooseStrategy } from './strategies.ts'
+import { chooseStrategies } from './stage-strategies.ts'
+import { CHAINS } from './strategies.ts'
 
 /** Modulus that a refresh leaves for masks, about; what it is in fact follows from the circuit. */
 const USUAL_MASK_BITS = 86
 const MOST_SPECIAL_PRIMES = 6
-const WATERLINES = [26, 28, 30]
-/** Bits that weights carry beyond the precision of the answer. */
-const WEIGHT_MARGINS = [6, 8, 10, 12, 14]
+const WATERLINES = [22, 24, 26, 28]
+/** Bits by which rounded weights disturb a layer less than the answer may be off. */
+const WEIGHT_MARGINS = [1, 2, 3, 4, 5, 6, 8]
 
+/** A precision this far below the one asked for is not reached by weights with fewer bits either. */
+const OUT_OF_REACH_BITS = 1
 /** Lengths of segments whose scales are varied, the best at usual scales first. */
 const BEST_LENGTHS = 2
 /** A ring whose first draft costs more than so many times the best first draft is left, unless the others have no plan. */
@@ -78,7 +81,7 @@ class RefreshedSearch {
     this.#layout = inputLayout(graph, ring / 2)
     const lengths = segmentLengths(ring, demands)
     this.#usual = { waterline: WATERLINES[0], margin: this.#preciseMargin(lengths) }
-    const costs = new Map(lengths.map((length) => [length, this.#costAt(length, CHAINS)]))
+    const costs = new Map(lengths.map((length) => [length, this.#costAt(length, everywhere(CHAINS))]))
     this.#lengths = byCost(lengths, (length) => costs.get(length)!)
     this.firstCost = costs.get(this.#lengths[0]) ?? Infinity
   }
@@ -86,16 +89,14 @@ class RefreshedSearch {
   /** Strategies hardly depend on lengths and scales, nor the best length on scales: they are chosen one after the other. */
   run(): Candidate[] {
     if (this.firstCost === Infinity) return []
-    const { name } = this.#demands.target
-    const strategy = chooseStrategy(name, this.#layout.interleave, (strategy) =>
-      this.#costAt(this.#lengths[0], strategy),
+    const { target, objective } = this.#demands
+    const strategies = chooseStrategies(target.name, objective, (strategy) =>
+      this.#draft(this.#lengths[0], this.#usual, everywhere(strategy)),
     )
     const found: Candidate[] = []
     let preciseLengths = 0
-    for (const length of byCost(this.#lengths, (length) => this.#costAt(length, strategy))) {
-      const candidates = WATERLINES.flatMap((waterline) =>
-        WEIGHT_MARGINS.flatMap((margin) => this.#draft(length, { waterline, margin }, strategy)),
-      )
+    for (const length of byCost(this.#lengths, (length) => this.#costAt(length, strategies))) {
+      const candidates = WATERLINES.flatMap((waterline) => this.#margins(length, waterline, strategies))
       found.push(...candidates)
       if (candidates.some((candidate) => isPrecise(candidate, this.#demands))) preciseLengths++
       if (preciseLengths === BEST_LENGTHS) break
@@ -108,30 +109,43 @@ class RefreshedSearch {
     const reaches = (margin: number): boolean =>
       lengths
         .slice(-1)
-        .flatMap((length) => this.#draft(length, { waterline: WATERLINES[0], margin }, CHAINS))
+        .flatMap((length) => this.#draft(length, { waterline: WATERLINES[0], margin }, everywhere(CHAINS)))
         .some((candidate) => isPrecise(candidate, this.#demands))
     return WEIGHT_MARGINS.find(reaches) ?? WEIGHT_MARGINS.at(-1)!
   }
 
-  #costAt(length: number, strategy: RotationStrategy): number {
+  /** Candidates of all weight margins, the largest first, down to where the precision is out of reach. */
+  #margins(length: number, waterline: number, strategies: Strategies): Candidate[] {
+    const found: Candidate[] = []
+    for (const margin of WEIGHT_MARGINS.toReversed()) {
+      const candidates = this.#draft(length, { waterline, margin }, strategies)
+      found.push(...candidates)
+      // Where there are none, heavier weights made a layer too deep: lighter ones may fit.
+      const least = this.#demands.precisionBits - OUT_OF_REACH_BITS
+      if (candidates.length > 0 && candidates.every(({ precisionBits }) => precisionBits < least)) break
+    }
+    return found
+  }
+
+  #costAt(length: number, strategies: Strategies): number {
     const { objective } = this.#demands
-    const best = cheapest(this.#draft(length, this.#usual, strategy), objective)
+    const best = cheapest(this.#draft(length, this.#usual, strategies), objective)
     return best === undefined ? Infinity : costOf(objective, best)
   }
 
   /** Drafts circuits; a length that is too short for some layer gives none. */
-  #draft(segmentLevels: number, { waterline, margin }: Scales, strategy: RotationStrategy): Candidate[] {
+  #draft(segmentLevels: number, { waterline, margin }: Scales, strategies: Strategies): Candidate[] {
     const { target, precisionBits, maxPrimeBits, link } = this.#demands
     const sizes = { least: target.primeSizes.least, most: Math.min(target.primeSizes.most, maxPrimeBits) }
     const scales = { step: sizes.most - 2, waterline, margin }
-    const policy = policyFor(this.#layout, this.#ring, scales, precisionBits)
+    const policy = policyFor(scales, precisionBits)
     try {
       return candidatesOf(this.#graph, {
         ring: this.#ring,
         layout: this.#layout,
         sizes,
         policy,
-        strategy,
+        strategies,
         target,
         precisionBits,
         segmentLevels,

@@ -17,7 +17,7 @@ const SEAL_BABIES = [3, 5, 7, 9]
 const SIMD_BABIES = [3, 5, 7, 9, 11, 13, 16, 20, 24, 32]
 
 /**
- * The best strategy by a cost. Choices hardly depend on each other, so they are made one after the other, in two rounds.
+ * The best strategy by a cost. Choices hardly depend on each other, so they are made one after the other, in some rounds.
  *
  * @param interleave slots of a position, at most which many channels a ciphertext holds
  * @param costOf lower is better; called some dozens of times
@@ -26,10 +26,11 @@ export function chooseStrategy(
   target: TargetName,
   interleave: number,
   costOf: (strategy: RotationStrategy) => number,
+  rounds = 2,
 ): RotationStrategy {
   const choices = target === 'seal' ? sealChoices : simdChoices(interleave)
   let best = { strategy: CHAINS, cost: costOf(CHAINS) }
-  for (const round of [1, 2]) {
+  for (let round = 1; round <= rounds; round++) {
     if (round > 1 && choices.length === 1) break
     for (const options of choices) best = bestOf(best, options, costOf)
   }

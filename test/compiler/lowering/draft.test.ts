@@ -4,6 +4,7 @@ import { fold } from '../../../src/compiler/fold.ts'
 import { networkGraph } from '../../../src/compiler/graph/build.ts'
 import { CircuitBuilder } from '../../../src/compiler/lowering/builder.ts'
 import { planCuts } from '../../../src/compiler/lowering/cuts.ts'
+import { everywhere } from '../../../src/compiler/lowering/strategy.ts'
 import { insertRepacks } from '../../../src/compiler/packing/repacks.ts'
 import { DRAFT_LEVELS, DraftChain } from '../../../src/compiler/planner/chain.ts'
 import { circuitSeconds } from '../../../src/compiler/planner/cost.ts'
@@ -21,10 +22,10 @@ async function lowered(name: string, emit: boolean) {
   const folded = fold(prepareInput(networkGraph(network), network.config.preprocessing).graph)
   const graph = insertRepacks(folded, RING / 2)
   const layout = inputLayout(graph, RING / 2)
-  const policy = policyFor(layout, RING, { step: 28, waterline: 26, margin: 8 }, 8)
+  const policy = policyFor({ step: 28, waterline: 26, margin: 4 }, 8)
   const builder = new CircuitBuilder(new DraftChain(RING, { least: 20, most: 30 }), policy, emit)
   const refreshLevel = DRAFT_LEVELS - 4
-  const { head } = planCuts(builder, graph, { layout, strategy: CHAINS, refreshLevel })
+  const { head } = planCuts(builder, graph, { layout, strategies: everywhere(CHAINS), refreshLevel })
   return { builder, result: head.value }
 }
 
