@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os'
-import { batches, maxRotationSources } from '../../../src/circuit/batches.ts'
+import { type Batch, batches, maxRotationSources } from '../../../src/circuit/batches.ts'
 import { type Circuit, manifestOf } from '../../../src/circuit/index.ts'
 import { KeyRing, LocalModel, memoryKeyStore } from '../../../src/client/index.ts'
 import { targetOf } from '../../../src/compiler/planner/target.ts'
@@ -8,7 +8,7 @@ import { openSimdSession } from '../../../src/he-ops/execution/simd-session.ts'
 import { SimdEngine } from '../../../src/he-ops/simd/index.ts'
 import type { PreprocessedImage } from '../../../src/preprocessing/index.ts'
 import { bytesSource } from '../../../src/wire/index.ts'
-import { check, figure } from '../../harness.ts'
+import { figure } from '../../harness.ts'
 
 /** Where the server's time went in one run, in seconds. */
 export interface Stages {
@@ -18,11 +18,11 @@ export interface Stages {
   /** The most that the engine's memory has held. */
   readonly enginePeakBytes: number
   readonly seconds: {
-    /** All phases, but for the first after each round. */
+    /** All phases, but for the first of the circuit's own after each round. */
     readonly phases: number
-    /** Taking answers into memory, masks off, and the first phase after each round; for the query as well. */
+    /** Those first phases, with waking the threads before them and completing what the client answered; the query's too. */
     readonly resuming: number
-    /** Masking values, re-randomising them and writing frames, and at the end the same for the logits. */
+    /** From the last phase before a round to its frame, and at the end the same for the logits. */
     readonly leaving: number
     /** Reading and checking the frames of answers. */
     readonly reading: number
@@ -42,7 +42,7 @@ export interface StageRow {
   /** By the cost model, on one core of the machine whose speeds it has. */
   readonly modelSeconds: number
   /** Core seconds over those of the model: 1 where the kernels run at their own speed on all threads. */
-  readonly ratio: number
+  readonly ratio?: number
 }
 
 /**
@@ -99,8 +99,8 @@ async function keySet(client: LocalModel): Promise<Uint8Array> {
 /** Charges time to operations: that of a phase to those of its batch, by their shares in the model's seconds. */
 class PhaseClock {
   readonly #circuit: Circuit
-  /** Operations done at the end of each batch, and which they are. */
-  readonly #batches = new Map<number, readonly number[]>()
+  /** By the operations that are done at its end. */
+  readonly #batches = new Map<number, Batch>()
   readonly #measured: Float64Array
   readonly #model: Float64Array
   readonly #seconds = { phases: 0, resuming: 0, leaving: 0, reading: 0, client: 0 }
@@ -116,27 +116,30 @@ class PhaseClock {
     let done = 0
     for (const batch of batches(circuit, maxRotationSources(parameters))) {
       done += batch.ops.length
-      this.#batches.set(done, batch.ops)
+      this.#batches.set(done, batch)
     }
   }
 
   /** @param done operations, at the end of a phase */
   phase(done: number): void {
-    if (this.#isFirst) {
+    const batch = this.#batches.get(done)
+    if (batch === undefined) throw new Error(`${done} operations are not the end of a batch`)
+    // A round has phases of its own, before the client's part and behind it.
+    if (this.#isFirst && batch.kind !== 'refresh') {
       this.lap('resuming')
       this.#isFirst = false
-      return
-    }
-    const seconds = this.lap('phases')
-    const ops = this.#batches.get(done)
-    check(ops !== undefined, `${done} operations are the end of a batch`)
-    const total = ops!.reduce((sum, id) => sum + this.#model[id], 0)
-    for (const id of ops!) {
-      this.#measured[id] += seconds * (total > 0 ? this.#model[id] / total : 1 / ops!.length)
+    } else {
+      this.#charge(this.lap('phases'), batch.ops)
     }
   }
 
-  /** The next phase is the first of a stretch. */
+  #charge(seconds: number, ids: readonly number[]): void {
+    const total = ids.reduce((sum, id) => sum + this.#model[id], 0)
+    for (const id of ids)
+      this.#measured[id] += seconds * (total > 0 ? this.#model[id] / total : 1 / ids.length)
+  }
+
+  /** The client has answered. */
   resume(): void {
     this.#isFirst = true
   }
@@ -166,13 +169,16 @@ class PhaseClock {
     const sum = (ids: readonly number[], values: Float64Array): number =>
       ids.reduce((total, id) => total + values[id], 0)
     return [...groups]
-      .map(([what, ids]) => ({
-        what,
-        operations: ids.length,
-        seconds: figure(sum(ids, this.#measured)),
-        modelSeconds: figure(sum(ids, this.#model)),
-        ratio: figure((threads * sum(ids, this.#measured)) / sum(ids, this.#model)),
-      }))
+      .map(([what, ids]) => {
+        const [seconds, model] = [sum(ids, this.#measured), sum(ids, this.#model)]
+        return {
+          what,
+          operations: ids.length,
+          seconds: figure(seconds),
+          modelSeconds: figure(model),
+          ...(model > 0 && { ratio: figure((threads * seconds) / model) }),
+        }
+      })
       .filter(({ seconds }) => seconds > 0)
       .sort((a, b) => b.seconds - a.seconds)
   }
