@@ -51,7 +51,9 @@ const divisionVariance = ({ ring }: Ring): number => ROUNDING_VARIANCE * (1 + ri
  * This is the root mean square over all slots, which differ: three quarters of the variance come from the digits' mean
  * of q_j / 2, that is from e_j * (q_j / 2) * (1 + X + .. + X^(N-1)), whose value at zeta is 2 / (1 - zeta) times as
  * large. Slots near zeta = 1 (slots 0 and 1, and few others) have up to some fifty times the typical noise, the same at
- * each use of a key. A special prime ten bits larger than the data primes drowns all of it in the rounding.
+ * each use of a key. A special prime ten bits larger than the data primes drowns all of it in the rounding. Programs of
+ * the SIMD engine centre these digits too, which makes a quarter of this variance, alike in all slots: for them the formula
+ * is a bound.
  *
  * With several special primes key switching is hybrid, by the SIMD engine, which centres its digits and extends them
  * exactly: digit d_j is uniform within +-Q_j / 2, Q_j being the product of its primes at this level, so that d_j * e_j has

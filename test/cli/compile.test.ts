@@ -25,7 +25,8 @@ t.test('compile writes the circuit and prints the plan', async (t) => {
   t.ok(circuit.galoisKeys > 0 && circuit.depthBits > 100)
   t.equal(parameters.security, 128)
   t.ok(parameters.logQP <= MAX_LOG_QP[parameters.ring])
-  t.ok(Math.abs(parameters.primeBits.reduce((a: number, b: number) => a + b) - parameters.logQP) < 1)
+  const lacking = parameters.primeBits.reduce((a: number, b: number) => a + b) - parameters.logQP
+  t.ok(lacking >= 0 && lacking < parameters.primeBits.length, 'a prime of b bits is above 2^(b - 1)')
   t.equal(segments, 1)
   t.ok(estimate.seconds > 0 && estimate.memoryBytes > 0 && estimate.precisionBits >= 10)
   for (const what of ['keys', 'query', 'response']) t.ok(estimate.bytes[what] > 0, `bytes of ${what}`)

@@ -72,7 +72,7 @@ export const parameters: CkksParameters = checkParameters({
   specialPrimes: primes.slice(3),
 })
 
-export const policy: ScalePolicy = { waterline: 28, step: 20, weight: 25, mask: 25, input: 30 }
+export const policy: ScalePolicy = { waterline: 28, step: 20, rounding: 25, input: 30 }
 
 export const newBuilder = (): CircuitBuilder => {
   const builder = new CircuitBuilder(parameters, policy, true)

@@ -11,10 +11,8 @@ export interface ScalePolicy {
   readonly waterline: number
   /** The least by which a value is rescaled. */
   readonly step: number
-  /** Scale of periodic weights. */
-  readonly weight: number
-  /** Scale of full-size plaintexts, whose rounding spreads over all slots. */
-  readonly mask: number
+  /** Bits by which the error that a layer's rounded weights make lies below 1, which messages are near. */
+  readonly rounding: number
   /** Scale of the fresh encryptions. */
   readonly input: number
 }

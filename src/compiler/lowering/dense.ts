@@ -31,9 +31,7 @@ export function lowerDense(
     withStride(input.layout, node.stride, node.shape[1], node.shape[2]),
     node.shape[0],
   )
-  const positions = builder.chain.slots / input.layout.interleave
-  const spatial = taps.some(({ dy, dx }) => dy !== 0 || dx !== 0)
-  const masked = spatial && !(input.clean && guardsSuffice(input.layout, taps, node.stride, positions))
+  const masked = isMaskedDense(builder, input, node)
   const mixing = {
     builder,
     input,
@@ -46,8 +44,17 @@ export function lowerDense(
     size: knownRootMeanSquare(node.weight),
   }
   const values = eachCiphertext(builder, layout, [], (out) => lowerOutput(mixing, out))
-  return { layout, values, clean: masked || (input.clean && !spatial && node.stride === 1) }
+  return { layout, values, clean: masked || (input.clean && !isSpatial(taps) && node.stride === 1) }
 }
+
+/** Whether the weights are full-size plaintexts that leave out taps beyond the map. */
+export function isMaskedDense(builder: CircuitBuilder, input: Packed, node: ConvNode): boolean {
+  const taps = tapsOf(node)
+  const positions = builder.chain.slots / input.layout.interleave
+  return isSpatial(taps) && !(input.clean && guardsSuffice(input.layout, taps, node.stride, positions))
+}
+
+const isSpatial = (taps: readonly Tap[]): boolean => taps.some(({ dy, dx }) => dy !== 0 || dx !== 0)
 
 interface Mixing {
   readonly builder: CircuitBuilder

@@ -5,16 +5,20 @@ import { reachAt } from '../packing/repacks.ts'
 import type { CircuitBuilder } from './builder.ts'
 import { eachCiphertext } from './ciphertexts.ts'
 import { lowerDense } from './dense.ts'
-import { lowerDepthwise, needsFullWeights } from './depthwise.ts'
+import { lowerDepthwise } from './depthwise.ts'
 import { lowerBias, lowerDiagonal } from './diagonal.ts'
 import { type LoweredHead, lowerHead } from './head.ts'
 import { bringTo, dropPacked, meetingPoint, refreshPacked, settlePacked } from './meeting.ts'
 import type { Packed } from './packed.ts'
 import { ciphertextsApart, lowerRepack } from './repack.ts'
 import { type RotationStrategy, type Strategies, strategyFor } from './strategy.ts'
+import { weightBits } from './weight-bits.ts'
 
 /** A layer whose constants' scale is free: it can be made to meet another tensor's scale. */
 type Weighted = ConvNode | NodeOf<'diagonal'> | NodeOf<'repack'>
+
+/** Bits that the head's weights carry beyond the error that their rounding may make. */
+const HEAD_BITS = 8
 
 /**
  * Lowers a folded graph to circuit operations.
@@ -110,7 +114,7 @@ export class Lowering {
       this.#value(head.source),
       head,
       this.#strategyFor(this.#value(head.source)),
-      this.#builder.policy.weight,
+      this.#builder.policy.rounding + HEAD_BITS,
     )
   }
 
@@ -180,10 +184,10 @@ export class Lowering {
     return { layout: this.#input, values, clean: true }
   }
 
-  /** @param scale of the constants; by default the policy's for their kind */
+  /** @param scale of the constants; by default what rounding them takes */
   #lowerWeighted(node: Weighted, input: Packed, scale?: number): Packed {
     this.#announce(node, input.layout)
-    const constantScale = scale ?? 2 ** this.#naturalBits(node, input)
+    const constantScale = scale ?? 2 ** weightBits(this.#builder, node, input)
     const make = (): Packed => this.#lowerAt(node, input, constantScale)
     const repack = this.#repacks.get(node)
     if (repack === undefined) return make()
@@ -213,12 +217,6 @@ export class Lowering {
     return chooseLayout(this.#builder.chain.slots, shape, reachAt(this.#graph, shape))
   }
 
-  #naturalBits(node: Weighted, input: Packed): number {
-    const { weight, mask } = this.#builder.policy
-    if (node.kind === 'diagonal' || node.kind === 'repack') return mask
-    return node.groups !== 1 && needsFullWeights(this.#builder, input, node) ? mask : weight
-  }
-
   #lowerSum(node: NodeOf<'add'>): Packed {
     const waiting = [node.right, node.left].find((id) => !this.#packed.has(id))
     const other = waiting === node.right ? node.left : node.right
@@ -229,7 +227,12 @@ export class Lowering {
     const source = this.#value(weighted.source)
     const builder = this.#builder
     const sourceType = this.#type(source)
-    const meeting = meetingPoint(builder, this.#type(fixed), sourceType, this.#naturalBits(weighted, source))
+    const meeting = meetingPoint(
+      builder,
+      this.#type(fixed),
+      sourceType,
+      weightBits(builder, weighted, source),
+    )
     const lowered = dropPacked(builder, source, meeting.level)
     const branch = this.#lowerWeighted(weighted, lowered, meeting.scale / sourceType.scale)
     return this.#addValues(bringTo(builder, fixed, meeting), branch)

@@ -14,9 +14,9 @@ import { CHAINS } from './strategies.ts'
 /** Modulus that a refresh leaves for masks, about; what it is in fact follows from the circuit. */
 const USUAL_MASK_BITS = 86
 const MOST_SPECIAL_PRIMES = 6
-const WATERLINES = [26, 28, 30]
-/** Bits that weights carry beyond the precision of the answer. */
-const WEIGHT_MARGINS = [6, 8, 10, 12, 14]
+const WATERLINES = [22, 24, 26, 28]
+/** Bits by which rounded weights disturb a layer less than the answer may be off. */
+const WEIGHT_MARGINS = [1, 2, 3, 4, 5, 6, 8]
 
 /** A precision this far below the one asked for is not reached by weights with fewer bits either. */
 const OUT_OF_REACH_BITS = 1
@@ -138,7 +138,7 @@ class RefreshedSearch {
     const { target, precisionBits, maxPrimeBits, link } = this.#demands
     const sizes = { least: target.primeSizes.least, most: Math.min(target.primeSizes.most, maxPrimeBits) }
     const scales = { step: sizes.most - 2, waterline, margin }
-    const policy = policyFor(this.#layout, this.#ring, scales, precisionBits)
+    const policy = policyFor(scales, precisionBits)
     try {
       return candidatesOf(this.#graph, {
         ring: this.#ring,

@@ -56,15 +56,15 @@ const fits = ({ special, precisionBits }: Candidate, demands: Demands): boolean 
 interface Scales {
   readonly step: number
   readonly waterline: number
-  /** Bits that weights carry beyond the precision of the answer. */
+  /** Bits by which rounded weights disturb a layer less than the answer may be off. */
   readonly margin: number
 }
 
 const WATERLINES = [26, 27, 28, 30, 32, 34, 37]
 /** Least rescalings that are tried: so many between the target's smallest prime and its largest. */
 const STEPS = 11
-/** Bits that weights carry beyond the precision of the answer, at first, and at least and at most. */
-const WEIGHT_MARGIN = { first: 7.5, least: 2, most: 14 }
+/** Bits by which rounded weights disturb a layer less than the answer may be off, at first, and at least and at most. */
+const WEIGHT_MARGIN = { first: 4, least: 0, most: 10 }
 /** Weights' scales are tried in such fractions of a bit. */
 const WEIGHT_GRAIN = 1 / 4
 /** Bits of precision to spare that are tried, should the finished circuit be less precise than its draft. */
@@ -109,7 +109,7 @@ class RingSearch {
 
   #draft(scales: Scales, strategy: RotationStrategy): Candidate[] {
     const { target, precisionBits } = this.#demands
-    const policy = policyFor(this.#layout, this.#ring, scales, precisionBits)
+    const policy = policyFor(scales, precisionBits)
     this.#scalesOf.set(policy, scales)
     return candidatesOf(this.#graph, {
       ring: this.#ring,
@@ -169,17 +169,13 @@ function stepsBetween({ least, most }: PrimeSizes): number[] {
   return [...new Set(steps)]
 }
 
-/** Full-size plaintexts carry as many more bits than periodic ones as their rounding spreads over slots. */
-export function policyFor(
-  layout: Layout,
-  ring: number,
-  { step, waterline, margin }: Scales,
-  precisionBits: number,
-): ScalePolicy {
-  const weight = precisionBits + margin
-  const spread = Math.ceil(Math.log2(ring / (2 * layout.interleave)) / 2)
-  return { waterline, step, weight, mask: weight + spread, input: waterline + 4 }
-}
+/** @param precisionBits of the answer */
+export const policyFor = ({ step, waterline, margin }: Scales, precisionBits: number): ScalePolicy => ({
+  waterline,
+  step,
+  rounding: precisionBits + margin,
+  input: waterline + 4,
+})
 
 /** The layout in which the client packs the input. */
 export function inputLayout(graph: Graph, slots: number): Layout {

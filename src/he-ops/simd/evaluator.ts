@@ -196,7 +196,7 @@ export function createSimdEvaluator(
       if (!key) throw new PolyVeilError('KEYS_MISSING', 'There is no relinearisation key')
       return make(type, (out) =>
         switched(out, (builder, extended) =>
-          emitRelinearisations(builder, context, [{ source: a.value, key, out: extended }]),
+          emitRelinearisations(builder, context, [{ source: a.value, key, out: extended }], 'positive'),
         ),
       )
     },

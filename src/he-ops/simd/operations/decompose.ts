@@ -15,8 +15,15 @@ export interface Decomposition {
 }
 
 /**
+ * How residues become the integers that digits are: as those of least absolute value, or, of one prime alone, as they are,
+ * in 0 .. q - 1. The latter is how SEAL does it. Their mean of q / 2 makes errors that are up to some fifty times the typical
+ * one in slots 0 and 1 and few others (see `keySwitchingNoise`).
+ */
+export type DigitForm = 'centred' | 'positive'
+
+/**
  * Decomposes polynomials for key switching. Digit j is the polynomial modulo k data primes, k being the number of
- * special primes, as an integer: with k = 1 the residue in 0 .. q - 1, as SEAL takes it, otherwise centred.
+ * special primes, as an integer.
  *
  * Source: Han and Ki, "Better Bootstrapping for Approximate Homomorphic Encryption", ePrint 2019/688, section 3.
  *
@@ -27,8 +34,9 @@ export function emitDecompositions(
   context: SimdContext,
   polynomials: readonly number[],
   primes: number,
+  form: DigitForm = 'centred',
 ): Decomposition[] {
-  const tasks = polynomials.map((polynomial) => decompositionTask(builder, context, polynomial, primes))
+  const tasks = polynomials.map((polynomial) => decompositionTask(builder, context, polynomial, primes, form))
   builder.phase(tasks.flatMap((task) => task.lifts))
   builder.phase(tasks.flatMap((task) => task.extensions))
   return tasks.map((task) => task.decomposition)
@@ -45,6 +53,7 @@ function decompositionTask(
   context: SimdContext,
   polynomial: number,
   primes: number,
+  form: DigitForm,
 ): DecompositionTask {
   const { limbBytes, parameters } = context
   const k = digitSize(parameters)
@@ -53,7 +62,7 @@ function decompositionTask(
     const own = indices.slice(j * k, Math.min((j + 1) * k, primes))
     return {
       own,
-      conversion: context.conversion(own, k > 1),
+      conversion: context.conversion(own, k > 1 || form === 'centred'),
       extension: builder.allocate(limbBytes * indices.length),
     }
   })

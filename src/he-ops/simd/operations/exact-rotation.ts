@@ -27,7 +27,7 @@ export function emitExactRotation(builder: ProgramBuilder, context: SimdContext,
         },
     ),
   )
-  const [digits] = emitDecompositions(builder, context, [rotated], source.primes)
+  const [digits] = emitDecompositions(builder, context, [rotated], source.primes, 'positive')
   builder.phase(
     out.polynomials.flatMap((target, p) =>
       limbs(context, out).map(

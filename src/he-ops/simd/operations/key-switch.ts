@@ -3,7 +3,7 @@ import type { SimdContext } from '../context.ts'
 import type { SwitchingKey } from '../keys.ts'
 import type { Item, ProgramBuilder } from '../program.ts'
 import { limbs, type Value } from '../values.ts'
-import { type Decomposition, emitDecompositions } from './decompose.ts'
+import { type Decomposition, type DigitForm, emitDecompositions } from './decompose.ts'
 
 /** A rotation whose result stays extended. */
 export interface Rotation {
@@ -83,17 +83,20 @@ export interface Relinearisation {
  * Relinearises products, each third polynomial being decomposed and switched to the secret key. Levels and scales stay.
  *
  * @param work at least one product, all of one level; sources stay as they are
+ * @param form of the digits
  */
 export function emitRelinearisations(
   builder: ProgramBuilder,
   context: SimdContext,
   work: readonly Relinearisation[],
+  form?: DigitForm,
 ): void {
   const decompositions = emitDecompositions(
     builder,
     context,
     work.map(({ source }) => source.polynomials[2]),
     work[0].source.primes,
+    form,
   )
   builder.phase(
     work.flatMap(({ source, key, out }, i) =>
