@@ -66,7 +66,12 @@ class KernelRows {
 
   async all(): Promise<Row[]> {
     const kernels = await instantiateKernels(this.#memory)
-    return [...this.#elementwise(kernels), ...this.#transforms(kernels), ...this.#sums(kernels)]
+    return [
+      ...this.#elementwise(kernels),
+      ...this.#samplers(kernels),
+      ...this.#transforms(kernels),
+      ...this.#sums(kernels),
+    ]
   }
 
   /** Random residues modulo the prime, so that nothing is easier than in earnest. */
@@ -98,6 +103,28 @@ class KernelRows {
       row('subtractScale', 12, () => k.subtractScale(out, a, b, w, quotient, RING, q)),
       row('multiplyPairs', 28, () => k.multiplyPairs(out, out1, out2, a, b, c, d, RING, q, inverse, square)),
       row('permute', 9, () => k.permute(out, a, table, this.#galois.patterns, RING)),
+    ]
+  }
+
+  /** Polynomials of random integers, and the platform's bytes that they are made from. */
+  #samplers(k: Kernels): Row[] {
+    const { q } = this.#modulus
+    const bytes: number = RING * k.BINOMIAL_BYTES.value
+    const [out, random] = [this.#limb(), this.#heap.allocate(bytes)]
+    const scratch = this.#heap.allocate(k.SCRATCH_BYTES.value + k.CHUNK_BYTES.value)
+    const row = (kernel: string, bytesEach: number, run: () => void): Row => ({
+      kernel,
+      where: 'second-level cache',
+      count: RING,
+      bytesEach,
+      run,
+    })
+    k.random(random, bytes)
+    return [
+      row('random, a word for each residue', 4, () => k.random(random, 4 * RING)),
+      row('ternary', 5, () => k.ternary(out, random, RING)),
+      row('binomial', 4 + k.BINOMIAL_BYTES.value, () => k.binomial(out, random, RING)),
+      row('uniform, from a seed', 12, () => k.uniform(out, random, 0, RING, q, scratch)),
     ]
   }
 

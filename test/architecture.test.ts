@@ -34,7 +34,12 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 }
 
 /** Of what a browser loads, only these modules may import what Node alone has, and only when it is used. */
-const NODE_ONLY = ['client/keys/files.ts', 'he-ops/kernels/kernels.ts', 'preprocessing/decode-node.ts']
+const NODE_ONLY = [
+  'client/keys/files.ts',
+  'he-ops/kernels/kernels.ts',
+  'he-ops/simd/threads/crew.ts',
+  'preprocessing/decode-node.ts',
+]
 /** Packages that are there in Node alone. */
 const NODE_PACKAGES = /^(node:|sharp$|piscina$|pino$|fastify|@fastify\/|commander$|yauzl$)/
 

@@ -32,10 +32,17 @@ export const symmetricEncryptionNoise = (parameters: Ring): number =>
   slotDeviation(parameters, Math.sqrt(ERROR_VARIANCE))
 
 /**
- * Fresh encryption under the public key: SEAL encrypts with the special prime and divides by it, so that the errors
- * e * u + e0 + e1 * s are gone next to the division's rounding.
+ * Fresh encryption under the public key: SEAL, and the kernels as it does, encrypt under one prime more and divide by it, so
+ * that the errors e * u + e0 + e1 * s are gone next to the division's rounding.
  */
 export const publicEncryptionNoise = (parameters: Ring): number => roundingNoise(parameters)
+
+/**
+ * A refresh: the server adds a public-key encryption of zero, the client encrypts anew under the secret key. Base extension
+ * is exact, and masks go as they came.
+ */
+export const refreshNoise = (parameters: Ring): number =>
+  Math.hypot(publicEncryptionNoise(parameters), symmetricEncryptionNoise(parameters))
 
 /** Rounding both polynomials after a division by a prime: of rescaling, and of the last step of key switching. */
 export const roundingNoise = (parameters: Ring): number =>

@@ -7,6 +7,8 @@ export { type Polynomial, type PolynomialShape, polynomialHalves, residueTooLarg
 export {
   type FullRlwe,
   isSeeded,
+  type PackedFullRlwe,
+  type PackedLimb,
   type PackedRlwe,
   type Rlwe,
   SEED_BLAKE2XB,
@@ -20,6 +22,7 @@ export {
   decodeTensor,
   encodeTensor,
   levelShape,
+  openFullTensor,
   openTensor,
   type TensorShape,
   type TensorSpec,

@@ -31,8 +31,9 @@ export interface FullRlwe {
   readonly c1: Polynomial
 }
 
-export const isSeeded = <Pair extends Rlwe | PackedRlwe>(rlwe: Pair): rlwe is Exclude<Pair, FullRlwe> =>
-  'seed' in rlwe
+export const isSeeded = <Pair extends Rlwe | PackedRlwe | PackedFullRlwe>(
+  rlwe: Pair,
+): rlwe is Exclude<Pair, FullRlwe | PackedFullRlwe> => 'seed' in rlwe
 
 /** Bytes of a pair on the wire. */
 export function rlweBytes(shape: PolynomialShape, seeded: boolean): number {
@@ -40,11 +41,26 @@ export function rlweBytes(shape: PolynomialShape, seeded: boolean): number {
   return polynomial + (seeded ? SEED_RECORD_BYTES : polynomial)
 }
 
+/** Residues of a polynomial modulo one prime as they travel: N of `bits` bits each, unchecked. */
+export interface PackedLimb {
+  readonly prime: bigint
+  readonly bits: number
+  readonly bytes: Uint8Array
+}
+
 /** A seeded pair as it travels: nothing but the seed's record has been checked. */
 export interface PackedRlwe {
-  /** The first polynomial, prime after prime: N residues of `bits` bits each. */
-  readonly limbs: readonly { readonly prime: bigint; readonly bits: number; readonly bytes: Uint8Array }[]
+  /** The first polynomial, prime after prime. */
+  readonly limbs: readonly PackedLimb[]
   readonly seed: Uint8Array
+}
+
+/** A pair of two polynomials as it travels. */
+export interface PackedFullRlwe {
+  /** The first polynomial, prime after prime. */
+  readonly limbs: readonly PackedLimb[]
+  /** The second one. */
+  readonly second: readonly PackedLimb[]
 }
 
 /**
@@ -54,14 +70,39 @@ export interface PackedRlwe {
  * @throws TENSOR_MALFORMED when the seed's expander is unknown
  */
 export function packedRlwe(shape: PolynomialShape, bytes: Uint8Array): PackedRlwe {
+  return { limbs: packedLimbs(shape, bytes), seed: readSeed(bytes.subarray(polynomialBytes(shape))) }
+}
+
+/**
+ * The same for a pair of two polynomials.
+ *
+ * @param bytes exactly `rlweBytes(shape, false)` bytes
+ * @throws TENSOR_MALFORMED when the second polynomial is zero
+ */
+export function packedFullRlwe(shape: PolynomialShape, bytes: Uint8Array): PackedFullRlwe {
+  const second = bytes.subarray(polynomialBytes(shape))
+  requireSecond(second)
+  return { limbs: packedLimbs(shape, bytes), second: packedLimbs(shape, second) }
+}
+
+function packedLimbs({ ring, primes }: PolynomialShape, bytes: Uint8Array): PackedLimb[] {
   let offset = 0
-  const limbs = shape.primes.map((prime) => {
+  return primes.map((prime) => {
     const bits = bitLength(prime)
     const start = offset
-    offset += packedBytes(shape.ring, bits)
+    offset += packedBytes(ring, bits)
     return { prime, bits, bytes: bytes.subarray(start, offset) }
   })
-  return { limbs, seed: readSeed(bytes.subarray(offset)) }
+}
+
+/**
+ * A zero c1 hides nothing (SEAL calls it transparent), and SEAL's operations throw on it halfway.
+ *
+ * @throws TENSOR_MALFORMED when all of it is zero
+ */
+function requireSecond(c1: Uint8Array | Polynomial): void {
+  if (c1.some((part: number) => part !== 0)) return
+  throw new PolyVeilError('TENSOR_MALFORMED', 'A second polynomial is zero, so nothing is encrypted')
 }
 
 /** @throws TENSOR_MALFORMED when a residue is not below its prime */
@@ -76,19 +117,29 @@ export function checkPacked({ ring }: PolynomialShape, { limbs }: PackedRlwe): v
  * @param rlwe a packed pair has the shape's primes, and was packed from residues below them
  * @throws INTERNAL when the pair is of another shape or, unless it is packed, a residue is not below its prime
  */
-export function writeRlwe(shape: PolynomialShape, rlwe: Rlwe | PackedRlwe, target: Uint8Array): void {
-  if ('limbs' in rlwe) writeLimbs(shape, rlwe, target)
+export function writeRlwe(
+  shape: PolynomialShape,
+  rlwe: Rlwe | PackedRlwe | PackedFullRlwe,
+  target: Uint8Array,
+): void {
+  if ('limbs' in rlwe) writeLimbs(shape, rlwe.limbs, target)
   else writePolynomial(shape, rlwe.c0, target)
   const second = target.subarray(polynomialBytes(shape))
   if ('seed' in rlwe) {
     second[0] = SEED_BLAKE2XB
     second.set(rlwe.seed, 4)
+  } else if ('second' in rlwe) {
+    writeLimbs(shape, rlwe.second, second)
   } else {
     writePolynomial(shape, rlwe.c1, second)
   }
 }
 
-function writeLimbs({ ring, primes }: PolynomialShape, { limbs }: PackedRlwe, target: Uint8Array): void {
+function writeLimbs(
+  { ring, primes }: PolynomialShape,
+  limbs: readonly PackedLimb[],
+  target: Uint8Array,
+): void {
   let offset = 0
   primes.forEach((prime, i) => {
     const { length } = limbs[i]?.bytes ?? []
@@ -112,10 +163,7 @@ export function readRlwe(shape: PolynomialShape, bytes: Uint8Array, seeded: bool
   const second = bytes.subarray(length)
   if (seeded) return { c0, seed: readSeed(second) }
   const c1 = readPolynomial(shape, second)
-  // A zero c1 hides nothing (SEAL calls it transparent), and SEAL's operations throw on it halfway.
-  if (c1.every((half) => half === 0)) {
-    throw new PolyVeilError('TENSOR_MALFORMED', 'A second polynomial is zero, so nothing is encrypted')
-  }
+  requireSecond(c1)
   return { c0, c1 }
 }
 

@@ -2,7 +2,17 @@ import type { CkksParameters } from '../circuit/parameters.ts'
 import { PolyVeilError } from '../errors/index.ts'
 import { FRAME_DIGEST_BYTES, FRAME_HEADER_BYTES, type FrameHeader, openFrame, sealFrame } from './frame.ts'
 import type { PolynomialShape } from './polynomial.ts'
-import { isSeeded, type PackedRlwe, packedRlwe, type Rlwe, readRlwe, rlweBytes, writeRlwe } from './rlwe.ts'
+import {
+  isSeeded,
+  type PackedFullRlwe,
+  type PackedRlwe,
+  packedFullRlwe,
+  packedRlwe,
+  type Rlwe,
+  readRlwe,
+  rlweBytes,
+  writeRlwe,
+} from './rlwe.ts'
 
 // Body of a tensor frame: u32 ciphertexts, u16 level, u8 seeded, u8 zero, f64 scale, then the ciphertexts.
 const TENSOR_HEADER_BYTES = 16
@@ -47,7 +57,7 @@ export function tensorBytes(parameters: CkksParameters, { ciphertexts, level, se
 export function encodeTensor(
   parameters: CkksParameters,
   spec: TensorSpec,
-  ciphertexts: readonly (Rlwe | PackedRlwe)[],
+  ciphertexts: readonly (Rlwe | PackedRlwe | PackedFullRlwe)[],
 ): Uint8Array<ArrayBuffer> {
   if (ciphertexts.length !== spec.ciphertexts || ciphertexts.some((rlwe) => isSeeded(rlwe) !== spec.seeded)) {
     throw new PolyVeilError('INTERNAL', 'The ciphertexts are not those that the tensor announces')
@@ -88,6 +98,16 @@ export function decodeTensor(parameters: CkksParameters, spec: TensorSpec, frame
 export function openTensor(parameters: CkksParameters, spec: TensorSpec, frame: Uint8Array): PackedRlwe[] {
   const shape = levelShape(parameters, spec.level)
   return pairsOf(parameters, spec, frame).map((bytes) => packedRlwe(shape, bytes))
+}
+
+/** The same for a tensor whose pairs have two polynomials. @param spec of a tensor that is not seeded */
+export function openFullTensor(
+  parameters: CkksParameters,
+  spec: TensorSpec,
+  frame: Uint8Array,
+): PackedFullRlwe[] {
+  const shape = levelShape(parameters, spec.level)
+  return pairsOf(parameters, spec, frame).map((bytes) => packedFullRlwe(shape, bytes))
 }
 
 /** The bytes of each pair of a frame whose header, length and digest are right. */

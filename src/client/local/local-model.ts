@@ -5,8 +5,8 @@ import { backendFor } from '../../he-ops/execution/backend-for.ts'
 import {
   decodeTensor,
   encodeTensor,
-  type FullRlwe,
   maskedSpec,
+  openFullTensor,
   querySpec,
   refreshedSpec,
   responseSpec,
@@ -84,11 +84,11 @@ export class LocalModel {
         { rounds: manifest.rounds },
       )
     }
-    const masked = decodeTensor(parameters, maskedSpec(manifest, round), frame)
+    const masked = openFullTensor(parameters, maskedSpec(manifest, round), frame)
     const { level } = manifest.refresh!
     const key = await this.#keys.unlockExisting(parameters)
     const spec = refreshedSpec(manifest, round)
-    return encodeTensor(parameters, spec, await key.refresh(masked as FullRlwe[], level, spec.level))
+    return encodeTensor(parameters, spec, await key.refresh(masked, level, spec.level))
   }
 
   /**

@@ -5,8 +5,9 @@ import { decryptSlots, encryptSlots } from '../../he-ops/seal/encryptor.ts'
 import { generateKeySet, keySetOf, loadSecretKey } from '../../he-ops/seal/keys.ts'
 import { requireSecret } from '../../he-ops/seal/keys-secret.ts'
 import type { RestrictedContexts } from '../../he-ops/seal/restricted-contexts.ts'
+import { clientThreads } from '../../he-ops/simd/encryption/client-threads.ts'
 import { KernelKey } from '../../he-ops/simd/encryption/kernel-key.ts'
-import type { FullRlwe, PackedRlwe, Polynomial, Rlwe, SeededRlwe } from '../../wire/index.ts'
+import type { PackedFullRlwe, PackedRlwe, Polynomial, Rlwe, SeededRlwe } from '../../wire/index.ts'
 
 /**
  * A secret key in use. node-seal sees it in contexts of the primes that are needed, for it takes seconds to make one of all;
@@ -52,9 +53,10 @@ export class UnlockedKey {
    *
    * @param masked at level `from`
    * @param to level of the fresh encryptions
-   * @throws CONFIG_INVALID when a prime is too large for the kernels
+   * @throws CONFIG_INVALID when a prime is too large for the kernels; TENSOR_MALFORMED when a residue is not below its prime;
+   *   INTERNAL when the key is deleted meanwhile; WORKER_LOST
    */
-  async refresh(masked: readonly FullRlwe[], from: number, to: number): Promise<PackedRlwe[]> {
+  async refresh(masked: readonly PackedFullRlwe[], from: number, to: number): Promise<PackedRlwe[]> {
     requireSecret(this.#secret)
     return (await this.#kernelKey()).refresh(masked, from, to)
   }
@@ -64,7 +66,7 @@ export class UnlockedKey {
     requireSecret(this.#secret)
     const { parameters, seal } = this.#contexts
     if (this.#takesKernels) {
-      const key = await KernelKey.create(this.#contexts, this.#secret)
+      const key = await KernelKey.create(parameters, this.#secret)
       try {
         yield* keySetOf({ parameters }, rotationSteps, key.keyMaker())
       } finally {
@@ -103,7 +105,8 @@ export class UnlockedKey {
 
   #kernelKey(): Promise<KernelKey> {
     if (this.#kernels === undefined) {
-      const kernels = KernelKey.create(this.#contexts, this.#secret)
+      const { parameters } = this.#contexts
+      const kernels = KernelKey.create(parameters, this.#secret, { threads: clientThreads() })
       kernels.catch(() => {
         this.#kernels = undefined
       })

@@ -8,10 +8,17 @@ import { needsFullWeights } from './depthwise.ts'
 import type { Packed } from './packed.ts'
 
 /**
- * Errors of weights of full size differ from position to position, and pooling averages them out; those of periodic weights
- * are the same everywhere, and stay.
+ * Errors of masked weights differ from position to position, and pooling averages them out; those of periodic weights are
+ * the same everywhere, and stay.
  */
 const SCATTERED_BITS = 2
+/**
+ * Position scales are smooth, most of their coefficients small: what rounding cuts off is alike in all channels, which do
+ * not average it out then. In a trained network it is some ten times what independent errors would make.
+ */
+const SMOOTH_BITS = 2
+
+type Weighted = ConvNode | NodeOf<'diagonal'> | NodeOf<'repack'>
 
 /** What the output slots of a layer sum up. */
 interface Sum {
@@ -25,21 +32,18 @@ interface Sum {
  * messages near 1, is an error of 2^-rounding. A layer of many terms takes more bits than one of few, and plaintexts of full
  * size, each of whose coefficients is rounded, more than periodic ones.
  */
-export function weightBits(
-  builder: CircuitBuilder,
-  node: ConvNode | NodeOf<'diagonal'> | NodeOf<'repack'>,
-  input: Packed,
-): number {
+export function weightBits(builder: CircuitBuilder, node: Weighted, input: Packed): number {
   const { terms, period } = sumOf(builder, node, input)
-  const rounding = builder.policy.rounding - (period === builder.chain.slots ? SCATTERED_BITS : 0)
+  const isScattered = period === builder.chain.slots
+  const extra = hasPositionScale(node) ? SMOOTH_BITS : isScattered ? -SCATTERED_BITS : 0
+  const rounding = builder.policy.rounding + extra
   return rounding + Math.log2(Math.sqrt(terms) * encodingNoise(period))
 }
 
-function sumOf(
-  builder: CircuitBuilder,
-  node: ConvNode | NodeOf<'diagonal'> | NodeOf<'repack'>,
-  input: Packed,
-): Sum {
+const hasPositionScale = (node: Weighted): boolean =>
+  node.kind === 'diagonal' || (node.kind === 'conv' && node.position !== undefined)
+
+function sumOf(builder: CircuitBuilder, node: Weighted, input: Packed): Sum {
   const { slots } = builder.chain
   const { layout } = input
   switch (node.kind) {

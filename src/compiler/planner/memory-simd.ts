@@ -8,10 +8,12 @@ import { digitCount } from '../../circuit/parameters.ts'
 import type { Circuit, Op, ValueId } from '../../circuit/types.ts'
 
 const RESIDUE_BYTES = 4
+/** Bits of a mask in one word. */
+const MASK_DIGIT_BITS = 30
 /** Roots of unity, their inverses, and the quotients of both: words for each residue of a prime. */
 const TABLE_WORDS = 4
 
-type Body = Pick<Circuit, 'parameters' | 'constants' | 'ops' | 'result'>
+type Body = Pick<Circuit, 'parameters' | 'constants' | 'ops' | 'result' | 'refresh'>
 
 /**
  * Bytes of kernel memory that the simd engine needs for a circuit: keys, tables of primes and automorphisms, encoded
@@ -72,6 +74,8 @@ class Replay {
   readonly #basis: ExtendedBasis
   readonly #special: number
   readonly #limb: number
+  /** Limbs of one mask. */
+  readonly #maskLimbs: number
   readonly #values = new Map<ValueId, readonly Polynomial[]>()
   /** Readers of each value that have not run. */
   readonly #left: Int32Array
@@ -84,6 +88,7 @@ class Replay {
     this.#basis = extendedBasis(circuit)
     this.#special = circuit.parameters.specialPrimes.length
     this.#limb = limbBytes(circuit)
+    this.#maskLimbs = Math.ceil((circuit.refresh?.maskBits ?? 0) / MASK_DIGIT_BITS)
     this.#left = Int32Array.from(this.#basis.readers, (readers) => readers.length)
     this.#left[circuit.result]++
   }
@@ -115,8 +120,9 @@ class Replay {
         for (const id of ops) this.#create(id, 3)
         return
       case 'refresh':
-        // Both sides are there while the client is waited for.
+        // Both sides are there while the client is waited for, and the masks.
         for (const id of ops) this.#create(id, 2)
+        this.#briefly(ops.length * this.#maskLimbs)
         return
       case 'rescale':
         this.#rescale(ops)

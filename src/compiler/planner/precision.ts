@@ -11,7 +11,7 @@ export const precisionOf = (deviation: number): number => Math.log2(LOGIT_RMS / 
  * How much larger the noise of deep circuits is than the noise model says: it takes the errors of successive layers for
  * independent, which they are the less the more layers there are. Measured on networks of 3 to 93 products.
  */
-const DEPENDENCE = 1.5
+const DEPENDENCE = 2
 
 /**
  * Deviation of a logit's error.

@@ -8,11 +8,12 @@ export interface Link {
 export const LOCAL_LINK: Link = Object.freeze({ roundTripMs: 1, megabitsPerSecond: 1000 })
 
 /**
- * Seconds for one prime of one ciphertext at N = 8192: on the client decryption, lifting and encryption, on the server
- * re-randomisation, masking and loading. Most of both is sampling. Measured (see docs/performance.md).
+ * Seconds of one core for one prime of one ciphertext at N = 8192: on the client decryption, lifting and encryption, on the
+ * server re-randomisation, masking and loading; on both frames and their digests. Measured; half of both is the expansion of
+ * seeds. docs/refresh.md has what goes where.
  */
-const CLIENT_SECONDS = 1e-3
-const SERVER_SECONDS = 1e-3
+const CLIENT_SECONDS = 1.6e-4
+const SERVER_SECONDS = 2e-4
 const REFERENCE_RING = 8192
 
 /** What all rounds of a circuit cost. */

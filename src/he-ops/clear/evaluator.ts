@@ -3,7 +3,13 @@ import { type CiphertextType, largestAbsolute, log2Modulus, typeLaws } from '../
 import type { Circuit } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import type { Evaluator } from '../backend.ts'
-import { encodingNoise, keySwitchingNoise, roundingNoise, symmetricEncryptionNoise } from '../noise.ts'
+import {
+  encodingNoise,
+  keySwitchingNoise,
+  refreshNoise,
+  roundingNoise,
+  symmetricEncryptionNoise,
+} from '../noise.ts'
 import { type Gaussian, seededGaussian } from './gaussian.ts'
 
 /** A slot vector that carries the type a ciphertext would have. Immutable until it is freed. */
@@ -152,7 +158,7 @@ export function createClearEvaluator(
 
     refresh(a) {
       const type = laws.refresh(use(a))
-      const error = noisy(symmetricEncryptionNoise(parameters), type)
+      const error = noisy(refreshNoise(parameters), type)
       return make(type, (s) => a.slots[s] + error())
     },
 

@@ -1,4 +1,5 @@
 import { PolyVeilError } from '../../errors/index.ts'
+import { randomFiller } from './random.ts'
 
 /**
  * The kernels of `assembly/`, on addresses in the memory they were instantiated with; what each does is said there. Sizes
@@ -9,26 +10,37 @@ export interface Kernels {
   readonly CHUNK_BYTES: WebAssembly.Global
   /** Bytes of scratch memory that expanding a chunk takes, beside the chunk itself. */
   readonly SCRATCH_BYTES: WebAssembly.Global
+  /** Largest coefficient that `binomial` gives, and random bytes that it takes for each. */
+  readonly BINOMIAL_BOUND: WebAssembly.Global
+  readonly BINOMIAL_BYTES: WebAssembly.Global
+  /** Random bytes that `ternary` takes beside one for each coefficient. */
+  readonly TERNARY_RESERVE: WebAssembly.Global
   /** Residues that `dot` works on at a time: ranges are multiples of it, and no block of equal weights is shorter. */
   readonly DOT_GRANULE: WebAssembly.Global
   /** Bytes that `unpack` may read behind the packed residues. */
   readonly UNPACK_SLACK: WebAssembly.Global
   add: Kernel
   addBlocks: Kernel
+  binomial: Kernel
+  clear: Kernel
   copy: Kernel
   dot: Kernel
   expand: Kernel
+  keepBits: Kernel
   multiplyPairs: Kernel
   nttForward: Kernel
   nttInverse: Kernel
   pack: Kernel
   permute: Kernel
   quotients: Kernel
+  /** Not compiled, but the platform's: see `randomFiller`. */
+  random: Kernel
   reduceDoubles: Kernel
   scale: Kernel
   streamChunk: Kernel
   subtract: Kernel
   subtractScale: Kernel
+  ternary: Kernel
   uniform: Kernel
   uniformNoted: Kernel
   unpack: Kernel
@@ -81,7 +93,7 @@ export async function instantiateKernels(
   const instance = await WebAssembly.instantiate(module ?? (await kernelModule(sharingOf(memory))), {
     env: { memory },
   })
-  return instance.exports as unknown as Kernels
+  return { ...(instance.exports as unknown as Kernels), random: randomFiller(memory) }
 }
 
 const sharingOf = ({ buffer }: WebAssembly.Memory): MemorySharing =>

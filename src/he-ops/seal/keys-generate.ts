@@ -6,7 +6,6 @@ import { KernelKey } from '../simd/encryption/kernel-key.ts'
 import type { SealContext } from './context.ts'
 import { secretPolynomial } from './keys-secret.ts'
 import { createKeyMaker } from './keys-switching.ts'
-import { RestrictedContexts } from './restricted-contexts.ts'
 
 /** The Galois elements of rotation steps, ascending, as key sets list them. */
 export const galoisElements = (
@@ -54,12 +53,10 @@ export async function* keySetOf(
 }
 
 function kernelKey(ctx: SealContext, secretKey: SecretKey): Promise<KernelKey> {
-  const contexts = new RestrictedContexts(ctx.seal, ctx.parameters)
   const secret = secretPolynomial(ctx, secretKey)
   try {
-    return KernelKey.create(contexts, secret)
+    return KernelKey.create(ctx.parameters, secret)
   } finally {
     secret.fill(0)
-    contexts.delete()
   }
 }

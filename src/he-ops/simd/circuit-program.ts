@@ -3,6 +3,15 @@ import { divided, type ExtendedBasis, extendedBasis } from '../../circuit/extend
 import { galoisElement } from '../../circuit/keys.ts'
 import type { Circuit, Op, OpKind, ValueId } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
+import {
+  allocateFlooding,
+  type Border,
+  borderScratch,
+  emitOutput,
+  emitRound,
+  type Output,
+  type RefreshRound,
+} from './border.ts'
 import type { ConstantStore } from './constants.ts'
 import type { SimdContext } from './context.ts'
 import type { SimdKeys } from './keys.ts'
@@ -24,16 +33,10 @@ export interface CircuitProgram extends LinkedProgram {
   readonly inputs: readonly Value[]
   /** Two polynomials at the result's level, there after a run until the next one. */
   readonly result: Value
-  /** What each stop of the program waits for, in order. */
+  /** What the program stops for, twice each, in order. */
   readonly refreshes: readonly RefreshRound[]
-}
-
-/** The values of one round: read when the program stops, to be filled before it goes on. */
-export interface RefreshRound {
-  /** At the refresh level. */
-  readonly from: readonly Value[]
-  /** At the highest level. */
-  readonly out: readonly Value[]
+  /** The result as it leaves, in programs that have a border. */
+  readonly output: Output | undefined
 }
 
 /**
@@ -43,6 +46,7 @@ export interface RefreshRound {
  * @param keys that the program reads, one for each rotation of the circuit; they must outlive it
  * @param constants of the circuit, encoded here as needed; must outlive the program
  * @param threads that will run it; results are the same for any number
+ * @param border that values pass; without it the circuit has no refreshes, and its result stays in the engine
  * @returns a program whose memory is its own until `free`
  * @throws KEYS_MISSING; TOO_LARGE when memory does not suffice; LEVEL_EXHAUSTED or CONFIG_INVALID when a constant does not
  *   fit its level or all weights of a sum round to zero. Only encoded constants and tables of the context are left then
@@ -53,14 +57,22 @@ export function compileCircuit(
   keys: SimdKeys,
   constants: ConstantStore,
   threads: number,
+  border?: Border,
 ): CircuitProgram {
   const order = batches(circuit, maxRotationSources(context.parameters))
   const basis = extendedBasis(circuit)
   let ends: ReturnType<CircuitEmitter['emit']> | undefined
-  const linked = linkProgram(context, threads, context.limbBytes, (builder) => {
-    ends = new CircuitEmitter(builder, context, circuit, keys, constants, basis).emit(order)
+  const scratch = border ? borderScratch(context, levelsThatLeave(circuit)) : 0
+  const linked = linkProgram(context, threads, Math.max(context.limbBytes, scratch), (builder) => {
+    ends = new CircuitEmitter(builder, context, circuit, keys, constants, basis, border).emit(order)
   })
   return { ...linked, ...ends! }
+}
+
+/** Levels of the ciphertexts that the client gets to see. */
+export function levelsThatLeave({ ops, result }: Pick<Circuit, 'ops' | 'result'>): number[] {
+  const refreshed = ops.flatMap((op) => (op.kind === 'refresh' ? [ops[op.source].level] : []))
+  return [...new Set([ops[result].level, ...refreshed])]
 }
 
 type OpOf<K extends OpKind> = Extract<Op, { kind: K }>
@@ -73,6 +85,7 @@ class CircuitEmitter {
   readonly #keys: SimdKeys
   readonly #constants: ConstantStore
   readonly #basis: ExtendedBasis
+  readonly #border: Border | undefined
   readonly #storage: Storage
   readonly #refreshes: RefreshRound[] = []
   /** Readers of each value that have not run. */
@@ -85,6 +98,7 @@ class CircuitEmitter {
     keys: SimdKeys,
     constants: ConstantStore,
     basis: ExtendedBasis,
+    border: Border | undefined,
   ) {
     this.#builder = builder
     this.#context = context
@@ -92,19 +106,24 @@ class CircuitEmitter {
     this.#keys = keys
     this.#constants = constants
     this.#basis = basis
+    this.#border = border
     this.#storage = new Storage(builder, context)
     this.#left = Int32Array.from(basis.readers, (readers) => readers.length)
     this.#left[circuit.result]++
   }
 
-  emit(order: readonly Batch[]): Pick<CircuitProgram, 'inputs' | 'result' | 'refreshes'> {
+  emit(order: readonly Batch[]): Omit<CircuitProgram, keyof LinkedProgram> {
+    const border = this.#border
+    const flooding = border && allocateFlooding(this.#builder, this.#context, border)
     const inputs = this.#createInputs()
     for (const { kind, ops } of order) {
       this.#builder.done += ops.length
       this.#emitBatch(kind, ops)
       for (const id of ops) this.#releaseOperands(id)
     }
-    return { inputs, result: this.#storage.get(this.#circuit.result), refreshes: this.#refreshes }
+    const result = this.#storage.get(this.#circuit.result)
+    const output = border && emitOutput(this.#builder, this.#context, border, result, flooding)
+    return { inputs, result, refreshes: this.#refreshes, output }
   }
 
   /** All inputs are there from the beginning, in memory that holds nothing else before they are read. */
@@ -244,8 +263,9 @@ class CircuitEmitter {
   #refresh(ids: readonly ValueId[]): void {
     const from = ids.map((id) => this.#storage.get(this.#op<'refresh'>(id).source))
     const out = ids.map((id) => this.#storage.create(id, this.#op<'refresh'>(id), 2))
-    this.#refreshes.push({ from, out })
-    this.#builder.stop()
+    const border = this.#border
+    if (border === undefined) throw new PolyVeilError('INTERNAL', 'A circuit without a border refreshes')
+    this.#refreshes.push(emitRound(this.#builder, this.#context, border, from, out))
   }
 
   #byLevel(ids: readonly ValueId[]): Iterable<ValueId[]> {

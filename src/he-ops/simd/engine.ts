@@ -3,17 +3,17 @@ import { galoisElement, rotationSteps } from '../../circuit/keys.ts'
 import type { CkksParameters } from '../../circuit/parameters.ts'
 import type { Circuit } from '../../circuit/types.ts'
 import { type ByteSource, openKeySet } from '../../wire/index.ts'
+import { floodingBound } from '../flooding.ts'
 import { createKernelMemory, instantiateKernels, type Kernels } from '../kernels/kernels.ts'
-import { RestrictedContexts } from '../seal/restricted-contexts.ts'
-import { loadSeal } from '../seal/runtime.ts'
-import { compileCircuit } from './circuit-program.ts'
+import type { Border } from './border.ts'
+import { compileCircuit, levelsThatLeave } from './circuit-program.ts'
 import { ConstantStore } from './constants.ts'
 import { createSimdContext, type SimdContext } from './context.ts'
 import { Heap } from './heap.ts'
 import { inverseElement, SimdKeySet } from './keys.ts'
 import { PairLoader } from './loader.ts'
 import { OutputKeys } from './output-key.ts'
-import { Masks } from './refresh/mask.ts'
+import { SeedExpander } from './seeds.ts'
 import { CircuitSession, type SimdSession } from './session.ts'
 import { Crew } from './threads/crew.ts'
 
@@ -33,7 +33,6 @@ export class SimdEngine {
   readonly #heap: Heap
   readonly #crew: Crew
   readonly #contexts = new Map<string, SimdContext>()
-  readonly #restricted = new Map<SimdContext, RestrictedContexts>()
   readonly #constants = new WeakMap<Circuit, ConstantStore>()
   /** Runs follow one another: there is one memory and one crew. */
   #last: Promise<unknown> = Promise.resolve()
@@ -73,7 +72,8 @@ export class SimdEngine {
    * @param keys where keys are and go; they outlive the session
    * @param source the key set's frame; read here alone
    * @throws CONFIG_INVALID when the parameters have primes beyond 30 bits, or all weights of a sum round to zero;
-   *   KEYS_MISSING, PARAMETERS_MISMATCH, TENSOR_MALFORMED for the key set; TOO_LARGE when memory does not suffice
+   *   KEYS_MISSING, PARAMETERS_MISMATCH, TENSOR_MALFORMED for the key set; TOO_LARGE when memory does not suffice;
+   *   LEVEL_EXHAUSTED when the output's flooding does not fit its level
    */
   async open(circuit: Circuit, keys: SimdKeySet, source: ByteSource): Promise<SimdSession> {
     const owned = new DisposableStack()
@@ -84,22 +84,22 @@ export class SimdEngine {
       const steps = rotationSteps(circuit)
       prepareTables(context, steps)
       await this.#alone(() => keys.load(reader, steps, this.#crew))
-      const outputKeys = owned.adopt(
-        await OutputKeys.load(context, await this.#sealContexts(context), reader, levelsThatLeave(circuit)),
-        (part) => part.delete(),
-      )
+      const outputKeys = owned.adopt(await OutputKeys.load(context, reader, levelsThatLeave(circuit)), free)
       const constants = this.#constantsOf(context, circuit)
-      const program = owned.adopt(compileCircuit(context, circuit, keys, constants, this.#crew.threads), free)
+      const border = borderOf(circuit, outputKeys)
+      const program = owned.adopt(
+        compileCircuit(context, circuit, keys, constants, this.#crew.threads, border),
+        free,
+      )
       const loader = owned.adopt(new PairLoader(context), free)
-      const masks = circuit.refresh && owned.adopt(new Masks(context, circuit.refresh.maskBits), free)
+      const seeds = owned.adopt(new SeedExpander(context.heap, context.kernels), free)
       const parts = {
         context,
         circuit,
-        outputKeys,
         constants,
         program,
         loader,
-        masks,
+        seeds,
         crew: this.#crew,
         owned,
       }
@@ -113,8 +113,6 @@ export class SimdEngine {
   /** Ends the threads. Sessions must have been freed, or at least not be used any more. */
   async close(): Promise<void> {
     await this.#crew.close()
-    for (const contexts of this.#restricted.values()) contexts.delete()
-    this.#restricted.clear()
   }
 
   #context(parameters: CkksParameters): SimdContext {
@@ -124,16 +122,6 @@ export class SimdEngine {
       this.#contexts.set(parameters.digest, context)
     }
     return context
-  }
-
-  async #sealContexts(context: SimdContext): Promise<RestrictedContexts> {
-    const seal = await loadSeal()
-    let contexts = this.#restricted.get(context)
-    if (contexts === undefined) {
-      contexts = new RestrictedContexts(seal, context.parameters)
-      this.#restricted.set(context, contexts)
-    }
-    return contexts
   }
 
   #constantsOf(context: SimdContext, circuit: Circuit): ConstantStore {
@@ -152,9 +140,12 @@ export class SimdEngine {
   }
 }
 
-/** Levels of the ciphertexts that the client gets to see. */
-const levelsThatLeave = ({ output, refresh }: Circuit): number[] =>
-  refresh === undefined ? [output.level] : [output.level, refresh.level]
+/** What hides the values of a circuit that leave. @throws LEVEL_EXHAUSTED when flooding does not fit the output's level */
+const borderOf = ({ output, parameters, refresh }: Circuit, keys: OutputKeys): Border => ({
+  keys,
+  maskBits: refresh?.maskBits,
+  floodingBound: floodingBound(parameters, output.level, output.flooding * output.scale),
+})
 
 /** Makes the tables of automorphisms, which stay, before the keys, which go: between them they would hold memory apart. */
 function prepareTables({ galois, ring }: SimdContext, steps: readonly number[]): void {

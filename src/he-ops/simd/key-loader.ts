@@ -10,6 +10,7 @@ import {
   pairLoadScratch,
   prepare,
 } from './operations/load-pair.ts'
+import { kernelCalls } from './program.ts'
 import { aligned } from './ranges.ts'
 import { linkProgram, type ProgramRunner } from './run.ts'
 import { SeedExpander } from './seeds.ts'
@@ -108,7 +109,7 @@ export class KeyLoader {
       const to = polynomials[1] + index * limbBytes
       const from = table === undefined ? to : scratch
       heap.words(from, ring).set(Uint32Array.from(residues, Number))
-      prepare((kernel, ...args) => kernels[kernel](...args), this.#context, index, from, to, table)
+      prepare(kernelCalls(kernels), this.#context, index, from, to, table)
     })
     heap.free(scratch)
   }

@@ -1,124 +1,82 @@
-import type { PublicKey } from 'node-seal'
-import type { FullRlwe, KeySetReader } from '../../wire/index.ts'
-import { ciphertextFromWire, ciphertextToWire } from '../seal/ciphertexts.ts'
-import type { SealContext } from '../seal/context.ts'
-import { rerandomise } from '../seal/rerandomise.ts'
-import type { RestrictedContexts } from '../seal/restricted-contexts.ts'
-import { guarded, withHeap } from '../seal/runtime.ts'
-import { ciphertextToSeal, keyLevel } from '../seal/serialization.ts'
+import type { KeySetReader } from '../../wire/index.ts'
 import type { SimdContext } from './context.ts'
 import { PairLoader } from './loader.ts'
+import { invert, shoup } from './modulus.ts'
 
-/** The client's public key, restricted to the primes of one level and one more, in a SEAL context of just these. */
-interface OutputKey {
-  readonly ctx: SealContext
-  readonly publicKey: PublicKey
+/**
+ * The client's public key as ciphertexts of one level are re-randomised with it: modulo the level's primes and one more, the
+ * divisor. A public key modulo fewer primes is still one.
+ */
+export interface OutputKey {
+  readonly level: number
+  /**
+   * Addresses of both polynomials, in NTT form and Montgomery form, prime after prime: divided by the divisor modulo the
+   * level's primes, and as they are modulo the divisor, which comes last.
+   */
+  readonly polynomials: readonly [c0: number, c1: number]
 }
+
+/** Index of the modulus that re-randomising at a level encrypts under beside the level's, and divides by. */
+export const divisorOf = (level: number): number => level + 1
 
 /** What re-randomises the ciphertexts that leave the server, one key for each level at which some do. */
 export class OutputKeys {
+  readonly #context: SimdContext
   readonly #keys: ReadonlyMap<number, OutputKey>
 
-  private constructor(keys: ReadonlyMap<number, OutputKey>) {
+  private constructor(context: SimdContext, keys: ReadonlyMap<number, OutputKey>) {
+    this.#context = context
     this.#keys = keys
   }
 
   /**
-   * @param contexts where the keys live; they outlive them
+   * @param reader of a key set whose digest has been checked; every residue of its public key is checked here
    * @param levels of the ciphertexts that leave
+   * @throws TENSOR_MALFORMED when a residue is not below its prime; TOO_LARGE. Nothing is left in kernel memory then
    */
   static async load(
     context: SimdContext,
-    contexts: RestrictedContexts,
     reader: KeySetReader,
     levels: readonly number[],
   ): Promise<OutputKeys> {
-    const keys = new Map<number, OutputKey>()
-    try {
-      for (const level of new Set(levels)) {
-        keys.set(level, await loadOutputKey(context, contexts.at(level), reader))
-      }
-      return new OutputKeys(keys)
-    } catch (error) {
-      free(keys)
-      throw error
+    const pair = await reader.packedPublicKey()
+    const { heap, limbBytes, moduli } = context
+    return heap.attempt(() => {
+      const loader = new PairLoader(context)
+      const whole = [0, 1].map(() => heap.allocate(limbBytes * moduli.length))
+      loader.load(pair, whole[0], whole[1])
+      const keys = new Map([...new Set(levels)].map((level) => [level, outputKey(context, whole, level)]))
+      for (const address of whole) heap.free(address)
+      loader.free()
+      return new OutputKeys(context, keys)
+    })
+  }
+
+  /** The key of a level that was asked for. */
+  at(level: number): OutputKey {
+    return this.#keys.get(level)!
+  }
+
+  free(): void {
+    for (const { polynomials } of this.#keys.values()) {
+      for (const address of polynomials) this.#context.heap.free(address)
     }
   }
-
-  /**
-   * A ciphertext of the same message that tells nothing of how it was computed; see `rerandomise`.
-   *
-   * @param ciphertext at `level`
-   */
-  rerandomise(
-    ciphertext: FullRlwe,
-    level: number,
-    { scale, flooding }: { readonly scale: number; readonly flooding: number },
-  ): FullRlwe {
-    const { ctx, publicKey } = this.#keys.get(level)!
-    return withHeap((own) => {
-      const loaded = own(ciphertextFromWire(ctx, ciphertext, level, scale))
-      return ciphertextToWire(ctx, own(rerandomise(ctx, publicKey, loaded, { flooding })))
-    })
-  }
-
-  delete(): void {
-    free(this.#keys)
-  }
 }
 
-function free(keys: ReadonlyMap<number, OutputKey>): void {
-  for (const { publicKey } of keys.values()) publicKey.delete()
-}
-
-/**
- * Loads what encrypts zeros to add to ciphertexts that leave. A public key modulo fewer primes is still one, and
- * encrypting under it is as much faster as the primes are fewer.
- *
- * @param reader of a key set whose digest has been checked; every residue of its public key is checked here
- * @param ctx restricted to the ciphertexts' level: SEAL encrypts under one prime more and divides by it
- * @returns on node-seal's heap; nothing is left in kernel memory
- * @throws TENSOR_MALFORMED when a residue is not below its prime; TOO_LARGE
- */
-async function loadOutputKey(
-  context: SimdContext,
-  ctx: SealContext,
-  reader: KeySetReader,
-): Promise<OutputKey> {
-  const level = keyLevel(ctx)
-  const publicKey = new ctx.seal.PublicKey()
-  try {
-    const [c0, c1] = await publicPolynomials(context, reader, level.primes.length)
-    const bytes = ciphertextToSeal(level, { c0, c1 }, 1)
-    guarded(ctx.seal, () => publicKey.loadFromArray(ctx.context, bytes))
-    return { ctx, publicKey }
-  } catch (error) {
-    publicKey.delete()
-    throw error
-  }
-}
-
-/** The first `count` primes' residues of both polynomials, as pairs of halves. */
-async function publicPolynomials(
-  context: SimdContext,
-  reader: KeySetReader,
-  count: number,
-): Promise<Uint32Array[]> {
-  const { heap, limbBytes, moduli, ring } = context
-  const pair = await reader.packedPublicKey()
-  return heap.attempt(() => {
-    const loader = new PairLoader(context)
-    const addresses = [0, 1].map(() => heap.allocate(limbBytes * moduli.length))
-    loader.load(pair, addresses[0], addresses[1])
-    const polynomials = addresses.map((address) => {
-      const out = new Uint32Array(2 * ring * count)
-      heap.words(address, ring * count).forEach((residue, i) => {
-        out[2 * i] = residue
-      })
-      return out
-    })
-    for (const address of addresses) heap.free(address)
-    loader.free()
-    return polynomials
+/** @param whole addresses of the public key's polynomials modulo all primes, in NTT form */
+function outputKey(context: SimdContext, whole: readonly number[], level: number): OutputKey {
+  const { heap, kernels, limbBytes, moduli, ring } = context
+  const divisor = divisorOf(level)
+  const [c0, c1] = whole.map((from) => {
+    const to = heap.allocate(limbBytes * (divisor + 1))
+    for (let i = 0; i <= divisor; i++) {
+      const { prime, q } = moduli[i]
+      const inverse = i === divisor ? 1n : invert(moduli[divisor].prime, prime)
+      const { w, quotient } = shoup(inverse * 2n ** 32n, prime)
+      kernels.scale(to + i * limbBytes, from + i * limbBytes, 0, w, quotient, ring, q)
+    }
+    return to
   })
+  return { level, polynomials: [c0, c1] }
 }

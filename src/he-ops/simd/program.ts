@@ -6,17 +6,23 @@ import { WordList } from './words.ts'
 export const PROGRAM_KERNELS = [
   'add',
   'addBlocks',
+  'binomial',
+  'clear',
   'copy',
   'dot',
   'expand',
+  'keepBits',
   'multiplyPairs',
   'nttForward',
   'nttInverse',
+  'pack',
   'permute',
   'quotients',
+  'random',
   'scale',
   'subtract',
   'subtractScale',
+  'ternary',
   'uniformNoted',
   'unpackNoted',
 ] as const satisfies readonly (keyof Kernels)[]
@@ -47,6 +53,12 @@ export interface Program {
 
 /** Adds one call to the item that is being built. */
 export type Call = (kernel: ProgramKernel, ...args: readonly number[]) => void
+
+/** Calls that are made at once rather than written down. */
+export const kernelCalls =
+  (kernels: Kernels): Call =>
+  (kernel, ...args) =>
+    kernels[kernel](...args)
 
 /** Writes the calls of one item. @param scratch address of memory that no other thread uses in this phase */
 export type Item = (call: Call, scratch: number) => void
@@ -207,8 +219,14 @@ type KernelFunction = Kernels[ProgramKernel]
 /** A table, so that no array is made for each of many thousand calls. */
 function callKernel(f: KernelFunction, w: Int32Array, i: number): void {
   switch (f.length) {
+    case 2:
+      f(w[i], w[i + 1])
+      return
     case 3:
       f(w[i], w[i + 1], w[i + 2])
+      return
+    case 4:
+      f(w[i], w[i + 1], w[i + 2], w[i + 3])
       return
     case 5:
       f(w[i], w[i + 1], w[i + 2], w[i + 3], w[i + 4])

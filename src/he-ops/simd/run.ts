@@ -1,5 +1,7 @@
 import type { SimdContext } from './context.ts'
 import { type Program, ProgramBuilder, type ProgramSizes, runShare } from './program.ts'
+import type { RunControl } from './threads/crew.ts'
+import type { PhaseRange } from './threads/shares.ts'
 
 /** A program and the memory that is its own. */
 export interface LinkedProgram {
@@ -45,16 +47,21 @@ export function linkProgram(
 /** Runs programs that were built for so many threads. */
 export interface ProgramRunner {
   readonly threads: number
-  run(program: Program): Promise<void>
+  /** @param range phases to run; by default all */
+  run(program: Program, control?: RunControl, range?: PhaseRange): Promise<void>
 }
 
-/** Runs programs of one thread on the calling one. */
+/** Runs programs of one thread on the calling one, to the end once begun. */
 export const inlineRunner = (context: SimdContext): ProgramRunner => ({
   threads: 1,
-  run: async (program) => runProgram(program, context),
+  run: async (program, _control, range) => runProgram(program, context, range),
 })
 
-/** Runs a program that was linked for one thread to its end, on the calling thread. */
-export function runProgram(program: Program, context: SimdContext): void {
-  for (let phase = 0; phase + 1 < program.phases.length; phase++) runShare(program, context.kernels, phase, 0)
+/** Runs a program that was linked for one thread, or some of its phases, on the calling thread. */
+export function runProgram(
+  program: Program,
+  context: SimdContext,
+  { from, to }: PhaseRange = { from: 0, to: program.progress.length },
+): void {
+  for (let phase = from; phase < to; phase++) runShare(program, context.kernels, phase, 0)
 }

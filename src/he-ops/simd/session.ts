@@ -1,14 +1,22 @@
 import type { Circuit } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
-import type { FullRlwe, PackedRlwe } from '../../wire/index.ts'
-import type { CircuitProgram, RefreshRound } from './circuit-program.ts'
+import type { PackedFullRlwe, PackedRlwe } from '../../wire/index.ts'
+import { uniformIntegers } from '../random.ts'
+import {
+  completeReturns,
+  type Output,
+  type RefreshRound,
+  readLeaving,
+  stageReturns,
+  wipeIntegers,
+  writeIntegers,
+} from './border.ts'
+import type { CircuitProgram } from './circuit-program.ts'
 import type { ConstantStore } from './constants.ts'
 import type { SimdContext } from './context.ts'
 import type { PairLoader } from './loader.ts'
-import type { OutputKeys } from './output-key.ts'
-import type { Mask, Masks } from './refresh/mask.ts'
+import type { SeedExpander } from './seeds.ts'
 import type { Crew, RunControl } from './threads/crew.ts'
-import type { Value } from './values.ts'
 
 /** Bytes of kernel memory that a session takes, beside its keys. */
 export interface SessionMemory {
@@ -32,7 +40,7 @@ export interface SimdSession {
    *   INTERNAL once the session is freed; CONFIG_INVALID without the client that is needed; whatever
    *   the client throws
    */
-  run(pairs: readonly PackedRlwe[], control?: RunControl, client?: RefreshClient): Promise<FullRlwe>
+  run(pairs: readonly PackedRlwe[], control?: RunControl, client?: RefreshClient): Promise<PackedFullRlwe>
   /** Checks pairs before `run` or its client hands them over. @throws TENSOR_MALFORMED when a residue is out of range */
   check(pairs: readonly PackedRlwe[]): void
   /** Gives the program back, at once or when the last run that was asked for has ended. */
@@ -46,18 +54,20 @@ export interface SimdSession {
  *   client's public key
  * @returns as many fresh encryptions of the same integers
  */
-export type RefreshClient = (round: number, masked: readonly FullRlwe[]) => Promise<readonly PackedRlwe[]>
+export type RefreshClient = (
+  round: number,
+  masked: readonly PackedFullRlwe[],
+) => Promise<readonly PackedRlwe[]>
 
 /** What a session works with. */
 export interface SessionParts {
   readonly context: SimdContext
   readonly circuit: Circuit
-  readonly outputKeys: OutputKeys
   readonly constants: ConstantStore
+  /** With a border. */
   readonly program: CircuitProgram
   readonly loader: PairLoader
-  /** Present when the circuit has refreshes. */
-  readonly masks: Masks | undefined
+  readonly seeds: SeedExpander
   readonly crew: Crew
   /** Frees all that is the session's own; disposing of it again does nothing. */
   readonly owned: DisposableStack
@@ -83,7 +93,7 @@ export class CircuitSession implements SimdSession {
     pairs: readonly PackedRlwe[],
     control?: RunControl,
     client: RefreshClient = noClient,
-  ): Promise<FullRlwe> {
+  ): Promise<PackedFullRlwe> {
     if (this.#isFreed) throw new PolyVeilError('INTERNAL', 'A freed session is run')
     this.#runs++
     try {
@@ -108,75 +118,70 @@ export class CircuitSession implements SimdSession {
     pairs: readonly PackedRlwe[],
     control: RunControl | undefined,
     client: RefreshClient,
-  ): Promise<FullRlwe> {
-    const { circuit, crew, program } = this.#parts
-    const { stops } = program.program
+  ): Promise<PackedFullRlwe> {
+    const { context, program, loader } = this.#parts
+    const output = program.output!
     requireInputs(program, pairs)
     pairs.forEach((pair, i) => {
-      this.#load(pair, program.inputs[i])
+      const [c0, c1] = program.inputs[i].polynomials
+      loader.load(pair, c0, c1)
     })
-    let from = 0
-    for (const [round, to] of stops.entries()) {
-      await crew.run(program.program, control, { from, to })
-      from = to
-      if (round < program.refreshes.length) await this.#refresh(round, program.refreshes[round], client)
+    try {
+      this.#drawFlooding(output)
+      const stretch = this.#stretches(control)
+      for (const [round, refresh] of program.refreshes.entries()) {
+        await this.#refresh(round, refresh, client, stretch)
+      }
+      await stretch()
+      return readLeaving(context, output.packed, output.level)
+    } finally {
+      if (output.flooding) wipeIntegers(context, output.flooding)
     }
-    const { level, scale, flooding } = circuit.output
-    return this.#leaving(program.result, level, { scale, flooding })
   }
 
   check(pairs: readonly PackedRlwe[]): void {
     for (const pair of pairs) this.#parts.loader.check(pair)
   }
 
+  /** A function that runs the program to its next stop. */
+  #stretches(control: RunControl | undefined): () => Promise<void> {
+    const { crew, program } = this.#parts
+    const { stops } = program.program
+    let next = 0
+    return async () => {
+      const from = next === 0 ? 0 : stops[next - 1]
+      await crew.run(program.program, control, { from, to: stops[next++] })
+    }
+  }
+
   /** Masks are drawn anew for each round of each run, and forgotten with it. */
-  async #refresh(round: number, { from, out }: RefreshRound, client: RefreshClient): Promise<void> {
-    const { level } = this.#parts.circuit.refresh!
-    const masks = from.map(() => this.#parts.masks!.draw())
+  async #refresh(
+    round: number,
+    refresh: RefreshRound,
+    client: RefreshClient,
+    stretch: () => Promise<void>,
+  ): Promise<void> {
+    const { context, seeds } = this.#parts
     try {
-      const masked = from.map((value, i) => this.#masked(value, masks[i], level))
+      await stretch()
+      const masked = refresh.from.map(({ primes }, i) =>
+        readLeaving(context, refresh.out[i].polynomials, primes - 1),
+      )
       const fresh = await client(round, masked)
-      if (fresh.length !== out.length) {
-        throw new PolyVeilError(
-          'TENSOR_MALFORMED',
-          `Round ${round} brings ${fresh.length} ciphertexts, not ${out.length}`,
-        )
-      }
-      out.forEach((value, i) => {
-        this.#load(fresh[i], value)
-        this.#parts.masks!.apply('subtract', masks[i], value.polynomials[0], value.primes)
-      })
+      stageReturns(context, refresh, fresh)
+      await stretch()
+      completeReturns(context, seeds, refresh, fresh)
     } finally {
-      for (const mask of masks) mask.fill(0)
+      for (const { mask } of refresh.returns) wipeIntegers(context, mask)
     }
   }
 
-  /** A ciphertext of the value plus a mask, ready to leave; the value stays as it is. */
-  #masked({ polynomials: [c0, c1], primes }: Value, mask: Mask, level: number): FullRlwe {
-    const { heap, kernels, limbBytes, ring } = this.#parts.context
-    const copy = heap.allocate(limbBytes * primes)
-    try {
-      kernels.copy(copy, c0, ring * primes)
-      this.#parts.masks!.apply('add', mask, copy, primes)
-      return this.#leaving({ polynomials: [copy, c1], primes, extended: false }, level, {
-        scale: 1,
-        flooding: 0,
-      })
-    } finally {
-      heap.free(copy)
-    }
-  }
-
-  #load(pair: PackedRlwe, { polynomials: [c0, c1] }: Value): void {
-    this.#parts.loader.load(pair, c0, c1)
-  }
-
-  #leaving(value: Value, level: number, options: { scale: number; flooding: number }): FullRlwe {
-    const { context, outputKeys } = this.#parts
-    const [c0, c1] = value.polynomials.map((polynomial) =>
-      halves(context.heap.words(polynomial, context.ring * (level + 1))),
-    )
-    return outputKeys.rerandomise({ c0, c1 }, level, options)
+  #drawFlooding({ flooding }: Output): void {
+    const { context } = this.#parts
+    if (flooding === undefined) return
+    const values = uniformIntegers(context.ring, Number(flooding.offset))
+    writeIntegers(context, flooding, values)
+    values.fill(0)
   }
 }
 
@@ -197,11 +202,4 @@ function requireInputs({ inputs }: CircuitProgram, pairs: readonly PackedRlwe[])
     `The circuit takes ${inputs.length} ciphertexts at its input's level`,
     { expected: inputs.length, actual: pairs.length },
   )
-}
-
-/** 32-bit residues as pairs of halves. */
-function halves(residues: Uint32Array): Uint32Array {
-  const out = new Uint32Array(2 * residues.length)
-  for (let i = 0; i < residues.length; i++) out[2 * i] = residues[i]
-  return out
 }

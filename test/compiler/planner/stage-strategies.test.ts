@@ -27,7 +27,7 @@ const draft = (strategies: Strategies): Candidate[] =>
     ring: RING,
     layout,
     sizes,
-    policy: policyFor({ step: 28, waterline: 26, margin: 3 }, 8),
+    policy: policyFor({ step: 28, waterline: 26, margin: 4 }, 8),
     strategies,
     target: targetNamed('simd'),
     precisionBits: 8,

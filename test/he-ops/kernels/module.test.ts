@@ -16,7 +16,15 @@ import { SeedExpander } from '../../../src/he-ops/simd/seeds.ts'
 const memory = createKernelMemory()
 const kernels = await instantiateKernels(memory)
 const heap = new Heap(memory)
-const sizes = ['CHUNK_BYTES', 'SCRATCH_BYTES', 'DOT_GRANULE', 'UNPACK_SLACK'] as const
+const sizes = [
+  'BINOMIAL_BOUND',
+  'BINOMIAL_BYTES',
+  'CHUNK_BYTES',
+  'DOT_GRANULE',
+  'SCRATCH_BYTES',
+  'TERNARY_RESERVE',
+  'UNPACK_SLACK',
+] as const
 
 /** The kernels as a build with another size would offer them. */
 const rebuilt = (name: (typeof sizes)[number], value: number): Kernels => ({

@@ -11,7 +11,6 @@ import {
 } from '../../../src/he-ops/seal/keys.ts'
 import { secretPolynomial } from '../../../src/he-ops/seal/keys-secret.ts'
 import { createKeyMaker } from '../../../src/he-ops/seal/keys-switching.ts'
-import { RestrictedContexts } from '../../../src/he-ops/seal/restricted-contexts.ts'
 import { loadSeal } from '../../../src/he-ops/seal/runtime.ts'
 import { KernelKey } from '../../../src/he-ops/simd/encryption/kernel-key.ts'
 import { bytesSource, openKeySet, type Rlwe, verifyKeySet, writeKeySet } from '../../../src/wire/index.ts'
@@ -38,9 +37,7 @@ const chains: Record<string, CkksParameters> = {
 const makers = {
   'node-seal': createKeyMaker,
   'the kernels': async (ctx: SealContext, secretKey: SecretKey) =>
-    (
-      await KernelKey.create(new RestrictedContexts(seal, ctx.parameters), secretPolynomial(ctx, secretKey))
-    ).keyMaker(),
+    (await KernelKey.create(ctx.parameters, secretPolynomial(ctx, secretKey))).keyMaker(),
 } as const
 
 const cases = Object.entries(chains).flatMap(([chain, parameters]) =>
@@ -121,7 +118,7 @@ t.test('key sets are made for primes of any size; the kernels refuse large ones'
   const small = chains['two of 30 bits, the last digit short']
   const large = chains['one special prime of 60 bits']
   const secret = new Uint32Array(2 * RING * (large.primes.length + 1)).fill(1)
-  await t.rejects(KernelKey.create(new RestrictedContexts(seal, large), secret), { code: 'CONFIG_INVALID' })
+  await t.rejects(KernelKey.create(large, secret), { code: 'CONFIG_INVALID' })
   for (const parameters of [small, large]) {
     const ctx = createSealContext(seal, parameters)
     const secretKey = generateSecretKey(ctx)

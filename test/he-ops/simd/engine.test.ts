@@ -10,14 +10,14 @@ import { createSimdEvaluator, SimdEngine, type SimdSession } from '../../../src/
 import {
   type ByteSource,
   bytesSource,
-  type FullRlwe,
   keySetLayout,
+  type PackedFullRlwe,
   type PackedRlwe,
   type SeededRlwe,
 } from '../../../src/wire/index.ts'
 import { saturate } from '../../wire/fixtures.ts'
 import { CircuitBuilder, parameters, STEPS, smallSimdCircuit } from './circuits.ts'
-import { simdFixture } from './fixture.ts'
+import { simdFixture, unpacked } from './fixture.ts'
 
 const { ring, slots, topLevel, primes } = parameters
 const circuit = smallSimdCircuit()
@@ -49,7 +49,7 @@ function clear(of: Circuit, values: readonly Float64Array[]): Float64Array {
 }
 const expected = clear(circuit, slotVectors)
 
-const decrypted = (result: FullRlwe, { output }: Circuit = circuit): Float64Array =>
+const decrypted = (result: PackedFullRlwe, { output }: Circuit = circuit): Float64Array =>
   fixture.decryptPair(result, output.level, output.scale)
 
 const worst = (found: Float64Array, wanted: Float64Array): number =>
@@ -57,7 +57,7 @@ const worst = (found: Float64Array, wanted: Float64Array): number =>
 
 /** Noise of the operations at these scales, and the flooding of 10^-4. */
 const TOLERANCE = 5e-3
-const isRight = (result: FullRlwe): boolean => worst(decrypted(result), expected) < TOLERANCE
+const isRight = (result: PackedFullRlwe): boolean => worst(decrypted(result), expected) < TOLERANCE
 
 async function withEngine(
   options: Parameters<typeof SimdEngine.create>[0],
@@ -424,7 +424,7 @@ t.test('weights are not read off the result: it is re-randomised, each time anew
   await withEngine({ threads: 1 }, async (engine) => {
     const session = await openSession(engine, scaled, keySet())
     const results = [await session.run(inputs.slice(0, 1)), await session.run(inputs.slice(0, 1))]
-    const [first, second] = results.map(({ c1 }) => samples(c1))
+    const [first, second] = results.map((result) => samples(unpacked(result).c1))
     t.equal(recovered(first), 0, 'the defence holds')
     t.equal(recovered(second), 0)
     t.ok(first.filter((word, i) => word === second[i]).length < 3, 'two runs have nothing in common')

@@ -13,10 +13,14 @@ import { loadSeal } from '../../../src/he-ops/seal/runtime.ts'
 import { createSimdContext, type SimdContext } from '../../../src/he-ops/simd/context.ts'
 import { Heap } from '../../../src/he-ops/simd/heap.ts'
 import { SimdKeySet, type SimdKeys } from '../../../src/he-ops/simd/keys.ts'
+import { unpackBits } from '../../../src/wire/bits.ts'
 import {
   bytesSource,
+  type FullRlwe,
   levelShape,
   openKeySet,
+  type PackedFullRlwe,
+  type PackedLimb,
   type PackedRlwe,
   type Rlwe,
   type SeededRlwe,
@@ -36,7 +40,7 @@ export interface SimdFixture {
   packed(pair: SeededRlwe, level: number): PackedRlwe
   /** @param residues of the two polynomials, u32, prime after prime */
   decrypt(residues: readonly Uint32Array[], level: number, scale: number): Float64Array
-  decryptPair(pair: Rlwe, level: number, scale: number): Float64Array
+  decryptPair(pair: Rlwe | PackedFullRlwe, level: number, scale: number): Float64Array
   delete(): void
 }
 
@@ -59,8 +63,8 @@ export async function simdFixture(
   await keys.load(await openKeySet(parameters, bytesSource(keySet)), steps)
   const sealKeys =
     parameters.specialPrimes.length === 1 ? await loadKeySet(ctx, bytesSource(keySet), steps) : undefined
-  const decryptPair = (pair: Rlwe, level: number, scale: number): Float64Array =>
-    decryptSlots(ctx, secretKey, [pair], level, scale)[0]
+  const decryptPair = (pair: Rlwe | PackedFullRlwe, level: number, scale: number): Float64Array =>
+    decryptSlots(ctx, secretKey, ['second' in pair ? unpacked(pair) : pair], level, scale)[0]
   return {
     ctx,
     context,
@@ -86,6 +90,21 @@ export async function simdFixture(
       ctx.delete()
     },
   }
+}
+
+/** A pair that left an engine, as it comes out of a frame. */
+export const unpacked = ({ limbs, second }: PackedFullRlwe): FullRlwe => ({
+  c0: unpackedPolynomial(limbs),
+  c1: unpackedPolynomial(second),
+})
+
+function unpackedPolynomial(limbs: readonly PackedLimb[]): Uint32Array {
+  const size = 2 * Math.floor((limbs[0].bytes.length * 8) / limbs[0].bits)
+  const polynomial = new Uint32Array(size * limbs.length)
+  limbs.forEach(({ bits, bytes }, i) => {
+    unpackBits(bytes, bits, polynomial.subarray(i * size, (i + 1) * size))
+  })
+  return polynomial
 }
 
 /** 32-bit residues as the pairs of halves that the wire has. */

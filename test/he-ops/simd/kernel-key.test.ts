@@ -1,15 +1,14 @@
 import t from 'tap'
+import { createKernelMemory } from '../../../src/he-ops/kernels/kernels.ts'
 import { ciphertextFromWire, ciphertextToWire } from '../../../src/he-ops/seal/ciphertexts.ts'
 import { createSealContext } from '../../../src/he-ops/seal/context.ts'
 import { decryptSlots, encryptSlots } from '../../../src/he-ops/seal/encryptor.ts'
 import { generateSecretKey } from '../../../src/he-ops/seal/keys.ts'
 import { secretPolynomial } from '../../../src/he-ops/seal/keys-secret.ts'
-import { RestrictedContexts } from '../../../src/he-ops/seal/restricted-contexts.ts'
 import { loadSeal } from '../../../src/he-ops/seal/runtime.ts'
 import { KernelKey } from '../../../src/he-ops/simd/encryption/kernel-key.ts'
-import { ERROR_BOUND } from '../../../src/he-ops/simd/encryption/symmetric-encryptor.ts'
-import { levelShape, type PackedRlwe, type SeededRlwe } from '../../../src/wire/index.ts'
-import { readRlwe, rlweBytes, writeRlwe } from '../../../src/wire/rlwe.ts'
+import { levelShape, type PackedFullRlwe, type PackedRlwe, type SeededRlwe } from '../../../src/wire/index.ts'
+import { packedFullRlwe, readRlwe, rlweBytes, writeRlwe } from '../../../src/wire/rlwe.ts'
 import { mod, secretResidues, transforms } from '../seal/exact.ts'
 import { residuesOf, smallParameters } from '../seal/fixture.ts'
 
@@ -19,17 +18,16 @@ const parameters = smallParameters([28, 30, 30, 27], 30, 30)
 const { ring, primes, topLevel } = parameters
 const ctx = createSealContext(await loadSeal(), parameters)
 const secretKey = generateSecretKey(ctx)
-const contexts = new RestrictedContexts(ctx.seal, parameters)
 const secrets = secretResidues(ctx, secretKey)
-const key = await KernelKey.create(contexts, secretPolynomial(ctx, secretKey))
+const key = await KernelKey.create(parameters, secretPolynomial(ctx, secretKey))
 t.teardown(() => {
   key.delete()
   secretKey.delete()
-  contexts.delete()
   ctx.delete()
 })
 
 const SCALE = 2 ** 30
+const ERROR_BOUND: number = key.context.kernels.BINOMIAL_BOUND.value
 /** Distinct in every slot. */
 const slots = Float64Array.from({ length: ring / 2 }, (_, i) => Math.sin(i + 1) + i / ring)
 
@@ -91,28 +89,129 @@ t.test('what does not fit is refused, and the key works on', async (t) => {
   t.equal(key.encryptSlots([Float64Array.of(1)], 1, SCALE).length, 1)
 })
 
-t.test('a refresh keeps integers to the last bit, but for the errors of two encryptions', async (t) => {
-  const [from, to] = [1, topLevel]
-  // Anything within a quarter of the modulus; alike in no two coefficients.
-  const integers = Array.from(
+/** Integers within a quarter of the modulus of a level with two primes; alike in no two coefficients. */
+const integers = (round: number): bigint[] =>
+  Array.from(
     { length: ring },
-    (_, k) => (BigInt(k) * 48271n - 2n ** 27n) * 2n ** 20n + BigInt(k % 97),
+    (_, k) => (BigInt(k) * 48271n - 2n ** 27n) * 2n ** 20n + BigInt((k + round) % 97),
   )
-  const residues = (level: number): Uint32Array =>
-    Uint32Array.from(
-      primes.slice(0, level + 1).flatMap((prime) => transforms(ring, prime).forward(integers).map(Number)),
-    )
-  for (let round = 0; round < 2; round++) {
-    const [masked] = key.encryptResidues([residues(from)], from)
-    const ciphertext = ciphertextFromWire(ctx, seeded(masked, from), from, 1)
-    const full = ciphertextToWire(ctx, ciphertext)
-    ciphertext.delete()
-    const [fresh] = key.refresh([full], from, to)
-    t.equal(fresh.limbs.length, to + 1)
-    const errors = phases(seeded(fresh, to), to, residues(to))
-    t.ok(errors[0].every((e) => Math.abs(e) <= 2 * ERROR_BOUND) && rms(errors[0]) > 4)
-    for (const error of errors.slice(1)) t.ok(error.every((e, k) => e === errors[0][k]))
+
+const residuesAt = (values: readonly bigint[], level: number): Uint32Array =>
+  Uint32Array.from(
+    primes.slice(0, level + 1).flatMap((prime) => transforms(ring, prime).forward(values).map(Number)),
+  )
+
+/** A ciphertext of two polynomials, as one comes out of a frame. */
+function full(pair: PackedRlwe, level: number): PackedFullRlwe {
+  const ciphertext = ciphertextFromWire(ctx, seeded(pair, level), level, 1)
+  const shape = levelShape(parameters, level)
+  const bytes = new Uint8Array(rlweBytes(shape, false))
+  writeRlwe(shape, ciphertextToWire(ctx, ciphertext), bytes)
+  ciphertext.delete()
+  return packedFullRlwe(shape, bytes)
+}
+
+for (const threads of [1, 3]) {
+  t.test(
+    `${threads} threads refresh integers to the last bit, but for the errors of two encryptions`,
+    async (t) => {
+      const [from, to] = [1, topLevel]
+      const key = await KernelKey.create(parameters, secretPolynomial(ctx, secretKey), { threads })
+      const values = Array.from({ length: 11 }, (_, i) => integers(i))
+      const masked = values.map((each) => full(key.encryptResidues([residuesAt(each, from)], from)[0], from))
+      // More than one batch in the second call, and calls follow one another.
+      const rounds = await Promise.all([
+        key.refresh(masked.slice(0, 2), from, to),
+        key.refresh(masked, from, to),
+        key.refresh([], from, to),
+      ])
+      t.strictSame(
+        rounds.map(({ length }) => length),
+        [2, 11, 0],
+      )
+      const seeds = new Set(rounds.flat().map(({ seed }) => Buffer.from(seed).toString('hex')))
+      t.equal(seeds.size, 13)
+      for (const [i, fresh] of rounds[1].entries()) {
+        t.equal(fresh.limbs.length, to + 1)
+        if (i % 5 !== 0) continue
+        const errors = phases(seeded(fresh, to), to, residuesAt(values[i], to))
+        t.ok(errors[0].every((e) => Math.abs(e) <= 2 * ERROR_BOUND) && rms(errors[0]) > 4)
+        for (const error of errors.slice(1)) t.ok(error.every((e, k) => e === errors[0][k]))
+      }
+      const [same] = await key.refresh(masked.slice(0, 1), from, from)
+      t.ok(rms(phases(seeded(same, from), from, residuesAt(values[0], from))[1]) < 5, 'to the same level')
+      key.delete()
+    },
+  )
+}
+
+t.test('what is no ciphertext is refused, wherever the residue is', async (t) => {
+  const [good] = key.encryptResidues([residuesAt(integers(0), 1)], 1).map((pair) => full(pair, 1))
+  for (const part of ['limbs', 'second'] as const) {
+    const bad = { ...good, [part]: good[part].map((limb) => ({ ...limb, bytes: limb.bytes.slice() })) }
+    bad[part][1].bytes.fill(255, 1000, 1008)
+    await t.rejects(key.refresh([good, bad], 1, topLevel), { code: 'TENSOR_MALFORMED', facts: { prime: 1 } })
   }
+  t.equal((await key.refresh([good], 1, topLevel)).length, 1, 'and the key works on')
+})
+
+t.test('a seed that needs a word drawn anew is not used in a refresh', async (t) => {
+  const own = await KernelKey.create(parameters, secretPolynomial(ctx, secretKey))
+  const { kernels } = own.context
+  const { uniformNoted } = kernels
+  let spoilt = 0
+  // Programs go by the number of parameters.
+  kernels.uniformNoted = Object.defineProperty(
+    (...args: number[]) => {
+      const result = uniformNoted(...args)
+      if (spoilt++ === 2) own.context.heap.words(args[6], 1)[0] = 1
+      return result
+    },
+    'length',
+    { value: uniformNoted.length },
+  )
+  const [good] = key.encryptResidues([residuesAt(integers(0), 1)], 1).map((pair) => full(pair, 1))
+  const [fresh] = await own.refresh([good], 1, topLevel)
+  t.ok(spoilt > 2 * (topLevel + 1) - 1, 'it is made anew')
+  const errors = phases(seeded(fresh, topLevel), topLevel, residuesAt(integers(0), topLevel))
+  t.ok(errors.every((error) => error.every((e, k) => e === errors[0][k])))
+  own.delete()
+})
+
+for (const threads of [1, 2]) {
+  t.test(`deleted during a refresh of ${threads} threads: no answer, and no trace`, async (t) => {
+    const memory = createKernelMemory(threads > 1 ? 'shared' : 'unshared')
+    const own = await KernelKey.create(parameters, secretPolynomial(ctx, secretKey), { memory, threads })
+    const [good] = key.encryptResidues([residuesAt(integers(0), 1)], 1).map((pair) => full(pair, 1))
+    const isBlank = (): boolean => Buffer.from(memory.buffer).every((byte) => byte === 0)
+    t.equal((await own.refresh([good], 1, topLevel)).length, 1)
+    const late = own.refresh(new Array(20).fill(good), 1, topLevel)
+    own.delete()
+    await t.rejects(late, { code: 'INTERNAL' })
+    t.ok(isBlank(), 'all zero')
+    await t.rejects(own.refresh([good], 1, topLevel), { code: 'INTERNAL' })
+    t.throws(() => own.encryptResidues([], 1), { code: 'INTERNAL' })
+    t.ok(isBlank())
+  })
+}
+
+t.test('nothing of a refresh stays in scratch memory but what is public', async (t) => {
+  const memory = createKernelMemory('unshared')
+  const own = await KernelKey.create(parameters, secretPolynomial(ctx, secretKey), { memory })
+  const values = integers(5)
+  const [masked] = key.encryptResidues([residuesAt(values, 1)], 1).map((pair) => full(pair, 1))
+  const drawn: Buffer[] = []
+  const { random } = own.context.kernels
+  own.context.kernels.random = (address, bytes) => {
+    const result = random(address, bytes)
+    if (bytes > 64) drawn.push(Buffer.from(own.context.heap.bytes(address, 64).slice()))
+    return result
+  }
+  await own.refresh([masked], 1, topLevel)
+  const left = Buffer.from(memory.buffer)
+  t.ok(drawn.length > 0)
+  for (const bytes of drawn) t.notOk(left.includes(bytes), 'random bytes of an error')
+  own.delete()
 })
 
 t.test('residues are encrypted exactly', async (t) => {

@@ -1,16 +1,13 @@
 import t from 'tap'
 import { checkParameters } from '../../../src/circuit/parameters.ts'
 import { nttPrimes } from '../../../src/circuit/primes.ts'
-import { createKernelMemory } from '../../../src/he-ops/kernels/kernels.ts'
+import { createKernelMemory, type Kernels } from '../../../src/he-ops/kernels/kernels.ts'
 import { createSealContext } from '../../../src/he-ops/seal/context.ts'
 import { generateSecretKey } from '../../../src/he-ops/seal/keys.ts'
 import { secretPolynomial } from '../../../src/he-ops/seal/keys-secret.ts'
-import { RestrictedContexts } from '../../../src/he-ops/seal/restricted-contexts.ts'
 import { loadSeal } from '../../../src/he-ops/seal/runtime.ts'
 import { KernelKey } from '../../../src/he-ops/simd/encryption/kernel-key.ts'
 import type { KernelKeyMaker } from '../../../src/he-ops/simd/encryption/key-maker.ts'
-import { ERROR_BOUND } from '../../../src/he-ops/simd/encryption/symmetric-encryptor.ts'
-import { createZeroSource, type ZeroSource } from '../../../src/he-ops/simd/encryption/zeros.ts'
 import type { PackedRlwe } from '../../../src/wire/index.ts'
 import { readRlwe, rlweBytes, writeRlwe } from '../../../src/wire/rlwe.ts'
 import { REJECTING_PRIME, rejectingSeed } from '../kernels/rejecting.ts'
@@ -29,12 +26,10 @@ const parameters = checkParameters({
 const all = [...parameters.primes, ...parameters.specialPrimes]
 const ctx = createSealContext(await loadSeal(), parameters)
 const secretKey = generateSecretKey(ctx)
-const contexts = new RestrictedContexts(ctx.seal, parameters)
 const secret = secretPolynomial(ctx, secretKey)
 const secrets = secretResidues(ctx, secretKey)
 t.teardown(() => {
   secretKey.delete()
-  contexts.delete()
   ctx.delete()
 })
 
@@ -49,14 +44,11 @@ function errorOf(pair: PackedRlwe, i: number): number[] {
   return transforms(RING, all[i]).inverse(phase).map(Number)
 }
 
-async function withMaker(
-  options: Parameters<typeof KernelKey.create>[2],
-  body: (maker: KernelKeyMaker) => unknown,
-): Promise<void> {
-  const key = await KernelKey.create(contexts, secret, options)
+async function withMaker(body: (maker: KernelKeyMaker, kernels: Kernels) => unknown): Promise<void> {
+  const key = await KernelKey.create(parameters, secret)
   const maker = key.keyMaker()
   try {
-    await body(maker)
+    await body(maker, key.context.kernels)
   } finally {
     maker.delete()
     key.delete()
@@ -84,17 +76,18 @@ function distance(histogram: ReadonlyMap<number, number>, bits: number): number 
 
 t.test('errors are SEAL’s: centred binomial of 42 bits, each pair its own', async (t) => {
   const pairs: PackedRlwe[] = []
-  await withMaker({}, (maker) => {
+  let bound = 0
+  await withMaker((maker, kernels) => {
+    bound = kernels.BINOMIAL_BOUND.value
     for (let i = 0; i < 12; i++) pairs.push(maker.publicKey())
   })
-  // Modulo a prime that node-seal did not sample under.
   const errors = pairs.map((pair) => errorOf(pair, 3))
   const samples = errors.flat()
   const mean = samples.reduce((sum, e) => sum + e, 0) / samples.length
   const variance = samples.reduce((sum, e) => sum + e * e, 0) / samples.length
   t.ok(Math.abs(mean) < 0.06, `mean ${mean}`)
   t.ok(Math.abs(variance - 10.5) < 0.3, `variance ${variance}`)
-  t.ok(samples.every((e) => Math.abs(e) <= ERROR_BOUND))
+  t.ok(samples.every((e) => Math.abs(e) <= bound))
   const histogram = new Map(
     Array.from(
       Map.groupBy(samples, (e) => e),
@@ -107,74 +100,34 @@ t.test('errors are SEAL’s: centred binomial of 42 bits, each pair its own', as
   t.equal(new Set(pairs.map(({ seed }) => hex(seed))).size, pairs.length, 'and its own seed')
 })
 
-t.test('node-seal’s encryptions of zero are the pairs’ first residues', async (t) => {
-  const source = createZeroSource(contexts.at(0), secret)
-  const given: string[] = []
-  const zeros: ZeroSource = {
-    next() {
-      const zero = source.next()
-      given.push(hex(zero.seed))
-      const words = zero.c0.filter((_, half) => half % 2 === 0)
-      t.ok(words.every((residue) => residue < REJECTING_PRIME))
-      given.push(words.join())
-      return zero
-    },
-    delete: () => source.delete(),
-  }
-  await withMaker({ zeros }, (maker) => {
-    const [first, second] = [maker.publicKey(), maker.publicKey()]
-    t.equal(given.length, 4, 'one for each pair')
-    for (const [i, pair] of [first, second].entries()) {
-      t.equal(hex(pair.seed), given[2 * i])
-      const shape = { ring: RING, primes: all }
-      const bytes = new Uint8Array(rlweBytes(shape, true))
-      writeRlwe(shape, pair, bytes)
-      const { c0 } = readRlwe(shape, bytes, true)
-      t.equal(
-        c0
-          .subarray(0, 2 * RING)
-          .filter((_, half) => half % 2 === 0)
-          .join(),
-        given[2 * i + 1],
-      )
-    }
-  })
-})
-
 t.test('a seed that needs a word drawn anew is not used', async (t) => {
-  const source = createZeroSource(contexts.at(0), secret)
-  let calls = 0
-  const zeros: ZeroSource = {
-    next: () => (calls++ === 0 ? { c0: new Uint32Array(2 * RING), seed: rejectingSeed() } : source.next()),
-    delete: () => source.delete(),
-  }
-  await withMaker({ zeros }, (maker) => {
+  await withMaker((maker, kernels) => {
+    const { random } = kernels
+    let calls = 0
+    kernels.random = (address, bytes) => {
+      const drawn = random(address, bytes)
+      const memory = kernels as unknown as { memory: WebAssembly.Memory }
+      if (calls++ === 0) new Uint8Array(memory.memory.buffer, address, bytes).set(rejectingSeed())
+      return drawn
+    }
     const { seed } = maker.publicKey()
-    t.equal(calls, 2)
+    t.equal(calls, 3, 'two seeds and an error')
     t.not(hex(seed), hex(rejectingSeed()))
   })
 })
 
-t.test('an encryption that is none of zero, or under another key, is refused', async (t) => {
-  const source = createZeroSource(contexts.at(0), secret)
-  let alter = (_: Uint32Array): void => {}
-  const zeros: ZeroSource = {
-    next() {
-      const { c0, seed } = source.next()
-      alter(c0)
-      return { c0, seed }
-    },
-    delete: () => source.delete(),
-  }
-  await withMaker({ zeros }, (maker) => {
-    t.doesNotThrow(() => maker.publicKey())
-    alter = (c0) => {
-      c0[1000] = (c0[1000] + 1) % Number(REJECTING_PRIME)
+t.test('nothing is drawn but seeds and errors, all from the platform', async (t) => {
+  await withMaker((maker, kernels) => {
+    const { random } = kernels
+    const drawn: number[] = []
+    kernels.random = (address, bytes) => {
+      drawn.push(bytes)
+      return random(address, bytes)
     }
-    t.throws(() => maker.publicKey(), { code: 'INTERNAL' })
-    t.throws(() => maker.relinKey(), { code: 'INTERNAL' })
-    alter = () => {}
-    t.doesNotThrow(() => maker.publicKey())
+    maker.publicKey()
+    maker.publicKey()
+    const error = RING * kernels.BINOMIAL_BYTES.value
+    t.strictSame(drawn, [64, error, 64, error])
   })
 })
 
@@ -186,7 +139,7 @@ t.test('no trace of the secret stays in the kernels’ memory', async (t) => {
   for (let b = 0; b < 16; b++) scaled[b] = Number((special * secrets(0)[b]) % REJECTING_PRIME)
   const pattern = Buffer.from(scaled.buffer)
   const bytes = (): Buffer => Buffer.from(memory.buffer)
-  const key = await KernelKey.create(contexts, secret, { memory })
+  const key = await KernelKey.create(parameters, secret, { memory })
   const { heap } = key.context
   const { used } = heap
   const maker = key.keyMaker()

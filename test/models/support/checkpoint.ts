@@ -1,4 +1,4 @@
-import type { Checkpoint, NetworkConfig } from '../../../src/models/index.ts'
+import type { Checkpoint, DownsizeType, NetworkConfig } from '../../../src/models/index.ts'
 
 /** Numbers in [-1, 1) that do not repeat (a 32-bit linear congruential generator). */
 export function numbers(seed: number): () => number {
@@ -10,8 +10,8 @@ export function numbers(seed: number): () => number {
 }
 
 /**
- * A checkpoint with distinct values for a config of separable 3x3 reductions, its names written out here once more, from
- * the released layout and not from the loader.
+ * A checkpoint with distinct values for a config without attention, its names written out here once more, from the
+ * released layout and not from the loader. Weights have the variance that keeps the size of what they are applied to.
  */
 export function syntheticCheckpoint(
   config: NetworkConfig,
@@ -35,14 +35,23 @@ export function syntheticCheckpoint(
     put(`${name}.num_batches_tracked`, [], () => 7)
   }
 
+  const reduction = (r: number, type: DownsizeType, out: number, inputs: number): void => {
+    const kernel = type.endsWith('3x3') ? 3 : 2
+    if (type.startsWith('full')) {
+      weight(`reductions.${r}`, out, inputs, kernel)
+    } else {
+      weight(`reductions.${r}.0`, inputs, 1, kernel)
+      weight(`reductions.${r}.1`, out, inputs, 1)
+    }
+  }
+
   weight('stem', config.initChannels, 3, config.stem === 'imagenet' ? 7 : 3)
   for (const [i, cell] of config.geometry.entries()) {
     const { channels, convChannels, mlpChannels, inChannels, stage, height, width } = cell
     if (cell.downsizes) {
-      for (const r of [2 * stage - 2, 2 * stage - 1]) {
-        weight(`reductions.${r}.0`, inChannels, 1, 3)
-        weight(`reductions.${r}.1`, channels, inChannels, 1)
-      }
+      config.downsizeTypes.forEach((type, k) => {
+        reduction(2 * stage - 2 + k, type, channels, inChannels)
+      })
     }
     put(`cells.${i}.preprocess0.scale`, [1, channels, 1, 1], (x) => 1 + x / 2)
     put(`cells.${i}.preprocess1.scale`, [1, channels, 1, 1], (x) => 1 + x / 2)

@@ -28,11 +28,15 @@ export function pack(out: usize, source: usize, bits: i32, size: i32): void {
   for (let i = 0; i < size; i++) {
     word |= <u64>load<u32>(source + (<usize>i << 2)) << filled
     filled += bits
-    while (filled >= 8) {
-      store<u8>(target++, <u8>word)
-      word >>= 8
-      filled -= 8
+    if (filled >= 32) {
+      store<u32>(target, <u32>word)
+      target += 4
+      word >>= 32
+      filled -= 32
     }
   }
-  if (filled > 0) store<u8>(target, <u8>word)
+  for (; filled > 0; filled -= 8) {
+    store<u8>(target++, <u8>word)
+    word >>= 8
+  }
 }

@@ -1,62 +1,69 @@
-import type { FullRlwe, PackedRlwe, Polynomial } from '../../../wire/index.ts'
+import type { CkksParameters } from '../../../circuit/parameters.ts'
+import { PolyVeilError } from '../../../errors/index.ts'
+import type { PackedFullRlwe, PackedRlwe, Polynomial } from '../../../wire/index.ts'
 import { embedPeriodicFast } from '../../encoding/embedding-fft.ts'
 import { createKernelMemory, instantiateKernels } from '../../kernels/kernels.ts'
 import { requireEncodable } from '../../seal/encryptor.ts'
 import { requireSecret } from '../../seal/keys-secret.ts'
-import type { RestrictedContexts } from '../../seal/restricted-contexts.ts'
 import { createSimdContext, type SimdContext } from '../context.ts'
 import { Heap } from '../heap.ts'
-import { Lifter } from '../refresh/lift.ts'
+import { inlineRunner, type ProgramRunner } from '../run.ts'
 import { KernelKeyMaker } from './key-maker.ts'
-import { negatedSecret, plainSecret } from './secret.ts'
+import { Refresher } from './refresher.ts'
+import { negatedSecret } from './secret.ts'
 import { SymmetricEncryptor } from './symmetric-encryptor.ts'
-import { createZeroSource, type ZeroSource } from './zeros.ts'
 
 export interface KernelKeyOptions {
-  /** To work in: unused before, all zero after `delete`. By default one that is not shared, as browsers have it. */
+  /** To work in: unused before, all zero after `delete`. Shared among threads where there are several. */
   readonly memory?: WebAssembly.Memory
-  /** Deleted with the key. */
-  readonly zeros?: ZeroSource
+  /** Threads that refreshes may use, the calling one included; several of them need Node. Default 1. */
+  readonly threads?: number
 }
+
+/** Threads that refresh, and their end. */
+type Threads = ProgramRunner & { close?(): Promise<void> }
 
 /**
  * A client's secret key in kernel memory, and what is made with it there: encryptions, and the keys that servers evaluate
- * with. It is gone from the memory with `delete`.
+ * with. It is gone from the memory with `delete`; threads have nothing of it but that memory.
  */
 export class KernelKey {
   readonly context: SimdContext
-  readonly #zeros: ZeroSource
+  readonly #threads: number
   readonly #negated: number
   readonly #encryptor: SymmetricEncryptor
-  /** By the level of what they decrypt. */
-  readonly #lifters = new Map<number, Lifter>()
+  /** By the levels that they go from and to. */
+  readonly #refreshers = new Map<string, Refresher>()
+  /** Started with the first refresh. */
+  #runner: Promise<Threads> | undefined
+  /** Refreshes follow one another: there is one memory, and one set of threads. */
+  #last: Promise<unknown> = Promise.resolve()
+  #refreshes = 0
+  #isDeleted = false
 
-  private constructor(context: SimdContext, zeros: ZeroSource, secret: Polynomial) {
+  private constructor(context: SimdContext, secret: Polynomial, threads: number) {
     this.context = context
-    this.#zeros = zeros
+    this.#threads = threads
     this.#negated = negatedSecret(context, secret)
-    this.#encryptor = new SymmetricEncryptor(context, zeros, this.#negated)
+    this.#encryptor = new SymmetricEncryptor(context, this.#negated)
   }
 
   /**
-   * @param contexts of parameters with primes below 2^30; needed until this returns, not until the promise is kept
+   * @param parameters with primes below 2^30
    * @param secret the secret key's residues modulo all primes; copied at once, so that the caller may overwrite it
    * @throws CONFIG_INVALID when a prime is too large for the kernels; INTERNAL when the secret is zero
    */
   static async create(
-    contexts: RestrictedContexts,
+    parameters: CkksParameters,
     secret: Polynomial,
-    { memory = createKernelMemory('unshared'), zeros }: KernelKeyOptions = {},
+    { threads = 1, memory = createKernelMemory(threads > 1 ? 'shared' : 'unshared') }: KernelKeyOptions = {},
   ): Promise<KernelKey> {
     requireSecret(secret)
-    const { parameters } = contexts
     const copy = secret.slice()
-    const source = zeros ?? createZeroSource(contexts.at(0), copy)
     try {
       const context = createSimdContext(await instantiateKernels(memory), new Heap(memory), parameters)
-      return new KernelKey(context, source, copy)
+      return new KernelKey(context, copy, threads)
     } catch (error) {
-      source.delete()
       wipe(memory)
       throw error
     } finally {
@@ -66,6 +73,7 @@ export class KernelKey {
 
   /** As `encryptSlots` of `seal/encryptor.ts`, of which this is the faster twin. */
   encryptSlots(vectors: readonly Float64Array[], level: number, scale: number): PackedRlwe[] {
+    this.#requirePresent()
     for (const vector of vectors) requireEncodable(this.context.parameters, vector, level, scale)
     return vectors.map((vector) =>
       this.#encrypt(level, (message) => this.#encode(vector, scale, level, message)),
@@ -78,6 +86,7 @@ export class KernelKey {
    * @param polynomials each in NTT form modulo q_0 .. q_level, N words for each prime
    */
   encryptResidues(polynomials: readonly Uint32Array[], level: number): PackedRlwe[] {
+    this.#requirePresent()
     return polynomials.map((polynomial) =>
       this.#encrypt(level, (message) => {
         this.context.heap.words(message, polynomial.length).set(polynomial)
@@ -86,20 +95,22 @@ export class KernelKey {
   }
 
   /**
-   * Decrypts masked ciphertexts to integers, exactly, and encrypts these anew.
+   * Decrypts masked ciphertexts to integers, exactly, and encrypts these anew, with all threads.
    *
-   * @param masked at level `from`, residues checked; integers within a quarter of that level's modulus
-   * @param to level of the fresh encryptions
+   * @param masked at level `from`; integers within a quarter of that level's modulus
+   * @param to level of the fresh encryptions, not lower
+   * @throws TENSOR_MALFORMED when a residue is not below its prime; INTERNAL when the key is deleted meanwhile; WORKER_LOST
    */
-  refresh(masked: readonly FullRlwe[], from: number, to: number): PackedRlwe[] {
-    const lifter = this.#lifter(from)
-    return masked.map((ciphertext) => {
-      const integers = lifter.lift(ciphertext)
-      const { ring } = this.context
-      const [fresh] = this.encryptResidues([integers.subarray(0, (to + 1) * ring)], to)
-      integers.fill(0)
-      return fresh
-    })
+  async refresh(masked: readonly PackedFullRlwe[], from: number, to: number): Promise<PackedRlwe[]> {
+    this.#refreshes++
+    const fresh = this.#last.then(() => this.#refresh(masked, from, to))
+    this.#last = fresh.catch(() => {})
+    try {
+      return await fresh
+    } finally {
+      this.#refreshes--
+      this.#release()
+    }
   }
 
   /** Makes keys for servers; has to be deleted before this. */
@@ -107,20 +118,38 @@ export class KernelKey {
     return new KernelKeyMaker(this.context, this.#encryptor, this.#negated)
   }
 
+  /** Overwrites all of the memory: at once, or when the refresh that is under way has ended, which is then refused. */
   delete(): void {
-    this.#zeros.delete()
-    wipe(this.context.heap.memory)
+    this.#isDeleted = true
+    this.#release()
   }
 
-  #lifter(level: number): Lifter {
-    let lifter = this.#lifters.get(level)
-    if (lifter === undefined) {
-      const secret = plainSecret(this.context, this.#negated, level + 1)
-      lifter = new Lifter(this.context, secret, level)
-      secret.fill(0)
-      this.#lifters.set(level, lifter)
+  async #refresh(masked: readonly PackedFullRlwe[], from: number, to: number): Promise<PackedRlwe[]> {
+    this.#requirePresent()
+    this.#runner ??= startThreads(this.context, this.#threads)
+    const runner = await this.#runner
+    this.#requirePresent()
+    const levels = `${from} ${to}`
+    let refresher = this.#refreshers.get(levels)
+    if (refresher === undefined) {
+      refresher = new Refresher(this.context, runner, this.#negated, from, to)
+      this.#refreshers.set(levels, refresher)
     }
-    return lifter
+    const fresh = await refresher.refresh(masked)
+    this.#requirePresent()
+    return fresh
+  }
+
+  #requirePresent(): void {
+    if (this.#isDeleted) throw new PolyVeilError('INTERNAL', 'A secret key is used after it was deleted')
+  }
+
+  /** No thread may be at work on memory that is overwritten. */
+  #release(): void {
+    if (!this.#isDeleted || this.#refreshes > 0) return
+    wipe(this.context.heap.memory)
+    this.#runner?.then((runner) => runner.close?.()).catch(() => {})
+    this.#runner = undefined
   }
 
   /** @param write gets the address where the message's residues modulo q_0 .. q_level go, in NTT form */
@@ -156,3 +185,10 @@ export class KernelKey {
 }
 
 const wipe = ({ buffer }: WebAssembly.Memory): unknown => new Uint8Array(buffer).fill(0)
+
+/** Workers are Node's: elsewhere there is one thread. */
+async function startThreads(context: SimdContext, threads: number): Promise<Threads> {
+  if (threads === 1) return inlineRunner(context)
+  const { Crew } = await import('../threads/crew.ts')
+  return Crew.create(context.heap.memory, context.kernels, threads)
+}

@@ -21,22 +21,6 @@ export function negatedSecret(context: SimdContext, secret: Polynomial): number 
   return negated
 }
 
-/** The inverse of `negatedSecret`: residues of s modulo the first `count` primes, N 32-bit words for each. */
-export function plainSecret(context: SimdContext, negated: number, count: number): Uint32Array {
-  const { heap, kernels, limbBytes, moduli, ring } = context
-  const secret = new Uint32Array(count * ring)
-  const work = heap.allocate(limbBytes)
-  for (let i = 0; i < count; i++) {
-    const { prime, q } = moduli[i]
-    const { w, quotient } = shoup(-invert(2n ** 32n, prime), prime)
-    kernels.scale(work, negated + i * limbBytes, 0, w, quotient, ring, q)
-    secret.set(heap.words(work, ring), i * ring)
-  }
-  heap.words(work, ring).fill(0)
-  heap.free(work)
-  return secret
-}
-
 /** What key switching keys hide, in kernel memory: addresses of polynomials modulo the data primes, in NTT form. */
 export interface ScaledSecrets {
   /** P * s, P being the product of the special primes. */

@@ -47,40 +47,49 @@ function quotients(call: Call, context: SimdContext, conversion: BaseConversion,
   call('quotients', out, temporary, context.limbBytes, count, conversion.reciprocals, context.ring)
 }
 
-/** Makes for each target the table of `dot` terms: the y_i and u, each with its one weight. */
+/** The `dot` terms of a target: the y_i and u, each with its one weight. */
+function terms(
+  context: SimdContext,
+  conversion: BaseConversion,
+  temporary: number,
+  target: number,
+): number[] {
+  const shift = log2Exact(context.ring)
+  const weights = conversion.weights(target)
+  const words: number[] = []
+  for (let i = 0; i < termCount(conversion); i++) {
+    words.push(temporary + i * context.limbBytes, weights + 4 * i, shift)
+  }
+  return words
+}
+
+/** Makes for each target the table of its terms. */
 function termsWriter(
   builder: ProgramBuilder,
   context: SimdContext,
   conversion: BaseConversion,
   temporary: number,
 ): (target: number) => number {
-  const shift = log2Exact(context.ring)
-  const count = termCount(conversion)
-  return (target) => {
-    const weights = conversion.weights(target)
-    const words: number[] = []
-    for (let i = 0; i < count; i++) words.push(temporary + i * context.limbBytes, weights + 4 * i, shift)
-    return builder.table(words)
-  }
+  return (target) => builder.table(terms(context, conversion, temporary, target))
 }
 
 const termCount = ({ sources, needsQuotients }: BaseConversion): number =>
   sources.length + (needsQuotients ? 1 : 0)
 
-/** The residues modulo target `index`, in NTT form. @param terms table of `termsWriter` for this target */
+/** The residues modulo target `index`, in NTT form. @param table of `termsWriter` for this target */
 function target(
   call: Call,
   context: SimdContext,
   conversion: BaseConversion,
   index: number,
-  terms: number,
+  table: number,
   to: number,
 ): void {
   const { q, inverse, forward, quotients: distance } = context.moduli[index]
   const { ring } = context
   const count = termCount(conversion)
-  call('dot', to, terms, count, 0, 0, 0, ring, q, inverse, CONVERSION_CHUNK, conversion.bias(index))
+  call('dot', to, table, count, 0, 0, 0, ring, q, inverse, CONVERSION_CHUNK, conversion.bias(index))
   call('nttForward', to, forward, distance, ring, q)
 }
 
-export const convert = { source, quotients, termsWriter, target }
+export const convert = { source, quotients, terms, termsWriter, target }

@@ -1,5 +1,4 @@
-import { fileURLToPath } from 'node:url'
-import { Piscina } from 'piscina'
+import type { Piscina } from 'piscina'
 import { PolyVeilError } from '../../../errors/index.ts'
 import { ExecutionStopped } from '../../executor.ts'
 import { type Kernels, kernelModule } from '../../kernels/kernels.ts'
@@ -32,6 +31,7 @@ export class Crew {
   static async create(memory: WebAssembly.Memory, kernels: Kernels, threads: number): Promise<Crew> {
     if (threads === 1) return new Crew(1, kernels, undefined)
     const member: CrewMember = { memory, module: await kernelModule() }
+    const { Piscina } = await import('piscina')
     const pool = new Piscina({
       filename: workerFile(),
       minThreads: threads - 1,
@@ -101,5 +101,5 @@ export class Crew {
 /** The worker module beside this one: TypeScript in the source tree, JavaScript in the build. */
 function workerFile(): string {
   const ending = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
-  return fileURLToPath(new URL(`./crew-worker.${ending}`, import.meta.url))
+  return new URL(`./crew-worker.${ending}`, import.meta.url).href
 }

@@ -1,0 +1,78 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { parseArgs } from 'node:util'
+import { architecture, loadNetwork, type NetworkConfig, networkConfig } from '../src/models/index.ts'
+import { networkInput } from '../src/preprocessing/index.ts'
+import { safetensors } from '../test/cli/safetensors.ts'
+import { trainedConfig } from '../test/support/trained-networks.ts'
+import { configJson } from './parts/config-file.ts'
+import { makeNetwork } from './parts/random-network/make.ts'
+import { peaksOf } from './parts/random-network/peaks.ts'
+import { clothingFiles, resizedTo, spread, testImage } from './parts/test-images.ts'
+
+// Writes a network of a published architecture with random weights and realistic statistics: NAME.safetensors, NAME.json,
+// and NAME.golden.safetensors with images that the statistics were not taken from.
+
+const USAGE =
+  'node bench/make-network.ts ARCHITECTURE OUT.safetensors [--channels C] [--classes K] [--input N] [--images n] [--held-out n] [--seed n]'
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    channels: { type: 'string' },
+    classes: { type: 'string', default: '10' },
+    input: { type: 'string' },
+    images: { type: 'string', default: '10' },
+    'held-out': { type: 'string', default: '2' },
+    seed: { type: 'string', default: '1' },
+  },
+})
+const [name, out] = positionals
+if (positionals.length !== 2 || !out.endsWith('.safetensors')) throw new Error(USAGE)
+
+const say = (line: string): void => console.error(line)
+const config = configOf(name)
+const files = await clothingFiles()
+const load = async (file: string): Promise<Float64Array> =>
+  Float64Array.from(networkInput(await testImage(file, config.preprocessing)))
+const batch = await Promise.all(spread(files, Number(values.images)).map(load))
+const start = performance.now()
+const checkpoint = await makeNetwork(config, batch, Number(values.seed))
+say(`${name}: statistics of ${batch.length} images in ${((performance.now() - start) / 1000).toFixed(0)} s`)
+
+const network = loadNetwork(checkpoint, config)
+// Neighbours of those in the batch, so others.
+const heldOut = await Promise.all(spread(files, Number(values['held-out']), 1).map(load))
+const logits: Float64Array[] = []
+for (const image of heldOut) {
+  const peaks = peaksOf(network, image)
+  say(peaks.text)
+  logits.push(peaks.logits)
+}
+const stem = out.slice(0, -'.safetensors'.length)
+await mkdir(dirname(out), { recursive: true })
+await writeFile(out, safetensors(Object.fromEntries(checkpoint)))
+await writeFile(`${stem}.json`, `${JSON.stringify(configJson(config), null, 1)}\n`)
+await writeFile(
+  `${stem}.golden.safetensors`,
+  safetensors({
+    input: stacked(heldOut, [3, network.height, network.width]),
+    logits: stacked(logits, [config.classes]),
+  }),
+)
+say(`written: ${stem}.safetensors, .json and .golden.safetensors`)
+
+/** The architecture with images preprocessed as those were that the trained networks know. */
+function configOf(name: string): NetworkConfig {
+  const sized = architecture(name, {
+    classes: Number(values.classes),
+    inputSize: values.input === undefined ? undefined : Number(values.input),
+  })
+  const initChannels = values.channels === undefined ? sized.initChannels : Number(values.channels)
+  const { preprocessing } = trainedConfig('t224')
+  return networkConfig({ ...sized, initChannels, preprocessing: resizedTo(preprocessing, sized) })
+}
+
+function stacked(rows: readonly Float64Array[], shape: readonly number[]) {
+  return { shape: [rows.length, ...shape], data: Float32Array.from(rows.flatMap((row) => Array.from(row))) }
+}

@@ -1,0 +1,37 @@
+import { parentPort, workerData } from 'node:worker_threads'
+import { Barrier, VERDICT_RUN } from '../../../src/he-ops/simd/threads/barrier.ts'
+import { loadNetwork, networkConfig, type PolyNorm, referenceForward } from '../../../src/models/index.ts'
+import type { LockstepShare } from './lockstep.ts'
+import { normsByInput, type PositionSums, setStatistics, sumOverChannels } from './norms.ts'
+
+const { checkpoint, config, image, thread, threads, barrier: shared, sums } = workerData as LockstepShare
+const network = loadNetwork(checkpoint, networkConfig(config))
+const norms = normsByInput(network)
+const barrier = new Barrier(threads, shared)
+
+const logits = referenceForward(network, image, (name, { data }) => {
+  const norm = norms.get(name)
+  if (norm) settle(norm, data)
+})
+parentPort!.postMessage(logits)
+
+/** All threads come here with the same norm: one writes its statistics when all have summed, and all go on together. */
+function settle(norm: PolyNorm, data: Float64Array): void {
+  sumOverChannels(data, sumsOf(thread, norm))
+  meet()
+  if (thread === 0) {
+    const images = Array.from({ length: threads }, (_, k) => sumsOf(k, norm))
+    setStatistics(norm, images)
+  }
+  meet()
+}
+
+function sumsOf(owner: number, { mean }: PolyNorm): PositionSums {
+  const positions = sums.byteLength / Float64Array.BYTES_PER_ELEMENT / 2 / threads
+  const all = new Float64Array(sums, owner * 2 * positions * Float64Array.BYTES_PER_ELEMENT, 2 * positions)
+  return { sums: all.subarray(0, mean.length), squares: all.subarray(positions, positions + mean.length) }
+}
+
+function meet(): void {
+  if (barrier.arrive() !== VERDICT_RUN) throw new Error('Another image of the batch has failed')
+}

@@ -1,0 +1,42 @@
+import { Barrier } from '../../../src/he-ops/simd/threads/barrier.ts'
+import type { Checkpoint, NetworkConfig } from '../../../src/models/index.ts'
+import { runLockstep } from './lockstep.ts'
+import { randomWeights } from './weights.ts'
+
+/** Standard deviation of an image's logits, about what trained networks have. */
+const LOGIT_DEVIATION = 2
+
+/**
+ * A network that was never trained but computes with realistic numbers: random weights, and norms with the statistics
+ * that real images have in it, layer by layer.
+ *
+ * @param images the batch that the statistics are taken from, [3, H, W] each, preprocessed; a thread each
+ */
+export async function makeNetwork(
+  config: NetworkConfig,
+  images: readonly Float64Array[],
+  seed = 1,
+): Promise<Checkpoint> {
+  const checkpoint = randomWeights(config, seed)
+  const positions = Math.max(...config.geometry.map(({ height, width }) => height * width))
+  const logits = await runLockstep(images, {
+    checkpoint,
+    config,
+    barrier: new Barrier(images.length).shared,
+    sums: new SharedArrayBuffer(images.length * 2 * positions * Float64Array.BYTES_PER_ELEMENT),
+  })
+  const head = checkpoint.get('head.3.weight')!.data
+  const factor = LOGIT_DEVIATION / rootMeanSquare(logits.map(deviation))
+  for (let i = 0; i < head.length; i++) head[i] *= factor
+  return checkpoint
+}
+
+const rootMeanSquare = (values: readonly number[]): number =>
+  Math.sqrt(values.reduce((sum, x) => sum + x * x, 0) / values.length)
+
+/** Standard deviation over the classes. */
+export function deviation(logits: ArrayLike<number>): number {
+  const values = Array.from(logits)
+  const mean = values.reduce((sum, x) => sum + x, 0) / values.length
+  return rootMeanSquare(values.map((x) => x - mean))
+}

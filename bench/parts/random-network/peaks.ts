@@ -1,0 +1,41 @@
+import { type Network, referenceForward } from '../../../src/models/index.ts'
+import { deviation } from './make.ts'
+
+/** How large an image makes a network's values. */
+export interface Peaks {
+  readonly logits: Float64Array
+  /** Largest absolute value of each observed tensor relative to its root mean square, the largest of all first. */
+  readonly largest: readonly { readonly name: string; readonly peak: number; readonly rms: number }[]
+  readonly text: string
+}
+
+/** Runs an image through the float reference and looks at every tensor on the way. */
+export function peaksOf(network: Network, image: Float64Array): Peaks {
+  const tensors: { name: string; peak: number; rms: number }[] = []
+  const logits = referenceForward(network, image, (name, { data }) => {
+    tensors.push({ name, ...sizeOf(data) })
+  })
+  const largest = tensors.toSorted((a, b) => b.peak / b.rms - a.peak / a.rms)
+  return { logits, largest, text: textOf(tensors, largest, logits) }
+}
+
+function sizeOf(data: Float64Array): { peak: number; rms: number } {
+  let peak = 0
+  let squares = 0
+  for (const x of data) {
+    peak = Math.max(peak, Math.abs(x))
+    squares += x * x
+  }
+  return { peak, rms: Math.sqrt(squares / data.length) }
+}
+
+function textOf(tensors: Peaks['largest'], largest: Peaks['largest'], logits: Float64Array): string {
+  const [most] = largest
+  const norms = tensors.filter(({ name }) => /norm$|postprocess$/.test(name))
+  const worst = norms.toSorted((a, b) => b.rms - a.rms)[0]
+  return (
+    `logits of deviation ${deviation(logits).toFixed(2)}; peak over root mean square at most ` +
+    `${(most.peak / most.rms).toFixed(0)} (${most.name}); what poly-BN leaves at most ${worst.rms.toFixed(2)} ` +
+    `(${worst.name}), peak ${Math.max(...norms.map(({ peak }) => peak)).toFixed(0)}`
+  )
+}

@@ -1,0 +1,46 @@
+import type { CheckpointTensor, NetworkConfig } from '../../../src/models/index.ts'
+import { syntheticCheckpoint } from '../../../test/models/support/checkpoint.ts'
+
+/** A checkpoint whose tensors threads share, and whose values may still change. */
+export type SharedCheckpoint = Map<string, CheckpointTensor>
+
+/** Size and spread of scales and gammas, which start at 1 and hardly move in training. */
+const GAMMA = 0.985
+const GAMMA_SPREAD = 0.05
+
+/**
+ * Random weights in the released layout: convolutions that keep the size of what they are applied to, scales, gammas and
+ * Sigmoid-Scales as trained networks have them. Norms normalise nothing yet: mean 0, variance 1.
+ *
+ * @param seed another one, another network
+ */
+export function randomWeights(config: NetworkConfig, seed: number): SharedCheckpoint {
+  const tensors: SharedCheckpoint = new Map()
+  for (const [name, { shape, data }] of syntheticCheckpoint(config, seed)) {
+    const value = valueIn(name, shape)
+    const shared = new Float32Array(new SharedArrayBuffer(data.byteLength))
+    for (let i = 0; i < data.length; i++) shared[i] = value(data[i], i)
+    tensors.set(name, { shape, data: shared })
+  }
+  return tensors
+}
+
+/** What becomes of a tensor's values, by the tensor's name. */
+function valueIn(name: string, shape: readonly number[]): (x: number, index: number) => number {
+  if (/\.(gamma_c|gamma_hw|scale)$/.test(name)) return (x) => GAMMA + 2 * GAMMA_SPREAD * (x - 1)
+  if (name.endsWith('.running_mean') || name === 'head.3.bias') return () => 0
+  if (name.endsWith('.running_var')) return () => 1
+  if (name.endsWith('.skip_weight')) return (_, k) => logit(branchRatio(k))
+  if (name === 'head.3.weight') return (x) => x * Math.sqrt(3 / shape[1])
+  return (x) => x
+}
+
+/**
+ * Share of the k-th branch. Trained networks have 1/2, 1/2, 1/4, 1/8, …, and have learnt to keep all images in bounds. In a
+ * random one branches, being of second degree, double what an image deviates from the norms' statistics, and images
+ * diverge within a few cells; with a quarter of that weight they do not.
+ */
+const branchRatio = (k: number): number => 2 ** -Math.max(3, k + 2)
+
+/** Sigmoid's inverse. */
+const logit = (p: number): number => Math.log(p / (1 - p))

@@ -1,0 +1,29 @@
+import { readFile } from 'node:fs/promises'
+import { z } from 'zod'
+import type { NetworkConfig } from '../../src/models/index.ts'
+import { decodeImage } from '../../src/preprocessing/decode-node.ts'
+import { type PreprocessedImage, type Preprocessing, preprocess } from '../../src/preprocessing/index.ts'
+import { trainedFile } from '../../test/support/trained-networks.ts'
+
+const listSchema = z.array(z.object({ file: z.string(), truth: z.string() })).min(1)
+
+/** The clothing test images beside the trained networks, as file names; those of a class follow one another. */
+export async function clothingFiles(): Promise<string[]> {
+  const list = await readFile(trainedFile('images/clothing.json'), 'utf8')
+  return listSchema.parse(JSON.parse(list)).map(({ file }) => file)
+}
+
+/** A test image as a network of that preprocessing takes it. */
+export async function testImage(file: string, preprocessing: Preprocessing): Promise<PreprocessedImage> {
+  return preprocess(await decodeImage(await readFile(trainedFile(`images/${file}`))), preprocessing)
+}
+
+/** A preprocessing that yields images of a network's size, otherwise the same. */
+export const resizedTo = (
+  preprocessing: Preprocessing,
+  { inputSize: { height, width } }: Pick<NetworkConfig, 'inputSize'>,
+): Preprocessing => ({ ...preprocessing, resize: { mode: 'squash', height, width } })
+
+/** `count` of a list's entries, as far apart as they can be, from `first` on. */
+export const spread = <T>(list: readonly T[], count: number, first = 0): T[] =>
+  Array.from({ length: count }, (_, k) => list[first + Math.floor((k * list.length) / count)])

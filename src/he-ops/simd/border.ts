@@ -1,0 +1,227 @@
+import { bitLength } from '../../circuit/primes.ts'
+import { PolyVeilError } from '../../errors/index.ts'
+import {
+  type PackedFullRlwe,
+  type PackedLimb,
+  type PackedRlwe,
+  packedBytes,
+  SEED_BYTES,
+} from '../../wire/index.ts'
+import type { SimdContext } from './context.ts'
+import { requireSound } from './loader.ts'
+import { DIGIT_BITS, type Integers } from './operations/integers.ts'
+import { NOTES_BYTES } from './operations/load-pair.ts'
+import { emitLeaving, leavingScratch } from './operations/rerandomise.ts'
+import { uniformBytes, uniformIntegers } from './operations/sample.ts'
+import { emitReturns, type Return, returnScratch } from './operations/unmask.ts'
+import type { OutputKeys } from './output-key.ts'
+import type { ProgramBuilder } from './program.ts'
+import { aligned } from './ranges.ts'
+import type { SeedExpander } from './seeds.ts'
+import type { Value } from './values.ts'
+
+// What passes between the engine and the client: how it is hidden before it leaves, and taken in when it comes back.
+
+/** What hides the values that leave. */
+export interface Border {
+  readonly keys: OutputKeys
+  /** Bits of masks, in circuits with refreshes. */
+  readonly maskBits: number | undefined
+  /** Integers from -bound to bound drown the result's noise; 0 for none. */
+  readonly floodingBound: number
+}
+
+/** The values of one round: read when the program stops, to be filled before it goes on. */
+export interface RefreshRound {
+  /** At the refresh level. */
+  readonly from: readonly Value[]
+  /** At the highest level; while the client is waited for, what travels lies where they will be. */
+  readonly out: readonly Value[]
+  readonly returns: readonly Return[]
+}
+
+/** The result as it leaves. */
+export interface Output {
+  readonly level: number
+  /** To be filled before each run. */
+  readonly flooding: Integers | undefined
+  /** Addresses of the packed polynomials, there after a run. */
+  readonly packed: readonly [c0: number, c1: number]
+}
+
+/** Scratch memory of each thread for what passes the border. @param levels of the ciphertexts that leave */
+export const borderScratch = (context: SimdContext, levels: readonly number[]): number =>
+  Math.max(returnScratch(context), ...levels.map((level) => leavingScratch(context, level)))
+
+/**
+ * Emits a refresh round: a phase, a stop while the client has the values, a phase, and a stop at which what came is looked
+ * at. Masks are drawn in the first phase and stay for the second.
+ *
+ * @param from at one level
+ */
+export function emitRound(
+  builder: ProgramBuilder,
+  context: SimdContext,
+  { keys, maskBits }: Border,
+  from: readonly Value[],
+  out: readonly Value[],
+): RefreshRound {
+  const bits = maskBits!
+  const recordBytes = aligned(NOTES_BYTES * out[0].primes + SEED_BYTES)
+  const masks = builder.allocate(uniformBytes(context, bits) * out.length)
+  const records = builder.allocate(recordBytes * out.length)
+  const returns = out.map(
+    (value, i): Return => ({
+      out: value,
+      mask: uniformIntegers(masks + i * uniformBytes(context, bits), bits),
+      seed: records + i * recordBytes,
+      notes: records + i * recordBytes + SEED_BYTES,
+    }),
+  )
+  const key = keys.at(from[0].primes - 1)
+  emitLeaving(
+    builder,
+    context,
+    from.map((value, i) => {
+      const [c0, c1] = out[i].polynomials
+      return { value, key, mask: { integers: returns[i].mask, bits }, out: [c0, c1] }
+    }),
+  )
+  builder.stop()
+  emitReturns(builder, context, returns)
+  builder.stop()
+  builder.free(masks)
+  builder.free(records)
+  return { from, out, returns }
+}
+
+/**
+ * Emits the phase after which the result may leave.
+ *
+ * @param flooding to be filled before, in memory that nothing else has
+ */
+export function emitOutput(
+  builder: ProgramBuilder,
+  context: SimdContext,
+  { keys }: Border,
+  value: Value,
+  flooding: Integers | undefined,
+): Output {
+  const level = value.primes - 1
+  const [c0, c1] = [0, 1].map(() => builder.allocate(context.limbBytes * value.primes))
+  const packed = [c0, c1] as const
+  emitLeaving(builder, context, [{ value, key: keys.at(level), flooding, out: packed }])
+  return { level, flooding, packed }
+}
+
+/** Memory for the integers that flood a result, if there are any. */
+export function allocateFlooding(
+  builder: ProgramBuilder,
+  { limbBytes }: SimdContext,
+  { floodingBound }: Border,
+): Integers | undefined {
+  if (floodingBound === 0) return undefined
+  const offset = BigInt(floodingBound)
+  const digits = Math.ceil(bitLength(2n * offset) / DIGIT_BITS)
+  return { address: builder.allocate(limbBytes * digits), digits, offset }
+}
+
+/** Puts integers into kernel memory. @param values N whole numbers within the offset of zero */
+export function writeIntegers({ heap, ring }: SimdContext, to: Integers, values: Float64Array): void {
+  const words = heap.words(to.address, ring * to.digits)
+  const base = 2 ** DIGIT_BITS
+  const offset = Number(to.offset)
+  values.forEach((value, k) => {
+    let rest = value + offset
+    for (let j = 0; j < to.digits; j++) {
+      words[j * ring + k] = rest % base
+      rest = Math.floor(rest / base)
+    }
+  })
+}
+
+/** Overwrites integers with zeros. */
+export const wipeIntegers = ({ heap, ring }: SimdContext, { address, digits }: Integers): unknown =>
+  heap.words(address, ring * digits).fill(0)
+
+/** Copies of packed ciphertexts. @param packed addresses of both polynomials */
+export function readLeaving(
+  context: SimdContext,
+  [c0, c1]: readonly number[],
+  level: number,
+): PackedFullRlwe {
+  return { limbs: readPacked(context, c0, level), second: readPacked(context, c1, level) }
+}
+
+function readPacked({ heap, moduli, ring }: SimdContext, address: number, level: number): PackedLimb[] {
+  let at = address
+  return moduli.slice(0, level + 1).map(({ prime }) => {
+    const bits = bitLength(prime)
+    const bytes = heap.bytes(at, packedBytes(ring, bits)).slice()
+    at += bytes.length
+    return { prime, bits, bytes }
+  })
+}
+
+/**
+ * Puts what came back where the program takes it up.
+ *
+ * @throws TENSOR_MALFORMED when there are more or fewer ciphertexts, or they are of another level
+ */
+export function stageReturns(
+  { heap }: SimdContext,
+  { returns }: RefreshRound,
+  pairs: readonly PackedRlwe[],
+): void {
+  const fits =
+    pairs.length === returns.length && pairs.every(({ limbs }, i) => limbs.length === returns[i].out.primes)
+  if (!fits) {
+    throw new PolyVeilError(
+      'TENSOR_MALFORMED',
+      `A round brings ${pairs.length} ciphertexts, not ${returns.length} at the highest level`,
+    )
+  }
+  pairs.forEach(({ limbs, seed }, i) => {
+    const { out, seed: seedAt } = returns[i]
+    heap.bytes(seedAt, SEED_BYTES).set(seed)
+    let at = out.polynomials[1]
+    for (const { bytes } of limbs) {
+      heap.bytes(at, bytes.length).set(bytes)
+      at += bytes.length
+    }
+  })
+}
+
+/**
+ * Looks at what was noted when ciphertexts were taken in, and expands seeds anew where a word of their streams has to be
+ * drawn anew.
+ *
+ * @throws TENSOR_MALFORMED when a residue is not below its prime
+ */
+export function completeReturns(
+  context: SimdContext,
+  seeds: SeedExpander,
+  { returns }: RefreshRound,
+  pairs: readonly PackedRlwe[],
+): void {
+  const { heap, limbBytes, ring } = context
+  returns.forEach(({ out, notes: address }, i) => {
+    const notes = heap.words(address, 2 * out.primes)
+    let rejected = 0
+    for (let limb = 0; limb < out.primes; limb++) {
+      requireSound(notes[2 * limb] === 1, limb)
+      rejected += notes[2 * limb + 1]
+    }
+    if (rejected === 0) return
+    const { limbs, seed } = pairs[i]
+    seeds
+      .expandExactly(
+        seed,
+        limbs.map(({ prime }) => prime),
+        ring,
+      )
+      .forEach((residues, limb) => {
+        heap.words(out.polynomials[1] + limb * limbBytes, ring).set(Uint32Array.from(residues, Number))
+      })
+  })
+}

@@ -1,0 +1,120 @@
+import { bitLength } from '../../../circuit/primes.ts'
+import {
+  type PackedFullRlwe,
+  type PackedLimb,
+  type PackedRlwe,
+  packedBytes,
+  SEED_BYTES,
+} from '../../../wire/index.ts'
+import type { SimdContext } from '../context.ts'
+import { requireSound } from '../loader.ts'
+import {
+  type Reencryption,
+  ReencryptionEmitter,
+  type ReencryptionSpec,
+  reencryptionScratch,
+} from '../operations/reencrypt.ts'
+import { aligned } from '../ranges.ts'
+import { type LinkedProgram, linkProgram, type ProgramRunner } from '../run.ts'
+
+/** Ciphertexts of one run for each thread: enough that starting one costs little next to it. */
+const CIPHERTEXTS_PER_THREAD = 8
+
+/** Refreshes ciphertexts from one level to another, with all threads of a runner, in memory of its own. */
+export class Refresher {
+  readonly #context: SimdContext
+  readonly #runner: ProgramRunner
+  readonly #spec: ReencryptionSpec
+  readonly #slots: readonly Reencryption[]
+  readonly #program: LinkedProgram
+
+  /**
+   * @param runner on the context's memory
+   * @param negated address of -s modulo all primes, in Montgomery form
+   * @param from level of masked ciphertexts
+   * @param to level of fresh encryptions, not lower
+   */
+  constructor(context: SimdContext, runner: ProgramRunner, negated: number, from: number, to: number) {
+    this.#context = context
+    this.#runner = runner
+    this.#spec = { fromPrimes: from + 1, toPrimes: to + 1, negated, seedBytes: SEED_BYTES }
+    const { threads } = runner
+    this.#slots = Array.from({ length: CIPHERTEXTS_PER_THREAD * threads }, () => this.#slot())
+    this.#program = linkProgram(context, threads, reencryptionScratch(context, this.#spec), (builder) => {
+      const emitter = new ReencryptionEmitter(builder, context, this.#spec)
+      for (let start = 0; start < this.#slots.length; start += threads) {
+        emitter.phase(this.#slots.slice(start, start + threads))
+      }
+    })
+  }
+
+  /**
+   * @param masked at the lower level; every residue is checked
+   * @returns fresh encryptions of the same integers
+   * @throws TENSOR_MALFORMED when a residue is not below its prime; what the runner throws
+   */
+  async refresh(masked: readonly PackedFullRlwe[]): Promise<PackedRlwe[]> {
+    const fresh: PackedRlwe[] = []
+    let waiting = [...masked.keys()]
+    while (waiting.length > 0) {
+      const batch = waiting.slice(0, this.#slots.length)
+      batch.forEach((index, slot) => {
+        this.#stage(masked[index], this.#slots[slot])
+      })
+      const to = Math.ceil(batch.length / this.#runner.threads)
+      await this.#runner.run(this.#program.program, {}, { from: 0, to })
+      const again = batch.filter((index, slot) => {
+        const made = this.#take(this.#slots[slot])
+        if (made) fresh[index] = made
+        return made === undefined
+      })
+      waiting = [...again, ...waiting.slice(batch.length)]
+    }
+    return fresh
+  }
+
+  #slot(): Reencryption {
+    const { heap, limbBytes } = this.#context
+    const { fromPrimes, toPrimes } = this.#spec
+    // Packed residues and what unpacking may read behind them take less room than residues.
+    const [c0, c1] = [0, 1].map(() => heap.allocate(limbBytes * fromPrimes))
+    const seed = heap.allocate(aligned(SEED_BYTES) + 4 * (2 * fromPrimes + toPrimes))
+    const sound = seed + aligned(SEED_BYTES)
+    const to = heap.allocate(limbBytes * toPrimes)
+    return { from: [c0, c1], to, seed, sound, rejected: sound + 8 * fromPrimes }
+  }
+
+  #stage({ limbs, second }: PackedFullRlwe, { from }: Reencryption): void {
+    const { heap } = this.#context
+    for (const [p, polynomial] of [limbs, second].entries()) {
+      let at = from[p]
+      for (const { bytes } of polynomial) {
+        heap.bytes(at, bytes.length).set(bytes)
+        at += bytes.length
+      }
+    }
+  }
+
+  /**
+   * Once in some 2^16 times a word of a seed's stream is not taken for a residue, and what replaces it comes from elsewhere. The
+   * encryption is then thrown away for another, by a rule that looks at the public seed alone.
+   *
+   * @returns nothing when the encryption has to be made anew
+   */
+  #take({ to, seed, sound, rejected }: Reencryption): PackedRlwe | undefined {
+    const { heap, moduli, ring } = this.#context
+    const { fromPrimes, toPrimes } = this.#spec
+    heap.words(sound, 2 * fromPrimes).forEach((isSound, i) => {
+      requireSound(isSound === 1, i % fromPrimes)
+    })
+    if (heap.words(rejected, toPrimes).some((count) => count > 0)) return undefined
+    let at = to
+    const limbs = moduli.slice(0, toPrimes).map(({ prime }): PackedLimb => {
+      const bits = bitLength(prime)
+      const bytes = heap.bytes(at, packedBytes(ring, bits)).slice()
+      at += bytes.length
+      return { prime, bits, bytes }
+    })
+    return { limbs, seed: heap.bytes(seed, SEED_BYTES).slice() }
+  }
+}

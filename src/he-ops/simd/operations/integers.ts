@@ -1,0 +1,72 @@
+import { log2Exact } from '../../encoding/order.ts'
+import type { SimdContext } from '../context.ts'
+import { montgomery } from '../modulus.ts'
+import type { Call, ProgramBuilder } from '../program.ts'
+import { CONVERSION_CHUNK } from './convert.ts'
+
+/** Bits of a digit: what the kernels take as a factor. */
+export const DIGIT_BITS = 30
+
+/** One integer for each coefficient, in kernel memory. */
+export interface Integers {
+  /** Word j * N + k is the j-th digit of coefficient k to the base 2^30. */
+  readonly address: number
+  /** Digits of each. */
+  readonly digits: number
+  /** What is to be taken off: the digits stand for integers that are not negative. */
+  readonly offset: bigint
+}
+
+/** Integers that a sum takes, each multiplied by `factor`. */
+export interface Summand {
+  readonly integers: Integers
+  readonly factor: bigint
+}
+
+/** Writes residues of sums of integers: exactly, and never through floating point. */
+export class IntegerSums {
+  readonly #builder: ProgramBuilder
+  readonly #context: SimdContext
+  /** Addresses of weights in Montgomery form, by modulus and weight. */
+  readonly #weights = new Map<string, number>()
+
+  /** @param builder of the program that the calls are for */
+  constructor(builder: ProgramBuilder, context: SimdContext) {
+    this.#builder = builder
+    this.#context = context
+  }
+
+  /**
+   * The sum modulo one prime: coefficients, not in NTT form.
+   *
+   * @param index of the modulus
+   * @param out address of N words
+   */
+  emit(call: Call, index: number, summands: readonly Summand[], out: number): void {
+    const { limbBytes, moduli, ring } = this.#context
+    const { prime, q, inverse } = moduli[index]
+    const terms: number[] = []
+    let bias = 0n
+    for (const { integers, factor } of summands) {
+      for (let j = 0; j < integers.digits; j++) {
+        const weight = this.#weight(index, factor << BigInt(DIGIT_BITS * j))
+        terms.push(integers.address + j * limbBytes, weight, log2Exact(ring))
+      }
+      bias -= integers.offset * factor
+    }
+    const table = this.#builder.table(terms)
+    const reduced = Number(((bias % prime) + prime) % prime)
+    call('dot', out, table, terms.length / 3, 0, 0, 0, ring, q, inverse, CONVERSION_CHUNK, reduced)
+  }
+
+  #weight(index: number, value: bigint): number {
+    const word = montgomery(value, this.#context.moduli[index].prime)
+    const key = `${index} ${word}`
+    let address = this.#weights.get(key)
+    if (address === undefined) {
+      address = this.#builder.table([word])
+      this.#weights.set(key, address)
+    }
+    return address
+  }
+}

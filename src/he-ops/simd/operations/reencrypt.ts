@@ -1,0 +1,180 @@
+import { bitLength } from '../../../circuit/primes.ts'
+import { packedBytes } from '../../../wire/index.ts'
+import { log2Exact } from '../../encoding/order.ts'
+import type { SimdContext } from '../context.ts'
+import type { Call, Item, ProgramBuilder } from '../program.ts'
+import { aligned } from '../ranges.ts'
+import { CONVERSION_CHUNK, convert } from './convert.ts'
+import { IntegerSums, type Integers } from './integers.ts'
+import { binomial, sampleScratch } from './sample.ts'
+
+/** Where a masked ciphertext and its fresh encryption lie. Packed residues follow one another prime after prime. */
+export interface Reencryption {
+  /** Addresses of the masked ciphertext's packed polynomials. */
+  readonly from: readonly [c0: number, c1: number]
+  /** Address of the fresh encryption's packed first polynomial. */
+  readonly to: number
+  /** Address of the seed of its second one, which is drawn here. */
+  readonly seed: number
+  /** Address of a word for each prime of each masked polynomial: whether all residues are below it. */
+  readonly sound: number
+  /**
+   * Address of a word for each prime of the fresh encryption: how many words of the seed's stream were not taken for residues.
+   * Unless all are zero the encryption is none, and has to be made anew.
+   */
+  readonly rejected: number
+}
+
+/** How masked ciphertexts are encrypted anew. */
+export interface ReencryptionSpec {
+  /** Number of primes of the masked ciphertexts. */
+  readonly fromPrimes: number
+  /** Number of primes of the fresh encryptions, not smaller. */
+  readonly toPrimes: number
+  /** Address of -s modulo all primes, in Montgomery form. */
+  readonly negated: number
+  /** Bytes of a seed. */
+  readonly seedBytes: number
+}
+
+/**
+ * The client's half of a refresh: decrypts masked ciphertexts to integers, exactly, and encrypts these anew under the secret
+ * key: c0 = m - (a s + e), with a expanded from a seed.
+ *
+ * The integers m must lie within a quarter of the masked level's modulus of zero, which masks see to; then the base
+ * extension's quotients are right whatever single precision makes of them. Modulo the primes that the masked level has not,
+ * m + e is transformed at once.
+ *
+ * One phase for each group of work.
+ */
+export class ReencryptionEmitter {
+  readonly #builder: ProgramBuilder
+  readonly #context: SimdContext
+  readonly #spec: ReencryptionSpec
+  readonly #sums: IntegerSums
+
+  constructor(builder: ProgramBuilder, context: SimdContext, spec: ReencryptionSpec) {
+    this.#builder = builder
+    this.#context = context
+    this.#spec = spec
+    this.#sums = new IntegerSums(builder, context)
+  }
+
+  /** Adds a phase, an item for each ciphertext, which draws its random bytes on the thread that runs it. */
+  phase(work: readonly Reencryption[]): void {
+    this.#builder.phase(work.map((one) => this.#item(one)))
+  }
+
+  #item(work: Reencryption): Item {
+    return (call, scratch) => {
+      const space = workspace(this.#context, this.#spec, scratch)
+      this.#decrypt(call, work, space)
+      this.#prepareLift(call, space)
+      call('random', work.seed, this.#spec.seedBytes)
+      const errors = binomial(call, this.#context, space.errors, space.random)
+      this.#encrypt(call, work, errors, space)
+      call('clear', scratch, space.random - scratch)
+    }
+  }
+
+  /** -m = -c0 + c1 (-s) modulo each prime, in NTT form. */
+  #decrypt(call: Call, { from, sound }: Reencryption, space: Workspace): void {
+    const { limbBytes, moduli, negatedOnes, ring } = this.#context
+    const { fromPrimes, negated } = this.#spec
+    let [first, second] = from
+    for (let i = 0; i < fromPrimes; i++) {
+      const { prime, q, inverse, chunk } = moduli[i]
+      const bits = bitLength(prime)
+      call('unpackNoted', space.work, first, bits, ring, q, sound + 4 * i)
+      call('unpackNoted', space.uniform, second, bits, ring, q, sound + 4 * (fromPrimes + i))
+      const blocks = this.#builder.table([space.work, negatedOnes + 4 * i, log2Exact(ring)])
+      const vectors = this.#builder.table([space.uniform, negated + i * limbBytes])
+      const out = space.message + i * limbBytes
+      call('dot', out, blocks, 1, vectors, 1, 0, ring, q, inverse, chunk, 0)
+      first += packedBytes(ring, bits)
+      second += packedBytes(ring, bits)
+    }
+  }
+
+  #prepareLift(call: Call, { message, lift }: Workspace): void {
+    const { limbBytes } = this.#context
+    const { fromPrimes, toPrimes } = this.#spec
+    if (toPrimes === fromPrimes) return
+    const conversion = this.#conversion()
+    for (let i = 0; i < fromPrimes; i++) {
+      convert.source(call, this.#context, conversion, i, message + i * limbBytes, lift + i * limbBytes)
+    }
+    if (conversion.needsQuotients) convert.quotients(call, this.#context, conversion, lift)
+  }
+
+  #encrypt(call: Call, work: Reencryption, errors: Integers, space: Workspace): void {
+    const { kernels, limbBytes, moduli, negatedOnes, ring } = this.#context
+    const { fromPrimes, toPrimes, negated } = this.#spec
+    const chunks = (8 * ring) / kernels.CHUNK_BYTES.value
+    const shift = log2Exact(ring)
+    let to = work.to
+    for (let i = 0; i < toPrimes; i++) {
+      const { prime, q, inverse, chunk, forward, quotients } = moduli[i]
+      call('uniformNoted', space.uniform, work.seed, i * chunks, ring, q, space.stream, work.rejected + 4 * i)
+      if (i < fromPrimes) this.#sums.emit(call, i, [{ integers: errors, factor: 1n }], space.work)
+      else this.#lift(call, i, errors, space)
+      call('nttForward', space.work, forward, quotients, ring, q)
+      const minus = negatedOnes + 4 * i
+      const message = i < fromPrimes ? [space.message + i * limbBytes, minus, shift] : []
+      const blocks = [space.work, minus, shift, ...message]
+      const vectors = this.#builder.table([space.uniform, negated + i * limbBytes])
+      const table = this.#builder.table(blocks)
+      call('dot', space.work, table, blocks.length / 3, vectors, 1, 0, ring, q, inverse, chunk, 0)
+      call('pack', to, space.work, bitLength(prime), ring)
+      to += packedBytes(ring, bitLength(prime))
+    }
+  }
+
+  /** Coefficients of -m + e modulo a prime that the masked level has not. */
+  #lift(call: Call, index: number, errors: Integers, { lift, work }: Workspace): void {
+    const { moduli, ones, ring } = this.#context
+    const { q, inverse } = moduli[index]
+    const conversion = this.#conversion()
+    const terms = convert.terms(this.#context, conversion, lift, index)
+    terms.push(errors.address, ones + 4 * index, log2Exact(ring))
+    const bias = (conversion.bias(index) + q - Number(errors.offset)) % q
+    const table = this.#builder.table(terms)
+    call('dot', work, table, terms.length / 3, 0, 0, 0, ring, q, inverse, CONVERSION_CHUNK, bias)
+  }
+
+  #conversion(): ReturnType<SimdContext['conversion']> {
+    const indices = Array.from({ length: this.#spec.fromPrimes }, (_, i) => i)
+    return this.#context.conversion(indices, true)
+  }
+}
+
+/** Scratch memory that an item takes. */
+export const reencryptionScratch = (context: SimdContext, spec: ReencryptionSpec): number =>
+  workspace(context, spec, 0).end
+
+/** Where an item works, in its thread's scratch memory. All but random bytes and streams is secret, and is wiped. */
+interface Workspace {
+  /** -m modulo the masked level's primes, in NTT form. */
+  readonly message: number
+  /** What lifting goes out from: a limb for each of these primes, and one more. */
+  readonly lift: number
+  /** Coefficients of the error. */
+  readonly errors: number
+  readonly uniform: number
+  readonly work: number
+  readonly random: number
+  readonly stream: number
+  readonly end: number
+}
+
+function workspace(context: SimdContext, { fromPrimes }: ReencryptionSpec, start: number): Workspace {
+  const { kernels, limbBytes } = context
+  const lift = start + limbBytes * fromPrimes
+  const errors = lift + limbBytes * (fromPrimes + 1)
+  const uniform = errors + limbBytes
+  const work = uniform + limbBytes
+  const random = work + limbBytes
+  const stream = random + aligned(sampleScratch(context))
+  const end = stream + aligned(kernels.SCRATCH_BYTES.value + kernels.CHUNK_BYTES.value)
+  return { message: start, lift, errors, uniform, work, random, stream, end }
+}

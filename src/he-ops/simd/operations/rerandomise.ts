@@ -1,0 +1,167 @@
+import { bitLength } from '../../../circuit/primes.ts'
+import { packedBytes } from '../../../wire/index.ts'
+import { log2Exact } from '../../encoding/order.ts'
+import type { SimdContext } from '../context.ts'
+import { invert } from '../modulus.ts'
+import { divisorOf, type OutputKey } from '../output-key.ts'
+import type { Call, Item, ProgramBuilder } from '../program.ts'
+import { aligned } from '../ranges.ts'
+import type { Value } from '../values.ts'
+import { IntegerSums, type Integers, type Summand } from './integers.ts'
+import { binomial, drawUniform, sampleScratch, ternary } from './sample.ts'
+
+/** A ciphertext that leaves the server. */
+export interface Leaving {
+  /** Two polynomials at the key's level; unchanged. */
+  readonly value: Value
+  readonly key: OutputKey
+  /** A mask of this many bits that is drawn here, and added to the first polynomial. */
+  readonly mask?: { readonly integers: Integers; readonly bits: number }
+  /** Other integers that are added to it. */
+  readonly flooding?: Integers
+  /** Addresses where the packed residues of both polynomials go, prime after prime. */
+  readonly out: readonly [c0: number, c1: number]
+}
+
+/**
+ * Adds a fresh public-key encryption of zero to ciphertexts, and integers to their first polynomials: they tell nothing then
+ * of how they were computed. It is SEAL's encryption. Modulo the level's primes and one more, the divisor d,
+ *
+ *    (b u + e0, a u + e1),  u ternary, e0 and e1 centred binomial, (b, a) the public key,
+ *
+ * divided by d with rounding: without the division the errors e0 + e1 s + e u would stay, four bits more of noise.
+ *
+ * With r being the remainder modulo d of least absolute value, which the residue modulo d alone says, what is added to the
+ * first polynomial is (b / d) u + (e0 - r) / d + mask: one product of residues, and one sum of integers that is transformed.
+ *
+ * Takes one phase, an item for each ciphertext, which draws its random bytes on the thread that runs it.
+ */
+export function emitLeaving(builder: ProgramBuilder, context: SimdContext, work: readonly Leaving[]): void {
+  const emitter = new LeavingEmitter(builder, context)
+  builder.phase(work.map((leaving) => emitter.item(leaving)))
+}
+
+/** Scratch memory that an item takes at a level. */
+export const leavingScratch = (context: SimdContext, level: number): number =>
+  workspace(context, level, 0).end
+
+/** Where an item works, in its thread's scratch memory. */
+interface Workspace {
+  /** Coefficients of a small polynomial, N words. */
+  readonly small: number
+  /** Coefficients of the remainder modulo the divisor, N words. */
+  readonly remainder: number
+  /** Residues modulo one prime. */
+  readonly work: number
+  /** u modulo the level's primes and the divisor, in NTT form. */
+  readonly u: number
+  /** `sampleScratch` bytes. */
+  readonly random: number
+  readonly end: number
+}
+
+function workspace(context: SimdContext, level: number, start: number): Workspace {
+  const limb = context.limbBytes
+  const u = start + 3 * limb
+  const random = u + limb * (divisorOf(level) + 1)
+  const end = random + aligned(sampleScratch(context))
+  return { small: start, remainder: start + limb, work: start + 2 * limb, u, random, end }
+}
+
+class LeavingEmitter {
+  readonly #builder: ProgramBuilder
+  readonly #context: SimdContext
+  readonly #sums: IntegerSums
+
+  constructor(builder: ProgramBuilder, context: SimdContext) {
+    this.#builder = builder
+    this.#context = context
+    this.#sums = new IntegerSums(builder, context)
+  }
+
+  item({ value, key, mask, flooding, out }: Leaving): Item {
+    return (call, scratch) => {
+      const space = workspace(this.#context, key.level, scratch)
+      if (mask) drawUniform(call, this.#context, mask.integers, mask.bits)
+      this.#drawU(call, key.level, space)
+      const added = [mask?.integers, flooding].filter((integers) => integers !== undefined)
+      this.#polynomial(call, key, 0, value.polynomials[0], added, space, out[0])
+      this.#polynomial(call, key, 1, value.polynomials[1], [], space, out[1])
+      call('clear', scratch, space.random - scratch)
+    }
+  }
+
+  #drawU(call: Call, level: number, { small, u, random }: Workspace): void {
+    const integers = ternary(call, this.#context, small, random)
+    for (let i = 0; i <= divisorOf(level); i++) {
+      this.#transformed(call, i, [{ integers, factor: 1n }], u + i * this.#context.limbBytes)
+    }
+  }
+
+  /** @param from address of the ciphertext's polynomial @param to where the packed residues go */
+  #polynomial(
+    call: Call,
+    key: OutputKey,
+    index: 0 | 1,
+    from: number,
+    added: readonly Integers[],
+    space: Workspace,
+    to: number,
+  ): void {
+    const { limbBytes, moduli, ones, ring } = this.#context
+    const errors = binomial(call, this.#context, space.small, space.random)
+    const divisor = divisorOf(key.level)
+    const remainder = this.#remainder(call, key, index, errors, space)
+    const shift = log2Exact(ring)
+    let target = to
+    for (let i = 0; i <= key.level; i++) {
+      const { prime, q, inverse, chunk } = moduli[i]
+      const factor = invert(moduli[divisor].prime, prime)
+      const summands = [
+        { integers: errors, factor },
+        { integers: remainder, factor: -factor },
+        ...added.map((integers) => ({ integers, factor: 1n })),
+      ]
+      const { work } = space
+      this.#transformed(call, i, summands, work)
+      const at = i * limbBytes
+      const one = ones + 4 * i
+      const blocks = this.#builder.table([work, one, shift, from + at, one, shift])
+      const vectors = this.#builder.table([space.u + at, key.polynomials[index] + at])
+      call('dot', work, blocks, 2, vectors, 1, 0, ring, q, inverse, chunk, 0)
+      call('pack', target, work, bitLength(prime), ring)
+      target += packedBytes(ring, bitLength(prime))
+    }
+  }
+
+  /** The integers of least absolute value that are b u + e0, or a u + e1, modulo the divisor. */
+  #remainder(
+    call: Call,
+    key: OutputKey,
+    index: 0 | 1,
+    errors: Integers,
+    { u, work, remainder }: Workspace,
+  ): Integers {
+    const { limbBytes, moduli, ring } = this.#context
+    const divisor = divisorOf(key.level)
+    const { prime, q, inverse, chunk, backward, quotients, inverseSize, last } = moduli[divisor]
+    const at = divisor * limbBytes
+    const vectors = this.#builder.table([u + at, key.polynomials[index] + at])
+    call('dot', work, 0, 0, vectors, 1, 0, ring, q, inverse, chunk, 0)
+    const { w, quotient } = inverseSize
+    call('nttInverse', work, backward, quotients, ring, q, w, quotient, last.w, last.quotient)
+    // Half of the divisor is added before and taken off after the reduction, which centres it.
+    const half = prime / 2n
+    const product: Integers = { address: work, digits: 1, offset: -half }
+    const summands = [product, errors].map((integers) => ({ integers, factor: 1n }))
+    this.#sums.emit(call, divisor, summands, remainder)
+    return { address: remainder, digits: 1, offset: half }
+  }
+
+  #transformed(call: Call, index: number, summands: readonly Summand[], out: number): void {
+    const { moduli, ring } = this.#context
+    const { q, forward, quotients } = moduli[index]
+    this.#sums.emit(call, index, summands, out)
+    call('nttForward', out, forward, quotients, ring, q)
+  }
+}

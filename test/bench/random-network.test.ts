@@ -1,0 +1,80 @@
+import { readFile } from 'node:fs/promises'
+import t from 'tap'
+import { configJson } from '../../bench/parts/config-file.ts'
+import { deviation, makeNetwork } from '../../bench/parts/random-network/make.ts'
+import { normsByInput } from '../../bench/parts/random-network/norms.ts'
+import { resizedTo } from '../../bench/parts/test-images.ts'
+import {
+  ARCHITECTURES,
+  architecture,
+  bundledNetworks,
+  loadNetwork,
+  type NetworkConfig,
+  networkConfig,
+  parseConfig,
+  parseSafetensors,
+  referenceForward,
+} from '../../src/models/index.ts'
+import { decodeImage } from '../../src/preprocessing/decode-node.ts'
+import { networkInput, preprocess } from '../../src/preprocessing/index.ts'
+import { safetensors } from '../cli/safetensors.ts'
+import { maxAbsDifference } from '../models/support/golden.ts'
+
+const clothing = bundledNetworks().find(({ name }) => name === 'clothing')!
+
+/** Bundled clothing images in a network's input size. */
+async function images(config: NetworkConfig, count: number, first = 0): Promise<Float64Array[]> {
+  const preprocessing = resizedTo(clothing.config.preprocessing, config)
+  const files = clothing.images.slice(first, first + count)
+  return Promise.all(
+    files.map(async ({ file }) =>
+      Float64Array.from(networkInput(preprocess(await decodeImage(await readFile(file)), preprocessing))),
+    ),
+  )
+}
+
+/** S as it is published, but narrow and seen through a small window; its dense reductions included. */
+const small = networkConfig({
+  ...architecture('cpolynext-s', { classes: 10, inputSize: 64 }),
+  initChannels: 8,
+})
+
+t.test('a made network loads in the released layout and keeps other images in bounds', async (t) => {
+  const checkpoint = await makeNetwork(small, await images(small, 8))
+  const read = parseSafetensors(safetensors(Object.fromEntries(checkpoint)))
+  const network = loadNetwork(read, small)
+  for (const image of await images(small, 2, 8)) {
+    const logits = referenceForward(network, image)
+    t.ok(logits.every(Number.isFinite))
+    t.ok(deviation(logits) > 0.5 && deviation(logits) < 20, `deviation ${deviation(logits)}`)
+  }
+})
+
+t.test('statistics are those of the batch: what every norm takes has them', async (t) => {
+  const config = networkConfig({ ...ARCHITECTURES.lowres, initChannels: 8 })
+  const batch = await images(config, 3)
+  const network = loadNetwork(await makeNetwork(config, batch), config)
+  const norms = normsByInput(network)
+  const means = new Map([...norms].map(([name, { mean }]) => [name, new Float64Array(mean.length)]))
+  for (const image of batch) {
+    referenceForward(network, image, (name, { data }) => {
+      const [norm, mean] = [norms.get(name), means.get(name)]
+      if (norm === undefined || mean === undefined) return
+      data.forEach((x, i) => {
+        mean[i % mean.length] += x / (norm.channels * batch.length)
+      })
+    })
+  }
+  t.equal(norms.size, 8 * (1 + 2 * 3) + 1)
+  for (const [name, { mean, variance }] of norms) {
+    t.ok(maxAbsDifference(means.get(name)!, mean) < 1e-3 * Math.sqrt(Math.max(...variance)), name)
+  }
+})
+
+t.test('a config is read back from its file', async (t) => {
+  for (const config of [...Object.values(ARCHITECTURES), small, clothing.config]) {
+    // Without the difference between labels that are absent and labels that are undefined.
+    const plain = (value: NetworkConfig): unknown => JSON.parse(JSON.stringify(value))
+    t.strictSame(plain(parseConfig(JSON.stringify(configJson(config)))), plain(config))
+  }
+})

@@ -1,0 +1,20 @@
+// What the samplers give for given random bytes, one coefficient after the other.
+
+/** Coefficients plus 1, by the definition: a byte is taken modulo 3 unless it is 255, and then the reserve's next. */
+export function slowTernary(bytes: Uint8Array, size: number): Uint32Array {
+  let reserve = size
+  return Uint32Array.from({ length: size }, (_, k) => {
+    let byte = bytes[k]
+    while (byte === 255) byte = bytes[reserve++]
+    return byte % 3
+  })
+}
+
+/** By SEAL's definition: bits of x0, x1 and five of x2, less those of x3, x4 and five of x5. */
+export function slowBinomial(bytes: Uint8Array, size: number): Uint32Array {
+  const ones = (value: number): number => value.toString(2).replaceAll('0', '').length
+  return Uint32Array.from({ length: size }, (_, k) => {
+    const [x0, x1, x2, x3, x4, x5] = Array.from({ length: 6 }, (_, j) => bytes[j * size + k])
+    return ones(x0) + ones(x1) + ones(x2 & 31) - ones(x3) - ones(x4) - ones(x5 & 31) + 21
+  })
+}

@@ -1,0 +1,45 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { pathToFileURL } from 'node:url'
+import {
+  type Checkpoint,
+  loadNetwork,
+  type Network,
+  type NetworkConfig,
+  parseConfig,
+  readCheckpoint,
+  readSafetensors,
+} from '../../src/models/index.ts'
+
+/**
+ * Networks trained on real images, too large to be part of the repository: NAME.pt, NAME.json and
+ * NAME.golden.safetensors, and `images` with test images. POLYVEIL_CHECKPOINTS names another folder than the one that
+ * lies beside the repository.
+ */
+export const TRAINED = process.env.POLYVEIL_CHECKPOINTS
+  ? pathToFileURL(`${process.env.POLYVEIL_CHECKPOINTS}/`)
+  : new URL('../../../shared/checkpoints/', import.meta.url)
+
+export const trainedFile = (file: string): URL => new URL(file, TRAINED)
+
+/** The first of a network's files that is not there, as one would name it; undefined when all are. */
+export function missingTrained(name: string): string | undefined {
+  const files = ['pt', 'json', 'golden.safetensors'].map((ending) => `${name}.${ending}`)
+  const missing = files.find((file) => !existsSync(trainedFile(file)))
+  return missing && `${process.env.POLYVEIL_CHECKPOINTS ?? '../shared/checkpoints'}/${missing} is not there`
+}
+
+/** Why a slow test of a trained network is not run; false when it is. */
+export function skipTrained(name: string): string | false {
+  if (!process.env.POLYVEIL_SLOW) return 'slow; set POLYVEIL_SLOW=1'
+  return missingTrained(name) ?? false
+}
+
+export const trainedConfig = (name: string): NetworkConfig =>
+  parseConfig(readFileSync(trainedFile(`${name}.json`), 'utf8'))
+
+export const trainedNetwork = async (name: string): Promise<Network> =>
+  loadNetwork(await readCheckpoint(trainedFile(`${name}.pt`)), trainedConfig(name))
+
+/** `input` [n, 3, H, W], preprocessed; `logits` [n, classes] of the implementation that trained; `truth` [n]. */
+export const trainedGolden = (name: string): Promise<Checkpoint> =>
+  readSafetensors(trainedFile(`${name}.golden.safetensors`))
