@@ -1,4 +1,4 @@
-import type { Op, Term } from '../../circuit/types.ts'
+import type { Op, Term, ValueId } from '../../circuit/types.ts'
 import {
   encodingNoise,
   keySwitchingNoise,
@@ -31,11 +31,30 @@ export function circuitNoise(
 ): Float64Array {
   const scattered = new Float64Array(ops.length)
   const coherent = new Float64Array(ops.length)
+  const ofSwitching = remembered((level: number) => keySwitchingNoise(parameters, level))
+  // Equal dots of a draft share their terms.
+  const sameDot = new Map<readonly Term[], ValueId>()
   ops.forEach((op, id) => {
-    scattered[id] = scatteredNoise(op, scattered, constants, parameters)
+    const same = op.kind === 'dot' ? sameDot.get(op.terms) : undefined
+    if (same !== undefined) {
+      scattered[id] = scattered[same]
+      coherent[id] = coherent[same]
+      return
+    }
+    scattered[id] = scatteredNoise(op, scattered, constants, parameters, ofSwitching)
     coherent[id] = coherentNoise(op, coherent, constants, parameters, ops)
+    if (op.kind === 'dot') sameDot.set(op.terms, id)
   })
   return scattered.map((noise, id) => Math.hypot(noise, coherent[id]))
+}
+
+/** A function that works out each result once. */
+function remembered(of: (level: number) => number): (level: number) => number {
+  const known: number[] = []
+  return (level) => {
+    known[level] ??= of(level)
+    return known[level]
+  }
 }
 
 /** Errors that differ from slot to slot. */
@@ -44,13 +63,14 @@ function scatteredNoise(
   noise: Float64Array,
   constants: readonly ConstantStatistics[],
   parameters: NoiseParameters,
+  ofSwitching: (level: number) => number,
 ): number {
   switch (op.kind) {
     case 'input':
       return Math.hypot(symmetricEncryptionNoise(parameters), encodingNoise(parameters.ring / 2)) / op.scale
     case 'rotate':
     case 'relinearise':
-      return Math.hypot(noise[op.source], keySwitchingNoise(parameters, op.level) / op.scale)
+      return Math.hypot(noise[op.source], ofSwitching(op.level) / op.scale)
     case 'rescale':
       return Math.hypot(noise[op.source], roundingNoise(parameters) / op.scale)
     case 'addPlain':

@@ -104,6 +104,25 @@ export class CircuitBuilder {
     return made
   }
 
+  /**
+   * Makes once more, in a draft, what a convolution has made with the operations from `start` to `end` - 1, but for
+   * rotations of what was there before, which are known.
+   *
+   * @returns the copy of `value`
+   */
+  again(start: ValueId, end: ValueId, value: ValueId): ValueId {
+    const copies = new Map<ValueId, ValueId>()
+    const copyOf = (id: ValueId): ValueId => copies.get(id) ?? id
+    for (let id = start; id < end; id++) {
+      const op = this.ops[id]
+      if (op.kind === 'dot') copies.set(id, this.#push(op, this.type(id)))
+      else if (op.kind === 'add') copies.set(id, this.add(copyOf(op.left), copyOf(op.right)))
+      else if (op.kind !== 'rotate') throw new Error(`No convolution makes a ${op.kind}`)
+      else if (copies.has(op.source)) copies.set(id, this.rotate(copyOf(op.source), op.steps))
+    }
+    return copyOf(value)
+  }
+
   /** Makes a tensor whose ciphertexts differ from their neighbours to what reads them. @param apart as the property */
   keptApart<T>(apart: number, make: () => T): T {
     const before = this.#apart

@@ -18,8 +18,15 @@ export function eachCiphertext(
 ): ValueId[] {
   const values = new Array<ValueId>(layout.ciphertexts)
   for (const alike of alikeCiphertexts(builder, layout, operands)) {
-    const value = builder.counted(alike.length, () => lower(alike[0]))
-    for (const index of alike) values[index] = value
+    const start = builder.ops.length
+    let made: { readonly value: ValueId; readonly end: number } | undefined
+    for (const sharing of Map.groupBy(alike, (index) => index % builder.apart).values()) {
+      const value = builder.counted(sharing.length, () =>
+        made === undefined ? lower(sharing[0]) : builder.again(start, made.end, made.value),
+      )
+      made ??= { value, end: builder.ops.length }
+      for (const index of sharing) values[index] = value
+    }
   }
   return values
 }
@@ -30,7 +37,7 @@ export function eachCiphertext(
  * @param operands as above
  */
 export function alikeCiphertexts(
-  { emit, apart }: CircuitBuilder,
+  { emit }: CircuitBuilder,
   layout: Layout,
   operands: readonly (readonly ValueId[])[],
 ): (readonly number[])[] {
@@ -40,7 +47,6 @@ export function alikeCiphertexts(
       ? undefined
       : groups.find(
           ([first]) =>
-            (index - first) % apart === 0 &&
             channelsIn(layout, first) === channelsIn(layout, index) &&
             operands.every((values) => values[first] === values[index]),
         )

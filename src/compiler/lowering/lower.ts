@@ -177,10 +177,8 @@ export class Lowering {
   #lowerInput(node: NodeOf<'input'>): Packed {
     this.#announce(node, this.#input)
     const builder = this.#builder
-    // The first layer reads patches, each with zeros of its own among the weights.
-    const values = builder.keptApart(Infinity, () =>
-      eachCiphertext(builder, this.#input, [], (index) => builder.input(index)),
-    )
+    // None are alike: the first layer reads patches, each with zeros of its own among the weights.
+    const values = Array.from({ length: this.#input.ciphertexts }, (_, index) => builder.input(index))
     return { layout: this.#input, values, clean: true }
   }
 
