@@ -16,6 +16,9 @@ import { clothingFiles, resizedTo, spread, testImage } from './parts/test-images
 const USAGE =
   'node bench/make-network.ts ARCHITECTURE OUT.safetensors [--channels C] [--classes K] [--input N] [--images n] [--held-out n] [--seed n]'
 
+/** What circuits take for honest logits stays below it. */
+const LARGEST_LOGIT = 100
+
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
@@ -47,6 +50,12 @@ const logits: Float64Array[] = []
 for (const image of heldOut) {
   const peaks = peaksOf(network, image)
   say(peaks.text)
+  // Further images than the statistics know must not diverge, or nobody could tell right from wrong results.
+  if (!(peaks.largestLogit < LARGEST_LOGIT)) {
+    throw new Error(
+      'An image diverges in this network; statistics of more --images, or another --seed, may help',
+    )
+  }
   logits.push(peaks.logits)
 }
 const stem = out.slice(0, -'.safetensors'.length)

@@ -4,6 +4,8 @@ import { deviation } from '../../../test/models/support/golden.ts'
 /** How large an image makes a network's values. */
 export interface Peaks {
   readonly logits: Float64Array
+  /** Absolute; NaN where the network diverges. */
+  readonly largestLogit: number
   /** Largest absolute value of each observed tensor relative to its root mean square, the largest of all first. */
   readonly largest: readonly { readonly name: string; readonly peak: number; readonly rms: number }[]
   readonly text: string
@@ -16,7 +18,8 @@ export function peaksOf(network: Network, image: Float64Array): Peaks {
     tensors.push({ name, ...sizeOf(data) })
   })
   const largest = tensors.toSorted((a, b) => b.peak / b.rms - a.peak / a.rms)
-  return { logits, largest, text: textOf(tensors, largest, logits) }
+  const largestLogit = logits.reduce((most, x) => Math.max(most, Math.abs(x)), 0)
+  return { logits, largestLogit, largest, text: textOf(tensors, largest, logits) }
 }
 
 function sizeOf(data: Float64Array): { peak: number; rms: number } {
