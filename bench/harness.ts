@@ -23,6 +23,10 @@ export const machine = (): Machine => ({
 export interface BenchmarkOptions {
   /** A folder of test images beyond the bundled ones. */
   readonly images?: string
+  /** How many images; each benchmark has its own number where it takes one. */
+  readonly count?: string
+  /** A folder of circuits, NAME.pvc, that need not be compiled again. */
+  readonly circuits?: string
 }
 
 /** A benchmark: checks its results first, then returns its figures. */

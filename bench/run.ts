@@ -9,6 +9,7 @@ import { kernels } from './kernels.ts'
 import { keys } from './keys.ts'
 import { oneShot } from './one-shot.ts'
 import { profile } from './profile.ts'
+import { refreshed } from './refreshed.ts'
 import { service } from './service.ts'
 
 const BENCHMARKS: readonly Benchmark[] = [
@@ -21,6 +22,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   oneShot,
   service,
   accuracy,
+  refreshed,
 ]
 
 const { values, positionals } = parseArgs({
@@ -29,6 +31,8 @@ const { values, positionals } = parseArgs({
     out: { type: 'string' },
     list: { type: 'boolean' },
     images: { type: 'string' },
+    count: { type: 'string' },
+    circuits: { type: 'string' },
     notes: { type: 'string' },
   },
 })

@@ -14,9 +14,11 @@ export interface DemoServer {
   stop(): Promise<void>
 }
 
-export async function startServer(): Promise<DemoServer> {
+/** @param models directory of circuits; by default the bundled networks */
+export async function startServer(models?: string): Promise<DemoServer> {
   const directory = await mkdtemp(join(tmpdir(), 'polyveil-demo-'))
-  const child = spawn(process.execPath, [CLI, 'serve', '--port', '0', '--json', '--quiet'], {
+  const served = models === undefined ? [] : ['--models', models]
+  const child = spawn(process.execPath, [CLI, 'serve', ...served, '--port', '0', '--json', '--quiet'], {
     env: { ...process.env, POLYVEIL_DATA_DIR: directory },
     stdio: ['ignore', 'pipe', 'inherit'],
   })

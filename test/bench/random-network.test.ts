@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import t from 'tap'
 import { configJson } from '../../bench/parts/config-file.ts'
-import { deviation, makeNetwork } from '../../bench/parts/random-network/make.ts'
+import { makeNetwork } from '../../bench/parts/random-network/make.ts'
 import { normsByInput } from '../../bench/parts/random-network/norms.ts'
 import { resizedTo } from '../../bench/parts/test-images.ts'
 import {
@@ -18,7 +18,7 @@ import {
 import { decodeImage } from '../../src/preprocessing/decode-node.ts'
 import { networkInput, preprocess } from '../../src/preprocessing/index.ts'
 import { safetensors } from '../cli/safetensors.ts'
-import { maxAbsDifference } from '../models/support/golden.ts'
+import { deviation, maxAbsDifference } from '../models/support/golden.ts'
 
 const clothing = bundledNetworks().find(({ name }) => name === 'clothing')!
 

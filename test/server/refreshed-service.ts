@@ -1,7 +1,4 @@
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { Test } from 'tap'
-import { writeCircuit } from '../../src/circuit/file.ts'
 import { manifestOf } from '../../src/circuit/manifest.ts'
 import {
   DEFAULT_LIMITS,
@@ -14,10 +11,11 @@ import {
 import { modelSizes } from '../../src/client/local/limits.ts'
 import { createClearEvaluator } from '../../src/he-ops/clear/evaluator.ts'
 import { execute } from '../../src/he-ops/executor.ts'
-import { readConfig, type ServerOverrides } from '../../src/server/config.ts'
-import { type RunningServer, startServer } from '../../src/server/serve.ts'
+import type { ServerOverrides } from '../../src/server/config.ts'
+import type { RunningServer } from '../../src/server/serve.ts'
 import { refreshedCircuit } from '../he-ops/simd/circuits.ts'
 import { collect } from '../wire/fixtures.ts'
+import { serving } from './serving.ts'
 
 // The circuit of two refresh rounds, served by the real thing: a port, key sets on disk, a worker with the simd engine.
 
@@ -44,27 +42,8 @@ export const expectedLogits: Float64Array = (() => {
 export const largestError = (logits: Float64Array): number =>
   expectedLogits.reduce((most, value, k) => Math.max(most, Math.abs(value - logits[k])), 0)
 
-export async function started(
-  t: Test,
-  overrides: ServerOverrides = {},
-  directory = t.testdir(),
-): Promise<RunningServer> {
-  await writeFile(join(directory, 'refreshed.pvc'), writeCircuit(circuit))
-  const config = await readConfig({
-    overrides: {
-      modelsDir: directory,
-      dataDir: join(directory, 'data'),
-      port: 0,
-      threads: 1,
-      maxEventLoopDelayMs: 0,
-      logLevel: 'silent',
-      ...overrides,
-    },
-  })
-  const server = await startServer(config)
-  t.teardown(() => server.close())
-  return server
-}
+export const started = (t: Test, overrides?: ServerOverrides, directory?: string): Promise<RunningServer> =>
+  serving(t, circuit, overrides, directory)
 
 /** What a server says: its JSON, and the frame behind it. */
 export interface Said {

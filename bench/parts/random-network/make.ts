@@ -1,5 +1,6 @@
 import { Barrier } from '../../../src/he-ops/simd/threads/barrier.ts'
 import type { Checkpoint, NetworkConfig } from '../../../src/models/index.ts'
+import { deviation } from '../../../test/models/support/golden.ts'
 import { runLockstep } from './lockstep.ts'
 import { randomWeights } from './weights.ts'
 
@@ -33,10 +34,3 @@ export async function makeNetwork(
 
 const rootMeanSquare = (values: readonly number[]): number =>
   Math.sqrt(values.reduce((sum, x) => sum + x * x, 0) / values.length)
-
-/** Standard deviation over the classes. */
-export function deviation(logits: ArrayLike<number>): number {
-  const values = Array.from(logits)
-  const mean = values.reduce((sum, x) => sum + x, 0) / values.length
-  return rootMeanSquare(values.map((x) => x - mean))
-}

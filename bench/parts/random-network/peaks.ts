@@ -1,5 +1,5 @@
 import { type Network, referenceForward } from '../../../src/models/index.ts'
-import { deviation } from './make.ts'
+import { deviation } from '../../../test/models/support/golden.ts'
 
 /** How large an image makes a network's values. */
 export interface Peaks {

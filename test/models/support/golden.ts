@@ -38,3 +38,10 @@ export function maxAbsDifference(a: ArrayLike<number>, b: ArrayLike<number>): nu
   }
   return largest
 }
+
+/** Standard deviation over the values. */
+export function deviation(values: ArrayLike<number>): number {
+  const list = Array.from(values)
+  const mean = list.reduce((sum, x) => sum + x, 0) / list.length
+  return Math.sqrt(list.reduce((sum, x) => sum + (x - mean) ** 2, 0) / list.length)
+}

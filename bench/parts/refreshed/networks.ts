@@ -1,0 +1,55 @@
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type Circuit, readCircuit } from '../../../src/circuit/index.ts'
+import { type CompileOptions, compile } from '../../../src/compiler/index.ts'
+import type { Network } from '../../../src/models/index.ts'
+import { item } from '../../../test/models/support/golden.ts'
+import { missingTrained, trainedGolden, trainedNetwork } from '../../../test/support/trained-networks.ts'
+
+/** A trained network that one shot does not hold, and how it is planned. */
+export interface RefreshedNetwork {
+  readonly name: string
+  readonly options: Pick<CompileOptions, 'precisionBits' | 'rings'>
+}
+
+export const REFRESHED_NETWORKS: readonly RefreshedNetwork[] = [
+  { name: 'clothing_lr', options: { precisionBits: 7 } },
+  { name: 'clothing_six', options: { precisionBits: 7 } },
+  { name: 't224', options: { precisionBits: 7, rings: [8192] } },
+]
+
+/** What a benchmark needs of such a network. */
+export interface Prepared {
+  readonly network: Network
+  readonly circuit: Circuit
+  /** Absent where the circuit was compiled before. */
+  readonly compileSeconds?: number
+  /** Real test images, [3, H, W] each. */
+  readonly images: readonly Float64Array[]
+}
+
+/**
+ * @param count images at most
+ * @param circuits folder in which a circuit may be that was compiled before
+ * @returns why it cannot be had, in words, where it cannot
+ */
+export async function prepare(
+  { name, options }: RefreshedNetwork,
+  count: number,
+  circuits: string | undefined,
+): Promise<Prepared | string> {
+  const missing = missingTrained(name)
+  if (missing !== undefined) return missing
+  const network = await trainedNetwork(name)
+  const input = (await trainedGolden(name)).get('input')!
+  const images = Array.from({ length: Math.min(count, input.shape[0]) }, (_, k) =>
+    Float64Array.from(item(input, k).data),
+  )
+  const file = circuits && join(circuits, `${name}.pvc`)
+  if (file && existsSync(file)) return { network, circuit: readCircuit(await readFile(file)), images }
+  const start = performance.now()
+  const { preprocessing, labels } = network.config
+  const { circuit } = compile(network, { model: name, preprocessing, labels, refresh: 'always', ...options })
+  return { network, circuit, compileSeconds: (performance.now() - start) / 1000, images }
+}

@@ -1,0 +1,142 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { buildIfStale } from '../scripts/building/build.ts'
+import { startServer } from '../scripts/demo/server.ts'
+import { type Circuit, manifestOf, refreshRounds, writeCircuit } from '../src/circuit/index.ts'
+import { argmax } from '../src/cli/comparison.ts'
+import { DEFAULT_LIMITS, refreshBytes } from '../src/client/index.ts'
+import { modelSizes } from '../src/client/local/limits.ts'
+import { referenceForward } from '../src/models/index.ts'
+import type { PreprocessedImage } from '../src/preprocessing/index.ts'
+import { deviation, maxAbsDifference } from '../test/models/support/golden.ts'
+import { type Benchmark, check, figure, median } from './harness.ts'
+import type { Classification } from './parts/refreshed/client.ts'
+import { runClient } from './parts/refreshed/in-process.ts'
+import { type Prepared, prepare, REFRESHED_NETWORKS } from './parts/refreshed/networks.ts'
+import { measureStages } from './parts/refreshed/stages.ts'
+
+/** Images of each network, beside the first, which loads keys and circuit and is not counted. */
+const FEW = 2
+/** Largest error of a logit relative to the deviation of the image's logits. */
+const MAX_ERROR = 0.05
+
+type Say = (line: string) => void
+
+/**
+ * Networks that take refreshes, end to end: a client and a service in processes of their own, over HTTP on one machine, keys
+ * in place; then one image on the engine in this process, for where its time goes.
+ */
+export const refreshed: Benchmark = {
+  name: 'refreshed',
+  what: 'trained networks with refreshes over HTTP, and where the server’s time goes (--count N, --circuits DIR)',
+  async run(say, { count, circuits }) {
+    await buildIfStale(say)
+    const networks: object[] = []
+    for (const one of REFRESHED_NETWORKS) {
+      const prepared = await prepare(one, 1 + (count === undefined ? FEW : Number(count)), circuits)
+      if (typeof prepared === 'string') {
+        say(`${one.name}: skipped, ${prepared}`)
+        networks.push({ name: one.name, skipped: prepared })
+      } else {
+        networks.push(await measure(one.name, prepared, say))
+      }
+    }
+    return { networks }
+  },
+}
+
+async function measure(name: string, prepared: Prepared, say: Say): Promise<object> {
+  const { circuit, compileSeconds } = prepared
+  say(
+    `${name}: ${compileSeconds === undefined ? 'compiled before' : `compiled in ${figure(compileSeconds)} s`}`,
+  )
+  const served = await overHttp(prepared)
+  say(`${name}: ${served.seconds.total} s, error ${served.largestErrorInDeviations} deviations`)
+  const { logits, ...stages } = await measureStages(circuit, sent(prepared.images[0], circuit))
+  checkLogits(prepared, 0, logits)
+  say(
+    `${name}: the longest ${stages.operations.slice(0, 3).map(({ what, seconds }) => `${what} ${seconds} s`)}`,
+  )
+  return {
+    name,
+    ...(compileSeconds !== undefined && { compileSeconds: figure(compileSeconds) }),
+    ...served,
+    engineMemoryStatedBytes: circuit.estimate.memoryBytes,
+    estimatedCoreSeconds: figure(circuit.estimate.seconds),
+    stages,
+  }
+}
+
+/** Sends every image, in a service of this circuit alone. The first classification is stated apart. */
+async function overHttp(prepared: Prepared) {
+  const { circuit, images } = prepared
+  const models = await mkdtemp(join(tmpdir(), 'polyveil-bench-'))
+  const { model } = circuit
+  await writeFile(join(models, `${model}.pvc`), writeCircuit(circuit))
+  const server = await startServer(models)
+  try {
+    const task = { url: server.url, model, images: images.map((image) => sent(image, circuit)) }
+    const { keySeconds, classifications, peakRssBytes } = await runClient(task)
+    return {
+      keysMadeAndUploadedSeconds: figure(keySeconds),
+      ...accuracyOf(prepared, classifications),
+      ...secondsOf(classifications),
+      bytes: bytesOf(circuit),
+      rounds: refreshRounds(circuit).length,
+      refreshedCiphertexts: refreshRounds(circuit).reduce((sum, ciphertexts) => sum + ciphertexts, 0),
+      serverPeakRssBytes: await server.peakBytes(),
+      clientPeakRssBytes: peakRssBytes,
+    }
+  } finally {
+    await server.stop()
+    await rm(models, { recursive: true, force: true })
+  }
+}
+
+/** The channels that a circuit takes: all, or the first of three equal ones. */
+function sent(image: Float64Array, { input: { image: shape } }: Circuit): PreprocessedImage {
+  const [channels, height, width] = shape
+  return { shape, tensor: image.slice(0, channels * height * width) }
+}
+
+function accuracyOf(prepared: Prepared, classifications: readonly Classification[]) {
+  const errors = classifications.map(({ logits }, k) => checkLogits(prepared, k, logits))
+  return {
+    images: classifications.length,
+    sameLabel: errors.filter(({ isSame }) => isSame).length,
+    largestErrorInDeviations: figure(Math.max(...errors.map(({ error }) => error))),
+  }
+}
+
+/** @throws when logits are not those of the float reference */
+function checkLogits(
+  { network, images }: Prepared,
+  k: number,
+  logits: Float64Array,
+): { error: number; isSame: boolean } {
+  const clear = referenceForward(network, images[k])
+  const error = maxAbsDifference(clear, logits) / deviation(clear)
+  check(error < MAX_ERROR, `image ${k}: a logit is ${error} deviations from the reference's`)
+  return { error, isSame: argmax(clear) === argmax(logits) }
+}
+
+function secondsOf([first, ...counted]: readonly Classification[]) {
+  const rows = counted.length > 0 ? counted : [first]
+  const middle = (value: (row: Classification) => number): number => figure(median(rows.map(value)))
+  return {
+    firstSeconds: figure(first.total),
+    seconds: {
+      total: middle(({ total }) => total),
+      serverAndLink: middle(({ server }) => server),
+      client: middle(({ total, server }) => total - server),
+    },
+    requests: first.requests,
+  }
+}
+
+function bytesOf(circuit: Circuit) {
+  const sizes = modelSizes(manifestOf(circuit), circuit.parameters, DEFAULT_LIMITS)
+  const { up, down } = refreshBytes(sizes)
+  return { keys: sizes.keys, up: sizes.query + up, down: sizes.response + down }
+}

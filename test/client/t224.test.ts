@@ -1,0 +1,57 @@
+import t from 'tap'
+import { argmax } from '../../src/cli/comparison.ts'
+import { encryptedBackend } from '../../src/cli/verification/encrypted.ts'
+import { compile } from '../../src/compiler/index.ts'
+import { referenceForward } from '../../src/models/index.ts'
+import { deviation, item, maxAbsDifference } from '../models/support/golden.ts'
+import { skipTrained, trainedGolden, trainedNetwork } from '../support/trained-networks.ts'
+import { factorWithin, stretched } from './stretched.ts'
+
+const IMAGES = 2
+/** Largest error of a logit relative to the deviation of the image's logits. */
+const MAX_ERROR = 0.02
+const MINUTES = 60_000
+
+const skip = skipTrained('t224')
+// An image takes a minute and more on an idle machine, planning about as long.
+if (!skip) t.setTimeout(40 * MINUTES)
+
+t.test('CPolyNeXt-T at 224 x 224 under encryption', { skip, timeout: 40 * MINUTES }, async (t) => {
+  const network = await trainedNetwork('t224')
+  const golden = await trainedGolden('t224')
+  const { circuit } = compile(network, {
+    model: 't224',
+    preprocessing: network.config.preprocessing,
+    refresh: 'always',
+    rings: [8192],
+    precisionBits: 7,
+  })
+  const backend = await encryptedBackend(circuit, 'simd')
+  t.teardown(() => backend.close())
+  const image = (k: number) => item(golden.get('input')!, k).data
+  const classify = async (tensor: ArrayLike<number>, factor: number): Promise<Float64Array> =>
+    (await backend.run(stretched(tensor, factor, circuit.input).sent, () => {})).logits
+
+  for (let k = 0; k < IMAGES; k++) {
+    const expected = item(golden.get('logits')!, k).data
+    const logits = await classify(image(k), 1)
+    const error = maxAbsDifference(logits, expected) / deviation(expected)
+    t.ok(error < MAX_ERROR, `image ${k}: largest error ${error} deviations`)
+    t.equal(argmax(logits), argmax(expected), `image ${k}: the label`)
+  }
+
+  await t.rejects(classify(image(0), 10), {
+    code: 'TENSOR_OUT_OF_RANGE',
+    message: /of the preprocessed image is/,
+  })
+  const factor = factorWithin(image(0), circuit.input.bound)
+  const clear = referenceForward(network, stretched(image(0), factor, circuit.input).whole)
+  t.notOk(
+    clear.every((x) => Math.abs(x) < circuit.output.bound),
+    'the network diverges in the clear',
+  )
+  await t.rejects(classify(image(0), factor), {
+    code: 'TENSOR_OUT_OF_RANGE',
+    message: /no honest result/,
+  })
+})

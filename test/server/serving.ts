@@ -1,0 +1,31 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Test } from 'tap'
+import { writeCircuit } from '../../src/circuit/file.ts'
+import type { Circuit } from '../../src/circuit/types.ts'
+import { readConfig, type ServerOverrides } from '../../src/server/config.ts'
+import { type RunningServer, startServer } from '../../src/server/serve.ts'
+
+/** Serves a circuit by the real thing: a port, key sets on disk, a worker with the simd engine; until the test's end. */
+export async function serving(
+  t: Test,
+  circuit: Circuit,
+  overrides: ServerOverrides = {},
+  directory = t.testdir(),
+): Promise<RunningServer> {
+  await writeFile(join(directory, `${circuit.model}.pvc`), writeCircuit(circuit))
+  const config = await readConfig({
+    overrides: {
+      modelsDir: directory,
+      dataDir: join(directory, 'data'),
+      port: 0,
+      threads: 1,
+      maxEventLoopDelayMs: 0,
+      logLevel: 'silent',
+      ...overrides,
+    },
+  })
+  const server = await startServer(config)
+  t.teardown(() => server.close())
+  return server
+}
