@@ -15,8 +15,8 @@ export interface RefreshedNetwork {
 }
 
 export const REFRESHED_NETWORKS: readonly RefreshedNetwork[] = [
-  { name: 'clothing_lr', options: { precisionBits: 7 } },
-  { name: 'clothing_six', options: { precisionBits: 7 } },
+  { name: 'clothing_lr', options: { precisionBits: 8.5 } },
+  { name: 'clothing_six', options: { precisionBits: 8.5 } },
   { name: 't224', options: { precisionBits: 7, rings: [8192] } },
 ]
 
