@@ -19,7 +19,7 @@ import { measureStages } from './parts/refreshed/stages.ts'
 /** Images of each network, beside the first, which loads keys and circuit and is not counted. */
 const FEW = 2
 /** Largest error of a logit relative to the deviation of the image's logits. */
-const MAX_ERROR = 0.05
+const MAX_ERROR = 0.02
 
 type Say = (line: string) => void
 

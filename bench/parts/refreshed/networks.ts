@@ -4,18 +4,19 @@ import { join } from 'node:path'
 import { type Circuit, readCircuit } from '../../../src/circuit/index.ts'
 import { type CompileOptions, compile } from '../../../src/compiler/index.ts'
 import type { Network } from '../../../src/models/index.ts'
-import { item } from '../../../test/models/support/golden.ts'
-import { missingTrained, trainedGolden, trainedNetwork } from '../../../test/support/trained-networks.ts'
+import { networkInput } from '../../../src/preprocessing/index.ts'
+import { missingTrained, trainedNetwork } from '../../../test/support/trained-networks.ts'
+import { clothingFiles, spread, testImage } from '../test-images.ts'
 
-/** A trained network that one shot does not hold, and how it is planned. */
+/** A network trained on clothing that one shot does not hold, and how it is planned. */
 export interface RefreshedNetwork {
   readonly name: string
   readonly options: Pick<CompileOptions, 'precisionBits' | 'rings'>
 }
 
 export const REFRESHED_NETWORKS: readonly RefreshedNetwork[] = [
-  { name: 'clothing_lr', options: { precisionBits: 7 } },
-  { name: 'clothing_six', options: { precisionBits: 7 } },
+  { name: 'clothing_lr', options: { precisionBits: 8.5 } },
+  { name: 'clothing_six', options: { precisionBits: 8.5 } },
   { name: 't224', options: { precisionBits: 7, rings: [8192] } },
 ]
 
@@ -42,10 +43,11 @@ export async function prepare(
   const missing = missingTrained(name)
   if (missing !== undefined) return missing
   const network = await trainedNetwork(name)
-  const input = (await trainedGolden(name)).get('input')!
-  const images = Array.from({ length: Math.min(count, input.shape[0]) }, (_, k) =>
-    Float64Array.from(item(input, k).data),
-  )
+  const files = await clothingFiles()
+  const images: Float64Array[] = []
+  for (const image of spread(files, Math.min(count, files.length))) {
+    images.push(Float64Array.from(networkInput(await testImage(image, network.config.preprocessing))))
+  }
   const file = circuits && join(circuits, `${name}.pvc`)
   if (file && existsSync(file)) return { network, circuit: readCircuit(await readFile(file)), images }
   const start = performance.now()

@@ -68,7 +68,7 @@ const WEIGHT_MARGIN = { first: 4, least: 0, most: 10 }
 /** Weights' scales are tried in such fractions of a bit. */
 const WEIGHT_GRAIN = 1 / 4
 /** Bits of precision to spare that are tried, should the finished circuit be less precise than its draft. */
-const PRECISION_RESERVES = [0, 0.5]
+const PRECISION_RESERVES = [0, 0.25, 0.5, 0.75, 1]
 /** Scales that are tried again once the strategy has been chosen for the best of them. */
 const BEST_SCALES = 12
 
