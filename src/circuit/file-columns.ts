@@ -196,7 +196,8 @@ function splitFactors({ periods, constantValues }: Columns): Float64Array[] {
   const constants = Array.from(periods, (period) => {
     const end = start + period
     if (end > constantValues.length) throw invalid('constants end early')
-    const values = constantValues.slice(start, end)
+    // A view: a buffer of its own for each would take more memory than most of them have values.
+    const values = constantValues.subarray(start, end)
     start = end
     return values
   })

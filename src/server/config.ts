@@ -21,7 +21,7 @@ export const configSchema = z.strictObject({
   queue: whole(0, 10_000).default(8).describe('inferences that may wait for a worker'),
   workerKeyMegabytes: whole(1, 3072).default(2048).describe('memory for loaded key sets in each worker'),
   engineMegabytes: whole(16, 4095)
-    .default(3584)
+    .default(4000)
     .describe("most memory of each worker's engine: keys, constants and running programs together"),
   keyTtlHours: z.coerce
     .number()
