@@ -17,7 +17,7 @@ export interface RefreshedNetwork {
 export const REFRESHED_NETWORKS: readonly RefreshedNetwork[] = [
   { name: 'clothing_lr', options: { precisionBits: 8.5 } },
   { name: 'clothing_six', options: { precisionBits: 8.5 } },
-  { name: 't224', options: { precisionBits: 8, rings: [8192] } },
+  { name: 't224', options: { precisionBits: 9, rings: [8192] } },
 ]
 
 /** What a benchmark needs of such a network. */
