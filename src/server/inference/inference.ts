@@ -104,8 +104,11 @@ export class Inference {
   settle(state: InferenceState): void {
     this.#ended = performance.now()
     this.#state = state
-    // The result may overtake the last report of progress.
-    if (state === 'done') this.#done = this.#operations
+    if (state === 'done') {
+      // The result may overtake the last reports of progress and rounds, which come by another way.
+      this.#done = this.#operations
+      this.#round = this.#total
+    }
     this.attendance.expect(false)
     // The last answer may still be asked for; where there is none, nothing is.
     if (state !== 'done') this.rounds.clear()

@@ -186,13 +186,14 @@ t.test('a client that vanishes: the inference ends, and the engine is free for o
 })
 
 t.test('who is slow but there is waited for', async (t) => {
-  const { client } = await session(t, { roundTimeoutSeconds: 1 })
+  // Long enough for a busy machine to begin an answer, and shorter than sending it takes.
+  const { client } = await session(t, { roundTimeoutSeconds: 3 })
   const first = await client.begin()
   const body = await client.model.refresh(0, first.frame)
   let sent = 0
   const slowly = new ReadableStream({
     async pull(controller) {
-      await sleep(500)
+      await sleep(1000)
       const part = body.subarray(sent, sent + Math.ceil(body.length / 4))
       sent += part.length
       controller.enqueue(part)
