@@ -37,6 +37,9 @@ export function hidingBits({
   return HIDING_BITS + Math.log2(MESSAGE_RMS_BOUND * Math.sqrt(parameters.ring) * scales)
 }
 
+/** Masks are kept as digits of so many bits, a word for each: what the kernels take as a factor. */
+export const MASK_DIGIT_BITS = 30
+
 /** Number of ciphertexts of each round of refreshes; empty for one shot. */
 export function refreshRounds({ ops, counts }: CountedOps): number[] {
   const rounds: number[] = []

@@ -13,8 +13,9 @@ import type { Packed } from './packed.ts'
  */
 const SCATTERED_BITS = 2
 /**
- * Position scales are smooth, most of their coefficients small: what rounding cuts off is alike in all channels, which do
- * not average it out then. In a trained network it is some ten times what independent errors would make.
+ * In a trained network of 73 products the rounding of position scales was most of the logits' error, several times what the
+ * noise model makes of it, which takes errors for independent. A quarter of these weights' coefficients round to zero; that
+ * what is cut off is alike in all channels, so that they do not average it out, would explain it, and has not been shown.
  */
 const SMOOTH_BITS = 2
 

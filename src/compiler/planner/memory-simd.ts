@@ -5,11 +5,10 @@ import { divided, type ExtendedBasis, extendedBasis } from '../../circuit/extend
 import { rotationSteps } from '../../circuit/keys.ts'
 import { operandsOf } from '../../circuit/operands.ts'
 import { digitCount } from '../../circuit/parameters.ts'
+import { MASK_DIGIT_BITS } from '../../circuit/refresh.ts'
 import type { Circuit, Op, ValueId } from '../../circuit/types.ts'
 
 const RESIDUE_BYTES = 4
-/** Bits of a mask in one word. */
-const MASK_DIGIT_BITS = 30
 /** Roots of unity, their inverses, and the quotients of both: words for each residue of a prime. */
 const TABLE_WORDS = 4
 

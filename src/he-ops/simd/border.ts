@@ -1,20 +1,16 @@
 import { bitLength } from '../../circuit/primes.ts'
+import { MASK_DIGIT_BITS } from '../../circuit/refresh.ts'
 import { PolyVeilError } from '../../errors/index.ts'
-import {
-  type PackedFullRlwe,
-  type PackedLimb,
-  type PackedRlwe,
-  packedBytes,
-  SEED_BYTES,
-} from '../../wire/index.ts'
+import { type PackedFullRlwe, type PackedRlwe, SEED_BYTES } from '../../wire/index.ts'
 import type { SimdContext } from './context.ts'
 import { requireSound } from './loader.ts'
-import { DIGIT_BITS, type Integers } from './operations/integers.ts'
+import type { Integers } from './operations/integers.ts'
 import { NOTES_BYTES } from './operations/load-pair.ts'
 import { emitLeaving, leavingScratch } from './operations/rerandomise.ts'
 import { uniformBytes, uniformIntegers } from './operations/sample.ts'
 import { emitReturns, type Return, returnScratch } from './operations/unmask.ts'
 import type { OutputKeys } from './output-key.ts'
+import { readPacked, writePacked } from './packed-limbs.ts'
 import type { ProgramBuilder } from './program.ts'
 import { aligned } from './ranges.ts'
 import type { SeedExpander } from './seeds.ts'
@@ -122,14 +118,14 @@ export function allocateFlooding(
 ): Integers | undefined {
   if (floodingBound === 0) return undefined
   const offset = BigInt(floodingBound)
-  const digits = Math.ceil(bitLength(2n * offset) / DIGIT_BITS)
+  const digits = Math.ceil(bitLength(2n * offset) / MASK_DIGIT_BITS)
   return { address: builder.allocate(limbBytes * digits), digits, offset }
 }
 
 /** Puts integers into kernel memory. @param values N whole numbers within the offset of zero */
 export function writeIntegers({ heap, ring }: SimdContext, to: Integers, values: Float64Array): void {
   const words = heap.words(to.address, ring * to.digits)
-  const base = 2 ** DIGIT_BITS
+  const base = 2 ** MASK_DIGIT_BITS
   const offset = Number(to.offset)
   values.forEach((value, k) => {
     let rest = value + offset
@@ -150,17 +146,7 @@ export function readLeaving(
   [c0, c1]: readonly number[],
   level: number,
 ): PackedFullRlwe {
-  return { limbs: readPacked(context, c0, level), second: readPacked(context, c1, level) }
-}
-
-function readPacked({ heap, moduli, ring }: SimdContext, address: number, level: number): PackedLimb[] {
-  let at = address
-  return moduli.slice(0, level + 1).map(({ prime }) => {
-    const bits = bitLength(prime)
-    const bytes = heap.bytes(at, packedBytes(ring, bits)).slice()
-    at += bytes.length
-    return { prime, bits, bytes }
-  })
+  return { limbs: readPacked(context, c0, level + 1), second: readPacked(context, c1, level + 1) }
 }
 
 /**
@@ -169,7 +155,7 @@ function readPacked({ heap, moduli, ring }: SimdContext, address: number, level:
  * @throws TENSOR_MALFORMED when there are more or fewer ciphertexts, or they are of another level
  */
 export function stageReturns(
-  { heap }: SimdContext,
+  context: SimdContext,
   { returns }: RefreshRound,
   pairs: readonly PackedRlwe[],
 ): void {
@@ -183,12 +169,8 @@ export function stageReturns(
   }
   pairs.forEach(({ limbs, seed }, i) => {
     const { out, seed: seedAt } = returns[i]
-    heap.bytes(seedAt, SEED_BYTES).set(seed)
-    let at = out.polynomials[1]
-    for (const { bytes } of limbs) {
-      heap.bytes(at, bytes.length).set(bytes)
-      at += bytes.length
-    }
+    context.heap.bytes(seedAt, SEED_BYTES).set(seed)
+    writePacked(context, out.polynomials[1], limbs)
   })
 }
 

@@ -199,8 +199,10 @@ function listAt<T>(lists: T[][], index: number): T[] {
   return lists[index]
 }
 
-/** As the kernels round: halves to the even neighbour. Adding 1.5 * 2^52 leaves no bits below one. */
-const roundToEven = (value: number): number => value + 6755399441055744 - 6755399441055744
+/** Doubles of this size have no bits below one. */
+const NO_FRACTION = 1.5 * 2 ** 52
+/** As the kernels round: halves to the even neighbour. @param value below 2^51 in absolute value */
+const roundToEven = (value: number): number => value + NO_FRACTION - NO_FRACTION
 
 /** Writes out blocks of equal residues in place, the last one first. */
 function spread(residues: Uint32Array, size: number): void {

@@ -1,11 +1,4 @@
-import { bitLength } from '../../../circuit/primes.ts'
-import {
-  type PackedFullRlwe,
-  type PackedLimb,
-  type PackedRlwe,
-  packedBytes,
-  SEED_BYTES,
-} from '../../../wire/index.ts'
+import { type PackedFullRlwe, type PackedRlwe, SEED_BYTES } from '../../../wire/index.ts'
 import type { SimdContext } from '../context.ts'
 import { requireSound } from '../loader.ts'
 import {
@@ -14,6 +7,7 @@ import {
   type ReencryptionSpec,
   reencryptionScratch,
 } from '../operations/reencrypt.ts'
+import { readPacked, writePacked } from '../packed-limbs.ts'
 import { aligned } from '../ranges.ts'
 import { type LinkedProgram, linkProgram, type ProgramRunner } from '../run.ts'
 
@@ -85,14 +79,8 @@ export class Refresher {
   }
 
   #stage({ limbs, second }: PackedFullRlwe, { from }: Reencryption): void {
-    const { heap } = this.#context
-    for (const [p, polynomial] of [limbs, second].entries()) {
-      let at = from[p]
-      for (const { bytes } of polynomial) {
-        heap.bytes(at, bytes.length).set(bytes)
-        at += bytes.length
-      }
-    }
+    writePacked(this.#context, from[0], limbs)
+    writePacked(this.#context, from[1], second)
   }
 
   /**
@@ -102,19 +90,13 @@ export class Refresher {
    * @returns nothing when the encryption has to be made anew
    */
   #take({ to, seed, sound, rejected }: Reencryption): PackedRlwe | undefined {
-    const { heap, moduli, ring } = this.#context
+    const { heap } = this.#context
     const { fromPrimes, toPrimes } = this.#spec
     heap.words(sound, 2 * fromPrimes).forEach((isSound, i) => {
       requireSound(isSound === 1, i % fromPrimes)
     })
     if (heap.words(rejected, toPrimes).some((count) => count > 0)) return undefined
-    let at = to
-    const limbs = moduli.slice(0, toPrimes).map(({ prime }): PackedLimb => {
-      const bits = bitLength(prime)
-      const bytes = heap.bytes(at, packedBytes(ring, bits)).slice()
-      at += bytes.length
-      return { prime, bits, bytes }
-    })
+    const limbs = readPacked(this.#context, to, toPrimes)
     return { limbs, seed: heap.bytes(seed, SEED_BYTES).slice() }
   }
 }

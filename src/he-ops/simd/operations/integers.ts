@@ -1,11 +1,9 @@
+import { MASK_DIGIT_BITS } from '../../../circuit/refresh.ts'
 import { log2Exact } from '../../encoding/order.ts'
 import type { SimdContext } from '../context.ts'
 import { montgomery } from '../modulus.ts'
 import type { Call, ProgramBuilder } from '../program.ts'
 import { CONVERSION_CHUNK } from './convert.ts'
-
-/** Bits of a digit: what the kernels take as a factor. */
-export const DIGIT_BITS = 30
 
 /** One integer for each coefficient, in kernel memory. */
 export interface Integers {
@@ -49,7 +47,7 @@ export class IntegerSums {
     let bias = 0n
     for (const { integers, factor } of summands) {
       for (let j = 0; j < integers.digits; j++) {
-        const weight = this.#weight(index, factor << BigInt(DIGIT_BITS * j))
+        const weight = this.#weight(index, factor << BigInt(MASK_DIGIT_BITS * j))
         terms.push(integers.address + j * limbBytes, weight, log2Exact(ring))
       }
       bias -= integers.offset * factor

@@ -1,6 +1,7 @@
+import { MASK_DIGIT_BITS } from '../../../circuit/refresh.ts'
 import type { SimdContext } from '../context.ts'
 import type { Call } from '../program.ts'
-import { DIGIT_BITS, type Integers } from './integers.ts'
+import type { Integers } from './integers.ts'
 
 // Polynomials of random integers, drawn on the thread that uses them from the platform's cryptographic generator.
 
@@ -36,13 +37,13 @@ function drawn(call: Call, scratch: number, bytes: number, use: () => void): voi
 /** Integers of which each is uniform among the 2^bits from -2^(bits - 1) on. @param address of `uniformBytes` bytes */
 export const uniformIntegers = (address: number, bits: number): Integers => ({
   address,
-  digits: Math.ceil(bits / DIGIT_BITS),
+  digits: Math.ceil(bits / MASK_DIGIT_BITS),
   offset: 1n << BigInt(bits - 1),
 })
 
 /** Bytes that such integers take. */
 export const uniformBytes = ({ limbBytes }: SimdContext, bits: number): number =>
-  limbBytes * Math.ceil(bits / DIGIT_BITS)
+  limbBytes * Math.ceil(bits / MASK_DIGIT_BITS)
 
 /** Draws them: a power of two of integers, so that cutting bits off leaves the rest uniform. */
 export function drawUniform(
@@ -54,6 +55,6 @@ export function drawUniform(
   const { limbBytes, ring } = context
   const top = digits - 1
   call('random', address, limbBytes * digits)
-  if (top > 0) call('keepBits', address, DIGIT_BITS, ring * top)
-  call('keepBits', address + limbBytes * top, bits - DIGIT_BITS * top, ring)
+  if (top > 0) call('keepBits', address, MASK_DIGIT_BITS, ring * top)
+  call('keepBits', address + limbBytes * top, bits - MASK_DIGIT_BITS * top, ring)
 }
