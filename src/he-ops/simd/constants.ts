@@ -177,9 +177,7 @@ export class ConstantStore {
       if (count !== size) spread(heap.words(at, count), size)
     })
     this.bytes += bytes
-    // The kernel rounds halves to the even neighbour.
-    const isZero = coefficients.every((coefficient) => Math.abs(coefficient * scale) <= 0.5)
-    return { address, isZero }
+    return { address, isZero: roundsToZero(coefficients, scale) }
   }
 
   #encodeLimb(
@@ -213,6 +211,12 @@ export class ConstantStore {
       level,
     })
   }
+}
+
+/** As the kernels round: halves to the even neighbour. */
+function roundsToZero(coefficients: Float64Array, scale: number): boolean {
+  for (let i = 0; i < coefficients.length; i++) if (Math.abs(coefficients[i] * scale) > 0.5) return false
+  return true
 }
 
 /** Doubles of this size have no bits below one. */
