@@ -6,7 +6,7 @@ import { type ByteSource, openKeySet } from '../../wire/index.ts'
 import { floodingBound } from '../flooding.ts'
 import { createKernelMemory, instantiateKernels, type Kernels } from '../kernels/kernels.ts'
 import type { Border } from './border.ts'
-import { compileCircuit, levelsThatLeave } from './circuit-program.ts'
+import { type CircuitProgram, compileCircuit, levelsThatLeave } from './circuit-program.ts'
 import { ConstantStore } from './constants.ts'
 import { createSimdContext, type SimdContext } from './context.ts'
 import { Heap } from './heap.ts'
@@ -84,7 +84,6 @@ export class SimdEngine {
     identity: object = circuit,
   ): Promise<SimdSession> {
     const owned = new DisposableStack()
-    const free = (part: { free(): void }): void => part.free()
     try {
       const context = this.#context(circuit.parameters)
       const reader = await openKeySet(circuit.parameters, source)
@@ -94,12 +93,7 @@ export class SimdEngine {
       const outputKeys = owned.adopt(await OutputKeys.load(context, reader, levelsThatLeave(circuit)), free)
       const constants = this.#constantsOf(context, circuit, identity)
       const border = borderOf(circuit, outputKeys)
-      const program = owned.adopt(
-        constants.reading(circuit.constants, () =>
-          compileCircuit(context, circuit, keys, constants, this.#crew.threads, border),
-        ),
-        free,
-      )
+      const program = owned.adopt(this.#link(context, circuit, keys, constants, border), free)
       const loader = owned.adopt(new PairLoader(context), free)
       const seeds = owned.adopt(new SeedExpander(context.heap, context.kernels), free)
       const parts = {
@@ -121,6 +115,19 @@ export class SimdEngine {
   /** Ends the threads. Sessions must have been freed, or at least not be used any more. */
   async close(): Promise<void> {
     await this.#crew.close()
+  }
+
+  /** Not part of `open`, among whose functions those that outlive it would hold the circuit. */
+  #link(
+    context: SimdContext,
+    circuit: Circuit,
+    keys: SimdKeySet,
+    constants: ConstantStore,
+    border: Border,
+  ): CircuitProgram {
+    return constants.reading(circuit.constants, () =>
+      compileCircuit(context, circuit, keys, constants, this.#crew.threads, border),
+    )
   }
 
   #context(parameters: CkksParameters): SimdContext {
@@ -147,6 +154,8 @@ export class SimdEngine {
     return result
   }
 }
+
+const free = (part: { free(): void }): void => part.free()
 
 /** What hides the values of a circuit that leave. @throws LEVEL_EXHAUSTED when flooding does not fit the output's level */
 const borderOf = ({ output, parameters, refresh }: Circuit, keys: OutputKeys): Border => ({
