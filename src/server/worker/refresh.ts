@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import type { RefreshClient } from '../../he-ops/execution/session.ts'
 import { ExecutionStopped } from '../../he-ops/executor.ts'
 import { type ClientMessage, failure, type InferTask, type WorkerMessage } from './messages.ts'
@@ -11,24 +10,18 @@ import { type ClientMessage, failure, type InferTask, type WorkerMessage } from 
  */
 export function refreshOver({ port, stop }: InferTask): RefreshClient {
   const flag = new Int32Array(stop)
-  const closed = once(port, 'close').then(() => {
-    throw new ExecutionStopped(0)
-  })
-  closed.catch(() => {})
+  // A promise for each answer, and none for the port's end: it would hold whatever was raced against it, frames and all.
+  let awaited: PromiseWithResolvers<ClientMessage> | undefined
+  port.on('message', (message: ClientMessage) => awaited?.resolve(message))
+  port.once('close', () => awaited?.reject(new ExecutionStopped(0)))
   const say = (message: WorkerMessage, transfer: ArrayBuffer[] = []): void =>
     port.postMessage(message, transfer)
 
-  const answer = async (): Promise<ClientMessage> => {
-    const waiting = new AbortController()
-    try {
-      const message = once(port, 'message', { signal: waiting.signal })
-      message.catch(() => {})
-      // The port may have been closed while this thread was deaf.
-      if (Atomics.load(flag, 0) !== 0) throw new ExecutionStopped(0)
-      return (await Promise.race([message, closed]))[0]
-    } finally {
-      waiting.abort()
-    }
+  const answer = (): Promise<ClientMessage> => {
+    // The port may have been closed while this thread was deaf.
+    if (Atomics.load(flag, 0) !== 0) throw new ExecutionStopped(0)
+    awaited = Promise.withResolvers()
+    return awaited.promise
   }
 
   return async (round, masked, take) => {
