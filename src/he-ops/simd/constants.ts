@@ -8,7 +8,6 @@ import { log2Exact } from '../encoding/order.ts'
 import { Arena } from './arena.ts'
 import type { SimdContext } from './context.ts'
 import { type Encoding, Encodings } from './encodings.ts'
-import { limbsOf } from './values.ts'
 
 /**
  * What an encoded constant is for: a weight of a normal summand, of an extended one (modulo the special primes too), of
@@ -120,7 +119,7 @@ export class ConstantStore {
     let encoding = this.#encodings.find(id, scale, form)
     if (encoding === undefined) {
       this.#requireFits(id, scale, primes - 1)
-      encoding = this.#context.heap.attempt(encode)
+      encoding = encode()
       this.#encodings.add(id, scale, form, encoding)
     }
     const { address, isZero } = encoding
@@ -162,20 +161,22 @@ export class ConstantStore {
   }
 
   #encode(id: ConstantId, scale: number, primes: number, form: ConstantForm): Encoding {
-    const { heap, ring } = this.#context
+    const { heap, parameters, ring } = this.#context
     const coefficients = this.#embedding(id)
     const size = coefficients.length
     const { count } = this.#shape(size)
-    const indices = limbsOf(this.#context, primes, form === 'extended')
-    const bytes = 4 * count * indices.length
+    const limbs = primes + (form === 'extended' ? parameters.specialPrimes.length : 0)
+    const bytes = 4 * count * limbs
     const address = this.#arena.allocate(bytes)
     const source = this.#arena.scratch(8 * ring)
     new Float64Array(heap.memory.buffer, source, size).set(coefficients)
-    indices.forEach((index, place) => {
+    for (let place = 0; place < limbs; place++) {
       const at = address + 4 * count * place
+      // The special primes follow all primes of the data.
+      const index = place < primes ? place : place - primes + parameters.primes.length
       this.#encodeLimb(source, at, size, scale, index, form)
       if (count !== size) spread(heap.words(at, count), size)
-    })
+    }
     this.bytes += bytes
     return { address, isZero: roundsToZero(coefficients, scale) }
   }
