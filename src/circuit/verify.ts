@@ -1,6 +1,13 @@
 import { PolyVeilError } from '../errors/index.ts'
 import { factorsOf, largestOf, periodOf } from './constant.ts'
-import { type CiphertextType, encodedBits, largestAbsolute, log2Modulus, type TypeLaws, typeLaws } from './laws.ts'
+import {
+  type CiphertextType,
+  encodedBits,
+  largestAbsolute,
+  log2Modulus,
+  type TypeLaws,
+  typeLaws,
+} from './laws.ts'
 import { lastUses } from './liveness.ts'
 import { operandsOf } from './operands.ts'
 import type { CkksParameters } from './parameters.ts'

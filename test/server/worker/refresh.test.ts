@@ -26,15 +26,12 @@ t.test('frames of rounds that are over are let go, while the inference goes on',
   for (let round = 0; round < 10; round++) {
     await client(round, new Uint8Array(8), async (refreshed) => void frames.push(new WeakRef(refreshed)))
   }
-  for (let attempt = 0; attempt < 20 && frames.slice(0, -1).some((frame) => frame.deref()); attempt++) {
+  for (let attempt = 0; attempt < 5; attempt++) {
     await sleep(1)
     collect()
   }
   // The last one may still be on its way out.
-  t.strictSame(
-    frames.slice(0, -1).map((frame) => frame.deref()),
-    Array(9).fill(undefined),
-  )
+  t.equal(frames.slice(0, -1).filter((frame) => frame.deref()).length, 0)
   port.close()
 })
 
