@@ -37,6 +37,8 @@ export class Rounds {
   readonly #options: RoundsOptions
   /** By number. Once a round is over its output is kept while there is room: hardly anybody asks for it again. */
   readonly #outputs = new Map<number, PromiseWithResolvers<SentAnswer> | KeptAnswer>()
+  /** Outputs that are not there yet; also those that were forgotten. */
+  readonly #missing = new Set<PromiseWithResolvers<SentAnswer>>()
   readonly #answered = new Map<number, Answered>()
   /** The rounds whose answers the engine waits for. */
   readonly #open = new Map<number, { readonly take: Take; readonly close: () => void }>()
@@ -151,13 +153,16 @@ export class Rounds {
   /** Outputs that are not there by now never will be. Each has a promise of its own: a common one would hold all of them. */
   #fail(error: unknown): void {
     this.#failure = { error }
-    for (const output of this.#outputs.values()) if ('promise' in output) output.reject(error)
+    for (const output of this.#missing) output.reject(error)
+    this.#missing.clear()
     this.#end.reject(error)
   }
 
   #put(number: number, output: EngineOutput): void {
     const place = this.#outputOf(number)
-    if ('promise' in place) place.resolve(this.#options.encode(output))
+    if (!('promise' in place)) return
+    this.#missing.delete(place)
+    place.resolve(this.#options.encode(output))
   }
 
   #outputOf(number: number): PromiseWithResolvers<SentAnswer> | KeptAnswer {
@@ -165,6 +170,7 @@ export class Rounds {
     if (known) return known
     const output = promised<SentAnswer>()
     if (this.#failure) output.reject(this.#failure.error)
+    else this.#missing.add(output)
     this.#outputs.set(number, output)
     return output
   }
