@@ -36,7 +36,8 @@ export interface SessionControl extends RunControl {
 export interface SimdSession {
   readonly memory: SessionMemory
   /**
-   * Runs the circuit on fresh encryptions, once the engine's earlier runs have ended. The calling thread computes too.
+   * Runs the circuit on fresh encryptions, once the session's earlier runs have ended. The calling thread computes too. While
+   * a client is waited for, other sessions of the engine run.
    *
    * @param pairs one for each input, at the level and scale of `circuit.input`; every residue is checked; not changed, and
    *   read when it is this run's turn
@@ -84,6 +85,8 @@ export class CircuitSession implements SimdSession {
   readonly memory: SessionMemory
   readonly #parts: SessionParts
   readonly #alone: <T>(run: () => Promise<T>) => Promise<T>
+  /** Runs of a session follow one another: its memory is that of one. */
+  #last: Promise<unknown> = Promise.resolve()
   #runs = 0
   #isFreed = false
 
@@ -102,8 +105,10 @@ export class CircuitSession implements SimdSession {
   ): Promise<PackedFullRlwe> {
     if (this.#isFreed) throw new PolyVeilError('INTERNAL', 'A freed session is run')
     this.#runs++
+    const result = this.#last.then(() => this.#run(pairs, control, client))
+    this.#last = result.catch(() => {})
     try {
-      return await this.#alone(() => this.#run(pairs, control, client))
+      return await result
     } finally {
       this.#runs--
       this.#release()
@@ -152,7 +157,7 @@ export class CircuitSession implements SimdSession {
     try {
       let from = 0
       for (const [i, to] of program.program.stops.entries()) {
-        if (to > from) await crew.run(program.program, control, { from, to })
+        if (to > from) await this.#alone(() => crew.run(program.program, control, { from, to }))
         if (i < program.stops.length) await rounds.stop(program.stops[i])
         if (control?.overlap === false) await rounds.allBack()
         from = to

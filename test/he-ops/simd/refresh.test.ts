@@ -127,6 +127,33 @@ t.test('rounds overlap: one leaves while another is away, and they come back in 
   t.ok(isRight(await session.run(inputs, {}, async (_, masked) => refresh(masked))), 'which can be run again')
 })
 
+t.test('while a client is waited for, the engine runs for another one', async (t) => {
+  const engine = await SimdEngine.create({ threads: 2 })
+  t.teardown(() => engine.close())
+  const open = () => engine.open(circuit, engine.newKeySet(parameters), bytesSource(fixture.keySet))
+  const [slow, quick] = [await open(), await open()]
+  const refresh = await client()
+  const away = Promise.withResolvers<void>()
+  const { level, scale } = circuit.output
+  const waiting = slow.run(inputs, {}, async (_, masked) => {
+    await away.promise
+    return refresh(masked)
+  })
+  const second = slow.run(inputs, {}, async (_, masked) => refresh(masked))
+  const others = await quick.run(inputs, {}, async (_, masked) => refresh(masked))
+  let isOver = false
+  second.then(() => {
+    isOver = true
+  })
+  await quick.run(inputs, {}, async (_, masked) => refresh(masked))
+  t.notOk(isOver, 'runs of one session follow one another')
+  away.resolve()
+  const found = [await waiting, await second, others].map((pair) => fixture.decryptPair(pair, level, scale))
+  const [first] = found
+  t.ok(first.some((value) => Math.abs(value) > 1))
+  for (const values of found) t.ok(values.every((value, s) => Math.abs(value - first[s]) < 0.05))
+})
+
 const secrets = secretResidues(fixture.ctx, fixture.secretKey)
 
 /** What the client decrypts, and what a public-key encryption's second polynomial is: integers by exact CRT. */
