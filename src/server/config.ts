@@ -14,7 +14,12 @@ export const configSchema = z.strictObject({
   dataDir: z.string().min(1).default('polyveil-data').describe('directory that key sets are kept in'),
   workers: whole(1, 256)
     .default(1)
-    .describe('inferences that are executed at once, each with memory and keys of its own'),
+    .describe('workers, each with memory and keys of its own, that compute at the same time'),
+  inferencesPerWorker: whole(1, 64)
+    .default(4)
+    .describe(
+      'inferences that a worker has at once: it computes for one while others wait for their clients',
+    ),
   threads: whole(1, 256)
     .default(() => availableParallelism())
     .describe('threads that work at one inference'),

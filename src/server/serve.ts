@@ -67,11 +67,12 @@ export async function serve(config: ServerConfig): Promise<RunningServer> {
 }
 
 const startWorkers = (
-  { workers, threads, queue, workerKeyMegabytes, engineMegabytes }: ServerConfig,
+  { workers, inferencesPerWorker, threads, queue, workerKeyMegabytes, engineMegabytes }: ServerConfig,
   logger: Logger,
 ): WorkerPool =>
   new WorkerPool({
     workers,
+    jobsPerWorker: inferencesPerWorker,
     queue,
     settings: { keyBytes: megabytes(workerKeyMegabytes), engineBytes: megabytes(engineMegabytes), threads },
     onFault: (err) => logger.error({ err }, 'A worker ended unexpectedly'),

@@ -39,6 +39,7 @@ const app = await buildApp({
   }),
   engine: new WorkerPool({
     workers: 1,
+    jobsPerWorker: 1,
     queue: 8,
     settings: { keyBytes: 2 ** 28, engineBytes: 2 ** 28, threads: 2 },
     onFault: (error) => faults.push(String(error)),

@@ -51,6 +51,7 @@ const app = await buildApp({
   }),
   engine: new WorkerPool({
     workers: 1,
+    jobsPerWorker: 1,
     queue: 8,
     settings: { keyBytes: 2 ** 28, engineBytes: 2 ** 28, threads: 1 },
     onFault: (error) => lines.push(String(error)),

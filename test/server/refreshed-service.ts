@@ -137,7 +137,12 @@ export class StepClient {
 
   /** A whole inference. @returns the largest error of a logit */
   async classify(): Promise<number> {
-    let said = await this.begin()
+    return this.finish(await this.begin())
+  }
+
+  /** The rest of an inference, round by round. @returns as `classify` */
+  async finish(request: Said): Promise<number> {
+    let said = request
     while (said.json.outputs?.[0].name === 'refresh') said = await this.answer(said)
     if (said.status !== 200) throw new Error(said.bytes.toString())
     return largestError(await this.model.decrypt(said.frame))

@@ -25,6 +25,8 @@ import {
 
 export interface WorkerPoolOptions {
   readonly workers: number
+  /** Jobs that a worker has at once: it computes for one while others wait for their clients. */
+  readonly jobsPerWorker: number
   /** Jobs that may wait for a worker; more are refused. */
   readonly queue: number
   readonly settings: WorkerSettings
@@ -42,27 +44,35 @@ interface Tasks {
   infer: { task: InferTask; result: Uint8Array }
 }
 
-/** Executes circuits in worker threads, one job in each at a time. */
+/** Executes circuits in worker threads. */
 export class WorkerPool implements InferenceEngine {
   readonly #pool: Piscina
   readonly #capacity: number
-  readonly #workers: number
+  /** Jobs that all workers have at once. */
+  readonly #atOnce: number
   readonly #onFault: (error: unknown) => void
   #jobs = 0
   #closed = false
 
   constructor({
     workers,
+    jobsPerWorker,
     queue,
     settings,
     onFault = () => {},
     onSession = () => {},
     filename = workerFile(),
   }: WorkerPoolOptions) {
-    this.#workers = workers
-    this.#capacity = workers + queue
+    this.#atOnce = workers * jobsPerWorker
+    this.#capacity = this.#atOnce + queue
     this.#onFault = onFault
-    this.#pool = new Piscina({ filename, minThreads: workers, maxThreads: workers, workerData: settings })
+    this.#pool = new Piscina({
+      filename,
+      minThreads: workers,
+      maxThreads: workers,
+      concurrentTasksPerWorker: jobsPerWorker,
+      workerData: settings,
+    })
     // A worker that ends without a job raises an event that must not go unheard.
     this.#pool.on('error', onFault)
     this.#pool.on('message', onSession)
@@ -73,7 +83,7 @@ export class WorkerPool implements InferenceEngine {
   }
 
   get waiting(): number {
-    return Math.max(0, this.#jobs - this.#workers)
+    return Math.max(0, this.#jobs - this.#atOnce)
   }
 
   checkKeys(parameters: CkksParameters, location: KeySetLocation): Promise<CheckedKeySet> {

@@ -3,6 +3,7 @@ import { backendFor } from '../../he-ops/execution/backend-for.ts'
 import { openSealSession } from '../../he-ops/execution/seal-session.ts'
 import type { Session } from '../../he-ops/execution/session.ts'
 import { openSimdSession } from '../../he-ops/execution/simd-session.ts'
+import { ExecutionStopped } from '../../he-ops/executor.ts'
 import { createSealContext, type SealContext } from '../../he-ops/seal/context.ts'
 import { heapBytes, loadKeySet } from '../../he-ops/seal/keys.ts'
 import { loadSeal } from '../../he-ops/seal/runtime.ts'
@@ -22,13 +23,15 @@ import type { WorkerSettings } from './messages.ts'
 /** One client's keys in memory, with the sessions of the models that they serve. */
 interface Client {
   readonly sessions: Map<string, Session>
+  /** Inferences that run or are about to: as long as there are any, nothing of it is freed. */
+  users: number
   /** Keys of the simd engine, which its sessions share. */
   simdKeys?: SimdKeySet
 }
 
 /**
  * What has been loaded, by key set. When it outgrows the budget, or the engine its memory, the least recently used key sets
- * are freed.
+ * are freed; where all others are in use, whoever needs the room waits until one is not.
  */
 export class Sessions {
   readonly #settings: WorkerSettings
@@ -37,6 +40,9 @@ export class Sessions {
   readonly #clients = new Map<string, Client>()
   readonly #onOpened: (model: string, session: Session) => void
   #engine: Promise<SimdEngine> | undefined
+  /** Loading goes one by one: room that one has made is not another's. */
+  #loading: Promise<unknown> = Promise.resolve()
+  #released = Promise.withResolvers<void>()
 
   /** @param onOpened told of each session that is opened */
   constructor(settings: WorkerSettings, onOpened: (model: string, session: Session) => void = () => {}) {
@@ -45,48 +51,105 @@ export class Sessions {
   }
 
   /**
-   * The session of a key set and a model. It stays valid until the next call.
+   * Uses the session of a key set and a model, which is loaded if need be. Several can be in use at once.
    *
-   * @throws KEYS_EXPIRED, KEYS_MISSING, PARAMETERS_MISMATCH, TENSOR_MALFORMED
+   * @param isCancelled asked after waiting; true ends it with `ExecutionStopped`
+   * @throws KEYS_EXPIRED, KEYS_MISSING, PARAMETERS_MISMATCH, TENSOR_MALFORMED; ExecutionStopped; what `body` throws
    * @throws KernelMemoryExceeded when the model does not fit the engine's memory even with no other client's keys in it
    */
-  async open(served: ServedCircuit, { name, location }: StoredKeySet): Promise<Session> {
-    const client = this.#clients.get(name) ?? { sessions: new Map() }
+  async use<T>(
+    served: ServedCircuit,
+    keys: StoredKeySet,
+    isCancelled: () => boolean,
+    body: (session: Session) => Promise<T>,
+  ): Promise<T> {
+    const client = this.#enter(keys.name)
+    try {
+      return await body(await this.#session(served, client, keys, isCancelled))
+    } finally {
+      client.users--
+      // Whose keys are no good is not remembered.
+      if (client.users === 0 && client.sessions.size === 0) this.#evict(keys.name)
+      this.#released.resolve()
+      this.#released = Promise.withResolvers()
+    }
+  }
+
+  #enter(name: string): Client {
+    const client = this.#clients.get(name) ?? { sessions: new Map(), users: 0 }
+    client.users++
     this.#clients.delete(name)
     this.#clients.set(name, client)
+    return client
+  }
+
+  async #session(
+    served: ServedCircuit,
+    client: Client,
+    { location }: StoredKeySet,
+    isCancelled: () => boolean,
+  ): Promise<Session> {
     const { digest } = served.manifest
-    const known = client.sessions.get(digest)
-    if (known) return known
-    this.#makeRoom(client, await this.#expectedBytes(served))
-    const session = await this.#loadWithRoom(served, client, name, location)
-    client.sessions.set(digest, session)
-    this.#onOpened(served.outline.model, session)
-    return session
+    const known = () => client.sessions.get(digest)
+    return (
+      known() ??
+      (await this.#inTurn(async () => {
+        // Whoever was in turn before may have wanted the same.
+        const loaded = known()
+        if (loaded) return loaded
+        await this.#makeRoom(client, await this.#expectedBytes(served), isCancelled)
+        const session = await this.#loadWithRoom(served, client, location, isCancelled)
+        client.sessions.set(digest, session)
+        this.#onOpened(served.outline.model, session)
+        return session
+      }))
+    )
+  }
+
+  #inTurn<T>(load: () => Promise<T>): Promise<T> {
+    const result = this.#loading.then(load)
+    this.#loading = result.catch(() => {})
+    return result
   }
 
   get count(): number {
     return [...this.#clients.values()].reduce((sum, { sessions }) => sum + sessions.size, 0)
   }
 
-  /** Frees others' keys one by one while the engine's memory does not suffice, and the client's own when that did not help. */
+  /** Frees others' keys one by one while the engine's memory does not suffice. */
   async #loadWithRoom(
     served: ServedCircuit,
     client: Client,
-    name: string,
     location: KeySetLocation,
+    isCancelled: () => boolean,
   ): Promise<Session> {
     for (;;) {
       try {
         return await withCheckedKeySet(location, (source) => this.#load(served, client, source))
       } catch (error) {
-        const other = this.#leastRecentlyUsed(name)
-        if (error instanceof KernelMemoryExceeded && other !== undefined) {
-          this.#evict(other)
-          continue
-        }
-        if (client.sessions.size === 0) this.#evict(name)
-        throw error instanceof KernelMemoryExceeded ? this.#tooLarge(served, error) : error
+        if (!(error instanceof KernelMemoryExceeded)) throw error
+        if (!(await this.#freeAnother(client, isCancelled))) throw this.#tooLarge(served, error)
       }
+    }
+  }
+
+  /**
+   * Frees the keys, with their sessions, that have not been used for longest; where all are in use, waits until some are not.
+   *
+   * @returns false when there are none but the client's
+   * @throws ExecutionStopped
+   */
+  async #freeAnother(client: Client, isCancelled: () => boolean): Promise<boolean> {
+    for (;;) {
+      const others = [...this.#clients].filter(([, other]) => other !== client)
+      if (others.length === 0) return false
+      const idle = others.find(([, { users }]) => users === 0)
+      if (idle) {
+        this.#evict(idle[0])
+        return true
+      }
+      await this.#released.promise
+      if (isCancelled()) throw new ExecutionStopped(0)
     }
   }
 
@@ -118,19 +181,9 @@ export class Sessions {
   }
 
   /** Before anything is loaded, not after: memory never shrinks, so its peak is what counts. */
-  #makeRoom(client: Client, bytes: number): void {
-    let used = [...this.#clients.values()].reduce((sum, each) => sum + bytesOf(each), 0)
-    for (const [name, other] of this.#clients) {
-      if (used + bytes <= this.#settings.keyBytes) return
-      if (other === client) continue
-      used -= bytesOf(other)
-      this.#evict(name)
-    }
-  }
-
-  /** The name of the key set, other than `name`, that has not been used for longest. */
-  #leastRecentlyUsed(name: string): string | undefined {
-    return [...this.#clients.keys()].find((other) => other !== name)
+  async #makeRoom(client: Client, bytes: number, isCancelled: () => boolean): Promise<void> {
+    const used = (): number => [...this.#clients.values()].reduce((sum, each) => sum + bytesOf(each), 0)
+    while (used() + bytes > this.#settings.keyBytes && (await this.#freeAnother(client, isCancelled)));
   }
 
   #evict(name: string): void {

@@ -41,8 +41,10 @@ export async function infer(task: InferTask): Promise<Outcome<Uint8Array>> {
   const client = refreshOver(task)
   const result = await outcome(async () => {
     const circuit = await servedCircuit(task.circuit)
-    const session = await sessions.open(circuit, task.keys)
-    return session.infer(task.frame, controlOf(task), client)
+    const control = controlOf(task)
+    return sessions.use(circuit, task.keys, control.shouldStop, (session) =>
+      session.infer(task.frame, control, client),
+    )
   })
   task.port.close()
   return result.kind === 'value' ? moved(result) : result
@@ -52,7 +54,7 @@ export async function infer(task: InferTask): Promise<Outcome<Uint8Array>> {
 const frameDigest = async (source: ByteSource): Promise<string> =>
   bytesToHex(await source.read(source.size - DIGEST_BYTES, DIGEST_BYTES))
 
-function controlOf({ port, stop }: InferTask): ExecutionControl {
+function controlOf({ port, stop }: InferTask): Required<Omit<ExecutionControl, 'overlap'>> {
   const flag = new Int32Array(stop)
   let last = 0
   return {

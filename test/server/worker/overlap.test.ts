@@ -1,5 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { manifestOf } from '../../../src/circuit/index.ts'
+import { simdMemory } from '../../../src/compiler/planner/memory-simd.ts'
 import { refreshedCircuit } from '../../he-ops/simd/circuits.ts'
 import { largestError, type Said, StepClient } from '../refreshed-service.ts'
 import { serving } from '../serving.ts'
@@ -70,7 +72,7 @@ t.test('a client that vanishes between two answers', async (t) => {
   const first = await client.begin()
   await client.round(first.json.id, 0, await client.model.refresh(0, first.frame), client.keySet, MINIMAL)
   const state = () => client.request('GET', `v2/inferences/${first.json.id}`).then(({ json }) => json.state)
-  while ((await state()) === 'refresh') await new Promise((resolve) => setTimeout(resolve, 100))
+  while ((await state()) === 'refresh') await sleep(100)
   t.equal(await state(), 'cancelled')
   let said = await client.begin()
   t.equal(said.status, 200, 'the engine is free')
@@ -79,4 +81,35 @@ t.test('a client that vanishes between two answers', async (t) => {
   said = await client.round(said.json.id, 0, await client.model.refresh(0, said.frame))
   t.equal(said.status, 200)
   t.match((await answered).json, { parameters: { round: 2 } })
+})
+
+t.test('while one client is silent, its worker serves others', async (t) => {
+  const { server, client } = await session(t, { workers: 1 })
+  const slow = await StepClient.create(server.url, manifest)
+  const first = await slow.begin()
+  t.ok((await client.classify()) < CLOSE)
+  const [own, another] = await Promise.all([client.classify(), client.classify()])
+  t.ok(own < CLOSE && another < CLOSE, 'and two of one client, whose memory is that of one')
+  t.ok((await slow.finish(first)) < CLOSE, 'the first one goes on')
+})
+
+t.test('whose memory is in use waits for its turn, and can be cancelled meanwhile', async (t) => {
+  // The least that can be set: room for the keys and values of one client, not of two.
+  const engineMegabytes = 16
+  t.ok(1.8 * simdMemory(circuit) > engineMegabytes * 2 ** 20)
+  const { server, client } = await session(t, { workers: 1, engineMegabytes })
+  const second = await StepClient.create(server.url, manifest)
+  const third = await StepClient.create(server.url, manifest)
+  const first = await client.begin()
+  const waiting = second.classify()
+  const gone = third.begin('gone')
+  const stateOf = async (id: string): Promise<string> =>
+    (await client.request('GET', `v2/inferences/${id}`)).json.state
+  while ((await stateOf('gone')) !== 'waiting') await sleep(20)
+  await client.request('DELETE', 'v2/inferences/gone')
+  isProblem(t, await gone, 409, 'INFERENCE_UNKNOWN')
+  t.equal(await stateOf(first.json.id), 'refresh', 'whoever is served is not disturbed')
+  t.ok((await client.finish(first)) < CLOSE)
+  t.ok((await waiting) < CLOSE)
+  t.ok((await third.classify()) < CLOSE)
 })

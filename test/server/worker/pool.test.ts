@@ -12,6 +12,7 @@ function start(t: Test, faults: unknown[] = [], queue = 2): WorkerPool {
   const settings = { keyBytes: 0, engineBytes: 0, threads: 1 }
   const pool = new WorkerPool({
     workers: 1,
+    jobsPerWorker: 1,
     queue,
     settings,
     filename,

@@ -167,7 +167,11 @@ t.test('bodies that are no answer are refused, and the inference waits for a rig
 })
 
 t.test('a client that vanishes: the inference ends, and the engine is free for others', async (t) => {
-  const { client } = await session(t, { roundTimeoutSeconds: 1, queue: 1 })
+  const { client } = await session(t, {
+    roundTimeoutSeconds: 1,
+    inferencesPerWorker: 1,
+    queue: 1,
+  })
   const first = await client.begin()
   const answer = await client.model.refresh(0, first.frame)
   const waiting = client.classify()
