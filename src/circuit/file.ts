@@ -68,6 +68,8 @@ const headerSchema = z.strictObject({
   // The public half is checked by the manifest's own schema, once the circuit is put together.
   model: z.string(),
   labels: z.array(z.string()),
+  /** Absent from files of before there were batches. */
+  batch: z.number().default(1),
   parameters: z.strictObject({
     ring: z.number(),
     primes: z.array(z.string()),
@@ -119,10 +121,10 @@ export function circuitDigest(bytes: Uint8Array): string {
 }
 
 function headerBytes(circuit: Circuit, counts: ColumnCounts): Uint8Array {
-  const { model, labels, input, output, layers, result, estimate, refresh } = circuit
+  const { model, labels, batch, input, output, layers, result, estimate, refresh } = circuit
   const parameters = parametersLiteral(circuit.parameters)
-  const header = { counts, model, labels, parameters, input, output, layers, result, estimate, refresh }
-  const bytes = utf8ToBytes(canonicalJson(checkHeader(header)))
+  const about = { model, labels, parameters, batch, input, output, layers, result, estimate, refresh }
+  const bytes = utf8ToBytes(canonicalJson(checkHeader({ counts, ...about })))
   const end = HEADER_START + bytes.length
   const padded = new Uint8Array(bytes.length + (-end & (ALIGNMENT - 1))).fill(0x20)
   padded.set(bytes)

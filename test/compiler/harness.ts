@@ -1,8 +1,10 @@
 import { readFile } from 'node:fs/promises'
-import { pack, spaceToDepth, unpack } from '../../src/circuit/layout.ts'
+import { pack, unpack } from '../../src/circuit/layout.ts'
 import { type CkksParameters, checkParameters } from '../../src/circuit/parameters.ts'
 import { nttPrimes } from '../../src/circuit/primes.ts'
 import type { Circuit, Layout } from '../../src/circuit/types.ts'
+import { readBatch } from '../../src/client/local/answer.ts'
+import { batchSlots } from '../../src/client/local/input.ts'
 import { networkGraph } from '../../src/compiler/graph/build.ts'
 import { evaluate } from '../../src/compiler/graph/evaluate.ts'
 import type { Graph, NodeKind } from '../../src/compiler/graph/graph.ts'
@@ -124,11 +126,20 @@ export function readBack(
 }
 
 /** Logits of an image [C, H, W] that a circuit computes on the clear backend. */
-export function clearLogits(circuit: Circuit, image: Float64Array, noise: 'none' | 'model'): Float64Array {
-  const { input, output, parameters } = circuit
+export const clearLogits = (circuit: Circuit, image: Float64Array, noise: 'none' | 'model'): Float64Array =>
+  clearBatch(circuit, [image], noise)[0]
+
+/** Logits of images that a circuit computes at once on the clear backend, for every place of its batch. */
+export function clearBatch(
+  circuit: Circuit,
+  images: readonly Float64Array[],
+  noise: 'none' | 'model',
+): Float64Array[] {
+  const { input, parameters } = circuit
   const evaluator = createClearEvaluator(circuit, { noise })
-  const vectors = pack(input.layout, spaceToDepth(image, input.image, input.patch), parameters.slots)
-  const encrypted = vectors.map((slots) => evaluator.encrypt(slots, input.level, input.scale))
+  const encrypted = batchSlots(images, circuit, parameters.slots).map((slots) =>
+    evaluator.encrypt(slots, input.level, input.scale),
+  )
   const result = execute(circuit, evaluator, encrypted, { takeInputs: true })
-  return evaluator.decrypt(result).slice(0, output.classes)
+  return readBatch(evaluator.decrypt(result), circuit)
 }

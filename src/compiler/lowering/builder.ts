@@ -17,8 +17,13 @@ export interface ScalePolicy {
   readonly input: number
 }
 
-/** The chain that scales refer to. A draft's has primes yet to be chosen, each when it is first divided by. */
+/**
+ * The chain that scales refer to, with the slots of one image. A draft's has primes yet to be chosen, each when it is first
+ * divided by.
+ */
 export interface BuilderChain extends ModulusChain {
+  /** Images that share the ciphertexts, for which `widen` makes the operations; one by default. */
+  readonly batch?: number
   /** Chooses the prime of a level, of at most `bits` bits, unless it is chosen already. */
   choose?(level: number, bits: number): void
   /** A function that takes back all choices that are made from now on. */
@@ -57,7 +62,7 @@ export interface TermDraft {
 export class CircuitBuilder {
   readonly ops: Op[] = []
   readonly constants: Constant[] = []
-  /** Period and size of each constant; in a draft, where constants are not made, one entry for equal ones. */
+  /** Period in the ciphertexts' slots and size of each constant; in a draft, where constants are not made, one entry for equal ones. */
   readonly statistics: ConstantStatistics[] = []
   readonly layers: LayerInfo[] = []
   /** Interleave of the tensor that each layer reads, which its rotation strategy goes by. */
@@ -84,6 +89,11 @@ export class CircuitBuilder {
     this.#laws = typeLaws(chain)
     this.policy = policy
     this.emit = emit
+  }
+
+  /** Images that share the ciphertexts. */
+  get batch(): number {
+    return this.chain.batch ?? 1
   }
 
   type(id: ValueId): CiphertextType {
@@ -258,14 +268,14 @@ export class CircuitBuilder {
 
   constant({ period, gain, exact = false, make, isZero }: ConstantDraft): ConstantId | undefined {
     if (isZero?.()) return undefined
-    if (!this.emit) return this.#draftedId({ period, gain, exact })
+    if (!this.emit) return this.#draftedId({ period: period * this.batch, gain, exact })
     const constant = make()
     if (constant === undefined) return undefined
     const key = this.#keyOf(constant, exact)
     const known = this.#constantIds.get(key)
     if (known !== undefined) return known
     const size = factorsOf(constant).reduce((product, factor) => product * rootMeanSquare(factor), 1)
-    const id = this.statistics.push({ period, gain: size, exact }) - 1
+    const id = this.statistics.push({ period: period * this.batch, gain: size, exact }) - 1
     this.#constantIds.set(key, id)
     this.constants[id] = constant
     return id

@@ -24,7 +24,7 @@ type Weighted = ConvNode | NodeOf<'diagonal'> | NodeOf<'repack'>
 /** What the output slots of a layer sum up. */
 interface Sum {
   readonly terms: number
-  /** Of the weights. */
+  /** Of the weights, in the slots of one image. */
   readonly period: number
 }
 
@@ -38,7 +38,7 @@ export function weightBits(builder: CircuitBuilder, node: Weighted, input: Packe
   const isScattered = period === builder.chain.slots
   const extra = hasPositionScale(node) ? SMOOTH_BITS : isScattered ? -SCATTERED_BITS : 0
   const rounding = builder.policy.rounding + extra
-  return rounding + Math.log2(Math.sqrt(terms) * encodingNoise(period))
+  return rounding + Math.log2(Math.sqrt(terms) * encodingNoise(period * builder.batch))
 }
 
 const hasPositionScale = (node: Weighted): boolean =>
