@@ -1,4 +1,4 @@
-import { isOuter } from './constant.ts'
+import { isOuter, periodOf } from './constant.ts'
 import type { Constant } from './types.ts'
 
 // Images of a batch share ciphertexts as the lowest-order factor of the slot number: slot s of image b is slot
@@ -24,9 +24,12 @@ export function slotsOfImage(slots: Float64Array, batch: number, place: number):
 export const isBatch = (batch: number, slots: number): boolean =>
   Number.isInteger(batch) && batch >= 1 && slots % batch === 0 && (batch & (batch - 1)) === 0
 
+/** Slots after which a constant repeats that has a period among the slots of one image. A single number stays one. */
+export const periodForBatch = (period: number, batch: number): number => (period === 1 ? 1 : period * batch)
+
 /** A constant for one image, repeated for each of a batch. */
 export function constantForBatch(constant: Constant, batch: number): Constant {
-  if (batch === 1) return constant
+  if (batch === 1 || periodOf(constant) === 1) return constant
   if (!isOuter(constant)) return { fine: onesOf(batch), coarse: constant }
   return { fine: repeatEach(constant.fine, batch), coarse: constant.coarse }
 }
@@ -34,6 +37,7 @@ export function constantForBatch(constant: Constant, batch: number): Constant {
 /** Whether a constant has the same numbers for every image of a batch. */
 export function isAlikeForImages(constant: Constant, batch: number): boolean {
   const lowest = isOuter(constant) ? constant.fine : constant
+  if (periodOf(constant) === 1) return true
   return lowest.length % batch === 0 && lowest.every((value, i) => value === lowest[i - (i % batch)])
 }
 

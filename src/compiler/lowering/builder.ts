@@ -1,5 +1,6 @@
 import { factorsOf } from '../../circuit/constant.ts'
 import { Contents } from '../../circuit/contents.ts'
+import { periodForBatch } from '../../circuit/image-batch.ts'
 import { type CiphertextType, type ModulusChain, type TypeLaws, typeLaws } from '../../circuit/laws.ts'
 import type { Constant, ConstantId, LayerInfo, Op, Term, ValueId } from '../../circuit/types.ts'
 import { type ConstantStatistics, rootMeanSquare } from '../analysis/statistics.ts'
@@ -268,17 +269,21 @@ export class CircuitBuilder {
 
   constant({ period, gain, exact = false, make, isZero }: ConstantDraft): ConstantId | undefined {
     if (isZero?.()) return undefined
-    if (!this.emit) return this.#draftedId({ period: period * this.batch, gain, exact })
+    if (!this.emit) return this.#draftedId({ period: this.#wide(period), gain, exact })
     const constant = make()
     if (constant === undefined) return undefined
     const key = this.#keyOf(constant, exact)
     const known = this.#constantIds.get(key)
     if (known !== undefined) return known
     const size = factorsOf(constant).reduce((product, factor) => product * rootMeanSquare(factor), 1)
-    const id = this.statistics.push({ period: period * this.batch, gain: size, exact }) - 1
+    const id = this.statistics.push({ period: this.#wide(period), gain: size, exact }) - 1
     this.#constantIds.set(key, id)
     this.constants[id] = constant
     return id
+  }
+
+  #wide(period: number): number {
+    return periodForBatch(period, this.batch)
   }
 
   /** Equal for equal constants. Plain ones, which there may be a million of, have numbers. */
