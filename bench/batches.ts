@@ -22,7 +22,8 @@ const MAX_ERROR = 1e-2
 
 /**
  * One bundled network compiled for 1, 2, 4 and 8 images in the same ciphertexts, on the simd engine in one process, with the
- * frames between client and server that would travel. Each image is checked against the clear float reference.
+ * frames between client and server that would travel. Batches take turns, so that what else the machine does falls on all of
+ * them. Each image is checked against the clear float reference.
  */
 export const batches: Benchmark = {
   name: 'batches',
@@ -34,46 +35,58 @@ export const batches: Benchmark = {
     for (const { file } of files) {
       images.push(preprocess(await decodeImage(await readFile(file)), config.preprocessing))
     }
-    const rows: Measured[] = []
-    for (const batch of BATCHES) {
-      rows.push(await measure(network, images, batch))
-      say(`${batch} at once: ${rows.at(-1)!.secondsPerImage.execute} s of the server for each image`)
+    const contenders: Contender[] = []
+    for (const batch of BATCHES) contenders.push(await contender(network, batch))
+    for (let run = 0; run <= RUNS; run++) {
+      for (const each of contenders) await runOnce(network, images, each, run)
+    }
+    for (const { backend } of contenders) await backend.close()
+    const rows = contenders.map(figures)
+    for (const { batch, secondsPerImage } of rows) {
+      say(`${batch} at once: ${secondsPerImage.execute} s of the server for each image`)
     }
     return { network: NETWORK, batches: rows.map((row) => ({ ...row, ratio: ratios(row, rows[0]) })) }
   },
 }
 
-interface Measured {
+type Seconds = Readonly<Record<'encrypt' | 'execute' | 'decrypt', number>>
+
+/** A circuit for a batch of images, and what running it has shown. */
+interface Contender {
   readonly batch: number
-  readonly secondsPerImage: Readonly<Record<Stage, number>>
-  readonly inferenceSeconds: number
-  readonly imagesPerSecond: number
-  readonly [figures: string]: unknown
+  readonly plan: PlanReport
+  readonly backend: Awaited<ReturnType<typeof encryptedBackend>>
+  readonly runs: Seconds[]
+  largestError: number
 }
 
-type Stage = 'encrypt' | 'execute' | 'decrypt'
-
-async function measure(
-  network: Network,
-  images: readonly PreprocessedImage[],
-  batch: number,
-): Promise<Measured> {
+async function contender(network: Network, batch: number): Promise<Contender> {
   const { preprocessing } = network.config
   const { circuit, plan } = compile(network, { model: NETWORK, preprocessing, batch })
-  const backend = await encryptedBackend(circuit, 'simd')
-  const runs: Record<Stage, number>[] = []
-  let largestError = 0
-  for (let run = 0; run <= RUNS; run++) {
-    const chosen = Array.from({ length: batch }, (_, place) => images[(run + place) % images.length])
-    const { logits, seconds } = await backend.run(chosen, () => {})
-    for (const [place, image] of chosen.entries()) {
-      largestError = Math.max(largestError, errorOf(network, image, logits[place]))
-    }
-    runs.push(seconds)
+  return { batch, plan, backend: await encryptedBackend(circuit, 'simd'), runs: [], largestError: 0 }
+}
+
+/** @param run the first is not counted */
+async function runOnce(
+  network: Network,
+  images: readonly PreprocessedImage[],
+  contender: Contender,
+  run: number,
+): Promise<void> {
+  const { batch, backend, runs } = contender
+  const chosen = Array.from({ length: batch }, (_, place) => images[(run + place) % images.length])
+  const { logits, seconds } = await backend.run(chosen, () => {})
+  for (const [place, image] of chosen.entries()) {
+    const error = errorOf(network, image, logits[place])
+    contender.largestError = Math.max(contender.largestError, error)
   }
-  await backend.close()
-  const middle = (stage: Stage): number => median(runs.slice(1).map((seconds) => seconds[stage]))
+  if (run > 0) runs.push(seconds)
+}
+
+function figures({ batch, plan, backend, runs, largestError }: Contender) {
+  const middle = (stage: keyof Seconds): number => median(runs.map((seconds) => seconds[stage]))
   const whole = middle('encrypt') + middle('execute') + middle('decrypt')
+  const { ring, rotations, galoisKeys, ops, secondsPerImage } = plan
   return {
     batch,
     secondsPerImage: {
@@ -86,7 +99,11 @@ async function measure(
     maxAbsError: figure(largestError),
     bytes: backend.bytes,
     engineMemoryBytes: backend.engineMemory,
-    ...counts(plan),
+    ring,
+    rotations,
+    galoisKeys,
+    inputs: ops.input,
+    estimatedSecondsPerImage: figure(secondsPerImage),
   }
 }
 
@@ -99,16 +116,10 @@ function errorOf(network: Network, image: PreprocessedImage, logits: Float64Arra
   return error
 }
 
-const counts = ({ ring, rotations, galoisKeys, ops, secondsPerImage }: PlanReport) => ({
-  ring,
-  rotations,
-  galoisKeys,
-  inputs: ops.input,
-  estimatedSecondsPerImage: figure(secondsPerImage),
-})
+type Figures = ReturnType<typeof figures>
 
 /** Against one image at a time, in the same run. */
-const ratios = (row: Measured, one: Measured) => ({
+const ratios = (row: Figures, one: Figures) => ({
   imagesPerSecond: figure(row.imagesPerSecond / one.imagesPerSecond),
   latency: figure(row.inferenceSeconds / one.inferenceSeconds),
 })
