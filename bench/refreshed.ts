@@ -128,8 +128,8 @@ function secondsOf([first, ...counted]: readonly Classification[]) {
     firstSeconds: figure(first.total),
     seconds: {
       total: middle(({ total }) => total),
-      serverAndLink: middle(({ server }) => server),
-      client: middle(({ total, server }) => total - server),
+      clientCores: middle(({ clientCores }) => clientCores),
+      serverCores: middle(({ serverCores }) => serverCores),
     },
     requests: first.requests,
   }

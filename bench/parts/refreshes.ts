@@ -18,7 +18,8 @@ import { loadSeal } from '../../src/he-ops/seal/runtime.ts'
 import {
   borderScratch,
   completeReturns,
-  emitRound,
+  emitDeparture,
+  emitReturn,
   type RefreshRound,
   readLeaving,
   stageReturns,
@@ -174,7 +175,8 @@ class Server {
     let round: RefreshRound | undefined
     this.#program = linkProgram(context, crew.threads, borderScratch(context, [FROM]), (builder) => {
       const border = { keys, maskBits: MASK_BITS, floodingBound: 0 }
-      round = emitRound(builder, context, border, this.#from, out)
+      round = emitDeparture(builder, context, border, this.#from, out)
+      emitReturn(builder, context, round)
     })
     this.#round = round!
     this.#loader = new PairLoader(context)

@@ -1,14 +1,15 @@
+import { coursesOf } from './courses.ts'
 import { operandsOf } from './operands.ts'
 import { type CkksParameters, digitCount } from './parameters.ts'
-import { refreshRounds } from './refresh.ts'
-import type { Circuit, Op, OpKind, ValueId } from './types.ts'
+import type { Circuit, OpKind, ValueId } from './types.ts'
 
 // The order in which the simd engine executes a circuit. It is settled here, and not in the engine, since it decides how
 // much memory an execution takes, which a plan has to state.
 
 /** Operations of one kind that do not depend on each other: their work is done in the same phases. */
 export interface Batch {
-  readonly kind: OpKind
+  /** A refresh is done twice: in `refresh` the round's values leave for the client, in `return` they are waited for. */
+  readonly kind: OpKind | 'return'
   readonly ops: readonly ValueId[]
 }
 
@@ -27,7 +28,6 @@ const ORDER: readonly OpKind[] = [
   'rescale',
   'relinearise',
   'rotate',
-  // All else that can be done is done before anybody waits for the client.
   'refresh',
 ]
 
@@ -49,71 +49,103 @@ export function maxRotationSources(parameters: CkksParameters): number {
  * Orders a circuit's operations in batches: each operation once, in a batch behind those of its operands. Rotations of a
  * batch are of one level.
  *
+ * A client works at one round while the engine does what other rounds are for: see `coursesOf`.
+ *
  * @param maxSources most distinct sources of the rotations of a batch: each takes memory for its digits
  */
 export function batches({ ops }: Pick<Circuit, 'ops'>, maxSources: number): Batch[] {
-  const scheduler = new Scheduler(ops, maxSources)
+  const progress = new Progress(ops)
   const result: Batch[] = []
-  for (let batch = scheduler.next(); batch !== undefined; batch = scheduler.next()) result.push(batch)
+  let returned = 0
+  for (const course of coursesOf(ops)) {
+    for (; returned <= course.after; returned++) {
+      result.push({ kind: 'return', ops: progress.giveBack(returned) })
+    }
+    const scheduler = new Scheduler(ops, course.ops, progress, maxSources)
+    for (let batch = scheduler.next(); batch !== undefined; batch = scheduler.next()) result.push(batch)
+  }
   return result
 }
 
-class Scheduler {
-  readonly #ops: Circuit['ops']
-  readonly #maxSources: number
+/** Which values are there. */
+class Progress {
   /** Operands of each operation that are not there yet. */
   readonly #missing: Int32Array
   readonly #readers: ValueId[][]
-  readonly #ready = new Map<OpKind, Set<ValueId>>()
-  readonly #done: Uint8Array
   /** Refreshes of each round. */
-  readonly #rounds: readonly number[]
-  #first = 0
+  readonly #rounds: ValueId[][] = []
 
-  constructor(ops: Circuit['ops'], maxSources: number) {
-    this.#ops = ops
-    this.#maxSources = maxSources
-    this.#rounds = refreshRounds({ ops })
+  constructor(ops: Circuit['ops']) {
     this.#readers = ops.map(() => [])
-    this.#done = new Uint8Array(ops.length)
     this.#missing = Int32Array.from(ops, (op, id) => {
+      if (op.kind === 'refresh') {
+        this.#rounds[op.round] ??= []
+        this.#rounds[op.round].push(id)
+      }
       const operands = new Set(operandsOf(op))
       for (const operand of operands) this.#readers[operand].push(id)
       return operands.size
     })
-    ops.forEach((_, id) => {
-      if (this.#missing[id] === 0) this.#makeReady(id)
+  }
+
+  isReady(id: ValueId): boolean {
+    return this.#missing[id] === 0
+  }
+
+  /** A value is there. @returns what can be done only now */
+  finish(id: ValueId): ValueId[] {
+    return this.#readers[id].filter((reader) => {
+      this.#missing[reader]--
+      return this.isReady(reader)
     })
   }
 
+  /** A round's values are there again. @returns its refreshes */
+  giveBack(round: number): readonly ValueId[] {
+    const ids = this.#rounds[round]
+    for (const id of ids) this.finish(id)
+    return ids
+  }
+}
+
+/** Orders the operations of one course. */
+class Scheduler {
+  readonly #ops: Circuit['ops']
+  readonly #own: readonly ValueId[]
+  readonly #isOwn: (id: ValueId) => boolean
+  readonly #progress: Progress
+  readonly #maxSources: number
+  readonly #ready = new Map<OpKind, Set<ValueId>>()
+  readonly #done = new Set<ValueId>()
+  #first = 0
+
+  constructor(ops: Circuit['ops'], own: readonly ValueId[], progress: Progress, maxSources: number) {
+    this.#ops = ops
+    this.#own = own
+    const members = new Set(own)
+    this.#isOwn = (id) => members.has(id)
+    this.#progress = progress
+    this.#maxSources = maxSources
+    for (const id of own) if (progress.isReady(id)) this.#makeReady(id)
+  }
+
   next(): Batch | undefined {
-    while (this.#first < this.#ops.length && this.#done[this.#first] === 1) this.#first++
-    return this.#nextBelow(this.#first + WINDOW) ?? this.#nextBelow(Infinity)
+    while (this.#first < this.#own.length && this.#done.has(this.#own[this.#first])) this.#first++
+    if (this.#first === this.#own.length) return undefined
+    return this.#nextBelow(this.#own[this.#first] + WINDOW) ?? this.#nextBelow(Infinity)
   }
 
   #nextBelow(limit: number): Batch | undefined {
     for (const kind of ORDER) {
       const ids = [...(this.#ready.get(kind) ?? [])].filter((id) => id < limit).sort((a, b) => a - b)
       if (ids.length === 0) continue
-      const chosen = this.#chosen(kind, ids)
-      if (chosen.length === 0) continue
+      // All of a round go together: nothing else of the course is left then.
+      if (kind === 'refresh' && this.#done.size + ids.length < this.#own.length) continue
+      const chosen = kind === 'rotate' ? this.#fewSources(ids) : ids
       for (const id of chosen) this.#finish(kind, id)
       return { kind, ops: chosen }
     }
     return undefined
-  }
-
-  #chosen(kind: OpKind, ids: readonly ValueId[]): readonly ValueId[] {
-    if (kind === 'rotate') return this.#fewSources(ids)
-    return kind === 'refresh' ? this.#wholeRound(ids) : ids
-  }
-
-  /** The refreshes of a round, once all of them are ready. */
-  #wholeRound(ids: readonly ValueId[]): ValueId[] {
-    const roundOf = (id: ValueId): number => (this.#ops[id] as Extract<Op, { kind: 'refresh' }>).round
-    const round = Math.min(...ids.map(roundOf))
-    const ready = ids.filter((id) => roundOf(id) === round)
-    return ready.length === this.#rounds[round] ? ready : []
   }
 
   /** Rotations of the first sources, all of one level. */
@@ -131,11 +163,10 @@ class Scheduler {
 
   #finish(kind: OpKind, id: ValueId): void {
     this.#ready.get(kind)?.delete(id)
-    this.#done[id] = 1
-    for (const reader of this.#readers[id]) {
-      this.#missing[reader]--
-      if (this.#missing[reader] === 0) this.#makeReady(reader)
-    }
+    this.#done.add(id)
+    // What is refreshed is there when it has come back.
+    if (kind === 'refresh') return
+    for (const reader of this.#progress.finish(id)) if (this.#isOwn(reader)) this.#makeReady(reader)
   }
 
   #makeReady(id: ValueId): void {

@@ -64,7 +64,8 @@ export type Op =
   | ({ readonly kind: 'dropLevel'; readonly source: ValueId } & Defines)
   /**
    * Brings a value from the refresh level to the highest one, the scale as it was: masked, it goes to the client, who
-   * decrypts and encrypts it anew. All refreshes of one round go and come together; rounds follow one another.
+   * decrypts and encrypts it anew. All refreshes of one round go and come together. Rounds are numbered in the order in
+   * which they leave; a round that needs none of the values of another one does not wait for it to come back.
    */
   | ({ readonly kind: 'refresh'; readonly source: ValueId; readonly round: number } & Defines)
 

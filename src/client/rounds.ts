@@ -2,7 +2,13 @@ import { bytesToHex } from '@noble/hashes/utils.js'
 import { refreshBytes } from './local/limits.ts'
 import type { LocalModel } from './local/local-model.ts'
 import { type CallOptions, secondsLeft } from './progress.ts'
-import { cancelRequest, type Expected, roundRequest, serverFrame } from './transport/binary-body.ts'
+import {
+  cancelRequest,
+  type Expected,
+  outputRequest,
+  roundRequest,
+  serverFrame,
+} from './transport/binary-body.ts'
 import type { Answer, Transport } from './transport/transport.ts'
 
 /** What has to come after `round` answered rounds. */
@@ -22,9 +28,15 @@ export interface Begun {
   readonly answer: Promise<Answer>
 }
 
+/** Tensors that are fetched while the client works at one: what a server has ready travels meanwhile. */
+const ROUNDS_AHEAD = 2
+/** Answers that may be on their way; more would pile up before a slow link. */
+const MOST_ANSWERS = 2
+
 /**
- * Runs the refresh rounds of an inference, if it has any. Every answer has the form that the manifest says, whatever came:
- * no request depends on how something decrypts.
+ * Runs the refresh rounds of an inference, if it has any. Rounds overlap: masked tensors come and answers go while the client
+ * works at a round. Every answer has the form that the manifest says, whatever came: no request depends on how something
+ * decrypts.
  *
  * @returns the frame of the encrypted logits
  * @throws TENSOR_MALFORMED, TOO_LARGE, PARAMETERS_MISMATCH when the server sends what is not to come. It is then told that
@@ -33,29 +45,111 @@ export interface Begun {
 export async function runRounds(
   transport: Transport,
   model: LocalModel,
-  { inference, keySet, answer }: Begun,
+  begun: Begun,
+  options: CallOptions,
+): Promise<Uint8Array> {
+  const { rounds } = model.manifest
+  if (rounds === 0) return serverFrame(await begun.answer, expectedAfter(model, 0))
+  const exchange = new Exchange(transport, model, begun, options.signal)
+  try {
+    return await exchange.during(refreshAll(exchange, model, options))
+  } catch (error) {
+    exchange.end()
+    // In a round the server would wait.
+    await transport.tell(cancelRequest(begun.inference))
+    throw error
+  }
+}
+
+async function refreshAll(
+  exchange: Exchange,
+  model: LocalModel,
   { signal, onProgress }: CallOptions,
 ): Promise<Uint8Array> {
   const { rounds } = model.manifest
-  try {
-    let frame = serverFrame(await answer, expectedAfter(model, 0))
-    const report = progressOf(model, onProgress)
-    for (let round = 0; round < rounds; round++) {
-      report(round, frame.length)
-      const refreshed = await model.refresh(round, frame)
-      signal?.throwIfAborted()
-      const expected = expectedAfter(model, round + 1)
-      const request = roundRequest({ inference, round, keySet, frame: refreshed }, expected.bytes)
-      const next = await transport.sendRepeatable({ ...request, signal })
-      report(round, refreshed.length)
-      frame = serverFrame(next, expected)
-    }
-    if (rounds > 0) report(rounds - 1, frame.length)
+  const report = progressOf(model, onProgress)
+  for (let round = 0; round < rounds; round++) {
+    const frame = await exchange.output(round)
+    report(round, frame.length)
+    const refreshed = await model.refresh(round, frame)
+    signal?.throwIfAborted()
+    await exchange.answer(round, refreshed, () => report(round, refreshed.length))
+  }
+  const logits = await exchange.output(rounds)
+  await exchange.allTaken()
+  report(rounds - 1, logits.length)
+  return logits
+}
+
+/** What goes back and forth in the rounds of one inference, several requests at a time. */
+class Exchange {
+  readonly #transport: Transport
+  readonly #model: LocalModel
+  readonly #begun: Begun
+  readonly #ending = new AbortController()
+  readonly #signal: AbortSignal
+  /** Outputs that have been asked for and not been given to the client yet. */
+  readonly #outputs = new Map<number, Promise<Uint8Array>>()
+  readonly #answers = new Set<Promise<void>>()
+  readonly #failure = Promise.withResolvers<never>()
+  /** Outputs before this number have been asked for. */
+  #asked = 1
+
+  constructor(transport: Transport, model: LocalModel, begun: Begun, signal: AbortSignal | undefined) {
+    this.#transport = transport
+    this.#model = model
+    this.#begun = begun
+    this.#signal = signal ? AbortSignal.any([signal, this.#ending.signal]) : this.#ending.signal
+    this.#failure.promise.catch(() => {})
+    this.#expect(0, begun.answer)
+  }
+
+  /** What is given, or the failure of any request. */
+  during<T>(work: Promise<T>): Promise<T> {
+    return Promise.race([work, this.#failure.promise])
+  }
+
+  /** A masked tensor, or the logits; those that follow are asked for, too. */
+  async output(round: number): Promise<Uint8Array> {
+    const { rounds } = this.#model.manifest
+    // Not before the first one is there: until then the server knows of no inference.
+    if (round === 0) await this.#outputs.get(0)
+    for (; this.#asked <= Math.min(round + ROUNDS_AHEAD, rounds); this.#asked++) this.#ask(this.#asked)
+    const frame = await this.#outputs.get(round)!
+    this.#outputs.delete(round)
     return frame
-  } catch (error) {
-    // One shot ends by itself; in a round the server would wait.
-    if (rounds > 0) await transport.tell(cancelRequest(inference))
-    throw error
+  }
+
+  /** Sends the answer to a round; resolves when there is room for another one. @param onTaken called when the server has it */
+  async answer(round: number, frame: Uint8Array, onTaken: () => void): Promise<void> {
+    const { inference, keySet } = this.#begun
+    const request = { ...roundRequest({ inference, round, keySet, frame }), signal: this.#signal }
+    const sent = this.#transport.sendRepeatable(request).then(onTaken)
+    this.#answers.add(sent)
+    sent.then(() => this.#answers.delete(sent), this.#failure.reject)
+    if (this.#answers.size >= MOST_ANSWERS) await Promise.race(this.#answers)
+  }
+
+  async allTaken(): Promise<void> {
+    await Promise.all(this.#answers)
+  }
+
+  /** Ends all requests. */
+  end(): void {
+    this.#ending.abort()
+  }
+
+  #ask(round: number): void {
+    const { inference, keySet } = this.#begun
+    const { bytes } = expectedAfter(this.#model, round)
+    const request = outputRequest({ inference, round, keySet }, bytes)
+    this.#expect(round, this.#transport.sendRepeatable({ ...request, signal: this.#signal }))
+  }
+
+  #expect(round: number, answer: Promise<Answer>): void {
+    const frame = answer.then((arrived) => serverFrame(arrived, expectedAfter(this.#model, round)))
+    frame.catch(this.#failure.reject)
+    this.#outputs.set(round, frame)
   }
 }
 

@@ -78,7 +78,7 @@ const TOLERANCE_DEVIATIONS = 10
 export function compile(network: Network, options: CompileOptions): Compiled {
   const prepared = prepareInput(networkGraph(network), options.preprocessing)
   const graph = fold(prepared.graph, (options.calibration ?? []).map(prepared.pack))
-  const planOf = (batch: number): Planned => plan(graph, options, prepared.spec, batch)
+  const planOf = (batch: number): Planned => bestPlan(graph, options, prepared.spec, batch)
   const { batch = 1 } = options
   const { circuit, target } = batch === 'auto' ? largestFreeBatch(planOf) : planOf(batch)
   verifyCircuit(circuit)
@@ -93,11 +93,11 @@ interface Planned {
 }
 
 /** The best circuit for a batch of images that is as precise as demanded. */
-function plan(graph: Graph, options: CompileOptions, input: PartialInput, batch: number): Planned {
+function bestPlan(graph: Graph, options: CompileOptions, input: PartialInput, batch: number): Planned {
   const precisionBits = options.precisionBits ?? DEFAULT_PRECISION_BITS
   const target = targetNamed(options.target ?? DEFAULT_TARGET, options.speeds)
   const objective = options.objective ?? 'latency'
-  const candidates = plans(graph, options.refresh ?? 'auto', {
+  const candidates = candidatesFor(graph, options.refresh ?? 'auto', {
     target,
     rings: ringsFor(graph, options.rings ?? Object.keys(MAX_LOG_QP).map(Number), batch),
     batch,
@@ -118,7 +118,7 @@ function plan(graph: Graph, options: CompileOptions, input: PartialInput, batch:
 }
 
 /** One shot where it fits, unless refreshes are asked for. */
-function plans(graph: Graph, refresh: RefreshChoice, demands: Demands): Candidate[] {
+function candidatesFor(graph: Graph, refresh: RefreshChoice, demands: Demands): Candidate[] {
   if (refresh === 'always') return searchRefreshed(graph, demands)
   try {
     return searchPlans(graph, demands)

@@ -5,6 +5,7 @@ import type { ModelCatalogue } from './catalogue.ts'
 import type { Patience } from './inference/attendance.ts'
 import type { InferenceEngine } from './inference/engine.ts'
 import { InferenceRegistry } from './inference/registry.ts'
+import { useConnections } from './plugins/connections.ts'
 import { useDocumentation } from './plugins/documentation.ts'
 import { requestId } from './plugins/logging.ts'
 import { Metrics, useMetrics } from './plugins/metrics.ts'
@@ -14,7 +15,7 @@ import { inferRoute } from './routes/infer.ts'
 import { inferenceRoutes } from './routes/inferences.ts'
 import { keyRoutes } from './routes/keys.ts'
 import { modelRoutes } from './routes/models.ts'
-import { roundRoute } from './routes/rounds.ts'
+import { roundRoutes } from './routes/rounds.ts'
 import { serverRoutes } from './routes/server.ts'
 import type { KeyStore } from './stores/key-store.ts'
 
@@ -75,6 +76,7 @@ export async function buildApp({
     inferences: new InferenceRegistry(patience(roundTimeoutSeconds * 1000)),
     metrics: new Metrics(),
   }
+  useConnections(app)
   useProblems(app)
   await useSecurity(app, security)
   await useDocumentation(app)
@@ -85,7 +87,7 @@ export async function buildApp({
   // Each of these reads `application/octet-stream` in its own way, so each is a scope of its own.
   await app.register((scope) => keyRoutes(scope.withTypeProvider<ZodTypeProvider>(), services))
   await app.register((scope) => inferRoute(scope.withTypeProvider<ZodTypeProvider>(), services))
-  await app.register((scope) => roundRoute(scope.withTypeProvider<ZodTypeProvider>(), services))
+  await app.register((scope) => roundRoutes(scope.withTypeProvider<ZodTypeProvider>(), services))
 
   sweepExpiredKeys(app, keys)
   // Whoever is to answer a refresh round cannot do so any more.

@@ -1,5 +1,5 @@
 import type { Test } from 'tap'
-import { manifestOf } from '../../src/circuit/manifest.ts'
+import { type Manifest, manifestOf } from '../../src/circuit/manifest.ts'
 import {
   DEFAULT_LIMITS,
   imageSlots,
@@ -56,21 +56,24 @@ export interface Said {
 
 /** A client that does each step on its own, and wrong ones where it is told to. */
 export class StepClient {
-  readonly model = new LocalModel(manifest, new KeyRing(memoryKeyStore()))
+  readonly model: LocalModel
   readonly #url: string
   keySet = ''
 
-  private constructor(url: string) {
+  private constructor(url: string, served: Manifest) {
     this.#url = url
+    this.model = new LocalModel(served, new KeyRing(memoryKeyStore()))
   }
 
-  static async create(url: string): Promise<StepClient> {
-    const client = new StepClient(url)
+  /** @param served of another circuit than the one above, if it is another */
+  static async create(url: string, served = manifest): Promise<StepClient> {
+    const client = new StepClient(url, served)
     await client.#upload()
     return client
   }
 
   async #upload(): Promise<void> {
+    const { manifest } = this.model
     const bytes = await collect(this.model.keySet())
     const announcement = {
       parametersDigest: manifest.parametersDigest,
@@ -87,6 +90,7 @@ export class StepClient {
 
   /** Starts an inference; the answer asks for round 0. */
   async begin(id?: string, signal?: AbortSignal): Promise<Said> {
+    const { manifest } = this.model
     const frame = await this.model.encrypt(image)
     const tensor = {
       name: 'image',
@@ -110,8 +114,19 @@ export class StepClient {
     round: number | string,
     body: Uint8Array | ReadableStream,
     keySet = this.keySet,
+    headers = {},
   ): Promise<Said> {
-    return this.request('POST', `v2/inferences/${id}/rounds/${round}`, body, { 'polyveil-key-set': keySet })
+    return this.request('POST', `v2/inferences/${id}/rounds/${round}`, body, {
+      'polyveil-key-set': keySet,
+      ...headers,
+    })
+  }
+
+  /** What there is for the client in a round. */
+  output(id: string, round: number, keySet = this.keySet): Promise<Said> {
+    return this.request('GET', `v2/inferences/${id}/rounds/${round}`, undefined, {
+      'polyveil-key-set': keySet,
+    })
   }
 
   /** Answers the round that a server asks for. */

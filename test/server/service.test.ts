@@ -17,6 +17,7 @@ const ROUTES: [string, string][] = [
   ['get', '/v2/inferences/{id}'],
   ['delete', '/v2/inferences/{id}'],
   ['get', '/v2/inferences/{id}/events'],
+  ['get', '/v2/inferences/{id}/rounds/{round}'],
   ['post', '/v2/inferences/{id}/rounds/{round}'],
 ]
 

@@ -19,8 +19,9 @@ export interface ClientTask {
 export interface Classification {
   readonly logits: Float64Array
   readonly total: number
-  /** Of that, waiting for the server and the link. */
-  readonly server: number
+  /** Of cores that worked for it: rounds overlap, so that both sides may work at once. */
+  readonly clientCores: number
+  readonly serverCores: number
   readonly requests: number
 }
 
@@ -38,47 +39,39 @@ process.once('message', async (task: ClientTask) => {
 
 async function classifyAll({ url, model, images }: ClientTask): Promise<ClientReport> {
   const { connect, memoryKeyStore } = await importBuilt<Client>('client/index.js')
-  const waited = new WaitingClock()
-  using polyveil = await connect(url, { keys: memoryKeyStore(), fetch: waited.fetch })
+  let requests = 0
+  const counted: typeof fetch = (resource, init) => {
+    requests++
+    return fetch(resource, init)
+  }
+  using polyveil = await connect(url, { keys: memoryKeyStore(), fetch: counted })
   const begin = performance.now()
   await polyveil.keys(model)
   const keySeconds = secondsSince(begin)
   const classifications: Classification[] = []
   for (const image of images) {
-    waited.reset()
+    const before = { client: process.cpuUsage(), server: await serverCores(url) }
+    requests = 0
     const start = performance.now()
     const query = await polyveil.encrypt(model, image)
     const logits = await polyveil.decrypt(model, await polyveil.infer(model, query))
     const total = secondsSince(start)
-    classifications.push({ logits, total, server: waited.seconds, requests: waited.requests })
+    const { user, system } = process.cpuUsage(before.client)
+    classifications.push({
+      logits,
+      total,
+      clientCores: (user + system) / 1e6,
+      serverCores: (await serverCores(url)) - before.server,
+      requests,
+    })
   }
   return { keySeconds, classifications, peakRssBytes: process.resourceUsage().maxRSS * 1024 }
 }
 
-/** Counts the seconds in which requests are under way; a client has one at a time. */
-class WaitingClock {
-  seconds = 0
-  requests = 0
-
-  reset(): void {
-    this.seconds = 0
-    this.requests = 0
-  }
-
-  readonly fetch: typeof fetch = async (resource, init) => {
-    const start = performance.now()
-    const { status, headers, ...answer } = await whole(await fetch(resource, init))
-    this.seconds += secondsSince(start)
-    this.requests++
-    return new Response(answer.body, { status, headers })
-  }
-}
-
-/** An answer with its body, which no longer has to be waited for. */
-async function whole(response: Response) {
-  const { status, headers } = response
-  const body = status === 204 ? null : await response.arrayBuffer()
-  return { status, headers, body }
+/** Seconds that the server's process has computed, on all cores together. */
+async function serverCores(url: string): Promise<number> {
+  const metrics = await (await fetch(`${url}/metrics`)).text()
+  return Number(/^process_cpu_seconds_total (\S+)/m.exec(metrics)![1])
 }
 
 const secondsSince = (start: number): number => (performance.now() - start) / 1000

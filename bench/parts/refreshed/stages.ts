@@ -77,7 +77,8 @@ export async function measureStages(circuit: Circuit, image: PreprocessedImage):
 
 async function clockedRun(circuit: Circuit, session: Session, client: LocalModel, query: Uint8Array) {
   const clock = new PhaseClock(circuit)
-  const control = { onProgress: (done: number): void => clock.phase(done) }
+  // One by one, so that it is clear whose time passes.
+  const control = { onProgress: (done: number): void => clock.phase(done), overlap: false }
   const answer = await session.infer(query, control, async (round, masked, take) => {
     clock.lap('leaving')
     const refreshed = await client.refresh(round, masked)
@@ -115,6 +116,7 @@ class PhaseClock {
     this.#model = targetOf(parameters).costs({ ...circuit, ring, specialPrimes: specialPrimes.length })
     let done = 0
     for (const batch of batches(circuit, maxRotationSources(parameters))) {
+      if (batch.kind === 'return') continue
       done += batch.ops.length
       this.#batches.set(done, batch)
     }

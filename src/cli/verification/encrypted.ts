@@ -62,12 +62,16 @@ export async function encryptedBackend(
       const encrypt = watch.lap()
       let execute = 0
       let refreshClient = 0
-      const response = await server.session.infer(query, { onProgress }, async (round, masked, take) => {
-        execute += watch.lap()
-        const refreshed = await client.refresh(round, masked)
-        refreshClient += watch.lap()
-        await take(refreshed)
-      })
+      const response = await server.session.infer(
+        query,
+        { onProgress, overlap: false },
+        async (round, masked, take) => {
+          execute += watch.lap()
+          const refreshed = await client.refresh(round, masked)
+          refreshClient += watch.lap()
+          await take(refreshed)
+        },
+      )
       execute += watch.lap()
       const logits = (await client.decryptBatch(response)).slice(0, images.length)
       return { logits, seconds: { encrypt, execute, refreshClient, decrypt: watch.lap() } }

@@ -57,17 +57,37 @@ export interface RoundAnswer {
 }
 
 /**
- * The request that answers a refresh round. Repeating it is safe: the server answers the same body with the same bytes.
- *
- * @param nextBytes exact size of the frame that comes next
+ * The request that answers a refresh round. Repeating it is safe, and what comes next is fetched apart.
  */
-export function roundRequest({ inference, round, keySet, frame }: RoundAnswer, nextBytes: number): Request {
+export function roundRequest({ inference, round, keySet, frame }: RoundAnswer): Request {
   return {
     method: 'POST',
-    path: `${inferencePath(inference)}/rounds/${round}`,
-    headers: { 'content-type': 'application/octet-stream', 'polyveil-key-set': keySet },
+    path: roundPath(inference, round),
+    headers: {
+      'content-type': 'application/octet-stream',
+      'polyveil-key-set': keySet,
+      prefer: 'return=minimal',
+    },
     body: frame,
-    maxBytes: nextBytes + MAX_HEADER_BYTES,
+    maxBytes: MAX_HEADER_BYTES,
+  }
+}
+
+/**
+ * The request for a round's masked tensor or, with the number behind the last one, for the encrypted logits. The server answers
+ * when they are there; repeating it is safe.
+ *
+ * @param bytes exact size of the frame
+ */
+export function outputRequest(
+  { inference, round, keySet }: Omit<RoundAnswer, 'frame'>,
+  bytes: number,
+): Request {
+  return {
+    method: 'GET',
+    path: roundPath(inference, round),
+    headers: { 'polyveil-key-set': keySet },
+    maxBytes: bytes + MAX_HEADER_BYTES,
   }
 }
 
@@ -76,6 +96,8 @@ export const cancelRequest = (inference: string): Request => ({
   method: 'DELETE',
   path: inferencePath(inference),
 })
+
+const roundPath = (inference: string, round: number): string => `${inferencePath(inference)}/rounds/${round}`
 
 const inferencePath = (id: string): string => `v2/inferences/${encodeURIComponent(id)}`
 

@@ -17,6 +17,12 @@ import { weightBits } from './weight-bits.ts'
 /** A layer whose constants' scale is free: it can be made to meet another tensor's scale. */
 type Weighted = ConvNode | NodeOf<'diagonal'> | NodeOf<'repack'>
 
+/**
+ * Most ciphertexts of a round: a share for each of the threads of both sides, and so few that the client has the first ones
+ * of a cut long before the server has made the last ones.
+ */
+export const ROUND_CIPHERTEXTS = 8
+
 /** Bits that the head's weights carry beyond the error that their rounding may make. */
 const HEAD_BITS = 8
 
@@ -118,12 +124,15 @@ export class Lowering {
     )
   }
 
-  /** Brings tensors back to the highest level, all in one round. */
+  /** Brings tensors back to the highest level, in rounds that overlap where there are several. */
   refresh(tensors: readonly NodeId[]): void {
-    const round = this.#rounds++
+    const first = this.#rounds
+    let ciphertexts = 0
+    const roundOf = (): number => first + Math.floor(ciphertexts++ / ROUND_CIPHERTEXTS)
     for (const id of tensors) {
-      this.#keep(id, refreshPacked(this.#builder, this.#value(id), this.#refreshLevel, round))
+      this.#keep(id, refreshPacked(this.#builder, this.#value(id), this.#refreshLevel, roundOf))
     }
+    this.#rounds = first + Math.ceil(ciphertexts / ROUND_CIPHERTEXTS)
   }
 
   /** A function that takes back what is lowered from now on. */

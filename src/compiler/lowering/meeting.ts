@@ -70,11 +70,17 @@ export const dropPacked = (builder: CircuitBuilder, packed: Packed, level: numbe
  * masks that hide them have to be as much larger as their scale is.
  *
  * @param level the refresh level; where the scale is to be lowered, values have a level more
+ * @param roundOf called once for each value, gives the round that it goes in
  */
-export function refreshPacked(builder: CircuitBuilder, packed: Packed, level: number, round: number): Packed {
+export function refreshPacked(
+  builder: CircuitBuilder,
+  packed: Packed,
+  level: number,
+  roundOf: () => number,
+): Packed {
   return eachValue(builder, packed, (value) => {
     const low = builder.dropTo(lowestScale(builder, value, level), level)
-    return builder.refresh(low, round)
+    return builder.refresh(low, roundOf())
   })
 }
 

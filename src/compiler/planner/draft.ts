@@ -51,8 +51,8 @@ export interface Draft {
 export interface PlannedRefresh {
   readonly cuts: Cuts
   readonly maskBits: number
-  /** Ciphertexts of each round. */
-  readonly rounds: readonly number[]
+  /** Ciphertexts that are refreshed, all together. */
+  readonly ciphertexts: number
 }
 
 /** A way to run the graph, with what a draft of its circuit showed. */
@@ -147,7 +147,8 @@ function lowerWhole(
 
 function plannedRefresh({ ops, counts }: CircuitBuilder, ring: number, cuts: Cuts): PlannedRefresh {
   const maskBits = Math.ceil(hidingBits({ ops, counts, parameters: { ring } }))
-  return { cuts, maskBits, rounds: refreshRounds({ ops, counts }) }
+  const ciphertexts = refreshRounds({ ops, counts }).reduce((sum, count) => sum + count, 0)
+  return { cuts, maskBits, ciphertexts }
 }
 
 type Body = Pick<CircuitBuilder, 'ops' | 'counts' | 'statistics' | 'interleaves'> & {
@@ -171,7 +172,7 @@ function candidate(
   const noise = circuitNoise(ops, statistics, { ring, primes, specialPrimes })
   const seconds = target.costs({ ops, result, basis, ring, specialPrimes: specialPrimes.length })
   const { seconds: refreshSeconds, bytes: refreshBytes } = refreshCost(
-    refresh?.rounds ?? [],
+    { cuts: refresh?.cuts.size ?? 0, ciphertexts: refresh?.ciphertexts ?? 0 },
     { ring, primes: primes.length, upBits: bitsOf(primes), downBits: bitsOf(chain.base) },
     link,
   )

@@ -100,6 +100,7 @@ class Replay {
     })
     for (const batch of batches(this.#circuit, maxRotationSources(parameters))) {
       this.#run(batch)
+      if (batch.kind === 'return') continue
       for (const id of batch.ops) this.#releaseOperands(id)
     }
     return this.#peak
@@ -119,9 +120,12 @@ class Replay {
         for (const id of ops) this.#create(id, 3)
         return
       case 'refresh':
-        // Both sides are there while the client is waited for, and the masks.
+        // Where values will be again has memory while they are under way, and so have their masks.
         for (const id of ops) this.#create(id, 2)
-        this.#briefly(ops.length * this.#maskLimbs)
+        this.#allocate(ops.length * this.#maskLimbs)
+        return
+      case 'return':
+        this.#live -= ops.length * this.#maskLimbs * this.#limb
         return
       case 'rescale':
         this.#rescale(ops)

@@ -16,27 +16,27 @@ const CLIENT_SECONDS = 1.6e-4
 const SERVER_SECONDS = 2e-4
 const REFERENCE_RING = 8192
 
-/** What all rounds of a circuit cost. */
+/** What all refreshes of a circuit cost. */
 export interface RefreshCost {
-  /** Client, server and network, one after the other. */
+  /** Client, server and network, one after the other: how much of it overlaps depends on the machines. */
   readonly seconds: number
   readonly bytes: number
 }
 
 /**
- * @param rounds ciphertexts of each round
+ * @param cuts places where everything waits for values to come back
+ * @param ciphertexts that are refreshed there, all together
  * @param upBits log2 of the modulus at which ciphertexts come back, one polynomial each
  * @param downBits log2 of the modulus at which they go, two polynomials each
  * @param primes number of all data primes
  */
 export function refreshCost(
-  rounds: readonly number[],
+  { cuts, ciphertexts }: { cuts: number; ciphertexts: number },
   { ring, primes, upBits, downBits }: { ring: number; primes: number; upBits: number; downBits: number },
   link: Link,
 ): RefreshCost {
-  const ciphertexts = rounds.reduce((sum, count) => sum + count, 0)
   const bytes = (ciphertexts * ring * (upBits + 2 * downBits)) / 8
   const work = ciphertexts * primes * (ring / REFERENCE_RING) * (CLIENT_SECONDS + SERVER_SECONDS)
-  const waiting = (rounds.length * link.roundTripMs) / 1000 + (8 * bytes) / (1e6 * link.megabitsPerSecond)
+  const waiting = (cuts * link.roundTripMs) / 1000 + (8 * bytes) / (1e6 * link.megabitsPerSecond)
   return { seconds: work + waiting, bytes }
 }

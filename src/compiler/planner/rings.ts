@@ -42,10 +42,10 @@ function tooSmall(graph: Graph, ring: number, batch: number): PolyVeilError {
   const [classes] = graph.nodes[graph.output].shape
   const slots = imageSlots(ring, batch)
   const share = batch === 1 ? `${slots} slots` : `the ${slots} slots that each of ${batch} images has`
-  const remedies = ['a larger ring', ...(batch === 1 ? [] : ['a smaller batch']), 'a smaller input']
+  const smaller = batch === 1 ? 'a smaller input' : 'a smaller batch'
   return new PolyVeilError(
     'CONFIG_INVALID',
-    `A ${height} x ${width} map and ${classes} classes do not fit ${share}; use ${remedies.join(' or ')}`,
+    `A ${height} x ${width} map and ${classes} classes do not fit ${share}; use a larger ring or ${smaller}`,
     { height, width, classes, slots, batch, ring },
   )
 }

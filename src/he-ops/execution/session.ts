@@ -4,6 +4,8 @@ export interface ExecutionControl {
   readonly onProgress?: (done: number, total: number) => void
   /** Asked now and then; true ends the execution with `ExecutionStopped`. */
   readonly shouldStop?: () => boolean
+  /** False: refresh rounds go one by one. For clients that work on the engine's thread. Default true. */
+  readonly overlap?: boolean
 }
 
 /** Bytes of engine memory that a session needs. */
@@ -17,7 +19,8 @@ export interface EngineMemory {
 }
 
 /**
- * The client's part in a refresh round, in frames.
+ * The client's part in a refresh round, in frames. It is called for the next round before an earlier one is over, where
+ * that does not depend on it.
  *
  * @param round from 0 on
  * @param masked frame of the round's masked tensor; the client's to keep or transfer

@@ -39,11 +39,11 @@ export async function openSimdSession(
     bytes: session.memory.program,
     memory: { keys: keys.bytes, ...session.memory },
     threads: engine.threads,
-    async infer(frame, { onProgress, shouldStop } = {}, client?) {
+    async infer(frame, { onProgress, shouldStop, overlap } = {}, client?) {
       const pairs = openTensor(parameters, querySpec(manifest), frame)
       const result = await session.run(
         pairs,
-        { onProgress: (done) => onProgress?.(done, ops.length), shouldStop },
+        { onProgress: (done) => onProgress?.(done, ops.length), shouldStop, overlap },
         client && inFrames(session, circuit, manifest, client),
       )
       return encodeTensor(parameters, responseSpec(manifest), [result])

@@ -27,11 +27,11 @@ export interface Border {
   readonly floodingBound: number
 }
 
-/** The values of one round: read when the program stops, to be filled before it goes on. */
+/** The values of one round: read when they leave, to be filled before they are taken in again. */
 export interface RefreshRound {
-  /** At the refresh level. */
-  readonly from: readonly Value[]
-  /** At the highest level; while the client is waited for, what travels lies where they will be. */
+  /** Level at which they leave. */
+  readonly level: number
+  /** At the highest level; until they are back, what travels lies where they will be. */
   readonly out: readonly Value[]
   readonly returns: readonly Return[]
 }
@@ -45,17 +45,27 @@ export interface Output {
   readonly packed: readonly [c0: number, c1: number]
 }
 
+/** What happens where a program stops. */
+export interface Stop {
+  /**
+   * `leave`: a round's values go to the client. `await`: they are waited for, and put where the next phase takes them in.
+   * `check`: it is looked at how that went.
+   */
+  readonly kind: 'leave' | 'await' | 'check'
+  readonly round: number
+}
+
 /** Scratch memory of each thread for what passes the border. @param levels of the ciphertexts that leave */
 export const borderScratch = (context: SimdContext, levels: readonly number[]): number =>
   Math.max(returnScratch(context), ...levels.map((level) => leavingScratch(context, level)))
 
 /**
- * Emits a refresh round: a phase, a stop while the client has the values, a phase, and a stop at which what came is looked
- * at. Masks are drawn in the first phase and stay for the second.
+ * Emits the phase after which a round's values may leave. Masks are drawn in it, and stay until `emitReturn`.
  *
  * @param from at one level
+ * @param out theirs alone from here on
  */
-export function emitRound(
+export function emitDeparture(
   builder: ProgramBuilder,
   context: SimdContext,
   { keys, maskBits }: Border,
@@ -63,13 +73,14 @@ export function emitRound(
   out: readonly Value[],
 ): RefreshRound {
   const bits = maskBits!
+  const maskBytes = uniformBytes(context, bits)
   const recordBytes = aligned(NOTES_BYTES * out[0].primes + SEED_BYTES)
-  const masks = builder.allocate(uniformBytes(context, bits) * out.length)
+  const masks = builder.allocate(maskBytes * out.length)
   const records = builder.allocate(recordBytes * out.length)
   const returns = out.map(
     (value, i): Return => ({
       out: value,
-      mask: uniformIntegers(masks + i * uniformBytes(context, bits), bits),
+      mask: uniformIntegers(masks + i * maskBytes, bits),
       seed: records + i * recordBytes,
       notes: records + i * recordBytes + SEED_BYTES,
     }),
@@ -83,12 +94,17 @@ export function emitRound(
       return { value, key, mask: { integers: returns[i].mask, bits }, out: [c0, c1] }
     }),
   )
-  builder.stop()
+  return { level: from[0].primes - 1, out, returns }
+}
+
+/** Emits the phase that takes a round's values in again. */
+export const emitReturn = (builder: ProgramBuilder, context: SimdContext, { returns }: RefreshRound): void =>
   emitReturns(builder, context, returns)
-  builder.stop()
-  builder.free(masks)
-  builder.free(records)
-  return { from, out, returns }
+
+/** Frees what a round had beside its values. */
+export function freeRound(builder: ProgramBuilder, { returns: [{ mask, seed }] }: RefreshRound): void {
+  builder.free(mask.address)
+  builder.free(seed)
 }
 
 /**

@@ -7,10 +7,13 @@ import {
   allocateFlooding,
   type Border,
   borderScratch,
+  emitDeparture,
   emitOutput,
-  emitRound,
+  emitReturn,
+  freeRound,
   type Output,
   type RefreshRound,
+  type Stop,
 } from './border.ts'
 import type { ConstantStore } from './constants.ts'
 import type { SimdContext } from './context.ts'
@@ -33,8 +36,10 @@ export interface CircuitProgram extends LinkedProgram {
   readonly inputs: readonly Value[]
   /** Two polynomials at the result's level, there after a run until the next one. */
   readonly result: Value
-  /** What the program stops for, twice each, in order. */
+  /** By the number of the round. */
   readonly refreshes: readonly RefreshRound[]
+  /** What the program stops for, in order: before its end, at `program.stops`. */
+  readonly stops: readonly Stop[]
   /** The result as it leaves, in programs that have a border. */
   readonly output: Output | undefined
 }
@@ -88,6 +93,7 @@ class CircuitEmitter {
   readonly #border: Border | undefined
   readonly #storage: Storage
   readonly #refreshes: RefreshRound[] = []
+  readonly #stops: Stop[] = []
   /** Readers of each value that have not run. */
   readonly #left: Int32Array
 
@@ -117,13 +123,17 @@ class CircuitEmitter {
     const flooding = border && allocateFlooding(this.#builder, this.#context, border)
     const inputs = this.#createInputs()
     for (const { kind, ops } of order) {
+      if (kind === 'return') {
+        this.#return(ops)
+        continue
+      }
       this.#builder.done += ops.length
       this.#emitBatch(kind, ops)
       for (const id of ops) this.#releaseOperands(id)
     }
     const result = this.#storage.get(this.#circuit.result)
     const output = border && emitOutput(this.#builder, this.#context, border, result, flooding)
-    return { inputs, result, refreshes: this.#refreshes, output }
+    return { inputs, result, refreshes: this.#refreshes, stops: this.#stops, output }
   }
 
   /** All inputs are there from the beginning, in memory that holds nothing else before they are read. */
@@ -259,13 +269,29 @@ class CircuitEmitter {
     })(() => emitRotations(this.#builder, this.#context, work))
   }
 
-  /** The program stops; both sides of the refresh have memory of their own while it waits. */
+  /** A round's values leave; where they will be again has memory of its own from here on. */
   #refresh(ids: readonly ValueId[]): void {
     const from = ids.map((id) => this.#storage.get(this.#op<'refresh'>(id).source))
     const out = ids.map((id) => this.#storage.create(id, this.#op<'refresh'>(id), 2))
     const border = this.#border
     if (border === undefined) throw new PolyVeilError('INTERNAL', 'A circuit without a border refreshes')
-    this.#refreshes.push(emitRound(this.#builder, this.#context, border, from, out))
+    const { round } = this.#op<'refresh'>(ids[0])
+    this.#refreshes[round] = emitDeparture(this.#builder, this.#context, border, from, out)
+    this.#stop({ kind: 'leave', round })
+  }
+
+  /** A round's values are waited for, and taken in. */
+  #return(ids: readonly ValueId[]): void {
+    const { round } = this.#op<'refresh'>(ids[0])
+    this.#stop({ kind: 'await', round })
+    emitReturn(this.#builder, this.#context, this.#refreshes[round])
+    this.#stop({ kind: 'check', round })
+    freeRound(this.#builder, this.#refreshes[round])
+  }
+
+  #stop(stop: Stop): void {
+    this.#builder.stop()
+    this.#stops.push(stop)
   }
 
   #byLevel(ids: readonly ValueId[]): Iterable<ValueId[]> {

@@ -7,6 +7,7 @@ import {
   type Output,
   type RefreshRound,
   readLeaving,
+  type Stop,
   stageReturns,
   wipeIntegers,
   writeIntegers,
@@ -26,11 +27,18 @@ export interface SessionMemory {
   readonly program: number
 }
 
+/** How the caller follows and ends a run. */
+export interface SessionControl extends RunControl {
+  /** False: whenever values have left, they are waited for. For clients that work on the calling thread. Default true. */
+  readonly overlap?: boolean
+}
+
 /** A circuit ready to run under one client's keys. */
 export interface SimdSession {
   readonly memory: SessionMemory
   /**
-   * Runs the circuit on fresh encryptions, once the engine's earlier runs have ended. The calling thread computes too.
+   * Runs the circuit on fresh encryptions, once the session's earlier runs have ended. The calling thread computes too. While
+   * a client is waited for, other sessions of the engine run.
    *
    * @param pairs one for each input, at the level and scale of `circuit.input`; every residue is checked; not changed, and
    *   read when it is this run's turn
@@ -40,7 +48,7 @@ export interface SimdSession {
    *   INTERNAL once the session is freed; CONFIG_INVALID without the client that is needed; whatever
    *   the client throws
    */
-  run(pairs: readonly PackedRlwe[], control?: RunControl, client?: RefreshClient): Promise<PackedFullRlwe>
+  run(pairs: readonly PackedRlwe[], control?: SessionControl, client?: RefreshClient): Promise<PackedFullRlwe>
   /** Checks pairs before `run` or its client hands them over. @throws TENSOR_MALFORMED when a residue is out of range */
   check(pairs: readonly PackedRlwe[]): void
   /** Gives the program back, at once or when the last run that was asked for has ended. */
@@ -48,7 +56,8 @@ export interface SimdSession {
 }
 
 /**
- * The client in a refresh: decrypts, and encrypts anew at the highest level.
+ * The client in a refresh: decrypts, and encrypts anew at the highest level. It is called for the next round before an
+ * earlier one is over, where that does not depend on it.
  *
  * @param masked one ciphertext for each refresh of the round, at the refresh level: masked, and re-randomised under the
  *   client's public key
@@ -73,11 +82,13 @@ export interface SessionParts {
   readonly owned: DisposableStack
 }
 
-/** Runs a circuit's program, stretch by stretch, with the client between them. */
+/** Runs a circuit's program, stretch by stretch, while the client refreshes what leaves between them. */
 export class CircuitSession implements SimdSession {
   readonly memory: SessionMemory
   readonly #parts: SessionParts
   readonly #alone: <T>(run: () => Promise<T>) => Promise<T>
+  /** Runs of a session follow one another: its memory is that of one. */
+  #last: Promise<unknown> = Promise.resolve()
   #runs = 0
   #isFreed = false
 
@@ -91,13 +102,15 @@ export class CircuitSession implements SimdSession {
 
   async run(
     pairs: readonly PackedRlwe[],
-    control?: RunControl,
+    control?: SessionControl,
     client: RefreshClient = noClient,
   ): Promise<PackedFullRlwe> {
     if (this.#isFreed) throw new PolyVeilError('INTERNAL', 'A freed session is run')
     this.#runs++
+    const result = this.#last.then(() => this.#run(pairs, control, client))
+    this.#last = result.catch(() => {})
     try {
-      return await this.#alone(() => this.#run(pairs, control, client))
+      return await result
     } finally {
       this.#runs--
       this.#release()
@@ -116,7 +129,7 @@ export class CircuitSession implements SimdSession {
 
   async #run(
     pairs: readonly PackedRlwe[],
-    control: RunControl | undefined,
+    control: SessionControl | undefined,
     client: RefreshClient,
   ): Promise<PackedFullRlwe> {
     const { context, program, loader } = this.#parts
@@ -128,11 +141,7 @@ export class CircuitSession implements SimdSession {
     })
     try {
       this.#drawFlooding(output)
-      const stretch = this.#stretches(control)
-      for (const [round, refresh] of program.refreshes.entries()) {
-        await this.#refresh(round, refresh, client, stretch)
-      }
-      await stretch()
+      await this.#stretches(control, client)
       return readLeaving(context, output.packed, output.level)
     } finally {
       if (output.flooding) wipeIntegers(context, output.flooding)
@@ -143,36 +152,20 @@ export class CircuitSession implements SimdSession {
     for (const pair of pairs) this.#parts.loader.check(pair)
   }
 
-  /** A function that runs the program to its next stop. */
-  #stretches(control: RunControl | undefined): () => Promise<void> {
+  /** Runs the program from stop to stop, with rounds under way between them. */
+  async #stretches(control: SessionControl | undefined, client: RefreshClient): Promise<void> {
     const { crew, program } = this.#parts
-    const { stops } = program.program
-    let next = 0
-    return async () => {
-      const from = next === 0 ? 0 : stops[next - 1]
-      await crew.run(program.program, control, { from, to: stops[next++] })
-    }
-  }
-
-  /** Masks are drawn anew for each round of each run, and forgotten with it. */
-  async #refresh(
-    round: number,
-    refresh: RefreshRound,
-    client: RefreshClient,
-    stretch: () => Promise<void>,
-  ): Promise<void> {
-    const { context, seeds } = this.#parts
+    const rounds = new Rounds(this.#parts, client)
     try {
-      await stretch()
-      const masked = refresh.from.map(({ primes }, i) =>
-        readLeaving(context, refresh.out[i].polynomials, primes - 1),
-      )
-      const fresh = await client(round, masked)
-      stageReturns(context, refresh, fresh)
-      await stretch()
-      completeReturns(context, seeds, refresh, fresh)
+      let from = 0
+      for (const [i, to] of program.program.stops.entries()) {
+        if (to > from) await this.#alone(() => crew.run(program.program, control, { from, to }))
+        if (i < program.stops.length) await rounds.stop(program.stops[i])
+        if (control?.overlap === false) await rounds.allBack()
+        from = to
+      }
     } finally {
-      for (const { mask } of refresh.returns) wipeIntegers(context, mask)
+      rounds.forget()
     }
   }
 
@@ -182,6 +175,59 @@ export class CircuitSession implements SimdSession {
     const values = uniformIntegers(context.ring, Number(flooding.offset))
     writeIntegers(context, flooding, values)
     values.fill(0)
+  }
+}
+
+/** The rounds of one run that are under way. */
+class Rounds {
+  readonly #parts: SessionParts
+  readonly #client: RefreshClient
+  readonly #underWay = new Map<number, Promise<readonly PackedRlwe[]>>()
+
+  constructor(parts: SessionParts, client: RefreshClient) {
+    this.#parts = parts
+    this.#client = client
+  }
+
+  async stop({ kind, round }: Stop): Promise<void> {
+    const { context, seeds, program } = this.#parts
+    const refresh = program.refreshes[round]
+    switch (kind) {
+      case 'leave':
+        this.#leave(round, refresh)
+        return
+      case 'await':
+        stageReturns(context, refresh, await this.#underWay.get(round)!)
+        return
+      case 'check':
+        completeReturns(context, seeds, refresh, await this.#underWay.get(round)!)
+        this.#end(round)
+    }
+  }
+
+  /** Waits until the client has refreshed whatever has left. */
+  async allBack(): Promise<void> {
+    await Promise.all(this.#underWay.values())
+  }
+
+  /** Masks are drawn anew for each round of each run, and forgotten with it, however it ends. */
+  forget(): void {
+    for (const round of this.#underWay.keys()) this.#end(round)
+  }
+
+  #leave(round: number, { out, level }: RefreshRound): void {
+    const { context } = this.#parts
+    const masked = out.map(({ polynomials }) => readLeaving(context, polynomials, level))
+    const fresh = this.#client(round, masked)
+    // Whether it failed is of interest when its values are needed.
+    fresh.catch(() => {})
+    this.#underWay.set(round, fresh)
+  }
+
+  #end(round: number): void {
+    const { context, program } = this.#parts
+    for (const { mask } of program.refreshes[round].returns) wipeIntegers(context, mask)
+    this.#underWay.delete(round)
   }
 }
 

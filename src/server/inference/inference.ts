@@ -16,7 +16,7 @@ export const inferenceSchema = z
     round: z
       .int()
       .nonnegative()
-      .describe('Refresh rounds that are over; in state `refresh` the one that waits'),
+      .describe('Refresh rounds that are over; in state `refresh` at least one more waits for the client'),
     rounds: z.int().nonnegative().describe('Refresh rounds in all; 0 is one shot'),
     seconds: z.number().nonnegative().describe('Time since the query arrived, or until the answer was there'),
   })
@@ -53,6 +53,7 @@ export class Inference {
   #done = 0
   #operations = 0
   #round = 0
+  #waiting = 0
   #change = Promise.withResolvers<void>()
 
   constructor({ id, model, keySet, rounds, encode, room, patience }: InferenceOptions) {
@@ -63,7 +64,8 @@ export class Inference {
     this.attendance = new Attendance(patience, () => this.cancel())
     this.rounds = new Rounds({
       encode: (output) => encode(this, output),
-      onWaiting: (round) => this.#wait(round),
+      rounds,
+      onWaiting: (waiting, over) => this.#wait(waiting, over),
       room,
     })
   }
@@ -94,7 +96,7 @@ export class Inference {
 
   progress(done: number, total: number): void {
     if (!this.running) return
-    this.#state = 'running'
+    this.#state = this.#waiting > 0 ? 'refresh' : 'running'
     this.#done = done
     this.#operations = total
     this.#announce()
@@ -124,11 +126,12 @@ export class Inference {
     return this.running ? this.#change.promise : Promise.resolve()
   }
 
-  #wait(round: number | undefined): void {
+  #wait(waiting: number, over: number): void {
     if (!this.running) return
-    this.#round = round ?? this.#round + 1
-    this.#state = round === undefined ? 'running' : 'refresh'
-    this.attendance.expect(round !== undefined)
+    this.#waiting = waiting
+    this.#round = over
+    this.#state = waiting > 0 ? 'refresh' : 'running'
+    this.attendance.expect(waiting > 0)
     this.#announce()
   }
 

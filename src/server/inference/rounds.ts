@@ -9,35 +9,40 @@ export type EngineOutput =
   | { readonly kind: 'logits'; readonly frame: Uint8Array }
 
 export interface RoundsOptions {
+  /** Rounds of the inference. */
+  readonly rounds: number
   /** Makes the bytes that the client gets; called once for each output. */
   readonly encode: (output: EngineOutput) => SentAnswer
-  /** Told when a round begins to wait for the client, and, with `undefined`, when it has its answer. */
-  readonly onWaiting: (round: number | undefined) => void
-  /** Where answers go that were superseded by later ones. */
+  /** Told when a round begins to wait for the client or is over: how many wait now, and how many are over. */
+  readonly onWaiting: (waiting: number, over: number) => void
+  /** Where outputs go whose round is over. */
   readonly room: AnswerRoom
 }
 
 type Take = Parameters<RefreshClient>[2]
 
-/** A round that the client has answered, or whose answer is being looked at. */
+/** A round whose answer the engine has been given. */
 interface Answered {
   /** SHA-256 of the client's body. */
   readonly digest: string
-  /** What the client got for the last round; earlier ones are kept while there is room. */
-  next: Promise<SentAnswer> | KeptAnswer
+  /** Resolves when the engine has found it to be one. */
+  readonly taken: Promise<void>
 }
 
 /**
- * Turns the rounds of the engine, which calls a client, into requests of a client, which the server answers: the query is
- * answered with the first masked tensor, round 0 with the second, the last round with the logits.
+ * Turns the rounds of the engine, which calls a client, into requests of a client, which the server answers. What comes out
+ * of the engine is numbered: the masked tensor of each round by the round, and the logits behind the last one.
  */
 export class Rounds {
   readonly #options: RoundsOptions
+  /** By number. Once a round is over its output is kept while there is room: hardly anybody asks for it again. */
+  readonly #outputs = new Map<number, PromiseWithResolvers<SentAnswer> | KeptAnswer>()
   readonly #answered = new Map<number, Answered>()
-  /** What whoever is there will get. */
-  #next = promised<SentAnswer>()
-  /** The round whose answer the engine waits for. */
-  #open: { readonly round: number; readonly take: Take; readonly close: () => void } | undefined
+  /** The rounds whose answers the engine waits for. */
+  readonly #open = new Map<number, { readonly take: Take; readonly close: () => void }>()
+  /** Resolves when the engine has come to the logits, and rejects when it fails. */
+  readonly #end = promised<void>()
+  #over = 0
 
   constructor(options: RoundsOptions) {
     this.#options = options
@@ -46,9 +51,9 @@ export class Rounds {
   /** The client, as the engine sees it. */
   readonly client: RefreshClient = (round, masked, take) => {
     const { promise, resolve } = Promise.withResolvers<void>()
-    this.#open = { round, take, close: resolve }
-    this.#options.onWaiting(round)
-    this.#next.resolve(this.#options.encode({ kind: 'refresh', round, frame: masked }))
+    this.#open.set(round, { take, close: resolve })
+    this.#report()
+    this.#put(round, { kind: 'refresh', round, frame: masked })
     return promise
   }
 
@@ -58,82 +63,107 @@ export class Rounds {
    * @returns the answer to the query
    */
   begin(logits: Promise<Uint8Array>): Promise<SentAnswer> {
-    const { promise } = this.#next
     logits.then(
-      (frame) => this.#next.resolve(this.#options.encode({ kind: 'logits', frame })),
-      (error) => this.#next.reject(error),
+      (frame) => {
+        this.#put(this.#options.rounds, { kind: 'logits', frame })
+        this.#end.resolve()
+      },
+      (error) => this.#end.reject(error),
     )
-    return promise
+    return this.output(0)
   }
 
   /**
-   * What the client got for this very body before.
+   * A masked tensor, or the logits, when it is there.
    *
-   * @returns undefined when the round has no answer yet
-   * @throws CONFIG_INVALID (409) when another body answered it, or what it got is not kept any more
+   * @param number of the round; that behind the last one for the logits
+   * @throws CONFIG_INVALID (409) when there is no such output, or it is not kept any more
+   * @throws whatever ends the inference
    */
-  repeat(round: number, body: Uint8Array): Promise<SentAnswer> | undefined {
+  output(number: number): Promise<SentAnswer> {
+    const { rounds } = this.#options
+    if (number > rounds) throw conflicting(`The inference has ${rounds} rounds`, number)
+    const output = this.#outputOf(number)
+    // At the end all outputs are there; a failure concerns those that are not.
+    if ('promise' in output)
+      return Promise.race([output.promise, this.#end.promise.then(() => output.promise)])
+    if (output.answer) return Promise.resolve(output.answer)
+    throw conflicting(`Round ${number} is over for so long that its tensor is not kept any more`, number)
+  }
+
+  /** Whether this very body has answered the round. @throws CONFIG_INVALID (409) when another one has */
+  isRepeated(round: number, body: Uint8Array): boolean {
     const known = this.#answered.get(round)
-    if (known === undefined) return undefined
+    if (known === undefined) return false
     if (known.digest !== digestOf(body)) throw conflicting(`Round ${round} has another answer already`, round)
-    if (known.next instanceof Promise) return known.next
-    if (known.next.answer) return Promise.resolve(known.next.answer)
-    throw conflicting(
-      `Round ${round} is over for so long that what it was answered is not kept any more`,
-      round,
-    )
+    return true
   }
 
   /**
-   * Takes the client's answer to a round, and gives it what comes next.
+   * Gives the engine the client's answer to a round. The same body again changes nothing.
    *
-   * @throws CONFIG_INVALID (409) when the inference waits for another round, or for none
+   * @throws CONFIG_INVALID (409) when the round has another answer, or the inference does not wait for it
    * @throws TENSOR_MALFORMED, TOO_LARGE, PARAMETERS_MISMATCH when the body is no answer; the round then still waits
    * @throws whatever ends the inference
    */
-  async answer(round: number, body: Uint8Array): Promise<SentAnswer> {
-    const open = this.#open
-    if (open?.round !== round) {
-      const state = open ? `for round ${open.round}` : 'for no round now'
-      throw conflicting(`The inference waits ${state}, not for ${round}`, open?.round)
+  async answer(round: number, body: Uint8Array): Promise<void> {
+    if (this.isRepeated(round, body)) return this.#answered.get(round)!.taken
+    const open = this.#open.get(round)
+    if (open === undefined) {
+      const rounds = [...this.#open.keys()]
+      const state = rounds.length > 0 ? `for round ${rounds.join(' and ')}` : 'for no round now'
+      throw conflicting(`The inference waits ${state}, not for ${round}`, rounds[0])
     }
-    this.#next = promised()
-    const { promise } = this.#next
     // Known from here on, so that a repeated request meets the first one.
-    const next = this.#take(open.take, body, promise)
-    next.catch(() => {})
-    this.#answered.set(round, { digest: digestOf(body), next })
-    return next
+    const taken = this.#take(round, open.take, body)
+    taken.catch(() => {})
+    this.#answered.set(round, { digest: digestOf(body), taken })
+    await taken
+    open.close()
   }
 
-  /** Forgets all answers. */
+  /** Forgets all that was said. */
   clear(): void {
-    for (const { next } of this.#answered.values()) {
-      if (!(next instanceof Promise)) this.#options.room.drop(next)
-    }
+    for (const output of this.#outputs.values()) if (!('promise' in output)) this.#options.room.drop(output)
+    this.#outputs.clear()
     this.#answered.clear()
   }
 
-  async #take(take: Take, body: Uint8Array, next: Promise<SentAnswer>): Promise<SentAnswer> {
-    const { round, close } = this.#open!
+  async #take(round: number, take: Take, body: Uint8Array): Promise<void> {
     try {
-      // Should the engine fail meanwhile, it takes nothing any more.
-      await Promise.race([take(body), next])
+      // Should the engine fail meanwhile, it takes nothing any more. The logits may overtake the word that it has taken it.
+      await Promise.race([take(body), this.#end.promise])
     } catch (error) {
       this.#answered.delete(round)
       throw error
     }
-    this.#open = undefined
-    this.#options.onWaiting(undefined)
-    close()
-    await this.#supersede(round - 1)
-    return next
+    this.#open.delete(round)
+    this.#over++
+    this.#report()
+    await this.#supersede(round)
   }
 
-  /** Who answers a round has what came before it. */
+  /** Who has answered a round had its tensor. */
   async #supersede(round: number): Promise<void> {
-    const before = this.#answered.get(round)
-    if (before?.next instanceof Promise) before.next = this.#options.room.keep(await before.next)
+    const output = this.#outputOf(round)
+    if ('promise' in output) this.#outputs.set(round, this.#options.room.keep(await output.promise))
+  }
+
+  #put(number: number, output: EngineOutput): void {
+    const place = this.#outputOf(number)
+    if ('promise' in place) place.resolve(this.#options.encode(output))
+  }
+
+  #outputOf(number: number): PromiseWithResolvers<SentAnswer> | KeptAnswer {
+    const known = this.#outputs.get(number)
+    if (known) return known
+    const output = promised<SentAnswer>()
+    this.#outputs.set(number, output)
+    return output
+  }
+
+  #report(): void {
+    this.#options.onWaiting(this.#open.size, this.#over)
   }
 }
 

@@ -1,11 +1,13 @@
+import type { FastifyReply } from 'fastify'
 import { z } from 'zod'
 import { PolyVeilError } from '../../errors/index.ts'
 import type { App, Services } from '../app.ts'
+import type { SentAnswer } from '../inference/answers.ts'
 import { LENGTH_HEADER } from '../inference/binary-body.ts'
 import type { Inference } from '../inference/inference.ts'
 import { nameOf } from '../stores/key-store.ts'
 import { asBytes } from './infer.ts'
-import { bytesResponse, responses } from './schemas.ts'
+import { bytesResponse, emptyResponse, responses } from './schemas.ts'
 
 /** Names the key set: rounds are answered by the client whose inference it is, and by no other. */
 const KEY_SET_HEADER = 'polyveil-key-set'
@@ -18,8 +20,56 @@ const params = z.object({
   round: z.coerce.number().int().nonnegative().max(65_535).describe('The round, from 0 on'),
 })
 
-/** The client's answers to refresh rounds. */
-export async function roundRoute(app: App, { models, inferences, metrics }: Services): Promise<void> {
+const preferSchema = headersSchema.extend({
+  prefer: z
+    .string()
+    .optional()
+    .describe('`return=minimal` (RFC 7240): no more than 204, for clients that fetch what comes next by GET'),
+})
+
+const ANSWER = bytesResponse(
+  'application/octet-stream',
+  'A JSON document, directly followed by the frame of a masked tensor or of the encrypted logits',
+)
+
+/** What clients get and give in refresh rounds. */
+export async function roundRoutes(app: App, services: Services): Promise<void> {
+  // Before a body is read: nobody uploads megabytes for nothing, and who uploads them is there.
+  app.addHook('onRequest', async ({ params, headers }, reply) => {
+    const inference = services.inferences.get((params as { id: string }).id)
+    requireOwner(inference, headers[KEY_SET_HEADER])
+    reply.raw.once('close', inference.attendance.enter())
+  })
+  outputRoute(app, services)
+  answerRoute(app, services)
+}
+
+function outputRoute(app: App, { inferences }: Services): void {
+  app.get(
+    '/v2/inferences/:id/rounds/:round',
+    {
+      // The inference has been counted.
+      config: { rateLimit: false },
+      schema: {
+        tags: ['inference'],
+        summary: 'The masked tensor of a refresh round',
+        description:
+          'Waits until it is there. Behind the last round come the encrypted logits. With it a client has the next round ' +
+          'while it works at one.',
+        params,
+        headers: headersSchema,
+        response: responses({ 200: ANSWER }),
+      },
+    },
+    async ({ params: { id, round } }, reply) => {
+      const inference = inferences.get(id)
+      requireKnown(inference)
+      return send(reply, await inference.rounds.output(round))
+    },
+  )
+}
+
+function answerRoute(app: App, { models, inferences, metrics }: Services): void {
   const largest = Math.max(1, ...models.all.flatMap(({ refreshedBytes }) => refreshedBytes))
   app.addContentTypeParser(
     'application/octet-stream',
@@ -29,42 +79,36 @@ export async function roundRoute(app: App, { models, inferences, metrics }: Serv
   app.post(
     '/v2/inferences/:id/rounds/:round',
     {
-      config: { binaryBody: 'The frame of the refreshed tensor' },
+      config: { binaryBody: 'The frame of the refreshed tensor', rateLimit: false },
       schema: {
         tags: ['inference'],
         summary: 'Answer a refresh round',
         description:
-          'Idempotent: the same body gets the same bytes again. Another body for the round, or another round than the ' +
-          'one that waits, is 409.',
+          'Idempotent: the same body gets the same bytes again. Another body for the round, or another round than one ' +
+          'that waits, is 409.',
         params,
-        headers: headersSchema,
-        response: responses({
-          200: bytesResponse(
-            'application/octet-stream',
-            'A JSON document, directly followed by the frame of the next masked tensor or of the encrypted logits',
-          ),
-        }),
-      },
-      // Before the body is read: nobody uploads megabytes for nothing, and who uploads them is there.
-      onRequest: async ({ params, headers }, reply) => {
-        const { id } = params as { id: string }
-        const inference = inferences.get(id)
-        requireOwner(inference, headers[KEY_SET_HEADER])
-        reply.raw.once('close', inference.attendance.enter())
+        headers: preferSchema,
+        response: responses({ 200: ANSWER, 204: emptyResponse('The answer is taken') }),
       },
     },
     async ({ params: { id, round }, headers, body }, reply) => {
       const inference = inferences.get(id)
-      requireOwner(inference, headers[KEY_SET_HEADER])
+      const { rounds, model } = inference
       const bytes = asBytes(body)
-      const repeated = inference.rounds.repeat(round, bytes)
+      const repeated = rounds.isRepeated(round, bytes)
       if (!repeated) requireUnderWay(inference)
-      const { jsonBytes, body: answer } = await (repeated ?? inference.rounds.answer(round, bytes))
-      if (!repeated) metrics.roundAnswered(inference.model, bytes.length)
-      return reply.type('application/octet-stream').header(LENGTH_HEADER, jsonBytes).send(answer)
+      await rounds.answer(round, bytes)
+      if (!repeated) metrics.roundAnswered(model, bytes.length)
+      if (!MINIMAL.test(headers.prefer ?? '')) return send(reply, await rounds.output(round + 1))
+      return reply.code(204).header('preference-applied', 'return=minimal').send(null)
     },
   )
 }
+
+const MINIMAL = /(^|[,;\s])return=minimal($|[,;\s])/i
+
+const send = (reply: FastifyReply, { jsonBytes, body }: SentAnswer): FastifyReply =>
+  reply.type('application/octet-stream').header(LENGTH_HEADER, jsonBytes).send(body)
 
 /** Says no more than that there is no such inference. */
 function requireOwner({ keySet }: Inference, header: string | string[] | undefined): void {
@@ -74,5 +118,11 @@ function requireOwner({ keySet }: Inference, header: string | string[] | undefin
 
 function requireUnderWay({ running }: Inference): void {
   if (running) return
+  throw new PolyVeilError('INFERENCE_UNKNOWN', 'The inference has ended')
+}
+
+/** Outputs of an inference that came to its end can still be had, for a while. */
+function requireKnown({ running, snapshot }: Inference): void {
+  if (running || snapshot.state === 'done') return
   throw new PolyVeilError('INFERENCE_UNKNOWN', 'The inference has ended')
 }

@@ -44,11 +44,12 @@ export type WorkerMessage =
   | { readonly kind: 'progress'; readonly done: number; readonly total: number }
   /** A refresh round: the frame is for the client, whose answer is waited for. */
   | { readonly kind: 'refresh'; readonly round: number; readonly masked: Uint8Array<ArrayBuffer> }
-  /** Whether the answer is one. Otherwise another is waited for. */
-  | { readonly kind: 'taken'; readonly outcome: Outcome<undefined> }
+  /** Whether the answer to a round is one. Otherwise another is waited for. */
+  | { readonly kind: 'taken'; readonly round: number; readonly outcome: Outcome<undefined> }
 
 /** The frame that a client answers a refresh round with, unchecked. */
 export interface ClientMessage {
+  readonly round: number
   readonly refreshed: Uint8Array<ArrayBuffer>
 }
 

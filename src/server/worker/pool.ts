@@ -148,21 +148,24 @@ function converse(port: MessagePort, onProgress: OnProgress, client: RefreshClie
   const { promise, reject } = Promise.withResolvers<never>()
   // The job may end first.
   promise.catch(() => {})
-  let taken: PromiseWithResolvers<void> | undefined
-  const take = (refreshed: Uint8Array): Promise<void> => {
-    taken = Promise.withResolvers()
+  const given = new Map<number, PromiseWithResolvers<void>>()
+  const give = (round: number, refreshed: Uint8Array): Promise<void> => {
+    const taken = Promise.withResolvers<void>()
+    given.set(round, taken)
     const copy = new Uint8Array(refreshed)
-    port.postMessage({ refreshed: copy } satisfies ClientMessage, [copy.buffer])
+    port.postMessage({ round, refreshed: copy } satisfies ClientMessage, [copy.buffer])
     return taken.promise
   }
   port.on('message', (message: WorkerMessage) => {
     switch (message.kind) {
       case 'progress':
         return onProgress(message.done, message.total)
-      case 'refresh':
-        return void client(message.round, message.masked, take).catch(reject)
+      case 'refresh': {
+        const { round, masked } = message
+        return void client(round, masked, (refreshed) => give(round, refreshed)).catch(reject)
+      }
       case 'taken':
-        return void settle(taken, message.outcome)
+        return void settle(given.get(message.round), message.outcome)
     }
   })
   return promise

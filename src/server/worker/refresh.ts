@@ -4,8 +4,8 @@ import { ExecutionStopped } from '../../he-ops/executor.ts'
 import { type ClientMessage, failure, type InferTask, type WorkerMessage } from './messages.ts'
 
 /**
- * The client as a worker sees it: frames go to the thread that answers requests, and come from there. The worker waits
- * without computing; nothing else runs in it meanwhile, for its memory holds the inference.
+ * The client as a worker sees it: frames go to the thread that answers requests, and come from there, several rounds at a
+ * time. A worker that waits for one does not compute.
  *
  * @param task to be given before anything is awaited: the closing of its port says that nobody will answer any more
  */
@@ -15,35 +15,33 @@ export function refreshOver({ port, stop }: InferTask): RefreshClient {
     throw new ExecutionStopped(0)
   })
   closed.catch(() => {})
+  const expected = new Map<number, (refreshed: Uint8Array) => void>()
+  port.on('message', ({ round, refreshed }: ClientMessage) => expected.get(round)?.(refreshed))
   const say = (message: WorkerMessage, transfer: ArrayBuffer[] = []): void =>
     port.postMessage(message, transfer)
 
-  const answer = async (): Promise<ClientMessage> => {
-    const waiting = new AbortController()
-    try {
-      const message = once(port, 'message', { signal: waiting.signal })
-      message.catch(() => {})
-      // The port may have been closed while this thread was deaf.
-      if (Atomics.load(flag, 0) !== 0) throw new ExecutionStopped(0)
-      return (await Promise.race([message, closed]))[0]
-    } finally {
-      waiting.abort()
-    }
+  const answerTo = (round: number): Promise<Uint8Array> => {
+    const { promise, resolve } = Promise.withResolvers<Uint8Array>()
+    expected.set(round, resolve)
+    // The port may have been closed while this thread was deaf.
+    if (Atomics.load(flag, 0) !== 0) throw new ExecutionStopped(0)
+    return Promise.race([promise, closed])
   }
 
   return async (round, masked, take) => {
     say({ kind: 'refresh', round, masked }, [masked.buffer])
     for (let taken = false; !taken; ) {
-      const { refreshed } = await answer()
+      const refreshed = await answerTo(round)
       try {
         await take(refreshed)
         taken = true
-        say({ kind: 'taken', outcome: { kind: 'value', value: undefined } })
+        expected.delete(round)
+        say({ kind: 'taken', round, outcome: { kind: 'value', value: undefined } })
       } catch (error) {
         const outcome = failure(error)
         // A fault is no matter between client and server.
         if (outcome.kind !== 'error') throw error
-        say({ kind: 'taken', outcome })
+        say({ kind: 'taken', round, outcome })
       }
     }
   }

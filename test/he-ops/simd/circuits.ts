@@ -149,8 +149,11 @@ const refreshParameters: CkksParameters = (() => {
 /**
  * A circuit of two refresh rounds: x, turned by 7 slots, and y are refreshed in round 0, their product in round 1, each
  * time from level 2. The result is twice the product; the output allows copies of a logit to differ.
+ *
+ * @param overlapping x and y go in rounds of their own, 0 and 1, of which neither needs the other; the product in round 2
  */
-export function refreshedCircuit(): Circuit {
+export function refreshedCircuit({ overlapping = false } = {}): Circuit {
+  const apart = overlapping ? 1 : 0
   const base = smallCircuit()
   const { topLevel, primes } = refreshParameters
   const level = 2
@@ -165,12 +168,12 @@ export function refreshedCircuit(): Circuit {
     { kind: 'dropLevel', source: 2, ...at(level) },
     { kind: 'dropLevel', source: 1, ...at(level) },
     { kind: 'refresh', source: 3, round: 0, ...at(topLevel) },
-    { kind: 'refresh', source: 4, round: 0, ...at(topLevel) },
+    { kind: 'refresh', source: 4, round: apart, ...at(topLevel) },
     { kind: 'multiply', left: 5, right: 6, ...at(topLevel, product) },
     { kind: 'relinearise', source: 7, ...at(topLevel, product) },
     { kind: 'rescale', source: 8, ...at(topLevel - 1, rescaled) },
     { kind: 'dropLevel', source: 9, ...at(level, rescaled) },
-    { kind: 'refresh', source: 10, round: 1, ...at(topLevel, rescaled) },
+    { kind: 'refresh', source: 10, round: 1 + apart, ...at(topLevel, rescaled) },
     { kind: 'add', left: 11, right: 11, ...at(topLevel, rescaled) },
   ]
   const result = ops.length - 1

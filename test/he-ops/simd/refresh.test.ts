@@ -83,6 +83,77 @@ for (const threads of [1, 2]) {
   )
 }
 
+t.test('rounds overlap: one leaves while another is away, and they come back in any order', async (t) => {
+  const overlapping = refreshedCircuit({ overlapping: true })
+  const engine = await SimdEngine.create({ threads: 2 })
+  t.teardown(() => engine.close())
+  const session = await engine.open(overlapping, engine.newKeySet(parameters), bytesSource(fixture.keySet))
+  const refresh = await client()
+  const { level, scale } = overlapping.output
+  const clear = createClearEvaluator(overlapping)
+  const encrypted = [x, y].map((v) => clear.encrypt(v, topLevel, overlapping.input.scale))
+  const expected = clear.decrypt(execute(overlapping, clear, encrypted))
+  const isRight = (answer: PackedFullRlwe): boolean =>
+    fixture.decryptPair(answer, level, scale).every((value, s) => Math.abs(value - expected[s]) < 0.05)
+
+  const events: string[] = []
+  const second = Promise.withResolvers<void>()
+  const answer = await session.run(inputs, {}, async (round, masked) => {
+    events.push(`${round} leaves`)
+    if (round === 0) await second.promise
+    const fresh = await refresh(masked)
+    events.push(`${round} is back`)
+    if (round === 1) second.resolve()
+    return fresh
+  })
+  t.strictSame(events, ['0 leaves', '1 leaves', '1 is back', '0 is back', '2 leaves', '2 is back'])
+  t.ok(isRight(answer))
+
+  events.length = 0
+  const inOrder = await session.run(inputs, { overlap: false }, async (round, masked) => {
+    events.push(`${round} leaves`)
+    const fresh = await refresh(masked)
+    events.push(`${round} is back`)
+    return fresh
+  })
+  t.strictSame(events, ['0 leaves', '0 is back', '1 leaves', '1 is back', '2 leaves', '2 is back'])
+  t.ok(isRight(inOrder))
+
+  const failing = session.run(inputs, {}, async (round, masked) => {
+    if (round === 1) throw new Error('gone')
+    return refresh(masked)
+  })
+  await t.rejects(failing, { message: 'gone' }, 'a round that fails ends the run, and not the process')
+  t.ok(isRight(await session.run(inputs, {}, async (_, masked) => refresh(masked))), 'which can be run again')
+})
+
+t.test('while a client is waited for, the engine runs for another one', async (t) => {
+  const engine = await SimdEngine.create({ threads: 2 })
+  t.teardown(() => engine.close())
+  const open = () => engine.open(circuit, engine.newKeySet(parameters), bytesSource(fixture.keySet))
+  const [slow, quick] = [await open(), await open()]
+  const refresh = await client()
+  const away = Promise.withResolvers<void>()
+  const { level, scale } = circuit.output
+  const waiting = slow.run(inputs, {}, async (_, masked) => {
+    await away.promise
+    return refresh(masked)
+  })
+  const second = slow.run(inputs, {}, async (_, masked) => refresh(masked))
+  const others = await quick.run(inputs, {}, async (_, masked) => refresh(masked))
+  let isOver = false
+  second.then(() => {
+    isOver = true
+  })
+  await quick.run(inputs, {}, async (_, masked) => refresh(masked))
+  t.notOk(isOver, 'runs of one session follow one another')
+  away.resolve()
+  const found = [await waiting, await second, others].map((pair) => fixture.decryptPair(pair, level, scale))
+  const [first] = found
+  t.ok(first.some((value) => Math.abs(value) > 1))
+  for (const values of found) t.ok(values.every((value, s) => Math.abs(value - first[s]) < 0.05))
+})
+
 const secrets = secretResidues(fixture.ctx, fixture.secretKey)
 
 /** What the client decrypts, and what a public-key encryption's second polynomial is: integers by exact CRT. */

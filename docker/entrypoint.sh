@@ -1,0 +1,5 @@
+#!/bin/sh
+# Runs the service in place of this shell, so that it gets the signals that end it. Flags of `polyveil serve` may follow.
+set -eu
+cd "$(dirname "$0")/.."
+exec node dist/cli/main.js serve "$@"
