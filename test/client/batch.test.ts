@@ -56,8 +56,12 @@ const polyveil: PolyVeil = await connect(url, {
 t.teardown(() => polyveil.close())
 for (const name of Object.keys(BATCH)) await polyveil.keys(name)
 
-/** Requests of inferences since a moment. */
-const since = (from: number): string[] => sent.slice(from).filter((each) => /infer/.test(each))
+/** Requests of inferences since a moment. Those of overlapping rounds come in the order that the machine happens to give them. */
+const since = (from: number): string[] =>
+  sent
+    .slice(from)
+    .filter((each) => /infer/.test(each))
+    .sort()
 const queries = (from: number): number => since(from).filter((each) => each.includes('/infer ')).length
 
 function logitsOf(classes: readonly Classification[]): Float64Array {
