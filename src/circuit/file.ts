@@ -1,7 +1,7 @@
-import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js'
 import { ZodError, z } from 'zod'
 import { PolyVeilError } from '../errors/index.ts'
+import { digestOf } from './digest.ts'
 import {
   type ColumnCounts,
   type Columns,
@@ -10,24 +10,32 @@ import {
   fromColumns,
   toColumns,
 } from './file-columns.ts'
-import { canonicalJson, checkManifest, manifestOf } from './manifest.ts'
+import {
+  type CircuitOutline,
+  canonicalJson,
+  checkManifest,
+  manifestOfOutline,
+  outlineOf,
+} from './manifest.ts'
 import { checkParameters, parametersLiteral } from './parameters.ts'
 import type { Circuit } from './types.ts'
 import { verifyCircuit } from './verify.ts'
 
 // A circuit file (.pvc), numbers little-endian (as typed arrays are wherever Node and browsers run):
 //
-//    0   8  magic and version, "PVCIRC02"
+//    0   8  magic and version, "PVCIRC03"
 //    8   4  length of the header
 //   12      header: canonical JSON, then spaces up to a multiple of eight bytes of the file
 //           columns as `columnShapes` lists them
 //       32  SHA-256 of everything before
 //
-// Equal circuits give equal bytes.
+// The header has all that is to be known of a circuit without decoding its columns. Equal circuits give equal bytes.
 
-const MAGIC = utf8ToBytes('PVCIRC02')
-const HEADER_START = 12
-const DIGEST_BYTES = 32
+const MAGIC = utf8ToBytes('PVCIRC03')
+/** Bytes in front of the header, which say how long it is. */
+export const HEADER_START = 12
+/** At the file's end. */
+export const DIGEST_BYTES = 32
 const ALIGNMENT = 8
 
 const count = z.number().int().nonnegative().max(0xffffffff)
@@ -65,11 +73,13 @@ const headerSchema = z.strictObject({
     }),
   }),
   refresh: z.strictObject({ level: count, maskBits: count }).optional(),
+  // What the manifest says of the operations; `readCircuit` holds it against them.
+  rotationSteps: z.array(count),
+  rounds: z.array(count),
   // The public half is checked by the manifest's own schema, once the circuit is put together.
   model: z.string(),
   labels: z.array(z.string()),
-  /** Absent from files of before there were batches. */
-  batch: z.number().default(1),
+  batch: count,
   parameters: z.strictObject({
     ring: z.number(),
     primes: z.array(z.string()),
@@ -84,7 +94,7 @@ type Header = z.infer<typeof headerSchema>
 /** The bytes of a circuit's file. @throws as `verifyCircuit`: a file never holds a circuit that would be refused. */
 export function writeCircuit(circuit: Circuit): Uint8Array {
   verifyCircuit(circuit)
-  checkPublicSide(circuit)
+  checkPublicSide(outlineOf(circuit))
   const columns = toColumns(circuit)
   const header = headerBytes(circuit, countsOf(columns))
   const parts = [MAGIC, u32(header.length), header, ...inFileOrder(columns).map(asBytes)]
@@ -94,7 +104,7 @@ export function writeCircuit(circuit: Circuit): Uint8Array {
     bytes.set(part, offset)
     offset += part.length
   }
-  bytes.set(sha256(bytes.subarray(0, offset)), offset)
+  bytes.set(digestOf(bytes.subarray(0, offset)), offset)
   return bytes
 }
 
@@ -107,11 +117,43 @@ export function writeCircuit(circuit: Circuit): Uint8Array {
  */
 export function readCircuit(bytes: Uint8Array): Circuit {
   requireIntact(bytes)
-  const { header, end } = readHeader(bytes)
+  const { header, end } = readHeader(bytes, bytes.length)
   const circuit = assemble(header, readColumns(bytes, header.counts, end))
-  checkPublicSide(circuit)
+  const outline = outlineOf(circuit)
+  requireOutline(header, outline)
+  checkPublicSide(outline)
   verifyCircuit(circuit)
   return circuit
+}
+
+/**
+ * Reads what the header of a circuit's file says, and checks that it is consistent in itself: lengths, parameters, layouts.
+ *
+ * @param bytes the file's first ones, `headerEnd` of them at least; neither digest nor columns are looked at
+ * @param fileBytes length of the whole file
+ * @throws as `readCircuit`
+ */
+export function readOutline(bytes: Uint8Array, fileBytes: number): CircuitOutline {
+  requireVersion(bytes)
+  const { header } = readHeader(bytes, fileBytes)
+  const { counts: _counts, result: _result, ...described } = header
+  const outline = outlined(described)
+  checkPublicSide(outline)
+  return outline
+}
+
+/**
+ * Where the header of a circuit's file ends.
+ *
+ * @param bytes the file's first ones, `HEADER_START` of them at least
+ * @throws CONFIG_INVALID when the file does not begin as one or is shorter
+ */
+export function headerEnd(bytes: Uint8Array, fileBytes: number): number {
+  requireVersion(bytes)
+  const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(MAGIC.length, true)
+  const end = HEADER_START + length
+  if (end > fileBytes - DIGEST_BYTES || end % ALIGNMENT !== 0) throw invalid('Its header has a wrong length')
+  return end
 }
 
 /** The digest that identifies a circuit file, in hex: its last 32 bytes. `readCircuit` checks that they are right. */
@@ -121,10 +163,10 @@ export function circuitDigest(bytes: Uint8Array): string {
 }
 
 function headerBytes(circuit: Circuit, counts: ColumnCounts): Uint8Array {
-  const { model, labels, batch, input, output, layers, result, estimate, refresh } = circuit
+  const { result } = circuit
   const parameters = parametersLiteral(circuit.parameters)
-  const about = { model, labels, parameters, batch, input, output, layers, result, estimate, refresh }
-  const bytes = utf8ToBytes(canonicalJson(checkHeader({ counts, ...about })))
+  const header = { ...outlineOf(circuit), counts, parameters, result }
+  const bytes = utf8ToBytes(canonicalJson(checkHeader(header)))
   const end = HEADER_START + bytes.length
   const padded = new Uint8Array(bytes.length + (-end & (ALIGNMENT - 1))).fill(0x20)
   padded.set(bytes)
@@ -132,18 +174,23 @@ function headerBytes(circuit: Circuit, counts: ColumnCounts): Uint8Array {
 }
 
 function requireIntact(bytes: Uint8Array): void {
-  if (bytes.length < HEADER_START + DIGEST_BYTES) throw invalid('It is too short')
-  if (!MAGIC.every((byte, i) => bytes[i] === byte)) throw invalid('It has another format or version')
-  const digest = bytesToHex(sha256(bytes.subarray(0, bytes.length - DIGEST_BYTES)))
+  requireVersion(bytes)
+  const digest = bytesToHex(digestOf(bytes.subarray(0, bytes.length - DIGEST_BYTES)))
   if (digest !== circuitDigest(bytes)) throw invalid('Its bytes do not have the digest they claim')
 }
 
-function readHeader(bytes: Uint8Array): { header: Header; end: number } {
-  const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(MAGIC.length, true)
-  const end = HEADER_START + length
-  if (end > bytes.length - DIGEST_BYTES || end % ALIGNMENT !== 0)
-    throw invalid('Its header has a wrong length')
-  return { header: checkHeader(parseJson(bytes.subarray(HEADER_START, end))), end }
+function requireVersion(bytes: Uint8Array): void {
+  if (bytes.length < HEADER_START) throw invalid('It is too short')
+  if (!MAGIC.every((byte, i) => bytes[i] === byte)) throw invalid('It has another format or version')
+}
+
+function readHeader(bytes: Uint8Array, fileBytes: number): { header: Header; end: number } {
+  const end = headerEnd(bytes, fileBytes)
+  const header = checkHeader(parseJson(bytes.subarray(HEADER_START, end)))
+  if (end + columnBytes(header.counts) + DIGEST_BYTES !== fileBytes) {
+    throw invalid('Its length is not what its header says')
+  }
+  return { header, end }
 }
 
 function checkHeader(data: unknown): Header {
@@ -160,11 +207,15 @@ function parseJson(bytes: Uint8Array): unknown {
   }
 }
 
+const columnBytes = (counts: ColumnCounts): number =>
+  Object.values(columnShapes(counts)).reduce(
+    (sum, [type, length]) => sum + type.BYTES_PER_ELEMENT * length,
+    0,
+  )
+
 /** Copies the columns out of the file. */
 function readColumns(bytes: Uint8Array, counts: ColumnCounts, start: number): Columns {
   const shapes = Object.entries(columnShapes(counts))
-  const total = shapes.reduce((sum, [, [type, length]]) => sum + type.BYTES_PER_ELEMENT * length, 0)
-  if (start + total + DIGEST_BYTES !== bytes.length) throw invalid('Its length is not what its header says')
   let offset = start
   const columns = shapes.map(([name, [type, length]]) => {
     // Not by `slice`, which gives a view where the bytes are a Buffer.
@@ -176,20 +227,30 @@ function readColumns(bytes: Uint8Array, counts: ColumnCounts, start: number): Co
 }
 
 function assemble(header: Header, columns: Columns): Circuit {
-  const { counts: _, parameters, input, output, ...rest } = header
-  return {
-    ...rest,
-    parameters: checkParameters(parameters),
-    input: input as Circuit['input'],
-    output: output as Circuit['output'],
-    ...fromColumns(columns),
+  const { counts: _counts, rotationSteps: _steps, rounds: _rounds, ...described } = header
+  return { ...outlined(described), ...fromColumns(columns) }
+}
+
+/** The header's public half, whose own schema `checkPublicSide` has, with parameters that have passed their gate. */
+const outlined = <T extends Pick<Header, 'parameters' | 'input' | 'output'>>(described: T) => ({
+  ...described,
+  parameters: checkParameters(described.parameters),
+  input: described.input as Circuit['input'],
+  output: described.output as Circuit['output'],
+})
+
+/** The header is believed before the operations are read. */
+function requireOutline(header: Header, { rotationSteps, rounds }: CircuitOutline): void {
+  const claims = [header.rotationSteps, header.rounds]
+  if (canonicalJson(claims) !== canonicalJson([rotationSteps, rounds])) {
+    throw invalid('Its header has other rotations or rounds than its operations')
   }
 }
 
 /** What a client will be told must be well-formed too: the manifest's checks are the only copy of those rules. */
-function checkPublicSide(circuit: Circuit): void {
+function checkPublicSide(outline: CircuitOutline): void {
   try {
-    checkManifest(manifestOf(circuit))
+    checkManifest(manifestOfOutline(outline))
   } catch (error) {
     throw error instanceof ZodError ? malformed(error) : error
   }

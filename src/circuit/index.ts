@@ -1,9 +1,15 @@
-export { circuitDigest, readCircuit, writeCircuit } from './file.ts'
+export { circuitDigest, readCircuit, readOutline, writeCircuit } from './file.ts'
 export { galoisElement, rotationSteps } from './keys.ts'
 export * from './laws.ts'
 export * from './layout.ts'
 export { peakLiveBytes, peakLiveValues } from './liveness.ts'
-export { checkManifest, type Manifest, type ManifestContent, manifestOf } from './manifest.ts'
+export {
+  type CircuitOutline,
+  checkManifest,
+  type Manifest,
+  type ManifestContent,
+  manifestOf,
+} from './manifest.ts'
 export { operandsOf } from './operands.ts'
 export * from './parameters.ts'
 export { nttPrimes } from './primes.ts'

@@ -33,8 +33,11 @@ export const log2Modulus = (parameters: Pick<CkksParameters, 'primes'>, level: n
 export const encodedBits = (largest: number, scale: number): number => Math.log2(largest * scale + 1) + 1
 
 /** The largest |value|; NaN when any is NaN. */
-export const largestAbsolute = (values: Float64Array): number =>
-  values.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
+export function largestAbsolute(values: Float64Array): number {
+  let most = 0
+  for (let i = 0; i < values.length; i++) most = Math.max(most, Math.abs(values[i]))
+  return most
+}
 
 /**
  * The type of each operation's result, computed from its operands. The circuit's verifier and every backend use these

@@ -111,10 +111,25 @@ export function canonicalJson(value: unknown): string {
 
 const digestOf = (content: ManifestContent): string => bytesToHex(sha256(utf8ToBytes(canonicalJson(content))))
 
+/** What a manifest is made from: all of a circuit but its operations and constants, and what the manifest says of these. */
+export interface CircuitOutline extends Omit<Circuit, 'ops' | 'constants' | 'result'> {
+  /** As `rotationSteps` gives them. */
+  readonly rotationSteps: readonly number[]
+  /** Ciphertexts of each refresh round. */
+  readonly rounds: readonly number[]
+}
+
+export function outlineOf(circuit: Circuit): CircuitOutline {
+  const { ops: _ops, constants: _constants, result: _result, ...rest } = circuit
+  return { ...rest, rotationSteps: rotationSteps(circuit), rounds: refreshRounds(circuit) }
+}
+
 /** The public manifest of a circuit. */
-export function manifestOf(circuit: Circuit): Manifest {
-  const steps = rotationSteps(circuit)
-  const rounds = refreshRounds(circuit)
+export const manifestOf = (circuit: Circuit): Manifest => manifestOfOutline(outlineOf(circuit))
+
+/** The manifest of the circuit that an outline is of. */
+export function manifestOfOutline(circuit: CircuitOutline): Manifest {
+  const { rotationSteps: steps, rounds } = circuit
   const content = contentSchema.parse({
     format: 'polyveil-manifest-1',
     model: circuit.model,

@@ -1,7 +1,14 @@
 import { PolyVeilError } from '../errors/index.ts'
 import { factorsOf, largestOf, periodOf } from './constant.ts'
 import { isAlikeForImages, isBatch } from './image-batch.ts'
-import { type CiphertextType, encodedBits, log2Modulus, type TypeLaws, typeLaws } from './laws.ts'
+import {
+  type CiphertextType,
+  encodedBits,
+  largestAbsolute,
+  log2Modulus,
+  type TypeLaws,
+  typeLaws,
+} from './laws.ts'
 import { lastUses } from './liveness.ts'
 import { operandsOf } from './operands.ts'
 import type { CkksParameters } from './parameters.ts'
@@ -58,9 +65,11 @@ function verifyConstants({ constants, parameters, batch }: Circuit): void {
     }
     for (const factor of factorsOf(constant)) {
       if (sound.has(factor)) continue
-      if (!factor.every(Number.isFinite)) throw invalid(`Constant ${id} is not finite`, { constant: id })
+      // NaN and infinity come through.
+      const most = largestAbsolute(factor)
+      if (!Number.isFinite(most)) throw invalid(`Constant ${id} is not finite`, { constant: id })
       // A product with zero is transparent: anyone could read it, and SEAL refuses it.
-      if (factor.every((value) => value === 0)) throw invalid(`Constant ${id} is zero`, { constant: id })
+      if (most === 0) throw invalid(`Constant ${id} is zero`, { constant: id })
       sound.add(factor)
     }
     if (batch > 1 && !isAlikeForImages(constant, batch)) {

@@ -1,11 +1,11 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Manifest, manifestOf } from '../circuit/manifest.ts'
+import { type CircuitOutline, type Manifest, manifestOfOutline, outlineOf } from '../circuit/manifest.ts'
 import type { CkksParameters } from '../circuit/parameters.ts'
 import type { Circuit } from '../circuit/types.ts'
 import { PolyVeilError } from '../errors/index.ts'
 import { querySpec, refreshedSpec, responseSpec, tensorBytes } from '../wire/index.ts'
-import { readCircuitFile } from './circuit-file.ts'
+import { readCheckedOutlineFile } from './circuit-file.ts'
 
 /** A model as the routes see it: its public side and where its circuit lies. No weights are kept here. */
 export interface ServedModel {
@@ -60,11 +60,13 @@ export class ModelCatalogue {
 }
 
 /** The public side of a circuit that lies at `path`. */
-export function servedModel(circuit: Circuit, path: string): ServedModel {
-  const { parameters } = circuit
-  const manifest = manifestOf(circuit)
+export const servedModel = (circuit: Circuit, path: string): ServedModel => modelOf(outlineOf(circuit), path)
+
+function modelOf(outline: CircuitOutline, path: string): ServedModel {
+  const { parameters } = outline
+  const manifest = manifestOfOutline(outline)
   return {
-    name: circuit.model,
+    name: outline.model,
     manifest,
     parameters,
     path,
@@ -77,17 +79,18 @@ export function servedModel(circuit: Circuit, path: string): ServedModel {
 }
 
 /**
- * Reads every circuit, `*.pvc`, of a directory.
+ * Reads what every circuit, `*.pvc`, of a directory says of itself. Operations and weights are for workers to read; here
+ * files are only held against their digests.
  *
- * @throws CONFIG_INVALID when the directory cannot be read or holds no circuit, and what `readCircuit` throws
+ * @throws CONFIG_INVALID when the directory cannot be read or holds no circuit, and as `readCheckedOutlineFile`
  */
 export async function loadCatalogue(directory: string): Promise<ModelCatalogue> {
   const files = await circuitFiles(directory)
   const models: ServedModel[] = []
-  // One after another: a circuit holds all weights, and only one has to be in memory at a time.
   for (const file of files) {
     const path = join(directory, file)
-    models.push(servedModel(await readCircuitFile(path), path))
+    const { outline } = await readCheckedOutlineFile(path)
+    models.push(modelOf(outline, path))
   }
   return new ModelCatalogue(models)
 }

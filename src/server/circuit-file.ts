@@ -1,12 +1,83 @@
-import { readFile } from 'node:fs/promises'
-import { readCircuit } from '../circuit/file.ts'
+import { type FileHandle, open, readFile } from 'node:fs/promises'
+import { bytesToHex } from '@noble/hashes/utils.js'
+import { createDigest } from '../circuit/digest.ts'
+import {
+  circuitDigest,
+  DIGEST_BYTES,
+  HEADER_START,
+  headerEnd,
+  readCircuit,
+  readOutline,
+} from '../circuit/file.ts'
+import type { CircuitOutline } from '../circuit/manifest.ts'
 import type { Circuit } from '../circuit/types.ts'
+import { PolyVeilError } from '../errors/index.ts'
+
+const PIECE_BYTES = 2 ** 20
+
+/** What a circuit's header says, with the digest that identifies the file, in hex. */
+export interface OutlineFile {
+  readonly outline: CircuitOutline
+  readonly digest: string
+}
+
+/** Reads a compiled circuit, all of it. @throws as `readCircuit` */
+export async function readCircuitFile(path: string): Promise<{ circuit: Circuit; digest: string }> {
+  const bytes = await readFile(path)
+  return { circuit: readCircuit(bytes), digest: circuitDigest(bytes) }
+}
 
 /**
- * Reads a compiled circuit.
+ * Reads the header of a compiled circuit: neither time nor memory go with the circuit's size.
  *
- * @throws as `readCircuit`
+ * @returns with the digest that the file claims
+ * @throws as `readOutline`
  */
-export async function readCircuitFile(path: string): Promise<Circuit> {
-  return readCircuit(await readFile(path))
+export const readOutlineFile = (path: string): Promise<OutlineFile> => withFile(path, outlineIn)
+
+/**
+ * The same of a file whose every byte is hashed as well, piece by piece.
+ *
+ * @throws CONFIG_INVALID when the bytes do not have the digest they claim, and as `readOutline`
+ */
+export const readCheckedOutlineFile = (path: string): Promise<OutlineFile> =>
+  withFile(path, async (file, size) => {
+    const found = await outlineIn(file, size)
+    if ((await digestIn(file, size)) === found.digest) return found
+    throw new PolyVeilError('CONFIG_INVALID', 'The bytes of a circuit file do not have the digest they claim')
+  })
+
+async function withFile<T>(path: string, body: (file: FileHandle, size: number) => Promise<T>): Promise<T> {
+  const file = await open(path, 'r')
+  try {
+    return await body(file, (await file.stat()).size)
+  } finally {
+    await file.close()
+  }
+}
+
+async function outlineIn(file: FileHandle, size: number): Promise<OutlineFile> {
+  const end = headerEnd(await read(file, 0, Math.min(HEADER_START, size)), size)
+  const outline = readOutline(await read(file, 0, end), size)
+  return { outline, digest: bytesToHex(await read(file, size - DIGEST_BYTES, DIGEST_BYTES)) }
+}
+
+async function digestIn(file: FileHandle, size: number): Promise<string> {
+  const digest = createDigest()
+  const end = size - DIGEST_BYTES
+  for (let offset = 0; offset < end; offset += PIECE_BYTES) {
+    digest.update(await read(file, offset, Math.min(PIECE_BYTES, end - offset)))
+  }
+  return bytesToHex(digest.digest())
+}
+
+/** @throws CONFIG_INVALID when the file ends before, being written to meanwhile */
+async function read(file: FileHandle, offset: number, length: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length)
+  for (let filled = 0; filled < length; ) {
+    const { bytesRead } = await file.read(bytes, filled, length - filled, offset + filled)
+    if (bytesRead === 0) throw new PolyVeilError('CONFIG_INVALID', 'A circuit file becomes shorter')
+    filled += bytesRead
+  }
+  return bytes
 }

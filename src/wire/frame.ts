@@ -1,6 +1,6 @@
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js'
+import { digestOf } from '../circuit/digest.ts'
 import { PolyVeilError } from '../errors/index.ts'
-import { digestOf } from './digest.ts'
 
 // Every frame, all integers little-endian:
 //

@@ -1,6 +1,6 @@
+import { createDigest } from '../circuit/digest.ts'
 import type { CkksParameters } from '../circuit/parameters.ts'
 import { PolyVeilError } from '../errors/index.ts'
-import { createDigest } from './digest.ts'
 import {
   checkFrameDigest,
   checkFrameIdentity,

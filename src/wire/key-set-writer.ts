@@ -1,6 +1,6 @@
+import { createDigest } from '../circuit/digest.ts'
 import type { CkksParameters } from '../circuit/parameters.ts'
 import { PolyVeilError } from '../errors/index.ts'
-import { createDigest } from './digest.ts'
 import { frameHeader } from './frame.ts'
 import { checkGaloisElements } from './galois-elements.ts'
 import { KEY_SET_COUNT_BYTES, type KeySetLayout, keySetLayout } from './key-set-layout.ts'

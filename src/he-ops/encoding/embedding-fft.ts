@@ -1,84 +1,94 @@
 import { bitReverse, log2Exact } from './order.ts'
 
 /**
- * What `embedPeriodic` computes, by a fast Fourier transform: for real slots v of period p,
- * c_k = (1 / 2p) * Re(w^-k * sum over m of f_m * w^(-2km)), w = exp(i * pi / 2p), where f_m is the slot whose exponent
- * 3^i or -3^i is 2m + 1 modulo 4p.
+ * What `embedPeriodic` computes, by a fast Fourier transform of p points: for real slots v of period p,
+ * c_k = (1 / p) * sum over m < p of f_m * cos(pi k (2m + 1) / 2p), where f_m is the slot whose exponent 3^i or -3^i is
+ * 2m + 1 modulo 4p. Slots being real, the rest follows: c_p = 0 and c_(2p - k) = -c_k.
+ *
+ * Source: Makhoul, "A Fast Cosine Transform in One and Two Dimensions", IEEE Transactions on Acoustics, Speech, and Signal
+ * Processing 28 (1980): of x_n = f_2n and x_(p - 1 - n) = f_(2n + 1) with transform X, c_k is the real part of
+ * exp(-pi i k / 2p) * X_k / p.
  *
  * @param values one period of real slots; the length p is a power of two
  * @returns the 2p coefficients, unscaled; cost p log p
  */
 export function embedPeriodicFast(values: Float64Array): Float64Array {
-  const { size, first, second, real, imaginary, circle } = workspaceOf(2 * values.length)
+  const period = values.length
+  const { places, real, imaginary, circle, half } = workspaceOf(period)
   imaginary.fill(0)
-  for (let i = 0; i < values.length; i++) {
-    real[first[i]] = values[i]
-    real[second[i]] = values[i]
-  }
+  for (let i = 0; i < period; i++) real[places[i]] = values[i]
   transform(real, imaginary, circle)
-  const { cosines, sines } = circle
-  const coefficients = new Float64Array(size)
-  for (let k = 0; k < size; k++) {
-    coefficients[k] = (real[k] * cosines[k] - imaginary[k] * sines[k]) / size
+  const coefficients = new Float64Array(2 * period)
+  coefficients[0] = real[0] / period
+  for (let k = 1; k < period; k++) {
+    const coefficient = (real[k] * half.cosines[k] - imaginary[k] * half.sines[k]) / period
+    coefficients[k] = coefficient
+    coefficients[2 * period - k] = -coefficient
   }
   return coefficients
 }
 
-/** What embeddings of one size need, made once: circuits have hundreds of thousands of constants of few periods. */
+/** What embeddings of one period need, made once: circuits have hundreds of thousands of constants of few periods. */
 interface Workspace {
-  readonly size: number
-  /** Where each slot goes: the places of 3^i and of -3^i. */
-  readonly first: Uint32Array
-  readonly second: Uint32Array
+  /** Where each slot goes among the transform's points, in bit-reversed order. */
+  readonly places: Uint32Array
   readonly real: Float64Array
   readonly imaginary: Float64Array
-  readonly circle: HalfCircle
+  readonly circle: Angles
+  readonly half: Angles
 }
 
 const workspaces = new Map<number, Workspace>()
 
-function workspaceOf(size: number): Workspace {
-  let workspace = workspaces.get(size)
+function workspaceOf(period: number): Workspace {
+  let workspace = workspaces.get(period)
   if (workspace === undefined) {
-    workspace = newWorkspace(size)
-    workspaces.set(size, workspace)
+    workspace = newWorkspace(period)
+    workspaces.set(period, workspace)
   }
   return workspace
 }
 
-function newWorkspace(size: number): Workspace {
-  const bits = log2Exact(size)
-  const first = new Uint32Array(size / 2)
-  const second = new Uint32Array(size / 2)
+const newWorkspace = (period: number): Workspace => ({
+  places: placesOf(period),
+  real: new Float64Array(period),
+  imaginary: new Float64Array(period),
+  circle: anglesOf(period, Math.PI / period),
+  half: anglesOf(period, Math.PI / (2 * period)),
+})
+
+function placesOf(period: number): Uint32Array {
+  const bits = log2Exact(period)
+  const places = new Uint32Array(period)
   let exponent = 1
-  for (let i = 0; i < size / 2; i++) {
-    first[i] = bitReverse((exponent - 1) / 2, bits)
-    second[i] = bitReverse((2 * size - exponent - 1) / 2, bits)
-    exponent = (exponent * 3) % (2 * size)
+  for (let i = 0; i < period; i++) {
+    // Of the exponents 3^i and -3^i the one below 2p.
+    const m = (Math.min(exponent, 4 * period - exponent) - 1) / 2
+    const n = m % 2 === 0 ? m / 2 : period - (m + 1) / 2
+    places[i] = bitReverse(n, bits)
+    exponent = (exponent * 3) % (4 * period)
   }
-  const real = new Float64Array(size)
-  const imaginary = new Float64Array(size)
-  return { size, first, second, real, imaginary, circle: halfCircle(size) }
+  return places
 }
 
-/** exp(-pi i k / size) for k below the size. */
-interface HalfCircle {
+/** exp(-i k step) for k below the count. */
+interface Angles {
   readonly cosines: Float64Array
   readonly sines: Float64Array
 }
 
-function halfCircle(size: number): HalfCircle {
-  const cosines = new Float64Array(size)
-  const sines = new Float64Array(size)
-  for (let k = 0; k < size; k++) {
-    cosines[k] = Math.cos((-Math.PI * k) / size)
-    sines[k] = Math.sin((-Math.PI * k) / size)
+function anglesOf(count: number, step: number): Angles {
+  const cosines = new Float64Array(count)
+  const sines = new Float64Array(count)
+  for (let k = 0; k < count; k++) {
+    cosines[k] = Math.cos(k * step)
+    sines[k] = -Math.sin(k * step)
   }
   return { cosines, sines }
 }
 
 /** sum over m of x_m * exp(-2 pi i k m / size) in place; the input stands in bit-reversed order. */
-function transform(real: Float64Array, imaginary: Float64Array, { cosines, sines }: HalfCircle): void {
+function transform(real: Float64Array, imaginary: Float64Array, { cosines, sines }: Angles): void {
   const size = real.length
   for (let half = 1; half < size; half *= 2) {
     const stride = size / half

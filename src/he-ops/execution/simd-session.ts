@@ -1,4 +1,5 @@
 import type { Manifest } from '../../circuit/manifest.ts'
+import type { CkksParameters } from '../../circuit/parameters.ts'
 import type { Circuit } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import {
@@ -20,10 +21,11 @@ import type {
 import type { RefreshClient, Session } from './session.ts'
 
 /**
- * A session on the simd engine.
+ * A session on the simd engine. It does not hold the circuit, which is large.
  *
  * @param keys the client's; they outlive the session
  * @param source the key set's frame
+ * @param identity as `SimdEngine.open` takes it
  * @throws KEYS_MISSING, PARAMETERS_MISMATCH, TENSOR_MALFORMED for the key set; TOO_LARGE when memory does not suffice
  */
 export async function openSimdSession(
@@ -32,9 +34,11 @@ export async function openSimdSession(
   manifest: Manifest,
   keys: SimdKeySet,
   source: ByteSource,
+  identity?: object,
 ): Promise<Session> {
-  const session = await engine.open(circuit, keys, source)
-  const { parameters, ops } = circuit
+  const session = await engine.open(circuit, keys, source, identity)
+  const { parameters } = circuit
+  const operations = circuit.ops.length
   return {
     bytes: session.memory.program,
     memory: { keys: keys.bytes, ...session.memory },
@@ -43,8 +47,8 @@ export async function openSimdSession(
       const pairs = openTensor(parameters, querySpec(manifest), frame)
       const result = await session.run(
         pairs,
-        { onProgress: (done) => onProgress?.(done, ops.length), shouldStop, overlap },
-        client && inFrames(session, circuit, manifest, client),
+        { onProgress: (done) => onProgress?.(done, operations), shouldStop, overlap },
+        client && inFrames(session, parameters, manifest, client),
       )
       return encodeTensor(parameters, responseSpec(manifest), [result])
     },
@@ -56,7 +60,7 @@ export async function openSimdSession(
 const inFrames =
   (
     session: SimdSession,
-    { parameters }: Circuit,
+    parameters: CkksParameters,
     manifest: Manifest,
     client: RefreshClient,
   ): PairRefreshClient =>

@@ -1,13 +1,13 @@
 import { largestOf, periodOf, valuesOf } from '../../circuit/constant.ts'
 import { type ExpansionRule, encodedWords, LEAST_BLOCK, NO_EXPANSION } from '../../circuit/expansion.ts'
-import { encodedBits, log2Modulus } from '../../circuit/laws.ts'
+import { encodedBits, modulusBits } from '../../circuit/laws.ts'
 import type { Constant, ConstantId } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import { embedPeriodicFast } from '../encoding/embedding-fft.ts'
 import { log2Exact } from '../encoding/order.ts'
 import { Arena } from './arena.ts'
 import type { SimdContext } from './context.ts'
-import { limbsOf } from './values.ts'
+import { type Encoding, Encodings } from './encodings.ts'
 
 /**
  * What an encoded constant is for: a weight of a normal summand, of an extended one (modulo the special primes too), of
@@ -38,13 +38,10 @@ export interface IntegerConstant {
   readonly isZero: boolean
 }
 
-/** What a constant has been encoded to. */
-interface Encoding<C> {
-  readonly scale: number
-  readonly primes: number
-  readonly form?: ConstantForm
-  readonly constant: C
-}
+const FORMS: readonly ConstantForm[] = ['normal', 'extended', 'lifted', 'addend']
+/** Forms by number, the integers being one more. */
+const formNumber = (form: ConstantForm, primes: number): number => 1 + FORMS.indexOf(form) + 4 * primes
+const INTEGERS = 0
 
 /**
  * Encodes the constants of a circuit when they are first asked for, and keeps them on the heap until `free`.
@@ -55,10 +52,11 @@ interface Encoding<C> {
 export class ConstantStore {
   readonly isInteger: ExpansionRule
   readonly #context: SimdContext
-  readonly #constants: readonly Constant[]
-  readonly #encoded: Encoding<EncodedConstant>[][] = []
-  readonly #integers: Encoding<IntegerConstant>[][] = []
+  readonly #encodings: Encodings
   readonly #arena: Arena
+  /** log2 of the modulus of each level. */
+  readonly #bits: readonly number[]
+  #constants: readonly Constant[]
 
   /** @param isInteger says which weights are to be asked for by `integers` */
   constructor(context: SimdContext, constants: readonly Constant[], isInteger: ExpansionRule = NO_EXPANSION) {
@@ -66,10 +64,27 @@ export class ConstantStore {
     this.#constants = constants
     this.isInteger = isInteger
     this.#arena = new Arena(context.heap)
+    this.#bits = modulusBits(context.parameters)
+    this.#encodings = new Encodings(constants.length)
   }
 
   /** Bytes of all that has been encoded. */
   bytes = 0
+
+  /**
+   * Calls a function that asks for constants, and forgets them afterwards, but not what they were encoded to: they take
+   * memory too. From then on nothing is to be asked for but here.
+   *
+   * @param constants the same ones each time
+   */
+  reading<T>(constants: readonly Constant[], body: () => T): T {
+    this.#constants = constants
+    try {
+      return body()
+    } finally {
+      this.#constants = []
+    }
+  }
 
   /**
    * The plaintext of a constant; the same one when it is asked for again.
@@ -79,16 +94,8 @@ export class ConstantStore {
    * @throws LEVEL_EXHAUSTED when the constant does not fit the level's modulus; TOO_LARGE
    */
   encoded(id: ConstantId, scale: number, primes: number, form: ConstantForm): EncodedConstant {
-    const known = listAt(this.#encoded, id)
-    for (const encoding of known) {
-      if (encoding.scale === scale && encoding.primes === primes && encoding.form === form) {
-        return encoding.constant
-      }
-    }
-    this.#requireFits(id, scale, primes - 1)
-    const constant = this.#context.heap.attempt(() => this.#encode(id, scale, primes, form))
-    known.push({ scale, primes, form, constant })
-    return constant
+    const number = formNumber(form, primes)
+    return this.#once(id, scale, number, primes, () => this.#encode(id, scale, primes, form))
   }
 
   /** Words of a constant modulo each prime, or as integers. */
@@ -98,18 +105,32 @@ export class ConstantStore {
 
   /** The coefficients of a weight that `isInteger`; the same ones when they are asked for again. @throws as `encoded` */
   integers(id: ConstantId, scale: number, primes: number): IntegerConstant {
-    const known = listAt(this.#integers, id)
-    for (const encoding of known) if (encoding.scale === scale) return encoding.constant
-    this.#requireFits(id, scale, primes - 1)
-    const constant = this.#context.heap.attempt(() => this.#round(id, scale))
-    known.push({ scale, primes, constant })
-    return constant
+    return this.#once(id, scale, INTEGERS, primes, () => this.#round(id, scale))
   }
 
-  #round(id: ConstantId, scale: number): IntegerConstant {
+  /** What was encoded before, or is now. */
+  #once(
+    id: ConstantId,
+    scale: number,
+    form: number,
+    primes: number,
+    encode: () => Encoding,
+  ): EncodedConstant {
+    let encoding = this.#encodings.find(id, scale, form)
+    if (encoding === undefined) {
+      this.#requireFits(id, scale, primes - 1)
+      encoding = encode()
+      this.#encodings.add(id, scale, form, encoding)
+    }
+    const { address, isZero } = encoding
+    const { count, shift } = this.#shape(2 * periodOf(this.#constants[id]))
+    return { address, count, shift, isZero }
+  }
+
+  #round(id: ConstantId, scale: number): Encoding {
     const { heap } = this.#context
     const coefficients = this.#embedding(id)
-    const { count, shift } = this.#shape(coefficients.length)
+    const { count } = this.#shape(coefficients.length)
     const address = this.#arena.allocate(4 * count)
     const words = new Int32Array(heap.memory.buffer, address, count)
     const step = count / coefficients.length
@@ -121,7 +142,7 @@ export class ConstantStore {
       isZero &&= integer === 0
     }
     this.bytes += 4 * count
-    return { address, count, shift, isZero }
+    return { address, isZero }
   }
 
   /** Residues for each prime of a polynomial in X^(N / size), and log2 of how many each stands for. */
@@ -135,30 +156,29 @@ export class ConstantStore {
   /** Gives all encoded constants back; programs that read them must not be run any more. */
   free(): void {
     this.#arena.free()
-    this.#encoded.length = 0
-    this.#integers.length = 0
+    this.#encodings.clear()
     this.bytes = 0
   }
 
-  #encode(id: ConstantId, scale: number, primes: number, form: ConstantForm): EncodedConstant {
-    const { heap, ring } = this.#context
+  #encode(id: ConstantId, scale: number, primes: number, form: ConstantForm): Encoding {
+    const { heap, parameters, ring } = this.#context
     const coefficients = this.#embedding(id)
     const size = coefficients.length
-    const { count, shift } = this.#shape(size)
-    const indices = limbsOf(this.#context, primes, form === 'extended')
-    const bytes = 4 * count * indices.length
+    const { count } = this.#shape(size)
+    const limbs = primes + (form === 'extended' ? parameters.specialPrimes.length : 0)
+    const bytes = 4 * count * limbs
     const address = this.#arena.allocate(bytes)
     const source = this.#arena.scratch(8 * ring)
     new Float64Array(heap.memory.buffer, source, size).set(coefficients)
-    indices.forEach((index, place) => {
+    for (let place = 0; place < limbs; place++) {
       const at = address + 4 * count * place
+      // The special primes follow all primes of the data.
+      const index = place < primes ? place : place - primes + parameters.primes.length
       this.#encodeLimb(source, at, size, scale, index, form)
       if (count !== size) spread(heap.words(at, count), size)
-    })
+    }
     this.bytes += bytes
-    // The kernel rounds halves to the even neighbour.
-    const isZero = coefficients.every((coefficient) => Math.abs(coefficient * scale) <= 0.5)
-    return { address, count, shift, isZero }
+    return { address, isZero: roundsToZero(coefficients, scale) }
   }
 
   #encodeLimb(
@@ -186,7 +206,7 @@ export class ConstantStore {
 
   #requireFits(id: ConstantId, scale: number, level: number): void {
     const needBits = encodedBits(largestOf(this.#constants[id]), scale)
-    if (needBits < log2Modulus(this.#context.parameters, level)) return
+    if (needBits < this.#bits[level]) return
     throw new PolyVeilError('LEVEL_EXHAUSTED', `Constant ${id} does not fit level ${level} at its scale`, {
       constant: id,
       level,
@@ -194,9 +214,10 @@ export class ConstantStore {
   }
 }
 
-function listAt<T>(lists: T[][], index: number): T[] {
-  lists[index] ??= []
-  return lists[index]
+/** As the kernels round: halves to the even neighbour. */
+function roundsToZero(coefficients: Float64Array, scale: number): boolean {
+  for (let i = 0; i < coefficients.length; i++) if (Math.abs(coefficients[i] * scale) > 0.5) return false
+  return true
 }
 
 /** Doubles of this size have no bits below one. */

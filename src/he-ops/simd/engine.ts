@@ -6,7 +6,7 @@ import { type ByteSource, openKeySet } from '../../wire/index.ts'
 import { floodingBound } from '../flooding.ts'
 import { createKernelMemory, instantiateKernels, type Kernels } from '../kernels/kernels.ts'
 import type { Border } from './border.ts'
-import { compileCircuit, levelsThatLeave } from './circuit-program.ts'
+import { type CircuitProgram, compileCircuit, levelsThatLeave } from './circuit-program.ts'
 import { ConstantStore } from './constants.ts'
 import { createSimdContext, type SimdContext } from './context.ts'
 import { Heap } from './heap.ts'
@@ -33,7 +33,7 @@ export class SimdEngine {
   readonly #heap: Heap
   readonly #crew: Crew
   readonly #contexts = new Map<string, SimdContext>()
-  readonly #constants = new WeakMap<Circuit, ConstantStore>()
+  readonly #constants = new WeakMap<object, ConstantStore>()
   /** Runs follow one another: there is one memory and one crew. */
   #last: Promise<unknown> = Promise.resolve()
 
@@ -68,16 +68,22 @@ export class SimdEngine {
   /**
    * Loads the keys that a circuit needs and builds its program. All memory that runs take is taken here.
    *
-   * @param circuit verified; constants are kept for all sessions of this very object
+   * @param circuit verified; read here alone, and not kept
    * @param keys where keys are and go; they outlive the session
    * @param source the key set's frame; read here alone
+   * @param identity what the circuit is known by: sessions of one identity share encoded constants, which are kept as long
+   *   as it is. Another object may bring the same circuit again
    * @throws CONFIG_INVALID when the parameters have primes beyond 30 bits, or all weights of a sum round to zero;
    *   KEYS_MISSING, PARAMETERS_MISMATCH, TENSOR_MALFORMED for the key set; TOO_LARGE when memory does not suffice;
    *   LEVEL_EXHAUSTED when the output's flooding does not fit its level
    */
-  async open(circuit: Circuit, keys: SimdKeySet, source: ByteSource): Promise<SimdSession> {
+  async open(
+    circuit: Circuit,
+    keys: SimdKeySet,
+    source: ByteSource,
+    identity: object = circuit,
+  ): Promise<SimdSession> {
     const owned = new DisposableStack()
-    const free = (part: { free(): void }): void => part.free()
     try {
       const context = this.#context(circuit.parameters)
       const reader = await openKeySet(circuit.parameters, source)
@@ -85,17 +91,13 @@ export class SimdEngine {
       prepareTables(context, steps)
       await this.#alone(() => keys.load(reader, steps, this.#crew))
       const outputKeys = owned.adopt(await OutputKeys.load(context, reader, levelsThatLeave(circuit)), free)
-      const constants = this.#constantsOf(context, circuit)
+      const constants = this.#constantsOf(context, circuit, identity)
       const border = borderOf(circuit, outputKeys)
-      const program = owned.adopt(
-        compileCircuit(context, circuit, keys, constants, this.#crew.threads, border),
-        free,
-      )
+      const program = owned.adopt(this.#link(context, circuit, keys, constants, border), free)
       const loader = owned.adopt(new PairLoader(context), free)
       const seeds = owned.adopt(new SeedExpander(context.heap, context.kernels), free)
       const parts = {
         context,
-        circuit,
         constants,
         program,
         loader,
@@ -115,6 +117,19 @@ export class SimdEngine {
     await this.#crew.close()
   }
 
+  /** Not part of `open`, among whose functions those that outlive it would hold the circuit. */
+  #link(
+    context: SimdContext,
+    circuit: Circuit,
+    keys: SimdKeySet,
+    constants: ConstantStore,
+    border: Border,
+  ): CircuitProgram {
+    return constants.reading(circuit.constants, () =>
+      compileCircuit(context, circuit, keys, constants, this.#crew.threads, border),
+    )
+  }
+
   #context(parameters: CkksParameters): SimdContext {
     let context = this.#contexts.get(parameters.digest)
     if (context === undefined) {
@@ -124,11 +139,11 @@ export class SimdEngine {
     return context
   }
 
-  #constantsOf(context: SimdContext, circuit: Circuit): ConstantStore {
-    let constants = this.#constants.get(circuit)
+  #constantsOf(context: SimdContext, circuit: Circuit, identity: object): ConstantStore {
+    let constants = this.#constants.get(identity)
     if (constants === undefined) {
       constants = new ConstantStore(context, circuit.constants, expansionRule(circuit))
-      this.#constants.set(circuit, constants)
+      this.#constants.set(identity, constants)
     }
     return constants
   }
@@ -139,6 +154,8 @@ export class SimdEngine {
     return result
   }
 }
+
+const free = (part: { free(): void }): void => part.free()
 
 /** What hides the values of a circuit that leave. @throws LEVEL_EXHAUSTED when flooding does not fit the output's level */
 const borderOf = ({ output, parameters, refresh }: Circuit, keys: OutputKeys): Border => ({

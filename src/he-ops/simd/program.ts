@@ -1,6 +1,7 @@
+import { PolyVeilError } from '../../errors/index.ts'
 import type { Kernels } from '../kernels/kernels.ts'
 import { Ranges } from './ranges.ts'
-import { WordList } from './words.ts'
+import { newWords, WordWriter, wordsOf } from './words.ts'
 
 /** The kernels that programs call, by the number they have in a program. */
 export const PROGRAM_KERNELS = [
@@ -63,8 +64,9 @@ export const kernelCalls =
 /** Writes the calls of one item. @param scratch address of memory that no other thread uses in this phase */
 export type Item = (call: Call, scratch: number) => void
 
-/** Where a program's memory lies. A build for measuring has none. */
+/** Where a program's memory lies, which is as large as a build without it has found out. */
 export interface ProgramMemory {
+  readonly sizes: ProgramSizes
   /** Constant tables that calls refer to. */
   readonly tables: number
   /** Memory of the threads, one after the other. */
@@ -74,11 +76,13 @@ export interface ProgramMemory {
   readonly buffer: ArrayBufferLike
 }
 
-/** Bytes that a program needs. */
+/** What a program needs: bytes of kernel memory, and lengths of its own arrays. */
 export interface ProgramSizes {
   readonly tables: number
   readonly scratch: number
   readonly arena: number
+  readonly words: number
+  readonly items: number
 }
 
 /** First item of a thread's share of `count` items; its end is the next thread's first. */
@@ -95,8 +99,10 @@ export class ProgramBuilder {
   readonly #scratchBytes: number
   readonly #tables: Uint32Array | undefined
   readonly #arena = new Ranges(0)
-  readonly #words = new WordList()
-  readonly #items = new WordList()
+  readonly #wordArray: Int32Array | undefined
+  readonly #itemArray: Int32Array | undefined
+  readonly #words: WordWriter
+  readonly #items: WordWriter
   readonly #phases: number[] = []
   readonly #progress: number[] = []
   readonly #stops: number[] = []
@@ -106,13 +112,17 @@ export class ProgramBuilder {
 
   /**
    * @param scratchBytes scratch memory of each thread
-   * @param memory absent to find out the sizes; the calls are then not kept
+   * @param memory absent to find out the sizes; the calls are then counted, not kept
    */
   constructor(threads: number, scratchBytes: number, memory?: ProgramMemory) {
     this.threads = threads
     this.#scratchBytes = scratchBytes
     this.#memory = memory
     this.#tables = memory && new Uint32Array(memory.buffer, memory.tables)
+    this.#wordArray = memory && newWords(memory.sizes.words, threads > 1)
+    this.#itemArray = memory && newWords(memory.sizes.items, threads > 1)
+    this.#words = new WordWriter(this.#wordArray)
+    this.#items = new WordWriter(this.#itemArray)
   }
 
   /** What the phases so far need. */
@@ -121,6 +131,9 @@ export class ProgramBuilder {
       tables: this.#tableBytes,
       scratch: this.#scratchBytes * this.threads,
       arena: this.#arena.end,
+      words: this.#words.length,
+      // The end of the last one comes with `finish`.
+      items: this.#items.length + 1,
     }
   }
 
@@ -150,13 +163,13 @@ export class ProgramBuilder {
    */
   phase(items: readonly Item[]): void {
     if (items.length === 0) return
-    if (this.#memory) this.#phases.push(this.#items.length)
+    this.#phases.push(this.#items.length)
     this.#progress.push(this.done)
     for (let thread = 0; thread < this.threads; thread++) {
       const scratch = (this.#memory?.scratch ?? 0) + thread * this.#scratchBytes
       const end = shareStart(thread + 1, this.threads, items.length)
       for (let index = shareStart(thread, this.threads, items.length); index < end; index++) {
-        if (this.#memory) this.#items.push(this.#words.length)
+        this.#items.push(this.#words.length)
         items[index](this.#call, scratch)
       }
     }
@@ -167,24 +180,31 @@ export class ProgramBuilder {
     this.#stops.push(this.#progress.length)
   }
 
-  /** The program of all phases so far. Operations that took none of their own are done with the last one. */
+  /**
+   * The program of all phases so far. Operations that took none of their own are done with the last one.
+   *
+   * @throws INTERNAL without memory, or when it is for another program
+   */
   finish(): Program {
-    if (this.#progress.length > 0) this.#progress[this.#progress.length - 1] = this.done
+    const { sizes } = this
+    if (!isSame(sizes, this.#memory?.sizes)) {
+      throw new PolyVeilError('INTERNAL', 'A program is not the one that its memory was measured for')
+    }
     const isShared = this.threads > 1
     const phases = [...this.#phases, this.#items.length]
     this.#items.push(this.#words.length)
+    if (this.#progress.length > 0) this.#progress[this.#progress.length - 1] = this.done
     return {
-      words: this.#words.toArray(isShared),
-      items: this.#items.toArray(isShared),
-      phases: WordList.of(phases).toArray(isShared),
-      progress: WordList.of(this.#progress).toArray(isShared),
+      words: this.#wordArray!,
+      items: this.#itemArray!,
+      phases: wordsOf(phases, isShared),
+      progress: wordsOf(this.#progress, isShared),
       threads: this.threads,
       stops: [...this.#stops, this.#progress.length],
     }
   }
 
   readonly #call: Call = (kernel, ...args) => {
-    if (!this.#memory) return
     this.#words.push(KERNEL_NUMBERS.get(kernel)!)
     for (let i = 0; i < args.length; i++) this.#words.push(args[i])
   }
@@ -256,3 +276,6 @@ function callKernel(f: KernelFunction, w: Int32Array, i: number): void {
       f(...w.subarray(i, i + f.length))
   }
 }
+
+const isSame = (a: ProgramSizes, b: ProgramSizes | undefined): boolean =>
+  (Object.keys(a) as (keyof ProgramSizes)[]).every((part) => a[part] === b?.[part])

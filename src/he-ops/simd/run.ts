@@ -38,6 +38,7 @@ export function linkProgram(
     arena,
     scratch,
     tables,
+    sizes,
     buffer: heap.memory.buffer,
   })
   emit(builder)

@@ -1,4 +1,3 @@
-import type { Circuit } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import type { PackedFullRlwe, PackedRlwe } from '../../wire/index.ts'
 import { uniformIntegers } from '../random.ts'
@@ -71,7 +70,6 @@ export type RefreshClient = (
 /** What a session works with. */
 export interface SessionParts {
   readonly context: SimdContext
-  readonly circuit: Circuit
   readonly constants: ConstantStore
   /** With a border. */
   readonly program: CircuitProgram

@@ -1,39 +1,37 @@
-const CHUNK_WORDS = 2 ** 18
+/**
+ * 32-bit words, one after the other: counted where there is no array for them, and written where there is. Programs of deep
+ * circuits have tens of millions, which are to be in memory once.
+ */
+export class WordWriter {
+  readonly #array: Int32Array | undefined
+  #length = 0
 
-/** A growing list of 32-bit words: programs of deep circuits have tens of millions, too many for arrays of numbers. */
-export class WordList {
-  readonly #full: Int32Array[] = []
-  #last = new Int32Array(CHUNK_WORDS)
-  #used = 0
-
-  static of(numbers: readonly number[]): WordList {
-    const list = new WordList()
-    for (const number of numbers) list.push(number)
-    return list
+  /** @param array as long as the words that will be pushed */
+  constructor(array?: Int32Array) {
+    this.#array = array
   }
 
+  /** Words pushed so far. */
   get length(): number {
-    return this.#full.length * CHUNK_WORDS + this.#used
+    return this.#length
   }
 
   /** @param word signed or unsigned: its bits are what counts */
   push(word: number): void {
-    if (this.#used === CHUNK_WORDS) {
-      this.#full.push(this.#last)
-      this.#last = new Int32Array(CHUNK_WORDS)
-      this.#used = 0
-    }
-    this.#last[this.#used++] = word
+    if (this.#array !== undefined) this.#array[this.#length] = word
+    this.#length++
   }
+}
 
-  /** @param isShared in memory that threads share rather than copy; browsers do not always have it */
-  toArray(isShared: boolean): Int32Array {
-    const bytes = 4 * this.length
-    const array = new Int32Array(isShared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes))
-    this.#full.forEach((chunk, i) => {
-      array.set(chunk, i * CHUNK_WORDS)
-    })
-    array.set(this.#last.subarray(0, this.#used), this.#full.length * CHUNK_WORDS)
-    return array
-  }
+/** @param isShared in memory that threads share rather than copy; browsers do not always have it */
+export function newWords(length: number, isShared: boolean): Int32Array {
+  const bytes = 4 * length
+  return new Int32Array(isShared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes))
+}
+
+/** The same words in an array of their own. */
+export function wordsOf(numbers: readonly number[], isShared: boolean): Int32Array {
+  const words = newWords(numbers.length, isShared)
+  words.set(numbers)
+  return words
 }

@@ -9,7 +9,7 @@ import { Inference, type InferenceOptions, type InferenceState } from './inferen
 const MEMORY_MILLISECONDS = 60_000
 const MEMORY_ENTRIES = 1000
 /** Memory for what clients were sent in earlier rounds than the last. */
-const ANSWER_BYTES = 256 * 2 ** 20
+const ANSWER_BYTES = 64 * 2 ** 20
 
 export type NewInference = Pick<InferenceOptions, 'model' | 'keySet' | 'rounds' | 'encode'> & {
   /** Chosen by the client; otherwise one that nobody guesses. */

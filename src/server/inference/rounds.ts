@@ -37,11 +37,14 @@ export class Rounds {
   readonly #options: RoundsOptions
   /** By number. Once a round is over its output is kept while there is room: hardly anybody asks for it again. */
   readonly #outputs = new Map<number, PromiseWithResolvers<SentAnswer> | KeptAnswer>()
+  /** Outputs that are not there yet; also those that were forgotten. */
+  readonly #missing = new Set<PromiseWithResolvers<SentAnswer>>()
   readonly #answered = new Map<number, Answered>()
   /** The rounds whose answers the engine waits for. */
   readonly #open = new Map<number, { readonly take: Take; readonly close: () => void }>()
   /** Resolves when the engine has come to the logits, and rejects when it fails. */
   readonly #end = promised<void>()
+  #failure: { readonly error: unknown } | undefined
   #over = 0
 
   constructor(options: RoundsOptions) {
@@ -68,7 +71,7 @@ export class Rounds {
         this.#put(this.#options.rounds, { kind: 'logits', frame })
         this.#end.resolve()
       },
-      (error) => this.#end.reject(error),
+      (error) => this.#fail(error),
     )
     return this.output(0)
   }
@@ -84,9 +87,7 @@ export class Rounds {
     const { rounds } = this.#options
     if (number > rounds) throw conflicting(`The inference has ${rounds} rounds`, number)
     const output = this.#outputOf(number)
-    // At the end all outputs are there; a failure concerns those that are not.
-    if ('promise' in output)
-      return Promise.race([output.promise, this.#end.promise.then(() => output.promise)])
+    if ('promise' in output) return output.promise
     if (output.answer) return Promise.resolve(output.answer)
     throw conflicting(`Round ${number} is over for so long that its tensor is not kept any more`, number)
   }
@@ -149,15 +150,27 @@ export class Rounds {
     if ('promise' in output) this.#outputs.set(round, this.#options.room.keep(await output.promise))
   }
 
+  /** Outputs that are not there by now never will be. Each has a promise of its own: a common one would hold all of them. */
+  #fail(error: unknown): void {
+    this.#failure = { error }
+    for (const output of this.#missing) output.reject(error)
+    this.#missing.clear()
+    this.#end.reject(error)
+  }
+
   #put(number: number, output: EngineOutput): void {
     const place = this.#outputOf(number)
-    if ('promise' in place) place.resolve(this.#options.encode(output))
+    if (!('promise' in place)) return
+    this.#missing.delete(place)
+    place.resolve(this.#options.encode(output))
   }
 
   #outputOf(number: number): PromiseWithResolvers<SentAnswer> | KeptAnswer {
     const known = this.#outputs.get(number)
     if (known) return known
     const output = promised<SentAnswer>()
+    if (this.#failure) output.reject(this.#failure.error)
+    else this.#missing.add(output)
     this.#outputs.set(number, output)
     return output
   }

@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import type { RefreshClient } from '../../he-ops/execution/session.ts'
 import { ExecutionStopped } from '../../he-ops/executor.ts'
 import { type ClientMessage, failure, type InferTask, type WorkerMessage } from './messages.ts'
@@ -11,21 +10,23 @@ import { type ClientMessage, failure, type InferTask, type WorkerMessage } from 
  */
 export function refreshOver({ port, stop }: InferTask): RefreshClient {
   const flag = new Int32Array(stop)
-  const closed = once(port, 'close').then(() => {
-    throw new ExecutionStopped(0)
+  // A promise for each answer, and none for the port's end: it would hold whatever was raced against it, frames and all.
+  const awaited = new Map<number, PromiseWithResolvers<Uint8Array>>()
+  port.on('message', ({ round, refreshed }: ClientMessage) => awaited.get(round)?.resolve(refreshed))
+  let isClosed = false
+  port.once('close', () => {
+    isClosed = true
+    for (const { reject } of awaited.values()) reject(new ExecutionStopped(0))
   })
-  closed.catch(() => {})
-  const expected = new Map<number, (refreshed: Uint8Array) => void>()
-  port.on('message', ({ round, refreshed }: ClientMessage) => expected.get(round)?.(refreshed))
   const say = (message: WorkerMessage, transfer: ArrayBuffer[] = []): void =>
     port.postMessage(message, transfer)
 
   const answerTo = (round: number): Promise<Uint8Array> => {
-    const { promise, resolve } = Promise.withResolvers<Uint8Array>()
-    expected.set(round, resolve)
     // The port may have been closed while this thread was deaf.
-    if (Atomics.load(flag, 0) !== 0) throw new ExecutionStopped(0)
-    return Promise.race([promise, closed])
+    if (isClosed || Atomics.load(flag, 0) !== 0) throw new ExecutionStopped(0)
+    const answer = Promise.withResolvers<Uint8Array>()
+    awaited.set(round, answer)
+    return answer.promise
   }
 
   return async (round, masked, take) => {
@@ -35,7 +36,7 @@ export function refreshOver({ port, stop }: InferTask): RefreshClient {
       try {
         await take(refreshed)
         taken = true
-        expected.delete(round)
+        awaited.delete(round)
         say({ kind: 'taken', round, outcome: { kind: 'value', value: undefined } })
       } catch (error) {
         const outcome = failure(error)

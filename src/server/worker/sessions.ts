@@ -16,7 +16,7 @@ import type { ByteSource } from '../../wire/index.ts'
 import type { StoredKeySet } from '../inference/engine.ts'
 import type { KeySetLocation } from '../stores/key-set-record.ts'
 import { withCheckedKeySet } from '../stores/key-set-source.ts'
-import type { LoadedCircuit } from './circuits.ts'
+import type { ServedCircuit } from './circuits.ts'
 import type { WorkerSettings } from './messages.ts'
 
 /** One client's keys in memory, with the sessions of the models that they serve. */
@@ -50,17 +50,17 @@ export class Sessions {
    * @throws KEYS_EXPIRED, KEYS_MISSING, PARAMETERS_MISMATCH, TENSOR_MALFORMED
    * @throws KernelMemoryExceeded when the model does not fit the engine's memory even with no other client's keys in it
    */
-  async open(loaded: LoadedCircuit, { name, location }: StoredKeySet): Promise<Session> {
+  async open(served: ServedCircuit, { name, location }: StoredKeySet): Promise<Session> {
     const client = this.#clients.get(name) ?? { sessions: new Map() }
     this.#clients.delete(name)
     this.#clients.set(name, client)
-    const { digest } = loaded.manifest
+    const { digest } = served.manifest
     const known = client.sessions.get(digest)
     if (known) return known
-    this.#makeRoom(client, await this.#expectedBytes(loaded))
-    const session = await this.#loadWithRoom(loaded, client, name, location)
+    this.#makeRoom(client, await this.#expectedBytes(served))
+    const session = await this.#loadWithRoom(served, client, name, location)
     client.sessions.set(digest, session)
-    this.#onOpened(loaded.circuit.model, session)
+    this.#onOpened(served.outline.model, session)
     return session
   }
 
@@ -70,14 +70,14 @@ export class Sessions {
 
   /** Frees others' keys one by one while the engine's memory does not suffice, and the client's own when that did not help. */
   async #loadWithRoom(
-    loaded: LoadedCircuit,
+    served: ServedCircuit,
     client: Client,
     name: string,
     location: KeySetLocation,
   ): Promise<Session> {
     for (;;) {
       try {
-        return await withCheckedKeySet(location, (source) => this.#load(loaded, client, source))
+        return await withCheckedKeySet(location, (source) => this.#load(served, client, source))
       } catch (error) {
         const other = this.#leastRecentlyUsed(name)
         if (error instanceof KernelMemoryExceeded && other !== undefined) {
@@ -85,31 +85,32 @@ export class Sessions {
           continue
         }
         if (client.sessions.size === 0) this.#evict(name)
-        throw error instanceof KernelMemoryExceeded ? this.#tooLarge(loaded, error) : error
+        throw error instanceof KernelMemoryExceeded ? this.#tooLarge(served, error) : error
       }
     }
   }
 
-  #tooLarge({ circuit }: LoadedCircuit, cause: KernelMemoryExceeded): KernelMemoryExceeded {
-    const { memoryBytes } = circuit.estimate
+  #tooLarge({ outline }: ServedCircuit, cause: KernelMemoryExceeded): KernelMemoryExceeded {
+    const { memoryBytes } = outline.estimate
     const { engineBytes } = this.#settings
     const message =
-      `Model ${circuit.model} takes about ${megabytes(memoryBytes)} MB of engine memory for one client's keys and a ` +
+      `Model ${outline.model} takes about ${megabytes(memoryBytes)} MB of engine memory for one client's keys and a ` +
       `run; this server gives its engine ${megabytes(engineBytes)} MB`
     return new KernelMemoryExceeded(message, memoryBytes, engineBytes, { cause })
   }
 
-  async #load({ circuit, manifest }: LoadedCircuit, client: Client, source: ByteSource): Promise<Session> {
-    const { parameters } = circuit
+  async #load(served: ServedCircuit, client: Client, source: ByteSource): Promise<Session> {
+    const { manifest } = served
+    const { parameters } = served.outline
     if (backendFor(parameters) === 'simd') {
       const engine = await this.#simdEngine()
       client.simdKeys ??= engine.newKeySet(parameters)
-      return openSimdSession(engine, circuit, manifest, client.simdKeys, source)
+      return openSimdSession(engine, await served.read(), manifest, client.simdKeys, source, served)
     }
     const context = await this.#context(parameters)
     const keys = await loadKeySet(context, source, manifest.rotationSteps)
     try {
-      return openSealSession(context, keys, circuit, manifest)
+      return openSealSession(context, keys, await served.read(), manifest)
     } catch (cause) {
       keys.delete()
       throw cause
@@ -140,8 +141,8 @@ export class Sessions {
   }
 
   /** Memory that a session's keys will take, the relinearisation key included. */
-  async #expectedBytes({ circuit, manifest }: LoadedCircuit): Promise<number> {
-    const { parameters } = circuit
+  async #expectedBytes({ outline, manifest }: ServedCircuit): Promise<number> {
+    const { parameters } = outline
     const rotations = manifest.rotationSteps.length
     return backendFor(parameters) === 'simd'
       ? (1 + rotations) * switchingKeyBytes(parameters)

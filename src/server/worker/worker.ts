@@ -6,7 +6,7 @@ import type { ExecutionControl } from '../../he-ops/execution/session.ts'
 import { type ByteSource, verifyKeySet } from '../../wire/index.ts'
 import type { CheckedKeySet } from '../inference/engine.ts'
 import { withKeySet } from '../stores/key-set-source.ts'
-import { loadCircuit } from './circuits.ts'
+import { servedCircuit } from './circuits.ts'
 import {
   type CheckTask,
   failure,
@@ -40,7 +40,7 @@ export function checkKeys({ parameters, location }: CheckTask): Promise<Outcome<
 export async function infer(task: InferTask): Promise<Outcome<Uint8Array>> {
   const client = refreshOver(task)
   const result = await outcome(async () => {
-    const circuit = await loadCircuit(task.circuit)
+    const circuit = await servedCircuit(task.circuit)
     const session = await sessions.open(circuit, task.keys)
     return session.infer(task.frame, controlOf(task), client)
   })

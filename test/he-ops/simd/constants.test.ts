@@ -124,7 +124,7 @@ t.test('each is encoded once, and all are freed', async (t) => {
   const before = heap.used
   const store = new ConstantStore(context, [distinct(4), distinct(slots)])
   const first = store.encoded(0, 2 ** 20, 2, 'normal')
-  t.equal(store.encoded(0, 2 ** 20, 2, 'normal'), first)
+  t.strictSame(store.encoded(0, 2 ** 20, 2, 'normal'), first)
   const others = [
     store.encoded(0, 2 ** 21, 2, 'normal'),
     store.encoded(0, 2 ** 20, 3, 'normal'),
@@ -171,4 +171,22 @@ t.test('a constant that does not fit the level is refused, and nothing is kept',
   t.equal(store.encoded(0, 2 ** 29, 2, 'normal').isZero, false)
   store.free()
   t.equal(heap.used, before)
+})
+
+t.test('encodings outlive the constants, which are forgotten', async (t) => {
+  const constants = Array.from({ length: 3000 }, (_, i) => Float64Array.of(1 + i, -1))
+  const store = new ConstantStore(context, constants, () => true)
+  const all = () =>
+    constants.flatMap((_, id) => [
+      store.encoded(id, 2 ** 16, 2, 'normal'),
+      store.encoded(id, 2 ** 16, 2, 'lifted'),
+      store.integers(id, 2 ** 16, 2),
+    ])
+  const first = store.reading(constants, all)
+  const { bytes } = store
+  t.throws(all, 'nothing is left to be asked')
+  const again = constants.map((values) => values.slice())
+  t.strictSame(store.reading(again, all), first, 'the same, whoever brings the constants again')
+  t.equal(store.bytes, bytes)
+  store.free()
 })

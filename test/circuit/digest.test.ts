@@ -1,6 +1,6 @@
 import { sha256 } from '@noble/hashes/sha2.js'
 import t from 'tap'
-import { createDigest, digestOf } from '../../src/wire/digest.ts'
+import { createDigest, digestOf } from '../../src/circuit/digest.ts'
 
 const bytes = Uint8Array.from({ length: 100_003 }, (_, i) => (i * i + 7) % 251)
 
@@ -17,8 +17,8 @@ t.test("Node's hash is used, and is the one of browsers", async (t) => {
 t.test('without Node it is the one in JavaScript', async (t) => {
   const { process } = globalThis
   Reflect.deleteProperty(globalThis, 'process')
-  const elsewhere = '../../src/wire/digest.ts?browser'
-  const module: typeof import('../../src/wire/digest.ts') = await import(elsewhere).finally(() => {
+  const elsewhere = '../../src/circuit/digest.ts?browser'
+  const module: typeof import('../../src/circuit/digest.ts') = await import(elsewhere).finally(() => {
     globalThis.process = process
   })
   t.not(module.createDigest().constructor.name, 'Hash')

@@ -1,0 +1,91 @@
+import { appendFile, readFile, truncate, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { sha256 } from '@noble/hashes/sha2.js'
+import t from 'tap'
+import { circuitDigest, HEADER_START, headerEnd, readOutline, writeCircuit } from '../../src/circuit/file.ts'
+import { manifestOf, manifestOfOutline, outlineOf } from '../../src/circuit/manifest.ts'
+import { loadCatalogue } from '../../src/server/catalogue.ts'
+import { readCheckedOutlineFile, readCircuitFile, readOutlineFile } from '../../src/server/circuit-file.ts'
+import { ServedCircuit } from '../../src/server/worker/circuits.ts'
+import { smallCircuit } from '../circuit/circuits.ts'
+
+const circuit = smallCircuit()
+const { digest: manifestDigest } = manifestOf(circuit)
+const bytes = writeCircuit(circuit)
+const end = headerEnd(bytes, bytes.length)
+
+/** A folder with the circuit's file, and the file's path. */
+async function stored(test: typeof t, content = bytes): Promise<{ directory: string; path: string }> {
+  const directory = test.testdir()
+  const path = join(directory, 'small.pvc')
+  await writeFile(path, content)
+  return { directory, path }
+}
+
+/** The file with a byte of its columns changed, its digest as it was or made to fit. */
+function damaged(isResealed: boolean): Uint8Array {
+  const changed = bytes.slice()
+  changed[end + 3] ^= 1
+  if (isResealed) changed.set(sha256(changed.subarray(0, -32)), changed.length - 32)
+  return changed
+}
+
+t.test('the outline takes the header, and not a byte behind it', async (t) => {
+  t.ok(end > HEADER_START && end < bytes.length - 32)
+  const outline = readOutline(bytes.slice(0, end), bytes.length)
+  t.strictSame(outline, outlineOf(circuit))
+  t.equal(manifestOfOutline(outline).digest, manifestDigest)
+  t.throws(() => readOutline(bytes.subarray(0, end - 8), bytes.length), { code: 'CONFIG_INVALID' })
+  for (const length of [bytes.length - 1, bytes.length + 8]) {
+    t.throws(() => readOutline(bytes, length), { code: 'CONFIG_INVALID', message: /length is not what/ })
+  }
+})
+
+t.test('it is read from a file whose columns are rubbish, unless the file is to be checked', async (t) => {
+  const { path } = await stored(t as typeof import('tap').t)
+  const found = { outline: outlineOf(circuit), digest: circuitDigest(bytes) }
+  t.strictSame(await readOutlineFile(path), found)
+  t.strictSame(await readCheckedOutlineFile(path), found)
+  await writeFile(path, damaged(false))
+  t.strictSame(await readOutlineFile(path), found)
+  await t.rejects(readCheckedOutlineFile(path), { code: 'CONFIG_INVALID', message: /digest/ })
+})
+
+t.test('a catalogue is made of headers: operations and constants are neither decoded nor kept', async (t) => {
+  // Nobody who decoded these columns would take them.
+  const { directory, path } = await stored(t as typeof import('tap').t, damaged(true))
+  await t.rejects(readCircuitFile(path))
+  const [model] = (await loadCatalogue(directory)).all
+  t.equal(model.manifest.digest, manifestDigest)
+  await writeFile(path, damaged(false))
+  await t.rejects(loadCatalogue(directory), { code: 'CONFIG_INVALID' })
+})
+
+t.test('files that end early or go on are refused', async (t) => {
+  for (const length of [0, 5, HEADER_START, end, bytes.length - 1]) {
+    const { path } = await stored(t as typeof import('tap').t)
+    await truncate(path, length)
+    await t.rejects(readOutlineFile(path), { code: 'CONFIG_INVALID' }, `${length} bytes`)
+  }
+  const { path } = await stored(t as typeof import('tap').t)
+  await appendFile(path, new Uint8Array(8))
+  await t.rejects(readOutlineFile(path), { code: 'CONFIG_INVALID', message: /length/ })
+})
+
+t.test('a worker reads a circuit when it is needed, and never another one', async (t) => {
+  const { path } = await stored(t as typeof import('tap').t)
+  const served = await ServedCircuit.open({ path, manifestDigest })
+  const first = await served.read()
+  t.strictSame(first, circuit)
+  t.equal(await served.read(), first, 'who holds it shares it')
+  t.ok((await readFile(path)).equals(bytes))
+  await t.rejects(ServedCircuit.open({ path, manifestDigest: 'f'.repeat(64) }), { code: 'INTERNAL' })
+
+  const late = await ServedCircuit.open({ path, manifestDigest })
+  const constants = circuit.constants.map((_, i) => Float64Array.of(0.5 + i))
+  for (const changed of [damaged(true), writeCircuit({ ...circuit, constants })]) {
+    await writeFile(path, changed)
+    await t.rejects(late.read(), { code: 'INTERNAL' })
+  }
+  t.equal(await served.read(), first)
+})
