@@ -110,7 +110,9 @@ async function* classifyAll(
   try {
     for (const { file, truth } of list) {
       const image = preprocess(await decodeImage(await readFile(join(folder, file))), config.preprocessing)
-      const { logits } = await backend.run(image, () => {})
+      const {
+        logits: [logits],
+      } = await backend.run([image], () => {})
       const clear = referenceForward(network, networkInput(image))
       const error = clear.reduce((most, value, k) => Math.max(most, Math.abs(value - logits[k])), 0)
       yield {

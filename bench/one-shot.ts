@@ -56,7 +56,10 @@ async function measure(
   let correct = 0
   for (const { file, truth } of images.slice(0, count)) {
     const image = preprocess(await decodeImage(await readFile(file)), config.preprocessing)
-    const { logits, seconds } = await backend.run(image, () => {})
+    const {
+      logits: [logits],
+      seconds,
+    } = await backend.run([image], () => {})
     const clear = referenceForward(network, networkInput(image))
     const error = clear.reduce((most, value, k) => Math.max(most, Math.abs(value - logits[k])), 0)
     check(error < MAX_ERROR, `${name}: logits within ${MAX_ERROR} of the reference (${error})`)

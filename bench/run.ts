@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { accuracy } from './accuracy.ts'
+import { batches } from './batches.ts'
 import { encoding } from './encoding.ts'
 import { engine } from './engine.ts'
 import { type Benchmark, machine } from './harness.ts'
@@ -20,6 +21,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   profile,
   keys,
   oneShot,
+  batches,
   service,
   accuracy,
   refreshed,

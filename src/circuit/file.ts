@@ -79,6 +79,7 @@ const headerSchema = z.strictObject({
   // The public half is checked by the manifest's own schema, once the circuit is put together.
   model: z.string(),
   labels: z.array(z.string()),
+  batch: count,
   parameters: z.strictObject({
     ring: z.number(),
     primes: z.array(z.string()),

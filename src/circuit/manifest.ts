@@ -2,6 +2,7 @@ import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js'
 import { z } from 'zod'
 import { PolyVeilError } from '../errors/index.ts'
+import { isBatch } from './image-batch.ts'
 import { galoisElement, rotationSteps } from './keys.ts'
 import { checkParameters, parametersLiteral } from './parameters.ts'
 import { refreshRounds } from './refresh.ts'
@@ -51,6 +52,8 @@ const contentSchema = z.strictObject({
     specialPrimes: z.array(z.string().max(20)).min(1).max(64),
   }),
   parametersDigest: z.string().length(64),
+  /** Images that share the ciphertexts. */
+  batch: count,
   input: z.strictObject({
     preprocessing: preprocessingSchema,
     image: z.tuple([count, count, count]),
@@ -133,6 +136,7 @@ export function manifestOfOutline(circuit: CircuitOutline): Manifest {
     labels: circuit.labels,
     parameters: parametersLiteral(circuit.parameters),
     parametersDigest: circuit.parameters.digest,
+    batch: circuit.batch,
     input: circuit.input,
     output: circuit.output,
     rounds: rounds.length,
@@ -174,13 +178,15 @@ export function checkManifest(data: unknown): Manifest {
 }
 
 function checkConsistency(content: ManifestContent, slots: number, topLevel: number): void {
-  const { input, output, parameters } = content
+  const { batch, input, output, parameters } = content
   const { layout } = input
+  const imageSlots = slots / batch
   const last =
     layout.offset + (layout.height - 1) * layout.rowStride + (layout.width - 1) * layout.columnStride
   const [c, h, w] = input.image
   const laws: [boolean, string][] = [
-    [(last + 1) * layout.interleave <= slots, 'the input layout does not fit the slots'],
+    [isBatch(batch, slots), 'the batch does not divide the slots'],
+    [(last + 1) * layout.interleave <= imageSlots, 'the input layout does not fit the slots'],
     [layout.channelsPerCiphertext <= layout.interleave, 'more channels than slots per position'],
     [
       layout.ciphertexts === Math.ceil(layout.channels / layout.channelsPerCiphertext),
@@ -196,11 +202,12 @@ function checkConsistency(content: ManifestContent, slots: number, topLevel: num
       'the refreshes do not fit the rounds or the levels',
     ],
     [
-      slots % output.period === 0 && output.period >= output.classes,
+      imageSlots % output.period === 0 && output.period >= output.classes,
       'the output layout does not fit the slots',
     ],
     [content.labels.length === 0 || content.labels.length === output.classes, 'labels and classes differ'],
     [content.rotationSteps.every((step) => step < slots), 'a rotation beyond the slots'],
+    [content.rotationSteps.every((step) => step % batch === 0), 'a rotation mixes the images of a batch'],
     [
       content.rotationSteps.length === content.galoisElements.length &&
         content.rotationSteps.every(

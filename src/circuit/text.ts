@@ -9,12 +9,13 @@ export function circuitText(circuit: Circuit): string {
   return [...header(circuit), ...body(circuit), `result %${circuit.result}`, ''].join('\n')
 }
 
-function header({ model, parameters, input, output, constants, ops, refresh }: Circuit): string[] {
+function header({ model, parameters, batch, input, output, constants, ops, refresh }: Circuit): string[] {
   const bits = (primes: readonly bigint[]): string => primes.map((q) => log2(Number(q))).join(' ')
   return [
     `circuit "${model}"`,
     `ring ${parameters.ring}, ${parameters.slots} slots, log2(QP) ${parameters.logQP.toFixed(2)}`,
     `primes 2^(${bits(parameters.primes)}), special 2^(${bits(parameters.specialPrimes)})`,
+    ...(batch > 1 ? [`batch of ${batch} images, ${parameters.slots / batch} slots each`] : []),
     `input ${input.image.join('x')} in patches of ${input.patch}, ${layoutText(input.layout)}; ${typeText(input)}`,
     `output ${output.classes} classes, period ${output.period}; ${typeText(output)}`,
     ...(refresh ? [`refresh at level ${refresh.level}, masks of ${refresh.maskBits} bits`] : []),

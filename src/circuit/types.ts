@@ -72,7 +72,7 @@ export type Op =
 export type OpKind = Op['kind']
 
 /**
- * Where the elements of a [C, H, W] tensor sit: channel c is in ciphertext floor(c / channelsPerCiphertext), and
+ * Where the elements of a [C, H, W] tensor sit among the slots of one image: channel c is in ciphertext floor(c / channelsPerCiphertext), and
  * element (c, y, x) in slot ((offset + y * rowStride + x * columnStride) * interleave + c mod channelsPerCiphertext).
  * Slots that hold no element are zero.
  */
@@ -110,10 +110,10 @@ export interface InputSpec {
   readonly bound: number
 }
 
-/** What the client decrypts: logit k in every slot s with s mod period = k, zero where k >= classes. */
+/** What the client decrypts: logit k in every slot s of an image with s mod period = k, zero where k >= classes. */
 export interface OutputSpec {
   readonly classes: number
-  /** Slots after which the answer repeats, a power of two, at least `classes`. */
+  /** Slots of one image after which its answer repeats, a power of two, at least `classes`. */
   readonly period: number
   readonly level: number
   readonly scale: number
@@ -150,6 +150,11 @@ export interface Circuit {
   readonly model: string
   readonly labels: readonly string[]
   readonly parameters: CkksParameters
+  /**
+   * Images that share the ciphertexts, a power of two: slot s of image b is slot s * batch + b. Layouts are those of one
+   * image, in its own slots; operations and constants are those of whole ciphertexts.
+   */
+  readonly batch: number
   readonly input: InputSpec
   readonly output: OutputSpec
   readonly layers: readonly LayerInfo[]

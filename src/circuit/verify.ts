@@ -1,5 +1,6 @@
 import { PolyVeilError } from '../errors/index.ts'
 import { factorsOf, largestOf, periodOf } from './constant.ts'
+import { isAlikeForImages, isBatch } from './image-batch.ts'
 import {
   type CiphertextType,
   encodedBits,
@@ -17,11 +18,13 @@ import type { Circuit, Op, ValueId } from './types.ts'
 /**
  * Checks that a circuit obeys every law that the engine relies on: values are defined before they are used, each is used
  * or is the result; levels and scales are exactly those of `typeLaws`; inputs and result are as `InputSpec` and
- * `OutputSpec` say; constants are finite, not all zero, and repeat within the slots; layers exist.
+ * `OutputSpec` say; constants are finite, not all zero, and repeat within the slots; the images of a batch are treated alike
+ * and never mixed; layers exist.
  *
  * @throws SCALE_MISMATCH, LEVEL_EXHAUSTED or CONFIG_INVALID with the operation's index and its layer's name
  */
 export function verifyCircuit(circuit: Circuit): void {
+  verifyBatch(circuit)
   verifyConstants(circuit)
   const largest = circuit.constants.map(largestOf)
   const types: CiphertextType[] = []
@@ -29,6 +32,7 @@ export function verifyCircuit(circuit: Circuit): void {
   circuit.ops.forEach((op, index) => {
     located(circuit, index, () => {
       verifyReferences(circuit, op, index)
+      verifySeparation(circuit, op)
       const type = typeOf(circuit, op, types, laws)
       verifyClaim(op, type)
       verifyEncodings(op, type, largest, circuit.parameters)
@@ -41,7 +45,12 @@ export function verifyCircuit(circuit: Circuit): void {
   verifyRefresh(circuit)
 }
 
-function verifyConstants({ constants, parameters }: Circuit): void {
+function verifyBatch({ batch, parameters }: Circuit): void {
+  if (!isBatch(batch, parameters.slots))
+    throw invalid(`${batch} images do not share ${parameters.slots} slots`)
+}
+
+function verifyConstants({ constants, parameters, batch }: Circuit): void {
   // Factors that many constants share are looked at once.
   const sound = new Set<Float64Array>()
   constants.forEach((constant, id) => {
@@ -63,6 +72,9 @@ function verifyConstants({ constants, parameters }: Circuit): void {
       if (most === 0) throw invalid(`Constant ${id} is zero`, { constant: id })
       sound.add(factor)
     }
+    if (batch > 1 && !isAlikeForImages(constant, batch)) {
+      throw invalid(`Constant ${id} differs among the ${batch} images of a batch`, { constant: id })
+    }
   })
 }
 
@@ -74,6 +86,11 @@ function verifyReferences({ constants, layers }: Circuit, op: Op, index: ValueId
   for (const constant of constantsOf(op)) {
     if (!isIndex(constant, constants.length)) throw invalid(`There is no constant ${constant}`)
   }
+}
+
+function verifySeparation({ batch }: Circuit, op: Op): void {
+  if (op.kind !== 'rotate' || op.steps % batch === 0) return
+  throw invalid(`A rotation by ${op.steps} mixes the ${batch} images of a batch`)
 }
 
 function constantsOf(op: Op): number[] {
@@ -159,7 +176,10 @@ function verifyInputs({ ops, input }: Circuit): void {
     throw invalid(`The circuit does not take each of its ${input.layout.ciphertexts} inputs once`)
 }
 
-function verifyResult({ ops, result, output, parameters }: Circuit, types: readonly CiphertextType[]): void {
+function verifyResult(
+  { ops, result, output, parameters, batch }: Circuit,
+  types: readonly CiphertextType[],
+): void {
   if (!isIndex(result, ops.length)) throw invalid(`The result ${result} is no value of the circuit`)
   const type = types[result]
   // The result is the executor's to hand out, an input the caller's to free: it cannot be both.
@@ -173,8 +193,9 @@ function verifyResult({ ops, result, output, parameters }: Circuit, types: reado
     )
   }
   const { period, classes } = output
-  if (parameters.slots % period !== 0 || period < classes) {
-    throw invalid(`${classes} classes do not repeat with period ${period} in ${parameters.slots} slots`)
+  const slots = parameters.slots / batch
+  if (slots % period !== 0 || period < classes) {
+    throw invalid(`${classes} classes do not repeat with period ${period} in ${slots} slots`)
   }
 }
 

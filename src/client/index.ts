@@ -5,8 +5,8 @@ export { type ConnectOptions, connect } from './connect.ts'
 export type { UploadedKeys } from './key-sets.ts'
 export { type DirectoryKeyStoreOptions, directoryKeyStore } from './keys/directory-key-store.ts'
 export { type KeyStore, memoryKeyStore } from './keys/key-store.ts'
-export { type Classification, rank, readLogits } from './local/answer.ts'
-export { type ImageInput, imageSlots, imageTensor } from './local/input.ts'
+export { type Classification, rank, readBatch, readLogits } from './local/answer.ts'
+export { batchSlots, type ImageInput, imageSlots, imageTensor } from './local/input.ts'
 export { KeyRing } from './local/key-ring.ts'
 export {
   type ClientLimits,

@@ -4,11 +4,11 @@ import { PolyVeilError } from '../errors/index.ts'
 import { KeySets, type UploadedKeys } from './key-sets.ts'
 import type { KeyStore } from './keys/key-store.ts'
 import { type Classification, rank } from './local/answer.ts'
-import type { ImageInput } from './local/input.ts'
+import { type ImageInput, imageTensor, isList } from './local/input.ts'
 import { KeyRing } from './local/key-ring.ts'
 import { type ClientLimits, DEFAULT_LIMITS } from './local/limits.ts'
 import { LocalModel } from './local/local-model.ts'
-import type { CallOptions } from './progress.ts'
+import { type CallOptions, inInference } from './progress.ts'
 import { expectedAfter, newInferenceId, runRounds } from './rounds.ts'
 import { inferenceRequest } from './transport/binary-body.ts'
 import { type Transport, unintelligible } from './transport/transport.ts'
@@ -72,22 +72,28 @@ export class PolyVeil {
   }
 
   /**
-   * Encrypts an image for the model; nothing is sent.
+   * Encrypts an image for the model, or as many as its manifest's `batch` says; nothing is sent.
    *
-   * @throws IMAGE_UNREADABLE, CONFIG_INVALID, TENSOR_OUT_OF_RANGE when the image is no input of the model
+   * @returns a frame of equal length however many images it holds
+   * @throws IMAGE_UNREADABLE, CONFIG_INVALID, TENSOR_OUT_OF_RANGE when an image is no input of the model, or they are too
+   *   many
    */
-  async encrypt(model: string, image: ImageInput, options: CallOptions = {}): Promise<Uint8Array> {
+  async encrypt(
+    model: string,
+    images: ImageInput | readonly ImageInput[],
+    options: CallOptions = {},
+  ): Promise<Uint8Array> {
     options.signal?.throwIfAborted()
     const local = await this.#model(model, options.signal)
     const bytesTotal = local.sizes.query
     options.onProgress?.({ stage: 'encrypt', round: 0, bytesDone: 0, bytesTotal })
-    const frame = await local.encrypt(image)
+    const frame = await local.encrypt(images)
     options.onProgress?.({ stage: 'encrypt', round: 0, bytesDone: bytesTotal, bytesTotal, secondsLeft: 0 })
     return frame
   }
 
   /**
-   * Has the server evaluate the model on an encrypted image; uploads keys first if the server has none, and takes part
+   * Has the server evaluate the model on encrypted images; uploads keys first if the server has none, and takes part
    * in refresh rounds. When the signal is aborted, the server is told.
    *
    * @param frame from `encrypt`
@@ -125,18 +131,28 @@ export class PolyVeil {
   }
 
   /**
-   * Decrypts the encrypted logits; nothing is sent.
+   * Decrypts the encrypted logits of one image; nothing is sent.
    *
    * @returns one logit for each class
-   * @throws TENSOR_OUT_OF_RANGE when they are no honest result. Keep that to yourself: a server that learns which of its
-   *   answers decrypt badly may learn the secret key.
+   * @throws as `decryptBatch`
    */
   async decrypt(model: string, frame: Uint8Array, options: CallOptions = {}): Promise<Float64Array> {
+    return (await this.decryptBatch(model, frame, options))[0]
+  }
+
+  /**
+   * Decrypts the encrypted logits of all images of a batch; nothing is sent.
+   *
+   * @returns one logit for each class, for every place of the batch; images that were encrypted have the first places
+   * @throws TENSOR_OUT_OF_RANGE when those of any image are no honest result. Keep that to yourself: a server that learns
+   *   which of its answers decrypt badly may learn the secret key.
+   */
+  async decryptBatch(model: string, frame: Uint8Array, options: CallOptions = {}): Promise<Float64Array[]> {
     options.signal?.throwIfAborted()
     const local = await this.#model(model, options.signal)
     const bytesTotal = local.sizes.response
     options.onProgress?.({ stage: 'decrypt', round: 0, bytesDone: 0, bytesTotal })
-    const logits = await local.decrypt(frame)
+    const logits = await local.decryptBatch(frame)
     options.onProgress?.({ stage: 'decrypt', round: 0, bytesDone: bytesTotal, bytesTotal, secondsLeft: 0 })
     return logits
   }
@@ -147,17 +163,25 @@ export class PolyVeil {
    * @param image an encoded file, a decoded image, or a preprocessed tensor
    * @returns the best `topK` classes, best first
    */
+  classify(model: string, image: ImageInput, options?: ClassifyOptions): Promise<Classification[]>
+  /**
+   * Classifies many images, as many at once as the model takes. All are encrypted and sent before any answer is decrypted,
+   * so that nothing which is sent depends on a decryption.
+   *
+   * @returns the best `topK` classes of each image, best first
+   */
+  classify(
+    model: string,
+    images: readonly ImageInput[],
+    options?: ClassifyOptions,
+  ): Promise<Classification[][]>
   async classify(
     model: string,
-    image: ImageInput,
-    { topK, ...options }: ClassifyOptions = {},
-  ): Promise<Classification[]> {
-    const { labels, output } = await this.manifest(model, options)
-    // First, so that an image that is none costs no upload of keys.
-    const query = await this.encrypt(model, image, options)
-    const answer = await this.infer(model, query, options)
-    const logits = await this.decrypt(model, answer, options)
-    return rank(logits, labels, topK ?? output.classes)
+    input: ImageInput | readonly ImageInput[],
+    options: ClassifyOptions = {},
+  ): Promise<Classification[] | Classification[][]> {
+    if (isList(input)) return this.#classifyAll(model, input, options)
+    return (await this.#classifyAll(model, [input], options))[0]
   }
 
   /** Frees the memory that keys take. The connection can be used again. */
@@ -167,6 +191,33 @@ export class PolyVeil {
 
   [Symbol.dispose](): void {
     this.close()
+  }
+
+  async #classifyAll(
+    model: string,
+    images: readonly ImageInput[],
+    { topK, ...options }: ClassifyOptions,
+  ): Promise<Classification[][]> {
+    const { labels, input, output, batch } = await this.manifest(model, options)
+    const tensors: ImageInput[] = []
+    // First, so that an image that is none costs no upload of keys.
+    for (const image of images) tensors.push(await imageTensor(image, input))
+    const groups = groupsOf(tensors, batch)
+    const optionsAt = (index: number) => ({
+      ...options,
+      onProgress: inInference(options, index, groups.length),
+    })
+    const answers: Uint8Array[] = []
+    for (const [index, group] of groups.entries()) {
+      const query = await this.encrypt(model, group, optionsAt(index))
+      answers.push(await this.infer(model, query, optionsAt(index)))
+    }
+    const rows: Float64Array[] = []
+    for (const [index, answer] of answers.entries()) {
+      const logits = await this.decryptBatch(model, answer, optionsAt(index))
+      rows.push(...logits.slice(0, groups[index].length))
+    }
+    return rows.map((logits) => rank(logits, labels, topK ?? output.classes))
   }
 
   async #query(
@@ -218,3 +269,9 @@ export class PolyVeil {
     })
   }
 }
+
+/** Items in order, at most `size` together. */
+const groupsOf = <T>(items: readonly T[], size: number): T[][] =>
+  Array.from({ length: Math.ceil(items.length / size) }, (_, index) =>
+    items.slice(index * size, (index + 1) * size),
+  )

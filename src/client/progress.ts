@@ -9,6 +9,9 @@ export interface ClientProgress {
   readonly round: number
   /** Refresh rounds in all; in stage `refresh`. */
   readonly rounds?: number
+  /** Which inference this is, from 1 on, and how many there are; where `classify` takes several. */
+  readonly inference?: number
+  readonly inferences?: number
   /** Bytes sent and received in this stage. */
   readonly bytesDone: number
   readonly bytesTotal: number
@@ -21,6 +24,16 @@ export interface CallOptions {
   readonly onProgress?: (progress: ClientProgress) => void
   /** Ends the call early; it then rejects with the signal's reason. */
   readonly signal?: AbortSignal
+}
+
+/** Reports progress as that of one inference of several. @param index from 0 on */
+export function inInference(
+  { onProgress }: CallOptions,
+  index: number,
+  inferences: number,
+): CallOptions['onProgress'] {
+  if (onProgress === undefined || inferences === 1) return onProgress
+  return (progress) => onProgress({ ...progress, inference: index + 1, inferences })
 }
 
 /** Seconds left at the mean speed so far. */

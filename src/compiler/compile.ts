@@ -1,4 +1,3 @@
-import type { CkksParameters } from '../circuit/parameters.ts'
 import { MAX_LOG_QP } from '../circuit/parameters.ts'
 import type { Circuit, InputSpec, OutputSpec } from '../circuit/types.ts'
 import { verifyCircuit } from '../circuit/verify.ts'
@@ -11,15 +10,18 @@ import { networkGraph } from './graph/build.ts'
 import type { Graph } from './graph/graph.ts'
 import { CircuitBuilder } from './lowering/builder.ts'
 import { lowerWithCuts } from './lowering/lower.ts'
+import { widen } from './lowering/widen.ts'
 import { parametersOf } from './planner/chain.ts'
 import type { SimdSpeeds } from './planner/cost-simd.ts'
 import type { Candidate } from './planner/draft.ts'
 import { estimateOf } from './planner/estimate.ts'
+import { largestFreeBatch } from './planner/free-batch.ts'
 import { headroomHolds } from './planner/headroom.ts'
 import { imprecise } from './planner/no-plan.ts'
-import type { Objective } from './planner/objective.ts'
+import { costOf, type Objective } from './planner/objective.ts'
 import { floodingError, LOGIT_BITS, logitError, precisionOf } from './planner/precision.ts'
 import type { Link } from './planner/refresh-cost.ts'
+import { imageSlots, ringsFor } from './planner/rings.ts'
 import { type Demands, searchPlans } from './planner/search.ts'
 import { searchRefreshed } from './planner/search-refreshed.ts'
 import { DEFAULT_TARGET, type Target, type TargetName, targetNamed } from './planner/target.ts'
@@ -31,6 +33,11 @@ export interface CompileOptions {
   readonly model: string
   readonly labels?: readonly string[]
   readonly preprocessing: Preprocessing
+  /**
+   * Images that share the ciphertexts, a power of two; `auto`: as many as take no slots but empty ones, so that the plan
+   * costs hardly more than that of one image. Default: 1.
+   */
+  readonly batch?: number | 'auto'
   /** Rings to consider; default: all that the security table knows. */
   readonly rings?: readonly number[]
   /** Bits by which the error of the logits lies below their root mean square; default 8.5. */
@@ -63,38 +70,55 @@ export const DEFAULT_PRECISION_BITS = 8.5
 const TOLERANCE_DEVIATIONS = 10
 
 /**
- * Compiles a network into a circuit that fits one shot: prepares the input, folds, plans, lowers, verifies.
+ * Compiles a network into a circuit: prepares the input, folds, plans, lowers, verifies.
  *
  * @throws DEPTH_EXCEEDED when no parameters at 128 bits hold the network at the demanded precision
- * @throws CONFIG_INVALID when a map does not fit a ciphertext
+ * @throws CONFIG_INVALID when a map does not fit an image's share of a ciphertext
  */
 export function compile(network: Network, options: CompileOptions): Compiled {
   const prepared = prepareInput(networkGraph(network), options.preprocessing)
   const graph = fold(prepared.graph, (options.calibration ?? []).map(prepared.pack))
+  const planOf = (batch: number): Planned => bestPlan(graph, options, prepared.spec, batch)
+  const { batch = 1 } = options
+  const { circuit, target } = batch === 'auto' ? largestFreeBatch(planOf) : planOf(batch)
+  verifyCircuit(circuit)
+  return { circuit, plan: planReport(circuit, target) }
+}
+
+/** A circuit with what its plan costs by the objective. */
+interface Planned {
+  readonly circuit: Circuit
+  readonly target: Target
+  readonly cost: number
+}
+
+/** The best circuit for a batch of images that is as precise as demanded. */
+function bestPlan(graph: Graph, options: CompileOptions, input: PartialInput, batch: number): Planned {
   const precisionBits = options.precisionBits ?? DEFAULT_PRECISION_BITS
   const target = targetNamed(options.target ?? DEFAULT_TARGET, options.speeds)
-  const candidates = plans(graph, options.refresh ?? 'auto', {
+  const objective = options.objective ?? 'latency'
+  const candidates = candidatesFor(graph, options.refresh ?? 'auto', {
     target,
-    rings: options.rings ?? Object.keys(MAX_LOG_QP).map(Number),
-    objective: options.objective ?? 'latency',
+    rings: ringsFor(graph, options.rings ?? Object.keys(MAX_LOG_QP).map(Number), batch),
+    batch,
+    objective,
     precisionBits,
     maxPrimeBits: options.maxPrimeBits ?? target.primeSizes.most,
     link: options.link,
   })
   let bestPrecision = -Infinity
   for (const candidate of candidates) {
-    const circuit = emit(candidate, options, target, prepared.spec)
+    const circuit = emit(candidate, options, target, input)
     if (circuit === undefined) continue
     bestPrecision = Math.max(bestPrecision, circuit.estimate.precisionBits)
     if (circuit.estimate.precisionBits < precisionBits) continue
-    verifyCircuit(circuit)
-    return { circuit, plan: planReport(circuit, target) }
+    return { circuit, target, cost: costOf(objective, candidate) }
   }
   throw imprecise(precisionBits, bestPrecision)
 }
 
 /** One shot where it fits, unless refreshes are asked for. */
-function plans(graph: Graph, refresh: RefreshChoice, demands: Demands): Candidate[] {
+function candidatesFor(graph: Graph, refresh: RefreshChoice, demands: Demands): Candidate[] {
   if (refresh === 'always') return searchRefreshed(graph, demands)
   try {
     return searchPlans(graph, demands)
@@ -116,8 +140,9 @@ function emit(
 ): Circuit | undefined {
   const parameters = parametersOf(candidate.chain, candidate.special!)
   const { graph } = candidate
-  const { layout, policy, strategies } = candidate.draft
-  const builder = new CircuitBuilder(parameters, policy, true)
+  const { layout, policy, strategies, batch } = candidate.draft
+  const slots = imageSlots(parameters.ring, batch)
+  const builder = new CircuitBuilder({ ...parameters, slots, batch }, policy, true)
   const refreshLevel = candidate.chain.base.length - 1
   const { refresh } = candidate
   const lowered = lowerWithCuts(
@@ -134,23 +159,16 @@ function emit(
     model: options.model,
     labels: options.labels ?? [],
     parameters,
+    batch,
     input: {
       ...input,
       layout,
       level: parameters.topLevel,
       scale: 2 ** policy.input,
     },
-    output: outputSpec(
-      graph,
-      parameters,
-      builder,
-      value,
-      period,
-      options.precisionBits ?? DEFAULT_PRECISION_BITS,
-    ),
+    output: outputSpec(graph, builder, value, period, options.precisionBits ?? DEFAULT_PRECISION_BITS),
     layers: withPrecision(builder, noise),
-    constants: builder.constants,
-    ops: builder.ops,
+    ...widen(builder, batch),
     result: value,
     refresh: refresh && { level: refreshLevel, maskBits: refresh.maskBits },
     estimate: {
@@ -160,21 +178,20 @@ function emit(
       bytes: { keys: 0, query: 0, refreshUp: 0, refreshDown: 0, response: 0 },
     },
   }
-  const copies = parameters.slots / period
+  const copies = slots / period
   const error = logitError(noise[value], draft.output.flooding / Math.sqrt(copies), refresh !== undefined)
   return { ...draft, estimate: estimateOf(draft, precisionOf(error), target) }
 }
 
 function outputSpec(
   graph: Graph,
-  parameters: CkksParameters,
   builder: CircuitBuilder,
   value: number,
   period: number,
   precisionBits: number,
 ): OutputSpec {
   const { level, scale } = builder.type(value)
-  const copies = parameters.slots / period
+  const copies = builder.chain.slots / period
   const flooding = floodingError(precisionBits) * Math.sqrt(copies)
   return {
     classes: graph.nodes[graph.output].shape[0],

@@ -27,6 +27,8 @@ export interface LayerReport {
 export interface PlanReport {
   readonly layers: readonly LayerReport[]
   readonly ops: Readonly<Record<OpKind, number>>
+  /** Images that share the ciphertexts. */
+  readonly batch: number
   readonly rotations: number
   readonly galoisKeys: number
   /** Bits of modulus that rescaling consumes. */
@@ -42,6 +44,8 @@ export interface PlanReport {
   readonly digits: number
   readonly logQP: number
   readonly seconds: number
+  /** With all places of the batch filled. */
+  readonly secondsPerImage: number
   readonly bytes: Circuit['estimate']['bytes']
   readonly memoryBytes: number
   readonly precisionBits: number
@@ -55,7 +59,7 @@ export interface PlanReport {
  * @param target the engine whose seconds are stated; by default the one that executes such circuits
  */
 export function planReport(circuit: Circuit, target: Target = targetOf(circuit.parameters)): PlanReport {
-  const { parameters, estimate, ops } = circuit
+  const { parameters, batch, estimate, ops } = circuit
   const { primes, specialPrimes } = parameters
   const counts = countOps(ops)
   const primeBits = [...primes, ...specialPrimes].map(bitLength)
@@ -65,6 +69,7 @@ export function planReport(circuit: Circuit, target: Target = targetOf(circuit.p
   return {
     layers: layerReports(circuit, seconds),
     ops: counts,
+    batch,
     rotations: counts.rotate,
     galoisKeys: rotationSteps(circuit).length,
     depthBits: consumed.reduce((sum, prime) => sum + bitLength(prime), 0),
@@ -75,6 +80,7 @@ export function planReport(circuit: Circuit, target: Target = targetOf(circuit.p
     digits: digitCount(parameters),
     logQP: parameters.logQP,
     ...estimate,
+    secondsPerImage: estimate.seconds / batch,
     why: reasons(circuit, target),
   }
 }
@@ -126,15 +132,17 @@ function layerReport(
 }
 
 function reasons(circuit: Circuit, target: Target): string[] {
-  const { parameters, input, output, estimate } = circuit
+  const { parameters, batch, input, output, estimate } = circuit
   const { layout } = input
+  const slots = parameters.slots / batch
   return [
     `ring ${parameters.ring}: the best of those whose security limit holds ${parameters.logQP.toFixed(0)} bits of modulus`,
     primesInWords(parameters, target),
+    ...(batch > 1 ? [`${batch} images share the ciphertexts, with ${slots} slots each`] : []),
     `${layout.channelsPerCiphertext} channels interleaved in ${layout.interleave} slots per position, row stride ` +
       `${layout.rowStride}; the input takes ${layout.ciphertexts} ciphertext(s)`,
     `${estimate.precisionBits.toFixed(1)} bits of precision, with flooding noise of deviation ` +
-      `${output.flooding.toExponential(1)} in each of ${parameters.slots / output.period} copies of a logit`,
+      `${output.flooding.toExponential(1)} in each of ${slots / output.period} copies of a logit`,
   ]
 }
 

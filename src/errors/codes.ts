@@ -89,7 +89,7 @@ export const ERROR_CODES = Object.freeze({
     422,
     3,
     'Values lie outside the range that the circuit supports, so no answer can be trusted.',
-    'Check the image and its preprocessing; such an image gets no label.',
+    'Check the image and its preprocessing; such an image gets no label, nor does one that shares its batch.',
   ),
   SCALE_MISMATCH: code(
     500,

@@ -56,6 +56,7 @@ export function smallCircuit(): PlainCircuit {
     model: 'small',
     labels: ['left', 'right', 'neither'],
     parameters,
+    batch: 1,
     input: {
       preprocessing: {
         channels: 'rgb',

@@ -1,6 +1,7 @@
 import { sha256 } from '@noble/hashes/sha2.js'
 import t from 'tap'
 import { circuitDigest, readCircuit, writeCircuit } from '../../src/circuit/file.ts'
+import { widen } from '../../src/compiler/lowering/widen.ts'
 import { SCALE, smallCircuit } from './circuits.ts'
 
 const bytes = writeCircuit(smallCircuit())
@@ -83,6 +84,15 @@ t.test('nor is one that could not be read back', async (t) => {
   t.throws(() => writeCircuit({ ...circuit, model: '' }), { code: 'CONFIG_INVALID', message: /model/ })
 })
 
+t.test('a batch survives the file', async (t) => {
+  const small = smallCircuit()
+  const constants = small.constants.map((constant: Float64Array) => constant.slice(0, 2048))
+  const circuit = { ...small, batch: 2, ...widen({ ops: small.ops, constants }, 2) }
+  const read = readCircuit(writeCircuit(circuit))
+  t.strictSame(read, circuit)
+  t.same(writeCircuit(read), writeCircuit(circuit))
+})
+
 t.test('every truncation is refused', async (t) => {
   for (const length of [0, 1, 8, 11, 12, 43, 44, 500, bytes.length - 1]) {
     t.throws(() => readCircuit(bytes.subarray(0, length)), { code: 'CONFIG_INVALID' }, `${length} bytes`)
@@ -125,6 +135,10 @@ const malicious: [what: string, file: Uint8Array, code: string, message: RegExp]
     'CONFIG_INVALID',
     /contradicts itself/,
   ],
+  ['no images', withHeader('"batch":1', '"batch":0'), 'CONFIG_INVALID', /batch/],
+  ['no word of images', withHeader('"batch":1,"counts":', '"counts":          '), 'CONFIG_INVALID', /batch/],
+  ['three images', withHeader('"batch":1', '"batch":3'), 'CONFIG_INVALID', /batch does not divide/],
+  ['images that it mixes', withHeader('"batch":1', '"batch":2'), 'CONFIG_INVALID', /mixes the images/],
   ['a wrong input', withHeader('"patch":1', '"patch":0'), 'CONFIG_INVALID', /input.patch/],
   [
     'another rotation',

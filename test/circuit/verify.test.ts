@@ -1,6 +1,7 @@
 import t from 'tap'
 import type { Circuit, Op } from '../../src/circuit/types.ts'
 import { verifyCircuit } from '../../src/circuit/verify.ts'
+import { widen } from '../../src/compiler/lowering/widen.ts'
 import type { ErrorCodeName } from '../../src/errors/index.ts'
 import { SCALE, smallCircuit } from './circuits.ts'
 
@@ -24,6 +25,62 @@ const withConstant = (id: number, values: Float64Array): Circuit => {
 const term = (value: number, constant = 0) => ({ value, constant })
 
 t.test('the unbroken circuit holds', async () => verifyCircuit(smallCircuit()))
+
+/** The circuit for several images at once. */
+const batched = (batch: number, change: (circuit: Circuit) => Partial<Circuit> = () => ({})): Circuit => {
+  const circuit = smallCircuit()
+  // Layouts are those of one image; all that is done to slots is done to as many times of them.
+  const constants = [circuit.constants[0], circuit.constants[1], Float64Array.of(0.5, -0.25)]
+  const widened = { ...circuit, batch, ...widen({ ops: circuit.ops, constants }, batch) }
+  return { ...widened, ...change(widened) }
+}
+
+t.test('a circuit for several images holds', async () => {
+  for (const batch of [1, 2, 4, 64]) verifyCircuit(batched(batch))
+})
+
+const brokenBatches: [law: string, circuit: Circuit, message: RegExp][] = [
+  ...[0, -2, 3, 1.5, 8192, Number.NaN, undefined as unknown as number].map(
+    (batch): [string, Circuit, RegExp] => [
+      `not ${batch} images`,
+      { ...smallCircuit(), batch },
+      /do not share/,
+    ],
+  ),
+  [
+    'a rotation keeps images apart',
+    batched(4, ({ ops }) => ({ ops: ops.map((op, i) => (i === 2 ? ({ ...op, steps: 7 } as Op) : op)) })),
+    /Operation 2 .* mixes the 4 images/,
+  ],
+  [
+    'a constant is the same for all images',
+    batched(2, ({ constants: [, ...others] }) => ({ constants: [Float64Array.of(1, 1, 2, 3), ...others] })),
+    /Constant 0 differs among the 2 images/,
+  ],
+  [
+    'an outer constant too',
+    batched(2, ({ constants: [, ...others] }) => ({
+      constants: [{ fine: Float64Array.of(1, -1), coarse: Float64Array.of(1, 2) }, ...others],
+    })),
+    /Constant 0 differs/,
+  ],
+  [
+    'a constant has a number for each image',
+    batched(4, ({ constants: [, ...others] }) => ({ constants: [Float64Array.of(1, 1), ...others] })),
+    /Constant 0 differs/,
+  ],
+  [
+    'the answer repeats within the slots of an image',
+    batched(512, ({ output }) => ({ output: { ...output, period: 16 } })),
+    /in 8 slots/,
+  ],
+]
+
+for (const [law, circuit, message] of brokenBatches) {
+  t.test(`broken: ${law}`, async (t) => {
+    t.throws(() => verifyCircuit(circuit), { code: 'CONFIG_INVALID', message })
+  })
+}
 
 const broken: [law: string, circuit: Circuit, code: ErrorCodeName, facts: object][] = [
   ['defined before used', withOp(2, { source: 5 }), 'CONFIG_INVALID', { op: 2, layer: 'stem' }],

@@ -53,7 +53,7 @@ t.test('an image in, an encrypted image out, the answer through a pipe', async (
   t.equal(decodeTensor(parameters, querySpec(manifest), new Uint8Array(piped.stdout)).length, 2)
   const out = join(directory, 'query')
   const filed = await polyveil(['encrypt', image, ...local, '--out', out, ...QUIET])
-  t.strictSame(filed.json, { manifest: manifest.digest, bytes: piped.stdout.length, out })
+  t.strictSame(filed.json, { manifest: manifest.digest, images: 1, bytes: piped.stdout.length, out })
   t.notOk(readFileSync(out).equals(piped.stdout), 'every encryption is fresh')
 
   const decrypted = await polyveil(['decrypt', ...local, '--top', '2', ...QUIET], { input: answer })

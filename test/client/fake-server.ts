@@ -18,6 +18,7 @@ export const circuit: Circuit = {
   model: 'toy model',
   labels: LABELS,
   parameters,
+  batch: 1,
   input: {
     preprocessing: {
       channels: 'grey',

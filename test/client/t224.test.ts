@@ -30,7 +30,7 @@ t.test('CPolyNeXt-T at 224 x 224 under encryption', { skip, timeout: 40 * MINUTE
   t.teardown(() => backend.close())
   const image = (k: number) => item(golden.get('input')!, k).data
   const classify = async (tensor: ArrayLike<number>, factor: number): Promise<Float64Array> =>
-    (await backend.run(stretched(tensor, factor, circuit.input).sent, () => {})).logits
+    (await backend.run([stretched(tensor, factor, circuit.input).sent], () => {})).logits[0]
 
   for (let k = 0; k < IMAGES; k++) {
     const expected = item(golden.get('logits')!, k).data

@@ -1,13 +1,17 @@
 import { readFile } from 'node:fs/promises'
-import { pack, spaceToDepth, unpack } from '../../src/circuit/layout.ts'
+import { interleaveImages, slotsOfImage } from '../../src/circuit/image-batch.ts'
+import { pack, unpack } from '../../src/circuit/layout.ts'
 import { type CkksParameters, checkParameters } from '../../src/circuit/parameters.ts'
 import { nttPrimes } from '../../src/circuit/primes.ts'
 import type { Circuit, Layout } from '../../src/circuit/types.ts'
+import { readBatch } from '../../src/client/local/answer.ts'
+import { batchSlots } from '../../src/client/local/input.ts'
 import { networkGraph } from '../../src/compiler/graph/build.ts'
 import { evaluate } from '../../src/compiler/graph/evaluate.ts'
 import type { Graph, NodeKind } from '../../src/compiler/graph/graph.ts'
 import { CircuitBuilder, type ScalePolicy } from '../../src/compiler/lowering/builder.ts'
 import type { Packed } from '../../src/compiler/lowering/packed.ts'
+import { widen } from '../../src/compiler/lowering/widen.ts'
 import { createClearEvaluator } from '../../src/he-ops/clear/evaluator.ts'
 import { execute } from '../../src/he-ops/executor.ts'
 import { loadNetwork, parseConfig, readCheckpoint } from '../../src/models/index.ts'
@@ -74,8 +78,9 @@ export const parameters: CkksParameters = checkParameters({
 
 export const policy: ScalePolicy = { waterline: 28, step: 20, rounding: 25, input: 30 }
 
-export const newBuilder = (): CircuitBuilder => {
-  const builder = new CircuitBuilder(parameters, policy, true)
+/** @param batch images that share the slots */
+export const newBuilder = (batch = 1): CircuitBuilder => {
+  const builder = new CircuitBuilder({ ...parameters, slots: parameters.slots / batch, batch }, policy, true)
   builder.layer({ name: 'test', kind: 'test', shape: [1, 1, 1], precisionBits: 0, slotsUsed: 1 })
   return builder
 }
@@ -87,13 +92,14 @@ export const packedInput = (builder: CircuitBuilder, layout: Layout): Packed => 
   clean: true,
 })
 
-/** Slots of the given values when the builder's operations run on the clear backend. */
+/** Slots of the given values when the builder's operations, for all of its batch, run on the clear backend. */
 export function run(
   builder: CircuitBuilder,
   inputs: readonly Float64Array[],
   values: readonly number[],
 ): Float64Array[] {
-  const { ops, constants, layers } = builder
+  const { layers } = builder
+  const { ops, constants } = widen(builder, builder.batch)
   const circuit = { ops, constants, layers, parameters, result: ops.length - 1 } as unknown as Circuit
   const evaluator = createClearEvaluator(circuit)
   const seen = new Map<number, Float64Array>()
@@ -116,19 +122,43 @@ export function readBack(
   input: Layout,
   output: Packed,
 ): { elements: Float64Array; stray: number } {
-  const vectors = run(builder, pack(input, tensor, parameters.slots), output.values)
-  const elements = unpack(output.layout, vectors)
-  const kept = pack(output.layout, elements, parameters.slots)
-  const stray = Math.max(...vectors.map((vector, i) => maxDifference(vector, kept[i])))
-  return { elements, stray }
+  return readBackAll(builder, [tensor], input, output)[0]
+}
+
+/** The same of each image of the builder's batch. */
+export function readBackAll(
+  builder: CircuitBuilder,
+  tensors: readonly Float64Array[],
+  input: Layout,
+  output: Packed,
+): { elements: Float64Array; stray: number }[] {
+  const { slots } = builder.chain
+  const packed = tensors.map((tensor) => pack(input, tensor, slots))
+  const inputs = packed[0].map((_, index) => interleaveImages(packed.map((vectors) => vectors[index])))
+  const results = run(builder, inputs, output.values)
+  return tensors.map((_, place) => {
+    const vectors = results.map((vector) => slotsOfImage(vector, tensors.length, place))
+    const elements = unpack(output.layout, vectors)
+    const kept = pack(output.layout, elements, slots)
+    return { elements, stray: Math.max(...vectors.map((vector, i) => maxDifference(vector, kept[i]))) }
+  })
 }
 
 /** Logits of an image [C, H, W] that a circuit computes on the clear backend. */
-export function clearLogits(circuit: Circuit, image: Float64Array, noise: 'none' | 'model'): Float64Array {
-  const { input, output, parameters } = circuit
+export const clearLogits = (circuit: Circuit, image: Float64Array, noise: 'none' | 'model'): Float64Array =>
+  clearBatch(circuit, [image], noise)[0]
+
+/** Logits of images that a circuit computes at once on the clear backend, for every place of its batch. */
+export function clearBatch(
+  circuit: Circuit,
+  images: readonly Float64Array[],
+  noise: 'none' | 'model',
+): Float64Array[] {
+  const { input, parameters } = circuit
   const evaluator = createClearEvaluator(circuit, { noise })
-  const vectors = pack(input.layout, spaceToDepth(image, input.image, input.patch), parameters.slots)
-  const encrypted = vectors.map((slots) => evaluator.encrypt(slots, input.level, input.scale))
+  const encrypted = batchSlots(images, circuit, parameters.slots).map((slots) =>
+    evaluator.encrypt(slots, input.level, input.scale),
+  )
   const result = execute(circuit, evaluator, encrypted, { takeInputs: true })
-  return evaluator.decrypt(result).slice(0, output.classes)
+  return readBatch(evaluator.decrypt(result), circuit)
 }

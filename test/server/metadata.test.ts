@@ -34,7 +34,7 @@ t.test('model metadata states the exact sizes', async (t) => {
     inputs: [{ name: 'image', datatype: 'BYTES', shape: [1], parameters: { binary_data_size: query } }],
     outputs: [{ name: 'logits', datatype: 'BYTES', shape: [1], parameters: { binary_data_size: response } }],
     labels: ['left', 'right', 'neither'],
-    parameters: { manifest_digest: model.manifest.digest, image_shape: [3, 3, 5] },
+    parameters: { manifest_digest: model.manifest.digest, image_shape: [3, 3, 5], batch: 1 },
   })
 })
 

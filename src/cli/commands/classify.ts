@@ -37,11 +37,13 @@ async function classify(session: Session, files: string[], flags: ClassifyFlags)
   progress.step(`connecting to ${flags.url}`)
   const { connect } = await import('../../client/index.ts')
   using polyveil = await connect(flags.url, { keys: await openKeyStore(flags.keys), signal })
-  const results: Classified[] = []
-  for (const { file, bytes } of images) {
-    const options = { topK: flags.top, signal, onProgress: showing(progress, file) }
-    results.push({ file, classes: await polyveil.classify(flags.model, bytes, options) })
-  }
+  const { batch } = await polyveil.manifest(flags.model, { signal })
+  const classes = await polyveil.classify(
+    flags.model,
+    images.map(({ bytes }) => bytes),
+    { topK: flags.top, signal, onProgress: showing(progress, files, batch) },
+  )
+  const results = images.map(({ file }, k): Classified => ({ file, classes: classes[k] }))
   return {
     document: { model: flags.model, images: results },
     text: results.map(({ file, classes }) => `${file}\n${scoresText(classes)}`).join('\n\n'),
@@ -56,12 +58,21 @@ const STAGES = {
   decrypt: 'decrypting',
 } as const
 
-/** Shows a client's progress: a step for each stage. */
-function showing(progress: Progress, file: string): (state: ClientProgress) => void {
-  let current: ClientProgress['stage'] | undefined
-  return ({ stage, bytesDone, bytesTotal, rounds }) => {
-    if (stage !== current) progress.step(`${file}: ${STAGES[stage]}${rounds ? `, ${rounds} rounds` : ''}`)
-    current = stage
+/** Shows a client's progress: a step for each stage of each inference. @param batch files that go together */
+function showing(
+  progress: Progress,
+  files: readonly string[],
+  batch: number,
+): (state: ClientProgress) => void {
+  let current: string | undefined
+  return ({ stage, rounds, inference = 1, bytesDone, bytesTotal }) => {
+    const own = files.slice((inference - 1) * batch, inference * batch)
+    const step = `${namesText(own)}: ${STAGES[stage]}${rounds ? `, ${rounds} rounds` : ''}`
+    if (step !== current) progress.step(step)
+    current = step
     progress.update(bytesDone, bytesTotal)
   }
 }
+
+const namesText = ([first, ...others]: readonly string[]): string =>
+  others.length === 0 ? first : `${first} and ${others.length} more`

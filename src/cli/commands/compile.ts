@@ -6,7 +6,7 @@ import { act, command, type Outcome, type Session } from '../command.ts'
 import { readImages } from '../input/golden.ts'
 import { readLabels } from '../input/labels.ts'
 import { loadSource, type SourceOptions, withSource } from '../input/network-source.ts'
-import { link, whole } from '../input/option-values.ts'
+import { batch, link, whole } from '../input/option-values.ts'
 import { planText } from '../output/plan-text.ts'
 import { writeWhole } from '../output/write-file.ts'
 import { UsageError } from '../usage-error.ts'
@@ -17,6 +17,7 @@ interface CompileFlags extends SourceOptions {
   readonly labels?: string
   readonly calibrate?: string
   readonly refresh: 'auto' | 'never' | 'always'
+  readonly batch: number | 'auto'
   readonly ring: 'auto' | '8192' | '16384' | '32768'
   readonly precision: number
   readonly objective: Objective
@@ -40,6 +41,12 @@ export const compileCommand = (): Command =>
         ['auto', 'never', 'always'],
         'auto',
       ),
+    )
+    .option(
+      '--batch <n>',
+      'images that share the ciphertexts, a power of two; auto: as many as take empty slots alone',
+      batch,
+      1,
     )
     .addOption(choice('--ring <n>', 'polynomial modulus degree', ['auto', '8192', '16384', '32768'], 'auto'))
     .option('--precision <bits>', 'bits by which errors lie below the logits', whole(4, 30), 10)
@@ -97,6 +104,7 @@ async function plannedCircuit({ progress }: Session, path: string, flags: Compil
     model: flags.name ?? modelName(flags.out ?? path),
     labels,
     preprocessing: config.preprocessing,
+    batch: flags.batch,
     rings: flags.ring === 'auto' ? undefined : [Number(flags.ring)],
     precisionBits: flags.precision,
     objective: flags.objective,
@@ -113,11 +121,12 @@ const modelName = (file: string): string => basename(file, extname(file))
 
 function documentOf({ parameters }: Circuit, plan: Compiled['plan'], digest: string): unknown {
   const { ops, rotations, galoisKeys, depthBits, ring, primeBits, specialPrimes, digits, logQP } = plan
-  const { seconds, bytes, memoryBytes, precisionBits } = plan
+  const { batch, seconds, secondsPerImage, bytes, memoryBytes, precisionBits } = plan
   return {
     circuit: { digest, ops, rotations, galoisKeys, depthBits },
     parameters: { ring, primeBits, specialPrimes, digits, logQP, security: parameters.security },
     segments: plan.rounds.length + 1,
-    estimate: { seconds, bytes, memoryBytes, precisionBits },
+    batch,
+    estimate: { seconds, secondsPerImage, bytes, memoryBytes, precisionBits },
   }
 }

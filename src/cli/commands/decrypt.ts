@@ -5,9 +5,11 @@ import { readInput } from '../input/files.ts'
 import { type LocalOptions, withLocalModel, withModel } from '../input/local-model.ts'
 import { whole } from '../input/option-values.ts'
 import { scoresText } from '../output/scores-text.ts'
+import { UsageError } from '../usage-error.ts'
 
 interface DecryptOptions extends LocalOptions {
   readonly top: number
+  readonly count: number
 }
 
 /** `polyveil decrypt` */
@@ -18,6 +20,7 @@ export const decryptCommand = (): Command =>
       'the encrypted logits (default: stdin)',
     ),
   )
+    .option('--count <n>', 'how many images were encrypted together', whole(1, 1_000_000), 1)
     .option('--top <n>', 'classes to show', whole(1, 100_000), 5)
     .action(act(decrypt))
 
@@ -30,7 +33,13 @@ async function decrypt(
   session.progress.step('decrypting')
   return withModel(options, async (model) => {
     const { rank } = await import('../../client/index.ts')
-    const classes = rank(await model.decrypt(frame), model.manifest.labels, options.top)
-    return { document: { model: model.manifest.model, classes }, text: scoresText(classes) }
+    const { model: name, labels, batch } = model.manifest
+    if (options.count > batch) throw new UsageError(`Model ${name} takes ${batch} image(s) at once`)
+    const rows = (await model.decryptBatch(frame)).slice(0, options.count)
+    const images = rows.map((logits) => ({ classes: rank(logits, labels, options.top) }))
+    return {
+      document: { model: name, classes: images[0].classes, images },
+      text: images.map(({ classes }) => scoresText(classes)).join('\n\n'),
+    }
   })
 }

@@ -13,26 +13,26 @@ interface EncryptOptions extends LocalOptions {
 /** `polyveil encrypt` */
 export const encryptCommand = (): Command =>
   withLocalModel(
-    command('encrypt', 'encrypt an image for a model; needs no server').argument(
-      '<image>',
-      'PNG, JPEG or WebP',
-    ),
+    command(
+      'encrypt',
+      'encrypt an image for a model, or as many as it takes at once; needs no server',
+    ).argument('<image...>', 'PNG, JPEG or WebP'),
   )
-    .option('--out <file>', 'where to write the encrypted image (default: stdout)')
+    .option('--out <file>', 'where to write the encrypted images (default: stdout)')
     .action(act(encrypt))
 
-async function encrypt(session: Session, path: string, options: EncryptOptions): Promise<Outcome> {
+async function encrypt(session: Session, paths: string[], options: EncryptOptions): Promise<Outcome> {
   const { out } = options
   if (out === undefined && (session.json || process.stdout.isTTY)) {
     throw new UsageError(
-      'The encrypted image is binary; give --out FILE, or send stdout elsewhere, without --json',
+      'What is encrypted is binary; give --out FILE, or send stdout elsewhere, without --json',
     )
   }
-  const image = await readImageFile(path)
+  const images = await Promise.all(paths.map(readImageFile))
   session.progress.step('encrypting')
   return withModel(options, async (model) => {
-    const frame = await model.encrypt(image)
-    const document = { manifest: model.manifest.digest, bytes: frame.length, out }
+    const frame = await model.encrypt(images)
+    const document = { manifest: model.manifest.digest, images: images.length, bytes: frame.length, out }
     if (out !== undefined) {
       await writeWhole(out, frame)
       return { document, text: `${out}: ${bytesText(frame.length)}` }

@@ -50,9 +50,9 @@ async function verifyCircuitFile(session: Session, path: string, options: Verify
 }
 
 function verificationText(found: Verification, holds: boolean, allowed: number): string {
-  const { seconds, bytes, images, rounds, engineMemoryBytes: memory } = found
+  const { seconds, bytes, images, batch, rounds, engineMemoryBytes: memory } = found
   return [
-    `${found.backend}: ${images} images, same top-1 on ${(100 * found.top1Agreement).toFixed(1)} %`,
+    `${found.backend}: ${images} images${batch > 1 ? ` in batches of ${batch}` : ''}, same top-1 on ${(100 * found.top1Agreement).toFixed(1)} %`,
     `largest error ${errorText(found.maxAbsError)}, RMS ${errorText(found.rmsError)} (${errorText(allowed)} allowed): ` +
       `${found.precisionBits.toFixed(1)} bits below the golden logits`,
     `keys ${secondsText(seconds.keygen)}; an image: encrypt ${secondsText(seconds.encrypt / images)}, ` +

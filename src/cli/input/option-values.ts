@@ -10,6 +10,14 @@ export const whole =
     throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`)
   }
 
+/** For commander: a power of two, or `auto`. */
+export function batch(text: string): number | 'auto' {
+  if (text === 'auto') return text
+  const value = Number(text)
+  if (/^\d+$/.test(text) && Number.isInteger(Math.log2(value))) return value
+  throw new InvalidArgumentError('It must be a power of two, or auto.')
+}
+
 /** For commander: RTT_MS,MBIT, two positive numbers. */
 export function link(text: string): Link {
   const match = /^(\d+(?:\.\d+)?),(\d+(?:\.\d+)?)$/.exec(text)

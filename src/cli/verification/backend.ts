@@ -2,8 +2,8 @@ import type { EncryptedBackend } from '../../he-ops/execution/backend-for.ts'
 import type { EngineMemory } from '../../he-ops/execution/session.ts'
 import type { PreprocessedImage } from '../../preprocessing/index.ts'
 
-/** What one image cost, in seconds. */
-export interface ImageSeconds {
+/** What the images of a batch cost together, in seconds. */
+export interface BatchSeconds {
   readonly encrypt: number
   /** The server's part alone. */
   readonly execute: number
@@ -12,9 +12,10 @@ export interface ImageSeconds {
   readonly decrypt: number
 }
 
-export interface VerifiedImage {
-  readonly logits: Float64Array
-  readonly seconds: ImageSeconds
+export interface VerifiedBatch {
+  /** Of each image. */
+  readonly logits: readonly Float64Array[]
+  readonly seconds: BatchSeconds
 }
 
 /** A way to run images through a circuit, with what it costs beside the images. */
@@ -32,13 +33,13 @@ export interface VerificationBackend {
     readonly refreshDown: number
     readonly response: number
   }
-  /** Refresh rounds of an image that are run; none where nothing is encrypted. */
+  /** Refresh rounds of a batch that are run; none where nothing is encrypted. */
   readonly rounds: number
   /**
-   * @param image of the shape that the circuit takes
+   * @param images of the shape that the circuit takes, at most as many as share its ciphertexts
    * @param onProgress operations done, and their total
    */
-  run(image: PreprocessedImage, onProgress: OnProgress): Promise<VerifiedImage>
+  run(images: readonly PreprocessedImage[], onProgress: OnProgress): Promise<VerifiedBatch>
   close(): Promise<void>
 }
 

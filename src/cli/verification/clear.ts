@@ -1,5 +1,5 @@
 import type { Circuit } from '../../circuit/index.ts'
-import { imageSlots, imageTensor, readLogits } from '../../client/index.ts'
+import { batchSlots, imageTensor, readBatch } from '../../client/index.ts'
 import { createClearEvaluator, execute } from '../../he-ops/index.ts'
 import { Stopwatch } from '../stopwatch.ts'
 import type { VerificationBackend } from './backend.ts'
@@ -7,22 +7,23 @@ import type { VerificationBackend } from './backend.ts'
 /** Runs the circuit on plain numbers: exact levels and scales, no keys, no noise. */
 export function clearBackend(circuit: Circuit): VerificationBackend {
   const evaluator = createClearEvaluator(circuit)
-  const { input, output, parameters } = circuit
+  const { input, parameters } = circuit
   return {
     keygenSeconds: 0,
     loadSeconds: 0,
     engineMemory: { keys: 0, constants: 0, program: 0 },
     bytes: { keys: 0, query: 0, refreshUp: 0, refreshDown: 0, response: 0 },
     rounds: 0,
-    async run(image, onProgress) {
+    async run(images, onProgress) {
       const watch = new Stopwatch()
-      const { tensor } = await imageTensor(image, input)
-      const vectors = imageSlots(tensor, input, parameters.slots)
+      const tensors: Float64Array[] = []
+      for (const image of images) tensors.push((await imageTensor(image, input)).tensor)
+      const vectors = batchSlots(tensors, circuit, parameters.slots)
       const inputs = vectors.map((vector) => evaluator.encrypt(vector, input.level, input.scale))
       const encrypt = watch.lap()
       const result = execute(circuit, evaluator, inputs, { onProgress, takeInputs: true })
       const executed = watch.lap()
-      const logits = readLogits(evaluator.decrypt(result), output)
+      const logits = readBatch(evaluator.decrypt(result), circuit).slice(0, images.length)
       evaluator.free(result)
       return { logits, seconds: { encrypt, execute: executed, refreshClient: 0, decrypt: watch.lap() } }
     },

@@ -56,9 +56,9 @@ export async function encryptedBackend(
     engineMemory: server.session.memory,
     bytes: { keys, query, refreshUp, refreshDown, response },
     rounds: manifest.rounds,
-    async run(image, onProgress) {
+    async run(images, onProgress) {
       watch.lap()
-      const query = await client.encrypt(image)
+      const query = await client.encrypt(images)
       const encrypt = watch.lap()
       let execute = 0
       let refreshClient = 0
@@ -73,7 +73,7 @@ export async function encryptedBackend(
         },
       )
       execute += watch.lap()
-      const logits = await client.decrypt(response)
+      const logits = (await client.decryptBatch(response)).slice(0, images.length)
       return { logits, seconds: { encrypt, execute, refreshClient, decrypt: watch.lap() } }
     },
     async close() {

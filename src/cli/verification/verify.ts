@@ -5,15 +5,19 @@ import { type Comparison, compare } from '../comparison.ts'
 import type { Golden } from '../input/golden.ts'
 import type { Progress } from '../output/progress.ts'
 import { Stopwatch } from '../stopwatch.ts'
-import type { BackendName, ImageSeconds, VerificationBackend } from './backend.ts'
+import type { BackendName, BatchSeconds, VerificationBackend } from './backend.ts'
 
 /** What a verification found, field by field as `verify --json` prints it. */
 export interface Verification extends Comparison {
   readonly backend: BackendName
   readonly images: number
+  /** Images that share the ciphertexts. */
+  readonly batch: number
   /** Sums over all images. */
-  readonly seconds: ImageSeconds & { readonly keygen: number; readonly total: number }
-  /** Keys once; the others for one image. */
+  readonly seconds: BatchSeconds & { readonly keygen: number; readonly total: number }
+  /** Without keys, which are made once. */
+  readonly secondsPerImage: number
+  /** Keys once; the others for one inference. */
   readonly bytes: VerificationBackend['bytes']
   readonly rounds: number
   /** Of the engine's memory, known before it ran. */
@@ -34,11 +38,15 @@ export async function verify(
   try {
     const { logits, seconds } = await runImages(circuit, golden, engine, progress)
     const keygen = engine.keygenSeconds
+    const images = golden.inputs.length
+    const { encrypt, execute, refreshClient, decrypt } = seconds
     return {
       backend,
-      images: golden.inputs.length,
+      images,
+      batch: circuit.batch,
       ...compare(logits, golden.logits),
       seconds: { keygen, ...seconds, total: watch.lap() },
+      secondsPerImage: (encrypt + execute + refreshClient + decrypt) / images,
       bytes: engine.bytes,
       rounds: engine.rounds,
       engineMemoryBytes: engine.engineMemory,
@@ -59,15 +67,18 @@ async function runImages(
   golden: Golden,
   engine: VerificationBackend,
   progress: Progress,
-): Promise<{ logits: Float64Array[]; seconds: ImageSeconds }> {
+): Promise<{ logits: Float64Array[]; seconds: BatchSeconds }> {
   const logits: Float64Array[] = []
   const seconds = { encrypt: 0, execute: 0, refreshClient: 0, decrypt: 0 }
-  for (const [k, image] of golden.inputs.entries()) {
-    progress.step(`image ${k + 1} of ${golden.inputs.length}`)
-    const result = await engine.run(sentChannels(image, circuit.input), (done, total) =>
-      progress.update(done, total),
+  const { length } = golden.inputs
+  for (let first = 0; first < length; first += circuit.batch) {
+    const images = golden.inputs.slice(first, first + circuit.batch)
+    progress.step(`image ${first + images.length} of ${length}`)
+    const result = await engine.run(
+      images.map((image) => sentChannels(image, circuit.input)),
+      (done, total) => progress.update(done, total),
     )
-    logits.push(result.logits)
+    logits.push(...result.logits)
     seconds.encrypt += result.seconds.encrypt
     seconds.execute += result.seconds.execute
     seconds.refreshClient += result.seconds.refreshClient

@@ -1,4 +1,5 @@
-import type { OutputSpec } from '../../circuit/types.ts'
+import { slotsOfImage } from '../../circuit/image-batch.ts'
+import type { Circuit, OutputSpec } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 
 /**
@@ -9,18 +10,36 @@ import { PolyVeilError } from '../../errors/index.ts'
  * The outcome must stay with the client: under CKKS, what depends on a decryption may reveal the secret key
  * (Li and Micciancio, ePrint 2020/1533).
  *
- * @param slots all slots: logit k in every slot s with s mod period = k, nothing where k >= classes
+ * @param slots all slots of an image: logit k in every slot s with s mod period = k, nothing where k >= classes
  * @returns the mean of the copies of each logit
  * @throws TENSOR_OUT_OF_RANGE when a logit exceeds the bound, its copies differ, or an empty slot is not empty
  */
-export function readLogits(slots: Float64Array, spec: OutputSpec): Float64Array {
+export const readLogits = (slots: Float64Array, spec: OutputSpec): Float64Array =>
+  honestLogits(slots, spec, 1)
+
+/**
+ * The logits of every image of a batch, by `readLogits`. An overflow in one image wraps coefficients, in which all images
+ * have a share: so either all of them are honest or none is returned, and which one overflowed cannot be told.
+ *
+ * @param slots of the whole ciphertext
+ * @returns one row for each place of the batch
+ * @throws TENSOR_OUT_OF_RANGE when the logits of any place are no honest result
+ */
+export const readBatch = (
+  slots: Float64Array,
+  { output, batch }: Pick<Circuit, 'output' | 'batch'>,
+): Float64Array[] =>
+  Array.from({ length: batch }, (_, place) => honestLogits(slotsOfImage(slots, batch, place), output, batch))
+
+/** @param batch images that share the ciphertext */
+function honestLogits(slots: Float64Array, spec: OutputSpec, batch: number): Float64Array {
   const { classes, period, bound, tolerance } = spec
   const logits = new Float64Array(classes)
   for (let k = 0; k < period; k++) {
     const { mean, spread, largest } = statistics(slots, k, period)
     // Written so that NaN fails each of them.
     const honest = k < classes ? largest < bound && spread < tolerance : largest < tolerance
-    if (!honest) throw outOfRange(k < classes)
+    if (!honest) throw outOfRange(k < classes, batch)
     if (k < classes) logits[k] = mean
   }
   return logits
@@ -42,11 +61,15 @@ function statistics(slots: Float64Array, first: number, period: number) {
   }
 }
 
-const outOfRange = (logit: boolean): PolyVeilError =>
-  new PolyVeilError(
+function outOfRange(logit: boolean, batch: number): PolyVeilError {
+  const what = logit ? 'a logit is out of bounds or its copies differ' : 'slots that must be empty are not'
+  const whole = batch > 1 ? `. One image that overflows spoils all ${batch} of its batch` : ''
+  return new PolyVeilError(
     'TENSOR_OUT_OF_RANGE',
-    `The decrypted answer is no honest result: ${logit ? 'a logit is out of bounds or its copies differ' : 'slots that must be empty are not'}`,
+    `The decrypted answer is no honest result: ${what}${whole}`,
+    batch > 1 ? { batch } : {},
   )
+}
 
 /** One class of an answer. */
 export interface Classification {

@@ -1,5 +1,6 @@
+import { interleaveImages } from '../../circuit/image-batch.ts'
 import { pack, spaceToDepth } from '../../circuit/layout.ts'
-import type { InputSpec } from '../../circuit/types.ts'
+import type { Circuit, InputSpec } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import { type Image, type PreprocessedImage, preprocess } from '../../preprocessing/index.ts'
 
@@ -7,6 +8,13 @@ import { type Image, type PreprocessedImage, preprocess } from '../../preprocess
  * What can be classified: an encoded file (PNG, JPEG, WebP), a decoded image, or a tensor that is already preprocessed.
  */
 export type ImageInput = Uint8Array | Blob | Image | PreprocessedImage
+
+/** One image as a list of one. */
+export const listOf = (images: ImageInput | readonly ImageInput[]): readonly ImageInput[] =>
+  isList(images) ? images : [images]
+
+export const isList = (images: ImageInput | readonly ImageInput[]): images is readonly ImageInput[] =>
+  Array.isArray(images)
 
 /**
  * The tensor of an image.
@@ -28,9 +36,36 @@ export async function imageTensor(input: ImageInput, spec: InputSpec): Promise<P
   )
 }
 
-/** The slot vectors of a tensor, one for each ciphertext of the query. */
+/** The slot vectors of a tensor in the slots of one image, one for each ciphertext of the query. */
 export const imageSlots = (tensor: ArrayLike<number>, spec: InputSpec, slots: number): Float64Array[] =>
   pack(spec.layout, spaceToDepth(tensor, spec.image, spec.patch), slots)
+
+/**
+ * The slot vectors of a query, one for each ciphertext, which the images of a batch share. Places that are left are filled
+ * with the same images again: none holds anything that could leave the range where the images do not.
+ *
+ * @param tensors at least one, at most as many as the batch has places
+ * @param slots of a ciphertext
+ */
+export function batchSlots(
+  tensors: readonly ArrayLike<number>[],
+  { input, batch }: Pick<Circuit, 'input' | 'batch'>,
+  slots: number,
+): Float64Array[] {
+  if (tensors.length < 1 || tensors.length > batch) {
+    throw new PolyVeilError(
+      'CONFIG_INVALID',
+      `The model takes 1 to ${batch} images at once, not ${tensors.length}`,
+      {
+        images: tensors.length,
+        batch,
+      },
+    )
+  }
+  const images = tensors.map((tensor) => imageSlots(tensor, input, slots / batch))
+  const places = Array.from({ length: batch }, (_, place) => images[place % images.length])
+  return images[0].map((_, ciphertext) => interleaveImages(places.map((vectors) => vectors[ciphertext])))
+}
 
 async function decoded(input: Uint8Array | Blob | Image): Promise<Image> {
   if (!(input instanceof Uint8Array) && !(input instanceof Blob)) return input

@@ -11,8 +11,8 @@ import {
   refreshedSpec,
   responseSpec,
 } from '../../wire/index.ts'
-import { readLogits } from './answer.ts'
-import { type ImageInput, imageSlots, imageTensor } from './input.ts'
+import { readBatch } from './answer.ts'
+import { batchSlots, type ImageInput, imageTensor, listOf } from './input.ts'
 import type { KeyRing } from './key-ring.ts'
 import { type ClientLimits, DEFAULT_LIMITS, type ModelSizes, modelSizes } from './limits.ts'
 
@@ -50,16 +50,18 @@ export class LocalModel {
   }
 
   /**
-   * Encrypts an image.
+   * Encrypts an image, or up to `manifest.batch` of them. How many they are shows nowhere in the frame.
    *
    * @returns a frame of `sizes.query` bytes
-   * @throws IMAGE_UNREADABLE, CONFIG_INVALID, TENSOR_OUT_OF_RANGE as `imageTensor`
+   * @throws IMAGE_UNREADABLE, CONFIG_INVALID, TENSOR_OUT_OF_RANGE as `imageTensor`; CONFIG_INVALID for too many images
    */
-  async encrypt(image: ImageInput): Promise<Uint8Array> {
-    const { input } = this.manifest
-    const { tensor } = await imageTensor(image, input)
+  async encrypt(images: ImageInput | readonly ImageInput[]): Promise<Uint8Array> {
+    const tensors: Float64Array[] = []
+    for (const image of listOf(images)) {
+      tensors.push((await imageTensor(image, this.manifest.input)).tensor)
+    }
+    const vectors = batchSlots(tensors, this.manifest, this.parameters.slots)
     const key = await this.#keys.unlock(this.parameters)
-    const vectors = imageSlots(tensor, input, this.parameters.slots)
     const spec = querySpec(this.manifest)
     return encodeTensor(this.parameters, spec, await key.encryptSlots(vectors, spec.level, spec.scale))
   }
@@ -94,17 +96,27 @@ export class LocalModel {
   /**
    * Decrypts an answer and makes sure that it is one.
    *
-   * @returns one logit for each class
+   * @returns one logit for each class, of the first image
+   * @throws as `decryptBatch`
+   */
+  async decrypt(frame: Uint8Array): Promise<Float64Array> {
+    return (await this.decryptBatch(frame))[0]
+  }
+
+  /**
+   * Decrypts an answer and makes sure that it is one, for every image of the batch: one that is out of range spoils all.
+   *
+   * @returns one logit for each class, for every place of the batch; images that were encrypted have the first places
    * @throws TENSOR_MALFORMED, TOO_LARGE, PARAMETERS_MISMATCH when the frame is not the answer of this model
    * @throws KEYS_MISSING when there is no secret key
    * @throws TENSOR_OUT_OF_RANGE when what is inside is no honest result. Tell no one, least of all the server.
    */
-  async decrypt(frame: Uint8Array): Promise<Float64Array> {
+  async decryptBatch(frame: Uint8Array): Promise<Float64Array[]> {
     const spec = responseSpec(this.manifest)
     const pairs = decodeTensor(this.parameters, spec, frame)
     const key = await this.#keys.unlockExisting(this.parameters)
     const [slots] = key.decryptSlots(pairs, spec.level, spec.scale)
-    return readLogits(slots, this.manifest.output)
+    return readBatch(slots, this.manifest)
   }
 }
 

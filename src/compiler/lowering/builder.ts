@@ -1,5 +1,6 @@
 import { factorsOf } from '../../circuit/constant.ts'
 import { Contents } from '../../circuit/contents.ts'
+import { periodForBatch } from '../../circuit/image-batch.ts'
 import { type CiphertextType, type ModulusChain, type TypeLaws, typeLaws } from '../../circuit/laws.ts'
 import type { Constant, ConstantId, LayerInfo, Op, Term, ValueId } from '../../circuit/types.ts'
 import { type ConstantStatistics, rootMeanSquare } from '../analysis/statistics.ts'
@@ -17,8 +18,13 @@ export interface ScalePolicy {
   readonly input: number
 }
 
-/** The chain that scales refer to. A draft's has primes yet to be chosen, each when it is first divided by. */
+/**
+ * The chain that scales refer to, with the slots of one image. A draft's has primes yet to be chosen, each when it is first
+ * divided by.
+ */
 export interface BuilderChain extends ModulusChain {
+  /** Images that share the ciphertexts, for which `widen` makes the operations; one by default. */
+  readonly batch?: number
   /** Chooses the prime of a level, of at most `bits` bits, unless it is chosen already. */
   choose?(level: number, bits: number): void
   /** A function that takes back all choices that are made from now on. */
@@ -57,7 +63,7 @@ export interface TermDraft {
 export class CircuitBuilder {
   readonly ops: Op[] = []
   readonly constants: Constant[] = []
-  /** Period and size of each constant; in a draft, where constants are not made, one entry for equal ones. */
+  /** Period in the ciphertexts' slots and size of each constant; in a draft, where constants are not made, one entry for equal ones. */
   readonly statistics: ConstantStatistics[] = []
   readonly layers: LayerInfo[] = []
   /** Interleave of the tensor that each layer reads, which its rotation strategy goes by. */
@@ -84,6 +90,11 @@ export class CircuitBuilder {
     this.#laws = typeLaws(chain)
     this.policy = policy
     this.emit = emit
+  }
+
+  /** Images that share the ciphertexts. */
+  get batch(): number {
+    return this.chain.batch ?? 1
   }
 
   type(id: ValueId): CiphertextType {
@@ -258,17 +269,21 @@ export class CircuitBuilder {
 
   constant({ period, gain, exact = false, make, isZero }: ConstantDraft): ConstantId | undefined {
     if (isZero?.()) return undefined
-    if (!this.emit) return this.#draftedId({ period, gain, exact })
+    if (!this.emit) return this.#draftedId({ period: this.#wide(period), gain, exact })
     const constant = make()
     if (constant === undefined) return undefined
     const key = this.#keyOf(constant, exact)
     const known = this.#constantIds.get(key)
     if (known !== undefined) return known
     const size = factorsOf(constant).reduce((product, factor) => product * rootMeanSquare(factor), 1)
-    const id = this.statistics.push({ period, gain: size, exact }) - 1
+    const id = this.statistics.push({ period: this.#wide(period), gain: size, exact }) - 1
     this.#constantIds.set(key, id)
     this.constants[id] = constant
     return id
+  }
+
+  #wide(period: number): number {
+    return periodForBatch(period, this.batch)
   }
 
   /** Equal for equal constants. Plain ones, which there may be a million of, have numbers. */

@@ -1,3 +1,4 @@
+import { periodForBatch } from '../../circuit/image-batch.ts'
 import { channelsIn } from '../../circuit/layout.ts'
 import { encodingNoise } from '../../he-ops/noise.ts'
 import type { ConvNode, NodeOf } from '../graph/graph.ts'
@@ -24,7 +25,7 @@ type Weighted = ConvNode | NodeOf<'diagonal'> | NodeOf<'repack'>
 /** What the output slots of a layer sum up. */
 interface Sum {
   readonly terms: number
-  /** Of the weights. */
+  /** Of the weights, in the slots of one image. */
   readonly period: number
 }
 
@@ -38,7 +39,7 @@ export function weightBits(builder: CircuitBuilder, node: Weighted, input: Packe
   const isScattered = period === builder.chain.slots
   const extra = hasPositionScale(node) ? SMOOTH_BITS : isScattered ? -SCATTERED_BITS : 0
   const rounding = builder.policy.rounding + extra
-  return rounding + Math.log2(Math.sqrt(terms) * encodingNoise(period))
+  return rounding + Math.log2(Math.sqrt(terms) * encodingNoise(periodForBatch(period, builder.batch)))
 }
 
 const hasPositionScale = (node: Weighted): boolean =>

@@ -8,6 +8,7 @@ import type { Shape } from '../graph/graph.ts'
  * are a power of two of positions apart where that costs neither channels nor guards: half as many rows, each with twice as
  * many channels, then lie where the rows were, which makes repacking after a downsize cheap.
  *
+ * @param slots that one image has in a ciphertext
  * @param reach largest distance of a spatial tap from its output, in positions of this map
  * @throws CONFIG_INVALID when one channel does not fit a ciphertext
  */

@@ -7,7 +7,7 @@ import { reachOf, tapsOf } from './taps.ts'
  * Puts a repacking behind strided convolutions whose outputs would fill fewer ciphertexts if they were packed anew. All
  * maps of one size are treated alike, since some of them are added to one another.
  *
- * @param slots of a ciphertext
+ * @param slots that one image has in a ciphertext
  */
 export function insertRepacks(graph: Graph, slots: number): Graph {
   const sizes = repackedSizes(graph, slots)

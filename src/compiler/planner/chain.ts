@@ -1,4 +1,3 @@
-import type { ModulusChain } from '../../circuit/laws.ts'
 import {
   type CkksParameters,
   checkParameters,
@@ -6,7 +5,9 @@ import {
   digitRange,
   MAX_LOG_QP,
 } from '../../circuit/parameters.ts'
+import type { BuilderChain } from '../lowering/builder.ts'
 import { PrimePool } from './primes.ts'
+import { imageSlots } from './rings.ts'
 
 /** Sizes of primes in bits. */
 export interface PrimeSizes {
@@ -45,19 +46,24 @@ export const DRAFT_LEVELS = 250
  * The chain of a draft, to find out how many primes are needed, and which: each is chosen when a value is first divided
  * by it, from the highest level down. The finished chain has the same primes, so that all scales stay what they were.
  */
-export class DraftChain implements ModulusChain {
+export class DraftChain implements BuilderChain {
+  /** Of one image. */
   readonly slots: number
+  readonly batch: number
   /** Those not yet chosen are placeholders. */
   readonly primes: bigint[]
   readonly topLevel = DRAFT_LEVELS
+  readonly #ring: number
   readonly #sizes: PrimeSizes
   readonly #placeholder: bigint
   #pool: PrimePool
   #chosen = 0
   #exhausted = false
 
-  constructor(ring: number, sizes: PrimeSizes) {
-    this.slots = ring / 2
+  constructor(ring: number, sizes: PrimeSizes, batch = 1) {
+    this.slots = imageSlots(ring, batch)
+    this.batch = batch
+    this.#ring = ring
     this.#placeholder = 1n << BigInt(sizes.most)
     this.primes = new Array<bigint>(DRAFT_LEVELS + 1).fill(this.#placeholder)
     this.#pool = new PrimePool(ring)
@@ -107,7 +113,7 @@ export class DraftChain implements ModulusChain {
     const left = this.#pool.copy()
     const base = takeBase(left, bits, this.#sizes)
     if (this.#exhausted || base === undefined) return undefined
-    return { chain: { ring: 2 * this.slots, base, levels: this.primes.slice(level + 1) }, left }
+    return { chain: { ring: this.#ring, base, levels: this.primes.slice(level + 1) }, left }
   }
 }
 

@@ -30,6 +30,9 @@ import type { Target } from './target.ts'
 /** What a draft is made from. */
 export interface Draft {
   readonly ring: number
+  /** Images that share the ciphertexts. */
+  readonly batch: number
+  /** Of the input, in the slots of one image. */
   readonly layout: Layout
   /** Sizes that primes may have. */
   readonly sizes: PrimeSizes
@@ -87,8 +90,8 @@ const BASE_SLACK_BITS = 2
  * @returns at least one candidate, unless the ring has too few primes of the sizes
  */
 export function candidatesOf(graph: Graph, draft: Draft): Candidate[] {
-  const { ring, sizes, policy, target } = draft
-  const draftChain = new DraftChain(ring, sizes)
+  const { ring, batch, sizes, policy, target } = draft
+  const draftChain = new DraftChain(ring, sizes, batch)
   const builder = new CircuitBuilder(draftChain, policy, false)
   const { value, level, cuts } = lowerDraft(graph, draft, builder)
   const { scale } = builder.type(value)

@@ -61,8 +61,8 @@ function depthExceeded(graph: Graph, best: Candidate, precisionBits: number): Po
 
 /** The layer in which a draft uses up the modulus that its ring allows. */
 function firstLayerBeyond(graph: Graph, { chain, draft }: Candidate): string {
-  const { policy, sizes, layout, strategies } = draft
-  const builder = new CircuitBuilder(new DraftChain(chain.ring, sizes), policy, false)
+  const { policy, sizes, layout, strategies, batch } = draft
+  const builder = new CircuitBuilder(new DraftChain(chain.ring, sizes, batch), policy, false)
   lowerGraph(builder, graph, layout, strategies)
   const levels = levelsWithin(
     chain.levels,

@@ -7,6 +7,7 @@ import { insertRepacks } from '../packing/repacks.ts'
 import { type Candidate, candidatesOf } from './draft.ts'
 import { imprecise } from './no-plan.ts'
 import { cheapest, costOf } from './objective.ts'
+import { imageSlots } from './rings.ts'
 import { type Demands, inputLayout, policyFor } from './search.ts'
 import { chooseStrategies } from './stage-strategies.ts'
 import { CHAINS } from './strategies.ts'
@@ -75,10 +76,11 @@ class RefreshedSearch {
   readonly firstCost: number
 
   constructor(graph: Graph, ring: number, demands: Demands) {
-    this.#graph = insertRepacks(graph, ring / 2)
+    const slots = imageSlots(ring, demands.batch)
+    this.#graph = insertRepacks(graph, slots)
     this.#ring = ring
     this.#demands = demands
-    this.#layout = inputLayout(graph, ring / 2)
+    this.#layout = inputLayout(graph, slots)
     const lengths = segmentLengths(ring, demands)
     this.#usual = { waterline: WATERLINES[0], margin: this.#preciseMargin(lengths) }
     const costs = new Map(lengths.map((length) => [length, this.#costAt(length, everywhere(CHAINS))]))
@@ -135,13 +137,14 @@ class RefreshedSearch {
 
   /** Drafts circuits; a length that is too short for some layer gives none. */
   #draft(segmentLevels: number, { waterline, margin }: Scales, strategies: Strategies): Candidate[] {
-    const { target, precisionBits, maxPrimeBits, link } = this.#demands
+    const { target, precisionBits, maxPrimeBits, link, batch } = this.#demands
     const sizes = { least: target.primeSizes.least, most: Math.min(target.primeSizes.most, maxPrimeBits) }
     const scales = { step: sizes.most - 2, waterline, margin }
     const policy = policyFor(scales, precisionBits)
     try {
       return candidatesOf(this.#graph, {
         ring: this.#ring,
+        batch,
         layout: this.#layout,
         sizes,
         policy,

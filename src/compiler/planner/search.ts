@@ -10,13 +10,17 @@ import { type Candidate, candidatesOf } from './draft.ts'
 import { noPlan } from './no-plan.ts'
 import { cheapest, costOf, type Objective } from './objective.ts'
 import type { Link } from './refresh-cost.ts'
+import { imageSlots } from './rings.ts'
 import { CHAINS, chooseStrategy } from './strategies.ts'
 import type { Target } from './target.ts'
 
 /** What the user asks of a plan. */
 export interface Demands {
   readonly target: Target
+  /** Those that hold the batch, ascending. */
   readonly rings: readonly number[]
+  /** Images that share the ciphertexts. */
+  readonly batch: number
   readonly objective: Objective
   /** Bits by which the logits' error lies below their root mean square. */
   readonly precisionBits: number
@@ -39,7 +43,7 @@ const DRAFT_TOLERANCE_BITS = 0.25
 export function searchPlans(graph: Graph, demands: Demands): Candidate[] {
   const tried: Candidate[] = []
   // A larger ring is slower and its keys are larger, whatever the objective: the smallest that fits is taken.
-  for (const ring of [...demands.rings].sort((a, b) => a - b)) {
+  for (const ring of demands.rings) {
     const candidates = new RingSearch(graph, ring, demands).run()
     const fitting = candidates.filter((candidate) => fits(candidate, demands))
     const cost = (candidate: Candidate) => costOf(demands.objective, candidate)
@@ -86,7 +90,7 @@ class RingSearch {
     this.#graph = graph
     this.#ring = ring
     this.#demands = demands
-    this.#layout = inputLayout(graph, ring / 2)
+    this.#layout = inputLayout(graph, imageSlots(ring, demands.batch))
     this.#sizes = { least, most: Math.min(most, demands.maxPrimeBits) }
   }
 
@@ -108,11 +112,12 @@ class RingSearch {
   }
 
   #draft(scales: Scales, strategy: RotationStrategy): Candidate[] {
-    const { target, precisionBits } = this.#demands
+    const { target, precisionBits, batch } = this.#demands
     const policy = policyFor(scales, precisionBits)
     this.#scalesOf.set(policy, scales)
     return candidatesOf(this.#graph, {
       ring: this.#ring,
+      batch,
       layout: this.#layout,
       sizes: this.#sizes,
       policy,
@@ -177,7 +182,7 @@ export const policyFor = ({ step, waterline, margin }: Scales, precisionBits: nu
   input: waterline + 4,
 })
 
-/** The layout in which the client packs the input. */
+/** The layout in which the client packs the input. @param slots of one image */
 export function inputLayout(graph: Graph, slots: number): Layout {
   const input = graph.nodes.find((node) => node.kind === 'input')!
   return chooseLayout(slots, input.shape, reachAt(graph, input.shape))

@@ -23,6 +23,7 @@ const modelSchema = z
       manifest_digest: z.string(),
       parameters_digest: z.string(),
       image_shape: z.array(z.int()).describe('[C, H, W] of the preprocessed image'),
+      batch: z.int().describe('Images that one query can hold; how many it does hold is encrypted with them'),
     }),
   })
   .meta({ id: 'Model' })
@@ -114,6 +115,7 @@ function metadata({ name, manifest, queryBytes, responseBytes }: ServedModel): z
       manifest_digest: manifest.digest,
       parameters_digest: manifest.parametersDigest,
       image_shape: manifest.input.image,
+      batch: manifest.batch,
     },
   }
 }

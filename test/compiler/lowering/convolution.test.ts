@@ -8,7 +8,15 @@ import type { Packed } from '../../../src/compiler/lowering/packed.ts'
 import type { RotationStrategy } from '../../../src/compiler/lowering/strategy.ts'
 import { chooseLayout } from '../../../src/compiler/packing/choose.ts'
 import { CHAINS } from '../../../src/compiler/planner/strategies.ts'
-import { distinct, maxDifference, newBuilder, packedInput, parameters, readBack } from '../harness.ts'
+import {
+  distinct,
+  maxDifference,
+  newBuilder,
+  packedInput,
+  parameters,
+  readBack,
+  readBackAll,
+} from '../harness.ts'
 
 interface Case {
   readonly title: string
@@ -259,6 +267,19 @@ t.test('every way to spend rotations computes every convolution', async (t) => {
   }
 })
 
+for (const batch of [2, 8]) {
+  t.test(`images of a batch of ${batch}, each as if it were alone`, async (t) => {
+    for (const c of [...CASES, ...OTHERWISE]) {
+      const { builder, output, layout, graph } = lowered(c, convolution(c), batch)
+      const images = Array.from({ length: batch }, (_, b) => distinct(sizeOf(c.input), b + 1))
+      readBackAll(builder, images, layout, output).forEach(({ elements, stray }, b) => {
+        t.ok(maxDifference(elements, evaluate(graph, images[b])) < 1e-9, `${c.title}: image ${b}`)
+        if (output.clean) t.equal(stray, 0, `${c.title}: nothing in slots of image ${b} without elements`)
+      })
+    }
+  })
+}
+
 t.test('nothing is rotated for weights that are zero', async (t) => {
   const c = CASES[2]
   const node = convolution(c)
@@ -288,16 +309,20 @@ t.test('a planted wrong rotation is caught', async (t) => {
 })
 
 /** Lowers a convolution of an image of distinct values. */
-function lowered(c: Case, node = convolution(c)) {
+function lowered(c: Case, node = convolution(c), batch = 1) {
   const strategy = { ...CHAINS, babies: 3, ...c.strategy }
   const graph: Graph = { nodes: [{ kind: 'input', name: 'x', shape: c.input }, node], output: 1 }
-  const layout = chooseLayout(parameters.slots, c.input, c.reach ?? 0)
-  const builder = newBuilder()
+  const builder = newBuilder(batch)
+  const layout = chooseLayout(builder.chain.slots, c.input, c.reach ?? 0)
   const source = { ...packedInput(builder, layout), clean: !c.dirty }
   const lower = c.depthwise ? lowerDepthwise : lowerDense
   const output: Packed = lower(builder, source, node, strategy, SCALE)
-  const image = distinct(c.input[0] * c.input[1] * c.input[2])
+  const image = distinct(sizeOf(c.input))
   return { builder, output, layout, image, graph }
+}
+
+function sizeOf([channels, height, width]: Shape): number {
+  return channels * height * width
 }
 
 /** Checks that a lowered convolution is the convolution, and leaves nothing behind where it says so. */

@@ -4,7 +4,15 @@ import type { Shape } from '../../../src/compiler/graph/graph.ts'
 import { lowerRepack } from '../../../src/compiler/lowering/repack.ts'
 import { chooseLayout, withStride } from '../../../src/compiler/packing/choose.ts'
 import { CHAINS } from '../../../src/compiler/planner/strategies.ts'
-import { distinct, maxDifference, newBuilder, packedInput, parameters, readBack } from '../harness.ts'
+import {
+  distinct,
+  maxDifference,
+  newBuilder,
+  packedInput,
+  parameters,
+  readBack,
+  readBackAll,
+} from '../harness.ts'
 
 interface Case {
   readonly title: string
@@ -56,3 +64,18 @@ for (const { title, map, ciphertexts, rotations, keys } of CASES) {
     t.same([rotated.length, new Set(rotated.map(({ steps }) => steps)).size], [rotations, keys])
   })
 }
+
+t.test('images of a batch, each as if it were alone', async (t) => {
+  const map: Shape = [6, 21, 17]
+  const builder = newBuilder(4)
+  const { slots } = builder.chain
+  const from = halved(chooseLayout(slots, map, 2))
+  const to = chooseLayout(slots, [from.channels, from.height, from.width], 1)
+  t.ok(to.ciphertexts < from.ciphertexts)
+  const output = lowerRepack(builder, packedInput(builder, from), to, CHAINS, 2 ** 25)
+  const images = [1, 2, 3, 4].map((seed) => distinct(from.channels * from.height * from.width, seed))
+  readBackAll(builder, images, from, output).forEach(({ elements, stray }, b) => {
+    t.ok(maxDifference(elements, images[b]) < 1e-9, `image ${b}`)
+    t.equal(stray, 0)
+  })
+})

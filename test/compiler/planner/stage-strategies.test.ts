@@ -25,6 +25,7 @@ const sizes = { least: 20, most: 30 }
 const draft = (strategies: Strategies): Candidate[] =>
   candidatesOf(graph, {
     ring: RING,
+    batch: 1,
     layout,
     sizes,
     policy: policyFor({ step: 28, waterline: 26, margin: 4 }, 8),

@@ -1,0 +1,111 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { manifestOf, readCircuit } from '../../src/circuit/index.ts'
+import { connect, directoryKeyStore } from '../../src/client/index.ts'
+import { startService } from './service.ts'
+import { failed, goldenOf, polyveil, sourceOf, zooPath } from './support.ts'
+
+// Several images in the same ciphertexts, by the command line alone.
+
+const QUIET = ['--json', '--quiet']
+const directory = t.testdir()
+const models = join(directory, 'models')
+mkdirSync(models)
+const path = join(models, 'two.pvc')
+const compile = (...flags: string[]) => polyveil(['compile', ...sourceOf('one_shot'), ...flags])
+const compiled = await compile('--batch', '2', '--out', path, ...QUIET)
+
+t.test('compile and inspect tell the batch and the seconds of an image', async (t) => {
+  t.equal(compiled.code, 0)
+  const { batch, estimate } = compiled.json
+  t.equal(batch, 2)
+  t.equal(estimate.secondsPerImage, estimate.seconds / 2)
+  t.equal(readCircuit(new Uint8Array(readFileSync(path))).batch, 2)
+  const { plan } = (await polyveil(['inspect', path, ...QUIET])).json
+  t.match(plan, { batch: 2, secondsPerImage: plan.seconds / 2 })
+  const shown = (await polyveil(['inspect', path])).stdout.toString()
+  t.match(shown, /\nestimated .* on one core for a batch of 2 images, .* each, /)
+  t.match(shown, '- 2 images share the ciphertexts, with 4096 slots each')
+  const text = (await polyveil(['inspect', path, '--text'])).stdout.toString()
+  t.match(text, '\nbatch of 2 images, 4096 slots each\n')
+})
+
+t.test('one image where nothing is said; as many as are free where the planner is asked', async (t) => {
+  const dry = (...flags: string[]) => compile(...flags, '--dry-run', '--speeds', 'reference', ...QUIET)
+  t.equal((await dry()).json.batch, 1)
+  t.equal((await dry('--batch', 'auto')).json.batch, 1)
+  t.equal((await dry('--batch', 'auto', '--ring', '32768')).json.batch, 2)
+})
+
+t.test('batches that are none, or do not fit', async (t) => {
+  for (const batch of ['0', '3', '-2', '1.5', 'many', '', '1e1']) {
+    failed(t, await compile('--batch', batch, '--dry-run', ...QUIET), 2, 'CONFIG_INVALID')
+  }
+  const small = await compile('--batch', '64', '--ring', '8192', '--dry-run', ...QUIET)
+  failed(t, small, 3, 'CONFIG_INVALID', { batch: 64, slots: 64 })
+  const deep = ['--batch', '2', '--ring', '8192', '--refresh', 'never', '--dry-run', ...QUIET]
+  failed(t, await compile(...deep), 4, 'DEPTH_EXCEEDED')
+})
+
+t.test('verify groups images; the last batch may be partly empty', async (t) => {
+  const verify = (...flags: string[]) => polyveil(['verify', path, ...goldenOf('one_shot'), ...flags])
+  const clear = (await verify('--backend', 'clear', ...QUIET)).json
+  t.match(clear, { ok: true, images: 4, batch: 2, top1Agreement: 1 })
+  t.ok(clear.maxAbsError < 1e-4)
+  const { json } = await verify('--count', '3', ...QUIET)
+  t.match(json, { ok: true, backend: 'simd', images: 3, batch: 2 })
+  const { encrypt, execute, refreshClient, decrypt } = json.seconds
+  t.equal(json.secondsPerImage, (encrypt + execute + refreshClient + decrypt) / 3)
+  t.ok(json.maxAbsError > 1e-7 && json.maxAbsError < 1e-2)
+  const seal = await verify('--count', '2', '--backend', 'seal')
+  t.equal(seal.code, 0)
+  t.match(seal.stdout.toString(), /^seal: 2 images in batches of 2, same top-1 on 100\.0 %\n/)
+})
+
+t.test('classify takes as few inferences as hold all images; encrypt and decrypt take several', async (t) => {
+  const service = await startService(join(directory, 'data'), '--models', models)
+  t.teardown(() => service.stop())
+  const keys = join(directory, 'keys')
+  const files = ['digits-3-0', 'digits-7-0', 'digits-1-0'].map((name) => zooPath(`digits/images/${name}.png`))
+  const flags = ['--url', service.url, '--model', 'two', '--keys', keys]
+  const { code, json, stderr } = await polyveil(['classify', ...files, ...flags, '--top', '10', '--json'])
+  t.equal(code, 0, stderr)
+  t.strictSame(
+    json.images.map(({ file }: { file: string }) => file),
+    files,
+  )
+  t.match(stderr, /digits-3-0\.png and 1 more: waiting for the server/)
+  t.match(stderr, /digits-1-0\.png: waiting for the server/)
+  t.notMatch(stderr, /digits-7-0\.png/)
+
+  const manifest = join(directory, 'manifest.json')
+  writeFileSync(manifest, JSON.stringify(manifestOf(readCircuit(new Uint8Array(readFileSync(path))))))
+  const local = ['--manifest', manifest, '--keys', keys]
+  const query = join(directory, 'query')
+  const encrypted = await polyveil(['encrypt', ...files.slice(1), ...local, '--out', query, ...QUIET])
+  t.match(encrypted.json, { images: 2 })
+  failed(t, await polyveil(['encrypt', ...files, ...local, '--out', query, ...QUIET]), 3, 'CONFIG_INVALID', {
+    images: 3,
+    batch: 2,
+  })
+  using client = await connect(service.url, { keys: directoryKeyStore(keys) })
+  const input = await client.infer('two', readFileSync(query))
+  const decrypt = (...more: string[]) => polyveil(['decrypt', ...local, ...more, ...QUIET], { input })
+  const both = (await decrypt('--count', '2', '--top', '10')).json.images
+  t.equal(both.length, 2)
+  type Class = { readonly index: number; readonly logit: number }
+  const logitsOf = ({ classes }: { readonly classes: readonly Class[] }): number[] =>
+    classes.toSorted((a, b) => a.index - b.index).map(({ logit }) => logit)
+  both.forEach((image: { classes: Class[] }, k: number) => {
+    const expected = logitsOf(json.images[1 + k])
+    const other = logitsOf(json.images[2 - k])
+    const distance = (to: number[]) => Math.max(...logitsOf(image).map((logit, i) => Math.abs(logit - to[i])))
+    t.ok(
+      distance(expected) < 0.02 && distance(other) > 0.02,
+      `image ${k}: ${distance(expected)}, ${distance(other)}`,
+    )
+  })
+  t.strictSame((await decrypt('--top', '10')).json.classes, both[0].classes)
+  failed(t, await decrypt('--count', '3'), 2, 'CONFIG_INVALID')
+})
