@@ -146,7 +146,12 @@ const malicious: [what: string, file: Uint8Array, code: string, message: RegExp]
     'CONFIG_INVALID',
     /rotations or rounds/,
   ],
-  ['a round', withHeader('"rounds":[]} ', '"rounds":[1]}'), 'CONFIG_INVALID', /rotations or rounds/],
+  [
+    'a round in place of a rotation',
+    withHeader('"rotationSteps":[7],"rounds":[]', '"rotationSteps":[],"rounds":[7]'),
+    'CONFIG_INVALID',
+    /rotations or rounds/,
+  ],
   ['another result', withHeader('"result":10', '"result":99'), 'CONFIG_INVALID', /result 99/],
   ['an unknown operation', resealed((b) => b.set([200], fromEnd(11))), 'CONFIG_INVALID', /no operation 200/],
   ['a wrong level', resealed((b) => b.set([1], fromEnd(22))), 'LEVEL_EXHAUSTED', /Operation 0/],
