@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import t from 'tap'
 import {
@@ -72,6 +73,16 @@ t.test('nobody passes before all have come, round after round', async (t) => {
   for (const met of [rounds(meeting), ...(await Promise.all(others))]) {
     t.strictSame(met, { verdict: VERDICT_RUN, rounds: 5000, incomplete: undefined })
   }
+})
+
+t.test('being woken is no opening: the call of an earlier barrier may come late', async (t) => {
+  const { barrier, met } = withOther('arrive')
+  const words = new Int32Array(barrier.shared)
+  for (let word = 0; word < words.length; word++) Atomics.notify(words, word)
+  const asleep = sleep(100).then(() => 'asleep')
+  t.equal(await Promise.race([met, asleep]), 'asleep')
+  t.equal(barrier.arrive(), VERDICT_RUN)
+  t.match(await met, { verdict: VERDICT_RUN })
 })
 
 t.test('a thread alone never waits', async (t) => {

@@ -109,9 +109,12 @@ export class Barrier {
     for (let spin = 0; spin < SPINS; spin++) {
       if (Atomics.load(this.#words, GENERATION) !== generation) return
     }
-    const outcome = Atomics.wait(this.#words, GENERATION, generation, this.#patience)
-    if (outcome === 'timed-out' && Atomics.load(this.#words, GENERATION) === generation) {
-      throw lost('A thread of the engine did not finish its share')
+    // Being woken says nothing: whoever opened the barrier before this one may come to wake sleepers only now.
+    while (Atomics.load(this.#words, GENERATION) === generation) {
+      const outcome = Atomics.wait(this.#words, GENERATION, generation, this.#patience)
+      if (outcome === 'timed-out' && Atomics.load(this.#words, GENERATION) === generation) {
+        throw lost('A thread of the engine did not finish its share')
+      }
     }
   }
 }
