@@ -21,7 +21,7 @@ type Weighted = ConvNode | NodeOf<'diagonal'> | NodeOf<'repack'>
  * Most ciphertexts of a round: a share for each of the threads of both sides, and so few that the client has the first ones
  * of a cut long before the server has made the last ones.
  */
-export const ROUND_CIPHERTEXTS = 8
+export const ROUND_CIPHERTEXTS = 16
 
 /** Bits that the head's weights carry beyond the error that their rounding may make. */
 const HEAD_BITS = 8
