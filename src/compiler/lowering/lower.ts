@@ -164,6 +164,11 @@ export class Lowering {
     return this.#packed.has(id)
   }
 
+  /** A lowered tensor; as it came back, where it has been refreshed. */
+  tensor(id: NodeId): Packed {
+    return this.#value(id)
+  }
+
   #lower(node: Node): Packed {
     switch (node.kind) {
       case 'input':

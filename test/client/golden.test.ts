@@ -1,0 +1,57 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import { writeCircuit } from '../../src/circuit/index.ts'
+import { connect, memoryKeyStore } from '../../src/client/index.ts'
+import { type CompileOptions, compile } from '../../src/compiler/index.ts'
+import { deviation, goldenNetwork, goldenTensors, item, maxAbsDifference } from '../models/support/golden.ts'
+import { serving } from '../server/serving.ts'
+
+// The golden networks by HTTP on the simd engine: their logits, with refreshes forced and not.
+
+/** Largest error of a logit. These networks have random weights, and logits of a deviation of 0.1 to 0.8. */
+const MAX_ERROR = 0.02
+
+const CASES: [name: string, refresh: NonNullable<CompileOptions['refresh']>][] = [
+  ['one_shot', 'auto'],
+  ['one_shot', 'always'],
+  ['micro_t', 'auto'],
+  ['micro_t', 'always'],
+  ['micro_s', 'always'],
+  ['micro_lr', 'auto'],
+  ['micro_lr', 'always'],
+]
+
+const directory = t.testdir()
+const compiled = await Promise.all(
+  CASES.map(async ([name, refresh]) => {
+    const network = await goldenNetwork(name)
+    const model = `${name}_${refresh}`
+    const { preprocessing } = network.config
+    const { circuit } = compile(network, { model, preprocessing, refresh, precisionBits: 9 })
+    return { name, model, circuit }
+  }),
+)
+for (const { model, circuit } of compiled)
+  await writeFile(join(directory, `${model}.pvc`), writeCircuit(circuit))
+const { url } = await serving(t, compiled[0].circuit, { threads: 2 }, directory)
+const polyveil = await connect(url, { keys: memoryKeyStore() })
+t.teardown(() => polyveil.close())
+
+for (const { name, model, circuit } of compiled) {
+  t.test(`${model}: ${circuit.refresh ? 'with refreshes' : 'one shot'}`, async (t) => {
+    t.equal(circuit.refresh !== undefined, !model.startsWith('one_shot_auto'))
+    const tensors = await goldenTensors(name)
+    for (const k of [0, 1]) {
+      const image = {
+        shape: circuit.input.image,
+        tensor: Float64Array.from(item(tensors.get('input')!, k).data),
+      }
+      const expected = item(tensors.get('logits')!, k).data
+      const logits = new Float64Array(expected.length)
+      for (const { index, logit } of await polyveil.classify(model, image)) logits[index] = logit
+      const error = maxAbsDifference(logits, expected)
+      t.ok(error < MAX_ERROR, `image ${k}: ${error}, where the deviation is ${deviation(expected)}`)
+    }
+  })
+}
