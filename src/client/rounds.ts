@@ -92,8 +92,6 @@ class Exchange {
   readonly #outputs = new Map<number, Promise<Uint8Array>>()
   readonly #answers = new Set<Promise<void>>()
   readonly #failure = Promise.withResolvers<never>()
-  /** Outputs before this number have been asked for. */
-  #asked = 1
 
   constructor(transport: Transport, model: LocalModel, begun: Begun, signal: AbortSignal | undefined) {
     this.#transport = transport
@@ -109,22 +107,31 @@ class Exchange {
     return Promise.race([work, this.#failure.promise])
   }
 
-  /** A masked tensor, or the logits; those that follow are asked for, too. */
+  /** A masked tensor, or the logits; those that may leave before it is answered are asked for, too. */
   async output(round: number): Promise<Uint8Array> {
-    const { rounds } = this.#model.manifest
-    // Not before the first one is there: until then the server knows of no inference.
-    if (round === 0) await this.#outputs.get(0)
-    for (; this.#asked <= Math.min(round + ROUNDS_AHEAD, rounds); this.#asked++) this.#ask(this.#asked)
     const frame = await this.#outputs.get(round)!
     this.#outputs.delete(round)
+    const last = round + ROUNDS_AHEAD
+    for (let next = round + 1; next <= last && mayOverlap(this.#model, next - 1); next++) {
+      if (!this.#outputs.has(next)) this.#ask(next)
+    }
     return frame
   }
 
-  /** Sends the answer to a round; resolves when there is room for another one. @param onTaken called when the server has it */
+  /**
+   * Sends the answer to a round; resolves when there is room for another one. What comes next is the server's reply, unless it
+   * has been asked for apart.
+   *
+   * @param onTaken called when the server has the answer
+   */
   async answer(round: number, frame: Uint8Array, onTaken: () => void): Promise<void> {
     const { inference, keySet } = this.#begun
-    const request = { ...roundRequest({ inference, round, keySet, frame }), signal: this.#signal }
-    const sent = this.#transport.sendRepeatable(request).then(onTaken)
+    const isAsked = this.#outputs.has(round + 1)
+    const nextBytes = isAsked ? undefined : expectedAfter(this.#model, round + 1).bytes
+    const request = { ...roundRequest({ inference, round, keySet, frame }, nextBytes), signal: this.#signal }
+    const reply = this.#transport.sendRepeatable(request)
+    if (!isAsked) this.#expect(round + 1, reply)
+    const sent = reply.then(onTaken)
     this.#answers.add(sent)
     sent.then(() => this.#answers.delete(sent), this.#failure.reject)
     if (this.#answers.size >= MOST_ANSWERS) await Promise.race(this.#answers)
@@ -151,6 +158,15 @@ class Exchange {
     frame.catch(this.#failure.reject)
     this.#outputs.set(round, frame)
   }
+}
+
+/**
+ * Whether the next round may leave before this one is back: the ciphertexts of a cut fill rounds, all but the last. It is guessed
+ * from sizes, and costs a request where it is wrong.
+ */
+function mayOverlap({ manifest: { refresh } }: LocalModel, round: number): boolean {
+  const { ciphertexts } = refresh!
+  return ciphertexts[round] === Math.max(...ciphertexts)
 }
 
 /** Reports what has been received and sent. */

@@ -57,19 +57,21 @@ export interface RoundAnswer {
 }
 
 /**
- * The request that answers a refresh round. Repeating it is safe, and what comes next is fetched apart.
+ * The request that answers a refresh round. Repeating it is safe: the server answers the same body with the same bytes.
+ *
+ * @param nextBytes exact size of the frame that comes next; absent when it is fetched apart
  */
-export function roundRequest({ inference, round, keySet, frame }: RoundAnswer): Request {
+export function roundRequest({ inference, round, keySet, frame }: RoundAnswer, nextBytes?: number): Request {
   return {
     method: 'POST',
     path: roundPath(inference, round),
     headers: {
       'content-type': 'application/octet-stream',
       'polyveil-key-set': keySet,
-      prefer: 'return=minimal',
+      ...(nextBytes === undefined && { prefer: 'return=minimal' }),
     },
     body: frame,
-    maxBytes: MAX_HEADER_BYTES,
+    maxBytes: MAX_HEADER_BYTES + (nextBytes ?? 0),
   }
 }
 
