@@ -157,6 +157,7 @@ export class CircuitSession implements SimdSession {
     try {
       let from = 0
       for (const [i, to] of program.program.stops.entries()) {
+        rounds.approach(program.stops[i])
         if (to > from) await this.#alone(() => crew.run(program.program, control, { from, to }))
         if (i < program.stops.length) await rounds.stop(program.stops[i])
         if (control?.overlap === false) await rounds.allBack()
@@ -181,10 +182,17 @@ class Rounds {
   readonly #parts: SessionParts
   readonly #client: RefreshClient
   readonly #underWay = new Map<number, Promise<readonly PackedRlwe[]>>()
+  /** Rounds that may have masks in memory. */
+  readonly #masked = new Set<number>()
 
   constructor(parts: SessionParts, client: RefreshClient) {
     this.#parts = parts
     this.#client = client
+  }
+
+  /** Called before the phases that lead to a stop: a round's masks are drawn before its values leave. @param stop none at the end */
+  approach(stop: Stop | undefined): void {
+    if (stop?.kind === 'leave') this.#masked.add(stop.round)
   }
 
   async stop({ kind, round }: Stop): Promise<void> {
@@ -210,7 +218,7 @@ class Rounds {
 
   /** Masks are drawn anew for each round of each run, and forgotten with it, however it ends. */
   forget(): void {
-    for (const round of this.#underWay.keys()) this.#end(round)
+    for (const round of this.#masked) this.#end(round)
   }
 
   #leave(round: number, { out, level }: RefreshRound): void {
@@ -226,6 +234,7 @@ class Rounds {
     const { context, program } = this.#parts
     for (const { mask } of program.refreshes[round].returns) wipeIntegers(context, mask)
     this.#underWay.delete(round)
+    this.#masked.delete(round)
   }
 }
 

@@ -45,9 +45,13 @@ export class InferenceRegistry {
     return inference
   }
 
+  find(id: string): Inference | undefined {
+    return this.#inferences.get(id)
+  }
+
   /** @throws INFERENCE_UNKNOWN */
   get(id: string): Inference {
-    const inference = this.#inferences.get(id)
+    const inference = this.find(id)
     if (inference) return inference
     throw new PolyVeilError('INFERENCE_UNKNOWN', 'There is no inference of that id')
   }

@@ -1,4 +1,4 @@
-import type { FastifyReply } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { PolyVeilError } from '../../errors/index.ts'
 import type { App, Services } from '../app.ts'
@@ -34,8 +34,8 @@ const ANSWER = bytesResponse(
 
 /** What clients get and give in refresh rounds. */
 export async function roundRoutes(app: App, services: Services): Promise<void> {
-  // Before a body is read: nobody uploads megabytes for nothing, and who uploads them is there.
-  app.addHook('onRequest', async ({ params, headers }, reply) => {
+  // Before a body is read: nobody uploads megabytes for nothing, and who uploads them is there. But after requests were counted.
+  app.addHook('preParsing', async ({ params, headers }, reply) => {
     const inference = services.inferences.get((params as { id: string }).id)
     requireOwner(inference, headers[KEY_SET_HEADER])
     reply.raw.once('close', inference.attendance.enter())
@@ -44,12 +44,20 @@ export async function roundRoutes(app: App, services: Services): Promise<void> {
   answerRoute(app, services)
 }
 
-function outputRoute(app: App, { inferences }: Services): void {
+/** Requests of an inference's own client are not counted: the inference was. */
+const uncounted = ({ inferences }: Services) => ({
+  allowList: ({ params, headers }: FastifyRequest): boolean => {
+    const inference = inferences.find((params as { id: string }).id)
+    return inference !== undefined && isOwner(inference, headers[KEY_SET_HEADER])
+  },
+})
+
+function outputRoute(app: App, services: Services): void {
+  const { inferences } = services
   app.get(
     '/v2/inferences/:id/rounds/:round',
     {
-      // The inference has been counted.
-      config: { rateLimit: false },
+      config: { rateLimit: uncounted(services) },
       schema: {
         tags: ['inference'],
         summary: 'The masked tensor of a refresh round',
@@ -69,7 +77,8 @@ function outputRoute(app: App, { inferences }: Services): void {
   )
 }
 
-function answerRoute(app: App, { models, inferences, metrics }: Services): void {
+function answerRoute(app: App, services: Services): void {
+  const { models, inferences, metrics } = services
   const largest = Math.max(1, ...models.all.flatMap(({ refreshedBytes }) => refreshedBytes))
   app.addContentTypeParser(
     'application/octet-stream',
@@ -79,7 +88,7 @@ function answerRoute(app: App, { models, inferences, metrics }: Services): void 
   app.post(
     '/v2/inferences/:id/rounds/:round',
     {
-      config: { binaryBody: 'The frame of the refreshed tensor', rateLimit: false },
+      config: { binaryBody: 'The frame of the refreshed tensor', rateLimit: uncounted(services) },
       schema: {
         tags: ['inference'],
         summary: 'Answer a refresh round',
@@ -111,8 +120,8 @@ const send = (reply: FastifyReply, { jsonBytes, body }: SentAnswer): FastifyRepl
   reply.type('application/octet-stream').header(LENGTH_HEADER, jsonBytes).send(body)
 
 /** Says no more than that there is no such inference. */
-function requireOwner({ keySet }: Inference, header: string | string[] | undefined): void {
-  if (typeof header === 'string' && nameOf(header) === keySet) return
+function requireOwner(inference: Inference, header: string | string[] | undefined): void {
+  if (isOwner(inference, header)) return
   throw new PolyVeilError('INFERENCE_UNKNOWN', 'There is no inference of that id')
 }
 
@@ -126,3 +135,6 @@ function requireKnown({ running, snapshot }: Inference): void {
   if (running || snapshot.state === 'done') return
   throw new PolyVeilError('INFERENCE_UNKNOWN', 'The inference has ended')
 }
+
+const isOwner = ({ keySet }: Inference, header: string | string[] | undefined): boolean =>
+  typeof header === 'string' && nameOf(header) === keySet

@@ -23,10 +23,15 @@ import type { WorkerSettings } from './messages.ts'
 /** One client's keys in memory, with the sessions of the models that they serve. */
 interface Client {
   readonly sessions: Map<string, Session>
-  /** Inferences that run or are about to: as long as there are any, nothing of it is freed. */
+  /** Inferences that run: as long as there are any, nothing of it is freed. */
   users: number
   /** Keys of the simd engine, which its sessions share. */
   simdKeys?: SimdKeySet
+}
+
+interface Acquired {
+  readonly client: Client
+  readonly session: Session
 }
 
 /**
@@ -63,47 +68,63 @@ export class Sessions {
     isCancelled: () => boolean,
     body: (session: Session) => Promise<T>,
   ): Promise<T> {
-    const client = this.#enter(keys.name)
+    const { client, session } = await this.#acquire(served, keys, isCancelled)
     try {
-      return await body(await this.#session(served, client, keys, isCancelled))
+      return await body(session)
     } finally {
       client.users--
-      // Whose keys are no good is not remembered.
-      if (client.users === 0 && client.sessions.size === 0) this.#evict(keys.name)
       this.#released.resolve()
       this.#released = Promise.withResolvers()
     }
   }
 
-  #enter(name: string): Client {
-    const client = this.#clients.get(name) ?? { sessions: new Map(), users: 0 }
+  /** A session, with its client counted as one that is in use. Whoever waits to load one is none. */
+  async #acquire(served: ServedCircuit, keys: StoredKeySet, isCancelled: () => boolean): Promise<Acquired> {
+    const { digest } = served.manifest
+    return (
+      this.#loaded(keys.name, digest) ??
+      (await this.#inTurn(
+        async () =>
+          // Whoever was in turn before may have wanted the same.
+          this.#loaded(keys.name, digest) ?? (await this.#loadFor(served, keys, isCancelled)),
+      ))
+    )
+  }
+
+  #loaded(name: string, digest: string): Acquired | undefined {
+    const session = this.#clients.get(name)?.sessions.get(digest)
+    if (session === undefined) return undefined
+    const client = this.#touch(name)
     client.users++
+    return { client, session }
+  }
+
+  async #loadFor(
+    served: ServedCircuit,
+    { name, location }: StoredKeySet,
+    isCancelled: () => boolean,
+  ): Promise<Acquired> {
+    const client = this.#touch(name)
+    try {
+      await this.#makeRoom(client, await this.#expectedBytes(served), isCancelled)
+      const session = await this.#loadWithRoom(served, client, location, isCancelled)
+      client.sessions.set(served.manifest.digest, session)
+      client.users++
+      this.#onOpened(served.outline.model, session)
+      return { client, session }
+    } catch (error) {
+      // Whose keys are no good is not remembered.
+      if (client.sessions.size === 0) this.#evict(name)
+      throw error
+    }
+  }
+
+  /** A client, as the one that was used last. */
+  #touch(name: string): Client {
+    const client = this.#clients.get(name) ?? { sessions: new Map(), users: 0 }
     this.#clients.delete(name)
     this.#clients.set(name, client)
     return client
-  }
-
-  async #session(
-    served: ServedCircuit,
-    client: Client,
-    { location }: StoredKeySet,
-    isCancelled: () => boolean,
-  ): Promise<Session> {
-    const { digest } = served.manifest
-    const known = () => client.sessions.get(digest)
-    return (
-      known() ??
-      (await this.#inTurn(async () => {
-        // Whoever was in turn before may have wanted the same.
-        const loaded = known()
-        if (loaded) return loaded
-        await this.#makeRoom(client, await this.#expectedBytes(served), isCancelled)
-        const session = await this.#loadWithRoom(served, client, location, isCancelled)
-        client.sessions.set(digest, session)
-        this.#onOpened(served.outline.model, session)
-        return session
-      }))
-    )
   }
 
   #inTurn<T>(load: () => Promise<T>): Promise<T> {

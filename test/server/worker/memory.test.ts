@@ -111,6 +111,23 @@ t.test('a model that does not fit is 507, with what it would take, and no advice
   t.equal((await fetch(`${server.url}/v2/health/ready`)).status, 200)
 })
 
+t.test(
+  'clients who ask for it at once do not wait for each other: neither has what the other wants',
+  async (t) => {
+    const another = await clients[0].keySet().then((bytes) => upload(large, bytes))
+    const answers = await Promise.all([
+      infer(clients[0], ids[0], large),
+      infer(clients[0], another, large),
+      infer(clients[1], ids[1], small),
+      infer(clients[0], ids[0], large),
+    ])
+    t.strictSame(
+      answers.map(({ status }) => status),
+      [507, 507, 200, 507],
+    )
+  },
+)
+
 t.test('what fits is served as before; clients make room for each other', async (t) => {
   for (const k of [0, 1, 0, 0, 1]) {
     const answer = await infer(clients[k], ids[k], small)
@@ -123,8 +140,9 @@ t.test('what fits is served as before; clients make room for each other', async 
 
 t.test('each time keys and circuit were made ready, the log says what they take', async (t) => {
   const opened = lines.filter(({ msg }) => msg === 'Keys and circuit are ready to run')
-  // Client 0, 1 and 0 anew, then not again, then 1 twice: the attempt at the large model cost it its place.
-  t.equal(opened.length, 5)
+  // Client 1 beside the large ones; then 0, 1 and 0 anew, not again, and 1 twice: the attempt at the large model cost it its
+  // place.
+  t.equal(opened.length, 6)
   for (const line of opened) {
     t.match(line, { level: 30, model: 'small', threads: 1 })
     const { keys, constants, program } = line.engineMegabytes as Record<string, number>
