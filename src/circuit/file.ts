@@ -23,7 +23,7 @@ import { verifyCircuit } from './verify.ts'
 
 // A circuit file (.pvc), numbers little-endian (as typed arrays are wherever Node and browsers run):
 //
-//    0   8  magic and version, "PVCIRC03"
+//    0   8  magic and version, "PVCIRC04"
 //    8   4  length of the header
 //   12      header: canonical JSON, then spaces up to a multiple of eight bytes of the file
 //           columns as `columnShapes` lists them
@@ -31,7 +31,7 @@ import { verifyCircuit } from './verify.ts'
 //
 // The header has all that is to be known of a circuit without decoding its columns. Equal circuits give equal bytes.
 
-const MAGIC = utf8ToBytes('PVCIRC03')
+const MAGIC = utf8ToBytes('PVCIRC04')
 /** Bytes in front of the header, which say how long it is. */
 export const HEADER_START = 12
 /** At the file's end. */
@@ -62,6 +62,7 @@ const headerSchema = z.strictObject({
   ),
   estimate: z.strictObject({
     seconds: finite,
+    logitError: finite,
     precisionBits: z.number().finite(),
     memoryBytes: finite,
     bytes: z.strictObject({

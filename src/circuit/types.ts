@@ -139,7 +139,7 @@ export interface LayerInfo {
   readonly kind: string
   /** Output shape [C, H, W], before packing. */
   readonly shape: readonly number[]
-  /** Estimated precision of the layer's output in bits below its root mean square. */
+  /** Bits by which the logits' error that comes into this layer lies below the deviation of an image's logits. */
   readonly precisionBits: number
   /** Slots that hold elements, as a fraction of all slots of the layer's ciphertexts. */
   readonly slotsUsed: number
@@ -171,6 +171,9 @@ export interface Circuit {
 export interface Estimate {
   /** Seconds of one core of the machine the cost model was measured on. */
   readonly seconds: number
+  /** Deviation of a logit's error. */
+  readonly logitError: number
+  /** Bits by which it lies below the deviation of an image's logits. */
   readonly precisionBits: number
   readonly memoryBytes: number
   readonly bytes: {

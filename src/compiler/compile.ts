@@ -4,7 +4,7 @@ import { verifyCircuit } from '../circuit/verify.ts'
 import { PolyVeilError } from '../errors/index.ts'
 import type { Network } from '../models/network.ts'
 import type { Preprocessing } from '../preprocessing/types.ts'
-import { circuitNoise } from './analysis/noise.ts'
+import { type SiteNoise, siteNoises } from './analysis/noise.ts'
 import { fold } from './fold.ts'
 import { networkGraph } from './graph/build.ts'
 import type { Graph } from './graph/graph.ts'
@@ -19,7 +19,7 @@ import { largestFreeBatch } from './planner/free-batch.ts'
 import { headroomHolds } from './planner/headroom.ts'
 import { imprecise } from './planner/no-plan.ts'
 import { costOf, type Objective } from './planner/objective.ts'
-import { floodingError, LOGIT_BITS, logitError, precisionOf } from './planner/precision.ts'
+import { floodingError, LOGIT_BITS, logitDeviation, logitError, precisionOf } from './planner/precision.ts'
 import type { Link } from './planner/refresh-cost.ts'
 import { imageSlots, ringsFor } from './planner/rings.ts'
 import { type Demands, searchPlans } from './planner/search.ts'
@@ -66,6 +66,8 @@ export interface Compiled {
 
 /** An error of 0.004 on logits of deviation 1.5. */
 export const DEFAULT_PRECISION_BITS = 8.5
+/** Of a layer in which nothing errs: no more than its double precision weights have. */
+const DOUBLE_BITS = 53
 /** Copies of a logit differ by the flooding noise; ten deviations are never seen. */
 const TOLERANCE_DEVIATIONS = 10
 
@@ -154,7 +156,9 @@ function emit(
   const { period } = lowered
   const value = refresh ? builder.dropTo(lowered.value, refreshLevel) : lowered.value
   if (!headroomHolds(builder.ops, value, parameters)) return undefined
-  const noise = circuitNoise(builder.ops, builder.statistics, parameters)
+  const { ops, counts, statistics, sites, siteOf } = builder
+  const body = { ops, counts, statistics, sites, siteOf, result: value }
+  const noises = siteNoises(body, parameters)
   const draft: Circuit = {
     model: options.model,
     labels: options.labels ?? [],
@@ -167,20 +171,23 @@ function emit(
       scale: 2 ** policy.input,
     },
     output: outputSpec(graph, builder, value, period, options.precisionBits ?? DEFAULT_PRECISION_BITS),
-    layers: withPrecision(builder, noise),
+    layers: withPrecision(builder, noises, logitDeviation(graph)),
     ...widen(builder, batch),
     result: value,
     refresh: refresh && { level: refreshLevel, maskBits: refresh.maskBits },
     estimate: {
       seconds: 0,
+      logitError: 0,
       precisionBits: 0,
       memoryBytes: 0,
       bytes: { keys: 0, query: 0, refreshUp: 0, refreshDown: 0, response: 0 },
     },
   }
   const copies = slots / period
-  const error = logitError(noise[value], draft.output.flooding / Math.sqrt(copies), refresh !== undefined)
-  return { ...draft, estimate: estimateOf(draft, precisionOf(error), target) }
+  const noise = Math.hypot(...noises.map(({ logit }) => logit))
+  const error = logitError(noise, draft.output.flooding / Math.sqrt(copies))
+  const precision = { logitError: error, precisionBits: precisionOf(error, logitDeviation(graph)) }
+  return { ...draft, estimate: estimateOf(draft, precision, target) }
 }
 
 function outputSpec(
@@ -192,7 +199,7 @@ function outputSpec(
 ): OutputSpec {
   const { level, scale } = builder.type(value)
   const copies = builder.chain.slots / period
-  const flooding = floodingError(precisionBits) * Math.sqrt(copies)
+  const flooding = floodingError(precisionBits, logitDeviation(graph)) * Math.sqrt(copies)
   return {
     classes: graph.nodes[graph.output].shape[0],
     period,
@@ -204,11 +211,18 @@ function outputSpec(
   }
 }
 
-/** Layers with the precision of the last value that each makes; messages are near 1 everywhere. */
-function withPrecision(builder: CircuitBuilder, noise: Float64Array): Circuit['layers'] {
-  const last = new Map<number, number>()
-  builder.ops.forEach((op, id) => {
-    last.set(op.layer, noise[id])
+/** Layers with the precision that the logits would have if nothing else erred. */
+function withPrecision(
+  { ops, siteOf, layers }: CircuitBuilder,
+  noises: readonly SiteNoise[],
+  deviation: number,
+): Circuit['layers'] {
+  const sitesOf = layers.map(() => new Set<number>())
+  ops.forEach((op, id) => {
+    sitesOf[op.layer].add(siteOf[id])
   })
-  return builder.layers.map((layer, index) => ({ ...layer, precisionBits: -Math.log2(last.get(index) ?? 1) }))
+  return layers.map((layer, index) => {
+    const error = Math.hypot(...[...sitesOf[index]].map((site) => noises[site].logit))
+    return { ...layer, precisionBits: Math.min(DOUBLE_BITS, precisionOf(error, deviation)) }
+  })
 }

@@ -1,4 +1,6 @@
 import { estimateRanges, measureRanges } from './analysis/ranges.ts'
+import { measureSensitivities } from './analysis/sensitivity.ts'
+import { estimateSensitivities } from './analysis/sensitivity-prior.ts'
 import type { Graph } from './graph/graph.ts'
 import { hoistBiases } from './passes/bias.ts'
 import { foldChannelScales } from './passes/channel-scale.ts'
@@ -12,12 +14,14 @@ import { foldSlice } from './passes/slice.ts'
 
 /**
  * The folding passes in order: afterwards only convolutions, diagonals, biases, sums, products and the head are left,
- * and every message is near 1.
+ * every message is near 1, and every node says what errors in it do to the logits.
  *
- * @param calibration preprocessed images in the graph's input shape; none: ranges come from poly-BN statistics
+ * @param calibration preprocessed images in the graph's input shape; none: ranges come from poly-BN statistics, and what
+ * errors do is estimated
  */
 export function fold(graph: Graph, calibration: readonly Float64Array[] = []): Graph {
   const expanded = expandNorm(foldSlice(foldFlip(foldGate(foldSigmoidScale(graph)))))
   const ranges = calibration.length > 0 ? measureRanges(expanded, calibration) : estimateRanges(expanded)
-  return hoistBiases(hoistPositionScales(foldChannelScales(equalise(expanded, ranges))))
+  const folded = hoistBiases(hoistPositionScales(foldChannelScales(equalise(expanded, ranges))))
+  return calibration.length > 0 ? measureSensitivities(folded, calibration) : estimateSensitivities(folded)
 }

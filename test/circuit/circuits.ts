@@ -103,6 +103,7 @@ export function smallCircuit(): PlainCircuit {
     ops,
     result: 10,
     estimate: {
+      logitError: 0.0004,
       seconds: 0.5,
       precisionBits: 12,
       memoryBytes: 1e6,

@@ -54,6 +54,7 @@ export const circuit: Circuit = {
   ],
   result: 2,
   estimate: {
+    logitError: 0.0004,
     seconds: 3,
     precisionBits: 12,
     memoryBytes: 1,

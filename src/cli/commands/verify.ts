@@ -39,8 +39,7 @@ async function verifyCircuitFile(session: Session, path: string, options: Verify
   const golden = await readGolden(options.golden, { height, width, classes: output.classes }, options.count)
   const { verify } = await import('../verification/verify.ts')
   const found = await verify(circuit, golden, backend, session.progress)
-  const { errorAt } = await import('../../compiler/planner/precision.ts')
-  const allowed = SLACK * errorAt(estimate.precisionBits)
+  const allowed = SLACK * estimate.logitError
   const holds = found.top1Agreement === 1 && found.rmsError <= allowed
   return {
     document: { ok: holds, ...found, allowedRmsError: allowed },

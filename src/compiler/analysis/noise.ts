@@ -6,46 +6,83 @@ import {
   roundingNoise,
   symmetricEncryptionNoise,
 } from '../../he-ops/noise.ts'
+import type { Sensitivity } from '../graph/graph.ts'
 import type { ConstantStatistics } from './statistics.ts'
+
+// The error of the logits is, to first order, the sum over all tensors of the error that comes into a tensor while it is
+// computed, followed through the rest of the network. What comes in is known from the operations (this file); what follows is
+// the tensor's sensitivity (`sensitivity.ts`). So nothing is assumed about how errors travel from layer to layer, but that
+// those of different tensors are independent.
 
 /** What the model needs of parameters; a draft of them will do. */
 export type NoiseParameters = Parameters<typeof keySwitchingNoise>[0]
 
-/**
- * Share of a tensor's root mean square that is its mean over positions: what a weight's rounding error is multiplied by
- * to become the same error everywhere. Between 0.2 and 0.6 in trained networks.
- */
-const MEAN_SHARE = 0.35
+/** Operations with the tensors that they compute. */
+export interface NoisyBody {
+  readonly ops: readonly Op[]
+  /** How many equal operations each one stands for. */
+  readonly counts: readonly number[]
+  /** The site of each operation. */
+  readonly siteOf: readonly number[]
+  /** What errors in the tensor of each site do to the logits. */
+  readonly sites: readonly Sensitivity[]
+  readonly statistics: readonly ConstantStatistics[]
+  readonly result: ValueId
+}
+
+/** Errors that come into the tensor of a site. */
+export interface SiteNoise {
+  /** Deviation in each element of the tensor, in message units; the rounding of weights apart. */
+  readonly tensor: number
+  /** Deviation in each weight, of its rounding; 0 where there are none. */
+  readonly weights: number
+  /** Deviation of a logit that comes of both. */
+  readonly logit: number
+}
 
 /**
- * Standard deviation of every value's error, in message units, when messages have a root mean square near 1. Errors of
- * different summands count as independent, except that the rounding of a periodic weight is the same error at every
- * position: pooling does not average it out.
- *
- * @returns one deviation for each operation
+ * A weight that is zero is rounded too. Of the rotations that mix p interleaved channels, 2p - 1 with p weights each, nearly
+ * half of the weights are such zeros, and read a neighbouring position.
  */
-export function circuitNoise(
-  ops: readonly Op[],
-  constants: readonly ConstantStatistics[],
-  parameters: NoiseParameters,
-): Float64Array {
-  const scattered = new Float64Array(ops.length)
-  const coherent = new Float64Array(ops.length)
+const ROUNDED_ZEROS = 2
+
+/** Deviation of a logit's error. */
+export const logitNoise = (body: NoisyBody, parameters: NoiseParameters): number =>
+  Math.hypot(...siteNoises(body, parameters).map(({ logit }) => logit))
+
+/** Errors that come in at each site. */
+export function siteNoises(body: NoisyBody, parameters: NoiseParameters): SiteNoise[] {
+  const incoming = incomingVariance(body, parameters)
+  const tensors = overExits(body, incoming)
+  const weights = roundingOfWeights(body, parameters)
+  return body.sites.map(({ tensor, weights: coherent, scattered }, site) => {
+    const { variance, isFull } = weights[site]
+    const ofWeights = variance * ROUNDED_ZEROS * (isFull ? scattered : coherent) ** 2
+    return {
+      tensor: Math.sqrt(tensors[site]),
+      weights: Math.sqrt(variance),
+      logit: Math.sqrt(tensors[site] * tensor ** 2 + ofWeights),
+    }
+  })
+}
+
+/** For each operation the variance of the errors that came in since its site began. */
+function incomingVariance({ ops, siteOf, statistics }: NoisyBody, parameters: NoiseParameters): Float64Array {
+  const variances = new Float64Array(ops.length)
   const ofSwitching = remembered((level: number) => keySwitchingNoise(parameters, level))
   // Equal dots of a draft share their terms.
   const sameDot = new Map<readonly Term[], ValueId>()
   ops.forEach((op, id) => {
     const same = op.kind === 'dot' ? sameDot.get(op.terms) : undefined
-    if (same !== undefined) {
-      scattered[id] = scattered[same]
-      coherent[id] = coherent[same]
+    if (same !== undefined && siteOf[same] === siteOf[id]) {
+      variances[id] = variances[same]
       return
     }
-    scattered[id] = scatteredNoise(op, scattered, constants, parameters, ofSwitching)
-    coherent[id] = coherentNoise(op, coherent, constants, parameters, ops)
+    const before = (operand: ValueId): number => (siteOf[operand] === siteOf[id] ? variances[operand] : 0)
+    variances[id] = varianceOf(op, before, statistics, parameters, ofSwitching)
     if (op.kind === 'dot') sameDot.set(op.terms, id)
   })
-  return scattered.map((noise, id) => Math.hypot(noise, coherent[id]))
+  return variances
 }
 
 /** A function that works out each result once. */
@@ -57,75 +94,39 @@ function remembered(of: (level: number) => number): (level: number) => number {
   }
 }
 
-/** Errors that differ from slot to slot. */
-function scatteredNoise(
+function varianceOf(
   op: Op,
-  noise: Float64Array,
+  before: (operand: ValueId) => number,
   constants: readonly ConstantStatistics[],
   parameters: NoiseParameters,
   ofSwitching: (level: number) => number,
 ): number {
   switch (op.kind) {
     case 'input':
-      return Math.hypot(symmetricEncryptionNoise(parameters), encodingNoise(parameters.ring / 2)) / op.scale
+      return (
+        (symmetricEncryptionNoise(parameters) ** 2 + encodingNoise(parameters.ring / 2) ** 2) / op.scale ** 2
+      )
     case 'rotate':
     case 'relinearise':
-      return Math.hypot(noise[op.source], ofSwitching(op.level) / op.scale)
+      return before(op.source) + (ofSwitching(op.level) / op.scale) ** 2
     case 'rescale':
-      return Math.hypot(noise[op.source], roundingNoise(parameters) / op.scale)
+      return before(op.source) + (roundingNoise(parameters) / op.scale) ** 2
     case 'addPlain':
-      return Math.hypot(noise[op.source], encodingNoise(constants[op.constant].period) / op.scale)
+      return before(op.source) + (encodingNoise(constants[op.constant].period) / op.scale) ** 2
     case 'add':
     case 'subtract':
     case 'multiply':
-      return Math.hypot(noise[op.left], noise[op.right])
+      return before(op.left) + before(op.right)
     case 'refresh':
-      return Math.hypot(noise[op.source], refreshNoise(parameters) / op.scale)
+      return before(op.source) + (refreshNoise(parameters) / op.scale) ** 2
     case 'dropLevel':
-      return noise[op.source]
+      return before(op.source)
     case 'dot':
-      return rootOfSum(op.terms, ({ value, constant }) => {
-        const { period, gain, exact } = constants[constant]
-        const rounding = exact ? 0 : encodingNoise(period) / op.constantScale
-        return (noise[value] * gain) ** 2 + rounding ** 2
-      })
+      return sumOverTerms(op.terms, ({ value, constant }) => before(value) * constants[constant].gain ** 2)
   }
 }
 
-const isPeriodic = (period: number, { ring }: NoiseParameters): boolean => period < ring / 2
-
-/** Errors of periodic weights, the same at every position. */
-function coherentNoise(
-  op: Op,
-  noise: Float64Array,
-  constants: readonly ConstantStatistics[],
-  parameters: NoiseParameters,
-  ops: readonly Op[],
-): number {
-  switch (op.kind) {
-    case 'input':
-      return 0
-    case 'add': {
-      const right = ops[op.right]
-      const isDoubling = right.kind === 'rotate' && right.source === op.left
-      return isDoubling ? noise[op.left] + noise[op.right] : Math.hypot(noise[op.left], noise[op.right])
-    }
-    case 'subtract':
-    case 'multiply':
-      return Math.hypot(noise[op.left], noise[op.right])
-    case 'dot':
-      return rootOfSum(op.terms, ({ value, constant }) => {
-        const { period, gain, exact } = constants[constant]
-        const rounding =
-          !exact && isPeriodic(period, parameters) ? encodingNoise(period) / op.constantScale : 0
-        return (noise[value] * gain) ** 2 + (rounding * MEAN_SHARE) ** 2
-      })
-    default:
-      return noise[op.source]
-  }
-}
-
-function rootOfSum(terms: readonly Term[], variance: (term: Term) => number): number {
+function sumOverTerms(terms: readonly Term[], variance: (term: Term) => number): number {
   let sum = 0
   // Drafts repeat a term instead of making equal ones.
   let last: Term | undefined
@@ -135,5 +136,61 @@ function rootOfSum(terms: readonly Term[], variance: (term: Term) => number): nu
     last = term
     sum += own
   }
-  return Math.sqrt(sum)
+  return sum
+}
+
+/** For each site the mean variance of the values that other sites read, or that are the result. */
+function overExits({ ops, counts, siteOf, sites, result }: NoisyBody, variances: Float64Array): Float64Array {
+  const isRead = new Uint8Array(ops.length)
+  const read = (reader: ValueId, operand: ValueId): void => {
+    if (siteOf[operand] !== siteOf[reader]) isRead[operand] = 1
+  }
+  ops.forEach((op, id) => {
+    eachOperand(op, (operand) => read(id, operand))
+  })
+  isRead[result] = 1
+  const sums = new Float64Array(sites.length)
+  const exits = new Float64Array(sites.length)
+  ops.forEach((_, id) => {
+    if (isRead[id] === 0) return
+    sums[siteOf[id]] += variances[id] * counts[id]
+    exits[siteOf[id]] += counts[id]
+  })
+  return sums.map((sum, site) => (exits[site] === 0 ? 0 : sum / exits[site]))
+}
+
+/** Like `operandsOf`, without a list for each of millions of operations. */
+function eachOperand(op: Op, visit: (operand: ValueId) => void): void {
+  if (op.kind === 'dot') {
+    let last: Term | undefined
+    for (const term of op.terms) {
+      if (term !== last) visit(term.value)
+      last = term
+    }
+  } else if ('left' in op) {
+    visit(op.left)
+    visit(op.right)
+  } else if ('source' in op) visit(op.source)
+}
+
+interface WeightRounding {
+  readonly variance: number
+  /** Whether the weights are plaintexts of full size, with an error of their own at every position. */
+  readonly isFull: boolean
+}
+
+/** What encoding does to the weights of each site, the largest error counting for all of them. */
+function roundingOfWeights(
+  { ops, siteOf, sites, statistics }: NoisyBody,
+  { ring }: NoiseParameters,
+): WeightRounding[] {
+  const found: WeightRounding[] = sites.map(() => ({ variance: 0, isFull: false }))
+  ops.forEach((op, id) => {
+    if (op.kind !== 'dot') return
+    const { period, exact } = statistics[op.terms[0].constant]
+    if (exact) return
+    const variance = (encodingNoise(period) / op.constantScale) ** 2
+    if (variance > found[siteOf[id]].variance) found[siteOf[id]] = { variance, isFull: period === ring / 2 }
+  })
+  return found
 }

@@ -16,6 +16,12 @@ export function knownRootMeanSquare(values: Float64Array): number {
   return size
 }
 
+/** Root mean square of the distances from the mean; 0 for an empty vector. */
+export function deviation(values: Float64Array): number {
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length
+  return rootMeanSquare(values.map((value) => value - mean))
+}
+
 /** Largest absolute value; 0 for an empty vector. */
 export function peak(values: ArrayLike<number>): number {
   let largest = 0
@@ -26,7 +32,7 @@ export function peak(values: ArrayLike<number>): number {
 /** What the noise model needs to know of a constant. */
 export interface ConstantStatistics {
   readonly period: number
-  /** Root mean square of the values. */
+  /** Root mean square of the values in slots where the sum that they are weights of has elements. */
   readonly gain: number
   /** Whether encoding it rounds nothing. */
   readonly exact?: boolean

@@ -1,4 +1,5 @@
-import type { ConvNode, Graph, Node, NodeId } from './graph.ts'
+import { convolve } from './convolution.ts'
+import type { Graph, Node, NodeId } from './graph.ts'
 
 /** Row-major [C, H, W] values of one node. */
 export type Tensor = Float64Array
@@ -78,55 +79,4 @@ function head(weight: Float64Array, bias: Float64Array, x: Tensor): Tensor {
     return sum / area
   })
   return bias.map((b, k) => means.reduce((sum, mean, c) => sum + mean * weight[k * channels + c], b))
-}
-
-function convolve(node: ConvNode, x: Tensor, [, inH, inW]: readonly [number, number, number]): Tensor {
-  const [outC, outH, outW] = node.shape
-  const perGroup = node.weight.length / (outC * node.kernel ** 2)
-  const out = new Float64Array(outC * outH * outW)
-  for (let o = 0; o < outC; o++) {
-    const plane = out.subarray(o * outH * outW, (o + 1) * outH * outW)
-    for (let i = 0; i < perGroup; i++) {
-      const channel = node.groups === 1 ? i : o
-      const source = x.subarray(channel * inH * inW, (channel + 1) * inH * inW)
-      const weights = node.weight.subarray((o * perGroup + i) * node.kernel ** 2)
-      addPlane(plane, source, weights, node, { outH, outW, inH, inW })
-    }
-  }
-  const { position } = node
-  return position ? out.map((value, i) => value * position[i % (outH * outW)]) : out
-}
-
-interface PlaneSizes {
-  readonly outH: number
-  readonly outW: number
-  readonly inH: number
-  readonly inW: number
-}
-
-/** Adds one input plane's contribution to one output plane, tap by tap. */
-function addPlane(out: Tensor, x: Tensor, weights: Tensor, node: ConvNode, sizes: PlaneSizes): void {
-  const { kernel } = node
-  for (let ky = 0; ky < kernel; ky++) {
-    for (let kx = 0; kx < kernel; kx++) addTap(out, x, weights[ky * kernel + kx], [ky, kx], node, sizes)
-  }
-}
-
-/** Adds what one tap contributes; beyond its edges the input plane is zero. */
-function addTap(
-  out: Tensor,
-  x: Tensor,
-  weight: number,
-  [ky, kx]: readonly [number, number],
-  { stride, padding, dilation }: ConvNode,
-  { outH, outW, inH, inW }: PlaneSizes,
-): void {
-  for (let y = 0; y < outH; y++) {
-    const sourceY = y * stride + ky * dilation - padding
-    if (sourceY < 0 || sourceY >= inH) continue
-    for (let column = 0; column < outW; column++) {
-      const sourceX = column * stride + kx * dilation - padding
-      if (sourceX >= 0 && sourceX < inW) out[y * outW + column] += weight * x[sourceY * inW + sourceX]
-    }
-  }
 }

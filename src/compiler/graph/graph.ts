@@ -4,11 +4,25 @@ export type NodeId = number
 /** [channels, height, width] of a node's tensor. */
 export type Shape = readonly [channels: number, height: number, width: number]
 
+/** Deviation of a logit, root mean square over logits, for independent errors of deviation 1. */
+export interface Sensitivity {
+  /** In every element of the node's tensor. */
+  readonly tensor: number
+  /** The same relative to each element. */
+  readonly relative: number
+  /** In every weight, the same at all positions. */
+  readonly weights: number
+  /** In every weight at every position. */
+  readonly scattered: number
+}
+
 interface Base {
   readonly name: string
   readonly shape: Shape
   /** Root mean square of the tensor where it is known, from poly-BN statistics or from the preprocessing. */
   readonly rms?: number
+  /** Noted once the graph is folded. */
+  readonly sensitivity?: Sensitivity
 }
 
 /** Bias-free convolution, weight [out, in / groups, kernel, kernel] row-major; groups is 1 or the channel count. */
@@ -74,6 +88,13 @@ export type NodeOf<K extends NodeKind> = Extract<Node, { kind: K }>
 export interface Graph {
   readonly nodes: readonly Node[]
   readonly output: NodeId
+}
+
+/** What errors in a node do to the logits. */
+export function sensitivityOf({ name, sensitivity }: Node): Sensitivity {
+  if (sensitivity === undefined)
+    throw new Error(`Nothing is known of what errors in ${name} do to the logits`)
+  return sensitivity
 }
 
 /** The operands of a node, in order. */

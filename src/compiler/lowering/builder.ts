@@ -3,7 +3,8 @@ import { Contents } from '../../circuit/contents.ts'
 import { periodForBatch } from '../../circuit/image-batch.ts'
 import { type CiphertextType, type ModulusChain, type TypeLaws, typeLaws } from '../../circuit/laws.ts'
 import type { Constant, ConstantId, LayerInfo, Op, Term, ValueId } from '../../circuit/types.ts'
-import { type ConstantStatistics, rootMeanSquare } from '../analysis/statistics.ts'
+import type { ConstantStatistics } from '../analysis/statistics.ts'
+import type { Sensitivity } from '../graph/graph.ts'
 import { wrap } from '../packing/taps.ts'
 
 /** How scales are chosen. All in bits. */
@@ -12,7 +13,7 @@ export interface ScalePolicy {
   readonly waterline: number
   /** The least by which a value is rescaled. */
   readonly step: number
-  /** Bits by which the error that a layer's rounded weights make lies below 1, which messages are near. */
+  /** Bits by which the logits' error that one layer's rounded weights make lies below 1. */
   readonly rounding: number
   /** Scale of the fresh encryptions. */
   readonly input: number
@@ -37,7 +38,10 @@ export type MakeConstant = () => Constant | undefined
 /** A constant before it is made. */
 export interface ConstantDraft {
   readonly period: number
-  /** Expected root mean square of the values, which a draft's noise is estimated from. */
+  /**
+   * Root mean square of the values in slots where the sum that they are weights of has elements, as expected from all weights
+   * of the layer: what noise is estimated from.
+   */
   readonly gain: number
   /** Whether encoding at the scales it is used at rounds nothing. */
   readonly exact?: boolean
@@ -70,6 +74,10 @@ export class CircuitBuilder {
   readonly interleaves: number[] = []
   /** How many equal operations each one stands for; 1 unless this is a draft. */
   readonly counts: number[] = []
+  /** What errors in the tensors that are computed one after the other do to the logits. */
+  readonly sites: Sensitivity[] = []
+  /** Which of them each operation is a part of. */
+  readonly siteOf: number[] = []
   readonly chain: BuilderChain
   readonly policy: ScalePolicy
   readonly emit: boolean
@@ -82,6 +90,7 @@ export class CircuitBuilder {
   readonly #constantIds = new Map<string | number, ConstantId>()
   /** Constants of a draft by their sizes, for each period. */
   readonly #drafted = new Map<number, Map<number, ConstantId>>()
+  #site = 0
   #times = 1
   #apart = 1
 
@@ -140,6 +149,15 @@ export class CircuitBuilder {
     this.#apart = apart
     const made = make()
     this.#apart = before
+    return made
+  }
+
+  /** Makes operations that compute a tensor: one site of errors. */
+  within<T>(sensitivity: Sensitivity, make: () => T): T {
+    const before = this.#site
+    this.#site = this.sites.push(sensitivity) - 1
+    const made = make()
+    this.#site = before
     return made
   }
 
@@ -246,6 +264,7 @@ export class CircuitBuilder {
   mark(): () => void {
     const ops = this.ops.length
     const layers = this.layers.length
+    const sites = this.sites.length
     const unchoose = this.chain.mark?.()
     return () => {
       this.ops.length = ops
@@ -253,6 +272,8 @@ export class CircuitBuilder {
       this.interleaves.length = layers
       this.#types.length = ops
       this.counts.length = ops
+      this.siteOf.length = ops
+      this.sites.length = sites
       unchoose?.()
       this.#rotations.forget(ops)
       this.#drops.forget(ops)
@@ -275,8 +296,7 @@ export class CircuitBuilder {
     const key = this.#keyOf(constant, exact)
     const known = this.#constantIds.get(key)
     if (known !== undefined) return known
-    const size = factorsOf(constant).reduce((product, factor) => product * rootMeanSquare(factor), 1)
-    const id = this.statistics.push({ period: this.#wide(period), gain: size, exact }) - 1
+    const id = this.statistics.push({ period: this.#wide(period), gain, exact }) - 1
     this.#constantIds.set(key, id)
     this.constants[id] = constant
     return id
@@ -318,6 +338,7 @@ export class CircuitBuilder {
     const { level, scale } = type
     this.#types.push(type)
     this.counts.push(count)
+    this.siteOf.push(this.#site)
     return this.ops.push({ ...op, level, scale, layer: this.layers.length - 1 }) - 1
   }
 }

@@ -129,7 +129,7 @@ function weights(
     return node.weight[(row * node.kernel + tap.ky) * node.kernel + tap.kx]
   }
   const read = Math.min(outputs, inputs - shift) - Math.max(0, -shift)
-  const gain = size * Math.sqrt(read / layout.interleave)
+  const gain = size * Math.sqrt(read / outputs)
   const isZero = (): boolean => {
     if (masked && missesMap(tap, node.stride, input.layout, layout)) return true
     for (let local = 0; local < outputs; local++) if (weightOf(local) !== 0) return false

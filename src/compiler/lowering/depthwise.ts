@@ -123,7 +123,7 @@ function weights(
   const first = index * channelsPerCiphertext
   const weightOf = (c: number) => node.weight[(c * node.kernel + tap.ky) * node.kernel + tap.kx]
   const count = Math.min(channelsPerCiphertext, channels - first)
-  const gain = knownRootMeanSquare(node.weight) * Math.sqrt(count / interleave)
+  const gain = knownRootMeanSquare(node.weight)
   const isZero = (): boolean => {
     if (full && missesMap(tap, node.stride, input.layout, layout)) return true
     for (let c = first; c < first + count; c++) if (weightOf(c) !== 0) return false

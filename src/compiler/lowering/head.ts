@@ -1,7 +1,9 @@
+import { periodForBatch } from '../../circuit/image-batch.ts'
 import { channelsIn } from '../../circuit/layout.ts'
 import type { ValueId } from '../../circuit/types.ts'
+import { encodingNoise } from '../../he-ops/noise.ts'
 import { knownRootMeanSquare } from '../analysis/statistics.ts'
-import type { NodeOf } from '../graph/graph.ts'
+import { type NodeOf, sensitivityOf } from '../graph/graph.ts'
 import { nextPowerOfTwo } from '../packing/choose.ts'
 import { wrap } from '../packing/taps.ts'
 import type { CircuitBuilder, ConstantDraft, TermDraft } from './builder.ts'
@@ -9,6 +11,7 @@ import { alikeCiphertexts } from './ciphertexts.ts'
 import { periodicConstant } from './constants.ts'
 import type { Packed } from './packed.ts'
 import { babyStep, giantSum, halfOf, type RotationStrategy } from './strategy.ts'
+import { wantedBits } from './weight-bits.ts'
 
 /** The encrypted logits: one value, logit k in every slot s with s mod period = k. */
 export interface LoweredHead {
@@ -23,18 +26,16 @@ export interface LoweredHead {
  *
  * @param input clean
  * @param strategy of baby steps and giant steps
- * @param weightBits precision of the weights
  */
 export function lowerHead(
   builder: CircuitBuilder,
   input: Packed,
   node: NodeOf<'head'>,
   strategy: RotationStrategy,
-  weightBits: number,
 ): LoweredHead {
   if (!input.clean) throw new Error('The head sums over all slots and needs clean guards')
   const period = nextPowerOfTwo(node.bias.length)
-  const constantScale = 2 ** (weightBits + poolingBits(input))
+  const constantScale = 2 ** headBits(builder, input, node, period)
   const { babies } = strategy
   const parts = new Map<number, ValueId>()
   for (let giant = 0; giant * babies - halfOf(babies) < period; giant++) {
@@ -52,8 +53,21 @@ export function lowerHead(
   return { value: builder.addPlain(summed, bias), period }
 }
 
-/** Averages are small before they are summed, and the errors of summands grow by the root of their number. */
-const poolingBits = ({ layout }: Packed): number => Math.ceil(Math.log2(layout.height * layout.width) / 2)
+/** The least ratio of weights to their rounding errors, in bits. */
+const LEAST_BITS = 8
+
+/**
+ * log2 of the weights' scale, as of other layers: see `weightBits`.
+ *
+ * @param outputs slots that repeat
+ */
+function headBits(builder: CircuitBuilder, input: Packed, node: NodeOf<'head'>, outputs: number): number {
+  const { height, width, interleave } = input.layout
+  const error = encodingNoise(periodForBatch(Math.max(outputs, interleave), builder.batch))
+  const size = knownRootMeanSquare(node.weight) / (height * width)
+  const wanted = wantedBits(builder.policy.rounding, sensitivityOf(node).weights, error)
+  return Math.max(wanted, LEAST_BITS + Math.log2(error / size))
+}
 
 interface Step {
   readonly period: number
@@ -103,7 +117,7 @@ function weights(
       if (k >= classes || local >= held) return 0
       return node.weight[k * channels + index * layout.channelsPerCiphertext + local] / area
     })
-  const used = (classes / step.period) * (held / layout.interleave)
+  const used = held / layout.interleave
   const gain = (knownRootMeanSquare(node.weight) / area) * Math.sqrt(used)
   return { period: longest, gain, make }
 }

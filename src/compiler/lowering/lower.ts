@@ -1,5 +1,14 @@
 import type { Layout, ValueId, ValueType } from '../../circuit/types.ts'
-import { type ConvNode, type Graph, type Node, type NodeId, type NodeOf, users } from '../graph/graph.ts'
+import {
+  type ConvNode,
+  type Graph,
+  type Node,
+  type NodeId,
+  type NodeOf,
+  type Sensitivity,
+  sensitivityOf,
+  users,
+} from '../graph/graph.ts'
 import { chooseLayout, withChannels } from '../packing/choose.ts'
 import { reachAt } from '../packing/repacks.ts'
 import type { CircuitBuilder } from './builder.ts'
@@ -22,9 +31,6 @@ type Weighted = ConvNode | NodeOf<'diagonal'> | NodeOf<'repack'>
  * of a cut long before the server has made the last ones.
  */
 export const ROUND_CIPHERTEXTS = 16
-
-/** Bits that the head's weights carry beyond the error that their rounding may make. */
-const HEAD_BITS = 8
 
 /**
  * Lowers a folded graph to circuit operations.
@@ -107,7 +113,11 @@ export class Lowering {
   /** Lowers a node whose operands are lowered. */
   lowerNode(id: NodeId): void {
     // Weighted layers that end in a sum wait for it: there it shows which scale they have to meet.
-    if (!this.waitsForSum(id)) this.#keep(id, this.#lower(this.#graph.nodes[id]))
+    if (this.waitsForSum(id)) return
+    this.#keep(
+      id,
+      this.#builder.within(this.#sensitivity(id), () => this.#lower(this.#graph.nodes[id])),
+    )
   }
 
   lowerHead(): LoweredHead {
@@ -115,12 +125,9 @@ export class Lowering {
     const head = nodes[output]
     if (head.kind !== 'head') throw new Error(`The graph ends in ${head.kind}, not in a head`)
     this.#announce(head, this.#value(head.source).layout)
-    return lowerHead(
-      this.#builder,
-      this.#value(head.source),
-      head,
-      this.#strategyFor(this.#value(head.source)),
-      this.#builder.policy.rounding + HEAD_BITS,
+    const source = this.#value(head.source)
+    return this.#builder.within(sensitivityOf(head), () =>
+      lowerHead(this.#builder, source, head, this.#strategyFor(source)),
     )
   }
 
@@ -130,7 +137,10 @@ export class Lowering {
     let ciphertexts = 0
     const roundOf = (): number => first + Math.floor(ciphertexts++ / ROUND_CIPHERTEXTS)
     for (const id of tensors) {
-      this.#keep(id, refreshPacked(this.#builder, this.#value(id), this.#refreshLevel, roundOf))
+      const refreshed = this.#builder.within(this.#sensitivity(id), () =>
+        refreshPacked(this.#builder, this.#value(id), this.#refreshLevel, roundOf),
+      )
+      this.#keep(id, refreshed)
     }
     this.#rounds = first + Math.ceil(ciphertexts / ROUND_CIPHERTEXTS)
   }
@@ -200,7 +210,8 @@ export class Lowering {
   #lowerWeighted(node: Weighted, input: Packed, scale?: number): Packed {
     this.#announce(node, input.layout)
     const constantScale = scale ?? 2 ** weightBits(this.#builder, node, input)
-    const make = (): Packed => this.#lowerAt(node, input, constantScale)
+    const make = (): Packed =>
+      this.#builder.within(sensitivityOf(node), () => this.#lowerAt(node, input, constantScale))
     const repack = this.#repacks.get(node)
     if (repack === undefined) return make()
     const apart = ciphertextsApart(withChannels(input.layout, node.shape[0]), this.#densest(repack))
@@ -285,6 +296,10 @@ export class Lowering {
       node.kind === 'diagonal' || node.kind === 'repack' || (node.kind === 'conv' && node.groups === 1)
     if (!isFree) return false
     return this.#uses[id].length === 1 && this.#graph.nodes[this.#uses[id][0]].kind === 'add'
+  }
+
+  #sensitivity(id: NodeId): Sensitivity {
+    return sensitivityOf(this.#graph.nodes[id])
   }
 
   #value(id: NodeId): Packed {

@@ -28,11 +28,12 @@ export function lowerRepack(
   const steps = splitSteps(moves.flatMap((ofOutput) => [...ofOutput.values()].map(({ steps }) => steps)))
   const values = eachCiphertext(builder, target, sourcesOf(input, target), (out) => {
     const ofOutput = moves[out]
+    const elements = [...ofOutput.values()].reduce((sum, { targets }) => sum + targets.length, 0)
     const parts = new Map<number, ValueId>()
     const byGiant = Map.groupBy(ofOutput.values(), (move) => steps.giantOf(move.steps))
     for (const [giant, own] of byGiant) {
       const back = giant * steps.unit
-      const terms = own.map((move) => termOf(builder, input, move, back))
+      const terms = own.map((move) => termOf(builder, input, move, back, elements))
       parts.set(giant, builder.dot(terms, constantScale)!)
     }
     return giantSum(builder, strategy, parts, steps.unit)
@@ -122,13 +123,20 @@ function splitSteps(all: readonly number[]): SplitSteps {
   return { unit, giantOf: (steps) => Math.round(steps / unit) }
 }
 
-function termOf(builder: CircuitBuilder, input: Packed, move: Move, giantSteps: number): TermDraft {
+/** @param elements of the output */
+function termOf(
+  builder: CircuitBuilder,
+  input: Packed,
+  move: Move,
+  giantSteps: number,
+  elements: number,
+): TermDraft {
   const { slots } = builder.chain
   const make = (): Float64Array => {
     const mask = new Float64Array(slots)
     for (const target of move.targets) mask[target] = 1
     return rotatedBack(mask, giantSteps)!
   }
-  const constant: ConstantDraft = { period: slots, gain: Math.sqrt(move.targets.length / slots), make }
+  const constant: ConstantDraft = { period: slots, gain: Math.sqrt(move.targets.length / elements), make }
   return { value: () => builder.rotate(input.values[move.source], move.steps - giantSteps), constant }
 }

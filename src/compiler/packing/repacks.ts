@@ -1,4 +1,4 @@
-import type { Graph, Shape } from '../graph/graph.ts'
+import type { Graph, Sensitivity, Shape } from '../graph/graph.ts'
 import { rewrite } from '../graph/rewrite.ts'
 import { nextPowerOfTwo } from './choose.ts'
 import { reachOf, tapsOf } from './taps.ts'
@@ -13,10 +13,22 @@ export function insertRepacks(graph: Graph, slots: number): Graph {
   const sizes = repackedSizes(graph, slots)
   return rewrite(graph, (node, { built }) => {
     if (node.kind !== 'conv' || node.stride === 1 || !sizes.has(sizeOf(node.shape))) return undefined
-    const { name, shape, rms } = node
-    return built.add({ kind: 'repack', name: `${name}.repack`, source: built.add(node), shape, rms })
+    const { name, shape, rms, sensitivity } = node
+    const source = built.add(node)
+    return built.add({
+      kind: 'repack',
+      name: `${name}.repack`,
+      source,
+      shape,
+      rms,
+      sensitivity: ofMasks(sensitivity),
+    })
   })
 }
+
+/** A tensor's sensitivity, where the weights are masks for each of its elements. */
+const ofMasks = (sensitivity: Sensitivity | undefined): Sensitivity | undefined =>
+  sensitivity && { ...sensitivity, weights: 0, scattered: sensitivity.relative }
 
 /** Sizes of maps that are repacked. */
 function repackedSizes(graph: Graph, slots: number): Set<string> {

@@ -4,7 +4,7 @@ import { digitCount, MAX_LOG_QP } from '../../circuit/parameters.ts'
 import { hidingBits, MASK_ROOM_BITS, refreshRounds } from '../../circuit/refresh.ts'
 import type { Layout, ValueId } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
-import { circuitNoise } from '../analysis/noise.ts'
+import { logitNoise, type NoisyBody } from '../analysis/noise.ts'
 import type { Graph } from '../graph/graph.ts'
 import { CircuitBuilder, type ScalePolicy } from '../lowering/builder.ts'
 import { planCuts } from '../lowering/cuts.ts'
@@ -22,7 +22,7 @@ import {
 } from './chain.ts'
 import { sumSeconds } from './cost.ts'
 import { tooManyLevels } from './no-plan.ts'
-import { floodingError, LOGIT_BITS, logitError, precisionOf } from './precision.ts'
+import { floodingError, LOGIT_BITS, logitDeviation, logitError, precisionOf } from './precision.ts'
 import { type Link, LOCAL_LINK, refreshCost } from './refresh-cost.ts'
 import { type Stage, stagesOf } from './stages.ts'
 import type { Target } from './target.ts'
@@ -106,9 +106,9 @@ export function candidatesOf(graph: Graph, draft: Draft): Candidate[] {
   const { chain, left } = finished
   const unusedLevels = level - (chain.base.length - 1)
   const ops = builder.ops.map((op) => ({ ...op, level: op.level - unusedLevels }))
-  const { counts, statistics, interleaves } = builder
+  const { counts, statistics, interleaves, sites, siteOf } = builder
   const basis = extendedBasis({ ops, result: value })
-  const body = { ops, counts, result: value, statistics, interleaves, basis }
+  const body = { ops, counts, result: value, statistics, interleaves, sites, siteOf, basis }
   const choices = specialPrimeChoices(chain, left, sizes, target.mostSpecialPrimes)
   return choices.length > 0
     ? choices.map((special) => candidate(graph, draft, chain, body, special, refresh))
@@ -151,10 +151,10 @@ function plannedRefresh({ ops, counts }: CircuitBuilder, ring: number, cuts: Cut
   return { cuts, maskBits, ciphertexts }
 }
 
-type Body = Pick<CircuitBuilder, 'ops' | 'counts' | 'statistics' | 'interleaves'> & {
-  readonly result: number
-  readonly basis: ExtendedBasis
-}
+type Body = NoisyBody &
+  Pick<CircuitBuilder, 'ops' | 'counts' | 'interleaves'> & {
+    readonly basis: ExtendedBasis
+  }
 
 function candidate(
   graph: Graph,
@@ -165,11 +165,12 @@ function candidate(
   refresh: PlannedRefresh | undefined,
 ): Candidate {
   const { ring, layout, sizes, target, link = LOCAL_LINK } = draft
-  const { ops, counts, result, statistics, basis } = body
+  const { ops, counts, result, basis } = body
   const primes = dataPrimes(chain)
   // Beyond the budget a special prime that is too many shows what the candidate would be.
   const specialPrimes = special ?? [1n << BigInt(sizes.most)]
-  const noise = circuitNoise(ops, statistics, { ring, primes, specialPrimes })
+  const noise = logitNoise(body, { ring, primes, specialPrimes })
+  const deviation = logitDeviation(graph)
   const seconds = target.costs({ ops, result, basis, ring, specialPrimes: specialPrimes.length })
   const { seconds: refreshSeconds, bytes: refreshBytes } = refreshCost(
     { cuts: refresh?.cuts.size ?? 0, ciphertexts: refresh?.ciphertexts ?? 0 },
@@ -188,9 +189,7 @@ function candidate(
     stages: stagesOf(body, seconds),
     keyBytes: keyBytes(chain, specialPrimes, rotationSteps({ ops }).length),
     queryBytes: (layout.ciphertexts * ring * bitsOf(primes)) / 8,
-    precisionBits: precisionOf(
-      logitError(noise[result], floodingError(draft.precisionBits), refresh !== undefined),
-    ),
+    precisionBits: precisionOf(logitError(noise, floodingError(draft.precisionBits, deviation)), deviation),
     excessBits: Math.ceil(bitsOf(primes) + leastSpecialBits(chain) - MAX_LOG_QP[ring]),
   }
 }

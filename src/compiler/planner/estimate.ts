@@ -8,8 +8,11 @@ import type { Target } from './target.ts'
 
 const SEED_BYTES = 64
 
+/** What the noise model says of the logits. */
+type Precision = Pick<Estimate, 'logitError' | 'precisionBits'>
+
 /** Seconds, bytes and memory of a circuit. Wire sizes leave out frame headers of some hundred bytes. */
-export function estimateOf(circuit: Circuit, precisionBits: number, target: Target): Estimate {
+export function estimateOf(circuit: Circuit, precision: Precision, target: Target): Estimate {
   const { parameters, input, output, refresh } = circuit
   const { ring, primes, specialPrimes } = parameters
   const rotations = rotationSteps(circuit).length
@@ -19,7 +22,7 @@ export function estimateOf(circuit: Circuit, precisionBits: number, target: Targ
   const packed = (level: number) => packedBytes(ring, primes.slice(0, level + 1))
   return {
     seconds: circuitSeconds({ ...circuit, ring, specialPrimes: specialPrimes.length }, target.costs),
-    precisionBits,
+    ...precision,
     memoryBytes: target.memory(circuit),
     bytes: {
       keys: keyPolynomials * (packedBytes(ring, allPrimes) + SEED_BYTES),

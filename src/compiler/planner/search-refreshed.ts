@@ -7,6 +7,7 @@ import { insertRepacks } from '../packing/repacks.ts'
 import { type Candidate, candidatesOf } from './draft.ts'
 import { imprecise } from './no-plan.ts'
 import { cheapest, costOf } from './objective.ts'
+import { logitDeviation } from './precision.ts'
 import { imageSlots } from './rings.ts'
 import { type Demands, inputLayout, policyFor } from './search.ts'
 import { chooseStrategies } from './stage-strategies.ts'
@@ -15,8 +16,8 @@ import { CHAINS } from './strategies.ts'
 /** Modulus that a refresh leaves for masks, about; what it is in fact follows from the circuit. */
 const USUAL_MASK_BITS = 86
 const MOST_SPECIAL_PRIMES = 6
-const WATERLINES = [22, 24, 26, 28]
-/** Bits by which rounded weights disturb a layer less than the answer may be off. */
+const WATERLINES = [22, 24, 25, 26, 28]
+/** Bits by which the logits' error that one layer's rounded weights make lies below what the answer may be off. */
 const WEIGHT_MARGINS = [1, 2, 3, 4, 5, 6, 8]
 
 /** A precision this far below the one asked for is not reached by weights with fewer bits either. */
@@ -140,7 +141,7 @@ class RefreshedSearch {
     const { target, precisionBits, maxPrimeBits, link, batch } = this.#demands
     const sizes = { least: target.primeSizes.least, most: Math.min(target.primeSizes.most, maxPrimeBits) }
     const scales = { step: sizes.most - 2, waterline, margin }
-    const policy = policyFor(scales, precisionBits)
+    const policy = policyFor(scales, precisionBits, logitDeviation(this.#graph))
     try {
       return candidatesOf(this.#graph, {
         ring: this.#ring,

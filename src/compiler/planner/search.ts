@@ -9,6 +9,7 @@ import type { PrimeSizes } from './chain.ts'
 import { type Candidate, candidatesOf } from './draft.ts'
 import { noPlan } from './no-plan.ts'
 import { cheapest, costOf, type Objective } from './objective.ts'
+import { logitDeviation } from './precision.ts'
 import type { Link } from './refresh-cost.ts'
 import { imageSlots } from './rings.ts'
 import { CHAINS, chooseStrategy } from './strategies.ts'
@@ -67,7 +68,7 @@ interface Scales {
 const WATERLINES = [26, 27, 28, 30, 32, 34, 37]
 /** Least rescalings that are tried: so many between the target's smallest prime and its largest. */
 const STEPS = 11
-/** Bits by which rounded weights disturb a layer less than the answer may be off, at first, and at least and at most. */
+/** The margin at first, and at least and at most. */
 const WEIGHT_MARGIN = { first: 4, least: 0, most: 10 }
 /** Weights' scales are tried in such fractions of a bit. */
 const WEIGHT_GRAIN = 1 / 4
@@ -113,7 +114,7 @@ class RingSearch {
 
   #draft(scales: Scales, strategy: RotationStrategy): Candidate[] {
     const { target, precisionBits, batch } = this.#demands
-    const policy = policyFor(scales, precisionBits)
+    const policy = policyFor(scales, precisionBits, logitDeviation(this.#graph))
     this.#scalesOf.set(policy, scales)
     return candidatesOf(this.#graph, {
       ring: this.#ring,
@@ -174,11 +175,18 @@ function stepsBetween({ least, most }: PrimeSizes): number[] {
   return [...new Set(steps)]
 }
 
-/** @param precisionBits of the answer */
-export const policyFor = ({ step, waterline, margin }: Scales, precisionBits: number): ScalePolicy => ({
+/**
+ * @param precisionBits of the answer
+ * @param deviation of the logits, which it is relative to
+ */
+export const policyFor = (
+  { step, waterline, margin }: Scales,
+  precisionBits: number,
+  deviation: number,
+): ScalePolicy => ({
   waterline,
   step,
-  rounding: precisionBits + margin,
+  rounding: precisionBits + margin - Math.log2(deviation),
   input: waterline + 4,
 })
 

@@ -22,7 +22,7 @@ async function lowered(name: string, emit: boolean) {
   const folded = fold(prepareInput(networkGraph(network), network.config.preprocessing).graph)
   const graph = insertRepacks(folded, RING / 2)
   const layout = inputLayout(graph, RING / 2)
-  const policy = policyFor({ step: 28, waterline: 26, margin: 4 }, 8)
+  const policy = policyFor({ step: 28, waterline: 26, margin: 4 }, 8, 1.5)
   const builder = new CircuitBuilder(new DraftChain(RING, { least: 20, most: 30 }), policy, emit)
   const refreshLevel = DRAFT_LEVELS - 4
   const { head } = planCuts(builder, graph, { layout, strategies: everywhere(CHAINS), refreshLevel })

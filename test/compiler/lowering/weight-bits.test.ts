@@ -1,6 +1,6 @@
 import t from 'tap'
-import { circuitNoise } from '../../../src/compiler/analysis/noise.ts'
-import type { ConvNode, NodeOf, Shape } from '../../../src/compiler/graph/graph.ts'
+import { siteNoises } from '../../../src/compiler/analysis/noise.ts'
+import type { ConvNode, NodeOf, Sensitivity, Shape } from '../../../src/compiler/graph/graph.ts'
 import { lowerDense } from '../../../src/compiler/lowering/dense.ts'
 import { lowerDepthwise } from '../../../src/compiler/lowering/depthwise.ts'
 import { lowerDiagonal } from '../../../src/compiler/lowering/diagonal.ts'
@@ -25,55 +25,60 @@ const conv = (shape: Shape, inputs: number, kernel: number, groups: number, isSc
   ...(isScaled && { position: distinct(shape[1] * shape[2]) }),
 })
 
-/**
- * Bits by which what rounding the weights does to an output lies below 1, by the noise model. At a scale of ten bits fewer
- * that error is larger by as much, and what the input's noise adds is the same: the difference is rounding alone.
- */
-function roundingBits(input: Shape, node: ConvNode | NodeOf<'diagonal'>): number {
+/** A layer whose tensor matters nothing to the logits, so that their error is that of its rounded weights. */
+const sensitivity: Sensitivity = { tensor: 0, relative: 0, weights: 4, scattered: 0.25 }
+
+/** Bits by which the logits' error that rounding a layer's weights makes lies below 1, by the noise model. */
+function roundingBits(input: Shape, node: ConvNode | NodeOf<'diagonal'>, own = sensitivity): number {
   const layout = chooseLayout(parameters.slots, input, 1)
-  const variance = (bits: number): number => {
-    const builder = newBuilder()
-    const packed = packedInput(builder, layout)
-    const scale = 2 ** (weightBits(builder, node, packed) + bits)
-    const lowered =
-      node.kind === 'diagonal'
-        ? lowerDiagonal(builder, packed, node, scale)
-        : node.groups === 1
-          ? lowerDense(builder, packed, node, DIRECT, scale)
-          : lowerDepthwise(builder, packed, node, { ...DIRECT, depthwise: 'direct' }, scale)
-    const noise = circuitNoise(builder.ops, builder.statistics, parameters)
-    return noise[lowered.values[0]] ** 2
-  }
-  return -Math.log2(variance(-10) - variance(0)) / 2 + 10
+  const builder = newBuilder()
+  const packed = packedInput(builder, layout)
+  const layer = { ...node, sensitivity: own }
+  const scale = 2 ** weightBits(builder, layer, packed)
+  const lowered = builder.within(own, () => {
+    if (layer.kind === 'diagonal') return lowerDiagonal(builder, packed, layer, scale)
+    return layer.groups === 1
+      ? lowerDense(builder, packed, layer, DIRECT, scale)
+      : lowerDepthwise(builder, packed, layer, { ...DIRECT, depthwise: 'direct' }, scale)
+  })
+  const { ops, counts, siteOf, sites, statistics } = builder
+  const noises = siteNoises({ ops, counts, siteOf, sites, statistics, result: lowered.values[0] }, parameters)
+  return -Math.log2(noises.at(-1)!.logit)
 }
 
-const { rounding } = policy
+/** Half of the rotations' weights are zeros that are rounded too. */
+const expected = policy.rounding - 1 / 2
 const map: Shape = [8, 14, 14]
 
-t.test('a layer has the bits that the error of its rounding takes, whatever its terms', async (t) => {
-  // A periodic weight's error is the same everywhere too, which the model counts besides: at most a tenth of a bit.
-  for (const [inputs, outputs] of [
-    [8, 8],
-    [40, 24],
-  ]) {
-    const found = roundingBits([inputs, 14, 14], conv([outputs, 14, 14], inputs, 1, 1))
-    t.ok(Math.abs(found - rounding) < 0.3, `${inputs} to ${outputs} channels: ${found} of ${rounding} bits`)
+t.test('every layer has the same share of the error, whatever its terms, periods and masks', async (t) => {
+  const layers: [string, Shape, ConvNode | NodeOf<'diagonal'>][] = [
+    ['8 to 8 channels', map, conv(map, 8, 1, 1)],
+    ['40 to 24 channels', [40, 14, 14], conv([24, 14, 14], 40, 1, 1)],
+    // A 16 x 16 map leaves no guards.
+    ['masked taps', [8, 16, 16], conv([8, 16, 16], 8, 3, 8)],
+    ['taps with a position scale', map, conv(map, 8, 3, 8, true)],
+    [
+      'a scale alone',
+      map,
+      {
+        kind: 'diagonal',
+        name: 'scale',
+        source: 0,
+        shape: map,
+        channel: distinct(8),
+        position: distinct(196),
+      },
+    ],
+  ]
+  for (const [what, input, node] of layers) {
+    const found = roundingBits(input, node)
+    t.ok(Math.abs(found - expected) < 1e-6, `${what}: ${found} of ${expected} bits`)
   }
 })
 
-t.test('masked taps have less, since pooling averages their errors out; position scales more', async (t) => {
-  // A 16 x 16 map leaves no guards.
-  const masked = roundingBits([8, 16, 16], conv([8, 16, 16], 8, 3, 8))
-  t.ok(Math.abs(masked - (rounding - 2)) < 0.3, `masked taps: ${masked} bits`)
-  const scaled = roundingBits(map, conv(map, 8, 3, 8, true))
-  t.ok(Math.abs(scaled - (rounding + 2)) < 0.3, `taps with a position scale: ${scaled} bits`)
-  const diagonal: NodeOf<'diagonal'> = {
-    kind: 'diagonal',
-    name: 'scale',
-    source: 0,
-    shape: map,
-    channel: distinct(8),
-    position: distinct(196),
-  }
-  t.ok(Math.abs(roundingBits(map, diagonal) - (rounding + 2)) < 0.3, 'a scale alone')
+t.test('a layer that hardly matters keeps weights that are more than noise', async (t) => {
+  const found = roundingBits(map, conv(map, 8, 1, 1), { ...sensitivity, weights: 1e-9 })
+  const rootMeanSquare = 1 / Math.sqrt(3)
+  const relative = 2 ** -found / 1e-9 / Math.SQRT2 / rootMeanSquare
+  t.ok(Math.abs(relative - 1 / 8) < 0.02, `errors are ${relative} of the weights' size`)
 })

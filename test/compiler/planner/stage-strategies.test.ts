@@ -28,7 +28,7 @@ const draft = (strategies: Strategies): Candidate[] =>
     batch: 1,
     layout,
     sizes,
-    policy: policyFor({ step: 28, waterline: 26, margin: 4 }, 8),
+    policy: policyFor({ step: 28, waterline: 26, margin: 4 }, 8, 1.5),
     strategies,
     target: targetNamed('simd'),
     precisionBits: 8,

@@ -1,0 +1,82 @@
+import { convolveTransposed } from '../graph/convolution.ts'
+import type { Graph, Node, NodeId, NodeOf } from '../graph/graph.ts'
+
+/** Told of the gradient with respect to a node's tensor; the gradient is the visitor's to keep or to change no more. */
+export type GradientVisitor = (id: NodeId, gradient: Float64Array) => void
+
+/**
+ * Reverse-mode differentiation of a folded graph: the gradient of <cotangent, output> with respect to every tensor.
+ *
+ * @param tensors of every node, as `evaluate` has computed them
+ * @param cotangent of the output node's shape
+ * @param visit called for every node that the output depends on, from the output to the input
+ */
+export function backward(
+  graph: Graph,
+  tensors: readonly Float64Array[],
+  cotangent: Float64Array,
+  visit: GradientVisitor,
+): void {
+  const gradients: (Float64Array | undefined)[] = []
+  const add = (id: NodeId, own: Float64Array): void => {
+    const before = gradients[id]
+    gradients[id] = before === undefined ? own : before.map((g, i) => g + own[i])
+  }
+  gradients[graph.output] = cotangent
+  for (let id = graph.output; id >= 0; id--) {
+    const gradient = gradients[id]
+    if (gradient === undefined) continue
+    visit(id, gradient)
+    for (const [operand, own] of passedOn(graph.nodes[id], graph, tensors, gradient)) add(operand, own)
+    // No earlier node adds to it.
+    gradients[id] = undefined
+  }
+}
+
+/** What each operand's gradient has by way of a node. */
+function passedOn(
+  node: Node,
+  { nodes }: Graph,
+  tensors: readonly Float64Array[],
+  gradient: Float64Array,
+): [operand: NodeId, gradient: Float64Array][] {
+  switch (node.kind) {
+    case 'input':
+      return []
+    case 'conv':
+      return [[node.source, convolveTransposed(node, gradient, nodes[node.source].shape)]]
+    case 'diagonal': {
+      const { channel, position } = node
+      const area = position.length
+      return [[node.source, gradient.map((g, i) => g * channel[Math.floor(i / area)] * position[i % area])]]
+    }
+    case 'bias':
+    case 'repack':
+      return [[node.source, gradient]]
+    case 'add':
+      return [
+        [node.left, gradient],
+        [node.right, gradient],
+      ]
+    case 'multiply':
+      return [
+        [node.left, product(gradient, tensors[node.right])],
+        [node.right, product(gradient, tensors[node.left])],
+      ]
+    case 'head':
+      return [[node.source, headTransposed(node, gradient, tensors[node.source].length)]]
+    default:
+      throw new Error(`${node.kind} is folded before its gradient is asked for`)
+  }
+}
+
+const product = (a: Float64Array, b: Float64Array): Float64Array => a.map((x, i) => x * b[i])
+
+function headTransposed({ weight }: NodeOf<'head'>, gradient: Float64Array, size: number): Float64Array {
+  const channels = weight.length / gradient.length
+  const area = size / channels
+  const means = Float64Array.from({ length: channels }, (_, c) =>
+    gradient.reduce((sum, g, k) => sum + g * weight[k * channels + c], 0),
+  )
+  return Float64Array.from({ length: size }, (_, i) => means[Math.floor(i / area)] / area)
+}

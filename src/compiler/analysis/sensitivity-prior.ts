@@ -1,0 +1,109 @@
+import type { ConvNode, Graph, Node, NodeId, NodeOf, Sensitivity } from '../graph/graph.ts'
+import { estimateRanges, type Range } from './ranges.ts'
+import { rootMeanSquare } from './statistics.ts'
+
+/**
+ * Deviation of a logit when every element of a sum has an independent error of deviation 1, in units in which the sums are
+ * near 1. It was 0.1 to 0.6 at all sums, the first as the last, of trained and of random networks of 3 to 73 products,
+ * and up to 1.5 in one random network: residual networks neither amplify errors with depth nor forget them.
+ */
+const OF_SUMS = 0.35
+
+/**
+ * Share of positions that add up, in the product of a map with a gradient, as if they were equal: the gradient with respect
+ * to a weight is so much larger than if positions were independent. 0.01 to 0.1 at nearly all layers of a trained network.
+ */
+const COHERENT_SHARE = 0.05
+
+/**
+ * What errors do to the logits where there are no images to measure it on, from the weights and from the tensors' sizes
+ * alone: sums are taken to matter as they do in networks that were measured, and what lies between them is followed
+ * backwards as if its errors were independent. An estimate, which has been several times too small or too large.
+ */
+export function estimateSensitivities(graph: Graph): Graph {
+  const ranges = estimateRanges(graph)
+  const variances = propagateBack(graph, ranges)
+  return {
+    ...graph,
+    nodes: graph.nodes.map((node, id) => ({
+      ...node,
+      sensitivity: sensitivityOf(id, graph, ranges, variances[id]),
+    })),
+  }
+}
+
+/** Variance of a logit for independent errors of variance 1 in a node's elements. */
+function propagateBack({ nodes, output }: Graph, ranges: readonly Range[]): Float64Array {
+  const variances = new Float64Array(nodes.length)
+  variances[output] = 1
+  for (let id = output; id >= 0; id--) {
+    const node = nodes[id]
+    if (node.kind === 'add') variances[id] = OF_SUMS ** 2
+    const own = variances[id]
+    switch (node.kind) {
+      case 'add':
+        variances[node.left] += own
+        variances[node.right] += own
+        break
+      case 'multiply':
+        variances[node.left] += own * ranges[node.right].rms ** 2
+        variances[node.right] += own * ranges[node.left].rms ** 2
+        break
+      case 'conv':
+        variances[node.source] += own * meanRow(node)
+        break
+      case 'diagonal':
+        variances[node.source] += own * (rootMeanSquare(node.channel) * rootMeanSquare(node.position)) ** 2
+        break
+      case 'head':
+        variances[node.source] += ofHead(node, nodes[node.source])
+        break
+      case 'bias':
+      case 'repack':
+        variances[node.source] += own
+        break
+    }
+  }
+  return variances
+}
+
+/** Mean square of an output for independent inputs of deviation 1. */
+const meanRow = ({ weight, shape, position }: ConvNode): number =>
+  (rootMeanSquare(weight) ** 2 * weight.length * (position ? rootMeanSquare(position) ** 2 : 1)) / shape[0]
+
+/** Of the means over all positions. */
+const ofHead = ({ weight, bias }: NodeOf<'head'>, { shape: [, height, width] }: Node): number =>
+  (rootMeanSquare(weight) ** 2 * weight.length) / bias.length / (height * width)
+
+function sensitivityOf(
+  id: NodeId,
+  { nodes }: Graph,
+  ranges: readonly Range[],
+  variance: number,
+): Sensitivity {
+  const node = nodes[id]
+  const tensor = Math.sqrt(variance)
+  const [channels, height, width] = node.shape
+  const relative = tensor * ranges[id].rms
+  if (node.kind === 'head') {
+    const source = nodes[node.source].shape
+    const area = source[1] * source[2]
+    const mean = ranges[node.source].rms * Math.sqrt(1 / area + COHERENT_SHARE)
+    return { tensor, relative, weights: area * mean * Math.sqrt(source[0]), scattered: 0 }
+  }
+  if (node.kind === 'conv') {
+    const fan = (node.weight.length / node.shape[0]) * ranges[node.source].rms ** 2
+    const scale = node.position ? rootMeanSquare(node.position) : 1
+    return {
+      tensor,
+      relative,
+      weights: tensor * scale * Math.sqrt(fan * coherence(height * width)),
+      scattered: tensor * Math.sqrt(fan * (node.position ? coherence(channels) : 1)),
+    }
+  }
+  const scattered =
+    node.kind === 'diagonal' ? tensor * ranges[node.source].rms * Math.sqrt(coherence(channels)) : 0
+  return { tensor, relative, weights: 0, scattered }
+}
+
+const coherence = (count: number): number => 1 + COHERENT_SHARE * count

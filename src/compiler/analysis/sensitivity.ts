@@ -1,0 +1,117 @@
+import { evaluate } from '../graph/evaluate.ts'
+import type { Graph, Node, NodeId, Sensitivity } from '../graph/graph.ts'
+import { backward } from './backward.ts'
+import { seededSigns } from './signs.ts'
+import { deviation } from './statistics.ts'
+import {
+  diagonalGradient,
+  headGradient,
+  type LayerPass,
+  periodicGradient,
+  relativeGradient,
+  scatteredGradient,
+  sumOfSquares,
+} from './weight-gradient.ts'
+
+/** Multiply-adds that are spent on passes through the network in one direction, about. */
+const BUDGET = 4e9
+const MOST_IMAGES = 8
+/** Random combinations of the logits for each image. */
+const COMBINATIONS = { least: 2, most: 8 }
+
+/**
+ * Measures on images what errors anywhere do to the logits, and notes it at every node: reverse-mode differentiation of
+ * random combinations of the logits (Hutchinson's estimator of a Jacobian's Frobenius norm). The head also gets the
+ * deviation of its logits. To first order, which is what errors far below the values are.
+ *
+ * @param graph folded
+ * @param images of the graph's input, at least one; some are used, of a large network few
+ */
+export function measureSensitivities(graph: Graph, images: readonly Float64Array[]): Graph {
+  const passes = BUDGET / multiplyAdds(graph)
+  const used = images.slice(0, Math.max(1, Math.min(MOST_IMAGES, Math.floor(passes))))
+  const { least, most } = COMBINATIONS
+  const combinations = Math.max(least, Math.min(most, Math.floor(passes / used.length)))
+  const sign = seededSigns(1)
+  const sums = graph.nodes.map(() => ({ tensor: 0, relative: 0, weights: 0, scattered: 0 }))
+  let deviations = 0
+  for (const image of used) {
+    const tensors: Float64Array[] = []
+    evaluate(graph, image, (id, tensor) => {
+      tensors[id] = tensor
+    })
+    deviations += deviation(tensors[graph.output]) ** 2
+    addSquares(graph, tensors, combinations, sign, sums)
+  }
+  const count = used.length * combinations * classesOf(graph)
+  const root = (sum: number): number => Math.sqrt(sum / count)
+  return {
+    ...graph,
+    nodes: graph.nodes.map((node, id) => {
+      const { tensor, relative, weights, scattered } = sums[id]
+      const sensitivity = {
+        tensor: root(tensor),
+        relative: root(relative),
+        weights: root(weights),
+        scattered: root(scattered),
+      }
+      return id === graph.output
+        ? { ...node, sensitivity, rms: Math.sqrt(deviations / used.length) }
+        : { ...node, sensitivity }
+    }),
+  }
+}
+
+type Sums = { -readonly [K in keyof Sensitivity]: number }
+
+/** Adds the squares of gradients of random combinations of the logits. */
+function addSquares(
+  graph: Graph,
+  tensors: readonly Float64Array[],
+  combinations: number,
+  sign: () => number,
+  sums: readonly Sums[],
+): void {
+  for (let r = 0; r < combinations; r++) {
+    const combination = Float64Array.from({ length: classesOf(graph) }, sign)
+    backward(graph, tensors, combination, (id, gradient) => {
+      sums[id].tensor += sumOfSquares(gradient)
+      sums[id].relative += relativeGradient(tensors[id], gradient)
+      addWeightSquares(graph, id, tensors, gradient, sign, sums[id])
+    })
+  }
+}
+
+function addWeightSquares(
+  graph: Graph,
+  id: NodeId,
+  tensors: readonly Float64Array[],
+  gradient: Float64Array,
+  sign: () => number,
+  sums: Sums,
+): void {
+  const node: Node = graph.nodes[id]
+  switch (node.kind) {
+    case 'conv': {
+      const inShape = graph.nodes[node.source].shape
+      const pass: LayerPass = { input: tensors[node.source], inShape, gradient }
+      sums.weights += periodicGradient(node, pass, sign)
+      sums.scattered += scatteredGradient(node, pass)
+      return
+    }
+    case 'head':
+      sums.weights += headGradient(tensors[node.source], node.weight.length / node.bias.length, gradient)
+      return
+    case 'diagonal':
+      sums.scattered += diagonalGradient(node, tensors[node.source], gradient)
+  }
+}
+
+const classesOf = ({ nodes, output }: Graph): number => nodes[output].shape[0]
+
+/** Of the convolutions, for one image. */
+const multiplyAdds = ({ nodes }: Graph): number =>
+  nodes.reduce(
+    (sum, node) => (node.kind === 'conv' ? sum + node.weight.length * node.shape[1] * node.shape[2] : sum),
+    0,
+  )

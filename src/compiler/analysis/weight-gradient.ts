@@ -1,0 +1,161 @@
+import { convolvePlain, type TapRange, tapRanges } from '../graph/convolution.ts'
+import type { ConvNode, NodeOf, Shape } from '../graph/graph.ts'
+
+// What errors of weights do to a scalar whose gradient with respect to the layer's output is known: sums of squares of its
+// gradient with respect to every weight, so that independent errors of variance v give it one of v times the sum.
+
+/** Random combinations of output channels from which the sum over all pairs of channels is estimated. */
+const PROJECTIONS = 6
+
+/** How much of the rounding of plaintexts with smooth values is alike in all channels: coefficients that round to zero. */
+const TRUNCATED_SHARE = 1 / 4
+
+/** What a layer's weights are multiplied with, and what their products go into. */
+export interface LayerPass {
+  /** [in, H, W], the layer's input. */
+  readonly input: Float64Array
+  readonly inShape: Shape
+  /** [out, H, W], with respect to the layer's output. */
+  readonly gradient: Float64Array
+}
+
+/**
+ * Of weights that are the same at every position: sum over weights of (sum over positions of gradient times input)^2. Of a
+ * layer that mixes channels it is estimated from random combinations of its outputs.
+ *
+ * @param sign -1 or 1 with equal chance
+ */
+export function periodicGradient(node: ConvNode, pass: LayerPass, sign: () => number): number {
+  const scaled = { ...pass, gradient: scaledByPosition(node, pass.gradient) }
+  if (node.groups !== 1) return perWeight(node, scaled)
+  let sum = 0
+  for (let r = 0; r < PROJECTIONS; r++)
+    sum += perWeight(node, { ...scaled, gradient: combined(node, scaled.gradient, sign) })
+  return sum / PROJECTIONS
+}
+
+/** One map: all output channels with random signs. */
+function combined(
+  { shape: [channels, height, width] }: ConvNode,
+  gradient: Float64Array,
+  sign: () => number,
+): Float64Array {
+  const area = height * width
+  const map = new Float64Array(area)
+  for (let c = 0; c < channels; c++) {
+    const own = sign()
+    for (let at = 0; at < area; at++) map[at] += own * gradient[c * area + at]
+  }
+  return map
+}
+
+/** @param pass with a gradient of one map for all input channels, or of one for each */
+function perWeight(node: ConvNode, { input, inShape, gradient }: LayerPass): number {
+  const area = node.shape[1] * node.shape[2]
+  const inArea = inShape[1] * inShape[2]
+  const isShared = gradient.length === area
+  let sum = 0
+  for (const range of tapRanges(node, inShape)) {
+    for (let c = 0; c < inShape[0]; c++) {
+      sum += overlap(range, gradient, isShared ? 0 : c * area, input, c * inArea) ** 2
+    }
+  }
+  return sum
+}
+
+/** Sum over the outputs that a tap reaches of a map's value there times the value that it reads. */
+function overlap(
+  range: TapRange,
+  out: Float64Array,
+  outStart: number,
+  input: Float64Array,
+  inStart: number,
+): number {
+  const { top, bottom, left, right, outRow, inRow, inColumn, shift } = range
+  let sum = 0
+  for (let y = top; y < bottom; y++) {
+    const end = outStart + y * outRow + right
+    let from = inStart + y * inRow + left * inColumn + shift
+    for (let to = outStart + y * outRow + left; to < end; to++) {
+      sum += out[to] * input[from]
+      from += inColumn
+    }
+  }
+  return sum
+}
+
+/**
+ * Of weights that have a value, and an error, of their own at every position: sum over positions, weights of (gradient times
+ * input)^2; where they carry a scale of positions, with what their rounding has in common in all channels.
+ */
+export function scatteredGradient(node: ConvNode, pass: LayerPass): number {
+  const alone = perPosition(node, pass)
+  if (node.position === undefined) return alone
+  const plain = convolvePlain(node, pass.input, pass.inShape)
+  const size = node.weight.reduce((sum, w) => sum + w * w, 0) / node.weight.length
+  return alone + (TRUNCATED_SHARE * commonToChannels(plain, pass.gradient, node.position.length)) / size
+}
+
+function perPosition(node: ConvNode, { input, inShape, gradient }: LayerPass): number {
+  const isDense = node.groups === 1
+  const out = squares(gradient, node.shape, isDense)
+  const into = squares(input, inShape, isDense)
+  const area = node.shape[1] * node.shape[2]
+  const inArea = inShape[1] * inShape[2]
+  let sum = 0
+  for (const range of tapRanges(node, inShape)) {
+    for (let c = 0; c < out.length / area; c++) sum += overlap(range, out, c * area, into, c * inArea)
+  }
+  return sum
+}
+
+/** Squares, summed over channels where every output reads every input. */
+function squares(values: Float64Array, [channels, height, width]: Shape, isSummed: boolean): Float64Array {
+  if (!isSummed) return values.map((value) => value * value)
+  const area = height * width
+  return commonSums(values, values, channels, area)
+}
+
+/** The same of a diagonal's scales. */
+export function diagonalGradient(
+  { channel, position }: NodeOf<'diagonal'>,
+  input: Float64Array,
+  gradient: Float64Array,
+): number {
+  const common = commonToChannels(input, gradient, position.length)
+  // One plaintext then serves all ciphertexts, with one error.
+  if (channel.every((scale) => scale === channel[0])) return common
+  return relativeGradient(input, gradient) + TRUNCATED_SHARE * common
+}
+
+/** The same of a head's weights, each divided by the number of positions that it is applied to. */
+export function headGradient(input: Float64Array, channels: number, gradient: Float64Array): number {
+  const area = input.length / channels
+  let sum = 0
+  for (let c = 0; c < channels; c++) {
+    sum += input.subarray(c * area, (c + 1) * area).reduce((all, x) => all + x, 0) ** 2
+  }
+  return sum * sumOfSquares(gradient)
+}
+
+export const sumOfSquares = (values: Float64Array): number => values.reduce((sum, x) => sum + x * x, 0)
+
+/** The same of masks, one for each of a tensor's elements: of errors relative to them. */
+export const relativeGradient = (input: Float64Array, gradient: Float64Array): number =>
+  input.reduce((sum, x, i) => sum + (x * gradient[i]) ** 2, 0)
+
+/** Sum over positions of (sum over channels of a times b)^2. */
+const commonToChannels = (a: Float64Array, b: Float64Array, area: number): number =>
+  commonSums(a, b, a.length / area, area).reduce((sum, own) => sum + own * own, 0)
+
+/** For each position the sum over channels of a times b. */
+function commonSums(a: Float64Array, b: Float64Array, channels: number, area: number): Float64Array {
+  const sums = new Float64Array(area)
+  for (let c = 0, i = 0; c < channels; c++) {
+    for (let at = 0; at < area; at++, i++) sums[at] += a[i] * b[i]
+  }
+  return sums
+}
+
+const scaledByPosition = ({ position }: ConvNode, gradient: Float64Array): Float64Array =>
+  position ? gradient.map((g, i) => g * position[i % position.length]) : gradient

@@ -1,0 +1,61 @@
+import t from 'tap'
+import type { Circuit } from '../../src/circuit/types.ts'
+import { rootMeanSquare } from '../../src/compiler/analysis/statistics.ts'
+import { type CompileOptions, compile } from '../../src/compiler/index.ts'
+import { clearLogits, golden } from './harness.ts'
+
+// The error that a plan states is held against that of the clear backend, which adds every error of encryption and of encoding
+// where it arises. Plans are made from the same four images: networks of random weights answer one image of white noise with
+// eight times the error of another, so that none says what the next one does. Trained networks are tested on images of their
+// own, in `client/trained.test.ts`.
+
+/** Deviation of a logit's error by the plan, without the flooding noise that the service adds to its answers. */
+function statedNoise({ estimate, output, parameters, batch }: Circuit): number {
+  const copies = parameters.slots / batch / output.period
+  return Math.sqrt(estimate.logitError ** 2 - output.flooding ** 2 / copies)
+}
+
+async function stated(name: string, options: Partial<CompileOptions>) {
+  const { network, images, logits } = await golden(name)
+  const { preprocessing } = network.config
+  const calibration = images
+  const { circuit } = compile(network, { model: name, preprocessing, calibration, ...options })
+  const errors = images.map((image, i) =>
+    rootMeanSquare(clearLogits(circuit, image, 'model').map((x, k) => x - logits[i][k])),
+  )
+  return { errors, noise: statedNoise(circuit), circuit }
+}
+
+for (const [name, refresh] of [
+  ['one_shot', 'never'],
+  ['one_shot', 'always'],
+  ['micro_lr', 'always'],
+  ['micro_t', 'always'],
+  ['micro_s', 'always'],
+] as const) {
+  for (const precisionBits of [7, 10]) {
+    t.test(`${name}, refreshes ${refresh}, ${precisionBits} bits`, async (t) => {
+      const { errors, noise, circuit } = await stated(name, { refresh, precisionBits })
+      errors.forEach((error, i) => {
+        t.ok(error <= noise, `image ${i}: ${error}, and ${noise} stated`)
+      })
+      t.ok(Math.max(...errors) > noise / 16, 'the bound is not far off')
+      t.ok(circuit.estimate.precisionBits >= precisionBits)
+    })
+  }
+}
+
+t.test('a plan that cannot be as precise as asked is refused, with what can be had', async (t) => {
+  const { network, images } = await golden('micro_lr')
+  const { preprocessing } = network.config
+  const compiled = (precisionBits: number) =>
+    compile(network, {
+      model: 'x',
+      preprocessing,
+      calibration: images,
+      refresh: 'always',
+      rings: [8192],
+      precisionBits,
+    })
+  t.throws(() => compiled(26), { code: 'DEPTH_EXCEEDED', message: /bits of precision; the best keeps/ })
+})
