@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander'
 import type { Circuit } from '../../circuit/index.ts'
 import type { Compiled, Link, Objective, TargetName } from '../../compiler/index.ts'
 import { act, command, type Outcome, type Session } from '../command.ts'
+import { withHeapForCheckpoint } from '../heap.ts'
 import { readImages } from '../input/golden.ts'
 import { readLabels } from '../input/labels.ts'
 import { loadSource, type SourceOptions, withSource } from '../input/network-source.ts'
@@ -66,7 +67,7 @@ export const compileCommand = (): Command =>
       ),
     )
     .option('--dry-run', 'plan only, write nothing')
-    .action(act(compileCheckpoint))
+    .action(withHeapForCheckpoint(act(compileCheckpoint)))
 
 const choice = (flags: string, text: string, values: readonly string[], preset?: string): Option =>
   new Option(flags, text).choices(values).default(preset)
