@@ -26,9 +26,11 @@ const EXPANSION_BYTES = 64 * 2 ** 20
 
 /** The most that weights take as residues. */
 const RESIDENT_BYTES = 768 * 2 ** 20
+/** The most that all weights are to take; beyond it residues, for which there might be room, make room for others. */
+const WEIGHT_BYTES = 1152 * 2 ** 20
 const RESIDUE_BYTES = 4
-/** Shorter transforms are not worth a kernel's call. */
-const LEAST_PERIOD = 8
+/** Shorter transforms are no kernel's. */
+const LEAST_PERIOD = 4
 
 /** Words of an encoded constant modulo one prime, or as integers. */
 export function encodedWords(period: number, ring: number): number {
@@ -49,7 +51,7 @@ export const NO_EXPANSION: ExpansionRule = () => false
  * periods as coefficients, until what is left is little enough. Addends of such periods are, too.
  */
 export function expansionRule(circuit: Pick<Circuit, 'ops' | 'constants' | 'parameters'>): ExpansionRule {
-  const least = leastExpanded(residentBytes(circuit))
+  const least = leastExpanded(weightBytes(circuit))
   if (least === Infinity) return NO_EXPANSION
   const largest = numbersOf(circuit.constants, (constant) =>
     periodOf(constant) >= least ? largestOf(constant) : Infinity,
@@ -58,34 +60,46 @@ export function expansionRule(circuit: Pick<Circuit, 'ops' | 'constants' | 'para
   return (id, scale, use) => largest[id] * scale < (use === 'weight' ? INTEGER_BOUND : DOUBLE_BOUND)
 }
 
-/** Bytes of all weights of each period, were they kept as residues. */
-function residentBytes({
+/** Bytes of all weights of a period. */
+interface WeightBytes {
+  /** Were they kept as residues. */
+  readonly residues: number
+  /** Were they kept as integers. */
+  readonly integers: number
+}
+
+function weightBytes({
   ops,
   constants,
   parameters,
-}: Pick<Circuit, 'ops' | 'constants' | 'parameters'>): Map<number, number> {
+}: Pick<Circuit, 'ops' | 'constants' | 'parameters'>): Map<number, WeightBytes> {
   const { ring, specialPrimes } = parameters
   const periods = numbersOf(constants, periodOf)
-  const bytes = new Map<number, number>()
+  const bytes = new Map<number, WeightBytes>()
   for (const op of ops) {
     if (op.kind !== 'dot') continue
     const limbs = op.level + 1 + specialPrimes.length
     for (const { constant } of op.terms) {
       const period = periods[constant]
-      const own = encodedWords(period, ring) * RESIDUE_BYTES * limbs
-      bytes.set(period, (bytes.get(period) ?? 0) + own)
+      const own = encodedWords(period, ring) * RESIDUE_BYTES
+      const { residues, integers } = bytes.get(period) ?? { residues: 0, integers: 0 }
+      bytes.set(period, { residues: residues + own * limbs, integers: integers + own / 2 })
     }
   }
   return bytes
 }
 
 /** The least period of weights that are kept as integers. */
-function leastExpanded(bytes: ReadonlyMap<number, number>): number {
-  let left = [...bytes.values()].reduce((sum, each) => sum + each, 0)
+function leastExpanded(bytes: ReadonlyMap<number, WeightBytes>): number {
+  let resident = [...bytes.values()].reduce((sum, { residues }) => sum + residues, 0)
+  let all = resident
   let least = Infinity
   for (const period of [...bytes.keys()].sort((a, b) => b - a)) {
-    if (left <= RESIDENT_BYTES || period < LEAST_PERIOD) break
-    left -= bytes.get(period)!
+    const isLittle = resident <= RESIDENT_BYTES && all <= WEIGHT_BYTES
+    if (isLittle || period < LEAST_PERIOD) break
+    const { residues, integers } = bytes.get(period)!
+    resident -= residues
+    all -= residues - integers
     least = period
   }
   return least

@@ -57,3 +57,25 @@ t.test('addends are kept as doubles, which hold more', async (t) => {
   t.ok(rule(0, 2 ** 49, 'addend'))
   t.notOk(rule(0, 2 ** 50, 'addend'))
 })
+
+t.test(
+  'where integers alone are many, weights of short periods are kept so too, but not the shortest',
+  async (t) => {
+    /** A sum of full-size weights, half of 4 * 8192 bytes each as integers, and of one for each short period. */
+    const withShort = (count: number) => {
+      const { ops, constants, parameters } = sumOf(2)
+      const [input, dot] = ops as [Op, Extract<Op, { kind: 'dot' }>]
+      const short = [1, 2, 4, 8].map((period) => new Float64Array(period).fill(0.5))
+      const terms = Array.from({ length: count }, (_, i) => ({ value: 0, constant: i % 2 }))
+      terms.push(...short.map((_, i) => ({ value: 0, constant: 2 + i })))
+      return { ops: [input, { ...dot, terms }], constants: [...constants, ...short], parameters }
+    }
+    const expanded = (count: number): boolean[] => {
+      const rule = expansionRule(withShort(count))
+      return [2, 3, 4, 5].map((id) => rule(id, 2 ** 20, 'weight'))
+    }
+    const most = (1152 * MEGABYTE) / (8192 * 2)
+    t.strictSame(expanded(most - 1), [false, false, false, false])
+    t.strictSame(expanded(most + 1), [false, false, true, true])
+  },
+)
