@@ -4,11 +4,12 @@ import { constants, totalmem } from 'node:os'
 import { getHeapStatistics } from 'node:v8'
 import { PolyVeilError } from '../errors/index.ts'
 
-// Planning and lowering a network of fifty million weights takes more JavaScript heap than Node may use by default. How much
-// there may be is settled when a process starts, so the command is run once more, in a process that may use more.
+// Planning and lowering a network of fifty million weights takes 2 GB of JavaScript heap: as much as Node may use by default where
+// there is little memory. How much it may be is settled when a process starts, so the command is run once more, in a process
+// that may use more.
 
-/** Heap for each byte of a checkpoint, with room: CPolyNeXt-L takes 14. */
-const HEAP_PER_BYTE = 24
+/** Heap for each byte of a checkpoint, with room: CPolyNeXt-L takes 8. */
+const HEAP_PER_BYTE = 14
 /** Of a machine's memory: the rest is for the circuit's values, which are not on the heap, and for others. */
 const MOST_OF_MEMORY = 0.6
 const MEGABYTE = 2 ** 20
