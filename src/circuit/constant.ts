@@ -1,5 +1,5 @@
 import { largestAbsolute } from './laws.ts'
-import type { Constant, OuterConstant } from './types.ts'
+import type { Constant, ConstantList, OuterConstant } from './types.ts'
 
 export const isOuter = (constant: Constant): constant is OuterConstant => 'fine' in constant
 
@@ -27,3 +27,11 @@ export function valuesOf(constant: Constant): Float64Array {
 /** The largest absolute value of a slot; NaN when any is NaN. */
 export const largestOf = (constant: Constant): number =>
   factorsOf(constant).reduce((product, factor) => product * largestAbsolute(factor), 1)
+
+/** A number for each constant, of which there may be millions. */
+export function numbersOf(constants: ConstantList, numberOf: (constant: Constant) => number): Float64Array {
+  const numbers = new Float64Array(constants.length)
+  let id = 0
+  for (const constant of constants) numbers[id++] = numberOf(constant)
+  return numbers
+}

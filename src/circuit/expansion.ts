@@ -1,9 +1,9 @@
-import { largestOf, periodOf } from './constant.ts'
+import { largestOf, numbersOf, periodOf } from './constant.ts'
 import type { Circuit, ConstantId } from './types.ts'
 
 // Deep circuits have more weights than memory has room for modulo all primes: one of full size is as large as half a
-// ciphertext. The simd engine keeps many of them as integers, one for each coefficient, and writes their residues when a
-// sum reads them. Which, and how many at once, is settled here, and not in the engine, since it decides how much memory a
+// ciphertext. The simd engine keeps many of them as integers, and writes their residues when a sum reads them: one for each
+// coefficient of the first half, from which the second half follows. Which, and how many at once, is settled here, and not in the engine, since it decides how much memory a
 // circuit takes.
 
 /** Shortest block of equal residues that is kept as one. */
@@ -12,14 +12,25 @@ export const LEAST_BLOCK = 16
 /** Coefficients that integers hold: the residues' arithmetic takes sums with a multiple of the prime below 2^32. */
 export const INTEGER_BOUND = 2 ** 30
 
+/** Coefficients that doubles hold: they are rounded by adding a number of which a double has no bits below one. */
+export const DOUBLE_BOUND = 2 ** 51
+
+/**
+ * What a constant is for. Weights that are not residues are integers of a word, addends, whose scales are those of values,
+ * whole doubles.
+ */
+export type ConstantUse = 'weight' | 'addend'
+
 /** Memory that the residues of weights which are expanded at once may take. */
 const EXPANSION_BYTES = 64 * 2 ** 20
 
 /** The most that weights take as residues. */
 const RESIDENT_BYTES = 768 * 2 ** 20
+/** The most that all weights are to take; beyond it residues, for which there might be room, make room for others. */
+const WEIGHT_BYTES = 1152 * 2 ** 20
 const RESIDUE_BYTES = 4
-/** Shorter transforms are not worth a kernel's call. */
-const LEAST_PERIOD = 8
+/** Shorter transforms are no kernel's. */
+const LEAST_PERIOD = 4
 
 /** Words of an encoded constant modulo one prime, or as integers. */
 export function encodedWords(period: number, ring: number): number {
@@ -29,54 +40,66 @@ export function encodedWords(period: number, ring: number): number {
   return ring / size < LEAST_BLOCK ? ring : size
 }
 
-/** Whether a weight, encoded at a scale, is kept as integers and expanded when it is read. */
-export type ExpansionRule = (id: ConstantId, scale: number) => boolean
+/** Whether a constant, encoded at a scale, is kept as its coefficients and expanded when it is read. */
+export type ExpansionRule = (id: ConstantId, scale: number, use: ConstantUse) => boolean
 
-/** Nothing is: all weights are kept as residues. */
+/** Nothing is: all constants are kept as residues. */
 export const NO_EXPANSION: ExpansionRule = () => false
 
 /**
- * How a circuit's weights are kept: as residues, which is faster, as long as they are few; of many, those of the longest
- * periods as integers, until what is left is little enough.
+ * How a circuit's constants are kept: as residues, which is faster, as long as weights are few; of many, those of the longest
+ * periods as coefficients, until what is left is little enough. Addends of such periods are, too.
  */
 export function expansionRule(circuit: Pick<Circuit, 'ops' | 'constants' | 'parameters'>): ExpansionRule {
-  const least = leastExpanded(residentBytes(circuit))
+  const least = leastExpanded(weightBytes(circuit))
   if (least === Infinity) return NO_EXPANSION
-  const largest = circuit.constants.map((constant) =>
+  const largest = numbersOf(circuit.constants, (constant) =>
     periodOf(constant) >= least ? largestOf(constant) : Infinity,
   )
   // No coefficient exceeds the largest slot.
-  return (id, scale) => largest[id] * scale < INTEGER_BOUND
+  return (id, scale, use) => largest[id] * scale < (use === 'weight' ? INTEGER_BOUND : DOUBLE_BOUND)
 }
 
-/** Bytes of all weights of each period, were they kept as residues. */
-function residentBytes({
+/** Bytes of all weights of a period. */
+interface WeightBytes {
+  /** Were they kept as residues. */
+  readonly residues: number
+  /** Were they kept as integers. */
+  readonly integers: number
+}
+
+function weightBytes({
   ops,
   constants,
   parameters,
-}: Pick<Circuit, 'ops' | 'constants' | 'parameters'>): Map<number, number> {
+}: Pick<Circuit, 'ops' | 'constants' | 'parameters'>): Map<number, WeightBytes> {
   const { ring, specialPrimes } = parameters
-  const periods = constants.map(periodOf)
-  const bytes = new Map<number, number>()
+  const periods = numbersOf(constants, periodOf)
+  const bytes = new Map<number, WeightBytes>()
   for (const op of ops) {
     if (op.kind !== 'dot') continue
     const limbs = op.level + 1 + specialPrimes.length
     for (const { constant } of op.terms) {
       const period = periods[constant]
-      const own = encodedWords(period, ring) * RESIDUE_BYTES * limbs
-      bytes.set(period, (bytes.get(period) ?? 0) + own)
+      const own = encodedWords(period, ring) * RESIDUE_BYTES
+      const { residues, integers } = bytes.get(period) ?? { residues: 0, integers: 0 }
+      bytes.set(period, { residues: residues + own * limbs, integers: integers + own / 2 })
     }
   }
   return bytes
 }
 
 /** The least period of weights that are kept as integers. */
-function leastExpanded(bytes: ReadonlyMap<number, number>): number {
-  let left = [...bytes.values()].reduce((sum, each) => sum + each, 0)
+function leastExpanded(bytes: ReadonlyMap<number, WeightBytes>): number {
+  let resident = [...bytes.values()].reduce((sum, { residues }) => sum + residues, 0)
+  let all = resident
   let least = Infinity
   for (const period of [...bytes.keys()].sort((a, b) => b - a)) {
-    if (left <= RESIDENT_BYTES || period < LEAST_PERIOD) break
-    left -= bytes.get(period)!
+    const isLittle = resident <= RESIDENT_BYTES && all <= WEIGHT_BYTES
+    if (isLittle || period < LEAST_PERIOD) break
+    const { residues, integers } = bytes.get(period)!
+    resident -= residues
+    all -= residues - integers
     least = period
   }
   return least

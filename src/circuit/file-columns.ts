@@ -1,7 +1,6 @@
 import { PolyVeilError } from '../errors/index.ts'
-import { isOuter } from './constant.ts'
-import { Contents } from './contents.ts'
-import type { Circuit, Constant, Op, OpKind, Term } from './types.ts'
+import { ConstantTable, constantTable, type Factors } from './constant-table.ts'
+import type { Circuit, Op, OpKind, Term } from './types.ts'
 
 // Operations and constants as columns of binary numbers: deep circuits have a million operations, for which JSON would
 // be slow and large. Scales repeat from one operation to the next, so they are kept once and referred to by number.
@@ -36,7 +35,7 @@ export interface Columns {
   readonly scales: Float64Array
   /** The distinct factors of constants, one after the other; a plain constant is one factor. */
   readonly constantValues: Float64Array
-  /** Length of each distinct factor. */
+  /** Length of each distinct factor, in the order in which constants first refer to them. */
   readonly periods: Uint32Array
   /** The distinct factor that each constant is, or that is the fine one of an outer product. */
   readonly constants: Uint32Array
@@ -71,17 +70,22 @@ export const columnShapes = (counts: ColumnCounts) =>
     opKinds: [Uint8Array, counts.ops],
   }) as const satisfies Record<keyof Columns, readonly [unknown, number]>
 
+/** Columns of which the longest, the values of constants, are made only when they are written. */
+export interface ColumnsToWrite extends Omit<Columns, 'constantValues'> {
+  /** In the order of `periods`. */
+  readonly factors: Factors
+  readonly constantValueCount: number
+}
+
 /** The columns of a circuit's operations and constants. */
-export function toColumns({ ops, constants }: Pick<Circuit, 'ops' | 'constants'>): Columns {
+export function toColumns({ ops, constants }: Pick<Circuit, 'ops' | 'constants'>): ColumnsToWrite {
   const scales = new Numbering()
-  const terms = ops.flatMap((op) => (op.kind === 'dot' ? op.terms : []))
   const pairs = ops.map((op) => argumentsOf(op, scales))
   return {
-    ...constantColumns(constants),
+    ...constantColumns(constantTable(constants)),
     opScales: Uint32Array.from(ops, (op) => scales.of(op.scale)),
     scales: Float64Array.from(scales.items),
-    termValues: Uint32Array.from(terms, (term) => term.value),
-    termConstants: Uint32Array.from(terms, (term) => term.constant),
+    ...termColumns(ops),
     opLayers: Uint32Array.from(ops, (op) => op.layer),
     opFirst: Uint32Array.from(pairs, ([first]) => first),
     opSecond: Uint32Array.from(pairs, ([, second]) => second),
@@ -91,13 +95,13 @@ export function toColumns({ ops, constants }: Pick<Circuit, 'ops' | 'constants'>
 }
 
 /** Counts of the columns, for the header. */
-export const countsOf = (columns: Columns): ColumnCounts => ({
+export const countsOf = (columns: ColumnsToWrite): ColumnCounts => ({
   ops: columns.opKinds.length,
   terms: columns.termValues.length,
   scales: columns.scales.length,
   constants: columns.constants.length,
   distinctConstants: columns.periods.length,
-  constantValues: columns.constantValues.length,
+  constantValues: columns.constantValueCount,
 })
 
 /**
@@ -106,12 +110,7 @@ export const countsOf = (columns: Columns): ColumnCounts => ({
  * @throws CONFIG_INVALID when the columns contradict each other; the laws of circuits are `verifyCircuit`'s to check
  */
 export function fromColumns(columns: Columns): Pick<Circuit, 'ops' | 'constants'> {
-  const distinct = splitFactors(columns)
-  const constants = Array.from(columns.constants, (index, id): Constant => {
-    const fine = at(distinct, index, 'constant')
-    const coarse = columns.coarse[id]
-    return coarse === 0 ? fine : { fine, coarse: at(distinct, coarse - 1, 'constant') }
-  })
+  const constants = storedConstants(columns)
   const terms = takeTerms(columns)
   const ops = Array.from(columns.opKinds, (_, index) => opAt(columns, index, terms.take))
   terms.requireEnd()
@@ -171,38 +170,98 @@ function opAt(columns: Columns, index: number, takeTerms: (count: number) => Ter
   }
 }
 
-function constantColumns(
-  constants: readonly Constant[],
-): Pick<Columns, 'constants' | 'coarse' | 'periods' | 'constantValues'> {
-  const distinct = new Contents()
-  const indices = Uint32Array.from(constants, (constant) =>
-    distinct.numberOf(isOuter(constant) ? constant.fine : constant),
-  )
-  const coarse = Uint32Array.from(constants, (constant) =>
-    isOuter(constant) ? 1 + distinct.numberOf(constant.coarse) : 0,
-  )
-  const periods = Uint32Array.from(distinct.items, (values) => values.length)
-  const constantValues = new Float64Array(periods.reduce((sum, period) => sum + period, 0))
-  let start = 0
-  for (const values of distinct.items) {
-    constantValues.set(values, start)
-    start += values.length
+function termColumns(ops: readonly Op[]): Pick<Columns, 'termValues' | 'termConstants'> {
+  const count = ops.reduce((sum, op) => sum + (op.kind === 'dot' ? op.terms.length : 0), 0)
+  const termValues = new Uint32Array(count)
+  const termConstants = new Uint32Array(count)
+  let next = 0
+  for (const op of ops) {
+    if (op.kind !== 'dot') continue
+    for (const { value, constant } of op.terms) {
+      termValues[next] = value
+      termConstants[next++] = constant
+    }
   }
-  return { constants: indices, coarse, periods, constantValues }
+  return { termValues, termConstants }
 }
 
-function splitFactors({ periods, constantValues }: Columns): Float64Array[] {
+/** Factors are numbered as constants first refer to them, fine ones before coarse ones, whatever numbers they had. */
+function constantColumns({
+  factors,
+  fine,
+  coarse,
+}: ConstantTable): Pick<
+  ColumnsToWrite,
+  'constants' | 'coarse' | 'periods' | 'factors' | 'constantValueCount'
+> {
+  const renumbered = new Renumbering(factors.length)
+  const constants = Uint32Array.from({ length: fine.length }, (_, id) => renumbered.of(fine.at(id)!))
+  const coarseColumn = Uint32Array.from({ length: fine.length }, (_, id) => {
+    const number = coarse.at(id)!
+    return number === 0 ? 0 : 1 + renumbered.of(number - 1)
+  })
+  const inOrder = renumbered.order()
+  const periods = Uint32Array.from(inOrder, (number) => factors.at(number).length)
+  return {
+    constants,
+    coarse: coarseColumn,
+    periods,
+    factors: { length: inOrder.length, at: (number) => factors.at(inOrder[number]) },
+    constantValueCount: periods.reduce((sum, period) => sum + period, 0),
+  }
+}
+
+/** Gives numbers new ones, in the order of their first appearance. */
+class Renumbering {
+  /** One more than the new number of each old one. */
+  readonly #numbers: Uint32Array
+  readonly #order: Uint32Array
+  #count = 0
+
+  /** @param length numbers are below it */
+  constructor(length: number) {
+    this.#numbers = new Uint32Array(length)
+    this.#order = new Uint32Array(length)
+  }
+
+  of(number: number): number {
+    if (this.#numbers[number] === 0) {
+      this.#order[this.#count++] = number
+      this.#numbers[number] = this.#count
+    }
+    return this.#numbers[number] - 1
+  }
+
+  /** Old numbers in the order of the new ones. */
+  order(): Uint32Array {
+    return this.#order.subarray(0, this.#count)
+  }
+}
+
+/** Constants of which nothing is in memory but the columns. */
+function storedConstants(columns: Columns): ConstantTable {
+  const { constants, coarse, constantValues, periods } = columns
+  const starts = startsOf(columns)
+  for (const factor of constants) requireIndex(factor, periods.length, 'constant')
+  for (const factor of coarse) if (factor > 0) requireIndex(factor - 1, periods.length, 'constant')
+  const factors = {
+    length: periods.length,
+    at: (number: number) => constantValues.subarray(starts[number], starts[number] + periods[number]),
+  }
+  return new ConstantTable(factors, constants, coarse)
+}
+
+/** Where the values of each factor begin. */
+function startsOf({ periods, constantValues }: Columns): Uint32Array {
+  const starts = new Uint32Array(periods.length)
   let start = 0
-  const constants = Array.from(periods, (period) => {
-    const end = start + period
-    if (end > constantValues.length) throw invalid('constants end early')
-    // A view: a buffer of its own for each would take more memory than most of them have values.
-    const values = constantValues.subarray(start, end)
-    start = end
-    return values
+  periods.forEach((period, number) => {
+    starts[number] = start
+    start += period
+    if (start > constantValues.length) throw invalid('constants end early')
   })
   if (start !== constantValues.length) throw invalid('constant values are left over')
-  return constants
+  return starts
 }
 
 /** Hands out the terms of dots in order. */
@@ -239,8 +298,12 @@ class Numbering {
 }
 
 function at<T>(items: ArrayLike<T>, index: number, what: string): T {
-  if (index >= items.length) throw invalid(`there is no ${what} ${index}`)
+  requireIndex(index, items.length, what)
   return items[index]
+}
+
+function requireIndex(index: number, length: number, what: string): void {
+  if (index >= length) throw invalid(`there is no ${what} ${index}`)
 }
 
 const invalid = (message: string): PolyVeilError =>

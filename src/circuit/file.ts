@@ -1,7 +1,8 @@
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js'
 import { ZodError, z } from 'zod'
 import { PolyVeilError } from '../errors/index.ts'
-import { digestOf } from './digest.ts'
+import type { Factors } from './constant-table.ts'
+import { createDigest } from './digest.ts'
 import {
   type ColumnCounts,
   type Columns,
@@ -31,12 +32,14 @@ import { verifyCircuit } from './verify.ts'
 //
 // The header has all that is to be known of a circuit without decoding its columns. Equal circuits give equal bytes.
 
-const MAGIC = utf8ToBytes('PVCIRC04')
+const MAGIC = new Uint8Array(utf8ToBytes('PVCIRC04'))
 /** Bytes in front of the header, which say how long it is. */
 export const HEADER_START = 12
 /** At the file's end. */
 export const DIGEST_BYTES = 32
 const ALIGNMENT = 8
+/** What is written, read and hashed at once. */
+const PIECE_BYTES = 2 ** 20
 
 const count = z.number().int().nonnegative().max(0xffffffff)
 const finite = z.number().finite().nonnegative()
@@ -92,39 +95,142 @@ const headerSchema = z.strictObject({
 
 type Header = z.infer<typeof headerSchema>
 
-/** The bytes of a circuit's file. @throws as `verifyCircuit`: a file never holds a circuit that would be refused. */
+/** Where the bytes of a circuit's file come from. */
+export interface CircuitSource {
+  readonly size: number
+  /** Fills `target` with the bytes from `offset` on, of which there are as many. */
+  read(target: Uint8Array, offset: number): void
+}
+
+export interface CircuitFile {
+  readonly circuit: Circuit
+  /** The digest that identifies the file, in hex. */
+  readonly digest: string
+}
+
+/** The bytes of a circuit's file. @throws as `circuitPieces` */
 export function writeCircuit(circuit: Circuit): Uint8Array {
-  verifyCircuit(circuit)
-  checkPublicSide(outlineOf(circuit))
-  const columns = toColumns(circuit)
-  const header = headerBytes(circuit, countsOf(columns))
-  const parts = [MAGIC, u32(header.length), header, ...inFileOrder(columns).map(asBytes)]
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, DIGEST_BYTES))
+  const pieces = Array.from(circuitPieces(circuit), (piece) => piece.slice())
+  const bytes = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0))
   let offset = 0
-  for (const part of parts) {
-    bytes.set(part, offset)
-    offset += part.length
+  for (const piece of pieces) {
+    bytes.set(piece, offset)
+    offset += piece.length
   }
-  bytes.set(digestOf(bytes.subarray(0, offset)), offset)
   return bytes
 }
 
 /**
- * Reads a circuit's file and checks all of it: digest, lengths, parameters, layouts, the laws of circuits.
+ * The bytes of a circuit's file, one piece after the other: files of deep circuits are larger than what is to be in memory
+ * twice. The last piece is the file's digest.
  *
- * @param bytes not kept; the circuit holds copies
- * @throws CONFIG_INVALID when the file is truncated, corrupt, of another version or contradicts itself;
- *   SECURITY_TOO_LOW, SCALE_MISMATCH and LEVEL_EXHAUSTED as the parameters' gate and `verifyCircuit`
+ * @returns pieces that are read before the next one is asked for
+ * @throws as `verifyCircuit`, before the first piece: a file never holds a circuit that would be refused
  */
-export function readCircuit(bytes: Uint8Array): Circuit {
-  requireIntact(bytes)
-  const { header, end } = readHeader(bytes, bytes.length)
-  const circuit = assemble(header, readColumns(bytes, header.counts, end))
+export function* circuitPieces(circuit: Circuit): Generator<Uint8Array<ArrayBuffer>> {
+  verifyCircuit(circuit)
+  checkPublicSide(outlineOf(circuit))
+  const digest = createDigest()
+  for (const piece of piecesBeforeDigest(circuit)) {
+    digest.update(piece)
+    yield piece
+  }
+  yield new Uint8Array(digest.digest())
+}
+
+function* piecesBeforeDigest(circuit: Circuit): Generator<Uint8Array<ArrayBuffer>> {
+  const columns = toColumns(circuit)
+  const counts = countsOf(columns)
+  const header = headerBytes(circuit, counts)
+  yield MAGIC
+  yield u32(header.length)
+  yield header
+  for (const name of Object.keys(columnShapes(counts)) as (keyof Columns)[]) {
+    if (name === 'constantValues') yield* valuePieces(columns.factors)
+    else yield asBytes(columns[name])
+  }
+}
+
+/** The values of all factors, one after the other. */
+function* valuePieces(factors: Factors): Generator<Uint8Array<ArrayBuffer>> {
+  const piece = new Float64Array(PIECE_BYTES / Float64Array.BYTES_PER_ELEMENT)
+  let filled = 0
+  for (let number = 0; number < factors.length; number++) {
+    const values = factors.at(number)
+    for (let from = 0; from < values.length; ) {
+      if (filled === piece.length) {
+        yield asBytes(piece)
+        filled = 0
+      }
+      const part = values.subarray(from, from + piece.length - filled)
+      piece.set(part, filled)
+      filled += part.length
+      from += part.length
+    }
+  }
+  yield asBytes(piece.subarray(0, filled))
+}
+
+/** Reads a circuit's file from memory. @param bytes not kept; the circuit holds copies @throws as `readCircuitFrom` */
+export const readCircuit = (bytes: Uint8Array): Circuit =>
+  readCircuitFrom({
+    size: bytes.length,
+    read: (target, offset) => target.set(bytes.subarray(offset, offset + target.length)),
+  }).circuit
+
+/**
+ * Reads a circuit's file and checks all of it: digest, lengths, parameters, layouts, the laws of circuits. Beside the
+ * circuit nothing of it is in memory.
+ *
+ * @throws CONFIG_INVALID when the file is truncated, corrupt, of another version or contradicts itself;
+ *   SECURITY_TOO_LOW, SCALE_MISMATCH and LEVEL_EXHAUSTED as the parameters' gate and `verifyCircuit`; what the source throws
+ */
+export function readCircuitFrom(source: CircuitSource): CircuitFile {
+  const reader = new HashingReader(source)
+  const start = reader.fill(new Uint8Array(Math.min(HEADER_START, source.size)))
+  const bytes = new Uint8Array(headerEnd(start, source.size))
+  bytes.set(start)
+  reader.fill(bytes.subarray(start.length))
+  const { header } = readHeader(bytes, source.size)
+  const columns = readColumns(reader, header.counts)
+  const digest = reader.checkedDigest()
+  const circuit = assemble(header, columns)
   const outline = outlineOf(circuit)
   requireOutline(header, outline)
   checkPublicSide(outline)
   verifyCircuit(circuit)
-  return circuit
+  return { circuit, digest }
+}
+
+/** Reads a source from its beginning, and hashes what it reads. */
+class HashingReader {
+  readonly #source: CircuitSource
+  readonly #digest = createDigest()
+  #offset = 0
+
+  constructor(source: CircuitSource) {
+    this.#source = source
+  }
+
+  /** @returns `target`, filled */
+  fill(target: Uint8Array): Uint8Array {
+    for (let from = 0; from < target.length; from += PIECE_BYTES) {
+      const piece = target.subarray(from, from + PIECE_BYTES)
+      this.#source.read(piece, this.#offset)
+      this.#digest.update(piece)
+      this.#offset += piece.length
+    }
+    return target
+  }
+
+  /** The digest of all before the last 32 bytes, in hex. @throws CONFIG_INVALID when these are others */
+  checkedDigest(): string {
+    const claimed = new Uint8Array(DIGEST_BYTES)
+    this.#source.read(claimed, this.#offset)
+    const digest = bytesToHex(this.#digest.digest())
+    if (digest !== bytesToHex(claimed)) throw invalid('Its bytes do not have the digest they claim')
+    return digest
+  }
 }
 
 /**
@@ -157,13 +263,13 @@ export function headerEnd(bytes: Uint8Array, fileBytes: number): number {
   return end
 }
 
-/** The digest that identifies a circuit file, in hex: its last 32 bytes. `readCircuit` checks that they are right. */
+/** The digest that identifies a circuit file, in hex: its last 32 bytes. `readCircuitFrom` checks that they are right. */
 export function circuitDigest(bytes: Uint8Array): string {
   if (bytes.length < HEADER_START + DIGEST_BYTES) throw invalid('It is too short')
   return bytesToHex(bytes.subarray(bytes.length - DIGEST_BYTES))
 }
 
-function headerBytes(circuit: Circuit, counts: ColumnCounts): Uint8Array {
+function headerBytes(circuit: Circuit, counts: ColumnCounts): Uint8Array<ArrayBuffer> {
   const { result } = circuit
   const parameters = parametersLiteral(circuit.parameters)
   const header = { ...outlineOf(circuit), counts, parameters, result }
@@ -172,12 +278,6 @@ function headerBytes(circuit: Circuit, counts: ColumnCounts): Uint8Array {
   const padded = new Uint8Array(bytes.length + (-end & (ALIGNMENT - 1))).fill(0x20)
   padded.set(bytes)
   return padded
-}
-
-function requireIntact(bytes: Uint8Array): void {
-  requireVersion(bytes)
-  const digest = bytesToHex(digestOf(bytes.subarray(0, bytes.length - DIGEST_BYTES)))
-  if (digest !== circuitDigest(bytes)) throw invalid('Its bytes do not have the digest they claim')
 }
 
 function requireVersion(bytes: Uint8Array): void {
@@ -214,15 +314,12 @@ const columnBytes = (counts: ColumnCounts): number =>
     0,
   )
 
-/** Copies the columns out of the file. */
-function readColumns(bytes: Uint8Array, counts: ColumnCounts, start: number): Columns {
+function readColumns(reader: HashingReader, counts: ColumnCounts): Columns {
   const shapes = Object.entries(columnShapes(counts))
-  let offset = start
   const columns = shapes.map(([name, [type, length]]) => {
-    // Not by `slice`, which gives a view where the bytes are a Buffer.
-    const column = new Uint8Array(bytes.subarray(offset, offset + type.BYTES_PER_ELEMENT * length))
-    offset += column.length
-    return [name, new type(column.buffer)]
+    const column = new type(length)
+    reader.fill(asBytes(column))
+    return [name, column]
   })
   return Object.fromEntries(columns)
 }
@@ -257,13 +354,10 @@ function checkPublicSide(outline: CircuitOutline): void {
   }
 }
 
-const inFileOrder = (columns: Columns): Columns[keyof Columns][] =>
-  (Object.keys(columnShapes(countsOf(columns))) as (keyof Columns)[]).map((name) => columns[name])
+const asBytes = (column: Float64Array | Uint32Array | Uint8Array): Uint8Array<ArrayBuffer> =>
+  new Uint8Array(column.buffer as ArrayBuffer, column.byteOffset, column.byteLength)
 
-const asBytes = (column: Columns[keyof Columns]): Uint8Array =>
-  new Uint8Array(column.buffer, column.byteOffset, column.byteLength)
-
-function u32(value: number): Uint8Array {
+function u32(value: number): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(4)
   new DataView(bytes.buffer).setUint32(0, value, true)
   return bytes

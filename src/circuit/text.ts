@@ -31,7 +31,7 @@ const layoutText = (layout: Layout): string =>
 function body({ ops, layers, constants }: Circuit): string[] {
   const lines: string[] = []
   let current = -1
-  const period = (id: number): string => `c${id}/${periodOf(constants[id])}`
+  const period = (id: number): string => `c${id}/${periodOf(constants.at(id)!)}`
   ops.forEach((op, index) => {
     if (op.layer !== current) {
       current = op.layer

@@ -22,6 +22,14 @@ export interface OuterConstant {
   readonly coarse: Float64Array
 }
 
+/** Constants by their numbers. An array is such a list; deep circuits have millions, which are kept as a `ConstantTable`. */
+export interface ConstantList extends Iterable<Constant> {
+  readonly length: number
+  /** @param id from 0 to `length` - 1 */
+  at(id: ConstantId): Constant | undefined
+  map<T>(body: (constant: Constant, id: ConstantId) => T): T[]
+}
+
 /** Level and scale of the value that an operation defines. Level l means the primes q_0 .. q_l. */
 export interface ValueType {
   readonly level: number
@@ -158,7 +166,7 @@ export interface Circuit {
   readonly input: InputSpec
   readonly output: OutputSpec
   readonly layers: readonly LayerInfo[]
-  readonly constants: readonly Constant[]
+  readonly constants: ConstantList
   readonly ops: readonly Op[]
   /** The value that is the encrypted answer. */
   readonly result: ValueId

@@ -1,5 +1,5 @@
 import { PolyVeilError } from '../errors/index.ts'
-import { factorsOf, largestOf, periodOf } from './constant.ts'
+import { factorsOf, largestOf, numbersOf, periodOf } from './constant.ts'
 import { isAlikeForImages, isBatch } from './image-batch.ts'
 import {
   type CiphertextType,
@@ -13,7 +13,7 @@ import { lastUses } from './liveness.ts'
 import { operandsOf } from './operands.ts'
 import type { CkksParameters } from './parameters.ts'
 import { hidingBits, MASK_ROOM_BITS, segmentsOf } from './refresh.ts'
-import type { Circuit, Op, ValueId } from './types.ts'
+import type { Circuit, ConstantId, Op, ValueId } from './types.ts'
 
 /**
  * Checks that a circuit obeys every law that the engine relies on: values are defined before they are used, each is used
@@ -26,7 +26,7 @@ import type { Circuit, Op, ValueId } from './types.ts'
 export function verifyCircuit(circuit: Circuit): void {
   verifyBatch(circuit)
   verifyConstants(circuit)
-  const largest = circuit.constants.map(largestOf)
+  const largest = numbersOf(circuit.constants, largestOf)
   const types: CiphertextType[] = []
   const laws = typeLaws(circuit.parameters)
   circuit.ops.forEach((op, index) => {
@@ -50,10 +50,15 @@ function verifyBatch({ batch, parameters }: Circuit): void {
     throw invalid(`${batch} images do not share ${parameters.slots} slots`)
 }
 
+/** Values of a factor that are looked at faster than remembered. */
+const LONGEST_OWN = 64
+
 function verifyConstants({ constants, parameters, batch }: Circuit): void {
   // Factors that many constants share are looked at once.
   const sound = new Set<Float64Array>()
-  constants.forEach((constant, id) => {
+  let id = -1
+  for (const constant of constants) {
+    id++
     const period = periodOf(constant)
     if (period < 1 || period > parameters.slots || (period & (period - 1)) !== 0) {
       throw invalid(
@@ -65,17 +70,21 @@ function verifyConstants({ constants, parameters, batch }: Circuit): void {
     }
     for (const factor of factorsOf(constant)) {
       if (sound.has(factor)) continue
-      // NaN and infinity come through.
-      const most = largestAbsolute(factor)
-      if (!Number.isFinite(most)) throw invalid(`Constant ${id} is not finite`, { constant: id })
-      // A product with zero is transparent: anyone could read it, and SEAL refuses it.
-      if (most === 0) throw invalid(`Constant ${id} is zero`, { constant: id })
-      sound.add(factor)
+      verifyFactor(factor, id)
+      if (factor.length > LONGEST_OWN) sound.add(factor)
     }
     if (batch > 1 && !isAlikeForImages(constant, batch)) {
       throw invalid(`Constant ${id} differs among the ${batch} images of a batch`, { constant: id })
     }
-  })
+  }
+}
+
+function verifyFactor(factor: Float64Array, constant: ConstantId): void {
+  // NaN and infinity come through.
+  const most = largestAbsolute(factor)
+  if (!Number.isFinite(most)) throw invalid(`Constant ${constant} is not finite`, { constant })
+  // A product with zero is transparent: anyone could read it, and SEAL refuses it.
+  if (most === 0) throw invalid(`Constant ${constant} is zero`, { constant })
 }
 
 function verifyReferences({ constants, layers }: Circuit, op: Op, index: ValueId): void {
@@ -135,7 +144,7 @@ function typeOf(circuit: Circuit, op: Op, types: readonly CiphertextType[], laws
 function verifyEncodings(
   op: Op,
   type: CiphertextType,
-  largest: readonly number[],
+  largest: Float64Array,
   parameters: CkksParameters,
 ): void {
   const scale = op.kind === 'dot' ? op.constantScale : op.scale

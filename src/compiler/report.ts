@@ -1,3 +1,4 @@
+import { MOST_ENGINE_BYTES } from '../circuit/engine-memory.ts'
 import { rotationSteps } from '../circuit/keys.ts'
 import { type CkksParameters, digitCount } from '../circuit/parameters.ts'
 import { bitLength } from '../circuit/primes.ts'
@@ -143,6 +144,16 @@ function reasons(circuit: Circuit, target: Target): string[] {
       `${layout.rowStride}; the input takes ${layout.ciphertexts} ciphertext(s)`,
     `${estimate.precisionBits.toFixed(1)} bits of precision, with flooding noise of deviation ` +
       `${output.flooding.toExponential(1)} in each of ${slots / output.period} copies of a logit`,
+    ...memoryInWords(circuit, target),
+  ]
+}
+
+/** A plan that is too large is still one: it says what a smaller one would have to save. */
+function memoryInWords({ estimate }: Circuit, target: Target): string[] {
+  const excess = estimate.memoryBytes - MOST_ENGINE_BYTES
+  if (target.name === 'seal' || excess <= 0) return []
+  return [
+    `its engine would need ${(excess / 1e9).toFixed(2)} GB more memory than one can have: it cannot be executed`,
   ]
 }
 

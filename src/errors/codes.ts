@@ -125,8 +125,8 @@ export const ERROR_CODES = Object.freeze({
   TOO_LARGE: code(
     413,
     3,
-    'The body or file is larger than allowed; or, with status 507, the model than the memory of the server.',
-    'Send what the manifest describes; it states every size. For memory, raise engineMegabytes on the server.',
+    'The body or file is larger than allowed; or the model than the memory of the server, with status 507, or of any engine.',
+    'Send what the manifest describes; it states every size. For memory, raise engineMegabytes on the server, or compile for a smaller input, batch or precision.',
   ),
   UNAUTHENTICATED: code(401, 3, 'The request carries no valid credentials.', 'Send a valid token.'),
   FORBIDDEN: code(403, 3, 'The credentials do not allow this.', 'Use what belongs to your own tenant.'),

@@ -1,16 +1,16 @@
-import { type FileHandle, open, readFile } from 'node:fs/promises'
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
 import { bytesToHex } from '@noble/hashes/utils.js'
 import { createDigest } from '../circuit/digest.ts'
 import {
-  circuitDigest,
+  type CircuitFile,
   DIGEST_BYTES,
   HEADER_START,
   headerEnd,
-  readCircuit,
+  readCircuitFrom,
   readOutline,
 } from '../circuit/file.ts'
 import type { CircuitOutline } from '../circuit/manifest.ts'
-import type { Circuit } from '../circuit/types.ts'
 import { PolyVeilError } from '../errors/index.ts'
 
 const PIECE_BYTES = 2 ** 20
@@ -21,10 +21,27 @@ export interface OutlineFile {
   readonly digest: string
 }
 
-/** Reads a compiled circuit, all of it. @throws as `readCircuit` */
-export async function readCircuitFile(path: string): Promise<{ circuit: Circuit; digest: string }> {
-  const bytes = await readFile(path)
-  return { circuit: readCircuit(bytes), digest: circuitDigest(bytes) }
+/**
+ * Reads a compiled circuit, all of it, straight into its columns. The thread waits for the disk: checking takes longer.
+ *
+ * @throws as `readCircuitFrom`; system errors when the file cannot be read
+ */
+export async function readCircuitFile(path: string): Promise<CircuitFile> {
+  const file = openSync(path, 'r')
+  try {
+    const { size } = fstatSync(file)
+    return readCircuitFrom({ size, read: (target, offset) => fill(file, target, offset) })
+  } finally {
+    closeSync(file)
+  }
+}
+
+function fill(file: number, target: Uint8Array, offset: number): void {
+  for (let filled = 0; filled < target.length; ) {
+    const count = readSync(file, target, filled, target.length - filled, offset + filled)
+    if (count === 0) throw shortened()
+    filled += count
+  }
 }
 
 /**
@@ -76,8 +93,10 @@ async function read(file: FileHandle, offset: number, length: number): Promise<U
   const bytes = new Uint8Array(length)
   for (let filled = 0; filled < length; ) {
     const { bytesRead } = await file.read(bytes, filled, length - filled, offset + filled)
-    if (bytesRead === 0) throw new PolyVeilError('CONFIG_INVALID', 'A circuit file becomes shorter')
+    if (bytesRead === 0) throw shortened()
     filled += bytesRead
   }
   return bytes
 }
+
+const shortened = (): PolyVeilError => new PolyVeilError('CONFIG_INVALID', 'A circuit file becomes shorter')

@@ -21,6 +21,9 @@ export const SCALE = {
   product: ((2 ** 30 * 2 ** 20) / q2) ** 2,
 }
 
+/** A circuit that was read holds its constants in columns; this has them in an array, to be compared. */
+export const spelledOut = (circuit: Circuit): Circuit => ({ ...circuit, constants: [...circuit.constants] })
+
 /** A circuit none of whose constants is an outer product. */
 export type PlainCircuit = Circuit & { readonly constants: readonly Float64Array[] }
 

@@ -10,8 +10,11 @@ t.test('equal contents have equal numbers, in the order of their first appearanc
   t.equal(contents.numberOf(Float64Array.of(1, 2)), 0)
   t.equal(contents.numberOf(long.slice()), 1)
   t.equal(contents.numberOf(long), 1)
-  t.equal(contents.items.length, 3)
-  t.equal(contents.items[1], long)
+  t.equal(contents.length, 3)
+  t.strictSame(
+    [0, 1, 2].map((number) => contents.at(number)),
+    [Float64Array.of(1, 2), long, Float64Array.of(2, 1)],
+  )
 })
 
 t.test('what differs in length or in a single bit differs', async (t) => {

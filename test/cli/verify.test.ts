@@ -1,6 +1,7 @@
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { readCircuit, writeCircuit } from '../../src/circuit/index.ts'
 import { goldenTensors } from '../models/support/golden.ts'
 import { safetensors } from './safetensors.ts'
 import { failed, goldenOf, polyveil, type Ran, sourceOf } from './support.ts'
@@ -124,4 +125,17 @@ t.test('golden files that do not fit', async (t) => {
     }),
   )
   failed(t, await verify('--golden', bare, ...flags), 3, 'TENSOR_OUT_OF_RANGE')
+})
+
+t.test('what no engine has the memory for is refused before anything is made', async (t) => {
+  const circuit = readCircuit(new Uint8Array(readFileSync(path)))
+  const large = { ...circuit, estimate: { ...circuit.estimate, memoryBytes: 2 ** 32 } }
+  const file = join(directory, 'large.pvc')
+  writeFileSync(file, writeCircuit(large))
+  const refused = await polyveil(['verify', file, ...goldenOf('one_shot'), '--json', '--quiet'])
+  failed(t, refused, 3, 'TOO_LARGE', { neededBytes: 2 ** 32, limitBytes: 2 ** 32 - 65536 })
+  t.match(refused.json.error.message, /takes 4.30 GB of engine memory, and an engine has 4.29 GB at most/)
+  const shown = await polyveil(['inspect', file])
+  t.match(shown.stdout, /0.00 GB more memory than one can have/)
+  t.equal((await polyveil(['verify', file, ...goldenOf('one_shot'), '--backend', 'clear', '--json'])).code, 0)
 })

@@ -7,7 +7,7 @@ import { manifestOf, manifestOfOutline, outlineOf } from '../../src/circuit/mani
 import { loadCatalogue } from '../../src/server/catalogue.ts'
 import { readCheckedOutlineFile, readCircuitFile, readOutlineFile } from '../../src/server/circuit-file.ts'
 import { ServedCircuit } from '../../src/server/worker/circuits.ts'
-import { smallCircuit } from '../circuit/circuits.ts'
+import { smallCircuit, spelledOut } from '../circuit/circuits.ts'
 
 const circuit = smallCircuit()
 const { digest: manifestDigest } = manifestOf(circuit)
@@ -76,7 +76,7 @@ t.test('a worker reads a circuit when it is needed, and never another one', asyn
   const { path } = await stored(t as typeof import('tap').t)
   const served = await ServedCircuit.open({ path, manifestDigest })
   const first = await served.read()
-  t.strictSame(first, circuit)
+  t.strictSame(spelledOut(first), circuit)
   t.equal(await served.read(), first, 'who holds it shares it')
   t.ok((await readFile(path)).equals(bytes))
   await t.rejects(ServedCircuit.open({ path, manifestDigest: 'f'.repeat(64) }), { code: 'INTERNAL' })

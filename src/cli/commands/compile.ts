@@ -3,12 +3,13 @@ import { type Command, Option } from 'commander'
 import type { Circuit } from '../../circuit/index.ts'
 import type { Compiled, Link, Objective, TargetName } from '../../compiler/index.ts'
 import { act, command, type Outcome, type Session } from '../command.ts'
+import { withHeapForCheckpoint } from '../heap.ts'
 import { readImages } from '../input/golden.ts'
 import { readLabels } from '../input/labels.ts'
 import { loadSource, type SourceOptions, withSource } from '../input/network-source.ts'
 import { batch, link, whole } from '../input/option-values.ts'
 import { planText } from '../output/plan-text.ts'
-import { writeWhole } from '../output/write-file.ts'
+import { writeCircuitFile } from '../output/write-circuit.ts'
 import { UsageError } from '../usage-error.ts'
 
 interface CompileFlags extends SourceOptions {
@@ -66,7 +67,7 @@ export const compileCommand = (): Command =>
       ),
     )
     .option('--dry-run', 'plan only, write nothing')
-    .action(act(compileCheckpoint))
+    .action(withHeapForCheckpoint(act(compileCheckpoint)))
 
 const choice = (flags: string, text: string, values: readonly string[], preset?: string): Option =>
   new Option(flags, text).choices(values).default(preset)
@@ -74,15 +75,10 @@ const choice = (flags: string, text: string, values: readonly string[], preset?:
 async function compileCheckpoint(session: Session, path: string, flags: CompileFlags): Promise<Outcome> {
   checkFlags(flags)
   const { circuit, plan } = await plannedCircuit(session, path, flags)
-  const { circuitDigest, writeCircuit } = await import('../../circuit/index.ts')
-  const bytes = writeCircuit(circuit)
-  if (flags.out !== undefined && !flags.dryRun) await writeWhole(flags.out, bytes)
+  const { digest, bytes } = await writeCircuitFile(flags.dryRun ? undefined : flags.out, circuit)
   return {
-    document: documentOf(circuit, plan, circuitDigest(bytes)),
-    text: [
-      planText(plan),
-      flags.dryRun ? 'Nothing was written.' : `${flags.out}: ${bytes.length} bytes`,
-    ].join('\n'),
+    document: documentOf(circuit, plan, digest),
+    text: [planText(plan), flags.dryRun ? 'Nothing was written.' : `${flags.out}: ${bytes} bytes`].join('\n'),
   }
 }
 

@@ -1,15 +1,14 @@
-import type { Circuit } from '../../circuit/index.ts'
-import { readInput } from './files.ts'
+import type { CircuitFile } from '../../circuit/file.ts'
+import { PolyVeilError } from '../../errors/index.ts'
 
-export interface CircuitFile {
-  readonly circuit: Circuit
-  /** SHA-256 in hex that identifies the file. */
-  readonly digest: string
-}
-
-/** Reads and verifies a circuit. @throws CONFIG_INVALID and what `readCircuit` throws */
+/** Reads and verifies a circuit. @throws CONFIG_INVALID when it cannot be read, and what `readCircuitFrom` throws */
 export async function loadCircuit(path: string): Promise<CircuitFile> {
-  const { circuitDigest, readCircuit } = await import('../../circuit/index.ts')
-  const bytes = await readInput(path, 'The circuit')
-  return { circuit: readCircuit(bytes), digest: circuitDigest(bytes) }
+  const { readCircuitFile } = await import('../../server/circuit-file.ts')
+  try {
+    return await readCircuitFile(path)
+  } catch (cause) {
+    if (cause instanceof PolyVeilError) throw cause
+    const { code } = cause as NodeJS.ErrnoException
+    throw new PolyVeilError('CONFIG_INVALID', `The circuit ${path} cannot be read (${code})`, {}, { cause })
+  }
 }

@@ -3,7 +3,7 @@ import { open, rename, rm } from 'node:fs/promises'
 import { PolyVeilError } from '../../errors/index.ts'
 
 /** Bytes, or chunks of them as they become ready. */
-export type Content = Uint8Array | AsyncIterable<Uint8Array>
+export type Content = Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>
 
 /**
  * Writes a file so that it is there whole or not at all: beside its place first, then renamed. An earlier file of that

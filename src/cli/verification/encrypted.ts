@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os'
+import { requireEngineRoom } from '../../circuit/engine-memory.ts'
 import { type Circuit, type Manifest, manifestOf } from '../../circuit/index.ts'
 import { digitSize } from '../../circuit/parameters.ts'
 import { KeyRing, LocalModel, memoryKeyStore, refreshBytes } from '../../client/index.ts'
@@ -34,12 +35,14 @@ const NO_LIMITS = {
  * special primes are made and checked too, but SEAL, which cannot use them, evaluates with keys of its own.
  *
  * @param threads that the simd engine uses; by default one for each core
+ * @throws TOO_LARGE when the circuit's plan needs more memory than the simd engine may have, before keys are made
  */
 export async function encryptedBackend(
   circuit: Circuit,
   backend: EncryptedBackend,
   threads = availableParallelism(),
 ): Promise<VerificationBackend> {
+  if (backend === 'simd') requireEngineRoom(circuit)
   const ring = new KeyRing(memoryKeyStore())
   const manifest = manifestOf(circuit)
   const client = new LocalModel(manifest, ring, NO_LIMITS)

@@ -1,5 +1,4 @@
-import { factorsOf } from '../../circuit/constant.ts'
-import { Contents } from '../../circuit/contents.ts'
+import { GrowingConstants } from '../../circuit/constant-table.ts'
 import { periodForBatch } from '../../circuit/image-batch.ts'
 import { type CiphertextType, type ModulusChain, type TypeLaws, typeLaws } from '../../circuit/laws.ts'
 import type { Constant, ConstantId, LayerInfo, Op, Term, ValueId } from '../../circuit/types.ts'
@@ -31,6 +30,8 @@ export interface BuilderChain extends ModulusChain {
   /** A function that takes back all choices that are made from now on. */
   mark?(): () => void
 }
+
+type FactorNumbers = ReturnType<GrowingConstants['factorsOf']>
 
 /** Slots of a constant, made only when a circuit is emitted; undefined when all of them are zero. */
 export type MakeConstant = () => Constant | undefined
@@ -66,7 +67,7 @@ export interface TermDraft {
  */
 export class CircuitBuilder {
   readonly ops: Op[] = []
-  readonly constants: Constant[] = []
+  readonly constants = new GrowingConstants()
   /** Period in the ciphertexts' slots and size of each constant; in a draft, where constants are not made, one entry for equal ones. */
   readonly statistics: ConstantStatistics[] = []
   readonly layers: LayerInfo[] = []
@@ -86,8 +87,9 @@ export class CircuitBuilder {
   readonly #rotations = new Known()
   readonly #drops = new Known()
   readonly #chains = new Known()
-  readonly #contents = new Contents()
-  readonly #constantIds = new Map<string | number, ConstantId>()
+  /** By twice the number of its factor, one more where it is exact: the number of each plain constant. */
+  readonly #plainIds: (ConstantId | undefined)[] = []
+  readonly #outerIds = new Map<string, ConstantId>()
   /** Constants of a draft by their sizes, for each period. */
   readonly #drafted = new Map<number, Map<number, ConstantId>>()
   #site = 0
@@ -293,23 +295,27 @@ export class CircuitBuilder {
     if (!this.emit) return this.#draftedId({ period: this.#wide(period), gain, exact })
     const constant = make()
     if (constant === undefined) return undefined
-    const key = this.#keyOf(constant, exact)
-    const known = this.#constantIds.get(key)
-    if (known !== undefined) return known
-    const id = this.statistics.push({ period: this.#wide(period), gain, exact }) - 1
-    this.#constantIds.set(key, id)
-    this.constants[id] = constant
+    const factors = this.constants.factorsOf(constant)
+    return this.#knownId(factors, exact) ?? this.#newId(factors, { period, gain, exact })
+  }
+
+  #knownId([fine, coarse]: FactorNumbers, exact: boolean): ConstantId | undefined {
+    return coarse === 0
+      ? this.#plainIds[2 * fine + Number(exact)]
+      : this.#outerIds.get(`${exact}:${fine}:${coarse}`)
+  }
+
+  #newId(factors: FactorNumbers, { period, gain, exact }: ConstantStatistics): ConstantId {
+    this.statistics.push({ period: this.#wide(period), gain, exact })
+    const id = this.constants.push(factors)
+    const [fine, coarse] = factors
+    if (coarse === 0) this.#plainIds[2 * fine + Number(exact)] = id
+    else this.#outerIds.set(`${exact}:${fine}:${coarse}`, id)
     return id
   }
 
   #wide(period: number): number {
     return periodForBatch(period, this.batch)
-  }
-
-  /** Equal for equal constants. Plain ones, which there may be a million of, have numbers. */
-  #keyOf(constant: Constant, exact: boolean): string | number {
-    const [first, ...others] = factorsOf(constant).map((factor) => this.#contents.numberOf(factor))
-    return others.length === 0 ? 2 * first + Number(exact) : [exact, first, ...others].join(':')
   }
 
   #draftedId(statistics: ConstantStatistics): ConstantId {

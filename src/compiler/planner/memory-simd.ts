@@ -7,6 +7,8 @@ import { operandsOf } from '../../circuit/operands.ts'
 import { digitCount } from '../../circuit/parameters.ts'
 import { MASK_DIGIT_BITS } from '../../circuit/refresh.ts'
 import type { Circuit, Op, ValueId } from '../../circuit/types.ts'
+import { constantBytes } from './encoded-constants.ts'
+import { tableBytes } from './program-tables.ts'
 
 const RESIDUE_BYTES = 4
 /** Roots of unity, their inverses, and the quotients of both: words for each residue of a prime. */
@@ -16,12 +18,17 @@ type Body = Pick<Circuit, 'parameters' | 'constants' | 'ops' | 'result' | 'refre
 
 /**
  * Bytes of kernel memory that the simd engine needs for a circuit: keys, tables of primes and automorphisms, encoded
- * constants, and the most that is alive at once. What the engine comes to is a little more where freed memory does
- * not fit what comes next; a test holds the two together.
+ * constants, the program's tables, and the most that is alive at once. What the engine comes to is a little more where freed
+ * memory does not fit what comes next; a test holds the two together.
  */
 export function simdMemory(circuit: Body): number {
-  const isInteger = expansionRule(circuit)
-  return keyAndTableBytes(circuit) + constantBytes(circuit, isInteger) + new Replay(circuit, isInteger).peak()
+  const isExpanded = expansionRule(circuit)
+  return (
+    keyAndTableBytes(circuit) +
+    constantBytes(circuit, isExpanded) +
+    tableBytes(circuit) +
+    new Replay(circuit, isExpanded).peak()
+  )
 }
 
 const limbBytes = ({ parameters }: Body): number => parameters.ring * RESIDUE_BYTES
@@ -36,30 +43,6 @@ function keyAndTableBytes(circuit: Body): number {
   return keys + all * TABLE_WORDS * limb + 2 * rotations * ring
 }
 
-/** Each constant once for each scale, level and form in which the circuit reads it. */
-function constantBytes(circuit: Body, isInteger: ExpansionRule): number {
-  const { constants, ops, parameters } = circuit
-  const { made, kept } = extendedBasis(circuit)
-  const encoded = new Map<string, number>()
-  const add = (constant: number, scale: number, op: Op, form: string): void => {
-    const words = encodedWords(periodOf(constants[constant]), parameters.ring)
-    if (form !== 'addend' && isInteger(constant, scale)) {
-      encoded.set(`${constant}/${scale}`, words * RESIDUE_BYTES)
-      return
-    }
-    const limbs = op.level + 1 + (form === 'extended' ? parameters.specialPrimes.length : 0)
-    encoded.set(`${constant}/${scale}/${op.level}/${form}`, words * limbs * RESIDUE_BYTES)
-  }
-  ops.forEach((op, id) => {
-    if (op.kind === 'addPlain') add(op.constant, op.scale, op, 'addend')
-    if (op.kind !== 'dot') return
-    for (const { value, constant } of op.terms) {
-      add(constant, op.constantScale, op, kept[value] ? 'extended' : made[id] ? 'lifted' : 'normal')
-    }
-  })
-  return [...encoded.values()].reduce((sum, bytes) => sum + bytes, 0)
-}
-
 /** Memory that one value or several hold. */
 interface Polynomial {
   readonly bytes: number
@@ -69,7 +52,7 @@ interface Polynomial {
 /** Goes through the batches as the engine does, and counts what is alive: values, digits, what divisions work with. */
 class Replay {
   readonly #circuit: Body
-  readonly #isInteger: ExpansionRule
+  readonly #isExpanded: ExpansionRule
   readonly #basis: ExtendedBasis
   readonly #special: number
   readonly #limb: number
@@ -81,9 +64,9 @@ class Replay {
   #live = 0
   #peak = 0
 
-  constructor(circuit: Body, isInteger: ExpansionRule) {
+  constructor(circuit: Body, isExpanded: ExpansionRule) {
     this.#circuit = circuit
-    this.#isInteger = isInteger
+    this.#isExpanded = isExpanded
     this.#basis = extendedBasis(circuit)
     this.#special = circuit.parameters.specialPrimes.length
     this.#limb = limbBytes(circuit)
@@ -155,8 +138,8 @@ class Replay {
     const bytesOf = (id: ValueId): number => {
       const op = this.#op(id) as Extract<Op, { kind: 'dot' }>
       return op.terms.reduce((sum, { value, constant }) => {
-        if (!this.#isInteger(constant, op.constantScale)) return sum
-        const words = encodedWords(periodOf(constants[constant]), parameters.ring)
+        if (!this.#isExpanded(constant, op.constantScale, 'weight')) return sum
+        const words = encodedWords(periodOf(constants.at(constant)!), parameters.ring)
         const limbs = op.level + 1 + (this.#basis.kept[value] ? this.#special : 0)
         return sum + words * limbs * RESIDUE_BYTES
       }, 0)

@@ -81,7 +81,7 @@ export function createClearEvaluator(
 
   /** A constant as it is after encoding at `scale`, one period. */
   const encoded = (id: number, scale: number): Float64Array => {
-    const values = valuesOf(constants[id])
+    const values = valuesOf(constants.at(id)!)
     if (!gaussian) return values
     // The rounding of a single number is known.
     if (values.length === 1) return values.map((value) => Math.round(value * scale) / scale)

@@ -26,6 +26,7 @@ export interface Kernels {
   copy: Kernel
   dot: Kernel
   expand: Kernel
+  expandDoubles: Kernel
   keepBits: Kernel
   multiplyPairs: Kernel
   nttForward: Kernel

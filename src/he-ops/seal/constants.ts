@@ -1,7 +1,7 @@
 import type { CKKSEncoder, Evaluator, Plaintext } from 'node-seal'
 import { largestOf, periodOf, valuesOf } from '../../circuit/constant.ts'
 import { encodedBits, log2Modulus } from '../../circuit/laws.ts'
-import type { Constant, ConstantId } from '../../circuit/types.ts'
+import type { ConstantId, ConstantList } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import { type CompactPlaintext, expandPlaintext, PeriodicEncoder } from '../encoding/periodic.ts'
 import type { SealContext } from './context.ts'
@@ -32,7 +32,7 @@ const DEFAULT_CACHE_BYTES = 256 * 2 ** 20
  */
 export class ConstantSource {
   readonly #ctx: SealContext
-  readonly #constants: readonly Constant[]
+  readonly #constants: ConstantList
   readonly #encoder: CKKSEncoder
   readonly #evaluator: Evaluator
   readonly #periodic: PeriodicEncoder
@@ -44,7 +44,7 @@ export class ConstantSource {
   readonly #scratch: Plaintext
   #cacheBytesLeft: number
 
-  constructor(ctx: SealContext, constants: readonly Constant[], options: ConstantSourceOptions = {}) {
+  constructor(ctx: SealContext, constants: ConstantList, options: ConstantSourceOptions = {}) {
     this.#ctx = ctx
     this.#constants = constants
     this.#cacheBytesLeft = options.cacheBytes ?? DEFAULT_CACHE_BYTES
@@ -65,7 +65,8 @@ export class ConstantSource {
    * @throws LEVEL_EXHAUSTED when the scaled values do not fit the level's modulus
    */
   use(id: ConstantId, scale: number, level: number, body: (plaintext: Plaintext) => void): boolean {
-    if (periodOf(this.#constants[id]) > LONGEST_COMPACT_PERIOD) return this.#useFull(id, scale, level, body)
+    if (periodOf(this.#constants.at(id)!) > LONGEST_COMPACT_PERIOD)
+      return this.#useFull(id, scale, level, body)
     const compact = this.#compactOf(id, scale, level)
     if (!compact.isZero) body(this.#expand(compact, scale, level))
     return !compact.isZero
@@ -84,7 +85,7 @@ export class ConstantSource {
     let compact = this.#compact.get(key)
     if (!compact) {
       this.#requireFits(id, scale, level)
-      compact = this.#periodic.encode(valuesOf(this.#constants[id]), scale, level)
+      compact = this.#periodic.encode(valuesOf(this.#constants.at(id)!), scale, level)
       this.#compact.set(key, compact)
     }
     return compact
@@ -123,7 +124,7 @@ export class ConstantSource {
     const plaintext = new seal.Plaintext()
     try {
       guarded(seal, () => {
-        this.#encoder.encode(repeat(valuesOf(this.#constants[id]), parameters.slots), scale, plaintext)
+        this.#encoder.encode(repeat(valuesOf(this.#constants.at(id)!), parameters.slots), scale, plaintext)
         // node-seal encodes at the highest level only.
         if (level < highestLevel) this.#evaluator.plainModSwitchToInplace(plaintext, levelIds[level])
       })
@@ -135,7 +136,7 @@ export class ConstantSource {
   }
 
   #requireFits(id: ConstantId, scale: number, level: number): void {
-    const needBits = encodedBits(largestOf(this.#constants[id]), scale)
+    const needBits = encodedBits(largestOf(this.#constants.at(id)!), scale)
     if (needBits < log2Modulus(this.#ctx.parameters, level)) return
     throw new PolyVeilError('LEVEL_EXHAUSTED', `Constant ${id} does not fit level ${level} at its scale`, {
       constant: id,

@@ -1,7 +1,7 @@
 import { type Batch, batches, maxRotationSources } from '../../circuit/batches.ts'
 import { divided, type ExtendedBasis, extendedBasis } from '../../circuit/extended.ts'
 import { galoisElement } from '../../circuit/keys.ts'
-import type { Circuit, Op, OpKind, ValueId } from '../../circuit/types.ts'
+import type { Circuit, ConstantId, Op, OpKind, ValueId } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import {
   allocateFlooding,
@@ -20,7 +20,13 @@ import type { SimdContext } from './context.ts'
 import type { SimdKeys } from './keys.ts'
 import { type Division, emitDivisions } from './operations/divide.ts'
 import { type Dot, emitDots, emitMixedSums, type MixedSum } from './operations/dot.ts'
-import { type Binary, emitBinaries, emitPlainSums, emitProducts } from './operations/elementwise.ts'
+import {
+  type Binary,
+  emitBinaries,
+  emitPlainSums,
+  emitProducts,
+  type PlainSum,
+} from './operations/elementwise.ts'
 import { emitRelinearisations, emitRotations } from './operations/key-switch.ts'
 import type { ProgramBuilder } from './program.ts'
 import { type LinkedProgram, linkProgram } from './run.ts'
@@ -194,11 +200,19 @@ class CircuitEmitter {
       const op = this.#op<'addPlain'>(id)
       const from = this.#storage.get(op.source)
       const primes = op.level + 1
-      const addend = this.#constants.encoded(op.constant, op.scale, primes, 'addend')
+      const addend = this.#addend(op.constant, op.scale, primes)
       const polynomials = [this.#storage.polynomial(primes), from.polynomials[1]]
       return { from, addend, out: this.#storage.alias(id, { polynomials, primes, extended: false }) }
     })
     emitPlainSums(this.#builder, this.#context, work)
+  }
+
+  #addend(constant: ConstantId, scale: number, primes: number): PlainSum['addend'] {
+    const constants = this.#constants
+    if (!constants.isExpanded(constant, scale, 'addend')) {
+      return constants.encoded(constant, scale, primes, 'addend')
+    }
+    return { doubles: constants.doubles(constant, scale, primes) }
   }
 
   #combine(ids: readonly ValueId[]): void {

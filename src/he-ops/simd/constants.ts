@@ -1,7 +1,7 @@
 import { largestOf, periodOf, valuesOf } from '../../circuit/constant.ts'
 import { type ExpansionRule, encodedWords, LEAST_BLOCK, NO_EXPANSION } from '../../circuit/expansion.ts'
 import { encodedBits, modulusBits } from '../../circuit/laws.ts'
-import type { Constant, ConstantId } from '../../circuit/types.ts'
+import type { ConstantId, ConstantList } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import { embedPeriodicFast } from '../encoding/embedding-fft.ts'
 import { log2Exact } from '../encoding/order.ts'
@@ -28,9 +28,9 @@ export interface EncodedConstant {
   readonly isZero: boolean
 }
 
-/** A weight that is kept as the integers that its coefficients are: see `circuit/expansion.ts`. */
+/** A constant that is kept as the integers that its coefficients are, or half of them: see `circuit/expansion.ts`. */
 export interface IntegerConstant {
-  /** Address of `count` signed words. */
+  /** Address of half of `count` signed words, or of as many whole doubles. */
   readonly address: number
   /** As in `EncodedConstant`. */
   readonly count: number
@@ -39,9 +39,10 @@ export interface IntegerConstant {
 }
 
 const FORMS: readonly ConstantForm[] = ['normal', 'extended', 'lifted', 'addend']
-/** Forms by number, the integers being one more. */
-const formNumber = (form: ConstantForm, primes: number): number => 1 + FORMS.indexOf(form) + 4 * primes
-const INTEGERS = 0
+/** Forms by number, after those of coefficients. */
+const formNumber = (form: ConstantForm, primes: number): number => 2 + FORMS.indexOf(form) + 4 * primes
+const WORDS = 0
+const DOUBLES = 1
 
 /**
  * Encodes the constants of a circuit when they are first asked for, and keeps them on the heap until `free`.
@@ -50,19 +51,19 @@ const INTEGERS = 0
  * N / 2p equal ones (`PeriodicEncoder` says why): no more than 2p residues for each prime are made and kept.
  */
 export class ConstantStore {
-  readonly isInteger: ExpansionRule
+  readonly isExpanded: ExpansionRule
   readonly #context: SimdContext
   readonly #encodings: Encodings
   readonly #arena: Arena
   /** log2 of the modulus of each level. */
   readonly #bits: readonly number[]
-  #constants: readonly Constant[]
+  #constants: ConstantList
 
-  /** @param isInteger says which weights are to be asked for by `integers` */
-  constructor(context: SimdContext, constants: readonly Constant[], isInteger: ExpansionRule = NO_EXPANSION) {
+  /** @param isExpanded says which weights are to be asked for by `integers`, and which addends by `doubles` */
+  constructor(context: SimdContext, constants: ConstantList, isExpanded: ExpansionRule = NO_EXPANSION) {
     this.#context = context
     this.#constants = constants
-    this.isInteger = isInteger
+    this.isExpanded = isExpanded
     this.#arena = new Arena(context.heap)
     this.#bits = modulusBits(context.parameters)
     this.#encodings = new Encodings(constants.length)
@@ -77,7 +78,7 @@ export class ConstantStore {
    *
    * @param constants the same ones each time
    */
-  reading<T>(constants: readonly Constant[], body: () => T): T {
+  reading<T>(constants: ConstantList, body: () => T): T {
     this.#constants = constants
     try {
       return body()
@@ -100,12 +101,17 @@ export class ConstantStore {
 
   /** Words of a constant modulo each prime, or as integers. */
   words(id: ConstantId): number {
-    return encodedWords(periodOf(this.#constants[id]), this.#context.ring)
+    return encodedWords(periodOf(this.#constants.at(id)!), this.#context.ring)
   }
 
-  /** The coefficients of a weight that `isInteger`; the same ones when they are asked for again. @throws as `encoded` */
+  /** The coefficients of a weight that `isExpanded`; the same ones when they are asked for again. @throws as `encoded` */
   integers(id: ConstantId, scale: number, primes: number): IntegerConstant {
-    return this.#once(id, scale, INTEGERS, primes, () => this.#round(id, scale))
+    return this.#once(id, scale, WORDS, primes, () => this.#round(id, scale, Int32Array))
+  }
+
+  /** The coefficients of an addend that `isExpanded`, as `integers`. @throws as `encoded` */
+  doubles(id: ConstantId, scale: number, primes: number): IntegerConstant {
+    return this.#once(id, scale, DOUBLES, primes, () => this.#round(id, scale, Float64Array))
   }
 
   /** What was encoded before, or is now. */
@@ -123,25 +129,27 @@ export class ConstantStore {
       this.#encodings.add(id, scale, form, encoding)
     }
     const { address, isZero } = encoding
-    const { count, shift } = this.#shape(2 * periodOf(this.#constants[id]))
+    const { count, shift } = this.#shape(2 * periodOf(this.#constants.at(id)!))
     return { address, count, shift, isZero }
   }
 
-  #round(id: ConstantId, scale: number): Encoding {
+  /** The first half of the coefficients: the middle one is zero, and those behind it are the negatives of these. */
+  #round(id: ConstantId, scale: number, type: typeof Int32Array | typeof Float64Array): Encoding {
     const { heap } = this.#context
     const coefficients = this.#embedding(id)
     const { count } = this.#shape(coefficients.length)
-    const address = this.#arena.allocate(4 * count)
-    const words = new Int32Array(heap.memory.buffer, address, count)
+    const bytes = (count / 2) * type.BYTES_PER_ELEMENT
+    const address = this.#arena.allocate(bytes)
+    const numbers = new type(heap.memory.buffer, address, count / 2)
     const step = count / coefficients.length
-    if (step > 1) words.fill(0)
+    if (step > 1) numbers.fill(0)
     let isZero = true
-    for (let i = 0; i < coefficients.length; i++) {
+    for (let i = 0; i < coefficients.length / 2; i++) {
       const integer = roundToEven(coefficients[i] * scale)
-      words[i * step] = integer
+      numbers[i * step] = integer
       isZero &&= integer === 0
     }
-    this.bytes += 4 * count
+    this.bytes += bytes
     return { address, isZero }
   }
 
@@ -201,11 +209,11 @@ export class ConstantStore {
   }
 
   #embedding(id: ConstantId): Float64Array {
-    return embedPeriodicFast(valuesOf(this.#constants[id]))
+    return embedPeriodicFast(valuesOf(this.#constants.at(id)!))
   }
 
   #requireFits(id: ConstantId, scale: number, level: number): void {
-    const needBits = encodedBits(largestOf(this.#constants[id]), scale)
+    const needBits = encodedBits(largestOf(this.#constants.at(id)!), scale)
     if (needBits < this.#bits[level]) return
     throw new PolyVeilError('LEVEL_EXHAUSTED', `Constant ${id} does not fit level ${level} at its scale`, {
       constant: id,

@@ -1,22 +1,28 @@
-/** Numbers of a row: scale, what it is encoded as, address, whether it is zero, and the row before of the same constant. */
-const ROW = 5
+/** Words of a row: the number of scale and form, the address with whether all is zero, and the row before of the constant. */
+const ROW = 3
 const FIRST_ROWS = 1024
+/** Addresses are even: their lowest bit is free. */
+const ZERO = 1
 
 /** Where a constant lies that has been encoded, and whether all of it is zero. */
 export interface Encoding {
+  /** A multiple of two below 2^32. */
   readonly address: number
   readonly isZero: boolean
 }
 
 /**
- * What constants have been encoded to. Circuits have a million of them, and objects for each would take several times the
- * memory of a table of numbers.
+ * What constants have been encoded to. Circuits have millions of them, and objects for each would take several times the
+ * memory of a table of words.
  */
 export class Encodings {
-  #rows = new Float64Array(ROW * FIRST_ROWS)
+  #rows = new Uint32Array(ROW * FIRST_ROWS)
   #count = 0
   /** One more than the last row of each constant. */
   readonly #last: Uint32Array
+  /** By scale and form: few of both, and a number for each pair. */
+  readonly #pairs = new Map<number, Map<number, number>>()
+  #pairCount = 0
 
   constructor(constants: number) {
     this.#last = new Uint32Array(constants)
@@ -24,12 +30,13 @@ export class Encodings {
 
   /** @param form a number for what the constant is encoded as, and modulo which primes */
   find(id: number, scale: number, form: number): Encoding | undefined {
+    const pair = this.#pairs.get(scale)?.get(form)
+    if (pair === undefined) return undefined
     const rows = this.#rows
-    for (let row = this.#last[id]; row > 0; row = rows[ROW * (row - 1) + 4]) {
+    for (let row = this.#last[id]; row > 0; row = rows[ROW * (row - 1) + 2]) {
       const at = ROW * (row - 1)
-      if (rows[at] === scale && rows[at + 1] === form) {
-        return { address: rows[at + 2], isZero: rows[at + 3] === 1 }
-      }
+      if (rows[at] === pair)
+        return { address: rows[at + 1] - (rows[at + 1] & ZERO), isZero: isZero(rows[at + 1]) }
     }
     return undefined
   }
@@ -37,20 +44,36 @@ export class Encodings {
   add(id: number, scale: number, form: number, { address, isZero }: Encoding): void {
     const at = ROW * this.#count
     if (at === this.#rows.length) this.#grow()
-    this.#rows.set([scale, form, address, isZero ? 1 : 0, this.#last[id]], at)
+    this.#rows.set([this.#pairOf(scale, form), address + (isZero ? ZERO : 0), this.#last[id]], at)
     this.#count++
     this.#last[id] = this.#count
   }
 
   clear(): void {
-    this.#rows = new Float64Array(ROW * FIRST_ROWS)
+    this.#rows = new Uint32Array(ROW * FIRST_ROWS)
     this.#count = 0
     this.#last.fill(0)
   }
 
+  #pairOf(scale: number, form: number): number {
+    let forms = this.#pairs.get(scale)
+    if (forms === undefined) {
+      forms = new Map()
+      this.#pairs.set(scale, forms)
+    }
+    let pair = forms.get(form)
+    if (pair === undefined) {
+      pair = this.#pairCount++
+      forms.set(form, pair)
+    }
+    return pair
+  }
+
   #grow(): void {
-    const rows = new Float64Array(2 * this.#rows.length)
+    const rows = new Uint32Array(2 * this.#rows.length)
     rows.set(this.#rows)
     this.#rows = rows
   }
 }
+
+const isZero = (word: number): boolean => (word & ZERO) === ZERO

@@ -1,3 +1,4 @@
+import { MOST_ENGINE_BYTES } from '../../circuit/engine-memory.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import { ALIGNMENT, aligned, Ranges } from './ranges.ts'
 
@@ -24,7 +25,7 @@ export class Heap {
   #peak = 0
 
   /** @param limit most bytes the memory may grow to; by default what 32-bit addresses reach */
-  constructor(memory: WebAssembly.Memory, limit = 2 ** 32 - PAGE_BYTES) {
+  constructor(memory: WebAssembly.Memory, limit = MOST_ENGINE_BYTES) {
     this.memory = memory
     this.#limit = limit
   }

@@ -12,6 +12,7 @@ export const PROGRAM_KERNELS = [
   'copy',
   'dot',
   'expand',
+  'expandDoubles',
   'keepBits',
   'multiplyPairs',
   'nttForward',

@@ -104,6 +104,7 @@ export class Sessions {
     { name, location }: StoredKeySet,
     isCancelled: () => boolean,
   ): Promise<Acquired> {
+    this.#requireRoom(served)
     const client = this.#touch(name)
     try {
       await this.#makeRoom(client, await this.#expectedBytes(served), isCancelled)
@@ -174,7 +175,14 @@ export class Sessions {
     }
   }
 
-  #tooLarge({ outline }: ServedCircuit, cause: KernelMemoryExceeded): KernelMemoryExceeded {
+  /** Before anything is read, and before others' keys go for it. */
+  #requireRoom(served: ServedCircuit): void {
+    const { parameters, estimate } = served.outline
+    if (backendFor(parameters) !== 'simd' || estimate.memoryBytes <= this.#settings.engineBytes) return
+    throw this.#tooLarge(served)
+  }
+
+  #tooLarge({ outline }: ServedCircuit, cause?: KernelMemoryExceeded): KernelMemoryExceeded {
     const { memoryBytes } = outline.estimate
     const { engineBytes } = this.#settings
     const message =

@@ -4,8 +4,10 @@ import { checkParameters } from '../../../src/circuit/parameters.ts'
 import { nttPrimes } from '../../../src/circuit/primes.ts'
 import type { Circuit, Op } from '../../../src/circuit/types.ts'
 import { compile } from '../../../src/compiler/index.ts'
+import { constantBytes } from '../../../src/compiler/planner/encoded-constants.ts'
 import { sealMemory } from '../../../src/compiler/planner/memory-seal.ts'
 import { simdMemory } from '../../../src/compiler/planner/memory-simd.ts'
+import { tableBytes } from '../../../src/compiler/planner/program-tables.ts'
 import { compileCircuit } from '../../../src/he-ops/simd/circuit-program.ts'
 import { ConstantStore } from '../../../src/he-ops/simd/constants.ts'
 import { switchingKeyBytes } from '../../../src/he-ops/simd/index.ts'
@@ -96,12 +98,48 @@ t.test('counted by hand: constants at their own size, once for each use', async 
   const periodic = Float64Array.of(1, 2, 3, 4)
   const full = new Float64Array(RING / 2).fill(1)
   const sum = 20 * LIMB
-  t.equal(simdMemory(circuitOf([input, dot(0, 8)], [periodic])), ALWAYS + sum + 8 * 4 * 5)
-  t.equal(simdMemory(circuitOf([input, dot(0, 8)], [full])), ALWAYS + sum + 5 * LIMB)
+  // A row for each polynomial: addresses, and the size of blocks where there are blocks.
+  const row = 2 * 3 * 4
+  t.equal(simdMemory(circuitOf([input, dot(0, 8)], [periodic])), ALWAYS + sum + 8 * 4 * 5 + row)
+  t.equal(simdMemory(circuitOf([input, dot(0, 8)], [full])), ALWAYS + sum + 5 * LIMB + 2 * 2 * 4)
   const twice = circuitOf([input, dot(0, 8), dot(0, 8, 1)], [periodic])
-  t.equal(simdMemory(twice), ALWAYS + sum + 8 * 4 * 5)
+  t.equal(simdMemory(twice), ALWAYS + sum + 8 * 4 * 5 + 2 * row)
   const scales = circuitOf([input, dot(0, 8), dot(0, 16, 1)], [periodic])
-  t.equal(simdMemory(scales), ALWAYS + sum + 2 * 8 * 4 * 5)
+  t.equal(simdMemory(scales), ALWAYS + sum + 2 * 8 * 4 * 5 + 2 * row)
+})
+
+t.test('counted by hand: tables of sums, with one more where not all summands are extended', async (t) => {
+  const dot = (...values: number[]): Op => ({
+    kind: 'dot',
+    terms: values.map((value) => ({ value, constant: 0 })),
+    constantScale: 8,
+    ...at(4),
+  })
+  const row = 2 * 3 * 4
+  const tablesOf = (...ops: Op[]): number =>
+    tableBytes(circuitOf([input, rotate(0, 1), ...ops], [Float64Array.of(1, 2)]))
+  t.equal(tablesOf(dot(0, 0)), 2 * row)
+  t.equal(tablesOf(dot(1, 1, 1)), 3 * row)
+  t.equal(tablesOf(dot(0, 1, 0)), (3 + 1) * row)
+})
+
+t.test('counted by hand: constants that are expanded, at half their coefficients', async (t) => {
+  const full = new Float64Array(RING / 2).fill(1)
+  const dot: Op = { kind: 'dot', terms: [{ value: 0, constant: 0 }], constantScale: 8, ...at(4) }
+  const addPlain: Op = { kind: 'addPlain', source: 1, constant: 0, ...at(4), scale: 64 }
+  const circuit = circuitOf([input, dot, addPlain], [full])
+  t.equal(
+    constantBytes(circuit, () => false),
+    2 * 5 * LIMB,
+  )
+  t.equal(
+    constantBytes(circuit, (_id, _scale, use) => use === 'weight'),
+    LIMB / 2 + 5 * LIMB,
+  )
+  t.equal(
+    constantBytes(circuit, () => true),
+    LIMB / 2 + LIMB,
+  )
 })
 
 /** What the engine takes for a circuit, without any client's keys: they would be of the size that is reckoned with. */

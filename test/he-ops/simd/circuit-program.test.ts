@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { periodOf } from '../../../src/circuit/constant.ts'
-import type { ExpansionRule } from '../../../src/circuit/expansion.ts'
+import { DOUBLE_BOUND, type ExpansionRule, INTEGER_BOUND } from '../../../src/circuit/expansion.ts'
 import { extendedBasis } from '../../../src/circuit/extended.ts'
 import { checkParameters } from '../../../src/circuit/parameters.ts'
 import { nttPrimes } from '../../../src/circuit/primes.ts'
@@ -35,10 +35,10 @@ function run(
   circuit: Circuit,
   inputs: readonly SeededRlwe[],
   threads: number,
-  isInteger?: ExpansionRule,
+  isExpanded?: ExpansionRule,
 ): Uint32Array[] {
   const before = context.heap.used
-  const constants = new ConstantStore(context, circuit.constants, isInteger)
+  const constants = new ConstantStore(context, circuit.constants, isExpanded)
   const program = compileCircuit(context, circuit, keys, constants, threads)
   const loader = new PairLoader(context)
   program.inputs.forEach(({ polynomials }, i) => {
@@ -79,8 +79,10 @@ function requireRight(circuit: Circuit, inputs: readonly SeededRlwe[]): void {
   const isLong = circuit.constants.map((constant) => periodOf(constant) >= 8)
   if (isLong.includes(true)) {
     long++
-    const expanded = run(circuit, inputs, 2, (id) => isLong[id])
-    requireSame(expanded, 'Expanding weights when they are read')
+    // Constants are below 1.
+    const bound = { weight: INTEGER_BOUND, addend: DOUBLE_BOUND }
+    const expanded = run(circuit, inputs, 2, (id, scale, use) => isLong[id] && scale < bound[use])
+    requireSame(expanded, 'Expanding constants when they are read')
   }
 }
 

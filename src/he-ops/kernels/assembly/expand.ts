@@ -1,12 +1,17 @@
 import { scale } from './elementwise'
+import { reduceDoubles } from './encoding'
 import { nttForward } from './ntt'
+import { reduceOnce } from './vector'
+
+// Real slots make polynomials of which half the coefficients say all: c_(size / 2) is zero, and c_(size - k) is -c_k.
 
 /**
  * Residues of polynomials that are kept as integers: out = NTT((integers + bias) * w mod q), for `count` polynomials of
- * `size` coefficients that follow one another.
+ * `size` coefficients that follow one another. Of each the first half is kept.
  *
  * @param stride bytes from one result to the next
  * @param integers signed words; with the bias, a multiple of q, they are from 0 to 2^32 - 1
+ * @param size at least 8
  * @param quotient floor(w * 2^32 / q)
  * @param table, quotients as for `nttForward`
  */
@@ -23,11 +28,46 @@ export function expand(
   quotients: usize,
   q: u32,
 ): void {
-  const bytes = <usize>size << 2
+  const half = size >> 1
   for (let i = 0; i < count; i++) {
-    scale(out, integers, bias, w, quotient, size, q)
+    scale(out, integers, bias, w, quotient, half, q)
+    mirror(out, half, q)
     nttForward(out, table, quotients, size, q)
-    integers += bytes
+    integers += <usize>half << 2
     out += stride
+  }
+}
+
+/**
+ * The same of one polynomial whose integers are too large for words, and kept as doubles: out = NTT(values mod q).
+ *
+ * @param values the first half, whole numbers
+ * @param size, table, quotients as for `expand`
+ */
+export function expandDoubles(
+  out: usize,
+  values: usize,
+  size: i32,
+  table: usize,
+  quotients: usize,
+  q: u32,
+): void {
+  reduceDoubles(out, values, 1, size >> 1, q)
+  mirror(out, size >> 1, q)
+  nttForward(out, table, quotients, size, q)
+}
+
+/** Completes residues of which the first `half` are there, a multiple of four. */
+function mirror(residues: usize, half: i32, q: u32): void {
+  const q1 = i32x4.splat(q)
+  const middle = residues + (<usize>half << 2)
+  store<u32>(middle, 0)
+  let to = middle + (<usize>half << 2)
+  // The last four are from the middle on, which is its own mirror image.
+  for (let from = residues + 4; from < middle; from += 16) {
+    to -= 16
+    const four = v128.load(from)
+    const reversed = v128.shuffle<u32>(four, four, 3, 2, 1, 0)
+    v128.store(to, reduceOnce(v128.sub<u32>(q1, reversed), q1))
   }
 }

@@ -5,7 +5,7 @@ export { CHUNK_BYTES, expandChunk as streamChunk, SCRATCH_BYTES } from './blake2
 export { DOT_GRANULE, dot } from './dot'
 export { add, addBlocks, copy, multiplyPairs, quotients, scale, subtract, subtractScale } from './elementwise'
 export { reduceDoubles } from './encoding'
-export { expand } from './expand'
+export { expand, expandDoubles } from './expand'
 export { permute } from './galois'
 export { clear, keepBits } from './memory'
 export { uniformNoted, unpackNoted } from './noted'

@@ -93,7 +93,7 @@ function summandsOf(
   const summands: Summand[] = []
   for (const { value, constant } of terms) {
     const form = value.extended ? 'extended' : out.extended ? 'lifted' : 'normal'
-    const store = constants.isInteger(constant, constantScale) ? expansion : constants
+    const store = constants.isExpanded(constant, constantScale, 'weight') ? expansion : constants
     const { address, shift, isZero } = store.encoded(constant, constantScale, out.primes, form)
     if (!isZero) summands.push({ value, weights: address, specialWeights: address, shift })
   }

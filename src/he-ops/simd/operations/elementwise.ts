@@ -1,7 +1,7 @@
-import type { EncodedConstant } from '../constants.ts'
+import type { EncodedConstant, IntegerConstant } from '../constants.ts'
 import type { SimdContext } from '../context.ts'
 import type { Item, ProgramBuilder } from '../program.ts'
-import { limbs, type Value } from '../values.ts'
+import { type Limb, limbs, type Value } from '../values.ts'
 
 /** An operation on two values of one shape, and where its result goes. */
 export interface Binary {
@@ -62,8 +62,14 @@ export function emitProducts(builder: ProgramBuilder, context: SimdContext, work
  */
 export interface PlainSum {
   readonly from: Value
-  readonly addend: EncodedConstant
+  readonly addend: EncodedConstant | ExpandedAddend
   readonly out: Value
+}
+
+/** An addend whose residues are written, to scratch memory, when they are read. */
+export interface ExpandedAddend {
+  /** As whole doubles. */
+  readonly doubles: IntegerConstant
 }
 
 /** Sums of first polynomials and plaintexts. One phase; the operands stay as they are. */
@@ -73,23 +79,24 @@ export function emitPlainSums(
   work: readonly PlainSum[],
 ): void {
   builder.phase(
-    work.flatMap(({ from, addend, out }) =>
-      limbs(context, out).map(
-        ({ place, modulus }): Item =>
-          (call) => {
-            const at = place * context.limbBytes
-            const weights = addend.address + 4 * addend.count * place
-            call(
-              'addBlocks',
-              out.polynomials[0] + at,
-              from.polynomials[0] + at,
-              weights,
-              addend.shift,
-              context.ring,
-              modulus.q,
-            )
-          },
-      ),
-    ),
+    work.flatMap((sum) => limbs(context, sum.out).map((limb): Item => plainSumItem(context, sum, limb))),
   )
+}
+
+function plainSumItem(
+  { limbBytes, ring }: SimdContext,
+  { from, addend, out }: PlainSum,
+  { place, modulus }: Limb,
+): Item {
+  const at = place * limbBytes
+  const { q, forward, quotients } = modulus
+  return (call, scratch) => {
+    if ('doubles' in addend) {
+      const { address, count } = addend.doubles
+      call('expandDoubles', scratch, address, count, forward, quotients, q)
+    }
+    const { shift } = 'doubles' in addend ? addend.doubles : addend
+    const residues = 'doubles' in addend ? scratch : addend.address + 4 * addend.count * place
+    call('addBlocks', out.polynomials[0] + at, from.polynomials[0] + at, residues, shift, ring, q)
+  }
 }

@@ -76,7 +76,7 @@ export class Expansion {
       last.form === form &&
       last.size === size &&
       last.indices.length === indices.length &&
-      last.from + 4 * size * last.count === from &&
+      last.from + 2 * size * last.count === from &&
       last.to + 4 * size * indices.length * last.count === to &&
       size * last.count < RUN_WORDS
     if (goesOn) last.count++
@@ -104,7 +104,7 @@ export function expansionBytes(context: SimdContext, constants: ConstantStore, d
   const { terms, constantScale, out } = dot
   const special = context.parameters.specialPrimes.length
   return terms.reduce((bytes, { value, constant }) => {
-    if (!constants.isInteger(constant, constantScale)) return bytes
+    if (!constants.isExpanded(constant, constantScale, 'weight')) return bytes
     return bytes + 4 * constants.words(constant) * (out.primes + (value.extended ? special : 0))
   }, 0)
 }
