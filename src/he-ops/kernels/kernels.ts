@@ -27,6 +27,7 @@ export interface Kernels {
   dot: Kernel
   expand: Kernel
   keepBits: Kernel
+  lift: Kernel
   multiplyPairs: Kernel
   nttForward: Kernel
   nttInverse: Kernel

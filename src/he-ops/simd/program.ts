@@ -13,6 +13,7 @@ export const PROGRAM_KERNELS = [
   'dot',
   'expand',
   'keepBits',
+  'lift',
   'multiplyPairs',
   'nttForward',
   'nttInverse',

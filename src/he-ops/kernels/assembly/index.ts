@@ -3,7 +3,7 @@
 export { BINOMIAL_BOUND, BINOMIAL_BYTES, binomial } from './binomial'
 export { CHUNK_BYTES, expandChunk as streamChunk, SCRATCH_BYTES } from './blake2xb'
 export { DOT_GRANULE, dot } from './dot'
-export { add, addBlocks, copy, multiplyPairs, quotients, scale, subtract, subtractScale } from './elementwise'
+export { add, addBlocks, copy, lift, multiplyPairs, quotients, scale, subtract, subtractScale } from './elementwise'
 export { reduceDoubles } from './encoding'
 export { expand } from './expand'
 export { permute } from './galois'
