@@ -25,6 +25,7 @@ export interface Kernels {
   clear: Kernel
   copy: Kernel
   dot: Kernel
+  dotPermuted: Kernel
   expand: Kernel
   keepBits: Kernel
   lift: Kernel

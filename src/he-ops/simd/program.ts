@@ -11,6 +11,7 @@ export const PROGRAM_KERNELS = [
   'clear',
   'copy',
   'dot',
+  'dotPermuted',
   'expand',
   'keepBits',
   'lift',

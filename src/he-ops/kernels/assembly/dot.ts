@@ -36,6 +36,66 @@ export function dot(
   chunk: i32,
   bias: u32,
 ): void {
+  sum(out, blockTerms, blockCount, vectorTerms, vectorCount, from, length, q, inverse, chunk, bias, 0, 0)
+}
+
+/**
+ * The sum of all residues of a polynomial without a bias, its residues where an automorphism takes them: `permute` behind
+ * `dot`, without another pass over memory.
+ *
+ * @param out must not be one of the x
+ * @param table one word for each group of four residues of the sum: group of `out` << 8 | number of the byte pattern that
+ *   orders its lanes
+ * @param patterns as for `permute`
+ */
+export function dotPermuted(
+  out: usize,
+  blockTerms: usize,
+  blockCount: i32,
+  vectorTerms: usize,
+  vectorCount: i32,
+  size: i32,
+  q: u32,
+  inverse: u32,
+  chunk: i32,
+  table: usize,
+  patterns: usize,
+): void {
+  sum(out, blockTerms, blockCount, vectorTerms, vectorCount, 0, size, q, inverse, chunk, 0, table, patterns)
+}
+
+/** Stores four residues of a sum: where they are, or where the table's entry says. */
+// @ts-ignore: decorator
+@inline
+function place(out: usize, byte: usize, residues: v128, table: usize, patterns: usize): void {
+  if (table == 0) {
+    v128.store(out + byte, residues)
+  } else {
+    // A word of the table for sixteen bytes of residues.
+    const entry = load<u32>(table + (byte >> 2))
+    const pattern = v128.load(patterns + (<usize>(entry & 255) << 4))
+    v128.store(out + (<usize>(entry >> 8) << 4), i8x16.swizzle(residues, pattern))
+  }
+}
+
+/** Both kinds of sums; inlined into each, for which `table` is a constant or not. */
+// @ts-ignore: decorator
+@inline
+function sum(
+  out: usize,
+  blockTerms: usize,
+  blockCount: i32,
+  vectorTerms: usize,
+  vectorCount: i32,
+  from: i32,
+  length: i32,
+  q: u32,
+  inverse: u32,
+  chunk: i32,
+  bias: u32,
+  table: usize,
+  patterns: usize,
+): void {
   const q1 = i32x4.splat(q)
   const qi = i32x4.splat(inverse)
   const total = blockCount + vectorCount
@@ -102,9 +162,9 @@ export function dot(
       s2 = reduceOnce(v128.add<u32>(s2, reduceMontgomery(l2, h2, q1, qi)), q1)
       s3 = reduceOnce(v128.add<u32>(s3, reduceMontgomery(l3, h3, q1, qi)), q1)
     }
-    v128.store(out + byte, s0)
-    v128.store(out + byte, s1, 16)
-    v128.store(out + byte, s2, 32)
-    v128.store(out + byte, s3, 48)
+    place(out, byte, s0, table, patterns)
+    place(out, byte + 16, s1, table, patterns)
+    place(out, byte + 32, s2, table, patterns)
+    place(out, byte + 48, s3, table, patterns)
   }
 }
