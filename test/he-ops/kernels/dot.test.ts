@@ -76,7 +76,7 @@ const extreme: fc.Arbitrary<Sum> = fc
     }
   })
 
-const chunkOf = (prime: bigint): number => Number((3n * 2n ** 32n) / prime)
+const chunkOf = (prime: bigint): number => Number(2n ** 33n / prime)
 
 /** A sum's operands in plain arrays. */
 function operands({ prime, from, granules, shifts, vectors, kind, biasKind, seed }: Sum) {
@@ -264,8 +264,8 @@ t.test(
   async (t) => {
     const prime = largestPrime(RING)
     const chunk = chunkOf(prime)
-    // Beyond four times 2^32 q the sum of a prime this large leaves its 64 bits.
-    const total = Math.ceil((chunk * 4) / 3) + 1
+    // Twice as many products of a prime this large, and one more, leave the 64 bits.
+    const total = 2 * chunk + 1
     const sum: Sum = {
       prime,
       from: 0,

@@ -6,11 +6,8 @@ import type { Call, ProgramBuilder } from '../program.ts'
 // The steps of a base conversion as kernel calls. Where the sources are: residue y_i at `temporary` + i limbs, the
 // quotients u behind them.
 
-/**
- * Sources may be larger than the target's prime, so that fewer products than the prime's own `chunk` fit before a
- * reduction: y * w is below 2^30 * q, and the sum has to stay below 3 * 2^32 * q.
- */
-export const CONVERSION_CHUNK = 12
+/** Sources may be larger than the target's prime, so that fewer products than the prime's own `chunk` fit: see `dot`. */
+export const CONVERSION_CHUNK = 8
 
 /** The y of source i, from its residues in NTT form. */
 function source(
