@@ -1,5 +1,5 @@
 import type { Kernels } from '../src/he-ops/kernels/kernels.ts'
-import { PROGRAM_KERNELS, type Program, runShare } from '../src/he-ops/simd/program.ts'
+import { PROGRAM_KERNELS, type Program, runPiece } from '../src/he-ops/simd/program.ts'
 import { type Benchmark, check, figure, median } from './harness.ts'
 import { type BundledProgram, bundledProgram } from './parts/bundled-program.ts'
 
@@ -43,7 +43,7 @@ export const profile: Benchmark = {
 }
 
 function runAll(program: Program, kernels: Kernels): void {
-  for (let phase = 0; phase < program.progress.length; phase++) runShare(program, kernels, phase, 0)
+  for (let phase = 0; phase < program.progress.length; phase++) runPiece(program, kernels, phase, 0)
 }
 
 function seconds(body: () => void): number {

@@ -25,9 +25,11 @@ export interface Kernels {
   clear: Kernel
   copy: Kernel
   dot: Kernel
+  dotPermuted: Kernel
   expand: Kernel
   expandDoubles: Kernel
   keepBits: Kernel
+  lift: Kernel
   multiplyPairs: Kernel
   nttForward: Kernel
   nttInverse: Kernel

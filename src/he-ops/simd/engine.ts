@@ -167,6 +167,6 @@ const borderOf = ({ output, parameters, refresh }: Circuit, keys: OutputKeys): B
 /** Makes the tables of automorphisms, which stay, before the keys, which go: between them they would hold memory apart. */
 function prepareTables({ galois, ring }: SimdContext, steps: readonly number[]): void {
   const elements = steps.map((step) => galoisElement(ring, step))
-  for (const element of elements) galois.table(element)
+  for (const element of elements) galois.targets(element)
   for (const element of elements) galois.table(inverseElement(element, ring))
 }

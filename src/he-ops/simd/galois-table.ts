@@ -3,7 +3,10 @@ import type { Heap } from './heap.ts'
 
 const LANES = 4
 
-/** The permutation tables of the `permute` kernel for one ring, one table for each Galois element, made when asked for. */
+/**
+ * The permutation tables of the `permute` and `dotPermuted` kernels for one ring, one of either for each Galois element,
+ * made when asked for.
+ */
 export class GaloisTables {
   /** Address of the patterns that order the lanes of a group. */
   readonly patterns: number
@@ -11,6 +14,7 @@ export class GaloisTables {
   readonly #ring: number
   readonly #patternNumbers: ReadonlyMap<number, number>
   readonly #tables = new Map<number, number>()
+  readonly #targets = new Map<number, number>()
 
   /** @param ring N, at least 8; each table takes N bytes of the heap, for as long as that exists */
   constructor(heap: Heap, ring: number) {
@@ -28,24 +32,45 @@ export class GaloisTables {
   }
 
   /**
-   * Address of the table of X -> X^element.
+   * Address of the table of X -> X^element: where each group comes from.
    *
    * @param element odd, 1 to 2N - 1
    * @throws TOO_LARGE
    */
   table(element: number): number {
-    const known = this.#tables.get(element)
-    if (known !== undefined) return known
-    const address = this.#heap.allocate(this.#ring)
-    const words = new Uint32Array(this.#heap.memory.buffer, address, this.#ring / LANES)
-    const order = automorphismOrder(this.#ring, element)
-    for (let group = 0; group < words.length; group++) {
-      const sources = order.subarray(LANES * group, LANES * (group + 1))
-      const pattern = this.#patternNumbers.get(laneKey(sources))!
-      words[group] = (Math.floor(sources[0] / LANES) << 8) | pattern
+    return this.#once(this.#tables, element, (words) => {
+      this.#eachGroup(element, (group, source, pattern) => {
+        words[group] = (source << 8) | pattern
+      })
+    })
+  }
+
+  /** Address of the table of the same automorphism by where each group goes. Parameters and errors as for `table`. */
+  targets(element: number): number {
+    return this.#once(this.#targets, element, (words) => {
+      this.#eachGroup(element, (group, source, pattern) => {
+        words[source] = (group << 8) | pattern
+      })
+    })
+  }
+
+  #once(known: Map<number, number>, element: number, fill: (words: Uint32Array) => void): number {
+    let address = known.get(element)
+    if (address === undefined) {
+      address = this.#heap.allocate(this.#ring)
+      fill(new Uint32Array(this.#heap.memory.buffer, address, this.#ring / LANES))
+      known.set(element, address)
     }
-    this.#tables.set(element, address)
     return address
+  }
+
+  /** @param body given a group of the image, the group that it comes from, and the number of its lanes' order */
+  #eachGroup(element: number, body: (group: number, source: number, pattern: number) => void): void {
+    const order = automorphismOrder(this.#ring, element)
+    for (let group = 0; group < this.#ring / LANES; group++) {
+      const sources = order.subarray(LANES * group, LANES * (group + 1))
+      body(group, Math.floor(sources[0] / LANES), this.#patternNumbers.get(laneKey(sources))!)
+    }
   }
 }
 

@@ -26,8 +26,13 @@ export class KeyLoader {
   constructor(context: SimdContext, runner: ProgramRunner) {
     this.#context = context
     this.#runner = runner
-    this.#seeds = new SeedExpander(context.heap, context.kernels)
-    this.#staging = context.heap.allocate(digitCount(context.parameters) * this.#pairBytes)
+    const { heap, kernels, parameters } = context
+    const parts = heap.attempt(() => ({
+      seeds: new SeedExpander(heap, kernels),
+      staging: heap.allocate(digitCount(parameters) * this.#pairBytes),
+    }))
+    this.#seeds = parts.seeds
+    this.#staging = parts.staging
   }
 
   /**

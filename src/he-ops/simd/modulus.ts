@@ -64,7 +64,7 @@ export function createModulus(heap: Heap, ring: number, prime: bigint): Modulus 
     q: Number(prime),
     prime,
     inverse: Number(inverseModuloWord(prime)),
-    chunk: Number((3n * WORD) / prime),
+    chunk: Number((2n * WORD) / prime),
     square: Number((WORD * WORD) % prime),
     montgomery: shoup(WORD, prime),
     forward: rootTable(heap, ring, root, prime),

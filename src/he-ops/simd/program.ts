@@ -11,9 +11,11 @@ export const PROGRAM_KERNELS = [
   'clear',
   'copy',
   'dot',
+  'dotPermuted',
   'expand',
   'expandDoubles',
   'keepBits',
+  'lift',
   'multiplyPairs',
   'nttForward',
   'nttInverse',
@@ -45,7 +47,7 @@ export interface Program {
   readonly items: Int32Array
   /** The item that each phase begins with, and the number of items. */
   readonly phases: Int32Array
-  /** Threads among which the items of each phase are divided; scratch memory is laid out for so many. */
+  /** Threads that run it together; the items of each phase are divided into `piecesFor` so many. */
   readonly threads: number
   /** For each phase how much of the circuit is done when it ends: a number of operations. */
   readonly progress: Int32Array
@@ -62,7 +64,7 @@ export const kernelCalls =
   (kernel, ...args) =>
     kernels[kernel](...args)
 
-/** Writes the calls of one item. @param scratch address of memory that no other thread uses in this phase */
+/** Writes the calls of one item. @param scratch address of memory that no item of another piece uses */
 export type Item = (call: Call, scratch: number) => void
 
 /** Where a program's memory lies, which is as large as a build without it has found out. */
@@ -70,7 +72,7 @@ export interface ProgramMemory {
   readonly sizes: ProgramSizes
   /** Constant tables that calls refer to. */
   readonly tables: number
-  /** Memory of the threads, one after the other. */
+  /** Memory of the pieces, one after the other. */
   readonly scratch: number
   /** Values and temporary polynomials. */
   readonly arena: number
@@ -86,9 +88,15 @@ export interface ProgramSizes {
   readonly items: number
 }
 
-/** First item of a thread's share of `count` items; its end is the next thread's first. */
-export const shareStart = (thread: number, threads: number, count: number): number =>
-  Math.floor((thread * count) / threads)
+/** More, and the last piece of a phase is waited for less; each has scratch memory of its own. */
+const PIECES_EACH = 4
+
+/** Pieces of each phase that so many threads take from each other: none where there is nobody to take from. */
+export const piecesFor = (threads: number): number => (threads === 1 ? 1 : PIECES_EACH * threads)
+
+/** First item of a piece of `count` items; its end is the next piece's first. */
+const pieceStart = (piece: number, pieces: number, count: number): number =>
+  Math.floor((piece * count) / pieces)
 
 /**
  * Collects the phases of a program and plans its memory. What is emitted twice, once without and once with memory, must be
@@ -112,7 +120,7 @@ export class ProgramBuilder {
   done = 0
 
   /**
-   * @param scratchBytes scratch memory of each thread
+   * @param scratchBytes scratch memory of each piece of a phase
    * @param memory absent to find out the sizes; the calls are then counted, not kept
    */
   constructor(threads: number, scratchBytes: number, memory?: ProgramMemory) {
@@ -130,7 +138,7 @@ export class ProgramBuilder {
   get sizes(): ProgramSizes {
     return {
       tables: this.#tableBytes,
-      scratch: this.#scratchBytes * this.threads,
+      scratch: this.#scratchBytes * piecesFor(this.threads),
       arena: this.#arena.end,
       words: this.#words.length,
       // The end of the last one comes with `finish`.
@@ -159,17 +167,17 @@ export class ProgramBuilder {
   /**
    * Adds a phase; one without items is left out.
    *
-   * @param items independent of each other: they are divided among the threads in stretches of neighbours, and run in any
-   *   order
+   * @param items independent of each other: they are divided into pieces of neighbours, and run in any order
    */
   phase(items: readonly Item[]): void {
     if (items.length === 0) return
     this.#phases.push(this.#items.length)
     this.#progress.push(this.done)
-    for (let thread = 0; thread < this.threads; thread++) {
-      const scratch = (this.#memory?.scratch ?? 0) + thread * this.#scratchBytes
-      const end = shareStart(thread + 1, this.threads, items.length)
-      for (let index = shareStart(thread, this.threads, items.length); index < end; index++) {
+    const pieces = piecesFor(this.threads)
+    for (let piece = 0; piece < pieces; piece++) {
+      const scratch = (this.#memory?.scratch ?? 0) + piece * this.#scratchBytes
+      const end = pieceStart(piece + 1, pieces, items.length)
+      for (let index = pieceStart(piece, pieces, items.length); index < end; index++) {
         this.#items.push(this.#words.length)
         items[index](this.#call, scratch)
       }
@@ -212,16 +220,17 @@ export class ProgramBuilder {
 }
 
 /**
- * Runs one thread's share of a phase on the calling thread.
+ * Runs one piece of a phase on the calling thread.
  *
  * @param kernels on the memory that the program was linked for
- * @param thread 0 to `program.threads` - 1
+ * @param piece 0 to `piecesFor(program.threads)` - 1
  */
-export function runShare(program: Program, kernels: Kernels, phase: number, thread: number): void {
+export function runPiece(program: Program, kernels: Kernels, phase: number, piece: number): void {
   const first = program.phases[phase]
   const count = program.phases[phase + 1] - first
-  const start = first + shareStart(thread, program.threads, count)
-  const end = first + shareStart(thread + 1, program.threads, count)
+  const pieces = piecesFor(program.threads)
+  const start = first + pieceStart(piece, pieces, count)
+  const end = first + pieceStart(piece + 1, pieces, count)
   runCalls(program.words, kernels, program.items[start], program.items[end])
 }
 

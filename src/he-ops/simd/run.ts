@@ -1,5 +1,5 @@
 import type { SimdContext } from './context.ts'
-import { type Program, ProgramBuilder, type ProgramSizes, runShare } from './program.ts'
+import { type Program, ProgramBuilder, type ProgramSizes, runPiece } from './program.ts'
 import type { RunControl } from './threads/crew.ts'
 import type { PhaseRange } from './threads/shares.ts'
 
@@ -16,7 +16,7 @@ export interface LinkedProgram {
  * Builds a program twice: once to learn what memory it needs, then into that memory.
  *
  * @param threads that will run the program
- * @param scratchBytes scratch memory of each thread
+ * @param scratchBytes scratch memory of each piece of a phase
  * @param emit adds the phases; it must do the same both times
  * @throws TOO_LARGE when the memory cannot be had, before anything has run
  */
@@ -64,5 +64,5 @@ export function runProgram(
   context: SimdContext,
   { from, to }: PhaseRange = { from: 0, to: program.progress.length },
 ): void {
-  for (let phase = from; phase < to; phase++) runShare(program, context.kernels, phase, 0)
+  for (let phase = from; phase < to; phase++) runPiece(program, context.kernels, phase, 0)
 }

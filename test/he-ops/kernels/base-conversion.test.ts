@@ -97,10 +97,10 @@ function converted(
     if (conversion.needsQuotients) {
       builder.phase([(call) => convert.quotients(call, context, conversion, temporary)])
     }
-    const terms = convert.termsWriter(builder, context, conversion, temporary)
+    const write = convert.targetWriter(builder, context, conversion, temporary)
     builder.phase(
       targets.map((index, place) => (call) => {
-        convert.target(call, context, conversion, index, terms(index), to + limbBytes * place)
+        write(call, index, to + limbBytes * place)
       }),
     )
   })

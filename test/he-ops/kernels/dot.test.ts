@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { powMod } from '../../../src/circuit/primes.ts'
+import { GaloisTables } from '../../../src/he-ops/simd/galois-table.ts'
 import { createModulus, type Modulus } from '../../../src/he-ops/simd/modulus.ts'
 import { CONVERSION_CHUNK } from '../../../src/he-ops/simd/operations/convert.ts'
 import {
@@ -75,7 +76,7 @@ const extreme: fc.Arbitrary<Sum> = fc
     }
   })
 
-const chunkOf = (prime: bigint): number => Number((3n * 2n ** 32n) / prime)
+const chunkOf = (prime: bigint): number => Number(2n ** 33n / prime)
 
 /** A sum's operands in plain arrays. */
 function operands({ prime, from, granules, shifts, vectors, kind, biasKind, seed }: Sum) {
@@ -169,6 +170,55 @@ t.test('as many largest products as fit before a reduction, and more', async () 
   fc.assert(fc.property(extreme, check), { numRuns: 200, seed: 5 })
 })
 
+t.test('a permuted sum is the sum, permuted', async () => {
+  const ring = 256
+  const galois = new GaloisTables(heap, ring)
+  fc.assert(
+    fc.property(
+      primes(ring),
+      fc.nat(2),
+      fc.integer({ min: 1, max: 14 }),
+      fc.nat(),
+      (prime, shifts, vectors, seed) =>
+        withModulus(prime, ({ q, inverse, chunk }) =>
+          withMemory((memory) => {
+            const element = 2 * (seed % ring) + 1
+            const polynomial = (salt: number): number =>
+              memory.words(residues(ring, q, 'random', seed + salt)).address
+            const blockTerms = Array.from({ length: shifts }, (_, i) => [
+              polynomial(i),
+              polynomial(50 + i),
+              4,
+            ]).flat()
+            const blocks = memory.words(blockTerms).address
+            const terms = memory.words(
+              Array.from({ length: 2 * vectors }, (_, i) => polynomial(100 + i)),
+            ).address
+            const [plain, expected, found] = Array.from({ length: 3 }, () => memory.words(ring))
+            kernels.dot(plain.address, blocks, shifts, terms, vectors, 0, ring, q, inverse, chunk, 0)
+            kernels.permute(expected.address, plain.address, galois.table(element), galois.patterns, ring)
+            const targets = galois.targets(element)
+            kernels.dotPermuted(
+              found.address,
+              blocks,
+              shifts,
+              terms,
+              vectors,
+              ring,
+              q,
+              inverse,
+              chunk,
+              targets,
+              galois.patterns,
+            )
+            requireEqual(found.read(), expected.read(), `X -> X^${element}`)
+          }),
+        ),
+    ),
+    { numRuns: 100, seed: 6 },
+  )
+})
+
 t.test('thousands of terms modulo a small prime', async (t) => {
   const prime = primeOfBits(RING, 20)
   for (const vectors of counts(chunkOf(prime)).slice(0, 3)) {
@@ -214,8 +264,8 @@ t.test(
   async (t) => {
     const prime = largestPrime(RING)
     const chunk = chunkOf(prime)
-    // Beyond four times 2^32 q the sum of a prime this large leaves its 64 bits.
-    const total = Math.ceil((chunk * 4) / 3) + 1
+    // Twice as many products of a prime this large, and one more, leave the 64 bits.
+    const total = 2 * chunk + 1
     const sum: Sum = {
       prime,
       from: 0,

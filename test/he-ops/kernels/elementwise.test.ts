@@ -106,6 +106,26 @@ t.test('scale', async () => {
   )
 })
 
+t.test('lift', async () => {
+  check(({ prime, size, seed, kinds, inPlace }) =>
+    withMemory((memory) => {
+      const q = Number(prime)
+      // Of any prime that is at most five times as large, and of 30 bits.
+      const other = Math.min(5 * q, 2 ** 30)
+      const a = residues(size, other, kinds[0], seed)
+      const [bias] = residues(1, q, kinds[1], seed + 1)
+      const from = memory.words(a)
+      const out = inPlace ? from : memory.words(size)
+      kernels.lift(out.address, from.address, bias, size, q)
+      requireEqual(
+        out.read(),
+        pointwise(a, a, prime, (x) => x + BigInt(bias)),
+        'lift',
+      )
+    }),
+  )
+})
+
 t.test('subtractScale', async () => {
   check(({ prime, size, seed, kinds, inPlace }) =>
     withMemory((memory) => {

@@ -11,7 +11,7 @@ import { execute } from '../../../src/he-ops/executor.ts'
 import { compileCircuit } from '../../../src/he-ops/simd/circuit-program.ts'
 import { ConstantStore } from '../../../src/he-ops/simd/constants.ts'
 import { PairLoader } from '../../../src/he-ops/simd/loader.ts'
-import { runShare } from '../../../src/he-ops/simd/program.ts'
+import { piecesFor, runPiece } from '../../../src/he-ops/simd/program.ts'
 import type { SeededRlwe } from '../../../src/wire/index.ts'
 import { randomCircuit } from '../../conformance/random-circuit.ts'
 import { CircuitBuilder } from './circuits.ts'
@@ -30,7 +30,7 @@ const x = Float64Array.from({ length: slots }, (_, s) => Math.sin(s + 1))
 const y = Float64Array.from({ length: slots }, (_, s) => Math.cos(5 * s) - 0.25)
 const pairs = [x, y].map((values) => fixture.encrypt(values, parameters.topLevel, SCALE))
 
-/** Runs a circuit as a program, the shares of all threads one after the other; gives the result's residues. */
+/** Runs a circuit as a program, all pieces of a phase one after the other, backwards; gives the result's residues. */
 function run(
   circuit: Circuit,
   inputs: readonly SeededRlwe[],
@@ -45,8 +45,8 @@ function run(
     loader.load(fixture.packed(inputs[i], parameters.topLevel), polynomials[0], polynomials[1])
   })
   for (let phase = 0; phase + 1 < program.program.phases.length; phase++) {
-    for (let thread = threads - 1; thread >= 0; thread--) {
-      runShare(program.program, context.kernels, phase, thread)
+    for (let piece = piecesFor(threads) - 1; piece >= 0; piece--) {
+      runPiece(program.program, context.kernels, phase, piece)
     }
   }
   const { polynomials, primes: count } = program.result

@@ -200,8 +200,8 @@ t.test('cost: a decomposition serves all rotations of a source, a division all o
     t.equal(calls.nttForward, 16 + 2 * 4)
     t.equal(calls.subtractScale, 2 * 4)
   }
-  t.equal(one.permute, 2 * 7)
-  t.equal(three.permute, 3 * one.permute!)
+  t.equal(one.dotPermuted, 2 * 7)
+  t.equal(three.dotPermuted, 3 * one.dotPermuted!)
 })
 
 t.test('cost: two rescales divide once', async (t) => {

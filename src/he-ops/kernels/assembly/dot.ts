@@ -1,4 +1,4 @@
-import { reduceMontgomery, reduceOnce } from './vector'
+import { reduceOnce, reduceSigned } from './vector'
 
 /** Residues that are worked on at a time; every range is a multiple of it, and no shorter block has a single weight. */
 export const DOT_GRANULE: i32 = 16
@@ -9,8 +9,8 @@ const VECTOR_TERM_BYTES: usize = 8
 /**
  * The modular sum that all linear work comes down to: out[r] = bias + sum over terms of x[r] * w[r] / 2^32 mod q, for
  * residues r in `from` .. `from + length - 1`. Weights are in Montgomery form (times 2^32), so the division cancels.
- * Products are added up in 64 bits and reduced once for `chunk` of them. Weights are below q; x may be any word whose
- * products with them fit.
+ * Products are added up in signed words of 64 bits, from -2^33 q to 2^33 q: after each `chunk` of them 2^33 q is taken off
+ * what is not negative, so that as many more fit; the sum is reduced once. Weights are below q.
  *
  * A block term is three words: address of x, address of w, shift: residue r has the weight w[r >> shift], shift >= 4.
  * A vector term is two words: address of x, address of w with one weight for each residue.
@@ -19,8 +19,7 @@ const VECTOR_TERM_BYTES: usize = 8
  * @param from multiple of 16
  * @param length multiple of 16
  * @param inverse q^-1 mod 2^32
- * @param chunk most products whose sum `reduceMontgomery` takes, which has to be below 3 * 2^32 * q: with x below q
- *   floor(3 * 2^32 / q), with x below any prime of 30 bits 12
+ * @param chunk most products whose sum is at most 2^33 q: with x below q floor(2^33 / q), with x below 2^30 8
  * @param bias below q
  */
 export function dot(
@@ -36,29 +35,105 @@ export function dot(
   chunk: i32,
   bias: u32,
 ): void {
+  sum(out, blockTerms, blockCount, vectorTerms, vectorCount, from, length, q, inverse, chunk, bias, 0, 0)
+}
+
+/**
+ * The sum of all residues of a polynomial without a bias, its residues where an automorphism takes them: `permute` behind
+ * `dot`, without another pass over memory.
+ *
+ * @param out must not be one of the x
+ * @param table one word for each group of four residues of the sum: group of `out` << 8 | number of the byte pattern that
+ *   orders its lanes
+ * @param patterns as for `permute`
+ */
+export function dotPermuted(
+  out: usize,
+  blockTerms: usize,
+  blockCount: i32,
+  vectorTerms: usize,
+  vectorCount: i32,
+  size: i32,
+  q: u32,
+  inverse: u32,
+  chunk: i32,
+  table: usize,
+  patterns: usize,
+): void {
+  sum(out, blockTerms, blockCount, vectorTerms, vectorCount, 0, size, q, inverse, chunk, 0, table, patterns)
+}
+
+/** Stores four residues of a sum: where they are, or where the table's entry says. */
+// @ts-ignore: decorator
+@inline
+function place(out: usize, byte: usize, residues: v128, table: usize, patterns: usize): void {
+  if (table == 0) {
+    v128.store(out + byte, residues)
+  } else {
+    // A word of the table for sixteen bytes of residues.
+    const entry = load<u32>(table + (byte >> 2))
+    const pattern = v128.load(patterns + (<usize>(entry & 255) << 4))
+    v128.store(out + (<usize>(entry >> 8) << 4), i8x16.swizzle(residues, pattern))
+  }
+}
+
+/** Takes `step` off lanes that are not negative. */
+// @ts-ignore: decorator
+@inline
+function belowZero(a: v128, step: v128): v128 {
+  return v128.sub<i64>(a, v128.and(step, i64x2.gt_s(a, i64x2.splat(-1))))
+}
+
+/** Both kinds of sums; inlined into each, for which `table` is a constant or not. */
+// @ts-ignore: decorator
+@inline
+function sum(
+  out: usize,
+  blockTerms: usize,
+  blockCount: i32,
+  vectorTerms: usize,
+  vectorCount: i32,
+  from: i32,
+  length: i32,
+  q: u32,
+  inverse: u32,
+  chunk: i32,
+  bias: u32,
+  table: usize,
+  patterns: usize,
+): void {
   const q1 = i32x4.splat(q)
   const qi = i32x4.splat(inverse)
+  const b1 = i32x4.splat(bias)
+  const step = i64x2.splat((<i64>q) << 33)
+  const start = i64x2.splat(-((<i64>q) << 33))
   const total = blockCount + vectorCount
   const end = from + length
   for (let r = from; r < end; r += DOT_GRANULE) {
     const byte = <usize>r << 2
-    let s0 = i32x4.splat(bias)
-    let s1 = s0
-    let s2 = s0
-    let s3 = s0
+    let l0 = start
+    let h0 = start
+    let l1 = start
+    let h1 = start
+    let l2 = start
+    let h2 = start
+    let l3 = start
+    let h3 = start
     let done: i32 = 0
     let blockTerm = blockTerms
     let vectorTerm = vectorTerms
     while (done < total) {
       const limit = min(total, done + chunk)
-      let l0 = i64x2.splat(0)
-      let h0 = l0
-      let l1 = l0
-      let h1 = l0
-      let l2 = l0
-      let h2 = l0
-      let l3 = l0
-      let h3 = l0
+      if (done > 0) {
+        l0 = belowZero(l0, step)
+        h0 = belowZero(h0, step)
+        l1 = belowZero(l1, step)
+        h1 = belowZero(h1, step)
+        l2 = belowZero(l2, step)
+        h2 = belowZero(h2, step)
+        l3 = belowZero(l3, step)
+        h3 = belowZero(h3, step)
+      }
       for (const blockLimit = min(limit, blockCount); done < blockLimit; done++) {
         const x = <usize>load<u32>(blockTerm) + byte
         const w = v128.load32_splat(<usize>load<u32>(blockTerm, 4) + (<usize>(r >> load<u32>(blockTerm, 8)) << 2))
@@ -97,14 +172,24 @@ export function dot(
         l3 = v128.add<u64>(l3, i64x2.extmul_low_i32x4_u(x3, w3))
         h3 = v128.add<u64>(h3, i64x2.extmul_high_i32x4_u(x3, w3))
       }
-      s0 = reduceOnce(v128.add<u32>(s0, reduceMontgomery(l0, h0, q1, qi)), q1)
-      s1 = reduceOnce(v128.add<u32>(s1, reduceMontgomery(l1, h1, q1, qi)), q1)
-      s2 = reduceOnce(v128.add<u32>(s2, reduceMontgomery(l2, h2, q1, qi)), q1)
-      s3 = reduceOnce(v128.add<u32>(s3, reduceMontgomery(l3, h3, q1, qi)), q1)
     }
-    v128.store(out + byte, s0)
-    v128.store(out + byte, s1, 16)
-    v128.store(out + byte, s2, 32)
-    v128.store(out + byte, s3, 48)
+    if (total > chunk) {
+      l0 = belowZero(l0, step)
+      h0 = belowZero(h0, step)
+      l1 = belowZero(l1, step)
+      h1 = belowZero(h1, step)
+      l2 = belowZero(l2, step)
+      h2 = belowZero(h2, step)
+      l3 = belowZero(l3, step)
+      h3 = belowZero(h3, step)
+    }
+    const s0 = reduceOnce(v128.add<u32>(b1, reduceSigned(l0, h0, q1, qi)), q1)
+    const s1 = reduceOnce(v128.add<u32>(b1, reduceSigned(l1, h1, q1, qi)), q1)
+    const s2 = reduceOnce(v128.add<u32>(b1, reduceSigned(l2, h2, q1, qi)), q1)
+    const s3 = reduceOnce(v128.add<u32>(b1, reduceSigned(l3, h3, q1, qi)), q1)
+    place(out, byte, s0, table, patterns)
+    place(out, byte + 16, s1, table, patterns)
+    place(out, byte + 32, s2, table, patterns)
+    place(out, byte + 48, s3, table, patterns)
   }
 }

@@ -74,6 +74,23 @@ export function subtractScale(
 }
 
 /**
+ * out = a + bias mod q, for residues modulo another prime.
+ *
+ * @param a address of residues below 5 * q
+ * @param bias below q
+ */
+export function lift(out: usize, a: usize, bias: u32, size: i32, q: u32): void {
+  const q1 = i32x4.splat(q)
+  const q2 = i32x4.splat(q << 1)
+  const b = i32x4.splat(bias)
+  const end = <usize>size << 2
+  for (let at: usize = 0; at < end; at += 16) {
+    const sum = v128.add<u32>(v128.load(a + at), b)
+    v128.store(out + at, reduceOnce(reduceOnce(reduceOnce(sum, q2), q2), q1))
+  }
+}
+
+/**
  * The product of two ciphertexts of two polynomials modulo one prime: (a0 b0, a0 b1 + a1 b0, a1 b1).
  *
  * @param inverse q^-1 mod 2^32

@@ -2,8 +2,8 @@
 
 export { BINOMIAL_BOUND, BINOMIAL_BYTES, binomial } from './binomial'
 export { CHUNK_BYTES, expandChunk as streamChunk, SCRATCH_BYTES } from './blake2xb'
-export { DOT_GRANULE, dot } from './dot'
-export { add, addBlocks, copy, multiplyPairs, quotients, scale, subtract, subtractScale } from './elementwise'
+export { DOT_GRANULE, dot, dotPermuted } from './dot'
+export { add, addBlocks, copy, lift, multiplyPairs, quotients, scale, subtract, subtractScale } from './elementwise'
 export { reduceDoubles } from './encoding'
 export { expand, expandDoubles } from './expand'
 export { permute } from './galois'

@@ -58,6 +58,22 @@ export function reduceMontgomery(low: v128, high: v128, q: v128, inverse: v128):
   return reduceOnce(reduceOnce(lazy, v128.shl<u32>(q, 1)), q)
 }
 
+/**
+ * The same for negative numbers: t / 2^32 mod q.
+ *
+ * @param low, high signed, every t from -2^33 * q to -1
+ */
+// @ts-ignore: decorator
+@inline
+export function reduceSigned(low: v128, high: v128, q: v128, inverse: v128): v128 {
+  const m = v128.mul<u32>(lowWords(low, high), inverse)
+  const q2 = v128.shl<u32>(q, 1)
+  // The high words of t + 2^33 * q are those of t plus 2 * q.
+  const lift = v128.add<u32>(q2, q)
+  const lazy = v128.add<u32>(v128.sub<u32>(highWords(low, high), multiplyHigh(m, q)), lift)
+  return reduceOnce(reduceOnce(lazy, q2), q)
+}
+
 /** a * b / 2^32 mod q, fully reduced; a and b below q. */
 // @ts-ignore: decorator
 @inline

@@ -6,11 +6,8 @@ import type { Call, ProgramBuilder } from '../program.ts'
 // The steps of a base conversion as kernel calls. Where the sources are: residue y_i at `temporary` + i limbs, the
 // quotients u behind them.
 
-/**
- * Sources may be larger than the target's prime, so that fewer products than the prime's own `chunk` fit before a
- * reduction: y * w is below 2^30 * q, and the sum has to stay below 3 * 2^32 * q.
- */
-export const CONVERSION_CHUNK = 12
+/** Sources may be larger than the target's prime, so that fewer products than the prime's own `chunk` fit: see `dot`. */
+export const CONVERSION_CHUNK = 8
 
 /** The y of source i, from its residues in NTT form. */
 function source(
@@ -63,33 +60,38 @@ function terms(
   return words
 }
 
-/** Makes for each target the table of its terms. */
-function termsWriter(
+const termCount = ({ sources, needsQuotients }: BaseConversion): number =>
+  sources.length + (needsQuotients ? 1 : 0)
+
+/** Primes at most so many times the target's are what the `lift` kernel takes. */
+const LIFT_RATIO = 5n
+
+/** Whether the residues of the one source are an integer that a few subtractions reduce. */
+const isLift = ({ moduli }: SimdContext, { sources }: BaseConversion, index: number): boolean =>
+  sources.length === 1 && moduli[sources[0]].prime <= LIFT_RATIO * moduli[index].prime
+
+/** Writes the calls that make the residues modulo target `index`, in NTT form, at `to`. */
+type TargetWriter = (call: Call, index: number, to: number) => void
+
+function targetWriter(
   builder: ProgramBuilder,
   context: SimdContext,
   conversion: BaseConversion,
   temporary: number,
-): (target: number) => number {
-  return (target) => builder.table(terms(context, conversion, temporary, target))
-}
-
-const termCount = ({ sources, needsQuotients }: BaseConversion): number =>
-  sources.length + (needsQuotients ? 1 : 0)
-
-/** The residues modulo target `index`, in NTT form. @param table of `termsWriter` for this target */
-function target(
-  call: Call,
-  context: SimdContext,
-  conversion: BaseConversion,
-  index: number,
-  table: number,
-  to: number,
-): void {
-  const { q, inverse, forward, quotients: distance } = context.moduli[index]
-  const { ring } = context
+): TargetWriter {
+  const { moduli, ring } = context
   const count = termCount(conversion)
-  call('dot', to, table, count, 0, 0, 0, ring, q, inverse, CONVERSION_CHUNK, conversion.bias(index))
-  call('nttForward', to, forward, distance, ring, q)
+  return (call, index, to) => {
+    const { q, inverse, forward, quotients: distance } = moduli[index]
+    const bias = conversion.bias(index)
+    if (isLift(context, conversion, index)) {
+      call('lift', to, temporary, bias, ring, q)
+    } else {
+      const table = builder.table(terms(context, conversion, temporary, index))
+      call('dot', to, table, count, 0, 0, 0, ring, q, inverse, CONVERSION_CHUNK, bias)
+    }
+    call('nttForward', to, forward, distance, ring, q)
+  }
 }
 
-export const convert = { source, quotients, terms, termsWriter, target }
+export const convert = { source, quotients, terms, targetWriter }

@@ -114,20 +114,8 @@ function extensionItems(
   indices: readonly number[],
   own: readonly number[],
 ): Item[] {
-  const terms = convert.termsWriter(builder, context, conversion, temporary)
+  const write = convert.targetWriter(builder, context, conversion, temporary)
   return indices.flatMap((index, place): Item[] =>
-    own.includes(index)
-      ? []
-      : [
-          (call) =>
-            convert.target(
-              call,
-              context,
-              conversion,
-              index,
-              terms(index),
-              extension + context.limbBytes * place,
-            ),
-        ],
+    own.includes(index) ? [] : [(call) => write(call, index, extension + context.limbBytes * place)],
   )
 }

@@ -88,10 +88,10 @@ function divisions(
   conversion: BaseConversion,
   { source, temporary, target, out }: Places,
 ): Item[] {
-  const terms = convert.termsWriter(builder, context, conversion, temporary)
+  const write = convert.targetWriter(builder, context, conversion, temporary)
   return limbs(context, out).map(({ place, modulus, index }) => (call, scratch) => {
     const at = place * context.limbBytes
-    convert.target(call, context, conversion, index, terms(index), scratch)
+    write(call, index, scratch)
     const { w, quotient } = conversion.inverse(index)
     call('subtractScale', target + at, source + at, scratch, w, quotient, context.ring, modulus.q)
   })

@@ -7,6 +7,7 @@ import type { SimdContext } from '../context.ts'
 import type { Item, ProgramBuilder } from '../program.ts'
 import { limbsOf, type Value } from '../values.ts'
 import { Expansion, expansionBytes } from './expand.ts'
+import { byInputs } from './shared-inputs.ts'
 
 /** A weighted sum of values of one level, whose scale is theirs times `constantScale`. */
 export interface Dot {
@@ -16,7 +17,7 @@ export interface Dot {
   readonly out: Value
 }
 
-/** Inputs of one stretch of residues are to stay in the second-level cache while all outputs read them. */
+/** Inputs of one stretch of residues, of all sums that share them, are to stay in the second-level cache while all outputs read them. */
 const CACHE_BYTES = 256 * 1024
 const LEAST_STRETCH = 512
 
@@ -119,9 +120,16 @@ function unitSummand(context: SimdContext, value: Value, sign: 1 | -1): Summand 
 }
 
 function emitSums(builder: ProgramBuilder, context: SimdContext, work: readonly Sum[]): void {
+  const groups = byInputs(work, ({ terms }) => terms.map(({ value }) => value))
+  builder.phase(groups.flatMap((sums) => sumItems(builder, context, sums)))
+}
+
+/** Items of sums that read the same inputs: stretch after stretch, each for all of them. */
+function sumItems(builder: ProgramBuilder, context: SimdContext, work: readonly Sum[]): Item[] {
   const sums = work.map((sum) => sumTables(builder, context, sum))
   const inputs = new Set(work.flatMap(({ terms }) => terms.map(({ value }) => value))).size
-  const stretch = stretchFor(context.ring, inputs)
+  // What is read once has nothing to stay in a cache for.
+  const stretch = work.length === 1 ? context.ring : stretchFor(context.ring, inputs)
   const places = Math.max(...sums.map(({ limbs }) => limbs.length))
   const items: Item[] = []
   for (let place = 0; place < places; place++) {
@@ -135,7 +143,7 @@ function emitSums(builder: ProgramBuilder, context: SimdContext, work: readonly 
       }
     }
   }
-  builder.phase(items)
+  return items
 }
 
 function stretchFor(ring: number, inputs: number): number {

@@ -22,7 +22,7 @@ export interface Rotation {
  * Sources: Halevi and Shoup, "Faster Homomorphic Linear Transformations in HElib", ePrint 2018/244, section 4.2, for
  * hoisting; Bossuat et al., ePrint 2020/1203, section 4, for permuting the sum and for staying in the extended basis.
  *
- * Takes three phases, scratch memory of one limb, and memory for the digits of all sources at once.
+ * Takes three phases, and memory for the digits of all sources at once.
  *
  * @param work at least one rotation, all of sources of one level; sources stay as they are
  */
@@ -57,13 +57,15 @@ function rotationItems(
   return limbs(context, work[0].out).flatMap(({ place, index }) =>
     [0, 1].flatMap((p) =>
       work.map(({ source, element, key, out }): Item => {
-        const table = context.galois.table(element)
+        const { galois, limbBytes, moduli, ring } = context
+        const { q, inverse, chunk } = moduli[index]
+        const targets = galois.targets(element)
         const digits = digitsOf.get(source)!
         const lifted = p === 0 && place < source.primes ? [source.polynomials[0]] : []
-        return (call, scratch) => {
-          switchInto(builder, context, { digits, key, p, place, index, lifted, to: scratch, call })
-          const to = out.polynomials[p] + place * context.limbBytes
-          call('permute', to, scratch, table, context.galois.patterns, context.ring)
+        const to = out.polynomials[p] + place * limbBytes
+        return (call) => {
+          const terms = switchTerms(builder, context, { digits, key, p, place, index, lifted })
+          call('dotPermuted', to, ...terms, ring, q, inverse, chunk, targets, galois.patterns)
         }
       }),
     ),
@@ -104,18 +106,12 @@ export function emitRelinearisations(
         limbs(context, out).map(
           ({ place, index }): Item =>
             (call) => {
+              const { limbBytes, moduli, ring } = context
+              const { q, inverse, chunk } = moduli[index]
+              const digits = decompositions[i]
               const lifted = place < source.primes ? [source.polynomials[p]] : []
-              const to = target + place * context.limbBytes
-              switchInto(builder, context, {
-                digits: decompositions[i],
-                key,
-                p,
-                place,
-                index,
-                lifted,
-                to,
-                call,
-              })
+              const terms = switchTerms(builder, context, { digits, key, p, place, index, lifted })
+              call('dot', target + place * limbBytes, ...terms, 0, ring, q, inverse, chunk, 0)
             },
         ),
       ),
@@ -133,17 +129,14 @@ interface Switching {
   readonly index: number
   /** Polynomials that P times are added. */
   readonly lifted: readonly number[]
-  readonly to: number
-  readonly call: Parameters<Item>[0]
 }
 
-/** One limb of sum over j of digit_j * key_j + P * lifted. */
-function switchInto(
+/** The terms of one limb of sum over j of digit_j * key_j + P * lifted, as the `dot` kernels take them. */
+function switchTerms(
   builder: ProgramBuilder,
   context: SimdContext,
-  { digits, key, p, place, index, lifted, to, call }: Switching,
-): void {
-  const { q, inverse, chunk } = context.moduli[index]
+  { digits, key, p, place, index, lifted }: Switching,
+): readonly [blocks: number, blockCount: number, vectors: number, vectorCount: number] {
   const { ring, limbBytes } = context
   const vectorTerms: number[] = []
   for (let j = 0; j < digits.digits; j++) vectorTerms.push(digits.address(j, place), key.address(j, p, index))
@@ -153,8 +146,7 @@ function switchInto(
     log2Exact(ring),
   ])
   const blocks = blockTerms.length > 0 ? builder.table(blockTerms) : 0
-  const vectors = builder.table(vectorTerms)
-  call('dot', to, blocks, lifted.length, vectors, digits.digits, 0, ring, q, inverse, chunk, 0)
+  return [blocks, lifted.length, builder.table(vectorTerms), digits.digits]
 }
 
 /** Address of P modulo a data prime, in Montgomery form. */

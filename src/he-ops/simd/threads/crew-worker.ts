@@ -1,7 +1,8 @@
 import { workerData } from 'node:worker_threads'
 import { instantiateKernels } from '../../kernels/kernels.ts'
-import type { Program } from '../program.ts'
+import { type Program, piecesFor } from '../program.ts'
 import { Barrier } from './barrier.ts'
+import { Claims } from './claims.ts'
 import { type PhaseRange, runShares } from './shares.ts'
 
 // A thread of the crew: it knows the memory and nothing of what lies there.
@@ -17,6 +18,8 @@ export interface Share {
   readonly program: Program
   /** The run's `Barrier.shared`. */
   readonly barrier: SharedArrayBuffer
+  /** The run's `Claims.shared`. */
+  readonly claims: SharedArrayBuffer
   /** 1 and up; 0 is the calling thread. */
   readonly thread: number
   readonly range: PhaseRange
@@ -25,8 +28,9 @@ export interface Share {
 const { memory, module } = workerData as CrewMember
 const kernels = await instantiateKernels(memory, module)
 
-export default function share({ program, barrier: shared, thread, range }: Share): void {
-  const barrier = new Barrier(program.threads, shared)
+export default function share({ program, barrier: shared, claims, thread, range }: Share): void {
+  const { threads } = program
+  const barrier = new Barrier(threads, shared)
   barrier.join()
-  runShares(program, kernels, barrier, thread, range)
+  runShares(program, kernels, barrier, new Claims(thread, threads, piecesFor(threads), claims), range)
 }

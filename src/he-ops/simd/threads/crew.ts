@@ -2,8 +2,9 @@ import type { Piscina } from 'piscina'
 import { PolyVeilError } from '../../../errors/index.ts'
 import { ExecutionStopped } from '../../executor.ts'
 import { type Kernels, kernelModule } from '../../kernels/kernels.ts'
-import type { Program } from '../program.ts'
+import { type Program, piecesFor } from '../program.ts'
 import { Barrier, VERDICT_FAILED, VERDICT_STOP } from './barrier.ts'
+import { Claims } from './claims.ts'
 import type { CrewMember, Share } from './crew-worker.ts'
 import { type PhaseRange, runShares } from './shares.ts'
 
@@ -15,7 +16,7 @@ export interface RunControl {
   readonly shouldStop?: () => boolean
 }
 
-/** The threads that run programs on one memory: the calling one, and workers for the other shares. */
+/** The threads that run programs on one memory: the calling one, and workers that take their part. */
 export class Crew {
   readonly threads: number
   readonly #kernels: Kernels
@@ -54,8 +55,12 @@ export class Crew {
     range: PhaseRange = { from: 0, to: program.progress.length },
   ): Promise<void> {
     const barrier = new Barrier(this.threads)
+    const claims = new Claims(0, this.threads, piecesFor(this.threads))
     const cancel = new AbortController()
-    const shares = this.#start(program, barrier, range, cancel.signal)
+    const shares = this.#start(
+      { program, barrier: barrier.shared, claims: claims.shared, range },
+      cancel.signal,
+    )
     const others = Promise.all(shares)
     // It is waited for below; until then a failure is no unhandled one.
     others.catch(() => {})
@@ -67,7 +72,7 @@ export class Crew {
         throw error
       })
       await Promise.race([present, others])
-      const verdict = runShares(program, this.#kernels, barrier, 0, range, (phase) => {
+      const verdict = runShares(program, this.#kernels, barrier, claims, range, (phase) => {
         done = program.progress[phase]
         onProgress?.(done)
         if (shouldStop?.()) barrier.stop()
@@ -90,9 +95,9 @@ export class Crew {
     await this.#pool?.close()
   }
 
-  #start(program: Program, barrier: Barrier, range: PhaseRange, signal: AbortSignal): Promise<void>[] {
+  #start(run: Omit<Share, 'thread'>, signal: AbortSignal): Promise<void>[] {
     return Array.from({ length: this.threads - 1 }, (_, i) => {
-      const share: Share = { program, barrier: barrier.shared, thread: i + 1, range }
+      const share: Share = { ...run, thread: i + 1 }
       return this.#pool!.run(share, { signal })
     })
   }

@@ -1,6 +1,7 @@
 import type { Kernels } from '../../kernels/kernels.ts'
-import { type Program, runShare } from '../program.ts'
+import { type Program, runPiece } from '../program.ts'
 import { type Barrier, VERDICT_RUN, type Verdict } from './barrier.ts'
+import type { Claims } from './claims.ts'
 
 /** Phases `from` .. `to - 1`. */
 export interface PhaseRange {
@@ -9,8 +10,9 @@ export interface PhaseRange {
 }
 
 /**
- * One thread's part in a stretch of a program: its share of each phase, then the barrier.
+ * One thread's part in a stretch of a program: of each phase the pieces that it takes, then the barrier.
  *
+ * @param claims of this thread in this run
  * @param beforeBarrier told after each phase which one it was
  * @returns the verdict that ended the run, `VERDICT_RUN` at the stretch's end
  */
@@ -18,13 +20,13 @@ export function runShares(
   program: Program,
   kernels: Kernels,
   barrier: Barrier,
-  thread: number,
+  claims: Claims,
   { from, to }: PhaseRange,
   beforeBarrier: (phase: number) => void = () => {},
 ): Verdict {
   try {
     for (let phase = from; phase < to; phase++) {
-      runShare(program, kernels, phase, thread)
+      claims.takeAll((piece) => runPiece(program, kernels, phase, piece))
       beforeBarrier(phase)
       const verdict = barrier.arrive()
       if (verdict !== VERDICT_RUN) return verdict
