@@ -1,11 +1,12 @@
 import type { Kernels } from '../src/he-ops/kernels/kernels.ts'
-import { PROGRAM_KERNELS, type Program, runPiece } from '../src/he-ops/simd/program.ts'
+import { PROGRAM_KERNELS, type Program, type ProgramKernel, runPiece } from '../src/he-ops/simd/program.ts'
 import { type Benchmark, check, figure, median } from './harness.ts'
 import { type BundledProgram, bundledProgram } from './parts/bundled-program.ts'
 
 const RUNS = 5
 /** Words of a block term: address of the residues, address of the weights, log2 of residues for each weight. */
 const BLOCK_TERM_WORDS = 3
+const DIGITS_TIMES_KEYS = 'dot: digits times keys'
 
 /** Where a run of the digits network spends its time, kernel by kernel, on one thread. */
 export const profile: Benchmark = {
@@ -77,12 +78,12 @@ class KernelClock {
     return [...this.#spent.values()].sort((a, b) => b.seconds - a.seconds)
   }
 
-  #clocked(name: (typeof PROGRAM_KERNELS)[number], kernel: (...args: number[]) => number): unknown {
+  #clocked(name: ProgramKernel, kernel: (...args: number[]) => number): unknown {
     const clocked = (...args: number[]): void => {
       const start = performance.now()
       kernel(...args)
       const spent = (performance.now() - start) / 1000
-      const { what, residues } = name === 'dot' ? this.#sum(args) : { what: name, residues: this.#ring }
+      const { what, residues } = this.#work(name, args)
       const entry = this.#spent.get(what) ?? { what, calls: 0, seconds: 0, residues: 0 }
       this.#spent.set(what, entry)
       entry.calls++
@@ -91,6 +92,13 @@ class KernelClock {
     }
     // A program's calls have as many words as the kernel has parameters.
     return Object.defineProperty(clocked, 'length', { value: kernel.length })
+  }
+
+  #work(name: ProgramKernel, args: number[]): { what: string; residues: number } {
+    if (name === 'dot') return this.#sum(args)
+    if (name !== 'dotPermuted') return { what: name, residues: this.#ring }
+    const [, , blockCount, , vectorCount] = args
+    return { what: DIGITS_TIMES_KEYS, residues: this.#ring * (blockCount + vectorCount) }
   }
 
   get #ring(): number {
@@ -108,7 +116,7 @@ class KernelClock {
   /** Which of the sums a `dot` is, by its terms. */
   #sum([, blockTerms, blockCount, , vectorCount, , length]: number[]): { what: string; residues: number } {
     const residues = length * (blockCount + vectorCount)
-    if (vectorCount > 0 && blockCount <= 1) return { what: 'dot: digits times keys', residues }
+    if (vectorCount > 0 && blockCount <= 1) return { what: DIGITS_TIMES_KEYS, residues }
     const [, weight, shift] = this.#bundled.context.heap.words(blockTerms >>> 0, BLOCK_TERM_WORDS)
     const hasOneWeight = vectorCount === 0 && 2 ** shift === this.#ring
     if (!hasOneWeight) return { what: 'dot: weighted sums of layers', residues }
