@@ -6,8 +6,8 @@ import { clearLogits, golden } from './harness.ts'
 
 // The error that a plan states is held against that of the clear backend, which adds every error of encryption and of encoding
 // where it arises. Plans are made from the same four images: networks of random weights answer one image of white noise with
-// eight times the error of another, so that none says what the next one does. Trained networks are tested on images of their
-// own, in `client/trained.test.ts`.
+// eight times the error of another, so that none says what the next one does. A trained network is held to its plan by
+// `polyveil verify`.
 
 /** Deviation of a logit's error by the plan, without the flooding noise that the service adds to its answers. */
 function statedNoise({ estimate, output, parameters, batch }: Circuit): number {
