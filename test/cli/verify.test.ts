@@ -60,7 +60,7 @@ t.test('the text says what the engine takes', async (t) => {
   t.match(stdout.toString(), /^simd: 1 images, same top-1 on 100\.0 %\n/)
   t.match(
     stdout.toString(),
-    /\nengine memory: keys \d+ MB, constants [\d.]+ MB, program \d+ MB; peak of the process [\d.]+ [MG]B\n/,
+    /\nengine memory: keys [\d.]+ MB, constants [\d.]+ MB, program [\d.]+ MB; peak of the process [\d.]+ [MG]B\n/,
   )
   t.match(stdout.toString(), /\nThe verification holds\.\n$/)
 })
