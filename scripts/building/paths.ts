@@ -4,6 +4,8 @@ const within = (path: string): string => fileURLToPath(new URL(`../../${path}`, 
 
 export const ROOT = within('')
 export const SOURCE = within('src/')
+/** What makes dist. */
+export const BUILDING = within('scripts/building/')
 export const DIST = within('dist/')
 /** The bundled networks, compiled. */
 export const CIRCUITS = within('dist/zoo/')

@@ -66,6 +66,7 @@ const headerSchema = z.strictObject({
   estimate: z.strictObject({
     seconds: finite,
     logitError: finite,
+    isMeasured: z.boolean(),
     precisionBits: z.number().finite(),
     memoryBytes: finite,
     bytes: z.strictObject({

@@ -181,6 +181,8 @@ export interface Estimate {
   readonly seconds: number
   /** Deviation of a logit's error. */
   readonly logitError: number
+  /** Whether images said what errors do to the logits; otherwise the logits' error is an estimate and no bound. */
+  readonly isMeasured: boolean
   /** Bits by which it lies below the deviation of an image's logits. */
   readonly precisionBits: number
   readonly memoryBytes: number

@@ -19,7 +19,14 @@ import { largestFreeBatch } from './planner/free-batch.ts'
 import { headroomHolds } from './planner/headroom.ts'
 import { imprecise } from './planner/no-plan.ts'
 import { costOf, type Objective } from './planner/objective.ts'
-import { floodingError, LOGIT_BITS, logitDeviation, logitError, precisionOf } from './planner/precision.ts'
+import {
+  floodingError,
+  isMeasured,
+  LOGIT_BITS,
+  logitDeviation,
+  logitError,
+  precisionOf,
+} from './planner/precision.ts'
 import type { Link } from './planner/refresh-cost.ts'
 import { imageSlots, ringsFor } from './planner/rings.ts'
 import { type Demands, searchPlans } from './planner/search.ts'
@@ -178,6 +185,7 @@ function emit(
     estimate: {
       seconds: 0,
       logitError: 0,
+      isMeasured: false,
       precisionBits: 0,
       memoryBytes: 0,
       bytes: { keys: 0, query: 0, refreshUp: 0, refreshDown: 0, response: 0 },
@@ -186,7 +194,11 @@ function emit(
   const copies = slots / period
   const noise = Math.hypot(...noises.map(({ logit }) => logit))
   const error = logitError(noise, draft.output.flooding / Math.sqrt(copies))
-  const precision = { logitError: error, precisionBits: precisionOf(error, logitDeviation(graph)) }
+  const precision = {
+    logitError: error,
+    isMeasured: isMeasured(graph),
+    precisionBits: precisionOf(error, logitDeviation(graph)),
+  }
   return { ...draft, estimate: estimateOf(draft, precision, target) }
 }
 

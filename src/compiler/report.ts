@@ -50,6 +50,8 @@ export interface PlanReport {
   readonly bytes: Circuit['estimate']['bytes']
   readonly memoryBytes: number
   readonly precisionBits: number
+  /** Whether images said what errors do to the logits. */
+  readonly isMeasured: boolean
   /** The choices in words. */
   readonly why: readonly string[]
 }
@@ -144,6 +146,10 @@ function reasons(circuit: Circuit, target: Target): string[] {
       `${layout.rowStride}; the input takes ${layout.ciphertexts} ciphertext(s)`,
     `${estimate.precisionBits.toFixed(1)} bits of precision, with flooding noise of deviation ` +
       `${output.flooding.toExponential(1)} in each of ${slots / output.period} copies of a logit`,
+    estimate.isMeasured
+      ? 'what errors do to the logits was measured on the calibration images'
+      : 'what errors do to the logits is estimated from the weights alone and may be several times more: images of the ' +
+        "network's own kind (--calibrate) measure it",
     ...memoryInWords(circuit, target),
   ]
 }

@@ -107,6 +107,7 @@ export function smallCircuit(): PlainCircuit {
     result: 10,
     estimate: {
       logitError: 0.0004,
+      isMeasured: true,
       seconds: 0.5,
       precisionBits: 12,
       memoryBytes: 1e6,

@@ -55,6 +55,7 @@ export const circuit: Circuit = {
   result: 2,
   estimate: {
     logitError: 0.0004,
+    isMeasured: true,
     seconds: 3,
     precisionBits: 12,
     memoryBytes: 1,

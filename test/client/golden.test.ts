@@ -3,14 +3,12 @@ import { join } from 'node:path'
 import t from 'tap'
 import { writeCircuit } from '../../src/circuit/index.ts'
 import { connect, memoryKeyStore } from '../../src/client/index.ts'
+import { rootMeanSquare } from '../../src/compiler/analysis/statistics.ts'
 import { type CompileOptions, compile } from '../../src/compiler/index.ts'
-import { deviation, goldenNetwork, goldenTensors, item, maxAbsDifference } from '../models/support/golden.ts'
+import { deviation, goldenNetwork, goldenTensors, item } from '../models/support/golden.ts'
 import { serving } from '../server/serving.ts'
 
 // The golden networks by HTTP on the simd engine: their logits, with refreshes forced and not.
-
-/** Largest error of a logit. These networks have random weights, and logits of a deviation of 0.1 to 0.8. */
-const MAX_ERROR = 0.02
 
 const CASES: [name: string, refresh: NonNullable<CompileOptions['refresh']>][] = [
   ['one_shot', 'auto'],
@@ -28,7 +26,11 @@ const compiled = await Promise.all(
     const network = await goldenNetwork(name)
     const model = `${name}_${refresh}`
     const { preprocessing } = network.config
-    const { circuit } = compile(network, { model, preprocessing, refresh, precisionBits: 9 })
+    const input = (await goldenTensors(name)).get('input')!
+    const calibration = Array.from({ length: input.shape[0] }, (_, k) =>
+      Float64Array.from(item(input, k).data),
+    )
+    const { circuit } = compile(network, { model, preprocessing, refresh, precisionBits: 9, calibration })
     return { name, model, circuit }
   }),
 )
@@ -50,8 +52,10 @@ for (const { name, model, circuit } of compiled) {
       const expected = item(tensors.get('logits')!, k).data
       const logits = new Float64Array(expected.length)
       for (const { index, logit } of await polyveil.classify(model, image)) logits[index] = logit
-      const error = maxAbsDifference(logits, expected)
-      t.ok(error < MAX_ERROR, `image ${k}: ${error}, where the deviation is ${deviation(expected)}`)
+      const error = rootMeanSquare(logits.map((logit, i) => logit - expected[i]))
+      const { logitError } = circuit.estimate
+      t.ok(error <= logitError, `image ${k}: ${error}, and ${logitError} stated`)
+      t.ok(logitError < deviation(expected) / 64, 'a small part of what tells the classes apart')
     }
   })
 }

@@ -1,19 +1,25 @@
 import t from 'tap'
+import { bundledImages } from '../../scripts/building/bundled-images.ts'
 import type { Circuit } from '../../src/circuit/types.ts'
 import { rootMeanSquare } from '../../src/compiler/analysis/statistics.ts'
 import { type CompileOptions, compile } from '../../src/compiler/index.ts'
-import { clearLogits, golden } from './harness.ts'
+import { bundledNetworks, loadNetwork, readCheckpoint } from '../../src/models/index.ts'
+import { goldenTensors, item } from '../models/support/golden.ts'
+import { clearLogits, golden, maxDifference } from './harness.ts'
 
 // The error that a plan states is held against that of the clear backend, which adds every error of encryption and of encoding
 // where it arises. Plans are made from the same four images: networks of random weights answer one image of white noise with
-// eight times the error of another, so that none says what the next one does. A trained network is held to its plan by
-// `polyveil verify`.
+// eight times the error of another, so that none says what the next one does. Trained networks are held to their plans on real
+// images that the plans were not made from.
 
 /** Deviation of a logit's error by the plan, without the flooding noise that the service adds to its answers. */
 function statedNoise({ estimate, output, parameters, batch }: Circuit): number {
   const copies = parameters.slots / batch / output.period
   return Math.sqrt(estimate.logitError ** 2 - output.flooding ** 2 / copies)
 }
+
+/** Of the golden ones. */
+const TRAINED_IMAGES = 8
 
 async function stated(name: string, options: Partial<CompileOptions>) {
   const { network, images, logits } = await golden(name)
@@ -43,6 +49,29 @@ for (const [name, refresh] of [
       t.ok(circuit.estimate.precisionBits >= precisionBits)
     })
   }
+}
+
+for (const bundled of bundledNetworks()) {
+  t.test(`${bundled.name}: test images that the plan has not seen`, async (t) => {
+    const { preprocessing } = bundled.config
+    const network = loadNetwork(await readCheckpoint(bundled.checkpoint), bundled.config)
+    const calibration = await bundledImages(bundled)
+    const { circuit } = compile(network, { model: bundled.name, preprocessing, calibration })
+    const tensors = await goldenTensors(`${bundled.name}_one`)
+    const [channels, height, width] = circuit.input.image
+    for (let k = 0; k < TRAINED_IMAGES; k++) {
+      const image = Float64Array.from(item(tensors.get('input')!, k).data)
+      t.notOk(
+        calibration.some((other) => maxDifference(image, other) < 1e-3),
+        'not one of those that the plan was made from',
+      )
+      const logits = clearLogits(circuit, image.subarray(0, channels * height * width), 'model')
+      const expected = item(tensors.get('logits')!, k).data
+      const error = rootMeanSquare(logits.map((x, i) => x - expected[i]))
+      const noise = statedNoise(circuit)
+      t.ok(error <= noise, `image ${k}: ${error}, and ${noise} stated`)
+    }
+  })
 }
 
 t.test('a plan that cannot be as precise as asked is refused, with what can be had', async (t) => {

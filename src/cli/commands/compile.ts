@@ -34,7 +34,7 @@ export const compileCommand = (): Command =>
     .option('--out <file>', 'the circuit to write, FILE.pvc')
     .option('--name <name>', 'name to serve the model under (default: the name of the file)')
     .option('--labels <file>', 'names of the classes, a JSON array or one a line')
-    .option('--calibrate <file>', 'safetensors with input [n,3,H,W] to measure ranges on')
+    .option('--calibrate <file>', 'safetensors with input [n,3,H,W] to measure ranges and errors on')
     .addOption(
       choice(
         '--refresh <when>',
@@ -117,12 +117,12 @@ const modelName = (file: string): string => basename(file, extname(file))
 
 function documentOf({ parameters }: Circuit, plan: Compiled['plan'], digest: string): unknown {
   const { ops, rotations, galoisKeys, depthBits, ring, primeBits, specialPrimes, digits, logQP } = plan
-  const { batch, seconds, secondsPerImage, bytes, memoryBytes, precisionBits } = plan
+  const { batch, seconds, secondsPerImage, bytes, memoryBytes, precisionBits, isMeasured } = plan
   return {
     circuit: { digest, ops, rotations, galoisKeys, depthBits },
     parameters: { ring, primeBits, specialPrimes, digits, logQP, security: parameters.security },
     segments: plan.rounds.length + 1,
     batch,
-    estimate: { seconds, secondsPerImage, bytes, memoryBytes, precisionBits },
+    estimate: { seconds, secondsPerImage, bytes, memoryBytes, precisionBits, isMeasured },
   }
 }

@@ -9,7 +9,7 @@ import type { Target } from './target.ts'
 const SEED_BYTES = 64
 
 /** What the noise model says of the logits. */
-type Precision = Pick<Estimate, 'logitError' | 'precisionBits'>
+type Precision = Pick<Estimate, 'logitError' | 'isMeasured' | 'precisionBits'>
 
 /** Seconds, bytes and memory of a circuit. Wire sizes leave out frame headers of some hundred bytes. */
 export function estimateOf(circuit: Circuit, precision: Precision, target: Target): Estimate {

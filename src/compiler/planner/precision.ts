@@ -9,6 +9,9 @@ const USUAL_DEVIATION = 1.5
 /** What precision is stated against: the deviation of an image's logits, as it was measured, or else as it usually is. */
 export const logitDeviation = ({ nodes, output }: Graph): number => nodes[output].rms ?? USUAL_DEVIATION
 
+/** Whether images said what errors do to the logits, and what their deviation is. */
+export const isMeasured = ({ nodes, output }: Graph): boolean => nodes[output].rms !== undefined
+
 /** Bits by which an error lies below the logits' deviation. */
 export const precisionOf = (error: number, deviation: number): number => Math.log2(deviation / error)
 

@@ -1,0 +1,14 @@
+import { readFile } from 'node:fs/promises'
+import type { BundledNetwork } from '../../src/models/index.ts'
+import { decodeImage } from '../../src/preprocessing/decode-node.ts'
+import { networkInput, preprocess } from '../../src/preprocessing/index.ts'
+
+/** The images that come with a network, as it takes them: [3, H, W] each, for its plan to be measured on. */
+export const bundledImages = ({ config, images }: BundledNetwork): Promise<Float64Array[]> =>
+  Promise.all(
+    images.map(async ({ file }) =>
+      Float64Array.from(
+        networkInput(preprocess(await decodeImage(await readFile(file)), config.preprocessing)),
+      ),
+    ),
+  )
