@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander'
 import { backendFor } from '../../he-ops/execution/backend-for.ts'
 import { act, command, type Outcome, type Session } from '../command.ts'
+import { rmsWithin } from '../comparison.ts'
 import { loadCircuit } from '../input/circuit.ts'
 import { readGolden } from '../input/golden.ts'
 import { whole } from '../input/option-values.ts'
@@ -39,7 +40,8 @@ async function verifyCircuitFile(session: Session, path: string, options: Verify
   const golden = await readGolden(options.golden, { height, width, classes: output.classes }, options.count)
   const { verify } = await import('../verification/verify.ts')
   const found = await verify(circuit, golden, backend, session.progress)
-  const allowed = (estimate.isMeasured ? 1 : ESTIMATE_SLACK) * estimate.logitError
+  const deviation = (estimate.isMeasured ? 1 : ESTIMATE_SLACK) * estimate.logitError
+  const allowed = rmsWithin(deviation, found.images * output.classes)
   const holds = found.top1Agreement === 1 && found.rmsError <= allowed
   return {
     document: { ok: holds, ...found, allowedRmsError: allowed },
