@@ -24,7 +24,7 @@ import { verifyCircuit } from './verify.ts'
 
 // A circuit file (.pvc), numbers little-endian (as typed arrays are wherever Node and browsers run):
 //
-//    0   8  magic and version, "PVCIRC04"
+//    0   8  magic and version, "PVCIRC05"
 //    8   4  length of the header
 //   12      header: canonical JSON, then spaces up to a multiple of eight bytes of the file
 //           columns as `columnShapes` lists them
@@ -32,7 +32,7 @@ import { verifyCircuit } from './verify.ts'
 //
 // The header has all that is to be known of a circuit without decoding its columns. Equal circuits give equal bytes.
 
-const MAGIC = new Uint8Array(utf8ToBytes('PVCIRC04'))
+const MAGIC = new Uint8Array(utf8ToBytes('PVCIRC05'))
 /** Bytes in front of the header, which say how long it is. */
 export const HEADER_START = 12
 /** At the file's end. */
@@ -60,6 +60,7 @@ const headerSchema = z.strictObject({
       kind: z.string().max(64),
       shape: z.array(z.number().int().positive()).max(4),
       precisionBits: z.number().finite(),
+      logitBits: z.number().finite(),
       slotsUsed: finite,
     }),
   ),

@@ -147,8 +147,10 @@ export interface LayerInfo {
   readonly kind: string
   /** Output shape [C, H, W], before packing. */
   readonly shape: readonly number[]
-  /** Bits by which the logits' error that comes into this layer lies below the deviation of an image's logits. */
+  /** Bits by which all errors so far, in the layer's last tensor, lie below that tensor's root mean square. */
   readonly precisionBits: number
+  /** Bits by which the logits' error that comes into this layer alone lies below the deviation of an image's logits. */
+  readonly logitBits: number
   /** Slots that hold elements, as a fraction of all slots of the layer's ciphertexts. */
   readonly slotsUsed: number
 }

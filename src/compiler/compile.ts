@@ -1,34 +1,21 @@
 import { MAX_LOG_QP } from '../circuit/parameters.ts'
-import type { Circuit, InputSpec, OutputSpec } from '../circuit/types.ts'
+import type { Circuit } from '../circuit/types.ts'
 import { verifyCircuit } from '../circuit/verify.ts'
 import { PolyVeilError } from '../errors/index.ts'
 import type { Network } from '../models/network.ts'
 import type { Preprocessing } from '../preprocessing/types.ts'
-import { type SiteNoise, siteNoises } from './analysis/noise.ts'
+import { emit, type PartialInput } from './emit.ts'
 import { fold } from './fold.ts'
 import { networkGraph } from './graph/build.ts'
 import type { Graph } from './graph/graph.ts'
-import { CircuitBuilder } from './lowering/builder.ts'
-import { lowerWithCuts } from './lowering/lower.ts'
-import { widen } from './lowering/widen.ts'
-import { parametersOf } from './planner/chain.ts'
+import { withLayerPrecision } from './layer-precision.ts'
 import type { SimdSpeeds } from './planner/cost-simd.ts'
 import type { Candidate } from './planner/draft.ts'
-import { estimateOf } from './planner/estimate.ts'
 import { largestFreeBatch } from './planner/free-batch.ts'
-import { headroomHolds } from './planner/headroom.ts'
 import { imprecise } from './planner/no-plan.ts'
 import { costOf, type Objective } from './planner/objective.ts'
-import {
-  floodingError,
-  isMeasured,
-  LOGIT_BITS,
-  logitDeviation,
-  logitError,
-  precisionOf,
-} from './planner/precision.ts'
 import type { Link } from './planner/refresh-cost.ts'
-import { imageSlots, ringsFor } from './planner/rings.ts'
+import { ringsFor } from './planner/rings.ts'
 import { type Demands, searchPlans } from './planner/search.ts'
 import { searchRefreshed } from './planner/search-refreshed.ts'
 import { DEFAULT_TARGET, type Target, type TargetName, targetNamed } from './planner/target.ts'
@@ -73,10 +60,6 @@ export interface Compiled {
 
 /** An error of 0.004 on logits of deviation 1.5. */
 export const DEFAULT_PRECISION_BITS = 8.5
-/** Of a layer in which nothing errs: no more than its double precision weights have. */
-const DOUBLE_BITS = 53
-/** Copies of a logit differ by the flooding noise; ten deviations are never seen. */
-const TOLERANCE_DEVIATIONS = 10
 
 /**
  * Compiles a network into a circuit: prepares the input, folds, plans, lowers, verifies.
@@ -86,8 +69,9 @@ const TOLERANCE_DEVIATIONS = 10
  */
 export function compile(network: Network, options: CompileOptions): Compiled {
   const prepared = prepareInput(networkGraph(network), options.preprocessing)
-  const graph = fold(prepared.graph, (options.calibration ?? []).map(prepared.pack))
-  const planOf = (batch: number): Planned => bestPlan(graph, options, prepared.spec, batch)
+  const images = (options.calibration ?? []).map(prepared.pack)
+  const graph = fold(prepared.graph, images)
+  const planOf = (batch: number): Planned => bestPlan(graph, options, { ...prepared, images }, batch)
   const { batch = 1 } = options
   const { circuit, target } = batch === 'auto' ? largestFreeBatch(planOf) : planOf(batch)
   verifyCircuit(circuit)
@@ -101,9 +85,15 @@ interface Planned {
   readonly cost: number
 }
 
+/** How images come in, and those that the plan is made on. */
+interface Input {
+  readonly spec: PartialInput
+  readonly images: readonly Float64Array[]
+}
+
 /** The best circuit for a batch of images that is as precise as demanded. */
-function bestPlan(graph: Graph, options: CompileOptions, input: PartialInput, batch: number): Planned {
-  const precisionBits = options.precisionBits ?? DEFAULT_PRECISION_BITS
+function bestPlan(graph: Graph, options: CompileOptions, { spec, images }: Input, batch: number): Planned {
+  const { model, labels = [], precisionBits = DEFAULT_PRECISION_BITS } = options
   const target = targetNamed(options.target ?? DEFAULT_TARGET, options.speeds)
   const objective = options.objective ?? 'latency'
   const candidates = candidatesFor(graph, options.refresh ?? 'auto', {
@@ -117,11 +107,12 @@ function bestPlan(graph: Graph, options: CompileOptions, input: PartialInput, ba
   })
   let bestPrecision = -Infinity
   for (const candidate of candidates) {
-    const circuit = emit(candidate, options, target, input)
-    if (circuit === undefined) continue
-    bestPrecision = Math.max(bestPrecision, circuit.estimate.precisionBits)
-    if (circuit.estimate.precisionBits < precisionBits) continue
-    return { circuit, target, cost: costOf(objective, candidate) }
+    const emitted = emit(candidate, { model, labels, input: spec, precisionBits, target })
+    if (emitted === undefined) continue
+    const { estimate } = emitted.circuit
+    bestPrecision = Math.max(bestPrecision, estimate.precisionBits)
+    if (estimate.precisionBits < precisionBits) continue
+    return { circuit: withLayerPrecision(emitted, images), target, cost: costOf(objective, candidate) }
   }
   throw imprecise(precisionBits, bestPrecision)
 }
@@ -136,105 +127,4 @@ function candidatesFor(graph: Graph, refresh: RefreshChoice, demands: Demands): 
     if (refresh === 'never' || !isTooDeep || demands.target.name !== 'simd') throw error
     return searchRefreshed(graph, demands)
   }
-}
-
-type PartialInput = Pick<InputSpec, 'preprocessing' | 'image' | 'patch' | 'bound'>
-
-/** The whole circuit of a candidate; undefined when a message would outgrow its modulus. */
-function emit(
-  candidate: Candidate,
-  options: CompileOptions,
-  target: Target,
-  input: PartialInput,
-): Circuit | undefined {
-  const parameters = parametersOf(candidate.chain, candidate.special!)
-  const { graph } = candidate
-  const { layout, policy, strategies, batch } = candidate.draft
-  const slots = imageSlots(parameters.ring, batch)
-  const builder = new CircuitBuilder({ ...parameters, slots, batch }, policy, true)
-  const refreshLevel = candidate.chain.base.length - 1
-  const { refresh } = candidate
-  const lowered = lowerWithCuts(
-    builder,
-    graph,
-    { layout, strategies, refreshLevel },
-    refresh?.cuts ?? new Map(),
-  )
-  const { period } = lowered
-  const value = refresh ? builder.dropTo(lowered.value, refreshLevel) : lowered.value
-  if (!headroomHolds(builder.ops, value, parameters)) return undefined
-  const { ops, counts, statistics, sites, siteOf } = builder
-  const body = { ops, counts, statistics, sites, siteOf, result: value }
-  const noises = siteNoises(body, parameters)
-  const draft: Circuit = {
-    model: options.model,
-    labels: options.labels ?? [],
-    parameters,
-    batch,
-    input: {
-      ...input,
-      layout,
-      level: parameters.topLevel,
-      scale: 2 ** policy.input,
-    },
-    output: outputSpec(graph, builder, value, period, options.precisionBits ?? DEFAULT_PRECISION_BITS),
-    layers: withPrecision(builder, noises, logitDeviation(graph)),
-    ...widen(builder, batch),
-    result: value,
-    refresh: refresh && { level: refreshLevel, maskBits: refresh.maskBits },
-    estimate: {
-      seconds: 0,
-      logitError: 0,
-      isMeasured: false,
-      precisionBits: 0,
-      memoryBytes: 0,
-      bytes: { keys: 0, query: 0, refreshUp: 0, refreshDown: 0, response: 0 },
-    },
-  }
-  const copies = slots / period
-  const noise = Math.hypot(...noises.map(({ logit }) => logit))
-  const error = logitError(noise, draft.output.flooding / Math.sqrt(copies))
-  const precision = {
-    logitError: error,
-    isMeasured: isMeasured(graph),
-    precisionBits: precisionOf(error, logitDeviation(graph)),
-  }
-  return { ...draft, estimate: estimateOf(draft, precision, target) }
-}
-
-function outputSpec(
-  graph: Graph,
-  builder: CircuitBuilder,
-  value: number,
-  period: number,
-  precisionBits: number,
-): OutputSpec {
-  const { level, scale } = builder.type(value)
-  const copies = builder.chain.slots / period
-  const flooding = floodingError(precisionBits, logitDeviation(graph)) * Math.sqrt(copies)
-  return {
-    classes: graph.nodes[graph.output].shape[0],
-    period,
-    level,
-    scale,
-    bound: 2 ** LOGIT_BITS,
-    tolerance: flooding * TOLERANCE_DEVIATIONS,
-    flooding,
-  }
-}
-
-/** Layers with the precision that the logits would have if nothing else erred. */
-function withPrecision(
-  { ops, siteOf, layers }: CircuitBuilder,
-  noises: readonly SiteNoise[],
-  deviation: number,
-): Circuit['layers'] {
-  const sitesOf = layers.map(() => new Set<number>())
-  ops.forEach((op, id) => {
-    sitesOf[op.layer].add(siteOf[id])
-  })
-  return layers.map((layer, index) => {
-    const error = Math.hypot(...[...sitesOf[index]].map((site) => noises[site].logit))
-    return { ...layer, precisionBits: Math.min(DOUBLE_BITS, precisionOf(error, deviation)) }
-  })
 }

@@ -20,7 +20,10 @@ export interface LayerReport {
   readonly terms: number
   /** Ciphertexts times ciphertexts. */
   readonly products: number
+  /** Of the layer's last tensor. */
   readonly precisionBits: number
+  /** Of the logits, if nothing but this layer erred. */
+  readonly logitBits: number
   /** Estimate for one core. */
   readonly seconds: number
 }

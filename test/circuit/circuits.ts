@@ -95,8 +95,22 @@ export function smallCircuit(): PlainCircuit {
       flooding: 0.001,
     },
     layers: [
-      { name: 'stem', kind: 'convolution', shape: [3, 3, 5], precisionBits: 14.5, slotsUsed: 0.01 },
-      { name: 'cells.0', kind: 'product', shape: [3, 3, 5], precisionBits: 12.25, slotsUsed: 0.01 },
+      {
+        name: 'stem',
+        kind: 'convolution',
+        shape: [3, 3, 5],
+        precisionBits: 14.5,
+        logitBits: 15.5,
+        slotsUsed: 0.01,
+      },
+      {
+        name: 'cells.0',
+        kind: 'product',
+        shape: [3, 3, 5],
+        precisionBits: 12.25,
+        logitBits: 13,
+        slotsUsed: 0.01,
+      },
     ],
     constants: [
       Float64Array.of(0.75, -1.5),

@@ -81,7 +81,14 @@ export const policy: ScalePolicy = { waterline: 28, step: 20, rounding: 25, inpu
 /** @param batch images that share the slots */
 export const newBuilder = (batch = 1): CircuitBuilder => {
   const builder = new CircuitBuilder({ ...parameters, slots: parameters.slots / batch, batch }, policy, true)
-  builder.layer({ name: 'test', kind: 'test', shape: [1, 1, 1], precisionBits: 0, slotsUsed: 1 })
+  builder.layer({
+    name: 'test',
+    kind: 'test',
+    shape: [1, 1, 1],
+    precisionBits: 0,
+    logitBits: 0,
+    slotsUsed: 1,
+  })
   return builder
 }
 

@@ -29,7 +29,7 @@ async function stated(name: string, options: Partial<CompileOptions>) {
   const errors = images.map((image, i) =>
     rootMeanSquare(clearLogits(circuit, image, 'model').map((x, k) => x - logits[i][k])),
   )
-  return { errors, noise: statedNoise(circuit), circuit }
+  return { errors, noise: statedNoise(circuit), circuit, logits }
 }
 
 for (const [name, refresh] of [
@@ -41,12 +41,18 @@ for (const [name, refresh] of [
 ] as const) {
   for (const precisionBits of [7, 10]) {
     t.test(`${name}, refreshes ${refresh}, ${precisionBits} bits`, async (t) => {
-      const { errors, noise, circuit } = await stated(name, { refresh, precisionBits })
+      const { errors, noise, circuit, logits } = await stated(name, { refresh, precisionBits })
       errors.forEach((error, i) => {
         t.ok(error <= noise, `image ${i}: ${error}, and ${noise} stated`)
       })
       t.ok(Math.max(...errors) > noise / 16, 'the bound is not far off')
       t.ok(circuit.estimate.precisionBits >= precisionBits)
+      const { precisionBits: rehearsed } = circuit.layers.at(-1)!
+      const bits = Math.log2(rootMeanSquare(logits[0]) / errors[0])
+      t.ok(
+        Math.abs(rehearsed - bits) < 2,
+        `the logits of the first have ${bits} bits, ${rehearsed} rehearsed`,
+      )
     })
   }
 }

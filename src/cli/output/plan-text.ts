@@ -22,6 +22,7 @@ const HEADING = [
   'terms',
   'products',
   'precision',
+  'of logits',
   'seconds',
 ] as const
 
@@ -35,6 +36,7 @@ const layerRow = (layer: LayerReport): string[] => [
   String(layer.terms),
   String(layer.products),
   `${layer.precisionBits.toFixed(1)} bits`,
+  `${layer.logitBits.toFixed(1)} bits`,
   layer.seconds.toFixed(2),
 ]
 

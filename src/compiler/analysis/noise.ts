@@ -6,7 +6,7 @@ import {
   roundingNoise,
   symmetricEncryptionNoise,
 } from '../../he-ops/noise.ts'
-import type { Sensitivity } from '../graph/graph.ts'
+import { type Node, sensitivityOf } from '../graph/graph.ts'
 import type { ConstantStatistics } from './statistics.ts'
 
 // The error of the logits is, to first order, the sum over all tensors of the error that comes into a tensor while it is
@@ -24,8 +24,8 @@ export interface NoisyBody {
   readonly counts: readonly number[]
   /** The site of each operation. */
   readonly siteOf: readonly number[]
-  /** What errors in the tensor of each site do to the logits. */
-  readonly sites: readonly Sensitivity[]
+  /** The node whose tensor each site computes. */
+  readonly sites: readonly Node[]
   readonly statistics: readonly ConstantStatistics[]
   readonly result: ValueId
 }
@@ -34,8 +34,10 @@ export interface NoisyBody {
 export interface SiteNoise {
   /** Deviation in each element of the tensor, in message units; the rounding of weights apart. */
   readonly tensor: number
-  /** Deviation in each weight, of its rounding; 0 where there are none. */
+  /** Deviation in each weight, of its rounding, zeros included that are rounded beside it; 0 where there are none. */
   readonly weights: number
+  /** Whether the weights are plaintexts of full size, with an error of their own at every position. */
+  readonly isScattered: boolean
   /** Deviation of a logit that comes of both. */
   readonly logit: number
 }
@@ -52,22 +54,40 @@ export const logitNoise = (body: NoisyBody, parameters: NoiseParameters): number
 
 /** Errors that come in at each site. */
 export function siteNoises(body: NoisyBody, parameters: NoiseParameters): SiteNoise[] {
-  const incoming = incomingVariance(body, parameters)
-  const tensors = overExits(body, incoming)
+  const shared = sharedRotations(body)
+  const tensors = overExits(body, shared, incomingVariance(body, shared, parameters))
   const weights = roundingOfWeights(body, parameters)
-  return body.sites.map(({ tensor, weights: coherent, scattered }, site) => {
-    const { variance, isFull } = weights[site]
-    const ofWeights = variance * ROUNDED_ZEROS * (isFull ? scattered : coherent) ** 2
+  return body.sites.map((node, site) => {
+    const { tensor, weights: coherent, scattered } = sensitivityOf(node)
+    const { variance, isScattered } = weights[site]
     return {
       tensor: Math.sqrt(tensors[site]),
       weights: Math.sqrt(variance),
-      logit: Math.sqrt(tensors[site] * tensor ** 2 + ofWeights),
+      isScattered,
+      logit: Math.sqrt(tensors[site] * tensor ** 2 + variance * (isScattered ? scattered : coherent) ** 2),
     }
   })
 }
 
+/**
+ * Marks rotations of another site's values. Whichever site makes them, all that read the value may use them: their errors come
+ * into the tensors of all those, and are no part of the one that made them.
+ */
+function sharedRotations({ ops, siteOf }: NoisyBody): Uint8Array {
+  const isShared = new Uint8Array(ops.length)
+  ops.forEach((op, id) => {
+    if (op.kind === 'rotate' && (isShared[op.source] === 1 || siteOf[op.source] !== siteOf[id]))
+      isShared[id] = 1
+  })
+  return isShared
+}
+
 /** For each operation the variance of the errors that came in since its site began. */
-function incomingVariance({ ops, siteOf, statistics }: NoisyBody, parameters: NoiseParameters): Float64Array {
+function incomingVariance(
+  { ops, siteOf, statistics }: NoisyBody,
+  isShared: Uint8Array,
+  parameters: NoiseParameters,
+): Float64Array {
   const variances = new Float64Array(ops.length)
   const ofSwitching = remembered((level: number) => keySwitchingNoise(parameters, level))
   // Equal dots of a draft share their terms.
@@ -78,7 +98,8 @@ function incomingVariance({ ops, siteOf, statistics }: NoisyBody, parameters: No
       variances[id] = variances[same]
       return
     }
-    const before = (operand: ValueId): number => (siteOf[operand] === siteOf[id] ? variances[operand] : 0)
+    const before = (operand: ValueId): number =>
+      siteOf[operand] === siteOf[id] || isShared[operand] === 1 ? variances[operand] : 0
     variances[id] = varianceOf(op, before, statistics, parameters, ofSwitching)
     if (op.kind === 'dot') sameDot.set(op.terms, id)
   })
@@ -140,10 +161,14 @@ function sumOverTerms(terms: readonly Term[], variance: (term: Term) => number):
 }
 
 /** For each site the mean variance of the values that other sites read, or that are the result. */
-function overExits({ ops, counts, siteOf, sites, result }: NoisyBody, variances: Float64Array): Float64Array {
+function overExits(
+  { ops, counts, siteOf, sites, result }: NoisyBody,
+  isShared: Uint8Array,
+  variances: Float64Array,
+): Float64Array {
   const isRead = new Uint8Array(ops.length)
   const read = (reader: ValueId, operand: ValueId): void => {
-    if (siteOf[operand] !== siteOf[reader]) isRead[operand] = 1
+    if (siteOf[operand] !== siteOf[reader] && isShared[operand] === 0) isRead[operand] = 1
   }
   ops.forEach((op, id) => {
     eachOperand(op, (operand) => read(id, operand))
@@ -175,8 +200,7 @@ function eachOperand(op: Op, visit: (operand: ValueId) => void): void {
 
 interface WeightRounding {
   readonly variance: number
-  /** Whether the weights are plaintexts of full size, with an error of their own at every position. */
-  readonly isFull: boolean
+  readonly isScattered: boolean
 }
 
 /** What encoding does to the weights of each site, the largest error counting for all of them. */
@@ -184,13 +208,14 @@ function roundingOfWeights(
   { ops, siteOf, sites, statistics }: NoisyBody,
   { ring }: NoiseParameters,
 ): WeightRounding[] {
-  const found: WeightRounding[] = sites.map(() => ({ variance: 0, isFull: false }))
+  const found: WeightRounding[] = sites.map(() => ({ variance: 0, isScattered: false }))
   ops.forEach((op, id) => {
     if (op.kind !== 'dot') return
     const { period, exact } = statistics[op.terms[0].constant]
     if (exact) return
-    const variance = (encodingNoise(period) / op.constantScale) ** 2
-    if (variance > found[siteOf[id]].variance) found[siteOf[id]] = { variance, isFull: period === ring / 2 }
+    const variance = ROUNDED_ZEROS * (encodingNoise(period) / op.constantScale) ** 2
+    if (variance > found[siteOf[id]].variance)
+      found[siteOf[id]] = { variance, isScattered: period === ring / 2 }
   })
   return found
 }

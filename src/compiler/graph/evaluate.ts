@@ -1,5 +1,5 @@
 import { convolve } from './convolution.ts'
-import type { Graph, Node, NodeId } from './graph.ts'
+import { type Graph, type Node, type NodeId, operands, users } from './graph.ts'
 
 /** Row-major [C, H, W] values of one node. */
 export type Tensor = Float64Array
@@ -8,7 +8,7 @@ export type Tensor = Float64Array
  * Evaluates a graph in double precision: the meaning of every node, against which each pass is tested.
  *
  * @param image [C, H, W] of the input node, row-major
- * @param observe called with every node's tensor as it is computed
+ * @param observe called with every node's tensor as it is computed; the observer's to keep
  * @returns the output node's tensor
  */
 export function evaluate(
@@ -16,12 +16,33 @@ export function evaluate(
   image: Float64Array,
   observe?: (id: NodeId, tensor: Tensor) => void,
 ): Tensor {
+  let output: Tensor | undefined
+  for (const { id, tensor } of evaluation(graph, image)) {
+    observe?.(id, tensor)
+    if (id === graph.output) output = tensor
+  }
+  return output!
+}
+
+/** A node's tensor as it is computed. */
+export interface Evaluated {
+  readonly id: NodeId
+  readonly tensor: Tensor
+}
+
+/**
+ * The same node by node: whoever asks for the next one may first change the tensor, from which the rest is computed then. Tensors
+ * that nothing reads any more are let go.
+ */
+export function* evaluation(graph: Graph, image: Float64Array): Generator<Evaluated> {
   const values: Tensor[] = []
-  graph.nodes.forEach((node, id) => {
-    values[id] = evaluateNode(node, graph, values, image)
-    observe?.(id, values[id])
-  })
-  return values[graph.output]
+  const readers = users(graph)
+  for (const [id, node] of graph.nodes.entries()) {
+    const tensor = evaluateNode(node, graph, values, image)
+    values[id] = tensor
+    yield { id, tensor }
+    for (const operand of operands(node)) if (readers[operand].at(-1) === id) delete values[operand]
+  }
 }
 
 function evaluateNode(node: Node, graph: Graph, values: Tensor[], image: Float64Array): Tensor {
@@ -29,7 +50,7 @@ function evaluateNode(node: Node, graph: Graph, values: Tensor[], image: Float64
   const area = h * w
   switch (node.kind) {
     case 'input':
-      return image
+      return image.slice()
     case 'conv':
       return convolve(node, values[node.source], graph.nodes[node.source].shape)
     case 'norm':
@@ -52,7 +73,7 @@ function evaluateNode(node: Node, graph: Graph, values: Tensor[], image: Float64
     case 'slice':
       return values[node.source].slice(node.start * area, (node.start + node.shape[0]) * area)
     case 'repack':
-      return values[node.source]
+      return values[node.source].slice()
     case 'add':
       return values[node.left].map((x, i) => x + values[node.right][i])
     case 'multiply':

@@ -3,7 +3,7 @@ import { periodForBatch } from '../../circuit/image-batch.ts'
 import { type CiphertextType, type ModulusChain, type TypeLaws, typeLaws } from '../../circuit/laws.ts'
 import type { Constant, ConstantId, LayerInfo, Op, Term, ValueId } from '../../circuit/types.ts'
 import type { ConstantStatistics } from '../analysis/statistics.ts'
-import type { Sensitivity } from '../graph/graph.ts'
+import type { Node } from '../graph/graph.ts'
 import { wrap } from '../packing/taps.ts'
 
 /** How scales are chosen. All in bits. */
@@ -75,8 +75,8 @@ export class CircuitBuilder {
   readonly interleaves: number[] = []
   /** How many equal operations each one stands for; 1 unless this is a draft. */
   readonly counts: number[] = []
-  /** What errors in the tensors that are computed one after the other do to the logits. */
-  readonly sites: Sensitivity[] = []
+  /** The nodes whose tensors are computed one after the other; one that is refreshed comes again. */
+  readonly sites: Node[] = []
   /** Which of them each operation is a part of. */
   readonly siteOf: number[] = []
   readonly chain: BuilderChain
@@ -154,10 +154,10 @@ export class CircuitBuilder {
     return made
   }
 
-  /** Makes operations that compute a tensor: one site of errors. */
-  within<T>(sensitivity: Sensitivity, make: () => T): T {
+  /** Makes operations that compute a node's tensor: one site of errors. */
+  within<T>(node: Node, make: () => T): T {
     const before = this.#site
-    this.#site = this.sites.push(sensitivity) - 1
+    this.#site = this.sites.push(node) - 1
     const made = make()
     this.#site = before
     return made

@@ -66,7 +66,7 @@ class CutPlanner {
       this.#cut(output, [this.#sourceOf(output)])
       if (!this.#attempt([lowerHead])) throw this.#tooDeep(output)
     }
-    return { cuts: this.#cuts, head: head! }
+    return { cuts: this.#cuts, head: this.#lowering.finish(head!) }
   }
 
   #lower(stretch: Stretch): void {

@@ -1,14 +1,5 @@
 import type { Layout, ValueId, ValueType } from '../../circuit/types.ts'
-import {
-  type ConvNode,
-  type Graph,
-  type Node,
-  type NodeId,
-  type NodeOf,
-  type Sensitivity,
-  sensitivityOf,
-  users,
-} from '../graph/graph.ts'
+import { type ConvNode, type Graph, type Node, type NodeId, type NodeOf, users } from '../graph/graph.ts'
 import { chooseLayout, withChannels } from '../packing/choose.ts'
 import { reachAt } from '../packing/repacks.ts'
 import type { CircuitBuilder } from './builder.ts'
@@ -62,7 +53,7 @@ export interface LoweringOptions {
   /** Of the graph's input tensor. */
   readonly layout: Layout
   readonly strategies: Strategies
-  /** Level at which values go to the client; needed when there are cuts. */
+  /** Level at which values go to the client; given when there are cuts. */
   readonly refreshLevel?: number
 }
 
@@ -73,7 +64,7 @@ export class Lowering {
   readonly #input: Layout
   readonly #strategies: Strategies
   readonly #uses: readonly NodeId[][]
-  readonly #refreshLevel: number
+  readonly #refreshLevel: number | undefined
   /** What is repacked, with the node that does it. */
   readonly #repacks = new Map<Node, NodeOf<'repack'>>()
   readonly #packed = new Map<NodeId, Packed>()
@@ -81,12 +72,7 @@ export class Lowering {
   readonly #replaced: { readonly id: NodeId; readonly before: Packed | undefined }[] = []
   #rounds = 0
 
-  /** @param refreshLevel level at which values go to the client */
-  constructor(
-    builder: CircuitBuilder,
-    graph: Graph,
-    { layout, strategies, refreshLevel = 0 }: LoweringOptions,
-  ) {
+  constructor(builder: CircuitBuilder, graph: Graph, { layout, strategies, refreshLevel }: LoweringOptions) {
     this.#builder = builder
     this.#graph = graph
     this.#input = layout
@@ -107,7 +93,7 @@ export class Lowering {
     }
     const tensors = cuts.get(output)
     if (tensors !== undefined) this.refresh(tensors)
-    return this.lowerHead()
+    return this.finish(this.lowerHead())
   }
 
   /** Lowers a node whose operands are lowered. */
@@ -116,7 +102,7 @@ export class Lowering {
     if (this.waitsForSum(id)) return
     this.#keep(
       id,
-      this.#builder.within(this.#sensitivity(id), () => this.#lower(this.#graph.nodes[id])),
+      this.#builder.within(this.#graph.nodes[id], () => this.#lower(this.#graph.nodes[id])),
     )
   }
 
@@ -126,19 +112,30 @@ export class Lowering {
     if (head.kind !== 'head') throw new Error(`The graph ends in ${head.kind}, not in a head`)
     this.#announce(head, this.#value(head.source).layout)
     const source = this.#value(head.source)
-    return this.#builder.within(sensitivityOf(head), () =>
-      lowerHead(this.#builder, source, head, this.#strategyFor(source)),
-    )
+    return this.#builder.within(head, () => lowerHead(this.#builder, source, head, this.#strategyFor(source)))
+  }
+
+  /** Where there are refreshes the answer leaves at their level. */
+  finish(head: LoweredHead): LoweredHead {
+    const level = this.#refreshLevel
+    if (level === undefined) return head
+    const { nodes, output } = this.#graph
+    return {
+      ...head,
+      value: this.#builder.within(nodes[output], () => this.#builder.dropTo(head.value, level)),
+    }
   }
 
   /** Brings tensors back to the highest level, in rounds that overlap where there are several. */
   refresh(tensors: readonly NodeId[]): void {
+    const level = this.#refreshLevel
+    if (level === undefined) throw new Error('There are cuts, and no level that values go to the client at')
     const first = this.#rounds
     let ciphertexts = 0
     const roundOf = (): number => first + Math.floor(ciphertexts++ / ROUND_CIPHERTEXTS)
     for (const id of tensors) {
-      const refreshed = this.#builder.within(this.#sensitivity(id), () =>
-        refreshPacked(this.#builder, this.#value(id), this.#refreshLevel, roundOf),
+      const refreshed = this.#builder.within(this.#graph.nodes[id], () =>
+        refreshPacked(this.#builder, this.#value(id), level, roundOf),
       )
       this.#keep(id, refreshed)
     }
@@ -210,8 +207,7 @@ export class Lowering {
   #lowerWeighted(node: Weighted, input: Packed, scale?: number): Packed {
     this.#announce(node, input.layout)
     const constantScale = scale ?? 2 ** weightBits(this.#builder, node, input)
-    const make = (): Packed =>
-      this.#builder.within(sensitivityOf(node), () => this.#lowerAt(node, input, constantScale))
+    const make = (): Packed => this.#builder.within(node, () => this.#lowerAt(node, input, constantScale))
     const repack = this.#repacks.get(node)
     if (repack === undefined) return make()
     const apart = ciphertextsApart(withChannels(input.layout, node.shape[0]), this.#densest(repack))
@@ -298,10 +294,6 @@ export class Lowering {
     return this.#uses[id].length === 1 && this.#graph.nodes[this.#uses[id][0]].kind === 'add'
   }
 
-  #sensitivity(id: NodeId): Sensitivity {
-    return sensitivityOf(this.#graph.nodes[id])
-  }
-
   #value(id: NodeId): Packed {
     return this.#packed.get(id)!
   }
@@ -321,6 +313,7 @@ export class Lowering {
       kind: node.kind === 'conv' && node.groups !== 1 ? 'depthwise' : node.kind,
       shape: node.shape,
       precisionBits: 0,
+      logitBits: 0,
       slotsUsed: elements / (layout.ciphertexts * this.#builder.chain.slots),
     }
     this.#builder.layer(info, layout.interleave)

@@ -127,7 +127,7 @@ function lowerDraft(
   }
   const level = DRAFT_LEVELS - segmentLevels
   const { head, cuts } = planCuts(builder, graph, { layout, strategies, refreshLevel: level })
-  return { value: builder.dropTo(head.value, level), level, cuts }
+  return { value: head.value, level, cuts }
 }
 
 /** @throws DEPTH_EXCEEDED when the graph needs more levels than drafts have */

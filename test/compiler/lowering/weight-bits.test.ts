@@ -35,7 +35,7 @@ function roundingBits(input: Shape, node: ConvNode | NodeOf<'diagonal'>, own = s
   const packed = packedInput(builder, layout)
   const layer = { ...node, sensitivity: own }
   const scale = 2 ** weightBits(builder, layer, packed)
-  const lowered = builder.within(own, () => {
+  const lowered = builder.within(layer, () => {
     if (layer.kind === 'diagonal') return lowerDiagonal(builder, packed, layer, scale)
     return layer.groups === 1
       ? lowerDense(builder, packed, layer, DIRECT, scale)

@@ -1,0 +1,36 @@
+import type { Graph, Node } from '../graph/graph.ts'
+import type { NoisyBody, SiteNoise } from './noise.ts'
+
+/** Errors that come into a node's tensor while it is computed, wherever that is and however often it is refreshed. */
+export interface IncomingErrors {
+  /** Variance in each element, in message units. */
+  readonly tensor: number
+  /** Variance in each weight. */
+  readonly weights: number
+  /** Whether a weight has an error of its own at every position. */
+  readonly isScattered: boolean
+}
+
+const NONE: IncomingErrors = Object.freeze({ tensor: 0, weights: 0, isScattered: false })
+
+/** The errors of all sites by the nodes of the graph. */
+export function incomingErrors(
+  { nodes }: Graph,
+  { sites }: Pick<NoisyBody, 'sites'>,
+  noises: readonly SiteNoise[],
+): IncomingErrors[] {
+  const found = new Map<Node, IncomingErrors>()
+  noises.forEach((noise, site) => {
+    const before = found.get(sites[site]) ?? NONE
+    const weights = noise.weights ** 2
+    found.set(sites[site], {
+      tensor: before.tensor + noise.tensor ** 2,
+      weights: Math.max(before.weights, weights),
+      isScattered: weights > before.weights ? noise.isScattered : before.isScattered,
+    })
+  })
+  return nodes.map((node) => found.get(node) ?? NONE)
+}
+
+/** Weights that each element of a weighted node's tensor is a sum over. */
+export const fanIn = (node: Node): number => (node.kind === 'conv' ? node.weight.length / node.shape[0] : 1)

@@ -1,0 +1,68 @@
+import type { Graph, Node, NodeOf } from '../graph/graph.ts'
+import { fanIn, type IncomingErrors } from './incoming.ts'
+import { estimateRanges, type Range } from './ranges.ts'
+import { rootMeanSquare } from './statistics.ts'
+
+/**
+ * What `rehearse` measures, estimated where there are no images: errors are followed from node to node as if they were
+ * independent of each other and of the values.
+ *
+ * @returns for each node the bits by which its errors lie below its values
+ */
+export function propagateErrors(graph: Graph, incoming: readonly IncomingErrors[]): number[] {
+  const ranges = estimateRanges(graph)
+  const variances: number[] = []
+  graph.nodes.forEach((node, id) => {
+    variances[id] =
+      ownVariance(node, graph, incoming[id], ranges) + passedVariance(node, graph, variances, ranges)
+  })
+  return variances.map((variance, id) => Math.log2(ranges[id].rms ** 2 / variance) / 2)
+}
+
+/** Of the errors that come in. */
+function ownVariance(
+  node: Node,
+  { nodes }: Graph,
+  { tensor, weights }: IncomingErrors,
+  ranges: readonly Range[],
+): number {
+  if (weights === 0 || !('source' in node)) return tensor
+  const [channels, height, width] = nodes[node.source].shape
+  // The head's weights are encoded divided by the area that it sums over.
+  const terms = node.kind === 'head' ? channels * height * width : fanIn(node)
+  return tensor + weights * terms * ranges[node.source].rms ** 2
+}
+
+/** Of the operands' errors. */
+function passedVariance(
+  node: Node,
+  { nodes }: Graph,
+  variances: readonly number[],
+  ranges: readonly Range[],
+): number {
+  switch (node.kind) {
+    case 'input':
+      return 0
+    case 'add':
+      return variances[node.left] + variances[node.right]
+    case 'multiply':
+      return (
+        variances[node.left] * ranges[node.right].rms ** 2 +
+        variances[node.right] * ranges[node.left].rms ** 2
+      )
+    case 'conv': {
+      const position = node.position ? rootMeanSquare(node.position) : 1
+      return variances[node.source] * fanIn(node) * (rootMeanSquare(node.weight) * position) ** 2
+    }
+    case 'diagonal':
+      return variances[node.source] * (rootMeanSquare(node.channel) * rootMeanSquare(node.position)) ** 2
+    case 'head':
+      return variances[node.source] * ofMeans(node, nodes[node.source])
+    default:
+      return variances[node.source]
+  }
+}
+
+/** Mean square of an output for independent inputs of deviation 1. */
+const ofMeans = ({ weight }: NodeOf<'head'>, { shape: [channels, height, width] }: Node): number =>
+  (rootMeanSquare(weight) ** 2 * channels) / (height * width)

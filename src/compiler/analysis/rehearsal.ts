@@ -1,0 +1,75 @@
+import { evaluation } from '../graph/evaluate.ts'
+import type { Graph, Node } from '../graph/graph.ts'
+import { fanIn, type IncomingErrors } from './incoming.ts'
+import { seededSigns } from './signs.ts'
+import { rootMeanSquare } from './statistics.ts'
+
+/**
+ * Measures on images how large the errors in every tensor have become, by a rehearsal in double precision: the graph is
+ * evaluated once as it is, and once with weights rounded at random and with an error added to every element, each of the
+ * deviation that the operations give it. What accumulates, cancels or is amplified on the way shows by itself.
+ *
+ * @param incoming of each node
+ * @param images of the graph's input, at least one
+ * @returns for each node the bits by which its errors lie below its values, root mean squares both
+ */
+export function rehearse(
+  graph: Graph,
+  incoming: readonly IncomingErrors[],
+  images: readonly Float64Array[],
+): number[] {
+  const sums = graph.nodes.map(() => ({ values: 0, errors: 0 }))
+  const sign = seededSigns(2)
+  const erring = {
+    ...graph,
+    nodes: graph.nodes.map((node, id) => withRoundedWeights(node, graph, incoming[id], sign)),
+  }
+  for (const image of images) {
+    const sizes: number[] = []
+    const exact = evaluation(graph, image)
+    for (const { id, tensor } of evaluation(erring, image)) {
+      const values = exact.next().value!.tensor
+      sizes[id] = rootMeanSquare(values)
+      addErrors(tensor, errorOf(graph.nodes[id], incoming[id], sizes), sign)
+      sums[id].values += sizes[id] ** 2
+      sums[id].errors += meanSquareDifference(tensor, values)
+    }
+  }
+  return sums.map(({ values, errors }) => Math.log2(values / errors) / 2)
+}
+
+/** Weights that are the same at every position err together; others are seen to in `errorOf`. */
+function withRoundedWeights(
+  node: Node,
+  { nodes }: Graph,
+  { weights, isScattered }: IncomingErrors,
+  sign: () => number,
+): Node {
+  if (weights === 0 || isScattered || (node.kind !== 'conv' && node.kind !== 'head')) return node
+  const error = Math.sqrt(weights) * (node.kind === 'head' ? areaOf(nodes[node.source]) : 1)
+  return { ...node, weight: node.weight.map((weight) => weight + sign() * error) }
+}
+
+/** The head's weights are encoded divided by the area that it takes the mean over. */
+const areaOf = ({ shape: [, height, width] }: Node): number => height * width
+
+/** Deviation of the errors that come into each element. @param sizes root mean squares of the tensors */
+function errorOf(
+  node: Node,
+  { tensor, weights, isScattered }: IncomingErrors,
+  sizes: readonly number[],
+): number {
+  if (!isScattered || !('source' in node)) return Math.sqrt(tensor)
+  return Math.sqrt(tensor + weights * fanIn(node) * sizes[node.source] ** 2)
+}
+
+function addErrors(tensor: Float64Array, error: number, sign: () => number): void {
+  if (error === 0) return
+  for (let i = 0; i < tensor.length; i++) tensor[i] += sign() * error
+}
+
+function meanSquareDifference(a: Float64Array, b: Float64Array): number {
+  let sum = 0
+  for (let i = 0; i < a.length; i++) sum += (a[i] - b[i]) ** 2
+  return sum / a.length
+}

@@ -1,0 +1,96 @@
+import { unpack } from '../../../src/circuit/layout.ts'
+import type { CkksParameters } from '../../../src/circuit/parameters.ts'
+import type { Circuit } from '../../../src/circuit/types.ts'
+import { imageSlots } from '../../../src/client/index.ts'
+import { fold } from '../../../src/compiler/fold.ts'
+import { networkGraph } from '../../../src/compiler/graph/build.ts'
+import { evaluate } from '../../../src/compiler/graph/evaluate.ts'
+import type { Graph } from '../../../src/compiler/graph/graph.ts'
+import { CircuitBuilder } from '../../../src/compiler/lowering/builder.ts'
+import { Lowering } from '../../../src/compiler/lowering/lower.ts'
+import { parametersOf } from '../../../src/compiler/planner/chain.ts'
+import type { Candidate } from '../../../src/compiler/planner/draft.ts'
+import { searchRefreshed } from '../../../src/compiler/planner/search-refreshed.ts'
+import { targetNamed } from '../../../src/compiler/planner/target.ts'
+import { prepareInput } from '../../../src/compiler/prepare-input.ts'
+import { createClearEvaluator } from '../../../src/he-ops/clear/evaluator.ts'
+import { execute } from '../../../src/he-ops/executor.ts'
+import { golden } from '../harness.ts'
+
+const SIMD = targetNamed('simd')
+
+/** Every tensor of a golden network, as the graph has it and as the lowered circuit computes it on the clear backend. */
+export interface LoweredTensors {
+  readonly graph: Graph
+  readonly builder: CircuitBuilder
+  readonly parameters: CkksParameters
+  readonly result: number
+  /** Of the graph's input, which all tensors come from. */
+  readonly packed: Float64Array
+  /** By node, of the graph. */
+  readonly exact: ReadonlyMap<number, Float64Array>
+  /** By node, for those that are lowered to ciphertexts of their own. */
+  readonly computed: ReadonlyMap<number, Float64Array>
+}
+
+/**
+ * Plans a golden network with refreshes and runs it on its second image.
+ *
+ * @param noise what the clear backend adds
+ * @param isCalibrated whether the plan is made on that image
+ */
+export async function loweredTensors(
+  name: string,
+  { noise, isCalibrated }: { noise: 'none' | 'model'; isCalibrated: boolean },
+): Promise<LoweredTensors> {
+  const { network, images } = await golden(name)
+  const [, image] = images
+  const prepared = prepareInput(networkGraph(network), network.config.preprocessing)
+  const packed = prepared.pack(image)
+  const [candidate] = searchRefreshed(fold(prepared.graph, isCalibrated ? [packed] : []), {
+    target: SIMD,
+    rings: [8192],
+    batch: 1,
+    objective: 'latency',
+    precisionBits: 8,
+    maxPrimeBits: SIMD.primeSizes.most,
+  })
+  const { graph, draft } = candidate
+  const { builder, parameters, lowering, value } = lower(candidate)
+  const input = { layout: draft.layout, level: parameters.topLevel, scale: 2 ** draft.policy.input }
+  const circuit = { ...builder, parameters, input, result: value } as unknown as Circuit
+  const clear = createClearEvaluator(circuit, { noise })
+  const lowered = [...graph.nodes.keys()].filter((id) => lowering.isLowered(id))
+  const wanted = new Set(lowered.flatMap((id) => lowering.tensor(id).values))
+  const seen = new Map<number, Float64Array>()
+  const encrypted = imageSlots(image, { ...prepared.spec, ...input }, parameters.slots).map((slots) =>
+    clear.encrypt(slots, input.level, input.scale),
+  )
+  execute(circuit, clear, encrypted, {
+    observe: (id, { slots }) => {
+      if (wanted.has(id)) seen.set(id, slots.slice())
+    },
+  })
+  const exact = new Map<number, Float64Array>()
+  evaluate(graph, packed, (id, tensor) => {
+    exact.set(id, tensor)
+  })
+  const computed = new Map(
+    lowered.map((id) => {
+      const { layout, values } = lowering.tensor(id)
+      const slots = values.map((value) => seen.get(value)!)
+      return [id, unpack(layout, slots)]
+    }),
+  )
+  return { graph, builder, parameters, result: value, packed, exact, computed }
+}
+
+/** Lowers a candidate's graph, with its cuts. */
+function lower({ graph, draft, chain, special, refresh }: Candidate) {
+  const parameters = parametersOf(chain, special!)
+  const builder = new CircuitBuilder(parameters, draft.policy, true)
+  const refreshLevel = chain.base.length - 1
+  const lowering = new Lowering(builder, graph, { ...draft, refreshLevel })
+  const { value } = lowering.run(refresh!.cuts)
+  return { builder, parameters, lowering, value }
+}
