@@ -27,6 +27,10 @@ export interface BenchmarkOptions {
   readonly count?: string
   /** A folder of circuits, NAME.pvc, that need not be compiled again. */
   readonly circuits?: string
+  /** A folder of networks that `make-network.ts` has written, to be measured instead of the trained ones. */
+  readonly networks?: string
+  /** Bits of precision that those are compiled with. */
+  readonly precision?: string
 }
 
 /** A benchmark: checks its results first, then returns its figures. */

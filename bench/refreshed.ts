@@ -13,6 +13,7 @@ import { deviation, maxAbsDifference } from '../test/models/support/golden.ts'
 import { type Benchmark, check, figure, median } from './harness.ts'
 import type { Classification } from './parts/refreshed/client.ts'
 import { runClient } from './parts/refreshed/in-process.ts'
+import { madeNetworks, prepareMade } from './parts/refreshed/made-networks.ts'
 import { type Prepared, prepare, REFRESHED_NETWORKS } from './parts/refreshed/networks.ts'
 import { measureStages } from './parts/refreshed/stages.ts'
 
@@ -29,10 +30,16 @@ type Say = (line: string) => void
  */
 export const refreshed: Benchmark = {
   name: 'refreshed',
-  what: 'trained networks with refreshes over HTTP, and where the server’s time goes (--count N, --circuits DIR)',
-  async run(say, { count, circuits }) {
+  what: 'networks with refreshes over HTTP, and where the server’s time goes (--count N, --circuits DIR, --networks DIR, --precision BITS)',
+  async run(say, { count, circuits, networks: folder, precision }) {
     await buildIfStale(say)
     const networks: object[] = []
+    if (folder !== undefined) {
+      for (const name of await madeNetworks(folder)) {
+        networks.push(await measure(name, await prepareMade(folder, name, { circuits, precision }), say))
+      }
+      return { networks }
+    }
     for (const one of REFRESHED_NETWORKS) {
       const prepared = await prepare(one, 1 + (count === undefined ? FEW : Number(count)), circuits)
       if (typeof prepared === 'string') {

@@ -35,6 +35,8 @@ const { values, positionals } = parseArgs({
     images: { type: 'string' },
     count: { type: 'string' },
     circuits: { type: 'string' },
+    networks: { type: 'string' },
+    precision: { type: 'string' },
     notes: { type: 'string' },
   },
 })

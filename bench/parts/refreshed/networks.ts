@@ -51,6 +51,21 @@ export async function prepare(
   const images = await inputs(tested, network)
   const others = files.filter((one) => !tested.includes(one))
   const calibration = await inputs(spread(others, CALIBRATION_IMAGES), network)
+  return compiled({ name, network, images, calibration, options }, circuits)
+}
+
+/** What is to be compiled, and classified. */
+export interface Task {
+  readonly name: string
+  readonly network: Network
+  readonly images: readonly Float64Array[]
+  readonly calibration: readonly Float64Array[]
+  readonly options: RefreshedNetwork['options']
+}
+
+/** Compiles a network, unless its circuit is in the folder. */
+export async function compiled(task: Task, circuits: string | undefined): Promise<Prepared> {
+  const { name, network, images, calibration, options } = task
   const file = circuits && join(circuits, `${name}.pvc`)
   if (file && existsSync(file)) return { network, circuit: readCircuit(await readFile(file)), images }
   const start = performance.now()

@@ -1,0 +1,39 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { loadNetwork, parseConfig, readCheckpoint } from '../../../src/models/index.ts'
+import { compiled, type Prepared } from './networks.ts'
+
+const CHECKPOINT = '.safetensors'
+const GOLDEN = '.golden.safetensors'
+const DEFAULT_PRECISION_BITS = 8
+
+/** The networks in a folder that `make-network.ts` has filled, by name. */
+export async function madeNetworks(folder: string): Promise<string[]> {
+  const files = await readdir(folder)
+  return files
+    .filter((file) => file.endsWith(CHECKPOINT) && !file.endsWith(GOLDEN))
+    .map((file) => basename(file, CHECKPOINT))
+}
+
+/** Plans such a network on the first of its images, which is classified last. */
+export async function prepareMade(
+  folder: string,
+  name: string,
+  { circuits, precision }: { circuits?: string; precision?: string },
+): Promise<Prepared> {
+  const file = (ending: string): string => join(folder, `${name}${ending}`)
+  const config = parseConfig(await readFile(file('.json'), 'utf8'))
+  const network = loadNetwork(await readCheckpoint(file(CHECKPOINT)), config)
+  const [first, ...others] = await goldenImages(file(GOLDEN))
+  const precisionBits = precision === undefined ? DEFAULT_PRECISION_BITS : Number(precision)
+  const task = { name, network, images: [...others, first], calibration: [first] }
+  return compiled({ ...task, options: { precisionBits, rings: [8192] } }, circuits)
+}
+
+async function goldenImages(file: string): Promise<Float64Array[]> {
+  const { shape, data } = (await readCheckpoint(file)).get('input')!
+  const size = data.length / shape[0]
+  return Array.from({ length: shape[0] }, (_, i) =>
+    Float64Array.from(data.subarray(i * size, (i + 1) * size)),
+  )
+}

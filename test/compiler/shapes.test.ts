@@ -1,0 +1,139 @@
+import t from 'tap'
+import { verifyCircuit } from '../../src/circuit/verify.ts'
+import { type CompileOptions, compile } from '../../src/compiler/index.ts'
+import {
+  architecture,
+  type DownsizeType,
+  loadNetwork,
+  type Network,
+  type NetworkConfigLiteral,
+  networkConfig,
+  referenceForward,
+} from '../../src/models/index.ts'
+import { numbers, syntheticCheckpoint } from '../models/support/checkpoint.ts'
+import { clearLogits, maxDifference } from './harness.ts'
+
+// Whole networks of every kind of reduction on odd and oblong maps, with refreshes, against the float reference.
+
+interface Case {
+  readonly stem: NetworkConfigLiteral['stem']
+  readonly input: readonly [height: number, width: number]
+  /** Of both inputs of a cell. */
+  readonly types: readonly [DownsizeType, DownsizeType]
+  /** Of the cells. */
+  readonly maps: readonly (readonly [height: number, width: number])[]
+}
+
+const CASES: readonly Case[] = [
+  {
+    stem: 'imagenet',
+    input: [60, 106],
+    types: ['sep2x2', 'full2x2'],
+    maps: [
+      [15, 27],
+      [7, 13],
+      [3, 6],
+    ],
+  },
+  {
+    stem: 'imagenet',
+    input: [106, 60],
+    types: ['full2x2', 'sep2x2'],
+    maps: [
+      [27, 15],
+      [13, 7],
+      [6, 3],
+    ],
+  },
+  {
+    stem: 'imagenet',
+    input: [76, 42],
+    types: ['full3x3', 'sep3x3'],
+    maps: [
+      [19, 11],
+      [10, 6],
+      [5, 3],
+    ],
+  },
+  {
+    stem: 'imagenet',
+    input: [42, 76],
+    types: ['full3x3', 'full3x3'],
+    maps: [
+      [11, 19],
+      [6, 10],
+      [3, 5],
+    ],
+  },
+  {
+    stem: 'lowres',
+    input: [13, 22],
+    types: ['sep3x3', 'full3x3'],
+    maps: [
+      [13, 22],
+      [7, 11],
+      [4, 6],
+    ],
+  },
+  {
+    stem: 'lowres',
+    input: [23, 12],
+    types: ['sep2x2', 'sep2x2'],
+    maps: [
+      [23, 12],
+      [11, 6],
+      [5, 3],
+    ],
+  },
+]
+
+function networkOf({ stem, input: [height, width], types }: Case): Network {
+  const config = networkConfig({
+    ...architecture('cpolynext-t'),
+    stem,
+    initChannels: 6,
+    nodes: [2, 2, 2],
+    downsizes: [1, 2],
+    channelMultipliers: [2, 3],
+    downsizeTypes: types,
+    classes: 5,
+    inputSize: { height, width },
+    preprocessing: undefined,
+  })
+  return loadNetwork(syntheticCheckpoint(config), config)
+}
+
+for (const one of CASES) {
+  const { stem, input, types, maps } = one
+  t.test(`${stem} stem, ${input.join(' x ')}, ${types.join(' and ')}`, async (t) => {
+    const network = networkOf(one)
+    t.strictSame(
+      network.config.geometry.map(({ height, width }) => [height, width]),
+      maps,
+    )
+    const next = numbers(9)
+    const images = Array.from({ length: 2 }, () =>
+      Float64Array.from({ length: 3 * input[0] * input[1] }, next),
+    )
+    const { preprocessing } = network.config
+    const options: CompileOptions = {
+      model: 'x',
+      preprocessing,
+      calibration: images,
+      refresh: 'always',
+      rings: [8192],
+    }
+    const { circuit, plan } = compile(network, options)
+    verifyCircuit(circuit)
+    t.ok(plan.rounds.length > 0)
+    for (const image of images) {
+      const expected = referenceForward(network, image)
+      const size = Math.max(...expected.map(Math.abs))
+      const exact = maxDifference(clearLogits(circuit, image, 'none'), expected)
+      t.ok(exact < 1e-4 * size, `exact: ${exact} of ${size}`)
+      const noisy = maxDifference(clearLogits(circuit, image, 'model'), expected)
+      t.ok(noisy > 0 && noisy < 4 * circuit.estimate.logitError, `with errors: ${noisy}`)
+    }
+    t.ok(maxDifference(referenceForward(network, images[0]), referenceForward(network, images[1])) > 1e-3)
+  })
+}
