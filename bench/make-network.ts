@@ -26,7 +26,7 @@ const { values, positionals } = parseArgs({
     classes: { type: 'string', default: '10' },
     input: { type: 'string' },
     images: { type: 'string', default: '10' },
-    'held-out': { type: 'string', default: '3' },
+    'held-out': { type: 'string', default: '4' },
     seed: { type: 'string', default: '1' },
   },
 })

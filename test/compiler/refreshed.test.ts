@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import t from 'tap'
 import { hidingBits, refreshRounds } from '../../src/circuit/refresh.ts'
 import { verifyCircuit } from '../../src/circuit/verify.ts'
@@ -11,6 +12,13 @@ const KNOWN = {
   micro_t: { ring: 8192, refreshes: 28, rounds: 18, products: 15 },
   micro_s: { ring: 8192, refreshes: 37, rounds: 22, products: 18 },
 } as const
+
+t.test('the documentation has the same counts', async (t) => {
+  const text = await readFile(new URL('../../docs/refresh.md', import.meta.url), 'utf8')
+  for (const [name, { ring, rounds, refreshes, products }] of Object.entries(KNOWN)) {
+    t.ok(text.includes(`| \`${name}\` | ${ring} | ${rounds} | ${refreshes} | ${products} |`), name)
+  }
+})
 
 for (const [name, known] of Object.entries(KNOWN)) {
   t.test(`${name} in segments`, async (t) => {

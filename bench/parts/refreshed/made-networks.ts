@@ -6,6 +6,8 @@ import { compiled, type Prepared } from './networks.ts'
 const CHECKPOINT = '.safetensors'
 const GOLDEN = '.golden.safetensors'
 const DEFAULT_PRECISION_BITS = 8
+/** Images that a plan is made on. Of random networks one image's logits may deviate thrice as much as another's. */
+const CALIBRATION_IMAGES = 2
 
 /** The networks in a folder that `make-network.ts` has filled, by name. */
 export async function madeNetworks(folder: string): Promise<string[]> {
@@ -15,7 +17,7 @@ export async function madeNetworks(folder: string): Promise<string[]> {
     .map((file) => basename(file, CHECKPOINT))
 }
 
-/** Plans such a network on the first of its images, which is classified last. */
+/** Plans such a network on the first of its images, which are classified last. */
 export async function prepareMade(
   folder: string,
   name: string,
@@ -24,9 +26,10 @@ export async function prepareMade(
   const file = (ending: string): string => join(folder, `${name}${ending}`)
   const config = parseConfig(await readFile(file('.json'), 'utf8'))
   const network = loadNetwork(await readCheckpoint(file(CHECKPOINT)), config)
-  const [first, ...others] = await goldenImages(file(GOLDEN))
+  const images = await goldenImages(file(GOLDEN))
+  const calibration = images.slice(0, CALIBRATION_IMAGES)
   const precisionBits = precision === undefined ? DEFAULT_PRECISION_BITS : Number(precision)
-  const task = { name, network, images: [...others, first], calibration: [first] }
+  const task = { name, network, images: [...images.slice(CALIBRATION_IMAGES), ...calibration], calibration }
   return compiled({ ...task, options: { precisionBits, rings: [8192] } }, circuits)
 }
 
