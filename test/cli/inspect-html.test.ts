@@ -72,14 +72,19 @@ function holdsPlan(t: Test, page: Element, plan: PlanReport): void {
   t.strictSame(named(byId(page, 'why'), 'li').map(textOf), plan.why)
   const rotations = byId(page, 'rotations')
   plan.layers.forEach(({ name, rotations: count }, i) => {
-    const share = barShare(rotations, `${i + 1} ${name}: ${count} rotations`)
+    const share = barShare(rotations, `${i + 1} ${name}: ${count} rotation${count === 1 ? '' : 's'}`)
     t.ok(
       Math.abs(share * topOf(rotations) - count) < 0.01 * topOf(rotations),
       `${count} rotations of ${name}`,
     )
   })
   const totals = textOf(byId(page, 'totals'))
-  for (const part of [plan.rotations, plan.galoisKeys, plan.precisionBits.toFixed(1), plan.depthBits]) {
+  for (const part of [
+    plan.rotations.toLocaleString('en'),
+    plan.galoisKeys,
+    plan.precisionBits.toFixed(1),
+    plan.depthBits,
+  ]) {
     t.match(totals, String(part))
   }
 }

@@ -13,7 +13,7 @@ export interface Figure {
 
 export interface LegendItem {
   /** Its class in the page's style. */
-  readonly look: 'bar' | 'rest' | 'back' | 'line' | 'second' | 'goal'
+  readonly look: 'bar' | 'back' | 'line' | 'second' | 'goal'
   readonly text: string
 }
 

@@ -10,14 +10,15 @@ const WIDTH = 1000
 const HEIGHT = 150
 const NUMBERS = 16
 const SECTIONS = 18
-/** Of small print, per character: an estimate on the safe side. */
-const CHARACTER = 6.4
+/** Of small print, per character: an estimate. */
+const CHARACTER = 5.6
 /** Space that the number of a layer takes. */
 const NUMBER_SPACE = 32
 
 /** Where a chart's items and values lie in its drawing. */
 export interface Frame {
   readonly count: number
+  readonly width: number
   readonly ticks: readonly number[]
   readonly height: number
   readonly unit: string
@@ -33,11 +34,14 @@ export interface Axes {
   readonly finest?: number
   /** What stands behind the topmost number. */
   readonly unit?: string
+  /** What each item has at least; the drawing is wider than the page where it takes that. */
+  readonly itemWidth?: number
   readonly sections?: readonly Section[]
 }
 
-export const frameOf = ({ count, most, finest, unit = '', sections = [] }: Axes): Frame => ({
+export const frameOf = ({ count, most, finest, unit = '', itemWidth = 0, sections = [] }: Axes): Frame => ({
   count,
+  width: Math.max(WIDTH, LEFT + RIGHT + count * itemWidth),
   ticks: ticksOf(most, finest),
   height: TOP + HEIGHT + NUMBERS + (sections.length > 1 ? SECTIONS : 0),
   unit,
@@ -46,7 +50,9 @@ export const frameOf = ({ count, most, finest, unit = '', sections = [] }: Axes)
 
 /** Left border of item `i`; its right one is the next one's left. */
 export const xOf = (frame: Frame, i: number): number =>
-  coordinate(LEFT + ((WIDTH - LEFT - RIGHT) * i) / Math.max(1, frame.count))
+  coordinate(LEFT + (innerWidth(frame) * i) / Math.max(1, frame.count))
+
+const innerWidth = ({ width }: Frame): number => width - LEFT - RIGHT
 
 /** Values beyond the axis are drawn at its end. */
 export function yOf(frame: Frame, value: number): number {
@@ -67,7 +73,7 @@ export const BASE = TOP + HEIGHT
  * @param alternative what the drawing shows, in words
  */
 export const drawing = (frame: Frame, id: string, alternative: string, marks: readonly Markup[]): Markup =>
-  markup`<svg viewBox="0 0 ${WIDTH} ${frame.height}" role="img" aria-labelledby="${id}-text">
+  markup`<svg${wide(frame)} viewBox="0 0 ${frame.width} ${frame.height}" role="img" aria-labelledby="${id}-text">
 <title id="${id}-text">${alternative}</title>
 ${grid(frame)}
 ${marks}
@@ -75,18 +81,25 @@ ${numbers(frame)}
 ${sectionMarks(frame)}
 </svg>`
 
+/** Whether a drawing has to be scrolled. */
+export const isWide = ({ width }: Frame): boolean => width > WIDTH
+
+/** Without a width it has the page's. */
+const wide = (frame: Frame): Markup | undefined =>
+  isWide(frame) ? markup` class="wide" width="${frame.width}"` : undefined
+
 function grid(frame: Frame): Markup[] {
   const { ticks, unit } = frame
   return ticks.map((tick, i) => {
     const y = yOf(frame, tick)
     const text = tickText(tick, ticks[1]) + (i === ticks.length - 1 ? unit : '')
-    return markup`<line class="${i === 0 ? 'base' : 'grid'}" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y}" y2="${y}" />
+    return markup`<line class="${i === 0 ? 'base' : 'grid'}" x1="${LEFT}" x2="${frame.width - RIGHT}" y1="${y}" y2="${y}" />
 <text class="tick" x="${LEFT - 6}" y="${y + 3.5}">${text}</text>`
   })
 }
 
 function numbers(frame: Frame): Markup[] {
-  return itemNumbers(frame.count, WIDTH - LEFT - RIGHT, NUMBER_SPACE).map((number) => {
+  return itemNumbers(frame.count, innerWidth(frame), NUMBER_SPACE).map((number) => {
     const middle = coordinate((xOf(frame, number - 1) + xOf(frame, number)) / 2)
     return markup`<text class="number" x="${middle}" y="${BASE + 13}">${number}</text>`
   })

@@ -12,7 +12,8 @@ interface Kind {
 }
 
 /** Where the time goes: layers of one kind together, those first that take most. */
-export const kindTable = (plan: PlanReport): Markup => dataTable('Kinds of layers', COLUMNS, kindsOf(plan))
+export const kindTable = (plan: PlanReport): Markup =>
+  dataTable('Layers of each kind together', COLUMNS, kindsOf(plan))
 
 function kindsOf({ layers }: PlanReport): Kind[] {
   const total = sumOf(layers, ({ seconds }) => seconds) || 1

@@ -7,7 +7,7 @@ import { levelChart } from './level-chart.ts'
 import { type Bar, stacks } from './marks.ts'
 import type { Markup } from './markup.ts'
 import { precisionChart } from './precision-chart.ts'
-import { percentText, shortSeconds } from './texts.ts'
+import { counted, percentText, shortSeconds } from './texts.ts'
 
 /** The charts over the layers, in the order in which they are computed. */
 export function layerCharts(plan: PlanReport): Markup[] {
@@ -44,7 +44,13 @@ function rotationsChart(layers: readonly LayerReport[], axis: LayerAxis): Figure
     note:
       'How often a ciphertext is rotated, so that pixels and channels meet their neighbours. Each takes a key switching, ' +
       `the dearest of all operations.${columnNote(axis, 'their sum')}`,
-    drawing: barDrawing(layers, axis, { id, title, measure, textOf: (n) => `${n} rotations`, finest: 1 }),
+    drawing: barDrawing(layers, axis, {
+      id,
+      title,
+      measure,
+      textOf: (count) => counted(count, 'rotation'),
+      finest: 1,
+    }),
   }
 }
 
@@ -54,7 +60,7 @@ function slotsChart(layers: readonly LayerReport[], axis: LayerAxis): Figure {
   return {
     id,
     title,
-    note: `The share of all slots that hold an element of the layer's tensor; the others are computed with, too, for nothing.${columnNote(axis, 'their mean')}`,
+    note: `The share of all slots that hold an element of the layer’s tensor; the others are computed with, too, for nothing.${columnNote(axis, 'their mean')}`,
     drawing: barDrawing(layers, axis, { id, title, measure, textOf: percentText, unit: ' %', most: 100 }),
   }
 }

@@ -6,7 +6,7 @@ import { bitsText, percentText } from './texts.ts'
 /** Every layer with every number that charts are drawn from. */
 export const layerTable = ({ layers, rounds }: PlanReport): Markup =>
   dataTable(
-    'Layers in the order in which they are computed',
+    `Layers in the order in which they are computed${rounds.length === 0 ? '' : REFRESHED_NOTE}`,
     rounds.length === 0 ? COLUMNS : [...COLUMNS, REFRESHED],
     layers,
     ({ refreshes }) => (refreshes > 0 ? 'refreshed' : ''),
@@ -33,5 +33,7 @@ const COLUMNS: readonly TableColumn<LayerReport>[] = [
   number('of logits', ({ logitBits }) => bitsText(logitBits)),
   number('seconds', ({ seconds }) => seconds.toFixed(3)),
 ]
+
+const REFRESHED_NOTE = '; where ciphertexts are refreshed when a layer is done, its level is that after it'
 
 const REFRESHED = number('refreshed', ({ refreshes }) => refreshes || '')

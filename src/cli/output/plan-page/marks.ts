@@ -7,7 +7,7 @@ export interface Bar {
   readonly from: number
   readonly to: number
   /** Its class in the page's style. */
-  readonly look: 'bar' | 'rest' | 'back'
+  readonly look: 'bar' | 'back'
 }
 
 /** A column of a bar chart. */
@@ -18,16 +18,18 @@ export interface Stack {
   readonly tip: string
 }
 
-/** Of a column's width, what separates it from its neighbours; thin columns touch each other. */
+/** Of a column's width, what separates it from its neighbours. */
 const GAP_SHARE = 0.22
 const MOST_GAP = 6
+/** Thinner columns touch each other: gaps would be most of what one sees. */
+const LEAST_WITH_GAP = 5
 
 /** The columns of a bar chart. Each can be pointed at over its whole height. */
 export const stacks = (frame: Frame, all: readonly Stack[]): Markup[] =>
   all.map(({ column, bars, tip }) => {
     const left = xOf(frame, column.from)
     const width = xOf(frame, column.to) - left
-    const gap = width < 2 ? 0 : Math.min(MOST_GAP, GAP_SHARE * width)
+    const gap = width < LEAST_WITH_GAP ? 0 : Math.min(MOST_GAP, GAP_SHARE * width)
     const place = { x: coordinate(left + gap / 2), width: coordinate(width - gap) }
     const parts = bars.filter(({ from, to }) => to > from).map((bar) => rectangle(frame, place, bar))
     return markup`<g><title>${tip}</title>${pointable(column, frame)}${parts}</g>\n`

@@ -10,13 +10,15 @@ const ID = 'precision'
 
 /** More than double precision has is none; a file can state anything. */
 const MOST_BITS = 64
+/** What is so many times as precise as the logits is not worth the height that would show by how much. */
+const SHOWN_PRECISION = 2
 
 /** How precise each layer's tensor is, and how precise the logits were if it alone erred. */
 export function precisionChart(plan: PlanReport, axis: LayerAxis): Figure {
   const { layers } = plan
   const tensor = axis.columns.map((column) => leastOf(itemsOf(column, layers), precisionOf))
   const logits = axis.columns.map((column) => leastOf(itemsOf(column, layers), logitsOf))
-  const most = Math.max(plan.precisionBits, ...tensor, ...logits)
+  const most = Math.max(SHOWN_PRECISION * plan.precisionBits, ...tensor)
   const frame = frameOf({
     count: layers.length,
     most: Math.min(MOST_BITS, most),
@@ -30,7 +32,9 @@ export function precisionChart(plan: PlanReport, axis: LayerAxis): Figure {
     id: ID,
     title: 'Precision',
     note:
-      'Ciphertexts carry small errors. Ten bits say that they are about a thousandth of what they are errors of.' +
+      'Ciphertexts carry small errors. Ten bits say that they are about a thousandth of what they are errors of. ' +
+      'A tensor can be less precise than the logits, as not all of its errors matter to them; layers that hardly err go ' +
+      'beyond the top.' +
       columnNote(axis, 'the least precise'),
     legend: [
       { look: 'line', text: 'the layer’s tensor, with all errors so far' },

@@ -3,7 +3,7 @@ import type { PlanReport } from '../../../compiler/index.ts'
 import { bytesText, secondsText } from '../units.ts'
 import { sumOf } from './columns.ts'
 import { type Markup, markup, type Part } from './markup.ts'
-import { bitsText, counted, sizesText } from './texts.ts'
+import { bitsText, counted, countText, sizesText } from './texts.ts'
 
 /** The parameters, and what they are good for, in words. */
 export const parametersInWords = (plan: PlanReport): Markup => {
@@ -52,16 +52,21 @@ function work(plan: PlanReport): Fact[] {
       ? { name: 'Refresh rounds', value: 'one shot', note: 'nothing passes between query and answer' }
       : {
           name: 'Refresh rounds',
-          value: String(rounds.length),
+          value: countText(rounds.length),
           note: `of ${counted(refreshed, 'ciphertext')} together`,
         },
-    { name: 'Depth', value: `${plan.depthBits} bits`, note: 'of modulus at the end of the chain' },
+    {
+      name: 'Depth',
+      value: `${plan.depthBits} bits`,
+      note:
+        rounds.length === 0 ? 'of modulus that rescaling uses up' : 'of modulus from one refresh to the next',
+    },
     {
       name: 'Rotations',
-      value: String(plan.rotations),
+      value: countText(plan.rotations),
       note: `with ${counted(plan.galoisKeys, 'Galois key')}`,
     },
-    { name: 'Products', value: String(plan.ops.multiply), note: 'of two ciphertexts' },
+    { name: 'Products', value: countText(plan.ops.multiply), note: 'of two ciphertexts' },
     { name: 'Server memory', value: bytesText(plan.memoryBytes), note: 'of the engine, planned' },
   ]
 }
