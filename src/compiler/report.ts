@@ -11,9 +11,13 @@ export interface LayerReport {
   readonly name: string
   readonly kind: string
   readonly shape: readonly number[]
-  /** Level and log2 of the scale of the layer's last value. */
+  /** Level and log2 of the scale of the layer's last value, which has come back where there are refreshes. */
   readonly level: number
   readonly scaleBits: number
+  /** Of all its values. */
+  readonly lowestLevel: number
+  /** Ciphertexts that are refreshed once the layer is done, for those that follow. */
+  readonly refreshes: number
   readonly slotsUsed: number
   readonly rotations: number
   /** Ciphertexts times plaintexts. */
@@ -130,6 +134,8 @@ function layerReport(
     ...info,
     level: last?.level ?? 0,
     scaleBits: last ? Math.log2(last.scale) : 0,
+    lowestLevel: own.reduce((lowest, { level }) => Math.min(lowest, level), last?.level ?? 0),
+    refreshes: own.filter((op) => op.kind === 'refresh').length,
     rotations: own.filter((op) => op.kind === 'rotate').length,
     terms: own.reduce((sum, op) => sum + (op.kind === 'dot' ? op.terms.length : 0), 0),
     products: own.filter((op) => op.kind === 'multiply').length,

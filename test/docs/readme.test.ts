@@ -72,6 +72,7 @@ t.test('from a checkpoint to answers, as the README says', async (t) => {
   t.match(made.stdout, /Both are within/, 'check')
   t.match(made.stdout, /models\/mine\.pvc: \d+ bytes/, 'compile')
   t.match(made.stdout, /^mine, circuit [0-9a-f]{16}$/m, 'inspect')
+  t.match(readFileSync(join(directory, 'plan.html'), 'utf8'), '<h1>mine</h1>')
   t.match(made.stdout, /The verification holds\./, 'verify')
 
   const service = await startService(join(directory, 'data'), '--models', join(directory, 'models'))

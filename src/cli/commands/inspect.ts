@@ -1,7 +1,10 @@
+import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { act, command, type Outcome, type Session } from '../command.ts'
 import { loadCircuit } from '../input/circuit.ts'
+import type { PlanSubject } from '../output/plan-page/page.ts'
 import { planText } from '../output/plan-text.ts'
+import { writeWhole } from '../output/write-file.ts'
 import { UsageError } from '../usage-error.ts'
 
 interface InspectOptions {
@@ -14,19 +17,36 @@ export const inspectCommand = (): Command =>
   command('inspect', 'show the plan of a circuit, layer by layer')
     .argument('<file>', 'the circuit, FILE.pvc')
     .option('--text', 'the circuit itself, one line for each operation')
-    .option('--html <file>', 'a page with charts (not available in this version)')
+    .option('--html <file>', 'also write the plan as a page with charts, one file that needs no other')
     .action(act(inspect))
 
-async function inspect(_session: Session, path: string, { text, html }: InspectOptions): Promise<Outcome> {
-  if (html !== undefined) throw new UsageError('--html is not available in this version; use --text')
+async function inspect(session: Session, path: string, { text, html }: InspectOptions): Promise<Outcome> {
+  checkPlace(path, html)
   const { circuit, digest } = await loadCircuit(path)
   const { planReport } = await import('../../compiler/index.ts')
   const { circuitText, manifestOf } = await import('../../circuit/index.ts')
+  const { model, labels } = circuit
   const plan = planReport(circuit)
   const listing = text ? { text: circuitText(circuit) } : {}
   const manifest = manifestOf(circuit).digest
+  const page = html === undefined ? {} : { html }
+  if (html !== undefined) await writePage(session, html, { model, labels, digest, manifest, plan })
   return {
-    document: { model: circuit.model, digest, manifest, plan, ...listing },
-    text: listing.text ?? `${circuit.model}, circuit ${digest.slice(0, 16)}\n\n${planText(plan)}`,
+    document: { model, digest, manifest, plan, ...listing, ...page },
+    text: listing.text ?? `${model}, circuit ${digest.slice(0, 16)}\n\n${planText(plan)}`,
   }
+}
+
+/** @throws UsageError when the page would take the circuit's place */
+function checkPlace(circuit: string, page: string | undefined): void {
+  if (page === undefined || resolve(page) !== resolve(circuit)) return
+  throw new UsageError(`--html ${page} would overwrite the circuit`)
+}
+
+/** Says so on stderr, since stdout has the plan or the circuit. */
+async function writePage({ progress }: Session, path: string, subject: PlanSubject): Promise<void> {
+  const { planPage } = await import('../output/plan-page/page.ts')
+  const bytes = new TextEncoder().encode(planPage(subject))
+  await writeWhole(path, bytes)
+  progress.note(`${path}: ${bytes.length} bytes`)
 }

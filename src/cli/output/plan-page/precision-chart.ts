@@ -1,0 +1,59 @@
+import type { LayerReport, PlanReport } from '../../../compiler/index.ts'
+import { itemsOf, leastOf } from './columns.ts'
+import type { Figure } from './figure.ts'
+import { drawing, frameOf } from './frame.ts'
+import { columnName, columnNote, type LayerAxis } from './layer-axis.ts'
+import { goal, steps, tips } from './marks.ts'
+import { bitsText } from './texts.ts'
+
+const ID = 'precision'
+
+/** More than double precision has is none; a file can state anything. */
+const MOST_BITS = 64
+/** What is so many times as precise as the logits is not worth the height that would show by how much. */
+const SHOWN_PRECISION = 2
+
+/** How precise each layer's tensor is, and how precise the logits were if it alone erred. */
+export function precisionChart(plan: PlanReport, axis: LayerAxis): Figure {
+  const { layers } = plan
+  const tensor = axis.columns.map((column) => leastOf(itemsOf(column, layers), precisionOf))
+  const logits = axis.columns.map((column) => leastOf(itemsOf(column, layers), logitsOf))
+  const most = Math.max(SHOWN_PRECISION * plan.precisionBits, ...tensor)
+  const frame = frameOf({
+    count: layers.length,
+    most: Math.min(MOST_BITS, most),
+    unit: ' bits',
+    sections: axis.sections,
+  })
+  const texts = axis.columns.map(
+    (column, i) => `${columnName(column, layers)}: ${bitsText(tensor[i])}, of logits ${bitsText(logits[i])}`,
+  )
+  return {
+    id: ID,
+    title: 'Precision',
+    note:
+      'Ciphertexts carry small errors. Ten bits say that they are about a thousandth of what they are errors of. ' +
+      'A tensor can be less precise than the logits, as not all of its errors matter to them; layers that hardly err go ' +
+      'beyond the top.' +
+      columnNote(axis, 'the least precise'),
+    legend: [
+      { look: 'line', text: 'the layer’s tensor, with all errors so far' },
+      { look: 'second', text: 'the logits, if this layer alone erred' },
+      { look: 'goal', text: `the logits, with all errors: ${bitsText(plan.precisionBits)}` },
+    ],
+    drawing: drawing(frame, ID, alternative(plan, tensor), [
+      ...tips(frame, axis.columns, texts),
+      goal(frame, plan.precisionBits),
+      steps(frame, 'second', axis.columns, logits),
+      steps(frame, 'line', axis.columns, tensor),
+    ]),
+  }
+}
+
+const precisionOf = ({ precisionBits }: LayerReport): number => precisionBits
+
+const logitsOf = ({ logitBits }: LayerReport): number => logitBits
+
+const alternative = ({ layers, precisionBits }: PlanReport, tensor: readonly number[]): string =>
+  `Precision of ${layers.length} layers in order, at least ${bitsText(leastOf(tensor, (bits) => bits))}; ` +
+  `the logits have ${bitsText(precisionBits)}.`
