@@ -7,8 +7,12 @@ import type { Test } from 'tap'
 
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome-stable', 'google-chrome']
 
+/** A name of this machine that browsers do not trust as they trust localhost: its pages are in no secure context. */
+export const INSECURE_HOST = 'insecure.test'
+
 // It works for the test alone, and calls nobody.
 const ARGUMENTS = [
+  `--host-resolver-rules=MAP ${INSECURE_HOST} 127.0.0.1`,
   '--no-sandbox',
   '--disable-gpu',
   '--disable-quic',

@@ -2,6 +2,7 @@ import { copyFile, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { JSHandle, Page } from 'playwright-core'
+import sharp from 'sharp'
 import t, { type Test } from 'tap'
 import { CIRCUITS, ROOT } from '../../scripts/building/paths.ts'
 import { type Circuit, writeCircuit } from '../../src/circuit/index.ts'
@@ -17,7 +18,7 @@ import { behaves, secret } from '../client/key-store-behaviour.ts'
 import { code, DOCUMENTED_URL, project, shell } from '../docs/support.ts'
 import { goldenNetwork, goldenTensors, item, maxAbsDifference } from '../models/support/golden.ts'
 import { requireBuild } from '../support/built.ts'
-import { findChromium, launch } from './chromium.ts'
+import { findChromium, INSECURE_HOST, launch } from './chromium.ts'
 import { servePages } from './pages.ts'
 
 // The client in Chromium, against the service in a process of its own: the page of docs/library.md, bundled, and plain modules
@@ -29,7 +30,7 @@ declare const polyveil: typeof import('../../src/client/index.ts')
 /** Largest error of an encrypted logit of the bundled networks. */
 const MAX_ERROR = 1e-2
 const PAGE = '### In a browser'
-const REFRESHED = 'micro_lr'
+const REFRESHED = 'one_shot'
 
 const digits = bundledNetworks().find(({ name }) => name === 'digits')!
 const executable = findChromium()
@@ -48,7 +49,7 @@ t.test('the client in a browser', { skip }, async (t) => {
   const refreshed = await refreshedCircuit()
   const service = await serve(t, directory, refreshed, origin)
   const context = await launch(t, executable!)
-  context.setDefaultTimeout(60_000)
+  context.setDefaultTimeout(120_000)
 
   await t.test('the page of docs/library.md, bundled', async (t) => {
     await writeDocumentedPage(directory, service.url)
@@ -68,14 +69,18 @@ t.test('the client in a browser', { skip }, async (t) => {
     await t.test('what is refused', (t) => refusals(t, page, service.url))
   })
 
-  await t.test('a page of an origin that is not allowed', async (t) => {
+  await t.test('a page of an origin that is not allowed, and in no secure context', async (t) => {
     const page = await context.newPage()
-    await page.goto(`http://localhost:${port}/plain/modules.html`)
-    const code = await page.evaluate(
-      (url) => polyveil.connect(url, { keys: polyveil.memoryKeyStore() }).catch((error) => error.code),
-      service.url,
-    )
-    t.equal(code, 'SERVER_UNREACHABLE')
+    await page.goto(`http://${INSECURE_HOST}:${port}/plain/modules.html`)
+    const codes = await page.evaluate(async (url) => {
+      const code = (error: InstanceType<typeof polyveil.PolyVeilError>) => error.code
+      const keys = polyveil.memoryKeyStore()
+      return [
+        await polyveil.connect(url, { keys }).catch(code),
+        await polyveil.indexedDbKeyStore().put('a', new Uint8Array(1)).catch(code),
+      ]
+    }, service.url)
+    t.strictSame(codes, ['SERVER_UNREACHABLE', 'CONFIG_INVALID'])
   })
 })
 
@@ -190,6 +195,16 @@ async function tensors(t: Test, page: Page, url: string): Promise<void> {
 
   const coloured = await readFile(new URL('../golden/preprocess.png', import.meta.url))
   t.strictSame(await inPage(coloured, 'file'), [...(await inNode(coloured))], 'an image in colour')
+  const transparent = await transparentImage()
+  t.strictSame(await inPage(transparent, 'file'), [...(await inNode(transparent))], 'a transparent image')
+}
+
+/** Every colour and every alpha, one beside the other. */
+function transparentImage(): Promise<Buffer> {
+  const samples = Uint8Array.from({ length: 4 * 28 * 28 }, (_, i) => (i * 89 + (i >> 5) * 31) % 256)
+  return sharp(samples, { raw: { width: 28, height: 28, channels: 4 } })
+    .png()
+    .toBuffer()
 }
 
 /** A connection in a page, with the keys that pages of its origin share. */
