@@ -127,6 +127,7 @@ async function documentedPage(t: Test, page: Page, address: string, serviceUrl: 
   const metrics = await (await fetch(new URL('/metrics', serviceUrl))).text()
   t.match(metrics, /^polyveil_key_sets 1$/m, 'with the keys that IndexedDB kept')
   t.match(metrics, 'polyveil_inferences_total{model="digits",outcome="ok"} 3')
+  t.strictSame(failures, [], 'and the page complains of nothing')
   await page.close()
 }
 

@@ -23,6 +23,7 @@ export async function servePages(
 ): Promise<number> {
   const server = createServer(async ({ url = '/' }, response) => {
     const { pathname } = new URL(url, 'http://localhost')
+    if (pathname === '/favicon.ico') return response.writeHead(204).end()
     const [prefix, directory] = folders.find(([start]) => pathname.startsWith(start))!
     const content = await readFile(join(directory, pathname.slice(prefix.length))).catch(() => undefined)
     if (content === undefined) return response.writeHead(404).end()
