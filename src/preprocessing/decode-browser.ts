@@ -15,15 +15,25 @@ export async function decodeImage(file: Blob): Promise<Image> {
     throw new PolyVeilError('IMAGE_UNREADABLE', 'The file is no image that can be decoded', {}, { cause })
   })
   try {
-    const { width, height } = bitmap
-    const context = new OffscreenCanvas(width, height).getContext('2d', { colorSpace: 'srgb' })
-    if (!context) {
-      throw new PolyVeilError('IMAGE_UNREADABLE', `The browser has no canvas of ${width} x ${height}`)
-    }
-    context.drawImage(bitmap, 0, 0)
-    const { data } = context.getImageData(0, 0, width, height)
-    return { width, height, channels: 4, data: new Uint8Array(data.buffer) }
+    return readBitmap(bitmap)
   } finally {
     bitmap.close()
   }
+}
+
+/**
+ * The pixels of a bitmap in sRGB, RGBA.
+ *
+ * @throws IMAGE_UNREADABLE when it is closed, or larger than a canvas can be
+ */
+export function readBitmap(bitmap: ImageBitmap): Image {
+  const { width, height } = bitmap
+  const context =
+    width > 0 ? new OffscreenCanvas(width, height).getContext('2d', { colorSpace: 'srgb' }) : null
+  if (!context) {
+    throw new PolyVeilError('IMAGE_UNREADABLE', `The browser has no canvas of ${width} x ${height}`)
+  }
+  context.drawImage(bitmap, 0, 0)
+  const { data } = context.getImageData(0, 0, width, height)
+  return { width, height, channels: 4, data: new Uint8Array(data.buffer) }
 }

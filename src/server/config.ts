@@ -6,6 +6,10 @@ import { PolyVeilError } from '../errors/index.ts'
 const MEGABYTE = 2 ** 20
 const whole = (least: number, most: number) => z.coerce.number().int().min(least).max(most)
 
+const origin = z
+  .string()
+  .refine(isOrigin, 'must be an origin as browsers write it, such as https://app.example')
+
 /** Everything that can be set; the environment variable of `keyTtlHours` is `POLYVEIL_KEY_TTL_HOURS`, and so on. */
 export const configSchema = z.strictObject({
   host: z.string().min(1).default('127.0.0.1').describe('address to listen on'),
@@ -38,6 +42,11 @@ export const configSchema = z.strictObject({
   maxKeySetMegabytes: whole(1, 16_384).default(512).describe('largest key set'),
   maxStoredMegabytes: whole(1, 16_777_216).default(16_384).describe('disk space for all key sets'),
   requestsPerMinute: whole(1, 10_000_000).default(1200).describe('requests of one address'),
+  allowedOrigins: z
+    .union([z.array(z.string()), z.string().transform(listed)])
+    .pipe(z.array(origin).max(1000))
+    .default([])
+    .describe('origins of web pages that may use the service from a browser, separated by commas'),
   maxEventLoopDelayMs: whole(0, 600_000)
     .default(5000)
     .describe('delay above which requests are refused; 0 never'),
@@ -95,6 +104,18 @@ async function readSettings(file: string): Promise<Record<string, unknown>> {
   } catch {
     throw new PolyVeilError('CONFIG_INVALID', 'The configuration file cannot be read or is no JSON object')
   }
+}
+
+/** Environment variables have lists with commas. */
+function listed(text: string): string[] {
+  return text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '')
+}
+
+function isOrigin(text: string): boolean {
+  return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) && new URL(text).origin === text
 }
 
 const defined = <T extends object>(settings: T): T =>

@@ -34,6 +34,7 @@ t.test('loading the client loads nothing that a browser lacks', async (t) => {
     '@noble/hashes/scrypt.js',
     '@noble/hashes/sha2.js',
     '@noble/hashes/utils.js',
+    'idb-keyval',
     'node-seal',
     'zod',
   ])

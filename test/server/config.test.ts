@@ -34,6 +34,14 @@ t.test('each wrong setting is named', async (t) => {
     [{ workers: 1.5 }, 'workers'],
     [{ logLevel: 'loud' }, 'logLevel'],
     [{ keyTtlHours: 0 }, 'keyTtlHours'],
+    [{ allowedOrigins: 7 }, 'allowedOrigins'],
+    [{ allowedOrigins: ['https://a.example', 'b.example'] }, 'allowedOrigins.1'],
+    [{ allowedOrigins: '*' }, 'allowedOrigins.0'],
+    [{ allowedOrigins: 'https://a.example/' }, 'allowedOrigins.0'],
+    [{ allowedOrigins: 'https://A.example' }, 'allowedOrigins.0'],
+    [{ allowedOrigins: 'https://a.example:443' }, 'allowedOrigins.0'],
+    [{ allowedOrigins: 'null' }, 'allowedOrigins.0'],
+    [{ allowedOrigins: 'file:///page' }, 'allowedOrigins.0'],
   ]
   for (const [overrides, setting] of wrong) {
     const reading = readConfig({ overrides: { modelsDir: 'm', ...overrides } })
@@ -44,6 +52,16 @@ t.test('each wrong setting is named', async (t) => {
   for (const file of ['unknown', 'torn', 'list', 'absent']) {
     await t.rejects(readConfig({ file: join(directory, file) }), { code: 'CONFIG_INVALID' }, file)
   }
+})
+
+t.test('origins are a list, in the environment one with commas', async (t) => {
+  const origins = async (env: Record<string, string>, overrides: object = {}) =>
+    (await readConfig({ overrides: { modelsDir: 'm', ...overrides }, env })).allowedOrigins
+  const [first, second] = ['https://a.example', 'http://localhost:5173']
+  t.strictSame(await origins({}), [])
+  t.strictSame(await origins({ POLYVEIL_ALLOWED_ORIGINS: '' }), [])
+  t.strictSame(await origins({ POLYVEIL_ALLOWED_ORIGINS: `${first}, ${second}` }), [first, second])
+  t.strictSame(await origins({}, { allowedOrigins: [second] }), [second])
 })
 
 t.test('every setting has a description and an environment variable', async (t) => {

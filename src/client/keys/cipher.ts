@@ -25,9 +25,18 @@ export interface EntryCipher {
   decrypt(name: string, sealed: Uint8Array): Promise<Uint8Array>
 }
 
-/** @param rawKey 32 bytes; overwritten with zeros */
+/**
+ * @param rawKey 32 bytes; overwritten with zeros
+ * @throws CONFIG_INVALID where the platform has no cipher: on web pages that came over http from elsewhere than this machine
+ */
 export async function entryCipher(rawKey: Uint8Array): Promise<EntryCipher> {
   const { subtle } = crypto
+  if (subtle === undefined) {
+    throw new PolyVeilError(
+      'CONFIG_INVALID',
+      'Keys can be kept in secure contexts alone: https, or localhost',
+    )
+  }
   const key = await subtle.importKey('raw', Uint8Array.from(rawKey), 'AES-GCM', false, ['encrypt', 'decrypt'])
   rawKey.fill(0)
   const algorithm = (name: string, iv: Uint8Array) => ({

@@ -1,8 +1,5 @@
-import { sha256 } from '@noble/hashes/sha2.js'
-import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js'
-import type { EntryCipher } from './cipher.ts'
-import { openDirectory } from './directory-cipher.ts'
-import { addFile, readIfPresent, replaceFile } from './files.ts'
+import { PolyVeilError } from '../../errors/index.ts'
+import { encryptedKeyStore } from './encrypted-key-store.ts'
 import type { KeyStore } from './key-store.ts'
 
 export interface DirectoryKeyStoreOptions {
@@ -20,31 +17,22 @@ export interface DirectoryKeyStoreOptions {
  * encrypted disk, or set a passphrase. The way is fixed when the directory is first used.
  *
  * All methods throw CONFIG_INVALID when the passphrase is missing, wrong or not expected, or an entry is damaged.
+ *
+ * @throws CONFIG_INVALID in a browser
  */
 export function directoryKeyStore(path: string, { passphrase }: DirectoryKeyStoreOptions = {}): KeyStore {
-  let opened: Promise<EntryCipher> | undefined
-  const cipher = (): Promise<EntryCipher> => {
-    opened ??= openDirectory(path, passphrase ?? process.env.POLYVEIL_PASSPHRASE)
-    // A failure, such as a wrong passphrase, is told again and not kept.
-    opened.catch(() => {
-      opened = undefined
-    })
-    return opened
+  if (globalThis.process?.versions?.node === undefined) {
+    throw new PolyVeilError('CONFIG_INVALID', 'A browser has no directories for keys; use indexedDbKeyStore')
   }
-  return {
-    async get(name) {
-      const sealed = await readIfPresent(path, fileOf(name))
-      return sealed && (await cipher()).decrypt(name, sealed)
-    },
-    async put(name, bytes) {
-      await replaceFile(path, fileOf(name), await (await cipher()).encrypt(name, bytes))
-    },
-    async add(name, bytes) {
-      const { encrypt, decrypt } = await cipher()
-      return decrypt(name, await addFile(path, fileOf(name), await encrypt(name, bytes)))
-    },
-  }
+  return encryptedKeyStore(directory(path), passphrase ?? process.env.POLYVEIL_PASSPHRASE)
 }
 
-/** Names may hold anything; file names are their digests, and tell nothing. */
-const fileOf = (name: string): string => `${bytesToHex(sha256(utf8ToBytes(name))).slice(0, 40)}.entry`
+/** The files of a directory. What handles them is loaded in Node alone. */
+function directory(path: string): KeyStore {
+  const files = () => import('./files.ts')
+  return {
+    get: async (name) => (await files()).readIfPresent(path, name),
+    put: async (name, bytes) => (await files()).replaceFile(path, name, bytes),
+    add: async (name, bytes) => (await files()).addFile(path, name, bytes),
+  }
+}

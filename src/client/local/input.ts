@@ -5,9 +5,17 @@ import { PolyVeilError } from '../../errors/index.ts'
 import { type Image, type PreprocessedImage, preprocess } from '../../preprocessing/index.ts'
 
 /**
- * What can be classified: an encoded file (PNG, JPEG, WebP), a decoded image, or a tensor that is already preprocessed.
+ * What can be classified: an encoded file (PNG, JPEG, WebP), a decoded image, in browsers an `ImageBitmap`, or a tensor that is
+ * already preprocessed.
  */
-export type ImageInput = Uint8Array | Blob | Image | PreprocessedImage
+export type ImageInput = Uint8Array | Blob | Bitmap | Image | PreprocessedImage
+
+/** What types know of a browser's `ImageBitmap` where they know no browser. */
+export interface Bitmap {
+  readonly width: number
+  readonly height: number
+  close(): void
+}
 
 /** One image as a list of one. */
 export const listOf = (images: ImageInput | readonly ImageInput[]): readonly ImageInput[] =>
@@ -67,7 +75,8 @@ export function batchSlots(
   return images[0].map((_, ciphertext) => interleaveImages(places.map((vectors) => vectors[ciphertext])))
 }
 
-async function decoded(input: Uint8Array | Blob | Image): Promise<Image> {
+async function decoded(input: Uint8Array | Blob | Bitmap | Image): Promise<Image> {
+  if (isBitmap(input)) return (await import('../../preprocessing/decode-browser.ts')).readBitmap(input)
   if (!(input instanceof Uint8Array) && !(input instanceof Blob)) return input
   // The platform's own decoder; what the other platform needs is never loaded.
   if (typeof createImageBitmap === 'function') {
@@ -77,6 +86,9 @@ async function decoded(input: Uint8Array | Blob | Image): Promise<Image> {
   const { decodeImage } = await import('../../preprocessing/decode-node.ts')
   return decodeImage(input instanceof Blob ? new Uint8Array(await input.arrayBuffer()) : input)
 }
+
+const isBitmap = (input: object): input is ImageBitmap =>
+  typeof ImageBitmap === 'function' && input instanceof ImageBitmap
 
 function checkShape({ shape, tensor }: PreprocessedImage, { image }: InputSpec): void {
   const [c, h, w] = image

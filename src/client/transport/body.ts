@@ -12,13 +12,24 @@ export async function readBounded(response: Response, maxBytes: number): Promise
   }
   const chunks: Uint8Array[] = []
   let length = 0
-  for await (const chunk of response.body ?? []) {
+  for await (const chunk of chunksOf(response)) {
     length += chunk.length
     // Leaving the loop cancels the stream.
     if (length > maxBytes) throw tooLong(maxBytes)
     chunks.push(chunk)
   }
   return concatenate(chunks)
+}
+
+/** By hand: not every browser's streams can be iterated over. */
+async function* chunksOf({ body }: Response): AsyncGenerator<Uint8Array, void, undefined> {
+  const reader = body?.getReader()
+  if (reader === undefined) return
+  try {
+    for (let next = await reader.read(); !next.done; next = await reader.read()) yield next.value
+  } finally {
+    await reader.cancel().catch(() => {})
+  }
 }
 
 /** All chunks, one after the other. */

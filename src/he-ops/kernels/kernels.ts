@@ -105,7 +105,7 @@ const sharingOf = ({ buffer }: WebAssembly.Memory): MemorySharing =>
 async function readModule(url: URL): Promise<BufferSource> {
   try {
     if (url.protocol !== 'file:') return await download(url)
-    const { readFile } = await import('node:fs/promises')
+    const { readFile } = await import('./read-file.ts')
     return await readFile(url)
   } catch (cause) {
     const file = url.pathname.split('/').at(-1)

@@ -8,7 +8,8 @@ let instance: Promise<Seal> | undefined
 
 /** The one WebAssembly instance of node-seal in this thread. */
 export function loadSeal(): Promise<Seal> {
-  instance ??= initialize() as Promise<Seal>
+  // Without a `locateFile` the module is found by the `new URL(...)` that bundlers see, and follow when they rename it.
+  instance ??= initialize({ locateFile: undefined }) as Promise<Seal>
   return instance
 }
 

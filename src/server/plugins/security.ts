@@ -1,7 +1,9 @@
+import cors from '@fastify/cors'
 import helmet from '@fastify/helmet'
 import rateLimit from '@fastify/rate-limit'
 import underPressure from '@fastify/under-pressure'
 import type { App } from '../app.ts'
+import { KEY_SET_HEADER, LENGTH_HEADER } from '../inference/binary-body.ts'
 import { HttpError } from '../problems/http-error.ts'
 
 export interface SecurityOptions {
@@ -9,7 +11,14 @@ export interface SecurityOptions {
   readonly requestsPerMinute: number
   /** Requests are refused while the event loop lags by more; 0 never. */
   readonly maxEventLoopDelayMs: number
+  /** Origins of web pages that may use the service, such as https://app.example; by default none. */
+  readonly allowedOrigins?: readonly string[]
 }
+
+/** What a page of another origin may send beside what it always may, and read beside what it always may. */
+const REQUEST_HEADERS = ['Content-Type', LENGTH_HEADER, KEY_SET_HEADER, 'Prefer', 'Upload-Offset']
+const RESPONSE_HEADERS = [LENGTH_HEADER, 'Retry-After']
+const PREFLIGHT_SECONDS = 7200
 
 /** Headers, and refusal of more work than the server can do. */
 export async function useSecurity(app: App, options: SecurityOptions): Promise<void> {
@@ -21,6 +30,8 @@ export async function useSecurity(app: App, options: SecurityOptions): Promise<v
     // A browser client of another origin may read what it asked for; CORS decides that, not this header.
     crossOriginResourcePolicy: { policy: 'cross-origin' },
   })
+  // Before what refuses requests, so that pages can read why.
+  await useCors(app, options)
   await app.register(rateLimit, {
     max: options.requestsPerMinute,
     timeWindow: '1 minute',
@@ -34,5 +45,17 @@ export async function useSecurity(app: App, options: SecurityOptions): Promise<v
     pressureHandler: () => {
       throw new HttpError(503, 'TOO_BUSY', 'The server is overloaded')
     },
+  })
+}
+
+/** Tells browsers which other origins may read answers. No credentials: what authorises is in the requests themselves. */
+async function useCors(app: App, { allowedOrigins = [] }: SecurityOptions): Promise<void> {
+  if (allowedOrigins.length === 0) return
+  await app.register(cors, {
+    origin: [...allowedOrigins],
+    methods: ['GET', 'POST', 'PUT', 'DELETE'],
+    allowedHeaders: REQUEST_HEADERS,
+    exposedHeaders: RESPONSE_HEADERS,
+    maxAge: PREFLIGHT_SECONDS,
   })
 }

@@ -3,14 +3,11 @@ import { z } from 'zod'
 import { PolyVeilError } from '../../errors/index.ts'
 import type { App, Services } from '../app.ts'
 import type { SentAnswer } from '../inference/answers.ts'
-import { LENGTH_HEADER } from '../inference/binary-body.ts'
+import { KEY_SET_HEADER, LENGTH_HEADER } from '../inference/binary-body.ts'
 import type { Inference } from '../inference/inference.ts'
 import { nameOf } from '../stores/key-store.ts'
 import { asBytes } from './infer.ts'
 import { bytesResponse, emptyResponse, responses } from './schemas.ts'
-
-/** Names the key set: rounds are answered by the client whose inference it is, and by no other. */
-const KEY_SET_HEADER = 'polyveil-key-set'
 
 const headersSchema = z.looseObject({
   [KEY_SET_HEADER]: z.string().min(1).max(128).describe('Id of the key set that the inference began with'),

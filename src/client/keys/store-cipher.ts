@@ -2,10 +2,10 @@ import { bytesToHex, hexToBytes, utf8ToBytes } from '@noble/hashes/utils.js'
 import { z } from 'zod'
 import { PolyVeilError } from '../../errors/index.ts'
 import { deriveKey, type EntryCipher, entryCipher, KEY_BYTES, SCRYPT_COST } from './cipher.ts'
-import { addFile, readIfPresent } from './files.ts'
+import type { KeyStore } from './key-store.ts'
 
-const HEADER_FILE = 'store.json'
-const KEY_FILE = 'store.key'
+const HEADER = 'store.json'
+const KEY = 'store.key'
 const SALT_BYTES = 32
 
 // The bounds keep a damaged header from asking for more memory than there is, or for next to no work.
@@ -28,26 +28,27 @@ const headerSchema = z.strictObject({
 type Header = z.infer<typeof headerSchema>
 
 /**
- * The cipher of a key store's directory, which is made when it is not there.
+ * The cipher of a store, whose header is kept beside the entries, and without a passphrase its key, too. They are made when
+ * they are not there.
  *
- * @throws CONFIG_INVALID when the directory is protected otherwise, or its header or key is damaged
+ * @throws CONFIG_INVALID when the store is protected otherwise, or its header or key is damaged
  */
-export async function openDirectory(path: string, passphrase: string | undefined): Promise<EntryCipher> {
-  const { protection } = await header(path, passphrase)
+export async function openStore(kept: KeyStore, passphrase: string | undefined): Promise<EntryCipher> {
+  const { protection } = await header(kept, passphrase)
   if (protection.kind === 'keyFile') {
-    if (passphrase === undefined) return entryCipher(await keyFromFile(path))
+    if (passphrase === undefined) return entryCipher(await keptKey(kept))
     throw invalid(
-      'The key store was made without a passphrase; open it without one or choose another directory',
+      'The key store was made without a passphrase; open it without one or choose another place for a new one',
     )
   }
   if (passphrase === undefined) {
-    throw invalid('The key store is protected by a passphrase; give it, or set POLYVEIL_PASSPHRASE')
+    throw invalid('The key store is protected by a passphrase; give it, or in Node set POLYVEIL_PASSPHRASE')
   }
   const { salt, N, r, p } = protection
   return entryCipher(await deriveKey(passphrase, hexToBytes(salt), { N, r, p }))
 }
 
-async function header(path: string, passphrase: string | undefined): Promise<Header> {
+async function header(kept: KeyStore, passphrase: string | undefined): Promise<Header> {
   const fresh: Header = {
     format: 'polyveil-key-store-1',
     protection:
@@ -55,8 +56,8 @@ async function header(path: string, passphrase: string | undefined): Promise<Hea
         ? { kind: 'keyFile' }
         : { kind: 'passphrase', salt: bytesToHex(randomBytes(SALT_BYTES)), ...SCRYPT_COST },
   }
-  const present = await readIfPresent(path, HEADER_FILE)
-  const bytes = present ?? (await addFile(path, HEADER_FILE, utf8ToBytes(`${JSON.stringify(fresh)}\n`)))
+  const bytes =
+    (await kept.get(HEADER)) ?? (await kept.add(HEADER, utf8ToBytes(`${JSON.stringify(fresh)}\n`)))
   return parseHeader(new TextDecoder().decode(bytes))
 }
 
@@ -64,13 +65,13 @@ function parseHeader(text: string): Header {
   try {
     return headerSchema.parse(JSON.parse(text))
   } catch {
-    throw invalid(`The key store's ${HEADER_FILE} is damaged, or of another version`)
+    throw invalid(`The key store's ${HEADER} is damaged, or of another version`)
   }
 }
 
-async function keyFromFile(path: string): Promise<Uint8Array> {
-  const key = (await readIfPresent(path, KEY_FILE)) ?? (await addFile(path, KEY_FILE, randomBytes(KEY_BYTES)))
-  if (key.length !== KEY_BYTES) throw invalid(`The key store's ${KEY_FILE} is damaged`)
+async function keptKey(kept: KeyStore): Promise<Uint8Array> {
+  const key = (await kept.get(KEY)) ?? (await kept.add(KEY, randomBytes(KEY_BYTES)))
+  if (key.length !== KEY_BYTES) throw invalid(`The key store's ${KEY} is damaged`)
   return key
 }
 

@@ -1,0 +1,54 @@
+import { createStore, get, set, type UseStore, update } from 'idb-keyval'
+import { encryptedKeyStore } from './encrypted-key-store.ts'
+import type { KeyStore } from './key-store.ts'
+
+export interface IndexedDbKeyStoreOptions {
+  /** Protects the entries. */
+  readonly passphrase?: string
+}
+
+/**
+ * A store in a database of the browser's, for pages and their workers in secure contexts: entries are encrypted with
+ * AES-256-GCM. All pages of an origin may share it.
+ *
+ * With a passphrase the encryption key is derived from it with scrypt: who reads the browser's files learns nothing unless the
+ * passphrase can be guessed. Without one, a random key is kept beside the entries, which protects against nobody who can read
+ * them all: not from other users of the browser, and not from any script of the same origin. The way is fixed when the database
+ * is first used.
+ *
+ * All methods throw CONFIG_INVALID when the passphrase is missing, wrong or not expected, or an entry is damaged, and what
+ * the browser throws when it has no room.
+ *
+ * @param name of the database
+ */
+export function indexedDbKeyStore(
+  name = 'polyveil-keys',
+  { passphrase }: IndexedDbKeyStoreOptions = {},
+): KeyStore {
+  return encryptedKeyStore(database(name), passphrase)
+}
+
+function database(name: string): KeyStore {
+  let opened: UseStore | undefined
+  const entries = (): UseStore => {
+    opened ??= createStore(name, 'entries')
+    return opened
+  }
+  return {
+    get: (key) => get<Uint8Array>(key, entries()),
+    put: (key, bytes) => set(key, bytes, entries()),
+    async add(key, bytes) {
+      let there = bytes
+      // One transaction, which no other page gets in between.
+      await update<Uint8Array>(
+        key,
+        (present) => {
+          there = present ?? bytes
+          return there
+        },
+        entries(),
+      )
+      return there
+    },
+  }
+}

@@ -1,0 +1,92 @@
+import t from 'tap'
+import { harness, isProblem, query, uploadKeys } from './support.ts'
+
+const PAGE = 'https://app.example'
+const OTHER = 'https://other.example'
+const allowing = { security: { allowedOrigins: [PAGE] } }
+
+/** What a browser asks before it sends a query. */
+const preflight = (origin: string, url = '/v2/models/small/infer', method = 'POST') => ({
+  method: 'OPTIONS' as const,
+  url,
+  headers: {
+    origin,
+    'access-control-request-method': method,
+    'access-control-request-headers': 'content-type,inference-header-content-length',
+  },
+})
+
+const listOf = (header: unknown): string[] =>
+  String(header)
+    .split(',')
+    .map((item) => item.trim().toLowerCase())
+
+t.test('no page of another origin by default', async (t) => {
+  const h = await harness(t)
+  isProblem(t, await h.inject(preflight(PAGE)), 404, 'CONFIG_INVALID')
+  const { headers } = await h.inject({ url: '/v2', headers: { origin: PAGE } })
+  t.strictSame(
+    Object.keys(headers).filter((name) => name.startsWith('access-control-')),
+    [],
+  )
+})
+
+t.test('a page that is allowed may send all that the SDK sends', async (t) => {
+  const h = await harness(t, allowing)
+  for (const [url, method] of [
+    ['/v2', 'GET'],
+    ['/v2/models/small/infer', 'POST'],
+    ['/v2/keys/an-id', 'PUT'],
+    ['/v2/inferences/an-id/rounds/0', 'POST'],
+    ['/v2/inferences/an-id', 'DELETE'],
+  ]) {
+    const { statusCode, headers, body } = await h.inject(preflight(PAGE, url, method))
+    t.equal(statusCode, 204, url)
+    t.equal(body, '')
+    t.equal(headers['access-control-allow-origin'], PAGE)
+    t.ok(listOf(headers['access-control-allow-methods']).includes(method.toLowerCase()), method)
+    t.strictSame(listOf(headers['access-control-allow-headers']).sort(), [
+      'content-type',
+      'inference-header-content-length',
+      'polyveil-key-set',
+      'prefer',
+      'upload-offset',
+    ])
+    t.equal(headers['access-control-max-age'], '7200')
+    t.equal(headers['access-control-allow-credentials'], undefined)
+  }
+})
+
+t.test('and read all that the SDK reads, refusals included', async (t) => {
+  const h = await harness(t, { security: { ...allowing.security, requestsPerMinute: 30 } })
+  const request = query(await uploadKeys(h))
+  const answer = await h.inject({ ...request, headers: { ...request.headers, origin: PAGE } })
+  t.equal(answer.statusCode, 200)
+  const absent = await h.inject({ url: '/v2/models/none', headers: { origin: PAGE } })
+  isProblem(t, absent, 404, 'MODEL_UNKNOWN')
+  const noRoute = await h.inject({ url: '/nothing', headers: { origin: PAGE } })
+  isProblem(t, noRoute, 404, 'CONFIG_INVALID')
+  let refused = absent
+  for (let i = 0; i < 40 && refused.statusCode !== 429; i++)
+    refused = await h.inject({ url: '/v2', headers: { origin: PAGE } })
+  isProblem(t, refused, 429, 'TOO_BUSY')
+  t.ok(refused.headers['retry-after'])
+  for (const { headers, statusCode } of [answer, absent, noRoute, refused]) {
+    t.equal(headers['access-control-allow-origin'], PAGE, `status ${statusCode}`)
+    t.match(headers.vary, /\borigin\b/i, 'caches know that it depends')
+    t.strictSame(listOf(headers['access-control-expose-headers']).sort(), [
+      'inference-header-content-length',
+      'retry-after',
+    ])
+  }
+})
+
+t.test('other pages may not', async (t) => {
+  const h = await harness(t, allowing)
+  for (const origin of [OTHER, 'null', `${PAGE}.evil.example`, 'http://app.example', `${PAGE}:8443`]) {
+    for (const request of [preflight(origin), { url: '/v2', headers: { origin } }]) {
+      const { headers } = await h.inject(request)
+      t.equal(headers['access-control-allow-origin'], undefined, origin)
+    }
+  }
+})
