@@ -34,14 +34,17 @@ export const refreshed: Benchmark = {
   async run(say, { count, circuits, networks: folder, precision }) {
     await buildIfStale(say)
     const networks: object[] = []
+    const images = 1 + (count === undefined ? FEW : Number(count))
     if (folder !== undefined) {
       for (const name of await madeNetworks(folder)) {
-        networks.push(await measure(name, await prepareMade(folder, name, { circuits, precision }), say))
+        networks.push(
+          await measure(name, await prepareMade(folder, name, images, { circuits, precision }), say),
+        )
       }
       return { networks }
     }
     for (const one of REFRESHED_NETWORKS) {
-      const prepared = await prepare(one, 1 + (count === undefined ? FEW : Number(count)), circuits)
+      const prepared = await prepare(one, images, circuits)
       if (typeof prepared === 'string') {
         say(`${one.name}: skipped, ${prepared}`)
         networks.push({ name: one.name, skipped: prepared })

@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { loadNetwork, parseConfig, readCheckpoint } from '../../../src/models/index.ts'
+import type { BenchmarkOptions } from '../../harness.ts'
 import { compiled, type Prepared } from './networks.ts'
 
 const CHECKPOINT = '.safetensors'
@@ -17,11 +18,16 @@ export async function madeNetworks(folder: string): Promise<string[]> {
     .map((file) => basename(file, CHECKPOINT))
 }
 
-/** Plans such a network on the first of its images, which are classified last. */
+/**
+ * Plans such a network on the first of its images, which are classified last.
+ *
+ * @param count images at most
+ */
 export async function prepareMade(
   folder: string,
   name: string,
-  { circuits, precision }: { circuits?: string; precision?: string },
+  count: number,
+  { circuits, precision }: Pick<BenchmarkOptions, 'circuits' | 'precision'>,
 ): Promise<Prepared> {
   const file = (ending: string): string => join(folder, `${name}${ending}`)
   const config = parseConfig(await readFile(file('.json'), 'utf8'))
@@ -29,7 +35,8 @@ export async function prepareMade(
   const images = await goldenImages(file(GOLDEN))
   const calibration = images.slice(0, CALIBRATION_IMAGES)
   const precisionBits = precision === undefined ? DEFAULT_PRECISION_BITS : Number(precision)
-  const task = { name, network, images: [...images.slice(CALIBRATION_IMAGES), ...calibration], calibration }
+  const others = images.slice(CALIBRATION_IMAGES)
+  const task = { name, network, images: [...others, ...calibration].slice(0, count), calibration }
   return compiled({ ...task, options: { precisionBits, rings: [8192] } }, circuits)
 }
 
