@@ -31,6 +31,8 @@ export interface BenchmarkOptions {
   readonly networks?: string
   /** Bits of precision that those are compiled with. */
   readonly precision?: string
+  /** RTT_MS,MBIT of a link that the client is to have to the service. */
+  readonly link?: string
 }
 
 /** A benchmark: checks its results first, then returns its figures. */

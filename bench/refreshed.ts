@@ -5,14 +5,17 @@ import { buildIfStale } from '../scripts/building/build.ts'
 import { startServer } from '../scripts/demo/server.ts'
 import { type Circuit, manifestOf, refreshRounds, writeCircuit } from '../src/circuit/index.ts'
 import { argmax } from '../src/cli/comparison.ts'
+import { link as linkOf } from '../src/cli/input/option-values.ts'
 import { DEFAULT_LIMITS, refreshBytes } from '../src/client/index.ts'
 import { modelSizes } from '../src/client/local/limits.ts'
+import { type Link, planReport } from '../src/compiler/index.ts'
 import { referenceForward } from '../src/models/index.ts'
 import type { PreprocessedImage } from '../src/preprocessing/index.ts'
 import { deviation, maxAbsDifference } from '../test/models/support/golden.ts'
 import { type Benchmark, check, figure, median } from './harness.ts'
 import type { Classification } from './parts/refreshed/client.ts'
 import { runClient } from './parts/refreshed/in-process.ts'
+import { relayTo } from './parts/refreshed/link.ts'
 import { madeNetworks, prepareMade } from './parts/refreshed/made-networks.ts'
 import { type Prepared, prepare, REFRESHED_NETWORKS } from './parts/refreshed/networks.ts'
 import { measureStages } from './parts/refreshed/stages.ts'
@@ -30,15 +33,16 @@ type Say = (line: string) => void
  */
 export const refreshed: Benchmark = {
   name: 'refreshed',
-  what: 'networks with refreshes over HTTP, and where the server’s time goes (--count N, --circuits DIR, --networks DIR, --precision BITS)',
-  async run(say, { count, circuits, networks: folder, precision }) {
+  what: 'networks with refreshes over HTTP, and where the server’s time goes (--count N, --circuits DIR, --link RTT_MS,MBIT, --networks DIR, --precision BITS)',
+  async run(say, { count, circuits, networks: folder, precision, link: linkText }) {
     await buildIfStale(say)
     const networks: object[] = []
+    const link = linkText === undefined ? undefined : linkOf(linkText)
     const images = 1 + (count === undefined ? FEW : Number(count))
     if (folder !== undefined) {
       for (const name of await madeNetworks(folder)) {
         networks.push(
-          await measure(name, await prepareMade(folder, name, images, { circuits, precision }), say),
+          await measure(name, await prepareMade(folder, name, images, { circuits, precision }), link, say),
         )
       }
       return { networks }
@@ -49,19 +53,19 @@ export const refreshed: Benchmark = {
         say(`${one.name}: skipped, ${prepared}`)
         networks.push({ name: one.name, skipped: prepared })
       } else {
-        networks.push(await measure(one.name, prepared, say))
+        networks.push(await measure(one.name, prepared, link, say))
       }
     }
     return { networks }
   },
 }
 
-async function measure(name: string, prepared: Prepared, say: Say): Promise<object> {
+async function measure(name: string, prepared: Prepared, link: Link | undefined, say: Say): Promise<object> {
   const { circuit, compileSeconds } = prepared
   say(
     `${name}: ${compileSeconds === undefined ? 'compiled before' : `compiled in ${figure(compileSeconds)} s`}`,
   )
-  const served = await overHttp(prepared)
+  const served = await overHttp(prepared, link)
   say(`${name}: ${served.seconds.total} s, error ${served.largestErrorInDeviations} deviations`)
   const { logits, ...stages } = await measureStages(circuit, sent(prepared.images[0], circuit))
   checkLogits(prepared, 0, logits)
@@ -70,23 +74,26 @@ async function measure(name: string, prepared: Prepared, say: Say): Promise<obje
   )
   return {
     name,
+    ...(link && { link }),
     ...(compileSeconds !== undefined && { compileSeconds: figure(compileSeconds) }),
     ...served,
     engineMemoryStatedBytes: circuit.estimate.memoryBytes,
+    serverMemoryStatedBytes: planReport(circuit).processBytes,
     estimatedCoreSeconds: figure(circuit.estimate.seconds),
     stages,
   }
 }
 
 /** Sends every image, in a service of this circuit alone. The first classification is stated apart. */
-async function overHttp(prepared: Prepared) {
+async function overHttp(prepared: Prepared, link: Link | undefined) {
   const { circuit, images } = prepared
   const models = await mkdtemp(join(tmpdir(), 'polyveil-bench-'))
   const { model } = circuit
   await writeFile(join(models, `${model}.pvc`), writeCircuit(circuit))
   const server = await startServer(models)
+  const relay = link && (await relayTo(server.url, link))
   try {
-    const task = { url: server.url, model, images: images.map((image) => sent(image, circuit)) }
+    const task = { url: relay?.url ?? server.url, model, images: images.map((image) => sent(image, circuit)) }
     const { keySeconds, classifications, peakRssBytes } = await runClient(task)
     return {
       keysMadeAndUploadedSeconds: figure(keySeconds),
@@ -99,6 +106,7 @@ async function overHttp(prepared: Prepared) {
       clientPeakRssBytes: peakRssBytes,
     }
   } finally {
+    relay?.close()
     await server.stop()
     await rm(models, { recursive: true, force: true })
   }

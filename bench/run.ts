@@ -37,6 +37,7 @@ const { values, positionals } = parseArgs({
     circuits: { type: 'string' },
     networks: { type: 'string' },
     precision: { type: 'string' },
+    link: { type: 'string' },
     notes: { type: 'string' },
   },
 })

@@ -4,6 +4,7 @@ import { type CkksParameters, digitCount } from '../circuit/parameters.ts'
 import { bitLength } from '../circuit/primes.ts'
 import { refreshRounds } from '../circuit/refresh.ts'
 import type { Circuit, LayerInfo, Op, OpKind, ValueId } from '../circuit/types.ts'
+import { processMemory } from './planner/process-memory.ts'
 import { type Target, targetOf } from './planner/target.ts'
 
 /** What the plan says of one layer. */
@@ -55,7 +56,10 @@ export interface PlanReport {
   /** With all places of the batch filled. */
   readonly secondsPerImage: number
   readonly bytes: Circuit['estimate']['bytes']
+  /** Of the engine. */
   readonly memoryBytes: number
+  /** Of a service's process, the engine's included, about. */
+  readonly processBytes: number
   readonly precisionBits: number
   /** Whether images said what errors do to the logits. */
   readonly isMeasured: boolean
@@ -90,6 +94,7 @@ export function planReport(circuit: Circuit, target: Target = targetOf(circuit.p
     digits: digitCount(parameters),
     logQP: parameters.logQP,
     ...estimate,
+    processBytes: processMemory(ops, estimate.memoryBytes),
     secondsPerImage: estimate.seconds / batch,
     why: reasons(circuit, target),
   }

@@ -117,12 +117,13 @@ const modelName = (file: string): string => basename(file, extname(file))
 
 function documentOf({ parameters }: Circuit, plan: Compiled['plan'], digest: string): unknown {
   const { ops, rotations, galoisKeys, depthBits, ring, primeBits, specialPrimes, digits, logQP } = plan
-  const { batch, seconds, secondsPerImage, bytes, memoryBytes, precisionBits, isMeasured } = plan
+  const { batch, seconds, secondsPerImage, bytes, memoryBytes, processBytes, precisionBits, isMeasured } =
+    plan
   return {
     circuit: { digest, ops, rotations, galoisKeys, depthBits },
     parameters: { ring, primeBits, specialPrimes, digits, logQP, security: parameters.security },
     segments: plan.rounds.length + 1,
     batch,
-    estimate: { seconds, secondsPerImage, bytes, memoryBytes, precisionBits, isMeasured },
+    estimate: { seconds, secondsPerImage, bytes, memoryBytes, processBytes, precisionBits, isMeasured },
   }
 }

@@ -43,7 +43,8 @@ const layerRow = (layer: LayerReport): string[] => [
 const totals = (plan: PlanReport): string[] => [
   `ring ${plan.ring}, primes of ${plan.primeBits.join(' + ')} bits, log2(QP) ${plan.logQP.toFixed(2)}, 128-bit security`,
   `${plan.rotations} rotations with ${plan.galoisKeys} Galois keys, ${plan.depthBits} bits of depth, ${roundsText(plan)}`,
-  `estimated ${secondsText(plan.seconds)} on one core${batchText(plan)}, ${bytesText(plan.memoryBytes)} of engine memory, ` +
+  `estimated ${secondsText(plan.seconds)} on one core${batchText(plan)}, ${bytesText(plan.memoryBytes)} of engine memory ` +
+    `(${bytesText(plan.processBytes)} for the service's process), ` +
     `${plan.precisionBits.toFixed(1)} bits of precision`,
   `estimated traffic: keys ${bytesText(plan.bytes.keys)} once, query ${bytesText(plan.bytes.query)}, ` +
     refreshText(plan) +

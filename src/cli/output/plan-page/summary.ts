@@ -67,7 +67,11 @@ function work(plan: PlanReport): Fact[] {
       note: `with ${counted(plan.galoisKeys, 'Galois key')}`,
     },
     { name: 'Products', value: countText(plan.ops.multiply), note: 'of two ciphertexts' },
-    { name: 'Server memory', value: bytesText(plan.memoryBytes), note: 'of the engine, planned' },
+    {
+      name: 'Server memory',
+      value: bytesText(plan.memoryBytes),
+      note: `of the engine; ${bytesText(plan.processBytes)} for the service’s process`,
+    },
   ]
 }
 

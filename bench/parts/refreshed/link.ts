@@ -1,0 +1,77 @@
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import type { Link } from '../../../src/compiler/index.ts'
+
+/** Bytes that may be under way beyond what the link itself holds: about what sockets buffer. */
+const BUFFER_BYTES = 2 ** 20
+
+/** A way to a service that is as slow as a link between two machines. */
+export interface Relay {
+  readonly url: string
+  close(): void
+}
+
+/**
+ * Relays connections to a service on this machine and makes every byte late by half of the round trip, no faster than the link's
+ * rate, each way on its own and shared by all connections. The relay takes a little of the machine's time itself.
+ */
+export async function relayTo(service: string, link: Link): Promise<Relay> {
+  const { hostname, port } = new URL(service)
+  const [up, down] = [new Way(link), new Way(link)]
+  const server = createServer((client) => {
+    const upstream = connect(Number(port), hostname)
+    up.carry(client, upstream)
+    down.carry(upstream, client)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port: own } = server.address() as AddressInfo
+  return { url: `http://127.0.0.1:${own}`, close: () => server.close() }
+}
+
+/** One direction of a link. */
+class Way {
+  readonly #delayMs: number
+  readonly #bytesPerMs: number
+  readonly #mostBytes: number
+  /** When the last byte will have been sent. */
+  #freeAt = 0
+  readonly #underWay: { readonly at: number; readonly arrived: () => void }[] = []
+
+  constructor({ roundTripMs, megabitsPerSecond }: Link) {
+    this.#delayMs = roundTripMs / 2
+    this.#bytesPerMs = (megabitsPerSecond * 1e6) / 8 / 1000
+    this.#mostBytes = BUFFER_BYTES + this.#bytesPerMs * roundTripMs
+  }
+
+  carry(from: Socket, to: Socket): void {
+    from.setNoDelay()
+    let underWay = 0
+    from.on('data', (chunk) => {
+      underWay += chunk.length
+      if (underWay > this.#mostBytes) from.pause()
+      this.#later(chunk.length, () => {
+        underWay -= chunk.length
+        if (underWay <= this.#mostBytes) from.resume()
+        if (to.writable) to.write(chunk)
+      })
+    })
+    from.on('end', () => this.#later(0, () => to.end()))
+    from.on('error', () => to.destroy())
+    from.on('close', () => this.#later(0, () => to.destroy()))
+  }
+
+  /** Calls back when so many bytes, sent after all before, have arrived: in this order, whatever timers do. */
+  #later(bytes: number, arrived: () => void): void {
+    this.#freeAt = Math.max(performance.now(), this.#freeAt) + bytes / this.#bytesPerMs
+    this.#underWay.push({ at: this.#freeAt + this.#delayMs, arrived })
+    if (this.#underWay.length === 1) this.#wait()
+  }
+
+  #wait(): void {
+    setTimeout(() => {
+      while (this.#underWay.length > 0 && this.#underWay[0].at <= performance.now()) {
+        this.#underWay.shift()!.arrived()
+      }
+      if (this.#underWay.length > 0) this.#wait()
+    }, this.#underWay[0].at - performance.now())
+  }
+}
