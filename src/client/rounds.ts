@@ -2,6 +2,7 @@ import { bytesToHex } from '@noble/hashes/utils.js'
 import { refreshBytes } from './local/limits.ts'
 import type { LocalModel } from './local/local-model.ts'
 import { type CallOptions, secondsLeft } from './progress.ts'
+import { release } from './release.ts'
 import {
   cancelRequest,
   type Expected,
@@ -72,6 +73,7 @@ async function refreshAll(
     const frame = await exchange.output(round)
     report(round, frame.length)
     const refreshed = await model.refresh(round, frame)
+    release(frame)
     signal?.throwIfAborted()
     await exchange.answer(round, refreshed, () => report(round, refreshed.length))
   }
@@ -122,7 +124,8 @@ class Exchange {
    * Sends the answer to a round; resolves when there is room for another one. What comes next is the server's reply, unless it
    * has been asked for apart.
    *
-   * @param onTaken called when the server has the answer
+   * @param frame released when the server has it
+   * @param onTaken called just before
    */
   async answer(round: number, frame: Uint8Array, onTaken: () => void): Promise<void> {
     const { inference, keySet } = this.#begun
@@ -131,7 +134,10 @@ class Exchange {
     const request = { ...roundRequest({ inference, round, keySet, frame }, nextBytes), signal: this.#signal }
     const reply = this.#transport.sendRepeatable(request)
     if (!isAsked) this.#expect(round + 1, reply)
-    const sent = reply.then(onTaken)
+    const sent = reply.then(() => {
+      onTaken()
+      release(frame)
+    })
     this.#answers.add(sent)
     sent.then(() => this.#answers.delete(sent), this.#failure.reject)
     if (this.#answers.size >= MOST_ANSWERS) await Promise.race(this.#answers)

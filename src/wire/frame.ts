@@ -78,17 +78,29 @@ export function checkFrameLength(head: Uint8Array, size: number, expected: numbe
 }
 
 /** Joins header, body and digest into one frame. */
-export function sealFrame(
+export const sealFrame = (
   kind: FrameKind,
   binding: string,
   body: Uint8Array,
   round = 0,
+): Uint8Array<ArrayBuffer> => writeFrame({ kind, binding, round }, body.length, (place) => place.set(body))
+
+/**
+ * Makes a frame whose body is written where it belongs, instead of being copied there.
+ *
+ * @param bodyBytes length of the body
+ * @param write called once with the body's place, all zeros
+ */
+export function writeFrame(
+  identity: Omit<FrameHeader, 'length'>,
+  bodyBytes: number,
+  write: (body: Uint8Array) => void,
 ): Uint8Array<ArrayBuffer> {
-  const length = FRAME_HEADER_BYTES + body.length + FRAME_DIGEST_BYTES
-  const frame = new Uint8Array(length)
-  frame.set(frameHeader({ kind, binding, round, length }))
-  frame.set(body, FRAME_HEADER_BYTES)
-  frame.set(digestOf(frame.subarray(0, length - FRAME_DIGEST_BYTES)), length - FRAME_DIGEST_BYTES)
+  const end = FRAME_HEADER_BYTES + bodyBytes
+  const frame = new Uint8Array(end + FRAME_DIGEST_BYTES)
+  frame.set(frameHeader({ ...identity, length: frame.length }))
+  write(frame.subarray(FRAME_HEADER_BYTES, end))
+  frame.set(digestOf(frame.subarray(0, end)), end)
   return frame
 }
 

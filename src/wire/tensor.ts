@@ -1,6 +1,6 @@
 import type { CkksParameters } from '../circuit/parameters.ts'
 import { PolyVeilError } from '../errors/index.ts'
-import { FRAME_DIGEST_BYTES, FRAME_HEADER_BYTES, type FrameHeader, openFrame, sealFrame } from './frame.ts'
+import { FRAME_DIGEST_BYTES, FRAME_HEADER_BYTES, type FrameHeader, openFrame, writeFrame } from './frame.ts'
 import type { PolynomialShape } from './polynomial.ts'
 import {
   isSeeded,
@@ -64,13 +64,13 @@ export function encodeTensor(
   }
   const shape = levelShape(parameters, spec.level)
   const size = rlweBytes(shape, spec.seeded)
-  const body = new Uint8Array(TENSOR_HEADER_BYTES + size * ciphertexts.length)
-  body.set(tensorHeader(spec))
-  ciphertexts.forEach((rlwe, index) => {
-    writeRlwe(shape, rlwe, body.subarray(TENSOR_HEADER_BYTES + index * size))
+  const identity = { ...frameOf(spec), binding: spec.manifestDigest }
+  return writeFrame(identity, TENSOR_HEADER_BYTES + size * ciphertexts.length, (body) => {
+    body.set(tensorHeader(spec))
+    ciphertexts.forEach((rlwe, index) => {
+      writeRlwe(shape, rlwe, body.subarray(TENSOR_HEADER_BYTES + index * size))
+    })
   })
-  const { kind, round } = frameOf(spec)
-  return sealFrame(kind, spec.manifestDigest, body, round)
 }
 
 /**

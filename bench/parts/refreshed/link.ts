@@ -67,11 +67,14 @@ class Way {
   }
 
   #wait(): void {
-    setTimeout(() => {
-      while (this.#underWay.length > 0 && this.#underWay[0].at <= performance.now()) {
-        this.#underWay.shift()!.arrived()
-      }
-      if (this.#underWay.length > 0) this.#wait()
-    }, this.#underWay[0].at - performance.now())
+    setTimeout(
+      () => {
+        while (this.#underWay.length > 0 && this.#underWay[0].at <= performance.now()) {
+          this.#underWay.shift()!.arrived()
+        }
+        if (this.#underWay.length > 0) this.#wait()
+      },
+      Math.max(0, this.#underWay[0].at - performance.now()),
+    )
   }
 }
