@@ -104,11 +104,12 @@ export function run(
   builder: CircuitBuilder,
   inputs: readonly Float64Array[],
   values: readonly number[],
+  noise: 'none' | 'model' = 'none',
 ): Float64Array[] {
   const { layers } = builder
   const { ops, constants } = widen(builder, builder.batch)
   const circuit = { ops, constants, layers, parameters, result: ops.length - 1 } as unknown as Circuit
-  const evaluator = createClearEvaluator(circuit)
+  const evaluator = createClearEvaluator(circuit, { noise })
   const seen = new Map<number, Float64Array>()
   const encrypted = inputs.map((slots) => evaluator.encrypt(slots, parameters.topLevel, 2 ** policy.input))
   const specs = {
@@ -130,6 +131,16 @@ export function readBack(
   output: Packed,
 ): { elements: Float64Array; stray: number } {
   return readBackAll(builder, [tensor], input, output)[0]
+}
+
+/** The same, with the noise of encryption and encoding: the elements. */
+export function noisyElements(
+  builder: CircuitBuilder,
+  tensor: Float64Array,
+  input: Layout,
+  output: Packed,
+): Float64Array {
+  return unpack(output.layout, run(builder, pack(input, tensor, builder.chain.slots), output.values, 'model'))
 }
 
 /** The same of each image of the builder's batch. */

@@ -16,6 +16,7 @@ const backend = (noise: 'none' | 'model', tolerance: number): Backend<ClearCiphe
   tolerance,
   // Plain slots rotate without keys.
   needsKeys: false,
+  rounds: noise === 'model',
 })
 
 conformance(backend('none', 1e-13))

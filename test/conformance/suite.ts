@@ -1,11 +1,12 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { isOuter, periodOf } from '../../src/circuit/constant.ts'
+import { isOuter, periodOf, valuesOf } from '../../src/circuit/constant.ts'
 import type { CkksParameters } from '../../src/circuit/parameters.ts'
 import type { Circuit, Constant, Op, ValueId } from '../../src/circuit/types.ts'
 import { verifyCircuit } from '../../src/circuit/verify.ts'
 import type { Evaluator } from '../../src/he-ops/backend.ts'
 import { createClearEvaluator } from '../../src/he-ops/clear/evaluator.ts'
+import { asEncoded } from '../../src/he-ops/encoding/embedding-fft.ts'
 import { execute } from '../../src/he-ops/executor.ts'
 import { smallParameters } from '../he-ops/seal/fixture.ts'
 import { randomCircuit } from './random-circuit.ts'
@@ -34,6 +35,8 @@ export interface Backend<Ct> {
   live?(evaluator: Evaluator<Ct>): number
   /** False where rotations need no keys. */
   readonly needsKeys: boolean
+  /** False where constants are taken as they are. */
+  readonly rounds?: boolean
 }
 
 const x = Float64Array.from({ length: slots }, (_, s) => Math.sin(s + 1))
@@ -126,6 +129,24 @@ export function conformance<Ct>(backend: Backend<Ct>): void {
           const low = encrypt(y, 0)
           check(t, evaluator.addPlain(low, constant), (s) => y[s] + at(values, s), [0, SCALE])
           evaluator.free(low)
+        },
+      )
+    })
+
+    constants.slice(1, 5).forEach((constant, id) => {
+      t.test(
+        `a weight of few bits, period ${periodOf(constant)}, is what its rounded coefficients are`,
+        async (t) => {
+          const scale = 2 ** 5
+          const values = valuesOf(constant)
+          const rounded = backend.rounds === false ? values : asEncoded(values, scale)
+          const product = evaluator.dot([{ ciphertext: a, constant: id + 1 }], scale)
+          const at = (values: Float64Array) => (s: number) => x[s] * values[s % values.length]
+          if (backend.rounds !== false && values.length > 4) {
+            const off = largestError(backend.decrypt(evaluator, product), at(values)).error
+            t.ok(off > 5 * backend.tolerance, `${off} from what was to be encoded`)
+          }
+          check(t, product, at(rounded), [topLevel, SCALE * scale])
         },
       )
     })

@@ -32,5 +32,14 @@ export function incomingErrors(
   return nodes.map((node) => found.get(node) ?? NONE)
 }
 
-/** Weights that each element of a weighted node's tensor is a sum over. */
-export const fanIn = (node: Node): number => (node.kind === 'conv' ? node.weight.length / node.shape[0] : 1)
+/** Weights that each element of a weighted node's tensor is a sum over, those included that are zero but for their rounding. */
+export function fanIn(node: Node): number {
+  switch (node.kind) {
+    case 'conv':
+      return node.weight.length / node.shape[0]
+    case 'repack':
+      return node.merged * node.shape[2]
+    default:
+      return 1
+  }
+}

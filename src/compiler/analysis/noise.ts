@@ -213,7 +213,9 @@ function roundingOfWeights(
     if (op.kind !== 'dot') return
     const { period, exact } = statistics[op.terms[0].constant]
     if (exact) return
-    const variance = ROUNDED_ZEROS * (encodingNoise(period) / op.constantScale) ** 2
+    // Sensitivities to masks are to their zeros too.
+    const zeros = sites[siteOf[id]].kind === 'repack' ? 1 : ROUNDED_ZEROS
+    const variance = zeros * (encodingNoise(period) / op.constantScale) ** 2
     if (variance > found[siteOf[id]].variance)
       found[siteOf[id]] = { variance, isScattered: period === ring / 2 }
   })

@@ -1,6 +1,7 @@
 import { evaluation } from '../graph/evaluate.ts'
 import type { Graph, Node } from '../graph/graph.ts'
 import { fanIn, type IncomingErrors } from './incoming.ts'
+import { addMaskErrors } from './mask-errors.ts'
 import { seededSigns } from './signs.ts'
 import { rootMeanSquare } from './statistics.ts'
 
@@ -30,7 +31,9 @@ export function rehearse(
     for (const { id, tensor } of evaluation(erring, image)) {
       const values = exact.next().value!.tensor
       sizes[id] = rootMeanSquare(values)
-      addErrors(tensor, errorOf(graph.nodes[id], incoming[id], sizes), sign)
+      const node = graph.nodes[id]
+      if (node.kind === 'repack') addMaskErrors(node, tensor, scaled(sign, Math.sqrt(incoming[id].weights)))
+      addErrors(tensor, errorOf(node, incoming[id], sizes), sign)
       sums[id].values += sizes[id] ** 2
       sums[id].errors += meanSquareDifference(tensor, values)
     }
@@ -59,9 +62,14 @@ function errorOf(
   { tensor, weights, isScattered }: IncomingErrors,
   sizes: readonly number[],
 ): number {
-  if (!isScattered || !('source' in node)) return Math.sqrt(tensor)
+  if (!isScattered || node.kind === 'repack' || !('source' in node)) return Math.sqrt(tensor)
   return Math.sqrt(tensor + weights * fanIn(node) * sizes[node.source] ** 2)
 }
+
+const scaled =
+  (sign: () => number, size: number): (() => number) =>
+  () =>
+    sign() * size
 
 function addErrors(tensor: Float64Array, error: number, sign: () => number): void {
   if (error === 0) return

@@ -1,6 +1,7 @@
 import { evaluate } from '../graph/evaluate.ts'
 import type { Graph, Node, NodeId, Sensitivity } from '../graph/graph.ts'
 import { backward } from './backward.ts'
+import { maskGradient } from './mask-errors.ts'
 import { seededSigns } from './signs.ts'
 import { deviation } from './statistics.ts'
 import {
@@ -33,7 +34,7 @@ export function measureSensitivities(graph: Graph, images: readonly Float64Array
   const { least, most } = COMBINATIONS
   const combinations = Math.max(least, Math.min(most, Math.floor(passes / used.length)))
   const sign = seededSigns(1)
-  const sums = graph.nodes.map(() => ({ tensor: 0, relative: 0, weights: 0, scattered: 0 }))
+  const sums = graph.nodes.map(() => ({ tensor: 0, relative: 0, weights: 0, scattered: 0, moved: 0 }))
   let deviations = 0
   for (const image of used) {
     const tensors: Float64Array[] = []
@@ -48,12 +49,13 @@ export function measureSensitivities(graph: Graph, images: readonly Float64Array
   return {
     ...graph,
     nodes: graph.nodes.map((node, id) => {
-      const { tensor, relative, weights, scattered } = sums[id]
+      const { tensor, relative, weights, scattered, moved } = sums[id]
       const sensitivity = {
         tensor: root(tensor),
         relative: root(relative),
         weights: root(weights),
         scattered: root(scattered),
+        moved: root(moved),
       }
       return id === graph.output
         ? { ...node, sensitivity, rms: Math.sqrt(deviations / used.length) }
@@ -97,6 +99,7 @@ function addWeightSquares(
       const pass: LayerPass = { input: tensors[node.source], inShape, gradient }
       sums.weights += periodicGradient(node, pass, sign)
       sums.scattered += scatteredGradient(node, pass)
+      if (node.stride > 1) sums.moved += maskGradient(tensors[id], gradient, node.shape)
       return
     }
     case 'head':

@@ -14,6 +14,8 @@ export interface Sensitivity {
   readonly weights: number
   /** In every weight at every position. */
   readonly scattered: number
+  /** In every mask that moves elements along rows: see `analysis/mask-errors.ts`. 0 but for strided convolutions. */
+  readonly moved: number
 }
 
 interface Base {
@@ -68,8 +70,8 @@ export type Node =
   | ({ readonly kind: 'flip'; readonly source: NodeId } & Base)
   /** Channels start .. start + shape[0] - 1. */
   | ({ readonly kind: 'slice'; readonly source: NodeId; readonly start: number } & Base)
-  /** The same tensor, to be packed more densely: see `insertRepacks`. */
-  | ({ readonly kind: 'repack'; readonly source: NodeId } & Base)
+  /** The same tensor, to be packed more densely: see `insertRepacks`. `merged` ciphertexts become one. */
+  | ({ readonly kind: 'repack'; readonly source: NodeId; readonly merged: number } & Base)
   | ({ readonly kind: 'add'; readonly left: NodeId; readonly right: NodeId } & Base)
   /** Element-wise product. */
   | ({ readonly kind: 'multiply'; readonly left: NodeId; readonly right: NodeId } & Base)

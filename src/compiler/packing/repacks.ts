@@ -12,7 +12,8 @@ import { reachOf, tapsOf } from './taps.ts'
 export function insertRepacks(graph: Graph, slots: number): Graph {
   const sizes = repackedSizes(graph, slots)
   return rewrite(graph, (node, { built }) => {
-    if (node.kind !== 'conv' || node.stride === 1 || !sizes.has(sizeOf(node.shape))) return undefined
+    const merged = node.kind === 'conv' && node.stride > 1 ? sizes.get(sizeOf(node.shape)) : undefined
+    if (merged === undefined) return undefined
     const { name, shape, rms, sensitivity } = node
     const source = built.add(node)
     return built.add({
@@ -20,20 +21,21 @@ export function insertRepacks(graph: Graph, slots: number): Graph {
       name: `${name}.repack`,
       source,
       shape,
+      merged,
       rms,
-      sensitivity: ofMasks(sensitivity),
+      sensitivity: ofMasks(sensitivity, merged),
     })
   })
 }
 
-/** A tensor's sensitivity, where the weights are masks for each of its elements. */
-const ofMasks = (sensitivity: Sensitivity | undefined): Sensitivity | undefined =>
-  sensitivity && { ...sensitivity, weights: 0, scattered: sensitivity.relative }
+/** A tensor's sensitivity, where the weights are masks. What they read of other channels is taken to do as much as the own one. */
+const ofMasks = (sensitivity: Sensitivity | undefined, merged: number): Sensitivity | undefined =>
+  sensitivity && { ...sensitivity, weights: 0, scattered: sensitivity.moved * Math.sqrt(merged) }
 
-/** Sizes of maps that are repacked. */
-function repackedSizes(graph: Graph, slots: number): Set<string> {
+/** Sizes of maps that are repacked, and how many ciphertexts become one. */
+function repackedSizes(graph: Graph, slots: number): Map<string, number> {
   const interleaves = new Map<string, number>()
-  const repacked = new Set<string>()
+  const repacked = new Map<string, number>()
   for (const node of graph.nodes) {
     if (node.kind === 'input') interleaves.set(sizeOf(node.shape), densest(node.shape, slots))
     if (node.kind !== 'conv' || node.stride === 1) continue
@@ -41,7 +43,8 @@ function repackedSizes(graph: Graph, slots: number): Set<string> {
     const kept = interleaves.get(sizeOf(graph.nodes[node.source].shape))!
     const dense = densest(node.shape, slots)
     const [channels] = node.shape
-    if (Math.ceil(channels / dense) < Math.ceil(channels / kept)) repacked.add(size)
+    const before = Math.ceil(channels / kept)
+    if (Math.ceil(channels / dense) < before) repacked.set(size, Math.min(dense / kept, before))
     interleaves.set(size, repacked.has(size) ? dense : kept)
   }
   return repacked

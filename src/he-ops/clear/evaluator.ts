@@ -3,6 +3,7 @@ import { type CiphertextType, largestAbsolute, log2Modulus, typeLaws } from '../
 import type { Circuit } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import type { Evaluator } from '../backend.ts'
+import { asEncoded } from '../encoding/embedding-fft.ts'
 import {
   encodingNoise,
   keySwitchingNoise,
@@ -18,7 +19,10 @@ export interface ClearCiphertext extends CiphertextType {
 }
 
 export interface ClearOptions {
-  /** `model` adds normal noise of the deviations of `noise.ts` wherever encryption would; default `none`. */
+  /**
+   * `model` rounds constants as encoding does, and adds normal noise of the deviations of `noise.ts` wherever encryption would;
+   * default `none`.
+   */
   readonly noise?: 'none' | 'model'
   /** Seed of the noise; equal seeds give equal results. */
   readonly seed?: number
@@ -79,14 +83,13 @@ export function createClearEvaluator(
   const keySwitched = (type: CiphertextType): (() => number) =>
     noisy(keySwitchingNoise(parameters, type.level), type)
 
-  /** A constant as it is after encoding at `scale`, one period. */
+  /**
+   * A constant as it is after encoding at `scale`, one period. Noise is no model of that: constants that are alike, or that are
+   * used again, have errors that are alike.
+   */
   const encoded = (id: number, scale: number): Float64Array => {
     const values = valuesOf(constants.at(id)!)
-    if (!gaussian) return values
-    // The rounding of a single number is known.
-    if (values.length === 1) return values.map((value) => Math.round(value * scale) / scale)
-    const error = scaled(gaussian, encodingNoise(values.length) / scale)
-    return values.map((value) => value + error())
+    return gaussian ? asEncoded(values, scale) : values
   }
 
   const sum = (a: ClearCiphertext, b: ClearCiphertext, sign: 1 | -1): ClearCiphertext =>

@@ -28,10 +28,45 @@ export function embedPeriodicFast(values: Float64Array): Float64Array {
   return coefficients
 }
 
+/**
+ * The other way round: the real slots of such a polynomial, f_m = c_0 + 2 * sum over 0 < k < p of c_k * cos(pi k (2m + 1) / 2p).
+ * By the same source, the transform's real part for points exp(-pi i k / 2p) * (c_k + i * c_(p - k)).
+ *
+ * @param coefficients 2p of them, as `embedPeriodicFast` makes them: of pairs of opposite numbers the first ones are read
+ * @returns one period of slots
+ */
+export function slotsOfPeriodic(coefficients: Float64Array): Float64Array {
+  const period = coefficients.length / 2
+  const { places, reversed, real, imaginary, circle, half } = workspaceOf(period)
+  for (let k = 0; k < period; k++) {
+    const mirrored = k === 0 ? 0 : coefficients[period - k]
+    real[reversed[k]] = coefficients[k] * half.cosines[k] - mirrored * half.sines[k]
+    imaginary[reversed[k]] = coefficients[k] * half.sines[k] + mirrored * half.cosines[k]
+  }
+  transform(real, imaginary, circle)
+  const values = new Float64Array(period)
+  for (let i = 0; i < period; i++) values[i] = real[reversed[places[i]]]
+  return values
+}
+
+/**
+ * A periodic vector as it is once it has been encoded, its polynomial's coefficients being rounded to integers at the scale.
+ *
+ * @param values one period of real slots
+ * @returns one period, again in units of the values
+ */
+export function asEncoded(values: Float64Array, scale: number): Float64Array {
+  const coefficients = embedPeriodicFast(values)
+  for (let k = 0; k < coefficients.length; k++) coefficients[k] = Math.round(coefficients[k] * scale) / scale
+  return slotsOfPeriodic(coefficients)
+}
+
 /** What embeddings of one period need, made once: circuits have hundreds of thousands of constants of few periods. */
 interface Workspace {
   /** Where each slot goes among the transform's points, in bit-reversed order. */
   readonly places: Uint32Array
+  /** The bit-reversed order itself. */
+  readonly reversed: Uint32Array
   readonly real: Float64Array
   readonly imaginary: Float64Array
   readonly circle: Angles
@@ -51,6 +86,7 @@ function workspaceOf(period: number): Workspace {
 
 const newWorkspace = (period: number): Workspace => ({
   places: placesOf(period),
+  reversed: Uint32Array.from({ length: period }, (_, k) => bitReverse(k, log2Exact(period))),
   real: new Float64Array(period),
   imaginary: new Float64Array(period),
   circle: anglesOf(period, Math.PI / period),

@@ -16,7 +16,7 @@ const head: NodeOf<'head'> = {
   shape: [7, 1, 1],
   weight: distinct(7 * 23, 3),
   bias: distinct(7, 5),
-  sensitivity: { tensor: 1, relative: 1, weights: 50, scattered: 0 },
+  sensitivity: { tensor: 1, relative: 1, weights: 50, scattered: 0, moved: 0 },
 }
 const graph: Graph = { nodes: [{ kind: 'input', name: 'x', shape }, head], output: 1 }
 const image = distinct(23 * 9 * 5)

@@ -26,7 +26,7 @@ const conv = (shape: Shape, inputs: number, kernel: number, groups: number, isSc
 })
 
 /** A layer whose tensor matters nothing to the logits, so that their error is that of its rounded weights. */
-const sensitivity: Sensitivity = { tensor: 0, relative: 0, weights: 4, scattered: 0.25 }
+const sensitivity: Sensitivity = { tensor: 0, relative: 0, weights: 4, scattered: 0.25, moved: 0 }
 
 /** Bits by which the logits' error that rounding a layer's weights makes lies below 1, by the noise model. */
 function roundingBits(input: Shape, node: ConvNode | NodeOf<'diagonal'>, own = sensitivity): number {

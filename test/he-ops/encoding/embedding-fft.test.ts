@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { embedPeriodic } from '../../../src/he-ops/encoding/embedding.ts'
-import { embedPeriodicFast } from '../../../src/he-ops/encoding/embedding-fft.ts'
+import { asEncoded, embedPeriodicFast, slotsOfPeriodic } from '../../../src/he-ops/encoding/embedding-fft.ts'
 import { createNtt, forwardNtt, minimalRoot } from '../../../src/he-ops/encoding/ntt.ts'
 import { dataLevel, plaintextToSeal } from '../../../src/he-ops/seal/serialization.ts'
 import { sealFixture, smallParameters } from '../seal/fixture.ts'
@@ -17,6 +17,8 @@ for (let period = 1; period <= 512; period *= 2) {
     for (const values of [distinct(period), new Float64Array(period).fill(1), unit(period, period - 1)]) {
       const difference = largestDifference(embedPeriodicFast(values), embedPeriodic(values))
       t.ok(difference < 1e-13, `off by ${difference}`)
+      const back = largestDifference(slotsOfPeriodic(embedPeriodic(values)), values)
+      t.ok(back < 1e-12, `the slots are given back but for ${back}`)
     }
   })
 }
@@ -41,6 +43,20 @@ t.test('it is linear in values of any size', async () => {
     }),
     { numRuns: 100, seed: 13 },
   )
+})
+
+t.test('as encoded: coefficients are integers at the scale, and off by no more than a half', async (t) => {
+  for (const period of [1, 2, 16, 256]) {
+    const values = distinct(period)
+    const before = embedPeriodic(values)
+    const after = embedPeriodic(asEncoded(values, 8))
+    t.ok(
+      after.every(
+        (c, k) => Math.abs(8 * c - Math.round(8 * c)) < 1e-9 && Math.abs(c - before[k]) * 8 < 0.5 + 1e-9,
+      ),
+      `period ${period}`,
+    )
+  }
 })
 
 t.test("at full size node-seal's decoder gives the slots back", async (t) => {
