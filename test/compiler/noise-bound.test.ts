@@ -1,10 +1,13 @@
 import t from 'tap'
+import { clothingFiles, spread, testImage } from '../../bench/parts/test-images.ts'
 import { bundledImages } from '../../scripts/building/bundled-images.ts'
 import type { Circuit } from '../../src/circuit/types.ts'
 import { rootMeanSquare } from '../../src/compiler/analysis/statistics.ts'
 import { type CompileOptions, compile } from '../../src/compiler/index.ts'
-import { bundledNetworks, loadNetwork, readCheckpoint } from '../../src/models/index.ts'
+import { bundledNetworks, loadNetwork, readCheckpoint, referenceForward } from '../../src/models/index.ts'
+import { networkInput } from '../../src/preprocessing/index.ts'
 import { goldenTensors, item } from '../models/support/golden.ts'
+import { skipTrained, trainedNetwork } from '../support/trained-networks.ts'
 import { clearLogits, golden, maxDifference } from './harness.ts'
 
 // The error that a plan states is held against that of the clear backend, which adds every error of encryption and of encoding
@@ -20,6 +23,9 @@ function statedNoise({ estimate, output, parameters, batch }: Circuit): number {
 
 /** Of the golden ones. */
 const TRAINED_IMAGES = 8
+/** Of a network that takes half a minute for each. */
+const DEEP_IMAGES = { calibration: 2, unseen: 4 }
+const MINUTES = 60_000
 
 async function stated(name: string, options: Partial<CompileOptions>) {
   const { network, images, logits } = await golden(name)
@@ -79,6 +85,27 @@ for (const bundled of bundledNetworks()) {
     }
   })
 }
+
+const skip = skipTrained('t224')
+if (!skip) t.setTimeout(20 * MINUTES)
+
+t.test('t224: photographs that the plan has not seen', { skip, timeout: 20 * MINUTES }, async (t) => {
+  const network = await trainedNetwork('t224')
+  const { preprocessing } = network.config
+  const all = spread(await clothingFiles(), DEEP_IMAGES.calibration + DEEP_IMAGES.unseen)
+  const images: Float64Array[] = []
+  for (const file of all) images.push(Float64Array.from(networkInput(await testImage(file, preprocessing))))
+  const calibration = images.splice(0, DEEP_IMAGES.calibration)
+  const { circuit } = compile(network, { model: 't224', preprocessing, calibration, precisionBits: 8 })
+  const [channels, height, width] = circuit.input.image
+  const noise = statedNoise(circuit)
+  images.forEach((image, k) => {
+    const expected = referenceForward(network, image)
+    const logits = clearLogits(circuit, image.subarray(0, channels * height * width), 'model')
+    const errors = logits.map((x, i) => x - expected[i])
+    t.ok(rootMeanSquare(errors) <= noise, `image ${k}: ${rootMeanSquare(errors)}, and ${noise} stated`)
+  })
+})
 
 t.test('a plan that cannot be as precise as asked is refused, with what can be had', async (t) => {
   const { network, images } = await golden('micro_lr')
