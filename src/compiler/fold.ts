@@ -1,4 +1,4 @@
-import { estimateRanges, measureRanges } from './analysis/ranges.ts'
+import { estimateRanges, measureRanges, type Range } from './analysis/ranges.ts'
 import { measureSensitivities } from './analysis/sensitivity.ts'
 import { estimateSensitivities } from './analysis/sensitivity-prior.ts'
 import type { Graph } from './graph/graph.ts'
@@ -21,7 +21,15 @@ import { foldSlice } from './passes/slice.ts'
  */
 export function fold(graph: Graph, calibration: readonly Float64Array[] = []): Graph {
   const expanded = expandNorm(foldSlice(foldFlip(foldGate(foldSigmoidScale(graph)))))
-  const ranges = calibration.length > 0 ? measureRanges(expanded, calibration) : estimateRanges(expanded)
-  const folded = hoistBiases(hoistPositionScales(foldChannelScales(equalise(expanded, ranges))))
-  return calibration.length > 0 ? measureSensitivities(folded, calibration) : estimateSensitivities(folded)
+  const inUnits = (ranges: readonly Range[]): Graph =>
+    hoistBiases(hoistPositionScales(foldChannelScales(equalise(expanded, ranges))))
+  if (calibration.length === 0) return estimateSensitivities(inUnits(estimateRanges(expanded)))
+  const { ranges, deviation } = measureRanges(expanded, calibration)
+  return withDeviation(measureSensitivities(inUnits(ranges), calibration), deviation)
 }
+
+/** Notes at the head what an image's logits deviate by. */
+const withDeviation = ({ nodes, output }: Graph, rms: number): Graph => ({
+  nodes: nodes.map((node, id) => (id === output ? { ...node, rms } : node)),
+  output,
+})

@@ -1,6 +1,6 @@
 import { evaluate } from '../graph/evaluate.ts'
 import type { Graph, Node, NodeId } from '../graph/graph.ts'
-import { peak, rootMeanSquare } from './statistics.ts'
+import { deviation, geometricMean, peak, rootMeanSquare } from './statistics.ts'
 
 /** Size of a tensor's values. */
 export interface Range {
@@ -62,22 +62,32 @@ function propagate(node: Node, rms: readonly number[], graph: Graph): number {
   }
 }
 
+/** What images show of a network. */
+export interface Measured {
+  readonly ranges: readonly Range[]
+  /** Of an image's logits. Geometric mean over the images: one whose logits are large is not to speak for the others. */
+  readonly deviation: number
+}
+
 /**
  * Ranges measured on images: the root mean square over all of them, and the largest value times `margin`.
  *
  * @param images preprocessed images, [C, H, W] of the input node
  */
-export function measureRanges(graph: Graph, images: readonly Float64Array[], margin = 2): Range[] {
+export function measureRanges(graph: Graph, images: readonly Float64Array[], margin = 2): Measured {
+  const deviations: number[] = []
   const squares = new Float64Array(graph.nodes.length)
   const peaks = new Float64Array(graph.nodes.length)
   for (const image of images) {
-    evaluate(graph, image, (id: NodeId, tensor) => {
+    const logits = evaluate(graph, image, (id: NodeId, tensor) => {
       squares[id] += rootMeanSquare(tensor) ** 2
       peaks[id] = Math.max(peaks[id], peak(tensor))
     })
+    deviations.push(deviation(logits))
   }
-  return graph.nodes.map((_, id) => ({
+  const ranges = graph.nodes.map((_, id) => ({
     rms: Math.sqrt(squares[id] / images.length),
     peak: peaks[id] * margin,
   }))
+  return { ranges, deviation: geometricMean(deviations) }
 }

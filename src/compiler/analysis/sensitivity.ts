@@ -3,7 +3,6 @@ import type { Graph, Node, NodeId, Sensitivity } from '../graph/graph.ts'
 import { backward } from './backward.ts'
 import { maskGradient } from './mask-errors.ts'
 import { seededSigns } from './signs.ts'
-import { deviation } from './statistics.ts'
 import {
   diagonalGradient,
   headGradient,
@@ -22,8 +21,8 @@ const COMBINATIONS = { least: 2, most: 8 }
 
 /**
  * Measures on images what errors anywhere do to the logits, and notes it at every node: reverse-mode differentiation of
- * random combinations of the logits (Hutchinson's estimator of a Jacobian's Frobenius norm). The head also gets the
- * deviation of its logits. To first order, which is what errors far below the values are.
+ * random combinations of the logits (Hutchinson's estimator of a Jacobian's Frobenius norm). To first order, which is what
+ * errors far below the values are.
  *
  * @param graph folded
  * @param images of the graph's input, at least one; some are used, of a large network few
@@ -35,13 +34,11 @@ export function measureSensitivities(graph: Graph, images: readonly Float64Array
   const combinations = Math.max(least, Math.min(most, Math.floor(passes / used.length)))
   const sign = seededSigns(1)
   const sums = graph.nodes.map(() => ({ tensor: 0, relative: 0, weights: 0, scattered: 0, moved: 0 }))
-  let deviations = 0
   for (const image of used) {
     const tensors: Float64Array[] = []
     evaluate(graph, image, (id, tensor) => {
       tensors[id] = tensor
     })
-    deviations += deviation(tensors[graph.output]) ** 2
     addSquares(graph, tensors, combinations, sign, sums)
   }
   const count = used.length * combinations * classesOf(graph)
@@ -50,16 +47,16 @@ export function measureSensitivities(graph: Graph, images: readonly Float64Array
     ...graph,
     nodes: graph.nodes.map((node, id) => {
       const { tensor, relative, weights, scattered, moved } = sums[id]
-      const sensitivity = {
-        tensor: root(tensor),
-        relative: root(relative),
-        weights: root(weights),
-        scattered: root(scattered),
-        moved: root(moved),
+      return {
+        ...node,
+        sensitivity: {
+          tensor: root(tensor),
+          relative: root(relative),
+          weights: root(weights),
+          scattered: root(scattered),
+          moved: root(moved),
+        },
       }
-      return id === graph.output
-        ? { ...node, sensitivity, rms: Math.sqrt(deviations / used.length) }
-        : { ...node, sensitivity }
     }),
   }
 }

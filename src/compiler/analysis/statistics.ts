@@ -22,6 +22,10 @@ export function deviation(values: Float64Array): number {
   return rootMeanSquare(values.map((value) => value - mean))
 }
 
+/** Of positive values; 0 where one of them is. */
+export const geometricMean = (values: readonly number[]): number =>
+  Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length)
+
 /** Largest absolute value; 0 for an empty vector. */
 export function peak(values: ArrayLike<number>): number {
   let largest = 0
