@@ -3,6 +3,7 @@ import { argmax } from '../src/cli/comparison.ts'
 import { encryptedBackend } from '../src/cli/verification/encrypted.ts'
 import { compile } from '../src/compiler/index.ts'
 import type { EncryptedBackend } from '../src/he-ops/execution/backend-for.ts'
+import { peakResidentBytes } from '../src/he-ops/execution/peak-memory.ts'
 import { bundledNetworks, loadNetwork, readCheckpoint, referenceForward } from '../src/models/index.ts'
 import { decodeImage } from '../src/preprocessing/decode-node.ts'
 import { networkInput, preprocess } from '../src/preprocessing/index.ts'
@@ -26,7 +27,7 @@ export const oneShot: Benchmark = {
     const networks = []
     for (const network of bundledNetworks()) {
       const simd = await measure(network, 'simd', network.images.length, say)
-      const peakRssBytes = process.resourceUsage().maxRSS * 1024
+      const peakRssBytes = peakResidentBytes()
       const seal = await measure(network, 'seal', SEAL_IMAGES, say)
       const ratio = {
         execute: figure(seal.seconds.execute / simd.seconds.execute),

@@ -1,4 +1,5 @@
 import { importBuilt } from '../../../scripts/building/import-built.ts'
+import { peakResidentBytes } from '../../../src/he-ops/execution/peak-memory.ts'
 
 // A client in a process of its own: makes keys, classifies what it is sent, and says what that took.
 
@@ -65,7 +66,7 @@ async function classifyAll({ url, model, images }: ClientTask): Promise<ClientRe
       requests,
     })
   }
-  return { keySeconds, classifications, peakRssBytes: process.resourceUsage().maxRSS * 1024 }
+  return { keySeconds, classifications, peakRssBytes: peakResidentBytes() }
 }
 
 /** Seconds that the server's process has computed, on all cores together. */

@@ -1,4 +1,5 @@
 import type { Circuit, InputSpec } from '../../circuit/index.ts'
+import { peakResidentBytes } from '../../he-ops/execution/peak-memory.ts'
 import type { EngineMemory } from '../../he-ops/execution/session.ts'
 import type { PreprocessedImage } from '../../preprocessing/index.ts'
 import { type Comparison, compare } from '../comparison.ts'
@@ -50,7 +51,7 @@ export async function verify(
       bytes: engine.bytes,
       rounds: engine.rounds,
       engineMemoryBytes: engine.engineMemory,
-      peakRssBytes: process.resourceUsage().maxRSS * 1024,
+      peakRssBytes: peakResidentBytes(),
     }
   } finally {
     await engine.close()

@@ -1,4 +1,5 @@
 import { convolveTransposed } from '../graph/convolution.ts'
+import { product, scale, sum } from '../graph/elementwise.ts'
 import type { Graph, Node, NodeId, NodeOf } from '../graph/graph.ts'
 
 /** Told of the gradient with respect to a node's tensor; the gradient is the visitor's to keep or to change no more. */
@@ -20,7 +21,7 @@ export function backward(
   const gradients: (Float64Array | undefined)[] = []
   const add = (id: NodeId, own: Float64Array): void => {
     const before = gradients[id]
-    gradients[id] = before === undefined ? own : before.map((g, i) => g + own[i])
+    gradients[id] = before === undefined ? own : sum(before, own)
   }
   gradients[graph.output] = cotangent
   for (let id = graph.output; id >= 0; id--) {
@@ -45,11 +46,8 @@ function passedOn(
       return []
     case 'conv':
       return [[node.source, convolveTransposed(node, gradient, nodes[node.source].shape)]]
-    case 'diagonal': {
-      const { channel, position } = node
-      const area = position.length
-      return [[node.source, gradient.map((g, i) => g * channel[Math.floor(i / area)] * position[i % area])]]
-    }
+    case 'diagonal':
+      return [[node.source, scale(gradient, node.channel, node.position)]]
     case 'bias':
     case 'repack':
       return [[node.source, gradient]]
@@ -69,8 +67,6 @@ function passedOn(
       throw new Error(`${node.kind} is folded before its gradient is asked for`)
   }
 }
-
-const product = (a: Float64Array, b: Float64Array): Float64Array => a.map((x, i) => x * b[i])
 
 function headTransposed({ weight }: NodeOf<'head'>, gradient: Float64Array, size: number): Float64Array {
   const channels = weight.length / gradient.length

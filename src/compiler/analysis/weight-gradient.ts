@@ -1,4 +1,5 @@
 import { convolvePlain, type TapRange, tapRanges } from '../graph/convolution.ts'
+import { product, scalePositions } from '../graph/elementwise.ts'
 import type { ConvNode, NodeOf, Shape } from '../graph/graph.ts'
 
 // What errors of weights do to a scalar whose gradient with respect to the layer's output is known: sums of squares of its
@@ -26,7 +27,10 @@ export interface LayerPass {
  * @param sign -1 or 1 with equal chance
  */
 export function periodicGradient(node: ConvNode, pass: LayerPass, sign: () => number): number {
-  const scaled = { ...pass, gradient: scaledByPosition(node, pass.gradient) }
+  const scaled = {
+    ...pass,
+    gradient: node.position ? scalePositions(pass.gradient, node.position) : pass.gradient,
+  }
   if (node.groups !== 1) return perWeight(node, scaled)
   let sum = 0
   for (let r = 0; r < PROJECTIONS; r++)
@@ -111,7 +115,7 @@ function perPosition(node: ConvNode, { input, inShape, gradient }: LayerPass): n
 
 /** Squares, summed over channels where every output reads every input. */
 function squares(values: Float64Array, [channels, height, width]: Shape, isSummed: boolean): Float64Array {
-  if (!isSummed) return values.map((value) => value * value)
+  if (!isSummed) return product(values, values)
   const area = height * width
   return commonSums(values, values, channels, area)
 }
@@ -138,11 +142,15 @@ export function headGradient(input: Float64Array, channels: number, gradient: Fl
   return sum * sumOfSquares(gradient)
 }
 
-export const sumOfSquares = (values: Float64Array): number => values.reduce((sum, x) => sum + x * x, 0)
+export function sumOfSquares(values: Float64Array): number {
+  let sum = 0
+  for (let i = 0; i < values.length; i++) sum += values[i] * values[i]
+  return sum
+}
 
 /** The same of masks, one for each of a tensor's elements: of errors relative to them. */
 export const relativeGradient = (input: Float64Array, gradient: Float64Array): number =>
-  input.reduce((sum, x, i) => sum + (x * gradient[i]) ** 2, 0)
+  sumOfSquares(product(input, gradient))
 
 /** Sum over positions of (sum over channels of a times b)^2. */
 const commonToChannels = (a: Float64Array, b: Float64Array, area: number): number =>
@@ -156,6 +164,3 @@ function commonSums(a: Float64Array, b: Float64Array, channels: number, area: nu
   }
   return sums
 }
-
-const scaledByPosition = ({ position }: ConvNode, gradient: Float64Array): Float64Array =>
-  position ? gradient.map((g, i) => g * position[i % position.length]) : gradient

@@ -1,3 +1,4 @@
+import { scalePositions } from './elementwise.ts'
 import type { ConvNode, Shape } from './graph.ts'
 import { multiplyMatrices, transpose } from './matrix.ts'
 
@@ -24,7 +25,8 @@ export interface TapRange {
  * @returns [out, H, W] of the node's shape
  */
 export function convolve(node: ConvNode, x: Float64Array, inShape: Shape): Float64Array {
-  return scalePositions(node, convolvePlain(node, x, inShape))
+  const plain = convolvePlain(node, x, inShape)
+  return node.position ? scalePositions(plain, node.position) : plain
 }
 
 /** The same without the scale of positions. */
@@ -48,7 +50,7 @@ export function convolvePlain(node: ConvNode, x: Float64Array, inShape: Shape): 
  * @returns [in, H, W] of `inShape`
  */
 export function convolveTransposed(node: ConvNode, gradient: Float64Array, inShape: Shape): Float64Array {
-  const scaled = scalePositions(node, gradient)
+  const scaled = node.position ? scalePositions(gradient, node.position) : gradient
   const [channels, height, width] = node.shape
   if (isPointwise(node)) {
     const weight = transpose(node.weight, channels, inShape[0])
@@ -63,10 +65,6 @@ export function convolveTransposed(node: ConvNode, gradient: Float64Array, inSha
 
 const isPointwise = ({ kernel, stride, padding, groups }: ConvNode): boolean =>
   kernel === 1 && stride === 1 && padding === 0 && groups === 1
-
-function scalePositions({ position }: ConvNode, values: Float64Array): Float64Array {
-  return position ? values.map((value, i) => value * position[i % position.length]) : values
-}
 
 /** Each weight with where it reaches, and where its output and input channels begin. */
 function eachWeight(

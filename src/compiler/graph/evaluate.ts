@@ -1,4 +1,5 @@
 import { convolve } from './convolution.ts'
+import { normalise, product, scale, scaleChannels, sum } from './elementwise.ts'
 import { type Graph, type Node, type NodeId, operands, users } from './graph.ts'
 
 /** Row-major [C, H, W] values of one node. */
@@ -54,20 +55,15 @@ function evaluateNode(node: Node, graph: Graph, values: Tensor[], image: Float64
     case 'conv':
       return convolve(node, values[node.source], graph.nodes[node.source].shape)
     case 'norm':
-      return values[node.source].map((x, i) => {
-        const at = i % area
-        return (x - node.mean[at]) * node.position[at] * node.channel[Math.floor(i / area)]
-      })
+      return normalise(values[node.source], node)
     case 'sigmoidScale':
-      return values[node.source].map((x) => x * sigmoid(node.skip))
+      return scaleChannels(values[node.source], Float64Array.of(sigmoid(node.skip)))
     case 'scaleChannels':
-      return values[node.source].map((x, i) => x * node.channel[Math.floor(i / area)])
+      return scaleChannels(values[node.source], node.channel)
     case 'diagonal':
-      return values[node.source].map(
-        (x, i) => x * node.channel[Math.floor(i / area)] * node.position[i % area],
-      )
+      return scale(values[node.source], node.channel, node.position)
     case 'bias':
-      return values[node.source].map((x, i) => x + node.bias[i])
+      return sum(values[node.source], node.bias)
     case 'flip':
       return reverseChannels(values[node.source], node.shape[0], area)
     case 'slice':
@@ -75,9 +71,9 @@ function evaluateNode(node: Node, graph: Graph, values: Tensor[], image: Float64
     case 'repack':
       return values[node.source].slice()
     case 'add':
-      return values[node.left].map((x, i) => x + values[node.right][i])
+      return sum(values[node.left], values[node.right])
     case 'multiply':
-      return values[node.left].map((x, i) => x * values[node.right][i])
+      return product(values[node.left], values[node.right])
     case 'head':
       return head(node.weight, node.bias, values[node.source])
   }

@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { PolyVeilError } from '../../errors/index.ts'
+import { peakResidentBytes } from '../../he-ops/execution/peak-memory.ts'
 import type { App, Services } from '../app.ts'
 
 /** What Prometheus may know. A registry of its own, so that two servers in one process do not mix. */
@@ -85,11 +86,7 @@ export function useMetrics(app: App, { metrics, engine, keys }: Services): void 
   metrics.gauge('polyveil_inferences_waiting', 'Jobs that wait for a worker', () => engine.waiting)
   metrics.gauge('polyveil_key_sets', 'Stored key sets', () => keys.size)
   metrics.gauge('polyveil_key_set_bytes', 'Space that stored key sets take', () => keys.reservedBytes)
-  metrics.gauge(
-    'polyveil_peak_resident_bytes',
-    'Most memory that the process has taken',
-    () => process.resourceUsage().maxRSS * 1024,
-  )
+  metrics.gauge('polyveil_peak_resident_bytes', 'Most memory that the process has taken', peakResidentBytes)
   app.addHook('onResponse', async (request, reply) => {
     metrics.request(
       request.method,

@@ -1,0 +1,24 @@
+import { execFileSync } from 'node:child_process'
+import t from 'tap'
+import { peakResidentBytes } from '../../../src/he-ops/execution/peak-memory.ts'
+
+const MEGABYTE = 2 ** 20
+const module = new URL('../../../src/he-ops/execution/peak-memory.ts', import.meta.url).href
+
+t.test('memory that was taken counts, and does when it is given back', async (t) => {
+  const before = peakResidentBytes()
+  let taken: Uint8Array | undefined = new Uint8Array(400 * MEGABYTE).fill(1)
+  t.ok(peakResidentBytes() - before > 200 * MEGABYTE && taken.length > 0)
+  taken = undefined
+  t.ok(peakResidentBytes() - before > 200 * MEGABYTE)
+})
+
+t.test("a child's is its own, however much its parent has taken", async (t) => {
+  const large = new Uint8Array(600 * MEGABYTE).fill(1)
+  const script = `import { peakResidentBytes } from ${JSON.stringify(module)}; console.log(peakResidentBytes())`
+  const child = Number(execFileSync(process.execPath, ['--input-type=module', '--eval', script]))
+  t.ok(
+    child > 20 * MEGABYTE && child < 400 * MEGABYTE,
+    `${child} bytes, and the parent has ${large.length} more`,
+  )
+})
