@@ -2,7 +2,6 @@ import { bytesToHex } from '@noble/hashes/utils.js'
 import { refreshBytes } from './local/limits.ts'
 import type { LocalModel } from './local/local-model.ts'
 import { type CallOptions, secondsLeft } from './progress.ts'
-import { release } from './release.ts'
 import {
   cancelRequest,
   type Expected,
@@ -73,7 +72,6 @@ async function refreshAll(
     const frame = await exchange.output(round)
     report(round, frame.length)
     const refreshed = await model.refresh(round, frame)
-    release(frame)
     signal?.throwIfAborted()
     await exchange.answer(round, refreshed, () => report(round, refreshed.length))
   }
@@ -124,8 +122,7 @@ class Exchange {
    * Sends the answer to a round; resolves when there is room for another one. What comes next is the server's reply, unless it
    * has been asked for apart.
    *
-   * @param frame released when the server has it
-   * @param onTaken called just before
+   * @param onTaken called when the server has it
    */
   async answer(round: number, frame: Uint8Array, onTaken: () => void): Promise<void> {
     const { inference, keySet } = this.#begun
@@ -134,10 +131,7 @@ class Exchange {
     const request = { ...roundRequest({ inference, round, keySet, frame }, nextBytes), signal: this.#signal }
     const reply = this.#transport.sendRepeatable(request)
     if (!isAsked) this.#expect(round + 1, reply)
-    const sent = reply.then(() => {
-      onTaken()
-      release(frame)
-    })
+    const sent = reply.then(onTaken)
     this.#answers.add(sent)
     sent.then(() => this.#answers.delete(sent), this.#failure.reject)
     if (this.#answers.size >= MOST_ANSWERS) await Promise.race(this.#answers)
