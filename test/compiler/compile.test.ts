@@ -154,3 +154,16 @@ t.test('what does not fit is refused with layer, bits and remedy', async (t) => 
     t.match(message, /What would help/)
   }
 })
+
+t.test('a network of a single logit, whose deviation is nothing to measure precision by', async (t) => {
+  const { network, images, logits } = await golden('one_shot')
+  const { weight, bias } = network.head
+  const head = { classes: 1, weight: weight.slice(0, weight.length / bias.length), bias: bias.slice(0, 1) }
+  const { preprocessing } = network.config
+  const { circuit } = compile({ ...network, head }, { model: 'single', preprocessing, calibration: images })
+  images.forEach((image, k) => {
+    const [logit] = clearLogits(circuit, image, 'model')
+    const error = Math.abs(logit - logits[k][0])
+    t.ok(error < 4 * circuit.estimate.logitError, `image ${k}: ${error}, of ${logit}`)
+  })
+})

@@ -6,8 +6,11 @@ export const LOGIT_BITS = 7
 /** Deviation that logits of trained networks have at least, about: 1.5 to 2.5. */
 const USUAL_DEVIATION = 1.5
 
-/** What precision is stated against: the deviation of an image's logits, as it was measured, or else as it usually is. */
-export const logitDeviation = ({ nodes, output }: Graph): number => nodes[output].rms ?? USUAL_DEVIATION
+/**
+ * What precision is stated against: the deviation of an image's logits, as it was measured, or else as it usually is. A single
+ * logit has a deviation of 0, which says nothing of its size.
+ */
+export const logitDeviation = ({ nodes, output }: Graph): number => nodes[output].rms || USUAL_DEVIATION
 
 /** Whether images said what errors do to the logits, and what their deviation is. */
 export const isMeasured = ({ nodes, output }: Graph): boolean => nodes[output].rms !== undefined

@@ -16,6 +16,7 @@ import { distinct, newBuilder, noisyElements, packedInput, parameters } from '..
 const MAP: Shape = [8, 54, 56]
 const SHAPE: Shape = [8, 27, 28]
 const MERGED = 4
+const DRAWS = 24
 
 /** Smooth within rows, and different in all of them, and in all channels. */
 function smooth([channels, height, width]: Shape, seed: number): Float64Array {
@@ -46,41 +47,41 @@ function errorOfRepacking(map: Float64Array, scale: number): Float64Array {
 
 const dot = (a: Float64Array, b: Float64Array): number => a.reduce((sum, x, i) => sum + x * b[i], 0)
 
+/** A map, a gradient with respect to what is repacked of it, and what repacking errs by in units of a mask's error in a slot. */
+function drawn(draw: number) {
+  const map = smooth(MAP, draw)
+  const tensor = everySecond(map)
+  const gradient = smooth(SHAPE, draw + 100)
+  const scale = 2 ** (12 + draw / DRAWS)
+  const errors = errorOfRepacking(map, scale).map((x) => (x * scale) / encodingNoise(parameters.slots))
+  const expected = Math.sqrt(MERGED * maskGradient(tensor, gradient, SHAPE))
+  return { tensor, gradient, errors, expected }
+}
+
+const draws = Array.from({ length: DRAWS }, (_, draw) => drawn(draw))
+
+const isNearOne = (t: { ok(value: boolean, what: string): void }, ratio: number, what: string): void => {
+  t.ok(ratio > 1 / 1.6 && ratio < 1.6, `${ratio} times ${what}`)
+}
+
 t.test('what masks do to a scalar', async (t) => {
-  const ratios: number[] = []
-  const independent: number[] = []
-  for (let draw = 0; draw < 24; draw++) {
-    const map = smooth(MAP, draw)
-    const tensor = everySecond(map)
-    const gradient = smooth(SHAPE, draw + 100)
-    const scale = 2 ** (12 + draw / 24)
-    const found = dot(errorOfRepacking(map, scale), gradient) * (scale / encodingNoise(parameters.slots))
-    ratios.push(found / Math.sqrt(MERGED * maskGradient(tensor, gradient, SHAPE)))
-    independent.push(found / Math.sqrt(relativeGradient(tensor, gradient)))
-  }
-  const ratio = rootMeanSquare(ratios)
-  t.ok(ratio > 1 / 1.6 && ratio < 1.6, `${ratio} times the deviation that the analysis gives`)
-  t.ok(rootMeanSquare(independent) > 3, 'far more than independent errors would do')
+  const effects = draws.map(({ gradient, errors }) => dot(errors, gradient))
+  const ratios = effects.map((effect, draw) => effect / draws[draw].expected)
+  isNearOne(t, rootMeanSquare(ratios), 'the deviation that the analysis gives')
+  const independent = draws.map(({ tensor, gradient }) => Math.sqrt(relativeGradient(tensor, gradient)))
+  const excess = rootMeanSquare(effects.map((effect, draw) => effect / independent[draw]))
+  t.ok(excess > 3, `${excess} times what independent errors would do`)
 })
 
 t.test('what a rehearsal adds to a tensor is as large, and does as much', async (t) => {
   const gaussian = seededGaussian(3)
-  const sizes: number[] = []
-  const effects: number[] = []
-  for (let draw = 0; draw < 24; draw++) {
-    const map = smooth(MAP, draw)
-    const tensor = everySecond(map)
-    const gradient = smooth(SHAPE, draw + 100)
-    const rehearsed = tensor.slice()
-    addMaskErrors({ shape: SHAPE, merged: MERGED }, rehearsed, gaussian)
-    const errors = rehearsed.map((x, i) => x - tensor[i])
-    const scale = 2 ** (12 + draw / 24)
-    const encoded = errorOfRepacking(map, scale).map((x) => (x * scale) / encodingNoise(parameters.slots))
-    sizes.push(rootMeanSquare(errors) / rootMeanSquare(encoded))
-    effects.push(dot(errors, gradient) / Math.sqrt(MERGED * maskGradient(tensor, gradient, SHAPE)))
-  }
-  const size = rootMeanSquare(sizes)
-  t.ok(size > 1 / 1.6 && size < 1.6, `${size} times the size`)
-  const effect = rootMeanSquare(effects)
-  t.ok(effect > 1 / 1.6 && effect < 1.6, `${effect} times the deviation`)
+  const rehearsed = draws.map(({ tensor }) => {
+    const erring = tensor.slice()
+    addMaskErrors({ shape: SHAPE, merged: MERGED }, erring, gaussian)
+    return erring.map((x, i) => x - tensor[i])
+  })
+  const sizes = rehearsed.map((own, draw) => rootMeanSquare(own) / rootMeanSquare(draws[draw].errors))
+  isNearOne(t, rootMeanSquare(sizes), 'the size')
+  const effects = rehearsed.map((own, draw) => dot(own, draws[draw].gradient) / draws[draw].expected)
+  isNearOne(t, rootMeanSquare(effects), 'the deviation')
 })
