@@ -24,7 +24,7 @@ import { verifyCircuit } from './verify.ts'
 
 // A circuit file (.pvc), numbers little-endian (as typed arrays are wherever Node and browsers run):
 //
-//    0   8  magic and version, "PVCIRC05"
+//    0   8  magic and version, "PVCIRC06"
 //    8   4  length of the header
 //   12      header: canonical JSON, then spaces up to a multiple of eight bytes of the file
 //           columns as `columnShapes` lists them
@@ -32,7 +32,7 @@ import { verifyCircuit } from './verify.ts'
 //
 // The header has all that is to be known of a circuit without decoding its columns. Equal circuits give equal bytes.
 
-const MAGIC = new Uint8Array(utf8ToBytes('PVCIRC05'))
+const MAGIC = new Uint8Array(utf8ToBytes('PVCIRC06'))
 /** Bytes in front of the header, which say how long it is. */
 export const HEADER_START = 12
 /** At the file's end. */
@@ -78,7 +78,7 @@ const headerSchema = z.strictObject({
       response: finite,
     }),
   }),
-  refresh: z.strictObject({ level: count, maskBits: count }).optional(),
+  refresh: z.strictObject({ level: count }).optional(),
   // What the manifest says of the operations; `readCircuit` holds it against them.
   rotationSteps: z.array(count),
   rounds: z.array(count),

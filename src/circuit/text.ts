@@ -18,7 +18,7 @@ function header({ model, parameters, batch, input, output, constants, ops, refre
     ...(batch > 1 ? [`batch of ${batch} images, ${parameters.slots / batch} slots each`] : []),
     `input ${input.image.join('x')} in patches of ${input.patch}, ${layoutText(input.layout)}; ${typeText(input)}`,
     `output ${output.classes} classes, period ${output.period}; ${typeText(output)}`,
-    ...(refresh ? [`refresh at level ${refresh.level}, masks of ${refresh.maskBits} bits`] : []),
+    ...(refresh ? [`refresh at level ${refresh.level}`] : []),
     `${ops.length} operations, ${constants.length} constants`,
   ]
 }

@@ -127,9 +127,9 @@ export interface OutputSpec {
   readonly scale: number
   /** Honest logits are smaller than this in absolute value; a wrapped result is not. */
   readonly bound: number
-  /** Copies of one logit differ by less than this in an honest answer. */
+  /** Imaginary parts, and slots that hold no logit, are less than this in absolute value in an honest answer. */
   readonly tolerance: number
-  /** Standard deviation, in logit units, of the noise the server adds to drown noise that depends on weights. */
+  /** Standard deviation, in logit units, of the noise that the server adds to each logit to drown noise of the computation. */
   readonly flooding: number
 }
 
@@ -137,8 +137,6 @@ export interface OutputSpec {
 export interface RefreshSpec {
   /** Level at which masked values go to the client. */
   readonly level: number
-  /** Masks are integers drawn uniformly from 2^maskBits of them for each coefficient. */
-  readonly maskBits: number
 }
 
 /** A layer of the network as users know it, with what the plan says of it. */

@@ -12,7 +12,7 @@ import {
 import { lastUses } from './liveness.ts'
 import { operandsOf } from './operands.ts'
 import type { CkksParameters } from './parameters.ts'
-import { hidingBits, MASK_ROOM_BITS, segmentsOf } from './refresh.ts'
+import { MOST_REFRESH_PRIMES, refreshModulusBits, segmentsOf } from './refresh.ts'
 import type { Circuit, ConstantId, Op, ValueId } from './types.ts'
 
 /**
@@ -215,7 +215,7 @@ function verifyLiveness(circuit: Circuit): void {
   })
 }
 
-/** Refreshes go in rounds that do not depend on themselves, from the refresh level, under masks that hide them. */
+/** Refreshes go in rounds that do not depend on themselves, from the refresh level, whose modulus is large enough. */
 function verifyRefresh(circuit: Circuit): void {
   const { ops, parameters, refresh } = circuit
   const segments = segmentsOf(ops)
@@ -234,17 +234,16 @@ function verifyRefresh(circuit: Circuit): void {
   })
   if (refresh === undefined) return
   if (rounds === 0) throw invalid('The circuit says how values are refreshed, and refreshes none')
-  const needBits = hidingBits(circuit)
-  if (refresh.maskBits < needBits) {
-    throw new PolyVeilError('CONFIG_INVALID', 'The masks do not hide what is refreshed', {
-      maskBits: refresh.maskBits,
-      needBits,
-    })
+  if (refresh.level >= MOST_REFRESH_PRIMES) {
+    throw invalid(
+      `The refresh level has ${refresh.level + 1} primes; ${MOST_REFRESH_PRIMES} can be lifted exactly`,
+    )
   }
+  const needBits = refreshModulusBits(circuit)
   const haveBits = log2Modulus(parameters, refresh.level)
-  if (refresh.maskBits + MASK_ROOM_BITS > haveBits) {
+  if (needBits > haveBits) {
     throw new PolyVeilError('LEVEL_EXHAUSTED', 'Masked values do not fit the refresh level', {
-      needBits: refresh.maskBits + MASK_ROOM_BITS,
+      needBits,
       haveBits,
     })
   }

@@ -6,7 +6,7 @@ export type { UploadedKeys } from './key-sets.ts'
 export { type DirectoryKeyStoreOptions, directoryKeyStore } from './keys/directory-key-store.ts'
 export { type IndexedDbKeyStoreOptions, indexedDbKeyStore } from './keys/indexed-db-key-store.ts'
 export { type KeyStore, memoryKeyStore } from './keys/key-store.ts'
-export { type Classification, rank, readBatch, readLogits } from './local/answer.ts'
+export { type Classification, rank, readBatch } from './local/answer.ts'
 export { batchSlots, type ImageInput, imageSlots, imageTensor } from './local/input.ts'
 export { KeyRing } from './local/key-ring.ts'
 export {

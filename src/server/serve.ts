@@ -8,6 +8,7 @@ import { loadCatalogue } from './catalogue.ts'
 import { megabytes, type ServerConfig } from './config.ts'
 import { createLogger } from './plugins/logging.ts'
 import { DiskFiles } from './stores/disk-files.ts'
+import { loadFloodingKey } from './stores/flooding-key.ts'
 import { KeyStore } from './stores/key-store.ts'
 import { WorkerPool } from './worker/pool.ts'
 
@@ -33,7 +34,7 @@ export async function startServer(
 ): Promise<RunningServer> {
   const models = await loadCatalogue(config.modelsDir)
   const keys = await openKeyStore(config)
-  const engine = startWorkers(config, logger)
+  const engine = startWorkers(config, await loadFloodingKey(config.dataDir), logger)
   const app = await buildApp({
     models,
     keys,
@@ -68,13 +69,19 @@ export async function serve(config: ServerConfig): Promise<RunningServer> {
 
 const startWorkers = (
   { workers, inferencesPerWorker, threads, queue, workerKeyMegabytes, engineMegabytes }: ServerConfig,
+  floodingKey: Uint8Array,
   logger: Logger,
 ): WorkerPool =>
   new WorkerPool({
     workers,
     jobsPerWorker: inferencesPerWorker,
     queue,
-    settings: { keyBytes: megabytes(workerKeyMegabytes), engineBytes: megabytes(engineMegabytes), threads },
+    settings: {
+      keyBytes: megabytes(workerKeyMegabytes),
+      engineBytes: megabytes(engineMegabytes),
+      threads,
+      floodingKey,
+    },
     onFault: (err) => logger.error({ err }, 'A worker ended unexpectedly'),
     onSession: ({ model, memory, threads }) =>
       logger.info(

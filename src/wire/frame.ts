@@ -77,6 +77,9 @@ export function checkFrameLength(head: Uint8Array, size: number, expected: numbe
   if (claimed !== BigInt(size)) throw malformed('The frame claims another length than it has')
 }
 
+/** The digest that a checked frame ends with. */
+export const frameDigest = (frame: Uint8Array): Uint8Array => frame.subarray(-FRAME_DIGEST_BYTES)
+
 /** Joins header, body and digest into one frame. */
 export const sealFrame = (
   kind: FrameKind,

@@ -7,6 +7,7 @@ import type { EncryptedBackend } from '../../he-ops/execution/backend-for.ts'
 import { openSealSession } from '../../he-ops/execution/seal-session.ts'
 import type { Session } from '../../he-ops/execution/session.ts'
 import { openSimdSession } from '../../he-ops/execution/simd-session.ts'
+import { newFloodingKey } from '../../he-ops/flooding.ts'
 import {
   createSealContext,
   type EvaluationKeys,
@@ -114,6 +115,7 @@ const openOnSimd =
         manifest,
         engine.newKeySet(circuit.parameters),
         keySet,
+        newFloodingKey(),
       )
       return { session, close: () => engine.close() }
     } catch (error) {
@@ -127,7 +129,7 @@ const openOnSeal =
   async (circuit, manifest, keySet) => {
     const context = createSealContext(await loadSeal(), circuit.parameters)
     const keys = await evaluationKeys(context, manifest, ring, keySet)
-    const session = openSealSession(context, keys, circuit, manifest)
+    const session = openSealSession(context, keys, circuit, manifest, newFloodingKey())
     return {
       session,
       async close() {

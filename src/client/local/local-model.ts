@@ -1,3 +1,4 @@
+import { answerPeriod } from '../../circuit/answer.ts'
 import { checkManifest, type Manifest } from '../../circuit/manifest.ts'
 import { type CkksParameters, checkParameters } from '../../circuit/parameters.ts'
 import { PolyVeilError } from '../../errors/index.ts'
@@ -113,10 +114,10 @@ export class LocalModel {
    */
   async decryptBatch(frame: Uint8Array): Promise<Float64Array[]> {
     const spec = responseSpec(this.manifest)
-    const pairs = decodeTensor(this.parameters, spec, frame)
+    const [pair] = decodeTensor(this.parameters, spec, frame)
     const key = await this.#keys.unlockExisting(this.parameters)
-    const [slots] = key.decryptSlots(pairs, spec.level, spec.scale)
-    return readBatch(slots, this.manifest)
+    const answer = key.decryptPeriodic(pair, spec.level, spec.scale, answerPeriod(this.manifest))
+    return readBatch(answer, this.manifest)
   }
 }
 
