@@ -53,11 +53,12 @@ function verifyBatch({ batch, parameters }: Circuit): void {
 /** A file may refer to one factor millions of times: each is looked at once. */
 function verifyConstants({ constants, parameters, batch }: Circuit): void {
   const { factors, fine, coarse } = constantTable(constants)
+  const lengths = Uint32Array.from({ length: factors.length }, (_, number) => factors.at(number).length)
   const sound = new Uint8Array(factors.length)
   const alike = new Uint8Array(factors.length)
   for (let id = 0; id < fine.length; id++) {
     const own = [fine.at(id)!, coarse.at(id)! - 1].filter((number) => number >= 0)
-    const period = own.reduce((product, number) => product * factors.at(number).length, 1)
+    const period = own.reduce((product, number) => product * lengths[number], 1)
     if (period < 1 || period > parameters.slots || (period & (period - 1)) !== 0) {
       throw invalid(
         `Constant ${id} has ${period} values; it takes a power of two up to ${parameters.slots}`,
