@@ -17,7 +17,7 @@ export function presentError(cause: unknown, json: boolean): number {
   const error = asPolyVeilError(cause)
   const { remedy, exit } = error.entry
   if (json) printDocument({ error: { ...error.toJSON(), remedy } })
-  else process.stderr.write(`polyveil: ${error.code}: ${printable(error.message)}\n${hint(error)}\n`)
+  else process.stderr.write(`polyveil: ${error.code}: ${shownMessage(error)}\n${hint(error)}\n`)
   return error instanceof UsageError ? UsageError.EXIT : exit
 }
 
@@ -26,6 +26,10 @@ export function reportStop(): number {
   process.stderr.write('polyveil: stopped\n')
   return INTERRUPTED
 }
+
+/** In one line, but for what the user's own command line is told: a suggestion has a line of its own there. */
+const shownMessage = (error: PolyVeilError): string =>
+  error instanceof UsageError ? printableLines(error.message) : printable(error.message)
 
 const hint = (error: PolyVeilError): string =>
   error instanceof UsageError ? 'Try polyveil --help.' : error.entry.remedy
