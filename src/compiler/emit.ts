@@ -16,6 +16,7 @@ import {
   logitError,
   precisionOf,
   roundedError,
+  statedPrecision,
 } from './planner/precision.ts'
 import { imageSlots } from './planner/rings.ts'
 import type { Target } from './planner/target.ts'
@@ -112,5 +113,6 @@ function outputSpec(
     bound: 2 ** LOGIT_BITS,
     tolerance: roundedError(precisionBits, deviation) * TOLERANCE_DEVIATIONS,
     flooding: floodingError(precisionBits, deviation),
+    precision: statedPrecision(precisionBits, deviation),
   }
 }

@@ -47,3 +47,10 @@ export const roundedError = (precisionBits: number, deviation: number): number =
 /** Deviation of the flooding noise in a logit. It is in the manifest. */
 export const floodingError = (precisionBits: number, deviation: number): number =>
   roundedError(precisionBits, deviation) * FLOODING_SHARE
+
+/**
+ * The precision that a plan states of the logits: the error it allows, as a power of two. As the flooding it is in the manifest,
+ * and tells no more than that.
+ */
+export const statedPrecision = (precisionBits: number, deviation: number): number =>
+  2 ** (Math.floor(Math.log2(deviation)) + Math.ceil(-precisionBits))
