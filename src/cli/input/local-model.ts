@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import type { LocalModel } from '../../client/index.ts'
+import type { KeyStore, LocalModel } from '../../client/index.ts'
 import { UsageError } from '../usage-error.ts'
 import { readJsonInput } from './files.ts'
 import { openKeyStore, withKeys } from './key-store.ts'
@@ -22,15 +22,16 @@ export const MANIFEST_HELP = "the model's manifest: a file, or its URL .../v2/mo
  */
 export async function withModel<T>(
   { manifest, keys }: LocalOptions,
-  body: (model: LocalModel) => Promise<T>,
+  body: (model: LocalModel, store: KeyStore) => Promise<T>,
 ): Promise<T> {
   const { KeyRing, LocalModel } = await import('../../client/index.ts')
   const data = /^https?:/.test(manifest)
     ? await fetchManifest(manifest)
     : await readJsonInput(manifest, 'The manifest')
-  const ring = new KeyRing(await openKeyStore(keys))
+  const store = await openKeyStore(keys)
+  const ring = new KeyRing(store)
   try {
-    return await body(new LocalModel(data, ring))
+    return await body(new LocalModel(data, ring), store)
   } finally {
     ring.close()
   }

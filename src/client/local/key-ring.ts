@@ -1,5 +1,3 @@
-import { sha256 } from '@noble/hashes/sha2.js'
-import { bytesToHex } from '@noble/hashes/utils.js'
 import type { CkksParameters } from '../../circuit/parameters.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import { sampleSecretKey } from '../../he-ops/seal/keys.ts'
@@ -7,6 +5,7 @@ import { RestrictedContexts } from '../../he-ops/seal/restricted-contexts.ts'
 import { loadSeal } from '../../he-ops/seal/runtime.ts'
 import { decodeSecretKey, encodeSecretKey } from '../../wire/index.ts'
 import { secretKeyEntry } from '../keys/entry-names.ts'
+import { fingerprintOf } from '../keys/key-book.ts'
 import type { KeyStore } from '../keys/key-store.ts'
 import { UnlockedKey } from './unlocked-key.ts'
 
@@ -55,7 +54,7 @@ export class KeyRing {
       const frame =
         (await this.#store.get(name)) ?? (await this.#store.add(name, await newSecretKey(contexts)))
       const secret = decodeSecretKey(parameters, frame)
-      const fingerprint = bytesToHex(sha256(frame))
+      const fingerprint = fingerprintOf(frame)
       frame.fill(0)
       return new UnlockedKey(contexts, secret, fingerprint)
     } catch (error) {
