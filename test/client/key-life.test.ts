@@ -196,6 +196,30 @@ t.test('keys in a temporary store leave nothing on the server when the connectio
   await failing.polyveil.close()
 })
 
+t.test('an upload that is aborted before the server has named the key set is deleted', async (t) => {
+  for (const own of [true, false]) {
+    const server = new FakeServer()
+    const stop = new AbortController()
+    const fetch: typeof globalThis.fetch = async (url, init) => {
+      const answer = server.fetch(url, init)
+      if (init?.method !== 'POST') return answer
+      // The announcement has arrived, and its answer is on the way.
+      await answer
+      stop.abort(new Error('enough'))
+      return answer
+    }
+    const signal = own ? undefined : stop.signal
+    const polyveil = await connect(ORIGIN, { keys: lasting(), fetch, signal })
+    const upload = polyveil.keys(MODEL, { signal: own ? stop.signal : undefined })
+    await t.rejects(upload, { message: 'enough' })
+    t.strictSame(
+      server.seen.map(({ method }) => method),
+      ['GET', 'GET', 'POST', 'DELETE'],
+    )
+    t.equal(server.keySets.size, 0)
+  }
+})
+
 t.test('an upload that is aborted, or whose connection is closed, is deleted', async (t) => {
   for (const keys of [lasting(), memoryKeyStore()]) {
     const { server, polyveil } = await connected(keys)

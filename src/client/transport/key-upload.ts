@@ -10,6 +10,9 @@ const PART_BYTES = 8 * 2 ** 20
 /** How often a part that does not get through is taken up again where the server stands. */
 const MAX_RESUMES = 4
 
+/** Without the answer to its announcement a client that stops could not delete the key set. */
+const GRACE_MILLISECONDS = 1000
+
 const createdSchema = z.looseObject({ id: z.string().min(1).max(128), expires: z.iso.datetime() })
 const stateSchema = createdSchema.extend({
   uploadOffset: z.int().nonnegative(),
@@ -48,9 +51,11 @@ export async function uploadKeySet(
   { onSent, ...options }: UploadOptions,
 ): Promise<{ readonly id: string; readonly expires: string }> {
   const body = JSON.stringify(keySet)
-  const created = await transport.json({ method: 'POST', path: PATH, body, ...options })
+  const announcement = { method: 'POST', path: PATH, body, graceMilliseconds: GRACE_MILLISECONDS } as const
+  const created = await transport.json({ ...announcement, ...options })
   const { id } = parse(transport, createdSchema, created)
   try {
+    transport.throwIfAborted(options)
     let state: UploadState | undefined
     let offset = 0
     for await (const part of parts(chunks, PART_BYTES)) {

@@ -24,6 +24,11 @@ export interface Request {
   /** Answers that are longer are refused while they arrive. */
   readonly maxBytes?: number
   readonly signal?: AbortSignal
+  /**
+   * Time that the server still gets to answer when the request is aborted; for requests after which the server holds something
+   * that only its answer names. By default none.
+   */
+  readonly graceMilliseconds?: number
   /** Told, before each wait, that the server has no room now, and of the seconds until the next try. */
   readonly onWait?: (seconds: number) => void
 }
@@ -131,12 +136,18 @@ export class Transport {
     }
   }
 
-  async #once({ method, path, headers, body, signal }: Request): Promise<Response> {
+  /** @throws the reason of the caller's signal, or of the connection's, when it is aborted */
+  throwIfAborted(request: Pick<Request, 'signal'>): void {
+    this.#signals(request)?.throwIfAborted()
+  }
+
+  async #once({ method, path, headers, body, signal, graceMilliseconds }: Request): Promise<Response> {
+    this.throwIfAborted({ signal })
     const init = {
       method,
       headers: { ...(typeof body === 'string' && { 'content-type': 'application/json' }), ...headers },
       body: body as BodyInit | undefined,
-      signal: this.#signals({ signal }),
+      signal: later(this.#signals({ signal }), graceMilliseconds),
       // Keys and queries go to the server that the caller named, and to no other.
       redirect: 'error' as const,
     }
@@ -150,7 +161,7 @@ export class Transport {
   }
 
   #failed(cause: unknown, signal: AbortSignal | undefined): never {
-    this.#signals({ signal })?.throwIfAborted()
+    this.throwIfAborted({ signal })
     if (cause instanceof PolyVeilError) throw cause
     throw new NetworkError(this.base.origin, cause)
   }
@@ -159,6 +170,15 @@ export class Transport {
     const signals = [this.#signal, signal].filter((s) => s !== undefined)
     return signals.length > 1 ? AbortSignal.any(signals) : signals[0]
   }
+}
+
+/** A signal that is aborted some time after another. */
+function later(signal: AbortSignal | undefined, milliseconds = 0): AbortSignal | undefined {
+  if (signal === undefined || milliseconds === 0) return signal
+  const controller = new AbortController()
+  const abort = (): void => controller.abort(signal.reason)
+  signal.addEventListener('abort', () => setTimeout(abort, milliseconds), { once: true })
+  return controller.signal
 }
 
 /** The server's error, with the time that the client has waited for it to pass. */
