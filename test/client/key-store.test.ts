@@ -104,6 +104,18 @@ t.test('a wrong passphrase writes nothing, whatever is called', async (t) => {
   t.equal(text(await right.get('a')), text(secret))
 })
 
+t.test('a check value that got lost is made again, under the right passphrase alone', async (t) => {
+  const path = join(t.testdir(), 'keys')
+  const store = (passphrase: string) => directoryKeyStore(path, { passphrase })
+  await store('correct horse').put('a', secret)
+  rmSync(join(path, 'store.check'))
+  const before = contents(path)
+  await t.rejects(store('wrong').put('b', secret), { message: /passphrase of the key store is wrong/ })
+  t.strictSame(contents(path), before)
+  t.equal(text(await store('correct horse').get('a')), text(secret))
+  t.ok(readdirSync(path).includes('store.check'))
+})
+
 t.test('an empty passphrase is none, and is refused', async (t) => {
   const path = join(t.testdir(), 'keys')
   const refused = { code: 'CONFIG_INVALID', message: /passphrase .* is empty/ }

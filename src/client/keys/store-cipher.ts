@@ -39,8 +39,8 @@ export interface OpenOptions {
 
 /**
  * The cipher of a store, whose header and check value are kept beside the entries, and without a passphrase its key, too.
- * Nothing is written under a key that does not open the check value. A store of PolyVeil 0.1 has none: it gets one when one
- * of its entries has been decrypted.
+ * Nothing is written under a key that does not open the check value. Where it is missing, as in a store of PolyVeil 0.1, it is
+ * made when one of the entries has been decrypted.
  *
  * @returns undefined when there is no store and none is to be made
  * @throws CONFIG_INVALID when the passphrase is wrong, the store is protected otherwise, or its header, key or check value
@@ -60,7 +60,7 @@ export async function openStore(
   if (check !== undefined) {
     await requireCheck(cipher, check, passphrase)
   } else {
-    if (!isNew && !(await opensOldEntries(place, cipher, entries, asked))) throw wrongKey(passphrase)
+    if (!isNew && !(await opensAnEntry(place, cipher, entries, asked))) throw wrongKey(passphrase)
     const sealed = await cipher.encrypt(CHECK, utf8ToBytes(CHECK_TEXT))
     await requireCheck(cipher, await place.add(CHECK, sealed), passphrase)
   }
@@ -84,6 +84,22 @@ async function rawKey(
   }
   const { salt, N, r, p } = protection
   return deriveKey(passphrase, hexToBytes(salt), { N, r, p })
+}
+
+/** Whether the cipher has the key of entries whose check value is missing. */
+async function opensAnEntry(
+  place: EntryPlace,
+  cipher: EntryCipher,
+  entries: readonly string[],
+  asked: string | undefined,
+): Promise<boolean> {
+  for (const file of entries.filter(isEntryFile)) {
+    const sealed = await place.get(file)
+    const bytes = sealed && (await cipher.decrypt(file, sealed).catch(() => undefined))
+    bytes?.fill(0)
+    if (bytes) return true
+  }
+  return opensOldEntries(place, cipher, entries, asked)
 }
 
 /** The check value says one thing; only the key that encrypted it can tell. */

@@ -13,7 +13,9 @@ const MAX_RESUMES = 4
 /** Without the answer to its announcement a client that stops could not delete the key set. */
 const GRACE_MILLISECONDS = 1000
 
-const createdSchema = z.looseObject({ id: z.string().min(1).max(128), expires: z.iso.datetime() })
+/** What goes into a header, and is shown to nobody. */
+const idSchema = z.string().regex(/^[\w.~-]{1,128}$/)
+const createdSchema = z.looseObject({ id: idSchema, expires: z.iso.datetime() })
 const stateSchema = createdSchema.extend({
   uploadOffset: z.int().nonnegative(),
   bytes: z.int().positive(),
