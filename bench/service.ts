@@ -25,7 +25,7 @@ export const service: Benchmark = {
     const { connect, memoryKeyStore } = await importBuilt<Client>('client/index.js')
     const server = await startServer()
     try {
-      using polyveil = await connect(server.url, { keys: memoryKeyStore() })
+      await using polyveil = await connect(server.url, { keys: memoryKeyStore() })
       const networks = []
       for (const network of bundledNetworks()) networks.push(await measure(polyveil, network, say))
       return { networks, serverPeakRssBytes: await server.peakBytes() }

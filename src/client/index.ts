@@ -2,6 +2,16 @@ export type { Manifest } from '../circuit/manifest.ts'
 export { PolyVeilError } from '../errors/index.ts'
 export type { Image, PreprocessedImage } from '../preprocessing/index.ts'
 export { type ConnectOptions, connect } from './connect.ts'
+export {
+  type DeletedKeys,
+  type DeleteOptions,
+  deleteKeys,
+  type KeptKey,
+  type KeptKeySet,
+  KeyLife,
+  listKeys,
+  type RotatedKeys,
+} from './key-life.ts'
 export type { UploadedKeys } from './key-sets.ts'
 export { type DirectoryKeyStoreOptions, directoryKeyStore } from './keys/directory-key-store.ts'
 export { type IndexedDbKeyStoreOptions, indexedDbKeyStore } from './keys/indexed-db-key-store.ts'

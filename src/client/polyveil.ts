@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { Manifest } from '../circuit/manifest.ts'
 import { PolyVeilError, printable } from '../errors/index.ts'
+import { KeyLife } from './key-life.ts'
 import { KeySets, type UploadedKeys } from './key-sets.ts'
 import type { KeyStore } from './keys/key-store.ts'
 import { type Classification, rank } from './local/answer.ts'
@@ -9,7 +10,7 @@ import { KeyRing } from './local/key-ring.ts'
 import { type ClientLimits, DEFAULT_LIMITS } from './local/limits.ts'
 import { type DecryptOptions, LocalModel } from './local/local-model.ts'
 import type { Pins } from './pins/pins.ts'
-import { type CallOptions, inInference } from './progress.ts'
+import { type CallOptions, inInference, reportingWait } from './progress.ts'
 import { expectedAfter, newInferenceId, runRounds } from './rounds.ts'
 import { inferenceRequest } from './transport/binary-body.ts'
 import { type Transport, unintelligible } from './transport/transport.ts'
@@ -42,6 +43,8 @@ export interface ClassifyOptions extends CallOptions, DecryptOptions {
  * Every method rejects with a `PolyVeilError`, or with the signal's reason when it is aborted.
  */
 export class PolyVeil {
+  /** The life of the keys that this client has on the server: `list`, `rotate`, `delete`. */
+  readonly keySets: KeyLife
   readonly #transport: Transport
   readonly #ring: KeyRing
   readonly #keySets: KeySets
@@ -53,6 +56,9 @@ export class PolyVeil {
     this.#transport = transport
     this.#ring = new KeyRing(keys)
     this.#keySets = new KeySets(transport, keys)
+    this.keySets = new KeyLife(transport, keys, this.#ring, this.#keySets, (model, signal) =>
+      this.#model(model, signal),
+    )
     this.#limits = { ...DEFAULT_LIMITS, ...limits }
     this.#pins = pins
   }
@@ -208,13 +214,22 @@ export class PolyVeil {
     return (await this.#classifyAll(model, [input], options))[0]
   }
 
-  /** Frees the memory that keys take. The connection can be used again. */
-  close(): void {
+  /**
+   * Frees the memory that keys take. Where they are in a temporary store, such as `memoryKeyStore`, the key sets that this
+   * connection uploaded are deleted on the server, too: within seconds, or they expire there. The connection can be used again.
+   */
+  async close(): Promise<void> {
     this.#ring.close()
+    await this.#keySets.release()
   }
 
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  /** As `close`, without waiting for the server. */
   [Symbol.dispose](): void {
-    this.close()
+    this.close().catch(() => {})
   }
 
   async #classifyAll(
@@ -262,7 +277,8 @@ export class PolyVeil {
       frame,
       answerBytes,
     })
-    const sent = this.#transport.send({ ...request, signal: options.signal })
+    const onWait = reportingWait(options, 'inference', frame.length + answerBytes)
+    const sent = this.#transport.send({ ...request, signal: options.signal, onWait })
     const answer = waiting(sent, local, answerBytes, options)
     try {
       return await runRounds(this.#transport, local, { inference, keySet: id, answer }, options)

@@ -12,7 +12,8 @@ import { loadFloodingKey } from './stores/flooding-key.ts'
 import { KeyStore } from './stores/key-store.ts'
 import { WorkerPool } from './worker/pool.ts'
 
-const HOUR_MILLISECONDS = 3_600_000
+const MINUTE_MILLISECONDS = 60_000
+const HOUR_MILLISECONDS = 60 * MINUTE_MILLISECONDS
 
 export interface RunningServer {
   readonly app: App
@@ -33,7 +34,7 @@ export async function startServer(
   logger: Logger = createLogger(config.logLevel),
 ): Promise<RunningServer> {
   const models = await loadCatalogue(config.modelsDir)
-  const keys = await openKeyStore(config)
+  const keys = await openKeyStore(config, logger)
   const engine = startWorkers(config, await loadFloodingKey(config.dataDir), logger)
   const app = await buildApp({
     models,
@@ -94,13 +95,19 @@ const startWorkers = (
 const inMegabytes = (memory: EngineMemory): Record<string, number> =>
   Object.fromEntries(Object.entries(memory).map(([part, bytes]) => [part, Math.round(bytes / 1e5) / 10]))
 
-async function openKeyStore(config: ServerConfig): Promise<KeyStore> {
-  return KeyStore.open(await DiskFiles.open(join(config.dataDir, 'keys')), {
+async function openKeyStore(config: ServerConfig, logger: Logger): Promise<KeyStore> {
+  const files = await DiskFiles.open(join(config.dataDir, 'keys'), logger)
+  const limits = {
     ttlMilliseconds: config.keyTtlHours * HOUR_MILLISECONDS,
     maxSets: config.maxKeySets,
     maxSetBytes: megabytes(config.maxKeySetMegabytes),
     maxTotalBytes: megabytes(config.maxStoredMegabytes),
-  })
+    uploadMilliseconds: config.keyUploadMinutes * MINUTE_MILLISECONDS,
+    maxUploadsPerOwner: config.maxUploadsPerAddress,
+    maxSetsPerOwner: config.maxKeySetsPerAddress,
+    maxBytesPerOwner: megabytes(config.maxStoredMegabytesPerAddress),
+  }
+  return KeyStore.open(files, limits, Date.now, logger)
 }
 
 async function listen(app: App, { host, port }: ServerConfig): Promise<string> {

@@ -16,7 +16,7 @@ export {
   SEED_BYTES,
   type SeededRlwe,
 } from './rlwe.ts'
-export { decodeSecretKey, encodeSecretKey } from './secret-key.ts'
+export { decodeSecretKey, encodeSecretKey, secretKeyParameters } from './secret-key.ts'
 export { type ByteSource, bytesSource, readExactly } from './source.ts'
 export { maskedSpec, querySpec, refreshedSpec, responseSpec } from './specs.ts'
 export {

@@ -45,7 +45,7 @@ async function classifyAll({ url, model, images }: ClientTask): Promise<ClientRe
     requests++
     return fetch(resource, init)
   }
-  using polyveil = await connect(url, { keys: memoryKeyStore(), fetch: counted })
+  await using polyveil = await connect(url, { keys: memoryKeyStore(), fetch: counted })
   const begin = performance.now()
   await polyveil.keys(model)
   const keySeconds = secondsSince(begin)

@@ -41,8 +41,9 @@ async function classify(session: Session, files: string[], flags: ClassifyFlags)
   const { progress, signal } = session
   progress.step(`connecting to ${flags.url}`)
   const { connect } = await import('../../client/index.ts')
+  // Ends by deleting throw-away keys on the server, however the command ends.
   let change: ManifestChange | undefined
-  using polyveil = await connect(flags.url, {
+  await using polyveil = await connect(flags.url, {
     keys: await openKeyStore(flags.keys),
     signal,
     ...pinOptions(flags, progress, (noticed) => {
@@ -82,14 +83,22 @@ function showing(
   batch: number,
 ): (state: ClientProgress) => void {
   let current: string | undefined
-  return ({ stage, rounds, inference = 1, bytesDone, bytesTotal }) => {
+  return ({ stage, rounds, inference = 1, bytesDone, bytesTotal, waitsFor, secondsLeft }) => {
     const own = files.slice((inference - 1) * batch, inference * batch)
+    if (stage === 'wait') {
+      progress.step(`${namesText(own)}: ${waitText(waitsFor, secondsLeft)}`)
+      current = undefined
+      return
+    }
     const step = `${namesText(own)}: ${STAGES[stage]}${rounds ? `, ${rounds} rounds` : ''}`
     if (step !== current) progress.step(step)
     current = step
     progress.update(bytesDone, bytesTotal)
   }
 }
+
+const waitText = (waitsFor: ClientProgress['waitsFor'], seconds = 0): string =>
+  `the server has no room for ${waitsFor === 'keys' ? 'keys' : 'an inference'} now; trying again in ${Math.ceil(seconds)} s`
 
 const namesText = ([first, ...others]: readonly string[]): string =>
   others.length === 0 ? first : `${first} and ${others.length} more`

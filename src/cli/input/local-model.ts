@@ -27,18 +27,18 @@ export const MANIFEST_HELP = "the model's manifest: a file, or its URL .../v2/mo
 export async function withModel<T>(
   session: Session,
   options: LocalOptions,
-  body: (model: LocalModel) => Promise<T>,
+  body: (model: LocalModel, store: KeyStore) => Promise<T>,
 ): Promise<T> {
   const { KeyRing, LocalModel } = await import('../../client/index.ts')
   const { manifest } = options
-  const keys = await openKeyStore(options.keys)
+  const store = await openKeyStore(options.keys)
   const pinned = /^https?:/.test(manifest)
-    ? await fetchManifest(manifest, keys, pinOptions(options, session.progress))
+    ? await fetchManifest(manifest, store, pinOptions(options, session.progress))
     : undefined
-  const ring = new KeyRing(keys)
+  const ring = new KeyRing(store)
   try {
     const model = new LocalModel(pinned?.manifest ?? (await readJsonInput(manifest, 'The manifest')), ring)
-    const result = await body(model)
+    const result = await body(model, store)
     await pinned?.pins.remember(model.manifest)
     return result
   } finally {

@@ -1,10 +1,12 @@
+import { constants } from 'node:os'
 import { inspect } from 'node:util'
 import { PolyVeilError, printable, printableLines } from '../../errors/index.ts'
+import { Interruption } from '../command.ts'
 import { UsageError } from '../usage-error.ts'
 import { printDocument } from './print.ts'
 
-/** What shells expect after an interrupt: 128 and the signal's number. */
-const INTERRUPTED = 130
+/** What shells expect of a process that a signal ended: this and the signal's number. */
+const BY_SIGNAL = 128
 
 /**
  * Shows an error: one JSON document on stdout, or two lines on stderr. What is no `PolyVeilError` is a fault of the
@@ -21,10 +23,11 @@ export function presentError(cause: unknown, json: boolean): number {
   return error instanceof UsageError ? UsageError.EXIT : exit
 }
 
-/** @returns the exit code of a command that the user stopped */
-export function reportStop(): number {
+/** @returns the exit code of a command that was asked to end */
+export function reportStop(reason: Error): number {
   process.stderr.write('polyveil: stopped\n')
-  return INTERRUPTED
+  const signal = reason instanceof Interruption ? reason.signal : 'SIGINT'
+  return BY_SIGNAL + constants.signals[signal]
 }
 
 /** In one line, but for what the user's own command line is told: a suggestion has a line of its own there. */

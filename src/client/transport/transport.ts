@@ -8,6 +8,8 @@ const MAX_JSON_BYTES = 8 * 2 ** 20
 const MAX_PROBLEM_BYTES = 64 * 2 ** 10
 /** How often a request is sent again when the server has no room. */
 const MAX_RETRIES = 5
+/** How long all waits for room take together, in seconds; then the caller is told. */
+const MAX_WAIT_SECONDS = 120
 /** How often a repeatable request is sent again when the network fails, and the time before the first is half of this. */
 const MAX_REPEATS = 4
 const REPEAT_MILLISECONDS = 250
@@ -22,6 +24,13 @@ export interface Request {
   /** Answers that are longer are refused while they arrive. */
   readonly maxBytes?: number
   readonly signal?: AbortSignal
+  /**
+   * Time that the server still gets to answer when the request is aborted; for requests after which the server holds something
+   * that only its answer names. By default none.
+   */
+  readonly graceMilliseconds?: number
+  /** Told, before each wait, that the server has no room now, and of the seconds until the next try. */
+  readonly onWait?: (seconds: number) => void
 }
 
 export interface Answer {
@@ -63,12 +72,13 @@ export class Transport {
   }
 
   /**
-   * Sends a request; again after `Retry-After` when the answer is TOO_BUSY, a few times at most.
+   * Sends a request; again after `Retry-After` when the answer is TOO_BUSY, a few times and for two minutes at most.
    *
    * @throws the server's error by its code; TOO_LARGE when the answer is longer than `maxBytes`; NetworkError; the
    *   signal's reason
    */
   async send(request: Request): Promise<Answer> {
+    let waited = 0
     for (let attempt = 1; ; attempt++) {
       const response = await this.#once(request)
       if (response.ok) {
@@ -76,8 +86,12 @@ export class Transport {
       }
       const body = await this.#read(response, { ...request, maxBytes: MAX_PROBLEM_BYTES })
       const error = problemError(response.status, body)
-      if (error.code !== 'TOO_BUSY' || attempt > MAX_RETRIES) throw error
-      await pause(retryDelay(response.headers, attempt), this.#signals(request))
+      if (error.code !== 'TOO_BUSY') throw error
+      const delay = retryDelay(response.headers, attempt)
+      if (attempt > MAX_RETRIES || waited + delay > MAX_WAIT_SECONDS * 1000) throw stillBusy(error, waited)
+      request.onWait?.(delay / 1000)
+      await pause(delay, this.#signals(request))
+      waited += delay
     }
   }
 
@@ -100,11 +114,16 @@ export class Transport {
   /** Tells the server something that no one waits for: once, briefly, whatever signal ended all else, and no matter how it goes. */
   async tell(request: Request): Promise<void> {
     const send = this.#fetch
-    const { method, path } = request
+    const { method, path, headers } = request
     const signal = AbortSignal.timeout(TELL_MILLISECONDS)
-    await send(new URL(path, this.base), { method, signal, redirect: 'error' })
+    await send(new URL(path, this.base), { method, headers, signal, redirect: 'error' })
       .then((response) => response.body?.cancel())
       .catch(() => {})
+  }
+
+  /** The server's address to show and to remember: without credentials. */
+  get address(): string {
+    return this.base.origin + this.base.pathname
   }
 
   /** Sends a request and parses the JSON that answers it. */
@@ -117,12 +136,18 @@ export class Transport {
     }
   }
 
-  async #once({ method, path, headers, body, signal }: Request): Promise<Response> {
+  /** @throws the reason of the caller's signal, or of the connection's, when it is aborted */
+  throwIfAborted(request: Pick<Request, 'signal'>): void {
+    this.#signals(request)?.throwIfAborted()
+  }
+
+  async #once({ method, path, headers, body, signal, graceMilliseconds }: Request): Promise<Response> {
+    this.throwIfAborted({ signal })
     const init = {
       method,
       headers: { ...(typeof body === 'string' && { 'content-type': 'application/json' }), ...headers },
       body: body as BodyInit | undefined,
-      signal: this.#signals({ signal }),
+      signal: later(this.#signals({ signal }), graceMilliseconds),
       // Keys and queries go to the server that the caller named, and to no other.
       redirect: 'error' as const,
     }
@@ -136,7 +161,7 @@ export class Transport {
   }
 
   #failed(cause: unknown, signal: AbortSignal | undefined): never {
-    this.#signals({ signal })?.throwIfAborted()
+    this.throwIfAborted({ signal })
     if (cause instanceof PolyVeilError) throw cause
     throw new NetworkError(this.base.origin, cause)
   }
@@ -145,6 +170,22 @@ export class Transport {
     const signals = [this.#signal, signal].filter((s) => s !== undefined)
     return signals.length > 1 ? AbortSignal.any(signals) : signals[0]
   }
+}
+
+/** A signal that is aborted some time after another. */
+function later(signal: AbortSignal | undefined, milliseconds = 0): AbortSignal | undefined {
+  if (signal === undefined || milliseconds === 0) return signal
+  const controller = new AbortController()
+  const abort = (): void => controller.abort(signal.reason)
+  signal.addEventListener('abort', () => setTimeout(abort, milliseconds), { once: true })
+  return controller.signal
+}
+
+/** The server's error, with the time that the client has waited for it to pass. */
+function stillBusy({ message, facts }: PolyVeilError, waited: number): PolyVeilError {
+  const waitedSeconds = Math.round(waited / 1000)
+  const tried = waitedSeconds > 0 ? `; gave up after ${waitedSeconds} s` : ''
+  return new PolyVeilError('TOO_BUSY', message + tried, { ...facts, waitedSeconds })
 }
 
 /** The error for an answer that no PolyVeil server gives. */
