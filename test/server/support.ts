@@ -10,9 +10,9 @@ import type { SecurityOptions } from '../../src/server/plugins/security.ts'
 import { KeyStore, type KeyStoreLimits } from '../../src/server/stores/key-store.ts'
 import { MemoryFiles } from '../../src/server/stores/memory-files.ts'
 import { keySetBytes } from '../../src/wire/index.ts'
-import { parameters, smallCircuit } from '../circuit/circuits.ts'
+import { parameters, smallCircuit, withEverySlot } from '../circuit/circuits.ts'
 
-export const circuit = smallCircuit()
+export const circuit = withEverySlot(smallCircuit())
 export const model = servedModel(circuit, 'small.pvc')
 export const elements = [...model.manifest.galoisElements].sort((a, b) => a - b)
 export const keyBytes = keySetBytes(parameters, elements)
