@@ -11,9 +11,9 @@ type Counts = readonly [rotations: number, keys: number, inputs: number, refresh
 /** Of plans for the reference speeds, by the batch. */
 const KNOWN: Readonly<Record<string, Readonly<Record<number, Counts>>>> = {
   one_shot: { 1: [150, 27, 1, 0], 2: [190, 26, 2, 0], 4: [188, 21, 3, 0] },
-  micro_t: { 1: [1016, 65, 3, 41], 2: [907, 53, 6, 36], 4: [1057, 69, 12, 41] },
-  micro_s: { 1: [1403, 70, 12, 43], 2: [1468, 59, 24, 69], 4: [1920, 73, 48, 111] },
-  micro_lr: { 1: [650, 39, 1, 45], 2: [817, 47, 2, 64], 4: [1331, 53, 3, 80] },
+  micro_t: { 1: [1016, 65, 3, 41], 2: [981, 72, 6, 37], 4: [1058, 69, 12, 47] },
+  micro_s: { 1: [1422, 86, 12, 48], 2: [1451, 65, 24, 72], 4: [2072, 103, 48, 122] },
+  micro_lr: { 1: [1089, 53, 1, 37], 2: [1049, 74, 2, 51], 4: [1369, 65, 3, 102] },
 }
 
 for (const [name, known] of Object.entries(KNOWN)) {

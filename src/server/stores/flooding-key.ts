@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PolyVeilError } from '../../errors/index.ts'
@@ -44,7 +45,7 @@ async function read(path: string): Promise<Uint8Array | undefined> {
 
 /** The file appears with all of its bytes. Where two services start at once, the second one takes the first one's key. */
 async function create(path: string): Promise<Uint8Array> {
-  const draft = `${path}.${process.pid}.part`
+  const draft = `${path}.${randomUUID()}.part`
   await writeFile(draft, newFloodingKey(), { mode: 0o600, flush: true })
   try {
     await link(draft, path)

@@ -1,0 +1,110 @@
+import t from 'tap'
+import { logitCoefficients } from '../../../src/circuit/answer.ts'
+import { digestOf } from '../../../src/circuit/digest.ts'
+import type { Circuit } from '../../../src/circuit/types.ts'
+import { secretPolynomial } from '../../../src/he-ops/seal/keys.ts'
+import { KernelKey } from '../../../src/he-ops/simd/encryption/kernel-key.ts'
+import { SimdEngine } from '../../../src/he-ops/simd/index.ts'
+import { bytesSource, keySetLayout, type PackedFullRlwe } from '../../../src/wire/index.ts'
+import { rlweBytes } from '../../../src/wire/rlwe.ts'
+import { mod, transforms } from '../seal/exact.ts'
+import { refreshedCircuit, STEPS, smallSimdCircuit } from './circuits.ts'
+import { simdFixture, unpacked } from './fixture.ts'
+
+// A client that uploads a public key whose first polynomial is zero: what re-randomises the first polynomial of all that leaves
+// the server is then a small error alone, and masks have to hide the rest.
+
+const PERIOD = 16
+const DIGEST_BYTES = 32
+/** Differences below this are those of small errors. */
+const SMALL = 2n ** 20n
+
+/** A key set's frame with zeros for the public key's first polynomial. */
+function withoutPublicKey(frame: Uint8Array, { parameters }: Circuit, galoisKeys: number): Uint8Array {
+  const { publicKeyAt, shape } = keySetLayout(parameters, galoisKeys)
+  const forged = frame.slice()
+  forged.fill(0, publicKeyAt, publicKeyAt + rlweBytes(shape, false) / 2)
+  const end = forged.length - DIGEST_BYTES
+  forged.set(digestOf(forged.subarray(0, end)), end)
+  return forged
+}
+
+/** Coefficients at which the first polynomials of two runs differ by little, modulo q_0. */
+function alike(first: PackedFullRlwe, second: PackedFullRlwe, { parameters }: Circuit): number[] {
+  const { ring, primes } = parameters
+  const [prime] = primes
+  const { inverse } = transforms(ring, prime)
+  const [a, b] = [first, second].map((pair) => {
+    const { c0 } = unpacked(pair)
+    return inverse(Array.from({ length: ring }, (_, i) => BigInt(c0[2 * i])))
+  })
+  return Array.from({ length: ring }, (_, k) => k).filter((k) => {
+    const difference = mod(a[k] - b[k], prime)
+    return difference < SMALL || prime - difference < SMALL
+  })
+}
+
+/** So many of `count` uniform residues are near zero, give or take seven deviations. */
+function isChance(found: number, count: number, prime: bigint): boolean {
+  const expected = (count * Number(2n * SMALL)) / Number(prime)
+  return Math.abs(found - expected) < 7 * Math.sqrt(expected) + 1
+}
+
+async function started(circuit: Circuit, steps: readonly number[]) {
+  const fixture = await simdFixture(circuit.parameters, steps)
+  const engine = await SimdEngine.create({ threads: 2 })
+  const keySet = withoutPublicKey(fixture.keySet, circuit, steps.length)
+  const session = await engine.open(circuit, engine.newKeySet(circuit.parameters), bytesSource(keySet))
+  const { level, scale, layout } = circuit.input
+  const inputs = Array.from({ length: layout.ciphertexts }, (_, i) => {
+    const slots = Float64Array.from({ length: circuit.parameters.slots }, (_, s) => Math.sin(s + i))
+    return fixture.packed(fixture.encrypt(slots, level, scale), level)
+  })
+  return {
+    fixture,
+    session,
+    inputs,
+    async close() {
+      await engine.close()
+      fixture.delete()
+    },
+  }
+}
+
+t.test('an answer shows nothing outside of the coefficients of its logits', async (t) => {
+  const small = smallSimdCircuit()
+  const circuit = { ...small, output: { ...small.output, period: PERIOD } }
+  const { ring, primes } = circuit.parameters
+  const { stride, count } = logitCoefficients(circuit)
+  t.equal(count, 2 * PERIOD)
+  const { session, inputs, close } = await started(circuit, STEPS)
+  t.teardown(close)
+  // Without flooding, which hides some bits of the logits.
+  const control = { flooding: (length: number) => new Float64Array(length) }
+  const answers = [await session.run(inputs, control), await session.run(inputs, control)]
+  const shown = alike(answers[0], answers[1], circuit)
+  const logits = shown.filter((k) => k % stride === 0).length
+  t.equal(logits, count, 'those of the logits show: the key does not hide them')
+  t.ok(isChance(shown.length - logits, ring - count, primes[0]), `${shown.length - logits} others`)
+})
+
+t.test('a masked value shows nothing', async (t) => {
+  const circuit = refreshedCircuit({ period: PERIOD })
+  const { parameters } = circuit
+  const { fixture, session, inputs, close } = await started(circuit, [7])
+  t.teardown(close)
+  const key = await KernelKey.create(parameters, secretPolynomial(fixture.ctx, fixture.secretKey))
+  const rounds: PackedFullRlwe[][] = []
+  for (const run of [0, 1]) {
+    rounds[run] = []
+    await session.run(inputs, {}, async (_, masked) => {
+      rounds[run].push(...masked)
+      return key.refresh(masked, circuit.refresh!.level, parameters.topLevel)
+    })
+  }
+  t.equal(rounds[0].length, 3)
+  rounds[0].forEach((pair, i) => {
+    const shown = alike(pair, rounds[1][i], circuit).length
+    t.ok(isChance(shown, parameters.ring, parameters.primes[0]), `${shown} coefficients of ciphertext ${i}`)
+  })
+})
