@@ -14,10 +14,10 @@ const INTERRUPTED = 130
 export function presentError(cause: unknown, json: boolean): number {
   if (process.env.POLYVEIL_DEBUG === '1') console.error(cause)
   const error = asPolyVeilError(cause)
-  const { remedy, exit } = error.entry
+  const { remedy, entry } = error
   if (json) printDocument({ error: { ...error.toJSON(), remedy } })
   else process.stderr.write(`polyveil: ${error.code}: ${error.message}\n${hint(error)}\n`)
-  return error instanceof UsageError ? UsageError.EXIT : exit
+  return error instanceof UsageError ? UsageError.EXIT : entry.exit
 }
 
 /** @returns the exit code of a command that the user stopped */
@@ -27,7 +27,7 @@ export function reportStop(): number {
 }
 
 const hint = (error: PolyVeilError): string =>
-  error instanceof UsageError ? 'Try polyveil --help.' : error.entry.remedy
+  error instanceof UsageError ? 'Try polyveil --help.' : error.remedy
 
 function asPolyVeilError(cause: unknown): PolyVeilError {
   if (cause instanceof PolyVeilError) return cause
