@@ -16,7 +16,7 @@ export function presentError(cause: unknown, json: boolean): number {
   const error = asPolyVeilError(cause)
   const { remedy, entry } = error
   if (json) printDocument({ error: { ...error.toJSON(), remedy } })
-  else process.stderr.write(`polyveil: ${error.code}: ${error.message}\n${hint(error)}\n`)
+  else process.stderr.write(`polyveil: ${error.code}: ${error.message}\n${remedy}\n`)
   return error instanceof UsageError ? UsageError.EXIT : entry.exit
 }
 
@@ -25,9 +25,6 @@ export function reportStop(): number {
   process.stderr.write('polyveil: stopped\n')
   return INTERRUPTED
 }
-
-const hint = (error: PolyVeilError): string =>
-  error instanceof UsageError ? 'Try polyveil --help.' : error.remedy
 
 function asPolyVeilError(cause: unknown): PolyVeilError {
   if (cause instanceof PolyVeilError) return cause
