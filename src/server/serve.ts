@@ -40,6 +40,7 @@ export async function startServer(
     engine,
     security: config,
     roundTimeoutSeconds: config.roundTimeoutSeconds,
+    trustProxy: config.trustProxy,
     logger,
   })
   const url = await listen(app, config)
