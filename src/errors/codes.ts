@@ -47,7 +47,7 @@ export const ERROR_CODES = Object.freeze({
     422,
     3,
     'A configuration, option or file is malformed or contradicts itself.',
-    'Correct the field that the message names.',
+    'Correct what the message names.',
   ),
   DEPTH_EXCEEDED: code(
     422,

@@ -1,4 +1,4 @@
-import { type ErrorFacts, PolyVeilError } from './index.ts'
+import { type ErrorFacts, PolyVeilError } from './polyveil-error.ts'
 
 const OLDEST_NODE = 24
 

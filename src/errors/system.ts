@@ -15,7 +15,7 @@ const TROUBLES: Readonly<Record<string, string>> = {
   EPERM: 'may not be used by this user',
   EISDIR: 'is a directory where a file belongs',
   ENOTDIR: 'is a file, or lies below one, where a directory belongs',
-  EEXIST: 'exists already',
+  EEXIST: 'is there already, as something else',
   EROFS: 'lies on a file system that cannot be written',
   ENOSPC: 'lies on a disk that is full',
   ENAMETOOLONG: 'has a name that is too long',

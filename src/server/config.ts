@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { z } from 'zod'
-import { PolyVeilError } from '../errors/index.ts'
+import { PolyVeilError, refusedFile } from '../errors/index.ts'
 import { trustedProxies } from './trusted-proxies.ts'
 
 const MEGABYTE = 2 ** 20
@@ -103,10 +103,14 @@ function fromEnvironment(env: NonNullable<ConfigSources['env']>): Record<string,
 }
 
 async function readSettings(file: string): Promise<Record<string, unknown>> {
+  const name = `The configuration file ${file}`
+  const text = await readFile(file, 'utf8').catch((cause) => {
+    throw refusedFile({ name }, cause)
+  })
   try {
-    return z.record(z.string(), z.unknown()).parse(JSON.parse(await readFile(file, 'utf8')))
+    return z.record(z.string(), z.unknown()).parse(JSON.parse(text))
   } catch {
-    throw new PolyVeilError('CONFIG_INVALID', 'The configuration file cannot be read or is no JSON object')
+    throw new PolyVeilError('CONFIG_INVALID', `${name} is no JSON object`)
   }
 }
 

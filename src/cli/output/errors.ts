@@ -1,4 +1,4 @@
-import { PolyVeilError } from '../../errors/index.ts'
+import { fileTrouble, isSystemError, PolyVeilError } from '../../errors/index.ts'
 import { UsageError } from '../usage-error.ts'
 import { printDocument } from './print.ts'
 
@@ -6,8 +6,8 @@ import { printDocument } from './print.ts'
 const INTERRUPTED = 130
 
 /**
- * Shows an error: one JSON document on stdout, or two lines on stderr. What is no `PolyVeilError` is a fault of the
- * program, shown without its message; the environment variable POLYVEIL_DEBUG=1 shows where it comes from.
+ * Shows an error: one JSON document on stdout, or two lines on stderr. What is neither a `PolyVeilError` nor an error of the
+ * system about a file is a fault of the program, shown without its message; the environment variable POLYVEIL_DEBUG=1 shows where it comes from.
  *
  * @returns the exit code
  */
@@ -28,5 +28,9 @@ export function reportStop(): number {
 
 function asPolyVeilError(cause: unknown): PolyVeilError {
   if (cause instanceof PolyVeilError) return cause
+  if (isSystemError(cause) && typeof cause.path === 'string') {
+    const remedy = 'Check the path, and that this user may use it.'
+    return new PolyVeilError('CONFIG_INVALID', `${cause.path} ${fileTrouble(cause)}`, {}, { cause, remedy })
+  }
   return new PolyVeilError('INTERNAL', 'A fault inside PolyVeil; POLYVEIL_DEBUG=1 shows where')
 }

@@ -53,7 +53,6 @@ const tooLong = (maxBytes: number): PolyVeilError =>
   new PolyVeilError(
     'TOO_LARGE',
     `The server's answer is longer than the ${maxBytes} bytes that belong here`,
-    {
-      maxBytes,
-    },
+    { maxBytes },
+    { remedy: 'Fetch the manifest again; a server that does not keep to it cannot be used.' },
   )
