@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { PolyVeilError } from '../errors/index.ts'
+import { keyStoreArgument, secondsArgument } from './arguments.ts'
 import type { KeyStore } from './keys/key-store.ts'
 import type { ClientLimits } from './local/limits.ts'
 import { PolyVeil } from './polyveil.ts'
@@ -38,8 +39,10 @@ export interface ConnectOptions {
  */
 export async function connect(
   url: string | URL,
-  { keys, limits, ...options }: ConnectOptions,
+  { keys, limits, ...options }: ConnectOptions = {} as ConnectOptions,
 ): Promise<PolyVeil> {
+  keyStoreArgument(keys)
+  secondsArgument(options.silenceSeconds)
   const transport = new Transport(url, options)
   const server = serverSchema.safeParse(await transport.json({ method: 'GET', path: 'v2' }))
   if (server.success && server.data.extensions.includes(EXTENSION))

@@ -5,7 +5,8 @@ export type ErrorFacts = Readonly<
   Record<string, string | number | boolean | readonly (string | number)[] | undefined>
 >
 
-export interface PolyVeilErrorOptions extends ErrorOptions {
+export interface PolyVeilErrorOptions {
+  readonly cause?: unknown
   /** What to do in this case, where the code's remedy does not fit it. */
   readonly remedy?: string
 }

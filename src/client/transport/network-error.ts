@@ -8,6 +8,7 @@ export type NetworkReason =
   | 'certificate'
   | 'tls'
   | 'no-http'
+  | 'port'
   | 'silent'
   | 'broken'
   | 'unknown'
@@ -50,6 +51,13 @@ function troubleOf({ base, sentBytes }: FailedRequest, cause: unknown): Trouble 
   const { host, hostname, origin } = base
   const silence = causes(cause).find((each) => each instanceof Silence)
   if (silence) return silent(`The server at ${origin} was ${silence.message}`)
+  if (causes(cause).some(({ message }) => message === 'bad port')) {
+    return {
+      reason: 'port',
+      message: `No request goes to ${host}: the Fetch standard blocks this port`,
+      remedy: 'Have the server listen on another port.',
+    }
+  }
   const code = codeIn(cause)
   switch (reasonOf(code)) {
     case 'dns':
