@@ -37,13 +37,12 @@ export interface ConnectOptions {
  *   SERVER_UNREACHABLE when nothing answers, with the `reason` among the facts; UNAUTHENTICATED, FORBIDDEN when a proxy
  *   in front of it wants credentials
  */
-export async function connect(
-  url: string | URL,
-  { keys, limits, ...options }: ConnectOptions = {} as ConnectOptions,
-): Promise<PolyVeil> {
+export async function connect(url: string | URL, options: ConnectOptions): Promise<PolyVeil> {
+  // A program without types may leave the options out.
+  const { keys, limits, ...transportOptions } = options ?? ({} as ConnectOptions)
   keyStoreArgument(keys)
-  secondsArgument(options.silenceSeconds)
-  const transport = new Transport(url, options)
+  secondsArgument(transportOptions.silenceSeconds)
+  const transport = new Transport(url, transportOptions)
   const server = serverSchema.safeParse(await transport.json({ method: 'GET', path: 'v2' }))
   if (server.success && server.data.extensions.includes(EXTENSION))
     return new PolyVeil(transport, keys, limits)
