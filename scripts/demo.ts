@@ -28,7 +28,7 @@ try {
 }
 
 async function demonstrate({ url, peakBytes }: DemoServer, count: number): Promise<Report> {
-  using polyveil = await connect(url, { keys: memoryKeyStore() })
+  await using polyveil = await connect(url, { keys: memoryKeyStore() })
   const images: Classified[] = []
   const keyBytes: Record<string, number> = {}
   let uploadedKeyBytes = 0

@@ -47,7 +47,6 @@ const RING = 8192
 /** Level that values are refreshed from, and the highest. */
 const FROM = 2
 const TOP = 5
-const MASK_BITS = 80
 const SCALE = 2 ** 26
 const CIPHERTEXTS = 24
 const ROUNDS = 9
@@ -174,7 +173,7 @@ class Server {
     const out = values(TOP)
     let round: RefreshRound | undefined
     this.#program = linkProgram(context, crew.threads, borderScratch(context, [FROM]), (builder) => {
-      const border = { keys, maskBits: MASK_BITS, floodingBound: 0 }
+      const border = { keys, logits: { stride: 1, count: RING }, floodingBound: 0 }
       round = emitDeparture(builder, context, border, this.#from, out)
       emitReturn(builder, context, round)
     })
@@ -238,7 +237,9 @@ function nodeSealSeconds({ ctx, secretKey }: Keys) {
   const publicKey = generator.createPublicKey()
   const [pair] = encryptSlots(low, lowKey, [message(0)], FROM, SCALE)
   const ciphertext = ciphertextFromWire(low, pair, FROM, SCALE)
-  const server = medianSeconds(9, () => rerandomise(low, publicKey, ciphertext, { flooding: 0 }).delete())
+  const server = medianSeconds(9, () =>
+    rerandomise(low, publicKey, ciphertext, new Float64Array(RING)).delete(),
+  )
   const encryptor = new ctx.seal.Encryptor(ctx.context, publicKeyOf(ctx, secretKey), secretKey)
   const plaintext = new ctx.seal.Plaintext()
   new ctx.seal.CKKSEncoder(ctx.context).encode(message(0), SCALE, plaintext)

@@ -13,7 +13,7 @@ export {
 export { operandsOf } from './operands.ts'
 export * from './parameters.ts'
 export { nttPrimes } from './primes.ts'
-export { hidingBits, MASK_ROOM_BITS, refreshRounds, segmentsOf } from './refresh.ts'
+export { refreshFailure, refreshModulusBits, refreshRounds, segmentsOf } from './refresh.ts'
 export { circuitText } from './text.ts'
 export type * from './types.ts'
 export { verifyCircuit } from './verify.ts'

@@ -11,6 +11,10 @@ export function powMod(base: bigint, exponent: bigint, modulus: bigint): bigint 
   return result
 }
 
+/** value^-1 mod prime for any integer that is no multiple of it. */
+export const invert = (value: bigint, prime: bigint): bigint =>
+  powMod(((value % prime) + prime) % prime, prime - 2n, prime)
+
 // The first twelve primes are witnesses enough for every n below 3.3e24 (Sorenson and Webster 2015).
 const WITNESSES = [2n, 3n, 5n, 7n, 11n, 13n, 17n, 19n, 23n, 29n, 31n, 37n]
 

@@ -114,7 +114,10 @@ export interface InputSpec {
   readonly layout: Layout
   readonly level: number
   readonly scale: number
-  /** Largest absolute value of a preprocessed pixel that the circuit supports. */
+  /**
+   * Largest absolute value of a preprocessed pixel that the circuit supports: at least what preprocessing yields of any
+   * picture, and at least `LEAST_INPUT_BOUND`.
+   */
   readonly bound: number
 }
 
@@ -127,18 +130,22 @@ export interface OutputSpec {
   readonly scale: number
   /** Honest logits are smaller than this in absolute value; a wrapped result is not. */
   readonly bound: number
-  /** Copies of one logit differ by less than this in an honest answer. */
+  /** Imaginary parts, and slots that hold no logit, are less than this in absolute value in an honest answer. */
   readonly tolerance: number
-  /** Standard deviation, in logit units, of the noise the server adds to drown noise that depends on weights. */
+  /** Standard deviation, in logit units, of the noise that the server adds to each logit to drown noise of the computation. */
   readonly flooding: number
+  /**
+   * The error that the plan allows a logit, a power of two: clients round logits to multiples of it, so that what they show
+   * does not carry the noise of the decryption. It follows from the precision that was asked for and the power of two of the
+   * logits' deviation.
+   */
+  readonly precision: number
 }
 
 /** How values are refreshed; `refresh.ts` says which masks hide them. */
 export interface RefreshSpec {
   /** Level at which masked values go to the client. */
   readonly level: number
-  /** Masks are integers drawn uniformly from 2^maskBits of them for each coefficient. */
-  readonly maskBits: number
 }
 
 /** A layer of the network as users know it, with what the plan says of it. */

@@ -7,8 +7,8 @@ export interface Session {
   readonly json: boolean
   readonly progress: Progress
   /**
-   * Aborted when the user interrupts the command. A command that asks for it has to heed it, since an interrupt does not
-   * end the process any more; a second one does. Commands that do not ask are ended at once.
+   * Aborted when the user or the system asks the command to end. A command that asks for it has to heed it, since such a
+   * signal does not end the process any more; a second one does. Commands that do not ask are ended at once.
    */
   readonly signal: AbortSignal
 }
@@ -69,9 +69,27 @@ function sessionOf(json: boolean, progress: Progress): Session {
   }
 }
 
-/** The first interrupt asks the command to stop; the second ends the process. */
+/** Signals by which users and systems ask a process to end. */
+const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
+/** The reason with which a command stops that was asked to. */
+export class Interruption extends Error {
+  readonly signal: (typeof ENDING)[number]
+
+  constructor(signal: (typeof ENDING)[number]) {
+    super(`The command was ended by ${signal}`)
+    this.name = 'AbortError'
+    this.signal = signal
+  }
+}
+
+/** The first signal asks the command to stop; the second ends the process. */
 function interruption(): AbortSignal {
   const controller = new AbortController()
-  process.once('SIGINT', () => controller.abort())
+  const stop = (signal: (typeof ENDING)[number]): void => {
+    for (const each of ENDING) process.off(each, stop)
+    controller.abort(new Interruption(signal))
+  }
+  for (const each of ENDING) process.on(each, stop)
   return controller.signal
 }

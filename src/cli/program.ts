@@ -8,6 +8,7 @@ import { decryptCommand } from './commands/decrypt.ts'
 import { encryptCommand } from './commands/encrypt.ts'
 import { inspectCommand } from './commands/inspect.ts'
 import { keygenCommand } from './commands/keygen.ts'
+import { keysCommand } from './commands/keys.ts'
 import { modelsCommand } from './commands/models.ts'
 import { refreshCommand } from './commands/refresh.ts'
 import { serveCommand } from './commands/serve.ts'
@@ -28,6 +29,7 @@ export function program(): Command {
     serveCommand(),
     classifyCommand(),
     keygenCommand(),
+    keysCommand(),
     encryptCommand(),
     refreshCommand(),
     decryptCommand(),

@@ -28,7 +28,7 @@ export function requireNode(version: string): void {
 
 function exitCodeOf(error: unknown, json: boolean): number {
   if (error instanceof CommanderError) return endOfParsing(error, json)
-  if (error instanceof Error && error.name === 'AbortError') return reportStop()
+  if (error instanceof Error && error.name === 'AbortError') return reportStop(error)
   return presentError(error, json)
 }
 

@@ -10,7 +10,7 @@ export function keyStoreArgument(keys: KeyStore | undefined): KeyStore {
   const isStore =
     typeof store === 'object' &&
     store !== null &&
-    ['get', 'put', 'add'].every((name) => typeof store[name] === 'function')
+    ['get', 'put', 'add', 'delete', 'names'].every((name) => typeof store[name] === 'function')
   if (isStore) return keys as KeyStore
   throw invalid(
     typeof keys === 'string'

@@ -3,6 +3,7 @@ import { PolyVeilError } from '../errors/index.ts'
 import { keyStoreArgument, secondsArgument } from './arguments.ts'
 import type { KeyStore } from './keys/key-store.ts'
 import type { ClientLimits } from './local/limits.ts'
+import { type PinOptions, Pins } from './pins/pins.ts'
 import { PolyVeil } from './polyveil.ts'
 import type { HeaderValues } from './transport/headers.ts'
 import { Transport } from './transport/transport.ts'
@@ -10,8 +11,8 @@ import { Transport } from './transport/transport.ts'
 const EXTENSION = 'polyveil_ckks'
 const serverSchema = z.looseObject({ extensions: z.array(z.string()) })
 
-export interface ConnectOptions {
-  /** Where secret keys are kept. */
+export interface ConnectOptions extends PinOptions {
+  /** Where secret keys are kept, and which manifests were seen. */
   readonly keys: KeyStore
   /** Another `fetch` than the platform's, for proxies and tests. It must not follow redirects when it is told not to. */
   readonly fetch?: typeof fetch
@@ -39,13 +40,16 @@ export interface ConnectOptions {
  */
 export async function connect(url: string | URL, options: ConnectOptions): Promise<PolyVeil> {
   // A program without types may leave the options out.
-  const { keys, limits, ...transportOptions } = options ?? ({} as ConnectOptions)
+  const { keys, limits, pins, onManifestChange, ...transportOptions } = options ?? ({} as ConnectOptions)
   keyStoreArgument(keys)
   secondsArgument(transportOptions.silenceSeconds)
   const transport = new Transport(url, transportOptions)
   const server = serverSchema.safeParse(await transport.json({ method: 'GET', path: 'v2' }))
   if (server.success && server.data.extensions.includes(EXTENSION))
-    return new PolyVeil(transport, keys, limits)
+    return new PolyVeil(transport, keys, {
+      limits,
+      pins: new Pins(keys, transport.base, { pins, onManifestChange }),
+    })
   throw new PolyVeilError(
     'CONFIG_INVALID',
     `There is no PolyVeil server at ${transport.base.origin}`,

@@ -1,11 +1,8 @@
-import { sha256 } from '@noble/hashes/sha2.js'
-import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js'
-import { z } from 'zod'
-import { PolyVeilError } from '../errors/index.ts'
+import { KeyBook, type RememberedKeySet, serverDigestOf } from './keys/key-book.ts'
 import type { KeyStore } from './keys/key-store.ts'
 import type { LocalModel } from './local/local-model.ts'
-import { type CallOptions, secondsLeft } from './progress.ts'
-import { storedKeySet, uploadKeySet } from './transport/key-upload.ts'
+import { type CallOptions, reportingWait, secondsLeft } from './progress.ts'
+import { deletion, storedIfPresent, uploadKeySet } from './transport/key-upload.ts'
 import type { Transport } from './transport/transport.ts'
 
 /** A key set that is on the server and holds what a model needs. */
@@ -15,12 +12,6 @@ export interface UploadedKeys {
   readonly expires: string
 }
 
-// What the key store remembers about the key sets on one server, made with one secret key.
-const rememberedSchema = z
-  .array(z.object({ id: z.string().max(128), galoisElements: z.array(z.int()) }))
-  .max(64)
-type Remembered = z.infer<typeof rememberedSchema>
-
 /** A key set that is on the server, or on its way there. */
 interface ReadyKeys {
   /** What it surely holds; it may hold more. */
@@ -28,16 +19,28 @@ interface ReadyKeys {
   readonly keys: Promise<UploadedKeys>
 }
 
+/** A key set that a connection has uploaded for keys that end with it. */
+interface ThrowAway {
+  readonly id: string
+  readonly fingerprint: string
+}
+
 /** The key sets that a client has on one server. Models of the same parameters share them. */
 export class KeySets {
   readonly #transport: Transport
-  readonly #store: KeyStore
+  readonly #book: KeyBook
+  readonly #isTemporary: boolean
   /** By the digest of their parameters. */
   readonly #ready = new Map<string, readonly ReadyKeys[]>()
+  /** Uploads that `release` ends and deletes. */
+  readonly #throwAway = new Set<ThrowAway>()
+  readonly #uploads = new Set<Promise<unknown>>()
+  #released = new AbortController()
 
   constructor(transport: Transport, store: KeyStore) {
     this.#transport = transport
-    this.#store = store
+    this.#book = new KeyBook(store)
+    this.#isTemporary = store.temporary === true
   }
 
   /**
@@ -61,6 +64,29 @@ export class KeySets {
     this.#drop(model, ({ galoisElements }) => covers(galoisElements, model))
   }
 
+  /** The same for all key sets of some parameters. */
+  forgetAll(parametersDigest: string): void {
+    this.#ready.delete(parametersDigest)
+  }
+
+  /**
+   * Where keys end with the program, deletes the key sets that were uploaded here, and ends uploads that are under way. The
+   * server is told once, and briefly; what it does not hear of expires there.
+   */
+  async release(): Promise<void> {
+    if (!this.#isTemporary) return
+    this.#released.abort()
+    this.#released = new AbortController()
+    this.#ready.clear()
+    await Promise.allSettled(this.#uploads)
+    const deleted = [...this.#throwAway].map(async ({ id, fingerprint }) => {
+      await this.#transport.tell(deletion(id))
+      await this.#book.forget(this.#server, fingerprint, id)
+    })
+    this.#throwAway.clear()
+    await Promise.allSettled(deleted)
+  }
+
   #drop({ parameters }: LocalModel, gone: (set: ReadyKeys) => boolean): void {
     const sets = this.#ready.get(parameters.digest) ?? []
     this.#ready.set(
@@ -70,35 +96,31 @@ export class KeySets {
   }
 
   async #find(model: LocalModel, { signal }: CallOptions): Promise<UploadedKeys | undefined> {
-    const remembered = await this.#remembered(model)
-    for (const { id, galoisElements } of remembered) {
+    const fingerprint = await model.keyFingerprint()
+    for (const { id, galoisElements } of await this.#book.keySets(this.#server, fingerprint)) {
       if (!covers(galoisElements, model)) continue
-      const stored = await this.#stored(id, signal)
+      const stored = await storedIfPresent(this.#transport, id, signal)
       if (stored?.complete && stored.parametersDigest === model.parameters.digest) {
         return { id, expires: stored.expires }
       }
-      await this.#remember(
-        model,
-        remembered.filter((entry) => entry.id !== id),
-      )
+      await this.#book.forget(this.#server, fingerprint, id)
     }
     return undefined
   }
 
-  async #stored(id: string, signal: AbortSignal | undefined) {
-    try {
-      return await storedKeySet(this.#transport, id, signal)
-    } catch (error) {
-      if (error instanceof PolyVeilError && error.code === 'KEYS_EXPIRED') return undefined
-      throw error
-    }
+  #upload(model: LocalModel, options: CallOptions): Promise<UploadedKeys> {
+    const upload = this.#uploadNow(model, options)
+    this.#uploads.add(upload)
+    const ended = (): boolean => this.#uploads.delete(upload)
+    upload.then(ended, ended)
+    return upload
   }
 
-  async #upload(model: LocalModel, { onProgress, signal }: CallOptions): Promise<UploadedKeys> {
+  async #uploadNow(model: LocalModel, options: CallOptions): Promise<UploadedKeys> {
     const bytesTotal = model.sizes.keys
     const startedAt = performance.now()
     const report = (bytesDone: number): void =>
-      onProgress?.({
+      options.onProgress?.({
         stage: 'keys',
         round: 0,
         bytesDone,
@@ -107,26 +129,36 @@ export class KeySets {
       })
     report(0)
     const galoisElements = [...model.manifest.galoisElements].sort((a, b) => a - b)
-    const keySet = { parametersDigest: model.parameters.digest, bytes: bytesTotal, galoisElements }
-    const keys = await uploadKeySet(this.#transport, keySet, model.keySet(), { signal, onSent: report })
-    const others = await this.#remembered(model)
-    await this.#remember(model, [{ id: keys.id, galoisElements }, ...others].slice(0, 64))
+    const parametersDigest = model.parameters.digest
+    const keySet = { parametersDigest, bytes: bytesTotal, galoisElements }
+    // Asked for now: when the upload is over, the connection may have freed the key.
+    const fingerprint = await model.keyFingerprint()
+    const keys = await uploadKeySet(this.#transport, keySet, model.keySet(), {
+      signal: this.#signal(options),
+      onSent: report,
+      onWait: reportingWait(options, 'keys', bytesTotal),
+    })
+    const server = this.#transport.address
+    await this.#noteUpload(fingerprint, { ...keys, galoisElements, parametersDigest, server })
     return keys
   }
 
-  async #remembered(model: LocalModel): Promise<Remembered> {
-    const entry = await this.#store.get(await this.#entryName(model))
-    return entry ? rememberedSchema.parse(JSON.parse(new TextDecoder().decode(entry))) : []
+  async #noteUpload(fingerprint: string, keySet: RememberedKeySet): Promise<void> {
+    if (this.#isTemporary) this.#throwAway.add({ id: keySet.id, fingerprint })
+    const others = await this.#book.keySets(this.#server, fingerprint)
+    await this.#book.remember(this.#server, fingerprint, [keySet, ...others])
   }
 
-  async #remember(model: LocalModel, keySets: Remembered): Promise<void> {
-    await this.#store.put(await this.#entryName(model), utf8ToBytes(JSON.stringify(keySets)))
+  /** Ends an upload of the caller's when he aborts it, and one of throw-away keys with the connection. */
+  #signal({ signal }: CallOptions): AbortSignal | undefined {
+    if (!this.#isTemporary) return signal
+    const released = this.#released.signal
+    return signal ? AbortSignal.any([signal, released]) : released
   }
 
-  /** Ids are good on one server alone, and for one secret key alone. */
-  async #entryName(model: LocalModel): Promise<string> {
-    const server = bytesToHex(sha256(utf8ToBytes(this.#transport.base.href)))
-    return `key-sets/${server}/${await model.keyFingerprint()}`
+  /** Ids are good on one server alone. */
+  get #server(): string {
+    return serverDigestOf(this.#transport.base.href)
   }
 }
 

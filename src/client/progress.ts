@@ -2,9 +2,12 @@
 export interface ClientProgress {
   /**
    * `keys` makes and uploads keys, `infer` sends the query and waits for what answers it, `refresh` decrypts and encrypts
-   * anew what the server sends in refresh rounds.
+   * anew what the server sends in refresh rounds. `wait` is between two tries while the server has no room; `secondsLeft` is
+   * then the time until the next.
    */
-  readonly stage: 'keys' | 'encrypt' | 'infer' | 'refresh' | 'decrypt'
+  readonly stage: 'keys' | 'encrypt' | 'infer' | 'refresh' | 'decrypt' | 'wait'
+  /** In stage `wait`: what the server has no room for. */
+  readonly waitsFor?: 'keys' | 'inference'
   /** Refresh round, from 1 on; 0 for what is no part of a round. */
   readonly round: number
   /** Refresh rounds in all; in stage `refresh`. */
@@ -25,6 +28,12 @@ export interface CallOptions {
   /** Ends the call early; it then rejects with the signal's reason. */
   readonly signal?: AbortSignal
 }
+
+/** Reports a wait until a server may have room. */
+export const reportingWait =
+  ({ onProgress }: CallOptions, waitsFor: 'keys' | 'inference', bytesTotal: number) =>
+  (secondsLeft: number): void =>
+    onProgress?.({ stage: 'wait', waitsFor, round: 0, bytesDone: 0, bytesTotal, secondsLeft })
 
 /** Reports progress as that of one inference of several. @param index from 0 on */
 export function inInference(

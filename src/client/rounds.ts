@@ -1,7 +1,7 @@
 import { bytesToHex } from '@noble/hashes/utils.js'
 import { refreshBytes } from './local/limits.ts'
 import type { LocalModel } from './local/local-model.ts'
-import { type CallOptions, secondsLeft } from './progress.ts'
+import { type CallOptions, reportingWait, secondsLeft } from './progress.ts'
 import {
   cancelRequest,
   type Expected,
@@ -9,7 +9,7 @@ import {
   roundRequest,
   serverFrame,
 } from './transport/binary-body.ts'
-import type { Answer, Transport } from './transport/transport.ts'
+import type { Answer, Request, Transport } from './transport/transport.ts'
 
 /** What has to come after `round` answered rounds. */
 export function expectedAfter({ manifest, sizes }: LocalModel, round: number): Expected {
@@ -50,7 +50,7 @@ export async function runRounds(
 ): Promise<Uint8Array> {
   const { rounds } = model.manifest
   if (rounds === 0) return serverFrame(await begun.answer, expectedAfter(model, 0))
-  const exchange = new Exchange(transport, model, begun, options.signal)
+  const exchange = new Exchange(transport, model, begun, options)
   try {
     return await exchange.during(refreshAll(exchange, model, options))
   } catch (error) {
@@ -88,16 +88,19 @@ class Exchange {
   readonly #begun: Begun
   readonly #ending = new AbortController()
   readonly #signal: AbortSignal
+  readonly #onWait: (seconds: number) => void
   /** Outputs that have been asked for and not been given to the client yet. */
   readonly #outputs = new Map<number, Promise<Uint8Array>>()
   readonly #answers = new Set<Promise<void>>()
   readonly #failure = Promise.withResolvers<never>()
 
-  constructor(transport: Transport, model: LocalModel, begun: Begun, signal: AbortSignal | undefined) {
+  constructor(transport: Transport, model: LocalModel, begun: Begun, options: CallOptions) {
     this.#transport = transport
     this.#model = model
     this.#begun = begun
+    const { signal } = options
     this.#signal = signal ? AbortSignal.any([signal, this.#ending.signal]) : this.#ending.signal
+    this.#onWait = reportingWait(options, 'inference', model.sizes.response)
     this.#failure.promise.catch(() => {})
     this.#expect(0, begun.answer)
   }
@@ -128,8 +131,7 @@ class Exchange {
     const { inference, keySet } = this.#begun
     const isAsked = this.#outputs.has(round + 1)
     const nextBytes = isAsked ? undefined : expectedAfter(this.#model, round + 1).bytes
-    const request = { ...roundRequest({ inference, round, keySet, frame }, nextBytes), signal: this.#signal }
-    const reply = this.#transport.sendRepeatable(request)
+    const reply = this.#send(roundRequest({ inference, round, keySet, frame }, nextBytes))
     if (!isAsked) this.#expect(round + 1, reply)
     const sent = reply.then(onTaken)
     this.#answers.add(sent)
@@ -149,8 +151,11 @@ class Exchange {
   #ask(round: number): void {
     const { inference, keySet } = this.#begun
     const { bytes } = expectedAfter(this.#model, round)
-    const request = outputRequest({ inference, round, keySet }, bytes)
-    this.#expect(round, this.#transport.sendRepeatable({ ...request, signal: this.#signal }))
+    this.#expect(round, this.#send(outputRequest({ inference, round, keySet }, bytes)))
+  }
+
+  #send(request: Request): Promise<Answer> {
+    return this.#transport.sendRepeatable({ ...request, signal: this.#signal, onWait: this.#onWait })
   }
 
   #expect(round: number, answer: Promise<Answer>): void {

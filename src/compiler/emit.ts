@@ -15,12 +15,14 @@ import {
   logitDeviation,
   logitError,
   precisionOf,
+  roundedError,
+  statedPrecision,
 } from './planner/precision.ts'
 import { imageSlots } from './planner/rings.ts'
 import type { Target } from './planner/target.ts'
 
-/** Copies of a logit differ by the flooding noise; ten deviations are never seen. */
-const TOLERANCE_DEVIATIONS = 10
+/** An honest answer's imaginary parts are noise of the logits' own deviation; so many deviations are never seen. */
+const TOLERANCE_DEVIATIONS = 16
 
 /** How the client packs images, but for what the plan chooses. */
 export type PartialInput = Pick<InputSpec, 'preprocessing' | 'image' | 'patch' | 'bound'>
@@ -73,7 +75,7 @@ export function emit(candidate: Candidate, order: Order): Emitted | undefined {
     layers: builder.layers,
     ...widen(builder, batch),
     result: value,
-    refresh: refresh && { level: refreshLevel, maskBits: refresh.maskBits },
+    refresh: refresh && { level: refreshLevel },
     estimate: {
       seconds: 0,
       logitError: 0,
@@ -83,9 +85,8 @@ export function emit(candidate: Candidate, order: Order): Emitted | undefined {
       bytes: { keys: 0, query: 0, refreshUp: 0, refreshDown: 0, response: 0 },
     },
   }
-  const copies = slots / period
   const noise = Math.hypot(...noises.map(({ logit }) => logit))
-  const error = logitError(noise, draft.output.flooding / Math.sqrt(copies))
+  const error = logitError(noise, draft.output.flooding)
   const precision = {
     logitError: error,
     isMeasured: isMeasured(graph),
@@ -103,15 +104,15 @@ function outputSpec(
   precisionBits: number,
 ): OutputSpec {
   const { level, scale } = builder.type(value)
-  const copies = builder.chain.slots / period
-  const flooding = floodingError(precisionBits, logitDeviation(graph)) * Math.sqrt(copies)
+  const deviation = logitDeviation(graph)
   return {
     classes: graph.nodes[graph.output].shape[0],
     period,
     level,
     scale,
     bound: 2 ** LOGIT_BITS,
-    tolerance: flooding * TOLERANCE_DEVIATIONS,
-    flooding,
+    tolerance: roundedError(precisionBits, deviation) * TOLERANCE_DEVIATIONS,
+    flooding: floodingError(precisionBits, deviation),
+    precision: statedPrecision(precisionBits, deviation),
   }
 }

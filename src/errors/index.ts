@@ -6,4 +6,5 @@ export {
   PolyVeilError,
   type PolyVeilErrorOptions,
 } from './polyveil-error.ts'
+export { printable, printableJson, printableLines } from './printable.ts'
 export { fileTrouble, isSystemError, type SystemError } from './system.ts'

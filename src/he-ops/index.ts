@@ -5,6 +5,7 @@ export {
   type ClearOptions,
   createClearEvaluator,
 } from './clear/evaluator.ts'
+export { type ComplexSlots, decodePeriodic, periodicPart } from './encoding/decode-periodic.ts'
 export { type ExecuteOptions, ExecutionStopped, execute } from './executor.ts'
 export * from './noise.ts'
 export { ciphertextFromWire, ciphertextToWire } from './seal/ciphertexts.ts'
@@ -13,5 +14,5 @@ export { createSealContext, type SealContext } from './seal/context.ts'
 export { decryptSlots, encryptSlots } from './seal/encryptor.ts'
 export { createSealEvaluator, type SealEvaluator } from './seal/evaluator.ts'
 export * from './seal/keys.ts'
-export { type RerandomiseOptions, rerandomise } from './seal/rerandomise.ts'
+export { rerandomise } from './seal/rerandomise.ts'
 export { loadSeal, type Seal } from './seal/runtime.ts'

@@ -1,16 +1,29 @@
 const BITS_PER_DRAW = 53
 const BATCH = 4096
 
+/** Fills an array with random words. */
+export type WordSource = (words: Uint32Array<ArrayBuffer>) => void
+
+/** The platform's cryptographic generator. */
+const platformWords: WordSource = (words) => {
+  crypto.getRandomValues(words)
+}
+
 /**
- * Integers drawn uniformly from -bound .. bound by the platform's cryptographic generator, without modulo bias: draws
- * are cut to the bits that 2 * bound needs, and those beyond it are thrown away.
+ * Integers drawn uniformly from -bound .. bound, without modulo bias: draws are cut to the bits that 2 * bound needs, and
+ * those beyond it are thrown away.
  *
  * @param bound a non-negative integer below 2^52
+ * @param source of random words; by default the platform's cryptographic generator
  */
-export function uniformIntegers(count: number, bound: number): Float64Array {
+export function uniformIntegers(
+  count: number,
+  bound: number,
+  source: WordSource = platformWords,
+): Float64Array {
   const range = 2 * bound
   const bits = range === 0 ? 0 : Math.floor(Math.log2(range)) + 1
-  const draw = bitSource(bits)
+  const draw = bitSource(bits, source)
   return Float64Array.from({ length: count }, () => {
     for (;;) {
       const value = draw()
@@ -19,8 +32,35 @@ export function uniformIntegers(count: number, bound: number): Float64Array {
   })
 }
 
+/**
+ * Uniform integers in 0 .. below - 1, without modulo bias: 64-bit words modulo `below`, of which those at or beyond its
+ * largest multiple are thrown away.
+ *
+ * @param below at most 2^63
+ */
+export function uniformResidues(
+  count: number,
+  below: bigint,
+  source: WordSource = platformWords,
+): BigUint64Array {
+  const limit = 2n ** 64n - (2n ** 64n % below)
+  const words = new Uint32Array(2 * count)
+  source(words)
+  const residues = new BigUint64Array(words.buffer)
+  const spare = new BigUint64Array(1)
+  for (let i = 0; i < count; i++) {
+    let word = residues[i]
+    while (word >= limit) {
+      source(new Uint32Array(spare.buffer))
+      word = spare[0]
+    }
+    residues[i] = word % below
+  }
+  return residues
+}
+
 /** Uniform integers of `bits` bits, at most 53. */
-function bitSource(bits: number): () => number {
+function bitSource(bits: number, source: WordSource): () => number {
   if (bits > BITS_PER_DRAW) throw new RangeError(`${bits} bits are more than ${BITS_PER_DRAW}`)
   const words = new Uint32Array(2 * BATCH)
   const high = 2 ** Math.max(0, bits - 32)
@@ -28,7 +68,7 @@ function bitSource(bits: number): () => number {
   let next = words.length
   return () => {
     if (next === words.length) {
-      crypto.getRandomValues(words)
+      source(words)
       next = 0
     }
     return (words[next++] % high) * low + (words[next++] % low)

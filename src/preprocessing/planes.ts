@@ -65,13 +65,3 @@ const luma = (image: Image, pixel: number): number =>
     sample(image, pixel, 2) * 7471 +
     0x8000) >>
   16
-
-/** The part of a plane that begins at (top, left). */
-export function crop(source: Plane, top: number, left: number, height: number, width: number): Plane {
-  const data = new Float64Array(height * width)
-  for (let y = 0; y < height; y++) {
-    const start = (top + y) * source.width + left
-    data.set(source.data.subarray(start, start + width), y * width)
-  }
-  return { width, height, data }
-}

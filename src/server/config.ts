@@ -39,9 +39,22 @@ export const configSchema = z.strictObject({
     .max(24 * 366)
     .default(168)
     .describe('hours until a key set expires'),
+  keyUploadMinutes: z.coerce
+    .number()
+    .positive()
+    .max(24 * 60)
+    .default(5)
+    .describe('minutes after its last part until an incomplete key set expires'),
   maxKeySets: whole(1, 1_000_000).default(64).describe('key sets kept at once'),
+  maxKeySetsPerAddress: whole(1, 1_000_000)
+    .default(16)
+    .describe('complete key sets of one address; a further one takes the place of the least recently used'),
+  maxUploadsPerAddress: whole(1, 1_000_000).default(4).describe('incomplete key sets of one address'),
   maxKeySetMegabytes: whole(1, 16_384).default(512).describe('largest key set'),
   maxStoredMegabytes: whole(1, 16_777_216).default(16_384).describe('disk space for all key sets'),
+  maxStoredMegabytesPerAddress: whole(1, 16_777_216)
+    .default(8192)
+    .describe('disk space for the complete key sets of one address; the least recently used make room'),
   requestsPerMinute: whole(1, 10_000_000).default(1200).describe('requests of one address'),
   allowedOrigins: z
     .union([z.array(z.string()), z.string().transform(listed)])

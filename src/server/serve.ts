@@ -8,10 +8,12 @@ import { loadCatalogue } from './catalogue.ts'
 import { megabytes, type ServerConfig } from './config.ts'
 import { createLogger } from './plugins/logging.ts'
 import { DiskFiles } from './stores/disk-files.ts'
+import { loadFloodingKey } from './stores/flooding-key.ts'
 import { KeyStore } from './stores/key-store.ts'
 import { WorkerPool } from './worker/pool.ts'
 
-const HOUR_MILLISECONDS = 3_600_000
+const MINUTE_MILLISECONDS = 60_000
+const HOUR_MILLISECONDS = 60 * MINUTE_MILLISECONDS
 
 export interface RunningServer {
   readonly app: App
@@ -32,8 +34,8 @@ export async function startServer(
   logger: Logger = createLogger(config.logLevel),
 ): Promise<RunningServer> {
   const models = await loadCatalogue(config.modelsDir)
-  const keys = await openKeyStore(config)
-  const engine = startWorkers(config, logger)
+  const keys = await openKeyStore(config, logger)
+  const engine = startWorkers(config, await loadFloodingKey(config.dataDir), logger)
   const app = await buildApp({
     models,
     keys,
@@ -69,13 +71,19 @@ export async function serve(config: ServerConfig): Promise<RunningServer> {
 
 const startWorkers = (
   { workers, inferencesPerWorker, threads, queue, workerKeyMegabytes, engineMegabytes }: ServerConfig,
+  floodingKey: Uint8Array,
   logger: Logger,
 ): WorkerPool =>
   new WorkerPool({
     workers,
     jobsPerWorker: inferencesPerWorker,
     queue,
-    settings: { keyBytes: megabytes(workerKeyMegabytes), engineBytes: megabytes(engineMegabytes), threads },
+    settings: {
+      keyBytes: megabytes(workerKeyMegabytes),
+      engineBytes: megabytes(engineMegabytes),
+      threads,
+      floodingKey,
+    },
     onFault: (err) => logger.error({ err }, 'A worker ended unexpectedly'),
     onSession: ({ model, memory, threads }) =>
       logger.info(
@@ -88,15 +96,20 @@ const startWorkers = (
 const inMegabytes = (memory: EngineMemory): Record<string, number> =>
   Object.fromEntries(Object.entries(memory).map(([part, bytes]) => [part, Math.round(bytes / 1e5) / 10]))
 
-async function openKeyStore(config: ServerConfig): Promise<KeyStore> {
+async function openKeyStore(config: ServerConfig, logger: Logger): Promise<KeyStore> {
   const directory = join(config.dataDir, 'keys')
+  const limits = {
+    ttlMilliseconds: config.keyTtlHours * HOUR_MILLISECONDS,
+    maxSets: config.maxKeySets,
+    maxSetBytes: megabytes(config.maxKeySetMegabytes),
+    maxTotalBytes: megabytes(config.maxStoredMegabytes),
+    uploadMilliseconds: config.keyUploadMinutes * MINUTE_MILLISECONDS,
+    maxUploadsPerOwner: config.maxUploadsPerAddress,
+    maxSetsPerOwner: config.maxKeySetsPerAddress,
+    maxBytesPerOwner: megabytes(config.maxStoredMegabytesPerAddress),
+  }
   return inFile({ name: `The data directory ${directory}` }, async () =>
-    KeyStore.open(await DiskFiles.open(directory), {
-      ttlMilliseconds: config.keyTtlHours * HOUR_MILLISECONDS,
-      maxSets: config.maxKeySets,
-      maxSetBytes: megabytes(config.maxKeySetMegabytes),
-      maxTotalBytes: megabytes(config.maxStoredMegabytes),
-    }),
+    KeyStore.open(await DiskFiles.open(directory, logger), limits, Date.now, logger),
   )
 }
 

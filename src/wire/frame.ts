@@ -63,6 +63,14 @@ export function checkFrameIdentity(head: Uint8Array, kind: FrameKind, binding: s
   if (found !== binding) throw boundElsewhere(found, binding)
 }
 
+/** The digest that a frame of some kind is bound to, as its header has it; undefined when the bytes begin otherwise. */
+export function frameBinding(frame: Uint8Array, kind: FrameKind): string | undefined {
+  if (frame.length < FRAME_HEADER_BYTES) return undefined
+  const binding = bytesToHex(frame.subarray(16, FRAME_HEADER_BYTES))
+  const expected = frameHeader({ kind, binding, length: frame.length })
+  return expected.every((byte, index) => frame[index] === byte) ? binding : undefined
+}
+
 /**
  * Checks a frame's length: the bytes there are, the bytes its header claims, and the bytes its content takes.
  *
@@ -76,6 +84,9 @@ export function checkFrameLength(head: Uint8Array, size: number, expected: numbe
   const claimed = new DataView(head.buffer, head.byteOffset).getBigUint64(8, true)
   if (claimed !== BigInt(size)) throw malformed('The frame claims another length than it has')
 }
+
+/** The digest that a checked frame ends with. */
+export const frameDigest = (frame: Uint8Array): Uint8Array => frame.subarray(-FRAME_DIGEST_BYTES)
 
 /** Joins header, body and digest into one frame. */
 export const sealFrame = (

@@ -1,4 +1,5 @@
 export { packedBytes } from './bits.ts'
+export { frameDigest } from './frame.ts'
 export { checkGaloisElements } from './galois-elements.ts'
 export { type KeySetLayout, keySetBytes, keySetLayout } from './key-set-layout.ts'
 export { type KeySetReader, keysMissing, openKeySet, verifyKeySet } from './key-set-reader.ts'
@@ -15,7 +16,7 @@ export {
   SEED_BYTES,
   type SeededRlwe,
 } from './rlwe.ts'
-export { decodeSecretKey, encodeSecretKey } from './secret-key.ts'
+export { decodeSecretKey, encodeSecretKey, secretKeyParameters } from './secret-key.ts'
 export { type ByteSource, bytesSource, readExactly } from './source.ts'
 export { maskedSpec, querySpec, refreshedSpec, responseSpec } from './specs.ts'
 export {

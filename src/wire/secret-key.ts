@@ -1,5 +1,5 @@
 import type { CkksParameters } from '../circuit/parameters.ts'
-import { FRAME_DIGEST_BYTES, FRAME_HEADER_BYTES, openFrame, sealFrame } from './frame.ts'
+import { FRAME_DIGEST_BYTES, FRAME_HEADER_BYTES, frameBinding, openFrame, sealFrame } from './frame.ts'
 import { type Polynomial, polynomialBytes, readPolynomial, writePolynomial } from './polynomial.ts'
 
 /** A secret key is one polynomial over data and special primes. */
@@ -27,3 +27,10 @@ export function decodeSecretKey(parameters: CkksParameters, frame: Uint8Array): 
   const length = FRAME_HEADER_BYTES + polynomialBytes(shape) + FRAME_DIGEST_BYTES
   return readPolynomial(shape, openFrame(frame, { kind: 'secretKey', binding: parameters.digest, length }))
 }
+
+/**
+ * The digest of the parameters that a secret key's frame names; nothing behind its header is looked at.
+ *
+ * @returns undefined when the bytes do not begin as such a frame does
+ */
+export const secretKeyParameters = (frame: Uint8Array): string | undefined => frameBinding(frame, 'secretKey')

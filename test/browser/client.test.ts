@@ -296,7 +296,7 @@ async function keysInIndexedDb(t: Test, page: Page): Promise<void> {
 
   await t.test('wrong passphrases', async (t) => {
     for (const [name, passphrase, message] of [
-      ['guarded', 'wrong', /does not open/],
+      ['guarded', 'wrong', /passphrase of the key store is wrong/],
       ['guarded', undefined, /protected by a passphrase/],
       ['plain', 'x', /without a passphrase/],
     ] as const) {
@@ -330,6 +330,8 @@ const remote = (store: JSHandle<KeyStore>): KeyStore => ({
     )
     return Uint8Array.from(entry)
   },
+  delete: (name) => store.evaluate((inPage, name) => inPage.delete(name), name),
+  names: () => store.evaluate((inPage) => inPage.names()),
 })
 
 /** Everything in a database, as it lies there; run in a page. */

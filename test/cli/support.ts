@@ -25,6 +25,8 @@ export interface RunOptions {
   readonly input?: Uint8Array
   readonly env?: Readonly<Record<string, string>>
   readonly signal?: AbortSignal
+  /** What `signal` has the process ended by; an interrupt when absent. */
+  readonly killSignal?: NodeJS.Signals
 }
 
 /** The environment without settings of this program that whoever runs the tests may have. */
@@ -35,12 +37,12 @@ export const environment: NodeJS.ProcessEnv = Object.fromEntries(
 /** Runs `polyveil ARGS` as users do: the built program in a process of its own. */
 export async function polyveil(
   args: readonly string[],
-  { input, env, signal }: RunOptions = {},
+  { input, env, signal, killSignal = 'SIGINT' }: RunOptions = {},
 ): Promise<Ran> {
   const child = spawn(process.execPath, [CLI, ...args], {
     env: { ...environment, ...env },
     signal,
-    killSignal: 'SIGINT',
+    killSignal,
   })
   // A command that fails early does not read its input; and a signal's error is the signal, which `code` tells.
   child.stdin.on('error', () => {})

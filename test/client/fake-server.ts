@@ -42,9 +42,18 @@ export const circuit: Circuit = {
     },
     level: 2,
     scale: 2 ** 28,
-    bound: 2.5,
+    bound: 6,
   },
-  output: { classes: 5, period: 8, level: 0, scale: 2 ** 26, bound: 50, tolerance: 0.01, flooding: 0 },
+  output: {
+    classes: 5,
+    period: 8,
+    level: 0,
+    scale: 2 ** 26,
+    bound: 50,
+    tolerance: 0.01,
+    flooding: 0,
+    precision: 2 ** -8,
+  },
   layers: [],
   constants: [],
   ops: [
@@ -124,9 +133,10 @@ export class FakeServer {
   }
 
   async #answer(seen: Seen): Promise<Response> {
-    const { method, path } = seen
+    const { method, path, headers } = seen
     if (!request(seen, ORIGIN)) throw new Error('a request to another server')
-    const [, resource, name, action] = decodeURIComponent(path).split('/')
+    const [, resource, inPath, action] = decodeURIComponent(path).split('/')
+    const name = inPath ?? headers['polyveil-key-set']
     if (path === 'v2') return Response.json({ name: 'fake', version: '0', extensions: ['polyveil_ckks'] })
     if (path === 'v2/models') return Response.json({ models: [{ name: 'toy model', labels: LABELS }] })
     const other = resource === 'models' && this.others.get(name)
@@ -138,7 +148,14 @@ export class FakeServer {
     if (resource === 'keys' && method === 'POST') return this.#create(seen)
     if (resource === 'keys' && method === 'PUT') return this.#append(name, seen)
     if (resource === 'keys' && method === 'GET') return Response.json(this.#state(name))
+    if (resource === 'keys' && method === 'DELETE') return this.#delete(name)
     throw new PolyVeilError('MODEL_UNKNOWN', 'No such route')
+  }
+
+  #delete(id: string): Response {
+    this.#state(id)
+    this.keySets.delete(id)
+    return new Response(null, { status: 204 })
   }
 
   #create({ body }: Seen): Response {

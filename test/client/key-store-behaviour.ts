@@ -8,6 +8,7 @@ export const text = (bytes: Uint8Array | undefined) => bytes && Buffer.from(byte
 /** What every key store does. @param store an empty one */
 export async function behaves(t: Test, store: KeyStore): Promise<void> {
   t.equal(await store.get('a'), undefined)
+  t.strictSame(await store.names(), [])
   await store.put('a', secret)
   t.equal(text(await store.get('a')), text(secret))
   await store.put('a', Uint8Array.of(1))
@@ -20,4 +21,9 @@ export async function behaves(t: Test, store: KeyStore): Promise<void> {
     added.every((bytes) => bytes[0] === added[0][0]),
     'one of several wins, and all learn which',
   )
+  t.strictSame(await store.names(), ['a', 'b/../c', 'd'])
+  await store.delete('b/../c')
+  await store.delete('b/../c')
+  t.equal(await store.get('b/../c'), undefined)
+  t.strictSame(await store.names(), ['a', 'd'])
 }

@@ -1,7 +1,9 @@
-import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { createCipheriv, createHash, randomBytes, scryptSync } from 'node:crypto'
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { directoryKeyStore, memoryKeyStore } from '../../src/client/index.ts'
+import { directoryKeyStore, indexedDbKeyStore, memoryKeyStore } from '../../src/client/index.ts'
+import { sealFrame } from '../../src/wire/frame.ts'
 import { behaves, secret, text } from './key-store-behaviour.ts'
 
 delete process.env.POLYVEIL_PASSPHRASE
@@ -46,7 +48,7 @@ t.test('files are encrypted, for their owner alone, and nothing temporary stays'
   await store.put('a', secret)
   await store.add('a', secret)
   const files = readdirSync(path)
-  t.equal(files.length, 3)
+  t.equal(files.length, 4, 'header, key, check value, entry')
   for (const file of files) {
     t.equal(statSync(join(path, file)).mode & 0o777, 0o600, file)
     t.notOk(readFileSync(join(path, file)).includes(Buffer.from(secret.subarray(10, 30))), file)
@@ -69,8 +71,157 @@ t.test('damaged files, and entries under another name', async (t) => {
   await t.rejects(store.get('a'), { code: 'CONFIG_INVALID' }, 'altered')
   writeFileSync(join(path, first), bytes.subarray(0, 5))
   await t.rejects(store.get('a'), { code: 'CONFIG_INVALID' }, 'cut off')
+  writeFileSync(join(path, 'store.key'), new Uint8Array(32))
+  await t.rejects(directoryKeyStore(path).put('c', secret), { message: /store.key is not the key/ })
   writeFileSync(join(path, 'store.key'), 'short')
   await t.rejects(directoryKeyStore(path).get('a'), { message: /store.key is damaged/ })
+  rmSync(join(path, 'store.key'))
+  await t.rejects(directoryKeyStore(path).put('c', secret), { message: /store.key is missing/ })
   writeFileSync(join(path, 'store.json'), '{"format":"polyveil-key-store-1"}')
   await t.rejects(directoryKeyStore(path).get('a'), { message: /store.json is damaged/ })
+  rmSync(join(path, 'store.json'))
+  await t.rejects(directoryKeyStore(path).put('c', secret), { message: /store.json is missing/ })
+})
+
+/** Every file of a directory with its bytes. */
+const contents = (path: string): Record<string, string> =>
+  Object.fromEntries(readdirSync(path).map((file) => [file, readFileSync(join(path, file), 'hex')]))
+
+t.test('a wrong passphrase writes nothing, whatever is called', async (t) => {
+  const path = join(t.testdir(), 'keys')
+  const right = directoryKeyStore(path, { passphrase: 'correct horse' })
+  await right.put('a', secret)
+  const before = contents(path)
+  const wrong = directoryKeyStore(path, { passphrase: 'correct house' })
+  const refused = { code: 'CONFIG_INVALID', message: /passphrase of the key store is wrong/ }
+  await t.rejects(wrong.put('a', Uint8Array.of(1)), refused, 'in place of an entry')
+  await t.rejects(wrong.add('b', Uint8Array.of(1)), refused, 'a new entry')
+  await t.rejects(wrong.add('a', Uint8Array.of(1)), refused, 'an entry that is there')
+  await t.rejects(wrong.delete('a'), refused)
+  await t.rejects(wrong.get('absent'), refused)
+  await t.rejects(wrong.names(), refused)
+  t.strictSame(contents(path), before)
+  t.equal(text(await right.get('a')), text(secret))
+})
+
+t.test('a check value that got lost is made again, under the right passphrase alone', async (t) => {
+  const path = join(t.testdir(), 'keys')
+  const store = (passphrase: string) => directoryKeyStore(path, { passphrase })
+  await store('correct horse').put('a', secret)
+  rmSync(join(path, 'store.check'))
+  const before = contents(path)
+  await t.rejects(store('wrong').put('b', secret), { message: /passphrase of the key store is wrong/ })
+  t.strictSame(contents(path), before)
+  t.equal(text(await store('correct horse').get('a')), text(secret))
+  t.ok(readdirSync(path).includes('store.check'))
+})
+
+t.test('an empty passphrase is none, and is refused', async (t) => {
+  const path = join(t.testdir(), 'keys')
+  const refused = { code: 'CONFIG_INVALID', message: /passphrase .* is empty/ }
+  t.throws(() => directoryKeyStore(path, { passphrase: '' }), refused)
+  t.throws(() => indexedDbKeyStore('a', { passphrase: '' }), refused)
+  process.env.POLYVEIL_PASSPHRASE = ''
+  t.throws(() => directoryKeyStore(path), { ...refused, message: /POLYVEIL_PASSPHRASE/ })
+  delete process.env.POLYVEIL_PASSPHRASE
+  t.notOk(existsIn(path))
+})
+
+const existsIn = (path: string): boolean => statSync(path, { throwIfNoEntry: false }) !== undefined
+
+t.test('reading makes no store', async (t) => {
+  const path = join(t.testdir(), 'keys')
+  const store = directoryKeyStore(path)
+  t.equal(await store.get('a'), undefined)
+  await store.delete('a')
+  t.strictSame(await store.names(), [])
+  t.notOk(existsIn(path))
+})
+
+t.test('two processes that make a store at once agree on its key', async (t) => {
+  const path = t.testdir()
+  const stores = ['a', 'b', 'c'].map((name) => ({ name, store: directoryKeyStore(path) }))
+  await Promise.all(stores.map(({ name, store }) => store.put(name, secret)))
+  t.strictSame(await directoryKeyStore(path).names(), ['a', 'b', 'c'])
+})
+
+t.test('names of files cannot be guessed from names of entries', async (t) => {
+  const [first, second] = [join(t.testdir(), 'first'), join(t.testdir(), 'second')]
+  const name = `secret-key/${'a'.repeat(64)}`
+  for (const path of [first, second]) await directoryKeyStore(path).put(name, secret)
+  const entries = (path: string) => readdirSync(path).filter((file) => file.endsWith('.entry'))
+  t.not(entries(first)[0], entries(second)[0], 'another store, another name')
+  for (const length of [40, 64]) {
+    t.notOk(entries(first).includes(`${plainDigest(name).slice(0, length)}.entry`))
+  }
+})
+
+const plainDigest = (name: string): string => createHash('sha256').update(name).digest('hex')
+
+/**
+ * A store as PolyVeil 0.1 wrote it: no check value, files named by plain digests, the entry's name as additional data. Written
+ * here with Node's own cipher.
+ */
+function oldStore(path: string, passphrase: string, entries: Readonly<Record<string, Uint8Array>>): void {
+  const salt = randomBytes(32)
+  const cost = { N: 2 ** 14, r: 8, p: 1 }
+  const protection = { kind: 'passphrase', salt: salt.toString('hex'), ...cost }
+  mkdirSync(path, { recursive: true })
+  writeFileSync(join(path, 'store.json'), JSON.stringify({ format: 'polyveil-key-store-1', protection }))
+  const key = scryptSync(passphrase, salt, 32, cost)
+  for (const [name, bytes] of Object.entries(entries)) {
+    const nonce = randomBytes(12)
+    const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(Buffer.from(name))
+    const sealed = Buffer.concat([nonce, cipher.update(bytes), cipher.final(), cipher.getAuthTag()])
+    writeFileSync(join(path, `${plainDigest(name).slice(0, 40)}.entry`), sealed)
+  }
+}
+
+t.test('a store of PolyVeil 0.1 is taken over once its passphrase has shown to be right', async (t) => {
+  const digest = 'ab'.repeat(32)
+  const entries = {
+    [`secret-key/${digest}`]: sealFrame('secretKey', digest, secret),
+    'key-sets/x/y': Buffer.from('[]'),
+  }
+  const path = t.testdir()
+  oldStore(path, 'correct horse', entries)
+  const before = contents(path)
+  const wrong = () => directoryKeyStore(path, { passphrase: 'wrong' })
+  const refused = { code: 'CONFIG_INVALID', message: /passphrase of the key store is wrong/ }
+  await t.rejects(wrong().put(`secret-key/${digest}`, secret), refused)
+  await t.rejects(wrong().add('another', secret), refused)
+  await t.rejects(wrong().get(`secret-key/${digest}`), refused)
+  t.strictSame(contents(path), before, 'nothing is written, no check value either')
+
+  const store = directoryKeyStore(path, { passphrase: 'correct horse' })
+  t.strictSame(
+    await store.add('another', Uint8Array.of(1)),
+    Uint8Array.of(1),
+    'another name than any entry has',
+  )
+  t.strictSame(await store.names(), ['another', `secret-key/${digest}`], 'a secret key shows its name')
+  await t.rejects(wrong().put('another', secret), refused, 'the check value is there')
+  for (const [name, bytes] of Object.entries(entries)) {
+    t.equal(text(await store.get(name)), text(bytes), name)
+  }
+  const added = await store.add('key-sets/x/y', Uint8Array.of(2))
+  t.equal(text(added), text(entries['key-sets/x/y']), 'what is there stays')
+  t.strictSame(await store.names(), ['another', 'key-sets/x/y', `secret-key/${digest}`])
+  const files = readdirSync(path).filter((file) => file.endsWith('.entry'))
+  t.ok(
+    files.every((file) => /^[0-9a-f]{64}\.entry$/.test(file)),
+    'no guessable name is left',
+  )
+})
+
+t.test('entries of PolyVeil 0.1 are overwritten and deleted under their old names, too', async (t) => {
+  const path = t.testdir()
+  oldStore(path, 'p', { a: secret, b: secret })
+  const store = directoryKeyStore(path, { passphrase: 'p' })
+  await store.put('a', Uint8Array.of(1))
+  await store.delete('b')
+  t.strictSame(await store.names(), ['a'])
+  t.strictSame(await store.get('a'), Uint8Array.of(1))
+  t.equal(await store.get('b'), undefined)
+  t.equal(readdirSync(path).filter((file) => file.endsWith('.entry')).length, 1)
 })

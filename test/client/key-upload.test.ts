@@ -109,6 +109,15 @@ t.test('a server that has lost earlier parts, or never gets on, ends the upload'
   t.equal(puts, 5)
 })
 
+t.test('an id that no server gives is refused before it gets into a header', async (t) => {
+  for (const id of ['a\r\nx: y', 'ä', '', 'x'.repeat(129)]) {
+    const refused = upload(({ method }) =>
+      method === 'POST' ? Response.json({ id, expires: '2099-01-01T00:00:00.000Z' }) : undefined,
+    )
+    await t.rejects(refused, { code: 'CONFIG_INVALID', message: /not what a PolyVeil server gives/ })
+  }
+})
+
 t.test('errors that resuming does not help are told as they are', async (t) => {
   await t.rejects(
     upload(({ method }) => {

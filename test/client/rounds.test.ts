@@ -298,7 +298,7 @@ t.test('rounds under primes that the kernels cannot take are refused', async (t)
     parameters: large,
     input: { ...input, level: 2 },
     output: { ...output, level: 2 },
-    refresh: { level: 1, maskBits: 80 },
+    refresh: { level: 1 },
   }
   t.throws(() => new LocalModel(manifestOf(forLarge), new KeyRing(memoryKeyStore())), {
     code: 'CONFIG_INVALID',

@@ -16,10 +16,8 @@ import { clearLogits, golden, maxDifference } from './harness.ts'
 // images that the plans were not made from.
 
 /** Deviation of a logit's error by the plan, without the flooding noise that the service adds to its answers. */
-function statedNoise({ estimate, output, parameters, batch }: Circuit): number {
-  const copies = parameters.slots / batch / output.period
-  return Math.sqrt(estimate.logitError ** 2 - output.flooding ** 2 / copies)
-}
+const statedNoise = ({ estimate, output }: Circuit): number =>
+  Math.sqrt(estimate.logitError ** 2 - output.flooding ** 2)
 
 /** Of the golden ones. */
 const TRAINED_IMAGES = 8

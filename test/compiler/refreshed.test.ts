@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import t from 'tap'
-import { hidingBits, refreshRounds } from '../../src/circuit/refresh.ts'
+import { log2Modulus } from '../../src/circuit/laws.ts'
+import { refreshFailure, refreshModulusBits, refreshRounds } from '../../src/circuit/refresh.ts'
 import { verifyCircuit } from '../../src/circuit/verify.ts'
 import { type CompileOptions, compile } from '../../src/compiler/index.ts'
 import { clearLogits, golden, maxDifference } from './harness.ts'
@@ -37,8 +38,9 @@ for (const [name, known] of Object.entries(KNOWN)) {
       known,
     )
     t.strictSame(plan.rounds, rounds)
-    t.ok(circuit.refresh!.maskBits >= hidingBits(circuit))
-    t.ok(circuit.refresh!.maskBits < hidingBits(circuit) + 1, 'no bit is wasted on masks')
+    t.ok(refreshFailure(circuit) <= -30, `a chance of 2^${refreshFailure(circuit)} that a value wraps`)
+    const modulus = log2Modulus(circuit.parameters, circuit.refresh!.level)
+    t.ok(modulus < refreshModulusBits(circuit) + 4, 'the refresh level has few bits more than it needs')
     images.slice(0, 2).forEach((image, i) => {
       t.ok(maxDifference(clearLogits(circuit, image, 'none'), logits[i]) < 1e-4, `image ${i}, exact`)
     })

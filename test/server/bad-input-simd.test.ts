@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { LightMyRequestResponse } from 'fastify'
 import t, { type Test } from 'tap'
 import { writeCircuit } from '../../src/circuit/file.ts'
+import { newFloodingKey } from '../../src/he-ops/flooding.ts'
 import { buildApp } from '../../src/server/app.ts'
 import { ModelCatalogue, servedModel } from '../../src/server/catalogue.ts'
 import { createLogger } from '../../src/server/plugins/logging.ts'
@@ -41,7 +42,7 @@ const app = await buildApp({
     workers: 1,
     jobsPerWorker: 1,
     queue: 8,
-    settings: { keyBytes: 2 ** 28, engineBytes: 2 ** 28, threads: 2 },
+    settings: { keyBytes: 2 ** 28, engineBytes: 2 ** 28, threads: 2, floodingKey: newFloodingKey() },
     onFault: (error) => faults.push(String(error)),
   }),
   security: { requestsPerMinute: 100_000, maxEventLoopDelayMs: 0 },

@@ -10,6 +10,7 @@ import { manifestOf } from '../../src/circuit/manifest.ts'
 import { checkParameters, parametersLiteral } from '../../src/circuit/parameters.ts'
 import { nttPrimes } from '../../src/circuit/primes.ts'
 import type { Circuit } from '../../src/circuit/types.ts'
+import { newFloodingKey } from '../../src/he-ops/flooding.ts'
 import { buildApp } from '../../src/server/app.ts'
 import { ModelCatalogue, servedModel } from '../../src/server/catalogue.ts'
 import { createLogger } from '../../src/server/plugins/logging.ts'
@@ -53,7 +54,7 @@ const app = await buildApp({
     workers: 1,
     jobsPerWorker: 1,
     queue: 8,
-    settings: { keyBytes: 2 ** 28, engineBytes: 2 ** 28, threads: 1 },
+    settings: { keyBytes: 2 ** 28, engineBytes: 2 ** 28, threads: 1, floodingKey: newFloodingKey() },
     onFault: (error) => lines.push(String(error)),
   }),
   security: { requestsPerMinute: 100_000, maxEventLoopDelayMs: 0 },

@@ -1,5 +1,6 @@
 import t, { type Test } from 'tap'
 import { PolyVeilError } from '../../src/errors/index.ts'
+import { countedAddress } from '../../src/server/client-address.ts'
 import { keySetBytes } from '../../src/wire/index.ts'
 import { parameters } from '../circuit/circuits.ts'
 import {
@@ -11,6 +12,7 @@ import {
   keyBytes,
   patterned,
   putPart,
+  query,
   uploadKeys,
 } from './support.ts'
 
@@ -27,7 +29,7 @@ t.test('a key set is announced, uploaded in parts, checked once, read and delete
   t.equal(created.statusCode, 201)
   const { id } = created.json()
   t.equal(created.headers.location, `/v2/keys/${id}`)
-  t.same(created.json(), { id, uploadOffset: 0, bytes: keyBytes, expires: '2030-01-01T01:00:00.000Z' })
+  t.same(created.json(), { id, uploadOffset: 0, bytes: keyBytes, expires: '2030-01-01T00:05:00.000Z' })
   t.ok(Buffer.from(id, 'base64url').length >= 32, 'the id cannot be guessed')
 
   const half = 1_000_003
@@ -37,6 +39,7 @@ t.test('a key set is announced, uploaded in parts, checked once, read and delete
   t.equal(h.engine.checked, 0)
   const last = (await putPart(h, id, half, bytes.subarray(half))).json()
   t.match(last, { uploadOffset: keyBytes, complete: true, digest: 'd'.repeat(64) })
+  t.equal(last.expires, '2030-01-01T01:00:00.000Z', 'it lives longer now')
   t.equal(h.engine.checked, 1)
   t.same(
     (h.keys.location(id) as { bytes: Uint8Array }).bytes,
@@ -94,7 +97,7 @@ t.test('announcements that cannot be', async (t) => {
     const full = await announce(h)
     isProblem(t, full, 503, 'TOO_BUSY')
     t.equal(full.headers['retry-after'], '60')
-    h.clock.now += 3_600_000
+    h.clock.now += 300_000
     await h.keys.sweep()
     t.equal((await announce(h)).statusCode, 201, 'expiry makes room')
   })
@@ -196,11 +199,138 @@ t.test('a bad key set is deleted, a check that could not be made is made again',
 
 t.test('expiry', async (t) => {
   const h = await harness(t)
-  const id = await announced(h)
+  const id = await uploadKeys(h)
   h.clock.now += 3_599_999
   t.equal((await get(h, id)).statusCode, 200)
   h.clock.now += 1
   isProblem(t, await get(h, id), 410, 'KEYS_EXPIRED')
   isProblem(t, await putPart(h, id, 0, bytes), 410, 'KEYS_EXPIRED')
   isProblem(t, await get(h, 'never-was'), 410, 'KEYS_EXPIRED')
+})
+
+t.test('the id goes in a header, so that no path has it', async (t) => {
+  const h = await harness(t)
+  const id = await announced(h)
+  const named = (method: 'GET' | 'PUT' | 'DELETE', more: object = {}, payload?: Buffer) =>
+    h.inject({ method, url: '/v2/keys', headers: { 'polyveil-key-set': id, ...more }, payload })
+  const part = { 'content-type': 'application/octet-stream', 'upload-offset': '0' }
+  t.match((await named('PUT', part, Buffer.from(bytes))).json(), { id, complete: true })
+  t.match((await named('GET')).json(), { id, galoisElements: elements, complete: true })
+  t.equal((await named('DELETE')).statusCode, 204)
+  isProblem(t, await named('GET'), 410, 'KEYS_EXPIRED')
+  for (const method of ['GET', 'PUT', 'DELETE'] as const) {
+    const field = { field: 'headers.polyveil-key-set' }
+    const headers = { ...part, 'polyveil-key-set': '' }
+    isProblem(t, await h.inject({ method, url: '/v2/keys', headers }), 400, 'CONFIG_INVALID', field)
+    isProblem(t, await h.inject({ method, url: '/v2/keys', headers: part }), 400, 'CONFIG_INVALID', field)
+  }
+})
+
+t.test('an id that never was, one that expired and one that was deleted are answered alike', async (t) => {
+  const h = await harness(t)
+  const deleted = await uploadKeys(h)
+  await h.keys.delete(deleted)
+  const expired = await announced(h)
+  h.clock.now += 300_000
+  const ask = async (id: string) => {
+    const answer = await h.inject({ url: '/v2/keys', headers: { 'polyveil-key-set': id } })
+    const { requestId, ...problem } = answer.json()
+    return { status: answer.statusCode, problem }
+  }
+  const never = await ask('x'.repeat(43))
+  t.equal(never.status, 410)
+  t.strictSame(await ask(deleted), never)
+  t.strictSame(await ask(expired), never)
+})
+
+t.test('64 announcements without a byte keep nobody out, and are gone after minutes', async (t) => {
+  const h = await harness(t, { limits: { maxSets: 64, maxTotalBytes: 64 * keyBytes } })
+  const answers: number[] = []
+  for (let i = 0; i < 64; i++) answers.push((await announce(h, {}, '203.0.113.7')).statusCode)
+  t.same([answers.filter((status) => status === 201).length, answers.at(-1)], [4, 503])
+  const refused = await announce(h, {}, '203.0.113.7')
+  isProblem(t, refused, 503, 'TOO_BUSY', { maxUploadsPerAddress: 4 })
+  t.equal(refused.headers['retry-after'], '10')
+  t.ok(await uploadKeys(h, '203.0.113.8'), 'another address uploads')
+  h.clock.now += 300_000
+  await h.keys.sweep()
+  t.equal(h.keys.size, 1)
+  t.match(h.log(), /"reason":"upload given up"/)
+})
+
+t.test('each part keeps an upload alive, and nothing else does', async (t) => {
+  const h = await harness(t)
+  const id = await announced(h)
+  h.clock.now += 299_999
+  await putPart(h, id, 0, bytes.subarray(0, 10))
+  h.clock.now += 299_999
+  t.equal((await putPart(h, id, 10, new Uint8Array())).statusCode, 200, 'an empty part')
+  await h.keys.sweep()
+  t.equal((await get(h, id)).statusCode, 200)
+  h.clock.now += 1
+  isProblem(t, await get(h, id), 410, 'KEYS_EXPIRED')
+})
+
+t.test("the least recently used of an address's own sets makes room, and never another's", async (t) => {
+  const h = await harness(t, { limits: { maxSets: 64, maxTotalBytes: 64 * keyBytes, maxSetsPerOwner: 3 } })
+  const other = await uploadKeys(h, '203.0.113.8')
+  const ids: string[] = []
+  for (let i = 0; i < 3; i++) {
+    h.clock.now += 1000
+    ids.push(await uploadKeys(h, '203.0.113.7'))
+  }
+  h.clock.now += 1000
+  t.equal((await h.inject(query(ids[0]))).statusCode, 200, 'the oldest is used')
+  h.clock.now += 1000
+  t.equal((await announce(h, {}, '203.0.113.7')).statusCode, 201)
+  t.equal((await get(h, ids[1])).statusCode, 200, 'an announcement costs nobody anything')
+  const latest = await uploadKeys(h, '203.0.113.7')
+  const states = await Promise.all([other, ...ids, latest].map((id) => get(h, id)))
+  t.same(
+    states.map(({ statusCode }) => statusCode),
+    [200, 200, 410, 200, 200],
+  )
+  t.match(h.log(), /"reason":"made room for its owner"/)
+})
+
+t.test('by its bytes, too', async (t) => {
+  const h = await harness(t, { limits: { maxTotalBytes: 10 * keyBytes, maxBytesPerOwner: 2 * keyBytes - 1 } })
+  const first = await uploadKeys(h)
+  h.clock.now += 1000
+  const second = await uploadKeys(h)
+  isProblem(t, await get(h, first), 410, 'KEYS_EXPIRED')
+  t.equal((await get(h, second)).statusCode, 200)
+})
+
+t.test('in a full store an address has room made by its own sets alone', async (t) => {
+  const h = await harness(t, { limits: { maxSets: 2 } })
+  const first = await uploadKeys(h, '203.0.113.7')
+  const second = await uploadKeys(h, '203.0.113.7')
+  const full = await announce(h, {}, '203.0.113.8')
+  isProblem(t, full, 503, 'TOO_BUSY')
+  t.equal(full.headers['retry-after'], '60')
+  t.equal((await get(h, first)).statusCode, 200)
+  h.clock.now += 1000
+  await h.inject(query(first))
+  t.equal((await announce(h, {}, '203.0.113.7')).statusCode, 201)
+  isProblem(t, await get(h, second), 410, 'KEYS_EXPIRED')
+  t.equal((await get(h, first)).statusCode, 200)
+  t.equal(h.keys.size, 2)
+})
+
+t.test('a network of IPv6 that one host has is one address', async (t) => {
+  t.equal(countedAddress('203.0.113.7'), '203.0.113.7')
+  t.equal(countedAddress('::ffff:203.0.113.7'), '203.0.113.7')
+  t.equal(countedAddress('::ffff:cb00:7107'), '203.0.113.7')
+  t.equal(countedAddress('2001:db8:1:2:3:4:5:6'), '2001:db8:1:2::/64')
+  t.equal(countedAddress('2001:db8:1:2::6'), '2001:db8:1:2::/64')
+  t.equal(countedAddress('2001:0DB8::0001'), '2001:db8:0:0::/64')
+  t.equal(countedAddress('fe80::1%eth0'), 'fe80:0:0:0::/64')
+  t.equal(countedAddress('::1'), '0:0:0:0::/64')
+  t.equal(countedAddress('no address'), 'no address')
+  const h = await harness(t, { limits: { maxSets: 64, maxTotalBytes: 64 * keyBytes } })
+  for (let host = 1; host <= 5; host++) {
+    const { statusCode } = await announce(h, {}, `2001:db8:1:2::${host}`)
+    t.equal(statusCode, host <= 4 ? 201 : 503)
+  }
 })

@@ -11,6 +11,9 @@ const ROUTES: [string, string][] = [
   ['get', '/v2/models/{model}/manifest'],
   ['post', '/v2/models/{model}/infer'],
   ['post', '/v2/keys'],
+  ['put', '/v2/keys'],
+  ['get', '/v2/keys'],
+  ['delete', '/v2/keys'],
   ['put', '/v2/keys/{id}'],
   ['get', '/v2/keys/{id}'],
   ['delete', '/v2/keys/{id}'],
@@ -37,13 +40,18 @@ t.test('the OpenAPI 3.1 document describes every route, its errors and its binar
   }
   const bodyOf = (method: string, path: string) =>
     Object.keys(document.paths[path][method].requestBody.content)
+  t.same(bodyOf('put', '/v2/keys'), ['application/octet-stream'])
   t.same(bodyOf('put', '/v2/keys/{id}'), ['application/octet-stream'])
   t.same(bodyOf('post', '/v2/models/{model}/infer'), ['application/octet-stream'])
   t.same(bodyOf('post', '/v2/keys'), ['application/json'])
   const references = JSON.stringify(document).matchAll(/"\$ref":"#\/components\/schemas\/(\w+)"/g)
   for (const [, name] of references) t.ok(document.components.schemas[name], `${name} is defined`)
-  const upload = document.paths['/v2/keys/{id}'].put.parameters
-  t.ok(upload.some((p: { in: string; name: string }) => p.in === 'header' && p.name === 'upload-offset'))
+  const headersOf = (path: string) =>
+    (document.paths[path].put.parameters as { in: string; name: string }[])
+      .filter((parameter) => parameter.in === 'header')
+      .map(({ name }) => name)
+  t.same(headersOf('/v2/keys').sort(), ['polyveil-key-set', 'upload-offset'])
+  t.same(headersOf('/v2/keys/{id}'), ['upload-offset'])
 })
 
 t.test('the page of the document loads under its own policy, all else under a strict one', async (t) => {
@@ -97,6 +105,11 @@ t.test('the log holds no credentials, no bodies and no key set id', async (t) =>
     url: `/v2/keys/${keys}?token=in-the-query`,
     headers: { authorization, cookie: 'session=crumbs' },
   })
+  const named = { 'polyveil-key-set': keys, authorization }
+  t.equal((await h.inject({ url: '/v2/keys', headers: named })).statusCode, 200)
+  await h.inject({ url: `/v2/key/${keys}`, headers: named })
+  await h.inject({ url: `/v2/keys/${keys}/more`, headers: named })
+  await h.inject({ url: `/v2/keys/${keys}%zz`, headers: named })
   await h.inject(query(keys, { headers: { authorization } }))
   await h.inject({ url: '/v2/nothing/at-all-secret', headers: { authorization } })
   h.engine.work = () => Promise.reject(new Error('a bug'))
@@ -104,6 +117,7 @@ t.test('the log holds no credentials, no bodies and no key set id', async (t) =>
   await h.inject({ method: 'POST', url: '/v2/keys', payload: { parametersDigest: 'told-in-body' } })
   const log = h.log()
   t.match(log, '/v2/keys/:id', 'requests are logged')
+  t.match(log, /"route":"\/v2\/keys",[^}]*"keySet":"[0-9a-f]{12}"/, 'and which key set they name')
   t.match(log, 'a bug')
   t.match(log, /"keySet":"[0-9a-f]{12}"/)
   for (const secret of [keys, 'open-sesame', 'crumbs', 'in-the-query', 'at-all-secret', 'told-in-body']) {

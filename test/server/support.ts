@@ -80,7 +80,6 @@ export async function harness(test: Test = t as Test, options: HarnessOptions = 
     maxTotalBytes: 4e9,
     ...options.limits,
   }
-  const keys = await KeyStore.open(new MemoryFiles(), limits, () => clock.now)
   const lines: string[] = []
   const stream = new Writable({
     write(chunk, _encoding, done) {
@@ -88,23 +87,30 @@ export async function harness(test: Test = t as Test, options: HarnessOptions = 
       done()
     },
   })
+  const logger = createLogger('trace', stream)
+  const keys = await KeyStore.open(new MemoryFiles(), limits, () => clock.now, logger)
   const app = await buildApp({
     models: options.models ?? new ModelCatalogue([model]),
     keys,
     engine,
     trustProxy: options.trustProxy,
     security: { requestsPerMinute: 10_000, maxEventLoopDelayMs: 0, ...options.security },
-    logger: createLogger('trace', stream),
+    logger,
   })
   test.teardown(() => app.close())
   return { app, engine, keys, clock, log: () => lines.join(''), inject: (request) => app.inject(request) }
 }
 
-/** Announces a key set of the small model. */
-export const announce = (h: Harness, change: object = {}): Promise<LightMyRequestResponse> =>
+/** Announces a key set of the small model. @param remoteAddress whose request it is */
+export const announce = (
+  h: Harness,
+  change: object = {},
+  remoteAddress?: string,
+): Promise<LightMyRequestResponse> =>
   h.inject({
     method: 'POST',
     url: '/v2/keys',
+    remoteAddress,
     payload: { parametersDigest: parameters.digest, bytes: keyBytes, galoisElements: elements, ...change },
   })
 
@@ -126,8 +132,8 @@ export const patterned = (length: number, seed = 0): Uint8Array =>
   Uint8Array.from({ length }, (_, i) => (i * 31 + (i >> 8) * 17 + seed) & 255)
 
 /** A complete key set, as the steered engine takes it. @returns its id */
-export async function uploadKeys(h: Harness): Promise<string> {
-  const { id } = (await announce(h)).json()
+export async function uploadKeys(h: Harness, remoteAddress?: string): Promise<string> {
+  const { id } = (await announce(h, {}, remoteAddress)).json()
   const bytes = patterned(keyBytes)
   for (let offset = 0; offset < keyBytes; offset += 8 << 20) {
     const answer = await putPart(h, id, offset, bytes.subarray(offset, offset + (8 << 20)))

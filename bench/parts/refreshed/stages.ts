@@ -5,6 +5,7 @@ import { KeyRing, LocalModel, memoryKeyStore } from '../../../src/client/index.t
 import { targetOf } from '../../../src/compiler/planner/target.ts'
 import type { Session } from '../../../src/he-ops/execution/session.ts'
 import { openSimdSession } from '../../../src/he-ops/execution/simd-session.ts'
+import { newFloodingKey } from '../../../src/he-ops/flooding.ts'
 import { SimdEngine } from '../../../src/he-ops/simd/index.ts'
 import type { PreprocessedImage } from '../../../src/preprocessing/index.ts'
 import { bytesSource } from '../../../src/wire/index.ts'
@@ -57,14 +58,21 @@ export async function measureStages(circuit: Circuit, image: PreprocessedImage):
   const engine = await SimdEngine.create({ threads })
   try {
     const keys = engine.newKeySet(circuit.parameters)
-    const session = await openSimdSession(engine, circuit, manifest, keys, bytesSource(await keySet(client)))
+    const session = await openSimdSession(
+      engine,
+      circuit,
+      manifest,
+      keys,
+      bytesSource(await keySet(client)),
+      newFloodingKey(),
+    )
     const query = await client.encrypt(image)
     // Not counted: what is compiled while it runs is slow.
     await clockedRun(circuit, session, client, query)
     const { clock, answer } = await clockedRun(circuit, session, client, query)
     return {
       threads,
-      logits: await client.decrypt(answer),
+      logits: await client.decrypt(answer, { fullPrecision: true }),
       engineMemoryBytes: session.memory,
       enginePeakBytes: engine.memory.peak,
       ...clock.report(threads),

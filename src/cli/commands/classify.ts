@@ -1,31 +1,36 @@
 import type { Command } from 'commander'
-import type { Classification, ClientProgress } from '../../client/index.ts'
+import type { Classification, ClientProgress, ManifestChange } from '../../client/index.ts'
 import { act, command, type Outcome, type Session } from '../command.ts'
 import { readImageFile } from '../input/images.ts'
 import { openKeyStore, withOptionalKeys } from '../input/key-store.ts'
 import { whole } from '../input/option-values.ts'
+import { type PinFlags, pinOptions, withPins } from '../input/pins.ts'
 import { headersOf, type ServerOptions, shownUrl, withHeaders } from '../input/server.ts'
 import type { Progress } from '../output/progress.ts'
-import { scoresText } from '../output/scores-text.ts'
+import { FULL_PRECISION_HELP, scoresText } from '../output/scores-text.ts'
 
-interface ClassifyFlags extends ServerOptions {
+interface ClassifyFlags extends PinFlags, ServerOptions {
   readonly url: string
   readonly model: string
   readonly keys?: string
   readonly top: number
+  readonly fullPrecision?: boolean
 }
 
 /** `polyveil classify` */
 export const classifyCommand = (): Command =>
-  withHeaders(
-    withOptionalKeys(
-      command('classify', 'classify images on a server that never sees them')
-        .argument('<image...>', 'PNG, JPEG or WebP')
-        .requiredOption('--url <url>', 'the server')
-        .requiredOption('--model <name>', 'the model'),
+  withPins(
+    withHeaders(
+      withOptionalKeys(
+        command('classify', 'classify images on a server that never sees them')
+          .argument('<image...>', 'PNG, JPEG or WebP')
+          .requiredOption('--url <url>', 'the server')
+          .requiredOption('--model <name>', 'the model'),
+      ),
     ),
   )
     .option('--top <n>', 'classes to show', whole(1, 100_000), 5)
+    .option('--full-precision', FULL_PRECISION_HELP)
     .action(act(classify))
 
 interface Classified {
@@ -39,20 +44,30 @@ async function classify(session: Session, files: string[], flags: ClassifyFlags)
   const { progress, signal } = session
   progress.step(`connecting to ${shownUrl(flags.url)}`)
   const { connect } = await import('../../client/index.ts')
-  using polyveil = await connect(flags.url, {
+  // Ends by deleting throw-away keys on the server, however the command ends.
+  let change: ManifestChange | undefined
+  await using polyveil = await connect(flags.url, {
     keys: await openKeyStore(flags.keys),
     headers: headersOf(flags),
     signal,
+    ...pinOptions(flags, progress, (noticed) => {
+      change = noticed
+    }),
   })
-  const { batch } = await polyveil.manifest(flags.model, { signal })
+  const { batch, digest } = await polyveil.manifest(flags.model, { signal })
   const classes = await polyveil.classify(
     flags.model,
     images.map(({ bytes }) => bytes),
-    { topK: flags.top, signal, onProgress: showing(progress, files, batch) },
+    {
+      topK: flags.top,
+      fullPrecision: flags.fullPrecision,
+      signal,
+      onProgress: showing(progress, files, batch),
+    },
   )
   const results = images.map(({ file }, k): Classified => ({ file, classes: classes[k] }))
   return {
-    document: { model: flags.model, images: results },
+    document: { model: flags.model, manifest: digest, previousManifest: change?.before, images: results },
     text: results.map(({ file, classes }) => `${file}\n${scoresText(classes)}`).join('\n\n'),
   }
 }
@@ -72,14 +87,22 @@ function showing(
   batch: number,
 ): (state: ClientProgress) => void {
   let current: string | undefined
-  return ({ stage, rounds, inference = 1, bytesDone, bytesTotal }) => {
+  return ({ stage, rounds, inference = 1, bytesDone, bytesTotal, waitsFor, secondsLeft }) => {
     const own = files.slice((inference - 1) * batch, inference * batch)
+    if (stage === 'wait') {
+      progress.step(`${namesText(own)}: ${waitText(waitsFor, secondsLeft)}`)
+      current = undefined
+      return
+    }
     const step = `${namesText(own)}: ${STAGES[stage]}${rounds ? `, ${rounds} rounds` : ''}`
     if (step !== current) progress.step(step)
     current = step
     progress.update(bytesDone, bytesTotal)
   }
 }
+
+const waitText = (waitsFor: ClientProgress['waitsFor'], seconds = 0): string =>
+  `the server has no room for ${waitsFor === 'keys' ? 'keys' : 'an inference'} now; trying again in ${Math.ceil(seconds)} s`
 
 const namesText = ([first, ...others]: readonly string[]): string =>
   others.length === 0 ? first : `${first} and ${others.length} more`

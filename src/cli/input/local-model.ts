@@ -1,48 +1,60 @@
 import type { Command } from 'commander'
-import type { LocalModel } from '../../client/index.ts'
+import type { KeyStore, LocalModel } from '../../client/index.ts'
+import type { Session } from '../command.ts'
 import { UsageError } from '../usage-error.ts'
 import { readJsonInput } from './files.ts'
 import { openKeyStore, withKeys } from './key-store.ts'
+import { type PinFlags, pinOptions, withPins } from './pins.ts'
 import { headersOf, type ServerOptions, withHeaders } from './server.ts'
 
 /** What the steps of a client need that take place without a server. */
-export interface LocalOptions extends ServerOptions {
+export interface LocalOptions extends PinFlags, ServerOptions {
   readonly manifest: string
   readonly keys: string
 }
 
 export const withLocalModel = (command: Command): Command =>
-  withHeaders(withKeys(command.requiredOption('--manifest <file or url>', MANIFEST_HELP)))
+  withPins(withHeaders(withKeys(command.requiredOption('--manifest <file or url>', MANIFEST_HELP))))
 
 export const MANIFEST_HELP = "the model's manifest: a file, or its URL .../v2/models/NAME/manifest"
 
 /**
- * Runs `body` on a model known by its manifest; keys are freed afterwards.
+ * Runs `body` on a model known by its manifest; keys are freed afterwards. A manifest from a URL is held against the one that the key
+ * directory remembers.
  *
  * @throws PARAMETERS_MISMATCH, SECURITY_TOO_LOW, CONFIG_INVALID, TOO_LARGE when the manifest does not hold
  */
 export async function withModel<T>(
-  { manifest, keys, ...server }: LocalOptions,
-  body: (model: LocalModel) => Promise<T>,
+  session: Session,
+  options: LocalOptions,
+  body: (model: LocalModel, store: KeyStore) => Promise<T>,
 ): Promise<T> {
   const { KeyRing, LocalModel } = await import('../../client/index.ts')
-  const data = /^https?:/.test(manifest)
-    ? await fetchManifest(manifest, server)
-    : await readJsonInput(manifest, 'The manifest')
-  const ring = new KeyRing(await openKeyStore(keys))
+  const { manifest } = options
+  const store = await openKeyStore(options.keys)
+  const pinned = /^https?:/.test(manifest) ? await fetchManifest(session, options, store) : undefined
+  const ring = new KeyRing(store)
   try {
-    return await body(new LocalModel(data, ring))
+    const model = new LocalModel(pinned?.manifest ?? (await readJsonInput(manifest, 'The manifest')), ring)
+    const result = await body(model, store)
+    await pinned?.pins.remember(model.manifest)
+    return result
   } finally {
     ring.close()
   }
 }
 
-async function fetchManifest(url: string, options: ServerOptions): Promise<unknown> {
-  const match = /^(https?:\/\/.+?\/)v2\/models\/([^/]+)\/manifest$/.exec(url)
+/** A manifest from a server, held against the one that is remembered. */
+async function fetchManifest({ progress, signal }: Session, options: LocalOptions, keys: KeyStore) {
+  const match = /^(https?:\/\/.+?\/)v2\/models\/([^/]+)\/manifest$/.exec(options.manifest)
   if (!match) throw new UsageError('The URL of a manifest ends in /v2/models/NAME/manifest')
-  const { connect, memoryKeyStore } = await import('../../client/index.ts')
-  const server = await connect(match[1], { keys: memoryKeyStore(), headers: headersOf(options) })
-  return server.manifest(nameIn(match[2]))
+  const { connect } = await import('../../client/index.ts')
+  const { Pins } = await import('../../client/pins/pins.ts')
+  const server = await connect(match[1], { keys, pins: 'off', headers: headersOf(options), signal })
+  const manifest = await server.manifest(nameIn(match[2]))
+  const pins = new Pins(keys, new URL(match[1]), pinOptions(options, progress))
+  await pins.check(manifest)
+  return { manifest, pins }
 }
 
 function nameIn(segment: string): string {

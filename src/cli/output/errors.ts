@@ -1,9 +1,12 @@
-import { fileTrouble, isSystemError, PolyVeilError } from '../../errors/index.ts'
+import { constants } from 'node:os'
+import { inspect } from 'node:util'
+import { fileTrouble, isSystemError, PolyVeilError, printable, printableLines } from '../../errors/index.ts'
+import { Interruption } from '../command.ts'
 import { UsageError } from '../usage-error.ts'
 import { printDocument } from './print.ts'
 
-/** What shells expect after an interrupt: 128 and the signal's number. */
-const INTERRUPTED = 130
+/** What shells expect of a process that a signal ended: this and the signal's number. */
+const BY_SIGNAL = 128
 
 /**
  * Shows an error: one JSON document on stdout, or two lines on stderr. What is neither a `PolyVeilError` nor an error of the
@@ -12,19 +15,24 @@ const INTERRUPTED = 130
  * @returns the exit code
  */
 export function presentError(cause: unknown, json: boolean): number {
-  if (process.env.POLYVEIL_DEBUG === '1') console.error(cause)
+  if (process.env.POLYVEIL_DEBUG === '1') process.stderr.write(`${printableLines(inspect(cause))}\n`)
   const error = asPolyVeilError(cause)
   const { remedy, entry } = error
   if (json) printDocument({ error: { ...error.toJSON(), remedy } })
-  else process.stderr.write(`polyveil: ${error.code}: ${error.message}\n${remedy}\n`)
+  else process.stderr.write(`polyveil: ${error.code}: ${shownMessage(error)}\n${printable(remedy)}\n`)
   return error instanceof UsageError ? UsageError.EXIT : entry.exit
 }
 
-/** @returns the exit code of a command that the user stopped */
-export function reportStop(): number {
+/** @returns the exit code of a command that was asked to end */
+export function reportStop(reason: Error): number {
   process.stderr.write('polyveil: stopped\n')
-  return INTERRUPTED
+  const signal = reason instanceof Interruption ? reason.signal : 'SIGINT'
+  return BY_SIGNAL + constants.signals[signal]
 }
+
+/** In one line, but for what the user's own command line is told: a suggestion has a line of its own there. */
+const shownMessage = (error: PolyVeilError): string =>
+  error instanceof UsageError ? printableLines(error.message) : printable(error.message)
 
 function asPolyVeilError(cause: unknown): PolyVeilError {
   if (cause instanceof PolyVeilError) return cause

@@ -7,6 +7,7 @@ import type { EncryptedBackend } from '../../he-ops/execution/backend-for.ts'
 import { openSealSession } from '../../he-ops/execution/seal-session.ts'
 import type { Session } from '../../he-ops/execution/session.ts'
 import { openSimdSession } from '../../he-ops/execution/simd-session.ts'
+import { newFloodingKey } from '../../he-ops/flooding.ts'
 import {
   createSealContext,
   type EvaluationKeys,
@@ -76,7 +77,7 @@ export async function encryptedBackend(
         },
       )
       execute += watch.lap()
-      const logits = (await client.decryptBatch(response)).slice(0, images.length)
+      const logits = (await client.decryptBatch(response, { fullPrecision: true })).slice(0, images.length)
       return { logits, seconds: { encrypt, execute, refreshClient, decrypt: watch.lap() } }
     },
     async close() {
@@ -114,6 +115,7 @@ const openOnSimd =
         manifest,
         engine.newKeySet(circuit.parameters),
         keySet,
+        newFloodingKey(),
       )
       return { session, close: () => engine.close() }
     } catch (error) {
@@ -127,7 +129,7 @@ const openOnSeal =
   async (circuit, manifest, keySet) => {
     const context = createSealContext(await loadSeal(), circuit.parameters)
     const keys = await evaluationKeys(context, manifest, ring, keySet)
-    const session = openSealSession(context, keys, circuit, manifest)
+    const session = openSealSession(context, keys, circuit, manifest, newFloodingKey())
     return {
       session,
       async close() {

@@ -1,9 +1,10 @@
 import { scryptAsync } from '@noble/hashes/scrypt.js'
-import { utf8ToBytes } from '@noble/hashes/utils.js'
+import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js'
 import { PolyVeilError } from '../../errors/index.ts'
 
 export const KEY_BYTES = 32
 const NONCE_BYTES = 12
+const TAG_BYTES = 16
 
 /** Cost of scrypt: 2^17 x 8 x 128 bytes = 128 MB and about a second for each guess of a passphrase (RFC 7914). */
 export interface ScryptCost {
@@ -17,12 +18,19 @@ export const SCRYPT_COST = Object.freeze({ N: 2 ** 17, r: 8, p: 1 } as const) sa
 export const deriveKey = (passphrase: string, salt: Uint8Array, cost: ScryptCost): Promise<Uint8Array> =>
   scryptAsync(passphrase.normalize('NFKC'), salt, { ...cost, dkLen: KEY_BYTES })
 
-/** Encrypts entries with AES-256-GCM under fresh random nonces, bound to their names. */
+/** Encrypts entries with AES-256-GCM under fresh random nonces, bound to their names, and names their places. */
 export interface EntryCipher {
   /** @returns nonce, then ciphertext and tag */
   encrypt(name: string, bytes: Uint8Array): Promise<Uint8Array>
   /** @throws CONFIG_INVALID when key or name are others, or a byte was altered */
   decrypt(name: string, sealed: Uint8Array): Promise<Uint8Array>
+  /**
+   * The plaintext without any check of key, name or bytes: garbage where the key is another. It serves to find the name under
+   * which `decrypt` then checks all three.
+   */
+  peek(sealed: Uint8Array): Promise<Uint8Array>
+  /** HMAC-SHA-256 of a name in hex, under a key that the cipher's key yields: nobody else can tell names by it. */
+  tagOf(name: string): Promise<string>
 }
 
 /**
@@ -38,6 +46,7 @@ export async function entryCipher(rawKey: Uint8Array): Promise<EntryCipher> {
     )
   }
   const key = await subtle.importKey('raw', Uint8Array.from(rawKey), 'AES-GCM', false, ['encrypt', 'decrypt'])
+  const nameKey = await nameKeyFrom(subtle, rawKey)
   rawKey.fill(0)
   const algorithm = (name: string, iv: Uint8Array) => ({
     name: 'AES-GCM',
@@ -61,9 +70,35 @@ export async function entryCipher(rawKey: Uint8Array): Promise<EntryCipher> {
       } catch {
         throw new PolyVeilError(
           'CONFIG_INVALID',
-          'An entry of the key store does not open: the passphrase is wrong or the entry is damaged',
+          'An entry of the key store is damaged, or not of this store',
         )
       }
     },
+    async peek(sealed) {
+      const ciphertext = sealed.subarray(NONCE_BYTES, Math.max(NONCE_BYTES, sealed.length - TAG_BYTES))
+      // GCM encrypts by counter mode: encryption under the same nonce undoes itself. What follows is a tag, of no use here.
+      const iv = sealed.subarray(0, NONCE_BYTES)
+      if (iv.length < NONCE_BYTES) return new Uint8Array()
+      const twice = await subtle.encrypt(algorithm('', iv), key, Uint8Array.from(ciphertext))
+      return new Uint8Array(twice).subarray(0, ciphertext.length)
+    },
+    async tagOf(name) {
+      return bytesToHex(
+        new Uint8Array(await subtle.sign('HMAC', nameKey, Uint8Array.from(utf8ToBytes(name)))),
+      )
+    },
   }
+}
+
+const HMAC = { name: 'HMAC', hash: 'SHA-256' } as const
+
+/** A key of its own for names, so that no key serves two algorithms with data of a caller's. */
+async function nameKeyFrom(subtle: SubtleCrypto, rawKey: Uint8Array): Promise<CryptoKey> {
+  const root = await subtle.importKey('raw', Uint8Array.from(rawKey), HMAC, false, ['sign'])
+  const derived = new Uint8Array(
+    await subtle.sign('HMAC', root, Uint8Array.from(utf8ToBytes('polyveil key store: names of entries'))),
+  )
+  const nameKey = await subtle.importKey('raw', derived, HMAC, false, ['sign'])
+  derived.fill(0)
+  return nameKey
 }

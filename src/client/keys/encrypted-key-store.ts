@@ -1,42 +1,136 @@
-import { sha256 } from '@noble/hashes/sha2.js'
-import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js'
+import { utf8ToBytes } from '@noble/hashes/utils.js'
+import { PolyVeilError } from '../../errors/index.ts'
 import type { EntryCipher } from './cipher.ts'
+import { type EntryPlace, entryFile, isEntryFile } from './entry-place.ts'
 import type { KeyStore } from './key-store.ts'
+import { oldEntry, oldEntryFile, oldSecretKeyNames } from './old-entries.ts'
 import { openStore } from './store-cipher.ts'
 
 /**
- * A store whose entries lie encrypted with AES-256-GCM in a place that keeps bytes as they are.
+ * A store whose entries lie encrypted with AES-256-GCM in a place that keeps bytes as they are. Names of files tell nothing:
+ * each is the HMAC of its entry's name, under a key that the store's passphrase or key yields.
  *
  * With a passphrase the encryption key is derived from it with scrypt: who gets hold of the place learns nothing unless the
  * passphrase can be guessed. Without one, a random key is kept beside the entries. The way is fixed when the place is first
- * used.
+ * used. A check value beside the entries tells a wrong passphrase before anything is read or written.
  *
  * All methods throw CONFIG_INVALID when the passphrase is missing, wrong or not expected, or an entry is damaged.
+ *
+ * @throws CONFIG_INVALID when the passphrase is empty
  */
-export function encryptedKeyStore(kept: KeyStore, passphrase: string | undefined): KeyStore {
-  let opened: Promise<EntryCipher> | undefined
-  const cipher = (): Promise<EntryCipher> => {
-    opened ??= openStore(kept, passphrase)
-    // A failure, such as a wrong passphrase, is told again and not kept.
-    opened.catch(() => {
-      opened = undefined
-    })
+export function encryptedKeyStore(place: EntryPlace, passphrase: string | undefined): KeyStore {
+  requirePassphrase(passphrase)
+  let opened: Promise<EntryCipher | undefined> | undefined
+  // One at a time, since it takes a second and 128 MB. A failure, such as a wrong passphrase, is told again and not kept.
+  const open = (asked: string | undefined, make: boolean): Promise<EntryCipher | undefined> => {
+    const before = opened?.catch(() => undefined) ?? Promise.resolve(undefined)
+    opened = before.then((found) => found ?? openStore(place, passphrase, { asked, make }))
     return opened
   }
+  /** @param asked the name of the entry that the caller is about to use */
+  const cipher = async (asked: string): Promise<EntryCipher> => (await open(asked, true))!
+  /** Undefined when the place is empty: reading makes no store. */
+  const present = (asked?: string): Promise<EntryCipher | undefined> => open(asked, false)
   return {
     async get(name) {
-      const sealed = await kept.get(entryOf(name))
-      return sealed && (await cipher()).decrypt(name, sealed)
+      const store = await present(name)
+      if (store === undefined) return undefined
+      const file = entryFile(await store.tagOf(name))
+      const sealed = await place.get(file)
+      return sealed ? opening(store, file, sealed).then(({ bytes }) => bytes) : moveOld(place, store, name)
     },
     async put(name, bytes) {
-      await kept.put(entryOf(name), await (await cipher()).encrypt(name, bytes))
+      const store = await cipher(name)
+      const file = entryFile(await store.tagOf(name))
+      await place.put(file, await sealing(store, file, name, bytes))
+      await place.delete(oldEntryFile(name))
     },
     async add(name, bytes) {
-      const { encrypt, decrypt } = await cipher()
-      return decrypt(name, await kept.add(entryOf(name), await encrypt(name, bytes)))
+      const store = await cipher(name)
+      return (await moveOld(place, store, name)) ?? addEntry(place, store, name, bytes)
+    },
+    async delete(name) {
+      const store = await present(name)
+      if (store === undefined) return
+      await place.delete(entryFile(await store.tagOf(name)))
+      await place.delete(oldEntryFile(name))
+    },
+    async names() {
+      const store = await present()
+      if (store === undefined) return []
+      const files = await place.names()
+      const names = await oldSecretKeyNames(place, store, files)
+      for (const file of files.filter(isEntryFile)) {
+        const sealed = await place.get(file)
+        if (sealed) names.push((await opening(store, file, sealed)).name)
+      }
+      return [...new Set(names)].sort()
     },
   }
 }
 
-/** Names may hold anything; what entries are kept under is their digests, and tells nothing. */
-const entryOf = (name: string): string => `${bytesToHex(sha256(utf8ToBytes(name))).slice(0, 40)}.entry`
+/** @throws CONFIG_INVALID when a passphrase is given and empty */
+function requirePassphrase(passphrase: string | undefined): void {
+  if (passphrase !== '') return
+  throw new PolyVeilError(
+    'CONFIG_INVALID',
+    'The passphrase of the key store is empty, which protects nothing; give one, or none at all (in Node: unset ' +
+      'POLYVEIL_PASSPHRASE)',
+    { field: 'passphrase' },
+  )
+}
+
+/** Moves an entry of PolyVeil 0.1 to its place of today. @returns its bytes; undefined when there is none */
+async function moveOld(place: EntryPlace, store: EntryCipher, name: string): Promise<Uint8Array | undefined> {
+  const bytes = await oldEntry(place, store, name)
+  if (bytes === undefined) return undefined
+  const moved = await addEntry(place, store, name, bytes)
+  await place.delete(oldEntryFile(name))
+  return moved
+}
+
+async function addEntry(
+  place: EntryPlace,
+  store: EntryCipher,
+  name: string,
+  bytes: Uint8Array,
+): Promise<Uint8Array> {
+  const file = entryFile(await store.tagOf(name))
+  return (await opening(store, file, await place.add(file, await sealing(store, file, name, bytes)))).bytes
+}
+
+// An entry is encrypted under the name of its file, which its own name yields, and holds: length of the name in two bytes,
+// little-endian; the name; the bytes. So all names can be listed, and no entry passes for another.
+const LENGTH_BYTES = 2
+
+async function sealing(
+  store: EntryCipher,
+  file: string,
+  name: string,
+  bytes: Uint8Array,
+): Promise<Uint8Array> {
+  const nameBytes = utf8ToBytes(name)
+  if (nameBytes.length >= 2 ** (8 * LENGTH_BYTES)) {
+    throw new PolyVeilError('CONFIG_INVALID', 'The name of a key store entry is longer than 65535 bytes')
+  }
+  const whole = new Uint8Array(LENGTH_BYTES + nameBytes.length + bytes.length)
+  new DataView(whole.buffer).setUint16(0, nameBytes.length, true)
+  whole.set(nameBytes, LENGTH_BYTES)
+  whole.set(bytes, LENGTH_BYTES + nameBytes.length)
+  const sealed = await store.encrypt(file, whole)
+  whole.fill(0)
+  return sealed
+}
+
+async function opening(
+  store: EntryCipher,
+  file: string,
+  sealed: Uint8Array,
+): Promise<{ readonly name: string; readonly bytes: Uint8Array }> {
+  const whole = await store.decrypt(file, sealed)
+  const end = LENGTH_BYTES + new DataView(whole.buffer).getUint16(0, true)
+  const name = new TextDecoder().decode(whole.subarray(LENGTH_BYTES, end))
+  const bytes = whole.slice(end)
+  whole.fill(0)
+  return { name, bytes }
+}

@@ -1,4 +1,4 @@
-import { link, mkdir, readFile, rename, rm, unlink, writeFile } from 'node:fs/promises'
+import { link, mkdir, readdir, readFile, rename, rm, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 // Node alone: loaded when it is used, and left out of what is bundled for browsers (`browser` in package.json).
@@ -34,6 +34,26 @@ export async function addFile(directory: string, name: string, bytes: Uint8Array
     return Uint8Array.from(await readFile(join(directory, name)))
   } finally {
     await unlink(temporary)
+  }
+}
+
+/** Deletes one file of a directory; does nothing when there is none. */
+export async function removeFile(directory: string, name: string): Promise<void> {
+  try {
+    await unlink(join(directory, name))
+  } catch (error) {
+    if (!hasCode(error, 'ENOENT')) throw error
+  }
+}
+
+/** The names of the files of a directory; none when there is no directory. */
+export async function fileNames(directory: string): Promise<string[]> {
+  try {
+    const entries = await readdir(directory, { withFileTypes: true })
+    return entries.filter((entry) => entry.isFile()).map(({ name }) => name)
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return []
+    throw error
   }
 }
 

@@ -1,5 +1,6 @@
-import { createStore, get, set, type UseStore, update } from 'idb-keyval'
+import { createStore, del, get, keys, set, type UseStore, update } from 'idb-keyval'
 import { encryptedKeyStore } from './encrypted-key-store.ts'
+import type { EntryPlace } from './entry-place.ts'
 import type { KeyStore } from './key-store.ts'
 
 export interface IndexedDbKeyStoreOptions {
@@ -17,9 +18,10 @@ export interface IndexedDbKeyStoreOptions {
  * is first used.
  *
  * All methods throw CONFIG_INVALID when the passphrase is missing, wrong or not expected, or an entry is damaged, and what
- * the browser throws when it has no room.
+ * the browser throws when it has no room. Nothing is written under a wrong passphrase.
  *
  * @param name of the database
+ * @throws CONFIG_INVALID when the passphrase is empty
  */
 export function indexedDbKeyStore(
   name = 'polyveil-keys',
@@ -28,7 +30,7 @@ export function indexedDbKeyStore(
   return encryptedKeyStore(database(name), passphrase)
 }
 
-function database(name: string): KeyStore {
+function database(name: string): EntryPlace {
   let opened: UseStore | undefined
   const entries = (): UseStore => {
     opened ??= createStore(name, 'entries')
@@ -37,6 +39,8 @@ function database(name: string): KeyStore {
   return {
     get: (key) => get<Uint8Array>(key, entries()),
     put: (key, bytes) => set(key, bytes, entries()),
+    delete: (key) => del(key, entries()),
+    names: () => keys<string>(entries()),
     async add(key, bytes) {
       let there = bytes
       // One transaction, which no other page gets in between.

@@ -3,6 +3,11 @@
  * secret; a store keeps entries encrypted at rest, or does not let them rest at all.
  */
 export interface KeyStore {
+  /**
+   * True when entries end with the program. A connection with such a store deletes the key sets that it uploaded when it is
+   * closed: nobody could use them any more.
+   */
+  readonly temporary?: boolean
   get(name: string): Promise<Uint8Array | undefined>
   /** Stores an entry in place of the one there may be. */
   put(name: string, bytes: Uint8Array): Promise<void>
@@ -12,12 +17,17 @@ export interface KeyStore {
    * @returns the entry that is there afterwards
    */
   add(name: string, bytes: Uint8Array): Promise<Uint8Array>
+  /** Deletes an entry; does nothing where there is none. */
+  delete(name: string): Promise<void>
+  /** The names of all entries, in ascending order. */
+  names(): Promise<readonly string[]>
 }
 
 /** A store that is gone with the program. */
 export function memoryKeyStore(): KeyStore {
   const entries = new Map<string, Uint8Array>()
   return {
+    temporary: true,
     get: async (name) => entries.get(name)?.slice(),
     put: async (name, bytes) => {
       entries.set(name, bytes.slice())
@@ -27,5 +37,10 @@ export function memoryKeyStore(): KeyStore {
       entries.set(name, present)
       return present.slice()
     },
+    delete: async (name) => {
+      entries.get(name)?.fill(0)
+      entries.delete(name)
+    },
+    names: async () => [...entries.keys()].sort(),
   }
 }

@@ -2,10 +2,13 @@ import { bytesToHex, hexToBytes, utf8ToBytes } from '@noble/hashes/utils.js'
 import { z } from 'zod'
 import { PolyVeilError } from '../../errors/index.ts'
 import { deriveKey, type EntryCipher, entryCipher, KEY_BYTES, SCRYPT_COST } from './cipher.ts'
-import type { KeyStore } from './key-store.ts'
+import { type EntryPlace, isEntryFile, isOldEntryFile } from './entry-place.ts'
+import { opensOldEntries } from './old-entries.ts'
 
 const HEADER = 'store.json'
 const KEY = 'store.key'
+const CHECK = 'store.check'
+const CHECK_TEXT = 'the key of this store is right'
 const SALT_BYTES = 32
 
 // The bounds keep a damaged header from asking for more memory than there is, or for next to no work.
@@ -27,16 +30,51 @@ const headerSchema = z.strictObject({
 })
 type Header = z.infer<typeof headerSchema>
 
+export interface OpenOptions {
+  /** Whether to make a store where there is none. */
+  readonly make: boolean
+  /** The name of an entry that the caller is about to use; in a store of PolyVeil 0.1 it may show that the key is right. */
+  readonly asked?: string
+}
+
 /**
- * The cipher of a store, whose header is kept beside the entries, and without a passphrase its key, too. They are made when
- * they are not there.
+ * The cipher of a store, whose header and check value are kept beside the entries, and without a passphrase its key, too.
+ * Nothing is written under a key that does not open the check value. Where it is missing, as in a store of PolyVeil 0.1, it is
+ * made when one of the entries has been decrypted.
  *
- * @throws CONFIG_INVALID when the store is protected otherwise, or its header or key is damaged
+ * @returns undefined when there is no store and none is to be made
+ * @throws CONFIG_INVALID when the passphrase is wrong, the store is protected otherwise, or its header, key or check value
+ *   is damaged or missing
  */
-export async function openStore(kept: KeyStore, passphrase: string | undefined): Promise<EntryCipher> {
-  const { protection } = await header(kept, passphrase)
+export async function openStore(
+  place: EntryPlace,
+  passphrase: string | undefined,
+  { make, asked }: OpenOptions,
+): Promise<EntryCipher | undefined> {
+  // Before the check value is looked for: an entry that another process writes meanwhile comes after its check value.
+  const entries = (await place.names()).filter((file) => isEntryFile(file) || isOldEntryFile(file))
+  const check = await place.get(CHECK)
+  const isNew = entries.length === 0 && check === undefined
+  if (isNew && !make) return undefined
+  const cipher = await entryCipher(await rawKey(place, passphrase, isNew))
+  if (check !== undefined) {
+    await requireCheck(cipher, check, passphrase)
+  } else {
+    if (!isNew && !(await opensAnEntry(place, cipher, entries, asked))) throw wrongKey(passphrase)
+    const sealed = await cipher.encrypt(CHECK, utf8ToBytes(CHECK_TEXT))
+    await requireCheck(cipher, await place.add(CHECK, sealed), passphrase)
+  }
+  return cipher
+}
+
+async function rawKey(
+  place: EntryPlace,
+  passphrase: string | undefined,
+  isNew: boolean,
+): Promise<Uint8Array> {
+  const { protection } = await header(place, passphrase, isNew)
   if (protection.kind === 'keyFile') {
-    if (passphrase === undefined) return entryCipher(await keptKey(kept))
+    if (passphrase === undefined) return keptKey(place, isNew)
     throw invalid(
       'The key store was made without a passphrase; open it without one or choose another place for a new one',
     )
@@ -45,10 +83,48 @@ export async function openStore(kept: KeyStore, passphrase: string | undefined):
     throw invalid('The key store is protected by a passphrase; give it, or in Node set POLYVEIL_PASSPHRASE')
   }
   const { salt, N, r, p } = protection
-  return entryCipher(await deriveKey(passphrase, hexToBytes(salt), { N, r, p }))
+  return deriveKey(passphrase, hexToBytes(salt), { N, r, p })
 }
 
-async function header(kept: KeyStore, passphrase: string | undefined): Promise<Header> {
+/** Whether the cipher has the key of entries whose check value is missing. */
+async function opensAnEntry(
+  place: EntryPlace,
+  cipher: EntryCipher,
+  entries: readonly string[],
+  asked: string | undefined,
+): Promise<boolean> {
+  for (const file of entries.filter(isEntryFile)) {
+    const sealed = await place.get(file)
+    const bytes = sealed && (await cipher.decrypt(file, sealed).catch(() => undefined))
+    bytes?.fill(0)
+    if (bytes) return true
+  }
+  return opensOldEntries(place, cipher, entries, asked)
+}
+
+/** The check value says one thing; only the key that encrypted it can tell. */
+async function requireCheck(
+  cipher: EntryCipher,
+  check: Uint8Array,
+  passphrase: string | undefined,
+): Promise<void> {
+  const found = await cipher.decrypt(CHECK, check).catch(() => undefined)
+  if (found === undefined || new TextDecoder().decode(found) !== CHECK_TEXT) throw wrongKey(passphrase)
+}
+
+const wrongKey = (passphrase: string | undefined): PolyVeilError =>
+  passphrase === undefined
+    ? invalid(
+        `The key store's ${KEY} is not the key of its entries, or the store is damaged; nothing was written`,
+      )
+    : new PolyVeilError(
+        'CONFIG_INVALID',
+        'The passphrase of the key store is wrong, or the store is damaged; nothing was written. Give the passphrase that ' +
+          'the store was made with, in Node by POLYVEIL_PASSPHRASE too',
+        { field: 'passphrase' },
+      )
+
+async function header(place: EntryPlace, passphrase: string | undefined, isNew: boolean): Promise<Header> {
   const fresh: Header = {
     format: 'polyveil-key-store-1',
     protection:
@@ -56,8 +132,9 @@ async function header(kept: KeyStore, passphrase: string | undefined): Promise<H
         ? { kind: 'keyFile' }
         : { kind: 'passphrase', salt: bytesToHex(randomBytes(SALT_BYTES)), ...SCRYPT_COST },
   }
-  const bytes =
-    (await kept.get(HEADER)) ?? (await kept.add(HEADER, utf8ToBytes(`${JSON.stringify(fresh)}\n`)))
+  const found = await place.get(HEADER)
+  if (found === undefined && !isNew) throw missing(HEADER)
+  const bytes = found ?? (await place.add(HEADER, utf8ToBytes(`${JSON.stringify(fresh)}\n`)))
   return parseHeader(new TextDecoder().decode(bytes))
 }
 
@@ -69,11 +146,17 @@ function parseHeader(text: string): Header {
   }
 }
 
-async function keptKey(kept: KeyStore): Promise<Uint8Array> {
-  const key = (await kept.get(KEY)) ?? (await kept.add(KEY, randomBytes(KEY_BYTES)))
+async function keptKey(place: EntryPlace, isNew: boolean): Promise<Uint8Array> {
+  const found = await place.get(KEY)
+  if (found === undefined && !isNew) throw missing(KEY)
+  const key = found ?? (await place.add(KEY, randomBytes(KEY_BYTES)))
   if (key.length !== KEY_BYTES) throw invalid(`The key store's ${KEY} is damaged`)
   return key
 }
+
+/** Without it the entries are lost; a new one in its place would only hide that. */
+const missing = (file: string): PolyVeilError =>
+  invalid(`The key store has entries, but its ${file} is missing; put it back, or choose another place`)
 
 const randomBytes = (length: number): Uint8Array => crypto.getRandomValues(new Uint8Array(length))
 

@@ -47,11 +47,11 @@ export function imageArgument(input: ImageInput): CheckedImage {
 }
 
 /**
- * Checks what is known of tensors that go wrong: the order of axes, and values that were not normalised.
+ * Checks that a tensor is not one of height, width, channels.
  *
- * @throws CONFIG_INVALID, TENSOR_OUT_OF_RANGE
+ * @throws CONFIG_INVALID
  */
-export function checkGivenTensor({ shape, tensor }: PreprocessedImage, { image, bound }: InputSpec): void {
+export function checkAxes({ shape }: PreprocessedImage, { image }: InputSpec): void {
   const [c, h, w] = image
   if (shape.join() === [h, w, c].join() && shape.join() !== image.join()) {
     throw new PolyVeilError(
@@ -64,6 +64,14 @@ export function checkGivenTensor({ shape, tensor }: PreprocessedImage, { image, 
       },
     )
   }
+}
+
+/**
+ * Tells values apart that are known to go wrong: such as are no numbers, and pixels that were not normalised.
+ *
+ * @throws TENSOR_OUT_OF_RANGE
+ */
+export function checkValues(tensor: Float64Array, bound: number): void {
   const place = tensor.findIndex((value) => Number.isNaN(value))
   if (place >= 0) {
     throw new PolyVeilError('TENSOR_OUT_OF_RANGE', `Value ${place} of the tensor is no number (NaN)`, {

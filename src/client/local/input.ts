@@ -1,9 +1,16 @@
+import { LEAST_INPUT_BOUND } from '../../circuit/bounds.ts'
 import { interleaveImages } from '../../circuit/image-batch.ts'
 import { pack, spaceToDepth } from '../../circuit/layout.ts'
 import type { Circuit, InputSpec } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import { type Image, type PreprocessedImage, preprocess } from '../../preprocessing/index.ts'
-import { type CanvasPixels, checkGivenTensor, imageArgument, type TensorInput } from './image-argument.ts'
+import {
+  type CanvasPixels,
+  checkAxes,
+  checkValues,
+  imageArgument,
+  type TensorInput,
+} from './image-argument.ts'
 
 /**
  * What can be classified: an encoded file (PNG, JPEG, WebP), a decoded image, in browsers an `ImageBitmap` or `ImageData`, or a
@@ -26,6 +33,30 @@ export interface Bitmap {
   close(): void
 }
 
+/**
+ * Checks the form of the images, and the values of tensors among them, before anything is asked of a server: which one is refused
+ * is then none of the server's choosing. Every circuit takes tensors whose values pass. Pictures need no such check: what
+ * preprocessing yields of them is within every circuit's bound.
+ *
+ * @throws CONFIG_INVALID when what is given is no image in any form, or a tensor does not have the values that its shape says
+ * @throws TENSOR_OUT_OF_RANGE when a value is larger than `LEAST_INPUT_BOUND`, or no number
+ */
+export function requireSendable(images: ImageInput | readonly ImageInput[]): void {
+  for (const image of listOf(images)) {
+    const given = imageArgument(image)
+    if (!('tensor' in given)) continue
+    const { shape, tensor } = given
+    const values = shape.reduce((product, size) => product * size, 1)
+    if (tensor.length !== values) {
+      throw new PolyVeilError(
+        'CONFIG_INVALID',
+        `${tensor.length} values do not fill a tensor [${shape.join(', ')}]`,
+      )
+    }
+    requireWithin(given, LEAST_INPUT_BOUND)
+  }
+}
+
 /** One image as a list of one. */
 export const listOf = (images: ImageInput | readonly ImageInput[]): readonly ImageInput[] =>
   isList(images) ? images : [images]
@@ -39,19 +70,26 @@ export const isList = (images: ImageInput | readonly ImageInput[]): images is re
  * @returns the shape of `spec.image`, [C, H, W], row-major; every value within `spec.bound`
  * @throws IMAGE_UNREADABLE when the file is no image
  * @throws CONFIG_INVALID when what is given is no image in any form, or a tensor has another shape
- * @throws TENSOR_OUT_OF_RANGE when a value is larger than the circuit supports, or no number
+ * @throws TENSOR_OUT_OF_RANGE when a value is larger than the circuit supports, or no number; never for a picture, where `spec`
+ *   is a checked manifest's
  */
 export async function imageTensor(input: ImageInput, spec: InputSpec): Promise<PreprocessedImage> {
   const given = imageArgument(input)
   const image = 'tensor' in given ? given : preprocess(await decoded(given), spec.preprocessing)
-  if ('tensor' in given) checkGivenTensor(given, spec)
+  if ('tensor' in given) checkAxes(given, spec)
   checkShape(image, spec)
-  const outlier = image.tensor.findIndex((value) => !(Math.abs(value) <= spec.bound))
-  if (outlier < 0) return image
+  requireWithin(image, spec.bound)
+  return image
+}
+
+function requireWithin({ tensor }: PreprocessedImage, bound: number): void {
+  const outlier = tensor.findIndex((value) => !(Math.abs(value) <= bound))
+  if (outlier < 0) return
+  checkValues(tensor, bound)
   throw new PolyVeilError(
     'TENSOR_OUT_OF_RANGE',
-    `Value ${outlier} of the preprocessed image is ${image.tensor[outlier]}; the circuit supports up to ${spec.bound}`,
-    { bound: spec.bound },
+    `Value ${outlier} of the preprocessed image is ${tensor[outlier]}; up to ${bound} is taken`,
+    { bound },
   )
 }
 

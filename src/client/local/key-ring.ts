@@ -1,11 +1,11 @@
-import { sha256 } from '@noble/hashes/sha2.js'
-import { bytesToHex } from '@noble/hashes/utils.js'
 import type { CkksParameters } from '../../circuit/parameters.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import { sampleSecretKey } from '../../he-ops/seal/keys.ts'
 import { RestrictedContexts } from '../../he-ops/seal/restricted-contexts.ts'
 import { loadSeal } from '../../he-ops/seal/runtime.ts'
 import { decodeSecretKey, encodeSecretKey } from '../../wire/index.ts'
+import { secretKeyEntry } from '../keys/entry-names.ts'
+import { fingerprintOf } from '../keys/key-book.ts'
 import type { KeyStore } from '../keys/key-store.ts'
 import { UnlockedKey } from './unlocked-key.ts'
 
@@ -40,7 +40,7 @@ export class KeyRing {
    */
   async unlockExisting(parameters: CkksParameters): Promise<UnlockedKey> {
     const { digest } = parameters
-    const present = this.#unlocked.has(digest) || (await this.#store.get(entryName(parameters)))
+    const present = this.#unlocked.has(digest) || (await this.#store.get(secretKeyEntry(parameters.digest)))
     if (present) return this.unlock(parameters)
     throw new PolyVeilError('KEYS_MISSING', 'The key store has no secret key for these parameters', {
       parametersDigest: digest,
@@ -50,17 +50,33 @@ export class KeyRing {
   async #load(parameters: CkksParameters): Promise<UnlockedKey> {
     const contexts = new RestrictedContexts(await loadSeal(), parameters)
     try {
-      const name = entryName(parameters)
+      const name = secretKeyEntry(parameters.digest)
       const frame =
         (await this.#store.get(name)) ?? (await this.#store.add(name, await newSecretKey(contexts)))
       const secret = decodeSecretKey(parameters, frame)
-      const fingerprint = bytesToHex(sha256(frame))
+      const fingerprint = fingerprintOf(frame)
       frame.fill(0)
       return new UnlockedKey(contexts, secret, fingerprint)
     } catch (error) {
       contexts.delete()
       throw error
     }
+  }
+
+  /**
+   * Deletes the secret key for these parameters from the store, and frees it. What was encrypted under it can be read by
+   * nobody any more; the next `unlock` makes a new key.
+   *
+   * @param parametersDigest of the parameters
+   */
+  async delete(parametersDigest: string): Promise<void> {
+    await this.#store.delete(secretKeyEntry(parametersDigest))
+    const unlocked = this.#unlocked.get(parametersDigest)
+    this.#unlocked.delete(parametersDigest)
+    await unlocked?.then(
+      (key) => key.delete(),
+      () => {},
+    )
   }
 
   /** Frees all keys. The ring can be used again. */
@@ -75,8 +91,6 @@ export class KeyRing {
     }
   }
 }
-
-const entryName = ({ digest }: CkksParameters): string => `secret-key/${digest}`
 
 async function newSecretKey(contexts: RestrictedContexts): Promise<Uint8Array> {
   const secret = await sampleSecretKey(contexts)

@@ -1,7 +1,8 @@
 import type { SecretKey } from 'node-seal'
+import type { ComplexSlots } from '../../he-ops/encoding/decode-periodic.ts'
 import { backendFor } from '../../he-ops/execution/backend-for.ts'
 import { createSealContext, type SealContext } from '../../he-ops/seal/context.ts'
-import { decryptSlots, encryptSlots } from '../../he-ops/seal/encryptor.ts'
+import { decryptPeriodic, encryptSlots } from '../../he-ops/seal/encryptor.ts'
 import { generateKeySet, keySetOf, loadSecretKey } from '../../he-ops/seal/keys.ts'
 import { requireSecret } from '../../he-ops/seal/keys-secret.ts'
 import type { RestrictedContexts } from '../../he-ops/seal/restricted-contexts.ts'
@@ -43,9 +44,9 @@ export class UnlockedKey {
     return encryptSlots(...this.#at(level), vectors, level, scale)
   }
 
-  /** As `decryptSlots` of `he-ops/seal/encryptor.ts`. */
-  decryptSlots(pairs: readonly Rlwe[], level: number, scale: number): Float64Array[] {
-    return decryptSlots(...this.#at(level), pairs, level, scale)
+  /** As `decryptPeriodic` of `he-ops/seal/encryptor.ts`. */
+  decryptPeriodic(pair: Rlwe, level: number, scale: number, period: number): ComplexSlots {
+    return decryptPeriodic(...this.#at(level), pair, level, scale, period)
   }
 
   /**

@@ -5,6 +5,8 @@ import { type Answer, COMPUTING_MILLISECONDS, type Request } from './transport.t
 // The binary form of the Open Inference Protocol: a JSON document of as many bytes as this header says, then the
 // tensor's bytes.
 const LENGTH_HEADER = 'inference-header-content-length'
+/** Names the key set whose owner sends a request. */
+export const KEY_SET_HEADER = 'polyveil-key-set'
 const MAX_HEADER_BYTES = 64 * 2 ** 10
 
 export interface Query {
@@ -68,7 +70,7 @@ export function roundRequest({ inference, round, keySet, frame }: RoundAnswer, n
     path: roundPath(inference, round),
     headers: {
       'content-type': 'application/octet-stream',
-      'polyveil-key-set': keySet,
+      [KEY_SET_HEADER]: keySet,
       ...(nextBytes === undefined && { prefer: 'return=minimal' }),
     },
     body: frame,
@@ -90,7 +92,7 @@ export function outputRequest(
   return {
     method: 'GET',
     path: roundPath(inference, round),
-    headers: { 'polyveil-key-set': keySet },
+    headers: { [KEY_SET_HEADER]: keySet },
     maxBytes: bytes + MAX_HEADER_BYTES,
     silenceMilliseconds: COMPUTING_MILLISECONDS,
   }

@@ -4,7 +4,8 @@ import { PolyVeilError } from '../../errors/index.ts'
 export type HeaderValues = Readonly<Record<string, string>>
 
 /** Set by the client or by what carries its requests. */
-const RESERVED = /^(host|connection|content-(length|type)|transfer-encoding|expect|upload-offset|prefer)$/
+const RESERVED =
+  /^(host|connection|content-(length|type)|transfer-encoding|expect|upload-offset|prefer|polyveil-key-set|inference-header-content-length)$/
 
 const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/

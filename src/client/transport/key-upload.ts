@@ -1,10 +1,17 @@
 import { z } from 'zod'
 import { PolyVeilError } from '../../errors/index.ts'
+import { KEY_SET_HEADER } from './binary-body.ts'
 import { ForeignAnswer } from './foreign-answer.ts'
 import { NetworkError } from './network-error.ts'
 import { parts } from './parts.ts'
 import { pause } from './retry.ts'
-import { COMPUTING_MILLISECONDS, isInBetween, type Transport, unintelligible } from './transport.ts'
+import {
+  COMPUTING_MILLISECONDS,
+  isInBetween,
+  type Request,
+  type Transport,
+  unintelligible,
+} from './transport.ts'
 
 /** Bytes of a part; servers take up to 16 MiB, proxies in between often less. */
 const PART_BYTES = 8 * 2 ** 20
@@ -13,7 +20,12 @@ const LEAST_PART_BYTES = 256 * 2 ** 10
 /** How often a part that does not get through is taken up again where the server stands. */
 const MAX_RESUMES = 4
 
-const createdSchema = z.looseObject({ id: z.string().min(1).max(128), expires: z.iso.datetime() })
+/** Without the answer to its announcement a client that stops could not delete the key set. */
+const GRACE_MILLISECONDS = 1000
+
+/** What goes into a header, and is shown to nobody. */
+const idSchema = z.string().regex(/^[\w.~-]{1,128}$/)
+const createdSchema = z.looseObject({ id: idSchema, expires: z.iso.datetime() })
 const stateSchema = createdSchema.extend({
   uploadOffset: z.int().nonnegative(),
   bytes: z.int().positive(),
@@ -33,15 +45,14 @@ export interface NewKeySet {
   readonly galoisElements: readonly number[]
 }
 
-export interface UploadOptions {
-  readonly signal?: AbortSignal
+export interface UploadOptions extends Pick<Request, 'signal' | 'onWait'> {
   readonly onSent?: (bytes: number) => void
 }
 
 /**
  * Uploads a key set while it is being made; no more than a part of it is in memory. A part that breaks off is taken up
  * where the server stands. Parts become smaller where one is too large for a proxy in between, whether the proxy says so
- * (413) or closes the connection.
+ * (413) or closes the connection. When the upload fails or is aborted, the server is told that it is over: once, and briefly.
  *
  * @returns the server's id for the set and the time it expires (ISO 8601)
  * @throws NetworkError when a part does not get through at all; the server's error
@@ -50,45 +61,77 @@ export async function uploadKeySet(
   transport: Transport,
   keySet: NewKeySet,
   chunks: AsyncIterable<Uint8Array>,
-  { signal, onSent }: UploadOptions,
+  { onSent, ...options }: UploadOptions,
 ): Promise<{ readonly id: string; readonly expires: string }> {
   const body = JSON.stringify(keySet)
-  const created = await transport.json({ method: 'POST', path: 'v2/keys', body, signal })
+  const announcement = { method: 'POST', path: PATH, body, graceMilliseconds: GRACE_MILLISECONDS } as const
+  const created = await transport.json({ ...announcement, ...options })
   const { id } = parse(transport, createdSchema, created)
-  const upload = new Upload(transport, id, signal)
-  let state: UploadState | undefined
-  let offset = 0
-  for await (const part of parts(chunks, PART_BYTES)) {
-    state = await upload.send(part, offset, onSent)
-    offset += part.length
+  const upload = new Upload(transport, id, options)
+  try {
+    transport.throwIfAborted(options)
+    let state: UploadState | undefined
+    let offset = 0
+    for await (const part of parts(chunks, PART_BYTES)) {
+      state = await upload.send(part, offset, onSent)
+      offset += part.length
+    }
+    if (!state?.complete) throw unintelligible(transport.base.origin)
+    return { id, expires: state.expires }
+  } catch (error) {
+    await transport.tell(deletion(id))
+    throw error
   }
-  if (!state?.complete) throw unintelligible(transport.base.origin)
-  return { id, expires: state.expires }
 }
 
 type UploadState = z.infer<typeof stateSchema>
 
-/** What the server holds under an id. Throws KEYS_EXPIRED when it holds nothing. */
+/** What the server holds under an id. @throws KEYS_EXPIRED when it holds nothing */
 export async function storedKeySet(
   transport: Transport,
   id: string,
   signal?: AbortSignal,
 ): Promise<StoredKeySet> {
-  return parse(transport, storedSchema, await transport.json({ method: 'GET', path: pathOf(id), signal }))
+  const request = { method: 'GET', path: PATH, headers: naming(id), signal } as const
+  return parse(transport, storedSchema, await transport.json(request))
+}
+
+/** What the server holds under an id; undefined when it holds nothing. */
+export const storedIfPresent = (
+  transport: Transport,
+  id: string,
+  signal?: AbortSignal,
+): Promise<StoredKeySet | undefined> => unlessExpired(storedKeySet(transport, id, signal))
+
+/** Deletes a key set on the server. @returns whether the server had it */
+export async function deleteKeySet(transport: Transport, id: string, signal?: AbortSignal): Promise<boolean> {
+  return (await unlessExpired(transport.send({ ...deletion(id), signal }))) !== undefined
+}
+
+/** The request that deletes a key set. */
+export const deletion = (id: string): Request => ({ method: 'DELETE', path: PATH, headers: naming(id) })
+
+async function unlessExpired<T>(answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer
+  } catch (error) {
+    if (error instanceof PolyVeilError && error.code === 'KEYS_EXPIRED') return undefined
+    throw error
+  }
 }
 
 /** The parts of one key set on their way. */
 class Upload {
   readonly #transport: Transport
   readonly #id: string
-  readonly #signal: AbortSignal | undefined
+  readonly #options: Omit<UploadOptions, 'onSent'>
   /** Most bytes that a request carries. */
   #most = PART_BYTES
 
-  constructor(transport: Transport, id: string, signal: AbortSignal | undefined) {
+  constructor(transport: Transport, id: string, options: Omit<UploadOptions, 'onSent'>) {
     this.#transport = transport
     this.#id = id
-    this.#signal = signal
+    this.#options = options
   }
 
   /**
@@ -131,12 +174,16 @@ class Upload {
   async #put(body: Uint8Array, offset: number): Promise<UploadState> {
     const request = {
       method: 'PUT' as const,
-      path: pathOf(this.#id),
-      headers: { 'content-type': 'application/octet-stream', 'upload-offset': String(offset) },
+      path: PATH,
+      headers: {
+        ...naming(this.#id),
+        'content-type': 'application/octet-stream',
+        'upload-offset': String(offset),
+      },
       body,
       // The last part is answered when the whole key set has been checked.
       silenceMilliseconds: COMPUTING_MILLISECONDS,
-      signal: this.#signal,
+      ...this.#options,
     }
     return parse(this.#transport, stateSchema, await this.#transport.json(request))
   }
@@ -144,8 +191,9 @@ class Upload {
   /** Where to go on after a piece failed: the server said so, or is asked once the network is back. */
   async #offsetAfter(error: unknown, failures: number): Promise<number> {
     if (isInBetween(error)) {
-      await pause(500 * 2 ** failures, this.#signal)
-      return (await storedKeySet(this.#transport, this.#id, this.#signal)).uploadOffset
+      const { signal } = this.#options
+      await pause(500 * 2 ** failures, signal)
+      return (await storedKeySet(this.#transport, this.#id, signal)).uploadOffset
     }
     if (error instanceof PolyVeilError && typeof error.facts.uploadOffset === 'number') {
       return error.facts.uploadOffset
@@ -157,7 +205,10 @@ class Upload {
 const stuck = (offset: number): PolyVeilError =>
   new PolyVeilError('TENSOR_MALFORMED', `The upload of the keys cannot go on at byte ${offset}`)
 
-const pathOf = (id: string): string => `v2/keys/${encodeURIComponent(id)}`
+const PATH = 'v2/keys'
+
+/** Ids are in a header: proxies log paths. */
+const naming = (id: string): Record<string, string> => ({ [KEY_SET_HEADER]: id })
 
 function parse<T>(transport: Transport, schema: z.ZodType<T>, data: unknown): T {
   const parsed = schema.safeParse(data)

@@ -13,6 +13,8 @@ const MAX_JSON_BYTES = 8 * 2 ** 20
 const MAX_PROBLEM_BYTES = 64 * 2 ** 10
 /** How often a request is sent again when the server has no room. */
 const MAX_RETRIES = 5
+/** How long all waits for room take together, in seconds; then the caller is told. */
+const MAX_WAIT_SECONDS = 120
 /** How often a repeatable request is sent again when the network fails, and the time before the first is half of this. */
 const MAX_REPEATS = 4
 const REPEAT_MILLISECONDS = 250
@@ -37,6 +39,13 @@ export interface Request {
   /** How long the server may be silent before its answer begins, the time that the body takes not counted. */
   readonly silenceMilliseconds?: number
   readonly signal?: AbortSignal
+  /**
+   * Time that the server still gets to answer when the request is aborted; for requests after which the server holds something
+   * that only its answer names. By default none.
+   */
+  readonly graceMilliseconds?: number
+  /** Told, before each wait, that the server has no room now, and of the seconds until the next try. */
+  readonly onWait?: (seconds: number) => void
 }
 
 export interface Answer {
@@ -77,18 +86,23 @@ export class Transport {
   }
 
   /**
-   * Sends a request; again after `Retry-After` when the answer is TOO_BUSY, a few times at most.
+   * Sends a request; again after `Retry-After` when the answer is TOO_BUSY, a few times and for two minutes at most.
    *
    * @throws the server's error by its code; ForeignAnswer when another program answers in its place; TOO_LARGE when the
    *   answer is longer than `maxBytes`; NetworkError; the signal's reason
    */
   async send(request: Request): Promise<Answer> {
+    let waited = 0
     for (let attempt = 1; ; attempt++) {
       const { response, body } = await this.#exchange(request)
       if (response.ok && !isPage(response)) return { headers: response.headers, body }
       const error = problemError(body) ?? this.#foreign(response, request)
-      if (!mayPass(error) || attempt > MAX_RETRIES) throw error
-      await pause(retryDelay(response.headers, attempt), this.#signals(request))
+      if (!mayPass(error)) throw error
+      const delay = retryDelay(response.headers, attempt)
+      if (attempt > MAX_RETRIES || waited + delay > MAX_WAIT_SECONDS * 1000) throw stillBusy(error, waited)
+      request.onWait?.(delay / 1000)
+      await pause(delay, this.#signals(request))
+      waited += delay
     }
   }
 
@@ -111,11 +125,17 @@ export class Transport {
   /** Tells the server something that no one waits for: once, briefly, whatever signal ended all else, and no matter how it goes. */
   async tell(request: Request): Promise<void> {
     const send = this.#fetch
-    const { method, path } = request
+    const { method, path, headers } = request
     const signal = AbortSignal.timeout(TELL_MILLISECONDS)
-    await send(new URL(path, this.base), { method, headers: this.#headers, signal, redirect: 'error' })
+    const init = { method, headers: { ...this.#headers, ...headers }, signal, redirect: 'error' as const }
+    await send(new URL(path, this.base), init)
       .then((response) => response.body?.cancel())
       .catch(() => {})
+  }
+
+  /** The server's address to show and to remember: without credentials. */
+  get address(): string {
+    return this.base.origin + this.base.pathname
   }
 
   /** Sends a request and parses the JSON that answers it. */
@@ -128,8 +148,14 @@ export class Transport {
     }
   }
 
+  /** @throws the reason of the caller's signal, or of the connection's, when it is aborted */
+  throwIfAborted(request: Pick<Request, 'signal'>): void {
+    this.#signals(request)?.throwIfAborted()
+  }
+
   /** One request and the whole answer to it, in bounded time. */
   async #exchange(request: Request): Promise<{ response: Response; body: Uint8Array }> {
+    this.throwIfAborted(request)
     const { silenceMilliseconds = SILENCE_MILLISECONDS } = request
     const limit = new SilenceLimit((this.#silence ?? silenceMilliseconds) + bodyBytes(request) / LEAST_RATE)
     try {
@@ -139,7 +165,7 @@ export class Transport {
       if (!response.ok) return { response, body: await readProblem(response, heard) }
       return { response, body: await readBounded(response, request.maxBytes ?? MAX_JSON_BYTES, heard) }
     } catch (cause) {
-      this.#signals(request)?.throwIfAborted()
+      this.throwIfAborted(request)
       if (cause instanceof PolyVeilError) throw cause
       throw new NetworkError({ base: this.base, sentBytes: bodyBytes(request) }, limit.signal.reason ?? cause)
     } finally {
@@ -147,7 +173,11 @@ export class Transport {
     }
   }
 
-  #begin({ method, path, headers, body, signal }: Request, limit: SilenceLimit): Promise<Response> {
+  #begin(
+    { method, path, headers, body, signal, graceMilliseconds }: Request,
+    limit: SilenceLimit,
+  ): Promise<Response> {
+    const ends = later(this.#signals({ signal }), graceMilliseconds)
     const init = {
       method,
       headers: {
@@ -156,7 +186,7 @@ export class Transport {
         ...headers,
       },
       body: body as BodyInit | undefined,
-      signal: AbortSignal.any([limit.signal, this.#signals({ signal }) ?? []].flat()),
+      signal: AbortSignal.any([limit.signal, ends ?? []].flat()),
       // Keys and queries go to the server that the caller named, and to no other.
       redirect: 'manual' as const,
     }
@@ -182,6 +212,22 @@ export class Transport {
     const signals = [this.#signal, signal].filter((s) => s !== undefined)
     return signals.length > 1 ? AbortSignal.any(signals) : signals[0]
   }
+}
+
+/** A signal that is aborted some time after another. */
+function later(signal: AbortSignal | undefined, milliseconds = 0): AbortSignal | undefined {
+  if (signal === undefined || milliseconds === 0) return signal
+  const controller = new AbortController()
+  const abort = (): void => controller.abort(signal.reason)
+  signal.addEventListener('abort', () => setTimeout(abort, milliseconds), { once: true })
+  return controller.signal
+}
+
+/** The error of a server, or of a proxy in front of it, with the time that the client has waited for it to pass. */
+function stillBusy({ code, message, facts, remedy }: PolyVeilError, waited: number): PolyVeilError {
+  const waitedSeconds = Math.round(waited / 1000)
+  const tried = waitedSeconds > 0 ? `; gave up after ${waitedSeconds} s` : ''
+  return new PolyVeilError(code, message + tried, { ...facts, waitedSeconds }, { remedy })
 }
 
 /** What says why there is no answer; nothing where it is longer than any problem document, as a proxy's page may be. */

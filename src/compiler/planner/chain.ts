@@ -108,10 +108,15 @@ export class DraftChain implements BuilderChain {
    * The data primes when the result needs `bits` bits of modulus; undefined when the ring has no more primes of a size.
    *
    * @param level level of the result in this chain, below which nothing was chosen
+   * @param sizes of the primes at and below it; by default those of the others
    */
-  finish(level: number, bits: number): { chain: PlannedChain; left: PrimePool } | undefined {
+  finish(
+    level: number,
+    bits: number,
+    sizes = this.#sizes,
+  ): { chain: PlannedChain; left: PrimePool } | undefined {
     const left = this.#pool.copy()
-    const base = takeBase(left, bits, this.#sizes)
+    const base = takeBase(left, bits, sizes)
     if (this.#exhausted || base === undefined) return undefined
     return { chain: { ring: this.#ring, base, levels: this.primes.slice(level + 1) }, left }
   }

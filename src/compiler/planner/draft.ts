@@ -1,7 +1,7 @@
 import { type ExtendedBasis, extendedBasis } from '../../circuit/extended.ts'
 import { rotationSteps } from '../../circuit/keys.ts'
 import { digitCount, MAX_LOG_QP } from '../../circuit/parameters.ts'
-import { hidingBits, MASK_ROOM_BITS, refreshRounds } from '../../circuit/refresh.ts'
+import { refreshModulusBits, refreshRounds } from '../../circuit/refresh.ts'
 import type { Layout, ValueId } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import { logitNoise, type NoisyBody } from '../analysis/noise.ts'
@@ -41,16 +41,25 @@ export interface Draft {
   readonly target: Target
   /** Precision asked for, which decides about the flooding noise. */
   readonly precisionBits: number
-  /** Levels between two refreshes; absent for one shot. */
-  readonly segmentLevels?: number
+  /** What lies between two refreshes; absent for one shot. */
+  readonly segment?: Segment
   /** The link that refreshes go over. */
   readonly link?: Link
+}
+
+/** The modulus between two refreshes. */
+export interface Segment {
+  /** Levels that rescaling may use up. */
+  readonly levels: number
+  /** Most bits of their primes. */
+  readonly primeBits: number
 }
 
 /** How a candidate refreshes values. */
 export interface PlannedRefresh {
   readonly cuts: Cuts
-  readonly maskBits: number
+  /** log2 of the modulus that the refresh level has to have. */
+  readonly modulusBits: number
   /** Ciphertexts that are refreshed, all together. */
   readonly ciphertexts: number
 }
@@ -90,18 +99,17 @@ const BASE_SLACK_BITS = 2
  * @returns at least one candidate, unless the ring has too few primes of the sizes
  */
 export function candidatesOf(graph: Graph, draft: Draft): Candidate[] {
-  const { ring, batch, sizes, policy, target } = draft
-  const draftChain = new DraftChain(ring, sizes, batch)
+  const { ring, batch, sizes, policy, target, segment } = draft
+  const levelBits = Math.min(sizes.most, segment?.primeBits ?? sizes.most)
+  const draftChain = new DraftChain(ring, { ...sizes, most: levelBits }, batch)
   const builder = new CircuitBuilder(draftChain, policy, false)
   const { value, level, cuts } = lowerDraft(graph, draft, builder)
   const { scale } = builder.type(value)
   const logitBits = Math.ceil(Math.log2(scale)) + LOGIT_BITS + BASE_SLACK_BITS
   const refresh = cuts && plannedRefresh(builder, ring, cuts)
-  const baseBits = refresh
-    ? Math.max(logitBits, refresh.maskBits + MASK_ROOM_BITS + BASE_LACK_BITS)
-    : logitBits
-  if (refresh) for (let l = DRAFT_LEVELS; l > level; l--) draftChain.choose(l, sizes.most)
-  const finished = draftChain.finish(level, baseBits)
+  const baseBits = refresh ? Math.max(logitBits, refresh.modulusBits + BASE_LACK_BITS) : logitBits
+  if (refresh) for (let l = DRAFT_LEVELS; l > level; l--) draftChain.choose(l, levelBits)
+  const finished = draftChain.finish(level, baseBits, sizes)
   if (finished === undefined) return []
   const { chain, left } = finished
   const unusedLevels = level - (chain.base.length - 1)
@@ -118,14 +126,14 @@ export function candidatesOf(graph: Graph, draft: Draft): Candidate[] {
 /** The logits, and the level below which the chain has only its base. */
 function lowerDraft(
   graph: Graph,
-  { layout, strategies, segmentLevels }: Draft,
+  { layout, strategies, segment }: Draft,
   builder: CircuitBuilder,
 ): { value: ValueId; level: number; cuts?: Cuts } {
-  if (segmentLevels === undefined) {
+  if (segment === undefined) {
     const { value } = lowerWhole(graph, layout, strategies, builder)
     return { value, level: builder.type(value).level }
   }
-  const level = DRAFT_LEVELS - segmentLevels
+  const level = DRAFT_LEVELS - segment.levels
   const { head, cuts } = planCuts(builder, graph, { layout, strategies, refreshLevel: level })
   return { value: head.value, level, cuts }
 }
@@ -146,9 +154,9 @@ function lowerWhole(
 }
 
 function plannedRefresh({ ops, counts }: CircuitBuilder, ring: number, cuts: Cuts): PlannedRefresh {
-  const maskBits = Math.ceil(hidingBits({ ops, counts, parameters: { ring } }))
+  const modulusBits = refreshModulusBits({ ops, counts, parameters: { ring } })
   const ciphertexts = refreshRounds({ ops, counts }).reduce((sum, count) => sum + count, 0)
-  return { cuts, maskBits, ciphertexts }
+  return { cuts, modulusBits, ciphertexts }
 }
 
 type Body = NoisyBody &

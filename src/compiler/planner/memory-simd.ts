@@ -5,7 +5,6 @@ import { divided, type ExtendedBasis, extendedBasis } from '../../circuit/extend
 import { rotationSteps } from '../../circuit/keys.ts'
 import { operandsOf } from '../../circuit/operands.ts'
 import { digitCount } from '../../circuit/parameters.ts'
-import { MASK_DIGIT_BITS } from '../../circuit/refresh.ts'
 import type { Circuit, Op, ValueId } from '../../circuit/types.ts'
 import { constantBytes } from './encoded-constants.ts'
 import { tableBytes } from './program-tables.ts'
@@ -70,7 +69,7 @@ class Replay {
     this.#basis = extendedBasis(circuit)
     this.#special = circuit.parameters.specialPrimes.length
     this.#limb = limbBytes(circuit)
-    this.#maskLimbs = Math.ceil((circuit.refresh?.maskBits ?? 0) / MASK_DIGIT_BITS)
+    this.#maskLimbs = circuit.refresh ? circuit.refresh.level + 1 : 0
     this.#left = Int32Array.from(this.#basis.readers, (readers) => readers.length)
     this.#left[circuit.result]++
   }

@@ -29,7 +29,7 @@ const IMAGES_DIFFER = 2.5
  * Deviation of a logit's error that no image exceeds.
  *
  * @param noise by the noise model
- * @param flooding after averaging the copies of a logit
+ * @param flooding of a logit
  */
 export const logitError = (noise: number, flooding: number): number =>
   Math.hypot(noise * IMAGES_DIFFER, flooding)
@@ -37,12 +37,20 @@ export const logitError = (noise: number, flooding: number): number =>
 /** The error that a precision allows. */
 const errorAt = (precisionBits: number, deviation: number): number => deviation * 2 ** -precisionBits
 
-/** The share of the answer's error that the server may spend on drowning noise, after averaging the copies of a logit. */
+/** The share of the answer's error that the server may spend on drowning noise. */
 const FLOODING_SHARE = 1 / 2
 
-/**
- * Deviation of the flooding noise in the mean of a logit's copies. It is in the manifest, which tells no more of the logits'
- * deviation than its power of two.
- */
+/** The error that a precision allows at most; it tells no more of the logits' deviation than its power of two. */
+export const roundedError = (precisionBits: number, deviation: number): number =>
+  errorAt(precisionBits, 2 ** Math.floor(Math.log2(deviation)))
+
+/** Deviation of the flooding noise in a logit. It is in the manifest. */
 export const floodingError = (precisionBits: number, deviation: number): number =>
-  errorAt(precisionBits, 2 ** Math.floor(Math.log2(deviation))) * FLOODING_SHARE
+  roundedError(precisionBits, deviation) * FLOODING_SHARE
+
+/**
+ * The precision that a plan states of the logits: the error it allows, as a power of two. As the flooding it is in the manifest,
+ * and tells no more than that.
+ */
+export const statedPrecision = (precisionBits: number, deviation: number): number =>
+  2 ** (Math.floor(Math.log2(deviation)) + Math.ceil(-precisionBits))

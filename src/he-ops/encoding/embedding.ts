@@ -27,7 +27,8 @@ export function embedPeriodic(values: Float64Array): Float64Array {
   return coefficients
 }
 
-function powersOfThree(count: number, modulus: number): Int32Array {
+/** 3^0, 3^1, and so on, modulo a power of two. */
+export function powersOfThree(count: number, modulus: number): Int32Array {
   const powers = new Int32Array(count)
   let power = 1
   for (let i = 0; i < count; i++) {

@@ -59,6 +59,31 @@ export function forwardNtt({ prime, roots }: Ntt, values: bigint[]): void {
   }
 }
 
+/**
+ * The transform undone, in place.
+ *
+ * Source: Longa and Naehrig, ePrint 2016/504, algorithm 2.
+ *
+ * @param inverse tables made with the inverse of the root
+ * @param values as `forwardNtt` leaves them; overwritten with coefficients in 0 .. prime - 1
+ */
+export function inverseNtt({ prime, roots }: Ntt, values: bigint[]): void {
+  const size = values.length
+  for (let groups = size / 2, half = 1; groups >= 1; groups /= 2, half *= 2) {
+    for (let group = 0; group < groups; group++) {
+      const start = 2 * half * group
+      const root = roots[groups + group]
+      for (let j = start; j < start + half; j++) {
+        const [a, b] = [values[j], values[j + half]]
+        values[j] = (a + b) % prime
+        values[j + half] = ((a - b + prime) * root) % prime
+      }
+    }
+  }
+  const share = powMod(BigInt(size), prime - 2n, prime)
+  for (let k = 0; k < size; k++) values[k] = (values[k] * share) % prime
+}
+
 function butterflies(values: bigint[], start: number, half: number, root: bigint, prime: bigint): void {
   for (let j = start; j < start + half; j++) {
     const product = (values[j + half] * root) % prime

@@ -1,9 +1,11 @@
+import { logitCoefficients } from '../../circuit/answer.ts'
 import { peakLiveBytes } from '../../circuit/liveness.ts'
 import type { Manifest } from '../../circuit/manifest.ts'
 import type { Circuit } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
-import { decodeTensor, encodeTensor, querySpec, responseSpec } from '../../wire/index.ts'
+import { decodeTensor, encodeTensor, frameDigest, querySpec, responseSpec } from '../../wire/index.ts'
 import { execute } from '../executor.ts'
+import { floodingBound, floodingFor } from '../flooding.ts'
 import { ciphertextFromWire, ciphertextToWire } from '../seal/ciphertexts.ts'
 import type { SealContext } from '../seal/context.ts'
 import { createSealEvaluator } from '../seal/evaluator.ts'
@@ -20,13 +22,15 @@ const CONSTANT_BYTES = 128 * 2 ** 20
  *
  * @param context the caller's
  * @param keys freed with the session
- * @throws CONFIG_INVALID for circuits with refresh rounds
+ * @param floodingKey the server's, for the noise of answers
+ * @throws CONFIG_INVALID for circuits with refresh rounds; LEVEL_EXHAUSTED when the flooding does not fit the output's level
  */
 export function openSealSession(
   context: SealContext,
   keys: EvaluationKeys,
   circuit: Circuit,
   manifest: Manifest,
+  floodingKey: Uint8Array,
 ): Session {
   if (circuit.refresh) {
     throw new PolyVeilError(
@@ -35,6 +39,8 @@ export function openSealSession(
     )
   }
   const { parameters, output } = circuit
+  const logits = logitCoefficients(circuit)
+  const bound = floodingBound(parameters, output, logits)
   const query = querySpec(manifest)
   const evaluator = createSealEvaluator(context, keys, circuit, { cacheBytes: CONSTANT_BYTES })
   return {
@@ -46,7 +52,8 @@ export function openSealSession(
       return withHeap((own) => {
         const inputs = pairs.map((pair) => own(ciphertextFromWire(context, pair, query.level, query.scale)))
         const result = own(execute(circuit, evaluator, inputs, control))
-        const answer = own(rerandomise(context, keys.publicKey, result, { flooding: output.flooding }))
+        const flooding = floodingFor(floodingKey, frameDigest(frame))(logits.count, bound)
+        const answer = own(rerandomise(context, keys.publicKey, result, flooding))
         return encodeTensor(parameters, responseSpec(manifest), [ciphertextToWire(context, answer)])
       })
     },

@@ -5,6 +5,7 @@ import { PolyVeilError } from '../../errors/index.ts'
 import {
   type ByteSource,
   encodeTensor,
+  frameDigest,
   maskedSpec,
   openTensor,
   type PackedRlwe,
@@ -12,6 +13,7 @@ import {
   refreshedSpec,
   responseSpec,
 } from '../../wire/index.ts'
+import { floodingFor } from '../flooding.ts'
 import type {
   RefreshClient as PairRefreshClient,
   SimdEngine,
@@ -25,6 +27,7 @@ import type { RefreshClient, Session } from './session.ts'
  *
  * @param keys the client's; they outlive the session
  * @param source the key set's frame
+ * @param floodingKey the server's, for the noise of answers
  * @param identity as `SimdEngine.open` takes it
  * @throws KEYS_MISSING, PARAMETERS_MISMATCH, TENSOR_MALFORMED for the key set; TOO_LARGE when memory does not suffice
  */
@@ -34,6 +37,7 @@ export async function openSimdSession(
   manifest: Manifest,
   keys: SimdKeySet,
   source: ByteSource,
+  floodingKey: Uint8Array,
   identity?: object,
 ): Promise<Session> {
   const session = await engine.open(circuit, keys, source, identity)
@@ -47,7 +51,12 @@ export async function openSimdSession(
       const pairs = openTensor(parameters, querySpec(manifest), frame)
       const result = await session.run(
         pairs,
-        { onProgress: (done) => onProgress?.(done, operations), shouldStop, overlap },
+        {
+          onProgress: (done) => onProgress?.(done, operations),
+          shouldStop,
+          overlap,
+          flooding: floodingFor(floodingKey, frameDigest(frame)),
+        },
         client && inFrames(session, parameters, manifest, client),
       )
       return encodeTensor(parameters, responseSpec(manifest), [result])

@@ -15,6 +15,9 @@ export interface Kernels {
   readonly BINOMIAL_BYTES: WebAssembly.Global
   /** Random bytes that `ternary` takes beside one for each coefficient. */
   readonly TERNARY_RESERVE: WebAssembly.Global
+  /** Random bytes that `residues` takes for each residue, and beside them. */
+  readonly RESIDUE_BYTES: WebAssembly.Global
+  readonly RESIDUE_RESERVE: WebAssembly.Global
   /** Residues that `dot` works on at a time: ranges are multiples of it, and no block of equal weights is shorter. */
   readonly DOT_GRANULE: WebAssembly.Global
   /** Bytes that `unpack` may read behind the packed residues. */
@@ -26,9 +29,9 @@ export interface Kernels {
   copy: Kernel
   dot: Kernel
   dotPermuted: Kernel
+  exactQuotients: Kernel
   expand: Kernel
   expandDoubles: Kernel
-  keepBits: Kernel
   lift: Kernel
   multiplyPairs: Kernel
   nttForward: Kernel
@@ -39,7 +42,9 @@ export interface Kernels {
   /** Not compiled, but the platform's: see `randomFiller`. */
   random: Kernel
   reduceDoubles: Kernel
+  residues: Kernel
   scale: Kernel
+  scatter: Kernel
   streamChunk: Kernel
   subtract: Kernel
   subtractScale: Kernel

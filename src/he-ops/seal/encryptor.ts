@@ -2,10 +2,11 @@ import type { CKKSEncoder, Encryptor, Evaluator, SecretKey } from 'node-seal'
 import type { CkksParameters } from '../../circuit/parameters.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import type { Rlwe, SeededRlwe } from '../../wire/index.ts'
+import { type ComplexSlots, decodePeriodic } from '../encoding/decode-periodic.ts'
 import { ciphertextFromWire } from './ciphertexts.ts'
 import type { SealContext } from './context.ts'
 import { guarded, withHeap } from './runtime.ts'
-import { dataLevel, seededFromSeal } from './serialization.ts'
+import { dataLevel, plaintextFromSeal, seededFromSeal } from './serialization.ts'
 
 /**
  * Encrypts slot vectors under the secret key. The second polynomials are seeds.
@@ -81,6 +82,33 @@ export function requireEncodable(
     'TENSOR_OUT_OF_RANGE',
     `A slot of absolute value ${largest} does not fit level ${level} at scale 2^${Math.log2(scale).toFixed(1)}`,
     { level },
+  )
+}
+
+/**
+ * Decrypts of an answer what repeats after `period` slots: the rest is masked.
+ *
+ * @param pair that `decodeTensor` has checked, at `level`
+ * @param scale scale of the message
+ * @param period a power of two, at most N / 2
+ */
+export function decryptPeriodic(
+  ctx: SealContext,
+  secretKey: SecretKey,
+  pair: Rlwe,
+  level: number,
+  scale: number,
+  period: number,
+): ComplexSlots {
+  return guarded(ctx.seal, () =>
+    withHeap((own) => {
+      const decryptor = own(new ctx.seal.Decryptor(ctx.context, secretKey))
+      const plaintext = own(new ctx.seal.Plaintext())
+      decryptor.decrypt(own(ciphertextFromWire(ctx, pair, level, scale)), plaintext)
+      const bytes = plaintext.saveToArray(ctx.seal.ComprModeType.none) as Uint8Array
+      const { buffer } = plaintextFromSeal(dataLevel(ctx, level), bytes)
+      return decodePeriodic(ctx.parameters, new BigUint64Array(buffer), level, scale, period)
+    }),
   )
 }
 

@@ -1,46 +1,38 @@
 import type { Ciphertext, Evaluator, PublicKey } from 'node-seal'
 import { PolyVeilError } from '../../errors/index.ts'
-import { floodingBound } from '../flooding.ts'
-import { uniformIntegers } from '../random.ts'
+import { uniformResidues } from '../random.ts'
 import type { SealContext } from './context.ts'
 import { guarded, withHeap } from './runtime.ts'
 
 const BYTES_PER_RESIDUE = 8
 
-export interface RerandomiseOptions {
-  /** Deviation of the flooding noise in the slots, in the message's units; 0 adds none. */
-  readonly flooding: number
-}
-
 /**
- * A ciphertext of the same message that tells nothing of how it was computed but through its noise, and that noise
- * drowned. It adds a fresh public-key encryption of zero, since the second polynomial of ciphertext * weights is a
- * multiple of the weights that whoever holds the secret key (or only the first ciphertext) can divide out; and to the
- * first polynomial integers drawn uniformly per coefficient, as exact residues, since the noise depends on the weights
- * too.
+ * A ciphertext of the same logits that tells nothing else of how it was computed. It adds a fresh public-key encryption of
+ * zero, since the second polynomial of ciphertext * weights is a multiple of the weights that a client could divide out.
+ * To the first polynomial it adds a mask, in exact residues: uniform modulo the level's primes on all coefficients but those
+ * that carry logits, and the given integers on these.
  *
  * @param ciphertext two polynomials at any level; unchanged
+ * @param flooding integers for the coefficients 0, N / n, 2N / n and so on, n being how many there are, a divisor of N
  * @returns a new ciphertext at the same level and scale, the caller's to free
- * @throws LEVEL_EXHAUSTED when the flooding does not fit the modulus of the ciphertext's level; INTERNAL when the
- *   ciphertext has three polynomials
+ * @throws INTERNAL when the ciphertext has three polynomials
  */
 export function rerandomise(
   ctx: SealContext,
   publicKey: PublicKey,
   ciphertext: Ciphertext,
-  { flooding }: RerandomiseOptions,
+  flooding: Float64Array,
 ): Ciphertext {
   if (ciphertext.size() !== 2)
     throw new PolyVeilError('INTERNAL', 'Only relinearised results are re-randomised')
-  const { seal, parameters } = ctx
+  const { seal } = ctx
   const scale = ciphertext.scale()
   const level = ciphertext.coeffModulusSize() - 1
-  const bound = floodingBound(parameters, level, flooding * scale)
   return guarded(seal, () =>
     withHeap((own) => {
       const evaluator = own(new seal.Evaluator(ctx.context))
       const zero = own(encryptZero(ctx, evaluator, publicKey, level))
-      if (bound > 0) addIntegers(ctx, evaluator, zero, uniformIntegers(parameters.ring, bound))
+      addMask(ctx, evaluator, zero, flooding)
       zero.setScale(scale)
       const result = new seal.Ciphertext()
       try {
@@ -72,27 +64,36 @@ function encryptZero(
   }
 }
 
-/** Adds integers to the coefficients of the first polynomial, exactly: out of NTT form, in residues, and back. */
-function addIntegers(ctx: SealContext, evaluator: Evaluator, zero: Ciphertext, integers: Float64Array): void {
+/** Adds the mask to the first polynomial: out of NTT form, in residues, and back. */
+function addMask(ctx: SealContext, evaluator: Evaluator, zero: Ciphertext, flooding: Float64Array): void {
   const { seal, context, parameters } = ctx
+  const { ring } = parameters
   const primes = parameters.primes.slice(0, zero.coeffModulusSize())
   evaluator.cipherTransformFromNttInplace(zero)
   const bytes = zero.saveToArray(seal.ComprModeType.none) as Uint8Array
   // A serialized ciphertext ends with its residues: polynomial by polynomial, prime by prime.
-  const polynomialBytes = primes.length * parameters.ring * BYTES_PER_RESIDUE
+  const polynomialBytes = primes.length * ring * BYTES_PER_RESIDUE
   const start = bytes.length - 2 * polynomialBytes
   const residues = new BigUint64Array(bytes.slice(start, start + polynomialBytes).buffer)
   primes.forEach((prime, i) => {
-    addModulo(residues.subarray(i * parameters.ring, (i + 1) * parameters.ring), integers, prime)
+    addModulo(residues.subarray(i * ring, (i + 1) * ring), maskModulo(prime, ring, flooding), prime)
   })
   bytes.set(new Uint8Array(residues.buffer), start)
   zero.loadFromArray(context, bytes)
   evaluator.cipherTransformToNttInplace(zero)
 }
 
-function addModulo(residues: BigUint64Array, integers: Float64Array, prime: bigint): void {
-  for (let k = 0; k < residues.length; k++) {
-    const sum = (residues[k] + BigInt(integers[k])) % prime
-    residues[k] = sum < 0n ? sum + prime : sum
-  }
+/** The residues of a mask modulo one prime. Those modulo all primes of a level make a mask uniform modulo their product. */
+function maskModulo(prime: bigint, ring: number, flooding: Float64Array): BigUint64Array {
+  const mask = uniformResidues(ring, prime)
+  const stride = ring / flooding.length
+  flooding.forEach((integer, k) => {
+    const rest = BigInt(integer) % prime
+    mask[k * stride] = rest < 0n ? rest + prime : rest
+  })
+  return mask
+}
+
+function addModulo(residues: BigUint64Array, mask: BigUint64Array, prime: bigint): void {
+  for (let k = 0; k < residues.length; k++) residues[k] = (residues[k] + mask[k]) % prime
 }

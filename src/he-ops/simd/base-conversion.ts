@@ -1,5 +1,23 @@
+import { bitLength, invert } from '../../circuit/primes.ts'
+import { MOST_REFRESH_PRIMES } from '../../circuit/refresh.ts'
+import { PolyVeilError } from '../../errors/index.ts'
 import type { Heap } from './heap.ts'
-import { invert, type Modulus, montgomery, type ShoupConstant, shoup } from './modulus.ts'
+import { type Modulus, montgomery, type ShoupConstant, shoup } from './modulus.ts'
+
+/** Bits of such a quotient, and one to spare. */
+const QUOTIENT_BITS = 4
+/** Bits of primes that the kernels take. */
+const PRIME_BITS = 30
+
+/** floor(2^(31 + b) / q) for a prime of b bits, and 30 - b. */
+function fixedReciprocal(prime: bigint): [reciprocal: number, shift: number] {
+  const bits = bitLength(prime)
+  return [Number((1n << BigInt(31 + bits)) / prime), PRIME_BITS - bits]
+}
+
+/** The lowest words of 32 bits, the least first. */
+const wordsOf = (integer: bigint, length: number): number[] =>
+  Array.from({ length }, (_, i) => Number((integer >> BigInt(32 * i)) & 0xffffffffn))
 
 /** How a source residue x becomes the y of the conversion: y = (x + bias) * scale mod q. */
 export interface SourceStep {
@@ -19,8 +37,8 @@ export interface SourceStep {
  * Source: Halevi, Polyakov and Shoup, "An Improved RNS Variant of the BFV Homomorphic Encryption Scheme",
  * ePrint 2018/117, section 2.2.
  *
- * u is computed in single precision: for an integer within some 2^-20 S of the ends of its range the result may be that
- * integer plus or minus S, the same for all targets.
+ * There are two ways to u. In single precision: for an integer within some 2^-20 S of the ends of its range the result may
+ * be that integer plus or minus S, the same for all targets. And exactly, for every integer.
  */
 export class BaseConversion {
   readonly sources: readonly number[]
@@ -33,6 +51,7 @@ export class BaseConversion {
   readonly #product: bigint
   readonly #half: bigint
   readonly #weights = new Map<number, number>()
+  #exactTable: number | undefined
 
   /**
    * @param moduli of a context
@@ -61,6 +80,30 @@ export class BaseConversion {
   /** Whether u can be other than zero. */
   get needsQuotients(): boolean {
     return this.sources.length > 1
+  }
+
+  /** Address of the table that `exactQuotients` reads. Made once. */
+  get exactTable(): number {
+    this.#exactTable ??= this.#makeExactTable()
+    return this.#exactTable
+  }
+
+  #makeExactTable(): number {
+    const primes = this.sources.map((index) => this.#moduli[index].prime)
+    if (primes.length > MOST_REFRESH_PRIMES) {
+      throw new PolyVeilError('INTERNAL', `An exact quotient takes ${MOST_REFRESH_PRIMES} primes at most`)
+    }
+    const length = Math.ceil((bitLength(this.#product) + QUOTIENT_BITS) / 32)
+    const table = [
+      ...primes.flatMap((prime) => fixedReciprocal(prime)),
+      length,
+      ...[this.#product, ...primes.map((prime) => this.#product / prime)].flatMap((integer) =>
+        wordsOf(integer, length),
+      ),
+    ]
+    const address = this.#heap.allocate(4 * table.length)
+    this.#heap.words(address, table.length).set(table)
+    return address
   }
 
   /** Address of the weights of target `index`, in Montgomery form: of each y_i, then of u. Made once. */

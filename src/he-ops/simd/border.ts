@@ -1,13 +1,10 @@
-import { bitLength } from '../../circuit/primes.ts'
-import { MASK_DIGIT_BITS } from '../../circuit/refresh.ts'
+import type { LogitCoefficients } from '../../circuit/answer.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import { type PackedFullRlwe, type PackedRlwe, SEED_BYTES } from '../../wire/index.ts'
 import type { SimdContext } from './context.ts'
 import { requireSound } from './loader.ts'
-import type { Integers } from './operations/integers.ts'
 import { NOTES_BYTES } from './operations/load-pair.ts'
 import { emitLeaving, leavingScratch } from './operations/rerandomise.ts'
-import { uniformBytes, uniformIntegers } from './operations/sample.ts'
 import { emitReturns, type Return, returnScratch } from './operations/unmask.ts'
 import type { OutputKeys } from './output-key.ts'
 import { readPacked, writePacked } from './packed-limbs.ts'
@@ -21,9 +18,9 @@ import type { Value } from './values.ts'
 /** What hides the values that leave. */
 export interface Border {
   readonly keys: OutputKeys
-  /** Bits of masks, in circuits with refreshes. */
-  readonly maskBits: number | undefined
-  /** Integers from -bound to bound drown the result's noise; 0 for none. */
+  /** Where the answer's logits are; all other coefficients are masked. */
+  readonly logits: LogitCoefficients
+  /** Integers from -bound to bound are added where the logits are. */
   readonly floodingBound: number
 }
 
@@ -39,8 +36,10 @@ export interface RefreshRound {
 /** The result as it leaves. */
 export interface Output {
   readonly level: number
-  /** To be filled before each run. */
-  readonly flooding: Integers | undefined
+  /** Address of residues to be filled before each run, by `writeFlooding`. */
+  readonly flooding: number
+  readonly logits: LogitCoefficients
+  readonly floodingBound: number
   /** Addresses of the packed polynomials, there after a run. */
   readonly packed: readonly [c0: number, c1: number]
 }
@@ -57,7 +56,9 @@ export interface Stop {
 
 /** Scratch memory of each thread for what passes the border. @param levels of the ciphertexts that leave */
 export const borderScratch = (context: SimdContext, levels: readonly number[]): number =>
-  Math.max(returnScratch(context), ...levels.map((level) => leavingScratch(context, level)))
+  Math.max(
+    ...levels.map((level) => Math.max(leavingScratch(context, level), returnScratch(context, level + 1))),
+  )
 
 /**
  * Emits the phase after which a round's values may leave. Masks are drawn in it, and stay until `emitReturn`.
@@ -68,19 +69,20 @@ export const borderScratch = (context: SimdContext, levels: readonly number[]): 
 export function emitDeparture(
   builder: ProgramBuilder,
   context: SimdContext,
-  { keys, maskBits }: Border,
+  { keys }: Border,
   from: readonly Value[],
   out: readonly Value[],
 ): RefreshRound {
-  const bits = maskBits!
-  const maskBytes = uniformBytes(context, bits)
+  const maskPrimes = from[0].primes
+  const maskBytes = context.limbBytes * maskPrimes
   const recordBytes = aligned(NOTES_BYTES * out[0].primes + SEED_BYTES)
   const masks = builder.allocate(maskBytes * out.length)
   const records = builder.allocate(recordBytes * out.length)
   const returns = out.map(
     (value, i): Return => ({
       out: value,
-      mask: uniformIntegers(masks + i * maskBytes, bits),
+      mask: masks + i * maskBytes,
+      maskPrimes,
       seed: records + i * recordBytes,
       notes: records + i * recordBytes + SEED_BYTES,
     }),
@@ -91,7 +93,7 @@ export function emitDeparture(
     context,
     from.map((value, i) => {
       const [c0, c1] = out[i].polynomials
-      return { value, key, mask: { integers: returns[i].mask, bits }, out: [c0, c1] }
+      return { value, key, mask: { address: returns[i].mask }, out: [c0, c1] }
     }),
   )
   return { level: from[0].primes - 1, out, returns }
@@ -101,60 +103,55 @@ export function emitDeparture(
 export const emitReturn = (builder: ProgramBuilder, context: SimdContext, { returns }: RefreshRound): void =>
   emitReturns(builder, context, returns)
 
+/** Overwrites a round's masks with zeros. */
+export function wipeMasks({ heap, ring }: SimdContext, { returns }: RefreshRound): void {
+  for (const { mask, maskPrimes } of returns) heap.words(mask, ring * maskPrimes).fill(0)
+}
+
 /** Frees what a round had beside its values. */
 export function freeRound(builder: ProgramBuilder, { returns: [{ mask, seed }] }: RefreshRound): void {
-  builder.free(mask.address)
+  builder.free(mask)
   builder.free(seed)
 }
 
-/**
- * Emits the phase after which the result may leave.
- *
- * @param flooding to be filled before, in memory that nothing else has
- */
+/** Emits the phase after which the result may leave. Its memory is of no use to anything else, from the beginning on. */
 export function emitOutput(
   builder: ProgramBuilder,
   context: SimdContext,
-  { keys }: Border,
+  { keys, logits, floodingBound }: Border,
   value: Value,
-  flooding: Integers | undefined,
+  flooding: number,
 ): Output {
   const level = value.primes - 1
   const [c0, c1] = [0, 1].map(() => builder.allocate(context.limbBytes * value.primes))
   const packed = [c0, c1] as const
-  emitLeaving(builder, context, [{ value, key: keys.at(level), flooding, out: packed }])
-  return { level, flooding, packed }
+  emitLeaving(builder, context, [{ value, key: keys.at(level), mask: { logits, flooding }, out: packed }])
+  return { level, flooding, logits, floodingBound, packed }
 }
 
-/** Memory for the integers that flood a result, if there are any. */
-export function allocateFlooding(
-  builder: ProgramBuilder,
-  { limbBytes }: SimdContext,
-  { floodingBound }: Border,
-): Integers | undefined {
-  if (floodingBound === 0) return undefined
-  const offset = BigInt(floodingBound)
-  const digits = Math.ceil(bitLength(2n * offset) / MASK_DIGIT_BITS)
-  return { address: builder.allocate(limbBytes * digits), digits, offset }
+/** Memory for the noise of an answer, to be taken before anything else. @param level of the result */
+export const allocateFlooding = (builder: ProgramBuilder, { logits }: Border, level: number): number =>
+  builder.allocate(aligned(4 * logits.count * (level + 1)))
+
+/** Puts the noise of an answer into kernel memory. @param integers one for each coefficient that carries logits */
+export function writeFlooding(
+  { heap, moduli }: SimdContext,
+  { flooding, level, logits }: Output,
+  integers: Float64Array,
+): void {
+  const words = heap.words(flooding, logits.count * (level + 1))
+  for (let i = 0; i <= level; i++) {
+    const { q } = moduli[i]
+    integers.forEach((integer, k) => {
+      const rest = integer % q
+      words[i * logits.count + k] = rest < 0 ? rest + q : rest
+    })
+  }
 }
 
-/** Puts integers into kernel memory. @param values N whole numbers within the offset of zero */
-export function writeIntegers({ heap, ring }: SimdContext, to: Integers, values: Float64Array): void {
-  const words = heap.words(to.address, ring * to.digits)
-  const base = 2 ** MASK_DIGIT_BITS
-  const offset = Number(to.offset)
-  values.forEach((value, k) => {
-    let rest = value + offset
-    for (let j = 0; j < to.digits; j++) {
-      words[j * ring + k] = rest % base
-      rest = Math.floor(rest / base)
-    }
-  })
-}
-
-/** Overwrites integers with zeros. */
-export const wipeIntegers = ({ heap, ring }: SimdContext, { address, digits }: Integers): unknown =>
-  heap.words(address, ring * digits).fill(0)
+/** Overwrites it with zeros. */
+export const wipeFlooding = ({ heap }: SimdContext, { flooding, level, logits }: Output): unknown =>
+  heap.words(flooding, logits.count * (level + 1)).fill(0)
 
 /** Copies of packed ciphertexts. @param packed addresses of both polynomials */
 export function readLeaving(

@@ -126,7 +126,8 @@ class CircuitEmitter {
 
   emit(order: readonly Batch[]): Omit<CircuitProgram, keyof LinkedProgram> {
     const border = this.#border
-    const flooding = border && allocateFlooding(this.#builder, this.#context, border)
+    const { level } = this.#circuit.ops[this.#circuit.result]
+    const flooding = border && allocateFlooding(this.#builder, border, level)
     const inputs = this.#createInputs()
     for (const { kind, ops } of order) {
       if (kind === 'return') {
@@ -138,7 +139,7 @@ class CircuitEmitter {
       for (const id of ops) this.#releaseOperands(id)
     }
     const result = this.#storage.get(this.#circuit.result)
-    const output = border && emitOutput(this.#builder, this.#context, border, result, flooding)
+    const output = border && emitOutput(this.#builder, this.#context, border, result, flooding!)
     return { inputs, result, refreshes: this.#refreshes, stops: this.#stops, output }
   }
 

@@ -1,3 +1,4 @@
+import { logitCoefficients } from '../../circuit/answer.ts'
 import { expansionRule } from '../../circuit/expansion.ts'
 import { galoisElement, rotationSteps } from '../../circuit/keys.ts'
 import type { CkksParameters } from '../../circuit/parameters.ts'
@@ -158,11 +159,10 @@ export class SimdEngine {
 const free = (part: { free(): void }): void => part.free()
 
 /** What hides the values of a circuit that leave. @throws LEVEL_EXHAUSTED when flooding does not fit the output's level */
-const borderOf = ({ output, parameters, refresh }: Circuit, keys: OutputKeys): Border => ({
-  keys,
-  maskBits: refresh?.maskBits,
-  floodingBound: floodingBound(parameters, output.level, output.flooding * output.scale),
-})
+function borderOf(circuit: Circuit, keys: OutputKeys): Border {
+  const logits = logitCoefficients(circuit)
+  return { keys, logits, floodingBound: floodingBound(circuit.parameters, circuit.output, logits) }
+}
 
 /** Makes the tables of automorphisms, which stay, before the keys, which go: between them they would hold memory apart. */
 function prepareTables({ galois, ring }: SimdContext, steps: readonly number[]): void {

@@ -1,4 +1,4 @@
-import { powMod } from '../../circuit/primes.ts'
+import { invert, powMod } from '../../circuit/primes.ts'
 import { minimalRoot } from '../encoding/ntt.ts'
 import { bitReverse, log2Exact } from '../encoding/order.ts'
 import type { Heap } from './heap.ts'
@@ -42,10 +42,6 @@ export function shoup(value: bigint, prime: bigint): ShoupConstant {
 /** value * 2^32 mod prime for any integer, also a negative one: a weight as the `dot` kernel wants it. */
 export const montgomery = (value: bigint, prime: bigint): number =>
   Number((((value % prime) + prime) * WORD) % prime)
-
-/** value^-1 mod prime for any integer that is no multiple of it. */
-export const invert = (value: bigint, prime: bigint): bigint =>
-  powMod(((value % prime) + prime) % prime, prime - 2n, prime)
 
 /**
  * Makes the tables of a prime, 16 N bytes on the heap, with SEAL's root.

@@ -1,7 +1,8 @@
+import { invert } from '../../circuit/primes.ts'
 import type { KeySetReader } from '../../wire/index.ts'
 import type { SimdContext } from './context.ts'
 import { PairLoader } from './loader.ts'
-import { invert, shoup } from './modulus.ts'
+import { shoup } from './modulus.ts'
 
 /**
  * The client's public key as ciphertexts of one level are re-randomised with it: modulo the level's primes and one more, the

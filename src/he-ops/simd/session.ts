@@ -1,6 +1,6 @@
 import { PolyVeilError } from '../../errors/index.ts'
 import type { PackedFullRlwe, PackedRlwe } from '../../wire/index.ts'
-import { uniformIntegers } from '../random.ts'
+import { type DrawFlooding, freshFlooding } from '../flooding.ts'
 import {
   completeReturns,
   type Output,
@@ -8,8 +8,9 @@ import {
   readLeaving,
   type Stop,
   stageReturns,
-  wipeIntegers,
-  writeIntegers,
+  wipeFlooding,
+  wipeMasks,
+  writeFlooding,
 } from './border.ts'
 import type { CircuitProgram } from './circuit-program.ts'
 import type { ConstantStore } from './constants.ts'
@@ -28,6 +29,8 @@ export interface SessionMemory {
 
 /** How the caller follows and ends a run. */
 export interface SessionControl extends RunControl {
+  /** Draws the noise that is added to the logits; by default it is fresh, from the platform's generator. */
+  readonly flooding?: DrawFlooding
   /** False: whenever values have left, they are waited for. For clients that work on the calling thread. Default true. */
   readonly overlap?: boolean
 }
@@ -138,11 +141,11 @@ export class CircuitSession implements SimdSession {
       loader.load(pair, c0, c1)
     })
     try {
-      this.#drawFlooding(output)
+      this.#drawFlooding(output, control?.flooding ?? freshFlooding)
       await this.#stretches(control, client)
       return readLeaving(context, output.packed, output.level)
     } finally {
-      if (output.flooding) wipeIntegers(context, output.flooding)
+      wipeFlooding(context, output)
     }
   }
 
@@ -168,12 +171,10 @@ export class CircuitSession implements SimdSession {
     }
   }
 
-  #drawFlooding({ flooding }: Output): void {
-    const { context } = this.#parts
-    if (flooding === undefined) return
-    const values = uniformIntegers(context.ring, Number(flooding.offset))
-    writeIntegers(context, flooding, values)
-    values.fill(0)
+  #drawFlooding(output: Output, draw: DrawFlooding): void {
+    const noise = draw(output.logits.count, output.floodingBound)
+    writeFlooding(this.#parts.context, output, noise)
+    noise.fill(0)
   }
 }
 
@@ -232,7 +233,7 @@ class Rounds {
 
   #end(round: number): void {
     const { context, program } = this.#parts
-    for (const { mask } of program.refreshes[round].returns) wipeIntegers(context, mask)
+    wipeMasks(context, program.refreshes[round])
     this.#underWay.delete(round)
     this.#masked.delete(round)
   }

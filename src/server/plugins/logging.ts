@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { type DestinationStream, type Logger, pino, stdSerializers } from 'pino'
+import { KEY_SET_HEADER } from '../inference/binary-body.ts'
 import { nameOf } from '../stores/key-store.ts'
+import { loggedName } from '../stores/store-log.ts'
 
 /**
  * A log that holds no secret: no bodies, no headers, routes instead of URLs. A key set appears as the beginning of its
@@ -13,7 +15,7 @@ export const createLogger = (level: string, stream?: DestinationStream): Logger 
   pino(
     {
       level,
-      redact: ['req.headers', 'headers.authorization', 'headers.cookie'],
+      redact: ['req.headers', 'headers.authorization', 'headers.cookie', `headers["${KEY_SET_HEADER}"]`],
       serializers: { req: loggedRequest, res: loggedReply, err: stdSerializers.err },
     },
     stream ?? pino.destination(1),
@@ -24,12 +26,13 @@ export const requestId = (): string => randomUUID()
 
 function loggedRequest(request: FastifyRequest): Record<string, unknown> {
   const route = request.routeOptions?.url
-  const { id } = (request.params ?? {}) as { id?: string }
+  const header = request.headers[KEY_SET_HEADER]
+  const { id = header } = ((route?.startsWith('/v2/keys') && request.params) || {}) as { id?: unknown }
   return {
     method: request.method,
     route,
     remoteAddress: request.ip,
-    ...(id !== undefined && route?.startsWith('/v2/keys') && { keySet: nameOf(id).slice(0, 12) }),
+    ...(typeof id === 'string' && { keySet: loggedName(nameOf(id)) }),
   }
 }
 

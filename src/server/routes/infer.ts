@@ -64,7 +64,7 @@ export async function inferRoute(app: App, services: Services): Promise<void> {
       const model = models.get(params.model)
       const request = parseInference(asBytes(body), Number(headers[LENGTH_HEADER]), model.queryBytes)
       requireManifest(request, model)
-      requireKeys(keys, request.keySet, model)
+      takeKeys(keys, request.keySet, model)
       const inference = inferences.begin({
         id: request.id,
         model: model.name,
@@ -137,8 +137,12 @@ function requireManifest({ manifestDigest }: InferenceRequest, { manifest }: Ser
   })
 }
 
-/** @throws KEYS_EXPIRED, KEYS_MISSING, PARAMETERS_MISMATCH when the key set is not good for the model */
-function requireKeys(keys: KeyStore, id: string, { manifest }: ServedModel): void {
+/**
+ * Takes a key set into use.
+ *
+ * @throws KEYS_EXPIRED, KEYS_MISSING, PARAMETERS_MISMATCH when it is not good for the model
+ */
+function takeKeys(keys: KeyStore, id: string, { manifest }: ServedModel): void {
   const { digest, uploadOffset, bytes, parametersDigest, galoisElements } = keys.get(id)
   if (digest === undefined) {
     throw new PolyVeilError('KEYS_MISSING', 'The upload of the key set is not complete', {
@@ -154,4 +158,5 @@ function requireKeys(keys: KeyStore, id: string, { manifest }: ServedModel): voi
   const present = new Set(galoisElements)
   const missing = manifest.galoisElements.filter((element) => !present.has(element))
   if (missing.length > 0) throw keysMissing(missing)
+  keys.use(id)
 }

@@ -1,8 +1,11 @@
 import { Readable } from 'node:stream'
+import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { PolyVeilError } from '../../errors/index.ts'
 import { checkGaloisElements, keySetBytes } from '../../wire/index.ts'
 import type { App, Services } from '../app.ts'
+import { countedAddress } from '../client-address.ts'
+import { KEY_SET_HEADER } from '../inference/binary-body.ts'
 import type { KeySetRecord } from '../stores/key-set-record.ts'
 import type { NewKeySet, VerifyKeySet } from '../stores/key-store.ts'
 import { PART_BYTES } from '../stores/key-store.ts'
@@ -11,9 +14,7 @@ import { emptyResponse, responses } from './schemas.ts'
 // As many elements as there can be keys in the largest set that the limits allow; the store's own limit is on bytes.
 const MAX_GALOIS_ELEMENTS = 4096
 
-const params = z.object({
-  id: z.string().max(128).describe('The id that POST /v2/keys answered; keep it secret'),
-})
+const id = z.string().min(1).max(128).describe('The id that POST /v2/keys answered; keep it secret')
 
 const announcement = z.strictObject({
   parametersDigest: z.string().max(64),
@@ -41,6 +42,21 @@ const uploadHeaders = z.looseObject({
     .describe('Where the part begins in the key set'),
 })
 
+/**
+ * Where requests name their key set. Proxies log paths, and whoever reads an id may use it: so it belongs in the header. The
+ * path is how PolyVeil 0.1 had it, and goes on to work.
+ */
+const PLACES = [
+  { url: '/v2/keys', params: z.object({}), headers: z.looseObject({ [KEY_SET_HEADER]: id }) },
+  { url: '/v2/keys/:id', params: z.object({ id }), headers: z.looseObject({}) },
+] as const
+
+type Place = (typeof PLACES)[number]
+
+/** The id in a request that has passed its place's schemas. */
+const idIn = ({ params, headers }: FastifyRequest): string =>
+  (params as { id?: string }).id ?? (headers[KEY_SET_HEADER] as string)
+
 /** Public and evaluation keys: announced, uploaded in resumable parts, checked, kept until they expire. */
 export async function keyRoutes(app: App, { models, keys, engine }: Services): Promise<void> {
   // A part is streamed to the store; nothing of it is held in memory.
@@ -62,59 +78,75 @@ export async function keyRoutes(app: App, { models, keys, engine }: Services): P
         response: responses({ 201: createdSchema }),
       },
     },
-    async ({ body }, reply) => {
+    async ({ body, ip }, reply) => {
       requireFitting(models.parameters(body.parametersDigest), body)
-      const { id, record } = await keys.create(body)
+      const { id, record } = await keys.create(body, ownerOf(ip))
       return reply.code(201).header('location', `/v2/keys/${id}`).send(uploadState(id, record))
     },
   )
+  for (const place of PLACES) keySetRoutes(app, place, keys, verify)
+}
+
+/** What is done with an announced key set. */
+function keySetRoutes(
+  app: App,
+  { url, params, headers }: Place,
+  keys: Services['keys'],
+  verify: VerifyKeySet,
+): void {
+  const inPath = url !== '/v2/keys'
+  const summary = (text: string): string => (inPath ? `${text}; better with the id in a header` : text)
   app.put(
-    '/v2/keys/:id',
+    url,
     {
       config: { binaryBody: `The next part of the key set, at most ${PART_BYTES} bytes` },
       schema: {
         tags: ['keys'],
-        summary: 'Upload the next part; the last one has the key set checked',
+        summary: summary('Upload the next part; the last one has the key set checked'),
         description: 'After a failure, go on at the `uploadOffset` that GET, or the 409, answers.',
         params,
-        headers: uploadHeaders,
+        headers: headers.extend(uploadHeaders.shape),
         response: responses({ 200: uploadedSchema }),
       },
     },
-    async ({ params: { id }, headers, body }) => {
-      const record = await keys.append(id, headers['upload-offset'], uploadedPart(body))
+    async (request) => {
+      const id = idIn(request)
+      const record = await keys.append(id, request.headers['upload-offset'], uploadedPart(request.body))
       const received = record.uploadOffset === record.bytes
       return uploadState(id, received ? await keys.complete(id, verify) : record)
     },
   )
   app.get(
-    '/v2/keys/:id',
+    url,
     {
       schema: {
         tags: ['keys'],
-        summary: 'What is stored',
+        summary: summary('What is stored'),
         params,
+        headers,
         response: responses({ 200: keySetSchema }),
       },
     },
-    ({ params: { id } }) => {
+    (request) => {
+      const id = idIn(request)
       const record = keys.get(id)
       const { parametersDigest, galoisElements } = record
       return { ...uploadState(id, record), parametersDigest, galoisElements }
     },
   )
   app.delete(
-    '/v2/keys/:id',
+    url,
     {
       schema: {
         tags: ['keys'],
-        summary: 'Delete a key set',
+        summary: summary('Delete a key set'),
         params,
+        headers,
         response: responses({ 204: emptyResponse('Deleted') }),
       },
     },
-    async ({ params: { id } }, reply) => {
-      await keys.delete(id)
+    async (request, reply) => {
+      await keys.delete(idIn(request))
       return reply.code(204).send(null)
     },
   )
@@ -128,6 +160,9 @@ const uploadState = (id: string, record: KeySetRecord): z.infer<typeof uploadedS
   expires: new Date(record.expires).toISOString(),
   digest: record.digest,
 })
+
+/** By whom limits on key sets count: an address, as long as there are no tenants. */
+const ownerOf = (ip: string): string => `address:${countedAddress(ip)}`
 
 /** @throws CONFIG_INVALID, TENSOR_MALFORMED when no key set with these elements can be of that size */
 function requireFitting(

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 
 /** What is known about a stored key set, beside its bytes. Its id is not in here: only who holds it can name it. */
-export const keySetRecordSchema = z.strictObject({
+export const keySetRecordSchema = z.object({
   parametersDigest: z.string(),
   /** Ascending. */
   galoisElements: z.array(z.int().positive()),
@@ -11,8 +11,12 @@ export const keySetRecordSchema = z.strictObject({
   uploadOffset: z.int().nonnegative(),
   /** Digest in hex of the frame; present once it is complete and checked. */
   digest: z.string().optional(),
-  /** Milliseconds since 1970. */
+  /** Milliseconds since 1970. While the set is incomplete, that is soon after its last part. */
   expires: z.number(),
+  /** Who announced it, as far as limits are concerned; absent in records of PolyVeil 0.1. */
+  owner: z.string().max(200).optional(),
+  /** Milliseconds since 1970 of the last use, or of the completion. */
+  used: z.number().optional(),
 })
 
 export type KeySetRecord = Readonly<z.infer<typeof keySetRecordSchema>>
@@ -25,7 +29,7 @@ export type KeySetLocation = { readonly path: string } | { readonly bytes: Uint8
  * is never worked on twice at a time.
  */
 export interface KeySetFiles {
-  /** All records; what belongs to none is thrown away. */
+  /** All records; files of the store's own that belong to none are thrown away. */
   load(): Promise<Map<string, KeySetRecord>>
   /** Writes a record so that at any moment either the old or the new one is there. */
   save(name: string, record: KeySetRecord): Promise<void>

@@ -3,6 +3,7 @@ import { PolyVeilError } from '../../errors/index.ts'
 import { conflict } from '../problems/http-error.ts'
 import type { KeySetFiles, KeySetLocation, KeySetRecord } from './key-set-record.ts'
 import { Serial } from './serial.ts'
+import { loggedName, NO_LOG, type StoreLog } from './store-log.ts'
 
 /** Largest part of an upload in bytes. */
 export const PART_BYTES = 16 * 2 ** 20
@@ -14,21 +15,45 @@ export interface KeyStoreLimits {
   readonly maxSetBytes: number
   /** All key sets together, each counted in full from the moment it is announced. */
   readonly maxTotalBytes: number
+  /** Time after the announcement, or the last part, at which an incomplete set expires; by default five minutes. */
+  readonly uploadMilliseconds?: number
+  /** Incomplete sets of one owner; by default 4. */
+  readonly maxUploadsPerOwner?: number
+  /** Complete sets of one owner, by default 16. A further one takes the place of the least recently used. */
+  readonly maxSetsPerOwner?: number
+  /** Bytes of one owner's complete sets, by default half of `maxTotalBytes`. They make room in the same way. */
+  readonly maxBytesPerOwner?: number
 }
+
+const DEFAULTS = { uploadMilliseconds: 300_000, maxUploadsPerOwner: 4, maxSetsPerOwner: 16 }
+/** Seconds after which a client may find room again. */
+const FULL_RETRY_SECONDS = 60
+const UPLOAD_RETRY_SECONDS = 10
 
 export type NewKeySet = Pick<KeySetRecord, 'parametersDigest' | 'galoisElements' | 'bytes'>
 
 /** Checks a received key set to its last residue. Its errors about the bytes delete the set; others leave it. */
 export type VerifyKeySet = (record: KeySetRecord, location: KeySetLocation) => Promise<{ digest: string }>
 
+/** Why a key set went, for the log. */
+type Reason =
+  | 'deleted by its client'
+  | 'expired'
+  | 'upload given up'
+  | 'found bad'
+  | 'made room for its owner'
+
 /**
  * Key sets by id: uploaded in parts, checked, kept until they expire. An id is an unguessable capability; files go by
  * its hash, so neither the disk nor the log can name a key set to this store.
+ *
+ * Each set has an owner, by whom limits count. No owner's sets go to make room for another's.
  */
 export class KeyStore {
   readonly #files: KeySetFiles
-  readonly #limits: KeyStoreLimits
+  readonly #limits: Required<KeyStoreLimits>
   readonly #now: () => number
+  readonly #log: StoreLog
   readonly #records: Map<string, KeySetRecord>
   readonly #serial = new Serial()
 
@@ -36,21 +61,28 @@ export class KeyStore {
     files: KeySetFiles,
     limits: KeyStoreLimits,
     now: () => number,
+    log: StoreLog,
     records: Map<string, KeySetRecord>,
   ) {
     this.#files = files
-    this.#limits = limits
+    this.#limits = { ...DEFAULTS, maxBytesPerOwner: limits.maxTotalBytes / 2, ...limits }
     this.#now = now
+    this.#log = log
     this.#records = records
   }
 
-  /** Takes over what `files` already holds and removes what has expired. */
+  /**
+   * Takes over what `files` already holds and removes what has expired.
+   *
+   * @param log told of each key set that is removed
+   */
   static async open(
     files: KeySetFiles,
     limits: KeyStoreLimits,
     now: () => number = Date.now,
+    log: StoreLog = NO_LOG,
   ): Promise<KeyStore> {
-    const store = new KeyStore(files, limits, now, await files.load())
+    const store = new KeyStore(files, limits, now, log, await files.load())
     await store.sweep()
     return store
   }
@@ -65,25 +97,42 @@ export class KeyStore {
   }
 
   /**
-   * Announces a key set.
+   * Announces a key set. Where the store is full, complete sets of the same owner make room, the least recently used first.
    *
+   * @param owner whom the set counts for
    * @returns its id
-   * @throws TOO_LARGE, TOO_BUSY when the store has no room
+   * @throws TOO_LARGE; TOO_BUSY when the store has no room, or the owner too many uploads under way
    */
-  async create(keySet: NewKeySet): Promise<{ id: string; record: KeySetRecord }> {
-    this.#requireRoom(keySet.bytes)
+  async create(keySet: NewKeySet, owner = ''): Promise<{ id: string; record: KeySetRecord }> {
+    const surplus = this.#roomFor(keySet.bytes, owner)
     const id = randomBytes(32).toString('base64url')
-    const record = { ...keySet, uploadOffset: 0, expires: this.#now() + this.#limits.ttlMilliseconds }
+    const expires = this.#now() + this.#limits.uploadMilliseconds
+    const record = { ...keySet, uploadOffset: 0, expires, owner }
     const name = nameOf(id)
-    // Counted before it is saved, so that two at a time cannot take the same room.
+    // Counted before anything is awaited, so that two at a time cannot take the same room.
     this.#records.set(name, record)
     try {
+      await this.#makeRoom(surplus)
       await this.#files.save(name, record)
     } catch (error) {
       this.#records.delete(name)
       throw error
     }
     return { id, record }
+  }
+
+  /** Notes that a key set is being used: others of its owner make room before it. @throws KEYS_EXPIRED */
+  use(id: string): KeySetRecord {
+    const name = nameOf(id)
+    const used = { ...this.#require(name), used: this.#now() }
+    this.#records.set(name, used)
+    // Nobody waits for the disk: should it fail, a restart forgets no more than the order of use.
+    this.#serial
+      .run(name, () => this.#saveIfPresent(name))
+      .catch((err) =>
+        this.#log.warn({ err, keySet: loggedName(name) }, 'The use of a key set could not be noted on disk'),
+      )
+    return used
   }
 
   /** @throws KEYS_EXPIRED when there is no such key set, or not any more */
@@ -111,7 +160,8 @@ export class KeyStore {
       if (offset !== record.uploadOffset) throw wrongOffset(offset, record.uploadOffset)
       const room = Math.min(PART_BYTES, record.bytes - offset)
       const written = await this.#files.write(name, offset, atMost(room, part))
-      return this.#update(name, { ...record, uploadOffset: offset + written })
+      const expires = written > 0 ? this.#now() + this.#limits.uploadMilliseconds : record.expires
+      return this.#update(name, { ...record, expires, uploadOffset: offset + written })
     })
   }
 
@@ -120,19 +170,30 @@ export class KeyStore {
    *
    * @throws whatever `verify` throws
    */
-  complete(id: string, verify: VerifyKeySet): Promise<KeySetRecord> {
+  async complete(id: string, verify: VerifyKeySet): Promise<KeySetRecord> {
     const name = nameOf(id)
-    return this.#serial.run(name, async () => {
-      const record = this.#require(name)
-      if (record.digest !== undefined) return record
-      try {
-        const { digest } = await verify(record, this.#files.location(name))
-        return await this.#update(name, { ...record, digest })
-      } catch (error) {
-        if (isBad(error)) await this.#remove(name)
-        throw error
-      }
-    })
+    const record = await this.#serial.run(name, () => this.#verified(name, verify))
+    // Outside of this name's turn: two that make room for each other would wait for ever.
+    await this.#makeRoom(this.#surplusOf(record.owner, name))
+    return record
+  }
+
+  async #verified(name: string, verify: VerifyKeySet): Promise<KeySetRecord> {
+    const record = this.#require(name)
+    if (record.digest !== undefined) return record
+    try {
+      const { digest } = await verify(record, this.#files.location(name))
+      const used = this.#now()
+      return await this.#update(name, {
+        ...record,
+        digest,
+        used,
+        expires: used + this.#limits.ttlMilliseconds,
+      })
+    } catch (error) {
+      if (isBad(error)) await this.#remove(name, 'found bad')
+      throw error
+    }
   }
 
   /** @throws KEYS_EXPIRED */
@@ -140,14 +201,21 @@ export class KeyStore {
     const name = nameOf(id)
     return this.#serial.run(name, async () => {
       this.#require(name)
-      await this.#remove(name)
+      await this.#remove(name, 'deleted by its client')
     })
   }
 
   /** Removes key sets that have expired. */
   async sweep(): Promise<void> {
-    const expired = [...this.#records].filter(([, { expires }]) => expires <= this.#now())
-    await Promise.all(expired.map(([name]) => this.#serial.run(name, () => this.#remove(name))))
+    const expired = (name: string): boolean => (this.#records.get(name)?.expires ?? Infinity) <= this.#now()
+    const names = [...this.#records.keys()].filter(expired)
+    const removed = names.map((name) =>
+      this.#serial.run(name, async () => {
+        // A part may have come meanwhile.
+        if (expired(name)) await this.#remove(name, this.#isComplete(name) ? 'expired' : 'upload given up')
+      }),
+    )
+    await Promise.all(removed)
   }
 
   #require(name: string): KeySetRecord {
@@ -156,16 +224,85 @@ export class KeyStore {
     throw new PolyVeilError('KEYS_EXPIRED', 'There is no such key set; it has expired or was deleted')
   }
 
-  #requireRoom(bytes: number): void {
-    const { maxSets, maxSetBytes, maxTotalBytes } = this.#limits
+  /**
+   * Names of the owner's sets that have to go, so that there is room for one more of so many bytes.
+   *
+   * @throws TOO_LARGE, TOO_BUSY
+   */
+  #roomFor(bytes: number, owner: string): string[] {
+    const { maxSets, maxSetBytes, maxTotalBytes, maxUploadsPerOwner } = this.#limits
     if (bytes > maxSetBytes) {
       throw new PolyVeilError('TOO_LARGE', `A key set of ${bytes} bytes is larger than ${maxSetBytes}`, {
         bytes,
         maxBytes: maxSetBytes,
       })
     }
-    if (this.size < maxSets && this.reservedBytes + bytes <= maxTotalBytes) return
-    throw new PolyVeilError('TOO_BUSY', 'The server holds as many key sets as it can', { retryAfter: 60 })
+    const uploads = this.#live().filter(([, record]) => record.owner === owner && record.digest === undefined)
+    if (uploads.length >= maxUploadsPerOwner) {
+      throw new PolyVeilError(
+        'TOO_BUSY',
+        `This address has ${uploads.length} uploads of key sets under way, as many as it may`,
+        { retryAfter: UPLOAD_RETRY_SECONDS, maxUploadsPerAddress: maxUploadsPerOwner },
+      )
+    }
+    let sets = this.size + 1
+    let total = this.reservedBytes + bytes
+    const going: string[] = []
+    for (const [name, record] of this.#byUse(owner)) {
+      if (sets <= maxSets && total <= maxTotalBytes) break
+      going.push(name)
+      sets--
+      total -= record.bytes
+    }
+    if (sets <= maxSets && total <= maxTotalBytes) return going
+    throw new PolyVeilError('TOO_BUSY', 'The server holds as many key sets as it can', {
+      retryAfter: FULL_RETRY_SECONDS,
+    })
+  }
+
+  /** Names of an owner's sets that are too many now that the set `latest` is complete. Sets of nobody are never too many. */
+  #surplusOf(owner: string | undefined, latest: string): string[] {
+    if (owner === undefined) return []
+    const others = this.#byUse(owner).filter(([name]) => name !== latest)
+    let sets = others.length + 1
+    let total = others.reduce((sum, [, { bytes }]) => sum + bytes, this.#records.get(latest)?.bytes ?? 0)
+    const going: string[] = []
+    for (const [name, { bytes }] of others) {
+      if (sets <= this.#limits.maxSetsPerOwner && total <= this.#limits.maxBytesPerOwner) break
+      going.push(name)
+      sets--
+      total -= bytes
+    }
+    return going
+  }
+
+  /** An owner's complete sets, the least recently used first. */
+  #byUse(owner: string): [name: string, record: KeySetRecord][] {
+    const complete = this.#live().filter(
+      ([, record]) => record.owner === owner && record.digest !== undefined,
+    )
+    return complete.sort(([, a], [, b]) => (a.used ?? 0) - (b.used ?? 0))
+  }
+
+  #live(): [name: string, record: KeySetRecord][] {
+    return [...this.#records].filter(([, { expires }]) => expires > this.#now())
+  }
+
+  /** Removes sets, which count no more from the moment that this is called. */
+  async #makeRoom(names: readonly string[]): Promise<void> {
+    for (const name of names) this.#records.delete(name)
+    await Promise.all(
+      names.map((name) => this.#serial.run(name, () => this.#remove(name, 'made room for its owner'))),
+    )
+  }
+
+  #isComplete(name: string): boolean {
+    return this.#records.get(name)?.digest !== undefined
+  }
+
+  async #saveIfPresent(name: string): Promise<void> {
+    const record = this.#records.get(name)
+    if (record) await this.#files.save(name, record)
   }
 
   async #update(name: string, record: KeySetRecord): Promise<KeySetRecord> {
@@ -174,9 +311,10 @@ export class KeyStore {
     return record
   }
 
-  async #remove(name: string): Promise<void> {
+  async #remove(name: string, reason: Reason): Promise<void> {
     this.#records.delete(name)
     await this.#files.remove(name)
+    this.#log.info({ keySet: loggedName(name), reason }, 'Deleted a key set')
   }
 }
 

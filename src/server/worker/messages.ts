@@ -16,6 +16,8 @@ export interface WorkerSettings {
   readonly engineBytes: number
   /** Threads that work at one inference. */
   readonly threads: number
+  /** The service's secret key for the noise of answers: the same in all workers. */
+  readonly floodingKey: Uint8Array
 }
 
 export interface CheckTask {

@@ -194,15 +194,24 @@ export class Sessions {
   async #load(served: ServedCircuit, client: Client, source: ByteSource): Promise<Session> {
     const { manifest } = served
     const { parameters } = served.outline
+    const { floodingKey } = this.#settings
     if (backendFor(parameters) === 'simd') {
       const engine = await this.#simdEngine()
       client.simdKeys ??= engine.newKeySet(parameters)
-      return openSimdSession(engine, await served.read(), manifest, client.simdKeys, source, served)
+      return openSimdSession(
+        engine,
+        await served.read(),
+        manifest,
+        client.simdKeys,
+        source,
+        floodingKey,
+        served,
+      )
     }
     const context = await this.#context(parameters)
     const keys = await loadKeySet(context, source, manifest.rotationSteps)
     try {
-      return openSealSession(context, keys, await served.read(), manifest)
+      return openSealSession(context, keys, await served.read(), manifest, floodingKey)
     } catch (cause) {
       keys.delete()
       throw cause

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { hidingBits, refreshRounds } from '../../../src/circuit/refresh.ts'
+import { refreshModulusBits, refreshRounds } from '../../../src/circuit/refresh.ts'
 import { fold } from '../../../src/compiler/fold.ts'
 import { networkGraph } from '../../../src/compiler/graph/build.ts'
 import { CircuitBuilder } from '../../../src/compiler/lowering/builder.ts'
@@ -53,7 +53,7 @@ for (const name of ['one_shot', 'micro_t', 'micro_s', 'micro_lr']) {
     t.strictSame(refreshRounds(draft.builder), refreshRounds(whole.builder))
     t.strictSame(draft.builder.type(draft.result), whole.builder.type(whole.result))
     const bits = ({ builder: { ops, counts } }: typeof draft) =>
-      hidingBits({ ops, counts, parameters: { ring: RING } })
+      refreshModulusBits({ ops, counts, parameters: { ring: RING } })
     t.ok(Math.abs(bits(draft) - bits(whole)) < 1e-9)
     const seconds = ({ builder: { ops, counts }, result }: typeof draft) =>
       circuitSeconds(

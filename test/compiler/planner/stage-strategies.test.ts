@@ -32,7 +32,7 @@ const draft = (strategies: Strategies): Candidate[] =>
     strategies,
     target: targetNamed('simd'),
     precisionBits: 8,
-    segmentLevels: 3,
+    segment: { levels: 3, primeBits: 30 },
   })
 
 const best = (strategies: Strategies): number => costOf('latency', cheapest(draft(strategies), 'latency')!)

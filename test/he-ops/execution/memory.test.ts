@@ -2,6 +2,7 @@ import t from 'tap'
 import { peakLiveBytes } from '../../../src/circuit/liveness.ts'
 import { openSealSession } from '../../../src/he-ops/execution/seal-session.ts'
 import { openSimdSession } from '../../../src/he-ops/execution/simd-session.ts'
+import { newFloodingKey } from '../../../src/he-ops/flooding.ts'
 import { createSealContext } from '../../../src/he-ops/seal/context.ts'
 import { loadKeySet } from '../../../src/he-ops/seal/keys.ts'
 import { loadSeal } from '../../../src/he-ops/seal/runtime.ts'
@@ -15,13 +16,21 @@ const large = rotatingCircuit('large', 24)
 const client = await SealedClient.create(large)
 const keySet = await client.keySet()
 t.teardown(() => client.delete())
+const FLOODING_KEY = newFloodingKey()
 const KEY = switchingKeyBytes(simdParameters)
 
 t.test('a simd session states its memory before it runs, and takes no more', async (t) => {
   const engine = await SimdEngine.create({ threads: 2 })
   t.teardown(() => engine.close())
   const keys = engine.newKeySet(simdParameters)
-  const session = await openSimdSession(engine, small.circuit, small.manifest, keys, bytesSource(keySet))
+  const session = await openSimdSession(
+    engine,
+    small.circuit,
+    small.manifest,
+    keys,
+    bytesSource(keySet),
+    FLOODING_KEY,
+  )
   const { memory, threads } = session
   t.equal(threads, 2)
   t.equal(memory.keys, 9 * KEY, 'what the circuit needs of the key set')
@@ -33,7 +42,14 @@ t.test('a simd session states its memory before it runs, and takes no more', asy
   t.ok(client.errorOf(await session.infer(client.query(small.manifest)), small) < 0.01)
   t.same(engine.memory, { used, peak }, 'running takes nothing more')
 
-  const more = await openSimdSession(engine, large.circuit, large.manifest, keys, bytesSource(keySet))
+  const more = await openSimdSession(
+    engine,
+    large.circuit,
+    large.manifest,
+    keys,
+    bytesSource(keySet),
+    FLOODING_KEY,
+  )
   t.equal(more.memory.keys, 25 * KEY, 'sessions of a client share keys')
   const before = engine.memory.used
   session.free()
@@ -46,7 +62,14 @@ t.test('an engine that lacks memory says so before anything runs, and is as it w
   t.teardown(() => engine.close())
   const refused = async (): Promise<number> => {
     const keys = engine.newKeySet(simdParameters)
-    const opening = openSimdSession(engine, large.circuit, large.manifest, keys, bytesSource(keySet))
+    const opening = openSimdSession(
+      engine,
+      large.circuit,
+      large.manifest,
+      keys,
+      bytesSource(keySet),
+      FLOODING_KEY,
+    )
     await t.rejects(opening, { code: 'TOO_LARGE', facts: { limitBytes: limit } })
     await opening.catch((error) => t.type(error, KernelMemoryExceeded))
     keys.free()
@@ -55,7 +78,14 @@ t.test('an engine that lacks memory says so before anything runs, and is as it w
   const used = await refused()
   for (let again = 0; again < 3; again++) t.equal(await refused(), used, 'nothing is left behind')
   const keys = engine.newKeySet(simdParameters)
-  const session = await openSimdSession(engine, small.circuit, small.manifest, keys, bytesSource(keySet))
+  const session = await openSimdSession(
+    engine,
+    small.circuit,
+    small.manifest,
+    keys,
+    bytesSource(keySet),
+    FLOODING_KEY,
+  )
   t.ok(client.errorOf(await session.infer(client.query(small.manifest)), small) < 0.01, 'and what fits runs')
   t.ok(engine.memory.peak <= limit)
 })
@@ -70,6 +100,7 @@ t.test('a program that does not fit beside its keys is refused, too', async (t) 
     large.manifest,
     engine.newKeySet(simdParameters),
     bytesSource(keySet),
+    FLOODING_KEY,
   )
   await t.rejects(opening, { code: 'TOO_LARGE' })
 })
@@ -77,7 +108,7 @@ t.test('a program that does not fit beside its keys is refused, too', async (t) 
 t.test('a seal session states its memory', async (t) => {
   const context = createSealContext(await loadSeal(), simdParameters)
   const keys = await loadKeySet(context, bytesSource(keySet), [1, 2, 3, 4, 5, 6, 7, 8])
-  const session = openSealSession(context, keys, small.circuit, small.manifest)
+  const session = openSealSession(context, keys, small.circuit, small.manifest, FLOODING_KEY)
   t.match(session.memory, { keys: keys.bytes, program: peakLiveBytes(small.circuit) })
   t.equal(session.threads, 1)
   session.free()

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { generator, heap, kernels, requireEqual, withMemory } from './fixture.ts'
-import { slowBinomial, slowTernary } from './slow-sampling.ts'
+import { generator, heap, kernels, primes, requireEqual, withMemory } from './fixture.ts'
+import { slowBinomial, slowResidues, slowTernary } from './slow-sampling.ts'
 
 // Polynomials of small random integers: what the kernels make of given bytes, and what comes of the platform's.
 
@@ -68,24 +68,61 @@ t.test('binomial: SEAL’s definition', async () => {
   )
 })
 
-t.test('bits are cut off, and nothing else', async (t) => {
-  for (const bits of [1, 7, 29, 30, 31]) {
-    const random = generator(bits)
-    const content = Uint32Array.from({ length: 64 }, () => random(2 ** 32))
-    withMemory(({ words }) => {
-      const at = words(content)
-      kernels.keepBits(at.address, bits, 64)
-      requireEqual(
-        at.read(),
-        content.map((word) => word % 2 ** bits),
-        `${bits} bits`,
-      )
-    })
-  }
+/** Words of 64 bits of which some are beyond the largest multiple of every prime of 30 bits, or next to it. */
+function wordsOf(length: number, seed: number, large: number): BigUint64Array {
+  const random = generator(seed)
+  const any = (): bigint => (BigInt(random(2 ** 32)) << 32n) + BigInt(random(2 ** 32))
+  return BigUint64Array.from({ length }, () =>
+    random(1000) < large ? 2n ** 64n - 1n - BigInt(random(2 ** 30)) : any(),
+  )
+}
+
+function residuesOf(source: BigUint64Array, size: number, q: number): Uint32Array {
+  return withMemory(({ bytes: place, words }) => {
+    const from = place(new Uint8Array(source.slice().buffer))
+    const out = words(size)
+    kernels.residues(out.address, from.address, size, q)
+    return out.read()
+  })
+}
+
+const RESIDUE_WORDS: number = kernels.RESIDUE_RESERVE.value / 8
+
+t.test('residues: words modulo the prime, those beyond its largest multiple replaced', async () => {
+  fc.assert(
+    fc.property(
+      fc.constantFrom(4, 64, 1024),
+      primes(8192).map(Number),
+      fc.nat(),
+      fc.constantFrom(0, 2),
+      (size, q, seed, large) => {
+        const source = wordsOf(size + RESIDUE_WORDS, seed, large)
+        requireEqual(residuesOf(source, size, q), slowResidues(source, size, q), `${size} modulo ${q}`)
+      },
+    ),
+    { numRuns: 200, seed: 3 },
+  )
+})
+
+t.test('residues: the last word that is taken, and the first that is not', async (t) => {
+  const q = 1073692673
+  const limit = 2n ** 64n - (2n ** 64n % BigInt(q))
+  const source = new BigUint64Array(4 + RESIDUE_WORDS)
+  source.set([limit - 1n, limit, limit + 1n, 5n])
+  source.set([2n ** 64n - 1n, 77n, 78n, 79n], 4)
+  t.strictSame([...residuesOf(source, 4, q)], [q - 1, 77, 78, 5])
+  const without = new BigUint64Array(4 + RESIDUE_WORDS).fill(2n ** 64n - 1n)
+  t.throws(() => residuesOf(without, 4, q), WebAssembly.RuntimeError, 'without enough words nothing is given')
+})
+
+t.test('bytes are overwritten, and values scattered', async (t) => {
   withMemory(({ words }) => {
     const at = words(new Uint32Array(16).fill(7))
     kernels.clear(at.address + 4, 12)
     t.strictSame([...at.read().subarray(0, 5)], [7, 0, 0, 0, 7])
+    const values = words([1, 2, 3, 4])
+    kernels.scatter(at.address, values.address, 4, 4)
+    t.strictSame([...at.read()], [1, 0, 0, 0, 2, 7, 7, 7, 3, 7, 7, 7, 4, 7, 7, 7])
   })
 })
 

@@ -18,3 +18,15 @@ export function slowBinomial(bytes: Uint8Array, size: number): Uint32Array {
     return ones(x0) + ones(x1) + ones(x2 & 31) - ones(x3) - ones(x4) - ones(x5 & 31) + 21
   })
 }
+
+/** Residues by the definition: a word is taken modulo q unless it is beyond q's largest multiple, and then the reserve's next. */
+export function slowResidues(words: BigUint64Array, size: number, q: number): Uint32Array {
+  const prime = BigInt(q)
+  const limit = (2n ** 64n / prime) * prime
+  let reserve = size
+  return Uint32Array.from({ length: size }, (_, k) => {
+    let word = words[k]
+    while (word >= limit) word = words[reserve++]
+    return Number(word % prime)
+  })
+}

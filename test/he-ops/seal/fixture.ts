@@ -1,4 +1,4 @@
-import type { Ciphertext, GaloisKeys, Plaintext } from 'node-seal'
+import type { Ciphertext, GaloisKeys, Plaintext, SecretKey } from 'node-seal'
 import { type CkksParameters, checkParameters } from '../../../src/circuit/parameters.ts'
 import { nttPrimes } from '../../../src/circuit/primes.ts'
 import { createSealContext, type SealContext } from '../../../src/he-ops/seal/context.ts'
@@ -21,6 +21,7 @@ export function smallParameters(
 /** A SEAL context with one secret key, made by node-seal directly, and the client's side of it. */
 export interface SealFixture {
   readonly ctx: SealContext
+  readonly secretKey: SecretKey
   readonly keys: EvaluationKeys
   encode(values: Float64Array, scale: number, level: number): Plaintext
   encrypt(values: Float64Array, scale: number, level: number): Ciphertext
@@ -60,6 +61,7 @@ export async function sealFixture(
   }
   return {
     ctx,
+    secretKey,
     keys: { publicKey, relinKeys, galoisKeys, bytes: 0, delete() {} },
     encode,
     encrypt: (values, scale, level) =>

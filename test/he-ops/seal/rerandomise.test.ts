@@ -1,8 +1,12 @@
 import type { Ciphertext } from 'node-seal'
 import t from 'tap'
 import { powMod } from '../../../src/circuit/primes.ts'
+import { floodingBound, freshFlooding } from '../../../src/he-ops/flooding.ts'
+import { ciphertextToWire } from '../../../src/he-ops/seal/ciphertexts.ts'
+import { decryptPeriodic } from '../../../src/he-ops/seal/encryptor.ts'
 import { createSealEvaluator } from '../../../src/he-ops/seal/evaluator.ts'
 import { rerandomise } from '../../../src/he-ops/seal/rerandomise.ts'
+import { mod, transforms } from './exact.ts'
 import { residuesOf, sealFixture, smallParameters } from './fixture.ts'
 
 const parameters = smallParameters([50, 40, 30])
@@ -47,9 +51,9 @@ t.test('weights are read off the second polynomial, and not after re-randomising
   const input = fixture.encrypt(message, SCALE, 2)
   const output = evaluator.dot([{ ciphertext: input, constant: 0 }], 2 ** 20)
   t.equal(recoveredShare(input, output), 1, 'the attack works')
-  const fresh = rerandomise(fixture.ctx, fixture.keys.publicKey, output, { flooding: 0 })
+  const fresh = rerandomise(fixture.ctx, fixture.keys.publicKey, output, new Float64Array(ring))
   t.equal(recoveredShare(input, fresh), 0, 'the defence holds')
-  const again = rerandomise(fixture.ctx, fixture.keys.publicKey, output, { flooding: 0 })
+  const again = rerandomise(fixture.ctx, fixture.keys.publicKey, output, new Float64Array(ring))
   t.notSame(second(fresh, 3).slice(0, 8), second(again, 3).slice(0, 8), 'each time anew')
   for (const ciphertext of [input, output, fresh, again]) ciphertext.delete()
 })
@@ -61,7 +65,10 @@ for (const [level, flooding] of [
 ] as const) {
   t.test(`the message stays, under flooding noise of ${flooding} at level ${level}`, async (t) => {
     const input = fixture.encrypt(message, SCALE, level)
-    const output = rerandomise(fixture.ctx, fixture.keys.publicKey, input, { flooding })
+    const all = { stride: 1, count: ring }
+    const bound = floodingBound(parameters, { level, scale: SCALE, flooding }, all)
+    const integers = freshFlooding(ring, bound)
+    const output = rerandomise(fixture.ctx, fixture.keys.publicKey, input, integers)
     t.equal(output.scale(), SCALE)
     t.equal(output.coeffModulusSize(), level + 1)
     t.ok(rms(difference(fixture.decrypt(input), message)) < 1e-6, 'the input is unchanged')
@@ -74,20 +81,73 @@ for (const [level, flooding] of [
   })
 }
 
-t.test('flooding that would wrap is refused', async (t) => {
-  const input = fixture.encrypt(message, SCALE, 0)
-  t.throws(() => rerandomise(fixture.ctx, fixture.keys.publicKey, input, { flooding: 1e9 }), {
-    code: 'LEVEL_EXHAUSTED',
-    facts: { level: 0 },
+t.test('coefficients that carry no logits are uniform, and the logits are there', async (t) => {
+  const period = 8
+  const level = 1
+  const logits = Float64Array.from({ length: period }, (_, k) => 3 - k)
+  const input = fixture.encrypt(
+    Float64Array.from({ length: slots }, (_, s) => logits[s % period]),
+    SCALE,
+    level,
+  )
+  const outputs = [0, 1].map(() =>
+    rerandomise(fixture.ctx, fixture.keys.publicKey, input, new Float64Array(2 * period)),
+  )
+  const [prime] = parameters.primes
+  const { inverse } = transforms(ring, prime)
+  const [own, ...seen] = [input, ...outputs].map((ciphertext) => {
+    const { real, imaginary } = decryptPeriodic(
+      fixture.ctx,
+      fixture.secretKey,
+      ciphertextToWire(fixture.ctx, ciphertext),
+      level,
+      SCALE,
+      period,
+    )
+    t.ok(
+      real.every((value, k) => Math.abs(value - logits[k]) < 1e-5),
+      'the logits are right',
+    )
+    t.ok(
+      imaginary.every((value) => Math.abs(value) < 1e-5),
+      'and real',
+    )
+    const plaintext = new fixture.ctx.seal.Plaintext()
+    const decryptor = new fixture.ctx.seal.Decryptor(fixture.ctx.context, fixture.secretKey)
+    decryptor.decrypt(ciphertext, plaintext)
+    const values = inverse(Array.from(residuesOf(plaintext, 2 * ring).subarray(0, ring)))
+    for (const object of [plaintext, decryptor]) object.delete()
+    return values
   })
-  t.throws(() => rerandomise(fixture.ctx, fixture.keys.publicKey, input, { flooding: Number.NaN }))
-  input.delete()
+  const isMasked = (k: number): boolean => k % (ring / (2 * period)) !== 0
+  /** Of cells of equal chance. */
+  const chiSquared = (values: readonly bigint[]): number => {
+    const cells = new Array<number>(32).fill(0)
+    values.forEach((value, k) => {
+      if (isMasked(k)) cells[Number((mod(value, prime) * 32n) / prime)]++
+    })
+    const expected = (ring - 2 * period) / 32
+    return cells.reduce((sum, n) => sum + (n - expected) ** 2 / expected, 0)
+  }
+  // 31 in the mean, with a deviation of 7.9.
+  for (const values of seen) t.ok(chiSquared(values) < 31 + 7 * 7.9)
+  const difference = seen[0].map((value, k) => value - seen[1][k])
+  t.ok(chiSquared(difference) < 31 + 7 * 7.9, 'masks are independent')
+  t.ok(chiSquared(own) > 1e4, 'without a mask the test fails')
+  for (const ciphertext of [input, ...outputs]) ciphertext.delete()
+})
+
+t.test('flooding that would wrap is refused', async (t) => {
+  const all = { stride: 1, count: ring }
+  const bound = (flooding: number) => floodingBound(parameters, { level: 0, scale: SCALE, flooding }, all)
+  t.throws(() => bound(1e9), { code: 'LEVEL_EXHAUSTED', facts: { level: 0 } })
+  t.throws(() => bound(Number.NaN), { code: 'LEVEL_EXHAUSTED' })
 })
 
 t.test('an unrelinearised product is refused', async (t) => {
   const input = fixture.encrypt(message, SCALE, 2)
   const product = evaluator.multiply(input, input)
-  t.throws(() => rerandomise(fixture.ctx, fixture.keys.publicKey, product, { flooding: 0 }), {
+  t.throws(() => rerandomise(fixture.ctx, fixture.keys.publicKey, product, new Float64Array(ring)), {
     code: 'INTERNAL',
   })
   input.delete()

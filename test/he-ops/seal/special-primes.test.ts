@@ -1,5 +1,6 @@
 import type { Ciphertext } from 'node-seal'
 import t from 'tap'
+import { floodingBound, freshFlooding } from '../../../src/he-ops/flooding.ts'
 import { ciphertextFromWire, ciphertextToWire } from '../../../src/he-ops/seal/ciphertexts.ts'
 import { createSealContext } from '../../../src/he-ops/seal/context.ts'
 import { decryptSlots, encryptSlots } from '../../../src/he-ops/seal/encryptor.ts'
@@ -61,9 +62,12 @@ t.test("levels are ours: level l has l + 1 primes, and SEAL's lie above", async 
 })
 
 t.test('encryption, re-randomising and decryption at every level', async (t) => {
+  const all = { stride: 1, count: parameters.ring }
   for (let level = 0; level <= topLevel; level++) {
+    const bound = floodingBound(parameters, { level, scale: SCALE, flooding: 1e-3 }, all)
+    const flooding = freshFlooding(all.count, bound)
     const ciphertext = encrypt(level)
-    const fresh = rerandomise(ctx, keys.publicKey, ciphertext, { flooding: 1e-3 })
+    const fresh = rerandomise(ctx, keys.publicKey, ciphertext, flooding)
     t.notOk(
       Buffer.from(ciphertextToWire(ctx, fresh).c1.buffer).equals(
         Buffer.from(ciphertextToWire(ctx, ciphertext).c1.buffer),

@@ -1,7 +1,6 @@
 import { type CiphertextType, typeLaws } from '../../../src/circuit/laws.ts'
 import { type CkksParameters, checkParameters } from '../../../src/circuit/parameters.ts'
 import { nttPrimes } from '../../../src/circuit/primes.ts'
-import { hidingBits } from '../../../src/circuit/refresh.ts'
 import type { Circuit, Constant, Op, ValueId } from '../../../src/circuit/types.ts'
 import { verifyCircuit } from '../../../src/circuit/verify.ts'
 import { smallCircuit } from '../../circuit/circuits.ts'
@@ -98,7 +97,9 @@ export class CircuitBuilder {
         ...base.output,
         level: this.ops[result].level,
         scale: this.ops[result].scale,
-        flooding: 1e-4,
+        // Every slot is a logit's: none is masked, and tests can look at all of them.
+        period: this.#parameters.slots,
+        flooding: 1e-2,
       },
     }
     verifyCircuit(circuit)
@@ -150,9 +151,10 @@ const refreshParameters: CkksParameters = (() => {
  * A circuit of two refresh rounds: x, turned by 7 slots, and y are refreshed in round 0, their product in round 1, each
  * time from level 2. The result is twice the product; the output allows copies of a logit to differ.
  *
+ * @param period after which the answer repeats; what does not repeat is masked
  * @param overlapping x and y go in rounds of their own, 0 and 1, of which neither needs the other; the product in round 2
  */
-export function refreshedCircuit({ overlapping = false } = {}): Circuit {
+export function refreshedCircuit({ overlapping = false, period = 4 } = {}): Circuit {
   const apart = overlapping ? 1 : 0
   const base = smallCircuit()
   const { topLevel, primes } = refreshParameters
@@ -186,7 +188,7 @@ export function refreshedCircuit({ overlapping = false } = {}): Circuit {
     ops,
     result,
     input: { ...base.input, level: topLevel, scale },
-    output: { ...base.output, level: topLevel, scale: rescaled, flooding: 0, tolerance: 100 },
+    output: { ...base.output, period, level: topLevel, scale: rescaled, flooding: 0, tolerance: 100 },
   }
-  return { ...circuit, refresh: { level, maskBits: Math.ceil(hidingBits(circuit)) } }
+  return { ...circuit, refresh: { level } }
 }

@@ -1,5 +1,7 @@
 import t from 'tap'
 import { powMod } from '../../../src/circuit/primes.ts'
+import { refreshFailure, refreshModulusBits } from '../../../src/circuit/refresh.ts'
+import type { Op } from '../../../src/circuit/types.ts'
 import { verifyCircuit } from '../../../src/circuit/verify.ts'
 import { createClearEvaluator } from '../../../src/he-ops/clear/evaluator.ts'
 import { execute } from '../../../src/he-ops/executor.ts'
@@ -11,7 +13,9 @@ import { mod, secretResidues, transforms } from '../seal/exact.ts'
 import { refreshedCircuit } from './circuits.ts'
 import { simdFixture, unpacked } from './fixture.ts'
 
-const circuit = refreshedCircuit()
+// Every slot of the result is looked at.
+const period = 4096
+const circuit = refreshedCircuit({ period })
 const { parameters } = circuit
 const { ring, slots, topLevel } = parameters
 const LEVEL = circuit.refresh!.level
@@ -27,15 +31,15 @@ async function client() {
   return (masked: readonly PackedFullRlwe[]) => key.refresh(masked, LEVEL, topLevel)
 }
 
-t.test('the circuit is lawful, and its masks are as small as may be', async (t) => {
+t.test('the circuit is lawful, and its refresh level has the modulus that it needs', async (t) => {
   verifyCircuit(circuit)
-  const { refresh } = circuit
-  t.throws(() => verifyCircuit({ ...circuit, refresh: { ...refresh!, maskBits: refresh!.maskBits - 1 } }), {
-    code: 'CONFIG_INVALID',
-  })
-  t.throws(() => verifyCircuit({ ...circuit, refresh: { ...refresh!, maskBits: 89 } }), {
-    code: 'LEVEL_EXHAUSTED',
-  })
+  // 90 bits, and three ciphertexts at scales of 26 and 22 bits: 2^27 * 16 * sqrt(N), N being 2^13, is 2^37.5.
+  t.ok(Math.abs(refreshFailure(circuit) - (37.5 - 90)) < 0.2, `2^${refreshFailure(circuit)}`)
+  t.equal(refreshFailure({ ...circuit, refresh: undefined }), Number.NEGATIVE_INFINITY)
+  const scale = 2 ** 50
+  const ops = circuit.ops.map((op) => ({ ...op, scale: op.scale * (op.kind === 'rescale' ? 1 : 1) }))
+  t.throws(() => verifyCircuit({ ...circuit, ops, refresh: { level: 1 } }), { code: 'CONFIG_INVALID' })
+  t.ok(refreshModulusBits({ ...circuit, ops: [{ ...circuit.ops[5], scale } as Op] }) > 90)
   t.throws(() => verifyCircuit({ ...circuit, refresh: undefined }), { code: 'CONFIG_INVALID' })
   const early = circuit.ops.map((op) => (op.kind === 'refresh' && op.round === 1 ? { ...op, round: 0 } : op))
   t.throws(() => verifyCircuit({ ...circuit, ops: early }), {
@@ -84,7 +88,7 @@ for (const threads of [1, 2]) {
 }
 
 t.test('rounds overlap: one leaves while another is away, and they come back in any order', async (t) => {
-  const overlapping = refreshedCircuit({ overlapping: true })
+  const overlapping = refreshedCircuit({ overlapping: true, period })
   const engine = await SimdEngine.create({ threads: 2 })
   t.teardown(() => engine.close())
   const session = await engine.open(overlapping, engine.newKeySet(parameters), bytesSource(fixture.keySet))
@@ -211,25 +215,21 @@ async function maskedOf(threads: number, runs: number): Promise<PackedFullRlwe[]
 for (const threads of [1, 2]) {
   t.test(`what the client decrypts tells nothing of the message, with ${threads} threads`, async (t) => {
     const seen = (await maskedOf(threads, 2)).flat().map(decrypted)
-    const bits = BigInt(circuit.refresh!.maskBits)
-    const bound = 2n ** (bits - 1n)
-    const slack = 2n ** 40n
+    const low = parameters.primes.slice(0, LEVEL + 1)
+    const modulus = low.reduce((product, prime) => product * prime, 1n)
     t.equal(seen.length, 4)
     for (const values of seen) {
-      t.ok(
-        values.every((v) => v >= -bound - slack && v <= bound + slack),
-        'within the mask',
-      )
-      const cell = (i: number): number => Number(((values[i] + bound) * 32n) / (2n * bound))
-      const top = chiSquared((i) => Math.min(31, Math.max(0, cell(i))), ring)
+      const top = chiSquared((i) => Number((mod(values[i], modulus) * 32n) / modulus), ring)
       t.ok(top < UNIFORM, `the highest bits are uniform: ${top.toFixed(1)}`)
-      // At every digit's seams too, and the lowest ones, which masks by way of doubles would leave bare.
+      // Those below too, down to the lowest ones.
       for (const shift of [0n, 13n, 28n, 43n, 58n]) {
-        const chi = chiSquared((i) => Number(((values[i] + 4n * bound) >> shift) & 31n), ring)
+        const chi = chiSquared((i) => Number((mod(values[i], modulus) >> shift) & 31n), ring)
         t.ok(chi < UNIFORM, `bits from ${shift} on are uniform: ${chi.toFixed(1)}`)
       }
       const next = chiSquared((i) => Number((values[i] ^ (values[(i + 1) % ring] * 5n)) & 31n), ring)
       t.ok(next < UNIFORM, `neighbours are independent: ${next.toFixed(1)}`)
+      const nearEnds = values.filter((v) => 2n * (v < 0n ? -v : v) > modulus - modulus / 1024n).length
+      t.ok(nearEnds > 0, `${nearEnds} values lie within a 1024th of the ends of the range`)
     }
     for (let a = 0; a < 4; a++) {
       for (let b = 0; b < a; b++) {
@@ -237,7 +237,8 @@ for (const threads of [1, 2]) {
           seen[a].every((v, i) => v !== seen[b][i]),
           'each ciphertext of each run has a mask of its own',
         )
-        const chi = chiSquared((i) => Number((seen[a][i] - seen[b][i] + 4n * bound) & 31n), ring)
+        const difference = (i: number): bigint => mod(seen[a][i] - seen[b][i], modulus)
+        const chi = chiSquared((i) => Number((difference(i) * 32n) / modulus), ring)
         t.ok(chi < UNIFORM, `differences are uniform: ${chi.toFixed(1)}`)
       }
     }

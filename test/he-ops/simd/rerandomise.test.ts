@@ -8,19 +8,24 @@ import {
   emitOutput,
   type Output,
   readLeaving,
-  writeIntegers,
+  writeFlooding,
 } from '../../../src/he-ops/simd/border.ts'
 import { PairLoader } from '../../../src/he-ops/simd/loader.ts'
 import { emitLeaving } from '../../../src/he-ops/simd/operations/rerandomise.ts'
-import { uniformBytes, uniformIntegers as uniformIn } from '../../../src/he-ops/simd/operations/sample.ts'
 import { divisorOf, OutputKeys } from '../../../src/he-ops/simd/output-key.ts'
 import { linkProgram, runProgram } from '../../../src/he-ops/simd/run.ts'
 import { polynomialBytes, type Value } from '../../../src/he-ops/simd/values.ts'
-import { bytesSource, openKeySet, type PackedFullRlwe, type SeededRlwe } from '../../../src/wire/index.ts'
-import { slowBinomial, slowTernary } from '../kernels/slow-sampling.ts'
-import { expanded, mod, transforms } from '../seal/exact.ts'
+import {
+  bytesSource,
+  type FullRlwe,
+  openKeySet,
+  type PackedFullRlwe,
+  type SeededRlwe,
+} from '../../../src/wire/index.ts'
+import { slowBinomial, slowResidues, slowTernary } from '../kernels/slow-sampling.ts'
+import { centred, expanded, mod, secretResidues, transforms } from '../seal/exact.ts'
 import { parameters } from './circuits.ts'
-import { simdFixture, unpacked } from './fixture.ts'
+import { halves, simdFixture, unpacked } from './fixture.ts'
 
 // Re-randomising by the kernels: against its definition in big integers, and against node-seal's decryption.
 
@@ -57,6 +62,25 @@ function encrypted(level: number): Value {
   return value
 }
 
+const secrets = secretResidues(fixture.ctx, fixture.secretKey)
+
+/** A value's residues as the pair that it would leave as. */
+function readPair({ polynomials, primes }: Value): FullRlwe {
+  const [c0, c1] = polynomials.map((address) => halves(heap.words(address, ring * primes)))
+  return { c0, c1 }
+}
+
+/** c0 + c1 s as coefficients modulo each prime of a level. */
+const phase = ({ c0, c1 }: FullRlwe, level: number): bigint[][] =>
+  parameters.primes.slice(0, level + 1).map((prime, i) =>
+    transforms(ring, prime).inverse(
+      secrets(i).map((s, b) => {
+        const at = 2 * (i * ring + b)
+        return mod(BigInt(c0[at]) + BigInt(c1[at]) * s, prime)
+      }),
+    ),
+  )
+
 const noise = (pair: PackedFullRlwe, level: number): Float64Array =>
   fixture.decryptPair(pair, level, SCALE).map((value, s) => (value - message[s]) * SCALE)
 
@@ -81,25 +105,7 @@ function recorded(body: () => void): Uint8Array[] {
   return drawn
 }
 
-/** Masks of a run's bytes: thirty bits of each word but the last, of that what is left. */
-function slowMask(bytes: Uint8Array, bits: number): bigint[] {
-  const words = new Uint32Array(bytes.slice().buffer)
-  const digits = words.length / ring
-  return Array.from({ length: ring }, (_, k) => {
-    let value = -(2n ** BigInt(bits - 1))
-    for (let j = 0; j < digits; j++) {
-      const kept = j < digits - 1 ? 30 : bits - 30 * (digits - 1)
-      value += BigInt(words[j * ring + k] % 2 ** kept) << BigInt(30 * j)
-    }
-    return value
-  })
-}
-
-for (const [level, bits] of [
-  [0, 20],
-  [2, 76],
-  [topLevel, 90],
-] as const) {
+for (const level of LEVELS) {
   t.test(
     `level ${level}: what the definition gives for the bytes that were drawn, to the last bit`,
     async (t) => {
@@ -110,19 +116,22 @@ for (const [level, bits] of [
       const value = valueAt(level, [Uint32Array.from(input), Uint32Array.from(input)])
       let out: readonly [number, number] = [0, 0]
       const linked = linkProgram(context, 1, scratch, (builder) => {
-        const integers = uniformIn(builder.allocate(uniformBytes(context, bits)), bits)
+        const address = builder.allocate(limbBytes * value.primes)
         out = [builder.allocate(limbBytes * value.primes), builder.allocate(limbBytes * value.primes)]
-        emitLeaving(builder, context, [{ value, key: keys.at(level), mask: { integers, bits }, out }])
+        emitLeaving(builder, context, [{ value, key: keys.at(level), mask: { address }, out }])
       })
       const drawn = recorded(() => runProgram(linked.program, context))
       const found = unpacked(readLeaving(context, out, level))
       linked.free()
-      t.equal(drawn.length, 4)
-      const mask = slowMask(drawn[0], bits)
-      const u = Array.from(slowTernary(drawn[1], ring), (word) => BigInt(word) - 1n)
-      const errors = drawn
-        .slice(2)
-        .map((bytes) => Array.from(slowBinomial(bytes, ring), (word) => BigInt(word) - 21n))
+      // u; the first polynomial's errors, and its mask prime by prime; the second one's errors.
+      t.equal(drawn.length, 3 + primes.length)
+      const u = Array.from(slowTernary(drawn[0], ring), (word) => BigInt(word) - 1n)
+      const masks = primes.map((prime, i) =>
+        Array.from(slowResidues(new BigUint64Array(drawn[2 + i].buffer), ring, Number(prime)), BigInt),
+      )
+      const errors = [drawn[1], drawn[2 + primes.length]].map((bytes) =>
+        Array.from(slowBinomial(bytes, ring), (word) => BigInt(word) - 21n),
+      )
       const publicKey = expanded(fixture.ctx, (await reader.publicKey()) as SeededRlwe)
       const divisor = moduli[divisorOf(level)].prime
       for (const [p, polynomial] of [found.c0, found.c1].entries()) {
@@ -137,7 +146,7 @@ for (const [level, bits] of [
         primes.forEach((prime, i) => {
           const inverse = powMod(divisor % prime, prime - 2n, prime)
           const added = product(i).map((value, k) =>
-            mod((value - remainder[k]) * inverse + (p === 0 ? mask[k] : 0n), prime),
+            mod((value - remainder[k]) * inverse + (p === 0 ? masks[i][k] : 0n), prime),
           )
           const expected = transforms(ring, prime).forward(added)
           const isEqual = expected.every((residue, b) => {
@@ -151,19 +160,15 @@ for (const [level, bits] of [
   )
 }
 
-/** Lets values leave as results do. */
-function leave(
-  value: Value,
-  level: number,
-  flooding: Float64Array | undefined,
-  bound: number,
-): PackedFullRlwe {
-  const border = { keys, maskBits: undefined, floodingBound: bound }
+/** Lets values leave as results do. @param flooding integers for so many coefficients as carry logits */
+function leave(value: Value, level: number, flooding: Float64Array): PackedFullRlwe {
+  const logits = { stride: ring / flooding.length, count: flooding.length }
+  const border = { keys, logits, floodingBound: 0 }
   let output: Output | undefined
   const linked = linkProgram(context, 1, scratch, (builder) => {
-    output = emitOutput(builder, context, border, value, allocateFlooding(builder, context, border))
+    output = emitOutput(builder, context, border, value, allocateFlooding(builder, border, level))
   })
-  if (output!.flooding) writeIntegers(context, output!.flooding, flooding!)
+  writeFlooding(context, output!, flooding)
   runProgram(linked.program, context)
   const result = readLeaving(context, output!.packed, level)
   linked.free()
@@ -173,7 +178,7 @@ function leave(
 t.test('the message stays: node-seal decrypts it, with the noise of SEAL’s own encryption', async (t) => {
   for (const level of [2, topLevel]) {
     const value = encrypted(level)
-    const results = [0, 1, 2].map(() => leave(value, level, undefined, 0))
+    const results = [0, 1, 2].map(() => leave(value, level, new Float64Array(ring)))
     const expected = publicEncryptionNoise(parameters)
     // Next to it, the noise of the encryption that comes in is small.
     for (const result of results) {
@@ -188,17 +193,46 @@ t.test('the message stays: node-seal decrypts it, with the noise of SEAL’s own
   }
 })
 
-t.test('flooding: integers from -B to B, beyond one digit too', async (t) => {
+t.test('flooding: integers from -B to B, larger than a prime too', async (t) => {
   for (const bound of [1, 2 ** 29, 2 ** 31 + 12345, 2 ** 40 + 1]) {
     const level = topLevel
     const value = encrypted(level)
     const flooding = uniformIntegers(ring, bound)
     flooding.set([-bound, bound, 0])
-    const found = rms(noise(leave(value, level, flooding, bound), level))
+    const found = rms(noise(leave(value, level, flooding), level))
     const uniform = slotDeviation(parameters, Math.sqrt((bound * (bound + 1)) / 3))
     const expected = Math.hypot(uniform, publicEncryptionNoise(parameters))
     t.ok(Math.abs(found / expected - 1) < 0.1, `B = ${bound}: ${found}, expected ${expected}`)
   }
+})
+
+t.test('coefficients that carry no logits are masked, and the others get the given integers', async (t) => {
+  const level = 2
+  const value = encrypted(level)
+  const flooding = Float64Array.from({ length: 16 }, (_, k) => (k - 8) * 2 ** 30)
+  const stride = ring / 16
+  const before = phase(readPair(value), level)
+  const primes = parameters.primes.slice(0, level + 1)
+  const seen = [0, 1].map(() => phase(unpacked(leave(value, level, flooding)), level))
+  // What re-randomising adds beside is an encryption's noise: some tens.
+  seen.forEach((values) => {
+    flooding.forEach((integer, k) => {
+      const added = centred(values[0][k * stride] - before[0][k * stride], primes[0])
+      const expected = centred(BigInt(integer), primes[0])
+      const rest = centred(added - expected, primes[0])
+      t.ok(rest > -500n && rest < 500n, `coefficient ${k * stride}: ${rest} beside the integer`)
+    })
+  })
+  primes.forEach((prime, i) => {
+    const chi = (of: (k: number) => bigint): number => {
+      const cells = new Array<number>(32).fill(0)
+      for (let k = 0; k < ring; k++) if (k % stride !== 0) cells[Number((mod(of(k), prime) * 32n) / prime)]++
+      const expected = (ring - 16) / 32
+      return cells.reduce((sum, n) => sum + (n - expected) ** 2 / expected, 0)
+    }
+    for (const values of seen) t.ok(chi((k) => values[i][k]) < 31 + 7 * 7.9, `uniform modulo prime ${i}`)
+    t.ok(chi((k) => seen[0][i][k] - seen[1][i][k]) < 31 + 7 * 7.9, 'each time anew')
+  })
 })
 
 t.test('keys are of one level each, and freed', async (t) => {

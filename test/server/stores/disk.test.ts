@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, stat, truncate, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
@@ -6,9 +6,17 @@ import { PolyVeilError } from '../../../src/errors/index.ts'
 import { DiskFiles } from '../../../src/server/stores/disk-files.ts'
 import { withKeySet } from '../../../src/server/stores/key-set-source.ts'
 import { KeyStore, nameOf } from '../../../src/server/stores/key-store.ts'
+import type { StoreLog } from '../../../src/server/stores/store-log.ts'
 import { patterned } from '../support.ts'
 
-const LIMITS = { ttlMilliseconds: 1000, maxSets: 10, maxSetBytes: 1e6, maxTotalBytes: 1e7 }
+const MARKER = 'polyveil-key-sets.json'
+const LIMITS = {
+  ttlMilliseconds: 1000,
+  uploadMilliseconds: 1000,
+  maxSets: 10,
+  maxSetBytes: 1e6,
+  maxTotalBytes: 1e7,
+}
 const KEY_SET = { parametersDigest: 'a'.repeat(64), galoisElements: [3, 9], bytes: 300_001 }
 const DIGEST = { digest: 'b'.repeat(64) }
 
@@ -18,10 +26,11 @@ async function* inChunks(bytes: Uint8Array, size = 65_537): AsyncGenerator<Uint8
 
 async function opened(
   t: Test,
-): Promise<{ directory: string; clock: { now: number }; reopen: () => Promise<KeyStore> }> {
+): Promise<{ directory: string; clock: { now: number }; reopen: (log?: StoreLog) => Promise<KeyStore> }> {
   const directory = join(t.testdir(), 'keys')
   const clock = { now: 1e12 }
-  const reopen = async () => KeyStore.open(await DiskFiles.open(directory), LIMITS, () => clock.now)
+  const reopen = async (log?: StoreLog) =>
+    KeyStore.open(await DiskFiles.open(directory, log), LIMITS, () => clock.now, log)
   return { directory, clock, reopen }
 }
 
@@ -43,7 +52,11 @@ t.test('an upload survives a restart at every stage', async (t) => {
   t.same(await withKeySet(last.location(id), (source) => source.read(299_999, 100)), bytes.slice(299_999))
 
   const files = await readdir(directory)
-  t.same(files.sort(), [`${nameOf(id)}.json`, `${nameOf(id)}.keys`], 'files go by the hash of the id')
+  t.same(
+    files.sort(),
+    [`${nameOf(id)}.json`, `${nameOf(id)}.keys`, MARKER].sort(),
+    'files go by the hash of the id',
+  )
   t.notMatch(await readFile(join(directory, `${nameOf(id)}.json`), 'utf8'), id)
   for (const file of files)
     t.equal((await stat(join(directory, file))).mode & 0o077, 0, 'for the owner alone')
@@ -92,15 +105,132 @@ t.test('what is expired, orphaned, half-written or corrupt goes away at the star
   for (const id of [kept, cut]) await store.append(id, 0, inChunks(patterned(1000)))
   await truncate(join(directory, `${nameOf(cut)}.keys`), 999)
   await writeFile(join(directory, `${nameOf(corrupt)}.json`), '{"bytes":')
-  await writeFile(join(directory, 'orphan.keys'), 'x')
-  await writeFile(join(directory, 'half.json.new'), '{')
-  await mkdir(join(directory, 'stray'))
+  await writeFile(join(directory, `${nameOf('orphan')}.keys`), 'x')
+  await writeFile(join(directory, `${nameOf('half')}.json.new`), '{')
   clock.now += 500
-  const after = await reopen()
+  const { log, lines } = recorded()
+  const after = await reopen(log)
   t.equal(after.size, 1)
   t.equal(after.get(kept).uploadOffset, 1000)
   for (const id of [old, cut, corrupt]) t.throws(() => after.get(id), { code: 'KEYS_EXPIRED' })
-  t.same((await readdir(directory)).sort(), [`${nameOf(kept)}.json`, `${nameOf(kept)}.keys`])
+  t.same((await readdir(directory)).sort(), [`${nameOf(kept)}.json`, `${nameOf(kept)}.keys`, MARKER].sort())
+  const deleted = lines.map(({ keySet, file, reason }) => `${keySet} ${file ?? ''} ${reason}`)
+  const short = (id: string) => nameOf(id).slice(0, 12)
+  t.same(
+    deleted.sort(),
+    [
+      `${short('orphan')} .keys bytes without a record`,
+      `${short('half')} .json.new a damaged or unfinished record`,
+      `${short(cut)} .json a damaged or unfinished record`,
+      `${short(cut)} .keys bytes without a record`,
+      `${short(corrupt)} .json a damaged or unfinished record`,
+      `${short(old)}  upload given up`,
+    ].sort(),
+    'a line for each deletion',
+  )
+})
+
+/** A log that keeps what it is told. */
+function recorded() {
+  const lines: Record<string, unknown>[] = []
+  const take = (facts: object, message: string): void => void lines.push({ ...facts, message })
+  return { lines, log: { info: take, warn: take } }
+}
+
+t.test("what is not the store's stays in its directory, whatever it is", async (t) => {
+  const { directory, reopen } = await opened(t)
+  await reopen()
+  await writeFile(join(directory, 'tls.key'), 'PRIVATE KEY')
+  await writeFile(join(directory, 'notes.json'), 'mine')
+  await writeFile(join(directory, `${'a'.repeat(64)}.keys.bak`), 'mine')
+  await mkdir(join(directory, 'folder'))
+  await writeFile(join(directory, 'folder', 'file'), 'mine')
+  await mkdir(join(directory, `${'b'.repeat(64)}.keys`))
+  await writeFile(join(directory, 'target'), 'mine')
+  await symlink('target', join(directory, `${'c'.repeat(64)}.keys`))
+  const before = (await readdir(directory, { recursive: true })).sort()
+  const { log, lines } = recorded()
+  await reopen(log)
+  t.same((await readdir(directory, { recursive: true })).sort(), before)
+  t.match(lines, [{ message: /left alone/, count: 7 }])
+  t.equal(lines.length, 1)
+})
+
+t.test('a directory that holds something else is not taken', async (t) => {
+  const name = 'a'.repeat(64)
+  const directory = t.testdir({
+    client: { 'store.json': '{}', 'store.key': 'secret' },
+    tls: { 'tls.key': 'PRIVATE KEY', [`${name}.json`]: '{}' },
+    folder: { [`${name}.keys`]: {} },
+    otherVersion: { [MARKER]: '{"format":"polyveil-key-sets-9"}' },
+  })
+  for (const [place, message] of [
+    ['client', /looks like a client's store of secret keys \(store.json, store.key\).*POLYVEIL_DATA_DIR/s],
+    ['tls', /not this service's \(tls.key\)/],
+    ['folder', /not this service's/],
+    ['otherVersion', /of another version/],
+  ] as const) {
+    const path = join(directory, place)
+    const before = await readdir(path, { recursive: true })
+    await t.rejects(DiskFiles.open(path), { code: 'CONFIG_INVALID', message, facts: { directory: path } })
+    t.same(await readdir(path, { recursive: true }), before, `${place} is as it was`)
+  }
+})
+
+t.test('a directory of PolyVeil 0.1 is taken over with its key sets', async (t) => {
+  const { directory, reopen } = await opened(t)
+  const name = nameOf('an-id')
+  const record = { ...KEY_SET, bytes: 3, uploadOffset: 3, ...DIGEST, expires: 1e12 + 500 }
+  await mkdir(directory)
+  await writeFile(join(directory, `${name}.json`), JSON.stringify(record))
+  await writeFile(join(directory, `${name}.keys`), 'abc')
+  const { log, lines } = recorded()
+  const store = await reopen(log)
+  t.match(store.get('an-id'), record)
+  t.match(lines, [{ message: /Took over/, directory }])
+  t.ok((await readdir(directory)).includes(MARKER))
+})
+
+t.test('a record that cannot be read for want of rights is not deleted', async (t) => {
+  const { directory, reopen } = await opened(t)
+  const { id } = await (await reopen()).create(KEY_SET)
+  const path = join(directory, `${nameOf(id)}.json`)
+  await rm(path)
+  // Reading a directory fails for root, too; as a link to one it has the form of a record.
+  await mkdir(path)
+  const before = (await readdir(directory)).sort()
+  await reopen()
+  t.same((await readdir(directory)).sort(), before)
+  if (process.getuid?.() === 0) return
+  await rm(path, { recursive: true })
+  await writeFile(path, '{}', { mode: 0 })
+  await t.rejects(reopen(), { code: 'CONFIG_INVALID', message: /EACCES/ })
+  t.same((await readdir(directory)).sort(), before)
+})
+
+t.test('the order of use survives a restart', async (t) => {
+  const directory = join(t.testdir(), 'keys')
+  const clock = { now: 1e12 }
+  const limits = { ...LIMITS, ttlMilliseconds: 1e6, maxSetsPerOwner: 2 }
+  const reopen = async () => KeyStore.open(await DiskFiles.open(directory), limits, () => clock.now)
+  const complete = async (store: KeyStore) => {
+    clock.now += 10
+    const { id } = await store.create({ ...KEY_SET, bytes: 10 }, 'one')
+    await store.append(id, 0, inChunks(patterned(10)))
+    await store.complete(id, async () => DIGEST)
+    return id
+  }
+  const before = await reopen()
+  const first = await complete(before)
+  const second = await complete(before)
+  clock.now += 10
+  before.use(first)
+  // The note on disk is in turn before this.
+  await before.append(first, 10, inChunks(new Uint8Array()))
+  const after = await reopen()
+  await complete(after)
+  t.ok(after.get(first))
+  t.throws(() => after.get(second), { code: 'KEYS_EXPIRED' })
 })
 
 t.test('the check runs once at a time, deletes bad sets and keeps others', async (t) => {
@@ -133,7 +263,7 @@ t.test('the check runs once at a time, deletes bad sets and keeps others', async
     malformed,
   )
   t.throws(() => store.get(bad), { code: 'KEYS_EXPIRED' })
-  t.equal((await readdir(directory)).length, 2)
+  t.equal((await readdir(directory)).length, 3, 'the marker and the good set')
 })
 
 t.test('a key set deleted between lookup and use has expired', async (t) => {

@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
+import { newFloodingKey } from '../../../src/he-ops/flooding.ts'
 import type { InferenceJob } from '../../../src/server/inference/engine.ts'
 import { WorkerPool } from '../../../src/server/worker/pool.ts'
 import { parameters } from '../../circuit/circuits.ts'
@@ -9,7 +10,7 @@ const filename = fileURLToPath(new URL('./failing-worker.ts', import.meta.url))
 const location = { bytes: new Uint8Array() }
 
 function start(t: Test, faults: unknown[] = [], queue = 2): WorkerPool {
-  const settings = { keyBytes: 0, engineBytes: 0, threads: 1 }
+  const settings = { keyBytes: 0, engineBytes: 0, threads: 1, floodingKey: newFloodingKey() }
   const pool = new WorkerPool({
     workers: 1,
     jobsPerWorker: 1,

@@ -18,13 +18,18 @@ export function uniform(out: usize, seed: usize, firstChunk: u32, size: i32, q: 
   for (let done = 0; done < size; done += perChunk) {
     expandChunk(words, seed, firstChunk + done / perChunk, scratch)
     // The largest multiple of q lies less than 2^30 below 2^64.
-    if (reduceChunk(out + (<usize>done << 2), words, q)) rejected += countRejected(words, q)
+    if (reduceWords(out + (<usize>done << 2), words, CHUNK_BYTES, q)) rejected += countRejected(words, q)
   }
   return rejected
 }
 
-/** The words of a chunk modulo q. @returns whether there is one whose upper half is all ones */
-function reduceChunk(out: usize, words: usize, q: u32): bool {
+/**
+ * Words of 64 bits modulo q.
+ *
+ * @param bytes of the words, a multiple of 32
+ * @returns whether there is a word whose upper half is all ones
+ */
+export function reduceWords(out: usize, words: usize, bytes: usize, q: u32): bool {
   const q1 = i32x4.splat(q)
   const q2 = i32x4.splat(q << 1)
   const high = <u32>(<u64>0x100000000 % q)
@@ -34,7 +39,7 @@ function reduceChunk(out: usize, words: usize, q: u32): bool {
   const oneq = i32x4.splat(<u32>(<u64>0x100000000 / q))
   let most = i32x4.splat(0)
   let target = out
-  for (let at = words; at < words + CHUNK_BYTES; at += 32) {
+  for (let at = words; at < words + bytes; at += 32) {
     const a = v128.load(at)
     const b = v128.load(at, 16)
     const upper = highWords(a, b)

@@ -97,7 +97,7 @@ export class KernelKey {
   /**
    * Decrypts masked ciphertexts to integers, exactly, and encrypts these anew, with all threads.
    *
-   * @param masked at level `from`; integers within a quarter of that level's modulus
+   * @param masked at level `from`
    * @param to level of the fresh encryptions, not lower
    * @throws TENSOR_MALFORMED when a residue is not below its prime; INTERNAL when the key is deleted meanwhile; WORKER_LOST
    */

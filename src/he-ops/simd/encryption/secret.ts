@@ -1,6 +1,7 @@
+import { invert } from '../../../circuit/primes.ts'
 import type { Polynomial } from '../../../wire/index.ts'
 import type { SimdContext } from '../context.ts'
-import { invert, montgomery, shoup } from '../modulus.ts'
+import { montgomery, shoup } from '../modulus.ts'
 
 /**
  * Brings a secret key s into kernel memory: -s modulo all primes, in NTT form and Montgomery form.

@@ -37,7 +37,33 @@ function source(
     call('scale', to, to, bias, scale.w, scale.quotient, context.ring, modulus.q)
 }
 
-/** The quotients u. */
+/** The y of source i, from coefficients. */
+function coefficients(
+  call: Call,
+  context: SimdContext,
+  conversion: BaseConversion,
+  i: number,
+  from: number,
+  to: number,
+): void {
+  const { q } = context.moduli[conversion.sources[i]]
+  const { bias, scale } = conversion.steps[i]
+  call('scale', to, from, bias, scale.w, scale.quotient, context.ring, q)
+}
+
+/** The quotients u, exactly. */
+function exactQuotients(
+  call: Call,
+  context: SimdContext,
+  conversion: BaseConversion,
+  temporary: number,
+): void {
+  const count = conversion.sources.length
+  const out = temporary + count * context.limbBytes
+  call('exactQuotients', out, temporary, context.limbBytes, count, conversion.exactTable, context.ring)
+}
+
+/** The quotients u, in single precision. */
 function quotients(call: Call, context: SimdContext, conversion: BaseConversion, temporary: number): void {
   const count = conversion.sources.length
   const out = temporary + count * context.limbBytes
@@ -94,4 +120,4 @@ function targetWriter(
   }
 }
 
-export const convert = { source, quotients, terms, targetWriter }
+export const convert = { source, coefficients, quotients, exactQuotients, terms, targetWriter }

@@ -1,4 +1,3 @@
-import { MASK_DIGIT_BITS } from '../../../circuit/refresh.ts'
 import { log2Exact } from '../../encoding/order.ts'
 import type { SimdContext } from '../context.ts'
 import { montgomery } from '../modulus.ts'
@@ -7,11 +6,9 @@ import { CONVERSION_CHUNK } from './convert.ts'
 
 /** One integer for each coefficient, in kernel memory. */
 export interface Integers {
-  /** Word j * N + k is the j-th digit of coefficient k to the base 2^30. */
+  /** Address of N words, none of them 2^30 or more. */
   readonly address: number
-  /** Digits of each. */
-  readonly digits: number
-  /** What is to be taken off: the digits stand for integers that are not negative. */
+  /** What is to be taken off each word. */
   readonly offset: bigint
 }
 
@@ -41,15 +38,12 @@ export class IntegerSums {
    * @param out address of N words
    */
   emit(call: Call, index: number, summands: readonly Summand[], out: number): void {
-    const { limbBytes, moduli, ring } = this.#context
+    const { moduli, ring } = this.#context
     const { prime, q, inverse } = moduli[index]
     const terms: number[] = []
     let bias = 0n
     for (const { integers, factor } of summands) {
-      for (let j = 0; j < integers.digits; j++) {
-        const weight = this.#weight(index, factor << BigInt(MASK_DIGIT_BITS * j))
-        terms.push(integers.address + j * limbBytes, weight, log2Exact(ring))
-      }
+      terms.push(integers.address, this.#weight(index, factor), log2Exact(ring))
       bias -= integers.offset * factor
     }
     const table = this.#builder.table(terms)

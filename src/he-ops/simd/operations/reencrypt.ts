@@ -41,9 +41,9 @@ export interface ReencryptionSpec {
  * The client's half of a refresh: decrypts masked ciphertexts to integers, exactly, and encrypts these anew under the secret
  * key: c0 = m - (a s + e), with a expanded from a seed.
  *
- * The integers m must lie within a quarter of the masked level's modulus of zero, which masks see to; then the base
- * extension's quotients are right whatever single precision makes of them. Modulo the primes that the masked level has not,
- * m + e is transformed at once.
+ * m is the integer of least absolute value with the decrypted residues: masks are uniform, and it may lie next to either end
+ * of its range. So the base extension's quotients are exact ones. Modulo the primes that the masked level has not, m + e is
+ * transformed at once.
  *
  * One phase for each group of work.
  */
@@ -104,7 +104,7 @@ export class ReencryptionEmitter {
     for (let i = 0; i < fromPrimes; i++) {
       convert.source(call, this.#context, conversion, i, message + i * limbBytes, lift + i * limbBytes)
     }
-    if (conversion.needsQuotients) convert.quotients(call, this.#context, conversion, lift)
+    if (conversion.needsQuotients) convert.exactQuotients(call, this.#context, conversion, lift)
   }
 
   #encrypt(call: Call, work: Reencryption, errors: Integers, space: Workspace): void {

@@ -1,37 +1,50 @@
-import { bitLength } from '../../../circuit/primes.ts'
+import type { LogitCoefficients } from '../../../circuit/answer.ts'
+import { bitLength, invert } from '../../../circuit/primes.ts'
 import { packedBytes } from '../../../wire/index.ts'
 import { log2Exact } from '../../encoding/order.ts'
 import type { SimdContext } from '../context.ts'
-import { invert } from '../modulus.ts'
 import { divisorOf, type OutputKey } from '../output-key.ts'
 import type { Call, Item, ProgramBuilder } from '../program.ts'
 import { aligned } from '../ranges.ts'
 import type { Value } from '../values.ts'
 import { IntegerSums, type Integers, type Summand } from './integers.ts'
-import { binomial, drawUniform, sampleScratch, ternary } from './sample.ts'
+import { binomial, sampleScratch, ternary, uniformResidues } from './sample.ts'
+
+/** What is added to the first polynomial of a ciphertext that leaves: uniform residues, drawn here, which hide all of it. */
+export type Mask = KeptMask | AnswerMask
+
+/** The mask of a value that comes back. */
+export interface KeptMask {
+  /** Address where the mask stays: N coefficients modulo each of the level's primes, prime after prime. */
+  readonly address: number
+}
+
+/** The mask of an answer, which leaves the coefficients that carry logits; these get noise instead. */
+export interface AnswerMask {
+  readonly logits: LogitCoefficients
+  /** Address of the noise: `logits.count` residues modulo each of the level's primes, prime after prime. */
+  readonly flooding: number
+}
 
 /** A ciphertext that leaves the server. */
 export interface Leaving {
   /** Two polynomials at the key's level; unchanged. */
   readonly value: Value
   readonly key: OutputKey
-  /** A mask of this many bits that is drawn here, and added to the first polynomial. */
-  readonly mask?: { readonly integers: Integers; readonly bits: number }
-  /** Other integers that are added to it. */
-  readonly flooding?: Integers
+  readonly mask: Mask
   /** Addresses where the packed residues of both polynomials go, prime after prime. */
   readonly out: readonly [c0: number, c1: number]
 }
 
 /**
- * Adds a fresh public-key encryption of zero to ciphertexts, and integers to their first polynomials: they tell nothing then
- * of how they were computed. It is SEAL's encryption. Modulo the level's primes and one more, the divisor d,
+ * Adds a fresh public-key encryption of zero to ciphertexts, and a mask to their first polynomials: they tell nothing then of
+ * how they were computed, but for the coefficients that a mask leaves. It is SEAL's encryption. Modulo the level's primes and one more, the divisor d,
  *
  *    (b u + e0, a u + e1),  u ternary, e0 and e1 centred binomial, (b, a) the public key,
  *
  * divided by d with rounding: without the division the errors e0 + e1 s + e u would stay, four bits more of noise.
  *
- * With r being the remainder modulo d of least absolute value, which the residue modulo d alone says, what is added to the
+ * The mask is added as residues modulo the level's primes. With r being the remainder modulo d of least absolute value, which the residue modulo d alone says, what is added to the
  * first polynomial is (b / d) u + (e0 - r) / d + mask: one product of residues, and one sum of integers that is transformed.
  *
  * Takes one phase, an item for each ciphertext, which draws its random bytes on the thread that runs it.
@@ -53,6 +66,8 @@ interface Workspace {
   readonly remainder: number
   /** Residues modulo one prime. */
   readonly work: number
+  /** Coefficients of a mask that is not kept, modulo one prime. */
+  readonly mask: number
   /** u modulo the level's primes and the divisor, in NTT form. */
   readonly u: number
   /** `sampleScratch` bytes. */
@@ -62,10 +77,18 @@ interface Workspace {
 
 function workspace(context: SimdContext, level: number, start: number): Workspace {
   const limb = context.limbBytes
-  const u = start + 3 * limb
+  const u = start + 4 * limb
   const random = u + limb * (divisorOf(level) + 1)
   const end = random + aligned(sampleScratch(context))
-  return { small: start, remainder: start + limb, work: start + 2 * limb, u, random, end }
+  return {
+    small: start,
+    remainder: start + limb,
+    work: start + 2 * limb,
+    mask: start + 3 * limb,
+    u,
+    random,
+    end,
+  }
 }
 
 class LeavingEmitter {
@@ -79,14 +102,12 @@ class LeavingEmitter {
     this.#sums = new IntegerSums(builder, context)
   }
 
-  item({ value, key, mask, flooding, out }: Leaving): Item {
+  item({ value, key, mask, out }: Leaving): Item {
     return (call, scratch) => {
       const space = workspace(this.#context, key.level, scratch)
-      if (mask) drawUniform(call, this.#context, mask.integers, mask.bits)
       this.#drawU(call, key.level, space)
-      const added = [mask?.integers, flooding].filter((integers) => integers !== undefined)
-      this.#polynomial(call, key, 0, value.polynomials[0], added, space, out[0])
-      this.#polynomial(call, key, 1, value.polynomials[1], [], space, out[1])
+      this.#polynomial(call, key, 0, value.polynomials[0], mask, space, out[0])
+      this.#polynomial(call, key, 1, value.polynomials[1], undefined, space, out[1])
       call('clear', scratch, space.random - scratch)
     }
   }
@@ -104,7 +125,7 @@ class LeavingEmitter {
     key: OutputKey,
     index: 0 | 1,
     from: number,
-    added: readonly Integers[],
+    mask: Mask | undefined,
     space: Workspace,
     to: number,
   ): void {
@@ -120,7 +141,7 @@ class LeavingEmitter {
       const summands = [
         { integers: errors, factor },
         { integers: remainder, factor: -factor },
-        ...added.map((integers) => ({ integers, factor: 1n })),
+        ...(mask ? [{ integers: this.#drawMask(call, i, mask, space), factor: 1n }] : []),
       ]
       const { work } = space
       this.#transformed(call, i, summands, work)
@@ -132,6 +153,19 @@ class LeavingEmitter {
       call('pack', target, work, bitLength(prime), ring)
       target += packedBytes(ring, bitLength(prime))
     }
+  }
+
+  /** A mask's residues modulo one prime. */
+  #drawMask(call: Call, index: number, mask: Mask, space: Workspace): Integers {
+    if ('address' in mask) {
+      const address = mask.address + index * this.#context.limbBytes
+      uniformResidues(call, this.#context, index, address, space.random)
+      return { address, offset: 0n }
+    }
+    const { flooding, logits } = mask
+    uniformResidues(call, this.#context, index, space.mask, space.random)
+    call('scatter', space.mask, flooding + 4 * index * logits.count, logits.stride, logits.count)
+    return { address: space.mask, offset: 0n }
   }
 
   /** The integers of least absolute value that are b u + e0, or a u + e1, modulo the divisor. */
@@ -152,10 +186,10 @@ class LeavingEmitter {
     call('nttInverse', work, backward, quotients, ring, q, w, quotient, last.w, last.quotient)
     // Half of the divisor is added before and taken off after the reduction, which centres it.
     const half = prime / 2n
-    const product: Integers = { address: work, digits: 1, offset: -half }
+    const product: Integers = { address: work, offset: -half }
     const summands = [product, errors].map((integers) => ({ integers, factor: 1n }))
     this.#sums.emit(call, divisor, summands, remainder)
-    return { address: remainder, digits: 1, offset: half }
+    return { address: remainder, offset: half }
   }
 
   #transformed(call: Call, index: number, summands: readonly Summand[], out: number): void {

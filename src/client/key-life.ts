@@ -1,0 +1,207 @@
+import type { KeySets, UploadedKeys } from './key-sets.ts'
+import {
+  type BookedKey,
+  KeyBook,
+  keySetName,
+  type RememberedKeySet,
+  serverDigestOf,
+} from './keys/key-book.ts'
+import type { KeyStore } from './keys/key-store.ts'
+import type { KeyRing } from './local/key-ring.ts'
+import type { LocalModel } from './local/local-model.ts'
+import type { CallOptions } from './progress.ts'
+import { deleteKeySet, storedIfPresent } from './transport/key-upload.ts'
+import type { Transport } from './transport/transport.ts'
+
+/** A key set, as a client and perhaps its server know it. */
+export interface KeptKeySet {
+  /** The beginning of a digest of its id, as the server's log names it. The id itself is a secret, and not shown. */
+  readonly name: string
+  /** Address of its server; absent for key sets that PolyVeil 0.1 uploaded elsewhere. */
+  readonly server?: string
+  /** ISO 8601; as its server says, or said at the upload. */
+  readonly expires?: string
+  readonly galoisKeys: number
+  /** What its server says; `unasked` where none was asked. A key set that is `gone` expired, was deleted, or made room. */
+  readonly state: 'stored' | 'incomplete' | 'gone' | 'unasked'
+}
+
+/** A secret key with the key sets that were made with it. */
+export interface KeptKey {
+  /** Digest of the encryption parameters; absent where the secret key is gone and PolyVeil 0.1 made its key sets. */
+  readonly parametersDigest?: string
+  /** Whether the store has the secret key. Without it the key sets serve nobody; they can be deleted. */
+  readonly hasSecretKey: boolean
+  readonly keySets: readonly KeptKeySet[]
+}
+
+/** What a deletion did. */
+export interface DeletedKeys {
+  /** Digests of the parameters whose secret keys are deleted. */
+  readonly secretKeys: readonly string[]
+  /** Key sets that are deleted on the server; `gone` where it had them no more. */
+  readonly keySets: readonly KeptKeySet[]
+  /** Key sets of these secret keys on other servers: they serve nobody, and stay until they expire or are deleted there. */
+  readonly remaining: readonly KeptKeySet[]
+}
+
+export interface DeleteOptions extends CallOptions {
+  /** Of the keys to delete; all when absent. */
+  readonly parametersDigests?: readonly string[]
+  /** Deletes key sets alone whose secret key is gone, as those that a rotation left on this server. */
+  readonly leftOver?: boolean
+}
+
+/** A rotation: the new key set, and what is left of the old key. */
+export interface RotatedKeys extends UploadedKeys {
+  /** Key sets of the old key on other servers: they serve nobody, and stay until they expire or are deleted there. */
+  readonly remaining: readonly KeptKeySet[]
+}
+
+/** The keys of a store; asks no server. */
+export async function listKeys(store: KeyStore): Promise<KeptKey[]> {
+  const keys = await new KeyBook(store).keys()
+  return keys.map((key) => kept(key, (keySet) => shown(keySet, 'unasked')))
+}
+
+/**
+ * Deletes secret keys from a store, and nothing on any server.
+ *
+ * @param parametersDigests of the keys to delete; all when absent
+ */
+export async function deleteKeys(
+  store: KeyStore,
+  parametersDigests?: readonly string[],
+): Promise<DeletedKeys> {
+  const book = new KeyBook(store)
+  const chosen = (await book.keys()).filter(isChosen(parametersDigests))
+  const secretKeys = secretKeysOf(chosen)
+  for (const digest of secretKeys) await book.deleteSecretKey(digest)
+  const remaining = chosen.flatMap(({ servers }) => servers.flatMap(({ keySets }) => keySets))
+  return { secretKeys, keySets: [], remaining: remaining.map((keySet) => shown(keySet, 'unasked')) }
+}
+
+/** The life of a client's keys on one server: what there is, new ones, and none any more. */
+export class KeyLife {
+  readonly #transport: Transport
+  readonly #book: KeyBook
+  readonly #ring: KeyRing
+  readonly #keySets: KeySets
+  readonly #model: (name: string, signal?: AbortSignal) => Promise<LocalModel>
+
+  constructor(
+    transport: Transport,
+    store: KeyStore,
+    ring: KeyRing,
+    keySets: KeySets,
+    model: (name: string, signal?: AbortSignal) => Promise<LocalModel>,
+  ) {
+    this.#transport = transport
+    this.#book = new KeyBook(store)
+    this.#ring = ring
+    this.#keySets = keySets
+    this.#model = model
+  }
+
+  /**
+   * All secret keys of the store with their key sets; the server is asked about those that it should have. What it has no more
+   * is forgotten.
+   */
+  async list({ signal }: CallOptions = {}): Promise<KeptKey[]> {
+    const result: KeptKey[] = []
+    for (const key of await this.#book.keys(this.#server)) {
+      const asked = new Map<RememberedKeySet, KeptKeySet>()
+      for (const keySet of this.#here(key)) asked.set(keySet, await this.#ask(key, keySet, signal))
+      result.push(kept(key, (keySet) => asked.get(keySet) ?? shown(keySet, 'unasked')))
+    }
+    return result
+  }
+
+  /**
+   * Replaces the secret key that a model's parameters have, also for other models of the same parameters. Key sets of the old
+   * one are deleted on this server first; what was encrypted under it can be decrypted no more. Then a new one is made, and its
+   * key set uploaded.
+   *
+   * @throws what the server answers to a deletion; then everything is as it was, but for key sets that are deleted already
+   */
+  async rotate(model: string, options: CallOptions = {}): Promise<RotatedKeys> {
+    const local = await this.#model(model, options.signal)
+    const parametersDigests = [local.parameters.digest]
+    const { remaining } = await this.delete({ signal: options.signal, parametersDigests })
+    return { ...(await this.#keySets.ensure(local, options)), remaining }
+  }
+
+  /**
+   * Deletes secret keys in the store, and their key sets on this server.
+   *
+   * @throws what the server answers; secret keys are deleted only when all of their key sets here are
+   */
+  async delete({ signal, parametersDigests, leftOver = false }: DeleteOptions = {}): Promise<DeletedKeys> {
+    const chosen = (await this.#book.keys(this.#server))
+      .filter(isChosen(parametersDigests))
+      .filter(({ hasSecretKey }) => !(leftOver && hasSecretKey))
+    const keySets: KeptKeySet[] = []
+    for (const key of chosen) {
+      for (const keySet of this.#here(key)) {
+        const wasThere = await deleteKeySet(this.#transport, keySet.id, signal)
+        await this.#book.forget(this.#server, key.fingerprint, keySet.id)
+        keySets.push(shown(keySet, wasThere ? 'stored' : 'gone'))
+      }
+    }
+    const secretKeys = secretKeysOf(chosen)
+    for (const digest of secretKeys) {
+      await this.#ring.delete(digest)
+      this.#keySets.forgetAll(digest)
+    }
+    const elsewhere = chosen.flatMap(({ servers }) => servers.filter(({ digest }) => digest !== this.#server))
+    const remaining = elsewhere.flatMap((server) => server.keySets.map((keySet) => shown(keySet, 'unasked')))
+    return { secretKeys, keySets, remaining }
+  }
+
+  get #server(): string {
+    return serverDigestOf(this.#transport.base.href)
+  }
+
+  #here({ servers }: BookedKey): readonly RememberedKeySet[] {
+    return servers.find(({ digest }) => digest === this.#server)?.keySets ?? []
+  }
+
+  async #ask(
+    { fingerprint }: BookedKey,
+    keySet: RememberedKeySet,
+    signal: AbortSignal | undefined,
+  ): Promise<KeptKeySet> {
+    const stored = await storedIfPresent(this.#transport, keySet.id, signal)
+    const server = keySet.server ?? this.#transport.address
+    if (stored === undefined) {
+      await this.#book.forget(this.#server, fingerprint, keySet.id)
+      return { ...shown(keySet, 'gone'), server }
+    }
+    const { expires, complete } = stored
+    return { ...shown({ ...keySet, expires }, complete ? 'stored' : 'incomplete'), server }
+  }
+}
+
+const isChosen =
+  (digests: readonly string[] | undefined) =>
+  ({ parametersDigest }: BookedKey): boolean =>
+    digests === undefined || (parametersDigest !== undefined && digests.includes(parametersDigest))
+
+const secretKeysOf = (keys: readonly BookedKey[]): string[] =>
+  keys.flatMap(({ hasSecretKey, parametersDigest }) =>
+    hasSecretKey && parametersDigest !== undefined ? [parametersDigest] : [],
+  )
+
+const kept = (
+  { parametersDigest, hasSecretKey, servers }: BookedKey,
+  show: (keySet: RememberedKeySet) => KeptKeySet,
+): KeptKey => ({
+  parametersDigest,
+  hasSecretKey,
+  keySets: servers.flatMap(({ keySets }) => keySets.map(show)),
+})
+
+const shown = (
+  { id, server, expires, galoisElements }: RememberedKeySet,
+  state: KeptKeySet['state'],
+): KeptKeySet => ({ name: keySetName(id), server, expires, galoisKeys: galoisElements.length, state })

@@ -1,0 +1,32 @@
+import { isIPv6 } from 'node:net'
+
+/**
+ * What counts as one address in limits: an IPv4 address, or a network of IPv6 of which a single host commonly has all
+ * addresses (64 bits). Text that is no address stays as it is.
+ */
+export function countedAddress(ip: string): string {
+  if (!isIPv6(ip)) return ip.slice(0, MAX_TEXT)
+  const groups = groupsOf(ip)
+  if (isMapped(groups)) return dotted(groups[6], groups[7])
+  return `${groups
+    .slice(0, 4)
+    .map((group) => group.toString(16))
+    .join(':')}::/64`
+}
+
+const MAX_TEXT = 64
+
+/** The eight groups of an IPv6 address. */
+function groupsOf(ip: string): number[] {
+  // Canonical form, without the zone that link-local addresses have.
+  const text = new URL(`http://[${ip.replace(/%.*$/, '')}]/`).hostname.slice(1, -1)
+  const [head, tail] = text.split('::').map((half) => half.split(':').filter(Boolean))
+  const zeros = tail === undefined ? 0 : 8 - head.length - tail.length
+  return [...head, ...Array(zeros).fill('0'), ...(tail ?? [])].map((group) => Number.parseInt(group, 16))
+}
+
+/** Sockets that take both protocols show IPv4 addresses as ::ffff:a.b.c.d. */
+const isMapped = (groups: readonly number[]): boolean =>
+  groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff
+
+const dotted = (high: number, low: number): string => [high >> 8, high & 255, low >> 8, low & 255].join('.')

@@ -1,0 +1,57 @@
+import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { PolyVeilError } from '../../errors/index.ts'
+import { FLOODING_KEY_BYTES, newFloodingKey } from '../../he-ops/flooding.ts'
+
+const FILE = 'flooding.key'
+
+/**
+ * The service's secret key for the noise of answers. It is made with the first start and stays: with another key a repeated
+ * query would get other noise.
+ *
+ * @param directory that the service keeps its data in; made if need be
+ * @throws CONFIG_INVALID when the file cannot be read or written, or has another length
+ */
+export async function loadFloodingKey(directory: string): Promise<Uint8Array> {
+  const path = join(directory, FILE)
+  try {
+    await mkdir(directory, { recursive: true, mode: 0o700 })
+    const key = (await read(path)) ?? (await create(path))
+    if (key.length === FLOODING_KEY_BYTES) return key
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException
+    if (code === undefined) throw cause
+    throw new PolyVeilError('CONFIG_INVALID', `The flooding key ${path} cannot be read or made (${code})`, {
+      path,
+    })
+  }
+  throw new PolyVeilError(
+    'CONFIG_INVALID',
+    `${path} is not the flooding key that the service has written: it must have ${FLOODING_KEY_BYTES} bytes. Restore it ` +
+      'from a backup; or delete it, and a new one is made',
+    { path },
+  )
+}
+
+async function read(path: string): Promise<Uint8Array | undefined> {
+  try {
+    return new Uint8Array(await readFile(path))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+/** The file appears with all of its bytes. Where two services start at once, the second one takes the first one's key. */
+async function create(path: string): Promise<Uint8Array> {
+  const draft = `${path}.${process.pid}.part`
+  await writeFile(draft, newFloodingKey(), { mode: 0o600, flush: true })
+  try {
+    await link(draft, path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  } finally {
+    await rm(draft, { force: true })
+  }
+  return (await read(path)) ?? new Uint8Array()
+}
