@@ -33,7 +33,6 @@ export function headersOf({ header = [] }: ServerOptions): Readonly<Record<strin
 export function shownUrl(url: string): string {
   if (!URL.canParse(url)) return url.replace(/\/\/[^/]*@/, '//')
   const shown = new URL(url)
-  if (shown.username === '' && shown.password === '') return url
   shown.username = ''
   shown.password = ''
   return shown.href
