@@ -172,7 +172,7 @@ class Server {
     this.#from = values(FROM)
     const out = values(TOP)
     let round: RefreshRound | undefined
-    this.#program = linkProgram(context, crew.threads, borderScratch(context, [FROM]), (builder) => {
+    this.#program = linkProgram(context, crew.threads, borderScratch(context, [FROM], [FROM]), (builder) => {
       const border = { keys, logits: { stride: 1, count: RING }, floodingBound: 0 }
       round = emitDeparture(builder, context, border, this.#from, out)
       emitReturn(builder, context, round)

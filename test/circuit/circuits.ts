@@ -130,3 +130,9 @@ export function smallCircuit(): PlainCircuit {
     },
   }
 }
+
+/** The same with an answer in which every slot carries a logit of its own: none is masked, and tests can look at all. */
+export const withEverySlot = (circuit: Circuit): Circuit => ({
+  ...circuit,
+  output: { ...circuit.output, period: circuit.parameters.slots / circuit.batch },
+})

@@ -4,7 +4,7 @@ import { nttPrimes } from '../../src/circuit/primes.ts'
 import type { Circuit, Op } from '../../src/circuit/types.ts'
 import { verifyCircuit } from '../../src/circuit/verify.ts'
 import { simdMemory } from '../../src/compiler/planner/memory-simd.ts'
-import { smallCircuit } from '../circuit/circuits.ts'
+import { smallCircuit, withEverySlot } from '../circuit/circuits.ts'
 import type { KnownCircuit } from './sealed-client.ts'
 
 const RING = 8192
@@ -43,7 +43,7 @@ export function rotatingCircuit(model: string, rotations: number): KnownCircuit 
     },
     { kind: 'rescale', source: 2 + rotations, ...at(1, (scale * constantScale) / q2) },
   ]
-  const small = smallCircuit()
+  const small = withEverySlot(smallCircuit())
   const draft: Circuit = {
     ...small,
     model,

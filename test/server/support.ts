@@ -11,9 +11,9 @@ import { KeyStore, type KeyStoreLimits } from '../../src/server/stores/key-store
 import { MemoryFiles } from '../../src/server/stores/memory-files.ts'
 import type { TrustedProxies } from '../../src/server/trusted-proxies.ts'
 import { keySetBytes } from '../../src/wire/index.ts'
-import { parameters, smallCircuit } from '../circuit/circuits.ts'
+import { parameters, smallCircuit, withEverySlot } from '../circuit/circuits.ts'
 
-export const circuit = smallCircuit()
+export const circuit = withEverySlot(smallCircuit())
 export const model = servedModel(circuit, 'small.pvc')
 export const elements = [...model.manifest.galoisElements].sort((a, b) => a - b)
 export const keyBytes = keySetBytes(parameters, elements)

@@ -54,10 +54,20 @@ export interface Stop {
   readonly round: number
 }
 
-/** Scratch memory of each thread for what passes the border. @param levels of the ciphertexts that leave */
-export const borderScratch = (context: SimdContext, levels: readonly number[]): number =>
+/**
+ * Scratch memory of each thread for what passes the border.
+ *
+ * @param leaving levels of the ciphertexts that leave
+ * @param refreshed levels of those that come back
+ */
+export const borderScratch = (
+  context: SimdContext,
+  leaving: readonly number[],
+  refreshed: readonly number[],
+): number =>
   Math.max(
-    ...levels.map((level) => Math.max(leavingScratch(context, level), returnScratch(context, level + 1))),
+    ...leaving.map((level) => leavingScratch(context, level)),
+    ...refreshed.map((level) => returnScratch(context, level + 1)),
   )
 
 /**

@@ -73,7 +73,7 @@ export function compileCircuit(
   const order = batches(circuit, maxRotationSources(context.parameters))
   const basis = extendedBasis(circuit)
   let ends: ReturnType<CircuitEmitter['emit']> | undefined
-  const scratch = border ? borderScratch(context, levelsThatLeave(circuit)) : 0
+  const scratch = border ? borderScratch(context, levelsThatLeave(circuit), refreshedLevels(circuit)) : 0
   const linked = linkProgram(context, threads, Math.max(context.limbBytes, scratch), (builder) => {
     ends = new CircuitEmitter(builder, context, circuit, keys, constants, basis, border).emit(order)
   })
@@ -81,10 +81,14 @@ export function compileCircuit(
 }
 
 /** Levels of the ciphertexts that the client gets to see. */
-export function levelsThatLeave({ ops, result }: Pick<Circuit, 'ops' | 'result'>): number[] {
-  const refreshed = ops.flatMap((op) => (op.kind === 'refresh' ? [ops[op.source].level] : []))
-  return [...new Set([ops[result].level, ...refreshed])]
-}
+export const levelsThatLeave = ({ ops, result }: Pick<Circuit, 'ops' | 'result'>): number[] => [
+  ...new Set([ops[result].level, ...refreshedLevels({ ops })]),
+]
+
+/** Levels from which values are refreshed. */
+const refreshedLevels = ({ ops }: Pick<Circuit, 'ops'>): number[] => [
+  ...new Set(ops.flatMap((op) => (op.kind === 'refresh' ? [ops[op.source].level] : []))),
+]
 
 type OpOf<K extends OpKind> = Extract<Op, { kind: K }>
 

@@ -99,7 +99,7 @@ export class CircuitBuilder {
         scale: this.ops[result].scale,
         // Every slot is a logit's: none is masked, and tests can look at all of them.
         period: this.#parameters.slots,
-        flooding: 1e-2,
+        flooding: 1e-4,
       },
     }
     verifyCircuit(circuit)

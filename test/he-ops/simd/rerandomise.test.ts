@@ -38,7 +38,7 @@ const SCALE = 2 ** 40
 const LEVELS = [0, 2, topLevel]
 const reader = await openKeySet(parameters, bytesSource(fixture.keySet))
 const keys = await OutputKeys.load(context, reader, LEVELS)
-const scratch = borderScratch(context, LEVELS)
+const scratch = borderScratch(context, LEVELS, [])
 const message = Float64Array.from({ length: slots }, (_, s) => Math.sin(s + 1))
 
 /** A value in kernel memory. */
@@ -123,13 +123,16 @@ for (const level of LEVELS) {
       const drawn = recorded(() => runProgram(linked.program, context))
       const found = unpacked(readLeaving(context, out, level))
       linked.free()
-      // u; the first polynomial's errors, and its mask prime by prime; the second one's errors.
-      t.equal(drawn.length, 3 + primes.length)
+      // u; the first polynomial's errors, and its mask prime by prime in halves; the second one's errors.
+      t.equal(drawn.length, 3 + 2 * primes.length)
       const u = Array.from(slowTernary(drawn[0], ring), (word) => BigInt(word) - 1n)
       const masks = primes.map((prime, i) =>
-        Array.from(slowResidues(new BigUint64Array(drawn[2 + i].buffer), ring, Number(prime)), BigInt),
+        [0, 1].flatMap((half) => {
+          const words = new BigUint64Array(drawn[2 + 2 * i + half].buffer)
+          return Array.from(slowResidues(words, ring / 2, Number(prime)), BigInt)
+        }),
       )
-      const errors = [drawn[1], drawn[2 + primes.length]].map((bytes) =>
+      const errors = [drawn[1], drawn[2 + 2 * primes.length]].map((bytes) =>
         Array.from(slowBinomial(bytes, ring), (word) => BigInt(word) - 21n),
       )
       const publicKey = expanded(fixture.ctx, (await reader.publicKey()) as SeededRlwe)

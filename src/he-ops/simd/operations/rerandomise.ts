@@ -64,10 +64,8 @@ interface Workspace {
   readonly small: number
   /** Coefficients of the remainder modulo the divisor, N words. */
   readonly remainder: number
-  /** Residues modulo one prime. */
+  /** Residues modulo one prime, or a mask that is not kept. */
   readonly work: number
-  /** Coefficients of a mask that is not kept, modulo one prime. */
-  readonly mask: number
   /** u modulo the level's primes and the divisor, in NTT form. */
   readonly u: number
   /** `sampleScratch` bytes. */
@@ -77,14 +75,13 @@ interface Workspace {
 
 function workspace(context: SimdContext, level: number, start: number): Workspace {
   const limb = context.limbBytes
-  const u = start + 4 * limb
+  const u = start + 3 * limb
   const random = u + limb * (divisorOf(level) + 1)
   const end = random + aligned(sampleScratch(context))
   return {
     small: start,
     remainder: start + limb,
     work: start + 2 * limb,
-    mask: start + 3 * limb,
     u,
     random,
     end,
@@ -163,9 +160,10 @@ class LeavingEmitter {
       return { address, offset: 0n }
     }
     const { flooding, logits } = mask
-    uniformResidues(call, this.#context, index, space.mask, space.random)
-    call('scatter', space.mask, flooding + 4 * index * logits.count, logits.stride, logits.count)
-    return { address: space.mask, offset: 0n }
+    // The sum that takes it may overwrite it.
+    uniformResidues(call, this.#context, index, space.work, space.random)
+    call('scatter', space.work, flooding + 4 * index * logits.count, logits.stride, logits.count)
+    return { address: space.work, offset: 0n }
   }
 
   /** The integers of least absolute value that are b u + e0, or a u + e1, modulo the divisor. */

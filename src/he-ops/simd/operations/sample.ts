@@ -51,8 +51,15 @@ export function uniformResidues(
   scratch: number,
 ): void {
   const { moduli, ring } = context
-  drawn(call, scratch, residueBytes(context), () => call('residues', address, scratch, ring, moduli[index].q))
+  const size = ring / RESIDUE_PARTS
+  for (let k = 0; k < ring; k += size) {
+    const at = address + 4 * k
+    drawn(call, scratch, residueBytes(context), () => call('residues', at, scratch, size, moduli[index].q))
+  }
 }
 
+/** Residues are drawn in so many parts: then they take no more scratch memory than other polynomials. */
+const RESIDUE_PARTS = 2
+
 const residueBytes = ({ kernels, ring }: SimdContext): number =>
-  ring * kernels.RESIDUE_BYTES.value + kernels.RESIDUE_RESERVE.value
+  (ring / RESIDUE_PARTS) * kernels.RESIDUE_BYTES.value + kernels.RESIDUE_RESERVE.value
