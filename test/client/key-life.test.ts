@@ -124,7 +124,11 @@ t.test('only the keys that are named are deleted', async (t) => {
   t.equal(server.keySets.size, 1)
   t.match(await polyveil.keySets.delete({ parametersDigests: [digest] }), { secretKeys: [digest] })
   const isPin = (name: string): boolean => name.startsWith('pin/')
-  t.strictSame((await keys.names()).filter((name) => !isPin(name)), [], 'pins alone stay')
+  t.strictSame(
+    (await keys.names()).filter((name) => !isPin(name)),
+    [],
+    'pins alone stay',
+  )
 })
 
 t.test('without a server the secret key goes, and what stays on the server is named', async (t) => {

@@ -1,11 +1,9 @@
-import { answerPeriod } from '../../src/circuit/answer.ts'
 import { valuesOf } from '../../src/circuit/constant.ts'
 import { rotationSteps } from '../../src/circuit/keys.ts'
 import type { Manifest } from '../../src/circuit/manifest.ts'
 import type { Circuit } from '../../src/circuit/types.ts'
-import { periodicPart } from '../../src/he-ops/encoding/decode-periodic.ts'
 import { createSealContext, type SealContext } from '../../src/he-ops/seal/context.ts'
-import { decryptPeriodic, encryptSlots } from '../../src/he-ops/seal/encryptor.ts'
+import { decryptSlots, encryptSlots } from '../../src/he-ops/seal/encryptor.ts'
 import { generateKeySet, generateSecretKey } from '../../src/he-ops/seal/keys.ts'
 import { loadSeal } from '../../src/he-ops/seal/runtime.ts'
 import { decodeTensor, encodeTensor, querySpec, responseSpec } from '../../src/wire/index.ts'
@@ -68,26 +66,16 @@ export class SealedClient {
   }
 
   /**
-   * Root mean square over the slots of one period: key switching is far noisier in a few slots than in the others. The rest of an
-   * answer is masked.
+   * Root mean square over slots: key switching is far noisier in a few slots than in the others.
    *
    * @param known the circuit that ran, when it is another
    */
   errorOf(frame: Uint8Array, { manifest, expected } = this.#known): number {
     const spec = responseSpec(manifest)
-    const period = answerPeriod(manifest)
-    const [pair] = decodeTensor(this.#context.parameters, spec, frame)
-    const { real } = decryptPeriodic(
-      this.#context,
-      this.#secretKey,
-      pair,
-      spec.level,
-      spec.scale,
-      period,
-    )
-    const whole = this.#x.map((_, s) => expected(this.#x, this.#y, s))
-    const squares = periodicPart(whole, period).real.reduce((sum, value, s) => sum + (real[s] - value) ** 2, 0)
-    return Math.sqrt(squares / period)
+    const pairs = decodeTensor(this.#context.parameters, spec, frame)
+    const [values] = decryptSlots(this.#context, this.#secretKey, pairs, spec.level, spec.scale)
+    const squares = values.reduce((sum, value, s) => sum + (value - expected(this.#x, this.#y, s)) ** 2, 0)
+    return Math.sqrt(squares / values.length)
   }
 
   delete(): void {
