@@ -102,5 +102,5 @@ t.test('headers that are none are wrong usage', async (t) => {
 t.test('addresses as they are shown', async (t) => {
   t.equal(shownUrl('https://me:secret@host/a'), 'https://host/a')
   t.equal(shownUrl('https://me:sec ret@ho st'), 'https://ho st')
-  t.equal(shownUrl('http://host'), 'http://host/')
+  t.equal(shownUrl('http://host'), 'http://host')
 })

@@ -29,10 +29,11 @@ export function headersOf({ header = [] }: ServerOptions): Readonly<Record<strin
   return Object.fromEntries(headers)
 }
 
-/** An address as it may be shown: without credentials. */
+/** An address as it may be shown: without credentials. One that has none stays as it was given. */
 export function shownUrl(url: string): string {
   if (!URL.canParse(url)) return url.replace(/\/\/[^/]*@/, '//')
   const shown = new URL(url)
+  if (shown.username === '' && shown.password === '') return url
   shown.username = ''
   shown.password = ''
   return shown.href
