@@ -1,6 +1,9 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+
 import { z } from 'zod'
 import type { Manifest } from '../circuit/manifest.ts'
 import { PolyVeilError, printable } from '../errors/index.ts'
+import { frameArgument, modelArgument, topKArgument } from './arguments.ts'
 import { KeyLife } from './key-life.ts'
 import { KeySets, type UploadedKeys } from './key-sets.ts'
 import type { KeyStore } from './keys/key-store.ts'
@@ -120,14 +123,15 @@ export class PolyVeil {
    * @returns the frame of the encrypted logits
    */
   async infer(model: string, frame: Uint8Array, options: CallOptions = {}): Promise<Uint8Array> {
+    const query = frameArgument(frame, 'The encrypted image')
     const local = await this.#modelToUse(model, options.signal)
     const keys = await this.#keySets.ensure(local, options)
     try {
-      return await this.#query(local, keys, frame, options)
+      return await this.#query(local, keys, query, options)
     } catch (error) {
       if (!(error instanceof PolyVeilError) || error.code !== 'KEYS_EXPIRED') throw error
       this.#keySets.forget(local)
-      return await this.#query(local, await this.#keySets.ensure(local, options), frame, options)
+      return await this.#query(local, await this.#keySets.ensure(local, options), query, options)
     }
   }
 
@@ -147,7 +151,8 @@ export class PolyVeil {
     options: CallOptions = {},
   ): Promise<Uint8Array> {
     options.signal?.throwIfAborted()
-    return (await this.#model(model, options.signal)).refresh(round, frame)
+    const masked = frameArgument(frame, 'The masked tensor')
+    return (await this.#model(model, options.signal)).refresh(round, masked)
   }
 
   /**
@@ -181,7 +186,7 @@ export class PolyVeil {
     const local = await this.#model(model, options.signal)
     const bytesTotal = local.sizes.response
     options.onProgress?.({ stage: 'decrypt', round: 0, bytesDone: 0, bytesTotal })
-    const logits = await local.decryptBatch(frame, options)
+    const logits = await local.decryptBatch(frameArgument(frame, 'The encrypted answer'), options)
     options.onProgress?.({ stage: 'decrypt', round: 0, bytesDone: bytesTotal, bytesTotal, secondsLeft: 0 })
     return logits
   }
@@ -237,6 +242,7 @@ export class PolyVeil {
     images: readonly ImageInput[],
     { topK, fullPrecision, ...options }: ClassifyOptions,
   ): Promise<Classification[][]> {
+    topKArgument(topK)
     requireSendable(images)
     const { labels, input, output, batch } = await this.manifest(model, options)
     const tensors: ImageInput[] = []
@@ -298,7 +304,7 @@ export class PolyVeil {
   }
 
   #model(name: string, signal: AbortSignal | undefined): Promise<LocalModel> {
-    const present = this.#models.get(name)
+    const present = this.#models.get(modelArgument(name))
     if (present) return present
     const model = this.#fetchModel(name, signal)
     this.#models.set(name, model)

@@ -160,7 +160,7 @@ t.test("a service whose data directory has a client's keys in it leaves them alo
   t.equal((await polyveil(encrypt, { env: passphrase })).code, 0)
   const contents = () => filesIn(keys).map((file) => [file, readFileSync(join(keys, file), 'hex')].join(' '))
   const before = contents()
-  t.equal(before.length, 3)
+  t.equal(before.length, 4, 'store key, check value or header, secret key, pin')
   const serve = await polyveil(['serve', '--port', '0', ...QUIET], { env: { POLYVEIL_DATA_DIR: folder } })
   failed(t, serve, 3, 'CONFIG_INVALID', { directory: keys })
   t.match(serve.json.error.message, /client's store of secret keys.*dataDir \(POLYVEIL_DATA_DIR\)/)

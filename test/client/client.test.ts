@@ -125,15 +125,14 @@ t.test(
   },
 )
 
-t.test('one wrong slot among thousands is noticed', async (t) => {
+t.test('one wrong slot of the period is noticed', async (t) => {
   const { server, polyveil } = await connected()
   for (const [slot, change, name] of [
-    [4091, 0.02, 'a copy that differs'],
-    [4095, 0.02, 'an empty slot'],
+    [7, 0.02, 'an empty slot'],
     [3, 60, 'a logit beyond the bound'],
   ] as const) {
-    server.slots = honestSlots(LOGITS)
-    server.slots[slot] += change
+    // In all copies: what does not repeat is masked by the server, and not read.
+    server.slots = honestSlots(LOGITS).map((value, s) => (s % 8 === slot ? value + change : value))
     await t.rejects(polyveil.classify(MODEL, image), { code: 'TENSOR_OUT_OF_RANGE' }, name)
   }
   server.slots = honestSlots([49.9, 0, 0, 0, 0])
@@ -348,7 +347,7 @@ t.test('answers that are malformed, oversized, endless or for someone else', asy
   const gone = () => problem(new PolyVeilError('WORKER_LOST', 'lost', { requestId: 'r' }))
   await answered(gone, 'WORKER_LOST', 'a problem document')
   const proxy = { status: 502, headers: { 'retry-after': '0' } }
-  await answered(() => new Response('<html>', proxy), 'TOO_BUSY', 'a proxy in between')
+  await answered(() => new Response('<html>', proxy), 'SERVER_UNREACHABLE', 'a proxy in between')
   polyveil.close()
 })
 

@@ -5,10 +5,11 @@ import { readImageFile } from '../input/images.ts'
 import { openKeyStore, withOptionalKeys } from '../input/key-store.ts'
 import { whole } from '../input/option-values.ts'
 import { type PinFlags, pinOptions, withPins } from '../input/pins.ts'
+import { headersOf, type ServerOptions, shownUrl, withHeaders } from '../input/server.ts'
 import type { Progress } from '../output/progress.ts'
 import { FULL_PRECISION_HELP, scoresText } from '../output/scores-text.ts'
 
-interface ClassifyFlags extends PinFlags {
+interface ClassifyFlags extends PinFlags, ServerOptions {
   readonly url: string
   readonly model: string
   readonly keys?: string
@@ -19,11 +20,13 @@ interface ClassifyFlags extends PinFlags {
 /** `polyveil classify` */
 export const classifyCommand = (): Command =>
   withPins(
-    withOptionalKeys(
-      command('classify', 'classify images on a server that never sees them')
-        .argument('<image...>', 'PNG, JPEG or WebP')
-        .requiredOption('--url <url>', 'the server')
-        .requiredOption('--model <name>', 'the model'),
+    withHeaders(
+      withOptionalKeys(
+        command('classify', 'classify images on a server that never sees them')
+          .argument('<image...>', 'PNG, JPEG or WebP')
+          .requiredOption('--url <url>', 'the server')
+          .requiredOption('--model <name>', 'the model'),
+      ),
     ),
   )
     .option('--top <n>', 'classes to show', whole(1, 100_000), 5)
@@ -39,12 +42,13 @@ async function classify(session: Session, files: string[], flags: ClassifyFlags)
   // All of them first, so that a wrong name costs no upload of keys.
   const images = await Promise.all(files.map(async (file) => ({ file, bytes: await readImageFile(file) })))
   const { progress, signal } = session
-  progress.step(`connecting to ${flags.url}`)
+  progress.step(`connecting to ${shownUrl(flags.url)}`)
   const { connect } = await import('../../client/index.ts')
   // Ends by deleting throw-away keys on the server, however the command ends.
   let change: ManifestChange | undefined
   await using polyveil = await connect(flags.url, {
     keys: await openKeyStore(flags.keys),
+    headers: headersOf(flags),
     signal,
     ...pinOptions(flags, progress, (noticed) => {
       change = noticed

@@ -2,23 +2,25 @@ import type { Command } from 'commander'
 import type { LocalModel } from '../../client/index.ts'
 import { act, command, type Outcome, type Session } from '../command.ts'
 import { withKeys } from '../input/key-store.ts'
-import { MANIFEST_HELP, withModel } from '../input/local-model.ts'
-import { type PinFlags, withPins } from '../input/pins.ts'
+import { type LocalOptions, MANIFEST_HELP, withModel } from '../input/local-model.ts'
+import { withPins } from '../input/pins.ts'
+import { withHeaders } from '../input/server.ts'
 import { bytesText } from '../output/units.ts'
 import { writeWhole } from '../output/write-file.ts'
 
-interface KeygenOptions extends PinFlags {
-  readonly keys: string
+interface KeygenOptions extends Omit<LocalOptions, 'manifest'> {
   readonly out: string
 }
 
 /** `polyveil keygen` */
 export const keygenCommand = (): Command =>
   withPins(
-    withKeys(
-      command('keygen', "make a model's key set for upload; the secret key stays in the directory").argument(
-        '<manifest>',
-        MANIFEST_HELP,
+    withHeaders(
+      withKeys(
+        command(
+          'keygen',
+          "make a model's key set for upload; the secret key stays in the directory",
+        ).argument('<manifest>', MANIFEST_HELP),
       ),
     ),
   )

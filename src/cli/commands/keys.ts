@@ -3,10 +3,11 @@ import type { DeletedKeys, KeptKey, KeptKeySet, KeyStore, PolyVeil } from '../..
 import { act, command, type Outcome, quietParser, type Session } from '../command.ts'
 import { openKeyStore, withKeys } from '../input/key-store.ts'
 import { MANIFEST_HELP, withModel } from '../input/local-model.ts'
+import { headersOf, type ServerOptions, shownUrl, withHeaders } from '../input/server.ts'
 import { table } from '../output/table.ts'
 import { UsageError } from '../usage-error.ts'
 
-interface Where {
+interface Where extends ServerOptions {
   readonly keys: string
   readonly url?: string
 }
@@ -47,45 +48,47 @@ export function keysCommand(): Command {
 }
 
 const withPlace = (each: Command): Command =>
-  withKeys(each).option('--url <url>', 'the server to ask; without it no server is told anything')
+  withHeaders(
+    withKeys(each).option('--url <url>', 'the server to ask; without it no server is told anything'),
+  )
 
-async function list({ progress, signal }: Session, { keys, url }: Where): Promise<Outcome> {
+async function list({ progress, signal }: Session, { url, ...flags }: Where): Promise<Outcome> {
   const { listKeys } = await import('../../client/index.ts')
-  const store = await openKeyStore(keys)
+  const store = await openKeyStore(flags.keys)
   if (url === undefined) return listed(await listKeys(store))
-  progress.step(`asking ${url}`)
-  const server = await connected(url, store, signal)
-  return listed(await server.keySets.list({ signal }), url)
+  progress.step(`asking ${shownUrl(url)}`)
+  const server = await connected(url, store, flags, signal)
+  return listed(await server.keySets.list({ signal }), shownUrl(url))
 }
 
 async function remove(
   { progress, signal }: Session,
   beginnings: string[],
-  { keys, url, all = false, leftOver = false }: DeleteFlags,
+  { url, all = false, leftOver = false, ...flags }: DeleteFlags,
 ): Promise<Outcome> {
   const ways = [beginnings.length > 0, all, leftOver].filter(Boolean)
   if (ways.length !== 1)
     throw new UsageError('Exactly one of KEY..., --all and --left-over says what to delete')
   if (leftOver && url === undefined) throw new UsageError('--left-over deletes on a server; give its --url')
   const { listKeys, deleteKeys } = await import('../../client/index.ts')
-  const store = await openKeyStore(keys)
+  const store = await openKeyStore(flags.keys)
   const parametersDigests = all || leftOver ? undefined : digestsOf(await listKeys(store), beginnings)
   if (url === undefined) return deleted(await deleteKeys(store, parametersDigests))
-  progress.step(`deleting on ${url}`)
-  const server = await connected(url, store, signal)
-  return deleted(await server.keySets.delete({ signal, parametersDigests, leftOver }), url)
+  progress.step(`deleting on ${shownUrl(url)}`)
+  const server = await connected(url, store, flags, signal)
+  return deleted(await server.keySets.delete({ signal, parametersDigests, leftOver }), shownUrl(url))
 }
 
 async function rotate(session: Session, flags: RotateFlags): Promise<Outcome> {
-  const { keys, url, model, manifest } = flags
+  const { url, model, manifest, keys, header } = flags
   if (url !== undefined && model !== undefined && manifest === undefined) {
-    return rotateOnline(session, await openKeyStore(keys), url, model)
+    return rotateOnline(session, flags, url, model)
   }
   if (url !== undefined || model !== undefined || manifest === undefined) {
     throw new UsageError('Give --url and --model, or --manifest alone to rotate without a server')
   }
   session.progress.step('making a key')
-  return withModel(session, { manifest, keys, pins: 'warn' }, async (local, store) => {
+  return withModel(session, { manifest, keys, header, pins: 'warn' }, async (local, store) => {
     const { deleteKeys } = await import('../../client/index.ts')
     const { digest } = local.parameters
     const { remaining } = await deleteKeys(store, [digest])
@@ -97,23 +100,28 @@ async function rotate(session: Session, flags: RotateFlags): Promise<Outcome> {
 
 async function rotateOnline(
   { progress, signal }: Session,
-  store: KeyStore,
+  flags: RotateFlags,
   url: string,
   model: string,
 ): Promise<Outcome> {
-  progress.step(`replacing the keys of ${model} on ${url}`)
-  await using server = await connected(url, store, signal)
+  progress.step(`replacing the keys of ${model} on ${shownUrl(url)}`)
+  await using server = await connected(url, await openKeyStore(flags.keys), flags, signal)
   const { parametersDigest } = await server.manifest(model, { signal })
   const { expires, remaining } = await server.keySets.rotate(model, {
     signal,
     onProgress: ({ bytesDone, bytesTotal }) => progress.update(bytesDone, bytesTotal),
   })
-  return rotated({ parametersDigest, remaining, url, expires })
+  return rotated({ parametersDigest, remaining, url: shownUrl(url), expires })
 }
 
-async function connected(url: string, keys: KeyStore, signal: AbortSignal): Promise<PolyVeil> {
+async function connected(
+  url: string,
+  keys: KeyStore,
+  flags: ServerOptions,
+  signal: AbortSignal,
+): Promise<PolyVeil> {
   const { connect } = await import('../../client/index.ts')
-  return connect(url, { keys, signal })
+  return connect(url, { keys, headers: headersOf(flags), signal })
 }
 
 /** @throws UsageError when a beginning fits no key, or several */

@@ -1,20 +1,20 @@
 import type { Command } from 'commander'
 import type { KeyStore, LocalModel } from '../../client/index.ts'
-import type { PinOptions } from '../../client/pins/pins.ts'
 import type { Session } from '../command.ts'
 import { UsageError } from '../usage-error.ts'
 import { readJsonInput } from './files.ts'
 import { openKeyStore, withKeys } from './key-store.ts'
 import { type PinFlags, pinOptions, withPins } from './pins.ts'
+import { headersOf, type ServerOptions, withHeaders } from './server.ts'
 
 /** What the steps of a client need that take place without a server. */
-export interface LocalOptions extends PinFlags {
+export interface LocalOptions extends PinFlags, ServerOptions {
   readonly manifest: string
   readonly keys: string
 }
 
 export const withLocalModel = (command: Command): Command =>
-  withPins(withKeys(command.requiredOption('--manifest <file or url>', MANIFEST_HELP)))
+  withPins(withHeaders(withKeys(command.requiredOption('--manifest <file or url>', MANIFEST_HELP))))
 
 export const MANIFEST_HELP = "the model's manifest: a file, or its URL .../v2/models/NAME/manifest"
 
@@ -32,9 +32,7 @@ export async function withModel<T>(
   const { KeyRing, LocalModel } = await import('../../client/index.ts')
   const { manifest } = options
   const store = await openKeyStore(options.keys)
-  const pinned = /^https?:/.test(manifest)
-    ? await fetchManifest(manifest, store, pinOptions(options, session.progress))
-    : undefined
+  const pinned = /^https?:/.test(manifest) ? await fetchManifest(session, options, store) : undefined
   const ring = new KeyRing(store)
   try {
     const model = new LocalModel(pinned?.manifest ?? (await readJsonInput(manifest, 'The manifest')), ring)
@@ -47,14 +45,22 @@ export async function withModel<T>(
 }
 
 /** A manifest from a server, held against the one that is remembered. */
-async function fetchManifest(url: string, keys: KeyStore, options: PinOptions) {
-  const match = /^(https?:\/\/.+?\/)v2\/models\/([^/]+)\/manifest$/.exec(url)
+async function fetchManifest({ progress, signal }: Session, options: LocalOptions, keys: KeyStore) {
+  const match = /^(https?:\/\/.+?\/)v2\/models\/([^/]+)\/manifest$/.exec(options.manifest)
   if (!match) throw new UsageError('The URL of a manifest ends in /v2/models/NAME/manifest')
   const { connect } = await import('../../client/index.ts')
   const { Pins } = await import('../../client/pins/pins.ts')
-  const server = await connect(match[1], { keys, pins: 'off' })
-  const manifest = await server.manifest(decodeURIComponent(match[2]))
-  const pins = new Pins(keys, new URL(match[1]), options)
+  const server = await connect(match[1], { keys, pins: 'off', headers: headersOf(options), signal })
+  const manifest = await server.manifest(nameIn(match[2]))
+  const pins = new Pins(keys, new URL(match[1]), pinOptions(options, progress))
   await pins.check(manifest)
   return { manifest, pins }
+}
+
+function nameIn(segment: string): string {
+  try {
+    return decodeURIComponent(segment)
+  } catch {
+    throw new UsageError('The name in the URL of a manifest is not percent-encoded')
+  }
 }

@@ -1,6 +1,6 @@
 import { constants } from 'node:os'
 import { inspect } from 'node:util'
-import { PolyVeilError, printable, printableLines } from '../../errors/index.ts'
+import { fileTrouble, isSystemError, PolyVeilError, printable, printableLines } from '../../errors/index.ts'
 import { Interruption } from '../command.ts'
 import { UsageError } from '../usage-error.ts'
 import { printDocument } from './print.ts'
@@ -9,18 +9,18 @@ import { printDocument } from './print.ts'
 const BY_SIGNAL = 128
 
 /**
- * Shows an error: one JSON document on stdout, or two lines on stderr. What is no `PolyVeilError` is a fault of the
- * program, shown without its message; the environment variable POLYVEIL_DEBUG=1 shows where it comes from.
+ * Shows an error: one JSON document on stdout, or two lines on stderr. What is neither a `PolyVeilError` nor an error of the
+ * system about a file is a fault of the program, shown without its message; the environment variable POLYVEIL_DEBUG=1 shows where it comes from.
  *
  * @returns the exit code
  */
 export function presentError(cause: unknown, json: boolean): number {
   if (process.env.POLYVEIL_DEBUG === '1') process.stderr.write(`${printableLines(inspect(cause))}\n`)
   const error = asPolyVeilError(cause)
-  const { remedy, exit } = error.entry
+  const { remedy, entry } = error
   if (json) printDocument({ error: { ...error.toJSON(), remedy } })
-  else process.stderr.write(`polyveil: ${error.code}: ${shownMessage(error)}\n${hint(error)}\n`)
-  return error instanceof UsageError ? UsageError.EXIT : exit
+  else process.stderr.write(`polyveil: ${error.code}: ${shownMessage(error)}\n${printable(remedy)}\n`)
+  return error instanceof UsageError ? UsageError.EXIT : entry.exit
 }
 
 /** @returns the exit code of a command that was asked to end */
@@ -34,10 +34,11 @@ export function reportStop(reason: Error): number {
 const shownMessage = (error: PolyVeilError): string =>
   error instanceof UsageError ? printableLines(error.message) : printable(error.message)
 
-const hint = (error: PolyVeilError): string =>
-  error instanceof UsageError ? 'Try polyveil --help.' : error.entry.remedy
-
 function asPolyVeilError(cause: unknown): PolyVeilError {
   if (cause instanceof PolyVeilError) return cause
+  if (isSystemError(cause) && typeof cause.path === 'string') {
+    const remedy = 'Check the path, and that this user may use it.'
+    return new PolyVeilError('CONFIG_INVALID', `${cause.path} ${fileTrouble(cause)}`, {}, { cause, remedy })
+  }
   return new PolyVeilError('INTERNAL', 'A fault inside PolyVeil; POLYVEIL_DEBUG=1 shows where')
 }

@@ -4,12 +4,27 @@ import { pack, spaceToDepth } from '../../circuit/layout.ts'
 import type { Circuit, InputSpec } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import { type Image, type PreprocessedImage, preprocess } from '../../preprocessing/index.ts'
+import {
+  type CanvasPixels,
+  checkAxes,
+  checkValues,
+  imageArgument,
+  type TensorInput,
+} from './image-argument.ts'
 
 /**
- * What can be classified: an encoded file (PNG, JPEG, WebP), a decoded image, in browsers an `ImageBitmap`, or a tensor that is
- * already preprocessed.
+ * What can be classified: an encoded file (PNG, JPEG, WebP), a decoded image, in browsers an `ImageBitmap` or `ImageData`, or a
+ * tensor that is already preprocessed.
  */
-export type ImageInput = Uint8Array | Blob | Bitmap | Image | PreprocessedImage
+export type ImageInput =
+  | Uint8Array
+  | ArrayBuffer
+  | Blob
+  | Bitmap
+  | CanvasPixels
+  | Image
+  | PreprocessedImage
+  | TensorInput
 
 /** What types know of a browser's `ImageBitmap` where they know no browser. */
 export interface Bitmap {
@@ -19,17 +34,18 @@ export interface Bitmap {
 }
 
 /**
- * Checks the tensors among the images before anything is asked of a server: which tensor is refused is then none of the server's
- * choosing. Every circuit takes tensors that pass. Pictures need no such check: what preprocessing yields of them is within
- * every circuit's bound.
+ * Checks the form of the images, and the values of tensors among them, before anything is asked of a server: which one is refused
+ * is then none of the server's choosing. Every circuit takes tensors whose values pass. Pictures need no such check: what
+ * preprocessing yields of them is within every circuit's bound.
  *
- * @throws CONFIG_INVALID when a tensor does not have the values that its shape says
+ * @throws CONFIG_INVALID when what is given is no image in any form, or a tensor does not have the values that its shape says
  * @throws TENSOR_OUT_OF_RANGE when a value is larger than `LEAST_INPUT_BOUND`, or no number
  */
 export function requireSendable(images: ImageInput | readonly ImageInput[]): void {
   for (const image of listOf(images)) {
-    if (!isTensor(image)) continue
-    const { shape, tensor } = image
+    const given = imageArgument(image)
+    if (!('tensor' in given)) continue
+    const { shape, tensor } = given
     const values = shape.reduce((product, size) => product * size, 1)
     if (tensor.length !== values) {
       throw new PolyVeilError(
@@ -37,12 +53,9 @@ export function requireSendable(images: ImageInput | readonly ImageInput[]): voi
         `${tensor.length} values do not fill a tensor [${shape.join(', ')}]`,
       )
     }
-    requireWithin(tensor, LEAST_INPUT_BOUND)
+    requireWithin(given, LEAST_INPUT_BOUND)
   }
 }
-
-const isTensor = (image: ImageInput): image is PreprocessedImage =>
-  typeof image === 'object' && image !== null && 'tensor' in image
 
 /** One image as a list of one. */
 export const listOf = (images: ImageInput | readonly ImageInput[]): readonly ImageInput[] =>
@@ -56,20 +69,23 @@ export const isList = (images: ImageInput | readonly ImageInput[]): images is re
  *
  * @returns the shape of `spec.image`, [C, H, W], row-major; every value within `spec.bound`
  * @throws IMAGE_UNREADABLE when the file is no image
- * @throws CONFIG_INVALID when a tensor has another shape
+ * @throws CONFIG_INVALID when what is given is no image in any form, or a tensor has another shape
  * @throws TENSOR_OUT_OF_RANGE when a value is larger than the circuit supports, or no number; never for a picture, where `spec`
  *   is a checked manifest's
  */
 export async function imageTensor(input: ImageInput, spec: InputSpec): Promise<PreprocessedImage> {
-  const image = 'tensor' in input ? input : preprocess(await decoded(input), spec.preprocessing)
+  const given = imageArgument(input)
+  const image = 'tensor' in given ? given : preprocess(await decoded(given), spec.preprocessing)
+  if ('tensor' in given) checkAxes(given, spec)
   checkShape(image, spec)
-  requireWithin(image.tensor, spec.bound)
+  requireWithin(image, spec.bound)
   return image
 }
 
-function requireWithin(tensor: Float64Array, bound: number): void {
+function requireWithin({ tensor }: PreprocessedImage, bound: number): void {
   const outlier = tensor.findIndex((value) => !(Math.abs(value) <= bound))
   if (outlier < 0) return
+  checkValues(tensor, bound)
   throw new PolyVeilError(
     'TENSOR_OUT_OF_RANGE',
     `Value ${outlier} of the preprocessed image is ${tensor[outlier]}; up to ${bound} is taken`,
