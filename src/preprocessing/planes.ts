@@ -1,4 +1,5 @@
 import { PolyVeilError } from '../errors/index.ts'
+import { requireSides } from './limits.ts'
 
 /** A decoded image: 8-bit samples, row by row, channels interleaved (grey, RGB, or RGBA not premultiplied). */
 export interface Image {
@@ -16,14 +17,13 @@ export interface Plane {
   readonly data: Uint8Array | Float64Array
 }
 
-const MAX_SIDE = 2 ** 15
-
-/** @throws IMAGE_UNREADABLE when sizes are no positive whole numbers or the samples do not fill them */
+/** @throws IMAGE_UNREADABLE when sizes are no positive whole numbers, too large, or the samples do not fill them */
 export function checkImage({ width, height, channels, data }: Image): void {
-  const side = (size: number): boolean => Number.isInteger(size) && size > 0 && size <= MAX_SIDE
+  const side = (size: number): boolean => Number.isInteger(size) && size > 0
   if (!side(width) || !side(height) || ![1, 3, 4].includes(channels)) {
     throw new PolyVeilError('IMAGE_UNREADABLE', `No image of ${width} x ${height} with ${channels} channels`)
   }
+  requireSides(width, height)
   if (data.length !== width * height * channels) {
     throw new PolyVeilError(
       'IMAGE_UNREADABLE',
@@ -65,13 +65,3 @@ const luma = (image: Image, pixel: number): number =>
     sample(image, pixel, 2) * 7471 +
     0x8000) >>
   16
-
-/** The part of a plane that begins at (top, left). */
-export function crop(source: Plane, top: number, left: number, height: number, width: number): Plane {
-  const data = new Float64Array(height * width)
-  for (let y = 0; y < height; y++) {
-    const start = (top + y) * source.width + left
-    data.set(source.data.subarray(start, start + width), y * width)
-  }
-  return { width, height, data }
-}

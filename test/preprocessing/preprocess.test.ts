@@ -147,3 +147,14 @@ t.test('images that are none', async (t) => {
     t.throws(() => preprocess(bad, spec), { code: 'IMAGE_UNREADABLE' })
   }
 })
+
+t.test('a long image costs no more than its centre', async (t) => {
+  const [width, height] = [1, 2 ** 15]
+  const data = Uint8Array.from({ length: width * height }, (_, y) => y % 251)
+  const spec = architecture('cpolynext-t').preprocessing
+  const { tensor } = preprocess({ width, height, channels: 1, data }, spec)
+  t.equal(tensor.length, 3 * 224 * 224)
+  // Resized by 232, the centre is what the two samples around the middle make.
+  const middle = spec.mean[0] + spec.std[0] * tensor[112 * 224]
+  t.ok(Math.abs(255 * middle - data[height / 2]) < 2)
+})
