@@ -13,12 +13,12 @@ const A = -0.5
  * are fixed-point integers, and each pass rounds to 8 bits.
  */
 export const bicubic: Resampling = {
-  footprint,
+  footprints: (inSize, outSize) => Array.from({ length: outSize }, (_, x) => footprintAt(x, inSize, outSize)),
   // PIL adds one half and shifts, then clips.
   finish: (sum) => Math.min(255, Math.max(0, Math.floor((sum + ONE / 2) / ONE))),
 }
 
-function footprint(x: number, inSize: number, outSize: number): Footprint {
+function footprintAt(x: number, inSize: number, outSize: number): Footprint {
   const scale = inSize / outSize
   const stretch = Math.max(1, scale)
   const centre = (x + 0.5) * scale

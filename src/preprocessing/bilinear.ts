@@ -5,11 +5,11 @@ import type { Footprint, Resampling } from './resample.ts'
  * `interpolate(mode='bilinear', align_corners=False)`. Values stay fractional.
  */
 export const bilinear: Resampling = {
-  footprint,
+  footprints: (inSize, outSize) => Array.from({ length: outSize }, (_, x) => footprintAt(x, inSize, outSize)),
   finish: (sum) => sum,
 }
 
-function footprint(x: number, inSize: number, outSize: number): Footprint {
+function footprintAt(x: number, inSize: number, outSize: number): Footprint {
   const position = Math.max(0, (x + 0.5) * (inSize / outSize) - 0.5)
   const first = Math.min(Math.floor(position), inSize - 1)
   // Beyond the last centre the last sample stands alone.

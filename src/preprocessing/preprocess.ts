@@ -1,7 +1,7 @@
 import { PolyVeilError } from '../errors/index.ts'
 import { bicubic } from './bicubic.ts'
 import { bilinear } from './bilinear.ts'
-import { checkImage, type Image, type Plane, planes } from './planes.ts'
+import { checkImage, crop, type Image, type Plane, planes } from './planes.ts'
 import { resample } from './resample.ts'
 import type { Preprocessing } from './types.ts'
 
@@ -57,12 +57,10 @@ function fit(plane: Plane, { resize, interpolation }: Preprocessing): Plane {
       `The preprocessing crops ${resize.height}x${resize.width} from an image of ${height}x${width}`,
     )
   }
-  return resample(plane, height, width, method, {
-    top: roundHalfEven((height - resize.height) / 2),
-    left: roundHalfEven((width - resize.width) / 2),
-    height: resize.height,
-    width: resize.width,
-  })
+  const resized = resample(plane, height, width, method)
+  const top = roundHalfEven((height - resize.height) / 2)
+  const left = roundHalfEven((width - resize.width) / 2)
+  return crop(resized, top, left, resize.height, resize.width)
 }
 
 /** torchvision's `Resize(size)`: the long side is cut to a whole number. */

@@ -161,7 +161,7 @@ t.test('files that are damaged are told from files that are no image', async (t)
     [
       'a text',
       Buffer.from('hello'),
-      /no image that can be decoded. PNG, JPEG, .* save images of other formats/,
+      /no image that can be decoded. PNG, JPEG, .* save others, such as HEIC/,
     ],
     ['a BMP', Buffer.from('BM\x1e\0\0\0'), /no image that can be decoded/],
     ['a truncated PNG', half(png), /The PNG image is damaged: it ends too early/],
