@@ -69,7 +69,8 @@ export async function* classifyAll(
     const start = performance.now()
     const query = await polyveil.encrypt(name, image)
     const answer = await polyveil.infer(name, query)
-    const logits = await polyveil.decrypt(name, answer)
+    // In full, to be compared with the clear ones.
+    const logits = await polyveil.decrypt(name, answer, { fullPrecision: true })
     const seconds = secondsSince(start)
     const clear = referenceForward(network, networkInput(image))
     yield {

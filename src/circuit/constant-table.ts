@@ -1,5 +1,6 @@
 import { isOuter } from './constant.ts'
 import { Contents } from './contents.ts'
+import { largestAbsolute } from './laws.ts'
 import { NumberList } from './number-list.ts'
 import type { Constant, ConstantId, ConstantList } from './types.ts'
 
@@ -99,4 +100,16 @@ export function constantTable(constants: ConstantList): ConstantTable {
   const table = new GrowingConstants()
   for (const constant of constants) table.push(table.factorsOf(constant))
   return table
+}
+
+/** The largest absolute value of a slot of each constant; NaN where any is NaN. Factors that constants share are looked at once. */
+export function largestOfEach(constants: ConstantList): Float64Array {
+  const { factors, fine, coarse } = constantTable(constants)
+  const largest = Float64Array.from({ length: factors.length }, (_, number) =>
+    largestAbsolute(factors.at(number)),
+  )
+  return Float64Array.from({ length: fine.length }, (_, id) => {
+    const other = coarse.at(id)!
+    return largest[fine.at(id)!] * (other === 0 ? 1 : largest[other - 1])
+  })
 }

@@ -68,7 +68,7 @@ export class Contents {
   }
 
   #keep(values: Float64Array, hash: number): number {
-    if (this.#taken + values.length > (this.#pieces.at(-1)?.length ?? 0)) {
+    if (this.#taken + values.length > (this.#pieces.at(-1)?.length ?? -1)) {
       this.#pieces.push(new Float64Array(Math.max(this.#pieceSize(), values.length)))
       this.#taken = 0
     }

@@ -1,4 +1,5 @@
-import { largestOf, numbersOf, periodOf } from './constant.ts'
+import { numbersOf, periodOf } from './constant.ts'
+import { largestOfEach } from './constant-table.ts'
 import type { Circuit, ConstantId } from './types.ts'
 
 // Deep circuits have more weights than memory has room for modulo all primes: one of full size is as large as half a
@@ -53,11 +54,11 @@ export const NO_EXPANSION: ExpansionRule = () => false
 export function expansionRule(circuit: Pick<Circuit, 'ops' | 'constants' | 'parameters'>): ExpansionRule {
   const least = leastExpanded(weightBytes(circuit))
   if (least === Infinity) return NO_EXPANSION
-  const largest = numbersOf(circuit.constants, (constant) =>
-    periodOf(constant) >= least ? largestOf(constant) : Infinity,
-  )
+  const periods = numbersOf(circuit.constants, periodOf)
+  const largest = largestOfEach(circuit.constants)
   // No coefficient exceeds the largest slot.
-  return (id, scale, use) => largest[id] * scale < (use === 'weight' ? INTEGER_BOUND : DOUBLE_BOUND)
+  return (id, scale, use) =>
+    periods[id] >= least && largest[id] * scale < (use === 'weight' ? INTEGER_BOUND : DOUBLE_BOUND)
 }
 
 /** Bytes of all weights of a period. */

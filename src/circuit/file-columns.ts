@@ -1,4 +1,5 @@
 import { PolyVeilError } from '../errors/index.ts'
+import { MAX_ROUNDS } from './bounds.ts'
 import { ConstantTable, constantTable, type Factors } from './constant-table.ts'
 import type { Circuit, Op, OpKind, Term } from './types.ts'
 
@@ -160,6 +161,8 @@ function opAt(columns: Columns, index: number, takeTerms: (count: number) => Ter
     case 'addPlain':
       return { kind, source: first, constant: second, ...defines }
     case 'refresh':
+      // Rounds are counted in a list as long as the largest number.
+      requireIndex(second, MAX_ROUNDS, 'round')
       return { kind, source: first, round: second, ...defines }
     case 'add':
     case 'subtract':

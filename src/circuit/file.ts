@@ -1,6 +1,15 @@
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js'
 import { ZodError, z } from 'zod'
 import { PolyVeilError } from '../errors/index.ts'
+import {
+  boundedList,
+  issueText,
+  MAX_HEADER_BYTES,
+  MAX_LABELS,
+  MAX_LAYERS,
+  MAX_ROTATIONS,
+  MAX_ROUNDS,
+} from './bounds.ts'
 import type { Factors } from './constant-table.ts'
 import { createDigest } from './digest.ts'
 import {
@@ -18,13 +27,13 @@ import {
   manifestOfOutline,
   outlineOf,
 } from './manifest.ts'
-import { checkParameters, parametersLiteral } from './parameters.ts'
+import { checkParameters, MAX_PRIMES, parametersLiteral } from './parameters.ts'
 import type { Circuit } from './types.ts'
 import { verifyCircuit } from './verify.ts'
 
 // A circuit file (.pvc), numbers little-endian (as typed arrays are wherever Node and browsers run):
 //
-//    0   8  magic and version, "PVCIRC05"
+//    0   8  magic and version, "PVCIRC06"
 //    8   4  length of the header
 //   12      header: canonical JSON, then spaces up to a multiple of eight bytes of the file
 //           columns as `columnShapes` lists them
@@ -32,7 +41,7 @@ import { verifyCircuit } from './verify.ts'
 //
 // The header has all that is to be known of a circuit without decoding its columns. Equal circuits give equal bytes.
 
-const MAGIC = new Uint8Array(utf8ToBytes('PVCIRC05'))
+const MAGIC = new Uint8Array(utf8ToBytes('PVCIRC06'))
 /** Bytes in front of the header, which say how long it is. */
 export const HEADER_START = 12
 /** At the file's end. */
@@ -54,15 +63,16 @@ const headerSchema = z.strictObject({
     constantValues: count,
   }),
   result: count,
-  layers: z.array(
+  layers: boundedList(
     z.strictObject({
       name: z.string().max(256),
       kind: z.string().max(64),
-      shape: z.array(z.number().int().positive()).max(4),
+      shape: boundedList(z.number().int().positive(), 4),
       precisionBits: z.number().finite(),
       logitBits: z.number().finite(),
       slotsUsed: finite,
     }),
+    MAX_LAYERS,
   ),
   estimate: z.strictObject({
     seconds: finite,
@@ -80,16 +90,16 @@ const headerSchema = z.strictObject({
   }),
   refresh: z.strictObject({ level: count, maskBits: count }).optional(),
   // What the manifest says of the operations; `readCircuit` holds it against them.
-  rotationSteps: z.array(count),
-  rounds: z.array(count),
+  rotationSteps: boundedList(count, MAX_ROTATIONS),
+  rounds: boundedList(count, MAX_ROUNDS),
   // The public half is checked by the manifest's own schema, once the circuit is put together.
   model: z.string(),
-  labels: z.array(z.string()),
+  labels: boundedList(z.string(), MAX_LABELS),
   batch: count,
   parameters: z.strictObject({
     ring: z.number(),
-    primes: z.array(z.string()),
-    specialPrimes: z.array(z.string()),
+    primes: boundedList(z.string(), MAX_PRIMES),
+    specialPrimes: boundedList(z.string(), MAX_PRIMES),
   }),
   input: z.unknown(),
   output: z.unknown(),
@@ -261,7 +271,8 @@ export function headerEnd(bytes: Uint8Array, fileBytes: number): number {
   requireVersion(bytes)
   const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(MAGIC.length, true)
   const end = HEADER_START + length
-  if (end > fileBytes - DIGEST_BYTES || end % ALIGNMENT !== 0) throw invalid('Its header has a wrong length')
+  if (length > MAX_HEADER_BYTES || end > fileBytes - DIGEST_BYTES || end % ALIGNMENT !== 0)
+    throw invalid('Its header has a wrong length')
   return end
 }
 
@@ -279,6 +290,11 @@ function headerBytes(circuit: Circuit, counts: ColumnCounts): Uint8Array<ArrayBu
   const end = HEADER_START + bytes.length
   const padded = new Uint8Array(bytes.length + (-end & (ALIGNMENT - 1))).fill(0x20)
   padded.set(bytes)
+  if (padded.length > MAX_HEADER_BYTES) {
+    throw invalid(
+      `Its header takes ${padded.length} bytes, and the limit is ${MAX_HEADER_BYTES}; use shorter labels`,
+    )
+  }
   return padded
 }
 
@@ -365,8 +381,8 @@ function u32(value: number): Uint8Array<ArrayBuffer> {
   return bytes
 }
 
-const malformed = ({ issues: [issue] }: ZodError): PolyVeilError =>
-  invalid(`Its header is malformed at ${issue.path.join('.')}: ${issue.message}`)
+const malformed = (error: ZodError): PolyVeilError =>
+  invalid(`Its header is malformed at ${issueText(error)}`)
 
 const invalid = (message: string): PolyVeilError =>
   new PolyVeilError('CONFIG_INVALID', `The circuit file cannot be used. ${message}`)

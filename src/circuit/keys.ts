@@ -1,10 +1,25 @@
+import { PolyVeilError } from '../errors/index.ts'
 import type { Circuit } from './types.ts'
 
-/** The Galois element 3^steps mod 2N of the automorphism that rotates slots left by `steps`, as SEAL numbers them. */
+/**
+ * The Galois element 3^steps mod 2N of the automorphism that rotates slots left by `steps`, as SEAL numbers them. Squares and
+ * multiplies: the time is that of the number's length, however large it is.
+ *
+ * @param ring polynomial modulus degree N, at most 2^20: products of two residues are exact
+ * @param steps a whole number, not negative
+ * @throws CONFIG_INVALID when `steps` is another number
+ */
 export function galoisElement(ring: number, steps: number): number {
+  if (!Number.isSafeInteger(steps) || steps < 0) {
+    throw new PolyVeilError('CONFIG_INVALID', `${steps} is no number of steps to rotate by`)
+  }
   const modulus = 2 * ring
   let element = 1
-  for (let i = 0; i < steps; i++) element = (element * 3) % modulus
+  let power = 3
+  for (let rest = steps; rest > 0; rest = Math.floor(rest / 2)) {
+    if (rest % 2 === 1) element = (element * power) % modulus
+    power = (power * power) % modulus
+  }
   return element
 }
 

@@ -16,6 +16,19 @@ export const channelsIn = (layout: Layout, index: number): number =>
   Math.min(layout.channelsPerCiphertext, layout.channels - index * layout.channelsPerCiphertext)
 
 /**
+ * Whether no two elements of a layout have the same slot, where channels have their own within a position. Elements (y, x) and
+ * (y', x') meet where (y' - y) rowStride = (x - x') columnStride; the smallest such step is columnStride / g down and
+ * rowStride / g across, g being the greatest common divisor of the strides.
+ */
+export function isApart({ height, width, rowStride, columnStride }: Layout): boolean {
+  const g = greatestCommonDivisor(rowStride, columnStride)
+  return columnStride / g >= height || rowStride / g >= width
+}
+
+const greatestCommonDivisor = (a: number, b: number): number =>
+  b === 0 ? a : greatestCommonDivisor(b, a % b)
+
+/**
  * Packs a tensor into slot vectors.
  *
  * @param tensor [C, H, W] of the layout, row-major

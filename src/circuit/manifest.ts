@@ -2,18 +2,26 @@ import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js'
 import { z } from 'zod'
 import { PolyVeilError } from '../errors/index.ts'
-import { isBatch } from './image-batch.ts'
+import {
+  boundedList,
+  issueText,
+  MAX_COUNT,
+  MAX_LABEL_LENGTH,
+  MAX_LABELS,
+  MAX_ROTATIONS,
+  MAX_ROUNDS,
+  MAX_SIDE,
+} from './bounds.ts'
 import { galoisElement, rotationSteps } from './keys.ts'
-import { checkParameters, parametersLiteral } from './parameters.ts'
+import { checkLaws } from './manifest-laws.ts'
+import { checkParameters, MAX_PRIMES, parametersLiteral } from './parameters.ts'
 import { refreshRounds } from './refresh.ts'
 import type { Circuit } from './types.ts'
 
 const positive = z.number().finite().positive()
-const count = z
-  .number()
-  .int()
-  .positive()
-  .max(1 << 24)
+const count = z.number().int().positive().max(MAX_COUNT)
+const side = z.number().int().positive().max(MAX_SIDE)
+const level = z.number().int().nonnegative().max(MAX_PRIMES)
 
 const layoutSchema = z.strictObject({
   channels: count,
@@ -23,66 +31,66 @@ const layoutSchema = z.strictObject({
   channelsPerCiphertext: count,
   rowStride: count,
   columnStride: count,
-  offset: z
-    .number()
-    .int()
-    .nonnegative()
-    .max(1 << 24),
+  offset: z.number().int().nonnegative().max(MAX_COUNT),
   ciphertexts: count,
 })
 
 const preprocessingSchema = z.strictObject({
   channels: z.enum(['rgb', 'grey']),
   resize: z.discriminatedUnion('mode', [
-    z.strictObject({ mode: z.literal('squash'), height: count, width: count }),
-    z.strictObject({ mode: z.literal('shortSide'), size: count, height: count, width: count }),
+    z.strictObject({ mode: z.literal('squash'), height: side, width: side }),
+    z.strictObject({ mode: z.literal('shortSide'), size: side, height: side, width: side }),
   ]),
   interpolation: z.enum(['bicubic', 'bilinear']),
-  mean: z.array(z.number().finite()).min(1).max(3),
-  std: z.array(positive).min(1).max(3),
+  mean: boundedList(z.number().finite(), 3),
+  std: boundedList(positive, 3),
 })
 
+const FORMAT = 'polyveil-manifest-2'
+
 const contentSchema = z.strictObject({
-  format: z.literal('polyveil-manifest-1'),
+  format: z.literal(FORMAT),
   model: z.string().min(1).max(128),
-  labels: z.array(z.string().max(256)).max(100_000),
+  labels: boundedList(z.string().max(MAX_LABEL_LENGTH), MAX_LABELS),
   parameters: z.strictObject({
     ring: count,
-    primes: z.array(z.string().max(20)).min(1).max(64),
-    specialPrimes: z.array(z.string().max(20)).min(1).max(64),
+    primes: boundedList(z.string().max(20), MAX_PRIMES),
+    specialPrimes: boundedList(z.string().max(20), MAX_PRIMES),
   }),
   parametersDigest: z.string().length(64),
   /** Images that share the ciphertexts. */
   batch: count,
   input: z.strictObject({
     preprocessing: preprocessingSchema,
-    image: z.tuple([count, count, count]),
+    image: z.tuple([count, side, side]),
     patch: count,
     layout: layoutSchema,
-    level: z.number().int().nonnegative(),
+    level,
     scale: positive,
     bound: positive,
   }),
   output: z.strictObject({
     classes: count,
     period: count,
-    level: z.number().int().nonnegative(),
+    level,
     scale: positive,
     bound: positive,
     tolerance: positive,
     flooding: z.number().finite().nonnegative(),
+    /** Power of two that logits are rounded to multiples of. */
+    precision: positive,
   }),
   /** Refresh rounds; 0 is one shot. */
-  rounds: z.number().int().nonnegative().max(10_000),
+  rounds: z.number().int().nonnegative().max(MAX_ROUNDS),
   /** What comes to the client in each round, and at which level; null for one shot. */
   refresh: z
     .strictObject({
-      level: z.number().int().nonnegative(),
-      ciphertexts: z.array(count).min(1).max(10_000),
+      level,
+      ciphertexts: boundedList(count, MAX_ROUNDS),
     })
     .nullable(),
-  rotationSteps: z.array(z.number().int().positive()),
-  galoisElements: z.array(z.number().int().positive()),
+  rotationSteps: boundedList(z.number().int().positive(), MAX_ROTATIONS),
+  galoisElements: boundedList(z.number().int().positive(), MAX_ROTATIONS),
   estimate: z.strictObject({ seconds: z.number().nonnegative() }),
 })
 
@@ -131,7 +139,7 @@ export const manifestOf = (circuit: Circuit): Manifest => manifestOfOutline(outl
 export function manifestOfOutline(circuit: CircuitOutline): Manifest {
   const { rotationSteps: steps, rounds } = circuit
   const content = contentSchema.parse({
-    format: 'polyveil-manifest-1',
+    format: FORMAT,
     model: circuit.model,
     labels: circuit.labels,
     parameters: parametersLiteral(circuit.parameters),
@@ -150,18 +158,14 @@ export function manifestOfOutline(circuit: CircuitOutline): Manifest {
 
 /**
  * Checks a manifest that came over the network: its shape, its digest, its parameters (128 bits, the digest they
- * claim), and that its layouts fit the slots.
+ * claim), and the laws of `manifest-laws.ts`. Time and memory are bounded, whatever the manifest says.
  *
  * @throws PARAMETERS_MISMATCH, SECURITY_TOO_LOW, CONFIG_INVALID
  */
 export function checkManifest(data: unknown): Manifest {
   const parsed = contentSchema.extend({ digest: z.string().length(64) }).safeParse(data)
   if (!parsed.success) {
-    const issue = parsed.error.issues[0]
-    throw new PolyVeilError(
-      'CONFIG_INVALID',
-      `The manifest is malformed at ${issue.path.join('.')}: ${issue.message}`,
-    )
+    throw new PolyVeilError('CONFIG_INVALID', `The manifest is malformed at ${issueText(parsed.error)}`)
   }
   const { digest, ...content } = parsed.data
   if (digestOf(content) !== digest) {
@@ -173,49 +177,6 @@ export function checkManifest(data: unknown): Manifest {
   if (parameters.digest !== content.parametersDigest) {
     throw new PolyVeilError('PARAMETERS_MISMATCH', 'The manifest names a wrong digest for its parameters')
   }
-  checkConsistency(content, parameters.slots, parameters.topLevel)
+  checkLaws(content, parameters)
   return parsed.data
-}
-
-function checkConsistency(content: ManifestContent, slots: number, topLevel: number): void {
-  const { batch, input, output, parameters } = content
-  const { layout } = input
-  const imageSlots = slots / batch
-  const last =
-    layout.offset + (layout.height - 1) * layout.rowStride + (layout.width - 1) * layout.columnStride
-  const [c, h, w] = input.image
-  const laws: [boolean, string][] = [
-    [isBatch(batch, slots), 'the batch does not divide the slots'],
-    [(last + 1) * layout.interleave <= imageSlots, 'the input layout does not fit the slots'],
-    [layout.channelsPerCiphertext <= layout.interleave, 'more channels than slots per position'],
-    [
-      layout.ciphertexts === Math.ceil(layout.channels / layout.channelsPerCiphertext),
-      'wrong ciphertext count',
-    ],
-    [layout.channels === c * input.patch ** 2, 'the input layout has other channels than the image'],
-    [layout.height === Math.ceil(h / input.patch), 'the input layout has another height than the image'],
-    [layout.width === Math.ceil(w / input.patch), 'the input layout has another width than the image'],
-    [input.level <= topLevel && output.level <= topLevel, 'a level above the highest'],
-    [
-      content.rounds === (content.refresh?.ciphertexts.length ?? 0) &&
-        (content.refresh?.level ?? 0) < topLevel,
-      'the refreshes do not fit the rounds or the levels',
-    ],
-    [
-      imageSlots % output.period === 0 && output.period >= output.classes,
-      'the output layout does not fit the slots',
-    ],
-    [content.labels.length === 0 || content.labels.length === output.classes, 'labels and classes differ'],
-    [content.rotationSteps.every((step) => step < slots), 'a rotation beyond the slots'],
-    [content.rotationSteps.every((step) => step % batch === 0), 'a rotation mixes the images of a batch'],
-    [
-      content.rotationSteps.length === content.galoisElements.length &&
-        content.rotationSteps.every(
-          (s, i) => galoisElement(parameters.ring, s) === content.galoisElements[i],
-        ),
-      'rotations and Galois elements differ',
-    ],
-  ]
-  const broken = laws.find(([holds]) => !holds)
-  if (broken) throw new PolyVeilError('CONFIG_INVALID', `The manifest contradicts itself: ${broken[1]}`)
 }

@@ -13,6 +13,9 @@ export const MAX_LOG_QP: Readonly<Record<number, number>> = Object.freeze({
   32768: 868,
 })
 
+/** Data and special primes together. */
+export const MAX_PRIMES = 64
+
 /** Unchecked parameters, as they are written in a file or arrive in a manifest. */
 export interface ParametersLiteral {
   /** Polynomial modulus degree N. */
@@ -84,12 +87,14 @@ export function checkParameters(literal: ParametersLiteral): CkksParameters {
   const { ring } = literal
   const limit = Object.hasOwn(MAX_LOG_QP, ring) ? MAX_LOG_QP[ring] : undefined
   if (limit === undefined) throw invalid(`Ring ${ring} is not one of ${Object.keys(MAX_LOG_QP).join(', ')}`)
+  // Counts and sizes first: testing a prime is the only thing here that takes time.
+  const count = literal.primes.length + literal.specialPrimes.length
+  if (literal.primes.length === 0 || literal.specialPrimes.length === 0)
+    throw invalid('A data prime and a special prime are needed')
+  if (count > MAX_PRIMES) throw invalid(`${count} primes are more than ${MAX_PRIMES}`)
   const primes = literal.primes.map((text) => parsePrime(text, ring))
   const specialPrimes = literal.specialPrimes.map((text) => parsePrime(text, ring))
   const all = [...primes, ...specialPrimes]
-  if (primes.length === 0 || specialPrimes.length === 0)
-    throw invalid('A data prime and a special prime are needed')
-  if (all.length > 64) throw invalid(`${all.length} primes are more than 64`)
   if (new Set(all).size !== all.length) throw invalid('The primes are not distinct')
   const logQP = log2(all.reduce((product, prime) => product * prime, 1n))
   if (logQP > limit) {
@@ -99,6 +104,8 @@ export function checkParameters(literal: ParametersLiteral): CkksParameters {
       { ring, logQP, limit },
     )
   }
+  const composite = all.find((prime) => !isPrime(prime))
+  if (composite !== undefined) throw invalid(`${composite} is not prime`)
   return Object.freeze({
     ring,
     slots: ring / 2,
@@ -118,12 +125,12 @@ export const parametersLiteral = (parameters: CkksParameters): ParametersLiteral
   specialPrimes: parameters.specialPrimes.map(String),
 })
 
+/** A number of the size and the residue that a prime must have; that it is one is tested apart. */
 function parsePrime(text: string, ring: number): bigint {
   if (!/^[1-9][0-9]{4,18}$/.test(text)) throw invalid(`"${text.slice(0, 24)}" is no prime`)
   const prime = BigInt(text)
   if (bitLength(prime) > 60) throw invalid(`Prime ${text} has more than 60 bits`)
   if (prime % BigInt(2 * ring) !== 1n) throw invalid(`Prime ${text} is not 1 modulo ${2 * ring}`)
-  if (!isPrime(prime)) throw invalid(`${text} is not prime`)
   return prime
 }
 

@@ -1,3 +1,4 @@
+import { printable } from '../errors/index.ts'
 import { periodOf } from './constant.ts'
 import type { Circuit, Layout, Op } from './types.ts'
 
@@ -12,7 +13,7 @@ export function circuitText(circuit: Circuit): string {
 function header({ model, parameters, batch, input, output, constants, ops, refresh }: Circuit): string[] {
   const bits = (primes: readonly bigint[]): string => primes.map((q) => log2(Number(q))).join(' ')
   return [
-    `circuit "${model}"`,
+    `circuit "${printable(model)}"`,
     `ring ${parameters.ring}, ${parameters.slots} slots, log2(QP) ${parameters.logQP.toFixed(2)}`,
     `primes 2^(${bits(parameters.primes)}), special 2^(${bits(parameters.specialPrimes)})`,
     ...(batch > 1 ? [`batch of ${batch} images, ${parameters.slots / batch} slots each`] : []),
@@ -36,7 +37,7 @@ function body({ ops, layers, constants }: Circuit): string[] {
     if (op.layer !== current) {
       current = op.layer
       const { name, kind, shape } = layers[current]
-      lines.push('', `${name}: ${kind} [${shape.join(', ')}]`)
+      lines.push('', `${printable(name)}: ${printable(kind)} [${shape.join(', ')}]`)
     }
     lines.push(`  ${`%${index} = ${opText(op, period)}`.padEnd(40)} ; ${typeText(op)}`)
   })

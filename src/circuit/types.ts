@@ -114,7 +114,10 @@ export interface InputSpec {
   readonly layout: Layout
   readonly level: number
   readonly scale: number
-  /** Largest absolute value of a preprocessed pixel that the circuit supports. */
+  /**
+   * Largest absolute value of a preprocessed pixel that the circuit supports: at least what preprocessing yields of any
+   * picture, and at least `LEAST_INPUT_BOUND`.
+   */
   readonly bound: number
 }
 
@@ -131,6 +134,12 @@ export interface OutputSpec {
   readonly tolerance: number
   /** Standard deviation, in logit units, of the noise the server adds to drown noise that depends on weights. */
   readonly flooding: number
+  /**
+   * The error that the plan allows a logit, a power of two: clients round logits to multiples of it, so that what they show
+   * does not carry the noise of the decryption. It follows from the precision that was asked for and the power of two of the
+   * logits' deviation.
+   */
+  readonly precision: number
 }
 
 /** How values are refreshed; `refresh.ts` says which masks hide them. */

@@ -1,5 +1,5 @@
 import { PolyVeilError } from '../errors/index.ts'
-import { factorsOf, largestOf, numbersOf, periodOf } from './constant.ts'
+import { constantTable, largestOfEach } from './constant-table.ts'
 import { isAlikeForImages, isBatch } from './image-batch.ts'
 import {
   type CiphertextType,
@@ -26,7 +26,7 @@ import type { Circuit, ConstantId, Op, ValueId } from './types.ts'
 export function verifyCircuit(circuit: Circuit): void {
   verifyBatch(circuit)
   verifyConstants(circuit)
-  const largest = numbersOf(circuit.constants, largestOf)
+  const largest = largestOfEach(circuit.constants)
   const types: CiphertextType[] = []
   const laws = typeLaws(circuit.parameters)
   circuit.ops.forEach((op, index) => {
@@ -50,16 +50,15 @@ function verifyBatch({ batch, parameters }: Circuit): void {
     throw invalid(`${batch} images do not share ${parameters.slots} slots`)
 }
 
-/** Values of a factor that are looked at faster than remembered. */
-const LONGEST_OWN = 64
-
+/** A file may refer to one factor millions of times: each is looked at once. */
 function verifyConstants({ constants, parameters, batch }: Circuit): void {
-  // Factors that many constants share are looked at once.
-  const sound = new Set<Float64Array>()
-  let id = -1
-  for (const constant of constants) {
-    id++
-    const period = periodOf(constant)
+  const { factors, fine, coarse } = constantTable(constants)
+  const lengths = Uint32Array.from({ length: factors.length }, (_, number) => factors.at(number).length)
+  const sound = new Uint8Array(factors.length)
+  const alike = new Uint8Array(factors.length)
+  for (let id = 0; id < fine.length; id++) {
+    const own = [fine.at(id)!, coarse.at(id)! - 1].filter((number) => number >= 0)
+    const period = own.reduce((product, number) => product * lengths[number], 1)
     if (period < 1 || period > parameters.slots || (period & (period - 1)) !== 0) {
       throw invalid(
         `Constant ${id} has ${period} values; it takes a power of two up to ${parameters.slots}`,
@@ -68,14 +67,16 @@ function verifyConstants({ constants, parameters, batch }: Circuit): void {
         },
       )
     }
-    for (const factor of factorsOf(constant)) {
-      if (sound.has(factor)) continue
-      verifyFactor(factor, id)
-      if (factor.length > LONGEST_OWN) sound.add(factor)
+    for (const number of own) {
+      if (sound[number]) continue
+      verifyFactor(factors.at(number), id)
+      sound[number] = 1
     }
-    if (batch > 1 && !isAlikeForImages(constant, batch)) {
+    if (batch === 1 || period === 1 || alike[own[0]]) continue
+    if (!isAlikeForImages(constants.at(id)!, batch)) {
       throw invalid(`Constant ${id} differs among the ${batch} images of a batch`, { constant: id })
     }
+    alike[own[0]] = 1
   }
 }
 

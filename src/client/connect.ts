@@ -2,14 +2,15 @@ import { z } from 'zod'
 import { PolyVeilError } from '../errors/index.ts'
 import type { KeyStore } from './keys/key-store.ts'
 import type { ClientLimits } from './local/limits.ts'
+import { type PinOptions, Pins } from './pins/pins.ts'
 import { PolyVeil } from './polyveil.ts'
 import { Transport } from './transport/transport.ts'
 
 const EXTENSION = 'polyveil_ckks'
 const serverSchema = z.looseObject({ extensions: z.array(z.string()) })
 
-export interface ConnectOptions {
-  /** Where secret keys are kept. */
+export interface ConnectOptions extends PinOptions {
+  /** Where secret keys are kept, and which manifests were seen. */
   readonly keys: KeyStore
   /** Another `fetch` than the platform's, for proxies, credentials and tests. */
   readonly fetch?: typeof fetch
@@ -27,13 +28,24 @@ export interface ConnectOptions {
  */
 export async function connect(
   url: string | URL,
-  { keys, limits, ...options }: ConnectOptions,
+  { keys, limits, pins, onManifestChange, ...options }: ConnectOptions,
 ): Promise<PolyVeil> {
   const transport = new Transport(url, options)
   const server = serverSchema.safeParse(await transport.json({ method: 'GET', path: 'v2' }))
   if (server.success && server.data.extensions.includes(EXTENSION))
-    return new PolyVeil(transport, keys, limits)
+    return new PolyVeil(transport, keys, {
+      limits,
+      pins: new Pins(keys, addressOf(transport.base), { pins, onManifestChange }),
+    })
   throw new PolyVeilError('CONFIG_INVALID', `There is no PolyVeil server at ${transport.base.origin}`, {
     origin: transport.base.origin,
   })
+}
+
+/** A server's address without the credentials that it may be given with: it is shown to people. */
+function addressOf(base: URL): string {
+  const address = new URL(base)
+  address.username = ''
+  address.password = ''
+  return address.href
 }

@@ -6,7 +6,7 @@ export type { UploadedKeys } from './key-sets.ts'
 export { type DirectoryKeyStoreOptions, directoryKeyStore } from './keys/directory-key-store.ts'
 export { type IndexedDbKeyStoreOptions, indexedDbKeyStore } from './keys/indexed-db-key-store.ts'
 export { type KeyStore, memoryKeyStore } from './keys/key-store.ts'
-export { type Classification, rank, readBatch, readLogits } from './local/answer.ts'
+export { type Classification, rank, readBatch, readLogits, roundLogits } from './local/answer.ts'
 export { batchSlots, type ImageInput, imageSlots, imageTensor } from './local/input.ts'
 export { KeyRing } from './local/key-ring.ts'
 export {
@@ -16,6 +16,8 @@ export {
   type RoundSizes,
   refreshBytes,
 } from './local/limits.ts'
-export { LocalModel } from './local/local-model.ts'
+export { type DecryptOptions, LocalModel } from './local/local-model.ts'
+export type { ManifestChange } from './pins/change.ts'
+export type { PinPolicy } from './pins/pins.ts'
 export { type ClassifyOptions, type OfferedModel, PolyVeil } from './polyveil.ts'
 export type { CallOptions, ClientProgress } from './progress.ts'

@@ -1,13 +1,14 @@
 import { z } from 'zod'
 import type { Manifest } from '../circuit/manifest.ts'
-import { PolyVeilError } from '../errors/index.ts'
+import { PolyVeilError, printable } from '../errors/index.ts'
 import { KeySets, type UploadedKeys } from './key-sets.ts'
 import type { KeyStore } from './keys/key-store.ts'
 import { type Classification, rank } from './local/answer.ts'
-import { type ImageInput, imageTensor, isList } from './local/input.ts'
+import { type ImageInput, imageTensor, isList, requireSendable } from './local/input.ts'
 import { KeyRing } from './local/key-ring.ts'
 import { type ClientLimits, DEFAULT_LIMITS } from './local/limits.ts'
-import { LocalModel } from './local/local-model.ts'
+import { type DecryptOptions, LocalModel } from './local/local-model.ts'
+import type { Pins } from './pins/pins.ts'
 import { type CallOptions, inInference } from './progress.ts'
 import { expectedAfter, newInferenceId, runRounds } from './rounds.ts'
 import { inferenceRequest } from './transport/binary-body.ts'
@@ -18,13 +19,19 @@ const modelsSchema = z.looseObject({
   models: z.array(z.looseObject({ name: z.string(), labels: z.array(z.string()) })).max(10_000),
 })
 
-/** A model that the server offers. */
+/** A model that the server offers. Control characters are left out. */
 export interface OfferedModel {
   readonly name: string
   readonly labels: readonly string[]
 }
 
-export interface ClassifyOptions extends CallOptions {
+/** What a connection is besides its server and its keys. */
+export interface Connection {
+  readonly pins: Pins
+  readonly limits?: Partial<ClientLimits>
+}
+
+export interface ClassifyOptions extends CallOptions, DecryptOptions {
   /** Number of classes to return, best first; all when absent. */
   readonly topK?: number
 }
@@ -39,13 +46,15 @@ export class PolyVeil {
   readonly #ring: KeyRing
   readonly #keySets: KeySets
   readonly #limits: ClientLimits
+  readonly #pins: Pins
   readonly #models = new Map<string, Promise<LocalModel>>()
 
-  constructor(transport: Transport, keys: KeyStore, limits: Partial<ClientLimits> = {}) {
+  constructor(transport: Transport, keys: KeyStore, { pins, limits }: Connection) {
     this.#transport = transport
     this.#ring = new KeyRing(keys)
     this.#keySets = new KeySets(transport, keys)
     this.#limits = { ...DEFAULT_LIMITS, ...limits }
+    this.#pins = pins
   }
 
   /** What the server offers. */
@@ -53,14 +62,17 @@ export class PolyVeil {
     const answer = await this.#transport.json({ method: 'GET', path: 'v2/models', signal })
     const parsed = modelsSchema.safeParse(answer)
     if (!parsed.success) throw unintelligible(this.#transport.base.origin)
-    return parsed.data.models.map(({ name, labels }) => ({ name, labels }))
+    return parsed.data.models.map(({ name, labels }) => ({
+      name: printable(name),
+      labels: labels.map(printable),
+    }))
   }
 
   /**
    * The model's manifest, checked.
    *
    * @throws MODEL_UNKNOWN; PARAMETERS_MISMATCH, SECURITY_TOO_LOW, CONFIG_INVALID when the manifest does not hold;
-   *   TOO_LARGE when it asks for more than the limits
+   *   PARAMETERS_MISMATCH when it is not the one that is pinned and `pins` is `refuse`; TOO_LARGE when it asks for more than the limits
    */
   async manifest(model: string, { signal }: CallOptions = {}): Promise<Manifest> {
     return (await this.#model(model, signal)).manifest
@@ -72,7 +84,8 @@ export class PolyVeil {
   }
 
   /**
-   * Encrypts an image for the model, or as many as its manifest's `batch` says; nothing is sent.
+   * Encrypts an image for the model, or as many as its manifest's `batch` says; nothing is sent. Tensors are checked before the
+   * server is asked for the manifest, so that which are refused is none of its choosing.
    *
    * @returns a frame of equal length however many images it holds
    * @throws IMAGE_UNREADABLE, CONFIG_INVALID, TENSOR_OUT_OF_RANGE when an image is no input of the model, or they are too
@@ -84,6 +97,7 @@ export class PolyVeil {
     options: CallOptions = {},
   ): Promise<Uint8Array> {
     options.signal?.throwIfAborted()
+    requireSendable(images)
     const local = await this.#model(model, options.signal)
     const bytesTotal = local.sizes.query
     options.onProgress?.({ stage: 'encrypt', round: 0, bytesDone: 0, bytesTotal })
@@ -131,36 +145,46 @@ export class PolyVeil {
   }
 
   /**
-   * Decrypts the encrypted logits of one image; nothing is sent.
+   * Decrypts the encrypted logits of one image; nothing is sent. They are rounded to the plan's precision unless `fullPrecision`
+   * is set: full ones carry noise that tells of the secret key, and are to be shown to nobody.
    *
    * @returns one logit for each class
    * @throws as `decryptBatch`
    */
-  async decrypt(model: string, frame: Uint8Array, options: CallOptions = {}): Promise<Float64Array> {
+  async decrypt(
+    model: string,
+    frame: Uint8Array,
+    options: CallOptions & DecryptOptions = {},
+  ): Promise<Float64Array> {
     return (await this.decryptBatch(model, frame, options))[0]
   }
 
   /**
-   * Decrypts the encrypted logits of all images of a batch; nothing is sent.
+   * Decrypts the encrypted logits of all images of a batch, rounded as those of `decrypt`; nothing is sent.
    *
    * @returns one logit for each class, for every place of the batch; images that were encrypted have the first places
    * @throws TENSOR_OUT_OF_RANGE when those of any image are no honest result. Keep that to yourself: a server that learns
    *   which of its answers decrypt badly may learn the secret key.
    */
-  async decryptBatch(model: string, frame: Uint8Array, options: CallOptions = {}): Promise<Float64Array[]> {
+  async decryptBatch(
+    model: string,
+    frame: Uint8Array,
+    options: CallOptions & DecryptOptions = {},
+  ): Promise<Float64Array[]> {
     options.signal?.throwIfAborted()
     const local = await this.#model(model, options.signal)
     const bytesTotal = local.sizes.response
     options.onProgress?.({ stage: 'decrypt', round: 0, bytesDone: 0, bytesTotal })
-    const logits = await local.decryptBatch(frame)
+    const logits = await local.decryptBatch(frame, options)
     options.onProgress?.({ stage: 'decrypt', round: 0, bytesDone: bytesTotal, bytesTotal, secondsLeft: 0 })
     return logits
   }
 
   /**
-   * Classifies an image that the server never sees: keys, encryption, inference, decryption.
+   * Classifies an image that the server never sees: keys, encryption, inference, decryption. Logits are rounded to the plan's
+   * precision before scores are made of them, unless `fullPrecision` is set.
    *
-   * @param image an encoded file, a decoded image, or a preprocessed tensor
+   * @param image an encoded file, a decoded image, or a preprocessed tensor of values up to `LEAST_INPUT_BOUND`, 6
    * @returns the best `topK` classes, best first
    */
   classify(model: string, image: ImageInput, options?: ClassifyOptions): Promise<Classification[]>
@@ -196,8 +220,9 @@ export class PolyVeil {
   async #classifyAll(
     model: string,
     images: readonly ImageInput[],
-    { topK, ...options }: ClassifyOptions,
+    { topK, fullPrecision, ...options }: ClassifyOptions,
   ): Promise<Classification[][]> {
+    requireSendable(images)
     const { labels, input, output, batch } = await this.manifest(model, options)
     const tensors: ImageInput[] = []
     // First, so that an image that is none costs no upload of keys.
@@ -214,7 +239,7 @@ export class PolyVeil {
     }
     const rows: Float64Array[] = []
     for (const [index, answer] of answers.entries()) {
-      const logits = await this.decryptBatch(model, answer, optionsAt(index))
+      const logits = await this.decryptBatch(model, answer, { ...optionsAt(index), fullPrecision })
       rows.push(...logits.slice(0, groups[index].length))
     }
     return rows.map((logits) => rank(logits, labels, topK ?? output.classes))
@@ -262,7 +287,10 @@ export class PolyVeil {
     const path = `v2/models/${encodeURIComponent(name)}/manifest`
     const data = await this.#transport.json({ method: 'GET', path, signal })
     const model = new LocalModel(data, this.#ring, this.#limits)
-    if (model.manifest.model === name) return model
+    if (model.manifest.model === name) {
+      await this.#pins.check(model.manifest)
+      return model
+    }
     throw new PolyVeilError('PARAMETERS_MISMATCH', `The server answered with the manifest of another model`, {
       asked: name,
       answered: model.manifest.model,

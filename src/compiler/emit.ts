@@ -15,6 +15,7 @@ import {
   logitDeviation,
   logitError,
   precisionOf,
+  statedPrecision,
 } from './planner/precision.ts'
 import { imageSlots } from './planner/rings.ts'
 import type { Target } from './planner/target.ts'
@@ -113,5 +114,6 @@ function outputSpec(
     bound: 2 ** LOGIT_BITS,
     tolerance: flooding * TOLERANCE_DEVIATIONS,
     flooding,
+    precision: statedPrecision(precisionBits, logitDeviation(graph)),
   }
 }

@@ -1,5 +1,7 @@
+import { LEAST_INPUT_BOUND } from '../circuit/bounds.ts'
 import { spaceToDepth } from '../circuit/layout.ts'
 import type { InputSpec } from '../circuit/types.ts'
+import { largestYield } from '../preprocessing/check.ts'
 import type { Preprocessing } from '../preprocessing/types.ts'
 import type { Graph, Shape } from './graph/graph.ts'
 import { foldGreyInput } from './passes/grey.ts'
@@ -13,11 +15,6 @@ export interface PreparedInput {
   readonly pack: (image: Float64Array) => Float64Array
 }
 
-/** Slack over the largest normalised pixel, for interpolation that overshoots. */
-const BOUND_SLACK = 1.25
-/** Ranges take inputs to have deviation 1. White noise of that kind, as golden tensors are made of, stays below this. */
-const BOUND_DEVIATIONS = 6
-
 /** Sends one channel where three are equal, and patches where the stem strides. */
 export function prepareInput(network: Graph, preprocessing: Preprocessing): PreparedInput {
   const grey = preprocessing.channels === 'grey'
@@ -26,7 +23,7 @@ export function prepareInput(network: Graph, preprocessing: Preprocessing): Prep
   const { graph, patch } = patchInput(base)
   return {
     graph,
-    spec: { preprocessing, image, patch, bound: inputBound(preprocessing) },
+    spec: { preprocessing, image, patch, bound: Math.max(LEAST_INPUT_BOUND, largestYield(preprocessing)) },
     pack: (pixels) => spaceToDepth(sentChannels(pixels, image), image, patch),
   }
 }
@@ -34,9 +31,3 @@ export function prepareInput(network: Graph, preprocessing: Preprocessing): Prep
 /** The channels that are sent: all, or the first of three equal ones. */
 const sentChannels = (pixels: Float64Array, [channels, height, width]: Shape): Float64Array =>
   pixels.subarray(0, channels * height * width)
-
-/** Largest absolute value of an input: of a normalised pixel in 0..1 or of white noise, whichever is larger. */
-function inputBound({ mean, std }: Preprocessing): number {
-  const extremes = mean.flatMap((m, c) => [m / std[c], (1 - m) / std[c]])
-  return Math.max(BOUND_DEVIATIONS, BOUND_SLACK * Math.max(...extremes))
-}

@@ -1,6 +1,7 @@
 import { ERROR_CODES, type ErrorCode, type ErrorCodeName } from './codes.ts'
 
 export { ERROR_CODES, type ErrorCode, type ErrorCodeName } from './codes.ts'
+export { printable, printableJson, printableLines } from './printable.ts'
 
 /** Facts beside the message, for programs: names, numbers, limits. Never a secret, a weight or a path of the server. */
 export type ErrorFacts = Readonly<

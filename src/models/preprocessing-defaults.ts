@@ -1,3 +1,4 @@
+import { preprocessingFault } from '../preprocessing/check.ts'
 import type { Preprocessing } from '../preprocessing/types.ts'
 import type { NetworkConfigLiteral } from './config.ts'
 import { invalidConfig } from './invalid-config.ts'
@@ -34,20 +35,6 @@ export function defaultPreprocessing(config: {
 
 /** @throws CONFIG_INVALID when the preprocessing does not yield an image of the input size */
 export function checkPreprocessing(preprocessing: Preprocessing, inputSize: Size): void {
-  const { resize, channels, mean, std } = preprocessing
-  if (resize.height !== inputSize.height || resize.width !== inputSize.width) {
-    const made = `${resize.height}x${resize.width}`
-    const needed = `${inputSize.height}x${inputSize.width}`
-    throw invalidConfig('preprocessing.resize', `it makes ${made}, but input_size is ${needed}`)
-  }
-  if (resize.mode === 'shortSide' && resize.size < Math.max(resize.height, resize.width)) {
-    throw invalidConfig('preprocessing.resize', `a crop does not fit into a short side of ${resize.size}`)
-  }
-  const expected = channels === 'grey' ? 1 : 3
-  if (mean.length !== expected) throw invalidConfig('preprocessing.mean', `${expected} values are needed`)
-  if (std.length !== expected) throw invalidConfig('preprocessing.std', `${expected} values are needed`)
-  if (!mean.every(Number.isFinite)) throw invalidConfig('preprocessing.mean', 'values must be finite')
-  if (!std.every((s) => Number.isFinite(s) && s > 0)) {
-    throw invalidConfig('preprocessing.std', 'values must be positive')
-  }
+  const fault = preprocessingFault(preprocessing, inputSize)
+  if (fault) throw invalidConfig(`preprocessing.${fault.field}`, fault.reason)
 }

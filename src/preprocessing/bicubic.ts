@@ -13,7 +13,7 @@ const A = -0.5
  * are fixed-point integers, and each pass rounds to 8 bits.
  */
 export const bicubic: Resampling = {
-  footprints: (inSize, outSize) => Array.from({ length: outSize }, (_, x) => footprintAt(x, inSize, outSize)),
+  footprint: footprintAt,
   // PIL adds one half and shifts, then clips.
   finish: (sum) => Math.min(255, Math.max(0, Math.floor((sum + ONE / 2) / ONE))),
 }

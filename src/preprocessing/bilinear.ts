@@ -5,8 +5,9 @@ import type { Footprint, Resampling } from './resample.ts'
  * `interpolate(mode='bilinear', align_corners=False)`. Values stay fractional.
  */
 export const bilinear: Resampling = {
-  footprints: (inSize, outSize) => Array.from({ length: outSize }, (_, x) => footprintAt(x, inSize, outSize)),
-  finish: (sum) => sum,
+  footprint: footprintAt,
+  // Weights that add up to 1 after rounding may bring 255 an ulp too high.
+  finish: (sum) => Math.min(255, Math.max(0, sum)),
 }
 
 function footprintAt(x: number, inSize: number, outSize: number): Footprint {

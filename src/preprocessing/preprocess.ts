@@ -1,8 +1,8 @@
 import { PolyVeilError } from '../errors/index.ts'
 import { bicubic } from './bicubic.ts'
 import { bilinear } from './bilinear.ts'
-import { checkImage, crop, type Image, type Plane, planes } from './planes.ts'
-import { resample } from './resample.ts'
+import { checkImage, type Image, type Plane, planes } from './planes.ts'
+import { resample, type Span } from './resample.ts'
 import type { Preprocessing } from './types.ts'
 
 /** A preprocessed image, row-major. */
@@ -49,7 +49,7 @@ export function networkInput({ shape: [channels], tensor }: PreprocessedImage): 
 
 function fit(plane: Plane, { resize, interpolation }: Preprocessing): Plane {
   const method = interpolation === 'bicubic' ? bicubic : bilinear
-  if (resize.mode === 'squash') return resample(plane, resize.height, resize.width, method)
+  if (resize.mode === 'squash') return resample(plane, whole(resize.height), whole(resize.width), method)
   const [height, width] = scaledToShortSide(plane, resize.size)
   if (height < resize.height || width < resize.width) {
     throw new PolyVeilError(
@@ -57,11 +57,16 @@ function fit(plane: Plane, { resize, interpolation }: Preprocessing): Plane {
       `The preprocessing crops ${resize.height}x${resize.width} from an image of ${height}x${width}`,
     )
   }
-  const resized = resample(plane, height, width, method)
-  const top = roundHalfEven((height - resize.height) / 2)
-  const left = roundHalfEven((width - resize.width) / 2)
-  return crop(resized, top, left, resize.height, resize.width)
+  return resample(plane, centre(height, resize.height), centre(width, resize.width), method)
 }
+
+const whole = (size: number): Span => ({ size, first: 0, count: size })
+
+const centre = (size: number, count: number): Span => ({
+  size,
+  first: roundHalfEven((size - count) / 2),
+  count,
+})
 
 /** torchvision's `Resize(size)`: the long side is cut to a whole number. */
 function scaledToShortSide({ height, width }: Plane, size: number): [height: number, width: number] {

@@ -6,37 +6,59 @@ export interface Footprint {
   readonly weights: readonly number[]
 }
 
-/** One step of a separable resize: the footprints of a line, and what becomes of each weighted sum. */
+/** One step of a separable resize: the footprint of an output sample, and what becomes of each weighted sum. */
 export interface Resampling {
-  footprints(inSize: number, outSize: number): Footprint[]
+  /** Neither `first` nor the end of a footprint ever goes back from one sample to the next. */
+  footprint(sample: number, inSize: number, outSize: number): Footprint
+  /** @returns a value from 0 to 255 */
   finish(sum: number): number
 }
 
-/** Resizes a plane horizontally, then vertically; a direction whose size stays is left alone. */
-export function resample(source: Plane, height: number, width: number, method: Resampling): Plane {
-  const wide = width === source.width ? source : resampleRows(source, width, method)
-  if (height === source.height) return wide
-  return transpose(resampleRows(transpose(wide), height, method))
+/** Consecutive samples of a resized line. */
+export interface Span {
+  /** Samples of the whole resized line. */
+  readonly size: number
+  readonly first: number
+  readonly count: number
 }
 
-function resampleRows(source: Plane, width: number, { footprints, finish }: Resampling): Plane {
-  const columns = footprints(source.width, width)
-  const data = new Float64Array(source.height * width)
-  for (let y = 0; y < source.height; y++) {
-    for (const [x, { first, weights }] of columns.entries()) {
+/**
+ * A part of a resized plane: resized horizontally, then vertically, then cut out. Only the part is made, so that time and memory go
+ * with it and the source, however large the whole would be.
+ *
+ * @returns a plane of `rows.count` by `columns.count` samples
+ */
+export function resample(source: Plane, rows: Span, columns: Span, { footprint, finish }: Resampling): Plane {
+  const across = footprints(source.width, columns, footprint)
+  const down = footprints(source.height, rows, footprint)
+  const width = columns.count
+  const data = new Float64Array(rows.count * width)
+  const line = new Float64Array(width)
+  let begun = 0
+  let done = 0
+  for (let y = down[0].first; done < down.length; y++) {
+    while (begun < down.length && down[begun].first <= y) begun++
+    while (done < begun && endOf(down[done]) <= y) done++
+    if (done === begun) continue
+    for (const [x, { first, weights }] of across.entries()) {
       let sum = 0
       const start = y * source.width + first
       for (let k = 0; k < weights.length; k++) sum += source.data[start + k] * weights[k]
-      data[y * width + x] = finish(sum)
+      line[x] = finish(sum)
+    }
+    for (let row = done; row < begun; row++) {
+      const weight = down[row].weights[y - down[row].first]
+      for (let x = 0; x < width; x++) data[row * width + x] += line[x] * weight
     }
   }
-  return { width, height: source.height, data }
+  for (let i = 0; i < data.length; i++) data[i] = finish(data[i])
+  return { width, height: rows.count, data }
 }
 
-function transpose({ width, height, data }: Plane): Plane {
-  const turned = new Float64Array(data.length)
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) turned[x * height + y] = data[y * width + x]
-  }
-  return { width: height, height: width, data: turned }
-}
+const footprints = (
+  inSize: number,
+  { size, first, count }: Span,
+  footprint: Resampling['footprint'],
+): Footprint[] => Array.from({ length: count }, (_, i) => footprint(first + i, inSize, size))
+
+const endOf = ({ first, weights }: Footprint): number => first + weights.length

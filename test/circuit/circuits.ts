@@ -83,7 +83,7 @@ export function smallCircuit(): PlainCircuit {
       },
       level: 2,
       scale: SCALE.input,
-      bound: 4,
+      bound: 8,
     },
     output: {
       classes: 3,
@@ -93,6 +93,7 @@ export function smallCircuit(): PlainCircuit {
       bound: 100,
       tolerance: 0.5,
       flooding: 0.001,
+      precision: 2 ** -10,
     },
     layers: [
       {

@@ -1,8 +1,10 @@
 import { sha256 } from '@noble/hashes/sha2.js'
 import t from 'tap'
-import { circuitDigest, readCircuit, writeCircuit } from '../../src/circuit/file.ts'
+import { MAX_HEADER_BYTES } from '../../src/circuit/bounds.ts'
+import { circuitDigest, readCircuit, readOutline, writeCircuit } from '../../src/circuit/file.ts'
 import { widen } from '../../src/compiler/lowering/widen.ts'
 import { SCALE, smallCircuit, spelledOut } from './circuits.ts'
+import { forgedFile, type Loose } from './forged.ts'
 
 const bytes = writeCircuit(smallCircuit())
 
@@ -172,4 +174,56 @@ for (const [what, file, code, message] of malicious) {
 
 t.test('scales are kept to the last bit', async (t) => {
   t.equal(readCircuit(bytes).ops[5].scale, SCALE.rescaled)
+})
+
+const hostile: [what: string, edit: (header: Loose) => void, message: RegExp][] = [
+  ['rotations by 2^32 - 1', (h) => (h.rotationSteps = [2 ** 32 - 1]), /beyond the slots/],
+  [
+    'more rotations than there are',
+    (h) => (h.rotationSteps = Array(100_000).fill(2 ** 32 - 1)),
+    /rotationSteps: .*at most 16383/,
+  ],
+  ['rotations in any order', (h) => (h.rotationSteps = [7, 5]), /ascending/],
+  [
+    'primes without end',
+    (h) => (h.parameters.primes = Array(100_000).fill(h.parameters.primes[0])),
+    /at most 64/,
+  ],
+  ['layers without end', (h) => (h.layers = Array(2 ** 16 + 1).fill(h.layers[0])), /layers: .*at most 65536/],
+  ['rounds without end', (h) => (h.rounds = Array(10_001).fill(1)), /rounds: .*at most 10000/],
+  ['a picture that it may refuse', (h) => (h.input.bound = 6.5), /beyond the bound/],
+  [
+    'a resize of 8000 x 8000',
+    (h) => Object.assign(h.input.preprocessing.resize, { height: 8000, width: 8000 }),
+    /resize.height/,
+  ],
+]
+
+for (const [what, edit, message] of hostile) {
+  t.test(`a header with ${what} is refused`, async (t) => {
+    const file = forgedFile(bytes, edit)
+    t.throws(() => readOutline(file, file.length), { code: 'CONFIG_INVALID', message })
+    t.throws(() => readCircuit(file), { code: 'CONFIG_INVALID' }, 'also with its operations')
+  })
+}
+
+t.test('a header is read up to 8 MiB, and no larger one is written', async (t) => {
+  const long = forgedFile(bytes, (header) => {
+    header.model = 'm'.repeat(MAX_HEADER_BYTES)
+  })
+  t.throws(() => readCircuit(long), { code: 'CONFIG_INVALID', message: /header has a wrong length/ })
+  const small = smallCircuit()
+  const labels = Array(50_000).fill('l'.repeat(256))
+  t.throws(() => writeCircuit({ ...small, labels, output: { ...small.output, classes: 50_000 } }), {
+    code: 'CONFIG_INVALID',
+  })
+})
+
+t.test('a refresh in round 2^32 - 1 is refused before rounds are counted', async (t) => {
+  const file = resealed((b) => {
+    // Of operation 2, kind and second argument; columns of 11 operations.
+    b[b.length - 32 - 11 + 2] = 10
+    b.set([0xff, 0xff, 0xff, 0xff], b.length - 32 - 22 - 44 + 8)
+  })
+  t.throws(() => readCircuit(file), { code: 'CONFIG_INVALID', message: /no round 4294967295/ })
 })

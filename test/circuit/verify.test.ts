@@ -1,4 +1,5 @@
 import t from 'tap'
+import { ConstantTable } from '../../src/circuit/constant-table.ts'
 import type { Circuit, Op } from '../../src/circuit/types.ts'
 import { verifyCircuit } from '../../src/circuit/verify.ts'
 import { widen } from '../../src/compiler/lowering/widen.ts'
@@ -165,4 +166,26 @@ t.test('operands of an addition may differ by less than 2^-40', async (t) => {
   const output = { ...within.output, level: 2, scale: within.ops[5].scale }
   verifyCircuit({ ...within, output })
   t.throws(() => verifyCircuit(change(2 ** -38)), { code: 'SCALE_MISMATCH' })
+})
+
+t.test('a factor that a million constants share is looked at once', async (t) => {
+  const circuit = smallCircuit()
+  const values = [...circuit.constants, Float64Array.from({ length: 4096 }, (_, i) => 1 + (i & 1))]
+  let looks = 0
+  const factors = {
+    length: values.length,
+    at(number: number) {
+      looks++
+      return values[number]
+    },
+  }
+  const fine = Uint32Array.from({ length: 1_000_000 }, (_, id) => Math.min(id, values.length - 1))
+  const constants = new ConstantTable(factors, fine, new Uint32Array(fine.length))
+  verifyCircuit({ ...circuit, constants })
+  t.ok(looks < 10 * values.length, `${looks} looks at ${values.length} factors`)
+  values[values.length - 1][4095] = Number.NaN
+  t.throws(() => verifyCircuit({ ...circuit, constants }), {
+    code: 'CONFIG_INVALID',
+    facts: { constant: values.length - 1 },
+  })
 })

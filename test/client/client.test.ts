@@ -7,6 +7,7 @@ import {
   imageTensor,
   type KeyStore,
   memoryKeyStore,
+  rank,
 } from '../../src/client/index.ts'
 import { PolyVeilError } from '../../src/errors/index.ts'
 import { createSealContext } from '../../src/he-ops/seal/context.ts'
@@ -14,6 +15,7 @@ import { decryptSlots } from '../../src/he-ops/seal/encryptor.ts'
 import { importSecretKey } from '../../src/he-ops/seal/keys.ts'
 import { loadSeal } from '../../src/he-ops/seal/runtime.ts'
 import { decodeTensor, keySetBytes, querySpec } from '../../src/wire/index.ts'
+import { forgedManifest, type Loose } from '../circuit/forged.ts'
 import { parameters } from '../wire/fixtures.ts'
 import {
   binaryAnswer,
@@ -212,16 +214,92 @@ t.test('images that are none, and tensors out of range, are refused before anyth
     shape: [1, 5, 3] as const,
     tensor: new Float64Array(15).fill(value, 14),
   })
-  for (const value of [2.6, -2.6, Number.NaN, Number.POSITIVE_INFINITY]) {
+  for (const value of [6.1, -6.1, Number.NaN, Number.POSITIVE_INFINITY]) {
     await t.rejects(polyveil.classify(MODEL, values(value)), { code: 'TENSOR_OUT_OF_RANGE' }, `${value}`)
   }
-  t.equal((await polyveil.encrypt(MODEL, values(2.5))).length > 0, true)
+  t.equal((await polyveil.encrypt(MODEL, values(6))).length > 0, true)
   await t.rejects(polyveil.classify(MODEL, { shape: [1, 3, 5], tensor: new Float64Array(15) }), {
     code: 'CONFIG_INVALID',
   })
   await t.rejects(polyveil.classify(MODEL, { ...image, width: 4 }), { code: 'IMAGE_UNREADABLE' })
   await t.rejects(polyveil.classify(MODEL, Uint8Array.of(1, 2, 3)), { code: 'IMAGE_UNREADABLE' })
   t.equal(server.seen.length, before)
+})
+
+t.test('which tensors are refused is settled before the server is asked anything', async (t) => {
+  const { server, polyveil } = await connected()
+  const before = server.seen.length
+  const outlier = { shape: [1, 5, 3] as const, tensor: new Float64Array(15).fill(6.1) }
+  await t.rejects(polyveil.classify(MODEL, outlier), { code: 'TENSOR_OUT_OF_RANGE', facts: { bound: 6 } })
+  await t.rejects(polyveil.classify(MODEL, [image, outlier]), { code: 'TENSOR_OUT_OF_RANGE' })
+  await t.rejects(polyveil.encrypt(MODEL, outlier), { code: 'TENSOR_OUT_OF_RANGE' })
+  await t.rejects(polyveil.encrypt(MODEL, { ...outlier, shape: [1, 5, 4] }), { code: 'CONFIG_INVALID' })
+  t.equal(server.seen.length, before, 'not even for the manifest')
+})
+
+t.test('a server cannot choose which pictures are refused', async (t) => {
+  const requestsFor = async (edit: (content: Loose) => void, value: number): Promise<string[]> => {
+    const server = new FakeServer()
+    server.manifest = forgedManifest(manifest, edit)
+    const polyveil = await connect(ORIGIN, { keys: memoryKeyStore(), fetch: server.fetch })
+    const picture = { ...image, data: new Uint8Array(15).fill(value) }
+    await polyveil.classify(MODEL, picture).catch(() => {})
+    polyveil.close()
+    return pathsOf(server)
+  }
+  const edits: [what: string, edit: (content: Loose) => void][] = [
+    ['a bound that white is beyond', (c) => Object.assign(c.input, { bound: 1 })],
+    ['a deviation that white is beyond the bound with', (c) => (c.input.preprocessing.std = [0.05])],
+    ['a scale that white does not fit', (c) => (c.input.scale = 2 ** 105)],
+    [
+      'a crop that only some pictures have',
+      (c) => (c.input.preprocessing.resize = { mode: 'shortSide', size: 4, height: 5, width: 3 }),
+    ],
+    ['none of these', () => {}],
+  ]
+  for (const [what, edit] of edits) {
+    const grey = await requestsFor(edit, 127)
+    t.strictSame(await requestsFor(edit, 255), grey, `${what}: white is as grey`)
+    t.equal(grey.includes('POST v2/keys'), what === 'none of these')
+  }
+})
+
+t.test('logits are rounded to the precision of the manifest, and scores are of these', async (t) => {
+  const { server, polyveil } = await connected()
+  server.slots = honestSlots([0.123456, -3.002, 1.9999, 0.0001, -0.0001])
+  const frame = await polyveil.encrypt(MODEL, image)
+  const answer = await polyveil.infer(MODEL, frame)
+  const rounded = await polyveil.decrypt(MODEL, answer)
+  t.strictSame([...rounded], [32 / 256, -769 / 256, 2, 0, 0])
+  const full = await polyveil.decrypt(MODEL, answer, { fullPrecision: true })
+  t.ok(Math.abs(full[0] - 0.123456) < 1e-3 && full[0] * 256 !== Math.round(full[0] * 256))
+  t.strictSame(await polyveil.decryptBatch(MODEL, answer), [rounded])
+  t.strictSame(await polyveil.decryptBatch(MODEL, answer, { fullPrecision: true }), [full])
+  const classes = await polyveil.classify(MODEL, image)
+  t.strictSame(classes, rank(rounded, LABELS, 5), 'nothing of an answer is left but what rounds')
+  const again = await polyveil.classify(MODEL, image, { fullPrecision: true })
+  t.not(again[0].logit * 256, Math.round(again[0].logit * 256))
+  polyveil.close()
+})
+
+t.test('text of the server cannot command a terminal', async (t) => {
+  const { server, polyveil } = await connected()
+  const evil = '\u001b[2J\u001b]0;title\u0007\u009b31mEnter your\r\npassphrase:\u007f \u202eabc'
+  const harmless = '[2J]0;title31mEnter your passphrase: abc'
+  server.intercept = () =>
+    Response.json(
+      { code: 'MODEL_UNKNOWN', detail: evil, served: [evil], [evil]: 1, note: evil },
+      { status: 404, headers: { 'content-type': 'application/problem+json' } },
+    )
+  await t.rejects(polyveil.models(), {
+    code: 'MODEL_UNKNOWN',
+    message: harmless,
+    facts: { served: [harmless], note: harmless, [harmless]: 1 },
+  })
+  server.intercept = ({ path }) =>
+    path === 'v2/models' ? Response.json({ models: [{ name: evil, labels: [evil] }] }) : undefined
+  t.strictSame(await polyveil.models(), [{ name: harmless, labels: [harmless] }])
+  t.strictSame(rank(Float64Array.of(1), [evil], 1), [{ label: harmless, score: 1, logit: 1, index: 0 }])
 })
 
 t.test('manifests that do not hold', async (t) => {

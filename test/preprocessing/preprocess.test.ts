@@ -1,8 +1,17 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { architecture, bundledNetworks } from '../../src/models/index.ts'
+import { bicubic } from '../../src/preprocessing/bicubic.ts'
+import { bilinear } from '../../src/preprocessing/bilinear.ts'
 import { decodeImage } from '../../src/preprocessing/decode-node.ts'
-import { type Image, networkInput, type Preprocessing, preprocess } from '../../src/preprocessing/index.ts'
+import {
+  type Image,
+  largestYield,
+  networkInput,
+  type Preprocessing,
+  preprocess,
+} from '../../src/preprocessing/index.ts'
+import { resample } from '../../src/preprocessing/resample.ts'
 import { goldenFile, goldenTensors, item, maxAbsDifference } from '../models/support/golden.ts'
 
 const picture = await decodeImage(readFileSync(goldenFile('preprocess.png')))
@@ -157,4 +166,78 @@ t.test('a long image costs no more than its centre', async (t) => {
   // Resized by 232, the centre is what the two samples around the middle make.
   const middle = spec.mean[0] + spec.std[0] * tensor[112 * 224]
   t.ok(Math.abs(255 * middle - data[height / 2]) < 2)
+})
+
+/** Values without order, the same each time. */
+const noise = (length: number): number[] =>
+  Array.from({ length }, (_, i) => Math.floor(256 * Math.abs(Math.sin(i * i + 1))))
+
+t.test('a crop is that part of the whole resized image, bit for bit', async (t) => {
+  for (const interpolation of ['bicubic', 'bilinear'] as const) {
+    for (const [width, height, size] of [
+      [13, 9, 6],
+      [9, 13, 24],
+      [40, 7, 7],
+    ]) {
+      const picture = image(width, height, 1, noise(width * height))
+      const [h, w] =
+        width <= height
+          ? [Math.trunc((size * height) / width), size]
+          : [size, Math.trunc((size * width) / height)]
+      const spec = { ...plain('grey', 5, 4), interpolation }
+      const whole = preprocess(picture, { ...spec, resize: { mode: 'squash', height: h, width: w } }).tensor
+      const cut = preprocess(picture, {
+        ...spec,
+        resize: { mode: 'shortSide', size, height: 5, width: 4 },
+      }).tensor
+      const half = (x: number): number => (x % 1 === 0.5 ? 2 * Math.round(x / 2) : Math.round(x))
+      const [top, left] = [half((h - 5) / 2), half((w - 4) / 2)]
+      const expected = Array.from(
+        { length: 20 },
+        (_, i) => whole[(top + Math.floor(i / 4)) * w + left + (i % 4)],
+      )
+      t.strictSame([...cut], expected, `${interpolation}, ${width} x ${height} to ${size}`)
+    }
+  }
+})
+
+t.test('what a crop takes goes with the crop, however large the resized image would be', async (t) => {
+  const source = { width: 100, height: 3, data: Uint8Array.from(noise(300)) }
+  const span = { size: 2 ** 40, first: 2 ** 39, count: 4 }
+  for (const method of [bicubic, bilinear]) {
+    const { data } = resample(source, span, span, method)
+    t.equal(data.length, 16)
+    // Between the two middle columns, of which the left one has the larger weight nowhere.
+    t.ok(data.every((value) => value >= 0 && value <= 255 && Math.abs(value - data[0]) <= 1))
+  }
+})
+
+t.test('no picture leaves what a preprocessing is said to yield', async (t) => {
+  const ends = [0, 255].map((value) => image(7, 5, 3, Array(105).fill(value)))
+  const edges = [
+    ...ends,
+    image(
+      7,
+      5,
+      3,
+      noise(105).map((value) => (value > 127 ? 255 : 0)),
+    ),
+  ]
+  for (const interpolation of ['bicubic', 'bilinear'] as const) {
+    for (const [height, width] of [
+      [3, 3],
+      [11, 16],
+      [37, 29],
+    ]) {
+      const spec: Preprocessing = {
+        ...architecture('cpolynext-t').preprocessing,
+        interpolation,
+        resize: { mode: 'squash', height, width },
+      }
+      const most = largestYield(spec)
+      const largest = edges.map((picture) => Math.max(...preprocess(picture, spec).tensor.map(Math.abs)))
+      t.ok(largest.every((value) => value <= most))
+      t.equal(Math.max(...largest), most, 'which is the least bound')
+    }
+  }
 })

@@ -1,28 +1,33 @@
 import type { Command } from 'commander'
-import type { Classification, ClientProgress } from '../../client/index.ts'
+import type { Classification, ClientProgress, ManifestChange } from '../../client/index.ts'
 import { act, command, type Outcome, type Session } from '../command.ts'
 import { readImageFile } from '../input/images.ts'
 import { openKeyStore, withOptionalKeys } from '../input/key-store.ts'
 import { whole } from '../input/option-values.ts'
+import { type PinFlags, pinOptions, withPins } from '../input/pins.ts'
 import type { Progress } from '../output/progress.ts'
-import { scoresText } from '../output/scores-text.ts'
+import { FULL_PRECISION_HELP, scoresText } from '../output/scores-text.ts'
 
-interface ClassifyFlags {
+interface ClassifyFlags extends PinFlags {
   readonly url: string
   readonly model: string
   readonly keys?: string
   readonly top: number
+  readonly fullPrecision?: boolean
 }
 
 /** `polyveil classify` */
 export const classifyCommand = (): Command =>
-  withOptionalKeys(
-    command('classify', 'classify images on a server that never sees them')
-      .argument('<image...>', 'PNG, JPEG or WebP')
-      .requiredOption('--url <url>', 'the server')
-      .requiredOption('--model <name>', 'the model'),
+  withPins(
+    withOptionalKeys(
+      command('classify', 'classify images on a server that never sees them')
+        .argument('<image...>', 'PNG, JPEG or WebP')
+        .requiredOption('--url <url>', 'the server')
+        .requiredOption('--model <name>', 'the model'),
+    ),
   )
     .option('--top <n>', 'classes to show', whole(1, 100_000), 5)
+    .option('--full-precision', FULL_PRECISION_HELP)
     .action(act(classify))
 
 interface Classified {
@@ -36,16 +41,28 @@ async function classify(session: Session, files: string[], flags: ClassifyFlags)
   const { progress, signal } = session
   progress.step(`connecting to ${flags.url}`)
   const { connect } = await import('../../client/index.ts')
-  using polyveil = await connect(flags.url, { keys: await openKeyStore(flags.keys), signal })
-  const { batch } = await polyveil.manifest(flags.model, { signal })
+  let change: ManifestChange | undefined
+  using polyveil = await connect(flags.url, {
+    keys: await openKeyStore(flags.keys),
+    signal,
+    ...pinOptions(flags, progress, (noticed) => {
+      change = noticed
+    }),
+  })
+  const { batch, digest } = await polyveil.manifest(flags.model, { signal })
   const classes = await polyveil.classify(
     flags.model,
     images.map(({ bytes }) => bytes),
-    { topK: flags.top, signal, onProgress: showing(progress, files, batch) },
+    {
+      topK: flags.top,
+      fullPrecision: flags.fullPrecision,
+      signal,
+      onProgress: showing(progress, files, batch),
+    },
   )
   const results = images.map(({ file }, k): Classified => ({ file, classes: classes[k] }))
   return {
-    document: { model: flags.model, images: results },
+    document: { model: flags.model, manifest: digest, previousManifest: change?.before, images: results },
     text: results.map(({ file, classes }) => `${file}\n${scoresText(classes)}`).join('\n\n'),
   }
 }

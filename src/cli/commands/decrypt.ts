@@ -4,12 +4,13 @@ import { act, command, type Outcome, type Session } from '../command.ts'
 import { readInput } from '../input/files.ts'
 import { type LocalOptions, withLocalModel, withModel } from '../input/local-model.ts'
 import { whole } from '../input/option-values.ts'
-import { scoresText } from '../output/scores-text.ts'
+import { FULL_PRECISION_HELP, scoresText } from '../output/scores-text.ts'
 import { UsageError } from '../usage-error.ts'
 
 interface DecryptOptions extends LocalOptions {
   readonly top: number
   readonly count: number
+  readonly fullPrecision?: boolean
 }
 
 /** `polyveil decrypt` */
@@ -22,6 +23,7 @@ export const decryptCommand = (): Command =>
   )
     .option('--count <n>', 'how many images were encrypted together', whole(1, 1_000_000), 1)
     .option('--top <n>', 'classes to show', whole(1, 100_000), 5)
+    .option('--full-precision', FULL_PRECISION_HELP)
     .action(act(decrypt))
 
 async function decrypt(
@@ -31,11 +33,11 @@ async function decrypt(
 ): Promise<Outcome> {
   const frame = path === undefined ? await buffer(process.stdin) : await readInput(path, 'The answer')
   session.progress.step('decrypting')
-  return withModel(options, async (model) => {
+  return withModel(session, options, async (model) => {
     const { rank } = await import('../../client/index.ts')
     const { model: name, labels, batch } = model.manifest
     if (options.count > batch) throw new UsageError(`Model ${name} takes ${batch} image(s) at once`)
-    const rows = (await model.decryptBatch(frame)).slice(0, options.count)
+    const rows = (await model.decryptBatch(frame, options)).slice(0, options.count)
     const images = rows.map((logits) => ({ classes: rank(logits, labels, options.top) }))
     return {
       document: { model: name, classes: images[0].classes, images },

@@ -30,7 +30,7 @@ async function encrypt(session: Session, paths: string[], options: EncryptOption
   }
   const images = await Promise.all(paths.map(readImageFile))
   session.progress.step('encrypting')
-  return withModel(options, async (model) => {
+  return withModel(session, options, async (model) => {
     const frame = await model.encrypt(images)
     const document = { manifest: model.manifest.digest, images: images.length, bytes: frame.length, out }
     if (out !== undefined) {

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
+import { printable } from '../../errors/index.ts'
 import { act, command, type Outcome, type Session } from '../command.ts'
 import { loadCircuit } from '../input/circuit.ts'
 import type { PlanSubject } from '../output/plan-page/page.ts'
@@ -33,7 +34,7 @@ async function inspect(session: Session, path: string, { text, html }: InspectOp
   if (html !== undefined) await writePage(session, html, { model, labels, digest, manifest, plan })
   return {
     document: { model, digest, manifest, plan, ...listing, ...page },
-    text: listing.text ?? `${model}, circuit ${digest.slice(0, 16)}\n\n${planText(plan)}`,
+    text: listing.text ?? `${printable(model)}, circuit ${digest.slice(0, 16)}\n\n${planText(plan)}`,
   }
 }
 

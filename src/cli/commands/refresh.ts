@@ -27,7 +27,7 @@ async function refresh(session: Session, path: string, options: RefreshOptions):
   const { round, out } = options
   const masked = await readInput(path, 'The masked tensor')
   session.progress.step('refreshing')
-  return withModel(options, async (model) => {
+  return withModel(session, options, async (model) => {
     const frame = await model.refresh(round, masked)
     await writeWhole(out, frame)
     const document = { manifest: model.manifest.digest, round, bytes: frame.length, out }

@@ -1,4 +1,5 @@
-import { PolyVeilError } from '../../errors/index.ts'
+import { inspect } from 'node:util'
+import { PolyVeilError, printable, printableLines } from '../../errors/index.ts'
 import { UsageError } from '../usage-error.ts'
 import { printDocument } from './print.ts'
 
@@ -12,11 +13,11 @@ const INTERRUPTED = 130
  * @returns the exit code
  */
 export function presentError(cause: unknown, json: boolean): number {
-  if (process.env.POLYVEIL_DEBUG === '1') console.error(cause)
+  if (process.env.POLYVEIL_DEBUG === '1') process.stderr.write(`${printableLines(inspect(cause))}\n`)
   const error = asPolyVeilError(cause)
   const { remedy, exit } = error.entry
   if (json) printDocument({ error: { ...error.toJSON(), remedy } })
-  else process.stderr.write(`polyveil: ${error.code}: ${error.message}\n${hint(error)}\n`)
+  else process.stderr.write(`polyveil: ${error.code}: ${printable(error.message)}\n${hint(error)}\n`)
   return error instanceof UsageError ? UsageError.EXIT : exit
 }
 

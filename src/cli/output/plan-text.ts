@@ -1,4 +1,5 @@
 import type { LayerReport, PlanReport } from '../../compiler/index.ts'
+import { printable } from '../../errors/index.ts'
 import { table } from './table.ts'
 import { bytesText, secondsText } from './units.ts'
 
@@ -9,7 +10,7 @@ export const planText = (plan: PlanReport): string =>
     '',
     ...totals(plan),
     '',
-    ...plan.why.map((w) => `- ${w}`),
+    ...plan.why.map((w) => `- ${printable(w)}`),
   ].join('\n')
 
 const HEADING = [

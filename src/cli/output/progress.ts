@@ -1,4 +1,5 @@
 import type { WriteStream } from 'node:tty'
+import { printable } from '../../errors/index.ts'
 
 /** Where a command says how far it is. Nothing of it goes to stdout. */
 export interface Progress {
@@ -8,17 +9,34 @@ export interface Progress {
   update(done: number, total: number): void
   /** A line that stays. */
   note(line: string): void
+  /** A line that stays, and that is written even where no progress is wanted. */
+  warn(line: string): void
   /** Ends the last step. */
   end(): void
 }
 
 /** @param stream stderr; a bar on a terminal, plain lines elsewhere, nothing when `quiet` */
 export function createProgress(stream: WriteStream, quiet: boolean): Progress {
-  if (quiet) return SILENT
+  if (quiet) return new Silent(stream)
   return stream.isTTY ? new Bar(stream) : new Lines(stream)
 }
 
-const SILENT: Progress = { step() {}, update() {}, note() {}, end() {} }
+class Silent implements Progress {
+  readonly #stream: WriteStream
+
+  constructor(stream: WriteStream) {
+    this.#stream = stream
+  }
+
+  step(): void {}
+  update(): void {}
+  note(): void {}
+  end(): void {}
+
+  warn(line: string): void {
+    this.#stream.write(`${printable(line)}\n`)
+  }
+}
 
 const BAR_WIDTH = 24
 const FRAME_MS = 80
@@ -35,7 +53,7 @@ class Bar implements Progress {
 
   step(label: string): void {
     this.end()
-    this.#label = label
+    this.#label = printable(label)
     this.#draw('')
   }
 
@@ -47,8 +65,12 @@ class Bar implements Progress {
 
   note(line: string): void {
     this.#clear()
-    this.#stream.write(`${line}\n`)
+    this.#stream.write(`${printable(line)}\n`)
     if (this.#label) this.#draw('')
+  }
+
+  warn(line: string): void {
+    this.note(line)
   }
 
   end(): void {
@@ -91,7 +113,11 @@ class Lines implements Progress {
 
   note(line: string): void {
     this.#writtenAt = performance.now()
-    this.#stream.write(`${line}\n`)
+    this.#stream.write(`${printable(line)}\n`)
+  }
+
+  warn(line: string): void {
+    this.note(line)
   }
 
   end(): void {}

@@ -1,10 +1,13 @@
+import { printable } from '../../errors/index.ts'
+
 /**
  * Lines up cells in columns. Columns of numbers (all cells below the heading start with a digit or sign) are set flush
  * right.
  *
- * @param rows the heading first; all rows of one length
+ * @param cells the heading first; all rows of one length. They may hold text of another side: control characters go
  */
-export function table(rows: readonly (readonly string[])[]): string {
+export function table(cells: readonly (readonly string[])[]): string {
+  const rows = cells.map((row) => row.map(printable))
   const [heading, ...body] = rows
   const widths = heading.map((_, column) => Math.max(...rows.map((row) => row[column].length)))
   const numeric = heading.map((_, column) => body.every((row) => /^[-+]?\d/.test(row[column])))

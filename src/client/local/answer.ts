@@ -1,6 +1,6 @@
 import { slotsOfImage } from '../../circuit/image-batch.ts'
 import type { Circuit, OutputSpec } from '../../circuit/types.ts'
-import { PolyVeilError } from '../../errors/index.ts'
+import { PolyVeilError, printable } from '../../errors/index.ts'
 
 /**
  * Reads the logits from a decrypted answer, and makes sure that it is one. Inside the encrypted computation an overflow
@@ -71,11 +71,24 @@ function outOfRange(logit: boolean, batch: number): PolyVeilError {
   )
 }
 
+/**
+ * Logits to the precision that the plan states. Full ones carry the noise of the decryption, from which who sees enough of them
+ * may compute the secret key (Li and Micciancio, ePrint 2020/1533).
+ *
+ * @returns multiples of `precision`
+ */
+export const roundLogits = (
+  logits: Float64Array,
+  { precision }: Pick<OutputSpec, 'precision'>,
+): Float64Array =>
+  // Zero is added so that none is negative.
+  logits.map((logit) => Math.round(logit / precision) * precision + 0)
+
 /** One class of an answer. */
 export interface Classification {
-  /** The class's name, or its index where the model has no names. */
+  /** The class's name without control characters, or its index where the model has no names. */
   readonly label: string
-  /** Softmax probability, 0 to 1. */
+  /** Softmax probability of the logits as they were given, 0 to 1. */
   readonly score: number
   readonly logit: number
   readonly index: number
@@ -87,7 +100,7 @@ export function rank(logits: Float64Array, labels: readonly string[], topK: numb
   const weights = Array.from(logits, (logit) => Math.exp(logit - most))
   const total = weights.reduce((a, b) => a + b, 0)
   return Array.from(logits, (logit, index) => ({
-    label: labels[index] ?? String(index),
+    label: printable(labels[index] ?? String(index)),
     score: weights[index] / total,
     logit,
     index,

@@ -1,3 +1,4 @@
+import { LEAST_INPUT_BOUND } from '../../circuit/bounds.ts'
 import { interleaveImages } from '../../circuit/image-batch.ts'
 import { pack, spaceToDepth } from '../../circuit/layout.ts'
 import type { Circuit, InputSpec } from '../../circuit/types.ts'
@@ -17,6 +18,32 @@ export interface Bitmap {
   close(): void
 }
 
+/**
+ * Checks the tensors among the images before anything is asked of a server: which tensor is refused is then none of the server's
+ * choosing. Every circuit takes tensors that pass. Pictures need no such check: what preprocessing yields of them is within
+ * every circuit's bound.
+ *
+ * @throws CONFIG_INVALID when a tensor does not have the values that its shape says
+ * @throws TENSOR_OUT_OF_RANGE when a value is larger than `LEAST_INPUT_BOUND`, or no number
+ */
+export function requireSendable(images: ImageInput | readonly ImageInput[]): void {
+  for (const image of listOf(images)) {
+    if (!isTensor(image)) continue
+    const { shape, tensor } = image
+    const values = shape.reduce((product, size) => product * size, 1)
+    if (tensor.length !== values) {
+      throw new PolyVeilError(
+        'CONFIG_INVALID',
+        `${tensor.length} values do not fill a tensor [${shape.join(', ')}]`,
+      )
+    }
+    requireWithin(tensor, LEAST_INPUT_BOUND)
+  }
+}
+
+const isTensor = (image: ImageInput): image is PreprocessedImage =>
+  typeof image === 'object' && image !== null && 'tensor' in image
+
 /** One image as a list of one. */
 export const listOf = (images: ImageInput | readonly ImageInput[]): readonly ImageInput[] =>
   isList(images) ? images : [images]
@@ -30,17 +57,23 @@ export const isList = (images: ImageInput | readonly ImageInput[]): images is re
  * @returns the shape of `spec.image`, [C, H, W], row-major; every value within `spec.bound`
  * @throws IMAGE_UNREADABLE when the file is no image
  * @throws CONFIG_INVALID when a tensor has another shape
- * @throws TENSOR_OUT_OF_RANGE when a value is larger than the circuit supports, or no number
+ * @throws TENSOR_OUT_OF_RANGE when a value is larger than the circuit supports, or no number; never for a picture, where `spec`
+ *   is a checked manifest's
  */
 export async function imageTensor(input: ImageInput, spec: InputSpec): Promise<PreprocessedImage> {
   const image = 'tensor' in input ? input : preprocess(await decoded(input), spec.preprocessing)
   checkShape(image, spec)
-  const outlier = image.tensor.findIndex((value) => !(Math.abs(value) <= spec.bound))
-  if (outlier < 0) return image
+  requireWithin(image.tensor, spec.bound)
+  return image
+}
+
+function requireWithin(tensor: Float64Array, bound: number): void {
+  const outlier = tensor.findIndex((value) => !(Math.abs(value) <= bound))
+  if (outlier < 0) return
   throw new PolyVeilError(
     'TENSOR_OUT_OF_RANGE',
-    `Value ${outlier} of the preprocessed image is ${image.tensor[outlier]}; the circuit supports up to ${spec.bound}`,
-    { bound: spec.bound },
+    `Value ${outlier} of the preprocessed image is ${tensor[outlier]}; up to ${bound} is taken`,
+    { bound },
   )
 }
 

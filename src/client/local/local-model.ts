@@ -11,10 +11,18 @@ import {
   refreshedSpec,
   responseSpec,
 } from '../../wire/index.ts'
-import { readBatch } from './answer.ts'
+import { readBatch, roundLogits } from './answer.ts'
 import { batchSlots, type ImageInput, imageTensor, listOf } from './input.ts'
 import type { KeyRing } from './key-ring.ts'
 import { type ClientLimits, DEFAULT_LIMITS, type ModelSizes, modelSizes } from './limits.ts'
+
+export interface DecryptOptions {
+  /**
+   * Gives logits as they were decrypted, and not rounded to the plan's precision. Show them to nobody: they carry the noise of the
+   * decryption, which tells of the secret key.
+   */
+  readonly fullPrecision?: boolean
+}
 
 /**
  * A model as a client sees it: its checked manifest, and everything that needs the secret key. Knows no network, so
@@ -99,24 +107,29 @@ export class LocalModel {
    * @returns one logit for each class, of the first image
    * @throws as `decryptBatch`
    */
-  async decrypt(frame: Uint8Array): Promise<Float64Array> {
-    return (await this.decryptBatch(frame))[0]
+  async decrypt(frame: Uint8Array, options: DecryptOptions = {}): Promise<Float64Array> {
+    return (await this.decryptBatch(frame, options))[0]
   }
 
   /**
    * Decrypts an answer and makes sure that it is one, for every image of the batch: one that is out of range spoils all.
+   * Logits are rounded to the plan's precision, `manifest.output.precision`, unless full precision is asked for.
    *
    * @returns one logit for each class, for every place of the batch; images that were encrypted have the first places
    * @throws TENSOR_MALFORMED, TOO_LARGE, PARAMETERS_MISMATCH when the frame is not the answer of this model
    * @throws KEYS_MISSING when there is no secret key
    * @throws TENSOR_OUT_OF_RANGE when what is inside is no honest result. Tell no one, least of all the server.
    */
-  async decryptBatch(frame: Uint8Array): Promise<Float64Array[]> {
+  async decryptBatch(
+    frame: Uint8Array,
+    { fullPrecision = false }: DecryptOptions = {},
+  ): Promise<Float64Array[]> {
     const spec = responseSpec(this.manifest)
     const pairs = decodeTensor(this.parameters, spec, frame)
     const key = await this.#keys.unlockExisting(this.parameters)
     const [slots] = key.decryptSlots(pairs, spec.level, spec.scale)
-    return readBatch(slots, this.manifest)
+    const logits = readBatch(slots, this.manifest)
+    return fullPrecision ? logits : logits.map((row) => roundLogits(row, this.manifest.output))
   }
 }
 

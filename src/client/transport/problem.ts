@@ -1,13 +1,16 @@
 import { z } from 'zod'
-import { ERROR_CODES, type ErrorCodeName, type ErrorFacts, PolyVeilError } from '../../errors/index.ts'
+import {
+  ERROR_CODES,
+  type ErrorCodeName,
+  type ErrorFacts,
+  PolyVeilError,
+  printable,
+} from '../../errors/index.ts'
 
-const factSchema = z.union([
-  z.string().max(1000),
-  z.number(),
-  z.boolean(),
-  z.array(z.union([z.string().max(1000), z.number()])),
-])
-const problemSchema = z.looseObject({ code: z.string(), detail: z.string().max(2000) })
+// Messages and facts are shown to people: what the server writes must not command their terminals.
+const text = (length: number) => z.string().max(length).transform(printable)
+const factSchema = z.union([text(1000), z.number(), z.boolean(), z.array(z.union([text(1000), z.number()]))])
+const problemSchema = z.looseObject({ code: z.string(), detail: text(2000) })
 
 // Members of the problem document that are presentation and no facts.
 const PRESENTATION = new Set(['type', 'title', 'status', 'detail', 'code', 'error', 'remedy', 'instance'])
@@ -25,7 +28,7 @@ export function problemError(status: number, body: Uint8Array): PolyVeilError {
 function factsOf(problem: Readonly<Record<string, unknown>>): ErrorFacts {
   const facts = Object.entries(problem)
     .filter(([name]) => !PRESENTATION.has(name))
-    .map(([name, value]) => [name, factSchema.safeParse(value).data] as const)
+    .map(([name, value]) => [printable(name), factSchema.safeParse(value).data] as const)
   return Object.fromEntries(facts.filter(([, value]) => value !== undefined))
 }
 

@@ -46,3 +46,10 @@ const FLOODING_SHARE = 1 / 2
  */
 export const floodingError = (precisionBits: number, deviation: number): number =>
   errorAt(precisionBits, 2 ** Math.floor(Math.log2(deviation))) * FLOODING_SHARE
+
+/**
+ * The precision that a plan states of the logits: the error it allows, as a power of two. As the flooding it is in the manifest,
+ * and tells no more than that.
+ */
+export const statedPrecision = (precisionBits: number, deviation: number): number =>
+  2 ** (Math.floor(Math.log2(deviation)) + Math.ceil(-precisionBits))

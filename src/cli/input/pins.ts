@@ -1,0 +1,34 @@
+import { type Command, Option } from 'commander'
+import type { ConnectOptions, ManifestChange, PinPolicy } from '../../client/index.ts'
+import { changeText } from '../../client/pins/change.ts'
+import type { Progress } from '../output/progress.ts'
+
+/** A command that fetches a manifest, and is told what to do when it is not the one that the key directory remembers. */
+export interface PinFlags {
+  readonly pins: PinPolicy
+}
+
+export const withPins = (command: Command): Command =>
+  command.addOption(
+    new Option(
+      '--pins <what>',
+      'when the model has another manifest than the key directory remembers: warn and take it, refuse it, or off',
+    )
+      .choices(['warn', 'refuse', 'off'])
+      .default('warn'),
+  )
+
+/** Says on stderr, also when it is quiet, that a manifest has changed. @param onChange called, too */
+export function pinOptions(
+  { pins }: PinFlags,
+  progress: Progress,
+  onChange?: (change: ManifestChange) => void,
+): Pick<ConnectOptions, 'pins' | 'onManifestChange'> {
+  return {
+    pins,
+    onManifestChange: (change) => {
+      progress.warn(`warning: ${changeText(change)}`)
+      onChange?.(change)
+    },
+  }
+}

@@ -1,0 +1,87 @@
+import { sha256 } from '@noble/hashes/sha2.js'
+import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js'
+import { z } from 'zod'
+import type { Manifest } from '../../circuit/manifest.ts'
+import { PolyVeilError } from '../../errors/index.ts'
+import type { KeyStore } from '../keys/key-store.ts'
+import { changeText, type ManifestChange } from './change.ts'
+
+/**
+ * What a client does with the digests of manifests. `warn` remembers them and says when one has changed; `refuse` remembers them and
+ * takes no other; `off` neither reads nor writes.
+ */
+export type PinPolicy = 'warn' | 'refuse' | 'off'
+
+export interface PinOptions {
+  /** Default: `warn`. */
+  readonly pins?: PinPolicy
+  /** Called when a manifest has changed and is taken; by default a line on the console says so. */
+  readonly onManifestChange?: (change: ManifestChange) => void
+}
+
+/** Where pins are kept: a part of a key store. */
+export type PinStore = Pick<KeyStore, 'get' | 'put'>
+
+const pinSchema = z.strictObject({ digest: z.string().regex(/^[0-9a-f]{64}$/) })
+
+/**
+ * The digests of the manifests that a client has seen on one server, by model. The first is trusted. A manifest says what a client
+ * encrypts and how, so that a server which shows another one to one client alone can be noticed.
+ */
+export class Pins {
+  readonly #store: PinStore
+  readonly #url: string
+  readonly #policy: PinPolicy
+  readonly #onChange: (change: ManifestChange) => void
+
+  /** @param url the server's address, without credentials */
+  constructor(store: PinStore, url: string, { pins = 'warn', onManifestChange = warnOnConsole }: PinOptions) {
+    this.#store = store
+    this.#url = url
+    this.#policy = pins
+    this.#onChange = onManifestChange
+  }
+
+  /**
+   * Compares a checked manifest with the one that is remembered, and remembers it where it is taken.
+   *
+   * @throws PARAMETERS_MISMATCH when it is another one and the policy is `refuse`; what is remembered then stays
+   * @throws CONFIG_INVALID when the pin is damaged; what the store throws
+   */
+  async check({ model, digest }: Pick<Manifest, 'model' | 'digest'>): Promise<void> {
+    if (this.#policy === 'off') return
+    const before = await this.#remembered(model)
+    if (before === digest) return
+    if (before !== undefined) this.#changed({ url: this.#url, model, before, now: digest })
+    await this.#store.put(this.#nameOf(model), utf8ToBytes(JSON.stringify({ digest })))
+  }
+
+  #changed(change: ManifestChange): void {
+    if (this.#policy === 'warn') {
+      this.#onChange(change)
+      return
+    }
+    const { url, model, before, now } = change
+    throw new PolyVeilError(
+      'PARAMETERS_MISMATCH',
+      `${changeText(change)} Ask who runs the server whether the model was compiled anew; pins of "warn" take the new manifest`,
+      { url, model, before, now },
+    )
+  }
+
+  async #remembered(model: string): Promise<string | undefined> {
+    const entry = await this.#store.get(this.#nameOf(model))
+    if (entry === undefined) return undefined
+    try {
+      return pinSchema.parse(JSON.parse(new TextDecoder().decode(entry))).digest
+    } catch (cause) {
+      throw new PolyVeilError('CONFIG_INVALID', `The pin of model ${model} is damaged`, { model }, { cause })
+    }
+  }
+
+  #nameOf(model: string): string {
+    return `pin/${bytesToHex(sha256(utf8ToBytes(this.#url)))}/${model}`
+  }
+}
+
+const warnOnConsole = (change: ManifestChange): void => console.warn(changeText(change))

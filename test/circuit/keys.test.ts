@@ -1,0 +1,29 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { galoisElement } from '../../src/circuit/keys.ts'
+import { MAX_LOG_QP } from '../../src/circuit/parameters.ts'
+
+t.test('Galois elements are powers of 3, one multiplication after the other', async (t) => {
+  for (const ring of Object.keys(MAX_LOG_QP).map(Number)) {
+    let element = 1
+    let wrong = -1
+    for (let steps = 0; steps < ring / 2; steps++) {
+      if (galoisElement(ring, steps) !== element) wrong = steps
+      element = (element * 3) % (2 * ring)
+    }
+    t.equal(wrong, -1, `ring ${ring}`)
+    t.equal(element, 1, 'as many steps as slots are none')
+  }
+})
+
+t.test('any number of steps takes the time of its length: powers of 3 repeat after N / 2', async () => {
+  fc.assert(
+    fc.property(fc.maxSafeNat(), (steps) => galoisElement(8192, steps) === galoisElement(8192, steps % 4096)),
+  )
+})
+
+t.test('what is no number of steps is refused, and looped over by nothing', async (t) => {
+  for (const steps of [-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53]) {
+    t.throws(() => galoisElement(8192, steps), { code: 'CONFIG_INVALID' }, `${steps}`)
+  }
+})
