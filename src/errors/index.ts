@@ -29,6 +29,11 @@ export class PolyVeilError extends Error {
     return ERROR_CODES[this.code]
   }
 
+  /** The same error with another message and more facts, from code that knows more of what it was about. */
+  restated(message: string, facts: ErrorFacts = {}): PolyVeilError {
+    return new PolyVeilError(this.code, message, { ...this.facts, ...facts }, { cause: this })
+  }
+
   /** Plain data for crossing a worker or the network; `fromJSON` restores it. */
   toJSON(): { code: ErrorCodeName; message: string; facts: ErrorFacts } {
     return { code: this.code, message: this.message, facts: this.facts }

@@ -36,15 +36,18 @@ export function checkImage({ width, height, channels, data }: Image): void {
  * Separates an image into the planes that a network takes, made one at a time since an image may be large. Transparent
  * pixels are laid on white, what a viewer shows; a grey image has three equal colours; a colour image is made grey by
  * its luma.
+ *
+ * @param invert whether black becomes white and white black, as the last of these steps
  */
-export function* planes(image: Image, channels: 'rgb' | 'grey'): Generator<Plane, void> {
-  if (channels === 'grey') yield plane(image, (i) => luma(image, i))
-  else for (const c of [0, 1, 2]) yield plane(image, (i) => sample(image, i, c))
+export function* planes(image: Image, channels: 'rgb' | 'grey', invert: boolean): Generator<Plane, void> {
+  if (channels === 'grey') yield plane(image, invert, (i) => luma(image, i))
+  else for (const c of [0, 1, 2]) yield plane(image, invert, (i) => sample(image, i, c))
 }
 
-function plane({ width, height }: Image, value: (pixel: number) => number): Plane {
+function plane({ width, height }: Image, invert: boolean, value: (pixel: number) => number): Plane {
   const data = new Uint8Array(width * height)
-  for (let i = 0; i < data.length; i++) data[i] = value(i)
+  const flip = invert ? 255 : 0
+  for (let i = 0; i < data.length; i++) data[i] = value(i) ^ flip
   return { width, height, data }
 }
 

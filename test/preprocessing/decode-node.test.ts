@@ -158,11 +158,7 @@ t.test('files that are damaged are told from files that are no image', async (t)
   noisy.fill(0x55, noisy.length >> 1, (noisy.length >> 1) + 200)
   for (const [what, file, message] of [
     ['nothing', Buffer.alloc(0), /The file is empty/],
-    [
-      'a text',
-      Buffer.from('hello'),
-      /no image that can be decoded. PNG, JPEG, .* save others, such as HEIC/,
-    ],
+    ['a text', Buffer.from('hello'), /no image that can be decoded. PNG, JPEG, .* save others, such as HEIC/],
     ['a BMP', Buffer.from('BM\x1e\0\0\0'), /no image that can be decoded/],
     ['a truncated PNG', half(png), /The PNG image is damaged: it ends too early/],
     ['a PNG without its last bytes', png.subarray(0, -30), /The PNG image is damaged/],

@@ -6,7 +6,7 @@ import { PolyVeilError } from '../../errors/index.ts'
 import { type Image, type PreprocessedImage, preprocess } from '../../preprocessing/index.ts'
 
 /**
- * What can be classified: an encoded file (PNG, JPEG, WebP), a decoded image, in browsers an `ImageBitmap`, or a tensor that is
+ * What can be classified: an encoded file (PNG, JPEG, WebP, AVIF, GIF, TIFF), a decoded image, in browsers an `ImageBitmap`, or a tensor that is
  * already preprocessed.
  */
 export type ImageInput = Uint8Array | Blob | Bitmap | Image | PreprocessedImage
@@ -51,20 +51,42 @@ export const listOf = (images: ImageInput | readonly ImageInput[]): readonly Ima
 export const isList = (images: ImageInput | readonly ImageInput[]): images is readonly ImageInput[] =>
   Array.isArray(images)
 
+/** How a picture is looked at before it is preprocessed. */
+export interface PictureOptions {
+  /**
+   * Inverts the picture, so that a dark digit on white paper becomes a light one on black: for networks that were trained on
+   * pictures of that kind.
+   */
+  readonly invert?: boolean
+}
+
 /**
  * The tensor of an image.
  *
  * @returns the shape of `spec.image`, [C, H, W], row-major; every value within `spec.bound`
  * @throws IMAGE_UNREADABLE when the file is no image
- * @throws CONFIG_INVALID when a tensor has another shape
+ * @throws CONFIG_INVALID when a tensor has another shape, or is to be inverted, which preprocessed values cannot be
  * @throws TENSOR_OUT_OF_RANGE when a value is larger than the circuit supports, or no number; never for a picture, where `spec`
  *   is a checked manifest's
  */
-export async function imageTensor(input: ImageInput, spec: InputSpec): Promise<PreprocessedImage> {
-  const image = 'tensor' in input ? input : preprocess(await decoded(input), spec.preprocessing)
+export async function imageTensor(
+  input: ImageInput,
+  spec: InputSpec,
+  options: PictureOptions = {},
+): Promise<PreprocessedImage> {
+  const image =
+    'tensor' in input ? asItIs(input, options) : preprocess(await decoded(input), spec.preprocessing, options)
   checkShape(image, spec)
   requireWithin(image.tensor, spec.bound)
   return image
+}
+
+function asItIs(tensor: PreprocessedImage, { invert = false }: PictureOptions): PreprocessedImage {
+  if (!invert) return tensor
+  throw new PolyVeilError(
+    'CONFIG_INVALID',
+    'A tensor is already preprocessed and cannot be inverted: give the picture, or invert it before preprocessing',
+  )
 }
 
 function requireWithin(tensor: Float64Array, bound: number): void {
