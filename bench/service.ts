@@ -54,7 +54,7 @@ async function measure(
     const encrypt = secondsSince(start)
     const answer = await polyveil.infer(name, query)
     const infer = secondsSince(start) - encrypt
-    const logits = await polyveil.decrypt(name, answer)
+    const logits = await polyveil.decrypt(name, answer, { fullPrecision: true })
     const total = secondsSince(start)
     const clear = referenceForward(network, networkInput(image))
     const error = Math.max(...clear.map((value, k) => Math.abs(value - logits[k])))

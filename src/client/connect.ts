@@ -35,17 +35,9 @@ export async function connect(
   if (server.success && server.data.extensions.includes(EXTENSION))
     return new PolyVeil(transport, keys, {
       limits,
-      pins: new Pins(keys, addressOf(transport.base), { pins, onManifestChange }),
+      pins: new Pins(keys, transport.base, { pins, onManifestChange }),
     })
   throw new PolyVeilError('CONFIG_INVALID', `There is no PolyVeil server at ${transport.base.origin}`, {
     origin: transport.base.origin,
   })
-}
-
-/** A server's address without the credentials that it may be given with: it is shown to people. */
-function addressOf(base: URL): string {
-  const address = new URL(base)
-  address.username = ''
-  address.password = ''
-  return address.href
 }

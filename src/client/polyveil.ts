@@ -83,7 +83,7 @@ export class PolyVeil {
 
   /** Sees to it that the server has the model's keys: the secret key is made once, the others uploaded if need be. */
   async keys(model: string, options: CallOptions = {}): Promise<UploadedKeys> {
-    return this.#keySets.ensure(await this.#model(model, options.signal), options)
+    return this.#keySets.ensure(await this.#modelToUse(model, options.signal), options)
   }
 
   /**
@@ -111,7 +111,7 @@ export class PolyVeil {
     options: CallOptions & PictureOptions,
   ): Promise<Uint8Array> {
     options.signal?.throwIfAborted()
-    const local = await this.#model(model, options.signal)
+    const local = await this.#modelToUse(model, options.signal)
     const bytesTotal = local.sizes.query
     options.onProgress?.({ stage: 'encrypt', round: 0, bytesDone: 0, bytesTotal })
     const frame = await local.encrypt(images, options)
@@ -127,7 +127,7 @@ export class PolyVeil {
    * @returns the frame of the encrypted logits
    */
   async infer(model: string, frame: Uint8Array, options: CallOptions = {}): Promise<Uint8Array> {
-    const local = await this.#model(model, options.signal)
+    const local = await this.#modelToUse(model, options.signal)
     const keys = await this.#keySets.ensure(local, options)
     try {
       return await this.#query(local, keys, frame, options)
@@ -275,6 +275,13 @@ export class PolyVeil {
         this.#models.delete(manifest.model)
       throw error
     }
+  }
+
+  /** A model that keys are used with: its manifest is remembered. */
+  async #modelToUse(name: string, signal: AbortSignal | undefined): Promise<LocalModel> {
+    const model = await this.#model(name, signal)
+    await this.#pins.remember(model.manifest)
+    return model
   }
 
   #model(name: string, signal: AbortSignal | undefined): Promise<LocalModel> {

@@ -55,6 +55,22 @@ t.test('quiet: nothing', async (t) => {
     progress.note('line')
     progress.end()
     t.equal(written(), '')
+    progress.warn('warning')
+    t.equal(written(), 'warning\n', 'but what must be said')
+  }
+})
+
+t.test('labels and lines may be of another side, and command no terminal', async (t) => {
+  for (const isTTY of [true, false]) {
+    const { written, stream: any } = stream(isTTY)
+    const progress = createProgress(any, false)
+    progress.step('a\u001b[2Jb')
+    progress.note('c\u009b2J\u202ed\ne')
+    progress.warn('\u001b]0;f\u0007')
+    progress.end()
+    const own = written().replaceAll('\r\x1b[K', '')
+    t.notMatch(own, /(?!\n)[\p{Cc}\p{Bidi_Control}]/u)
+    t.match(own, /c2Jd e\n/)
   }
 })
 

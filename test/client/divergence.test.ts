@@ -40,7 +40,7 @@ t.test('values beyond the input bound are refused before anything is encrypted o
   const before = requests.length
   await t.rejects(polyveil.classify('micro', sent), {
     code: 'TENSOR_OUT_OF_RANGE',
-    message: /of the preprocessed image is .*; the circuit supports up to/,
+    message: /of the preprocessed image is .*; up to 6 is taken/,
   })
   t.equal(requests.length, before)
 })

@@ -11,6 +11,8 @@ import {
 import { circuit, FakeServer, manifest, ORIGIN } from './fake-server.ts'
 
 const MODEL = 'toy model'
+const picture = { width: 1, height: 1, channels: 1 as const, data: new Uint8Array(1) }
+
 /** What the server shows after the model was compiled anew. */
 const anew = manifestOf({ ...circuit, estimate: { ...circuit.estimate, seconds: 4 } })
 
@@ -23,7 +25,9 @@ async function manifestFrom(server: FakeServer, keys: KeyStore, pins?: PinPolicy
     onManifestChange: (change: ManifestChange) => changes.push(change),
   }
   const polyveil = await connect(ORIGIN, options)
+  await polyveil.encrypt(MODEL, picture)
   const { digest } = await polyveil.manifest(MODEL)
+  polyveil.close()
   return { digest, changes, polyveil }
 }
 
@@ -114,7 +118,7 @@ t.test('each server and each model has a pin of its own', async (t) => {
   const changes: ManifestChange[] = []
   const options = { keys, onManifestChange: (change: ManifestChange) => changes.push(change) }
   const polyveil = await connect(ORIGIN, { ...options, fetch: server.fetch })
-  await polyveil.manifest('other')
+  await polyveil.encrypt('other', picture)
   const elsewhere = new FakeServer()
   elsewhere.manifest = anew
   const redirected: typeof fetch = (url, init) =>
@@ -129,7 +133,7 @@ t.test('without a callback a change is a line on the console, without credential
   const withCredentials = ORIGIN.replace('http://', 'http://user:secret@')
   const plain: typeof fetch = (url, init) => server.fetch(String(url).replace('user:secret@', ''), init)
   const seen = async (): Promise<void> => {
-    await (await connect(withCredentials, { keys, fetch: plain })).manifest(MODEL)
+    await (await connect(withCredentials, { keys, fetch: plain })).encrypt(MODEL, picture)
   }
   await seen()
   server.manifest = anew
@@ -149,4 +153,25 @@ t.test('a damaged pin is an error, and no first use', async (t) => {
     code: 'CONFIG_INVALID',
     message: /pin of model toy model/,
   })
+})
+
+t.test('looking at a manifest makes no key store', async (t) => {
+  const server = new FakeServer()
+  const written: string[] = []
+  const store = memoryKeyStore()
+  const keys: KeyStore = {
+    ...store,
+    put: async (name, bytes) => {
+      written.push(name)
+      await store.put(name, bytes)
+    },
+  }
+  const polyveil = await connect(ORIGIN, { keys, fetch: server.fetch })
+  await polyveil.manifest(MODEL)
+  await t.rejects(polyveil.classify(MODEL, Uint8Array.of(1, 2, 3)), { code: 'IMAGE_UNREADABLE' })
+  t.strictSame(written, [])
+  await polyveil.encrypt(MODEL, picture)
+  await polyveil.encrypt(MODEL, picture)
+  t.match(written, [/^pin\/[0-9a-f]{64}\/toy model$/])
+  t.equal(written.length, 1)
 })

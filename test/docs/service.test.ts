@@ -21,7 +21,7 @@ t.test('the session of docs/http-api.md, command by command', async (t) => {
   t.equal(script.split(service.url).length, 2, 'the address is named once')
   const { code: status, stdout, stderr } = await shell(directory, script)
   t.equal(status, 0, stderr)
-  t.match(JSON.parse(file('manifest.json')), { format: 'polyveil-manifest-1', model: 'digits' })
+  t.match(JSON.parse(file('manifest.json')), { format: 'polyveil-manifest-2', model: 'digits' })
   t.match(stdout, '"extensions":["binary_tensor_data","polyveil_ckks"]')
   t.match(stdout, '{"ready":true}')
   const created = JSON.parse(file('upload.json'))

@@ -55,7 +55,8 @@ async function classifyAll({ url, model, images }: ClientTask): Promise<ClientRe
     requests = 0
     const start = performance.now()
     const query = await polyveil.encrypt(model, image)
-    const logits = await polyveil.decrypt(model, await polyveil.infer(model, query))
+    const answer = await polyveil.infer(model, query)
+    const logits = await polyveil.decrypt(model, answer, { fullPrecision: true })
     const total = secondsSince(start)
     const { user, system } = process.cpuUsage(before.client)
     classifications.push({

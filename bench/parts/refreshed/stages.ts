@@ -64,7 +64,7 @@ export async function measureStages(circuit: Circuit, image: PreprocessedImage):
     const { clock, answer } = await clockedRun(circuit, session, client, query)
     return {
       threads,
-      logits: await client.decrypt(answer),
+      logits: await client.decrypt(answer, { fullPrecision: true }),
       engineMemoryBytes: session.memory,
       enginePeakBytes: engine.memory.peak,
       ...clock.report(threads),

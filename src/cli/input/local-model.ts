@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
-import type { ConnectOptions, LocalModel } from '../../client/index.ts'
+import type { KeyStore, LocalModel } from '../../client/index.ts'
+import type { PinOptions } from '../../client/pins/pins.ts'
 import type { Session } from '../command.ts'
 import { UsageError } from '../usage-error.ts'
 import { readJsonInput } from './files.ts'
@@ -31,21 +32,29 @@ export async function withModel<T>(
   const { KeyRing, LocalModel } = await import('../../client/index.ts')
   const { manifest } = options
   const keys = await openKeyStore(options.keys)
-  const data = /^https?:/.test(manifest)
-    ? await fetchManifest(manifest, { keys, ...pinOptions(options, session.progress) })
-    : await readJsonInput(manifest, 'The manifest')
+  const pinned = /^https?:/.test(manifest)
+    ? await fetchManifest(manifest, keys, pinOptions(options, session.progress))
+    : undefined
   const ring = new KeyRing(keys)
   try {
-    return await body(new LocalModel(data, ring))
+    const model = new LocalModel(pinned?.manifest ?? (await readJsonInput(manifest, 'The manifest')), ring)
+    const result = await body(model)
+    await pinned?.pins.remember(model.manifest)
+    return result
   } finally {
     ring.close()
   }
 }
 
-async function fetchManifest(url: string, options: ConnectOptions): Promise<unknown> {
+/** A manifest from a server, held against the one that is remembered. */
+async function fetchManifest(url: string, keys: KeyStore, options: PinOptions) {
   const match = /^(https?:\/\/.+?\/)v2\/models\/([^/]+)\/manifest$/.exec(url)
   if (!match) throw new UsageError('The URL of a manifest ends in /v2/models/NAME/manifest')
   const { connect } = await import('../../client/index.ts')
-  const server = await connect(match[1], options)
-  return server.manifest(decodeURIComponent(match[2]))
+  const { Pins } = await import('../../client/pins/pins.ts')
+  const server = await connect(match[1], { keys, pins: 'off' })
+  const manifest = await server.manifest(decodeURIComponent(match[2]))
+  const pins = new Pins(keys, new URL(match[1]), options)
+  await pins.check(manifest)
+  return { manifest, pins }
 }

@@ -15,9 +15,16 @@ const INTERRUPTED = 130
 export function presentError(cause: unknown, json: boolean): number {
   if (process.env.POLYVEIL_DEBUG === '1') process.stderr.write(`${printableLines(inspect(cause))}\n`)
   const error = asPolyVeilError(cause)
+<<<<<<< HEAD
   if (json) printDocument({ error: errorDocument(error) })
   else printError(error)
   return error instanceof UsageError ? UsageError.EXIT : error.entry.exit
+=======
+  const { remedy, exit } = error.entry
+  if (json) printDocument({ error: { ...error.toJSON(), remedy } })
+  else process.stderr.write(`polyveil: ${error.code}: ${shownMessage(error)}\n${hint(error)}\n`)
+  return error instanceof UsageError ? UsageError.EXIT : exit
+>>>>>>> manifest
 }
 
 /** Two lines on stderr. */
@@ -36,6 +43,10 @@ export function reportStop(): number {
   process.stderr.write('polyveil: stopped\n')
   return INTERRUPTED
 }
+
+/** In one line, but for what the user's own command line is told: a suggestion has a line of its own there. */
+const shownMessage = (error: PolyVeilError): string =>
+  error instanceof UsageError ? printableLines(error.message) : printable(error.message)
 
 const hint = (error: PolyVeilError): string =>
   error instanceof UsageError ? 'Try polyveil --help.' : error.entry.remedy

@@ -19,6 +19,8 @@ export interface PinOptions {
   readonly onManifestChange?: (change: ManifestChange) => void
 }
 
+type PinnedManifest = Pick<Manifest, 'model' | 'digest'>
+
 /** Where pins are kept: a part of a key store. */
 export type PinStore = Pick<KeyStore, 'get' | 'put'>
 
@@ -33,26 +35,43 @@ export class Pins {
   readonly #url: string
   readonly #policy: PinPolicy
   readonly #onChange: (change: ManifestChange) => void
+  /** Models of which a pin is there. */
+  readonly #known = new Set<string>()
 
-  /** @param url the server's address, without credentials */
-  constructor(store: PinStore, url: string, { pins = 'warn', onManifestChange = warnOnConsole }: PinOptions) {
+  /** @param server its address; credentials in it are left out */
+  constructor(store: PinStore, server: URL, { pins = 'warn', onManifestChange = warnOnConsole }: PinOptions) {
     this.#store = store
-    this.#url = url
+    this.#url = addressOf(server)
     this.#policy = pins
     this.#onChange = onManifestChange
   }
 
   /**
-   * Compares a checked manifest with the one that is remembered, and remembers it where it is taken.
+   * Compares a checked manifest with the one that is remembered, and remembers it in place of another one where it is taken. A first
+   * manifest is not remembered yet: asking for it should not make a key store.
    *
    * @throws PARAMETERS_MISMATCH when it is another one and the policy is `refuse`; what is remembered then stays
    * @throws CONFIG_INVALID when the pin is damaged; what the store throws
    */
-  async check({ model, digest }: Pick<Manifest, 'model' | 'digest'>): Promise<void> {
+  async check({ model, digest }: PinnedManifest): Promise<void> {
     if (this.#policy === 'off') return
     const before = await this.#remembered(model)
-    if (before === digest) return
-    if (before !== undefined) this.#changed({ url: this.#url, model, before, now: digest })
+    if (before === undefined) return
+    if (before !== digest) {
+      this.#changed({ url: this.#url, model, before, now: digest })
+      await this.#write(model, digest)
+    }
+    this.#known.add(model)
+  }
+
+  /** Remembers a manifest that `check` has seen, when it is the first of its model: keys are used with it. */
+  async remember({ model, digest }: PinnedManifest): Promise<void> {
+    if (this.#policy === 'off' || this.#known.has(model)) return
+    await this.#write(model, digest)
+    this.#known.add(model)
+  }
+
+  async #write(model: string, digest: string): Promise<void> {
     await this.#store.put(this.#nameOf(model), utf8ToBytes(JSON.stringify({ digest })))
   }
 
@@ -85,3 +104,11 @@ export class Pins {
 }
 
 const warnOnConsole = (change: ManifestChange): void => console.warn(changeText(change))
+
+/** A server's address without the credentials that it may be given with: it is shown to people. */
+function addressOf(server: URL): string {
+  const address = new URL(server)
+  address.username = ''
+  address.password = ''
+  return address.href
+}
