@@ -15,21 +15,14 @@ const INTERRUPTED = 130
 export function presentError(cause: unknown, json: boolean): number {
   if (process.env.POLYVEIL_DEBUG === '1') process.stderr.write(`${printableLines(inspect(cause))}\n`)
   const error = asPolyVeilError(cause)
-<<<<<<< HEAD
   if (json) printDocument({ error: errorDocument(error) })
   else printError(error)
   return error instanceof UsageError ? UsageError.EXIT : error.entry.exit
-=======
-  const { remedy, exit } = error.entry
-  if (json) printDocument({ error: { ...error.toJSON(), remedy } })
-  else process.stderr.write(`polyveil: ${error.code}: ${shownMessage(error)}\n${hint(error)}\n`)
-  return error instanceof UsageError ? UsageError.EXIT : exit
->>>>>>> manifest
 }
 
 /** Two lines on stderr. */
 export function printError(error: PolyVeilError): void {
-  process.stderr.write(`polyveil: ${error.code}: ${printable(error.message)}\n${hint(error)}\n`)
+  process.stderr.write(`polyveil: ${error.code}: ${shownMessage(error)}\n${hint(error)}\n`)
 }
 
 /** An error as JSON documents have it. */
