@@ -76,7 +76,8 @@ t.test('verify tells which image of a batch leaves the range', async (t) => {
   const flags = [...goldenOf('one_shot'), '--backend', 'clear', ...QUIET]
   const { code, json } = await polyveil(['verify', narrow, ...flags])
   t.equal(code, 1)
-  t.match(json, { ok: false, images: 4, batch: 2, outOfRange: [peaks.indexOf(most)], top1Agreement: 1 })
+  t.match(json, { ok: false, images: 4, batch: 2, top1Agreement: 1 })
+  t.strictSame(json.outOfRange, [peaks.indexOf(most)])
   t.ok(json.maxAbsError < 1e-4, 'the other of its batch is compared, too')
 })
 
