@@ -154,6 +154,10 @@ def pictures():
         yield f'exif-{orientation}.jpg', encoded(
             rgb(29, 18, 31), 'JPEG', quality=92, subsampling=0, exif=exif.tobytes()
         )
+    keyed = rgb(20, 16, 34)
+    yield 'rgb-transparent.png', encoded(keyed, 'PNG', transparency=keyed.getpixel((3, 3)))
+    keyed = keyed.convert('L')
+    yield 'l-transparent.png', encoded(keyed, 'PNG', transparency=keyed.getpixel((3, 3)))
     yield 'wide-gamut.png', encoded(rgb(24, 16, 32), 'PNG', icc_profile=wide)
     yield 'wide-gamut16.png', png16(deep(15, 10, 3, 33), wide)
 
