@@ -1,6 +1,6 @@
 import type { Manifest } from '../circuit/manifest.ts'
 import type { PolyVeilError } from '../errors/index.ts'
-import type { PreprocessedImage } from '../preprocessing/index.ts'
+import type { PreprocessedImage, Preprocessing } from '../preprocessing/index.ts'
 import { type Classification, rank } from './local/answer.ts'
 import { imageTensors, settled, valuesOf } from './local/image-tensors.ts'
 import { type ImageInput, type PictureOptions, requireSendable } from './local/input.ts'
@@ -71,7 +71,7 @@ export async function classifyMany(
           ? { status: 'fulfilled', value: rank(rows.value[k], labels, topK ?? output.classes) }
           : {
               status: 'rejected',
-              reason: withBrightness(rows.reason, brightness(image, input.preprocessing)),
+              reason: withBrightness(rows.reason, image, input.preprocessing),
             }
     }
   }
@@ -116,8 +116,13 @@ async function logitsOf(
 }
 
 /** An error with what can be seen of the picture beside what its network expects; only where the answer was no honest one. */
-function withBrightness(error: PolyVeilError, mean: number): PolyVeilError {
-  if (error.code !== 'TENSOR_OUT_OF_RANGE') return error
+function withBrightness(
+  error: PolyVeilError,
+  image: PreprocessedImage,
+  preprocessing: Preprocessing | null,
+): PolyVeilError {
+  if (error.code !== 'TENSOR_OUT_OF_RANGE' || preprocessing === null) return error
+  const mean = brightness(image, preprocessing)
   return error.restated(`${error.message}. This picture has ${mean.toFixed(2)}`, { brightness: mean })
 }
 

@@ -44,5 +44,6 @@ t.test('an answer that is none is told of the picture first', async (t) => {
     error.message,
     /^The network does not handle one of these pictures, .* no honest result\. The network expects/,
   )
+  t.match(notHandled(cause, null, 1).message, /is no honest result$/, 'nothing is known of the pictures')
   t.match(notHandled(cause, grey(0.13), 1).message, /^The network does not handle this picture, /)
 })

@@ -40,16 +40,18 @@ export function expectedPictures({ channels, mean }: Preprocessing): string {
  * saturation diverges on pictures of another kind than it was trained on.
  *
  * @param cause what is wrong with the answer
+ * @param preprocessing null where the network takes tensors alone: nothing is known of its pictures
  * @param images that share the answer
  */
 export function notHandled(
   cause: PolyVeilError,
-  preprocessing: Preprocessing,
+  preprocessing: Preprocessing | null,
   images: number,
 ): PolyVeilError {
   const pictures = images > 1 ? 'one of these pictures' : 'this picture'
+  const expected = preprocessing ? `. ${expectedPictures(preprocessing)}` : ''
   return cause.restated(
     `The network does not handle ${pictures}, or the server computed something else: no label can be trusted. ` +
-      `${cause.message}. ${expectedPictures(preprocessing)}`,
+      `${cause.message}${expected}`,
   )
 }

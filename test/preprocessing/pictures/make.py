@@ -277,7 +277,7 @@ def main():
         for name, content in pictures():
             (HERE / name).write_bytes(content)
             names.append(name)
-        (HERE / 'expected.json').write_text(json.dumps(expectations(names), indent=1) + '\n')
+        (HERE / 'expected.json').write_text(json.dumps(expectations(names), indent=2) + '\n')
     elif sys.argv[1:] == ['expect']:
         names = json.loads((HERE / 'expected.json').read_text())['pictures']
         print(json.dumps(expectations(names)))
