@@ -1,4 +1,6 @@
 import { Command, type CommanderError } from 'commander'
+import type { PolyVeilError } from '../errors/index.ts'
+import { printError } from './output/errors.ts'
 import { printDocument, printText } from './output/print.ts'
 import { createProgress, type Progress } from './output/progress.ts'
 
@@ -19,6 +21,8 @@ export interface Outcome {
   readonly document: unknown
   /** The same for people; absent when stdout carries the command's bytes. */
   readonly text?: string
+  /** What failed of it, for people; the document has it, too. The exit code is then the largest of theirs. */
+  readonly errors?: readonly PolyVeilError[]
   /** 1 when what was checked does not hold. */
   readonly exitCode?: 0 | 1
 }
@@ -46,11 +50,13 @@ export function act<A extends unknown[]>(body: (session: Session, ...args: A) =>
     const { json = false, quiet = false } = self.opts<{ json?: boolean; quiet?: boolean }>()
     const progress = createProgress(process.stderr, quiet)
     try {
-      const { document, text, exitCode = 0 } = await body(sessionOf(json, progress), ...(args as A))
+      const outcome = await body(sessionOf(json, progress), ...(args as A))
+      const { document, text, errors = [], exitCode = 0 } = outcome
       progress.end()
       if (json) printDocument(document)
       else if (text !== undefined) printText(text)
-      process.exitCode = exitCode
+      if (!json) for (const error of errors) printError(error)
+      process.exitCode = Math.max(exitCode, ...errors.map(({ entry }) => entry.exit))
     } finally {
       progress.end()
     }

@@ -8,13 +8,13 @@ export interface Comparison {
   readonly top1Agreement: number
 }
 
-/** @param actual, expected rows of one length each, in the same order */
+/** @param actual, expected rows of one length each, in the same order; every figure of no rows is NaN */
 export function compare(actual: readonly Float64Array[], expected: readonly Float64Array[]): Comparison {
   const errors = actual.flatMap((row, k) => Array.from(row, (value, i) => value - expected[k][i]))
   const rmsError = rootMeanSquare(errors)
   const agreeing = actual.filter((row, k) => argmax(row) === argmax(expected[k]))
   return {
-    maxAbsError: errors.reduce(largerMagnitude, 0),
+    maxAbsError: actual.length > 0 ? errors.reduce(largerMagnitude, 0) : Number.NaN,
     rmsError,
     precisionBits: Math.log2(rootMeanSquare(expected.flatMap((row) => [...row])) / rmsError),
     top1Agreement: agreeing.length / actual.length,

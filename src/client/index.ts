@@ -29,7 +29,8 @@ export {
   refreshBytes,
 } from './local/limits.ts'
 export { type DecryptOptions, LocalModel } from './local/local-model.ts'
+export type { ClassifyOptions } from './many.ts'
 export type { ManifestChange } from './pins/change.ts'
 export type { PinPolicy } from './pins/pins.ts'
-export { type ClassifyOptions, type OfferedModel, PolyVeil } from './polyveil.ts'
+export { type OfferedModel, PolyVeil } from './polyveil.ts'
 export type { CallOptions, ClientProgress } from './progress.ts'

@@ -3,17 +3,19 @@
 import { z } from 'zod'
 import type { Manifest } from '../circuit/manifest.ts'
 import { PolyVeilError, printable } from '../errors/index.ts'
-import { frameArgument, modelArgument, topKArgument } from './arguments.ts'
+import { frameArgument, modelArgument } from './arguments.ts'
 import { KeyLife } from './key-life.ts'
 import { KeySets, type UploadedKeys } from './key-sets.ts'
 import type { KeyStore } from './keys/key-store.ts'
-import { type Classification, rank } from './local/answer.ts'
-import { type ImageInput, imageTensor, isList, requireSendable } from './local/input.ts'
+import type { Classification } from './local/answer.ts'
+import { valuesOf } from './local/image-tensors.ts'
+import { type ImageInput, isList, listOf, type PictureOptions, requireSendable } from './local/input.ts'
 import { KeyRing } from './local/key-ring.ts'
 import { type ClientLimits, DEFAULT_LIMITS } from './local/limits.ts'
 import { type DecryptOptions, LocalModel } from './local/local-model.ts'
+import { type ClassifyOptions, type ClientSteps, classifyMany } from './many.ts'
 import type { Pins } from './pins/pins.ts'
-import { type CallOptions, inInference, reportingWait } from './progress.ts'
+import { type CallOptions, reportingWait } from './progress.ts'
 import { expectedAfter, newInferenceId, runRounds } from './rounds.ts'
 import { inferenceRequest } from './transport/binary-body.ts'
 import { type Transport, unintelligible } from './transport/transport.ts'
@@ -35,11 +37,6 @@ export interface Connection {
   readonly limits?: Partial<ClientLimits>
 }
 
-export interface ClassifyOptions extends CallOptions, DecryptOptions {
-  /** Number of classes to return, best first; all when absent. */
-  readonly topK?: number
-}
-
 /**
  * A connection to one server. What is decrypted stays in this object's caller: no request depends on it.
  *
@@ -54,6 +51,12 @@ export class PolyVeil {
   readonly #limits: ClientLimits
   readonly #pins: Pins
   readonly #models = new Map<string, Promise<LocalModel>>()
+  readonly #steps: ClientSteps = {
+    manifest: (...args) => this.manifest(...args),
+    encrypt: (...args) => this.#encrypt(...args),
+    infer: (...args) => this.infer(...args),
+    decryptBatch: (...args) => this.decryptBatch(...args),
+  }
 
   constructor(transport: Transport, keys: KeyStore, { pins, limits }: Connection) {
     this.#transport = transport
@@ -103,14 +106,24 @@ export class PolyVeil {
   async encrypt(
     model: string,
     images: ImageInput | readonly ImageInput[],
-    options: CallOptions = {},
+    options: CallOptions & PictureOptions = {},
   ): Promise<Uint8Array> {
     options.signal?.throwIfAborted()
     requireSendable(images)
+    return this.#encrypt(model, images, options)
+  }
+
+  /** Encrypts images that may be sent: tensors that were made of pictures have whatever values the manifest's bound allows. */
+  async #encrypt(
+    model: string,
+    images: ImageInput | readonly ImageInput[],
+    options: CallOptions & PictureOptions,
+  ): Promise<Uint8Array> {
+    options.signal?.throwIfAborted()
     const local = await this.#modelToUse(model, options.signal)
     const bytesTotal = local.sizes.query
     options.onProgress?.({ stage: 'encrypt', round: 0, bytesDone: 0, bytesTotal })
-    const frame = await local.encrypt(images)
+    const frame = await local.encrypt(images, options)
     options.onProgress?.({ stage: 'encrypt', round: 0, bytesDone: bytesTotal, bytesTotal, secondsLeft: 0 })
     return frame
   }
@@ -215,8 +228,26 @@ export class PolyVeil {
     input: ImageInput | readonly ImageInput[],
     options: ClassifyOptions = {},
   ): Promise<Classification[] | Classification[][]> {
-    if (isList(input)) return this.#classifyAll(model, input, options)
-    return (await this.#classifyAll(model, [input], options))[0]
+    const rows = valuesOf(await classifyMany(this.#steps, model, listOf(input), options, 'all'))
+    return isList(input) ? rows : rows[0]
+  }
+
+  /**
+   * Classifies many images as `classify` does, and says of each what became of it, as `Promise.allSettled` does: an image that
+   * cannot be read, or on which the network diverges, costs the others nothing but those that share its batch. Images that
+   * cannot be read are found before anything is sent and are left out. All others are sent before any answer is decrypted, and
+   * nothing is sent again. When an inference fails after others succeeded, it is the last: its images and those after it are
+   * rejected with that error.
+   *
+   * @returns for each image the best `topK` classes, best first, or a `PolyVeilError`
+   * @throws what concerns all images alike: no model, no keys, a server that fails before there is an answer
+   */
+  async classifySettled(
+    model: string,
+    images: readonly ImageInput[],
+    options: ClassifyOptions = {},
+  ): Promise<PromiseSettledResult<Classification[]>[]> {
+    return classifyMany(this.#steps, model, images, options, 'readable')
   }
 
   /**
@@ -235,35 +266,6 @@ export class PolyVeil {
   /** As `close`, without waiting for the server. */
   [Symbol.dispose](): void {
     this.close().catch(() => {})
-  }
-
-  async #classifyAll(
-    model: string,
-    images: readonly ImageInput[],
-    { topK, fullPrecision, ...options }: ClassifyOptions,
-  ): Promise<Classification[][]> {
-    topKArgument(topK)
-    requireSendable(images)
-    const { labels, input, output, batch } = await this.manifest(model, options)
-    const tensors: ImageInput[] = []
-    // First, so that an image that is none costs no upload of keys.
-    for (const image of images) tensors.push(await imageTensor(image, input))
-    const groups = groupsOf(tensors, batch)
-    const optionsAt = (index: number) => ({
-      ...options,
-      onProgress: inInference(options, index, groups.length),
-    })
-    const answers: Uint8Array[] = []
-    for (const [index, group] of groups.entries()) {
-      const query = await this.encrypt(model, group, optionsAt(index))
-      answers.push(await this.infer(model, query, optionsAt(index)))
-    }
-    const rows: Float64Array[] = []
-    for (const [index, answer] of answers.entries()) {
-      const logits = await this.decryptBatch(model, answer, { ...optionsAt(index), fullPrecision })
-      rows.push(...logits.slice(0, groups[index].length))
-    }
-    return rows.map((logits) => rank(logits, labels, topK ?? output.classes))
   }
 
   async #query(
@@ -326,9 +328,3 @@ export class PolyVeil {
     })
   }
 }
-
-/** Items in order, at most `size` together. */
-const groupsOf = <T>(items: readonly T[], size: number): T[][] =>
-  Array.from({ length: Math.ceil(items.length / size) }, (_, index) =>
-    items.slice(index * size, (index + 1) * size),
-  )

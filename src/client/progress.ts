@@ -15,6 +15,8 @@ export interface ClientProgress {
   /** Which inference this is, from 1 on, and how many there are; where `classify` takes several. */
   readonly inference?: number
   readonly inferences?: number
+  /** Which of the images of `classify` this inference has, by their place in the list. */
+  readonly images?: readonly number[]
   /** Bytes sent and received in this stage. */
   readonly bytesDone: number
   readonly bytesTotal: number
@@ -40,9 +42,11 @@ export function inInference(
   { onProgress }: CallOptions,
   index: number,
   inferences: number,
+  images: readonly number[],
 ): CallOptions['onProgress'] {
-  if (onProgress === undefined || inferences === 1) return onProgress
-  return (progress) => onProgress({ ...progress, inference: index + 1, inferences })
+  if (onProgress === undefined) return undefined
+  const place = inferences === 1 ? { images } : { images, inference: index + 1, inferences }
+  return (progress) => onProgress({ ...progress, ...place })
 }
 
 /** Seconds left at the mean speed so far. */

@@ -89,7 +89,7 @@ export const ERROR_CODES = Object.freeze({
     422,
     3,
     'Values lie outside the range that the circuit supports, so no answer can be trusted.',
-    'Check the image and its preprocessing; such an image gets no label, nor does one that shares its batch.',
+    'Check that the picture is of the kind that the network was trained on (--invert makes a dark one light), and how it was preprocessed; such an image gets no label, nor does one that shares its batch.',
   ),
   SCALE_MISMATCH: code(
     500,
@@ -106,8 +106,8 @@ export const ERROR_CODES = Object.freeze({
   IMAGE_UNREADABLE: code(
     422,
     3,
-    'The file is no image that can be decoded.',
-    'Use PNG, JPEG or WebP; in Node install the optional package sharp.',
+    'The file is no image that can be decoded, is damaged, or is too large.',
+    'Save it as a PNG or JPEG of 8 bits a sample; in Node install the optional package sharp.',
   ),
   MODEL_UNKNOWN: code(
     404,

@@ -49,6 +49,16 @@ export class PolyVeilError extends Error {
     return ERROR_CODES[this.code]
   }
 
+  /** The same error with another message and more facts, from code that knows more of what it was about. */
+  restated(message: string, facts: ErrorFacts = {}): PolyVeilError {
+    return new PolyVeilError(
+      this.code,
+      message,
+      { ...this.facts, ...facts },
+      { cause: this, remedy: this.remedy },
+    )
+  }
+
   /** Plain data for crossing a worker or the network; `fromJSON` restores it. */
   toJSON(): ErrorData {
     const { code, message, facts, remedy } = this

@@ -1,18 +1,24 @@
 import { PolyVeilError } from '../errors/index.ts'
+import { requirePixels } from './limits.ts'
 import type { Image } from './planes.ts'
 
 /**
  * Decodes an image with the browser's own decoder: upright, in sRGB, RGBA.
  *
  * @param file a Blob, such as a File the user chose
- * @throws IMAGE_UNREADABLE when the browser cannot decode it
+ * @throws IMAGE_UNREADABLE when the browser cannot decode it, or it has too many pixels
  */
 export async function decodeImage(file: Blob): Promise<Image> {
   const bitmap = await createImageBitmap(file, {
     imageOrientation: 'from-image',
     premultiplyAlpha: 'none',
   }).catch((cause) => {
-    throw new PolyVeilError('IMAGE_UNREADABLE', 'The file is no image that can be decoded', {}, { cause })
+    throw new PolyVeilError(
+      'IMAGE_UNREADABLE',
+      'The file is no image that this browser decodes, or it is damaged. Save it as PNG or JPEG first',
+      {},
+      { cause },
+    )
   })
   try {
     return readBitmap(bitmap)
@@ -24,10 +30,11 @@ export async function decodeImage(file: Blob): Promise<Image> {
 /**
  * The pixels of a bitmap in sRGB, RGBA.
  *
- * @throws IMAGE_UNREADABLE when it is closed, or larger than a canvas can be
+ * @throws IMAGE_UNREADABLE when it is closed, has too many pixels, or is larger than a canvas can be
  */
 export function readBitmap(bitmap: ImageBitmap): Image {
   const { width, height } = bitmap
+  requirePixels(width, height)
   const context =
     width > 0 ? new OffscreenCanvas(width, height).getContext('2d', { colorSpace: 'srgb' }) : null
   if (!context) {

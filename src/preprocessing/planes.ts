@@ -1,4 +1,5 @@
 import { PolyVeilError } from '../errors/index.ts'
+import { requireSides } from './limits.ts'
 
 /** A decoded image: 8-bit samples, row by row, channels interleaved (grey, RGB, or RGBA not premultiplied). */
 export interface Image {
@@ -16,14 +17,13 @@ export interface Plane {
   readonly data: Uint8Array | Float64Array
 }
 
-const MAX_SIDE = 2 ** 15
-
-/** @throws IMAGE_UNREADABLE when sizes are no positive whole numbers or the samples do not fill them */
+/** @throws IMAGE_UNREADABLE when sizes are no positive whole numbers, too large, or the samples do not fill them */
 export function checkImage({ width, height, channels, data }: Image): void {
-  const side = (size: number): boolean => Number.isInteger(size) && size > 0 && size <= MAX_SIDE
+  const side = (size: number): boolean => Number.isInteger(size) && size > 0
   if (!side(width) || !side(height) || ![1, 3, 4].includes(channels)) {
     throw new PolyVeilError('IMAGE_UNREADABLE', `No image of ${width} x ${height} with ${channels} channels`)
   }
+  requireSides(width, height)
   if (data.length !== width * height * channels) {
     throw new PolyVeilError(
       'IMAGE_UNREADABLE',
@@ -36,15 +36,18 @@ export function checkImage({ width, height, channels, data }: Image): void {
  * Separates an image into the planes that a network takes, made one at a time since an image may be large. Transparent
  * pixels are laid on white, what a viewer shows; a grey image has three equal colours; a colour image is made grey by
  * its luma.
+ *
+ * @param invert whether black becomes white and white black, as the last of these steps
  */
-export function* planes(image: Image, channels: 'rgb' | 'grey'): Generator<Plane, void> {
-  if (channels === 'grey') yield plane(image, (i) => luma(image, i))
-  else for (const c of [0, 1, 2]) yield plane(image, (i) => sample(image, i, c))
+export function* planes(image: Image, channels: 'rgb' | 'grey', invert: boolean): Generator<Plane, void> {
+  if (channels === 'grey') yield plane(image, invert, (i) => luma(image, i))
+  else for (const c of [0, 1, 2]) yield plane(image, invert, (i) => sample(image, i, c))
 }
 
-function plane({ width, height }: Image, value: (pixel: number) => number): Plane {
+function plane({ width, height }: Image, invert: boolean, value: (pixel: number) => number): Plane {
   const data = new Uint8Array(width * height)
-  for (let i = 0; i < data.length; i++) data[i] = value(i)
+  const flip = invert ? 255 : 0
+  for (let i = 0; i < data.length; i++) data[i] = value(i) ^ flip
   return { width, height, data }
 }
 

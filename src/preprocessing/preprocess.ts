@@ -18,15 +18,20 @@ export interface PreprocessedImage {
  *
  * A bilinear resize commutes with the normalisation, so both orders of training scripts give the same tensor.
  *
+ * @param options `invert` makes black white and white black, once transparent pixels are on white
  * @throws IMAGE_UNREADABLE when the samples do not fill the image
  * @throws CONFIG_INVALID when the crop is larger than the resized image
  */
-export function preprocess(image: Image, spec: Preprocessing): PreprocessedImage {
+export function preprocess(
+  image: Image,
+  spec: Preprocessing,
+  { invert = false }: { readonly invert?: boolean } = {},
+): PreprocessedImage {
   checkImage(image)
   const { height, width } = spec.resize
   const tensor = new Float64Array(spec.mean.length * height * width)
   let c = 0
-  for (const plane of planes(image, spec.channels)) {
+  for (const plane of planes(image, spec.channels, invert)) {
     const { data } = fit(plane, spec)
     const start = c * height * width
     for (let i = 0; i < data.length; i++) tensor[start + i] = (data[i] / 255 - spec.mean[c]) / spec.std[c]

@@ -1,8 +1,9 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { manifestOf, readCircuit } from '../../src/circuit/index.ts'
+import { manifestOf, readCircuit, writeCircuit } from '../../src/circuit/index.ts'
 import { connect, directoryKeyStore } from '../../src/client/index.ts'
+import { goldenTensors, item } from '../models/support/golden.ts'
 import { startService } from './service.ts'
 import { failed, goldenOf, polyveil, sourceOf, zooPath } from './support.ts'
 
@@ -61,6 +62,23 @@ t.test('verify groups images; the last batch may be partly empty', async (t) => 
   const seal = await verify('--count', '2', '--backend', 'seal')
   t.equal(seal.code, 0)
   t.match(seal.stdout.toString(), /^seal: 2 images in batches of 2, same top-1 on 100\.0 %\n/)
+})
+
+t.test('verify tells which image of a batch leaves the range', async (t) => {
+  // The circuit's bound on logits is lowered below those of one image.
+  const logits = (await goldenTensors('one_shot')).get('logits')!
+  const peaks = [0, 1, 2, 3].map((k) => Math.max(...item(logits, k).data.map(Math.abs)))
+  const [most, second] = peaks.toSorted((a, b) => b - a)
+  const circuit = readCircuit(new Uint8Array(readFileSync(path)))
+  const narrow = join(directory, 'narrow.pvc')
+  const output = { ...circuit.output, bound: (most + second) / 2 }
+  writeFileSync(narrow, writeCircuit({ ...circuit, output }))
+  const flags = [...goldenOf('one_shot'), '--backend', 'clear', ...QUIET]
+  const { code, json } = await polyveil(['verify', narrow, ...flags])
+  t.equal(code, 1)
+  t.match(json, { ok: false, images: 4, batch: 2, top1Agreement: 1 })
+  t.strictSame(json.outOfRange, [peaks.indexOf(most)])
+  t.ok(json.maxAbsError < 1e-4, 'the other of its batch is compared, too')
 })
 
 t.test('classify takes as few inferences as hold all images; encrypt and decrypt take several', async (t) => {

@@ -2,6 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import sharp from 'sharp'
 import t from 'tap'
 import { CIRCUITS } from '../../scripts/building/paths.ts'
 import { writeCircuit } from '../../src/circuit/index.ts'
@@ -56,6 +57,60 @@ t.test('the steps apart, with the same keys and the manifest by its URL', async 
   }
   const [input] = models.find(({ name }) => name === 'digits')!.inputs
   t.equal(query.stdout.length, input.parameters.binary_data_size, 'as large as the service says')
+})
+
+t.test('one bad image among several costs the others nothing', async (t) => {
+  const args = ['--url', url, '--model', 'digits', '--keys', join(directory, 'keys'), '--top', '1']
+  const dark = join(directory, 'dark-on-light.png')
+  writeFileSync(dark, await sharp(IMAGES[0]).removeAlpha().negate().png().toBuffer())
+  const damaged = join(directory, 'damaged.png')
+  writeFileSync(damaged, readFileSync(IMAGES[0]).subarray(0, -40))
+  const absent = join(directory, 'absent.png')
+  const files = [absent, IMAGES[0], damaged, dark, IMAGES[1]]
+  const { code, json, stderr } = await polyveil(['classify', ...files, ...args, ...QUIET])
+  t.equal(code, 3)
+  t.equal(stderr, '')
+  t.match(json.images, [
+    {
+      file: absent,
+      error: { code: 'IMAGE_UNREADABLE', message: /absent\.png cannot be read/, remedy: String },
+    },
+    { file: IMAGES[0], classes: [{ label: '3' }] },
+    { file: damaged, error: { code: 'IMAGE_UNREADABLE', message: /damaged\.png: The PNG image is damaged/ } },
+    {
+      file: dark,
+      error: {
+        code: 'TENSOR_OUT_OF_RANGE',
+        message:
+          /does not handle this picture.*light on dark \(mean brightness 0\.13.*--invert .*This picture has 0\.8/,
+        facts: { file: dark, brightness: Number },
+      },
+    },
+    { file: IMAGES[1], classes: [{ label: '7' }] },
+  ])
+  const inverted = await polyveil(['classify', dark, damaged, ...args, '--invert'])
+  t.equal(inverted.code, 3)
+  t.match(inverted.stdout.toString(), /^[^\n]*dark-on-light\.png\nclass +score +logit\n +3 [^\n]*\n$/)
+  t.match(inverted.stderr, /dark-on-light\.png: encrypting\n/)
+  t.match(
+    inverted.stderr,
+    /\npolyveil: IMAGE_UNREADABLE: [^\n]*damaged\.png: The PNG image is damaged[^\n]*\n/,
+  )
+  const none = await polyveil(['classify', damaged, absent, ...args, ...QUIET])
+  t.equal(none.code, 3)
+  t.match(none.json, { model: 'digits', images: [{ error: {} }, { error: {} }] })
+})
+
+t.test('encrypt names the image that cannot be read, and inverts', async (t) => {
+  const local = ['--manifest', `${url}/v2/models/digits/manifest`, '--keys', join(directory, 'keys')]
+  const text = join(directory, 'note.png')
+  writeFileSync(text, 'no image')
+  const out = join(directory, 'query')
+  failed(t, await polyveil(['encrypt', text, ...local, '--out', out, ...QUIET]), 3, 'IMAGE_UNREADABLE', {
+    file: text,
+  })
+  t.notOk(existsSync(out))
+  t.equal((await polyveil(['encrypt', IMAGES[0], '--invert', ...local, '--out', out, ...QUIET])).code, 0)
 })
 
 t.test('what a client can do wrong', async (t) => {

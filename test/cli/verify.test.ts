@@ -2,7 +2,8 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { readCircuit, writeCircuit } from '../../src/circuit/index.ts'
-import { goldenTensors } from '../models/support/golden.ts'
+import { factorWithin } from '../client/stretched.ts'
+import { goldenTensors, item } from '../models/support/golden.ts'
 import { safetensors } from './safetensors.ts'
 import { failed, goldenOf, polyveil, type Ran, sourceOf } from './support.ts'
 
@@ -117,14 +118,61 @@ t.test('golden files that do not fit', async (t) => {
   const bare = join(directory, 'bare')
   writeFileSync(bare, safetensors({ input: { shape, data } }))
   failed(t, await verify('--golden', bare, ...flags), 3, 'TENSOR_MISSING', { tensor: 'logits' })
-  writeFileSync(
-    bare,
-    safetensors({
-      input: { shape, data: data.map((x) => 3 * x) },
-      logits: { shape: [4, 10], data: new Float32Array(40) },
-    }),
+})
+
+/** The golden file with some images multiplied, by their place. */
+async function stretchedGolden(factors: Readonly<Record<number, number>>): Promise<string> {
+  const tensors = await goldenTensors('one_shot')
+  const { shape, data } = tensors.get('input')!
+  const size = data.length / shape[0]
+  const stretched = data.map((x, i) => x * (factors[Math.floor(i / size)] ?? 1))
+  const file = join(directory, 'stretched')
+  writeFileSync(file, safetensors({ input: { shape, data: stretched }, logits: tensors.get('logits')! }))
+  return file
+}
+
+t.test('images that leave the range are named and counted, and the others compared', async (t) => {
+  // One is beyond the input's bound; one is within it, but its logits leave theirs, which is lowered for that.
+  const circuit = readCircuit(new Uint8Array(readFileSync(path)))
+  const narrow = join(directory, 'narrow.pvc')
+  writeFileSync(narrow, writeCircuit({ ...circuit, output: { ...circuit.output, bound: 0.7 } }))
+  const image = item((await goldenTensors('one_shot')).get('input')!, 1).data
+  const [far, wild] = [0, 1]
+  const golden = await stretchedGolden({ [far]: 3, [wild]: factorWithin(image, circuit.input.bound) })
+  const left = [far, wild]
+  for (const backend of ['clear', 'simd']) {
+    const { code, json, stderr } = await polyveil([
+      ...['verify', narrow, '--golden', golden, '--backend', backend],
+      ...['--json', '--quiet'],
+    ])
+    t.equal(code, 1, stderr)
+    t.match(json, { ok: false, images: 4, top1Agreement: 1 }, backend)
+    t.strictSame(json.outOfRange, left)
+    t.ok(json.rmsError <= json.allowedRmsError, 'the others are as they should be')
+  }
+  const text = await polyveil(['verify', narrow, '--golden', golden, '--backend', 'clear'])
+  t.equal(text.code, 1)
+  t.match(
+    text.stdout.toString(),
+    new RegExp(
+      `\n2 of 4 images leave the range .*\\(counted from 0\\): ${left.join(', ')}\\. Are they preprocessed`,
+    ),
   )
-  failed(t, await verify('--golden', bare, ...flags), 3, 'TENSOR_OUT_OF_RANGE')
+})
+
+t.test('where every image leaves the range there is nothing to compare', async (t) => {
+  const golden = await stretchedGolden({ 0: 3, 1: 3, 2: 3, 3: 3 })
+  const { code, json } = await verify('--golden', golden, '--backend', 'clear', '--json')
+  t.equal(code, 1)
+  t.match(json, {
+    ok: false,
+    outOfRange: [0, 1, 2, 3],
+    maxAbsError: null,
+    rmsError: null,
+    top1Agreement: null,
+  })
+  const { stdout } = await verify('--golden', golden, '--backend', 'clear')
+  t.match(stdout.toString(), /^clear: 4 images, none of which stays within the range\n4 of 4 images leave/)
 })
 
 t.test('what no engine has the memory for is refused before anything is made', async (t) => {

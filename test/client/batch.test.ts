@@ -160,10 +160,10 @@ t.test(
       await t.rejects(polyveil.decryptBatch('micro_t', answer), refused)
       await t.rejects(polyveil.decrypt('micro_t', answer), refused)
     }
+    const manyOf = (first: PreprocessedImage) => [first, images[1], images[2], images[3], images[1]]
     const traffic = async (first: PreprocessedImage, outcome: string): Promise<string[]> => {
       const before = sent.length
-      const many = [first, images[1], images[2], images[3], images[1]]
-      const found = await polyveil.classify('micro_t', many).then(
+      const found = await polyveil.classify('micro_t', manyOf(first)).then(
         () => 'labels',
         ({ code }) => code,
       )
@@ -172,6 +172,20 @@ t.test(
     }
     const bad = await traffic(wild, 'TENSOR_OUT_OF_RANGE')
     t.strictSame(bad, await traffic(images[0], 'labels'), 'the same requests, the later batches included')
+
+    const before = sent.length
+    const settled = await polyveil.classifySettled('micro_t', manyOf(wild))
+    t.strictSame(since(before), bad, 'the same requests where each image has its own outcome')
+    const expected = networks.micro_t.logits
+    const code = 'TENSOR_OUT_OF_RANGE'
+    for (const result of settled.slice(0, 2)) t.match(result, { status: 'rejected', reason: { code } })
+    for (const [k, place] of [2, 3, 1].entries()) {
+      const result = settled[2 + k] as PromiseFulfilledResult<Classification[]>
+      t.ok(
+        maxAbsDifference(logitsOf(result.value), expected[place]) < MAX_ERROR,
+        `image ${place} has its label`,
+      )
+    }
   },
 )
 

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { startService } from '../cli/service.ts'
@@ -64,4 +64,12 @@ t.test('the single steps of docs/library.md', async (t) => {
   const logits: number[] = JSON.parse(lines.slice(lines.findIndex((line) => line.startsWith('['))).join(' '))
   t.equal(logits.length, 10)
   t.equal(logits.indexOf(Math.max(...logits)), 3)
+})
+
+t.test('each image of docs/library.md has its own outcome', async (t) => {
+  const [, snippet] = code('docs/library.md', '## polyveil/client', 'ts')
+  writeFileSync(join(directory, 'broken.png'), 'no image')
+  const ran = await module(directory, 'settled.ts', here(snippet))
+  t.equal(ran.code, 0, ran.stderr)
+  t.match(ran.stdout, /^3\nIMAGE_UNREADABLE The file is no image that can be decoded/)
 })

@@ -157,6 +157,17 @@ t.test('images that are none', async (t) => {
   }
 })
 
+t.test('a long image costs no more than its centre', async (t) => {
+  const [width, height] = [1, 2 ** 15]
+  const data = Uint8Array.from({ length: width * height }, (_, y) => y % 251)
+  const spec = architecture('cpolynext-t').preprocessing
+  const { tensor } = preprocess({ width, height, channels: 1, data }, spec)
+  t.equal(tensor.length, 3 * 224 * 224)
+  // Resized by 232, the centre is what the two samples around the middle make.
+  const middle = spec.mean[0] + spec.std[0] * tensor[112 * 224]
+  t.ok(Math.abs(255 * middle - data[height / 2]) < 2)
+})
+
 /** Values without order, the same each time. */
 const noise = (length: number): number[] =>
   Array.from({ length }, (_, i) => Math.floor(256 * Math.abs(Math.sin(i * i + 1))))

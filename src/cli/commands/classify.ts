@@ -1,11 +1,12 @@
 import type { Command } from 'commander'
 import type { Classification, ClientProgress, ManifestChange } from '../../client/index.ts'
 import { act, command, type Outcome, type Session } from '../command.ts'
-import { readImageFile } from '../input/images.ts'
+import { type FileResult, IMAGE_ARGUMENT, INVERT_HELP, ofFile, readImageFiles } from '../input/images.ts'
 import { openKeyStore, withOptionalKeys } from '../input/key-store.ts'
 import { whole } from '../input/option-values.ts'
 import { type PinFlags, pinOptions, withPins } from '../input/pins.ts'
 import { headersOf, type ServerOptions, shownUrl, withHeaders } from '../input/server.ts'
+import { errorDocument } from '../output/errors.ts'
 import type { Progress } from '../output/progress.ts'
 import { FULL_PRECISION_HELP, scoresText } from '../output/scores-text.ts'
 
@@ -15,6 +16,7 @@ interface ClassifyFlags extends PinFlags, ServerOptions {
   readonly keys?: string
   readonly top: number
   readonly fullPrecision?: boolean
+  readonly invert?: boolean
 }
 
 /** `polyveil classify` */
@@ -23,7 +25,7 @@ export const classifyCommand = (): Command =>
     withHeaders(
       withOptionalKeys(
         command('classify', 'classify images on a server that never sees them')
-          .argument('<image...>', 'PNG, JPEG or WebP')
+          .argument('<image...>', IMAGE_ARGUMENT)
           .requiredOption('--url <url>', 'the server')
           .requiredOption('--model <name>', 'the model'),
       ),
@@ -31,16 +33,15 @@ export const classifyCommand = (): Command =>
   )
     .option('--top <n>', 'classes to show', whole(1, 100_000), 5)
     .option('--full-precision', FULL_PRECISION_HELP)
+    .option('--invert', INVERT_HELP)
     .action(act(classify))
-
-interface Classified {
-  readonly file: string
-  readonly classes: readonly Classification[]
-}
 
 async function classify(session: Session, files: string[], flags: ClassifyFlags): Promise<Outcome> {
   // All of them first, so that a wrong name costs no upload of keys.
-  const images = await Promise.all(files.map(async (file) => ({ file, bytes: await readImageFile(file) })))
+  const read = await readImageFiles(files)
+  const images = read.flatMap(({ file, value }) => (value ? [{ file, bytes: value }] : []))
+  const bad = read.flatMap((result) => (result.error ? [result] : []))
+  if (images.length === 0) return outcomeOf({ model: flags.model }, bad)
   const { progress, signal } = session
   progress.step(`connecting to ${shownUrl(flags.url)}`)
   const { connect } = await import('../../client/index.ts')
@@ -54,22 +55,45 @@ async function classify(session: Session, files: string[], flags: ClassifyFlags)
       change = noticed
     }),
   })
-  const { batch, digest } = await polyveil.manifest(flags.model, { signal })
-  const classes = await polyveil.classify(
+  const { digest } = await polyveil.manifest(flags.model, { signal })
+  const settled = await polyveil.classifySettled(
     flags.model,
     images.map(({ bytes }) => bytes),
     {
       topK: flags.top,
       fullPrecision: flags.fullPrecision,
+      invert: flags.invert,
       signal,
-      onProgress: showing(progress, files, batch),
+      onProgress: showing(
+        progress,
+        images.map(({ file }) => file),
+      ),
     },
   )
-  const results = images.map(({ file }, k): Classified => ({ file, classes: classes[k] }))
-  return {
-    document: { model: flags.model, manifest: digest, previousManifest: change?.before, images: results },
-    text: results.map(({ file, classes }) => `${file}\n${scoresText(classes)}`).join('\n\n'),
-  }
+  const rest = settled.values()
+  const results = read.map((result) => (result.error ? result : resultOf(result.file, rest.next().value!)))
+  return outcomeOf({ model: flags.model, manifest: digest, previousManifest: change?.before }, results)
+}
+
+/** A single image that has no label is the command's failure; among several it is one image's. */
+function outcomeOf(document: object, results: readonly Classified[]): Outcome {
+  const errors = results.flatMap(({ error }) => error ?? [])
+  if (results.length === 1 && errors.length === 1) throw errors[0]
+  return { document: { ...document, images: results.map(imageDocument) }, text: imagesText(results), errors }
+}
+
+type Classified = FileResult<readonly Classification[]>
+
+const resultOf = (file: string, result: PromiseSettledResult<Classification[]>): Classified =>
+  result.status === 'fulfilled' ? { file, value: result.value } : { file, error: ofFile(file, result.reason) }
+
+const imageDocument = ({ file, value, error }: Classified): object =>
+  error ? { file, error: errorDocument(error) } : { file, classes: value }
+
+/** Absent where no image has a label. */
+function imagesText(results: readonly Classified[]): string | undefined {
+  const texts = results.flatMap(({ file, value }) => (value ? [`${file}\n${scoresText(value)}`] : []))
+  return texts.length > 0 ? texts.join('\n\n') : undefined
 }
 
 const STAGES = {
@@ -80,21 +104,17 @@ const STAGES = {
   decrypt: 'decrypting',
 } as const
 
-/** Shows a client's progress: a step for each stage of each inference. @param batch files that go together */
-function showing(
-  progress: Progress,
-  files: readonly string[],
-  batch: number,
-): (state: ClientProgress) => void {
+/** Shows a client's progress: a step for each stage of each inference. @param files of the images that the client was given */
+function showing(progress: Progress, files: readonly string[]): (state: ClientProgress) => void {
   let current: string | undefined
-  return ({ stage, rounds, inference = 1, bytesDone, bytesTotal, waitsFor, secondsLeft }) => {
-    const own = files.slice((inference - 1) * batch, inference * batch)
+  return ({ stage, rounds, images = [], bytesDone, bytesTotal, waitsFor, secondsLeft }) => {
+    const names = namesText(images.map((place) => files[place]))
     if (stage === 'wait') {
-      progress.step(`${namesText(own)}: ${waitText(waitsFor, secondsLeft)}`)
+      progress.step(`${names}: ${waitText(waitsFor, secondsLeft)}`)
       current = undefined
       return
     }
-    const step = `${namesText(own)}: ${STAGES[stage]}${rounds ? `, ${rounds} rounds` : ''}`
+    const step = `${names}: ${STAGES[stage]}${rounds ? `, ${rounds} rounds` : ''}`
     if (step !== current) progress.step(step)
     current = step
     progress.update(bytesDone, bytesTotal)

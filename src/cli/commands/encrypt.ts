@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
+import type { LocalModel, PreprocessedImage } from '../../client/index.ts'
 import { act, command, type Outcome, type Session } from '../command.ts'
-import { readImageFile } from '../input/images.ts'
+import { IMAGE_ARGUMENT, INVERT_HELP, ofFile, readImageFile } from '../input/images.ts'
 import { type LocalOptions, withLocalModel, withModel } from '../input/local-model.ts'
 import { bytesText } from '../output/units.ts'
 import { writeWhole } from '../output/write-file.ts'
@@ -8,6 +9,7 @@ import { UsageError } from '../usage-error.ts'
 
 interface EncryptOptions extends LocalOptions {
   readonly out?: string
+  readonly invert?: boolean
 }
 
 /** `polyveil encrypt` */
@@ -16,8 +18,9 @@ export const encryptCommand = (): Command =>
     command(
       'encrypt',
       'encrypt an image for a model, or as many as it takes at once; needs no server',
-    ).argument('<image...>', 'PNG, JPEG or WebP'),
+    ).argument('<image...>', IMAGE_ARGUMENT),
   )
+    .option('--invert', INVERT_HELP)
     .option('--out <file>', 'where to write the encrypted images (default: stdout)')
     .action(act(encrypt))
 
@@ -31,7 +34,7 @@ async function encrypt(session: Session, paths: string[], options: EncryptOption
   const images = await Promise.all(paths.map(readImageFile))
   session.progress.step('encrypting')
   return withModel(session, options, async (model) => {
-    const frame = await model.encrypt(images)
+    const frame = await model.encrypt(await tensorsOf(model, paths, images, options))
     const document = { manifest: model.manifest.digest, images: images.length, bytes: frame.length, out }
     if (out !== undefined) {
       await writeWhole(out, frame)
@@ -40,4 +43,23 @@ async function encrypt(session: Session, paths: string[], options: EncryptOption
     process.stdout.write(frame)
     return { document }
   })
+}
+
+/** The tensors of images, each error with its file. */
+async function tensorsOf(
+  { manifest }: LocalModel,
+  paths: readonly string[],
+  images: readonly Uint8Array[],
+  { invert }: EncryptOptions,
+): Promise<PreprocessedImage[]> {
+  const { imageTensor } = await import('../../client/index.ts')
+  const tensors: PreprocessedImage[] = []
+  for (const [k, image] of images.entries()) {
+    try {
+      tensors.push(await imageTensor(image, manifest.input, { invert }))
+    } catch (error) {
+      throw ofFile(paths[k], error)
+    }
+  }
+  return tensors
 }

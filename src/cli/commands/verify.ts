@@ -41,8 +41,9 @@ async function verifyCircuitFile(session: Session, path: string, options: Verify
   const { verify } = await import('../verification/verify.ts')
   const found = await verify(circuit, golden, backend, session.progress)
   const deviation = (estimate.isMeasured ? 1 : ESTIMATE_SLACK) * estimate.logitError
-  const allowed = rmsWithin(deviation, found.images * output.classes)
-  const holds = found.top1Agreement === 1 && found.rmsError <= allowed
+  const answered = found.images - found.outOfRange.length
+  const allowed = rmsWithin(deviation, Math.max(1, answered) * output.classes)
+  const holds = answered === found.images && found.top1Agreement === 1 && found.rmsError <= allowed
   return {
     document: { ok: holds, ...found, allowedRmsError: allowed },
     text: verificationText(found, holds, allowed),
@@ -52,10 +53,16 @@ async function verifyCircuitFile(session: Session, path: string, options: Verify
 
 function verificationText(found: Verification, holds: boolean, allowed: number): string {
   const { seconds, bytes, images, batch, rounds, engineMemoryBytes: memory } = found
+  const what = `${found.backend}: ${images} images${batch > 1 ? ` in batches of ${batch}` : ''}`
   return [
-    `${found.backend}: ${images} images${batch > 1 ? ` in batches of ${batch}` : ''}, same top-1 on ${(100 * found.top1Agreement).toFixed(1)} %`,
-    `largest error ${errorText(found.maxAbsError)}, RMS ${errorText(found.rmsError)} (${errorText(allowed)} allowed): ` +
-      `${found.precisionBits.toFixed(1)} bits below the golden logits`,
+    ...(found.outOfRange.length < images
+      ? [
+          `${what}, same top-1 on ${(100 * found.top1Agreement).toFixed(1)} %`,
+          `largest error ${errorText(found.maxAbsError)}, RMS ${errorText(found.rmsError)} (${errorText(allowed)} allowed): ` +
+            `${found.precisionBits.toFixed(1)} bits below the golden logits`,
+        ]
+      : [`${what}, none of which stays within the range`]),
+    ...outOfRangeText(found),
     `keys ${secondsText(seconds.keygen)}; an image: encrypt ${secondsText(seconds.encrypt / images)}, ` +
       `execute ${secondsText(seconds.execute / images)}, decrypt ${secondsText(seconds.decrypt / images)}`,
     ...(rounds > 0
@@ -69,4 +76,18 @@ function verificationText(found: Verification, holds: boolean, allowed: number):
       `program ${bytesText(memory.program)}; peak of the process ${bytesText(found.peakRssBytes)}`,
     holds ? 'The verification holds.' : 'The verification FAILED.',
   ].join('\n')
+}
+
+/** Images that are named; the document has all of them. */
+const NAMED = 20
+
+function outOfRangeText({ outOfRange, images }: Verification): string[] {
+  if (outOfRange.length === 0) return []
+  const named = outOfRange.slice(0, NAMED).join(', ')
+  const more = outOfRange.length > NAMED ? ' and more' : ''
+  return [
+    `${outOfRange.length} of ${images} images leave the range that the circuit supports, so that they have no label ` +
+      `(counted from 0): ${named}${more}. ` +
+      `Are they preprocessed as those of the training?${outOfRange.length < images ? ' The figures are of the other images.' : ''}`,
+  ]
 }

@@ -17,11 +17,18 @@ const BY_SIGNAL = 128
 export function presentError(cause: unknown, json: boolean): number {
   if (process.env.POLYVEIL_DEBUG === '1') process.stderr.write(`${printableLines(inspect(cause))}\n`)
   const error = asPolyVeilError(cause)
-  const { remedy, entry } = error
-  if (json) printDocument({ error: { ...error.toJSON(), remedy } })
-  else process.stderr.write(`polyveil: ${error.code}: ${shownMessage(error)}\n${printable(remedy)}\n`)
-  return error instanceof UsageError ? UsageError.EXIT : entry.exit
+  if (json) printDocument({ error: errorDocument(error) })
+  else printError(error)
+  return error instanceof UsageError ? UsageError.EXIT : error.entry.exit
 }
+
+/** Two lines on stderr. */
+export function printError(error: PolyVeilError): void {
+  process.stderr.write(`polyveil: ${error.code}: ${shownMessage(error)}\n${printable(error.remedy)}\n`)
+}
+
+/** An error as JSON documents have it. */
+export const errorDocument = (error: PolyVeilError): object => ({ ...error.toJSON(), remedy: error.remedy })
 
 /** @returns the exit code of a command that was asked to end */
 export function reportStop(reason: Error): number {

@@ -24,9 +24,10 @@ export function clearBackend(circuit: Circuit): VerificationBackend {
       const encrypt = watch.lap()
       const result = execute(circuit, evaluator, inputs, { onProgress, takeInputs: true })
       const executed = watch.lap()
-      const answer = periodicPart(evaluator.decrypt(result), answerPeriod(circuit))
-      const logits = readBatch(answer, circuit).slice(0, images.length)
+      const slots = evaluator.decrypt(result)
       evaluator.free(result)
+      const answer = periodicPart(slots, answerPeriod(circuit))
+      const logits = readBatch(answer, circuit).slice(0, images.length)
       return { logits, seconds: { encrypt, execute: executed, refreshClient: 0, decrypt: watch.lap() } }
     },
     async close() {},

@@ -1,4 +1,6 @@
 import type { Circuit, InputSpec } from '../../circuit/index.ts'
+import { imageTensor } from '../../client/index.ts'
+import { PolyVeilError } from '../../errors/index.ts'
 import { peakResidentBytes } from '../../he-ops/execution/peak-memory.ts'
 import type { EngineMemory } from '../../he-ops/execution/session.ts'
 import type { PreprocessedImage } from '../../preprocessing/index.ts'
@@ -6,12 +8,14 @@ import { type Comparison, compare } from '../comparison.ts'
 import type { Golden } from '../input/golden.ts'
 import type { Progress } from '../output/progress.ts'
 import { Stopwatch } from '../stopwatch.ts'
-import type { BackendName, BatchSeconds, VerificationBackend } from './backend.ts'
+import type { BackendName, BatchSeconds, VerificationBackend, VerifiedBatch } from './backend.ts'
 
 /** What a verification found, field by field as `verify --json` prints it. */
 export interface Verification extends Comparison {
   readonly backend: BackendName
   readonly images: number
+  /** Images that have no answer, by their place in the golden file; the comparison is of the others, and of NaN without any. */
+  readonly outOfRange: readonly number[]
   /** Images that share the ciphertexts. */
   readonly batch: number
   /** Sums over all images. */
@@ -38,6 +42,9 @@ export async function verify(
   const engine = await createBackend(circuit, backend)
   try {
     const { logits, seconds } = await runImages(circuit, golden, engine, progress)
+    const answered = golden.logits.flatMap((expected, k) =>
+      logits[k] ? [{ expected, found: logits[k] }] : [],
+    )
     const keygen = engine.keygenSeconds
     const images = golden.inputs.length
     const { encrypt, execute, refreshClient, decrypt } = seconds
@@ -45,7 +52,11 @@ export async function verify(
       backend,
       images,
       batch: circuit.batch,
-      ...compare(logits, golden.logits),
+      outOfRange: golden.logits.flatMap((_, k) => (logits[k] ? [] : [k])),
+      ...compare(
+        answered.map(({ found }) => found),
+        answered.map(({ expected }) => expected),
+      ),
       seconds: { keygen, ...seconds, total: watch.lap() },
       secondsPerImage: (encrypt + execute + refreshClient + decrypt) / images,
       bytes: engine.bytes,
@@ -63,29 +74,57 @@ async function createBackend(circuit: Circuit, backend: BackendName): Promise<Ve
   return (await import('./encrypted.ts')).encryptedBackend(circuit, backend)
 }
 
+/** @returns of each golden image its logits; undefined where it leaves the range, before or after it is executed */
 async function runImages(
   circuit: Circuit,
   golden: Golden,
   engine: VerificationBackend,
   progress: Progress,
-): Promise<{ logits: Float64Array[]; seconds: BatchSeconds }> {
-  const logits: Float64Array[] = []
+): Promise<{ logits: (Float64Array | undefined)[]; seconds: BatchSeconds }> {
+  const logits: (Float64Array | undefined)[] = golden.inputs.map(() => undefined)
   const seconds = { encrypt: 0, execute: 0, refreshClient: 0, decrypt: 0 }
-  const { length } = golden.inputs
-  for (let first = 0; first < length; first += circuit.batch) {
-    const images = golden.inputs.slice(first, first + circuit.batch)
-    progress.step(`image ${first + images.length} of ${length}`)
-    const result = await engine.run(
-      images.map((image) => sentChannels(image, circuit.input)),
-      (done, total) => progress.update(done, total),
-    )
-    logits.push(...result.logits)
-    seconds.encrypt += result.seconds.encrypt
-    seconds.execute += result.seconds.execute
-    seconds.refreshClient += result.seconds.refreshClient
-    seconds.decrypt += result.seconds.decrypt
+  const sendable = await placesWithin(golden, circuit.input)
+  const run = async (places: readonly number[]): Promise<VerifiedBatch | undefined> => {
+    const images = places.map((place) => sentChannels(golden.inputs[place], circuit.input))
+    const result = await inRange(() => engine.run(images, (done, total) => progress.update(done, total)))
+    for (const [k, place] of places.entries()) logits[place] = result?.logits[k]
+    return result
+  }
+  for (let first = 0; first < sendable.length; first += circuit.batch) {
+    const places = sendable.slice(first, first + circuit.batch)
+    progress.step(`image ${places.at(-1)! + 1} of ${golden.inputs.length}`)
+    const result = await run(places)
+    if (result) addSeconds(seconds, result.seconds)
+    // One image that overflows spoils its batch; alone, each tells whether it is the one.
+    else if (places.length > 1) for (const place of places) await run([place])
   }
   return { logits, seconds }
+}
+
+function addSeconds(sum: { -readonly [Part in keyof BatchSeconds]: number }, part: BatchSeconds): void {
+  sum.encrypt += part.encrypt
+  sum.execute += part.execute
+  sum.refreshClient += part.refreshClient
+  sum.decrypt += part.decrypt
+}
+
+/** Golden images whose values are within the circuit's bound, by their place. */
+async function placesWithin({ inputs }: Golden, input: InputSpec): Promise<number[]> {
+  const places: number[] = []
+  for (const [place, image] of inputs.entries()) {
+    if (await inRange(() => imageTensor(sentChannels(image, input), input))) places.push(place)
+  }
+  return places
+}
+
+/** What a step gives; undefined when an image leaves the range there. */
+async function inRange<T>(step: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await step()
+  } catch (error) {
+    if (error instanceof PolyVeilError && error.code === 'TENSOR_OUT_OF_RANGE') return undefined
+    throw error
+  }
 }
 
 /** A golden image has the network's three channels; where the circuit takes one, they are equal. */

@@ -13,8 +13,8 @@ import {
 } from './image-argument.ts'
 
 /**
- * What can be classified: an encoded file (PNG, JPEG, WebP), a decoded image, in browsers an `ImageBitmap` or `ImageData`, or a
- * tensor that is already preprocessed.
+ * What can be classified: an encoded file (PNG, JPEG, WebP, AVIF, GIF, TIFF), a decoded image, in browsers an `ImageBitmap` or
+ * `ImageData`, or a tensor that is already preprocessed.
  */
 export type ImageInput =
   | Uint8Array
@@ -64,22 +64,45 @@ export const listOf = (images: ImageInput | readonly ImageInput[]): readonly Ima
 export const isList = (images: ImageInput | readonly ImageInput[]): images is readonly ImageInput[] =>
   Array.isArray(images)
 
+/** How a picture is looked at before it is preprocessed. */
+export interface PictureOptions {
+  /**
+   * Inverts the picture, so that a dark digit on white paper becomes a light one on black: for networks that were trained on
+   * pictures of that kind.
+   */
+  readonly invert?: boolean
+}
+
 /**
  * The tensor of an image.
  *
  * @returns the shape of `spec.image`, [C, H, W], row-major; every value within `spec.bound`
  * @throws IMAGE_UNREADABLE when the file is no image
- * @throws CONFIG_INVALID when what is given is no image in any form, or a tensor has another shape
+ * @throws CONFIG_INVALID when what is given is no image in any form, when a tensor has another shape, or when one is to be
+ *   inverted, which preprocessed values cannot be
  * @throws TENSOR_OUT_OF_RANGE when a value is larger than the circuit supports, or no number; never for a picture, where `spec`
  *   is a checked manifest's
  */
-export async function imageTensor(input: ImageInput, spec: InputSpec): Promise<PreprocessedImage> {
+export async function imageTensor(
+  input: ImageInput,
+  spec: InputSpec,
+  options: PictureOptions = {},
+): Promise<PreprocessedImage> {
   const given = imageArgument(input)
-  const image = 'tensor' in given ? given : preprocess(await decoded(given), spec.preprocessing)
+  const image =
+    'tensor' in given ? asItIs(given, options) : preprocess(await decoded(given), spec.preprocessing, options)
   if ('tensor' in given) checkAxes(given, spec)
   checkShape(image, spec)
   requireWithin(image, spec.bound)
   return image
+}
+
+function asItIs(tensor: PreprocessedImage, { invert = false }: PictureOptions): PreprocessedImage {
+  if (!invert) return tensor
+  throw new PolyVeilError(
+    'CONFIG_INVALID',
+    'A tensor is already preprocessed and cannot be inverted: give the picture, or invert it before preprocessing',
+  )
 }
 
 function requireWithin({ tensor }: PreprocessedImage, bound: number): void {

@@ -2,6 +2,7 @@ import { answerPeriod } from '../../circuit/answer.ts'
 import { checkManifest, type Manifest } from '../../circuit/manifest.ts'
 import { type CkksParameters, checkParameters } from '../../circuit/parameters.ts'
 import { PolyVeilError } from '../../errors/index.ts'
+import type { ComplexSlots } from '../../he-ops/encoding/decode-periodic.ts'
 import { backendFor } from '../../he-ops/execution/backend-for.ts'
 import {
   decodeTensor,
@@ -13,9 +14,11 @@ import {
   responseSpec,
 } from '../../wire/index.ts'
 import { readBatch, roundLogits } from './answer.ts'
-import { batchSlots, type ImageInput, imageTensor, listOf } from './input.ts'
+import { imageTensors, valuesOf } from './image-tensors.ts'
+import { batchSlots, type ImageInput, listOf, type PictureOptions } from './input.ts'
 import type { KeyRing } from './key-ring.ts'
 import { type ClientLimits, DEFAULT_LIMITS, type ModelSizes, modelSizes } from './limits.ts'
+import { notHandled } from './picture-kind.ts'
 
 export interface DecryptOptions {
   /**
@@ -61,14 +64,16 @@ export class LocalModel {
   /**
    * Encrypts an image, or up to `manifest.batch` of them. How many they are shows nowhere in the frame.
    *
+   * @param options `invert` for pictures that are dark where the network's are light
    * @returns a frame of `sizes.query` bytes
    * @throws IMAGE_UNREADABLE, CONFIG_INVALID, TENSOR_OUT_OF_RANGE as `imageTensor`; CONFIG_INVALID for too many images
    */
-  async encrypt(images: ImageInput | readonly ImageInput[]): Promise<Uint8Array> {
-    const tensors: Float64Array[] = []
-    for (const image of listOf(images)) {
-      tensors.push((await imageTensor(image, this.manifest.input)).tensor)
-    }
+  async encrypt(
+    images: ImageInput | readonly ImageInput[],
+    options: PictureOptions = {},
+  ): Promise<Uint8Array> {
+    const read = valuesOf(await imageTensors(listOf(images), this.manifest.input, options))
+    const tensors = read.map(({ tensor }) => tensor)
     const vectors = batchSlots(tensors, this.manifest, this.parameters.slots)
     const key = await this.#keys.unlock(this.parameters)
     const spec = querySpec(this.manifest)
@@ -129,8 +134,19 @@ export class LocalModel {
     const [pair] = decodeTensor(this.parameters, spec, frame)
     const key = await this.#keys.unlockExisting(this.parameters)
     const answer = key.decryptPeriodic(pair, spec.level, spec.scale, answerPeriod(this.manifest))
-    const logits = readBatch(answer, this.manifest)
+    const logits = this.#logits(answer)
     return fullPrecision ? logits : logits.map((row) => roundLogits(row, this.manifest.output))
+  }
+
+  /** @throws TENSOR_OUT_OF_RANGE that says what pictures the network expects */
+  #logits(answer: ComplexSlots): Float64Array[] {
+    const { input, batch } = this.manifest
+    try {
+      return readBatch(answer, this.manifest)
+    } catch (error) {
+      if (!(error instanceof PolyVeilError)) throw error
+      throw notHandled(error, input.preprocessing, batch)
+    }
   }
 }
 

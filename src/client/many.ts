@@ -1,0 +1,135 @@
+import type { Manifest } from '../circuit/manifest.ts'
+import type { PolyVeilError } from '../errors/index.ts'
+import type { PreprocessedImage, Preprocessing } from '../preprocessing/index.ts'
+import { topKArgument } from './arguments.ts'
+import { type Classification, rank } from './local/answer.ts'
+import { imageTensors, settled, valuesOf } from './local/image-tensors.ts'
+import { type ImageInput, type PictureOptions, requireSendable } from './local/input.ts'
+import type { DecryptOptions } from './local/local-model.ts'
+import { brightness } from './local/picture-kind.ts'
+import { type CallOptions, inInference } from './progress.ts'
+
+export interface ClassifyOptions extends CallOptions, DecryptOptions, PictureOptions {
+  /** Number of classes to return, best first; all when absent. */
+  readonly topK?: number
+}
+
+/** What a client does for one batch of images, and what it knows of a model. */
+export interface ClientSteps {
+  manifest(model: string, options: CallOptions): Promise<Manifest>
+  /** @param tensors as `imageTensors` makes them for the model */
+  encrypt(model: string, tensors: readonly PreprocessedImage[], options: CallOptions): Promise<Uint8Array>
+  infer(model: string, frame: Uint8Array, options: CallOptions): Promise<Uint8Array>
+  decryptBatch(
+    model: string,
+    frame: Uint8Array,
+    options: CallOptions & DecryptOptions,
+  ): Promise<Float64Array[]>
+}
+
+/** An image that is sent. */
+interface Sent {
+  /** Place in the caller's list. */
+  readonly place: number
+  readonly image: PreprocessedImage
+}
+
+/** Images that share an inference, and its answer: encrypted, or what failed. */
+interface Batch {
+  readonly images: readonly Sent[]
+  readonly options: CallOptions
+  readonly answer: PromiseSettledResult<Uint8Array>
+}
+
+/**
+ * Classifies images, as many at once as the model takes. Images are read first; then all batches are sent; then answers are
+ * decrypted. So nothing that is sent depends on a decryption, and nothing is sent again.
+ *
+ * @param required `all` sends nothing unless every image can be read, and rejects with the first failure of an inference;
+ *   `readable` leaves the other images out, and keeps the answers that were there before an inference failed
+ */
+export async function classifyMany(
+  client: ClientSteps,
+  model: string,
+  images: readonly ImageInput[],
+  { topK, fullPrecision, invert, ...options }: ClassifyOptions,
+  required: 'all' | 'readable',
+): Promise<PromiseSettledResult<Classification[]>[]> {
+  topKArgument(topK)
+  if (required === 'all') requireSendable(images)
+  const { labels, input, output, batch } = await client.manifest(model, options)
+  // First, so that an image that is none costs no upload of keys.
+  const { signal } = options
+  const tensors = await imageTensors(images, input, { invert, signal, check: requireSendable })
+  if (required === 'all') valuesOf(tensors)
+  const batches = await sendAll(client, model, groupsOf(sentOf(tensors), batch), options, required)
+  const results: PromiseSettledResult<Classification[]>[] = []
+  for (const [place, tensor] of tensors.entries()) if (tensor.status === 'rejected') results[place] = tensor
+  for (const sent of batches) {
+    const rows = await logitsOf(client, model, sent, fullPrecision)
+    for (const [k, { place, image }] of sent.images.entries()) {
+      results[place] =
+        rows.status === 'fulfilled'
+          ? { status: 'fulfilled', value: rank(rows.value[k], labels, topK ?? output.classes) }
+          : {
+              status: 'rejected',
+              reason: withBrightness(rows.reason, image, input.preprocessing),
+            }
+    }
+  }
+  return results
+}
+
+const sentOf = (tensors: readonly PromiseSettledResult<PreprocessedImage>[]): Sent[] =>
+  tensors.flatMap((result, place) => (result.status === 'fulfilled' ? [{ place, image: result.value }] : []))
+
+async function sendAll(
+  client: ClientSteps,
+  model: string,
+  groups: readonly (readonly Sent[])[],
+  options: CallOptions,
+  required: 'all' | 'readable',
+): Promise<Batch[]> {
+  const batches: Batch[] = []
+  let failure: PromiseRejectedResult | undefined
+  for (const [index, images] of groups.entries()) {
+    const places = images.map(({ place }) => place)
+    const own = { ...options, onProgress: inInference(options, index, groups.length, places) }
+    const tensors = images.map(({ image }) => image)
+    const send = async () => client.infer(model, await client.encrypt(model, tensors, own), own)
+    const answer = failure ?? (await settled(send))
+    if (answer.status === 'rejected') {
+      if (required === 'all' || index === 0) throw answer.reason
+      failure = answer
+    }
+    batches.push({ images, options: own, answer })
+  }
+  return batches
+}
+
+async function logitsOf(
+  client: ClientSteps,
+  model: string,
+  { answer, options }: Batch,
+  fullPrecision: boolean | undefined,
+): Promise<PromiseSettledResult<Float64Array[]>> {
+  if (answer.status === 'rejected') return answer
+  return settled(() => client.decryptBatch(model, answer.value, { ...options, fullPrecision }))
+}
+
+/** An error with what can be seen of the picture beside what its network expects; only where the answer was no honest one. */
+function withBrightness(
+  error: PolyVeilError,
+  image: PreprocessedImage,
+  preprocessing: Preprocessing | null,
+): PolyVeilError {
+  if (error.code !== 'TENSOR_OUT_OF_RANGE' || preprocessing === null) return error
+  const mean = brightness(image, preprocessing)
+  return error.restated(`${error.message}. This picture has ${mean.toFixed(2)}`, { brightness: mean })
+}
+
+/** Items in order, at most `size` together. */
+const groupsOf = <T>(items: readonly T[], size: number): T[][] =>
+  Array.from({ length: Math.ceil(items.length / size) }, (_, index) =>
+    items.slice(index * size, (index + 1) * size),
+  )
