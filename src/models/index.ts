@@ -10,6 +10,9 @@ export {
   parseSafetensors,
   readCheckpoint,
   readSafetensors,
+  readWeights,
+  type Weights,
+  type WeightsOptions,
 } from './checkpoint/index.ts'
 export { type DownsizeType, type NetworkConfig, type NetworkConfigLiteral, networkConfig } from './config.ts'
 export { parseConfig } from './config-json.ts'

@@ -21,9 +21,8 @@ export const checkCommand = (): Command =>
 const TOLERANCE = 1e-4
 
 async function check(session: Session, path: string, options: CheckOptions): Promise<Outcome> {
-  session.progress.step('loading the checkpoint')
-  const { network, checkpoint } = await loadSource(path, options)
-  const parameters = parameterCount(checkpoint)
+  const { network, weights } = await loadSource(path, options, session.progress)
+  const parameters = parameterCount(weights.tensors)
   if (options.golden === undefined) {
     const document = { reference: null, folded: null, images: 0, parameters }
     return { document, text: `The checkpoint is complete: ${parameters} parameters.` }

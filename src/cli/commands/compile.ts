@@ -87,8 +87,7 @@ function checkFlags({ out, dryRun }: CompileFlags): void {
 }
 
 async function plannedCircuit({ progress }: Session, path: string, flags: CompileFlags): Promise<Compiled> {
-  progress.step('loading the checkpoint')
-  const { network } = await loadSource(path, flags)
+  const { network } = await loadSource(path, flags, progress)
   const { config } = network
   const labels = flags.labels === undefined ? config.labels : await readLabels(flags.labels, config.classes)
   const calibration = flags.calibrate === undefined ? [] : await readImages(flags.calibrate, network)
