@@ -62,6 +62,7 @@ const headerSchema = z.strictObject({
       precisionBits: z.number().finite(),
       logitBits: z.number().finite(),
       slotsUsed: finite,
+      seconds: finite,
     }),
   ),
   estimate: z.strictObject({

@@ -19,8 +19,8 @@ const BOUND_SLACK = 1.25
 const BOUND_DEVIATIONS = 6
 
 /** Sends one channel where three are equal, and patches where the stem strides. */
-export function prepareInput(network: Graph, preprocessing: Preprocessing): PreparedInput {
-  const grey = preprocessing.channels === 'grey'
+export function prepareInput(network: Graph, preprocessing: Preprocessing | null): PreparedInput {
+  const grey = preprocessing?.channels === 'grey'
   const base = grey ? foldGreyInput(network) : network
   const image = base.nodes[0].shape
   const { graph, patch } = patchInput(base)
@@ -36,7 +36,9 @@ const sentChannels = (pixels: Float64Array, [channels, height, width]: Shape): F
   pixels.subarray(0, channels * height * width)
 
 /** Largest absolute value of an input: of a normalised pixel in 0..1 or of white noise, whichever is larger. */
-function inputBound({ mean, std }: Preprocessing): number {
+function inputBound(preprocessing: Preprocessing | null): number {
+  if (preprocessing === null) return BOUND_DEVIATIONS
+  const { mean, std } = preprocessing
   const extremes = mean.flatMap((m, c) => [m / std[c], (1 - m) / std[c]])
   return Math.max(BOUND_DEVIATIONS, BOUND_SLACK * Math.max(...extremes))
 }

@@ -76,6 +76,7 @@ t.test('what does not fit one shot is DEPTH_EXCEEDED, exit code 4', async (t) =>
     'never',
     '--out',
     out,
+    '--force',
     '--json',
     '--quiet',
   ])

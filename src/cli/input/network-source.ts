@@ -15,6 +15,8 @@ export interface SourceOptions {
   /** Which entry of the checkpoint, and what stands before its names. */
   readonly weights?: string
   readonly prefix?: string
+  /** The name of a published preprocessing, or a file of one. */
+  readonly preprocessing?: string
 }
 
 export interface Source {
@@ -32,6 +34,10 @@ export const withSource = (command: Command): Command =>
     .option(
       '--weights <name>',
       'the entry of the checkpoint to read (default: averaged weights before raw ones)',
+    )
+    .option(
+      '--preprocessing <which>',
+      'how pictures become inputs: imagenet, lowres or a JSON file, instead of what the config says',
     )
     .option('--prefix <prefix>', 'what stands before the names of its tensors, such as backbone.')
 
@@ -76,18 +82,34 @@ export const entryDocument = ({ entry, entries }: Weights): object => ({
   entries: entries.map(({ name }) => name).filter((name) => name !== ''),
 })
 
-async function configOf({ arch, config, input, classes }: SourceOptions): Promise<NetworkConfig> {
+async function configOf(options: SourceOptions): Promise<NetworkConfig> {
+  const { arch, config, input, classes } = options
   if ((arch === undefined) === (config === undefined)) {
     throw new UsageError('Exactly one of --arch NAME and --config FILE is needed')
   }
-  const { architecture, parseConfig } = await import('../../models/index.ts')
-  if (arch !== undefined) return architecture(arch, { classes, inputSize: input })
-  const json = await readJsonInput(config!, 'The config')
-  return parseConfig(withOverrides(json, { input_size: input, num_classes: classes }))
+  const { architecture, parseConfig, parsePreprocessing } = await import('../../models/index.ts')
+  const stated = await statedPreprocessing(options)
+  if (arch === undefined) {
+    const json = await readJsonInput(config!, 'The config')
+    const overrides = { input_size: input, num_classes: classes, preprocessing: stated }
+    return parseConfig(withOverrides(json, overrides))
+  }
+  const published = architecture(arch, { classes, inputSize: input })
+  if (stated === undefined) return published
+  const preprocessing = parsePreprocessing(stated, published.inputSize)
+  return architecture(arch, { classes, inputSize: input, preprocessing })
+}
+
+/** The JSON of --preprocessing: a published name as it is, or what a file holds. */
+async function statedPreprocessing({ preprocessing: which }: SourceOptions): Promise<unknown> {
+  if (which === undefined) return undefined
+  const { PUBLISHED_PREPROCESSINGS } = await import('../../models/index.ts')
+  const isName = PUBLISHED_PREPROCESSINGS.some((name) => name === which)
+  return isName ? which : readJsonInput(which, 'The preprocessing')
 }
 
 /** The config's JSON with the fields that flags replace. */
-function withOverrides(json: unknown, fields: Record<string, number | undefined>): unknown {
+function withOverrides(json: unknown, fields: Record<string, unknown>): unknown {
   if (typeof json !== 'object' || json === null || Array.isArray(json)) {
     throw new PolyVeilError('CONFIG_INVALID', 'The config is no JSON object')
   }

@@ -29,11 +29,11 @@ export const isList = (images: ImageInput | readonly ImageInput[]): images is re
  *
  * @returns the shape of `spec.image`, [C, H, W], row-major; every value within `spec.bound`
  * @throws IMAGE_UNREADABLE when the file is no image
- * @throws CONFIG_INVALID when a tensor has another shape
+ * @throws CONFIG_INVALID when a tensor has another shape, or the model takes no pictures
  * @throws TENSOR_OUT_OF_RANGE when a value is larger than the circuit supports, or no number
  */
 export async function imageTensor(input: ImageInput, spec: InputSpec): Promise<PreprocessedImage> {
-  const image = 'tensor' in input ? input : preprocess(await decoded(input), spec.preprocessing)
+  const image = 'tensor' in input ? input : await preprocessed(input, spec)
   checkShape(image, spec)
   const outlier = image.tensor.findIndex((value) => !(Math.abs(value) <= spec.bound))
   if (outlier < 0) return image
@@ -73,6 +73,18 @@ export function batchSlots(
   const images = tensors.map((tensor) => imageSlots(tensor, input, slots / batch))
   const places = Array.from({ length: batch }, (_, place) => images[place % images.length])
   return images[0].map((_, ciphertext) => interleaveImages(places.map((vectors) => vectors[ciphertext])))
+}
+
+async function preprocessed(
+  picture: Uint8Array | Blob | Bitmap | Image,
+  { preprocessing, image: [channels, height, width] }: InputSpec,
+): Promise<PreprocessedImage> {
+  if (preprocessing !== null) return preprocess(await decoded(picture), preprocessing)
+  throw new PolyVeilError(
+    'CONFIG_INVALID',
+    `The model was compiled without preprocessing and takes tensors [${channels}, ${height}, ${width}], not pictures; ` +
+      'its owner can compile it with "preprocessing" in its config, or with --preprocessing',
+  )
 }
 
 async function decoded(input: Uint8Array | Blob | Bitmap | Image): Promise<Image> {

@@ -18,7 +18,7 @@ function fileOf(entries: (file: TorchFile) => Record<string, Fragment>): string 
 const one = (file: TorchFile, value: number): Fragment =>
   dictionary({ a: file.tensor(Float32Array.of(value)) })
 
-const valueOf = async (file: string, weights?: string): Promise<number> =>
+const firstOf = async (file: string, weights?: string): Promise<number> =>
   (await readCheckpoint(file, { weights })).get('a')!.data[0]
 
 t.test('averaged weights come before raw ones, in the order of the reference', async (t) => {
@@ -42,7 +42,7 @@ t.test('averaged weights come before raw ones, in the order of the reference', a
     t.equal(found.entry, best)
     t.equal(found.tensors.get('a')?.data[0], k)
     t.equal(found.entries.length, order.length - k)
-    t.equal(await valueOf(file, 'net'), order.length - 1, '--weights chooses')
+    t.equal(await firstOf(file, 'net'), order.length - 1, '--weights chooses')
   }
 })
 
@@ -81,9 +81,9 @@ t.test('what the training script saves', async (t) => {
 })
 
 t.test('a single dictionary of tensors is found under any name and at some depth', async (t) => {
-  t.equal(await valueOf(fileOf((file) => ({ acc: integer(9), anything: one(file, 4) }))), 4)
+  t.equal(await firstOf(fileOf((file) => ({ acc: integer(9), anything: one(file, 4) }))), 4)
   t.equal(
-    await valueOf(fileOf((file) => ({ acc: file.tensor(Float32Array.of(1), []), weights: one(file, 5) }))),
+    await firstOf(fileOf((file) => ({ acc: file.tensor(Float32Array.of(1), []), weights: one(file, 5) }))),
     5,
     'a lone tensor beside it makes no state dict',
   )
@@ -91,7 +91,7 @@ t.test('a single dictionary of tensors is found under any name and at some depth
     checkpoint: dictionary({ generator: dictionary({ best: one(file, 6) }) }),
   }))
   t.equal((await readWeights(nested)).entry, 'checkpoint.generator.best')
-  t.equal(await valueOf(nested), 6)
+  t.equal(await firstOf(nested), 6)
   const inner = fileOf((file) => ({
     model: one(file, 1),
     ema: dictionary({ updates: integer(7), module: one(file, 2) }),
@@ -104,7 +104,7 @@ t.test('a single dictionary of tensors is found under any name and at some depth
       raw(0x89),
       call(global('collections', 'OrderedDict')),
     )
-  t.equal(await valueOf(fileOf((file) => ({ a: parameter(file) }))), 8, 'parameters are tensors')
+  t.equal(await firstOf(fileOf((file) => ({ a: parameter(file) }))), 8, 'parameters are tensors')
 })
 
 t.test('what cannot be chosen is listed', async (t) => {
@@ -114,7 +114,7 @@ t.test('what cannot be chosen is listed', async (t) => {
     message: /encoder \(1 tensors\), decoder \(1 tensors\).*--weights/,
     facts: { weights: ['encoder', 'decoder'] },
   })
-  t.equal(await valueOf(several, 'decoder'), 2)
+  t.equal(await firstOf(several, 'decoder'), 2)
   await t.rejects(
     readWeights(fileOf(() => ({ epoch: integer(3), name: text('x\u001b[2J'), ema: dictionary({}) }))),
     {
@@ -133,11 +133,7 @@ t.test('what cannot be chosen is listed', async (t) => {
     },
   )
   const escapes = fileOf((file) => ({ '\u001b[2Ja': one(file, 1), b: one(file, 2) }))
-  await t.rejects(
-    readWeights(escapes),
-    { message: /^[^\u001b]*\ufffd\[2Ja[^\u001b]*$/ },
-    'nothing moves a cursor',
-  )
+  await t.rejects(readWeights(escapes), { message: /^\P{Cc}*\ufffd\[2Ja\P{Cc}*$/u }, 'nothing moves a cursor')
 })
 
 t.test('an average in another form is said not to be read', async (t) => {

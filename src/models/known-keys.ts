@@ -1,0 +1,44 @@
+import type { z } from 'zod'
+import { invalidConfig } from './invalid-config.ts'
+
+/**
+ * CONFIG_INVALID for what a schema found. A key that it does not know is named together with the known one that is spelled most like
+ * it.
+ *
+ * @param knownKeys what an object may have, by its path
+ */
+export function invalidBySchema(
+  [issue]: readonly z.core.$ZodIssue[],
+  knownKeys: Readonly<Record<string, readonly string[]>>,
+): Error {
+  const path = issue.path.join('.')
+  if (issue.code !== 'unrecognized_keys') return invalidConfig(path, issue.message)
+  const known = knownKeys[path] ?? []
+  const [key] = issue.keys
+  const near = nearest(key, known)
+  const hint = near === undefined ? `known are ${known.join(', ')}` : `did you mean ${near}?`
+  return invalidConfig([...issue.path, key.slice(0, 80)].join('.'), `no such field; ${hint}`)
+}
+
+/** The name that fewest changes make of `name`; undefined where none is like it. */
+export function nearest(name: string, known: readonly string[]): string | undefined {
+  const plain = (text: string): string => text.toLowerCase().replaceAll(/[^a-z0-9]/g, '')
+  const short = plain(name.slice(0, 80))
+  const distances = known.map((candidate) => changes(short, plain(candidate)))
+  const least = Math.min(...distances)
+  return least <= Math.max(1, Math.floor(short.length / 3)) ? known[distances.indexOf(least)] : undefined
+}
+
+/** Levenshtein's distance: characters to insert, delete or replace. */
+function changes(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1)
+      next.push(Math.min(replaced, row[j] + 1, next[j - 1] + 1))
+    }
+    row = next
+  }
+  return row[b.length]
+}
