@@ -29,16 +29,18 @@ export function nearest(name: string, known: readonly string[]): string | undefi
   return least <= Math.max(1, Math.floor(short.length / 3)) ? known[distances.indexOf(least)] : undefined
 }
 
-/** Levenshtein's distance: characters to insert, delete or replace. */
+/** Characters to insert, delete, replace or exchange with their neighbour (optimal string alignment). */
 function changes(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j)
+  let [before, row] = [[] as number[], Array.from({ length: b.length + 1 }, (_, j) => j)]
   for (let i = 1; i <= a.length; i++) {
     const next = [i]
     for (let j = 1; j <= b.length; j++) {
       const replaced = row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next.push(Math.min(replaced, row[j] + 1, next[j - 1] + 1))
+      const isExchange = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]
+      const exchanged = isExchange ? before[j - 2] + 1 : Infinity
+      next.push(Math.min(replaced, exchanged, row[j] + 1, next[j - 1] + 1))
     }
-    row = next
+    ;[before, row] = [row, next]
   }
   return row[b.length]
 }
