@@ -1,8 +1,8 @@
-import { parseArgs } from 'node:util'
 import { connect, memoryKeyStore } from '../src/client/index.ts'
 import { bundledNetworks } from '../src/models/index.ts'
 import { buildIfStale } from './building/build.ts'
 import { type Classified, classifyAll, provideKeys } from './demo/classify.ts'
+import { demoOptions } from './demo/options.ts'
 import { allWell, imageText, keysText, type Report, summary } from './demo/report.ts'
 import { type DemoServer, startServer } from './demo/server.ts'
 
@@ -12,15 +12,16 @@ import { type DemoServer, startServer } from './demo/server.ts'
 /** Images of each network, unless all are asked for. */
 const FEW = 2
 
-const { values } = parseArgs({ options: { json: { type: 'boolean' }, all: { type: 'boolean' } } })
+// Before anything is built: help, and a flag that there is not, take no minute.
+const options = demoOptions(process.argv.slice(2))
 const say = (line: string): void => console.error(line)
 
 await buildIfStale(say)
 const server = await startServer()
 try {
   say(`server with the bundled networks at ${server.url}`)
-  const report = await demonstrate(server, values.all ? Infinity : FEW)
-  console.log(values.json ? JSON.stringify(report) : `\n${summary(report)}`)
+  const report = await demonstrate(server, options.all ? Infinity : FEW)
+  console.log(options.json ? JSON.stringify(report) : `\n${summary(report)}`)
   process.exitCode = report.ok ? 0 : 1
 } finally {
   await server.stop()

@@ -1,3 +1,5 @@
+import './errors/require-node.ts'
+
 // The way from a checkpoint to answers, for programs. What is for one side alone has an entry of its own:
 // polyveil/client (browsers too), polyveil/compiler, polyveil/server.
 

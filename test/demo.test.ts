@@ -43,6 +43,20 @@ t.test('npm run demo -- --json', async (t) => {
   )
 })
 
+t.test('the demo helps, and knows its flags, before it builds anything', async (t) => {
+  const help = await npm('run', '--silent', 'demo', '--', '--help')
+  t.equal(help.code, 0)
+  t.match(help.stdout, /^Usage: npm run demo[\s\S]*--json[\s\S]*--all/)
+  t.equal(help.stderr, '')
+  for (const flag of ['--jsom', 'all']) {
+    const { code, stdout, stderr } = await npm('run', '--silent', 'demo', '--', flag)
+    t.equal(code, 2, flag)
+    t.match(stderr, /^demo: .*(--jsom|all)[\s\S]*Usage: npm run demo/)
+    t.notMatch(stderr, /\n\s+at /, 'no stack')
+    t.equal(stdout, '')
+  }
+})
+
 t.test('all is well only when every answer is the clear one', async (t) => {
   const image = {
     model: 'digits',

@@ -15,9 +15,9 @@ export async function bundledCircuits(): Promise<string> {
   await access(directory).catch((cause) => {
     throw new PolyVeilError(
       'MODEL_UNKNOWN',
-      'The bundled networks are not compiled yet; run npm run build, or name a directory with --models',
+      'The bundled networks are not compiled yet',
       {},
-      { cause },
+      { cause, remedy: 'Run npm run build, or name a directory of circuits with --models.' },
     )
   })
   return directory

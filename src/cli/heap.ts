@@ -50,7 +50,7 @@ export const withHeapForCheckpoint =
  *
  * @param args script and arguments
  * @returns its exit code, as a shell has it where a signal ended it
- * @throws INTERNAL when no process can be started
+ * @throws TOO_LARGE when no process can be started
  */
 export function runAgain(megabytes: number, args: readonly string[]): Promise<number> {
   const options = [...process.execArgv, `--max-old-space-size=${megabytes}`]
@@ -61,7 +61,9 @@ export function runAgain(megabytes: number, args: readonly string[]): Promise<nu
   process.on('SIGINT', ignore).on('SIGTERM', pass)
   const { promise, resolve, reject } = Promise.withResolvers<number>()
   child.on('error', (cause) => {
-    reject(new PolyVeilError('INTERNAL', 'No process with more heap can be started', {}, { cause }))
+    const message = `No process with more heap can be started (${(cause as NodeJS.ErrnoException).code})`
+    const remedy = 'Free memory or processes, or set NODE_OPTIONS=--max-old-space-size to what there is.'
+    reject(new PolyVeilError('TOO_LARGE', message, { megabytes }, { cause, remedy }))
   })
   child.on('exit', (code, signal) => resolve(code ?? 128 + constants.signals[signal!]))
   return promise.finally(() => process.off('SIGINT', ignore).off('SIGTERM', pass))

@@ -1,4 +1,5 @@
 import { CommanderError } from 'commander'
+import { oldNode } from '../errors/node-version.ts'
 import { presentError, reportStop } from './output/errors.ts'
 import { program } from './program.ts'
 import { UsageError } from './usage-error.ts'
@@ -19,19 +20,10 @@ export async function run(args: readonly string[]): Promise<void> {
   }
 }
 
-const OLDEST_NODE = 24
-
-/**
- * Older releases lack what commands need, and would fail somewhere in the middle.
- *
- * @throws UsageError
- */
+/** @throws UsageError when Node is too old, before anything is loaded that fails on it */
 export function requireNode(version: string): void {
-  if (Number.parseInt(version, 10) >= OLDEST_NODE) return
-  throw new UsageError(
-    `PolyVeil runs on Node ${OLDEST_NODE} or newer, and this is ${version}; npx runs it on its own`,
-    { version },
-  )
+  const old = oldNode(version)
+  if (old) throw new UsageError(old.message, old.facts, old.remedy)
 }
 
 function exitCodeOf(error: unknown, json: boolean): number {

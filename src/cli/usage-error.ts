@@ -4,7 +4,7 @@ import { type ErrorFacts, PolyVeilError } from '../errors/index.ts'
 export class UsageError extends PolyVeilError {
   static readonly EXIT = 2
 
-  constructor(message: string, facts?: ErrorFacts) {
-    super('CONFIG_INVALID', message, facts)
+  constructor(message: string, facts?: ErrorFacts, remedy = 'Try polyveil --help.') {
+    super('CONFIG_INVALID', message, facts, { remedy })
   }
 }

@@ -1,8 +1,10 @@
 import { z } from 'zod'
 import { PolyVeilError } from '../errors/index.ts'
+import { keyStoreArgument, secondsArgument } from './arguments.ts'
 import type { KeyStore } from './keys/key-store.ts'
 import type { ClientLimits } from './local/limits.ts'
 import { PolyVeil } from './polyveil.ts'
+import type { HeaderValues } from './transport/headers.ts'
 import { Transport } from './transport/transport.ts'
 
 const EXTENSION = 'polyveil_ckks'
@@ -11,8 +13,15 @@ const serverSchema = z.looseObject({ extensions: z.array(z.string()) })
 export interface ConnectOptions {
   /** Where secret keys are kept. */
   readonly keys: KeyStore
-  /** Another `fetch` than the platform's, for proxies, credentials and tests. */
+  /** Another `fetch` than the platform's, for proxies and tests. It must not follow redirects when it is told not to. */
   readonly fetch?: typeof fetch
+  /** Sent with every request, such as what a proxy in front of the server asks for. Values appear in no error. */
+  readonly headers?: HeaderValues
+  /**
+   * Seconds without a word from the server after which a request is given up; by default 30, and 300 where the server
+   * computes before it answers. Node's own fetch waits no longer than that.
+   */
+  readonly silenceSeconds?: number
   /** Ends every request of the connection. */
   readonly signal?: AbortSignal
   /** What to make, send and receive at most; the rest are defaults. */
@@ -22,18 +31,27 @@ export interface ConnectOptions {
 /**
  * Connects to a PolyVeil server.
  *
- * @param url its address, http or https; a path prefix is kept
- * @throws CONFIG_INVALID when the address is none, or what answers there is no PolyVeil server
+ * @param url its address, http or https; a path prefix is kept. Credentials, `https://user:password@host`, are sent as Basic
+ *   authorization and shown nowhere
+ * @throws CONFIG_INVALID when the address or a header is none, or what answers there is no PolyVeil server;
+ *   SERVER_UNREACHABLE when nothing answers, with the `reason` among the facts; UNAUTHENTICATED, FORBIDDEN when a proxy
+ *   in front of it wants credentials
  */
-export async function connect(
-  url: string | URL,
-  { keys, limits, ...options }: ConnectOptions,
-): Promise<PolyVeil> {
-  const transport = new Transport(url, options)
+export async function connect(url: string | URL, options: ConnectOptions): Promise<PolyVeil> {
+  // A program without types may leave the options out.
+  const { keys, limits, ...transportOptions } = options ?? ({} as ConnectOptions)
+  keyStoreArgument(keys)
+  secondsArgument(transportOptions.silenceSeconds)
+  const transport = new Transport(url, transportOptions)
   const server = serverSchema.safeParse(await transport.json({ method: 'GET', path: 'v2' }))
   if (server.success && server.data.extensions.includes(EXTENSION))
     return new PolyVeil(transport, keys, limits)
-  throw new PolyVeilError('CONFIG_INVALID', `There is no PolyVeil server at ${transport.base.origin}`, {
-    origin: transport.base.origin,
-  })
+  throw new PolyVeilError(
+    'CONFIG_INVALID',
+    `There is no PolyVeil server at ${transport.base.origin}`,
+    {
+      origin: transport.base.origin,
+    },
+    { remedy: 'Check the address: scheme, port, and the path where the server lies behind a prefix.' },
+  )
 }

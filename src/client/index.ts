@@ -1,3 +1,5 @@
+import '../errors/require-node.ts'
+
 export type { Manifest } from '../circuit/manifest.ts'
 export { PolyVeilError } from '../errors/index.ts'
 export type { Image, PreprocessedImage } from '../preprocessing/index.ts'

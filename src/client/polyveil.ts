@@ -1,6 +1,9 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+
 import { z } from 'zod'
 import type { Manifest } from '../circuit/manifest.ts'
 import { PolyVeilError } from '../errors/index.ts'
+import { frameArgument, modelArgument, topKArgument } from './arguments.ts'
 import { KeySets, type UploadedKeys } from './key-sets.ts'
 import type { KeyStore } from './keys/key-store.ts'
 import { type Classification, rank } from './local/answer.ts'
@@ -100,14 +103,15 @@ export class PolyVeil {
    * @returns the frame of the encrypted logits
    */
   async infer(model: string, frame: Uint8Array, options: CallOptions = {}): Promise<Uint8Array> {
+    const query = frameArgument(frame, 'The encrypted image')
     const local = await this.#model(model, options.signal)
     const keys = await this.#keySets.ensure(local, options)
     try {
-      return await this.#query(local, keys, frame, options)
+      return await this.#query(local, keys, query, options)
     } catch (error) {
       if (!(error instanceof PolyVeilError) || error.code !== 'KEYS_EXPIRED') throw error
       this.#keySets.forget(local)
-      return await this.#query(local, await this.#keySets.ensure(local, options), frame, options)
+      return await this.#query(local, await this.#keySets.ensure(local, options), query, options)
     }
   }
 
@@ -127,7 +131,8 @@ export class PolyVeil {
     options: CallOptions = {},
   ): Promise<Uint8Array> {
     options.signal?.throwIfAborted()
-    return (await this.#model(model, options.signal)).refresh(round, frame)
+    const masked = frameArgument(frame, 'The masked tensor')
+    return (await this.#model(model, options.signal)).refresh(round, masked)
   }
 
   /**
@@ -152,7 +157,7 @@ export class PolyVeil {
     const local = await this.#model(model, options.signal)
     const bytesTotal = local.sizes.response
     options.onProgress?.({ stage: 'decrypt', round: 0, bytesDone: 0, bytesTotal })
-    const logits = await local.decryptBatch(frame)
+    const logits = await local.decryptBatch(frameArgument(frame, 'The encrypted answer'))
     options.onProgress?.({ stage: 'decrypt', round: 0, bytesDone: bytesTotal, bytesTotal, secondsLeft: 0 })
     return logits
   }
@@ -198,6 +203,7 @@ export class PolyVeil {
     images: readonly ImageInput[],
     { topK, ...options }: ClassifyOptions,
   ): Promise<Classification[][]> {
+    topKArgument(topK)
     const { labels, input, output, batch } = await this.manifest(model, options)
     const tensors: ImageInput[] = []
     // First, so that an image that is none costs no upload of keys.
@@ -250,7 +256,7 @@ export class PolyVeil {
   }
 
   #model(name: string, signal: AbortSignal | undefined): Promise<LocalModel> {
-    const present = this.#models.get(name)
+    const present = this.#models.get(modelArgument(name))
     if (present) return present
     const model = this.#fetchModel(name, signal)
     this.#models.set(name, model)

@@ -1,3 +1,5 @@
+import '../errors/require-node.ts'
+
 import type { Network } from '../models/network.ts'
 import type { Preprocessing } from '../preprocessing/types.ts'
 import { fold } from './fold.ts'

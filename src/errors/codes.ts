@@ -47,7 +47,7 @@ export const ERROR_CODES = Object.freeze({
     422,
     3,
     'A configuration, option or file is malformed or contradicts itself.',
-    'Correct the field that the message names.',
+    'Correct what the message names.',
   ),
   DEPTH_EXCEEDED: code(
     422,
@@ -139,7 +139,7 @@ export const ERROR_CODES = Object.freeze({
   SERVER_UNREACHABLE: code(
     502,
     5,
-    'The server cannot be reached, or the connection to it broke off.',
+    'The server cannot be reached, the connection to it broke off, it stays silent, or a proxy has no answer from it.',
     'Check the address, that the server runs, and the network in between; then try again.',
   ),
   INTERNAL: code(

@@ -24,6 +24,7 @@ export function refusePrefixed(checkpoint: Checkpoint): void {
       ? `The checkpoint has no ${ANCHOR}, but one below ${names}: give --prefix ${choice} to read the network there`
       : `The checkpoint has no ${ANCHOR}; all its names begin with ${names}: give --prefix ${choice} if the network stands there`,
     { tensor: ANCHOR, prefixes: found.slice(0, MOST_LISTED) },
+    { remedy: `Give --prefix ${choice}, in programs readCheckpoint's option prefix.` },
   )
 }
 

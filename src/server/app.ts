@@ -18,6 +18,7 @@ import { modelRoutes } from './routes/models.ts'
 import { roundRoutes } from './routes/rounds.ts'
 import { serverRoutes } from './routes/server.ts'
 import type { KeyStore } from './stores/key-store.ts'
+import { type TrustedProxies, trusted } from './trusted-proxies.ts'
 
 export type App = FastifyInstance<
   RawServerDefault,
@@ -35,6 +36,8 @@ export interface AppOptions {
   readonly security: SecurityOptions
   /** Silence of a client in a refresh round after which its inference ends; by default 60 seconds. */
   readonly roundTimeoutSeconds?: number
+  /** Proxies whose `X-Forwarded-For` is believed, as Fastify takes them; by default none. */
+  readonly trustProxy?: TrustedProxies
   readonly logger: FastifyBaseLogger
 }
 
@@ -56,11 +59,13 @@ export async function buildApp({
   engine,
   security,
   roundTimeoutSeconds = 60,
+  trustProxy = false,
   logger,
 }: AppOptions): Promise<App> {
   const app: App = fastify({
     loggerInstance: logger,
     genReqId: requestId,
+    trustProxy: trusted(trustProxy),
     requestTimeout: REQUEST_MILLISECONDS,
     bodyLimit: MAX_JSON_BODY_BYTES,
     routerOptions: { maxParamLength: 128 },

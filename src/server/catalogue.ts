@@ -4,7 +4,7 @@ import { type CircuitOutline, type Manifest, manifestOfOutline, outlineOf } from
 import { isModelName } from '../circuit/model-name.ts'
 import type { CkksParameters } from '../circuit/parameters.ts'
 import type { Circuit } from '../circuit/types.ts'
-import { PolyVeilError } from '../errors/index.ts'
+import { inFile, PolyVeilError, refusedFile } from '../errors/index.ts'
 import { querySpec, refreshedSpec, responseSpec, tensorBytes } from '../wire/index.ts'
 import { readCheckedOutlineFile } from './circuit-file.ts'
 
@@ -31,10 +31,8 @@ export class ModelCatalogue {
   constructor(models: readonly ServedModel[]) {
     this.#models = new Map(models.map((model) => [model.name, model]))
     const unfit = models.find(({ name }) => !isModelName(name))
-    if (unfit) throw new PolyVeilError('CONFIG_INVALID', `Model name "${unfit.name}" does not fit into a URL`)
-    if (this.#models.size !== models.length) {
-      throw new PolyVeilError('CONFIG_INVALID', 'Two circuits are of one model; keep one of them')
-    }
+    if (unfit) throw unfitName(unfit)
+    for (const model of models) requireOnly(model, this.#models.get(model.name)!)
   }
 
   get all(): readonly ServedModel[] {
@@ -45,9 +43,13 @@ export class ModelCatalogue {
   get(name: string): ServedModel {
     const model = this.#models.get(name)
     if (model) return model
-    throw new PolyVeilError('MODEL_UNKNOWN', 'No model of that name is served', {
-      models: [...this.#models.keys()],
-    })
+    const models = [...this.#models.keys()]
+    throw new PolyVeilError(
+      'MODEL_UNKNOWN',
+      `No model of that name is served here; there ${models.length === 1 ? 'is' : 'are'} ${listText(models)}`,
+      { models },
+      { remedy: 'Ask for one of these; GET /v2/models describes them.' },
+    )
   }
 
   /** Parameters that a served model uses. @throws PARAMETERS_MISMATCH when none does */
@@ -90,18 +92,55 @@ export async function loadCatalogue(directory: string): Promise<ModelCatalogue> 
   const models: ServedModel[] = []
   for (const file of files) {
     const path = join(directory, file)
-    const { outline } = await readCheckedOutlineFile(path)
-    models.push(modelOf(outline, path))
+    models.push(await inFile({ name: `The circuit ${path}`, remedy: BROKEN_REMEDY }, () => modelIn(path)))
   }
   return new ModelCatalogue(models)
 }
 
+async function modelIn(path: string): Promise<ServedModel> {
+  const { outline } = await readCheckedOutlineFile(path)
+  return modelOf(outline, path)
+}
+
 async function circuitFiles(directory: string): Promise<string[]> {
-  const names = await readdir(directory).catch(() => [])
-  const files = names.filter((name) => name.endsWith('.pvc')).sort()
+  const name = `The models directory ${directory}`
+  const names = await readdir(directory).catch((cause) => {
+    throw refusedFile({ name }, cause)
+  })
+  const files = names.filter((file) => file.endsWith('.pvc')).sort()
   if (files.length > 0) return files
   throw new PolyVeilError(
     'CONFIG_INVALID',
-    'The models directory holds no circuit (*.pvc); make one with `polyveil compile`',
+    `${name} holds no circuit (*.pvc)`,
+    {},
+    { remedy: 'Make one with polyveil compile, or name another directory.' },
   )
 }
+
+const BROKEN_REMEDY = 'Make it anew with polyveil compile, or take it out of the models directory.'
+
+const unfitName = ({ name, path }: ServedModel): PolyVeilError =>
+  new PolyVeilError(
+    'CONFIG_INVALID',
+    `Model name "${name}" of ${path} does not fit into a URL`,
+    {},
+    { remedy: 'Compile it again to a file whose name has letters, digits, dots, - and _ alone.' },
+  )
+
+/** @throws CONFIG_INVALID unless the model is the only one of its name */
+function requireOnly(model: ServedModel, last: ServedModel): void {
+  if (model === last) return
+  throw new PolyVeilError(
+    'CONFIG_INVALID',
+    `${model.path} and ${last.path} are both of the model ${model.name}`,
+    {},
+    { remedy: 'Keep one of them in the models directory.' },
+  )
+}
+
+const MOST_LISTED = 20
+
+const listText = (names: readonly string[]): string =>
+  names.length > MOST_LISTED
+    ? `${names.slice(0, MOST_LISTED).join(', ')} and ${names.length - MOST_LISTED} more`
+    : names.join(', ')

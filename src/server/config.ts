@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { z } from 'zod'
-import { PolyVeilError } from '../errors/index.ts'
+import { PolyVeilError, refusedFile } from '../errors/index.ts'
+import { trustedProxies } from './trusted-proxies.ts'
 
 const MEGABYTE = 2 ** 20
 const whole = (least: number, most: number) => z.coerce.number().int().min(least).max(most)
@@ -47,6 +48,9 @@ export const configSchema = z.strictObject({
     .pipe(z.array(origin).max(1000))
     .default([])
     .describe('origins of web pages that may use the service from a browser, separated by commas'),
+  trustProxy: trustedProxies.describe(
+    'proxies in front that are believed about the address of a client: their addresses, their number, or true',
+  ),
   maxEventLoopDelayMs: whole(0, 600_000)
     .default(5000)
     .describe('delay above which requests are refused; 0 never'),
@@ -99,10 +103,14 @@ function fromEnvironment(env: NonNullable<ConfigSources['env']>): Record<string,
 }
 
 async function readSettings(file: string): Promise<Record<string, unknown>> {
+  const name = `The configuration file ${file}`
+  const text = await readFile(file, 'utf8').catch((cause) => {
+    throw refusedFile({ name }, cause)
+  })
   try {
-    return z.record(z.string(), z.unknown()).parse(JSON.parse(await readFile(file, 'utf8')))
+    return z.record(z.string(), z.unknown()).parse(JSON.parse(text))
   } catch {
-    throw new PolyVeilError('CONFIG_INVALID', 'The configuration file cannot be read or is no JSON object')
+    throw new PolyVeilError('CONFIG_INVALID', `${name} is no JSON object`)
   }
 }
 

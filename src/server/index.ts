@@ -1,3 +1,5 @@
+import '../errors/require-node.ts'
+
 export { type App, type AppOptions, buildApp } from './app.ts'
 export { loadCatalogue, ModelCatalogue, type ServedModel, servedModel } from './catalogue.ts'
 export { type ConfigSources, configSchema, readConfig, type ServerConfig } from './config.ts'

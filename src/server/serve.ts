@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import closeWithGrace from 'close-with-grace'
 import type { Logger } from 'pino'
-import { PolyVeilError } from '../errors/index.ts'
+import { inFile, PolyVeilError } from '../errors/index.ts'
 import type { EngineMemory } from '../he-ops/execution/session.ts'
 import { type App, buildApp } from './app.ts'
 import { loadCatalogue } from './catalogue.ts'
@@ -40,6 +40,7 @@ export async function startServer(
     engine,
     security: config,
     roundTimeoutSeconds: config.roundTimeoutSeconds,
+    trustProxy: config.trustProxy,
     logger,
   })
   const url = await listen(app, config)
@@ -88,13 +89,24 @@ const inMegabytes = (memory: EngineMemory): Record<string, number> =>
   Object.fromEntries(Object.entries(memory).map(([part, bytes]) => [part, Math.round(bytes / 1e5) / 10]))
 
 async function openKeyStore(config: ServerConfig): Promise<KeyStore> {
-  return KeyStore.open(await DiskFiles.open(join(config.dataDir, 'keys')), {
-    ttlMilliseconds: config.keyTtlHours * HOUR_MILLISECONDS,
-    maxSets: config.maxKeySets,
-    maxSetBytes: megabytes(config.maxKeySetMegabytes),
-    maxTotalBytes: megabytes(config.maxStoredMegabytes),
-  })
+  const directory = join(config.dataDir, 'keys')
+  return inFile({ name: `The data directory ${directory}` }, async () =>
+    KeyStore.open(await DiskFiles.open(directory), {
+      ttlMilliseconds: config.keyTtlHours * HOUR_MILLISECONDS,
+      maxSets: config.maxKeySets,
+      maxSetBytes: megabytes(config.maxKeySetMegabytes),
+      maxTotalBytes: megabytes(config.maxStoredMegabytes),
+    }),
+  )
 }
+
+const LISTEN_TROUBLES: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'a program listens there already',
+  EACCES: 'this user may not, as below port 1024',
+  EADDRNOTAVAIL: 'this machine has no such address',
+  ENOTFOUND: 'the name cannot be resolved',
+}
+const LISTEN_REMEDY = 'Choose another port or host, or end the program that listens there.'
 
 async function listen(app: App, { host, port }: ServerConfig): Promise<string> {
   try {
@@ -103,9 +115,8 @@ async function listen(app: App, { host, port }: ServerConfig): Promise<string> {
     await app.close()
     const { code } = cause as NodeJS.ErrnoException
     if (code === undefined) throw cause
-    throw new PolyVeilError('CONFIG_INVALID', `The server cannot listen on ${host}:${port} (${code})`, {
-      host,
-      port,
-    })
+    const why = LISTEN_TROUBLES[code] ?? 'the system refuses it'
+    const message = `The server cannot listen on ${host}:${port}: ${why} (${code})`
+    throw new PolyVeilError('CONFIG_INVALID', message, { host, port }, { cause, remedy: LISTEN_REMEDY })
   }
 }

@@ -73,6 +73,7 @@ t.test('a prefix is named, and can be given', async (t) => {
   const refused = await check(path, ...QUIET)
   failed(t, refused, 3, 'TENSOR_MISSING', { prefixes: ['backbone.'] })
   t.match(refused.json.error.message, '--prefix backbone.')
+  t.match(refused.json.error.remedy, '--prefix backbone.')
   t.equal((await check(path, '--prefix', 'backbone.', ...QUIET)).code, 0)
   t.equal((await dry(path, ...plain, '--prefix', 'backbone.', ...QUIET)).code, 0)
 })
@@ -132,7 +133,11 @@ t.test('a circuit without preprocessing takes tensors, and refuses pictures with
   )
   const { input } = readCircuit(new Uint8Array(readFileSync(out)))
   const picture = { width: 40, height: 40, channels: 1 as const, data: new Uint8Array(1600) }
-  await t.rejects(imageTensor(picture, input), { code: 'CONFIG_INVALID', message: /--preprocessing/ })
+  await t.rejects(imageTensor(picture, input), {
+    code: 'CONFIG_INVALID',
+    message: /without preprocessing/,
+    remedy: /--preprocessing/,
+  })
   t.same(
     (await imageTensor({ shape: [3, 40, 40], tensor: new Float64Array(4800) }, input)).shape,
     [3, 40, 40],
@@ -145,7 +150,7 @@ t.test('what is wrong with --out or the name is found before anything is read', 
   const run = (out: string, ...flags: string[]) =>
     polyveil(['compile', join(folder, 'no such.pt'), ...plain, '--out', out, ...flags, ...QUIET])
   const faults: [out: string, flags: string[], message: RegExp][] = [
-    [join(directory, 'none', 'x.pvc'), [], /ENOENT/],
+    [join(directory, 'none', 'x.pvc'), [], /cannot be written/],
     [join(directory, 'taken'), [], /is a directory/],
     [join(directory, 'earlier.pvc'), [], /exists already; --force replaces it/],
     [join(directory, 'my model.pvc'), [], /cannot be served as "my model"/],

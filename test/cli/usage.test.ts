@@ -1,6 +1,5 @@
 import { createServer } from 'node:http'
 import t from 'tap'
-import { requireNode } from '../../src/cli/run.ts'
 import { failed, goldenOf, goldenPath, polyveil, sourceOf, zooPath } from './support.ts'
 
 const image = zooPath('digits/images/digits-3-0.png')
@@ -66,12 +65,4 @@ t.test('a server that is not there, or is another one, is exit code 5 or 3', asy
   failed(t, await classify('ftp://127.0.0.1'), 3, 'CONFIG_INVALID')
   const shown = await polyveil(['classify', image, '--url', url, '--model', 'digits', '--quiet'])
   t.match(shown.stderr, /^polyveil: SERVER_UNREACHABLE: .*\n.*then try again\.\n$/)
-})
-
-t.test('an older Node is refused at once', async (t) => {
-  requireNode('24.0.0')
-  requireNode('100.1.0')
-  for (const version of ['20.20.2', '23.11.1', '9.0.0']) {
-    t.throws(() => requireNode(version), { code: 'CONFIG_INVALID', facts: { version } }, version)
-  }
 })

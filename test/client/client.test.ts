@@ -270,7 +270,7 @@ t.test('answers that are malformed, oversized, endless or for someone else', asy
   const gone = () => problem(new PolyVeilError('WORKER_LOST', 'lost', { requestId: 'r' }))
   await answered(gone, 'WORKER_LOST', 'a problem document')
   const proxy = { status: 502, headers: { 'retry-after': '0' } }
-  await answered(() => new Response('<html>', proxy), 'TOO_BUSY', 'a proxy in between')
+  await answered(() => new Response('<html>', proxy), 'SERVER_UNREACHABLE', 'a proxy in between')
   polyveil.close()
 })
 

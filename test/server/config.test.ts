@@ -42,6 +42,10 @@ t.test('each wrong setting is named', async (t) => {
     [{ allowedOrigins: 'https://a.example:443' }, 'allowedOrigins.0'],
     [{ allowedOrigins: 'null' }, 'allowedOrigins.0'],
     [{ allowedOrigins: 'file:///page' }, 'allowedOrigins.0'],
+    [{ trustProxy: 'nginx' }, 'trustProxy'],
+    [{ trustProxy: '10.0.0.0/40' }, 'trustProxy'],
+    [{ trustProxy: ['127.0.0.1', 'x'] }, 'trustProxy'],
+    [{ trustProxy: -1 }, 'trustProxy'],
   ]
   for (const [overrides, setting] of wrong) {
     const reading = readConfig({ overrides: { modelsDir: 'm', ...overrides } })
@@ -67,4 +71,22 @@ t.test('origins are a list, in the environment one with commas', async (t) => {
 t.test('every setting has a description and an environment variable', async (t) => {
   t.equal(environmentName('maxEventLoopDelayMs'), 'POLYVEIL_MAX_EVENT_LOOP_DELAY_MS')
   for (const [name, schema] of Object.entries(configSchema.shape)) t.ok(schema.description, name)
+})
+
+t.test('trusted proxies are none, all, a number or a list', async (t) => {
+  const trusted = async (trustProxy: never, env: Record<string, string> = {}) =>
+    (await readConfig({ overrides: { modelsDir: 'm', trustProxy }, env })).trustProxy
+  t.equal(await trusted(undefined as never), false, 'none by default')
+  for (const value of [true, 2, ['127.0.0.1', '10.0.0.0/8', '::1', 'loopback']]) {
+    t.strictSame(await trusted(value as never), value)
+  }
+  for (const [text, value] of [
+    ['true', true],
+    ['false', false],
+    ['1', 1],
+    ['10.1.2.3', ['10.1.2.3']],
+    ['loopback, fd00::/8', ['loopback', 'fd00::/8']],
+  ] as const) {
+    t.strictSame(await trusted(undefined as never, { POLYVEIL_TRUST_PROXY: text }), value, text)
+  }
 })

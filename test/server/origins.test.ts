@@ -46,6 +46,7 @@ t.test('a page that is allowed may send all that the SDK sends', async (t) => {
     t.equal(headers['access-control-allow-origin'], PAGE)
     t.ok(listOf(headers['access-control-allow-methods']).includes(method.toLowerCase()), method)
     t.strictSame(listOf(headers['access-control-allow-headers']).sort(), [
+      'authorization',
       'content-type',
       'inference-header-content-length',
       'polyveil-key-set',

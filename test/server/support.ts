@@ -9,6 +9,7 @@ import { createLogger } from '../../src/server/plugins/logging.ts'
 import type { SecurityOptions } from '../../src/server/plugins/security.ts'
 import { KeyStore, type KeyStoreLimits } from '../../src/server/stores/key-store.ts'
 import { MemoryFiles } from '../../src/server/stores/memory-files.ts'
+import type { TrustedProxies } from '../../src/server/trusted-proxies.ts'
 import { keySetBytes } from '../../src/wire/index.ts'
 import { parameters, smallCircuit } from '../circuit/circuits.ts'
 
@@ -66,6 +67,7 @@ export interface HarnessOptions {
   readonly limits?: Partial<KeyStoreLimits>
   readonly security?: Partial<SecurityOptions>
   readonly models?: ModelCatalogue
+  readonly trustProxy?: TrustedProxies
 }
 
 export async function harness(test: Test = t as Test, options: HarnessOptions = {}): Promise<Harness> {
@@ -90,6 +92,7 @@ export async function harness(test: Test = t as Test, options: HarnessOptions = 
     models: options.models ?? new ModelCatalogue([model]),
     keys,
     engine,
+    trustProxy: options.trustProxy,
     security: { requestsPerMinute: 10_000, maxEventLoopDelayMs: 0, ...options.security },
     logger: createLogger('trace', stream),
   })

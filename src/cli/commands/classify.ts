@@ -4,10 +4,11 @@ import { act, command, type Outcome, type Session } from '../command.ts'
 import { readImageFile } from '../input/images.ts'
 import { openKeyStore, withOptionalKeys } from '../input/key-store.ts'
 import { whole } from '../input/option-values.ts'
+import { headersOf, type ServerOptions, shownUrl, withHeaders } from '../input/server.ts'
 import type { Progress } from '../output/progress.ts'
 import { scoresText } from '../output/scores-text.ts'
 
-interface ClassifyFlags {
+interface ClassifyFlags extends ServerOptions {
   readonly url: string
   readonly model: string
   readonly keys?: string
@@ -16,11 +17,13 @@ interface ClassifyFlags {
 
 /** `polyveil classify` */
 export const classifyCommand = (): Command =>
-  withOptionalKeys(
-    command('classify', 'classify images on a server that never sees them')
-      .argument('<image...>', 'PNG, JPEG or WebP')
-      .requiredOption('--url <url>', 'the server')
-      .requiredOption('--model <name>', 'the model'),
+  withHeaders(
+    withOptionalKeys(
+      command('classify', 'classify images on a server that never sees them')
+        .argument('<image...>', 'PNG, JPEG or WebP')
+        .requiredOption('--url <url>', 'the server')
+        .requiredOption('--model <name>', 'the model'),
+    ),
   )
     .option('--top <n>', 'classes to show', whole(1, 100_000), 5)
     .action(act(classify))
@@ -34,9 +37,13 @@ async function classify(session: Session, files: string[], flags: ClassifyFlags)
   // All of them first, so that a wrong name costs no upload of keys.
   const images = await Promise.all(files.map(async (file) => ({ file, bytes: await readImageFile(file) })))
   const { progress, signal } = session
-  progress.step(`connecting to ${flags.url}`)
+  progress.step(`connecting to ${shownUrl(flags.url)}`)
   const { connect } = await import('../../client/index.ts')
-  using polyveil = await connect(flags.url, { keys: await openKeyStore(flags.keys), signal })
+  using polyveil = await connect(flags.url, {
+    keys: await openKeyStore(flags.keys),
+    headers: headersOf(flags),
+    signal,
+  })
   const { batch } = await polyveil.manifest(flags.model, { signal })
   const classes = await polyveil.classify(
     flags.model,

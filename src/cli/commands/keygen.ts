@@ -2,29 +2,35 @@ import type { Command } from 'commander'
 import type { LocalModel } from '../../client/index.ts'
 import { act, command, type Outcome, type Session } from '../command.ts'
 import { withKeys } from '../input/key-store.ts'
-import { MANIFEST_HELP, withModel } from '../input/local-model.ts'
+import { type LocalOptions, MANIFEST_HELP, withModel } from '../input/local-model.ts'
+import { withHeaders } from '../input/server.ts'
 import { bytesText } from '../output/units.ts'
 import { writeWhole } from '../output/write-file.ts'
 
-interface KeygenOptions {
-  readonly keys: string
+interface KeygenOptions extends Omit<LocalOptions, 'manifest'> {
   readonly out: string
 }
 
 /** `polyveil keygen` */
 export const keygenCommand = (): Command =>
-  withKeys(
-    command('keygen', "make a model's key set for upload; the secret key stays in the directory").argument(
-      '<manifest>',
-      MANIFEST_HELP,
+  withHeaders(
+    withKeys(
+      command('keygen', "make a model's key set for upload; the secret key stays in the directory").argument(
+        '<manifest>',
+        MANIFEST_HELP,
+      ),
     ),
   )
     .requiredOption('--out <file>', 'where to write the public and evaluation keys')
     .action(act(keygen))
 
-async function keygen(session: Session, manifest: string, { keys, out }: KeygenOptions): Promise<Outcome> {
+async function keygen(
+  session: Session,
+  manifest: string,
+  { out, ...options }: KeygenOptions,
+): Promise<Outcome> {
   session.progress.step('making keys')
-  return withModel({ manifest, keys }, async (model) => {
+  return withModel({ manifest, ...options }, async (model) => {
     await writeWhole(out, watched(model, session))
     const { digest, galoisElements } = model.manifest
     const bytes = model.sizes.keys

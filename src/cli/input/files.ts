@@ -1,5 +1,5 @@
 import { open } from 'node:fs/promises'
-import { type ErrorCodeName, PolyVeilError } from '../../errors/index.ts'
+import { type ErrorCodeName, PolyVeilError, refusedFile } from '../../errors/index.ts'
 
 /** Larger than any circuit, and what one Buffer can hold everywhere. */
 const MAX_BYTES = 2 ** 31 - 1
@@ -23,22 +23,21 @@ export async function readInput(
   what: string,
   { limit = MAX_BYTES, code = 'CONFIG_INVALID' }: ReadOptions = {},
 ): Promise<Uint8Array> {
-  const refuse = (cause: NodeJS.ErrnoException): never => {
-    throw new PolyVeilError(code, `${what} ${path} cannot be read (${cause.code})`, {}, { cause })
+  const refuse = (cause: unknown): never => {
+    throw refusedFile({ name: `${what} ${path}`, code }, cause)
   }
   const file = await open(path).catch(refuse)
   try {
     const { size } = await file.stat()
     if (size > limit) {
-      throw new PolyVeilError('TOO_LARGE', `${what} ${path} has ${size} bytes, more than ${limit}`, {
-        bytes: size,
-        limit,
-      })
+      const facts = { bytes: size, limit }
+      const message = `${what} ${path} has ${size} bytes, more than ${limit}`
+      throw new PolyVeilError('TOO_LARGE', message, facts, { remedy: 'Check that it is the right file.' })
     }
     return new Uint8Array(await file.readFile())
   } catch (cause) {
     if (cause instanceof PolyVeilError) throw cause
-    return refuse(cause as NodeJS.ErrnoException)
+    return refuse(cause)
   } finally {
     await file.close()
   }

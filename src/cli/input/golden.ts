@@ -1,4 +1,4 @@
-import { PolyVeilError } from '../../errors/index.ts'
+import { inFile, PolyVeilError } from '../../errors/index.ts'
 import type { Checkpoint, CheckpointTensor } from '../../models/index.ts'
 
 /** Images with the logits that a trusted implementation computed for them. */
@@ -7,6 +7,10 @@ export interface Golden {
   readonly inputs: readonly Float64Array[]
   readonly logits: readonly Float64Array[]
 }
+
+const GOLDEN_REMEDY =
+  'Give a safetensors file with input [n, 3, H, W] and logits [n, classes], of the sizes of this network.'
+const IMAGES_REMEDY = "Give a safetensors file with input [n, 3, H, W], of the network's input size."
 
 /** Height and width of the images that are expected, and the length of the logits. */
 export interface GoldenShape {
@@ -23,16 +27,20 @@ export interface GoldenShape {
  */
 export async function readGolden(path: string, shape: GoldenShape, count?: number): Promise<Golden> {
   const { readSafetensors } = await import('../../models/index.ts')
-  const tensors = await readSafetensors(path)
-  const inputs = imagesOf(tensors, shape)
-  const logits = rowsOf(tensorNamed(tensors, 'logits'), [inputs.length, shape.classes], 'logits')
-  return { inputs: inputs.slice(0, count), logits: logits.slice(0, count) }
+  return inFile({ name: `The golden file ${path}`, remedy: GOLDEN_REMEDY }, async () => {
+    const tensors = await readSafetensors(path)
+    const inputs = imagesOf(tensors, shape)
+    const logits = rowsOf(tensorNamed(tensors, 'logits'), [inputs.length, shape.classes], 'logits')
+    return { inputs: inputs.slice(0, count), logits: logits.slice(0, count) }
+  })
 }
 
 /** The images alone: `input` [n, 3, H, W], for calibration. */
 export async function readImages(path: string, shape: Omit<GoldenShape, 'classes'>): Promise<Float64Array[]> {
   const { readSafetensors } = await import('../../models/index.ts')
-  return imagesOf(await readSafetensors(path), shape)
+  return inFile({ name: `The calibration file ${path}`, remedy: IMAGES_REMEDY }, async () =>
+    imagesOf(await readSafetensors(path), shape),
+  )
 }
 
 function imagesOf(tensors: Checkpoint, { height, width }: Omit<GoldenShape, 'classes'>): Float64Array[] {

@@ -62,8 +62,8 @@ export async function loadSource(path: string, options: SourceOptions, progress:
 /** Where a file has several state dicts, the wrong one may have been read: the error says which. */
 function withEntry(error: unknown, weights: Weights): unknown {
   if (!(error instanceof PolyVeilError) || weights.entries.length < 2) return error
-  const { code, message, facts } = error
-  return new PolyVeilError(code, `${message} (${entryText(weights)})`, facts, { cause: error })
+  const { code, message, facts, remedy } = error
+  return new PolyVeilError(code, `${message} (${entryText(weights)})`, facts, { cause: error, remedy })
 }
 
 /** Entries that a line lists. */

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { open, rename, rm, stat } from 'node:fs/promises'
-import { PolyVeilError } from '../../errors/index.ts'
+import { dirname } from 'node:path'
+import { fileTrouble, isSystemError, PolyVeilError, type SystemError } from '../../errors/index.ts'
 
 /** Bytes, or chunks of them as they become ready. */
 export type Content = Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>
@@ -56,8 +57,13 @@ async function writeDraft(path: string, content: Content): Promise<void> {
   }
 }
 
-const isSystemError = (cause: unknown): cause is NodeJS.ErrnoException =>
-  cause instanceof Error && 'syscall' in cause
-
-const unwritable = (path: string, cause: NodeJS.ErrnoException): PolyVeilError =>
-  new PolyVeilError('CONFIG_INVALID', `${path} cannot be written (${cause.code})`, {}, { cause })
+function unwritable(path: string, cause: SystemError): PolyVeilError {
+  // A file that is to be written need not exist; its directory has to.
+  const what = cause.code === 'ENOENT' ? `its directory ${dirname(path)}` : 'it'
+  return new PolyVeilError(
+    'CONFIG_INVALID',
+    `${path} cannot be written: ${what} ${fileTrouble(cause)}`,
+    {},
+    { cause, remedy: 'Name a place that this user may write to, in a directory that exists.' },
+  )
+}

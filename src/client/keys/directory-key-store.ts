@@ -1,4 +1,5 @@
 import { PolyVeilError } from '../../errors/index.ts'
+import { withDirectoryErrors } from './directory-errors.ts'
 import { encryptedKeyStore } from './encrypted-key-store.ts'
 import type { KeyStore } from './key-store.ts'
 
@@ -24,7 +25,10 @@ export function directoryKeyStore(path: string, { passphrase }: DirectoryKeyStor
   if (globalThis.process?.versions?.node === undefined) {
     throw new PolyVeilError('CONFIG_INVALID', 'A browser has no directories for keys; use indexedDbKeyStore')
   }
-  return encryptedKeyStore(directory(path), passphrase ?? process.env.POLYVEIL_PASSPHRASE)
+  return encryptedKeyStore(
+    withDirectoryErrors(path, directory(path)),
+    passphrase ?? process.env.POLYVEIL_PASSPHRASE,
+  )
 }
 
 /** The files of a directory. What handles them is loaded in Node alone. */

@@ -3,12 +3,21 @@ import { pack, spaceToDepth } from '../../circuit/layout.ts'
 import type { Circuit, InputSpec } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import { type Image, type PreprocessedImage, preprocess } from '../../preprocessing/index.ts'
+import { type CanvasPixels, checkGivenTensor, imageArgument, type TensorInput } from './image-argument.ts'
 
 /**
- * What can be classified: an encoded file (PNG, JPEG, WebP), a decoded image, in browsers an `ImageBitmap`, or a tensor that is
- * already preprocessed.
+ * What can be classified: an encoded file (PNG, JPEG, WebP), a decoded image, in browsers an `ImageBitmap` or `ImageData`, or a
+ * tensor that is already preprocessed.
  */
-export type ImageInput = Uint8Array | Blob | Bitmap | Image | PreprocessedImage
+export type ImageInput =
+  | Uint8Array
+  | ArrayBuffer
+  | Blob
+  | Bitmap
+  | CanvasPixels
+  | Image
+  | PreprocessedImage
+  | TensorInput
 
 /** What types know of a browser's `ImageBitmap` where they know no browser. */
 export interface Bitmap {
@@ -29,11 +38,13 @@ export const isList = (images: ImageInput | readonly ImageInput[]): images is re
  *
  * @returns the shape of `spec.image`, [C, H, W], row-major; every value within `spec.bound`
  * @throws IMAGE_UNREADABLE when the file is no image
- * @throws CONFIG_INVALID when a tensor has another shape, or the model takes no pictures
+ * @throws CONFIG_INVALID when what is given is no image in any form, a tensor has another shape, or the model takes no pictures
  * @throws TENSOR_OUT_OF_RANGE when a value is larger than the circuit supports, or no number
  */
 export async function imageTensor(input: ImageInput, spec: InputSpec): Promise<PreprocessedImage> {
-  const image = 'tensor' in input ? input : await preprocessed(input, spec)
+  const given = imageArgument(input)
+  const image = 'tensor' in given ? given : await preprocessed(given, spec)
+  if ('tensor' in given) checkGivenTensor(given, spec)
   checkShape(image, spec)
   const outlier = image.tensor.findIndex((value) => !(Math.abs(value) <= spec.bound))
   if (outlier < 0) return image
@@ -82,8 +93,13 @@ async function preprocessed(
   if (preprocessing !== null) return preprocess(await decoded(picture), preprocessing)
   throw new PolyVeilError(
     'CONFIG_INVALID',
-    `The model was compiled without preprocessing and takes tensors [${channels}, ${height}, ${width}], not pictures; ` +
-      'its owner can compile it with "preprocessing" in its config, or with --preprocessing',
+    `The model was compiled without preprocessing and takes tensors [${channels}, ${height}, ${width}], not pictures`,
+    {},
+    {
+      remedy:
+        'Give it tensors that are prepared as in its training; or have its owner compile it with "preprocessing" in the config, or ' +
+        '--preprocessing.',
+    },
   )
 }
 

@@ -81,9 +81,7 @@ function requireWithin(what: string, bytes: number, maxBytes: number): void {
   throw new PolyVeilError(
     'TOO_LARGE',
     `The model's ${what} would take ${bytes} bytes; the limit is ${maxBytes}`,
-    {
-      bytes,
-      maxBytes,
-    },
+    { bytes, maxBytes },
+    { remedy: 'If you trust the server with so much, raise the limits that connect takes.' },
   )
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { PolyVeilError } from '../../errors/index.ts'
-import type { Answer, Request } from './transport.ts'
+import { type Answer, COMPUTING_MILLISECONDS, type Request } from './transport.ts'
 
 // The binary form of the Open Inference Protocol: a JSON document of as many bytes as this header says, then the
 // tensor's bytes.
@@ -45,6 +45,7 @@ export function inferenceRequest({
     headers: { 'content-type': 'application/octet-stream', [LENGTH_HEADER]: String(header.length) },
     body,
     maxBytes: answerBytes + MAX_HEADER_BYTES,
+    silenceMilliseconds: COMPUTING_MILLISECONDS,
   }
 }
 
@@ -72,6 +73,7 @@ export function roundRequest({ inference, round, keySet, frame }: RoundAnswer, n
     },
     body: frame,
     maxBytes: MAX_HEADER_BYTES + (nextBytes ?? 0),
+    silenceMilliseconds: COMPUTING_MILLISECONDS,
   }
 }
 
@@ -90,6 +92,7 @@ export function outputRequest(
     path: roundPath(inference, round),
     headers: { 'polyveil-key-set': keySet },
     maxBytes: bytes + MAX_HEADER_BYTES,
+    silenceMilliseconds: COMPUTING_MILLISECONDS,
   }
 }
 

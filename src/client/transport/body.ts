@@ -3,9 +3,14 @@ import { PolyVeilError } from '../../errors/index.ts'
 /**
  * Reads a response, giving up as soon as it is too long.
  *
+ * @param onChunk called whenever something came
  * @throws TOO_LARGE when it has more than `maxBytes` bytes, by its own account or in fact
  */
-export async function readBounded(response: Response, maxBytes: number): Promise<Uint8Array> {
+export async function readBounded(
+  response: Response,
+  maxBytes: number,
+  onChunk: () => void = () => {},
+): Promise<Uint8Array> {
   if (Number(response.headers.get('content-length') ?? 0) > maxBytes) {
     await response.body?.cancel()
     throw tooLong(maxBytes)
@@ -13,6 +18,7 @@ export async function readBounded(response: Response, maxBytes: number): Promise
   const chunks: Uint8Array[] = []
   let length = 0
   for await (const chunk of chunksOf(response)) {
+    onChunk()
     length += chunk.length
     // Leaving the loop cancels the stream.
     if (length > maxBytes) throw tooLong(maxBytes)
@@ -47,7 +53,6 @@ const tooLong = (maxBytes: number): PolyVeilError =>
   new PolyVeilError(
     'TOO_LARGE',
     `The server's answer is longer than the ${maxBytes} bytes that belong here`,
-    {
-      maxBytes,
-    },
+    { maxBytes },
+    { remedy: 'Fetch the manifest again; a server that does not keep to it cannot be used.' },
   )

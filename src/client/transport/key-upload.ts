@@ -1,11 +1,15 @@
 import { z } from 'zod'
 import { PolyVeilError } from '../../errors/index.ts'
+import { ForeignAnswer } from './foreign-answer.ts'
+import { NetworkError } from './network-error.ts'
 import { parts } from './parts.ts'
 import { pause } from './retry.ts'
-import { NetworkError, type Transport, unintelligible } from './transport.ts'
+import { COMPUTING_MILLISECONDS, isInBetween, type Transport, unintelligible } from './transport.ts'
 
-/** Bytes of a part; servers take up to 16 MiB. */
+/** Bytes of a part; servers take up to 16 MiB, proxies in between often less. */
 const PART_BYTES = 8 * 2 ** 20
+/** Parts that do not get through become a quarter, down to this. */
+const LEAST_PART_BYTES = 256 * 2 ** 10
 /** How often a part that does not get through is taken up again where the server stands. */
 const MAX_RESUMES = 4
 
@@ -36,7 +40,8 @@ export interface UploadOptions {
 
 /**
  * Uploads a key set while it is being made; no more than a part of it is in memory. A part that breaks off is taken up
- * where the server stands.
+ * where the server stands. Parts become smaller where one is too large for a proxy in between, whether the proxy says so
+ * (413) or closes the connection.
  *
  * @returns the server's id for the set and the time it expires (ISO 8601)
  * @throws NetworkError when a part does not get through at all; the server's error
@@ -50,12 +55,12 @@ export async function uploadKeySet(
   const body = JSON.stringify(keySet)
   const created = await transport.json({ method: 'POST', path: 'v2/keys', body, signal })
   const { id } = parse(transport, createdSchema, created)
+  const upload = new Upload(transport, id, signal)
   let state: UploadState | undefined
   let offset = 0
   for await (const part of parts(chunks, PART_BYTES)) {
-    state = await sendPart(transport, id, part, offset, signal)
+    state = await upload.send(part, offset, onSent)
     offset += part.length
-    onSent?.(offset)
   }
   if (!state?.complete) throw unintelligible(transport.base.origin)
   return { id, expires: state.expires }
@@ -72,58 +77,85 @@ export async function storedKeySet(
   return parse(transport, storedSchema, await transport.json({ method: 'GET', path: pathOf(id), signal }))
 }
 
-async function sendPart(
-  transport: Transport,
-  id: string,
-  part: Uint8Array,
-  start: number,
-  signal: AbortSignal | undefined,
-): Promise<UploadState> {
-  let from = start
-  for (let attempt = 1; ; attempt++) {
-    try {
-      const state = await put(transport, id, part.subarray(from - start), from, signal)
-      if (state.uploadOffset === start + part.length) return state
-      from = state.uploadOffset
-    } catch (error) {
-      if (attempt > MAX_RESUMES) throw error
-      from = await serverOffset(transport, id, error, attempt, signal)
+/** The parts of one key set on their way. */
+class Upload {
+  readonly #transport: Transport
+  readonly #id: string
+  readonly #signal: AbortSignal | undefined
+  /** Most bytes that a request carries. */
+  #most = PART_BYTES
+
+  constructor(transport: Transport, id: string, signal: AbortSignal | undefined) {
+    this.#transport = transport
+    this.#id = id
+    this.#signal = signal
+  }
+
+  /**
+   * Sends a part, in pieces where there is need.
+   *
+   * @param start where it begins in the key set
+   * @param onSent called with the bytes that the server has, after each piece
+   */
+  async send(part: Uint8Array, start: number, onSent: UploadOptions['onSent']): Promise<UploadState> {
+    const end = start + part.length
+    let from = start
+    for (let failures = 0; ; ) {
+      const piece = part.subarray(from - start, Math.min(from + this.#most, end) - start)
+      try {
+        const state = await this.#put(piece, from)
+        if (state.uploadOffset !== from + piece.length) failures++
+        from = state.uploadOffset
+        if (from > start && from <= end) onSent?.(from)
+        if (from === end) return state
+      } catch (error) {
+        // A proxy that says what is wrong needs no patience.
+        if (this.#shrink(error)) continue
+        failures++
+        if (failures > MAX_RESUMES) throw error
+        from = await this.#offsetAfter(error, failures)
+      }
+      if (from < start || from > end || failures > MAX_RESUMES) throw stuck(from)
     }
-    if (from < start || from > start + part.length || attempt > MAX_RESUMES) {
-      throw new PolyVeilError('TENSOR_MALFORMED', `The upload of the keys cannot go on at byte ${from}`)
+  }
+
+  /** @returns whether the error is a proxy's limit that smaller pieces may pass */
+  #shrink(error: unknown): boolean {
+    const isLimit = error instanceof ForeignAnswer && error.status === 413
+    const isBroken = error instanceof NetworkError && ['broken', 'unknown'].includes(error.reason)
+    const isSmallest = this.#most <= LEAST_PART_BYTES
+    if (isLimit || isBroken) this.#most = Math.max(LEAST_PART_BYTES, this.#most / 4)
+    return isLimit && !isSmallest
+  }
+
+  async #put(body: Uint8Array, offset: number): Promise<UploadState> {
+    const request = {
+      method: 'PUT' as const,
+      path: pathOf(this.#id),
+      headers: { 'content-type': 'application/octet-stream', 'upload-offset': String(offset) },
+      body,
+      // The last part is answered when the whole key set has been checked.
+      silenceMilliseconds: COMPUTING_MILLISECONDS,
+      signal: this.#signal,
     }
+    return parse(this.#transport, stateSchema, await this.#transport.json(request))
+  }
+
+  /** Where to go on after a piece failed: the server said so, or is asked once the network is back. */
+  async #offsetAfter(error: unknown, failures: number): Promise<number> {
+    if (isInBetween(error)) {
+      await pause(500 * 2 ** failures, this.#signal)
+      return (await storedKeySet(this.#transport, this.#id, this.#signal)).uploadOffset
+    }
+    if (error instanceof PolyVeilError && typeof error.facts.uploadOffset === 'number') {
+      return error.facts.uploadOffset
+    }
+    throw error
   }
 }
 
-async function put(
-  transport: Transport,
-  id: string,
-  body: Uint8Array,
-  offset: number,
-  signal: AbortSignal | undefined,
-): Promise<UploadState> {
-  const headers = { 'content-type': 'application/octet-stream', 'upload-offset': String(offset) }
-  const answer = await transport.json({ method: 'PUT', path: pathOf(id), headers, body, signal })
-  return parse(transport, stateSchema, answer)
-}
-
-/** Where to go on after a part failed: the server said so, or is asked once the network is back. */
-async function serverOffset(
-  transport: Transport,
-  id: string,
-  error: unknown,
-  attempt: number,
-  signal: AbortSignal | undefined,
-): Promise<number> {
-  if (error instanceof NetworkError) {
-    await pause(500 * 2 ** attempt, signal)
-    return (await storedKeySet(transport, id, signal)).uploadOffset
-  }
-  if (error instanceof PolyVeilError && typeof error.facts.uploadOffset === 'number') {
-    return error.facts.uploadOffset
-  }
-  throw error
-}
+const stuck = (offset: number): PolyVeilError =>
+  new PolyVeilError('TENSOR_MALFORMED', `The upload of the keys cannot go on at byte ${offset}`)
 
 const pathOf = (id: string): string => `v2/keys/${encodeURIComponent(id)}`
 

@@ -7,19 +7,24 @@ const factSchema = z.union([
   z.boolean(),
   z.array(z.union([z.string().max(1000), z.number()])),
 ])
-const problemSchema = z.looseObject({ code: z.string(), detail: z.string().max(2000) })
+const problemSchema = z.looseObject({
+  code: z.string(),
+  detail: z.string().max(2000),
+  remedy: z.string().max(1000).optional().catch(undefined),
+})
 
 // Members of the problem document that are presentation and no facts.
 const PRESENTATION = new Set(['type', 'title', 'status', 'detail', 'code', 'error', 'remedy', 'instance'])
 
-/** The error that a server's answer stands for: its problem document (RFC 9457), or what the status alone says. */
-export function problemError(status: number, body: Uint8Array): PolyVeilError {
+/**
+ * The error that a PolyVeil server's problem document (RFC 9457) stands for; undefined when the body is none, as where a proxy
+ * answers in the server's place.
+ */
+export function problemError(body: Uint8Array): PolyVeilError | undefined {
   const parsed = problemSchema.safeParse(parseJson(body))
-  if (!parsed.success || !Object.hasOwn(ERROR_CODES, parsed.data.code)) {
-    return new PolyVeilError(codeOf(status), `The server answered with status ${status}`, { status })
-  }
-  const { code, detail } = parsed.data
-  return new PolyVeilError(code as ErrorCodeName, detail, factsOf(parsed.data))
+  if (!parsed.success || !Object.hasOwn(ERROR_CODES, parsed.data.code)) return undefined
+  const { code, detail, remedy } = parsed.data
+  return new PolyVeilError(code as ErrorCodeName, detail, factsOf(parsed.data), { remedy })
 }
 
 function factsOf(problem: Readonly<Record<string, unknown>>): ErrorFacts {
@@ -27,25 +32,6 @@ function factsOf(problem: Readonly<Record<string, unknown>>): ErrorFacts {
     .filter(([name]) => !PRESENTATION.has(name))
     .map(([name, value]) => [name, factSchema.safeParse(value).data] as const)
   return Object.fromEntries(facts.filter(([, value]) => value !== undefined))
-}
-
-/** Proxies in between answer without a problem document. */
-function codeOf(status: number): ErrorCodeName {
-  switch (status) {
-    case 401:
-      return 'UNAUTHENTICATED'
-    case 403:
-      return 'FORBIDDEN'
-    case 413:
-      return 'TOO_LARGE'
-    case 429:
-    case 502:
-    case 503:
-    case 504:
-      return 'TOO_BUSY'
-    default:
-      return 'INTERNAL'
-  }
 }
 
 function parseJson(body: Uint8Array): unknown {

@@ -1,7 +1,12 @@
 import { PolyVeilError } from '../../errors/index.ts'
+import { serverAddress } from './address.ts'
 import { readBounded } from './body.ts'
+import { ForeignAnswer } from './foreign-answer.ts'
+import type { HeaderValues } from './headers.ts'
+import { NetworkError } from './network-error.ts'
 import { problemError } from './problem.ts'
 import { pause, retryDelay } from './retry.ts'
+import { SilenceLimit } from './silence.ts'
 
 /** Bytes of any answer that is JSON; a manifest with many labels is the largest. */
 const MAX_JSON_BYTES = 8 * 2 ** 20
@@ -12,6 +17,14 @@ const MAX_RETRIES = 5
 const MAX_REPEATS = 4
 const REPEAT_MILLISECONDS = 250
 const TELL_MILLISECONDS = 3000
+/** How long a server may be silent. */
+const SILENCE_MILLISECONDS = 30_000
+/** How long it may be where it computes before it answers: as long as Node's own fetch waits. */
+export const COMPUTING_MILLISECONDS = 300_000
+/** Least rate at which a body is expected to get through, in bytes a millisecond: 16 MiB in the two minutes that servers allow. */
+const LEAST_RATE = 128
+/** Statuses of a proxy that may be another the next time: the server did not get the request, or gave it up. */
+const PASSING = [429, 502, 503]
 
 export interface Request {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
@@ -21,6 +34,8 @@ export interface Request {
   readonly body?: Uint8Array | string
   /** Answers that are longer are refused while they arrive. */
   readonly maxBytes?: number
+  /** How long the server may be silent before its answer begins, the time that the body takes not counted. */
+  readonly silenceMilliseconds?: number
   readonly signal?: AbortSignal
 }
 
@@ -29,54 +44,50 @@ export interface Answer {
   readonly body: Uint8Array
 }
 
-/** A part of the network failed, not the server: the request may or may not have arrived. */
-export class NetworkError extends PolyVeilError {
-  constructor(origin: string, cause: unknown) {
-    super(
-      'SERVER_UNREACHABLE',
-      `The server at ${origin} cannot be reached, or the connection broke off`,
-      { origin },
-      { cause },
-    )
-  }
+export interface TransportOptions {
+  readonly fetch?: typeof fetch
+  /** Sent with every request. */
+  readonly headers?: HeaderValues
+  /** Ends every request. */
+  readonly signal?: AbortSignal
+  /** How long the server may be silent, whatever it does. */
+  readonly silenceSeconds?: number
 }
 
 /** HTTP to one server: errors by code, bounded answers, patience where the server asks for it. */
 export class Transport {
-  /** The server's address, ending in a slash. */
+  /** The server's address, ending in a slash; without credentials. */
   readonly base: URL
+  readonly #headers: HeaderValues
   readonly #fetch: typeof fetch
   readonly #signal: AbortSignal | undefined
+  readonly #silence: number | undefined
 
   /**
-   * @param url http or https; a path is kept, for servers behind a prefix
-   * @param options `signal` ends every request
-   * @throws CONFIG_INVALID when the address is none
+   * @param url http or https; a path is kept, for servers behind a prefix, and credentials are sent as `Authorization`
+   * @throws CONFIG_INVALID when the address or a header is none
    */
-  constructor(
-    url: string | URL,
-    options: { readonly fetch?: typeof fetch; readonly signal?: AbortSignal } = {},
-  ) {
-    this.base = baseOf(url)
+  constructor(url: string | URL, options: TransportOptions = {}) {
+    const { base, headers } = serverAddress(url, options.headers)
+    this.base = base
+    this.#headers = headers
     this.#fetch = options.fetch ?? globalThis.fetch
     this.#signal = options.signal
+    this.#silence = options.silenceSeconds && options.silenceSeconds * 1000
   }
 
   /**
    * Sends a request; again after `Retry-After` when the answer is TOO_BUSY, a few times at most.
    *
-   * @throws the server's error by its code; TOO_LARGE when the answer is longer than `maxBytes`; NetworkError; the
-   *   signal's reason
+   * @throws the server's error by its code; ForeignAnswer when another program answers in its place; TOO_LARGE when the
+   *   answer is longer than `maxBytes`; NetworkError; the signal's reason
    */
   async send(request: Request): Promise<Answer> {
     for (let attempt = 1; ; attempt++) {
-      const response = await this.#once(request)
-      if (response.ok) {
-        return { headers: response.headers, body: await this.#read(response, request) }
-      }
-      const body = await this.#read(response, { ...request, maxBytes: MAX_PROBLEM_BYTES })
-      const error = problemError(response.status, body)
-      if (error.code !== 'TOO_BUSY' || attempt > MAX_RETRIES) throw error
+      const { response, body } = await this.#exchange(request)
+      if (response.ok && !isPage(response)) return { headers: response.headers, body }
+      const error = problemError(body) ?? this.#foreign(response, request)
+      if (!mayPass(error) || attempt > MAX_RETRIES) throw error
       await pause(retryDelay(response.headers, attempt), this.#signals(request))
     }
   }
@@ -91,7 +102,7 @@ export class Transport {
       try {
         return await this.send(request)
       } catch (error) {
-        if (!(error instanceof NetworkError) || attempt > MAX_REPEATS) throw error
+        if (!isInBetween(error) || attempt > MAX_REPEATS) throw error
         await pause(REPEAT_MILLISECONDS * 2 ** attempt, this.#signals(request))
       }
     }
@@ -102,7 +113,7 @@ export class Transport {
     const send = this.#fetch
     const { method, path } = request
     const signal = AbortSignal.timeout(TELL_MILLISECONDS)
-    await send(new URL(path, this.base), { method, signal, redirect: 'error' })
+    await send(new URL(path, this.base), { method, headers: this.#headers, signal, redirect: 'error' })
       .then((response) => response.body?.cancel())
       .catch(() => {})
   }
@@ -117,28 +128,54 @@ export class Transport {
     }
   }
 
-  async #once({ method, path, headers, body, signal }: Request): Promise<Response> {
+  /** One request and the whole answer to it, in bounded time. */
+  async #exchange(request: Request): Promise<{ response: Response; body: Uint8Array }> {
+    const { silenceMilliseconds = SILENCE_MILLISECONDS } = request
+    const limit = new SilenceLimit((this.#silence ?? silenceMilliseconds) + bodyBytes(request) / LEAST_RATE)
+    try {
+      const response = await this.#begin(request, limit)
+      const heard = (): void => limit.allow(this.#silence ?? SILENCE_MILLISECONDS)
+      heard()
+      if (!response.ok) return { response, body: await readProblem(response, heard) }
+      return { response, body: await readBounded(response, request.maxBytes ?? MAX_JSON_BYTES, heard) }
+    } catch (cause) {
+      this.#signals(request)?.throwIfAborted()
+      if (cause instanceof PolyVeilError) throw cause
+      throw new NetworkError({ base: this.base, sentBytes: bodyBytes(request) }, limit.signal.reason ?? cause)
+    } finally {
+      limit.end()
+    }
+  }
+
+  #begin({ method, path, headers, body, signal }: Request, limit: SilenceLimit): Promise<Response> {
     const init = {
       method,
-      headers: { ...(typeof body === 'string' && { 'content-type': 'application/json' }), ...headers },
+      headers: {
+        ...this.#headers,
+        ...(typeof body === 'string' && { 'content-type': 'application/json' }),
+        ...headers,
+      },
       body: body as BodyInit | undefined,
-      signal: this.#signals({ signal }),
+      signal: AbortSignal.any([limit.signal, this.#signals({ signal }) ?? []].flat()),
       // Keys and queries go to the server that the caller named, and to no other.
-      redirect: 'error' as const,
+      redirect: 'manual' as const,
     }
     // Called as a plain function: browsers refuse a fetch with another receiver.
     const send = this.#fetch
-    return send(new URL(path, this.base), init).catch((cause) => this.#failed(cause, signal))
+    return send(new URL(path, this.base), init)
   }
 
-  async #read(response: Response, { maxBytes, signal }: Request): Promise<Uint8Array> {
-    return readBounded(response, maxBytes ?? MAX_JSON_BYTES).catch((cause) => this.#failed(cause, signal))
-  }
-
-  #failed(cause: unknown, signal: AbortSignal | undefined): never {
-    this.#signals({ signal })?.throwIfAborted()
-    if (cause instanceof PolyVeilError) throw cause
-    throw new NetworkError(this.base.origin, cause)
+  #foreign({ status, headers }: Response, request: Request): ForeignAnswer {
+    return new ForeignAnswer({
+      origin: this.base.origin,
+      method: request.method,
+      // Browsers show nothing of a redirect.
+      status: status === 0 ? 302 : status,
+      server: headers.get('server'),
+      contentType: headers.get('content-type'),
+      location: headers.get('location'),
+      sentBytes: bodyBytes(request),
+    })
   }
 
   #signals({ signal }: Pick<Request, 'signal'>): AbortSignal | undefined {
@@ -147,19 +184,34 @@ export class Transport {
   }
 }
 
+/** What says why there is no answer; nothing where it is longer than any problem document, as a proxy's page may be. */
+async function readProblem(response: Response, onChunk: () => void): Promise<Uint8Array> {
+  try {
+    return await readBounded(response, MAX_PROBLEM_BYTES, onChunk)
+  } catch (error) {
+    if (error instanceof PolyVeilError && error.code === 'TOO_LARGE') return new Uint8Array()
+    throw error
+  }
+}
+
+/** Whether a request may get through when it is sent again in a while. */
+const mayPass = (error: PolyVeilError): boolean =>
+  error instanceof ForeignAnswer ? PASSING.includes(error.status) : error.code === 'TOO_BUSY'
+
+/** Whether what failed lies between client and server. */
+export const isInBetween = (error: unknown): boolean =>
+  error instanceof NetworkError || (error instanceof ForeignAnswer && error.status >= 500)
+
+/** No route of a client answers with a page: a proxy that asks people to log in does. */
+const isPage = ({ headers }: Response): boolean => /^text\/html\b/.test(headers.get('content-type') ?? '')
+
+const bodyBytes = ({ body }: Request): number => body?.length ?? 0
+
 /** The error for an answer that no PolyVeil server gives. */
 export const unintelligible = (origin: string): PolyVeilError =>
-  new PolyVeilError('CONFIG_INVALID', `The answer of ${origin} is not what a PolyVeil server gives`, {
-    origin,
-  })
-
-function baseOf(url: string | URL): URL {
-  const base = URL.canParse(String(url)) ? new URL(url) : undefined
-  if (base === undefined || !/^https?:$/.test(base.protocol)) {
-    throw new PolyVeilError('CONFIG_INVALID', 'The server address must be an http or https URL')
-  }
-  if (!base.pathname.endsWith('/')) base.pathname += '/'
-  base.search = ''
-  base.hash = ''
-  return base
-}
+  new PolyVeilError(
+    'CONFIG_INVALID',
+    `The answer of ${origin} is not what a PolyVeil server gives`,
+    { origin },
+    { remedy: 'Check the address: scheme, port, and the path where the server lies behind a prefix.' },
+  )

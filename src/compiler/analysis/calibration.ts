@@ -15,6 +15,7 @@ const FREE_OUTSIDE = 1e-3
 const AGREEMENT_LIMITS = [0.4, 2.5] as const
 /** From here on a polynomial network diverges. */
 const DIVERGENT = 16
+const REMEDY = "Calibrate on images of the network's own kind, prepared as its training prepared them."
 /** Rounding of float32. */
 const SLACK = 1e-5
 
@@ -107,9 +108,9 @@ export function agreementWarnings(agreements: readonly number[]): string[] {
     throw new PolyVeilError(
       'CONFIG_INVALID',
       `The network diverges on ${divergent.length} of ${agreements.length} calibration images, the first being number ${first}: ` +
-        `its poly-BN tensors are ${text(agreements[first])} times as large as in training. Images of the network's own kind are ` +
-        'needed, normalised as its training did',
+        `its poly-BN tensors are ${text(agreements[first])} times as large as in training`,
       { images: divergent.slice(0, 100) },
+      { remedy: REMEDY },
     )
   }
   const ratio = geometricMean(agreements)
@@ -129,7 +130,12 @@ function beyondBound({ least, most }: Seen, { preprocessing, bound }: Calibratio
     : least >= 0 && most <= 255
       ? `${values}: they look as if they were never normalised`
       : `${values}, but the circuit takes up to ${text(bound)}`
-  return new PolyVeilError('CONFIG_INVALID', `${reason}; ${needed} are needed`, { least, most, bound })
+  return new PolyVeilError(
+    'CONFIG_INVALID',
+    `${reason}; ${needed} are needed`,
+    { least, most, bound },
+    { remedy: REMEDY },
+  )
 }
 
 /** Smallest and largest value that preprocessing makes of a picture. */

@@ -1,5 +1,5 @@
 import { type FileHandle, open } from 'node:fs/promises'
-import { PolyVeilError } from '../../errors/index.ts'
+import { isSystemError, PolyVeilError, refusedFile } from '../../errors/index.ts'
 import { unreadable } from './errors.ts'
 
 /** Larger than any checkpoint of the family, and what one Buffer can hold everywhere. */
@@ -25,12 +25,15 @@ async function withCheckpointFile<T>(path: string | URL, body: (file: FileHandle
     return await body(file)
   } catch (cause) {
     if (cause instanceof PolyVeilError) throw cause
-    throw unreadable(`the file cannot be read (${(cause as NodeJS.ErrnoException).code})`, {}, cause)
+    if (!isSystemError(cause)) throw unreadable('the file cannot be read', {}, cause)
+    throw refusedFile({ name: `The checkpoint ${path}`, code: 'CHECKPOINT_UNREADABLE' }, cause)
   }
 }
 
 const tooLarge = (bytes: number): PolyVeilError =>
-  new PolyVeilError('TOO_LARGE', `The checkpoint has ${bytes} bytes, more than ${MAX_FILE_BYTES}`, {
-    bytes,
-    limit: MAX_FILE_BYTES,
-  })
+  new PolyVeilError(
+    'TOO_LARGE',
+    `The checkpoint has ${bytes} bytes, more than ${MAX_FILE_BYTES}`,
+    { bytes, limit: MAX_FILE_BYTES },
+    { remedy: 'Save the state dict alone, without optimizer state.' },
+  )

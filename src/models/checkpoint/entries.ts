@@ -96,14 +96,21 @@ function preferred(entries: readonly Entry[], root: Dictionary): Entry {
   const pure = entries.filter(({ isPure }) => isPure)
   if (pure.length > 0) return onlyOne(pure, entries)
   if (entries.length > 0) return onlyOne(entries, entries)
-  throw unreadable(`it holds no state dict; its entries are ${contents(root)}`)
+  throw new PolyVeilError(
+    'CHECKPOINT_UNREADABLE',
+    `The checkpoint holds no tensors by name; its entries are ${contents(root)}`,
+    {},
+    { remedy: 'Save the weights themselves: torch.save(model.state_dict(), path).' },
+  )
 }
 
 function onlyOne(candidates: readonly Entry[], entries: readonly Entry[]): Entry {
   if (candidates.length === 1) return candidates[0]
-  throw unreadable(
-    `it has several dictionaries of tensors, ${listed(entries)}; choose one by --weights NAME`,
+  throw new PolyVeilError(
+    'CHECKPOINT_UNREADABLE',
+    `The checkpoint has several dictionaries of tensors: ${listed(entries)}`,
     { weights: namesOf(entries) },
+    { remedy: "Choose one by --weights NAME, in programs by readCheckpoint's option weights." },
   )
 }
 

@@ -16,7 +16,14 @@ export interface SecurityOptions {
 }
 
 /** What a page of another origin may send beside what it always may, and read beside what it always may. */
-const REQUEST_HEADERS = ['Content-Type', LENGTH_HEADER, KEY_SET_HEADER, 'Prefer', 'Upload-Offset']
+const REQUEST_HEADERS = [
+  'Authorization',
+  'Content-Type',
+  LENGTH_HEADER,
+  KEY_SET_HEADER,
+  'Prefer',
+  'Upload-Offset',
+]
 const RESPONSE_HEADERS = [LENGTH_HEADER, 'Retry-After']
 const PREFLIGHT_SECONDS = 7200
 

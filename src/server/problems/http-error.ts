@@ -1,11 +1,23 @@
-import { type ErrorCodeName, type ErrorFacts, PolyVeilError } from '../../errors/index.ts'
+import {
+  type ErrorCodeName,
+  type ErrorData,
+  type ErrorFacts,
+  PolyVeilError,
+  type PolyVeilErrorOptions,
+} from '../../errors/index.ts'
 
 /** A `PolyVeilError` that HTTP answers with another status than its code's usual one. */
 export class HttpError extends PolyVeilError {
   readonly status: number
 
-  constructor(status: number, code: ErrorCodeName, message: string, facts: ErrorFacts = {}) {
-    super(code, message, facts)
+  constructor(
+    status: number,
+    code: ErrorCodeName,
+    message: string,
+    facts: ErrorFacts = {},
+    options: PolyVeilErrorOptions = {},
+  ) {
+    super(code, message, facts, options)
     this.status = status
   }
 }
@@ -15,11 +27,8 @@ export const conflict = (code: ErrorCodeName, message: string, facts: ErrorFacts
   new HttpError(409, code, message, facts)
 
 /** 507: the server has not the memory that the request takes; it would be no use to send it again. */
-export const insufficientStorage = ({
-  code,
-  message,
-  facts,
-}: ReturnType<PolyVeilError['toJSON']>): HttpError => new HttpError(507, code, message, facts)
+export const insufficientStorage = ({ code, message, facts, remedy }: ErrorData): HttpError =>
+  new HttpError(507, code, message, facts, { remedy })
 
 /** 400: a header, parameter or JSON body is not as the OpenAPI document describes it. */
 export const badRequest = (message: string, facts: ErrorFacts = {}): HttpError =>

@@ -26,8 +26,8 @@ const RETRY_AFTER: Partial<Record<ErrorCodeName, number>> = { TOO_BUSY: 5, WORKE
 
 /** An error as it goes out: INTERNAL faults keep their message to themselves. */
 export function problemOf(error: unknown, requestId: string): Problem {
-  const { code, status, detail, facts } = publicSide(error)
-  const { cause, remedy } = ERROR_CODES[code]
+  const { code, status, detail, facts, remedy = ERROR_CODES[code].remedy } = publicSide(error)
+  const { cause } = ERROR_CODES[code]
   return {
     ...facts,
     type: `urn:polyveil:error:${code}`,
@@ -51,12 +51,14 @@ export function retryAfter(problem: Problem): number | undefined {
 interface PublicSide extends Pick<Problem, 'status' | 'detail'> {
   readonly code: ErrorCodeName
   readonly facts: object
+  readonly remedy?: string
 }
 
 function publicSide(error: unknown): PublicSide {
   if (error instanceof PolyVeilError && error.code !== 'INTERNAL') {
     const status = error instanceof HttpError ? error.status : error.entry.status
-    return { code: error.code, status, detail: error.message, facts: error.facts }
+    const { code, message: detail, facts, remedy } = error
+    return { code, status, detail, facts, remedy }
   }
   return (
     frameworkError(error) ?? { code: 'INTERNAL', status: 500, detail: ERROR_CODES.INTERNAL.cause, facts: {} }

@@ -1,0 +1,39 @@
+import type { Command } from 'commander'
+import { UsageError } from '../usage-error.ts'
+
+/** What requests to a server carry beside what they are for. */
+export interface ServerOptions {
+  /** As on the command line, `Name: value`. */
+  readonly header?: readonly string[]
+}
+
+const HELP = "sent with every request to the server, 'Name: value'; may be given several times"
+
+export const withHeaders = (command: Command): Command =>
+  command.option('--header <header>', HELP, (text, before: readonly string[] = []) => [...before, text])
+
+/**
+ * The headers by name. It is no parser of commander's, whose errors repeat what was given: values may be secrets.
+ *
+ * @throws UsageError when one is not of the form `Name: value`, or two have one name
+ */
+export function headersOf({ header = [] }: ServerOptions): Readonly<Record<string, string>> {
+  const headers = new Map<string, string>()
+  for (const text of header) {
+    const match = /^([^:\s]+):[ \t]*(.*?)[ \t]*$/.exec(text)
+    if (!match) throw new UsageError("A --header must be 'Name: value'")
+    const name = match[1].toLowerCase()
+    if (headers.has(name)) throw new UsageError(`The header ${name} is given twice`)
+    headers.set(name, match[2])
+  }
+  return Object.fromEntries(headers)
+}
+
+/** An address as it may be shown: without credentials. */
+export function shownUrl(url: string): string {
+  if (!URL.canParse(url)) return url.replace(/\/\/[^/]*@/, '//')
+  const shown = new URL(url)
+  shown.username = ''
+  shown.password = ''
+  return shown.href
+}

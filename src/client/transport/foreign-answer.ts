@@ -1,0 +1,121 @@
+import { type ErrorCodeName, PolyVeilError } from '../../errors/index.ts'
+
+const MEGABYTE = 2 ** 20
+/** What a proxy has to let through for any part of a key set: the most that servers take. */
+const PART_MEGABYTES = 16
+
+/** What is known of an answer that no PolyVeil server gives. */
+export interface ForeignReply {
+  readonly origin: string
+  readonly method: string
+  readonly status: number
+  /** Its `Server` and `Content-Type`; null where there is none, or a browser does not show it. */
+  readonly server: string | null
+  readonly contentType: string | null
+  /** Of a redirect. */
+  readonly location: string | null
+  /** Bytes of the request's body. */
+  readonly sentBytes: number
+}
+
+/** The answer of another program in the server's place: of a proxy in front of it, or of another service at the address. */
+export class ForeignAnswer extends PolyVeilError {
+  readonly status: number
+
+  constructor(reply: ForeignReply) {
+    const { code, message, remedy } = meaningOf(reply)
+    const { origin, status, sentBytes } = reply
+    const proxy = productOf(reply.server)
+    const facts = { origin, status, ...(proxy && { proxy }), ...(sentBytes > 0 && { sentBytes }) }
+    super(code, message, facts, { remedy })
+    this.status = status
+  }
+}
+
+interface Meaning {
+  readonly code: ErrorCodeName
+  readonly message: string
+  readonly remedy: string
+}
+
+function meaningOf(reply: ForeignReply): Meaning {
+  const { origin, status, server } = reply
+  const product = productOf(server)
+  const proxy = `A proxy in front of ${origin}${product ? ` (${product})` : ''}`
+  switch (status) {
+    case 401:
+    case 407:
+      return {
+        code: 'UNAUTHENTICATED',
+        message: `${proxy} asks for credentials (status ${status})`,
+        remedy:
+          'Give them in the address, https://user:password@host, or in a header: --header, or `headers` of connect.',
+      }
+    case 403:
+      return {
+        code: 'FORBIDDEN',
+        message: `${proxy} does not let the request through (status 403)`,
+        remedy: 'Check the credentials, in the address or in a header, and what the proxy allows.',
+      }
+    case 413:
+      return tooLarge(proxy, reply)
+    case 429:
+    case 503:
+      return {
+        code: 'TOO_BUSY',
+        message: `${proxy} takes no more requests now, or has no server behind it (status ${status})`,
+        remedy:
+          'Try again later; check that the server behind the proxy runs, and what the proxy allows each address.',
+      }
+    case 504:
+      return {
+        code: 'SERVER_UNREACHABLE',
+        message: `${proxy} did not wait for the server's answer (status 504)`,
+        remedy:
+          "Raise the proxy's time limit above what an inference takes: proxy_read_timeout 300s in nginx.",
+      }
+    default:
+      if (status >= 500) {
+        return {
+          code: 'SERVER_UNREACHABLE',
+          message: `${proxy} has no answer from the server (status ${status})`,
+          remedy: 'Check that the server behind the proxy runs, and that the proxy leads to it.',
+        }
+      }
+      return status >= 300 && status < 400 ? redirect(reply) : elsewhere(reply)
+  }
+}
+
+function tooLarge(proxy: string, { method, sentBytes }: ForeignReply): Meaning {
+  const megabytes = Math.max(PART_MEGABYTES, Math.ceil(sentBytes / MEGABYTE) + 1)
+  const whole = method === 'POST' ? ', and this one cannot be sent in parts' : ''
+  return {
+    code: 'TOO_LARGE',
+    message: `${proxy} refuses a request body of ${sentBytes} bytes (status 413)${whole}`,
+    remedy: `Have the proxy take bodies of ${megabytes} MB: client_max_body_size ${megabytes}m in nginx, and its like in others.`,
+  }
+}
+
+function redirect({ origin, status, location }: ForeignReply): Meaning {
+  const target = location !== null && URL.canParse(location, origin) ? new URL(location, origin) : undefined
+  const where = target ? `${target.origin}${target.pathname}` : 'another address'
+  return {
+    code: 'CONFIG_INVALID',
+    message: `${origin} redirects to ${where} (status ${status}), and keys go only to the address that was given`,
+    remedy: 'Give the address that it leads to, if that is the server.',
+  }
+}
+
+function elsewhere({ origin, status, contentType }: ForeignReply): Meaning {
+  const type = contentType?.split(';')[0].trim() ?? ''
+  const what = /^[\w.+-]+\/[\w.+-]+$/.test(type) ? `status ${status}, ${type}` : `status ${status}`
+  return {
+    code: 'CONFIG_INVALID',
+    message: `The answer of ${origin} (${what}) is not what a PolyVeil server gives`,
+    remedy: 'Check the address: scheme, port, and the path where the server lies behind a prefix.',
+  }
+}
+
+/** Name and version as the `Server` header has them; nothing but harmless characters. */
+const productOf = (server: string | null): string | undefined =>
+  server?.match(/^[\w./ +()-]{1,60}/)?.[0].trim()

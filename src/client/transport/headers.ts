@@ -1,0 +1,39 @@
+import { PolyVeilError } from '../../errors/index.ts'
+
+/** Header names and values. */
+export type HeaderValues = Readonly<Record<string, string>>
+
+/** Set by the client or by what carries its requests. */
+const RESERVED = /^(host|connection|content-(length|type)|transfer-encoding|expect|upload-offset|prefer)$/
+
+const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
+const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
+
+/**
+ * The same headers with names in lower case.
+ *
+ * @throws CONFIG_INVALID when a name or a value cannot be sent, or the name is one that the client sets itself. Values are
+ *   not repeated, since they may be secrets
+ */
+export function checkHeaders(headers: HeaderValues): HeaderValues {
+  const checked: Record<string, string> = {}
+  for (const [name, value] of Object.entries(headers)) {
+    const lower = name.toLowerCase()
+    if (!NAME.test(name) || typeof value !== 'string' || !VALUE.test(value)) {
+      throw new PolyVeilError(
+        'CONFIG_INVALID',
+        'A header of the requests has a name or a value that cannot be sent',
+      )
+    }
+    if (RESERVED.test(lower) || lower in checked) {
+      const why = lower in checked ? 'is given twice' : 'is set by the client itself'
+      throw new PolyVeilError('CONFIG_INVALID', `The header ${lower} ${why}`, { header: lower })
+    }
+    checked[lower] = value
+  }
+  return checked
+}
+
+/** Base64 of the UTF-8 bytes of a text. */
+export const base64OfText = (text: string): string =>
+  btoa(String.fromCharCode(...new TextEncoder().encode(text)))

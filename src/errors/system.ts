@@ -1,0 +1,34 @@
+/** An error of the operating system, as Node raises it. */
+export interface SystemError extends Error {
+  /** Such as ENOENT. */
+  readonly code: string
+  readonly syscall: string
+  readonly path?: string
+}
+
+export const isSystemError = (cause: unknown): cause is SystemError =>
+  cause instanceof Error && 'syscall' in cause && typeof (cause as { code?: unknown }).code === 'string'
+
+const TROUBLES: Readonly<Record<string, string>> = {
+  ENOENT: 'does not exist',
+  EACCES: 'may not be used by this user',
+  EPERM: 'may not be used by this user',
+  EISDIR: 'is a directory where a file belongs',
+  ENOTDIR: 'is a file, or lies below one, where a directory belongs',
+  EEXIST: 'is there already, as something else',
+  EROFS: 'lies on a file system that cannot be written',
+  ENOSPC: 'lies on a disk that is full',
+  ENAMETOOLONG: 'has a name that is too long',
+  ELOOP: 'is a link that leads to itself',
+}
+
+/**
+ * What keeps a file from being used, as the end of a sentence: "does not exist (ENOENT)".
+ *
+ * @param cause what an operation on the file threw
+ */
+export function fileTrouble(cause: unknown): string {
+  const code = (cause as { code?: unknown } | undefined)?.code
+  if (typeof code !== 'string') return 'cannot be used'
+  return `${TROUBLES[code] ?? 'cannot be used'} (${code})`
+}

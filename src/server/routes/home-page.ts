@@ -1,0 +1,44 @@
+const TITLES: Readonly<Record<string, string>> = {
+  documentation: 'the HTTP API, as a page',
+  openapi: 'the same as an OpenAPI document',
+  metadata: 'name, version and extensions of this server',
+  models: 'the models, with their sizes',
+  health: 'whether inferences are taken',
+}
+
+/**
+ * The page at the root: what this service is, and where to go on. No script and no style, which the content security policy
+ * forbids.
+ *
+ * @param models names of the served models
+ * @param links relative addresses
+ */
+export function homePage(
+  version: string,
+  models: readonly string[],
+  links: Readonly<Record<string, string>>,
+): string {
+  const items = Object.entries(links).map(
+    ([name, href]) => `<li><a href="${href}">${href}</a>: ${TITLES[name] ?? name}</li>`,
+  )
+  return `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>PolyVeil</title>
+<h1>PolyVeil ${escaped(version)}</h1>
+<p>This service classifies images that it never sees. Clients encrypt an image, the service evaluates a network on the
+encrypted image, and only the client can decrypt the answer. It is used by the command line
+(<code>polyveil classify IMAGE --url ADDRESS --model NAME</code>) and by programs (<code>polyveil/client</code>), not with a
+browser alone.</p>
+<p>Models: ${models.map((name) => `<code>${escaped(name)}</code>`).join(', ')}</p>
+<ul>
+${items.join('\n')}
+</ul>
+</html>
+`
+}
+
+const ESCAPES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' }
+
+const escaped = (text: string): string => text.replaceAll(/[&<>"]/g, (character) => ESCAPES[character])

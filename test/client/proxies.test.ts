@@ -1,0 +1,143 @@
+import t, { type Test } from 'tap'
+import { connect, memoryKeyStore } from '../../src/client/index.ts'
+import { inferenceRequest } from '../../src/client/transport/binary-body.ts'
+import { uploadKeySet } from '../../src/client/transport/key-upload.ts'
+import { Transport } from '../../src/client/transport/transport.ts'
+import { keySetBytes } from '../../src/wire/index.ts'
+import { parameters } from '../circuit/circuits.ts'
+import { harness, patterned } from '../server/support.ts'
+import { limitedTo, page, proxy } from './proxies.ts'
+
+// The client behind proxies that are none of ours: they answer in the service's place, or close connections. Proxies and
+// service have real ports here, since what matters is how bodies and answers cross.
+
+/** Enough for several parts of 8 MiB. */
+const galoisElements = Array.from({ length: 40 }, (_, k) => 2 * k + 3)
+const BYTES = keySetBytes(parameters, galoisElements)
+const keySet = { parametersDigest: parameters.digest, bytes: BYTES, galoisElements }
+const content = patterned(BYTES)
+
+async function* chunks(): AsyncGenerator<Uint8Array> {
+  for (let offset = 0; offset < BYTES; offset += 1_000_003) yield content.subarray(offset, offset + 1_000_003)
+}
+
+/** The service on a port, whose engine finds the announced keys in every set. */
+async function service(t: Test) {
+  const h = await harness(t)
+  h.engine.checks.push({ galoisElements, digest: 'd'.repeat(64) })
+  return { ...h, url: await h.app.listen({ host: '127.0.0.1', port: 0 }) }
+}
+
+async function upload(t: Test, url: string) {
+  const sent: number[] = []
+  const startedAt = performance.now()
+  const onSent = (bytes: number): void => void sent.push(bytes)
+  const { id } = await uploadKeySet(new Transport(url), keySet, chunks(), { onSent })
+  const seconds = (performance.now() - startedAt) / 1000
+  t.comment(`${(BYTES / 1e6).toFixed(1)} MB in ${seconds.toFixed(1)} s`)
+  return { id, sent, seconds }
+}
+
+t.test('a proxy that answers 413 above a megabyte: parts become small enough', async (t) => {
+  t.ok(BYTES > 16 * 2 ** 20, `${BYTES} bytes are several parts`)
+  const { url, keys } = await service(t)
+  const between = await proxy(t, url, limitedTo(1e6))
+  const { id, sent } = await upload(t, between.url)
+  t.match(keys.get(id), { uploadOffset: BYTES, bytes: BYTES, digest: 'd'.repeat(64) })
+  t.ok(between.bodies.filter((bytes) => bytes > 1e6).length <= 3, 'the limit is found once')
+  t.strictSame(
+    sent,
+    [...sent].sort((a, b) => a - b),
+    'progress goes forward',
+  )
+  t.equal(sent.at(-1), BYTES)
+})
+
+t.test(
+  'a proxy that closes the connection after 5 MiB: the upload goes on where the server stands',
+  async (t) => {
+    const { url, keys } = await service(t)
+    const between = await proxy(t, url, () => false, 5 * 2 ** 20)
+    const { id } = await upload(t, between.url)
+    t.match(keys.get(id), { uploadOffset: BYTES, bytes: BYTES, digest: 'd'.repeat(64) })
+    t.equal(between.bodies.filter((bytes) => bytes > 5 * 2 ** 20).length, 1, 'the limit is found once')
+  },
+)
+
+t.test('a proxy that takes not even the smallest part is named, and what to set', async (t) => {
+  const { url } = await service(t)
+  const between = await proxy(t, url, limitedTo(100_000))
+  await t.rejects(upload(t, between.url), {
+    code: 'TOO_LARGE',
+    message: /^A proxy in front of http:\S+ \(nginx\/1\.22\.1\) refuses a request body of 262144 bytes/,
+    remedy: /client_max_body_size 16m/,
+    facts: { status: 413, proxy: 'nginx/1.22.1', sentBytes: 262_144 },
+  })
+})
+
+t.test('a query cannot be cut: its size is told, and what the proxy has to take', async (t) => {
+  const { url } = await service(t)
+  const query = inferenceRequest({
+    inference: 'a',
+    model: 'small',
+    keySet: 'k',
+    manifestDigest: 'd',
+    frame: new Uint8Array(20 * 2 ** 20),
+    answerBytes: 100,
+  })
+  const limited = await proxy(t, url, limitedTo(1e6))
+  const refused = new Transport(limited.url).send(query)
+  // The connection may be closed before the answer has been read; then its size is told all the same.
+  await t.rejects(refused, { message: /\b209\d{5} bytes/, remedy: /client_max_body_size/ })
+  // The small model's service would refuse so much at once; this one reads whatever comes.
+  const reading = await proxy(t, url, (request) => request.resume() !== undefined)
+  const closing = await proxy(t, reading.url, () => false, 5 * 2 ** 20)
+  await t.rejects(new Transport(closing.url).send(query), {
+    code: 'SERVER_UNREACHABLE',
+    message: /broke off while 209\d{5} bytes were being sent/,
+    remedy: /client_max_body_size/,
+    facts: { reason: 'broken' },
+  })
+})
+
+t.test('pages of proxies are not taken for answers of the service', async (t) => {
+  const { url } = await service(t)
+  const answering = async (status: number) => {
+    const between = await proxy(t, url, (_request, response) => {
+      response.setHeader('retry-after', '0')
+      page(response, status, 'Sorry')
+      return true
+    })
+    return connect(between.url, { keys: memoryKeyStore() })
+  }
+  for (const [status, code, message, remedy] of [
+    [401, 'UNAUTHENTICATED', /asks for credentials/, /user:password@host/],
+    [403, 'FORBIDDEN', /does not let/, /credentials/],
+    [429, 'TOO_BUSY', /takes no more requests/, /later/],
+    [500, 'SERVER_UNREACHABLE', /no answer from the server \(status 500\)/, /leads to it/],
+    [502, 'SERVER_UNREACHABLE', /no answer from the server \(status 502\)/, /runs/],
+    [503, 'TOO_BUSY', /no server behind it/, /runs/],
+    [504, 'SERVER_UNREACHABLE', /did not wait/, /proxy_read_timeout/],
+    [404, 'CONFIG_INVALID', /\(status 404, text\/html\) is not what a PolyVeil server gives/, /prefix/],
+    [200, 'CONFIG_INVALID', /\(status 200, text\/html\) is not/, /address/],
+  ] as const) {
+    await t.rejects(answering(status), { code, message, remedy, facts: { status } }, `${status}`)
+  }
+  const moving = await proxy(t, url, (_request, response) => {
+    response.writeHead(301, { location: 'https://user:secret@elsewhere.example/v2?token=1' }).end()
+    return true
+  })
+  await t.rejects(connect(moving.url, { keys: memoryKeyStore() }), {
+    code: 'CONFIG_INVALID',
+    message: /redirects to https:\/\/elsewhere\.example\/v2 \(status 301\)/,
+  })
+})
+
+t.test('a long page is a page, too', async (t) => {
+  const { url } = await service(t)
+  const between = await proxy(t, url, (_request, response) => {
+    response.writeHead(502, { 'content-type': 'text/html', 'retry-after': '0' }).end('<html>'.repeat(50_000))
+    return true
+  })
+  await t.rejects(connect(between.url, { keys: memoryKeyStore() }), { code: 'SERVER_UNREACHABLE' })
+})

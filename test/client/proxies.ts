@@ -1,0 +1,67 @@
+import { createServer, request as forward, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Test } from 'tap'
+
+/** A small reverse proxy in front of a service, as people put one there. */
+export interface Proxy {
+  readonly url: string
+  /** Bodies that were let through or not: the bytes that each announced. */
+  readonly bodies: number[]
+}
+
+export type Refusal = (request: IncomingMessage, response: ServerResponse) => boolean
+
+/**
+ * Starts a proxy, until the test's end.
+ *
+ * @param refuse answers a request in the service's place, or does not
+ * @param mostBytes of a body, before the connection is closed on both sides without an answer
+ */
+export async function proxy(
+  t: Test,
+  target: string,
+  refuse: Refusal = () => false,
+  mostBytes = Number.POSITIVE_INFINITY,
+): Promise<Proxy> {
+  const bodies: number[] = []
+  const server = createServer((incoming, outgoing) => {
+    const bytes = Number(incoming.headers['content-length'] ?? 0)
+    if (bytes > 0) bodies.push(bytes)
+    if (refuse(incoming, outgoing)) return
+    const { method, headers } = incoming
+    const onward = forward(new URL(incoming.url ?? '/', target), { method, headers }, (answer) => {
+      outgoing.writeHead(answer.statusCode ?? 500, answer.headers)
+      answer.pipe(outgoing)
+    })
+    onward.on('error', () => outgoing.destroy())
+    let passed = 0
+    incoming.on('data', (chunk: Buffer) => {
+      passed += chunk.length
+      if (passed <= mostBytes) return
+      onward.destroy()
+      incoming.socket.resetAndDestroy()
+    })
+    incoming.pipe(onward)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, bodies }
+}
+
+/** What nginx does above `client_max_body_size`: it answers before it has read the body. */
+export const limitedTo =
+  (mostBytes: number): Refusal =>
+  ({ headers }, response) => {
+    if (Number(headers['content-length'] ?? 0) <= mostBytes) return false
+    page(response, 413, 'Request Entity Too Large')
+    return true
+  }
+
+/** A page as proxies have them. */
+export function page(response: ServerResponse, status: number, title: string): void {
+  response.writeHead(status, { 'content-type': 'text/html', server: 'nginx/1.22.1', connection: 'close' })
+  response.end(`<html><head><title>${status} ${title}</title></head><body>${title}</body></html>`)
+}

@@ -1,0 +1,105 @@
+import { createServer as createHttpServer } from 'node:http'
+import { type AddressInfo, createServer, type Server } from 'node:net'
+import t, { type Test } from 'tap'
+import { type ConnectOptions, connect, memoryKeyStore } from '../../src/client/index.ts'
+import { Transport } from '../../src/client/transport/transport.ts'
+import { FakeServer, ORIGIN } from './fake-server.ts'
+
+// Servers that are not there, or say nothing: each has a sentence of its own, and none holds the client.
+
+const to = (url: string, options: Partial<ConnectOptions> = {}) =>
+  connect(url, { keys: memoryKeyStore(), ...options })
+
+async function listening(t: Test, server: Server): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => server.close())
+  return (server.address() as AddressInfo).port
+}
+
+t.test('a name that no one has, a port where nothing listens, a port that is not one of http', async (t) => {
+  await t.rejects(to('http://polyveil.invalid'), {
+    code: 'SERVER_UNREACHABLE',
+    message: /^The server's name polyveil\.invalid cannot be resolved \((ENOTFOUND|EAI_AGAIN)\)$/,
+    remedy: /spelling/,
+    facts: { origin: 'http://polyveil.invalid', reason: 'dns' },
+  })
+  const gone = createServer()
+  const port = await listening(t, gone)
+  await new Promise((resolve) => gone.close(resolve))
+  await t.rejects(to(`http://127.0.0.1:${port}`), {
+    message: `The server cannot be reached: nothing listens at 127.0.0.1:${port} (ECONNREFUSED)`,
+    remedy: /polyveil serve/,
+    facts: { reason: 'refused' },
+  })
+  const other = createServer((socket) => socket.end('SSH-2.0-OpenSSH_9.2\r\n'))
+  await t.rejects(to(`http://127.0.0.1:${await listening(t, other)}`), {
+    code: 'SERVER_UNREACHABLE',
+    message: /does not speak HTTP \(\w+\)$/,
+    facts: { reason: 'no-http' },
+  })
+  const closing = createServer((socket) => socket.destroy())
+  await t.rejects(to(`http://127.0.0.1:${await listening(t, closing)}`), {
+    message: /^The connection to \S+ broke off \(\w+\)$/,
+    facts: { reason: 'broken' },
+  })
+})
+
+t.test('TLS that is none, and a certificate that is not trusted', async (t) => {
+  const plain = createHttpServer((_request, response) => response.end())
+  await t.rejects(to(`https://127.0.0.1:${await listening(t, plain)}`), {
+    code: 'SERVER_UNREACHABLE',
+    message: /does not speak TLS/,
+    remedy: /http:\/\//,
+    facts: { reason: 'tls' },
+  })
+  const untrusted = Object.assign(new Error('self-signed certificate'), {
+    code: 'DEPTH_ZERO_SELF_SIGNED_CERT',
+  })
+  const refusing = async (): Promise<Response> => {
+    throw new TypeError('fetch failed', { cause: untrusted })
+  }
+  await t.rejects(to('https://polyveil.test', { fetch: refusing }), {
+    message: 'The certificate of polyveil.test is not trusted (DEPTH_ZERO_SELF_SIGNED_CERT)',
+    remedy: /NODE_EXTRA_CA_CERTS/,
+    facts: { reason: 'certificate' },
+  })
+})
+
+t.test('a server that takes the connection and says nothing is given up', async (t) => {
+  const silent = createServer(() => {})
+  const url = `http://127.0.0.1:${await listening(t, silent)}`
+  const startedAt = performance.now()
+  await t.rejects(to(url, { silenceSeconds: 0.2 }), {
+    code: 'SERVER_UNREACHABLE',
+    message: `The server at ${url} was silent for 0.2 seconds`,
+    remedy: /overloaded or stuck/,
+    facts: { reason: 'silent' },
+  })
+  t.ok(performance.now() - startedAt < 5000)
+})
+
+t.test('silence in the middle of an answer counts as well, and one that goes on does not', async (t) => {
+  const slow = createHttpServer((_request, response) => {
+    response.writeHead(200, { 'content-type': 'application/json' })
+    const timer = setInterval(() => response.write(' '), 50)
+    setTimeout(() => {
+      clearInterval(timer)
+      if (response.req.url === '/v2') response.end('{"extensions":["polyveil_ckks"]}')
+    }, 600)
+    response.on('close', () => clearInterval(timer))
+  })
+  const url = `http://127.0.0.1:${await listening(t, slow)}`
+  const polyveil = await to(url, { silenceSeconds: 0.3 })
+  await t.rejects(polyveil.models(), { message: /was silent for 0\.3 seconds/ })
+})
+
+t.test('a request has a limit by default, too', async (t) => {
+  const server = new FakeServer()
+  const limits: (AbortSignal | null | undefined)[] = []
+  const fetch: typeof globalThis.fetch = (url, init) => {
+    limits.push(init?.signal)
+    return server.fetch(url, init)
+  }
+  await new Transport(ORIGIN, { fetch }).json({ method: 'GET', path: 'v2' })
+  t.ok(limits[0] instanceof AbortSignal)
+})

@@ -1,0 +1,85 @@
+import { execFileSync, spawnSync } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import t from 'tap'
+import { CLI } from '../scripts/building/paths.ts'
+import { requireNode as requireNodeOfCommand } from '../src/cli/run.ts'
+import { requireNode } from '../src/errors/node-version.ts'
+import { requireBuild } from './support/built.ts'
+
+// What an old Node is told: by the command line and by every entry point, in the same sentence and before any work.
+
+await requireBuild()
+const root = fileURLToPath(new URL('../', import.meta.url))
+const description = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+const entries = Object.values<{ default: string }>(description.exports).map((entry) =>
+  join(root, entry.default),
+)
+const SENTENCE = /PolyVeil runs on Node 24 or newer, and this is (9\.0\.0|2[0-3]\.\d+\.\d+)/
+
+t.test('releases', async (t) => {
+  for (const version of ['24.0.0', '100.1.0', undefined]) requireNode(version)
+  requireNodeOfCommand('24.0.0')
+  for (const version of ['20.20.2', '23.11.1', '9.0.0']) {
+    const expected = {
+      code: 'CONFIG_INVALID',
+      message: SENTENCE,
+      facts: { version },
+      remedy: /Install Node 24/,
+    }
+    t.throws(() => requireNode(version), expected, version)
+    t.throws(() => requireNodeOfCommand(version), expected, version)
+  }
+})
+
+t.test('every entry point says so when it is imported', async (t) => {
+  for (const entry of entries) {
+    const script = `
+      Object.defineProperty(process.versions, 'node', { value: '20.20.2' })
+      await import(${JSON.stringify(pathToFileURL(entry).href)}).then(
+        () => console.log('imported'),
+        ({ code, message }) => console.log(code, message),
+      )`
+    const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+      encoding: 'utf8',
+    })
+    t.match(stdout, /^CONFIG_INVALID PolyVeil runs on Node 24/, entry)
+  }
+})
+
+/** A Node on the search path that is too old. */
+function oldNode(): string | undefined {
+  return (process.env.PATH ?? '')
+    .split(delimiter)
+    .map((directory) => join(directory, 'node'))
+    .filter((file) => existsSync(file))
+    .find(
+      (file) =>
+        Number.parseInt(execFileSync(file, ['-p', 'process.versions.node'], { encoding: 'utf8' }), 10) < 24,
+    )
+}
+
+const old = oldNode()
+t.test(
+  'a real old Node',
+  { skip: old === undefined && 'There is no Node below 24 on the PATH' },
+  async (t) => {
+    const command = spawnSync(old!, [CLI, 'models', '--json'], { encoding: 'utf8' })
+    t.equal(command.status, 2)
+    t.match(JSON.parse(command.stdout).error, { code: 'CONFIG_INVALID', message: SENTENCE })
+    for (const entry of entries) {
+      const script = `import(${JSON.stringify(pathToFileURL(entry).href)}).catch(({ message }) => console.log(message))`
+      t.match(spawnSync(old!, ['-e', script], { encoding: 'utf8' }).stdout, SENTENCE, entry)
+    }
+  },
+)
+
+t.test('the package brings no Node of its own to those who install it', async (t) => {
+  const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'))
+  t.strictSame(packages[''].dependencies, description.dependencies, 'the lock is of this package.json')
+  t.strictSame(packages[''].devDependencies, description.devDependencies)
+  t.notOk('node' in description.dependencies)
+  t.equal(packages['node_modules/node'].dev, true, 'nor does a dependency')
+  t.ok(description.devDependencies.node, 'a clone has it')
+})
