@@ -1,4 +1,5 @@
 import type { NetworkConfig } from '../../src/models/index.ts'
+import type { Preprocessing } from '../../src/preprocessing/index.ts'
 
 /** A config as it stands beside a checkpoint: what `parseConfig` reads. */
 export function configJson(config: NetworkConfig): object {
@@ -22,13 +23,14 @@ export function configJson(config: NetworkConfig): object {
       attn: config.attention,
     },
     labels: config.labels,
-    preprocessing: preprocessingJson(config),
+    preprocessing: config.preprocessing === null ? undefined : preprocessingJson(config.preprocessing),
   }
 }
 
-function preprocessingJson({ preprocessing: { channels, resize, interpolation, mean, std } }: NetworkConfig) {
+function preprocessingJson({ channels, resize, interpolation, mean, std }: Preprocessing) {
   const size = [resize.height, resize.width]
+  const method = { interpolation, antialias: interpolation === 'bicubic' }
   return resize.mode === 'squash'
-    ? { resize: size, interpolation, channels, mean, std }
-    : { resize: resize.size, crop: size, interpolation, channels, mean, std }
+    ? { resize: size, ...method, channels, mean, std }
+    : { resize: resize.size, crop: size, ...method, channels, mean, std }
 }

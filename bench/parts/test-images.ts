@@ -14,7 +14,11 @@ export async function clothingFiles(): Promise<string[]> {
 }
 
 /** A test image as a network of that preprocessing takes it. */
-export async function testImage(file: string, preprocessing: Preprocessing): Promise<PreprocessedImage> {
+export async function testImage(
+  file: string,
+  preprocessing: Preprocessing | null,
+): Promise<PreprocessedImage> {
+  if (preprocessing === null) throw new Error('A network without preprocessing takes no pictures')
   return preprocess(await decodeImage(await readFile(trainedFile(`images/${file}`))), preprocessing)
 }
 

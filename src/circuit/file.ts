@@ -71,6 +71,7 @@ const headerSchema = z.strictObject({
       precisionBits: z.number().finite(),
       logitBits: z.number().finite(),
       slotsUsed: finite,
+      seconds: finite,
     }),
     MAX_LAYERS,
   ),

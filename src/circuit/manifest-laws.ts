@@ -7,6 +7,7 @@ import { encodedBits, log2Modulus } from './laws.ts'
 import { isApart } from './layout.ts'
 import type { ManifestContent } from './manifest.ts'
 import type { CkksParameters } from './parameters.ts'
+import { MOST_REFRESH_PRIMES } from './refresh.ts'
 
 /** A law that a manifest keeps, and what is said of one that breaks it. Later laws rely on earlier ones. */
 type Law = readonly [holds: () => boolean, breach: string]
@@ -40,7 +41,7 @@ const levelLaws = (
     () =>
       rounds === (refresh?.ciphertexts.length ?? 0) &&
       (refresh === null) === (rounds === 0) &&
-      (refresh?.level ?? -1) < topLevel,
+      (refresh?.level ?? -1) < Math.min(topLevel, MOST_REFRESH_PRIMES),
     'the refreshes do not fit the rounds or the levels',
   ],
 ]
@@ -50,11 +51,11 @@ const imageLaws = ({ input: { image, preprocessing } }: ManifestContent): Law[] 
   const [channels, height, width] = image
   return [
     [
-      () => channels === sentChannels(preprocessing.channels),
+      () => channels === sentChannels(preprocessing?.channels ?? 'rgb'),
       'the image has other channels than the preprocessing',
     ],
     [
-      () => preprocessingFault(preprocessing, { height, width }) === undefined,
+      () => preprocessing === null || preprocessingFault(preprocessing, { height, width }) === undefined,
       'the preprocessing does not yield the image',
     ],
   ]

@@ -61,7 +61,8 @@ const contentSchema = z.strictObject({
   /** Images that share the ciphertexts. */
   batch: count,
   input: z.strictObject({
-    preprocessing: preprocessingSchema,
+    /** Null: the model takes preprocessed tensors, and no pictures. */
+    preprocessing: preprocessingSchema.nullable(),
     image: z.tuple([count, side, side]),
     patch: count,
     layout: layoutSchema,

@@ -103,7 +103,8 @@ export interface Layout {
 
 /** What the client encrypts. */
 export interface InputSpec {
-  readonly preprocessing: Preprocessing
+  /** How pictures become inputs; null: the circuit takes preprocessed tensors only. */
+  readonly preprocessing: Preprocessing | null
   /** Shape of the preprocessed image, [C, H, W]. */
   readonly image: readonly [number, number, number]
   /**
@@ -160,6 +161,8 @@ export interface LayerInfo {
   readonly logitBits: number
   /** Slots that hold elements, as a fraction of all slots of the layer's ciphertexts. */
   readonly slotsUsed: number
+  /** Seconds of one core, at the speeds that the plan was made by; all layers together take `Estimate.seconds`. */
+  readonly seconds: number
 }
 
 /** A compiled network: the artefact between compiler and engine. Immutable; checked by `verifyCircuit`. */

@@ -1,7 +1,7 @@
 import type { Checkpoint } from '../models/index.ts'
 
 /** Tensors that training keeps beside what it learns. */
-const BUFFERS = /(^|\.)(running_mean|running_var|running_denom|num_batches_tracked|p)$/
+const BUFFERS = /(^|\.)(running_mean|running_var|running_denom|num_batches_tracked|n_averaged|p)$/
 
 /** Number of learned values in a checkpoint, as `model.parameters()` counts them. */
 export const parameterCount = (checkpoint: Checkpoint): number =>

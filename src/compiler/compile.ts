@@ -4,8 +4,9 @@ import { verifyCircuit } from '../circuit/verify.ts'
 import { PolyVeilError } from '../errors/index.ts'
 import type { Network } from '../models/network.ts'
 import type { Preprocessing } from '../preprocessing/types.ts'
+import { agreementWarnings, imageWarnings } from './analysis/calibration.ts'
 import { emit, type PartialInput } from './emit.ts'
-import { fold } from './fold.ts'
+import { foldMeasured } from './fold.ts'
 import { networkGraph } from './graph/build.ts'
 import type { Graph } from './graph/graph.ts'
 import { withLayerPrecision } from './layer-precision.ts'
@@ -26,7 +27,8 @@ export interface CompileOptions {
   /** Name under which the circuit is served. */
   readonly model: string
   readonly labels?: readonly string[]
-  readonly preprocessing: Preprocessing
+  /** How clients make inputs of pictures; null: the circuit takes preprocessed tensors only. */
+  readonly preprocessing: Preprocessing | null
   /**
    * Images that share the ciphertexts, a power of two; `auto`: as many as take no slots but empty ones, so that the plan
    * costs hardly more than that of one image. Default: 1.
@@ -56,6 +58,8 @@ export type RefreshChoice = 'auto' | 'never' | 'always'
 export interface Compiled {
   readonly circuit: Circuit
   readonly plan: PlanReport
+  /** What speaks against the calibration images, in words; empty where nothing does. */
+  readonly warnings: readonly string[]
 }
 
 /** An error of 0.004 on logits of deviation 1.5. */
@@ -65,17 +69,28 @@ export const DEFAULT_PRECISION_BITS = 8.5
  * Compiles a network into a circuit: prepares the input, folds, plans, lowers, verifies.
  *
  * @throws DEPTH_EXCEEDED when no parameters at 128 bits hold the network at the demanded precision
- * @throws CONFIG_INVALID when a map does not fit an image's share of a ciphertext
+ * @throws CONFIG_INVALID when a map does not fit an image's share of a ciphertext, or calibration images are none that the circuit
+ *   could take, or let the network diverge
  */
 export function compile(network: Network, options: CompileOptions): Compiled {
   const prepared = prepareInput(networkGraph(network), options.preprocessing)
   const images = (options.calibration ?? []).map(prepared.pack)
-  const graph = fold(prepared.graph, images)
+  const imageFindings = checkedImages(network, options, prepared.spec.bound)
+  const { graph, agreements } = foldMeasured(prepared.graph, images)
+  const warnings = images.length > 0 ? [...imageFindings, ...agreementWarnings(agreements)] : []
   const planOf = (batch: number): Planned => bestPlan(graph, options, { ...prepared, images }, batch)
   const { batch = 1 } = options
   const { circuit, target } = batch === 'auto' ? largestFreeBatch(planOf) : planOf(batch)
   verifyCircuit(circuit)
-  return { circuit, plan: planReport(circuit, target) }
+  return { circuit, plan: planReport(circuit, target), warnings }
+}
+
+function checkedImages(
+  { height, width }: Network,
+  { calibration = [], preprocessing }: CompileOptions,
+  bound: number,
+): string[] {
+  return calibration.length === 0 ? [] : imageWarnings(calibration, { preprocessing, height, width, bound })
 }
 
 /** A circuit with what its plan costs by the objective. */

@@ -6,7 +6,7 @@ import { lowerGraph, lowerWithCuts } from './lowering/lower.ts'
 import { widen } from './lowering/widen.ts'
 import { parametersOf } from './planner/chain.ts'
 import type { Candidate } from './planner/draft.ts'
-import { estimateOf } from './planner/estimate.ts'
+import { estimateOf, layerSeconds } from './planner/estimate.ts'
 import { headroomHolds } from './planner/headroom.ts'
 import {
   floodingError,
@@ -92,7 +92,9 @@ export function emit(candidate: Candidate, order: Order): Emitted | undefined {
     isMeasured: isMeasured(graph),
     precisionBits: precisionOf(error, logitDeviation(graph)),
   }
-  const circuit = { ...draft, estimate: estimateOf(draft, precision, order.target) }
+  const seconds = layerSeconds(draft, order.target)
+  const timed = { ...draft, layers: draft.layers.map((layer, k) => ({ ...layer, seconds: seconds[k] })) }
+  const circuit = { ...timed, estimate: estimateOf(timed, precision, order.target) }
   return { circuit, graph, builder, noises }
 }
 

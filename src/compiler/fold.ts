@@ -1,4 +1,4 @@
-import { estimateRanges, measureRanges, type Range } from './analysis/ranges.ts'
+import { estimateRanges, type Measured, measureRanges, type Range } from './analysis/ranges.ts'
 import { measureSensitivities } from './analysis/sensitivity.ts'
 import { estimateSensitivities } from './analysis/sensitivity-prior.ts'
 import type { Graph } from './graph/graph.ts'
@@ -19,13 +19,25 @@ import { foldSlice } from './passes/slice.ts'
  * @param calibration preprocessed images in the graph's input shape; none: ranges come from poly-BN statistics, and what
  * errors do is estimated
  */
-export function fold(graph: Graph, calibration: readonly Float64Array[] = []): Graph {
+export const fold = (graph: Graph, calibration: readonly Float64Array[] = []): Graph =>
+  foldMeasured(graph, calibration).graph
+
+/** A folded graph with what the images showed of the network; as `Measured` has it, empty where there are none. */
+export interface Folded extends Pick<Measured, 'agreements'> {
+  readonly graph: Graph
+}
+
+/** As `fold`. */
+export function foldMeasured(graph: Graph, calibration: readonly Float64Array[]): Folded {
   const expanded = expandNorm(foldSlice(foldFlip(foldGate(foldSigmoidScale(graph)))))
   const inUnits = (ranges: readonly Range[]): Graph =>
     hoistBiases(hoistPositionScales(foldChannelScales(equalise(expanded, ranges))))
-  if (calibration.length === 0) return estimateSensitivities(inUnits(estimateRanges(expanded)))
-  const { ranges, deviation } = measureRanges(expanded, calibration)
-  return withDeviation(measureSensitivities(inUnits(ranges), calibration), deviation)
+  if (calibration.length === 0) {
+    return { graph: estimateSensitivities(inUnits(estimateRanges(expanded))), agreements: [] }
+  }
+  const { ranges, deviation, agreements } = measureRanges(expanded, calibration)
+  const measured = measureSensitivities(inUnits(ranges), calibration)
+  return { graph: withDeviation(measured, deviation), agreements }
 }
 
 /** Notes at the head what an image's logits deviate by. */

@@ -20,7 +20,7 @@ export { type LayerReport, type PlanReport, planReport } from './report.ts'
  */
 export function foldedNetwork(
   network: Network,
-  preprocessing: Preprocessing,
+  preprocessing: Preprocessing | null,
 ): (image: Float64Array) => Float64Array {
   const prepared = prepareInput(networkGraph(network), preprocessing)
   const graph = fold(prepared.graph)

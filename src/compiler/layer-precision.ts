@@ -25,7 +25,7 @@ export function withLayerPrecision(emitted: Emitted, images: readonly Float64Arr
   const bitsOf = new Map(graph.nodes.map((node, id) => [node, nodeBits[id]]))
   const deviation = logitDeviation(graph)
   const sitesOf = sitesOfLayers(builder)
-  const layers = builder.layers.map((layer, index): LayerInfo => {
+  const layers = circuit.layers.map((layer, index): LayerInfo => {
     const sites = [...sitesOf[index]]
     const error = Math.hypot(...sites.map((site) => noises[site].logit))
     return {

@@ -16,8 +16,8 @@ export interface PreparedInput {
 }
 
 /** Sends one channel where three are equal, and patches where the stem strides. */
-export function prepareInput(network: Graph, preprocessing: Preprocessing): PreparedInput {
-  const grey = preprocessing.channels === 'grey'
+export function prepareInput(network: Graph, preprocessing: Preprocessing | null): PreparedInput {
+  const grey = preprocessing?.channels === 'grey'
   const base = grey ? foldGreyInput(network) : network
   const image = base.nodes[0].shape
   const { graph, patch } = patchInput(base)

@@ -3,7 +3,7 @@ import { rotationSteps } from '../circuit/keys.ts'
 import { type CkksParameters, digitCount } from '../circuit/parameters.ts'
 import { bitLength } from '../circuit/primes.ts'
 import { refreshRounds } from '../circuit/refresh.ts'
-import type { Circuit, LayerInfo, Op, OpKind, ValueId } from '../circuit/types.ts'
+import type { Circuit, LayerInfo, Op, OpKind } from '../circuit/types.ts'
 import { processMemory } from './planner/process-memory.ts'
 import { type Target, targetOf } from './planner/target.ts'
 
@@ -29,7 +29,7 @@ export interface LayerReport {
   readonly precisionBits: number
   /** Of the logits, if nothing but this layer erred. */
   readonly logitBits: number
-  /** Estimate for one core. */
+  /** Estimate for one core, as the plan was made; layers sum to the total. */
   readonly seconds: number
 }
 
@@ -70,7 +70,7 @@ export interface PlanReport {
 /**
  * Sums up a circuit for people: counts, levels, sizes, and why it is as it is.
  *
- * @param target the engine whose seconds are stated; by default the one that executes such circuits
+ * @param target the engine that the words are about; by default the one that executes such circuits
  */
 export function planReport(circuit: Circuit, target: Target = targetOf(circuit.parameters)): PlanReport {
   const { parameters, batch, estimate, ops } = circuit
@@ -78,10 +78,9 @@ export function planReport(circuit: Circuit, target: Target = targetOf(circuit.p
   const counts = countOps(ops)
   const primeBits = [...primes, ...specialPrimes].map(bitLength)
   const { ring } = parameters
-  const seconds = target.costs({ ...circuit, ring, specialPrimes: specialPrimes.length })
   const consumed = primes.slice(ops[circuit.result].level + 1)
   return {
-    layers: layerReports(circuit, seconds),
+    layers: layerReports(circuit),
     ops: counts,
     batch,
     rotations: counts.rotate,
@@ -118,22 +117,14 @@ function countOps(ops: readonly Op[]): Record<OpKind, number> {
   return counts
 }
 
-function layerReports({ layers, ops }: Circuit, opSeconds: Float64Array): LayerReport[] {
-  const own: ValueId[][] = layers.map(() => [])
-  ops.forEach((op, id) => {
-    own[op.layer].push(id)
-  })
-  return layers.map((info, index) => layerReport(info, ops, own[index], opSeconds))
+function layerReports({ layers, ops }: Circuit): LayerReport[] {
+  const own: Op[][] = layers.map(() => [])
+  for (const op of ops) own[op.layer].push(op)
+  return layers.map((info, index) => layerReport(info, own[index]))
 }
 
-/** @param ids of the layer's operations */
-function layerReport(
-  info: LayerInfo,
-  ops: readonly Op[],
-  ids: readonly ValueId[],
-  opSeconds: Float64Array,
-): LayerReport {
-  const own = ids.map((id) => ops[id])
+/** @param own the layer's operations */
+function layerReport(info: LayerInfo, own: readonly Op[]): LayerReport {
   const last = own.at(-1)
   return {
     ...info,
@@ -144,7 +135,6 @@ function layerReport(
     rotations: own.filter((op) => op.kind === 'rotate').length,
     terms: own.reduce((sum, op) => sum + (op.kind === 'dot' ? op.terms.length : 0), 0),
     products: own.filter((op) => op.kind === 'multiply').length,
-    seconds: ids.reduce((sum, id) => sum + opSeconds[id], 0),
   }
 }
 

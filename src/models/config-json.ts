@@ -1,68 +1,70 @@
 import { z } from 'zod'
 import { PolyVeilError } from '../errors/index.ts'
 import type { Preprocessing } from '../preprocessing/types.ts'
-import { type NetworkConfig, networkConfig } from './config.ts'
+import { isPublished } from './architectures.ts'
+import { type NetworkConfig, type NetworkConfigLiteral, networkConfig } from './config.ts'
 import { invalidConfig } from './invalid-config.ts'
+import { parseJsonText, refuseLargeJson } from './json-size.ts'
+import { invalidBySchema } from './known-keys.ts'
+import { defaultPreprocessing } from './preprocessing-defaults.ts'
+import { parsePreprocessing, sides, size } from './preprocessing-json.ts'
 
-const side = z.number().int().positive()
-const size = z.union([side, z.tuple([side, side])])
 const downsizeType = z.enum(['sep3x3', 'full3x3', 'sep2x2', 'full2x2'])
 const norm = z.string().optional()
 
-const preprocessingSchema = z.object({
-  resize: size,
-  /** Absent: the image is squashed to `resize`. */
-  crop: size.optional(),
-  interpolation: z.string().regex(/^(bilinear|bicubic)\b/, 'it must begin with "bilinear" or "bicubic"'),
-  channels: z.string().regex(/^(grey|rgb)\b/, 'it must begin with "grey" or "rgb"'),
-  mean: z.array(z.number()).min(1).max(3),
-  std: z.array(z.number()).min(1).max(3),
+/** What the reference code's configs have. */
+const cellsSchema = z.strictObject({
+  nodes: z.array(z.number()),
+  downsizes: z.array(z.number()),
+  channels: z.record(z.string(), z.number()),
+  expansion_conv: z.array(z.number()),
+  expansion_mlp: z.array(z.number()),
+  sigmoid_scale: z.array(z.number()),
+  paired_scale: z.boolean().default(false),
+  downsize_type: z.tuple([downsizeType, downsizeType]),
+  attn: z.boolean().default(false),
+  norm,
+  /** Whether PolyConv ends in a norm; the loader knows no networks without. */
+  node_norm: z.literal('layernorm').optional(),
 })
 
-/** The reference code's own fields; what only concerns training is ignored. */
-const jsonSchema = z.object({
+const jsonSchema = z.strictObject({
   network: z.enum(['NetworkPolyImageNet', 'NetworkPoly']),
   init_channels: z.number(),
   layers: z.number(),
   num_classes: z.number(),
   input_size: size,
   norm,
-  config: z.object({
-    nodes: z.array(z.number()),
-    downsizes: z.array(z.number()),
-    channels: z.record(z.string(), z.number()),
-    expansion_conv: z.array(z.number()),
-    expansion_mlp: z.array(z.number()),
-    sigmoid_scale: z.array(z.number()),
-    paired_scale: z.boolean().default(false),
-    downsize_type: z.tuple([downsizeType, downsizeType]),
-    attn: z.boolean().default(false),
-    norm,
-  }),
+  config: cellsSchema,
   labels: z.array(z.string()).optional(),
-  preprocessing: preprocessingSchema.optional(),
+  preprocessing: z.unknown().optional(),
+  /** What was measured of the network; not looked at. */
+  accuracy: z.unknown().optional(),
 })
+
+const KNOWN_KEYS = { '': Object.keys(jsonSchema.shape), config: Object.keys(cellsSchema.shape) }
 
 type ConfigJson = z.infer<typeof jsonSchema>
 
 /**
- * Reads the JSON form of a config, as it stands beside a checkpoint.
+ * Reads the JSON form of a config, as it stands beside a checkpoint (docs/network-config.md).
  *
  * @param json the parsed JSON, or its text
- * @throws CONFIG_INVALID naming the field that is missing, malformed or contradicts another
+ * @returns the network's preprocessing: the stated one, else that of the published network that it is, else null
+ * @throws CONFIG_INVALID naming the field that is missing, unknown, malformed or contradicts another
  * @throws NOT_POLYNOMIAL when `norm` names another normalisation than poly-BN
+ * @throws TOO_LARGE when it is larger than any config
  */
 export function parseConfig(json: unknown): NetworkConfig {
-  const parsed = jsonSchema.safeParse(typeof json === 'string' ? parseJson(json) : json)
-  if (!parsed.success) {
-    const [issue] = parsed.error.issues
-    throw invalidConfig(issue.path.join('.'), issue.message)
-  }
+  const content = typeof json === 'string' ? parseJsonText(json) : json
+  refuseLargeJson(content)
+  const parsed = jsonSchema.safeParse(content)
+  if (!parsed.success) throw invalidBySchema(parsed.error.issues, KNOWN_KEYS)
   const fields = parsed.data
   checkNorm(fields)
   checkCells(fields)
   const [height, width] = sides(fields.input_size)
-  return networkConfig({
+  const literal: NetworkConfigLiteral = {
     stem: fields.network === 'NetworkPoly' ? 'lowres' : 'imagenet',
     initChannels: fields.init_channels,
     nodes: fields.config.nodes,
@@ -77,20 +79,16 @@ export function parseConfig(json: unknown): NetworkConfig {
     classes: fields.num_classes,
     inputSize: { height, width },
     labels: fields.labels,
-    preprocessing: fields.preprocessing && parsePreprocessing(fields.preprocessing),
-  })
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch (cause) {
-    throw new PolyVeilError('CONFIG_INVALID', 'The config is no JSON', {}, { cause })
   }
+  // Checked before the preprocessing is: that of published networks follows the input size.
+  const config = networkConfig(literal)
+  return networkConfig({ ...literal, preprocessing: preprocessingOf(fields.preprocessing, config) })
 }
 
-const sides = (size: number | [number, number]): [height: number, width: number] =>
-  typeof size === 'number' ? [size, size] : size
+function preprocessingOf(json: unknown, config: NetworkConfig): Preprocessing | null {
+  if (json !== undefined) return parsePreprocessing(json, config.inputSize)
+  return isPublished(config) ? defaultPreprocessing(config.stem, config.inputSize) : null
+}
 
 function checkNorm({ norm, config }: ConfigJson): void {
   for (const name of [norm, config.norm]) {
@@ -111,38 +109,4 @@ function checkCells({ layers, config }: ConfigJson): void {
   if (widths.join() !== stages.join()) {
     throw invalidConfig('config.channels', `widths for cells [${widths}], but downsizes are [${stages}]`)
   }
-}
-
-function parsePreprocessing(fields: z.infer<typeof preprocessingSchema>): Preprocessing {
-  const channels = fields.channels.startsWith('grey') ? 'grey' : 'rgb'
-  return {
-    channels,
-    resize: parseResize(fields.resize, fields.crop),
-    interpolation: fields.interpolation.startsWith('bicubic') ? 'bicubic' : 'bilinear',
-    mean: channels === 'grey' ? oneValue('mean', fields.mean) : fields.mean,
-    std: channels === 'grey' ? oneValue('std', fields.std) : fields.std,
-  }
-}
-
-function parseResize(
-  resize: number | [number, number],
-  crop: number | [number, number] | undefined,
-): Preprocessing['resize'] {
-  if (crop === undefined) {
-    const [height, width] = sides(resize)
-    return { mode: 'squash', height, width }
-  }
-  if (typeof resize !== 'number') {
-    throw invalidConfig('preprocessing.resize', 'beside a crop it must be the length of the short side')
-  }
-  const [height, width] = sides(crop)
-  return { mode: 'shortSide', size: resize, height, width }
-}
-
-/** A grey image is sent as one channel, which stands for three only if all three are normalised alike. */
-function oneValue(field: 'mean' | 'std', values: readonly number[]): number[] {
-  if (values.some((value) => value !== values[0])) {
-    throw invalidConfig(`preprocessing.${field}`, 'the channels of a grey image must have one value')
-  }
-  return [values[0]]
 }

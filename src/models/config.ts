@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { Preprocessing } from '../preprocessing/types.ts'
 import { type CellGeometry, geometry } from './geometry.ts'
 import { invalidConfig } from './invalid-config.ts'
-import { checkPreprocessing, defaultPreprocessing } from './preprocessing-defaults.ts'
+import { checkPreprocessing } from './preprocessing-defaults.ts'
 
 /** Kind of a reduction: `sep` is depthwise then pointwise, `full` one dense convolution; stride 2. */
 export type DownsizeType = 'sep3x3' | 'full3x3' | 'sep2x2' | 'full2x2'
@@ -36,15 +36,20 @@ export interface NetworkConfigLiteral {
   readonly inputSize: { readonly height: number; readonly width: number }
   /** One name for each class. */
   readonly labels?: readonly string[]
-  readonly preprocessing?: Preprocessing
+  /** How pictures become inputs; null or absent where it is not known. */
+  readonly preprocessing?: Preprocessing | null
 }
 
 /** A checked, frozen configuration; only `networkConfig` makes one. */
 export interface NetworkConfig extends NetworkConfigLiteral {
-  readonly preprocessing: Preprocessing
+  /** Null where it is not known: the network takes tensors, and no pictures. */
+  readonly preprocessing: Preprocessing | null
   /** Widths and map sizes of every cell, derived from the rest. */
   readonly geometry: readonly CellGeometry[]
 }
+
+/** The config of a network that takes pictures. */
+export type PictureConfig = NetworkConfig & { readonly preprocessing: Preprocessing }
 
 const count = (max: number) => z.number().int().positive().max(max)
 const factor = z.number().positive().max(64)
@@ -69,7 +74,7 @@ const literalSchema = z.object({
 })
 
 /**
- * The one gate to a `NetworkConfig`: checks a literal, derives the geometry and fills in the preprocessing.
+ * The one gate to a `NetworkConfig`: checks a literal and derives the geometry.
  *
  * @returns deeply frozen; it shares no array with the literal
  * @throws CONFIG_INVALID naming the field that is malformed or contradicts another
@@ -86,8 +91,8 @@ export function networkConfig(literal: NetworkConfigLiteral): NetworkConfig {
   if (fields.labels && fields.labels.length !== fields.classes) {
     throw invalidConfig('labels', `${fields.labels.length} labels for ${fields.classes} classes`)
   }
-  const preprocessing = structuredClone(literal.preprocessing) ?? defaultPreprocessing(fields)
-  checkPreprocessing(preprocessing, fields.inputSize)
+  const preprocessing = structuredClone(literal.preprocessing) ?? null
+  if (preprocessing !== null) checkPreprocessing(preprocessing, fields.inputSize)
   return deepFreeze({ ...fields, preprocessing, geometry: geometry(fields) })
 }
 

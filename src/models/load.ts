@@ -12,6 +12,7 @@ import {
 } from './geometry.ts'
 import { invalidConfig } from './invalid-config.ts'
 import type { Cell, Convolution, Network, PolyConv, PolyMlp, PolyNorm } from './network.ts'
+import { refusePrefixed } from './prefix.ts'
 import { TensorReader } from './tensor-reader.ts'
 
 const IMAGE_CHANNELS = 3
@@ -23,7 +24,7 @@ const OPS_PER_STACK = 6
  * Builds a network from a checkpoint, which must hold exactly the tensors that the config prescribes. The weights are
  * the checkpoint's own arrays, not copies.
  *
- * @throws TENSOR_MISSING, TENSOR_SHAPE naming the tensor
+ * @throws TENSOR_MISSING, TENSOR_SHAPE naming the tensor; TENSOR_MISSING naming the prefix when all names have one
  * @throws NOT_POLYNOMIAL naming the tensors of LayerNorm and the like
  * @throws CONFIG_INVALID when the checkpoint has tensors that the config does not prescribe, or the config has attention
  * @throws CHECKPOINT_UNREADABLE when a weight is not finite or a variance negative
@@ -32,6 +33,7 @@ export function loadNetwork(checkpoint: Checkpoint, config: NetworkConfig): Netw
   if (config.attention) {
     throw invalidConfig('attn', 'PolyAttn (the APolyNeXt networks) is not supported; use a CPolyNeXt network')
   }
+  refusePrefixed(checkpoint)
   refuseLayerNorm(checkpoint)
   const tensors = new TensorReader(checkpoint)
   const last = config.geometry[config.geometry.length - 1]
@@ -53,10 +55,13 @@ export function loadNetwork(checkpoint: Checkpoint, config: NetworkConfig): Netw
   return network
 }
 
+/** Where a network has norms; a training module may have other vectors of weights beside it. */
+const NORMS = /^(cells\.\d+|norm)\./
+
 /** A norm with a one-dimensional `weight` and no running statistics normalises by the input itself. */
 function refuseLayerNorm(checkpoint: Checkpoint): void {
   const names = [...checkpoint]
-    .filter(([name, { shape }]) => name.endsWith('.weight') && shape.length === 1)
+    .filter(([name, { shape }]) => NORMS.test(name) && name.endsWith('.weight') && shape.length === 1)
     .map(([name]) => name)
     .filter((name) => !checkpoint.has(name.replace(/weight$/, 'running_mean')))
   if (names.length === 0) return

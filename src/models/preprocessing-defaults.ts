@@ -5,16 +5,19 @@ import { invalidConfig } from './invalid-config.ts'
 
 type Size = NetworkConfigLiteral['inputSize']
 
+/** Those that have a name, which is that of the stem whose networks are published with it. */
+export const PUBLISHED_PREPROCESSINGS = ['imagenet', 'lowres'] as const
+export type PublishedPreprocessing = (typeof PUBLISHED_PREPROCESSINGS)[number]
+
 /**
  * The preprocessing that networks of a stem are published with. ImageNet networks resize the short side to 232 for a
  * crop of 224, and in proportion for other sizes; for an oblong input the longer side counts, so that the crop fits.
  */
-export function defaultPreprocessing(config: {
-  stem: 'imagenet' | 'lowres'
-  inputSize: Size
-}): Preprocessing {
-  const { height, width } = config.inputSize
-  if (config.stem === 'lowres') {
+export function defaultPreprocessing(
+  published: PublishedPreprocessing,
+  { height, width }: Size,
+): Preprocessing {
+  if (published === 'lowres') {
     return {
       channels: 'rgb',
       resize: { mode: 'squash', height, width },

@@ -1,8 +1,9 @@
 import { PolyVeilError } from '../errors/index.ts'
 import type { Checkpoint } from './checkpoint/index.ts'
+import { prefixesOfNetworks } from './prefix.ts'
 
-/** Tensors that inference does not need: batch counters, and the dropout rate of the head. */
-const IGNORED = /(^|\.)num_batches_tracked$|^head\.2\.p$/
+/** Tensors that inference does not need: batch counters, the dropout rate of the head, and the updates of an average. */
+const IGNORED = /(^|\.)num_batches_tracked$|^head\.2\.p$|^n_averaged$/
 
 /** Takes tensors from a checkpoint by name, checks each, and knows which were never taken. */
 export class TensorReader {
@@ -48,9 +49,11 @@ export class TensorReader {
   refuseUnread(): void {
     const names = [...this.#unread]
     if (names.length === 0) return
+    const others = prefixesOfNetworks(this.#checkpoint).filter((prefix) => prefix !== '')
+    const hint = others.length > 0 ? `; --prefix ${others[0]} reads the network below that name alone` : ''
     throw new PolyVeilError(
       'CONFIG_INVALID',
-      `The checkpoint has ${names.length} tensors that the config does not prescribe, such as ${names[0]}`,
+      `The checkpoint has ${names.length} tensors that the config does not prescribe, such as ${names[0]}${hint}`,
       { tensors: names.slice(0, 100) },
     )
   }

@@ -40,7 +40,10 @@ export const sentChannels = (channels: Preprocessing['channels']): 1 | 3 => (cha
 
 /**
  * The largest absolute value that a preprocessing yields of any picture: resized pixels are clipped to 0..255, and
- * normalising is monotone, also as it is rounded.
+ * normalising is monotone, also as it is rounded. 0 without a preprocessing, which takes no pictures.
  */
-export const largestYield = ({ mean, std }: Pick<Preprocessing, 'mean' | 'std'>): number =>
+export const largestYield = (preprocessing: Pick<Preprocessing, 'mean' | 'std'> | null): number =>
+  preprocessing === null ? 0 : largestOf(preprocessing)
+
+const largestOf = ({ mean, std }: Pick<Preprocessing, 'mean' | 'std'>): number =>
   Math.max(...mean.flatMap((m, c) => [Math.abs((0 - m) / std[c]), Math.abs((1 - m) / std[c])]))

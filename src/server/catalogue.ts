@@ -1,6 +1,7 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type CircuitOutline, type Manifest, manifestOfOutline, outlineOf } from '../circuit/manifest.ts'
+import { isModelName } from '../circuit/model-name.ts'
 import type { CkksParameters } from '../circuit/parameters.ts'
 import type { Circuit } from '../circuit/types.ts'
 import { inFile, PolyVeilError, refusedFile } from '../errors/index.ts'
@@ -29,7 +30,7 @@ export class ModelCatalogue {
   /** @throws CONFIG_INVALID when two models have one name, or a name does not fit into a URL */
   constructor(models: readonly ServedModel[]) {
     this.#models = new Map(models.map((model) => [model.name, model]))
-    const unfit = models.find(({ name }) => !/^[A-Za-z0-9._-]{1,128}$/.test(name))
+    const unfit = models.find(({ name }) => !isModelName(name))
     if (unfit) throw unfitName(unfit)
     for (const model of models) requireOnly(model, this.#models.get(model.name)!)
   }

@@ -103,6 +103,7 @@ export function smallCircuit(): PlainCircuit {
         precisionBits: 14.5,
         logitBits: 15.5,
         slotsUsed: 0.01,
+        seconds: 0.5,
       },
       {
         name: 'cells.0',
@@ -111,6 +112,7 @@ export function smallCircuit(): PlainCircuit {
         precisionBits: 12.25,
         logitBits: 13,
         slotsUsed: 0.01,
+        seconds: 0.5,
       },
     ],
     constants: [

@@ -14,7 +14,8 @@ const directory = t.testdir()
 const models = join(directory, 'models')
 mkdirSync(models)
 const path = join(models, 'two.pvc')
-const compile = (...flags: string[]) => polyveil(['compile', ...sourceOf('one_shot'), ...flags])
+const compile = (...flags: string[]) =>
+  polyveil(['compile', ...sourceOf('one_shot'), '--preprocessing', 'imagenet', ...flags])
 const compiled = await compile('--batch', '2', '--out', path, ...QUIET)
 
 t.test('compile and inspect tell the batch and the seconds of an image', async (t) => {

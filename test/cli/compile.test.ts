@@ -76,6 +76,7 @@ t.test('what does not fit one shot is DEPTH_EXCEEDED, exit code 4', async (t) =>
     'never',
     '--out',
     out,
+    '--force',
     '--json',
     '--quiet',
   ])
@@ -126,6 +127,9 @@ t.test('inspect shows the plan, or the circuit as text', async (t) => {
     0,
   )
   t.equal(rotations, json.plan.rotations, 'layers add up')
+  t.equal(json.plan.seconds, compiled.json.estimate.seconds, 'at the speeds that it was planned by')
+  const seconds = json.plan.layers.reduce((sum: number, layer: { seconds: number }) => sum + layer.seconds, 0)
+  t.ok(Math.abs(seconds - json.plan.seconds) <= 1e-9 * seconds, 'and so do their seconds')
 
   const shown = await polyveil(['inspect', path])
   t.match(shown.stdout.toString(), /^one, circuit [0-9a-f]{16}\n\nlayer /)

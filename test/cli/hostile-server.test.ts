@@ -118,9 +118,9 @@ t.test('labels, names of layers and tensors are printed without control characte
   t.equal(text.split('\n').length, 2, 'a label does not begin a line')
   const small = smallCircuit()
   const layers = small.layers.map((layer) => ({ ...layer, name: EVIL }))
-  const plan = planText(planReport({ ...small, layers }))
+  const plan = planText(planReport({ ...small, layers }), null)
   t.notMatch(plan, CONTROL)
-  t.equal(plan.split('\n').length, planText(planReport(small)).split('\n').length)
+  t.equal(plan.split('\n').length, planText(planReport(small), null).split('\n').length)
   const written = t.capture(process.stderr, 'write', () => true)
   const { exitCode } = process
   presentError(new PolyVeilError('TENSOR_MISSING', `The checkpoint lacks the tensor "${EVIL}"`), false)

@@ -16,6 +16,7 @@ const small = planReport(smallCircuit())
 const subjectOf = (plan: PlanReport, more: Partial<PlanSubject> = {}): PlanSubject => ({
   model: 'made up',
   labels: ['left', 'right'],
+  preprocessing: null,
   digest: 'd'.repeat(64),
   manifest: 'e'.repeat(64),
   plan,

@@ -166,7 +166,7 @@ t.test(
   'a picture is taken whatever its preprocessing yields; a tensor only where every circuit takes it',
   async (t) => {
     const server = new FakeServer()
-    const preprocessing = { ...circuit.input.preprocessing, std: [0.05] }
+    const preprocessing = { ...circuit.input.preprocessing!, std: [0.05] }
     server.manifest = manifestOf({ ...circuit, input: { ...circuit.input, preprocessing, bound: 10 } })
     using polyveil = await connect(ORIGIN, { keys: memoryKeyStore(), fetch: server.fetch })
     server.intercept = ({ path }) => {

@@ -1,8 +1,9 @@
 import t from 'tap'
+import { readCircuit, writeCircuit } from '../../src/circuit/file.ts'
 import { manifestOf } from '../../src/circuit/manifest.ts'
 import { circuitText } from '../../src/circuit/text.ts'
 import { verifyCircuit } from '../../src/circuit/verify.ts'
-import { type CompileOptions, compile } from '../../src/compiler/index.ts'
+import { type CompileOptions, compile, planReport } from '../../src/compiler/index.ts'
 import { SIMD_SPEEDS, type SimdSpeeds } from '../../src/compiler/planner/cost-simd.ts'
 import { PolyVeilError } from '../../src/errors/index.ts'
 import { clearLogits, golden, maxDifference } from './harness.ts'
@@ -120,8 +121,16 @@ t.test('one_shot for the SIMD engine', async (t) => {
 
   t.test('plans by the speeds of the machine', async (t) => {
     const slow = Object.fromEntries(Object.entries(SIMD_SPEEDS).map(([kind, speed]) => [kind, 2 * speed]))
-    const { plan: slower } = compileFor({ speeds: slow as unknown as SimdSpeeds })
+    const slowed = compileFor({ speeds: slow as unknown as SimdSpeeds })
+    const { plan: slower } = slowed
     t.ok(slower.seconds > 1.5 * plan.seconds)
+    const read = planReport(readCircuit(writeCircuit(slowed.circuit)))
+    t.equal(read.seconds, slower.seconds, 'the file keeps the seconds of the plan')
+    t.strictSame(
+      read.layers.map(({ seconds }) => seconds),
+      slower.layers.map(({ seconds }) => seconds),
+      'layer by layer',
+    )
   })
 
   t.test('is deterministic', async (t) => {

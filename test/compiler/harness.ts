@@ -90,6 +90,7 @@ export const newBuilder = (batch = 1): CircuitBuilder => {
     precisionBits: 0,
     logitBits: 0,
     slotsUsed: 1,
+    seconds: 0,
   })
   return builder
 }

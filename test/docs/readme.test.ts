@@ -62,7 +62,10 @@ t.test('from a checkpoint to answers, as the README says', async (t) => {
   // One of the golden images will do to see the commands work; test/cli verifies more.
   const directory = project(t, {
     'network.pt': readFileSync(goldenPath('one_shot.pt')),
-    'network.json': readFileSync(goldenPath('one_shot.json')),
+    'network.json': JSON.stringify({
+      ...JSON.parse(readFileSync(goldenPath('one_shot.json'), 'utf8')),
+      preprocessing: 'imagenet',
+    }),
     'golden.safetensors': safetensors({ input: first('input'), logits: first('logits') }),
     'photo.png': readFileSync(zooPath('digits/images/digits-5-0.png')),
   })

@@ -1,5 +1,12 @@
 import t from 'tap'
-import { ARCHITECTURES, architecture, networkConfig, parseConfig } from '../../src/models/index.ts'
+import { configJson } from '../../bench/parts/config-file.ts'
+import {
+  ARCHITECTURES,
+  architecture,
+  networkConfig,
+  parseConfig,
+  parsePreprocessing,
+} from '../../src/models/index.ts'
 import { goldenJson } from './support/golden.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: the tests break the JSON on purpose
@@ -169,6 +176,93 @@ t.test('preprocessing of the JSON form', async (t) => {
   for (const [message, change] of faults) {
     t.throws(() => parse(change), { code: 'CONFIG_INVALID', message }, JSON.stringify(change))
   }
+})
+
+t.test('what the interpolation and the channels may be', async (t) => {
+  const fields = { resize: 40, channels: 'rgb', mean: [0.2, 0.2, 0.2], std: [0.3, 0.3, 0.3] }
+  const parse = (change: object) =>
+    parseConfig(json('one_shot', (json) => (json.preprocessing = { ...fields, ...change }))).preprocessing
+  t.equal(parse({ interpolation: 'bicubic' })?.interpolation, 'bicubic')
+  t.equal(parse({ interpolation: 'bicubic', antialias: true })?.interpolation, 'bicubic')
+  t.equal(parse({ interpolation: 'bilinear', antialias: false })?.interpolation, 'bilinear')
+  const sentence = 'bilinear, half-pixel centres, no antialias'
+  t.equal(parse({ interpolation: sentence })?.interpolation, 'bilinear')
+  const faults: [field: RegExp, change: object][] = [
+    [/preprocessing\.antialias.*supported without antialias only/, { interpolation: 'bilinear' }],
+    [/preprocessing\.antialias/, { interpolation: 'bilinear', antialias: true }],
+    [/preprocessing\.antialias/, { interpolation: 'bicubic', antialias: false }],
+    [/preprocessing\.antialias/, { interpolation: sentence, antialias: true }],
+    [/preprocessing\.antialias/, { interpolation: 'bicubic', antialias: 'yes' }],
+    [/preprocessing\.interpolation/, { interpolation: 'bilinear with antialias' }],
+    [/preprocessing\.interpolation/, { interpolation: 'bicubic, no antialias' }],
+    [/preprocessing\.channels/, { interpolation: 'bicubic', channels: 'rgb but BGR order' }],
+    [/preprocessing\.channels/, { interpolation: 'bicubic', channels: 'grey, inverted' }],
+  ]
+  for (const [message, change] of faults) {
+    t.throws(() => parse(change), { code: 'CONFIG_INVALID', message }, JSON.stringify(change))
+  }
+})
+
+t.test('unknown fields are refused, with the one that they are like', async (t) => {
+  const stated = { resize: 40, interpolation: 'bicubic', channels: 'rgb', mean: [0, 0, 0], std: [1, 1, 1] }
+  const faults: [message: RegExp, change: (json: Json) => void][] = [
+    [/config's preprocesing .*did you mean preprocessing\?/, (json) => (json.preprocesing = stated)],
+    [/config's numClasses .*did you mean num_classes\?/, (json) => (json.numClasses = 10)],
+    [/config's colour .*known are network, init_channels/, (json) => (json.colour = 'red')],
+    [
+      /config's config\.paired_scales .*did you mean paired_scale\?/,
+      (json) => (json.config.paired_scales = true),
+    ],
+    [
+      /config's preprocessing\.sdt .*did you mean std\?/,
+      (json) => (json.preprocessing = { ...stated, sdt: [1] }),
+    ],
+    [/config's config\.node_norm/, (json) => (json.config.node_norm = 'none')],
+    [/config's preprocessing .*imagenet, lowres/, (json) => (json.preprocessing = 'cifar')],
+  ]
+  for (const [message, change] of faults) {
+    t.throws(
+      () => parseConfig(json('one_shot', change)),
+      { code: 'CONFIG_INVALID', message },
+      String(message),
+    )
+  }
+  t.ok(
+    parseConfig(json('one_shot', (json) => (json.accuracy = { top1: 0.5 }))),
+    'what was measured may stand there',
+  )
+})
+
+t.test('preprocessing is that of a published network, or stated, or none', async (t) => {
+  for (const name of ['micro_t', 'micro_s', 'micro_lr', 'one_shot']) {
+    t.equal(parseConfig(goldenJson(name)).preprocessing, null, `${name} is no published network`)
+  }
+  const tiny = (change: object): Json => ({ ...(configJson(architecture('cpolynext-t')) as Json), ...change })
+  t.same(
+    parseConfig(tiny({ preprocessing: undefined })).preprocessing,
+    architecture('cpolynext-t').preprocessing,
+  )
+  t.equal(parseConfig(tiny({ preprocessing: undefined, num_classes: 10 })).preprocessing, null)
+  t.equal(parseConfig(tiny({ preprocessing: undefined, input_size: 192 })).preprocessing, null)
+  t.match(parseConfig(tiny({ preprocessing: 'imagenet', input_size: 112 })).preprocessing, {
+    resize: { mode: 'shortSide', size: 116, height: 112, width: 112 },
+  })
+  const own = parsePreprocessing(
+    { resize: 64, interpolation: 'bicubic', channels: 'grey', mean: [0.5], std: [0.5] },
+    { height: 64, width: 64 },
+  )
+  t.same(architecture('cpolynext-t', { inputSize: 64, preprocessing: own }).preprocessing, own)
+  t.throws(() => architecture('cpolynext-t', { preprocessing: own }), {
+    code: 'CONFIG_INVALID',
+    message: /resize/,
+  })
+})
+
+t.test('configs larger than any are refused before they are looked at', async (t) => {
+  const large = { code: 'TOO_LARGE' }
+  const many = Array.from({ length: 2 ** 18 + 1 }, () => 1)
+  t.throws(() => parseConfig(json('one_shot', (json) => (json.labels = many))), large)
+  t.throws(() => parseConfig(`{"labels":[${'1,'.repeat(2 ** 22)}1]}`), large)
 })
 
 t.test('contradictions are named', async (t) => {

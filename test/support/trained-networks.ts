@@ -4,7 +4,7 @@ import {
   type Checkpoint,
   loadNetwork,
   type Network,
-  type NetworkConfig,
+  type PictureConfig,
   parseConfig,
   readCheckpoint,
   readSafetensors,
@@ -34,8 +34,12 @@ export function skipTrained(name: string): string | false {
   return missingTrained(name) ?? false
 }
 
-export const trainedConfig = (name: string): NetworkConfig =>
-  parseConfig(readFileSync(trainedFile(`${name}.json`), 'utf8'))
+export function trainedConfig(name: string): PictureConfig {
+  const config = parseConfig(readFileSync(trainedFile(`${name}.json`), 'utf8'))
+  const { preprocessing } = config
+  if (preprocessing === null) throw new Error(`${name}.json states no preprocessing`)
+  return { ...config, preprocessing }
+}
 
 export const trainedNetwork = async (name: string): Promise<Network> =>
   loadNetwork(await readCheckpoint(trainedFile(`${name}.pt`)), trainedConfig(name))

@@ -3,7 +3,15 @@ import type { Network } from '../../models/index.ts'
 import { act, command, type Outcome, type Session } from '../command.ts'
 import { compare } from '../comparison.ts'
 import { type Golden, readGolden } from '../input/golden.ts'
-import { loadSource, type SourceOptions, withSource } from '../input/network-source.ts'
+import {
+  entryDocument,
+  entryText,
+  loadSource,
+  type Source,
+  type SourceOptions,
+  withSource,
+} from '../input/network-source.ts'
+import { preprocessingText } from '../output/preprocessing-text.ts'
 import { errorText } from '../output/units.ts'
 import { parameterCount } from '../parameter-count.ts'
 
@@ -21,16 +29,61 @@ export const checkCommand = (): Command =>
 const TOLERANCE = 1e-4
 
 async function check(session: Session, path: string, options: CheckOptions): Promise<Outcome> {
-  session.progress.step('loading the checkpoint')
-  const { network, checkpoint } = await loadSource(path, options)
-  const parameters = parameterCount(checkpoint)
+  const source = await loadSource(path, options, session.progress)
+  const { network, weights } = source
+  const { preprocessing } = network.config
+  const facts = {
+    parameters: parameterCount(weights.tensors),
+    weights: entryDocument(weights),
+    preprocessing,
+  }
+  const lines = [entryText(weights), `preprocessing: ${preprocessingText(preprocessing)}`]
   if (options.golden === undefined) {
-    const document = { reference: null, folded: null, images: 0, parameters }
-    return { document, text: `The checkpoint is complete: ${parameters} parameters.` }
+    return {
+      document: { reference: null, folded: null, images: 0, ...facts },
+      text: [`The checkpoint is complete: ${facts.parameters} parameters.`, ...lines].join('\n'),
+    }
   }
   const shape = { height: network.height, width: network.width, classes: network.head.classes }
   const golden = await readGolden(options.golden, shape)
-  return judge(await errorsOf(session, network, golden), golden, parameters)
+  const { document, text, holds } = judge(await errorsOf(session, network, golden), golden)
+  const rounding = holds ? undefined : await explainedBy(source, golden, document)
+  return {
+    document: { ...document, ...facts, ...(rounding && { rounding: rounding.document }) },
+    text: [
+      `${facts.parameters} parameters, ${golden.inputs.length} golden images`,
+      ...lines,
+      ...text,
+      ...(rounding?.text ?? []),
+    ].join('\n'),
+    exitCode: holds ? 0 : 1,
+  }
+}
+
+/** Errors up to so many times what rounding was measured to do are explained by it. */
+const ROUNDING_SLACK = 8
+
+/** Weights in half precision are not those that golden logits of float32 were computed with: how much of the difference is that? */
+async function explainedBy(
+  { weights, network }: Source,
+  { inputs }: Golden,
+  { reference, folded }: Judgement['document'],
+): Promise<{ document: object; text: string[] } | undefined> {
+  const { halfPrecisionRounding } = await import('../verification/rounding.ts')
+  const rounding = await halfPrecisionRounding(weights.tensors, network, inputs)
+  if (rounding === undefined) return undefined
+  const { datatype, maxAbsError } = rounding
+  const explains = Math.max(reference.maxAbsError, folded.maxAbsError) <= ROUNDING_SLACK * maxAbsError
+  const size = `rounding weights to it changes logits by about ${errorText(maxAbsError)}`
+  return {
+    document: { datatype, maxAbsError, explains },
+    text: [
+      explains
+        ? `The weights are stored as ${datatype}: ${size}, which explains the difference. Compare them with logits that were ` +
+          'computed from the rounded weights, or check the float32 checkpoint.'
+        : `The weights are stored as ${datatype}, but ${size} only: something else differs, too.`,
+    ],
+  }
 }
 
 interface Errors {
@@ -57,27 +110,37 @@ async function errorsOf({ progress }: Session, network: Network, golden: Golden)
   }
 }
 
-function judge({ reference, folded }: Errors, { inputs, logits }: Golden, parameters: number): Outcome {
+interface Judgement {
+  readonly holds: boolean
+  readonly document: {
+    readonly ok: boolean
+    readonly reference: { readonly maxAbsError: number }
+    readonly folded: { readonly maxAbsError: number }
+    readonly tolerance: number
+    readonly images: number
+  }
+  readonly text: readonly string[]
+}
+
+function judge({ reference, folded }: Errors, { inputs, logits }: Golden): Judgement {
   const largest = Math.max(1, ...logits.map((row) => Math.max(...row.map(Math.abs))))
   const tolerance = TOLERANCE * largest
   const holds = Math.max(reference, folded) <= tolerance
   return {
+    holds,
     document: {
       ok: holds,
       reference: { maxAbsError: reference },
       folded: { maxAbsError: folded },
       tolerance,
       images: inputs.length,
-      parameters,
     },
     text: [
-      `${parameters} parameters, ${inputs.length} golden images`,
       `float reference: largest absolute difference ${errorText(reference)}`,
       `folded graph:    largest absolute difference ${errorText(folded)}`,
       holds
         ? `Both are within ${errorText(tolerance)}.`
         : `The check FAILED: ${errorText(tolerance)} is allowed.`,
-    ].join('\n'),
-    exitCode: holds ? 0 : 1,
+    ],
   }
 }

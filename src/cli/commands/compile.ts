@@ -1,15 +1,26 @@
 import { basename, extname } from 'node:path'
 import { type Command, Option } from 'commander'
 import type { Circuit } from '../../circuit/index.ts'
+import { isModelName, MODEL_NAME_RULE } from '../../circuit/model-name.ts'
 import type { Compiled, Link, Objective, TargetName } from '../../compiler/index.ts'
+import { PolyVeilError } from '../../errors/index.ts'
+import type { Network } from '../../models/index.ts'
 import { act, command, type Outcome, type Session } from '../command.ts'
 import { withHeapForCheckpoint } from '../heap.ts'
 import { readImages } from '../input/golden.ts'
 import { readLabels } from '../input/labels.ts'
-import { loadSource, type SourceOptions, withSource } from '../input/network-source.ts'
+import {
+  entryDocument,
+  entryText,
+  loadSource,
+  type SourceOptions,
+  withSource,
+} from '../input/network-source.ts'
 import { batch, link, whole } from '../input/option-values.ts'
 import { planText } from '../output/plan-text.ts'
+import { NO_PREPROCESSING } from '../output/preprocessing-text.ts'
 import { writeCircuitFile } from '../output/write-circuit.ts'
+import { checkWritable } from '../output/write-file.ts'
 import { UsageError } from '../usage-error.ts'
 
 interface CompileFlags extends SourceOptions {
@@ -26,6 +37,7 @@ interface CompileFlags extends SourceOptions {
   readonly network?: Link
   readonly speeds: 'measured' | 'reference'
   readonly dryRun?: boolean
+  readonly force?: boolean
 }
 
 /** `polyveil compile` */
@@ -66,6 +78,7 @@ export const compileCommand = (): Command =>
         'measured',
       ),
     )
+    .option('--force', 'replace an earlier file at --out')
     .option('--dry-run', 'plan only, write nothing')
     .action(withHeapForCheckpoint(act(compileCheckpoint)))
 
@@ -74,11 +87,27 @@ const choice = (flags: string, text: string, values: readonly string[], preset?:
 
 async function compileCheckpoint(session: Session, path: string, flags: CompileFlags): Promise<Outcome> {
   checkFlags(flags)
-  const { circuit, plan } = await plannedCircuit(session, path, flags)
+  const model = checkedName(path, flags)
+  if (flags.out !== undefined && !flags.dryRun) await checkWritable(flags.out, flags.force ?? false)
+  const { weights, network } = await loadSource(path, flags, session.progress)
+  const compiled = await plannedCircuit(session, network, model, flags)
+  const { circuit, plan } = compiled
   const { digest, bytes } = await writeCircuitFile(flags.dryRun ? undefined : flags.out, circuit)
+  const { preprocessing } = network.config
+  const warnings = preprocessing === null ? [NO_PREPROCESSING, ...compiled.warnings] : compiled.warnings
   return {
-    document: documentOf(circuit, plan, digest),
-    text: [planText(plan), flags.dryRun ? 'Nothing was written.' : `${flags.out}: ${bytes} bytes`].join('\n'),
+    document: {
+      ...documentOf(circuit, plan, digest),
+      weights: entryDocument(weights),
+      preprocessing,
+      warnings,
+    },
+    text: [
+      planText(plan, preprocessing),
+      entryText(weights),
+      ...warnings.map((warning) => `WARNING: ${warning}`),
+      flags.dryRun ? 'Nothing was written.' : `${flags.out}: ${bytes} bytes`,
+    ].join('\n'),
   }
 }
 
@@ -86,9 +115,23 @@ function checkFlags({ out, dryRun }: CompileFlags): void {
   if (out === undefined && !dryRun) throw new UsageError('Either --out FILE.pvc or --dry-run is needed')
 }
 
-async function plannedCircuit({ progress }: Session, path: string, flags: CompileFlags): Promise<Compiled> {
-  progress.step('loading the checkpoint')
-  const { network } = await loadSource(path, flags)
+/** The name to serve the model under. @throws CONFIG_INVALID when no server would take it */
+function checkedName(path: string, { name, out }: CompileFlags): string {
+  const model = name ?? modelName(out ?? path)
+  if (isModelName(model)) return model
+  throw new PolyVeilError(
+    'CONFIG_INVALID',
+    `A model cannot be served as "${model}"; --name takes ${MODEL_NAME_RULE}`,
+    { name: model },
+  )
+}
+
+async function plannedCircuit(
+  { progress }: Session,
+  network: Network,
+  model: string,
+  flags: CompileFlags,
+): Promise<Compiled> {
   const { config } = network
   const labels = flags.labels === undefined ? config.labels : await readLabels(flags.labels, config.classes)
   const calibration = flags.calibrate === undefined ? [] : await readImages(flags.calibrate, network)
@@ -97,7 +140,7 @@ async function plannedCircuit({ progress }: Session, path: string, flags: Compil
     flags.speeds === 'measured' ? await (await import('../input/speeds.ts')).kernelSpeeds() : undefined
   const { compile } = await import('../../compiler/index.ts')
   return compile(network, {
-    model: flags.name ?? modelName(flags.out ?? path),
+    model,
     labels,
     preprocessing: config.preprocessing,
     batch: flags.batch,
@@ -115,7 +158,7 @@ async function plannedCircuit({ progress }: Session, path: string, flags: Compil
 /** A file's name without its ending. */
 const modelName = (file: string): string => basename(file, extname(file))
 
-function documentOf({ parameters }: Circuit, plan: Compiled['plan'], digest: string): unknown {
+function documentOf({ parameters }: Circuit, plan: Compiled['plan'], digest: string): object {
   const { ops, rotations, galoisKeys, depthBits, ring, primeBits, specialPrimes, digits, logQP } = plan
   const { batch, seconds, secondsPerImage, bytes, memoryBytes, processBytes, precisionBits, isMeasured } =
     plan

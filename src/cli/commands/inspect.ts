@@ -27,14 +27,18 @@ async function inspect(session: Session, path: string, { text, html }: InspectOp
   const { planReport } = await import('../../compiler/index.ts')
   const { circuitText, manifestOf } = await import('../../circuit/index.ts')
   const { model, labels } = circuit
+  const { preprocessing } = circuit.input
   const plan = planReport(circuit)
   const listing = text ? { text: circuitText(circuit) } : {}
   const manifest = manifestOf(circuit).digest
   const page = html === undefined ? {} : { html }
-  if (html !== undefined) await writePage(session, html, { model, labels, digest, manifest, plan })
+  if (html !== undefined)
+    await writePage(session, html, { model, labels, preprocessing, digest, manifest, plan })
   return {
-    document: { model, digest, manifest, plan, ...listing, ...page },
-    text: listing.text ?? `${printable(model)}, circuit ${digest.slice(0, 16)}\n\n${planText(plan)}`,
+    document: { model, digest, manifest, preprocessing, plan, ...listing, ...page },
+    text:
+      listing.text ??
+      `${printable(model)}, circuit ${digest.slice(0, 16)}\n\n${planText(plan, preprocessing)}`,
   }
 }
 

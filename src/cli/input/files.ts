@@ -4,7 +4,7 @@ import { type ErrorCodeName, PolyVeilError, refusedFile } from '../../errors/ind
 /** Larger than any circuit, and what one Buffer can hold everywhere. */
 const MAX_BYTES = 2 ** 31 - 1
 /** Far more than any list of labels or configuration takes. */
-const MAX_TEXT_BYTES = 16 * 2 ** 20
+const MAX_TEXT_BYTES = 4 * 2 ** 20
 
 export interface ReadOptions {
   readonly limit?: number

@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { PolyVeilError } from '../../errors/index.ts'
-import type { Checkpoint, Network, NetworkConfig } from '../../models/index.ts'
+import type { Network, NetworkConfig, Weights } from '../../models/index.ts'
+import type { Progress } from '../output/progress.ts'
 import { UsageError } from '../usage-error.ts'
 import { readJsonInput } from './files.ts'
 import { whole } from './option-values.ts'
@@ -11,10 +12,15 @@ export interface SourceOptions {
   readonly config?: string
   readonly input?: number
   readonly classes?: number
+  /** Which entry of the checkpoint, and what stands before its names. */
+  readonly weights?: string
+  readonly prefix?: string
+  /** The name of a published preprocessing, or a file of one. */
+  readonly preprocessing?: string
 }
 
 export interface Source {
-  readonly checkpoint: Checkpoint
+  readonly weights: Weights
   readonly network: Network
 }
 
@@ -25,31 +31,85 @@ export const withSource = (command: Command): Command =>
     .option('--config <file>', 'or its configuration as JSON')
     .option('--input <n>', 'side of the square input, where it is not the published one', whole(1, 8192))
     .option('--classes <n>', 'number of classes, where it is not the published one', whole(1, 100_000))
+    .option(
+      '--weights <name>',
+      'the entry of the checkpoint to read (default: averaged weights before raw ones)',
+    )
+    .option(
+      '--preprocessing <which>',
+      'how pictures become inputs: imagenet, lowres or a JSON file, instead of what the config says',
+    )
+    .option('--prefix <prefix>', 'what stands before the names of its tensors, such as backbone.')
 
 /**
  * Loads and checks the network that the flags describe.
  *
- * @throws UsageError unless exactly one of --arch and --config is given; what `loadNetwork` throws
+ * @throws UsageError unless exactly one of --arch and --config is given; what `readWeights` and `loadNetwork` throw
  */
-export async function loadSource(path: string, options: SourceOptions): Promise<Source> {
-  const { loadNetwork, readCheckpoint } = await import('../../models/index.ts')
+export async function loadSource(path: string, options: SourceOptions, progress: Progress): Promise<Source> {
+  progress.step('loading the checkpoint')
+  const { loadNetwork, readWeights } = await import('../../models/index.ts')
   const config = await configOf(options)
-  const checkpoint = await readCheckpoint(path)
-  return { checkpoint, network: loadNetwork(checkpoint, config) }
+  const weights = await readWeights(path, options)
+  for (const note of weights.notes) progress.note(`${path}: ${note}`)
+  try {
+    return { weights, network: loadNetwork(weights.tensors, config) }
+  } catch (error) {
+    throw withEntry(error, weights)
+  }
 }
 
-async function configOf({ arch, config, input, classes }: SourceOptions): Promise<NetworkConfig> {
+/** Where a file has several state dicts, the wrong one may have been read: the error says which. */
+function withEntry(error: unknown, weights: Weights): unknown {
+  if (!(error instanceof PolyVeilError) || weights.entries.length < 2) return error
+  const { code, message, facts, remedy } = error
+  return new PolyVeilError(code, `${message} (${entryText(weights)})`, facts, { cause: error, remedy })
+}
+
+/** Entries that a line lists. */
+const MOST_LISTED = 20
+
+/** Which entry was read, and which others could be. */
+export function entryText({ entry, entries }: Weights): string {
+  const names = entries.filter(({ name }) => name !== entry && name !== '').map(({ name }) => name)
+  const others = names.length > 0 ? `; --weights can choose ${names.slice(0, MOST_LISTED).join(', ')}` : ''
+  return entry === '' ? `weights read: the state dict${others}` : `weights read: the entry ${entry}${others}`
+}
+
+/** The same for `--json`. */
+export const entryDocument = ({ entry, entries }: Weights): object => ({
+  entry: entry === '' ? null : entry,
+  entries: entries.map(({ name }) => name).filter((name) => name !== ''),
+})
+
+async function configOf(options: SourceOptions): Promise<NetworkConfig> {
+  const { arch, config, input, classes } = options
   if ((arch === undefined) === (config === undefined)) {
     throw new UsageError('Exactly one of --arch NAME and --config FILE is needed')
   }
-  const { architecture, parseConfig } = await import('../../models/index.ts')
-  if (arch !== undefined) return architecture(arch, { classes, inputSize: input })
-  const json = await readJsonInput(config!, 'The config')
-  return parseConfig(withOverrides(json, { input_size: input, num_classes: classes }))
+  const { architecture, parseConfig, parsePreprocessing } = await import('../../models/index.ts')
+  const stated = await statedPreprocessing(options)
+  if (arch === undefined) {
+    const json = await readJsonInput(config!, 'The config')
+    const overrides = { input_size: input, num_classes: classes, preprocessing: stated }
+    return parseConfig(withOverrides(json, overrides))
+  }
+  const published = architecture(arch, { classes, inputSize: input })
+  if (stated === undefined) return published
+  const preprocessing = parsePreprocessing(stated, published.inputSize)
+  return architecture(arch, { classes, inputSize: input, preprocessing })
+}
+
+/** The JSON of --preprocessing: a published name as it is, or what a file holds. */
+async function statedPreprocessing({ preprocessing: which }: SourceOptions): Promise<unknown> {
+  if (which === undefined) return undefined
+  const { PUBLISHED_PREPROCESSINGS } = await import('../../models/index.ts')
+  const isName = PUBLISHED_PREPROCESSINGS.some((name) => name === which)
+  return isName ? which : readJsonInput(which, 'The preprocessing')
 }
 
 /** The config's JSON with the fields that flags replace. */
-function withOverrides(json: unknown, fields: Record<string, number | undefined>): unknown {
+function withOverrides(json: unknown, fields: Record<string, unknown>): unknown {
   if (typeof json !== 'object' || json === null || Array.isArray(json)) {
     throw new PolyVeilError('CONFIG_INVALID', 'The config is no JSON object')
   }

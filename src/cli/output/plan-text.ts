@@ -1,14 +1,17 @@
 import type { LayerReport, PlanReport } from '../../compiler/index.ts'
 import { printable } from '../../errors/index.ts'
+import type { Preprocessing } from '../../preprocessing/types.ts'
+import { preprocessingText } from './preprocessing-text.ts'
 import { table } from './table.ts'
 import { bytesText, secondsText } from './units.ts'
 
-/** A plan for people: layer by layer, the totals, and why it is as it is. */
-export const planText = (plan: PlanReport): string =>
+/** A plan for people: layer by layer, the totals, what inputs are made of, and why it is as it is. */
+export const planText = (plan: PlanReport, preprocessing: Preprocessing | null): string =>
   [
     table([HEADING, ...plan.layers.map(layerRow)]),
     '',
     ...totals(plan),
+    `preprocessing: ${preprocessingText(preprocessing)}`,
     '',
     ...plan.why.map((w) => `- ${printable(w)}`),
   ].join('\n')

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { open, rename, rm } from 'node:fs/promises'
+import { open, rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { fileTrouble, isSystemError, PolyVeilError, type SystemError } from '../../errors/index.ts'
 
@@ -13,7 +13,7 @@ export type Content = Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Arr
  * @throws CONFIG_INVALID when the place cannot be written; what the chunks throw
  */
 export async function writeWhole(path: string, content: Content): Promise<void> {
-  const draft = `${path}.${randomUUID()}.part`
+  const draft = draftOf(path)
   try {
     await writeDraft(draft, content)
     await rename(draft, path)
@@ -22,6 +22,30 @@ export async function writeWhole(path: string, content: Content): Promise<void> 
     throw isSystemError(cause) ? unwritable(path, cause) : cause
   }
 }
+
+/**
+ * Finds out before long work whether a file could be written, by writing an empty draft beside its place.
+ *
+ * @param replace whether an earlier file of that name may go
+ * @throws CONFIG_INVALID when the place cannot be written, is a directory, or has a file that is not to be replaced
+ */
+export async function checkWritable(path: string, replace: boolean): Promise<void> {
+  const earlier = await stat(path).catch(() => undefined)
+  if (earlier?.isDirectory()) throw new PolyVeilError('CONFIG_INVALID', `${path} is a directory, not a file`)
+  if (earlier !== undefined && !replace) {
+    throw new PolyVeilError('CONFIG_INVALID', `${path} exists already; --force replaces it`)
+  }
+  const draft = draftOf(path)
+  try {
+    await writeDraft(draft, new Uint8Array())
+  } catch (cause) {
+    throw isSystemError(cause) ? unwritable(path, cause) : cause
+  } finally {
+    await rm(draft, { force: true })
+  }
+}
+
+const draftOf = (path: string): string => `${path}.${randomUUID()}.part`
 
 async function writeDraft(path: string, content: Content): Promise<void> {
   const file = await open(path, 'wx')

@@ -78,8 +78,8 @@ export interface PictureOptions {
  *
  * @returns the shape of `spec.image`, [C, H, W], row-major; every value within `spec.bound`
  * @throws IMAGE_UNREADABLE when the file is no image
- * @throws CONFIG_INVALID when what is given is no image in any form, when a tensor has another shape, or when one is to be
- *   inverted, which preprocessed values cannot be
+ * @throws CONFIG_INVALID when what is given is no image in any form, when a tensor has another shape or is to be inverted, or
+ *   when the model takes no pictures
  * @throws TENSOR_OUT_OF_RANGE when a value is larger than the circuit supports, or no number; never for a picture, where `spec`
  *   is a checked manifest's
  */
@@ -89,8 +89,7 @@ export async function imageTensor(
   options: PictureOptions = {},
 ): Promise<PreprocessedImage> {
   const given = imageArgument(input)
-  const image =
-    'tensor' in given ? asItIs(given, options) : preprocess(await decoded(given), spec.preprocessing, options)
+  const image = 'tensor' in given ? asItIs(given, options) : await preprocessed(given, spec, options)
   if ('tensor' in given) checkAxes(given, spec)
   checkShape(image, spec)
   requireWithin(image, spec.bound)
@@ -145,6 +144,24 @@ export function batchSlots(
   const images = tensors.map((tensor) => imageSlots(tensor, input, slots / batch))
   const places = Array.from({ length: batch }, (_, place) => images[place % images.length])
   return images[0].map((_, ciphertext) => interleaveImages(places.map((vectors) => vectors[ciphertext])))
+}
+
+async function preprocessed(
+  picture: Uint8Array | Blob | Bitmap | Image,
+  { preprocessing, image: [channels, height, width] }: InputSpec,
+  options: PictureOptions,
+): Promise<PreprocessedImage> {
+  if (preprocessing !== null) return preprocess(await decoded(picture), preprocessing, options)
+  throw new PolyVeilError(
+    'CONFIG_INVALID',
+    `The model was compiled without preprocessing and takes tensors [${channels}, ${height}, ${width}], not pictures`,
+    {},
+    {
+      remedy:
+        'Give it tensors that are prepared as in its training; or have its owner compile it with "preprocessing" in the config, or ' +
+        '--preprocessing.',
+    },
+  )
 }
 
 async function decoded(input: Uint8Array | Blob | Bitmap | Image): Promise<Image> {

@@ -67,6 +67,8 @@ export interface Measured {
   readonly ranges: readonly Range[]
   /** Of an image's logits. Geometric mean over the images: one whose logits are large is not to speak for the others. */
   readonly deviation: number
+  /** Of each image: how large its poly-BN tensors are by what the running statistics say, as a geometric mean. */
+  readonly agreements: readonly number[]
 }
 
 /**
@@ -76,18 +78,24 @@ export interface Measured {
  */
 export function measureRanges(graph: Graph, images: readonly Float64Array[], margin = 2): Measured {
   const deviations: number[] = []
+  const agreements: number[] = []
   const squares = new Float64Array(graph.nodes.length)
   const peaks = new Float64Array(graph.nodes.length)
   for (const image of images) {
+    const ratios: number[] = []
     const logits = evaluate(graph, image, (id: NodeId, tensor) => {
-      squares[id] += rootMeanSquare(tensor) ** 2
+      const { kind, rms } = graph.nodes[id]
+      const size = rootMeanSquare(tensor)
+      squares[id] += size ** 2
+      if (rms !== undefined && kind !== 'input') ratios.push(size / rms)
       peaks[id] = Math.max(peaks[id], peak(tensor))
     })
     deviations.push(deviation(logits))
+    agreements.push(geometricMean(ratios))
   }
   const ranges = graph.nodes.map((_, id) => ({
     rms: Math.sqrt(squares[id] / images.length),
     peak: peaks[id] * margin,
   }))
-  return { ranges, deviation: geometricMean(deviations) }
+  return { ranges, deviation: geometricMean(deviations), agreements }
 }

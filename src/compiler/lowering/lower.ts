@@ -315,6 +315,7 @@ export class Lowering {
       precisionBits: 0,
       logitBits: 0,
       slotsUsed: elements / (layout.ciphertexts * this.#builder.chain.slots),
+      seconds: 0,
     }
     this.#builder.layer(info, layout.interleave)
   }

@@ -3,7 +3,6 @@ import { digitCount } from '../../circuit/parameters.ts'
 import { bitLength } from '../../circuit/primes.ts'
 import { refreshRounds } from '../../circuit/refresh.ts'
 import type { Circuit, Estimate } from '../../circuit/types.ts'
-import { circuitSeconds } from './cost.ts'
 import type { Target } from './target.ts'
 
 const SEED_BYTES = 64
@@ -11,7 +10,18 @@ const SEED_BYTES = 64
 /** What the noise model says of the logits. */
 type Precision = Pick<Estimate, 'logitError' | 'isMeasured' | 'precisionBits'>
 
-/** Seconds, bytes and memory of a circuit. Wire sizes leave out frame headers of some hundred bytes. */
+/** Seconds of each layer, in order. */
+export function layerSeconds(circuit: Circuit, { costs }: Target): number[] {
+  const { ring, specialPrimes } = circuit.parameters
+  const seconds = circuit.layers.map(() => 0)
+  const ofOps = costs({ ...circuit, ring, specialPrimes: specialPrimes.length })
+  circuit.ops.forEach(({ layer }, id) => {
+    seconds[layer] += ofOps[id]
+  })
+  return seconds
+}
+
+/** Seconds, which are those of its layers, bytes and memory of a circuit. Wire sizes leave out frame headers of some hundred bytes. */
 export function estimateOf(circuit: Circuit, precision: Precision, target: Target): Estimate {
   const { parameters, input, output, refresh } = circuit
   const { ring, primes, specialPrimes } = parameters
@@ -21,7 +31,7 @@ export function estimateOf(circuit: Circuit, precision: Precision, target: Targe
   const refreshed = refreshRounds(circuit).reduce((sum, ciphertexts) => sum + ciphertexts, 0)
   const packed = (level: number) => packedBytes(ring, primes.slice(0, level + 1))
   return {
-    seconds: circuitSeconds({ ...circuit, ring, specialPrimes: specialPrimes.length }, target.costs),
+    seconds: circuit.layers.reduce((sum, { seconds }) => sum + seconds, 0),
     ...precision,
     memoryBytes: target.memory(circuit),
     bytes: {

@@ -7,8 +7,8 @@ export interface Datatype {
 const LITTLE = true
 
 /**
- * The datatypes that checkpoints may use. Float64 and integers are rounded to float32 when a tensor is made of them;
- * only batch counters, which inference ignores, are integers.
+ * The datatypes that checkpoints may use. Float64 and integers are rounded to float32 when a tensor is made of them; only batch
+ * counters and a trainer's own state, which inference ignores, are integers.
  */
 export const DATATYPES = {
   F32: { bytes: 4, read: (view, at) => view.getFloat32(at, LITTLE) },
@@ -17,6 +17,10 @@ export const DATATYPES = {
   F64: { bytes: 8, read: (view, at) => view.getFloat64(at, LITTLE) },
   I64: { bytes: 8, read: (view, at) => Number(view.getBigInt64(at, LITTLE)) },
   I32: { bytes: 4, read: (view, at) => view.getInt32(at, LITTLE) },
+  I16: { bytes: 2, read: (view, at) => view.getInt16(at, LITTLE) },
+  I8: { bytes: 1, read: (view, at) => view.getInt8(at) },
+  U8: { bytes: 1, read: (view, at) => view.getUint8(at) },
+  BOOL: { bytes: 1, read: (view, at) => view.getUint8(at) },
 } as const satisfies Record<string, Datatype>
 
 export type DatatypeName = keyof typeof DATATYPES

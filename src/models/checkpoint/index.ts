@@ -1,3 +1,3 @@
-export { readCheckpoint } from './read.ts'
+export { readCheckpoint, readWeights, type WeightsOptions } from './read.ts'
 export { parseSafetensors, readSafetensors } from './safetensors.ts'
-export type { Checkpoint, CheckpointTensor } from './tensor.ts'
+export type { Checkpoint, CheckpointTensor, Weights } from './tensor.ts'

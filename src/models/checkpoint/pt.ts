@@ -1,27 +1,36 @@
 import { DATATYPES } from './datatypes.ts'
+import { selectEntry } from './entries.ts'
 import { unreadable } from './errors.ts'
-import { isDictionary } from './pickle/build.ts'
 import { MAX_PICKLE_BYTES, unpickle } from './pickle/unpickle.ts'
-import { type Dictionary, type StorageReference, TensorReference, type Value } from './pickle/values.ts'
-import { type Checkpoint, type CheckpointTensor, elementCount, MAX_ELEMENTS } from './tensor.ts'
+import type { StorageReference, TensorReference } from './pickle/values.ts'
+import { type Checkpoint, type CheckpointTensor, elementCount, MAX_ELEMENTS, type Weights } from './tensor.ts'
 import { type TorchZip, withTorchZip } from './torch-zip.ts'
 
-/** Where a training script may have put the state dict, in the order of preference. */
-const WRAPPERS = ['state_dict', 'model', 'state_dict_ema', 'model_ema', 'ema']
+/** How many times a state dict may repeat what it stores; shared weights are stored once and named twice. */
+const MOST_REPEATS = 4
+/** What a small file may repeat at will. */
+const FREE_ELEMENTS = 2 ** 16
 
 /**
- * Reads the state dict of a PyTorch zip checkpoint, bare or wrapped; names are kept as they are. Nothing in the file
- * is executed.
+ * Reads a state dict of a PyTorch zip checkpoint, bare or one of its entries (`selectEntry`); names are kept as they are. Nothing
+ * in the file is executed.
  *
+ * @param wanted name of the entry
  * @throws CHECKPOINT_UNSAFE when the pickle asks for anything but tensors, naming it
  * @throws CHECKPOINT_UNREADABLE when the archive or the pickle is damaged, or larger than any network of the family
+ * @throws CONFIG_INVALID when there is no entry `wanted`
  */
-export function readPt(path: string): Promise<Checkpoint> {
+export function readPt(path: string, wanted?: string): Promise<Weights> {
   return withTorchZip(path, async (zip) => {
     await checkByteOrder(zip)
-    const references = tensorsOf(stateDict(unpickle(await readPickle(zip))))
-    checkTotal(references)
-    return materialise(zip, references)
+    const { entry, entries, notes } = selectEntry(unpickle(await readPickle(zip)), wanted)
+    checkTotal(entry.tensors)
+    return {
+      tensors: await materialise(zip, entry.tensors),
+      entry: entry.name,
+      entries: entries.map(({ name, tensors }) => ({ name, tensors: tensors.size })),
+      notes,
+    }
   })
 }
 
@@ -40,23 +49,6 @@ async function readPickle(zip: TorchZip): Promise<Uint8Array> {
   return zip.read('data.pkl')
 }
 
-function stateDict(root: Value): Dictionary {
-  if (!isDictionary(root)) throw unreadable('it holds no state dict')
-  const wrapped = WRAPPERS.map((name) => root.get(name)).find(isDictionary)
-  return wrapped ?? root
-}
-
-function tensorsOf(dictionary: Dictionary): Map<string, TensorReference> {
-  const tensors = new Map<string, TensorReference>()
-  for (const [name, value] of dictionary) {
-    if (typeof name !== 'string' || !(value instanceof TensorReference)) {
-      throw unreadable(`its state dict has an entry ${String(name).slice(0, 200)} that is no tensor`)
-    }
-    tensors.set(name, value)
-  }
-  return tensors
-}
-
 /**
  * Bounds what is read and what is made. The file's size bounds neither: views may repeat a storage's elements, and entries
  * of an archive may overlap.
@@ -67,6 +59,9 @@ function checkTotal(references: ReadonlyMap<string, TensorReference>): void {
   const read = sum([...storages.values()].map(({ elements }) => elements))
   const elements = Math.max(made, read)
   if (elements > MAX_ELEMENTS) throw unreadable(`it has ${elements} elements, more than ${MAX_ELEMENTS}`)
+  if (made > Math.max(FREE_ELEMENTS, MOST_REPEATS * read)) {
+    throw unreadable(`its tensors have ${made} elements, but only ${read} are stored`)
+  }
 }
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, n) => total + n, 0)
@@ -81,7 +76,11 @@ async function materialise(
   for (const sharing of byStorage.values()) {
     const bytes = await readStorage(zip, theStorage(sharing.map(([, { storage }]) => storage)))
     for (const [name, reference] of sharing) {
-      tensors.set(name, { shape: reference.shape, data: gather(reference, bytes) })
+      tensors.set(name, {
+        shape: reference.shape,
+        data: gather(reference, bytes),
+        datatype: reference.storage.dtype,
+      })
     }
   }
   return tensors

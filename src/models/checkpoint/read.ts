@@ -1,41 +1,53 @@
 import { fileURLToPath } from 'node:url'
 import { readStart } from './checkpoint-file.ts'
+import { refuseWeights } from './entries.ts'
 import { unreadable } from './errors.ts'
+import { withBareNames } from './names.ts'
 import { readPt } from './pt.ts'
 import { readSafetensors } from './safetensors.ts'
-import type { Checkpoint, CheckpointTensor } from './tensor.ts'
+import type { Checkpoint, Weights } from './tensor.ts'
 
-/** What a checkpoint saved from a DataParallel model puts before every name. */
-const PARALLEL_PREFIX = 'module.'
+/** Which tensors of a file are meant. */
+export interface WeightsOptions {
+  /** The entry to read, where the file has several: keys joined by dots. Default: as `selectEntry` prefers. */
+  readonly weights?: string
+  /** What stands before the names of the network's tensors; others are left out. */
+  readonly prefix?: string
+}
+
+/** The tensors that `readWeights` finds. @throws as `readWeights` */
+export const readCheckpoint = async (path: string | URL, options?: WeightsOptions): Promise<Checkpoint> =>
+  (await readWeights(path, options)).tensors
 
 /**
- * Reads a checkpoint, a PyTorch zip (`.pt`, `.pth`) or safetensors; the content decides which, not the name. A leading
- * `module.` is stripped from names.
+ * Reads a checkpoint, a PyTorch zip (`.pt`, `.pth`) or safetensors; the content decides which, not the name. What wrappers of
+ * training (`module.`, `_orig_mod.`, `model.`) put before names is taken off.
  *
- * @throws CHECKPOINT_UNREADABLE when the file is missing, truncated, damaged or in another format
+ * @throws CHECKPOINT_UNREADABLE when the file is missing, truncated, damaged or in another format, or has several state dicts none
+ *   of which is known to be the network's
  * @throws CHECKPOINT_UNSAFE when its pickle asks for anything but tensors
+ * @throws CONFIG_INVALID when it has no entry `weights`, or no name begins with `prefix`
  * @throws TOO_LARGE when the file has 2 GiB or more
  */
-export async function readCheckpoint(path: string | URL): Promise<Checkpoint> {
+export async function readWeights(
+  path: string | URL,
+  { weights, prefix }: WeightsOptions = {},
+): Promise<Weights> {
   const file = path instanceof URL ? fileURLToPath(path) : path
-  const checkpoint = await readerFor(await readStart(file, 9))(file)
-  return stripPrefix(checkpoint)
+  const found = await readerFor(await readStart(file, 9))(file, weights)
+  return { ...found, tensors: withBareNames(found.tensors, prefix) }
 }
 
 /** Zip begins with "PK", a bare pickle with the opcode PROTO, safetensors has JSON after a 64-bit length. */
-function readerFor(start: Uint8Array): (path: string) => Promise<Checkpoint> {
+function readerFor(start: Uint8Array): (path: string, weights?: string) => Promise<Weights> {
   if (start[0] === 0x50 && start[1] === 0x4b) return readPt
-  if (start[8] === 0x7b) return readSafetensors
+  if (start[8] === 0x7b) return readOneStateDict
   if (start[0] === 0x80) throw unreadable("it is in torch's old format; save it again with torch.save")
   throw unreadable('it is neither a PyTorch zip nor safetensors')
 }
 
-function stripPrefix(checkpoint: Checkpoint): Checkpoint {
-  const stripped = new Map<string, CheckpointTensor>()
-  for (const [name, tensor] of checkpoint) {
-    const bare = name.startsWith(PARALLEL_PREFIX) ? name.slice(PARALLEL_PREFIX.length) : name
-    if (stripped.has(bare)) throw unreadable(`it has two tensors ${bare}`, { tensor: bare })
-    stripped.set(bare, tensor)
-  }
-  return stripped
+async function readOneStateDict(file: string, weights?: string): Promise<Weights> {
+  if (weights !== undefined) refuseWeights(weights)
+  const tensors = await readSafetensors(file)
+  return { tensors, entry: '', entries: [{ name: '', tensors: tensors.size }], notes: [] }
 }

@@ -6,8 +6,10 @@ import { type Checkpoint, type CheckpointTensor, elementCount, MAX_ELEMENTS } fr
 
 /** The header's length comes first, as a 64-bit number. */
 const PREFIX_BYTES = 8
-/** Far more than the names of any network take. */
-const MAX_HEADER_BYTES = 16 * 2 ** 20
+/** Far more than the names of any network take; JSON takes twenty times its length in memory. */
+const MAX_HEADER_BYTES = 4 * 2 ** 20
+/** Tensors of one file. */
+const MAX_TENSORS = 2 ** 15
 
 const offset = z.number().int().nonnegative()
 const entrySchema = z.object({
@@ -58,6 +60,8 @@ function headerLength(bytes: Uint8Array): number {
 
 function parseHeader(bytes: Uint8Array): Entry[] {
   const { __metadata__, ...tensors } = parseJson(bytes)
+  const names = Object.keys(tensors)
+  if (names.length > MAX_TENSORS) throw unreadable(`it has ${names.length} tensors, more than ${MAX_TENSORS}`)
   // One by one: a schema for the whole record would leave out a tensor called __proto__.
   return Object.entries(tensors).map(([name, description]) => parseEntry(name, description))
 }
@@ -114,5 +118,5 @@ function readTensor({ dtype, shape, begin, end }: Entry, data: Uint8Array): Chec
   const view = new DataView(data.buffer, data.byteOffset + begin, end - begin)
   const values = new Float32Array(elementCount(shape))
   for (let i = 0; i < values.length; i++) values[i] = read(view, i * bytes)
-  return { shape, data: values }
+  return { shape, data: values, datatype: dtype }
 }

@@ -1,11 +1,26 @@
+import type { DatatypeName } from './datatypes.ts'
+
 /** A named tensor of a checkpoint, row-major. */
 export interface CheckpointTensor {
   readonly shape: readonly number[]
   readonly data: Float32Array
+  /** How the file stores the elements; absent where they come from no file. */
+  readonly datatype?: DatatypeName
 }
 
 /** Tensors by the name that the file gives them. */
 export type Checkpoint = ReadonlyMap<string, CheckpointTensor>
+
+/** A checkpoint with where in its file it was found. */
+export interface Weights {
+  readonly tensors: Checkpoint
+  /** Keys that lead to it, joined by dots; empty where the file is the state dict itself. */
+  readonly entry: string
+  /** All dictionaries of tensors in the file. */
+  readonly entries: readonly { readonly name: string; readonly tensors: number }[]
+  /** What is worth knowing of the choice, in words. */
+  readonly notes: readonly string[]
+}
 
 /** More elements than any network of the family has (L has 60 million), so that no file can ask for more memory. */
 export const MAX_ELEMENTS = 2 ** 27

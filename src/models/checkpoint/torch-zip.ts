@@ -6,6 +6,8 @@ import { unreadable } from './errors.ts'
 
 /** A T network has about a thousand entries. */
 const MAX_ENTRIES = 2 ** 16
+/** Of the names, fields and comments of all entries together; the format would allow 192 kB for each. */
+const MAX_DIRECTORY_BYTES = 16 * 2 ** 20
 const STORED = 0
 const PICKLE = '/data.pkl'
 
@@ -51,8 +53,11 @@ async function listEntries(file: ZipFile): Promise<Map<string, Entry>> {
     throw unreadable(`the archive has ${file.entryCount} entries, more than ${MAX_ENTRIES}`)
   }
   const entries = new Map<string, Entry>()
+  let bytes = 0
   try {
     for await (const entry of file.eachEntry()) {
+      bytes += entry.fileNameLength + entry.extraFieldLength + entry.fileCommentLength
+      if (bytes > MAX_DIRECTORY_BYTES) throw unreadable("the archive's directory is too long")
       if (entries.has(entry.fileName)) throw unreadable('the archive has two entries of one name')
       entries.set(entry.fileName, entry)
     }

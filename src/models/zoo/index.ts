@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
-import type { NetworkConfig } from '../config.ts'
+import type { PictureConfig } from '../config.ts'
 import { parseConfig } from '../config-json.ts'
 
 /** A network that comes with the package, with images to try it on. Where it comes from: `provenance.md`. */
@@ -10,7 +10,7 @@ export interface BundledNetwork {
   readonly directory: URL
   /** For `readCheckpoint`. */
   readonly checkpoint: URL
-  readonly config: NetworkConfig
+  readonly config: PictureConfig
   /** Top-1 of the clear network, as fractions of 1, on that many test images. */
   readonly accuracy: { readonly images: number; readonly top1: number }
   /** One real test image of each class; the truth is one of the config's labels. */
@@ -32,7 +32,8 @@ export function bundledNetworks(): readonly BundledNetwork[] {
       name,
       directory,
       checkpoint: new URL('network.pt', directory),
-      config: parseConfig(description),
+      // Each states its preprocessing.
+      config: parseConfig(description) as PictureConfig,
       accuracy: accuracySchema.parse(description).accuracy,
       images: images.map(({ file, truth }) => ({ file: new URL(`images/${file}`, directory), truth })),
     }

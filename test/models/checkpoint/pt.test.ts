@@ -2,6 +2,8 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { unpickle } from '../../../src/models/checkpoint/pickle/unpickle.ts'
+import type { Value } from '../../../src/models/checkpoint/pickle/values.ts'
 import { readCheckpoint } from '../../../src/models/index.ts'
 import { goldenFile } from '../support/golden.ts'
 import {
@@ -164,6 +166,10 @@ t.test('malformed pickles are unreadable', async (t) => {
     ['a negative stride', dictionary({ a: tensor({ elements: 2, offset: 1, shape: [2], strides: [-1] }) })],
     ['more strides than sizes', dictionary({ a: tensor({ elements: 2, shape: [2], strides: [1, 1] }) })],
     ['a bomb of repeated elements', dictionary({ a: tensor({ elements: 2, shape: [long], strides: [0] }) })],
+    [
+      'a small file of many elements',
+      dictionary({ a: tensor({ elements: 2, shape: [2 ** 20], strides: [0] }) }),
+    ],
     ['a bomb of small views', dictionary({ a: tensor({ elements: 2 ** 28, shape: [1], strides: [1] }) })],
     [
       'an inexact number of elements',
@@ -188,6 +194,46 @@ t.test('malformed pickles are unreadable', async (t) => {
       what,
     )
   }
+})
+
+t.test('pickles of many values are refused soon, and in little memory', async (t) => {
+  const bytes = 2 ** 24
+  const filled = (...codes: number[]): Buffer => Buffer.alloc(bytes - 16, Buffer.from(codes))
+  const bombs: [what: string, root: Fragment][] = [
+    ['empty dictionaries', filled(0x7d)],
+    ['empty lists', filled(0x5d)],
+    ['dictionaries that are dropped again', filled(0x7d, 0x30)],
+    ['lists inside lists, without a mark', Buffer.concat([raw(0x5d), filled(0x5d, 0x61)])],
+    ['one dictionary under many numbers', Buffer.concat([raw(0x7d), filled(0x94)])],
+    ['one dictionary many times', Buffer.concat([raw(0x7d, 0x71, 0), filled(0x68, 0)])],
+    ['empty texts', filled(0x8c, 0)],
+    ['numbers', filled(0x4b, 1)],
+    ['empty tuples', filled(0x29)],
+  ]
+  for (const [what, root] of bombs) {
+    const content = zip([{ name: 'x/data.pkl', content: pickle(root) }])
+    const before = process.memoryUsage().rss
+    const began = performance.now()
+    await t.rejects(readCheckpoint(file(content)), {
+      code: 'CHECKPOINT_UNREADABLE',
+      message: /values|remembers/,
+    })
+    const seconds = (performance.now() - began) / 1000
+    const megabytes = (process.memoryUsage().rss - before) / 1e6
+    // 3.4 GB and 14 s for the first of them without the bound.
+    t.ok(seconds < 3 && megabytes < 400, `${what}: ${seconds.toFixed(2)} s, ${megabytes.toFixed(0)} MB`)
+  }
+})
+
+t.test('an archive of long names is refused', async (t) => {
+  const entries = Array.from({ length: 300 }, (_, k) => ({
+    name: `x/${k}${'n'.repeat(60_000)}`,
+    content: new Uint8Array(),
+  }))
+  await t.rejects(readCheckpoint(file(zip(entries))), {
+    code: 'CHECKPOINT_UNREADABLE',
+    message: /directory is too long/,
+  })
 })
 
 t.test('damaged archives are unreadable', async (t) => {
@@ -259,12 +305,14 @@ t.test('what Python pickles in newer protocols', { skip: !hasPython() && 'no pyt
     'import pickle, collections, sys; sys.stdout.buffer.write(pickle.dumps(' +
     '{"epoch": 2**40, "lr": 1e-3, "flags": [True, False, None], "ema": collections.OrderedDict()}, int(sys.argv[1])))'
   for (const protocol of ['2', '3', '4', '5']) {
-    const content = execFileSync('python3', ['-c', script, protocol])
-    t.equal(
-      (await readCheckpoint(file(zip([{ name: 'x/data.pkl', content }])))).size,
-      0,
-      `protocol ${protocol}`,
-    )
+    const root = unpickle(execFileSync('python3', ['-c', script, protocol]))
+    const expected: [string, Value][] = [
+      ['epoch', 2 ** 40],
+      ['lr', 1e-3],
+      ['flags', [true, false, null]],
+      ['ema', new Map()],
+    ]
+    t.same(root, new Map(expected), `protocol ${protocol}`)
   }
 })
 

@@ -152,6 +152,13 @@ t.test('malformed files', async (t) => {
   for (const [what, content] of faults) t.throws(() => parseSafetensors(content), unreadable, what)
 })
 
+t.test('headers that are large are refused before they are parsed, and those of many tensors', async (t) => {
+  const nested = `{"__metadata__":{"a":[${'{},'.repeat(2 ** 21)}{}]}}`
+  t.throws(() => parseSafetensors(file(nested)), { ...unreadable, message: /longer than/ })
+  const many = `{${Array.from({ length: 2 ** 15 + 1 }, (_, k) => `"${k}":0`).join()}}`
+  t.throws(() => parseSafetensors(file(many)), { ...unreadable, message: /32769 tensors/ })
+})
+
 t.test('through readCheckpoint', async (t) => {
   const folder = t.testdir()
   const path = join(folder, 'weights.safetensors')

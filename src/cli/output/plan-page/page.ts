@@ -1,5 +1,7 @@
 import type { PlanReport } from '../../../compiler/index.ts'
+import type { Preprocessing } from '../../../preprocessing/types.ts'
 import { VERSION } from '../../../version.ts'
+import { preprocessingText } from '../preprocessing-text.ts'
 import { glossary } from './glossary.ts'
 import { kindTable } from './kind-table.ts'
 import { layerCharts } from './layer-charts.ts'
@@ -14,6 +16,7 @@ import { counted } from './texts.ts'
 export interface PlanSubject {
   readonly model: string
   readonly labels: readonly string[]
+  readonly preprocessing: Preprocessing | null
   /** Digests of the circuit's file and of its manifest. */
   readonly digest: string
   readonly manifest: string
@@ -63,13 +66,21 @@ const section = (id: string, title: string, content: Part): Markup =>
 ${content}
 </section>`
 
-const head = ({ model, labels, digest, manifest, plan }: PlanSubject): Markup => markup`<header>
+const head = ({
+  model,
+  labels,
+  preprocessing,
+  digest,
+  manifest,
+  plan,
+}: PlanSubject): Markup => markup`<header>
 <p class="eyebrow">PolyVeil plan</p>
 <h1>${model}</h1>
 <p class="lead">${lead(plan)}</p>
 <dl class="identity">
 <dt>Circuit</dt><dd><code>${digest}</code></dd>
 <dt>Manifest</dt><dd><code>${manifest}</code></dd>
+<dt>Preprocessing</dt><dd>${preprocessingText(preprocessing)}</dd>
 ${labels.length > 0 ? markup`<dt>Classes</dt><dd>${labelsText(labels)}</dd>` : undefined}
 </dl>
 ${parametersInWords(plan)}

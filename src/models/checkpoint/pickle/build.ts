@@ -17,6 +17,7 @@ export function build(callee: Value, args: Value): Value {
   if (!isGlobal(callee)) throw unsafe('calling something that is no function')
   if (callee.kind === 'orderedDict' && args.items.length === 0) return new Map()
   if (callee.kind === 'rebuildTensor') return rebuildTensor(args.items)
+  if (callee.kind === 'rebuildParameter') return parameterTensor(args.items)
   throw unsafe(`calling ${callee.kind} with arguments`)
 }
 
@@ -48,6 +49,12 @@ function rebuildTensor([storage, offset, shape, strides]: readonly Value[]): Ten
   const tensor = new TensorReference(storage, start, wholeNumbers(shape), wholeNumbers(strides))
   checkInside(tensor)
   return tensor
+}
+
+/** `_rebuild_parameter(data, requires_grad, backward_hooks)`: a parameter is its tensor. */
+function parameterTensor([data]: readonly Value[]): TensorReference {
+  if (!(data instanceof TensorReference)) throw unreadable('its pickle has a parameter that is no tensor')
+  return data
 }
 
 function wholeNumbers(value: Value): number[] {

@@ -8,12 +8,17 @@ const storage = (dtype: DatatypeName): Global => ({ kind: 'storageType', dtype }
 const ALLOWED: ReadonlyMap<string, Global> = new Map<string, Global>([
   ['collections OrderedDict', { kind: 'orderedDict' }],
   ['torch._utils _rebuild_tensor_v2', { kind: 'rebuildTensor' }],
+  ['torch._utils _rebuild_parameter', { kind: 'rebuildParameter' }],
   ['torch FloatStorage', storage('F32')],
   ['torch HalfStorage', storage('F16')],
   ['torch BFloat16Storage', storage('BF16')],
   ['torch DoubleStorage', storage('F64')],
   ['torch LongStorage', storage('I64')],
   ['torch IntStorage', storage('I32')],
+  ['torch ShortStorage', storage('I16')],
+  ['torch CharStorage', storage('I8')],
+  ['torch ByteStorage', storage('U8')],
+  ['torch BoolStorage', storage('BOOL')],
 ])
 
 /** @throws CHECKPOINT_UNSAFE naming the global when it is not on the list */

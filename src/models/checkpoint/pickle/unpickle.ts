@@ -8,8 +8,12 @@ import { Tuple, type Value } from './values.ts'
 export const MAX_PICKLE_BYTES = 16 * 2 ** 20
 /** Marks open at once, that is, how deep tuples and lists may nest. */
 const MAX_DEPTH = 64
-/** Values remembered for later reference. */
-const MAX_MEMO = 2 ** 20
+/**
+ * Values put on the stack, and those of them that are objects (dictionaries, tuples, tensors). A tensor takes 30, a third of them
+ * objects: the largest network of the family, with its average and its optimiser's state, has 9000 tensors.
+ */
+const MAX_VALUES = 2 ** 20
+const MAX_OBJECTS = 2 ** 18
 const NEWEST_PROTOCOL = 5
 
 /**
@@ -18,7 +22,7 @@ const NEWEST_PROTOCOL = 5
  *
  * @returns the root value
  * @throws CHECKPOINT_UNSAFE naming what the pickle asked for, when it is not on the list
- * @throws CHECKPOINT_UNREADABLE when the pickle is malformed, too large or too deep
+ * @throws CHECKPOINT_UNREADABLE when the pickle is malformed, too large or too deep, or has too many values
  */
 export function unpickle(bytes: Uint8Array): Value {
   if (bytes.byteLength > MAX_PICKLE_BYTES) {
@@ -39,7 +43,10 @@ class Machine {
   readonly input: ByteReader
   readonly #stack: Value[] = []
   readonly #marks: number[] = []
+  /** Every value that is remembered was put on the stack, but one value may be remembered many times. */
   readonly #memo = new Map<number, Value>()
+  #values = 0
+  #objects = 0
 
   constructor(bytes: Uint8Array) {
     this.input = new ByteReader(bytes)
@@ -50,6 +57,10 @@ class Machine {
   }
 
   push(value: Value): void {
+    if (typeof value === 'object' && value !== null) this.#objects++
+    if (++this.#values > MAX_VALUES || this.#objects > MAX_OBJECTS) {
+      throw unreadable(`its pickle has more than ${MAX_VALUES} values or ${MAX_OBJECTS} objects`)
+    }
     this.#stack.push(value)
   }
 
@@ -82,7 +93,7 @@ class Machine {
   }
 
   remember(index: number): void {
-    if (this.#memo.size >= MAX_MEMO) throw unreadable('its pickle remembers too much')
+    if (this.#memo.size >= MAX_VALUES) throw unreadable('its pickle remembers too much')
     this.#memo.set(index, this.top())
   }
 

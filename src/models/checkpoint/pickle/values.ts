@@ -47,6 +47,7 @@ export type Global =
   | { readonly kind: 'storageType'; readonly dtype: DatatypeName }
   | { readonly kind: 'orderedDict' }
   | { readonly kind: 'rebuildTensor' }
+  | { readonly kind: 'rebuildParameter' }
 
 /** Both `dict` and `OrderedDict`. A Map, so that no key can reach a prototype. */
 export type Dictionary = Map<string | number | boolean, Value>

@@ -1,0 +1,19 @@
+import type { Preprocessing } from '../../preprocessing/types.ts'
+
+/** How pictures become inputs, in words: "rgb, short side to 232, centre 224x224, bicubic with antialias, ...". */
+export function preprocessingText(preprocessing: Preprocessing | null): string {
+  if (preprocessing === null) return 'none: it takes preprocessed tensors, and no pictures'
+  const { channels, resize, interpolation, mean, std } = preprocessing
+  const size = `${resize.height}x${resize.width}`
+  return [
+    channels === 'grey' ? 'grey, the same in all channels' : 'rgb',
+    resize.mode === 'squash' ? `to ${size}` : `short side to ${resize.size}, centre ${size}`,
+    interpolation === 'bicubic' ? 'bicubic with antialias' : 'bilinear without antialias',
+    `mean ${mean.join(' ')}`,
+    `deviation ${std.join(' ')}`,
+  ].join(', ')
+}
+
+/** What a user does who needs pictures classified. */
+export const NO_PREPROCESSING =
+  'neither the config nor --preprocessing says how pictures become inputs: the model will take preprocessed tensors, and no pictures'

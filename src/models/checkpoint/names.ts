@@ -1,0 +1,47 @@
+import { PolyVeilError } from '../../errors/index.ts'
+import { unreadable } from './errors.ts'
+import { shownName } from './shown-name.ts'
+import type { Checkpoint, CheckpointTensor } from './tensor.ts'
+
+/** What wraps a whole model: DataParallel and averages put `module.` in front, Lightning `model.`. */
+const OUTER = new Set(['module', 'model'])
+/** What wraps a model or a part of it: torch.compile, FSDP and activation checkpoints. */
+const WRAPPERS = new Set(['_orig_mod', '_fsdp_wrapped_module', '_checkpoint_wrapped_module'])
+
+/** A name as the bare model gives it: without wrappers, however they are nested. */
+export function bareName(name: string): string {
+  const parts = name.split('.').filter((part, i, all) => i === all.length - 1 || !WRAPPERS.has(part))
+  const first = parts.findIndex((part, i) => i === parts.length - 1 || !OUTER.has(part))
+  return parts.slice(Math.max(0, first)).join('.')
+}
+
+/**
+ * The tensors by their bare names.
+ *
+ * @param prefix what stands in front of the names that are wanted, with or without wrappers before it; others are left out
+ * @throws CHECKPOINT_UNREADABLE when two tensors get one name
+ * @throws CONFIG_INVALID when no name begins with the prefix
+ */
+export function withBareNames(checkpoint: Checkpoint, prefix?: string): Checkpoint {
+  const bare = new Map<string, CheckpointTensor>()
+  for (const [name, tensor] of checkpoint) {
+    const inner = prefix === undefined ? bareName(name) : nameBelow(name, prefix)
+    if (inner === undefined) continue
+    if (bare.has(inner)) throw unreadable(`it has two tensors ${shownName(inner)}`, { tensor: inner })
+    bare.set(inner, tensor)
+  }
+  if (bare.size > 0 || checkpoint.size === 0) return bare
+  const [first] = checkpoint.keys()
+  throw new PolyVeilError(
+    'CONFIG_INVALID',
+    `No tensor's name begins with --prefix ${prefix}; the first is ${shownName(first)}`,
+    { prefix, tensor: first },
+  )
+}
+
+function nameBelow(name: string, prefix: string): string | undefined {
+  for (const candidate of [name, bareName(name)]) {
+    if (candidate.startsWith(prefix)) return bareName(candidate.slice(prefix.length))
+  }
+  return undefined
+}

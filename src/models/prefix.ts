@@ -1,0 +1,47 @@
+import { PolyVeilError } from '../errors/index.ts'
+import type { Checkpoint } from './checkpoint/index.ts'
+
+/** A tensor that every network of the family has. */
+const ANCHOR = 'stem.weight'
+/** Names that a message lists. */
+const MOST_LISTED = 5
+
+/**
+ * Tells where the network's tensors are when all of them stand below another name, such as `backbone.`.
+ *
+ * @throws TENSOR_MISSING naming the prefixes below which a network stands, or the one that all names share
+ */
+export function refusePrefixed(checkpoint: Checkpoint): void {
+  if (checkpoint.has(ANCHOR)) return
+  const prefixes = prefixesOfNetworks(checkpoint)
+  const shared = sharedPrefix(checkpoint)
+  const found = prefixes.length > 0 ? prefixes : shared === '' ? [] : [shared]
+  if (found.length === 0) return
+  const [names, choice] = [found.slice(0, MOST_LISTED).join(' and '), found[0]]
+  throw new PolyVeilError(
+    'TENSOR_MISSING',
+    prefixes.length > 0
+      ? `The checkpoint has no ${ANCHOR}, but one below ${names}: give --prefix ${choice} to read the network there`
+      : `The checkpoint has no ${ANCHOR}; all its names begin with ${names}: give --prefix ${choice} if the network stands there`,
+    { tensor: ANCHOR, prefixes: found.slice(0, MOST_LISTED) },
+    { remedy: `Give --prefix ${choice}, in programs readCheckpoint's option prefix.` },
+  )
+}
+
+/** What stands before the names of networks in a checkpoint; empty for one that stands at the top. */
+export const prefixesOfNetworks = (checkpoint: Checkpoint): string[] =>
+  [...checkpoint.keys()]
+    .filter((name) => name === ANCHOR || name.endsWith(`.${ANCHOR}`))
+    .map((name) => name.slice(0, -ANCHOR.length))
+
+/** The longest prefix of whole parts that all names have, the last part of each left out. */
+function sharedPrefix(checkpoint: Checkpoint): string {
+  const [first = '', ...others] = [...checkpoint.keys()].filter((name) => name !== 'n_averaged')
+  let shared = first.split('.').slice(0, -1)
+  for (const name of others) {
+    const parts = name.split('.').slice(0, -1)
+    const end = shared.findIndex((part, i) => part !== parts[i])
+    if (end >= 0) shared = shared.slice(0, end)
+  }
+  return shared.length === 0 ? '' : `${shared.join('.')}.`
+}

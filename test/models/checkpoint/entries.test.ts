@@ -1,0 +1,157 @@
+import { join } from 'node:path'
+import t from 'tap'
+import { loadNetwork, parseConfig, readCheckpoint, readWeights } from '../../../src/models/index.ts'
+import { goldenFile, goldenJson } from '../support/golden.ts'
+import { call, dictionary, type Fragment, global, integer, raw, text } from '../support/pickle.ts'
+import { scaled, TorchFile } from '../support/saved.ts'
+
+const folder = t.testdir()
+let files = 0
+const path = (): string => join(folder, `${files++}.pt`)
+
+/** A file of some entries; each has one tensor, whose value tells which entry it is of. */
+function fileOf(entries: (file: TorchFile) => Record<string, Fragment>): string {
+  const file = new TorchFile()
+  return file.write(path(), dictionary(entries(file)))
+}
+
+const one = (file: TorchFile, value: number): Fragment =>
+  dictionary({ a: file.tensor(Float32Array.of(value)) })
+
+const firstOf = async (file: string, weights?: string): Promise<number> =>
+  (await readCheckpoint(file, { weights })).get('a')!.data[0]
+
+t.test('averaged weights come before raw ones, in the order of the reference', async (t) => {
+  const order = [
+    'state_dict_ema',
+    'model_ema',
+    'ema',
+    'ema_state_dict',
+    'params_ema',
+    'state_dict',
+    'model',
+    'model_state_dict',
+    'net',
+  ]
+  for (const [k, best] of order.entries()) {
+    const file = fileOf((file) => {
+      const entries = order.slice(k).map((name, i) => [name, one(file, k + i)] as const)
+      return Object.fromEntries(entries.reverse())
+    })
+    const found = await readWeights(file)
+    t.equal(found.entry, best)
+    t.equal(found.tensors.get('a')?.data[0], k)
+    t.equal(found.entries.length, order.length - k)
+    t.equal(await firstOf(file, 'net'), order.length - 1, '--weights chooses')
+  }
+})
+
+t.test('what the training script saves', async (t) => {
+  const weights = await readCheckpoint(goldenFile('one_shot.pt'))
+  const config = parseConfig(goldenJson('one_shot'))
+  const file = new TorchFile()
+  const average = new Map([
+    ...scaled(weights, 0.5),
+    ['n_averaged', { shape: [], data: Float32Array.of(1000) }] as const,
+  ])
+  const saved = file.write(
+    path(),
+    dictionary({
+      epoch: integer(3),
+      state_dict: file.stateDict(weights),
+      best_acc: file.tensor(Float32Array.of(0.7), []),
+      optimizer: dictionary({ param_groups: raw(0x5d) }),
+      ema_state_dict: file.stateDict(average, (name) => (name === 'n_averaged' ? name : `module.${name}`)),
+    }),
+  )
+  const found = await readWeights(saved)
+  t.equal(found.entry, 'ema_state_dict')
+  const stem = weights.get('stem.weight')!.data
+  t.same(
+    loadNetwork(found.tensors, config).stem.weight,
+    stem.map((x) => x / 2),
+    'and loads',
+  )
+  const raws = await readWeights(saved, { weights: 'state_dict' })
+  t.same(loadNetwork(raws.tensors, config).stem.weight, stem)
+  await t.rejects(readWeights(saved, { weights: 'optimizer' }), {
+    code: 'CONFIG_INVALID',
+    message: /state_dict \(\d+ tensors\).*ema_state_dict/,
+  })
+})
+
+t.test('a single dictionary of tensors is found under any name and at some depth', async (t) => {
+  t.equal(await firstOf(fileOf((file) => ({ acc: integer(9), anything: one(file, 4) }))), 4)
+  t.equal(
+    await firstOf(fileOf((file) => ({ acc: file.tensor(Float32Array.of(1), []), weights: one(file, 5) }))),
+    5,
+    'a lone tensor beside it makes no state dict',
+  )
+  const nested = fileOf((file) => ({
+    checkpoint: dictionary({ generator: dictionary({ best: one(file, 6) }) }),
+  }))
+  t.equal((await readWeights(nested)).entry, 'checkpoint.generator.best')
+  t.equal(await firstOf(nested), 6)
+  const inner = fileOf((file) => ({
+    model: one(file, 1),
+    ema: dictionary({ updates: integer(7), module: one(file, 2) }),
+  }))
+  t.equal((await readWeights(inner)).entry, 'ema.module', 'an average may have a dictionary inside')
+  const parameter = (file: TorchFile): Fragment =>
+    call(
+      global('torch._utils', '_rebuild_parameter'),
+      file.tensor(Float32Array.of(8)),
+      raw(0x89),
+      call(global('collections', 'OrderedDict')),
+    )
+  t.equal(await firstOf(fileOf((file) => ({ a: parameter(file) }))), 8, 'parameters are tensors')
+})
+
+t.test('what cannot be chosen is listed', async (t) => {
+  const several = fileOf((file) => ({ encoder: one(file, 1), decoder: one(file, 2) }))
+  await t.rejects(readWeights(several), {
+    code: 'CHECKPOINT_UNREADABLE',
+    message: /encoder \(1 tensors\), decoder \(1 tensors\)/,
+    remedy: /--weights/,
+    facts: { weights: ['encoder', 'decoder'] },
+  })
+  t.equal(await firstOf(several, 'decoder'), 2)
+  await t.rejects(
+    readWeights(fileOf(() => ({ epoch: integer(3), name: text('x\u001b[2J'), ema: dictionary({}) }))),
+    {
+      code: 'CHECKPOINT_UNREADABLE',
+      message: /epoch \(a number\), name \(a text\), ema \(a dictionary of 0\)/,
+    },
+  )
+  await t.rejects(
+    readWeights(
+      fileOf((file) => ({ a: file.tensor(Float32Array.of(1)) })),
+      { weights: 'ema' },
+    ),
+    {
+      code: 'CONFIG_INVALID',
+      message: /one state dict/,
+    },
+  )
+  const escapes = fileOf((file) => ({ '\u001b[2Ja': one(file, 1), b: one(file, 2) }))
+  await t.rejects(readWeights(escapes), { message: /^\P{Cc}*\ufffd\[2Ja\P{Cc}*$/u }, 'nothing moves a cursor')
+})
+
+t.test('an average in another form is said not to be read', async (t) => {
+  const list = (file: TorchFile): Fragment =>
+    dictionary({ shadow_params: Buffer.concat([raw(0x5d), file.tensor(Float32Array.of(1)), raw(0x61)]) })
+  const found = await readWeights(fileOf((file) => ({ state_dict: one(file, 3), ema: list(file) })))
+  t.equal(found.entry, 'state_dict')
+  t.match(found.notes, [/ema is no dictionary of tensors by name and is not read/])
+  const none = await readWeights(fileOf((file) => ({ state_dict: one(file, 3), ema: raw(0x4e) })))
+  t.same(none.notes, [])
+})
+
+t.test('dictionaries that hold themselves end', async (t) => {
+  // A dictionary is remembered, and set as each of many items of itself.
+  const items = Array.from({ length: 2000 }, (_, k) => Buffer.concat([text(`k${k}`), raw(0x68, 0)]))
+  const root = Buffer.concat([raw(0x7d, 0x71, 0, 0x28), ...items, raw(0x75)])
+  const began = performance.now()
+  await t.rejects(readWeights(new TorchFile().write(path(), root)), { code: 'CHECKPOINT_UNREADABLE' })
+  t.ok(performance.now() - began < 2000)
+})

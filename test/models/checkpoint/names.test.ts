@@ -1,0 +1,93 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { type Checkpoint, loadNetwork, parseConfig, readCheckpoint } from '../../../src/models/index.ts'
+import { safetensors } from '../../cli/safetensors.ts'
+import { goldenFile, goldenJson } from '../support/golden.ts'
+import { TorchFile } from '../support/saved.ts'
+
+const folder = t.testdir()
+const weights = await readCheckpoint(goldenFile('one_shot.pt'))
+const config = parseConfig(goldenJson('one_shot'))
+
+/** The golden weights under other names, read again. */
+async function renamed(rename: (name: string) => string, prefix?: string): Promise<Checkpoint> {
+  const file = new TorchFile()
+  return readCheckpoint(file.write(join(folder, 'renamed.pt'), file.stateDict(weights, rename)), { prefix })
+}
+
+const message = async (checkpoint: Promise<Checkpoint>): Promise<{ code: string; message: string }> => {
+  try {
+    loadNetwork(await checkpoint, config)
+  } catch (error) {
+    return error as { code: string; message: string }
+  }
+  throw new Error('it loads')
+}
+
+t.test('wrappers are taken off, however they are nested', async (t) => {
+  for (const prefix of [
+    'module.',
+    '_orig_mod.',
+    'module._orig_mod.',
+    '_orig_mod.module.',
+    'model.',
+    'model._orig_mod.',
+    '_orig_mod.model.module.',
+    'module.module.',
+    '_fsdp_wrapped_module._orig_mod.',
+  ]) {
+    t.same([...(await renamed((name) => prefix + name)).keys()], [...weights.keys()], prefix)
+  }
+  const inside = (name: string): string =>
+    name.replace(/^(cells\.\d+\.)/, '$1_orig_mod.').replace(/^(proj)\./, '$1._orig_mod.')
+  t.same([...(await renamed(inside)).keys()], [...weights.keys()], 'parts that were compiled alone')
+})
+
+t.test('another prefix that all names share is named, and can be given', async (t) => {
+  for (const prefix of ['backbone.', 'module.backbone.', 'model.student.net.']) {
+    const bare = prefix.replace(/^(module|model)\./, '')
+    const error = await message(renamed((name) => prefix + name))
+    t.equal(error.code, 'TENSOR_MISSING')
+    t.match(error.message, `give --prefix ${bare} to read the network there`)
+    t.same([...(await renamed((name) => prefix + name, bare)).keys()], [...weights.keys()], bare)
+    t.same([...(await renamed((name) => prefix + name, prefix)).keys()], [...weights.keys()], prefix)
+  }
+  const path = join(folder, 'weights.safetensors')
+  writeFileSync(
+    path,
+    safetensors(Object.fromEntries([...weights].map(([name, tensor]) => [`backbone.${name}`, tensor]))),
+  )
+  t.match((await message(readCheckpoint(path))).message, '--prefix backbone.')
+  loadNetwork(await readCheckpoint(path, { prefix: 'backbone.' }), config)
+  await t.rejects(readCheckpoint(path, { prefix: 'neck.' }), {
+    code: 'CONFIG_INVALID',
+    message: /neck\..*backbone\./,
+  })
+  await t.rejects(readCheckpoint(path, { weights: 'ema' }), {
+    code: 'CONFIG_INVALID',
+    message: /one state dict/,
+  })
+})
+
+t.test('names that share a prefix without being the network are shown with it', async (t) => {
+  const error = await message(renamed((name) => `tower.${name.replace('stem', 'trunk')}`))
+  t.match(error, { code: 'TENSOR_MISSING', message: /all its names begin with tower\./ })
+  const other = await message(renamed((name) => name.replace('stem', 'trunk')))
+  t.match(other, { code: 'TENSOR_MISSING', message: /no stem\.weight of shape/ })
+})
+
+t.test('two networks in one state dict', async (t) => {
+  const file = new TorchFile()
+  const both = new Map([
+    ...[...weights].map(([name, tensor]) => [`model.${name}`, tensor] as const),
+    ...[...weights].map(([name, tensor]) => [`ema_model.module.${name}`, tensor] as const),
+    ['criterion.weight', { shape: [10], data: new Float32Array(10) }] as const,
+  ])
+  const path = file.write(join(folder, 'both.pt'), file.stateDict(both))
+  const error = await message(readCheckpoint(path))
+  t.match(error, { code: 'CONFIG_INVALID', message: /--prefix ema_model\.module\. reads/ })
+  for (const prefix of ['model.', 'ema_model.', 'ema_model.module.']) {
+    t.equal((await readCheckpoint(path, { prefix })).size, weights.size, prefix)
+  }
+})
