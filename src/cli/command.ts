@@ -1,5 +1,6 @@
 import { Command, type CommanderError } from 'commander'
 import type { PolyVeilError } from '../errors/index.ts'
+import { ENDING, Interruption } from './interruption.ts'
 import { printError } from './output/errors.ts'
 import { printDocument, printText } from './output/print.ts'
 import { createProgress, type Progress } from './output/progress.ts'
@@ -72,20 +73,6 @@ function sessionOf(json: boolean, progress: Progress): Session {
       signal ??= interruption()
       return signal
     },
-  }
-}
-
-/** Signals by which users and systems ask a process to end. */
-const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
-
-/** The reason with which a command stops that was asked to. */
-export class Interruption extends Error {
-  readonly signal: (typeof ENDING)[number]
-
-  constructor(signal: (typeof ENDING)[number]) {
-    super(`The command was ended by ${signal}`)
-    this.name = 'AbortError'
-    this.signal = signal
   }
 }
 

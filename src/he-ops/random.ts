@@ -1,12 +1,16 @@
 const BITS_PER_DRAW = 53
 const BATCH = 4096
+/** The most that the platform's generator gives at once. */
+const WORDS_AT_ONCE = 16_384
 
 /** Fills an array with random words. */
 export type WordSource = (words: Uint32Array<ArrayBuffer>) => void
 
 /** The platform's cryptographic generator. */
 const platformWords: WordSource = (words) => {
-  crypto.getRandomValues(words)
+  for (let start = 0; start < words.length; start += WORDS_AT_ONCE) {
+    crypto.getRandomValues(words.subarray(start, start + WORDS_AT_ONCE))
+  }
 }
 
 /**

@@ -73,7 +73,7 @@ t.test('one bad image among several costs the others nothing', async (t) => {
   t.match(json.images, [
     {
       file: absent,
-      error: { code: 'IMAGE_UNREADABLE', message: /absent\.png cannot be read/, remedy: String },
+      error: { code: 'IMAGE_UNREADABLE', message: /absent\.png does not exist/, remedy: String },
     },
     { file: IMAGES[0], classes: [{ label: '3' }] },
     { file: damaged, error: { code: 'IMAGE_UNREADABLE', message: /damaged\.png: The PNG image is damaged/ } },

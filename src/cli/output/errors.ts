@@ -1,7 +1,7 @@
 import { constants } from 'node:os'
 import { inspect } from 'node:util'
 import { fileTrouble, isSystemError, PolyVeilError, printable, printableLines } from '../../errors/index.ts'
-import { Interruption } from '../command.ts'
+import { Interruption } from '../interruption.ts'
 import { UsageError } from '../usage-error.ts'
 import { printDocument } from './print.ts'
 
