@@ -134,7 +134,7 @@ t.test('what cannot be chosen is listed', async (t) => {
     },
   )
   const escapes = fileOf((file) => ({ '\u001b[2Ja': one(file, 1), b: one(file, 2) }))
-  await t.rejects(readWeights(escapes), { message: /^\P{Cc}*\ufffd\[2Ja\P{Cc}*$/u }, 'nothing moves a cursor')
+  await t.rejects(readWeights(escapes), { message: /^\P{Cc}*\[2Ja\P{Cc}*$/u }, 'nothing moves a cursor')
 })
 
 t.test('an average in another form is said not to be read', async (t) => {
