@@ -1,8 +1,9 @@
 import { MOST_ENGINE_BYTES } from '../circuit/engine-memory.ts'
 import { rotationSteps } from '../circuit/keys.ts'
+import { log2Modulus } from '../circuit/laws.ts'
 import { type CkksParameters, digitCount } from '../circuit/parameters.ts'
 import { bitLength } from '../circuit/primes.ts'
-import { refreshRounds } from '../circuit/refresh.ts'
+import { refreshFailure, refreshRounds } from '../circuit/refresh.ts'
 import type { Circuit, LayerInfo, Op, OpKind } from '../circuit/types.ts'
 import { processMemory } from './planner/process-memory.ts'
 import { type Target, targetOf } from './planner/target.ts'
@@ -149,12 +150,24 @@ function reasons(circuit: Circuit, target: Target): string[] {
     `${layout.channelsPerCiphertext} channels interleaved in ${layout.interleave} slots per position, row stride ` +
       `${layout.rowStride}; the input takes ${layout.ciphertexts} ciphertext(s)`,
     `${estimate.precisionBits.toFixed(1)} bits of precision, with flooding noise of deviation ` +
-      `${output.flooding.toExponential(1)} in each of ${slots / output.period} copies of a logit`,
+      `${output.flooding.toExponential(1)} in each logit`,
     estimate.isMeasured
       ? 'what errors do to the logits was measured on the calibration images'
       : 'what errors do to the logits is estimated from the weights alone and may be several times more: images of the ' +
         "network's own kind (--calibrate) measure it",
+    ...refreshInWords(circuit),
     ...memoryInWords(circuit, target),
+  ]
+}
+
+/** The modulus of the refresh level decides how often a refreshed value comes back wrong. */
+function refreshInWords(circuit: Circuit): string[] {
+  const { refresh, parameters } = circuit
+  if (refresh === undefined) return []
+  const bits = log2Modulus(parameters, refresh.level)
+  return [
+    `values are refreshed modulo ${bits.toFixed(0)} bits, under masks that are uniform there; a whole inference comes back wrong ` +
+      `with a chance below 2^${Math.ceil(refreshFailure(circuit))}`,
   ]
 }
 
