@@ -229,7 +229,8 @@ function edited(changes: readonly (readonly [path: string[], value: unknown])[])
   const changed: Loose = structuredClone(content)
   for (const [path, value] of changes) {
     const parent = path.slice(0, -1).reduce((place, key) => place?.[key], changed)
-    if (parent !== null && typeof parent === 'object') parent[path.at(-1)!] = value
+    // A copy: later edits may reach into it.
+    if (parent !== null && typeof parent === 'object') parent[path.at(-1)!] = structuredClone(value)
   }
   return changed
 }
