@@ -1,5 +1,6 @@
+import { tapRanges } from '../graph/convolution.ts'
 import { evaluation } from '../graph/evaluate.ts'
-import type { Graph, Node } from '../graph/graph.ts'
+import type { ConvNode, Graph, Node, Shape } from '../graph/graph.ts'
 import { fanIn, type IncomingErrors } from './incoming.ts'
 import { addMaskErrors } from './mask-errors.ts'
 import { seededSigns } from './signs.ts'
@@ -33,7 +34,7 @@ export function rehearse(
       sizes[id] = rootMeanSquare(values)
       const node = graph.nodes[id]
       if (node.kind === 'repack') addMaskErrors(node, tensor, scaled(sign, Math.sqrt(incoming[id].weights)))
-      addErrors(tensor, errorOf(node, incoming[id], sizes), sign)
+      addErrors(tensor, errorOf(node, graph, incoming[id], sizes), sign)
       sums[id].values += sizes[id] ** 2
       sums[id].errors += meanSquareDifference(tensor, values)
     }
@@ -59,11 +60,23 @@ const areaOf = ({ shape: [, height, width] }: Node): number => height * width
 /** Deviation of the errors that come into each element. @param sizes root mean squares of the tensors */
 function errorOf(
   node: Node,
+  { nodes }: Graph,
   { tensor, weights, isScattered }: IncomingErrors,
   sizes: readonly number[],
 ): number {
   if (!isScattered || node.kind === 'repack' || !('source' in node)) return Math.sqrt(tensor)
-  return Math.sqrt(tensor + weights * fanIn(node) * sizes[node.source] ** 2)
+  const terms = node.kind === 'conv' ? fanIn(node) * shareInside(node, nodes[node.source].shape) : fanIn(node)
+  return Math.sqrt(tensor + weights * terms * sizes[node.source] ** 2)
+}
+
+/** The share of a convolution's taps, over all positions, that read within the map: the others read zeros. */
+function shareInside(node: ConvNode, inShape: Shape): number {
+  const [, height, width] = node.shape
+  const inside = tapRanges(node, inShape).reduce(
+    (sum, { top, bottom, left, right }) => sum + Math.max(0, bottom - top) * Math.max(0, right - left),
+    0,
+  )
+  return inside / (node.kernel ** 2 * height * width)
 }
 
 const scaled =
