@@ -1,5 +1,5 @@
-import { checkParameters } from '../src/circuit/parameters.ts'
-import { nttPrimes } from '../src/circuit/primes.ts'
+import { checkParameters } from '../src/circuit/parameters/parameters.ts'
+import { nttPrimes } from '../src/circuit/parameters/primes.ts'
 import { ConstantSource } from '../src/he-ops/seal/constants.ts'
 import { createSealContext } from '../src/he-ops/seal/context.ts'
 import { loadSeal } from '../src/he-ops/seal/runtime.ts'

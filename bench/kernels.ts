@@ -1,8 +1,8 @@
-import { nttPrimes } from '../src/circuit/primes.ts'
+import { nttPrimes } from '../src/circuit/parameters/primes.ts'
 import { createKernelMemory, instantiateKernels, type Kernels } from '../src/he-ops/kernels/kernels.ts'
-import { GaloisTables } from '../src/he-ops/simd/galois-table.ts'
-import { Heap } from '../src/he-ops/simd/heap.ts'
-import { createModulus, type Modulus, shoup } from '../src/he-ops/simd/modulus.ts'
+import { Heap } from '../src/he-ops/simd/memory/heap.ts'
+import { GaloisTables } from '../src/he-ops/simd/tables/galois-table.ts'
+import { createModulus, type Modulus, shoup } from '../src/he-ops/simd/tables/modulus.ts'
 import { type Benchmark, check, figure, medianSeconds } from './harness.ts'
 import { clockHertz, peakVectorInstructions } from './parts/clock.ts'
 

@@ -1,5 +1,10 @@
 import type { Kernels } from '../src/he-ops/kernels/kernels.ts'
-import { PROGRAM_KERNELS, type Program, type ProgramKernel, runPiece } from '../src/he-ops/simd/program.ts'
+import {
+  PROGRAM_KERNELS,
+  type Program,
+  type ProgramKernel,
+  runPiece,
+} from '../src/he-ops/simd/program/program.ts'
 import { type Benchmark, check, figure, median } from './harness.ts'
 import { type BundledProgram, bundledProgram } from './parts/bundled-program.ts'
 

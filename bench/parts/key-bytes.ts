@@ -1,6 +1,6 @@
 import { galoisElement } from '../../src/circuit/keys.ts'
-import { type CkksParameters, checkParameters, digitCount } from '../../src/circuit/parameters.ts'
-import { nttPrimes } from '../../src/circuit/primes.ts'
+import { type CkksParameters, checkParameters, digitCount } from '../../src/circuit/parameters/parameters.ts'
+import { nttPrimes } from '../../src/circuit/parameters/primes.ts'
 import { compile } from '../../src/compiler/index.ts'
 import { createSealContext, generateKeySet, generateSecretKey, loadSeal } from '../../src/he-ops/index.ts'
 import { bundledNetworks, loadNetwork, readCheckpoint } from '../../src/models/index.ts'

@@ -1,6 +1,6 @@
 import { galoisElement } from '../../src/circuit/keys.ts'
-import { checkParameters } from '../../src/circuit/parameters.ts'
-import { nttPrimes } from '../../src/circuit/primes.ts'
+import { checkParameters } from '../../src/circuit/parameters/parameters.ts'
+import { nttPrimes } from '../../src/circuit/parameters/primes.ts'
 import {
   ciphertextFromWire,
   createSealContext,
@@ -13,16 +13,16 @@ import {
   loadSeal,
 } from '../../src/he-ops/index.ts'
 import { createKernelMemory, instantiateKernels } from '../../src/he-ops/kernels/kernels.ts'
-import { ConstantStore } from '../../src/he-ops/simd/constants.ts'
-import { Heap } from '../../src/he-ops/simd/heap.ts'
+import { ConstantStore } from '../../src/he-ops/simd/constants/constant-store.ts'
 import { createSimdContext, createSimdEvaluator } from '../../src/he-ops/simd/index.ts'
-import { SimdKeySet } from '../../src/he-ops/simd/keys.ts'
+import { SimdKeySet } from '../../src/he-ops/simd/keys/key-set.ts'
+import { Heap } from '../../src/he-ops/simd/memory/heap.ts'
 import { emitDivisions } from '../../src/he-ops/simd/operations/divide.ts'
 import { emitDots } from '../../src/he-ops/simd/operations/dot.ts'
 import { emitRelinearisations, emitRotations } from '../../src/he-ops/simd/operations/key-switch.ts'
-import type { ProgramBuilder } from '../../src/he-ops/simd/program.ts'
-import { linkProgram, runProgram } from '../../src/he-ops/simd/run.ts'
-import type { Value } from '../../src/he-ops/simd/values.ts'
+import type { ProgramBuilder } from '../../src/he-ops/simd/program/program.ts'
+import { linkProgram, runProgram } from '../../src/he-ops/simd/program/run.ts'
+import type { Value } from '../../src/he-ops/simd/values/values.ts'
 import { bytesSource, levelShape, openKeySet } from '../../src/wire/index.ts'
 import { packedRlwe, rlweBytes, writeRlwe } from '../../src/wire/rlwe.ts'
 import { check, figure, medianSeconds } from '../harness.ts'

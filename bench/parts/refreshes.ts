@@ -1,9 +1,8 @@
 import { availableParallelism } from 'node:os'
 import type { SecretKey } from 'node-seal'
-import { checkParameters } from '../../src/circuit/parameters.ts'
-import { nttPrimes } from '../../src/circuit/primes.ts'
+import { checkParameters } from '../../src/circuit/parameters/parameters.ts'
+import { nttPrimes } from '../../src/circuit/parameters/primes.ts'
 import { createKernelMemory, instantiateKernels } from '../../src/he-ops/kernels/kernels.ts'
-import { ciphertextFromWire } from '../../src/he-ops/seal/ciphertexts.ts'
 import { createSealContext, type SealContext } from '../../src/he-ops/seal/context.ts'
 import { decryptSlots, encryptSlots } from '../../src/he-ops/seal/encryptor.ts'
 import {
@@ -11,10 +10,11 @@ import {
   generateSecretKey,
   loadSecretKey,
   secretPolynomial,
-} from '../../src/he-ops/seal/keys.ts'
+} from '../../src/he-ops/seal/keys/index.ts'
 import { rerandomise } from '../../src/he-ops/seal/rerandomise.ts'
 import { RestrictedContexts } from '../../src/he-ops/seal/restricted-contexts.ts'
 import { loadSeal } from '../../src/he-ops/seal/runtime.ts'
+import { ciphertextFromWire } from '../../src/he-ops/seal/serialization/ciphertexts.ts'
 import {
   borderScratch,
   completeReturns,
@@ -26,13 +26,13 @@ import {
 } from '../../src/he-ops/simd/border.ts'
 import { createSimdContext } from '../../src/he-ops/simd/context.ts'
 import { KernelKey } from '../../src/he-ops/simd/encryption/kernel-key.ts'
-import { Heap } from '../../src/he-ops/simd/heap.ts'
-import { PairLoader } from '../../src/he-ops/simd/loader.ts'
-import { OutputKeys } from '../../src/he-ops/simd/output-key.ts'
-import { linkProgram } from '../../src/he-ops/simd/run.ts'
-import { SeedExpander } from '../../src/he-ops/simd/seeds.ts'
+import { SeedExpander } from '../../src/he-ops/simd/encryption/seeds.ts'
+import { OutputKeys } from '../../src/he-ops/simd/keys/output-key.ts'
+import { Heap } from '../../src/he-ops/simd/memory/heap.ts'
+import { linkProgram } from '../../src/he-ops/simd/program/run.ts'
 import { Crew } from '../../src/he-ops/simd/threads/crew.ts'
-import type { Value } from '../../src/he-ops/simd/values.ts'
+import { PairLoader } from '../../src/he-ops/simd/values/pair-loader.ts'
+import type { Value } from '../../src/he-ops/simd/values/values.ts'
 import {
   bytesSource,
   levelShape,

@@ -1,7 +1,7 @@
-import { nttPrimes } from '../../src/circuit/primes.ts'
+import { nttPrimes } from '../../src/circuit/parameters/primes.ts'
 import { createKernelMemory, instantiateKernels } from '../../src/he-ops/kernels/kernels.ts'
-import { Heap } from '../../src/he-ops/simd/heap.ts'
-import { createModulus } from '../../src/he-ops/simd/modulus.ts'
+import { Heap } from '../../src/he-ops/simd/memory/heap.ts'
+import { createModulus } from '../../src/he-ops/simd/tables/modulus.ts'
 import { check, figure, medianSeconds } from '../harness.ts'
 
 const REPEATS = 200

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { checkParameters } from '../../src/circuit/parameters.ts'
+import { checkParameters } from '../../src/circuit/parameters/parameters.ts'
 import { argmax } from '../../src/cli/comparison.ts'
 import { DEFAULT_LIMITS, type PolyVeil, refreshBytes } from '../../src/client/index.ts'
 import { modelSizes } from '../../src/client/local/limits.ts'

@@ -1,4 +1,4 @@
-import { isOuter, periodOf } from './constant.ts'
+import { isOuter, periodOf } from './constants/constant.ts'
 import type { Constant } from './types.ts'
 
 // Images of a batch share ciphertexts as the lowest-order factor of the slot number: slot s of image b is slot

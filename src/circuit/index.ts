@@ -1,4 +1,5 @@
-export { circuitDigest, readCircuit, readOutline, writeCircuit } from './file.ts'
+export { circuitDigest, readCircuit, readOutline, writeCircuit } from './format/file.ts'
+export { circuitText } from './format/text.ts'
 export { galoisElement, rotationSteps } from './keys.ts'
 export * from './laws.ts'
 export * from './layout.ts'
@@ -9,11 +10,10 @@ export {
   type Manifest,
   type ManifestContent,
   manifestOf,
-} from './manifest.ts'
+} from './manifest/manifest.ts'
 export { operandsOf } from './operands.ts'
-export * from './parameters.ts'
-export { nttPrimes } from './primes.ts'
+export * from './parameters/parameters.ts'
+export { nttPrimes } from './parameters/primes.ts'
 export { refreshFailure, refreshModulusBits, refreshRounds, segmentsOf } from './refresh.ts'
-export { circuitText } from './text.ts'
 export type * from './types.ts'
 export { verifyCircuit } from './verify.ts'

@@ -1,5 +1,5 @@
 import { PolyVeilError } from '../errors/index.ts'
-import type { CkksParameters } from './parameters.ts'
+import type { CkksParameters } from './parameters/parameters.ts'
 import type { ValueType } from './types.ts'
 
 /** Relative difference of scales below which two operands count as equally scaled. */

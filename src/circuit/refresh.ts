@@ -1,6 +1,6 @@
 import { log2Modulus } from './laws.ts'
 import { operandsOf } from './operands.ts'
-import type { CkksParameters } from './parameters.ts'
+import type { CkksParameters } from './parameters/parameters.ts'
 import type { Circuit, Op } from './types.ts'
 
 // What the client decrypts in a refresh is m + r mod Q: the message's integer coefficients m under a mask r, which is drawn

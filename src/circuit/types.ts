@@ -1,5 +1,5 @@
 import type { Preprocessing } from '../preprocessing/types.ts'
-import type { CkksParameters } from './parameters.ts'
+import type { CkksParameters } from './parameters/parameters.ts'
 
 /** Index of a value in a circuit: the position of the operation that defines it. */
 export type ValueId = number

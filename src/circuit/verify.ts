@@ -1,5 +1,5 @@
 import { PolyVeilError } from '../errors/index.ts'
-import { constantTable, largestOfEach } from './constant-table.ts'
+import { constantTable, largestOfEach } from './constants/constant-table.ts'
 import { isAlikeForImages, isBatch } from './image-batch.ts'
 import {
   type CiphertextType,
@@ -11,7 +11,7 @@ import {
 } from './laws.ts'
 import { lastUses } from './liveness.ts'
 import { operandsOf } from './operands.ts'
-import type { CkksParameters } from './parameters.ts'
+import type { CkksParameters } from './parameters/parameters.ts'
 import { MOST_REFRESH_PRIMES, refreshModulusBits, segmentsOf } from './refresh.ts'
 import type { Circuit, ConstantId, Op, ValueId } from './types.ts'
 

@@ -1,6 +1,6 @@
 import '../errors/require-node.ts'
 
-export type { Manifest } from '../circuit/manifest.ts'
+export type { Manifest } from '../circuit/manifest/manifest.ts'
 export { PolyVeilError } from '../errors/index.ts'
 export type { Image, PreprocessedImage } from '../preprocessing/index.ts'
 export { type ConnectOptions, connect } from './connect.ts'

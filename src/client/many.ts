@@ -1,4 +1,4 @@
-import type { Manifest } from '../circuit/manifest.ts'
+import type { Manifest } from '../circuit/manifest/manifest.ts'
 import type { PolyVeilError } from '../errors/index.ts'
 import type { PreprocessedImage, Preprocessing } from '../preprocessing/index.ts'
 import { topKArgument } from './arguments.ts'

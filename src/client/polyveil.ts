@@ -1,7 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
 import { z } from 'zod'
-import type { Manifest } from '../circuit/manifest.ts'
+import type { Manifest } from '../circuit/manifest/manifest.ts'
 import { PolyVeilError, printable } from '../errors/index.ts'
 import { frameArgument, modelArgument } from './arguments.ts'
 import { KeyLife } from './key-life.ts'

@@ -4,10 +4,8 @@ import type { Graph } from './graph/graph.ts'
 import { CircuitBuilder } from './lowering/builder.ts'
 import { lowerGraph, lowerWithCuts } from './lowering/lower.ts'
 import { widen } from './lowering/widen.ts'
-import { parametersOf } from './planner/chain.ts'
-import type { Candidate } from './planner/draft.ts'
-import { estimateOf, layerSeconds } from './planner/estimate.ts'
-import { headroomHolds } from './planner/headroom.ts'
+import { parametersOf } from './planner/modulus/chain.ts'
+import { headroomHolds } from './planner/modulus/headroom.ts'
 import {
   floodingError,
   isMeasured,
@@ -17,9 +15,11 @@ import {
   precisionOf,
   roundedError,
   statedPrecision,
-} from './planner/precision.ts'
-import { imageSlots } from './planner/rings.ts'
-import type { Target } from './planner/target.ts'
+} from './planner/modulus/precision.ts'
+import { imageSlots } from './planner/modulus/rings.ts'
+import type { Candidate } from './planner/search/draft.ts'
+import { estimateOf, layerSeconds } from './planner/target/estimate.ts'
+import type { Target } from './planner/target/target.ts'
 
 /** An honest answer's imaginary parts are noise of the logits' own deviation; so many deviations are never seen. */
 const TOLERANCE_DEVIATIONS = 16

@@ -8,9 +8,9 @@ import { evaluate } from './graph/evaluate.ts'
 import { prepareInput } from './prepare-input.ts'
 
 export { type Compiled, type CompileOptions, compile } from './compile.ts'
-export type { Objective } from './planner/objective.ts'
-export type { Link } from './planner/refresh-cost.ts'
-export type { TargetName } from './planner/target.ts'
+export type { Objective } from './planner/search/objective.ts'
+export type { Link } from './planner/target/refresh-cost.ts'
+export type { TargetName } from './planner/target/target.ts'
 export { type LayerReport, type PlanReport, planReport } from './report.ts'
 
 /**

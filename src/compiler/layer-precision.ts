@@ -3,7 +3,7 @@ import { incomingErrors } from './analysis/incoming.ts'
 import { propagateErrors } from './analysis/propagation.ts'
 import { rehearse } from './analysis/rehearsal.ts'
 import type { Emitted } from './emit.ts'
-import { logitDeviation, precisionOf } from './planner/precision.ts'
+import { logitDeviation, precisionOf } from './planner/modulus/precision.ts'
 
 /** Where nothing errs: no more than double precision has. */
 const DOUBLE_BITS = 53

@@ -1,5 +1,5 @@
-import { LEAST_INPUT_BOUND } from '../circuit/bounds.ts'
 import { spaceToDepth } from '../circuit/layout.ts'
+import { LEAST_INPUT_BOUND } from '../circuit/manifest/bounds.ts'
 import type { InputSpec } from '../circuit/types.ts'
 import { largestYield } from '../preprocessing/check.ts'
 import type { Preprocessing } from '../preprocessing/types.ts'

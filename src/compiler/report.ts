@@ -1,12 +1,12 @@
-import { MOST_ENGINE_BYTES } from '../circuit/engine-memory.ts'
 import { rotationSteps } from '../circuit/keys.ts'
 import { log2Modulus } from '../circuit/laws.ts'
-import { type CkksParameters, digitCount } from '../circuit/parameters.ts'
-import { bitLength } from '../circuit/primes.ts'
+import { type CkksParameters, digitCount } from '../circuit/parameters/parameters.ts'
+import { bitLength } from '../circuit/parameters/primes.ts'
 import { refreshFailure, refreshRounds } from '../circuit/refresh.ts'
 import type { Circuit, LayerInfo, Op, OpKind } from '../circuit/types.ts'
-import { processMemory } from './planner/process-memory.ts'
-import { type Target, targetOf } from './planner/target.ts'
+import { MOST_ENGINE_BYTES } from '../schedule/limits.ts'
+import { processMemory } from './planner/target/process-memory.ts'
+import { type Target, targetOf } from './planner/target/target.ts'
 
 /** What the plan says of one layer. */
 export interface LayerReport {

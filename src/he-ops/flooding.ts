@@ -1,7 +1,7 @@
 import { kmac256xof } from '@noble/hashes/sha3-addons.js'
 import { utf8ToBytes } from '@noble/hashes/utils.js'
 import type { LogitCoefficients } from '../circuit/answer.ts'
-import type { CkksParameters } from '../circuit/parameters.ts'
+import type { CkksParameters } from '../circuit/parameters/parameters.ts'
 import type { OutputSpec } from '../circuit/types.ts'
 import { PolyVeilError } from '../errors/index.ts'
 import { uniformIntegers, type WordSource } from './random.ts'

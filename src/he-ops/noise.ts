@@ -1,4 +1,4 @@
-import { type CkksParameters, digitCount, digitRange, digitSize } from '../circuit/parameters.ts'
+import { type CkksParameters, digitCount, digitRange, digitSize } from '../circuit/parameters/parameters.ts'
 
 // Standard deviations of the noise that CKKS operations add, in the slots and in units of 1 / scale: divide by the
 // value's scale to compare with the message. Every function is pure.

@@ -1,8 +1,13 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type CircuitOutline, type Manifest, manifestOfOutline, outlineOf } from '../circuit/manifest.ts'
-import { isModelName } from '../circuit/model-name.ts'
-import type { CkksParameters } from '../circuit/parameters.ts'
+import {
+  type CircuitOutline,
+  type Manifest,
+  manifestOfOutline,
+  outlineOf,
+} from '../circuit/manifest/manifest.ts'
+import { isModelName } from '../circuit/manifest/model-name.ts'
+import type { CkksParameters } from '../circuit/parameters/parameters.ts'
 import type { Circuit } from '../circuit/types.ts'
 import { inFile, PolyVeilError, refusedFile } from '../errors/index.ts'
 import { querySpec, refreshedSpec, responseSpec, tensorBytes } from '../wire/index.ts'

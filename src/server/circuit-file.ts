@@ -1,7 +1,7 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { bytesToHex } from '@noble/hashes/utils.js'
-import { createDigest } from '../circuit/digest.ts'
+import { createDigest } from '../circuit/format/digest.ts'
 import {
   type CircuitFile,
   DIGEST_BYTES,
@@ -9,8 +9,8 @@ import {
   headerEnd,
   readCircuitFrom,
   readOutline,
-} from '../circuit/file.ts'
-import type { CircuitOutline } from '../circuit/manifest.ts'
+} from '../circuit/format/file.ts'
+import type { CircuitOutline } from '../circuit/manifest/manifest.ts'
 import { PolyVeilError } from '../errors/index.ts'
 
 const PIECE_BYTES = 2 ** 20

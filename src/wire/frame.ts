@@ -1,5 +1,5 @@
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js'
-import { digestOf } from '../circuit/digest.ts'
+import { digestOf } from '../circuit/format/digest.ts'
 import { PolyVeilError } from '../errors/index.ts'
 
 // Every frame, all integers little-endian:

@@ -1,4 +1,4 @@
-import { type CkksParameters, digitCount } from '../circuit/parameters.ts'
+import { type CkksParameters, digitCount } from '../circuit/parameters/parameters.ts'
 import { FRAME_DIGEST_BYTES, FRAME_HEADER_BYTES } from './frame.ts'
 import type { PolynomialShape } from './polynomial.ts'
 import { rlweBytes } from './rlwe.ts'

@@ -1,5 +1,5 @@
-import { createDigest } from '../circuit/digest.ts'
-import type { CkksParameters } from '../circuit/parameters.ts'
+import { createDigest } from '../circuit/format/digest.ts'
+import type { CkksParameters } from '../circuit/parameters/parameters.ts'
 import { PolyVeilError } from '../errors/index.ts'
 import { frameHeader } from './frame.ts'
 import { checkGaloisElements } from './galois-elements.ts'

@@ -1,4 +1,4 @@
-import { bitLength } from '../circuit/primes.ts'
+import { bitLength } from '../circuit/parameters/primes.ts'
 import { PolyVeilError } from '../errors/index.ts'
 import { allBelow, packBits, packedBytes, unpackBits } from './bits.ts'
 

@@ -1,4 +1,4 @@
-import type { CkksParameters } from '../circuit/parameters.ts'
+import type { CkksParameters } from '../circuit/parameters/parameters.ts'
 import { FRAME_DIGEST_BYTES, FRAME_HEADER_BYTES, frameBinding, openFrame, sealFrame } from './frame.ts'
 import { type Polynomial, polynomialBytes, readPolynomial, writePolynomial } from './polynomial.ts'
 

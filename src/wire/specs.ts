@@ -1,4 +1,4 @@
-import type { Manifest } from '../circuit/manifest.ts'
+import type { Manifest } from '../circuit/manifest/manifest.ts'
 import type { TensorSpec } from './tensor.ts'
 
 /** What the encrypted image of a query has to be: fresh symmetric encryptions, seeded. */

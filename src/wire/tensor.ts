@@ -1,4 +1,4 @@
-import type { CkksParameters } from '../circuit/parameters.ts'
+import type { CkksParameters } from '../circuit/parameters/parameters.ts'
 import { PolyVeilError } from '../errors/index.ts'
 import { FRAME_DIGEST_BYTES, FRAME_HEADER_BYTES, type FrameHeader, openFrame, writeFrame } from './frame.ts'
 import type { PolynomialShape } from './polynomial.ts'

@@ -1,5 +1,5 @@
-import { type CkksParameters, checkParameters } from '../../src/circuit/parameters.ts'
-import { nttPrimes } from '../../src/circuit/primes.ts'
+import { type CkksParameters, checkParameters } from '../../src/circuit/parameters/parameters.ts'
+import { nttPrimes } from '../../src/circuit/parameters/primes.ts'
 import type { Circuit, Op } from '../../src/circuit/types.ts'
 
 const primes = nttPrimes(8192, [50, 40, 30, 60]).map(String)

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { digitCount, digitRange, digitSize } from '../../src/circuit/parameters.ts'
+import { digitCount, digitRange, digitSize } from '../../src/circuit/parameters/parameters.ts'
 
 const chain = (primes: number, special: number) => ({
   primes: Array.from({ length: primes }, (_, i) => BigInt(i + 3)),

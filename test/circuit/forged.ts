@@ -1,7 +1,7 @@
 import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js'
-import { HEADER_START, headerEnd } from '../../src/circuit/file.ts'
-import { canonicalJson, type Manifest, type ManifestContent } from '../../src/circuit/manifest.ts'
+import { HEADER_START, headerEnd } from '../../src/circuit/format/file.ts'
+import { canonicalJson, type Manifest, type ManifestContent } from '../../src/circuit/manifest/manifest.ts'
 
 // What somebody writes who wants a manifest or a circuit file to be believed: digests that fit.
 

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { valuesOf } from '../../src/circuit/constant.ts'
+import { valuesOf } from '../../src/circuit/constants/constant.ts'
 import {
   constantForBatch,
   interleaveImages,

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { galoisElement } from '../../src/circuit/keys.ts'
-import { MAX_LOG_QP } from '../../src/circuit/parameters.ts'
+import { MAX_LOG_QP } from '../../src/circuit/parameters/parameters.ts'
 
 t.test('Galois elements are powers of 3, one multiplication after the other', async (t) => {
   for (const ring of Object.keys(MAX_LOG_QP).map(Number)) {

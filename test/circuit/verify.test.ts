@@ -1,5 +1,5 @@
 import t from 'tap'
-import { ConstantTable } from '../../src/circuit/constant-table.ts'
+import { ConstantTable } from '../../src/circuit/constants/constant-table.ts'
 import type { Circuit, Op } from '../../src/circuit/types.ts'
 import { verifyCircuit } from '../../src/circuit/verify.ts'
 import { widen } from '../../src/compiler/lowering/widen.ts'

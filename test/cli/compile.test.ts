@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { circuitDigest, circuitText, manifestOf, readCircuit } from '../../src/circuit/index.ts'
-import { MAX_LOG_QP } from '../../src/circuit/parameters.ts'
+import { MAX_LOG_QP } from '../../src/circuit/parameters/parameters.ts'
 import { failed, filesIn, goldenOf, polyveil, sourceOf } from './support.ts'
 
 // How many rotations, which ring: the planner's tests say so. Here it is what users get that counts.

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage } from 'node:http'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { manifestOf } from '../../src/circuit/manifest.ts'
+import { manifestOf } from '../../src/circuit/manifest/manifest.ts'
 import { presentError } from '../../src/cli/output/errors.ts'
 import { planText } from '../../src/cli/output/plan-text.ts'
 import { scoresText } from '../../src/cli/output/scores-text.ts'

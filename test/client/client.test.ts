@@ -1,5 +1,5 @@
 import t from 'tap'
-import { manifestOf } from '../../src/circuit/manifest.ts'
+import { manifestOf } from '../../src/circuit/manifest/manifest.ts'
 import {
   type ClientProgress,
   connect,
@@ -12,7 +12,7 @@ import {
 import { PolyVeilError } from '../../src/errors/index.ts'
 import { createSealContext } from '../../src/he-ops/seal/context.ts'
 import { decryptSlots } from '../../src/he-ops/seal/encryptor.ts'
-import { importSecretKey } from '../../src/he-ops/seal/keys.ts'
+import { importSecretKey } from '../../src/he-ops/seal/keys/index.ts'
 import { loadSeal } from '../../src/he-ops/seal/runtime.ts'
 import { decodeTensor, keySetBytes, querySpec } from '../../src/wire/index.ts'
 import { forgedManifest, type Loose } from '../circuit/forged.ts'

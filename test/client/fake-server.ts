@@ -1,10 +1,10 @@
-import { type Manifest, manifestOf } from '../../src/circuit/manifest.ts'
+import { type Manifest, manifestOf } from '../../src/circuit/manifest/manifest.ts'
 import type { Circuit } from '../../src/circuit/types.ts'
 import { PolyVeilError } from '../../src/errors/index.ts'
-import { ciphertextToWire } from '../../src/he-ops/seal/ciphertexts.ts'
 import { createSealContext } from '../../src/he-ops/seal/context.ts'
-import { loadKeySet } from '../../src/he-ops/seal/keys.ts'
+import { loadKeySet } from '../../src/he-ops/seal/keys/index.ts'
 import { loadSeal, withHeap } from '../../src/he-ops/seal/runtime.ts'
+import { ciphertextToWire } from '../../src/he-ops/seal/serialization/ciphertexts.ts'
 import { bytesSource, decodeTensor, encodeTensor, querySpec, responseSpec } from '../../src/wire/index.ts'
 import { parameters } from '../wire/fixtures.ts'
 

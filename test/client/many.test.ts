@@ -1,5 +1,5 @@
 import t from 'tap'
-import { type Manifest, manifestOf } from '../../src/circuit/manifest.ts'
+import { type Manifest, manifestOf } from '../../src/circuit/manifest/manifest.ts'
 import {
   type ClientProgress,
   connect,

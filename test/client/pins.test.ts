@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { manifestOf } from '../../src/circuit/manifest.ts'
+import { manifestOf } from '../../src/circuit/manifest/manifest.ts'
 import {
   connect,
   directoryKeyStore,

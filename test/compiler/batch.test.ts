@@ -1,5 +1,5 @@
 import t from 'tap'
-import { manifestOf } from '../../src/circuit/manifest.ts'
+import { manifestOf } from '../../src/circuit/manifest/manifest.ts'
 import type { Circuit, Op } from '../../src/circuit/types.ts'
 import { verifyCircuit } from '../../src/circuit/verify.ts'
 import { type CompileOptions, compile } from '../../src/compiler/index.ts'

@@ -1,11 +1,11 @@
 import t from 'tap'
-import { readCircuit, writeCircuit } from '../../src/circuit/file.ts'
-import { manifestOf } from '../../src/circuit/manifest.ts'
-import { circuitText } from '../../src/circuit/text.ts'
+import { readCircuit, writeCircuit } from '../../src/circuit/format/file.ts'
+import { circuitText } from '../../src/circuit/format/text.ts'
+import { manifestOf } from '../../src/circuit/manifest/manifest.ts'
 import { verifyCircuit } from '../../src/circuit/verify.ts'
 import { type CompileOptions, compile, planReport } from '../../src/compiler/index.ts'
-import { SIMD_SPEEDS, type SimdSpeeds } from '../../src/compiler/planner/cost-simd.ts'
 import { PolyVeilError } from '../../src/errors/index.ts'
+import { SIMD_SPEEDS, type SimdSpeeds } from '../../src/schedule/cost.ts'
 import { clearLogits, golden, maxDifference } from './harness.ts'
 
 t.test('one_shot', async (t) => {

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { type CiphertextType, log2Modulus, typeLaws } from '../../src/circuit/laws.ts'
 import { operandsOf } from '../../src/circuit/operands.ts'
-import type { CkksParameters } from '../../src/circuit/parameters.ts'
+import type { CkksParameters } from '../../src/circuit/parameters/parameters.ts'
 import type { Circuit, Constant, Op, ValueId } from '../../src/circuit/types.ts'
 import { PolyVeilError } from '../../src/errors/index.ts'
 import { smallCircuit } from '../circuit/circuits.ts'

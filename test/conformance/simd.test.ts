@@ -1,7 +1,7 @@
 import t from 'tap'
-import type { CkksParameters } from '../../src/circuit/parameters.ts'
-import { checkParameters } from '../../src/circuit/parameters.ts'
-import { nttPrimes } from '../../src/circuit/primes.ts'
+import type { CkksParameters } from '../../src/circuit/parameters/parameters.ts'
+import { checkParameters } from '../../src/circuit/parameters/parameters.ts'
+import { nttPrimes } from '../../src/circuit/parameters/primes.ts'
 import {
   createSimdEvaluator,
   type SimdCiphertext,

@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { writeCircuit } from '../../src/circuit/file.ts'
+import { writeCircuit } from '../../src/circuit/format/file.ts'
 import { startService } from '../cli/service.ts'
 import { zooPath } from '../cli/support.ts'
 import { circuit, MODEL, sizes } from '../server/refreshed-service.ts'

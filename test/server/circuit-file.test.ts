@@ -2,8 +2,14 @@ import { appendFile, readFile, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { sha256 } from '@noble/hashes/sha2.js'
 import t from 'tap'
-import { circuitDigest, HEADER_START, headerEnd, readOutline, writeCircuit } from '../../src/circuit/file.ts'
-import { manifestOf, manifestOfOutline, outlineOf } from '../../src/circuit/manifest.ts'
+import {
+  circuitDigest,
+  HEADER_START,
+  headerEnd,
+  readOutline,
+  writeCircuit,
+} from '../../src/circuit/format/file.ts'
+import { manifestOf, manifestOfOutline, outlineOf } from '../../src/circuit/manifest/manifest.ts'
 import { loadCatalogue } from '../../src/server/catalogue.ts'
 import { readCheckedOutlineFile, readCircuitFile, readOutlineFile } from '../../src/server/circuit-file.ts'
 import { ServedCircuit } from '../../src/server/worker/circuits.ts'

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { checkManifest } from '../../src/circuit/manifest.ts'
+import { checkManifest } from '../../src/circuit/manifest/manifest.ts'
 import { harness, isProblem, model } from './support.ts'
 
 t.test('server metadata and health', async (t) => {

@@ -1,6 +1,6 @@
 import type { Test } from 'tap'
 import { answerPeriod } from '../../src/circuit/answer.ts'
-import { type Manifest, manifestOf } from '../../src/circuit/manifest.ts'
+import { type Manifest, manifestOf } from '../../src/circuit/manifest/manifest.ts'
 import {
   DEFAULT_LIMITS,
   imageSlots,

@@ -1,9 +1,9 @@
-import { manifestOf } from '../../src/circuit/manifest.ts'
-import { type CkksParameters, checkParameters } from '../../src/circuit/parameters.ts'
-import { nttPrimes } from '../../src/circuit/primes.ts'
+import { manifestOf } from '../../src/circuit/manifest/manifest.ts'
+import { type CkksParameters, checkParameters } from '../../src/circuit/parameters/parameters.ts'
+import { nttPrimes } from '../../src/circuit/parameters/primes.ts'
 import type { Circuit, Op } from '../../src/circuit/types.ts'
 import { verifyCircuit } from '../../src/circuit/verify.ts'
-import { simdMemory } from '../../src/compiler/planner/memory-simd.ts'
+import { simdMemory } from '../../src/schedule/memory.ts'
 import { smallCircuit, withEverySlot } from '../circuit/circuits.ts'
 import type { KnownCircuit } from './sealed-client.ts'
 

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Test } from 'tap'
-import { writeCircuit } from '../../src/circuit/file.ts'
+import { writeCircuit } from '../../src/circuit/format/file.ts'
 import type { Circuit } from '../../src/circuit/types.ts'
 import { readConfig, type ServerOverrides } from '../../src/server/config.ts'
 import { type RunningServer, startServer } from '../../src/server/serve.ts'

@@ -1,5 +1,5 @@
-import { checkParameters } from '../../src/circuit/parameters.ts'
-import { nttPrimes } from '../../src/circuit/primes.ts'
+import { checkParameters } from '../../src/circuit/parameters/parameters.ts'
+import { nttPrimes } from '../../src/circuit/parameters/primes.ts'
 import type { PolynomialShape, SeededRlwe } from '../../src/wire/index.ts'
 import { SEED_BYTES } from '../../src/wire/index.ts'
 

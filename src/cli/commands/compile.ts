@@ -1,7 +1,7 @@
 import { basename, extname } from 'node:path'
 import { type Command, Option } from 'commander'
 import type { Circuit } from '../../circuit/index.ts'
-import { isModelName, MODEL_NAME_RULE } from '../../circuit/model-name.ts'
+import { isModelName, MODEL_NAME_RULE } from '../../circuit/manifest/model-name.ts'
 import type { Compiled, Link, Objective, TargetName } from '../../compiler/index.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import type { Network } from '../../models/index.ts'

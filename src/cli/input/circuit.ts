@@ -1,4 +1,4 @@
-import type { CircuitFile } from '../../circuit/file.ts'
+import type { CircuitFile } from '../../circuit/format/file.ts'
 import { inFile } from '../../errors/index.ts'
 
 /** Reads and verifies a circuit. @throws CONFIG_INVALID when it cannot be read, and what `readCircuitFrom` throws */

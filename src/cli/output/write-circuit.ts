@@ -16,7 +16,7 @@ export interface WrittenCircuit {
  * @throws CONFIG_INVALID when the place cannot be written, and as `circuitPieces`
  */
 export async function writeCircuitFile(path: string | undefined, circuit: Circuit): Promise<WrittenCircuit> {
-  const { circuitPieces } = await import('../../circuit/file.ts')
+  const { circuitPieces } = await import('../../circuit/format/file.ts')
   const written = { digest: '', bytes: 0 }
   const pieces = noting(circuitPieces(circuit), written)
   if (path === undefined) for (const _ of pieces);

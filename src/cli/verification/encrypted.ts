@@ -1,7 +1,6 @@
 import { availableParallelism } from 'node:os'
-import { requireEngineRoom } from '../../circuit/engine-memory.ts'
 import { type Circuit, type Manifest, manifestOf } from '../../circuit/index.ts'
-import { digitSize } from '../../circuit/parameters.ts'
+import { digitSize } from '../../circuit/parameters/parameters.ts'
 import { KeyRing, LocalModel, memoryKeyStore, refreshBytes } from '../../client/index.ts'
 import type { EncryptedBackend } from '../../he-ops/execution/backend-for.ts'
 import { openSealSession } from '../../he-ops/execution/seal-session.ts'
@@ -17,6 +16,7 @@ import {
   type SealContext,
 } from '../../he-ops/index.ts'
 import { SimdEngine } from '../../he-ops/simd/index.ts'
+import { requireEngineRoom } from '../../schedule/limits.ts'
 import { type ByteSource, bytesSource, verifyKeySet } from '../../wire/index.ts'
 import { Stopwatch } from '../stopwatch.ts'
 import type { VerificationBackend } from './backend.ts'

@@ -1,6 +1,6 @@
-import { LEAST_INPUT_BOUND } from '../../circuit/bounds.ts'
 import { interleaveImages } from '../../circuit/image-batch.ts'
 import { pack, spaceToDepth } from '../../circuit/layout.ts'
+import { LEAST_INPUT_BOUND } from '../../circuit/manifest/bounds.ts'
 import type { Circuit, InputSpec } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import { type Image, type PreprocessedImage, preprocess } from '../../preprocessing/index.ts'

@@ -1,6 +1,6 @@
-import type { CkksParameters } from '../../circuit/parameters.ts'
+import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
 import { PolyVeilError } from '../../errors/index.ts'
-import { sampleSecretKey } from '../../he-ops/seal/keys.ts'
+import { sampleSecretKey } from '../../he-ops/seal/keys/index.ts'
 import { RestrictedContexts } from '../../he-ops/seal/restricted-contexts.ts'
 import { loadSeal } from '../../he-ops/seal/runtime.ts'
 import { decodeSecretKey, encodeSecretKey } from '../../wire/index.ts'

@@ -1,5 +1,5 @@
-import type { Manifest } from '../../circuit/manifest.ts'
-import type { CkksParameters } from '../../circuit/parameters.ts'
+import type { Manifest } from '../../circuit/manifest/manifest.ts'
+import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import {
   keySetBytes,

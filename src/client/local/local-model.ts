@@ -1,6 +1,6 @@
 import { answerPeriod } from '../../circuit/answer.ts'
-import { checkManifest, type Manifest } from '../../circuit/manifest.ts'
-import { type CkksParameters, checkParameters } from '../../circuit/parameters.ts'
+import { checkManifest, type Manifest } from '../../circuit/manifest/manifest.ts'
+import { type CkksParameters, checkParameters } from '../../circuit/parameters/parameters.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import type { ComplexSlots } from '../../he-ops/encoding/decode-periodic.ts'
 import { backendFor } from '../../he-ops/execution/backend-for.ts'

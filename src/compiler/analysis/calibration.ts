@@ -1,6 +1,6 @@
 import { PolyVeilError } from '../../errors/index.ts'
 import type { Preprocessing } from '../../preprocessing/types.ts'
-import { geometricMean } from './statistics.ts'
+import { geometricMean } from '../graph/statistics.ts'
 
 /** Neighbours of pictures, small ones of 28 x 28 too, have a correlation above 0.8; those of white noise have none. */
 const LEAST_CORRELATION = 0.3

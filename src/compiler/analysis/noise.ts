@@ -7,7 +7,7 @@ import {
   symmetricEncryptionNoise,
 } from '../../he-ops/noise.ts'
 import { type Node, sensitivityOf } from '../graph/graph.ts'
-import type { ConstantStatistics } from './statistics.ts'
+import type { ConstantStatistics } from '../graph/statistics.ts'
 
 // The error of the logits is, to first order, the sum over all tensors of the error that comes into a tensor while it is
 // computed, followed through the rest of the network. What comes in is known from the operations (this file); what follows is

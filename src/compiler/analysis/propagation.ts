@@ -1,7 +1,7 @@
 import type { Graph, Node, NodeOf } from '../graph/graph.ts'
+import { rootMeanSquare } from '../graph/statistics.ts'
 import { fanIn, type IncomingErrors } from './incoming.ts'
 import { estimateRanges, type Range } from './ranges.ts'
-import { rootMeanSquare } from './statistics.ts'
 
 /**
  * What `rehearse` measures, estimated where there are no images: errors are followed from node to node as if they were

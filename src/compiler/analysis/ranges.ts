@@ -1,6 +1,6 @@
 import { evaluate } from '../graph/evaluate.ts'
 import type { Graph, Node, NodeId } from '../graph/graph.ts'
-import { deviation, geometricMean, peak, rootMeanSquare } from './statistics.ts'
+import { deviation, geometricMean, peak, rootMeanSquare } from '../graph/statistics.ts'
 
 /** Size of a tensor's values. */
 export interface Range {

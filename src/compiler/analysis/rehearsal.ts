@@ -1,10 +1,10 @@
 import { tapRanges } from '../graph/convolution.ts'
 import { evaluation } from '../graph/evaluate.ts'
 import type { ConvNode, Graph, Node, Shape } from '../graph/graph.ts'
+import { rootMeanSquare } from '../graph/statistics.ts'
 import { fanIn, type IncomingErrors } from './incoming.ts'
 import { addMaskErrors } from './mask-errors.ts'
 import { seededSigns } from './signs.ts'
-import { rootMeanSquare } from './statistics.ts'
 
 /**
  * Measures on images how large the errors in every tensor have become, by a rehearsal in double precision: the graph is

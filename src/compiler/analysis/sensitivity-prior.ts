@@ -1,6 +1,6 @@
 import type { ConvNode, Graph, Node, NodeId, NodeOf, Sensitivity } from '../graph/graph.ts'
+import { rootMeanSquare } from '../graph/statistics.ts'
 import { estimateRanges, type Range } from './ranges.ts'
-import { rootMeanSquare } from './statistics.ts'
 
 /**
  * Deviation of a logit when every element of a sum has an independent error of deviation 1, in units in which the sums are

@@ -1,6 +1,6 @@
 import type { Cell, Convolution, Network, PolyConv, PolyMlp, PolyNorm } from '../../models/network.ts'
-import { rootMeanSquare } from '../analysis/statistics.ts'
 import { type Graph, GraphBuilder, type NodeId, type Shape } from './graph.ts'
+import { rootMeanSquare } from './statistics.ts'
 
 const EPSILON = 1e-5
 

@@ -1,9 +1,9 @@
-import { GrowingConstants } from '../../circuit/constant-table.ts'
+import { GrowingConstants } from '../../circuit/constants/constant-table.ts'
 import { periodForBatch } from '../../circuit/image-batch.ts'
 import { type CiphertextType, type ModulusChain, type TypeLaws, typeLaws } from '../../circuit/laws.ts'
 import type { Constant, ConstantId, LayerInfo, Op, Term, ValueId } from '../../circuit/types.ts'
-import type { ConstantStatistics } from '../analysis/statistics.ts'
 import type { Node } from '../graph/graph.ts'
+import type { ConstantStatistics } from '../graph/statistics.ts'
 import { wrap } from '../packing/taps.ts'
 
 /** How scales are chosen. All in bits. */

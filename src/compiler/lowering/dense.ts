@@ -1,7 +1,7 @@
 import { channelsIn } from '../../circuit/layout.ts'
 import type { Layout, ValueId } from '../../circuit/types.ts'
-import { knownRootMeanSquare } from '../analysis/statistics.ts'
 import type { ConvNode } from '../graph/graph.ts'
+import { knownRootMeanSquare } from '../graph/statistics.ts'
 import { withChannels, withStride } from '../packing/choose.ts'
 import { guardsSuffice, missesMap, type Tap, tapsOf, wrap } from '../packing/taps.ts'
 import type { CircuitBuilder, ConstantDraft, TermDraft } from './builder.ts'

@@ -1,6 +1,6 @@
 import type { Layout, ValueId } from '../../circuit/types.ts'
-import { knownRootMeanSquare } from '../analysis/statistics.ts'
 import type { ConvNode } from '../graph/graph.ts'
+import { knownRootMeanSquare } from '../graph/statistics.ts'
 import { withStride } from '../packing/choose.ts'
 import { guardsSuffice, missesMap, type Tap, tapsOf } from '../packing/taps.ts'
 import type { CircuitBuilder, ConstantDraft } from './builder.ts'

@@ -1,5 +1,5 @@
-import { knownRootMeanSquare } from '../analysis/statistics.ts'
 import type { NodeOf } from '../graph/graph.ts'
+import { knownRootMeanSquare } from '../graph/statistics.ts'
 import type { CircuitBuilder } from './builder.ts'
 import { eachCiphertext } from './ciphertexts.ts'
 import { fullConstant, outerConstant, positionFactors } from './constants.ts'

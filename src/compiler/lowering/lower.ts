@@ -1,7 +1,7 @@
 import type { Layout, ValueId, ValueType } from '../../circuit/types.ts'
 import { type ConvNode, type Graph, type Node, type NodeId, type NodeOf, users } from '../graph/graph.ts'
 import { chooseLayout, withChannels } from '../packing/choose.ts'
-import { reachAt } from '../packing/repacks.ts'
+import { reachAt } from '../passes/insert-repacks.ts'
 import type { CircuitBuilder } from './builder.ts'
 import { eachCiphertext } from './ciphertexts.ts'
 import { lowerDense } from './dense.ts'

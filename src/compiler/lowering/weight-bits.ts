@@ -1,7 +1,7 @@
 import { periodForBatch } from '../../circuit/image-batch.ts'
 import { encodingNoise } from '../../he-ops/noise.ts'
-import { knownRootMeanSquare } from '../analysis/statistics.ts'
 import { type ConvNode, type NodeOf, sensitivityOf } from '../graph/graph.ts'
+import { knownRootMeanSquare } from '../graph/statistics.ts'
 import type { CircuitBuilder } from './builder.ts'
 import { isMaskedDense } from './dense.ts'
 import { needsFullWeights } from './depthwise.ts'

@@ -1,4 +1,4 @@
-import { valuesOf } from '../../circuit/constant.ts'
+import { valuesOf } from '../../circuit/constants/constant.ts'
 import { type CiphertextType, largestAbsolute, log2Modulus, typeLaws } from '../../circuit/laws.ts'
 import type { Circuit } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'

@@ -1,5 +1,5 @@
-import type { CkksParameters } from '../../circuit/parameters.ts'
-import { invert } from '../../circuit/primes.ts'
+import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
+import { invert } from '../../circuit/parameters/primes.ts'
 import { powersOfThree } from './embedding.ts'
 import { createNtt, inverseNtt, minimalRoot, type Ntt } from './ntt.ts'
 

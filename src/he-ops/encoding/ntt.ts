@@ -1,4 +1,4 @@
-import { powMod } from '../../circuit/primes.ts'
+import { powMod } from '../../circuit/parameters/primes.ts'
 import { bitReverse, log2Exact } from './order.ts'
 
 /**

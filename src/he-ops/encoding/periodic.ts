@@ -1,4 +1,4 @@
-import type { CkksParameters } from '../../circuit/parameters.ts'
+import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
 import { embedPeriodic } from './embedding.ts'
 import { createNtt, forwardNtt, minimalRoot, type Ntt } from './ntt.ts'
 

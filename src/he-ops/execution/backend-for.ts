@@ -1,5 +1,5 @@
-import type { CkksParameters } from '../../circuit/parameters.ts'
-import { bitLength } from '../../circuit/primes.ts'
+import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
+import { bitLength } from '../../circuit/parameters/primes.ts'
 
 /** The backends that execute on ciphertexts. */
 export type EncryptedBackend = 'simd' | 'seal'

@@ -1,12 +1,12 @@
 import type { CKKSEncoder, Evaluator, Plaintext } from 'node-seal'
-import { largestOf, periodOf, valuesOf } from '../../circuit/constant.ts'
+import { largestOf, periodOf, valuesOf } from '../../circuit/constants/constant.ts'
 import { encodedBits, log2Modulus } from '../../circuit/laws.ts'
 import type { ConstantId, ConstantList } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import { type CompactPlaintext, expandPlaintext, PeriodicEncoder } from '../encoding/periodic.ts'
 import type { SealContext } from './context.ts'
 import { guarded } from './runtime.ts'
-import { dataLevel, plaintextToSeal } from './serialization.ts'
+import { dataLevel, plaintextToSeal } from './serialization/serialization.ts'
 
 /**
  * Longest period that is encoded at its own size and kept compact; longer ones take node-seal's encoder, whose

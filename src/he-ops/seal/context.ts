@@ -1,5 +1,5 @@
 import type { ParmsIdType, SEALContext } from 'node-seal'
-import type { CkksParameters } from '../../circuit/parameters.ts'
+import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import { guarded, type Seal, withHeap } from './runtime.ts'
 

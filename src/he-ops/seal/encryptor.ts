@@ -1,12 +1,12 @@
 import type { CKKSEncoder, Encryptor, Evaluator, SecretKey } from 'node-seal'
-import type { CkksParameters } from '../../circuit/parameters.ts'
+import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import type { Rlwe, SeededRlwe } from '../../wire/index.ts'
 import { type ComplexSlots, decodePeriodic } from '../encoding/decode-periodic.ts'
-import { ciphertextFromWire } from './ciphertexts.ts'
 import type { SealContext } from './context.ts'
 import { guarded, withHeap } from './runtime.ts'
-import { dataLevel, plaintextFromSeal, seededFromSeal } from './serialization.ts'
+import { ciphertextFromWire } from './serialization/ciphertexts.ts'
+import { dataLevel, plaintextFromSeal, seededFromSeal } from './serialization/serialization.ts'
 
 /**
  * Encrypts slot vectors under the secret key. The second polynomials are seeds.

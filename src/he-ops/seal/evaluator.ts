@@ -6,7 +6,7 @@ import { PolyVeilError } from '../../errors/index.ts'
 import { type Evaluator, noClient } from '../backend.ts'
 import { ConstantSource, type ConstantSourceOptions } from './constants.ts'
 import type { SealContext } from './context.ts'
-import type { EvaluationKeys } from './keys.ts'
+import type { EvaluationKeys } from './keys/index.ts'
 import { guarded } from './runtime.ts'
 
 export type SealEvaluator = Evaluator<Ciphertext> & {

@@ -1,4 +1,8 @@
-import { type CkksParameters, checkParameters, parametersLiteral } from '../../circuit/parameters.ts'
+import {
+  type CkksParameters,
+  checkParameters,
+  parametersLiteral,
+} from '../../circuit/parameters/parameters.ts'
 import { createSealContext, type SealContext } from './context.ts'
 import type { Seal } from './runtime.ts'
 

@@ -1,8 +1,8 @@
-import { type Batch, batches, maxRotationSources } from '../../circuit/batches.ts'
-import { divided, type ExtendedBasis, extendedBasis } from '../../circuit/extended.ts'
 import { galoisElement } from '../../circuit/keys.ts'
 import type { Circuit, ConstantId, Op, OpKind, ValueId } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
+import { divided, type ExtendedBasis, extendedBasis } from '../../schedule/extended-basis.ts'
+import { type Batch, batches, maxRotationSources } from '../../schedule/steps.ts'
 import {
   allocateFlooding,
   type Border,
@@ -15,9 +15,9 @@ import {
   type RefreshRound,
   type Stop,
 } from './border.ts'
-import type { ConstantStore } from './constants.ts'
+import type { ConstantStore } from './constants/constant-store.ts'
 import type { SimdContext } from './context.ts'
-import type { SimdKeys } from './keys.ts'
+import type { SimdKeys } from './keys/key-set.ts'
 import { type Division, emitDivisions } from './operations/divide.ts'
 import { type Dot, emitDots, emitMixedSums, type MixedSum } from './operations/dot.ts'
 import {
@@ -28,10 +28,10 @@ import {
   type PlainSum,
 } from './operations/elementwise.ts'
 import { emitRelinearisations, emitRotations } from './operations/key-switch.ts'
-import type { ProgramBuilder } from './program.ts'
-import { type LinkedProgram, linkProgram } from './run.ts'
-import { Storage } from './schedule/storage.ts'
-import type { Value } from './values.ts'
+import type { ProgramBuilder } from './program/program.ts'
+import { type LinkedProgram, linkProgram } from './program/run.ts'
+import { Storage } from './program/storage.ts'
+import type { Value } from './values/values.ts'
 
 /**
  * A circuit as a program, with where its inputs go and its result will be. It can be run any number of times; each run

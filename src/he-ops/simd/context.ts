@@ -1,10 +1,10 @@
-import type { CkksParameters } from '../../circuit/parameters.ts'
+import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import type { Kernels } from '../kernels/kernels.ts'
-import { BaseConversion } from './base-conversion.ts'
-import { GaloisTables } from './galois-table.ts'
-import type { Heap } from './heap.ts'
-import { createModulus, type Modulus, montgomery, type ShoupConstant, shoup } from './modulus.ts'
+import type { Heap } from './memory/heap.ts'
+import { BaseConversion } from './tables/base-conversion.ts'
+import { GaloisTables } from './tables/galois-table.ts'
+import { createModulus, type Modulus, montgomery, type ShoupConstant, shoup } from './tables/modulus.ts'
 
 const MAX_PRIME = 2n ** 30n
 

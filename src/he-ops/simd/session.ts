@@ -13,11 +13,11 @@ import {
   writeFlooding,
 } from './border.ts'
 import type { CircuitProgram } from './circuit-program.ts'
-import type { ConstantStore } from './constants.ts'
+import type { ConstantStore } from './constants/constant-store.ts'
 import type { SimdContext } from './context.ts'
-import type { PairLoader } from './loader.ts'
-import type { SeedExpander } from './seeds.ts'
+import type { SeedExpander } from './encryption/seeds.ts'
 import type { Crew, RunControl } from './threads/crew.ts'
+import type { PairLoader } from './values/pair-loader.ts'
 
 /** Bytes of kernel memory that a session takes, beside its keys. */
 export interface SessionMemory {

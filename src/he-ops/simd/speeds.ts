@@ -1,8 +1,8 @@
-import { nttPrimes } from '../../circuit/primes.ts'
+import { nttPrimes } from '../../circuit/parameters/primes.ts'
 import { createKernelMemory, instantiateKernels, type Kernels } from '../kernels/kernels.ts'
-import { GaloisTables } from './galois-table.ts'
-import { Heap } from './heap.ts'
-import { createModulus } from './modulus.ts'
+import { Heap } from './memory/heap.ts'
+import { GaloisTables } from './tables/galois-table.ts'
+import { createModulus } from './tables/modulus.ts'
 
 /** Speeds of the kernels on the running machine, in seconds on one core. */
 export interface KernelSpeeds {

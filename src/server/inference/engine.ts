@@ -1,4 +1,4 @@
-import type { CkksParameters } from '../../circuit/parameters.ts'
+import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
 import type { RefreshClient } from '../../he-ops/execution/session.ts'
 import type { ServedModel } from '../catalogue.ts'
 import type { KeySetLocation } from '../stores/key-set-record.ts'

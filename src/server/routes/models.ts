@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { Manifest } from '../../circuit/manifest.ts'
+import type { Manifest } from '../../circuit/manifest/manifest.ts'
 import type { App, Services } from '../app.ts'
 import type { ServedModel } from '../catalogue.ts'
 import { modelParams, responses } from './schemas.ts'

@@ -1,4 +1,4 @@
-import { type CircuitOutline, type Manifest, manifestOfOutline } from '../../circuit/manifest.ts'
+import { type CircuitOutline, type Manifest, manifestOfOutline } from '../../circuit/manifest/manifest.ts'
 import type { Circuit } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import { type OutlineFile, readCircuitFile, readOutlineFile } from '../circuit-file.ts'

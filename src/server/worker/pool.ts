@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import { MessageChannel, type MessagePort, type Transferable } from 'node:worker_threads'
 import { Piscina } from 'piscina'
-import { type CkksParameters, parametersLiteral } from '../../circuit/parameters.ts'
+import { type CkksParameters, parametersLiteral } from '../../circuit/parameters/parameters.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import type { RefreshClient } from '../../he-ops/execution/session.ts'
 import {

@@ -1,11 +1,11 @@
-import type { CkksParameters } from '../../circuit/parameters.ts'
+import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
 import { backendFor } from '../../he-ops/execution/backend-for.ts'
 import { openSealSession } from '../../he-ops/execution/seal-session.ts'
 import type { Session } from '../../he-ops/execution/session.ts'
 import { openSimdSession } from '../../he-ops/execution/simd-session.ts'
 import { ExecutionStopped } from '../../he-ops/executor.ts'
 import { createSealContext, type SealContext } from '../../he-ops/seal/context.ts'
-import { heapBytes, loadKeySet } from '../../he-ops/seal/keys.ts'
+import { heapBytes, loadKeySet } from '../../he-ops/seal/keys/index.ts'
 import { loadSeal } from '../../he-ops/seal/runtime.ts'
 import {
   KernelMemoryExceeded,

@@ -1,7 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { bytesToHex } from '@noble/hashes/utils.js'
 import { move, transferableSymbol, valueSymbol } from 'piscina'
-import { checkParameters } from '../../circuit/parameters.ts'
+import { checkParameters } from '../../circuit/parameters/parameters.ts'
 import type { ExecutionControl } from '../../he-ops/execution/session.ts'
 import { type ByteSource, verifyKeySet } from '../../wire/index.ts'
 import type { CheckedKeySet } from '../inference/engine.ts'

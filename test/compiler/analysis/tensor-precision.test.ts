@@ -3,7 +3,7 @@ import { incomingErrors } from '../../../src/compiler/analysis/incoming.ts'
 import { siteNoises } from '../../../src/compiler/analysis/noise.ts'
 import { propagateErrors } from '../../../src/compiler/analysis/propagation.ts'
 import { rehearse } from '../../../src/compiler/analysis/rehearsal.ts'
-import { rootMeanSquare } from '../../../src/compiler/analysis/statistics.ts'
+import { rootMeanSquare } from '../../../src/compiler/graph/statistics.ts'
 import { loweredTensors } from '../lowering/lowered-tensors.ts'
 
 // The bits that plans state for every tensor, against the errors that the clear backend has made by then. Rehearsed they are off by

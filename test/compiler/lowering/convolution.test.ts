@@ -7,7 +7,7 @@ import { lowerDepthwise } from '../../../src/compiler/lowering/depthwise.ts'
 import type { Packed } from '../../../src/compiler/lowering/packed.ts'
 import type { RotationStrategy } from '../../../src/compiler/lowering/strategy.ts'
 import { chooseLayout } from '../../../src/compiler/packing/choose.ts'
-import { CHAINS } from '../../../src/compiler/planner/strategies.ts'
+import { CHAINS } from '../../../src/compiler/planner/search/strategies.ts'
 import {
   distinct,
   maxDifference,

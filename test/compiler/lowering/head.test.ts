@@ -4,7 +4,7 @@ import { evaluate } from '../../../src/compiler/graph/evaluate.ts'
 import type { Graph, NodeOf } from '../../../src/compiler/graph/graph.ts'
 import { lowerHead } from '../../../src/compiler/lowering/head.ts'
 import { chooseLayout } from '../../../src/compiler/packing/choose.ts'
-import { CHAINS } from '../../../src/compiler/planner/strategies.ts'
+import { CHAINS } from '../../../src/compiler/planner/search/strategies.ts'
 import { distinct, maxDifference, newBuilder, packedInput, parameters, run } from '../harness.ts'
 
 // 23 channels of 9 x 5 positions to 7 classes: 4096 slots hold 64 positions of 64 slots.

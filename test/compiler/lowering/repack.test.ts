@@ -3,7 +3,7 @@ import type { Layout } from '../../../src/circuit/types.ts'
 import type { Shape } from '../../../src/compiler/graph/graph.ts'
 import { lowerRepack } from '../../../src/compiler/lowering/repack.ts'
 import { chooseLayout, withStride } from '../../../src/compiler/packing/choose.ts'
-import { CHAINS } from '../../../src/compiler/planner/strategies.ts'
+import { CHAINS } from '../../../src/compiler/planner/search/strategies.ts'
 import {
   distinct,
   maxDifference,

@@ -6,7 +6,7 @@ import { lowerDepthwise } from '../../../src/compiler/lowering/depthwise.ts'
 import { lowerDiagonal } from '../../../src/compiler/lowering/diagonal.ts'
 import { weightBits } from '../../../src/compiler/lowering/weight-bits.ts'
 import { chooseLayout } from '../../../src/compiler/packing/choose.ts'
-import { CHAINS } from '../../../src/compiler/planner/strategies.ts'
+import { CHAINS } from '../../../src/compiler/planner/search/strategies.ts'
 import { distinct, newBuilder, packedInput, parameters, policy } from '../harness.ts'
 
 const DIRECT = { ...CHAINS, babies: 64, babySteps: 'direct', giantSteps: 'direct' } as const

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { nttPrimes } from '../../../src/circuit/primes.ts'
+import { nttPrimes } from '../../../src/circuit/parameters/primes.ts'
 import { automorphismOrder } from '../../../src/he-ops/encoding/automorphism.ts'
 import { createNtt, forwardNtt, minimalRoot } from '../../../src/he-ops/encoding/ntt.ts'
 

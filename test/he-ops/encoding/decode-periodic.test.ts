@@ -1,5 +1,5 @@
 import t from 'tap'
-import { invert } from '../../../src/circuit/primes.ts'
+import { invert } from '../../../src/circuit/parameters/primes.ts'
 import { decodePeriodic, periodicPart } from '../../../src/he-ops/encoding/decode-periodic.ts'
 import { createNtt, forwardNtt, inverseNtt, minimalRoot } from '../../../src/he-ops/encoding/ntt.ts'
 import { residuesOf, sealFixture, smallParameters } from '../seal/fixture.ts'

@@ -3,7 +3,7 @@ import t from 'tap'
 import { embedPeriodic } from '../../../src/he-ops/encoding/embedding.ts'
 import { asEncoded, embedPeriodicFast, slotsOfPeriodic } from '../../../src/he-ops/encoding/embedding-fft.ts'
 import { createNtt, forwardNtt, minimalRoot } from '../../../src/he-ops/encoding/ntt.ts'
-import { dataLevel, plaintextToSeal } from '../../../src/he-ops/seal/serialization.ts'
+import { dataLevel, plaintextToSeal } from '../../../src/he-ops/seal/serialization/serialization.ts'
 import { sealFixture, smallParameters } from '../seal/fixture.ts'
 
 const distinct = (length: number, salt = 1): Float64Array =>

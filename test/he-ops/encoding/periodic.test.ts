@@ -1,5 +1,5 @@
 import t from 'tap'
-import { powMod } from '../../../src/circuit/primes.ts'
+import { powMod } from '../../../src/circuit/parameters/primes.ts'
 import { embedPeriodic } from '../../../src/he-ops/encoding/embedding.ts'
 import { createNtt, forwardNtt, minimalRoot } from '../../../src/he-ops/encoding/ntt.ts'
 import { bitReverse } from '../../../src/he-ops/encoding/order.ts'

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { manifestOf } from '../../../src/circuit/manifest.ts'
+import { manifestOf } from '../../../src/circuit/manifest/manifest.ts'
 import { imageSlots, KeyRing, LocalModel, memoryKeyStore } from '../../../src/client/index.ts'
 import { openSealSession } from '../../../src/he-ops/execution/seal-session.ts'
 import type { RefreshClient } from '../../../src/he-ops/execution/session.ts'

@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { powMod } from '../../../src/circuit/primes.ts'
-import { GaloisTables } from '../../../src/he-ops/simd/galois-table.ts'
-import { createModulus, type Modulus } from '../../../src/he-ops/simd/modulus.ts'
+import { powMod } from '../../../src/circuit/parameters/primes.ts'
 import { CONVERSION_CHUNK } from '../../../src/he-ops/simd/operations/convert.ts'
+import { GaloisTables } from '../../../src/he-ops/simd/tables/galois-table.ts'
+import { createModulus, type Modulus } from '../../../src/he-ops/simd/tables/modulus.ts'
 import {
   equal,
   heap,

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { createModulus, shoup } from '../../../src/he-ops/simd/modulus.ts'
+import { createModulus, shoup } from '../../../src/he-ops/simd/tables/modulus.ts'
 import {
   equal,
   heap,

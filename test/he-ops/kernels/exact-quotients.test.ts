@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { checkParameters } from '../../../src/circuit/parameters.ts'
-import { invert, nttPrimes } from '../../../src/circuit/primes.ts'
+import { checkParameters } from '../../../src/circuit/parameters/parameters.ts'
+import { invert, nttPrimes } from '../../../src/circuit/parameters/primes.ts'
 import { MOST_REFRESH_PRIMES } from '../../../src/circuit/refresh.ts'
-import { BaseConversion } from '../../../src/he-ops/simd/base-conversion.ts'
+import { BaseConversion } from '../../../src/he-ops/simd/tables/base-conversion.ts'
 import { newSimdContext } from '../simd/fixture.ts'
 import { generator } from './fixture.ts'
 

@@ -1,8 +1,8 @@
 import t from 'tap'
-import { nttPrimes } from '../../../src/circuit/primes.ts'
+import { nttPrimes } from '../../../src/circuit/parameters/primes.ts'
 import { createKernelMemory, instantiateKernels } from '../../../src/he-ops/kernels/kernels.ts'
-import { Heap } from '../../../src/he-ops/simd/heap.ts'
-import { createModulus, shoup } from '../../../src/he-ops/simd/modulus.ts'
+import { Heap } from '../../../src/he-ops/simd/memory/heap.ts'
+import { createModulus, shoup } from '../../../src/he-ops/simd/tables/modulus.ts'
 
 // Against the definition: all coefficients written out from the first half, reduced and multiplied in big integers, and
 // transformed by the kernel that `ntt.test.ts` is about.

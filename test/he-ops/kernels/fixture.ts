@@ -1,7 +1,7 @@
 import fc from 'fast-check'
-import { isPrime } from '../../../src/circuit/primes.ts'
+import { isPrime } from '../../../src/circuit/parameters/primes.ts'
 import { createKernelMemory, instantiateKernels } from '../../../src/he-ops/kernels/kernels.ts'
-import { Heap } from '../../../src/he-ops/simd/heap.ts'
+import { Heap } from '../../../src/he-ops/simd/memory/heap.ts'
 
 const memory = createKernelMemory()
 

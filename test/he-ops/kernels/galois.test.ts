@@ -2,8 +2,8 @@ import fc from 'fast-check'
 import t from 'tap'
 import { galoisElement } from '../../../src/circuit/keys.ts'
 import { createNtt, forwardNtt, minimalRoot } from '../../../src/he-ops/encoding/ntt.ts'
-import { GaloisTables } from '../../../src/he-ops/simd/galois-table.ts'
-import { inverseElement } from '../../../src/he-ops/simd/keys.ts'
+import { inverseElement } from '../../../src/he-ops/simd/keys/key-set.ts'
+import { GaloisTables } from '../../../src/he-ops/simd/tables/galois-table.ts'
 import { equal, heap, kernels, primeOfBits, requireEqual, residues, withMemory } from './fixture.ts'
 
 const RINGS = [8, 16, 32, 256, 1024, 8192]

@@ -1,17 +1,17 @@
 import t from 'tap'
-import { checkParameters } from '../../../src/circuit/parameters.ts'
-import { nttPrimes } from '../../../src/circuit/primes.ts'
+import { checkParameters } from '../../../src/circuit/parameters/parameters.ts'
+import { nttPrimes } from '../../../src/circuit/parameters/primes.ts'
 import {
   createKernelMemory,
   instantiateKernels,
   type Kernels,
   kernelModule,
 } from '../../../src/he-ops/kernels/kernels.ts'
-import { ConstantStore } from '../../../src/he-ops/simd/constants.ts'
+import { ConstantStore } from '../../../src/he-ops/simd/constants/constant-store.ts'
 import { createSimdContext } from '../../../src/he-ops/simd/context.ts'
-import { Heap } from '../../../src/he-ops/simd/heap.ts'
-import { PairLoader } from '../../../src/he-ops/simd/loader.ts'
-import { SeedExpander } from '../../../src/he-ops/simd/seeds.ts'
+import { SeedExpander } from '../../../src/he-ops/simd/encryption/seeds.ts'
+import { Heap } from '../../../src/he-ops/simd/memory/heap.ts'
+import { PairLoader } from '../../../src/he-ops/simd/values/pair-loader.ts'
 
 const memory = createKernelMemory()
 const kernels = await instantiateKernels(memory)

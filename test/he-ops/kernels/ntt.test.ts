@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { invert, powMod } from '../../../src/circuit/primes.ts'
+import { invert, powMod } from '../../../src/circuit/parameters/primes.ts'
 import { createNtt, forwardNtt, minimalRoot } from '../../../src/he-ops/encoding/ntt.ts'
 import { bitReverse, log2Exact } from '../../../src/he-ops/encoding/order.ts'
-import { createModulus, type Modulus, shoup } from '../../../src/he-ops/simd/modulus.ts'
+import { createModulus, type Modulus, shoup } from '../../../src/he-ops/simd/tables/modulus.ts'
 import {
   equal,
   generator,

@@ -1,5 +1,5 @@
 import type { SecretKey } from 'node-seal'
-import { powMod } from '../../../src/circuit/primes.ts'
+import { powMod } from '../../../src/circuit/parameters/primes.ts'
 import { createNtt, forwardNtt, minimalRoot } from '../../../src/he-ops/encoding/ntt.ts'
 import type { SealContext } from '../../../src/he-ops/seal/context.ts'
 import { withHeap } from '../../../src/he-ops/seal/runtime.ts'
@@ -8,7 +8,7 @@ import {
   ciphertextToSeal,
   keyLevel,
   plaintextFromSeal,
-} from '../../../src/he-ops/seal/serialization.ts'
+} from '../../../src/he-ops/seal/serialization/serialization.ts'
 import type { Rlwe } from '../../../src/wire/index.ts'
 
 // Keys in exact integer arithmetic, for tests.

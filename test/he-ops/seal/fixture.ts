@@ -1,8 +1,8 @@
 import type { Ciphertext, GaloisKeys, Plaintext, SecretKey } from 'node-seal'
-import { type CkksParameters, checkParameters } from '../../../src/circuit/parameters.ts'
-import { nttPrimes } from '../../../src/circuit/primes.ts'
+import { type CkksParameters, checkParameters } from '../../../src/circuit/parameters/parameters.ts'
+import { nttPrimes } from '../../../src/circuit/parameters/primes.ts'
 import { createSealContext, type SealContext } from '../../../src/he-ops/seal/context.ts'
-import type { EvaluationKeys } from '../../../src/he-ops/seal/keys.ts'
+import type { EvaluationKeys } from '../../../src/he-ops/seal/keys/index.ts'
 import { loadSeal, withHeap } from '../../../src/he-ops/seal/runtime.ts'
 
 /** Parameters of the smallest ring, 128 bits of security: data primes of the given sizes, then the special ones. */

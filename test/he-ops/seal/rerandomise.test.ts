@@ -1,11 +1,11 @@
 import type { Ciphertext } from 'node-seal'
 import t from 'tap'
-import { powMod } from '../../../src/circuit/primes.ts'
+import { powMod } from '../../../src/circuit/parameters/primes.ts'
 import { floodingBound, freshFlooding } from '../../../src/he-ops/flooding.ts'
-import { ciphertextToWire } from '../../../src/he-ops/seal/ciphertexts.ts'
 import { decryptPeriodic } from '../../../src/he-ops/seal/encryptor.ts'
 import { createSealEvaluator } from '../../../src/he-ops/seal/evaluator.ts'
 import { rerandomise } from '../../../src/he-ops/seal/rerandomise.ts'
+import { ciphertextToWire } from '../../../src/he-ops/seal/serialization/ciphertexts.ts'
 import { mod, transforms } from './exact.ts'
 import { residuesOf, sealFixture, smallParameters } from './fixture.ts'
 

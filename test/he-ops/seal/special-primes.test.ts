@@ -1,7 +1,6 @@
 import type { Ciphertext } from 'node-seal'
 import t from 'tap'
 import { floodingBound, freshFlooding } from '../../../src/he-ops/flooding.ts'
-import { ciphertextFromWire, ciphertextToWire } from '../../../src/he-ops/seal/ciphertexts.ts'
 import { createSealContext } from '../../../src/he-ops/seal/context.ts'
 import { decryptSlots, encryptSlots } from '../../../src/he-ops/seal/encryptor.ts'
 import { createSealEvaluator } from '../../../src/he-ops/seal/evaluator.ts'
@@ -10,9 +9,10 @@ import {
   generateNativeKeys,
   generateSecretKey,
   importSecretKey,
-} from '../../../src/he-ops/seal/keys.ts'
+} from '../../../src/he-ops/seal/keys/index.ts'
 import { rerandomise } from '../../../src/he-ops/seal/rerandomise.ts'
 import { loadSeal } from '../../../src/he-ops/seal/runtime.ts'
+import { ciphertextFromWire, ciphertextToWire } from '../../../src/he-ops/seal/serialization/ciphertexts.ts'
 import { smallParameters } from './fixture.ts'
 
 // Everything but hybrid keys works with several special primes, at our levels, with SEAL's levels above them unused.

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { type Batch, batches } from '../../../src/circuit/batches.ts'
 import { operandsOf } from '../../../src/circuit/operands.ts'
 import type { Circuit, Op, ValueId } from '../../../src/circuit/types.ts'
+import { type Batch, batches } from '../../../src/schedule/steps.ts'
 import { randomCircuit } from '../../conformance/random-circuit.ts'
 import { CircuitBuilder, parameters, STEPS, smallSimdCircuit } from './circuits.ts'
 

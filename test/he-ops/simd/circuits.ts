@@ -1,6 +1,6 @@
 import { type CiphertextType, typeLaws } from '../../../src/circuit/laws.ts'
-import { type CkksParameters, checkParameters } from '../../../src/circuit/parameters.ts'
-import { nttPrimes } from '../../../src/circuit/primes.ts'
+import { type CkksParameters, checkParameters } from '../../../src/circuit/parameters/parameters.ts'
+import { nttPrimes } from '../../../src/circuit/parameters/primes.ts'
 import type { Circuit, Constant, Op, ValueId } from '../../../src/circuit/types.ts'
 import { verifyCircuit } from '../../../src/circuit/verify.ts'
 import { smallCircuit } from '../../circuit/circuits.ts'

@@ -1,11 +1,11 @@
 import { sha256 } from '@noble/hashes/sha2.js'
 import t from 'tap'
-import { checkParameters, parametersLiteral } from '../../../src/circuit/parameters.ts'
-import { powMod } from '../../../src/circuit/primes.ts'
+import { checkParameters, parametersLiteral } from '../../../src/circuit/parameters/parameters.ts'
+import { powMod } from '../../../src/circuit/parameters/primes.ts'
 import type { Circuit } from '../../../src/circuit/types.ts'
 import { createClearEvaluator } from '../../../src/he-ops/clear/evaluator.ts'
 import { ExecutionStopped, execute } from '../../../src/he-ops/executor.ts'
-import { ConstantStore } from '../../../src/he-ops/simd/constants.ts'
+import { ConstantStore } from '../../../src/he-ops/simd/constants/constant-store.ts'
 import { createSimdEvaluator, SimdEngine, type SimdSession } from '../../../src/he-ops/simd/index.ts'
 import {
   type ByteSource,

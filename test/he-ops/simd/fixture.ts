@@ -1,5 +1,5 @@
 import type { SecretKey } from 'node-seal'
-import type { CkksParameters } from '../../../src/circuit/parameters.ts'
+import type { CkksParameters } from '../../../src/circuit/parameters/parameters.ts'
 import { createKernelMemory, instantiateKernels } from '../../../src/he-ops/kernels/kernels.ts'
 import { createSealContext, type SealContext } from '../../../src/he-ops/seal/context.ts'
 import { decryptSlots, encryptSlots } from '../../../src/he-ops/seal/encryptor.ts'
@@ -8,11 +8,11 @@ import {
   generateKeySet,
   generateSecretKey,
   loadKeySet,
-} from '../../../src/he-ops/seal/keys.ts'
+} from '../../../src/he-ops/seal/keys/index.ts'
 import { loadSeal } from '../../../src/he-ops/seal/runtime.ts'
 import { createSimdContext, type SimdContext } from '../../../src/he-ops/simd/context.ts'
-import { Heap } from '../../../src/he-ops/simd/heap.ts'
-import { SimdKeySet, type SimdKeys } from '../../../src/he-ops/simd/keys.ts'
+import { SimdKeySet, type SimdKeys } from '../../../src/he-ops/simd/keys/key-set.ts'
+import { Heap } from '../../../src/he-ops/simd/memory/heap.ts'
 import { unpackBits } from '../../../src/wire/bits.ts'
 import {
   bytesSource,

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { powMod } from '../../../src/circuit/primes.ts'
+import { powMod } from '../../../src/circuit/parameters/primes.ts'
 import { publicEncryptionNoise, slotDeviation } from '../../../src/he-ops/noise.ts'
 import { uniformIntegers } from '../../../src/he-ops/random.ts'
 import {
@@ -10,11 +10,11 @@ import {
   readLeaving,
   writeFlooding,
 } from '../../../src/he-ops/simd/border.ts'
-import { PairLoader } from '../../../src/he-ops/simd/loader.ts'
+import { divisorOf, OutputKeys } from '../../../src/he-ops/simd/keys/output-key.ts'
 import { emitLeaving } from '../../../src/he-ops/simd/operations/rerandomise.ts'
-import { divisorOf, OutputKeys } from '../../../src/he-ops/simd/output-key.ts'
-import { linkProgram, runProgram } from '../../../src/he-ops/simd/run.ts'
-import { polynomialBytes, type Value } from '../../../src/he-ops/simd/values.ts'
+import { linkProgram, runProgram } from '../../../src/he-ops/simd/program/run.ts'
+import { PairLoader } from '../../../src/he-ops/simd/values/pair-loader.ts'
+import { polynomialBytes, type Value } from '../../../src/he-ops/simd/values/values.ts'
 import {
   bytesSource,
   type FullRlwe,

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { writeCircuit } from '../../../src/circuit/file.ts'
+import { writeCircuit } from '../../../src/circuit/format/file.ts'
 import { readConfig } from '../../../src/server/config.ts'
 import { createLogger } from '../../../src/server/plugins/logging.ts'
 import { startServer } from '../../../src/server/serve.ts'

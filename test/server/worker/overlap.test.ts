@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { manifestOf } from '../../../src/circuit/index.ts'
-import { simdMemory } from '../../../src/compiler/planner/memory-simd.ts'
+import { simdMemory } from '../../../src/schedule/memory.ts'
 import { refreshedCircuit } from '../../he-ops/simd/circuits.ts'
 import { largestError, type Said, StepClient } from '../refreshed-service.ts'
 import { serving } from '../serving.ts'

@@ -1,4 +1,4 @@
-import { MAX_LOG_QP } from '../../../circuit/parameters.ts'
+import { MAX_LOG_QP } from '../../../circuit/parameters/parameters.ts'
 import type { PlanReport } from '../../../compiler/index.ts'
 import { bytesText, secondsText } from '../units.ts'
 import { sumOf } from './columns.ts'

@@ -1,4 +1,4 @@
-import { digitCount, digitRange } from '../../../circuit/parameters.ts'
+import { digitCount, digitRange } from '../../../circuit/parameters/parameters.ts'
 import type { KeySetMaker, PackedRlwe } from '../../../wire/index.ts'
 import type { SimdContext } from '../context.ts'
 import { type ScaledSecrets, scaledSecrets } from './secret.ts'

@@ -1,15 +1,15 @@
 import { type PackedFullRlwe, type PackedRlwe, SEED_BYTES } from '../../../wire/index.ts'
 import type { SimdContext } from '../context.ts'
-import { requireSound } from '../loader.ts'
+import { aligned } from '../memory/ranges.ts'
 import {
   type Reencryption,
   ReencryptionEmitter,
   type ReencryptionSpec,
   reencryptionScratch,
 } from '../operations/reencrypt.ts'
-import { readPacked, writePacked } from '../packed-limbs.ts'
-import { aligned } from '../ranges.ts'
-import { type LinkedProgram, linkProgram, type ProgramRunner } from '../run.ts'
+import { type LinkedProgram, linkProgram, type ProgramRunner } from '../program/run.ts'
+import { readPacked, writePacked } from '../values/packed-limbs.ts'
+import { requireSound } from '../values/pair-loader.ts'
 
 /** Ciphertexts of one run for each thread: enough that starting one costs little next to it. */
 const CIPHERTEXTS_PER_THREAD = 8

@@ -2,10 +2,10 @@ import { PolyVeilError } from '../../../errors/index.ts'
 import type { Polynomial } from '../../../wire/index.ts'
 import { createKernelMemory, instantiateKernels } from '../../kernels/kernels.ts'
 import type { SealContext } from '../../seal/context.ts'
-import { generateSecretKey, secretPolynomial } from '../../seal/keys-secret.ts'
+import { generateSecretKey, secretPolynomial } from '../../seal/keys/secret.ts'
 import type { RestrictedContexts } from '../../seal/restricted-contexts.ts'
 import { createSimdContext } from '../context.ts'
-import { Heap } from '../heap.ts'
+import { Heap } from '../memory/heap.ts'
 import { readSmall, reduceSmall } from './small-polynomial.ts'
 
 /**

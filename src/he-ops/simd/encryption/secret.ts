@@ -1,7 +1,7 @@
-import { invert } from '../../../circuit/primes.ts'
+import { invert } from '../../../circuit/parameters/primes.ts'
 import type { Polynomial } from '../../../wire/index.ts'
 import type { SimdContext } from '../context.ts'
-import { montgomery, shoup } from '../modulus.ts'
+import { montgomery, shoup } from '../tables/modulus.ts'
 
 /**
  * Brings a secret key s into kernel memory: -s modulo all primes, in NTT form and Montgomery form.

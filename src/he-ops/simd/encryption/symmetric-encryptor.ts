@@ -1,9 +1,9 @@
-import { bitLength } from '../../../circuit/primes.ts'
+import { bitLength } from '../../../circuit/parameters/primes.ts'
 import { type PackedRlwe, packedBytes, SEED_BYTES } from '../../../wire/index.ts'
 import { log2Exact } from '../../encoding/order.ts'
 import type { SimdContext } from '../context.ts'
 import { binomial, sampleScratch } from '../operations/sample.ts'
-import { kernelCalls } from '../program.ts'
+import { kernelCalls } from '../program/program.ts'
 import { reduceSmall } from './small-polynomial.ts'
 
 // Encryptions as SEAL's `encrypt_zero_symmetric` makes them,

@@ -1,7 +1,7 @@
 import { log2Exact } from '../../encoding/order.ts'
-import type { BaseConversion } from '../base-conversion.ts'
 import type { SimdContext } from '../context.ts'
-import type { Call, ProgramBuilder } from '../program.ts'
+import type { Call, ProgramBuilder } from '../program/program.ts'
+import type { BaseConversion } from '../tables/base-conversion.ts'
 
 // The steps of a base conversion as kernel calls. Where the sources are: residue y_i at `temporary` + i limbs, the
 // quotients u behind them.

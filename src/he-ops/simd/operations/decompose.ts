@@ -1,8 +1,8 @@
-import { digitSize } from '../../../circuit/parameters.ts'
-import type { BaseConversion } from '../base-conversion.ts'
+import { digitSize } from '../../../circuit/parameters/parameters.ts'
 import type { SimdContext } from '../context.ts'
-import type { Item, ProgramBuilder } from '../program.ts'
-import { limbsOf } from '../values.ts'
+import type { Item, ProgramBuilder } from '../program/program.ts'
+import type { BaseConversion } from '../tables/base-conversion.ts'
+import { limbsOf } from '../values/values.ts'
 import { convert } from './convert.ts'
 
 /** The digits of one polynomial, each modulo all primes of its level and the special ones, in NTT form. */

@@ -1,7 +1,7 @@
-import type { BaseConversion } from '../base-conversion.ts'
 import type { SimdContext } from '../context.ts'
-import type { Item, ProgramBuilder } from '../program.ts'
-import { limbs, limbsOf, type Value } from '../values.ts'
+import type { Item, ProgramBuilder } from '../program/program.ts'
+import type { BaseConversion } from '../tables/base-conversion.ts'
+import { limbs, limbsOf, type Value } from '../values/values.ts'
 import { convert } from './convert.ts'
 
 /** The division of a value by its topmost primes, with rounding to the nearest. */

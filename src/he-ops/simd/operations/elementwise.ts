@@ -1,7 +1,7 @@
-import type { EncodedConstant, IntegerConstant } from '../constants.ts'
+import type { EncodedConstant, IntegerConstant } from '../constants/constant-store.ts'
 import type { SimdContext } from '../context.ts'
-import type { Item, ProgramBuilder } from '../program.ts'
-import { type Limb, limbs, type Value } from '../values.ts'
+import type { Item, ProgramBuilder } from '../program/program.ts'
+import { type Limb, limbs, type Value } from '../values/values.ts'
 
 /** An operation on two values of one shape, and where its result goes. */
 export interface Binary {

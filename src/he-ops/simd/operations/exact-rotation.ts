@@ -1,8 +1,8 @@
 import { log2Exact } from '../../encoding/order.ts'
 import type { SimdContext } from '../context.ts'
-import { inverseElement } from '../keys.ts'
-import type { Item, ProgramBuilder } from '../program.ts'
-import { limbs } from '../values.ts'
+import { inverseElement } from '../keys/key-set.ts'
+import type { Item, ProgramBuilder } from '../program/program.ts'
+import { limbs } from '../values/values.ts'
 import { emitDecompositions } from './decompose.ts'
 import type { Rotation } from './key-switch.ts'
 

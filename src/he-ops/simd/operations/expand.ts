@@ -1,9 +1,14 @@
-import { INTEGER_BOUND } from '../../../circuit/expansion.ts'
 import type { ConstantId } from '../../../circuit/types.ts'
-import type { ConstantForm, ConstantStore, EncodedConstant, IntegerConstant } from '../constants.ts'
+import { INTEGER_BOUND } from '../../../schedule/constant-storage.ts'
+import type {
+  ConstantForm,
+  ConstantStore,
+  EncodedConstant,
+  IntegerConstant,
+} from '../constants/constant-store.ts'
 import type { SimdContext } from '../context.ts'
-import type { Item, ProgramBuilder } from '../program.ts'
-import { limbsOf } from '../values.ts'
+import type { Item, ProgramBuilder } from '../program/program.ts'
+import { limbsOf } from '../values/values.ts'
 import type { Dot } from './dot.ts'
 
 /** Words of one prime that one call of the kernel writes, about. */

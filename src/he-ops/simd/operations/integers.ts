@@ -1,7 +1,7 @@
 import { log2Exact } from '../../encoding/order.ts'
 import type { SimdContext } from '../context.ts'
-import { montgomery } from '../modulus.ts'
-import type { Call, ProgramBuilder } from '../program.ts'
+import type { Call, ProgramBuilder } from '../program/program.ts'
+import { montgomery } from '../tables/modulus.ts'
 import { CONVERSION_CHUNK } from './convert.ts'
 
 /** One integer for each coefficient, in kernel memory. */

@@ -1,8 +1,8 @@
 import { log2Exact } from '../../encoding/order.ts'
 import type { SimdContext } from '../context.ts'
-import type { SwitchingKey } from '../keys.ts'
-import type { Item, ProgramBuilder } from '../program.ts'
-import { limbs, type Value } from '../values.ts'
+import type { SwitchingKey } from '../keys/key-set.ts'
+import type { Item, ProgramBuilder } from '../program/program.ts'
+import { limbs, type Value } from '../values/values.ts'
 import { type Decomposition, type DigitForm, emitDecompositions } from './decompose.ts'
 
 /** A rotation whose result stays extended. */

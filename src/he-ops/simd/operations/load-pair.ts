@@ -1,6 +1,6 @@
 import type { SimdContext } from '../context.ts'
-import type { Call, Item, ProgramBuilder } from '../program.ts'
-import { aligned } from '../ranges.ts'
+import { aligned } from '../memory/ranges.ts'
+import type { Call, Item, ProgramBuilder } from '../program/program.ts'
 
 /** A pair of a key as it travels, in kernel memory, and where it goes. */
 export interface PairLoad {

@@ -1,5 +1,5 @@
 import type { SimdContext } from '../context.ts'
-import type { Call } from '../program.ts'
+import type { Call } from '../program/program.ts'
 import type { Integers } from './integers.ts'
 
 // Polynomials of random integers, drawn on the thread that uses them from the platform's cryptographic generator.

@@ -1,9 +1,9 @@
-import { bitLength } from '../../../circuit/primes.ts'
+import { bitLength } from '../../../circuit/parameters/primes.ts'
 import { packedBytes } from '../../../wire/index.ts'
 import type { SimdContext } from '../context.ts'
-import type { Item, ProgramBuilder } from '../program.ts'
-import { aligned } from '../ranges.ts'
-import type { Value } from '../values.ts'
+import { aligned } from '../memory/ranges.ts'
+import type { Item, ProgramBuilder } from '../program/program.ts'
+import type { Value } from '../values/values.ts'
 import { convert } from './convert.ts'
 import { NOTES_BYTES } from './load-pair.ts'
 

@@ -1,6 +1,6 @@
 import { workerData } from 'node:worker_threads'
 import { instantiateKernels } from '../../kernels/kernels.ts'
-import { type Program, piecesFor } from '../program.ts'
+import { type Program, piecesFor } from '../program/program.ts'
 import { Barrier } from './barrier.ts'
 import { Claims } from './claims.ts'
 import { type PhaseRange, runShares } from './shares.ts'

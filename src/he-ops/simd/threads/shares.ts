@@ -1,5 +1,5 @@
 import type { Kernels } from '../../kernels/kernels.ts'
-import { type Program, runPiece } from '../program.ts'
+import { type Program, runPiece } from '../program/program.ts'
 import { type Barrier, VERDICT_RUN, type Verdict } from './barrier.ts'
 import type { Claims } from './claims.ts'
 

@@ -1,0 +1,114 @@
+import { NumberList } from './uint32-vector.ts'
+
+/** Arrays up to this length are compared faster than remembered. */
+const SHORT = 64
+/** Doubles of a piece of memory; longer arrays have a piece of their own. */
+const PIECE = 2 ** 16
+const FIRST_PLACES = 64
+
+/**
+ * Numbers arrays of doubles by what they hold, bit for bit, in the order of their first appearance, and keeps a copy of each.
+ * Circuits have millions of short ones: copies lie one after the other, and not each in an object.
+ */
+export class Contents {
+  readonly #pieces: Float64Array[] = []
+  /** Doubles of the last piece that are taken. */
+  #taken = 0
+  /** By number: the piece, the first double in it, how many there are, and their hash. */
+  readonly #piece = new NumberList()
+  readonly #start = new NumberList()
+  readonly #size = new NumberList()
+  readonly #hash = new NumberList()
+  /** One more than the number of an array, at its hash or at the first free place after it; at most half of them are taken. */
+  #places = new Uint32Array(FIRST_PLACES)
+  /** Long arrays, which many constants share, are looked at once. */
+  readonly #seen = new WeakMap<Float64Array, number>()
+
+  /** Distinct arrays so far. */
+  get length(): number {
+    return this.#size.length
+  }
+
+  /** The values of a number below `length`: a view, not to be changed. */
+  at(number: number): Float64Array {
+    const start = this.#start.at(number)
+    return this.#pieces[this.#piece.at(number)].subarray(start, start + this.#size.at(number))
+  }
+
+  /** @param values copied; not to be changed from then on where there are more than `SHORT` */
+  numberOf(values: Float64Array): number {
+    if (values.length <= SHORT) return this.#find(values)
+    const known = this.#seen.get(values)
+    if (known !== undefined) return known
+    const number = this.#find(values)
+    this.#seen.set(values, number)
+    return number
+  }
+
+  #find(values: Float64Array): number {
+    const hash = hashOf(values)
+    const mask = this.#places.length - 1
+    let place = hash & mask
+    for (; this.#places[place] > 0; place = (place + 1) & mask) {
+      const number = this.#places[place] - 1
+      if (this.#hash.at(number) === hash && this.#holds(number, values)) return number
+    }
+    const number = this.#keep(values, hash)
+    this.#places[place] = number + 1
+    if (2 * this.length > this.#places.length) this.#spread()
+    return number
+  }
+
+  #holds(number: number, values: Float64Array): boolean {
+    if (this.#size.at(number) !== values.length) return false
+    const piece = this.#pieces[this.#piece.at(number)]
+    const start = this.#start.at(number)
+    for (let i = 0; i < values.length; i++) if (!Object.is(piece[start + i], values[i])) return false
+    return true
+  }
+
+  #keep(values: Float64Array, hash: number): number {
+    if (this.#taken + values.length > (this.#pieces.at(-1)?.length ?? -1)) {
+      this.#pieces.push(new Float64Array(Math.max(this.#pieceSize(), values.length)))
+      this.#taken = 0
+    }
+    this.#pieces.at(-1)!.set(values, this.#taken)
+    this.#piece.push(this.#pieces.length - 1)
+    this.#start.push(this.#taken)
+    this.#size.push(values.length)
+    this.#hash.push(hash)
+    this.#taken += values.length
+    return this.length - 1
+  }
+
+  /** Small circuits take small pieces. */
+  #pieceSize(): number {
+    return Math.min(PIECE, 2 * (this.#pieces.at(-1)?.length ?? SHORT))
+  }
+
+  #spread(): void {
+    const places = new Uint32Array(2 * this.#places.length)
+    const mask = places.length - 1
+    for (let number = 0; number < this.length; number++) {
+      let place = this.#hash.at(number) & mask
+      while (places[place] > 0) place = (place + 1) & mask
+      places[place] = number + 1
+    }
+    this.#places = places
+  }
+}
+
+const double = new Float64Array(1)
+const words = new Uint32Array(double.buffer)
+
+/** FNV-1a over words instead of bytes, with a last mixing. @returns an unsigned word */
+function hashOf(values: Float64Array): number {
+  let hash = 0x811c9dc5
+  for (let i = 0; i < values.length; i++) {
+    double[0] = values[i]
+    hash = Math.imul(hash ^ words[0], 0x01000193)
+    hash = Math.imul(hash ^ words[1] ^ (hash >>> 15), 0x01000193)
+  }
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
+  return (hash ^ (hash >>> 13)) >>> 0
+}

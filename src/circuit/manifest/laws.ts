@@ -1,0 +1,131 @@
+import { PolyVeilError } from '../../errors/index.ts'
+import { largestYield, preprocessingFault, sentChannels } from '../../preprocessing/index.ts'
+import { isBatch } from '../image-batch.ts'
+import { galoisElement } from '../keys.ts'
+import { encodedBits, log2Modulus } from '../laws.ts'
+import { isApart } from '../layout.ts'
+import type { CkksParameters } from '../parameters/parameters.ts'
+import { MOST_REFRESH_PRIMES } from '../refresh.ts'
+import { LEAST_INPUT_BOUND, MAX_TENSOR_VALUES } from './bounds.ts'
+import type { ManifestContent } from './manifest.ts'
+
+/** A law that a manifest keeps, and what is said of one that breaks it. Later laws rely on earlier ones. */
+type Law = readonly [holds: () => boolean, breach: string]
+
+/**
+ * Checks that a manifest does not contradict itself. Laws are looked at one after the other, sizes first, and no further than
+ * the first that is broken.
+ *
+ * @throws CONFIG_INVALID
+ */
+export function checkLaws(content: ManifestContent, parameters: CkksParameters): void {
+  const laws = [
+    ...levelLaws(content, parameters),
+    ...imageLaws(content),
+    ...layoutLaws(content, parameters),
+    ...inputLaws(content, parameters),
+    ...outputLaws(content, parameters),
+    ...rotationLaws(content, parameters),
+  ]
+  const broken = laws.find(([holds]) => !holds())
+  if (broken) throw new PolyVeilError('CONFIG_INVALID', `The manifest contradicts itself: ${broken[1]}`)
+}
+
+const levelLaws = (
+  { batch, input, output, rounds, refresh }: ManifestContent,
+  { slots, topLevel }: CkksParameters,
+): Law[] => [
+  [() => isBatch(batch, slots), 'the batch does not divide the slots'],
+  [() => input.level <= topLevel && output.level <= topLevel, 'a level above the highest'],
+  [
+    () =>
+      rounds === (refresh?.ciphertexts.length ?? 0) &&
+      (refresh === null) === (rounds === 0) &&
+      (refresh?.level ?? -1) < Math.min(topLevel, MOST_REFRESH_PRIMES),
+    'the refreshes do not fit the rounds or the levels',
+  ],
+]
+
+/** What preprocessing yields of any picture is the image that is packed. */
+const imageLaws = ({ input: { image, preprocessing } }: ManifestContent): Law[] => {
+  const [channels, height, width] = image
+  return [
+    [
+      () => channels === sentChannels(preprocessing?.channels ?? 'rgb'),
+      'the image has other channels than the preprocessing',
+    ],
+    [
+      () => preprocessing === null || preprocessingFault(preprocessing, { height, width }) === undefined,
+      'the preprocessing does not yield the image',
+    ],
+  ]
+}
+
+const layoutLaws = ({ batch, input }: ManifestContent, { slots }: CkksParameters): Law[] => {
+  const { layout, image, patch } = input
+  const [c, h, w] = image
+  const imageSlots = slots / batch
+  const last =
+    layout.offset + (layout.height - 1) * layout.rowStride + (layout.width - 1) * layout.columnStride
+  return [
+    [() => layout.channels === c * patch ** 2, 'the input layout has other channels than the image'],
+    [() => layout.height === Math.ceil(h / patch), 'the input layout has another height than the image'],
+    [() => layout.width === Math.ceil(w / patch), 'the input layout has another width than the image'],
+    [
+      () =>
+        layout.channels * layout.height * layout.width <= MAX_TENSOR_VALUES &&
+        layout.ciphertexts * slots <= MAX_TENSOR_VALUES,
+      `the input has more than ${MAX_TENSOR_VALUES} values or slots`,
+    ],
+    [() => layout.channelsPerCiphertext <= layout.interleave, 'more channels than slots per position'],
+    [
+      () => layout.ciphertexts === Math.ceil(layout.channels / layout.channelsPerCiphertext),
+      'wrong ciphertext count',
+    ],
+    [() => (last + 1) * layout.interleave <= imageSlots, 'the input layout does not fit the slots'],
+    [() => isApart(layout), 'two elements of the input have one slot'],
+  ]
+}
+
+/**
+ * A picture is never refused for what it shows: all that preprocessing yields is within the bound, and can be encoded. A server
+ * that chose otherwise would see by the missing query which pictures are refused.
+ */
+const inputLaws = ({ input }: ManifestContent, parameters: CkksParameters): Law[] => [
+  [() => input.bound >= LEAST_INPUT_BOUND, `the input is bounded below ${LEAST_INPUT_BOUND}`],
+  [() => input.bound >= largestYield(input.preprocessing), 'preprocessing yields values beyond the bound'],
+  [
+    () => encodedBits(input.bound, input.scale) < log2Modulus(parameters, input.level),
+    'the scale of the input does not fit its level',
+  ],
+]
+
+const outputLaws = ({ batch, output, labels }: ManifestContent, parameters: CkksParameters): Law[] => [
+  [
+    () => (parameters.slots / batch) % output.period === 0 && output.period >= output.classes,
+    'the output layout does not fit the slots',
+  ],
+  [() => labels.length === 0 || labels.length === output.classes, 'labels and classes differ'],
+  [
+    () => encodedBits(output.bound, output.scale) < log2Modulus(parameters, output.level),
+    'the scale of the output does not fit its level',
+  ],
+  [() => Number.isInteger(Math.log2(output.precision)), 'the precision is no power of two'],
+]
+
+const rotationLaws = (
+  { batch, rotationSteps, galoisElements }: ManifestContent,
+  { ring, slots }: CkksParameters,
+): Law[] => [
+  [() => rotationSteps.length === galoisElements.length, 'rotations and Galois elements differ'],
+  [() => rotationSteps.every((step) => step < slots), 'a rotation beyond the slots'],
+  [
+    () => rotationSteps.every((step, i) => i === 0 || step > rotationSteps[i - 1]),
+    'the rotations are not in ascending order',
+  ],
+  [() => rotationSteps.every((step) => step % batch === 0), 'a rotation mixes the images of a batch'],
+  [
+    () => rotationSteps.every((step, i) => galoisElement(ring, step) === galoisElements[i]),
+    'rotations and Galois elements differ',
+  ],
+]

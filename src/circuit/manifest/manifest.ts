@@ -1,0 +1,183 @@
+import { sha256 } from '@noble/hashes/sha2.js'
+import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js'
+import { z } from 'zod'
+import { PolyVeilError } from '../../errors/index.ts'
+import { galoisElement, rotationSteps } from '../keys.ts'
+import { checkParameters, MAX_PRIMES, parametersLiteral } from '../parameters/parameters.ts'
+import { refreshRounds } from '../refresh.ts'
+import type { Circuit } from '../types.ts'
+import {
+  boundedList,
+  issueText,
+  MAX_COUNT,
+  MAX_LABEL_LENGTH,
+  MAX_LABELS,
+  MAX_ROTATIONS,
+  MAX_ROUNDS,
+  MAX_SIDE,
+} from './bounds.ts'
+import { checkLaws } from './laws.ts'
+
+const positive = z.number().finite().positive()
+const count = z.number().int().positive().max(MAX_COUNT)
+const side = z.number().int().positive().max(MAX_SIDE)
+const level = z.number().int().nonnegative().max(MAX_PRIMES)
+
+const layoutSchema = z.strictObject({
+  channels: count,
+  height: count,
+  width: count,
+  interleave: count,
+  channelsPerCiphertext: count,
+  rowStride: count,
+  columnStride: count,
+  offset: z.number().int().nonnegative().max(MAX_COUNT),
+  ciphertexts: count,
+})
+
+const preprocessingSchema = z.strictObject({
+  channels: z.enum(['rgb', 'grey']),
+  resize: z.discriminatedUnion('mode', [
+    z.strictObject({ mode: z.literal('squash'), height: side, width: side }),
+    z.strictObject({ mode: z.literal('shortSide'), size: side, height: side, width: side }),
+  ]),
+  interpolation: z.enum(['bicubic', 'bilinear']),
+  mean: boundedList(z.number().finite(), 3),
+  std: boundedList(positive, 3),
+})
+
+const FORMAT = 'polyveil-manifest-2'
+
+const contentSchema = z.strictObject({
+  format: z.literal(FORMAT),
+  model: z.string().min(1).max(128),
+  labels: boundedList(z.string().max(MAX_LABEL_LENGTH), MAX_LABELS),
+  parameters: z.strictObject({
+    ring: count,
+    primes: boundedList(z.string().max(20), MAX_PRIMES),
+    specialPrimes: boundedList(z.string().max(20), MAX_PRIMES),
+  }),
+  parametersDigest: z.string().length(64),
+  /** Images that share the ciphertexts. */
+  batch: count,
+  input: z.strictObject({
+    /** Null: the model takes preprocessed tensors, and no pictures. */
+    preprocessing: preprocessingSchema.nullable(),
+    image: z.tuple([count, side, side]),
+    patch: count,
+    layout: layoutSchema,
+    level,
+    scale: positive,
+    bound: positive,
+  }),
+  output: z.strictObject({
+    classes: count,
+    period: count,
+    level,
+    scale: positive,
+    bound: positive,
+    tolerance: positive,
+    flooding: z.number().finite().nonnegative(),
+    /** Power of two that logits are rounded to multiples of. */
+    precision: positive,
+  }),
+  /** Refresh rounds; 0 is one shot. */
+  rounds: z.number().int().nonnegative().max(MAX_ROUNDS),
+  /** What comes to the client in each round, and at which level; null for one shot. */
+  refresh: z
+    .strictObject({
+      level,
+      ciphertexts: boundedList(count, MAX_ROUNDS),
+    })
+    .nullable(),
+  rotationSteps: boundedList(z.number().int().positive(), MAX_ROTATIONS),
+  galoisElements: boundedList(z.number().int().positive(), MAX_ROTATIONS),
+  estimate: z.strictObject({ seconds: z.number().nonnegative() }),
+})
+
+/** A manifest without its digest: everything that the digest covers. */
+export type ManifestContent = z.infer<typeof contentSchema>
+
+/**
+ * The public side of a circuit: all that a client needs to make keys, encrypt and decrypt. It holds shapes, parameters
+ * and layouts; no weight and nothing computed from one.
+ */
+export type Manifest = ManifestContent & {
+  /** SHA-256 in hex over the canonical JSON of the content; queries are bound to it. */
+  readonly digest: string
+}
+
+/** JSON with sorted keys and no white space: equal content gives equal bytes. */
+export function canonicalJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`
+  if (value !== null && typeof value === 'object') {
+    const entries = Object.entries(value).filter(([, item]) => item !== undefined)
+    entries.sort(([a], [b]) => (a < b ? -1 : 1))
+    return `{${entries.map(([key, item]) => `${JSON.stringify(key)}:${canonicalJson(item)}`).join(',')}}`
+  }
+  return JSON.stringify(value)
+}
+
+const digestOf = (content: ManifestContent): string => bytesToHex(sha256(utf8ToBytes(canonicalJson(content))))
+
+/** What a manifest is made from: all of a circuit but its operations and constants, and what the manifest says of these. */
+export interface CircuitOutline extends Omit<Circuit, 'ops' | 'constants' | 'result'> {
+  /** As `rotationSteps` gives them. */
+  readonly rotationSteps: readonly number[]
+  /** Ciphertexts of each refresh round. */
+  readonly rounds: readonly number[]
+}
+
+export function outlineOf(circuit: Circuit): CircuitOutline {
+  const { ops: _ops, constants: _constants, result: _result, ...rest } = circuit
+  return { ...rest, rotationSteps: rotationSteps(circuit), rounds: refreshRounds(circuit) }
+}
+
+/** The public manifest of a circuit. */
+export const manifestOf = (circuit: Circuit): Manifest => manifestOfOutline(outlineOf(circuit))
+
+/** The manifest of the circuit that an outline is of. */
+export function manifestOfOutline(circuit: CircuitOutline): Manifest {
+  const { rotationSteps: steps, rounds } = circuit
+  const content = contentSchema.parse({
+    format: FORMAT,
+    model: circuit.model,
+    labels: circuit.labels,
+    parameters: parametersLiteral(circuit.parameters),
+    parametersDigest: circuit.parameters.digest,
+    batch: circuit.batch,
+    input: circuit.input,
+    output: circuit.output,
+    rounds: rounds.length,
+    refresh: circuit.refresh ? { level: circuit.refresh.level, ciphertexts: rounds } : null,
+    rotationSteps: steps,
+    galoisElements: steps.map((step) => galoisElement(circuit.parameters.ring, step)),
+    estimate: { seconds: circuit.estimate.seconds },
+  })
+  return { ...content, digest: digestOf(content) }
+}
+
+/**
+ * Checks a manifest that came over the network: its shape, its digest, its parameters (128 bits, the digest they
+ * claim), and the laws of `manifest-laws.ts`. Time and memory are bounded, whatever the manifest says.
+ *
+ * @throws PARAMETERS_MISMATCH, SECURITY_TOO_LOW, CONFIG_INVALID
+ */
+export function checkManifest(data: unknown): Manifest {
+  const parsed = contentSchema.extend({ digest: z.string().length(64) }).safeParse(data)
+  if (!parsed.success) {
+    throw new PolyVeilError('CONFIG_INVALID', `The manifest is malformed at ${issueText(parsed.error)}`)
+  }
+  const { digest, ...content } = parsed.data
+  if (digestOf(content) !== digest) {
+    throw new PolyVeilError('PARAMETERS_MISMATCH', 'The manifest does not have the digest it claims', {
+      digest,
+    })
+  }
+  const parameters = checkParameters(content.parameters)
+  if (parameters.digest !== content.parametersDigest) {
+    throw new PolyVeilError('PARAMETERS_MISMATCH', 'The manifest names a wrong digest for its parameters')
+  }
+  checkLaws(content, parameters)
+  return parsed.data
+}

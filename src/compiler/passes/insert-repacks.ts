@@ -1,0 +1,63 @@
+import type { Graph, Sensitivity, Shape } from '../graph/graph.ts'
+import { rewrite } from '../graph/rewrite.ts'
+import { nextPowerOfTwo } from '../packing/choose.ts'
+import { reachOf, tapsOf } from '../packing/taps.ts'
+
+/**
+ * Puts a repacking behind strided convolutions whose outputs would fill fewer ciphertexts if they were packed anew. All
+ * maps of one size are treated alike, since some of them are added to one another.
+ *
+ * @param slots that one image has in a ciphertext
+ */
+export function insertRepacks(graph: Graph, slots: number): Graph {
+  const sizes = repackedSizes(graph, slots)
+  return rewrite(graph, (node, { built }) => {
+    const merged = node.kind === 'conv' && node.stride > 1 ? sizes.get(sizeOf(node.shape)) : undefined
+    if (merged === undefined) return undefined
+    const { name, shape, rms, sensitivity } = node
+    const source = built.add(node)
+    return built.add({
+      kind: 'repack',
+      name: `${name}.repack`,
+      source,
+      shape,
+      merged,
+      rms,
+      sensitivity: ofMasks(sensitivity, merged),
+    })
+  })
+}
+
+/** A tensor's sensitivity, where the weights are masks. What they read of other channels is taken to do as much as the own one. */
+const ofMasks = (sensitivity: Sensitivity | undefined, merged: number): Sensitivity | undefined =>
+  sensitivity && { ...sensitivity, weights: 0, scattered: sensitivity.moved * Math.sqrt(merged) }
+
+/** Sizes of maps that are repacked, and how many ciphertexts become one. */
+function repackedSizes(graph: Graph, slots: number): Map<string, number> {
+  const interleaves = new Map<string, number>()
+  const repacked = new Map<string, number>()
+  for (const node of graph.nodes) {
+    if (node.kind === 'input') interleaves.set(sizeOf(node.shape), densest(node.shape, slots))
+    if (node.kind !== 'conv' || node.stride === 1) continue
+    const size = sizeOf(node.shape)
+    const kept = interleaves.get(sizeOf(graph.nodes[node.source].shape))!
+    const dense = densest(node.shape, slots)
+    const [channels] = node.shape
+    const before = Math.ceil(channels / kept)
+    if (Math.ceil(channels / dense) < before) repacked.set(size, Math.min(dense / kept, before))
+    interleaves.set(size, repacked.has(size) ? dense : kept)
+  }
+  return repacked
+}
+
+const sizeOf = ([, height, width]: Shape): string => `${height} x ${width}`
+
+/** Channels that one ciphertext can hold. */
+const densest = ([, height, width]: Shape, slots: number): number => slots / nextPowerOfTwo(height * width)
+
+/** Largest reach of the taps on maps of a size. */
+export const reachAt = (graph: Graph, [, height, width]: Shape): number =>
+  graph.nodes.reduce((reach, node) => {
+    const isThere = node.kind === 'conv' && node.shape[1] === height && node.shape[2] === width
+    return isThere ? Math.max(reach, reachOf(tapsOf(node))) : reach
+  }, 0)

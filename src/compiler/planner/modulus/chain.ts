@@ -1,0 +1,198 @@
+import {
+  type CkksParameters,
+  checkParameters,
+  digitCount,
+  digitRange,
+  MAX_LOG_QP,
+} from '../../../circuit/parameters/parameters.ts'
+import type { BuilderChain } from '../../lowering/builder.ts'
+import { PrimePool } from './primes.ts'
+import { imageSlots } from './rings.ts'
+
+/** Sizes of primes in bits. */
+export interface PrimeSizes {
+  readonly least: number
+  readonly most: number
+}
+
+/** The data primes of a plan. */
+export interface PlannedChain {
+  readonly ring: number
+  /** The primes that hold the logits at their scale: q_0 alone, or q_0, q_1, .. where one would be too large. */
+  readonly base: readonly bigint[]
+  /** The primes above the base that rescaling divides by, the lowest first. */
+  readonly levels: readonly bigint[]
+}
+
+/** All data primes, q_0 first. */
+export const dataPrimes = ({ base, levels }: PlannedChain): bigint[] => [...base, ...levels]
+
+/** log2 of a product of primes. */
+export const bitsOf = (primes: readonly bigint[]): number =>
+  primes.reduce((bits, prime) => bits + Math.log2(Number(prime)), 0)
+
+/** Checked parameters of a plan. */
+export const parametersOf = (chain: PlannedChain, special: readonly bigint[]): CkksParameters =>
+  checkParameters({
+    ring: chain.ring,
+    primes: dataPrimes(chain).map(String),
+    specialPrimes: special.map(String),
+  })
+
+/** More levels than any circuit needs. */
+export const DRAFT_LEVELS = 250
+
+/**
+ * The chain of a draft, to find out how many primes are needed, and which: each is chosen when a value is first divided
+ * by it, from the highest level down. The finished chain has the same primes, so that all scales stay what they were.
+ */
+export class DraftChain implements BuilderChain {
+  /** Of one image. */
+  readonly slots: number
+  readonly batch: number
+  /** Those not yet chosen are placeholders. */
+  readonly primes: bigint[]
+  readonly topLevel = DRAFT_LEVELS
+  readonly #ring: number
+  readonly #sizes: PrimeSizes
+  readonly #placeholder: bigint
+  #pool: PrimePool
+  #chosen = 0
+  #exhausted = false
+
+  constructor(ring: number, sizes: PrimeSizes, batch = 1) {
+    this.slots = imageSlots(ring, batch)
+    this.batch = batch
+    this.#ring = ring
+    this.#placeholder = 1n << BigInt(sizes.most)
+    this.primes = new Array<bigint>(DRAFT_LEVELS + 1).fill(this.#placeholder)
+    this.#pool = new PrimePool(ring)
+    this.#sizes = sizes
+  }
+
+  /**
+   * Chooses the prime of a level if there is none yet: the largest of at most `bits` bits that is left.
+   *
+   * @param bits at least the least size
+   */
+  choose(level: number, bits: number): void {
+    if (level <= DRAFT_LEVELS - this.#chosen) {
+      this.primes[level] = this.#largest(Math.min(this.#sizes.most, Math.floor(bits)))
+      this.#chosen++
+    }
+  }
+
+  /** A function that takes back all choices that are made from now on. */
+  mark(): () => void {
+    const chosen = this.#chosen
+    const pool = this.#pool.copy()
+    const exhausted = this.#exhausted
+    return () => {
+      for (let i = chosen; i < this.#chosen; i++) this.primes[DRAFT_LEVELS - i] = this.#placeholder
+      this.#chosen = chosen
+      this.#pool = pool
+      this.#exhausted = exhausted
+    }
+  }
+
+  #largest(bits: number): bigint {
+    for (let size = bits; size >= this.#sizes.least; size--) {
+      const prime = this.#pool.take(size)
+      if (prime !== undefined) return prime
+    }
+    this.#exhausted = true
+    return 1n << BigInt(bits)
+  }
+
+  /**
+   * The data primes when the result needs `bits` bits of modulus; undefined when the ring has no more primes of a size.
+   *
+   * @param level level of the result in this chain, below which nothing was chosen
+   * @param sizes of the primes at and below it; by default those of the others
+   */
+  finish(
+    level: number,
+    bits: number,
+    sizes = this.#sizes,
+  ): { chain: PlannedChain; left: PrimePool } | undefined {
+    const left = this.#pool.copy()
+    const base = takeBase(left, bits, sizes)
+    if (this.#exhausted || base === undefined) return undefined
+    return { chain: { ring: this.#ring, base, levels: this.primes.slice(level + 1) }, left }
+  }
+}
+
+/** The largest primes of b bits lack less than this of b; bases have a bit to spare. */
+const ROUNDING_BITS = 0.1
+
+/** As few primes as hold `bits` together, as equal as can be. */
+function takeBase(pool: PrimePool, bits: number, { least, most }: PrimeSizes): bigint[] | undefined {
+  const count = Math.ceil(bits / most)
+  const base: bigint[] = []
+  for (let needed = bits; base.length < count; needed -= Math.log2(Number(base.at(-1)))) {
+    const prime = takeAtLeast(
+      pool,
+      Math.max(least, Math.ceil(needed / (count - base.length) - ROUNDING_BITS)),
+      most,
+    )
+    if (prime === undefined) return undefined
+    base.push(prime)
+  }
+  return base
+}
+
+function takeAtLeast(pool: PrimePool, bits: number, most: number): bigint | undefined {
+  for (let size = bits; size <= most; size++) {
+    const prime = pool.take(size)
+    if (prime !== undefined) return prime
+  }
+  return undefined
+}
+
+/** Bits that the product of the special primes may lack of the largest digit. Up to there the noise model judges. */
+const DIGIT_SLACK_BITS = 6
+
+/** log2 of the least special prime that a chain can do with: a digit of one prime. */
+export const leastSpecialBits = (chain: PlannedChain): number =>
+  dataPrimes(chain).reduce((most, prime) => Math.max(most, Math.log2(Number(prime))), 0)
+
+/**
+ * The special primes that the security table leaves room for: one list for each number of them, at most `most`. Each is
+ * as large as can be, since the noise of key switching shrinks with their product, and that is about a digit or more.
+ *
+ * @param left primes that are not in the chain
+ */
+export function specialPrimeChoices(
+  chain: PlannedChain,
+  left: PrimePool,
+  sizes: PrimeSizes,
+  most: number,
+): bigint[][] {
+  const data = dataPrimes(chain)
+  const room = MAX_LOG_QP[chain.ring] - bitsOf(data)
+  const choices: bigint[][] = []
+  for (let count = 1; count <= Math.min(most, data.length); count++) {
+    const special = takeSpecial(
+      left.copy(),
+      Math.min(sizes.most, Math.floor(room / count)),
+      count,
+      sizes.least,
+    )
+    if (special !== undefined && coverDigits(data, special)) choices.push(special)
+  }
+  return choices
+}
+
+function takeSpecial(pool: PrimePool, bits: number, count: number, least: number): bigint[] | undefined {
+  if (bits < least) return undefined
+  const special = Array.from({ length: count }, () => pool.take(bits))
+  return special.every((prime) => prime !== undefined) ? special : undefined
+}
+
+function coverDigits(primes: readonly bigint[], specialPrimes: readonly bigint[]): boolean {
+  const chain = { primes, specialPrimes }
+  const have = bitsOf(specialPrimes) + DIGIT_SLACK_BITS
+  return Array.from({ length: digitCount(chain) }, (_, digit) => digitRange(chain, digit)).every(
+    ({ start, end }) => bitsOf(primes.slice(start, end)) <= have,
+  )
+}

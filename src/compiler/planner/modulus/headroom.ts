@@ -1,0 +1,17 @@
+import { modulusBits } from '../../../circuit/laws.ts'
+import type { CkksParameters } from '../../../circuit/parameters/parameters.ts'
+import type { Op, ValueId } from '../../../circuit/types.ts'
+import { PEAK_FACTOR } from '../../analysis/ranges.ts'
+import { LOGIT_BITS } from './precision.ts'
+
+/** Bits above a message of 1 that every tensor may reach: its peaks and its sign. */
+const MESSAGE_BITS = Math.log2(PEAK_FACTOR) + 1
+
+/** Whether every value stays below half of its level's modulus, also at the peaks that ranges allow for. */
+export function headroomHolds(ops: readonly Op[], result: ValueId, parameters: CkksParameters): boolean {
+  const bits = modulusBits(parameters)
+  return ops.every((op, id) => {
+    const messageBits = id === result ? LOGIT_BITS + 1 : MESSAGE_BITS
+    return Math.log2(op.scale) + messageBits <= bits[op.level]
+  })
+}

@@ -1,0 +1,51 @@
+import { isBatch } from '../../../circuit/image-batch.ts'
+import { PolyVeilError } from '../../../errors/index.ts'
+import type { Graph } from '../../graph/graph.ts'
+import { nextPowerOfTwo } from '../../packing/choose.ts'
+
+/** The slots that each image of a batch has in a ciphertext of a ring. */
+export const imageSlots = (ring: number, batch: number): number => ring / 2 / batch
+
+/**
+ * The rings whose ciphertexts hold a channel of the input and the logits of every image of a batch, the smallest first.
+ *
+ * @throws CONFIG_INVALID when none does, or images cannot share ciphertexts in such a number
+ */
+export function ringsFor(graph: Graph, rings: readonly number[], batch: number): number[] {
+  const ascending = [...rings].sort((a, b) => a - b)
+  const largest = ascending.at(-1)!
+  if (!isBatch(batch, largest / 2)) throw noBatch(batch, largest)
+  const needed = slotsNeeded(graph)
+  const fitting = ascending.filter((ring) => imageSlots(ring, batch) >= needed)
+  if (fitting.length === 0) throw tooSmall(graph, largest, batch)
+  return fitting
+}
+
+/** Of one image: positions of the largest map, or copies of its classes. */
+function slotsNeeded(graph: Graph): number {
+  const [, height, width] = inputShape(graph)
+  const [classes] = graph.nodes[graph.output].shape
+  return Math.max(nextPowerOfTwo(height * width), nextPowerOfTwo(classes))
+}
+
+const inputShape = (graph: Graph) => graph.nodes.find((node) => node.kind === 'input')!.shape
+
+const noBatch = (batch: number, ring: number): PolyVeilError =>
+  new PolyVeilError(
+    'CONFIG_INVALID',
+    `A batch of ${batch} is no power of two of images that share the ${ring / 2} slots of ring ${ring}`,
+    { batch, ring },
+  )
+
+function tooSmall(graph: Graph, ring: number, batch: number): PolyVeilError {
+  const [, height, width] = inputShape(graph)
+  const [classes] = graph.nodes[graph.output].shape
+  const slots = imageSlots(ring, batch)
+  const share = batch === 1 ? `${slots} slots` : `the ${slots} slots that each of ${batch} images has`
+  const smaller = batch === 1 ? 'a smaller input' : 'a smaller batch'
+  return new PolyVeilError(
+    'CONFIG_INVALID',
+    `A ${height} x ${width} map and ${classes} classes do not fit ${share}; use a larger ring or ${smaller}`,
+    { height, width, classes, slots, batch, ring },
+  )
+}

@@ -1,0 +1,210 @@
+import { rotationSteps } from '../../../circuit/keys.ts'
+import { digitCount, MAX_LOG_QP } from '../../../circuit/parameters/parameters.ts'
+import { refreshModulusBits, refreshRounds } from '../../../circuit/refresh.ts'
+import type { Layout, ValueId } from '../../../circuit/types.ts'
+import { PolyVeilError } from '../../../errors/index.ts'
+import { sumSeconds } from '../../../schedule/cost-model.ts'
+import { type ExtendedBasis, extendedBasis } from '../../../schedule/extended-basis.ts'
+import { logitNoise, type NoisyBody } from '../../analysis/noise.ts'
+import type { Graph } from '../../graph/graph.ts'
+import { CircuitBuilder, type ScalePolicy } from '../../lowering/builder.ts'
+import { planCuts } from '../../lowering/cuts.ts'
+import { type Cuts, lowerGraph } from '../../lowering/lower.ts'
+import type { Strategies } from '../../lowering/strategy.ts'
+import {
+  bitsOf,
+  DRAFT_LEVELS,
+  DraftChain,
+  dataPrimes,
+  leastSpecialBits,
+  type PlannedChain,
+  type PrimeSizes,
+  specialPrimeChoices,
+} from '../modulus/chain.ts'
+import { floodingError, LOGIT_BITS, logitDeviation, logitError, precisionOf } from '../modulus/precision.ts'
+import { type Link, LOCAL_LINK, refreshCost } from '../target/refresh-cost.ts'
+import type { Target } from '../target/target.ts'
+import { tooManyLevels } from './no-plan.ts'
+import { type Stage, stagesOf } from './stages.ts'
+
+/** What a draft is made from. */
+export interface Draft {
+  readonly ring: number
+  /** Images that share the ciphertexts. */
+  readonly batch: number
+  /** Of the input, in the slots of one image. */
+  readonly layout: Layout
+  /** Sizes that primes may have. */
+  readonly sizes: PrimeSizes
+  readonly policy: ScalePolicy
+  readonly strategies: Strategies
+  readonly target: Target
+  /** Precision asked for, which decides about the flooding noise. */
+  readonly precisionBits: number
+  /** What lies between two refreshes; absent for one shot. */
+  readonly segment?: Segment
+  /** The link that refreshes go over. */
+  readonly link?: Link
+}
+
+/** The modulus between two refreshes. */
+export interface Segment {
+  /** Levels that rescaling may use up. */
+  readonly levels: number
+  /** Most bits of their primes. */
+  readonly primeBits: number
+}
+
+/** How a candidate refreshes values. */
+export interface PlannedRefresh {
+  readonly cuts: Cuts
+  /** log2 of the modulus that the refresh level has to have. */
+  readonly modulusBits: number
+  /** Ciphertexts that are refreshed, all together. */
+  readonly ciphertexts: number
+}
+
+/** A way to run the graph, with what a draft of its circuit showed. */
+export interface Candidate {
+  readonly graph: Graph
+  readonly draft: Draft
+  readonly chain: PlannedChain
+  /** The special primes; undefined when the candidate exceeds the budget. */
+  readonly special: readonly bigint[] | undefined
+  /** Absent for one shot. */
+  readonly refresh?: PlannedRefresh
+  /** Of the server's evaluation, on one core. */
+  readonly seconds: number
+  /** What the layers of each interleave have of it, and which rotations they take. */
+  readonly stages: ReadonlyMap<number, Stage>
+  /** Of refreshes: both sides' work, and waiting for the network. */
+  readonly refreshSeconds: number
+  readonly refreshBytes: number
+  readonly keyBytes: number
+  readonly queryBytes: number
+  /** Estimate without knowledge of the weights, flooding included. */
+  readonly precisionBits: number
+  /** Bits beyond the security table's limit; 0 or less when it fits. */
+  readonly excessBits: number
+}
+
+/** What base primes lack of their sizes together. */
+const BASE_LACK_BITS = 1
+/** Sign, and what the base primes lack of their sizes. */
+const BASE_SLACK_BITS = 2
+
+/**
+ * Lowers the graph once, without making constants, and weighs the circuit with every number of special primes that fits.
+ *
+ * @returns at least one candidate, unless the ring has too few primes of the sizes
+ */
+export function candidatesOf(graph: Graph, draft: Draft): Candidate[] {
+  const { ring, batch, sizes, policy, target, segment } = draft
+  const levelBits = Math.min(sizes.most, segment?.primeBits ?? sizes.most)
+  const draftChain = new DraftChain(ring, { ...sizes, most: levelBits }, batch)
+  const builder = new CircuitBuilder(draftChain, policy, false)
+  const { value, level, cuts } = lowerDraft(graph, draft, builder)
+  const { scale } = builder.type(value)
+  const logitBits = Math.ceil(Math.log2(scale)) + LOGIT_BITS + BASE_SLACK_BITS
+  const refresh = cuts && plannedRefresh(builder, ring, cuts)
+  const baseBits = refresh ? Math.max(logitBits, refresh.modulusBits + BASE_LACK_BITS) : logitBits
+  if (refresh) for (let l = DRAFT_LEVELS; l > level; l--) draftChain.choose(l, levelBits)
+  const finished = draftChain.finish(level, baseBits, sizes)
+  if (finished === undefined) return []
+  const { chain, left } = finished
+  const unusedLevels = level - (chain.base.length - 1)
+  const ops = builder.ops.map((op) => ({ ...op, level: op.level - unusedLevels }))
+  const { counts, statistics, interleaves, sites, siteOf } = builder
+  const basis = extendedBasis({ ops, result: value })
+  const body = { ops, counts, result: value, statistics, interleaves, sites, siteOf, basis }
+  const choices = specialPrimeChoices(chain, left, sizes, target.mostSpecialPrimes)
+  return choices.length > 0
+    ? choices.map((special) => candidate(graph, draft, chain, body, special, refresh))
+    : [candidate(graph, draft, chain, body, undefined, refresh)]
+}
+
+/** The logits, and the level below which the chain has only its base. */
+function lowerDraft(
+  graph: Graph,
+  { layout, strategies, segment }: Draft,
+  builder: CircuitBuilder,
+): { value: ValueId; level: number; cuts?: Cuts } {
+  if (segment === undefined) {
+    const { value } = lowerWhole(graph, layout, strategies, builder)
+    return { value, level: builder.type(value).level }
+  }
+  const level = DRAFT_LEVELS - segment.levels
+  const { head, cuts } = planCuts(builder, graph, { layout, strategies, refreshLevel: level })
+  return { value: head.value, level, cuts }
+}
+
+/** @throws DEPTH_EXCEEDED when the graph needs more levels than drafts have */
+function lowerWhole(
+  graph: Graph,
+  layout: Layout,
+  strategies: Strategies,
+  builder: CircuitBuilder,
+): { value: ValueId } {
+  try {
+    return lowerGraph(builder, graph, layout, strategies)
+  } catch (error) {
+    if (!(error instanceof PolyVeilError && error.code === 'LEVEL_EXHAUSTED')) throw error
+    throw tooManyLevels(builder)
+  }
+}
+
+function plannedRefresh({ ops, counts }: CircuitBuilder, ring: number, cuts: Cuts): PlannedRefresh {
+  const modulusBits = refreshModulusBits({ ops, counts, parameters: { ring } })
+  const ciphertexts = refreshRounds({ ops, counts }).reduce((sum, count) => sum + count, 0)
+  return { cuts, modulusBits, ciphertexts }
+}
+
+type Body = NoisyBody &
+  Pick<CircuitBuilder, 'ops' | 'counts' | 'interleaves'> & {
+    readonly basis: ExtendedBasis
+  }
+
+function candidate(
+  graph: Graph,
+  draft: Draft,
+  chain: PlannedChain,
+  body: Body,
+  special: readonly bigint[] | undefined,
+  refresh: PlannedRefresh | undefined,
+): Candidate {
+  const { ring, layout, sizes, target, link = LOCAL_LINK } = draft
+  const { ops, counts, result, basis } = body
+  const primes = dataPrimes(chain)
+  // Beyond the budget a special prime that is too many shows what the candidate would be.
+  const specialPrimes = special ?? [1n << BigInt(sizes.most)]
+  const noise = logitNoise(body, { ring, primes, specialPrimes })
+  const deviation = logitDeviation(graph)
+  const seconds = target.costs({ ops, result, basis, ring, specialPrimes: specialPrimes.length })
+  const { seconds: refreshSeconds, bytes: refreshBytes } = refreshCost(
+    { cuts: refresh?.cuts.size ?? 0, ciphertexts: refresh?.ciphertexts ?? 0 },
+    { ring, primes: primes.length, upBits: bitsOf(primes), downBits: bitsOf(chain.base) },
+    link,
+  )
+  return {
+    graph,
+    draft,
+    chain,
+    special,
+    refresh,
+    refreshSeconds,
+    refreshBytes,
+    seconds: sumSeconds(seconds, counts),
+    stages: stagesOf(body, seconds),
+    keyBytes: keyBytes(chain, specialPrimes, rotationSteps({ ops }).length),
+    queryBytes: (layout.ciphertexts * ring * bitsOf(primes)) / 8,
+    precisionBits: precisionOf(logitError(noise, floodingError(draft.precisionBits, deviation)), deviation),
+    excessBits: Math.ceil(bitsOf(primes) + leastSpecialBits(chain) - MAX_LOG_QP[ring]),
+  }
+}
+
+/** Seeded key-switching keys: one polynomial over all primes for each digit. */
+export function keyBytes(chain: PlannedChain, specialPrimes: readonly bigint[], rotations: number): number {
+  const primes = dataPrimes(chain)
+  const polynomial = (chain.ring * bitsOf([...primes, ...specialPrimes])) / 8
+  return polynomial * (1 + digitCount({ primes, specialPrimes }) * (rotations + 1))
+}

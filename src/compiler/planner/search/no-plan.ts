@@ -1,0 +1,80 @@
+import { MAX_LOG_QP } from '../../../circuit/parameters/parameters.ts'
+import { PolyVeilError } from '../../../errors/index.ts'
+import type { Graph } from '../../graph/graph.ts'
+import { CircuitBuilder } from '../../lowering/builder.ts'
+import { lowerGraph } from '../../lowering/lower.ts'
+import { bitsOf, DRAFT_LEVELS, DraftChain, leastSpecialBits } from '../modulus/chain.ts'
+import type { Candidate } from './draft.ts'
+
+/**
+ * The error when no candidate will do: of those that are precise enough, the one that lacks the fewest bits of modulus; or
+ * the best precision, when no candidate reaches the one asked for.
+ */
+export function noPlan(graph: Graph, tried: readonly Candidate[], precisionBits: number): PolyVeilError {
+  const tooLarge = tried.filter(({ excessBits }) => excessBits > 0)
+  if (tooLarge.length === 0) return imprecise(precisionBits, bestPrecision(tried))
+  const best = tooLarge.reduce((a, b) => (b.excessBits < a.excessBits ? b : a))
+  return depthExceeded(graph, best, precisionBits)
+}
+
+const bestPrecision = (tried: readonly Candidate[]): number =>
+  tried.reduce((best, candidate) => Math.max(best, candidate.precisionBits), 0)
+
+/** The error when parameters within the security limits reach no more than a precision. */
+export function imprecise(precisionBits: number, reached: number): PolyVeilError {
+  const bestPrecisionBits = Math.max(0, reached)
+  return new PolyVeilError(
+    'DEPTH_EXCEEDED',
+    `No plan within the security limits keeps ${precisionBits} bits of precision; the best keeps ` +
+      `${bestPrecisionBits.toFixed(1)}. What would help: a larger ring, or a lower --precision`,
+    { precisionBits, bestPrecisionBits },
+  )
+}
+
+/** The error when a network in one shot uses up all levels that drafts have. @param builder of the draft, as it then is */
+export function tooManyLevels({ layers }: CircuitBuilder): PolyVeilError {
+  const layer = layers.at(-1)?.name ?? 'input'
+  return new PolyVeilError(
+    'DEPTH_EXCEEDED',
+    `The network needs more than ${DRAFT_LEVELS} levels in one shot, exhausted at layer ${layer}. What would help: ` +
+      'refreshes, or a shallower network',
+    { levels: DRAFT_LEVELS, layer },
+  )
+}
+
+function depthExceeded(graph: Graph, best: Candidate, precisionBits: number): PolyVeilError {
+  const { excessBits, chain } = best
+  const { ring } = chain
+  const limit = MAX_LOG_QP[ring]
+  const needed = limit + excessBits
+  const layer = firstLayerBeyond(graph, best)
+  const largest = Math.max(...Object.keys(MAX_LOG_QP).map(Number))
+  const larger = ring < largest ? `a larger ring (--ring ${ring * 2}), ` : ''
+  return new PolyVeilError(
+    'DEPTH_EXCEEDED',
+    `The network needs ${needed} modulus bits in one shot; ring ${ring} allows ${limit}: ${excessBits} bits too many, ` +
+      `exhausted at layer ${layer}. What would help: ${larger}fewer bits of precision (--precision below ` +
+      `${precisionBits}), or a shallower network`,
+    { ring, neededBits: needed, limitBits: limit, missingBits: excessBits, layer },
+  )
+}
+
+/** The layer in which a draft uses up the modulus that its ring allows. */
+function firstLayerBeyond(graph: Graph, { chain, draft }: Candidate): string {
+  const { policy, sizes, layout, strategies, batch } = draft
+  const builder = new CircuitBuilder(new DraftChain(chain.ring, sizes, batch), policy, false)
+  lowerGraph(builder, graph, layout, strategies)
+  const levels = levelsWithin(
+    chain.levels,
+    MAX_LOG_QP[chain.ring] - bitsOf(chain.base) - leastSpecialBits(chain),
+  )
+  const beyond = builder.ops.find((op) => DRAFT_LEVELS - op.level > levels)
+  return beyond ? builder.layers[beyond.layer].name : 'head'
+}
+
+/** How many primes from the highest down have together no more than `bits`. */
+function levelsWithin(levels: readonly bigint[], bits: number): number {
+  const downwards = levels.toReversed()
+  const beyond = downwards.findIndex((_, index) => bitsOf(downwards.slice(0, index + 1)) > bits)
+  return beyond < 0 ? levels.length : beyond
+}

@@ -1,0 +1,184 @@
+import { MAX_LOG_QP } from '../../../circuit/parameters/parameters.ts'
+import type { Layout } from '../../../circuit/types.ts'
+import { PolyVeilError } from '../../../errors/index.ts'
+import type { Graph } from '../../graph/graph.ts'
+import { everywhere, type Strategies } from '../../lowering/strategy.ts'
+import { insertRepacks } from '../../passes/insert-repacks.ts'
+import { logitDeviation } from '../modulus/precision.ts'
+import { imageSlots } from '../modulus/rings.ts'
+import { type Candidate, candidatesOf, type Segment } from './draft.ts'
+import { imprecise } from './no-plan.ts'
+import { cheapest, costOf } from './objective.ts'
+import { type Demands, inputLayout, policyFor } from './search.ts'
+import { chooseStrategies } from './stage-strategies.ts'
+import { CHAINS } from './strategies.ts'
+
+/** Modulus of the refresh level, about; what it is in fact follows from the circuit. */
+const USUAL_REFRESH_BITS = 76
+const MOST_SPECIAL_PRIMES = 6
+const WATERLINES = [22, 24, 25, 26, 28]
+/** Bits by which the logits' error that one layer's rounded weights make lies below what the answer may be off. */
+const WEIGHT_MARGINS = [1, 2, 3, 4, 5, 6, 7, 8]
+
+/** A precision this far below the one asked for is not reached by weights with fewer bits either. */
+const OUT_OF_REACH_BITS = 1
+/** Segments for which scales are varied, the best at usual scales first. */
+const BEST_SEGMENTS = 2
+/** A ring whose first draft costs more than so many times the best first draft is left, unless the others have no plan. */
+const WORTH_TRYING = 1.4
+
+/**
+ * Plans with refreshes: for every ring, segment between two refreshes, waterline and weight precision, circuits
+ * cut as late as possible. What first drafts show to be far from the best is not looked into.
+ *
+ * @returns the candidates that fit the security table and the precision, best first for the objective
+ * @throws DEPTH_EXCEEDED when none does
+ */
+export function searchRefreshed(graph: Graph, demands: Demands): Candidate[] {
+  const rings = demands.rings.map((ring) => new RefreshedSearch(graph, ring, demands))
+  const ranked = byCost(rings, (search) => search.firstCost)
+  const candidates: Candidate[] = []
+  for (const search of ranked) {
+    const isFar = search.firstCost > WORTH_TRYING * ranked[0].firstCost
+    if (isFar && candidates.some((candidate) => isPrecise(candidate, demands))) break
+    candidates.push(...search.run())
+  }
+  const precise = candidates.filter((candidate) => isPrecise(candidate, demands))
+  if (precise.length === 0) {
+    const within = candidates.filter(({ special }) => special !== undefined)
+    throw imprecise(demands.precisionBits, Math.max(0, ...within.map(({ precisionBits }) => precisionBits)))
+  }
+  return byCost(precise, (candidate) => costOf(demands.objective, candidate))
+}
+
+const isPrecise = ({ special, precisionBits }: Candidate, demands: Demands): boolean =>
+  special !== undefined && precisionBits >= demands.precisionBits
+
+/** Items by ascending cost. */
+const byCost = <T>(items: readonly T[], costOf: (item: T) => number): T[] =>
+  items
+    .map((item) => ({ item, cost: costOf(item) }))
+    .sort((a, b) => a.cost - b.cost)
+    .map(({ item }) => item)
+
+type Scales = { readonly waterline: number; readonly margin: number }
+
+/** The search within one ring. */
+class RefreshedSearch {
+  readonly #graph: Graph
+  readonly #ring: number
+  readonly #demands: Demands
+  readonly #layout: Layout
+  /** Scales that first drafts are made at. */
+  readonly #usual: Scales
+  /** The best at usual scales, without any choice of strategy, first. */
+  readonly #segments: readonly Segment[]
+  /** Of the first draft of the best segment; infinite when there is none. */
+  readonly firstCost: number
+
+  constructor(graph: Graph, ring: number, demands: Demands) {
+    const slots = imageSlots(ring, demands.batch)
+    this.#graph = insertRepacks(graph, slots)
+    this.#ring = ring
+    this.#demands = demands
+    this.#layout = inputLayout(graph, slots)
+    const segments = segmentsWithin(ring, demands)
+    this.#usual = { waterline: WATERLINES[0], margin: this.#preciseMargin(segments) }
+    const costs = new Map(segments.map((segment) => [segment, this.#costAt(segment, everywhere(CHAINS))]))
+    this.#segments = byCost(segments, (segment) => costs.get(segment)!)
+    this.firstCost = costs.get(this.#segments[0]) ?? Infinity
+  }
+
+  /** Strategies hardly depend on segments and scales, nor the best segment on scales: they are chosen one after the other. */
+  run(): Candidate[] {
+    if (this.firstCost === Infinity) return []
+    const { target, objective } = this.#demands
+    const strategies = chooseStrategies(target.name, objective, (strategy) =>
+      this.#draft(this.#segments[0], this.#usual, everywhere(strategy)),
+    )
+    const found: Candidate[] = []
+    let preciseSegments = 0
+    for (const segment of byCost(this.#segments, (segment) => this.#costAt(segment, strategies))) {
+      const candidates = WATERLINES.flatMap((waterline) => this.#margins(segment, waterline, strategies))
+      found.push(...candidates)
+      if (candidates.some((candidate) => isPrecise(candidate, this.#demands))) preciseSegments++
+      if (preciseSegments === BEST_SEGMENTS) break
+    }
+    return found
+  }
+
+  /** The least weight margin that reaches the precision, or the largest; segments hardly matter to it. */
+  #preciseMargin(segments: readonly Segment[]): number {
+    const reaches = (margin: number): boolean =>
+      segments
+        .flatMap((segment) => this.#draft(segment, { waterline: WATERLINES[0], margin }, everywhere(CHAINS)))
+        .some((candidate) => isPrecise(candidate, this.#demands))
+    return WEIGHT_MARGINS.find(reaches) ?? WEIGHT_MARGINS.at(-1)!
+  }
+
+  /** Candidates of all weight margins, the largest first, down to where the precision is out of reach. */
+  #margins(segment: Segment, waterline: number, strategies: Strategies): Candidate[] {
+    const found: Candidate[] = []
+    for (const margin of WEIGHT_MARGINS.toReversed()) {
+      const candidates = this.#draft(segment, { waterline, margin }, strategies)
+      found.push(...candidates)
+      // Where there are none, heavier weights made a layer too deep: lighter ones may fit.
+      const least = this.#demands.precisionBits - OUT_OF_REACH_BITS
+      if (candidates.length > 0 && candidates.every(({ precisionBits }) => precisionBits < least)) break
+    }
+    return found
+  }
+
+  #costAt(segment: Segment, strategies: Strategies): number {
+    const { objective } = this.#demands
+    const best = cheapest(this.#draft(segment, this.#usual, strategies), objective)
+    return best === undefined ? Infinity : costOf(objective, best)
+  }
+
+  /** Drafts circuits; a segment that is too short for some layer gives none. */
+  #draft(segment: Segment, { waterline, margin }: Scales, strategies: Strategies): Candidate[] {
+    const { target, precisionBits, maxPrimeBits, link, batch } = this.#demands
+    const sizes = { least: target.primeSizes.least, most: Math.min(target.primeSizes.most, maxPrimeBits) }
+    const scales = { step: segment.primeBits - 2, waterline, margin }
+    const policy = policyFor(scales, precisionBits, logitDeviation(this.#graph))
+    try {
+      return candidatesOf(this.#graph, {
+        ring: this.#ring,
+        batch,
+        layout: this.#layout,
+        sizes,
+        policy,
+        strategies,
+        target,
+        precisionBits,
+        segment,
+        link,
+      })
+    } catch (error) {
+      if (error instanceof PolyVeilError && error.code === 'DEPTH_EXCEEDED') return []
+      throw error
+    }
+  }
+}
+
+/** Primes of levels that are smaller than this by so many bits than they could be make more levels, but hardly useful ones. */
+const MOST_BITS_LESS = 4
+
+/**
+ * What fits the modulus beside the refresh level and each number of special primes: as many levels of the largest primes as
+ * fit, and more levels of primes that are a little smaller. The longest come first.
+ */
+function segmentsWithin(ring: number, { target, maxPrimeBits }: Demands): Segment[] {
+  const most = Math.min(target.primeSizes.most, maxPrimeBits)
+  const room = MAX_LOG_QP[ring] - USUAL_REFRESH_BITS
+  const segments = new Map<string, Segment>()
+  for (let special = 1; special <= MOST_SPECIAL_PRIMES; special++) {
+    const bits = room - special * most
+    for (let levels = Math.max(2, Math.floor(bits / most)); ; levels++) {
+      const primeBits = Math.min(most, Math.floor(bits / levels))
+      if (primeBits < most - MOST_BITS_LESS) break
+      segments.set(`${levels} ${primeBits}`, { levels, primeBits })
+    }
+  }
+  return [...segments.values()].sort((a, b) => b.levels - a.levels || b.primeBits - a.primeBits)
+}

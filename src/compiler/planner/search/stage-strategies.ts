@@ -1,0 +1,84 @@
+import { everywhere, type RotationStrategy, type Strategies } from '../../lowering/strategy.ts'
+import type { TargetName } from '../target/target.ts'
+import { type Candidate, keyBytes } from './draft.ts'
+import { costOf, type Objective } from './objective.ts'
+import type { Stage } from './stages.ts'
+import { CHAINS, chooseStrategy } from './strategies.ts'
+
+/**
+ * Chooses a strategy for each interleave. Strategies change neither levels nor scales, so what a stage takes by one of them
+ * does not depend on the others, but for the keys that stages share: a draft with one strategy everywhere tells what every
+ * stage takes by it, and whole circuits are put together from such drafts.
+ *
+ * @param draft candidates with one strategy everywhere, alike in all but what depends on the strategy; none when it fails
+ */
+export function chooseStrategies(
+  target: TargetName,
+  objective: Objective,
+  draft: (strategy: RotationStrategy) => readonly Candidate[],
+): Strategies {
+  const drafts = new Drafts(draft, objective)
+  const chosen = new Map<number, RotationStrategy>()
+  const stages = drafts.stages()
+  // What the slowest stage takes decides; the others can have their keys with it.
+  for (const interleave of stages) {
+    const strategy = chooseStrategy(
+      target,
+      interleave,
+      (strategy) => drafts.costOf(new Map([...chosen, [interleave, strategy]])),
+      stages.length > 1 ? 1 : undefined,
+    )
+    chosen.set(interleave, strategy)
+  }
+  return { ...everywhere(CHAINS), byInterleave: chosen }
+}
+
+/** Drafts with one strategy everywhere, each made once. */
+class Drafts {
+  readonly #draft: (strategy: RotationStrategy) => readonly Candidate[]
+  readonly #objective: Objective
+  readonly #known = new Map<string, readonly Candidate[]>()
+
+  constructor(draft: (strategy: RotationStrategy) => readonly Candidate[], objective: Objective) {
+    this.#draft = draft
+    this.#objective = objective
+  }
+
+  /** The interleaves of a circuit, the slowest stage first. */
+  stages(): number[] {
+    const [first] = this.#by(CHAINS)
+    if (first === undefined) return []
+    return [...first.stages].sort(([, a], [, b]) => b.seconds - a.seconds).map(([interleave]) => interleave)
+  }
+
+  /** Cost of a circuit whose stages have the given strategies, and chains where none is given. */
+  costOf(strategies: ReadonlyMap<number, RotationStrategy>): number {
+    const costs = this.#by(CHAINS).map((whole, index) => {
+      const stages = [...whole.stages.keys()].map((interleave) =>
+        this.#by(strategies.get(interleave) ?? CHAINS)[index]?.stages.get(interleave),
+      )
+      return stages.every((stage) => stage !== undefined)
+        ? costOf(this.#objective, { ...whole, ...together(whole, stages) })
+        : Infinity
+    })
+    return Math.min(...costs)
+  }
+
+  #by(strategy: RotationStrategy): readonly Candidate[] {
+    const key = Object.values(strategy).join()
+    const drafted = this.#known.get(key) ?? this.#draft(strategy)
+    this.#known.set(key, drafted)
+    return drafted
+  }
+}
+
+function together(
+  { chain, special, keyBytes: bytes }: Candidate,
+  stages: readonly Stage[],
+): Pick<Candidate, 'seconds' | 'keyBytes'> {
+  const steps = new Set(stages.flatMap((stage) => [...stage.steps]))
+  return {
+    seconds: stages.reduce((sum, stage) => sum + stage.seconds, 0),
+    keyBytes: special === undefined ? bytes : keyBytes(chain, special, steps.size),
+  }
+}

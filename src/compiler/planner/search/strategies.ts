@@ -1,0 +1,74 @@
+import type { RotationStrategy } from '../../lowering/strategy.ts'
+import type { TargetName } from '../target/target.ts'
+
+/** Ways to spend rotations, choice by choice: each list is tried with the best of the others so far. */
+type Choices = readonly (readonly Partial<RotationStrategy>[])[]
+
+/** Few keys and no hoisting. */
+export const CHAINS: RotationStrategy = {
+  babies: 5,
+  babySteps: 'chain',
+  giantSteps: 'horner',
+  taps: 'separable',
+  depthwise: 'separable',
+}
+
+const SEAL_BABIES = [3, 5, 7, 9]
+const SIMD_BABIES = [3, 5, 7, 9, 11, 13, 16, 20, 24, 32]
+
+/**
+ * The best strategy by a cost. Choices hardly depend on each other, so they are made one after the other, in some rounds.
+ *
+ * @param interleave slots of a position, at most which many channels a ciphertext holds
+ * @param costOf lower is better; called some dozens of times
+ */
+export function chooseStrategy(
+  target: TargetName,
+  interleave: number,
+  costOf: (strategy: RotationStrategy) => number,
+  rounds = 2,
+): RotationStrategy {
+  const choices = target === 'seal' ? sealChoices : simdChoices(interleave)
+  let best = { strategy: CHAINS, cost: costOf(CHAINS) }
+  for (let round = 1; round <= rounds; round++) {
+    if (round > 1 && choices.length === 1) break
+    for (const options of choices) best = bestOf(best, options, costOf)
+  }
+  return best.strategy
+}
+
+interface Rated {
+  readonly strategy: RotationStrategy
+  readonly cost: number
+}
+
+function bestOf(
+  start: Rated,
+  options: readonly Partial<RotationStrategy>[],
+  costOf: (strategy: RotationStrategy) => number,
+): Rated {
+  let best = start
+  for (const option of options) {
+    const strategy = { ...start.strategy, ...option }
+    const cost = costOf(strategy)
+    if (cost < best.cost) best = { strategy, cost }
+  }
+  return best
+}
+
+/** node-seal decomposes for every rotation, so that direct rotations cost keys and save nothing. */
+const sealChoices: Choices = [SEAL_BABIES.map((babies) => ({ babies }))]
+
+const simdChoices = (interleave: number): Choices => {
+  // 2 * interleave - 1 baby steps are all shifts between channels.
+  const babies = [...SIMD_BABIES, 2 * interleave - 1].filter((count) => count < 2 * interleave)
+  return [
+    babies.flatMap((count) =>
+      (['chain', 'direct'] as const).flatMap((babySteps) =>
+        (['horner', 'direct'] as const).map((giantSteps) => ({ babies: count, babySteps, giantSteps })),
+      ),
+    ),
+    (['separable', 'direct', 'joint'] as const).map((taps) => ({ taps })),
+    (['separable', 'direct'] as const).map((depthwise) => ({ depthwise })),
+  ]
+}

@@ -1,0 +1,49 @@
+import { rotationSteps } from '../../../circuit/keys.ts'
+import { digitCount } from '../../../circuit/parameters/parameters.ts'
+import { bitLength } from '../../../circuit/parameters/primes.ts'
+import { refreshRounds } from '../../../circuit/refresh.ts'
+import type { Circuit, Estimate } from '../../../circuit/types.ts'
+import type { Target } from './target.ts'
+
+const SEED_BYTES = 64
+
+/** What the noise model says of the logits. */
+type Precision = Pick<Estimate, 'logitError' | 'isMeasured' | 'precisionBits'>
+
+/** Seconds of each layer, in order. */
+export function layerSeconds(circuit: Circuit, { costs }: Target): number[] {
+  const { ring, specialPrimes } = circuit.parameters
+  const seconds = circuit.layers.map(() => 0)
+  const ofOps = costs({ ...circuit, ring, specialPrimes: specialPrimes.length })
+  circuit.ops.forEach(({ layer }, id) => {
+    seconds[layer] += ofOps[id]
+  })
+  return seconds
+}
+
+/** Seconds, which are those of its layers, bytes and memory of a circuit. Wire sizes leave out frame headers of some hundred bytes. */
+export function estimateOf(circuit: Circuit, precision: Precision, target: Target): Estimate {
+  const { parameters, input, output, refresh } = circuit
+  const { ring, primes, specialPrimes } = parameters
+  const rotations = rotationSteps(circuit).length
+  const keyPolynomials = 1 + digitCount(parameters) * (rotations + 1)
+  const allPrimes = [...primes, ...specialPrimes]
+  const refreshed = refreshRounds(circuit).reduce((sum, ciphertexts) => sum + ciphertexts, 0)
+  const packed = (level: number) => packedBytes(ring, primes.slice(0, level + 1))
+  return {
+    seconds: circuit.layers.reduce((sum, { seconds }) => sum + seconds, 0),
+    ...precision,
+    memoryBytes: target.memory(circuit),
+    bytes: {
+      keys: keyPolynomials * (packedBytes(ring, allPrimes) + SEED_BYTES),
+      query: input.layout.ciphertexts * (packed(input.level) + SEED_BYTES),
+      refreshUp: refreshed * (packed(parameters.topLevel) + SEED_BYTES),
+      refreshDown: refresh ? refreshed * 2 * packed(refresh.level) : 0,
+      response: 2 * packed(output.level),
+    },
+  }
+}
+
+/** Bytes of one polynomial whose residues are packed at their primes' sizes. */
+const packedBytes = (ring: number, primes: readonly bigint[]): number =>
+  primes.reduce((sum, prime) => sum + (ring * bitLength(prime)) / 8, 0)

@@ -1,0 +1,60 @@
+import { operandsOf } from '../../../circuit/operands.ts'
+import type { Op } from '../../../circuit/types.ts'
+import { type CostModel, REFERENCE_RING, transformGrowth } from '../../../schedule/cost-model.ts'
+
+/**
+ * Seconds of node-seal's operations as functions of the ring N and the number n of data primes: key switching is quadratic
+ * in n, all else linear; everything grows with N, key switching with N log N.
+ * The coefficients are node-seal's at N = 16384, fitted at n = 3 and n = 6 (see docs/performance.md).
+ */
+export interface SealSpeeds {
+  /** Per prime pair and per prime of a key switch at the reference ring. */
+  readonly keySwitchPair: number
+  readonly keySwitchPrime: number
+  /** Per prime: one weighted summand, one addition, one product, one rescale. */
+  readonly term: number
+  readonly add: number
+  readonly multiply: number
+  readonly rescale: number
+}
+
+export const SEAL_SPEEDS: SealSpeeds = Object.freeze({
+  keySwitchPair: 0.294e-3,
+  keySwitchPrime: 1.32e-3,
+  term: 0.36e-3,
+  add: 0.06e-3,
+  multiply: 0.49e-3,
+  rescale: 0.66e-3,
+})
+
+/** The cost model of node-seal, which knows no hoisting: each operation costs the same wherever it stands. */
+export const sealCosts =
+  (speeds: SealSpeeds = SEAL_SPEEDS): CostModel =>
+  ({ ops, ring, unusedLevels = 0 }) =>
+    Float64Array.from(ops, (op) => {
+      const [operand] = operandsOf(op)
+      const level = operand === undefined ? op.level : ops[operand].level
+      return opSeconds(op, level - unusedLevels + 1, ring, speeds)
+    })
+
+function opSeconds(op: Op, n: number, ring: number, speeds: SealSpeeds): number {
+  const linear = ring / REFERENCE_RING
+  const transform = transformGrowth(ring)
+  switch (op.kind) {
+    case 'rotate':
+    case 'relinearise':
+      return transform * (speeds.keySwitchPair * n * (n + 1) + speeds.keySwitchPrime * n)
+    case 'dot':
+      return linear * n * speeds.term * op.terms.length
+    case 'multiply':
+      return linear * n * speeds.multiply
+    case 'rescale':
+      return transform * n * speeds.rescale
+    case 'add':
+    case 'subtract':
+    case 'addPlain':
+      return linear * n * speeds.add
+    default:
+      return 0
+  }
+}

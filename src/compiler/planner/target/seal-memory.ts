@@ -1,0 +1,14 @@
+import { rotationSteps } from '../../../circuit/keys.ts'
+import { peakLiveBytes } from '../../../circuit/liveness.ts'
+import { digitCount } from '../../../circuit/parameters/parameters.ts'
+import type { Circuit } from '../../../circuit/types.ts'
+
+const RESIDUE_BYTES = 8
+
+/** Bytes of node-seal's heap that keys and values of a circuit take; the plaintexts that are kept come on top. */
+export function sealMemory(circuit: Circuit): number {
+  const { ring, primes, specialPrimes } = circuit.parameters
+  const pairs = 1 + digitCount(circuit.parameters) * (rotationSteps(circuit).length + 1)
+  const keys = 2 * pairs * ring * (primes.length + specialPrimes.length) * RESIDUE_BYTES
+  return keys + peakLiveBytes(circuit, RESIDUE_BYTES)
+}

@@ -1,0 +1,54 @@
+import type { CkksParameters } from '../../../circuit/parameters/parameters.ts'
+import { bitLength } from '../../../circuit/parameters/primes.ts'
+import type { Circuit } from '../../../circuit/types.ts'
+import { SIMD_SPEEDS, type SimdSpeeds, simdCosts } from '../../../schedule/cost.ts'
+import type { CostModel } from '../../../schedule/cost-model.ts'
+import { simdMemory } from '../../../schedule/memory.ts'
+import type { PrimeSizes } from '../modulus/chain.ts'
+import { sealCosts } from './seal-cost.ts'
+import { sealMemory } from './seal-memory.ts'
+
+/** The engine that a plan is made for. */
+export type TargetName = 'simd' | 'seal'
+
+/** The engine that plans are made for where nothing else is asked. */
+export const DEFAULT_TARGET: TargetName = 'simd'
+
+/** What an engine can do, and what it costs. */
+export interface Target {
+  readonly name: TargetName
+  /** Sizes of the primes that its arithmetic takes, or is worth using for. */
+  readonly primeSizes: PrimeSizes
+  /** Special primes that its key switching can use. */
+  readonly mostSpecialPrimes: number
+  readonly costs: CostModel
+  /** Bytes of the engine's memory that a circuit and one client's keys take. */
+  memory(circuit: Circuit): number
+}
+
+const seal: Target = Object.freeze({
+  name: 'seal',
+  primeSizes: { least: 30, most: 60 },
+  mostSpecialPrimes: 1,
+  costs: sealCosts(),
+  memory: sealMemory,
+})
+
+/** @param speeds of the SIMD engine's kernels */
+export const targetNamed = (name: TargetName, speeds: SimdSpeeds = SIMD_SPEEDS): Target =>
+  name === 'seal'
+    ? seal
+    : {
+        name: 'simd',
+        primeSizes: { least: 20, most: 30 },
+        mostSpecialPrimes: 8,
+        costs: simdCosts(speeds),
+        memory: simdMemory,
+      }
+
+/** The engine that executes a circuit: the SIMD engine wherever its arithmetic takes the primes. */
+export function targetOf({ primes, specialPrimes }: CkksParameters, speeds?: SimdSpeeds): Target {
+  const simd = targetNamed('simd', speeds)
+  const fits = [...primes, ...specialPrimes].every((prime) => bitLength(prime) <= simd.primeSizes.most)
+  return fits ? simd : seal
+}

@@ -1,0 +1,12 @@
+export { galoisElements, generateKeySet, keySetOf } from './generate.ts'
+export { type EvaluationKeys, heapBytes, loadKeySet } from './load.ts'
+export { generateNativeKeys, type NativeKeyOptions } from './native.ts'
+export { sampleSecretKey } from './sample.ts'
+export {
+  exportSecretKey,
+  generateSecretKey,
+  importSecretKey,
+  loadSecretKey,
+  secretPolynomial,
+  secretResidues,
+} from './secret.ts'

@@ -1,0 +1,96 @@
+import type { GaloisKeys, PublicKey, RelinKeys } from 'node-seal'
+import { galoisElement } from '../../../circuit/keys.ts'
+import { digitSize } from '../../../circuit/parameters/parameters.ts'
+import { PolyVeilError } from '../../../errors/index.ts'
+import { type ByteSource, type KeySetReader, keysMissing, openKeySet } from '../../../wire/index.ts'
+import type { SealContext } from '../context.ts'
+import { type Deletable, guarded } from '../runtime.ts'
+import { ciphertextToSeal, keyLevel, switchingKeyToSeal } from '../serialization/serialization.ts'
+
+/** What a server evaluates with. Lives on node-seal's heap until `delete`. */
+export interface EvaluationKeys {
+  readonly publicKey: PublicKey
+  readonly relinKeys: RelinKeys
+  /** One key each, by rotation steps. */
+  readonly galoisKeys: Pick<ReadonlyMap<number, GaloisKeys>, 'get' | 'size'>
+  /** Heap that the keys take, in bytes: their residues. */
+  readonly bytes: number
+  delete(): void
+}
+
+/**
+ * Loads the keys that a circuit needs from a key set, checking everything before node-seal sees it. SEAL's key switching
+ * is that of one special prime.
+ *
+ * @param source the frame; read key by key
+ * @param wantedSteps rotation steps of the circuit; further keys of the set are not loaded
+ * @throws CONFIG_INVALID when the parameters have several special primes
+ * @throws KEYS_MISSING with the Galois elements that the set lacks
+ * @throws PARAMETERS_MISMATCH, TENSOR_MALFORMED, TOO_LARGE as `openKeySet`
+ */
+export async function loadKeySet(
+  ctx: SealContext,
+  source: ByteSource,
+  wantedSteps: readonly number[],
+): Promise<EvaluationKeys> {
+  if (digitSize(ctx.parameters) > 1) {
+    throw new PolyVeilError('CONFIG_INVALID', 'The seal backend cannot use keys of several special primes')
+  }
+  const elements = new Map(wantedSteps.map((steps) => [steps, galoisElement(ctx.parameters.ring, steps)]))
+  const reader = await openKeySet(ctx.parameters, source)
+  const present = new Set(reader.galoisElements)
+  const missing = [...elements.values()].filter((element) => !present.has(element))
+  if (missing.length > 0) throw keysMissing(missing)
+  const loader = keyLoader(ctx, reader)
+  try {
+    const publicKey = await loader.publicKey()
+    const relinKeys = await loader.relinKeys()
+    const galoisKeys = new Map<number, GaloisKeys>()
+    for (const [steps, element] of elements) galoisKeys.set(steps, await loader.galoisKey(element))
+    return { publicKey, relinKeys, galoisKeys, bytes: heapBytes(ctx, galoisKeys.size), delete: loader.free }
+  } catch (cause) {
+    loader.free()
+    throw cause
+  }
+}
+
+/** Moves keys from a reader to node-seal's heap, one at a time; `free` deletes all that it has made. */
+function keyLoader(ctx: SealContext, reader: KeySetReader) {
+  const { seal, context, parameters } = ctx
+  const level = keyLevel(ctx)
+  const owned: Deletable[] = []
+  const load = <K extends Loadable>(key: K, bytes: Uint8Array): K => {
+    owned.push(key)
+    guarded(seal, () => key.loadFromArray(context, bytes))
+    return key
+  }
+  return {
+    publicKey: async () => load(new seal.PublicKey(), ciphertextToSeal(level, await reader.publicKey(), 1)),
+    async relinKeys() {
+      const bytes = switchingKeyToSeal(level, await reader.relinKey(), { vectors: 1, vector: 0 })
+      return load(new seal.RelinKeys(), bytes)
+    },
+    async galoisKey(element: number) {
+      const place = { vectors: parameters.ring, vector: (element - 1) / 2 }
+      const bytes = switchingKeyToSeal(level, await reader.galoisKey(element), place)
+      return load(new seal.GaloisKeys(), bytes)
+    },
+    free() {
+      for (const object of owned.splice(0)) object.delete()
+    },
+  }
+}
+
+interface Loadable extends Deletable {
+  loadFromArray(context: SealContext['context'], bytes: Uint8Array): void
+}
+
+/**
+ * Heap of a public key and 1 + `galoisKeys` key switching keys: two polynomials of 8-byte residues for the public key and
+ * for each of SEAL's digits, one a prime.
+ */
+export function heapBytes({ parameters, highestLevel }: SealContext, galoisKeys: number): number {
+  const { ring, primes, specialPrimes } = parameters
+  const pairs = 1 + (1 + galoisKeys) * (highestLevel + 1)
+  return pairs * 2 * (primes.length + specialPrimes.length) * ring * 8
+}

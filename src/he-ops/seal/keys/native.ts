@@ -1,0 +1,86 @@
+import type { GaloisKeys, KeyGenerator, SecretKey } from 'node-seal'
+import type { SealContext } from '../context.ts'
+import { guarded } from '../runtime.ts'
+import { type EvaluationKeys, heapBytes } from './load.ts'
+
+export interface NativeKeyOptions {
+  /** Heap for Galois keys; beyond it the least recently used are dropped and made anew. Default 2 GB. */
+  readonly maxBytes?: number
+}
+
+/**
+ * Keys by SEAL's own generator, for its own key switching with one special prime: the oracle for circuits with several
+ * special primes, whose hybrid keys SEAL cannot use. They are far larger than hybrid ones and never travel. A Galois key
+ * is made when it is first asked for.
+ *
+ * @param secretKey copied
+ * @param rotationSteps 1 to slots - 1
+ */
+export function generateNativeKeys(
+  ctx: SealContext,
+  secretKey: SecretKey,
+  rotationSteps: readonly number[],
+  { maxBytes = 2 ** 31 }: NativeKeyOptions = {},
+): EvaluationKeys {
+  const { seal, context } = ctx
+  return guarded(seal, () => {
+    const generator = new seal.KeyGenerator(context, secretKey)
+    const publicKey = generator.createPublicKey()
+    const relinKeys = generator.createRelinKeys()
+    const most = Math.max(1, Math.floor(maxBytes / (heapBytes(ctx, 1) - heapBytes(ctx, 0))))
+    const galoisKeys = new GaloisKeyCache(ctx, generator, rotationSteps, most)
+    return {
+      publicKey,
+      relinKeys,
+      galoisKeys,
+      bytes: heapBytes(ctx, Math.min(most, galoisKeys.size)),
+      delete() {
+        for (const object of [galoisKeys, relinKeys, publicKey, generator]) object.delete()
+      },
+    }
+  })
+}
+
+/** Galois keys by rotation steps, made when asked for. A key stays valid until the next call. */
+class GaloisKeyCache {
+  readonly #ctx: SealContext
+  readonly #generator: KeyGenerator
+  readonly #steps: ReadonlySet<number>
+  readonly #most: number
+  /** In the order of their last use. */
+  readonly #made = new Map<number, GaloisKeys>()
+
+  constructor(ctx: SealContext, generator: KeyGenerator, steps: readonly number[], most: number) {
+    this.#ctx = ctx
+    this.#generator = generator
+    this.#steps = new Set(steps)
+    this.#most = most
+  }
+
+  /** Keys that can be had. */
+  get size(): number {
+    return this.#steps.size
+  }
+
+  get(steps: number): GaloisKeys | undefined {
+    if (!this.#steps.has(steps)) return undefined
+    const key = this.#made.get(steps) ?? this.#make(steps)
+    this.#made.delete(steps)
+    this.#made.set(steps, key)
+    return key
+  }
+
+  #make(steps: number): GaloisKeys {
+    for (const [oldest, key] of this.#made) {
+      if (this.#made.size < this.#most) break
+      this.#made.delete(oldest)
+      key.delete()
+    }
+    return guarded(this.#ctx.seal, () => this.#generator.createGaloisKeysWithSteps(Int32Array.of(steps)))
+  }
+
+  delete(): void {
+    for (const key of this.#made.values()) key.delete()
+    this.#made.clear()
+  }
+}

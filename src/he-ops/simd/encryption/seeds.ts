@@ -1,0 +1,101 @@
+import type { Kernels } from '../../kernels/kernels.ts'
+import type { Heap } from '../memory/heap.ts'
+
+const MAX_WORD = 2n ** 64n - 1n
+
+/** Expands seeds into uniform polynomials as SEAL's `sample_poly_uniform` does, in kernel memory. */
+export class SeedExpander {
+  readonly #heap: Heap
+  readonly #kernels: Kernels
+  readonly #chunkBytes: number
+  /** Seed, then the kernels' scratch memory. */
+  readonly #seed: number
+  readonly #scratch: number
+
+  constructor(heap: Heap, kernels: Kernels) {
+    this.#heap = heap
+    this.#kernels = kernels
+    this.#chunkBytes = kernels.CHUNK_BYTES.value
+    const scratchBytes: number = kernels.SCRATCH_BYTES.value + this.#chunkBytes
+    const [seed, scratch] = heap.attempt(() => [heap.allocate(64), heap.allocate(scratchBytes)] as const)
+    this.#seed = seed
+    this.#scratch = scratch
+  }
+
+  /**
+   * Writes the polynomial of a seed: uniform residues in NTT form.
+   *
+   * @param seed 64 bytes
+   * @param primes below 2^30, in the order of the encryption's level
+   * @param ring N, at least 512
+   * @param addresses where the N residues modulo each prime go
+   */
+  expand(seed: Uint8Array, primes: readonly bigint[], ring: number, addresses: readonly number[]): void {
+    this.#heap.bytes(this.#seed, 64).set(seed)
+    const chunks = (8 * ring) / this.#chunkBytes
+    let rejected = 0
+    primes.forEach((prime, i) => {
+      rejected += this.#kernels.uniform(
+        addresses[i],
+        this.#seed,
+        i * chunks,
+        ring,
+        Number(prime),
+        this.#scratch,
+      )
+    })
+    // One draw in 2^34 or so has to be made anew; where in the stream it comes from depends on all that went before.
+    if (rejected > 0) {
+      this.expandExactly(seed, primes, ring).forEach((residues, i) => {
+        this.#heap.words(addresses[i], ring).set(Uint32Array.from(residues, Number))
+      })
+    }
+  }
+
+  /**
+   * The same, for primes of up to 60 bits and however many draws are rejected, slowly.
+   *
+   * @returns N residues in 0 .. q - 1 for each prime; nothing is left in kernel memory
+   */
+  expandExactly(seed: Uint8Array, primes: readonly bigint[], ring: number): BigUint64Array[] {
+    this.#heap.bytes(this.#seed, 64).set(seed)
+    const chunk = this.#heap.allocate(this.#chunkBytes)
+    try {
+      return this.#drawAll(this.#draws(chunk), primes, ring)
+    } finally {
+      this.#heap.free(chunk)
+    }
+  }
+
+  /** A word for each residue of each prime; then, prime after prime, new ones for those that are rejected. */
+  #drawAll(
+    draws: Generator<bigint, never, undefined>,
+    primes: readonly bigint[],
+    ring: number,
+  ): BigUint64Array[] {
+    const words = primes.map(() => BigUint64Array.from({ length: ring }, () => draws.next().value))
+    return words.map((drawn, i) => {
+      const prime = primes[i]
+      const limit = MAX_WORD - (MAX_WORD % prime) - 1n
+      return drawn.map((word) => {
+        let accepted = word
+        while (accepted >= limit) accepted = draws.next().value
+        return accepted % prime
+      })
+    })
+  }
+
+  /** Gives its working memory back. */
+  free(): void {
+    this.#heap.free(this.#seed)
+    this.#heap.free(this.#scratch)
+  }
+
+  /** The words of the seed's stream. @param chunk memory for one chunk of it */
+  *#draws(chunk: number): Generator<bigint, never, undefined> {
+    for (let counter = 0; ; counter++) {
+      this.#kernels.streamChunk(chunk, this.#seed, counter, this.#scratch)
+      yield* new BigUint64Array(this.#heap.bytes(chunk, this.#chunkBytes).slice().buffer)
+    }
+  }
+}

@@ -1,0 +1,121 @@
+import { digitCount } from '../../../circuit/parameters/parameters.ts'
+import { type PackedRlwe, SEED_BYTES } from '../../../wire/index.ts'
+import type { SimdContext } from '../context.ts'
+import { SeedExpander } from '../encryption/seeds.ts'
+import { aligned } from '../memory/ranges.ts'
+import {
+  emitPairLoads,
+  NOTES_BYTES,
+  type PairLoad,
+  pairLoadScratch,
+  prepare,
+} from '../operations/load-pair.ts'
+import { kernelCalls } from '../program/program.ts'
+import { linkProgram, type ProgramRunner } from '../program/run.ts'
+import { requireSound } from '../values/pair-loader.ts'
+import type { SwitchingKey } from './key-set.ts'
+
+/** Moves key switching keys from frames to kernel memory, with all threads. */
+export class KeyLoader {
+  readonly #context: SimdContext
+  readonly #runner: ProgramRunner
+  readonly #seeds: SeedExpander
+  /** The pairs of one key as they travel: what is noted, the seed, packed residues. */
+  readonly #staging: number
+
+  constructor(context: SimdContext, runner: ProgramRunner) {
+    this.#context = context
+    this.#runner = runner
+    const { heap, kernels, parameters } = context
+    const parts = heap.attempt(() => ({
+      seeds: new SeedExpander(heap, kernels),
+      staging: heap.allocate(digitCount(parameters) * this.#pairBytes),
+    }))
+    this.#seeds = parts.seeds
+    this.#staging = parts.staging
+  }
+
+  /**
+   * Unpacks a key, checks every residue, expands the seeds, and brings all to the form in which keys are used.
+   *
+   * @param pairs over all primes
+   * @param key where they go
+   * @param table address of the permutation that the key goes through, if any
+   * @throws TENSOR_MALFORMED when a residue is not below its prime; what the runner throws
+   */
+  async load(pairs: readonly PackedRlwe[], key: SwitchingKey, table: number | undefined): Promise<void> {
+    const loads = pairs.map((pair, j) => this.#stage(pair, j, key, table))
+    const { program, free } = linkProgram(
+      this.#context,
+      this.#runner.threads,
+      pairLoadScratch(this.#context),
+      (builder) => emitPairLoads(builder, this.#context, loads),
+    )
+    try {
+      await this.#runner.run(program)
+    } finally {
+      free()
+    }
+    pairs.forEach((pair, j) => {
+      this.#complete(pair, loads[j])
+    })
+  }
+
+  free(): void {
+    this.#context.heap.free(this.#staging)
+    this.#seeds.free()
+  }
+
+  get #pairBytes(): number {
+    const { kernels, limbBytes, moduli } = this.#context
+    const packed = moduli.length * limbBytes + kernels.UNPACK_SLACK.value
+    return aligned(moduli.length * NOTES_BYTES + SEED_BYTES + packed)
+  }
+
+  /** Copies a pair to where all threads can read it. */
+  #stage({ limbs, seed }: PackedRlwe, j: number, key: SwitchingKey, table: number | undefined): PairLoad {
+    const { heap } = this.#context
+    const notes = this.#staging + j * this.#pairBytes
+    const seedAt = notes + limbs.length * NOTES_BYTES
+    heap.bytes(seedAt, SEED_BYTES).set(seed)
+    let address = seedAt + SEED_BYTES
+    const placed = limbs.map(({ bits, bytes }) => {
+      const at = address
+      heap.bytes(at, bytes.length).set(bytes)
+      address += bytes.length
+      return { address: at, bits }
+    })
+    return {
+      limbs: placed,
+      seed: seedAt,
+      polynomials: [key.address(j, 0, 0), key.address(j, 1, 0)],
+      table,
+      notes,
+    }
+  }
+
+  /** Looks at what was noted. */
+  #complete(pair: PackedRlwe, load: PairLoad): void {
+    const notes = this.#context.heap.words(load.notes, 2 * pair.limbs.length)
+    let rejected = 0
+    for (let i = 0; i < pair.limbs.length; i++) {
+      requireSound(notes[2 * i] === 1, i)
+      rejected += notes[2 * i + 1]
+    }
+    if (rejected > 0) this.#expandExactly(pair, load)
+  }
+
+  /** The second polynomial once more, when a word of its seed's stream has to be drawn anew. */
+  #expandExactly({ limbs, seed }: PackedRlwe, { polynomials, table }: PairLoad): void {
+    const { heap, kernels, limbBytes, ring } = this.#context
+    const primes = limbs.map(({ prime }) => prime)
+    const scratch = heap.allocate(limbBytes)
+    this.#seeds.expandExactly(seed, primes, ring).forEach((residues, index) => {
+      const to = polynomials[1] + index * limbBytes
+      const from = table === undefined ? to : scratch
+      heap.words(from, ring).set(Uint32Array.from(residues, Number))
+      prepare(kernelCalls(kernels), this.#context, index, from, to, table)
+    })
+    heap.free(scratch)
+  }
+}

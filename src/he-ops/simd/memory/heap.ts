@@ -1,0 +1,116 @@
+import { PolyVeilError } from '../../../errors/index.ts'
+import { MOST_ENGINE_BYTES } from '../../../schedule/limits.ts'
+import { ALIGNMENT, aligned, Ranges } from './ranges.ts'
+
+const PAGE_BYTES = 65536
+
+/** TOO_LARGE by lack of kernel memory, and not because of what somebody sent. */
+export class KernelMemoryExceeded extends PolyVeilError {
+  constructor(message: string, neededBytes: number, limitBytes: number, options?: ErrorOptions) {
+    super('TOO_LARGE', message, { neededBytes, limitBytes }, options)
+  }
+}
+
+/**
+ * The kernel memory of one engine, which grows as ranges of it are asked for. One thread owns the heap; others use the
+ * addresses that it gives them.
+ */
+export class Heap {
+  readonly memory: WebAssembly.Memory
+  readonly #limit: number
+  /** Address 0 means nothing. */
+  readonly #ranges = new Ranges(ALIGNMENT)
+  /** What `attempt` calls that are under way have allocated, the innermost last. */
+  readonly #attempts: Set<number>[] = []
+  #peak = 0
+
+  /** @param limit most bytes the memory may grow to; by default what 32-bit addresses reach */
+  constructor(memory: WebAssembly.Memory, limit = MOST_ENGINE_BYTES) {
+    this.memory = memory
+    this.#limit = limit
+  }
+
+  /** Bytes handed out. */
+  get used(): number {
+    return this.#ranges.used
+  }
+
+  /** The most bytes the heap has spanned, from address 0 on. */
+  get peak(): number {
+    return this.#peak
+  }
+
+  /**
+   * The address of `bytes` new bytes, whatever they hold; a multiple of a cache line, never 0.
+   *
+   * @throws TOO_LARGE when the memory may not or cannot grow so far; the heap is then as it was
+   */
+  allocate(bytes: number): number {
+    const start = this.#ranges.allocate(bytes)
+    try {
+      // Not to the end of the ranges: what was refused before may have been beyond any limit.
+      this.#reach(start + aligned(bytes))
+      this.#attempts.at(-1)?.add(start)
+      return start
+    } catch (error) {
+      this.#ranges.free(start)
+      throw error
+    }
+  }
+
+  /** Gives back what `allocate` gave. @throws INTERNAL for any other address */
+  free(start: number): void {
+    this.#ranges.free(start)
+    for (const made of this.#attempts) made.delete(start)
+  }
+
+  /**
+   * Runs a body that allocates several times; when it throws, all that it allocated and did not free is given back.
+   */
+  attempt<T>(body: () => T): T {
+    const made = new Set<number>()
+    this.#attempts.push(made)
+    try {
+      const result = body()
+      // What encloses this attempt may still fail.
+      const outer = this.#attempts.at(-2)
+      for (const start of made) outer?.add(start)
+      return result
+    } catch (error) {
+      for (const start of [...made]) this.free(start)
+      throw error
+    } finally {
+      this.#attempts.pop()
+    }
+  }
+
+  /** A view of words; it ends to be one when the memory grows. */
+  words(address: number, length: number): Uint32Array {
+    return new Uint32Array(this.memory.buffer, address, length)
+  }
+
+  /** A view of bytes, as `words`. */
+  bytes(address: number, length: number): Uint8Array {
+    return new Uint8Array(this.memory.buffer, address, length)
+  }
+
+  #reach(end: number): void {
+    this.#grow(end)
+    this.#peak = Math.max(this.#peak, end)
+  }
+
+  #grow(end: number): void {
+    const missing = end - this.memory.buffer.byteLength
+    if (missing <= 0) return
+    if (end > this.#limit) {
+      const message = `The engine would need ${end} bytes of memory; it may have ${this.#limit}`
+      throw new KernelMemoryExceeded(message, end, this.#limit)
+    }
+    try {
+      this.memory.grow(Math.ceil(missing / PAGE_BYTES))
+    } catch (cause) {
+      const message = `The system does not give the engine ${end} bytes`
+      throw new KernelMemoryExceeded(message, end, this.#limit, { cause })
+    }
+  }
+}

@@ -1,0 +1,71 @@
+import type { Op, ValueId } from '../../../circuit/types.ts'
+import type { SimdContext } from '../context.ts'
+import { polynomialBytes, type Value } from '../values/values.ts'
+import type { ProgramBuilder } from './program.ts'
+
+/** The memory of a program's values: polynomials, which values may share, freed after the last reader of the last value. */
+export class Storage {
+  readonly #builder: ProgramBuilder
+  readonly #context: SimdContext
+  readonly #values = new Map<ValueId, Value>()
+  /** Values that hold each polynomial. */
+  readonly #holders = new Map<number, number>()
+
+  constructor(builder: ProgramBuilder, context: SimdContext) {
+    this.#builder = builder
+    this.#context = context
+  }
+
+  /** The value of an operation that was made and is not released. */
+  get(id: ValueId): Value {
+    return this.#values.get(id)!
+  }
+
+  /** A value with memory of its own, at the operation's level. */
+  create(id: ValueId, op: Pick<Op, 'level'>, polynomials: number, extended = false): Value {
+    return this.#keep(id, this.temporary(op.level + 1, polynomials, extended))
+  }
+
+  /** A value that shares polynomials with others. */
+  alias(id: ValueId, value: Value): Value {
+    return this.#keep(id, value)
+  }
+
+  /** A new polynomial that `alias` is going to hold. */
+  polynomial(primes: number): number {
+    return this.#builder.allocate(polynomialBytes(this.#context, primes, false))
+  }
+
+  /** Memory that is not a value's; freed by `freeTemporary`. */
+  temporary(primes: number, polynomials: number, extended: boolean): Value {
+    const bytes = polynomialBytes(this.#context, primes, extended)
+    const addresses = Array.from({ length: polynomials }, () => this.#builder.allocate(bytes))
+    return { polynomials: addresses, primes, extended }
+  }
+
+  freeTemporary({ polynomials }: Value): void {
+    for (const polynomial of polynomials) this.#builder.free(polynomial)
+  }
+
+  /** Forgets a value, and frees those of its polynomials that no other value holds. */
+  release(id: ValueId): void {
+    for (const polynomial of this.get(id).polynomials) {
+      const holders = this.#holders.get(polynomial)! - 1
+      if (holders > 0) {
+        this.#holders.set(polynomial, holders)
+      } else {
+        this.#holders.delete(polynomial)
+        this.#builder.free(polynomial)
+      }
+    }
+    this.#values.delete(id)
+  }
+
+  #keep(id: ValueId, value: Value): Value {
+    this.#values.set(id, value)
+    for (const polynomial of value.polynomials) {
+      this.#holders.set(polynomial, (this.#holders.get(polynomial) ?? 0) + 1)
+    }
+    return value
+  }
+}

@@ -1,0 +1,93 @@
+import { invert, powMod } from '../../../circuit/parameters/primes.ts'
+import { minimalRoot } from '../../encoding/ntt.ts'
+import { bitReverse, log2Exact } from '../../encoding/order.ts'
+import type { Heap } from '../memory/heap.ts'
+
+const WORD = 2n ** 32n
+
+/** A constant w below q with the quotient that `multiplyShoup` wants: floor(w * 2^32 / q). */
+export interface ShoupConstant {
+  readonly w: number
+  readonly quotient: number
+}
+
+/** A prime q below 2^30 with all that the kernels want to know of it. */
+export interface Modulus {
+  readonly q: number
+  readonly prime: bigint
+  /** q^-1 mod 2^32. */
+  readonly inverse: number
+  /** Products below q^2 that the `dot` kernel may add up before it reduces. */
+  readonly chunk: number
+  /** 2^64 mod q. */
+  readonly square: number
+  /** 2^32 mod q: what takes a residue to Montgomery form. */
+  readonly montgomery: ShoupConstant
+  /** Address of psi^bitReverse(i), then N words behind the quotients. */
+  readonly forward: number
+  /** The same for psi^-1. */
+  readonly backward: number
+  /** Distance in bytes from a root to its quotient. */
+  readonly quotients: number
+  readonly inverseSize: ShoupConstant
+  readonly last: ShoupConstant
+}
+
+/** @param value any integer; reduced modulo `prime` */
+export function shoup(value: bigint, prime: bigint): ShoupConstant {
+  const w = ((value % prime) + prime) % prime
+  return { w: Number(w), quotient: Number((w * WORD) / prime) }
+}
+
+/** value * 2^32 mod prime for any integer, also a negative one: a weight as the `dot` kernel wants it. */
+export const montgomery = (value: bigint, prime: bigint): number =>
+  Number((((value % prime) + prime) * WORD) % prime)
+
+/**
+ * Makes the tables of a prime, 16 N bytes on the heap, with SEAL's root.
+ *
+ * @param ring N, a power of two
+ * @param prime below 2^30, 1 modulo 2N
+ * @throws TOO_LARGE
+ */
+export function createModulus(heap: Heap, ring: number, prime: bigint): Modulus {
+  const root = minimalRoot(ring, prime)
+  const inverseRoot = invert(root, prime)
+  const inverseSize = invert(BigInt(ring), prime)
+  // bitReverse(1) is half of the ring.
+  const last = powMod(inverseRoot, BigInt(ring / 2), prime) * inverseSize
+  return {
+    q: Number(prime),
+    prime,
+    inverse: Number(inverseModuloWord(prime)),
+    chunk: Number((2n * WORD) / prime),
+    square: Number((WORD * WORD) % prime),
+    montgomery: shoup(WORD, prime),
+    forward: rootTable(heap, ring, root, prime),
+    backward: rootTable(heap, ring, inverseRoot, prime),
+    quotients: 4 * ring,
+    inverseSize: shoup(inverseSize, prime),
+    last: shoup(last, prime),
+  }
+}
+
+/** Newton's iteration: each step doubles the right bits. */
+function inverseModuloWord(odd: bigint): bigint {
+  let inverse = odd
+  for (let bits = 3; bits < 32; bits *= 2) inverse = BigInt.asUintN(32, inverse * (2n - odd * inverse))
+  return inverse
+}
+
+function rootTable(heap: Heap, ring: number, root: bigint, prime: bigint): number {
+  const address = heap.allocate(8 * ring)
+  const words = new Uint32Array(heap.memory.buffer, address, 2 * ring)
+  const bits = log2Exact(ring)
+  let power = 1n
+  for (let i = 0; i < ring; i++) {
+    const place = bitReverse(i, bits)
+    words[place] = Number(power)
+    words[ring + place] = Number((power * WORD) / prime)
+    power = (power * root) % prime
+  }
+  return address
+}

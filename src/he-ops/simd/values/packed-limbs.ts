@@ -1,0 +1,25 @@
+import { bitLength } from '../../../circuit/parameters/primes.ts'
+import { type PackedLimb, packedBytes } from '../../../wire/index.ts'
+import type { SimdContext } from '../context.ts'
+
+// Residues in the form in which they travel, prime after prime: what lies in kernel memory on its way in or out.
+
+/** Copies a packed polynomial into kernel memory. */
+export function writePacked({ heap }: SimdContext, to: number, limbs: readonly PackedLimb[]): void {
+  let at = to
+  for (const { bytes } of limbs) {
+    heap.bytes(at, bytes.length).set(bytes)
+    at += bytes.length
+  }
+}
+
+/** A copy of a packed polynomial. @param primes number of data primes, level + 1 */
+export function readPacked({ heap, moduli, ring }: SimdContext, from: number, primes: number): PackedLimb[] {
+  let at = from
+  return moduli.slice(0, primes).map(({ prime }) => {
+    const bits = bitLength(prime)
+    const bytes = heap.bytes(at, packedBytes(ring, bits)).slice()
+    at += bytes.length
+    return { prime, bits, bytes }
+  })
+}

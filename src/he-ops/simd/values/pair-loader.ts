@@ -1,0 +1,73 @@
+import { type PackedRlwe, residueTooLarge } from '../../../wire/index.ts'
+import type { SimdContext } from '../context.ts'
+import { SeedExpander } from '../encryption/seeds.ts'
+
+/** Moves pairs from checked frames to kernel memory: unpacks, checks every residue, expands the seed. */
+export class PairLoader {
+  readonly #context: SimdContext
+  readonly #seeds: SeedExpander
+  readonly #packed: number
+
+  /** Takes memory for the packed residues modulo one prime. @throws TOO_LARGE */
+  constructor(context: SimdContext) {
+    const { heap, kernels, limbBytes } = context
+    this.#context = context
+    const [seeds, packed] = heap.attempt(
+      () => [new SeedExpander(heap, kernels), heap.allocate(limbBytes + kernels.UNPACK_SLACK.value)] as const,
+    )
+    this.#seeds = seeds
+    this.#packed = packed
+  }
+
+  /**
+   * Writes the residues of both polynomials, prime after prime, in NTT form.
+   *
+   * @param pair over the first primes of the context's moduli
+   * @param c0 address of the first polynomial
+   * @param c1 address of the second polynomial
+   * @throws TENSOR_MALFORMED when a residue is not below its prime; what was written until then stays
+   */
+  load({ limbs, seed }: PackedRlwe, c0: number, c1: number): void {
+    const { ring, limbBytes } = this.#context
+    limbs.forEach((limb, i) => {
+      this.#unpack(limb, i, c0 + i * limbBytes)
+    })
+    this.#seeds.expand(
+      seed,
+      limbs.map(({ prime }) => prime),
+      ring,
+      limbs.map((_, i) => c1 + i * limbBytes),
+    )
+  }
+
+  /**
+   * Does nothing but check, for pairs that may still be refused.
+   *
+   * @throws TENSOR_MALFORMED when a residue is not below its prime
+   */
+  check({ limbs }: PackedRlwe): void {
+    const scratch = this.#context.heap.allocate(this.#context.limbBytes)
+    try {
+      for (let i = 0; i < limbs.length; i++) this.#unpack(limbs[i], i, scratch)
+    } finally {
+      this.#context.heap.free(scratch)
+    }
+  }
+
+  /** Gives its working memory back; what was loaded stays. */
+  free(): void {
+    this.#context.heap.free(this.#packed)
+    this.#seeds.free()
+  }
+
+  #unpack({ prime, bits, bytes }: PackedRlwe['limbs'][number], i: number, target: number): void {
+    const { heap, kernels, ring } = this.#context
+    heap.bytes(this.#packed, bytes.length).set(bytes)
+    requireSound(kernels.unpack(target, this.#packed, bits, ring, Number(prime)) === 1, i)
+  }
+}
+
+/** @throws TENSOR_MALFORMED unless the `unpack` kernel found all residues modulo prime `i` sound */
+export function requireSound(sound: boolean, i: number): void {
+  if (!sound) throw residueTooLarge(i)
+}

@@ -1,0 +1,114 @@
+import { numbersOf, periodOf } from '../circuit/constants/constant.ts'
+import type { Circuit, ConstantId, Op } from '../circuit/types.ts'
+import { type ExpansionRule, encodedWords } from './constant-storage.ts'
+import { extendedBasis } from './extended-basis.ts'
+
+const RESIDUE_BYTES = 4
+
+type Body = Pick<Circuit, 'parameters' | 'constants' | 'ops' | 'result'>
+
+/** Bytes of all constants as the simd engine keeps them: each once for each scale, level and form in which it is read. */
+export function constantBytes(circuit: Body, isExpanded: ExpansionRule): number {
+  const words = numbersOf(circuit.constants, (constant) =>
+    encodedWords(periodOf(constant), circuit.parameters.ring),
+  )
+  const encodings = new Encodings()
+  eachUse(circuit, (constant, use) =>
+    encodings.note(constant, encodingOf(constant, use, circuit, isExpanded)),
+  )
+  let bytes = 0
+  encodings.eachOnce((constant, limbs) => {
+    bytes += words[constant] * limbs * RESIDUE_BYTES
+  })
+  return bytes
+}
+
+type Form = 'addend' | 'extended' | 'lifted' | 'normal'
+
+interface Use {
+  readonly op: Op
+  readonly scale: number
+  readonly form: Form
+}
+
+function eachUse(circuit: Body, body: (constant: ConstantId, use: Use) => void): void {
+  const { made, kept } = extendedBasis(circuit)
+  circuit.ops.forEach((op, id) => {
+    if (op.kind === 'addPlain') body(op.constant, { op, scale: op.scale, form: 'addend' })
+    if (op.kind !== 'dot') return
+    for (const { value, constant } of op.terms) {
+      const form = kept[value] ? 'extended' : made[id] ? 'lifted' : 'normal'
+      body(constant, { op, scale: op.constantScale, form })
+    }
+  })
+}
+
+/** One way to encode constants. */
+interface Encoding {
+  readonly scale: number
+  /** Equal for equal forms and levels. */
+  readonly code: number
+  /** Times that all words are kept. */
+  readonly limbs: number
+}
+
+/** Of what is kept as coefficients, whatever the level. */
+const CODES = { weight: 0, addend: 1 }
+const FORMS: readonly Form[] = ['addend', 'extended', 'lifted', 'normal']
+
+function encodingOf(
+  constant: ConstantId,
+  { op, scale, form }: Use,
+  { parameters }: Body,
+  isExpanded: ExpansionRule,
+): Encoding {
+  const use = form === 'addend' ? 'addend' : 'weight'
+  // Half of the coefficients, in words or in doubles of two.
+  if (isExpanded(constant, scale, use)) return { scale, code: CODES[use], limbs: use === 'addend' ? 1 : 0.5 }
+  const special = form === 'extended' ? parameters.specialPrimes.length : 0
+  return {
+    scale,
+    code: 2 + FORMS.indexOf(form) + FORMS.length * op.level,
+    limbs: op.level + 1 + special,
+  }
+}
+
+/** Which constants are encoded how. There are few encodings, and millions of constants: pairs are kept as numbers. */
+class Encodings {
+  /** By scale, then by code. */
+  readonly #numbers = new Map<number, number[]>()
+  readonly #limbs: number[] = []
+  #pairs = new Float64Array(1024)
+  #count = 0
+
+  note(constant: ConstantId, encoding: Encoding): void {
+    if (this.#count === this.#pairs.length) this.#grow()
+    this.#pairs[this.#count++] = this.#numberOf(encoding) * 2 ** 32 + constant
+  }
+
+  #numberOf({ scale, code, limbs }: Encoding): number {
+    let numbers = this.#numbers.get(scale)
+    if (numbers === undefined) {
+      numbers = []
+      this.#numbers.set(scale, numbers)
+    }
+    numbers[code] ??= this.#limbs.push(limbs) - 1
+    return numbers[code]
+  }
+
+  /** Calls a function for each pair once. */
+  eachOnce(body: (constant: ConstantId, limbs: number) => void): void {
+    const pairs = this.#pairs.subarray(0, this.#count).sort()
+    pairs.forEach((pair, i) => {
+      if (i > 0 && pairs[i - 1] === pair) return
+      const number = Math.floor(pair / 2 ** 32)
+      body(pair - number * 2 ** 32, this.#limbs[number])
+    })
+  }
+
+  #grow(): void {
+    const pairs = new Float64Array(2 * this.#pairs.length)
+    pairs.set(this.#pairs)
+    this.#pairs = pairs
+  }
+}

@@ -1,0 +1,85 @@
+import t from 'tap'
+import { constantTable, GrowingConstants } from '../../../src/circuit/constants/constant-table.ts'
+import {
+  circuitPieces,
+  readCircuit,
+  readCircuitFrom,
+  writeCircuit,
+} from '../../../src/circuit/format/file.ts'
+import { smallCircuit } from '../circuits.ts'
+
+const coarse = Float64Array.from({ length: 100 }, (_, i) => Math.cos(i))
+const CONSTANTS = [
+  Float64Array.of(1, 2),
+  { fine: Float64Array.of(3, -4), coarse },
+  { fine: Float64Array.of(1, 2), coarse },
+  Float64Array.of(1, 2),
+  coarse,
+]
+
+t.test('a table is the list that it was made of, however often it is asked', async (t) => {
+  const table = constantTable(CONSTANTS)
+  t.equal(table.length, 5)
+  t.strictSame([...table], CONSTANTS)
+  t.strictSame(
+    table.map((constant, id) => [id, constant]),
+    CONSTANTS.map((constant, id) => [id, constant]),
+  )
+  t.equal(constantTable(table), table)
+})
+
+t.test('factors are kept once; coarse ones, which many constants share, are one array', async (t) => {
+  const table = constantTable(CONSTANTS)
+  t.equal(table.factors.length, 3)
+  const [, first, second] = table
+  t.equal(
+    (first as (typeof CONSTANTS)[1] & object as { coarse: object }).coarse,
+    (second as never as { coarse: object }).coarse,
+  )
+})
+
+t.test('what is kept does not hang on what was given', async (t) => {
+  const table = new GrowingConstants()
+  const values = Float64Array.of(1, 2, 3, 4)
+  table.push(table.factorsOf(values))
+  values.fill(0)
+  t.strictSame(table.at(0), Float64Array.of(1, 2, 3, 4))
+})
+
+t.test('a table is written as the array is, whatever numbers its factors have', async (t) => {
+  const small = smallCircuit()
+  const backwards = new GrowingConstants()
+  for (const constant of [...small.constants].reverse()) backwards.factorsOf(constant)
+  for (const constant of small.constants) backwards.push(backwards.factorsOf(constant))
+  t.not(backwards.fine.at(0), 0, 'numbers are others than the file has')
+  t.same(writeCircuit({ ...small, constants: backwards }), writeCircuit(small))
+})
+
+t.test('values are written in pieces, and factors may lie across them', async (t) => {
+  const small = smallCircuit()
+  // More than one piece of 2^17 doubles, whose boundary no power of two meets after the small circuit's own values.
+  const many = Array.from({ length: 80 }, (_, k) =>
+    Float64Array.from({ length: 2048 }, (_, i) => 1 + k + i / 4096),
+  )
+  const circuit = { ...small, constants: [...small.constants, ...many] }
+  const lengths = [...circuitPieces(circuit)].map((piece) => piece.length)
+  t.ok(lengths.filter((length) => length === 2 ** 20).length >= 1, `${lengths}`)
+  t.ok(Math.max(...lengths) <= 2 ** 20)
+  t.strictSame([...readCircuit(writeCircuit(circuit)).constants], circuit.constants)
+})
+
+t.test('of a file no more than a piece is asked for at once', async (t) => {
+  const bytes = writeCircuit(smallCircuit())
+  let end = 0
+  const { digest } = readCircuitFrom({
+    size: bytes.length,
+    read(target, offset) {
+      t.equal(offset, end, 'one piece after the other')
+      t.ok(target.length <= 2 ** 20)
+      target.set(bytes.subarray(offset, offset + target.length))
+      end = offset + target.length
+    },
+  })
+  t.equal(end, bytes.length)
+  t.equal(digest, Buffer.from(bytes.subarray(-32)).toString('hex'))
+})

@@ -1,0 +1,298 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { z } from 'zod'
+import { isApart, pack, slotOf } from '../../../src/circuit/layout.ts'
+import {
+  boundedList,
+  MAX_LABELS,
+  MAX_ROTATIONS,
+  MAX_ROUNDS,
+  MAX_TENSOR_VALUES,
+} from '../../../src/circuit/manifest/bounds.ts'
+import { checkLaws } from '../../../src/circuit/manifest/laws.ts'
+import { checkManifest, type Manifest, manifestOf } from '../../../src/circuit/manifest/manifest.ts'
+import { checkParameters } from '../../../src/circuit/parameters/parameters.ts'
+import { memoryKeyStore } from '../../../src/client/keys/key-store.ts'
+import { imageSlots, imageTensor } from '../../../src/client/local/input.ts'
+import { KeyRing } from '../../../src/client/local/key-ring.ts'
+import { LocalModel } from '../../../src/client/local/local-model.ts'
+import { PolyVeilError } from '../../../src/errors/index.ts'
+import type { Image } from '../../../src/preprocessing/index.ts'
+import { smallCircuit } from '../circuits.ts'
+import { forgedManifest, type Loose, sealed } from '../forged.ts'
+
+const manifest = manifestOf(smallCircuit())
+const forged = (edit: (content: Loose) => void): Manifest => forgedManifest(manifest, edit)
+
+/** An array that lets nobody look at an item. */
+const untouchable = (length: number): unknown[] =>
+  new Proxy(new Array(length), {
+    get(target, name) {
+      if (name === 'length' || typeof name === 'symbol') return Reflect.get(target, name)
+      throw new Error(`item ${name} was looked at`)
+    },
+  })
+
+t.test('the manifest of a circuit holds', async (t) => {
+  t.strictSame(checkManifest(structuredClone(manifest)), manifest)
+})
+
+t.test('a rotation by 2^53 - 1 steps is refused at once', async (t) => {
+  for (const steps of [2 ** 53 - 1, 2 ** 32, 4096]) {
+    const hostile = forged((content) => {
+      content.rotationSteps = [steps]
+      content.galoisElements = [3]
+    })
+    t.throws(() => checkManifest(hostile), { code: 'CONFIG_INVALID', message: /rotation beyond the slots/ })
+  }
+})
+
+const broken: [law: string, edit: (content: Loose) => void, message: RegExp][] = [
+  [
+    'rotations ascend',
+    (c) => Object.assign(c, { rotationSteps: [7, 7], galoisElements: [2187, 2187] }),
+    /ascending/,
+  ],
+  [
+    'also from the first on',
+    (c) => Object.assign(c, { rotationSteps: [7, 5], galoisElements: [2187, 243] }),
+    /ascending/,
+  ],
+  [
+    'Galois elements are those of the rotations',
+    (c) => Object.assign(c, { galoisElements: [5] }),
+    /Galois elements differ/,
+  ],
+  ['one for each', (c) => Object.assign(c, { galoisElements: [] }), /Galois elements differ/],
+  [
+    'the resize makes the image',
+    (c) => (c.input.preprocessing.resize.height = 4),
+    /does not yield the image/,
+  ],
+  [
+    'a crop lies within the resize',
+    (c) => (c.input.preprocessing.resize = { mode: 'shortSide', size: 4, height: 3, width: 5 }),
+    /does not yield the image/,
+  ],
+  [
+    'no resize is larger than any network',
+    (c) => (c.input.preprocessing.resize.width = 8000),
+    /resize.width/,
+  ],
+  [
+    'no crop is of a larger image',
+    (c) => (c.input.preprocessing.resize = { mode: 'shortSide', size: 2 ** 24, height: 3, width: 5 }),
+    /resize.size/,
+  ],
+  ['one mean for each channel', (c) => (c.input.preprocessing.mean = [0.5]), /does not yield the image/],
+  [
+    'one deviation for each channel',
+    (c) => (c.input.preprocessing.std = [0.5, 0.5]),
+    /does not yield the image/,
+  ],
+  ['no more of them', (c) => (c.input.preprocessing.std = [1, 1, 1, 1]), /preprocessing.std: .*at most 3/],
+  [
+    'channels are those of the preprocessing',
+    (c) => (c.input.preprocessing.channels = 'grey'),
+    /other channels than the preprocessing/,
+  ],
+  ['elements have slots of their own', (c) => (c.input.layout.rowStride = 2), /one slot/],
+  [
+    'all in an image of bounded size',
+    (c) => {
+      c.input.patch = 2048
+      Object.assign(c.input.layout, {
+        channels: 3 * 2048 ** 2,
+        height: 1,
+        width: 1,
+        channelsPerCiphertext: 1,
+      })
+      c.input.layout.ciphertexts = 3 * 2048 ** 2
+    },
+    /more than 4194304 values/,
+  ],
+  [
+    'in ciphertexts of a bounded number',
+    (c) => {
+      c.input.patch = 64
+      Object.assign(c.input.layout, { channels: 3 * 64 ** 2, height: 1, width: 1, channelsPerCiphertext: 1 })
+      c.input.layout.ciphertexts = 3 * 64 ** 2
+    },
+    /more than 4194304 values/,
+  ],
+  ['tensors have a common bound', (c) => (c.input.bound = 5.9), /bounded below 6/],
+  ['no picture leaves the bound', (c) => (c.input.preprocessing.std[0] = 0.01), /beyond the bound/],
+  ['whatever the mean', (c) => (c.input.preprocessing.mean[1] = -3), /beyond the bound/],
+  [
+    'nor with a deviation of next to nothing',
+    (c) => (c.input.preprocessing.std[2] = 5e-324),
+    /beyond the bound/,
+  ],
+  ['nor the modulus', (c) => (c.input.scale = 2 ** 118), /scale of the input/],
+  ['neither does the answer', (c) => (c.output.scale = 2 ** 45), /scale of the output/],
+  ['the precision is a power of two', (c) => (c.output.precision = 0.3), /no power of two/],
+  ['labels are bounded', (c) => (c.labels = Array(MAX_LABELS + 1).fill('')), /labels: .*at most 100000/],
+  [
+    'rotations are bounded',
+    (c) => (c.rotationSteps = Array(MAX_ROTATIONS + 1).fill(1)),
+    /rotationSteps: .*at most 16383/,
+  ],
+  ['rounds are bounded', (c) => Object.assign(c, { rounds: MAX_ROUNDS + 1 }), /rounds/],
+  ['so are primes', (c) => (c.parameters.primes = Array(65).fill('1')), /parameters.primes: .*at most 64/],
+  ['no refreshes without rounds', (c) => (c.refresh = { level: 0, ciphertexts: [] }), /refreshes do not fit/],
+  [
+    'a name of a field is not repeated at length',
+    (c) => (c['\u001b[2J'.repeat(1e5)] = 1),
+    /^The manifest is malformed at .{0,210}$/,
+  ],
+]
+
+for (const [law, edit, message] of broken) {
+  t.test(`law: ${law}`, async (t) => {
+    t.throws(() => checkManifest(forged(edit)), { code: 'CONFIG_INVALID', message })
+  })
+}
+
+t.test('lists that are too long are refused by their length', async (t) => {
+  const schema = boundedList(z.number(), 3)
+  t.strictSame(schema.parse([1, 2, 3]), [1, 2, 3])
+  t.notOk(schema.safeParse(untouchable(4)).success)
+  t.notOk(schema.safeParse('123').success)
+})
+
+t.test('laws are looked at one after the other, and no further than the first that is broken', async (t) => {
+  const { digest: _, ...content } = manifest
+  const hostile = { ...content, batch: 3, rotationSteps: untouchable(1), galoisElements: untouchable(1) }
+  t.throws(() => checkLaws(hostile as never, checkParameters(content.parameters)), {
+    code: 'CONFIG_INVALID',
+    message: /batch does not divide/,
+  })
+})
+
+t.test('two elements of a layout have one slot just where `isApart` says', async () => {
+  const size = fc.integer({ min: 1, max: 6 })
+  fc.assert(
+    fc.property(size, size, size, size, (height, width, rowStride, columnStride) => {
+      const layout = { ...manifest.input.layout, height, width, rowStride, columnStride }
+      const slots = new Set<number>()
+      for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) slots.add(slotOf(layout, 0, y, x))
+      return isApart(layout) === (slots.size === height * width)
+    }),
+    { numRuns: 2000 },
+  )
+})
+
+t.test('primes are counted and measured before any is tested', async (t) => {
+  const { ring, primes } = manifest.parameters
+  const many = Array(1_000_000).fill(primes[0])
+  t.throws(() => checkParameters({ ring, primes: many, specialPrimes: primes.slice(1, 2) }), {
+    message: /primes are more than 64/,
+  })
+  t.throws(() => checkParameters({ ring, primes: [primes[0], primes[0]], specialPrimes: [primes[1]] }), {
+    message: /not distinct/,
+  })
+  // Composite all of them, and congruent to 1: what is said is that they are too large together.
+  const composites = Array.from({ length: 63 }, (_, i) => String(16385n * (16384n * BigInt(i + 1) + 1n)))
+  t.throws(() => checkParameters({ ring, primes: composites, specialPrimes: ['16385'] }), {
+    code: 'SECURITY_TOO_LOW',
+  })
+  t.throws(() => checkParameters({ ring, primes: ['16385'], specialPrimes: [primes[1]] }), {
+    message: '16385 is not prime',
+  })
+})
+
+/** Numbers that somebody tries who looks for one that has no bound. */
+const hostileNumber = fc.oneof(
+  fc.constantFrom(0, 1, -1, 0.5, 2, 3, 64, 4096, 8192, 2 ** 24, 2 ** 31, 2 ** 32, 2 ** 53 - 1, 1e300, 5e-324),
+  fc.integer(),
+  fc.double(),
+)
+const hostile = fc.oneof(
+  hostileNumber,
+  fc.array(hostileNumber, { maxLength: 5 }),
+  fc.constantFrom(null, true, '', '\u001b]0;x\u0007', 'grey', {}, [], [[]], { __proto__: null }),
+  fc.jsonValue(),
+)
+
+/** Every place of a manifest, as a path of names. */
+function pathsOf(value: Loose): string[][] {
+  if (value === null || typeof value !== 'object') return [[]]
+  return [[], ...Object.keys(value).flatMap((key) => pathsOf(value[key]).map((rest) => [key, ...rest]))]
+}
+
+const { digest: _digest, ...content } = manifest
+const places = pathsOf(content).filter(({ length }) => length > 0)
+
+const edits = fc.array(fc.tuple(fc.constantFrom(...places), hostile), { minLength: 1, maxLength: 4 })
+
+function edited(changes: readonly (readonly [path: string[], value: unknown])[]): Loose {
+  const changed: Loose = structuredClone(content)
+  for (const [path, value] of changes) {
+    const parent = path.slice(0, -1).reduce((place, key) => place?.[key], changed)
+    // A copy: later edits may reach into it.
+    if (parent !== null && typeof parent === 'object') parent[path.at(-1)!] = structuredClone(value)
+  }
+  return changed
+}
+
+/** Pictures that have all the values a preprocessing may yield. */
+const pictures: Image[] = [0, 255].map((value) => ({
+  width: 4,
+  height: 3,
+  channels: 3,
+  data: new Uint8Array(36).fill(value),
+}))
+pictures.push({
+  width: 2,
+  height: 7,
+  channels: 1,
+  data: Uint8Array.from({ length: 14 }, (_, i) => (i % 3) * 127),
+})
+
+/** The model of a manifest; nothing where it is refused. @throws what is no error of ours */
+function modelOf(data: unknown): LocalModel | undefined {
+  try {
+    return new LocalModel(data, new KeyRing(memoryKeyStore()))
+  } catch (error) {
+    if (error instanceof PolyVeilError) return undefined
+    throw error
+  }
+}
+
+t.test('whatever a manifest says, it is refused by an error of ours, or takes every picture', async (t) => {
+  let accepted = 0
+  await fc.assert(
+    fc.asyncProperty(edits, async (changes) => {
+      const began = performance.now()
+      const model = modelOf(sealed(edited(changes)))
+      // Milliseconds, with room for a machine that does other things.
+      if (performance.now() - began > 5000) throw new Error('it took too long')
+      // Without preprocessing a model takes no pictures.
+      if (model === undefined || model.manifest.input.preprocessing === null) return
+      accepted++
+      const { input, batch } = model.manifest
+      const { slots } = model.parameters
+      for (const picture of pictures) {
+        const { tensor } = await imageTensor(picture, input)
+        const vectors = imageSlots(tensor, input, slots / batch)
+        if (vectors.some((vector) => vector.length !== slots / batch)) throw new Error('a slot out of range')
+      }
+    }),
+    { numRuns: 3000 },
+  )
+  t.ok(accepted > 20, `${accepted} manifests were accepted`)
+})
+
+t.test('no two elements of an accepted layout overwrite each other', async (t) => {
+  const { input } = manifest
+  const { channels, height, width } = input.layout
+  const tensor = Float64Array.from({ length: channels * height * width }, (_, i) => i + 1)
+  const values = pack(input.layout, tensor, 4096).flatMap((vector) =>
+    [...vector].filter((value) => value > 0),
+  )
+  t.strictSame(
+    values.sort((a, b) => a - b),
+    [...tensor],
+  )
+  t.ok(MAX_TENSOR_VALUES >= 3 * 224 * 224, 'and the bound leaves room for those in use')
+})

@@ -1,0 +1,25 @@
+import t from 'tap'
+import { largestFreeBatch } from '../../../../src/compiler/planner/search/free-batch.ts'
+import { type ErrorCodeName, PolyVeilError } from '../../../../src/errors/index.ts'
+
+/** The batch that is chosen when batches 1, 2, 4 .. cost so much; an error where there is no plan. */
+const chosen = (...costs: readonly (number | ErrorCodeName)[]): number =>
+  largestFreeBatch((batch) => {
+    const cost = costs[Math.log2(batch)]
+    if (typeof cost === 'number') return { batch, cost }
+    throw new PolyVeilError(cost, 'there is no plan')
+  }).batch
+
+t.test('batches are doubled as long as the plan costs hardly more than that of one image', async (t) => {
+  t.equal(chosen(1, 1.01, 1.02, 2), 4)
+  t.equal(chosen(1, 1.2, 1), 1)
+  t.equal(chosen(1, 1.03, 1.0301), 2, 'than that of one image, not than the one before')
+  t.equal(chosen(1, 0.8, 0.9, 'DEPTH_EXCEEDED'), 4, 'some cost less')
+})
+
+t.test('until there is no plan', async (t) => {
+  t.equal(chosen(1, 1, 'CONFIG_INVALID'), 2)
+  t.equal(chosen(1, 'DEPTH_EXCEEDED'), 1)
+  t.throws(() => chosen('DEPTH_EXCEEDED'), { code: 'DEPTH_EXCEEDED' })
+  t.throws(() => chosen(1, 'INTERNAL'), { code: 'INTERNAL' }, 'a fault is no lack of plans')
+})

@@ -1,0 +1,72 @@
+import t from 'tap'
+import { fold } from '../../../../src/compiler/fold.ts'
+import { networkGraph } from '../../../../src/compiler/graph/build.ts'
+import {
+  everywhere,
+  type RotationStrategy,
+  type Strategies,
+} from '../../../../src/compiler/lowering/strategy.ts'
+import { insertRepacks } from '../../../../src/compiler/passes/insert-repacks.ts'
+import { type Candidate, candidatesOf } from '../../../../src/compiler/planner/search/draft.ts'
+import { cheapest, costOf } from '../../../../src/compiler/planner/search/objective.ts'
+import { inputLayout, policyFor } from '../../../../src/compiler/planner/search/search.ts'
+import { chooseStrategies } from '../../../../src/compiler/planner/search/stage-strategies.ts'
+import { targetNamed } from '../../../../src/compiler/planner/target/target.ts'
+import { prepareInput } from '../../../../src/compiler/prepare-input.ts'
+import { golden } from '../../harness.ts'
+
+const RING = 8192
+const { network } = await golden('micro_t')
+const folded = fold(prepareInput(networkGraph(network), network.config.preprocessing).graph)
+const graph = insertRepacks(folded, RING / 2)
+const layout = inputLayout(graph, RING / 2)
+const sizes = { least: 20, most: 30 }
+
+const draft = (strategies: Strategies): Candidate[] =>
+  candidatesOf(graph, {
+    ring: RING,
+    batch: 1,
+    layout,
+    sizes,
+    policy: policyFor({ step: 28, waterline: 26, margin: 4 }, 8, 1.5),
+    strategies,
+    target: targetNamed('simd'),
+    precisionBits: 8,
+    segment: { levels: 3, primeBits: 30 },
+  })
+
+const best = (strategies: Strategies): number => costOf('latency', cheapest(draft(strategies), 'latency')!)
+
+t.test('stages of different interleave have strategies of their own, from few drafts', async (t) => {
+  const tried: RotationStrategy[] = []
+  const strategies = chooseStrategies('simd', 'latency', (strategy) => {
+    tried.push(strategy)
+    return draft(everywhere(strategy))
+  })
+  t.equal(strategies.byInterleave.size, draft(strategies)[0].stages.size)
+  t.ok(strategies.byInterleave.size > 1)
+  t.equal(
+    new Set(tried.map((strategy) => JSON.stringify(strategy))).size,
+    tried.length,
+    'each is drafted once',
+  )
+  // Baby steps and giant steps are tried with the same taps everywhere, then taps with the best of each stage.
+  const babies = tried.filter(({ taps, depthwise }) => taps === 'separable' && depthwise === 'separable')
+  t.ok(tried.length <= babies.length + 3 * strategies.byInterleave.size, `${tried.length} drafts`)
+  for (const strategy of tried) t.ok(best(strategies) <= best(everywhere(strategy)) + 1e-12)
+})
+
+t.test('what a stage takes does not depend on the strategies of others', async (t) => {
+  const strategies = chooseStrategies('simd', 'latency', (strategy) => draft(everywhere(strategy)))
+  draft(strategies).forEach((candidate, index) => {
+    for (const [interleave, stage] of candidate.stages) {
+      const alone = draft(everywhere(strategies.byInterleave.get(interleave)!))[index]
+      const { seconds, steps } = alone.stages.get(interleave)!
+      t.ok(Math.abs(stage.seconds / seconds - 1) < 1e-9)
+      t.strictSame(stage.steps, steps)
+      t.strictSame(candidate.chain, alone.chain)
+    }
+    const sum = [...candidate.stages.values()].reduce((total, { seconds }) => total + seconds, 0)
+    t.ok(Math.abs(sum / candidate.seconds - 1) < 1e-9)
+  })
+})

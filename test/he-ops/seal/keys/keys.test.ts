@@ -1,0 +1,126 @@
+import t from 'tap'
+import { galoisElement } from '../../../../src/circuit/keys.ts'
+import { createSealContext } from '../../../../src/he-ops/seal/context.ts'
+import { decryptSlots, encryptSlots } from '../../../../src/he-ops/seal/encryptor.ts'
+import {
+  exportSecretKey,
+  galoisElements,
+  generateKeySet,
+  generateSecretKey,
+  importSecretKey,
+  loadKeySet,
+} from '../../../../src/he-ops/seal/keys/index.ts'
+import { loadSeal } from '../../../../src/he-ops/seal/runtime.ts'
+import {
+  ciphertextFromWire,
+  ciphertextToWire,
+} from '../../../../src/he-ops/seal/serialization/ciphertexts.ts'
+import { bytesSource, keySetBytes } from '../../../../src/wire/index.ts'
+import { collect, otherParameters, parameters } from '../../../wire/fixtures.ts'
+
+const seal = await loadSeal()
+const ctx = createSealContext(seal, parameters)
+const secretKey = generateSecretKey(ctx)
+const steps = [1, 4095, 130, 7]
+const frame = await collect(generateKeySet(ctx, secretKey, steps))
+const scale = 2 ** 30
+
+/** Distinct in every slot. */
+const slots = Float64Array.from({ length: 4096 }, (_, i) => Math.sin(i + 1) + i / 4096)
+
+const maxError = (found: Float64Array, expected: (slot: number) => number): number =>
+  found.reduce((most, value, slot) => Math.max(most, Math.abs(value - expected(slot))), 0)
+
+t.teardown(() => {
+  secretKey.delete()
+  ctx.delete()
+})
+
+t.test('a key set has the size and the elements announced', async (t) => {
+  const elements = galoisElements(ctx, steps)
+  t.equal(frame.length, keySetBytes(parameters, elements))
+  t.strictSame(
+    elements,
+    steps.map((s) => galoisElement(8192, s)).sort((a, b) => a - b),
+  )
+})
+
+t.test('rotations with loaded keys rotate distinct slots left, by every step', async (t) => {
+  const keys = await loadKeySet(ctx, bytesSource(frame), steps)
+  const [pair] = encryptSlots(ctx, secretKey, [slots], 2, scale)
+  const ciphertext = ciphertextFromWire(ctx, pair, 2, scale)
+  const evaluator = new seal.Evaluator(ctx.context)
+  for (const step of steps) {
+    const rotated = new seal.Ciphertext()
+    evaluator.rotateVector(ciphertext, step, keys.galoisKeys.get(step)!, rotated)
+    const [found] = decryptSlots(ctx, secretKey, [ciphertextToWire(ctx, rotated)], 2, scale)
+    const error = maxError(found, (slot) => slots[(slot + step) % 4096])
+    t.ok(error < 2 ** -8, `rotation by ${step}: error ${error}`)
+    t.ok(maxError(found, (slot) => slots[(slot + step + 1) % 4096]) > 0.1, 'and not by one more')
+    rotated.delete()
+  }
+  evaluator.delete()
+  ciphertext.delete()
+  keys.delete()
+})
+
+t.test('the relinearisation key and the public key work', async (t) => {
+  const keys = await loadKeySet(ctx, bytesSource(frame), [])
+  t.equal(keys.galoisKeys.size, 0, 'only wanted keys are loaded')
+  t.equal(keys.bytes, (1 + 3) * 2 * 4 * 8192 * 8)
+  const [pair] = encryptSlots(ctx, secretKey, [slots], 2, scale)
+  const ciphertext = ciphertextFromWire(ctx, pair, 2, scale)
+  const evaluator = new seal.Evaluator(ctx.context)
+  const square = new seal.Ciphertext()
+  evaluator.square(ciphertext, square)
+  t.throws(() => ciphertextToWire(ctx, square), { code: 'INTERNAL', message: /3 polynomials/ })
+  evaluator.relinearizeInplace(square, keys.relinKeys)
+  const encryptor = new seal.Encryptor(ctx.context, keys.publicKey)
+  const zero = new seal.Ciphertext()
+  encryptor.encryptZero(zero)
+  zero.setScale(square.scale())
+  evaluator.addInplace(square, zero)
+  const [found] = decryptSlots(ctx, secretKey, [ciphertextToWire(ctx, square)], 2, scale ** 2)
+  const error = maxError(found, (slot) => slots[slot] ** 2)
+  t.ok(error < 2 ** -8, `error ${error}`)
+  for (const object of [zero, encryptor, square, evaluator, ciphertext]) object.delete()
+  keys.delete()
+})
+
+t.test('missing keys are named', async (t) => {
+  await t.rejects(loadKeySet(ctx, bytesSource(frame), [1, 2, 130, 3]), {
+    code: 'KEYS_MISSING',
+    facts: { galoisElements: [9, 27] },
+  })
+})
+
+t.test('keys for other parameters, and damaged keys, never reach node-seal', async (t) => {
+  const other = createSealContext(seal, otherParameters)
+  await t.rejects(loadKeySet(other, bytesSource(frame), steps), { code: 'PARAMETERS_MISMATCH' })
+  t.throws(() => importSecretKey(other, exportSecretKey(ctx, secretKey)), { code: 'PARAMETERS_MISMATCH' })
+  other.delete()
+  const damaged = Uint8Array.from(frame)
+  damaged[frame.length >> 1] ^= 1
+  await t.rejects(loadKeySet(ctx, bytesSource(damaged), steps), { code: 'TENSOR_MALFORMED' })
+})
+
+t.test('an exported secret key decrypts what the original encrypted', async (t) => {
+  const exported = exportSecretKey(ctx, secretKey)
+  const imported = importSecretKey(ctx, exported)
+  t.ok(Buffer.from(exportSecretKey(ctx, imported)).equals(exported))
+  const [found] = decryptSlots(ctx, imported, encryptSlots(ctx, secretKey, [slots], 1, scale), 1, scale)
+  t.ok(maxError(found, (slot) => slots[slot]) < 2 ** -8)
+  const stranger = generateSecretKey(ctx)
+  t.notOk(Buffer.from(exportSecretKey(ctx, stranger)).equals(exported))
+  const [garbage] = decryptSlots(ctx, stranger, encryptSlots(ctx, secretKey, [slots], 1, scale), 1, scale)
+  t.ok(maxError(garbage, (slot) => slots[slot]) > 1000, 'another key reads nothing')
+  stranger.delete()
+  imported.delete()
+})
+
+t.test('abandoning the generator frees it', async (t) => {
+  const chunks = generateKeySet(ctx, secretKey, steps)
+  t.equal((await chunks.next()).value?.length, 48)
+  await chunks.return()
+  t.strictSame(await chunks.next(), { done: true, value: undefined })
+})

@@ -1,0 +1,187 @@
+import t from 'tap'
+import { galoisElement } from '../../../../src/circuit/keys.ts'
+import { checkParameters, digitCount } from '../../../../src/circuit/parameters/parameters.ts'
+import { bitLength, nttPrimes } from '../../../../src/circuit/parameters/primes.ts'
+import { automorphismOrder } from '../../../../src/he-ops/encoding/automorphism.ts'
+import { createSealContext } from '../../../../src/he-ops/seal/context.ts'
+import { loadSeal } from '../../../../src/he-ops/seal/runtime.ts'
+import type { SimdContext } from '../../../../src/he-ops/simd/context.ts'
+import {
+  inverseElement,
+  SimdKeySet,
+  type SwitchingKey,
+  switchingKeyBytes,
+} from '../../../../src/he-ops/simd/keys/key-set.ts'
+import { inlineRunner } from '../../../../src/he-ops/simd/program/run.ts'
+import { Crew } from '../../../../src/he-ops/simd/threads/crew.ts'
+import {
+  type ByteSource,
+  bytesSource,
+  type KeySetMaker,
+  keySetLayout,
+  openKeySet,
+  type SeededRlwe,
+  writeKeySet,
+} from '../../../../src/wire/index.ts'
+import { collect, distinctPair, saturate } from '../../../wire/fixtures.ts'
+import { REJECTING_PRIME, rejectingSeed } from '../../kernels/rejecting.ts'
+import { expanded } from '../../seal/exact.ts'
+import { newSimdContext } from '../fixture.ts'
+
+// Loading, against the definition: residues as they travel, seeds as node-seal expands them, times 2^32, permuted. The pairs
+// are keys of nothing.
+
+const RING = 8192
+const STEPS = [1, 5, 4095]
+const elements = STEPS.map((steps) => galoisElement(RING, steps)).sort((a, b) => a - b)
+const others = nttPrimes(RING, [30, 30, 30, 24]).filter((prime) => prime !== REJECTING_PRIME)
+const parameters = checkParameters({
+  ring: RING,
+  primes: [REJECTING_PRIME, others[3], others[0]].map(String),
+  specialPrimes: others.slice(1, 3).map(String),
+})
+const all = [...parameters.primes, ...parameters.specialPrimes]
+const shape = { ring: RING, primes: all }
+const digits = digitCount(parameters)
+
+const switchingKey = (salt: number): SeededRlwe[] =>
+  Array.from({ length: digits }, (_, j) => distinctPair(shape, salt + 10 * j))
+
+/** One pair has a seed of which a word has to be drawn anew. */
+const relinKey = switchingKey(500)
+relinKey[1] = { c0: relinKey[1].c0, seed: rejectingSeed() }
+const rotated = new Map(elements.map((element, i) => [element, switchingKey(100 * (i + 1))]))
+const last = rotated.get(elements[2])!
+last[0] = { c0: last[0].c0, seed: rejectingSeed() }
+
+const maker: KeySetMaker = {
+  publicKey: () => distinctPair(shape, 900),
+  relinKey: () => relinKey,
+  galoisKey: (element) => rotated.get(element)!,
+}
+const frame = await collect(writeKeySet(parameters, elements, maker))
+const ctx = createSealContext(await loadSeal(), parameters)
+t.teardown(() => ctx.delete())
+
+/** Whether a loaded key is what the pairs come to. */
+function isKey(context: SimdContext, key: SwitchingKey, pairs: readonly SeededRlwe[], element: number) {
+  const order = automorphismOrder(RING, inverseElement(element, RING))
+  return pairs.every((pair, j) => {
+    const { c0, c1 } = expanded(ctx, pair)
+    return [c0, c1].every((polynomial, p) =>
+      all.every((prime, i) => {
+        const found = context.heap.words(key.address(j, p, i), RING)
+        return found.every(
+          (word, b) => BigInt(word) === (polynomial[i * RING + order[b]] * 2n ** 32n) % prime,
+        )
+      }),
+    )
+  })
+}
+
+const open = (source: ByteSource = bytesSource(frame)) => openKeySet(parameters, source)
+
+for (const threads of [1, 2, 3]) {
+  t.test(`keys in kernel memory, loaded by ${threads} threads`, async (t) => {
+    const context = await newSimdContext(parameters)
+    const { heap } = context
+    const crew = await Crew.create(heap.memory, context.kernels, threads)
+    t.teardown(() => crew.close())
+    const keys = new SimdKeySet(context)
+    t.throws(() => keys.relinKey, { code: 'KEYS_MISSING' })
+    await keys.load(await open(), STEPS.slice(0, 1), crew)
+    t.strictSame([...keys.galoisKeys.keys()], [1])
+    const first = keys.galoisKeys.get(1)!
+    await keys.load(await open(), STEPS, crew)
+    t.equal(keys.galoisKeys.get(1), first, 'what is there is not loaded again')
+    t.equal(keys.bytes, 4 * switchingKeyBytes(parameters))
+    t.ok(isKey(context, keys.relinKey, relinKey, 1))
+    for (const steps of STEPS) {
+      const element = galoisElement(RING, steps)
+      const key = keys.galoisKeys.get(steps)!
+      t.ok(isKey(context, key, rotated.get(element)!, element), `rotation by ${steps}`)
+    }
+    t.notOk(isKey(context, first, rotated.get(elements[0])!, elements[1]), 'another order is noticed')
+    const used = heap.used
+    keys.free()
+    t.equal(used - heap.used, 4 * switchingKeyBytes(parameters), 'nothing but keys takes memory')
+    t.equal(keys.bytes, 0)
+  })
+}
+
+t.test('a residue that is not below its prime, wherever it is', async (t) => {
+  const context = await newSimdContext(parameters)
+  const keys = new SimdKeySet(context)
+  await keys.load(await open(), STEPS.slice(0, 1))
+  // Tables of automorphisms stay; they are no keys.
+  for (const steps of STEPS) context.galois.table(inverseElement(galoisElement(RING, steps), RING))
+  const { used } = context.heap
+  const layout = keySetLayout(parameters, elements.length)
+  for (const [digit, prime, residue] of [
+    [0, 0, 0],
+    [1, 1, RING - 1],
+    [0, 4, RING - 1],
+    [1, 4, 4000],
+  ]) {
+    const copy = frame.slice()
+    const before = all.slice(0, prime).reduce((sum, q) => sum + (RING * bitLength(q)) / 8, 0)
+    const limb = layout.galoisKeyAt(1) + digit * layout.pairBytes + before
+    const bits = bitLength(all[prime])
+    saturate(copy.subarray(limb), residue * bits, bits)
+    const reader = await openKeySet(parameters, { ...bytesSource(copy), verified: true })
+    const wanted = STEPS.filter((steps) => galoisElement(RING, steps) === elements[1])
+    await t.rejects(keys.load(reader, wanted), { code: 'TENSOR_MALFORMED', facts: { prime } })
+    t.equal(context.heap.used, used, 'nothing is left behind')
+    t.strictSame([...keys.galoisKeys.keys()], [1])
+  }
+  await keys.load(await open(), STEPS)
+  t.equal(keys.galoisKeys.size, 3, 'a sound set still loads')
+})
+
+t.test('keys are read one ahead; what fails to be read is not waited for', async (t) => {
+  const context = await newSimdContext(parameters)
+  const events: string[] = []
+  const { pairBytes } = keySetLayout(parameters, elements.length)
+  let failing = false
+  const source: ByteSource = {
+    ...bytesSource(frame),
+    verified: true,
+    async read(offset, length) {
+      if (length === digits * pairBytes) events.push('read')
+      if (failing && events.filter((event) => event === 'read').length === 3) throw new Error('gone')
+      return frame.subarray(offset, offset + length)
+    },
+  }
+  const inline = inlineRunner(context)
+  const runner = {
+    threads: 1,
+    run: async (program: Parameters<typeof inline.run>[0]) => {
+      events.push('run')
+      await inline.run(program)
+    },
+  }
+  const keys = new SimdKeySet(context)
+  await keys.load(await open(source), STEPS, runner)
+  t.strictSame(events, ['read', 'read', 'run', 'read', 'run', 'read', 'run', 'run'])
+  keys.free()
+
+  failing = true
+  events.length = 0
+  const { used } = context.heap
+  await t.rejects(keys.load(await open(source), STEPS, runner), { message: 'gone' })
+  t.equal(keys.bytes, 2 * switchingKeyBytes(parameters), 'keys loaded before stay')
+  t.equal(context.heap.used - used, keys.bytes)
+})
+
+t.test('what the runner throws comes out, and no half key stays', async (t) => {
+  const context = await newSimdContext(parameters)
+  const keys = new SimdKeySet(context)
+  const runner = { threads: 1, run: () => Promise.reject(new Error('lost')) }
+  const { used } = context.heap
+  await t.rejects(keys.load(await open(), [], runner), { message: 'lost' })
+  t.equal(context.heap.used, used)
+  await t.rejects(keys.load(await open(), [1, 2, 3]), {
+    code: 'KEYS_MISSING',
+    facts: { galoisElements: [galoisElement(RING, 2), galoisElement(RING, 3)] },
+  })
+})

@@ -1,0 +1,222 @@
+import t from 'tap'
+import { ExecutionStopped } from '../../../../src/he-ops/executor.ts'
+import { compileCircuit } from '../../../../src/he-ops/simd/circuit-program.ts'
+import { ConstantStore } from '../../../../src/he-ops/simd/constants/constant-store.ts'
+import type { ProgramBuilder } from '../../../../src/he-ops/simd/program/program.ts'
+import { linkProgram } from '../../../../src/he-ops/simd/program/run.ts'
+import { Crew, type RunControl } from '../../../../src/he-ops/simd/threads/crew.ts'
+import { PairLoader } from '../../../../src/he-ops/simd/values/pair-loader.ts'
+import { parameters, STEPS, smallSimdCircuit } from '../circuits.ts'
+import { simdFixture } from '../fixture.ts'
+
+const { ring, slots, topLevel } = parameters
+const circuit = smallSimdCircuit()
+const fixture = await simdFixture(parameters, STEPS)
+const { context, keys } = fixture
+const { heap, kernels } = context
+t.teardown(() => fixture.delete())
+
+const inputs = [
+  Float64Array.from({ length: slots }, (_, s) => Math.sin(s + 1)),
+  Float64Array.from({ length: slots }, (_, s) => Math.cos(5 * s) - 0.25),
+].map((values) => fixture.packed(fixture.encrypt(values, topLevel, circuit.input.scale), topLevel))
+
+const crews = await Promise.all([1, 2, 3].map((threads) => Crew.create(heap.memory, kernels, threads)))
+t.teardown(async () => {
+  for (const crew of crews) await crew.close()
+})
+
+const constants = new ConstantStore(context, circuit.constants)
+const loader = new PairLoader(context)
+
+/** The small circuit, linked for a crew. */
+function linked(crew: Crew) {
+  const program = compileCircuit(context, circuit, keys, constants, crew.threads)
+  return {
+    ...program,
+    async run(control?: RunControl): Promise<Uint32Array[]> {
+      program.inputs.forEach(({ polynomials }, i) => {
+        loader.load(inputs[i], polynomials[0], polynomials[1])
+      })
+      await crew.run(program.program, control)
+      const { polynomials, primes } = program.result
+      return polynomials.map((polynomial) => heap.words(polynomial, ring * primes).slice())
+    },
+  }
+}
+
+const same = (a: readonly Uint32Array[], b: readonly Uint32Array[]): boolean =>
+  a.every((words, p) => Buffer.from(words.buffer).equals(Buffer.from(b[p].buffer)))
+
+const expected = await (async () => {
+  const program = linked(crews[0])
+  const residues = await program.run()
+  program.free()
+  return residues
+})()
+
+t.test('one, two and three threads compute the same bits, again and again', async (t) => {
+  for (const crew of crews) {
+    const program = linked(crew)
+    for (let repetition = 0; repetition < 5; repetition++) {
+      t.ok(same(await program.run(), expected), `${crew.threads} threads`)
+    }
+    program.free()
+  }
+  const altered = expected.map((words) => words.slice())
+  altered[1][77] ^= 1
+  t.notOk(same(altered, expected), 'the comparison can fail')
+})
+
+t.test('progress never falls and ends at the number of operations', async (t) => {
+  for (const crew of crews) {
+    const seen: number[] = []
+    const program = linked(crew)
+    await program.run({ onProgress: (done) => seen.push(done) })
+    t.ok(
+      seen.every((done, i) => done > 0 && (i === 0 || done >= seen[i - 1])),
+      `${seen}`,
+    )
+    // The last operation drops a level, which takes no work of its own.
+    t.equal(seen.at(-1), circuit.ops.length)
+    t.equal(seen.length, program.program.phases.length - 1, 'one report for each phase')
+    program.free()
+  }
+})
+
+t.test('a run stops at any phase, and the next one is right', async (t) => {
+  for (const crew of crews) {
+    const program = linked(crew)
+    const phases = program.program.phases.length - 1
+    for (const last of [1, 2, Math.ceil(phases / 2), phases - 1]) {
+      const before = heap.used
+      const seen: number[] = []
+      const stopped = program.run({
+        onProgress: (done) => seen.push(done),
+        shouldStop: () => seen.length === last,
+      })
+      const error = await stopped.then(
+        () => t.fail('not stopped'),
+        (cause: unknown) => cause,
+      )
+      t.ok(error instanceof ExecutionStopped && error.done === seen.at(-1), `after ${seen.at(-1)} operations`)
+      t.equal(seen.length, last, 'at the phase that asked for it')
+      t.equal(heap.used, before)
+      t.ok(same(await program.run(), expected), `${crew.threads} threads after a stop in phase ${last}`)
+    }
+    program.free()
+  }
+})
+
+t.test('what onProgress or shouldStop throws comes out, and the next run is right', async (t) => {
+  const fault = new Error('a fault of the caller')
+  const failing = (): never => {
+    throw fault
+  }
+  for (const crew of crews) {
+    const program = linked(crew)
+    await t.rejects(program.run({ onProgress: failing }), fault)
+    await t.rejects(program.run({ shouldStop: failing }), fault)
+    t.ok(same(await program.run(), expected), `${crew.threads} threads`)
+    program.free()
+  }
+})
+
+/** Far beyond the memory there is. */
+const NOWHERE = 2 ** 32 - 2 ** 20
+
+/**
+ * A program of some phases, in each of which each thread marks that it was there; the `culprits` then reach for memory
+ * that does not exist in the phase `failing`.
+ */
+function marking(crew: Crew, phases: number, failing: number, culprits: readonly number[]) {
+  const mark = heap.allocate(16)
+  heap.words(mark, 4).fill(1)
+  const marks = heap.allocate(16 * phases * crew.threads)
+  heap.words(marks, 4 * phases * crew.threads).fill(0)
+  const { program, free } = linkProgram(context, crew.threads, 64, (builder: ProgramBuilder) => {
+    for (let phase = 0; phase < phases; phase++) {
+      builder.phase(
+        Array.from({ length: crew.threads }, (_, thread) => (call) => {
+          call('copy', marks + 16 * (phase * crew.threads + thread), mark, 4)
+          if (phase === failing && culprits.includes(thread)) call('copy', mark, NOWHERE, 4)
+        }),
+      )
+    }
+  })
+  return {
+    program,
+    /** Threads that were there in each phase. */
+    present(): number[] {
+      const words = heap.words(marks, 4 * phases * crew.threads)
+      const row = (phase: number) => words.subarray(4 * phase * crew.threads, 4 * (phase + 1) * crew.threads)
+      return Array.from({ length: phases }, (_, phase) => row(phase).filter((word) => word === 1).length / 4)
+    },
+    free() {
+      free()
+      heap.free(marks)
+      heap.free(mark)
+    },
+  }
+}
+
+t.test('a thread that throws ends the run for all, at once; the crew works on', async (t) => {
+  for (const crew of crews) {
+    const all = Array.from({ length: crew.threads }, (_, thread) => thread)
+    for (const culprits of [...all.map((thread) => [thread]), all]) {
+      for (const failing of [0, 2]) {
+        const faulty = marking(crew, 5, failing, culprits)
+        const begin = performance.now()
+        await t.rejects(crew.run(faulty.program), { message: /out of bounds/ })
+        t.ok(performance.now() - begin < 5000, `threads ${culprits} of ${crew.threads}, phase ${failing}`)
+        const present = faulty.present()
+        t.ok(
+          present.slice(0, failing).every((count) => count === crew.threads),
+          `${present}: all did their share before`,
+        )
+        t.ok(present[failing] >= 1, 'who wakes up late may learn of it before that phase')
+        t.ok(
+          present.slice(failing + 1).every((count) => count === 0),
+          `${present}: nobody went on`,
+        )
+        faulty.free()
+        const sound = marking(crew, 3, -1, [])
+        await crew.run(sound.program)
+        t.strictSame(sound.present(), [crew.threads, crew.threads, crew.threads])
+        sound.free()
+      }
+    }
+    const program = linked(crew)
+    t.ok(same(await program.run(), expected), 'a real program is right afterwards')
+    program.free()
+  }
+})
+
+t.test('a failure and a stop in the same phase: the failure comes out', async (t) => {
+  const [, , crew] = crews
+  const faulty = marking(crew, 5, 1, [2])
+  let phases = 0
+  // Asked for in the second phase, the one that fails.
+  await t.rejects(crew.run(faulty.program, { shouldStop: () => ++phases === 2 }), {
+    message: /out of bounds/,
+  })
+  faulty.free()
+})
+
+t.test('a program without phases ends', async (t) => {
+  for (const crew of crews) {
+    const empty = linkProgram(context, crew.threads, 64, () => {})
+    await crew.run(empty.program)
+    t.pass()
+    empty.free()
+  }
+})
+
+t.test('a crew whose workers have just begun to start loses nothing', async (t) => {
+  const crew = await Crew.create(heap.memory, kernels, 3)
+  const program = marking(crew, 3, -1, [])
+  await crew.run(program.program)
+  t.strictSame(program.present(), [3, 3, 3])
+  program.free()
+  await crew.close()
+})

@@ -1,0 +1,184 @@
+import t from 'tap'
+import { rotationSteps } from '../../src/circuit/keys.ts'
+import { checkParameters } from '../../src/circuit/parameters/parameters.ts'
+import { nttPrimes } from '../../src/circuit/parameters/primes.ts'
+import type { Circuit, Op } from '../../src/circuit/types.ts'
+import { compile } from '../../src/compiler/index.ts'
+import { sealMemory } from '../../src/compiler/planner/target/seal-memory.ts'
+import { compileCircuit } from '../../src/he-ops/simd/circuit-program.ts'
+import { ConstantStore } from '../../src/he-ops/simd/constants/constant-store.ts'
+import { switchingKeyBytes } from '../../src/he-ops/simd/index.ts'
+import { bundledNetworks, loadNetwork, readCheckpoint } from '../../src/models/index.ts'
+import { constantBytes } from '../../src/schedule/encoded-constants.ts'
+import { simdMemory } from '../../src/schedule/memory.ts'
+import { tableBytes } from '../../src/schedule/program-tables.ts'
+import { golden } from '../compiler/harness.ts'
+import { newSimdContext } from '../he-ops/simd/fixture.ts'
+
+// Five data primes and two special ones: three digits at the highest level, over seven primes.
+const RING = 8192
+const primes = nttPrimes(RING, new Array(7).fill(28)).map(String)
+const parameters = checkParameters({
+  ring: RING,
+  primes: primes.slice(0, 5),
+  specialPrimes: primes.slice(5),
+})
+const at = (level: number) => ({ level, scale: 2 ** 20, layer: 0 })
+const circuitOf = (ops: Op[], constants: Float64Array[] = []) => ({
+  parameters,
+  constants,
+  ops,
+  result: ops.length - 1,
+})
+const LIMB = 4 * RING
+/** Tables of seven primes, and the relinearisation key: three digits of two polynomials over seven primes. */
+const ALWAYS = 7 * 4 * LIMB + 3 * 2 * 7 * LIMB
+/** The same of one rotation, with the tables of its automorphism and the inverse. */
+const ROTATION = 3 * 2 * 7 * LIMB + 2 * RING
+/** What decomposing takes at the highest level: digits, and what they are extended from. */
+const DIGITS = (3 * 7 + 5 + 3) * LIMB
+
+const input: Op = { kind: 'input', index: 0, ...at(4) }
+const rotate = (source: number, steps: number): Op => ({ kind: 'rotate', source, steps, ...at(4) })
+
+t.test('counted by hand: values', async (t) => {
+  t.equal(simdMemory(circuitOf([input])), ALWAYS + 10 * LIMB)
+  const add: Op = { kind: 'add', left: 0, right: 0, ...at(4) }
+  t.equal(simdMemory(circuitOf([input, add])), ALWAYS + 20 * LIMB)
+  const drop: Op = { kind: 'dropLevel', source: 0, ...at(1) }
+  t.equal(simdMemory(circuitOf([input, drop])), ALWAYS + 10 * LIMB, 'the same memory')
+  const square: Op = { kind: 'multiply', left: 0, right: 0, ...at(4) }
+  t.equal(simdMemory(circuitOf([input, square])), ALWAYS + 25 * LIMB)
+})
+
+t.test('counted by hand: what is freed makes room', async (t) => {
+  const add = (value: number): Op => ({ kind: 'add', left: value, right: value, ...at(4) })
+  t.equal(simdMemory(circuitOf([input, add(0), add(1), add(2)])), ALWAYS + 20 * LIMB)
+  t.equal(
+    simdMemory(circuitOf([input, add(0), add(1), { ...add(2), right: 0 } as Op])),
+    ALWAYS + 30 * LIMB,
+    'but not while something reads it',
+  )
+})
+
+t.test('counted by hand: a rotation is divided, with everything alive', async (t) => {
+  // Source, result, the undivided result over seven primes, and the digits.
+  t.equal(simdMemory(circuitOf([input, rotate(0, 1)])), ALWAYS + ROTATION + (10 + 10 + 14) * LIMB + DIGITS)
+})
+
+t.test('counted by hand: rotations of one source share digits, and stay extended for a sum', async (t) => {
+  const ops: Op[] = [
+    input,
+    rotate(0, 1),
+    rotate(0, 2),
+    { kind: 'add', left: 1, right: 2, ...at(4) },
+    { kind: 'rescale', source: 3, ...at(3) },
+  ]
+  t.equal(simdMemory(circuitOf(ops)), ALWAYS + 2 * ROTATION + (10 + 14 + 14) * LIMB + DIGITS)
+})
+
+t.test('counted by hand: a division works with what it divides by', async (t) => {
+  const rescale: Op = { kind: 'rescale', source: 0, ...at(3) }
+  t.equal(simdMemory(circuitOf([input, rescale])), ALWAYS + (10 + 8 + 2 * 2) * LIMB)
+})
+
+t.test('counted by hand: a refresh has both sides', async (t) => {
+  const drop: Op = { kind: 'dropLevel', source: 0, ...at(0) }
+  const refresh: Op = { kind: 'refresh', source: 1, round: 0, ...at(4) }
+  t.equal(simdMemory(circuitOf([input, drop, refresh])), ALWAYS + 20 * LIMB)
+})
+
+t.test('counted by hand: constants at their own size, once for each use', async (t) => {
+  const dot = (constant: number, constantScale: number, value = 0): Op => ({
+    kind: 'dot',
+    terms: [{ value, constant }],
+    constantScale,
+    ...at(4),
+  })
+  const periodic = Float64Array.of(1, 2, 3, 4)
+  const full = new Float64Array(RING / 2).fill(1)
+  const sum = 20 * LIMB
+  // A row for each polynomial: addresses, and the size of blocks where there are blocks.
+  const row = 2 * 3 * 4
+  t.equal(simdMemory(circuitOf([input, dot(0, 8)], [periodic])), ALWAYS + sum + 8 * 4 * 5 + row)
+  t.equal(simdMemory(circuitOf([input, dot(0, 8)], [full])), ALWAYS + sum + 5 * LIMB + 2 * 2 * 4)
+  const twice = circuitOf([input, dot(0, 8), dot(0, 8, 1)], [periodic])
+  t.equal(simdMemory(twice), ALWAYS + sum + 8 * 4 * 5 + 2 * row)
+  const scales = circuitOf([input, dot(0, 8), dot(0, 16, 1)], [periodic])
+  t.equal(simdMemory(scales), ALWAYS + sum + 2 * 8 * 4 * 5 + 2 * row)
+})
+
+t.test('counted by hand: tables of sums, with one more where not all summands are extended', async (t) => {
+  const dot = (...values: number[]): Op => ({
+    kind: 'dot',
+    terms: values.map((value) => ({ value, constant: 0 })),
+    constantScale: 8,
+    ...at(4),
+  })
+  const row = 2 * 3 * 4
+  const tablesOf = (...ops: Op[]): number =>
+    tableBytes(circuitOf([input, rotate(0, 1), ...ops], [Float64Array.of(1, 2)]))
+  t.equal(tablesOf(dot(0, 0)), 2 * row)
+  t.equal(tablesOf(dot(1, 1, 1)), 3 * row)
+  t.equal(tablesOf(dot(0, 1, 0)), (3 + 1) * row)
+})
+
+t.test('counted by hand: constants that are expanded, at half their coefficients', async (t) => {
+  const full = new Float64Array(RING / 2).fill(1)
+  const dot: Op = { kind: 'dot', terms: [{ value: 0, constant: 0 }], constantScale: 8, ...at(4) }
+  const addPlain: Op = { kind: 'addPlain', source: 1, constant: 0, ...at(4), scale: 64 }
+  const circuit = circuitOf([input, dot, addPlain], [full])
+  t.equal(
+    constantBytes(circuit, () => false),
+    2 * 5 * LIMB,
+  )
+  t.equal(
+    constantBytes(circuit, (_id, _scale, use) => use === 'weight'),
+    LIMB / 2 + 5 * LIMB,
+  )
+  t.equal(
+    constantBytes(circuit, () => true),
+    LIMB / 2 + LIMB,
+  )
+})
+
+/** What the engine takes for a circuit, without any client's keys: they would be of the size that is reckoned with. */
+async function engineBytes(circuit: Circuit): Promise<number> {
+  const context = await newSimdContext(circuit.parameters)
+  const key = { address: () => 0 }
+  const steps = rotationSteps(circuit)
+  const keys = { relinKey: key, galoisKeys: new Map(steps.map((step) => [step, key])) }
+  const constants = new ConstantStore(context, circuit.constants)
+  compileCircuit(context, circuit, keys, constants, 2)
+  return context.heap.used + (1 + steps.length) * switchingKeyBytes(circuit.parameters)
+}
+
+t.test('plans state what the engine takes', async (t) => {
+  const oneShot = await golden('one_shot')
+  const { preprocessing } = oneShot.network.config
+  const plans = [16384, 32768].map((ring): [string, Circuit] => [
+    `one_shot, ring ${ring}`,
+    compile(oneShot.network, { model: 'm', preprocessing, rings: [ring] }).circuit,
+  ])
+  for (const { name, checkpoint, config } of bundledNetworks()) {
+    const network = loadNetwork(await readCheckpoint(checkpoint), config)
+    plans.push([name, compile(network, { model: name, ...config }).circuit])
+  }
+  for (const [name, circuit] of plans) {
+    const taken = await engineBytes(circuit)
+    const { memoryBytes } = circuit.estimate
+    t.ok(Math.abs(memoryBytes / taken - 1) < 0.03, `${name}: ${memoryBytes} of ${taken} bytes`)
+  }
+})
+
+t.test('node-seal: keys and values in words of eight bytes', async (t) => {
+  const oneShot = await golden('one_shot')
+  const { preprocessing } = oneShot.network.config
+  const { circuit } = compile(oneShot.network, { model: 'm', preprocessing, target: 'seal' })
+  const { ring, primes: data } = circuit.parameters
+  const keys = (rotationSteps(circuit).length + 1) * data.length + 1
+  const bytes = keys * 2 * ring * (data.length + 1) * 8
+  t.ok(sealMemory(circuit) > bytes)
+  t.ok(sealMemory(circuit) < 1.5 * bytes)
+  t.equal(circuit.estimate.memoryBytes, sealMemory(circuit))
+})

@@ -1,0 +1,109 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { operandsOf } from '../../src/circuit/operands.ts'
+import { checkParameters } from '../../src/circuit/parameters/parameters.ts'
+import { nttPrimes } from '../../src/circuit/parameters/primes.ts'
+import type { Circuit, Op } from '../../src/circuit/types.ts'
+import { type Batch, batches, maxRotationSources } from '../../src/schedule/steps.ts'
+import { randomCircuit } from '../conformance/random-circuit.ts'
+
+const at = (level: number) => ({ level, scale: 2 ** 20, layer: 0 })
+const input = (index: number): Op => ({ kind: 'input', index, ...at(3) })
+const rotate = (source: number, steps: number, level = 3): Op => ({
+  kind: 'rotate',
+  source,
+  steps,
+  ...at(level),
+})
+const add = (left: number, right: number): Op => ({ kind: 'add', left, right, ...at(3) })
+
+const ordered = (ops: readonly Op[], maxSources = 10): [string, ...number[]][] =>
+  batches({ ops }, maxSources).map(({ kind, ops: ids }) => [kind, ...ids])
+
+t.test('what does not depend on each other goes together, by kind', async (t) => {
+  // Two chains of the same shape, one after the other in the circuit.
+  const ops = [input(0), rotate(0, 1), add(0, 1), input(1), rotate(3, 1), add(3, 4), add(2, 5)]
+  t.strictSame(ordered(ops), [
+    ['input', 0, 3],
+    ['rotate', 1, 4],
+    ['add', 2, 5],
+    ['add', 6],
+  ])
+})
+
+t.test(
+  'sums go before rotations, so that as many of one source as possible are ready together',
+  async (t) => {
+    const ops = [input(0), rotate(0, 1), add(0, 0), rotate(2, 1), rotate(0, 2)]
+    t.strictSame(ordered(ops), [
+      ['input', 0],
+      ['add', 2],
+      ['rotate', 1, 3, 4],
+    ])
+  },
+)
+
+t.test('rotations of a batch have few sources, and one level', async (t) => {
+  const ops = [input(0), input(1), input(2), rotate(0, 1), rotate(1, 1), rotate(2, 1), rotate(0, 2)]
+  t.strictSame(ordered(ops, 2), [
+    ['input', 0, 1, 2],
+    ['rotate', 3, 4, 6],
+    ['rotate', 5],
+  ])
+  const drop: Op = { kind: 'dropLevel', source: 0, ...at(1) }
+  t.strictSame(ordered([input(0), drop, rotate(0, 1), rotate(1, 1, 1)]), [
+    ['input', 0],
+    ['dropLevel', 1],
+    ['rotate', 2],
+    ['rotate', 3],
+  ])
+})
+
+t.test('work far ahead waits for what comes before it', async (t) => {
+  // A chain of rotations, which can only go one by one, and sums of the input far behind its beginning.
+  const chain = Array.from({ length: 20 }, (_, i) => rotate(i, 1))
+  const idle = Array.from({ length: 5000 }, () => add(0, 0))
+  const order = ordered([input(0), ...chain, ...idle])
+  t.equal(order[1][0], 'add')
+  t.ok(order[1].length - 1 < 4096, 'not all of the sums')
+  t.equal(order[2][0], 'rotate')
+  const done = order.flatMap(([, ...ids]) => ids)
+  t.equal(new Set(done).size, 5021, 'and in the end all are done')
+})
+
+t.test('the digits of a batch take some 100 MB at most', async (t) => {
+  const primes = nttPrimes(16384, new Array(14).fill(30)).map(String)
+  const chain = (special: number) =>
+    checkParameters({ ring: 16384, primes: primes.slice(special), specialPrimes: primes.slice(0, special) })
+  // 14 polynomials of 64 KB in each of 7 digits; 13 with one special prime.
+  t.equal(maxRotationSources(chain(2)), Math.floor((96 * 2 ** 20) / (6 * 14 * 65536)))
+  t.equal(maxRotationSources(chain(1)), Math.floor((96 * 2 ** 20) / (13 * 14 * 65536)))
+})
+
+t.test('any circuit: every operation once, behind its operands', async (t) => {
+  const primes = nttPrimes(8192, new Array(6).fill(30)).map(String)
+  const parameters = checkParameters({ ring: 8192, primes: primes.slice(1), specialPrimes: [primes[0]] })
+  const isSound = ({ ops }: Pick<Circuit, 'ops'>, order: readonly Batch[]): boolean => {
+    const done = new Set<number>()
+    for (const { kind, ops: ids } of order) {
+      if (ids.some((id) => ops[id].kind !== kind)) return false
+      if (ids.some((id) => operandsOf(ops[id]).some((operand) => !done.has(operand)))) return false
+      for (const id of ids) done.add(id)
+    }
+    return done.size === ops.length && order.reduce((sum, batch) => sum + batch.ops.length, 0) === ops.length
+  }
+  fc.assert(
+    fc.property(
+      randomCircuit(parameters, [1, 2, 5], 2 ** 26),
+      fc.integer({ min: 1, max: 4 }),
+      (circuit, most) => isSound(circuit, batches(circuit, most)),
+    ),
+    { numRuns: 200, seed: 7 },
+  )
+  const ops = [input(0), rotate(0, 1)]
+  const wrong: Batch[] = [
+    { kind: 'rotate', ops: [1] },
+    { kind: 'input', ops: [0] },
+  ]
+  t.notOk(isSound({ ops }, wrong), 'a wrong order would be seen')
+})
