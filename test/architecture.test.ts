@@ -143,7 +143,7 @@ t.test('the table itself has no cycle, and no edge that is not used', async (t) 
   }
 })
 
-t.test('no module imports itself by a detour', async (t) => {
+t.test('no module imports itself by a detour, types and dynamic imports included', async (t) => {
   const edges = Map.groupBy(
     imports.filter((i) => i.relative),
     ({ from }) => from,

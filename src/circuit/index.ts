@@ -4,13 +4,8 @@ export { galoisElement, rotationSteps } from './keys.ts'
 export * from './laws.ts'
 export * from './layout.ts'
 export { peakLiveBytes, peakLiveValues } from './liveness.ts'
-export {
-  type CircuitOutline,
-  checkManifest,
-  type Manifest,
-  type ManifestContent,
-  manifestOf,
-} from './manifest/manifest.ts'
+export type { ManifestContent } from './manifest/content.ts'
+export { type CircuitOutline, checkManifest, type Manifest, manifestOf } from './manifest/manifest.ts'
 export { operandsOf } from './operands.ts'
 export * from './parameters/parameters.ts'
 export { nttPrimes } from './parameters/primes.ts'

@@ -19,7 +19,8 @@ export { type DirectoryKeyStoreOptions, directoryKeyStore } from './keys/directo
 export { type IndexedDbKeyStoreOptions, indexedDbKeyStore } from './keys/indexed-db-key-store.ts'
 export { type KeyStore, memoryKeyStore } from './keys/key-store.ts'
 export { type Classification, rank, readBatch, roundLogits } from './local/answer.ts'
-export { batchSlots, type ImageInput, imageSlots, imageTensor } from './local/input.ts'
+export type { ImageInput } from './local/image-argument.ts'
+export { batchSlots, imageSlots, imageTensor } from './local/input.ts'
 export { KeyRing } from './local/key-ring.ts'
 export {
   type ClientLimits,

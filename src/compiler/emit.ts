@@ -17,7 +17,7 @@ import {
   statedPrecision,
 } from './planner/modulus/precision.ts'
 import { imageSlots } from './planner/modulus/rings.ts'
-import type { Candidate } from './planner/search/draft.ts'
+import type { Candidate } from './planner/search/candidate.ts'
 import { estimateOf, layerSeconds } from './planner/target/estimate.ts'
 import type { Target } from './planner/target/target.ts'
 

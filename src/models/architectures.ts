@@ -1,6 +1,7 @@
 import { PolyVeilError } from '../errors/index.ts'
 import type { Preprocessing } from '../preprocessing/types.ts'
-import { type NetworkConfig, type NetworkConfigLiteral, networkConfig, type PictureConfig } from './config.ts'
+import { type NetworkConfig, networkConfig, type PictureConfig } from './config.ts'
+import type { NetworkConfigLiteral } from './config-literal.ts'
 import { defaultPreprocessing } from './preprocessing-defaults.ts'
 
 const cells = (count: number, nodes: number): number[] => Array<number>(count).fill(nodes)

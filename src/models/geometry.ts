@@ -1,4 +1,4 @@
-import type { DownsizeType, NetworkConfigLiteral } from './config.ts'
+import type { DownsizeType, NetworkConfigLiteral } from './config-literal.ts'
 import { invalidConfig } from './invalid-config.ts'
 
 /** Size of a convolution's kernel and how it moves. */

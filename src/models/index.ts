@@ -14,14 +14,9 @@ export {
   type Weights,
   type WeightsOptions,
 } from './checkpoint/index.ts'
-export {
-  type DownsizeType,
-  type NetworkConfig,
-  type NetworkConfigLiteral,
-  networkConfig,
-  type PictureConfig,
-} from './config.ts'
+export { type NetworkConfig, networkConfig, type PictureConfig } from './config.ts'
 export { parseConfig } from './config-json.ts'
+export type { DownsizeType, NetworkConfigLiteral } from './config-literal.ts'
 export { type CellGeometry, outputSize } from './geometry.ts'
 export { loadNetwork } from './load.ts'
 export type { Cell, Convolution, Network, PolyConv, PolyMlp, PolyNorm } from './network.ts'

@@ -1,6 +1,7 @@
 import { PolyVeilError } from '../errors/index.ts'
 import type { Checkpoint } from './checkpoint/index.ts'
-import type { DownsizeType, NetworkConfig } from './config.ts'
+import type { NetworkConfig } from './config.ts'
+import type { DownsizeType } from './config-literal.ts'
 import {
   type CellGeometry,
   coarseKernel,

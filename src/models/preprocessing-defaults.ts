@@ -1,6 +1,6 @@
 import { preprocessingFault } from '../preprocessing/check.ts'
 import type { Preprocessing } from '../preprocessing/types.ts'
-import type { NetworkConfigLiteral } from './config.ts'
+import type { NetworkConfigLiteral } from './config-literal.ts'
 import { invalidConfig } from './invalid-config.ts'
 
 type Size = NetworkConfigLiteral['inputSize']

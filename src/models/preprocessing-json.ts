@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { Preprocessing } from '../preprocessing/types.ts'
-import type { NetworkConfigLiteral } from './config.ts'
+import type { NetworkConfigLiteral } from './config-literal.ts'
 import { invalidConfig } from './invalid-config.ts'
 import { invalidBySchema } from './known-keys.ts'
 import { defaultPreprocessing, PUBLISHED_PREPROCESSINGS } from './preprocessing-defaults.ts'

@@ -1,14 +1,14 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import fastify, { type FastifyBaseLogger, type FastifyInstance, type RawServerDefault } from 'fastify'
+import fastify, { type FastifyBaseLogger } from 'fastify'
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
 import type { ModelCatalogue } from './catalogue.ts'
 import type { Patience } from './inference/attendance.ts'
 import type { InferenceEngine } from './inference/engine.ts'
 import { InferenceRegistry } from './inference/registry.ts'
+import { Metrics } from './metrics.ts'
 import { useConnections } from './plugins/connections.ts'
 import { useDocumentation } from './plugins/documentation.ts'
 import { requestId } from './plugins/logging.ts'
-import { Metrics, useMetrics } from './plugins/metrics.ts'
+import { useMetrics } from './plugins/metrics.ts'
 import { useProblems } from './plugins/problems.ts'
 import { type SecurityOptions, useSecurity } from './plugins/security.ts'
 import { inferRoute } from './routes/infer.ts'
@@ -17,16 +17,9 @@ import { keyRoutes } from './routes/keys.ts'
 import { modelRoutes } from './routes/models.ts'
 import { roundRoutes } from './routes/rounds.ts'
 import { serverRoutes } from './routes/server.ts'
+import type { App, Services } from './services.ts'
 import type { KeyStore } from './stores/key-store.ts'
 import { type TrustedProxies, trusted } from './trusted-proxies.ts'
-
-export type App = FastifyInstance<
-  RawServerDefault,
-  IncomingMessage,
-  ServerResponse,
-  FastifyBaseLogger,
-  ZodTypeProvider
->
 
 export interface AppOptions {
   readonly models: ModelCatalogue
@@ -39,12 +32,6 @@ export interface AppOptions {
   /** Proxies whose `X-Forwarded-For` is believed, as Fastify takes them; by default none. */
   readonly trustProxy?: TrustedProxies
   readonly logger: FastifyBaseLogger
-}
-
-/** What routes work with. */
-export interface Services extends Pick<AppOptions, 'models' | 'keys' | 'engine'> {
-  readonly inferences: InferenceRegistry
-  readonly metrics: Metrics
 }
 
 // A request has to arrive within this time; a part of 16 MiB makes it over a line of 1.2 Mbit/s.

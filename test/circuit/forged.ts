@@ -1,7 +1,8 @@
 import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js'
 import { HEADER_START, headerEnd } from '../../src/circuit/format/file.ts'
-import { canonicalJson, type Manifest, type ManifestContent } from '../../src/circuit/manifest/manifest.ts'
+import type { ManifestContent } from '../../src/circuit/manifest/content.ts'
+import { canonicalJson, type Manifest } from '../../src/circuit/manifest/manifest.ts'
 
 // What somebody writes who wants a manifest or a circuit file to be believed: digests that fit.
 

@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
 import { connect, imageTensor, memoryKeyStore, type PolyVeil, PolyVeilError } from '../../src/client/index.ts'
-import type { ImageInput } from '../../src/client/local/input.ts'
+import type { ImageInput } from '../../src/client/local/image-argument.ts'
 import { FakeServer, manifest, ORIGIN } from './fake-server.ts'
 
 // What programs without types, or with a cast, give by mistake: each has a sentence that says what to give.

@@ -7,7 +7,7 @@ import { isApart } from '../layout.ts'
 import type { CkksParameters } from '../parameters/parameters.ts'
 import { MOST_REFRESH_PRIMES } from '../refresh.ts'
 import { LEAST_INPUT_BOUND, MAX_TENSOR_VALUES } from './bounds.ts'
-import type { ManifestContent } from './manifest.ts'
+import type { ManifestContent } from './content.ts'
 
 /** A law that a manifest keeps, and what is said of one that breaks it. Later laws rely on earlier ones. */
 type Law = readonly [holds: () => boolean, breach: string]

@@ -1,7 +1,6 @@
 import type { InputSpec } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import type { Image, PreprocessedImage } from '../../preprocessing/index.ts'
-import type { Bitmap, ImageInput } from './input.ts'
 
 /** A tensor that is already preprocessed, of either precision. */
 export interface TensorInput {
@@ -158,4 +157,25 @@ function described(given: unknown): string {
   if (given === null || given === undefined) return String(given)
   if (typeof given !== 'object') return `a ${typeof given}`
   return (given.constructor as { name?: string } | undefined)?.name ?? 'an object'
+}
+
+/**
+ * What can be classified: an encoded file (PNG, JPEG, WebP, AVIF, GIF, TIFF), a decoded image, in browsers an `ImageBitmap` or
+ * `ImageData`, or a tensor that is already preprocessed.
+ */
+export type ImageInput =
+  | Uint8Array
+  | ArrayBuffer
+  | Blob
+  | Bitmap
+  | CanvasPixels
+  | Image
+  | PreprocessedImage
+  | TensorInput
+
+/** What types know of a browser's `ImageBitmap` where they know no browser. */
+export interface Bitmap {
+  readonly width: number
+  readonly height: number
+  close(): void
 }

@@ -1,7 +1,8 @@
 import type { InputSpec } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import type { PreprocessedImage } from '../../preprocessing/index.ts'
-import { type ImageInput, imageTensor, type PictureOptions } from './input.ts'
+import type { ImageInput } from './image-argument.ts'
+import { imageTensor, type PictureOptions } from './input.ts'
 
 interface ReadOptions extends PictureOptions {
   readonly signal?: AbortSignal

@@ -4,34 +4,8 @@ import { LEAST_INPUT_BOUND } from '../../circuit/manifest/bounds.ts'
 import type { Circuit, InputSpec } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import { type Image, type PreprocessedImage, preprocess } from '../../preprocessing/index.ts'
-import {
-  type CanvasPixels,
-  checkAxes,
-  checkValues,
-  imageArgument,
-  type TensorInput,
-} from './image-argument.ts'
-
-/**
- * What can be classified: an encoded file (PNG, JPEG, WebP, AVIF, GIF, TIFF), a decoded image, in browsers an `ImageBitmap` or
- * `ImageData`, or a tensor that is already preprocessed.
- */
-export type ImageInput =
-  | Uint8Array
-  | ArrayBuffer
-  | Blob
-  | Bitmap
-  | CanvasPixels
-  | Image
-  | PreprocessedImage
-  | TensorInput
-
-/** What types know of a browser's `ImageBitmap` where they know no browser. */
-export interface Bitmap {
-  readonly width: number
-  readonly height: number
-  close(): void
-}
+import type { Bitmap, ImageInput } from './image-argument.ts'
+import { checkAxes, checkValues, imageArgument } from './image-argument.ts'
 
 /**
  * Checks the form of the images, and the values of tensors among them, before anything is asked of a server: which one is refused

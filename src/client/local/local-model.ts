@@ -14,8 +14,9 @@ import {
   responseSpec,
 } from '../../wire/index.ts'
 import { readBatch, roundLogits } from './answer.ts'
+import type { ImageInput } from './image-argument.ts'
 import { imageTensors, valuesOf } from './image-tensors.ts'
-import { batchSlots, type ImageInput, listOf, type PictureOptions } from './input.ts'
+import { batchSlots, listOf, type PictureOptions } from './input.ts'
 import type { KeyRing } from './key-ring.ts'
 import { type ClientLimits, DEFAULT_LIMITS, type ModelSizes, modelSizes } from './limits.ts'
 import { notHandled } from './picture-kind.ts'

@@ -19,7 +19,7 @@ import type { ConstantStore } from './constants/constant-store.ts'
 import type { SimdContext } from './context.ts'
 import type { SimdKeys } from './keys/key-set.ts'
 import { type Division, emitDivisions } from './operations/divide.ts'
-import { type Dot, emitDots, emitMixedSums, type MixedSum } from './operations/dot.ts'
+import { emitDots, emitMixedSums, type MixedSum } from './operations/dot.ts'
 import {
   type Binary,
   emitBinaries,
@@ -28,6 +28,7 @@ import {
   type PlainSum,
 } from './operations/elementwise.ts'
 import { emitRelinearisations, emitRotations } from './operations/key-switch.ts'
+import type { Dot } from './operations/weighted-sum.ts'
 import type { ProgramBuilder } from './program/program.ts'
 import { type LinkedProgram, linkProgram } from './program/run.ts'
 import { Storage } from './program/storage.ts'

@@ -1,4 +1,4 @@
-import type { App } from '../app.ts'
+import type { App } from '../services.ts'
 
 const LOOK_MILLISECONDS = 50
 

@@ -2,7 +2,7 @@ import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod'
 import { VERSION } from '../../version.ts'
-import type { App } from '../app.ts'
+import type { App } from '../services.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {

@@ -1,8 +1,8 @@
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify'
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod'
-import type { App } from '../app.ts'
 import { badRequest, HttpError } from '../problems/http-error.ts'
 import { PROBLEM_MEDIA_TYPE, problemOf, retryAfter } from '../problems/problem.ts'
+import type { App } from '../services.ts'
 
 /** Answers every error, unknown routes included, as `application/problem+json`; logs those that are the server's. */
 export function useProblems(app: App): void {

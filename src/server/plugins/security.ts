@@ -2,9 +2,9 @@ import cors from '@fastify/cors'
 import helmet from '@fastify/helmet'
 import rateLimit from '@fastify/rate-limit'
 import underPressure from '@fastify/under-pressure'
-import type { App } from '../app.ts'
 import { KEY_SET_HEADER, LENGTH_HEADER } from '../inference/binary-body.ts'
 import { HttpError } from '../problems/http-error.ts'
+import type { App } from '../services.ts'
 
 export interface SecurityOptions {
   /** Requests of one address in a minute; health checks are not counted. */

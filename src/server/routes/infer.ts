@@ -1,7 +1,6 @@
 import { z } from 'zod'
 import { PolyVeilError } from '../../errors/index.ts'
 import { keysMissing } from '../../wire/index.ts'
-import type { App, Services } from '../app.ts'
 import type { ServedModel } from '../catalogue.ts'
 import type { SentAnswer } from '../inference/answers.ts'
 import {
@@ -15,6 +14,7 @@ import { InferenceCancelled } from '../inference/engine.ts'
 import type { Inference } from '../inference/inference.ts'
 import type { EngineOutput } from '../inference/rounds.ts'
 import { conflict } from '../problems/http-error.ts'
+import type { App, Services } from '../services.ts'
 import { type KeyStore, nameOf } from '../stores/key-store.ts'
 import { bytesResponse, modelParams, responses } from './schemas.ts'
 

@@ -1,8 +1,8 @@
 import { Readable } from 'node:stream'
 import { z } from 'zod'
-import type { App, Services } from '../app.ts'
 import { inferenceEvents } from '../inference/events.ts'
 import { inferenceSchema } from '../inference/inference.ts'
+import type { App, Services } from '../services.ts'
 import { bytesResponse, emptyResponse, responses } from './schemas.ts'
 
 const params = z.object({ id: z.string().max(64).describe('The id that the client gave the inference') })

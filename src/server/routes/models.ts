@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { Manifest } from '../../circuit/manifest/manifest.ts'
-import type { App, Services } from '../app.ts'
 import type { ServedModel } from '../catalogue.ts'
+import type { App, Services } from '../services.ts'
 import { modelParams, responses } from './schemas.ts'
 
 const tensorSchema = z.object({

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { VERSION } from '../../version.ts'
-import type { App, Services } from '../app.ts'
+import type { App, Services } from '../services.ts'
 import { homePage } from './home-page.ts'
 import { responses } from './schemas.ts'
 

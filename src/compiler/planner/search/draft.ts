@@ -7,7 +7,7 @@ import { sumSeconds } from '../../../schedule/cost-model.ts'
 import { type ExtendedBasis, extendedBasis } from '../../../schedule/extended-basis.ts'
 import { logitNoise, type NoisyBody } from '../../analysis/noise.ts'
 import type { Graph } from '../../graph/graph.ts'
-import { CircuitBuilder, type ScalePolicy } from '../../lowering/builder.ts'
+import { CircuitBuilder } from '../../lowering/builder.ts'
 import { planCuts } from '../../lowering/cuts.ts'
 import { type Cuts, lowerGraph } from '../../lowering/lower.ts'
 import type { Strategies } from '../../lowering/strategy.ts'
@@ -18,75 +18,13 @@ import {
   dataPrimes,
   leastSpecialBits,
   type PlannedChain,
-  type PrimeSizes,
   specialPrimeChoices,
 } from '../modulus/chain.ts'
 import { floodingError, LOGIT_BITS, logitDeviation, logitError, precisionOf } from '../modulus/precision.ts'
-import { type Link, LOCAL_LINK, refreshCost } from '../target/refresh-cost.ts'
-import type { Target } from '../target/target.ts'
+import { LOCAL_LINK, refreshCost } from '../target/refresh-cost.ts'
+import type { Candidate, Draft, PlannedRefresh } from './candidate.ts'
 import { tooManyLevels } from './no-plan.ts'
-import { type Stage, stagesOf } from './stages.ts'
-
-/** What a draft is made from. */
-export interface Draft {
-  readonly ring: number
-  /** Images that share the ciphertexts. */
-  readonly batch: number
-  /** Of the input, in the slots of one image. */
-  readonly layout: Layout
-  /** Sizes that primes may have. */
-  readonly sizes: PrimeSizes
-  readonly policy: ScalePolicy
-  readonly strategies: Strategies
-  readonly target: Target
-  /** Precision asked for, which decides about the flooding noise. */
-  readonly precisionBits: number
-  /** What lies between two refreshes; absent for one shot. */
-  readonly segment?: Segment
-  /** The link that refreshes go over. */
-  readonly link?: Link
-}
-
-/** The modulus between two refreshes. */
-export interface Segment {
-  /** Levels that rescaling may use up. */
-  readonly levels: number
-  /** Most bits of their primes. */
-  readonly primeBits: number
-}
-
-/** How a candidate refreshes values. */
-export interface PlannedRefresh {
-  readonly cuts: Cuts
-  /** log2 of the modulus that the refresh level has to have. */
-  readonly modulusBits: number
-  /** Ciphertexts that are refreshed, all together. */
-  readonly ciphertexts: number
-}
-
-/** A way to run the graph, with what a draft of its circuit showed. */
-export interface Candidate {
-  readonly graph: Graph
-  readonly draft: Draft
-  readonly chain: PlannedChain
-  /** The special primes; undefined when the candidate exceeds the budget. */
-  readonly special: readonly bigint[] | undefined
-  /** Absent for one shot. */
-  readonly refresh?: PlannedRefresh
-  /** Of the server's evaluation, on one core. */
-  readonly seconds: number
-  /** What the layers of each interleave have of it, and which rotations they take. */
-  readonly stages: ReadonlyMap<number, Stage>
-  /** Of refreshes: both sides' work, and waiting for the network. */
-  readonly refreshSeconds: number
-  readonly refreshBytes: number
-  readonly keyBytes: number
-  readonly queryBytes: number
-  /** Estimate without knowledge of the weights, flooding included. */
-  readonly precisionBits: number
-  /** Bits beyond the security table's limit; 0 or less when it fits. */
-  readonly excessBits: number
-}
+import { stagesOf } from './stages.ts'
 
 /** What base primes lack of their sizes together. */
 const BASE_LACK_BITS = 1

@@ -4,7 +4,7 @@ import type { Graph } from '../../graph/graph.ts'
 import { CircuitBuilder } from '../../lowering/builder.ts'
 import { lowerGraph } from '../../lowering/lower.ts'
 import { bitsOf, DRAFT_LEVELS, DraftChain, leastSpecialBits } from '../modulus/chain.ts'
-import type { Candidate } from './draft.ts'
+import type { Candidate } from './candidate.ts'
 
 /**
  * The error when no candidate will do: of those that are precise enough, the one that lacks the fewest bits of modulus; or

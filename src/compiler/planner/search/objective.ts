@@ -1,4 +1,4 @@
-import type { Candidate } from './draft.ts'
+import type { Candidate } from './candidate.ts'
 
 /** What the user wants to be small. */
 export type Objective = 'latency' | 'traffic' | 'keys'

@@ -1,6 +1,7 @@
 import { everywhere, type RotationStrategy, type Strategies } from '../../lowering/strategy.ts'
 import type { TargetName } from '../target/target.ts'
-import { type Candidate, keyBytes } from './draft.ts'
+import type { Candidate } from './candidate.ts'
+import { keyBytes } from './draft.ts'
 import { costOf, type Objective } from './objective.ts'
 import type { Stage } from './stages.ts'
 import { CHAINS, chooseStrategy } from './strategies.ts'

@@ -13,7 +13,7 @@ import {
 import { kernelCalls } from '../program/program.ts'
 import { linkProgram, type ProgramRunner } from '../program/run.ts'
 import { requireSound } from '../values/pair-loader.ts'
-import type { SwitchingKey } from './key-set.ts'
+import type { SwitchingKey } from './switching-key.ts'
 
 /** Moves key switching keys from frames to kernel memory, with all threads. */
 export class KeyLoader {

@@ -1,24 +1,10 @@
 import { galoisElement } from '../../../circuit/keys.ts'
-import { type CkksParameters, digitCount } from '../../../circuit/parameters/parameters.ts'
 import { PolyVeilError } from '../../../errors/index.ts'
 import { type KeySetReader, keysMissing, type PackedRlwe } from '../../../wire/index.ts'
 import type { SimdContext } from '../context.ts'
 import { inlineRunner, type ProgramRunner } from '../program/run.ts'
 import { KeyLoader } from './key-loader.ts'
-
-/** A key switching key in kernel memory, in Montgomery form and NTT form: a pair of polynomials for each digit. */
-export interface SwitchingKey {
-  /** Address of polynomial `p` of digit j's pair modulo `SimdContext.moduli[index]`. */
-  address(j: number, p: number, index: number): number
-}
-
-/** Bytes of one key switching key in kernel memory. */
-export const switchingKeyBytes = (parameters: CkksParameters): number =>
-  2 *
-  digitCount(parameters) *
-  (parameters.primes.length + parameters.specialPrimes.length) *
-  4 *
-  parameters.ring
+import { type SwitchingKey, switchingKeyBytes } from './switching-key.ts'
 
 /** What a program reads of a key set. */
 export interface SimdKeys {

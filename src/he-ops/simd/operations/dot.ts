@@ -1,4 +1,3 @@
-import type { ConstantId } from '../../../circuit/types.ts'
 import { PolyVeilError } from '../../../errors/index.ts'
 import { expansionParts } from '../../../schedule/constant-storage.ts'
 import { log2Exact } from '../../encoding/order.ts'
@@ -8,14 +7,7 @@ import type { Item, ProgramBuilder } from '../program/program.ts'
 import { limbsOf, type Value } from '../values/values.ts'
 import { Expansion, expansionBytes } from './expand.ts'
 import { byInputs } from './shared-inputs.ts'
-
-/** A weighted sum of values of one level, whose scale is theirs times `constantScale`. */
-export interface Dot {
-  readonly terms: readonly { readonly value: Value; readonly constant: ConstantId }[]
-  readonly constantScale: number
-  /** At the summands' level, and extended when a summand is. */
-  readonly out: Value
-}
+import type { Dot } from './weighted-sum.ts'
 
 /** Inputs of one stretch of residues, of all sums that share them, are to stay in the second-level cache while all outputs read them. */
 const CACHE_BYTES = 256 * 1024

@@ -9,7 +9,7 @@ import type {
 import type { SimdContext } from '../context.ts'
 import type { Item, ProgramBuilder } from '../program/program.ts'
 import { limbsOf } from '../values/values.ts'
-import type { Dot } from './dot.ts'
+import type { Dot } from './weighted-sum.ts'
 
 /** Words of one prime that one call of the kernel writes, about. */
 const RUN_WORDS = 8192

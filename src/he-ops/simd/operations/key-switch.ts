@@ -1,6 +1,6 @@
 import { log2Exact } from '../../encoding/order.ts'
 import type { SimdContext } from '../context.ts'
-import type { SwitchingKey } from '../keys/key-set.ts'
+import type { SwitchingKey } from '../keys/switching-key.ts'
 import type { Item, ProgramBuilder } from '../program/program.ts'
 import { limbs, type Value } from '../values/values.ts'
 import { type Decomposition, type DigitForm, emitDecompositions } from './decompose.ts'

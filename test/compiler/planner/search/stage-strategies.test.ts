@@ -7,7 +7,8 @@ import {
   type Strategies,
 } from '../../../../src/compiler/lowering/strategy.ts'
 import { insertRepacks } from '../../../../src/compiler/passes/insert-repacks.ts'
-import { type Candidate, candidatesOf } from '../../../../src/compiler/planner/search/draft.ts'
+import type { Candidate } from '../../../../src/compiler/planner/search/candidate.ts'
+import { candidatesOf } from '../../../../src/compiler/planner/search/draft.ts'
 import { cheapest, costOf } from '../../../../src/compiler/planner/search/objective.ts'
 import { inputLayout, policyFor } from '../../../../src/compiler/planner/search/search.ts'
 import { chooseStrategies } from '../../../../src/compiler/planner/search/stage-strategies.ts'

@@ -6,12 +6,8 @@ import { automorphismOrder } from '../../../../src/he-ops/encoding/automorphism.
 import { createSealContext } from '../../../../src/he-ops/seal/context.ts'
 import { loadSeal } from '../../../../src/he-ops/seal/runtime.ts'
 import type { SimdContext } from '../../../../src/he-ops/simd/context.ts'
-import {
-  inverseElement,
-  SimdKeySet,
-  type SwitchingKey,
-  switchingKeyBytes,
-} from '../../../../src/he-ops/simd/keys/key-set.ts'
+import { inverseElement, SimdKeySet } from '../../../../src/he-ops/simd/keys/key-set.ts'
+import { type SwitchingKey, switchingKeyBytes } from '../../../../src/he-ops/simd/keys/switching-key.ts'
 import { inlineRunner } from '../../../../src/he-ops/simd/program/run.ts'
 import { Crew } from '../../../../src/he-ops/simd/threads/crew.ts'
 import {

@@ -1,0 +1,94 @@
+import { z } from 'zod'
+import { MAX_PRIMES } from '../parameters/parameters.ts'
+import {
+  boundedList,
+  MAX_COUNT,
+  MAX_LABEL_LENGTH,
+  MAX_LABELS,
+  MAX_ROTATIONS,
+  MAX_ROUNDS,
+  MAX_SIDE,
+} from './bounds.ts'
+
+export const positive = z.number().finite().positive()
+
+export const count = z.number().int().positive().max(MAX_COUNT)
+
+export const side = z.number().int().positive().max(MAX_SIDE)
+
+export const level = z.number().int().nonnegative().max(MAX_PRIMES)
+
+export const layoutSchema = z.strictObject({
+  channels: count,
+  height: count,
+  width: count,
+  interleave: count,
+  channelsPerCiphertext: count,
+  rowStride: count,
+  columnStride: count,
+  offset: z.number().int().nonnegative().max(MAX_COUNT),
+  ciphertexts: count,
+})
+
+export const preprocessingSchema = z.strictObject({
+  channels: z.enum(['rgb', 'grey']),
+  resize: z.discriminatedUnion('mode', [
+    z.strictObject({ mode: z.literal('squash'), height: side, width: side }),
+    z.strictObject({ mode: z.literal('shortSide'), size: side, height: side, width: side }),
+  ]),
+  interpolation: z.enum(['bicubic', 'bilinear']),
+  mean: boundedList(z.number().finite(), 3),
+  std: boundedList(positive, 3),
+})
+
+export const FORMAT = 'polyveil-manifest-2'
+
+export const contentSchema = z.strictObject({
+  format: z.literal(FORMAT),
+  model: z.string().min(1).max(128),
+  labels: boundedList(z.string().max(MAX_LABEL_LENGTH), MAX_LABELS),
+  parameters: z.strictObject({
+    ring: count,
+    primes: boundedList(z.string().max(20), MAX_PRIMES),
+    specialPrimes: boundedList(z.string().max(20), MAX_PRIMES),
+  }),
+  parametersDigest: z.string().length(64),
+  /** Images that share the ciphertexts. */
+  batch: count,
+  input: z.strictObject({
+    /** Null: the model takes preprocessed tensors, and no pictures. */
+    preprocessing: preprocessingSchema.nullable(),
+    image: z.tuple([count, side, side]),
+    patch: count,
+    layout: layoutSchema,
+    level,
+    scale: positive,
+    bound: positive,
+  }),
+  output: z.strictObject({
+    classes: count,
+    period: count,
+    level,
+    scale: positive,
+    bound: positive,
+    tolerance: positive,
+    flooding: z.number().finite().nonnegative(),
+    /** Power of two that logits are rounded to multiples of. */
+    precision: positive,
+  }),
+  /** Refresh rounds; 0 is one shot. */
+  rounds: z.number().int().nonnegative().max(MAX_ROUNDS),
+  /** What comes to the client in each round, and at which level; null for one shot. */
+  refresh: z
+    .strictObject({
+      level,
+      ciphertexts: boundedList(count, MAX_ROUNDS),
+    })
+    .nullable(),
+  rotationSteps: boundedList(z.number().int().positive(), MAX_ROTATIONS),
+  galoisElements: boundedList(z.number().int().positive(), MAX_ROTATIONS),
+  estimate: z.strictObject({ seconds: z.number().nonnegative() }),
+})
+
+/** A manifest without its digest: everything that the digest covers. */
+export type ManifestContent = z.infer<typeof contentSchema>

@@ -1,0 +1,25 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fastify'
+import type { ZodTypeProvider } from 'fastify-type-provider-zod'
+import type { ModelCatalogue } from './catalogue.ts'
+import type { InferenceEngine } from './inference/engine.ts'
+import type { InferenceRegistry } from './inference/registry.ts'
+import type { Metrics } from './metrics.ts'
+import type { KeyStore } from './stores/key-store.ts'
+
+export type App = FastifyInstance<
+  RawServerDefault,
+  IncomingMessage,
+  ServerResponse,
+  FastifyBaseLogger,
+  ZodTypeProvider
+>
+
+/** What routes work with. */
+export interface Services {
+  readonly models: ModelCatalogue
+  readonly keys: KeyStore
+  readonly engine: InferenceEngine
+  readonly inferences: InferenceRegistry
+  readonly metrics: Metrics
+}
