@@ -26,12 +26,12 @@ import {
 } from '../../src/he-ops/simd/border.ts'
 import { createSimdContext } from '../../src/he-ops/simd/context.ts'
 import { KernelKey } from '../../src/he-ops/simd/encryption/kernel-key.ts'
-import { SeedExpander } from '../../src/he-ops/simd/encryption/seeds.ts'
 import { OutputKeys } from '../../src/he-ops/simd/keys/output-key.ts'
 import { Heap } from '../../src/he-ops/simd/memory/heap.ts'
-import { linkProgram } from '../../src/he-ops/simd/program/run.ts'
 import { Crew } from '../../src/he-ops/simd/threads/crew.ts'
+import { linkProgram } from '../../src/he-ops/simd/threads/run.ts'
 import { PairLoader } from '../../src/he-ops/simd/values/pair-loader.ts'
+import { SeedExpander } from '../../src/he-ops/simd/values/seeds.ts'
 import type { Value } from '../../src/he-ops/simd/values/values.ts'
 import {
   bytesSource,

@@ -30,8 +30,8 @@ import {
 import { emitRelinearisations, emitRotations } from './operations/key-switch.ts'
 import type { Dot } from './operations/weighted-sum.ts'
 import type { ProgramBuilder } from './program/program.ts'
-import { type LinkedProgram, linkProgram } from './program/run.ts'
-import { Storage } from './program/storage.ts'
+import { type LinkedProgram, linkProgram } from './threads/run.ts'
+import { Storage } from './values/storage.ts'
 import type { Value } from './values/values.ts'
 
 /**

@@ -10,13 +10,13 @@ import type { Border } from './border.ts'
 import { type CircuitProgram, compileCircuit, levelsThatLeave } from './circuit-program.ts'
 import { ConstantStore } from './constants/constant-store.ts'
 import { createSimdContext, type SimdContext } from './context.ts'
-import { SeedExpander } from './encryption/seeds.ts'
 import { inverseElement, SimdKeySet } from './keys/key-set.ts'
 import { OutputKeys } from './keys/output-key.ts'
 import { Heap } from './memory/heap.ts'
 import { CircuitSession, type SimdSession } from './session.ts'
 import { Crew } from './threads/crew.ts'
 import { PairLoader } from './values/pair-loader.ts'
+import { SeedExpander } from './values/seeds.ts'
 
 export interface SimdEngineOptions {
   /** Threads that work at one inference, the calling one included. */

@@ -15,7 +15,7 @@ import { emitBinaries, emitPlainSums, emitProducts } from './operations/elementw
 import { emitExactRotation } from './operations/exact-rotation.ts'
 import { emitRelinearisations, emitRotations } from './operations/key-switch.ts'
 import type { ProgramBuilder } from './program/program.ts'
-import { linkProgram, runProgram } from './program/run.ts'
+import { linkProgram, runProgram } from './threads/run.ts'
 import { PairLoader } from './values/pair-loader.ts'
 import { polynomialBytes, type Value } from './values/values.ts'
 

@@ -15,9 +15,9 @@ import {
 import type { CircuitProgram } from './circuit-program.ts'
 import type { ConstantStore } from './constants/constant-store.ts'
 import type { SimdContext } from './context.ts'
-import type { SeedExpander } from './encryption/seeds.ts'
 import type { Crew, RunControl } from './threads/crew.ts'
 import type { PairLoader } from './values/pair-loader.ts'
+import type { SeedExpander } from './values/seeds.ts'
 
 /** Bytes of kernel memory that a session takes, beside its keys. */
 export interface SessionMemory {

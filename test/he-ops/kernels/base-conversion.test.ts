@@ -4,8 +4,8 @@ import { type CkksParameters, checkParameters } from '../../../src/circuit/param
 import { invert, nttPrimes } from '../../../src/circuit/parameters/primes.ts'
 import type { SimdContext } from '../../../src/he-ops/simd/context.ts'
 import { convert } from '../../../src/he-ops/simd/operations/convert.ts'
-import { linkProgram, runProgram } from '../../../src/he-ops/simd/program/run.ts'
 import { BaseConversion } from '../../../src/he-ops/simd/tables/base-conversion.ts'
+import { linkProgram, runProgram } from '../../../src/he-ops/simd/threads/run.ts'
 import { newSimdContext } from '../simd/fixture.ts'
 import { generator, kernels, residues, withMemory } from './fixture.ts'
 

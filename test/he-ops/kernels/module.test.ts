@@ -9,9 +9,9 @@ import {
 } from '../../../src/he-ops/kernels/kernels.ts'
 import { ConstantStore } from '../../../src/he-ops/simd/constants/constant-store.ts'
 import { createSimdContext } from '../../../src/he-ops/simd/context.ts'
-import { SeedExpander } from '../../../src/he-ops/simd/encryption/seeds.ts'
 import { Heap } from '../../../src/he-ops/simd/memory/heap.ts'
 import { PairLoader } from '../../../src/he-ops/simd/values/pair-loader.ts'
+import { SeedExpander } from '../../../src/he-ops/simd/values/seeds.ts'
 
 const memory = createKernelMemory()
 const kernels = await instantiateKernels(memory)

@@ -5,8 +5,8 @@ import { createKernelMemory, instantiateKernels, type Kernels } from '../../../s
 import { createSealContext } from '../../../src/he-ops/seal/context.ts'
 import { loadSeal } from '../../../src/he-ops/seal/runtime.ts'
 import { ciphertextFromWire } from '../../../src/he-ops/seal/serialization/ciphertexts.ts'
-import { SeedExpander } from '../../../src/he-ops/simd/encryption/seeds.ts'
 import { Heap } from '../../../src/he-ops/simd/memory/heap.ts'
+import { SeedExpander } from '../../../src/he-ops/simd/values/seeds.ts'
 import { residuesOf } from '../seal/fixture.ts'
 import { REJECTING_PRIME, rejectingSeed } from './rejecting.ts'
 

@@ -12,7 +12,7 @@ import {
 } from '../../../src/he-ops/simd/border.ts'
 import { divisorOf, OutputKeys } from '../../../src/he-ops/simd/keys/output-key.ts'
 import { emitLeaving } from '../../../src/he-ops/simd/operations/rerandomise.ts'
-import { linkProgram, runProgram } from '../../../src/he-ops/simd/program/run.ts'
+import { linkProgram, runProgram } from '../../../src/he-ops/simd/threads/run.ts'
 import { PairLoader } from '../../../src/he-ops/simd/values/pair-loader.ts'
 import { polynomialBytes, type Value } from '../../../src/he-ops/simd/values/values.ts'
 import {

@@ -7,7 +7,7 @@ import {
   type ReencryptionSpec,
   reencryptionScratch,
 } from '../operations/reencrypt.ts'
-import { type LinkedProgram, linkProgram, type ProgramRunner } from '../program/run.ts'
+import { type LinkedProgram, linkProgram, type ProgramRunner } from '../threads/run.ts'
 import { readPacked, writePacked } from '../values/packed-limbs.ts'
 import { requireSound } from '../values/pair-loader.ts'
 

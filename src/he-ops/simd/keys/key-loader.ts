@@ -1,18 +1,12 @@
 import { digitCount } from '../../../circuit/parameters/parameters.ts'
 import { type PackedRlwe, SEED_BYTES } from '../../../wire/index.ts'
 import type { SimdContext } from '../context.ts'
-import { SeedExpander } from '../encryption/seeds.ts'
 import { aligned } from '../memory/ranges.ts'
-import {
-  emitPairLoads,
-  NOTES_BYTES,
-  type PairLoad,
-  pairLoadScratch,
-  prepare,
-} from '../operations/load-pair.ts'
 import { kernelCalls } from '../program/program.ts'
-import { linkProgram, type ProgramRunner } from '../program/run.ts'
+import { linkProgram, type ProgramRunner } from '../threads/run.ts'
+import { emitPairLoads, NOTES_BYTES, type PairLoad, pairLoadScratch, prepare } from '../values/load-pair.ts'
 import { requireSound } from '../values/pair-loader.ts'
+import { SeedExpander } from '../values/seeds.ts'
 import type { SwitchingKey } from './switching-key.ts'
 
 /** Moves key switching keys from frames to kernel memory, with all threads. */

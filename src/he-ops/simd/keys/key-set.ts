@@ -2,7 +2,7 @@ import { galoisElement } from '../../../circuit/keys.ts'
 import { PolyVeilError } from '../../../errors/index.ts'
 import { type KeySetReader, keysMissing, type PackedRlwe } from '../../../wire/index.ts'
 import type { SimdContext } from '../context.ts'
-import { inlineRunner, type ProgramRunner } from '../program/run.ts'
+import { inlineRunner, type ProgramRunner } from '../threads/run.ts'
 import { KeyLoader } from './key-loader.ts'
 import { type SwitchingKey, switchingKeyBytes } from './switching-key.ts'
 

@@ -3,9 +3,9 @@ import { packedBytes } from '../../../wire/index.ts'
 import type { SimdContext } from '../context.ts'
 import { aligned } from '../memory/ranges.ts'
 import type { Item, ProgramBuilder } from '../program/program.ts'
+import { NOTES_BYTES } from '../values/load-pair.ts'
 import type { Value } from '../values/values.ts'
 import { convert } from './convert.ts'
-import { NOTES_BYTES } from './load-pair.ts'
 
 /** A fresh encryption that the client gave back, and where it goes. */
 export interface Return {

@@ -1,6 +1,6 @@
 import { type PackedRlwe, residueTooLarge } from '../../../wire/index.ts'
 import type { SimdContext } from '../context.ts'
-import { SeedExpander } from '../encryption/seeds.ts'
+import { SeedExpander } from './seeds.ts'
 
 /** Moves pairs from checked frames to kernel memory: unpacks, checks every residue, expands the seed. */
 export class PairLoader {

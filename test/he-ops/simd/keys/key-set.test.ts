@@ -8,8 +8,8 @@ import { loadSeal } from '../../../../src/he-ops/seal/runtime.ts'
 import type { SimdContext } from '../../../../src/he-ops/simd/context.ts'
 import { inverseElement, SimdKeySet } from '../../../../src/he-ops/simd/keys/key-set.ts'
 import { type SwitchingKey, switchingKeyBytes } from '../../../../src/he-ops/simd/keys/switching-key.ts'
-import { inlineRunner } from '../../../../src/he-ops/simd/program/run.ts'
 import { Crew } from '../../../../src/he-ops/simd/threads/crew.ts'
+import { inlineRunner } from '../../../../src/he-ops/simd/threads/run.ts'
 import {
   type ByteSource,
   bytesSource,

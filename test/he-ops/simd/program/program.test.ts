@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { Item, ProgramBuilder } from '../../../../src/he-ops/simd/program/program.ts'
-import { linkProgram } from '../../../../src/he-ops/simd/program/run.ts'
+import { linkProgram } from '../../../../src/he-ops/simd/threads/run.ts'
 import { smallParameters } from '../../seal/fixture.ts'
 import { newSimdContext } from '../fixture.ts'
 

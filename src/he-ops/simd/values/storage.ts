@@ -1,7 +1,7 @@
 import type { Op, ValueId } from '../../../circuit/types.ts'
 import type { SimdContext } from '../context.ts'
-import { polynomialBytes, type Value } from '../values/values.ts'
-import type { ProgramBuilder } from './program.ts'
+import type { ProgramBuilder } from '../program/program.ts'
+import { polynomialBytes, type Value } from './values.ts'
 
 /** The memory of a program's values: polynomials, which values may share, freed after the last reader of the last value. */
 export class Storage {

@@ -1,7 +1,7 @@
 import type { SimdContext } from '../context.ts'
-import type { RunControl } from '../threads/crew.ts'
-import type { PhaseRange } from '../threads/shares.ts'
-import { type Program, ProgramBuilder, type ProgramSizes, runPiece } from './program.ts'
+import { type Program, ProgramBuilder, type ProgramSizes, runPiece } from '../program/program.ts'
+import type { RunControl } from './crew.ts'
+import type { PhaseRange } from './shares.ts'
 
 /** A program and the memory that is its own. */
 export interface LinkedProgram {
