@@ -4,7 +4,6 @@ import { z } from 'zod'
 import { argmax } from '../src/cli/comparison.ts'
 import { encryptedBackend } from '../src/cli/verification/encrypted.ts'
 import { compile } from '../src/compiler/index.ts'
-import { backendFor } from '../src/he-ops/execution/backend-for.ts'
 import {
   type BundledNetwork,
   bundledNetworks,
@@ -14,6 +13,7 @@ import {
 } from '../src/models/index.ts'
 import { decodeImage } from '../src/preprocessing/decode-node.ts'
 import { networkInput, preprocess } from '../src/preprocessing/index.ts'
+import { engineNameFor } from '../src/schedule/engine-name.ts'
 import { type Benchmark, check, figure } from './harness.ts'
 
 /** Largest error of a logit that the bundled networks are held to. */
@@ -105,7 +105,7 @@ async function* classifyAll(
 ): AsyncGenerator<Answer> {
   const network = loadNetwork(await readCheckpoint(checkpoint), config)
   const { circuit } = compile(network, { model: name, ...config })
-  const backend = await encryptedBackend(circuit, backendFor(circuit.parameters))
+  const backend = await encryptedBackend(circuit, engineNameFor(circuit.parameters))
   const labels = config.labels ?? []
   try {
     for (const { file, truth } of list) {

@@ -2,8 +2,8 @@ import { rotationSteps } from '../src/circuit/keys.ts'
 import { type CkksParameters, checkParameters } from '../src/circuit/parameters/parameters.ts'
 import { nttPrimes } from '../src/circuit/parameters/primes.ts'
 import { KeyRing, memoryKeyStore } from '../src/client/index.ts'
-import type { UnlockedKey } from '../src/client/local/unlocked-key.ts'
 import { compile } from '../src/compiler/index.ts'
+import type { ClientKey } from '../src/he-ops/client/client-key.ts'
 import { createKernelMemory, instantiateKernels } from '../src/he-ops/kernels/kernels.ts'
 import { createSealContext } from '../src/he-ops/seal/context.ts'
 import { generateSecretKey } from '../src/he-ops/seal/keys/index.ts'
@@ -109,7 +109,7 @@ async function nodeSealSeconds(
 
 interface Client {
   readonly parameters: CkksParameters
-  readonly key: UnlockedKey
+  readonly key: ClientKey
 }
 
 /** Seconds that loading takes a crew whose threads are there. */

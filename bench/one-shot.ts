@@ -2,11 +2,11 @@ import { readFile } from 'node:fs/promises'
 import { argmax } from '../src/cli/comparison.ts'
 import { encryptedBackend } from '../src/cli/verification/encrypted.ts'
 import { compile } from '../src/compiler/index.ts'
-import type { EncryptedBackend } from '../src/he-ops/execution/backend-for.ts'
-import { peakResidentBytes } from '../src/he-ops/execution/peak-memory.ts'
+import { peakResidentBytes } from '../src/he-ops/peak-memory.ts'
 import { bundledNetworks, loadNetwork, readCheckpoint, referenceForward } from '../src/models/index.ts'
 import { decodeImage } from '../src/preprocessing/decode-node.ts'
 import { networkInput, preprocess } from '../src/preprocessing/index.ts'
+import type { EngineName } from '../src/schedule/engine-name.ts'
 import { type Benchmark, check, figure, median } from './harness.ts'
 
 /** Largest error of a logit that the bundled networks are held to. */
@@ -44,7 +44,7 @@ type Bundled = ReturnType<typeof bundledNetworks>[number]
 
 async function measure(
   { name, checkpoint, config, images }: Bundled,
-  target: EncryptedBackend,
+  target: EngineName,
   count: number,
   say: (line: string) => void,
 ) {

@@ -22,7 +22,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     'errors',
     'version.ts',
   ],
-  server: ['he-ops', 'wire', 'circuit', 'errors', 'version.ts'],
+  server: ['he-ops', 'wire', 'schedule', 'circuit', 'errors', 'version.ts'],
   client: ['he-ops', 'wire', 'circuit', 'preprocessing', 'errors'],
   compiler: ['models', 'schedule', 'circuit', 'preprocessing', 'errors', 'he-ops/noise.ts'],
   'he-ops': ['wire', 'schedule', 'circuit', 'errors'],
@@ -158,6 +158,42 @@ t.test('no module imports itself by a detour, types and dynamic imports included
   }
   for (const path of modules) visit(path, [])
   t.strictSame(cycles, [])
+})
+
+t.test('folders within a room import one way', async (t) => {
+  const edges = new Set(
+    imports.filter((i) => i.relative).map(({ from, to }) => `${dirname(from)} > ${dirname(to)}`),
+  )
+  const isWithin = (a: string, b: string): boolean => a.startsWith(`${b}/`) || b.startsWith(`${a}/`)
+  const circles = [...edges].filter((edge) => {
+    const [from, to] = edge.split(' > ')
+    return from < to && from !== '.' && !isWithin(from, to) && edges.has(`${to} > ${from}`)
+  })
+  t.ok(edges.has('he-ops/engines > he-ops/simd'), 'the search finds what there is to find')
+  t.strictSame(circles, [])
+})
+
+t.test('the engine is chosen in one place, and engines do not know each other', async (t) => {
+  const CHOOSERS = [
+    'cli/commands/verify.ts',
+    'compiler/planner/target/target.ts',
+    'he-ops/client/create.ts',
+    'server/worker/sessions.ts',
+  ]
+  const choosers = modules.filter((path) =>
+    /\bengineNameFor\(/.test(readFileSync(join(SOURCE, path), 'utf8')),
+  )
+  t.strictSame(choosers.sort(), CHOOSERS, 'these ask for the engine of parameters, and nothing else does')
+  const within = (folder: string, path: string): boolean => path.startsWith(`he-ops/${folder}/`)
+  t.strictSame(
+    imports
+      .filter(
+        ({ from, to }) =>
+          (within('seal', from) && within('simd', to)) || (within('simd', from) && within('seal', to)),
+      )
+      .map(text),
+    [],
+  )
 })
 
 t.test('what a browser loads needs Node nowhere but in modules that bundlers leave out', async (t) => {

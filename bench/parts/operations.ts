@@ -7,7 +7,6 @@ import {
   createSealEvaluator,
   decryptSlots,
   encryptSlots,
-  generateKeySet,
   generateSecretKey,
   loadKeySet,
   loadSeal,
@@ -25,6 +24,7 @@ import { linkProgram, runProgram } from '../../src/he-ops/simd/threads/run.ts'
 import type { Value } from '../../src/he-ops/simd/values/values.ts'
 import { bytesSource, levelShape, openKeySet } from '../../src/wire/index.ts'
 import { packedRlwe, rlweBytes, writeRlwe } from '../../src/wire/rlwe.ts'
+import { clientKeySet } from '../../test/support/client-key-set.ts'
 import { check, figure, medianSeconds } from '../harness.ts'
 
 const RING = 8192
@@ -54,7 +54,7 @@ async function setUp() {
   const ctx = createSealContext(await loadSeal(), parameters)
   const secretKey = generateSecretKey(ctx)
   const chunks: Uint8Array[] = []
-  for await (const chunk of generateKeySet(ctx, secretKey, ROTATIONS)) chunks.push(chunk)
+  for await (const chunk of clientKeySet(ctx, secretKey, ROTATIONS)) chunks.push(chunk)
   const source = bytesSource(Buffer.concat(chunks))
   const memory = createKernelMemory()
   const context = createSimdContext(await instantiateKernels(memory), new Heap(memory), parameters)

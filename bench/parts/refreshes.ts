@@ -5,12 +5,7 @@ import { nttPrimes } from '../../src/circuit/parameters/primes.ts'
 import { createKernelMemory, instantiateKernels } from '../../src/he-ops/kernels/kernels.ts'
 import { createSealContext, type SealContext } from '../../src/he-ops/seal/context.ts'
 import { decryptSlots, encryptSlots } from '../../src/he-ops/seal/encryptor.ts'
-import {
-  generateKeySet,
-  generateSecretKey,
-  loadSecretKey,
-  secretPolynomial,
-} from '../../src/he-ops/seal/keys/index.ts'
+import { generateSecretKey, loadSecretKey, secretPolynomial } from '../../src/he-ops/seal/keys/index.ts'
 import { rerandomise } from '../../src/he-ops/seal/rerandomise.ts'
 import { RestrictedContexts } from '../../src/he-ops/seal/restricted-contexts.ts'
 import { loadSeal } from '../../src/he-ops/seal/runtime.ts'
@@ -41,6 +36,7 @@ import {
   type PackedRlwe,
 } from '../../src/wire/index.ts'
 import { packedRlwe, rlweBytes, writeRlwe } from '../../src/wire/rlwe.ts'
+import { clientKeySet } from '../../test/support/client-key-set.ts'
 import { check, figure, median, medianSeconds } from '../harness.ts'
 
 const RING = 8192
@@ -91,7 +87,7 @@ async function clientKeys(): Promise<Keys> {
   const ctx = createSealContext(await loadSeal(), parameters)
   const secretKey = generateSecretKey(ctx)
   const chunks: Uint8Array[] = []
-  for await (const chunk of generateKeySet(ctx, secretKey, [])) chunks.push(chunk)
+  for await (const chunk of clientKeySet(ctx, secretKey, [])) chunks.push(chunk)
   return {
     ctx,
     secretKey,

@@ -4,9 +4,10 @@ import type { Manifest } from '../../src/circuit/manifest/manifest.ts'
 import type { Circuit } from '../../src/circuit/types.ts'
 import { createSealContext, type SealContext } from '../../src/he-ops/seal/context.ts'
 import { decryptSlots, encryptSlots } from '../../src/he-ops/seal/encryptor.ts'
-import { generateKeySet, generateSecretKey } from '../../src/he-ops/seal/keys/index.ts'
+import { generateSecretKey } from '../../src/he-ops/seal/keys/index.ts'
 import { loadSeal } from '../../src/he-ops/seal/runtime.ts'
 import { decodeTensor, encodeTensor, querySpec, responseSpec } from '../../src/wire/index.ts'
+import { clientKeySet } from '../support/client-key-set.ts'
 import { collect } from '../wire/fixtures.ts'
 import { circuit, model } from './support.ts'
 
@@ -54,7 +55,7 @@ export class SealedClient {
 
   keySet(): Promise<Uint8Array> {
     const steps = rotationSteps(this.#known.circuit)
-    return collect(generateKeySet(this.#context, this.#secretKey, steps))
+    return collect(clientKeySet(this.#context, this.#secretKey, steps))
   }
 
   /** An encrypted image of a manifest whose input is the circuit's; its own by default. */

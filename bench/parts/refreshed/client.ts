@@ -1,5 +1,5 @@
 import { importBuilt } from '../../../scripts/building/import-built.ts'
-import { peakResidentBytes } from '../../../src/he-ops/execution/peak-memory.ts'
+import { peakResidentBytes } from '../../../src/he-ops/peak-memory.ts'
 
 // A client in a process of its own: makes keys, classifies what it is sent, and says what that took.
 

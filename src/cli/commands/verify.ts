@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander'
-import { backendFor } from '../../he-ops/execution/backend-for.ts'
+import { engineNameFor } from '../../schedule/engine-name.ts'
 import { act, command, type Outcome, type Session } from '../command.ts'
 import { rmsWithin } from '../comparison.ts'
 import { loadCircuit } from '../input/circuit.ts'
@@ -34,7 +34,7 @@ const ESTIMATE_SLACK = 2
 
 async function verifyCircuitFile(session: Session, path: string, options: VerifyOptions): Promise<Outcome> {
   const { circuit } = await loadCircuit(path)
-  const backend = options.backend ?? backendFor(circuit.parameters)
+  const backend = options.backend ?? engineNameFor(circuit.parameters)
   const { input, output, estimate } = circuit
   const [, height, width] = input.image
   const golden = await readGolden(options.golden, { height, width, classes: output.classes }, options.count)

@@ -1,6 +1,6 @@
-import type { EncryptedBackend } from '../../he-ops/execution/backend-for.ts'
-import type { EngineMemory } from '../../he-ops/execution/session.ts'
+import type { EngineMemory } from '../../he-ops/engine.ts'
 import type { PreprocessedImage } from '../../preprocessing/index.ts'
+import type { EngineName } from '../../schedule/engine-name.ts'
 
 /** What the images of a batch cost together, in seconds. */
 export interface BatchSeconds {
@@ -44,4 +44,4 @@ export interface VerificationBackend {
 }
 
 export type OnProgress = (done: number, total: number) => void
-export type BackendName = EncryptedBackend | 'clear'
+export type BackendName = EngineName | 'clear'

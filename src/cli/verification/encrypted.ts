@@ -2,10 +2,9 @@ import { availableParallelism } from 'node:os'
 import { type Circuit, type Manifest, manifestOf } from '../../circuit/index.ts'
 import { digitSize } from '../../circuit/parameters/parameters.ts'
 import { KeyRing, LocalModel, memoryKeyStore, refreshBytes } from '../../client/index.ts'
-import type { EncryptedBackend } from '../../he-ops/execution/backend-for.ts'
-import { openSealSession } from '../../he-ops/execution/seal-session.ts'
-import type { Session } from '../../he-ops/execution/session.ts'
-import { openSimdSession } from '../../he-ops/execution/simd-session.ts'
+import type { Session } from '../../he-ops/engine.ts'
+import { openSealSession } from '../../he-ops/engines/seal-session.ts'
+import { openSimdSession } from '../../he-ops/engines/simd-session.ts'
 import { newFloodingKey } from '../../he-ops/flooding.ts'
 import {
   createSealContext,
@@ -16,6 +15,7 @@ import {
   type SealContext,
 } from '../../he-ops/index.ts'
 import { SimdEngine } from '../../he-ops/simd/index.ts'
+import type { EngineName } from '../../schedule/engine-name.ts'
 import { requireEngineRoom } from '../../schedule/limits.ts'
 import { type ByteSource, bytesSource, verifyKeySet } from '../../wire/index.ts'
 import { Stopwatch } from '../stopwatch.ts'
@@ -40,7 +40,7 @@ const NO_LIMITS = {
  */
 export async function encryptedBackend(
   circuit: Circuit,
-  backend: EncryptedBackend,
+  backend: EngineName,
   threads = availableParallelism(),
 ): Promise<VerificationBackend> {
   if (backend === 'simd') requireEngineRoom(circuit)

@@ -1,18 +1,18 @@
 import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
 import { PolyVeilError } from '../../errors/index.ts'
-import { sampleSecretKey } from '../../he-ops/seal/keys/index.ts'
+import type { ClientKey } from '../../he-ops/client/client-key.ts'
+import { createClientKey, sampleSecretKey } from '../../he-ops/client/create.ts'
 import { RestrictedContexts } from '../../he-ops/seal/restricted-contexts.ts'
 import { loadSeal } from '../../he-ops/seal/runtime.ts'
 import { decodeSecretKey, encodeSecretKey } from '../../wire/index.ts'
 import { secretKeyEntry } from '../keys/entry-names.ts'
 import { fingerprintOf } from '../keys/key-book.ts'
 import type { KeyStore } from '../keys/key-store.ts'
-import { UnlockedKey } from './unlocked-key.ts'
 
 /** The secret keys of a store, one for each set of parameters: made when first needed, unlocked once. */
 export class KeyRing {
   readonly #store: KeyStore
-  readonly #unlocked = new Map<string, Promise<UnlockedKey>>()
+  readonly #unlocked = new Map<string, Promise<ClientKey>>()
 
   constructor(store: KeyStore) {
     this.#store = store
@@ -23,7 +23,7 @@ export class KeyRing {
    *
    * @throws TENSOR_MALFORMED, PARAMETERS_MISMATCH when the stored key is damaged; whatever the store throws
    */
-  unlock(parameters: CkksParameters): Promise<UnlockedKey> {
+  unlock(parameters: CkksParameters): Promise<ClientKey> {
     const { digest } = parameters
     const present = this.#unlocked.get(digest)
     if (present) return present
@@ -38,7 +38,7 @@ export class KeyRing {
    *
    * @throws KEYS_MISSING when the store has none; what `unlock` throws
    */
-  async unlockExisting(parameters: CkksParameters): Promise<UnlockedKey> {
+  async unlockExisting(parameters: CkksParameters): Promise<ClientKey> {
     const { digest } = parameters
     const present = this.#unlocked.has(digest) || (await this.#store.get(secretKeyEntry(parameters.digest)))
     if (present) return this.unlock(parameters)
@@ -47,7 +47,7 @@ export class KeyRing {
     })
   }
 
-  async #load(parameters: CkksParameters): Promise<UnlockedKey> {
+  async #load(parameters: CkksParameters): Promise<ClientKey> {
     const contexts = new RestrictedContexts(await loadSeal(), parameters)
     try {
       const name = secretKeyEntry(parameters.digest)
@@ -56,7 +56,7 @@ export class KeyRing {
       const secret = decodeSecretKey(parameters, frame)
       const fingerprint = fingerprintOf(frame)
       frame.fill(0)
-      return new UnlockedKey(contexts, secret, fingerprint)
+      return createClientKey(contexts, secret, fingerprint)
     } catch (error) {
       contexts.delete()
       throw error

@@ -2,8 +2,8 @@ import { answerPeriod } from '../../circuit/answer.ts'
 import { checkManifest, type Manifest } from '../../circuit/manifest/manifest.ts'
 import { type CkksParameters, checkParameters } from '../../circuit/parameters/parameters.ts'
 import { PolyVeilError } from '../../errors/index.ts'
+import { canRefresh } from '../../he-ops/client/create.ts'
 import type { ComplexSlots } from '../../he-ops/encoding/decode-periodic.ts'
-import { backendFor } from '../../he-ops/execution/backend-for.ts'
 import {
   decodeTensor,
   encodeTensor,
@@ -151,9 +151,8 @@ export class LocalModel {
   }
 }
 
-/** Clients lift masked values with the kernels, whose lanes hold small primes. */
 function requireRefreshable({ rounds, model }: Manifest, parameters: CkksParameters): void {
-  if (rounds === 0 || backendFor(parameters) === 'simd') return
+  if (rounds === 0 || canRefresh(parameters)) return
   throw new PolyVeilError(
     'CONFIG_INVALID',
     `Model ${model} has refresh rounds under primes of more than 30 bits; rounds take smaller ones`,

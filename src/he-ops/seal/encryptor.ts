@@ -1,8 +1,7 @@
 import type { CKKSEncoder, Encryptor, Evaluator, SecretKey } from 'node-seal'
-import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
-import { PolyVeilError } from '../../errors/index.ts'
 import type { Rlwe, SeededRlwe } from '../../wire/index.ts'
 import { type ComplexSlots, decodePeriodic } from '../encoding/decode-periodic.ts'
+import { requireEncodable } from '../encoding/encodable.ts'
 import type { SealContext } from './context.ts'
 import { guarded, withHeap } from './runtime.ts'
 import { ciphertextFromWire } from './serialization/ciphertexts.ts'
@@ -61,28 +60,6 @@ function encryptVector(
       ciphertext.saveToArray(ctx.seal.ComprModeType.none) as Uint8Array,
     )
   })
-}
-
-/**
- * A coefficient of the encoded polynomial is at most scale times the largest slot, and must stay below Q_l / 2.
- *
- * @throws TENSOR_OUT_OF_RANGE when a value is not finite, or too large
- */
-export function requireEncodable(
-  parameters: CkksParameters,
-  vector: Float64Array,
-  level: number,
-  scale: number,
-): void {
-  const largest = vector.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
-  const bits = Math.log2(largest * scale + 1) + 1
-  const modulusBits = parameters.primes.slice(0, level + 1).reduce((sum, q) => sum + Math.log2(Number(q)), 0)
-  if (bits < modulusBits) return
-  throw new PolyVeilError(
-    'TENSOR_OUT_OF_RANGE',
-    `A slot of absolute value ${largest} does not fit level ${level} at scale 2^${Math.log2(scale).toFixed(1)}`,
-    { level },
-  )
 }
 
 /**

@@ -1,12 +1,13 @@
 import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
 import { PolyVeilError } from '../../errors/index.ts'
+import { SIMD_PRIME_BITS } from '../../schedule/engine-name.ts'
 import type { Kernels } from '../kernels/kernels.ts'
 import type { Heap } from './memory/heap.ts'
 import { BaseConversion } from './tables/base-conversion.ts'
 import { GaloisTables } from './tables/galois-table.ts'
 import { createModulus, type Modulus, montgomery, type ShoupConstant, shoup } from './tables/modulus.ts'
 
-const MAX_PRIME = 2n ** 30n
+const PRIME_LIMIT = 2n ** BigInt(SIMD_PRIME_BITS)
 
 /** What every circuit under one set of parameters shares: the primes' tables, on the heap for as long as that exists. */
 export interface SimdContext {
@@ -44,7 +45,7 @@ export const createSimdContext = (kernels: Kernels, heap: Heap, parameters: Ckks
 
 function createTables(kernels: Kernels, heap: Heap, parameters: CkksParameters): SimdContext {
   const primes = [...parameters.primes, ...parameters.specialPrimes]
-  const large = primes.find((prime) => prime >= MAX_PRIME)
+  const large = primes.find((prime) => prime >= PRIME_LIMIT)
   if (large !== undefined) {
     throw new PolyVeilError('CONFIG_INVALID', `The simd backend takes primes below 2^30, not ${large}`, {
       prime: String(large),

@@ -1,5 +1,5 @@
 import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
-import type { RefreshClient } from '../../he-ops/execution/session.ts'
+import type { RefreshClient } from '../../he-ops/engine.ts'
 import type { ServedModel } from '../catalogue.ts'
 import type { KeySetLocation } from '../stores/key-set-record.ts'
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { RefreshClient } from '../../he-ops/execution/session.ts'
+import type { RefreshClient } from '../../he-ops/engine.ts'
 import { conflict, type HttpError } from '../problems/http-error.ts'
 import type { AnswerRoom, KeptAnswer, SentAnswer } from './answers.ts'
 

@@ -1,5 +1,5 @@
 import { collectDefaultMetrics } from 'prom-client'
-import { peakResidentBytes } from '../../he-ops/execution/peak-memory.ts'
+import { peakResidentBytes } from '../../he-ops/peak-memory.ts'
 import type { App, Services } from '../services.ts'
 
 /** `GET /metrics`, and the time of every request. */

@@ -1,9 +1,9 @@
 import type { MessagePort } from 'node:worker_threads'
 import type { ParametersLiteral } from '../../circuit/parameters/parameters.ts'
 import { PolyVeilError } from '../../errors/index.ts'
-import type { EngineMemory } from '../../he-ops/execution/session.ts'
+import type { EngineMemory } from '../../he-ops/engine.ts'
+import { EngineMemoryExceeded } from '../../he-ops/engine-memory-exceeded.ts'
 import { ExecutionStopped } from '../../he-ops/executor.ts'
-import { KernelMemoryExceeded } from '../../he-ops/simd/memory/heap.ts'
 import { InferenceCancelled, type StoredKeySet } from '../inference/engine.ts'
 import { insufficientStorage } from '../problems/http-error.ts'
 import type { KeySetLocation } from '../stores/key-set-record.ts'
@@ -75,7 +75,7 @@ export type Outcome<T> =
 
 export function failure(error: unknown): Outcome<never> {
   if (error instanceof ExecutionStopped) return { kind: 'stopped' }
-  if (error instanceof KernelMemoryExceeded) return { kind: 'memory exceeded', error: error.toJSON() }
+  if (error instanceof EngineMemoryExceeded) return { kind: 'memory exceeded', error: error.toJSON() }
   if (error instanceof PolyVeilError) return { kind: 'error', error: error.toJSON() }
   const { message, stack } = error instanceof Error ? error : new Error(String(error))
   return { kind: 'fault', message, stack }

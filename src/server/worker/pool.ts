@@ -3,7 +3,7 @@ import { MessageChannel, type MessagePort, type Transferable } from 'node:worker
 import { Piscina } from 'piscina'
 import { type CkksParameters, parametersLiteral } from '../../circuit/parameters/parameters.ts'
 import { PolyVeilError } from '../../errors/index.ts'
-import type { RefreshClient } from '../../he-ops/execution/session.ts'
+import type { RefreshClient } from '../../he-ops/engine.ts'
 import {
   type CheckedKeySet,
   InferenceCancelled,

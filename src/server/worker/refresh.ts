@@ -1,4 +1,4 @@
-import type { RefreshClient } from '../../he-ops/execution/session.ts'
+import type { RefreshClient } from '../../he-ops/engine.ts'
 import { ExecutionStopped } from '../../he-ops/executor.ts'
 import { type ClientMessage, failure, type InferTask, type WorkerMessage } from './messages.ts'
 

@@ -1,18 +1,8 @@
-import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
-import { backendFor } from '../../he-ops/execution/backend-for.ts'
-import { openSealSession } from '../../he-ops/execution/seal-session.ts'
-import type { Session } from '../../he-ops/execution/session.ts'
-import { openSimdSession } from '../../he-ops/execution/simd-session.ts'
+import type { Engine, EngineKeys, Session } from '../../he-ops/engine.ts'
+import { createEngine } from '../../he-ops/engine-for.ts'
+import { EngineMemoryExceeded } from '../../he-ops/engine-memory-exceeded.ts'
 import { ExecutionStopped } from '../../he-ops/executor.ts'
-import { createSealContext, type SealContext } from '../../he-ops/seal/context.ts'
-import { heapBytes, loadKeySet } from '../../he-ops/seal/keys/index.ts'
-import { loadSeal } from '../../he-ops/seal/runtime.ts'
-import {
-  KernelMemoryExceeded,
-  SimdEngine,
-  type SimdKeySet,
-  switchingKeyBytes,
-} from '../../he-ops/simd/index.ts'
+import { type EngineName, engineNameFor } from '../../schedule/engine-name.ts'
 import type { ByteSource } from '../../wire/index.ts'
 import type { StoredKeySet } from '../inference/engine.ts'
 import type { KeySetLocation } from '../stores/key-set-record.ts'
@@ -25,8 +15,8 @@ interface Client {
   readonly sessions: Map<string, Session>
   /** Inferences that run: as long as there are any, nothing of it is freed. */
   users: number
-  /** Keys of the simd engine, which its sessions share. */
-  simdKeys?: SimdKeySet
+  /** What its sessions share; a key set has one set of parameters, so it has one engine. */
+  keys?: EngineKeys
 }
 
 interface Acquired {
@@ -40,11 +30,11 @@ interface Acquired {
  */
 export class Sessions {
   readonly #settings: WorkerSettings
-  readonly #contexts = new Map<string, SealContext>()
+  /** Each made when a circuit first needs it. */
+  readonly #engines = new Map<EngineName, Promise<Engine>>()
   /** By the key set's name, in the order of their last use. */
   readonly #clients = new Map<string, Client>()
   readonly #onOpened: (model: string, session: Session) => void
-  #engine: Promise<SimdEngine> | undefined
   /** Loading goes one by one: room that one has made is not another's. */
   #loading: Promise<unknown> = Promise.resolve()
   #released = Promise.withResolvers<void>()
@@ -60,7 +50,7 @@ export class Sessions {
    *
    * @param isCancelled asked after waiting; true ends it with `ExecutionStopped`
    * @throws KEYS_EXPIRED, KEYS_MISSING, PARAMETERS_MISMATCH, TENSOR_MALFORMED; ExecutionStopped; what `body` throws
-   * @throws KernelMemoryExceeded when the model does not fit the engine's memory even with no other client's keys in it
+   * @throws EngineMemoryExceeded when the model does not fit the engine's memory even with no other client's keys in it
    */
   async use<T>(
     served: ServedCircuit,
@@ -104,17 +94,24 @@ export class Sessions {
     { name, location }: StoredKeySet,
     isCancelled: () => boolean,
   ): Promise<Acquired> {
-    this.#requireRoom(served)
+    const engine = await this.#engineFor(served)
+    this.#requireRoom(engine, served)
     const client = this.#touch(name)
+    const { parameters } = served.outline
     try {
-      await this.#makeRoom(client, await this.#expectedBytes(served), isCancelled)
-      const session = await this.#loadWithRoom(served, client, location, isCancelled)
+      await this.#makeRoom(
+        client,
+        engine.keyBytes(parameters, served.manifest.rotationSteps.length),
+        isCancelled,
+      )
+      client.keys ??= engine.newKeys(parameters)
+      const session = await this.#loadWithRoom(engine, served, client, location, isCancelled)
       client.sessions.set(served.manifest.digest, session)
       client.users++
       this.#onOpened(served.outline.model, session)
       return { client, session }
     } catch (error) {
-      // Whose keys are no good is not remembered.
+      // A client whose keys failed to load is not cached.
       if (client.sessions.size === 0) this.#evict(name)
       throw error
     }
@@ -140,6 +137,7 @@ export class Sessions {
 
   /** Frees others' keys one by one while the engine's memory does not suffice. */
   async #loadWithRoom(
+    engine: Engine,
     served: ServedCircuit,
     client: Client,
     location: KeySetLocation,
@@ -147,9 +145,9 @@ export class Sessions {
   ): Promise<Session> {
     for (;;) {
       try {
-        return await withCheckedKeySet(location, (source) => this.#load(served, client, source))
+        return await withCheckedKeySet(location, (source) => this.#load(engine, served, client, source))
       } catch (error) {
-        if (!(error instanceof KernelMemoryExceeded)) throw error
+        if (!(error instanceof EngineMemoryExceeded)) throw error
         if (!(await this.#freeAnother(client, isCancelled))) throw this.#tooLarge(served, error)
       }
     }
@@ -175,47 +173,29 @@ export class Sessions {
     }
   }
 
-  /** Before anything is read, and before others' keys go for it. */
-  #requireRoom(served: ServedCircuit): void {
-    const { parameters, estimate } = served.outline
-    if (backendFor(parameters) !== 'simd' || estimate.memoryBytes <= this.#settings.engineBytes) return
-    throw this.#tooLarge(served)
+  /** Before anything is read, and before keys of other clients are freed for it. */
+  #requireRoom(engine: Engine, served: ServedCircuit): void {
+    if (served.outline.estimate.memoryBytes > engine.memoryLimit) throw this.#tooLarge(served)
   }
 
-  #tooLarge({ outline }: ServedCircuit, cause?: KernelMemoryExceeded): KernelMemoryExceeded {
+  #tooLarge({ outline }: ServedCircuit, cause?: EngineMemoryExceeded): EngineMemoryExceeded {
     const { memoryBytes } = outline.estimate
     const { engineBytes } = this.#settings
     const message =
       `Model ${outline.model} takes about ${megabytes(memoryBytes)} MB of engine memory for one client's keys and a ` +
       `run; this server gives its engine ${megabytes(engineBytes)} MB`
-    return new KernelMemoryExceeded(message, memoryBytes, engineBytes, { cause })
+    return new EngineMemoryExceeded(message, memoryBytes, engineBytes, { cause })
   }
 
-  async #load(served: ServedCircuit, client: Client, source: ByteSource): Promise<Session> {
-    const { manifest } = served
-    const { parameters } = served.outline
-    const { floodingKey } = this.#settings
-    if (backendFor(parameters) === 'simd') {
-      const engine = await this.#simdEngine()
-      client.simdKeys ??= engine.newKeySet(parameters)
-      return openSimdSession(
-        engine,
-        await served.read(),
-        manifest,
-        client.simdKeys,
-        source,
-        floodingKey,
-        served,
-      )
-    }
-    const context = await this.#context(parameters)
-    const keys = await loadKeySet(context, source, manifest.rotationSteps)
-    try {
-      return openSealSession(context, keys, await served.read(), manifest, floodingKey)
-    } catch (cause) {
-      keys.delete()
-      throw cause
-    }
+  async #load(engine: Engine, served: ServedCircuit, client: Client, source: ByteSource): Promise<Session> {
+    return engine.open({
+      circuit: await served.read(),
+      manifest: served.manifest,
+      keys: client.keys!,
+      source,
+      floodingKey: this.#settings.floodingKey,
+      identity: served,
+    })
   }
 
   /** Before anything is loaded, not after: memory never shrinks, so its peak is what counts. */
@@ -228,34 +208,23 @@ export class Sessions {
     const client = this.#clients.get(name)
     this.#clients.delete(name)
     for (const session of client?.sessions.values() ?? []) session.free()
-    client?.simdKeys?.free()
+    client?.keys?.free()
   }
 
-  /** Memory that a session's keys will take, the relinearisation key included. */
-  async #expectedBytes({ outline, manifest }: ServedCircuit): Promise<number> {
-    const { parameters } = outline
-    const rotations = manifest.rotationSteps.length
-    return backendFor(parameters) === 'simd'
-      ? (1 + rotations) * switchingKeyBytes(parameters)
-      : heapBytes(await this.#context(parameters), rotations)
-  }
-
-  #simdEngine(): Promise<SimdEngine> {
-    const { threads, engineBytes } = this.#settings
-    this.#engine ??= SimdEngine.create({ threads, memoryBytes: engineBytes })
-    return this.#engine
-  }
-
-  async #context(parameters: CkksParameters): Promise<SealContext> {
-    const known = this.#contexts.get(parameters.digest)
-    if (known) return known
-    const context = createSealContext(await loadSeal(), parameters)
-    this.#contexts.set(parameters.digest, context)
-    return context
+  #engineFor({ outline }: ServedCircuit): Promise<Engine> {
+    const name = engineNameFor(outline.parameters)
+    const { threads, engineBytes: memoryBytes } = this.#settings
+    let engine = this.#engines.get(name)
+    if (engine === undefined) {
+      engine = createEngine(name, { threads, memoryBytes })
+      engine.catch(() => this.#engines.delete(name))
+      this.#engines.set(name, engine)
+    }
+    return engine
   }
 }
 
 const megabytes = (bytes: number): number => Math.round(bytes / 1e6)
 
-const bytesOf = ({ sessions, simdKeys }: Client): number =>
-  [...sessions.values()].reduce((sum, { bytes }) => sum + bytes, simdKeys?.bytes ?? 0)
+const bytesOf = ({ sessions, keys }: Client): number =>
+  [...sessions.values()].reduce((sum, { bytes }) => sum + bytes, keys?.bytes ?? 0)

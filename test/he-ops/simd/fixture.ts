@@ -3,12 +3,7 @@ import type { CkksParameters } from '../../../src/circuit/parameters/parameters.
 import { createKernelMemory, instantiateKernels } from '../../../src/he-ops/kernels/kernels.ts'
 import { createSealContext, type SealContext } from '../../../src/he-ops/seal/context.ts'
 import { decryptSlots, encryptSlots } from '../../../src/he-ops/seal/encryptor.ts'
-import {
-  type EvaluationKeys,
-  generateKeySet,
-  generateSecretKey,
-  loadKeySet,
-} from '../../../src/he-ops/seal/keys/index.ts'
+import { type EvaluationKeys, generateSecretKey, loadKeySet } from '../../../src/he-ops/seal/keys/index.ts'
 import { loadSeal } from '../../../src/he-ops/seal/runtime.ts'
 import { createSimdContext, type SimdContext } from '../../../src/he-ops/simd/context.ts'
 import { SimdKeySet, type SimdKeys } from '../../../src/he-ops/simd/keys/key-set.ts'
@@ -26,6 +21,7 @@ import {
   type SeededRlwe,
 } from '../../../src/wire/index.ts'
 import { packedRlwe, rlweBytes, writeRlwe } from '../../../src/wire/rlwe.ts'
+import { clientKeySet } from '../../support/client-key-set.ts'
 
 /** One secret key, and the same key set as it travels loaded into node-seal and into kernel memory. */
 export interface SimdFixture {
@@ -57,7 +53,7 @@ export async function simdFixture(
   const context = await newSimdContext(parameters)
   const secretKey = generateSecretKey(ctx)
   const chunks: Uint8Array[] = []
-  for await (const chunk of generateKeySet(ctx, secretKey, steps)) chunks.push(chunk)
+  for await (const chunk of clientKeySet(ctx, secretKey, steps)) chunks.push(chunk)
   const keySet = Buffer.concat(chunks)
   const keys = new SimdKeySet(context)
   await keys.load(await openKeySet(parameters, bytesSource(keySet)), steps)

@@ -1,15 +1,15 @@
 import type { CkksParameters } from '../../../circuit/parameters/parameters.ts'
-import { bitLength } from '../../../circuit/parameters/primes.ts'
 import type { Circuit } from '../../../circuit/types.ts'
 import { SIMD_SPEEDS, type SimdSpeeds, simdCosts } from '../../../schedule/cost.ts'
 import type { CostModel } from '../../../schedule/cost-model.ts'
+import { type EngineName, engineNameFor, SIMD_PRIME_BITS } from '../../../schedule/engine-name.ts'
 import { simdMemory } from '../../../schedule/memory.ts'
 import type { PrimeSizes } from '../modulus/chain.ts'
 import { sealCosts } from './seal-cost.ts'
 import { sealMemory } from './seal-memory.ts'
 
 /** The engine that a plan is made for. */
-export type TargetName = 'simd' | 'seal'
+export type TargetName = EngineName
 
 /** The engine that plans are made for where nothing else is asked. */
 export const DEFAULT_TARGET: TargetName = 'simd'
@@ -40,15 +40,12 @@ export const targetNamed = (name: TargetName, speeds: SimdSpeeds = SIMD_SPEEDS):
     ? seal
     : {
         name: 'simd',
-        primeSizes: { least: 20, most: 30 },
+        primeSizes: { least: 20, most: SIMD_PRIME_BITS },
         mostSpecialPrimes: 8,
         costs: simdCosts(speeds),
         memory: simdMemory,
       }
 
-/** The engine that executes a circuit: the SIMD engine wherever its arithmetic takes the primes. */
-export function targetOf({ primes, specialPrimes }: CkksParameters, speeds?: SimdSpeeds): Target {
-  const simd = targetNamed('simd', speeds)
-  const fits = [...primes, ...specialPrimes].every((prime) => bitLength(prime) <= simd.primeSizes.most)
-  return fits ? simd : seal
-}
+/** The engine that executes circuits under these parameters. */
+export const targetOf = (parameters: CkksParameters, speeds?: SimdSpeeds): Target =>
+  targetNamed(engineNameFor(parameters), speeds)

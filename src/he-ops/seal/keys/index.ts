@@ -1,7 +1,6 @@
-export { galoisElements, generateKeySet, keySetOf } from './generate.ts'
+export { generateKeySet } from './generate.ts'
 export { type EvaluationKeys, heapBytes, loadKeySet } from './load.ts'
 export { generateNativeKeys, type NativeKeyOptions } from './native.ts'
-export { sampleSecretKey } from './sample.ts'
 export {
   exportSecretKey,
   generateSecretKey,

@@ -1,5 +1,6 @@
 import type { GaloisKeys, PublicKey, RelinKeys } from 'node-seal'
 import { galoisElement } from '../../../circuit/keys.ts'
+import type { CkksParameters } from '../../../circuit/parameters/parameters.ts'
 import { digitSize } from '../../../circuit/parameters/parameters.ts'
 import { PolyVeilError } from '../../../errors/index.ts'
 import { type ByteSource, type KeySetReader, keysMissing, openKeySet } from '../../../wire/index.ts'
@@ -47,7 +48,13 @@ export async function loadKeySet(
     const relinKeys = await loader.relinKeys()
     const galoisKeys = new Map<number, GaloisKeys>()
     for (const [steps, element] of elements) galoisKeys.set(steps, await loader.galoisKey(element))
-    return { publicKey, relinKeys, galoisKeys, bytes: heapBytes(ctx, galoisKeys.size), delete: loader.free }
+    return {
+      publicKey,
+      relinKeys,
+      galoisKeys,
+      bytes: heapBytes(ctx.parameters, galoisKeys.size),
+      delete: loader.free,
+    }
   } catch (cause) {
     loader.free()
     throw cause
@@ -89,8 +96,9 @@ interface Loadable extends Deletable {
  * Heap of a public key and 1 + `galoisKeys` key switching keys: two polynomials of 8-byte residues for the public key and
  * for each of SEAL's digits, one a prime.
  */
-export function heapBytes({ parameters, highestLevel }: SealContext, galoisKeys: number): number {
-  const { ring, primes, specialPrimes } = parameters
-  const pairs = 1 + (1 + galoisKeys) * (highestLevel + 1)
+export function heapBytes({ ring, primes, specialPrimes }: CkksParameters, galoisKeys: number): number {
+  // SEAL's key switching has one special prime, so it takes the others for data primes.
+  const digits = primes.length + specialPrimes.length - 1
+  const pairs = 1 + (1 + galoisKeys) * digits
   return pairs * 2 * (primes.length + specialPrimes.length) * ring * 8
 }

@@ -27,13 +27,16 @@ export function generateNativeKeys(
     const generator = new seal.KeyGenerator(context, secretKey)
     const publicKey = generator.createPublicKey()
     const relinKeys = generator.createRelinKeys()
-    const most = Math.max(1, Math.floor(maxBytes / (heapBytes(ctx, 1) - heapBytes(ctx, 0))))
+    const most = Math.max(
+      1,
+      Math.floor(maxBytes / (heapBytes(ctx.parameters, 1) - heapBytes(ctx.parameters, 0))),
+    )
     const galoisKeys = new GaloisKeyCache(ctx, generator, rotationSteps, most)
     return {
       publicKey,
       relinKeys,
       galoisKeys,
-      bytes: heapBytes(ctx, Math.min(most, galoisKeys.size)),
+      bytes: heapBytes(ctx.parameters, Math.min(most, galoisKeys.size)),
       delete() {
         for (const object of [galoisKeys, relinKeys, publicKey, generator]) object.delete()
       },

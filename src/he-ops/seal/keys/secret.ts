@@ -1,6 +1,6 @@
 import type { SecretKey } from 'node-seal'
-import { PolyVeilError } from '../../../errors/index.ts'
 import { decodeSecretKey, encodeSecretKey, type Polynomial, polynomialHalves } from '../../../wire/index.ts'
+import { requireSecret } from '../../secret.ts'
 import type { SealContext } from '../context.ts'
 import { guarded, withHeap } from '../runtime.ts'
 import { keyLevel, plaintextFromSeal, plaintextToSeal } from '../serialization/serialization.ts'
@@ -73,14 +73,4 @@ export function secretResidues(ctx: SealContext, secretKey: SecretKey): Uint32Ar
   bytes.fill(0)
   halves.fill(0)
   return residues
-}
-
-/**
- * What has been overwritten must not be encrypted under: it would hide nothing.
- *
- * @throws INTERNAL when the secret is zero
- */
-export function requireSecret(secret: Polynomial): void {
-  if (secret.some((half) => half !== 0)) return
-  throw new PolyVeilError('INTERNAL', 'A secret key is used after it was overwritten')
 }

@@ -1,15 +1,8 @@
-import { PolyVeilError } from '../../../errors/index.ts'
 import { MOST_ENGINE_BYTES } from '../../../schedule/limits.ts'
+import { EngineMemoryExceeded } from '../../engine-memory-exceeded.ts'
 import { ALIGNMENT, aligned, Ranges } from './ranges.ts'
 
 const PAGE_BYTES = 65536
-
-/** TOO_LARGE by lack of kernel memory, and not because of what somebody sent. */
-export class KernelMemoryExceeded extends PolyVeilError {
-  constructor(message: string, neededBytes: number, limitBytes: number, options?: ErrorOptions) {
-    super('TOO_LARGE', message, { neededBytes, limitBytes }, options)
-  }
-}
 
 /**
  * The kernel memory of one engine, which grows as ranges of it are asked for. One thread owns the heap; others use the
@@ -104,13 +97,13 @@ export class Heap {
     if (missing <= 0) return
     if (end > this.#limit) {
       const message = `The engine would need ${end} bytes of memory; it may have ${this.#limit}`
-      throw new KernelMemoryExceeded(message, end, this.#limit)
+      throw new EngineMemoryExceeded(message, end, this.#limit)
     }
     try {
       this.memory.grow(Math.ceil(missing / PAGE_BYTES))
     } catch (cause) {
       const message = `The system does not give the engine ${end} bytes`
-      throw new KernelMemoryExceeded(message, end, this.#limit, { cause })
+      throw new EngineMemoryExceeded(message, end, this.#limit, { cause })
     }
   }
 }

@@ -2,13 +2,9 @@ import type { SecretKey } from 'node-seal'
 import t from 'tap'
 import { galoisElement } from '../../../../src/circuit/keys.ts'
 import { type CkksParameters, digitCount, digitRange } from '../../../../src/circuit/parameters/parameters.ts'
+import { galoisElements } from '../../../../src/he-ops/galois-elements.ts'
 import { createSealContext, type SealContext } from '../../../../src/he-ops/seal/context.ts'
-import {
-  galoisElements,
-  generateKeySet,
-  generateSecretKey,
-  loadKeySet,
-} from '../../../../src/he-ops/seal/keys/index.ts'
+import { generateKeySet, generateSecretKey, loadKeySet } from '../../../../src/he-ops/seal/keys/index.ts'
 import { secretPolynomial } from '../../../../src/he-ops/seal/keys/secret.ts'
 import { createKeyMaker } from '../../../../src/he-ops/seal/keys/switching.ts'
 import { loadSeal } from '../../../../src/he-ops/seal/runtime.ts'
@@ -51,7 +47,7 @@ for (const { chain, parameters, name, createMaker } of cases) {
     const ctx = createSealContext(seal, parameters)
     const secretKey = generateSecretKey(ctx)
     const maker = await createMaker(ctx, secretKey)
-    const frame = await collect(writeKeySet(parameters, galoisElements(ctx, STEPS), maker))
+    const frame = await collect(writeKeySet(parameters, galoisElements(ctx.parameters, STEPS), maker))
     maker.delete()
     const reader = await openKeySet(parameters, bytesSource(frame))
     const all = [...parameters.primes, ...parameters.specialPrimes]

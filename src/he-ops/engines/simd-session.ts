@@ -13,6 +13,7 @@ import {
   refreshedSpec,
   responseSpec,
 } from '../../wire/index.ts'
+import type { RefreshClient, Session } from '../engine.ts'
 import { floodingFor } from '../flooding.ts'
 import type {
   RefreshClient as PairRefreshClient,
@@ -20,7 +21,6 @@ import type {
   SimdKeySet,
   SimdSession,
 } from '../simd/index.ts'
-import type { RefreshClient, Session } from './session.ts'
 
 /**
  * A session on the simd engine. It does not hold the circuit, which is large.

@@ -1,14 +1,14 @@
 import t from 'tap'
-import { galoisElement } from '../../src/circuit/keys.ts'
-import type { CkksParameters } from '../../src/circuit/parameters/parameters.ts'
-import { memoryKeyStore } from '../../src/client/index.ts'
-import { KeyRing } from '../../src/client/local/key-ring.ts'
-import { UnlockedKey } from '../../src/client/local/unlocked-key.ts'
-import { createSealContext } from '../../src/he-ops/seal/context.ts'
-import { decryptSlots, encryptSlots } from '../../src/he-ops/seal/encryptor.ts'
-import { importSecretKey, sampleSecretKey } from '../../src/he-ops/seal/keys/index.ts'
-import { RestrictedContexts } from '../../src/he-ops/seal/restricted-contexts.ts'
-import { loadSeal } from '../../src/he-ops/seal/runtime.ts'
+import { galoisElement } from '../../../src/circuit/keys.ts'
+import type { CkksParameters } from '../../../src/circuit/parameters/parameters.ts'
+import { memoryKeyStore } from '../../../src/client/index.ts'
+import { KeyRing } from '../../../src/client/local/key-ring.ts'
+import { createClientKey, sampleSecretKey } from '../../../src/he-ops/client/create.ts'
+import { createSealContext } from '../../../src/he-ops/seal/context.ts'
+import { decryptSlots, encryptSlots } from '../../../src/he-ops/seal/encryptor.ts'
+import { importSecretKey } from '../../../src/he-ops/seal/keys/index.ts'
+import { RestrictedContexts } from '../../../src/he-ops/seal/restricted-contexts.ts'
+import { loadSeal } from '../../../src/he-ops/seal/runtime.ts'
 import {
   bytesSource,
   encodeSecretKey,
@@ -16,11 +16,11 @@ import {
   type PackedRlwe,
   type Rlwe,
   verifyKeySet,
-} from '../../src/wire/index.ts'
-import { readRlwe, rlweBytes, writeRlwe } from '../../src/wire/rlwe.ts'
-import { secretResidues, transforms } from '../he-ops/seal/exact.ts'
-import { smallParameters } from '../he-ops/seal/fixture.ts'
-import { collect } from '../wire/fixtures.ts'
+} from '../../../src/wire/index.ts'
+import { readRlwe, rlweBytes, writeRlwe } from '../../../src/wire/rlwe.ts'
+import { collect } from '../../wire/fixtures.ts'
+import { secretResidues, transforms } from '../seal/exact.ts'
+import { smallParameters } from '../seal/fixture.ts'
 
 const seal = await loadSeal()
 const SCALE = 2 ** 25
@@ -73,7 +73,7 @@ for (const [name, parameters] of Object.entries(chains)) {
     const secret = await sampleSecretKey(new RestrictedContexts(seal, parameters))
     const ctx = createSealContext(seal, parameters)
     const whole = importSecretKey(ctx, encodeSecretKey(parameters, secret))
-    const key = new UnlockedKey(new RestrictedContexts(seal, parameters), secret, 'f')
+    const key = createClientKey(new RestrictedContexts(seal, parameters), secret, 'f')
     for (const level of [1, topLevel]) {
       const [pair] = await key.encryptSlots([slots], level, SCALE)
       const made = unpacked(parameters, pair, level)
@@ -106,7 +106,7 @@ for (const [name, parameters] of Object.entries(chains)) {
     const ctx = createSealContext(seal, parameters)
     const whole = importSecretKey(ctx, encodeSecretKey(parameters, secret))
     const pairs = encryptSlots(ctx, whole, [slots], 1, SCALE)
-    const key = new UnlockedKey(new RestrictedContexts(seal, parameters), secret, 'f')
+    const key = createClientKey(new RestrictedContexts(seal, parameters), secret, 'f')
     // What had begun may end, but under the right key.
     const begun = key.encryptSlots([slots], 1, SCALE).catch(() => [])
     key.delete()
@@ -126,7 +126,7 @@ for (const [name, parameters] of Object.entries(chains)) {
 
 t.test('a key set that is being made survives the key', async (t) => {
   const parameters = chains['primes for the kernels']
-  const key = new UnlockedKey(
+  const key = createClientKey(
     new RestrictedContexts(seal, parameters),
     await sampleSecretKey(new RestrictedContexts(seal, parameters)),
     'f',

@@ -1,3 +1,9 @@
+import type { Manifest } from '../circuit/manifest/manifest.ts'
+import type { CkksParameters } from '../circuit/parameters/parameters.ts'
+import type { Circuit } from '../circuit/types.ts'
+import type { EngineName } from '../schedule/engine-name.ts'
+import type { ByteSource } from '../wire/index.ts'
+
 /** How the caller follows and ends an execution. */
 export interface ExecutionControl {
   /** Operations done, and their total. */
@@ -53,4 +59,49 @@ export interface Session {
    */
   infer(frame: Uint8Array, control?: ExecutionControl, client?: RefreshClient): Promise<Uint8Array>
   free(): void
+}
+
+/** One client's evaluation keys in an engine, shared by the sessions of that client. */
+export interface EngineKeys {
+  /** Memory that they take now. Keys that belong to a session count there and not here. */
+  readonly bytes: number
+  /** Frees the keys. Their sessions must have been freed before. */
+  free(): void
+}
+
+/** What a session is opened for. */
+export interface OpenRequest {
+  /** Verified. Read while the session is opened, and not kept where the engine can avoid it. */
+  readonly circuit: Circuit
+  /** The circuit's. */
+  readonly manifest: Manifest
+  /** The client's, made by `newKeys` of the same engine. */
+  readonly keys: EngineKeys
+  /** The key set's frame. */
+  readonly source: ByteSource
+  /** The server's, for the noise of answers. */
+  readonly floodingKey: Uint8Array
+  /** Sessions with one identity share encoded constants, which live as long as this object. By default the circuit. */
+  readonly identity?: object
+}
+
+/** Executes circuits on ciphertexts. Everything it loads stays in its memory until it is freed. */
+export interface Engine {
+  readonly name: EngineName
+  /** The most memory that circuits and keys may take, in bytes; infinite where the engine does not limit it. */
+  readonly memoryLimit: number
+  /** Memory in bytes that an evaluation key set with so many rotations will take, the relinearisation key included. */
+  keyBytes(parameters: CkksParameters, rotations: number): number
+  /** No keys yet, for one client: `open` loads what a circuit needs. Freed by the caller. */
+  newKeys(parameters: CkksParameters): EngineKeys
+  /**
+   * Loads the keys that a circuit needs and makes it ready to run.
+   *
+   * @throws KEYS_MISSING, PARAMETERS_MISMATCH, TENSOR_MALFORMED for the key set; LEVEL_EXHAUSTED when the flooding noise does
+   *   not fit the output's level; CONFIG_INVALID when the engine cannot run the circuit
+   * @throws EngineMemoryExceeded when memory does not suffice
+   */
+  open(request: OpenRequest): Promise<Session>
+  /** Ends the engine's threads and frees its memory. Its sessions must not be used any more. */
+  close(): Promise<void>
 }

@@ -1,9 +1,9 @@
 import { execFileSync } from 'node:child_process'
 import t from 'tap'
-import { peakResidentBytes } from '../../../src/he-ops/execution/peak-memory.ts'
+import { peakResidentBytes } from '../../src/he-ops/peak-memory.ts'
 
 const MEGABYTE = 2 ** 20
-const module = new URL('../../../src/he-ops/execution/peak-memory.ts', import.meta.url).href
+const module = new URL('../../src/he-ops/peak-memory.ts', import.meta.url).href
 
 t.test('memory that was taken counts, and does when it is given back', async (t) => {
   const before = peakResidentBytes()

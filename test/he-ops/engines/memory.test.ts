@@ -1,12 +1,12 @@
 import t from 'tap'
 import { peakLiveBytes } from '../../../src/circuit/liveness.ts'
-import { openSealSession } from '../../../src/he-ops/execution/seal-session.ts'
-import { openSimdSession } from '../../../src/he-ops/execution/simd-session.ts'
+import { openSealSession } from '../../../src/he-ops/engines/seal-session.ts'
+import { openSimdSession } from '../../../src/he-ops/engines/simd-session.ts'
 import { newFloodingKey } from '../../../src/he-ops/flooding.ts'
 import { createSealContext } from '../../../src/he-ops/seal/context.ts'
 import { loadKeySet } from '../../../src/he-ops/seal/keys/index.ts'
 import { loadSeal } from '../../../src/he-ops/seal/runtime.ts'
-import { KernelMemoryExceeded, SimdEngine, switchingKeyBytes } from '../../../src/he-ops/simd/index.ts'
+import { EngineMemoryExceeded, SimdEngine, switchingKeyBytes } from '../../../src/he-ops/simd/index.ts'
 import { bytesSource } from '../../../src/wire/index.ts'
 import { rotatingCircuit, simdParameters } from '../../server/rotating-circuit.ts'
 import { SealedClient } from '../../server/sealed-client.ts'
@@ -71,7 +71,7 @@ t.test('an engine that lacks memory says so before anything runs, and is as it w
       FLOODING_KEY,
     )
     await t.rejects(opening, { code: 'TOO_LARGE', facts: { limitBytes: limit } })
-    await opening.catch((error) => t.type(error, KernelMemoryExceeded))
+    await opening.catch((error) => t.type(error, EngineMemoryExceeded))
     keys.free()
     return engine.memory.used
   }

@@ -4,6 +4,7 @@ import type { Manifest } from '../../circuit/manifest/manifest.ts'
 import type { Circuit } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import { decodeTensor, encodeTensor, frameDigest, querySpec, responseSpec } from '../../wire/index.ts'
+import type { Session } from '../engine.ts'
 import { execute } from '../executor.ts'
 import { floodingBound, floodingFor } from '../flooding.ts'
 import type { SealContext } from '../seal/context.ts'
@@ -12,7 +13,6 @@ import type { EvaluationKeys } from '../seal/keys/index.ts'
 import { rerandomise } from '../seal/rerandomise.ts'
 import { withHeap } from '../seal/runtime.ts'
 import { ciphertextFromWire, ciphertextToWire } from '../seal/serialization/ciphertexts.ts'
-import type { Session } from './session.ts'
 
 /** Plaintexts that an evaluator keeps from one inference to the next. */
 const CONSTANT_BYTES = 128 * 2 ** 20

@@ -1,0 +1,58 @@
+import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
+import type { Engine, EngineKeys, OpenRequest, Session } from '../engine.ts'
+import { createSealContext, type SealContext } from '../seal/context.ts'
+import { heapBytes, loadKeySet } from '../seal/keys/index.ts'
+import { loadSeal, type Seal } from '../seal/runtime.ts'
+import { openSealSession } from './seal-session.ts'
+
+/** Each session loads keys of its own, which count as the session's. */
+const NO_SHARED_KEYS: EngineKeys = Object.freeze({ bytes: 0, free() {} })
+
+/** node-seal on the calling thread, behind the interface of all engines. Contexts of parameters are made once and kept. */
+export class SealEngine implements Engine {
+  readonly name = 'seal'
+  readonly memoryLimit = Number.POSITIVE_INFINITY
+  readonly #seal: Seal
+  readonly #contexts = new Map<string, SealContext>()
+
+  private constructor(seal: Seal) {
+    this.#seal = seal
+  }
+
+  static async create(): Promise<SealEngine> {
+    return new SealEngine(await loadSeal())
+  }
+
+  keyBytes(parameters: CkksParameters, rotations: number): number {
+    return heapBytes(parameters, rotations)
+  }
+
+  newKeys(): EngineKeys {
+    return NO_SHARED_KEYS
+  }
+
+  async open({ circuit, manifest, source, floodingKey }: OpenRequest): Promise<Session> {
+    const context = this.#context(circuit.parameters)
+    const keys = await loadKeySet(context, source, manifest.rotationSteps)
+    try {
+      return openSealSession(context, keys, circuit, manifest, floodingKey)
+    } catch (cause) {
+      keys.delete()
+      throw cause
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const context of this.#contexts.values()) context.delete()
+    this.#contexts.clear()
+  }
+
+  #context(parameters: CkksParameters): SealContext {
+    let context = this.#contexts.get(parameters.digest)
+    if (context === undefined) {
+      context = createSealContext(this.#seal, parameters)
+      this.#contexts.set(parameters.digest, context)
+    }
+    return context
+  }
+}

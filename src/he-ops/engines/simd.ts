@@ -1,0 +1,44 @@
+import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
+import { PolyVeilError } from '../../errors/index.ts'
+import { MOST_ENGINE_BYTES } from '../../schedule/limits.ts'
+import type { Engine, EngineKeys, OpenRequest, Session } from '../engine.ts'
+import { SimdEngine, type SimdEngineOptions, SimdKeySet, switchingKeyBytes } from '../simd/index.ts'
+import { openSimdSession } from './simd-session.ts'
+
+/** The simd engine behind the interface of all engines: frames in, frames out. */
+export class FramedSimdEngine implements Engine {
+  readonly name = 'simd'
+  readonly memoryLimit: number
+  readonly #engine: SimdEngine
+
+  private constructor(engine: SimdEngine, memoryLimit: number) {
+    this.#engine = engine
+    this.memoryLimit = memoryLimit
+  }
+
+  /** Makes memory and threads; the threads live until `close`. */
+  static async create(options: SimdEngineOptions): Promise<FramedSimdEngine> {
+    return new FramedSimdEngine(await SimdEngine.create(options), options.memoryBytes ?? MOST_ENGINE_BYTES)
+  }
+
+  keyBytes(parameters: CkksParameters, rotations: number): number {
+    return (1 + rotations) * switchingKeyBytes(parameters)
+  }
+
+  newKeys(parameters: CkksParameters): SimdKeySet {
+    return this.#engine.newKeySet(parameters)
+  }
+
+  open({ circuit, manifest, keys, source, floodingKey, identity }: OpenRequest): Promise<Session> {
+    return openSimdSession(this.#engine, circuit, manifest, own(keys), source, floodingKey, identity)
+  }
+
+  close(): Promise<void> {
+    return this.#engine.close()
+  }
+}
+
+function own(keys: EngineKeys): SimdKeySet {
+  if (keys instanceof SimdKeySet) return keys
+  throw new PolyVeilError('INTERNAL', 'Keys of another engine are given to the simd engine')
+}

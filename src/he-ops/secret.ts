@@ -1,0 +1,12 @@
+import { PolyVeilError } from '../errors/index.ts'
+import type { Polynomial } from '../wire/index.ts'
+
+/**
+ * What has been overwritten must not be encrypted under: it would hide nothing.
+ *
+ * @throws INTERNAL when the secret is zero
+ */
+export function requireSecret(secret: Polynomial): void {
+  if (secret.some((half) => half !== 0)) return
+  throw new PolyVeilError('INTERNAL', 'A secret key is used after it was overwritten')
+}
