@@ -12,7 +12,7 @@ import { loadSeal } from '../src/he-ops/seal/runtime.ts'
 import { createSimdContext, createSimdEvaluator, type SimdContext } from '../src/he-ops/simd/index.ts'
 import { SimdKeySet } from '../src/he-ops/simd/keys/key-set.ts'
 import { Heap } from '../src/he-ops/simd/memory/heap.ts'
-import { Crew } from '../src/he-ops/simd/threads/crew.ts'
+import { ThreadPool } from '../src/he-ops/simd/threads/thread-pool.ts'
 import { bundledNetworks, loadNetwork, readCheckpoint } from '../src/models/index.ts'
 import { type ByteSource, bytesSource, openKeySet, type PackedRlwe, verifyKeySet } from '../src/wire/index.ts'
 import { type Benchmark, check, figure } from './harness.ts'
@@ -112,7 +112,7 @@ interface Client {
   readonly key: ClientKey
 }
 
-/** Seconds that loading takes a crew whose threads are there. */
+/** Seconds that loading takes a pool whose threads are there. */
 async function load(
   client: Client,
   source: ByteSource,
@@ -122,16 +122,16 @@ async function load(
   const memory = createKernelMemory()
   const kernels = await instantiateKernels(memory)
   const context = createSimdContext(kernels, new Heap(memory), client.parameters)
-  const crew = await Crew.create(memory, kernels, threads)
+  const pool = await ThreadPool.create(memory, kernels, threads)
   const reader = await openKeySet(client.parameters, source)
   // Threads start and the kernels are compiled once; a server does that before it loads much.
   const warm = new SimdKeySet(context)
-  await warm.load(reader, [], crew)
+  await warm.load(reader, [], pool)
   warm.free()
   const keySet = new SimdKeySet(context)
-  const { seconds } = await timed(() => keySet.load(reader, steps, crew))
+  const { seconds } = await timed(() => keySet.load(reader, steps, pool))
   for (const step of [steps[0], steps[steps.length - 1]]) await checkRotation(client, context, keySet, step)
-  await crew.close()
+  await pool.close()
   return figure(seconds)
 }
 

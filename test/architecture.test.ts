@@ -39,7 +39,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 const NODE_ONLY = [
   'client/keys/files.ts',
   'he-ops/kernels/read-file.ts',
-  'he-ops/simd/threads/crew.ts',
+  'he-ops/simd/threads/thread-pool.ts',
   'preprocessing/decode-node.ts',
 ]
 /** Packages that are there in Node alone. */
@@ -97,7 +97,7 @@ t.test('the search finds what there is to find', async (t) => {
     'server/index.ts',
     'cli/main.ts',
     'server/worker/worker.ts',
-    'he-ops/simd/threads/crew-worker.ts',
+    'he-ops/simd/threads/pool-worker.ts',
   ]
   t.strictSame(
     modules.filter((path) => !found.has(path) && !entries.includes(path)),

@@ -10,21 +10,21 @@ import { rerandomise } from '../../src/he-ops/seal/rerandomise.ts'
 import { RestrictedContexts } from '../../src/he-ops/seal/restricted-contexts.ts'
 import { loadSeal } from '../../src/he-ops/seal/runtime.ts'
 import { ciphertextFromWire } from '../../src/he-ops/seal/serialization/ciphertexts.ts'
-import {
-  borderScratch,
-  completeReturns,
-  emitDeparture,
-  emitReturn,
-  type RefreshRound,
-  readLeaving,
-  stageReturns,
-} from '../../src/he-ops/simd/border.ts'
 import { createSimdContext } from '../../src/he-ops/simd/context.ts'
+import {
+  completeIngress,
+  egressScratch,
+  emitEgress,
+  emitIngress,
+  type RefreshRound,
+  readEgress,
+  stageIngress,
+} from '../../src/he-ops/simd/egress.ts'
 import { KernelKey } from '../../src/he-ops/simd/encryption/kernel-key.ts'
 import { OutputKeys } from '../../src/he-ops/simd/keys/output-key.ts'
 import { Heap } from '../../src/he-ops/simd/memory/heap.ts'
-import { Crew } from '../../src/he-ops/simd/threads/crew.ts'
 import { linkProgram } from '../../src/he-ops/simd/threads/run.ts'
+import { ThreadPool } from '../../src/he-ops/simd/threads/thread-pool.ts'
 import { PairLoader } from '../../src/he-ops/simd/values/pair-loader.ts'
 import { SeedExpander } from '../../src/he-ops/simd/values/seeds.ts'
 import type { Value } from '../../src/he-ops/simd/values/values.ts'
@@ -149,16 +149,16 @@ function packed(pair: Parameters<typeof writeRlwe>[1], level: number): PackedRlw
 /** A round on an engine's kernels and threads. */
 class Server {
   readonly #context: ReturnType<typeof createSimdContext>
-  readonly #crew: Crew
+  readonly #pool: ThreadPool
   readonly #from: readonly Value[]
   readonly #program: ReturnType<typeof linkProgram>
   readonly #round: RefreshRound
   readonly #loader: PairLoader
   readonly #seeds: SeedExpander
 
-  private constructor(context: ReturnType<typeof createSimdContext>, crew: Crew, keys: OutputKeys) {
+  private constructor(context: ReturnType<typeof createSimdContext>, pool: ThreadPool, keys: OutputKeys) {
     this.#context = context
-    this.#crew = crew
+    this.#pool = pool
     const values = (level: number): Value[] =>
       Array.from({ length: CIPHERTEXTS }, () => ({
         polynomials: [0, 1].map(() => context.heap.allocate(context.limbBytes * (level + 1))),
@@ -168,10 +168,10 @@ class Server {
     this.#from = values(FROM)
     const out = values(TOP)
     let round: RefreshRound | undefined
-    this.#program = linkProgram(context, crew.threads, borderScratch(context, [FROM], [FROM]), (builder) => {
+    this.#program = linkProgram(context, pool.threads, egressScratch(context, [FROM], [FROM]), (builder) => {
       const border = { keys, logits: { stride: 1, count: RING }, floodingBound: 0 }
-      round = emitDeparture(builder, context, border, this.#from, out)
-      emitReturn(builder, context, round)
+      round = emitEgress(builder, context, border, this.#from, out)
+      emitIngress(builder, context, round)
     })
     this.#round = round!
     this.#loader = new PairLoader(context)
@@ -184,7 +184,7 @@ class Server {
     const context = createSimdContext(kernels, new Heap(memory), parameters)
     const reader = await openKeySet(parameters, bytesSource(keySet))
     const keys = await OutputKeys.load(context, reader, [FROM])
-    return new Server(context, await Crew.create(memory, kernels, threads), keys)
+    return new Server(context, await ThreadPool.create(memory, kernels, threads), keys)
   }
 
   load(pairs: readonly PackedRlwe[]): void {
@@ -194,15 +194,15 @@ class Server {
   }
 
   async leave(): Promise<PackedFullRlwe[]> {
-    await this.#crew.run(this.#program.program, {}, { from: 0, to: 1 })
-    return this.#round.out.map(({ polynomials }) => readLeaving(this.#context, polynomials, FROM))
+    await this.#pool.run(this.#program.program, {}, { from: 0, to: 1 })
+    return this.#round.out.map(({ polynomials }) => readEgress(this.#context, polynomials, FROM))
   }
 
   async take(fresh: readonly PackedRlwe[]): Promise<void> {
     for (const pair of fresh) this.#loader.check(pair)
-    stageReturns(this.#context, this.#round, fresh)
-    await this.#crew.run(this.#program.program, {}, { from: 1, to: 2 })
-    completeReturns(this.#context, this.#seeds, this.#round, fresh)
+    stageIngress(this.#context, this.#round, fresh)
+    await this.#pool.run(this.#program.program, {}, { from: 1, to: 2 })
+    completeIngress(this.#context, this.#seeds, this.#round, fresh)
   }
 
   /** A refreshed value. */
@@ -219,7 +219,7 @@ class Server {
   }
 
   close(): Promise<void> {
-    return this.#crew.close()
+    return this.#pool.close()
   }
 }
 

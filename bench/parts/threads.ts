@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os'
-import { Crew } from '../../src/he-ops/simd/threads/crew.ts'
+import { ThreadPool } from '../../src/he-ops/simd/threads/thread-pool.ts'
 import { check, figure, median } from '../harness.ts'
 import { type BundledProgram, bundledProgram } from './bundled-program.ts'
 
@@ -35,25 +35,25 @@ class SetUp {
   readonly threads: number
   readonly times: number[] = []
   readonly #bundled: BundledProgram
-  readonly #crew: Crew
+  readonly #pool: ThreadPool
   readonly #program: ReturnType<BundledProgram['build']>
 
-  private constructor(bundled: BundledProgram, threads: number, crew: Crew) {
+  private constructor(bundled: BundledProgram, threads: number, pool: ThreadPool) {
     this.#bundled = bundled
     this.threads = threads
-    this.#crew = crew
+    this.#pool = pool
     this.#program = bundled.build(threads)
   }
 
   static async create(bundled: BundledProgram, threads: number): Promise<SetUp> {
-    return new SetUp(bundled, threads, await Crew.create(bundled.memory, bundled.kernels, threads))
+    return new SetUp(bundled, threads, await ThreadPool.create(bundled.memory, bundled.kernels, threads))
   }
 
   /** @returns seconds of one execution */
   async run(): Promise<number> {
     this.#bundled.load(this.#program)
     const start = performance.now()
-    await this.#crew.run(this.#program.program)
+    await this.#pool.run(this.#program.program)
     return (performance.now() - start) / 1000
   }
 
@@ -63,6 +63,6 @@ class SetUp {
 
   async close(): Promise<void> {
     this.#program.free()
-    await this.#crew.close()
+    await this.#pool.close()
   }
 }

@@ -24,10 +24,10 @@ export const MESSAGE_RMS_BOUND = 16
 export const MOST_REFRESH_PRIMES = 8
 
 /** A circuit's operations; a draft's stand for several equal ones each, so many as `counts` says. */
-type CountedOps = Pick<Circuit, 'ops'> & { readonly counts?: readonly number[] }
+type ReplicatedOps = Pick<Circuit, 'ops'> & { readonly counts?: readonly number[] }
 
 /** log2 of the sum of the absolute values of all coefficients that a circuit refreshes, at most; minus infinity without any. */
-function refreshedBits({ ops, counts }: CountedOps, ring: number): number {
+function refreshedBits({ ops, counts }: ReplicatedOps, ring: number): number {
   const scales = ops.reduce(
     (sum, op, id) => sum + (op.kind === 'refresh' ? op.scale * (counts?.[id] ?? 1) : 0),
     0,
@@ -37,7 +37,7 @@ function refreshedBits({ ops, counts }: CountedOps, ring: number): number {
 
 /** log2 of the modulus that the refresh level of a circuit has to have. */
 export const refreshModulusBits = (
-  circuit: CountedOps & { readonly parameters: Pick<CkksParameters, 'ring'> },
+  circuit: ReplicatedOps & { readonly parameters: Pick<CkksParameters, 'ring'> },
 ): number => REFRESH_FAILURE_BITS + refreshedBits(circuit, circuit.parameters.ring)
 
 /** log2 of the chance that a refreshed value comes back wrong, for a whole inference, at most; minus infinity for one shot. */
@@ -47,7 +47,7 @@ export const refreshFailure = (circuit: Pick<Circuit, 'ops' | 'parameters' | 're
     : refreshedBits(circuit, circuit.parameters.ring) - log2Modulus(circuit.parameters, circuit.refresh.level)
 
 /** Number of ciphertexts of each round of refreshes; empty for one shot. */
-export function refreshRounds({ ops, counts }: CountedOps): number[] {
+export function refreshRounds({ ops, counts }: ReplicatedOps): number[] {
   const rounds: number[] = []
   ops.forEach((op, id) => {
     if (op.kind === 'refresh') rounds[op.round] = (rounds[op.round] ?? 0) + (counts?.[id] ?? 1)

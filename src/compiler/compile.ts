@@ -16,7 +16,7 @@ import type { Candidate } from './planner/search/candidate.ts'
 import { largestFreeBatch } from './planner/search/free-batch.ts'
 import { imprecise } from './planner/search/no-plan.ts'
 import { costOf, type Objective } from './planner/search/objective.ts'
-import { type Demands, searchPlans } from './planner/search/search.ts'
+import { type PlanRequest, searchPlans } from './planner/search/search.ts'
 import { searchRefreshed } from './planner/search/search-refreshed.ts'
 import type { Link } from './planner/target/refresh-cost.ts'
 import { DEFAULT_TARGET, type Target, type TargetName, targetNamed } from './planner/target/target.ts'
@@ -133,13 +133,13 @@ function bestPlan(graph: Graph, options: CompileOptions, { spec, images }: Input
 }
 
 /** One shot where it fits, unless refreshes are asked for. */
-function candidatesFor(graph: Graph, refresh: RefreshChoice, demands: Demands): Candidate[] {
-  if (refresh === 'always') return searchRefreshed(graph, demands)
+function candidatesFor(graph: Graph, refresh: RefreshChoice, request: PlanRequest): Candidate[] {
+  if (refresh === 'always') return searchRefreshed(graph, request)
   try {
-    return searchPlans(graph, demands)
+    return searchPlans(graph, request)
   } catch (error) {
     const isTooDeep = error instanceof PolyVeilError && error.code === 'DEPTH_EXCEEDED'
-    if (refresh === 'never' || !isTooDeep || demands.target.name !== 'simd') throw error
-    return searchRefreshed(graph, demands)
+    if (refresh === 'never' || !isTooDeep || request.target.name !== 'simd') throw error
+    return searchRefreshed(graph, request)
   }
 }

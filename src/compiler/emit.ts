@@ -1,5 +1,5 @@
 import type { Circuit, InputSpec, OutputSpec } from '../circuit/types.ts'
-import { type SiteNoise, siteNoises } from './analysis/noise.ts'
+import { type SourceNoise, sourceNoises } from './analysis/noise.ts'
 import type { Graph } from './graph/graph.ts'
 import { CircuitBuilder } from './lowering/builder.ts'
 import { lowerGraph, lowerWithCuts } from './lowering/lower.ts'
@@ -28,7 +28,7 @@ const TOLERANCE_DEVIATIONS = 16
 export type PartialInput = Pick<InputSpec, 'preprocessing' | 'image' | 'patch' | 'bound'>
 
 /** What a circuit is besides what its candidate says. */
-export interface Order {
+export interface EmitOptions {
   readonly model: string
   readonly labels: readonly string[]
   readonly input: PartialInput
@@ -37,15 +37,15 @@ export interface Order {
 }
 
 /** A circuit with what it was made from; its layers' precision is yet to be found. */
-export interface Emitted {
+export interface LoweredCircuit {
   readonly circuit: Circuit
   readonly graph: Graph
   readonly builder: CircuitBuilder
-  readonly noises: readonly SiteNoise[]
+  readonly noises: readonly SourceNoise[]
 }
 
 /** The whole circuit of a candidate; undefined when a message would outgrow its modulus. */
-export function emit(candidate: Candidate, order: Order): Emitted | undefined {
+export function emit(candidate: Candidate, order: EmitOptions): LoweredCircuit | undefined {
   const parameters = parametersOf(candidate.chain, candidate.special!)
   const { graph } = candidate
   const { layout, policy, strategies, batch } = candidate.draft
@@ -57,9 +57,9 @@ export function emit(candidate: Candidate, order: Order): Emitted | undefined {
     ? lowerWithCuts(builder, graph, { layout, strategies, refreshLevel }, refresh.cuts)
     : lowerGraph(builder, graph, layout, strategies)
   if (!headroomHolds(builder.ops, value, parameters)) return undefined
-  const { ops, counts, statistics, sites, siteOf } = builder
-  const body = { ops, counts, statistics, sites, siteOf, result: value }
-  const noises = siteNoises(body, parameters)
+  const { ops, counts, statistics, noiseSources, noiseSourceOf } = builder
+  const body = { ops, counts, statistics, noiseSources, noiseSourceOf, result: value }
+  const noises = sourceNoises(body, parameters)
   const draft: Circuit = {
     model: order.model,
     labels: order.labels,

@@ -2,7 +2,7 @@ import type { Circuit, LayerInfo } from '../circuit/types.ts'
 import { incomingErrors } from './analysis/incoming.ts'
 import { propagateErrors } from './analysis/propagation.ts'
 import { rehearse } from './analysis/rehearsal.ts'
-import type { Emitted } from './emit.ts'
+import type { LoweredCircuit } from './emit.ts'
 import { logitDeviation, precisionOf } from './planner/modulus/precision.ts'
 
 /** Where nothing errs: no more than double precision has. */
@@ -16,7 +16,7 @@ const REHEARSED_IMAGES = 1
  *
  * @param images of the graph's input
  */
-export function withLayerPrecision(emitted: Emitted, images: readonly Float64Array[]): Circuit {
+export function withLayerPrecision(emitted: LoweredCircuit, images: readonly Float64Array[]): Circuit {
   const { circuit, graph, builder, noises } = emitted
   const incoming = incomingErrors(graph, builder, noises)
   const rehearsed = images.slice(0, REHEARSED_IMAGES)
@@ -24,25 +24,25 @@ export function withLayerPrecision(emitted: Emitted, images: readonly Float64Arr
     rehearsed.length > 0 ? rehearse(graph, incoming, rehearsed) : propagateErrors(graph, incoming)
   const bitsOf = new Map(graph.nodes.map((node, id) => [node, nodeBits[id]]))
   const deviation = logitDeviation(graph)
-  const sitesOf = sitesOfLayers(builder)
+  const noiseSourcesOf = noiseSourcesOfLayers(builder)
   const layers = circuit.layers.map((layer, index): LayerInfo => {
-    const sites = [...sitesOf[index]]
-    const error = Math.hypot(...sites.map((site) => noises[site].logit))
+    const noiseSources = [...noiseSourcesOf[index]]
+    const error = Math.hypot(...noiseSources.map((site) => noises[site].logit))
     return {
       ...layer,
-      precisionBits: Math.min(DOUBLE_BITS, bitsOf.get(builder.sites[sites.at(-1)!])!),
+      precisionBits: Math.min(DOUBLE_BITS, bitsOf.get(builder.noiseSources[noiseSources.at(-1)!])!),
       logitBits: Math.min(DOUBLE_BITS, precisionOf(error, deviation)),
     }
   })
   return { ...circuit, layers }
 }
 
-/** The sites of each layer's operations, that of the last one last. */
-function sitesOfLayers({ ops, siteOf, layers }: Emitted['builder']): Set<number>[] {
-  const sites = layers.map(() => new Set<number>())
+/** The noiseSources of each layer's operations, that of the last one last. */
+function noiseSourcesOfLayers({ ops, noiseSourceOf, layers }: LoweredCircuit['builder']): Set<number>[] {
+  const noiseSources = layers.map(() => new Set<number>())
   ops.forEach(({ layer }, id) => {
-    sites[layer].delete(siteOf[id])
-    sites[layer].add(siteOf[id])
+    noiseSources[layer].delete(noiseSourceOf[id])
+    noiseSources[layer].add(noiseSourceOf[id])
   })
-  return sites
+  return noiseSources
 }

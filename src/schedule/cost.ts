@@ -1,7 +1,7 @@
 import { operandsOf } from '../circuit/operands.ts'
 import type { Op, ValueId } from '../circuit/types.ts'
 import { type CostedCircuit, type CostModel, transformGrowth } from './cost-model.ts'
-import { divided, type ExtendedBasis, extendedBasis } from './extended-basis.ts'
+import { type ExtendedBasis, extendedBasis, rescaleSource } from './extended-basis.ts'
 
 /** Speeds of the kernels on 32-bit residues, in seconds on one core. */
 export interface SimdSpeeds {
@@ -54,7 +54,7 @@ class HoistedCosts {
   seconds(): Float64Array {
     return Float64Array.from(this.#circuit.ops, (op, id) => {
       const n = this.#primesRead(op)
-      const isDivided = this.#basis.made[id] === 1 && this.#basis.kept[id] === 0
+      const isDivided = this.#basis.inQP[id] === 1 && this.#basis.staysInQP[id] === 0
       return this.#own(op, id, n) + (isDivided ? this.#divide(this.#circuit.specialPrimes, n) : 0)
     })
   }
@@ -68,7 +68,7 @@ class HoistedCosts {
 
   /** Primes of a value, the special ones included while it stays in the extended basis. */
   #width(id: ValueId, n: number): number {
-    return n + this.#basis.kept[id] * this.#circuit.specialPrimes
+    return n + this.#basis.staysInQP[id] * this.#circuit.specialPrimes
   }
 
   /** Without the division by the special primes. */
@@ -129,10 +129,10 @@ class HoistedCosts {
   /** Divides past skipped rescales, and by the special primes where what it divides was left extended. */
   #rescale(op: Op, id: ValueId): number {
     const { ops, unusedLevels = 0, specialPrimes } = this.#circuit
-    const { kept, skipped } = this.#basis
-    if (skipped[id] === 1) return 0
-    const source = divided(ops, skipped, id)
-    const dropped = ops[source].level - op.level + kept[source] * specialPrimes
+    const { staysInQP, fusedRescale } = this.#basis
+    if (fusedRescale[id] === 1) return 0
+    const source = rescaleSource(ops, fusedRescale, id)
+    const dropped = ops[source].level - op.level + staysInQP[source] * specialPrimes
     return this.#divide(dropped, op.level - unusedLevels + 1)
   }
 

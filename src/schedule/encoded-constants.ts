@@ -32,12 +32,12 @@ interface Use {
 }
 
 function eachUse(circuit: Body, body: (constant: ConstantId, use: Use) => void): void {
-  const { made, kept } = extendedBasis(circuit)
+  const { inQP, staysInQP } = extendedBasis(circuit)
   circuit.ops.forEach((op, id) => {
     if (op.kind === 'addPlain') body(op.constant, { op, scale: op.scale, form: 'addend' })
     if (op.kind !== 'dot') return
     for (const { value, constant } of op.terms) {
-      const form = kept[value] ? 'extended' : made[id] ? 'lifted' : 'normal'
+      const form = staysInQP[value] ? 'extended' : inQP[id] ? 'lifted' : 'normal'
       body(constant, { op, scale: op.constantScale, form })
     }
   })

@@ -11,39 +11,39 @@ import type { Circuit, Op, ValueId } from '../circuit/types.ts'
  */
 export interface ExtendedBasis {
   /** 1 for values that are made in the extended basis: what key switching gives, and sums with a kept summand. */
-  readonly made: Uint8Array
+  readonly inQP: Uint8Array
   /** 1 for those of them that stay there, since whatever reads them can. What is made and not kept is divided once. */
-  readonly kept: Uint8Array
+  readonly staysInQP: Uint8Array
   /**
    * 1 for rescaled values that nothing reads but another rescale: both primes are divided by at once, and the value itself
-   * is never made.
+   * is never inQP.
    */
-  readonly skipped: Uint8Array
+  readonly fusedRescale: Uint8Array
   /** The operations that read each value. */
   readonly readers: readonly (readonly ValueId[])[]
 }
 
 export function extendedBasis({ ops, result }: Pick<Circuit, 'ops' | 'result'>): ExtendedBasis {
   const readers = readersOf(ops)
-  const made = new Uint8Array(ops.length)
-  const kept = new Uint8Array(ops.length)
-  const skipped = new Uint8Array(ops.length)
+  const inQP = new Uint8Array(ops.length)
+  const staysInQP = new Uint8Array(ops.length)
+  const fusedRescale = new Uint8Array(ops.length)
   ops.forEach((op, id) => {
     const isKeySwitch = op.kind === 'rotate' || op.kind === 'relinearise'
-    const sumsKept = isSum(op) && operandsOf(op).some((operand) => kept[operand] === 1)
-    made[id] = isKeySwitch || sumsKept ? 1 : 0
+    const sumsKept = isSum(op) && operandsOf(op).some((operand) => staysInQP[operand] === 1)
+    inQP[id] = isKeySwitch || sumsKept ? 1 : 0
     if (id === result) return
-    kept[id] = made[id] === 1 && canStay(ops, readers[id]) ? 1 : 0
-    skipped[id] = op.kind === 'rescale' && onlyRescaled(ops, readers[id]) ? 1 : 0
+    staysInQP[id] = inQP[id] === 1 && canStay(ops, readers[id]) ? 1 : 0
+    fusedRescale[id] = op.kind === 'rescale' && onlyRescaled(ops, readers[id]) ? 1 : 0
   })
-  return { made, kept, skipped, readers }
+  return { inQP, staysInQP, fusedRescale, readers }
 }
 
 /** The value that a rescale in fact divides: past all that are skipped. */
-export function divided(ops: readonly Op[], skipped: Uint8Array, id: ValueId): ValueId {
+export function rescaleSource(ops: readonly Op[], fusedRescale: Uint8Array, id: ValueId): ValueId {
   const op = ops[id]
   if (op.kind !== 'rescale') return id
-  return skipped[op.source] === 1 ? divided(ops, skipped, op.source) : op.source
+  return fusedRescale[op.source] === 1 ? rescaleSource(ops, fusedRescale, op.source) : op.source
 }
 
 /** Sums are linear over whole polynomials, so they can be taken before the division. */

@@ -5,9 +5,9 @@ import { digitCount } from '../circuit/parameters/parameters.ts'
 import type { Circuit, Op, ValueId } from '../circuit/types.ts'
 import { type ExpansionRule, encodedWords, expansionParts, expansionRule } from './constant-storage.ts'
 import { constantBytes } from './encoded-constants.ts'
-import { divided, type ExtendedBasis, extendedBasis } from './extended-basis.ts'
+import { type ExtendedBasis, extendedBasis, rescaleSource } from './extended-basis.ts'
 import { tableBytes } from './program-tables.ts'
-import { type Batch, batches, maxRotationSources } from './steps.ts'
+import { maxRotationSources, type Step, stepsOf } from './steps.ts'
 
 const RESIDUE_BYTES = 4
 /** Roots of unity, their inverses, and the quotients of both: words for each residue of a prime. */
@@ -48,7 +48,7 @@ interface Polynomial {
   holders: number
 }
 
-/** Goes through the batches as the engine does, and counts what is alive: values, digits, what divisions work with. */
+/** Goes through the stepsOf as the engine does, and counts what is alive: values, digits, what divisions work with. */
 class Replay {
   readonly #circuit: Body
   readonly #isExpanded: ExpansionRule
@@ -80,7 +80,7 @@ class Replay {
     ops.forEach((op, id) => {
       if (op.kind === 'input') this.#create(id, 2)
     })
-    for (const batch of batches(this.#circuit, maxRotationSources(parameters))) {
+    for (const batch of stepsOf(this.#circuit, maxRotationSources(parameters))) {
       this.#run(batch)
       if (batch.kind === 'return') continue
       for (const id of batch.ops) this.#releaseOperands(id)
@@ -88,7 +88,7 @@ class Replay {
     return this.#peak
   }
 
-  #run({ kind, ops }: Batch): void {
+  #run({ kind, ops }: Step): void {
     switch (kind) {
       case 'input':
         return
@@ -139,7 +139,7 @@ class Replay {
       return op.terms.reduce((sum, { value, constant }) => {
         if (!this.#isExpanded(constant, op.constantScale, 'weight')) return sum
         const words = encodedWords(periodOf(constants.at(constant)!), parameters.ring)
-        const limbs = op.level + 1 + (this.#basis.kept[value] ? this.#special : 0)
+        const limbs = op.level + 1 + (this.#basis.staysInQP[value] ? this.#special : 0)
         return sum + words * limbs * RESIDUE_BYTES
       }, 0)
     }
@@ -160,12 +160,12 @@ class Replay {
 
   /** Operations that may compute in the extended basis. @param limbs that they work with, beside results */
   #compute(ids: readonly ValueId[], limbs: number): void {
-    const { made, kept } = this.#basis
+    const { inQP, staysInQP } = this.#basis
     let undivided = 0
     let divisions = 0
     for (const id of ids) {
       this.#create(id, 2)
-      if (made[id] === kept[id]) continue
+      if (inQP[id] === staysInQP[id]) continue
       undivided += 2 * (this.#op(id).level + 1 + this.#special)
       divisions += 2 * (this.#special + 1)
     }
@@ -174,20 +174,20 @@ class Replay {
   }
 
   #rescale(ids: readonly ValueId[]): void {
-    const { kept, skipped } = this.#basis
+    const { staysInQP, fusedRescale } = this.#basis
     let limbs = 0
     for (const id of ids) {
-      if (skipped[id]) continue
+      if (fusedRescale[id]) continue
       this.#create(id, 2)
-      const source = divided(this.#circuit.ops, skipped, id)
-      const dropped = this.#op(source).level - this.#op(id).level + kept[source] * this.#special
+      const source = rescaleSource(this.#circuit.ops, fusedRescale, id)
+      const dropped = this.#op(source).level - this.#op(id).level + staysInQP[source] * this.#special
       limbs += 2 * (dropped + 1)
     }
     this.#briefly(limbs)
   }
 
   #create(id: ValueId, polynomials: number): void {
-    const limbs = this.#op(id).level + 1 + (this.#basis.kept[id] ? this.#special : 0)
+    const limbs = this.#op(id).level + 1 + (this.#basis.staysInQP[id] ? this.#special : 0)
     this.#hold(
       id,
       Array.from({ length: polynomials }, () => this.#allocate(limbs)),
@@ -219,10 +219,10 @@ class Replay {
   }
 
   #releaseOperands(id: ValueId): void {
-    const { skipped } = this.#basis
-    if (skipped[id]) return
+    const { fusedRescale } = this.#basis
+    if (fusedRescale[id]) return
     const op = this.#op(id)
-    const read = op.kind === 'rescale' ? [divided(this.#circuit.ops, skipped, id)] : operandsOf(op)
+    const read = op.kind === 'rescale' ? [rescaleSource(this.#circuit.ops, fusedRescale, id)] : operandsOf(op)
     for (const operand of new Set(read)) {
       this.#left[operand]--
       if (this.#left[operand] === 0) this.#release(operand)

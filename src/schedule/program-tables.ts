@@ -14,7 +14,7 @@ type Body = Pick<Circuit, 'parameters' | 'constants' | 'ops' | 'result'>
  */
 export function tableBytes(circuit: Body): number {
   const { constants, ops, parameters } = circuit
-  const { kept } = extendedBasis(circuit)
+  const { staysInQP } = extendedBasis(circuit)
   const words = numbersOf(constants, (constant) => {
     const isWhole = encodedWords(periodOf(constant), parameters.ring) === parameters.ring
     // Addresses of value and weight, and log2 of the block that a residue stands for where there are blocks.
@@ -24,7 +24,7 @@ export function tableBytes(circuit: Body): number {
     terms.reduce((sum, { constant }) => sum + words[constant], 0)
   return ops.reduce((bytes, op) => {
     if (op.kind !== 'dot') return bytes
-    const extended = op.terms.filter(({ value }) => kept[value] === 1)
+    const extended = op.terms.filter(({ value }) => staysInQP[value] === 1)
     const special = extended.length === op.terms.length ? 0 : wordsOf(extended)
     return bytes + (wordsOf(op.terms) + special) * POLYNOMIALS * WORD_BYTES
   }, 0)

@@ -1,13 +1,13 @@
 import { operandsOf } from '../circuit/operands.ts'
 import { type CkksParameters, digitCount } from '../circuit/parameters/parameters.ts'
 import type { Circuit, OpKind, ValueId } from '../circuit/types.ts'
-import { coursesOf } from './waves.ts'
+import { wavesOf } from './waves.ts'
 
 // The order in which the simd engine executes a circuit. It is settled here, and not in the engine, since it decides how
 // much memory an execution takes, which a plan has to state.
 
 /** Operations of one kind that do not depend on each other: their work is done in the same phases. */
-export interface Batch {
+export interface Step {
   /** A refresh is done twice: in `refresh` the round's values leave for the client, in `return` they are waited for. */
   readonly kind: OpKind | 'return'
   readonly ops: readonly ValueId[]
@@ -46,22 +46,22 @@ export function maxRotationSources(parameters: CkksParameters): number {
 }
 
 /**
- * Orders a circuit's operations in batches: each operation once, in a batch behind those of its operands. Rotations of a
+ * Orders a circuit's operations in stepsOf: each operation once, in a batch behind those of its operands. Rotations of a
  * batch are of one level.
  *
- * A client works at one round while the engine does what other rounds are for: see `coursesOf`.
+ * A client works at one round while the engine does what other rounds are for: see `wavesOf`.
  *
  * @param maxSources most distinct sources of the rotations of a batch: each takes memory for its digits
  */
-export function batches({ ops }: Pick<Circuit, 'ops'>, maxSources: number): Batch[] {
+export function stepsOf({ ops }: Pick<Circuit, 'ops'>, maxSources: number): Step[] {
   const progress = new Progress(ops)
-  const result: Batch[] = []
+  const result: Step[] = []
   let returned = 0
-  for (const course of coursesOf(ops)) {
-    for (; returned <= course.after; returned++) {
+  for (const wave of wavesOf(ops)) {
+    for (; returned <= wave.after; returned++) {
       result.push({ kind: 'return', ops: progress.giveBack(returned) })
     }
-    const scheduler = new Scheduler(ops, course.ops, progress, maxSources)
+    const scheduler = new Scheduler(ops, wave.ops, progress, maxSources)
     for (let batch = scheduler.next(); batch !== undefined; batch = scheduler.next()) result.push(batch)
   }
   return result
@@ -108,7 +108,7 @@ class Progress {
   }
 }
 
-/** Orders the operations of one course. */
+/** Orders the operations of one wave. */
 class Scheduler {
   readonly #ops: Circuit['ops']
   readonly #own: readonly ValueId[]
@@ -129,17 +129,17 @@ class Scheduler {
     for (const id of own) if (progress.isReady(id)) this.#makeReady(id)
   }
 
-  next(): Batch | undefined {
+  next(): Step | undefined {
     while (this.#first < this.#own.length && this.#done.has(this.#own[this.#first])) this.#first++
     if (this.#first === this.#own.length) return undefined
     return this.#nextBelow(this.#own[this.#first] + WINDOW) ?? this.#nextBelow(Infinity)
   }
 
-  #nextBelow(limit: number): Batch | undefined {
+  #nextBelow(limit: number): Step | undefined {
     for (const kind of ORDER) {
       const ids = [...(this.#ready.get(kind) ?? [])].filter((id) => id < limit).sort((a, b) => a - b)
       if (ids.length === 0) continue
-      // All of a round go together: nothing else of the course is left then.
+      // All of a round go together: nothing else of the wave is left then.
       if (kind === 'refresh' && this.#done.size + ids.length < this.#own.length) continue
       const chosen = kind === 'rotate' ? this.#fewSources(ids) : ids
       for (const id of chosen) this.#finish(kind, id)

@@ -2,22 +2,22 @@ import { operandsOf } from '../circuit/operands.ts'
 import type { Op, ValueId } from '../circuit/types.ts'
 
 // Rounds of refreshes overlap: while the client has the values of one round, the engine computes what others are for. So
-// that there is something to do meanwhile, work is done in courses.
+// that there is something to do meanwhile, work is done in waves.
 
 /** Operations that go together: those that can be done once a round is over, for the round whose turn is next. */
-export interface Course {
+export interface Wave {
   /** The last round that has to be over; -1 for none. */
   readonly after: number
-  /** Ascending. Only what earlier courses make is read, or what has come back by then. */
+  /** Ascending. Only what earlier waves make is read, or what has come back by then. */
   readonly ops: readonly ValueId[]
 }
 
 /**
- * Divides a circuit's operations into courses, in the order in which they are done. What needs fewer rounds goes first:
+ * Divides a circuit's operations into waves, in the order in which they are done. What needs fewer rounds goes first:
  * nobody waits for a client as long as anything can be done without. Among these, what an earlier round waits for goes
  * first: its values leave before the next ones are computed.
  */
-export function coursesOf(ops: readonly Op[]): Course[] {
+export function wavesOf(ops: readonly Op[]): Wave[] {
   const after = roundsBefore(ops)
   const before = roundsAfter(ops)
   const ids = ops.map((_, id) => id)

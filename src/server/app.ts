@@ -1,8 +1,8 @@
 import fastify, { type FastifyBaseLogger } from 'fastify'
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
 import type { ModelCatalogue } from './catalogue.ts'
-import type { Patience } from './inference/attendance.ts'
 import type { InferenceEngine } from './inference/engine.ts'
+import type { Timeouts } from './inference/idle-timer.ts'
 import { InferenceRegistry } from './inference/registry.ts'
 import { Metrics } from './metrics.ts'
 import { useConnections } from './plugins/connections.ts'
@@ -65,7 +65,7 @@ export async function buildApp({
     models,
     keys,
     engine,
-    inferences: new InferenceRegistry(patience(roundTimeoutSeconds * 1000)),
+    inferences: new InferenceRegistry(timeouts(roundTimeoutSeconds * 1000)),
     metrics: new Metrics(),
   }
   useConnections(app)
@@ -92,7 +92,7 @@ export async function buildApp({
 }
 
 /** Whoever sends or reads gets the time that a request may take. */
-const patience = (absent: number): Patience => ({ absent, present: Math.max(absent, REQUEST_MILLISECONDS) })
+const timeouts = (absent: number): Timeouts => ({ absent, present: Math.max(absent, REQUEST_MILLISECONDS) })
 
 function sweepExpiredKeys(app: App, keys: KeyStore): void {
   const sweep = (): void => {

@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { Op } from '../../src/circuit/types.ts'
-import { divided, extendedBasis } from '../../src/schedule/extended-basis.ts'
+import { extendedBasis, rescaleSource } from '../../src/schedule/extended-basis.ts'
 
 const typed = { level: 1, scale: 2 ** 20, layer: 0 }
 const rotate = (source: number, steps: number): Op => ({ kind: 'rotate', source, steps, ...typed })
@@ -15,43 +15,43 @@ const input: Op = { kind: 'input', index: 0, ...typed }
 const rescale = (source: number): Op => ({ kind: 'rescale', source, ...typed })
 
 const basis = (ops: readonly Op[]) => {
-  const { made, kept } = extendedBasis({ ops, result: ops.length - 1 })
-  return { made: [...made], kept: [...kept] }
+  const { inQP, staysInQP } = extendedBasis({ ops, result: ops.length - 1 })
+  return { made: [...inQP], staysInQP: [...staysInQP] }
 }
 
 t.test('rotations that only sums read stay, and the sums with them, up to the last', async (t) => {
   const ops = [input, rotate(0, 1), rotate(0, 2), dot(0, 1), dot(1, 2), add(3, 4), rotate(5, 1)]
-  t.strictSame(basis(ops), { made: [0, 1, 1, 1, 1, 1, 1], kept: [0, 1, 1, 1, 1, 0, 0] })
+  t.strictSame(basis(ops), { made: [0, 1, 1, 1, 1, 1, 1], staysInQP: [0, 1, 1, 1, 1, 0, 0] })
 })
 
 t.test(
-  'anything else that reads a rotation needs it divided, and then no sum of it is extended',
+  'anything else that reads a rotation needs it rescaleSource, and then no sum of it is extended',
   async (t) => {
     const ops = [input, rotate(0, 1), rotate(1, 1), dot(0, 1), rotate(2, 5), add(3, 3), add(4, 5)]
-    t.strictSame(basis(ops), { made: [0, 1, 1, 0, 1, 0, 1], kept: [0, 0, 0, 0, 1, 0, 0] })
+    t.strictSame(basis(ops), { made: [0, 1, 1, 0, 1, 0, 1], staysInQP: [0, 0, 0, 0, 1, 0, 0] })
   },
 )
 
 t.test('a rescale divides what stayed extended, and its own prime, at once', async (t) => {
-  t.strictSame(basis([input, rotate(0, 1), rescale(1)]), { made: [0, 1, 0], kept: [0, 1, 0] })
+  t.strictSame(basis([input, rotate(0, 1), rescale(1)]), { made: [0, 1, 0], staysInQP: [0, 1, 0] })
   const twice = extendedBasis({ ops: [input, rotate(0, 1), rescale(1), rescale(2)], result: 3 })
-  t.strictSame([...twice.kept], [0, 1, 0, 0])
-  t.strictSame([...twice.skipped], [0, 0, 1, 0])
+  t.strictSame([...twice.staysInQP], [0, 1, 0, 0])
+  t.strictSame([...twice.fusedRescale], [0, 0, 1, 0])
   const ops = [input, rotate(0, 1), rescale(1), rescale(2)]
-  t.equal(divided(ops, twice.skipped, 3), 1)
-  t.equal(divided(ops, twice.skipped, 2), 1)
+  t.equal(rescaleSource(ops, twice.fusedRescale, 3), 1)
+  t.equal(rescaleSource(ops, twice.fusedRescale, 2), 1)
 })
 
 t.test('two rescales of one value need it divided before', async (t) => {
   const ops = [input, rotate(0, 1), rescale(1), rescale(1), add(2, 3)]
-  t.strictSame(basis(ops), { made: [0, 1, 0, 0, 0], kept: [0, 0, 0, 0, 0] })
+  t.strictSame(basis(ops), { made: [0, 1, 0, 0, 0], staysInQP: [0, 0, 0, 0, 0] })
 })
 
-t.test('the result is divided, whatever it is', async (t) => {
-  t.strictSame(basis([input, rotate(0, 1)]), { made: [0, 1], kept: [0, 0] })
-  t.strictSame(basis([input, rotate(0, 1), add(0, 1)]), { made: [0, 1, 1], kept: [0, 1, 0] })
+t.test('the result is rescaleSource, whatever it is', async (t) => {
+  t.strictSame(basis([input, rotate(0, 1)]), { made: [0, 1], staysInQP: [0, 0] })
+  t.strictSame(basis([input, rotate(0, 1), add(0, 1)]), { made: [0, 1, 1], staysInQP: [0, 1, 0] })
 })
 
 t.test('sums of plain values are plain', async (t) => {
-  t.strictSame(basis([input, add(0, 0), dot(1), add(1, 2)]), { made: [0, 0, 0, 0], kept: [0, 0, 0, 0] })
+  t.strictSame(basis([input, add(0, 0), dot(1), add(1, 2)]), { made: [0, 0, 0, 0], staysInQP: [0, 0, 0, 0] })
 })

@@ -4,7 +4,7 @@ import { operandsOf } from '../../src/circuit/operands.ts'
 import { checkParameters } from '../../src/circuit/parameters/parameters.ts'
 import { nttPrimes } from '../../src/circuit/parameters/primes.ts'
 import type { Circuit, Op } from '../../src/circuit/types.ts'
-import { type Batch, batches, maxRotationSources } from '../../src/schedule/steps.ts'
+import { maxRotationSources, type Step, stepsOf } from '../../src/schedule/steps.ts'
 import { randomCircuit } from '../conformance/random-circuit.ts'
 
 const at = (level: number) => ({ level, scale: 2 ** 20, layer: 0 })
@@ -18,7 +18,7 @@ const rotate = (source: number, steps: number, level = 3): Op => ({
 const add = (left: number, right: number): Op => ({ kind: 'add', left, right, ...at(3) })
 
 const ordered = (ops: readonly Op[], maxSources = 10): [string, ...number[]][] =>
-  batches({ ops }, maxSources).map(({ kind, ops: ids }) => [kind, ...ids])
+  stepsOf({ ops }, maxSources).map(({ kind, ops: ids }) => [kind, ...ids])
 
 t.test('what does not depend on each other goes together, by kind', async (t) => {
   // Two chains of the same shape, one after the other in the circuit.
@@ -83,7 +83,7 @@ t.test('the digits of a batch take some 100 MB at most', async (t) => {
 t.test('any circuit: every operation once, behind its operands', async (t) => {
   const primes = nttPrimes(8192, new Array(6).fill(30)).map(String)
   const parameters = checkParameters({ ring: 8192, primes: primes.slice(1), specialPrimes: [primes[0]] })
-  const isSound = ({ ops }: Pick<Circuit, 'ops'>, order: readonly Batch[]): boolean => {
+  const isSound = ({ ops }: Pick<Circuit, 'ops'>, order: readonly Step[]): boolean => {
     const done = new Set<number>()
     for (const { kind, ops: ids } of order) {
       if (ids.some((id) => ops[id].kind !== kind)) return false
@@ -96,12 +96,12 @@ t.test('any circuit: every operation once, behind its operands', async (t) => {
     fc.property(
       randomCircuit(parameters, [1, 2, 5], 2 ** 26),
       fc.integer({ min: 1, max: 4 }),
-      (circuit, most) => isSound(circuit, batches(circuit, most)),
+      (circuit, most) => isSound(circuit, stepsOf(circuit, most)),
     ),
     { numRuns: 200, seed: 7 },
   )
   const ops = [input(0), rotate(0, 1)]
-  const wrong: Batch[] = [
+  const wrong: Step[] = [
     { kind: 'rotate', ops: [1] },
     { kind: 'input', ops: [0] },
   ]

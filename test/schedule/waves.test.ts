@@ -3,8 +3,8 @@ import t from 'tap'
 import { operandsOf } from '../../src/circuit/operands.ts'
 import type { Op } from '../../src/circuit/types.ts'
 import { verifyCircuit } from '../../src/circuit/verify.ts'
-import { type Batch, batches } from '../../src/schedule/steps.ts'
-import { coursesOf } from '../../src/schedule/waves.ts'
+import { type Step, stepsOf } from '../../src/schedule/steps.ts'
+import { wavesOf } from '../../src/schedule/waves.ts'
 import { refreshedCircuit } from '../he-ops/simd/circuits.ts'
 
 const at = { level: 3, scale: 2 ** 20, layer: 0 }
@@ -14,7 +14,7 @@ const refresh = (source: number, round: number): Op => ({ kind: 'refresh', sourc
 
 t.test('what an earlier round waits for is done first, whatever came first in the circuit', async (t) => {
   const ops = [input(0), add(0, 0), add(1, 0), add(0, 0), refresh(2, 0), refresh(3, 1), add(4, 5)]
-  t.strictSame(coursesOf(ops), [
+  t.strictSame(wavesOf(ops), [
     { after: -1, ops: [0, 1, 2, 4] },
     { after: -1, ops: [3, 5] },
     { after: 1, ops: [6] },
@@ -23,14 +23,14 @@ t.test('what an earlier round waits for is done first, whatever came first in th
 
 t.test('what needs fewer rounds is done before later ones are waited for', async (t) => {
   const ops = [input(0), refresh(0, 0), refresh(0, 1), add(2, 2), add(1, 1), add(3, 4)]
-  t.strictSame(coursesOf(ops), [
+  t.strictSame(wavesOf(ops), [
     { after: -1, ops: [0, 1] },
     { after: -1, ops: [2] },
     { after: 0, ops: [4] },
     { after: 1, ops: [3, 5] },
   ])
   t.strictSame(
-    batches({ ops }, 1).map(({ kind, ops: ids }) => [kind, ...ids]),
+    stepsOf({ ops }, 1).map(({ kind, ops: ids }) => [kind, ...ids]),
     [
       ['input', 0],
       ['refresh', 1],
@@ -46,7 +46,7 @@ t.test('what needs fewer rounds is done before later ones are waited for', async
 
 t.test('the refreshes of a round go together, however different what they need', async (t) => {
   const ops = [input(0), refresh(0, 0), add(0, 0), refresh(1, 1), refresh(2, 1), add(3, 4)]
-  t.strictSame(coursesOf(ops), [
+  t.strictSame(wavesOf(ops), [
     { after: -1, ops: [0, 1] },
     { after: -1, ops: [2] },
     { after: 0, ops: [3, 4] },
@@ -56,7 +56,7 @@ t.test('the refreshes of a round go together, however different what they need',
 
 t.test('a circuit whose rounds overlap is lawful; without rounds there is one course', async (t) => {
   verifyCircuit(refreshedCircuit({ overlapping: true }))
-  t.strictSame(coursesOf([input(0), add(0, 0)]), [{ after: -1, ops: [0, 1] }])
+  t.strictSame(wavesOf([input(0), add(0, 0)]), [{ after: -1, ops: [0, 1] }])
 })
 
 /** Operations at random, of which some are refreshed, in rounds of one to three that are as early as may be. */
@@ -103,7 +103,7 @@ class Follower {
   }
 
   /** @returns whether the batch is sound */
-  follow({ kind, ops: ids }: Batch): boolean {
+  follow({ kind, ops: ids }: Step): boolean {
     if (kind === 'return') return ids.every((id) => this.#away.delete(id) && this.#there.add(id))
     this.done += ids.length
     if (!ids.every((id) => operandsOf(this.#ops[id]).every((operand) => this.#there.has(operand))))
@@ -128,7 +128,7 @@ t.test('any circuit: operands first, a round leaves whole and comes back before 
   fc.assert(
     fc.property(randomOps, (ops) => {
       const follower = new Follower(ops)
-      const sound = batches({ ops }, 2).every((batch) => follower.follow(batch))
+      const sound = stepsOf({ ops }, 2).every((batch) => follower.follow(batch))
       most = Math.max(most, follower.mostAway)
       return sound && follower.done === ops.length
     }),

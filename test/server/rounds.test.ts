@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import t from 'tap'
-import { AnswerRoom } from '../../src/server/inference/answers.ts'
+import { ReplyCache } from '../../src/server/inference/reply-cache.ts'
 import { Rounds } from '../../src/server/inference/rounds.ts'
 
 setFlagsFromString('--expose-gc')
@@ -11,7 +11,7 @@ const collect = runInNewContext('gc') as () => void
 const COUNT = 10
 
 /** Rounds of an inference whose outputs are a kilobyte each, and the outputs that were made. */
-function inference(room: AnswerRoom) {
+function inference(room: ReplyCache) {
   const made: WeakRef<Buffer>[] = []
   const rounds = new Rounds({
     rounds: COUNT,
@@ -35,7 +35,7 @@ async function pass(rounds: Rounds, round: number): Promise<void> {
 }
 
 t.test('what went out in rounds that are over is held no longer than there is room', async (t) => {
-  const { rounds, made } = inference(new AnswerRoom(0))
+  const { rounds, made } = inference(new ReplyCache(0))
   rounds.begin(new Promise(() => {})).catch(() => {})
   for (let round = 0; round < COUNT; round++) await pass(rounds, round)
   for (let attempt = 0; attempt < 5; attempt++) {
@@ -48,7 +48,7 @@ t.test('what went out in rounds that are over is held no longer than there is ro
 })
 
 t.test('when the engine fails, what is waited for fails, and what is asked for later', async (t) => {
-  const { rounds } = inference(new AnswerRoom(0))
+  const { rounds } = inference(new ReplyCache(0))
   const { promise, reject } = Promise.withResolvers<Uint8Array>()
   const query = rounds.begin(promise)
   const next = rounds.output(1)

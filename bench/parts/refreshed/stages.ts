@@ -7,7 +7,7 @@ import { openSimdSession } from '../../../src/he-ops/engines/simd-session.ts'
 import { newFloodingKey } from '../../../src/he-ops/flooding.ts'
 import { SimdEngine } from '../../../src/he-ops/simd/index.ts'
 import type { PreprocessedImage } from '../../../src/preprocessing/index.ts'
-import { type Batch, batches, maxRotationSources } from '../../../src/schedule/steps.ts'
+import { maxRotationSources, type Step, stepsOf } from '../../../src/schedule/steps.ts'
 import { bytesSource } from '../../../src/wire/index.ts'
 import { figure } from '../../harness.ts'
 
@@ -109,7 +109,7 @@ async function keySet(client: LocalModel): Promise<Uint8Array> {
 class PhaseClock {
   readonly #circuit: Circuit
   /** By the operations that are done at its end. */
-  readonly #batches = new Map<number, Batch>()
+  readonly #batches = new Map<number, Step>()
   readonly #measured: Float64Array
   readonly #model: Float64Array
   readonly #seconds = { phases: 0, resuming: 0, leaving: 0, reading: 0, client: 0 }
@@ -123,7 +123,7 @@ class PhaseClock {
     this.#measured = new Float64Array(ops.length)
     this.#model = targetOf(parameters).costs({ ...circuit, ring, specialPrimes: specialPrimes.length })
     let done = 0
-    for (const batch of batches(circuit, maxRotationSources(parameters))) {
+    for (const batch of stepsOf(circuit, maxRotationSources(parameters))) {
       if (batch.kind === 'return') continue
       done += batch.ops.length
       this.#batches.set(done, batch)

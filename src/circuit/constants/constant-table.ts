@@ -1,8 +1,8 @@
 import { largestAbsolute } from '../laws.ts'
 import type { Constant, ConstantId, ConstantList } from '../types.ts'
 import { isOuter } from './constant.ts'
-import { Contents } from './intern-pool.ts'
-import { NumberList } from './uint32-vector.ts'
+import { InternPool } from './intern-pool.ts'
+import { Uint32Vector } from './uint32-vector.ts'
 
 /** Distinct factors of constants, by number. */
 export interface Factors {
@@ -66,14 +66,14 @@ export class ConstantTable implements ConstantList {
 
 /** A table that constants are added to. */
 export class GrowingConstants extends ConstantTable {
-  readonly #contents: Contents
-  readonly #fine: NumberList
-  readonly #coarse: NumberList
+  readonly #contents: InternPool
+  readonly #fine: Uint32Vector
+  readonly #coarse: Uint32Vector
 
   constructor() {
-    const contents = new Contents()
-    const fine = new NumberList()
-    const coarse = new NumberList()
+    const contents = new InternPool()
+    const fine = new Uint32Vector()
+    const coarse = new Uint32Vector()
     super(contents, fine, coarse)
     this.#contents = contents
     this.#fine = fine

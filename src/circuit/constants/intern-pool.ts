@@ -1,4 +1,4 @@
-import { NumberList } from './uint32-vector.ts'
+import { Uint32Vector } from './uint32-vector.ts'
 
 /** Arrays up to this length are compared faster than remembered. */
 const SHORT = 64
@@ -10,15 +10,15 @@ const FIRST_PLACES = 64
  * Numbers arrays of doubles by what they hold, bit for bit, in the order of their first appearance, and keeps a copy of each.
  * Circuits have millions of short ones: copies lie one after the other, and not each in an object.
  */
-export class Contents {
+export class InternPool {
   readonly #pieces: Float64Array[] = []
   /** Doubles of the last piece that are taken. */
   #taken = 0
   /** By number: the piece, the first double in it, how many there are, and their hash. */
-  readonly #piece = new NumberList()
-  readonly #start = new NumberList()
-  readonly #size = new NumberList()
-  readonly #hash = new NumberList()
+  readonly #piece = new Uint32Vector()
+  readonly #start = new Uint32Vector()
+  readonly #size = new Uint32Vector()
+  readonly #hash = new Uint32Vector()
   /** One more than the number of an array, at its hash or at the first free place after it; at most half of them are taken. */
   #places = new Uint32Array(FIRST_PLACES)
   /** Long arrays, which many constants share, are looked at once. */

@@ -1,7 +1,7 @@
 const FIRST_LENGTH = 64
 
 /** Unsigned words, one after the other: a list of millions takes four bytes for each. */
-export class NumberList {
+export class Uint32Vector {
   #words = new Uint32Array(0)
   #length = 0
 

@@ -1,5 +1,5 @@
 import type { Graph, Node } from '../graph/graph.ts'
-import type { NoisyBody, SiteNoise } from './noise.ts'
+import type { NoisyBody, SourceNoise } from './noise.ts'
 
 /** Errors that come into a node's tensor while it is computed, wherever that is and however often it is refreshed. */
 export interface IncomingErrors {
@@ -13,17 +13,17 @@ export interface IncomingErrors {
 
 const NONE: IncomingErrors = Object.freeze({ tensor: 0, weights: 0, isScattered: false })
 
-/** The errors of all sites by the nodes of the graph. */
+/** The errors of all noiseSources by the nodes of the graph. */
 export function incomingErrors(
   { nodes }: Graph,
-  { sites }: Pick<NoisyBody, 'sites'>,
-  noises: readonly SiteNoise[],
+  { noiseSources }: Pick<NoisyBody, 'noiseSources'>,
+  noises: readonly SourceNoise[],
 ): IncomingErrors[] {
   const found = new Map<Node, IncomingErrors>()
   noises.forEach((noise, site) => {
-    const before = found.get(sites[site]) ?? NONE
+    const before = found.get(noiseSources[site]) ?? NONE
     const weights = noise.weights ** 2
-    found.set(sites[site], {
+    found.set(noiseSources[site], {
       tensor: before.tensor + noise.tensor ** 2,
       weights: Math.max(before.weights, weights),
       isScattered: weights > before.weights ? noise.isScattered : before.isScattered,

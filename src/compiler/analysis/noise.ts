@@ -23,15 +23,15 @@ export interface NoisyBody {
   /** How many equal operations each one stands for. */
   readonly counts: readonly number[]
   /** The site of each operation. */
-  readonly siteOf: readonly number[]
+  readonly noiseSourceOf: readonly number[]
   /** The node whose tensor each site computes. */
-  readonly sites: readonly Node[]
+  readonly noiseSources: readonly Node[]
   readonly statistics: readonly ConstantStatistics[]
   readonly result: ValueId
 }
 
 /** Errors that come into the tensor of a site. */
-export interface SiteNoise {
+export interface SourceNoise {
   /** Deviation in each element of the tensor, in message units; the rounding of weights apart. */
   readonly tensor: number
   /** Deviation in each weight, of its rounding, zeros included that are rounded beside it; 0 where there are none. */
@@ -50,14 +50,14 @@ const ROUNDED_ZEROS = 2
 
 /** Deviation of a logit's error. */
 export const logitNoise = (body: NoisyBody, parameters: NoiseParameters): number =>
-  Math.hypot(...siteNoises(body, parameters).map(({ logit }) => logit))
+  Math.hypot(...sourceNoises(body, parameters).map(({ logit }) => logit))
 
 /** Errors that come in at each site. */
-export function siteNoises(body: NoisyBody, parameters: NoiseParameters): SiteNoise[] {
+export function sourceNoises(body: NoisyBody, parameters: NoiseParameters): SourceNoise[] {
   const shared = sharedRotations(body)
   const tensors = overExits(body, shared, incomingVariance(body, shared, parameters))
   const weights = roundingOfWeights(body, parameters)
-  return body.sites.map((node, site) => {
+  return body.noiseSources.map((node, site) => {
     const { tensor, weights: coherent, scattered } = sensitivityOf(node)
     const { variance, isScattered } = weights[site]
     return {
@@ -73,10 +73,10 @@ export function siteNoises(body: NoisyBody, parameters: NoiseParameters): SiteNo
  * Marks rotations of another site's values. Whichever site makes them, all that read the value may use them: their errors come
  * into the tensors of all those, and are no part of the one that made them.
  */
-function sharedRotations({ ops, siteOf }: NoisyBody): Uint8Array {
+function sharedRotations({ ops, noiseSourceOf }: NoisyBody): Uint8Array {
   const isShared = new Uint8Array(ops.length)
   ops.forEach((op, id) => {
-    if (op.kind === 'rotate' && (isShared[op.source] === 1 || siteOf[op.source] !== siteOf[id]))
+    if (op.kind === 'rotate' && (isShared[op.source] === 1 || noiseSourceOf[op.source] !== noiseSourceOf[id]))
       isShared[id] = 1
   })
   return isShared
@@ -84,7 +84,7 @@ function sharedRotations({ ops, siteOf }: NoisyBody): Uint8Array {
 
 /** For each operation the variance of the errors that came in since its site began. */
 function incomingVariance(
-  { ops, siteOf, statistics }: NoisyBody,
+  { ops, noiseSourceOf, statistics }: NoisyBody,
   isShared: Uint8Array,
   parameters: NoiseParameters,
 ): Float64Array {
@@ -94,12 +94,12 @@ function incomingVariance(
   const sameDot = new Map<readonly Term[], ValueId>()
   ops.forEach((op, id) => {
     const same = op.kind === 'dot' ? sameDot.get(op.terms) : undefined
-    if (same !== undefined && siteOf[same] === siteOf[id]) {
+    if (same !== undefined && noiseSourceOf[same] === noiseSourceOf[id]) {
       variances[id] = variances[same]
       return
     }
     const before = (operand: ValueId): number =>
-      siteOf[operand] === siteOf[id] || isShared[operand] === 1 ? variances[operand] : 0
+      noiseSourceOf[operand] === noiseSourceOf[id] || isShared[operand] === 1 ? variances[operand] : 0
     variances[id] = varianceOf(op, before, statistics, parameters, ofSwitching)
     if (op.kind === 'dot') sameDot.set(op.terms, id)
   })
@@ -160,26 +160,26 @@ function sumOverTerms(terms: readonly Term[], variance: (term: Term) => number):
   return sum
 }
 
-/** For each site the mean variance of the values that other sites read, or that are the result. */
+/** For each site the mean variance of the values that other noiseSources read, or that are the result. */
 function overExits(
-  { ops, counts, siteOf, sites, result }: NoisyBody,
+  { ops, counts, noiseSourceOf, noiseSources, result }: NoisyBody,
   isShared: Uint8Array,
   variances: Float64Array,
 ): Float64Array {
   const isRead = new Uint8Array(ops.length)
   const read = (reader: ValueId, operand: ValueId): void => {
-    if (siteOf[operand] !== siteOf[reader] && isShared[operand] === 0) isRead[operand] = 1
+    if (noiseSourceOf[operand] !== noiseSourceOf[reader] && isShared[operand] === 0) isRead[operand] = 1
   }
   ops.forEach((op, id) => {
     eachOperand(op, (operand) => read(id, operand))
   })
   isRead[result] = 1
-  const sums = new Float64Array(sites.length)
-  const exits = new Float64Array(sites.length)
+  const sums = new Float64Array(noiseSources.length)
+  const exits = new Float64Array(noiseSources.length)
   ops.forEach((_, id) => {
     if (isRead[id] === 0) return
-    sums[siteOf[id]] += variances[id] * counts[id]
-    exits[siteOf[id]] += counts[id]
+    sums[noiseSourceOf[id]] += variances[id] * counts[id]
+    exits[noiseSourceOf[id]] += counts[id]
   })
   return sums.map((sum, site) => (exits[site] === 0 ? 0 : sum / exits[site]))
 }
@@ -205,19 +205,19 @@ interface WeightRounding {
 
 /** What encoding does to the weights of each site, the largest error counting for all of them. */
 function roundingOfWeights(
-  { ops, siteOf, sites, statistics }: NoisyBody,
+  { ops, noiseSourceOf, noiseSources, statistics }: NoisyBody,
   { ring }: NoiseParameters,
 ): WeightRounding[] {
-  const found: WeightRounding[] = sites.map(() => ({ variance: 0, isScattered: false }))
+  const found: WeightRounding[] = noiseSources.map(() => ({ variance: 0, isScattered: false }))
   ops.forEach((op, id) => {
     if (op.kind !== 'dot') return
     const { period, exact } = statistics[op.terms[0].constant]
     if (exact) return
     // Sensitivities to masks are to their zeros too.
-    const zeros = sites[siteOf[id]].kind === 'repack' ? 1 : ROUNDED_ZEROS
+    const zeros = noiseSources[noiseSourceOf[id]].kind === 'repack' ? 1 : ROUNDED_ZEROS
     const variance = zeros * (encodingNoise(period) / op.constantScale) ** 2
-    if (variance > found[siteOf[id]].variance)
-      found[siteOf[id]] = { variance, isScattered: period === ring / 2 }
+    if (variance > found[noiseSourceOf[id]].variance)
+      found[noiseSourceOf[id]] = { variance, isScattered: period === ring / 2 }
   })
   return found
 }

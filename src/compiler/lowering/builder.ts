@@ -76,17 +76,17 @@ export class CircuitBuilder {
   /** How many equal operations each one stands for; 1 unless this is a draft. */
   readonly counts: number[] = []
   /** The nodes whose tensors are computed one after the other; one that is refreshed comes again. */
-  readonly sites: Node[] = []
+  readonly noiseSources: Node[] = []
   /** Which of them each operation is a part of. */
-  readonly siteOf: number[] = []
+  readonly noiseSourceOf: number[] = []
   readonly chain: BuilderChain
   readonly policy: ScalePolicy
   readonly emit: boolean
   readonly #laws: TypeLaws
   readonly #types: CiphertextType[] = []
-  readonly #rotations = new Known()
-  readonly #drops = new Known()
-  readonly #chains = new Known()
+  readonly #rotations = new Memo()
+  readonly #drops = new Memo()
+  readonly #chains = new Memo()
   /** By twice the number of its factor, one more where it is exact: the number of each plain constant. */
   readonly #plainIds: (ConstantId | undefined)[] = []
   readonly #outerIds = new Map<string, ConstantId>()
@@ -157,7 +157,7 @@ export class CircuitBuilder {
   /** Makes operations that compute a node's tensor: one site of errors. */
   within<T>(node: Node, make: () => T): T {
     const before = this.#site
-    this.#site = this.sites.push(node) - 1
+    this.#site = this.noiseSources.push(node) - 1
     const made = make()
     this.#site = before
     return made
@@ -266,7 +266,7 @@ export class CircuitBuilder {
   mark(): () => void {
     const ops = this.ops.length
     const layers = this.layers.length
-    const sites = this.sites.length
+    const noiseSources = this.noiseSources.length
     const unchoose = this.chain.mark?.()
     return () => {
       this.ops.length = ops
@@ -274,8 +274,8 @@ export class CircuitBuilder {
       this.interleaves.length = layers
       this.#types.length = ops
       this.counts.length = ops
-      this.siteOf.length = ops
-      this.sites.length = sites
+      this.noiseSourceOf.length = ops
+      this.noiseSources.length = noiseSources
       unchoose?.()
       this.#rotations.forget(ops)
       this.#drops.forget(ops)
@@ -284,7 +284,7 @@ export class CircuitBuilder {
   }
 
   /** Rescales as often as the waterline allows. */
-  settle(source: ValueId): ValueId {
+  rescaleToWaterline(source: ValueId): ValueId {
     let id = source
     while (this.#canRescale(this.type(id))) id = this.rescale(id)
     return id
@@ -344,13 +344,13 @@ export class CircuitBuilder {
     const { level, scale } = type
     this.#types.push(type)
     this.counts.push(count)
-    this.siteOf.push(this.#site)
+    this.noiseSourceOf.push(this.#site)
     return this.ops.push({ ...op, level, scale, layer: this.layers.length - 1 }) - 1
   }
 }
 
 /** Values that were made already, by what they are made from and a number. */
-class Known {
+class Memo {
   readonly #values: (Map<number, ValueId> | undefined)[] = []
   /** The number of each value that was made, in order, with what it is made from. */
   readonly #made: { readonly source: ValueId; readonly detail: number; readonly id: ValueId }[] = []

@@ -17,7 +17,7 @@ export function eachCiphertext(
   lower: (index: number) => ValueId,
 ): ValueId[] {
   const values = new Array<ValueId>(layout.ciphertexts)
-  for (const alike of alikeCiphertexts(builder, layout, operands)) {
+  for (const alike of replicateGroups(builder, layout, operands)) {
     const start = builder.ops.length
     let made: { readonly value: ValueId; readonly end: number } | undefined
     for (const sharing of Map.groupBy(alike, (index) => index % builder.apart).values()) {
@@ -36,7 +36,7 @@ export function eachCiphertext(
  *
  * @param operands as above
  */
-export function alikeCiphertexts(
+export function replicateGroups(
   { emit }: CircuitBuilder,
   layout: Layout,
   operands: readonly (readonly ValueId[])[],

@@ -5,7 +5,7 @@ import { knownRootMeanSquare } from '../graph/statistics.ts'
 import { withChannels, withStride } from '../packing/choose.ts'
 import { guardsSuffice, missesMap, type Tap, tapsOf, wrap } from '../packing/taps.ts'
 import type { CircuitBuilder, ConstantDraft, TermDraft } from './builder.ts'
-import { alikeCiphertexts, eachCiphertext } from './ciphertexts.ts'
+import { eachCiphertext, replicateGroups } from './ciphertexts.ts'
 import { fullConstant, periodicConstant, rotatedBack } from './constants.ts'
 import type { Packed } from './packed.ts'
 import { giantSum, halfOf, type RotationStrategy, tapAndBabyStep } from './strategy.ts'
@@ -90,7 +90,7 @@ function giantTerms(mixing: Mixing, out: number, giant: number): TermDraft[] {
   const { babies } = strategy
   const terms: TermDraft[] = []
   const outputs = channelsIn(layout, out)
-  for (const alike of alikeCiphertexts(builder, input.layout, [input.values])) {
+  for (const alike of replicateGroups(builder, input.layout, [input.values])) {
     const [index] = alike
     const source = input.values[index]
     const inputs = channelsIn(input.layout, index)

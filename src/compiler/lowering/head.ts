@@ -7,7 +7,7 @@ import { knownRootMeanSquare } from '../graph/statistics.ts'
 import { nextPowerOfTwo } from '../packing/choose.ts'
 import { wrap } from '../packing/taps.ts'
 import type { CircuitBuilder, ConstantDraft, TermDraft } from './builder.ts'
-import { alikeCiphertexts } from './ciphertexts.ts'
+import { replicateGroups } from './ciphertexts.ts'
 import { periodicConstant } from './constants.ts'
 import type { Packed } from './packed.ts'
 import { babyStep, giantSum, halfOf, type RotationStrategy } from './strategy.ts'
@@ -43,7 +43,7 @@ export function lowerHead(
     const part = builder.dot(terms, constantScale)
     if (part !== undefined) parts.set(giant, part)
   }
-  const mixed = builder.settle(giantSum(builder, strategy, parts, babies))
+  const mixed = builder.rescaleToWaterline(giantSum(builder, strategy, parts, babies))
   const summed = sumOverResidues(builder, mixed, period)
   const bias = {
     period,
@@ -79,7 +79,7 @@ function giantTerms(builder: CircuitBuilder, input: Packed, node: NodeOf<'head'>
   const { period, strategy, giant } = step
   const { babies } = strategy
   const terms: TermDraft[] = []
-  for (const alike of alikeCiphertexts(builder, input.layout, [input.values])) {
+  for (const alike of replicateGroups(builder, input.layout, [input.values])) {
     const [index] = alike
     const source = input.values[index]
     for (let baby = -halfOf(babies); baby < babies - halfOf(babies); baby++) {

@@ -8,9 +8,9 @@ import { lowerDense } from './dense.ts'
 import { lowerDepthwise } from './depthwise.ts'
 import { lowerBias, lowerDiagonal } from './diagonal.ts'
 import { type LoweredHead, lowerHead } from './head.ts'
-import { bringTo, dropPacked, meetingPoint, refreshPacked, settlePacked } from './meeting.ts'
 import type { Packed } from './packed.ts'
-import { ciphertextsApart, lowerRepack } from './repack.ts'
+import { ciphertextStride, lowerRepack } from './repack.ts'
+import { alignedScale, bringTo, dropPacked, refreshPacked, rescalePacked } from './scale-alignment.ts'
 import { type RotationStrategy, type Strategies, strategyFor } from './strategy.ts'
 import { weightBits } from './weight-bits.ts'
 
@@ -183,13 +183,13 @@ export class Lowering {
       case 'conv':
       case 'diagonal':
       case 'repack':
-        return this.#settled(this.#lowerWeighted(node, this.#value(node.source)))
+        return this.#rescaled(this.#lowerWeighted(node, this.#value(node.source)))
       case 'bias':
         return lowerBias(this.#builder, this.#value(node.source), node)
       case 'add':
-        return this.#settled(this.#lowerSum(node))
+        return this.#rescaled(this.#lowerSum(node))
       case 'multiply':
-        return this.#settled(this.#lowerProduct(node))
+        return this.#rescaled(this.#lowerProduct(node))
       default:
         throw new Error(`${node.kind} is folded before lowering`)
     }
@@ -210,7 +210,7 @@ export class Lowering {
     const make = (): Packed => this.#builder.within(node, () => this.#lowerAt(node, input, constantScale))
     const repack = this.#repacks.get(node)
     if (repack === undefined) return make()
-    const apart = ciphertextsApart(withChannels(input.layout, node.shape[0]), this.#densest(repack))
+    const apart = ciphertextStride(withChannels(input.layout, node.shape[0]), this.#densest(repack))
     return this.#builder.keptApart(apart, make)
   }
 
@@ -239,14 +239,14 @@ export class Lowering {
   #lowerSum(node: NodeOf<'add'>): Packed {
     const waiting = [node.right, node.left].find((id) => !this.#packed.has(id))
     const other = waiting === node.right ? node.left : node.right
-    const fixed = this.#packed.get(other) ?? this.#settled(this.#lowerWaiting(other))
+    const fixed = this.#packed.get(other) ?? this.#rescaled(this.#lowerWaiting(other))
     if (waiting === undefined)
       throw new Error(`Neither summand of ${node.name} has weights whose scale is free`)
     const weighted = this.#graph.nodes[waiting] as Weighted
     const source = this.#value(weighted.source)
     const builder = this.#builder
     const sourceType = this.#type(source)
-    const meeting = meetingPoint(
+    const meeting = alignedScale(
       builder,
       this.#type(fixed),
       sourceType,
@@ -302,8 +302,8 @@ export class Lowering {
     return this.#builder.type(packed.values[0])
   }
 
-  #settled(packed: Packed): Packed {
-    return settlePacked(this.#builder, packed)
+  #rescaled(packed: Packed): Packed {
+    return rescalePacked(this.#builder, packed)
   }
 
   #announce(node: Node, layout: Layout): void {

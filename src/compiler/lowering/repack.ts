@@ -42,14 +42,14 @@ export function lowerRepack(
 }
 
 /** In a tensor to be repacked, how many ciphertexts further one is that goes to the same place of another ciphertext. */
-export const ciphertextsApart = (from: Layout, to: Layout): number => {
+export const ciphertextStride = (from: Layout, to: Layout): number => {
   const apart = to.channelsPerCiphertext / from.channelsPerCiphertext
   return Number.isInteger(apart) ? apart : from.ciphertexts
 }
 
 /** The inputs that each output is made from, as `eachCiphertext` compares them. */
 function sourcesOf({ layout, values }: Packed, target: Layout): (readonly ValueId[])[] {
-  const apart = ciphertextsApart(layout, target)
+  const apart = ciphertextStride(layout, target)
   // Where channels fall differently in each output, no two are alike.
   if (apart === layout.ciphertexts) return [Array.from({ length: target.ciphertexts }, (_, out) => out)]
   return Array.from({ length: apart }, (_, source) =>

@@ -1,22 +1,22 @@
 import { galoisElement } from '../../circuit/keys.ts'
 import type { Circuit, ConstantId, Op, OpKind, ValueId } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
-import { divided, type ExtendedBasis, extendedBasis } from '../../schedule/extended-basis.ts'
-import { type Batch, batches, maxRotationSources } from '../../schedule/steps.ts'
+import { type ExtendedBasis, extendedBasis, rescaleSource } from '../../schedule/extended-basis.ts'
+import { maxRotationSources, type Step, stepsOf } from '../../schedule/steps.ts'
+import type { ConstantStore } from './constants/constant-store.ts'
+import type { SimdContext } from './context.ts'
 import {
   allocateFlooding,
-  type Border,
-  borderScratch,
-  emitDeparture,
+  type EgressOptions,
+  egressScratch,
+  emitEgress,
+  emitIngress,
   emitOutput,
-  emitReturn,
   freeRound,
   type Output,
   type RefreshRound,
   type Stop,
-} from './border.ts'
-import type { ConstantStore } from './constants/constant-store.ts'
-import type { SimdContext } from './context.ts'
+} from './egress.ts'
 import type { SimdKeys } from './keys/key-set.ts'
 import { type Division, emitDivisions } from './operations/divide.ts'
 import { emitDots, emitMixedSums, type MixedSum } from './operations/dot.ts'
@@ -69,12 +69,12 @@ export function compileCircuit(
   keys: SimdKeys,
   constants: ConstantStore,
   threads: number,
-  border?: Border,
+  border?: EgressOptions,
 ): CircuitProgram {
-  const order = batches(circuit, maxRotationSources(context.parameters))
+  const order = stepsOf(circuit, maxRotationSources(context.parameters))
   const basis = extendedBasis(circuit)
   let ends: ReturnType<CircuitEmitter['emit']> | undefined
-  const scratch = border ? borderScratch(context, levelsThatLeave(circuit), refreshedLevels(circuit)) : 0
+  const scratch = border ? egressScratch(context, egressLevels(circuit), refreshedLevels(circuit)) : 0
   const linked = linkProgram(context, threads, Math.max(context.limbBytes, scratch), (builder) => {
     ends = new CircuitEmitter(builder, context, circuit, keys, constants, basis, border).emit(order)
   })
@@ -82,7 +82,7 @@ export function compileCircuit(
 }
 
 /** Levels of the ciphertexts that the client gets to see. */
-export const levelsThatLeave = ({ ops, result }: Pick<Circuit, 'ops' | 'result'>): number[] => [
+export const egressLevels = ({ ops, result }: Pick<Circuit, 'ops' | 'result'>): number[] => [
   ...new Set([ops[result].level, ...refreshedLevels({ ops })]),
 ]
 
@@ -101,7 +101,7 @@ class CircuitEmitter {
   readonly #keys: SimdKeys
   readonly #constants: ConstantStore
   readonly #basis: ExtendedBasis
-  readonly #border: Border | undefined
+  readonly #border: EgressOptions | undefined
   readonly #storage: Storage
   readonly #refreshes: RefreshRound[] = []
   readonly #stops: Stop[] = []
@@ -115,7 +115,7 @@ class CircuitEmitter {
     keys: SimdKeys,
     constants: ConstantStore,
     basis: ExtendedBasis,
-    border: Border | undefined,
+    border: EgressOptions | undefined,
   ) {
     this.#builder = builder
     this.#context = context
@@ -129,7 +129,7 @@ class CircuitEmitter {
     this.#left[circuit.result]++
   }
 
-  emit(order: readonly Batch[]): Omit<CircuitProgram, keyof LinkedProgram> {
+  emit(order: readonly Step[]): Omit<CircuitProgram, keyof LinkedProgram> {
     const border = this.#border
     const { level } = this.#circuit.ops[this.#circuit.result]
     const flooding = border && allocateFlooding(this.#builder, border, level)
@@ -256,8 +256,8 @@ class CircuitEmitter {
   #rescale(ids: readonly ValueId[]): void {
     const work: Division[] = []
     for (const id of ids) {
-      if (this.#basis.skipped[id] === 1) continue
-      const from = this.#storage.get(divided(this.#circuit.ops, this.#basis.skipped, id))
+      if (this.#basis.fusedRescale[id] === 1) continue
+      const from = this.#storage.get(rescaleSource(this.#circuit.ops, this.#basis.fusedRescale, id))
       work.push({ from, out: this.#storage.create(id, this.#op<'rescale'>(id), 2) })
     }
     emitDivisions(this.#builder, this.#context, work)
@@ -296,15 +296,15 @@ class CircuitEmitter {
     const border = this.#border
     if (border === undefined) throw new PolyVeilError('INTERNAL', 'A circuit without a border refreshes')
     const { round } = this.#op<'refresh'>(ids[0])
-    this.#refreshes[round] = emitDeparture(this.#builder, this.#context, border, from, out)
-    this.#stop({ kind: 'leave', round })
+    this.#refreshes[round] = emitEgress(this.#builder, this.#context, border, from, out)
+    this.#stop({ kind: 'send', round })
   }
 
   /** A round's values are waited for, and taken in. */
   #return(ids: readonly ValueId[]): void {
     const { round } = this.#op<'refresh'>(ids[0])
-    this.#stop({ kind: 'await', round })
-    emitReturn(this.#builder, this.#context, this.#refreshes[round])
+    this.#stop({ kind: 'wait', round })
+    emitIngress(this.#builder, this.#context, this.#refreshes[round])
     this.#stop({ kind: 'check', round })
     freeRound(this.#builder, this.#refreshes[round])
   }
@@ -329,9 +329,9 @@ class CircuitEmitter {
     const divisions: Division[] = []
     for (const id of ids) {
       const op = this.#circuit.ops[id]
-      const { made, kept } = this.#basis
-      const out = this.#storage.create(id, op, 2, kept[id] === 1)
-      if (made[id] === kept[id]) {
+      const { inQP, staysInQP } = this.#basis
+      const out = this.#storage.create(id, op, 2, staysInQP[id] === 1)
+      if (inQP[id] === staysInQP[id]) {
         prepare(id, out)
       } else {
         const from = this.#storage.temporary(op.level + 1, 2, true)
@@ -349,7 +349,7 @@ class CircuitEmitter {
   #releaseOperands(id: ValueId): void {
     const op = this.#circuit.ops[id]
     // What a skipped rescale would have read is read by the rescale after it.
-    if (this.#basis.skipped[id] === 1) return
+    if (this.#basis.fusedRescale[id] === 1) return
     for (const operand of new Set(this.#operandsRead(id, op))) this.#releaseAfter(operand)
   }
 
@@ -364,7 +364,7 @@ class CircuitEmitter {
       case 'multiply':
         return [op.left, op.right]
       case 'rescale':
-        return [divided(this.#circuit.ops, this.#basis.skipped, id)]
+        return [rescaleSource(this.#circuit.ops, this.#basis.fusedRescale, id)]
       default:
         return [op.source]
     }

@@ -6,15 +6,15 @@ import { expansionRule } from '../../schedule/constant-storage.ts'
 import { type ByteSource, openKeySet } from '../../wire/index.ts'
 import { floodingBound } from '../flooding.ts'
 import { createKernelMemory, instantiateKernels, type Kernels } from '../kernels/kernels.ts'
-import type { Border } from './border.ts'
-import { type CircuitProgram, compileCircuit, levelsThatLeave } from './circuit-program.ts'
+import { type CircuitProgram, compileCircuit, egressLevels } from './circuit-program.ts'
 import { ConstantStore } from './constants/constant-store.ts'
 import { createSimdContext, type SimdContext } from './context.ts'
+import type { EgressOptions } from './egress.ts'
 import { inverseElement, SimdKeySet } from './keys/key-set.ts'
 import { OutputKeys } from './keys/output-key.ts'
 import { Heap } from './memory/heap.ts'
 import { CircuitSession, type SimdSession } from './session.ts'
-import { Crew } from './threads/crew.ts'
+import { ThreadPool } from './threads/thread-pool.ts'
 import { PairLoader } from './values/pair-loader.ts'
 import { SeedExpander } from './values/seeds.ts'
 
@@ -32,28 +32,32 @@ export interface SimdEngineOptions {
 export class SimdEngine {
   readonly #kernels: Kernels
   readonly #heap: Heap
-  readonly #crew: Crew
+  readonly #pool: ThreadPool
   readonly #contexts = new Map<string, SimdContext>()
   readonly #constants = new WeakMap<object, ConstantStore>()
-  /** Runs follow one another: there is one memory and one crew. */
+  /** Runs follow one another: there is one memory and one pool. */
   #last: Promise<unknown> = Promise.resolve()
 
-  private constructor(kernels: Kernels, heap: Heap, crew: Crew) {
+  private constructor(kernels: Kernels, heap: Heap, pool: ThreadPool) {
     this.#kernels = kernels
     this.#heap = heap
-    this.#crew = crew
+    this.#pool = pool
   }
 
   /** Makes memory and threads; the threads live until `close`. */
   static async create({ threads, memoryBytes }: SimdEngineOptions): Promise<SimdEngine> {
     const memory = createKernelMemory()
     const kernels = await instantiateKernels(memory)
-    return new SimdEngine(kernels, new Heap(memory, memoryBytes), await Crew.create(memory, kernels, threads))
+    return new SimdEngine(
+      kernels,
+      new Heap(memory, memoryBytes),
+      await ThreadPool.create(memory, kernels, threads),
+    )
   }
 
   /** Threads that work at one inference. */
   get threads(): number {
-    return this.#crew.threads
+    return this.#pool.threads
   }
 
   /** Bytes of kernel memory in use, and the most there have been. */
@@ -90,10 +94,10 @@ export class SimdEngine {
       const reader = await openKeySet(circuit.parameters, source)
       const steps = rotationSteps(circuit)
       prepareTables(context, steps)
-      await this.#alone(() => keys.load(reader, steps, this.#crew))
-      const outputKeys = owned.adopt(await OutputKeys.load(context, reader, levelsThatLeave(circuit)), free)
+      await this.#alone(() => keys.load(reader, steps, this.#pool))
+      const outputKeys = owned.adopt(await OutputKeys.load(context, reader, egressLevels(circuit)), free)
       const constants = this.#constantsOf(context, circuit, identity)
-      const border = borderOf(circuit, outputKeys)
+      const border = egressOf(circuit, outputKeys)
       const program = owned.adopt(this.#link(context, circuit, keys, constants, border), free)
       const loader = owned.adopt(new PairLoader(context), free)
       const seeds = owned.adopt(new SeedExpander(context.heap, context.kernels), free)
@@ -103,7 +107,7 @@ export class SimdEngine {
         program,
         loader,
         seeds,
-        crew: this.#crew,
+        pool: this.#pool,
         owned,
       }
       return new CircuitSession(parts, (run) => this.#alone(run))
@@ -115,7 +119,7 @@ export class SimdEngine {
 
   /** Ends the threads. Sessions must have been freed, or at least not be used any more. */
   async close(): Promise<void> {
-    await this.#crew.close()
+    await this.#pool.close()
   }
 
   /** Not part of `open`, among whose functions those that outlive it would hold the circuit. */
@@ -124,10 +128,10 @@ export class SimdEngine {
     circuit: Circuit,
     keys: SimdKeySet,
     constants: ConstantStore,
-    border: Border,
+    border: EgressOptions,
   ): CircuitProgram {
     return constants.reading(circuit.constants, () =>
-      compileCircuit(context, circuit, keys, constants, this.#crew.threads, border),
+      compileCircuit(context, circuit, keys, constants, this.#pool.threads, border),
     )
   }
 
@@ -159,7 +163,7 @@ export class SimdEngine {
 const free = (part: { free(): void }): void => part.free()
 
 /** What hides the values of a circuit that leave. @throws LEVEL_EXHAUSTED when flooding does not fit the output's level */
-function borderOf(circuit: Circuit, keys: OutputKeys): Border {
+function egressOf(circuit: Circuit, keys: OutputKeys): EgressOptions {
   const logits = logitCoefficients(circuit)
   return { keys, logits, floodingBound: floodingBound(circuit.parameters, circuit.output, logits) }
 }

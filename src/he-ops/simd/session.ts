@@ -1,21 +1,21 @@
 import { PolyVeilError } from '../../errors/index.ts'
 import type { PackedFullRlwe, PackedRlwe } from '../../wire/index.ts'
 import { type DrawFlooding, freshFlooding } from '../flooding.ts'
-import {
-  completeReturns,
-  type Output,
-  type RefreshRound,
-  readLeaving,
-  type Stop,
-  stageReturns,
-  wipeFlooding,
-  wipeMasks,
-  writeFlooding,
-} from './border.ts'
 import type { CircuitProgram } from './circuit-program.ts'
 import type { ConstantStore } from './constants/constant-store.ts'
 import type { SimdContext } from './context.ts'
-import type { Crew, RunControl } from './threads/crew.ts'
+import {
+  completeIngress,
+  type Output,
+  type RefreshRound,
+  readEgress,
+  type Stop,
+  stageIngress,
+  wipeFlooding,
+  wipeMasks,
+  writeFlooding,
+} from './egress.ts'
+import type { RunControl, ThreadPool } from './threads/thread-pool.ts'
 import type { PairLoader } from './values/pair-loader.ts'
 import type { SeedExpander } from './values/seeds.ts'
 
@@ -78,7 +78,7 @@ export interface SessionParts {
   readonly program: CircuitProgram
   readonly loader: PairLoader
   readonly seeds: SeedExpander
-  readonly crew: Crew
+  readonly pool: ThreadPool
   /** Frees all that is the session's own; disposing of it again does nothing. */
   readonly owned: DisposableStack
 }
@@ -143,7 +143,7 @@ export class CircuitSession implements SimdSession {
     try {
       this.#drawFlooding(output, control?.flooding ?? freshFlooding)
       await this.#stretches(control, client)
-      return readLeaving(context, output.packed, output.level)
+      return readEgress(context, output.packed, output.level)
     } finally {
       wipeFlooding(context, output)
     }
@@ -155,13 +155,13 @@ export class CircuitSession implements SimdSession {
 
   /** Runs the program from stop to stop, with rounds under way between them. */
   async #stretches(control: SessionControl | undefined, client: RefreshClient): Promise<void> {
-    const { crew, program } = this.#parts
+    const { pool, program } = this.#parts
     const rounds = new Rounds(this.#parts, client)
     try {
       let from = 0
       for (const [i, to] of program.program.stops.entries()) {
         rounds.approach(program.stops[i])
-        if (to > from) await this.#alone(() => crew.run(program.program, control, { from, to }))
+        if (to > from) await this.#alone(() => pool.run(program.program, control, { from, to }))
         if (i < program.stops.length) await rounds.stop(program.stops[i])
         if (control?.overlap === false) await rounds.allBack()
         from = to
@@ -193,21 +193,21 @@ class Rounds {
 
   /** Called before the phases that lead to a stop: a round's masks are drawn before its values leave. @param stop none at the end */
   approach(stop: Stop | undefined): void {
-    if (stop?.kind === 'leave') this.#masked.add(stop.round)
+    if (stop?.kind === 'send') this.#masked.add(stop.round)
   }
 
   async stop({ kind, round }: Stop): Promise<void> {
     const { context, seeds, program } = this.#parts
     const refresh = program.refreshes[round]
     switch (kind) {
-      case 'leave':
+      case 'send':
         this.#leave(round, refresh)
         return
-      case 'await':
-        stageReturns(context, refresh, await this.#underWay.get(round)!)
+      case 'wait':
+        stageIngress(context, refresh, await this.#underWay.get(round)!)
         return
       case 'check':
-        completeReturns(context, seeds, refresh, await this.#underWay.get(round)!)
+        completeIngress(context, seeds, refresh, await this.#underWay.get(round)!)
         this.#end(round)
     }
   }
@@ -224,7 +224,7 @@ class Rounds {
 
   #leave(round: number, { out, level }: RefreshRound): void {
     const { context } = this.#parts
-    const masked = out.map(({ polynomials }) => readLeaving(context, polynomials, level))
+    const masked = out.map(({ polynomials }) => readEgress(context, polynomials, level))
     const fresh = this.#client(round, masked)
     // Whether it failed is of interest when its values are needed.
     fresh.catch(() => {})

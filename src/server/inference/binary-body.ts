@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { PolyVeilError } from '../../errors/index.ts'
 import type { ServedModel } from '../catalogue.ts'
 import { badRequest } from '../problems/http-error.ts'
-import type { SentAnswer } from './answers.ts'
+import type { SentAnswer } from './reply-cache.ts'
 import type { EngineOutput } from './rounds.ts'
 
 // The binary form of the Open Inference Protocol: a JSON document, directly followed by the tensor's bytes. The header

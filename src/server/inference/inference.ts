@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import type { AnswerRoom, SentAnswer } from './answers.ts'
-import { Attendance, type Patience } from './attendance.ts'
+import { IdleTimer, type Timeouts } from './idle-timer.ts'
+import type { ReplyCache, SentAnswer } from './reply-cache.ts'
 import { type EngineOutput, Rounds } from './rounds.ts'
 
 export const INFERENCE_STATES = ['waiting', 'running', 'refresh', 'done', 'failed', 'cancelled'] as const
@@ -32,9 +32,9 @@ export interface InferenceOptions {
   readonly rounds: number
   /** Makes the bytes that the client gets. */
   readonly encode: (inference: Inference, output: EngineOutput) => SentAnswer
-  readonly room: AnswerRoom
+  readonly room: ReplyCache
   /** How long its client may be silent when it is the client's turn; then the inference ends. */
-  readonly patience: Patience
+  readonly timeouts: Timeouts
 }
 
 /** One inference, as it is watched, answered and cancelled. */
@@ -44,7 +44,7 @@ export class Inference {
   /** Hash that names the key set; whoever answers a round has to have its id. */
   readonly keySet: string
   readonly rounds: Rounds
-  readonly attendance: Attendance
+  readonly attendance: IdleTimer
   readonly #total: number
   readonly #begun = performance.now()
   readonly #cancellation = new AbortController()
@@ -56,12 +56,12 @@ export class Inference {
   #waiting = 0
   #change = Promise.withResolvers<void>()
 
-  constructor({ id, model, keySet, rounds, encode, room, patience }: InferenceOptions) {
+  constructor({ id, model, keySet, rounds, encode, room, timeouts }: InferenceOptions) {
     this.id = id
     this.model = model
     this.keySet = keySet
     this.#total = rounds
-    this.attendance = new Attendance(patience, () => this.cancel())
+    this.attendance = new IdleTimer(timeouts, () => this.cancel())
     this.rounds = new Rounds({
       encode: (output) => encode(this, output),
       rounds,

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { PolyVeilError } from '../../errors/index.ts'
 import { conflict } from '../problems/http-error.ts'
-import { AnswerRoom } from './answers.ts'
-import type { Patience } from './attendance.ts'
+import type { Timeouts } from './idle-timer.ts'
 import { Inference, type InferenceOptions, type InferenceState } from './inference.ts'
+import { ReplyCache } from './reply-cache.ts'
 
 // Ended inferences are remembered so long that whoever watched them can still learn how they ended.
 const MEMORY_MILLISECONDS = 60_000
@@ -19,12 +19,12 @@ export type NewInference = Pick<InferenceOptions, 'model' | 'keySet' | 'rounds' 
 /** The inferences under way, and for a minute those that have ended. */
 export class InferenceRegistry {
   readonly #inferences = new Map<string, Inference>()
-  readonly #room = new AnswerRoom(ANSWER_BYTES)
-  readonly #patience: Patience
+  readonly #room = new ReplyCache(ANSWER_BYTES)
+  readonly #patience: Timeouts
 
-  /** @param patience with clients that do not answer a refresh round */
-  constructor(patience: Patience) {
-    this.#patience = patience
+  /** @param timeouts with clients that do not answer a refresh round */
+  constructor(timeouts: Timeouts) {
+    this.#patience = timeouts
   }
 
   /** @throws CONFIG_INVALID (409) when an inference of that id is under way */
@@ -38,7 +38,7 @@ export class InferenceRegistry {
       ...options,
       id,
       room: this.#room,
-      patience: this.#patience,
+      timeouts: this.#patience,
     })
     // In the order of beginnings.
     this.#inferences.set(id, inference)

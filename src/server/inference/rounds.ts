@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { RefreshClient } from '../../he-ops/engine.ts'
 import { conflict, type HttpError } from '../problems/http-error.ts'
-import type { AnswerRoom, KeptAnswer, SentAnswer } from './answers.ts'
+import type { KeptAnswer, ReplyCache, SentAnswer } from './reply-cache.ts'
 
 /** What comes out of the engine for the client. */
 export type EngineOutput =
@@ -16,7 +16,7 @@ export interface RoundsOptions {
   /** Told when a round begins to wait for the client or is over: how many wait now, and how many are over. */
   readonly onWaiting: (waiting: number, over: number) => void
   /** Where outputs go whose round is over. */
-  readonly room: AnswerRoom
+  readonly room: ReplyCache
 }
 
 type Take = Parameters<RefreshClient>[2]

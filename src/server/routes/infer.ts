@@ -2,7 +2,6 @@ import { z } from 'zod'
 import { PolyVeilError } from '../../errors/index.ts'
 import { keysMissing } from '../../wire/index.ts'
 import type { ServedModel } from '../catalogue.ts'
-import type { SentAnswer } from '../inference/answers.ts'
 import {
   type InferenceRequest,
   inferenceResponse,
@@ -12,6 +11,7 @@ import {
 } from '../inference/binary-body.ts'
 import { InferenceCancelled } from '../inference/engine.ts'
 import type { Inference } from '../inference/inference.ts'
+import type { SentAnswer } from '../inference/reply-cache.ts'
 import type { EngineOutput } from '../inference/rounds.ts'
 import { conflict } from '../problems/http-error.ts'
 import type { App, Services } from '../services.ts'

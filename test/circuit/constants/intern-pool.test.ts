@@ -1,8 +1,8 @@
 import t from 'tap'
-import { Contents } from '../../../src/circuit/constants/intern-pool.ts'
+import { InternPool } from '../../../src/circuit/constants/intern-pool.ts'
 
 t.test('equal contents have equal numbers, in the order of their first appearance', async (t) => {
-  const contents = new Contents()
+  const contents = new InternPool()
   const long = Float64Array.from({ length: 100 }, (_, i) => i)
   t.equal(contents.numberOf(Float64Array.of(1, 2)), 0)
   t.equal(contents.numberOf(long), 1)
@@ -18,14 +18,14 @@ t.test('equal contents have equal numbers, in the order of their first appearanc
 })
 
 t.test('what differs in length or in a single bit differs', async (t) => {
-  const contents = new Contents()
+  const contents = new InternPool()
   const alike = [[0], [-0], [0, 0], [1], [1 + Number.EPSILON], [1, 0], [0, 1]]
   const numbers = alike.map((values) => contents.numberOf(Float64Array.from(values)))
   t.strictSame(numbers, [0, 1, 2, 3, 4, 5, 6])
 })
 
 t.test('many arrays, so that hashes collide', async (t) => {
-  const contents = new Contents()
+  const contents = new InternPool()
   const count = 200_000
   const numberOf = (i: number): number => contents.numberOf(Float64Array.of(i, 1 / (i + 1)))
   const wrong = (i: number): boolean => numberOf(i) !== i

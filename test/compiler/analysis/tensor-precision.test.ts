@@ -1,6 +1,6 @@
 import t from 'tap'
 import { incomingErrors } from '../../../src/compiler/analysis/incoming.ts'
-import { siteNoises } from '../../../src/compiler/analysis/noise.ts'
+import { sourceNoises } from '../../../src/compiler/analysis/noise.ts'
 import { propagateErrors } from '../../../src/compiler/analysis/propagation.ts'
 import { rehearse } from '../../../src/compiler/analysis/rehearsal.ts'
 import { rootMeanSquare } from '../../../src/compiler/graph/statistics.ts'
@@ -15,7 +15,7 @@ for (const name of ['micro_t', 'micro_s', 'micro_lr']) {
       noise: 'model',
       isCalibrated: true,
     })
-    const incoming = incomingErrors(graph, builder, siteNoises({ ...builder, result }, parameters))
+    const incoming = incomingErrors(graph, builder, sourceNoises({ ...builder, result }, parameters))
     const stated = {
       rehearsed: rehearse(graph, incoming, [packed]),
       estimated: propagateErrors(graph, incoming),

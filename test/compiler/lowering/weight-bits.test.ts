@@ -1,5 +1,5 @@
 import t from 'tap'
-import { siteNoises } from '../../../src/compiler/analysis/noise.ts'
+import { sourceNoises } from '../../../src/compiler/analysis/noise.ts'
 import type { ConvNode, NodeOf, Sensitivity, Shape } from '../../../src/compiler/graph/graph.ts'
 import { lowerDense } from '../../../src/compiler/lowering/dense.ts'
 import { lowerDepthwise } from '../../../src/compiler/lowering/depthwise.ts'
@@ -41,8 +41,11 @@ function roundingBits(input: Shape, node: ConvNode | NodeOf<'diagonal'>, own = s
       ? lowerDense(builder, packed, layer, DIRECT, scale)
       : lowerDepthwise(builder, packed, layer, { ...DIRECT, depthwise: 'direct' }, scale)
   })
-  const { ops, counts, siteOf, sites, statistics } = builder
-  const noises = siteNoises({ ops, counts, siteOf, sites, statistics, result: lowered.values[0] }, parameters)
+  const { ops, counts, noiseSourceOf, noiseSources, statistics } = builder
+  const noises = sourceNoises(
+    { ops, counts, noiseSourceOf, noiseSources, statistics, result: lowered.values[0] },
+    parameters,
+  )
   return -Math.log2(noises.at(-1)!.logit)
 }
 

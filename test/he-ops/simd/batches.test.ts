@@ -2,14 +2,14 @@ import fc from 'fast-check'
 import t from 'tap'
 import { operandsOf } from '../../../src/circuit/operands.ts'
 import type { Circuit, Op, ValueId } from '../../../src/circuit/types.ts'
-import { type Batch, batches } from '../../../src/schedule/steps.ts'
+import { type Step, stepsOf } from '../../../src/schedule/steps.ts'
 import { randomCircuit } from '../../conformance/random-circuit.ts'
 import { CircuitBuilder, parameters, STEPS, smallSimdCircuit } from './circuits.ts'
 
-const short = (order: readonly Batch[]): string[] => order.map(({ kind, ops }) => `${kind} ${ops.join(' ')}`)
+const short = (order: readonly Step[]): string[] => order.map(({ kind, ops }) => `${kind} ${ops.join(' ')}`)
 
 /** @throws when an operation is missing, comes twice, stands among others of its kind, or before an operand */
-function requireOrder({ ops }: Pick<Circuit, 'ops'>, order: readonly Batch[], maxSources: number): void {
+function requireOrder({ ops }: Pick<Circuit, 'ops'>, order: readonly Step[], maxSources: number): void {
   const done = new Set<ValueId>()
   for (const batch of order) {
     for (const id of batch.ops) {
@@ -26,7 +26,7 @@ function requireOrder({ ops }: Pick<Circuit, 'ops'>, order: readonly Batch[], ma
 
 const sourceOf = (op: Op): ValueId => (op.kind === 'rotate' ? op.source : -1)
 
-function requireRotations(ops: Circuit['ops'], { ops: ids }: Batch, maxSources: number): void {
+function requireRotations(ops: Circuit['ops'], { ops: ids }: Step, maxSources: number): void {
   const sources = new Set(ids.map((id) => sourceOf(ops[id])))
   if (sources.size > maxSources) throw new Error(`${sources.size} sources in one batch`)
   if (new Set(ids.map((id) => ops[id].level)).size > 1)
@@ -41,7 +41,7 @@ t.test('every operation once, behind its operands: random circuits', async (t) =
       fc.integer({ min: 1, max: 3 }),
       (circuit, most) => {
         rotations += circuit.ops.filter(({ kind }) => kind === 'rotate').length
-        requireOrder(circuit, batches(circuit, most), most)
+        requireOrder(circuit, stepsOf(circuit, most), most)
       },
     ),
     { numRuns: 500, seed: 16 },
@@ -60,14 +60,14 @@ t.test('every operation once, behind its operands: any graph', async () => {
         const [left, right] = [a % ops.length, b % ops.length]
         ops.push({ kind, source: left, left, right, steps: 1, constant: 0, level, ...at } as Op)
       }
-      requireOrder({ ops }, batches({ ops }, most), most)
+      requireOrder({ ops }, stepsOf({ ops }, most), most)
     }),
     { numRuns: 300, seed: 17 },
   )
 })
 
 t.test('the small circuit, pinned', async (t) => {
-  t.strictSame(short(batches(smallSimdCircuit(), 8)), [
+  t.strictSame(short(stepsOf(smallSimdCircuit(), 8)), [
     'input 0 1',
     'subtract 2',
     'rotate 3 4',
@@ -97,9 +97,9 @@ function alternating(): Circuit {
 
 t.test('rotations of one source come together, those of so many sources as may be', async (t) => {
   const circuit = alternating()
-  t.strictSame(short(batches(circuit, 3)), ['input 0 1', 'add 2', 'rotate 3 4 5 6 7 8', 'dot 9'])
-  t.strictSame(short(batches(circuit, 2)), ['input 0 1', 'add 2', 'rotate 3 4 6 7', 'rotate 5 8', 'dot 9'])
-  t.strictSame(short(batches(circuit, 1)), [
+  t.strictSame(short(stepsOf(circuit, 3)), ['input 0 1', 'add 2', 'rotate 3 4 5 6 7 8', 'dot 9'])
+  t.strictSame(short(stepsOf(circuit, 2)), ['input 0 1', 'add 2', 'rotate 3 4 6 7', 'rotate 5 8', 'dot 9'])
+  t.strictSame(short(stepsOf(circuit, 1)), [
     'input 0 1',
     'add 2',
     'rotate 3 6',
@@ -115,7 +115,7 @@ t.test('rotations of two levels are two batches', async (t) => {
   const low = build.dropLevel(x, 2)
   const sum = build.add(build.rotate(low, 1), build.dropLevel(build.rotate(x, 1), 2))
   build.add(sum, build.rotate(low, 7))
-  t.strictSame(short(batches(build.finish([]), 8)), [
+  t.strictSame(short(stepsOf(build.finish([]), 8)), [
     'input 0',
     'dropLevel 1',
     'rotate 2 6',
@@ -135,7 +135,7 @@ t.test('rotations wait until nothing else can be done, so that more of them go t
   const sum = build.add(build.rescale(build.dot([[first, 0]])), build.rotate(scaled, 1))
   build.dot([[sum, 0]], 2)
   build.dot([[low, 0]], 2)
-  const order = batches({ ops: build.ops }, 8)
+  const order = stepsOf({ ops: build.ops }, 8)
   t.strictSame(short(order).slice(0, 5), ['input 0', 'dot 2', 'rescale 3', 'rotate 1 4', 'dropLevel 5'])
 })
 
@@ -143,7 +143,7 @@ t.test('operations far ahead of what is not done wait', async (t) => {
   const at = { level: 0, scale: 1, layer: 0 }
   const ops: Op[] = [{ kind: 'input', index: 0, ...at }]
   for (let i = 0; i < 10_000; i++) ops.push({ kind: 'addPlain', source: 0, constant: 0, ...at })
-  const order = batches({ ops }, 1)
+  const order = stepsOf({ ops }, 1)
   requireOrder({ ops }, order, 1)
   // The first batch is the input; then what lies within 4096 of the first that is not done.
   t.strictSame(
@@ -154,7 +154,7 @@ t.test('operations far ahead of what is not done wait', async (t) => {
 
 t.test('a planted fault is caught', async (t) => {
   const circuit = alternating()
-  const order = batches(circuit, 2)
+  const order = stepsOf(circuit, 2)
   requireOrder(circuit, order, 2)
   t.throws(() => requireOrder(circuit, order.toReversed(), 2), /too early/)
   t.throws(() => requireOrder(circuit, order.slice(0, -1), 2), /missing/)

@@ -6,7 +6,7 @@ import { type CircuitProgram, compileCircuit } from '../../../src/he-ops/simd/ci
 import { ConstantStore } from '../../../src/he-ops/simd/constants/constant-store.ts'
 import type { SimdKeys } from '../../../src/he-ops/simd/keys/key-set.ts'
 import { PROGRAM_KERNELS, type ProgramKernel } from '../../../src/he-ops/simd/program/program.ts'
-import { divided, extendedBasis } from '../../../src/schedule/extended-basis.ts'
+import { extendedBasis, rescaleSource } from '../../../src/schedule/extended-basis.ts'
 import { randomCircuit } from '../../conformance/random-circuit.ts'
 import { CircuitBuilder, parameters, STEPS, smallSimdCircuit } from './circuits.ts'
 import { newSimdContext } from './fixture.ts'
@@ -21,8 +21,8 @@ function kept(body: (build: CircuitBuilder, x: ValueId, y: ValueId) => void) {
   const build = new CircuitBuilder()
   body(build, build.input(), build.input())
   const circuit = { ops: build.ops, result: build.ops.length - 1 }
-  const { made, kept, skipped } = extendedBasis(circuit)
-  return { computed: marked(made), kept: marked(kept), skipped: marked(skipped) }
+  const { inQP, staysInQP, fusedRescale } = extendedBasis(circuit)
+  return { computed: marked(inQP), staysInQP: marked(staysInQP), fusedRescale: marked(fusedRescale) }
 }
 
 t.test('weighted sums of rotations are formed in the extended basis and divided once', async (t) => {
@@ -34,7 +34,7 @@ t.test('weighted sums of rotations are formed in the extended basis and divided 
     ])
     build.rescale(dot)
   })
-  t.strictSame(found, { computed: [2, 3, 4], kept: [2, 3, 4], skipped: [] })
+  t.strictSame(found, { computed: [2, 3, 4], staysInQP: [2, 3, 4], fusedRescale: [] })
 })
 
 t.test('so are sums and differences, also of sums', async (t) => {
@@ -42,14 +42,14 @@ t.test('so are sums and differences, also of sums', async (t) => {
     const sum = build.add(build.rotate(x, 1), y)
     build.rescale(build.dot([[build.subtract(sum, build.rotate(y, 7)), 0]]))
   })
-  t.strictSame(found, { computed: [2, 3, 4, 5, 6], kept: [2, 3, 4, 5, 6], skipped: [] })
+  t.strictSame(found, { computed: [2, 3, 4, 5, 6], staysInQP: [2, 3, 4, 5, 6], fusedRescale: [] })
 })
 
 t.test('the result is divided', async (t) => {
   const found = kept((build, x, y) => {
     build.add(build.rotate(x, 1), y)
   })
-  t.strictSame(found, { computed: [2, 3], kept: [2], skipped: [] })
+  t.strictSame(found, { computed: [2, 3], staysInQP: [2], fusedRescale: [] })
 })
 
 t.test('one reader that cannot take it, and a value is divided for all', async (t) => {
@@ -66,7 +66,7 @@ t.test('one reader that cannot take it, and a value is divided for all', async (
       build.dot([[rotated, 0]])
     })
     t.ok(found.computed.includes(2))
-    t.notOk(found.kept.includes(2))
+    t.notOk(found.staysInQP.includes(2))
   }
 })
 
@@ -74,12 +74,12 @@ t.test('a lone rescale divides by its prime and by P at once, two do not', async
   const one = kept((build, x, y) => {
     build.rescale(build.relinearise(build.multiply(x, y)))
   })
-  t.strictSame(one, { computed: [3], kept: [3], skipped: [] })
+  t.strictSame(one, { computed: [3], staysInQP: [3], fusedRescale: [] })
   const two = kept((build, x, y) => {
     const product = build.relinearise(build.multiply(x, y))
     build.add(build.rescale(product), build.rescale(product))
   })
-  t.strictSame(two, { computed: [3], kept: [], skipped: [] })
+  t.strictSame(two, { computed: [3], staysInQP: [], fusedRescale: [] })
 })
 
 t.test('rescales that nobody reads but a rescale are skipped', async (t) => {
@@ -91,11 +91,11 @@ t.test('rescales that nobody reads but a rescale are skipped', async (t) => {
   const second = build.rescale(first)
   const third = build.dropLevel(second, 1)
   const circuit = { ops: build.ops, result: third }
-  const { skipped, kept } = extendedBasis(circuit)
-  t.strictSame(marked(skipped), [first])
-  t.strictSame(marked(kept), [product, dot], 'through the skipped one too')
-  t.equal(divided(build.ops, skipped, second), dot)
-  t.equal(divided(build.ops, skipped, dot), dot)
+  const { fusedRescale, staysInQP } = extendedBasis(circuit)
+  t.strictSame(marked(fusedRescale), [first])
+  t.strictSame(marked(staysInQP), [product, dot], 'through the skipped one too')
+  t.equal(rescaleSource(build.ops, fusedRescale, second), dot)
+  t.equal(rescaleSource(build.ops, fusedRescale, dot), dot)
 })
 
 t.test('a rescale with another reader is made, and so is one that is the result', async (t) => {
@@ -103,23 +103,23 @@ t.test('a rescale with another reader is made, and so is one that is the result'
     const first = build.rescale(build.dot([[x, 0]], 2 ** 50))
     build.multiply(build.dropLevel(first, 2), build.rescale(first))
   })
-  t.strictSame(shared.skipped, [])
+  t.strictSame(shared.fusedRescale, [])
   const last = kept((build, x) => {
     build.rescale(build.rescale(build.dot([[x, 0]], 2 ** 60)))
   })
-  t.strictSame(last.skipped, [3], 'the last of a chain alone is made')
+  t.strictSame(last.fusedRescale, [3], 'the last of a chain alone is made')
   const longer = kept((build, x) => {
     build.rescale(build.rescale(build.rescale(build.dot([[x, 0]], 2 ** 90))))
   })
-  t.strictSame(longer.skipped, [3, 4])
+  t.strictSame(longer.fusedRescale, [3, 4])
 })
 
 t.test('the small circuit, pinned', async (t) => {
   const circuit = smallSimdCircuit()
-  const { made, kept, skipped, readers } = extendedBasis(circuit)
-  t.strictSame(marked(made), [3, 4, 5, 8, 12, 13])
-  t.strictSame(marked(kept), [3, 4, 5, 12])
-  t.strictSame(marked(skipped), [])
+  const { inQP, staysInQP, fusedRescale, readers } = extendedBasis(circuit)
+  t.strictSame(marked(inQP), [3, 4, 5, 8, 12, 13])
+  t.strictSame(marked(staysInQP), [3, 4, 5, 12])
+  t.strictSame(marked(fusedRescale), [])
   t.strictSame(readers[6], [7], 'a square reads its operand once')
   t.strictSame(readers[11], [12, 13])
 })
@@ -131,20 +131,23 @@ t.test('what holds for every circuit', async (t) => {
   let several = 0
   fc.assert(
     fc.property(circuits, ({ ops, result }) => {
-      const { made, kept: keeps, skipped, readers } = extendedBasis({ ops, result })
-      several += marked(skipped).length
+      const { inQP, staysInQP: keeps, fusedRescale, readers } = extendedBasis({ ops, result })
+      several += marked(fusedRescale).length
       ops.forEach((op, id) => {
         const switches = op.kind === 'rotate' || op.kind === 'relinearise'
         const sums = ['dot', 'add', 'subtract'].includes(op.kind)
         const extended = operandsOf(op).some((operand) => keeps[operand] === 1)
-        if (made[id] !== Number(switches || (sums && extended))) throw new Error(`computed: ${id}`)
+        if (inQP[id] !== Number(switches || (sums && extended))) throw new Error(`computed: ${id}`)
         const kinds = readers[id].map((reader) => ops[reader].kind)
         const bears = kinds.every((kind) => ['dot', 'add', 'subtract', 'rescale'].includes(kind))
-        if (keeps[id] === 1 && !(made[id] === 1 && bears && id !== result)) {
-          throw new Error(`kept: ${id}`)
+        if (keeps[id] === 1 && !(inQP[id] === 1 && bears && id !== result)) {
+          throw new Error(`staysInQP: ${id}`)
         }
-        if (skipped[id] === 1 && !(op.kind === 'rescale' && kinds.join() === 'rescale' && id !== result)) {
-          throw new Error(`skipped: ${id}`)
+        if (
+          fusedRescale[id] === 1 &&
+          !(op.kind === 'rescale' && kinds.join() === 'rescale' && id !== result)
+        ) {
+          throw new Error(`fusedRescale: ${id}`)
         }
       })
     }),

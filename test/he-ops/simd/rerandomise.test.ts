@@ -4,14 +4,14 @@ import { publicEncryptionNoise, slotDeviation } from '../../../src/he-ops/noise.
 import { uniformIntegers } from '../../../src/he-ops/random.ts'
 import {
   allocateFlooding,
-  borderScratch,
+  egressScratch,
   emitOutput,
   type Output,
-  readLeaving,
+  readEgress,
   writeFlooding,
-} from '../../../src/he-ops/simd/border.ts'
+} from '../../../src/he-ops/simd/egress.ts'
 import { divisorOf, OutputKeys } from '../../../src/he-ops/simd/keys/output-key.ts'
-import { emitLeaving } from '../../../src/he-ops/simd/operations/rerandomise.ts'
+import { emitMasked } from '../../../src/he-ops/simd/operations/rerandomise.ts'
 import { linkProgram, runProgram } from '../../../src/he-ops/simd/threads/run.ts'
 import { PairLoader } from '../../../src/he-ops/simd/values/pair-loader.ts'
 import { polynomialBytes, type Value } from '../../../src/he-ops/simd/values/values.ts'
@@ -38,7 +38,7 @@ const SCALE = 2 ** 40
 const LEVELS = [0, 2, topLevel]
 const reader = await openKeySet(parameters, bytesSource(fixture.keySet))
 const keys = await OutputKeys.load(context, reader, LEVELS)
-const scratch = borderScratch(context, LEVELS, [])
+const scratch = egressScratch(context, LEVELS, [])
 const message = Float64Array.from({ length: slots }, (_, s) => Math.sin(s + 1))
 
 /** A value in kernel memory. */
@@ -118,10 +118,10 @@ for (const level of LEVELS) {
       const linked = linkProgram(context, 1, scratch, (builder) => {
         const address = builder.allocate(limbBytes * value.primes)
         out = [builder.allocate(limbBytes * value.primes), builder.allocate(limbBytes * value.primes)]
-        emitLeaving(builder, context, [{ value, key: keys.at(level), mask: { address }, out }])
+        emitMasked(builder, context, [{ value, key: keys.at(level), mask: { address }, out }])
       })
       const drawn = recorded(() => runProgram(linked.program, context))
-      const found = unpacked(readLeaving(context, out, level))
+      const found = unpacked(readEgress(context, out, level))
       linked.free()
       // u; the first polynomial's errors, and its mask prime by prime in halves; the second one's errors.
       t.equal(drawn.length, 3 + 2 * primes.length)
@@ -173,7 +173,7 @@ function leave(value: Value, level: number, flooding: Float64Array): PackedFullR
   })
   writeFlooding(context, output!, flooding)
   runProgram(linked.program, context)
-  const result = readLeaving(context, output!.packed, level)
+  const result = readEgress(context, output!.packed, level)
   linked.free()
   return result
 }

@@ -6,10 +6,10 @@ import type { Strategies } from '../../lowering/strategy.ts'
 import type { PlannedChain, PrimeSizes } from '../modulus/chain.ts'
 import type { Link } from '../target/refresh-cost.ts'
 import type { Target } from '../target/target.ts'
-import type { Stage } from './stages.ts'
+import type { InterleaveGroup } from './interleave-groups.ts'
 
 /** What a draft is made from. */
-export interface Draft {
+export interface LoweringPlan {
   readonly ring: number
   /** Images that share the ciphertexts. */
   readonly batch: number
@@ -48,7 +48,7 @@ export interface PlannedRefresh {
 /** A way to run the graph, with what a draft of its circuit showed. */
 export interface Candidate {
   readonly graph: Graph
-  readonly draft: Draft
+  readonly draft: LoweringPlan
   readonly chain: PlannedChain
   /** The special primes; undefined when the candidate exceeds the budget. */
   readonly special: readonly bigint[] | undefined
@@ -57,7 +57,7 @@ export interface Candidate {
   /** Of the server's evaluation, on one core. */
   readonly seconds: number
   /** What the layers of each interleave have of it, and which rotations they take. */
-  readonly stages: ReadonlyMap<number, Stage>
+  readonly groups: ReadonlyMap<number, InterleaveGroup>
   /** Of refreshes: both sides' work, and waiting for the network. */
   readonly refreshSeconds: number
   readonly refreshBytes: number

@@ -22,9 +22,9 @@ import {
 } from '../modulus/chain.ts'
 import { floodingError, LOGIT_BITS, logitDeviation, logitError, precisionOf } from '../modulus/precision.ts'
 import { LOCAL_LINK, refreshCost } from '../target/refresh-cost.ts'
-import type { Candidate, Draft, PlannedRefresh } from './candidate.ts'
+import type { Candidate, LoweringPlan, PlannedRefresh } from './candidate.ts'
+import { interleaveGroups } from './interleave-groups.ts'
 import { tooManyLevels } from './no-plan.ts'
-import { stagesOf } from './stages.ts'
 
 /** What base primes lack of their sizes together. */
 const BASE_LACK_BITS = 1
@@ -36,7 +36,7 @@ const BASE_SLACK_BITS = 2
  *
  * @returns at least one candidate, unless the ring has too few primes of the sizes
  */
-export function candidatesOf(graph: Graph, draft: Draft): Candidate[] {
+export function candidatesOf(graph: Graph, draft: LoweringPlan): Candidate[] {
   const { ring, batch, sizes, policy, target, segment } = draft
   const levelBits = Math.min(sizes.most, segment?.primeBits ?? sizes.most)
   const draftChain = new DraftChain(ring, { ...sizes, most: levelBits }, batch)
@@ -52,9 +52,9 @@ export function candidatesOf(graph: Graph, draft: Draft): Candidate[] {
   const { chain, left } = finished
   const unusedLevels = level - (chain.base.length - 1)
   const ops = builder.ops.map((op) => ({ ...op, level: op.level - unusedLevels }))
-  const { counts, statistics, interleaves, sites, siteOf } = builder
+  const { counts, statistics, interleaves, noiseSources, noiseSourceOf } = builder
   const basis = extendedBasis({ ops, result: value })
-  const body = { ops, counts, result: value, statistics, interleaves, sites, siteOf, basis }
+  const body = { ops, counts, result: value, statistics, interleaves, noiseSources, noiseSourceOf, basis }
   const choices = specialPrimeChoices(chain, left, sizes, target.mostSpecialPrimes)
   return choices.length > 0
     ? choices.map((special) => candidate(graph, draft, chain, body, special, refresh))
@@ -64,7 +64,7 @@ export function candidatesOf(graph: Graph, draft: Draft): Candidate[] {
 /** The logits, and the level below which the chain has only its base. */
 function lowerDraft(
   graph: Graph,
-  { layout, strategies, segment }: Draft,
+  { layout, strategies, segment }: LoweringPlan,
   builder: CircuitBuilder,
 ): { value: ValueId; level: number; cuts?: Cuts } {
   if (segment === undefined) {
@@ -104,7 +104,7 @@ type Body = NoisyBody &
 
 function candidate(
   graph: Graph,
-  draft: Draft,
+  draft: LoweringPlan,
   chain: PlannedChain,
   body: Body,
   special: readonly bigint[] | undefined,
@@ -132,7 +132,7 @@ function candidate(
     refreshSeconds,
     refreshBytes,
     seconds: sumSeconds(seconds, counts),
-    stages: stagesOf(body, seconds),
+    groups: interleaveGroups(body, seconds),
     keyBytes: keyBytes(chain, specialPrimes, rotationSteps({ ops }).length),
     queryBytes: (layout.ciphertexts * ring * bitsOf(primes)) / 8,
     precisionBits: precisionOf(logitError(noise, floodingError(draft.precisionBits, deviation)), deviation),

@@ -8,10 +8,10 @@ import { logitDeviation } from '../modulus/precision.ts'
 import { imageSlots } from '../modulus/rings.ts'
 import type { Candidate, Segment } from './candidate.ts'
 import { candidatesOf } from './draft.ts'
+import { chooseStrategies } from './group-strategies.ts'
 import { imprecise } from './no-plan.ts'
 import { cheapest, costOf } from './objective.ts'
-import { type Demands, inputLayout, policyFor } from './search.ts'
-import { chooseStrategies } from './stage-strategies.ts'
+import { inputLayout, type PlanRequest, policyFor } from './search.ts'
 import { CHAINS } from './strategies.ts'
 
 /** Modulus of the refresh level, about; what it is in fact follows from the circuit. */
@@ -35,25 +35,25 @@ const WORTH_TRYING = 1.4
  * @returns the candidates that fit the security table and the precision, best first for the objective
  * @throws DEPTH_EXCEEDED when none does
  */
-export function searchRefreshed(graph: Graph, demands: Demands): Candidate[] {
-  const rings = demands.rings.map((ring) => new RefreshedSearch(graph, ring, demands))
+export function searchRefreshed(graph: Graph, request: PlanRequest): Candidate[] {
+  const rings = request.rings.map((ring) => new RefreshedSearch(graph, ring, request))
   const ranked = byCost(rings, (search) => search.firstCost)
   const candidates: Candidate[] = []
   for (const search of ranked) {
     const isFar = search.firstCost > WORTH_TRYING * ranked[0].firstCost
-    if (isFar && candidates.some((candidate) => isPrecise(candidate, demands))) break
+    if (isFar && candidates.some((candidate) => isPrecise(candidate, request))) break
     candidates.push(...search.run())
   }
-  const precise = candidates.filter((candidate) => isPrecise(candidate, demands))
+  const precise = candidates.filter((candidate) => isPrecise(candidate, request))
   if (precise.length === 0) {
     const within = candidates.filter(({ special }) => special !== undefined)
-    throw imprecise(demands.precisionBits, Math.max(0, ...within.map(({ precisionBits }) => precisionBits)))
+    throw imprecise(request.precisionBits, Math.max(0, ...within.map(({ precisionBits }) => precisionBits)))
   }
-  return byCost(precise, (candidate) => costOf(demands.objective, candidate))
+  return byCost(precise, (candidate) => costOf(request.objective, candidate))
 }
 
-const isPrecise = ({ special, precisionBits }: Candidate, demands: Demands): boolean =>
-  special !== undefined && precisionBits >= demands.precisionBits
+const isPrecise = ({ special, precisionBits }: Candidate, request: PlanRequest): boolean =>
+  special !== undefined && precisionBits >= request.precisionBits
 
 /** Items by ascending cost. */
 const byCost = <T>(items: readonly T[], costOf: (item: T) => number): T[] =>
@@ -68,7 +68,7 @@ type Scales = { readonly waterline: number; readonly margin: number }
 class RefreshedSearch {
   readonly #graph: Graph
   readonly #ring: number
-  readonly #demands: Demands
+  readonly #request: PlanRequest
   readonly #layout: Layout
   /** Scales that first drafts are made at. */
   readonly #usual: Scales
@@ -77,13 +77,13 @@ class RefreshedSearch {
   /** Of the first draft of the best segment; infinite when there is none. */
   readonly firstCost: number
 
-  constructor(graph: Graph, ring: number, demands: Demands) {
-    const slots = imageSlots(ring, demands.batch)
+  constructor(graph: Graph, ring: number, request: PlanRequest) {
+    const slots = imageSlots(ring, request.batch)
     this.#graph = insertRepacks(graph, slots)
     this.#ring = ring
-    this.#demands = demands
+    this.#request = request
     this.#layout = inputLayout(graph, slots)
-    const segments = segmentsWithin(ring, demands)
+    const segments = segmentsWithin(ring, request)
     this.#usual = { waterline: WATERLINES[0], margin: this.#preciseMargin(segments) }
     const costs = new Map(segments.map((segment) => [segment, this.#costAt(segment, everywhere(CHAINS))]))
     this.#segments = byCost(segments, (segment) => costs.get(segment)!)
@@ -93,7 +93,7 @@ class RefreshedSearch {
   /** Strategies hardly depend on segments and scales, nor the best segment on scales: they are chosen one after the other. */
   run(): Candidate[] {
     if (this.firstCost === Infinity) return []
-    const { target, objective } = this.#demands
+    const { target, objective } = this.#request
     const strategies = chooseStrategies(target.name, objective, (strategy) =>
       this.#draft(this.#segments[0], this.#usual, everywhere(strategy)),
     )
@@ -102,7 +102,7 @@ class RefreshedSearch {
     for (const segment of byCost(this.#segments, (segment) => this.#costAt(segment, strategies))) {
       const candidates = WATERLINES.flatMap((waterline) => this.#margins(segment, waterline, strategies))
       found.push(...candidates)
-      if (candidates.some((candidate) => isPrecise(candidate, this.#demands))) preciseSegments++
+      if (candidates.some((candidate) => isPrecise(candidate, this.#request))) preciseSegments++
       if (preciseSegments === BEST_SEGMENTS) break
     }
     return found
@@ -113,7 +113,7 @@ class RefreshedSearch {
     const reaches = (margin: number): boolean =>
       segments
         .flatMap((segment) => this.#draft(segment, { waterline: WATERLINES[0], margin }, everywhere(CHAINS)))
-        .some((candidate) => isPrecise(candidate, this.#demands))
+        .some((candidate) => isPrecise(candidate, this.#request))
     return WEIGHT_MARGINS.find(reaches) ?? WEIGHT_MARGINS.at(-1)!
   }
 
@@ -124,21 +124,21 @@ class RefreshedSearch {
       const candidates = this.#draft(segment, { waterline, margin }, strategies)
       found.push(...candidates)
       // Where there are none, heavier weights made a layer too deep: lighter ones may fit.
-      const least = this.#demands.precisionBits - OUT_OF_REACH_BITS
+      const least = this.#request.precisionBits - OUT_OF_REACH_BITS
       if (candidates.length > 0 && candidates.every(({ precisionBits }) => precisionBits < least)) break
     }
     return found
   }
 
   #costAt(segment: Segment, strategies: Strategies): number {
-    const { objective } = this.#demands
+    const { objective } = this.#request
     const best = cheapest(this.#draft(segment, this.#usual, strategies), objective)
     return best === undefined ? Infinity : costOf(objective, best)
   }
 
   /** Drafts circuits; a segment that is too short for some layer gives none. */
   #draft(segment: Segment, { waterline, margin }: Scales, strategies: Strategies): Candidate[] {
-    const { target, precisionBits, maxPrimeBits, link, batch } = this.#demands
+    const { target, precisionBits, maxPrimeBits, link, batch } = this.#request
     const sizes = { least: target.primeSizes.least, most: Math.min(target.primeSizes.most, maxPrimeBits) }
     const scales = { step: segment.primeBits - 2, waterline, margin }
     const policy = policyFor(scales, precisionBits, logitDeviation(this.#graph))
@@ -169,7 +169,7 @@ const MOST_BITS_LESS = 4
  * What fits the modulus beside the refresh level and each number of special primes: as many levels of the largest primes as
  * fit, and more levels of primes that are a little smaller. The longest come first.
  */
-function segmentsWithin(ring: number, { target, maxPrimeBits }: Demands): Segment[] {
+function segmentsWithin(ring: number, { target, maxPrimeBits }: PlanRequest): Segment[] {
   const most = Math.min(target.primeSizes.most, maxPrimeBits)
   const room = MAX_LOG_QP[ring] - USUAL_REFRESH_BITS
   const segments = new Map<string, Segment>()

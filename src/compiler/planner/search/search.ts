@@ -17,7 +17,7 @@ import { cheapest, costOf, type Objective } from './objective.ts'
 import { CHAINS, chooseStrategy } from './strategies.ts'
 
 /** What the user asks of a plan. */
-export interface Demands {
+export interface PlanRequest {
   readonly target: Target
   /** Those that hold the batch, ascending. */
   readonly rings: readonly number[]
@@ -42,21 +42,21 @@ const DRAFT_TOLERANCE_BITS = 0.25
  * @returns the candidates that fit the security table, best first for the objective
  * @throws DEPTH_EXCEEDED with layer, missing bits and remedies when none fits
  */
-export function searchPlans(graph: Graph, demands: Demands): Candidate[] {
+export function searchPlans(graph: Graph, request: PlanRequest): Candidate[] {
   const tried: Candidate[] = []
   // A larger ring is slower and its keys are larger, whatever the objective: the smallest that fits is taken.
-  for (const ring of demands.rings) {
-    const candidates = new RingSearch(graph, ring, demands).run()
-    const fitting = candidates.filter((candidate) => fits(candidate, demands))
-    const cost = (candidate: Candidate) => costOf(demands.objective, candidate)
+  for (const ring of request.rings) {
+    const candidates = new RingSearch(graph, ring, request).run()
+    const fitting = candidates.filter((candidate) => fits(candidate, request))
+    const cost = (candidate: Candidate) => costOf(request.objective, candidate)
     if (fitting.length > 0) return fitting.sort((a, b) => cost(a) - cost(b))
     tried.push(...candidates)
   }
-  throw noPlan(graph, tried, demands.precisionBits)
+  throw noPlan(graph, tried, request.precisionBits)
 }
 
-const fits = ({ special, precisionBits }: Candidate, demands: Demands): boolean =>
-  special !== undefined && precisionBits >= demands.precisionBits - DRAFT_TOLERANCE_BITS
+const fits = ({ special, precisionBits }: Candidate, request: PlanRequest): boolean =>
+  special !== undefined && precisionBits >= request.precisionBits - DRAFT_TOLERANCE_BITS
 
 /** What a policy is made from, in bits. */
 interface Scales {
@@ -82,18 +82,18 @@ const BEST_SCALES = 12
 class RingSearch {
   readonly #graph: Graph
   readonly #ring: number
-  readonly #demands: Demands
+  readonly #request: PlanRequest
   readonly #layout: Layout
   readonly #sizes: PrimeSizes
   readonly #scalesOf = new Map<ScalePolicy, Scales>()
 
-  constructor(graph: Graph, ring: number, demands: Demands) {
-    const { least, most } = demands.target.primeSizes
+  constructor(graph: Graph, ring: number, request: PlanRequest) {
+    const { least, most } = request.target.primeSizes
     this.#graph = graph
     this.#ring = ring
-    this.#demands = demands
-    this.#layout = inputLayout(graph, imageSlots(ring, demands.batch))
-    this.#sizes = { least, most: Math.min(most, demands.maxPrimeBits) }
+    this.#request = request
+    this.#layout = inputLayout(graph, imageSlots(ring, request.batch))
+    this.#sizes = { least, most: Math.min(most, request.maxPrimeBits) }
   }
 
   /**
@@ -114,7 +114,7 @@ class RingSearch {
   }
 
   #draft(scales: Scales, strategy: RotationStrategy): Candidate[] {
-    const { target, precisionBits, batch } = this.#demands
+    const { target, precisionBits, batch } = this.#request
     const policy = policyFor(scales, precisionBits, logitDeviation(this.#graph))
     this.#scalesOf.set(policy, scales)
     return candidatesOf(this.#graph, {
@@ -130,7 +130,7 @@ class RingSearch {
   }
 
   #strategyAt(scales: Scales): RotationStrategy {
-    const { target, objective } = this.#demands
+    const { target, objective } = this.#request
     return chooseStrategy(target.name, this.#layout.interleave, (strategy) => {
       const best = cheapest(this.#draft(scales, strategy), objective)
       return best === undefined ? Infinity : costOf(objective, best)
@@ -153,7 +153,7 @@ class RingSearch {
     const reached = Math.max(...first.map(({ precisionBits }) => precisionBits))
     if (!Number.isFinite(reached)) return first
     const margins = PRECISION_RESERVES.map((reserve) => {
-      const exact = WEIGHT_MARGIN.first + this.#demands.precisionBits + reserve - reached
+      const exact = WEIGHT_MARGIN.first + this.#request.precisionBits + reserve - reached
       const grained = Math.ceil(exact / WEIGHT_GRAIN) * WEIGHT_GRAIN
       return Math.min(WEIGHT_MARGIN.most, Math.max(WEIGHT_MARGIN.least, grained))
     })
@@ -162,8 +162,8 @@ class RingSearch {
 
   /** The scales of the best candidates that fit, the best first. */
   #bestScales(candidates: readonly Candidate[]): Scales[] {
-    const fitting = candidates.filter((candidate) => fits(candidate, this.#demands))
-    const cost = (candidate: Candidate) => costOf(this.#demands.objective, candidate)
+    const fitting = candidates.filter((candidate) => fits(candidate, this.#request))
+    const cost = (candidate: Candidate) => costOf(this.#request.objective, candidate)
     const policies = new Set(fitting.sort((a, b) => cost(a) - cost(b)).map(({ draft }) => draft.policy))
     return [...policies].slice(0, BEST_SCALES).map((policy) => this.#scalesOf.get(policy)!)
   }

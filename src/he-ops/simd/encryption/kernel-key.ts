@@ -189,6 +189,6 @@ const wipe = ({ buffer }: WebAssembly.Memory): unknown => new Uint8Array(buffer)
 /** Workers are Node's: elsewhere there is one thread. */
 async function startThreads(context: SimdContext, threads: number): Promise<Threads> {
   if (threads === 1) return inlineRunner(context)
-  const { Crew } = await import('../threads/crew.ts')
-  return Crew.create(context.heap.memory, context.kernels, threads)
+  const { ThreadPool } = await import('../threads/thread-pool.ts')
+  return ThreadPool.create(context.heap.memory, context.kernels, threads)
 }

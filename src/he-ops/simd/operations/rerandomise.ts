@@ -27,7 +27,7 @@ export interface AnswerMask {
 }
 
 /** A ciphertext that leaves the server. */
-export interface Leaving {
+export interface MaskedValue {
   /** Two polynomials at the key's level; unchanged. */
   readonly value: Value
   readonly key: OutputKey
@@ -49,14 +49,17 @@ export interface Leaving {
  *
  * Takes one phase, an item for each ciphertext, which draws its random bytes on the thread that runs it.
  */
-export function emitLeaving(builder: ProgramBuilder, context: SimdContext, work: readonly Leaving[]): void {
-  const emitter = new LeavingEmitter(builder, context)
+export function emitMasked(
+  builder: ProgramBuilder,
+  context: SimdContext,
+  work: readonly MaskedValue[],
+): void {
+  const emitter = new MaskedEmitter(builder, context)
   builder.phase(work.map((leaving) => emitter.item(leaving)))
 }
 
 /** Scratch memory that an item takes at a level. */
-export const leavingScratch = (context: SimdContext, level: number): number =>
-  workspace(context, level, 0).end
+export const maskedScratch = (context: SimdContext, level: number): number => workspace(context, level, 0).end
 
 /** Where an item works, in its thread's scratch memory. */
 interface Workspace {
@@ -88,7 +91,7 @@ function workspace(context: SimdContext, level: number, start: number): Workspac
   }
 }
 
-class LeavingEmitter {
+class MaskedEmitter {
   readonly #builder: ProgramBuilder
   readonly #context: SimdContext
   readonly #sums: IntegerSums
@@ -99,7 +102,7 @@ class LeavingEmitter {
     this.#sums = new IntegerSums(builder, context)
   }
 
-  item({ value, key, mask, out }: Leaving): Item {
+  item({ value, key, mask, out }: MaskedValue): Item {
     return (call, scratch) => {
       const space = workspace(this.#context, key.level, scratch)
       this.#drawU(call, key.level, space)

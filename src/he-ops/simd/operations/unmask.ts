@@ -33,7 +33,7 @@ export const returnScratch = ({ kernels, limbBytes }: SimdContext, maskPrimes: n
  * value with its residues, as what the client encrypted stands for that of the masked value: modulo the primes that the mask
  * has no residues for it is extended exactly. One phase, an item for each ciphertext.
  */
-export function emitReturns(builder: ProgramBuilder, context: SimdContext, work: readonly Return[]): void {
+export function emitIngresses(builder: ProgramBuilder, context: SimdContext, work: readonly Return[]): void {
   builder.phase(work.map((back) => returnItem(builder, context, back)))
 }
 

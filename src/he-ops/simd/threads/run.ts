@@ -1,7 +1,7 @@
 import type { SimdContext } from '../context.ts'
 import { type Program, ProgramBuilder, type ProgramSizes, runPiece } from '../program/program.ts'
-import type { RunControl } from './crew.ts'
 import type { PhaseRange } from './shares.ts'
+import type { RunControl } from './thread-pool.ts'
 
 /** A program and the memory that is its own. */
 export interface LinkedProgram {

@@ -1,7 +1,7 @@
 import type { Kernels } from '../../kernels/kernels.ts'
 import { type Program, runPiece } from '../program/program.ts'
 import { type Barrier, VERDICT_RUN, type Verdict } from './barrier.ts'
-import type { Claims } from './claims.ts'
+import type { WorkStealing } from './work-stealing.ts'
 
 /** Phases `from` .. `to - 1`. */
 export interface PhaseRange {
@@ -20,7 +20,7 @@ export function runShares(
   program: Program,
   kernels: Kernels,
   barrier: Barrier,
-  claims: Claims,
+  claims: WorkStealing,
   { from, to }: PhaseRange,
   beforeBarrier: (phase: number) => void = () => {},
 ): Verdict {

@@ -8,8 +8,8 @@ import { loadSeal } from '../../../../src/he-ops/seal/runtime.ts'
 import type { SimdContext } from '../../../../src/he-ops/simd/context.ts'
 import { inverseElement, SimdKeySet } from '../../../../src/he-ops/simd/keys/key-set.ts'
 import { type SwitchingKey, switchingKeyBytes } from '../../../../src/he-ops/simd/keys/switching-key.ts'
-import { Crew } from '../../../../src/he-ops/simd/threads/crew.ts'
 import { inlineRunner } from '../../../../src/he-ops/simd/threads/run.ts'
+import { ThreadPool } from '../../../../src/he-ops/simd/threads/thread-pool.ts'
 import {
   type ByteSource,
   bytesSource,
@@ -81,14 +81,14 @@ for (const threads of [1, 2, 3]) {
   t.test(`keys in kernel memory, loaded by ${threads} threads`, async (t) => {
     const context = await newSimdContext(parameters)
     const { heap } = context
-    const crew = await Crew.create(heap.memory, context.kernels, threads)
-    t.teardown(() => crew.close())
+    const pool = await ThreadPool.create(heap.memory, context.kernels, threads)
+    t.teardown(() => pool.close())
     const keys = new SimdKeySet(context)
     t.throws(() => keys.relinKey, { code: 'KEYS_MISSING' })
-    await keys.load(await open(), STEPS.slice(0, 1), crew)
+    await keys.load(await open(), STEPS.slice(0, 1), pool)
     t.strictSame([...keys.galoisKeys.keys()], [1])
     const first = keys.galoisKeys.get(1)!
-    await keys.load(await open(), STEPS, crew)
+    await keys.load(await open(), STEPS, pool)
     t.equal(keys.galoisKeys.get(1), first, 'what is there is not loaded again')
     t.equal(keys.bytes, 4 * switchingKeyBytes(parameters))
     t.ok(isKey(context, keys.relinKey, relinKey, 1))

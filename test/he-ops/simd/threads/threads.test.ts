@@ -3,8 +3,8 @@ import { ExecutionStopped } from '../../../../src/he-ops/executor.ts'
 import { compileCircuit } from '../../../../src/he-ops/simd/circuit-program.ts'
 import { ConstantStore } from '../../../../src/he-ops/simd/constants/constant-store.ts'
 import type { ProgramBuilder } from '../../../../src/he-ops/simd/program/program.ts'
-import { Crew, type RunControl } from '../../../../src/he-ops/simd/threads/crew.ts'
 import { linkProgram } from '../../../../src/he-ops/simd/threads/run.ts'
+import { type RunControl, ThreadPool } from '../../../../src/he-ops/simd/threads/thread-pool.ts'
 import { PairLoader } from '../../../../src/he-ops/simd/values/pair-loader.ts'
 import { parameters, STEPS, smallSimdCircuit } from '../circuits.ts'
 import { simdFixture } from '../fixture.ts'
@@ -21,24 +21,24 @@ const inputs = [
   Float64Array.from({ length: slots }, (_, s) => Math.cos(5 * s) - 0.25),
 ].map((values) => fixture.packed(fixture.encrypt(values, topLevel, circuit.input.scale), topLevel))
 
-const crews = await Promise.all([1, 2, 3].map((threads) => Crew.create(heap.memory, kernels, threads)))
+const crews = await Promise.all([1, 2, 3].map((threads) => ThreadPool.create(heap.memory, kernels, threads)))
 t.teardown(async () => {
-  for (const crew of crews) await crew.close()
+  for (const pool of crews) await pool.close()
 })
 
 const constants = new ConstantStore(context, circuit.constants)
 const loader = new PairLoader(context)
 
-/** The small circuit, linked for a crew. */
-function linked(crew: Crew) {
-  const program = compileCircuit(context, circuit, keys, constants, crew.threads)
+/** The small circuit, linked for a pool. */
+function linked(pool: ThreadPool) {
+  const program = compileCircuit(context, circuit, keys, constants, pool.threads)
   return {
     ...program,
     async run(control?: RunControl): Promise<Uint32Array[]> {
       program.inputs.forEach(({ polynomials }, i) => {
         loader.load(inputs[i], polynomials[0], polynomials[1])
       })
-      await crew.run(program.program, control)
+      await pool.run(program.program, control)
       const { polynomials, primes } = program.result
       return polynomials.map((polynomial) => heap.words(polynomial, ring * primes).slice())
     },
@@ -56,10 +56,10 @@ const expected = await (async () => {
 })()
 
 t.test('one, two and three threads compute the same bits, again and again', async (t) => {
-  for (const crew of crews) {
-    const program = linked(crew)
+  for (const pool of crews) {
+    const program = linked(pool)
     for (let repetition = 0; repetition < 5; repetition++) {
-      t.ok(same(await program.run(), expected), `${crew.threads} threads`)
+      t.ok(same(await program.run(), expected), `${pool.threads} threads`)
     }
     program.free()
   }
@@ -69,9 +69,9 @@ t.test('one, two and three threads compute the same bits, again and again', asyn
 })
 
 t.test('progress never falls and ends at the number of operations', async (t) => {
-  for (const crew of crews) {
+  for (const pool of crews) {
     const seen: number[] = []
-    const program = linked(crew)
+    const program = linked(pool)
     await program.run({ onProgress: (done) => seen.push(done) })
     t.ok(
       seen.every((done, i) => done > 0 && (i === 0 || done >= seen[i - 1])),
@@ -85,8 +85,8 @@ t.test('progress never falls and ends at the number of operations', async (t) =>
 })
 
 t.test('a run stops at any phase, and the next one is right', async (t) => {
-  for (const crew of crews) {
-    const program = linked(crew)
+  for (const pool of crews) {
+    const program = linked(pool)
     const phases = program.program.phases.length - 1
     for (const last of [1, 2, Math.ceil(phases / 2), phases - 1]) {
       const before = heap.used
@@ -102,7 +102,7 @@ t.test('a run stops at any phase, and the next one is right', async (t) => {
       t.ok(error instanceof ExecutionStopped && error.done === seen.at(-1), `after ${seen.at(-1)} operations`)
       t.equal(seen.length, last, 'at the phase that asked for it')
       t.equal(heap.used, before)
-      t.ok(same(await program.run(), expected), `${crew.threads} threads after a stop in phase ${last}`)
+      t.ok(same(await program.run(), expected), `${pool.threads} threads after a stop in phase ${last}`)
     }
     program.free()
   }
@@ -113,11 +113,11 @@ t.test('what onProgress or shouldStop throws comes out, and the next run is righ
   const failing = (): never => {
     throw fault
   }
-  for (const crew of crews) {
-    const program = linked(crew)
+  for (const pool of crews) {
+    const program = linked(pool)
     await t.rejects(program.run({ onProgress: failing }), fault)
     await t.rejects(program.run({ shouldStop: failing }), fault)
-    t.ok(same(await program.run(), expected), `${crew.threads} threads`)
+    t.ok(same(await program.run(), expected), `${pool.threads} threads`)
     program.free()
   }
 })
@@ -129,16 +129,16 @@ const NOWHERE = 2 ** 32 - 2 ** 20
  * A program of some phases, in each of which each thread marks that it was there; the `culprits` then reach for memory
  * that does not exist in the phase `failing`.
  */
-function marking(crew: Crew, phases: number, failing: number, culprits: readonly number[]) {
+function marking(pool: ThreadPool, phases: number, failing: number, culprits: readonly number[]) {
   const mark = heap.allocate(16)
   heap.words(mark, 4).fill(1)
-  const marks = heap.allocate(16 * phases * crew.threads)
-  heap.words(marks, 4 * phases * crew.threads).fill(0)
-  const { program, free } = linkProgram(context, crew.threads, 64, (builder: ProgramBuilder) => {
+  const marks = heap.allocate(16 * phases * pool.threads)
+  heap.words(marks, 4 * phases * pool.threads).fill(0)
+  const { program, free } = linkProgram(context, pool.threads, 64, (builder: ProgramBuilder) => {
     for (let phase = 0; phase < phases; phase++) {
       builder.phase(
-        Array.from({ length: crew.threads }, (_, thread) => (call) => {
-          call('copy', marks + 16 * (phase * crew.threads + thread), mark, 4)
+        Array.from({ length: pool.threads }, (_, thread) => (call) => {
+          call('copy', marks + 16 * (phase * pool.threads + thread), mark, 4)
           if (phase === failing && culprits.includes(thread)) call('copy', mark, NOWHERE, 4)
         }),
       )
@@ -148,8 +148,8 @@ function marking(crew: Crew, phases: number, failing: number, culprits: readonly
     program,
     /** Threads that were there in each phase. */
     present(): number[] {
-      const words = heap.words(marks, 4 * phases * crew.threads)
-      const row = (phase: number) => words.subarray(4 * phase * crew.threads, 4 * (phase + 1) * crew.threads)
+      const words = heap.words(marks, 4 * phases * pool.threads)
+      const row = (phase: number) => words.subarray(4 * phase * pool.threads, 4 * (phase + 1) * pool.threads)
       return Array.from({ length: phases }, (_, phase) => row(phase).filter((word) => word === 1).length / 4)
     },
     free() {
@@ -160,18 +160,18 @@ function marking(crew: Crew, phases: number, failing: number, culprits: readonly
   }
 }
 
-t.test('a thread that throws ends the run for all, at once; the crew works on', async (t) => {
-  for (const crew of crews) {
-    const all = Array.from({ length: crew.threads }, (_, thread) => thread)
+t.test('a thread that throws ends the run for all, at once; the pool works on', async (t) => {
+  for (const pool of crews) {
+    const all = Array.from({ length: pool.threads }, (_, thread) => thread)
     for (const culprits of [...all.map((thread) => [thread]), all]) {
       for (const failing of [0, 2]) {
-        const faulty = marking(crew, 5, failing, culprits)
+        const faulty = marking(pool, 5, failing, culprits)
         const begin = performance.now()
-        await t.rejects(crew.run(faulty.program), { message: /out of bounds/ })
-        t.ok(performance.now() - begin < 5000, `threads ${culprits} of ${crew.threads}, phase ${failing}`)
+        await t.rejects(pool.run(faulty.program), { message: /out of bounds/ })
+        t.ok(performance.now() - begin < 5000, `threads ${culprits} of ${pool.threads}, phase ${failing}`)
         const present = faulty.present()
         t.ok(
-          present.slice(0, failing).every((count) => count === crew.threads),
+          present.slice(0, failing).every((count) => count === pool.threads),
           `${present}: all did their share before`,
         )
         t.ok(present[failing] >= 1, 'who wakes up late may learn of it before that phase')
@@ -180,43 +180,43 @@ t.test('a thread that throws ends the run for all, at once; the crew works on', 
           `${present}: nobody went on`,
         )
         faulty.free()
-        const sound = marking(crew, 3, -1, [])
-        await crew.run(sound.program)
-        t.strictSame(sound.present(), [crew.threads, crew.threads, crew.threads])
+        const sound = marking(pool, 3, -1, [])
+        await pool.run(sound.program)
+        t.strictSame(sound.present(), [pool.threads, pool.threads, pool.threads])
         sound.free()
       }
     }
-    const program = linked(crew)
+    const program = linked(pool)
     t.ok(same(await program.run(), expected), 'a real program is right afterwards')
     program.free()
   }
 })
 
 t.test('a failure and a stop in the same phase: the failure comes out', async (t) => {
-  const [, , crew] = crews
-  const faulty = marking(crew, 5, 1, [2])
+  const [, , pool] = crews
+  const faulty = marking(pool, 5, 1, [2])
   let phases = 0
   // Asked for in the second phase, the one that fails.
-  await t.rejects(crew.run(faulty.program, { shouldStop: () => ++phases === 2 }), {
+  await t.rejects(pool.run(faulty.program, { shouldStop: () => ++phases === 2 }), {
     message: /out of bounds/,
   })
   faulty.free()
 })
 
 t.test('a program without phases ends', async (t) => {
-  for (const crew of crews) {
-    const empty = linkProgram(context, crew.threads, 64, () => {})
-    await crew.run(empty.program)
+  for (const pool of crews) {
+    const empty = linkProgram(context, pool.threads, 64, () => {})
+    await pool.run(empty.program)
     t.pass()
     empty.free()
   }
 })
 
-t.test('a crew whose workers have just begun to start loses nothing', async (t) => {
-  const crew = await Crew.create(heap.memory, kernels, 3)
-  const program = marking(crew, 3, -1, [])
-  await crew.run(program.program)
+t.test('a pool whose workers have just begun to start loses nothing', async (t) => {
+  const pool = await ThreadPool.create(heap.memory, kernels, 3)
+  const program = marking(pool, 3, -1, [])
+  await pool.run(program.program)
   t.strictSame(program.present(), [3, 3, 3])
   program.free()
-  await crew.close()
+  await pool.close()
 })

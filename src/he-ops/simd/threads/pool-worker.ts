@@ -2,13 +2,13 @@ import { workerData } from 'node:worker_threads'
 import { instantiateKernels } from '../../kernels/kernels.ts'
 import { type Program, piecesFor } from '../program/program.ts'
 import { Barrier } from './barrier.ts'
-import { Claims } from './claims.ts'
 import { type PhaseRange, runShares } from './shares.ts'
+import { WorkStealing } from './work-stealing.ts'
 
-// A thread of the crew: it knows the memory and nothing of what lies there.
+// A thread of the pool: it knows the memory and nothing of what lies there.
 
-/** What a thread of the crew is started with. */
-export interface CrewMember {
+/** What a thread of the pool is started with. */
+export interface PoolMember {
   readonly memory: WebAssembly.Memory
   readonly module: WebAssembly.Module
 }
@@ -18,19 +18,19 @@ export interface Share {
   readonly program: Program
   /** The run's `Barrier.shared`. */
   readonly barrier: SharedArrayBuffer
-  /** The run's `Claims.shared`. */
+  /** The run's `WorkStealing.shared`. */
   readonly claims: SharedArrayBuffer
   /** 1 and up; 0 is the calling thread. */
   readonly thread: number
   readonly range: PhaseRange
 }
 
-const { memory, module } = workerData as CrewMember
+const { memory, module } = workerData as PoolMember
 const kernels = await instantiateKernels(memory, module)
 
 export default function share({ program, barrier: shared, claims, thread, range }: Share): void {
   const { threads } = program
   const barrier = new Barrier(threads, shared)
   barrier.join()
-  runShares(program, kernels, barrier, new Claims(thread, threads, piecesFor(threads), claims), range)
+  runShares(program, kernels, barrier, new WorkStealing(thread, threads, piecesFor(threads), claims), range)
 }

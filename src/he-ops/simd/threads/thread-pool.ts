@@ -4,9 +4,9 @@ import { ExecutionStopped } from '../../executor.ts'
 import { type Kernels, kernelModule } from '../../kernels/kernels.ts'
 import { type Program, piecesFor } from '../program/program.ts'
 import { Barrier, VERDICT_FAILED, VERDICT_STOP } from './barrier.ts'
-import { Claims } from './claims.ts'
-import type { CrewMember, Share } from './crew-worker.ts'
+import type { PoolMember, Share } from './pool-worker.ts'
 import { type PhaseRange, runShares } from './shares.ts'
+import { WorkStealing } from './work-stealing.ts'
 
 /** How the caller follows and ends a run. What these functions throw ends the run and comes out of it. */
 export interface RunControl {
@@ -17,7 +17,7 @@ export interface RunControl {
 }
 
 /** The threads that run programs on one memory: the calling one, and workers that take their part. */
-export class Crew {
+export class ThreadPool {
   readonly threads: number
   readonly #kernels: Kernels
   readonly #pool: Piscina | undefined
@@ -29,9 +29,9 @@ export class Crew {
   }
 
   /** @param threads at least 1, the calling one included */
-  static async create(memory: WebAssembly.Memory, kernels: Kernels, threads: number): Promise<Crew> {
-    if (threads === 1) return new Crew(1, kernels, undefined)
-    const member: CrewMember = { memory, module: await kernelModule() }
+  static async create(memory: WebAssembly.Memory, kernels: Kernels, threads: number): Promise<ThreadPool> {
+    if (threads === 1) return new ThreadPool(1, kernels, undefined)
+    const member: PoolMember = { memory, module: await kernelModule() }
     const { Piscina } = await import('piscina')
     const pool = new Piscina({
       filename: workerFile(),
@@ -39,7 +39,7 @@ export class Crew {
       maxThreads: threads - 1,
       workerData: member,
     })
-    return new Crew(threads, kernels, pool)
+    return new ThreadPool(threads, kernels, pool)
   }
 
   /**
@@ -55,7 +55,7 @@ export class Crew {
     range: PhaseRange = { from: 0, to: program.progress.length },
   ): Promise<void> {
     const barrier = new Barrier(this.threads)
-    const claims = new Claims(0, this.threads, piecesFor(this.threads))
+    const claims = new WorkStealing(0, this.threads, piecesFor(this.threads))
     const cancel = new AbortController()
     const shares = this.#start(
       { program, barrier: barrier.shared, claims: claims.shared, range },

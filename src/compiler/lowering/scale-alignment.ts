@@ -14,7 +14,7 @@ const ONE: ConstantDraft = { period: 1, gain: 1, exact: true, make: () => Float6
 const SCALE_SLACK = 1
 
 /** Where a fixed summand and a weighted layer, whose weights have no scale yet, can be added. */
-export interface Meeting extends ValueType {
+export interface ScaleAlignment extends ValueType {
   /** Integer that the fixed summand is multiplied by; 1 is no multiplication. */
   readonly factor: number
   /** Whether the fixed summand is rescaled once after the multiplication. */
@@ -30,12 +30,12 @@ export interface Meeting extends ValueType {
  * @param source level and scale of the weighted layer's input
  * @param naturalBits the scale its weights would have on their own
  */
-export function meetingPoint(
+export function alignedScale(
   builder: CircuitBuilder,
   fixed: ValueType,
   source: ValueType,
   naturalBits: number,
-): Meeting {
+): ScaleAlignment {
   const level = Math.min(fixed.level, source.level)
   const natural = source.scale * 2 ** naturalBits
   if (fixed.level > level) {
@@ -52,7 +52,7 @@ export function meetingPoint(
 }
 
 /** Brings the fixed summand to the meeting point. */
-export function bringTo(builder: CircuitBuilder, packed: Packed, meeting: Meeting): Packed {
+export function bringTo(builder: CircuitBuilder, packed: Packed, meeting: ScaleAlignment): Packed {
   return eachValue(builder, packed, (value) => {
     let id = value
     if (meeting.factor !== 1) id = builder.dot([{ value: () => value, constant: ONE }], meeting.factor)!
@@ -97,8 +97,8 @@ function lowestScale(builder: CircuitBuilder, value: ValueId, level: number): Va
 }
 
 /** All values rescaled as often as the waterline allows. */
-export const settlePacked = (builder: CircuitBuilder, packed: Packed): Packed =>
-  eachValue(builder, packed, (value) => builder.settle(value))
+export const rescalePacked = (builder: CircuitBuilder, packed: Packed): Packed =>
+  eachValue(builder, packed, (value) => builder.rescaleToWaterline(value))
 
 function eachValue(builder: CircuitBuilder, packed: Packed, lower: (value: ValueId) => ValueId): Packed {
   const { layout, values } = packed

@@ -1,15 +1,15 @@
 import t from 'tap'
-import { Claims } from '../../../../src/he-ops/simd/threads/claims.ts'
+import { WorkStealing } from '../../../../src/he-ops/simd/threads/work-stealing.ts'
 
 /** The claims of all threads of a run. */
-function claimsOf(threads: number, pieces: number): Claims[] {
-  const first = new Claims(0, threads, pieces)
+function claimsOf(threads: number, pieces: number): WorkStealing[] {
+  const first = new WorkStealing(0, threads, pieces)
   return Array.from({ length: threads }, (_, i) =>
-    i === 0 ? first : new Claims(i, threads, pieces, first.shared),
+    i === 0 ? first : new WorkStealing(i, threads, pieces, first.shared),
   )
 }
 
-const taken = (claims: Claims): number[] => {
+const taken = (claims: WorkStealing): number[] => {
   const pieces: number[] = []
   claims.takeAll((piece) => pieces.push(piece))
   return pieces
@@ -39,5 +39,5 @@ t.test('threads that work side by side take each piece once', async (t) => {
 })
 
 t.test('one thread has one piece', async (t) => {
-  t.strictSame(taken(new Claims(0, 1, 1)), [0])
+  t.strictSame(taken(new WorkStealing(0, 1, 1)), [0])
 })

@@ -6,7 +6,7 @@
  * Threads go from phase to phase together, and leave none before all pieces are taken. So a piece has been taken as often as
  * phases have begun, or once less.
  */
-export class Claims {
+export class WorkStealing {
   readonly shared: SharedArrayBuffer
   readonly #turns: Int32Array
   /** Pieces in the order in which this thread looks at them. */
@@ -26,7 +26,7 @@ export class Claims {
   ) {
     this.shared = shared
     this.#turns = new Int32Array(shared)
-    this.#order = claimOrder(thread, threads, pieces / threads)
+    this.#order = stealingOrder(thread, threads, pieces / threads)
   }
 
   /** Takes pieces of the next phase for as long as there are any. @param body told which piece, after it was taken */
@@ -39,7 +39,7 @@ export class Claims {
 }
 
 /** A thread's own pieces, forwards, then those of each other thread, backwards. */
-function claimOrder(thread: number, threads: number, each: number): number[] {
+function stealingOrder(thread: number, threads: number, each: number): number[] {
   const own = Array.from({ length: each }, (_, i) => thread * each + i)
   const others = Array.from({ length: threads - 1 }, (_, i) => (thread + 1 + i) % threads)
   return [...own, ...others.flatMap((other) => own.map((_, i) => (other + 1) * each - 1 - i))]

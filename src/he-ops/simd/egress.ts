@@ -4,8 +4,8 @@ import { type PackedFullRlwe, type PackedRlwe, SEED_BYTES } from '../../wire/ind
 import type { SimdContext } from './context.ts'
 import type { OutputKeys } from './keys/output-key.ts'
 import { aligned } from './memory/ranges.ts'
-import { emitLeaving, leavingScratch } from './operations/rerandomise.ts'
-import { emitReturns, type Return, returnScratch } from './operations/unmask.ts'
+import { emitMasked, maskedScratch } from './operations/rerandomise.ts'
+import { emitIngresses, type Return, returnScratch } from './operations/unmask.ts'
 import type { ProgramBuilder } from './program/program.ts'
 import { NOTES_BYTES } from './values/load-pair.ts'
 import { readPacked, writePacked } from './values/packed-limbs.ts'
@@ -16,7 +16,7 @@ import type { Value } from './values/values.ts'
 // What passes between the engine and the client: how it is hidden before it leaves, and taken in when it comes back.
 
 /** What hides the values that leave. */
-export interface Border {
+export interface EgressOptions {
   readonly keys: OutputKeys
   /** Where the answer's logits are; all other coefficients are masked. */
   readonly logits: LogitCoefficients
@@ -50,7 +50,7 @@ export interface Stop {
    * `leave`: a round's values go to the client. `await`: they are waited for, and put where the next phase takes them in.
    * `check`: it is looked at how that went.
    */
-  readonly kind: 'leave' | 'await' | 'check'
+  readonly kind: 'send' | 'wait' | 'check'
   readonly round: number
 }
 
@@ -60,26 +60,26 @@ export interface Stop {
  * @param leaving levels of the ciphertexts that leave
  * @param refreshed levels of those that come back
  */
-export const borderScratch = (
+export const egressScratch = (
   context: SimdContext,
   leaving: readonly number[],
   refreshed: readonly number[],
 ): number =>
   Math.max(
-    ...leaving.map((level) => leavingScratch(context, level)),
+    ...leaving.map((level) => maskedScratch(context, level)),
     ...refreshed.map((level) => returnScratch(context, level + 1)),
   )
 
 /**
- * Emits the phase after which a round's values may leave. Masks are drawn in it, and stay until `emitReturn`.
+ * Emits the phase after which a round's values may leave. Masks are drawn in it, and stay until `emitIngress`.
  *
  * @param from at one level
  * @param out theirs alone from here on
  */
-export function emitDeparture(
+export function emitEgress(
   builder: ProgramBuilder,
   context: SimdContext,
-  { keys }: Border,
+  { keys }: EgressOptions,
   from: readonly Value[],
   out: readonly Value[],
 ): RefreshRound {
@@ -98,7 +98,7 @@ export function emitDeparture(
     }),
   )
   const key = keys.at(from[0].primes - 1)
-  emitLeaving(
+  emitMasked(
     builder,
     context,
     from.map((value, i) => {
@@ -110,8 +110,8 @@ export function emitDeparture(
 }
 
 /** Emits the phase that takes a round's values in again. */
-export const emitReturn = (builder: ProgramBuilder, context: SimdContext, { returns }: RefreshRound): void =>
-  emitReturns(builder, context, returns)
+export const emitIngress = (builder: ProgramBuilder, context: SimdContext, { returns }: RefreshRound): void =>
+  emitIngresses(builder, context, returns)
 
 /** Overwrites a round's masks with zeros. */
 export function wipeMasks({ heap, ring }: SimdContext, { returns }: RefreshRound): void {
@@ -128,19 +128,19 @@ export function freeRound(builder: ProgramBuilder, { returns: [{ mask, seed }] }
 export function emitOutput(
   builder: ProgramBuilder,
   context: SimdContext,
-  { keys, logits, floodingBound }: Border,
+  { keys, logits, floodingBound }: EgressOptions,
   value: Value,
   flooding: number,
 ): Output {
   const level = value.primes - 1
   const [c0, c1] = [0, 1].map(() => builder.allocate(context.limbBytes * value.primes))
   const packed = [c0, c1] as const
-  emitLeaving(builder, context, [{ value, key: keys.at(level), mask: { logits, flooding }, out: packed }])
+  emitMasked(builder, context, [{ value, key: keys.at(level), mask: { logits, flooding }, out: packed }])
   return { level, flooding, logits, floodingBound, packed }
 }
 
 /** Memory for the noise of an answer, to be taken before anything else. @param level of the result */
-export const allocateFlooding = (builder: ProgramBuilder, { logits }: Border, level: number): number =>
+export const allocateFlooding = (builder: ProgramBuilder, { logits }: EgressOptions, level: number): number =>
   builder.allocate(aligned(4 * logits.count * (level + 1)))
 
 /** Puts the noise of an answer into kernel memory. @param integers one for each coefficient that carries logits */
@@ -164,11 +164,7 @@ export const wipeFlooding = ({ heap }: SimdContext, { flooding, level, logits }:
   heap.words(flooding, logits.count * (level + 1)).fill(0)
 
 /** Copies of packed ciphertexts. @param packed addresses of both polynomials */
-export function readLeaving(
-  context: SimdContext,
-  [c0, c1]: readonly number[],
-  level: number,
-): PackedFullRlwe {
+export function readEgress(context: SimdContext, [c0, c1]: readonly number[], level: number): PackedFullRlwe {
   return { limbs: readPacked(context, c0, level + 1), second: readPacked(context, c1, level + 1) }
 }
 
@@ -177,7 +173,7 @@ export function readLeaving(
  *
  * @throws TENSOR_MALFORMED when there are more or fewer ciphertexts, or they are of another level
  */
-export function stageReturns(
+export function stageIngress(
   context: SimdContext,
   { returns }: RefreshRound,
   pairs: readonly PackedRlwe[],
@@ -203,7 +199,7 @@ export function stageReturns(
  *
  * @throws TENSOR_MALFORMED when a residue is not below its prime
  */
-export function completeReturns(
+export function completeIngress(
   context: SimdContext,
   seeds: SeedExpander,
   { returns }: RefreshRound,

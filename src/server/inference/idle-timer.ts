@@ -1,5 +1,5 @@
 /** Times in milliseconds. */
-export interface Patience {
+export interface Timeouts {
   /** While nobody is there. */
   readonly absent: number
   /** While somebody is there: a request or its answer may be stuck on the way. */
@@ -7,16 +7,16 @@ export interface Patience {
 }
 
 /** Notices when nothing has happened for a while, although somebody is expected to do something. */
-export class Attendance {
-  readonly #patience: Patience
+export class IdleTimer {
+  readonly #patience: Timeouts
   readonly #onSilence: () => void
   #expected = false
   #present = 0
   #timer: NodeJS.Timeout | undefined
 
-  /** @param onSilence called when somebody was expected and patience is over since the last coming or going */
-  constructor(patience: Patience, onSilence: () => void) {
-    this.#patience = patience
+  /** @param onSilence called when somebody was expected and timeouts is over since the last coming or going */
+  constructor(timeouts: Timeouts, onSilence: () => void) {
+    this.#patience = timeouts
     this.#onSilence = onSilence
   }
 

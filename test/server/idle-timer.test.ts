@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { AnswerRoom } from '../../src/server/inference/answers.ts'
-import { Attendance } from '../../src/server/inference/attendance.ts'
+import { IdleTimer } from '../../src/server/inference/idle-timer.ts'
+import { ReplyCache } from '../../src/server/inference/reply-cache.ts'
 
 t.test('silence is noticed while somebody is expected, and is longer for who is there', async (t) => {
   let silences = 0
-  const attendance = new Attendance({ absent: 60, present: 400 }, () => silences++)
+  const attendance = new IdleTimer({ absent: 60, present: 400 }, () => silences++)
   await sleep(150)
   t.equal(silences, 0, 'nobody is expected')
   attendance.expect(true)
@@ -25,7 +25,7 @@ t.test('silence is noticed while somebody is expected, and is longer for who is 
 })
 
 t.test('answers are kept while there is room; the oldest go', async (t) => {
-  const room = new AnswerRoom(100)
+  const room = new ReplyCache(100)
   const answer = (bytes: number) => ({ jsonBytes: 0, body: Buffer.alloc(bytes) })
   const first = room.keep(answer(60))
   const second = room.keep(answer(40))

@@ -9,9 +9,9 @@ import {
 import { insertRepacks } from '../../../../src/compiler/passes/insert-repacks.ts'
 import type { Candidate } from '../../../../src/compiler/planner/search/candidate.ts'
 import { candidatesOf } from '../../../../src/compiler/planner/search/draft.ts'
+import { chooseStrategies } from '../../../../src/compiler/planner/search/group-strategies.ts'
 import { cheapest, costOf } from '../../../../src/compiler/planner/search/objective.ts'
 import { inputLayout, policyFor } from '../../../../src/compiler/planner/search/search.ts'
-import { chooseStrategies } from '../../../../src/compiler/planner/search/stage-strategies.ts'
 import { targetNamed } from '../../../../src/compiler/planner/target/target.ts'
 import { prepareInput } from '../../../../src/compiler/prepare-input.ts'
 import { golden } from '../../harness.ts'
@@ -44,7 +44,7 @@ t.test('stages of different interleave have strategies of their own, from few dr
     tried.push(strategy)
     return draft(everywhere(strategy))
   })
-  t.equal(strategies.byInterleave.size, draft(strategies)[0].stages.size)
+  t.equal(strategies.byInterleave.size, draft(strategies)[0].groups.size)
   t.ok(strategies.byInterleave.size > 1)
   t.equal(
     new Set(tried.map((strategy) => JSON.stringify(strategy))).size,
@@ -60,14 +60,14 @@ t.test('stages of different interleave have strategies of their own, from few dr
 t.test('what a stage takes does not depend on the strategies of others', async (t) => {
   const strategies = chooseStrategies('simd', 'latency', (strategy) => draft(everywhere(strategy)))
   draft(strategies).forEach((candidate, index) => {
-    for (const [interleave, stage] of candidate.stages) {
+    for (const [interleave, stage] of candidate.groups) {
       const alone = draft(everywhere(strategies.byInterleave.get(interleave)!))[index]
-      const { seconds, steps } = alone.stages.get(interleave)!
+      const { seconds, steps } = alone.groups.get(interleave)!
       t.ok(Math.abs(stage.seconds / seconds - 1) < 1e-9)
       t.strictSame(stage.steps, steps)
       t.strictSame(candidate.chain, alone.chain)
     }
-    const sum = [...candidate.stages.values()].reduce((total, { seconds }) => total + seconds, 0)
+    const sum = [...candidate.groups.values()].reduce((total, { seconds }) => total + seconds, 0)
     t.ok(Math.abs(sum / candidate.seconds - 1) < 1e-9)
   })
 })

@@ -2,13 +2,13 @@ import { everywhere, type RotationStrategy, type Strategies } from '../../loweri
 import type { TargetName } from '../target/target.ts'
 import type { Candidate } from './candidate.ts'
 import { keyBytes } from './draft.ts'
+import type { InterleaveGroup } from './interleave-groups.ts'
 import { costOf, type Objective } from './objective.ts'
-import type { Stage } from './stages.ts'
 import { CHAINS, chooseStrategy } from './strategies.ts'
 
 /**
  * Chooses a strategy for each interleave. Strategies change neither levels nor scales, so what a stage takes by one of them
- * does not depend on the others, but for the keys that stages share: a draft with one strategy everywhere tells what every
+ * does not depend on the others, but for the keys that groups share: a draft with one strategy everywhere tells what every
  * stage takes by it, and whole circuits are put together from such drafts.
  *
  * @param draft candidates with one strategy everywhere, alike in all but what depends on the strategy; none when it fails
@@ -20,14 +20,14 @@ export function chooseStrategies(
 ): Strategies {
   const drafts = new Drafts(draft, objective)
   const chosen = new Map<number, RotationStrategy>()
-  const stages = drafts.stages()
+  const groups = drafts.groups()
   // What the slowest stage takes decides; the others can have their keys with it.
-  for (const interleave of stages) {
+  for (const interleave of groups) {
     const strategy = chooseStrategy(
       target,
       interleave,
       (strategy) => drafts.costOf(new Map([...chosen, [interleave, strategy]])),
-      stages.length > 1 ? 1 : undefined,
+      groups.length > 1 ? 1 : undefined,
     )
     chosen.set(interleave, strategy)
   }
@@ -46,20 +46,20 @@ class Drafts {
   }
 
   /** The interleaves of a circuit, the slowest stage first. */
-  stages(): number[] {
+  groups(): number[] {
     const [first] = this.#by(CHAINS)
     if (first === undefined) return []
-    return [...first.stages].sort(([, a], [, b]) => b.seconds - a.seconds).map(([interleave]) => interleave)
+    return [...first.groups].sort(([, a], [, b]) => b.seconds - a.seconds).map(([interleave]) => interleave)
   }
 
-  /** Cost of a circuit whose stages have the given strategies, and chains where none is given. */
+  /** Cost of a circuit whose groups have the given strategies, and chains where none is given. */
   costOf(strategies: ReadonlyMap<number, RotationStrategy>): number {
     const costs = this.#by(CHAINS).map((whole, index) => {
-      const stages = [...whole.stages.keys()].map((interleave) =>
-        this.#by(strategies.get(interleave) ?? CHAINS)[index]?.stages.get(interleave),
+      const groups = [...whole.groups.keys()].map((interleave) =>
+        this.#by(strategies.get(interleave) ?? CHAINS)[index]?.groups.get(interleave),
       )
-      return stages.every((stage) => stage !== undefined)
-        ? costOf(this.#objective, { ...whole, ...together(whole, stages) })
+      return groups.every((stage) => stage !== undefined)
+        ? costOf(this.#objective, { ...whole, ...together(whole, groups) })
         : Infinity
     })
     return Math.min(...costs)
@@ -75,11 +75,11 @@ class Drafts {
 
 function together(
   { chain, special, keyBytes: bytes }: Candidate,
-  stages: readonly Stage[],
+  groups: readonly InterleaveGroup[],
 ): Pick<Candidate, 'seconds' | 'keyBytes'> {
-  const steps = new Set(stages.flatMap((stage) => [...stage.steps]))
+  const steps = new Set(groups.flatMap((stage) => [...stage.steps]))
   return {
-    seconds: stages.reduce((sum, stage) => sum + stage.seconds, 0),
+    seconds: groups.reduce((sum, stage) => sum + stage.seconds, 0),
     keyBytes: special === undefined ? bytes : keyBytes(chain, special, steps.size),
   }
 }

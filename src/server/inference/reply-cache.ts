@@ -10,7 +10,7 @@ export interface KeptAnswer {
 }
 
 /** The room that all inferences together have for answers to earlier rounds: large ones, which hardly anybody asks for. */
-export class AnswerRoom {
+export class ReplyCache {
   readonly #maxBytes: number
   /** In the order of their coming. */
   readonly #kept = new Set<KeptAnswer>()
