@@ -20,8 +20,8 @@ import { type Benchmark, check, figure } from './harness.ts'
 const MAX_ERROR = 1e-2
 
 /**
- * Top-1 of the bundled networks on a folder of test images, in the clear and under encryption. The folder
- * has NAME.json for each network, a list of `file` and `truth`, and the files beside it. It is not part of the
+ * Top-1 of the bundled networks on a folder of test images, in the clear and under encryption. The folder has
+ * NAME.json for each network, a list of `file` and `truth`, and the files beside it. It is not part of the
  * repository; without it there is nothing to measure, and the result says so.
  */
 export const accuracy: Benchmark = {

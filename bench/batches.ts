@@ -21,9 +21,9 @@ const RUNS = 3
 const MAX_ERROR = 1e-2
 
 /**
- * One bundled network compiled for 1, 2, 4 and 8 images in the same ciphertexts, on the simd engine in one process, with the
- * frames between client and server that would travel. Batches take turns, so that what else the machine does falls on all of
- * them. Each image is checked against the clear float reference.
+ * One bundled network compiled for 1, 2, 4 and 8 images in the same ciphertexts, on the simd engine in one
+ * process, with the frames between client and server that would travel. Batches take turns, so that what else
+ * the machine does falls on all of them. Each image is checked against the clear float reference.
  */
 export const batches: Benchmark = {
   name: 'batches',

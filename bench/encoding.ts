@@ -12,8 +12,8 @@ const BYTES_PER_RESIDUE = 8
 const PERIODS = [1, 8, 32, 128]
 
 /**
- * Bringing a periodic weight to a plaintext of node-seal: by expanding block constants that were encoded at their own
- * size, against node-seal's own encoder. Checked by decoding.
+ * Bringing a periodic weight to a plaintext of node-seal: by expanding block constants that were encoded at
+ * their own size, against node-seal's own encoder. Checked by decoding.
  */
 export const encoding: Benchmark = {
   name: 'encoding',

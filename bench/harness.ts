@@ -7,7 +7,10 @@ export interface Machine {
   readonly memoryBytes: number
   readonly system: string
   readonly node: string
-  /** Processes that wanted a core in the minute before; more than a few tenths, and figures are not of a quiet machine. */
+  /**
+   * Processes that wanted a core in the minute before; more than a few tenths, and figures are not of a quiet
+   * machine.
+   */
   readonly loadBefore: number
 }
 

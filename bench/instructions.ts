@@ -3,7 +3,10 @@ import { disassemble, type Instruction } from './machine-code/disassemble.ts'
 import { optimisedFunctions } from './machine-code/jit-dump.ts'
 import { type Loop, loopsOf } from './machine-code/loops.ts'
 
-/** How the loops that matter are told from what is around them, and how many residues a pass through one works on. */
+/**
+ * How the loops that matter are told from what is around them, and how many residues a pass through one works
+ * on.
+ */
 interface Hot {
   readonly kernel: string
   readonly what: string
@@ -38,7 +41,8 @@ const HOT: readonly Hot[] = [
     isHot: ({ stores, wideProducts }) => stores > 0 && wideProducts > 0,
     residues: ({ stores }) => (4 * stores) / 3,
   },
-  // Four vectors make the four outputs of two stages; the stages within registers load roots for each vector besides.
+  // Four vectors make the four outputs of two stages; the stages within registers load roots for each vector
+  // besides.
   { ...storing('nttForward', 'residue and two stages', 2), isHot: (loop) => isPair(loop, 4, 4) },
   { ...storing('nttForward', 'residue, the last two stages', 2), isHot: (loop) => isPair(loop, 2, 4) },
   { ...storing('nttInverse', 'residue and two stages', 2), isHot: (loop) => isPair(loop, 4, 4) },
@@ -50,7 +54,10 @@ const HOT: readonly Hot[] = [
 const isPair = (loop: Loop, stores: number, loads: number): boolean =>
   loop.stores === stores && loop.loads === loads && loop.wideProducts === 2 * stores
 
-/** Instructions of the kernels' inner loops in the machine code that V8 makes of them. Takes `objdump` of GNU binutils. */
+/**
+ * Instructions of the kernels' inner loops in the machine code that V8 makes of them. Takes `objdump` of GNU
+ * binutils.
+ */
 export const instructions: Benchmark = {
   name: 'instructions',
   what: 'instructions of the kernels’ inner loops, from the machine code (needs objdump)',

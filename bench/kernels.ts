@@ -13,7 +13,9 @@ const STRETCH = 512
 /** Calls that are timed together take about so long. */
 const TARGET_SECONDS = 0.02
 
-/** A kernel on its own: what one call works on, and what it has to move between core and memory at the least. */
+/**
+ * A kernel on its own: what one call works on, and what it has to move between core and memory at the least.
+ */
 interface Row {
   readonly kernel: string
   /** Where the operands lie. */
@@ -152,7 +154,8 @@ class KernelRows {
       this.#heap.words(values, RING).every((residue, i) => residue === before[i]),
       'the transforms undo each other',
     )
-    // Seven passes over the residues, each reading and writing, and the roots of the last with their quotients.
+    // Seven passes over the residues, each reading and writing, and the roots of the last with their
+    // quotients.
     const row = (kernel: string, run: () => void): Row => ({
       kernel,
       where: 'second-level cache',

@@ -27,8 +27,8 @@ interface Case {
 }
 
 /**
- * A key set's way from the client to the server's kernel memory: made as clients do and, for comparison, by node-seal alone;
- * and loaded. Checked by rotating with what was loaded.
+ * A key set's way from the client to the server's kernel memory: made as clients do and, for comparison, by
+ * node-seal alone; and loaded. Checked by rotating with what was loaded.
  */
 export const keys: Benchmark = {
   name: 'keys',
@@ -91,7 +91,10 @@ async function measure({ name, parameters, steps }: Case, say: (line: string) =>
   }
 }
 
-/** What node-seal takes alone: for a context of all primes and a secret key in it, and for the keys, of which one is made. */
+/**
+ * What node-seal takes alone: for a context of all primes and a secret key in it, and for the keys, of which
+ * one is made.
+ */
 async function nodeSealSeconds(
   parameters: CkksParameters,
   keys: number,

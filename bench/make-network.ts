@@ -10,8 +10,9 @@ import { makeNetwork } from './parts/random-network/make.ts'
 import { peaksOf } from './parts/random-network/peaks.ts'
 import { clothingFiles, resizedTo, spread, testImage } from './parts/test-images.ts'
 
-// Writes a network of a published architecture with random weights and realistic statistics: NAME.safetensors, NAME.json,
-// and NAME.golden.safetensors with images that the statistics were not taken from.
+// Writes a network of a published architecture with random weights and realistic statistics:
+// NAME.safetensors, NAME.json, and NAME.golden.safetensors with images that the statistics were not taken
+// from.
 
 const USAGE =
   'node bench/make-network.ts ARCHITECTURE OUT.safetensors [--channels C] [--classes K] [--input N] [--images n] [--held-out n] [--seed n]'

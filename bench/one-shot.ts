@@ -16,9 +16,9 @@ const MAX_ERROR = 1e-2
 const SEAL_IMAGES = 2
 
 /**
- * Every bundled image of both bundled networks on the simd engine, and some on node-seal with circuits that are planned for
- * it, in one process, with the frames between client and server that would travel. Checked against the clear float
- * reference.
+ * Every bundled image of both bundled networks on the simd engine, and some on node-seal with circuits that
+ * are planned for it, in one process, with the frames between client and server that would travel. Checked
+ * against the clear float reference.
  */
 export const oneShot: Benchmark = {
   name: 'one-shot',

@@ -9,7 +9,9 @@ import { type Benchmark, check, figure, median } from './harness.ts'
 import { type BundledProgram, bundledProgram } from './parts/bundled-program.ts'
 
 const RUNS = 5
-/** Words of a block term: address of the residues, address of the weights, log2 of residues for each weight. */
+/**
+ * Words of a block term: address of the residues, address of the weights, log2 of residues for each weight.
+ */
 const BLOCK_TERM_WORDS = 3
 const DIGITS_TIMES_KEYS = 'dot: digits times keys'
 

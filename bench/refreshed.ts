@@ -28,8 +28,8 @@ const MAX_ERROR = 0.02
 type Say = (line: string) => void
 
 /**
- * Networks that take refreshes, end to end: a client and a service in processes of their own, over HTTP on one machine, keys
- * in place; then one image on the engine in this process, for where its time goes.
+ * Networks that take refreshes, end to end: a client and a service in processes of their own, over HTTP on
+ * one machine, keys in place; then one image on the engine in this process, for where its time goes.
  */
 export const refreshed: Benchmark = {
   name: 'refreshed',

@@ -14,8 +14,8 @@ const ROUND_TRIPS = 5
 const MAX_ERROR = 1e-2
 
 /**
- * What a user waits for: an image encrypted, sent, classified, sent back and decrypted, over HTTP to a service in a
- * process of its own on the same machine, as built, with the keys already there.
+ * What a user waits for: an image encrypted, sent, classified, sent back and decrypted, over HTTP to a
+ * service in a process of its own on the same machine, as built, with the keys already there.
  */
 export const service: Benchmark = {
   name: 'service',

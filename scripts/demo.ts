@@ -6,8 +6,8 @@ import { demoOptions } from './demo/options.ts'
 import { allWell, imageText, keysText, type Report, summary } from './demo/report.ts'
 import { type DemoServer, startServer } from './demo/server.ts'
 
-// Bundled images of both bundled networks, classified under encryption over HTTP. stderr tells as it goes; stdout gets the
-// summary, or with --json the report.
+// Bundled images of both bundled networks, classified under encryption over HTTP. stderr tells as it goes;
+// stdout gets the summary, or with --json the report.
 
 /** Images of each network, unless all are asked for. */
 const FEW = 2

@@ -4,8 +4,9 @@ import { fileURLToPath } from 'node:url'
 import t from 'tap'
 
 /**
- * Which folder of src may import which: imports point one way, from what users touch to what everything rests on.
- * A folder with a module behind it may import that module alone. docs/architecture.md says what each is for.
+ * Which folder of src may import which: imports point one way, from what users touch to what everything rests
+ * on. A folder with a module behind it may import that module alone. docs/architecture.md says what each is
+ * for.
  */
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   'index.ts': ['client', 'compiler', 'models', 'circuit', 'errors', 'version.ts'],
@@ -35,7 +36,10 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   'version.ts': [],
 }
 
-/** Of what the client loads, only these modules may import what Node alone has, and they are loaded when they are used. */
+/**
+ * Of what the client loads, only these modules may import what Node alone has, and they are loaded when they
+ * are used.
+ */
 const NODE_ONLY = [
   'client/keys/files.ts',
   'he-ops/kernels/read-file.ts',

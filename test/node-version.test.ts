@@ -8,7 +8,8 @@ import { requireNode as requireNodeOfCommand } from '../src/cli/run.ts'
 import { requireNode } from '../src/errors/node-version.ts'
 import { requireBuild } from './support/built.ts'
 
-// What an old Node is told: by the command line and by every entry point, in the same sentence and before any work.
+// What an old Node is told: by the command line and by every entry point, in the same sentence and before any
+// work.
 
 await requireBuild()
 const root = fileURLToPath(new URL('../', import.meta.url))

@@ -2,8 +2,8 @@ import { access, constants, readFile } from 'node:fs/promises'
 import t from 'tap'
 import { requireBuild } from './support/built.ts'
 
-// The built package by its own name, as users import it. The specifiers are no literals, so that the type checker does
-// not look for dist.
+// The built package by its own name, as users import it. The specifiers are no literals, so that the type
+// checker does not look for dist.
 
 const root = new URL('../', import.meta.url)
 const description = JSON.parse(await readFile(new URL('package.json', root), 'utf8'))

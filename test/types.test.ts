@@ -6,8 +6,8 @@ import t, { type Test } from 'tap'
 import { project, run } from './docs/support.ts'
 import { requireBuild } from './support/built.ts'
 
-// The published types, as projects of users compile them: every declaration file is checked, none of the compiler's
-// libraries is there but what the project names.
+// The published types, as projects of users compile them: every declaration file is checked, none of the
+// compiler's libraries is there but what the project names.
 
 await requireBuild()
 const root = fileURLToPath(new URL('../', import.meta.url))

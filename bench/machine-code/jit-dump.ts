@@ -12,7 +12,10 @@ export interface CompiledFunction {
   readonly code: Uint8Array
 }
 
-/** Everything is compiled at once and by the optimising compiler, and written to a file in `perf`'s jitdump format. */
+/**
+ * Everything is compiled at once and by the optimising compiler, and written to a file in `perf`'s jitdump
+ * format.
+ */
 const FLAGS = ['--perf-prof', '--no-liftoff', '--no-wasm-lazy-compilation']
 const SCRIPT = `import { readFileSync } from 'node:fs'
 const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true })

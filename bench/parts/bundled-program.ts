@@ -14,7 +14,10 @@ import { decodeImage } from '../../src/preprocessing/decode-node.ts'
 import { preprocess } from '../../src/preprocessing/index.ts'
 import { bytesSource, openKeySet, openTensor, querySpec } from '../../src/wire/index.ts'
 
-/** A bundled network's circuit with keys and a real encrypted image, ready to be built for any number of threads. */
+/**
+ * A bundled network's circuit with keys and a real encrypted image, ready to be built for any number of
+ * threads.
+ */
 export interface BundledProgram {
   readonly circuit: Circuit
   readonly context: SimdContext

@@ -4,8 +4,9 @@ import { median } from '../harness.ts'
 const CHAIN = 50_000_000
 
 /**
- * The clock of the core that this runs on, in cycles per second: a chain of dependent 32-bit multiplications takes three
- * cycles each on every x86-64 processor of the last ten years. What the system states is often a nominal figure.
+ * The clock of the core that this runs on, in cycles per second: a chain of dependent 32-bit multiplications
+ * takes three cycles each on every x86-64 processor of the last ten years. What the system states is often a
+ * nominal figure.
  */
 export function clockHertz(): number {
   const times = Array.from({ length: 5 }, () => {
@@ -40,7 +41,10 @@ function each(line: (k: number) => string): string {
   return Array.from({ length: 8 }, (_, k) => line(k)).join('\n  ')
 }
 
-/** The most 128-bit vector instructions that WebAssembly gets through in a second: additions and exclusive ors. */
+/**
+ * The most 128-bit vector instructions that WebAssembly gets through in a second: additions and exclusive
+ * ors.
+ */
 export async function peakVectorInstructions(): Promise<number> {
   const { error, binary } = await asc.compileString(PEAK, {
     optimizeLevel: 3,

@@ -8,9 +8,9 @@ import { clientKeySet } from '../../test/support/client-key-set.ts'
 import { check, figure } from '../harness.ts'
 
 /**
- * Bytes of a Galois key on the wire, ours as they travel against node-seal's own seeded serialisation under zstd for the
- * same ring and data primes. node-seal has one special prime, and so one digit for each data prime. Both kinds rotate
- * ciphertexts of all levels.
+ * Bytes of a Galois key on the wire, ours as they travel against node-seal's own seeded serialisation under
+ * zstd for the same ring and data primes. node-seal has one special prime, and so one digit for each data
+ * prime. Both kinds rotate ciphertexts of all levels.
  */
 export async function compareKeyBytes() {
   const { checkpoint, config } = bundledNetworks().find(({ name }) => name === 'digits')!

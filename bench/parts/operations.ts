@@ -34,8 +34,8 @@ const SCALE = 2 ** 28
 const WEIGHT_SCALE = 2 ** 12
 
 /**
- * Operations of the simd backend against node-seal's: one thread each, the same keys, ciphertexts and parameters, results
- * compared first.
+ * Operations of the simd backend against node-seal's: one thread each, the same keys, ciphertexts and
+ * parameters, results compared first.
  */
 export async function compareOperations() {
   const bench = await setUp()

@@ -55,9 +55,10 @@ const parameters = checkParameters({
 })
 
 /**
- * A refresh round of some ciphertexts, both sides of it, and node-seal's sampling for one of them. All of a side's work is in
- * its figure but frames and digests: masking, re-randomising, packing, unpacking, checking, expanding seeds, unmasking on the
- * server; unpacking, checking, decryption, lifting, encryption, packing on the client.
+ * A refresh round of some ciphertexts, both sides of it, and node-seal's sampling for one of them. All of a
+ * side's work is in its figure but frames and digests: masking, re-randomising, packing, unpacking, checking,
+ * expanding seeds, unmasking on the server; unpacking, checking, decryption, lifting, encryption, packing on
+ * the client.
  */
 export async function compareRefreshes() {
   const keys = await clientKeys()
@@ -223,7 +224,10 @@ class Server {
   }
 }
 
-/** Milliseconds that node-seal takes for what each side samples for a ciphertext, on one thread, in its smallest context. */
+/**
+ * Milliseconds that node-seal takes for what each side samples for a ciphertext, on one thread, in its
+ * smallest context.
+ */
 function nodeSealSeconds({ ctx, secretKey }: Keys) {
   const contexts = new RestrictedContexts(ctx.seal, parameters)
   const low = contexts.at(FROM)

@@ -7,7 +7,9 @@ import { trainedFile } from '../../test/support/trained-networks.ts'
 
 const listSchema = z.array(z.object({ file: z.string(), truth: z.string() })).min(1)
 
-/** The clothing test images beside the trained networks, as file names; those of a class follow one another. */
+/**
+ * The clothing test images beside the trained networks, as file names; those of a class follow one another.
+ */
 export async function clothingFiles(): Promise<string[]> {
   const list = await readFile(trainedFile('images/clothing.json'), 'utf8')
   return listSchema.parse(JSON.parse(list)).map(({ file }) => file)

@@ -5,7 +5,10 @@ import { type BundledProgram, bundledProgram } from './bundled-program.ts'
 
 const RUNS = 9
 
-/** The bundled digits network's circuit on one thread and on several, in turns: the same bits first, then the time. */
+/**
+ * The bundled digits network's circuit on one thread and on several, in turns: the same bits first, then the
+ * time.
+ */
 export async function compareThreads() {
   const bundled = await bundledProgram('digits')
   const counts = [1, 2, 4].filter((threads) => threads === 1 || threads <= availableParallelism())

@@ -5,7 +5,10 @@ import { BUILDING, DIST, KERNEL_BUILD, ROOT, SOURCE } from './paths.ts'
 /** Marks the end of a build. */
 export const STAMP = join(DIST, '.built')
 
-/** Whether dist was completely built after the last change of a source, of the build itself or of the dependencies. */
+/**
+ * Whether dist was completely built after the last change of a source, of the build itself or of the
+ * dependencies.
+ */
 export async function isFresh(): Promise<boolean> {
   const built = await modified(STAMP)
   if (built === undefined) return false

@@ -15,7 +15,10 @@ const OPTIONS = [
 ]
 const SHARED_MEMORY = ['--enable=threads', '--sharedMemory']
 
-/** Compiles the kernels from AssemblyScript to WebAssembly, beside their source: for shared memory and for unshared. */
+/**
+ * Compiles the kernels from AssemblyScript to WebAssembly, beside their source: for shared memory and for
+ * unshared.
+ */
 export async function buildKernels(): Promise<void> {
   await compileKernels(KERNEL_MODULES.shared, [...OPTIONS, ...SHARED_MEMORY])
   await compileKernels(KERNEL_MODULES.unshared, OPTIONS)

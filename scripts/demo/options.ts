@@ -15,7 +15,9 @@ over HTTP, compares with the clear networks, and says what it cost.
   --help  this text
 `
 
-/** Reads the demo's flags. Ends the process after help, with 0, and after a flag that there is not, with 2. */
+/**
+ * Reads the demo's flags. Ends the process after help, with 0, and after a flag that there is not, with 2.
+ */
 export function demoOptions(args: readonly string[]): DemoOptions {
   try {
     const flag = { type: 'boolean', default: false } as const

@@ -1,8 +1,8 @@
 import type { Circuit } from './types.ts'
 
-// An answer repeats after `period` slots of each image, which is after P = period * batch slots of the ciphertext. A vector
-// of period P encodes to a polynomial in X^(N / 2P): its logits are in every (N / 2P)-th coefficient, and nothing of them is
-// in any other.
+// An answer repeats after `period` slots of each image, which is after P = period * batch slots of the
+// ciphertext. A vector of period P encodes to a polynomial in X^(N / 2P): its logits are in every (N / 2P)-th
+// coefficient, and nothing of them is in any other.
 
 /** The coefficients of an answer that carry logits: 0, `stride`, 2 * `stride`, and so on, `count` of N. */
 export interface LogitCoefficients {

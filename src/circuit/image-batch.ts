@@ -1,9 +1,9 @@
 import { isOuter, periodOf } from './constants/constant.ts'
 import type { Constant } from './types.ts'
 
-// Images of a batch share ciphertexts as the lowest-order factor of the slot number: slot s of image b is slot
-// s * batch + b. What a circuit does to the slots of one image it does to those of all of them at once: its rotations go by
-// multiples of the batch, and its constants repeat each number for every image.
+// Images of a batch share ciphertexts as the lowest-order factor of the slot number: slot s of image b is
+// slot s * batch + b. What a circuit does to the slots of one image it does to those of all of them at once:
+// its rotations go by multiples of the batch, and its constants repeat each number for every image.
 
 /** The slot vector of a ciphertext from those of its images, one for each place of the batch. */
 export function interleaveImages(images: readonly Float64Array[]): Float64Array {
@@ -24,7 +24,10 @@ export function slotsOfImage(slots: Float64Array, batch: number, place: number):
 export const isBatch = (batch: number, slots: number): boolean =>
   Number.isInteger(batch) && batch >= 1 && slots % batch === 0 && (batch & (batch - 1)) === 0
 
-/** Slots after which a constant repeats that has a period among the slots of one image. A single number stays one. */
+/**
+ * Slots after which a constant repeats that has a period among the slots of one image. A single number stays
+ * one.
+ */
 export const periodForBatch = (period: number, batch: number): number => (period === 1 ? 1 : period * batch)
 
 /** A constant for one image, repeated for each of a batch. */

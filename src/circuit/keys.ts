@@ -2,8 +2,8 @@ import { PolyVeilError } from '../errors/index.ts'
 import type { Circuit } from './types.ts'
 
 /**
- * The Galois element 3^steps mod 2N of the automorphism that rotates slots left by `steps`, as SEAL numbers them. Squares and
- * multiplies: the time is that of the number's length, however large it is.
+ * The Galois element 3^steps mod 2N of the automorphism that rotates slots left by `steps`, as SEAL numbers
+ * them. Squares and multiplies: the time is that of the number's length, however large it is.
  *
  * @param ring polynomial modulus degree N, at most 2^20: products of two residues are exact
  * @param steps a whole number, not negative

@@ -25,8 +25,8 @@ export const log2Modulus = (parameters: Pick<CkksParameters, 'primes'>, level: n
   modulusBits(parameters)[level]
 
 /**
- * Bits that a modulus needs for an encoded vector not to wrap: no coefficient exceeds the largest slot, and half of the
- * modulus is for negative ones.
+ * Bits that a modulus needs for an encoded vector not to wrap: no coefficient exceeds the largest slot, and
+ * half of the modulus is for negative ones.
  *
  * @param largest largest |slot|
  */
@@ -40,12 +40,15 @@ export function largestAbsolute(values: Float64Array): number {
 }
 
 /**
- * The type of each operation's result, computed from its operands. The circuit's verifier and every backend use these
- * same functions, so that what verifies also executes; scales are IEEE doubles, computed in one fixed way.
+ * The type of each operation's result, computed from its operands. The circuit's verifier and every backend
+ * use these same functions, so that what verifies also executes; scales are IEEE doubles, computed in one
+ * fixed way.
  *
- * @throws LEVEL_EXHAUSTED when operands differ in level, a level does not exist, or the scale reaches the modulus
+ * @throws LEVEL_EXHAUSTED when operands differ in level, a level does not exist, or the scale reaches the
+ *   modulus
  * @throws SCALE_MISMATCH when operands that are added differ in scale by more than `SCALE_TOLERANCE`
- * @throws CONFIG_INVALID when a value of three polynomials goes anywhere but to `relinearise`, or steps are out of range
+ * @throws CONFIG_INVALID when a value of three polynomials goes anywhere but to `relinearise`, or steps are
+ *   out of range
  */
 export interface TypeLaws {
   input(level: number, scale: number): CiphertextType

@@ -16,9 +16,9 @@ export const channelsIn = (layout: Layout, index: number): number =>
   Math.min(layout.channelsPerCiphertext, layout.channels - index * layout.channelsPerCiphertext)
 
 /**
- * Whether no two elements of a layout have the same slot, where channels have their own within a position. Elements (y, x) and
- * (y', x') meet where (y' - y) rowStride = (x - x') columnStride; the smallest such step is columnStride / g down and
- * rowStride / g across, g being the greatest common divisor of the strides.
+ * Whether no two elements of a layout have the same slot, where channels have their own within a position.
+ * Elements (y, x) and (y', x') meet where (y' - y) rowStride = (x - x') columnStride; the smallest such step
+ * is columnStride / g down and rowStride / g across, g being the greatest common divisor of the strides.
  */
 export function isApart({ height, width, rowStride, columnStride }: Layout): boolean {
   const g = greatestCommonDivisor(rowStride, columnStride)
@@ -68,8 +68,8 @@ export function unpack(layout: Layout, vectors: readonly Float64Array[]): Float6
 }
 
 /**
- * Cuts a tensor into patches: out[(c * s + py) * s + px][y][x] = in[c][y * s + py][x * s + px], zero where the padded
- * image has no pixel. A strided convolution becomes one of stride 1 on the result.
+ * Cuts a tensor into patches: out[(c * s + py) * s + px][y][x] = in[c][y * s + py][x * s + px], zero where
+ * the padded image has no pixel. A strided convolution becomes one of stride 1 on the result.
  *
  * @param tensor [C, H, W], row-major
  * @returns [C * s * s, ceil(H / s), ceil(W / s)]

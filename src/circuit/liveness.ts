@@ -4,8 +4,8 @@ import type { Circuit, Op, ValueId } from './types.ts'
 type Body = Pick<Circuit, 'ops' | 'result'>
 
 /**
- * For each value the index of the operation that reads it last; its own index when nothing does; `ops.length` for the
- * result, which outlives the circuit.
+ * For each value the index of the operation that reads it last; its own index when nothing does; `ops.length`
+ * for the result, which outlives the circuit.
  */
 export function lastUses({ ops, result }: Body): Int32Array {
   const last = Int32Array.from(ops, (_, index) => index)
@@ -16,7 +16,10 @@ export function lastUses({ ops, result }: Body): Int32Array {
   return last
 }
 
-/** The values to free right after operation `index`: what it read for the last time, and its own if nothing reads it. */
+/**
+ * The values to free right after operation `index`: what it read for the last time, and its own if nothing
+ * reads it.
+ */
 export function expiringAt(op: Op, index: ValueId, last: Int32Array): ValueId[] {
   const expiring = new Set(operandsOf(op).filter((value) => last[value] === index))
   if (last[index] === index) expiring.add(index)

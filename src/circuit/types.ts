@@ -7,22 +7,26 @@ export type ValueId = number
 export type ConstantId = number
 
 /**
- * Real numbers to be multiplied with or added to the slots, repeated with their own length as the period: slot s gets
- * `values[s mod values.length]`. The length is a power of two that divides the number of slots. Where the numbers are
- * products of a factor for each channel and one for each position, they are kept as these.
+ * Real numbers to be multiplied with or added to the slots, repeated with their own length as the period:
+ * slot s gets `values[s mod values.length]`. The length is a power of two that divides the number of slots.
+ * Where the numbers are products of a factor for each channel and one for each position, they are kept as
+ * these.
  */
 export type Constant = Float64Array | OuterConstant
 
 /**
- * An outer product: slot s gets `fine[s mod p] * coarse[floor(s / p) mod n]`, p and n being the lengths, both powers of
- * two. Constants of many ciphertexts share one `coarse`.
+ * An outer product: slot s gets `fine[s mod p] * coarse[floor(s / p) mod n]`, p and n being the lengths, both
+ * powers of two. Constants of many ciphertexts share one `coarse`.
  */
 export interface OuterConstant {
   readonly fine: Float64Array
   readonly coarse: Float64Array
 }
 
-/** Constants by their numbers. An array is such a list; deep circuits have millions, which are kept as a `ConstantTable`. */
+/**
+ * Constants by their numbers. An array is such a list; deep circuits have millions, which are kept as a
+ * `ConstantTable`.
+ */
 export interface ConstantList extends Iterable<Constant> {
   readonly length: number
   /** @param id from 0 to `length` - 1 */
@@ -48,8 +52,8 @@ interface Defines extends ValueType {
 }
 
 /**
- * The operations, in static single assignment form: operation i defines value i. All values are ciphertexts of two
- * polynomials, except that of `multiply`, which has three until `relinearise`.
+ * The operations, in static single assignment form: operation i defines value i. All values are ciphertexts
+ * of two polynomials, except that of `multiply`, which has three until `relinearise`.
  */
 export type Op =
   /** The `index`-th ciphertext of the encrypted input. */
@@ -71,18 +75,19 @@ export type Op =
   /** Forgets the highest primes, down to the level of the result; the scale stays. */
   | ({ readonly kind: 'dropLevel'; readonly source: ValueId } & Defines)
   /**
-   * Brings a value from the refresh level to the highest one, the scale as it was: masked, it goes to the client, who
-   * decrypts and encrypts it anew. All refreshes of one round go and come together. Rounds are numbered in the order in
-   * which they leave; a round that needs none of the values of another one does not wait for it to come back.
+   * Brings a value from the refresh level to the highest one, the scale as it was: masked, it goes to the
+   * client, who decrypts and encrypts it anew. All refreshes of one round go and come together. Rounds are
+   * numbered in the order in which they leave; a round that needs none of the values of another one does not
+   * wait for it to come back.
    */
   | ({ readonly kind: 'refresh'; readonly source: ValueId; readonly round: number } & Defines)
 
 export type OpKind = Op['kind']
 
 /**
- * Where the elements of a [C, H, W] tensor sit among the slots of one image: channel c is in ciphertext floor(c / channelsPerCiphertext), and
- * element (c, y, x) in slot ((offset + y * rowStride + x * columnStride) * interleave + c mod channelsPerCiphertext).
- * Slots that hold no element are zero.
+ * Where the elements of a [C, H, W] tensor sit among the slots of one image: channel c is in ciphertext
+ * floor(c / channelsPerCiphertext), and element (c, y, x) in slot ((offset + y * rowStride + x *
+ * columnStride) * interleave + c mod channelsPerCiphertext). Slots that hold no element are zero.
  */
 export interface Layout {
   readonly channels: number
@@ -108,21 +113,24 @@ export interface InputSpec {
   /** Shape of the preprocessed image, [C, H, W]. */
   readonly image: readonly [number, number, number]
   /**
-   * The stem's stride s: the image is cut into s x s patches of channels before packing, so that the encrypted tensor
-   * has C * s * s channels of H / s x W / s (`spaceToDepth` in layout.ts gives the order).
+   * The stem's stride s: the image is cut into s x s patches of channels before packing, so that the
+   * encrypted tensor has C * s * s channels of H / s x W / s (`spaceToDepth` in layout.ts gives the order).
    */
   readonly patch: number
   readonly layout: Layout
   readonly level: number
   readonly scale: number
   /**
-   * Largest absolute value of a preprocessed pixel that the circuit supports: at least what preprocessing yields of any
-   * picture, and at least `LEAST_INPUT_BOUND`.
+   * Largest absolute value of a preprocessed pixel that the circuit supports: at least what preprocessing
+   * yields of any picture, and at least `LEAST_INPUT_BOUND`.
    */
   readonly bound: number
 }
 
-/** What the client decrypts: logit k in every slot s of an image with s mod period = k, zero where k >= classes. */
+/**
+ * What the client decrypts: logit k in every slot s of an image with s mod period = k, zero where k >=
+ * classes.
+ */
 export interface OutputSpec {
   readonly classes: number
   /** Slots of one image after which its answer repeats, a power of two, at least `classes`. */
@@ -131,14 +139,19 @@ export interface OutputSpec {
   readonly scale: number
   /** Honest logits are smaller than this in absolute value; a wrapped result is not. */
   readonly bound: number
-  /** Imaginary parts, and slots that hold no logit, are less than this in absolute value in an honest answer. */
+  /**
+   * Imaginary parts, and slots that hold no logit, are less than this in absolute value in an honest answer.
+   */
   readonly tolerance: number
-  /** Standard deviation, in logit units, of the noise that the server adds to each logit to drown noise of the computation. */
+  /**
+   * Standard deviation, in logit units, of the noise that the server adds to each logit to drown noise of the
+   * computation.
+   */
   readonly flooding: number
   /**
-   * The error that the plan allows a logit, a power of two: clients round logits to multiples of it, so that what they show
-   * does not carry the noise of the decryption. It follows from the precision that was asked for and the power of two of the
-   * logits' deviation.
+   * The error that the plan allows a logit, a power of two: clients round logits to multiples of it, so that
+   * what they show does not carry the noise of the decryption. It follows from the precision that was asked
+   * for and the power of two of the logits' deviation.
    */
   readonly precision: number
 }
@@ -155,13 +168,21 @@ export interface LayerInfo {
   readonly kind: string
   /** Output shape [C, H, W], before packing. */
   readonly shape: readonly number[]
-  /** Bits by which all errors so far, in the layer's last tensor, lie below that tensor's root mean square. */
+  /**
+   * Bits by which all errors so far, in the layer's last tensor, lie below that tensor's root mean square.
+   */
   readonly precisionBits: number
-  /** Bits by which the logits' error that comes into this layer alone lies below the deviation of an image's logits. */
+  /**
+   * Bits by which the logits' error that comes into this layer alone lies below the deviation of an image's
+   * logits.
+   */
   readonly logitBits: number
   /** Slots that hold elements, as a fraction of all slots of the layer's ciphertexts. */
   readonly slotsUsed: number
-  /** Seconds of one core, at the speeds that the plan was made by; all layers together take `Estimate.seconds`. */
+  /**
+   * Seconds of one core, at the speeds that the plan was made by; all layers together take
+   * `Estimate.seconds`.
+   */
   readonly seconds: number
 }
 
@@ -171,8 +192,8 @@ export interface Circuit {
   readonly labels: readonly string[]
   readonly parameters: CkksParameters
   /**
-   * Images that share the ciphertexts, a power of two: slot s of image b is slot s * batch + b. Layouts are those of one
-   * image, in its own slots; operations and constants are those of whole ciphertexts.
+   * Images that share the ciphertexts, a power of two: slot s of image b is slot s * batch + b. Layouts are
+   * those of one image, in its own slots; operations and constants are those of whole ciphertexts.
    */
   readonly batch: number
   readonly input: InputSpec
@@ -193,7 +214,10 @@ export interface Estimate {
   readonly seconds: number
   /** Deviation of a logit's error. */
   readonly logitError: number
-  /** Whether images said what errors do to the logits; otherwise the logits' error is an estimate and no bound. */
+  /**
+   * Whether images said what errors do to the logits; otherwise the logits' error is an estimate and no
+   * bound.
+   */
   readonly isMeasured: boolean
   /** Bits by which it lies below the deviation of an image's logits. */
   readonly precisionBits: number

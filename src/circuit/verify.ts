@@ -16,10 +16,10 @@ import { MOST_REFRESH_PRIMES, refreshModulusBits, segmentsOf } from './refresh.t
 import type { Circuit, ConstantId, Op, ValueId } from './types.ts'
 
 /**
- * Checks that a circuit obeys every law that the engine relies on: values are defined before they are used, each is used
- * or is the result; levels and scales are exactly those of `typeLaws`; inputs and result are as `InputSpec` and
- * `OutputSpec` say; constants are finite, not all zero, and repeat within the slots; the images of a batch are treated alike
- * and never mixed; layers exist.
+ * Checks that a circuit obeys every law that the engine relies on: values are defined before they are used,
+ * each is used or is the result; levels and scales are exactly those of `typeLaws`; inputs and result are as
+ * `InputSpec` and `OutputSpec` say; constants are finite, not all zero, and repeat within the slots; the
+ * images of a batch are treated alike and never mixed; layers exist.
  *
  * @throws SCALE_MISMATCH, LEVEL_EXHAUSTED or CONFIG_INVALID with the operation's index and its layer's name
  */
@@ -141,7 +141,9 @@ function typeOf(circuit: Circuit, op: Op, types: readonly CiphertextType[], laws
   }
 }
 
-/** Constants must not wrap where they are encoded: at the addend's own scale, or at a dot's `constantScale`. */
+/**
+ * Constants must not wrap where they are encoded: at the addend's own scale, or at a dot's `constantScale`.
+ */
 function verifyEncodings(
   op: Op,
   type: CiphertextType,
@@ -216,7 +218,10 @@ function verifyLiveness(circuit: Circuit): void {
   })
 }
 
-/** Refreshes go in rounds that do not depend on themselves, from the refresh level, whose modulus is large enough. */
+/**
+ * Refreshes go in rounds that do not depend on themselves, from the refresh level, whose modulus is large
+ * enough.
+ */
 function verifyRefresh(circuit: Circuit): void {
   const { ops, parameters, refresh } = circuit
   const segments = segmentsOf(ops)

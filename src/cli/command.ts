@@ -10,8 +10,9 @@ export interface Session {
   readonly json: boolean
   readonly progress: Progress
   /**
-   * Aborted when the user or the system asks the command to end. A command that asks for it has to heed it, since such a
-   * signal does not end the process any more; a second one does. Commands that do not ask are ended at once.
+   * Aborted when the user or the system asks the command to end. A command that asks for it has to heed it,
+   * since such a signal does not end the process any more; a second one does. Commands that do not ask are
+   * ended at once.
    */
   readonly signal: AbortSignal
 }

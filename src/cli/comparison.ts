@@ -31,12 +31,15 @@ const rootMeanSquare = (values: readonly number[]): number =>
 export const argmax = (values: ArrayLike<number>): number =>
   Array.from(values).reduce((best, value, i) => (value > values[best] ? i : best), 0)
 
-/** Deviations of its own by which a root mean square is allowed to exceed what it is one of: never seen by chance. */
+/**
+ * Deviations of its own by which a root mean square is allowed to exceed what it is one of: never seen by
+ * chance.
+ */
 const CHANCE = 4
 
 /**
- * The largest root mean square of so many normal errors that chance explains; that of n has a deviation of 1 / sqrt(2 n) of
- * theirs, about. The flooding noise of a single image is ten such numbers.
+ * The largest root mean square of so many normal errors that chance explains; that of n has a deviation of 1
+ * / sqrt(2 n) of theirs, about. The flooding noise of a single image is ten such numbers.
  */
 export const rmsWithin = (deviation: number, count: number): number =>
   deviation * (1 + CHANCE / Math.sqrt(2 * count))

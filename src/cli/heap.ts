@@ -4,9 +4,9 @@ import { constants, totalmem } from 'node:os'
 import { getHeapStatistics } from 'node:v8'
 import { PolyVeilError } from '../errors/index.ts'
 
-// Planning and lowering a network of fifty million weights takes 2 GB of JavaScript heap: as much as Node may use by default where
-// there is little memory. How much it may be is settled when a process starts, so the command is run once more, in a process
-// that may use more.
+// Planning and lowering a network of fifty million weights takes 2 GB of JavaScript heap: as much as Node may
+// use by default where there is little memory. How much it may be is settled when a process starts, so the
+// command is run once more, in a process that may use more.
 
 /** Heap for each byte of a checkpoint, with room: CPolyNeXt-L takes 8. */
 const HEAP_PER_BYTE = 14
@@ -34,8 +34,8 @@ export function heapMegabytesFor(bytes: number, { limit, memory }: HeapRoom): nu
 }
 
 /**
- * A command's action that runs in this process where its checkpoint, the first argument, is small enough, and else in another
- * one. Who sets `--max-old-space-size` is not overruled.
+ * A command's action that runs in this process where its checkpoint, the first argument, is small enough, and
+ * else in another one. Who sets `--max-old-space-size` is not overruled.
  */
 export const withHeapForCheckpoint =
   (action: (...args: unknown[]) => Promise<void>) =>

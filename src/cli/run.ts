@@ -5,8 +5,8 @@ import { program } from './program.ts'
 import { UsageError } from './usage-error.ts'
 
 /**
- * Runs one command line and sets the process's exit code: 0 done, 1 the check failed, 2 wrong usage, 3 bad input,
- * 4 over budget, 5 server or network failed.
+ * Runs one command line and sets the process's exit code: 0 done, 1 the check failed, 2 wrong usage, 3 bad
+ * input, 4 over budget, 5 server or network failed.
  *
  * @param args the arguments after the program's name
  */

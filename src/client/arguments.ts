@@ -1,8 +1,8 @@
 import { PolyVeilError } from '../errors/index.ts'
 import type { KeyStore } from './keys/key-store.ts'
 
-// What callers without types may give. Each check has a sentence of its own; without it the mistake would end in a TypeError
-// somewhere inside.
+// What callers without types may give. Each check has a sentence of its own; without it the mistake would end
+// in a TypeError somewhere inside.
 
 /** @throws CONFIG_INVALID unless it has the methods of a key store */
 export function keyStoreArgument(keys: KeyStore | undefined): KeyStore {

@@ -14,13 +14,18 @@ const serverSchema = z.looseObject({ extensions: z.array(z.string()) })
 export interface ConnectOptions extends PinOptions {
   /** Where secret keys are kept, and which manifests were seen. */
   readonly keys: KeyStore
-  /** Another `fetch` than the platform's, for proxies and tests. It must not follow redirects when it is told not to. */
+  /**
+   * Another `fetch` than the platform's, for proxies and tests. It must not follow redirects when it is told
+   * not to.
+   */
   readonly fetch?: typeof fetch
-  /** Sent with every request, such as what a proxy in front of the server asks for. Values appear in no error. */
+  /**
+   * Sent with every request, such as what a proxy in front of the server asks for. Values appear in no error.
+   */
   readonly headers?: HeaderValues
   /**
-   * Seconds without a word from the server after which a request is given up; by default 30, and 300 where the server
-   * computes before it answers. Node's own fetch waits no longer than that.
+   * Seconds without a word from the server after which a request is given up; by default 30, and 300 where
+   * the server computes before it answers. Node's own fetch waits no longer than that.
    */
   readonly silenceSeconds?: number
   /** Ends every request of the connection. */
@@ -32,11 +37,11 @@ export interface ConnectOptions extends PinOptions {
 /**
  * Connects to a PolyVeil server.
  *
- * @param url its address, http or https; a path prefix is kept. Credentials, `https://user:password@host`, are sent as Basic
- *   authorization and shown nowhere
+ * @param url its address, http or https; a path prefix is kept. Credentials, `https://user:password@host`,
+ *   are sent as Basic authorization and shown nowhere
  * @throws CONFIG_INVALID when the address or a header is none, or what answers there is no PolyVeil server;
- *   SERVER_UNREACHABLE when nothing answers, with the `reason` among the facts; UNAUTHENTICATED, FORBIDDEN when a proxy
- *   in front of it wants credentials
+ *   SERVER_UNREACHABLE when nothing answers, with the `reason` among the facts; UNAUTHENTICATED, FORBIDDEN
+ *   when a proxy in front of it wants credentials
  */
 export async function connect(url: string | URL, options: ConnectOptions): Promise<PolyVeil> {
   // A program without types may leave the options out.

@@ -15,20 +15,29 @@ import type { Transport } from './transport/transport.ts'
 
 /** A key set, as a client and perhaps its server know it. */
 export interface KeptKeySet {
-  /** The beginning of a digest of its id, as the server's log names it. The id itself is a secret, and not shown. */
+  /**
+   * The beginning of a digest of its id, as the server's log names it. The id itself is a secret, and not
+   * shown.
+   */
   readonly name: string
   /** Address of its server; absent for key sets that PolyVeil 0.1 uploaded elsewhere. */
   readonly server?: string
   /** ISO 8601; as its server says, or said at the upload. */
   readonly expires?: string
   readonly galoisKeys: number
-  /** What its server says; `unasked` where none was asked. A key set that is `gone` expired, was deleted, or made room. */
+  /**
+   * What its server says; `unasked` where none was asked. A key set that is `gone` expired, was deleted, or
+   * made room.
+   */
   readonly state: 'stored' | 'incomplete' | 'gone' | 'unasked'
 }
 
 /** A secret key with the key sets that were made with it. */
 export interface KeptKey {
-  /** Digest of the encryption parameters; absent where the secret key is gone and PolyVeil 0.1 made its key sets. */
+  /**
+   * Digest of the encryption parameters; absent where the secret key is gone and PolyVeil 0.1 made its key
+   * sets.
+   */
   readonly parametersDigest?: string
   /** Whether the store has the secret key. Without it the key sets serve nobody; they can be deleted. */
   readonly hasSecretKey: boolean
@@ -41,7 +50,10 @@ export interface DeletedKeys {
   readonly secretKeys: readonly string[]
   /** Key sets that are deleted on the server; `gone` where it had them no more. */
   readonly keySets: readonly KeptKeySet[]
-  /** Key sets of these secret keys on other servers: they serve nobody, and stay until they expire or are deleted there. */
+  /**
+   * Key sets of these secret keys on other servers: they serve nobody, and stay until they expire or are
+   * deleted there.
+   */
   readonly remaining: readonly KeptKeySet[]
 }
 
@@ -54,7 +66,10 @@ export interface DeleteOptions extends CallOptions {
 
 /** A rotation: the new key set, and what is left of the old key. */
 export interface RotatedKeys extends UploadedKeys {
-  /** Key sets of the old key on other servers: they serve nobody, and stay until they expire or are deleted there. */
+  /**
+   * Key sets of the old key on other servers: they serve nobody, and stay until they expire or are deleted
+   * there.
+   */
   readonly remaining: readonly KeptKeySet[]
 }
 
@@ -104,8 +119,8 @@ export class KeyLife {
   }
 
   /**
-   * All secret keys of the store with their key sets; the server is asked about those that it should have. What it has no more
-   * is forgotten.
+   * All secret keys of the store with their key sets; the server is asked about those that it should have.
+   * What it has no more is forgotten.
    */
   async list({ signal }: CallOptions = {}): Promise<KeptKey[]> {
     const result: KeptKey[] = []
@@ -118,11 +133,12 @@ export class KeyLife {
   }
 
   /**
-   * Replaces the secret key that a model's parameters have, also for other models of the same parameters. Key sets of the old
-   * one are deleted on this server first; what was encrypted under it can be decrypted no more. Then a new one is made, and its
-   * key set uploaded.
+   * Replaces the secret key that a model's parameters have, also for other models of the same parameters. Key
+   * sets of the old one are deleted on this server first; what was encrypted under it can be decrypted no
+   * more. Then a new one is made, and its key set uploaded.
    *
-   * @throws what the server answers to a deletion; then everything is as it was, but for key sets that are deleted already
+   * @throws what the server answers to a deletion; then everything is as it was, but for key sets that are
+   *   deleted already
    */
   async rotate(model: string, options: CallOptions = {}): Promise<RotatedKeys> {
     const local = await this.#model(model, options.signal)

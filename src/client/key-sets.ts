@@ -44,8 +44,9 @@ export class KeySets {
   }
 
   /**
-   * A key set on the server that is good for the model: one that is there, for this model or another of the same
-   * parameters, or a new one. Callers at the same time share one upload, which then ends with the first caller's signal.
+   * A key set on the server that is good for the model: one that is there, for this model or another of the
+   * same parameters, or a new one. Callers at the same time share one upload, which then ends with the first
+   * caller's signal.
    */
   async ensure(model: LocalModel, options: CallOptions): Promise<UploadedKeys> {
     const { digest } = model.parameters
@@ -70,8 +71,8 @@ export class KeySets {
   }
 
   /**
-   * Where keys end with the program, deletes the key sets that were uploaded here, and ends uploads that are under way. The
-   * server is told once, and briefly; what it does not hear of expires there.
+   * Where keys end with the program, deletes the key sets that were uploaded here, and ends uploads that are
+   * under way. The server is told once, and briefly; what it does not hear of expires there.
    */
   async release(): Promise<void> {
     if (!this.#isTemporary) return

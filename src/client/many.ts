@@ -43,11 +43,12 @@ interface Batch {
 }
 
 /**
- * Classifies images, as many at once as the model takes. Images are read first; then all batches are sent; then answers are
- * decrypted. So nothing that is sent depends on a decryption, and nothing is sent again.
+ * Classifies images, as many at once as the model takes. Images are read first; then all batches are sent;
+ * then answers are decrypted. So nothing that is sent depends on a decryption, and nothing is sent again.
  *
- * @param required `all` sends nothing unless every image can be read, and rejects with the first failure of an inference;
- *   `readable` leaves the other images out, and keeps the answers that were there before an inference failed
+ * @param required `all` sends nothing unless every image can be read, and rejects with the first failure of
+ *   an inference; `readable` leaves the other images out, and keeps the answers that were there before an
+ *   inference failed
  */
 export async function classifyMany(
   client: ClientSteps,
@@ -118,7 +119,10 @@ async function logitsOf(
   return settled(() => client.decryptBatch(model, answer.value, { ...options, fullPrecision }))
 }
 
-/** An error with what can be seen of the picture beside what its network expects; only where the answer was no honest one. */
+/**
+ * An error with what can be seen of the picture beside what its network expects; only where the answer was no
+ * honest one.
+ */
 function withBrightness(
   error: PolyVeilError,
   image: PreprocessedImage,

@@ -84,25 +84,29 @@ export class PolyVeil {
   /**
    * The model's manifest, checked.
    *
-   * @throws MODEL_UNKNOWN; PARAMETERS_MISMATCH, SECURITY_TOO_LOW, CONFIG_INVALID when the manifest does not hold;
-   *   PARAMETERS_MISMATCH when it is not the one that is pinned and `pins` is `refuse`; TOO_LARGE when it asks for more than the limits
+   * @throws MODEL_UNKNOWN; PARAMETERS_MISMATCH, SECURITY_TOO_LOW, CONFIG_INVALID when the manifest does not
+   *   hold; PARAMETERS_MISMATCH when it is not the one that is pinned and `pins` is `refuse`; TOO_LARGE when
+   *   it asks for more than the limits
    */
   async manifest(model: string, { signal }: CallOptions = {}): Promise<Manifest> {
     return (await this.#model(model, signal)).manifest
   }
 
-  /** Sees to it that the server has the model's keys: the secret key is made once, the others uploaded if need be. */
+  /**
+   * Sees to it that the server has the model's keys: the secret key is made once, the others uploaded if need
+   * be.
+   */
   async keys(model: string, options: CallOptions = {}): Promise<UploadedKeys> {
     return this.#keySets.ensure(await this.#modelToUse(model, options.signal), options)
   }
 
   /**
-   * Encrypts an image for the model, or as many as its manifest's `batch` says; nothing is sent. Tensors are checked before the
-   * server is asked for the manifest, so that which are refused is none of its choosing.
+   * Encrypts an image for the model, or as many as its manifest's `batch` says; nothing is sent. Tensors are
+   * checked before the server is asked for the manifest, so that which are refused is none of its choosing.
    *
    * @returns a frame of equal length however many images it holds
-   * @throws IMAGE_UNREADABLE, CONFIG_INVALID, TENSOR_OUT_OF_RANGE when an image is no input of the model, or they are too
-   *   many
+   * @throws IMAGE_UNREADABLE, CONFIG_INVALID, TENSOR_OUT_OF_RANGE when an image is no input of the model, or
+   *   they are too many
    */
   async encrypt(
     model: string,
@@ -114,7 +118,10 @@ export class PolyVeil {
     return this.#encrypt(model, images, options)
   }
 
-  /** Encrypts images that may be sent: tensors that were made of pictures have whatever values the manifest's bound allows. */
+  /**
+   * Encrypts images that may be sent: tensors that were made of pictures have whatever values the manifest's
+   * bound allows.
+   */
   async #encrypt(
     model: string,
     images: ImageInput | readonly ImageInput[],
@@ -130,8 +137,8 @@ export class PolyVeil {
   }
 
   /**
-   * Has the server evaluate the model on encrypted images; uploads keys first if the server has none, and takes part
-   * in refresh rounds. When the signal is aborted, the server is told.
+   * Has the server evaluate the model on encrypted images; uploads keys first if the server has none, and
+   * takes part in refresh rounds. When the signal is aborted, the server is told.
    *
    * @param frame from `encrypt`
    * @returns the frame of the encrypted logits
@@ -170,8 +177,9 @@ export class PolyVeil {
   }
 
   /**
-   * Decrypts the encrypted logits of one image; nothing is sent. They are rounded to the plan's precision unless `fullPrecision`
-   * is set: full ones carry noise that tells of the secret key, and are to be shown to nobody.
+   * Decrypts the encrypted logits of one image; nothing is sent. They are rounded to the plan's precision
+   * unless `fullPrecision` is set: full ones carry noise that tells of the secret key, and are to be shown to
+   * nobody.
    *
    * @returns one logit for each class
    * @throws as `decryptBatch`
@@ -187,9 +195,10 @@ export class PolyVeil {
   /**
    * Decrypts the encrypted logits of all images of a batch, rounded as those of `decrypt`; nothing is sent.
    *
-   * @returns one logit for each class, for every place of the batch; images that were encrypted have the first places
-   * @throws TENSOR_OUT_OF_RANGE when those of any image are no honest result. Keep that to yourself: a server that learns
-   *   which of its answers decrypt badly may learn the secret key.
+   * @returns one logit for each class, for every place of the batch; images that were encrypted have the
+   *   first places
+   * @throws TENSOR_OUT_OF_RANGE when those of any image are no honest result. Keep that to yourself: a server
+   *   that learns which of its answers decrypt badly may learn the secret key.
    */
   async decryptBatch(
     model: string,
@@ -206,16 +215,17 @@ export class PolyVeil {
   }
 
   /**
-   * Classifies an image that the server never sees: keys, encryption, inference, decryption. Logits are rounded to the plan's
-   * precision before scores are made of them, unless `fullPrecision` is set.
+   * Classifies an image that the server never sees: keys, encryption, inference, decryption. Logits are
+   * rounded to the plan's precision before scores are made of them, unless `fullPrecision` is set.
    *
-   * @param image an encoded file, a decoded image, or a preprocessed tensor of values up to `LEAST_INPUT_BOUND`, 6
+   * @param image an encoded file, a decoded image, or a preprocessed tensor of values up to
+   *   `LEAST_INPUT_BOUND`, 6
    * @returns the best `topK` classes, best first
    */
   classify(model: string, image: ImageInput, options?: ClassifyOptions): Promise<Classification[]>
   /**
-   * Classifies many images, as many at once as the model takes. All are encrypted and sent before any answer is decrypted,
-   * so that nothing which is sent depends on a decryption.
+   * Classifies many images, as many at once as the model takes. All are encrypted and sent before any answer
+   * is decrypted, so that nothing which is sent depends on a decryption.
    *
    * @returns the best `topK` classes of each image, best first
    */
@@ -234,11 +244,11 @@ export class PolyVeil {
   }
 
   /**
-   * Classifies many images as `classify` does, and says of each what became of it, as `Promise.allSettled` does: an image that
-   * cannot be read, or on which the network diverges, costs the others nothing but those that share its batch. Images that
-   * cannot be read are found before anything is sent and are left out. All others are sent before any answer is decrypted, and
-   * nothing is sent again. When an inference fails after others succeeded, it is the last: its images and those after it are
-   * rejected with that error.
+   * Classifies many images as `classify` does, and says of each what became of it, as `Promise.allSettled`
+   * does: an image that cannot be read, or on which the network diverges, costs the others nothing but those
+   * that share its batch. Images that cannot be read are found before anything is sent and are left out. All
+   * others are sent before any answer is decrypted, and nothing is sent again. When an inference fails after
+   * others succeeded, it is the last: its images and those after it are rejected with that error.
    *
    * @returns for each image the best `topK` classes, best first, or a `PolyVeilError`
    * @throws what concerns all images alike: no model, no keys, a server that fails before there is an answer
@@ -252,8 +262,9 @@ export class PolyVeil {
   }
 
   /**
-   * Frees the memory that keys take. Where they are in a temporary store, such as `memoryKeyStore`, the key sets that this
-   * connection uploaded are deleted on the server, too: within seconds, or they expire there. The connection can be used again.
+   * Frees the memory that keys take. Where they are in a temporary store, such as `memoryKeyStore`, the key
+   * sets that this connection uploaded are deleted on the server, too: within seconds, or they expire there.
+   * The connection can be used again.
    */
   async close(): Promise<void> {
     this.#ring.close()

@@ -1,9 +1,9 @@
 /** How far a client is. */
 export interface ClientProgress {
   /**
-   * `keys` makes and uploads keys, `infer` sends the query and waits for what answers it, `refresh` decrypts and encrypts
-   * anew what the server sends in refresh rounds. `wait` is between two tries while the server has no room; `secondsLeft` is
-   * then the time until the next.
+   * `keys` makes and uploads keys, `infer` sends the query and waits for what answers it, `refresh` decrypts
+   * and encrypts anew what the server sends in refresh rounds. `wait` is between two tries while the server
+   * has no room; `secondsLeft` is then the time until the next.
    */
   readonly stage: 'keys' | 'encrypt' | 'infer' | 'refresh' | 'decrypt' | 'wait'
   /** In stage `wait`: what the server has no room for. */

@@ -34,13 +34,13 @@ const ROUNDS_AHEAD = 2
 const MOST_ANSWERS = 2
 
 /**
- * Runs the refresh rounds of an inference, if it has any. Rounds overlap: masked tensors come and answers go while the client
- * works at a round. Every answer has the form that the manifest says, whatever came: no request depends on how something
- * decrypts.
+ * Runs the refresh rounds of an inference, if it has any. Rounds overlap: masked tensors come and answers go
+ * while the client works at a round. Every answer has the form that the manifest says, whatever came: no
+ * request depends on how something decrypts.
  *
  * @returns the frame of the encrypted logits
- * @throws TENSOR_MALFORMED, TOO_LARGE, PARAMETERS_MISMATCH when the server sends what is not to come. It is then told that
- *   the inference is over, as it is when the caller's signal is aborted
+ * @throws TENSOR_MALFORMED, TOO_LARGE, PARAMETERS_MISMATCH when the server sends what is not to come. It is
+ *   then told that the inference is over, as it is when the caller's signal is aborted
  */
 export async function runRounds(
   transport: Transport,
@@ -122,8 +122,8 @@ class Exchange {
   }
 
   /**
-   * Sends the answer to a round; resolves when there is room for another one. What comes next is the server's reply, unless it
-   * has been asked for apart.
+   * Sends the answer to a round; resolves when there is room for another one. What comes next is the server's
+   * reply, unless it has been asked for apart.
    *
    * @param onTaken called when the server has it
    */
@@ -166,8 +166,8 @@ class Exchange {
 }
 
 /**
- * Whether the next round may leave before this one is back: the ciphertexts of a cut fill rounds, all but the last. It is guessed
- * from sizes, and costs a request where it is wrong.
+ * Whether the next round may leave before this one is back: the ciphertexts of a cut fill rounds, all but the
+ * last. It is guessed from sizes, and costs a request where it is wrong.
  */
 function mayOverlap({ manifest: { refresh } }: LocalModel, round: number): boolean {
   const { ciphertexts } = refresh!

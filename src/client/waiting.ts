@@ -3,7 +3,9 @@ import type { CallOptions } from './progress.ts'
 
 const REPORT_MILLISECONDS = 1000
 
-/** Reports once a second, while the server computes, how long it should still take by the manifest's estimate. */
+/**
+ * Reports once a second, while the server computes, how long it should still take by the manifest's estimate.
+ */
 export async function waiting<T>(
   answer: Promise<T>,
   { manifest, sizes }: LocalModel,

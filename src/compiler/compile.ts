@@ -30,8 +30,8 @@ export interface CompileOptions {
   /** How clients make inputs of pictures; null: the circuit takes preprocessed tensors only. */
   readonly preprocessing: Preprocessing | null
   /**
-   * Images that share the ciphertexts, a power of two; `auto`: as many as take no slots but empty ones, so that the plan
-   * costs hardly more than that of one image. Default: 1.
+   * Images that share the ciphertexts, a power of two; `auto`: as many as take no slots but empty ones, so
+   * that the plan costs hardly more than that of one image. Default: 1.
    */
   readonly batch?: number | 'auto'
   /** Rings to consider; default: all that the security table knows. */
@@ -43,7 +43,10 @@ export interface CompileOptions {
   readonly refresh?: RefreshChoice
   /** The engine to plan for. */
   readonly target?: TargetName
-  /** Speeds of the SIMD engine's kernels on the machine that will execute; default: those of the reference machine. */
+  /**
+   * Speeds of the SIMD engine's kernels on the machine that will execute; default: those of the reference
+   * machine.
+   */
   readonly speeds?: SimdSpeeds
   /** The link between client and server, which refreshes wait for; by default both are on one machine. */
   readonly link?: Link
@@ -69,8 +72,8 @@ export const DEFAULT_PRECISION_BITS = 8.5
  * Compiles a network into a circuit: prepares the input, folds, plans, lowers, verifies.
  *
  * @throws DEPTH_EXCEEDED when no parameters at 128 bits hold the network at the demanded precision
- * @throws CONFIG_INVALID when a map does not fit an image's share of a ciphertext, or calibration images are none that the circuit
- *   could take, or let the network diverge
+ * @throws CONFIG_INVALID when a map does not fit an image's share of a ciphertext, or calibration images are
+ *   none that the circuit could take, or let the network diverge
  */
 export function compile(network: Network, options: CompileOptions): Compiled {
   const prepared = prepareInput(networkGraph(network), options.preprocessing)

@@ -21,7 +21,10 @@ import type { Candidate } from './planner/search/candidate.ts'
 import { estimateOf, layerSeconds } from './planner/target/estimate.ts'
 import type { Target } from './planner/target/target.ts'
 
-/** An honest answer's imaginary parts are noise of the logits' own deviation; so many deviations are never seen. */
+/**
+ * An honest answer's imaginary parts are noise of the logits' own deviation; so many deviations are never
+ * seen.
+ */
 const TOLERANCE_DEVIATIONS = 16
 
 /** How the client packs images, but for what the plan chooses. */

@@ -13,16 +13,19 @@ import { foldSigmoidScale } from './passes/sigmoid-scale.ts'
 import { foldSlice } from './passes/slice.ts'
 
 /**
- * The folding passes in order: afterwards only convolutions, diagonals, biases, sums, products and the head are left,
- * every message is near 1, and every node says what errors in it do to the logits.
+ * The folding passes in order: afterwards only convolutions, diagonals, biases, sums, products and the head
+ * are left, every message is near 1, and every node says what errors in it do to the logits.
  *
- * @param calibration preprocessed images in the graph's input shape; none: ranges come from poly-BN statistics, and what
- * errors do is estimated
+ * @param calibration preprocessed images in the graph's input shape; none: ranges come from poly-BN
+ *   statistics, and what errors do is estimated
  */
 export const fold = (graph: Graph, calibration: readonly Float64Array[] = []): Graph =>
   foldMeasured(graph, calibration).graph
 
-/** A folded graph with what the images showed of the network; as `Measured` has it, empty where there are none. */
+/**
+ * A folded graph with what the images showed of the network; as `Measured` has it, empty where there are
+ * none.
+ */
 export interface Folded extends Pick<Measured, 'agreements'> {
   readonly graph: Graph
 }

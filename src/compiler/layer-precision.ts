@@ -11,8 +11,8 @@ const DOUBLE_BITS = 53
 const REHEARSED_IMAGES = 1
 
 /**
- * The circuit with the precision of each layer: that of its last tensor, measured on one of the images where there are any, and
- * that which the logits would have if nothing but the layer erred.
+ * The circuit with the precision of each layer: that of its last tensor, measured on one of the images where
+ * there are any, and that which the logits would have if nothing but the layer erred.
  *
  * @param images of the graph's input
  */

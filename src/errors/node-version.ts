@@ -19,7 +19,10 @@ export function oldNode(version: string | undefined): OldNode | undefined {
   }
 }
 
-/** @throws CONFIG_INVALID when Node is too old: it lacks what the package needs, and would fail somewhere in the middle */
+/**
+ * @throws CONFIG_INVALID when Node is too old: it lacks what the package needs, and would fail somewhere in
+ *   the middle
+ */
 export function requireNode(version: string | undefined): void {
   const old = oldNode(version)
   if (old) throw new PolyVeilError('CONFIG_INVALID', old.message, old.facts, { remedy: old.remedy })

@@ -1,6 +1,9 @@
 import { ERROR_CODES, type ErrorCode, type ErrorCodeName } from './codes.ts'
 
-/** Facts beside the message, for programs: names, numbers, limits. Never a secret, a weight or a path of the server. */
+/**
+ * Facts beside the message, for programs: names, numbers, limits. Never a secret, a weight or a path of the
+ * server.
+ */
 export type ErrorFacts = Readonly<
   Record<string, string | number | boolean | readonly (string | number)[] | undefined>
 >
@@ -23,7 +26,8 @@ export interface ErrorData {
 /**
  * An error that a user can act on: a code, a message with the facts, and a remedy.
  *
- * Anything that is not a `PolyVeilError` is a fault of the program and is shown as `INTERNAL` without its message.
+ * Anything that is not a `PolyVeilError` is a fault of the program and is shown as `INTERNAL` without its
+ * message.
  */
 export class PolyVeilError extends Error {
   readonly code: ErrorCodeName

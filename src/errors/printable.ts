@@ -1,9 +1,15 @@
-// Text of another side is printed on terminals, which take control characters for commands: to clear the screen, to set the
-// title, to overwrite what was said. Characters that turn the direction of writing make a line read as another one.
+// Text of another side is printed on terminals, which take control characters for commands: to clear the
+// screen, to set the title, to overwrite what was said. Characters that turn the direction of writing make a
+// line read as another one.
 
-/** White space that breaks a line or moves the cursor; line and paragraph separators are written as such, too. */
+/**
+ * White space that breaks a line or moves the cursor; line and paragraph separators are written as such, too.
+ */
 const SPACES = /[\t\n\v\f\r\u0085\u2028\u2029]+/g
-/** C0, DEL and C1, and the marks, embeddings, overrides and isolates of bidirectional text (Unicode Standard Annex 9). */
+/**
+ * C0, DEL and C1, and the marks, embeddings, overrides and isolates of bidirectional text (Unicode Standard
+ * Annex 9).
+ */
 const CONTROLS = /[\p{Cc}\p{Bidi_Control}]/gu
 /** The same beside the end of a line. */
 const CONTROLS_IN_LINES = /(?!\n)[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu
@@ -11,7 +17,10 @@ const CONTROLS_IN_LINES = /(?!\n)[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu
 /** A piece of text of another side, in one line: breaks become spaces, other control characters go. */
 export const printable = (text: string): string => text.replace(SPACES, ' ').replace(CONTROLS, '')
 
-/** Text of several lines, without control characters but the ends of lines. Pieces of another side are `printable` before. */
+/**
+ * Text of several lines, without control characters but the ends of lines. Pieces of another side are
+ * `printable` before.
+ */
 export const printableLines = (text: string): string => text.replace(CONTROLS_IN_LINES, '')
 
 /** JSON of equal meaning in which every control character is escaped. */

@@ -8,8 +8,9 @@ export interface DotTerm<Ct> {
 }
 
 /**
- * The encrypted operations that a circuit needs, on ciphertexts of type `Ct`. No operation changes its operands; each
- * returns a new ciphertext that the caller frees. Operands must agree in level, and in scale where they are added.
+ * The encrypted operations that a circuit needs, on ciphertexts of type `Ct`. No operation changes its
+ * operands; each returns a new ciphertext that the caller frees. Operands must agree in level, and in scale
+ * where they are added.
  *
  * The clear backend defines the meaning; every backend passes `test/conformance`.
  *
@@ -31,7 +32,10 @@ export interface Evaluator<Ct> {
   relinearise(a: Ct): Ct
   rescale(a: Ct): Ct
   dropLevel(a: Ct, level: number): Ct
-  /** The same message at the highest level, by way of the client. @throws CONFIG_INVALID where there is no client */
+  /**
+   * The same message at the highest level, by way of the client. @throws CONFIG_INVALID where there is no
+   * client
+   */
   refresh(a: Ct): Ct
   free(a: Ct): void
 }

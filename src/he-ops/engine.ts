@@ -25,14 +25,14 @@ export interface EngineMemory {
 }
 
 /**
- * The client's part in a refresh round, in frames. It is called for the next round before an earlier one is over, where
- * that does not depend on it.
+ * The client's part in a refresh round, in frames. It is called for the next round before an earlier one is
+ * over, where that does not depend on it.
  *
  * @param round from 0 on
  * @param masked frame of the round's masked tensor; the client's to keep or transfer
  * @param take has to be given the frame of the answer before the returned promise resolves. It rejects with
- *   TENSOR_MALFORMED, TOO_LARGE or PARAMETERS_MISMATCH when the frame is not the answer to this round, to its last residue;
- *   another one may then be given. What this function itself throws ends the execution.
+ *   TENSOR_MALFORMED, TOO_LARGE or PARAMETERS_MISMATCH when the frame is not the answer to this round, to its
+ *   last residue; another one may then be given. What this function itself throws ends the execution.
  */
 export type RefreshClient = (
   round: number,
@@ -54,8 +54,8 @@ export interface Session {
    * @param frame checked here, to the last residue; not changed
    * @param client needed by circuits with refresh rounds
    * @returns the frame of the encrypted logits, re-randomised under the client's public key
-   * @throws TENSOR_MALFORMED, PARAMETERS_MISMATCH, TOO_LARGE for a bad frame; ExecutionStopped; WORKER_LOST; CONFIG_INVALID
-   *   without the client that is needed; whatever the client throws
+   * @throws TENSOR_MALFORMED, PARAMETERS_MISMATCH, TOO_LARGE for a bad frame; ExecutionStopped; WORKER_LOST;
+   *   CONFIG_INVALID without the client that is needed; whatever the client throws
    */
   infer(frame: Uint8Array, control?: ExecutionControl, client?: RefreshClient): Promise<Uint8Array>
   free(): void
@@ -81,24 +81,32 @@ export interface OpenRequest {
   readonly source: ByteSource
   /** The server's, for the noise of answers. */
   readonly floodingKey: Uint8Array
-  /** Sessions with one identity share encoded constants, which live as long as this object. By default the circuit. */
+  /**
+   * Sessions with one identity share encoded constants, which live as long as this object. By default the
+   * circuit.
+   */
   readonly identity?: object
 }
 
 /** Executes circuits on ciphertexts. Everything it loads stays in its memory until it is freed. */
 export interface Engine {
   readonly name: EngineName
-  /** The most memory that circuits and keys may take, in bytes; infinite where the engine does not limit it. */
+  /**
+   * The most memory that circuits and keys may take, in bytes; infinite where the engine does not limit it.
+   */
   readonly memoryLimit: number
-  /** Memory in bytes that an evaluation key set with so many rotations will take, the relinearisation key included. */
+  /**
+   * Memory in bytes that an evaluation key set with so many rotations will take, the relinearisation key
+   * included.
+   */
   keyBytes(parameters: CkksParameters, rotations: number): number
   /** No keys yet, for one client: `open` loads what a circuit needs. Freed by the caller. */
   newKeys(parameters: CkksParameters): EngineKeys
   /**
    * Loads the keys that a circuit needs and makes it ready to run.
    *
-   * @throws KEYS_MISSING, PARAMETERS_MISMATCH, TENSOR_MALFORMED for the key set; LEVEL_EXHAUSTED when the flooding noise does
-   *   not fit the output's level; CONFIG_INVALID when the engine cannot run the circuit
+   * @throws KEYS_MISSING, PARAMETERS_MISMATCH, TENSOR_MALFORMED for the key set; LEVEL_EXHAUSTED when the
+   *   flooding noise does not fit the output's level; CONFIG_INVALID when the engine cannot run the circuit
    * @throws EngineMemoryExceeded when memory does not suffice
    */
   open(request: OpenRequest): Promise<Session>

@@ -27,13 +27,14 @@ export interface ExecuteOptions<Ct> {
 }
 
 /**
- * Executes a verified circuit, operation by operation, and frees each value right after its last use. Nothing but the
- * result is left, whether the execution succeeds, throws or is stopped.
+ * Executes a verified circuit, operation by operation, and frees each value right after its last use. Nothing
+ * but the result is left, whether the execution succeeds, throws or is stopped.
  *
- * @param inputs one ciphertext for each `input` operation, by its index; the caller's to free unless `takeInputs`
+ * @param inputs one ciphertext for each `input` operation, by its index; the caller's to free unless
+ *   `takeInputs`
  * @returns the encrypted result, the caller's to free
- * @throws ExecutionStopped, TENSOR_MALFORMED when the number of inputs, a level or a scale is not the circuit's, and
- *   whatever the evaluator throws
+ * @throws ExecutionStopped, TENSOR_MALFORMED when the number of inputs, a level or a scale is not the
+ *   circuit's, and whatever the evaluator throws
  */
 export function execute<Ct>(
   circuit: Circuit,

@@ -6,8 +6,9 @@ import type { OutputSpec } from '../circuit/types.ts'
 import { PolyVeilError } from '../errors/index.ts'
 import { uniformIntegers, type WordSource } from './random.ts'
 
-// Flooding noise is added to the coefficients of an answer that carry logits. It is drawn by a pseudo-random function of the
-// server's key and the query's digest: a query that is sent again gets the same noise, so that repeating it averages nothing.
+// Flooding noise is added to the coefficients of an answer that carry logits. It is drawn by a pseudo-random
+// function of the server's key and the query's digest: a query that is sent again gets the same noise, so
+// that repeating it averages nothing.
 
 /** Bytes of a server's flooding key. */
 export const FLOODING_KEY_BYTES = 32
@@ -22,8 +23,8 @@ export type DrawFlooding = (count: number, bound: number) => Float64Array
 export const freshFlooding: DrawFlooding = uniformIntegers
 
 /**
- * The noise of the answer to a query. The function is KMACXOF256 (NIST SP 800-185, section 4.3.1), whose output is read as
- * 64-bit words, little-endian.
+ * The noise of the answer to a query. The function is KMACXOF256 (NIST SP 800-185, section 4.3.1), whose
+ * output is read as 64-bit words, little-endian.
  *
  * @param key of the server, `FLOODING_KEY_BYTES` secret bytes
  * @param queryDigest SHA-256 of the query's frame
@@ -47,9 +48,9 @@ function pseudoRandomWords(key: Uint8Array, message: Uint8Array): WordSource {
 }
 
 /**
- * The bound B of integers uniform in -B .. B on the coefficients that carry logits, such that a logit gets noise of deviation
- * `output.flooding`. Integers of deviation d on 2P coefficients give d * sqrt(P) in the real part of a slot; that of uniform
- * ones is B / sqrt(3) or slightly more.
+ * The bound B of integers uniform in -B .. B on the coefficients that carry logits, such that a logit gets
+ * noise of deviation `output.flooding`. Integers of deviation d on 2P coefficients give d * sqrt(P) in the
+ * real part of a slot; that of uniform ones is B / sqrt(3) or slightly more.
  *
  * @throws LEVEL_EXHAUSTED when they do not fit the modulus of the output's level
  */

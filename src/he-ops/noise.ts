@@ -1,14 +1,16 @@
 import { type CkksParameters, digitCount, digitRange, digitSize } from '../circuit/parameters/parameters.ts'
 
-// Standard deviations of the noise that CKKS operations add, in the slots and in units of 1 / scale: divide by the
-// value's scale to compare with the message. Every function is pure.
+// Standard deviations of the noise that CKKS operations add, in the slots and in units of 1 / scale: divide
+// by the value's scale to compare with the message. Every function is pure.
 //
-// Independent errors of deviation s on the N coefficients have variance N * s^2 in each complex slot (every power of the
-// root has modulus 1), half of it in the real part, which is all that is decoded: s * sqrt(N / 2).
+// Independent errors of deviation s on the N coefficients have variance N * s^2 in each complex slot (every
+// power of the root has modulus 1), half of it in the real part, which is all that is decoded: s * sqrt(N /
+// 2).
 //
-// Sources: Cheon, Kim, Kim and Song, ePrint 2016/421, section 3; Costache, Curtis, Hales, Murphy, Ogilvie and Player,
-// "On the precision loss in approximate homomorphic encryption", ePrint 2022/162, for variances instead of bounds;
-// SEAL 4.1 for what is sampled and rounded where. `test/he-ops/noise.test.ts` holds them against node-seal.
+// Sources: Cheon, Kim, Kim and Song, ePrint 2016/421, section 3; Costache, Curtis, Hales, Murphy, Ogilvie and
+// Player, "On the precision loss in approximate homomorphic encryption", ePrint 2022/162, for variances
+// instead of bounds; SEAL 4.1 for what is sampled and rounded where. `test/he-ops/noise.test.ts` holds them
+// against node-seal.
 
 /** SEAL's error: a centred binomial of 21 pairs of bits. */
 const ERROR_VARIANCE = 21 / 2
@@ -32,19 +34,21 @@ export const symmetricEncryptionNoise = (parameters: Ring): number =>
   slotDeviation(parameters, Math.sqrt(ERROR_VARIANCE))
 
 /**
- * Fresh encryption under the public key: SEAL, and the kernels as it does, encrypt under one prime more and divide by it, so
- * that the errors e * u + e0 + e1 * s are gone next to the division's rounding.
+ * Fresh encryption under the public key: SEAL, and the kernels as it does, encrypt under one prime more and
+ * divide by it, so that the errors e * u + e0 + e1 * s are gone next to the division's rounding.
  */
 export const publicEncryptionNoise = (parameters: Ring): number => roundingNoise(parameters)
 
 /**
- * A refresh: the server adds a public-key encryption of zero, the client encrypts anew under the secret key. Base extension
- * is exact, and masks go as they came.
+ * A refresh: the server adds a public-key encryption of zero, the client encrypts anew under the secret key.
+ * Base extension is exact, and masks go as they came.
  */
 export const refreshNoise = (parameters: Ring): number =>
   Math.hypot(publicEncryptionNoise(parameters), symmetricEncryptionNoise(parameters))
 
-/** Rounding both polynomials after a division by a prime: of rescaling, and of the last step of key switching. */
+/**
+ * Rounding both polynomials after a division by a prime: of rescaling, and of the last step of key switching.
+ */
 export const roundingNoise = (parameters: Ring): number =>
   slotDeviation(parameters, Math.sqrt(divisionVariance(parameters)))
 
@@ -52,20 +56,21 @@ export const roundingNoise = (parameters: Ring): number =>
 const divisionVariance = ({ ring }: Ring): number => ROUNDING_VARIANCE * (1 + ring * TERNARY_VARIANCE)
 
 /**
- * Key switching, for rotations and relinearisation. SEAL's digits are the residues d_j in 0 .. q_j - 1 as they are, not
- * centred, so that d_j * e_j has a variance of N * (q_j^2 / 3) * Var(e), divided by the special prime's square.
+ * Key switching, for rotations and relinearisation. SEAL's digits are the residues d_j in 0 .. q_j - 1 as
+ * they are, not centred, so that d_j * e_j has a variance of N * (q_j^2 / 3) * Var(e), divided by the special
+ * prime's square.
  *
- * This is the root mean square over all slots, which differ: three quarters of the variance come from the digits' mean
- * of q_j / 2, that is from e_j * (q_j / 2) * (1 + X + .. + X^(N-1)), whose value at zeta is 2 / (1 - zeta) times as
- * large. Slots near zeta = 1 (slots 0 and 1, and few others) have up to some fifty times the typical noise, the same at
- * each use of a key. A special prime ten bits larger than the data primes drowns all of it in the rounding. Programs of
- * the SIMD engine centre these digits too, which makes a quarter of this variance, alike in all slots: for them the formula
- * is a bound.
+ * This is the root mean square over all slots, which differ: three quarters of the variance come from the
+ * digits' mean of q_j / 2, that is from e_j * (q_j / 2) * (1 + X + .. + X^(N-1)), whose value at zeta is 2 /
+ * (1 - zeta) times as large. Slots near zeta = 1 (slots 0 and 1, and few others) have up to some fifty times
+ * the typical noise, the same at each use of a key. A special prime ten bits larger than the data primes
+ * drowns all of it in the rounding. Programs of the SIMD engine centre these digits too, which makes a
+ * quarter of this variance, alike in all slots: for them the formula is a bound.
  *
- * With several special primes key switching is hybrid, by the SIMD engine, which centres its digits and extends them
- * exactly: digit d_j is uniform within +-Q_j / 2, Q_j being the product of its primes at this level, so that d_j * e_j has
- * a variance of N * (Q_j^2 / 12) * Var(e), divided by the square of the special primes' product P, alike in all slots.
- * Source: Han and Ki, ePrint 2019/688, section 3.
+ * With several special primes key switching is hybrid, by the SIMD engine, which centres its digits and
+ * extends them exactly: digit d_j is uniform within +-Q_j / 2, Q_j being the product of its primes at this
+ * level, so that d_j * e_j has a variance of N * (Q_j^2 / 12) * Var(e), divided by the square of the special
+ * primes' product P, alike in all slots. Source: Han and Ki, ePrint 2019/688, section 3.
  *
  * @param level level of the ciphertext, which decides how many digits there are
  */
@@ -88,7 +93,8 @@ export function keySwitchingNoise(
 const product = (primes: readonly bigint[]): number => primes.reduce((all, prime) => all * Number(prime), 1)
 
 /**
- * Rounding of an encoded real vector of the given period, in units of 1 / the scale it is encoded at. Such a polynomial
- * has 2p - 1 coefficients that are not zero, in pairs of opposite numbers, so all of their error is real.
+ * Rounding of an encoded real vector of the given period, in units of 1 / the scale it is encoded at. Such a
+ * polynomial has 2p - 1 coefficients that are not zero, in pairs of opposite numbers, so all of their error
+ * is real.
  */
 export const encodingNoise = (period: number): number => Math.sqrt(ROUNDING_VARIANCE * (2 * period - 1))

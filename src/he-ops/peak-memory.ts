@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 
 /**
- * The most memory that this process has had resident, in bytes. From the kernel's own account where there is one: of a process
- * that another one has forked, `resourceUsage` gives what the parent had, if that was more.
+ * The most memory that this process has had resident, in bytes. From the kernel's own account where there is
+ * one: of a process that another one has forked, `resourceUsage` gives what the parent had, if that was more.
  */
 export function peakResidentBytes(): number {
   return ownPeakBytes() ?? process.resourceUsage().maxRSS * 1024

@@ -14,8 +14,8 @@ const platformWords: WordSource = (words) => {
 }
 
 /**
- * Integers drawn uniformly from -bound .. bound, without modulo bias: draws are cut to the bits that 2 * bound needs, and
- * those beyond it are thrown away.
+ * Integers drawn uniformly from -bound .. bound, without modulo bias: draws are cut to the bits that 2 *
+ * bound needs, and those beyond it are thrown away.
  *
  * @param bound a non-negative integer below 2^52
  * @param source of random words; by default the platform's cryptographic generator
@@ -37,8 +37,8 @@ export function uniformIntegers(
 }
 
 /**
- * Uniform integers in 0 .. below - 1, without modulo bias: 64-bit words modulo `below`, of which those at or beyond its
- * largest multiple are thrown away.
+ * Uniform integers in 0 .. below - 1, without modulo bias: 64-bit words modulo `below`, of which those at or
+ * beyond its largest multiple are thrown away.
  *
  * @param below at most 2^63
  */

@@ -51,7 +51,8 @@ type ConfigJson = z.infer<typeof jsonSchema>
  * Reads the JSON form of a config, as it stands beside a checkpoint (docs/network-config.md).
  *
  * @param json the parsed JSON, or its text
- * @returns the network's preprocessing: the stated one, else that of the published network that it is, else null
+ * @returns the network's preprocessing: the stated one, else that of the published network that it is, else
+ *   null
  * @throws CONFIG_INVALID naming the field that is missing, unknown, malformed or contradicts another
  * @throws NOT_POLYNOMIAL when `norm` names another normalisation than poly-BN
  * @throws TOO_LARGE when it is larger than any config

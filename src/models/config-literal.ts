@@ -17,7 +17,9 @@ export interface NetworkConfigLiteral {
   readonly channelMultipliers: readonly number[]
   /** Width of PolyConv relative to the cell's, for each stage; further entries are dropped. */
   readonly expansionConv: readonly number[]
-  /** Width of PolyMLP's first convolution relative to the cell's, for each stage; further entries are dropped. */
+  /**
+   * Width of PolyMLP's first convolution relative to the cell's, for each stage; further entries are dropped.
+   */
   readonly expansionMlp: readonly number[]
   /** Whether neighbouring branches share a Sigmoid-Scale value. */
   readonly pairedScale: boolean

@@ -63,7 +63,9 @@ export function networkConfig(literal: NetworkConfigLiteral): NetworkConfig {
 
 type Fields = Omit<NetworkConfigLiteral, 'preprocessing'>
 
-/** Published configs list factors for four stages whatever the network has; only those of its stages count. */
+/**
+ * Published configs list factors for four stages whatever the network has; only those of its stages count.
+ */
 function stageFactors(fields: Fields): Pick<Fields, 'expansionConv' | 'expansionMlp'> {
   const stages = fields.downsizes.length + 1
   for (const field of ['expansionConv', 'expansionMlp'] as const) {

@@ -53,7 +53,8 @@ export const outputSize = (size: number, { kernel, stride, padding, dilation }: 
 /**
  * Widths and map sizes of all cells.
  *
- * @throws CONFIG_INVALID when a map shrinks to nothing, the two reductions disagree in size, or a width is 0 or odd
+ * @throws CONFIG_INVALID when a map shrinks to nothing, the two reductions disagree in size, or a width is 0
+ *   or odd
  */
 export function geometry(config: Omit<NetworkConfigLiteral, 'preprocessing'>): CellGeometry[] {
   const stem = STEM_KERNEL[config.stem]

@@ -2,8 +2,8 @@ import type { z } from 'zod'
 import { invalidConfig } from './invalid-config.ts'
 
 /**
- * CONFIG_INVALID for what a schema found. A key that it does not know is named together with the known one that is spelled most like
- * it.
+ * CONFIG_INVALID for what a schema found. A key that it does not know is named together with the known one
+ * that is spelled most like it.
  *
  * @param knownKeys what an object may have, by its path
  */

@@ -22,12 +22,14 @@ const IMAGE_CHANNELS = 3
 const OPS_PER_STACK = 6
 
 /**
- * Builds a network from a checkpoint, which must hold exactly the tensors that the config prescribes. The weights are
- * the checkpoint's own arrays, not copies.
+ * Builds a network from a checkpoint, which must hold exactly the tensors that the config prescribes. The
+ * weights are the checkpoint's own arrays, not copies.
  *
- * @throws TENSOR_MISSING, TENSOR_SHAPE naming the tensor; TENSOR_MISSING naming the prefix when all names have one
+ * @throws TENSOR_MISSING, TENSOR_SHAPE naming the tensor; TENSOR_MISSING naming the prefix when all names
+ *   have one
  * @throws NOT_POLYNOMIAL naming the tensors of LayerNorm and the like
- * @throws CONFIG_INVALID when the checkpoint has tensors that the config does not prescribe, or the config has attention
+ * @throws CONFIG_INVALID when the checkpoint has tensors that the config does not prescribe, or the config
+ *   has attention
  * @throws CHECKPOINT_UNREADABLE when a weight is not finite or a variance negative
  */
 export function loadNetwork(checkpoint: Checkpoint, config: NetworkConfig): Network {

@@ -48,7 +48,9 @@ export interface PolyMlp {
 }
 
 export interface Cell {
-  /** Convolutions applied in order to s0 and to s1 before this cell; absent where the cell does not downsize. */
+  /**
+   * Convolutions applied in order to s0 and to s1 before this cell; absent where the cell does not downsize.
+   */
   readonly reductions?: { readonly s0: readonly Convolution[]; readonly s1: readonly Convolution[] }
   /** Per-channel scales of s0 and s1. */
   readonly preprocess0: Float32Array

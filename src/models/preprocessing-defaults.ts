@@ -10,8 +10,9 @@ export const PUBLISHED_PREPROCESSINGS = ['imagenet', 'lowres'] as const
 export type PublishedPreprocessing = (typeof PUBLISHED_PREPROCESSINGS)[number]
 
 /**
- * The preprocessing that networks of a stem are published with. ImageNet networks resize the short side to 232 for a
- * crop of 224, and in proportion for other sizes; for an oblong input the longer side counts, so that the crop fits.
+ * The preprocessing that networks of a stem are published with. ImageNet networks resize the short side to
+ * 232 for a crop of 224, and in proportion for other sizes; for an oblong input the longer side counts, so
+ * that the crop fits.
  */
 export function defaultPreprocessing(
   published: PublishedPreprocessing,

@@ -33,7 +33,8 @@ type Fields = z.infer<typeof schema>
 /**
  * Reads the JSON form of a preprocessing: its fields, or the name of a published one, `imagenet` or `lowres`.
  *
- * @throws CONFIG_INVALID naming the field that is missing, unknown, malformed, or asks for what is not supported
+ * @throws CONFIG_INVALID naming the field that is missing, unknown, malformed, or asks for what is not
+ *   supported
  */
 export function parsePreprocessing(
   json: unknown,
@@ -59,7 +60,10 @@ export function parsePreprocessing(
   }
 }
 
-/** Images are resized as PIL does, with antialias, where nothing else is said; of each method one of the two is supported. */
+/**
+ * Images are resized as PIL does, with antialias, where nothing else is said; of each method one of the two
+ * is supported.
+ */
 function parseInterpolation({ interpolation, antialias }: Fields): Preprocessing['interpolation'] {
   const isTorch = interpolation === TORCH_BILINEAR
   const antialiased = antialias ?? !isTorch

@@ -2,7 +2,10 @@ import { PolyVeilError } from '../errors/index.ts'
 import type { Checkpoint } from './checkpoint/index.ts'
 import { prefixesOfNetworks } from './prefix.ts'
 
-/** Tensors that inference does not need: batch counters, the dropout rate of the head, and the updates of an average. */
+/**
+ * Tensors that inference does not need: batch counters, the dropout rate of the head, and the updates of an
+ * average.
+ */
 const IGNORED = /(^|\.)num_batches_tracked$|^head\.2\.p$|^n_averaged$/
 
 /** Takes tensors from a checkpoint by name, checks each, and knows which were never taken. */

@@ -9,8 +9,8 @@ const SUPPORT = 2
 const A = -0.5
 
 /**
- * PIL's antialiased bicubic resize of 8-bit images (libImaging/Resample.c): the kernel widens when shrinking, weights
- * are fixed-point integers, and each pass rounds to 8 bits.
+ * PIL's antialiased bicubic resize of 8-bit images (libImaging/Resample.c): the kernel widens when shrinking,
+ * weights are fixed-point integers, and each pass rounds to 8 bits.
  */
 export const bicubic: Resampling = {
   footprint: footprintAt,

@@ -39,8 +39,9 @@ export function preprocessingFault(
 export const sentChannels = (channels: Preprocessing['channels']): 1 | 3 => (channels === 'grey' ? 1 : 3)
 
 /**
- * The largest absolute value that a preprocessing yields of any picture: resized pixels are clipped to 0..255, and
- * normalising is monotone, also as it is rounded. 0 without a preprocessing, which takes no pictures.
+ * The largest absolute value that a preprocessing yields of any picture: resized pixels are clipped to
+ * 0..255, and normalising is monotone, also as it is rounded. 0 without a preprocessing, which takes no
+ * pictures.
  */
 export const largestYield = (preprocessing: Pick<Preprocessing, 'mean' | 'std'> | null): number =>
   preprocessing === null ? 0 : largestOf(preprocessing)

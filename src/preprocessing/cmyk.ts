@@ -1,6 +1,6 @@
 /**
- * Inks to colours by the plain formula of PIL and of browsers, for files that have no colour profile: each ink takes its
- * share of what black leaves.
+ * Inks to colours by the plain formula of PIL and of browsers, for files that have no colour profile: each
+ * ink takes its share of what black leaves.
  *
  * @param inks C, M, Y and K for each pixel, 255 is full ink
  * @returns R, G and B for each pixel

@@ -14,8 +14,8 @@ const FORMATS: Readonly<Record<string, string>> = {
   tiff: 'TIFF',
 }
 /**
- * Sample types whose range is known, 8 and 16 bits from black to white, and the colour spaces in which that range is the
- * whole one; all by sharp's names.
+ * Sample types whose range is known, 8 and 16 bits from black to white, and the colour spaces in which that
+ * range is the whole one; all by sharp's names.
  */
 const DEPTHS: ReadonlyMap<string, readonly string[]> = new Map([
   ['uchar', ['b-w', 'srgb', 'rgb', 'cmyk']],
@@ -23,12 +23,13 @@ const DEPTHS: ReadonlyMap<string, readonly string[]> = new Map([
 ])
 
 /**
- * Decodes a PNG, JPEG, WebP, AVIF, GIF or TIFF file: its first picture, upright, in sRGB, 8 bits a sample, with alpha
- * where there is one. docs/preprocessing.md says what becomes of 16 bits, colour profiles and CMYK.
+ * Decodes a PNG, JPEG, WebP, AVIF, GIF or TIFF file: its first picture, upright, in sRGB, 8 bits a sample,
+ * with alpha where there is one. docs/preprocessing.md says what becomes of 16 bits, colour profiles and
+ * CMYK.
  *
  * @param file the encoded image's bytes
- * @throws IMAGE_UNREADABLE when it is no image, is damaged, has too many pixels (found before they are decoded), has
- *   samples of unknown range such as floating point, or sharp is not installed
+ * @throws IMAGE_UNREADABLE when it is no image, is damaged, has too many pixels (found before they are
+ *   decoded), has samples of unknown range such as floating point, or sharp is not installed
  */
 export async function decodeImage(file: Uint8Array): Promise<Image> {
   if (file.length === 0) throw unreadable('The file is empty')
@@ -67,7 +68,8 @@ function requireDecodable({ format, width, height, depth, space }: Metadata): vo
 }
 
 async function decoded(image: Sharp, { space, depth, hasProfile }: Metadata): Promise<Image> {
-  // Without a profile, what CMYK's inks look like is anybody's guess: PIL and browsers take the plain formula.
+  // Without a profile, what CMYK's inks look like is anybody's guess: PIL and browsers take the plain
+  // formula.
   const plainCmyk = space === 'cmyk' && !hasProfile
   if (plainCmyk) image.pipelineColourspace('cmyk')
   // sharp brings 16-bit colours with a profile to P3, not sRGB, unless they are brought to 8 bits first.

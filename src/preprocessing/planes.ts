@@ -1,7 +1,9 @@
 import { PolyVeilError } from '../errors/index.ts'
 import { requireSides } from './limits.ts'
 
-/** A decoded image: 8-bit samples, row by row, channels interleaved (grey, RGB, or RGBA not premultiplied). */
+/**
+ * A decoded image: 8-bit samples, row by row, channels interleaved (grey, RGB, or RGBA not premultiplied).
+ */
 export interface Image {
   readonly width: number
   readonly height: number
@@ -17,7 +19,10 @@ export interface Plane {
   readonly data: Uint8Array | Float64Array
 }
 
-/** @throws IMAGE_UNREADABLE when sizes are no positive whole numbers, too large, or the samples do not fill them */
+/**
+ * @throws IMAGE_UNREADABLE when sizes are no positive whole numbers, too large, or the samples do not fill
+ *   them
+ */
 export function checkImage({ width, height, channels, data }: Image): void {
   const side = (size: number): boolean => Number.isInteger(size) && size > 0
   if (!side(width) || !side(height) || ![1, 3, 4].includes(channels)) {
@@ -33,9 +38,9 @@ export function checkImage({ width, height, channels, data }: Image): void {
 }
 
 /**
- * Separates an image into the planes that a network takes, made one at a time since an image may be large. Transparent
- * pixels are laid on white, what a viewer shows; a grey image has three equal colours; a colour image is made grey by
- * its luma.
+ * Separates an image into the planes that a network takes, made one at a time since an image may be large.
+ * Transparent pixels are laid on white, what a viewer shows; a grey image has three equal colours; a colour
+ * image is made grey by its luma.
  *
  * @param invert whether black becomes white and white black, as the last of these steps
  */
@@ -61,7 +66,10 @@ function sample({ channels, data }: Image, pixel: number, c: number): number {
 const onWhite = (value: number, alpha: number): number =>
   Math.round((value * alpha + 255 * (255 - alpha)) / 255)
 
-/** ITU-R 601 luma in 16-bit fixed point, as PIL's mode "L"; the weights add up to 2^16, so grey stays what it is. */
+/**
+ * ITU-R 601 luma in 16-bit fixed point, as PIL's mode "L"; the weights add up to 2^16, so grey stays what it
+ * is.
+ */
 const luma = (image: Image, pixel: number): number =>
   (sample(image, pixel, 0) * 19595 +
     sample(image, pixel, 1) * 38470 +

@@ -6,7 +6,9 @@ export interface Footprint {
   readonly weights: readonly number[]
 }
 
-/** One step of a separable resize: the footprint of an output sample, and what becomes of each weighted sum. */
+/**
+ * One step of a separable resize: the footprint of an output sample, and what becomes of each weighted sum.
+ */
 export interface Resampling {
   /** Neither `first` nor the end of a footprint ever goes back from one sample to the next. */
   footprint(sample: number, inSize: number, outSize: number): Footprint
@@ -23,8 +25,8 @@ export interface Span {
 }
 
 /**
- * A part of a resized plane: resized horizontally, then vertically, then cut out. Only the part is made, so that time and memory go
- * with it and the source, however large the whole would be.
+ * A part of a resized plane: resized horizontally, then vertically, then cut out. Only the part is made, so
+ * that time and memory go with it and the source, however large the whole would be.
  *
  * @returns a plane of `rows.count` by `columns.count` samples
  */

@@ -6,7 +6,10 @@ export interface Preprocessing {
   readonly resize:
     | { readonly mode: 'squash'; readonly height: number; readonly width: number }
     | { readonly mode: 'shortSide'; readonly size: number; readonly height: number; readonly width: number }
-  /** `bicubic` is antialiased as in PIL; `bilinear` has half-pixel centres and no antialias, as torch's interpolate. */
+  /**
+   * `bicubic` is antialiased as in PIL; `bilinear` has half-pixel centres and no antialias, as torch's
+   * interpolate.
+   */
   readonly interpolation: 'bicubic' | 'bilinear'
   /** One value for each channel sent; pixels are divided by 255 first. */
   readonly mean: readonly number[]

@@ -2,23 +2,29 @@ import { numbersOf, periodOf } from '../circuit/constants/constant.ts'
 import { largestOfEach } from '../circuit/constants/constant-table.ts'
 import type { Circuit, ConstantId } from '../circuit/types.ts'
 
-// Deep circuits have more weights than memory has room for modulo all primes: one of full size is as large as half a
-// ciphertext. The simd engine keeps many of them as integers, and writes their residues when a sum reads them: one for each
-// coefficient of the first half, from which the second half follows. Which, and how many at once, is settled here, and not in the engine, since it decides how much memory a
-// circuit takes.
+// Deep circuits have more weights than memory has room for modulo all primes: one of full size is as large as
+// half a ciphertext. The simd engine keeps many of them as integers, and writes their residues when a sum
+// reads them: one for each coefficient of the first half, from which the second half follows. Which, and how
+// many at once, is settled here, and not in the engine, since it decides how much memory a circuit takes.
 
 /** Shortest block of equal residues that is kept as one. */
 export const LEAST_BLOCK = 16
 
-/** Coefficients that integers hold: the residues' arithmetic takes sums with a multiple of the prime below 2^32. */
+/**
+ * Coefficients that integers hold: the residues' arithmetic takes sums with a multiple of the prime below
+ * 2^32.
+ */
 export const INTEGER_BOUND = 2 ** 30
 
-/** Coefficients that doubles hold: they are rounded by adding a number of which a double has no bits below one. */
+/**
+ * Coefficients that doubles hold: they are rounded by adding a number of which a double has no bits below
+ * one.
+ */
 export const DOUBLE_BOUND = 2 ** 51
 
 /**
- * What a constant is for. Weights that are not residues are integers of a word, addends, whose scales are those of values,
- * whole doubles.
+ * What a constant is for. Weights that are not residues are integers of a word, addends, whose scales are
+ * those of values, whole doubles.
  */
 export type ConstantUse = 'weight' | 'addend'
 
@@ -27,7 +33,10 @@ const EXPANSION_BYTES = 64 * 2 ** 20
 
 /** The most that weights take as residues. */
 const RESIDENT_BYTES = 768 * 2 ** 20
-/** The most that all weights are to take; beyond it residues, for which there might be room, make room for others. */
+/**
+ * The most that all weights are to take; beyond it residues, for which there might be room, make room for
+ * others.
+ */
 const WEIGHT_BYTES = 1152 * 2 ** 20
 const RESIDUE_BYTES = 4
 /** Shorter transforms are no kernel's. */
@@ -48,8 +57,9 @@ export type ExpansionRule = (id: ConstantId, scale: number, use: ConstantUse) =>
 export const NO_EXPANSION: ExpansionRule = () => false
 
 /**
- * How a circuit's constants are kept: as residues, which is faster, as long as weights are few; of many, those of the longest
- * periods as coefficients, until what is left is little enough. Addends of such periods are, too.
+ * How a circuit's constants are kept: as residues, which is faster, as long as weights are few; of many,
+ * those of the longest periods as coefficients, until what is left is little enough. Addends of such periods
+ * are, too.
  */
 export function expansionRule(circuit: Pick<Circuit, 'ops' | 'constants' | 'parameters'>): ExpansionRule {
   const least = leastExpanded(weightBytes(circuit))

@@ -15,7 +15,9 @@ export interface SimdSpeeds {
   readonly elementwise: number
 }
 
-/** Measured on one machine, for plans that must not depend on where they are made (see docs/performance.md). */
+/**
+ * Measured on one machine, for plans that must not depend on where they are made (see docs/performance.md).
+ */
 export const SIMD_SPEEDS: SimdSpeeds = Object.freeze({
   ntt: 36e-6,
   multiplyAdd: 0.27e-9,
@@ -24,8 +26,9 @@ export const SIMD_SPEEDS: SimdSpeeds = Object.freeze({
 })
 
 /**
- * The cost model of the SIMD engine, which hoists: a value is decomposed once for all its rotations, at the first of them
- * here; and what key switching makes is divided by the special primes once, where it leaves the sums it flows into.
+ * The cost model of the SIMD engine, which hoists: a value is decomposed once for all its rotations, at the
+ * first of them here; and what key switching makes is divided by the special primes once, where it leaves the
+ * sums it flows into.
  */
 export const simdCosts =
   (speeds: SimdSpeeds = SIMD_SPEEDS): CostModel =>

@@ -7,7 +7,10 @@ const RESIDUE_BYTES = 4
 
 type Body = Pick<Circuit, 'parameters' | 'constants' | 'ops' | 'result'>
 
-/** Bytes of all constants as the simd engine keeps them: each once for each scale, level and form in which it is read. */
+/**
+ * Bytes of all constants as the simd engine keeps them: each once for each scale, level and form in which it
+ * is read.
+ */
 export function constantBytes(circuit: Body, isExpanded: ExpansionRule): number {
   const words = numbersOf(circuit.constants, (constant) =>
     encodedWords(periodOf(constant), circuit.parameters.ring),
@@ -73,7 +76,10 @@ function encodingOf(
   }
 }
 
-/** Which constants are encoded how. There are few encodings, and millions of constants: pairs are kept as numbers. */
+/**
+ * Which constants are encoded how. There are few encodings, and millions of constants: pairs are kept as
+ * numbers.
+ */
 class Encodings {
   /** By scale, then by code. */
   readonly #numbers = new Map<number, number[]>()

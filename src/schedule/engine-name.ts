@@ -8,8 +8,8 @@ export type EngineName = 'simd' | 'seal'
 export const SIMD_PRIME_BITS = 30
 
 /**
- * The engine for circuits under these parameters. It is chosen here and nowhere else: the simd engine wherever its arithmetic
- * takes the primes, since it is faster by far.
+ * The engine for circuits under these parameters. It is chosen here and nowhere else: the simd engine
+ * wherever its arithmetic takes the primes, since it is faster by far.
  */
 export const engineNameFor = ({
   primes,

@@ -2,21 +2,27 @@ import { operandsOf } from '../circuit/operands.ts'
 import type { Circuit, Op, ValueId } from '../circuit/types.ts'
 
 /**
- * Which values of a circuit hybrid key switching leaves in the extended basis of data and special primes, as P times the
- * value modulo Q * P. Sums and weighted sums of such values are taken as they are, with other summands multiplied by P;
- * only a sum's end is divided by P, at once with the primes that a rescale behind it drops.
+ * Which values of a circuit hybrid key switching leaves in the extended basis of data and special primes, as
+ * P times the value modulo Q * P. Sums and weighted sums of such values are taken as they are, with other
+ * summands multiplied by P; only a sum's end is divided by P, at once with the primes that a rescale behind
+ * it drops.
  *
- * Source: Bossuat, Mouchet, Troncoso-Pastoriza and Hubaux, "Efficient Bootstrapping for Approximate Homomorphic
- * Encryption with Non-Sparse Keys", ePrint 2020/1203, section 4.
+ * Source: Bossuat, Mouchet, Troncoso-Pastoriza and Hubaux, "Efficient Bootstrapping for Approximate
+ * Homomorphic Encryption with Non-Sparse Keys", ePrint 2020/1203, section 4.
  */
 export interface ExtendedBasis {
-  /** 1 for values that are made in the extended basis: what key switching gives, and sums with a kept summand. */
+  /**
+   * 1 for values that are made in the extended basis: what key switching gives, and sums with a kept summand.
+   */
   readonly inQP: Uint8Array
-  /** 1 for those of them that stay there, since whatever reads them can. What is made and not kept is divided once. */
+  /**
+   * 1 for those of them that stay there, since whatever reads them can. What is made and not kept is divided
+   * once.
+   */
   readonly staysInQP: Uint8Array
   /**
-   * 1 for rescaled values that nothing reads but another rescale: both primes are divided by at once, and the value itself
-   * is never inQP.
+   * 1 for rescaled values that nothing reads but another rescale: both primes are divided by at once, and the
+   * value itself is never inQP.
    */
   readonly fusedRescale: Uint8Array
   /** The operations that read each value. */

@@ -5,7 +5,8 @@ import { PolyVeilError } from '../errors/index.ts'
 export const MOST_ENGINE_BYTES = 2 ** 32 - 65536
 
 /**
- * Refuses a circuit whose plan needs more memory than an engine may have: before anything is loaded or made for it.
+ * Refuses a circuit whose plan needs more memory than an engine may have: before anything is loaded or made
+ * for it.
  *
  * @throws TOO_LARGE with `neededBytes` and `limitBytes`
  */

@@ -16,9 +16,9 @@ const TABLE_WORDS = 4
 type Body = Pick<Circuit, 'parameters' | 'constants' | 'ops' | 'result' | 'refresh'>
 
 /**
- * Bytes of kernel memory that the simd engine needs for a circuit: keys, tables of primes and automorphisms, encoded
- * constants, the program's tables, and the most that is alive at once. What the engine comes to is a little more where freed
- * memory does not fit what comes next; a test holds the two together.
+ * Bytes of kernel memory that the simd engine needs for a circuit: keys, tables of primes and automorphisms,
+ * encoded constants, the program's tables, and the most that is alive at once. What the engine comes to is a
+ * little more where freed memory does not fit what comes next; a test holds the two together.
  */
 export function simdMemory(circuit: Body): number {
   const isExpanded = expansionRule(circuit)
@@ -38,7 +38,8 @@ function keyAndTableBytes(circuit: Body): number {
   const limb = limbBytes(circuit)
   const all = primes.length + specialPrimes.length
   const keys = (1 + rotations) * 2 * digitCount(circuit.parameters) * all * limb
-  // An automorphism's table has one word for each group of four residues; its inverse, for its key, has one too.
+  // An automorphism's table has one word for each group of four residues; its inverse, for its key, has one
+  // too.
   return keys + all * TABLE_WORDS * limb + 2 * rotations * ring
 }
 
@@ -48,7 +49,10 @@ interface Polynomial {
   holders: number
 }
 
-/** Goes through the stepsOf as the engine does, and counts what is alive: values, digits, what divisions work with. */
+/**
+ * Goes through the stepsOf as the engine does, and counts what is alive: values, digits, what divisions work
+ * with.
+ */
 class Replay {
   readonly #circuit: Body
   readonly #isExpanded: ExpansionRule
@@ -194,7 +198,9 @@ class Replay {
     )
   }
 
-  /** A value with the last `count` polynomials of its operand, and a first one of its own if that is not all. */
+  /**
+   * A value with the last `count` polynomials of its operand, and a first one of its own if that is not all.
+   */
   #share(id: ValueId, count: number): void {
     const [source] = operandsOf(this.#op(id))
     const shared = this.#values.get(source)!.slice(-count)

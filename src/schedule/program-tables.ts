@@ -9,8 +9,8 @@ const POLYNOMIALS = 2
 type Body = Pick<Circuit, 'parameters' | 'constants' | 'ops' | 'result'>
 
 /**
- * Bytes of kernel memory that a program's weighted sums take to say where their summands and weights are: a table for each
- * polynomial, and one more for limbs modulo special primes where not all summands have them.
+ * Bytes of kernel memory that a program's weighted sums take to say where their summands and weights are: a
+ * table for each polynomial, and one more for limbs modulo special primes where not all summands have them.
  */
 export function tableBytes(circuit: Body): number {
   const { constants, ops, parameters } = circuit

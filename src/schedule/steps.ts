@@ -3,19 +3,22 @@ import { type CkksParameters, digitCount } from '../circuit/parameters/parameter
 import type { Circuit, OpKind, ValueId } from '../circuit/types.ts'
 import { wavesOf } from './waves.ts'
 
-// The order in which the simd engine executes a circuit. It is settled here, and not in the engine, since it decides how
-// much memory an execution takes, which a plan has to state.
+// The order in which the simd engine executes a circuit. It is settled here, and not in the engine, since it
+// decides how much memory an execution takes, which a plan has to state.
 
 /** Operations of one kind that do not depend on each other: their work is done in the same phases. */
 export interface Step {
-  /** A refresh is done twice: in `refresh` the round's values leave for the client, in `return` they are waited for. */
+  /**
+   * A refresh is done twice: in `refresh` the round's values leave for the client, in `return` they are
+   * waited for.
+   */
   readonly kind: OpKind | 'return'
   readonly ops: readonly ValueId[]
 }
 
 /**
- * Which of the ready kinds goes first: what frees memory or makes others ready, and rotations last, so that as many as
- * possible of one source are ready together.
+ * Which of the ready kinds goes first: what frees memory or makes others ready, and rotations last, so that
+ * as many as possible of one source are ready together.
  */
 const ORDER: readonly OpKind[] = [
   'input',
@@ -38,7 +41,10 @@ const WINDOW = 4096
 const DIGIT_BYTES = 96 * 2 ** 20
 const RESIDUE_BYTES = 4
 
-/** Most distinct sources of the rotations of a batch: the digits of so many fit `DIGIT_BYTES` at the highest level. */
+/**
+ * Most distinct sources of the rotations of a batch: the digits of so many fit `DIGIT_BYTES` at the highest
+ * level.
+ */
 export function maxRotationSources(parameters: CkksParameters): number {
   const { primes, specialPrimes, ring } = parameters
   const polynomialBytes = (primes.length + specialPrimes.length) * ring * RESIDUE_BYTES
@@ -46,8 +52,8 @@ export function maxRotationSources(parameters: CkksParameters): number {
 }
 
 /**
- * Orders a circuit's operations in stepsOf: each operation once, in a batch behind those of its operands. Rotations of a
- * batch are of one level.
+ * Orders a circuit's operations in stepsOf: each operation once, in a batch behind those of its operands.
+ * Rotations of a batch are of one level.
  *
  * A client works at one round while the engine does what other rounds are for: see `wavesOf`.
  *

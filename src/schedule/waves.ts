@@ -1,10 +1,12 @@
 import { operandsOf } from '../circuit/operands.ts'
 import type { Op, ValueId } from '../circuit/types.ts'
 
-// Rounds of refreshes overlap: while the client has the values of one round, the engine computes what others are for. So
-// that there is something to do meanwhile, work is done in waves.
+// Rounds of refreshes overlap: while the client has the values of one round, the engine computes what others
+// are for. So that there is something to do meanwhile, work is done in waves.
 
-/** Operations that go together: those that can be done once a round is over, for the round whose turn is next. */
+/**
+ * Operations that go together: those that can be done once a round is over, for the round whose turn is next.
+ */
 export interface Wave {
   /** The last round that has to be over; -1 for none. */
   readonly after: number
@@ -13,9 +15,9 @@ export interface Wave {
 }
 
 /**
- * Divides a circuit's operations into waves, in the order in which they are done. What needs fewer rounds goes first:
- * nobody waits for a client as long as anything can be done without. Among these, what an earlier round waits for goes
- * first: its values leave before the next ones are computed.
+ * Divides a circuit's operations into waves, in the order in which they are done. What needs fewer rounds
+ * goes first: nobody waits for a client as long as anything can be done without. Among these, what an earlier
+ * round waits for goes first: its values leave before the next ones are computed.
  */
 export function wavesOf(ops: readonly Op[]): Wave[] {
   const after = roundsBefore(ops)
@@ -27,7 +29,9 @@ export function wavesOf(ops: readonly Op[]): Wave[] {
   )
 }
 
-/** For each operation the last round that has to be over before it, those of one round all alike; -1 for none. */
+/**
+ * For each operation the last round that has to be over before it, those of one round all alike; -1 for none.
+ */
 function roundsBefore(ops: readonly Op[]): Int32Array {
   const needs = new Int32Array(ops.length)
   const rounds: number[] = []
@@ -48,7 +52,10 @@ function lastRound(ops: readonly Op[], needs: Int32Array, id: ValueId): number {
   return op.kind === 'refresh' ? op.round : needs[id]
 }
 
-/** For each operation the first round that waits for it, itself or through others; infinite where it is the result's. */
+/**
+ * For each operation the first round that waits for it, itself or through others; infinite where it is the
+ * result's.
+ */
 function roundsAfter(ops: readonly Op[]): Float64Array {
   const serves = new Float64Array(ops.length).fill(Infinity)
   for (let id = ops.length - 1; id >= 0; id--) {

@@ -87,10 +87,11 @@ function modelOf(outline: CircuitOutline, path: string): ServedModel {
 }
 
 /**
- * Reads what every circuit, `*.pvc`, of a directory says of itself. Operations and weights are for workers to read; here
- * files are only held against their digests.
+ * Reads what every circuit, `*.pvc`, of a directory says of itself. Operations and weights are for workers to
+ * read; here files are only held against their digests.
  *
- * @throws CONFIG_INVALID when the directory cannot be read or holds no circuit, and as `readCheckedOutlineFile`
+ * @throws CONFIG_INVALID when the directory cannot be read or holds no circuit, and as
+ *   `readCheckedOutlineFile`
  */
 export async function loadCatalogue(directory: string): Promise<ModelCatalogue> {
   const files = await circuitFiles(directory)

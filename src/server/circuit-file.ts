@@ -22,7 +22,8 @@ export interface OutlineFile {
 }
 
 /**
- * Reads a compiled circuit, all of it, straight into its columns. The thread waits for the disk: checking takes longer.
+ * Reads a compiled circuit, all of it, straight into its columns. The thread waits for the disk: checking
+ * takes longer.
  *
  * @throws as `readCircuitFrom`; system errors when the file cannot be read
  */

@@ -1,8 +1,8 @@
 import { isIPv6 } from 'node:net'
 
 /**
- * What counts as one address in limits: an IPv4 address, or a network of IPv6 of which a single host commonly has all
- * addresses (64 bits). Text that is no address stays as it is.
+ * What counts as one address in limits: an IPv4 address, or a network of IPv6 of which a single host commonly
+ * has all addresses (64 bits). Text that is no address stays as it is.
  */
 export function countedAddress(ip: string): string {
   if (!isIPv6(ip)) return ip.slice(0, MAX_TEXT)

@@ -11,7 +11,10 @@ const origin = z
   .string()
   .refine(isOrigin, 'must be an origin as browsers write it, such as https://app.example')
 
-/** Everything that can be set; the environment variable of `keyTtlHours` is `POLYVEIL_KEY_TTL_HOURS`, and so on. */
+/**
+ * Everything that can be set; the environment variable of `keyTtlHours` is `POLYVEIL_KEY_TTL_HOURS`, and so
+ * on.
+ */
 export const configSchema = z.strictObject({
   host: z.string().min(1).default('127.0.0.1').describe('address to listen on'),
   port: whole(0, 65_535).default(8080).describe('port to listen on; 0 takes any free one'),

@@ -50,7 +50,10 @@ export async function startServer(
   return { app, url, close: () => app.close() }
 }
 
-/** `startServer` for a process that does nothing else: it ends with grace on SIGTERM, SIGINT and uncaught errors. */
+/**
+ * `startServer` for a process that does nothing else: it ends with grace on SIGTERM, SIGINT and uncaught
+ * errors.
+ */
 export async function serve(config: ServerConfig): Promise<RunningServer> {
   const server = await startServer(config)
   const { log } = server.app

@@ -9,8 +9,8 @@ const network = z.string().refine(isNetwork, {
 })
 
 /**
- * The setting `trustProxy`: true or false, the number of proxies in a row, or their addresses and networks. In the environment
- * a list has commas.
+ * The setting `trustProxy`: true or false, the number of proxies in a row, or their addresses and networks.
+ * In the environment a list has commas.
  */
 export const trustedProxies = z
   .union([

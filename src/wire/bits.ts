@@ -1,5 +1,5 @@
-// Residues are 64-bit words, held as pairs of little-endian 32-bit halves: residue i is
-// halves[2i] + 2^32 * halves[2i + 1]. That is how they lie in SEAL's memory, and it keeps BigInt out of the loops.
+// Residues are 64-bit words, held as pairs of little-endian 32-bit halves: residue i is halves[2i] + 2^32 *
+// halves[2i + 1]. That is how they lie in SEAL's memory, and it keeps BigInt out of the loops.
 
 /** Bytes that `count` residues of `bits` bits take when packed without gaps. */
 export const packedBytes = (count: number, bits: number): number => Math.ceil((count * bits) / 8)
@@ -60,8 +60,8 @@ export function unpackBits(bytes: Uint8Array, bits: number, halves: Uint32Array)
 }
 
 /**
- * Whether the first `count` packed residues are below `prime`. For checking alone: those of at most 32 bits are not written
- * anywhere.
+ * Whether the first `count` packed residues are below `prime`. For checking alone: those of at most 32 bits
+ * are not written anywhere.
  *
  * @param bytes `packedBytes(count, bits)` bytes, at any alignment
  */

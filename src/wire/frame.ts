@@ -63,7 +63,10 @@ export function checkFrameIdentity(head: Uint8Array, kind: FrameKind, binding: s
   if (found !== binding) throw boundElsewhere(found, binding)
 }
 
-/** The digest that a frame of some kind is bound to, as its header has it; undefined when the bytes begin otherwise. */
+/**
+ * The digest that a frame of some kind is bound to, as its header has it; undefined when the bytes begin
+ * otherwise.
+ */
 export function frameBinding(frame: Uint8Array, kind: FrameKind): string | undefined {
   if (frame.length < FRAME_HEADER_BYTES) return undefined
   const binding = bytesToHex(frame.subarray(16, FRAME_HEADER_BYTES))
@@ -76,7 +79,8 @@ export function frameBinding(frame: Uint8Array, kind: FrameKind): string | undef
  *
  * @param head at least `FRAME_HEADER_BYTES` bytes
  * @param size bytes that there are in fact
- * @throws TOO_LARGE when there are more than `expected`; TENSOR_MALFORMED on fewer, or when the header disagrees
+ * @throws TOO_LARGE when there are more than `expected`; TENSOR_MALFORMED on fewer, or when the header
+ *   disagrees
  */
 export function checkFrameLength(head: Uint8Array, size: number, expected: number): void {
   if (size < expected) throw truncated(size, expected)

@@ -3,9 +3,9 @@ import { FRAME_DIGEST_BYTES, FRAME_HEADER_BYTES } from './frame.ts'
 import type { PolynomialShape } from './polynomial.ts'
 import { rlweBytes } from './rlwe.ts'
 
-// Body of a key set frame: u32 number of Galois elements, u32 zero, the elements as u32 in ascending order; then, all
-// seeded and over all primes, the public key (one pair), the relinearisation key and a Galois key for each element
-// (one pair for each digit of the decomposition).
+// Body of a key set frame: u32 number of Galois elements, u32 zero, the elements as u32 in ascending order;
+// then, all seeded and over all primes, the public key (one pair), the relinearisation key and a Galois key
+// for each element (one pair for each digit of the decomposition).
 
 /** Where everything stands in a key set's frame, in bytes from its beginning. */
 export interface KeySetLayout {

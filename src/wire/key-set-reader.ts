@@ -33,8 +33,8 @@ export interface KeySetReader {
 }
 
 /**
- * Opens a key set, wherever it lies, reading all of it once in small chunks for its digest, unless the source says that
- * this was done before.
+ * Opens a key set, wherever it lies, reading all of it once in small chunks for its digest, unless the source
+ * says that this was done before.
  *
  * @throws PARAMETERS_MISMATCH when the keys were made for other parameters
  * @throws TOO_LARGE, TENSOR_MALFORMED when the frame is too long, cut off or altered

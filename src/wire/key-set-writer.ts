@@ -17,7 +17,8 @@ export interface KeySetMaker {
 }
 
 /**
- * Writes a key set's frame of `keySetBytes` bytes in chunks, one key at a time: memory holds no more than one key.
+ * Writes a key set's frame of `keySetBytes` bytes in chunks, one key at a time: memory holds no more than one
+ * key.
  *
  * @param galoisElements odd, distinct, ascending, 3 to 2N - 1
  * @throws INTERNAL when the elements are not, or a key has another number of digits than the parameters

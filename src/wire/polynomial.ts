@@ -10,8 +10,8 @@ export interface PolynomialShape {
 }
 
 /**
- * The residues of one polynomial, prime after prime, N for each, in the order of SEAL's NTT form; two little-endian
- * 32-bit halves a residue.
+ * The residues of one polynomial, prime after prime, N for each, in the order of SEAL's NTT form; two
+ * little-endian 32-bit halves a residue.
  */
 export type Polynomial = Uint32Array
 

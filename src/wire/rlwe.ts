@@ -64,7 +64,8 @@ export interface PackedFullRlwe {
 }
 
 /**
- * Takes a seeded pair apart without unpacking it, for whoever unpacks and checks residues in memory of his own.
+ * Takes a seeded pair apart without unpacking it, for whoever unpacks and checks residues in memory of his
+ * own.
  *
  * @param bytes exactly `rlweBytes(shape, true)` bytes; the result refers to them
  * @throws TENSOR_MALFORMED when the seed's expander is unknown
@@ -115,7 +116,8 @@ export function checkPacked({ ring }: PolynomialShape, { limbs }: PackedRlwe): v
  * Writes a pair into the first `rlweBytes` bytes of `target`, which must be zero.
  *
  * @param rlwe a packed pair has the shape's primes, and was packed from residues below them
- * @throws INTERNAL when the pair is of another shape or, unless it is packed, a residue is not below its prime
+ * @throws INTERNAL when the pair is of another shape or, unless it is packed, a residue is not below its
+ *   prime
  */
 export function writeRlwe(
   shape: PolynomialShape,
@@ -155,7 +157,8 @@ function writeLimbs(
  * Reads a pair and checks all of it.
  *
  * @param bytes exactly `rlweBytes(shape, seeded)` bytes
- * @throws TENSOR_MALFORMED when a residue is not below its prime, the seed's expander is unknown, or c1 is zero
+ * @throws TENSOR_MALFORMED when a residue is not below its prime, the seed's expander is unknown, or c1 is
+ *   zero
  */
 export function readRlwe(shape: PolynomialShape, bytes: Uint8Array, seeded: boolean): Rlwe {
   const length = polynomialBytes(shape)

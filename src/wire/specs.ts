@@ -20,7 +20,8 @@ export const responseSpec = ({ output, digest }: Manifest): TensorSpec => ({
 })
 
 /**
- * What the server sends in a refresh round: its values at the refresh level, masked and re-randomised, as integers.
+ * What the server sends in a refresh round: its values at the refresh level, masked and re-randomised, as
+ * integers.
  *
  * @param round below the manifest's rounds
  */
@@ -33,7 +34,9 @@ export const maskedSpec = ({ refresh, digest }: Manifest, round: number): Tensor
   refresh: { kind: 'masked', round },
 })
 
-/** What the client answers in a refresh round: fresh encryptions of the same integers at the highest level. */
+/**
+ * What the client answers in a refresh round: fresh encryptions of the same integers at the highest level.
+ */
 export const refreshedSpec = ({ refresh, digest, parameters }: Manifest, round: number): TensorSpec => ({
   ciphertexts: refresh!.ciphertexts[round],
   level: parameters.primes.length - 1,

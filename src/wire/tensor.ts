@@ -88,8 +88,8 @@ export function decodeTensor(parameters: CkksParameters, spec: TensorSpec, frame
 }
 
 /**
- * Opens a tensor of fresh encryptions without unpacking it, checking all but its residues: for whoever unpacks and
- * checks those in memory of his own.
+ * Opens a tensor of fresh encryptions without unpacking it, checking all but its residues: for whoever
+ * unpacks and checks those in memory of his own.
  *
  * @param frame not changed; the result refers to it
  * @param spec of a seeded tensor

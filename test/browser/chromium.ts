@@ -7,7 +7,10 @@ import type { Test } from 'tap'
 
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome-stable', 'google-chrome']
 
-/** A name of this machine that browsers do not trust as they trust localhost: its pages are in no secure context. */
+/**
+ * A name of this machine that browsers do not trust as they trust localhost: its pages are in no secure
+ * context.
+ */
 export const INSECURE_HOST = 'insecure.test'
 
 // It works for the test alone, and calls nobody.
@@ -22,7 +25,10 @@ const ARGUMENTS = [
   '--disable-sync',
 ]
 
-/** The Chromium of this machine: the one that CHROMIUM names, Debian's, or what has one of its names on the path. */
+/**
+ * The Chromium of this machine: the one that CHROMIUM names, Debian's, or what has one of its names on the
+ * path.
+ */
 export function findChromium(): string | undefined {
   const { CHROMIUM, PATH = '' } = process.env
   if (CHROMIUM) return CHROMIUM

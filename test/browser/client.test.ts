@@ -21,8 +21,8 @@ import { requireBuild } from '../support/built.ts'
 import { findChromium, INSECURE_HOST, launch } from './chromium.ts'
 import { servePages } from './pages.ts'
 
-// The client in Chromium, against the service in a process of its own: the page of docs/library.md, bundled, and plain modules
-// by the import map that is there, step by step.
+// The client in Chromium, against the service in a process of its own: the page of docs/library.md, bundled,
+// and plain modules by the import map that is there, step by step.
 
 /** What the page of plain modules has of the client. */
 declare const polyveil: typeof import('../../src/client/index.ts')

@@ -9,7 +9,8 @@ import { requireBuild } from '../support/built.ts'
 import { findChromium, launch } from './chromium.ts'
 import { servePages } from './pages.ts'
 
-// Pictures of every kind, decoded by Chromium and by sharp: the same pixels, but for TIFF, which Chromium does not know.
+// Pictures of every kind, decoded by Chromium and by sharp: the same pixels, but for TIFF, which Chromium
+// does not know.
 
 const FOLDER = fileURLToPath(new URL('../preprocessing/pictures/', import.meta.url))
 const names = Object.keys(JSON.parse(readFileSync(`${FOLDER}expected.json`, 'utf8')).pictures)

@@ -14,7 +14,8 @@ const TYPES: Readonly<Record<string, string>> = {
 /**
  * Serves files on this machine, which has two names: pages of 127.0.0.1 and of localhost are of two origins.
  *
- * @param folders by the beginning of a path, the directory that has the rest of it; the first that fits is taken
+ * @param folders by the beginning of a path, the directory that has the rest of it; the first that fits is
+ *   taken
  * @returns the port
  */
 export async function servePages(

@@ -28,8 +28,8 @@ export const spelledOut = (circuit: Circuit): Circuit => ({ ...circuit, constant
 export type PlainCircuit = Circuit & { readonly constants: readonly Float64Array[] }
 
 /**
- * A circuit with every kind of operation: of the two ciphertexts x and y that hold a [3, 3, 5] tensor it computes
- * 2 z^2 + c2 with z = c0 * (rotate(x, 7) - x) + c1 * y + c0 * x, at level 0.
+ * A circuit with every kind of operation: of the two ciphertexts x and y that hold a [3, 3, 5] tensor it
+ * computes 2 z^2 + c2 with z = c0 * (rotate(x, 7) - x) + c1 * y + c0 * x, at level 0.
  */
 export function smallCircuit(): PlainCircuit {
   const at = (level: number, scale: number, layer = 0) => ({ level, scale, layer })
@@ -133,7 +133,10 @@ export function smallCircuit(): PlainCircuit {
   }
 }
 
-/** The same with an answer in which every slot carries a logit of its own: none is masked, and tests can look at all. */
+/**
+ * The same with an answer in which every slot carries a logit of its own: none is masked, and tests can look
+ * at all.
+ */
 export const withEverySlot = (circuit: Circuit): Circuit => ({
   ...circuit,
   output: { ...circuit.output, period: circuit.parameters.slots / circuit.batch },

@@ -8,8 +8,8 @@ import { zip } from '../models/support/zip.ts'
 import { safetensors } from './safetensors.ts'
 import { failed, filesIn, goldenOf, goldenPath, polyveil, sourceOf } from './support.ts'
 
-// Every bad input: a code, exit code 3, no stack, nothing half-written. What each code means in detail is tested where it
-// is raised; here it is that it comes out.
+// Every bad input: a code, exit code 3, no stack, nothing half-written. What each code means in detail is
+// tested where it is raised; here it is that it comes out.
 
 const directory = t.testdir()
 const QUIET = ['--json', '--quiet']

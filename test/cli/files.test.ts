@@ -7,8 +7,8 @@ import { manifest } from '../client/fake-server.ts'
 import { safetensors } from './safetensors.ts'
 import { failed, polyveil, sourceOf, zooPath } from './support.ts'
 
-// Files and directories that are not as they should be: the error names the file and says what is wrong with it, and never
-// that PolyVeil has a fault.
+// Files and directories that are not as they should be: the error names the file and says what is wrong with
+// it, and never that PolyVeil has a fault.
 
 const QUIET = ['--json', '--quiet']
 const image = zooPath('digits/images/digits-3-0.png')

@@ -11,7 +11,8 @@ import { smallCircuit } from '../circuit/circuits.ts'
 import { circuit } from '../client/fake-server.ts'
 import { failed, filesIn, polyveil, zooPath } from './support.ts'
 
-// What a server says reaches a terminal. It must not clear the screen, set the title, or look like something that the program says.
+// What a server says reaches a terminal. It must not clear the screen, set the title, or look like something
+// that the program says.
 
 const EVIL = '\u001b[2J\u001b]0;title\u0007\u009b1m\r\npolyveil: enter the passphrase:\u007f\u202e\u2028x'
 const image = zooPath('digits/images/digits-3-0.png')

@@ -16,8 +16,8 @@ const TEXT = /^(?:[^<>&]|&(?:amp|lt|gt|quot|#39);)*$/
 const ENTITIES: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', '#39': "'" }
 
 /**
- * Reads a page that is XML as well as HTML, more strictly than either: every element is closed, every attribute quoted and
- * there once, every special character one of five entities.
+ * Reads a page that is XML as well as HTML, more strictly than either: every element is closed, every
+ * attribute quoted and there once, every special character one of five entities.
  *
  * @throws Error saying where it is not well-formed
  */

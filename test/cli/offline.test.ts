@@ -10,8 +10,8 @@ import { encryptedAnswer, honestSlots, LABELS, manifest, wrappedSlots } from '..
 import { parameters } from '../wire/fixtures.ts'
 import { failed, filesIn, polyveil, zooPath } from './support.ts'
 
-// A client without network: keys, image and answer travel as files and through pipes. The test is the server; it has the
-// public keys alone.
+// A client without network: keys, image and answer travel as files and through pipes. The test is the server;
+// it has the public keys alone.
 
 const QUIET = ['--json', '--quiet']
 const image = zooPath('digits/images/digits-3-0.png')

@@ -10,7 +10,8 @@ import { type LayerReport, type PlanReport, planReport } from '../../src/compile
 import { smallCircuit } from '../circuit/circuits.ts'
 import { byId, elementsOf, named, parsePage, rowsOf, suspicious, textOf } from './markup-parser.ts'
 
-// The pieces of the page of `inspect --html`, and pages of plans that no network has. test/cli/inspect-html.test.ts has real ones.
+// The pieces of the page of `inspect --html`, and pages of plans that no network has.
+// test/cli/inspect-html.test.ts has real ones.
 
 const small = planReport(smallCircuit())
 const subjectOf = (plan: PlanReport, more: Partial<PlanSubject> = {}): PlanSubject => ({

@@ -6,7 +6,8 @@ import { page, proxy } from '../client/proxies.ts'
 import { startService } from './service.ts'
 import { failed, polyveil, zooPath } from './support.ts'
 
-// What `polyveil` says when the address is of something else, and how it gets past a proxy that asks for credentials.
+// What `polyveil` says when the address is of something else, and how it gets past a proxy that asks for
+// credentials.
 
 const QUIET = ['--json', '--quiet']
 const image = zooPath('digits/images/digits-3-0.png')

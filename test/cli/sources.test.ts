@@ -9,7 +9,8 @@ import { dictionary, integer } from '../models/support/pickle.ts'
 import { scaled, TorchFile } from '../models/support/saved.ts'
 import { failed, filesIn, goldenOf, goldenPath, polyveil } from './support.ts'
 
-// Where weights and preprocessing come from, by check and compile. What is read in detail is tested in test/models.
+// Where weights and preprocessing come from, by check and compile. What is read in detail is tested in
+// test/models.
 
 const folder = t.testdir()
 const weights = await readCheckpoint(goldenPath('one_shot.pt'))

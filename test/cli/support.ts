@@ -44,7 +44,8 @@ export async function polyveil(
     signal,
     killSignal,
   })
-  // A command that fails early does not read its input; and a signal's error is the signal, which `code` tells.
+  // A command that fails early does not read its input; and a signal's error is the signal, which `code`
+  // tells.
   child.stdin.on('error', () => {})
   child.on('error', () => {})
   child.stdin.end(input)
@@ -66,7 +67,9 @@ function onlyDocument(text: string): Document {
   return JSON.parse(text)
 }
 
-/** Checks that a run failed as `--json --quiet` should: an exit code, one error document, nothing on stderr. */
+/**
+ * Checks that a run failed as `--json --quiet` should: an exit code, one error document, nothing on stderr.
+ */
 export function failed(t: Test, ran: Ran, exitCode: number, code: string, facts: object = {}): void {
   t.equal(ran.code, exitCode, `exit code of ${code}`)
   t.match(ran.json, { error: { code, facts } })

@@ -132,7 +132,8 @@ async function stretchedGolden(factors: Readonly<Record<number, number>>): Promi
 }
 
 t.test('images that leave the range are named and counted, and the others compared', async (t) => {
-  // One is beyond the input's bound; one is within it, but its logits leave theirs, which is lowered for that.
+  // One is beyond the input's bound; one is within it, but its logits leave theirs, which is lowered for
+  // that.
   const circuit = readCircuit(new Uint8Array(readFileSync(path)))
   const narrow = join(directory, 'narrow.pvc')
   writeFileSync(narrow, writeCircuit({ ...circuit, output: { ...circuit.output, bound: 0.7 } }))

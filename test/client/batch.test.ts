@@ -15,8 +15,8 @@ import { goldenNetwork, goldenTensors, item, maxAbsDifference } from '../models/
 import { serving } from '../server/serving.ts'
 import { stretched } from './stretched.ts'
 
-// Several images in the same ciphertexts, end to end: client and server by HTTP, the simd engine between them. One circuit
-// takes refreshes and two images, the other one shot and four.
+// Several images in the same ciphertexts, end to end: client and server by HTTP, the simd engine between
+// them. One circuit takes refreshes and two images, the other one shot and four.
 
 const BATCH = { micro_t: 2, one_shot: 4 } as const
 type Name = keyof typeof BATCH
@@ -56,7 +56,10 @@ const polyveil: PolyVeil = await connect(url, {
 t.teardown(() => polyveil.close())
 for (const name of Object.keys(BATCH)) await polyveil.keys(name)
 
-/** Requests of inferences since a moment. Those of overlapping rounds come in the order that the machine happens to give them. */
+/**
+ * Requests of inferences since a moment. Those of overlapping rounds come in the order that the machine
+ * happens to give them.
+ */
 const since = (from: number): string[] =>
   sent
     .slice(from)

@@ -5,7 +5,9 @@ import t from 'tap'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
-/** What a module imports as it is loaded: `import ... from` and `export ... from`, not `import()`, not types. */
+/**
+ * What a module imports as it is loaded: `import ... from` and `export ... from`, not `import()`, not types.
+ */
 function staticImports(source: string): string[] {
   const statements = source.matchAll(/^(?:import|export)\s(?!type\s)[^;'"]*?from\s'([^']+)'/gm)
   return [...statements].map(([, specifier]) => specifier)

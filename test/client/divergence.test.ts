@@ -6,8 +6,9 @@ import { goldenNetwork, goldenTensors, item, maxAbsDifference } from '../models/
 import { serving } from '../server/serving.ts'
 import { factorWithin, stretched } from './stretched.ts'
 
-// A polynomial network has no saturation: beyond what it was trained on its values grow without bound. Of CPolyNeXt's four
-// stages in small, served with refreshes, a client must get the reference's logits or an error, never a label by accident.
+// A polynomial network has no saturation: beyond what it was trained on its values grow without bound. Of
+// CPolyNeXt's four stages in small, served with refreshes, a client must get the reference's logits or an
+// error, never a label by accident.
 
 const network = await goldenNetwork('micro_t')
 const golden = item((await goldenTensors('micro_t')).get('input')!, 0).data

@@ -92,8 +92,8 @@ export interface Seen {
 export type Handler = (seen: Seen) => Response | undefined | Promise<Response | undefined>
 
 /**
- * A server in the test's own process, without a port. It keeps key sets in memory, and answers every well-formed query
- * with `slots`, encrypted under the client's public key.
+ * A server in the test's own process, without a port. It keeps key sets in memory, and answers every
+ * well-formed query with `slots`, encrypted under the client's public key.
  */
 export class FakeServer {
   readonly seen: Seen[] = []

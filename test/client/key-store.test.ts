@@ -159,8 +159,8 @@ t.test('names of files cannot be guessed from names of entries', async (t) => {
 const plainDigest = (name: string): string => createHash('sha256').update(name).digest('hex')
 
 /**
- * A store as PolyVeil 0.1 wrote it: no check value, files named by plain digests, the entry's name as additional data. Written
- * here with Node's own cipher.
+ * A store as PolyVeil 0.1 wrote it: no check value, files named by plain digests, the entry's name as
+ * additional data. Written here with Node's own cipher.
  */
 function oldStore(path: string, passphrase: string, entries: Readonly<Record<string, Uint8Array>>): void {
   const salt = randomBytes(32)

@@ -11,8 +11,8 @@ import { type ClassifyOptions, type ClientSteps, classifyMany } from '../../src/
 import type { Image, PreprocessedImage } from '../../src/preprocessing/index.ts'
 import { circuit, FakeServer, LABELS, manifest, ORIGIN } from './fake-server.ts'
 
-// What becomes of each of many images: without encryption, by steps that write down what they are called for; two images
-// share an inference. test/client/batch.test.ts has the same with a real service.
+// What becomes of each of many images: without encryption, by steps that write down what they are called for;
+// two images share an inference. test/client/batch.test.ts has the same with a real service.
 
 const MODEL = 'toy model'
 const SIZE = { width: 3, height: 5 }

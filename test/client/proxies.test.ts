@@ -8,8 +8,8 @@ import { parameters } from '../circuit/circuits.ts'
 import { harness, patterned } from '../server/support.ts'
 import { limitedTo, page, proxy } from './proxies.ts'
 
-// The client behind proxies that are none of ours: they answer in the service's place, or close connections. Proxies and
-// service have real ports here, since what matters is how bodies and answers cross.
+// The client behind proxies that are none of ours: they answer in the service's place, or close connections.
+// Proxies and service have real ports here, since what matters is how bodies and answers cross.
 
 /** Enough for several parts of 8 MiB. */
 const galoisElements = Array.from({ length: 40 }, (_, k) => 2 * k + 3)

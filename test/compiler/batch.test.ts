@@ -5,7 +5,10 @@ import { verifyCircuit } from '../../src/circuit/verify.ts'
 import { type CompileOptions, compile } from '../../src/compiler/index.ts'
 import { clearBatch, golden, maxDifference } from './harness.ts'
 
-/** What a circuit costs: its rotations and their keys, and the ciphertexts of a query and of all refresh rounds. */
+/**
+ * What a circuit costs: its rotations and their keys, and the ciphertexts of a query and of all refresh
+ * rounds.
+ */
 type Counts = readonly [rotations: number, keys: number, inputs: number, refreshed: number]
 
 /** Of plans for the reference speeds, by the batch. */

@@ -102,7 +102,9 @@ export const packedInput = (builder: CircuitBuilder, layout: Layout): Packed => 
   clean: true,
 })
 
-/** Slots of the given values when the builder's operations, for all of its batch, run on the clear backend. */
+/**
+ * Slots of the given values when the builder's operations, for all of its batch, run on the clear backend.
+ */
 export function run(
   builder: CircuitBuilder,
   inputs: readonly Float64Array[],

@@ -10,12 +10,14 @@ import { goldenTensors, item } from '../models/support/golden.ts'
 import { skipTrained, trainedNetwork } from '../support/trained-networks.ts'
 import { clearLogits, golden, maxDifference } from './harness.ts'
 
-// The error that a plan states is held against that of the clear backend, which adds every error of encryption and of encoding
-// where it arises. Plans are made from the same four images: networks of random weights answer one image of white noise with
-// eight times the error of another, so that none says what the next one does. Trained networks are held to their plans on real
-// images that the plans were not made from.
+// The error that a plan states is held against that of the clear backend, which adds every error of
+// encryption and of encoding where it arises. Plans are made from the same four images: networks of random
+// weights answer one image of white noise with eight times the error of another, so that none says what the
+// next one does. Trained networks are held to their plans on real images that the plans were not made from.
 
-/** Deviation of a logit's error by the plan, without the flooding noise that the service adds to its answers. */
+/**
+ * Deviation of a logit's error by the plan, without the flooding noise that the service adds to its answers.
+ */
 const statedNoise = ({ estimate, output }: Circuit): number =>
   Math.sqrt(estimate.logitError ** 2 - output.flooding ** 2)
 
@@ -43,7 +45,8 @@ for (const [name, refresh] of [
   ['micro_t', 'always'],
   ['micro_s', 'always'],
 ] as const) {
-  // Of the four images one has logits so much larger than the others that no plan of micro_lr keeps 10 bits of the usual.
+  // Of the four images one has logits so much larger than the others that no plan of micro_lr keeps 10 bits
+  // of the usual.
   for (const precisionBits of [7, name === 'micro_lr' ? 9 : 10]) {
     t.test(`${name}, refreshes ${refresh}, ${precisionBits} bits`, async (t) => {
       const { errors, noise, circuit, logits } = await stated(name, { refresh, precisionBits })

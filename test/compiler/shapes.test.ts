@@ -13,7 +13,8 @@ import {
 import { numbers, syntheticCheckpoint } from '../models/support/checkpoint.ts'
 import { clearLogits, maxDifference } from './harness.ts'
 
-// Whole networks of every kind of reduction on odd and oblong maps, with refreshes, against the float reference.
+// Whole networks of every kind of reduction on odd and oblong maps, with refreshes, against the float
+// reference.
 
 interface Case {
   readonly stem: NetworkConfigLiteral['stem']

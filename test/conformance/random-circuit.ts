@@ -6,7 +6,10 @@ import type { Circuit, Constant, Op, ValueId } from '../../src/circuit/types.ts'
 import { PolyVeilError } from '../../src/errors/index.ts'
 import { smallCircuit } from '../circuit/circuits.ts'
 
-/** A choice of operation: which kind, which operands (by a number that is reduced to what exists), which steps. */
+/**
+ * A choice of operation: which kind, which operands (by a number that is reduced to what exists), which
+ * steps.
+ */
 interface Choice {
   readonly kind: Op['kind']
   readonly first: number
@@ -16,8 +19,8 @@ interface Choice {
 const KINDS = ['rotate', 'dot', 'addPlain', 'add', 'subtract', 'multiply', 'rescale', 'dropLevel'] as const
 
 /**
- * Verified circuits on two inputs at the highest level, of a dozen operations: choices that break a law are passed
- * over, and so is what the last value does not need.
+ * Verified circuits on two inputs at the highest level, of a dozen operations: choices that break a law are
+ * passed over, and so is what the last value does not need.
  */
 export function randomCircuit(
   parameters: CkksParameters,

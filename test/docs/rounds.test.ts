@@ -7,7 +7,8 @@ import { zooPath } from '../cli/support.ts'
 import { circuit, MODEL, sizes } from '../server/refreshed-service.ts'
 import { code, DOCUMENTED_URL, project, shell } from './support.ts'
 
-// The commands of docs/http-api.md for a model with refresh rounds: those of a session that make the query, then the rounds.
+// The commands of docs/http-api.md for a model with refresh rounds: those of a session that make the query,
+// then the rounds.
 
 const directory = project(t, { 'photo.png': readFileSync(zooPath('digits/images/digits-3-0.png')) })
 mkdirSync(join(directory, 'models'))

@@ -5,7 +5,8 @@ import { startService } from '../cli/service.ts'
 import { zooPath } from '../cli/support.ts'
 import { code, DOCUMENTED_URL, module, project, shell } from './support.ts'
 
-// Snippets and sessions against the bundled networks, in one service: they share a key directory, as users would.
+// Snippets and sessions against the bundled networks, in one service: they share a key directory, as users
+// would.
 
 const directory = project(t, {
   'photo.png': readFileSync(zooPath('digits/images/digits-3-0.png')),

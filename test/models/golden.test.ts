@@ -3,8 +3,8 @@ import { bundledNetworks, loadNetwork, readCheckpoint, referenceForward } from '
 import { goldenNetwork, goldenTensors, item, maxAbsDifference } from './support/golden.ts'
 
 /**
- * The reference works in float64, the golden data is float32: what differs is PyTorch's own rounding. The bound is
- * relative to the tensor's largest value where that is above 1.
+ * The reference works in float64, the golden data is float32: what differs is PyTorch's own rounding. The
+ * bound is relative to the tensor's largest value where that is above 1.
  */
 const TOLERANCE = 1e-5
 

@@ -5,8 +5,9 @@ import t, { type Test } from 'tap'
 import { decodeImage } from '../../src/preprocessing/decode-node.ts'
 import { type Image, type Preprocessing, preprocess } from '../../src/preprocessing/index.ts'
 
-// Decoding and resizing against PIL, torch and torchvision: test/preprocessing/pictures/make.py is what they were asked.
-// Where our result is to differ from PIL's default, the script asks PIL for what docs/preprocessing.md says.
+// Decoding and resizing against PIL, torch and torchvision: test/preprocessing/pictures/make.py is what they
+// were asked. Where our result is to differ from PIL's default, the script asks PIL for what
+// docs/preprocessing.md says.
 
 interface Expected {
   readonly specs: readonly Pick<Preprocessing, 'channels' | 'interpolation' | 'resize'>[]
@@ -18,7 +19,10 @@ interface ExpectedPicture {
   readonly height: number
   /** RGB bytes, base64. */
   readonly pixels: string
-  /** For each of `specs`: bytes of a bicubic resize, float32 of a bilinear one, channels first, base64; null where torch was missing. */
+  /**
+   * For each of `specs`: bytes of a bicubic resize, float32 of a bilinear one, channels first, base64; null
+   * where torch was missing.
+   */
   readonly resized: readonly (string | null)[]
 }
 

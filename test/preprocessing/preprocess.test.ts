@@ -73,8 +73,8 @@ t.test('bilinear resize equals torch, on test images recovered from the golden i
 })
 
 /**
- * Undoes a doubling with half-pixel centres: of two outputs between the inputs a and b, 3a/4 + b/4 and a/4 + 3b/4, a is
- * (3 first - second) / 2. The last input is the last output.
+ * Undoes a doubling with half-pixel centres: of two outputs between the inputs a and b, 3a/4 + b/4 and a/4 +
+ * 3b/4, a is (3 first - second) / 2. The last input is the last output.
  */
 function halved(map: Float32Array, size: number): number[] {
   const half = size / 2

@@ -61,7 +61,9 @@ t.test('addends are kept as doubles, which hold more', async (t) => {
 t.test(
   'where integers alone are many, weights of short periods are kept so too, but not the shortest',
   async (t) => {
-    /** A sum of full-size weights, half of 4 * 8192 bytes each as integers, and of one for each short period. */
+    /**
+     * A sum of full-size weights, half of 4 * 8192 bytes each as integers, and of one for each short period.
+     */
     const withShort = (count: number) => {
       const { ops, constants, parameters } = sumOf(2)
       const [input, dot] = ops as [Op, Extract<Op, { kind: 'dot' }>]

@@ -4,8 +4,8 @@ import { SEAL_SPEEDS, sealCosts } from '../../src/compiler/planner/target/seal-c
 import { SIMD_SPEEDS, type SimdSpeeds, simdCosts } from '../../src/schedule/cost.ts'
 import { type CostedCircuit, circuitSeconds } from '../../src/schedule/cost-model.ts'
 
-// Five data primes and two special ones, so three digits over seven primes: x is rotated three times, two of the rotations
-// only read by sums; the last is squared.
+// Five data primes and two special ones, so three digits over seven primes: x is rotated three times, two of
+// the rotations only read by sums; the last is squared.
 const RING = 16384
 const at = (level: number) => ({ level, scale: 2 ** 20, layer: 0 })
 const ops: Op[] = [
@@ -35,9 +35,9 @@ const count = (speeds: Partial<SimdSpeeds>, c = circuit): number[] =>
   Array.from(simdCosts({ ...NOTHING, ...speeds })(c), (seconds) => Math.round(seconds * 1e6) / 1e6)
 
 t.test('transforms of the SIMD engine, counted by hand', async (t) => {
-  // Decomposing takes 3 * 7, dividing 2 * (2 + 5). The two kept rotations pass their division on to the second sum, which
-  // keeps it in turn, and so does the relinearised product; the sum of everything divides. The rotation at the end has four
-  // primes, so two digits over six.
+  // Decomposing takes 3 * 7, dividing 2 * (2 + 5). The two kept rotations pass their division on to the
+  // second sum, which keeps it in turn, and so does the relinearised product; the sum of everything divides.
+  // The rotation at the end has four primes, so two digits over six.
   t.strictSame(count({ ntt: 1 }), [0, 21, 0, 14, 0, 0, 0, 21, 14, 0, 2 * (1 + 4), 2 * 6 + 2 * (2 + 4)])
 })
 

@@ -142,7 +142,10 @@ t.test('counted by hand: constants that are expanded, at half their coefficients
   )
 })
 
-/** What the engine takes for a circuit, without any client's keys: they would be of the size that is reckoned with. */
+/**
+ * What the engine takes for a circuit, without any client's keys: they would be of the size that is reckoned
+ * with.
+ */
 async function engineBytes(circuit: Circuit): Promise<number> {
   const context = await newSimdContext(circuit.parameters)
   const key = { address: () => 0 }

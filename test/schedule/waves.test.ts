@@ -59,7 +59,9 @@ t.test('a circuit whose rounds overlap is lawful; without rounds there is one co
   t.strictSame(wavesOf([input(0), add(0, 0)]), [{ after: -1, ops: [0, 1] }])
 })
 
-/** Operations at random, of which some are refreshed, in rounds of one to three that are as early as may be. */
+/**
+ * Operations at random, of which some are refreshed, in rounds of one to three that are as early as may be.
+ */
 const randomOps = fc
   .array(
     fc.record({ a: fc.nat(), b: fc.nat(), isRefresh: fc.boolean(), size: fc.integer({ min: 1, max: 3 }) }),

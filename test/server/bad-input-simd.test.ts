@@ -18,8 +18,9 @@ import { rotatingCircuit, simdParameters } from './rotating-circuit.ts'
 import { SealedClient } from './sealed-client.ts'
 import { isProblem, query, splitAnswer } from './support.ts'
 
-// Bad bytes against the simd engine, which reads frames by a way of its own: unpacked and checked by its kernels. What comes
-// before it, routes and bodies, is the same for all engines and tested in bad-input.test.ts.
+// Bad bytes against the simd engine, which reads frames by a way of its own: unpacked and checked by its
+// kernels. What comes before it, routes and bodies, is the same for all engines and tested in
+// bad-input.test.ts.
 
 const BITS = 30
 const known = rotatingCircuit('small', 2)

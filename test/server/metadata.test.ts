@@ -24,7 +24,8 @@ t.test('model metadata states the exact sizes', async (t) => {
   const h = await harness(t)
   const metadata = (await h.inject({ url: '/v2/models/small' })).json()
   t.same((await h.inject({ url: '/v2/models' })).json(), { models: [metadata] })
-  // Two seeded ciphertexts at level 2 and one full one at level 0: frame 80, tensor header 16, seed record 68 bytes.
+  // Two seeded ciphertexts at level 2 and one full one at level 0: frame 80, tensor header 16, seed record 68
+  // bytes.
   const query = 96 + 2 * ((8192 * (50 + 40 + 30)) / 8 + 68)
   const response = 96 + (2 * (8192 * 50)) / 8
   t.match(metadata, {

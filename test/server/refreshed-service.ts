@@ -19,7 +19,8 @@ import { refreshedCircuit } from '../he-ops/simd/circuits.ts'
 import { collect } from '../wire/fixtures.ts'
 import { serving } from './serving.ts'
 
-// The circuit of two refresh rounds, served by the real thing: a port, key sets on disk, a worker with the simd engine.
+// The circuit of two refresh rounds, served by the real thing: a port, key sets on disk, a worker with the
+// simd engine.
 
 export const circuit = refreshedCircuit()
 export const manifest = manifestOf(circuit)

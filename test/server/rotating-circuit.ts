@@ -20,8 +20,8 @@ export const simdParameters: CkksParameters = checkParameters({
 const CONSTANTS = [Float64Array.of(0.5, -0.25), Float64Array.of(0.75)]
 
 /**
- * A circuit whose memory is its keys: the sum of so many rotations of x, weighted by c0, and c1 * y. Each rotation takes a
- * key of 0.8 MB.
+ * A circuit whose memory is its keys: the sum of so many rotations of x, weighted by c0, and c1 * y. Each
+ * rotation takes a key of 0.8 MB.
  */
 export function rotatingCircuit(model: string, rotations: number): KnownCircuit {
   const scale = 2 ** 28

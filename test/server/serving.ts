@@ -6,7 +6,10 @@ import type { Circuit } from '../../src/circuit/types.ts'
 import { readConfig, type ServerOverrides } from '../../src/server/config.ts'
 import { type RunningServer, startServer } from '../../src/server/serve.ts'
 
-/** Serves a circuit by the real thing: a port, key sets on disk, a worker with the simd engine; until the test's end. */
+/**
+ * Serves a circuit by the real thing: a port, key sets on disk, a worker with the simd engine; until the
+ * test's end.
+ */
 export async function serving(
   t: Test,
   circuit: Circuit,

@@ -12,8 +12,8 @@ import {
 
 /**
  * Networks trained on real images, too large to be part of the repository: NAME.pt, NAME.json and
- * NAME.golden.safetensors, and `images` with test images. POLYVEIL_CHECKPOINTS names another folder than the one that
- * lies beside the repository.
+ * NAME.golden.safetensors, and `images` with test images. POLYVEIL_CHECKPOINTS names another folder than the
+ * one that lies beside the repository.
  */
 export const TRAINED = process.env.POLYVEIL_CHECKPOINTS
   ? pathToFileURL(`${process.env.POLYVEIL_CHECKPOINTS}/`)
@@ -44,6 +44,8 @@ export function trainedConfig(name: string): PictureConfig {
 export const trainedNetwork = async (name: string): Promise<Network> =>
   loadNetwork(await readCheckpoint(trainedFile(`${name}.pt`)), trainedConfig(name))
 
-/** `input` [n, 3, H, W], preprocessed; `logits` [n, classes] of the implementation that trained; `truth` [n]. */
+/**
+ * `input` [n, 3, H, W], preprocessed; `logits` [n, classes] of the implementation that trained; `truth` [n].
+ */
 export const trainedGolden = (name: string): Promise<Checkpoint> =>
   readSafetensors(trainedFile(`${name}.golden.safetensors`))

@@ -15,7 +15,10 @@ const logits = referenceForward(network, image, (name, { data }) => {
 })
 parentPort!.postMessage(logits)
 
-/** All threads come here with the same norm: one writes its statistics when all have summed, and all go on together. */
+/**
+ * All threads come here with the same norm: one writes its statistics when all have summed, and all go on
+ * together.
+ */
 function settle(norm: PolyNorm, data: Float64Array): void {
   sumOverChannels(data, sumsOf(thread, norm))
   meet()

@@ -16,8 +16,9 @@ export interface LockstepShare {
 }
 
 /**
- * Runs images through a network together, a thread for each, and sets every norm's statistics to what the images have
- * there before any goes on: what training does to a batch. The float reference computes; this only waits between layers.
+ * Runs images through a network together, a thread for each, and sets every norm's statistics to what the
+ * images have there before any goes on: what training does to a batch. The float reference computes; this
+ * only waits between layers.
  *
  * @param checkpoint in shared memory; its running statistics are overwritten
  * @param share all but `image` and `thread`

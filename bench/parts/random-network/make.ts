@@ -8,8 +8,8 @@ import { randomWeights } from './weights.ts'
 const LOGIT_DEVIATION = 2
 
 /**
- * A network that was never trained but computes with realistic numbers: random weights, and norms with the statistics
- * that real images have in it, layer by layer.
+ * A network that was never trained but computes with realistic numbers: random weights, and norms with the
+ * statistics that real images have in it, layer by layer.
  *
  * @param images the batch that the statistics are taken from, [3, H, W] each, preprocessed; a thread each
  */

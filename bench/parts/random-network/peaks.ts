@@ -6,7 +6,10 @@ export interface Peaks {
   readonly logits: Float64Array
   /** Absolute; NaN where the network diverges. */
   readonly largestLogit: number
-  /** Largest absolute value of each observed tensor relative to its root mean square, the largest of all first. */
+  /**
+   * Largest absolute value of each observed tensor relative to its root mean square, the largest of all
+   * first.
+   */
   readonly largest: readonly { readonly name: string; readonly peak: number; readonly rms: number }[]
   readonly text: string
 }

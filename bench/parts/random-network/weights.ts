@@ -9,8 +9,8 @@ const GAMMA = 0.985
 const GAMMA_SPREAD = 0.05
 
 /**
- * Random weights in the released layout: convolutions that keep the size of what they are applied to, scales, gammas and
- * Sigmoid-Scales as trained networks have them. Norms normalise nothing yet: mean 0, variance 1.
+ * Random weights in the released layout: convolutions that keep the size of what they are applied to, scales,
+ * gammas and Sigmoid-Scales as trained networks have them. Norms normalise nothing yet: mean 0, variance 1.
  *
  * @param seed another one, another network
  */
@@ -36,9 +36,9 @@ function valueIn(name: string, shape: readonly number[]): (x: number, index: num
 }
 
 /**
- * Share of the k-th branch. Trained networks have 1/2, 1/2, 1/4, 1/8, …, and have learnt to keep all images in bounds. In a
- * random one branches, being of second degree, double what an image deviates from the norms' statistics, and images
- * diverge within a few cells; with a quarter of that weight they do not.
+ * Share of the k-th branch. Trained networks have 1/2, 1/2, 1/4, 1/8, …, and have learnt to keep all images
+ * in bounds. In a random one branches, being of second degree, double what an image deviates from the norms'
+ * statistics, and images diverge within a few cells; with a quarter of that weight they do not.
  */
 const branchRatio = (k: number): number => 2 ** -Math.max(3, k + 2)
 

@@ -11,8 +11,9 @@ export interface Relay {
 }
 
 /**
- * Relays connections to a service on this machine and makes every byte late by half of the round trip, no faster than the link's
- * rate, each way on its own and shared by all connections. The relay takes a little of the machine's time itself.
+ * Relays connections to a service on this machine and makes every byte late by half of the round trip, no
+ * faster than the link's rate, each way on its own and shared by all connections. The relay takes a little of
+ * the machine's time itself.
  */
 export async function relayTo(service: string, link: Link): Promise<Relay> {
   const { hostname, port } = new URL(service)
@@ -59,7 +60,9 @@ class Way {
     from.on('close', () => this.#later(0, () => to.destroy()))
   }
 
-  /** Calls back when so many bytes, sent after all before, have arrived: in this order, whatever timers do. */
+  /**
+   * Calls back when so many bytes, sent after all before, have arrived: in this order, whatever timers do.
+   */
   #later(bytes: number, arrived: () => void): void {
     this.#freeAt = Math.max(performance.now(), this.#freeAt) + bytes / this.#bytesPerMs
     this.#underWay.push({ at: this.#freeAt + this.#delayMs, arrived })

@@ -7,7 +7,10 @@ import { compiled, type Prepared } from './networks.ts'
 const CHECKPOINT = '.safetensors'
 const GOLDEN = '.golden.safetensors'
 const DEFAULT_PRECISION_BITS = 8
-/** Images that a plan is made on. Of random networks one image's logits may deviate thrice as much as another's. */
+/**
+ * Images that a plan is made on. Of random networks one image's logits may deviate thrice as much as
+ * another's.
+ */
 const CALIBRATION_IMAGES = 2
 
 /** The networks in a folder that `make-network.ts` has filled, by name. */

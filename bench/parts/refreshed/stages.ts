@@ -21,7 +21,10 @@ export interface Stages {
   readonly seconds: {
     /** All phases, but for the first of the circuit's own after each round. */
     readonly phases: number
-    /** Those first phases, with waking the threads before them and completing what the client answered; the query's too. */
+    /**
+     * Those first phases, with waking the threads before them and completing what the client answered; the
+     * query's too.
+     */
     readonly resuming: number
     /** From the last phase before a round to its frame, and at the end the same for the logits. */
     readonly leaving: number
@@ -47,8 +50,8 @@ export interface StageRow {
 }
 
 /**
- * Runs a circuit on the engine inside this process, with a client beside it, and looks at the clock after each phase.
- * The engine and the frames are those of the service.
+ * Runs a circuit on the engine inside this process, with a client beside it, and looks at the clock after
+ * each phase. The engine and the frames are those of the service.
  */
 export async function measureStages(circuit: Circuit, image: PreprocessedImage): Promise<Stages> {
   const ring = new KeyRing(memoryKeyStore())
@@ -105,7 +108,9 @@ async function keySet(client: LocalModel): Promise<Uint8Array> {
   return Buffer.concat(chunks)
 }
 
-/** Charges time to operations: that of a phase to those of its batch, by their shares in the model's seconds. */
+/**
+ * Charges time to operations: that of a phase to those of its batch, by their shares in the model's seconds.
+ */
 class PhaseClock {
   readonly #circuit: Circuit
   /** By the operations that are done at its end. */

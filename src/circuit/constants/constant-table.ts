@@ -18,8 +18,9 @@ interface Words {
 }
 
 /**
- * Constants as numbers of their factors: objects for each of millions would take several times the memory of their values.
- * What is asked for is a view, made anew each time, but for coarse factors, which many constants share.
+ * Constants as numbers of their factors: objects for each of millions would take several times the memory of
+ * their values. What is asked for is a view, made anew each time, but for coarse factors, which many
+ * constants share.
  */
 export class ConstantTable implements ConstantList {
   readonly factors: Factors
@@ -80,7 +81,10 @@ export class GrowingConstants extends ConstantTable {
     this.#coarse = coarse
   }
 
-  /** The numbers of a constant's factors, which are kept: equal constants have equal ones. As in `fine` and `coarse`. */
+  /**
+   * The numbers of a constant's factors, which are kept: equal constants have equal ones. As in `fine` and
+   * `coarse`.
+   */
   factorsOf(constant: Constant): readonly [fine: number, coarse: number] {
     if (!isOuter(constant)) return [this.#contents.numberOf(constant), 0]
     return [this.#contents.numberOf(constant.fine), 1 + this.#contents.numberOf(constant.coarse)]
@@ -102,7 +106,10 @@ export function constantTable(constants: ConstantList): ConstantTable {
   return table
 }
 
-/** The largest absolute value of a slot of each constant; NaN where any is NaN. Factors that constants share are looked at once. */
+/**
+ * The largest absolute value of a slot of each constant; NaN where any is NaN. Factors that constants share
+ * are looked at once.
+ */
 export function largestOfEach(constants: ConstantList): Float64Array {
   const { factors, fine, coarse } = constantTable(constants)
   const largest = Float64Array.from({ length: factors.length }, (_, number) =>

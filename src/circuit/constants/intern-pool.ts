@@ -7,8 +7,9 @@ const PIECE = 2 ** 16
 const FIRST_PLACES = 64
 
 /**
- * Numbers arrays of doubles by what they hold, bit for bit, in the order of their first appearance, and keeps a copy of each.
- * Circuits have millions of short ones: copies lie one after the other, and not each in an object.
+ * Numbers arrays of doubles by what they hold, bit for bit, in the order of their first appearance, and keeps
+ * a copy of each. Circuits have millions of short ones: copies lie one after the other, and not each in an
+ * object.
  */
 export class InternPool {
   readonly #pieces: Float64Array[] = []
@@ -19,7 +20,10 @@ export class InternPool {
   readonly #start = new Uint32Vector()
   readonly #size = new Uint32Vector()
   readonly #hash = new Uint32Vector()
-  /** One more than the number of an array, at its hash or at the first free place after it; at most half of them are taken. */
+  /**
+   * One more than the number of an array, at its hash or at the first free place after it; at most half of
+   * them are taken.
+   */
   #places = new Uint32Array(FIRST_PLACES)
   /** Long arrays, which many constants share, are looked at once. */
   readonly #seen = new WeakMap<Float64Array, number>()

@@ -3,8 +3,9 @@ import { ConstantTable, constantTable, type Factors } from '../constants/constan
 import { MAX_ROUNDS } from '../manifest/bounds.ts'
 import type { Circuit, Op, OpKind, Term } from '../types.ts'
 
-// Operations and constants as columns of binary numbers: deep circuits have a million operations, for which JSON would
-// be slow and large. Scales repeat from one operation to the next, so they are kept once and referred to by number.
+// Operations and constants as columns of binary numbers: deep circuits have a million operations, for which
+// JSON would be slow and large. Scales repeat from one operation to the next, so they are kept once and
+// referred to by number.
 
 /** Number of each kind of operation in a file. Part of the format: append only. */
 const KINDS: readonly OpKind[] = [
@@ -108,7 +109,8 @@ export const countsOf = (columns: ColumnsToWrite): ColumnCounts => ({
 /**
  * The operations and constants that columns describe. Equal factors share one array.
  *
- * @throws CONFIG_INVALID when the columns contradict each other; the laws of circuits are `verifyCircuit`'s to check
+ * @throws CONFIG_INVALID when the columns contradict each other; the laws of circuits are `verifyCircuit`'s
+ *   to check
  */
 export function fromColumns(columns: Columns): Pick<Circuit, 'ops' | 'constants'> {
   const constants = storedConstants(columns)
@@ -188,7 +190,10 @@ function termColumns(ops: readonly Op[]): Pick<Columns, 'termValues' | 'termCons
   return { termValues, termConstants }
 }
 
-/** Factors are numbered as constants first refer to them, fine ones before coarse ones, whatever numbers they had. */
+/**
+ * Factors are numbered as constants first refer to them, fine ones before coarse ones, whatever numbers they
+ * had.
+ */
 function constantColumns({
   factors,
   fine,

@@ -7,8 +7,8 @@ export interface Digest {
   digest(): Uint8Array
 }
 
-// Key sets and circuits have hundreds of megabytes. Node's own hash is several times faster than any in JavaScript; browsers
-// have none that takes its input in pieces.
+// Key sets and circuits have hundreds of megabytes. Node's own hash is several times faster than any in
+// JavaScript; browsers have none that takes its input in pieces.
 const crypto = globalThis.process?.getBuiltinModule?.('node:crypto')
 
 /** SHA-256 by the platform where it can be had, else in JavaScript. */

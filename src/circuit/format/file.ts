@@ -32,7 +32,8 @@ import { createDigest } from './digest.ts'
 //           columns as `columnShapes` lists them
 //       32  SHA-256 of everything before
 //
-// The header has all that is to be known of a circuit without decoding its columns. Equal circuits give equal bytes.
+// The header has all that is to be known of a circuit without decoding its columns. Equal circuits give equal
+// bytes.
 
 const MAGIC = new Uint8Array(utf8ToBytes('PVCIRC07'))
 /** Bytes in front of the header, which say how long it is. */
@@ -127,8 +128,8 @@ export function writeCircuit(circuit: Circuit): Uint8Array {
 }
 
 /**
- * The bytes of a circuit's file, one piece after the other: files of deep circuits are larger than what is to be in memory
- * twice. The last piece is the file's digest.
+ * The bytes of a circuit's file, one piece after the other: files of deep circuits are larger than what is to
+ * be in memory twice. The last piece is the file's digest.
  *
  * @returns pieces that are read before the next one is asked for
  * @throws as `verifyCircuit`, before the first piece: a file never holds a circuit that would be refused
@@ -177,7 +178,10 @@ function* valuePieces(factors: Factors): Generator<Uint8Array<ArrayBuffer>> {
   yield asBytes(piece.subarray(0, filled))
 }
 
-/** Reads a circuit's file from memory. @param bytes not kept; the circuit holds copies @throws as `readCircuitFrom` */
+/**
+ * Reads a circuit's file from memory. @param bytes not kept; the circuit holds copies @throws as
+ * `readCircuitFrom`
+ */
 export const readCircuit = (bytes: Uint8Array): Circuit =>
   readCircuitFrom({
     size: bytes.length,
@@ -185,11 +189,12 @@ export const readCircuit = (bytes: Uint8Array): Circuit =>
   }).circuit
 
 /**
- * Reads a circuit's file and checks all of it: digest, lengths, parameters, layouts, the laws of circuits. Beside the
- * circuit nothing of it is in memory.
+ * Reads a circuit's file and checks all of it: digest, lengths, parameters, layouts, the laws of circuits.
+ * Beside the circuit nothing of it is in memory.
  *
  * @throws CONFIG_INVALID when the file is truncated, corrupt, of another version or contradicts itself;
- *   SECURITY_TOO_LOW, SCALE_MISMATCH and LEVEL_EXHAUSTED as the parameters' gate and `verifyCircuit`; what the source throws
+ *   SECURITY_TOO_LOW, SCALE_MISMATCH and LEVEL_EXHAUSTED as the parameters' gate and `verifyCircuit`; what
+ *   the source throws
  */
 export function readCircuitFrom(source: CircuitSource): CircuitFile {
   const reader = new HashingReader(source)
@@ -240,7 +245,8 @@ class HashingReader {
 }
 
 /**
- * Reads what the header of a circuit's file says, and checks that it is consistent in itself: lengths, parameters, layouts.
+ * Reads what the header of a circuit's file says, and checks that it is consistent in itself: lengths,
+ * parameters, layouts.
  *
  * @param bytes the file's first ones, `headerEnd` of them at least; neither digest nor columns are looked at
  * @param fileBytes length of the whole file
@@ -270,7 +276,10 @@ export function headerEnd(bytes: Uint8Array, fileBytes: number): number {
   return end
 }
 
-/** The digest that identifies a circuit file, in hex: its last 32 bytes. `readCircuitFrom` checks that they are right. */
+/**
+ * The digest that identifies a circuit file, in hex: its last 32 bytes. `readCircuitFrom` checks that they
+ * are right.
+ */
 export function circuitDigest(bytes: Uint8Array): string {
   if (bytes.length < HEADER_START + DIGEST_BYTES) throw invalid('It is too short')
   return bytesToHex(bytes.subarray(bytes.length - DIGEST_BYTES))
@@ -341,7 +350,10 @@ function assemble(header: Header, columns: Columns): Circuit {
   return { ...outlined(described), ...fromColumns(columns) }
 }
 
-/** The header's public half, whose own schema `checkPublicSide` has, with parameters that have passed their gate. */
+/**
+ * The header's public half, whose own schema `checkPublicSide` has, with parameters that have passed their
+ * gate.
+ */
 const outlined = <T extends Pick<Header, 'parameters' | 'input' | 'output'>>(described: T) => ({
   ...described,
   parameters: checkParameters(described.parameters),
@@ -357,7 +369,9 @@ function requireOutline(header: Header, { rotationSteps, rounds }: CircuitOutlin
   }
 }
 
-/** What a client will be told must be well-formed too: the manifest's checks are the only copy of those rules. */
+/**
+ * What a client will be told must be well-formed too: the manifest's checks are the only copy of those rules.
+ */
 function checkPublicSide(outline: CircuitOutline): void {
   try {
     checkManifest(manifestOfOutline(outline))

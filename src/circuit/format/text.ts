@@ -3,8 +3,9 @@ import { periodOf } from '../constants/constant.ts'
 import type { Circuit, Layout, Op } from '../types.ts'
 
 /**
- * A circuit as readable text: parameters and layouts, then one line for each operation in SSA form under its layer's
- * heading. Constants stand by number and period; weights are not shown. Equal circuits give equal text.
+ * A circuit as readable text: parameters and layouts, then one line for each operation in SSA form under its
+ * layer's heading. Constants stand by number and period; weights are not shown. Equal circuits give equal
+ * text.
  */
 export function circuitText(circuit: Circuit): string {
   return [...header(circuit), ...body(circuit), `result %${circuit.result}`, ''].join('\n')

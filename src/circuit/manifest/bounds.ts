@@ -2,8 +2,9 @@ import { z } from 'zod'
 import { printable } from '../../errors/index.ts'
 import { MAX_LOG_QP } from '../parameters/parameters.ts'
 
-// Bounds of what a manifest or the header of a circuit file may say: every number has one before anything loops over it, so
-// that checking either takes bounded time and memory, whoever wrote it. docs/threat-model.md states them.
+// Bounds of what a manifest or the header of a circuit file may say: every number has one before anything
+// loops over it, so that checking either takes bounded time and memory, whoever wrote it.
+// docs/threat-model.md states them.
 
 /** Bytes of a circuit file's header; a manifest of more would not fit into an answer that clients take. */
 export const MAX_HEADER_BYTES = 2 ** 23
@@ -20,8 +21,9 @@ export const MAX_SIDE = 4096
 export const MAX_TENSOR_VALUES = 2 ** 22
 
 /**
- * Every circuit takes inputs up to this absolute value at least. So a client can refuse tensors that are larger before it
- * asks a server anything. White noise of deviation 1, as golden tensors are made of, stays below it.
+ * Every circuit takes inputs up to this absolute value at least. So a client can refuse tensors that are
+ * larger before it asks a server anything. White noise of deviation 1, as golden tensors are made of, stays
+ * below it.
  */
 export const LEAST_INPUT_BOUND = 6
 

@@ -13,8 +13,8 @@ import type { ManifestContent } from './content.ts'
 type Law = readonly [holds: () => boolean, breach: string]
 
 /**
- * Checks that a manifest does not contradict itself. Laws are looked at one after the other, sizes first, and no further than
- * the first that is broken.
+ * Checks that a manifest does not contradict itself. Laws are looked at one after the other, sizes first, and
+ * no further than the first that is broken.
  *
  * @throws CONFIG_INVALID
  */
@@ -88,8 +88,8 @@ const layoutLaws = ({ batch, input }: ManifestContent, { slots }: CkksParameters
 }
 
 /**
- * A picture is never refused for what it shows: all that preprocessing yields is within the bound, and can be encoded. A server
- * that chose otherwise would see by the missing query which pictures are refused.
+ * A picture is never refused for what it shows: all that preprocessing yields is within the bound, and can be
+ * encoded. A server that chose otherwise would see by the missing query which pictures are refused.
  */
 const inputLaws = ({ input }: ManifestContent, parameters: CkksParameters): Law[] => [
   [() => input.bound >= LEAST_INPUT_BOUND, `the input is bounded below ${LEAST_INPUT_BOUND}`],

@@ -11,8 +11,8 @@ import { contentSchema, FORMAT, type ManifestContent } from './content.ts'
 import { checkLaws } from './laws.ts'
 
 /**
- * The public side of a circuit: all that a client needs to make keys, encrypt and decrypt. It holds shapes, parameters
- * and layouts; no weight and nothing computed from one.
+ * The public side of a circuit: all that a client needs to make keys, encrypt and decrypt. It holds shapes,
+ * parameters and layouts; no weight and nothing computed from one.
  */
 export type Manifest = ManifestContent & {
   /** SHA-256 in hex over the canonical JSON of the content; queries are bound to it. */
@@ -32,7 +32,10 @@ export function canonicalJson(value: unknown): string {
 
 const digestOf = (content: ManifestContent): string => bytesToHex(sha256(utf8ToBytes(canonicalJson(content))))
 
-/** What a manifest is made from: all of a circuit but its operations and constants, and what the manifest says of these. */
+/**
+ * What a manifest is made from: all of a circuit but its operations and constants, and what the manifest says
+ * of these.
+ */
 export interface CircuitOutline extends Omit<Circuit, 'ops' | 'constants' | 'result'> {
   /** As `rotationSteps` gives them. */
   readonly rotationSteps: readonly number[]
@@ -70,8 +73,8 @@ export function manifestOfOutline(circuit: CircuitOutline): Manifest {
 }
 
 /**
- * Checks a manifest that came over the network: its shape, its digest, its parameters (128 bits, the digest they
- * claim), and the laws of `manifest-laws.ts`. Time and memory are bounded, whatever the manifest says.
+ * Checks a manifest that came over the network: its shape, its digest, its parameters (128 bits, the digest
+ * they claim), and the laws of `manifest-laws.ts`. Time and memory are bounded, whatever the manifest says.
  *
  * @throws PARAMETERS_MISMATCH, SECURITY_TOO_LOW, CONFIG_INVALID
  */

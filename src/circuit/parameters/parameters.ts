@@ -4,8 +4,9 @@ import { PolyVeilError } from '../../errors/index.ts'
 import { bitLength, isPrime } from './primes.ts'
 
 /**
- * Largest log2(Q * P) for ternary secrets and sigma 3.2 at 128 bits classical, special and unused primes included.
- * Source: "Security Guidelines for Implementing Homomorphic Encryption", ePrint 2024/463, table 5.2.
+ * Largest log2(Q * P) for ternary secrets and sigma 3.2 at 128 bits classical, special and unused primes
+ * included. Source: "Security Guidelines for Implementing Homomorphic Encryption", ePrint 2024/463, table
+ * 5.2.
  */
 export const MAX_LOG_QP: Readonly<Record<number, number>> = Object.freeze({
   8192: 214,
@@ -28,7 +29,10 @@ export interface ParametersLiteral {
 
 declare const checked: unique symbol
 
-/** Parameters that have passed `checkParameters`: 128 bits of security, NTT-friendly distinct primes. Immutable. */
+/**
+ * Parameters that have passed `checkParameters`: 128 bits of security, NTT-friendly distinct primes.
+ * Immutable.
+ */
 export interface CkksParameters {
   readonly [checked]: true
   readonly ring: number
@@ -49,10 +53,11 @@ export interface CkksParameters {
 /** What cuts a modulus into the digits of key switching: the chain alone. */
 export type KeySwitchingChain = Pick<CkksParameters, 'primes' | 'specialPrimes'>
 
-// Hybrid key switching: a polynomial is cut into digits of as many consecutive data primes as there are special primes.
-// With one special prime that is SEAL's decomposition, a digit for each prime.
+// Hybrid key switching: a polynomial is cut into digits of as many consecutive data primes as there are
+// special primes. With one special prime that is SEAL's decomposition, a digit for each prime.
 //
-// Source: Han and Ki, "Better Bootstrapping for Approximate Homomorphic Encryption", ePrint 2019/688, section 3.
+// Source: Han and Ki, "Better Bootstrapping for Approximate Homomorphic Encryption", ePrint 2019/688, section
+// 3.
 
 /** Data primes of a digit; the last digit of a level may have fewer. */
 export const digitSize = ({ specialPrimes }: Pick<KeySwitchingChain, 'specialPrimes'>): number =>

@@ -45,8 +45,8 @@ function passesRound(n: bigint, witness: bigint, odd: bigint, twos: number): boo
 export const bitLength = (n: bigint): number => (n === 0n ? 0 : n.toString(2).length)
 
 /**
- * Distinct primes congruent to 1 modulo 2 * ring, one for each entry of `bits`, the largest of each size first.
- * The set is that of SEAL's `CoeffModulus::Create`, whose order within a size is the reverse.
+ * Distinct primes congruent to 1 modulo 2 * ring, one for each entry of `bits`, the largest of each size
+ * first. The set is that of SEAL's `CoeffModulus::Create`, whose order within a size is the reverse.
  *
  * @param ring polynomial modulus degree N, a power of two
  * @param bits size of each prime, 18 to 60

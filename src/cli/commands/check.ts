@@ -63,7 +63,10 @@ async function check(session: Session, path: string, options: CheckOptions): Pro
 /** Errors up to so many times what rounding was measured to do are explained by it. */
 const ROUNDING_SLACK = 8
 
-/** Weights in half precision are not those that golden logits of float32 were computed with: how much of the difference is that? */
+/**
+ * Weights in half precision are not those that golden logits of float32 were computed with: how much of the
+ * difference is that?
+ */
 async function explainedBy(
   { weights, network }: Source,
   { inputs }: Golden,

@@ -104,7 +104,10 @@ const STAGES = {
   decrypt: 'decrypting',
 } as const
 
-/** Shows a client's progress: a step for each stage of each inference. @param files of the images that the client was given */
+/**
+ * Shows a client's progress: a step for each stage of each inference. @param files of the images that the
+ * client was given
+ */
 function showing(progress: Progress, files: readonly string[]): (state: ClientProgress) => void {
   let current: string | undefined
   return ({ stage, rounds, images = [], bytesDone, bytesTotal, waitsFor, secondsLeft }) => {

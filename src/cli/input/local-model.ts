@@ -19,8 +19,8 @@ export const withLocalModel = (command: Command): Command =>
 export const MANIFEST_HELP = "the model's manifest: a file, or its URL .../v2/models/NAME/manifest"
 
 /**
- * Runs `body` on a model known by its manifest; keys are freed afterwards. A manifest from a URL is held against the one that the key
- * directory remembers.
+ * Runs `body` on a model known by its manifest; keys are freed afterwards. A manifest from a URL is held
+ * against the one that the key directory remembers.
  *
  * @throws PARAMETERS_MISMATCH, SECURITY_TOO_LOW, CONFIG_INVALID, TOO_LARGE when the manifest does not hold
  */

@@ -44,7 +44,8 @@ export const withSource = (command: Command): Command =>
 /**
  * Loads and checks the network that the flags describe.
  *
- * @throws UsageError unless exactly one of --arch and --config is given; what `readWeights` and `loadNetwork` throw
+ * @throws UsageError unless exactly one of --arch and --config is given; what `readWeights` and `loadNetwork`
+ *   throw
  */
 export async function loadSource(path: string, options: SourceOptions, progress: Progress): Promise<Source> {
   progress.step('loading the checkpoint')

@@ -3,7 +3,10 @@ import type { ConnectOptions, ManifestChange, PinPolicy } from '../../client/ind
 import { changeText } from '../../client/pins/change.ts'
 import type { Progress } from '../output/progress.ts'
 
-/** A command that fetches a manifest, and is told what to do when it is not the one that the key directory remembers. */
+/**
+ * A command that fetches a manifest, and is told what to do when it is not the one that the key directory
+ * remembers.
+ */
 export interface PinFlags {
   readonly pins: PinPolicy
 }

@@ -13,7 +13,8 @@ export const withHeaders = (command: Command): Command =>
   command.option('--header <header>', HELP, (text, before: readonly string[] = []) => [...before, text])
 
 /**
- * The headers by name. It is no parser of commander's, whose errors repeat what was given: values may be secrets.
+ * The headers by name. It is no parser of commander's, whose errors repeat what was given: values may be
+ * secrets.
  *
  * @throws UsageError when one is not of the form `Name: value`, or two have one name
  */

@@ -21,8 +21,9 @@ export const speedsFile = (): string =>
   join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'polyveil', 'kernel-speeds.json')
 
 /**
- * The kernels' speeds on this machine: measured once, in about half a second, and kept in `speedsFile`. A file that is
- * missing, damaged or of another machine is made anew; one that cannot be written only costs the time again.
+ * The kernels' speeds on this machine: measured once, in about half a second, and kept in `speedsFile`. A
+ * file that is missing, damaged or of another machine is made anew; one that cannot be written only costs the
+ * time again.
  */
 export async function kernelSpeeds(): Promise<KernelSpeeds> {
   const file = speedsFile()

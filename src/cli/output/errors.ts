@@ -9,8 +9,9 @@ import { printDocument } from './print.ts'
 const BY_SIGNAL = 128
 
 /**
- * Shows an error: one JSON document on stdout, or two lines on stderr. What is neither a `PolyVeilError` nor an error of the
- * system about a file is a fault of the program, shown without its message; the environment variable POLYVEIL_DEBUG=1 shows where it comes from.
+ * Shows an error: one JSON document on stdout, or two lines on stderr. What is neither a `PolyVeilError` nor
+ * an error of the system about a file is a fault of the program, shown without its message; the environment
+ * variable POLYVEIL_DEBUG=1 shows where it comes from.
  *
  * @returns the exit code
  */
@@ -37,7 +38,9 @@ export function reportStop(reason: Error): number {
   return BY_SIGNAL + constants.signals[signal]
 }
 
-/** In one line, but for what the user's own command line is told: a suggestion has a line of its own there. */
+/**
+ * In one line, but for what the user's own command line is told: a suggestion has a line of its own there.
+ */
 const shownMessage = (error: PolyVeilError): string =>
   error instanceof UsageError ? printableLines(error.message) : printable(error.message)
 

@@ -1,6 +1,9 @@
 import type { Preprocessing } from '../../preprocessing/types.ts'
 
-/** How pictures become inputs, in words: "rgb, short side to 232, centre 224x224, bicubic with antialias, ...". */
+/**
+ * How pictures become inputs, in words: "rgb, short side to 232, centre 224x224, bicubic with antialias,
+ * ...".
+ */
 export function preprocessingText(preprocessing: Preprocessing | null): string {
   if (preprocessing === null) return 'none: it takes preprocessed tensors, and no pictures'
   const { channels, resize, interpolation, mean, std } = preprocessing

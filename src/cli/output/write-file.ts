@@ -7,8 +7,8 @@ import { fileTrouble, isSystemError, PolyVeilError, type SystemError } from '../
 export type Content = Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>
 
 /**
- * Writes a file so that it is there whole or not at all: beside its place first, then renamed. An earlier file of that
- * name survives every failure.
+ * Writes a file so that it is there whole or not at all: beside its place first, then renamed. An earlier
+ * file of that name survives every failure.
  *
  * @throws CONFIG_INVALID when the place cannot be written; what the chunks throw
  */
@@ -27,7 +27,8 @@ export async function writeWhole(path: string, content: Content): Promise<void> 
  * Finds out before long work whether a file could be written, by writing an empty draft beside its place.
  *
  * @param replace whether an earlier file of that name may go
- * @throws CONFIG_INVALID when the place cannot be written, is a directory, or has a file that is not to be replaced
+ * @throws CONFIG_INVALID when the place cannot be written, is a directory, or has a file that is not to be
+ *   replaced
  */
 export async function checkWritable(path: string, replace: boolean): Promise<void> {
   const earlier = await stat(path).catch(() => undefined)

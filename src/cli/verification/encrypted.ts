@@ -31,12 +31,14 @@ const NO_LIMITS = {
 }
 
 /**
- * Client and server in one process, each by its own code, with the very frames between them that would go over the
- * network: keys, query and answer are encoded, checked and decoded, and the answer is re-randomised. Keys of several
- * special primes are made and checked too, but SEAL, which cannot use them, evaluates with keys of its own.
+ * Client and server in one process, each by its own code, with the very frames between them that would go
+ * over the network: keys, query and answer are encoded, checked and decoded, and the answer is re-randomised.
+ * Keys of several special primes are made and checked too, but SEAL, which cannot use them, evaluates with
+ * keys of its own.
  *
  * @param threads that the simd engine uses; by default one for each core
- * @throws TOO_LARGE when the circuit's plan needs more memory than the simd engine may have, before keys are made
+ * @throws TOO_LARGE when the circuit's plan needs more memory than the simd engine may have, before keys are
+ *   made
  */
 export async function encryptedBackend(
   circuit: Circuit,

@@ -21,8 +21,8 @@ const PASSES = 2
 const MOST_IMAGES = 2
 
 /**
- * Measures what it does to logits that weights are stored in half precision: each is moved at random within the interval that is
- * rounded to it, where the weight of training lay.
+ * Measures what it does to logits that weights are stored in half precision: each is moved at random within
+ * the interval that is rounded to it, where the weight of training lay.
  *
  * @param inputs images [3, H, W], at least one
  * @returns undefined where no tensor is stored so

@@ -14,7 +14,10 @@ import type { BackendName, BatchSeconds, VerificationBackend, VerifiedBatch } fr
 export interface Verification extends Comparison {
   readonly backend: BackendName
   readonly images: number
-  /** Images that have no answer, by their place in the golden file; the comparison is of the others, and of NaN without any. */
+  /**
+   * Images that have no answer, by their place in the golden file; the comparison is of the others, and of
+   * NaN without any.
+   */
   readonly outOfRange: readonly number[]
   /** Images that share the ciphertexts. */
   readonly batch: number
@@ -74,7 +77,10 @@ async function createBackend(circuit: Circuit, backend: BackendName): Promise<Ve
   return (await import('./encrypted.ts')).encryptedBackend(circuit, backend)
 }
 
-/** @returns of each golden image its logits; undefined where it leaves the range, before or after it is executed */
+/**
+ * @returns of each golden image its logits; undefined where it leaves the range, before or after it is
+ *   executed
+ */
 async function runImages(
   circuit: Circuit,
   golden: Golden,

@@ -6,7 +6,9 @@ export const KEY_BYTES = 32
 const NONCE_BYTES = 12
 const TAG_BYTES = 16
 
-/** Cost of scrypt: 2^17 x 8 x 128 bytes = 128 MB and about a second for each guess of a passphrase (RFC 7914). */
+/**
+ * Cost of scrypt: 2^17 x 8 x 128 bytes = 128 MB and about a second for each guess of a passphrase (RFC 7914).
+ */
 export interface ScryptCost {
   readonly N: number
   readonly r: number
@@ -18,24 +20,30 @@ export const SCRYPT_COST = Object.freeze({ N: 2 ** 17, r: 8, p: 1 } as const) sa
 export const deriveKey = (passphrase: string, salt: Uint8Array, cost: ScryptCost): Promise<Uint8Array> =>
   scryptAsync(passphrase.normalize('NFKC'), salt, { ...cost, dkLen: KEY_BYTES })
 
-/** Encrypts entries with AES-256-GCM under fresh random nonces, bound to their names, and names their places. */
+/**
+ * Encrypts entries with AES-256-GCM under fresh random nonces, bound to their names, and names their places.
+ */
 export interface EntryCipher {
   /** @returns nonce, then ciphertext and tag */
   encrypt(name: string, bytes: Uint8Array): Promise<Uint8Array>
   /** @throws CONFIG_INVALID when key or name are others, or a byte was altered */
   decrypt(name: string, sealed: Uint8Array): Promise<Uint8Array>
   /**
-   * The plaintext without any check of key, name or bytes: garbage where the key is another. It serves to find the name under
-   * which `decrypt` then checks all three.
+   * The plaintext without any check of key, name or bytes: garbage where the key is another. It serves to
+   * find the name under which `decrypt` then checks all three.
    */
   peek(sealed: Uint8Array): Promise<Uint8Array>
-  /** HMAC-SHA-256 of a name in hex, under a key that the cipher's key yields: nobody else can tell names by it. */
+  /**
+   * HMAC-SHA-256 of a name in hex, under a key that the cipher's key yields: nobody else can tell names by
+   * it.
+   */
   tagOf(name: string): Promise<string>
 }
 
 /**
  * @param rawKey 32 bytes; overwritten with zeros
- * @throws CONFIG_INVALID where the platform has no cipher: on web pages that came over http from elsewhere than this machine
+ * @throws CONFIG_INVALID where the platform has no cipher: on web pages that came over http from elsewhere
+ *   than this machine
  */
 export async function entryCipher(rawKey: Uint8Array): Promise<EntryCipher> {
   const { subtle } = crypto
@@ -76,7 +84,8 @@ export async function entryCipher(rawKey: Uint8Array): Promise<EntryCipher> {
     },
     async peek(sealed) {
       const ciphertext = sealed.subarray(NONCE_BYTES, Math.max(NONCE_BYTES, sealed.length - TAG_BYTES))
-      // GCM encrypts by counter mode: encryption under the same nonce undoes itself. What follows is a tag, of no use here.
+      // GCM encrypts by counter mode: encryption under the same nonce undoes itself. What follows is a tag,
+      // of no use here.
       const iv = sealed.subarray(0, NONCE_BYTES)
       if (iv.length < NONCE_BYTES) return new Uint8Array()
       const twice = await subtle.encrypt(algorithm('', iv), key, Uint8Array.from(ciphertext))

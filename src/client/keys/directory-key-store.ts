@@ -10,17 +10,17 @@ export interface DirectoryKeyStoreOptions {
 }
 
 /**
- * A store in a directory, for Node: a file for each entry, encrypted with AES-256-GCM, readable by its owner alone.
- * Several processes may share it.
+ * A store in a directory, for Node: a file for each entry, encrypted with AES-256-GCM, readable by its owner
+ * alone. Several processes may share it.
  *
- * With a passphrase the encryption key is derived from it with scrypt: who gets hold of the files learns nothing unless
- * the passphrase can be guessed. Without one, a random key is kept beside the entries in `store.key` (mode 0600). That
- * protects an entry that gets away alone, and nothing against someone who can read the whole directory; keep it on an
- * encrypted disk, or set a passphrase. The way is fixed when the directory is first used. Names of files tell nothing of
- * what they hold.
+ * With a passphrase the encryption key is derived from it with scrypt: who gets hold of the files learns
+ * nothing unless the passphrase can be guessed. Without one, a random key is kept beside the entries in
+ * `store.key` (mode 0600). That protects an entry that gets away alone, and nothing against someone who can
+ * read the whole directory; keep it on an encrypted disk, or set a passphrase. The way is fixed when the
+ * directory is first used. Names of files tell nothing of what they hold.
  *
- * All methods throw CONFIG_INVALID when the passphrase is missing, wrong or not expected, or an entry is damaged. Nothing is
- * written under a wrong passphrase.
+ * All methods throw CONFIG_INVALID when the passphrase is missing, wrong or not expected, or an entry is
+ * damaged. Nothing is written under a wrong passphrase.
  *
  * @throws CONFIG_INVALID in a browser, and when the passphrase is empty
  */

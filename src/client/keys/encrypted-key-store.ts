@@ -7,21 +7,25 @@ import { oldEntry, oldEntryFile, oldSecretKeyNames } from './old-entries.ts'
 import { openStore } from './store-cipher.ts'
 
 /**
- * A store whose entries lie encrypted with AES-256-GCM in a place that keeps bytes as they are. Names of files tell nothing:
- * each is the HMAC of its entry's name, under a key that the store's passphrase or key yields.
+ * A store whose entries lie encrypted with AES-256-GCM in a place that keeps bytes as they are. Names of
+ * files tell nothing: each is the HMAC of its entry's name, under a key that the store's passphrase or key
+ * yields.
  *
- * With a passphrase the encryption key is derived from it with scrypt: who gets hold of the place learns nothing unless the
- * passphrase can be guessed. Without one, a random key is kept beside the entries. The way is fixed when the place is first
- * used. A check value beside the entries tells a wrong passphrase before anything is read or written.
+ * With a passphrase the encryption key is derived from it with scrypt: who gets hold of the place learns
+ * nothing unless the passphrase can be guessed. Without one, a random key is kept beside the entries. The way
+ * is fixed when the place is first used. A check value beside the entries tells a wrong passphrase before
+ * anything is read or written.
  *
- * All methods throw CONFIG_INVALID when the passphrase is missing, wrong or not expected, or an entry is damaged.
+ * All methods throw CONFIG_INVALID when the passphrase is missing, wrong or not expected, or an entry is
+ * damaged.
  *
  * @throws CONFIG_INVALID when the passphrase is empty
  */
 export function encryptedKeyStore(place: EntryPlace, passphrase: string | undefined): KeyStore {
   requirePassphrase(passphrase)
   let opened: Promise<EntryCipher | undefined> | undefined
-  // One at a time, since it takes a second and 128 MB. A failure, such as a wrong passphrase, is told again and not kept.
+  // One at a time, since it takes a second and 128 MB. A failure, such as a wrong passphrase, is told again
+  // and not kept.
   const open = (asked: string | undefined, make: boolean): Promise<EntryCipher | undefined> => {
     const before = opened?.catch(() => undefined) ?? Promise.resolve(undefined)
     opened = before.then((found) => found ?? openStore(place, passphrase, { asked, make }))
@@ -99,8 +103,9 @@ async function addEntry(
   return (await opening(store, file, await place.add(file, await sealing(store, file, name, bytes)))).bytes
 }
 
-// An entry is encrypted under the name of its file, which its own name yields, and holds: length of the name in two bytes,
-// little-endian; the name; the bytes. So all names can be listed, and no entry passes for another.
+// An entry is encrypted under the name of its file, which its own name yields, and holds: length of the name
+// in two bytes, little-endian; the name; the bytes. So all names can be listed, and no entry passes for
+// another.
 const LENGTH_BYTES = 2
 
 async function sealing(

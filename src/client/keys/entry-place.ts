@@ -5,7 +5,9 @@ export type EntryPlace = Omit<KeyStore, 'temporary'>
 
 /** Names of entries in a place: the HMAC of what the entry is called. */
 const ENTRY = /^[0-9a-f]{64}\.entry$/
-/** Names of entries in places that PolyVeil 0.1 made: a plain digest, which anybody can compute for a name. */
+/**
+ * Names of entries in places that PolyVeil 0.1 made: a plain digest, which anybody can compute for a name.
+ */
 const OLD_ENTRY = /^[0-9a-f]{40}\.entry$/
 
 export const entryFile = (tag: string): string => `${tag}.entry`

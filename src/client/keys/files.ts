@@ -1,7 +1,8 @@
 import { link, mkdir, readdir, readFile, rename, rm, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
-// Node alone: loaded when it is used, and left out of what is bundled for browsers (`browser` in package.json).
+// Node alone: loaded when it is used, and left out of what is bundled for browsers (`browser` in
+// package.json).
 
 /** The contents of a file in a directory; nothing when there is none. */
 export async function readIfPresent(directory: string, name: string): Promise<Uint8Array | undefined> {

@@ -9,16 +9,16 @@ export interface IndexedDbKeyStoreOptions {
 }
 
 /**
- * A store in a database of the browser's, for pages and their workers in secure contexts: entries are encrypted with
- * AES-256-GCM. All pages of an origin may share it.
+ * A store in a database of the browser's, for pages and their workers in secure contexts: entries are
+ * encrypted with AES-256-GCM. All pages of an origin may share it.
  *
- * With a passphrase the encryption key is derived from it with scrypt: who reads the browser's files learns nothing unless the
- * passphrase can be guessed. Without one, a random key is kept beside the entries, which protects against nobody who can read
- * them all: not from other users of the browser, and not from any script of the same origin. The way is fixed when the database
- * is first used.
+ * With a passphrase the encryption key is derived from it with scrypt: who reads the browser's files learns
+ * nothing unless the passphrase can be guessed. Without one, a random key is kept beside the entries, which
+ * protects against nobody who can read them all: not from other users of the browser, and not from any script
+ * of the same origin. The way is fixed when the database is first used.
  *
- * All methods throw CONFIG_INVALID when the passphrase is missing, wrong or not expected, or an entry is damaged, and what
- * the browser throws when it has no room. Nothing is written under a wrong passphrase.
+ * All methods throw CONFIG_INVALID when the passphrase is missing, wrong or not expected, or an entry is
+ * damaged, and what the browser throws when it has no room. Nothing is written under a wrong passphrase.
  *
  * @param name of the database
  * @throws CONFIG_INVALID when the passphrase is empty

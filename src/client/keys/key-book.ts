@@ -7,7 +7,8 @@ import type { KeyStore } from './key-store.ts'
 /** Key sets that are remembered for one secret key on one server. */
 const MAX_REMEMBERED = 64
 
-// What the key store remembers about the key sets on one server, made with one secret key. PolyVeil 0.1 had id and elements alone.
+// What the key store remembers about the key sets on one server, made with one secret key. PolyVeil 0.1 had
+// id and elements alone.
 const rememberedSchema = z
   .array(
     z.object({
@@ -74,7 +75,8 @@ export class KeyBook {
   /**
    * All keys of the store with their key sets.
    *
-   * @param serverDigest of a server whose entries are looked up by name, too: those of PolyVeil 0.1 show in no list
+   * @param serverDigest of a server whose entries are looked up by name, too: those of PolyVeil 0.1 show in
+   *   no list
    */
   async keys(serverDigest?: string): Promise<BookedKey[]> {
     const secrets = await this.#secretKeys()
@@ -98,7 +100,10 @@ export class KeyBook {
     })
   }
 
-  /** Deletes a secret key. What is remembered of its key sets stays, so that they can be deleted on their servers. */
+  /**
+   * Deletes a secret key. What is remembered of its key sets stays, so that they can be deleted on their
+   * servers.
+   */
   async deleteSecretKey(parametersDigest: string): Promise<void> {
     await this.#store.delete(secretKeyEntry(parametersDigest))
   }

@@ -1,11 +1,11 @@
 /**
- * Where a client keeps what must outlive it: secret keys, and which key sets are on which server. Every entry is a
- * secret; a store keeps entries encrypted at rest, or does not let them rest at all.
+ * Where a client keeps what must outlive it: secret keys, and which key sets are on which server. Every entry
+ * is a secret; a store keeps entries encrypted at rest, or does not let them rest at all.
  */
 export interface KeyStore {
   /**
-   * True when entries end with the program. A connection with such a store deletes the key sets that it uploaded when it is
-   * closed: nobody could use them any more.
+   * True when entries end with the program. A connection with such a store deletes the key sets that it
+   * uploaded when it is closed: nobody could use them any more.
    */
   readonly temporary?: boolean
   get(name: string): Promise<Uint8Array | undefined>

@@ -5,8 +5,8 @@ import type { EntryCipher } from './cipher.ts'
 import { secretKeyEntry } from './entry-names.ts'
 import { type EntryPlace, isOldEntryFile } from './entry-place.ts'
 
-// PolyVeil 0.1 kept an entry under the plain digest of its name, encrypted with the name as additional data. Such entries are
-// still read; whoever reads one moves it to the place that it has today.
+// PolyVeil 0.1 kept an entry under the plain digest of its name, encrypted with the name as additional data.
+// Such entries are still read; whoever reads one moves it to the place that it has today.
 
 /** The file that an entry had in PolyVeil 0.1. */
 export const oldEntryFile = (name: string): string =>
@@ -41,7 +41,8 @@ export async function oldSecretKeyNames(
 }
 
 /**
- * Whether the cipher has the key of a place that has no check value yet: some entry has to decrypt under its name.
+ * Whether the cipher has the key of a place that has no check value yet: some entry has to decrypt under its
+ * name.
  *
  * @param asked the name that the caller is about to use; it is tried, too
  */

@@ -33,25 +33,29 @@ type Header = z.infer<typeof headerSchema>
 export interface OpenOptions {
   /** Whether to make a store where there is none. */
   readonly make: boolean
-  /** The name of an entry that the caller is about to use; in a store of PolyVeil 0.1 it may show that the key is right. */
+  /**
+   * The name of an entry that the caller is about to use; in a store of PolyVeil 0.1 it may show that the key
+   * is right.
+   */
   readonly asked?: string
 }
 
 /**
- * The cipher of a store, whose header and check value are kept beside the entries, and without a passphrase its key, too.
- * Nothing is written under a key that does not open the check value. Where it is missing, as in a store of PolyVeil 0.1, it is
- * made when one of the entries has been decrypted.
+ * The cipher of a store, whose header and check value are kept beside the entries, and without a passphrase
+ * its key, too. Nothing is written under a key that does not open the check value. Where it is missing, as in
+ * a store of PolyVeil 0.1, it is made when one of the entries has been decrypted.
  *
  * @returns undefined when there is no store and none is to be made
- * @throws CONFIG_INVALID when the passphrase is wrong, the store is protected otherwise, or its header, key or check value
- *   is damaged or missing
+ * @throws CONFIG_INVALID when the passphrase is wrong, the store is protected otherwise, or its header, key
+ *   or check value is damaged or missing
  */
 export async function openStore(
   place: EntryPlace,
   passphrase: string | undefined,
   { make, asked }: OpenOptions,
 ): Promise<EntryCipher | undefined> {
-  // Before the check value is looked for: an entry that another process writes meanwhile comes after its check value.
+  // Before the check value is looked for: an entry that another process writes meanwhile comes after its
+  // check value.
   const entries = (await place.names()).filter((file) => isEntryFile(file) || isOldEntryFile(file))
   const check = await place.get(CHECK)
   const isNew = entries.length === 0 && check === undefined

@@ -3,18 +3,20 @@ import { PolyVeilError, printable } from '../../errors/index.ts'
 import type { ComplexSlots } from '../../he-ops/encoding/decode-periodic.ts'
 
 /**
- * The logits of every image of a batch, from a decrypted answer, once it is sure that it is one. Inside the encrypted
- * computation an overflow wraps around into noise; that noise is astronomically large, has an imaginary part, and fills slots
- * that an honest answer leaves empty. All images have a share in every coefficient that wraps: either all of them are honest
- * or none is returned, and which one overflowed cannot be told.
+ * The logits of every image of a batch, from a decrypted answer, once it is sure that it is one. Inside the
+ * encrypted computation an overflow wraps around into noise; that noise is astronomically large, has an
+ * imaginary part, and fills slots that an honest answer leaves empty. All images have a share in every
+ * coefficient that wraps: either all of them are honest or none is returned, and which one overflowed cannot
+ * be told.
  *
  * The outcome must stay with the client: under CKKS, what depends on a decryption may reveal the secret key
  * (Li and Micciancio, ePrint 2020/1533).
  *
- * @param answer one period of the ciphertext: logit k of the image in place b in slot k * batch + b, nothing where k >= classes
+ * @param answer one period of the ciphertext: logit k of the image in place b in slot k * batch + b, nothing
+ *   where k >= classes
  * @returns one row for each place of the batch
- * @throws TENSOR_OUT_OF_RANGE when a logit of any place exceeds the bound, an imaginary part is not zero, or a slot that must be
- *   empty is not
+ * @throws TENSOR_OUT_OF_RANGE when a logit of any place exceeds the bound, an imaginary part is not zero, or
+ *   a slot that must be empty is not
  */
 export function readBatch(
   { real, imaginary }: ComplexSlots,
@@ -44,8 +46,8 @@ function outOfRange(logit: boolean, batch: number): PolyVeilError {
 }
 
 /**
- * Logits to the precision that the plan states. Full ones carry the noise of the decryption, from which who sees enough of them
- * may compute the secret key (Li and Micciancio, ePrint 2020/1533).
+ * Logits to the precision that the plan states. Full ones carry the noise of the decryption, from which who
+ * sees enough of them may compute the secret key (Li and Micciancio, ePrint 2020/1533).
  *
  * @returns multiples of `precision`
  */

@@ -160,8 +160,8 @@ function described(given: unknown): string {
 }
 
 /**
- * What can be classified: an encoded file (PNG, JPEG, WebP, AVIF, GIF, TIFF), a decoded image, in browsers an `ImageBitmap` or
- * `ImageData`, or a tensor that is already preprocessed.
+ * What can be classified: an encoded file (PNG, JPEG, WebP, AVIF, GIF, TIFF), a decoded image, in browsers an
+ * `ImageBitmap` or `ImageData`, or a tensor that is already preprocessed.
  */
 export type ImageInput =
   | Uint8Array

@@ -13,7 +13,8 @@ interface ReadOptions extends PictureOptions {
 /**
  * The tensors of images, or of each what is wrong with it.
  *
- * @throws the signal's reason when it is aborted; what is no `PolyVeilError` is a fault of the program and thrown, too
+ * @throws the signal's reason when it is aborted; what is no `PolyVeilError` is a fault of the program and
+ *   thrown, too
  */
 export async function imageTensors(
   images: readonly ImageInput[],
@@ -42,7 +43,10 @@ export async function settled<T>(step: () => Promise<T>): Promise<PromiseSettled
   }
 }
 
-/** The values where all are there. @throws the first error, with the image's place in the list where there are several */
+/**
+ * The values where all are there. @throws the first error, with the image's place in the list where there are
+ * several
+ */
 export function valuesOf<T>(results: readonly PromiseSettledResult<T>[]): T[] {
   return results.map((result, place) => {
     if (result.status === 'fulfilled') return result.value

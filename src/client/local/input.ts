@@ -8,11 +8,12 @@ import type { Bitmap, ImageInput } from './image-argument.ts'
 import { checkAxes, checkValues, imageArgument } from './image-argument.ts'
 
 /**
- * Checks the form of the images, and the values of tensors among them, before anything is asked of a server: which one is refused
- * is then none of the server's choosing. Every circuit takes tensors whose values pass. Pictures need no such check: what
- * preprocessing yields of them is within every circuit's bound.
+ * Checks the form of the images, and the values of tensors among them, before anything is asked of a server:
+ * which one is refused is then none of the server's choosing. Every circuit takes tensors whose values pass.
+ * Pictures need no such check: what preprocessing yields of them is within every circuit's bound.
  *
- * @throws CONFIG_INVALID when what is given is no image in any form, or a tensor does not have the values that its shape says
+ * @throws CONFIG_INVALID when what is given is no image in any form, or a tensor does not have the values
+ *   that its shape says
  * @throws TENSOR_OUT_OF_RANGE when a value is larger than `LEAST_INPUT_BOUND`, or no number
  */
 export function requireSendable(images: ImageInput | readonly ImageInput[]): void {
@@ -41,8 +42,8 @@ export const isList = (images: ImageInput | readonly ImageInput[]): images is re
 /** How a picture is looked at before it is preprocessed. */
 export interface PictureOptions {
   /**
-   * Inverts the picture, so that a dark digit on white paper becomes a light one on black: for networks that were trained on
-   * pictures of that kind.
+   * Inverts the picture, so that a dark digit on white paper becomes a light one on black: for networks that
+   * were trained on pictures of that kind.
    */
   readonly invert?: boolean
 }
@@ -52,10 +53,10 @@ export interface PictureOptions {
  *
  * @returns the shape of `spec.image`, [C, H, W], row-major; every value within `spec.bound`
  * @throws IMAGE_UNREADABLE when the file is no image
- * @throws CONFIG_INVALID when what is given is no image in any form, when a tensor has another shape or is to be inverted, or
- *   when the model takes no pictures
- * @throws TENSOR_OUT_OF_RANGE when a value is larger than the circuit supports, or no number; never for a picture, where `spec`
- *   is a checked manifest's
+ * @throws CONFIG_INVALID when what is given is no image in any form, when a tensor has another shape or is to
+ *   be inverted, or when the model takes no pictures
+ * @throws TENSOR_OUT_OF_RANGE when a value is larger than the circuit supports, or no number; never for a
+ *   picture, where `spec` is a checked manifest's
  */
 export async function imageTensor(
   input: ImageInput,
@@ -94,8 +95,9 @@ export const imageSlots = (tensor: ArrayLike<number>, spec: InputSpec, slots: nu
   pack(spec.layout, spaceToDepth(tensor, spec.image, spec.patch), slots)
 
 /**
- * The slot vectors of a query, one for each ciphertext, which the images of a batch share. Places that are left are filled
- * with the same images again: none holds anything that could leave the range where the images do not.
+ * The slot vectors of a query, one for each ciphertext, which the images of a batch share. Places that are
+ * left are filled with the same images again: none holds anything that could leave the range where the images
+ * do not.
  *
  * @param tensors at least one, at most as many as the batch has places
  * @param slots of a ciphertext

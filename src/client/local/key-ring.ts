@@ -34,7 +34,8 @@ export class KeyRing {
   }
 
   /**
-   * The key for these parameters, which has to be there: a new one decrypts nothing that anybody has encrypted.
+   * The key for these parameters, which has to be there: a new one decrypts nothing that anybody has
+   * encrypted.
    *
    * @throws KEYS_MISSING when the store has none; what `unlock` throws
    */
@@ -64,8 +65,8 @@ export class KeyRing {
   }
 
   /**
-   * Deletes the secret key for these parameters from the store, and frees it. What was encrypted under it can be read by
-   * nobody any more; the next `unlock` makes a new key.
+   * Deletes the secret key for these parameters from the store, and frees it. What was encrypted under it can
+   * be read by nobody any more; the next `unlock` makes a new key.
    *
    * @param parametersDigest of the parameters
    */

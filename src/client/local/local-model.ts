@@ -23,15 +23,15 @@ import { notHandled } from './picture-kind.ts'
 
 export interface DecryptOptions {
   /**
-   * Gives logits as they were decrypted, and not rounded to the plan's precision. Show them to nobody: they carry the noise of the
-   * decryption, which tells of the secret key.
+   * Gives logits as they were decrypted, and not rounded to the plan's precision. Show them to nobody: they
+   * carry the noise of the decryption, which tells of the secret key.
    */
   readonly fullPrecision?: boolean
 }
 
 /**
- * A model as a client sees it: its checked manifest, and everything that needs the secret key. Knows no network, so
- * that nothing decrypted can reach one from here.
+ * A model as a client sees it: its checked manifest, and everything that needs the secret key. Knows no
+ * network, so that nothing decrypted can reach one from here.
  */
 export class LocalModel {
   readonly manifest: Manifest
@@ -57,7 +57,10 @@ export class LocalModel {
     return (await this.#keys.unlock(this.parameters)).fingerprint
   }
 
-  /** A fresh key set for the model's circuit: a frame of `sizes.keys` bytes in chunks, each made when it is asked for. */
+  /**
+   * A fresh key set for the model's circuit: a frame of `sizes.keys` bytes in chunks, each made when it is
+   * asked for.
+   */
   async *keySet(): AsyncGenerator<Uint8Array, void, undefined> {
     yield* (await this.#keys.unlock(this.parameters)).keySet(this.manifest.rotationSteps)
   }
@@ -67,7 +70,8 @@ export class LocalModel {
    *
    * @param options `invert` for pictures that are dark where the network's are light
    * @returns a frame of `sizes.query` bytes
-   * @throws IMAGE_UNREADABLE, CONFIG_INVALID, TENSOR_OUT_OF_RANGE as `imageTensor`; CONFIG_INVALID for too many images
+   * @throws IMAGE_UNREADABLE, CONFIG_INVALID, TENSOR_OUT_OF_RANGE as `imageTensor`; CONFIG_INVALID for too
+   *   many images
    */
   async encrypt(
     images: ImageInput | readonly ImageInput[],
@@ -82,8 +86,8 @@ export class LocalModel {
   }
 
   /**
-   * The client's part in a refresh round: decrypts the masked tensor to integers, exactly, and encrypts these anew. What
-   * comes out has the same form whatever is inside, and nothing is said about it.
+   * The client's part in a refresh round: decrypts the masked tensor to integers, exactly, and encrypts these
+   * anew. What comes out has the same form whatever is inside, and nothing is said about it.
    *
    * @param round from 0 on
    * @param frame of `sizes.rounds[round].down` bytes
@@ -119,13 +123,16 @@ export class LocalModel {
   }
 
   /**
-   * Decrypts an answer and makes sure that it is one, for every image of the batch: one that is out of range spoils all.
-   * Logits are rounded to the plan's precision, `manifest.output.precision`, unless full precision is asked for.
+   * Decrypts an answer and makes sure that it is one, for every image of the batch: one that is out of range
+   * spoils all. Logits are rounded to the plan's precision, `manifest.output.precision`, unless full
+   * precision is asked for.
    *
-   * @returns one logit for each class, for every place of the batch; images that were encrypted have the first places
+   * @returns one logit for each class, for every place of the batch; images that were encrypted have the
+   *   first places
    * @throws TENSOR_MALFORMED, TOO_LARGE, PARAMETERS_MISMATCH when the frame is not the answer of this model
    * @throws KEYS_MISSING when there is no secret key
-   * @throws TENSOR_OUT_OF_RANGE when what is inside is no honest result. Tell no one, least of all the server.
+   * @throws TENSOR_OUT_OF_RANGE when what is inside is no honest result. Tell no one, least of all the
+   *   server.
    */
   async decryptBatch(
     frame: Uint8Array,

@@ -1,7 +1,9 @@
 import type { PolyVeilError } from '../../errors/index.ts'
 import type { PreprocessedImage, Preprocessing } from '../../preprocessing/index.ts'
 
-/** Mean brightness below which pictures are called dark, and above which light; photographs have 0.4 to 0.5. */
+/**
+ * Mean brightness below which pictures are called dark, and above which light; photographs have 0.4 to 0.5.
+ */
 const DARK = 0.35
 const LIGHT = 0.65
 
@@ -9,8 +11,8 @@ const average = (values: ArrayLike<number>): number =>
   Array.from(values).reduce((sum, value) => sum + value, 0) / values.length
 
 /**
- * The mean brightness of a preprocessed picture, 0 for black to 1 for white: to be compared with that of the pictures that a
- * network was trained on, which its preprocessing subtracts.
+ * The mean brightness of a preprocessed picture, 0 for black to 1 for white: to be compared with that of the
+ * pictures that a network was trained on, which its preprocessing subtracts.
  */
 export function brightness(
   { shape: [channels], tensor }: PreprocessedImage,
@@ -36,8 +38,8 @@ export function expectedPictures({ channels, mean }: Preprocessing): string {
 }
 
 /**
- * The error of a decrypted answer that is no honest result, with what a user can look for in the picture: a network without
- * saturation diverges on pictures of another kind than it was trained on.
+ * The error of a decrypted answer that is no honest result, with what a user can look for in the picture: a
+ * network without saturation diverges on pictures of another kind than it was trained on.
  *
  * @param cause what is wrong with the answer
  * @param preprocessing null where the network takes tensors alone: nothing is known of its pictures

@@ -7,8 +7,8 @@ import type { KeyStore } from '../keys/key-store.ts'
 import { changeText, type ManifestChange } from './change.ts'
 
 /**
- * What a client does with the digests of manifests. `warn` remembers them and says when one has changed; `refuse` remembers them and
- * takes no other; `off` neither reads nor writes.
+ * What a client does with the digests of manifests. `warn` remembers them and says when one has changed;
+ * `refuse` remembers them and takes no other; `off` neither reads nor writes.
  */
 export type PinPolicy = 'warn' | 'refuse' | 'off'
 
@@ -27,8 +27,9 @@ export type PinStore = Pick<KeyStore, 'get' | 'put'>
 const pinSchema = z.strictObject({ digest: z.string().regex(/^[0-9a-f]{64}$/) })
 
 /**
- * The digests of the manifests that a client has seen on one server, by model. The first is trusted. A manifest says what a client
- * encrypts and how, so that a server which shows another one to one client alone can be noticed.
+ * The digests of the manifests that a client has seen on one server, by model. The first is trusted. A
+ * manifest says what a client encrypts and how, so that a server which shows another one to one client alone
+ * can be noticed.
  */
 export class Pins {
   readonly #store: PinStore
@@ -47,10 +48,11 @@ export class Pins {
   }
 
   /**
-   * Compares a checked manifest with the one that is remembered, and remembers it in place of another one where it is taken. A first
-   * manifest is not remembered yet: asking for it should not make a key store.
+   * Compares a checked manifest with the one that is remembered, and remembers it in place of another one
+   * where it is taken. A first manifest is not remembered yet: asking for it should not make a key store.
    *
-   * @throws PARAMETERS_MISMATCH when it is another one and the policy is `refuse`; what is remembered then stays
+   * @throws PARAMETERS_MISMATCH when it is another one and the policy is `refuse`; what is remembered then
+   *   stays
    * @throws CONFIG_INVALID when the pin is damaged; what the store throws
    */
   async check({ model, digest }: PinnedManifest): Promise<void> {

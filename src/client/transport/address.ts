@@ -9,12 +9,13 @@ export interface ServerAddress {
 }
 
 /**
- * Reads the address of a server. Credentials in it, `https://user:password@host`, become an `Authorization` header (Basic,
- * RFC 7617) and appear nowhere else.
+ * Reads the address of a server. Credentials in it, `https://user:password@host`, become an `Authorization`
+ * header (Basic, RFC 7617) and appear nowhere else.
  *
  * @param url http or https; a path is kept, for servers behind a prefix
  * @param headers further headers for every request
- * @throws CONFIG_INVALID when the address or a header is none; what was given is not repeated, since it may hold a secret
+ * @throws CONFIG_INVALID when the address or a header is none; what was given is not repeated, since it may
+ *   hold a secret
  */
 export function serverAddress(url: string | URL, headers: HeaderValues = {}): ServerAddress {
   const base = URL.canParse(String(url)) ? new URL(url) : undefined

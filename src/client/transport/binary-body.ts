@@ -2,8 +2,8 @@ import { z } from 'zod'
 import { PolyVeilError } from '../../errors/index.ts'
 import { type Answer, COMPUTING_MILLISECONDS, type Request } from './transport.ts'
 
-// The binary form of the Open Inference Protocol: a JSON document of as many bytes as this header says, then the
-// tensor's bytes.
+// The binary form of the Open Inference Protocol: a JSON document of as many bytes as this header says, then
+// the tensor's bytes.
 const LENGTH_HEADER = 'inference-header-content-length'
 /** Names the key set whose owner sends a request. */
 export const KEY_SET_HEADER = 'polyveil-key-set'
@@ -60,7 +60,8 @@ export interface RoundAnswer {
 }
 
 /**
- * The request that answers a refresh round. Repeating it is safe: the server answers the same body with the same bytes.
+ * The request that answers a refresh round. Repeating it is safe: the server answers the same body with the
+ * same bytes.
  *
  * @param nextBytes exact size of the frame that comes next; absent when it is fetched apart
  */
@@ -80,8 +81,8 @@ export function roundRequest({ inference, round, keySet, frame }: RoundAnswer, n
 }
 
 /**
- * The request for a round's masked tensor or, with the number behind the last one, for the encrypted logits. The server answers
- * when they are there; repeating it is safe.
+ * The request for a round's masked tensor or, with the number behind the last one, for the encrypted logits.
+ * The server answers when they are there; repeating it is safe.
  *
  * @param bytes exact size of the frame
  */
@@ -124,7 +125,9 @@ const answerSchema = z.union([
   }),
 ])
 
-/** What has to come from the server next: the masked tensor of a round, or, behind the last one, the logits. */
+/**
+ * What has to come from the server next: the masked tensor of a round, or, behind the last one, the logits.
+ */
 export interface Expected {
   readonly round: number
   /** Of the model's manifest. */
@@ -136,8 +139,8 @@ export interface Expected {
 /**
  * Takes the frame out of an answer. What it holds is checked by whoever decrypts it.
  *
- * @throws TENSOR_MALFORMED when the answer is not in the protocol's binary form, of another size, or not what has to come:
- *   a server that asks for other rounds than its manifest has is refused
+ * @throws TENSOR_MALFORMED when the answer is not in the protocol's binary form, of another size, or not what
+ *   has to come: a server that asks for other rounds than its manifest has is refused
  */
 export function serverFrame({ headers, body }: Answer, expected: Expected): Uint8Array {
   const headerBytes = Number(headers.get(LENGTH_HEADER))

@@ -18,7 +18,10 @@ export interface ForeignReply {
   readonly sentBytes: number
 }
 
-/** The answer of another program in the server's place: of a proxy in front of it, or of another service at the address. */
+/**
+ * The answer of another program in the server's place: of a proxy in front of it, or of another service at
+ * the address.
+ */
 export class ForeignAnswer extends PolyVeilError {
   readonly status: number
 

@@ -13,8 +13,8 @@ const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
 /**
  * The same headers with names in lower case.
  *
- * @throws CONFIG_INVALID when a name or a value cannot be sent, or the name is one that the client sets itself. Values are
- *   not repeated, since they may be secrets
+ * @throws CONFIG_INVALID when a name or a value cannot be sent, or the name is one that the client sets
+ *   itself. Values are not repeated, since they may be secrets
  */
 export function checkHeaders(headers: HeaderValues): HeaderValues {
   const checked: Record<string, string> = {}

@@ -50,9 +50,10 @@ export interface UploadOptions extends Pick<Request, 'signal' | 'onWait'> {
 }
 
 /**
- * Uploads a key set while it is being made; no more than a part of it is in memory. A part that breaks off is taken up
- * where the server stands. Parts become smaller where one is too large for a proxy in between, whether the proxy says so
- * (413) or closes the connection. When the upload fails or is aborted, the server is told that it is over: once, and briefly.
+ * Uploads a key set while it is being made; no more than a part of it is in memory. A part that breaks off is
+ * taken up where the server stands. Parts become smaller where one is too large for a proxy in between,
+ * whether the proxy says so (413) or closes the connection. When the upload fails or is aborted, the server
+ * is told that it is over: once, and briefly.
  *
  * @returns the server's id for the set and the time it expires (ISO 8601)
  * @throws NetworkError when a part does not get through at all; the server's error

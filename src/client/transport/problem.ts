@@ -20,8 +20,8 @@ const problemSchema = z.looseObject({
 const PRESENTATION = new Set(['type', 'title', 'status', 'detail', 'code', 'error', 'remedy', 'instance'])
 
 /**
- * The error that a PolyVeil server's problem document (RFC 9457) stands for; undefined when the body is none, as where a proxy
- * answers in the server's place.
+ * The error that a PolyVeil server's problem document (RFC 9457) stands for; undefined when the body is none,
+ * as where a proxy answers in the server's place.
  */
 export function problemError(body: Uint8Array): PolyVeilError | undefined {
   const parsed = problemSchema.safeParse(parseJson(body))

@@ -1,6 +1,8 @@
 const MAX_SECONDS = 60
 
-/** Milliseconds to wait before a request is sent again: what `Retry-After` says, or doubling from one second. */
+/**
+ * Milliseconds to wait before a request is sent again: what `Retry-After` says, or doubling from one second.
+ */
 export function retryDelay(headers: Headers, attempt: number): number {
   const header = headers.get('retry-after')?.trim()
   const seconds = header && /^\d+$/.test(header) ? Number(header) : 2 ** (attempt - 1)

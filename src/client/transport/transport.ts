@@ -15,7 +15,10 @@ const MAX_PROBLEM_BYTES = 64 * 2 ** 10
 const MAX_RETRIES = 5
 /** How long all waits for room take together, in seconds; then the caller is told. */
 const MAX_WAIT_SECONDS = 120
-/** How often a repeatable request is sent again when the network fails, and the time before the first is half of this. */
+/**
+ * How often a repeatable request is sent again when the network fails, and the time before the first is half
+ * of this.
+ */
 const MAX_REPEATS = 4
 const REPEAT_MILLISECONDS = 250
 const TELL_MILLISECONDS = 3000
@@ -23,9 +26,14 @@ const TELL_MILLISECONDS = 3000
 const SILENCE_MILLISECONDS = 30_000
 /** How long it may be where it computes before it answers: as long as Node's own fetch waits. */
 export const COMPUTING_MILLISECONDS = 300_000
-/** Least rate at which a body is expected to get through, in bytes a millisecond: 16 MiB in the two minutes that servers allow. */
+/**
+ * Least rate at which a body is expected to get through, in bytes a millisecond: 16 MiB in the two minutes
+ * that servers allow.
+ */
 const LEAST_RATE = 128
-/** Statuses of a proxy that may be another the next time: the server did not get the request, or gave it up. */
+/**
+ * Statuses of a proxy that may be another the next time: the server did not get the request, or gave it up.
+ */
 const PASSING = [429, 502, 503]
 
 export interface Request {
@@ -40,8 +48,8 @@ export interface Request {
   readonly silenceMilliseconds?: number
   readonly signal?: AbortSignal
   /**
-   * Time that the server still gets to answer when the request is aborted; for requests after which the server holds something
-   * that only its answer names. By default none.
+   * Time that the server still gets to answer when the request is aborted; for requests after which the
+   * server holds something that only its answer names. By default none.
    */
   readonly graceMilliseconds?: number
   /** Told, before each wait, that the server has no room now, and of the seconds until the next try. */
@@ -73,7 +81,8 @@ export class Transport {
   readonly #silence: number | undefined
 
   /**
-   * @param url http or https; a path is kept, for servers behind a prefix, and credentials are sent as `Authorization`
+   * @param url http or https; a path is kept, for servers behind a prefix, and credentials are sent as
+   *   `Authorization`
    * @throws CONFIG_INVALID when the address or a header is none
    */
   constructor(url: string | URL, options: TransportOptions = {}) {
@@ -86,10 +95,11 @@ export class Transport {
   }
 
   /**
-   * Sends a request; again after `Retry-After` when the answer is TOO_BUSY, a few times and for two minutes at most.
+   * Sends a request; again after `Retry-After` when the answer is TOO_BUSY, a few times and for two minutes
+   * at most.
    *
-   * @throws the server's error by its code; ForeignAnswer when another program answers in its place; TOO_LARGE when the
-   *   answer is longer than `maxBytes`; NetworkError; the signal's reason
+   * @throws the server's error by its code; ForeignAnswer when another program answers in its place;
+   *   TOO_LARGE when the answer is longer than `maxBytes`; NetworkError; the signal's reason
    */
   async send(request: Request): Promise<Answer> {
     let waited = 0
@@ -107,7 +117,8 @@ export class Transport {
   }
 
   /**
-   * Sends a request that the server answers the same way however often it comes: again, too, when the network fails.
+   * Sends a request that the server answers the same way however often it comes: again, too, when the network
+   * fails.
    *
    * @throws as `send`
    */
@@ -122,7 +133,10 @@ export class Transport {
     }
   }
 
-  /** Tells the server something that no one waits for: once, briefly, whatever signal ended all else, and no matter how it goes. */
+  /**
+   * Tells the server something that no one waits for: once, briefly, whatever signal ended all else, and no
+   * matter how it goes.
+   */
   async tell(request: Request): Promise<void> {
     const send = this.#fetch
     const { method, path, headers } = request
@@ -223,14 +237,20 @@ function later(signal: AbortSignal | undefined, milliseconds = 0): AbortSignal |
   return controller.signal
 }
 
-/** The error of a server, or of a proxy in front of it, with the time that the client has waited for it to pass. */
+/**
+ * The error of a server, or of a proxy in front of it, with the time that the client has waited for it to
+ * pass.
+ */
 function stillBusy({ code, message, facts, remedy }: PolyVeilError, waited: number): PolyVeilError {
   const waitedSeconds = Math.round(waited / 1000)
   const tried = waitedSeconds > 0 ? `; gave up after ${waitedSeconds} s` : ''
   return new PolyVeilError(code, message + tried, { ...facts, waitedSeconds }, { remedy })
 }
 
-/** What says why there is no answer; nothing where it is longer than any problem document, as a proxy's page may be. */
+/**
+ * What says why there is no answer; nothing where it is longer than any problem document, as a proxy's page
+ * may be.
+ */
 async function readProblem(response: Response, onChunk: () => void): Promise<Uint8Array> {
   try {
     return await readBounded(response, MAX_PROBLEM_BYTES, onChunk)

@@ -2,11 +2,15 @@ import { convolveTransposed } from '../graph/convolution.ts'
 import { product, scale, sum } from '../graph/elementwise.ts'
 import type { Graph, Node, NodeId, NodeOf } from '../graph/graph.ts'
 
-/** Told of the gradient with respect to a node's tensor; the gradient is the visitor's to keep or to change no more. */
+/**
+ * Told of the gradient with respect to a node's tensor; the gradient is the visitor's to keep or to change no
+ * more.
+ */
 export type GradientVisitor = (id: NodeId, gradient: Float64Array) => void
 
 /**
- * Reverse-mode differentiation of a folded graph: the gradient of <cotangent, output> with respect to every tensor.
+ * Reverse-mode differentiation of a folded graph: the gradient of <cotangent, output> with respect to every
+ * tensor.
  *
  * @param tensors of every node, as `evaluate` has computed them
  * @param cotangent of the output node's shape

@@ -2,7 +2,10 @@ import { PolyVeilError } from '../../errors/index.ts'
 import type { Preprocessing } from '../../preprocessing/types.ts'
 import { geometricMean } from '../graph/statistics.ts'
 
-/** Neighbours of pictures, small ones of 28 x 28 too, have a correlation above 0.8; those of white noise have none. */
+/**
+ * Neighbours of pictures, small ones of 28 x 28 too, have a correlation above 0.8; those of white noise have
+ * none.
+ */
 const LEAST_CORRELATION = 0.3
 /** Normalised pictures have mean 0 and deviation 1 as a whole; few of them may lie far from it. */
 const meanLimit = (images: number): number => 1 + 2 / Math.sqrt(images)
@@ -11,7 +14,10 @@ const DEVIATION_LIMITS = [0.2, 2] as const
 const ENOUGH_IMAGES = 4
 /** Values outside what preprocessing yields: so many of a million are a matter of rounding. */
 const FREE_OUTSIDE = 1e-3
-/** On real test images poly-BNs give 0.6 to 1.1 of what they gave in training; in deep networks a third of it on single ones. */
+/**
+ * On real test images poly-BNs give 0.6 to 1.1 of what they gave in training; in deep networks a third of it
+ * on single ones.
+ */
 const AGREEMENT_LIMITS = [0.4, 2.5] as const
 /** From here on a polynomial network diverges. */
 const DIVERGENT = 16
@@ -45,7 +51,8 @@ interface Seen {
  *
  * @param images [C, H, W] each, at least one
  * @returns what speaks against them, in words
- * @throws CONFIG_INVALID when the circuit would take no such images: values that were never normalised, or are no numbers
+ * @throws CONFIG_INVALID when the circuit would take no such images: values that were never normalised, or
+ *   are no numbers
  */
 export function imageWarnings(images: readonly Float64Array[], input: CalibrationInput): string[] {
   const { preprocessing, bound } = input

@@ -1,7 +1,10 @@
 import type { Graph, Node } from '../graph/graph.ts'
 import type { NoisyBody, SourceNoise } from './noise.ts'
 
-/** Errors that come into a node's tensor while it is computed, wherever that is and however often it is refreshed. */
+/**
+ * Errors that come into a node's tensor while it is computed, wherever that is and however often it is
+ * refreshed.
+ */
 export interface IncomingErrors {
   /** Variance in each element, in message units. */
   readonly tensor: number
@@ -32,7 +35,10 @@ export function incomingErrors(
   return nodes.map((node) => found.get(node) ?? NONE)
 }
 
-/** Weights that each element of a weighted node's tensor is a sum over, those included that are zero but for their rounding. */
+/**
+ * Weights that each element of a weighted node's tensor is a sum over, those included that are zero but for
+ * their rounding.
+ */
 export function fanIn(node: Node): number {
   switch (node.kind) {
     case 'conv':

@@ -1,13 +1,14 @@
 import type { NodeOf, Shape } from '../graph/graph.ts'
 
-// Repacking cuts elements out by masks, one for each column and each ciphertext that it reads, and all of these masks are the same
-// one moved along. Its polynomial's rounded coefficients are then the same ones, moved: an error at some distance from a mask's ones
-// is alike for all columns and for all ciphertexts that are made, and reads elements as far from the wanted one. Smooth maps make
-// such errors add up: in a network trained on photographs to 15 times what independent ones would do to the logits.
+// Repacking cuts elements out by masks, one for each column and each ciphertext that it reads, and all of
+// these masks are the same one moved along. Its polynomial's rounded coefficients are then the same ones,
+// moved: an error at some distance from a mask's ones is alike for all columns and for all ciphertexts that
+// are made, and reads elements as far from the wanted one. Smooth maps make such errors add up: in a network
+// trained on photographs to 15 times what independent ones would do to the logits.
 
 /**
- * What errors of masks do to a scalar, as of weights in `weight-gradient.ts`: sum over rows and distances of (sum over channels and
- * columns of the gradient times the element at that distance within the row)^2.
+ * What errors of masks do to a scalar, as of weights in `weight-gradient.ts`: sum over rows and distances of
+ * (sum over channels and columns of the gradient times the element at that distance within the row)^2.
  *
  * @param tensor [C, H, W]
  * @param gradient of the scalar with respect to it

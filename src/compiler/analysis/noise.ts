@@ -9,10 +9,10 @@ import {
 import { type Node, sensitivityOf } from '../graph/graph.ts'
 import type { ConstantStatistics } from '../graph/statistics.ts'
 
-// The error of the logits is, to first order, the sum over all tensors of the error that comes into a tensor while it is
-// computed, followed through the rest of the network. What comes in is known from the operations (this file); what follows is
-// the tensor's sensitivity (`sensitivity.ts`). So nothing is assumed about how errors travel from layer to layer, but that
-// those of different tensors are independent.
+// The error of the logits is, to first order, the sum over all tensors of the error that comes into a tensor
+// while it is computed, followed through the rest of the network. What comes in is known from the operations
+// (this file); what follows is the tensor's sensitivity (`sensitivity.ts`). So nothing is assumed about how
+// errors travel from layer to layer, but that those of different tensors are independent.
 
 /** What the model needs of parameters; a draft of them will do. */
 export type NoiseParameters = Parameters<typeof keySwitchingNoise>[0]
@@ -34,7 +34,10 @@ export interface NoisyBody {
 export interface SourceNoise {
   /** Deviation in each element of the tensor, in message units; the rounding of weights apart. */
   readonly tensor: number
-  /** Deviation in each weight, of its rounding, zeros included that are rounded beside it; 0 where there are none. */
+  /**
+   * Deviation in each weight, of its rounding, zeros included that are rounded beside it; 0 where there are
+   * none.
+   */
   readonly weights: number
   /** Whether the weights are plaintexts of full size, with an error of their own at every position. */
   readonly isScattered: boolean
@@ -43,8 +46,8 @@ export interface SourceNoise {
 }
 
 /**
- * A weight that is zero is rounded too. Of the rotations that mix p interleaved channels, 2p - 1 with p weights each, nearly
- * half of the weights are such zeros, and read a neighbouring position.
+ * A weight that is zero is rounded too. Of the rotations that mix p interleaved channels, 2p - 1 with p
+ * weights each, nearly half of the weights are such zeros, and read a neighbouring position.
  */
 const ROUNDED_ZEROS = 2
 
@@ -70,8 +73,8 @@ export function sourceNoises(body: NoisyBody, parameters: NoiseParameters): Sour
 }
 
 /**
- * Marks rotations of another site's values. Whichever site makes them, all that read the value may use them: their errors come
- * into the tensors of all those, and are no part of the one that made them.
+ * Marks rotations of another site's values. Whichever site makes them, all that read the value may use them:
+ * their errors come into the tensors of all those, and are no part of the one that made them.
  */
 function sharedRotations({ ops, noiseSourceOf }: NoisyBody): Uint8Array {
   const isShared = new Uint8Array(ops.length)

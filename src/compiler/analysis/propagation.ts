@@ -4,8 +4,8 @@ import { fanIn, type IncomingErrors } from './incoming.ts'
 import { estimateRanges, type Range } from './ranges.ts'
 
 /**
- * What `rehearse` measures, estimated where there are no images: errors are followed from node to node as if they were
- * independent of each other and of the values.
+ * What `rehearse` measures, estimated where there are no images: errors are followed from node to node as if
+ * they were independent of each other and of the values.
  *
  * @returns for each node the bits by which its errors lie below its values
  */

@@ -9,14 +9,14 @@ export interface Range {
 }
 
 /**
- * How far beyond their root mean square values reach, where no image was measured. In trained networks the ratio is
- * at most 50, inside PolyConv before its poly-BN.
+ * How far beyond their root mean square values reach, where no image was measured. In trained networks the
+ * ratio is at most 50, inside PolyConv before its poly-BN.
  */
 export const PEAK_FACTOR = 64
 
 /**
- * Ranges without data: poly-BN statistics say what each normalised tensor was in training; everything between is
- * propagated as if its inputs were independent.
+ * Ranges without data: poly-BN statistics say what each normalised tensor was in training; everything between
+ * is propagated as if its inputs were independent.
  *
  * @returns one range for each node
  */
@@ -65,9 +65,14 @@ function propagate(node: Node, rms: readonly number[], graph: Graph): number {
 /** What images show of a network. */
 export interface Measured {
   readonly ranges: readonly Range[]
-  /** Of an image's logits. Geometric mean over the images: one whose logits are large is not to speak for the others. */
+  /**
+   * Of an image's logits. Geometric mean over the images: one whose logits are large is not to speak for the
+   * others.
+   */
   readonly deviation: number
-  /** Of each image: how large its poly-BN tensors are by what the running statistics say, as a geometric mean. */
+  /**
+   * Of each image: how large its poly-BN tensors are by what the running statistics say, as a geometric mean.
+   */
   readonly agreements: readonly number[]
 }
 

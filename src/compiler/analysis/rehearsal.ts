@@ -7,9 +7,10 @@ import { addMaskErrors } from './mask-errors.ts'
 import { seededSigns } from './signs.ts'
 
 /**
- * Measures on images how large the errors in every tensor have become, by a rehearsal in double precision: the graph is
- * evaluated once as it is, and once with weights rounded at random and with an error added to every element, each of the
- * deviation that the operations give it. What accumulates, cancels or is amplified on the way shows by itself.
+ * Measures on images how large the errors in every tensor have become, by a rehearsal in double precision:
+ * the graph is evaluated once as it is, and once with weights rounded at random and with an error added to
+ * every element, each of the deviation that the operations give it. What accumulates, cancels or is amplified
+ * on the way shows by itself.
  *
  * @param incoming of each node
  * @param images of the graph's input, at least one

@@ -3,28 +3,31 @@ import { rootMeanSquare } from '../graph/statistics.ts'
 import { estimateRanges, type Range } from './ranges.ts'
 
 /**
- * Deviation of a logit when every element of a sum has an independent error of deviation 1, in units in which the sums are
- * near 1. It was 0.1 to 0.6 at all sums, the first as the last, of trained and of random networks of 3 to 73 products,
- * and up to 1.5 in one random network: residual networks neither amplify errors with depth nor forget them.
+ * Deviation of a logit when every element of a sum has an independent error of deviation 1, in units in which
+ * the sums are near 1. It was 0.1 to 0.6 at all sums, the first as the last, of trained and of random
+ * networks of 3 to 73 products, and up to 1.5 in one random network: residual networks neither amplify errors
+ * with depth nor forget them.
  */
 const OF_SUMS = 0.35
 
 /**
- * Share of positions that add up, in the product of a map with a gradient, as if they were equal: the gradient with respect
- * to a weight is so much larger than if positions were independent. 0.01 to 0.1 at nearly all layers of a trained network.
+ * Share of positions that add up, in the product of a map with a gradient, as if they were equal: the
+ * gradient with respect to a weight is so much larger than if positions were independent. 0.01 to 0.1 at
+ * nearly all layers of a trained network.
  */
 const COHERENT_SHARE = 0.05
 
 /**
- * How much more errors that are alike along rows and in all channels do, in variance, than independent ones: 2 to 18 times behind
- * the strided convolutions of a network trained on photographs.
+ * How much more errors that are alike along rows and in all channels do, in variance, than independent ones:
+ * 2 to 18 times behind the strided convolutions of a network trained on photographs.
  */
 const ALIKE_ALONG_ROWS = 8
 
 /**
- * What errors do to the logits where there are no images to measure it on, from the weights and from the tensors' sizes
- * alone: sums are taken to matter as they do in networks that were measured, and what lies between them is followed
- * backwards as if its errors were independent. An estimate, which has been several times too small or too large.
+ * What errors do to the logits where there are no images to measure it on, from the weights and from the
+ * tensors' sizes alone: sums are taken to matter as they do in networks that were measured, and what lies
+ * between them is followed backwards as if its errors were independent. An estimate, which has been several
+ * times too small or too large.
  */
 export function estimateSensitivities(graph: Graph): Graph {
   const ranges = estimateRanges(graph)

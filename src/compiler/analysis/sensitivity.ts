@@ -20,9 +20,9 @@ const MOST_IMAGES = 8
 const COMBINATIONS = { least: 2, most: 8 }
 
 /**
- * Measures on images what errors anywhere do to the logits, and notes it at every node: reverse-mode differentiation of
- * random combinations of the logits (Hutchinson's estimator of a Jacobian's Frobenius norm). To first order, which is what
- * errors far below the values are.
+ * Measures on images what errors anywhere do to the logits, and notes it at every node: reverse-mode
+ * differentiation of random combinations of the logits (Hutchinson's estimator of a Jacobian's Frobenius
+ * norm). To first order, which is what errors far below the values are.
  *
  * @param graph folded
  * @param images of the graph's input, at least one; some are used, of a large network few

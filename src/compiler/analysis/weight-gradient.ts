@@ -2,13 +2,17 @@ import { convolvePlain, type TapRange, tapRanges } from '../graph/convolution.ts
 import { product, scalePositions } from '../graph/elementwise.ts'
 import type { ConvNode, NodeOf, Shape } from '../graph/graph.ts'
 
-// What errors of weights do to a scalar whose gradient with respect to the layer's output is known: sums of squares of its
-// gradient with respect to every weight, so that independent errors of variance v give it one of v times the sum.
+// What errors of weights do to a scalar whose gradient with respect to the layer's output is known: sums of
+// squares of its gradient with respect to every weight, so that independent errors of variance v give it one
+// of v times the sum.
 
 /** Random combinations of output channels from which the sum over all pairs of channels is estimated. */
 const PROJECTIONS = 6
 
-/** How much of the rounding of plaintexts with smooth values is alike in all channels: coefficients that round to zero. */
+/**
+ * How much of the rounding of plaintexts with smooth values is alike in all channels: coefficients that round
+ * to zero.
+ */
 const TRUNCATED_SHARE = 1 / 4
 
 /** What a layer's weights are multiplied with, and what their products go into. */
@@ -21,8 +25,8 @@ export interface LayerPass {
 }
 
 /**
- * Of weights that are the same at every position: sum over weights of (sum over positions of gradient times input)^2. Of a
- * layer that mixes channels it is estimated from random combinations of its outputs.
+ * Of weights that are the same at every position: sum over weights of (sum over positions of gradient times
+ * input)^2. Of a layer that mixes channels it is estimated from random combinations of its outputs.
  *
  * @param sign -1 or 1 with equal chance
  */
@@ -89,8 +93,9 @@ function overlap(
 }
 
 /**
- * Of weights that have a value, and an error, of their own at every position: sum over positions, weights of (gradient times
- * input)^2; where they carry a scale of positions, with what their rounding has in common in all channels.
+ * Of weights that have a value, and an error, of their own at every position: sum over positions, weights of
+ * (gradient times input)^2; where they carry a scale of positions, with what their rounding has in common in
+ * all channels.
  */
 export function scatteredGradient(node: ConvNode, pass: LayerPass): number {
   const alone = perPosition(node, pass)

@@ -68,7 +68,8 @@ class NetworkGraphBuilder extends GraphBuilder {
       position,
       channel: Float64Array.from(norm.gammaC),
       shape: this.shape(source),
-      // The running statistics are what the normalised tensor had in training: unit variance before the gammas.
+      // The running statistics are what the normalised tensor had in training: unit variance before the
+      // gammas.
       rms: rootMeanSquare(norm.gammaHW) * rootMeanSquare(norm.gammaC),
     })
   }

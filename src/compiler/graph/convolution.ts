@@ -3,8 +3,8 @@ import type { ConvNode, Shape } from './graph.ts'
 import { multiplyMatrices, transpose } from './matrix.ts'
 
 /**
- * Where one kernel position meets the map: the outputs `top` .. `bottom - 1`, `left` .. `right - 1` read the input at
- * `y * inRow + x * inColumn + shift`.
+ * Where one kernel position meets the map: the outputs `top` .. `bottom - 1`, `left` .. `right - 1` read the
+ * input at `y * inRow + x * inColumn + shift`.
  */
 export interface TapRange {
   readonly top: number
@@ -43,8 +43,8 @@ export function convolvePlain(node: ConvNode, x: Float64Array, inShape: Shape): 
 }
 
 /**
- * The transpose of the convolution as a linear map: what a gradient with respect to its output makes of one with respect to
- * its input (the chain rule).
+ * The transpose of the convolution as a linear map: what a gradient with respect to its output makes of one
+ * with respect to its input (the chain rule).
  *
  * @param gradient [out, H, W]
  * @returns [in, H, W] of `inShape`

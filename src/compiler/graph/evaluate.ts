@@ -32,8 +32,8 @@ export interface Evaluated {
 }
 
 /**
- * The same node by node: whoever asks for the next one may first change the tensor, from which the rest is computed then. Tensors
- * that nothing reads any more are let go.
+ * The same node by node: whoever asks for the next one may first change the tensor, from which the rest is
+ * computed then. Tensors that nothing reads any more are let go.
  */
 export function* evaluation(graph: Graph, image: Float64Array): Generator<Evaluated> {
   const values: Tensor[] = []

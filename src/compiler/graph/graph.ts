@@ -14,7 +14,10 @@ export interface Sensitivity {
   readonly weights: number
   /** In every weight at every position. */
   readonly scattered: number
-  /** In every mask that moves elements along rows: see `analysis/mask-errors.ts`. 0 but for strided convolutions. */
+  /**
+   * In every mask that moves elements along rows: see `analysis/mask-errors.ts`. 0 but for strided
+   * convolutions.
+   */
   readonly moved: number
 }
 
@@ -27,7 +30,10 @@ interface Base {
   readonly sensitivity?: Sensitivity
 }
 
-/** Bias-free convolution, weight [out, in / groups, kernel, kernel] row-major; groups is 1 or the channel count. */
+/**
+ * Bias-free convolution, weight [out, in / groups, kernel, kernel] row-major; groups is 1 or the channel
+ * count.
+ */
 export interface ConvNode extends Base {
   readonly kind: 'conv'
   readonly source: NodeId

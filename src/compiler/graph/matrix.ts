@@ -18,7 +18,8 @@ export interface ProductShape {
 export function multiplyMatrices(a: Float64Array, b: Float64Array, shape: ProductShape): Float64Array {
   const { rows, inner, columns } = shape
   const out = new Float64Array(rows * columns)
-  // So many columns of b as a block has, one behind the other: the innermost loop then reads what lies together.
+  // So many columns of b as a block has, one behind the other: the innermost loop then reads what lies
+  // together.
   const panel = new Float64Array(inner * BLOCK)
   for (let column = 0; column < columns; column += BLOCK) {
     const width = Math.min(BLOCK, columns - column)

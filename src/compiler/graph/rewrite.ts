@@ -11,8 +11,8 @@ export interface RewriteContext {
 }
 
 /**
- * A rule: given a node whose operands are already ids of the new graph, and its old id, returns the id that replaces
- * it, or undefined to keep it.
+ * A rule: given a node whose operands are already ids of the new graph, and its old id, returns the id that
+ * replaces it, or undefined to keep it.
  */
 export type Rule = (node: Node, context: RewriteContext, oldId: NodeId) => NodeId | undefined
 

@@ -7,7 +7,10 @@ export function rootMeanSquare(values: ArrayLike<number>): number {
 
 const known = new WeakMap<Float64Array, number>()
 
-/** The same of a vector that never changes, as those of graphs: worked out once, however many drafts ask for it. */
+/**
+ * The same of a vector that never changes, as those of graphs: worked out once, however many drafts ask for
+ * it.
+ */
 export function knownRootMeanSquare(values: Float64Array): number {
   const before = known.get(values)
   if (before !== undefined) return before

@@ -8,7 +8,9 @@ import { wrap } from '../packing/taps.ts'
 
 /** How scales are chosen. All in bits. */
 export interface ScalePolicy {
-  /** Values are rescaled whenever their scale stays at or above this afterwards (EVA, PLDI 2020, waterline). */
+  /**
+   * Values are rescaled whenever their scale stays at or above this afterwards (EVA, PLDI 2020, waterline).
+   */
   readonly waterline: number
   /** The least by which a value is rescaled. */
   readonly step: number
@@ -19,8 +21,8 @@ export interface ScalePolicy {
 }
 
 /**
- * The chain that scales refer to, with the slots of one image. A draft's has primes yet to be chosen, each when it is first
- * divided by.
+ * The chain that scales refer to, with the slots of one image. A draft's has primes yet to be chosen, each
+ * when it is first divided by.
  */
 export interface BuilderChain extends ModulusChain {
   /** Images that share the ciphertexts, for which `widen` makes the operations; one by default. */
@@ -40,8 +42,8 @@ export type MakeConstant = () => Constant | undefined
 export interface ConstantDraft {
   readonly period: number
   /**
-   * Root mean square of the values in slots where the sum that they are weights of has elements, as expected from all weights
-   * of the layer: what noise is estimated from.
+   * Root mean square of the values in slots where the sum that they are weights of has elements, as expected
+   * from all weights of the layer: what noise is estimated from.
    */
   readonly gain: number
   /** Whether encoding at the scales it is used at rounds nothing. */
@@ -61,14 +63,17 @@ export interface TermDraft {
 }
 
 /**
- * Appends operations in SSA form, typed by the circuit's laws. The same lowering code runs with `emit` false to
- * count operations for the planner: constants are then neither made nor stored, and one operation can stand for the equal
- * ones of several ciphertexts (see `eachCiphertext`).
+ * Appends operations in SSA form, typed by the circuit's laws. The same lowering code runs with `emit` false
+ * to count operations for the planner: constants are then neither made nor stored, and one operation can
+ * stand for the equal ones of several ciphertexts (see `eachCiphertext`).
  */
 export class CircuitBuilder {
   readonly ops: Op[] = []
   readonly constants = new GrowingConstants()
-  /** Period in the ciphertexts' slots and size of each constant; in a draft, where constants are not made, one entry for equal ones. */
+  /**
+   * Period in the ciphertexts' slots and size of each constant; in a draft, where constants are not made, one
+   * entry for equal ones.
+   */
   readonly statistics: ConstantStatistics[] = []
   readonly layers: LayerInfo[] = []
   /** Interleave of the tensor that each layer reads, which its rotation strategy goes by. */
@@ -127,8 +132,8 @@ export class CircuitBuilder {
   }
 
   /**
-   * Makes once more, in a draft, what a convolution has made with the operations from `start` to `end` - 1, but for
-   * rotations of what was there before, which are known.
+   * Makes once more, in a draft, what a convolution has made with the operations from `start` to `end` - 1,
+   * but for rotations of what was there before, which are known.
    *
    * @returns the copy of `value`
    */
@@ -145,7 +150,10 @@ export class CircuitBuilder {
     return copyOf(value)
   }
 
-  /** Makes a tensor whose ciphertexts differ from their neighbours to what reads them. @param apart as the property */
+  /**
+   * Makes a tensor whose ciphertexts differ from their neighbours to what reads them. @param apart as the
+   * property
+   */
   keptApart<T>(apart: number, make: () => T): T {
     const before = this.#apart
     this.#apart = apart
@@ -187,8 +195,8 @@ export class CircuitBuilder {
   }
 
   /**
-   * Rotation by `count` times `unit` as a chain of rotations by `unit`: where neighbours of the chain are needed anyway
-   * it costs no more rotations and a single key.
+   * Rotation by `count` times `unit` as a chain of rotations by `unit`: where neighbours of the chain are
+   * needed anyway it costs no more rotations and a single key.
    */
   rotateBy(source: ValueId, count: number, unit: number): ValueId {
     if (count === 0) return source

@@ -3,11 +3,12 @@ import type { Layout, ValueId } from '../../circuit/types.ts'
 import type { CircuitBuilder } from './builder.ts'
 
 /**
- * Lowers a tensor ciphertext by ciphertext. A draft lowers only one of those that are alike and counts it for all of them:
- * those that hold equally many channels and are made from the same values of a draft.
+ * Lowers a tensor ciphertext by ciphertext. A draft lowers only one of those that are alike and counts it for
+ * all of them: those that hold equally many channels and are made from the same values of a draft.
  *
  * @param layout of the tensor that is made
- * @param operands values of tensors that are read ciphertext by ciphertext; none when each output reads all inputs
+ * @param operands values of tensors that are read ciphertext by ciphertext; none when each output reads all
+ *   inputs
  * @returns one value for each ciphertext; in a draft, those of ciphertexts that are alike are the same
  */
 export function eachCiphertext(
@@ -32,7 +33,8 @@ export function eachCiphertext(
 }
 
 /**
- * The numbers of a tensor's ciphertexts; in a draft, those that are alike together, in the order of the first of them.
+ * The numbers of a tensor's ciphertexts; in a draft, those that are alike together, in the order of the first
+ * of them.
  *
  * @param operands as above
  */

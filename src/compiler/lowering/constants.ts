@@ -20,8 +20,8 @@ export function fullConstant(
 }
 
 /**
- * A full-size constant of a factor for each channel and one for each position, rotated back by whole positions: the c' with
- * rotate(c' * x, steps) = c * rotate(x, steps). Undefined when all slots are zero.
+ * A full-size constant of a factor for each channel and one for each position, rotated back by whole
+ * positions: the c' with rotate(c' * x, steps) = c * rotate(x, steps). Undefined when all slots are zero.
  *
  * @param coarse as `positionFactors` makes it; constants of all ciphertexts should share it
  * @param fineAt of the ciphertext's channels, by their place in it
@@ -37,7 +37,10 @@ export function outerConstant(
   return coarse !== undefined && fine.some((v) => v !== 0) ? { fine, coarse } : undefined
 }
 
-/** One factor for each position of a ciphertext, moved by `shift` positions to the right; undefined when all are zero. */
+/**
+ * One factor for each position of a ciphertext, moved by `shift` positions to the right; undefined when all
+ * are zero.
+ */
 export function positionFactors(
   slots: number,
   layout: Layout,

@@ -13,9 +13,10 @@ export interface CutGraph {
 }
 
 /**
- * Lowers a graph that is deeper than the modulus, and finds where its values have to be refreshed: as late as possible, at
- * places where few tensors are alive. A stretch between two such places is lowered at once; when values would sink below
- * the refresh level, what the stretch reads is refreshed before it; a stretch that is too deep even then is divided.
+ * Lowers a graph that is deeper than the modulus, and finds where its values have to be refreshed: as late as
+ * possible, at places where few tensors are alive. A stretch between two such places is lowered at once; when
+ * values would sink below the refresh level, what the stretch reads is refreshed before it; a stretch that is
+ * too deep even then is divided.
  *
  * @param options with the refresh level
  * @throws DEPTH_EXCEEDED when one layer alone is too deep

@@ -11,9 +11,9 @@ import type { Packed } from './packed.ts'
 import { giantSum, halfOf, type RotationStrategy, tapAndBabyStep } from './strategy.ts'
 
 /**
- * A convolution that mixes channels. Output channel co reads input channel ci by a rotation of ci - co slots within
- * the interleaved channels, and each tap by a rotation of whole positions; the rotations are split into baby steps of
- * the inputs and giant steps of the outputs (Halevi and Shoup, CRYPTO 2018, section 4).
+ * A convolution that mixes channels. Output channel co reads input channel ci by a rotation of ci - co slots
+ * within the interleaved channels, and each tap by a rotation of whole positions; the rotations are split
+ * into baby steps of the inputs and giant steps of the outputs (Halevi and Shoup, CRYPTO 2018, section 4).
  *
  * @param strategy of baby steps, giant steps and taps
  * @param constantScale scale of the weights

@@ -10,9 +10,10 @@ import type { Packed } from './packed.ts'
 import { giantSum, type RotationStrategy, tapSteps } from './strategy.ts'
 
 /**
- * A depthwise convolution. Separably, columns are baby steps of the input and rows giant steps of the output, so a k x k
- * kernel takes 2 (k - 1) rotations; directly, it takes k^2 - 1 rotations, all of the input. Where the node scales positions, or guards do not do the padding, the weights are
- * full-size plaintexts that leave the output clean.
+ * A depthwise convolution. Separably, columns are baby steps of the input and rows giant steps of the output,
+ * so a k x k kernel takes 2 (k - 1) rotations; directly, it takes k^2 - 1 rotations, all of the input. Where
+ * the node scales positions, or guards do not do the padding, the weights are full-size plaintexts that leave
+ * the output clean.
  *
  * @param constantScale scale of the weights, by whether they are full-size
  * @returns output at the input's level
@@ -41,7 +42,10 @@ export function needsFullWeights(builder: CircuitBuilder, input: Packed, node: C
   return !guardsSuffice(input.layout, tapsOf(node), node.stride, positions)
 }
 
-/** What a tap's weights are multiplied with at each position: 0 where it leaves the map, else the node's scale there. */
+/**
+ * What a tap's weights are multiplied with at each position: 0 where it leaves the map, else the node's scale
+ * there.
+ */
 type TapFactors = (tap: Tap, steps: number) => Float64Array | undefined
 
 /** The factors of each tap and giant step, made once for all ciphertexts. */

@@ -5,7 +5,9 @@ import { eachCiphertext } from './ciphertexts.ts'
 import { fullConstant, outerConstant, positionFactors } from './constants.ts'
 import type { Packed } from './packed.ts'
 
-/** channel[c] * position[hw] * x: one full-size plaintext for each ciphertext, which also cleans the guards. */
+/**
+ * channel[c] * position[hw] * x: one full-size plaintext for each ciphertext, which also cleans the guards.
+ */
 export function lowerDiagonal(
   builder: CircuitBuilder,
   input: Packed,

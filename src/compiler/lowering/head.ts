@@ -20,9 +20,9 @@ export interface LoweredHead {
 }
 
 /**
- * Average pooling and the dense layer as one sum over all slots. Slot t of a ciphertext holds one element; for each of
- * `period` outputs it is read by exactly one rotation, after which all slots of equal residue modulo the period are
- * summed. The full sum leaves nothing in any slot but logits.
+ * Average pooling and the dense layer as one sum over all slots. Slot t of a ciphertext holds one element;
+ * for each of `period` outputs it is read by exactly one rotation, after which all slots of equal residue
+ * modulo the period are summed. The full sum leaves nothing in any slot but logits.
  *
  * @param input clean
  * @param strategy of baby steps and giant steps

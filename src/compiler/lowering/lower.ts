@@ -18,8 +18,8 @@ import { weightBits } from './weight-bits.ts'
 type Weighted = ConvNode | NodeOf<'diagonal'> | NodeOf<'repack'>
 
 /**
- * Most ciphertexts of a round: a share for each of the threads of both sides, and so few that the client has the first ones
- * of a cut long before the server has made the last ones.
+ * Most ciphertexts of a round: a share for each of the threads of both sides, and so few that the client has
+ * the first ones of a cut long before the server has made the last ones.
  */
 export const ROUND_CIPHERTEXTS = 16
 

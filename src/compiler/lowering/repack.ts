@@ -8,10 +8,10 @@ import type { Packed } from './packed.ts'
 import { giantSum, type RotationStrategy } from './strategy.ts'
 
 /**
- * Moves a tensor to another layout: every element is cut out by a mask of ones and zeros and rotated to its place, elements
- * that go the same way together. Ways are split into baby steps of the inputs and giant steps of the outputs. Between
- * layouts whose rows are equally many slots apart there are as many ways as columns times the factor by which ciphertexts
- * become fewer.
+ * Moves a tensor to another layout: every element is cut out by a mask of ones and zeros and rotated to its
+ * place, elements that go the same way together. Ways are split into baby steps of the inputs and giant steps
+ * of the outputs. Between layouts whose rows are equally many slots apart there are as many ways as columns
+ * times the factor by which ciphertexts become fewer.
  *
  * @param target layout of the same channels and map
  * @param constantScale scale of the masks
@@ -41,7 +41,10 @@ export function lowerRepack(
   return { layout: target, values, clean: true }
 }
 
-/** In a tensor to be repacked, how many ciphertexts further one is that goes to the same place of another ciphertext. */
+/**
+ * In a tensor to be repacked, how many ciphertexts further one is that goes to the same place of another
+ * ciphertext.
+ */
 export const ciphertextStride = (from: Layout, to: Layout): number => {
   const apart = to.channelsPerCiphertext / from.channelsPerCiphertext
   return Number.isInteger(apart) ? apart : from.ciphertexts

@@ -3,7 +3,9 @@ import type { CircuitBuilder, ConstantDraft } from './builder.ts'
 import { eachCiphertext } from './ciphertexts.ts'
 import type { Packed } from './packed.ts'
 
-/** Below this many bits a factor that must be an integer would be rounded too coarsely to be worth a rescale. */
+/**
+ * Below this many bits a factor that must be an integer would be rounded too coarsely to be worth a rescale.
+ */
 const MIN_FACTOR_BITS = 20
 /** A weighted layer may come out this many bits below its natural scale if that saves a multiplication. */
 const SLACK_BITS = 2
@@ -22,9 +24,9 @@ export interface ScaleAlignment extends ValueType {
 }
 
 /**
- * Chooses level and scale of a sum so that no level is spent on agreeing: the weights of the layer take whatever scale
- * leads to the other summand, which is multiplied by an integer constant where its scale is too small, or where levels
- * it would lose anyway can bring it down to the layer's scale.
+ * Chooses level and scale of a sum so that no level is spent on agreeing: the weights of the layer take
+ * whatever scale leads to the other summand, which is multiplied by an integer constant where its scale is
+ * too small, or where levels it would lose anyway can bring it down to the layer's scale.
  *
  * @param fixed level and scale of the finished summand
  * @param source level and scale of the weighted layer's input
@@ -66,8 +68,8 @@ export const dropPacked = (builder: CircuitBuilder, packed: Packed, level: numbe
   eachValue(builder, packed, (value) => builder.dropTo(value, level))
 
 /**
- * All values at the highest level again. They go to the client at the least scale that the waterline allows, since the
- * masks that hide them have to be as much larger as their scale is.
+ * All values at the highest level again. They go to the client at the least scale that the waterline allows,
+ * since the masks that hide them have to be as much larger as their scale is.
  *
  * @param level the refresh level; where the scale is to be lowered, values have a level more
  * @param roundOf called once for each value, gives the round that it goes in

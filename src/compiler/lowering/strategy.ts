@@ -4,9 +4,9 @@ import type { CircuitBuilder } from './builder.ts'
 import { hornerSum } from './horner.ts'
 
 /**
- * How layers spend rotations. Rotations of one value are cheap where the engine hoists (they share one decomposition),
- * but each step has a Galois key of its own; chains and Horner's rule do with two keys for any number of steps, one
- * rotation after the other.
+ * How layers spend rotations. Rotations of one value are cheap where the engine hoists (they share one
+ * decomposition), but each step has a Galois key of its own; chains and Horner's rule do with two keys for
+ * any number of steps, one rotation after the other.
  */
 export interface RotationStrategy {
   /** Baby steps of channel mixing; as many as there are shifts leave one giant step, which is no rotation. */
@@ -16,17 +16,21 @@ export interface RotationStrategy {
   /** Parts of the giant steps summed by Horner's rule, or each rotated by a rotation of its own. */
   readonly giantSteps: 'horner' | 'direct'
   /**
-   * Taps of convolutions that mix channels too: the columns of rotated rows; or each tap rotated from the source; or each
-   * tap together with each baby step by one rotation of the source.
+   * Taps of convolutions that mix channels too: the columns of rotated rows; or each tap rotated from the
+   * source; or each tap together with each baby step by one rotation of the source.
    */
   readonly taps: 'separable' | 'direct' | 'joint'
-  /** Taps of depthwise convolutions: columns as baby steps and rows as giant steps; or each rotated from the source. */
+  /**
+   * Taps of depthwise convolutions: columns as baby steps and rows as giant steps; or each rotated from the
+   * source.
+   */
   readonly depthwise: 'separable' | 'direct'
 }
 
 /**
- * The strategies of a circuit's layers, by how many channels the tensors that they read have interleaved: the more there
- * are, the more shifts there are between channels. Layers of equal interleave have one strategy and share their keys.
+ * The strategies of a circuit's layers, by how many channels the tensors that they read have interleaved: the
+ * more there are, the more shifts there are between channels. Layers of equal interleave have one strategy
+ * and share their keys.
  */
 export interface Strategies {
   /** Of every interleave that is not listed. */
@@ -72,7 +76,10 @@ export function tapAndBabyStep(
   return babyStep(builder, strategy, moved, baby)
 }
 
-/** Row and column of a tap one after the other: taps of one row share the row's rotation, and few keys serve all. */
+/**
+ * Row and column of a tap one after the other: taps of one row share the row's rotation, and few keys serve
+ * all.
+ */
 function rowThenColumn(
   builder: CircuitBuilder,
   source: ValueId,

@@ -13,9 +13,9 @@ const LEAST_BITS = 3
 type Weighted = ConvNode | NodeOf<'diagonal'> | NodeOf<'repack'>
 
 /**
- * log2 of the scale at which a layer's weights are encoded: just so large that what their rounding does to the logits is an
- * error of 2^-rounding. All layers are given the same share of the logits' error, so that those take few bits whose weights
- * matter little.
+ * log2 of the scale at which a layer's weights are encoded: just so large that what their rounding does to
+ * the logits is an error of 2^-rounding. All layers are given the same share of the logits' error, so that
+ * those take few bits whose weights matter little.
  */
 export function weightBits(builder: CircuitBuilder, node: Weighted, input: Packed): number {
   const { slots } = builder.chain
@@ -27,8 +27,8 @@ export function weightBits(builder: CircuitBuilder, node: Weighted, input: Packe
 }
 
 /**
- * The same of weights of a known sensitivity and encoding error. Scales are in the manifest, which is to say as little as can
- * be of the weights: the sensitivity counts as a power of two.
+ * The same of weights of a known sensitivity and encoding error. Scales are in the manifest, which is to say
+ * as little as can be of the weights: the sensitivity counts as a power of two.
  */
 export const wantedBits = (rounding: number, sensitivity: number, error: number): number =>
   rounding + Math.round(2 * Math.log2(sensitivity)) / 2 + Math.log2(error)

@@ -3,10 +3,11 @@ import { PolyVeilError } from '../../errors/index.ts'
 import type { Shape } from '../graph/graph.ts'
 
 /**
- * Chooses how a map is laid out in a ciphertext: as many interleaved channels as fit, and of the guard rows and columns
- * that spatial taps would like only as many as cost no channels; where guards are missing, taps carry masks instead. Rows
- * are a power of two of positions apart where that costs neither channels nor guards: half as many rows, each with twice as
- * many channels, then lie where the rows were, which makes repacking after a downsize cheap.
+ * Chooses how a map is laid out in a ciphertext: as many interleaved channels as fit, and of the guard rows
+ * and columns that spatial taps would like only as many as cost no channels; where guards are missing, taps
+ * carry masks instead. Rows are a power of two of positions apart where that costs neither channels nor
+ * guards: half as many rows, each with twice as many channels, then lie where the rows were, which makes
+ * repacking after a downsize cheap.
  *
  * @param slots that one image has in a ciphertext
  * @param reach largest distance of a spatial tap from its output, in positions of this map

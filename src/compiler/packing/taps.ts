@@ -37,8 +37,8 @@ export const missesMap = (
   dx + (output.width - 1) * stride < 0
 
 /**
- * Whether every tap that leaves the map lands on a position that holds no element, so that zeros do the padding and
- * weights need no mask. Positions wrap around like slots.
+ * Whether every tap that leaves the map lands on a position that holds no element, so that zeros do the
+ * padding and weights need no mask. Positions wrap around like slots.
  *
  * @param layout of the input; outputs sit at every `stride`-th position of it
  */

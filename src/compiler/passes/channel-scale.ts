@@ -2,8 +2,9 @@ import type { ConvNode, Graph, Node, NodeId, NodeOf } from '../graph/graph.ts'
 import { fixpoint, type RewriteContext, rewrite } from '../graph/rewrite.ts'
 
 /**
- * Folds every per-channel scale (ScalePerChannel, gamma of poly-BN, Sigmoid-Scale) into the weights of a neighbouring
- * convolution or into a diagonal, so that it costs no multiplication. What cannot be folded becomes a diagonal.
+ * Folds every per-channel scale (ScalePerChannel, gamma of poly-BN, Sigmoid-Scale) into the weights of a
+ * neighbouring convolution or into a diagonal, so that it costs no multiplication. What cannot be folded
+ * becomes a diagonal.
  */
 export function foldChannelScales(graph: Graph): Graph {
   const folded = fixpoint(graph, (g) => rewrite(g, foldOnce))

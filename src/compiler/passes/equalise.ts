@@ -3,8 +3,8 @@ import type { Graph, Node, NodeId } from '../graph/graph.ts'
 import { scaleRows } from './channel-scale.ts'
 
 /**
- * Divides every tensor by a power of two near its root mean square and folds the factors into adjacent weights, so
- * that all messages are near 1 and one scale suits them all. The logits stay as they are.
+ * Divides every tensor by a power of two near its root mean square and folds the factors into adjacent
+ * weights, so that all messages are near 1 and one scale suits them all. The logits stay as they are.
  *
  * @param ranges one for each node of `graph`
  */
@@ -37,7 +37,10 @@ function forcedUnit(node: Node, units: readonly number[], isOutput: boolean): nu
   return undefined
 }
 
-/** Nodes whose tensors are added to one another need the same unit: union-find over sums and what keeps the unit. */
+/**
+ * Nodes whose tensors are added to one another need the same unit: union-find over sums and what keeps the
+ * unit.
+ */
 function tieSums(graph: Graph): (id: NodeId) => NodeId {
   const parent = graph.nodes.map((_, id) => id)
   const find = (id: NodeId): NodeId => {

@@ -1,7 +1,10 @@
 import type { ConvNode, Graph } from '../graph/graph.ts'
 import { fixpoint, rewrite } from '../graph/rewrite.ts'
 
-/** Moves channel flips up through depthwise convolutions until a dense convolution takes them as its weight order. */
+/**
+ * Moves channel flips up through depthwise convolutions until a dense convolution takes them as its weight
+ * order.
+ */
 export const foldFlip = (graph: Graph): Graph => fixpoint(graph, flipOnce)
 
 function flipOnce(graph: Graph): Graph {

@@ -4,8 +4,8 @@ import { nextPowerOfTwo } from '../packing/choose.ts'
 import { reachOf, tapsOf } from '../packing/taps.ts'
 
 /**
- * Puts a repacking behind strided convolutions whose outputs would fill fewer ciphertexts if they were packed anew. All
- * maps of one size are treated alike, since some of them are added to one another.
+ * Puts a repacking behind strided convolutions whose outputs would fill fewer ciphertexts if they were packed
+ * anew. All maps of one size are treated alike, since some of them are added to one another.
  *
  * @param slots that one image has in a ciphertext
  */
@@ -28,7 +28,10 @@ export function insertRepacks(graph: Graph, slots: number): Graph {
   })
 }
 
-/** A tensor's sensitivity, where the weights are masks. What they read of other channels is taken to do as much as the own one. */
+/**
+ * A tensor's sensitivity, where the weights are masks. What they read of other channels is taken to do as
+ * much as the own one.
+ */
 const ofMasks = (sensitivity: Sensitivity | undefined, merged: number): Sensitivity | undefined =>
   sensitivity && { ...sensitivity, weights: 0, scattered: sensitivity.moved * Math.sqrt(merged) }
 

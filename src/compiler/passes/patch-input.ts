@@ -8,8 +8,8 @@ import {
 } from '../graph/graph.ts'
 
 /**
- * Turns the strided stem into a convolution of stride 1 on patches: the client cuts the image into s x s patches of
- * channels (`spaceToDepth`), so no ciphertext has to be thinned out.
+ * Turns the strided stem into a convolution of stride 1 on patches: the client cuts the image into s x s
+ * patches of channels (`spaceToDepth`), so no ciphertext has to be thinned out.
  *
  * @returns the graph on patches, and the patch size s (1: nothing changed)
  */

@@ -3,8 +3,9 @@ import { type RewriteContext, rewrite } from '../graph/rewrite.ts'
 import { scaleRows } from './channel-scale.ts'
 
 /**
- * A scale per position commutes with a 1x1 convolution, so diagonal(pointwise(depthwise(x))) can scale the depthwise
- * taps instead: they are few enough to be full-size plaintexts, and the scale costs no level of its own.
+ * A scale per position commutes with a 1x1 convolution, so diagonal(pointwise(depthwise(x))) can scale the
+ * depthwise taps instead: they are few enough to be full-size plaintexts, and the scale costs no level of its
+ * own.
  */
 export const hoistPositionScales = (graph: Graph): Graph => rewrite(graph, hoist)
 

@@ -2,7 +2,9 @@ import { sigmoid } from '../graph/evaluate.ts'
 import type { Graph } from '../graph/graph.ts'
 import { rewrite } from '../graph/rewrite.ts'
 
-/** Sigmoid-Scale is a constant at inference: it becomes a channel scale, which other passes fold into weights. */
+/**
+ * Sigmoid-Scale is a constant at inference: it becomes a channel scale, which other passes fold into weights.
+ */
 export function foldSigmoidScale(graph: Graph): Graph {
   return rewrite(graph, (node, { built }) => {
     if (node.kind !== 'sigmoidScale') return undefined

@@ -20,21 +20,24 @@ export interface ClearCiphertext extends CiphertextType {
 
 export interface ClearOptions {
   /**
-   * `model` rounds constants as encoding does, and adds normal noise of the deviations of `noise.ts` wherever encryption would;
-   * default `none`.
+   * `model` rounds constants as encoding does, and adds normal noise of the deviations of `noise.ts` wherever
+   * encryption would; default `none`.
    */
   readonly noise?: 'none' | 'model'
   /** Seed of the noise; equal seeds give equal results. */
   readonly seed?: number
   /**
-   * Told of a value that would wrap, instead of the error: the largest |slot|, and the largest that the level's modulus
-   * holds at this scale.
+   * Told of a value that would wrap, instead of the error: the largest |slot|, and the largest that the
+   * level's modulus holds at this scale.
    */
   readonly overflow?: (largest: number, limit: number) => void
 }
 
 export interface ClearEvaluator extends Evaluator<ClearCiphertext> {
-  /** What fresh encryption under the secret key would give. @param slots at most N / 2 values; the rest is zero */
+  /**
+   * What fresh encryption under the secret key would give. @param slots at most N / 2 values; the rest is
+   * zero
+   */
   encrypt(slots: ArrayLike<number>, level: number, scale: number): ClearCiphertext
   decrypt(a: ClearCiphertext): Float64Array
   /** Values made and not yet freed. */
@@ -42,13 +45,14 @@ export interface ClearEvaluator extends Evaluator<ClearCiphertext> {
 }
 
 /**
- * The backend that defines what the operations mean: real slot vectors with exact levels and scales, which throws where
- * the encrypted ones would.
+ * The backend that defines what the operations mean: real slot vectors with exact levels and scales, which
+ * throws where the encrypted ones would.
  *
- * A value whose |slot| * scale reaches half of the level's modulus is reported as an overflow. (What wraps are
- * coefficients; none exceeds the largest slot, so nothing wraps unreported.)
+ * A value whose |slot| * scale reaches half of the level's modulus is reported as an overflow. (What wraps
+ * are coefficients; none exceeds the largest slot, so nothing wraps unreported.)
  *
- * @throws TENSOR_OUT_OF_RANGE on an overflow, unless `overflow` is given; INTERNAL on the use of a freed value
+ * @throws TENSOR_OUT_OF_RANGE on an overflow, unless `overflow` is given; INTERNAL on the use of a freed
+ *   value
  */
 export function createClearEvaluator(
   { parameters, constants }: Pick<Circuit, 'parameters' | 'constants'>,
@@ -84,8 +88,8 @@ export function createClearEvaluator(
     noisy(keySwitchingNoise(parameters, type.level), type)
 
   /**
-   * A constant as it is after encoding at `scale`, one period. Noise is no model of that: constants that are alike, or that are
-   * used again, have errors that are alike.
+   * A constant as it is after encoding at `scale`, one period. Noise is no model of that: constants that are
+   * alike, or that are used again, have errors that are alike.
    */
   const encoded = (id: number, scale: number): Float64Array => {
     const values = valuesOf(constants.at(id)!)

@@ -2,7 +2,8 @@
 export type Gaussian = () => number
 
 /**
- * A reproducible source of normal numbers: equal seeds give equal sequences. For simulations only, never for secrets.
+ * A reproducible source of normal numbers: equal seeds give equal sequences. For simulations only, never for
+ * secrets.
  *
  * Uniform numbers by Chris Doty-Humphrey's sfc32 (PractRand), normal ones by Box and Muller.
  */

@@ -20,7 +20,8 @@ export interface ClientKey {
     scale: number,
   ): Promise<readonly (SeededRlwe | PackedRlwe)[]>
   /**
-   * Decrypts the first of the values that an answer repeats after `period` slots; its other coefficients are masked.
+   * Decrypts the first of the values that an answer repeats after `period` slots; its other coefficients are
+   * masked.
    *
    * @param pair checked by `decodeTensor`, at `level`
    * @param period a power of two, at most N / 2
@@ -31,13 +32,13 @@ export interface ClientKey {
    *
    * @param masked at level `from`
    * @param to level of the fresh encryptions
-   * @throws CONFIG_INVALID when a prime is too large for the kernels; TENSOR_MALFORMED when a residue is not below its prime;
-   *   WORKER_LOST
+   * @throws CONFIG_INVALID when a prime is too large for the kernels; TENSOR_MALFORMED when a residue is not
+   *   below its prime; WORKER_LOST
    */
   refresh(masked: readonly PackedFullRlwe[], from: number, to: number): Promise<PackedRlwe[]>
   /**
-   * Makes a key set and writes its frame in chunks of one key each, a Galois key being made when it is asked for: memory holds
-   * one key at a time. The key may be deleted once the first chunk is there.
+   * Makes a key set and writes its frame in chunks of one key each, a Galois key being made when it is asked
+   * for: memory holds one key at a time. The key may be deleted once the first chunk is there.
    *
    * @param rotationSteps 1 to slots - 1, in any order
    */

@@ -28,10 +28,14 @@ export const createClientKey = (
 /**
  * Samples a ternary secret key with node-seal, from the platform's CSPRNG.
  *
- * @returns its residues modulo all primes of the contexts' parameters, in NTT form, for the caller to overwrite
+ * @returns its residues modulo all primes of the contexts' parameters, in NTT form, for the caller to
+ *   overwrite
  */
 export const sampleSecretKey = (contexts: RestrictedContexts): Promise<Polynomial> =>
   usesKernels(contexts.parameters) ? sampleByKernels(contexts) : sampleBySeal(contexts)
 
-/** Whether clients can take part in refresh rounds: they lift masked values with the kernels, whose lanes hold small primes. */
+/**
+ * Whether clients can take part in refresh rounds: they lift masked values with the kernels, whose lanes hold
+ * small primes.
+ */
 export const canRefresh = usesKernels

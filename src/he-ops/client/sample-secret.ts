@@ -11,8 +11,8 @@ import { Heap } from '../simd/memory/heap.ts'
 // Both sample with node-seal, and give residues modulo all primes, in NTT form, which the caller overwrites.
 
 /**
- * Samples a ternary secret key modulo two primes, and writes it modulo all primes with the kernels: a context of all primes
- * takes node-seal seconds.
+ * Samples a ternary secret key modulo two primes, and writes it modulo all primes with the kernels: a context
+ * of all primes takes node-seal seconds.
  *
  * @param contexts of parameters with primes below 2^30
  */

@@ -10,8 +10,8 @@ import { requireSecret } from '../secret.ts'
 import type { ClientKey } from './client-key.ts'
 
 /**
- * A secret key that works with node-seal alone, in contexts of the primes that are needed: node-seal takes seconds to make a
- * context of all primes.
+ * A secret key that works with node-seal alone, in contexts of the primes that are needed: node-seal takes
+ * seconds to make a context of all primes.
  */
 export class SealClientKey implements ClientKey {
   readonly fingerprint: string

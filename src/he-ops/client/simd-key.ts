@@ -17,7 +17,10 @@ import { KernelKey } from '../simd/encryption/kernel-key.ts'
 import type { ClientKey } from './client-key.ts'
 import { SealClientKey } from './seal-key.ts'
 
-/** A secret key that encrypts, refreshes and makes keys with the kernels. node-seal decrypts, which takes two primes. */
+/**
+ * A secret key that encrypts, refreshes and makes keys with the kernels. node-seal decrypts, which takes two
+ * primes.
+ */
 export class SimdClientKey implements ClientKey {
   readonly #parameters: CkksParameters
   readonly #secret: Polynomial

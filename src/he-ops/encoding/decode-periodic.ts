@@ -12,9 +12,10 @@ export interface ComplexSlots {
 /**
  * Decodes the part of a plaintext that repeats after `period` slots, and nothing else of it.
  *
- * That part is in the 2p coefficients of X^(N / 2p) and its powers, p being the period. In SEAL's order the residues that
- * have the same value of X^(N / 2p) are a block of N / 2p neighbours: their mean is the residue of that part alone. The
- * transform of size 2p is then undone. So what the other coefficients hold has no influence, however large it is.
+ * That part is in the 2p coefficients of X^(N / 2p) and its powers, p being the period. In SEAL's order the
+ * residues that have the same value of X^(N / 2p) are a block of N / 2p neighbours: their mean is the residue
+ * of that part alone. The transform of size 2p is then undone. So what the other coefficients hold has no
+ * influence, however large it is.
  *
  * @param residues N for each of q_0 .. q_level in turn, in NTT form in SEAL's order
  * @param scale of the message

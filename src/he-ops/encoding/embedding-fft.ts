@@ -1,13 +1,13 @@
 import { bitReverse, log2Exact } from './order.ts'
 
 /**
- * What `embedPeriodic` computes, by a fast Fourier transform of p points: for real slots v of period p,
- * c_k = (1 / p) * sum over m < p of f_m * cos(pi k (2m + 1) / 2p), where f_m is the slot whose exponent 3^i or -3^i is
- * 2m + 1 modulo 4p. Slots being real, the rest follows: c_p = 0 and c_(2p - k) = -c_k.
+ * What `embedPeriodic` computes, by a fast Fourier transform of p points: for real slots v of period p, c_k =
+ * (1 / p) * sum over m < p of f_m * cos(pi k (2m + 1) / 2p), where f_m is the slot whose exponent 3^i or -3^i
+ * is 2m + 1 modulo 4p. Slots being real, the rest follows: c_p = 0 and c_(2p - k) = -c_k.
  *
- * Source: Makhoul, "A Fast Cosine Transform in One and Two Dimensions", IEEE Transactions on Acoustics, Speech, and Signal
- * Processing 28 (1980): of x_n = f_2n and x_(p - 1 - n) = f_(2n + 1) with transform X, c_k is the real part of
- * exp(-pi i k / 2p) * X_k / p.
+ * Source: Makhoul, "A Fast Cosine Transform in One and Two Dimensions", IEEE Transactions on Acoustics,
+ * Speech, and Signal Processing 28 (1980): of x_n = f_2n and x_(p - 1 - n) = f_(2n + 1) with transform X, c_k
+ * is the real part of exp(-pi i k / 2p) * X_k / p.
  *
  * @param values one period of real slots; the length p is a power of two
  * @returns the 2p coefficients, unscaled; cost p log p
@@ -29,10 +29,12 @@ export function embedPeriodicFast(values: Float64Array): Float64Array {
 }
 
 /**
- * The other way round: the real slots of such a polynomial, f_m = c_0 + 2 * sum over 0 < k < p of c_k * cos(pi k (2m + 1) / 2p).
- * By the same source, the transform's real part for points exp(-pi i k / 2p) * (c_k + i * c_(p - k)).
+ * The other way round: the real slots of such a polynomial, f_m = c_0 + 2 * sum over 0 < k < p of c_k *
+ * cos(pi k (2m + 1) / 2p). By the same source, the transform's real part for points exp(-pi i k / 2p) * (c_k
+ * + i * c_(p - k)).
  *
- * @param coefficients 2p of them, as `embedPeriodicFast` makes them: of pairs of opposite numbers the first ones are read
+ * @param coefficients 2p of them, as `embedPeriodicFast` makes them: of pairs of opposite numbers the first
+ *   ones are read
  * @returns one period of slots
  */
 export function slotsOfPeriodic(coefficients: Float64Array): Float64Array {
@@ -50,7 +52,8 @@ export function slotsOfPeriodic(coefficients: Float64Array): Float64Array {
 }
 
 /**
- * A periodic vector as it is once it has been encoded, its polynomial's coefficients being rounded to integers at the scale.
+ * A periodic vector as it is once it has been encoded, its polynomial's coefficients being rounded to
+ * integers at the scale.
  *
  * @param values one period of real slots
  * @returns one period, again in units of the values
@@ -61,7 +64,10 @@ export function asEncoded(values: Float64Array, scale: number): Float64Array {
   return slotsOfPeriodic(coefficients)
 }
 
-/** What embeddings of one period need, made once: circuits have hundreds of thousands of constants of few periods. */
+/**
+ * What embeddings of one period need, made once: circuits have hundreds of thousands of constants of few
+ * periods.
+ */
 interface Workspace {
   /** Where each slot goes among the transform's points, in bit-reversed order. */
   readonly places: Uint32Array

@@ -1,13 +1,13 @@
 /**
  * The inverse canonical embedding of a periodic slot vector, at its own small size.
  *
- * Slot i is the value of the polynomial at zeta^(3^i), zeta = exp(i * pi / N), with 3 the generator that SEAL uses. A
- * vector of period p is a polynomial P of degree below 2p in Y = X^(N / 2p), whose value at w^(3^i), w =
- * exp(i * pi / 2p), is slot i. For real slots the inverse is c_k = (1 / p) * sum_i v_i * cos(pi * k * 3^i / 2p), so that
- * c_p = 0 and c_(2p - k) = -c_k: half of the coefficients are the negatives of the others.
+ * Slot i is the value of the polynomial at zeta^(3^i), zeta = exp(i * pi / N), with 3 the generator that SEAL
+ * uses. A vector of period p is a polynomial P of degree below 2p in Y = X^(N / 2p), whose value at w^(3^i),
+ * w = exp(i * pi / 2p), is slot i. For real slots the inverse is c_k = (1 / p) * sum_i v_i * cos(pi * k * 3^i
+ * / 2p), so that c_p = 0 and c_(2p - k) = -c_k: half of the coefficients are the negatives of the others.
  *
- * Source: Cheon, Kim, Kim and Song, "Homomorphic Encryption for Arithmetic of Approximate Numbers", ePrint 2016/421,
- * section 3.2, for the embedding.
+ * Source: Cheon, Kim, Kim and Song, "Homomorphic Encryption for Arithmetic of Approximate Numbers", ePrint
+ * 2016/421, section 3.2, for the embedding.
  *
  * @param values one period of real slots; the length p is a power of two
  * @returns the 2p coefficients of P, unscaled; cost p^2 multiplications

@@ -2,8 +2,8 @@ import { powMod } from '../../circuit/parameters/primes.ts'
 import { bitReverse, log2Exact } from './order.ts'
 
 /**
- * The smallest primitive 2N-th root of unity modulo a prime q = 1 mod 2N: the root that SEAL's transforms use.
- * Takes N modular products.
+ * The smallest primitive 2N-th root of unity modulo a prime q = 1 mod 2N: the root that SEAL's transforms
+ * use. Takes N modular products.
  */
 export function minimalRoot(ring: number, prime: bigint): bigint {
   const order = BigInt(2 * ring)

@@ -5,9 +5,10 @@ import { createNtt, forwardNtt, minimalRoot, type Ntt } from './ntt.ts'
 /**
  * The residues of a periodic plaintext in NTT form, each standing for a block of equal ones.
  *
- * A vector of period p encodes to a polynomial in Y = X^(N / 2p). SEAL's entry j of its transform is the value at
- * psi^(2 * bitReverse(j) + 1); the blocks of N / 2p consecutive j share the residue of that exponent modulo 4p, on which
- * alone Y depends. So the transform is that of size 2p with the root psi^(N / 2p), each entry repeated N / 2p times.
+ * A vector of period p encodes to a polynomial in Y = X^(N / 2p). SEAL's entry j of its transform is the
+ * value at psi^(2 * bitReverse(j) + 1); the blocks of N / 2p consecutive j share the residue of that exponent
+ * modulo 4p, on which alone Y depends. So the transform is that of size 2p with the root psi^(N / 2p), each
+ * entry repeated N / 2p times.
  */
 export interface CompactPlaintext {
   /** Equal neighbours that each residue stands for, N / 2p. */
@@ -66,7 +67,10 @@ export class PeriodicEncoder {
   }
 }
 
-/** The coefficients at the given scale, rounded. A double beyond 2^53 is an integer, and BigInt takes it exactly. */
+/**
+ * The coefficients at the given scale, rounded. A double beyond 2^53 is an integer, and BigInt takes it
+ * exactly.
+ */
 function integerCoefficients(values: Float64Array, scale: number): bigint[] {
   return Array.from(embedPeriodic(values), (coefficient) => BigInt(Math.round(coefficient * scale)))
 }
@@ -76,7 +80,10 @@ const reduce = (value: bigint, prime: bigint): bigint => {
   return remainder < 0n ? remainder + prime : remainder
 }
 
-/** Writes the full residues of a compact plaintext: `block` copies of each. `out` has N residues for each prime. */
+/**
+ * Writes the full residues of a compact plaintext: `block` copies of each. `out` has N residues for each
+ * prime.
+ */
 export function expandPlaintext({ block, residues }: CompactPlaintext, out: BigUint64Array): void {
   for (let i = 0; i < residues.length; i++) out.fill(residues[i], i * block, (i + 1) * block)
 }

@@ -23,7 +23,8 @@ const CONSTANT_BYTES = 128 * 2 ** 20
  * @param context the caller's
  * @param keys freed with the session
  * @param floodingKey the server's, for the noise of answers
- * @throws CONFIG_INVALID for circuits with refresh rounds; LEVEL_EXHAUSTED when the flooding does not fit the output's level
+ * @throws CONFIG_INVALID for circuits with refresh rounds; LEVEL_EXHAUSTED when the flooding does not fit the
+ *   output's level
  */
 export function openSealSession(
   context: SealContext,

@@ -8,7 +8,10 @@ import { openSealSession } from './seal-session.ts'
 /** Each session loads keys of its own, which count as the session's. */
 const NO_SHARED_KEYS: EngineKeys = Object.freeze({ bytes: 0, free() {} })
 
-/** node-seal on the calling thread, behind the interface of all engines. Contexts of parameters are made once and kept. */
+/**
+ * node-seal on the calling thread, behind the interface of all engines. Contexts of parameters are made once
+ * and kept.
+ */
 export class SealEngine implements Engine {
   readonly name = 'seal'
   readonly memoryLimit = Number.POSITIVE_INFINITY

@@ -29,7 +29,8 @@ import type {
  * @param source the key set's frame
  * @param floodingKey the server's, for the noise of answers
  * @param identity as `SimdEngine.open` takes it
- * @throws KEYS_MISSING, PARAMETERS_MISMATCH, TENSOR_MALFORMED for the key set; TOO_LARGE when memory does not suffice
+ * @throws KEYS_MISSING, PARAMETERS_MISMATCH, TENSOR_MALFORMED for the key set; TOO_LARGE when memory does not
+ *   suffice
  */
 export async function openSimdSession(
   engine: SimdEngine,

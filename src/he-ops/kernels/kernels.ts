@@ -2,8 +2,8 @@ import { PolyVeilError } from '../../errors/index.ts'
 import { randomFiller } from './random.ts'
 
 /**
- * The kernels of `assembly/`, on addresses in the memory they were instantiated with; what each does is said there. Sizes
- * that both sides have to agree on are the module's to say.
+ * The kernels of `assembly/`, on addresses in the memory they were instantiated with; what each does is said
+ * there. Sizes that both sides have to agree on are the module's to say.
  */
 export interface Kernels {
   /** Bytes of a chunk of a seed's stream. */
@@ -18,7 +18,10 @@ export interface Kernels {
   /** Random bytes that `residues` takes for each residue, and beside them. */
   readonly RESIDUE_BYTES: WebAssembly.Global
   readonly RESIDUE_RESERVE: WebAssembly.Global
-  /** Residues that `dot` works on at a time: ranges are multiples of it, and no block of equal weights is shorter. */
+  /**
+   * Residues that `dot` works on at a time: ranges are multiples of it, and no block of equal weights is
+   * shorter.
+   */
   readonly DOT_GRANULE: WebAssembly.Global
   /** Bytes that `unpack` may read behind the packed residues. */
   readonly UNPACK_SLACK: WebAssembly.Global
@@ -58,8 +61,8 @@ export interface Kernels {
 type Kernel = (...args: number[]) => number
 
 /**
- * The two builds of the module: on a memory that threads share, and on one that has a single thread. Browsers give shared
- * memory to cross-origin isolated pages alone, and the types of memory and module have to agree.
+ * The two builds of the module: on a memory that threads share, and on one that has a single thread. Browsers
+ * give shared memory to cross-origin isolated pages alone, and the types of memory and module have to agree.
  */
 export type MemorySharing = 'shared' | 'unshared'
 

@@ -2,8 +2,8 @@
 const BYTES_AT_ONCE = 65536
 
 /**
- * What fills kernel memory with bytes of the platform's cryptographic generator, on whichever thread calls it. There is no
- * other source of randomness in the kernels, and none that takes a seed.
+ * What fills kernel memory with bytes of the platform's cryptographic generator, on whichever thread calls
+ * it. There is no other source of randomness in the kernels, and none that takes a seed.
  *
  * @returns a function of an address, as a signed or an unsigned word, and a number of bytes, which it returns
  */

@@ -1,2 +1,3 @@
-// Node alone: loaded when it is used, and left out of what is bundled for browsers (`browser` in package.json).
+// Node alone: loaded when it is used, and left out of what is bundled for browsers (`browser` in
+// package.json).
 export { readFile } from 'node:fs/promises'

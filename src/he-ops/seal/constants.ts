@@ -9,8 +9,8 @@ import { guarded } from './runtime.ts'
 import { dataLevel, plaintextToSeal } from './serialization/serialization.ts'
 
 /**
- * Longest period that is encoded at its own size and kept compact; longer ones take node-seal's encoder, whose
- * transforms outrun ours from there on, and whose result is too large to keep for every constant.
+ * Longest period that is encoded at its own size and kept compact; longer ones take node-seal's encoder,
+ * whose transforms outrun ours from there on, and whose result is too large to keep for every constant.
  */
 const LONGEST_COMPACT_PERIOD = 512
 
@@ -26,9 +26,10 @@ const DEFAULT_CACHE_BYTES = 256 * 2 ** 20
 /**
  * The plaintexts of a circuit's constants on node-seal's heap.
  *
- * Periodic constants are encoded once to `CompactPlaintext` and expanded at each use. Full-size ones are kept as they
- * are while `cacheBytes` lasts and encoded again beyond it. The first to come keep their place: a circuit uses its
- * constants in the same order every time, and dropping the least recently used would drop each just before its use.
+ * Periodic constants are encoded once to `CompactPlaintext` and expanded at each use. Full-size ones are kept
+ * as they are while `cacheBytes` lasts and encoded again beyond it. The first to come keep their place: a
+ * circuit uses its constants in the same order every time, and dropping the least recently used would drop
+ * each just before its use.
  */
 export class ConstantSource {
   readonly #ctx: SealContext
@@ -55,13 +56,13 @@ export class ConstantSource {
   }
 
   /**
-   * Runs `body` with a constant's plaintext in NTT form. The plaintext is valid during the call alone, and `body` must
-   * neither change it nor ask for another.
+   * Runs `body` with a constant's plaintext in NTT form. The plaintext is valid during the call alone, and
+   * `body` must neither change it nor ask for another.
    *
    * @param scale scale the constant is encoded at; the plaintext carries it
    * @param level level of the plaintext
-   * @returns false, without calling `body`, when every coefficient rounds to zero: SEAL refuses such products, and their
-   *   sum is the same without them
+   * @returns false, without calling `body`, when every coefficient rounds to zero: SEAL refuses such
+   *   products, and their sum is the same without them
    * @throws LEVEL_EXHAUSTED when the scaled values do not fit the level's modulus
    */
   use(id: ConstantId, scale: number, level: number, body: (plaintext: Plaintext) => void): boolean {

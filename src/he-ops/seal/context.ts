@@ -9,8 +9,9 @@ export interface SealContext {
   readonly parameters: CkksParameters
   readonly context: SEALContext
   /**
-   * The highest level of SEAL's own chain, at which it encodes and encrypts zero under the public key. SEAL knows one
-   * special prime, the last; it takes further ones for data primes of levels above `parameters.topLevel`.
+   * The highest level of SEAL's own chain, at which it encodes and encrypts zero under the public key. SEAL
+   * knows one special prime, the last; it takes further ones for data primes of levels above
+   * `parameters.topLevel`.
    */
   readonly highestLevel: number
   /** Handles to SEAL's identifier of each level of ours that the context has, up to `parameters.topLevel`. */
@@ -26,8 +27,8 @@ export interface SealContext {
 export type ContextLevels = 'all levels' | 'highest level'
 
 /**
- * Makes SEAL's context for checked parameters, with any number of special primes. That takes time: for each level tens of
- * milliseconds a prime.
+ * Makes SEAL's context for checked parameters, with any number of special primes. That takes time: for each
+ * level tens of milliseconds a prime.
  *
  * @throws CONFIG_INVALID when SEAL refuses the parameters
  */
@@ -78,7 +79,9 @@ function buildContext(seal: Seal, parameters: CkksParameters, allLevels: boolean
   })
 }
 
-/** From the highest level down to where the context's chain ends; SEAL numbers what there is from there on. */
+/**
+ * From the highest level down to where the context's chain ends; SEAL numbers what there is from there on.
+ */
 function collectLevelIds(context: SEALContext, highestLevel: number, topLevel: number): ParmsIdType[] {
   const ids: ParmsIdType[] = []
   let data = context.firstContextData()

@@ -17,8 +17,8 @@ export type SealEvaluator = Evaluator<Ciphertext> & {
 /**
  * The backend that executes on node-seal's ciphertexts.
  *
- * Levels and scales follow `typeLaws` exactly: SEAL compares scales to one unit in the last place, so the scale of each
- * result is set to the double that the law gives, never left to rounding inside SEAL.
+ * Levels and scales follow `typeLaws` exactly: SEAL compares scales to one unit in the last place, so the
+ * scale of each result is set to the double that the law gives, never left to rounding inside SEAL.
  *
  * @param keys evaluation keys, the caller's to delete; undefined for circuits without rotations and products
  * @param circuit whose constants the operations refer to

@@ -7,13 +7,14 @@ import { guarded, withHeap } from './runtime.ts'
 const BYTES_PER_RESIDUE = 8
 
 /**
- * A ciphertext of the same logits that tells nothing else of how it was computed. It adds a fresh public-key encryption of
- * zero, since the second polynomial of ciphertext * weights is a multiple of the weights that a client could divide out.
- * To the first polynomial it adds a mask, in exact residues: uniform modulo the level's primes on all coefficients but those
- * that carry logits, and the given integers on these.
+ * A ciphertext of the same logits that tells nothing else of how it was computed. It adds a fresh public-key
+ * encryption of zero, since the second polynomial of ciphertext * weights is a multiple of the weights that a
+ * client could divide out. To the first polynomial it adds a mask, in exact residues: uniform modulo the
+ * level's primes on all coefficients but those that carry logits, and the given integers on these.
  *
  * @param ciphertext two polynomials at any level; unchanged
- * @param flooding integers for the coefficients 0, N / n, 2N / n and so on, n being how many there are, a divisor of N
+ * @param flooding integers for the coefficients 0, N / n, 2N / n and so on, n being how many there are, a
+ *   divisor of N
  * @returns a new ciphertext at the same level and scale, the caller's to free
  * @throws INTERNAL when the ciphertext has three polynomials
  */
@@ -83,7 +84,10 @@ function addMask(ctx: SealContext, evaluator: Evaluator, zero: Ciphertext, flood
   evaluator.cipherTransformToNttInplace(zero)
 }
 
-/** The residues of a mask modulo one prime. Those modulo all primes of a level make a mask uniform modulo their product. */
+/**
+ * The residues of a mask modulo one prime. Those modulo all primes of a level make a mask uniform modulo
+ * their product.
+ */
 function maskModulo(prime: bigint, ring: number, flooding: Float64Array): BigUint64Array {
   const mask = uniformResidues(ring, prime)
   const stride = ring / flooding.length

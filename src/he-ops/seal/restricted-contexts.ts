@@ -7,8 +7,9 @@ import { createSealContext, type SealContext } from './context.ts'
 import type { Seal } from './runtime.ts'
 
 /**
- * SEAL contexts of some of the primes, for what needs no more: SEAL takes seconds to make one of a whole chain, and is
- * faster in smaller ones. Keys modulo fewer primes are keys still. Each context is made when it is first asked for.
+ * SEAL contexts of some of the primes, for what needs no more: SEAL takes seconds to make one of a whole
+ * chain, and is faster in smaller ones. Keys modulo fewer primes are keys still. Each context is made when it
+ * is first asked for.
  */
 export class RestrictedContexts {
   readonly seal: Seal
@@ -21,8 +22,8 @@ export class RestrictedContexts {
   }
 
   /**
-   * The context whose highest level, and only one, is `level`. Its key level has one prime more, which is the chain's next
-   * one: polynomials over the first level + 2 of all primes. Lives until this object's `delete`.
+   * The context whose highest level, and only one, is `level`. Its key level has one prime more, which is the
+   * chain's next one: polynomials over the first level + 2 of all primes. Lives until this object's `delete`.
    */
   at(level: number): SealContext {
     let context = this.#made.get(level)
@@ -39,7 +40,9 @@ export class RestrictedContexts {
   }
 }
 
-/** q_0 .. q_level as data primes, and as a special prime, which SEAL cannot do without, the one that follows. */
+/**
+ * q_0 .. q_level as data primes, and as a special prime, which SEAL cannot do without, the one that follows.
+ */
 function restricted(parameters: CkksParameters, level: number): CkksParameters {
   const { ring, primes, specialPrimes } = parametersLiteral(parameters)
   const all = [...primes, ...specialPrimes]

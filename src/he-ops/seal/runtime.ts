@@ -8,14 +8,15 @@ let instance: Promise<Seal> | undefined
 
 /** The one WebAssembly instance of node-seal in this thread. */
 export function loadSeal(): Promise<Seal> {
-  // Without a `locateFile` the module is found by the `new URL(...)` that bundlers see, and follow when they rename it.
+  // Without a `locateFile` the module is found by the `new URL(...)` that bundlers see, and follow when they
+  // rename it.
   instance ??= initialize({ locateFile: undefined }) as Promise<Seal>
   return instance
 }
 
 /**
- * Runs `body` and turns node-seal's `WebAssembly.Exception`, whose message would be lost outside this thread, into an
- * `INTERNAL` error that carries SEAL's text.
+ * Runs `body` and turns node-seal's `WebAssembly.Exception`, whose message would be lost outside this thread,
+ * into an `INTERNAL` error that carries SEAL's text.
  */
 export function guarded<T>(seal: Seal, body: () => T): T {
   try {

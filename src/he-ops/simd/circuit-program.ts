@@ -35,8 +35,8 @@ import { Storage } from './values/storage.ts'
 import type { Value } from './values/values.ts'
 
 /**
- * A circuit as a program, with where its inputs go and its result will be. It can be run any number of times; each run
- * overwrites inputs and result.
+ * A circuit as a program, with where its inputs go and its result will be. It can be run any number of times;
+ * each run overwrites inputs and result.
  */
 export interface CircuitProgram extends LinkedProgram {
   /** By the index of the input: two polynomials at the input's level; to be filled before each run. */
@@ -52,16 +52,17 @@ export interface CircuitProgram extends LinkedProgram {
 }
 
 /**
- * Compiles a verified circuit to a program on concrete memory: which operations go together, which values stay in the
- * extended basis, and where everything lies are all settled here.
+ * Compiles a verified circuit to a program on concrete memory: which operations go together, which values
+ * stay in the extended basis, and where everything lies are all settled here.
  *
  * @param keys that the program reads, one for each rotation of the circuit; they must outlive it
  * @param constants of the circuit, encoded here as needed; must outlive the program
  * @param threads that will run it; results are the same for any number
  * @param border that values pass; without it the circuit has no refreshes, and its result stays in the engine
  * @returns a program whose memory is its own until `free`
- * @throws KEYS_MISSING; TOO_LARGE when memory does not suffice; LEVEL_EXHAUSTED or CONFIG_INVALID when a constant does not
- *   fit its level or all weights of a sum round to zero. Only encoded constants and tables of the context are left then
+ * @throws KEYS_MISSING; TOO_LARGE when memory does not suffice; LEVEL_EXHAUSTED or CONFIG_INVALID when a
+ *   constant does not fit its level or all weights of a sum round to zero. Only encoded constants and tables
+ *   of the context are left then
  */
 export function compileCircuit(
   context: SimdContext,
@@ -319,8 +320,8 @@ class CircuitEmitter {
   }
 
   /**
-   * Makes the values of operations that may compute in the extended basis. `prepare` is told where each result goes; the
-   * function that comes back runs the phases, and divides what does not stay extended.
+   * Makes the values of operations that may compute in the extended basis. `prepare` is told where each
+   * result goes; the function that comes back runs the phases, and divides what does not stay extended.
    */
   #computing(
     ids: readonly ValueId[],

@@ -9,7 +9,10 @@ import { createModulus, type Modulus, montgomery, type ShoupConstant, shoup } fr
 
 const PRIME_LIMIT = 2n ** BigInt(SIMD_PRIME_BITS)
 
-/** What every circuit under one set of parameters shares: the primes' tables, on the heap for as long as that exists. */
+/**
+ * What every circuit under one set of parameters shares: the primes' tables, on the heap for as long as that
+ * exists.
+ */
 export interface SimdContext {
   readonly parameters: CkksParameters
   readonly heap: Heap
@@ -21,7 +24,9 @@ export interface SimdContext {
   readonly moduli: readonly Modulus[]
   /** Permutations of automorphisms, each made when it is first asked for. */
   readonly galois: GaloisTables
-  /** Address of one word for each data prime: the product of the special primes modulo it, in Montgomery form. */
+  /**
+   * Address of one word for each data prime: the product of the special primes modulo it, in Montgomery form.
+   */
   readonly lifts: number
   /** The product of the special primes modulo each modulus, in Montgomery form. */
   readonly lifted: readonly ShoupConstant[]

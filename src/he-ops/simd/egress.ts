@@ -13,7 +13,8 @@ import { requireSound } from './values/pair-loader.ts'
 import type { SeedExpander } from './values/seeds.ts'
 import type { Value } from './values/values.ts'
 
-// What passes between the engine and the client: how it is hidden before it leaves, and taken in when it comes back.
+// What passes between the engine and the client: how it is hidden before it leaves, and taken in when it
+// comes back.
 
 /** What hides the values that leave. */
 export interface EgressOptions {
@@ -47,8 +48,8 @@ export interface Output {
 /** What happens where a program stops. */
 export interface Stop {
   /**
-   * `leave`: a round's values go to the client. `await`: they are waited for, and put where the next phase takes them in.
-   * `check`: it is looked at how that went.
+   * `leave`: a round's values go to the client. `await`: they are waited for, and put where the next phase
+   * takes them in. `check`: it is looked at how that went.
    */
   readonly kind: 'send' | 'wait' | 'check'
   readonly round: number
@@ -71,7 +72,8 @@ export const egressScratch = (
   )
 
 /**
- * Emits the phase after which a round's values may leave. Masks are drawn in it, and stay until `emitIngress`.
+ * Emits the phase after which a round's values may leave. Masks are drawn in it, and stay until
+ * `emitIngress`.
  *
  * @param from at one level
  * @param out theirs alone from here on
@@ -124,7 +126,10 @@ export function freeRound(builder: ProgramBuilder, { returns: [{ mask, seed }] }
   builder.free(seed)
 }
 
-/** Emits the phase after which the result may leave. Its memory is of no use to anything else, from the beginning on. */
+/**
+ * Emits the phase after which the result may leave. Its memory is of no use to anything else, from the
+ * beginning on.
+ */
 export function emitOutput(
   builder: ProgramBuilder,
   context: SimdContext,
@@ -143,7 +148,10 @@ export function emitOutput(
 export const allocateFlooding = (builder: ProgramBuilder, { logits }: EgressOptions, level: number): number =>
   builder.allocate(aligned(4 * logits.count * (level + 1)))
 
-/** Puts the noise of an answer into kernel memory. @param integers one for each coefficient that carries logits */
+/**
+ * Puts the noise of an answer into kernel memory. @param integers one for each coefficient that carries
+ * logits
+ */
 export function writeFlooding(
   { heap, moduli }: SimdContext,
   { flooding, level, logits }: Output,
@@ -194,8 +202,8 @@ export function stageIngress(
 }
 
 /**
- * Looks at what was noted when ciphertexts were taken in, and expands seeds anew where a word of their streams has to be
- * drawn anew.
+ * Looks at what was noted when ciphertexts were taken in, and expands seeds anew where a word of their
+ * streams has to be drawn anew.
  *
  * @throws TENSOR_MALFORMED when a residue is not below its prime
  */

@@ -26,8 +26,8 @@ export interface SimdEngineOptions {
 }
 
 /**
- * Executes circuits in one kernel memory, with all threads at one inference. Contexts and the constants of circuits are
- * made once and stay; sessions are the caller's to free.
+ * Executes circuits in one kernel memory, with all threads at one inference. Contexts and the constants of
+ * circuits are made once and stay; sessions are the caller's to free.
  */
 export class SimdEngine {
   readonly #kernels: Kernels
@@ -65,7 +65,10 @@ export class SimdEngine {
     return { used: this.#heap.used, peak: this.#heap.peak }
   }
 
-  /** An empty set of keys for one client, to be filled by `open` and freed by the caller, after all its sessions. */
+  /**
+   * An empty set of keys for one client, to be filled by `open` and freed by the caller, after all its
+   * sessions.
+   */
   newKeySet(parameters: CkksParameters): SimdKeySet {
     return new SimdKeySet(this.#context(parameters))
   }
@@ -76,11 +79,11 @@ export class SimdEngine {
    * @param circuit verified; read here alone, and not kept
    * @param keys where keys are and go; they outlive the session
    * @param source the key set's frame; read here alone
-   * @param identity what the circuit is known by: sessions of one identity share encoded constants, which are kept as long
-   *   as it is. Another object may bring the same circuit again
-   * @throws CONFIG_INVALID when the parameters have primes beyond 30 bits, or all weights of a sum round to zero;
-   *   KEYS_MISSING, PARAMETERS_MISMATCH, TENSOR_MALFORMED for the key set; TOO_LARGE when memory does not suffice;
-   *   LEVEL_EXHAUSTED when the output's flooding does not fit its level
+   * @param identity what the circuit is known by: sessions of one identity share encoded constants, which are
+   *   kept as long as it is. Another object may bring the same circuit again
+   * @throws CONFIG_INVALID when the parameters have primes beyond 30 bits, or all weights of a sum round to
+   *   zero; KEYS_MISSING, PARAMETERS_MISMATCH, TENSOR_MALFORMED for the key set; TOO_LARGE when memory does
+   *   not suffice; LEVEL_EXHAUSTED when the output's flooding does not fit its level
    */
   async open(
     circuit: Circuit,
@@ -162,13 +165,19 @@ export class SimdEngine {
 
 const free = (part: { free(): void }): void => part.free()
 
-/** What hides the values of a circuit that leave. @throws LEVEL_EXHAUSTED when flooding does not fit the output's level */
+/**
+ * What hides the values of a circuit that leave. @throws LEVEL_EXHAUSTED when flooding does not fit the
+ * output's level
+ */
 function egressOf(circuit: Circuit, keys: OutputKeys): EgressOptions {
   const logits = logitCoefficients(circuit)
   return { keys, logits, floodingBound: floodingBound(circuit.parameters, circuit.output, logits) }
 }
 
-/** Makes the tables of automorphisms, which stay, before the keys, which go: between them they would hold memory apart. */
+/**
+ * Makes the tables of automorphisms, which stay, before the keys, which go: between them they would hold
+ * memory apart.
+ */
 function prepareTables({ galois, ring }: SimdContext, steps: readonly number[]): void {
   const elements = steps.map((step) => galoisElement(ring, step))
   for (const element of elements) galois.targets(element)

@@ -32,7 +32,9 @@ export type SimdEvaluator = Evaluator<SimdCiphertext> & {
    * @throws TENSOR_MALFORMED when a residue is not below its prime
    */
   load(pair: PackedRlwe, level: number, scale: number): SimdCiphertext
-  /** Copies of the polynomials' residues in NTT form: for each polynomial N words a prime, prime after prime. */
+  /**
+   * Copies of the polynomials' residues in NTT form: for each polynomial N words a prime, prime after prime.
+   */
   residues(a: SimdCiphertext): Uint32Array[]
   /** Ciphertexts made and not yet freed. */
   readonly live: number
@@ -41,10 +43,11 @@ export type SimdEvaluator = Evaluator<SimdCiphertext> & {
 }
 
 /**
- * The simd backend, one operation at a time on one thread: what circuits run as programs is built from the same parts
- * (`circuit-program.ts`). With one special prime every result is node-seal's to the bit.
+ * The simd backend, one operation at a time on one thread: what circuits run as programs is built from the
+ * same parts (`circuit-program.ts`). With one special prime every result is node-seal's to the bit.
  *
- * Operands are left as they are and results are the caller's to free; an operation that throws leaves nothing behind.
+ * Operands are left as they are and results are the caller's to free; an operation that throws leaves nothing
+ * behind.
  *
  * @param keys the caller's to free; undefined for circuits without rotations and products
  * @param circuit whose constants are encoded as they are asked for, and kept until `delete`

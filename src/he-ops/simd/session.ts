@@ -31,7 +31,10 @@ export interface SessionMemory {
 export interface SessionControl extends RunControl {
   /** Draws the noise that is added to the logits; by default it is fresh, from the platform's generator. */
   readonly flooding?: DrawFlooding
-  /** False: whenever values have left, they are waited for. For clients that work on the calling thread. Default true. */
+  /**
+   * False: whenever values have left, they are waited for. For clients that work on the calling thread.
+   * Default true.
+   */
   readonly overlap?: boolean
 }
 
@@ -39,30 +42,33 @@ export interface SessionControl extends RunControl {
 export interface SimdSession {
   readonly memory: SessionMemory
   /**
-   * Runs the circuit on fresh encryptions, once the session's earlier runs have ended. The calling thread computes too. While
-   * a client is waited for, other sessions of the engine run.
+   * Runs the circuit on fresh encryptions, once the session's earlier runs have ended. The calling thread
+   * computes too. While a client is waited for, other sessions of the engine run.
    *
-   * @param pairs one for each input, at the level and scale of `circuit.input`; every residue is checked; not changed, and
-   *   read when it is this run's turn
+   * @param pairs one for each input, at the level and scale of `circuit.input`; every residue is checked; not
+   *   changed, and read when it is this run's turn
    * @param client that refreshes values; needed by circuits with rounds
    * @returns the result, re-randomised under the client's public key
-   * @throws TENSOR_MALFORMED, ExecutionStopped, WORKER_LOST, and what `control` throws; the session stays usable.
-   *   INTERNAL once the session is freed; CONFIG_INVALID without the client that is needed; whatever
+   * @throws TENSOR_MALFORMED, ExecutionStopped, WORKER_LOST, and what `control` throws; the session stays
+   *   usable. INTERNAL once the session is freed; CONFIG_INVALID without the client that is needed; whatever
    *   the client throws
    */
   run(pairs: readonly PackedRlwe[], control?: SessionControl, client?: RefreshClient): Promise<PackedFullRlwe>
-  /** Checks pairs before `run` or its client hands them over. @throws TENSOR_MALFORMED when a residue is out of range */
+  /**
+   * Checks pairs before `run` or its client hands them over. @throws TENSOR_MALFORMED when a residue is out
+   * of range
+   */
   check(pairs: readonly PackedRlwe[]): void
   /** Gives the program back, at once or when the last run that was asked for has ended. */
   free(): void
 }
 
 /**
- * The client in a refresh: decrypts, and encrypts anew at the highest level. It is called for the next round before an
- * earlier one is over, where that does not depend on it.
+ * The client in a refresh: decrypts, and encrypts anew at the highest level. It is called for the next round
+ * before an earlier one is over, where that does not depend on it.
  *
- * @param masked one ciphertext for each refresh of the round, at the refresh level: masked, and re-randomised under the
- *   client's public key
+ * @param masked one ciphertext for each refresh of the round, at the refresh level: masked, and re-randomised
+ *   under the client's public key
  * @returns as many fresh encryptions of the same integers
  */
 export type RefreshClient = (
@@ -191,7 +197,10 @@ class Rounds {
     this.#client = client
   }
 
-  /** Called before the phases that lead to a stop: a round's masks are drawn before its values leave. @param stop none at the end */
+  /**
+   * Called before the phases that lead to a stop: a round's masks are drawn before its values leave. @param
+   * stop none at the end
+   */
   approach(stop: Stop | undefined): void {
     if (stop?.kind === 'send') this.#masked.add(stop.round)
   }

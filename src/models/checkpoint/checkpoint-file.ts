@@ -16,7 +16,9 @@ export const readStart = (path: string | URL, length: number): Promise<Uint8Arra
     return buffer.subarray(0, bytesRead)
   })
 
-/** @throws TOO_LARGE from 2 GiB on; CHECKPOINT_UNREADABLE with the system's code when opening or reading fails */
+/**
+ * @throws TOO_LARGE from 2 GiB on; CHECKPOINT_UNREADABLE with the system's code when opening or reading fails
+ */
 async function withCheckpointFile<T>(path: string | URL, body: (file: FileHandle) => Promise<T>): Promise<T> {
   try {
     await using file = await open(path)

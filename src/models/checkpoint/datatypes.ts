@@ -7,8 +7,8 @@ export interface Datatype {
 const LITTLE = true
 
 /**
- * The datatypes that checkpoints may use. Float64 and integers are rounded to float32 when a tensor is made of them; only batch
- * counters and a trainer's own state, which inference ignores, are integers.
+ * The datatypes that checkpoints may use. Float64 and integers are rounded to float32 when a tensor is made
+ * of them; only batch counters and a trainer's own state, which inference ignores, are integers.
  */
 export const DATATYPES = {
   F32: { bytes: 4, read: (view, at) => view.getFloat32(at, LITTLE) },

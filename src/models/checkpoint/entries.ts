@@ -4,7 +4,10 @@ import { isDictionary } from './pickle/build.ts'
 import { type Dictionary, TensorReference, Tuple, type Value } from './pickle/values.ts'
 import { shownName } from './shown-name.ts'
 
-/** Where training scripts put averaged weights, in the order in which the reference's validation looks for them. */
+/**
+ * Where training scripts put averaged weights, in the order in which the reference's validation looks for
+ * them.
+ */
 const AVERAGED = ['state_dict_ema', 'model_ema', 'ema', 'ema_state_dict']
 /** Other names of averages: `params_ema`, `ema_weights`. */
 const LIKE_AVERAGED = /(^|_)ema(_|$)/i
@@ -35,10 +38,11 @@ export interface Selection {
 }
 
 /**
- * Finds a checkpoint's weights: those called `wanted`, else averaged weights before raw ones as the reference's validation prefers
- * them, else the one dictionary of tensors that there is.
+ * Finds a checkpoint's weights: those called `wanted`, else averaged weights before raw ones as the
+ * reference's validation prefers them, else the one dictionary of tensors that there is.
  *
- * @throws CHECKPOINT_UNREADABLE listing the entries when there are no tensors, or several dictionaries of unknown names
+ * @throws CHECKPOINT_UNREADABLE listing the entries when there are no tensors, or several dictionaries of
+ *   unknown names
  * @throws CONFIG_INVALID listing the entries when none is called `wanted`
  */
 export function selectEntry(root: Value, wanted?: string): Selection {

@@ -18,7 +18,8 @@ export function bareName(name: string): string {
 /**
  * The tensors by their bare names.
  *
- * @param prefix what stands in front of the names that are wanted, with or without wrappers before it; others are left out
+ * @param prefix what stands in front of the names that are wanted, with or without wrappers before it; others
+ *   are left out
  * @throws CHECKPOINT_UNREADABLE when two tensors get one name
  * @throws CONFIG_INVALID when no name begins with the prefix
  */

@@ -12,12 +12,13 @@ const MOST_REPEATS = 4
 const FREE_ELEMENTS = 2 ** 16
 
 /**
- * Reads a state dict of a PyTorch zip checkpoint, bare or one of its entries (`selectEntry`); names are kept as they are. Nothing
- * in the file is executed.
+ * Reads a state dict of a PyTorch zip checkpoint, bare or one of its entries (`selectEntry`); names are kept
+ * as they are. Nothing in the file is executed.
  *
  * @param wanted name of the entry
  * @throws CHECKPOINT_UNSAFE when the pickle asks for anything but tensors, naming it
- * @throws CHECKPOINT_UNREADABLE when the archive or the pickle is damaged, or larger than any network of the family
+ * @throws CHECKPOINT_UNREADABLE when the archive or the pickle is damaged, or larger than any network of the
+ *   family
  * @throws CONFIG_INVALID when there is no entry `wanted`
  */
 export function readPt(path: string, wanted?: string): Promise<Weights> {
@@ -50,8 +51,8 @@ async function readPickle(zip: TorchZip): Promise<Uint8Array> {
 }
 
 /**
- * Bounds what is read and what is made. The file's size bounds neither: views may repeat a storage's elements, and entries
- * of an archive may overlap.
+ * Bounds what is read and what is made. The file's size bounds neither: views may repeat a storage's
+ * elements, and entries of an archive may overlap.
  */
 function checkTotal(references: ReadonlyMap<string, TensorReference>): void {
   const storages = new Map([...references.values()].map(({ storage }) => [storage.key, storage]))

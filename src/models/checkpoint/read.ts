@@ -9,7 +9,9 @@ import type { Checkpoint, Weights } from './tensor.ts'
 
 /** Which tensors of a file are meant. */
 export interface WeightsOptions {
-  /** The entry to read, where the file has several: keys joined by dots. Default: as `selectEntry` prefers. */
+  /**
+   * The entry to read, where the file has several: keys joined by dots. Default: as `selectEntry` prefers.
+   */
   readonly weights?: string
   /** What stands before the names of the network's tensors; others are left out. */
   readonly prefix?: string
@@ -20,11 +22,11 @@ export const readCheckpoint = async (path: string | URL, options?: WeightsOption
   (await readWeights(path, options)).tensors
 
 /**
- * Reads a checkpoint, a PyTorch zip (`.pt`, `.pth`) or safetensors; the content decides which, not the name. What wrappers of
- * training (`module.`, `_orig_mod.`, `model.`) put before names is taken off.
+ * Reads a checkpoint, a PyTorch zip (`.pt`, `.pth`) or safetensors; the content decides which, not the name.
+ * What wrappers of training (`module.`, `_orig_mod.`, `model.`) put before names is taken off.
  *
- * @throws CHECKPOINT_UNREADABLE when the file is missing, truncated, damaged or in another format, or has several state dicts none
- *   of which is known to be the network's
+ * @throws CHECKPOINT_UNREADABLE when the file is missing, truncated, damaged or in another format, or has
+ *   several state dicts none of which is known to be the network's
  * @throws CHECKPOINT_UNSAFE when its pickle asks for anything but tensors
  * @throws CONFIG_INVALID when it has no entry `weights`, or no name begins with `prefix`
  * @throws TOO_LARGE when the file has 2 GiB or more

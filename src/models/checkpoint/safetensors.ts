@@ -36,8 +36,8 @@ export async function readSafetensors(path: string | URL): Promise<Checkpoint> {
 }
 
 /**
- * Parses the safetensors format (github.com/huggingface/safetensors): a 64-bit header length, a JSON header, and the
- * tensors' bytes, which must cover the rest of the file without hole or overlap.
+ * Parses the safetensors format (github.com/huggingface/safetensors): a 64-bit header length, a JSON header,
+ * and the tensors' bytes, which must cover the rest of the file without hole or overlap.
  *
  * @throws CHECKPOINT_UNREADABLE naming the tensor when a length, datatype, shape or offset does not hold
  */

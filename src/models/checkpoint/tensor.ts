@@ -22,7 +22,10 @@ export interface Weights {
   readonly notes: readonly string[]
 }
 
-/** More elements than any network of the family has (L has 60 million), so that no file can ask for more memory. */
+/**
+ * More elements than any network of the family has (L has 60 million), so that no file can ask for more
+ * memory.
+ */
 export const MAX_ELEMENTS = 2 ** 27
 
 /** Number of elements of a shape; NaN when a dimension is no whole number or the product is not exact. */

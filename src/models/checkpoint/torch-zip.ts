@@ -21,8 +21,8 @@ export interface TorchZip {
 }
 
 /**
- * Opens a checkpoint for the time of `body`. Entries are stored, never compressed, so nothing can be larger than the
- * file itself; names are relative to the archive's own folder (`data.pkl`, `data/0`).
+ * Opens a checkpoint for the time of `body`. Entries are stored, never compressed, so nothing can be larger
+ * than the file itself; names are relative to the archive's own folder (`data.pkl`, `data/0`).
  *
  * @throws CHECKPOINT_UNREADABLE when the file is no such archive
  */

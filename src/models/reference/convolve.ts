@@ -15,8 +15,8 @@ interface Tap {
 /**
  * A bias-free convolution with zero padding, accumulated in float64.
  *
- * Each weight adds a shifted, strided copy of one input channel to one output channel, so one loop serves dense,
- * depthwise, dilated and strided convolutions.
+ * Each weight adds a shifted, strided copy of one input channel to one output channel, so one loop serves
+ * dense, depthwise, dilated and strided convolutions.
  *
  * @param x [inChannels, H, W]
  */

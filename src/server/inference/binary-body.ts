@@ -5,8 +5,8 @@ import { badRequest } from '../problems/http-error.ts'
 import type { SentAnswer } from './reply-cache.ts'
 import type { EngineOutput } from './rounds.ts'
 
-// The binary form of the Open Inference Protocol: a JSON document, directly followed by the tensor's bytes. The header
-// below says where the one ends and the other begins.
+// The binary form of the Open Inference Protocol: a JSON document, directly followed by the tensor's bytes.
+// The header below says where the one ends and the other begins.
 export const LENGTH_HEADER = 'inference-header-content-length'
 /** Names the key set: rounds are answered by the client whose inference it is, and by no other. */
 export const KEY_SET_HEADER = 'polyveil-key-set'

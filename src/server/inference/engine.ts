@@ -23,7 +23,10 @@ export type OnProgress = (done: number, total: number) => void
 export interface InferenceJob {
   readonly model: ServedModel
   readonly keys: StoredKeySet
-  /** The encrypted image as it arrived, of the right length but otherwise unchecked. Its buffer is transferred. */
+  /**
+   * The encrypted image as it arrived, of the right length but otherwise unchecked. Its buffer is
+   * transferred.
+   */
   readonly frame: Uint8Array<ArrayBuffer>
   readonly signal: AbortSignal
   readonly onProgress: OnProgress

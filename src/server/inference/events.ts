@@ -3,8 +3,9 @@ import type { Inference, InferenceSnapshot } from './inference.ts'
 const HEARTBEAT_MILLISECONDS = 15_000
 
 /**
- * The course of an inference as server-sent events: `progress` whenever something has changed since the last one,
- * at the end `end`. A slow reader misses intermediate states, never the last. Comments keep idle connections open.
+ * The course of an inference as server-sent events: `progress` whenever something has changed since the last
+ * one, at the end `end`. A slow reader misses intermediate states, never the last. Comments keep idle
+ * connections open.
  *
  * @param signal aborted when nobody reads any more
  */

@@ -14,7 +14,9 @@ export class IdleTimer {
   #present = 0
   #timer: NodeJS.Timeout | undefined
 
-  /** @param onSilence called when somebody was expected and timeouts is over since the last coming or going */
+  /**
+   * @param onSilence called when somebody was expected and timeouts is over since the last coming or going
+   */
   constructor(timeouts: Timeouts, onSilence: () => void) {
     this.#patience = timeouts
     this.#onSilence = onSilence

@@ -9,7 +9,10 @@ export interface KeptAnswer {
   answer?: SentAnswer
 }
 
-/** The room that all inferences together have for answers to earlier rounds: large ones, which hardly anybody asks for. */
+/**
+ * The room that all inferences together have for answers to earlier rounds: large ones, which hardly anybody
+ * asks for.
+ */
 export class ReplyCache {
   readonly #maxBytes: number
   /** In the order of their coming. */

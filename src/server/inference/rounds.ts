@@ -30,12 +30,15 @@ interface Answered {
 }
 
 /**
- * Turns the rounds of the engine, which calls a client, into requests of a client, which the server answers. What comes out
- * of the engine is numbered: the masked tensor of each round by the round, and the logits behind the last one.
+ * Turns the rounds of the engine, which calls a client, into requests of a client, which the server answers.
+ * What comes out of the engine is numbered: the masked tensor of each round by the round, and the logits
+ * behind the last one.
  */
 export class Rounds {
   readonly #options: RoundsOptions
-  /** By number. Once a round is over its output is kept while there is room: hardly anybody asks for it again. */
+  /**
+   * By number. Once a round is over its output is kept while there is room: hardly anybody asks for it again.
+   */
   readonly #outputs = new Map<number, PromiseWithResolvers<SentAnswer> | KeptAnswer>()
   /** Outputs that are not there yet; also those that were forgotten. */
   readonly #missing = new Set<PromiseWithResolvers<SentAnswer>>()
@@ -104,7 +107,8 @@ export class Rounds {
    * Gives the engine the client's answer to a round. The same body again changes nothing.
    *
    * @throws CONFIG_INVALID (409) when the round has another answer, or the inference does not wait for it
-   * @throws TENSOR_MALFORMED, TOO_LARGE, PARAMETERS_MISMATCH when the body is no answer; the round then still waits
+   * @throws TENSOR_MALFORMED, TOO_LARGE, PARAMETERS_MISMATCH when the body is no answer; the round then still
+   *   waits
    * @throws whatever ends the inference
    */
   async answer(round: number, body: Uint8Array): Promise<void> {
@@ -132,7 +136,8 @@ export class Rounds {
 
   async #take(round: number, take: Take, body: Uint8Array): Promise<void> {
     try {
-      // Should the engine fail meanwhile, it takes nothing any more. The logits may overtake the word that it has taken it.
+      // Should the engine fail meanwhile, it takes nothing any more. The logits may overtake the word that it
+      // has taken it.
       await Promise.race([take(body), this.#end.promise])
     } catch (error) {
       this.#answered.delete(round)
@@ -150,7 +155,10 @@ export class Rounds {
     if ('promise' in output) this.#outputs.set(round, this.#options.room.keep(await output.promise))
   }
 
-  /** Outputs that are not there by now never will be. Each has a promise of its own: a common one would hold all of them. */
+  /**
+   * Outputs that are not there by now never will be. Each has a promise of its own: a common one would hold
+   * all of them.
+   */
   #fail(error: unknown): void {
     this.#failure = { error }
     for (const output of this.#missing) output.reject(error)

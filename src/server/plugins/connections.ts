@@ -3,8 +3,9 @@ import type { App } from '../services.ts'
 const LOOK_MILLISECONDS = 50
 
 /**
- * Sees to it that the server can close: it waits for requests that are under way, and not for connections without one. Node
- * closes those that have become idle, but neither one that was never used nor one that becomes idle later.
+ * Sees to it that the server can close: it waits for requests that are under way, and not for connections
+ * without one. Node closes those that have become idle, but neither one that was never used nor one that
+ * becomes idle later.
  */
 export function useConnections(app: App): void {
   let underWay = 0

@@ -6,8 +6,8 @@ import { nameOf } from '../stores/key-store.ts'
 import { loggedName } from '../stores/store-log.ts'
 
 /**
- * A log that holds no secret: no bodies, no headers, routes instead of URLs. A key set appears as the beginning of its
- * hash, which is good for comparing and for nothing else.
+ * A log that holds no secret: no bodies, no headers, routes instead of URLs. A key set appears as the
+ * beginning of its hash, which is good for comparing and for nothing else.
  *
  * @param stream where lines go; standard output when absent
  */

@@ -4,7 +4,10 @@ import { badRequest, HttpError } from '../problems/http-error.ts'
 import { PROBLEM_MEDIA_TYPE, problemOf, retryAfter } from '../problems/problem.ts'
 import type { App } from '../services.ts'
 
-/** Answers every error, unknown routes included, as `application/problem+json`; logs those that are the server's. */
+/**
+ * Answers every error, unknown routes included, as `application/problem+json`; logs those that are the
+ * server's.
+ */
 export function useProblems(app: App): void {
   app.setErrorHandler((error, request, reply) => sendProblem(asHttpError(error), request, reply))
   app.setNotFoundHandler((request, reply) => {

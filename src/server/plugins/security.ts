@@ -55,7 +55,10 @@ export async function useSecurity(app: App, options: SecurityOptions): Promise<v
   })
 }
 
-/** Tells browsers which other origins may read answers. No credentials: what authorises is in the requests themselves. */
+/**
+ * Tells browsers which other origins may read answers. No credentials: what authorises is in the requests
+ * themselves.
+ */
 async function useCors(app: App, { allowedOrigins = [] }: SecurityOptions): Promise<void> {
   if (allowedOrigins.length === 0) return
   await app.register(cors, {

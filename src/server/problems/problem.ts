@@ -5,7 +5,10 @@ import { HttpError } from './http-error.ts'
 /** Media type of RFC 9457. */
 export const PROBLEM_MEDIA_TYPE = 'application/problem+json'
 
-/** What every error is answered with: RFC 9457's members, OIP's `error`, PolyVeil's code and remedy, then the facts. */
+/**
+ * What every error is answered with: RFC 9457's members, OIP's `error`, PolyVeil's code and remedy, then the
+ * facts.
+ */
 export const problemSchema = z
   .looseObject({
     type: z.string().describe('urn:polyveil:error: and the code'),
@@ -65,7 +68,10 @@ function publicSide(error: unknown): PublicSide {
   )
 }
 
-/** Errors of Fastify and its plugins carry a status; those below 500, and 503 for pressure, are the client's to know. */
+/**
+ * Errors of Fastify and its plugins carry a status; those below 500, and 503 for pressure, are the client's
+ * to know.
+ */
 function frameworkError(error: unknown): PublicSide | undefined {
   const { statusCode, message } = error as { statusCode?: number; message?: string }
   if (statusCode === undefined || message === undefined) return undefined

@@ -11,7 +11,8 @@ import type { NewKeySet, VerifyKeySet } from '../stores/key-store.ts'
 import { PART_BYTES } from '../stores/key-store.ts'
 import { emptyResponse, responses } from './schemas.ts'
 
-// As many elements as there can be keys in the largest set that the limits allow; the store's own limit is on bytes.
+// As many elements as there can be keys in the largest set that the limits allow; the store's own limit is on
+// bytes.
 const MAX_GALOIS_ELEMENTS = 4096
 
 const id = z.string().min(1).max(128).describe('The id that POST /v2/keys answered; keep it secret')
@@ -43,8 +44,8 @@ const uploadHeaders = z.looseObject({
 })
 
 /**
- * Where requests name their key set. Proxies log paths, and whoever reads an id may use it: so it belongs in the header. The
- * path is how PolyVeil 0.1 had it, and goes on to work.
+ * Where requests name their key set. Proxies log paths, and whoever reads an id may use it: so it belongs in
+ * the header. The path is how PolyVeil 0.1 had it, and goes on to work.
  */
 const PLACES = [
   { url: '/v2/keys', params: z.object({}), headers: z.looseObject({ [KEY_SET_HEADER]: id }) },

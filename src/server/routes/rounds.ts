@@ -31,7 +31,8 @@ const ANSWER = bytesResponse(
 
 /** What clients get and give in refresh rounds. */
 export async function roundRoutes(app: App, services: Services): Promise<void> {
-  // Before a body is read: nobody uploads megabytes for nothing, and who uploads them is there. But after requests were counted.
+  // Before a body is read: nobody uploads megabytes for nothing, and who uploads them is there. But after
+  // requests were counted.
   app.addHook('preParsing', async ({ params, headers }, reply) => {
     const inference = services.inferences.get((params as { id: string }).id)
     requireOwner(inference, headers[KEY_SET_HEADER])

@@ -19,8 +19,8 @@ const OWN = /^[0-9a-f]{64}(\.json|\.json\.new|\.keys)$/
 const isOwn = (file: string): boolean => OWN.test(file)
 
 /**
- * Key sets in a directory of its own, which a file marks: `NAME.json` is the record, `NAME.keys` the bytes. Readable by the
- * owner alone. What has another name than these, and every directory, is left alone.
+ * Key sets in a directory of its own, which a file marks: `NAME.json` is the record, `NAME.keys` the bytes.
+ * Readable by the owner alone. What has another name than these, and every directory, is left alone.
  */
 export class DiskFiles implements KeySetFiles {
   readonly #directory: string
@@ -33,7 +33,8 @@ export class DiskFiles implements KeySetFiles {
 
   /**
    * @param log told of each file that is deleted, and of files that are not the store's
-   * @throws CONFIG_INVALID when the directory cannot be made or used, or holds something else and is not marked
+   * @throws CONFIG_INVALID when the directory cannot be made or used, or holds something else and is not
+   *   marked
    */
   static async open(directory: string, log: StoreLog = NO_LOG): Promise<DiskFiles> {
     await openOwnDirectory(directory, isOwn, log)

@@ -7,8 +7,8 @@ import { FLOODING_KEY_BYTES, newFloodingKey } from '../../he-ops/flooding.ts'
 const FILE = 'flooding.key'
 
 /**
- * The service's secret key for the noise of answers. It is made with the first start and stays: with another key a repeated
- * query would get other noise.
+ * The service's secret key for the noise of answers. It is made with the first start and stays: with another
+ * key a repeated query would get other noise.
  *
  * @param directory that the service keeps its data in; made if need be
  * @throws CONFIG_INVALID when the file cannot be read or written, or has another length
@@ -43,7 +43,10 @@ async function read(path: string): Promise<Uint8Array | undefined> {
   }
 }
 
-/** The file appears with all of its bytes. Where two services start at once, the second one takes the first one's key. */
+/**
+ * The file appears with all of its bytes. Where two services start at once, the second one takes the first
+ * one's key.
+ */
 async function create(path: string): Promise<Uint8Array> {
   const draft = `${path}.${randomUUID()}.part`
   await writeFile(draft, newFloodingKey(), { mode: 0o600, flush: true })

@@ -1,6 +1,9 @@
 import { z } from 'zod'
 
-/** What is known about a stored key set, beside its bytes. Its id is not in here: only who holds it can name it. */
+/**
+ * What is known about a stored key set, beside its bytes. Its id is not in here: only who holds it can name
+ * it.
+ */
 export const keySetRecordSchema = z.object({
   parametersDigest: z.string(),
   /** Ascending. */
@@ -25,8 +28,8 @@ export type KeySetRecord = Readonly<z.infer<typeof keySetRecordSchema>>
 export type KeySetLocation = { readonly path: string } | { readonly bytes: Uint8Array }
 
 /**
- * Keeps records and bytes under names. It knows no rules: those are `KeyStore`'s, which also sees to it that one name
- * is never worked on twice at a time.
+ * Keeps records and bytes under names. It knows no rules: those are `KeyStore`'s, which also sees to it that
+ * one name is never worked on twice at a time.
  */
 export interface KeySetFiles {
   /** All records; files of the store's own that belong to none are thrown away. */
@@ -34,7 +37,8 @@ export interface KeySetFiles {
   /** Writes a record so that at any moment either the old or the new one is there. */
   save(name: string, record: KeySetRecord): Promise<void>
   /**
-   * Writes a part from `offset` on and makes it durable. When it fails, the bytes before `offset` are as they were.
+   * Writes a part from `offset` on and makes it durable. When it fails, the bytes before `offset` are as they
+   * were.
    *
    * @returns bytes written
    * @throws whatever `part` throws

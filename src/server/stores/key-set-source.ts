@@ -22,10 +22,10 @@ export async function withKeySet<T>(
 }
 
 /**
- * The same for a key set that has passed its check when it was complete: it is not hashed again each time it is loaded. The
- * store does not write to it any more, and nobody else can reach its files. What an accident on the disk makes of them is
- * still held against the primes, residue by residue, and can harm nobody's results but those of the keys' own client, who
- * notices: other keys decrypt to noise.
+ * The same for a key set that has passed its check when it was complete: it is not hashed again each time it
+ * is loaded. The store does not write to it any more, and nobody else can reach its files. What an accident
+ * on the disk makes of them is still held against the primes, residue by residue, and can harm nobody's
+ * results but those of the keys' own client, who notices: other keys decrypt to noise.
  *
  * @throws KEYS_EXPIRED when the file is gone
  */

@@ -15,13 +15,18 @@ export interface KeyStoreLimits {
   readonly maxSetBytes: number
   /** All key sets together, each counted in full from the moment it is announced. */
   readonly maxTotalBytes: number
-  /** Time after the announcement, or the last part, at which an incomplete set expires; by default five minutes. */
+  /**
+   * Time after the announcement, or the last part, at which an incomplete set expires; by default five
+   * minutes.
+   */
   readonly uploadMilliseconds?: number
   /** Incomplete sets of one owner; by default 4. */
   readonly maxUploadsPerOwner?: number
   /** Complete sets of one owner, by default 16. A further one takes the place of the least recently used. */
   readonly maxSetsPerOwner?: number
-  /** Bytes of one owner's complete sets, by default half of `maxTotalBytes`. They make room in the same way. */
+  /**
+   * Bytes of one owner's complete sets, by default half of `maxTotalBytes`. They make room in the same way.
+   */
   readonly maxBytesPerOwner?: number
 }
 
@@ -32,7 +37,9 @@ const UPLOAD_RETRY_SECONDS = 10
 
 export type NewKeySet = Pick<KeySetRecord, 'parametersDigest' | 'galoisElements' | 'bytes'>
 
-/** Checks a received key set to its last residue. Its errors about the bytes delete the set; others leave it. */
+/**
+ * Checks a received key set to its last residue. Its errors about the bytes delete the set; others leave it.
+ */
 export type VerifyKeySet = (record: KeySetRecord, location: KeySetLocation) => Promise<{ digest: string }>
 
 /** Why a key set went, for the log. */
@@ -44,8 +51,8 @@ type Reason =
   | 'made room for its owner'
 
 /**
- * Key sets by id: uploaded in parts, checked, kept until they expire. An id is an unguessable capability; files go by
- * its hash, so neither the disk nor the log can name a key set to this store.
+ * Key sets by id: uploaded in parts, checked, kept until they expire. An id is an unguessable capability;
+ * files go by its hash, so neither the disk nor the log can name a key set to this store.
  *
  * Each set has an owner, by whom limits count. No owner's sets go to make room for another's.
  */
@@ -97,7 +104,8 @@ export class KeyStore {
   }
 
   /**
-   * Announces a key set. Where the store is full, complete sets of the same owner make room, the least recently used first.
+   * Announces a key set. Where the store is full, complete sets of the same owner make room, the least
+   * recently used first.
    *
    * @param owner whom the set counts for
    * @returns its id
@@ -150,7 +158,8 @@ export class KeyStore {
    * Appends a part. When it fails, whatever the reason, the upload stands where it stood before.
    *
    * @throws KEYS_EXPIRED
-   * @throws TENSOR_MALFORMED (409) with `uploadOffset`, when the part begins elsewhere than at the server's offset
+   * @throws TENSOR_MALFORMED (409) with `uploadOffset`, when the part begins elsewhere than at the server's
+   *   offset
    * @throws TOO_LARGE when it is longer than `PART_BYTES` or than what is left
    */
   append(id: string, offset: number, part: AsyncIterable<Uint8Array>): Promise<KeySetRecord> {
@@ -260,7 +269,10 @@ export class KeyStore {
     })
   }
 
-  /** Names of an owner's sets that are too many now that the set `latest` is complete. Sets of nobody are never too many. */
+  /**
+   * Names of an owner's sets that are too many now that the set `latest` is complete. Sets of nobody are
+   * never too many.
+   */
   #surplusOf(owner: string | undefined, latest: string): string[] {
     if (owner === undefined) return []
     const others = this.#byUse(owner).filter(([name]) => name !== latest)

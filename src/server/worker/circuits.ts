@@ -5,8 +5,8 @@ import { type OutlineFile, readCircuitFile, readOutlineFile } from '../circuit-f
 import type { CircuitReference } from './messages.ts'
 
 /**
- * A circuit that a worker serves. What its header says stays; operations and constants, hundreds of megabytes of deep
- * circuits, are read when they are needed, and kept no longer than somebody holds them.
+ * A circuit that a worker serves. What its header says stays; operations and constants, hundreds of megabytes
+ * of deep circuits, are read when they are needed, and kept no longer than somebody holds them.
  */
 export class ServedCircuit {
   readonly outline: CircuitOutline

@@ -35,9 +35,14 @@ export interface InferTask {
   readonly circuit: CircuitReference
   readonly keys: StoredKeySet
   readonly frame: Uint8Array
-  /** Gives `WorkerMessage`s, takes `ClientMessage`s. Closing the other end ends an inference that waits for its client. */
+  /**
+   * Gives `WorkerMessage`s, takes `ClientMessage`s. Closing the other end ends an inference that waits for
+   * its client.
+   */
   readonly port: MessagePort
-  /** One 32-bit word: not zero when the inference is to end. A worker is deaf to messages while it computes. */
+  /**
+   * One 32-bit word: not zero when the inference is to end. A worker is deaf to messages while it computes.
+   */
   readonly stop: SharedArrayBuffer
 }
 
@@ -63,7 +68,9 @@ export interface SessionOpened {
   readonly threads: number
 }
 
-/** What a task comes to. Errors travel as data: a thrown one would lose its code and facts between threads. */
+/**
+ * What a task comes to. Errors travel as data: a thrown one would lose its code and facts between threads.
+ */
 export type Outcome<T> =
   | { readonly kind: 'value'; readonly value: T }
   | { readonly kind: 'error'; readonly error: ReturnType<PolyVeilError['toJSON']> }

@@ -3,14 +3,16 @@ import { ExecutionStopped } from '../../he-ops/executor.ts'
 import { type ClientMessage, failure, type InferTask, type WorkerMessage } from './messages.ts'
 
 /**
- * The client as a worker sees it: frames go to the thread that answers requests, and come from there, several rounds at a
- * time. A worker that waits for one does not compute.
+ * The client as a worker sees it: frames go to the thread that answers requests, and come from there, several
+ * rounds at a time. A worker that waits for one does not compute.
  *
- * @param task to be given before anything is awaited: the closing of its port says that nobody will answer any more
+ * @param task to be given before anything is awaited: the closing of its port says that nobody will answer
+ *   any more
  */
 export function refreshOver({ port, stop }: InferTask): RefreshClient {
   const flag = new Int32Array(stop)
-  // A promise for each answer, and none for the port's end: it would hold whatever was raced against it, frames and all.
+  // A promise for each answer, and none for the port's end: it would hold whatever was raced against it,
+  // frames and all.
   const awaited = new Map<number, PromiseWithResolvers<Uint8Array>>()
   port.on('message', ({ round, refreshed }: ClientMessage) => awaited.get(round)?.resolve(refreshed))
   let isClosed = false

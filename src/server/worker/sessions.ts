@@ -25,8 +25,8 @@ interface Acquired {
 }
 
 /**
- * What has been loaded, by key set. When it outgrows the budget, or the engine its memory, the least recently used key sets
- * are freed; where all others are in use, whoever needs the room waits until one is not.
+ * What has been loaded, by key set. When it outgrows the budget, or the engine its memory, the least recently
+ * used key sets are freed; where all others are in use, whoever needs the room waits until one is not.
  */
 export class Sessions {
   readonly #settings: WorkerSettings
@@ -49,8 +49,10 @@ export class Sessions {
    * Uses the session of a key set and a model, which is loaded if need be. Several can be in use at once.
    *
    * @param isCancelled asked after waiting; true ends it with `ExecutionStopped`
-   * @throws KEYS_EXPIRED, KEYS_MISSING, PARAMETERS_MISMATCH, TENSOR_MALFORMED; ExecutionStopped; what `body` throws
-   * @throws EngineMemoryExceeded when the model does not fit the engine's memory even with no other client's keys in it
+   * @throws KEYS_EXPIRED, KEYS_MISSING, PARAMETERS_MISMATCH, TENSOR_MALFORMED; ExecutionStopped; what `body`
+   *   throws
+   * @throws EngineMemoryExceeded when the model does not fit the engine's memory even with no other client's
+   *   keys in it
    */
   async use<T>(
     served: ServedCircuit,
@@ -154,7 +156,8 @@ export class Sessions {
   }
 
   /**
-   * Frees the keys, with their sessions, that have not been used for longest; where all are in use, waits until some are not.
+   * Frees the keys, with their sessions, that have not been used for longest; where all are in use, waits
+   * until some are not.
    *
    * @returns false when there are none but the client's
    * @throws ExecutionStopped

@@ -78,8 +78,8 @@ async function outcome<T>(task: () => Promise<T>): Promise<Outcome<T>> {
 }
 
 /**
- * After a trap, or without memory, node-seal's heap is in no known state. The thread ends; the pool tells the client
- * that its worker was lost and starts another.
+ * After a trap, or without memory, node-seal's heap is in no known state. The thread ends; the pool tells the
+ * client that its worker was lost and starts another.
  */
 const leavesHeapBroken = (error: unknown): boolean =>
   error instanceof WebAssembly.RuntimeError ||

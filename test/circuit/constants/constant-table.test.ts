@@ -57,7 +57,8 @@ t.test('a table is written as the array is, whatever numbers its factors have', 
 
 t.test('values are written in pieces, and factors may lie across them', async (t) => {
   const small = smallCircuit()
-  // More than one piece of 2^17 doubles, whose boundary no power of two meets after the small circuit's own values.
+  // More than one piece of 2^17 doubles, whose boundary no power of two meets after the small circuit's own
+  // values.
   const many = Array.from({ length: 80 }, (_, k) =>
     Float64Array.from({ length: 2048 }, (_, i) => 1 + k + i / 4096),
   )

@@ -10,8 +10,8 @@ import { seededGaussian } from '../../../src/he-ops/clear/gaussian.ts'
 import { encodingNoise } from '../../../src/he-ops/noise.ts'
 import { distinct, newBuilder, noisyElements, packedInput, parameters } from '../harness.ts'
 
-// What the analysis says of repacking masks is held against repackings whose masks are rounded as they are encoded, of maps that
-// are as smooth as those of photographs.
+// What the analysis says of repacking masks is held against repackings whose masks are rounded as they are
+// encoded, of maps that are as smooth as those of photographs.
 
 const MAP: Shape = [8, 54, 56]
 const SHAPE: Shape = [8, 27, 28]
@@ -47,7 +47,10 @@ function errorOfRepacking(map: Float64Array, scale: number): Float64Array {
 
 const dot = (a: Float64Array, b: Float64Array): number => a.reduce((sum, x, i) => sum + x * b[i], 0)
 
-/** A map, a gradient with respect to what is repacked of it, and what repacking errs by in units of a mask's error in a slot. */
+/**
+ * A map, a gradient with respect to what is repacked of it, and what repacking errs by in units of a mask's
+ * error in a slot.
+ */
 function drawn(draw: number) {
   const map = smooth(MAP, draw)
   const tensor = everySecond(map)

@@ -11,7 +11,8 @@ import { prepareInput } from '../../../src/compiler/prepare-input.ts'
 import { seededGaussian } from '../../../src/he-ops/clear/gaussian.ts'
 import { golden } from '../harness.ts'
 
-// What the analysis says is held against what happens: errors are put into tensors and weights, and the graph evaluated.
+// What the analysis says is held against what happens: errors are put into tensors and weights, and the graph
+// evaluated.
 
 const STEP = 1e-5
 const IMAGES = 4
@@ -43,7 +44,10 @@ function reading(node: Node, moved: (operand: NodeId) => NodeId): Node {
 
 const drawn = (length: number): Float64Array => Float64Array.from({ length }, () => STEP * gaussian())
 
-/** Root mean square of what a changed graph's logits differ by, for errors of deviation 1, over images and draws. */
+/**
+ * Root mean square of what a changed graph's logits differ by, for errors of deviation 1, over images and
+ * draws.
+ */
 function measured(graph: Graph, images: readonly Float64Array[], changed: () => Graph): number {
   const errors = images.flatMap((image) => {
     const exact = evaluate(graph, image)

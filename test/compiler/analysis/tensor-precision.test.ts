@@ -6,8 +6,9 @@ import { rehearse } from '../../../src/compiler/analysis/rehearsal.ts'
 import { rootMeanSquare } from '../../../src/compiler/graph/statistics.ts'
 import { loweredTensors } from '../lowering/lowered-tensors.ts'
 
-// The bits that plans state for every tensor, against the errors that the clear backend has made by then. Rehearsed they are off by
-// less than a bit; estimates without images may fall short of what there is, by several.
+// The bits that plans state for every tensor, against the errors that the clear backend has made by then.
+// Rehearsed they are off by less than a bit; estimates without images may fall short of what there is, by
+// several.
 
 for (const name of ['micro_t', 'micro_s', 'micro_lr']) {
   t.test(`${name}: bits of every tensor`, async (t) => {

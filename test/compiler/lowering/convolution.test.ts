@@ -56,7 +56,8 @@ const CASES: Case[] = [
     outputs: 30,
     kernel: 1,
     strategy: { babies: 5 },
-    // 10 + 9 channels to 15 + 15, shifts -14..9: babies -2..2 of two inputs, giants -15..10 by 5 of two outputs.
+    // 10 + 9 channels to 15 + 15, shifts -14..9: babies -2..2 of two inputs, giants -15..10 by 5 of two
+    // outputs.
     rotations: 2 * 4 + 2 * 5,
     keys: 4,
     clean: true,

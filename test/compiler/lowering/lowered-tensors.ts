@@ -19,7 +19,10 @@ import { golden } from '../harness.ts'
 
 const SIMD = targetNamed('simd')
 
-/** Every tensor of a golden network, as the graph has it and as the lowered circuit computes it on the clear backend. */
+/**
+ * Every tensor of a golden network, as the graph has it and as the lowered circuit computes it on the clear
+ * backend.
+ */
 export interface LoweredTensors {
   readonly graph: Graph
   readonly builder: CircuitBuilder

@@ -28,8 +28,8 @@ const CASES: Case[] = [
     title: 'one channel to four, rows stay in place',
     map: [7, 56, 56],
     ciphertexts: [7, 2],
-    // Ways 2 x + c of 0 .. 57 in baby steps of -3 .. 4, three or four of which an input needs since c is the same for all
-    // of it; and seven giant steps of each output, by Horner's rule with one key.
+    // Ways 2 x + c of 0 .. 57 in baby steps of -3 .. 4, three or four of which an input needs since c is the
+    // same for all of it; and seven giant steps of each output, by Horner's rule with one key.
     rotations: 4 * 3 + 3 * 4 + 2 * 7,
     keys: 7 + 1,
   },

@@ -3,12 +3,12 @@ import { goldenTensors, item } from '../../models/support/golden.ts'
 import { maxDifference } from '../harness.ts'
 import { type LoweredTensors, loweredTensors } from './lowered-tensors.ts'
 
-// Every tensor of the golden networks, as the lowered circuit computes it on the clear backend, refreshes and all: against the
-// graph, and those that PyTorch wrote down against what it wrote.
+// Every tensor of the golden networks, as the lowered circuit computes it on the clear backend, refreshes and
+// all: against the graph, and those that PyTorch wrote down against what it wrote.
 
 /**
- * Golden tensors that are tensors of the folded graph, up to a factor for each channel: what a cell gives to the next one. The
- * last one's is merged with the norm behind it.
+ * Golden tensors that are tensors of the folded graph, up to a factor for each channel: what a cell gives to
+ * the next one. The last one's is merged with the norm behind it.
  */
 const writtenIn = (tensors: ReadonlyMap<string, unknown>): string[] =>
   [...tensors.keys()].filter((key) => {

@@ -45,7 +45,9 @@ t.test('quotients: the floor of the sum of fractions, at most one off next to an
   )
 })
 
-/** Data primes of many sizes, one special prime; neighbours differ, so that residues of one exceed another. */
+/**
+ * Data primes of many sizes, one special prime; neighbours differ, so that residues of one exceed another.
+ */
 const mixed = checkParameters(chain(8192, [30, 20, 29, 24, 30, 27], [30]))
 
 function chain(ring: number, data: readonly number[], special: readonly number[]) {
@@ -127,8 +129,8 @@ function converted(
 }
 
 /**
- * @throws when a result is not the integer itself (the centred one: of least absolute value) modulo a target; only next
- *   to the ends of its range may it be one product of the sources further, the same for all targets
+ * @throws when a result is not the integer itself (the centred one: of least absolute value) modulo a target;
+ *   only next to the ends of its range may it be one product of the sources further, the same for all targets
  */
 function requireExact(
   primes: readonly bigint[],

@@ -56,7 +56,9 @@ const small: fc.Arbitrary<Sum> = fc.record({
   aliased: fc.option(fc.nat(), { nil: undefined }),
 })
 
-/** All residues of the polynomials at their largest, and as many terms as make a difference to the reductions. */
+/**
+ * All residues of the polynomials at their largest, and as many terms as make a difference to the reductions.
+ */
 const extreme: fc.Arbitrary<Sum> = fc
   .tuple(fc.integer({ min: 25, max: 30 }), fc.nat(4), fc.double({ min: 0, max: 1, noNaN: true }))
   .map(([bits, which, share]) => {

@@ -85,7 +85,10 @@ export function requireEqual(found: Uint32Array, expected: Uint32Array, what: st
   throw new Error(`${what}: ${found[at]} at ${at} should be ${expected[at]} (${found.length} words)`)
 }
 
-/** Primes 1 modulo 2 N and below 2^30: the smallest that parameters may have, the largest, and any of 20 to 30 bits. */
+/**
+ * Primes 1 modulo 2 N and below 2^30: the smallest that parameters may have, the largest, and any of 20 to 30
+ * bits.
+ */
 export function primes(ring: number): fc.Arbitrary<bigint> {
   return fc.oneof(
     { weight: 1, arbitrary: fc.constant(smallestPrime(ring)) },
@@ -105,7 +108,10 @@ export const smallestPrime = (ring: number): bigint => walk(ring, 10_000n, 1n)
 /** The largest prime that the lanes hold. */
 export const largestPrime = (ring: number): bigint => walk(ring, 2n ** 30n - 1n, -1n)
 
-/** A prime of exactly this many bits, `choice` being where the search begins; of fewer bits where there is none. */
+/**
+ * A prime of exactly this many bits, `choice` being where the search begins; of fewer bits where there is
+ * none.
+ */
 export function primeOfBits(ring: number, bits: number, choice = 0): bigint {
   const least = 1n << BigInt(bits - 1)
   const candidates = least / BigInt(2 * ring)

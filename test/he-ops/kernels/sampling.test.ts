@@ -3,7 +3,8 @@ import t from 'tap'
 import { generator, heap, kernels, primes, requireEqual, withMemory } from './fixture.ts'
 import { slowBinomial, slowResidues, slowTernary } from './slow-sampling.ts'
 
-// Polynomials of small random integers: what the kernels make of given bytes, and what comes of the platform's.
+// Polynomials of small random integers: what the kernels make of given bytes, and what comes of the
+// platform's.
 
 const BOUND: number = kernels.BINOMIAL_BOUND.value
 const BYTES: number = kernels.BINOMIAL_BYTES.value
@@ -68,7 +69,9 @@ t.test('binomial: SEAL’s definition', async () => {
   )
 })
 
-/** Words of 64 bits of which some are beyond the largest multiple of every prime of 30 bits, or next to it. */
+/**
+ * Words of 64 bits of which some are beyond the largest multiple of every prime of 30 bits, or next to it.
+ */
 function wordsOf(length: number, seed: number, large: number): BigUint64Array {
   const random = generator(seed)
   const any = (): bigint => (BigInt(random(2 ** 32)) << 32n) + BigInt(random(2 ** 32))

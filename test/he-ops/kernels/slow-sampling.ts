@@ -1,6 +1,9 @@
 // What the samplers give for given random bytes, one coefficient after the other.
 
-/** Coefficients plus 1, by the definition: a byte is taken modulo 3 unless it is 255, and then the reserve's next. */
+/**
+ * Coefficients plus 1, by the definition: a byte is taken modulo 3 unless it is 255, and then the reserve's
+ * next.
+ */
 export function slowTernary(bytes: Uint8Array, size: number): Uint32Array {
   let reserve = size
   return Uint32Array.from({ length: size }, (_, k) => {
@@ -19,7 +22,10 @@ export function slowBinomial(bytes: Uint8Array, size: number): Uint32Array {
   })
 }
 
-/** Residues by the definition: a word is taken modulo q unless it is beyond q's largest multiple, and then the reserve's next. */
+/**
+ * Residues by the definition: a word is taken modulo q unless it is beyond q's largest multiple, and then the
+ * reserve's next.
+ */
 export function slowResidues(words: BigUint64Array, size: number, q: number): Uint32Array {
   const prime = BigInt(q)
   const limit = (2n ** 64n / prime) * prime

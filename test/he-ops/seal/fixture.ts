@@ -5,7 +5,10 @@ import { createSealContext, type SealContext } from '../../../src/he-ops/seal/co
 import type { EvaluationKeys } from '../../../src/he-ops/seal/keys/index.ts'
 import { loadSeal, withHeap } from '../../../src/he-ops/seal/runtime.ts'
 
-/** Parameters of the smallest ring, 128 bits of security: data primes of the given sizes, then the special ones. */
+/**
+ * Parameters of the smallest ring, 128 bits of security: data primes of the given sizes, then the special
+ * ones.
+ */
 export function smallParameters(
   bits: readonly number[] = [50, 40, 30],
   ...special: readonly number[]

@@ -10,7 +10,8 @@ import { loadSeal } from '../../../src/he-ops/seal/runtime.ts'
 import { automorphism, centred, expanded, mod, secretResidues, transforms } from './exact.ts'
 import { smallParameters } from './fixture.ts'
 
-// Hybrid key switching in plain integers, with the keys that clients make: what the noise formula is held against.
+// Hybrid key switching in plain integers, with the keys that clients make: what the noise formula is held
+// against.
 
 const parameters = smallParameters([30, 30, 29, 28, 26], 30, 30)
 const { ring, primes, specialPrimes } = parameters

@@ -8,7 +8,9 @@ import { CircuitBuilder, parameters, STEPS, smallSimdCircuit } from './circuits.
 
 const short = (order: readonly Step[]): string[] => order.map(({ kind, ops }) => `${kind} ${ops.join(' ')}`)
 
-/** @throws when an operation is missing, comes twice, stands among others of its kind, or before an operand */
+/**
+ * @throws when an operation is missing, comes twice, stands among others of its kind, or before an operand
+ */
 function requireOrder({ ops }: Pick<Circuit, 'ops'>, order: readonly Step[], maxSources: number): void {
   const done = new Set<ValueId>()
   for (const batch of order) {

@@ -30,7 +30,10 @@ const x = Float64Array.from({ length: slots }, (_, s) => Math.sin(s + 1))
 const y = Float64Array.from({ length: slots }, (_, s) => Math.cos(5 * s) - 0.25)
 const pairs = [x, y].map((values) => fixture.encrypt(values, parameters.topLevel, SCALE))
 
-/** Runs a circuit as a program, all pieces of a phase one after the other, backwards; gives the result's residues. */
+/**
+ * Runs a circuit as a program, all pieces of a phase one after the other, backwards; gives the result's
+ * residues.
+ */
 function run(
   circuit: Circuit,
   inputs: readonly SeededRlwe[],
@@ -59,7 +62,10 @@ function run(
   return result
 }
 
-/** @throws when the result is not the clear one, or other threads or another way to keep constants give other bits */
+/**
+ * @throws when the result is not the clear one, or other threads or another way to keep constants give other
+ *   bits
+ */
 function requireRight(circuit: Circuit, inputs: readonly SeededRlwe[]): void {
   const residues = run(circuit, inputs, 1)
   const { level, scale } = circuit.ops[circuit.result]

@@ -148,11 +148,13 @@ const refreshParameters: CkksParameters = (() => {
 })()
 
 /**
- * A circuit of two refresh rounds: x, turned by 7 slots, and y are refreshed in round 0, their product in round 1, each
- * time from level 2. The result is twice the product; the output allows copies of a logit to differ.
+ * A circuit of two refresh rounds: x, turned by 7 slots, and y are refreshed in round 0, their product in
+ * round 1, each time from level 2. The result is twice the product; the output allows copies of a logit to
+ * differ.
  *
  * @param period after which the answer repeats; what does not repeat is masked
- * @param overlapping x and y go in rounds of their own, 0 and 1, of which neither needs the other; the product in round 2
+ * @param overlapping x and y go in rounds of their own, 0 and 1, of which neither needs the other; the
+ *   product in round 2
  */
 export function refreshedCircuit({ overlapping = false, period = 4 } = {}): Circuit {
   const apart = overlapping ? 1 : 0

@@ -392,8 +392,8 @@ t.test('primes beyond 30 bits are refused', async (t) => {
   })
 })
 
-// The trial of test/he-ops/seal/rerandomise.test.ts: after one product with weights, c1_out / c1_in is the weights'
-// plaintext, residue by residue, for whoever holds the input.
+// The trial of test/he-ops/seal/rerandomise.test.ts: after one product with weights, c1_out / c1_in is the
+// weights' plaintext, residue by residue, for whoever holds the input.
 
 const weights = Float64Array.from({ length: slots }, (_, i) => Math.sin(i + 1))
 const SAMPLES = 512

@@ -13,8 +13,8 @@ import { readRlwe, rlweBytes, writeRlwe } from '../../../src/wire/rlwe.ts'
 import { REJECTING_PRIME, rejectingSeed } from '../kernels/rejecting.ts'
 import { expanded, mod, secretResidues, transforms } from '../seal/exact.ts'
 
-// That keys are what they should be is checked beside node-seal's own (`seal/keys-switching.test.ts`); that they work, by
-// every test that computes under encryption. Here is what they are made from.
+// That keys are what they should be is checked beside node-seal's own (`seal/keys-switching.test.ts`); that
+// they work, by every test that computes under encryption. Here is what they are made from.
 
 const RING = 8192
 const others = nttPrimes(RING, [29, 30, 30]).filter((prime) => prime !== REJECTING_PRIME)

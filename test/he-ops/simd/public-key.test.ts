@@ -11,8 +11,8 @@ import { mod, transforms } from '../seal/exact.ts'
 import { refreshedCircuit, STEPS, smallSimdCircuit } from './circuits.ts'
 import { simdFixture, unpacked } from './fixture.ts'
 
-// A client that uploads a public key whose first polynomial is zero: what re-randomises the first polynomial of all that leaves
-// the server is then a small error alone, and masks have to hide the rest.
+// A client that uploads a public key whose first polynomial is zero: what re-randomises the first polynomial
+// of all that leaves the server is then a small error alone, and masks have to hide the rest.
 
 const PERIOD = 16
 const DIGEST_BYTES = 32

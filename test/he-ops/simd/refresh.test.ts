@@ -160,7 +160,9 @@ t.test('while a client is waited for, the engine runs for another one', async (t
 
 const secrets = secretResidues(fixture.ctx, fixture.secretKey)
 
-/** What the client decrypts, and what a public-key encryption's second polynomial is: integers by exact CRT. */
+/**
+ * What the client decrypts, and what a public-key encryption's second polynomial is: integers by exact CRT.
+ */
 function decrypted(masked: PackedFullRlwe): bigint[] {
   const { c0, c1 } = unpacked(masked)
   const low = parameters.primes.slice(0, LEVEL + 1)
@@ -187,7 +189,10 @@ function centred(limbs: readonly (readonly bigint[])[], primes: readonly bigint[
   })
 }
 
-/** Largest chi-squared of 32 cells of equal chance, of mean 31 and deviation 7.9, that is no surprise in hundreds of tests. */
+/**
+ * Largest chi-squared of 32 cells of equal chance, of mean 31 and deviation 7.9, that is no surprise in
+ * hundreds of tests.
+ */
 const UNIFORM = 31 + 9 * 7.9
 
 function chiSquared(cellOf: (i: number) => number, count: number): number {

@@ -187,9 +187,9 @@ function costOf(body: (build: CircuitBuilder, x: ValueId, y: ValueId) => void) {
   return calls
 }
 
-// At level 4 of five data primes, two special ones: three digits, of 2, 2 and 1 primes. Decomposing takes 5 inverse
-// transforms, and 3 * 7 - 5 forward ones; a division of both polynomials takes 2 * (primes divided by) inverse
-// transforms, and 2 * (primes left) forward ones, each followed by one subtractScale.
+// At level 4 of five data primes, two special ones: three digits, of 2, 2 and 1 primes. Decomposing takes 5
+// inverse transforms, and 3 * 7 - 5 forward ones; a division of both polynomials takes 2 * (primes divided
+// by) inverse transforms, and 2 * (primes left) forward ones, each followed by one subtractScale.
 
 t.test('cost: a decomposition serves all rotations of a source, a division all of a sum', async (t) => {
   const sum = (rotations: readonly number[]) =>

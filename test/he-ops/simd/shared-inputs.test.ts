@@ -14,7 +14,9 @@ t.test('what shares an input, directly or through others, is one group; order st
   )
 })
 
-/** Whether all of a group is reached from its first piece, going on to whatever reads what is already read. */
+/**
+ * Whether all of a group is reached from its first piece, going on to whatever reads what is already read.
+ */
 function holdsTogether([first, ...others]: readonly number[][]): boolean {
   const read = new Set(first)
   let left = others

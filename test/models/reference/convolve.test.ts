@@ -18,7 +18,9 @@ function direct(layer: Convolution, x: Tensor): number[] {
   return output
 }
 
-/** First input index of each output: the window moves by the stride as long as it fits into the padded input. */
+/**
+ * First input index of each output: the window moves by the stride as long as it fits into the padded input.
+ */
 function starts({ kernel, stride, padding, dilation }: Convolution, size: number): number[] {
   const list: number[] = []
   const reach = dilation * (kernel - 1) + 1

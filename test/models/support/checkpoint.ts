@@ -10,8 +10,9 @@ export function numbers(seed: number): () => number {
 }
 
 /**
- * A checkpoint with distinct values for a config without attention, its names written out here once more, from the
- * released layout and not from the loader. Weights have the variance that keeps the size of what they are applied to.
+ * A checkpoint with distinct values for a config without attention, its names written out here once more,
+ * from the released layout and not from the loader. Weights have the variance that keeps the size of what
+ * they are applied to.
  */
 export function syntheticCheckpoint(
   config: NetworkConfig,

@@ -3,7 +3,10 @@ import type { Checkpoint } from '../../../src/models/index.ts'
 import { dictionary, type Fragment, pickle, tensor } from './pickle.ts'
 import { type ZipEntry, zip } from './zip.ts'
 
-/** Writes what `torch.save` would: state dicts and values of other kinds, each tensor with a storage of its own. */
+/**
+ * Writes what `torch.save` would: state dicts and values of other kinds, each tensor with a storage of its
+ * own.
+ */
 export class TorchFile {
   readonly #storages: ZipEntry[] = []
 

@@ -8,8 +8,8 @@ import { startServer } from '../../../src/server/serve.ts'
 import { rotatingCircuit } from '../rotating-circuit.ts'
 import { type KnownCircuit, SealedClient } from '../sealed-client.ts'
 
-// A server whose engine has the least memory that can be set: it takes one client's keys for the small circuit, not two
-// clients' at once, and never the large circuit.
+// A server whose engine has the least memory that can be set: it takes one client's keys for the small
+// circuit, not two clients' at once, and never the large circuit.
 const LIMIT = 16
 const small = rotatingCircuit('small', 8)
 const large = rotatingCircuit('large', 24)
@@ -140,7 +140,8 @@ t.test('what fits is served as before; clients make room for each other', async 
 
 t.test('each time keys and circuit were made ready, the log says what they take', async (t) => {
   const opened = lines.filter(({ msg }) => msg === 'Keys and circuit are ready to run')
-  // Client 1 beside the large ones; then 0, 1 and 0 anew, not again, and 1: the attempt at the large model cost it nothing.
+  // Client 1 beside the large ones; then 0, 1 and 0 anew, not again, and 1: the attempt at the large model
+  // cost it nothing.
   t.equal(opened.length, 5)
   for (const line of opened) {
     t.match(line, { level: 30, model: 'small', threads: 1 })

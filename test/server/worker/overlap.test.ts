@@ -6,7 +6,8 @@ import { refreshedCircuit } from '../../he-ops/simd/circuits.ts'
 import { largestError, type Said, StepClient } from '../refreshed-service.ts'
 import { serving } from '../serving.ts'
 
-// Rounds that overlap, against a server with the real engine: rounds 0 and 1 do not need each other, round 2 needs both.
+// Rounds that overlap, against a server with the real engine: rounds 0 and 1 do not need each other, round 2
+// needs both.
 
 const circuit = refreshedCircuit({ overlapping: true })
 const manifest = manifestOf(circuit)

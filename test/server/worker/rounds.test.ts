@@ -5,7 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { expectedLogits, largestError, type Said, StepClient, sizes, started } from '../refreshed-service.ts'
 
-// Every fault that a refresh round can have, against a server with the real engine; in the end it serves as before.
+// Every fault that a refresh round can have, against a server with the real engine; in the end it serves as
+// before.
 
 const CLOSE = 0.01
 

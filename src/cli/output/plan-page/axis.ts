@@ -25,7 +25,10 @@ export function tickText(tick: number, step: number): string {
   return tick.toFixed(Math.min(12, decimals))
 }
 
-/** Numbers of items, from 1, to stand below an axis: the first and round ones that leave `least` units to each. */
+/**
+ * Numbers of items, from 1, to stand below an axis: the first and round ones that leave `least` units to
+ * each.
+ */
 export function itemNumbers(count: number, width: number, least: number): number[] {
   const wanted = (count * least) / width
   const step =

@@ -8,7 +8,10 @@ import { counted } from './texts.ts'
 
 const ID = 'levels'
 
-/** Columns of several layers would hide how levels fall, so each has its own, if the drawing is wider than the page for it. */
+/**
+ * Columns of several layers would hide how levels fall, so each has its own, if the drawing is wider than the
+ * page for it.
+ */
 const LAYER_WIDTH = 4
 
 /** How levels fall from layer to layer, and where refreshes bring them back. */

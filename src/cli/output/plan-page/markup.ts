@@ -1,6 +1,9 @@
 import { escapeText } from './escape.ts'
 
-/** Tags and text that may stand in a page as they are. Whatever is a plain string is escaped, so that nothing is forgotten. */
+/**
+ * Tags and text that may stand in a page as they are. Whatever is a plain string is escaped, so that nothing
+ * is forgotten.
+ */
 export class Markup {
   readonly #text: string
 
@@ -18,8 +21,8 @@ export class Markup {
 export type Part = Markup | string | number | undefined | readonly Part[]
 
 /**
- * A template tag: the template is markup, and what is put into it is escaped unless it is markup already. Elements are
- * written as XML has them, all closed, so that tests can hold pages to be well-formed.
+ * A template tag: the template is markup, and what is put into it is escaped unless it is markup already.
+ * Elements are written as XML has them, all closed, so that tests can hold pages to be well-formed.
  */
 export const markup = (template: TemplateStringsArray, ...parts: readonly Part[]): Markup =>
   new Markup(template.map((text, i) => (i === 0 ? text : textOf(parts[i - 1]) + text)).join(''))

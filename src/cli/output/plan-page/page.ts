@@ -24,8 +24,8 @@ export interface PlanSubject {
 }
 
 /**
- * A plan as a page of its own: charts, tables and words. It loads nothing and runs nothing, so that it can be opened from
- * a disk and sent around; texts of the circuit, which can come from anybody, are escaped.
+ * A plan as a page of its own: charts, tables and words. It loads nothing and runs nothing, so that it can be
+ * opened from a disk and sent around; texts of the circuit, which can come from anybody, are escaped.
  */
 export const planPage = (subject: PlanSubject): string => `<!DOCTYPE html>\n${document(subject)}\n`
 

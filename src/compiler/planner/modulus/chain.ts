@@ -18,7 +18,9 @@ export interface PrimeSizes {
 /** The data primes of a plan. */
 export interface PlannedChain {
   readonly ring: number
-  /** The primes that hold the logits at their scale: q_0 alone, or q_0, q_1, .. where one would be too large. */
+  /**
+   * The primes that hold the logits at their scale: q_0 alone, or q_0, q_1, .. where one would be too large.
+   */
   readonly base: readonly bigint[]
   /** The primes above the base that rescaling divides by, the lowest first. */
   readonly levels: readonly bigint[]
@@ -43,8 +45,9 @@ export const parametersOf = (chain: PlannedChain, special: readonly bigint[]): C
 export const DRAFT_LEVELS = 250
 
 /**
- * The chain of a draft, to find out how many primes are needed, and which: each is chosen when a value is first divided
- * by it, from the highest level down. The finished chain has the same primes, so that all scales stay what they were.
+ * The chain of a draft, to find out how many primes are needed, and which: each is chosen when a value is
+ * first divided by it, from the highest level down. The finished chain has the same primes, so that all
+ * scales stay what they were.
  */
 export class DraftChain implements BuilderChain {
   /** Of one image. */
@@ -105,7 +108,8 @@ export class DraftChain implements BuilderChain {
   }
 
   /**
-   * The data primes when the result needs `bits` bits of modulus; undefined when the ring has no more primes of a size.
+   * The data primes when the result needs `bits` bits of modulus; undefined when the ring has no more primes
+   * of a size.
    *
    * @param level level of the result in this chain, below which nothing was chosen
    * @param sizes of the primes at and below it; by default those of the others
@@ -149,7 +153,10 @@ function takeAtLeast(pool: PrimePool, bits: number, most: number): bigint | unde
   return undefined
 }
 
-/** Bits that the product of the special primes may lack of the largest digit. Up to there the noise model judges. */
+/**
+ * Bits that the product of the special primes may lack of the largest digit. Up to there the noise model
+ * judges.
+ */
 const DIGIT_SLACK_BITS = 6
 
 /** log2 of the least special prime that a chain can do with: a digit of one prime. */
@@ -157,8 +164,9 @@ export const leastSpecialBits = (chain: PlannedChain): number =>
   dataPrimes(chain).reduce((most, prime) => Math.max(most, Math.log2(Number(prime))), 0)
 
 /**
- * The special primes that the security table leaves room for: one list for each number of them, at most `most`. Each is
- * as large as can be, since the noise of key switching shrinks with their product, and that is about a digit or more.
+ * The special primes that the security table leaves room for: one list for each number of them, at most
+ * `most`. Each is as large as can be, since the noise of key switching shrinks with their product, and that
+ * is about a digit or more.
  *
  * @param left primes that are not in the chain
  */

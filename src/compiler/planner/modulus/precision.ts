@@ -7,8 +7,8 @@ export const LOGIT_BITS = 7
 const USUAL_DEVIATION = 1.5
 
 /**
- * What precision is stated against: the deviation of an image's logits, as it was measured, or else as it usually is. A single
- * logit has a deviation of 0, which says nothing of its size.
+ * What precision is stated against: the deviation of an image's logits, as it was measured, or else as it
+ * usually is. A single logit has a deviation of 0, which says nothing of its size.
  */
 export const logitDeviation = ({ nodes, output }: Graph): number => nodes[output].rms || USUAL_DEVIATION
 
@@ -19,9 +19,10 @@ export const isMeasured = ({ nodes, output }: Graph): boolean => nodes[output].r
 export const precisionOf = (error: number, deviation: number): number => Math.log2(deviation / error)
 
 /**
- * How much more errors may do to the logits of one image than to those of the images that it was measured on, root mean
- * square. Among eight images of a trained network the most sensitive had 1.4 times the root mean square of all, among four of a
- * random one 1.8 times; among 30 photographs that a plan had not seen, one was off by 2.1 times what four others gave.
+ * How much more errors may do to the logits of one image than to those of the images that it was measured on,
+ * root mean square. Among eight images of a trained network the most sensitive had 1.4 times the root mean
+ * square of all, among four of a random one 1.8 times; among 30 photographs that a plan had not seen, one was
+ * off by 2.1 times what four others gave.
  */
 const IMAGES_DIFFER = 2.5
 
@@ -40,7 +41,9 @@ const errorAt = (precisionBits: number, deviation: number): number => deviation 
 /** The share of the answer's error that the server may spend on drowning noise. */
 const FLOODING_SHARE = 1 / 2
 
-/** The error that a precision allows at most; it tells no more of the logits' deviation than its power of two. */
+/**
+ * The error that a precision allows at most; it tells no more of the logits' deviation than its power of two.
+ */
 export const roundedError = (precisionBits: number, deviation: number): number =>
   errorAt(precisionBits, 2 ** Math.floor(Math.log2(deviation)))
 
@@ -49,8 +52,8 @@ export const floodingError = (precisionBits: number, deviation: number): number 
   roundedError(precisionBits, deviation) * FLOODING_SHARE
 
 /**
- * The precision that a plan states of the logits: the error it allows, as a power of two. As the flooding it is in the manifest,
- * and tells no more than that.
+ * The precision that a plan states of the logits: the error it allows, as a power of two. As the flooding it
+ * is in the manifest, and tells no more than that.
  */
 export const statedPrecision = (precisionBits: number, deviation: number): number =>
   2 ** (Math.floor(Math.log2(deviation)) + Math.ceil(-precisionBits))

@@ -7,7 +7,8 @@ import { nextPowerOfTwo } from '../../packing/choose.ts'
 export const imageSlots = (ring: number, batch: number): number => ring / 2 / batch
 
 /**
- * The rings whose ciphertexts hold a channel of the input and the logits of every image of a batch, the smallest first.
+ * The rings whose ciphertexts hold a channel of the input and the logits of every image of a batch, the
+ * smallest first.
  *
  * @throws CONFIG_INVALID when none does, or images cannot share ciphertexts in such a number
  */

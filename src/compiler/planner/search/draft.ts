@@ -32,7 +32,8 @@ const BASE_LACK_BITS = 1
 const BASE_SLACK_BITS = 2
 
 /**
- * Lowers the graph once, without making constants, and weighs the circuit with every number of special primes that fits.
+ * Lowers the graph once, without making constants, and weighs the circuit with every number of special primes
+ * that fits.
  *
  * @returns at least one candidate, unless the ring has too few primes of the sizes
  */

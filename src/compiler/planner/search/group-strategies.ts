@@ -7,11 +7,12 @@ import { costOf, type Objective } from './objective.ts'
 import { CHAINS, chooseStrategy } from './strategies.ts'
 
 /**
- * Chooses a strategy for each interleave. Strategies change neither levels nor scales, so what a stage takes by one of them
- * does not depend on the others, but for the keys that groups share: a draft with one strategy everywhere tells what every
- * stage takes by it, and whole circuits are put together from such drafts.
+ * Chooses a strategy for each interleave. Strategies change neither levels nor scales, so what a stage takes
+ * by one of them does not depend on the others, but for the keys that groups share: a draft with one strategy
+ * everywhere tells what every stage takes by it, and whole circuits are put together from such drafts.
  *
- * @param draft candidates with one strategy everywhere, alike in all but what depends on the strategy; none when it fails
+ * @param draft candidates with one strategy everywhere, alike in all but what depends on the strategy; none
+ *   when it fails
  */
 export function chooseStrategies(
   target: TargetName,

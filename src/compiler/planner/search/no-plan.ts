@@ -7,8 +7,8 @@ import { bitsOf, DRAFT_LEVELS, DraftChain, leastSpecialBits } from '../modulus/c
 import type { Candidate } from './candidate.ts'
 
 /**
- * The error when no candidate will do: of those that are precise enough, the one that lacks the fewest bits of modulus; or
- * the best precision, when no candidate reaches the one asked for.
+ * The error when no candidate will do: of those that are precise enough, the one that lacks the fewest bits
+ * of modulus; or the best precision, when no candidate reaches the one asked for.
  */
 export function noPlan(graph: Graph, tried: readonly Candidate[], precisionBits: number): PolyVeilError {
   const tooLarge = tried.filter(({ excessBits }) => excessBits > 0)
@@ -31,7 +31,10 @@ export function imprecise(precisionBits: number, reached: number): PolyVeilError
   )
 }
 
-/** The error when a network in one shot uses up all levels that drafts have. @param builder of the draft, as it then is */
+/**
+ * The error when a network in one shot uses up all levels that drafts have. @param builder of the draft, as
+ * it then is
+ */
 export function tooManyLevels({ layers }: CircuitBuilder): PolyVeilError {
   const layer = layers.at(-1)?.name ?? 'input'
   return new PolyVeilError(

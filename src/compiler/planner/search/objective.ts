@@ -3,12 +3,15 @@ import type { Candidate } from './candidate.ts'
 /** What the user wants to be small. */
 export type Objective = 'latency' | 'traffic' | 'keys'
 
-/** Keys beyond this weigh ten times as much: whoever asks for low latency waits for their upload too, once. */
+/**
+ * Keys beyond this weigh ten times as much: whoever asks for low latency waits for their upload too, once.
+ */
 const COMFORTABLE_KEY_BYTES = 200e6
 
 type Costed = Pick<Candidate, 'seconds' | 'refreshSeconds' | 'keyBytes' | 'queryBytes' | 'refreshBytes'>
 
-// Ties are broken by the other figures: a second, ten megabytes of keys and a megabyte of query weigh the same.
+// Ties are broken by the other figures: a second, ten megabytes of keys and a megabyte of query weigh the
+// same.
 const objectives: Record<Objective, (candidate: Costed) => number> = {
   latency: ({ seconds, refreshSeconds, keyBytes, queryBytes }) =>
     seconds +

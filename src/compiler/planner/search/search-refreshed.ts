@@ -18,19 +18,25 @@ import { CHAINS } from './strategies.ts'
 const USUAL_REFRESH_BITS = 76
 const MOST_SPECIAL_PRIMES = 6
 const WATERLINES = [22, 24, 25, 26, 28]
-/** Bits by which the logits' error that one layer's rounded weights make lies below what the answer may be off. */
+/**
+ * Bits by which the logits' error that one layer's rounded weights make lies below what the answer may be
+ * off.
+ */
 const WEIGHT_MARGINS = [1, 2, 3, 4, 5, 6, 7, 8]
 
 /** A precision this far below the one asked for is not reached by weights with fewer bits either. */
 const OUT_OF_REACH_BITS = 1
 /** Segments for which scales are varied, the best at usual scales first. */
 const BEST_SEGMENTS = 2
-/** A ring whose first draft costs more than so many times the best first draft is left, unless the others have no plan. */
+/**
+ * A ring whose first draft costs more than so many times the best first draft is left, unless the others have
+ * no plan.
+ */
 const WORTH_TRYING = 1.4
 
 /**
- * Plans with refreshes: for every ring, segment between two refreshes, waterline and weight precision, circuits
- * cut as late as possible. What first drafts show to be far from the best is not looked into.
+ * Plans with refreshes: for every ring, segment between two refreshes, waterline and weight precision,
+ * circuits cut as late as possible. What first drafts show to be far from the best is not looked into.
  *
  * @returns the candidates that fit the security table and the precision, best first for the objective
  * @throws DEPTH_EXCEEDED when none does
@@ -90,7 +96,10 @@ class RefreshedSearch {
     this.firstCost = costs.get(this.#segments[0]) ?? Infinity
   }
 
-  /** Strategies hardly depend on segments and scales, nor the best segment on scales: they are chosen one after the other. */
+  /**
+   * Strategies hardly depend on segments and scales, nor the best segment on scales: they are chosen one
+   * after the other.
+   */
   run(): Candidate[] {
     if (this.firstCost === Infinity) return []
     const { target, objective } = this.#request
@@ -162,12 +171,15 @@ class RefreshedSearch {
   }
 }
 
-/** Primes of levels that are smaller than this by so many bits than they could be make more levels, but hardly useful ones. */
+/**
+ * Primes of levels that are smaller than this by so many bits than they could be make more levels, but hardly
+ * useful ones.
+ */
 const MOST_BITS_LESS = 4
 
 /**
- * What fits the modulus beside the refresh level and each number of special primes: as many levels of the largest primes as
- * fit, and more levels of primes that are a little smaller. The longest come first.
+ * What fits the modulus beside the refresh level and each number of special primes: as many levels of the
+ * largest primes as fit, and more levels of primes that are a little smaller. The longest come first.
  */
 function segmentsWithin(ring: number, { target, maxPrimeBits }: PlanRequest): Segment[] {
   const most = Math.min(target.primeSizes.most, maxPrimeBits)

@@ -36,8 +36,8 @@ export interface PlanRequest {
 const DRAFT_TOLERANCE_BITS = 0.25
 
 /**
- * Drafts a circuit for many combinations of ring, least rescaling, waterline and weight precision, with the best way to
- * spend rotations, and weighs every number of special primes that fits.
+ * Drafts a circuit for many combinations of ring, least rescaling, waterline and weight precision, with the
+ * best way to spend rotations, and weighs every number of special primes that fits.
  *
  * @returns the candidates that fit the security table, best first for the objective
  * @throws DEPTH_EXCEEDED with layer, missing bits and remedies when none fits
@@ -97,8 +97,8 @@ class RingSearch {
   }
 
   /**
-   * The best way to spend rotations hardly depends on the scales, nor they on it: it is found at usual scales, then scales
-   * are, then it once more at the best scales.
+   * The best way to spend rotations hardly depends on the scales, nor they on it: it is found at usual
+   * scales, then scales are, then it once more at the best scales.
    */
   run(): Candidate[] {
     const usual = { step: this.#sizes.most, waterline: WATERLINES[0], margin: WEIGHT_MARGIN.first }
@@ -144,8 +144,8 @@ class RingSearch {
   }
 
   /**
-   * Candidates whose weights have just the scale that the demanded precision takes. One bit of scale is one bit of
-   * precision until other noise takes over.
+   * Candidates whose weights have just the scale that the demanded precision takes. One bit of scale is one
+   * bit of precision until other noise takes over.
    */
   #margins(step: number, waterline: number, strategy: RotationStrategy): Candidate[] {
     const draft = (margin: number) => this.#draft({ step, waterline, margin }, strategy)

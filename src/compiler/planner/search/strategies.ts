@@ -17,7 +17,8 @@ const SEAL_BABIES = [3, 5, 7, 9]
 const SIMD_BABIES = [3, 5, 7, 9, 11, 13, 16, 20, 24, 32]
 
 /**
- * The best strategy by a cost. Choices hardly depend on each other, so they are made one after the other, in some rounds.
+ * The best strategy by a cost. Choices hardly depend on each other, so they are made one after the other, in
+ * some rounds.
  *
  * @param interleave slots of a position, at most which many channels a ciphertext holds
  * @param costOf lower is better; called some dozens of times

@@ -21,7 +21,10 @@ export function layerSeconds(circuit: Circuit, { costs }: Target): number[] {
   return seconds
 }
 
-/** Seconds, which are those of its layers, bytes and memory of a circuit. Wire sizes leave out frame headers of some hundred bytes. */
+/**
+ * Seconds, which are those of its layers, bytes and memory of a circuit. Wire sizes leave out frame headers
+ * of some hundred bytes.
+ */
 export function estimateOf(circuit: Circuit, precision: Precision, target: Target): Estimate {
   const { parameters, input, output, refresh } = circuit
   const { ring, primes, specialPrimes } = parameters

@@ -8,9 +8,9 @@ export interface Link {
 export const LOCAL_LINK: Link = Object.freeze({ roundTripMs: 1, megabitsPerSecond: 1000 })
 
 /**
- * Seconds of one core for one prime of one ciphertext at N = 8192: on the client decryption, lifting and encryption, on the
- * server re-randomisation, masking and loading; on both frames and their digests. Measured; half of both is the expansion of
- * seeds. docs/refresh.md has what goes where.
+ * Seconds of one core for one prime of one ciphertext at N = 8192: on the client decryption, lifting and
+ * encryption, on the server re-randomisation, masking and loading; on both frames and their digests.
+ * Measured; half of both is the expansion of seeds. docs/refresh.md has what goes where.
  */
 const CLIENT_SECONDS = 1.6e-4
 const SERVER_SECONDS = 2e-4

@@ -3,9 +3,9 @@ import type { Op } from '../../../circuit/types.ts'
 import { type CostModel, REFERENCE_RING, transformGrowth } from '../../../schedule/cost-model.ts'
 
 /**
- * Seconds of node-seal's operations as functions of the ring N and the number n of data primes: key switching is quadratic
- * in n, all else linear; everything grows with N, key switching with N log N.
- * The coefficients are node-seal's at N = 16384, fitted at n = 3 and n = 6 (see docs/performance.md).
+ * Seconds of node-seal's operations as functions of the ring N and the number n of data primes: key switching
+ * is quadratic in n, all else linear; everything grows with N, key switching with N log N. The coefficients
+ * are node-seal's at N = 16384, fitted at n = 3 and n = 6 (see docs/performance.md).
  */
 export interface SealSpeeds {
   /** Per prime pair and per prime of a key switch at the reference ring. */

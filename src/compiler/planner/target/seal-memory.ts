@@ -5,7 +5,9 @@ import type { Circuit } from '../../../circuit/types.ts'
 
 const RESIDUE_BYTES = 8
 
-/** Bytes of node-seal's heap that keys and values of a circuit take; the plaintexts that are kept come on top. */
+/**
+ * Bytes of node-seal's heap that keys and values of a circuit take; the plaintexts that are kept come on top.
+ */
 export function sealMemory(circuit: Circuit): number {
   const { ring, primes, specialPrimes } = circuit.parameters
   const pairs = 1 + digitCount(circuit.parameters) * (rotationSteps(circuit).length + 1)

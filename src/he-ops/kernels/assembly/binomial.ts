@@ -6,11 +6,12 @@ export const BINOMIAL_BOUND: i32 = 21
 export const BINOMIAL_BYTES: i32 = 6
 
 /**
- * Polynomials with centred binomial coefficients of variance 10.5, as SEAL's `sample_poly_cbd`: of six bytes the bits of the
- * first two and five of the third, less those of the fourth and fifth and five of the sixth.
+ * Polynomials with centred binomial coefficients of variance 10.5, as SEAL's `sample_poly_cbd`: of six bytes
+ * the bits of the first two and five of the third, less those of the fourth and fifth and five of the sixth.
  *
  * @param out `size` words: coefficients plus `BINOMIAL_BOUND`
- * @param source `BINOMIAL_BYTES * size` random bytes: the first byte of each coefficient, then the second of each, and so on
+ * @param source `BINOMIAL_BYTES * size` random bytes: the first byte of each coefficient, then the second of
+ *   each, and so on
  * @param size a multiple of 16
  */
 export function binomial(out: usize, source: usize, size: i32): void {

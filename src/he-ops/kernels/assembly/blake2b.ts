@@ -61,7 +61,10 @@ export function word(message: usize, order: u64, position: i32): u64 {
   return load<u64>(message + (<usize>((order >> (position << 2)) & 15) << 3))
 }
 
-/** The compression function, unrolled: updates the state by the message, of which `bytes` have been read with this block. */
+/**
+ * The compression function, unrolled: updates the state by the message, of which `bytes` have been read with
+ * this block.
+ */
 export function compress(state: usize, message: usize, bytes: u64, isLast: bool): void {
   let v0 = load<u64>(state)
   let v1 = load<u64>(state, 8)

@@ -1,7 +1,8 @@
 import { compress, iv, ROUNDS, sigma, word } from './blake2b'
 
 // BLAKE2Xb as SEAL expands seeds with it: the stream is a sequence of chunks of 4096 bytes, chunk c being
-// BLAKE2Xb(message = c as eight bytes, key = the seed of 64 bytes, output length 4096), 64 leaves of one compression each.
+// BLAKE2Xb(message = c as eight bytes, key = the seed of 64 bytes, output length 4096), 64 leaves of one
+// compression each.
 //
 // Sources: Aumasson et al., "BLAKE2X", 2016; native/src/seal/randomgen.cpp of SEAL 4.1.
 
@@ -11,7 +12,8 @@ const BLOCK_BYTES: i32 = 64
 /** The output length as it stands in parameter blocks. */
 const LENGTH: u64 = (<u64>CHUNK_BYTES) << 32
 
-// What is worked on in the caller's scratch memory: a state of 8 words, a message of 16, the leaves' schedule.
+// What is worked on in the caller's scratch memory: a state of 8 words, a message of 16, the leaves'
+// schedule.
 const STATE: usize = 0
 const MESSAGE: usize = 64
 const SCHEDULE: usize = 192
@@ -19,7 +21,9 @@ const SCHEDULE_BYTES: usize = ROUNDS * 16 * 16
 /** Bytes of scratch memory that expanding a chunk takes. */
 export const SCRATCH_BYTES: i32 = <i32>(SCHEDULE + SCHEDULE_BYTES)
 
-/** The root of a chunk: BLAKE2b of the counter under the seed as key, a block each. `message` is overwritten. */
+/**
+ * The root of a chunk: BLAKE2b of the counter under the seed as key, a block each. `message` is overwritten.
+ */
 function hashRoot(state: usize, message: usize, seed: usize, counter: u32): void {
   for (let i = 0; i < 8; i++) store<u64>(state + (<usize>i << 3), iv(i))
   // Parameter block: digest length 64, key length 64, fanout 1, depth 1; length of the output.
@@ -33,7 +37,10 @@ function hashRoot(state: usize, message: usize, seed: usize, counter: u32): void
   compress(state, message, 136, true)
 }
 
-/** Writes chunk `counter` of the stream of a seed, 512 words of 64 bits; overwrites `SCRATCH_BYTES` of scratch. */
+/**
+ * Writes chunk `counter` of the stream of a seed, 512 words of 64 bits; overwrites `SCRATCH_BYTES` of
+ * scratch.
+ */
 export function expandChunk(out: usize, seed: usize, counter: u32, scratch: usize): void {
   const state = scratch + STATE
   const message = scratch + MESSAGE
@@ -98,15 +105,15 @@ function storePair(out: usize, word0: v128, word1: v128): void {
   v128.store(out + BLOCK_BYTES, v128.shuffle<u64>(word0, word1, 1, 3))
 }
 
-// What a leaf's parameter block has in its first and third words: digest and leaf length 64; inner length 64. The second
-// has the leaf's number beside the length of the output.
+// What a leaf's parameter block has in its first and third words: digest and leaf length 64; inner length 64.
+// The second has the leaf's number beside the length of the output.
 const LEAF0: u64 = 0x4000000040
 const LEAF2: u64 = 0x4000
 
 /**
- * Four leaves from number `leaf` on, a multiple of four. A leaf is one compression of the root, the message of all of
- * them. Two are worked on in the lanes of vectors (v) and two in integers (s, t), unrolled: processors have units for
- * either, which are busy at the same time.
+ * Four leaves from number `leaf` on, a multiple of four. A leaf is one compression of the root, the message
+ * of all of them. Two are worked on in the lanes of vectors (v) and two in integers (s, t), unrolled:
+ * processors have units for either, which are busy at the same time.
  *
  * @param schedule of `expandSchedule`
  */

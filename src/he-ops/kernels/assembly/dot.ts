@@ -1,19 +1,23 @@
 import { reduceOnce, reduceSigned } from './vector'
 
-/** Residues that are worked on at a time; every range is a multiple of it, and no shorter block has a single weight. */
+/**
+ * Residues that are worked on at a time; every range is a multiple of it, and no shorter block has a single
+ * weight.
+ */
 export const DOT_GRANULE: i32 = 16
 
 const BLOCK_TERM_BYTES: usize = 12
 const VECTOR_TERM_BYTES: usize = 8
 
 /**
- * The modular sum that all linear work comes down to: out[r] = bias + sum over terms of x[r] * w[r] / 2^32 mod q, for
- * residues r in `from` .. `from + length - 1`. Weights are in Montgomery form (times 2^32), so the division cancels.
- * Products are added up in signed words of 64 bits, from -2^33 q to 2^33 q: after each `chunk` of them 2^33 q is taken off
- * what is not negative, so that as many more fit; the sum is reduced once. Weights are below q.
+ * The modular sum that all linear work comes down to: out[r] = bias + sum over terms of x[r] * w[r] / 2^32
+ * mod q, for residues r in `from` .. `from + length - 1`. Weights are in Montgomery form (times 2^32), so the
+ * division cancels. Products are added up in signed words of 64 bits, from -2^33 q to 2^33 q: after each
+ * `chunk` of them 2^33 q is taken off what is not negative, so that as many more fit; the sum is reduced
+ * once. Weights are below q.
  *
- * A block term is three words: address of x, address of w, shift: residue r has the weight w[r >> shift], shift >= 4.
- * A vector term is two words: address of x, address of w with one weight for each residue.
+ * A block term is three words: address of x, address of w, shift: residue r has the weight w[r >> shift],
+ * shift >= 4. A vector term is two words: address of x, address of w with one weight for each residue.
  *
  * @param out address of the polynomial's first residue; may be one of the x
  * @param from multiple of 16
@@ -39,12 +43,12 @@ export function dot(
 }
 
 /**
- * The sum of all residues of a polynomial without a bias, its residues where an automorphism takes them: `permute` behind
- * `dot`, without another pass over memory.
+ * The sum of all residues of a polynomial without a bias, its residues where an automorphism takes them:
+ * `permute` behind `dot`, without another pass over memory.
  *
  * @param out must not be one of the x
- * @param table one word for each group of four residues of the sum: group of `out` << 8 | number of the byte pattern that
- *   orders its lanes
+ * @param table one word for each group of four residues of the sum: group of `out` << 8 | number of the byte
+ *   pattern that orders its lanes
  * @param patterns as for `permute`
  */
 export function dotPermuted(

@@ -1,7 +1,7 @@
 import { multiplyMontgomery, multiplyShoup, reduceMontgomery, reduceOnce } from './vector'
 
-// Operations residue by residue on polynomials modulo one prime q. `size` is the number of residues, a multiple of four;
-// inputs and outputs are below q; an output may be one of the inputs.
+// Operations residue by residue on polynomials modulo one prime q. `size` is the number of residues, a
+// multiple of four; inputs and outputs are below q; an output may be one of the inputs.
 
 /** out = a + b */
 export function add(out: usize, a: usize, b: usize, size: i32, q: u32): void {
@@ -128,9 +128,10 @@ export function multiplyPairs(
 }
 
 /**
- * out = floor(sum over i of y_i / q_i), how often the product of the q_i has to be taken off the sum of the base
- * extension (Halevi, Polyakov and Shoup, ePrint 2018/117, section 2.2). Single precision: next to an integer the
- * result may be off by one, which leaves the extension congruent and a multiple of that product larger.
+ * out = floor(sum over i of y_i / q_i), how often the product of the q_i has to be taken off the sum of the
+ * base extension (Halevi, Polyakov and Shoup, ePrint 2018/117, section 2.2). Single precision: next to an
+ * integer the result may be off by one, which leaves the extension congruent and a multiple of that product
+ * larger.
  *
  * @param y address of the first polynomial; the others follow `stride` bytes apart
  * @param reciprocals 1 / q_i as f32

@@ -3,11 +3,12 @@ import { reduceDoubles } from './encoding'
 import { nttForward } from './ntt'
 import { reduceOnce } from './vector'
 
-// Real slots make polynomials of which half the coefficients say all: c_(size / 2) is zero, and c_(size - k) is -c_k.
+// Real slots make polynomials of which half the coefficients say all: c_(size / 2) is zero, and c_(size - k)
+// is -c_k.
 
 /**
- * Residues of polynomials that are kept as integers: out = NTT((integers + bias) * w mod q), for `count` polynomials of
- * `size` coefficients that follow one another. Of each the first half is kept.
+ * Residues of polynomials that are kept as integers: out = NTT((integers + bias) * w mod q), for `count`
+ * polynomials of `size` coefficients that follow one another. Of each the first half is kept.
  *
  * @param stride bytes from one result to the next
  * @param integers signed words; with the bias, a multiple of q, they are from 0 to 2^32 - 1
@@ -39,7 +40,8 @@ export function expand(
 }
 
 /**
- * The same of one polynomial whose integers are too large for words, and kept as doubles: out = NTT(values mod q).
+ * The same of one polynomial whose integers are too large for words, and kept as doubles: out = NTT(values
+ * mod q).
  *
  * @param values the first half, whole numbers
  * @param size, table, quotients as for `expand`

@@ -1,8 +1,10 @@
 /**
- * An automorphism in NTT form: a permutation of residues that maps aligned groups of four to aligned groups of four.
+ * An automorphism in NTT form: a permutation of residues that maps aligned groups of four to aligned groups
+ * of four.
  *
  * @param out must not overlap `a`
- * @param table one word for each group of `out`: source group << 8 | number of the byte pattern that orders its lanes
+ * @param table one word for each group of `out`: source group << 8 | number of the byte pattern that orders
+ *   its lanes
  * @param patterns patterns of sixteen bytes for i8x16.swizzle
  */
 export function permute(out: usize, a: usize, table: usize, patterns: usize, size: i32): void {

@@ -1,11 +1,11 @@
 import { multiplyShoup, reduceOnce } from './vector'
 
-// Negacyclic transforms modulo one prime q < 2^30, in place, in SEAL's order: afterwards entry b is the polynomial's
-// value at psi^(2 * bitReverse(b) + 1). Values stay lazy between stages (below 4 * q forwards, 2 * q backwards); pairs of
-// stages are done in one pass over memory, the two innermost ones within registers.
+// Negacyclic transforms modulo one prime q < 2^30, in place, in SEAL's order: afterwards entry b is the
+// polynomial's value at psi^(2 * bitReverse(b) + 1). Values stay lazy between stages (below 4 * q forwards, 2
+// * q backwards); pairs of stages are done in one pass over memory, the two innermost ones within registers.
 //
-// A table holds, for i below the size, psi^bitReverse(i) (backwards: psi^-bitReverse(i)) and, `quotients` bytes
-// behind it, floor(w * 2^32 / q) of each. Tables of smaller sizes are prefixes of larger ones.
+// A table holds, for i below the size, psi^bitReverse(i) (backwards: psi^-bitReverse(i)) and, `quotients`
+// bytes behind it, floor(w * 2^32 / q) of each. Tables of smaller sizes are prefixes of larger ones.
 //
 // Sources: Longa and Naehrig, ePrint 2016/504, algorithms 1 and 2; Harvey 2014 for the lazy butterflies.
 

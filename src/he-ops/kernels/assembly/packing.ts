@@ -20,7 +20,10 @@ export function unpack(out: usize, source: usize, bits: i32, size: i32, q: u32):
   return sound ? 1 : 0
 }
 
-/** Packs residues of `bits` bits, at most 32; the bits that fill up the last byte are zero. Writes whole bytes only. */
+/**
+ * Packs residues of `bits` bits, at most 32; the bits that fill up the last byte are zero. Writes whole bytes
+ * only.
+ */
 export function pack(out: usize, source: usize, bits: i32, size: i32): void {
   let word: u64 = 0
   let filled: i32 = 0

@@ -1,8 +1,9 @@
 import { reduceWords } from './uniform'
 
 /**
- * Words behind those of the coefficients, which replace rejected ones. A word is rejected with a chance below 2^-34, so that
- * 65536 coefficients need one replacement in some 2^18 polynomials; that eight do not suffice has a chance below 2^-160.
+ * Words behind those of the coefficients, which replace rejected ones. A word is rejected with a chance below
+ * 2^-34, so that 65536 coefficients need one replacement in some 2^18 polynomials; that eight do not suffice
+ * has a chance below 2^-160.
  */
 const RESERVE_WORDS: i32 = 8
 /** The same in bytes. */
@@ -10,15 +11,19 @@ export const RESIDUE_RESERVE: i32 = RESERVE_WORDS << 3
 /** Random bytes for each residue. */
 export const RESIDUE_BYTES: i32 = 8
 
-/** The largest multiple of q lies less than 2^30 below 2^64: a word whose upper 34 bits are not all ones is below it. */
+/**
+ * The largest multiple of q lies less than 2^30 below 2^64: a word whose upper 34 bits are not all ones is
+ * below it.
+ */
 const UPPER_BITS: u64 = 0xffffffffc0000000
 
 /**
- * Residues of which each is exactly uniform below q: a random word of 64 bits modulo q. A word at or beyond the largest
- * multiple of q is replaced by the next word of the reserve that is below it.
+ * Residues of which each is exactly uniform below q: a random word of 64 bits modulo q. A word at or beyond
+ * the largest multiple of q is replaced by the next word of the reserve that is below it.
  *
  * @param out `size` words
- * @param source `RESIDUE_BYTES` random bytes for each residue and `RESIDUE_RESERVE` more; rejected ones are overwritten
+ * @param source `RESIDUE_BYTES` random bytes for each residue and `RESIDUE_RESERVE` more; rejected ones are
+ *   overwritten
  * @param size a multiple of four
  */
 export function residues(out: usize, source: usize, size: i32, q: u32): void {

@@ -1,6 +1,6 @@
 /**
- * Random bytes behind those of the coefficients, which replace rejected ones. Of the bytes of 65536 coefficients 256 are
- * rejected in the mean; that this does not suffice has a chance below 2^-140.
+ * Random bytes behind those of the coefficients, which replace rejected ones. Of the bytes of 65536
+ * coefficients 256 are rejected in the mean; that this does not suffice has a chance below 2^-140.
  */
 export const TERNARY_RESERVE: i32 = 512
 
@@ -8,7 +8,8 @@ export const TERNARY_RESERVE: i32 = 512
 const REJECTED: u8 = 255
 
 /**
- * Polynomials with coefficients -1, 0 and 1, all of equal chance, as SEAL's `sample_poly_ternary`: a byte below 255 modulo
+ * Polynomials with coefficients -1, 0 and 1, all of equal chance, as SEAL's `sample_poly_ternary`: a byte
+ * below 255 modulo
  * 3. A byte of 255 is replaced by the next byte of the reserve that is not.
  *
  * @param out `size` words: coefficients plus 1

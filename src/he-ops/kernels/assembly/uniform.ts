@@ -2,14 +2,14 @@ import { CHUNK_BYTES, expandChunk, SCRATCH_BYTES } from './blake2xb'
 import { highWords, lowWords, multiplyShoup, reduceOnce } from './vector'
 
 /**
- * Uniform residues from a seed, as SEAL's `sample_poly_uniform` draws them for one of a polynomial's primes: 64-bit words
- * of the stream modulo q.
+ * Uniform residues from a seed, as SEAL's `sample_poly_uniform` draws them for one of a polynomial's primes:
+ * 64-bit words of the stream modulo q.
  *
  * @param firstChunk chunk of the stream that the polynomial's residues modulo q begin at
  * @param size number of residues, a multiple of 512
  * @param scratch `SCRATCH_BYTES + CHUNK_BYTES` bytes
- * @returns how many words lie at or beyond the largest multiple of q and have to be drawn anew, from behind the words of
- *   all primes; their residues are biased as they are
+ * @returns how many words lie at or beyond the largest multiple of q and have to be drawn anew, from behind
+ *   the words of all primes; their residues are biased as they are
  */
 export function uniform(out: usize, seed: usize, firstChunk: u32, size: i32, q: u32, scratch: usize): i32 {
   const words = scratch + SCRATCH_BYTES

@@ -1,7 +1,10 @@
-// Arithmetic on four 32-bit lanes modulo a prime q < 2^30. "Lazy" values are congruent but not reduced; each function
-// says what it takes and what it gives.
+// Arithmetic on four 32-bit lanes modulo a prime q < 2^30. "Lazy" values are congruent but not reduced; each
+// function says what it takes and what it gives.
 
-/** a mod q for a below 2 * q; `q` in all lanes. One subtraction and an unsigned minimum: a - q wraps when a < q. */
+/**
+ * a mod q for a below 2 * q; `q` in all lanes. One subtraction and an unsigned minimum: a - q wraps when a <
+ * q.
+ */
 // @ts-ignore: decorator
 @inline
 export function reduceOnce(a: v128, q: v128): v128 {

@@ -5,8 +5,9 @@ import type { SealContext } from '../context.ts'
 import { createKeyMaker } from './switching.ts'
 
 /**
- * Makes a key set with node-seal and writes its frame in chunks of one key each, a Galois key being made when it is asked for:
- * memory holds one key at a time. Length: `keySetBytes(ctx.parameters, galoisElements(ctx.parameters, rotationSteps))`.
+ * Makes a key set with node-seal and writes its frame in chunks of one key each, a Galois key being made when
+ * it is asked for: memory holds one key at a time. Length: `keySetBytes(ctx.parameters,
+ * galoisElements(ctx.parameters, rotationSteps))`.
  *
  * @param secretKey must live until the generator's first chunk; it is not changed
  * @param rotationSteps 1 to slots - 1, in any order

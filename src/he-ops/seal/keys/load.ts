@@ -20,8 +20,8 @@ export interface EvaluationKeys {
 }
 
 /**
- * Loads the keys that a circuit needs from a key set, checking everything before node-seal sees it. SEAL's key switching
- * is that of one special prime.
+ * Loads the keys that a circuit needs from a key set, checking everything before node-seal sees it. SEAL's
+ * key switching is that of one special prime.
  *
  * @param source the frame; read key by key
  * @param wantedSteps rotation steps of the circuit; further keys of the set are not loaded
@@ -93,8 +93,8 @@ interface Loadable extends Deletable {
 }
 
 /**
- * Heap of a public key and 1 + `galoisKeys` key switching keys: two polynomials of 8-byte residues for the public key and
- * for each of SEAL's digits, one a prime.
+ * Heap of a public key and 1 + `galoisKeys` key switching keys: two polynomials of 8-byte residues for the
+ * public key and for each of SEAL's digits, one a prime.
  */
 export function heapBytes({ ring, primes, specialPrimes }: CkksParameters, galoisKeys: number): number {
   // SEAL's key switching has one special prime, so it takes the others for data primes.

@@ -9,9 +9,9 @@ export interface NativeKeyOptions {
 }
 
 /**
- * Keys by SEAL's own generator, for its own key switching with one special prime: the oracle for circuits with several
- * special primes, whose hybrid keys SEAL cannot use. They are far larger than hybrid ones and never travel. A Galois key
- * is made when it is first asked for.
+ * Keys by SEAL's own generator, for its own key switching with one special prime: the oracle for circuits
+ * with several special primes, whose hybrid keys SEAL cannot use. They are far larger than hybrid ones and
+ * never travel. A Galois key is made when it is first asked for.
  *
  * @param secretKey copied
  * @param rotationSteps 1 to slots - 1

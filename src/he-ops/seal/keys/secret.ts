@@ -10,7 +10,10 @@ export function generateSecretKey(ctx: SealContext): SecretKey {
   return guarded(ctx.seal, () => withHeap((own) => own(new ctx.seal.KeyGenerator(ctx.context)).secretKey()))
 }
 
-/** The secret key as a frame bound to the parameters. As secret as the key: encrypt it before it rests anywhere. */
+/**
+ * The secret key as a frame bound to the parameters. As secret as the key: encrypt it before it rests
+ * anywhere.
+ */
 export function exportSecretKey(ctx: SealContext, secretKey: SecretKey): Uint8Array {
   const secret = secretPolynomial(ctx, secretKey)
   const frame = encodeSecretKey(ctx.parameters, secret)
@@ -44,7 +47,8 @@ export function importSecretKey(ctx: SealContext, frame: Uint8Array): SecretKey 
 /**
  * A secret key in a context of all primes of its parameters, or of the first ones.
  *
- * @param secret residues, prime after prime, in the order of all primes; those beyond the context's are not read
+ * @param secret residues, prime after prime, in the order of all primes; those beyond the context's are not
+ *   read
  * @returns a key on node-seal's heap that the caller deletes
  * @throws INTERNAL when the secret is zero
  */
@@ -64,7 +68,10 @@ export function loadSecretKey(ctx: SealContext, secret: Polynomial): SecretKey {
   }
 }
 
-/** The secret key's residues in NTT form modulo the data primes, N 32-bit words for each; all primes below 2^32. As secret. */
+/**
+ * The secret key's residues in NTT form modulo the data primes, N 32-bit words for each; all primes below
+ * 2^32. As secret.
+ */
 export function secretResidues(ctx: SealContext, secretKey: SecretKey): Uint32Array {
   const { ring, primes } = ctx.parameters
   const bytes = secretKey.saveToArray(ctx.seal.ComprModeType.none) as Uint8Array

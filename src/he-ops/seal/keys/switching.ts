@@ -16,13 +16,14 @@ export interface KeyMaker extends KeySetMaker {
 }
 
 /**
- * Makes the keys of hybrid key switching. Its key from a secret s' to s has one pair for each digit j of the data primes,
- * an encryption of zero under s over all primes with P * g_j * s' added to the first polynomial: P is the product of the
- * special primes, and g_j is 1 modulo the primes of digit j and 0 modulo all others. SEAL samples the encryptions of
- * zero, as its public keys; with one special prime the keys are those that SEAL itself makes.
+ * Makes the keys of hybrid key switching. Its key from a secret s' to s has one pair for each digit j of the
+ * data primes, an encryption of zero under s over all primes with P * g_j * s' added to the first polynomial:
+ * P is the product of the special primes, and g_j is 1 modulo the primes of digit j and 0 modulo all others.
+ * SEAL samples the encryptions of zero, as its public keys; with one special prime the keys are those that
+ * SEAL itself makes.
  *
- * P * g_j is P or 0 modulo each prime, so that P * s' modulo the data primes, computed once, serves all digits; and P *
- * sigma_g(s) is P * s in another order.
+ * P * g_j is P or 0 modulo each prime, so that P * s' modulo the data primes, computed once, serves all
+ * digits; and P * sigma_g(s) is P * s in another order.
  *
  * @param secretKey read now, not kept
  */
@@ -83,8 +84,8 @@ function scaledSecrets(ctx: SealContext, secretKey: SecretKey): { secret: Polyno
 const TWO_32 = 2 ** 32
 
 /**
- * sum[b] += terms[order[b]] modulo `prime`, in place. The residues are pairs of 32-bit halves, low first; a prime has at
- * most 60 bits, so that nothing overflows.
+ * sum[b] += terms[order[b]] modulo `prime`, in place. The residues are pairs of 32-bit halves, low first; a
+ * prime has at most 60 bits, so that nothing overflows.
  */
 function addModulo(sum: Polynomial, terms: Polynomial, order: Uint32Array, prime: bigint): void {
   const primeLow = Number(prime & 0xffffffffn)

@@ -65,8 +65,8 @@ export class SealWriter {
 }
 
 /**
- * Reads one SEAL object that node-seal has written, front to back. Each field but residues, seeds and scales has to have
- * the value that is expected there.
+ * Reads one SEAL object that node-seal has written, front to back. Each field but residues, seeds and scales
+ * has to have the value that is expected there.
  *
  * @throws INTERNAL on any other byte: the object is not what the caller asked node-seal for
  */

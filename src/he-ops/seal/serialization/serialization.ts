@@ -16,8 +16,8 @@ import { dynArrayBytes, OBJECT_HEADER_BYTES, SealReader, SealWriter } from './by
 // Our residue records to and from the objects of SEAL 4.1 that hold polynomials, all in NTT form:
 //
 //   Ciphertext   header, parms_id (32), is_ntt_form (1), size, N, number of primes, scale (f64), correction factor,
-//                DynArray of all polynomials, or of the first alone and then the seed: header, type (1), seed (64).
-//                A public key is a ciphertext at the key level.
+// DynArray of all polynomials, or of the first alone and then the seed: header, type (1), seed (64). A public
+// key is a ciphertext at the key level.
 //   Plaintext    header, parms_id, count, scale, DynArray. A secret key is a plaintext at the key level.
 //   KSwitchKeys  header, parms_id, number of outer vectors, and for each of them the number of its ciphertexts and
 //                these. Galois element e has outer vector (e - 1) / 2, the relinearisation key vector 0.

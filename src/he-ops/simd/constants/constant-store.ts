@@ -15,9 +15,9 @@ import { Arena } from '../memory/arena.ts'
 import { type Encoding, Encodings } from './encodings.ts'
 
 /**
- * What an encoded constant is for: a weight of a normal summand, of an extended one (modulo the special primes too), of
- * a normal summand in an extended sum (times P), or an addend. Weights are in Montgomery form, as the `dot` kernel takes
- * them; addends are not.
+ * What an encoded constant is for: a weight of a normal summand, of an extended one (modulo the special
+ * primes too), of a normal summand in an extended sum (times P), or an addend. Weights are in Montgomery
+ * form, as the `dot` kernel takes them; addends are not.
  */
 export type ConstantForm = 'normal' | 'extended' | 'lifted' | 'addend'
 
@@ -33,7 +33,10 @@ export interface EncodedConstant {
   readonly isZero: boolean
 }
 
-/** A constant that is kept as the integers that its coefficients are, or half of them: see `circuit/expansion.ts`. */
+/**
+ * A constant that is kept as the integers that its coefficients are, or half of them: see
+ * `circuit/expansion.ts`.
+ */
 export interface IntegerConstant {
   /** Address of half of `count` signed words, or of as many whole doubles. */
   readonly address: number
@@ -52,8 +55,9 @@ const DOUBLES = 1
 /**
  * Encodes the constants of a circuit when they are first asked for, and keeps them on the heap until `free`.
  *
- * A vector of period p is a polynomial in X^(N / 2p), whose transform is that of size 2p with each entry standing for
- * N / 2p equal ones (`PeriodicEncoder` says why): no more than 2p residues for each prime are made and kept.
+ * A vector of period p is a polynomial in X^(N / 2p), whose transform is that of size 2p with each entry
+ * standing for N / 2p equal ones (`PeriodicEncoder` says why): no more than 2p residues for each prime are
+ * made and kept.
  */
 export class ConstantStore {
   readonly isExpanded: ExpansionRule
@@ -64,7 +68,9 @@ export class ConstantStore {
   readonly #bits: readonly number[]
   #constants: ConstantList
 
-  /** @param isExpanded says which weights are to be asked for by `integers`, and which addends by `doubles` */
+  /**
+   * @param isExpanded says which weights are to be asked for by `integers`, and which addends by `doubles`
+   */
   constructor(context: SimdContext, constants: ConstantList, isExpanded: ExpansionRule = NO_EXPANSION) {
     this.#context = context
     this.#constants = constants
@@ -78,8 +84,8 @@ export class ConstantStore {
   bytes = 0
 
   /**
-   * Calls a function that asks for constants, and forgets them afterwards, but not what they were encoded to: they take
-   * memory too. From then on nothing is to be asked for but here.
+   * Calls a function that asks for constants, and forgets them afterwards, but not what they were encoded to:
+   * they take memory too. From then on nothing is to be asked for but here.
    *
    * @param constants the same ones each time
    */
@@ -109,7 +115,10 @@ export class ConstantStore {
     return encodedWords(periodOf(this.#constants.at(id)!), this.#context.ring)
   }
 
-  /** The coefficients of a weight that `isExpanded`; the same ones when they are asked for again. @throws as `encoded` */
+  /**
+   * The coefficients of a weight that `isExpanded`; the same ones when they are asked for again. @throws as
+   * `encoded`
+   */
   integers(id: ConstantId, scale: number, primes: number): IntegerConstant {
     return this.#once(id, scale, WORDS, primes, () => this.#round(id, scale, Int32Array))
   }
@@ -138,7 +147,10 @@ export class ConstantStore {
     return { address, count, shift, isZero }
   }
 
-  /** The first half of the coefficients: the middle one is zero, and those behind it are the negatives of these. */
+  /**
+   * The first half of the coefficients: the middle one is zero, and those behind it are the negatives of
+   * these.
+   */
   #round(id: ConstantId, scale: number, type: typeof Int32Array | typeof Float64Array): Encoding {
     const { heap } = this.#context
     const coefficients = this.#embedding(id)

@@ -1,4 +1,7 @@
-/** Words of a row: the number of scale and form, the address with whether all is zero, and the row before of the constant. */
+/**
+ * Words of a row: the number of scale and form, the address with whether all is zero, and the row before of
+ * the constant.
+ */
 const ROW = 3
 const FIRST_ROWS = 1024
 /** Addresses are even: their lowest bit is free. */
@@ -12,8 +15,8 @@ export interface Encoding {
 }
 
 /**
- * What constants have been encoded to. Circuits have millions of them, and objects for each would take several times the
- * memory of a table of words.
+ * What constants have been encoded to. Circuits have millions of them, and objects for each would take
+ * several times the memory of a table of words.
  */
 export class Encodings {
   #rows = new Uint32Array(ROW * FIRST_ROWS)

@@ -24,8 +24,9 @@ export interface KernelKeyOptions {
 type Threads = ProgramRunner & { close?(): Promise<void> }
 
 /**
- * A client's secret key in kernel memory, and what is made with it there: encryptions, and the keys that servers evaluate
- * with. It is gone from the memory with `delete`; threads have nothing of it but that memory.
+ * A client's secret key in kernel memory, and what is made with it there: encryptions, and the keys that
+ * servers evaluate with. It is gone from the memory with `delete`; threads have nothing of it but that
+ * memory.
  */
 export class KernelKey {
   readonly context: SimdContext
@@ -50,7 +51,8 @@ export class KernelKey {
 
   /**
    * @param parameters with primes below 2^30
-   * @param secret the secret key's residues modulo all primes; copied at once, so that the caller may overwrite it
+   * @param secret the secret key's residues modulo all primes; copied at once, so that the caller may
+   *   overwrite it
    * @throws CONFIG_INVALID when a prime is too large for the kernels; INTERNAL when the secret is zero
    */
   static async create(
@@ -99,7 +101,8 @@ export class KernelKey {
    *
    * @param masked at level `from`
    * @param to level of the fresh encryptions, not lower
-   * @throws TENSOR_MALFORMED when a residue is not below its prime; INTERNAL when the key is deleted meanwhile; WORKER_LOST
+   * @throws TENSOR_MALFORMED when a residue is not below its prime; INTERNAL when the key is deleted
+   *   meanwhile; WORKER_LOST
    */
   async refresh(masked: readonly PackedFullRlwe[], from: number, to: number): Promise<PackedRlwe[]> {
     this.#refreshes++
@@ -118,7 +121,10 @@ export class KernelKey {
     return new KernelKeyMaker(this.context, this.#encryptor, this.#negated)
   }
 
-  /** Overwrites all of the memory: at once, or when the refresh that is under way has ended, which is then refused. */
+  /**
+   * Overwrites all of the memory: at once, or when the refresh that is under way has ended, which is then
+   * refused.
+   */
   delete(): void {
     this.#isDeleted = true
     this.#release()

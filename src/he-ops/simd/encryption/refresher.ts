@@ -84,8 +84,9 @@ export class Refresher {
   }
 
   /**
-   * Once in some 2^16 times a word of a seed's stream is not taken for a residue, and what replaces it comes from elsewhere. The
-   * encryption is then thrown away for another, by a rule that looks at the public seed alone.
+   * Once in some 2^16 times a word of a seed's stream is not taken for a residue, and what replaces it comes
+   * from elsewhere. The encryption is then thrown away for another, by a rule that looks at the public seed
+   * alone.
    *
    * @returns nothing when the encryption has to be made anew
    */

@@ -22,7 +22,10 @@ export function negatedSecret(context: SimdContext, secret: Polynomial): number 
   return negated
 }
 
-/** What key switching keys hide, in kernel memory: addresses of polynomials modulo the data primes, in NTT form. */
+/**
+ * What key switching keys hide, in kernel memory: addresses of polynomials modulo the data primes, in NTT
+ * form.
+ */
 export interface ScaledSecrets {
   /** P * s, P being the product of the special primes. */
   readonly secret: number

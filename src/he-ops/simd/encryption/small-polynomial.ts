@@ -3,8 +3,8 @@ import type { SimdContext } from '../context.ts'
 // Polynomials of small integers are known from their residues modulo one prime, and then modulo every other.
 
 /**
- * Reads a polynomial of small integers: its residues modulo the context's first prime, in NTT form, are overwritten with
- * its coefficients, each plus `bound`.
+ * Reads a polynomial of small integers: its residues modulo the context's first prime, in NTT form, are
+ * overwritten with its coefficients, each plus `bound`.
  *
  * @param at address of N words
  * @returns whether all coefficients lie in -bound .. bound

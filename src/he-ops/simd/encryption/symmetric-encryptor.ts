@@ -10,8 +10,8 @@ import { reduceSmall } from './small-polynomial.ts'
 //
 //    c0 = -(a * s + e),
 //
-// a being uniform, expanded from a seed of the platform's generator as SEAL expands it, and e the error, centred binomial
-// integers of the platform's generator, the same modulo all primes.
+// a being uniform, expanded from a seed of the platform's generator as SEAL expands it, and e the error,
+// centred binomial integers of the platform's generator, the same modulo all primes.
 
 /** Address of what is added to c0 modulo prime `i`, in NTT form, if anything. */
 export type Addend = (i: number) => number | undefined
@@ -50,7 +50,8 @@ export class SymmetricEncryptor {
   }
 
   /**
-   * A fresh encryption of zero modulo the first primes of the context, and what is to be added to its first polynomial.
+   * A fresh encryption of zero modulo the first primes of the context, and what is to be added to its first
+   * polynomial.
    *
    * @param primes how many
    */
@@ -68,8 +69,9 @@ export class SymmetricEncryptor {
   }
 
   /**
-   * A fresh seed, its a being written modulo all primes. Once in some 2^16 times a word of a seed's stream is not taken for a
-   * residue, and what replaces it comes from behind the words of all primes. The seed is then thrown away for another.
+   * A fresh seed, its a being written modulo all primes. Once in some 2^16 times a word of a seed's stream is
+   * not taken for a residue, and what replaces it comes from behind the words of all primes. The seed is then
+   * thrown away for another.
    */
   #drawSeed(primes: number): Uint8Array {
     const { heap, kernels, limbBytes, moduli, ring } = this.#context

@@ -30,7 +30,8 @@ export class KeyLoader {
   }
 
   /**
-   * Unpacks a key, checks every residue, expands the seeds, and brings all to the form in which keys are used.
+   * Unpacks a key, checks every residue, expands the seeds, and brings all to the form in which keys are
+   * used.
    *
    * @param pairs over all primes
    * @param key where they go

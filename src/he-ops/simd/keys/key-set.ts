@@ -11,15 +11,15 @@ export interface SimdKeys {
   /** For relinearisation, from the square of the secret key. */
   readonly relinKey: SwitchingKey
   /**
-   * By rotation steps. Each is permuted by the inverse of its automorphism, so that sums of digits times key are permuted
-   * afterwards, once.
+   * By rotation steps. Each is permuted by the inverse of its automorphism, so that sums of digits times key
+   * are permuted afterwards, once.
    */
   readonly galoisKeys: ReadonlyMap<number, SwitchingKey>
 }
 
 /**
- * The keys of one client in kernel memory, loaded as circuits ask for them: what one circuit has brought in serves the
- * others. On the heap until `free`.
+ * The keys of one client in kernel memory, loaded as circuits ask for them: what one circuit has brought in
+ * serves the others. On the heap until `free`.
  */
 export class SimdKeySet implements SimdKeys {
   readonly #context: SimdContext
@@ -51,8 +51,9 @@ export class SimdKeySet implements SimdKeys {
    *
    * @param wantedSteps rotation steps of a circuit; further keys of the set are not loaded
    * @param runner does the work; by default the calling thread
-   * @throws KEYS_MISSING with the Galois elements that the set lacks, before anything is loaded; TENSOR_MALFORMED;
-   *   TOO_LARGE when the memory does not suffice; what `runner` throws. Keys loaded before stay.
+   * @throws KEYS_MISSING with the Galois elements that the set lacks, before anything is loaded;
+   *   TENSOR_MALFORMED; TOO_LARGE when the memory does not suffice; what `runner` throws. Keys loaded before
+   *   stay.
    */
   async load(
     reader: KeySetReader,

@@ -5,14 +5,14 @@ import { shoup } from '../tables/modulus.ts'
 import { PairLoader } from '../values/pair-loader.ts'
 
 /**
- * The client's public key as ciphertexts of one level are re-randomised with it: modulo the level's primes and one more, the
- * divisor. A public key modulo fewer primes is still one.
+ * The client's public key as ciphertexts of one level are re-randomised with it: modulo the level's primes
+ * and one more, the divisor. A public key modulo fewer primes is still one.
  */
 export interface OutputKey {
   readonly level: number
   /**
-   * Addresses of both polynomials, in NTT form and Montgomery form, prime after prime: divided by the divisor modulo the
-   * level's primes, and as they are modulo the divisor, which comes last.
+   * Addresses of both polynomials, in NTT form and Montgomery form, prime after prime: divided by the divisor
+   * modulo the level's primes, and as they are modulo the divisor, which comes last.
    */
   readonly polynomials: readonly [c0: number, c1: number]
 }
@@ -33,7 +33,8 @@ export class OutputKeys {
   /**
    * @param reader of a key set whose digest has been checked; every residue of its public key is checked here
    * @param levels of the ciphertexts that leave
-   * @throws TENSOR_MALFORMED when a residue is not below its prime; TOO_LARGE. Nothing is left in kernel memory then
+   * @throws TENSOR_MALFORMED when a residue is not below its prime; TOO_LARGE. Nothing is left in kernel
+   *   memory then
    */
   static async load(
     context: SimdContext,

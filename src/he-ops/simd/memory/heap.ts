@@ -5,8 +5,8 @@ import { ALIGNMENT, aligned, Ranges } from './ranges.ts'
 const PAGE_BYTES = 65536
 
 /**
- * The kernel memory of one engine, which grows as ranges of it are asked for. One thread owns the heap; others use the
- * addresses that it gives them.
+ * The kernel memory of one engine, which grows as ranges of it are asked for. One thread owns the heap;
+ * others use the addresses that it gives them.
  */
 export class Heap {
   readonly memory: WebAssembly.Memory
@@ -58,7 +58,8 @@ export class Heap {
   }
 
   /**
-   * Runs a body that allocates several times; when it throws, all that it allocated and did not free is given back.
+   * Runs a body that allocates several times; when it throws, all that it allocated and did not free is given
+   * back.
    */
   attempt<T>(body: () => T): T {
     const made = new Set<number>()

@@ -8,8 +8,8 @@ export const aligned = (bytes: number): number =>
   Math.max(ALIGNMENT, Math.ceil(bytes / ALIGNMENT) * ALIGNMENT)
 
 /**
- * Hands out ranges of a line that begins at `origin` and has no end: the first gap that is large enough is taken. It
- * plans addresses only; whether there is memory at them is the owner's to see to.
+ * Hands out ranges of a line that begins at `origin` and has no end: the first gap that is large enough is
+ * taken. It plans addresses only; whether there is memory at them is the owner's to see to.
  */
 export class Ranges {
   /** Gaps in ascending order, no two of them adjacent. */

@@ -1,6 +1,6 @@
 /**
- * 32-bit words, one after the other: counted where there is no array for them, and written where there is. Programs of deep
- * circuits have tens of millions, which are to be in memory once.
+ * 32-bit words, one after the other: counted where there is no array for them, and written where there is.
+ * Programs of deep circuits have tens of millions, which are to be in memory once.
  */
 export class WordWriter {
   readonly #array: Int32Array | undefined

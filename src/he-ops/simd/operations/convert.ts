@@ -3,10 +3,13 @@ import type { SimdContext } from '../context.ts'
 import type { Call, ProgramBuilder } from '../program/program.ts'
 import type { BaseConversion } from '../tables/base-conversion.ts'
 
-// The steps of a base conversion as kernel calls. Where the sources are: residue y_i at `temporary` + i limbs, the
-// quotients u behind them.
+// The steps of a base conversion as kernel calls. Where the sources are: residue y_i at `temporary` + i
+// limbs, the quotients u behind them.
 
-/** Sources may be larger than the target's prime, so that fewer products than the prime's own `chunk` fit: see `dot`. */
+/**
+ * Sources may be larger than the target's prime, so that fewer products than the prime's own `chunk` fit: see
+ * `dot`.
+ */
 export const CONVERSION_CHUNK = 8
 
 /** The y of source i, from its residues in NTT form. */

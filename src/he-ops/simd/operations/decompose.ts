@@ -15,19 +15,21 @@ export interface Decomposition {
 }
 
 /**
- * How residues become the integers that digits are: as those of least absolute value, or, of one prime alone, as they are,
- * in 0 .. q - 1. The latter is how SEAL does it. Their mean of q / 2 makes errors that are up to some fifty times the typical
- * one in slots 0 and 1 and few others (see `keySwitchingNoise`).
+ * How residues become the integers that digits are: as those of least absolute value, or, of one prime alone,
+ * as they are, in 0 .. q - 1. The latter is how SEAL does it. Their mean of q / 2 makes errors that are up to
+ * some fifty times the typical one in slots 0 and 1 and few others (see `keySwitchingNoise`).
  */
 export type DigitForm = 'centred' | 'positive'
 
 /**
- * Decomposes polynomials for key switching. Digit j is the polynomial modulo k data primes, k being the number of
- * special primes, as an integer.
+ * Decomposes polynomials for key switching. Digit j is the polynomial modulo k data primes, k being the
+ * number of special primes, as an integer.
  *
- * Source: Han and Ki, "Better Bootstrapping for Approximate Homomorphic Encryption", ePrint 2019/688, section 3.
+ * Source: Han and Ki, "Better Bootstrapping for Approximate Homomorphic Encryption", ePrint 2019/688, section
+ * 3.
  *
- * @param polynomials addresses of polynomials of `primes` data primes; unchanged, and read again by whoever uses digits
+ * @param polynomials addresses of polynomials of `primes` data primes; unchanged, and read again by whoever
+ *   uses digits
  */
 export function emitDecompositions(
   builder: ProgramBuilder,

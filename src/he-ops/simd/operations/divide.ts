@@ -13,11 +13,13 @@ export interface Division {
 }
 
 /**
- * Divides by the special primes of extended values and by the data primes that `out` lacks, all at once: rescaling, the
- * last step of key switching, or both. With one prime the result is SEAL's to the bit
- * (`divide_and_round_q_last_ntt_inplace` and `switch_key_inplace` of SEAL 4.1). Scales fall by the data primes' product.
+ * Divides by the special primes of extended values and by the data primes that `out` lacks, all at once:
+ * rescaling, the last step of key switching, or both. With one prime the result is SEAL's to the bit
+ * (`divide_and_round_q_last_ntt_inplace` and `switch_key_inplace` of SEAL 4.1). Scales fall by the data
+ * primes' product.
  *
- * Takes up to three phases, and for each polynomial memory for as many limbs as there are primes to divide by, and one more.
+ * Takes up to three phases, and for each polynomial memory for as many limbs as there are primes to divide
+ * by, and one more.
  */
 export function emitDivisions(
   builder: ProgramBuilder,

@@ -9,14 +9,17 @@ import { Expansion, expansionBytes } from './expand.ts'
 import { byInputs } from './shared-inputs.ts'
 import type { Dot } from './weighted-sum.ts'
 
-/** Inputs of one stretch of residues, of all sums that share them, are to stay in the second-level cache while all outputs read them. */
+/**
+ * Inputs of one stretch of residues, of all sums that share them, are to stay in the second-level cache while
+ * all outputs read them.
+ */
 const CACHE_BYTES = 256 * 1024
 const LEAST_STRETCH = 512
 
 /**
- * Weighted sums of ciphertexts. Outputs that read the same inputs should come in one call: stretches of residues are
- * worked through for all of them. Summands stay as they are. One phase, or two for each part of the work that has weights
- * which are kept as integers.
+ * Weighted sums of ciphertexts. Outputs that read the same inputs should come in one call: stretches of
+ * residues are worked through for all of them. Summands stay as they are. One phase, or two for each part of
+ * the work that has weights which are kept as integers.
  *
  * @throws CONFIG_INVALID when every weight of a sum rounds to zero: the result would hide nothing
  */
@@ -67,7 +70,10 @@ interface Summand {
   readonly value: Value
   /** Address of the weights of the first limb; those of the others follow, N >> shift words for each. */
   readonly weights: number
-  /** The same for limbs modulo special primes, counted from the first limb of all; used where the value has such limbs. */
+  /**
+   * The same for limbs modulo special primes, counted from the first limb of all; used where the value has
+   * such limbs.
+   */
   readonly specialWeights: number
   /** As in `EncodedConstant`. */
   readonly shift: number
@@ -96,12 +102,15 @@ function summandsOf(
   return summands
 }
 
-/** A value itself, or its negative, lifted where the sum is extended and it is not: one weight for each limb. */
+/**
+ * A value itself, or its negative, lifted where the sum is extended and it is not: one weight for each limb.
+ */
 function unitSummand(context: SimdContext, value: Value, sign: 1 | -1): Summand {
   const { lifts, ones, negatedLifts, negatedOnes } = context
   const normal = sign === 1 ? lifts : negatedLifts
   const extended = sign === 1 ? ones : negatedOnes
-  // Weights lie by the number of the modulus; a value's limbs modulo special primes follow those it has of the data.
+  // Weights lie by the number of the modulus; a value's limbs modulo special primes follow those it has of
+  // the data.
   const skipped = context.parameters.primes.length - value.primes
   return {
     value,
@@ -159,8 +168,9 @@ interface SumTables {
 }
 
 /**
- * One table of terms for all limbs modulo data primes, and one for those modulo special primes: the limbs of values and
- * weights follow one another, so that a limb's residues are reached by counting from those of the first.
+ * One table of terms for all limbs modulo data primes, and one for those modulo special primes: the limbs of
+ * values and weights follow one another, so that a limb's residues are reached by counting from those of the
+ * first.
  */
 function sumTables(builder: ProgramBuilder, context: SimdContext, { out, terms }: Sum): SumTables {
   const { polynomials, primes, extended } = out

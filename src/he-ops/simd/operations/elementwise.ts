@@ -57,8 +57,8 @@ export function emitProducts(builder: ProgramBuilder, context: SimdContext, work
 }
 
 /**
- * A value plus a plaintext encoded at the value's scale and level. The result's second polynomial is the operand's: whoever
- * makes `out` shares or copies it.
+ * A value plus a plaintext encoded at the value's scale and level. The result's second polynomial is the
+ * operand's: whoever makes `out` shares or copies it.
  */
 export interface PlainSum {
   readonly from: Value

@@ -7,8 +7,8 @@ import { emitDecompositions } from './decompose.ts'
 import type { Rotation } from './key-switch.ts'
 
 /**
- * One rotation in SEAL's order of steps: first the automorphism, then the digits of what it gives. With one special prime
- * the result is SEAL's to the bit; a hoisted rotation differs from it by the digits' signs.
+ * One rotation in SEAL's order of steps: first the automorphism, then the digits of what it gives. With one
+ * special prime the result is SEAL's to the bit; a hoisted rotation differs from it by the digits' signs.
  *
  * Takes scratch memory of one limb and one more for each digit. The source stays as it is.
  */

@@ -26,8 +26,9 @@ interface Run {
 }
 
 /**
- * Writes the residues of weights that are kept as integers, for the sums of the phase that follows: each integer times the
- * form's factor modulo each prime, then transformed. The memory is the program's until `free`.
+ * Writes the residues of weights that are kept as integers, for the sums of the phase that follows: each
+ * integer times the form's factor modulo each prime, then transformed. The memory is the program's until
+ * `free`.
  */
 export class Expansion {
   readonly #builder: ProgramBuilder
@@ -47,7 +48,10 @@ export class Expansion {
     this.#next = this.#memory ?? 0
   }
 
-  /** The residues as they will be, as `ConstantStore.encoded` gives them; the same ones when they are asked for again. */
+  /**
+   * The residues as they will be, as `ConstantStore.encoded` gives them; the same ones when they are asked
+   * for again.
+   */
   encoded(id: ConstantId, scale: number, primes: number, form: ConstantForm): EncodedConstant {
     const key = `${id}/${scale}/${primes}/${form}`
     let constant = this.#expanded.get(key)

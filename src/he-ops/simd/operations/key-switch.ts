@@ -16,11 +16,12 @@ export interface Rotation {
 }
 
 /**
- * Rotates values, each distinct source being decomposed once (hoisting). Galois keys lie permuted by the inverse of their
- * automorphism, so that digits meet them as they are and only the sum is permuted.
+ * Rotates values, each distinct source being decomposed once (hoisting). Galois keys lie permuted by the
+ * inverse of their automorphism, so that digits meet them as they are and only the sum is permuted.
  *
- * Sources: Halevi and Shoup, "Faster Homomorphic Linear Transformations in HElib", ePrint 2018/244, section 4.2, for
- * hoisting; Bossuat et al., ePrint 2020/1203, section 4, for permuting the sum and for staying in the extended basis.
+ * Sources: Halevi and Shoup, "Faster Homomorphic Linear Transformations in HElib", ePrint 2018/244, section
+ * 4.2, for hoisting; Bossuat et al., ePrint 2020/1203, section 4, for permuting the sum and for staying in
+ * the extended basis.
  *
  * Takes three phases, and memory for the digits of all sources at once.
  *
@@ -82,7 +83,8 @@ export interface Relinearisation {
 }
 
 /**
- * Relinearises products, each third polynomial being decomposed and switched to the secret key. Levels and scales stay.
+ * Relinearises products, each third polynomial being decomposed and switched to the secret key. Levels and
+ * scales stay.
  *
  * @param work at least one product, all of one level; sources stay as they are
  * @param form of the digits

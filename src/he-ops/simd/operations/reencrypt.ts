@@ -8,7 +8,10 @@ import { CONVERSION_CHUNK, convert } from './convert.ts'
 import { IntegerSums, type Integers } from './integers.ts'
 import { binomial, sampleScratch } from './sample.ts'
 
-/** Where a masked ciphertext and its fresh encryption lie. Packed residues follow one another prime after prime. */
+/**
+ * Where a masked ciphertext and its fresh encryption lie. Packed residues follow one another prime after
+ * prime.
+ */
 export interface Reencryption {
   /** Addresses of the masked ciphertext's packed polynomials. */
   readonly from: readonly [c0: number, c1: number]
@@ -19,8 +22,8 @@ export interface Reencryption {
   /** Address of a word for each prime of each masked polynomial: whether all residues are below it. */
   readonly sound: number
   /**
-   * Address of a word for each prime of the fresh encryption: how many words of the seed's stream were not taken for residues.
-   * Unless all are zero the encryption is none, and has to be made anew.
+   * Address of a word for each prime of the fresh encryption: how many words of the seed's stream were not
+   * taken for residues. Unless all are zero the encryption is none, and has to be made anew.
    */
   readonly rejected: number
 }
@@ -38,12 +41,12 @@ export interface ReencryptionSpec {
 }
 
 /**
- * The client's half of a refresh: decrypts masked ciphertexts to integers, exactly, and encrypts these anew under the secret
- * key: c0 = m - (a s + e), with a expanded from a seed.
+ * The client's half of a refresh: decrypts masked ciphertexts to integers, exactly, and encrypts these anew
+ * under the secret key: c0 = m - (a s + e), with a expanded from a seed.
  *
- * m is the integer of least absolute value with the decrypted residues: masks are uniform, and it may lie next to either end
- * of its range. So the base extension's quotients are exact ones. Modulo the primes that the masked level has not, m + e is
- * transformed at once.
+ * m is the integer of least absolute value with the decrypted residues: masks are uniform, and it may lie
+ * next to either end of its range. So the base extension's quotients are exact ones. Modulo the primes that
+ * the masked level has not, m + e is transformed at once.
  *
  * One phase for each group of work.
  */
@@ -152,7 +155,10 @@ export class ReencryptionEmitter {
 export const reencryptionScratch = (context: SimdContext, spec: ReencryptionSpec): number =>
   workspace(context, spec, 0).end
 
-/** Where an item works, in its thread's scratch memory. All but random bytes and streams is secret, and is wiped. */
+/**
+ * Where an item works, in its thread's scratch memory. All but random bytes and streams is secret, and is
+ * wiped.
+ */
 interface Workspace {
   /** -m modulo the masked level's primes, in NTT form. */
   readonly message: number

@@ -10,7 +10,10 @@ import type { Value } from '../values/values.ts'
 import { IntegerSums, type Integers, type Summand } from './integers.ts'
 import { binomial, sampleScratch, ternary, uniformResidues } from './sample.ts'
 
-/** What is added to the first polynomial of a ciphertext that leaves: uniform residues, drawn here, which hide all of it. */
+/**
+ * What is added to the first polynomial of a ciphertext that leaves: uniform residues, drawn here, which hide
+ * all of it.
+ */
 export type Mask = KeptMask | AnswerMask
 
 /** The mask of a value that comes back. */
@@ -37,15 +40,18 @@ export interface MaskedValue {
 }
 
 /**
- * Adds a fresh public-key encryption of zero to ciphertexts, and a mask to their first polynomials: they tell nothing then of
- * how they were computed, but for the coefficients that a mask leaves. It is SEAL's encryption. Modulo the level's primes and one more, the divisor d,
+ * Adds a fresh public-key encryption of zero to ciphertexts, and a mask to their first polynomials: they tell
+ * nothing then of how they were computed, but for the coefficients that a mask leaves. It is SEAL's
+ * encryption. Modulo the level's primes and one more, the divisor d,
  *
  *    (b u + e0, a u + e1),  u ternary, e0 and e1 centred binomial, (b, a) the public key,
  *
- * divided by d with rounding: without the division the errors e0 + e1 s + e u would stay, four bits more of noise.
+ * divided by d with rounding: without the division the errors e0 + e1 s + e u would stay, four bits more of
+ * noise.
  *
- * The mask is added as residues modulo the level's primes. With r being the remainder modulo d of least absolute value, which the residue modulo d alone says, what is added to the
- * first polynomial is (b / d) u + (e0 - r) / d + mask: one product of residues, and one sum of integers that is transformed.
+ * The mask is added as residues modulo the level's primes. With r being the remainder modulo d of least
+ * absolute value, which the residue modulo d alone says, what is added to the first polynomial is (b / d) u +
+ * (e0 - r) / d + mask: one product of residues, and one sum of integers that is transformed.
  *
  * Takes one phase, an item for each ciphertext, which draws its random bytes on the thread that runs it.
  */

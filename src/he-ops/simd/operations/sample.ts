@@ -2,7 +2,8 @@ import type { SimdContext } from '../context.ts'
 import type { Call } from '../program/program.ts'
 import type { Integers } from './integers.ts'
 
-// Polynomials of random integers, drawn on the thread that uses them from the platform's cryptographic generator.
+// Polynomials of random integers, drawn on the thread that uses them from the platform's cryptographic
+// generator.
 
 /** Bytes of memory for the random bytes of a polynomial; they are overwritten when they have served. */
 export const sampleScratch = (context: SimdContext): number => {

@@ -1,6 +1,6 @@
 /**
- * Groups work by what it reads: pieces of two groups have no input in common, those of one are linked by inputs they share,
- * directly or through others. Groups, and pieces within them, keep their order.
+ * Groups work by what it reads: pieces of two groups have no input in common, those of one are linked by
+ * inputs they share, directly or through others. Groups, and pieces within them, keep their order.
  */
 export function byInputs<W, I>(work: readonly W[], inputsOf: (piece: W) => readonly I[]): W[][] {
   /** For each piece an earlier one of its group, or itself where it is the first. */

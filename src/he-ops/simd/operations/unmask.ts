@@ -10,8 +10,8 @@ import { convert } from './convert.ts'
 /** A fresh encryption that the client gave back, and where it goes. */
 export interface Return {
   /**
-   * Written. Where its second polynomial goes, the packed residues of the first one lie before, prime after prime: they take
-   * less room than residues.
+   * Written. Where its second polynomial goes, the packed residues of the first one lie before, prime after
+   * prime: they take less room than residues.
    */
   readonly out: Value
   /** Taken off the first polynomial: the address of a mask as `KeptMask` has it. */
@@ -29,9 +29,10 @@ export const returnScratch = ({ kernels, limbBytes }: SimdContext, maskPrimes: n
   limbBytes * (maskPrimes + 2) + aligned(kernels.SCRATCH_BYTES.value + kernels.CHUNK_BYTES.value)
 
 /**
- * Unpacks and checks ciphertexts, expands their seeds, and takes the masks off. A mask stands for the integer of least absolute
- * value with its residues, as what the client encrypted stands for that of the masked value: modulo the primes that the mask
- * has no residues for it is extended exactly. One phase, an item for each ciphertext.
+ * Unpacks and checks ciphertexts, expands their seeds, and takes the masks off. A mask stands for the integer
+ * of least absolute value with its residues, as what the client encrypted stands for that of the masked
+ * value: modulo the primes that the mask has no residues for it is extended exactly. One phase, an item for
+ * each ciphertext.
  */
 export function emitIngresses(builder: ProgramBuilder, context: SimdContext, work: readonly Return[]): void {
   builder.phase(work.map((back) => returnItem(builder, context, back)))

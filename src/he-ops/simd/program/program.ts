@@ -38,9 +38,9 @@ export type ProgramKernel = (typeof PROGRAM_KERNELS)[number]
 const KERNEL_NUMBERS = new Map<ProgramKernel, number>(PROGRAM_KERNELS.map((kernel, i) => [kernel, i]))
 
 /**
- * Kernel calls on fixed addresses, in phases. The items of a phase are independent of each other; calls within an item
- * follow one another on one thread. All threads pass from phase to phase together. Plain numbers: any thread that has
- * the memory can run it.
+ * Kernel calls on fixed addresses, in phases. The items of a phase are independent of each other; calls
+ * within an item follow one another on one thread. All threads pass from phase to phase together. Plain
+ * numbers: any thread that has the memory can run it.
  */
 export interface Program {
   /** Calls: number of the kernel, then its arguments. */
@@ -53,7 +53,9 @@ export interface Program {
   readonly threads: number
   /** For each phase how much of the circuit is done when it ends: a number of operations. */
   readonly progress: Int32Array
-  /** Phases before which the program waits for something from outside, ascending, and the number of phases. */
+  /**
+   * Phases before which the program waits for something from outside, ascending, and the number of phases.
+   */
   readonly stops: readonly number[]
 }
 
@@ -93,7 +95,9 @@ export interface ProgramSizes {
 /** More, and the last piece of a phase is waited for less; each has scratch memory of its own. */
 const PIECES_EACH = 4
 
-/** Pieces of each phase that so many threads take from each other: none where there is nobody to take from. */
+/**
+ * Pieces of each phase that so many threads take from each other: none where there is nobody to take from.
+ */
 export const piecesFor = (threads: number): number => (threads === 1 ? 1 : PIECES_EACH * threads)
 
 /** First item of a piece of `count` items; its end is the next piece's first. */
@@ -101,8 +105,8 @@ const pieceStart = (piece: number, pieces: number, count: number): number =>
   Math.floor((piece * count) / pieces)
 
 /**
- * Collects the phases of a program and plans its memory. What is emitted twice, once without and once with memory, must be
- * the same both times (`linkProgram`).
+ * Collects the phases of a program and plans its memory. What is emitted twice, once without and once with
+ * memory, must be the same both times (`linkProgram`).
  */
 export class ProgramBuilder {
   readonly threads: number

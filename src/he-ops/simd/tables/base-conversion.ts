@@ -26,19 +26,19 @@ export interface SourceStep {
 }
 
 /**
- * Constants of the exact conversion of an integer from residues modulo the sources, of product S, to residues modulo
- * another prime t: with y_i = x_i * (S / q_i)^-1 mod q_i,
+ * Constants of the exact conversion of an integer from residues modulo the sources, of product S, to residues
+ * modulo another prime t: with y_i = x_i * (S / q_i)^-1 mod q_i,
  *
  *    x = sum over i of y_i * (S / q_i) - u * S,   u = floor(sum over i of y_i / q_i).
  *
- * A centred conversion takes x + floor(S / 2) through it and takes floor(S / 2) off again, so that the result is the
- * representative of least absolute value.
+ * A centred conversion takes x + floor(S / 2) through it and takes floor(S / 2) off again, so that the result
+ * is the representative of least absolute value.
  *
  * Source: Halevi, Polyakov and Shoup, "An Improved RNS Variant of the BFV Homomorphic Encryption Scheme",
  * ePrint 2018/117, section 2.2.
  *
- * There are two ways to u. In single precision: for an integer within some 2^-20 S of the ends of its range the result may
- * be that integer plus or minus S, the same for all targets. And exactly, for every integer.
+ * There are two ways to u. In single precision: for an integer within some 2^-20 S of the ends of its range
+ * the result may be that integer plus or minus S, the same for all targets. And exactly, for every integer.
  */
 export class BaseConversion {
   readonly sources: readonly number[]

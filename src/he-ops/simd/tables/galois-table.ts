@@ -4,8 +4,8 @@ import type { Heap } from '../memory/heap.ts'
 const LANES = 4
 
 /**
- * The permutation tables of the `permute` and `dotPermuted` kernels for one ring, one of either for each Galois element,
- * made when asked for.
+ * The permutation tables of the `permute` and `dotPermuted` kernels for one ring, one of either for each
+ * Galois element, made when asked for.
  */
 export class GaloisTables {
   /** Address of the patterns that order the lanes of a group. */
@@ -45,7 +45,10 @@ export class GaloisTables {
     })
   }
 
-  /** Address of the table of the same automorphism by where each group goes. Parameters and errors as for `table`. */
+  /**
+   * Address of the table of the same automorphism by where each group goes. Parameters and errors as for
+   * `table`.
+   */
   targets(element: number): number {
     return this.#once(this.#targets, element, (words) => {
       this.#eachGroup(element, (group, source, pattern) => {
@@ -64,7 +67,9 @@ export class GaloisTables {
     return address
   }
 
-  /** @param body given a group of the image, the group that it comes from, and the number of its lanes' order */
+  /**
+   * @param body given a group of the image, the group that it comes from, and the number of its lanes' order
+   */
   #eachGroup(element: number, body: (group: number, source: number, pattern: number) => void): void {
     const order = automorphismOrder(this.#ring, element)
     for (let group = 0; group < this.#ring / LANES; group++) {

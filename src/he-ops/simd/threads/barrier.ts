@@ -14,14 +14,17 @@ export const VERDICT_STOP = 1
 export const VERDICT_FAILED = 2
 export type Verdict = typeof VERDICT_RUN | typeof VERDICT_STOP | typeof VERDICT_FAILED
 
-/** Looks at the word this often before the thread goes to sleep: the others are nearly always there within microseconds. */
+/**
+ * Looks at the word this often before the thread goes to sleep: the others are nearly always there within
+ * microseconds.
+ */
 const SPINS = 4000
 /** No phase takes nearly so long; a thread that does not come until then is lost. */
 const PATIENCE_MILLISECONDS = 120_000
 
 /**
- * Where the threads of a run wait for each other after each phase. Verdicts are settled by the last thread that comes, so
- * that all leave a barrier with the same one; a failure alone is learnt at any time.
+ * Where the threads of a run wait for each other after each phase. Verdicts are settled by the last thread
+ * that comes, so that all leave a barrier with the same one; a failure alone is learnt at any time.
  */
 export class Barrier {
   readonly shared: SharedArrayBuffer
@@ -73,7 +76,8 @@ export class Barrier {
    */
   arrive(): Verdict {
     const generation = Atomics.load(this.#words, GENERATION)
-    // Looked at after the generation: who fails sets the verdict before it opens the next one, which nobody will follow.
+    // Looked at after the generation: who fails sets the verdict before it opens the next one, which nobody
+    // will follow.
     if (this.#verdict === VERDICT_FAILED) return VERDICT_FAILED
     if (Atomics.add(this.#words, ARRIVED, 1) + 1 === this.#threads) {
       Atomics.store(this.#words, ARRIVED, 0)
@@ -109,7 +113,8 @@ export class Barrier {
     for (let spin = 0; spin < SPINS; spin++) {
       if (Atomics.load(this.#words, GENERATION) !== generation) return
     }
-    // Being woken says nothing: whoever opened the barrier before this one may come to wake sleepers only now.
+    // Being woken says nothing: whoever opened the barrier before this one may come to wake sleepers only
+    // now.
     while (Atomics.load(this.#words, GENERATION) === generation) {
       const outcome = Atomics.wait(this.#words, GENERATION, generation, this.#patience)
       if (outcome === 'timed-out' && Atomics.load(this.#words, GENERATION) === generation) {

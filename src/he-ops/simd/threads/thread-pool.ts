@@ -43,9 +43,9 @@ export class ThreadPool {
   }
 
   /**
-   * Runs a stretch of a program that was built for this number of threads, by default all of it. The calling thread
-   * computes and is deaf once all have begun. One program at a time: the memory is the program's, and what was computed is
-   * rubbish when this throws.
+   * Runs a stretch of a program that was built for this number of threads, by default all of it. The calling
+   * thread computes and is deaf once all have begun. One program at a time: the memory is the program's, and
+   * what was computed is rubbish when this throws.
    *
    * @throws ExecutionStopped, WORKER_LOST, and whatever a thread throws; all threads have ended by then
    */
@@ -85,7 +85,8 @@ export class ThreadPool {
       barrier.fail()
       throw error
     } finally {
-      // Nobody may touch the memory any more once this function is left: not one thread, however many have failed.
+      // Nobody may touch the memory any more once this function is left: not one thread, however many have
+      // failed.
       await Promise.allSettled(shares)
     }
   }

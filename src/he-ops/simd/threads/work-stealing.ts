@@ -1,10 +1,10 @@
 /**
- * Which pieces of the phase under way are taken. Each thread begins with its own, which are neighbours, and then helps the
- * others from the end of theirs: whoever is held up, by other work on its core or by items that take longer, is waited for
- * no longer than for one piece.
+ * Which pieces of the phase under way are taken. Each thread begins with its own, which are neighbours, and
+ * then helps the others from the end of theirs: whoever is held up, by other work on its core or by items
+ * that take longer, is waited for no longer than for one piece.
  *
- * Threads go from phase to phase together, and leave none before all pieces are taken. So a piece has been taken as often as
- * phases have begun, or once less.
+ * Threads go from phase to phase together, and leave none before all pieces are taken. So a piece has been
+ * taken as often as phases have begun, or once less.
  */
 export class WorkStealing {
   readonly shared: SharedArrayBuffer
@@ -29,7 +29,10 @@ export class WorkStealing {
     this.#order = stealingOrder(thread, threads, pieces / threads)
   }
 
-  /** Takes pieces of the next phase for as long as there are any. @param body told which piece, after it was taken */
+  /**
+   * Takes pieces of the next phase for as long as there are any. @param body told which piece, after it was
+   * taken
+   */
   takeAll(body: (piece: number) => void): void {
     const turn = this.#phases++
     for (const piece of this.#order) {

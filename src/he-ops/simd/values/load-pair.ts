@@ -4,7 +4,10 @@ import type { Call, Item, ProgramBuilder } from '../program/program.ts'
 
 /** A pair of a key as it travels, in kernel memory, and where it goes. */
 export interface PairLoad {
-  /** The first polynomial's residues modulo each prime of the context: where they lie packed, and bits of each. */
+  /**
+   * The first polynomial's residues modulo each prime of the context: where they lie packed, and bits of
+   * each.
+   */
   readonly limbs: readonly { readonly address: number; readonly bits: number }[]
   /** Address of the second polynomial's seed. */
   readonly seed: number
@@ -13,8 +16,8 @@ export interface PairLoad {
   /** Address of the permutation that both go through, if any. */
   readonly table: number | undefined
   /**
-   * Address of two words for each prime that are written: 1 when all of c0's residues are below it; how many words of the
-   * seed's stream were not taken for residues, so that c1 has to be expanded anew.
+   * Address of two words for each prime that are written: 1 when all of c0's residues are below it; how many
+   * words of the seed's stream were not taken for residues, so that c1 has to be expanded anew.
    */
   readonly notes: number
 }

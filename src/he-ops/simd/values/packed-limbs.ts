@@ -2,7 +2,8 @@ import { bitLength } from '../../../circuit/parameters/primes.ts'
 import { type PackedLimb, packedBytes } from '../../../wire/index.ts'
 import type { SimdContext } from '../context.ts'
 
-// Residues in the form in which they travel, prime after prime: what lies in kernel memory on its way in or out.
+// Residues in the form in which they travel, prime after prime: what lies in kernel memory on its way in or
+// out.
 
 /** Copies a packed polynomial into kernel memory. */
 export function writePacked({ heap }: SimdContext, to: number, limbs: readonly PackedLimb[]): void {

@@ -44,7 +44,8 @@ export class SeedExpander {
         this.#scratch,
       )
     })
-    // One draw in 2^34 or so has to be made anew; where in the stream it comes from depends on all that went before.
+    // One draw in 2^34 or so has to be made anew; where in the stream it comes from depends on all that went
+    // before.
     if (rejected > 0) {
       this.expandExactly(seed, primes, ring).forEach((residues, i) => {
         this.#heap.words(addresses[i], ring).set(Uint32Array.from(residues, Number))

@@ -3,7 +3,10 @@ import type { SimdContext } from '../context.ts'
 import type { ProgramBuilder } from '../program/program.ts'
 import { polynomialBytes, type Value } from './values.ts'
 
-/** The memory of a program's values: polynomials, which values may share, freed after the last reader of the last value. */
+/**
+ * The memory of a program's values: polynomials, which values may share, freed after the last reader of the
+ * last value.
+ */
 export class Storage {
   readonly #builder: ProgramBuilder
   readonly #context: SimdContext

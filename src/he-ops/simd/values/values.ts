@@ -2,8 +2,9 @@ import type { SimdContext } from '../context.ts'
 import type { Modulus } from '../tables/modulus.ts'
 
 /**
- * A ciphertext in kernel memory: each polynomial's residues in NTT form, prime after prime, N words for each. An
- * extended one is P times the message modulo Q * P: what key switching gives before the division by the special primes.
+ * A ciphertext in kernel memory: each polynomial's residues in NTT form, prime after prime, N words for each.
+ * An extended one is P times the message modulo Q * P: what key switching gives before the division by the
+ * special primes.
  */
 export interface Value {
   /** Addresses of the polynomials. Two values may share one. */

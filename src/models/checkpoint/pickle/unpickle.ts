@@ -9,16 +9,17 @@ export const MAX_PICKLE_BYTES = 16 * 2 ** 20
 /** Marks open at once, that is, how deep tuples and lists may nest. */
 const MAX_DEPTH = 64
 /**
- * Values put on the stack, and those of them that are objects (dictionaries, tuples, tensors). A tensor takes 30, a third of them
- * objects: the largest network of the family, with its average and its optimiser's state, has 9000 tensors.
+ * Values put on the stack, and those of them that are objects (dictionaries, tuples, tensors). A tensor takes
+ * 30, a third of them objects: the largest network of the family, with its average and its optimiser's state,
+ * has 9000 tensors.
  */
 const MAX_VALUES = 2 ** 20
 const MAX_OBJECTS = 2 ** 18
 const NEWEST_PROTOCOL = 5
 
 /**
- * Runs a pickle on a machine that can build numbers, strings, lists, tuples, dictionaries and references to tensors,
- * and nothing else: no opcode calls code, and every name is checked against a list.
+ * Runs a pickle on a machine that can build numbers, strings, lists, tuples, dictionaries and references to
+ * tensors, and nothing else: no opcode calls code, and every name is checked against a list.
  *
  * @returns the root value
  * @throws CHECKPOINT_UNSAFE naming what the pickle asked for, when it is not on the list
@@ -212,7 +213,9 @@ function reduce(machine: Machine): void {
   machine.push(build(callee, args))
 }
 
-/** A state dict carries attributes (`_metadata`, versions of modules), which say nothing that inference needs. */
+/**
+ * A state dict carries attributes (`_metadata`, versions of modules), which say nothing that inference needs.
+ */
 function setState(machine: Machine): void {
   machine.pop()
   if (!isDictionary(machine.top())) throw unsafe('setting attributes of an object')

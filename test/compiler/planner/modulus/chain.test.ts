@@ -63,7 +63,8 @@ t.test('all primes are distinct, 1 modulo 2N and below 2^30, and pass the gate',
 })
 
 t.test('special primes: every number of them that fits the table and covers a digit', async (t) => {
-  // 11 primes of 30 bits leave 100 bits: one, two or three of 30 bits, or four of 25, which no digit of 120 bits fits.
+  // 11 primes of 30 bits leave 100 bits: one, two or three of 30 bits, or four of 25, which no digit of 120
+  // bits fits.
   const { chain, left } = chainOf(16384, simd.primeSizes, new Array(9).fill(30), 60)
   const choices = specialPrimeChoices(chain, left, simd.primeSizes, simd.mostSpecialPrimes)
   t.strictSame(choices.map(sizesOf), [[30], [30, 30], [30, 30, 30]])

@@ -51,7 +51,8 @@ t.test('stages of different interleave have strategies of their own, from few dr
     tried.length,
     'each is drafted once',
   )
-  // Baby steps and giant steps are tried with the same taps everywhere, then taps with the best of each stage.
+  // Baby steps and giant steps are tried with the same taps everywhere, then taps with the best of each
+  // stage.
   const babies = tried.filter(({ taps, depthwise }) => taps === 'separable' && depthwise === 'separable')
   t.ok(tried.length <= babies.length + 3 * strategies.byInterleave.size, `${tried.length} drafts`)
   for (const strategy of tried) t.ok(best(strategies) <= best(everywhere(strategy)) + 1e-12)

@@ -46,7 +46,9 @@ const galois = { vectors: 8192, vector: 4 }
 
 const isSame = (a: Uint8Array, b: Uint8Array): boolean => Buffer.from(a).equals(b)
 
-/** The pairs of a seeded key of node-seal's, each a Ciphertext of known length between the vectors' counts. */
+/**
+ * The pairs of a seeded key of node-seal's, each a Ciphertext of known length between the vectors' counts.
+ */
 function pairsOf(key: Uint8Array, { vectors, vector }: typeof relin): SeededRlwe[] {
   const length = samples.publicKey.length
   const start = 16 + 32 + 8 + 8 * (vector + 1)

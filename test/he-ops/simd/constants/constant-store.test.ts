@@ -52,7 +52,9 @@ function plaintextOf(
   )
 }
 
-/** The coefficients of a polynomial in X^(N / size) from its blocks' residues: the small transform backwards. */
+/**
+ * The coefficients of a polynomial in X^(N / size) from its blocks' residues: the small transform backwards.
+ */
 function coefficientsOf(residues: readonly bigint[], prime: bigint): bigint[] {
   const size = residues.length
   let root = minimalRoot(ring, prime)
@@ -71,7 +73,10 @@ function coefficientsOf(residues: readonly bigint[], prime: bigint): bigint[] {
   return values.map((value) => (value * inverse) % prime)
 }
 
-/** Whether two plaintexts' coefficients are the same modulo a prime, or next to each other: doubles near a half. */
+/**
+ * Whether two plaintexts' coefficients are the same modulo a prime, or next to each other: doubles near a
+ * half.
+ */
 function isSame(found: readonly bigint[], wanted: readonly bigint[], prime: bigint): boolean {
   const b = coefficientsOf(wanted, prime)
   return coefficientsOf(found, prime).every((c, k) =>
@@ -79,7 +84,8 @@ function isSame(found: readonly bigint[], wanted: readonly bigint[], prime: bigi
   )
 }
 
-// Beyond the smaller primes, so that they wrap; and a level after which primes follow before the special ones.
+// Beyond the smaller primes, so that they wrap; and a level after which primes follow before the special
+// ones.
 const SCALE = 2 ** 38
 const COUNT = 3
 

@@ -24,8 +24,8 @@ import { REJECTING_PRIME, rejectingSeed } from '../../kernels/rejecting.ts'
 import { expanded } from '../../seal/exact.ts'
 import { newSimdContext } from '../fixture.ts'
 
-// Loading, against the definition: residues as they travel, seeds as node-seal expands them, times 2^32, permuted. The pairs
-// are keys of nothing.
+// Loading, against the definition: residues as they travel, seeds as node-seal expands them, times 2^32,
+// permuted. The pairs are keys of nothing.
 
 const RING = 8192
 const STEPS = [1, 5, 4095]

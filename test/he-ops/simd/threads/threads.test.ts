@@ -126,8 +126,8 @@ t.test('what onProgress or shouldStop throws comes out, and the next run is righ
 const NOWHERE = 2 ** 32 - 2 ** 20
 
 /**
- * A program of some phases, in each of which each thread marks that it was there; the `culprits` then reach for memory
- * that does not exist in the phase `failing`.
+ * A program of some phases, in each of which each thread marks that it was there; the `culprits` then reach
+ * for memory that does not exist in the phase `failing`.
  */
 function marking(pool: ThreadPool, phases: number, failing: number, culprits: readonly number[]) {
   const mark = heap.allocate(16)
