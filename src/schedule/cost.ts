@@ -1,7 +1,6 @@
-import { operandsOf } from '../circuit/operands.ts'
 import type { Op, ValueId } from '../circuit/types.ts'
 import { type CostedCircuit, type CostModel, transformGrowth } from './cost-model.ts'
-import { type ExtendedBasis, extendedBasis, rescaleSource } from './extended-basis.ts'
+import { type DivisionWork, Work } from './work.ts'
 
 /** Speeds of the kernels on 32-bit residues, in seconds on one core. */
 export interface SimdSpeeds {
@@ -45,103 +44,78 @@ export const simdCosts =
 class HoistedCosts {
   readonly #circuit: CostedCircuit
   readonly #speeds: SimdSpeeds
-  readonly #basis: ExtendedBasis
+  readonly #work: Work
   readonly #decomposed = new Set<ValueId>()
 
   constructor(circuit: CostedCircuit, speeds: SimdSpeeds) {
     this.#circuit = circuit
     this.#speeds = speeds
-    this.#basis = circuit.basis ?? extendedBasis(circuit)
+    this.#work = new Work(circuit)
   }
 
   seconds(): Float64Array {
     return Float64Array.from(this.#circuit.ops, (op, id) => {
-      const n = this.#primesRead(op)
-      const isDivided = this.#basis.inQP[id] === 1 && this.#basis.staysInQP[id] === 0
-      return this.#own(op, id, n) + (isDivided ? this.#divide(this.#circuit.specialPrimes, n) : 0)
+      const division = this.#work.division(id)
+      return this.#own(op, id) + (division === undefined ? 0 : this.#divide(division))
     })
   }
 
-  /** Data primes of the operands. */
-  #primesRead(op: Op): number {
-    const { ops, unusedLevels = 0 } = this.#circuit
-    const [operand] = operandsOf(op)
-    return (operand === undefined ? op : ops[operand]).level - unusedLevels + 1
-  }
-
-  /** Primes of a value, the special ones included while it stays in the extended basis. */
-  #width(id: ValueId, n: number): number {
-    return n + this.#basis.staysInQP[id] * this.#circuit.specialPrimes
-  }
-
-  /** Without the division by the special primes. */
-  #own(op: Op, id: ValueId, n: number): number {
+  /** Without the division that an operation ends with. */
+  #own(op: Op, id: ValueId): number {
     const { elementwise, gather, multiplyAdd } = this.#speeds
     switch (op.kind) {
       case 'rotate':
         return (
-          this.#decomposeOnce(op.source, n) +
-          this.#keyProduct(n) +
-          this.#residues(2 * this.#width(id, n), gather)
+          this.#decomposeOnce(op.source, id) +
+          this.#keyProduct(id) +
+          this.#residues(2 * this.#work.limbs(id), gather)
         )
       case 'relinearise':
-        return this.#decompose(n) + this.#keyProduct(n)
+        return this.#decompose(id) + this.#keyProduct(id)
       case 'dot':
         return op.terms.reduce(
-          (sum, { value }) => sum + this.#residues(2 * this.#width(value, n), multiplyAdd),
+          (sum, { value }) => sum + this.#residues(2 * this.#work.limbs(value), multiplyAdd),
           0,
         )
       case 'add':
       case 'subtract':
-        return this.#residues(2 * Math.max(this.#width(op.left, n), this.#width(op.right, n)), elementwise)
+        return this.#residues(
+          2 * Math.max(this.#work.limbs(op.left), this.#work.limbs(op.right)),
+          elementwise,
+        )
       case 'addPlain':
-        return this.#residues(n, elementwise)
+        return this.#residues(this.#work.primes(id), elementwise)
       case 'multiply':
-        return this.#residues(2 * 3 * n, multiplyAdd)
-      case 'rescale':
-        return this.#rescale(op, id)
+        return this.#residues(2 * 3 * this.#work.primes(id), multiplyAdd)
       default:
         return 0
     }
   }
 
-  #decomposeOnce(source: ValueId, n: number): number {
+  #decomposeOnce(source: ValueId, id: ValueId): number {
     if (this.#decomposed.has(source)) return 0
     this.#decomposed.add(source)
-    return this.#decompose(n)
+    return this.#decompose(id)
   }
 
-  #decompose(n: number): number {
-    const { extended, digits } = this.#decomposition(n)
+  /** @param id of the key switching, whose level is its operand's */
+  #decompose(id: ValueId): number {
+    const { limbs, digits } = this.#work.decomposition(this.#work.primes(id))
     return (
-      this.#transforms(digits * extended) +
-      this.#residues(digits * extended * this.#circuit.specialPrimes, this.#speeds.multiplyAdd)
+      this.#transforms(digits * limbs) +
+      this.#residues(digits * limbs * this.#circuit.specialPrimes, this.#speeds.multiplyAdd)
     )
   }
 
-  #keyProduct(n: number): number {
-    const { extended, digits } = this.#decomposition(n)
-    return this.#residues(2 * digits * extended, this.#speeds.multiplyAdd)
+  #keyProduct(id: ValueId): number {
+    const { limbs, digits } = this.#work.decomposition(this.#work.primes(id))
+    return this.#residues(2 * digits * limbs, this.#speeds.multiplyAdd)
   }
 
-  /** Division by `dropped` primes, special ones or of the data; `n` data primes are left. */
-  #divide(dropped: number, n: number): number {
-    return this.#transforms(2 * (dropped + n)) + this.#residues(2 * n * dropped, this.#speeds.multiplyAdd)
-  }
-
-  /** Divides past skipped rescales, and by the special primes where what it divides was left extended. */
-  #rescale(op: Op, id: ValueId): number {
-    const { ops, unusedLevels = 0, specialPrimes } = this.#circuit
-    const { staysInQP, fusedRescale } = this.#basis
-    if (fusedRescale[id] === 1) return 0
-    const source = rescaleSource(ops, fusedRescale, id)
-    const dropped = ops[source].level - op.level + staysInQP[source] * specialPrimes
-    return this.#divide(dropped, op.level - unusedLevels + 1)
-  }
-
-  #decomposition(n: number): { readonly extended: number; readonly digits: number } {
-    const k = this.#circuit.specialPrimes
-    return { extended: n + k, digits: Math.ceil(n / k) }
+  #divide({ dropped, left }: DivisionWork): number {
+    return (
+      this.#transforms(2 * (dropped + left)) + this.#residues(2 * left * dropped, this.#speeds.multiplyAdd)
+    )
   }
 
   #transforms(count: number): number {

@@ -1,7 +1,7 @@
 import { numbersOf, periodOf } from '../circuit/constants/constant.ts'
 import type { Circuit, ConstantId, Op } from '../circuit/types.ts'
 import { type ExpansionRule, encodedWords } from './constant-storage.ts'
-import { extendedBasis } from './extended-basis.ts'
+import { type WeightForm, Work } from './work.ts'
 
 const RESIDUE_BYTES = 4
 
@@ -26,7 +26,7 @@ export function constantBytes(circuit: Body, isExpanded: ExpansionRule): number 
   return bytes
 }
 
-type Form = 'addend' | 'extended' | 'lifted' | 'normal'
+type Form = WeightForm | 'addend'
 
 interface Use {
   readonly op: Op
@@ -35,13 +35,13 @@ interface Use {
 }
 
 function eachUse(circuit: Body, body: (constant: ConstantId, use: Use) => void): void {
-  const { inQP, staysInQP } = extendedBasis(circuit)
-  circuit.ops.forEach((op, id) => {
+  const { ops, result, parameters } = circuit
+  const work = new Work({ ops, result, specialPrimes: parameters.specialPrimes.length })
+  ops.forEach((op, id) => {
     if (op.kind === 'addPlain') body(op.constant, { op, scale: op.scale, form: 'addend' })
     if (op.kind !== 'dot') return
     for (const { value, constant } of op.terms) {
-      const form = staysInQP[value] ? 'extended' : inQP[id] ? 'lifted' : 'normal'
-      body(constant, { op, scale: op.constantScale, form })
+      body(constant, { op, scale: op.constantScale, form: work.weightForm(id, value) })
     }
   })
 }
@@ -57,7 +57,7 @@ interface Encoding {
 
 /** Of what is kept as coefficients, whatever the level. */
 const CODES = { weight: 0, addend: 1 }
-const FORMS: readonly Form[] = ['addend', 'extended', 'lifted', 'normal']
+const FORMS: readonly Form[] = ['addend', 'extended', 'timesP', 'normal']
 
 function encodingOf(
   constant: ConstantId,

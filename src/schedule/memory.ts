@@ -5,9 +5,9 @@ import { digitCount } from '../circuit/parameters/parameters.ts'
 import type { Circuit, Op, ValueId } from '../circuit/types.ts'
 import { type ExpansionRule, encodedWords, expansionParts, expansionRule } from './constant-storage.ts'
 import { constantBytes } from './encoded-constants.ts'
-import { type ExtendedBasis, extendedBasis, rescaleSource } from './extended-basis.ts'
 import { tableBytes } from './program-tables.ts'
 import { maxRotationSources, type Step, stepsOf } from './steps.ts'
+import { Work } from './work.ts'
 
 const RESIDUE_BYTES = 4
 /** Roots of unity, their inverses, and the quotients of both: words for each residue of a prime. */
@@ -49,15 +49,11 @@ interface Polynomial {
   holders: number
 }
 
-/**
- * Goes through the stepsOf as the engine does, and counts what is alive: values, digits, what divisions work
- * with.
- */
+/** Goes through the steps as the engine does, and counts the memory that is alive: values, digits, temporaries of divisions. */
 class Replay {
   readonly #circuit: Body
   readonly #isExpanded: ExpansionRule
-  readonly #basis: ExtendedBasis
-  readonly #special: number
+  readonly #work: Work
   readonly #limb: number
   /** Limbs of one mask. */
   readonly #maskLimbs: number
@@ -70,12 +66,11 @@ class Replay {
   constructor(circuit: Body, isExpanded: ExpansionRule) {
     this.#circuit = circuit
     this.#isExpanded = isExpanded
-    this.#basis = extendedBasis(circuit)
-    this.#special = circuit.parameters.specialPrimes.length
+    const { ops, result, parameters } = circuit
+    this.#work = new Work({ ops, result, specialPrimes: parameters.specialPrimes.length })
     this.#limb = limbBytes(circuit)
     this.#maskLimbs = circuit.refresh ? circuit.refresh.level + 1 : 0
-    this.#left = Int32Array.from(this.#basis.readers, (readers) => readers.length)
-    this.#left[circuit.result]++
+    this.#left = this.#work.readerCounts(result)
   }
 
   peak(): number {
@@ -84,10 +79,10 @@ class Replay {
     ops.forEach((op, id) => {
       if (op.kind === 'input') this.#create(id, 2)
     })
-    for (const batch of stepsOf(this.#circuit, maxRotationSources(parameters))) {
-      this.#run(batch)
-      if (batch.kind === 'return') continue
-      for (const id of batch.ops) this.#releaseOperands(id)
+    for (const step of stepsOf(this.#circuit, maxRotationSources(parameters))) {
+      this.#run(step)
+      if (step.kind === 'return') continue
+      for (const id of step.ops) this.#releaseOperands(id)
     }
     return this.#peak
   }
@@ -143,8 +138,7 @@ class Replay {
       return op.terms.reduce((sum, { value, constant }) => {
         if (!this.#isExpanded(constant, op.constantScale, 'weight')) return sum
         const words = encodedWords(periodOf(constants.at(constant)!), parameters.ring)
-        const limbs = op.level + 1 + (this.#basis.staysInQP[value] ? this.#special : 0)
-        return sum + words * limbs * RESIDUE_BYTES
+        return sum + words * this.#work.limbs(value) * RESIDUE_BYTES
       }, 0)
     }
     const parts = expansionParts(ids, bytesOf)
@@ -155,43 +149,39 @@ class Replay {
     return this.#circuit.ops[id]
   }
 
-  /** Limbs of the digits of one source, and of what they are extended from, at an operation's level. */
+  /** Limbs of the digits of one source, and of the polynomial that they are extended from, at an operation's level. */
   #digits(id: ValueId): number {
-    const primes = this.#op(id).level + 1
-    const digits = Math.ceil(primes / this.#special)
-    return digits * (primes + this.#special) + primes + digits
+    const primes = this.#work.primes(id)
+    const { digits, limbs } = this.#work.decomposition(primes)
+    return digits * limbs + primes + digits
   }
 
-  /** Operations that may compute in the extended basis. @param limbs that they work with, beside results */
+  /** Operations that may compute in the extended basis. @param limbs of their temporaries, results not counted */
   #compute(ids: readonly ValueId[], limbs: number): void {
-    const { inQP, staysInQP } = this.#basis
     let undivided = 0
-    let divisions = 0
     for (const id of ids) {
       this.#create(id, 2)
-      if (inQP[id] === staysInQP[id]) continue
-      undivided += 2 * (this.#op(id).level + 1 + this.#special)
-      divisions += 2 * (this.#special + 1)
+      if (this.#work.hasModDown(id)) undivided += 2 * this.#work.computedLimbs(id)
     }
     this.#briefly(undivided + limbs)
-    this.#briefly(undivided + divisions)
+    this.#briefly(undivided + this.#divisionLimbs(ids))
   }
 
   #rescale(ids: readonly ValueId[]): void {
-    const { staysInQP, fusedRescale } = this.#basis
-    let limbs = 0
-    for (const id of ids) {
-      if (fusedRescale[id]) continue
-      this.#create(id, 2)
-      const source = rescaleSource(this.#circuit.ops, fusedRescale, id)
-      const dropped = this.#op(source).level - this.#op(id).level + staysInQP[source] * this.#special
-      limbs += 2 * (dropped + 1)
-    }
-    this.#briefly(limbs)
+    for (const id of ids) if (this.#work.division(id)) this.#create(id, 2)
+    this.#briefly(this.#divisionLimbs(ids))
+  }
+
+  /** For both polynomials of each division one limb for each prime that is divided by, and one more. */
+  #divisionLimbs(ids: readonly ValueId[]): number {
+    return ids.reduce((sum, id) => {
+      const division = this.#work.division(id)
+      return division === undefined ? sum : sum + 2 * (division.dropped + 1)
+    }, 0)
   }
 
   #create(id: ValueId, polynomials: number): void {
-    const limbs = this.#op(id).level + 1 + (this.#basis.staysInQP[id] ? this.#special : 0)
+    const limbs = this.#work.limbs(id)
     this.#hold(
       id,
       Array.from({ length: polynomials }, () => this.#allocate(limbs)),
@@ -225,11 +215,7 @@ class Replay {
   }
 
   #releaseOperands(id: ValueId): void {
-    const { fusedRescale } = this.#basis
-    if (fusedRescale[id]) return
-    const op = this.#op(id)
-    const read = op.kind === 'rescale' ? [rescaleSource(this.#circuit.ops, fusedRescale, id)] : operandsOf(op)
-    for (const operand of new Set(read)) {
+    for (const operand of this.#work.operandsRead(id)) {
       this.#left[operand]--
       if (this.#left[operand] === 0) this.#release(operand)
     }

@@ -25,7 +25,7 @@ t.test('rotations that only sums read stay, and the sums with them, up to the la
 })
 
 t.test(
-  'anything else that reads a rotation needs it rescaleSource, and then no sum of it is extended',
+  'anything else that reads a rotation needs it divided, and then no sum of it is extended',
   async (t) => {
     const ops = [input, rotate(0, 1), rotate(1, 1), dot(0, 1), rotate(2, 5), add(3, 3), add(4, 5)]
     t.strictSame(basis(ops), { made: [0, 1, 1, 0, 1, 0, 1], staysInQP: [0, 0, 0, 0, 1, 0, 0] })

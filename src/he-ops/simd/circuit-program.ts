@@ -1,8 +1,8 @@
 import { galoisElement } from '../../circuit/keys.ts'
 import type { Circuit, ConstantId, Op, OpKind, ValueId } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
-import { type ExtendedBasis, extendedBasis, rescaleSource } from '../../schedule/extended-basis.ts'
 import { maxRotationSources, type Step, stepsOf } from '../../schedule/steps.ts'
+import { Work } from '../../schedule/work.ts'
 import type { ConstantStore } from './constants/constant-store.ts'
 import type { SimdContext } from './context.ts'
 import {
@@ -73,11 +73,11 @@ export function compileCircuit(
   border?: EgressOptions,
 ): CircuitProgram {
   const order = stepsOf(circuit, maxRotationSources(context.parameters))
-  const basis = extendedBasis(circuit)
+  const work = new Work({ ...circuit, specialPrimes: context.parameters.specialPrimes.length })
   let ends: ReturnType<CircuitEmitter['emit']> | undefined
   const scratch = border ? egressScratch(context, egressLevels(circuit), refreshedLevels(circuit)) : 0
   const linked = linkProgram(context, threads, Math.max(context.limbBytes, scratch), (builder) => {
-    ends = new CircuitEmitter(builder, context, circuit, keys, constants, basis, border).emit(order)
+    ends = new CircuitEmitter(builder, context, circuit, keys, constants, work, border).emit(order)
   })
   return { ...linked, ...ends! }
 }
@@ -101,7 +101,7 @@ class CircuitEmitter {
   readonly #circuit: Pick<Circuit, 'ops' | 'result'>
   readonly #keys: SimdKeys
   readonly #constants: ConstantStore
-  readonly #basis: ExtendedBasis
+  readonly #work: Work
   readonly #border: EgressOptions | undefined
   readonly #storage: Storage
   readonly #refreshes: RefreshRound[] = []
@@ -115,7 +115,7 @@ class CircuitEmitter {
     circuit: Pick<Circuit, 'ops' | 'result'>,
     keys: SimdKeys,
     constants: ConstantStore,
-    basis: ExtendedBasis,
+    work: Work,
     border: EgressOptions | undefined,
   ) {
     this.#builder = builder
@@ -123,11 +123,10 @@ class CircuitEmitter {
     this.#circuit = circuit
     this.#keys = keys
     this.#constants = constants
-    this.#basis = basis
+    this.#work = work
     this.#border = border
     this.#storage = new Storage(builder, context)
-    this.#left = Int32Array.from(basis.readers, (readers) => readers.length)
-    this.#left[circuit.result]++
+    this.#left = work.readerCounts(circuit.result)
   }
 
   emit(order: readonly Step[]): Omit<CircuitProgram, keyof LinkedProgram> {
@@ -257,8 +256,9 @@ class CircuitEmitter {
   #rescale(ids: readonly ValueId[]): void {
     const work: Division[] = []
     for (const id of ids) {
-      if (this.#basis.fusedRescale[id] === 1) continue
-      const from = this.#storage.get(rescaleSource(this.#circuit.ops, this.#basis.fusedRescale, id))
+      const division = this.#work.division(id)
+      if (division === undefined) continue
+      const from = this.#storage.get(division.source)
       work.push({ from, out: this.#storage.create(id, this.#op<'rescale'>(id), 2) })
     }
     emitDivisions(this.#builder, this.#context, work)
@@ -330,9 +330,8 @@ class CircuitEmitter {
     const divisions: Division[] = []
     for (const id of ids) {
       const op = this.#circuit.ops[id]
-      const { inQP, staysInQP } = this.#basis
-      const out = this.#storage.create(id, op, 2, staysInQP[id] === 1)
-      if (inQP[id] === staysInQP[id]) {
+      const out = this.#storage.create(id, op, 2, this.#work.basis.staysInQP[id] === 1)
+      if (!this.#work.hasModDown(id)) {
         prepare(id, out)
       } else {
         const from = this.#storage.temporary(op.level + 1, 2, true)
@@ -348,27 +347,7 @@ class CircuitEmitter {
   }
 
   #releaseOperands(id: ValueId): void {
-    const op = this.#circuit.ops[id]
-    // What a skipped rescale would have read is read by the rescale after it.
-    if (this.#basis.fusedRescale[id] === 1) return
-    for (const operand of new Set(this.#operandsRead(id, op))) this.#releaseAfter(operand)
-  }
-
-  #operandsRead(id: ValueId, op: Op): readonly ValueId[] {
-    switch (op.kind) {
-      case 'input':
-        return []
-      case 'dot':
-        return op.terms.map(({ value }) => value)
-      case 'add':
-      case 'subtract':
-      case 'multiply':
-        return [op.left, op.right]
-      case 'rescale':
-        return [rescaleSource(this.#circuit.ops, this.#basis.fusedRescale, id)]
-      default:
-        return [op.source]
-    }
+    for (const operand of this.#work.operandsRead(id)) this.#releaseAfter(operand)
   }
 
   #releaseAfter(operand: ValueId): void {
