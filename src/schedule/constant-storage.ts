@@ -1,45 +1,36 @@
 import { numbersOf, periodOf } from '../circuit/constants/constant.ts'
 import { largestOfEach } from '../circuit/constants/constant-table.ts'
 import type { Circuit, ConstantId } from '../circuit/types.ts'
+import { EXPANSION_BYTES, RESIDUE_BYTES } from './limits.ts'
 
-// Deep circuits have more weights than memory has room for modulo all primes: one of full size is as large as
-// half a ciphertext. The simd engine keeps many of them as integers, and writes their residues when a sum
-// reads them: one for each coefficient of the first half, from which the second half follows. Which, and how
-// many at once, is settled here, and not in the engine, since it decides how much memory a circuit takes.
+// Deep circuits have more weights than memory can hold modulo all primes: a weight of full size is as large
+// as half a ciphertext. The simd engine keeps many weights as integers, and expands them to residues when a
+// sum reads them. An integer stands for a coefficient of the first half; the second half follows from the
+// first. The rule which weights are expanded is here and not in the engine, because plans state the memory
+// that it leads to.
 
-/** Shortest block of equal residues that is kept as one. */
+/** Shortest block of equal residues that is stored as one residue. */
 export const LEAST_BLOCK = 16
 
 /**
- * Coefficients that integers hold: the residues' arithmetic takes sums with a multiple of the prime below
- * 2^32.
+ * Bound of coefficients that are kept as integers: with a multiple of the prime added they stay below 2^32.
  */
 export const INTEGER_BOUND = 2 ** 30
 
-/**
- * Coefficients that doubles hold: they are rounded by adding a number of which a double has no bits below
- * one.
- */
+/** Bound of coefficients that are kept as doubles: adding 2^52 or more rounds them to integers. */
 export const DOUBLE_BOUND = 2 ** 51
 
 /**
- * What a constant is for. Weights that are not residues are integers of a word, addends, whose scales are
- * those of values, whole doubles.
+ * The use of a constant. Expanded weights are kept as integers of one word. Expanded addends are kept as
+ * doubles, because their scales are those of values.
  */
 export type ConstantUse = 'weight' | 'addend'
 
-/** Memory that the residues of weights which are expanded at once may take. */
-const EXPANSION_BYTES = 64 * 2 ** 20
-
-/** The most that weights take as residues. */
+/** Memory that weights may take as residues. */
 const RESIDENT_BYTES = 768 * 2 ** 20
-/**
- * The most that all weights are to take; beyond it residues, for which there might be room, make room for
- * others.
- */
+/** Memory that all weights should take. Above it, weights that would fit as residues become integers too. */
 const WEIGHT_BYTES = 1152 * 2 ** 20
-const RESIDUE_BYTES = 4
-/** Shorter transforms are no kernel's. */
+/** Shortest period that the kernels can transform. */
 const LEAST_PERIOD = 4
 
 /** Words of an encoded constant modulo one prime, or as integers. */
@@ -53,13 +44,13 @@ export function encodedWords(period: number, ring: number): number {
 /** Whether a constant, encoded at a scale, is kept as its coefficients and expanded when it is read. */
 export type ExpansionRule = (id: ConstantId, scale: number, use: ConstantUse) => boolean
 
-/** Nothing is: all constants are kept as residues. */
+/** Keeps all constants as residues. */
 export const NO_EXPANSION: ExpansionRule = () => false
 
 /**
- * How a circuit's constants are kept: as residues, which is faster, as long as weights are few; of many,
- * those of the longest periods as coefficients, until what is left is little enough. Addends of such periods
- * are, too.
+ * Decides which constants of a circuit are expanded when they are read. Residues are faster, so few weights
+ * are all kept as residues. Of many weights those of the longest periods are kept as integers, until the
+ * others fit the limits. Addends of these periods are expanded too.
  */
 export function expansionRule(circuit: Pick<Circuit, 'ops' | 'constants' | 'parameters'>): ExpansionRule {
   const least = leastExpanded(weightBytes(circuit))
@@ -71,11 +62,9 @@ export function expansionRule(circuit: Pick<Circuit, 'ops' | 'constants' | 'para
     periods[id] >= least && largest[id] * scale < (use === 'weight' ? INTEGER_BOUND : DOUBLE_BOUND)
 }
 
-/** Bytes of all weights of a period. */
+/** Bytes of all weights of a period, for both ways to keep them. */
 interface WeightBytes {
-  /** Were they kept as residues. */
   readonly residues: number
-  /** Were they kept as integers. */
   readonly integers: number
 }
 
@@ -100,7 +89,7 @@ function weightBytes({
   return bytes
 }
 
-/** The least period of weights that are kept as integers. */
+/** The least period whose weights are kept as integers; infinite where all are kept as residues. */
 function leastExpanded(bytes: ReadonlyMap<number, WeightBytes>): number {
   let resident = [...bytes.values()].reduce((sum, { residues }) => sum + residues, 0)
   let all = resident
@@ -116,7 +105,7 @@ function leastExpanded(bytes: ReadonlyMap<number, WeightBytes>): number {
   return least
 }
 
-/** Divides sums into parts, one after the other, the weights of each part being expanded together. */
+/** Divides a list of sums into consecutive parts. The weights of one part are expanded together. */
 export function expansionParts<S>(sums: readonly S[], bytesOf: (sum: S) => number): S[][] {
   const parts: S[][] = []
   let room = 0

@@ -15,7 +15,8 @@ export interface SimdSpeeds {
 }
 
 /**
- * Measured on one machine, for plans that must not depend on where they are made (see docs/performance.md).
+ * Speeds of a reference machine. Plans use them by default, so that they do not depend on the machine that
+ * compiles.
  */
 export const SIMD_SPEEDS: SimdSpeeds = Object.freeze({
   ntt: 36e-6,
@@ -25,9 +26,9 @@ export const SIMD_SPEEDS: SimdSpeeds = Object.freeze({
 })
 
 /**
- * The cost model of the SIMD engine, which hoists: a value is decomposed once for all its rotations, at the
- * first of them here; and what key switching makes is divided by the special primes once, where it leaves the
- * sums it flows into.
+ * The cost model of the simd engine. The engine hoists: it decomposes a value once for all its rotations,
+ * which this model counts at the first of them. A sum in the extended basis is divided by the special primes
+ * once, at its end.
  */
 export const simdCosts =
   (speeds: SimdSpeeds = SIMD_SPEEDS): CostModel =>
@@ -60,7 +61,7 @@ class HoistedCosts {
     })
   }
 
-  /** Without the division that an operation ends with. */
+  /** Seconds of an operation without the division at its end. */
   #own(op: Op, id: ValueId): number {
     const { elementwise, gather, multiplyAdd } = this.#speeds
     switch (op.kind) {

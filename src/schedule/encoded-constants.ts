@@ -1,15 +1,14 @@
 import { numbersOf, periodOf } from '../circuit/constants/constant.ts'
 import type { Circuit, ConstantId, Op } from '../circuit/types.ts'
 import { type ExpansionRule, encodedWords } from './constant-storage.ts'
+import { RESIDUE_BYTES } from './limits.ts'
 import { type WeightForm, Work } from './work.ts'
-
-const RESIDUE_BYTES = 4
 
 type Body = Pick<Circuit, 'parameters' | 'constants' | 'ops' | 'result'>
 
 /**
- * Bytes of all constants as the simd engine keeps them: each once for each scale, level and form in which it
- * is read.
+ * Bytes of all encoded constants. The simd engine keeps a constant once for each scale, level and form that
+ * reads it.
  */
 export function constantBytes(circuit: Body, isExpanded: ExpansionRule): number {
   const words = numbersOf(circuit.constants, (constant) =>
@@ -46,16 +45,16 @@ function eachUse(circuit: Body, body: (constant: ConstantId, use: Use) => void):
   })
 }
 
-/** One way to encode constants. */
+/** A way to encode a constant. */
 interface Encoding {
   readonly scale: number
-  /** Equal for equal forms and levels. */
+  /** Number of the form and level. */
   readonly code: number
-  /** Times that all words are kept. */
+  /** Copies of the constant's words. */
   readonly limbs: number
 }
 
-/** Of what is kept as coefficients, whatever the level. */
+/** Codes of constants that are kept as coefficients, which no level changes. */
 const CODES = { weight: 0, addend: 1 }
 const FORMS: readonly Form[] = ['addend', 'extended', 'timesP', 'normal']
 
@@ -66,7 +65,7 @@ function encodingOf(
   isExpanded: ExpansionRule,
 ): Encoding {
   const use = form === 'addend' ? 'addend' : 'weight'
-  // Half of the coefficients, in words or in doubles of two.
+  // Half of the coefficients: in words for weights, in doubles of two words for addends.
   if (isExpanded(constant, scale, use)) return { scale, code: CODES[use], limbs: use === 'addend' ? 1 : 0.5 }
   const special = form === 'extended' ? parameters.specialPrimes.length : 0
   return {
@@ -77,8 +76,8 @@ function encodingOf(
 }
 
 /**
- * Which constants are encoded how. There are few encodings, and millions of constants: pairs are kept as
- * numbers.
+ * The encodings of each constant. Pairs of a constant and an encoding are numbers, because circuits have
+ * millions.
  */
 class Encodings {
   /** By scale, then by code. */

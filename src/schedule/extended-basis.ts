@@ -2,10 +2,10 @@ import { operandsOf } from '../circuit/operands.ts'
 import type { Circuit, Op, ValueId } from '../circuit/types.ts'
 
 /**
- * Which values of a circuit hybrid key switching leaves in the extended basis of data and special primes, as
- * P times the value modulo Q * P. Sums and weighted sums of such values are taken as they are, with other
- * summands multiplied by P; only a sum's end is divided by P, at once with the primes that a rescale behind
- * it drops.
+ * Which values of a circuit are computed in the extended basis of data and special primes, as P times the
+ * value modulo Q * P. Key switching gives such values. Sums and weighted sums take them as they are, with
+ * other summands multiplied by P. The end of a sum is divided by P, at once with the primes of a rescale that
+ * follows (a fused rescale).
  *
  * Source: Bossuat, Mouchet, Troncoso-Pastoriza and Hubaux, "Efficient Bootstrapping for Approximate
  * Homomorphic Encryption with Non-Sparse Keys", ePrint 2020/1203, section 4.
@@ -21,8 +21,8 @@ export interface ExtendedBasis {
    */
   readonly staysInQP: Uint8Array
   /**
-   * 1 for rescaled values that nothing reads but another rescale: both primes are divided by at once, and the
-   * value itself is never inQP.
+   * 1 for rescales that only another rescale reads. The other one divides by both primes, and this value is
+   * never computed.
    */
   readonly fusedRescale: Uint8Array
   /** The operations that read each value. */
@@ -45,14 +45,14 @@ export function extendedBasis({ ops, result }: Pick<Circuit, 'ops' | 'result'>):
   return { inQP, staysInQP, fusedRescale, readers }
 }
 
-/** The value that a rescale in fact divides: past all that are skipped. */
+/** The value that a rescale divides, past the fused rescales before it. */
 export function rescaleSource(ops: readonly Op[], fusedRescale: Uint8Array, id: ValueId): ValueId {
   const op = ops[id]
   if (op.kind !== 'rescale') return id
   return fusedRescale[op.source] === 1 ? rescaleSource(ops, fusedRescale, op.source) : op.source
 }
 
-/** Sums are linear over whole polynomials, so they can be taken before the division. */
+/** Sums are linear in the polynomials, so they can be computed before the division. */
 const isSum = ({ kind }: Op): boolean => kind === 'dot' || kind === 'add' || kind === 'subtract'
 
 const canStay = (ops: readonly Op[], readers: readonly ValueId[]): boolean =>

@@ -5,11 +5,11 @@ import { digitCount } from '../circuit/parameters/parameters.ts'
 import type { Circuit, Op, ValueId } from '../circuit/types.ts'
 import { type ExpansionRule, encodedWords, expansionParts, expansionRule } from './constant-storage.ts'
 import { constantBytes } from './encoded-constants.ts'
+import { RESIDUE_BYTES } from './limits.ts'
 import { tableBytes } from './program-tables.ts'
 import { maxRotationSources, type Step, stepsOf } from './steps.ts'
 import { Work } from './work.ts'
 
-const RESIDUE_BYTES = 4
 /** Roots of unity, their inverses, and the quotients of both: words for each residue of a prime. */
 const TABLE_WORDS = 4
 
@@ -17,8 +17,8 @@ type Body = Pick<Circuit, 'parameters' | 'constants' | 'ops' | 'result' | 'refre
 
 /**
  * Bytes of kernel memory that the simd engine needs for a circuit: keys, tables of primes and automorphisms,
- * encoded constants, the program's tables, and the most that is alive at once. What the engine comes to is a
- * little more where freed memory does not fit what comes next; a test holds the two together.
+ * encoded constants, the program's tables, and the peak of values and temporaries. The engine takes a little
+ * more where freed ranges do not fit the next request; a test holds the two together.
  */
 export function simdMemory(circuit: Body): number {
   const isExpanded = expansionRule(circuit)
@@ -38,18 +38,21 @@ function keyAndTableBytes(circuit: Body): number {
   const limb = limbBytes(circuit)
   const all = primes.length + specialPrimes.length
   const keys = (1 + rotations) * 2 * digitCount(circuit.parameters) * all * limb
-  // An automorphism's table has one word for each group of four residues; its inverse, for its key, has one
-  // too.
+  // An automorphism's table has one word for each group of four residues, and so has the table of its
+  // inverse, which permutes its key.
   return keys + all * TABLE_WORDS * limb + 2 * rotations * ring
 }
 
-/** Memory that one value or several hold. */
+/** One polynomial in memory, which several values may hold. */
 interface Polynomial {
   readonly bytes: number
   holders: number
 }
 
-/** Goes through the steps as the engine does, and counts the memory that is alive: values, digits, temporaries of divisions. */
+/**
+ * Goes through the steps as the engine does, and counts the memory that is alive: values, digits, temporaries
+ * of divisions.
+ */
 class Replay {
   readonly #circuit: Body
   readonly #isExpanded: ExpansionRule
@@ -58,7 +61,7 @@ class Replay {
   /** Limbs of one mask. */
   readonly #maskLimbs: number
   readonly #values = new Map<ValueId, readonly Polynomial[]>()
-  /** Readers of each value that have not run. */
+  /** Number of each value's readers that have not run. */
   readonly #left: Int32Array
   #live = 0
   #peak = 0
@@ -75,7 +78,7 @@ class Replay {
 
   peak(): number {
     const { ops, parameters } = this.#circuit
-    // Inputs are all there from the beginning.
+    // All inputs have memory from the beginning.
     ops.forEach((op, id) => {
       if (op.kind === 'input') this.#create(id, 2)
     })
@@ -101,7 +104,8 @@ class Replay {
         for (const id of ops) this.#create(id, 3)
         return
       case 'refresh':
-        // Where values will be again has memory while they are under way, and so have their masks.
+        // Refreshed values get their memory when they are sent, and their masks take memory until they are
+        // back.
         for (const id of ops) this.#create(id, 2)
         this.#allocate(ops.length * this.#maskLimbs)
         return
@@ -112,7 +116,7 @@ class Replay {
         this.#rescale(ops)
         return
       case 'relinearise':
-        // The digits of one level are there together.
+        // Relinearisations of one level have their digits in memory together.
         for (const ids of Map.groupBy(ops, (id) => this.#op(id).level).values()) {
           this.#compute(ids, ids.length * this.#digits(ids[0]))
         }
@@ -130,7 +134,7 @@ class Replay {
     }
   }
 
-  /** Most limbs' worth of weights that are expanded at once. */
+  /** Memory of the weights that are expanded together, at most, in limbs. */
   #expanded(ids: readonly ValueId[]): number {
     const { constants, parameters } = this.#circuit
     const bytesOf = (id: ValueId): number => {
@@ -149,14 +153,19 @@ class Replay {
     return this.#circuit.ops[id]
   }
 
-  /** Limbs of the digits of one source, and of the polynomial that they are extended from, at an operation's level. */
+  /**
+   * Limbs of the digits of one source, and of the polynomial that they are extended from, at an operation's
+   * level.
+   */
   #digits(id: ValueId): number {
     const primes = this.#work.primes(id)
     const { digits, limbs } = this.#work.decomposition(primes)
     return digits * limbs + primes + digits
   }
 
-  /** Operations that may compute in the extended basis. @param limbs of their temporaries, results not counted */
+  /**
+   * Operations that may compute in the extended basis. @param limbs of their temporaries, results not counted
+   */
   #compute(ids: readonly ValueId[], limbs: number): void {
     let undivided = 0
     for (const id of ids) {
@@ -189,7 +198,8 @@ class Replay {
   }
 
   /**
-   * A value with the last `count` polynomials of its operand, and a first one of its own if that is not all.
+   * Makes a value that shares the last `count` polynomials of its operand; with one shared, the first is its
+   * own.
    */
   #share(id: ValueId, count: number): void {
     const [source] = operandsOf(this.#op(id))
@@ -209,7 +219,7 @@ class Replay {
     for (const polynomial of polynomials) polynomial.holders++
   }
 
-  /** Memory that is freed before anything else is asked for. */
+  /** Counts temporaries that are freed before the next allocation. */
   #briefly(limbs: number): void {
     this.#peak = Math.max(this.#peak, this.#live + limbs * this.#limb)
   }

@@ -9,15 +9,16 @@ const POLYNOMIALS = 2
 type Body = Pick<Circuit, 'parameters' | 'constants' | 'ops' | 'result'>
 
 /**
- * Bytes of kernel memory that a program's weighted sums take to say where their summands and weights are: a
- * table for each polynomial, and one more for limbs modulo special primes where not all summands have them.
+ * Bytes of the tables that hold the addresses of summands and weights of a program's weighted sums. A sum has
+ * one table for each polynomial, and a second one for limbs modulo the special primes where some summands
+ * have none.
  */
 export function tableBytes(circuit: Body): number {
   const { constants, ops, result, parameters } = circuit
   const work = new Work({ ops, result, specialPrimes: parameters.specialPrimes.length })
   const words = numbersOf(constants, (constant) => {
     const isWhole = encodedWords(periodOf(constant), parameters.ring) === parameters.ring
-    // Addresses of value and weight, and log2 of the block that a residue stands for where there are blocks.
+    // The addresses of value and weight; where a residue stands for a block, also log2 of the block's length.
     return isWhole ? 2 : 3
   })
   const wordsOf = (terms: readonly Term[]): number =>

@@ -1,24 +1,22 @@
 import { operandsOf } from '../circuit/operands.ts'
 import { type CkksParameters, digitCount } from '../circuit/parameters/parameters.ts'
 import type { Circuit, OpKind, ValueId } from '../circuit/types.ts'
+import { DIGIT_BYTES, RESIDUE_BYTES } from './limits.ts'
 import { wavesOf } from './waves.ts'
 
-// The order in which the simd engine executes a circuit. It is settled here, and not in the engine, since it
-// decides how much memory an execution takes, which a plan has to state.
+// The order in which the simd engine executes a circuit. The order is decided here and not in the engine,
+// because plans state the memory that it leads to.
 
-/** Operations of one kind that do not depend on each other: their work is done in the same phases. */
+/** Operations of one kind that do not depend on each other. Their work is done in the same phases. */
 export interface Step {
-  /**
-   * A refresh is done twice: in `refresh` the round's values leave for the client, in `return` they are
-   * waited for.
-   */
+  /** A refresh round has two steps: `refresh` sends its values to the client, `return` waits for them. */
   readonly kind: OpKind | 'return'
   readonly ops: readonly ValueId[]
 }
 
 /**
- * Which of the ready kinds goes first: what frees memory or makes others ready, and rotations last, so that
- * as many as possible of one source are ready together.
+ * The order of the kinds that are ready. Operations that free memory or make others ready go first. Rotations
+ * go late, so that many rotations of one source are ready together.
  */
 const ORDER: readonly OpKind[] = [
   'input',
@@ -34,16 +32,14 @@ const ORDER: readonly OpKind[] = [
   'refresh',
 ]
 
-/** Operations this far ahead of the first one that is not done wait, so that few values are alive at once. */
+/**
+ * Operations so far ahead of the first one that is not done have to wait, so that few values are alive at
+ * once.
+ */
 const WINDOW = 4096
 
-/** Memory that the digits of one batch of rotations may take. */
-const DIGIT_BYTES = 96 * 2 ** 20
-const RESIDUE_BYTES = 4
-
 /**
- * Most distinct sources of the rotations of a batch: the digits of so many fit `DIGIT_BYTES` at the highest
- * level.
+ * Most distinct sources of one step's rotations, so that their digits fit `DIGIT_BYTES` at the highest level.
  */
 export function maxRotationSources(parameters: CkksParameters): number {
   const { primes, specialPrimes, ring } = parameters
@@ -52,12 +48,11 @@ export function maxRotationSources(parameters: CkksParameters): number {
 }
 
 /**
- * Orders a circuit's operations in stepsOf: each operation once, in a batch behind those of its operands.
- * Rotations of a batch are of one level.
+ * Orders a circuit's operations in steps. Each operation is in one step, which follows the steps of its
+ * operands. Rotations of a step are of one level. Steps of different waves overlap with the client's work:
+ * see `wavesOf`.
  *
- * A client works at one round while the engine does what other rounds are for: see `wavesOf`.
- *
- * @param maxSources most distinct sources of the rotations of a batch: each takes memory for its digits
+ * @param maxSources most distinct sources of the rotations of a step, since the digits of each take memory
  */
 export function stepsOf({ ops }: Pick<Circuit, 'ops'>, maxSources: number): Step[] {
   const progress = new Progress(ops)
@@ -68,14 +63,14 @@ export function stepsOf({ ops }: Pick<Circuit, 'ops'>, maxSources: number): Step
       result.push({ kind: 'return', ops: progress.giveBack(returned) })
     }
     const scheduler = new Scheduler(ops, wave.ops, progress, maxSources)
-    for (let batch = scheduler.next(); batch !== undefined; batch = scheduler.next()) result.push(batch)
+    for (let step = scheduler.next(); step !== undefined; step = scheduler.next()) result.push(step)
   }
   return result
 }
 
-/** Which values are there. */
+/** Keeps track of the values that exist. */
 class Progress {
-  /** Operands of each operation that are not there yet. */
+  /** Number of each operation's operands that do not exist yet. */
   readonly #missing: Int32Array
   readonly #readers: ValueId[][]
   /** Refreshes of each round. */
@@ -98,7 +93,7 @@ class Progress {
     return this.#missing[id] === 0
   }
 
-  /** A value is there. @returns what can be done only now */
+  /** Notes that a value exists. @returns the operations that this makes ready */
   finish(id: ValueId): ValueId[] {
     return this.#readers[id].filter((reader) => {
       this.#missing[reader]--
@@ -106,7 +101,7 @@ class Progress {
     })
   }
 
-  /** A round's values are there again. @returns its refreshes */
+  /** Notes that a round's values have come back. @returns the round's refreshes */
   giveBack(round: number): readonly ValueId[] {
     const ids = this.#rounds[round]
     for (const id of ids) this.finish(id)
@@ -145,7 +140,7 @@ class Scheduler {
     for (const kind of ORDER) {
       const ids = [...(this.#ready.get(kind) ?? [])].filter((id) => id < limit).sort((a, b) => a - b)
       if (ids.length === 0) continue
-      // All of a round go together: nothing else of the wave is left then.
+      // All refreshes of a round are one step, the last of the wave.
       if (kind === 'refresh' && this.#done.size + ids.length < this.#own.length) continue
       const chosen = kind === 'rotate' ? this.#fewSources(ids) : ids
       for (const id of chosen) this.#finish(kind, id)
@@ -154,7 +149,7 @@ class Scheduler {
     return undefined
   }
 
-  /** Rotations of the first sources, all of one level. */
+  /** The rotations of the first sources that are of one level. */
   #fewSources(ids: readonly ValueId[]): ValueId[] {
     const { level } = this.#ops[ids[0]]
     const sources = new Set<ValueId>()
@@ -170,7 +165,7 @@ class Scheduler {
   #finish(kind: OpKind, id: ValueId): void {
     this.#ready.get(kind)?.delete(id)
     this.#done.add(id)
-    // What is refreshed is there when it has come back.
+    // A refreshed value exists when the client has sent it back.
     if (kind === 'refresh') return
     for (const reader of this.#progress.finish(id)) if (this.#isOwn(reader)) this.#makeReady(reader)
   }

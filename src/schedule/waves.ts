@@ -1,23 +1,23 @@
 import { operandsOf } from '../circuit/operands.ts'
 import type { Op, ValueId } from '../circuit/types.ts'
 
-// Rounds of refreshes overlap: while the client has the values of one round, the engine computes what others
-// are for. So that there is something to do meanwhile, work is done in waves.
+// Refresh rounds overlap: while the client works at one round, the engine computes values that other rounds
+// need. Waves order the operations so that the engine has work in the meantime.
 
 /**
  * Operations that go together: those that can be done once a round is over, for the round whose turn is next.
  */
 export interface Wave {
-  /** The last round that has to be over; -1 for none. */
+  /** The last round that must be over before the wave; -1 for none. */
   readonly after: number
-  /** Ascending. Only what earlier waves make is read, or what has come back by then. */
+  /** Ascending. They read results of earlier waves and values that rounds up to `after` have refreshed. */
   readonly ops: readonly ValueId[]
 }
 
 /**
- * Divides a circuit's operations into waves, in the order in which they are done. What needs fewer rounds
- * goes first: nobody waits for a client as long as anything can be done without. Among these, what an earlier
- * round waits for goes first: its values leave before the next ones are computed.
+ * Divides a circuit's operations into waves, in the order of execution. Operations that need fewer rounds go
+ * first, so that the engine waits for a client only when nothing else can be done. Among these, operations
+ * that an earlier round needs go first, so that its values are sent before the next ones are computed.
  */
 export function wavesOf(ops: readonly Op[]): Wave[] {
   const after = roundsBefore(ops)
@@ -46,7 +46,7 @@ function roundsBefore(ops: readonly Op[]): Int32Array {
   return needs
 }
 
-/** The last round that has to be over before a value is there. */
+/** The last round that must be over before a value exists. */
 function lastRound(ops: readonly Op[], needs: Int32Array, id: ValueId): number {
   const op = ops[id]
   return op.kind === 'refresh' ? op.round : needs[id]

@@ -30,14 +30,15 @@ export interface DigitsWork {
 }
 
 /**
- * How a weight is multiplied in a sum: with a summand modulo Q, with a summand in the extended basis, or, times P,
- * with a summand modulo Q that is added to a sum in the extended basis.
+ * How a weight is multiplied in a sum: with a summand modulo Q, with a summand in the extended basis, or,
+ * times P, with a summand modulo Q that is added to a sum in the extended basis.
  */
 export type WeightForm = 'normal' | 'extended' | 'timesP'
 
 /**
- * The work of each operation on the simd engine, in limbs: residue polynomials modulo one prime, of N words each. The
- * cost model adds it up, the memory model takes its peak over the steps, and the engine emits kernels for it.
+ * The work of each operation on the simd engine, in limbs: residue polynomials modulo one prime, of N words
+ * each. The cost model adds it up, the memory model takes its peak over the steps, and the engine emits
+ * kernels for it.
  */
 export class Work {
   readonly basis: ExtendedBasis
@@ -57,7 +58,10 @@ export class Work {
     return this.#ops[id].level - this.#unusedLevels + 1
   }
 
-  /** Limbs of each polynomial of a value: one for each special prime too while the value stays in the extended basis. */
+  /**
+   * Limbs of each polynomial of a value: one for each special prime too while the value stays in the extended
+   * basis.
+   */
   limbs(id: ValueId): number {
     return this.primes(id) + this.basis.staysInQP[id] * this.#specialPrimes
   }
@@ -86,15 +90,17 @@ export class Work {
     return { digits: Math.ceil(primes / this.#specialPrimes), limbs: primes + this.#specialPrimes }
   }
 
-  /** The form of a weight of a `dot`. @param id of the sum @param summand that the weight is multiplied with */
+  /**
+   * The form of a weight of a `dot`. @param id of the sum @param summand that the weight is multiplied with
+   */
   weightForm(id: ValueId, summand: ValueId): WeightForm {
     if (this.basis.staysInQP[summand] === 1) return 'extended'
     return this.basis.inQP[id] === 1 ? 'timesP' : 'normal'
   }
 
   /**
-   * The values whose memory an operation reads, each once. A rescale reads the value that it divides in the end; a fused
-   * rescale reads nothing, since the rescale that reads it does its work.
+   * The values whose memory an operation reads, each once. A rescale reads the value that it divides in the
+   * end; a fused rescale reads nothing, since the rescale that reads it does its work.
    */
   operandsRead(id: ValueId): Iterable<ValueId> {
     const op = this.#ops[id]

@@ -47,7 +47,7 @@ t.test('two rescales of one value need it divided before', async (t) => {
   t.strictSame(basis(ops), { made: [0, 1, 0, 0, 0], staysInQP: [0, 0, 0, 0, 0] })
 })
 
-t.test('the result is rescaleSource, whatever it is', async (t) => {
+t.test('the result has a ModDown', async (t) => {
   t.strictSame(basis([input, rotate(0, 1)]), { made: [0, 1], staysInQP: [0, 0] })
   t.strictSame(basis([input, rotate(0, 1), add(0, 1)]), { made: [0, 1, 1], staysInQP: [0, 1, 0] })
 })
