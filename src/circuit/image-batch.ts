@@ -1,11 +1,13 @@
 import { isOuter, periodOf } from './constants/constant.ts'
 import type { Constant } from './types.ts'
 
-// Images of a batch share ciphertexts as the lowest-order factor of the slot number: slot s of image b is
-// slot s * batch + b. What a circuit does to the slots of one image it does to those of all of them at once:
-// its rotations go by multiples of the batch, and its constants repeat each number for every image.
+// Images of a batch share ciphertexts: slot s of image b is slot s * batch + b. A circuit does the same to
+// the slots of all images at once, because its rotations are multiples of the batch and its constants repeat
+// each number for every image.
 
-/** The slot vector of a ciphertext from those of its images, one for each place of the batch. */
+/**
+ * Interleaves the slot vectors of the images of a batch, one for each place, into that of their ciphertext.
+ */
 export function interleaveImages(images: readonly Float64Array[]): Float64Array {
   const [{ length }] = images
   const slots = new Float64Array(images.length * length)
@@ -20,13 +22,15 @@ export function slotsOfImage(slots: Float64Array, batch: number, place: number):
   return Float64Array.from({ length: slots.length / batch }, (_, s) => slots[s * batch + place])
 }
 
-/** Whether a batch divides the slots of a ciphertext as layouts and constants need it: into powers of two. */
+/**
+ * Whether a batch divides the slots of a ciphertext into powers of two, as layouts and constants need it.
+ */
 export const isBatch = (batch: number, slots: number): boolean =>
   Number.isInteger(batch) && batch >= 1 && slots % batch === 0 && (batch & (batch - 1)) === 0
 
 /**
- * Slots after which a constant repeats that has a period among the slots of one image. A single number stays
- * one.
+ * The period of a constant in the slots of a whole ciphertext, from its period in the slots of one image. A
+ * single number has period 1 in both.
  */
 export const periodForBatch = (period: number, batch: number): number => (period === 1 ? 1 : period * batch)
 
@@ -46,7 +50,7 @@ export function isAlikeForImages(constant: Constant, batch: number): boolean {
 
 const ones = new Map<number, Float64Array>()
 
-/** One array for each batch: constants of a circuit share it. */
+/** Makes one array for each batch, which all constants of a circuit share. */
 function onesOf(batch: number): Float64Array {
   const known = ones.get(batch) ?? new Float64Array(batch).fill(1)
   ones.set(batch, known)

@@ -3,11 +3,12 @@ import type { Circuit } from './types.ts'
 
 /**
  * The Galois element 3^steps mod 2N of the automorphism that rotates slots left by `steps`, as SEAL numbers
- * them. Squares and multiplies: the time is that of the number's length, however large it is.
+ * them. It is computed by squaring and multiplying, so that the time grows with the number of digits of
+ * `steps` only.
  *
  * @param ring polynomial modulus degree N, at most 2^20: products of two residues are exact
- * @param steps a whole number, not negative
- * @throws CONFIG_INVALID when `steps` is another number
+ * @param steps a non-negative integer
+ * @throws CONFIG_INVALID when `steps` is negative or not an integer
  */
 export function galoisElement(ring: number, steps: number): number {
   if (!Number.isSafeInteger(steps) || steps < 0) {
@@ -23,7 +24,7 @@ export function galoisElement(ring: number, steps: number): number {
   return element
 }
 
-/** The distinct rotation steps of a circuit, ascending: one Galois key each. */
+/** The distinct rotation steps of a circuit, ascending. Each needs a Galois key. */
 export function rotationSteps(circuit: Pick<Circuit, 'ops'>): number[] {
   const steps = new Set<number>()
   for (const op of circuit.ops) if (op.kind === 'rotate') steps.add(op.steps)

@@ -5,7 +5,7 @@ import type { ValueType } from './types.ts'
 /** Relative difference of scales below which two operands count as equally scaled. */
 export const SCALE_TOLERANCE = 2 ** -40
 
-/** What is known of an encrypted value without decrypting it. */
+/** The type of an encrypted value, known without decrypting it. */
 export interface CiphertextType extends ValueType {
   /** 2, or 3 between `multiply` and `relinearise`. */
   readonly polynomials: 2 | 3
@@ -25,8 +25,8 @@ export const log2Modulus = (parameters: Pick<CkksParameters, 'primes'>, level: n
   modulusBits(parameters)[level]
 
 /**
- * Bits that a modulus needs for an encoded vector not to wrap: no coefficient exceeds the largest slot, and
- * half of the modulus is for negative ones.
+ * Bits of modulus that an encoded vector needs so that it does not wrap. No coefficient exceeds the largest
+ * slot, and half of the modulus is for negative coefficients.
  *
  * @param largest largest |slot|
  */
@@ -40,15 +40,15 @@ export function largestAbsolute(values: Float64Array): number {
 }
 
 /**
- * The type of each operation's result, computed from its operands. The circuit's verifier and every backend
- * use these same functions, so that what verifies also executes; scales are IEEE doubles, computed in one
- * fixed way.
+ * The type of each operation's result, computed from its operands. The verifier and every backend use these
+ * same functions, so that a circuit that passes also executes. Scales are IEEE doubles, computed in one fixed
+ * order.
  *
  * @throws LEVEL_EXHAUSTED when operands differ in level, a level does not exist, or the scale reaches the
  *   modulus
- * @throws SCALE_MISMATCH when operands that are added differ in scale by more than `SCALE_TOLERANCE`
- * @throws CONFIG_INVALID when a value of three polynomials goes anywhere but to `relinearise`, or steps are
- *   out of range
+ * @throws SCALE_MISMATCH when operands of a sum differ in scale by more than `SCALE_TOLERANCE`
+ * @throws CONFIG_INVALID when a value of three polynomials is read by anything but `relinearise`, or steps
+ *   are out of range
  */
 export interface TypeLaws {
   input(level: number, scale: number): CiphertextType
@@ -64,7 +64,7 @@ export interface TypeLaws {
   refresh(a: CiphertextType): CiphertextType
 }
 
-/** What the laws depend on; checked parameters fit, and so does a planner's draft of them. */
+/** The parts of parameters that the laws depend on. A planner's draft has them too. */
 export type ModulusChain = Pick<CkksParameters, 'slots' | 'primes' | 'topLevel'>
 
 /** The laws under the given parameters. */

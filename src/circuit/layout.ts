@@ -7,7 +7,7 @@ export function slotOf(layout: Layout, c: number, y: number, x: number): number 
   return position * layout.interleave + (c % layout.channelsPerCiphertext)
 }
 
-/** The ciphertext that channel c is in. */
+/** Index of the ciphertext that holds channel c. */
 export const ciphertextOf = (layout: Layout, c: number): number =>
   Math.floor(c / layout.channelsPerCiphertext)
 
@@ -16,9 +16,10 @@ export const channelsIn = (layout: Layout, index: number): number =>
   Math.min(layout.channelsPerCiphertext, layout.channels - index * layout.channelsPerCiphertext)
 
 /**
- * Whether no two elements of a layout have the same slot, where channels have their own within a position.
- * Elements (y, x) and (y', x') meet where (y' - y) rowStride = (x - x') columnStride; the smallest such step
- * is columnStride / g down and rowStride / g across, g being the greatest common divisor of the strides.
+ * Whether every element of a layout has a slot of its own, given that channels of a position have. Elements
+ * (y, x) and (y', x') share a position where (y' - y) rowStride = (x - x') columnStride. The smallest such
+ * distance is columnStride / g rows and rowStride / g columns, where g is the greatest common divisor of the
+ * strides.
  */
 export function isApart({ height, width, rowStride, columnStride }: Layout): boolean {
   const g = greatestCommonDivisor(rowStride, columnStride)
@@ -32,7 +33,7 @@ const greatestCommonDivisor = (a: number, b: number): number =>
  * Packs a tensor into slot vectors.
  *
  * @param tensor [C, H, W] of the layout, row-major
- * @returns one vector of `slots` values for each ciphertext, zero where no element sits
+ * @returns one vector of `slots` values for each ciphertext; slots without an element are zero
  */
 export function pack(layout: Layout, tensor: ArrayLike<number>, slots: number): Float64Array[] {
   const { channels, height, width } = layout
@@ -53,7 +54,7 @@ export function pack(layout: Layout, tensor: ArrayLike<number>, slots: number): 
   return vectors
 }
 
-/** The inverse of `pack`: reads the elements, ignores all other slots. */
+/** Reads a tensor from slot vectors: the inverse of `pack`. Slots without an element are ignored. */
 export function unpack(layout: Layout, vectors: readonly Float64Array[]): Float64Array {
   const { channels, height, width } = layout
   const tensor = new Float64Array(channels * height * width)

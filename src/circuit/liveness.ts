@@ -4,8 +4,8 @@ import type { Circuit, Op, ValueId } from './types.ts'
 type Body = Pick<Circuit, 'ops' | 'result'>
 
 /**
- * For each value the index of the operation that reads it last; its own index when nothing does; `ops.length`
- * for the result, which outlives the circuit.
+ * For each value the index of the operation that reads it last. A value without a reader has its own index;
+ * the result has `ops.length`, because it outlives the circuit.
  */
 export function lastUses({ ops, result }: Body): Int32Array {
   const last = Int32Array.from(ops, (_, index) => index)
@@ -17,8 +17,8 @@ export function lastUses({ ops, result }: Body): Int32Array {
 }
 
 /**
- * The values to free right after operation `index`: what it read for the last time, and its own if nothing
- * reads it.
+ * The values that are freed right after operation `index`: the operands that it reads for the last time, and
+ * its own value if nothing reads it.
  */
 export function expiringAt(op: Op, index: ValueId, last: Int32Array): ValueId[] {
   const expiring = new Set(operandsOf(op).filter((value) => last[value] === index))
@@ -26,11 +26,11 @@ export function expiringAt(op: Op, index: ValueId, last: Int32Array): ValueId[] 
   return [...expiring]
 }
 
-/** The largest number of values alive at once when each is freed right after its last use. */
+/** The largest number of values that are alive at once, when each is freed right after its last use. */
 export const peakLiveValues = (circuit: Body): number => peakWeight(circuit, () => 1)
 
 /**
- * The largest sum of ciphertext bytes alive at once. Keys and constants come on top.
+ * The largest sum of ciphertext bytes that are alive at once. Keys and constants are not counted.
  *
  * @param residueBytes bytes of a residue in the engine's memory
  */

@@ -16,10 +16,10 @@ import { MOST_REFRESH_PRIMES, refreshModulusBits, segmentsOf } from './refresh.t
 import type { Circuit, ConstantId, Op, ValueId } from './types.ts'
 
 /**
- * Checks that a circuit obeys every law that the engine relies on: values are defined before they are used,
- * each is used or is the result; levels and scales are exactly those of `typeLaws`; inputs and result are as
- * `InputSpec` and `OutputSpec` say; constants are finite, not all zero, and repeat within the slots; the
- * images of a batch are treated alike and never mixed; layers exist.
+ * Checks that a circuit obeys every law that the engine relies on. Values are defined before they are used,
+ * and each is used or is the result. Levels and scales are those of `typeLaws`. Inputs and result are as
+ * `InputSpec` and `OutputSpec` say. Constants are finite, not all zero, and repeat within the slots. The
+ * images of a batch are treated alike and never mixed. Layers exist.
  *
  * @throws SCALE_MISMATCH, LEVEL_EXHAUSTED or CONFIG_INVALID with the operation's index and its layer's name
  */
@@ -50,7 +50,7 @@ function verifyBatch({ batch, parameters }: Circuit): void {
     throw invalid(`${batch} images do not share ${parameters.slots} slots`)
 }
 
-/** A file may refer to one factor millions of times: each is looked at once. */
+/** Checks each distinct factor once, because a file may refer to one factor millions of times. */
 function verifyConstants({ constants, parameters, batch }: Circuit): void {
   const { factors, fine, coarse } = constantTable(constants)
   const lengths = Uint32Array.from({ length: factors.length }, (_, number) => factors.at(number).length)
@@ -81,7 +81,7 @@ function verifyConstants({ constants, parameters, batch }: Circuit): void {
 }
 
 function verifyFactor(factor: Float64Array, constant: ConstantId): void {
-  // NaN and infinity come through.
+  // NaN and infinity pass through.
   const most = largestAbsolute(factor)
   if (!Number.isFinite(most)) throw invalid(`Constant ${constant} is not finite`, { constant })
   // A product with zero is transparent: anyone could read it, and SEAL refuses it.
@@ -142,7 +142,8 @@ function typeOf(circuit: Circuit, op: Op, types: readonly CiphertextType[], laws
 }
 
 /**
- * Constants must not wrap where they are encoded: at the addend's own scale, or at a dot's `constantScale`.
+ * Checks that constants do not wrap where they are encoded: at the addend's own scale, or at a dot's
+ * `constantScale`.
  */
 function verifyEncodings(
   op: Op,
@@ -194,7 +195,7 @@ function verifyResult(
 ): void {
   if (!isIndex(result, ops.length)) throw invalid(`The result ${result} is no value of the circuit`)
   const type = types[result]
-  // The result is the executor's to hand out, an input the caller's to free: it cannot be both.
+  // The executor hands out the result, and the caller frees the inputs, so a value cannot be both.
   if (ops[result].kind === 'input') throw invalid('The result is an input')
   if (type.polynomials !== 2) throw invalid('The result is not relinearised')
   if (type.level !== output.level || type.scale !== output.scale) {

@@ -1,39 +1,38 @@
 import { Uint32Vector } from './uint32-vector.ts'
 
-/** Arrays up to this length are compared faster than remembered. */
+/** Length up to which an array is compared faster than its number is remembered. */
 const SHORT = 64
-/** Doubles of a piece of memory; longer arrays have a piece of their own. */
+/** Doubles of a piece of memory. A longer array gets a piece of its own. */
 const PIECE = 2 ** 16
 const FIRST_PLACES = 64
 
 /**
- * Numbers arrays of doubles by what they hold, bit for bit, in the order of their first appearance, and keeps
- * a copy of each. Circuits have millions of short ones: copies lie one after the other, and not each in an
- * object.
+ * Interns Float64Arrays: bitwise equal arrays get one number, in order of first use. The pool keeps copies in
+ * shared pieces of memory, because circuits have millions of short arrays.
  */
 export class InternPool {
   readonly #pieces: Float64Array[] = []
-  /** Doubles of the last piece that are taken. */
+  /** Doubles of the last piece that are in use. */
   #taken = 0
-  /** By number: the piece, the first double in it, how many there are, and their hash. */
+  /** By number: the piece, the index of the first double in it, the length, and the hash. */
   readonly #piece = new Uint32Vector()
   readonly #start = new Uint32Vector()
   readonly #size = new Uint32Vector()
   readonly #hash = new Uint32Vector()
   /**
-   * One more than the number of an array, at its hash or at the first free place after it; at most half of
-   * them are taken.
+   * Hash table: an array's number plus one, at its hash or at the first free place after it. At most half of
+   * the places are in use.
    */
   #places = new Uint32Array(FIRST_PLACES)
-  /** Long arrays, which many constants share, are looked at once. */
+  /** Numbers of long arrays, which many constants share, by object. */
   readonly #seen = new WeakMap<Float64Array, number>()
 
-  /** Distinct arrays so far. */
+  /** Number of distinct arrays so far. */
   get length(): number {
     return this.#size.length
   }
 
-  /** The values of a number below `length`: a view, not to be changed. */
+  /** The values of an array by number: a view that must not be changed. */
   at(number: number): Float64Array {
     const start = this.#start.at(number)
     return this.#pieces[this.#piece.at(number)].subarray(start, start + this.#size.at(number))
@@ -85,7 +84,7 @@ export class InternPool {
     return this.length - 1
   }
 
-  /** Small circuits take small pieces. */
+  /** The first pieces are small, for small circuits. */
   #pieceSize(): number {
     return Math.min(PIECE, 2 * (this.#pieces.at(-1)?.length ?? SHORT))
   }
@@ -105,7 +104,11 @@ export class InternPool {
 const double = new Float64Array(1)
 const words = new Uint32Array(double.buffer)
 
-/** FNV-1a over words instead of bytes, with a last mixing. @returns an unsigned word */
+/**
+ * FNV-1a over words instead of bytes, with a last mixing step.
+ *
+ * @returns an unsigned word
+ */
 function hashOf(values: Float64Array): number {
   let hash = 0x811c9dc5
   for (let i = 0; i < values.length; i++) {

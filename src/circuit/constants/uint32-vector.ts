@@ -1,6 +1,6 @@
 const FIRST_LENGTH = 64
 
-/** Unsigned words, one after the other: a list of millions takes four bytes for each. */
+/** A growing list of unsigned words, four bytes each. */
 export class Uint32Vector {
   #words = new Uint32Array(0)
   #length = 0
@@ -20,7 +20,7 @@ export class Uint32Vector {
     return this.#words[index]
   }
 
-  /** A view of the list as it is now. */
+  /** A view of the list at its present length. */
   words(): Uint32Array {
     return this.#words.subarray(0, this.#length)
   }

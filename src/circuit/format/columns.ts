@@ -3,11 +3,11 @@ import { ConstantTable, constantTable, type Factors } from '../constants/constan
 import { MAX_ROUNDS } from '../manifest/bounds.ts'
 import type { Circuit, Op, OpKind, Term } from '../types.ts'
 
-// Operations and constants as columns of binary numbers: deep circuits have a million operations, for which
-// JSON would be slow and large. Scales repeat from one operation to the next, so they are kept once and
-// referred to by number.
+// Operations and constants are stored as columns of binary numbers, because deep circuits have a million
+// operations, for which JSON would be slow and large. Scales repeat from one operation to the next, so each
+// distinct scale is stored once.
 
-/** Number of each kind of operation in a file. Part of the format: append only. */
+/** Code of each kind of operation in a file. It is part of the format: append only. */
 const KINDS: readonly OpKind[] = [
   'input',
   'rotate',
@@ -72,7 +72,7 @@ export const columnShapes = (counts: ColumnCounts) =>
     opKinds: [Uint8Array, counts.ops],
   }) as const satisfies Record<keyof Columns, readonly [unknown, number]>
 
-/** Columns of which the longest, the values of constants, are made only when they are written. */
+/** The columns of a circuit. The longest, the values of constants, is made only while it is written. */
 export interface ColumnsToWrite extends Omit<Columns, 'constantValues'> {
   /** In the order of `periods`. */
   readonly factors: Factors
@@ -107,10 +107,9 @@ export const countsOf = (columns: ColumnsToWrite): ColumnCounts => ({
 })
 
 /**
- * The operations and constants that columns describe. Equal factors share one array.
+ * Rebuilds operations and constants from columns. Equal factors share one array.
  *
- * @throws CONFIG_INVALID when the columns contradict each other; the laws of circuits are `verifyCircuit`'s
- *   to check
+ * @throws CONFIG_INVALID when the columns contradict each other; `verifyCircuit` checks the laws of circuits
  */
 export function fromColumns(columns: Columns): Pick<Circuit, 'ops' | 'constants'> {
   const constants = storedConstants(columns)
@@ -120,7 +119,7 @@ export function fromColumns(columns: Columns): Pick<Circuit, 'ops' | 'constants'
   return { ops, constants }
 }
 
-/** The two arguments of an operation as they stand in its columns; `opAt` reads them back. */
+/** The two arguments of an operation in its columns; `opAt` reads them back. */
 function argumentsOf(op: Op, scales: Numbering): readonly [number, number] {
   switch (op.kind) {
     case 'input':
@@ -163,7 +162,7 @@ function opAt(columns: Columns, index: number, takeTerms: (count: number) => Ter
     case 'addPlain':
       return { kind, source: first, constant: second, ...defines }
     case 'refresh':
-      // Rounds are counted in a list as long as the largest number.
+      // A list of rounds is as long as the largest round number.
       requireIndex(second, MAX_ROUNDS, 'round')
       return { kind, source: first, round: second, ...defines }
     case 'add':
@@ -190,10 +189,7 @@ function termColumns(ops: readonly Op[]): Pick<Columns, 'termValues' | 'termCons
   return { termValues, termConstants }
 }
 
-/**
- * Factors are numbered as constants first refer to them, fine ones before coarse ones, whatever numbers they
- * had.
- */
+/** Numbers factors in the order in which constants first refer to them, fine ones before coarse ones. */
 function constantColumns({
   factors,
   fine,
@@ -219,14 +215,14 @@ function constantColumns({
   }
 }
 
-/** Gives numbers new ones, in the order of their first appearance. */
+/** Renumbers numbers in the order of first use. */
 class Renumbering {
-  /** One more than the new number of each old one. */
+  /** The new number of each old number, plus one. */
   readonly #numbers: Uint32Array
   readonly #order: Uint32Array
   #count = 0
 
-  /** @param length numbers are below it */
+  /** @param length bound of the numbers */
   constructor(length: number) {
     this.#numbers = new Uint32Array(length)
     this.#order = new Uint32Array(length)
@@ -240,13 +236,13 @@ class Renumbering {
     return this.#numbers[number] - 1
   }
 
-  /** Old numbers in the order of the new ones. */
+  /** The old numbers, in the order of the new ones. */
   order(): Uint32Array {
     return this.#order.subarray(0, this.#count)
   }
 }
 
-/** Constants of which nothing is in memory but the columns. */
+/** Constants that are read from the columns each time, and take no other memory. */
 function storedConstants(columns: Columns): ConstantTable {
   const { constants, coarse, constantValues, periods } = columns
   const starts = startsOf(columns)
@@ -259,7 +255,7 @@ function storedConstants(columns: Columns): ConstantTable {
   return new ConstantTable(factors, constants, coarse)
 }
 
-/** Where the values of each factor begin. */
+/** The start of each factor's values. */
 function startsOf({ periods, constantValues }: Columns): Uint32Array {
   const starts = new Uint32Array(periods.length)
   let start = 0
@@ -272,7 +268,7 @@ function startsOf({ periods, constantValues }: Columns): Uint32Array {
   return starts
 }
 
-/** Hands out the terms of dots in order. */
+/** Gives the terms of dots in order. */
 function takeTerms({ termValues, termConstants }: Columns) {
   let start = 0
   return {
@@ -291,7 +287,7 @@ function takeTerms({ termValues, termConstants }: Columns) {
   }
 }
 
-/** Numbers distinct numbers in the order of their first appearance. */
+/** Numbers distinct values in the order of first use. */
 class Numbering {
   readonly items: number[] = []
   readonly #numbers = new Map<number, number>()

@@ -36,12 +36,12 @@ import { createDigest } from './digest.ts'
 // bytes.
 
 const MAGIC = new Uint8Array(utf8ToBytes('PVCIRC07'))
-/** Bytes in front of the header, which say how long it is. */
+/** Bytes before the header, which give its length. */
 export const HEADER_START = 12
-/** At the file's end. */
+/** Bytes of the digest at the end of the file. */
 export const DIGEST_BYTES = 32
 const ALIGNMENT = 8
-/** What is written, read and hashed at once. */
+/** Bytes that are written, read and hashed at once. */
 const PIECE_BYTES = 2 ** 20
 
 const count = z.number().int().nonnegative().max(0xffffffff)
@@ -84,10 +84,10 @@ const headerSchema = z.strictObject({
     }),
   }),
   refresh: z.strictObject({ level: count }).optional(),
-  // What the manifest says of the operations; `readCircuit` holds it against them.
+  // The figures that the manifest gives of the operations. `readCircuit` compares them with the operations.
   rotationSteps: boundedList(count, MAX_ROTATIONS),
   rounds: boundedList(count, MAX_ROUNDS),
-  // The public half is checked by the manifest's own schema, once the circuit is put together.
+  // The manifest's own schema checks the public half, once the circuit is complete.
   model: z.string(),
   labels: boundedList(z.string(), MAX_LABELS),
   batch: count,
@@ -102,7 +102,7 @@ const headerSchema = z.strictObject({
 
 type Header = z.infer<typeof headerSchema>
 
-/** Where the bytes of a circuit's file come from. */
+/** A source of the bytes of a circuit file. */
 export interface CircuitSource {
   readonly size: number
   /** Fills `target` with the bytes from `offset` on, of which there are as many. */
@@ -128,11 +128,11 @@ export function writeCircuit(circuit: Circuit): Uint8Array {
 }
 
 /**
- * The bytes of a circuit's file, one piece after the other: files of deep circuits are larger than what is to
- * be in memory twice. The last piece is the file's digest.
+ * The bytes of a circuit file in pieces, because files of deep circuits are too large to be in memory twice.
+ * The last piece is the digest.
  *
- * @returns pieces that are read before the next one is asked for
- * @throws as `verifyCircuit`, before the first piece: a file never holds a circuit that would be refused
+ * @returns pieces; read each before asking for the next
+ * @throws as `verifyCircuit`, before the first piece: no file holds a circuit that would be refused
  */
 export function* circuitPieces(circuit: Circuit): Generator<Uint8Array<ArrayBuffer>> {
   verifyCircuit(circuit)
@@ -179,8 +179,10 @@ function* valuePieces(factors: Factors): Generator<Uint8Array<ArrayBuffer>> {
 }
 
 /**
- * Reads a circuit's file from memory. @param bytes not kept; the circuit holds copies @throws as
- * `readCircuitFrom`
+ * Reads a circuit file from memory.
+ *
+ * @param bytes not kept; the circuit holds copies
+ * @throws as `readCircuitFrom`
  */
 export const readCircuit = (bytes: Uint8Array): Circuit =>
   readCircuitFrom({
@@ -189,12 +191,12 @@ export const readCircuit = (bytes: Uint8Array): Circuit =>
   }).circuit
 
 /**
- * Reads a circuit's file and checks all of it: digest, lengths, parameters, layouts, the laws of circuits.
- * Beside the circuit nothing of it is in memory.
+ * Reads a circuit file and checks all of it: digest, lengths, parameters, layouts and the laws of circuits.
+ * Only the circuit stays in memory.
  *
- * @throws CONFIG_INVALID when the file is truncated, corrupt, of another version or contradicts itself;
- *   SECURITY_TOO_LOW, SCALE_MISMATCH and LEVEL_EXHAUSTED as the parameters' gate and `verifyCircuit`; what
- *   the source throws
+ * @throws CONFIG_INVALID when the file is truncated, corrupt, of another version, or contradicts itself;
+ *   SECURITY_TOO_LOW, SCALE_MISMATCH and LEVEL_EXHAUSTED as `checkParameters` and `verifyCircuit`; errors of
+ *   the source
  */
 export function readCircuitFrom(source: CircuitSource): CircuitFile {
   const reader = new HashingReader(source)
@@ -213,7 +215,7 @@ export function readCircuitFrom(source: CircuitSource): CircuitFile {
   return { circuit, digest }
 }
 
-/** Reads a source from its beginning, and hashes what it reads. */
+/** Reads a source from its beginning, and hashes the bytes. */
 class HashingReader {
   readonly #source: CircuitSource
   readonly #digest = createDigest()
@@ -245,10 +247,10 @@ class HashingReader {
 }
 
 /**
- * Reads what the header of a circuit's file says, and checks that it is consistent in itself: lengths,
- * parameters, layouts.
+ * Reads the header of a circuit file and checks that it is consistent: lengths, parameters, layouts. Digest
+ * and columns are not read.
  *
- * @param bytes the file's first ones, `headerEnd` of them at least; neither digest nor columns are looked at
+ * @param bytes the first bytes of the file, `headerEnd` of them at least
  * @param fileBytes length of the whole file
  * @throws as `readCircuit`
  */
@@ -262,10 +264,10 @@ export function readOutline(bytes: Uint8Array, fileBytes: number): CircuitOutlin
 }
 
 /**
- * Where the header of a circuit's file ends.
+ * The end of a circuit file's header.
  *
- * @param bytes the file's first ones, `HEADER_START` of them at least
- * @throws CONFIG_INVALID when the file does not begin as one or is shorter
+ * @param bytes the first bytes of the file, `HEADER_START` of them at least
+ * @throws CONFIG_INVALID when they are not the beginning of a circuit file, or the file is shorter
  */
 export function headerEnd(bytes: Uint8Array, fileBytes: number): number {
   requireVersion(bytes)
@@ -351,8 +353,8 @@ function assemble(header: Header, columns: Columns): Circuit {
 }
 
 /**
- * The header's public half, whose own schema `checkPublicSide` has, with parameters that have passed their
- * gate.
+ * The public half of the header, with parameters that `checkParameters` has passed. `checkPublicSide` checks
+ * its schema.
  */
 const outlined = <T extends Pick<Header, 'parameters' | 'input' | 'output'>>(described: T) => ({
   ...described,
@@ -361,7 +363,10 @@ const outlined = <T extends Pick<Header, 'parameters' | 'input' | 'output'>>(des
   output: described.output as Circuit['output'],
 })
 
-/** The header is believed before the operations are read. */
+/**
+ * Checks the header's figures against the operations, because servers believe the header before they read the
+ * operations.
+ */
 function requireOutline(header: Header, { rotationSteps, rounds }: CircuitOutline): void {
   const claims = [header.rotationSteps, header.rounds]
   if (canonicalJson(claims) !== canonicalJson([rotationSteps, rounds])) {
@@ -369,9 +374,7 @@ function requireOutline(header: Header, { rotationSteps, rounds }: CircuitOutlin
   }
 }
 
-/**
- * What a client will be told must be well-formed too: the manifest's checks are the only copy of those rules.
- */
+/** Checks the public half by building the manifest, whose checks are the only copy of these rules. */
 function checkPublicSide(outline: CircuitOutline): void {
   try {
     checkManifest(manifestOfOutline(outline))

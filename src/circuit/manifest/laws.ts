@@ -9,12 +9,14 @@ import { MOST_REFRESH_PRIMES } from '../refresh.ts'
 import { LEAST_INPUT_BOUND, MAX_TENSOR_VALUES } from './bounds.ts'
 import type { ManifestContent } from './content.ts'
 
-/** A law that a manifest keeps, and what is said of one that breaks it. Later laws rely on earlier ones. */
+/**
+ * A law that manifests keep, and the message for a manifest that breaks it. Later laws rely on earlier ones.
+ */
 type Law = readonly [holds: () => boolean, breach: string]
 
 /**
- * Checks that a manifest does not contradict itself. Laws are looked at one after the other, sizes first, and
- * no further than the first that is broken.
+ * Checks that a manifest does not contradict itself. Laws are evaluated in order, sizes first, up to the
+ * first that is broken.
  *
  * @throws CONFIG_INVALID
  */
@@ -46,7 +48,7 @@ const levelLaws = (
   ],
 ]
 
-/** What preprocessing yields of any picture is the image that is packed. */
+/** The images that preprocessing yields have the shape that is packed. */
 const imageLaws = ({ input: { image, preprocessing } }: ManifestContent): Law[] => {
   const [channels, height, width] = image
   return [
@@ -88,8 +90,8 @@ const layoutLaws = ({ batch, input }: ManifestContent, { slots }: CkksParameters
 }
 
 /**
- * A picture is never refused for what it shows: all that preprocessing yields is within the bound, and can be
- * encoded. A server that chose otherwise would see by the missing query which pictures are refused.
+ * All values that preprocessing can yield are within the bound, and can be encoded. Otherwise a server could
+ * choose which pictures a client refuses, and would learn from a missing query that a picture was refused.
  */
 const inputLaws = ({ input }: ManifestContent, parameters: CkksParameters): Law[] => [
   [() => input.bound >= LEAST_INPUT_BOUND, `the input is bounded below ${LEAST_INPUT_BOUND}`],

@@ -11,8 +11,8 @@ import { contentSchema, FORMAT, type ManifestContent } from './content.ts'
 import { checkLaws } from './laws.ts'
 
 /**
- * The public side of a circuit: all that a client needs to make keys, encrypt and decrypt. It holds shapes,
- * parameters and layouts; no weight and nothing computed from one.
+ * The public side of a circuit: everything that a client needs to make keys, encrypt and decrypt. It holds
+ * shapes, parameters and layouts. It holds no weight, and nothing that was computed from one.
  */
 export type Manifest = ManifestContent & {
   /** SHA-256 in hex over the canonical JSON of the content; queries are bound to it. */
@@ -33,8 +33,8 @@ export function canonicalJson(value: unknown): string {
 const digestOf = (content: ManifestContent): string => bytesToHex(sha256(utf8ToBytes(canonicalJson(content))))
 
 /**
- * What a manifest is made from: all of a circuit but its operations and constants, and what the manifest says
- * of these.
+ * The parts of a circuit that a manifest is made from: everything but operations and constants, and the
+ * figures that it gives of them.
  */
 export interface CircuitOutline extends Omit<Circuit, 'ops' | 'constants' | 'result'> {
   /** As `rotationSteps` gives them. */
@@ -51,7 +51,7 @@ export function outlineOf(circuit: Circuit): CircuitOutline {
 /** The public manifest of a circuit. */
 export const manifestOf = (circuit: Circuit): Manifest => manifestOfOutline(outlineOf(circuit))
 
-/** The manifest of the circuit that an outline is of. */
+/** The manifest of a circuit, from its outline. */
 export function manifestOfOutline(circuit: CircuitOutline): Manifest {
   const { rotationSteps: steps, rounds } = circuit
   const content = contentSchema.parse({
@@ -73,8 +73,8 @@ export function manifestOfOutline(circuit: CircuitOutline): Manifest {
 }
 
 /**
- * Checks a manifest that came over the network: its shape, its digest, its parameters (128 bits, the digest
- * they claim), and the laws of `manifest-laws.ts`. Time and memory are bounded, whatever the manifest says.
+ * Checks a manifest that came over the network: its shape, its digest, its parameters (128 bits, and the
+ * digest that they claim), and the laws of `laws.ts`. Time and memory are bounded for any input.
  *
  * @throws PARAMETERS_MISMATCH, SECURITY_TOO_LOW, CONFIG_INVALID
  */

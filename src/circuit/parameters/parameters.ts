@@ -17,7 +17,7 @@ export const MAX_LOG_QP: Readonly<Record<number, number>> = Object.freeze({
 /** Data and special primes together. */
 export const MAX_PRIMES = 64
 
-/** Unchecked parameters, as they are written in a file or arrive in a manifest. */
+/** Unchecked parameters, as files and manifests have them. */
 export interface ParametersLiteral {
   /** Polynomial modulus degree N. */
   readonly ring: number
@@ -50,11 +50,11 @@ export interface CkksParameters {
   readonly digest: string
 }
 
-/** What cuts a modulus into the digits of key switching: the chain alone. */
+/** The part of parameters that digits depend on: the chain of primes. */
 export type KeySwitchingChain = Pick<CkksParameters, 'primes' | 'specialPrimes'>
 
-// Hybrid key switching: a polynomial is cut into digits of as many consecutive data primes as there are
-// special primes. With one special prime that is SEAL's decomposition, a digit for each prime.
+// Hybrid key switching cuts a polynomial into digits. A digit has as many consecutive data primes as there
+// are special primes. With one special prime this is SEAL's decomposition, one digit for each prime.
 //
 // Source: Han and Ki, "Better Bootstrapping for Approximate Homomorphic Encryption", ePrint 2019/688, section
 // 3.
@@ -92,7 +92,7 @@ export function checkParameters(literal: ParametersLiteral): CkksParameters {
   const { ring } = literal
   const limit = Object.hasOwn(MAX_LOG_QP, ring) ? MAX_LOG_QP[ring] : undefined
   if (limit === undefined) throw invalid(`Ring ${ring} is not one of ${Object.keys(MAX_LOG_QP).join(', ')}`)
-  // Counts and sizes first: testing a prime is the only thing here that takes time.
+  // Counts and sizes are checked first, because testing primes is the only part that takes time.
   const count = literal.primes.length + literal.specialPrimes.length
   if (literal.primes.length === 0 || literal.specialPrimes.length === 0)
     throw invalid('A data prime and a special prime are needed')
@@ -130,7 +130,10 @@ export const parametersLiteral = (parameters: CkksParameters): ParametersLiteral
   specialPrimes: parameters.specialPrimes.map(String),
 })
 
-/** A number of the size and the residue that a prime must have; that it is one is tested apart. */
+/**
+ * Whether a number has the size and the residue that a prime must have. Whether it is prime is tested
+ * elsewhere.
+ */
 function parsePrime(text: string, ring: number): bigint {
   if (!/^[1-9][0-9]{4,18}$/.test(text)) throw invalid(`"${text.slice(0, 24)}" is no prime`)
   const prime = BigInt(text)

@@ -11,7 +11,7 @@ export function powMod(base: bigint, exponent: bigint, modulus: bigint): bigint 
   return result
 }
 
-/** value^-1 mod prime for any integer that is no multiple of it. */
+/** value^-1 mod prime, for an integer that is not a multiple of the prime. */
 export const invert = (value: bigint, prime: bigint): bigint =>
   powMod(((value % prime) + prime) % prime, prime - 2n, prime)
 
