@@ -7,7 +7,7 @@ import type { EncryptedBackend } from '../../he-ops/execution/backend-for.ts'
 import { openSealSession } from '../../he-ops/execution/seal-session.ts'
 import type { Session } from '../../he-ops/execution/session.ts'
 import { openSimdSession } from '../../he-ops/execution/simd-session.ts'
-import { newFloodingKey } from '../../he-ops/flooding.ts'
+import { newFloodingKeys } from '../../he-ops/flooding.ts'
 import {
   createSealContext,
   type EvaluationKeys,
@@ -115,7 +115,7 @@ const openOnSimd =
         manifest,
         engine.newKeySet(circuit.parameters),
         keySet,
-        newFloodingKey(),
+        newFloodingKeys(),
       )
       return { session, close: () => engine.close() }
     } catch (error) {
@@ -129,7 +129,7 @@ const openOnSeal =
   async (circuit, manifest, keySet) => {
     const context = createSealContext(await loadSeal(), circuit.parameters)
     const keys = await evaluationKeys(context, manifest, ring, keySet)
-    const session = openSealSession(context, keys, circuit, manifest, newFloodingKey())
+    const session = openSealSession(context, keys, circuit, manifest, newFloodingKeys())
     return {
       session,
       async close() {

@@ -13,7 +13,7 @@ import {
   refreshedSpec,
   responseSpec,
 } from '../../wire/index.ts'
-import { floodingFor } from '../flooding.ts'
+import { type FloodingKeys, floodingFor } from '../flooding.ts'
 import type {
   RefreshClient as PairRefreshClient,
   SimdEngine,
@@ -27,7 +27,7 @@ import type { RefreshClient, Session } from './session.ts'
  *
  * @param keys the client's; they outlive the session
  * @param source the key set's frame
- * @param floodingKey the server's, for the noise of answers
+ * @param floodingKeys for the noise of answers, of this circuit and key set
  * @param identity as `SimdEngine.open` takes it
  * @throws KEYS_MISSING, PARAMETERS_MISMATCH, TENSOR_MALFORMED for the key set; TOO_LARGE when memory does not suffice
  */
@@ -37,7 +37,7 @@ export async function openSimdSession(
   manifest: Manifest,
   keys: SimdKeySet,
   source: ByteSource,
-  floodingKey: Uint8Array,
+  floodingKeys: FloodingKeys,
   identity?: object,
 ): Promise<Session> {
   const session = await engine.open(circuit, keys, source, identity)
@@ -49,15 +49,16 @@ export async function openSimdSession(
     threads: engine.threads,
     async infer(frame, { onProgress, shouldStop, overlap } = {}, client?) {
       const pairs = openTensor(parameters, querySpec(manifest), frame)
+      const replies: Uint8Array[] = []
       const result = await session.run(
         pairs,
         {
           onProgress: (done) => onProgress?.(done, operations),
           shouldStop,
           overlap,
-          flooding: floodingFor(floodingKey, frameDigest(frame)),
+          flooding: floodingFor(floodingKeys, frameDigest(frame), replies),
         },
-        client && inFrames(session, parameters, manifest, client),
+        client && inFrames(session, parameters, manifest, client, replies),
       )
       return encodeTensor(parameters, responseSpec(manifest), [result])
     },
@@ -65,13 +66,14 @@ export async function openSimdSession(
   }
 }
 
-/** Puts frames between the engine and a client, and checks those that come back. */
+/** Puts frames between the engine and a client, and checks those that come back. @param replies filled with their digests, by round */
 const inFrames =
   (
     session: SimdSession,
     parameters: CkksParameters,
     manifest: Manifest,
     client: RefreshClient,
+    replies: Uint8Array[],
   ): PairRefreshClient =>
   async (round, masked) => {
     const frame = encodeTensor(parameters, maskedSpec(manifest, round), masked)
@@ -80,6 +82,7 @@ const inFrames =
       const pairs = openTensor(parameters, refreshedSpec(manifest, round), refreshed)
       session.check(pairs)
       taken = pairs
+      replies[round] = frameDigest(refreshed).slice()
     })
     if (taken) return taken
     throw new PolyVeilError('INTERNAL', `The client leaves round ${round} without an answer`)

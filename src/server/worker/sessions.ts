@@ -1,9 +1,11 @@
+import { hexToBytes } from '@noble/hashes/utils.js'
 import type { CkksParameters } from '../../circuit/parameters.ts'
 import { backendFor } from '../../he-ops/execution/backend-for.ts'
 import { openSealSession } from '../../he-ops/execution/seal-session.ts'
 import type { Session } from '../../he-ops/execution/session.ts'
 import { openSimdSession } from '../../he-ops/execution/simd-session.ts'
 import { ExecutionStopped } from '../../he-ops/executor.ts'
+import { type FloodingKeys, floodingKeysOf } from '../../he-ops/flooding.ts'
 import { createSealContext, type SealContext } from '../../he-ops/seal/context.ts'
 import { heapBytes, loadKeySet } from '../../he-ops/seal/keys.ts'
 import { loadSeal } from '../../he-ops/seal/runtime.ts'
@@ -13,7 +15,7 @@ import {
   type SimdKeySet,
   switchingKeyBytes,
 } from '../../he-ops/simd/index.ts'
-import type { ByteSource } from '../../wire/index.ts'
+import { type ByteSource, FRAME_DIGEST_BYTES, readExactly } from '../../wire/index.ts'
 import type { StoredKeySet } from '../inference/engine.ts'
 import type { KeySetLocation } from '../stores/key-set-record.ts'
 import { withCheckedKeySet } from '../stores/key-set-source.ts'
@@ -194,7 +196,7 @@ export class Sessions {
   async #load(served: ServedCircuit, client: Client, source: ByteSource): Promise<Session> {
     const { manifest } = served
     const { parameters } = served.outline
-    const { floodingKey } = this.#settings
+    const floodingKeys = await this.#floodingKeys(served, source)
     if (backendFor(parameters) === 'simd') {
       const engine = await this.#simdEngine()
       client.simdKeys ??= engine.newKeySet(parameters)
@@ -204,18 +206,24 @@ export class Sessions {
         manifest,
         client.simdKeys,
         source,
-        floodingKey,
+        floodingKeys,
         served,
       )
     }
     const context = await this.#context(parameters)
     const keys = await loadKeySet(context, source, manifest.rotationSteps)
     try {
-      return openSealSession(context, keys, await served.read(), manifest, floodingKey)
+      return openSealSession(context, keys, await served.read(), manifest, floodingKeys)
     } catch (cause) {
       keys.delete()
       throw cause
     }
+  }
+
+  /** @param source of a key set that has been checked */
+  async #floodingKeys({ digest }: ServedCircuit, source: ByteSource): Promise<FloodingKeys> {
+    const keySetDigest = await readExactly(source, source.size - FRAME_DIGEST_BYTES, FRAME_DIGEST_BYTES)
+    return floodingKeysOf(this.#settings.floodingKey, hexToBytes(digest), keySetDigest)
   }
 
   /** Before anything is loaded, not after: memory never shrinks, so its peak is what counts. */

@@ -6,7 +6,7 @@ import type { Circuit, InputSpec } from '../../../src/circuit/types.ts'
 import { KeyRing, LocalModel, memoryKeyStore } from '../../../src/client/index.ts'
 import { compile } from '../../../src/compiler/index.ts'
 import { openSimdSession } from '../../../src/he-ops/execution/simd-session.ts'
-import { newFloodingKey } from '../../../src/he-ops/flooding.ts'
+import { newFloodingKeys } from '../../../src/he-ops/flooding.ts'
 import { createSealContext } from '../../../src/he-ops/seal/context.ts'
 import { loadSeal } from '../../../src/he-ops/seal/runtime.ts'
 import { SimdEngine } from '../../../src/he-ops/simd/index.ts'
@@ -84,7 +84,7 @@ async function open(circuit: Circuit) {
     manifest,
     engine.newKeySet(parameters),
     keySet,
-    newFloodingKey(),
+    newFloodingKeys(),
   )
   const context = createSealContext(await loadSeal(), parameters)
   const secretKey = (await ring.unlock(parameters)).loadInto(context)
