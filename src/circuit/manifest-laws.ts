@@ -1,5 +1,6 @@
 import { PolyVeilError } from '../errors/index.ts'
 import { largestYield, preprocessingFault, sentChannels } from '../preprocessing/index.ts'
+import { leastNoise } from './answer.ts'
 import { LEAST_INPUT_BOUND, MAX_TENSOR_VALUES } from './bounds.ts'
 import { isBatch } from './image-batch.ts'
 import { galoisElement } from './keys.ts'
@@ -111,6 +112,11 @@ const outputLaws = ({ batch, output, labels }: ManifestContent, parameters: Ckks
     'the scale of the output does not fit its level',
   ],
   [() => Number.isInteger(Math.log2(output.precision)), 'the precision is no power of two'],
+  // Else it would be the server's choice that logits are shown with their noise, or not at all.
+  [
+    () => output.precision >= leastNoise({ batch, output, parameters }) && output.precision <= output.bound,
+    'logits are rounded to less than their noise, or to more than their bound',
+  ],
 ]
 
 const rotationLaws = (

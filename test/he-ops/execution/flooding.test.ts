@@ -20,7 +20,10 @@ const server = newFloodingKey()
 const circuitDigest = new Uint8Array(32)
 
 async function client(t: Test, circuit: Circuit) {
-  const flooded = { ...circuit, output: { ...circuit.output, flooding: FLOODING, bound: 64, tolerance: 100 } }
+  const flooded = {
+    ...circuit,
+    output: { ...circuit.output, flooding: FLOODING, bound: 64, tolerance: 100, precision: 1 },
+  }
   const manifest = manifestOf(flooded)
   const ring = new KeyRing(memoryKeyStore())
   const model = new LocalModel(manifest, ring)
