@@ -208,6 +208,10 @@ export class PolyVeil {
    * Classifies an image that the server never sees: keys, encryption, inference, decryption. Logits are rounded to the plan's
    * precision before scores are made of them, unless `fullPrecision` is set.
    *
+   * The encryption protects queries (IND-CPA), but not decrypted numbers that get known (it is not IND-CPA-D): their last
+   * bits are a noise that depends on the secret key, and who gets enough of them can compute the key. So tell nobody logits of
+   * full precision, the server least of all, and let no request depend on a result.
+   *
    * @param image an encoded file, a decoded image, or a preprocessed tensor of values up to `LEAST_INPUT_BOUND`, 6
    * @returns the best `topK` classes, best first
    */
