@@ -1,4 +1,6 @@
+import { readFileSync } from 'node:fs'
 import { createServer as createHttpServer } from 'node:http'
+import { createServer as createHttpsServer } from 'node:https'
 import { type AddressInfo, createServer, type Server } from 'node:net'
 import t, { type Test } from 'tap'
 import { type ConnectOptions, connect, memoryKeyStore } from '../../src/client/index.ts'
@@ -52,14 +54,12 @@ t.test('TLS that is none, and a certificate that is not trusted', async (t) => {
     remedy: /http:\/\//,
     facts: { reason: 'tls' },
   })
-  const untrusted = Object.assign(new Error('self-signed certificate'), {
-    code: 'DEPTH_ZERO_SELF_SIGNED_CERT',
-  })
-  const refusing = async (): Promise<Response> => {
-    throw new TypeError('fetch failed', { cause: untrusted })
-  }
-  await t.rejects(to('https://polyveil.test', { fetch: refusing }), {
-    message: 'The certificate of polyveil.test is not trusted (DEPTH_ZERO_SELF_SIGNED_CERT)',
+  const pem = readFileSync(new URL('self-signed.pem', import.meta.url))
+  const untrusted = createHttpsServer({ key: pem, cert: pem }, (_request, response) => response.end())
+  const port = await listening(t, untrusted)
+  await t.rejects(to(`https://127.0.0.1:${port}`), {
+    code: 'SERVER_UNREACHABLE',
+    message: `The certificate of 127.0.0.1:${port} is not trusted (DEPTH_ZERO_SELF_SIGNED_CERT)`,
     remedy: /NODE_EXTRA_CA_CERTS/,
     facts: { reason: 'certificate' },
   })
