@@ -10,6 +10,9 @@ import type { ManifestContent } from './manifest.ts'
 import type { CkksParameters } from './parameters.ts'
 import { MOST_REFRESH_PRIMES } from './refresh.ts'
 
+/** A plan tolerates 16 times the error that its precision allows, of which the precision is no less; doubled for rounding. */
+const FINEST_PRECISION = 32
+
 /** A law that a manifest keeps, and what is said of one that breaks it. Later laws rely on earlier ones. */
 type Law = readonly [holds: () => boolean, breach: string]
 
@@ -112,10 +115,15 @@ const outputLaws = ({ batch, output, labels }: ManifestContent, parameters: Ckks
     'the scale of the output does not fit its level',
   ],
   [() => Number.isInteger(Math.log2(output.precision)), 'the precision is no power of two'],
-  // Else it would be the server's choice that logits are shown with their noise, or not at all.
+  // Otherwise the server could choose that logits are shown with their noise, or are all rounded to zero.
   [
     () => output.precision >= leastNoise({ batch, output, parameters }) && output.precision <= output.bound,
     'logits are rounded to less than their noise, or to more than their bound',
+  ],
+  // The client refuses answers whose noise exceeds the tolerance. A much finer precision would show logits with their noise.
+  [
+    () => output.precision * FINEST_PRECISION >= output.tolerance,
+    'logits are rounded more finely than the noise that is tolerated',
   ],
 ]
 

@@ -15,7 +15,7 @@ const SMALL = FLOODING / 100
 
 const flooded = (circuit: Circuit): Circuit => ({
   ...circuit,
-  output: { ...circuit.output, flooding: FLOODING, bound: 100, tolerance: 100, precision: 1 },
+  output: { ...circuit.output, flooding: FLOODING, bound: 100, tolerance: 100, precision: 4 },
 })
 
 /** To one query, and to its image encrypted anew. */

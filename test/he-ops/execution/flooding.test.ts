@@ -22,7 +22,7 @@ const circuitDigest = new Uint8Array(32)
 async function client(t: Test, circuit: Circuit) {
   const flooded = {
     ...circuit,
-    output: { ...circuit.output, flooding: FLOODING, bound: 64, tolerance: 100, precision: 1 },
+    output: { ...circuit.output, flooding: FLOODING, bound: 64, tolerance: 100, precision: 4 },
   }
   const manifest = manifestOf(flooded)
   const ring = new KeyRing(memoryKeyStore())
