@@ -3,6 +3,7 @@ import type { CkksParameters } from '../circuit/parameters/parameters.ts'
 import type { Circuit } from '../circuit/types.ts'
 import type { EngineName } from '../schedule/engine-name.ts'
 import type { ByteSource } from '../wire/index.ts'
+import type { FloodingKeys } from './flooding.ts'
 
 /** How the caller follows and ends an execution. */
 export interface ExecutionControl {
@@ -79,8 +80,8 @@ export interface OpenRequest {
   readonly keys: EngineKeys
   /** The key set's frame. */
   readonly source: ByteSource
-  /** The server's, for the noise of answers. */
-  readonly floodingKey: Uint8Array
+  /** For the noise of answers, of this circuit and key set. */
+  readonly floodingKeys: FloodingKeys
   /**
    * Sessions with one identity share encoded constants, which live as long as this object. By default the
    * circuit.

@@ -3,7 +3,7 @@ import t from 'tap'
 import { log2Modulus } from '../../src/circuit/laws.ts'
 import { refreshFailure, refreshModulusBits, refreshRounds } from '../../src/circuit/refresh.ts'
 import { verifyCircuit } from '../../src/circuit/verify.ts'
-import { type CompileOptions, compile } from '../../src/compiler/index.ts'
+import { type CompileOptions, compile, planReport } from '../../src/compiler/index.ts'
 import { clearLogits, golden, maxDifference } from './harness.ts'
 
 /** What plans for the reference speeds are known to cost. */
@@ -39,6 +39,8 @@ for (const [name, known] of Object.entries(KNOWN)) {
     )
     t.strictSame(plan.rounds, rounds)
     t.ok(refreshFailure(circuit) <= -30, `a chance of 2^${refreshFailure(circuit)} that a value wraps`)
+    const stated = /comes back wrong with a chance below 2\^(-\d+)/.exec(planReport(circuit).why.join('\n'))
+    t.equal(Number(stated?.[1]), Math.ceil(refreshFailure(circuit)), 'the plan states it')
     const modulus = log2Modulus(circuit.parameters, circuit.refresh!.level)
     t.ok(modulus < refreshModulusBits(circuit) + 4, 'the refresh level has few bits more than it needs')
     images.slice(0, 2).forEach((image, i) => {

@@ -34,11 +34,11 @@ export class SealEngine implements Engine {
     return NO_SHARED_KEYS
   }
 
-  async open({ circuit, manifest, source, floodingKey }: OpenRequest): Promise<Session> {
+  async open({ circuit, manifest, source, floodingKeys }: OpenRequest): Promise<Session> {
     const context = this.#context(circuit.parameters)
     const keys = await loadKeySet(context, source, manifest.rotationSteps)
     try {
-      return openSealSession(context, keys, circuit, manifest, floodingKey)
+      return openSealSession(context, keys, circuit, manifest, floodingKeys)
     } catch (cause) {
       keys.delete()
       throw cause

@@ -29,8 +29,8 @@ export class FramedSimdEngine implements Engine {
     return this.#engine.newKeySet(parameters)
   }
 
-  open({ circuit, manifest, keys, source, floodingKey, identity }: OpenRequest): Promise<Session> {
-    return openSimdSession(this.#engine, circuit, manifest, own(keys), source, floodingKey, identity)
+  open({ circuit, manifest, keys, source, floodingKeys, identity }: OpenRequest): Promise<Session> {
+    return openSimdSession(this.#engine, circuit, manifest, own(keys), source, floodingKeys, identity)
   }
 
   close(): Promise<void> {

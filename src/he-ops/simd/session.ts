@@ -29,7 +29,10 @@ export interface SessionMemory {
 
 /** How the caller follows and ends a run. */
 export interface SessionControl extends RunControl {
-  /** Draws the noise that is added to the logits; by default it is fresh, from the platform's generator. */
+  /**
+   * Draws the noise that is added to the logits, once all rounds are over; by default it is fresh, from the
+   * platform's generator.
+   */
   readonly flooding?: DrawFlooding
   /**
    * False: whenever values have left, they are waited for. For clients that work on the calling thread.
@@ -147,7 +150,6 @@ export class CircuitSession implements SimdSession {
       loader.load(pair, c0, c1)
     })
     try {
-      this.#drawFlooding(output, control?.flooding ?? freshFlooding)
       await this.#stretches(control, client)
       return readEgress(context, output.packed, output.level)
     } finally {
@@ -167,6 +169,8 @@ export class CircuitSession implements SimdSession {
       let from = 0
       for (const [i, to] of program.program.stops.entries()) {
         rounds.approach(program.stops[i])
+        if (i === program.stops.length)
+          this.#drawFlooding(program.output!, control?.flooding ?? freshFlooding)
         if (to > from) await this.#alone(() => pool.run(program.program, control, { from, to }))
         if (i < program.stops.length) await rounds.stop(program.stops[i])
         if (control?.overlap === false) await rounds.allBack()

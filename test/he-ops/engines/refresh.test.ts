@@ -4,7 +4,7 @@ import { imageSlots, KeyRing, LocalModel, memoryKeyStore } from '../../../src/cl
 import type { RefreshClient } from '../../../src/he-ops/engine.ts'
 import { openSealSession } from '../../../src/he-ops/engines/seal-session.ts'
 import { openSimdSession } from '../../../src/he-ops/engines/simd-session.ts'
-import { newFloodingKey } from '../../../src/he-ops/flooding.ts'
+import { newFloodingKeys } from '../../../src/he-ops/flooding.ts'
 import { SimdEngine } from '../../../src/he-ops/simd/index.ts'
 import { bytesSource } from '../../../src/wire/index.ts'
 import { collect } from '../../wire/fixtures.ts'
@@ -28,7 +28,7 @@ t.test('whatever a client does in a round, the engine has its memory back and se
     manifest,
     keys,
     bytesSource(await collect(model.keySet())),
-    newFloodingKey(),
+    newFloodingKeys(),
   )
   const query = await model.encrypt(image)
   const first = await model.decrypt(await session.infer(query, {}, honest))
@@ -96,7 +96,7 @@ t.test('limits hold for all rounds together; large primes and the seal backend r
   t.doesNotThrow(limits({ maxUploadBytes: up, maxDownloadBytes: down }))
   t.throws(limits({ maxUploadBytes: up - 1 }), { code: 'TOO_LARGE', facts: { bytes: up } })
   t.throws(limits({ maxDownloadBytes: down - 1 }), { code: 'TOO_LARGE', facts: { bytes: down } })
-  t.throws(() => openSealSession({} as never, {} as never, circuit, manifest, newFloodingKey()), {
+  t.throws(() => openSealSession({} as never, {} as never, circuit, manifest, newFloodingKeys()), {
     code: 'CONFIG_INVALID',
   })
 })
@@ -115,7 +115,7 @@ t.test('a ring that was closed makes what it needs anew', async (t) => {
     manifest,
     engine.newKeySet(circuit.parameters),
     bytesSource(await collect(own.keySet())),
-    newFloodingKey(),
+    newFloodingKeys(),
   )
   const answer = await session.infer(await own.encrypt(image), {}, async (round, masked, take) => {
     const refreshed = await own.refresh(round, masked)

@@ -190,7 +190,15 @@ export function refreshedCircuit({ overlapping = false, period = 4 } = {}): Circ
     ops,
     result,
     input: { ...base.input, level: topLevel, scale },
-    output: { ...base.output, period, level: topLevel, scale: rescaled, flooding: 0, tolerance: 100 },
+    output: {
+      ...base.output,
+      period,
+      level: topLevel,
+      scale: rescaled,
+      flooding: 0,
+      tolerance: 2 ** -5,
+      precision: 2 ** -10,
+    },
   }
   return { ...circuit, refresh: { level } }
 }

@@ -145,6 +145,26 @@ for (const threads of [1, 3]) {
   )
 }
 
+t.test(
+  'integers next to either end of their range are refreshed to the last bit, from every level',
+  async (t) => {
+    for (const from of [0, 1, 2]) {
+      const modulus = primes.slice(0, from + 1).reduce((product, prime) => product * prime, 1n)
+      // An error more and they would be beyond the end.
+      const most = modulus / 2n - BigInt(ERROR_BOUND)
+      const values = Array.from({ length: ring }, (_, k) => {
+        const distance = (BigInt(k) ** 4n / 64n) % most
+        return k % 2 === 0 ? most - distance : distance - most
+      })
+      const masked = full(key.encryptResidues([residuesAt(values, from)], from)[0], from)
+      const [fresh] = await key.refresh([masked], from, topLevel)
+      const errors = phases(seeded(fresh, topLevel), topLevel, residuesAt(values, topLevel))
+      t.ok(errors[0].every((e) => Math.abs(e) <= 2 * ERROR_BOUND))
+      for (const error of errors.slice(1)) t.ok(error.every((e, k) => e === errors[0][k]))
+    }
+  },
+)
+
 t.test('what is no ciphertext is refused, wherever the residue is', async (t) => {
   const [good] = key.encryptResidues([residuesAt(integers(0), 1)], 1).map((pair) => full(pair, 1))
   for (const part of ['limbs', 'second'] as const) {

@@ -6,7 +6,7 @@ import type { Circuit, InputSpec } from '../../../src/circuit/types.ts'
 import { KeyRing, LocalModel, memoryKeyStore } from '../../../src/client/index.ts'
 import { compile } from '../../../src/compiler/index.ts'
 import { openSimdSession } from '../../../src/he-ops/engines/simd-session.ts'
-import { newFloodingKey } from '../../../src/he-ops/flooding.ts'
+import { newFloodingKeys } from '../../../src/he-ops/flooding.ts'
 import { createSealContext } from '../../../src/he-ops/seal/context.ts'
 import { loadSeal } from '../../../src/he-ops/seal/runtime.ts'
 import { SimdEngine } from '../../../src/he-ops/simd/index.ts'
@@ -87,7 +87,7 @@ async function open(circuit: Circuit) {
     manifest,
     engine.newKeySet(parameters),
     keySet,
-    newFloodingKey(),
+    newFloodingKeys(),
   )
   const context = createSealContext(await loadSeal(), parameters)
   const secretKey = (await ring.unlock(parameters)).loadInto(context)
@@ -103,8 +103,9 @@ async function open(circuit: Circuit) {
 
   /**
    * What the client decrypts, as fractions of the modulus: exact integers by the Chinese remainder theorem.
+   * And its residues, as fractions of each prime.
    */
-  function decrypted(masked: PackedFullRlwe): Float64Array {
+  function decrypted(masked: PackedFullRlwe): Float64Array[] {
     const { c0, c1 } = unpacked(masked)
     const { ring: size } = parameters
     const coefficients = limbs.map(({ prime, secret, transform }, i) =>
@@ -115,14 +116,18 @@ async function open(circuit: Circuit) {
         }),
       ),
     )
-    return Float64Array.from({ length: size }, (_, k) => {
+    const whole = Float64Array.from({ length: size }, (_, k) => {
       const sum = limbs.reduce((all, { unit, prime }, i) => all + unit * mod(coefficients[i][k], prime), 0n)
       return Number(((sum % modulus) * 2n ** 52n) / modulus) / 2 ** 52
     })
+    const residues = limbs.map(({ prime }, i) =>
+      Float64Array.from(coefficients[i], (value) => Number(mod(value, prime)) / Number(prime)),
+    )
+    return [whole, ...residues]
   }
 
   /** The first ciphertext of some rounds of a query. */
-  async function query(picture: Picture, rounds: readonly number[]): Promise<Float64Array[]> {
+  async function query(picture: Picture, rounds: readonly number[]): Promise<Float64Array[][]> {
     const seen = new Map<number, PackedFullRlwe>()
     const frame = await model.encrypt(imageOf(circuit.input, picture))
     await session.infer(frame, {}, async (round, masked, take) => {
@@ -181,15 +186,15 @@ for (const [name, make] of Object.entries({ digits, micro_t: microT })) {
       const first = await service.query(picture, rounds)
       const second = await service.query(picture, rounds)
       rounds.forEach((round, i) => {
-        for (const values of [first[i], second[i]]) {
-          const chi = chiSquared(values)
-          t.ok(chi < UNIFORM, `${kind}, round ${round}: chi-squared ${chi.toFixed(1)}`)
-        }
-        const common = correlation(first[i], second[i])
-        t.ok(
-          Math.abs(common) < CORRELATED,
-          `${kind}, round ${round}: correlation of ${common.toFixed(1)} deviations`,
-        )
+        first[i].forEach((values, k) => {
+          const what = `${kind}, round ${round}, ${k === 0 ? 'integers' : `residues modulo prime ${k - 1}`}`
+          for (const each of [values, second[i][k]]) {
+            const chi = chiSquared(each)
+            t.ok(chi < UNIFORM, `${what}: chi-squared ${chi.toFixed(1)}`)
+          }
+          const common = correlation(values, second[i][k])
+          t.ok(Math.abs(common) < CORRELATED, `${what}: correlation of ${common.toFixed(1)} deviations`)
+        })
       })
     }
   })

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { logitCoefficients } from '../../../src/circuit/answer.ts'
 import { digestOf } from '../../../src/circuit/format/digest.ts'
+import { invert } from '../../../src/circuit/parameters/primes.ts'
 import type { Circuit } from '../../../src/circuit/types.ts'
 import { secretPolynomial } from '../../../src/he-ops/seal/keys/index.ts'
 import { KernelKey } from '../../../src/he-ops/simd/encryption/kernel-key.ts'
@@ -42,6 +43,42 @@ function alike(first: PackedFullRlwe, second: PackedFullRlwe, { parameters }: Ci
     const difference = mod(a[k] - b[k], prime)
     return difference < SMALL || prime - difference < SMALL
   })
+}
+
+/**
+ * What the first polynomials of two runs differ by, in fractions of the level's modulus: by the Chinese
+ * remainder theorem.
+ */
+function differences(
+  first: PackedFullRlwe,
+  second: PackedFullRlwe,
+  { parameters }: Circuit,
+  level: number,
+): Float64Array {
+  const { ring } = parameters
+  const primes = parameters.primes.slice(0, level + 1)
+  const modulus = primes.reduce((product, prime) => product * prime, 1n)
+  const [a, b] = [unpacked(first).c0, unpacked(second).c0]
+  const limbs = primes.map((prime, i) => {
+    const { inverse } = transforms(ring, prime)
+    const at = (k: number): number => 2 * (i * ring + k)
+    const difference = (k: number): bigint => mod(BigInt(a[at(k)]) - BigInt(b[at(k)]), prime)
+    const residues = inverse(Array.from({ length: ring }, (_, k) => difference(k)))
+    const rest = modulus / prime
+    return { residues, unit: rest * invert(rest, prime) }
+  })
+  return Float64Array.from({ length: ring }, (_, k) => {
+    const sum = limbs.reduce((all, { residues, unit }) => all + residues[k] * unit, 0n)
+    return Number((mod(sum, modulus) * 2n ** 52n) / modulus) / 2 ** 52
+  })
+}
+
+/** Chi-squared of 32 cells of equal chance: of mean 31 and deviation 7.9 where fractions are uniform. */
+function chiSquared(values: Float64Array): number {
+  const cells = new Array<number>(32).fill(0)
+  for (const value of values) cells[Math.floor(32 * value)]++
+  const expected = values.length / 32
+  return cells.reduce((sum, n) => sum + (n - expected) ** 2 / expected, 0)
 }
 
 /** So many of `count` uniform residues are near zero, give or take seven deviations. */
@@ -106,5 +143,7 @@ t.test('a masked value shows nothing', async (t) => {
   rounds[0].forEach((pair, i) => {
     const shown = alike(pair, rounds[1][i], circuit).length
     t.ok(isChance(shown, parameters.ring, parameters.primes[0]), `${shown} coefficients of ciphertext ${i}`)
+    const chi = chiSquared(differences(pair, rounds[1][i], circuit, circuit.refresh!.level))
+    t.ok(chi < 31 + 9 * 7.9, `the highest bits of ciphertext ${i} are uniform: ${chi.toFixed(1)}`)
   })
 })
