@@ -107,5 +107,5 @@ export class ThreadPool {
 /** The worker module beside this one: TypeScript in the source tree, JavaScript in the build. */
 function workerFile(): string {
   const ending = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
-  return new URL(`./crew-worker.${ending}`, import.meta.url).href
+  return new URL(`./pool-worker.${ending}`, import.meta.url).href
 }
