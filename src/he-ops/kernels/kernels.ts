@@ -35,7 +35,6 @@ export interface Kernels {
   exactQuotients: Kernel
   expand: Kernel
   expandDoubles: Kernel
-  lift: Kernel
   multiplyPairs: Kernel
   nttForward: Kernel
   nttInverse: Kernel
@@ -44,6 +43,7 @@ export interface Kernels {
   quotients: Kernel
   /** Not compiled, but the platform's: see `randomFiller`. */
   random: Kernel
+  reduce: Kernel
   reduceDoubles: Kernel
   residues: Kernel
   scale: Kernel

@@ -1,6 +1,7 @@
 import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import { SIMD_PRIME_BITS } from '../../schedule/engine-name.ts'
+import { type KernelCall, kernelCalls } from '../kernels/call.ts'
 import type { Kernels } from '../kernels/kernels.ts'
 import type { Heap } from './memory/heap.ts'
 import { BaseConversion } from './tables/base-conversion.ts'
@@ -17,6 +18,8 @@ export interface SimdContext {
   readonly parameters: CkksParameters
   readonly heap: Heap
   readonly kernels: Kernels
+  /** Calls a kernel at once, on the calling thread. */
+  readonly call: KernelCall
   readonly ring: number
   /** Bytes of the residues of a polynomial modulo one prime. */
   readonly limbBytes: number
@@ -27,13 +30,13 @@ export interface SimdContext {
   /**
    * Address of one word for each data prime: the product of the special primes modulo it, in Montgomery form.
    */
-  readonly lifts: number
+  readonly timesP: number
   /** The product of the special primes modulo each modulus, in Montgomery form. */
-  readonly lifted: readonly ShoupConstant[]
+  readonly timesPFactors: readonly ShoupConstant[]
   /** Address of one word for each modulus: 1 in Montgomery form. */
   readonly ones: number
   /** The same for -P and -1. */
-  readonly negatedLifts: number
+  readonly negatedTimesP: number
   readonly negatedOnes: number
   /** The conversion from the primes of these indices to all others; made once. */
   conversion(sources: readonly number[], centred: boolean): BaseConversion
@@ -63,16 +66,17 @@ function createTables(kernels: Kernels, heap: Heap, parameters: CkksParameters):
     parameters,
     heap,
     kernels,
+    call: kernelCalls(kernels),
     ring,
     limbBytes: 4 * ring,
     moduli,
     galois: new GaloisTables(heap, ring),
-    lifts: constantTable(heap, moduli, product(parameters.specialPrimes)),
-    lifted: moduli.map(({ prime }) =>
+    timesP: constantTable(heap, moduli, product(parameters.specialPrimes)),
+    timesPFactors: moduli.map(({ prime }) =>
       shoup(BigInt(montgomery(product(parameters.specialPrimes), prime)), prime),
     ),
     ones: constantTable(heap, moduli, 1n),
-    negatedLifts: constantTable(heap, moduli, -product(parameters.specialPrimes)),
+    negatedTimesP: constantTable(heap, moduli, -product(parameters.specialPrimes)),
     negatedOnes: constantTable(heap, moduli, -1n),
     conversion(sources, centred) {
       const key = `${sources.join()} ${centred}`

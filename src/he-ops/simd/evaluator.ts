@@ -108,7 +108,7 @@ export function createSimdEvaluator(
 
   const copyPolynomial = (to: number, from: number, primes: number): void => {
     for (let place = 0; place < primes; place++) {
-      context.kernels.copy(to + place * limbBytes, from + place * limbBytes, ring)
+      context.call('copy', { out: to + place * limbBytes, a: from + place * limbBytes, size: ring })
     }
   }
 

@@ -1,5 +1,6 @@
 import { nttPrimes } from '../../circuit/parameters/primes.ts'
-import { createKernelMemory, instantiateKernels, type Kernels } from '../kernels/kernels.ts'
+import { type KernelCall, kernelCalls } from '../kernels/call.ts'
+import { createKernelMemory, instantiateKernels } from '../kernels/kernels.ts'
 import { Heap } from './memory/heap.ts'
 import { GaloisTables } from './tables/galois-table.ts'
 import { createModulus } from './tables/modulus.ts'
@@ -27,7 +28,7 @@ const TARGET_SECONDS = 0.04
 /** Times each kernel for some hundredths of a second, after a warm-up; the fastest of five rounds counts. */
 export async function measureKernelSpeeds(): Promise<KernelSpeeds> {
   const memory = createKernelMemory()
-  const kernels = await instantiateKernels(memory)
+  const call = kernelCalls(await instantiateKernels(memory))
   const heap = new Heap(memory)
   const modulus = createModulus(heap, SPEED_RING, nttPrimes(SPEED_RING, [30])[0])
   const galois = new GaloisTables(heap, SPEED_RING)
@@ -36,15 +37,17 @@ export async function measureKernelSpeeds(): Promise<KernelSpeeds> {
   const limb = (): number => heap.allocate(4 * SPEED_RING)
   const [a, b, out] = [limb(), limb(), limb()]
   return {
-    ntt: perCall(() => kernels.nttForward(a, forward, quotients, SPEED_RING, q)),
-    multiplyAdd: timeSums(kernels, heap, modulus),
-    gather: perCall(() => kernels.permute(out, a, table, galois.patterns, SPEED_RING)) / SPEED_RING,
-    elementwise: perCall(() => kernels.add(out, a, b, SPEED_RING, q)) / SPEED_RING,
+    ntt: perCall(() => call('nttForward', { values: a, table: forward, quotients, size: SPEED_RING, q })),
+    multiplyAdd: timeSums(call, heap, modulus),
+    gather:
+      perCall(() => call('permute', { out, a, table, patterns: galois.patterns, size: SPEED_RING })) /
+      SPEED_RING,
+    elementwise: perCall(() => call('add', { out, a, b, size: SPEED_RING, q })) / SPEED_RING,
   }
 }
 
 /** Sums of digits times keys, each over other keys. */
-function timeSums(kernels: Kernels, heap: Heap, modulus: ReturnType<typeof createModulus>): number {
+function timeSums(call: KernelCall, heap: Heap, modulus: ReturnType<typeof createModulus>): number {
   const { q, inverse, chunk } = modulus
   const limbBytes = 4 * SPEED_RING
   const digits = heap.allocate(TERMS * limbBytes)
@@ -61,7 +64,19 @@ function timeSums(kernels: Kernels, heap: Heap, modulus: ReturnType<typeof creat
   })
   const all = (): void => {
     for (const table of tables) {
-      kernels.dot(out, 0, 0, table, TERMS, 0, SPEED_RING, q, inverse, chunk, 0)
+      call('dot', {
+        out,
+        blockTerms: 0,
+        blockCount: 0,
+        vectorTerms: table,
+        vectorCount: TERMS,
+        from: 0,
+        length: SPEED_RING,
+        q,
+        inverse,
+        chunk,
+        bias: 0,
+      })
     }
   }
   return perCall(all) / (SUMS * TERMS * SPEED_RING)

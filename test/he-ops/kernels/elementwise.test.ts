@@ -106,7 +106,7 @@ t.test('scale', async () => {
   )
 })
 
-t.test('lift', async () => {
+t.test('reduce', async () => {
   check(({ prime, size, seed, kinds, inPlace }) =>
     withMemory((memory) => {
       const q = Number(prime)
@@ -116,11 +116,11 @@ t.test('lift', async () => {
       const [bias] = residues(1, q, kinds[1], seed + 1)
       const from = memory.words(a)
       const out = inPlace ? from : memory.words(size)
-      kernels.lift(out.address, from.address, bias, size, q)
+      kernels.reduce(out.address, from.address, bias, size, q)
       requireEqual(
         out.read(),
         pointwise(a, a, prime, (x) => x + BigInt(bias)),
-        'lift',
+        'reduce',
       )
     }),
   )

@@ -79,7 +79,7 @@ export function subtractScale(
  * @param a address of residues below 5 * q
  * @param bias below q
  */
-export function lift(out: usize, a: usize, bias: u32, size: i32, q: u32): void {
+export function reduce(out: usize, a: usize, bias: u32, size: i32, q: u32): void {
   const q1 = i32x4.splat(q)
   const q2 = i32x4.splat(q << 1)
   const b = i32x4.splat(bias)

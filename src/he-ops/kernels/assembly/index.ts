@@ -4,7 +4,7 @@
 export { BINOMIAL_BOUND, BINOMIAL_BYTES, binomial } from './binomial'
 export { CHUNK_BYTES, expandChunk as streamChunk, SCRATCH_BYTES } from './blake2xb'
 export { DOT_GRANULE, dot, dotPermuted } from './dot'
-export { add, addBlocks, copy, lift, multiplyPairs, quotients, scale, subtract, subtractScale } from './elementwise'
+export { add, addBlocks, copy, multiplyPairs, quotients, reduce, scale, subtract, subtractScale } from './elementwise'
 export { reduceDoubles } from './encoding'
 export { expand, expandDoubles } from './expand'
 export { permute } from './galois'

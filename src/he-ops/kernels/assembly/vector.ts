@@ -72,8 +72,8 @@ export function reduceSigned(low: v128, high: v128, q: v128, inverse: v128): v12
   const m = v128.mul<u32>(lowWords(low, high), inverse)
   const q2 = v128.shl<u32>(q, 1)
   // The high words of t + 2^33 * q are those of t plus 2 * q.
-  const lift = v128.add<u32>(q2, q)
-  const lazy = v128.add<u32>(v128.sub<u32>(highWords(low, high), multiplyHigh(m, q)), lift)
+  const offset = v128.add<u32>(q2, q)
+  const lazy = v128.add<u32>(v128.sub<u32>(highWords(low, high), multiplyHigh(m, q)), offset)
   return reduceOnce(reduceOnce(lazy, q2), q)
 }
 

@@ -19,7 +19,7 @@ import { type Encoding, Encodings } from './encodings.ts'
  * primes too), of a normal summand in an extended sum (times P), or an addend. Weights are in Montgomery
  * form, as the `dot` kernel takes them; addends are not.
  */
-export type ConstantForm = 'normal' | 'extended' | 'lifted' | 'addend'
+export type ConstantForm = 'normal' | 'extended' | 'timesP' | 'addend'
 
 /** A plaintext in NTT form: one residue for each block of equal ones, prime after prime. */
 export interface EncodedConstant {
@@ -46,7 +46,7 @@ export interface IntegerConstant {
   readonly isZero: boolean
 }
 
-const FORMS: readonly ConstantForm[] = ['normal', 'extended', 'lifted', 'addend']
+const FORMS: readonly ConstantForm[] = ['normal', 'extended', 'timesP', 'addend']
 /** Forms by number, after those of coefficients. */
 const formNumber = (form: ConstantForm, primes: number): number => 2 + FORMS.indexOf(form) + 4 * primes
 const WORDS = 0
@@ -214,15 +214,15 @@ export class ConstantStore {
     index: number,
     form: ConstantForm,
   ): void {
-    const { kernels, moduli } = this.#context
-    const modulus = moduli[index]
-    kernels.reduceDoubles(at, source, scale, size, modulus.q)
+    const { call, moduli } = this.#context
+    const { q, forward, quotients, montgomery } = moduli[index]
+    call('reduceDoubles', { out: at, values: source, scale, size, q })
     // Tables of smaller transforms are the beginnings of larger ones.
-    kernels.nttForward(at, modulus.forward, modulus.quotients, size, modulus.q)
+    call('nttForward', { values: at, table: forward, quotients, size, q })
     if (form === 'addend') return
-    const factor = form === 'lifted' ? this.#context.lifted[index] : modulus.montgomery
-    if (size < 4) scalePlain(this.#context.heap.words(at, size), factor.w, modulus.q)
-    else kernels.scale(at, at, 0, factor.w, factor.quotient, size, modulus.q)
+    const factor = form === 'timesP' ? this.#context.timesPFactors[index] : montgomery
+    if (size < 4) scalePlain(this.#context.heap.words(at, size), factor.w, q)
+    else call('scale', { out: at, a: at, bias: 0, ...factor, size, q })
   }
 
   #embedding(id: ConstantId): Float64Array {

@@ -173,7 +173,7 @@ export class KernelKey {
 
   /** The vector's polynomial, its coefficients times the scale rounded to the nearest integers. */
   #encode(vector: Float64Array, scale: number, level: number, message: number): void {
-    const { heap, kernels, limbBytes, moduli, parameters, ring } = this.context
+    const { heap, call, limbBytes, moduli, parameters, ring } = this.context
     const slots = new Float64Array(parameters.slots)
     slots.set(vector)
     const coefficients = heap.allocate(8 * ring)
@@ -182,8 +182,8 @@ export class KernelKey {
     for (let i = 0; i <= level; i++) {
       const { q, forward, quotients } = moduli[i]
       const at = message + i * limbBytes
-      kernels.reduceDoubles(at, coefficients, scale, ring, q)
-      kernels.nttForward(at, forward, quotients, ring, q)
+      call('reduceDoubles', { out: at, values: coefficients, scale, size: ring, q })
+      call('nttForward', { values: at, table: forward, quotients, size: ring, q })
     }
     doubles.fill(0)
     heap.free(coefficients)

@@ -36,11 +36,17 @@ export class KernelKeyMaker implements KeySetMaker {
   }
 
   galoisKey(element: number): PackedRlwe[] {
-    const { galois, kernels, limbBytes, parameters, ring } = this.#context
+    const { galois, call, limbBytes, parameters, ring } = this.#context
     const table = galois.table(element)
     for (let i = 0; i < parameters.primes.length; i++) {
       const at = i * limbBytes
-      kernels.permute(this.#rotated + at, this.#scaled.secret + at, table, galois.patterns, ring)
+      call('permute', {
+        out: this.#rotated + at,
+        a: this.#scaled.secret + at,
+        table,
+        patterns: galois.patterns,
+        size: ring,
+      })
     }
     return this.#switchingKey(this.#rotated)
   }

@@ -1,4 +1,5 @@
 import type { SimdContext } from '../context.ts'
+import { inverseArguments, type ShoupConstant } from '../tables/modulus.ts'
 
 // Polynomials of small integers are known from their residues modulo one prime, and then modulo every other.
 
@@ -10,11 +11,11 @@ import type { SimdContext } from '../context.ts'
  * @returns whether all coefficients lie in -bound .. bound
  */
 export function readSmall(context: SimdContext, at: number, bound: number): boolean {
-  const { heap, kernels, moduli, ring } = context
-  const [{ backward, quotients, q, inverseSize, last }] = moduli
-  const { w, quotient } = inverseSize
-  kernels.nttInverse(at, backward, quotients, ring, q, w, quotient, last.w, last.quotient)
-  kernels.scale(at, at, bound, ...one(q), ring, q)
+  const { heap, call, moduli, ring } = context
+  const [modulus] = moduli
+  const { q } = modulus
+  call('nttInverse', inverseArguments(modulus, ring, at))
+  call('scale', { out: at, a: at, bias: bound, ...one(q), size: ring, q })
   return heap.words(at, ring).every((shifted) => shifted <= 2 * bound)
 }
 
@@ -24,11 +25,11 @@ export function readSmall(context: SimdContext, at: number, bound: number): bool
  * @param from coefficients, each plus `bound`, as `readSmall` leaves them; unchanged
  */
 export function reduceSmall(context: SimdContext, i: number, from: number, bound: number, to: number): void {
-  const { kernels, moduli, ring } = context
+  const { call, moduli, ring } = context
   const { q, forward, quotients } = moduli[i]
-  kernels.scale(to, from, q - bound, ...one(q), ring, q)
-  kernels.nttForward(to, forward, quotients, ring, q)
+  call('scale', { out: to, a: from, bias: q - bound, ...one(q), size: ring, q })
+  call('nttForward', { values: to, table: forward, quotients, size: ring, q })
 }
 
 /** The factor 1 for the `scale` kernel. */
-const one = (q: number): [w: number, quotient: number] => [1, Math.floor(2 ** 32 / q)]
+const one = (q: number): ShoupConstant => ({ w: 1, quotient: Math.floor(2 ** 32 / q) })

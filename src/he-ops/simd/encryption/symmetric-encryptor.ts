@@ -3,7 +3,6 @@ import { type PackedRlwe, packedBytes, SEED_BYTES } from '../../../wire/index.ts
 import { log2Exact } from '../../encoding/order.ts'
 import type { SimdContext } from '../context.ts'
 import { binomial, sampleScratch } from '../operations/sample.ts'
-import { kernelCalls } from '../program/program.ts'
 import { reduceSmall } from './small-polynomial.ts'
 
 // Encryptions as SEAL's `encrypt_zero_symmetric` makes them,
@@ -56,9 +55,9 @@ export class SymmetricEncryptor {
    * @param primes how many
    */
   encrypt(primes: number, addend: Addend = () => undefined): PackedRlwe {
-    const { heap, kernels, ring } = this.#context
+    const { heap, call, ring } = this.#context
     const seed = this.#drawSeed(primes)
-    const { offset } = binomial(kernelCalls(kernels), this.#context, this.#error, this.#random)
+    const { offset } = binomial(call, this.#context, this.#error, this.#random)
     const limbs = Array.from({ length: primes }, (_, i) => {
       reduceSmall(this.#context, i, this.#error, Number(offset), this.#work)
       this.#minusProduct(i, this.#work, this.#work, addend(i))
@@ -74,14 +73,20 @@ export class SymmetricEncryptor {
    * thrown away for another.
    */
   #drawSeed(primes: number): Uint8Array {
-    const { heap, kernels, limbBytes, moduli, ring } = this.#context
+    const { heap, call, kernels, limbBytes, moduli, ring } = this.#context
     const chunks = (8 * ring) / kernels.CHUNK_BYTES.value
     for (;;) {
-      kernels.random(this.#seed, SEED_BYTES)
+      call('random', { address: this.#seed, bytes: SEED_BYTES })
       let rejected = 0
       for (let i = 0; i < primes && rejected === 0; i++) {
-        const out = this.#uniform + i * limbBytes
-        rejected = kernels.uniform(out, this.#seed, i * chunks, ring, moduli[i].q, this.#scratch)
+        rejected = call('uniform', {
+          out: this.#uniform + i * limbBytes,
+          seed: this.#seed,
+          firstChunk: i * chunks,
+          size: ring,
+          q: moduli[i].q,
+          scratch: this.#scratch,
+        })
       }
       if (rejected === 0) return heap.bytes(this.#seed, SEED_BYTES).slice()
     }
@@ -89,7 +94,7 @@ export class SymmetricEncryptor {
 
   /** out = addend - a * s - subtrahend modulo prime `i`. */
   #minusProduct(i: number, out: number, subtrahend: number, addend?: number): void {
-    const { heap, kernels, limbBytes, moduli, negatedOnes, ones, ring } = this.#context
+    const { heap, call, limbBytes, moduli, negatedOnes, ones, ring } = this.#context
     const { q, inverse, chunk } = moduli[i]
     const shift = log2Exact(ring)
     const added = addend === undefined ? [] : [addend, ones + 4 * i, shift]
@@ -97,15 +102,26 @@ export class SymmetricEncryptor {
     const at = i * limbBytes
     heap.words(this.#blockTerms, blocks.length).set(blocks)
     heap.words(this.#vectorTerms, 2).set([this.#uniform + at, this.#negatedSecret + at])
-    const count = blocks.length / 3
-    kernels.dot(out, this.#blockTerms, count, this.#vectorTerms, 1, 0, ring, q, inverse, chunk, 0)
+    call('dot', {
+      out,
+      blockTerms: this.#blockTerms,
+      blockCount: blocks.length / 3,
+      vectorTerms: this.#vectorTerms,
+      vectorCount: 1,
+      from: 0,
+      length: ring,
+      q,
+      inverse,
+      chunk,
+      bias: 0,
+    })
   }
 
   #pack(i: number, residues: number): PackedRlwe['limbs'][number] {
-    const { heap, kernels, moduli, ring } = this.#context
+    const { heap, call, moduli, ring } = this.#context
     const { prime } = moduli[i]
     const bits = bitLength(prime)
-    kernels.pack(this.#packed, residues, bits, ring)
+    call('pack', { out: this.#packed, source: residues, bits, size: ring })
     return { prime, bits, bytes: heap.bytes(this.#packed, packedBytes(ring, bits)).slice() }
   }
 }

@@ -2,7 +2,6 @@ import { digitCount } from '../../../circuit/parameters/parameters.ts'
 import { type PackedRlwe, SEED_BYTES } from '../../../wire/index.ts'
 import type { SimdContext } from '../context.ts'
 import { aligned } from '../memory/ranges.ts'
-import { kernelCalls } from '../program/program.ts'
 import { linkProgram, type ProgramRunner } from '../threads/run.ts'
 import { emitPairLoads, NOTES_BYTES, type PairLoad, pairLoadScratch, prepare } from '../values/load-pair.ts'
 import { requireSound } from '../values/pair-loader.ts'
@@ -102,14 +101,14 @@ export class KeyLoader {
 
   /** The second polynomial once more, when a word of its seed's stream has to be drawn anew. */
   #expandExactly({ limbs, seed }: PackedRlwe, { polynomials, table }: PairLoad): void {
-    const { heap, kernels, limbBytes, ring } = this.#context
+    const { heap, call, limbBytes, ring } = this.#context
     const primes = limbs.map(({ prime }) => prime)
     const scratch = heap.allocate(limbBytes)
     this.#seeds.expandExactly(seed, primes, ring).forEach((residues, index) => {
       const to = polynomials[1] + index * limbBytes
       const from = table === undefined ? to : scratch
       heap.words(from, ring).set(Uint32Array.from(residues, Number))
-      prepare(kernelCalls(kernels), this.#context, index, from, to, table)
+      prepare(call, this.#context, index, from, to, table)
     })
     heap.free(scratch)
   }

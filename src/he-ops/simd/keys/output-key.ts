@@ -68,15 +68,16 @@ export class OutputKeys {
 
 /** @param whole addresses of the public key's polynomials modulo all primes, in NTT form */
 function outputKey(context: SimdContext, whole: readonly number[], level: number): OutputKey {
-  const { heap, kernels, limbBytes, moduli, ring } = context
+  const { heap, call, limbBytes, moduli, ring } = context
   const divisor = divisorOf(level)
   const [c0, c1] = whole.map((from) => {
     const to = heap.allocate(limbBytes * (divisor + 1))
     for (let i = 0; i <= divisor; i++) {
       const { prime, q } = moduli[i]
       const inverse = i === divisor ? 1n : invert(moduli[divisor].prime, prime)
-      const { w, quotient } = shoup(inverse * 2n ** 32n, prime)
-      kernels.scale(to + i * limbBytes, from + i * limbBytes, 0, w, quotient, ring, q)
+      const factor = shoup(inverse * 2n ** 32n, prime)
+      const at = i * limbBytes
+      call('scale', { out: to + at, a: from + at, bias: 0, ...factor, size: ring, q })
     }
     return to
   })

@@ -95,6 +95,14 @@ function divisions(
     const at = place * context.limbBytes
     write(call, index, scratch)
     const { w, quotient } = conversion.inverse(index)
-    call('subtractScale', target + at, source + at, scratch, w, quotient, context.ring, modulus.q)
+    call('subtractScale', {
+      out: target + at,
+      a: source + at,
+      b: scratch,
+      w,
+      quotient,
+      size: context.ring,
+      q: modulus.q,
+    })
   })
 }

@@ -7,6 +7,7 @@ import type { Item, ProgramBuilder } from '../program/program.ts'
 import { limbsOf, type Value } from '../values/values.ts'
 import { Expansion, expansionBytes } from './expand.ts'
 import { byInputs } from './shared-inputs.ts'
+import type { TermTable } from './terms.ts'
 import type { Dot } from './weighted-sum.ts'
 
 /**
@@ -91,7 +92,7 @@ function summandsOf(
 ): Summand[] {
   const summands: Summand[] = []
   for (const { value, constant } of terms) {
-    const form = value.extended ? 'extended' : out.extended ? 'lifted' : 'normal'
+    const form = value.extended ? 'extended' : out.extended ? 'timesP' : 'normal'
     const store = constants.isExpanded(constant, constantScale, 'weight') ? expansion : constants
     const { address, shift, isZero } = store.encoded(constant, constantScale, out.primes, form)
     if (!isZero) summands.push({ value, weights: address, specialWeights: address, shift })
@@ -106,8 +107,8 @@ function summandsOf(
  * A value itself, or its negative, lifted where the sum is extended and it is not: one weight for each limb.
  */
 function unitSummand(context: SimdContext, value: Value, sign: 1 | -1): Summand {
-  const { lifts, ones, negatedLifts, negatedOnes } = context
-  const normal = sign === 1 ? lifts : negatedLifts
+  const { timesP, ones, negatedTimesP, negatedOnes } = context
+  const normal = sign === 1 ? timesP : negatedTimesP
   const extended = sign === 1 ? ones : negatedOnes
   // Weights lie by the number of the modulus; a value's limbs modulo special primes follow those it has of
   // the data.
@@ -153,14 +154,6 @@ function stretchFor(ring: number, inputs: number): number {
   return stretch
 }
 
-/** Terms as the `dot` kernel takes them. */
-interface TermTable {
-  readonly blocks: number
-  readonly blockCount: number
-  readonly vectors: number
-  readonly vectorCount: number
-}
-
 interface SumTables {
   readonly polynomials: readonly number[]
   /** By place: the modulus, and for each polynomial the terms that have this limb. */
@@ -202,9 +195,9 @@ function termTable(
     else vectors.push(value.polynomials[p], address)
   }
   return {
-    blocks: builder.table(blocks),
+    blockTerms: builder.table(blocks),
     blockCount: blocks.length / 3,
-    vectors: builder.table(vectors),
+    vectorTerms: builder.table(vectors),
     vectorCount: vectors.length / 2,
   }
 }
@@ -213,12 +206,11 @@ function termTable(
 function dotItem(
   { moduli }: SimdContext,
   to: number,
-  { blocks, blockCount, vectors, vectorCount }: TermTable,
+  terms: TermTable,
   index: number,
   from: number,
   length: number,
 ): Item {
   const { q, inverse, chunk } = moduli[index]
-  return (call) =>
-    call('dot', to, blocks, blockCount, vectors, vectorCount, from, length, q, inverse, chunk, 0)
+  return (call) => call('dot', { out: to, ...terms, from, length, q, inverse, chunk, bias: 0 })
 }

@@ -19,14 +19,13 @@ export function emitBinaries(builder: ProgramBuilder, context: SimdContext, work
       const at = place * context.limbBytes
       items.push((call) => {
         out.polynomials.forEach((polynomial, p) => {
-          call(
-            kind,
-            polynomial + at,
-            left.polynomials[p] + at,
-            right.polynomials[p] + at,
-            context.ring,
-            modulus.q,
-          )
+          call(kind, {
+            out: polynomial + at,
+            a: left.polynomials[p] + at,
+            b: right.polynomials[p] + at,
+            size: context.ring,
+            q: modulus.q,
+          })
         })
       })
     }
@@ -47,9 +46,21 @@ export function emitProducts(builder: ProgramBuilder, context: SimdContext, work
   for (const { left, right, out } of work) {
     for (const { place, modulus } of limbs(context, out)) {
       const at = place * context.limbBytes
-      const operands = [out, left, right].flatMap(({ polynomials }) => polynomials.map((p) => p + at))
+      const { q, inverse, square } = modulus
       items.push((call) =>
-        call('multiplyPairs', ...operands, context.ring, modulus.q, modulus.inverse, modulus.square),
+        call('multiplyPairs', {
+          out0: out.polynomials[0] + at,
+          out1: out.polynomials[1] + at,
+          out2: out.polynomials[2] + at,
+          a0: left.polynomials[0] + at,
+          a1: left.polynomials[1] + at,
+          b0: right.polynomials[0] + at,
+          b1: right.polynomials[1] + at,
+          size: context.ring,
+          q,
+          inverse,
+          square,
+        }),
       )
     }
   }
@@ -93,10 +104,17 @@ function plainSumItem(
   return (call, scratch) => {
     if ('doubles' in addend) {
       const { address, count } = addend.doubles
-      call('expandDoubles', scratch, address, count, forward, quotients, q)
+      call('expandDoubles', { out: scratch, values: address, size: count, table: forward, quotients, q })
     }
     const { shift } = 'doubles' in addend ? addend.doubles : addend
     const residues = 'doubles' in addend ? scratch : addend.address + 4 * addend.count * place
-    call('addBlocks', out.polynomials[0] + at, from.polynomials[0] + at, residues, shift, ring, q)
+    call('addBlocks', {
+      out: out.polynomials[0] + at,
+      a: from.polynomials[0] + at,
+      w: residues,
+      shift,
+      size: ring,
+      q,
+    })
   }
 }

@@ -15,6 +15,7 @@ import type { Rotation } from './key-switch.ts'
 export function emitExactRotation(builder: ProgramBuilder, context: SimdContext, rotation: Rotation): void {
   const { source, element, key, out } = rotation
   const { galois, limbBytes, ring, moduli } = context
+  const { patterns } = galois
   const forward = galois.table(element)
   const backward = galois.table(inverseElement(element, ring))
   const rotated = builder.allocate(limbBytes * source.primes)
@@ -23,7 +24,13 @@ export function emitExactRotation(builder: ProgramBuilder, context: SimdContext,
       ({ place }): Item =>
         (call) => {
           const at = place * limbBytes
-          call('permute', rotated + at, source.polynomials[1] + at, forward, galois.patterns, ring)
+          call('permute', {
+            out: rotated + at,
+            a: source.polynomials[1] + at,
+            table: forward,
+            patterns,
+            size: ring,
+          })
         },
     ),
   )
@@ -38,20 +45,43 @@ export function emitExactRotation(builder: ProgramBuilder, context: SimdContext,
             for (let j = 0; j < digits.digits; j++) {
               // Keys lie permuted backwards, so the digits have to as well.
               const digit = scratch + (1 + j) * limbBytes
-              call('permute', digit, digits.address(j, place), backward, galois.patterns, ring)
+              call('permute', {
+                out: digit,
+                a: digits.address(j, place),
+                table: backward,
+                patterns,
+                size: ring,
+              })
               vectorTerms.push(digit, key.address(j, p, index))
             }
-            const lifts = p === 0 && place < source.primes
-            const blocks = lifts
+            const hasFirst = p === 0 && place < source.primes
+            const blockTerms = hasFirst
               ? builder.table([
                   source.polynomials[0] + place * limbBytes,
-                  context.lifts + 4 * index,
+                  context.timesP + 4 * index,
                   log2Exact(ring),
                 ])
               : 0
-            const vectors = builder.table(vectorTerms)
-            call('dot', scratch, blocks, lifts ? 1 : 0, vectors, digits.digits, 0, ring, q, inverse, chunk, 0)
-            call('permute', target + place * limbBytes, scratch, forward, galois.patterns, ring)
+            call('dot', {
+              out: scratch,
+              blockTerms,
+              blockCount: hasFirst ? 1 : 0,
+              vectorTerms: builder.table(vectorTerms),
+              vectorCount: digits.digits,
+              from: 0,
+              length: ring,
+              q,
+              inverse,
+              chunk,
+              bias: 0,
+            })
+            call('permute', {
+              out: target + place * limbBytes,
+              a: scratch,
+              table: forward,
+              patterns,
+              size: ring,
+            })
           },
       ),
     ),

@@ -99,12 +99,25 @@ function runItems(context: SimdContext, { form, indices, size, from, to, count }
   return indices.map((index, place) => {
     const modulus = context.moduli[index]
     const { q, forward, quotients } = modulus
-    const { w, quotient } = form === 'lifted' ? context.lifted[index] : modulus.montgomery
+    const { w, quotient } = form === 'timesP' ? context.timesPFactors[index] : modulus.montgomery
     // A multiple of the prime that leaves no integer negative, and none beyond a word.
     const bias = q * Math.ceil(INTEGER_BOUND / q)
     const out = to + 4 * size * place
     const stride = 4 * size * indices.length
-    return (call) => call('expand', out, stride, from, count, size, bias, w, quotient, forward, quotients, q)
+    return (call) =>
+      call('expand', {
+        out,
+        stride,
+        integers: from,
+        count,
+        size,
+        bias,
+        w,
+        quotient,
+        table: forward,
+        quotients,
+        q,
+      })
   })
 }
 

@@ -48,7 +48,19 @@ export class IntegerSums {
     }
     const table = this.#builder.table(terms)
     const reduced = Number(((bias % prime) + prime) % prime)
-    call('dot', out, table, terms.length / 3, 0, 0, 0, ring, q, inverse, CONVERSION_CHUNK, reduced)
+    call('dot', {
+      out,
+      blockTerms: table,
+      blockCount: terms.length / 3,
+      vectorTerms: 0,
+      vectorCount: 0,
+      from: 0,
+      length: ring,
+      q,
+      inverse,
+      chunk: CONVERSION_CHUNK,
+      bias: reduced,
+    })
   }
 
   #weight(index: number, value: bigint): number {

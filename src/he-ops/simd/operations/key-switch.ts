@@ -4,6 +4,7 @@ import type { SwitchingKey } from '../keys/switching-key.ts'
 import type { Item, ProgramBuilder } from '../program/program.ts'
 import { limbs, type Value } from '../values/values.ts'
 import { type Decomposition, type DigitForm, emitDecompositions } from './decompose.ts'
+import type { TermTable } from './terms.ts'
 
 /** A rotation whose result stays extended. */
 export interface Rotation {
@@ -62,11 +63,23 @@ function rotationItems(
         const { q, inverse, chunk } = moduli[index]
         const targets = galois.targets(element)
         const digits = digitsOf.get(source)!
-        const lifted = p === 0 && place < source.primes ? [source.polynomials[0]] : []
+        const timesP = p === 0 && place < source.primes ? [source.polynomials[0]] : []
         const to = out.polynomials[p] + place * limbBytes
         return (call) => {
-          const terms = switchTerms(builder, context, { digits, key, p, place, index, lifted })
-          call('dotPermuted', to, ...terms, ring, q, inverse, chunk, targets, galois.patterns)
+          const terms = switchTerms(builder, context, { digits, key, p, place, index, timesP })
+          call('dotPermuted', {
+            out: to,
+            blockTerms: terms.blockTerms,
+            blockCount: terms.blockCount,
+            vectorTerms: terms.vectorTerms,
+            vectorCount: terms.vectorCount,
+            size: ring,
+            q,
+            inverse,
+            chunk,
+            table: targets,
+            patterns: galois.patterns,
+          })
         }
       }),
     ),
@@ -111,9 +124,21 @@ export function emitRelinearisations(
               const { limbBytes, moduli, ring } = context
               const { q, inverse, chunk } = moduli[index]
               const digits = decompositions[i]
-              const lifted = place < source.primes ? [source.polynomials[p]] : []
-              const terms = switchTerms(builder, context, { digits, key, p, place, index, lifted })
-              call('dot', target + place * limbBytes, ...terms, 0, ring, q, inverse, chunk, 0)
+              const timesP = place < source.primes ? [source.polynomials[p]] : []
+              const terms = switchTerms(builder, context, { digits, key, p, place, index, timesP })
+              call('dot', {
+                out: target + place * limbBytes,
+                blockTerms: terms.blockTerms,
+                blockCount: terms.blockCount,
+                vectorTerms: terms.vectorTerms,
+                vectorCount: terms.vectorCount,
+                from: 0,
+                length: ring,
+                q,
+                inverse,
+                chunk,
+                bias: 0,
+              })
             },
         ),
       ),
@@ -130,28 +155,32 @@ interface Switching {
   readonly place: number
   readonly index: number
   /** Polynomials that P times are added. */
-  readonly lifted: readonly number[]
+  readonly timesP: readonly number[]
 }
 
-/** The terms of one limb of sum over j of digit_j * key_j + P * lifted, as the `dot` kernels take them. */
+/** The terms of one limb of sum over j of digit_j * key_j + P * timesP, as the `dot` kernels take them. */
 function switchTerms(
   builder: ProgramBuilder,
   context: SimdContext,
-  { digits, key, p, place, index, lifted }: Switching,
-): readonly [blocks: number, blockCount: number, vectors: number, vectorCount: number] {
+  { digits, key, p, place, index, timesP }: Switching,
+): TermTable {
   const { ring, limbBytes } = context
-  const vectorTerms: number[] = []
-  for (let j = 0; j < digits.digits; j++) vectorTerms.push(digits.address(j, place), key.address(j, p, index))
-  const blockTerms = lifted.flatMap((polynomial) => [
+  const vectors: number[] = []
+  for (let j = 0; j < digits.digits; j++) vectors.push(digits.address(j, place), key.address(j, p, index))
+  const blocks = timesP.flatMap((polynomial) => [
     polynomial + place * limbBytes,
-    liftWeight(context, index),
+    weightOfP(context, index),
     log2Exact(ring),
   ])
-  const blocks = blockTerms.length > 0 ? builder.table(blockTerms) : 0
-  return [blocks, lifted.length, builder.table(vectorTerms), digits.digits]
+  return {
+    blockTerms: blocks.length > 0 ? builder.table(blocks) : 0,
+    blockCount: timesP.length,
+    vectorTerms: builder.table(vectors),
+    vectorCount: digits.digits,
+  }
 }
 
 /** Address of P modulo a data prime, in Montgomery form. */
-export function liftWeight(context: SimdContext, index: number): number {
-  return context.lifts + 4 * index
+export function weightOfP(context: SimdContext, index: number): number {
+  return context.timesP + 4 * index
 }

@@ -72,11 +72,11 @@ export class ReencryptionEmitter {
     return (call, scratch) => {
       const space = workspace(this.#context, this.#spec, scratch)
       this.#decrypt(call, work, space)
-      this.#prepareLift(call, space)
-      call('random', work.seed, this.#spec.seedBytes)
+      this.#prepareExtension(call, space)
+      call('random', { address: work.seed, bytes: this.#spec.seedBytes })
       const errors = binomial(call, this.#context, space.errors, space.random)
       this.#encrypt(call, work, errors, space)
-      call('clear', scratch, space.random - scratch)
+      call('clear', { start: scratch, bytes: space.random - scratch })
     }
   }
 
@@ -88,26 +88,45 @@ export class ReencryptionEmitter {
     for (let i = 0; i < fromPrimes; i++) {
       const { prime, q, inverse, chunk } = moduli[i]
       const bits = bitLength(prime)
-      call('unpackNoted', space.work, first, bits, ring, q, sound + 4 * i)
-      call('unpackNoted', space.uniform, second, bits, ring, q, sound + 4 * (fromPrimes + i))
+      call('unpackNoted', { out: space.work, source: first, bits, size: ring, q, sound: sound + 4 * i })
+      call('unpackNoted', {
+        out: space.uniform,
+        source: second,
+        bits,
+        size: ring,
+        q,
+        sound: sound + 4 * (fromPrimes + i),
+      })
       const blocks = this.#builder.table([space.work, negatedOnes + 4 * i, log2Exact(ring)])
       const vectors = this.#builder.table([space.uniform, negated + i * limbBytes])
       const out = space.message + i * limbBytes
-      call('dot', out, blocks, 1, vectors, 1, 0, ring, q, inverse, chunk, 0)
+      call('dot', {
+        out,
+        blockTerms: blocks,
+        blockCount: 1,
+        vectorTerms: vectors,
+        vectorCount: 1,
+        from: 0,
+        length: ring,
+        q,
+        inverse,
+        chunk,
+        bias: 0,
+      })
       first += packedBytes(ring, bits)
       second += packedBytes(ring, bits)
     }
   }
 
-  #prepareLift(call: Call, { message, lift }: Workspace): void {
+  #prepareExtension(call: Call, { message, sources }: Workspace): void {
     const { limbBytes } = this.#context
     const { fromPrimes, toPrimes } = this.#spec
     if (toPrimes === fromPrimes) return
     const conversion = this.#conversion()
     for (let i = 0; i < fromPrimes; i++) {
-      convert.source(call, this.#context, conversion, i, message + i * limbBytes, lift + i * limbBytes)
+      convert.source(call, this.#context, conversion, i, message + i * limbBytes, sources + i * limbBytes)
     }
-    if (conversion.needsQuotients) convert.exactQuotients(call, this.#context, conversion, lift)
+    if (conversion.needsQuotients) convert.exactQuotients(call, this.#context, conversion, sources)
   }
 
   #encrypt(call: Call, work: Reencryption, errors: Integers, space: Workspace): void {
@@ -118,31 +137,63 @@ export class ReencryptionEmitter {
     let to = work.to
     for (let i = 0; i < toPrimes; i++) {
       const { prime, q, inverse, chunk, forward, quotients } = moduli[i]
-      call('uniformNoted', space.uniform, work.seed, i * chunks, ring, q, space.stream, work.rejected + 4 * i)
+      call('uniformNoted', {
+        out: space.uniform,
+        seed: work.seed,
+        firstChunk: i * chunks,
+        size: ring,
+        q,
+        scratch: space.stream,
+        rejected: work.rejected + 4 * i,
+      })
       if (i < fromPrimes) this.#sums.emit(call, i, [{ integers: errors, factor: 1n }], space.work)
-      else this.#lift(call, i, errors, space)
-      call('nttForward', space.work, forward, quotients, ring, q)
+      else this.#extend(call, i, errors, space)
+      call('nttForward', { values: space.work, table: forward, quotients, size: ring, q })
       const minus = negatedOnes + 4 * i
       const message = i < fromPrimes ? [space.message + i * limbBytes, minus, shift] : []
       const blocks = [space.work, minus, shift, ...message]
       const vectors = this.#builder.table([space.uniform, negated + i * limbBytes])
       const table = this.#builder.table(blocks)
-      call('dot', space.work, table, blocks.length / 3, vectors, 1, 0, ring, q, inverse, chunk, 0)
-      call('pack', to, space.work, bitLength(prime), ring)
+      call('dot', {
+        out: space.work,
+        blockTerms: table,
+        blockCount: blocks.length / 3,
+        vectorTerms: vectors,
+        vectorCount: 1,
+        from: 0,
+        length: ring,
+        q,
+        inverse,
+        chunk,
+        bias: 0,
+      })
+      call('pack', { out: to, source: space.work, bits: bitLength(prime), size: ring })
       to += packedBytes(ring, bitLength(prime))
     }
   }
 
   /** Coefficients of -m + e modulo a prime that the masked level has not. */
-  #lift(call: Call, index: number, errors: Integers, { lift, work }: Workspace): void {
+  #extend(call: Call, index: number, errors: Integers, { sources, work }: Workspace): void {
     const { moduli, ones, ring } = this.#context
     const { q, inverse } = moduli[index]
     const conversion = this.#conversion()
-    const terms = convert.terms(this.#context, conversion, lift, index)
+    const terms = convert.terms(this.#context, conversion, sources, index)
     terms.push(errors.address, ones + 4 * index, log2Exact(ring))
     const bias = (conversion.bias(index) + q - Number(errors.offset)) % q
     const table = this.#builder.table(terms)
-    call('dot', work, table, terms.length / 3, 0, 0, 0, ring, q, inverse, CONVERSION_CHUNK, bias)
+    call('dot', {
+      out: work,
+      blockTerms: table,
+      blockCount: terms.length / 3,
+      vectorTerms: 0,
+      vectorCount: 0,
+      from: 0,
+      length: ring,
+      q,
+      inverse,
+      chunk: CONVERSION_CHUNK,
+      bias,
+    })
   }
 
   #conversion(): ReturnType<SimdContext['conversion']> {
@@ -162,8 +213,8 @@ export const reencryptionScratch = (context: SimdContext, spec: ReencryptionSpec
 interface Workspace {
   /** -m modulo the masked level's primes, in NTT form. */
   readonly message: number
-  /** What lifting goes out from: a limb for each of these primes, and one more. */
-  readonly lift: number
+  /** Sources of the base extension: a limb for each of the masked level's primes, and one for quotients. */
+  readonly sources: number
   /** Coefficients of the error. */
   readonly errors: number
   readonly uniform: number
@@ -175,12 +226,12 @@ interface Workspace {
 
 function workspace(context: SimdContext, { fromPrimes }: ReencryptionSpec, start: number): Workspace {
   const { kernels, limbBytes } = context
-  const lift = start + limbBytes * fromPrimes
-  const errors = lift + limbBytes * (fromPrimes + 1)
+  const sources = start + limbBytes * fromPrimes
+  const errors = sources + limbBytes * (fromPrimes + 1)
   const uniform = errors + limbBytes
   const work = uniform + limbBytes
   const random = work + limbBytes
   const stream = random + aligned(sampleScratch(context))
   const end = stream + aligned(kernels.SCRATCH_BYTES.value + kernels.CHUNK_BYTES.value)
-  return { message: start, lift, errors, uniform, work, random, stream, end }
+  return { message: start, sources, errors, uniform, work, random, stream, end }
 }

@@ -6,6 +6,7 @@ import type { SimdContext } from '../context.ts'
 import { divisorOf, type OutputKey } from '../keys/output-key.ts'
 import { aligned } from '../memory/ranges.ts'
 import type { Call, Item, ProgramBuilder } from '../program/program.ts'
+import { inverseArguments } from '../tables/modulus.ts'
 import type { Value } from '../values/values.ts'
 import { IntegerSums, type Integers, type Summand } from './integers.ts'
 import { binomial, sampleScratch, ternary, uniformResidues } from './sample.ts'
@@ -114,7 +115,7 @@ class MaskedEmitter {
       this.#drawU(call, key.level, space)
       this.#polynomial(call, key, 0, value.polynomials[0], mask, space, out[0])
       this.#polynomial(call, key, 1, value.polynomials[1], undefined, space, out[1])
-      call('clear', scratch, space.random - scratch)
+      call('clear', { start: scratch, bytes: space.random - scratch })
     }
   }
 
@@ -155,8 +156,20 @@ class MaskedEmitter {
       const one = ones + 4 * i
       const blocks = this.#builder.table([work, one, shift, from + at, one, shift])
       const vectors = this.#builder.table([space.u + at, key.polynomials[index] + at])
-      call('dot', work, blocks, 2, vectors, 1, 0, ring, q, inverse, chunk, 0)
-      call('pack', target, work, bitLength(prime), ring)
+      call('dot', {
+        out: work,
+        blockTerms: blocks,
+        blockCount: 2,
+        vectorTerms: vectors,
+        vectorCount: 1,
+        from: 0,
+        length: ring,
+        q,
+        inverse,
+        chunk,
+        bias: 0,
+      })
+      call('pack', { out: target, source: work, bits: bitLength(prime), size: ring })
       target += packedBytes(ring, bitLength(prime))
     }
   }
@@ -171,7 +184,12 @@ class MaskedEmitter {
     const { flooding, logits } = mask
     // The sum that takes it may overwrite it.
     uniformResidues(call, this.#context, index, space.work, space.random)
-    call('scatter', space.work, flooding + 4 * index * logits.count, logits.stride, logits.count)
+    call('scatter', {
+      out: space.work,
+      values: flooding + 4 * index * logits.count,
+      stride: logits.stride,
+      count: logits.count,
+    })
     return { address: space.work, offset: 0n }
   }
 
@@ -185,12 +203,23 @@ class MaskedEmitter {
   ): Integers {
     const { limbBytes, moduli, ring } = this.#context
     const divisor = divisorOf(key.level)
-    const { prime, q, inverse, chunk, backward, quotients, inverseSize, last } = moduli[divisor]
+    const { prime, q, inverse, chunk } = moduli[divisor]
     const at = divisor * limbBytes
     const vectors = this.#builder.table([u + at, key.polynomials[index] + at])
-    call('dot', work, 0, 0, vectors, 1, 0, ring, q, inverse, chunk, 0)
-    const { w, quotient } = inverseSize
-    call('nttInverse', work, backward, quotients, ring, q, w, quotient, last.w, last.quotient)
+    call('dot', {
+      out: work,
+      blockTerms: 0,
+      blockCount: 0,
+      vectorTerms: vectors,
+      vectorCount: 1,
+      from: 0,
+      length: ring,
+      q,
+      inverse,
+      chunk,
+      bias: 0,
+    })
+    call('nttInverse', inverseArguments(moduli[divisor], ring, work))
     // Half of the divisor is added before and taken off after the reduction, which centres it.
     const half = prime / 2n
     const product: Integers = { address: work, offset: -half }
@@ -203,6 +232,6 @@ class MaskedEmitter {
     const { moduli, ring } = this.#context
     const { q, forward, quotients } = moduli[index]
     this.#sums.emit(call, index, summands, out)
-    call('nttForward', out, forward, quotients, ring, q)
+    call('nttForward', { values: out, table: forward, quotients, size: ring, q })
   }
 }

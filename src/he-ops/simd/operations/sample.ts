@@ -20,21 +20,25 @@ export const sampleScratch = (context: SimdContext): number => {
  */
 export function ternary(call: Call, context: SimdContext, address: number, scratch: number): Integers {
   const { kernels, ring } = context
-  drawn(call, scratch, ring + kernels.TERNARY_RESERVE.value, () => call('ternary', address, scratch, ring))
+  drawn(call, scratch, ring + kernels.TERNARY_RESERVE.value, () =>
+    call('ternary', { out: address, source: scratch, size: ring }),
+  )
   return { address, offset: 1n }
 }
 
 /** SEAL's error: centred binomial coefficients. Parameters as for `ternary`. */
 export function binomial(call: Call, context: SimdContext, address: number, scratch: number): Integers {
   const { kernels, ring } = context
-  drawn(call, scratch, ring * kernels.BINOMIAL_BYTES.value, () => call('binomial', address, scratch, ring))
+  drawn(call, scratch, ring * kernels.BINOMIAL_BYTES.value, () =>
+    call('binomial', { out: address, source: scratch, size: ring }),
+  )
   return { address, offset: BigInt(kernels.BINOMIAL_BOUND.value) }
 }
 
 function drawn(call: Call, scratch: number, bytes: number, use: () => void): void {
-  call('random', scratch, bytes)
+  call('random', { address: scratch, bytes })
   use()
-  call('clear', scratch, bytes)
+  call('clear', { start: scratch, bytes })
 }
 
 /**
@@ -55,7 +59,9 @@ export function uniformResidues(
   const size = ring / RESIDUE_PARTS
   for (let k = 0; k < ring; k += size) {
     const at = address + 4 * k
-    drawn(call, scratch, residueBytes(context), () => call('residues', at, scratch, size, moduli[index].q))
+    drawn(call, scratch, residueBytes(context), () =>
+      call('residues', { out: at, source: scratch, size, q: moduli[index].q }),
+    )
   }
 }
 

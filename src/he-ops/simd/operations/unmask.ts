@@ -52,31 +52,45 @@ function returnItem(
   const chunks = (8 * ring) / kernels.CHUNK_BYTES.value
   const indices = Array.from({ length: out.primes }, (_, i) => i)
   return (call, scratch) => {
-    const lift = scratch + limbBytes
-    const stream = lift + limbBytes * (maskPrimes + 1)
+    const sources = scratch + limbBytes
+    const stream = sources + limbBytes * (maskPrimes + 1)
     for (let i = 0; i < maskPrimes; i++) {
-      convert.coefficients(call, context, conversion, i, mask + i * limbBytes, lift + i * limbBytes)
+      convert.coefficients(call, context, conversion, i, mask + i * limbBytes, sources + i * limbBytes)
     }
-    if (conversion.needsQuotients) convert.exactQuotients(call, context, conversion, lift)
-    const write = convert.targetWriter(builder, context, conversion, lift)
+    if (conversion.needsQuotients) convert.exactQuotients(call, context, conversion, sources)
+    const write = convert.targetWriter(builder, context, conversion, sources)
     let packed = c1
     for (const i of indices) {
       const { prime, q, forward, quotients } = moduli[i]
       const limb = c0 + i * limbBytes
-      call('unpackNoted', limb, packed, bitLength(prime), ring, q, notes + NOTES_BYTES * i)
+      call('unpackNoted', {
+        out: limb,
+        source: packed,
+        bits: bitLength(prime),
+        size: ring,
+        q,
+        sound: notes + NOTES_BYTES * i,
+      })
       packed += packedBytes(ring, bitLength(prime))
       if (i < maskPrimes) {
-        call('copy', scratch, mask + i * limbBytes, ring)
-        call('nttForward', scratch, forward, quotients, ring, q)
+        call('copy', { out: scratch, a: mask + i * limbBytes, size: ring })
+        call('nttForward', { values: scratch, table: forward, quotients, size: ring, q })
       } else {
         write(call, i, scratch)
       }
-      call('subtract', limb, limb, scratch, ring, q)
+      call('subtract', { out: limb, a: limb, b: scratch, size: ring, q })
     }
-    call('clear', scratch, stream - scratch)
+    call('clear', { start: scratch, bytes: stream - scratch })
     for (const i of indices) {
-      const note = notes + NOTES_BYTES * i + 4
-      call('uniformNoted', c1 + i * limbBytes, seed, i * chunks, ring, moduli[i].q, stream, note)
+      call('uniformNoted', {
+        out: c1 + i * limbBytes,
+        seed,
+        firstChunk: i * chunks,
+        size: ring,
+        q: moduli[i].q,
+        scratch: stream,
+        rejected: notes + NOTES_BYTES * i + 4,
+      })
     }
   }
 }

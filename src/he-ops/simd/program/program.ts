@@ -1,4 +1,11 @@
 import { PolyVeilError } from '../../../errors/index.ts'
+import {
+  KERNEL_FIELDS,
+  type KernelArguments,
+  type KernelName,
+  writeArguments,
+} from '../../kernels/arguments.ts'
+import { callPositional } from '../../kernels/call.ts'
 import type { Kernels } from '../../kernels/kernels.ts'
 import { Ranges } from '../memory/ranges.ts'
 import { newWords, WordWriter, wordsOf } from '../memory/words.ts'
@@ -15,7 +22,6 @@ export const PROGRAM_KERNELS = [
   'exactQuotients',
   'expand',
   'expandDoubles',
-  'lift',
   'multiplyPairs',
   'nttForward',
   'nttInverse',
@@ -23,6 +29,7 @@ export const PROGRAM_KERNELS = [
   'permute',
   'quotients',
   'random',
+  'reduce',
   'residues',
   'scale',
   'scatter',
@@ -31,7 +38,7 @@ export const PROGRAM_KERNELS = [
   'ternary',
   'uniformNoted',
   'unpackNoted',
-] as const satisfies readonly (keyof Kernels)[]
+] as const satisfies readonly KernelName[]
 
 export type ProgramKernel = (typeof PROGRAM_KERNELS)[number]
 
@@ -59,14 +66,8 @@ export interface Program {
   readonly stops: readonly number[]
 }
 
-/** Adds one call to the item that is being built. */
-export type Call = (kernel: ProgramKernel, ...args: readonly number[]) => void
-
-/** Calls that are made at once rather than written down. */
-export const kernelCalls =
-  (kernels: Kernels): Call =>
-  (kernel, ...args) =>
-    kernels[kernel](...args)
+/** Adds one kernel call to the item that is being built. */
+export type Call = <K extends ProgramKernel>(kernel: K, args: KernelArguments<K>) => void
 
 /** Writes the calls of one item. @param scratch address of memory that no item of another piece uses */
 export type Item = (call: Call, scratch: number) => void
@@ -116,11 +117,11 @@ export class ProgramBuilder {
   readonly #arena = new Ranges(0)
   readonly #wordArray: Int32Array | undefined
   readonly #itemArray: Int32Array | undefined
-  readonly #words: WordWriter
   readonly #items: WordWriter
   readonly #phases: number[] = []
   readonly #progress: number[] = []
   readonly #stops: number[] = []
+  #wordCount = 0
   #tableBytes = 0
   /** Operations of the circuit that are done once the next phase ends. */
   done = 0
@@ -136,7 +137,6 @@ export class ProgramBuilder {
     this.#tables = memory && new Uint32Array(memory.buffer, memory.tables)
     this.#wordArray = memory && newWords(memory.sizes.words, threads > 1)
     this.#itemArray = memory && newWords(memory.sizes.items, threads > 1)
-    this.#words = new WordWriter(this.#wordArray)
     this.#items = new WordWriter(this.#itemArray)
   }
 
@@ -146,7 +146,7 @@ export class ProgramBuilder {
       tables: this.#tableBytes,
       scratch: this.#scratchBytes * piecesFor(this.threads),
       arena: this.#arena.end,
-      words: this.#words.length,
+      words: this.#wordCount,
       // The end of the last one comes with `finish`.
       items: this.#items.length + 1,
     }
@@ -184,7 +184,7 @@ export class ProgramBuilder {
       const scratch = (this.#memory?.scratch ?? 0) + piece * this.#scratchBytes
       const end = pieceStart(piece + 1, pieces, items.length)
       for (let index = pieceStart(piece, pieces, items.length); index < end; index++) {
-        this.#items.push(this.#words.length)
+        this.#items.push(this.#wordCount)
         items[index](this.#call, scratch)
       }
     }
@@ -207,7 +207,7 @@ export class ProgramBuilder {
     }
     const isShared = this.threads > 1
     const phases = [...this.#phases, this.#items.length]
-    this.#items.push(this.#words.length)
+    this.#items.push(this.#wordCount)
     if (this.#progress.length > 0) this.#progress[this.#progress.length - 1] = this.done
     return {
       words: this.#wordArray!,
@@ -219,9 +219,13 @@ export class ProgramBuilder {
     }
   }
 
-  readonly #call: Call = (kernel, ...args) => {
-    this.#words.push(KERNEL_NUMBERS.get(kernel)!)
-    for (let i = 0; i < args.length; i++) this.#words.push(args[i])
+  readonly #call: Call = (kernel, args) => {
+    const words = this.#wordArray
+    const at = this.#wordCount
+    this.#wordCount += 1 + KERNEL_FIELDS[kernel].length
+    if (words === undefined) return
+    words[at] = KERNEL_NUMBERS.get(kernel)!
+    writeArguments(words, at + 1, kernel, args)
   }
 }
 
@@ -245,51 +249,8 @@ function runCalls(words: Int32Array, kernels: Kernels, start: number, end: numbe
   let at = start
   while (at < end) {
     const kernel = kernels[PROGRAM_KERNELS[words[at]]]
-    callKernel(kernel, words, at + 1)
+    callPositional(kernel, words, at + 1)
     at += 1 + kernel.length
-  }
-}
-
-type KernelFunction = Kernels[ProgramKernel]
-
-/** A table, so that no array is made for each of many thousand calls. */
-function callKernel(f: KernelFunction, w: Int32Array, i: number): void {
-  switch (f.length) {
-    case 2:
-      f(w[i], w[i + 1])
-      return
-    case 3:
-      f(w[i], w[i + 1], w[i + 2])
-      return
-    case 4:
-      f(w[i], w[i + 1], w[i + 2], w[i + 3])
-      return
-    case 5:
-      f(w[i], w[i + 1], w[i + 2], w[i + 3], w[i + 4])
-      return
-    case 6:
-      f(w[i], w[i + 1], w[i + 2], w[i + 3], w[i + 4], w[i + 5])
-      return
-    case 7:
-      f(w[i], w[i + 1], w[i + 2], w[i + 3], w[i + 4], w[i + 5], w[i + 6])
-      return
-    case 11:
-      f(
-        w[i],
-        w[i + 1],
-        w[i + 2],
-        w[i + 3],
-        w[i + 4],
-        w[i + 5],
-        w[i + 6],
-        w[i + 7],
-        w[i + 8],
-        w[i + 9],
-        w[i + 10],
-      )
-      return
-    default:
-      f(...w.subarray(i, i + f.length))
   }
 }
 

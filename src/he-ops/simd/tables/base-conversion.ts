@@ -132,9 +132,4 @@ export class BaseConversion {
     const { prime } = this.#moduli[index]
     return shoup(invert(this.#product, prime), prime)
   }
-
-  /** S modulo target `index`, in Montgomery form. */
-  lift(index: number): number {
-    return montgomery(this.#product, this.#moduli[index].prime)
-  }
 }

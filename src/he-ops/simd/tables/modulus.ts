@@ -1,6 +1,7 @@
 import { invert, powMod } from '../../../circuit/parameters/primes.ts'
 import { minimalRoot } from '../../encoding/ntt.ts'
 import { bitReverse, log2Exact } from '../../encoding/order.ts'
+import type { KernelArguments } from '../../kernels/arguments.ts'
 import type { Heap } from '../memory/heap.ts'
 
 const WORD = 2n ** 32n
@@ -32,6 +33,23 @@ export interface Modulus {
   readonly inverseSize: ShoupConstant
   readonly last: ShoupConstant
 }
+
+/** Arguments of the `nttInverse` kernel for a polynomial of N residues at an address. */
+export const inverseArguments = (
+  { backward, quotients, q, inverseSize, last }: Modulus,
+  ring: number,
+  values: number,
+): KernelArguments<'nttInverse'> => ({
+  values,
+  table: backward,
+  quotients,
+  size: ring,
+  q,
+  inverseSize: inverseSize.w,
+  inverseQuotient: inverseSize.quotient,
+  last: last.w,
+  lastQuotient: last.quotient,
+})
 
 /** @param value any integer; reduced modulo `prime` */
 export function shoup(value: bigint, prime: bigint): ShoupConstant {

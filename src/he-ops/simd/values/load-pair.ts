@@ -47,10 +47,18 @@ function limbItem(context: SimdContext, load: PairLoad, index: number): Item {
   const firstChunk = index * ((8 * ring) / kernels.CHUNK_BYTES.value)
   return (call, scratch) => {
     const raw = load.table === undefined ? undefined : scratch
-    call('unpackNoted', raw ?? c0, address, bits, ring, q, notes)
+    call('unpackNoted', { out: raw ?? c0, source: address, bits, size: ring, q, sound: notes })
     prepare(call, context, index, raw ?? c0, c0, load.table)
     const stream = scratch + aligned(limbBytes)
-    call('uniformNoted', raw ?? c1, load.seed, firstChunk, ring, q, stream, notes + 4)
+    call('uniformNoted', {
+      out: raw ?? c1,
+      seed: load.seed,
+      firstChunk,
+      size: ring,
+      q,
+      scratch: stream,
+      rejected: notes + 4,
+    })
     prepare(call, context, index, raw ?? c1, c1, load.table)
   }
 }
@@ -70,6 +78,7 @@ export function prepare(
   table: number | undefined,
 ): void {
   const { q, montgomery } = moduli[index]
-  call('scale', from, from, 0, montgomery.w, montgomery.quotient, ring, q)
-  if (table !== undefined) call('permute', to, from, table, galois.patterns, ring)
+  call('scale', { out: from, a: from, bias: 0, ...montgomery, size: ring, q })
+  if (table === undefined) return
+  call('permute', { out: to, a: from, table, patterns: galois.patterns, size: ring })
 }

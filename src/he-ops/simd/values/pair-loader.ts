@@ -61,9 +61,10 @@ export class PairLoader {
   }
 
   #unpack({ prime, bits, bytes }: PackedRlwe['limbs'][number], i: number, target: number): void {
-    const { heap, kernels, ring } = this.#context
+    const { heap, call, ring } = this.#context
     heap.bytes(this.#packed, bytes.length).set(bytes)
-    requireSound(kernels.unpack(target, this.#packed, bits, ring, Number(prime)) === 1, i)
+    const sound = call('unpack', { out: target, source: this.#packed, bits, size: ring, q: Number(prime) })
+    requireSound(sound === 1, i)
   }
 }
 

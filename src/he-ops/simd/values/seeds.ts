@@ -1,3 +1,4 @@
+import { type KernelCall, kernelCalls } from '../../kernels/call.ts'
 import type { Kernels } from '../../kernels/kernels.ts'
 import type { Heap } from '../memory/heap.ts'
 
@@ -6,7 +7,7 @@ const MAX_WORD = 2n ** 64n - 1n
 /** Expands seeds into uniform polynomials as SEAL's `sample_poly_uniform` does, in kernel memory. */
 export class SeedExpander {
   readonly #heap: Heap
-  readonly #kernels: Kernels
+  readonly #call: KernelCall
   readonly #chunkBytes: number
   /** Seed, then the kernels' scratch memory. */
   readonly #seed: number
@@ -14,7 +15,7 @@ export class SeedExpander {
 
   constructor(heap: Heap, kernels: Kernels) {
     this.#heap = heap
-    this.#kernels = kernels
+    this.#call = kernelCalls(kernels)
     this.#chunkBytes = kernels.CHUNK_BYTES.value
     const scratchBytes: number = kernels.SCRATCH_BYTES.value + this.#chunkBytes
     const [seed, scratch] = heap.attempt(() => [heap.allocate(64), heap.allocate(scratchBytes)] as const)
@@ -35,14 +36,14 @@ export class SeedExpander {
     const chunks = (8 * ring) / this.#chunkBytes
     let rejected = 0
     primes.forEach((prime, i) => {
-      rejected += this.#kernels.uniform(
-        addresses[i],
-        this.#seed,
-        i * chunks,
-        ring,
-        Number(prime),
-        this.#scratch,
-      )
+      rejected += this.#call('uniform', {
+        out: addresses[i],
+        seed: this.#seed,
+        firstChunk: i * chunks,
+        size: ring,
+        q: Number(prime),
+        scratch: this.#scratch,
+      })
     })
     // One draw in 2^34 or so has to be made anew; where in the stream it comes from depends on all that went
     // before.
@@ -95,7 +96,7 @@ export class SeedExpander {
   /** The words of the seed's stream. @param chunk memory for one chunk of it */
   *#draws(chunk: number): Generator<bigint, never, undefined> {
     for (let counter = 0; ; counter++) {
-      this.#kernels.streamChunk(chunk, this.#seed, counter, this.#scratch)
+      this.#call('streamChunk', { out: chunk, seed: this.#seed, counter, scratch: this.#scratch })
       yield* new BigUint64Array(this.#heap.bytes(chunk, this.#chunkBytes).slice().buffer)
     }
   }

@@ -28,7 +28,7 @@ const distinct = (length: number, salt = 1): Float64Array =>
 const FACTORS: Readonly<Record<ConstantForm, bigint>> = {
   normal: 2n ** 32n,
   extended: 2n ** 32n,
-  lifted: 2n ** 32n * special,
+  timesP: 2n ** 32n * special,
   addend: 1n,
 }
 
@@ -89,7 +89,7 @@ function isSame(found: readonly bigint[], wanted: readonly bigint[], prime: bigi
 const SCALE = 2 ** 38
 const COUNT = 3
 
-for (const form of ['normal', 'extended', 'lifted', 'addend'] as const) {
+for (const form of ['normal', 'extended', 'timesP', 'addend'] as const) {
   t.test(`${form}: constants of every period are those of the plain encoder`, async (t) => {
     for (let period = 1; period <= slots; period *= 2) {
       const values = distinct(period, period)
@@ -122,7 +122,7 @@ t.test('a planted fault is caught: another form, another prime, another scale', 
   const isForm = (form: ConstantForm, index: number): boolean =>
     isSame(plaintextOf(encoded, form, [0, index], 32), wanted, primes[index])
   t.ok(isForm('normal', 0))
-  t.notOk(isForm('lifted', 0))
+  t.notOk(isForm('timesP', 0))
   t.notOk(isForm('addend', 0))
   t.notOk(isForm('normal', 4))
   const coarse = Array.from(encoder.encode(values, SCALE / 2, 0).residues.subarray(0, 32))
@@ -189,7 +189,7 @@ t.test('encodings outlive the constants, which are forgotten', async (t) => {
   const all = () =>
     constants.flatMap((_, id) => [
       store.encoded(id, 2 ** 16, 2, 'normal'),
-      store.encoded(id, 2 ** 16, 2, 'lifted'),
+      store.encoded(id, 2 ** 16, 2, 'timesP'),
       store.integers(id, 2 ** 16, 2),
     ])
   const first = store.reading(constants, all)

@@ -12,7 +12,7 @@ const clearing = (builder: ProgramBuilder, count: number): void => {
   const item =
     (i: number): Item =>
     (call) =>
-      call('clear', at + 64 * i, 64)
+      call('clear', { start: at + 64 * i, bytes: 64 })
   builder.phase(Array.from({ length: count }, (_, i) => item(i)))
 }
 

@@ -21,9 +21,9 @@ const inputs = [
   Float64Array.from({ length: slots }, (_, s) => Math.cos(5 * s) - 0.25),
 ].map((values) => fixture.packed(fixture.encrypt(values, topLevel, circuit.input.scale), topLevel))
 
-const crews = await Promise.all([1, 2, 3].map((threads) => ThreadPool.create(heap.memory, kernels, threads)))
+const pools = await Promise.all([1, 2, 3].map((threads) => ThreadPool.create(heap.memory, kernels, threads)))
 t.teardown(async () => {
-  for (const pool of crews) await pool.close()
+  for (const pool of pools) await pool.close()
 })
 
 const constants = new ConstantStore(context, circuit.constants)
@@ -49,14 +49,14 @@ const same = (a: readonly Uint32Array[], b: readonly Uint32Array[]): boolean =>
   a.every((words, p) => Buffer.from(words.buffer).equals(Buffer.from(b[p].buffer)))
 
 const expected = await (async () => {
-  const program = linked(crews[0])
+  const program = linked(pools[0])
   const residues = await program.run()
   program.free()
   return residues
 })()
 
 t.test('one, two and three threads compute the same bits, again and again', async (t) => {
-  for (const pool of crews) {
+  for (const pool of pools) {
     const program = linked(pool)
     for (let repetition = 0; repetition < 5; repetition++) {
       t.ok(same(await program.run(), expected), `${pool.threads} threads`)
@@ -69,7 +69,7 @@ t.test('one, two and three threads compute the same bits, again and again', asyn
 })
 
 t.test('progress never falls and ends at the number of operations', async (t) => {
-  for (const pool of crews) {
+  for (const pool of pools) {
     const seen: number[] = []
     const program = linked(pool)
     await program.run({ onProgress: (done) => seen.push(done) })
@@ -85,7 +85,7 @@ t.test('progress never falls and ends at the number of operations', async (t) =>
 })
 
 t.test('a run stops at any phase, and the next one is right', async (t) => {
-  for (const pool of crews) {
+  for (const pool of pools) {
     const program = linked(pool)
     const phases = program.program.phases.length - 1
     for (const last of [1, 2, Math.ceil(phases / 2), phases - 1]) {
@@ -113,7 +113,7 @@ t.test('what onProgress or shouldStop throws comes out, and the next run is righ
   const failing = (): never => {
     throw fault
   }
-  for (const pool of crews) {
+  for (const pool of pools) {
     const program = linked(pool)
     await t.rejects(program.run({ onProgress: failing }), fault)
     await t.rejects(program.run({ shouldStop: failing }), fault)
@@ -138,8 +138,8 @@ function marking(pool: ThreadPool, phases: number, failing: number, culprits: re
     for (let phase = 0; phase < phases; phase++) {
       builder.phase(
         Array.from({ length: pool.threads }, (_, thread) => (call) => {
-          call('copy', marks + 16 * (phase * pool.threads + thread), mark, 4)
-          if (phase === failing && culprits.includes(thread)) call('copy', mark, NOWHERE, 4)
+          call('copy', { out: marks + 16 * (phase * pool.threads + thread), a: mark, size: 4 })
+          if (phase === failing && culprits.includes(thread)) call('copy', { out: mark, a: NOWHERE, size: 4 })
         }),
       )
     }
@@ -161,7 +161,7 @@ function marking(pool: ThreadPool, phases: number, failing: number, culprits: re
 }
 
 t.test('a thread that throws ends the run for all, at once; the pool works on', async (t) => {
-  for (const pool of crews) {
+  for (const pool of pools) {
     const all = Array.from({ length: pool.threads }, (_, thread) => thread)
     for (const culprits of [...all.map((thread) => [thread]), all]) {
       for (const failing of [0, 2]) {
@@ -193,7 +193,7 @@ t.test('a thread that throws ends the run for all, at once; the pool works on', 
 })
 
 t.test('a failure and a stop in the same phase: the failure comes out', async (t) => {
-  const [, , pool] = crews
+  const [, , pool] = pools
   const faulty = marking(pool, 5, 1, [2])
   let phases = 0
   // Asked for in the second phase, the one that fails.
@@ -204,7 +204,7 @@ t.test('a failure and a stop in the same phase: the failure comes out', async (t
 })
 
 t.test('a program without phases ends', async (t) => {
-  for (const pool of crews) {
+  for (const pool of pools) {
     const empty = linkProgram(context, pool.threads, 64, () => {})
     await pool.run(empty.program)
     t.pass()
