@@ -2,8 +2,8 @@
 const BLOCK = /^( *)\/\/ #each ([^=\n]+) =(.*(?:\n *\/\/ {3}.*)*)\n([\s\S]*?)\n\1\/\/ #end$/gm
 
 /**
- * Unrolls the loops of AssemblyScript source. Its compiler has no arrays of local variables: a state of sixteen
- * words that is to stay in registers takes sixteen names. Source says such lines once,
+ * Unrolls the loops of AssemblyScript source. Its compiler has no arrays of local variables: a state of
+ * sixteen words that is to stay in registers takes sixteen names. Source says such lines once,
  *
  *     // #each a, b = 0, 4;  1, 5
  *       v$a += v$b

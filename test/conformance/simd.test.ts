@@ -2,12 +2,8 @@ import t from 'tap'
 import type { CkksParameters } from '../../src/circuit/parameters/parameters.ts'
 import { checkParameters } from '../../src/circuit/parameters/parameters.ts'
 import { nttPrimes } from '../../src/circuit/parameters/primes.ts'
-import {
-  createSimdEvaluator,
-  type SimdCiphertext,
-  type SimdEvaluator,
-} from '../../src/he-ops/simd/evaluator.ts'
 import { simdFixture } from '../he-ops/simd/fixture.ts'
+import { createSimdEvaluator, type SimdCiphertext, type SimdEvaluator } from '../support/simd-evaluator.ts'
 import { conformance, STEPS } from './suite.ts'
 
 // One special prime, with digits as SEAL takes them; and two, with digits of two primes, the last level's

@@ -77,19 +77,36 @@ export type KernelArguments<K extends KernelName> = {
 }
 
 /**
- * Writes a kernel's arguments in the order of its parameters, from `words[at]` on.
- *
- * @returns the index behind the last argument
+ * Writes a kernel's arguments in the order of its parameters, from `words[at]` on. Programs have millions of
+ * calls: arguments whose fields are in the table's order, as literals should have them, are enumerated, which
+ * is several times faster than looking up each field by its name.
  */
 export function writeArguments<K extends KernelName>(
   words: Int32Array | number[],
   at: number,
   kernel: K,
   args: KernelArguments<K>,
-): number {
+): void {
   const fields: readonly string[] = KERNEL_FIELDS[kernel]
-  const values = args as Readonly<Record<string, number>>
-  let end = at
-  for (let i = 0; i < fields.length; i++) words[end++] = values[fields[i]]
-  return end
+  const values: Readonly<Record<string, number>> = args
+  let i = 0
+  for (const field in values) {
+    if (field !== fields[i]) {
+      writeByName(words, at, fields, values)
+      return
+    }
+    words[at + i] = values[field]
+    i++
+  }
+}
+
+function writeByName(
+  words: Int32Array | number[],
+  at: number,
+  fields: readonly string[],
+  values: Readonly<Record<string, number>>,
+): void {
+  fields.forEach((field, i) => {
+    words[at + i] = values[field]
+  })
 }

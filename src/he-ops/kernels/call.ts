@@ -1,7 +1,9 @@
 import { type KernelArguments, type KernelName, writeArguments } from './arguments.ts'
 import type { Kernels } from './kernels.ts'
 
-/** Calls a kernel at once, with named arguments, and returns its result; kernels without one return nothing. */
+/**
+ * Calls a kernel at once, with named arguments, and returns its result; kernels without one return nothing.
+ */
 export type KernelCall = <K extends KernelName>(kernel: K, args: KernelArguments<K>) => number
 
 /** Calls of a module's kernels with named arguments. */

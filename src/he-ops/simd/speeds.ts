@@ -5,11 +5,11 @@ import { Heap } from './memory/heap.ts'
 import { GaloisTables } from './tables/galois-table.ts'
 import { createModulus } from './tables/modulus.ts'
 
-/** Speeds of the kernels on the running machine, in seconds on one core. */
+/** Speeds of the kernels on this machine, in seconds on one core. */
 export interface KernelSpeeds {
   /** One number-theoretic transform of `SPEED_RING` residues. */
   readonly ntt: number
-  /** One residue multiplied and accumulated, in a sum as long as key switching makes them. */
+  /** One residue multiplied and accumulated, in a sum as long as those of key switching. */
   readonly multiplyAdd: number
   /** One residue moved by an automorphism. */
   readonly gather: number
@@ -17,11 +17,13 @@ export interface KernelSpeeds {
   readonly elementwise: number
 }
 
-/** The ring that transforms are timed at. */
+/** The ring dimension of the timed transform. */
 export const SPEED_RING = 16384
-/** Summands of the sum that is timed; keys come from memory, so each has residues of its own. */
+/**
+ * Summands of the timed sum. Each has residues of its own, as key switching reads its keys from main memory.
+ */
 const TERMS = 8
-/** So many sums over different memory that no cache holds them all. */
+/** Sums over different memory, as many as exceed the caches. */
 const SUMS = 24
 const TARGET_SECONDS = 0.04
 
@@ -46,7 +48,7 @@ export async function measureKernelSpeeds(): Promise<KernelSpeeds> {
   }
 }
 
-/** Sums of digits times keys, each over other keys. */
+/** Times sums of digits times keys, each with different keys. */
 function timeSums(call: KernelCall, heap: Heap, modulus: ReturnType<typeof createModulus>): number {
   const { q, inverse, chunk } = modulus
   const limbBytes = 4 * SPEED_RING

@@ -33,7 +33,7 @@ const moduli = [0, primes.length, primes.length + 1].map((index) => {
 const [base, ...specials] = moduli
 
 /** The integers nearest to 0 with these residues, list by list. */
-function lift(residues: readonly (readonly bigint[])[], of: readonly bigint[]): bigint[] {
+function toIntegers(residues: readonly (readonly bigint[])[], of: readonly bigint[]): bigint[] {
   const all = product(of)
   const parts = of.map((prime) => {
     const others = all / prime
@@ -50,7 +50,7 @@ function lift(residues: readonly (readonly bigint[])[], of: readonly bigint[]): 
 /** Round(x / P) modulo q_0 for one polynomial of the sum, given modulo q_0 and the special primes. */
 function divided(sums: readonly bigint[][]): bigint[] {
   const [values, ...rest] = sums.map((sum, i) => moduli[i].inverse([...sum]))
-  const remainders = lift(rest, specialPrimes)
+  const remainders = toIntegers(rest, specialPrimes)
   const inverse = powMod(special % base.prime, base.prime - 2n, base.prime)
   return values.map((value, k) => mod((value - remainders[k]) * inverse, base.prime))
 }
@@ -60,7 +60,7 @@ function switchingError(level: number): number[] {
   const a = primes.slice(0, level + 1).map((prime) => randomResidues(prime))
   const digits = Array.from({ length: digitCount(parameters, level) }, (_, j) => {
     const { start, end } = digitRange(parameters, j, level)
-    return lift(a.slice(start, end), primes.slice(start, end))
+    return toIntegers(a.slice(start, end), primes.slice(start, end))
   })
   const [u0, u1] = (['c0', 'c1'] as const).map((half) =>
     divided(

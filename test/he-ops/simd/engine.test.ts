@@ -6,7 +6,7 @@ import type { Circuit } from '../../../src/circuit/types.ts'
 import { createClearEvaluator } from '../../../src/he-ops/clear/evaluator.ts'
 import { ExecutionStopped, execute } from '../../../src/he-ops/executor.ts'
 import { ConstantStore } from '../../../src/he-ops/simd/constants/constant-store.ts'
-import { createSimdEvaluator, SimdEngine, type SimdSession } from '../../../src/he-ops/simd/index.ts'
+import { SimdEngine, type SimdSession } from '../../../src/he-ops/simd/index.ts'
 import {
   type ByteSource,
   bytesSource,
@@ -15,6 +15,7 @@ import {
   type PackedRlwe,
   type SeededRlwe,
 } from '../../../src/wire/index.ts'
+import { createSimdEvaluator } from '../../support/simd-evaluator.ts'
 import { saturate } from '../../wire/fixtures.ts'
 import { CircuitBuilder, parameters, STEPS, smallSimdCircuit } from './circuits.ts'
 import { simdFixture, unpacked } from './fixture.ts'

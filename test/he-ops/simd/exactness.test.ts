@@ -2,7 +2,7 @@ import type { Ciphertext } from 'node-seal'
 import t from 'tap'
 import { createSealEvaluator } from '../../../src/he-ops/seal/evaluator.ts'
 import { ciphertextFromWire } from '../../../src/he-ops/seal/serialization/ciphertexts.ts'
-import { createSimdEvaluator, type SimdCiphertext } from '../../../src/he-ops/simd/evaluator.ts'
+import { createSimdEvaluator, type SimdCiphertext } from '../../support/simd-evaluator.ts'
 import { residuesOf, smallParameters } from '../seal/fixture.ts'
 import { halves, simdFixture } from './fixture.ts'
 

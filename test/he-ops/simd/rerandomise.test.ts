@@ -166,10 +166,10 @@ for (const level of LEVELS) {
 /** Lets values leave as results do. @param flooding integers for so many coefficients as carry logits */
 function leave(value: Value, level: number, flooding: Float64Array): PackedFullRlwe {
   const logits = { stride: ring / flooding.length, count: flooding.length }
-  const border = { keys, logits, floodingBound: 0 }
+  const egress = { keys, logits, floodingBound: 0 }
   let output: Output | undefined
   const linked = linkProgram(context, 1, scratch, (builder) => {
-    output = emitOutput(builder, context, border, value, allocateFlooding(builder, border, level))
+    output = emitOutput(builder, context, egress, value, allocateFlooding(builder, egress, level))
   })
   writeFlooding(context, output!, flooding)
   runProgram(linked.program, context)

@@ -112,9 +112,9 @@ const LEAF2: u64 = 0x4000
 
 /**
  * Computes four leaves, the first being number `leaf`, a multiple of four. A leaf is one compression of the
- * root, which is the message of all leaves. Two leaves are in the lanes of vectors (v), two in integers (s and
- * t): processors have separate units for vectors and integers, and both are busy at the same time. The build
- * unrolls the lines between `#each` and `#end`.
+ * root, which is the message of all leaves. Two leaves are in the lanes of vectors (v), two in integers (s
+ * and t): processors have separate units for vectors and integers, and both are busy at the same time. The
+ * build unrolls the lines between `#each` and `#end`.
  *
  * @param schedule of `expandSchedule`
  */

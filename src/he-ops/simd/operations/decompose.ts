@@ -39,14 +39,16 @@ export function emitDecompositions(
   form: DigitForm = 'centred',
 ): Decomposition[] {
   const tasks = polynomials.map((polynomial) => decompositionTask(builder, context, polynomial, primes, form))
-  builder.phase(tasks.flatMap((task) => task.lifts))
-  builder.phase(tasks.flatMap((task) => task.extensions))
+  builder.phase(tasks.flatMap((task) => task.sources))
+  builder.phase(tasks.flatMap((task) => task.modUps))
   return tasks.map((task) => task.decomposition)
 }
 
 interface DecompositionTask {
-  readonly lifts: Item[]
-  readonly extensions: Item[]
+  /** The residues of each digit, as its base conversion takes them. */
+  readonly sources: Item[]
+  /** The base conversions of each digit to all other primes (ModUp). */
+  readonly modUps: Item[]
   readonly decomposition: Decomposition
 }
 
@@ -70,7 +72,7 @@ function decompositionTask(
   })
   // What the conversions start from lies apart, for the extension reads it while it writes.
   const temporaries = digits.map(({ own }) => builder.allocate(limbBytes * (own.length + 1)))
-  const lifts = digits.map(
+  const sources = digits.map(
     ({ own, conversion }, j): Item =>
       (call) => {
         own.forEach((index, i) => {
@@ -86,12 +88,12 @@ function decompositionTask(
         if (conversion.needsQuotients) convert.quotients(call, context, conversion, temporaries[j])
       },
   )
-  const extensions = digits.flatMap(({ own, conversion, extension }, j) =>
-    extensionItems(builder, context, conversion, temporaries[j], extension, indices, own),
+  const modUps = digits.flatMap(({ own, conversion, extension }, j) =>
+    modUpItems(builder, context, conversion, temporaries[j], extension, indices, own),
   )
   return {
-    lifts,
-    extensions,
+    sources,
+    modUps,
     decomposition: {
       digits: digits.length,
       // Modulo its own primes a digit is the polynomial itself.
@@ -107,7 +109,7 @@ function decompositionTask(
   }
 }
 
-function extensionItems(
+function modUpItems(
   builder: ProgramBuilder,
   context: SimdContext,
   conversion: BaseConversion,

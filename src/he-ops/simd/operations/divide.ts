@@ -27,7 +27,7 @@ export function emitDivisions(
   work: readonly Division[],
 ): void {
   const tasks = work.flatMap((division) => polynomialTasks(builder, context, division))
-  builder.phase(tasks.flatMap((task) => task.lifts))
+  builder.phase(tasks.flatMap((task) => task.sources))
   builder.phase(tasks.flatMap((task) => task.quotients))
   builder.phase(tasks.flatMap((task) => task.divisions))
   for (const { temporary } of tasks) builder.free(temporary)
@@ -35,7 +35,7 @@ export function emitDivisions(
 
 interface PolynomialTask {
   readonly temporary: number
-  readonly lifts: Item[]
+  readonly sources: Item[]
   readonly quotients: Item[]
   readonly divisions: Item[]
 }
@@ -54,7 +54,7 @@ function polynomialTasks(
     const temporary = builder.allocate(limbBytes * (dropped.length + 1))
     return {
       temporary,
-      lifts: dropped.map((_, i) => (call) => {
+      sources: dropped.map((_, i) => (call) => {
         convert.source(
           call,
           context,

@@ -158,7 +158,7 @@ interface Switching {
   readonly timesP: readonly number[]
 }
 
-/** The terms of one limb of sum over j of digit_j * key_j + P * timesP, as the `dot` kernels take them. */
+/** The terms of one limb of sum over j of digit_j * key_j + P * value, as the `dot` kernels take them. */
 function switchTerms(
   builder: ProgramBuilder,
   context: SimdContext,

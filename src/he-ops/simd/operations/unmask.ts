@@ -8,7 +8,7 @@ import type { Value } from '../values/values.ts'
 import { convert } from './convert.ts'
 
 /** A fresh encryption that the client gave back, and where it goes. */
-export interface Return {
+export interface Ingress {
   /**
    * Written. Where its second polynomial goes, the packed residues of the first one lie before, prime after
    * prime: they take less room than residues.
@@ -24,8 +24,8 @@ export interface Return {
   readonly notes: number
 }
 
-/** Scratch memory that an item takes. @param maskPrimes as those of `Return` */
-export const returnScratch = ({ kernels, limbBytes }: SimdContext, maskPrimes: number): number =>
+/** Scratch memory that an item takes. @param maskPrimes as those of `Ingress` */
+export const ingressScratch = ({ kernels, limbBytes }: SimdContext, maskPrimes: number): number =>
   limbBytes * (maskPrimes + 2) + aligned(kernels.SCRATCH_BYTES.value + kernels.CHUNK_BYTES.value)
 
 /**
@@ -34,14 +34,14 @@ export const returnScratch = ({ kernels, limbBytes }: SimdContext, maskPrimes: n
  * value: modulo the primes that the mask has no residues for it is extended exactly. One phase, an item for
  * each ciphertext.
  */
-export function emitIngresses(builder: ProgramBuilder, context: SimdContext, work: readonly Return[]): void {
-  builder.phase(work.map((back) => returnItem(builder, context, back)))
+export function emitIngresses(builder: ProgramBuilder, context: SimdContext, work: readonly Ingress[]): void {
+  builder.phase(work.map((ingress) => ingressItem(builder, context, ingress)))
 }
 
-function returnItem(
+function ingressItem(
   builder: ProgramBuilder,
   context: SimdContext,
-  { out, mask, maskPrimes, seed, notes }: Return,
+  { out, mask, maskPrimes, seed, notes }: Ingress,
 ): Item {
   const { kernels, limbBytes, moduli, ring } = context
   const [c0, c1] = out.polynomials

@@ -10,7 +10,7 @@ import type { Kernels } from '../../kernels/kernels.ts'
 import { Ranges } from '../memory/ranges.ts'
 import { newWords, WordWriter, wordsOf } from '../memory/words.ts'
 
-/** The kernels that programs call, by the number they have in a program. */
+/** Kernels that programs call. A program refers to a kernel by its index in this list. */
 export const PROGRAM_KERNELS = [
   'add',
   'addBlocks',
@@ -45,23 +45,26 @@ export type ProgramKernel = (typeof PROGRAM_KERNELS)[number]
 const KERNEL_NUMBERS = new Map<ProgramKernel, number>(PROGRAM_KERNELS.map((kernel, i) => [kernel, i]))
 
 /**
- * Kernel calls on fixed addresses, in phases. The items of a phase are independent of each other; calls
- * within an item follow one another on one thread. All threads pass from phase to phase together. Plain
+ * Kernel calls on fixed addresses, in phases. The items of a phase are independent of each other; the calls
+ * of an item run in order on one thread. All threads pass from phase to phase together. A program is plain
  * numbers: any thread that has the memory can run it.
  */
 export interface Program {
-  /** Calls: number of the kernel, then its arguments. */
+  /** The calls: each is a kernel's number and its arguments. */
   readonly words: Int32Array
-  /** Where each item begins in `words`, and the end of the last one. */
+  /** The index in `words` at which each item begins, and the end of the last item. */
   readonly items: Int32Array
-  /** The item that each phase begins with, and the number of items. */
+  /** The first item of each phase, and the number of items. */
   readonly phases: Int32Array
-  /** Threads that run it together; the items of each phase are divided into `piecesFor` so many. */
+  /**
+   * Threads that run the program together; the items of each phase are divided into `piecesFor(threads)`
+   * pieces.
+   */
   readonly threads: number
-  /** For each phase how much of the circuit is done when it ends: a number of operations. */
+  /** For each phase, the number of the circuit's operations that are done at its end. */
   readonly progress: Int32Array
   /**
-   * Phases before which the program waits for something from outside, ascending, and the number of phases.
+   * Phases before which the program stops for the caller, ascending; the last entry is the number of phases.
    */
   readonly stops: readonly number[]
 }
@@ -69,22 +72,25 @@ export interface Program {
 /** Adds one kernel call to the item that is being built. */
 export type Call = <K extends ProgramKernel>(kernel: K, args: KernelArguments<K>) => void
 
-/** Writes the calls of one item. @param scratch address of memory that no item of another piece uses */
+/**
+ * Emits the calls of one item.
+ * @param scratch address of scratch memory that no item of another piece uses
+ */
 export type Item = (call: Call, scratch: number) => void
 
-/** Where a program's memory lies, which is as large as a build without it has found out. */
+/** Addresses of a program's memory. Its sizes are those that a build without memory has measured. */
 export interface ProgramMemory {
   readonly sizes: ProgramSizes
   /** Constant tables that calls refer to. */
   readonly tables: number
-  /** Memory of the pieces, one after the other. */
+  /** Scratch memory of all pieces, one after the other. */
   readonly scratch: number
   /** Values and temporary polynomials. */
   readonly arena: number
   readonly buffer: ArrayBufferLike
 }
 
-/** What a program needs: bytes of kernel memory, and lengths of its own arrays. */
+/** Sizes of a program: bytes of kernel memory, and lengths of its own arrays. */
 export interface ProgramSizes {
   readonly tables: number
   readonly scratch: number
@@ -93,21 +99,19 @@ export interface ProgramSizes {
   readonly items: number
 }
 
-/** More, and the last piece of a phase is waited for less; each has scratch memory of its own. */
+/** More pieces shorten the wait for the last one; each piece needs scratch memory of its own. */
 const PIECES_EACH = 4
 
-/**
- * Pieces of each phase that so many threads take from each other: none where there is nobody to take from.
- */
+/** Pieces of each phase, which the threads steal from each other. A single thread needs only one. */
 export const piecesFor = (threads: number): number => (threads === 1 ? 1 : PIECES_EACH * threads)
 
-/** First item of a piece of `count` items; its end is the next piece's first. */
+/** First item of a piece, of `count` items in all; a piece ends where the next one begins. */
 const pieceStart = (piece: number, pieces: number, count: number): number =>
   Math.floor((piece * count) / pieces)
 
 /**
- * Collects the phases of a program and plans its memory. What is emitted twice, once without and once with
- * memory, must be the same both times (`linkProgram`).
+ * Collects the phases of a program and plans its memory. `linkProgram` emits a program twice, first without
+ * memory and then with it; both must be the same.
  */
 export class ProgramBuilder {
   readonly threads: number
@@ -123,12 +127,12 @@ export class ProgramBuilder {
   readonly #stops: number[] = []
   #wordCount = 0
   #tableBytes = 0
-  /** Operations of the circuit that are done once the next phase ends. */
+  /** Operations of the circuit that are done when the next phase ends. */
   done = 0
 
   /**
    * @param scratchBytes scratch memory of each piece of a phase
-   * @param memory absent to find out the sizes; the calls are then counted, not kept
+   * @param memory absent in the build that measures sizes, which counts calls without keeping them
    */
   constructor(threads: number, scratchBytes: number, memory?: ProgramMemory) {
     this.threads = threads
@@ -140,29 +144,32 @@ export class ProgramBuilder {
     this.#items = new WordWriter(this.#itemArray)
   }
 
-  /** What the phases so far need. */
+  /** Sizes of the phases so far. */
   get sizes(): ProgramSizes {
     return {
       tables: this.#tableBytes,
       scratch: this.#scratchBytes * piecesFor(this.threads),
       arena: this.#arena.end,
       words: this.#wordCount,
-      // The end of the last one comes with `finish`.
+      // `finish` adds the end of the last item.
       items: this.#items.length + 1,
     }
   }
 
-  /** Address of memory that is the caller's from this phase on until it frees it. */
+  /** Address of memory that the caller owns, from this phase on, until it frees it. */
   allocate(bytes: number): number {
     return (this.#memory?.arena ?? 0) + this.#arena.allocate(bytes)
   }
 
-  /** Another value may have the memory from the next phase on. @throws INTERNAL when it was not allocated */
+  /**
+   * Frees memory: from the next phase on another value may use it.
+   * @throws INTERNAL when it was not allocated
+   */
   free(address: number): void {
     this.#arena.free(address - (this.#memory?.arena ?? 0))
   }
 
-  /** The address of words that stay as they are. */
+  /** Address of constant words, which are written once. */
   table(words: readonly number[]): number {
     const offset = this.#tableBytes
     this.#tableBytes += 4 * words.length
@@ -171,7 +178,7 @@ export class ProgramBuilder {
   }
 
   /**
-   * Adds a phase; one without items is left out.
+   * Adds a phase. A phase without items is left out.
    *
    * @param items independent of each other: they are divided into pieces of neighbours, and run in any order
    */
@@ -190,15 +197,16 @@ export class ProgramBuilder {
     }
   }
 
-  /** The phases that follow wait for something from outside. */
+  /** Makes the program stop for the caller before the next phase. */
   stop(): void {
     this.#stops.push(this.#progress.length)
   }
 
   /**
-   * The program of all phases so far. Operations that took none of their own are done with the last one.
+   * The program of all phases so far. Operations without a phase of their own count as done with the last
+   * phase.
    *
-   * @throws INTERNAL without memory, or when it is for another program
+   * @throws INTERNAL without memory, or when the memory was measured for another program
    */
   finish(): Program {
     const { sizes } = this
@@ -244,7 +252,10 @@ export function runPiece(program: Program, kernels: Kernels, phase: number, piec
   runCalls(program.words, kernels, program.items[start], program.items[end])
 }
 
-/** Runs the calls between two places. A kernel's number of parameters says how many words its call takes. */
+/**
+ * Runs the calls from `start` to `end`. A kernel's number of parameters is the number of its call's
+ * arguments.
+ */
 function runCalls(words: Int32Array, kernels: Kernels, start: number, end: number): void {
   let at = start
   while (at < end) {

@@ -1,10 +1,10 @@
-import { log2Exact } from '../../encoding/order.ts'
-import type { SimdContext } from '../context.ts'
-import { inverseElement } from '../keys/key-set.ts'
-import type { Item, ProgramBuilder } from '../program/program.ts'
-import { limbs } from '../values/values.ts'
-import { emitDecompositions } from './decompose.ts'
-import type { Rotation } from './key-switch.ts'
+import { log2Exact } from '../../src/he-ops/encoding/order.ts'
+import type { SimdContext } from '../../src/he-ops/simd/context.ts'
+import { inverseElement } from '../../src/he-ops/simd/keys/key-set.ts'
+import { emitDecompositions } from '../../src/he-ops/simd/operations/decompose.ts'
+import type { Rotation } from '../../src/he-ops/simd/operations/key-switch.ts'
+import type { Item, ProgramBuilder } from '../../src/he-ops/simd/program/program.ts'
+import { limbs } from '../../src/he-ops/simd/values/values.ts'
 
 /**
  * One rotation in SEAL's order of steps: first the automorphism, then the digits of what it gives. With one
