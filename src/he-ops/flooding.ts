@@ -6,20 +6,20 @@ import type { OutputSpec } from '../circuit/types.ts'
 import { PolyVeilError } from '../errors/index.ts'
 import { uniformIntegers, type WordSource } from './random.ts'
 
-// Flooding noise is added to the coefficients of an answer that carry logits. It is drawn by a pseudo-random
-// function of the server's key and the query's digest: a query that is sent again gets the same noise, so
-// that repeating it averages nothing.
+// Flooding noise is added to those coefficients of an answer that carry logits. A pseudo-random function of
+// the server's key and the query's digest draws it: a repeated query gets the same noise, so that an average
+// over repetitions removes none of it.
 
 /** Bytes of a server's flooding key. */
 export const FLOODING_KEY_BYTES = 32
 
-/** A new secret key of a server, from the platform's cryptographic generator. */
+/** Draws a new secret key of a server from the platform's cryptographic generator. */
 export const newFloodingKey = (): Uint8Array => crypto.getRandomValues(new Uint8Array(FLOODING_KEY_BYTES))
 
 /** The noise of one answer: integers from -bound to bound, one for each coefficient that carries logits. */
 export type DrawFlooding = (count: number, bound: number) => Float64Array
 
-/** Noise from the platform's generator, different each time. */
+/** Draws fresh noise from the platform's generator. */
 export const freshFlooding: DrawFlooding = uniformIntegers
 
 /**
@@ -48,9 +48,9 @@ function pseudoRandomWords(key: Uint8Array, message: Uint8Array): WordSource {
 }
 
 /**
- * The bound B of integers uniform in -B .. B on the coefficients that carry logits, such that a logit gets
- * noise of deviation `output.flooding`. Integers of deviation d on 2P coefficients give d * sqrt(P) in the
- * real part of a slot; that of uniform ones is B / sqrt(3) or slightly more.
+ * The bound B of integers uniform in -B .. B on the coefficients that carry logits, for noise of deviation
+ * `output.flooding` on a logit. Integers of deviation d on 2P coefficients give deviation d * sqrt(P) in the
+ * real part of a slot; uniform ones have a deviation of B / sqrt(3) or slightly more.
  *
  * @throws LEVEL_EXHAUSTED when they do not fit the modulus of the output's level
  */

@@ -5,15 +5,15 @@ import { type ScaledSecrets, scaledSecrets } from './secret.ts'
 import type { SymmetricEncryptor } from './symmetric-encryptor.ts'
 
 /**
- * Makes a client's keys with the kernels. They are what node-seal's are (`seal/keys-switching.ts` says how):
- * encryptions of zero over all primes, and P * g_j * s' added to the first polynomial. Holds multiples of the
- * secret key until `delete`.
+ * Makes a client's keys with the kernels. They equal node-seal's in form (see `seal/keys/switching.ts`):
+ * encryptions of zero over all primes, with P * g_j * s' added to the first polynomial. Holds multiples of
+ * the secret key until `delete`.
  */
 export class KernelKeyMaker implements KeySetMaker {
   readonly #context: SimdContext
   readonly #encryptor: SymmetricEncryptor
   readonly #scaled: ScaledSecrets
-  /** P * sigma(s) modulo the data primes, for the Galois key that is being made. */
+  /** P * sigma(s) modulo the data primes, for the current Galois key. */
   readonly #rotated: number
 
   /**

@@ -4,7 +4,7 @@ import type { SimdContext } from '../context.ts'
 import { montgomery, shoup } from '../tables/modulus.ts'
 
 /**
- * Brings a secret key s into kernel memory: -s modulo all primes, in NTT form and Montgomery form.
+ * Writes a secret key s to kernel memory: -s modulo all primes, in NTT form and Montgomery form.
  *
  * @param secret residues of s modulo all primes
  * @returns the address
@@ -23,8 +23,7 @@ export function negatedSecret(context: SimdContext, secret: Polynomial): number 
 }
 
 /**
- * What key switching keys hide, in kernel memory: addresses of polynomials modulo the data primes, in NTT
- * form.
+ * The secrets that key switching keys encrypt: addresses of polynomials modulo the data primes, in NTT form.
  */
 export interface ScaledSecrets {
   /** P * s, P being the product of the special primes. */
@@ -33,7 +32,7 @@ export interface ScaledSecrets {
   readonly square: number
 }
 
-/** @param negated address of -s, as `negatedSecret` gives it */
+/** @param negated address of -s, from `negatedSecret` */
 export function scaledSecrets(context: SimdContext, negated: number): ScaledSecrets {
   const { heap, call, limbBytes, moduli, parameters, ring } = context
   const special = parameters.specialPrimes.reduce((product, prime) => product * prime, 1n)
@@ -43,7 +42,7 @@ export function scaledSecrets(context: SimdContext, negated: number): ScaledSecr
   parameters.primes.forEach((_, i) => {
     const { prime, q, inverse, chunk } = moduli[i]
     const at = i * limbBytes
-    // Out of Montgomery form.
+    // The factor also removes the Montgomery form.
     const factor = shoup(-special * invert(2n ** 32n, prime), prime)
     call('scale', { out: secret + at, a: negated + at, bias: 0, ...factor, size: ring, q })
     heap.words(terms, 2).set([secret + at, negated + at])
@@ -60,7 +59,7 @@ export function scaledSecrets(context: SimdContext, negated: number): ScaledSecr
       chunk,
       bias: 0,
     })
-    // That was P * s * -s; `dot` divides by 2^32.
+    // The product is P * s * -s: its sign is changed. `dot` has divided by 2^32.
     const sign = shoup(-1n, prime)
     call('scale', { out: square + at, a: square + at, bias: 0, ...sign, size: ring, q })
   })

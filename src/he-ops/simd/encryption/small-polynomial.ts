@@ -1,11 +1,12 @@
 import type { SimdContext } from '../context.ts'
 import { inverseArguments, type ShoupConstant } from '../tables/modulus.ts'
 
-// Polynomials of small integers are known from their residues modulo one prime, and then modulo every other.
+// The residues of a polynomial of small integers modulo one prime determine its residues modulo every other
+// prime.
 
 /**
- * Reads a polynomial of small integers: its residues modulo the context's first prime, in NTT form, are
- * overwritten with its coefficients, each plus `bound`.
+ * Reads a polynomial of small integers: overwrites its residues modulo the context's first prime, in NTT
+ * form, with its coefficients, each plus `bound`.
  *
  * @param at address of N words
  * @returns whether all coefficients lie in -bound .. bound
@@ -20,7 +21,7 @@ export function readSmall(context: SimdContext, at: number, bound: number): bool
 }
 
 /**
- * Residues of such a polynomial modulo prime `i` of the context, in NTT form.
+ * Writes a small polynomial's residues modulo prime `i` of the context, in NTT form.
  *
  * @param from coefficients, each plus `bound`, as `readSmall` leaves them; unchanged
  */

@@ -12,10 +12,10 @@ import { reduceSmall } from './small-polynomial.ts'
 // a being uniform, expanded from a seed of the platform's generator as SEAL expands it, and e the error,
 // centred binomial integers of the platform's generator, the same modulo all primes.
 
-/** Address of what is added to c0 modulo prime `i`, in NTT form, if anything. */
+/** Address of the polynomial that is added to c0 modulo prime `i`, in NTT form, if any. */
 export type Addend = (i: number) => number | undefined
 
-/** Makes encryptions under the secret key of what lies in kernel memory. */
+/** Encrypts polynomials in kernel memory under the secret key. */
 export class SymmetricEncryptor {
   readonly #context: SimdContext
   readonly #negatedSecret: number
@@ -23,12 +23,12 @@ export class SymmetricEncryptor {
   readonly #scratch: number
   /** a modulo all primes. */
   readonly #uniform: number
-  /** One polynomial's residues modulo one prime each. */
+  /** Residues of one polynomial modulo one prime. */
   readonly #error: number
   readonly #work: number
   readonly #packed: number
   readonly #random: number
-  /** Terms of a `dot`: two of blocks and one of vectors. */
+  /** Terms of a `dot`: two block terms and one vector term. */
   readonly #blockTerms: number
   readonly #vectorTerms: number
 
@@ -49,10 +49,9 @@ export class SymmetricEncryptor {
   }
 
   /**
-   * A fresh encryption of zero modulo the first primes of the context, and what is to be added to its first
-   * polynomial.
+   * Encrypts zero modulo the first primes of the context, and adds `addend` to the first polynomial.
    *
-   * @param primes how many
+   * @param primes their number
    */
   encrypt(primes: number, addend: Addend = () => undefined): PackedRlwe {
     const { heap, call, ring } = this.#context
@@ -68,9 +67,8 @@ export class SymmetricEncryptor {
   }
 
   /**
-   * A fresh seed, its a being written modulo all primes. Once in some 2^16 times a word of a seed's stream is
-   * not taken for a residue, and what replaces it comes from behind the words of all primes. The seed is then
-   * thrown away for another.
+   * Draws a fresh seed, and writes its a modulo all primes. In about one of 2^16 seeds a word of the stream
+   * is rejected, and would be replaced by a word behind those of all primes. Such a seed is discarded.
    */
   #drawSeed(primes: number): Uint8Array {
     const { heap, call, kernels, limbBytes, moduli, ring } = this.#context

@@ -4,16 +4,16 @@ import type { Call, ProgramBuilder } from '../program/program.ts'
 import type { BaseConversion } from '../tables/base-conversion.ts'
 import { inverseArguments } from '../tables/modulus.ts'
 
-// The steps of a base conversion as kernel calls. Where the sources are: residue y_i at `temporary` + i
-// limbs, the quotients u behind them.
+// The steps of a base conversion as kernel calls. Its working memory, `temporary`, has one limb for each
+// source, with the residues y_i, and then one limb for the quotients u.
 
 /**
- * Sources may be larger than the target's prime, so that fewer products than the prime's own `chunk` fit: see
- * `dot`.
+ * Products that `dot` may add up before it reduces. It is smaller than the target's own `chunk`, because
+ * sources may be larger than the target's prime.
  */
 export const CONVERSION_CHUNK = 8
 
-/** The y of source i, from its residues in NTT form. */
+/** Computes y_i of source i from its residues in NTT form. */
 function source(
   call: Call,
   context: SimdContext,
@@ -31,7 +31,7 @@ function source(
   }
 }
 
-/** The y of source i, from coefficients. */
+/** Computes y_i of source i from coefficients. */
 function coefficients(
   call: Call,
   context: SimdContext,
@@ -45,7 +45,7 @@ function coefficients(
   call('scale', { out: to, a: from, bias, ...scale, size: context.ring, q })
 }
 
-/** The quotients u, exactly. */
+/** Computes the quotients u exactly. */
 function exactQuotients(
   call: Call,
   context: SimdContext,
@@ -64,7 +64,7 @@ function exactQuotients(
   })
 }
 
-/** The quotients u, in single precision. */
+/** Computes the quotients u in single precision. */
 function quotients(call: Call, context: SimdContext, conversion: BaseConversion, temporary: number): void {
   const count = conversion.sources.length
   const out = temporary + count * context.limbBytes
@@ -78,7 +78,7 @@ function quotients(call: Call, context: SimdContext, conversion: BaseConversion,
   })
 }
 
-/** The `dot` terms of a target: the y_i and u, each with its one weight. */
+/** The `dot` terms of a target: the y_i and u, with one weight each. */
 function terms(
   context: SimdContext,
   conversion: BaseConversion,
@@ -97,14 +97,14 @@ function terms(
 const termCount = ({ sources, needsQuotients }: BaseConversion): number =>
   sources.length + (needsQuotients ? 1 : 0)
 
-/** Primes at most so many times the target's are what the `reduce` kernel takes. */
+/** The `reduce` kernel takes source primes at most this many times the target's prime. */
 const REDUCE_RATIO = 5n
 
-/** Whether the residues of the one source are an integer that a few subtractions reduce. */
+/** Whether there is one source, with residues that a few subtractions reduce modulo the target. */
 const isReduction = ({ moduli }: SimdContext, { sources }: BaseConversion, index: number): boolean =>
   sources.length === 1 && moduli[sources[0]].prime <= REDUCE_RATIO * moduli[index].prime
 
-/** Writes the calls that make the residues modulo target `index`, in NTT form, at `to`. */
+/** Emits the calls that write the residues modulo target `index`, in NTT form, to `to`. */
 type TargetWriter = (call: Call, index: number, to: number) => void
 
 function targetWriter(

@@ -11,16 +11,16 @@ import type { TermTable } from './terms.ts'
 import type { Dot } from './weighted-sum.ts'
 
 /**
- * Inputs of one stretch of residues, of all sums that share them, are to stay in the second-level cache while
- * all outputs read them.
+ * Sums that share inputs are computed range by range of residues: a range's inputs of all these sums should
+ * fit the second-level cache.
  */
 const CACHE_BYTES = 256 * 1024
 const LEAST_STRETCH = 512
 
 /**
- * Weighted sums of ciphertexts. Outputs that read the same inputs should come in one call: stretches of
- * residues are worked through for all of them. Summands stay as they are. One phase, or two for each part of
- * the work that has weights which are kept as integers.
+ * Weighted sums of ciphertexts. Pass outputs that read the same inputs in one call: they are computed range
+ * by range of residues, all outputs for each range. Summands are unchanged. Takes one phase, or two for each
+ * part of the work that has weights kept as integers.
  *
  * @throws CONFIG_INVALID when every weight of a sum rounds to zero: the result would hide nothing
  */
@@ -41,7 +41,7 @@ export function emitDots(
   }
 }
 
-/** A sum or difference of which one side at least is extended. */
+/** A sum or difference with an extended value on at least one side. */
 export interface MixedSum {
   readonly kind: 'add' | 'subtract'
   readonly left: Value
@@ -50,7 +50,7 @@ export interface MixedSum {
   readonly out: Value
 }
 
-/** Sums and differences of an extended and a normal value, which is lifted: multiplied by P. One phase. */
+/** Sums and differences of an extended and a normal value, which is multiplied by P. One phase. */
 export function emitMixedSums(
   builder: ProgramBuilder,
   context: SimdContext,
@@ -66,14 +66,14 @@ export function emitMixedSums(
   )
 }
 
-/** One summand of a sum, and where its weights are. */
+/** One summand of a sum, and the address of its weights. */
 interface Summand {
   readonly value: Value
-  /** Address of the weights of the first limb; those of the others follow, N >> shift words for each. */
+  /** Address of the weights of the first limb; those of the other limbs follow, N >> shift words each. */
   readonly weights: number
   /**
-   * The same for limbs modulo special primes, counted from the first limb of all; used where the value has
-   * such limbs.
+   * As `weights`, for limbs modulo special primes: also an address counted from the first limb. Used where
+   * the value has limbs modulo special primes.
    */
   readonly specialWeights: number
   /** As in `EncodedConstant`. */
@@ -104,14 +104,15 @@ function summandsOf(
 }
 
 /**
- * A value itself, or its negative, lifted where the sum is extended and it is not: one weight for each limb.
+ * A value or its negative, with one weight for each limb. A normal value is multiplied by P where the sum is
+ * extended.
  */
 function unitSummand(context: SimdContext, value: Value, sign: 1 | -1): Summand {
   const { timesP, ones, negatedTimesP, negatedOnes } = context
   const normal = sign === 1 ? timesP : negatedTimesP
   const extended = sign === 1 ? ones : negatedOnes
-  // Weights lie by the number of the modulus; a value's limbs modulo special primes follow those it has of
-  // the data.
+  // Weights are ordered by the index of the modulus. A value's limbs modulo special primes follow directly
+  // those modulo its data primes.
   const skipped = context.parameters.primes.length - value.primes
   return {
     value,
@@ -126,11 +127,11 @@ function emitSums(builder: ProgramBuilder, context: SimdContext, work: readonly 
   builder.phase(groups.flatMap((sums) => sumItems(builder, context, sums)))
 }
 
-/** Items of sums that read the same inputs: stretch after stretch, each for all of them. */
+/** Items of sums that read the same inputs: range by range of residues, all sums for each range. */
 function sumItems(builder: ProgramBuilder, context: SimdContext, work: readonly Sum[]): Item[] {
   const sums = work.map((sum) => sumTables(builder, context, sum))
   const inputs = new Set(work.flatMap(({ terms }) => terms.map(({ value }) => value))).size
-  // What is read once has nothing to stay in a cache for.
+  // A single sum reads each input once, so that a cache is of no use.
   const stretch = work.length === 1 ? context.ring : stretchFor(context.ring, inputs)
   const places = Math.max(...sums.map(({ limbs }) => limbs.length))
   const items: Item[] = []
@@ -156,14 +157,13 @@ function stretchFor(ring: number, inputs: number): number {
 
 interface SumTables {
   readonly polynomials: readonly number[]
-  /** By place: the modulus, and for each polynomial the terms that have this limb. */
+  /** By place: the index of the modulus, and for each polynomial its terms. */
   readonly limbs: readonly { readonly index: number; readonly tables: readonly TermTable[] }[]
 }
 
 /**
- * One table of terms for all limbs modulo data primes, and one for those modulo special primes: the limbs of
- * values and weights follow one another, so that a limb's residues are reached by counting from those of the
- * first.
+ * One table of terms serves all limbs modulo data primes, and one all limbs modulo special primes: limbs of
+ * values and weights are contiguous, so that `from` selects a limb by its distance from the first one.
  */
 function sumTables(builder: ProgramBuilder, context: SimdContext, { out, terms }: Sum): SumTables {
   const { polynomials, primes, extended } = out
@@ -202,7 +202,7 @@ function termTable(
   }
 }
 
-/** @param from of the residue to begin with, counted from the first one of the first limb */
+/** @param from first residue, counted from the first residue of the first limb */
 function dotItem(
   { moduli }: SimdContext,
   to: number,

@@ -6,7 +6,7 @@ import { limbs, type Value } from '../values/values.ts'
 import { type Decomposition, type DigitForm, emitDecompositions } from './decompose.ts'
 import type { TermTable } from './terms.ts'
 
-/** A rotation whose result stays extended. */
+/** A rotation; its result stays extended. */
 export interface Rotation {
   /** Normal, two polynomials. */
   readonly source: Value
@@ -17,8 +17,8 @@ export interface Rotation {
 }
 
 /**
- * Rotates values, each distinct source being decomposed once (hoisting). Galois keys lie permuted by the
- * inverse of their automorphism, so that digits meet them as they are and only the sum is permuted.
+ * Rotates values. Each distinct source is decomposed once (hoisting). Galois keys are kept permuted by the
+ * inverse of their automorphism, so that digits are multiplied as they are and only the sum is permuted.
  *
  * Sources: Halevi and Shoup, "Faster Homomorphic Linear Transformations in HElib", ePrint 2018/244, section
  * 4.2, for hoisting; Bossuat et al., ePrint 2020/1203, section 4, for permuting the sum and for staying in
@@ -26,7 +26,7 @@ export interface Rotation {
  *
  * Takes three phases, and memory for the digits of all sources at once.
  *
- * @param work at least one rotation, all of sources of one level; sources stay as they are
+ * @param work at least one rotation; all sources have one level, and are unchanged
  */
 export function emitRotations(
   builder: ProgramBuilder,
@@ -45,11 +45,11 @@ export function emitRotations(
   for (const decomposition of decompositions) decomposition.free()
 }
 
-/** Rotations by the same key next to each other: keys are what does not fit the caches. */
+/** Puts rotations by the same key next to each other: keys are larger than the caches. */
 const inKeyOrder = (work: readonly Rotation[]): Rotation[] =>
   [...Map.groupBy(work, ({ element }) => element).values()].flat()
 
-/** Limb by limb, so that the digits of one limb serve all rotations while they are in the cache. */
+/** Items limb by limb, so that the digits of one limb serve all rotations while they are in the cache. */
 function rotationItems(
   builder: ProgramBuilder,
   context: SimdContext,
@@ -86,7 +86,7 @@ function rotationItems(
   )
 }
 
-/** The relinearisation of a product of three polynomials; the result stays extended. */
+/** The relinearisation of a product of three polynomials; its result stays extended. */
 export interface Relinearisation {
   /** Normal, three polynomials. */
   readonly source: Value
@@ -96,10 +96,10 @@ export interface Relinearisation {
 }
 
 /**
- * Relinearises products, each third polynomial being decomposed and switched to the secret key. Levels and
+ * Relinearises products: each third polynomial is decomposed and switched to the secret key. Levels and
  * scales stay.
  *
- * @param work at least one product, all of one level; sources stay as they are
+ * @param work at least one product; all have one level, and are unchanged
  * @param form of the digits
  */
 export function emitRelinearisations(
@@ -150,15 +150,15 @@ export function emitRelinearisations(
 interface Switching {
   readonly digits: Decomposition
   readonly key: SwitchingKey
-  /** Which of the key's two polynomials. */
+  /** The index of one of the key's two polynomials. */
   readonly p: number
   readonly place: number
   readonly index: number
-  /** Polynomials that P times are added. */
+  /** Polynomials to which key switching is added, times P. */
   readonly timesP: readonly number[]
 }
 
-/** The terms of one limb of sum over j of digit_j * key_j + P * value, as the `dot` kernels take them. */
+/** Terms of one limb of sum over j of digit_j * key_j + P * value, as the `dot` kernels take them. */
 function switchTerms(
   builder: ProgramBuilder,
   context: SimdContext,

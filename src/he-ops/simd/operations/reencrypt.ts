@@ -9,7 +9,7 @@ import { IntegerSums, type Integers } from './integers.ts'
 import { binomial, sampleScratch } from './sample.ts'
 
 /**
- * Where a masked ciphertext and its fresh encryption lie. Packed residues follow one another prime after
+ * Addresses of a masked ciphertext and its fresh encryption. Packed residues are contiguous, prime after
  * prime.
  */
 export interface Reencryption {
@@ -17,18 +17,20 @@ export interface Reencryption {
   readonly from: readonly [c0: number, c1: number]
   /** Address of the fresh encryption's packed first polynomial. */
   readonly to: number
-  /** Address of the seed of its second one, which is drawn here. */
+  /** Address of the seed of the fresh encryption's second polynomial; drawn here. */
   readonly seed: number
-  /** Address of a word for each prime of each masked polynomial: whether all residues are below it. */
+  /**
+   * Address of one word for each prime of each masked polynomial: 1 when all residues are below the prime.
+   */
   readonly sound: number
   /**
-   * Address of a word for each prime of the fresh encryption: how many words of the seed's stream were not
-   * taken for residues. Unless all are zero the encryption is none, and has to be made anew.
+   * Address of one word for each prime of the fresh encryption: the number of words of the seed's stream that
+   * were rejected. If one of them is not zero, the encryption is invalid and must be made again.
    */
   readonly rejected: number
 }
 
-/** How masked ciphertexts are encrypted anew. */
+/** Shape and secret of re-encryptions. */
 export interface ReencryptionSpec {
   /** Number of primes of the masked ciphertexts. */
   readonly fromPrimes: number
@@ -41,12 +43,12 @@ export interface ReencryptionSpec {
 }
 
 /**
- * The client's half of a refresh: decrypts masked ciphertexts to integers, exactly, and encrypts these anew
- * under the secret key: c0 = m - (a s + e), with a expanded from a seed.
+ * The client's half of a refresh: decrypts masked ciphertexts to integers, exactly, and encrypts these
+ * integers anew under the secret key: c0 = m - (a s + e), where a is expanded from a seed.
  *
- * m is the integer of least absolute value with the decrypted residues: masks are uniform, and it may lie
- * next to either end of its range. So the base extension's quotients are exact ones. Modulo the primes that
- * the masked level has not, m + e is transformed at once.
+ * m is the integer of least absolute value with the decrypted residues. Masks are uniform, so m may be next
+ * to either end of its range, and the quotients of its base extension must be exact. Modulo the primes that
+ * the masked level lacks, m + e is transformed in one transform.
  *
  * One phase for each group of work.
  */
@@ -63,7 +65,10 @@ export class ReencryptionEmitter {
     this.#sums = new IntegerSums(builder, context)
   }
 
-  /** Adds a phase, an item for each ciphertext, which draws its random bytes on the thread that runs it. */
+  /**
+   * Adds a phase with one item for each ciphertext. An item draws its random bytes on the thread that runs
+   * it.
+   */
   phase(work: readonly Reencryption[]): void {
     this.#builder.phase(work.map((one) => this.#item(one)))
   }
@@ -172,7 +177,7 @@ export class ReencryptionEmitter {
     }
   }
 
-  /** Coefficients of -m + e modulo a prime that the masked level has not. */
+  /** Writes the coefficients of -m + e modulo a prime that the masked level lacks. */
   #extend(call: Call, index: number, errors: Integers, { sources, work }: Workspace): void {
     const { moduli, ones, ring } = this.#context
     const { q, inverse } = moduli[index]
@@ -202,13 +207,13 @@ export class ReencryptionEmitter {
   }
 }
 
-/** Scratch memory that an item takes. */
+/** Scratch memory of one item. */
 export const reencryptionScratch = (context: SimdContext, spec: ReencryptionSpec): number =>
   workspace(context, spec, 0).end
 
 /**
- * Where an item works, in its thread's scratch memory. All but random bytes and streams is secret, and is
- * wiped.
+ * An item's places in its thread's scratch memory. Everything but random bytes and streams is secret, and is
+ * overwritten at the end.
  */
 interface Workspace {
   /** -m modulo the masked level's primes, in NTT form. */

@@ -12,31 +12,31 @@ import { IntegerSums, type Integers, type Summand } from './integers.ts'
 import { binomial, sampleScratch, ternary, uniformResidues } from './sample.ts'
 
 /**
- * What is added to the first polynomial of a ciphertext that leaves: uniform residues, drawn here, which hide
- * all of it.
+ * The mask of a ciphertext that is sent: uniform residues, drawn here, which are added to its first
+ * polynomial and hide all of it.
  */
 export type Mask = KeptMask | AnswerMask
 
-/** The mask of a value that comes back. */
+/** The mask of a value that is refreshed; it is kept until the fresh encryption is taken in. */
 export interface KeptMask {
-  /** Address where the mask stays: N coefficients modulo each of the level's primes, prime after prime. */
+  /** Address of the kept mask: N coefficients modulo each of the level's primes, prime after prime. */
   readonly address: number
 }
 
-/** The mask of an answer, which leaves the coefficients that carry logits; these get noise instead. */
+/** The mask of an answer. Coefficients that carry logits get noise instead of a mask. */
 export interface AnswerMask {
   readonly logits: LogitCoefficients
   /** Address of the noise: `logits.count` residues modulo each of the level's primes, prime after prime. */
   readonly flooding: number
 }
 
-/** A ciphertext that leaves the server. */
+/** A ciphertext that is sent to the client. */
 export interface MaskedValue {
   /** Two polynomials at the key's level; unchanged. */
   readonly value: Value
   readonly key: OutputKey
   readonly mask: Mask
-  /** Addresses where the packed residues of both polynomials go, prime after prime. */
+  /** Addresses of both packed polynomials, which are written prime after prime. */
   readonly out: readonly [c0: number, c1: number]
 }
 
@@ -65,16 +65,16 @@ export function emitMasked(
   builder.phase(work.map((leaving) => emitter.item(leaving)))
 }
 
-/** Scratch memory that an item takes at a level. */
+/** Scratch memory of one item at a level. */
 export const maskedScratch = (context: SimdContext, level: number): number => workspace(context, level, 0).end
 
-/** Where an item works, in its thread's scratch memory. */
+/** An item's places in its thread's scratch memory. */
 interface Workspace {
   /** Coefficients of a small polynomial, N words. */
   readonly small: number
   /** Coefficients of the remainder modulo the divisor, N words. */
   readonly remainder: number
-  /** Residues modulo one prime, or a mask that is not kept. */
+  /** Residues modulo one prime; also the mask of an answer. */
   readonly work: number
   /** u modulo the level's primes and the divisor, in NTT form. */
   readonly u: number
@@ -126,7 +126,10 @@ class MaskedEmitter {
     }
   }
 
-  /** @param from address of the ciphertext's polynomial @param to where the packed residues go */
+  /**
+   * @param from address of the ciphertext's polynomial
+   * @param to address of the packed residues, which are written
+   */
   #polynomial(
     call: Call,
     key: OutputKey,
@@ -174,7 +177,7 @@ class MaskedEmitter {
     }
   }
 
-  /** A mask's residues modulo one prime. */
+  /** Draws a mask's residues modulo one prime. */
   #drawMask(call: Call, index: number, mask: Mask, space: Workspace): Integers {
     if ('address' in mask) {
       const address = mask.address + index * this.#context.limbBytes
@@ -182,7 +185,7 @@ class MaskedEmitter {
       return { address, offset: 0n }
     }
     const { flooding, logits } = mask
-    // The sum that takes it may overwrite it.
+    // The mask is not kept: the sum that reads it overwrites it.
     uniformResidues(call, this.#context, index, space.work, space.random)
     call('scatter', {
       out: space.work,
@@ -193,7 +196,7 @@ class MaskedEmitter {
     return { address: space.work, offset: 0n }
   }
 
-  /** The integers of least absolute value that are b u + e0, or a u + e1, modulo the divisor. */
+  /** The integers of least absolute value that equal b u + e0, or a u + e1, modulo the divisor. */
   #remainder(
     call: Call,
     key: OutputKey,
@@ -220,7 +223,7 @@ class MaskedEmitter {
       bias: 0,
     })
     call('nttInverse', inverseArguments(moduli[divisor], ring, work))
-    // Half of the divisor is added before and taken off after the reduction, which centres it.
+    // Adding half of the divisor before the reduction, and subtracting it afterwards, centres the remainder.
     const half = prime / 2n
     const product: Integers = { address: work, offset: -half }
     const summands = [product, errors].map((integers) => ({ integers, factor: 1n }))

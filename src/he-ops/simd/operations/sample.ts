@@ -2,10 +2,10 @@ import type { SimdContext } from '../context.ts'
 import type { Call } from '../program/program.ts'
 import type { Integers } from './integers.ts'
 
-// Polynomials of random integers, drawn on the thread that uses them from the platform's cryptographic
+// Polynomials of random integers. The thread that uses them draws them from the platform's cryptographic
 // generator.
 
-/** Bytes of memory for the random bytes of a polynomial; they are overwritten when they have served. */
+/** Bytes of scratch memory for the random bytes of a polynomial, which are overwritten after use. */
 export const sampleScratch = (context: SimdContext): number => {
   const { kernels, ring } = context
   const ofTernary = ring + kernels.TERNARY_RESERVE.value
@@ -13,9 +13,9 @@ export const sampleScratch = (context: SimdContext): number => {
 }
 
 /**
- * Coefficients uniform among -1, 0 and 1.
+ * Draws coefficients uniform among -1, 0 and 1.
  *
- * @param address where they go, N words
+ * @param address of N words, which are written
  * @param scratch `sampleScratch` bytes
  */
 export function ternary(call: Call, context: SimdContext, address: number, scratch: number): Integers {
@@ -26,7 +26,7 @@ export function ternary(call: Call, context: SimdContext, address: number, scrat
   return { address, offset: 1n }
 }
 
-/** SEAL's error: centred binomial coefficients. Parameters as for `ternary`. */
+/** Draws SEAL's error: centred binomial coefficients. Parameters as for `ternary`. */
 export function binomial(call: Call, context: SimdContext, address: number, scratch: number): Integers {
   const { kernels, ring } = context
   drawn(call, scratch, ring * kernels.BINOMIAL_BYTES.value, () =>
@@ -42,10 +42,10 @@ function drawn(call: Call, scratch: number, bytes: number, use: () => void): voi
 }
 
 /**
- * Residues modulo one prime of which each is uniform, as coefficients.
+ * Draws uniform residues modulo one prime, as coefficients.
  *
  * @param index of the modulus
- * @param address where they go, N words
+ * @param address of N words, which are written
  * @param scratch `sampleScratch` bytes
  */
 export function uniformResidues(
@@ -65,7 +65,7 @@ export function uniformResidues(
   }
 }
 
-/** Residues are drawn in so many parts: then they take no more scratch memory than other polynomials. */
+/** Residues are drawn in this many parts, so that they take no more scratch memory than other polynomials. */
 const RESIDUE_PARTS = 2
 
 const residueBytes = ({ kernels, ring }: SimdContext): number =>

@@ -7,32 +7,35 @@ import { NOTES_BYTES } from '../values/load-pair.ts'
 import type { Value } from '../values/values.ts'
 import { convert } from './convert.ts'
 
-/** A fresh encryption that the client gave back, and where it goes. */
+/** A fresh encryption from the client, and the refreshed value that it becomes. */
 export interface Ingress {
   /**
-   * Written. Where its second polynomial goes, the packed residues of the first one lie before, prime after
-   * prime: they take less room than residues.
+   * Written. Before that the memory of its second polynomial holds the packed residues of the first one,
+   * prime after prime, which are shorter than residues.
    */
   readonly out: Value
-  /** Taken off the first polynomial: the address of a mask as `KeptMask` has it. */
+  /** Address of the mask, as in `KeptMask`, which is subtracted from the first polynomial. */
   readonly mask: number
-  /** Primes that the mask has residues for. */
+  /** Number of primes of the mask. */
   readonly maskPrimes: number
   /** Address of the second polynomial's seed. */
   readonly seed: number
-  /** As those of `PairLoad`. */
+  /** As in `PairLoad`. */
   readonly notes: number
 }
 
-/** Scratch memory that an item takes. @param maskPrimes as those of `Ingress` */
+/**
+ * Scratch memory of one item.
+ * @param maskPrimes as in `Ingress`
+ */
 export const ingressScratch = ({ kernels, limbBytes }: SimdContext, maskPrimes: number): number =>
   limbBytes * (maskPrimes + 2) + aligned(kernels.SCRATCH_BYTES.value + kernels.CHUNK_BYTES.value)
 
 /**
- * Unpacks and checks ciphertexts, expands their seeds, and takes the masks off. A mask stands for the integer
- * of least absolute value with its residues, as what the client encrypted stands for that of the masked
- * value: modulo the primes that the mask has no residues for it is extended exactly. One phase, an item for
- * each ciphertext.
+ * Unpacks and checks fresh encryptions, expands their seeds, and subtracts the masks. The client encrypted
+ * the integer of least absolute value with the masked residues; the mask likewise stands for the integer of
+ * least absolute value with its residues. Modulo the primes that the mask lacks, it is extended exactly. One
+ * phase, with one item for each ciphertext.
  */
 export function emitIngresses(builder: ProgramBuilder, context: SimdContext, work: readonly Ingress[]): void {
   builder.phase(work.map((ingress) => ingressItem(builder, context, ingress)))

@@ -2,22 +2,21 @@ import type { SimdContext } from '../context.ts'
 import { aligned } from '../memory/ranges.ts'
 import type { Call, Item, ProgramBuilder } from '../program/program.ts'
 
-/** A pair of a key as it travels, in kernel memory, and where it goes. */
+/** A pair of a key, as its frame has it, in kernel memory, and the addresses of the loaded polynomials. */
 export interface PairLoad {
   /**
-   * The first polynomial's residues modulo each prime of the context: where they lie packed, and bits of
-   * each.
+   * The first polynomial's packed residues modulo each prime of the context: address and bits of a residue.
    */
   readonly limbs: readonly { readonly address: number; readonly bits: number }[]
   /** Address of the second polynomial's seed. */
   readonly seed: number
   /** Addresses of the polynomials, prime after prime. */
   readonly polynomials: readonly [c0: number, c1: number]
-  /** Address of the permutation that both go through, if any. */
+  /** Address of the permutation that is applied to both polynomials, if any. */
   readonly table: number | undefined
   /**
-   * Address of two words for each prime that are written: 1 when all of c0's residues are below it; how many
-   * words of the seed's stream were not taken for residues, so that c1 has to be expanded anew.
+   * Address of two words for each prime, which are written: 1 when all residues of c0 are below the prime;
+   * and the number of rejected words of the seed's stream. If that is not zero, c1 must be expanded again.
    */
   readonly notes: number
 }
@@ -25,11 +24,11 @@ export interface PairLoad {
 /** Bytes of `PairLoad.notes` for each prime. */
 export const NOTES_BYTES = 8
 
-/** Scratch memory that the items take. */
+/** Scratch memory of the items. */
 export const pairLoadScratch = ({ kernels, limbBytes }: SimdContext): number =>
   aligned(limbBytes) + aligned(kernels.SCRATCH_BYTES.value + kernels.CHUNK_BYTES.value)
 
-/** Unpacks and expands pairs, to Montgomery form and permuted: the form in which keys are used. */
+/** Unpacks and expands pairs, converts them to Montgomery form, and permutes them, as programs read keys. */
 export function emitPairLoads(
   builder: ProgramBuilder,
   context: SimdContext,
@@ -64,10 +63,10 @@ function limbItem(context: SimdContext, load: PairLoad, index: number): Item {
 }
 
 /**
- * Residues to Montgomery form, and permuted.
+ * Converts residues to Montgomery form, and permutes them.
  *
- * @param from address of residues, overwritten where there is a permutation
- * @param to where they go; `from` where there is none
+ * @param from address of residues; overwritten where there is a permutation
+ * @param to address of the result; equal to `from` where there is no permutation
  */
 export function prepare(
   call: Call,

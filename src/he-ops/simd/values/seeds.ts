@@ -9,7 +9,7 @@ export class SeedExpander {
   readonly #heap: Heap
   readonly #call: KernelCall
   readonly #chunkBytes: number
-  /** Seed, then the kernels' scratch memory. */
+  /** The seed, and the kernels' scratch memory. */
   readonly #seed: number
   readonly #scratch: number
 
@@ -29,7 +29,7 @@ export class SeedExpander {
    * @param seed 64 bytes
    * @param primes below 2^30, in the order of the encryption's level
    * @param ring N, at least 512
-   * @param addresses where the N residues modulo each prime go
+   * @param addresses of the N residues modulo each prime, which are written
    */
   expand(seed: Uint8Array, primes: readonly bigint[], ring: number, addresses: readonly number[]): void {
     this.#heap.bytes(this.#seed, 64).set(seed)
@@ -45,7 +45,7 @@ export class SeedExpander {
         scratch: this.#scratch,
       })
     })
-    // One draw in 2^34 or so has to be made anew; where in the stream it comes from depends on all that went
+    // About one word in 2^34 is rejected. The place of its replacement in the stream depends on all words
     // before.
     if (rejected > 0) {
       this.expandExactly(seed, primes, ring).forEach((residues, i) => {
@@ -55,9 +55,9 @@ export class SeedExpander {
   }
 
   /**
-   * The same, for primes of up to 60 bits and however many draws are rejected, slowly.
+   * As `expand`, but slower, for primes of up to 60 bits and any number of rejected words.
    *
-   * @returns N residues in 0 .. q - 1 for each prime; nothing is left in kernel memory
+   * @returns N residues in 0 .. q - 1 for each prime; nothing stays in kernel memory
    */
   expandExactly(seed: Uint8Array, primes: readonly bigint[], ring: number): BigUint64Array[] {
     this.#heap.bytes(this.#seed, 64).set(seed)
@@ -69,7 +69,9 @@ export class SeedExpander {
     }
   }
 
-  /** A word for each residue of each prime; then, prime after prime, new ones for those that are rejected. */
+  /**
+   * Draws a word for each residue of each prime; then, prime after prime, replacements for rejected words.
+   */
   #drawAll(
     draws: Generator<bigint, never, undefined>,
     primes: readonly bigint[],
@@ -87,7 +89,7 @@ export class SeedExpander {
     })
   }
 
-  /** Gives its working memory back. */
+  /** Frees the working memory. */
   free(): void {
     this.#heap.free(this.#seed)
     this.#heap.free(this.#scratch)
