@@ -23,11 +23,11 @@ import type {
 } from '../simd/index.ts'
 
 /**
- * A session on the simd engine. It does not hold the circuit, which is large.
+ * A session on the simd engine. It does not keep the circuit, which is large.
  *
  * @param keys the client's; they outlive the session
  * @param source the key set's frame
- * @param floodingKey the server's, for the noise of answers
+ * @param floodingKey the server's key for the noise of answers
  * @param identity as `SimdEngine.open` takes it
  * @throws KEYS_MISSING, PARAMETERS_MISMATCH, TENSOR_MALFORMED for the key set; TOO_LARGE when memory does not
  *   suffice
@@ -66,7 +66,7 @@ export async function openSimdSession(
   }
 }
 
-/** Puts frames between the engine and a client, and checks those that come back. */
+/** Converts between the engine's residues and the client's frames, and checks the client's frames. */
 const inFrames =
   (
     session: SimdSession,

@@ -71,7 +71,7 @@ export const KERNEL_FIELDS = {
 
 export type KernelName = keyof typeof KERNEL_FIELDS
 
-/** A kernel's arguments by name: a missing or a misspelt field does not compile. */
+/** A kernel's arguments by name. A missing or misspelt field does not compile. */
 export type KernelArguments<K extends KernelName> = {
   readonly [Field in (typeof KERNEL_FIELDS)[K][number]]: number
 }

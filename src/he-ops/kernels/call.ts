@@ -1,12 +1,10 @@
 import { type KernelArguments, type KernelName, writeArguments } from './arguments.ts'
 import type { Kernels } from './kernels.ts'
 
-/**
- * Calls a kernel at once, with named arguments, and returns its result; kernels without one return nothing.
- */
+/** Calls a kernel at once with named arguments. Returns the kernel's result, if it has one. */
 export type KernelCall = <K extends KernelName>(kernel: K, args: KernelArguments<K>) => number
 
-/** Calls of a module's kernels with named arguments. */
+/** Wraps a module's kernels to take named arguments. */
 export function kernelCalls(kernels: Kernels): KernelCall {
   const words: number[] = []
   return (kernel, args) => {
@@ -18,8 +16,8 @@ export function kernelCalls(kernels: Kernels): KernelCall {
 type PositionalKernel = Kernels[KernelName]
 
 /**
- * Calls a kernel with the words from `w[i]` on, as many as it has parameters. The switch over the number of
- * parameters makes no array of arguments, which programs of millions of calls would pay for.
+ * Calls a kernel with the words from `w[i]` on, one for each of its parameters. The switch over the number of
+ * parameters avoids an array of arguments for each of a program's millions of calls.
  */
 export function callPositional(f: PositionalKernel, w: Int32Array | number[], i: number): number {
   switch (f.length) {
