@@ -82,7 +82,7 @@ export type KernelArguments<K extends KernelName> = {
  * is several times faster than looking up each field by its name.
  */
 export function writeArguments<K extends KernelName>(
-  words: Int32Array | number[],
+  words: Int32Array | Float64Array,
   at: number,
   kernel: K,
   args: KernelArguments<K>,
@@ -101,7 +101,7 @@ export function writeArguments<K extends KernelName>(
 }
 
 function writeByName(
-  words: Int32Array | number[],
+  words: Int32Array | Float64Array,
   at: number,
   fields: readonly string[],
   values: Readonly<Record<string, number>>,

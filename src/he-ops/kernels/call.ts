@@ -1,12 +1,15 @@
-import { type KernelArguments, type KernelName, writeArguments } from './arguments.ts'
+import { KERNEL_FIELDS, type KernelArguments, type KernelName, writeArguments } from './arguments.ts'
 import type { Kernels } from './kernels.ts'
 
 /** Calls a kernel at once with named arguments. Returns the kernel's result, if it has one. */
 export type KernelCall = <K extends KernelName>(kernel: K, args: KernelArguments<K>) => number
 
+const MOST_PARAMETERS = Math.max(...Object.values(KERNEL_FIELDS).map((fields) => fields.length))
+
 /** Wraps a module's kernels to take named arguments. */
 export function kernelCalls(kernels: Kernels): KernelCall {
-  const words: number[] = []
+  // Not an array: with its several kinds of elements, every store of `writeArguments` would be slow.
+  const words = new Float64Array(MOST_PARAMETERS)
   return (kernel, args) => {
     writeArguments(words, 0, kernel, args)
     return callPositional(kernels[kernel], words, 0)
@@ -19,7 +22,7 @@ type PositionalKernel = Kernels[KernelName]
  * Calls a kernel with the words from `w[i]` on, one for each of its parameters. The switch over the number of
  * parameters avoids an array of arguments for each of a program's millions of calls.
  */
-export function callPositional(f: PositionalKernel, w: Int32Array | number[], i: number): number {
+export function callPositional(f: PositionalKernel, w: Int32Array | Float64Array, i: number): number {
   switch (f.length) {
     case 2:
       return f(w[i], w[i + 1])
