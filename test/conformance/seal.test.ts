@@ -19,7 +19,7 @@ conformance<Ciphertext>({
   name: 'seal',
   parameters,
   scale: SCALE,
-  // The evaluator's own scratch space is no value.
+  // The evaluator's own scratch ciphertexts do not count.
   evaluator: (constants) =>
     live.uncounted(() => createSealEvaluator(fixture.ctx, fixture.keys, { constants })),
   encrypt: (_, slots, level, scale) => fixture.encrypt(slots, scale, level),
@@ -29,7 +29,7 @@ conformance<Ciphertext>({
   needsKeys: true,
 })
 
-/** Counts node-seal's ciphertexts: those made through the module's constructor, less those deleted. */
+/** Counts node-seal's ciphertexts: those that the module's constructor made, minus the deleted ones. */
 function countCiphertexts() {
   const { seal } = fixture.ctx
   const original = seal.Ciphertext

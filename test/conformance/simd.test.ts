@@ -6,8 +6,8 @@ import { simdFixture } from '../he-ops/simd/fixture.ts'
 import { createSimdEvaluator, type SimdCiphertext, type SimdEvaluator } from '../support/simd-evaluator.ts'
 import { conformance, STEPS } from './suite.ts'
 
-// One special prime, with digits as SEAL takes them; and two, with digits of two primes, the last level's
-// last digit short.
+// One special prime, with digits as in SEAL; and two special primes, with digits of two primes, where the
+// last level's last digit is short.
 for (const [name, data, special, tolerance] of [
   ['simd, one special prime', [30, 30, 30, 30], [30], 5e-2],
   ['simd, digits of two primes', [30, 30, 30, 30, 30], [30, 30], 5e-3],

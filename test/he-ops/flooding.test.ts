@@ -48,7 +48,7 @@ t.test('the bound gives a logit the deviation that the plan states', async (t) =
   const output = { level: 0, scale: 2 ** 26, flooding: 0.01 }
   const bound = floodingBound({ primes: [2n ** 40n + 1n] }, output, { stride: 256, count: 32 })
   const draw = floodingFor(key, digest(3))
-  // Logit 0 is the value of the polynomial at a root of unity: of 32 coefficients the real parts.
+  // Logit 0 is the polynomial's value at a root of unity, of which the real parts of 32 coefficients count.
   const logits = Array.from({ length: 400 }, (_, i) => {
     const integers = floodingFor(key, digest(1000 + i))(32, bound)
     return integers.reduce((sum, value, k) => sum + value * Math.cos((Math.PI * k) / 32), 0) / output.scale
@@ -71,7 +71,7 @@ t.test('residues: every word below the largest multiple of the modulus, and no o
     })
   }
   t.strictSame([...uniformResidues(3, below, source)], [7n, below - 1n, 8n])
-  // More than the platform gives at once.
+  // More bytes than one call of the platform's generator gives.
   const many = uniformResidues(40_000, 2n ** 40n)
   t.ok(many.subarray(-100).some((value) => value > 2n ** 32n))
 })

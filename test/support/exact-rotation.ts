@@ -7,10 +7,10 @@ import type { Item, ProgramBuilder } from '../../src/he-ops/simd/program/program
 import { limbs } from '../../src/he-ops/simd/values/values.ts'
 
 /**
- * One rotation in SEAL's order of steps: first the automorphism, then the digits of what it gives. With one
- * special prime the result is SEAL's to the bit; a hoisted rotation differs from it by the digits' signs.
+ * Emits one rotation in SEAL's order: first the automorphism, then the decomposition. With one special prime
+ * the result is SEAL's bit for bit; a hoisted rotation differs from it by the signs of digits.
  *
- * Takes scratch memory of one limb and one more for each digit. The source stays as it is.
+ * Takes scratch memory of one limb and one more for each digit. The source is unchanged.
  */
 export function emitExactRotation(builder: ProgramBuilder, context: SimdContext, rotation: Rotation): void {
   const { source, element, key, out } = rotation
@@ -43,7 +43,7 @@ export function emitExactRotation(builder: ProgramBuilder, context: SimdContext,
             const { q, inverse, chunk } = moduli[index]
             const vectorTerms: number[] = []
             for (let j = 0; j < digits.digits; j++) {
-              // Keys lie permuted backwards, so the digits have to as well.
+              // Keys are kept permuted by the inverse automorphism, so the digits are permuted likewise.
               const digit = scratch + (1 + j) * limbBytes
               call('permute', {
                 out: digit,

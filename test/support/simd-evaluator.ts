@@ -26,32 +26,29 @@ export interface SimdCiphertext extends CiphertextType {
 
 export type SimdEvaluator = Evaluator<SimdCiphertext> & {
   /**
-   * A ciphertext from a fresh encryption as it travels, the caller's to free.
+   * Loads a fresh encryption, which the caller frees.
    *
    * @param pair over the primes q_0 .. q_level; not changed
    * @throws TENSOR_MALFORMED when a residue is not below its prime
    */
   load(pair: PackedRlwe, level: number, scale: number): SimdCiphertext
-  /**
-   * Copies of the polynomials' residues in NTT form: for each polynomial N words a prime, prime after prime.
-   */
+  /** Copies of the polynomials' residues in NTT form, prime after prime, N words for each. */
   residues(a: SimdCiphertext): Uint32Array[]
-  /** Ciphertexts made and not yet freed. */
+  /** Number of ciphertexts that are not freed. */
   readonly live: number
   /** Frees constants and tools; neither keys nor ciphertexts. */
   delete(): void
 }
 
 /**
- * The simd backend, one operation at a time on one thread: what circuits run as programs is built from the
- * same parts (`circuit-program.ts`). With one special prime every result is node-seal's to the bit.
+ * The parts of the simd engine as an evaluator: one operation at a time on one thread, for conformance tests
+ * and for comparisons with node-seal. With one special prime every result is node-seal's bit for bit.
  *
- * Operands are left as they are and results are the caller's to free; an operation that throws leaves nothing
- * behind.
+ * Operands are unchanged and the caller frees results; an operation that throws leaves no memory behind.
  *
- * @param keys the caller's to free; undefined for circuits without rotations and products
- * @param circuit whose constants are encoded as they are asked for, and kept until `delete`
- * @throws from operations: what `typeLaws` throws, KEYS_MISSING, TOO_LARGE, INTERNAL for a freed ciphertext
+ * @param keys owned by the caller; undefined for circuits without rotations and products
+ * @param circuit whose constants are encoded at their first use, and kept until `delete`
+ * @throws from operations: errors of `typeLaws`, KEYS_MISSING, TOO_LARGE, INTERNAL for a freed ciphertext
  */
 export function createSimdEvaluator(
   context: SimdContext,

@@ -16,9 +16,7 @@ const distinct = (length: number): Float64Array =>
 const tile = (values: Float64Array): Float64Array =>
   Float64Array.from({ length: slots }, (_, i) => values[i % values.length])
 
-/**
- * The some coefficients of a full NTT-form residue polynomial in X^(N / size), centred, by direct inversion.
- */
+/** Some coefficients of a residue polynomial in X^(N / size) in NTT form, centred, by direct inversion. */
 function coefficients(residues: BigUint64Array, prime: bigint, size: number): bigint[] {
   const powers = [...new Set([0, 1, 2, size / 2 - 1, size / 2, size / 2 + 1, size - 1])].filter(
     (k) => k < size,

@@ -12,7 +12,7 @@ import { REJECTING_PRIME, rejectingSeed } from './rejecting.ts'
 
 const RING = 8192
 
-/** Both builds of the kernels, each on a memory of its kind. */
+/** Both builds of the kernels, each on its kind of memory. */
 const builds = await Promise.all(
   (['shared', 'unshared'] as const).map(async (sharing) => {
     const memory = createKernelMemory(sharing)
@@ -20,7 +20,7 @@ const builds = await Promise.all(
   }),
 )
 
-// BLAKE2Xb in plain arithmetic, as the papers have it.
+// BLAKE2Xb in bigint arithmetic, after the papers.
 
 const MASK = 2n ** 64n - 1n
 const IV = [

@@ -10,8 +10,7 @@ import { loadSeal } from '../../../src/he-ops/seal/runtime.ts'
 import { automorphism, centred, expanded, mod, secretResidues, transforms } from './exact.ts'
 import { smallParameters } from './fixture.ts'
 
-// Hybrid key switching in plain integers, with the keys that clients make: what the noise formula is held
-// against.
+// Hybrid key switching in bigint arithmetic with client keys, compared with the noise formula.
 
 const parameters = smallParameters([30, 30, 29, 28, 26], 30, 30)
 const { ring, primes, specialPrimes } = parameters
@@ -25,14 +24,14 @@ for (const object of [maker, secretKey, ctx]) object.delete()
 
 const product = (factors: readonly bigint[]): bigint => factors.reduce((all, factor) => all * factor, 1n)
 const special = product(specialPrimes)
-/** Modulo q_0 and the special primes, all that a small error can be read from. */
+/** Modulo q_0 and the special primes, which suffice to read a small error. */
 const moduli = [0, primes.length, primes.length + 1].map((index) => {
   const prime = [...primes, ...specialPrimes][index]
   return { index, prime, ...transforms(ring, prime) }
 })
 const [base, ...specials] = moduli
 
-/** The integers nearest to 0 with these residues, list by list. */
+/** The integers of least absolute value with these residues, list by list. */
 function toIntegers(residues: readonly (readonly bigint[])[], of: readonly bigint[]): bigint[] {
   const all = product(of)
   const parts = of.map((prime) => {

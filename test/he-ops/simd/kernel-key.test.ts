@@ -12,7 +12,7 @@ import { packedFullRlwe, readRlwe, rlweBytes, writeRlwe } from '../../../src/wir
 import { mod, secretResidues, transforms } from '../seal/exact.ts'
 import { residuesOf, smallParameters } from '../seal/fixture.ts'
 
-// Encryptions by the kernels against node-seal, which decrypts them.
+// Encryptions by the kernels, decrypted by node-seal.
 
 const parameters = smallParameters([28, 30, 30, 27], 30, 30)
 const { ring, primes, topLevel } = parameters
@@ -89,7 +89,7 @@ t.test('what does not fit is refused, and the key works on', async (t) => {
   t.equal(key.encryptSlots([Float64Array.of(1)], 1, SCALE).length, 1)
 })
 
-/** Integers within a quarter of the modulus of a level with two primes; alike in no two coefficients. */
+/** Integers within a quarter of the modulus of a level with two primes; no two coefficients are equal. */
 const integers = (round: number): bigint[] =>
   Array.from(
     { length: ring },
@@ -119,7 +119,7 @@ for (const threads of [1, 3]) {
       const key = await KernelKey.create(parameters, secretPolynomial(ctx, secretKey), { threads })
       const values = Array.from({ length: 11 }, (_, i) => integers(i))
       const masked = values.map((each) => full(key.encryptResidues([residuesAt(each, from)], from)[0], from))
-      // More than one batch in the second call, and calls follow one another.
+      // The second call has more than one batch, and calls are sequential.
       const rounds = await Promise.all([
         key.refresh(masked.slice(0, 2), from, to),
         key.refresh(masked, from, to),
@@ -160,7 +160,7 @@ t.test('a seed that needs a word drawn anew is not used in a refresh', async (t)
   const { kernels } = own.context
   const { uniformNoted } = kernels
   let spoilt = 0
-  // Programs go by the number of parameters.
+  // Programs depend on the kernels' numbers of parameters.
   kernels.uniformNoted = Object.defineProperty(
     (...args: number[]) => {
       const result = uniformNoted(...args)

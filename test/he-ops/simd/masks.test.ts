@@ -17,9 +17,9 @@ import { collect } from '../../wire/fixtures.ts'
 import { mod, secretResidues, transforms } from '../seal/exact.ts'
 import { unpacked } from './fixture.ts'
 
-// What a client decrypts in a refresh round is uniform modulo the refresh level's modulus, whatever the
-// picture was, and two queries of one picture have nothing in common. Pictures without detail are those that
-// weak masks bare: their energy is in few coefficients.
+// In a refresh round the client decrypts values that are uniform modulo the refresh level's modulus, for any
+// picture; two queries of one picture are independent. Pictures without detail are the ones that weak masks
+// would reveal: their energy is in few coefficients.
 
 type Picture = (y: number, x: number, channel: number) => number
 
@@ -47,11 +47,11 @@ function imageOf({ image, preprocessing }: InputSpec, picture: Picture) {
 }
 
 /**
- * Largest chi-squared of 32 cells of equal chance, of mean 31 and deviation 7.9, that is no surprise in
- * hundreds of tests.
+ * Largest chi-squared of 32 cells of equal probability that hundreds of tests may reach by chance; mean 31,
+ * standard deviation 7.9.
  */
 const UNIFORM = 31 + 9 * 7.9
-/** Largest correlation of independent samples, in deviations of 1 / sqrt(n), that is none. */
+/** Largest correlation of independent samples that chance may reach, in units of 1 / sqrt(n). */
 const CORRELATED = 6
 
 /** @param fractions of the modulus, from 0 to 1 */
@@ -101,9 +101,7 @@ async function open(circuit: Circuit) {
     unit: (modulus / prime) * invert(modulus / prime, prime),
   }))
 
-  /**
-   * What the client decrypts, as fractions of the modulus: exact integers by the Chinese remainder theorem.
-   */
+  /** The decrypted values as fractions of the modulus: exact integers by the Chinese remainder theorem. */
   function decrypted(masked: PackedFullRlwe): Float64Array {
     const { c0, c1 } = unpacked(masked)
     const { ring: size } = parameters

@@ -11,8 +11,8 @@ import { mod, transforms } from '../seal/exact.ts'
 import { refreshedCircuit, STEPS, smallSimdCircuit } from './circuits.ts'
 import { simdFixture, unpacked } from './fixture.ts'
 
-// A client that uploads a public key whose first polynomial is zero: what re-randomises the first polynomial
-// of all that leaves the server is then a small error alone, and masks have to hide the rest.
+// A malicious client uploads a public key with zeros for its first polynomial. Re-randomising then adds only
+// a small error to first polynomials, and masks must hide the rest.
 
 const PERIOD = 16
 const DIGEST_BYTES = 32
@@ -44,7 +44,7 @@ function alike(first: PackedFullRlwe, second: PackedFullRlwe, { parameters }: Ci
   })
 }
 
-/** So many of `count` uniform residues are near zero, give or take seven deviations. */
+/** The number of `count` uniform residues near zero, within seven standard deviations. */
 function isChance(found: number, count: number, prime: bigint): boolean {
   const expected = (count * Number(2n * SMALL)) / Number(prime)
   return Math.abs(found - expected) < 7 * Math.sqrt(expected) + 1
@@ -79,7 +79,7 @@ t.test('an answer shows nothing outside of the coefficients of its logits', asyn
   t.equal(count, 2 * PERIOD)
   const { session, inputs, close } = await started(circuit, STEPS)
   t.teardown(close)
-  // Without flooding, which hides some bits of the logits.
+  // Without flooding, which would hide some bits of the logits.
   const control = { flooding: (length: number) => new Float64Array(length) }
   const answers = [await session.run(inputs, control), await session.run(inputs, control)]
   const shown = alike(answers[0], answers[1], circuit)

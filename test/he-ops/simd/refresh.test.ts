@@ -13,7 +13,7 @@ import { mod, secretResidues, transforms } from '../seal/exact.ts'
 import { refreshedCircuit } from './circuits.ts'
 import { simdFixture, unpacked } from './fixture.ts'
 
-// Every slot of the result is looked at.
+// The test checks every slot of the result.
 const period = 4096
 const circuit = refreshedCircuit({ period })
 const { parameters } = circuit
@@ -25,7 +25,7 @@ const x = Float64Array.from({ length: slots }, (_, s) => Math.sin(s + 1))
 const y = Float64Array.from({ length: slots }, (_, s) => Math.cos(5 * s) - 0.25)
 const inputs = [x, y].map((v) => fixture.packed(fixture.encrypt(v, topLevel, circuit.input.scale), topLevel))
 
-/** The client's half, on kernels of its own. */
+/** The client's part, on kernels of its own. */
 async function client() {
   const key = await KernelKey.create(parameters, secretPolynomial(fixture.ctx, fixture.secretKey))
   return (masked: readonly PackedFullRlwe[]) => key.refresh(masked, LEVEL, topLevel)
@@ -190,8 +190,8 @@ function centred(limbs: readonly (readonly bigint[])[], primes: readonly bigint[
 }
 
 /**
- * Largest chi-squared of 32 cells of equal chance, of mean 31 and deviation 7.9, that is no surprise in
- * hundreds of tests.
+ * Largest chi-squared of 32 cells of equal probability that hundreds of tests may reach by chance; mean 31,
+ * standard deviation 7.9.
  */
 const UNIFORM = 31 + 9 * 7.9
 
@@ -226,7 +226,7 @@ for (const threads of [1, 2]) {
     for (const values of seen) {
       const top = chiSquared((i) => Number((mod(values[i], modulus) * 32n) / modulus), ring)
       t.ok(top < UNIFORM, `the highest bits are uniform: ${top.toFixed(1)}`)
-      // Those below too, down to the lowest ones.
+      // The lower bits too, down to the lowest ones.
       for (const shift of [0n, 13n, 28n, 43n, 58n]) {
         const chi = chiSquared((i) => Number((mod(values[i], modulus) >> shift) & 31n), ring)
         t.ok(chi < UNIFORM, `bits from ${shift} on are uniform: ${chi.toFixed(1)}`)

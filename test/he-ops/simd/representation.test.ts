@@ -13,10 +13,10 @@ import { newSimdContext } from './fixture.ts'
 
 const WEIGHTS = [Float64Array.of(0.5)]
 
-/** The values of which a mark is set. */
+/** The values whose mark is set. */
 const marked = (marks: Uint8Array): ValueId[] => [...marks.keys()].filter((id) => marks[id] === 1)
 
-/** Builds a circuit of two inputs, 0 and 1, and says how its values are kept. */
+/** Builds a circuit of two inputs, 0 and 1, and returns how its values are represented. */
 function kept(body: (build: CircuitBuilder, x: ValueId, y: ValueId) => void) {
   const build = new CircuitBuilder()
   body(build, build.input(), build.input())
@@ -124,7 +124,7 @@ t.test('the small circuit, pinned', async (t) => {
   t.strictSame(readers[11], [12, 13])
 })
 
-/** Of large scales too, at which one may rescale twice in a row. */
+/** Also at large scales, at which two rescales may follow each other. */
 const circuits = fc.constantFrom(2 ** 26, 2 ** 45).chain((scale) => randomCircuit(parameters, STEPS, scale))
 
 t.test('what holds for every circuit', async (t) => {
@@ -158,7 +158,7 @@ t.test('what holds for every circuit', async (t) => {
 
 const context = await newSimdContext(parameters)
 
-/** Keys at addresses where nothing is: programs are counted here, not run. */
+/** Keys at fictitious addresses: programs are counted here, not run. */
 const nowhere: SimdKeys = {
   relinKey: { address: () => 64 },
   galoisKeys: new Map(STEPS.map((steps) => [steps, { address: () => 64 }])),

@@ -14,9 +14,7 @@ t.test('what shares an input, directly or through others, is one group; order st
   )
 })
 
-/**
- * Whether all of a group is reached from its first piece, going on to whatever reads what is already read.
- */
+/** Whether all pieces of a group can be reached from its first one over shared inputs. */
 function holdsTogether([first, ...others]: readonly number[][]): boolean {
   const read = new Set(first)
   let left = others

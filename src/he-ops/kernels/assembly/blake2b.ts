@@ -28,7 +28,7 @@ export function iv(i: i32): u64 {
   }
 }
 
-/** Row `round` of the message permutation, sixteen numbers of four bits, the first in the lowest bits. */
+/** Row `round` of the message permutation: sixteen numbers of four bits, the first in the lowest bits. */
 export function sigma(round: i32): u64 {
   switch (round % 10) {
     case 0:
@@ -54,7 +54,7 @@ export function sigma(round: i32): u64 {
   }
 }
 
-/** Word of the message that stands at `position` of a round's order. */
+/** The message word at `position` of a round's order. */
 // @ts-ignore: decorator
 @inline
 export function word(message: usize, order: u64, position: i32): u64 {

@@ -1,7 +1,7 @@
 import { compress, iv, ROUNDS, sigma, word } from './blake2b'
 
-// BLAKE2Xb as SEAL expands seeds with it: the stream is a sequence of chunks of 4096 bytes, chunk c being
-// BLAKE2Xb(message = c as eight bytes, key = the seed of 64 bytes, output length 4096), 64 leaves of one
+// BLAKE2Xb as SEAL expands seeds with it. The stream is a sequence of chunks of 4096 bytes. Chunk c is
+// BLAKE2Xb(message = c as eight bytes, key = the seed of 64 bytes, output length 4096): 64 leaves of one
 // compression each.
 //
 // Sources: Aumasson et al., "BLAKE2X", 2016; native/src/seal/randomgen.cpp of SEAL 4.1.
@@ -9,11 +9,10 @@ import { compress, iv, ROUNDS, sigma, word } from './blake2b'
 /** Bytes of a chunk of the stream. */
 export const CHUNK_BYTES: i32 = 4096
 const BLOCK_BYTES: i32 = 64
-/** The output length as it stands in parameter blocks. */
+/** The output length at its place in parameter blocks. */
 const LENGTH: u64 = (<u64>CHUNK_BYTES) << 32
 
-// What is worked on in the caller's scratch memory: a state of 8 words, a message of 16, the leaves'
-// schedule.
+// Layout of the caller's scratch memory: a state of 8 words, a message of 16 words, the leaves' schedule.
 const STATE: usize = 0
 const MESSAGE: usize = 64
 const SCHEDULE: usize = 192
@@ -22,7 +21,8 @@ const SCHEDULE_BYTES: usize = ROUNDS * 16 * 16
 export const SCRATCH_BYTES: i32 = <i32>(SCHEDULE + SCHEDULE_BYTES)
 
 /**
- * The root of a chunk: BLAKE2b of the counter under the seed as key, a block each. `message` is overwritten.
+ * Computes the root of a chunk: BLAKE2b of the counter, keyed with the seed, one block each. Overwrites
+ * `message`.
  */
 function hashRoot(state: usize, message: usize, seed: usize, counter: u32): void {
   for (let i = 0; i < 8; i++) store<u64>(state + (<usize>i << 3), iv(i))
@@ -37,10 +37,7 @@ function hashRoot(state: usize, message: usize, seed: usize, counter: u32): void
   compress(state, message, 136, true)
 }
 
-/**
- * Writes chunk `counter` of the stream of a seed, 512 words of 64 bits; overwrites `SCRATCH_BYTES` of
- * scratch.
- */
+/** Writes chunk `counter` of a seed's stream, 512 words of 64 bits; overwrites `SCRATCH_BYTES` of scratch. */
 export function expandChunk(out: usize, seed: usize, counter: u32, scratch: usize): void {
   const state = scratch + STATE
   const message = scratch + MESSAGE
@@ -53,7 +50,10 @@ export function expandChunk(out: usize, seed: usize, counter: u32, scratch: usiz
   }
 }
 
-/** The message's words in the order in which the twelve rounds add them, each in both lanes: 192 vectors. */
+/**
+ * Writes the message's words in the order in which the twelve rounds add them, each in both lanes: 192
+ * vectors.
+ */
 function expandSchedule(schedule: usize, message: usize): void {
   let out = schedule
   for (let round = 0; round < ROUNDS; round++) {
@@ -97,7 +97,7 @@ function rotate63(a: v128): v128 {
   return v128.or(add64(a, a), v128.shr<u64>(a, 63))
 }
 
-/** Stores two neighbouring words of the leaves in both lanes. */
+/** Stores two neighbouring words of two leaves, one leaf in each lane. */
 // @ts-ignore: decorator
 @inline
 function storePair(out: usize, word0: v128, word1: v128): void {
@@ -105,8 +105,8 @@ function storePair(out: usize, word0: v128, word1: v128): void {
   v128.store(out + BLOCK_BYTES, v128.shuffle<u64>(word0, word1, 1, 3))
 }
 
-// What a leaf's parameter block has in its first and third words: digest and leaf length 64; inner length 64.
-// The second has the leaf's number beside the length of the output.
+// First and third word of a leaf's parameter block: digest and leaf length 64; inner length 64. The second
+// word has the leaf's number and the length of the output.
 const LEAF0: u64 = 0x4000000040
 const LEAF2: u64 = 0x4000
 

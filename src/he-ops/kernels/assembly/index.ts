@@ -1,5 +1,5 @@
-// What the module offers. Pointers are byte addresses in the imported memory, residues are u32 below a prime
-// q < 2^30.
+// Exports of the module. Pointers are byte addresses in the imported memory; residues are u32 below a prime q
+// < 2^30.
 
 export { BINOMIAL_BOUND, BINOMIAL_BYTES, binomial } from './binomial'
 export { CHUNK_BYTES, expandChunk as streamChunk, SCRATCH_BYTES } from './blake2xb'

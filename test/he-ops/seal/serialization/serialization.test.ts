@@ -19,7 +19,7 @@ const ctx = createSealContext(seal, parameters)
 const none = seal.ComprModeType.none
 const level = keyLevel(ctx)
 
-// Bytes that node-seal itself has written: what our writer makes of our record must be the same.
+// Our writer must reproduce the bytes that node-seal has written.
 const samples = withHeap((own) => {
   const generator = own(new seal.KeyGenerator(ctx.context))
   const secretKey = own(generator.secretKey())

@@ -18,13 +18,13 @@ const context = await newSimdContext(parameters)
 const { heap } = context
 const primes = [...parameters.primes, ...parameters.specialPrimes]
 const special = parameters.specialPrimes.reduce((product, prime) => product * prime, 1n)
-/** The plain encoder, modulo the special primes too. */
+/** The slow encoder, modulo the special primes too. */
 const encoder = new PeriodicEncoder({ ...parameters, primes } as CkksParameters)
 
 const distinct = (length: number, salt = 1): Float64Array =>
   Float64Array.from({ length }, (_, i) => Math.sin(3 * i + salt) * (i % 3 === 0 ? -2.5 : 1.25))
 
-/** What residues of a form are multiples of the plaintext's by. */
+/** The factor by which a form's residues are multiples of the plaintext's. */
 const FACTORS: Readonly<Record<ConstantForm, bigint>> = {
   normal: 2n ** 32n,
   extended: 2n ** 32n,
@@ -32,7 +32,7 @@ const FACTORS: Readonly<Record<ConstantForm, bigint>> = {
   addend: 1n,
 }
 
-/** The residues of a constant's blocks modulo the prime at `place`, freed of the form's factor. */
+/** The residues of a constant's blocks modulo the prime at `place`, divided by the form's factor. */
 function plaintextOf(
   { address, count, shift }: EncodedConstant,
   form: ConstantForm,
@@ -74,7 +74,7 @@ function coefficientsOf(residues: readonly bigint[], prime: bigint): bigint[] {
 }
 
 /**
- * Whether two plaintexts' coefficients are the same modulo a prime, or next to each other: doubles near a
+ * Whether the coefficients of two plaintexts are equal modulo a prime, or adjacent: doubles may be near a
  * half.
  */
 function isSame(found: readonly bigint[], wanted: readonly bigint[], prime: bigint): boolean {
@@ -154,7 +154,7 @@ t.test('what rounds to zero says so, and says it of nothing else', async (t) => 
     [1e-4, 2 ** 10, true],
     [-1e-4, 2 ** 10, true],
     [1e-3, 2 ** 10, false],
-    // Halves go to the even neighbour: this is 0, three halves are 2.
+    // Halves round to even: 0.5 to 0, 1.5 to 2.
     [0.5, 1, true],
     [-0.5, 1, true],
     [1.5, 1, false],

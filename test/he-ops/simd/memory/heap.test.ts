@@ -55,7 +55,7 @@ t.test('beyond the limit it is TOO_LARGE, and the heap stays usable', async (t) 
     t.equal(heap.used, PAGE, 'nothing was handed out')
     t.ok(heap.peak <= limit, 'nor spanned')
   }
-  // All that is left, in pieces: the failed allocations neither hold it nor move it out of reach.
+  // The remaining memory, in pieces: failed allocations neither occupy it nor make it unreachable.
   const rest = Array.from({ length: 2 }, () => heap.allocate(PAGE))
   const last = heap.allocate(PAGE - 64)
   t.equal(heap.used, limit - 64)

@@ -30,12 +30,12 @@ const pause = (milliseconds: number): void => {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds)
 }
 
-// The workers are up, and have loaded what they need.
+// Waits until the workers have started and loaded their modules.
 for (const worker of workers) {
   await send(worker, { threads: 1, shared: new Barrier(1).shared, action: 'arrive', pauseMilliseconds: 0 })
 }
 
-/** A barrier of two, at which a worker does something, with time for it to fall asleep there. */
+/** A barrier of two threads; a worker acts at it after a pause in which the other thread falls asleep. */
 function withOther(action: Meeting['action']): { barrier: Barrier; met: Promise<Met> } {
   const barrier = new Barrier(2)
   const met = send(workers[0], { threads: 2, shared: barrier.shared, action, pauseMilliseconds: 0 })

@@ -77,7 +77,7 @@ t.test('progress never falls and ends at the number of operations', async (t) =>
       seen.every((done, i) => done > 0 && (i === 0 || done >= seen[i - 1])),
       `${seen}`,
     )
-    // The last operation drops a level, which takes no work of its own.
+    // The last operation drops a level, which takes no phase.
     t.equal(seen.at(-1), circuit.ops.length)
     t.equal(seen.length, program.program.phases.length - 1, 'one report for each phase')
     program.free()
@@ -122,12 +122,12 @@ t.test('what onProgress or shouldStop throws comes out, and the next run is righ
   }
 })
 
-/** Far beyond the memory there is. */
+/** An address far beyond the memory. */
 const NOWHERE = 2 ** 32 - 2 ** 20
 
 /**
- * A program of some phases, in each of which each thread marks that it was there; the `culprits` then reach
- * for memory that does not exist in the phase `failing`.
+ * A program of some phases. In each phase each thread marks its presence; in the phase `failing` the
+ * `culprits` then access memory that does not exist.
  */
 function marking(pool: ThreadPool, phases: number, failing: number, culprits: readonly number[]) {
   const mark = heap.allocate(16)
@@ -146,7 +146,7 @@ function marking(pool: ThreadPool, phases: number, failing: number, culprits: re
   })
   return {
     program,
-    /** Threads that were there in each phase. */
+    /** Number of threads that were present in each phase. */
     present(): number[] {
       const words = heap.words(marks, 4 * phases * pool.threads)
       const row = (phase: number) => words.subarray(4 * phase * pool.threads, 4 * (phase + 1) * pool.threads)
@@ -196,7 +196,7 @@ t.test('a failure and a stop in the same phase: the failure comes out', async (t
   const [, , pool] = pools
   const faulty = marking(pool, 5, 1, [2])
   let phases = 0
-  // Asked for in the second phase, the one that fails.
+  // The stop is requested in the second phase, which fails.
   await t.rejects(pool.run(faulty.program, { shouldStop: () => ++phases === 2 }), {
     message: /out of bounds/,
   })
