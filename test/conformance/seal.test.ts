@@ -8,7 +8,7 @@ const fixture = await sealFixture(parameters, STEPS)
 const live = countCiphertexts()
 t.teardown(() => fixture.delete())
 
-t.test('the count of live ciphertexts counts', async (t) => {
+t.test('the number of live ciphertexts follows makes and frees', async (t) => {
   const ciphertext = fixture.encrypt(Float64Array.of(1, -2), 2 ** 30, 1)
   t.equal(live.count(), 1)
   ciphertext.delete()

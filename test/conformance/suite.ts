@@ -191,7 +191,7 @@ export function conformance<Ct>(backend: Backend<Ct>): void {
       check(t, b, (s) => y[s], [topLevel, SCALE])
     })
 
-    t.test('what was made is freed', async (t) => {
+    t.test('every ciphertext is freed', async (t) => {
       if (backend.live) t.equal(backend.live(evaluator), 0)
     })
   })

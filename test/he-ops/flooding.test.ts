@@ -21,7 +21,7 @@ t.test('one query gets the same noise again, and another query or server another
   t.equal(newFloodingKey().length, FLOODING_KEY_BYTES)
 })
 
-t.test('repeating a query averages nothing away, and encrypting anew does', async (t) => {
+t.test('an average over repetitions of a query removes no noise; one over fresh queries does', async (t) => {
   const bound = 1000
   const deviation = (runs: number, queryOf: (run: number) => number): number => {
     const sums = new Float64Array(512)

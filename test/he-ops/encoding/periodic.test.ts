@@ -110,7 +110,7 @@ t.test('coefficients beyond 2^53 are reduced exactly', async (t) => {
   })
 })
 
-t.test('what rounds to zero says so', async (t) => {
+t.test('isZero is true for constants that round to zero', async (t) => {
   const encoder = new PeriodicEncoder(parameters)
   t.equal(encoder.encode(Float64Array.of(1e-4, -1e-4), 2 ** 10, 1).isZero, true)
   t.equal(encoder.encode(Float64Array.of(1e-3, 0), 2 ** 10, 1).isZero, false)

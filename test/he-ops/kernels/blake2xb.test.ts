@@ -93,7 +93,7 @@ t.test('uniform polynomials of seeds are those that node-seal expands', async (t
   seeds.free()
 })
 
-t.test('a part of the primes from where its words begin in the stream', async (t) => {
+t.test('each prime’s residues can be expanded from their place in the stream', async (t) => {
   const seed = seedOf(4)
   const expected = await bySeal(small, seed)
   const chunks = (8 * RING) / CHUNK_BYTES
@@ -110,7 +110,7 @@ t.test('a part of the primes from where its words begin in the stream', async (t
   })
 })
 
-t.test('words that are drawn anew, many of them, as node-seal draws them', async (t) => {
+t.test('many rejected words are replaced as node-seal replaces them', async (t) => {
   const [first, second, special] = REJECTING
   const [middle] = nttPrimes(RING, [30])
   const parameters = checkParameters({
@@ -146,7 +146,7 @@ function rejectedShare(seed: Uint8Array, prime: bigint): number {
   })
 }
 
-t.test('one rejected word is enough for the slow way', async (t) => {
+t.test('one rejected word switches to the slow expansion', async (t) => {
   const seed = seedOf(7)
   // A prime of 30 bits rejects one word in 2^34; the test takes the kernel's count.
   const rejecting: Kernels = {

@@ -76,7 +76,7 @@ t.test('exact for every integer, from one source to eight, in any order', async 
   )
 })
 
-t.test('single precision is wrong where this is tested: the positive control', async (t) => {
+t.test('positive control: single precision is wrong for these integers', async (t) => {
   const sources = [0, 1, 2]
   const conversion = new BaseConversion(heap, moduli, sources, false)
   const primes = sources.map((index) => moduli[index].prime)

@@ -84,7 +84,7 @@ t.test('a larger scratch or chunk is allocated when the module asks for one', as
   )
 })
 
-t.test('the slack behind packed residues too', async (t) => {
+t.test('the slack behind packed residues is allocated as the module asks', async (t) => {
   const loader = (on: Kernels): number => {
     const context = createSimdContext(on, heap, parameters)
     return bytesOf(() => new PairLoader(context))

@@ -102,7 +102,7 @@ t.test('a residue that is its prime is refused, wherever it stands; one less is 
   }
 })
 
-t.test('every bad residue counts, the first and the last of many', async (t) => {
+t.test('every bad residue is detected, the first and the last of many', async (t) => {
   const q = Number(smallestPrime(RING))
   const words = residues(64, q, 'largest', 0)
   for (let place = 0; place < words.length; place++) {

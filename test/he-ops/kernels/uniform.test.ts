@@ -143,7 +143,7 @@ for (const { sharing, heap, kernels } of builds) {
   })
 }
 
-t.test('a word that has to be drawn anew is noticed, and is the one that node-seal draws', async (t) => {
+t.test('a rejected word is detected, and replaced as node-seal replaces it', async (t) => {
   const [{ heap, kernels }] = builds
   const seed = rejectingSeed()
   const others = nttPrimes(RING, [30, 30, 25]).filter((prime) => prime !== REJECTING_PRIME)

@@ -124,7 +124,7 @@ t.test('a dot whose every weight rounds to zero is refused', async (t) => {
   tiny.delete()
 })
 
-t.test('what node-seal throws carries its text', async (t) => {
+t.test('errors carry the text of node-seal’s exceptions', async (t) => {
   const vanishing = createSealEvaluator(ctx, keys, { constants: [Float64Array.of(1), Float64Array.of(-1)] })
   const terms = [0, 1].map((constant) => ({ ciphertext: a, constant }))
   t.throws(() => vanishing.dot(terms, 2 ** 20), { code: 'INTERNAL', message: /transparent/ })

@@ -47,7 +47,7 @@ function recoveredShare(input: Ciphertext, output: Ciphertext): number {
   return recovered / samples
 }
 
-t.test('weights are read off the second polynomial, and not after re-randomising', async (t) => {
+t.test('weights can be read off the second polynomial, but not after re-randomising', async (t) => {
   const input = fixture.encrypt(message, SCALE, 2)
   const output = evaluator.dot([{ ciphertext: input, constant: 0 }], 2 ** 20)
   t.equal(recoveredShare(input, output), 1, 'the attack works')

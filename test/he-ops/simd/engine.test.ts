@@ -425,7 +425,7 @@ function trial(): { before: bigint[]; after: bigint[]; encoded: bigint[] } {
 const samples = (polynomial: Uint32Array): bigint[] =>
   Array.from({ length: SAMPLES }, (_, i) => BigInt(polynomial[2 * i]))
 
-t.test('weights are not read off the result: it is re-randomised, each time anew', async (t) => {
+t.test('weights cannot be read off the result: each result is re-randomised', async (t) => {
   const [prime] = primes
   const { before, after, encoded } = trial()
   const recovered = (c1: readonly bigint[]): number =>

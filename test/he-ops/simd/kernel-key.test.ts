@@ -81,7 +81,7 @@ t.test('several vectors, shorter ones and none', async (t) => {
   t.equal(seeds.size, 3)
 })
 
-t.test('what does not fit is refused, and the key works on', async (t) => {
+t.test('values that do not fit are refused, and the key stays usable', async (t) => {
   for (const value of [Number.NaN, Number.POSITIVE_INFINITY, 2 ** 40]) {
     t.throws(() => key.encryptSlots([Float64Array.of(value)], 1, SCALE), { code: 'TENSOR_OUT_OF_RANGE' })
   }
@@ -145,7 +145,7 @@ for (const threads of [1, 3]) {
   )
 }
 
-t.test('what is no ciphertext is refused, wherever the residue is', async (t) => {
+t.test('a residue out of range is refused at every place', async (t) => {
   const [good] = key.encryptResidues([residuesAt(integers(0), 1)], 1).map((pair) => full(pair, 1))
   for (const part of ['limbs', 'second'] as const) {
     const bad = { ...good, [part]: good[part].map((limb) => ({ ...limb, bytes: limb.bytes.slice() })) }
@@ -155,7 +155,7 @@ t.test('what is no ciphertext is refused, wherever the residue is', async (t) =>
   t.equal((await key.refresh([good], 1, topLevel)).length, 1, 'and the key works on')
 })
 
-t.test('a seed that needs a word drawn anew is not used in a refresh', async (t) => {
+t.test('a seed with a rejected word is not used in a refresh', async (t) => {
   const own = await KernelKey.create(parameters, secretPolynomial(ctx, secretKey))
   const { kernels } = own.context
   const { uniformNoted } = kernels
@@ -195,7 +195,7 @@ for (const threads of [1, 2]) {
   })
 }
 
-t.test('nothing of a refresh stays in scratch memory but what is public', async (t) => {
+t.test('a refresh leaves only public data in scratch memory', async (t) => {
   const memory = createKernelMemory('unshared')
   const own = await KernelKey.create(parameters, secretPolynomial(ctx, secretKey), { memory })
   const values = integers(5)

@@ -100,7 +100,7 @@ t.test('errors are SEAL’s: centred binomial of 42 bits, each pair its own', as
   t.equal(new Set(pairs.map(({ seed }) => hex(seed))).size, pairs.length, 'and its own seed')
 })
 
-t.test('a seed that needs a word drawn anew is not used', async (t) => {
+t.test('a seed with a rejected word is not used', async (t) => {
   await withMaker((maker, kernels) => {
     const { random } = kernels
     let calls = 0
@@ -131,7 +131,7 @@ t.test('nothing is drawn but seeds and errors, all from the platform', async (t)
   })
 })
 
-t.test('no trace of the secret stays in the kernels’ memory', async (t) => {
+t.test('delete overwrites the secret in the kernels’ memory', async (t) => {
   const memory = createKernelMemory('unshared')
   // P * s modulo the first prime, of which Galois keys are made.
   const scaled = new Uint32Array(16)

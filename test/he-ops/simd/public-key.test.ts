@@ -71,7 +71,7 @@ async function started(circuit: Circuit, steps: readonly number[]) {
   }
 }
 
-t.test('an answer shows nothing outside of the coefficients of its logits', async (t) => {
+t.test('an answer is uniform outside the coefficients of its logits', async (t) => {
   const small = smallSimdCircuit()
   const circuit = { ...small, output: { ...small.output, period: PERIOD } }
   const { ring, primes } = circuit.parameters
@@ -88,7 +88,7 @@ t.test('an answer shows nothing outside of the coefficients of its logits', asyn
   t.ok(isChance(shown.length - logits, ring - count, primes[0]), `${shown.length - logits} others`)
 })
 
-t.test('a masked value shows nothing', async (t) => {
+t.test('a masked value is uniform', async (t) => {
   const circuit = refreshedCircuit({ period: PERIOD })
   const { parameters } = circuit
   const { fixture, session, inputs, close } = await started(circuit, [7])

@@ -37,7 +37,7 @@ t.test('weighted sums of rotations are formed in the extended basis and divided 
   t.strictSame(found, { computed: [2, 3, 4], staysInQP: [2, 3, 4], fusedRescale: [] })
 })
 
-t.test('so are sums and differences, also of sums', async (t) => {
+t.test('sums and differences are formed in the extended basis, also of sums', async (t) => {
   const found = kept((build, x, y) => {
     const sum = build.add(build.rotate(x, 1), y)
     build.rescale(build.dot([[build.subtract(sum, build.rotate(y, 7)), 0]]))
@@ -52,7 +52,7 @@ t.test('the result is divided', async (t) => {
   t.strictSame(found, { computed: [2, 3], staysInQP: [2], fusedRescale: [] })
 })
 
-t.test('one reader that cannot take it, and a value is divided for all', async (t) => {
+t.test('one reader that needs a normal value divides it for all readers', async (t) => {
   for (const reader of [
     (build: CircuitBuilder, value: ValueId) => build.rotate(value, 7),
     (build: CircuitBuilder, value: ValueId) => build.addPlain(value, 0),
@@ -127,7 +127,7 @@ t.test('the small circuit, pinned', async (t) => {
 /** Also at large scales, at which two rescales may follow each other. */
 const circuits = fc.constantFrom(2 ** 26, 2 ** 45).chain((scale) => randomCircuit(parameters, STEPS, scale))
 
-t.test('what holds for every circuit', async (t) => {
+t.test('invariants of all circuits', async (t) => {
   let several = 0
   fc.assert(
     fc.property(circuits, ({ ops, result }) => {

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { byInputs } from '../../../src/he-ops/simd/operations/shared-inputs.ts'
 
-t.test('what shares an input, directly or through others, is one group; order stays', async (t) => {
+t.test('work that shares an input, directly or through others, is one group; order stays', async (t) => {
   const work = ['ab', 'c', 'bd', 'e', 'fc', 'd']
   t.strictSame(
     byInputs(work, (piece) => [...piece]),

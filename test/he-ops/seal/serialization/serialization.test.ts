@@ -58,7 +58,7 @@ function pairsOf(key: Uint8Array, { vectors, vector }: typeof relin): SeededRlwe
   )
 }
 
-t.test('what is read from node-seal is written byte for byte', async (t) => {
+t.test('objects read from node-seal are written byte for byte', async (t) => {
   const { secretKey, publicKey, relinKeys, galoisKeys, ciphertext } = samples
   t.strictSame(ciphertextToSeal(level, seededFromSeal(level, publicKey), 1), publicKey)
   t.strictSame(plaintextToSeal(level, plaintextFromSeal(level, secretKey), 1), secretKey)

@@ -149,7 +149,7 @@ t.test('each is encoded once, and all are freed', async (t) => {
   t.equal(heap.used, before)
 })
 
-t.test('what rounds to zero says so, and says it of nothing else', async (t) => {
+t.test('isZero is true exactly for constants that round to zero', async (t) => {
   for (const [value, scale, isZero] of [
     [1e-4, 2 ** 10, true],
     [-1e-4, 2 ** 10, true],

@@ -134,7 +134,7 @@ t.test('a residue that is not below its prime, wherever it is', async (t) => {
   t.equal(keys.galoisKeys.size, 3, 'a sound set still loads')
 })
 
-t.test('keys are read one ahead; what fails to be read is not waited for', async (t) => {
+t.test('keys are read one ahead, and a failed read is no unhandled rejection', async (t) => {
   const context = await newSimdContext(parameters)
   const events: string[] = []
   const { pairBytes } = keySetLayout(parameters, elements.length)
@@ -169,7 +169,7 @@ t.test('keys are read one ahead; what fails to be read is not waited for', async
   t.equal(context.heap.used - used, keys.bytes)
 })
 
-t.test('what the runner throws comes out, and no half key stays', async (t) => {
+t.test('errors of the runner are rethrown, and no partial key stays', async (t) => {
   const context = await newSimdContext(parameters)
   const keys = new SimdKeySet(context)
   const runner = { threads: 1, run: () => Promise.reject(new Error('lost')) }

@@ -70,7 +70,7 @@ t.test('beyond the limit it is TOO_LARGE, and the heap stays usable', async (t) 
   t.equal(heap.memory.buffer.byteLength, limit, 'and no more than it')
 })
 
-t.test('what the system does not give is TOO_LARGE too', async (t) => {
+t.test('memory that the system refuses is TOO_LARGE too', async (t) => {
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 2, shared: true })
   const heap = new Heap(memory)
   t.throws(() => heap.allocate(3 * PAGE), { code: 'TOO_LARGE', message: /does not give/ })

@@ -99,7 +99,7 @@ t.test('the last gap grows when it is too small', async (t) => {
   t.equal(ranges.end, 704)
 })
 
-t.test('what was not allocated cannot be freed, nor anything twice', async (t) => {
+t.test('only allocated ranges can be freed, and only once', async (t) => {
   const ranges = new Ranges(0)
   const first = ranges.allocate(128)
   const second = ranges.allocate(128)

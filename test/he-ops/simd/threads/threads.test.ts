@@ -108,7 +108,7 @@ t.test('a run stops at any phase, and the next one is right', async (t) => {
   }
 })
 
-t.test('what onProgress or shouldStop throws comes out, and the next run is right', async (t) => {
+t.test('errors of onProgress and shouldStop are rethrown, and the next run is correct', async (t) => {
   const fault = new Error('a fault of the caller')
   const failing = (): never => {
     throw fault
@@ -192,7 +192,7 @@ t.test('a thread that throws ends the run for all, at once; the pool works on', 
   }
 })
 
-t.test('a failure and a stop in the same phase: the failure comes out', async (t) => {
+t.test('a failure and a stop in the same phase: the run rejects with the failure', async (t) => {
   const [, , pool] = pools
   const faulty = marking(pool, 5, 1, [2])
   let phases = 0
@@ -212,7 +212,7 @@ t.test('a program without phases ends', async (t) => {
   }
 })
 
-t.test('a pool whose workers have just begun to start loses nothing', async (t) => {
+t.test('a run on a pool whose workers are still starting is complete', async (t) => {
   const pool = await ThreadPool.create(heap.memory, kernels, 3)
   const program = marking(pool, 3, -1, [])
   await pool.run(program.program)

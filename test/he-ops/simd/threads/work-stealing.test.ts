@@ -15,7 +15,7 @@ const taken = (claims: WorkStealing): number[] => {
   return pieces
 }
 
-t.test('alone, a thread takes its own pieces first, then those of the others from their ends', async (t) => {
+t.test('a thread takes its own pieces first, then those of the others from their ends', async (t) => {
   const [first, second, third] = claimsOf(3, 6)
   t.strictSame(taken(first), [0, 1, 3, 2, 5, 4])
   t.strictSame([taken(second), taken(third)], [[], []], 'nothing is left')
