@@ -61,16 +61,16 @@ export interface Stop {
 /**
  * Scratch memory that each thread needs for the phases that send and take in ciphertexts.
  *
- * @param leaving levels of the ciphertexts that are sent
+ * @param sent levels of the ciphertexts that are sent
  * @param refreshed levels of the values that are refreshed
  */
 export const egressScratch = (
   context: SimdContext,
-  leaving: readonly number[],
+  sent: readonly number[],
   refreshed: readonly number[],
 ): number =>
   Math.max(
-    ...leaving.map((level) => maskedScratch(context, level)),
+    ...sent.map((level) => maskedScratch(context, level)),
     ...refreshed.map((level) => ingressScratch(context, level + 1)),
   )
 

@@ -15,7 +15,7 @@ import type { Dot } from './weighted-sum.ts'
  * fit the second-level cache.
  */
 const CACHE_BYTES = 256 * 1024
-const LEAST_STRETCH = 512
+const LEAST_RANGE = 512
 
 /**
  * Weighted sums of ciphertexts. Pass outputs that read the same inputs in one call: they are computed range
@@ -132,16 +132,16 @@ function sumItems(builder: ProgramBuilder, context: SimdContext, work: readonly 
   const sums = work.map((sum) => sumTables(builder, context, sum))
   const inputs = new Set(work.flatMap(({ terms }) => terms.map(({ value }) => value))).size
   // A single sum reads each input once, so that a cache is of no use.
-  const stretch = work.length === 1 ? context.ring : stretchFor(context.ring, inputs)
+  const range = work.length === 1 ? context.ring : rangeFor(context.ring, inputs)
   const places = Math.max(...sums.map(({ limbs }) => limbs.length))
   const items: Item[] = []
   for (let place = 0; place < places; place++) {
     for (let p = 0; p < 2; p++) {
-      for (let from = 0; from < context.ring; from += stretch) {
+      for (let from = 0; from < context.ring; from += range) {
         for (const { limbs, polynomials } of sums) {
           if (place >= limbs.length) continue
           const { index, tables } = limbs[place]
-          items.push(dotItem(context, polynomials[p], tables[p], index, place * context.ring + from, stretch))
+          items.push(dotItem(context, polynomials[p], tables[p], index, place * context.ring + from, range))
         }
       }
     }
@@ -149,10 +149,10 @@ function sumItems(builder: ProgramBuilder, context: SimdContext, work: readonly 
   return items
 }
 
-function stretchFor(ring: number, inputs: number): number {
-  let stretch = ring
-  while (stretch > LEAST_STRETCH && 4 * stretch * inputs > CACHE_BYTES) stretch /= 2
-  return stretch
+function rangeFor(ring: number, inputs: number): number {
+  let range = ring
+  while (range > LEAST_RANGE && 4 * range * inputs > CACHE_BYTES) range /= 2
+  return range
 }
 
 interface SumTables {

@@ -41,20 +41,21 @@ export interface MaskedValue {
 }
 
 /**
- * Adds a fresh public-key encryption of zero to ciphertexts, and a mask to their first polynomials: they tell
- * nothing then of how they were computed, but for the coefficients that a mask leaves. It is SEAL's
- * encryption. Modulo the level's primes and one more, the divisor d,
+ * Adds a fresh public-key encryption of zero to ciphertexts, and a mask to their first polynomials. Then they
+ * reveal nothing of the computation, except in the coefficients that a mask leaves out. It is SEAL's
+ * encryption. Modulo the level's primes and one more, the divisor d, it computes
  *
  *    (b u + e0, a u + e1),  u ternary, e0 and e1 centred binomial, (b, a) the public key,
  *
- * divided by d with rounding: without the division the errors e0 + e1 s + e u would stay, four bits more of
- * noise.
+ * and divides by d with rounding: without the division the errors e0 + e1 s + e u would stay, four bits more
+ * of noise.
  *
- * The mask is added as residues modulo the level's primes. With r being the remainder modulo d of least
- * absolute value, which the residue modulo d alone says, what is added to the first polynomial is (b / d) u +
- * (e0 - r) / d + mask: one product of residues, and one sum of integers that is transformed.
+ * The mask is added as residues modulo the level's primes. Let r be the remainder modulo d of least absolute
+ * value, which the residue modulo d determines. The first polynomial gets (b / d) u + (e0 - r) / d + mask:
+ * one product of residues, and one sum of integers that is transformed.
  *
- * Takes one phase, an item for each ciphertext, which draws its random bytes on the thread that runs it.
+ * Takes one phase, with one item for each ciphertext, which draws its random bytes on the thread that runs
+ * it.
  */
 export function emitMasked(
   builder: ProgramBuilder,
@@ -62,7 +63,7 @@ export function emitMasked(
   work: readonly MaskedValue[],
 ): void {
   const emitter = new MaskedEmitter(builder, context)
-  builder.phase(work.map((leaving) => emitter.item(leaving)))
+  builder.phase(work.map((sent) => emitter.item(sent)))
 }
 
 /** Scratch memory of one item at a level. */
