@@ -6,16 +6,16 @@ import type { OutputSpec } from '../circuit/types.ts'
 import { PolyVeilError } from '../errors/index.ts'
 import { uniformIntegers, type WordSource } from './random.ts'
 
-// Flooding noise is added to the coefficients of an answer that carry logits. It is drawn by pseudo-random
-// functions of the server's key, and is a sum of two parts. The one depends on the circuit and the query
-// alone: repeating a query does not average it away. The other depends on all that an answer is computed
-// from, the key set and the client's answers in refresh rounds included: the difference of two answers to one
-// query, whose noise of computation differs, keeps it.
+// Flooding noise is added to those coefficients of an answer that carry logits. It is the sum of two parts
+// that pseudo-random functions of the server's key draw. The first part depends on the circuit and the query
+// only, so that an average over repetitions of a query does not remove it. The second part depends on all
+// inputs of an answer, also on the key set and on the client's replies in refresh rounds. So the difference
+// of two answers to one query, which have different noise of the computation, still carries flooding.
 
 /** Bytes of a server's flooding key, and of those that are derived from it. */
 export const FLOODING_KEY_BYTES = 32
 
-/** A new secret key of a server, from the platform's cryptographic generator. */
+/** Draws a new secret key of a server from the platform's cryptographic generator. */
 export const newFloodingKey = (): Uint8Array => crypto.getRandomValues(new Uint8Array(FLOODING_KEY_BYTES))
 
 /** What the answers of one circuit under one key set are flooded with. */
@@ -60,7 +60,7 @@ export function floodingKeysOf(
  */
 export type DrawFlooding = (count: number, bound: number) => Float64Array
 
-/** Noise from the platform's generator, different each time. */
+/** Draws fresh noise from the platform's generator. */
 export const freshFlooding: DrawFlooding = uniformIntegers
 
 /**
@@ -104,9 +104,9 @@ function pseudoRandomWords(key: Uint8Array, parts: readonly Uint8Array[]): WordS
 }
 
 /**
- * The bound B such that integers of the deviation of uniform ones in -B .. B, on the coefficients that carry
- * logits, give a logit noise of deviation `output.flooding`. Integers of deviation d on 2P coefficients give
- * d * sqrt(P) in the real part of a slot; that of uniform ones is B / sqrt(3) or slightly more.
+ * The bound B of integers on the coefficients that carry logits, for noise of deviation `output.flooding` on
+ * a logit. Their deviation d is that of uniform integers in -B .. B, B / sqrt(3) or slightly more. Integers
+ * of deviation d on 2P coefficients give deviation d * sqrt(P) in the real part of a slot.
  *
  * @throws LEVEL_EXHAUSTED when they do not fit the modulus of the output's level
  */

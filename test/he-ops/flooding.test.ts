@@ -112,7 +112,7 @@ t.test('residues: every word below the largest multiple of the modulus, and no o
     })
   }
   t.strictSame([...uniformResidues(3, below, source)], [7n, below - 1n, 8n])
-  // More than the platform gives at once.
+  // More bytes than one call of the platform's generator gives.
   const many = uniformResidues(40_000, 2n ** 40n)
   t.ok(many.subarray(-100).some((value) => value > 2n ** 32n))
 })

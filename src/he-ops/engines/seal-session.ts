@@ -14,15 +14,15 @@ import { rerandomise } from '../seal/rerandomise.ts'
 import { withHeap } from '../seal/runtime.ts'
 import { ciphertextFromWire, ciphertextToWire } from '../seal/serialization/ciphertexts.ts'
 
-/** Plaintexts that an evaluator keeps from one inference to the next. */
+/** Heap for plaintexts that an evaluator keeps between inferences. */
 const CONSTANT_BYTES = 128 * 2 ** 20
 
 /**
  * A session on node-seal, on the calling thread.
  *
- * @param context the caller's
+ * @param context owned by the caller
  * @param keys freed with the session
- * @param floodingKeys for the noise of answers, of this circuit and key set
+ * @param floodingKeys keys for the noise of answers, of this circuit and key set
  * @throws CONFIG_INVALID for circuits with refresh rounds; LEVEL_EXHAUSTED when the flooding does not fit the
  *   output's level
  */

@@ -23,11 +23,11 @@ import type {
 } from '../simd/index.ts'
 
 /**
- * A session on the simd engine. It does not hold the circuit, which is large.
+ * A session on the simd engine. It does not keep the circuit, which is large.
  *
  * @param keys the client's; they outlive the session
  * @param source the key set's frame
- * @param floodingKeys for the noise of answers, of this circuit and key set
+ * @param floodingKeys keys for the noise of answers, of this circuit and key set
  * @param identity as `SimdEngine.open` takes it
  * @throws KEYS_MISSING, PARAMETERS_MISMATCH, TENSOR_MALFORMED for the key set; TOO_LARGE when memory does not
  *   suffice
@@ -68,8 +68,9 @@ export async function openSimdSession(
 }
 
 /**
- * Puts frames between the engine and a client, and checks those that come back. @param replies filled with
- * their digests, by round
+ * Converts between the engine's residues and the client's frames, and checks the client's frames.
+ *
+ * @param replies filled with the digests of the client's frames, by round
  */
 const inFrames =
   (

@@ -90,8 +90,8 @@ t.test('an engine that lacks memory says so before anything runs, and is as it w
   t.ok(engine.memory.peak <= limit)
 })
 
-t.test('a program that does not fit beside its keys is refused, too', async (t) => {
-  // Enough for 25 keys and the tables, and for nothing that runs.
+t.test('a program that does not fit beside its keys is refused', async (t) => {
+  // Enough memory for 25 keys and the tables, but not for a program.
   const engine = await SimdEngine.create({ threads: 1, memoryBytes: 25 * KEY + 2 ** 20 })
   t.teardown(() => engine.close())
   const opening = openSimdSession(

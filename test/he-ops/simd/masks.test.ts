@@ -17,9 +17,9 @@ import { collect } from '../../wire/fixtures.ts'
 import { mod, secretResidues, transforms } from '../seal/exact.ts'
 import { unpacked } from './fixture.ts'
 
-// What a client decrypts in a refresh round is uniform modulo the refresh level's modulus, whatever the
-// picture was, and two queries of one picture have nothing in common. Pictures without detail are those that
-// weak masks bare: their energy is in few coefficients.
+// In a refresh round the client decrypts values that are uniform modulo the refresh level's modulus, for any
+// picture; two queries of one picture are independent. Pictures without detail are the ones that weak masks
+// would reveal: their energy is in few coefficients.
 
 type Picture = (y: number, x: number, channel: number) => number
 
@@ -47,11 +47,11 @@ function imageOf({ image, preprocessing }: InputSpec, picture: Picture) {
 }
 
 /**
- * Largest chi-squared of 32 cells of equal chance, of mean 31 and deviation 7.9, that is no surprise in
- * hundreds of tests.
+ * Largest chi-squared of 32 cells of equal probability that hundreds of tests may reach by chance; mean 31,
+ * standard deviation 7.9.
  */
 const UNIFORM = 31 + 9 * 7.9
-/** Largest correlation of independent samples, in deviations of 1 / sqrt(n), that is none. */
+/** Largest correlation of independent samples that chance may reach, in units of 1 / sqrt(n). */
 const CORRELATED = 6
 
 /** @param fractions of the modulus, from 0 to 1 */
@@ -102,8 +102,8 @@ async function open(circuit: Circuit) {
   }))
 
   /**
-   * What the client decrypts, as fractions of the modulus: exact integers by the Chinese remainder theorem.
-   * And its residues, as fractions of each prime.
+   * The decrypted values as fractions of the modulus, exact integers by the Chinese remainder theorem; and
+   * their residues as fractions of each prime.
    */
   function decrypted(masked: PackedFullRlwe): Float64Array[] {
     const { c0, c1 } = unpacked(masked)
@@ -200,14 +200,18 @@ for (const [name, make] of Object.entries({ digits, micro_t: microT })) {
   })
 }
 
-t.test('the tests see a mask that is too small, and a value that two queries share', async (t) => {
-  const random = (): Float64Array =>
-    Float64Array.from(crypto.getRandomValues(new Uint32Array(8192)), (word) => word / 2 ** 32)
-  const [a, b, common] = [random(), random(), random()]
-  t.ok(chiSquared(a) < UNIFORM)
-  t.ok(Math.abs(correlation(a, b)) < CORRELATED)
-  // A message of a fifth of the modulus beside the mask, as integers and not modulo anything.
-  const weak = (mask: Float64Array) => mask.map((value, i) => (value + 0.2 * (common[i] > 0.5 ? 1 : 0)) / 1.2)
-  t.ok(chiSquared(weak(a)) > UNIFORM)
-  t.ok(correlation(weak(a), weak(b)) > CORRELATED)
-})
+t.test(
+  'positive control: the tests detect a mask that is too small, and a value that two queries share',
+  async (t) => {
+    const random = (): Float64Array =>
+      Float64Array.from(crypto.getRandomValues(new Uint32Array(8192)), (word) => word / 2 ** 32)
+    const [a, b, common] = [random(), random(), random()]
+    t.ok(chiSquared(a) < UNIFORM)
+    t.ok(Math.abs(correlation(a, b)) < CORRELATED)
+    // A message of a fifth of the modulus beside the mask, as integers and not modulo anything.
+    const weak = (mask: Float64Array) =>
+      mask.map((value, i) => (value + 0.2 * (common[i] > 0.5 ? 1 : 0)) / 1.2)
+    t.ok(chiSquared(weak(a)) > UNIFORM)
+    t.ok(correlation(weak(a), weak(b)) > CORRELATED)
+  },
+)

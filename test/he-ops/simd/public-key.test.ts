@@ -12,8 +12,8 @@ import { mod, transforms } from '../seal/exact.ts'
 import { refreshedCircuit, STEPS, smallSimdCircuit } from './circuits.ts'
 import { simdFixture, unpacked } from './fixture.ts'
 
-// A client that uploads a public key whose first polynomial is zero: what re-randomises the first polynomial
-// of all that leaves the server is then a small error alone, and masks have to hide the rest.
+// A malicious client uploads a public key with zeros for its first polynomial. Re-randomising then adds only
+// a small error to first polynomials, and masks must hide the rest.
 
 const PERIOD = 16
 const DIGEST_BYTES = 32
@@ -81,7 +81,7 @@ function chiSquared(values: Float64Array): number {
   return cells.reduce((sum, n) => sum + (n - expected) ** 2 / expected, 0)
 }
 
-/** So many of `count` uniform residues are near zero, give or take seven deviations. */
+/** The number of `count` uniform residues near zero, within seven standard deviations. */
 function isChance(found: number, count: number, prime: bigint): boolean {
   const expected = (count * Number(2n * SMALL)) / Number(prime)
   return Math.abs(found - expected) < 7 * Math.sqrt(expected) + 1
@@ -108,7 +108,7 @@ async function started(circuit: Circuit, steps: readonly number[]) {
   }
 }
 
-t.test('an answer shows nothing outside of the coefficients of its logits', async (t) => {
+t.test('an answer is uniform outside the coefficients of its logits', async (t) => {
   const small = smallSimdCircuit()
   const circuit = { ...small, output: { ...small.output, period: PERIOD } }
   const { ring, primes } = circuit.parameters
@@ -116,7 +116,7 @@ t.test('an answer shows nothing outside of the coefficients of its logits', asyn
   t.equal(count, 2 * PERIOD)
   const { session, inputs, close } = await started(circuit, STEPS)
   t.teardown(close)
-  // Without flooding, which hides some bits of the logits.
+  // Without flooding, which would hide some bits of the logits.
   const control = { flooding: (length: number) => new Float64Array(length) }
   const answers = [await session.run(inputs, control), await session.run(inputs, control)]
   const shown = alike(answers[0], answers[1], circuit)
@@ -125,7 +125,7 @@ t.test('an answer shows nothing outside of the coefficients of its logits', asyn
   t.ok(isChance(shown.length - logits, ring - count, primes[0]), `${shown.length - logits} others`)
 })
 
-t.test('a masked value shows nothing', async (t) => {
+t.test('a masked value is uniform', async (t) => {
   const circuit = refreshedCircuit({ period: PERIOD })
   const { parameters } = circuit
   const { fixture, session, inputs, close } = await started(circuit, [7])

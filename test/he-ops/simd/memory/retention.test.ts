@@ -12,7 +12,7 @@ import { SealedClient } from '../../../server/sealed-client.ts'
 setFlagsFromString('--expose-gc')
 const collect = runInNewContext('gc') as () => void
 
-/** Whether an object is gone after some collections, between which the thread comes to rest. */
+/** Whether an object is collected after some garbage collections with idle time between them. */
 async function isCollected(ref: WeakRef<object>): Promise<boolean> {
   for (let attempt = 0; attempt < 20; attempt++) {
     await sleep(1)
