@@ -1,6 +1,5 @@
 import { MAX_LOG_QP } from '../circuit/parameters/parameters.ts'
 import type { Circuit } from '../circuit/types.ts'
-import { verifyCircuit } from '../circuit/verify.ts'
 import { PolyVeilError } from '../errors/index.ts'
 import type { Network } from '../models/network.ts'
 import type { Preprocessing } from '../preprocessing/types.ts'
@@ -10,7 +9,8 @@ import { emit, type PartialInput } from './emit.ts'
 import { foldMeasured } from './fold.ts'
 import { networkGraph } from './graph/build.ts'
 import type { Graph } from './graph/graph.ts'
-import { withLayerPrecision } from './layer-precision.ts'
+import { layerPrecisions } from './layer-precision.ts'
+import { completeCircuit } from './lowered-circuit.ts'
 import { ringsFor } from './planner/modulus/rings.ts'
 import type { Candidate } from './planner/search/candidate.ts'
 import { largestFreeBatch } from './planner/search/free-batch.ts'
@@ -84,7 +84,6 @@ export function compile(network: Network, options: CompileOptions): Compiled {
   const planOf = (batch: number): Planned => bestPlan(graph, options, { ...prepared, images }, batch)
   const { batch = 1 } = options
   const { circuit, target } = batch === 'auto' ? largestFreeBatch(planOf) : planOf(batch)
-  verifyCircuit(circuit)
   return { circuit, plan: planReport(circuit, target), warnings }
 }
 
@@ -125,12 +124,13 @@ function bestPlan(graph: Graph, options: CompileOptions, { spec, images }: Input
   })
   let bestPrecision = -Infinity
   for (const candidate of candidates) {
-    const emitted = emit(candidate, { model, labels, input: spec, precisionBits, target })
-    if (emitted === undefined) continue
-    const { estimate } = emitted.circuit
-    bestPrecision = Math.max(bestPrecision, estimate.precisionBits)
-    if (estimate.precisionBits < precisionBits) continue
-    return { circuit: withLayerPrecision(emitted, images), target, cost: costOf(objective, candidate) }
+    const lowered = emit(candidate, { model, labels, input: spec, precisionBits, target })
+    if (lowered === undefined) continue
+    const reached = lowered.estimate.precisionBits
+    bestPrecision = Math.max(bestPrecision, reached)
+    if (reached < precisionBits) continue
+    const circuit = completeCircuit(lowered, layerPrecisions(lowered, images))
+    return { circuit, target, cost: costOf(objective, candidate) }
   }
   throw imprecise(precisionBits, bestPrecision)
 }

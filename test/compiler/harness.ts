@@ -10,7 +10,8 @@ import { batchSlots } from '../../src/client/local/input.ts'
 import { networkGraph } from '../../src/compiler/graph/build.ts'
 import { evaluate } from '../../src/compiler/graph/evaluate.ts'
 import type { Graph, NodeKind } from '../../src/compiler/graph/graph.ts'
-import { CircuitBuilder, type ScalePolicy } from '../../src/compiler/lowering/builder.ts'
+import { CircuitBuilder } from '../../src/compiler/lowering/builder/circuit-builder.ts'
+import type { ScalePolicy } from '../../src/compiler/lowering/builder/scale-policy.ts'
 import type { Packed } from '../../src/compiler/lowering/packed.ts'
 import { widen } from '../../src/compiler/lowering/widen.ts'
 import { createClearEvaluator } from '../../src/he-ops/clear/evaluator.ts'
@@ -82,16 +83,12 @@ export const policy: ScalePolicy = { waterline: 28, step: 20, rounding: 25, inpu
 
 /** @param batch images that share the slots */
 export const newBuilder = (batch = 1): CircuitBuilder => {
-  const builder = new CircuitBuilder({ ...parameters, slots: parameters.slots / batch, batch }, policy, true)
-  builder.layer({
-    name: 'test',
-    kind: 'test',
-    shape: [1, 1, 1],
-    precisionBits: 0,
-    logitBits: 0,
-    slotsUsed: 1,
-    seconds: 0,
-  })
+  const builder = new CircuitBuilder(
+    { ...parameters, slots: parameters.slots / batch, batch },
+    policy,
+    'circuit',
+  )
+  builder.layer({ name: 'test', kind: 'test', shape: [1, 1, 1], slotsUsed: 1, interleave: 1 })
   return builder
 }
 

@@ -1,6 +1,6 @@
 import { PolyVeilError } from '../../errors/index.ts'
 import { type Graph, type NodeId, operands, users } from '../graph/graph.ts'
-import type { CircuitBuilder } from './builder.ts'
+import type { CircuitBuilder } from './builder/circuit-builder.ts'
 import type { LoweredHead } from './head.ts'
 import { type Cuts, Lowering, type LoweringOptions } from './lower.ts'
 

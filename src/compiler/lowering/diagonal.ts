@@ -1,6 +1,6 @@
 import type { NodeOf } from '../graph/graph.ts'
 import { knownRootMeanSquare } from '../graph/statistics.ts'
-import type { CircuitBuilder } from './builder.ts'
+import type { CircuitBuilder } from './builder/circuit-builder.ts'
 import { eachCiphertext } from './ciphertexts.ts'
 import { fullConstant, outerConstant, positionFactors } from './constants.ts'
 import type { Packed } from './packed.ts'

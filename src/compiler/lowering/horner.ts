@@ -1,5 +1,5 @@
 import type { ValueId } from '../../circuit/types.ts'
-import type { CircuitBuilder } from './builder.ts'
+import type { CircuitBuilder } from './builder/circuit-builder.ts'
 
 /**
  * Sum over k of rotate(parts[k], k * unit), by Horner's rule from both ends towards 0: as many rotations as

@@ -2,7 +2,7 @@ import type { Layout, ValueId, ValueType } from '../../circuit/types.ts'
 import { type ConvNode, type Graph, type Node, type NodeId, type NodeOf, users } from '../graph/graph.ts'
 import { chooseLayout, withChannels } from '../packing/choose.ts'
 import { reachAt } from '../passes/insert-repacks.ts'
-import type { CircuitBuilder } from './builder.ts'
+import type { CircuitBuilder } from './builder/circuit-builder.ts'
 import { eachCiphertext } from './ciphertexts.ts'
 import { lowerDense } from './dense.ts'
 import { lowerDepthwise } from './depthwise.ts'
@@ -210,8 +210,8 @@ export class Lowering {
     const make = (): Packed => this.#builder.within(node, () => this.#lowerAt(node, input, constantScale))
     const repack = this.#repacks.get(node)
     if (repack === undefined) return make()
-    const apart = ciphertextStride(withChannels(input.layout, node.shape[0]), this.#densest(repack))
-    return this.#builder.keptApart(apart, make)
+    const stride = ciphertextStride(withChannels(input.layout, node.shape[0]), this.#densest(repack))
+    return this.#builder.withReplicateStride(stride, make)
   }
 
   #lowerAt(node: Weighted, input: Packed, constantScale: number): Packed {
@@ -308,15 +308,12 @@ export class Lowering {
 
   #announce(node: Node, layout: Layout): void {
     const elements = layout.channels * layout.height * layout.width
-    const info = {
+    this.#builder.layer({
       name: node.name,
       kind: node.kind === 'conv' && node.groups !== 1 ? 'depthwise' : node.kind,
       shape: node.shape,
-      precisionBits: 0,
-      logitBits: 0,
       slotsUsed: elements / (layout.ciphertexts * this.#builder.chain.slots),
-      seconds: 0,
-    }
-    this.#builder.layer(info, layout.interleave)
+      interleave: layout.interleave,
+    })
   }
 }

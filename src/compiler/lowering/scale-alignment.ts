@@ -1,5 +1,6 @@
 import type { ValueId, ValueType } from '../../circuit/types.ts'
-import type { CircuitBuilder, ConstantDraft } from './builder.ts'
+import type { CircuitBuilder } from './builder/circuit-builder.ts'
+import type { ConstantDraft } from './builder/constant-pool.ts'
 import { eachCiphertext } from './ciphertexts.ts'
 import type { Packed } from './packed.ts'
 

@@ -1,6 +1,6 @@
 import type { Layout, ValueId } from '../../circuit/types.ts'
 import type { Tap } from '../packing/taps.ts'
-import type { CircuitBuilder } from './builder.ts'
+import type { CircuitBuilder } from './builder/circuit-builder.ts'
 import { hornerSum } from './horner.ts'
 
 /**

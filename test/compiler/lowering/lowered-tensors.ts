@@ -6,7 +6,7 @@ import { fold } from '../../../src/compiler/fold.ts'
 import { networkGraph } from '../../../src/compiler/graph/build.ts'
 import { evaluate } from '../../../src/compiler/graph/evaluate.ts'
 import type { Graph } from '../../../src/compiler/graph/graph.ts'
-import { CircuitBuilder } from '../../../src/compiler/lowering/builder.ts'
+import { CircuitBuilder } from '../../../src/compiler/lowering/builder/circuit-builder.ts'
 import { Lowering } from '../../../src/compiler/lowering/lower.ts'
 import { parametersOf } from '../../../src/compiler/planner/modulus/chain.ts'
 import type { Candidate } from '../../../src/compiler/planner/search/candidate.ts'
@@ -91,7 +91,7 @@ export async function loweredTensors(
 /** Lowers a candidate's graph, with its cuts. */
 function lower({ graph, draft, chain, special, refresh }: Candidate) {
   const parameters = parametersOf(chain, special!)
-  const builder = new CircuitBuilder(parameters, draft.policy, true)
+  const builder = new CircuitBuilder(parameters, draft.policy, 'circuit')
   const refreshLevel = chain.base.length - 1
   const lowering = new Lowering(builder, graph, { ...draft, refreshLevel })
   const { value } = lowering.run(refresh!.cuts)

@@ -5,7 +5,7 @@ import {
   digitRange,
   MAX_LOG_QP,
 } from '../../../circuit/parameters/parameters.ts'
-import type { BuilderChain } from '../../lowering/builder.ts'
+import type { BuilderChain } from '../../lowering/builder/scale-policy.ts'
 import { PrimePool } from './primes.ts'
 import { imageSlots } from './rings.ts'
 

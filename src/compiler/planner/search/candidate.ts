@@ -1,6 +1,6 @@
 import type { Layout } from '../../../circuit/types.ts'
 import type { Graph } from '../../graph/graph.ts'
-import type { ScalePolicy } from '../../lowering/builder.ts'
+import type { ScalePolicy } from '../../lowering/builder/scale-policy.ts'
 import type { Cuts } from '../../lowering/lower.ts'
 import type { Strategies } from '../../lowering/strategy.ts'
 import type { PlannedChain, PrimeSizes } from '../modulus/chain.ts'

@@ -7,7 +7,7 @@ import { sumSeconds } from '../../../schedule/cost-model.ts'
 import { type ExtendedBasis, extendedBasis } from '../../../schedule/extended-basis.ts'
 import { logitNoise, type NoisyBody } from '../../analysis/noise.ts'
 import type { Graph } from '../../graph/graph.ts'
-import { CircuitBuilder } from '../../lowering/builder.ts'
+import { CircuitBuilder } from '../../lowering/builder/circuit-builder.ts'
 import { planCuts } from '../../lowering/cuts.ts'
 import { type Cuts, lowerGraph } from '../../lowering/lower.ts'
 import type { Strategies } from '../../lowering/strategy.ts'
@@ -41,7 +41,7 @@ export function candidatesOf(graph: Graph, draft: LoweringPlan): Candidate[] {
   const { ring, batch, sizes, policy, target, segment } = draft
   const levelBits = Math.min(sizes.most, segment?.primeBits ?? sizes.most)
   const draftChain = new DraftChain(ring, { ...sizes, most: levelBits }, batch)
-  const builder = new CircuitBuilder(draftChain, policy, false)
+  const builder = new CircuitBuilder(draftChain, policy, 'draft')
   const { value, level, cuts } = lowerDraft(graph, draft, builder)
   const { scale } = builder.type(value)
   const logitBits = Math.ceil(Math.log2(scale)) + LOGIT_BITS + BASE_SLACK_BITS
@@ -53,9 +53,9 @@ export function candidatesOf(graph: Graph, draft: LoweringPlan): Candidate[] {
   const { chain, left } = finished
   const unusedLevels = level - (chain.base.length - 1)
   const ops = builder.ops.map((op) => ({ ...op, level: op.level - unusedLevels }))
-  const { counts, statistics, interleaves, noiseSources, noiseSourceOf } = builder
+  const { counts, statistics, layers, noiseSources, noiseSourceOf } = builder
   const basis = extendedBasis({ ops, result: value })
-  const body = { ops, counts, result: value, statistics, interleaves, noiseSources, noiseSourceOf, basis }
+  const body = { ops, counts, result: value, statistics, layers, noiseSources, noiseSourceOf, basis }
   const choices = specialPrimeChoices(chain, left, sizes, target.mostSpecialPrimes)
   return choices.length > 0
     ? choices.map((special) => candidate(graph, draft, chain, body, special, refresh))
@@ -99,7 +99,7 @@ function plannedRefresh({ ops, counts }: CircuitBuilder, ring: number, cuts: Cut
 }
 
 type Body = NoisyBody &
-  Pick<CircuitBuilder, 'ops' | 'counts' | 'interleaves'> & {
+  Pick<CircuitBuilder, 'ops' | 'counts' | 'layers'> & {
     readonly basis: ExtendedBasis
   }
 

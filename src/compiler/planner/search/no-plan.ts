@@ -1,7 +1,7 @@
 import { MAX_LOG_QP } from '../../../circuit/parameters/parameters.ts'
 import { PolyVeilError } from '../../../errors/index.ts'
 import type { Graph } from '../../graph/graph.ts'
-import { CircuitBuilder } from '../../lowering/builder.ts'
+import { CircuitBuilder } from '../../lowering/builder/circuit-builder.ts'
 import { lowerGraph } from '../../lowering/lower.ts'
 import { bitsOf, DRAFT_LEVELS, DraftChain, leastSpecialBits } from '../modulus/chain.ts'
 import type { Candidate } from './candidate.ts'
@@ -65,7 +65,7 @@ function depthExceeded(graph: Graph, best: Candidate, precisionBits: number): Po
 /** The layer in which a draft uses up the modulus that its ring allows. */
 function firstLayerBeyond(graph: Graph, { chain, draft }: Candidate): string {
   const { policy, sizes, layout, strategies, batch } = draft
-  const builder = new CircuitBuilder(new DraftChain(chain.ring, sizes, batch), policy, false)
+  const builder = new CircuitBuilder(new DraftChain(chain.ring, sizes, batch), policy, 'draft')
   lowerGraph(builder, graph, layout, strategies)
   const levels = levelsWithin(
     chain.levels,

@@ -1,7 +1,7 @@
 import { MAX_LOG_QP } from '../../../circuit/parameters/parameters.ts'
 import type { Layout } from '../../../circuit/types.ts'
 import type { Graph } from '../../graph/graph.ts'
-import type { ScalePolicy } from '../../lowering/builder.ts'
+import type { ScalePolicy } from '../../lowering/builder/scale-policy.ts'
 import { everywhere, type RotationStrategy } from '../../lowering/strategy.ts'
 import { chooseLayout } from '../../packing/choose.ts'
 import { reachAt } from '../../passes/insert-repacks.ts'

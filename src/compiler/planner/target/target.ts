@@ -1,9 +1,9 @@
 import type { CkksParameters } from '../../../circuit/parameters/parameters.ts'
-import type { Circuit } from '../../../circuit/types.ts'
 import { SIMD_SPEEDS, type SimdSpeeds, simdCosts } from '../../../schedule/cost.ts'
 import type { CostModel } from '../../../schedule/cost-model.ts'
 import { type EngineName, engineNameFor, SIMD_PRIME_BITS } from '../../../schedule/engine-name.ts'
 import { simdMemory } from '../../../schedule/memory.ts'
+import type { CircuitBody } from '../../lowered-circuit.ts'
 import type { PrimeSizes } from '../modulus/chain.ts'
 import { sealCosts } from './seal-cost.ts'
 import { sealMemory } from './seal-memory.ts'
@@ -23,7 +23,7 @@ export interface Target {
   readonly mostSpecialPrimes: number
   readonly costs: CostModel
   /** Bytes of the engine's memory that a circuit and one client's keys take. */
-  memory(circuit: Circuit): number
+  memory(circuit: CircuitBody): number
 }
 
 const seal: Target = Object.freeze({
