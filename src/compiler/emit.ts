@@ -47,10 +47,10 @@ export interface EmitOptions {
  * @returns undefined when a message would outgrow its modulus
  */
 export function emit(candidate: Candidate, options: EmitOptions): LoweredCircuit | undefined {
-  const { graph, chain, special, draft } = candidate
+  const { graph, chain, special, plan } = candidate
   const parameters = parametersOf(chain, special!)
-  const slots = imageSlots(parameters.ring, draft.batch)
-  const builder = new CircuitBuilder({ ...parameters, slots, batch: draft.batch }, draft.policy, 'circuit')
+  const slots = imageSlots(parameters.ring, plan.batch)
+  const builder = new CircuitBuilder({ ...parameters, slots, batch: plan.batch }, plan.policy, 'circuit')
   const head = lowerCandidate(builder, candidate)
   if (!headroomHolds(builder.ops, head.value, parameters)) return undefined
   const { ops, counts, statistics, noiseSources, noiseSourceOf } = builder
@@ -62,15 +62,15 @@ export function emit(candidate: Candidate, options: EmitOptions): LoweredCircuit
     model: options.model,
     labels: options.labels,
     parameters,
-    batch: draft.batch,
+    batch: plan.batch,
     input: {
       ...options.input,
-      layout: draft.layout,
+      layout: plan.layout,
       level: parameters.topLevel,
-      scale: 2 ** draft.policy.input,
+      scale: 2 ** plan.policy.input,
     },
     output: outputSpec(graph, builder, head, options.precisionBits),
-    ...widen(builder, draft.batch),
+    ...widen(builder, plan.batch),
     result: head.value,
     refresh: candidate.refresh && { level: refreshLevelOf(candidate) },
   }
@@ -87,8 +87,8 @@ export function emit(candidate: Candidate, options: EmitOptions): LoweredCircuit
 }
 
 function lowerCandidate(builder: CircuitBuilder, candidate: Candidate): LoweredHead {
-  const { graph, draft, refresh } = candidate
-  const { layout, strategies } = draft
+  const { graph, plan, refresh } = candidate
+  const { layout, strategies } = plan
   if (refresh === undefined) return lowerGraph(builder, graph, layout, strategies)
   const options = { layout, strategies, refreshLevel: refreshLevelOf(candidate) }
   return lowerWithCuts(builder, graph, options, refresh.cuts)

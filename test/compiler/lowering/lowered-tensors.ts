@@ -58,9 +58,9 @@ export async function loweredTensors(
     precisionBits: 8,
     maxPrimeBits: SIMD.primeSizes.most,
   })
-  const { graph, draft } = candidate
+  const { graph, plan } = candidate
   const { builder, parameters, lowering, value } = lower(candidate)
-  const input = { layout: draft.layout, level: parameters.topLevel, scale: 2 ** draft.policy.input }
+  const input = { layout: plan.layout, level: parameters.topLevel, scale: 2 ** plan.policy.input }
   const circuit = { ...builder, parameters, input, result: value } as unknown as Circuit
   const clear = createClearEvaluator(circuit, { noise })
   const lowered = [...graph.nodes.keys()].filter((id) => lowering.isLowered(id))
@@ -89,11 +89,11 @@ export async function loweredTensors(
 }
 
 /** Lowers a candidate's graph, with its cuts. */
-function lower({ graph, draft, chain, special, refresh }: Candidate) {
+function lower({ graph, plan, chain, special, refresh }: Candidate) {
   const parameters = parametersOf(chain, special!)
-  const builder = new CircuitBuilder(parameters, draft.policy, 'circuit')
+  const builder = new CircuitBuilder(parameters, plan.policy, 'circuit')
   const refreshLevel = chain.base.length - 1
-  const lowering = new Lowering(builder, graph, { ...draft, refreshLevel })
+  const lowering = new Lowering(builder, graph, { ...plan, refreshLevel })
   const { value } = lowering.run(refresh!.cuts)
   return { builder, parameters, lowering, value }
 }
