@@ -16,7 +16,7 @@ import { golden } from '../harness.ts'
 
 const RING = 8192
 
-/** Lowers a golden network in segments of four levels, with constants or as a draft. */
+/** Lowers a golden network in segments of four levels. */
 async function lowered(name: string, output: BuilderOutput) {
   const { network } = await golden(name)
   const folded = fold(prepareInput(networkGraph(network), network.config.preprocessing).graph)
@@ -44,7 +44,7 @@ function countsOf({ ops, counts, layers }: CircuitBuilder): Record<string, numbe
 }
 
 for (const name of ['one_shot', 'micro_t', 'micro_s', 'micro_lr']) {
-  t.test(`a draft of ${name} counts what is emitted`, async (t) => {
+  t.test(`a draft of ${name} has the counts of its circuit`, async (t) => {
     const draft = await lowered(name, 'draft')
     const whole = await lowered(name, 'circuit')
     t.ok(whole.builder.counts.every((count) => count === 1))

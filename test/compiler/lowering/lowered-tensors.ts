@@ -20,7 +20,7 @@ import { golden } from '../harness.ts'
 const SIMD = targetNamed('simd')
 
 /**
- * Every tensor of a golden network, as the graph has it and as the lowered circuit computes it on the clear
+ * Every tensor of a golden network, evaluated from the graph and computed by the lowered circuit on the clear
  * backend.
  */
 export interface LoweredTensors {
@@ -28,18 +28,18 @@ export interface LoweredTensors {
   readonly builder: CircuitBuilder
   readonly parameters: CkksParameters
   readonly result: number
-  /** Of the graph's input, which all tensors come from. */
+  /** The graph's input tensor. */
   readonly packed: Float64Array
-  /** By node, of the graph. */
+  /** Tensors of the graph, by node. */
   readonly exact: ReadonlyMap<number, Float64Array>
-  /** By node, for those that are lowered to ciphertexts of their own. */
+  /** Tensors of the circuit, by node. A node that is lowered together with another has none. */
   readonly computed: ReadonlyMap<number, Float64Array>
 }
 
 /**
  * Plans a golden network with refreshes and runs it on its second image.
  *
- * @param noise what the clear backend adds
+ * @param noise noise of the clear backend
  * @param isCalibrated whether the plan is made on that image
  */
 export async function loweredTensors(
@@ -88,7 +88,7 @@ export async function loweredTensors(
   return { graph, builder, parameters, result: value, packed, exact, computed }
 }
 
-/** Lowers a candidate's graph, with its cuts. */
+/** Lowers a candidate's graph with its cuts. */
 function lower({ graph, plan, chain, special, refresh }: Candidate) {
   const parameters = parametersOf(chain, special!)
   const builder = new CircuitBuilder(parameters, plan.policy, 'circuit')
