@@ -93,7 +93,7 @@ function rowThenColumn(
 /**
  * Sum over k of rotate(parts[k], k * unit).
  *
- * @param parts values by their k, at least one; all of one level and scale
+ * @param parts values by k, at least one; all of one level and scale
  */
 export function giantSum(
   builder: CircuitBuilder,

@@ -7,7 +7,7 @@ import { type ConstantDraft, type ConstantPool, DraftConstants, StoredConstants 
 import { LayerList, type LoweredLayer } from './layer-list.ts'
 import { NoiseSourceList } from './noise-source-list.ts'
 import { OperationList, type UntypedOp } from './operation-list.ts'
-import { type BuilderChain, isAboveWaterline, type ScalePolicy } from './scale-policy.ts'
+import { type BuilderChain, canRescale, type ScalePolicy } from './scale-policy.ts'
 import { Scoped } from './scoped.ts'
 import { ValueMemo } from './value-memo.ts'
 
@@ -195,7 +195,7 @@ export class CircuitBuilder {
   /** Rescales as often as the waterline allows. */
   rescaleToWaterline(source: ValueId): ValueId {
     let id = source
-    while (isAboveWaterline(this.type(id), this.policy, this.chain)) id = this.rescale(id)
+    while (canRescale(this.type(id), this.policy, this.chain)) id = this.rescale(id)
     return id
   }
 

@@ -4,7 +4,7 @@ import type { CiphertextType, ModulusChain } from '../../../circuit/laws.ts'
 export interface ScalePolicy {
   /** Least scale after a rescale (EVA, PLDI 2020, waterline rescaling). */
   readonly waterline: number
-  /** Least number of bits that a rescale takes away. */
+  /** A value is rescaled when its scale is at least this many bits above the waterline. */
   readonly step: number
   /** The rounded weights of each layer make an error of 2^-rounding in the logits. */
   readonly rounding: number
@@ -26,11 +26,11 @@ export interface BuilderChain extends ModulusChain {
 }
 
 /**
- * Whether a value is rescaled by the waterline rule: the rescale takes away at least `step` bits and leaves
- * the scale at the waterline or above. In a draft, the prime of the value's level is chosen if the level has
- * none.
+ * Whether the waterline rule rescales a value: its scale is at least `step` bits above the waterline, and is at
+ * the waterline or above after the rescale. In a draft, the prime of the value's level is chosen here if the
+ * level has none.
  */
-export function isAboveWaterline(
+export function canRescale(
   { level, scale }: CiphertextType,
   { waterline, step }: ScalePolicy,
   chain: BuilderChain,

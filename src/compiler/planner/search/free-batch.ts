@@ -1,6 +1,6 @@
 import { PolyVeilError } from '../../../errors/index.ts'
 
-/** A plan with what it costs by the objective. */
+/** A plan with its cost by the objective. */
 interface Costed {
   readonly cost: number
 }
