@@ -83,6 +83,7 @@ export class Lowering {
     }
   }
 
+  /** Lowers the whole graph, with refreshes at the cuts. */
   run(cuts: Cuts): LoweredHead {
     const { output } = this.#graph
     for (let id = 0; id < output; id++) {
@@ -104,6 +105,7 @@ export class Lowering {
     )
   }
 
+  /** Lowers the graph's output after its operand. @throws when the output is not a head */
   lowerHead(): LoweredHead {
     const { nodes, output } = this.#graph
     const head = nodes[output]

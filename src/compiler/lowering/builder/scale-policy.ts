@@ -26,9 +26,9 @@ export interface BuilderChain extends ModulusChain {
 }
 
 /**
- * Whether the waterline rule rescales a value: its scale is at least `step` bits above the waterline, and is at
- * the waterline or above after the rescale. In a draft, the prime of the value's level is chosen here if the
- * level has none.
+ * Whether the waterline rule rescales a value: its scale is at least `step` bits above the waterline, and is
+ * at the waterline or above after the rescale. In a draft, the prime of the value's level is chosen here if
+ * the level has none.
  */
 export function canRescale(
   { level, scale }: CiphertextType,
