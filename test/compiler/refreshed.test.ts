@@ -6,7 +6,7 @@ import { verifyCircuit } from '../../src/circuit/verify.ts'
 import { type CompileOptions, compile, planReport } from '../../src/compiler/index.ts'
 import { clearLogits, golden, maxDifference } from './harness.ts'
 
-/** What plans for the reference speeds are known to cost. */
+/** Known costs of plans for the reference speeds. */
 const KNOWN = {
   one_shot: { ring: 8192, refreshes: 5, rounds: 4, products: 3 },
   micro_lr: { ring: 8192, refreshes: 33, rounds: 16, products: 16 },
@@ -51,7 +51,7 @@ for (const [name, known] of Object.entries(KNOWN)) {
   })
 }
 
-t.test('one shot where it fits, refreshes where it does not', async (t) => {
+t.test('a network has refreshes only where one shot does not fit', async (t) => {
   const { network } = await golden('one_shot')
   const compiled = (options: Partial<CompileOptions>) =>
     compile(network, { model: 'x', preprocessing: network.config.preprocessing, ...options })
@@ -61,7 +61,7 @@ t.test('one shot where it fits, refreshes where it does not', async (t) => {
   t.throws(() => compiled({ rings: [8192], target: 'seal' }), { code: 'DEPTH_EXCEEDED' })
 })
 
-t.test('a slow link takes fewer rounds, and its traffic counts when that is the objective', async (t) => {
+t.test('a slow link gives fewer rounds, and the objective traffic gives less traffic', async (t) => {
   const { network } = await golden('micro_lr')
   const compiled = (options: Partial<CompileOptions>) =>
     compile(network, {
