@@ -1,5 +1,5 @@
-import { z } from 'zod'
 import { PolyVeilError } from '../errors/index.ts'
+import { CKKS_EXTENSION, ROUTES, serverMetadataSchema } from '../wire/protocol/index.ts'
 import { keyStoreArgument, secondsArgument } from './arguments.ts'
 import type { KeyStore } from './keys/key-store.ts'
 import type { ClientLimits } from './local/limits.ts'
@@ -8,8 +8,8 @@ import { PolyVeil } from './polyveil.ts'
 import type { HeaderValues } from './transport/headers.ts'
 import { Transport } from './transport/transport.ts'
 
-const EXTENSION = 'polyveil_ckks'
-const serverSchema = z.looseObject({ extensions: z.array(z.string()) })
+/** Other servers of the Open Inference Protocol have other members; the extensions tell them apart. */
+const extensionsSchema = serverMetadataSchema.pick({ extensions: true })
 
 export interface ConnectOptions extends PinOptions {
   /** Where secret keys are kept, and which manifests were seen. */
@@ -49,8 +49,8 @@ export async function connect(url: string | URL, options: ConnectOptions): Promi
   keyStoreArgument(keys)
   secondsArgument(transportOptions.silenceSeconds)
   const transport = new Transport(url, transportOptions)
-  const server = serverSchema.safeParse(await transport.json({ method: 'GET', path: 'v2' }))
-  if (server.success && server.data.extensions.includes(EXTENSION))
+  const server = extensionsSchema.safeParse(await transport.json({ method: 'GET', path: ROUTES.server }))
+  if (server.success && server.data.extensions.includes(CKKS_EXTENSION))
     return new PolyVeil(transport, keys, {
       limits,
       pins: new Pins(keys, transport.base, { pins, onManifestChange }),

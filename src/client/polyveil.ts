@@ -3,6 +3,7 @@
 import { z } from 'zod'
 import type { Manifest } from '../circuit/manifest/manifest.ts'
 import { PolyVeilError, printable } from '../errors/index.ts'
+import { modelSchema, pathOf, ROUTES } from '../wire/protocol/index.ts'
 import { frameArgument, modelArgument } from './arguments.ts'
 import { KeyLife } from './key-life.ts'
 import { KeySets, type UploadedKeys } from './key-sets.ts'
@@ -23,7 +24,7 @@ import { type Transport, unintelligible } from './transport/transport.ts'
 import { waiting } from './waiting.ts'
 
 const modelsSchema = z.looseObject({
-  models: z.array(z.looseObject({ name: z.string(), labels: z.array(z.string()) })).max(10_000),
+  models: z.array(modelSchema.pick({ name: true, labels: true })).max(10_000),
 })
 
 /** A model that the server offers. Control characters are left out. */
@@ -72,7 +73,7 @@ export class PolyVeil {
 
   /** What the server offers. */
   async models({ signal }: CallOptions = {}): Promise<readonly OfferedModel[]> {
-    const answer = await this.#transport.json({ method: 'GET', path: 'v2/models', signal })
+    const answer = await this.#transport.json({ method: 'GET', path: ROUTES.models, signal })
     const parsed = modelsSchema.safeParse(answer)
     if (!parsed.success) throw unintelligible(this.#transport.base.origin)
     return parsed.data.models.map(({ name, labels }) => ({
@@ -327,7 +328,7 @@ export class PolyVeil {
   }
 
   async #fetchModel(name: string, signal: AbortSignal | undefined): Promise<LocalModel> {
-    const path = `v2/models/${encodeURIComponent(name)}/manifest`
+    const path = pathOf(ROUTES.manifest, { model: name })
     const data = await this.#transport.json({ method: 'GET', path, signal })
     const model = new LocalModel(data, this.#ring, this.#limits)
     if (model.manifest.model === name) {

@@ -1,8 +1,9 @@
 import { type ErrorCodeName, PolyVeilError } from '../../errors/index.ts'
+import { MAX_PART_BYTES } from '../../wire/protocol/index.ts'
 
 const MEGABYTE = 2 ** 20
 /** What a proxy has to let through for any part of a key set: the most that servers take. */
-const PART_MEGABYTES = 16
+const PART_MEGABYTES = MAX_PART_BYTES / MEGABYTE
 
 /** What is known of an answer that no PolyVeil server gives. */
 export interface ForeignReply {

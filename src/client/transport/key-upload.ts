@@ -1,6 +1,16 @@
 import { z } from 'zod'
 import { PolyVeilError } from '../../errors/index.ts'
-import { KEY_SET_HEADER } from './binary-body.ts'
+import {
+  BYTES_MEDIA_TYPE,
+  CONTENT_TYPE,
+  KEY_SET_HEADER,
+  type keySetAnnouncementSchema,
+  keySetSchema,
+  keyUploadProgressSchema,
+  keyUploadSchema,
+  ROUTES,
+  UPLOAD_OFFSET_HEADER,
+} from '../../wire/protocol/index.ts'
 import { ForeignAnswer } from './foreign-answer.ts'
 import { NetworkError } from './network-error.ts'
 import { parts } from './parts.ts'
@@ -25,25 +35,23 @@ const GRACE_MILLISECONDS = 1000
 
 /** What goes into a header, and is shown to nobody. */
 const idSchema = z.string().regex(/^[\w.~-]{1,128}$/)
-const createdSchema = z.looseObject({ id: idSchema, expires: z.iso.datetime() })
+const createdSchema = keyUploadSchema.pick({ expires: true }).extend({ id: idSchema })
 const stateSchema = createdSchema.extend({
   uploadOffset: z.int().nonnegative(),
   bytes: z.int().positive(),
-  complete: z.boolean(),
+  complete: keyUploadProgressSchema.shape.complete,
 })
-const storedSchema = stateSchema.extend({ parametersDigest: z.string(), galoisElements: z.array(z.int()) })
+const storedSchema = stateSchema.extend(
+  keySetSchema.pick({ parametersDigest: true, galoisElements: true }).shape,
+)
 
 /** A key set as a server holds it. */
 export type StoredKeySet = z.infer<typeof storedSchema>
 
-/** What is to be uploaded. */
-export interface NewKeySet {
-  readonly parametersDigest: string
-  /** Exact size of all chunks. */
-  readonly bytes: number
-  /** Ascending. */
-  readonly galoisElements: readonly number[]
-}
+/**
+ * Announcement of a key set: the exact size of all its chunks, and its Galois elements in ascending order.
+ */
+export type NewKeySet = Readonly<z.infer<typeof keySetAnnouncementSchema>>
 
 export interface UploadOptions extends Pick<Request, 'signal' | 'onWait'> {
   readonly onSent?: (bytes: number) => void
@@ -65,7 +73,12 @@ export async function uploadKeySet(
   { onSent, ...options }: UploadOptions,
 ): Promise<{ readonly id: string; readonly expires: string }> {
   const body = JSON.stringify(keySet)
-  const announcement = { method: 'POST', path: PATH, body, graceMilliseconds: GRACE_MILLISECONDS } as const
+  const announcement = {
+    method: 'POST',
+    path: ROUTES.keys,
+    body,
+    graceMilliseconds: GRACE_MILLISECONDS,
+  } as const
   const created = await transport.json({ ...announcement, ...options })
   const { id } = parse(transport, createdSchema, created)
   const upload = new Upload(transport, id, options)
@@ -93,7 +106,7 @@ export async function storedKeySet(
   id: string,
   signal?: AbortSignal,
 ): Promise<StoredKeySet> {
-  const request = { method: 'GET', path: PATH, headers: naming(id), signal } as const
+  const request = { method: 'GET', path: ROUTES.keys, headers: naming(id), signal } as const
   return parse(transport, storedSchema, await transport.json(request))
 }
 
@@ -110,7 +123,11 @@ export async function deleteKeySet(transport: Transport, id: string, signal?: Ab
 }
 
 /** The request that deletes a key set. */
-export const deletion = (id: string): Request => ({ method: 'DELETE', path: PATH, headers: naming(id) })
+export const deletion = (id: string): Request => ({
+  method: 'DELETE',
+  path: ROUTES.keys,
+  headers: naming(id),
+})
 
 async function unlessExpired<T>(answer: Promise<T>): Promise<T | undefined> {
   try {
@@ -175,11 +192,11 @@ class Upload {
   async #put(body: Uint8Array, offset: number): Promise<UploadState> {
     const request = {
       method: 'PUT' as const,
-      path: PATH,
+      path: ROUTES.keys,
       headers: {
         ...naming(this.#id),
-        'content-type': 'application/octet-stream',
-        'upload-offset': String(offset),
+        [CONTENT_TYPE]: BYTES_MEDIA_TYPE,
+        [UPLOAD_OFFSET_HEADER]: String(offset),
       },
       body,
       // The last part is answered when the whole key set has been checked.
@@ -205,8 +222,6 @@ class Upload {
 
 const stuck = (offset: number): PolyVeilError =>
   new PolyVeilError('TENSOR_MALFORMED', `The upload of the keys cannot go on at byte ${offset}`)
-
-const PATH = 'v2/keys'
 
 /** Ids are in a header: proxies log paths. */
 const naming = (id: string): Record<string, string> => ({ [KEY_SET_HEADER]: id })

@@ -6,6 +6,7 @@ import {
   PolyVeilError,
   printable,
 } from '../../errors/index.ts'
+import { PRESENTATION_MEMBERS } from '../../wire/protocol/index.ts'
 
 // Messages and facts are shown to people: what the server writes must not command their terminals.
 const text = (length: number) => z.string().max(length).transform(printable)
@@ -15,9 +16,6 @@ const problemSchema = z.looseObject({
   detail: text(2000),
   remedy: text(1000).optional().catch(undefined),
 })
-
-// Members of the problem document that are presentation and no facts.
-const PRESENTATION = new Set(['type', 'title', 'status', 'detail', 'code', 'error', 'remedy', 'instance'])
 
 /**
  * The error that a PolyVeil server's problem document (RFC 9457) stands for; undefined when the body is none,
@@ -32,7 +30,7 @@ export function problemError(body: Uint8Array): PolyVeilError | undefined {
 
 function factsOf(problem: Readonly<Record<string, unknown>>): ErrorFacts {
   const facts = Object.entries(problem)
-    .filter(([name]) => !PRESENTATION.has(name))
+    .filter(([name]) => !PRESENTATION_MEMBERS.has(name))
     .map(([name, value]) => [printable(name), factSchema.safeParse(value).data] as const)
   return Object.fromEntries(facts.filter(([, value]) => value !== undefined))
 }

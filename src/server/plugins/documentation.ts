@@ -2,6 +2,7 @@ import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod'
 import { VERSION } from '../../version.ts'
+import { BYTES_MEDIA_TYPE } from '../../wire/protocol/index.ts'
 import type { App } from '../services.ts'
 
 declare module 'fastify' {
@@ -47,6 +48,6 @@ const transform: Transform = (document) => {
   const { schema, url } = jsonSchemaTransform(document)
   const description = 'route' in document ? document.route.config?.binaryBody : undefined
   if (!description) return { schema, url }
-  const body = { type: 'string', contentMediaType: 'application/octet-stream', description }
-  return { schema: { ...schema, consumes: ['application/octet-stream'], body }, url }
+  const body = { type: 'string', contentMediaType: BYTES_MEDIA_TYPE, description }
+  return { schema: { ...schema, consumes: [BYTES_MEDIA_TYPE], body }, url }
 }

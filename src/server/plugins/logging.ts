@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { type DestinationStream, type Logger, pino, stdSerializers } from 'pino'
-import { KEY_SET_HEADER } from '../inference/binary-body.ts'
+import { KEY_SET_HEADER, ROUTES, routeOf } from '../../wire/protocol/index.ts'
 import { nameOf } from '../stores/key-store.ts'
 import { loggedName } from '../stores/store-log.ts'
 
@@ -27,7 +27,9 @@ export const requestId = (): string => randomUUID()
 function loggedRequest(request: FastifyRequest): Record<string, unknown> {
   const route = request.routeOptions?.url
   const header = request.headers[KEY_SET_HEADER]
-  const { id = header } = ((route?.startsWith('/v2/keys') && request.params) || {}) as { id?: unknown }
+  const { id = header } = ((route?.startsWith(routeOf(ROUTES.keys)) && request.params) || {}) as {
+    id?: unknown
+  }
   return {
     method: request.method,
     route,

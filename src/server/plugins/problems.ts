@@ -1,7 +1,8 @@
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify'
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod'
+import { PROBLEM_MEDIA_TYPE, RETRY_AFTER_HEADER } from '../../wire/protocol/index.ts'
 import { badRequest, HttpError } from '../problems/http-error.ts'
-import { PROBLEM_MEDIA_TYPE, problemOf, retryAfter } from '../problems/problem.ts'
+import { problemOf, retryAfter } from '../problems/problem.ts'
 import type { App } from '../services.ts'
 
 /**
@@ -24,7 +25,7 @@ function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyRepl
   const problem = problemOf(error, request.id)
   if (problem.status >= 500) logFault(request.log, error)
   const wait = retryAfter(problem)
-  if (wait !== undefined) reply.header('retry-after', wait)
+  if (wait !== undefined) reply.header(RETRY_AFTER_HEADER, wait)
   // As bytes: to text Fastify would add a charset, which this media type does not have.
   return reply
     .code(problem.status)

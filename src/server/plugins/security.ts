@@ -2,7 +2,7 @@ import cors from '@fastify/cors'
 import helmet from '@fastify/helmet'
 import rateLimit from '@fastify/rate-limit'
 import underPressure from '@fastify/under-pressure'
-import { KEY_SET_HEADER, LENGTH_HEADER } from '../inference/binary-body.ts'
+import { JSON_LENGTH_HEADER, PROTOCOL_HEADERS } from '../../wire/protocol/index.ts'
 import { HttpError } from '../problems/http-error.ts'
 import type { App } from '../services.ts'
 
@@ -16,15 +16,8 @@ export interface SecurityOptions {
 }
 
 /** What a page of another origin may send beside what it always may, and read beside what it always may. */
-const REQUEST_HEADERS = [
-  'Authorization',
-  'Content-Type',
-  LENGTH_HEADER,
-  KEY_SET_HEADER,
-  'Prefer',
-  'Upload-Offset',
-]
-const RESPONSE_HEADERS = [LENGTH_HEADER, 'Retry-After']
+const REQUEST_HEADERS = ['Authorization', 'Content-Type', ...PROTOCOL_HEADERS]
+const RESPONSE_HEADERS = [JSON_LENGTH_HEADER, 'Retry-After']
 const PREFLIGHT_SECONDS = 7200
 
 /** Headers, and refusal of more work than the server can do. */

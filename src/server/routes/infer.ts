@@ -1,14 +1,15 @@
 import { z } from 'zod'
 import { PolyVeilError } from '../../errors/index.ts'
 import { keysMissing } from '../../wire/index.ts'
-import type { ServedModel } from '../catalogue.ts'
 import {
-  type InferenceRequest,
-  inferenceResponse,
-  LENGTH_HEADER,
-  MAX_JSON_BYTES,
-  parseInference,
-} from '../inference/binary-body.ts'
+  BYTES_MEDIA_TYPE,
+  JSON_LENGTH_HEADER,
+  MAX_JSON_HEADER_BYTES,
+  ROUTES,
+  routeOf,
+} from '../../wire/protocol/index.ts'
+import type { ServedModel } from '../catalogue.ts'
+import { type InferenceRequest, inferenceResponse, parseInference } from '../inference/binary-body.ts'
 import { InferenceCancelled } from '../inference/engine.ts'
 import type { Inference } from '../inference/inference.ts'
 import type { SentAnswer } from '../inference/reply-cache.ts'
@@ -19,27 +20,27 @@ import { type KeyStore, nameOf } from '../stores/key-store.ts'
 import { bytesResponse, modelParams, responses } from './schemas.ts'
 
 const headersSchema = z.looseObject({
-  [LENGTH_HEADER]: z
+  [JSON_LENGTH_HEADER]: z
     .string()
     .regex(/^[1-9][0-9]{0,5}$/, 'must be the length of the JSON header in bytes')
     .transform(Number)
-    .refine((length) => length <= MAX_JSON_BYTES, `must be at most ${MAX_JSON_BYTES}`)
+    .refine((length) => length <= MAX_JSON_HEADER_BYTES, `must be at most ${MAX_JSON_HEADER_BYTES}`)
     .describe('Bytes of JSON at the beginning of the body'),
 })
 
-const BODY = `A JSON document of ${LENGTH_HEADER} bytes, directly followed by the frame of the encrypted image`
+const BODY = `A JSON document of ${JSON_LENGTH_HEADER} bytes, directly followed by the frame of the encrypted image`
 
 /** Inference in the Open Inference Protocol's binary form, up to its end or to its first refresh round. */
 export async function inferRoute(app: App, services: Services): Promise<void> {
   const { models, keys, metrics, inferences } = services
   const largest = Math.max(0, ...models.all.map(({ queryBytes }) => queryBytes))
   app.addContentTypeParser(
-    'application/octet-stream',
-    { parseAs: 'buffer', bodyLimit: largest + MAX_JSON_BYTES },
+    BYTES_MEDIA_TYPE,
+    { parseAs: 'buffer', bodyLimit: largest + MAX_JSON_HEADER_BYTES },
     (_request, body, done) => done(null, body),
   )
   app.post(
-    '/v2/models/:model/infer',
+    routeOf(ROUTES.infer),
     {
       config: { binaryBody: BODY },
       schema: {
@@ -49,7 +50,7 @@ export async function inferRoute(app: App, services: Services): Promise<void> {
         headers: headersSchema,
         response: responses({
           200: bytesResponse(
-            'application/octet-stream',
+            BYTES_MEDIA_TYPE,
             'A JSON document, directly followed by the frame of the encrypted logits or of a masked tensor',
           ),
         }),
@@ -62,7 +63,7 @@ export async function inferRoute(app: App, services: Services): Promise<void> {
     },
     async ({ params, headers, body }, reply) => {
       const model = models.get(params.model)
-      const request = parseInference(asBytes(body), Number(headers[LENGTH_HEADER]), model.queryBytes)
+      const request = parseInference(asBytes(body), Number(headers[JSON_LENGTH_HEADER]), model.queryBytes)
       requireManifest(request, model)
       takeKeys(keys, request.keySet, model)
       const inference = inferences.begin({
@@ -80,7 +81,7 @@ export async function inferRoute(app: App, services: Services): Promise<void> {
       })
       const logits = metrics.timeInference(model.name, () => run(services, model, request, inference))
       const { jsonBytes, body: answer } = await inference.rounds.begin(logits)
-      return reply.type('application/octet-stream').header(LENGTH_HEADER, jsonBytes).send(answer)
+      return reply.type(BYTES_MEDIA_TYPE).header(JSON_LENGTH_HEADER, jsonBytes).send(answer)
     },
   )
 }
@@ -118,7 +119,7 @@ export function asBytes(body: unknown): Uint8Array {
 }
 
 function requireRoom(bytes: number, { queryBytes }: ServedModel): void {
-  const maxBytes = queryBytes + MAX_JSON_BYTES
+  const maxBytes = queryBytes + MAX_JSON_HEADER_BYTES
   if (bytes <= maxBytes) return
   throw new PolyVeilError(
     'TOO_LARGE',

@@ -3,40 +3,34 @@ import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { PolyVeilError } from '../../errors/index.ts'
 import { checkGaloisElements, keySetBytes } from '../../wire/index.ts'
+import {
+  BYTES_MEDIA_TYPE,
+  KEY_SET_HEADER,
+  keySetAnnouncementSchema,
+  keySetSchema,
+  keyUploadProgressSchema,
+  keyUploadSchema,
+  MAX_KEY_SET_ID,
+  MAX_PART_BYTES,
+  pathOf,
+  ROUTES,
+  routeOf,
+  UPLOAD_OFFSET_HEADER,
+} from '../../wire/protocol/index.ts'
 import { countedAddress } from '../client-address.ts'
-import { KEY_SET_HEADER } from '../inference/binary-body.ts'
 import type { App, Services } from '../services.ts'
 import type { KeySetRecord } from '../stores/key-set-record.ts'
 import type { NewKeySet, VerifyKeySet } from '../stores/key-store.ts'
-import { PART_BYTES } from '../stores/key-store.ts'
 import { emptyResponse, responses } from './schemas.ts'
 
-// As many elements as there can be keys in the largest set that the limits allow; the store's own limit is on
-// bytes.
-const MAX_GALOIS_ELEMENTS = 4096
-
-const id = z.string().min(1).max(128).describe('The id that POST /v2/keys answered; keep it secret')
-
-const announcement = z.strictObject({
-  parametersDigest: z.string().max(64),
-  bytes: z.int().positive().describe('Exact size of the key set'),
-  galoisElements: z.array(z.int()).max(MAX_GALOIS_ELEMENTS).describe('Ascending'),
-})
-
-const createdSchema = z
-  .object({ id: z.string(), uploadOffset: z.int(), bytes: z.int(), expires: z.iso.datetime() })
-  .meta({ id: 'KeyUpload' })
-
-const uploadedSchema = createdSchema
-  .extend({ complete: z.boolean(), digest: z.string().optional() })
-  .meta({ id: 'KeyUploadProgress' })
-
-const keySetSchema = uploadedSchema
-  .extend({ parametersDigest: z.string(), galoisElements: z.array(z.int()) })
-  .meta({ id: 'KeySet' })
+const id = z
+  .string()
+  .min(1)
+  .max(MAX_KEY_SET_ID)
+  .describe('The id that POST /v2/keys answered; keep it secret')
 
 const uploadHeaders = z.looseObject({
-  'upload-offset': z
+  [UPLOAD_OFFSET_HEADER]: z
     .string()
     .regex(/^(0|[1-9][0-9]{0,12})$/, 'must be the number of bytes that the server has')
     .transform(Number)
@@ -48,8 +42,8 @@ const uploadHeaders = z.looseObject({
  * the header. The path is how PolyVeil 0.1 had it, and goes on to work.
  */
 const PLACES = [
-  { url: '/v2/keys', params: z.object({}), headers: z.looseObject({ [KEY_SET_HEADER]: id }) },
-  { url: '/v2/keys/:id', params: z.object({ id }), headers: z.looseObject({}) },
+  { url: routeOf(ROUTES.keys), params: z.object({}), headers: z.looseObject({ [KEY_SET_HEADER]: id }) },
+  { url: routeOf(ROUTES.keySet), params: z.object({ id }), headers: z.looseObject({}) },
 ] as const
 
 type Place = (typeof PLACES)[number]
@@ -61,7 +55,7 @@ const idIn = ({ params, headers }: FastifyRequest): string =>
 /** Public and evaluation keys: announced, uploaded in resumable parts, checked, kept until they expire. */
 export async function keyRoutes(app: App, { models, keys, engine }: Services): Promise<void> {
   // A part is streamed to the store; nothing of it is held in memory.
-  app.addContentTypeParser('application/octet-stream', (_request, payload, done) => done(null, payload))
+  app.addContentTypeParser(BYTES_MEDIA_TYPE, (_request, payload, done) => done(null, payload))
 
   const verify: VerifyKeySet = async (record, location) => {
     const checked = await engine.checkKeys(models.parameters(record.parametersDigest), location)
@@ -70,19 +64,22 @@ export async function keyRoutes(app: App, { models, keys, engine }: Services): P
   }
 
   app.post(
-    '/v2/keys',
+    routeOf(ROUTES.keys),
     {
       schema: {
         tags: ['keys'],
         summary: 'Announce a key set',
-        body: announcement,
-        response: responses({ 201: createdSchema }),
+        body: keySetAnnouncementSchema,
+        response: responses({ 201: keyUploadSchema }),
       },
     },
     async ({ body, ip }, reply) => {
       requireFitting(models.parameters(body.parametersDigest), body)
       const { id, record } = await keys.create(body, ownerOf(ip))
-      return reply.code(201).header('location', `/v2/keys/${id}`).send(uploadState(id, record))
+      return reply
+        .code(201)
+        .header('location', routeOf(pathOf(ROUTES.keySet, { id })))
+        .send(uploadState(id, record))
     },
   )
   for (const place of PLACES) keySetRoutes(app, place, keys, verify)
@@ -95,24 +92,24 @@ function keySetRoutes(
   keys: Services['keys'],
   verify: VerifyKeySet,
 ): void {
-  const inPath = url !== '/v2/keys'
+  const inPath = url !== routeOf(ROUTES.keys)
   const summary = (text: string): string => (inPath ? `${text}; better with the id in a header` : text)
   app.put(
     url,
     {
-      config: { binaryBody: `The next part of the key set, at most ${PART_BYTES} bytes` },
+      config: { binaryBody: `The next part of the key set, at most ${MAX_PART_BYTES} bytes` },
       schema: {
         tags: ['keys'],
         summary: summary('Upload the next part; the last one has the key set checked'),
         description: 'After a failure, go on at the `uploadOffset` that GET, or the 409, answers.',
         params,
         headers: headers.extend(uploadHeaders.shape),
-        response: responses({ 200: uploadedSchema }),
+        response: responses({ 200: keyUploadProgressSchema }),
       },
     },
     async (request) => {
       const id = idIn(request)
-      const record = await keys.append(id, request.headers['upload-offset'], uploadedPart(request.body))
+      const record = await keys.append(id, request.headers[UPLOAD_OFFSET_HEADER], uploadedPart(request.body))
       const received = record.uploadOffset === record.bytes
       return uploadState(id, received ? await keys.complete(id, verify) : record)
     },
@@ -153,7 +150,7 @@ function keySetRoutes(
   )
 }
 
-const uploadState = (id: string, record: KeySetRecord): z.infer<typeof uploadedSchema> => ({
+const uploadState = (id: string, record: KeySetRecord): z.infer<typeof keyUploadProgressSchema> => ({
   id,
   uploadOffset: record.uploadOffset,
   bytes: record.bytes,

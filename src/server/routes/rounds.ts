@@ -1,7 +1,16 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { PolyVeilError } from '../../errors/index.ts'
-import { KEY_SET_HEADER, LENGTH_HEADER } from '../inference/binary-body.ts'
+import {
+  BYTES_MEDIA_TYPE,
+  JSON_LENGTH_HEADER,
+  KEY_SET_HEADER,
+  MAX_KEY_SET_ID,
+  PREFER_HEADER,
+  PREFER_MINIMAL,
+  ROUTES,
+  routeOf,
+} from '../../wire/protocol/index.ts'
 import type { Inference } from '../inference/inference.ts'
 import type { SentAnswer } from '../inference/reply-cache.ts'
 import type { App, Services } from '../services.ts'
@@ -10,7 +19,11 @@ import { asBytes } from './infer.ts'
 import { bytesResponse, emptyResponse, responses } from './schemas.ts'
 
 const headersSchema = z.looseObject({
-  [KEY_SET_HEADER]: z.string().min(1).max(128).describe('Id of the key set that the inference began with'),
+  [KEY_SET_HEADER]: z
+    .string()
+    .min(1)
+    .max(MAX_KEY_SET_ID)
+    .describe('Id of the key set that the inference began with'),
 })
 const params = z.object({
   id: z.string().max(64).describe('The id in the answer that asks for the round'),
@@ -18,14 +31,14 @@ const params = z.object({
 })
 
 const preferSchema = headersSchema.extend({
-  prefer: z
+  [PREFER_HEADER]: z
     .string()
     .optional()
     .describe('`return=minimal` (RFC 7240): no more than 204, for clients that fetch what comes next by GET'),
 })
 
 const ANSWER = bytesResponse(
-  'application/octet-stream',
+  BYTES_MEDIA_TYPE,
   'A JSON document, directly followed by the frame of a masked tensor or of the encrypted logits',
 )
 
@@ -53,7 +66,7 @@ const uncounted = ({ inferences }: Services) => ({
 function outputRoute(app: App, services: Services): void {
   const { inferences } = services
   app.get(
-    '/v2/inferences/:id/rounds/:round',
+    routeOf(ROUTES.round),
     {
       config: { rateLimit: uncounted(services) },
       schema: {
@@ -79,12 +92,12 @@ function answerRoute(app: App, services: Services): void {
   const { models, inferences, metrics } = services
   const largest = Math.max(1, ...models.all.flatMap(({ refreshedBytes }) => refreshedBytes))
   app.addContentTypeParser(
-    'application/octet-stream',
+    BYTES_MEDIA_TYPE,
     { parseAs: 'buffer', bodyLimit: largest },
     (_request, body, done) => done(null, body),
   )
   app.post(
-    '/v2/inferences/:id/rounds/:round',
+    routeOf(ROUTES.round),
     {
       config: { binaryBody: 'The frame of the refreshed tensor', rateLimit: uncounted(services) },
       schema: {
@@ -106,16 +119,16 @@ function answerRoute(app: App, services: Services): void {
       if (!repeated) requireUnderWay(inference)
       await rounds.answer(round, bytes)
       if (!repeated) metrics.roundAnswered(model, bytes.length)
-      if (!MINIMAL.test(headers.prefer ?? '')) return send(reply, await rounds.output(round + 1))
-      return reply.code(204).header('preference-applied', 'return=minimal').send(null)
+      if (!MINIMAL.test(headers[PREFER_HEADER] ?? '')) return send(reply, await rounds.output(round + 1))
+      return reply.code(204).header('preference-applied', PREFER_MINIMAL).send(null)
     },
   )
 }
 
-const MINIMAL = /(^|[,;\s])return=minimal($|[,;\s])/i
+const MINIMAL = new RegExp(`(^|[,;\\s])${PREFER_MINIMAL}($|[,;\\s])`, 'i')
 
 const send = (reply: FastifyReply, { jsonBytes, body }: SentAnswer): FastifyReply =>
-  reply.type('application/octet-stream').header(LENGTH_HEADER, jsonBytes).send(body)
+  reply.type(BYTES_MEDIA_TYPE).header(JSON_LENGTH_HEADER, jsonBytes).send(body)
 
 /** Says no more than that there is no such inference. */
 function requireOwner(inference: Inference, header: string | string[] | undefined): void {

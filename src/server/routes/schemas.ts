@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { PROBLEM_MEDIA_TYPE, problemSchema } from '../problems/problem.ts'
+import { PROBLEM_MEDIA_TYPE, problemSchema } from '../../wire/protocol/index.ts'
 
 const problem = {
   description: 'The request failed; see `code`',

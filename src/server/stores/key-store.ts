@@ -1,12 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { PolyVeilError } from '../../errors/index.ts'
+import { MAX_PART_BYTES } from '../../wire/protocol/index.ts'
 import { conflict } from '../problems/http-error.ts'
 import type { KeySetFiles, KeySetLocation, KeySetRecord } from './key-set-record.ts'
 import { Serial } from './serial.ts'
 import { loggedName, NO_LOG, type StoreLog } from './store-log.ts'
-
-/** Largest part of an upload in bytes. */
-export const PART_BYTES = 16 * 2 ** 20
 
 export interface KeyStoreLimits {
   readonly ttlMilliseconds: number
@@ -160,14 +158,14 @@ export class KeyStore {
    * @throws KEYS_EXPIRED
    * @throws TENSOR_MALFORMED (409) with `uploadOffset`, when the part begins elsewhere than at the server's
    *   offset
-   * @throws TOO_LARGE when it is longer than `PART_BYTES` or than what is left
+   * @throws TOO_LARGE when it is longer than `MAX_PART_BYTES` or than what is left
    */
   append(id: string, offset: number, part: AsyncIterable<Uint8Array>): Promise<KeySetRecord> {
     const name = nameOf(id)
     return this.#serial.run(name, async () => {
       const record = this.#require(name)
       if (offset !== record.uploadOffset) throw wrongOffset(offset, record.uploadOffset)
-      const room = Math.min(PART_BYTES, record.bytes - offset)
+      const room = Math.min(MAX_PART_BYTES, record.bytes - offset)
       const written = await this.#files.write(name, offset, atMost(room, part))
       const expires = written > 0 ? this.#now() + this.#limits.uploadMilliseconds : record.expires
       return this.#update(name, { ...record, expires, uploadOffset: offset + written })
