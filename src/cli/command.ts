@@ -6,7 +6,7 @@ import { printDocument, printText } from './output/print.ts'
 import { createProgress, type Progress } from './output/progress.ts'
 
 /** What a command is given beside its arguments. */
-export interface Session {
+export interface CommandContext {
   readonly json: boolean
   readonly progress: Progress
   /**
@@ -45,14 +45,14 @@ const rethrow = (error: CommanderError): never => {
   throw error
 }
 
-/** Makes a commander action of a function from session and arguments to an outcome, which is then printed. */
-export function act<A extends unknown[]>(body: (session: Session, ...args: A) => Promise<Outcome>) {
+/** Makes a commander action of a function from context and arguments to an outcome, which is then printed. */
+export function act<A extends unknown[]>(body: (context: CommandContext, ...args: A) => Promise<Outcome>) {
   return async (...args: unknown[]): Promise<void> => {
     const self = args.pop() as Command
     const { json = false, quiet = false } = self.opts<{ json?: boolean; quiet?: boolean }>()
     const progress = createProgress(process.stderr, quiet)
     try {
-      const outcome = await body(sessionOf(json, progress), ...(args as A))
+      const outcome = await body(contextOf(json, progress), ...(args as A))
       const { document, text, errors = [], exitCode = 0 } = outcome
       progress.end()
       if (json) printDocument(document)
@@ -65,7 +65,7 @@ export function act<A extends unknown[]>(body: (session: Session, ...args: A) =>
   }
 }
 
-function sessionOf(json: boolean, progress: Progress): Session {
+function contextOf(json: boolean, progress: Progress): CommandContext {
   let signal: AbortSignal | undefined
   return {
     json,

@@ -42,7 +42,7 @@ export class Metrics {
     this.#refreshBytes.inc({ model, direction: 'down' }, bytes)
   }
 
-  roundAnswered(model: string, bytes: number): void {
+  replyReceived(model: string, bytes: number): void {
     this.#rounds.inc({ model })
     this.#refreshBytes.inc({ model, direction: 'up' }, bytes)
   }

@@ -71,11 +71,11 @@ export async function encryptedBackend(
       const response = await server.session.infer(
         query,
         { onProgress, overlap: false },
-        async (round, masked, take) => {
+        async (round, masked, reply) => {
           execute += watch.lap()
           const refreshed = await client.refresh(round, masked)
           refreshClient += watch.lap()
-          await take(refreshed)
+          await reply(refreshed)
         },
       )
       execute += watch.lap()

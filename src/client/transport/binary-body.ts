@@ -64,7 +64,7 @@ export function inferenceRequest({
 }
 
 /** The answer of a client to a refresh round. */
-export interface RoundAnswer {
+export interface RoundReply {
   readonly inference: string
   readonly round: number
   readonly keySet: string
@@ -77,7 +77,7 @@ export interface RoundAnswer {
  *
  * @param nextBytes exact size of the frame that comes next; absent when it is fetched apart
  */
-export function roundRequest({ inference, round, keySet, frame }: RoundAnswer, nextBytes?: number): Request {
+export function replyRequest({ inference, round, keySet, frame }: RoundReply, nextBytes?: number): Request {
   return {
     method: 'POST',
     path: pathOf(ROUTES.round, { id: inference, round }),
@@ -99,7 +99,7 @@ export function roundRequest({ inference, round, keySet, frame }: RoundAnswer, n
  * @param bytes exact size of the frame
  */
 export function outputRequest(
-  { inference, round, keySet }: Omit<RoundAnswer, 'frame'>,
+  { inference, round, keySet }: Omit<RoundReply, 'frame'>,
   bytes: number,
 ): Request {
   return {

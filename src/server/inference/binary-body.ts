@@ -9,7 +9,7 @@ import {
 import type { ServedModel } from '../catalogue.ts'
 import { badRequest } from '../problems/http-error.ts'
 import type { SentAnswer } from './reply-cache.ts'
-import type { EngineOutput } from './rounds.ts'
+import type { EngineOutput } from './round-mailbox.ts'
 
 export interface InferenceRequest {
   /** Chosen by the client, so that it can watch and cancel while its request is open. */

@@ -8,7 +8,7 @@ export interface Timeouts {
 
 /** Notices when nothing has happened for a while, although somebody is expected to do something. */
 export class IdleTimer {
-  readonly #patience: Timeouts
+  readonly #timeouts: Timeouts
   readonly #onSilence: () => void
   #expected = false
   #present = 0
@@ -18,7 +18,7 @@ export class IdleTimer {
    * @param onSilence called when somebody was expected and timeouts is over since the last coming or going
    */
   constructor(timeouts: Timeouts, onSilence: () => void) {
-    this.#patience = timeouts
+    this.#timeouts = timeouts
     this.#onSilence = onSilence
   }
 
@@ -41,7 +41,7 @@ export class IdleTimer {
   #arm(): void {
     clearTimeout(this.#timer)
     if (!this.#expected) return
-    const { absent, present } = this.#patience
+    const { absent, present } = this.#timeouts
     this.#timer = setTimeout(this.#onSilence, this.#present > 0 ? present : absent).unref()
   }
 }

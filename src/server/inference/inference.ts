@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { IdleTimer, type Timeouts } from './idle-timer.ts'
 import type { ReplyCache, SentAnswer } from './reply-cache.ts'
-import { type EngineOutput, Rounds } from './rounds.ts'
+import { type EngineOutput, RoundMailbox } from './round-mailbox.ts'
 
 export const INFERENCE_STATES = ['waiting', 'running', 'refresh', 'done', 'failed', 'cancelled'] as const
 export type InferenceState = (typeof INFERENCE_STATES)[number]
@@ -32,7 +32,7 @@ export interface InferenceOptions {
   readonly rounds: number
   /** Makes the bytes that the client gets. */
   readonly encode: (inference: Inference, output: EngineOutput) => SentAnswer
-  readonly room: ReplyCache
+  readonly cache: ReplyCache
   /** How long its client may be silent when it is the client's turn; then the inference ends. */
   readonly timeouts: Timeouts
 }
@@ -43,8 +43,8 @@ export class Inference {
   readonly model: string
   /** Hash that names the key set; whoever answers a round has to have its id. */
   readonly keySet: string
-  readonly rounds: Rounds
-  readonly attendance: IdleTimer
+  readonly rounds: RoundMailbox
+  readonly idleTimer: IdleTimer
   readonly #total: number
   readonly #begun = performance.now()
   readonly #cancellation = new AbortController()
@@ -56,17 +56,17 @@ export class Inference {
   #waiting = 0
   #change = Promise.withResolvers<void>()
 
-  constructor({ id, model, keySet, rounds, encode, room, timeouts }: InferenceOptions) {
+  constructor({ id, model, keySet, rounds, encode, cache, timeouts }: InferenceOptions) {
     this.id = id
     this.model = model
     this.keySet = keySet
     this.#total = rounds
-    this.attendance = new IdleTimer(timeouts, () => this.cancel())
-    this.rounds = new Rounds({
+    this.idleTimer = new IdleTimer(timeouts, () => this.cancel())
+    this.rounds = new RoundMailbox({
       encode: (output) => encode(this, output),
       rounds,
       onWaiting: (waiting, over) => this.#wait(waiting, over),
-      room,
+      cache,
     })
   }
 
@@ -111,7 +111,7 @@ export class Inference {
       this.#done = this.#operations
       this.#round = this.#total
     }
-    this.attendance.expect(false)
+    this.idleTimer.expect(false)
     // The last answer may still be asked for; where there is none, nothing is.
     if (state !== 'done') this.rounds.clear()
     this.#announce()
@@ -131,7 +131,7 @@ export class Inference {
     this.#waiting = waiting
     this.#round = over
     this.#state = waiting > 0 ? 'refresh' : 'running'
-    this.attendance.expect(waiting > 0)
+    this.idleTimer.expect(waiting > 0)
     this.#announce()
   }
 

@@ -19,12 +19,12 @@ export type NewInference = Pick<InferenceOptions, 'model' | 'keySet' | 'rounds' 
 /** The inferences under way, and for a minute those that have ended. */
 export class InferenceRegistry {
   readonly #inferences = new Map<string, Inference>()
-  readonly #room = new ReplyCache(ANSWER_BYTES)
-  readonly #patience: Timeouts
+  readonly #cache = new ReplyCache(ANSWER_BYTES)
+  readonly #timeouts: Timeouts
 
   /** @param timeouts with clients that do not answer a refresh round */
   constructor(timeouts: Timeouts) {
-    this.#patience = timeouts
+    this.#timeouts = timeouts
   }
 
   /** @throws CONFIG_INVALID (409) when an inference of that id is under way */
@@ -37,8 +37,8 @@ export class InferenceRegistry {
     const inference = new Inference({
       ...options,
       id,
-      room: this.#room,
-      timeouts: this.#patience,
+      cache: this.#cache,
+      timeouts: this.#timeouts,
     })
     // In the order of beginnings.
     this.#inferences.set(id, inference)

@@ -13,7 +13,7 @@ import { type InferenceRequest, inferenceResponse, parseInference } from '../inf
 import { InferenceCancelled } from '../inference/engine.ts'
 import type { Inference } from '../inference/inference.ts'
 import type { SentAnswer } from '../inference/reply-cache.ts'
-import type { EngineOutput } from '../inference/rounds.ts'
+import type { EngineOutput } from '../inference/round-mailbox.ts'
 import { conflict } from '../problems/http-error.ts'
 import type { App, Services } from '../services.ts'
 import { type KeyStore, nameOf } from '../stores/key-store.ts'
@@ -73,7 +73,7 @@ export async function inferRoute(app: App, services: Services): Promise<void> {
         rounds: model.manifest.rounds,
         encode: ({ id }, output) => encoded(services, model, id, output),
       })
-      const leave = inference.attendance.enter()
+      const leave = inference.idleTimer.enter()
       reply.raw.once('close', () => {
         leave()
         // Nobody else could go on from here.

@@ -37,7 +37,7 @@ const preferSchema = headersSchema.extend({
     .describe('`return=minimal` (RFC 7240): no more than 204, for clients that fetch what comes next by GET'),
 })
 
-const ANSWER = bytesResponse(
+const OUTPUT = bytesResponse(
   BYTES_MEDIA_TYPE,
   'A JSON document, directly followed by the frame of a masked tensor or of the encrypted logits',
 )
@@ -49,10 +49,10 @@ export async function roundRoutes(app: App, services: Services): Promise<void> {
   app.addHook('preParsing', async ({ params, headers }, reply) => {
     const inference = services.inferences.get((params as { id: string }).id)
     requireOwner(inference, headers[KEY_SET_HEADER])
-    reply.raw.once('close', inference.attendance.enter())
+    reply.raw.once('close', inference.idleTimer.enter())
   })
   outputRoute(app, services)
-  answerRoute(app, services)
+  replyRoute(app, services)
 }
 
 /** Requests of an inference's own client are not counted: the inference was. */
@@ -77,18 +77,18 @@ function outputRoute(app: App, services: Services): void {
           'while it works at one.',
         params,
         headers: headersSchema,
-        response: responses({ 200: ANSWER }),
+        response: responses({ 200: OUTPUT }),
       },
     },
     async ({ params: { id, round } }, reply) => {
       const inference = inferences.get(id)
       requireKnown(inference)
-      return send(reply, await inference.rounds.output(round))
+      return send(reply, await inference.rounds.wait(round))
     },
   )
 }
 
-function answerRoute(app: App, services: Services): void {
+function replyRoute(app: App, services: Services): void {
   const { models, inferences, metrics } = services
   const largest = Math.max(1, ...models.all.flatMap(({ refreshedBytes }) => refreshedBytes))
   app.addContentTypeParser(
@@ -108,7 +108,7 @@ function answerRoute(app: App, services: Services): void {
           'that waits, is 409.',
         params,
         headers: preferSchema,
-        response: responses({ 200: ANSWER, 204: emptyResponse('The answer is taken') }),
+        response: responses({ 200: OUTPUT, 204: emptyResponse('The answer is taken') }),
       },
     },
     async ({ params: { id, round }, headers, body }, reply) => {
@@ -117,9 +117,9 @@ function answerRoute(app: App, services: Services): void {
       const bytes = asBytes(body)
       const repeated = rounds.isRepeated(round, bytes)
       if (!repeated) requireUnderWay(inference)
-      await rounds.answer(round, bytes)
-      if (!repeated) metrics.roundAnswered(model, bytes.length)
-      if (!MINIMAL.test(headers[PREFER_HEADER] ?? '')) return send(reply, await rounds.output(round + 1))
+      await rounds.reply(round, bytes)
+      if (!repeated) metrics.replyReceived(model, bytes.length)
+      if (!MINIMAL.test(headers[PREFER_HEADER] ?? '')) return send(reply, await rounds.wait(round + 1))
       return reply.code(204).header('preference-applied', PREFER_MINIMAL).send(null)
     },
   )

@@ -36,7 +36,7 @@ export interface InferTask {
   readonly keys: StoredKeySet
   readonly frame: Uint8Array
   /**
-   * Gives `WorkerMessage`s, takes `ClientMessage`s. Closing the other end ends an inference that waits for
+   * Gives `WorkerMessage`s, takes `RefreshReply`s. Closing the other end ends an inference that waits for
    * its client.
    */
   readonly port: MessagePort
@@ -52,10 +52,10 @@ export type WorkerMessage =
   /** A refresh round: the frame is for the client, whose answer is waited for. */
   | { readonly kind: 'refresh'; readonly round: number; readonly masked: Uint8Array<ArrayBuffer> }
   /** Whether the answer to a round is one. Otherwise another is waited for. */
-  | { readonly kind: 'taken'; readonly round: number; readonly outcome: Outcome<undefined> }
+  | { readonly kind: 'reply checked'; readonly round: number; readonly outcome: Outcome<undefined> }
 
 /** The frame that a client answers a refresh round with, unchecked. */
-export interface ClientMessage {
+export interface RefreshReply {
   readonly round: number
   readonly refreshed: Uint8Array<ArrayBuffer>
 }

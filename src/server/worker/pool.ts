@@ -14,9 +14,9 @@ import {
 import type { KeySetLocation } from '../stores/key-set-record.ts'
 import {
   type CheckTask,
-  type ClientMessage,
   type InferTask,
   type Outcome,
+  type RefreshReply,
   type SessionOpened,
   unwrap,
   type WorkerMessage,
@@ -158,13 +158,13 @@ function converse(port: MessagePort, onProgress: OnProgress, client: RefreshClie
   const { promise, reject } = Promise.withResolvers<never>()
   // The job may end first.
   promise.catch(() => {})
-  const given = new Map<number, PromiseWithResolvers<void>>()
-  const give = (round: number, refreshed: Uint8Array): Promise<void> => {
-    const taken = Promise.withResolvers<void>()
-    given.set(round, taken)
+  const replies = new Map<number, PromiseWithResolvers<void>>()
+  const reply = (round: number, refreshed: Uint8Array): Promise<void> => {
+    const checked = Promise.withResolvers<void>()
+    replies.set(round, checked)
     const copy = new Uint8Array(refreshed)
-    port.postMessage({ round, refreshed: copy } satisfies ClientMessage, [copy.buffer])
-    return taken.promise
+    port.postMessage({ round, refreshed: copy } satisfies RefreshReply, [copy.buffer])
+    return checked.promise
   }
   port.on('message', (message: WorkerMessage) => {
     switch (message.kind) {
@@ -172,21 +172,21 @@ function converse(port: MessagePort, onProgress: OnProgress, client: RefreshClie
         return onProgress(message.done, message.total)
       case 'refresh': {
         const { round, masked } = message
-        return void client(round, masked, (refreshed) => give(round, refreshed)).catch(reject)
+        return void client(round, masked, (refreshed) => reply(round, refreshed)).catch(reject)
       }
-      case 'taken':
-        return void settle(given.get(message.round), message.outcome)
+      case 'reply checked':
+        return void settleReply(replies.get(message.round), message.outcome)
     }
   })
   return promise
 }
 
 /** An error goes where the client's answer came from. */
-function settle(taken: PromiseWithResolvers<void> | undefined, outcome: Outcome<undefined>): void {
+function settleReply(checked: PromiseWithResolvers<void> | undefined, outcome: Outcome<undefined>): void {
   try {
-    taken?.resolve(unwrap(outcome))
+    checked?.resolve(unwrap(outcome))
   } catch (error) {
-    taken?.reject(error)
+    checked?.reject(error)
   }
 }
 

@@ -17,14 +17,14 @@ import {
   type WorkerSettings,
 } from './messages.ts'
 import { refreshOver } from './refresh.ts'
-import { Sessions } from './sessions.ts'
+import { SessionCache } from './session-cache.ts'
 
 // The worker's tasks, by the names that the pool calls them by.
 
 const DIGEST_BYTES = 32
 const PROGRESS_MILLISECONDS = 100
 
-const sessions = new Sessions(workerData as WorkerSettings, (model, { memory, threads }) =>
+const sessions = new SessionCache(workerData as WorkerSettings, (model, { memory, threads }) =>
   parentPort?.postMessage({ kind: 'session opened', model, memory, threads } satisfies SessionOpened),
 )
 

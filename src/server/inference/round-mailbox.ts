@@ -8,7 +8,7 @@ export type EngineOutput =
   | { readonly kind: 'refresh'; readonly round: number; readonly frame: Uint8Array }
   | { readonly kind: 'logits'; readonly frame: Uint8Array }
 
-export interface RoundsOptions {
+export interface RoundMailboxOptions {
   /** Rounds of the inference. */
   readonly rounds: number
   /** Makes the bytes that the client gets; called once for each output. */
@@ -16,17 +16,17 @@ export interface RoundsOptions {
   /** Told when a round begins to wait for the client or is over: how many wait now, and how many are over. */
   readonly onWaiting: (waiting: number, over: number) => void
   /** Where outputs go whose round is over. */
-  readonly room: ReplyCache
+  readonly cache: ReplyCache
 }
 
-type Take = Parameters<RefreshClient>[2]
+type SendReply = Parameters<RefreshClient>[2]
 
 /** A round whose answer the engine has been given. */
-interface Answered {
+interface Reply {
   /** SHA-256 of the client's body. */
   readonly digest: string
   /** Resolves when the engine has found it to be one. */
-  readonly taken: Promise<void>
+  readonly accepted: Promise<void>
 }
 
 /**
@@ -34,32 +34,32 @@ interface Answered {
  * What comes out of the engine is numbered: the masked tensor of each round by the round, and the logits
  * behind the last one.
  */
-export class Rounds {
-  readonly #options: RoundsOptions
+export class RoundMailbox {
+  readonly #options: RoundMailboxOptions
   /**
    * By number. Once a round is over its output is kept while there is room: hardly anybody asks for it again.
    */
   readonly #outputs = new Map<number, PromiseWithResolvers<SentAnswer> | KeptAnswer>()
   /** Outputs that are not there yet; also those that were forgotten. */
   readonly #missing = new Set<PromiseWithResolvers<SentAnswer>>()
-  readonly #answered = new Map<number, Answered>()
+  readonly #replies = new Map<number, Reply>()
   /** The rounds whose answers the engine waits for. */
-  readonly #open = new Map<number, { readonly take: Take; readonly close: () => void }>()
+  readonly #open = new Map<number, { readonly sendReply: SendReply; readonly close: () => void }>()
   /** Resolves when the engine has come to the logits, and rejects when it fails. */
   readonly #end = promised<void>()
   #failure: { readonly error: unknown } | undefined
   #over = 0
 
-  constructor(options: RoundsOptions) {
+  constructor(options: RoundMailboxOptions) {
     this.#options = options
   }
 
   /** The client, as the engine sees it. */
-  readonly client: RefreshClient = (round, masked, take) => {
+  readonly client: RefreshClient = (round, masked, sendReply) => {
     const { promise, resolve } = Promise.withResolvers<void>()
-    this.#open.set(round, { take, close: resolve })
+    this.#open.set(round, { sendReply, close: resolve })
     this.#report()
-    this.#put(round, { kind: 'refresh', round, frame: masked })
+    this.#send(round, { kind: 'refresh', round, frame: masked })
     return promise
   }
 
@@ -71,12 +71,12 @@ export class Rounds {
   begin(logits: Promise<Uint8Array>): Promise<SentAnswer> {
     logits.then(
       (frame) => {
-        this.#put(this.#options.rounds, { kind: 'logits', frame })
+        this.#send(this.#options.rounds, { kind: 'logits', frame })
         this.#end.resolve()
       },
       (error) => this.#fail(error),
     )
-    return this.output(0)
+    return this.wait(0)
   }
 
   /**
@@ -86,7 +86,7 @@ export class Rounds {
    * @throws CONFIG_INVALID (409) when there is no such output, or it is not kept any more
    * @throws whatever ends the inference
    */
-  output(number: number): Promise<SentAnswer> {
+  wait(number: number): Promise<SentAnswer> {
     const { rounds } = this.#options
     if (number > rounds) throw conflicting(`The inference has ${rounds} rounds`, number)
     const output = this.#outputOf(number)
@@ -97,7 +97,7 @@ export class Rounds {
 
   /** Whether this very body has answered the round. @throws CONFIG_INVALID (409) when another one has */
   isRepeated(round: number, body: Uint8Array): boolean {
-    const known = this.#answered.get(round)
+    const known = this.#replies.get(round)
     if (known === undefined) return false
     if (known.digest !== digestOf(body)) throw conflicting(`Round ${round} has another answer already`, round)
     return true
@@ -111,8 +111,8 @@ export class Rounds {
    *   waits
    * @throws whatever ends the inference
    */
-  async answer(round: number, body: Uint8Array): Promise<void> {
-    if (this.isRepeated(round, body)) return this.#answered.get(round)!.taken
+  async reply(round: number, body: Uint8Array): Promise<void> {
+    if (this.isRepeated(round, body)) return this.#replies.get(round)!.accepted
     const open = this.#open.get(round)
     if (open === undefined) {
       const rounds = [...this.#open.keys()]
@@ -120,39 +120,39 @@ export class Rounds {
       throw conflicting(`The inference waits ${state}, not for ${round}`, rounds[0])
     }
     // Known from here on, so that a repeated request meets the first one.
-    const taken = this.#take(round, open.take, body)
-    taken.catch(() => {})
-    this.#answered.set(round, { digest: digestOf(body), taken })
-    await taken
+    const accepted = this.#sendReply(round, open.sendReply, body)
+    accepted.catch(() => {})
+    this.#replies.set(round, { digest: digestOf(body), accepted })
+    await accepted
     open.close()
   }
 
   /** Forgets all that was said. */
   clear(): void {
-    for (const output of this.#outputs.values()) if (!('promise' in output)) this.#options.room.drop(output)
+    for (const output of this.#outputs.values()) if (!('promise' in output)) this.#options.cache.drop(output)
     this.#outputs.clear()
-    this.#answered.clear()
+    this.#replies.clear()
   }
 
-  async #take(round: number, take: Take, body: Uint8Array): Promise<void> {
+  async #sendReply(round: number, sendReply: SendReply, body: Uint8Array): Promise<void> {
     try {
       // Should the engine fail meanwhile, it takes nothing any more. The logits may overtake the word that it
-      // has taken it.
-      await Promise.race([take(body), this.#end.promise])
+      // has accepted it.
+      await Promise.race([sendReply(body), this.#end.promise])
     } catch (error) {
-      this.#answered.delete(round)
+      this.#replies.delete(round)
       throw error
     }
     this.#open.delete(round)
     this.#over++
     this.#report()
-    await this.#supersede(round)
+    await this.#replace(round)
   }
 
   /** Who has answered a round had its tensor. */
-  async #supersede(round: number): Promise<void> {
+  async #replace(round: number): Promise<void> {
     const output = this.#outputOf(round)
-    if ('promise' in output) this.#outputs.set(round, this.#options.room.keep(await output.promise))
+    if ('promise' in output) this.#outputs.set(round, this.#options.cache.keep(await output.promise))
   }
 
   /**
@@ -166,7 +166,7 @@ export class Rounds {
     this.#end.reject(error)
   }
 
-  #put(number: number, output: EngineOutput): void {
+  #send(number: number, output: EngineOutput): void {
     const place = this.#outputOf(number)
     if (!('promise' in place)) return
     this.#missing.delete(place)

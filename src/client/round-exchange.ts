@@ -6,7 +6,7 @@ import {
   cancelRequest,
   type Expected,
   outputRequest,
-  roundRequest,
+  replyRequest,
   serverFrame,
 } from './transport/binary-body.ts'
 import type { Answer, Request, Transport } from './transport/transport.ts'
@@ -31,7 +31,7 @@ export interface Begun {
 /** Tensors that are fetched while the client works at one: what a server has ready travels meanwhile. */
 const ROUNDS_AHEAD = 2
 /** Answers that may be on their way; more would pile up before a slow link. */
-const MOST_ANSWERS = 2
+const MOST_REPLIES = 2
 
 /**
  * Runs the refresh rounds of an inference, if it has any. Rounds overlap: masked tensors come and answers go
@@ -50,7 +50,7 @@ export async function runRounds(
 ): Promise<Uint8Array> {
   const { rounds } = model.manifest
   if (rounds === 0) return serverFrame(await begun.answer, expectedAfter(model, 0))
-  const exchange = new Exchange(transport, model, begun, options)
+  const exchange = new RoundExchange(transport, model, begun, options)
   try {
     return await exchange.during(refreshAll(exchange, model, options))
   } catch (error) {
@@ -62,27 +62,27 @@ export async function runRounds(
 }
 
 async function refreshAll(
-  exchange: Exchange,
+  exchange: RoundExchange,
   model: LocalModel,
   { signal, onProgress }: CallOptions,
 ): Promise<Uint8Array> {
   const { rounds } = model.manifest
   const report = progressOf(model, onProgress)
   for (let round = 0; round < rounds; round++) {
-    const frame = await exchange.output(round)
+    const frame = await exchange.wait(round)
     report(round, frame.length)
     const refreshed = await model.refresh(round, frame)
     signal?.throwIfAborted()
-    await exchange.answer(round, refreshed, () => report(round, refreshed.length))
+    await exchange.reply(round, refreshed, () => report(round, refreshed.length))
   }
-  const logits = await exchange.output(rounds)
-  await exchange.allTaken()
+  const logits = await exchange.wait(rounds)
+  await exchange.allReplied()
   report(rounds - 1, logits.length)
   return logits
 }
 
 /** What goes back and forth in the rounds of one inference, several requests at a time. */
-class Exchange {
+class RoundExchange {
   readonly #transport: Transport
   readonly #model: LocalModel
   readonly #begun: Begun
@@ -91,7 +91,7 @@ class Exchange {
   readonly #onWait: (seconds: number) => void
   /** Outputs that have been asked for and not been given to the client yet. */
   readonly #outputs = new Map<number, Promise<Uint8Array>>()
-  readonly #answers = new Set<Promise<void>>()
+  readonly #replies = new Set<Promise<void>>()
   readonly #failure = Promise.withResolvers<never>()
 
   constructor(transport: Transport, model: LocalModel, begun: Begun, options: CallOptions) {
@@ -111,12 +111,12 @@ class Exchange {
   }
 
   /** A masked tensor, or the logits; those that may leave before it is answered are asked for, too. */
-  async output(round: number): Promise<Uint8Array> {
+  async wait(round: number): Promise<Uint8Array> {
     const frame = await this.#outputs.get(round)!
     this.#outputs.delete(round)
     const last = round + ROUNDS_AHEAD
     for (let next = round + 1; next <= last && mayOverlap(this.#model, next - 1); next++) {
-      if (!this.#outputs.has(next)) this.#ask(next)
+      if (!this.#outputs.has(next)) this.#request(next)
     }
     return frame
   }
@@ -125,22 +125,22 @@ class Exchange {
    * Sends the answer to a round; resolves when there is room for another one. What comes next is the server's
    * reply, unless it has been asked for apart.
    *
-   * @param onTaken called when the server has it
+   * @param onSent called when the server has it
    */
-  async answer(round: number, frame: Uint8Array, onTaken: () => void): Promise<void> {
+  async reply(round: number, frame: Uint8Array, onSent: () => void): Promise<void> {
     const { inference, keySet } = this.#begun
     const isAsked = this.#outputs.has(round + 1)
     const nextBytes = isAsked ? undefined : expectedAfter(this.#model, round + 1).bytes
-    const reply = this.#send(roundRequest({ inference, round, keySet, frame }, nextBytes))
+    const reply = this.#send(replyRequest({ inference, round, keySet, frame }, nextBytes))
     if (!isAsked) this.#expect(round + 1, reply)
-    const sent = reply.then(onTaken)
-    this.#answers.add(sent)
-    sent.then(() => this.#answers.delete(sent), this.#failure.reject)
-    if (this.#answers.size >= MOST_ANSWERS) await Promise.race(this.#answers)
+    const sent = reply.then(onSent)
+    this.#replies.add(sent)
+    sent.then(() => this.#replies.delete(sent), this.#failure.reject)
+    if (this.#replies.size >= MOST_REPLIES) await Promise.race(this.#replies)
   }
 
-  async allTaken(): Promise<void> {
-    await Promise.all(this.#answers)
+  async allReplied(): Promise<void> {
+    await Promise.all(this.#replies)
   }
 
   /** Ends all requests. */
@@ -148,7 +148,7 @@ class Exchange {
     this.#ending.abort()
   }
 
-  #ask(round: number): void {
+  #request(round: number): void {
     const { inference, keySet } = this.#begun
     const { bytes } = expectedAfter(this.#model, round)
     this.#expect(round, this.#send(outputRequest({ inference, round, keySet }, bytes)))

@@ -28,7 +28,7 @@ interface Acquired {
  * What has been loaded, by key set. When it outgrows the budget, or the engine its memory, the least recently
  * used key sets are freed; where all others are in use, whoever needs the room waits until one is not.
  */
-export class Sessions {
+export class SessionCache {
   readonly #settings: WorkerSettings
   /** Each made when a circuit first needs it. */
   readonly #engines = new Map<EngineName, Promise<Engine>>()
