@@ -3,9 +3,9 @@ import type { PolyVeilError } from '../errors/index.ts'
 import type { PreprocessedImage, Preprocessing } from '../preprocessing/index.ts'
 import { topKArgument } from './arguments.ts'
 import { type Classification, rank } from './local/answer.ts'
-import type { ImageInput } from './local/image-argument.ts'
-import { imageTensors, settled, valuesOf } from './local/image-tensors.ts'
-import { type PictureOptions, requireSendable } from './local/input.ts'
+import type { CheckedImage, ImageInput } from './local/image-argument.ts'
+import { readImages, settled, valuesOf } from './local/image-tensors.ts'
+import { type PictureOptions, sendableImage, tensorOf } from './local/input.ts'
 import type { DecryptOptions } from './local/local-model.ts'
 import { brightness } from './local/picture-kind.ts'
 import { type CallOptions, inInference } from './progress.ts'
@@ -18,7 +18,7 @@ export interface ClassifyOptions extends CallOptions, DecryptOptions, PictureOpt
 /** What a client does for one batch of images, and what it knows of a model. */
 export interface ClientSteps {
   manifest(model: string, options: CallOptions): Promise<Manifest>
-  /** @param tensors as `imageTensors` makes them for the model */
+  /** @param tensors of the model's shape; their values have been checked */
   encrypt(model: string, tensors: readonly PreprocessedImage[], options: CallOptions): Promise<Uint8Array>
   infer(model: string, frame: Uint8Array, options: CallOptions): Promise<Uint8Array>
   decryptBatch(
@@ -58,11 +58,17 @@ export async function classifyMany(
   required: 'all' | 'readable',
 ): Promise<PromiseSettledResult<Classification[]>[]> {
   topKArgument(topK)
-  if (required === 'all') requireSendable(images)
+  // Before the server is asked for anything; in `readable` mode an image that fails is left out, and the
+  // server's answer plays no part in that either.
+  const checked = await sendableImages(images, required)
   const { labels, input, output, batch } = await client.manifest(model, options)
   // First, so that an image that is none costs no upload of keys.
   const { signal } = options
-  const tensors = await imageTensors(images, input, { invert, signal, check: requireSendable })
+  const read = async (image: CheckedResult): Promise<PreprocessedImage> => {
+    if (image.status === 'rejected') throw image.reason
+    return tensorOf(image.value, input, { invert })
+  }
+  const tensors = await readImages(checked, read, signal)
   if (required === 'all') valuesOf(tensors)
   const batches = await sendAll(client, model, groupsOf(sentOf(tensors), batch), options, required)
   const results: PromiseSettledResult<Classification[]>[] = []
@@ -78,6 +84,24 @@ export async function classifyMany(
               reason: withBrightness(rows.reason, image, input.preprocessing),
             }
     }
+  }
+  return results
+}
+
+type CheckedResult = PromiseSettledResult<CheckedImage>
+
+/**
+ * Checks the form of each image, and the values of tensors. @throws the first error where all are required
+ */
+async function sendableImages(
+  images: readonly ImageInput[],
+  required: 'all' | 'readable',
+): Promise<CheckedResult[]> {
+  const results: CheckedResult[] = []
+  for (const image of images) {
+    const result = await settled(async () => sendableImage(image))
+    if (required === 'all' && result.status === 'rejected') throw result.reason
+    results.push(result)
   }
   return results
 }

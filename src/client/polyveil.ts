@@ -3,6 +3,7 @@
 import { z } from 'zod'
 import type { Manifest } from '../circuit/manifest/manifest.ts'
 import { PolyVeilError, printable } from '../errors/index.ts'
+import type { PreprocessedImage } from '../preprocessing/index.ts'
 import { modelSchema, pathOf, ROUTES } from '../wire/protocol/index.ts'
 import { frameArgument, modelArgument } from './arguments.ts'
 import { KeyLife } from './key-life.ts'
@@ -10,8 +11,8 @@ import { KeySets, type UploadedKeys } from './key-sets.ts'
 import type { KeyStore } from './keys/key-store.ts'
 import type { Classification } from './local/answer.ts'
 import type { ImageInput } from './local/image-argument.ts'
-import { valuesOf } from './local/image-tensors.ts'
-import { isList, listOf, type PictureOptions, requireSendable } from './local/input.ts'
+import { readImages, valuesOf } from './local/image-tensors.ts'
+import { isList, listOf, type PictureOptions, sendableImage, tensorOf } from './local/input.ts'
 import { KeyRing } from './local/key-ring.ts'
 import { type ClientLimits, DEFAULT_LIMITS } from './local/limits.ts'
 import { type DecryptOptions, LocalModel } from './local/local-model.ts'
@@ -55,7 +56,7 @@ export class PolyVeil {
   readonly #models = new Map<string, Promise<LocalModel>>()
   readonly #steps: ClientSteps = {
     manifest: (...args) => this.manifest(...args),
-    encrypt: (...args) => this.#encrypt(...args),
+    encrypt: (model, tensors, options) => this.#encrypt(model, async () => tensors, options),
     infer: (...args) => this.infer(...args),
     decryptBatch: (...args) => this.decryptBatch(...args),
   }
@@ -115,24 +116,23 @@ export class PolyVeil {
     options: CallOptions & PictureOptions = {},
   ): Promise<Uint8Array> {
     options.signal?.throwIfAborted()
-    requireSendable(images)
-    return this.#encrypt(model, images, options)
+    const checked = listOf(images).map(sendableImage)
+    const read = async ({ input }: Manifest): Promise<PreprocessedImage[]> =>
+      valuesOf(await readImages(checked, (image) => tensorOf(image, input, options)))
+    return this.#encrypt(model, read, options)
   }
 
-  /**
-   * Encrypts images that may be sent: tensors that were made of pictures have whatever values the manifest's
-   * bound allows.
-   */
+  /** @param read gives tensors whose values have been checked */
   async #encrypt(
     model: string,
-    images: ImageInput | readonly ImageInput[],
-    options: CallOptions & PictureOptions,
+    read: (manifest: Manifest) => Promise<readonly PreprocessedImage[]>,
+    options: CallOptions,
   ): Promise<Uint8Array> {
     options.signal?.throwIfAborted()
     const local = await this.#modelToUse(model, options.signal)
     const bytesTotal = local.sizes.query
     options.onProgress?.({ stage: 'encrypt', round: 0, bytesDone: 0, bytesTotal })
-    const frame = await local.encrypt(images, options)
+    const frame = await local.encryptTensors(await read(local.manifest))
     options.onProgress?.({ stage: 'encrypt', round: 0, bytesDone: bytesTotal, bytesTotal, secondsLeft: 0 })
     return frame
   }

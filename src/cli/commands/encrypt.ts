@@ -34,7 +34,7 @@ async function encrypt(context: CommandContext, paths: string[], options: Encryp
   const images = await Promise.all(paths.map(readImageFile))
   context.progress.step('encrypting')
   return withModel(context, options, async (model) => {
-    const frame = await model.encrypt(await tensorsOf(model, paths, images, options))
+    const frame = await model.encryptTensors(await tensorsOf(model, paths, images, options))
     const document = { manifest: model.manifest.digest, images: images.length, bytes: frame.length, out }
     if (out !== undefined) {
       await writeWhole(out, frame)

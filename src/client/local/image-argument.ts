@@ -17,10 +17,10 @@ export interface CanvasPixels {
   readonly data: Uint8ClampedArray
 }
 
-/** What a caller gave for an image, brought to one of the forms that are worked with. */
+/** An image whose form `imageArgument` has checked; tensors are in double precision. */
 export type CheckedImage = Uint8Array | Blob | Bitmap | Image | PreprocessedImage
 
-/** Pixels of 0 to 255 go so many times beyond what a normalised image may have. */
+/** A tensor whose maximum exceeds the bound by this factor is taken for pixels that were not normalised. */
 const PIXEL_LIKE = 4
 
 const FORMS =
@@ -66,11 +66,12 @@ export function checkAxes({ shape }: PreprocessedImage, { image }: InputSpec): v
 }
 
 /**
- * Tells values apart that are known to go wrong: such as are no numbers, and pixels that were not normalised.
+ * Names a known mistake behind a value out of range: NaN, or pixels of 0 to 255 that were not normalised.
  *
- * @throws TENSOR_OUT_OF_RANGE
+ * @param tensor with a value beyond `bound`
+ * @throws TENSOR_OUT_OF_RANGE when it is a known mistake; returns otherwise
  */
-export function checkValues(tensor: Float64Array, bound: number): void {
+export function explainOutlier(tensor: Float64Array, bound: number): void {
   const place = tensor.findIndex((value) => Number.isNaN(value))
   if (place >= 0) {
     throw new PolyVeilError('TENSOR_OUT_OF_RANGE', `Value ${place} of the tensor is no number (NaN)`, {

@@ -4,32 +4,38 @@ import { LEAST_INPUT_BOUND } from '../../circuit/manifest/bounds.ts'
 import type { Circuit, InputSpec } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import { type Image, type PreprocessedImage, preprocess } from '../../preprocessing/index.ts'
-import type { Bitmap, ImageInput } from './image-argument.ts'
-import { checkAxes, checkValues, imageArgument } from './image-argument.ts'
+import {
+  type Bitmap,
+  type CheckedImage,
+  checkAxes,
+  explainOutlier,
+  type ImageInput,
+  imageArgument,
+} from './image-argument.ts'
 
 /**
- * Checks the form of the images, and the values of tensors among them, before anything is asked of a server:
- * which one is refused is then none of the server's choosing. Every circuit takes tensors whose values pass.
- * Pictures need no such check: what preprocessing yields of them is within every circuit's bound.
+ * Checks the form of an image and, for a tensor, its values. A connection calls this before it asks the
+ * server for anything, so that the server cannot choose which image is refused. `LEAST_INPUT_BOUND` is below
+ * the bound of every manifest, so nothing checks the values again. Pictures need no check of values:
+ * `checkManifest` refuses a manifest whose preprocessing can exceed its bound.
  *
- * @throws CONFIG_INVALID when what is given is no image in any form, or a tensor does not have the values
- *   that its shape says
- * @throws TENSOR_OUT_OF_RANGE when a value is larger than `LEAST_INPUT_BOUND`, or no number
+ * @throws CONFIG_INVALID when the argument is not an image in any form, or a tensor has another number of
+ *   values than its shape
+ * @throws TENSOR_OUT_OF_RANGE when a value is NaN or larger than `LEAST_INPUT_BOUND`
  */
-export function requireSendable(images: ImageInput | readonly ImageInput[]): void {
-  for (const image of listOf(images)) {
-    const given = imageArgument(image)
-    if (!('tensor' in given)) continue
-    const { shape, tensor } = given
-    const values = shape.reduce((product, size) => product * size, 1)
-    if (tensor.length !== values) {
-      throw new PolyVeilError(
-        'CONFIG_INVALID',
-        `${tensor.length} values do not fill a tensor [${shape.join(', ')}]`,
-      )
-    }
-    requireWithin(given, LEAST_INPUT_BOUND)
+export function sendableImage(image: ImageInput): CheckedImage {
+  const given = imageArgument(image)
+  if (!('tensor' in given)) return given
+  const { shape, tensor } = given
+  const values = shape.reduce((product, size) => product * size, 1)
+  if (tensor.length !== values) {
+    throw new PolyVeilError(
+      'CONFIG_INVALID',
+      `${tensor.length} values do not fill a tensor [${shape.join(', ')}]`,
+    )
   }
+  requireWithin(given, LEAST_INPUT_BOUND)
+  return given
 }
 
 /** One image as a list of one. */
@@ -63,11 +69,26 @@ export async function imageTensor(
   spec: InputSpec,
   options: PictureOptions = {},
 ): Promise<PreprocessedImage> {
-  const given = imageArgument(input)
+  const image = await tensorOf(imageArgument(input), spec, options)
+  requireWithin(image, spec.bound)
+  return image
+}
+
+/**
+ * The tensor of an image whose values need no check: one that `sendableImage` has let through, for the spec
+ * of a checked manifest.
+ *
+ * @returns the shape of `spec.image`, [C, H, W], row-major
+ * @throws IMAGE_UNREADABLE, CONFIG_INVALID as `imageTensor`
+ */
+export async function tensorOf(
+  given: CheckedImage,
+  spec: InputSpec,
+  options: PictureOptions = {},
+): Promise<PreprocessedImage> {
   const image = 'tensor' in given ? asItIs(given, options) : await preprocessed(given, spec, options)
   if ('tensor' in given) checkAxes(given, spec)
   checkShape(image, spec)
-  requireWithin(image, spec.bound)
   return image
 }
 
@@ -82,7 +103,7 @@ function asItIs(tensor: PreprocessedImage, { invert = false }: PictureOptions): 
 function requireWithin({ tensor }: PreprocessedImage, bound: number): void {
   const outlier = tensor.findIndex((value) => !(Math.abs(value) <= bound))
   if (outlier < 0) return
-  checkValues(tensor, bound)
+  explainOutlier(tensor, bound)
   throw new PolyVeilError(
     'TENSOR_OUT_OF_RANGE',
     `Value ${outlier} of the preprocessed image is ${tensor[outlier]}; up to ${bound} is taken`,
@@ -155,7 +176,8 @@ async function decoded(input: Uint8Array | Blob | Bitmap | Image): Promise<Image
 const isBitmap = (input: object): input is ImageBitmap =>
   typeof ImageBitmap === 'function' && input instanceof ImageBitmap
 
-function checkShape({ shape, tensor }: PreprocessedImage, { image }: InputSpec): void {
+/** @throws CONFIG_INVALID unless the tensor has the shape, and the number of values, that the spec says */
+export function checkShape({ shape, tensor }: PreprocessedImage, { image }: InputSpec): void {
   const [c, h, w] = image
   if (tensor.length === c * h * w && image.every((size, axis) => size === shape[axis])) return
   throw new PolyVeilError(

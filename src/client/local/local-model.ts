@@ -4,6 +4,7 @@ import { type CkksParameters, checkParameters } from '../../circuit/parameters/p
 import { PolyVeilError } from '../../errors/index.ts'
 import { canRefresh } from '../../he-ops/client/create.ts'
 import type { ComplexSlots } from '../../he-ops/encoding/decode-periodic.ts'
+import type { PreprocessedImage } from '../../preprocessing/index.ts'
 import {
   decodeTensor,
   encodeTensor,
@@ -15,8 +16,8 @@ import {
 } from '../../wire/index.ts'
 import { readBatch, roundLogits } from './answer.ts'
 import type { ImageInput } from './image-argument.ts'
-import { imageTensors, valuesOf } from './image-tensors.ts'
-import { batchSlots, listOf, type PictureOptions } from './input.ts'
+import { readImages, valuesOf } from './image-tensors.ts'
+import { batchSlots, checkShape, imageTensor, listOf, type PictureOptions } from './input.ts'
 import type { KeyRing } from './key-ring.ts'
 import { type ClientLimits, DEFAULT_LIMITS, type ModelSizes, modelSizes } from './limits.ts'
 import { notHandled } from './picture-kind.ts'
@@ -77,8 +78,21 @@ export class LocalModel {
     images: ImageInput | readonly ImageInput[],
     options: PictureOptions = {},
   ): Promise<Uint8Array> {
-    const read = valuesOf(await imageTensors(listOf(images), this.manifest.input, options))
-    const tensors = read.map(({ tensor }) => tensor)
+    const { input } = this.manifest
+    const tensors = await readImages(listOf(images), (image) => imageTensor(image, input, options))
+    return this.encryptTensors(valuesOf(tensors))
+  }
+
+  /**
+   * Encrypts tensors for a connection, which has checked their values by `sendableImage` or `imageTensor`:
+   * they are not checked here.
+   *
+   * @returns a frame of `sizes.query` bytes
+   * @throws CONFIG_INVALID when a tensor has another shape than the model's input, or they are too many
+   */
+  async encryptTensors(images: readonly PreprocessedImage[]): Promise<Uint8Array> {
+    for (const image of images) checkShape(image, this.manifest.input)
+    const tensors = images.map(({ tensor }) => tensor)
     const vectors = batchSlots(tensors, this.manifest, this.parameters.slots)
     const key = await this.#keys.unlock(this.parameters)
     const spec = querySpec(this.manifest)
