@@ -1,8 +1,8 @@
 import { isIPv6 } from 'node:net'
 
 /**
- * What counts as one address in limits: an IPv4 address, or a network of IPv6 of which a single host commonly
- * has all addresses (64 bits). Text that is no address stays as it is.
+ * The address that limits count by: an IPv4 address, or the /64 network of an IPv6 address, since one host
+ * commonly has the whole network. Other text stays unchanged.
  */
 export function countedAddress(ip: string): string {
   if (!isIPv6(ip)) return ip.slice(0, MAX_TEXT)

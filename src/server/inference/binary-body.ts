@@ -12,11 +12,11 @@ import type { SentAnswer } from './reply-cache.ts'
 import type { EngineOutput } from './round-mailbox.ts'
 
 export interface InferenceRequest {
-  /** Chosen by the client, so that it can watch and cancel while its request is open. */
+  /** The client chooses it, so that it can watch and cancel the inference while its request is open. */
   readonly id?: string
   readonly keySet: string
   readonly manifestDigest: string
-  /** The encrypted image; a buffer of its own, so that it can be transferred to a worker. */
+  /** The encrypted image, in a separate buffer that can be transferred to a worker. */
   readonly frame: Uint8Array<ArrayBuffer>
 }
 
@@ -25,7 +25,7 @@ export interface InferenceRequest {
  *
  * @param jsonBytes length of the JSON document
  * @param frameBytes length that the encrypted image has to have
- * @throws CONFIG_INVALID (400) when the JSON is not as the protocol wants it
+ * @throws CONFIG_INVALID (400) when the JSON does not fit `queryHeaderSchema`
  * @throws TENSOR_MALFORMED, TOO_LARGE when lengths do not fit
  */
 export function parseInference(body: Uint8Array, jsonBytes: number, frameBytes: number): InferenceRequest {
@@ -46,7 +46,7 @@ export function parseInference(body: Uint8Array, jsonBytes: number, frameBytes: 
   }
 }
 
-/** The binary form of an answer: of the encrypted logits, or of a masked tensor for the client to refresh. */
+/** Encodes an output of the engine, logits or a masked tensor, as a JSON document followed by the frame. */
 export function inferenceResponse(
   { name: model, manifest: { rounds } }: ServedModel,
   id: string,

@@ -3,7 +3,7 @@ import type { RefreshClient } from '../../he-ops/engine.ts'
 import { conflict, type HttpError } from '../problems/http-error.ts'
 import type { KeptAnswer, ReplyCache, SentAnswer } from './reply-cache.ts'
 
-/** What comes out of the engine for the client. */
+/** A frame that the engine makes for the client. */
 export type EngineOutput =
   | { readonly kind: 'refresh'; readonly round: number; readonly frame: Uint8Array }
   | { readonly kind: 'logits'; readonly frame: Uint8Array }
@@ -11,41 +11,42 @@ export type EngineOutput =
 export interface RoundMailboxOptions {
   /** Rounds of the inference. */
   readonly rounds: number
-  /** Makes the bytes that the client gets; called once for each output. */
+  /** Encodes an output as the bytes that the client gets; called once for each output. */
   readonly encode: (output: EngineOutput) => SentAnswer
-  /** Told when a round begins to wait for the client or is over: how many wait now, and how many are over. */
+  /** Called when a round begins to wait for the client or is over, with the number of either. */
   readonly onWaiting: (waiting: number, over: number) => void
-  /** Where outputs go whose round is over. */
+  /** Keeps the outputs of rounds that are over. */
   readonly cache: ReplyCache
 }
 
 type SendReply = Parameters<RefreshClient>[2]
 
-/** A round whose answer the engine has been given. */
+/** A client's reply that has been sent to the engine. */
 interface Reply {
   /** SHA-256 of the client's body. */
   readonly digest: string
-  /** Resolves when the engine has found it to be one. */
+  /** Resolves when the engine has checked the reply and accepted it. */
   readonly accepted: Promise<void>
 }
 
 /**
- * Turns the rounds of the engine, which calls a client, into requests of a client, which the server answers.
- * What comes out of the engine is numbered: the masked tensor of each round by the round, and the logits
- * behind the last one.
+ * Connects the engine, which calls its client in each refresh round, with the HTTP requests of that client:
+ * the engine sends outputs, requests wait for them, and replies go to the engine. Output `round` is the
+ * masked tensor of that round; the output after the last round is the logits.
  */
 export class RoundMailbox {
   readonly #options: RoundMailboxOptions
   /**
-   * By number. Once a round is over its output is kept while there is room: hardly anybody asks for it again.
+   * Outputs by number. When a round is over, a cache entry replaces its promise, so that the output can be
+   * evicted.
    */
   readonly #outputs = new Map<number, PromiseWithResolvers<SentAnswer> | KeptAnswer>()
-  /** Outputs that are not there yet; also those that were forgotten. */
+  /** Outputs that the engine has not sent yet, including those that `clear` removed from the map. */
   readonly #missing = new Set<PromiseWithResolvers<SentAnswer>>()
   readonly #replies = new Map<number, Reply>()
-  /** The rounds whose answers the engine waits for. */
+  /** Rounds in which the engine waits for a reply. */
   readonly #open = new Map<number, { readonly sendReply: SendReply; readonly close: () => void }>()
-  /** Resolves when the engine has come to the logits, and rejects when it fails. */
+  /** Resolves when the engine has sent the logits, and rejects when it fails. */
   readonly #end = promised<void>()
   #failure: { readonly error: unknown } | undefined
   #over = 0
@@ -54,7 +55,7 @@ export class RoundMailbox {
     this.#options = options
   }
 
-  /** The client, as the engine sees it. */
+  /** The client that the engine calls. Resolves when the reply to the round has been accepted. */
   readonly client: RefreshClient = (round, masked, sendReply) => {
     const { promise, resolve } = Promise.withResolvers<void>()
     this.#open.set(round, { sendReply, close: resolve })
@@ -64,9 +65,9 @@ export class RoundMailbox {
   }
 
   /**
-   * Follows the engine to its end.
+   * Starts to follow an execution.
    *
-   * @returns the answer to the query
+   * @returns the first output, which answers the query
    */
   begin(logits: Promise<Uint8Array>): Promise<SentAnswer> {
     logits.then(
@@ -80,11 +81,11 @@ export class RoundMailbox {
   }
 
   /**
-   * A masked tensor, or the logits, when it is there.
+   * Waits for an output of the engine.
    *
-   * @param number of the round; that behind the last one for the logits
-   * @throws CONFIG_INVALID (409) when there is no such output, or it is not kept any more
-   * @throws whatever ends the inference
+   * @param number the round, or the number of rounds for the logits
+   * @throws CONFIG_INVALID (409) when the inference has no output of that number, or it was evicted @throws
+   *   the error that ends the inference
    */
   wait(number: number): Promise<SentAnswer> {
     const { rounds } = this.#options
@@ -95,7 +96,9 @@ export class RoundMailbox {
     throw conflicting(`Round ${number} is over for so long that its tensor is not kept any more`, number)
   }
 
-  /** Whether this very body has answered the round. @throws CONFIG_INVALID (409) when another one has */
+  /**
+   * Whether the same body is a reply to the round already. @throws CONFIG_INVALID (409) when another body is
+   */
   isRepeated(round: number, body: Uint8Array): boolean {
     const known = this.#replies.get(round)
     if (known === undefined) return false
@@ -104,12 +107,12 @@ export class RoundMailbox {
   }
 
   /**
-   * Gives the engine the client's answer to a round. The same body again changes nothing.
+   * Sends the client's reply to the engine. The same reply again has no effect.
    *
-   * @throws CONFIG_INVALID (409) when the round has another answer, or the inference does not wait for it
+   * @throws CONFIG_INVALID (409) when the round has another reply, or the inference does not wait for it
    * @throws TENSOR_MALFORMED, TOO_LARGE, PARAMETERS_MISMATCH when the body is no answer; the round then still
    *   waits
-   * @throws whatever ends the inference
+   * @throws the error that ends the inference
    */
   async reply(round: number, body: Uint8Array): Promise<void> {
     if (this.isRepeated(round, body)) return this.#replies.get(round)!.accepted
@@ -119,7 +122,7 @@ export class RoundMailbox {
       const state = rounds.length > 0 ? `for round ${rounds.join(' and ')}` : 'for no round now'
       throw conflicting(`The inference waits ${state}, not for ${round}`, rounds[0])
     }
-    // Known from here on, so that a repeated request meets the first one.
+    // Noted before anything is awaited, so that a repeated request finds this reply.
     const accepted = this.#sendReply(round, open.sendReply, body)
     accepted.catch(() => {})
     this.#replies.set(round, { digest: digestOf(body), accepted })
@@ -127,7 +130,7 @@ export class RoundMailbox {
     open.close()
   }
 
-  /** Forgets all that was said. */
+  /** Forgets outputs and replies. */
   clear(): void {
     for (const output of this.#outputs.values()) if (!('promise' in output)) this.#options.cache.drop(output)
     this.#outputs.clear()
@@ -136,8 +139,8 @@ export class RoundMailbox {
 
   async #sendReply(round: number, sendReply: SendReply, body: Uint8Array): Promise<void> {
     try {
-      // Should the engine fail meanwhile, it takes nothing any more. The logits may overtake the word that it
-      // has accepted it.
+      // An engine that fails meanwhile does not answer. The logits may arrive before the message that accepts
+      // the reply.
       await Promise.race([sendReply(body), this.#end.promise])
     } catch (error) {
       this.#replies.delete(round)
@@ -149,15 +152,15 @@ export class RoundMailbox {
     await this.#replace(round)
   }
 
-  /** Who has answered a round had its tensor. */
+  /** Replaces the promise of an output by a cache entry: a client that replied has received the output. */
   async #replace(round: number): Promise<void> {
     const output = this.#outputOf(round)
     if ('promise' in output) this.#outputs.set(round, this.#options.cache.keep(await output.promise))
   }
 
   /**
-   * Outputs that are not there by now never will be. Each has a promise of its own: a common one would hold
-   * all of them.
+   * Rejects the outputs that the engine has not sent. Each output has its own promise, since a shared promise
+   * would keep all outputs in memory.
    */
   #fail(error: unknown): void {
     this.#failure = { error }
@@ -190,7 +193,7 @@ export class RoundMailbox {
 
 function promised<T>(): PromiseWithResolvers<T> {
   const resolvers = Promise.withResolvers<T>()
-  // Nobody may be there to hear of a failure.
+  // A rejection without a listener must not end the process.
   resolvers.promise.catch(() => {})
   return resolvers
 }

@@ -7,7 +7,7 @@ import type { App } from '../services.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Describes the body of a route that takes bytes, which no schema validates. */
+    /** Description of a binary body, which no schema validates. */
     binaryBody?: string
   }
 }
@@ -38,7 +38,8 @@ export async function useDocumentation(app: App): Promise<void> {
   await app.register(swaggerUi, {
     routePrefix: '/docs',
     staticCSP: true,
-    // TLS is in front, or there is none on the way to localhost: never force the page's own files to https.
+    // The service itself speaks http, behind a TLS proxy or on localhost, so browsers must not upgrade to
+    // https.
     transformStaticCSP: (policy) => policy.replace('upgrade-insecure-requests;', ''),
   })
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger())

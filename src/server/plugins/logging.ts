@@ -6,8 +6,8 @@ import { nameOf } from '../stores/key-store.ts'
 import { loggedName } from '../stores/store-log.ts'
 
 /**
- * A log that holds no secret: no bodies, no headers, routes instead of URLs. A key set appears as the
- * beginning of its hash, which is good for comparing and for nothing else.
+ * Creates a log without secrets: it has no bodies and no headers, and routes instead of URLs. A key set
+ * appears as the first characters of its id's hash, which cannot be used to access it.
  *
  * @param stream where lines go; standard output when absent
  */
@@ -21,7 +21,7 @@ export const createLogger = (level: string, stream?: DestinationStream): Logger 
     stream ?? pino.destination(1),
   )
 
-/** Request ids are the server's own: what a client sends could be anything. */
+/** The server makes request ids itself and ignores those of clients. */
 export const requestId = (): string => randomUUID()
 
 function loggedRequest(request: FastifyRequest): Record<string, unknown> {

@@ -6,8 +6,8 @@ import { problemOf, retryAfter } from '../problems/problem.ts'
 import type { App } from '../services.ts'
 
 /**
- * Answers every error, unknown routes included, as `application/problem+json`; logs those that are the
- * server's.
+ * Answers every error, including unknown routes, as `application/problem+json`, and logs faults of the
+ * server.
  */
 export function useProblems(app: App): void {
   app.setErrorHandler((error, request, reply) => sendProblem(asHttpError(error), request, reply))
@@ -26,7 +26,7 @@ function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyRepl
   if (problem.status >= 500) logFault(request.log, error)
   const wait = retryAfter(problem)
   if (wait !== undefined) reply.header(RETRY_AFTER_HEADER, wait)
-  // As bytes: to text Fastify would add a charset, which this media type does not have.
+  // The body is sent as bytes, because Fastify adds a charset to text, which this media type does not have.
   return reply
     .code(problem.status)
     .type(PROBLEM_MEDIA_TYPE)

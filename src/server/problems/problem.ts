@@ -2,10 +2,10 @@ import { ERROR_CODES, type ErrorCodeName, PolyVeilError } from '../../errors/ind
 import type { Problem } from '../../wire/protocol/index.ts'
 import { HttpError } from './http-error.ts'
 
-// Seconds after which it is worth trying again, where the error does not know better.
+// Seconds after which a client may try again, unless the error says otherwise.
 const RETRY_AFTER: Partial<Record<ErrorCodeName, number>> = { TOO_BUSY: 5, WORKER_LOST: 2 }
 
-/** An error as it goes out: INTERNAL faults keep their message to themselves. */
+/** The problem document of an error. The message of an INTERNAL fault is not disclosed. */
 export function problemOf(error: unknown, requestId: string): Problem {
   const { code, status, detail, facts, remedy = ERROR_CODES[code].remedy } = publicSide(error)
   const { cause } = ERROR_CODES[code]
@@ -47,8 +47,8 @@ function publicSide(error: unknown): PublicSide {
 }
 
 /**
- * Errors of Fastify and its plugins carry a status; those below 500, and 503 for pressure, are the client's
- * to know.
+ * The public side of an error of Fastify or its plugins, which carries a status. Only statuses below 500, and
+ * 503 under load, are disclosed.
  */
 function frameworkError(error: unknown): PublicSide | undefined {
   const { statusCode, message } = error as { statusCode?: number; message?: string }

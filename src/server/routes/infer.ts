@@ -30,7 +30,10 @@ const headersSchema = z.looseObject({
 
 const BODY = `A JSON document of ${JSON_LENGTH_HEADER} bytes, directly followed by the frame of the encrypted image`
 
-/** Inference in the Open Inference Protocol's binary form, up to its end or to its first refresh round. */
+/**
+ * Inference in the Open Inference Protocol's binary form. The answer is the logits, or the first masked
+ * tensor.
+ */
 export async function inferRoute(app: App, services: Services): Promise<void> {
   const { models, keys, metrics, inferences } = services
   const largest = Math.max(0, ...models.all.map(({ queryBytes }) => queryBytes))
@@ -55,7 +58,7 @@ export async function inferRoute(app: App, services: Services): Promise<void> {
           ),
         }),
       },
-      // Before the body is read, so that nobody uploads megabytes for nothing.
+      // Runs before the body is read, to reject a request early.
       onRequest: async ({ params, headers }) => {
         const model = models.get((params as { model: string }).model)
         requireRoom(Number(headers['content-length'] ?? 0), model)
@@ -76,7 +79,7 @@ export async function inferRoute(app: App, services: Services): Promise<void> {
       const leave = inference.idleTimer.enter()
       reply.raw.once('close', () => {
         leave()
-        // Nobody else could go on from here.
+        // The client that sent the query has gone without its answer, so it cannot continue the inference.
         if (!reply.raw.writableFinished) inference.cancel()
       })
       const logits = metrics.timeInference(model.name, () => run(services, model, request, inference))
@@ -86,7 +89,7 @@ export async function inferRoute(app: App, services: Services): Promise<void> {
   )
 }
 
-/** Has the engine run an inference, and the registry know how it ended. */
+/** Runs an inference on the engine and notes in the registry how it ended. */
 async function run(
   { keys, engine, inferences }: Services,
   model: ServedModel,
@@ -139,9 +142,9 @@ function requireManifest({ manifestDigest }: InferenceRequest, { manifest }: Ser
 }
 
 /**
- * Takes a key set into use.
+ * Marks a key set as used.
  *
- * @throws KEYS_EXPIRED, KEYS_MISSING, PARAMETERS_MISMATCH when it is not good for the model
+ * @throws KEYS_EXPIRED, KEYS_MISSING, PARAMETERS_MISMATCH when it does not fit the model
  */
 function takeKeys(keys: KeyStore, id: string, { manifest }: ServedModel): void {
   const { digest, uploadOffset, bytes, parametersDigest, galoisElements } = keys.get(id)

@@ -8,7 +8,7 @@ import { bytesResponse, emptyResponse, responses } from './schemas.ts'
 
 const params = z.object({ id: z.string().max(64).describe('The id that the client gave the inference') })
 
-/** Watching and cancelling an inference while its POST is open. */
+/** Routes to watch and cancel an inference while its POST is open. */
 export function inferenceRoutes(app: App, { inferences }: Services): void {
   app.get(
     routeOf(ROUTES.inference),

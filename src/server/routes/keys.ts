@@ -38,8 +38,8 @@ const uploadHeaders = z.looseObject({
 })
 
 /**
- * Where requests name their key set. Proxies log paths, and whoever reads an id may use it: so it belongs in
- * the header. The path is how PolyVeil 0.1 had it, and goes on to work.
+ * Where requests name their key set. The id is a secret and proxies log paths, so clients send it in a
+ * header. PolyVeil 0.1 sent it in the path, which still works.
  */
 const PLACES = [
   { url: routeOf(ROUTES.keys), params: z.object({}), headers: z.looseObject({ [KEY_SET_HEADER]: id }) },
@@ -48,13 +48,13 @@ const PLACES = [
 
 type Place = (typeof PLACES)[number]
 
-/** The id in a request that has passed its place's schemas. */
+/** The key set's id in a request that has passed the schemas of its place. */
 const idIn = ({ params, headers }: FastifyRequest): string =>
   (params as { id?: string }).id ?? (headers[KEY_SET_HEADER] as string)
 
-/** Public and evaluation keys: announced, uploaded in resumable parts, checked, kept until they expire. */
+/** Routes to announce a key set, upload it in resumable parts, read its state and delete it. */
 export async function keyRoutes(app: App, { models, keys, engine }: Services): Promise<void> {
-  // A part is streamed to the store; nothing of it is held in memory.
+  // A part is streamed to the store and not buffered in memory.
   app.addContentTypeParser(BYTES_MEDIA_TYPE, (_request, payload, done) => done(null, payload))
 
   const verify: VerifyKeySet = async (record, location) => {
@@ -85,7 +85,7 @@ export async function keyRoutes(app: App, { models, keys, engine }: Services): P
   for (const place of PLACES) keySetRoutes(app, place, keys, verify)
 }
 
-/** What is done with an announced key set. */
+/** The routes of an announced key set, named in one of the places. */
 function keySetRoutes(
   app: App,
   { url, params, headers }: Place,
@@ -159,10 +159,10 @@ const uploadState = (id: string, record: KeySetRecord): z.infer<typeof keyUpload
   digest: record.digest,
 })
 
-/** By whom limits on key sets count: an address, as long as there are no tenants. */
+/** The owner that limits on key sets count by: the client's address. */
 const ownerOf = (ip: string): string => `address:${countedAddress(ip)}`
 
-/** @throws CONFIG_INVALID, TENSOR_MALFORMED when no key set with these elements can be of that size */
+/** @throws CONFIG_INVALID, TENSOR_MALFORMED when a key set with these elements has another size */
 function requireFitting(
   parameters: Parameters<typeof keySetBytes>[0],
   { bytes, galoisElements }: NewKeySet,
@@ -183,9 +183,9 @@ function requireSameElements(announced: readonly number[], found: readonly numbe
   throw new PolyVeilError('TENSOR_MALFORMED', 'The key set has other Galois elements than were announced')
 }
 
-/** The body of a PUT. A connection that breaks off is the client's trouble, not a fault of the server. */
+/** The body of a PUT. A connection that breaks off is an error of the client, not a fault of the server. */
 async function* uploadedPart(body: unknown): AsyncGenerator<Uint8Array> {
-  // Without a content type there is no parser and no body: an empty part.
+  // A request without a content type has no parsed body: the part is empty.
   if (!(body instanceof Readable)) return
   try {
     yield* body

@@ -42,10 +42,9 @@ const OUTPUT = bytesResponse(
   'A JSON document, directly followed by the frame of a masked tensor or of the encrypted logits',
 )
 
-/** What clients get and give in refresh rounds. */
+/** Routes of refresh rounds: a client fetches a masked tensor and posts its reply. */
 export async function roundRoutes(app: App, services: Services): Promise<void> {
-  // Before a body is read: nobody uploads megabytes for nothing, and who uploads them is there. But after
-  // requests were counted.
+  // Runs before the body is read (reject early, and the idle timer sees the upload) and after rate limiting.
   app.addHook('preParsing', async ({ params, headers }, reply) => {
     const inference = services.inferences.get((params as { id: string }).id)
     requireOwner(inference, headers[KEY_SET_HEADER])
@@ -55,7 +54,7 @@ export async function roundRoutes(app: App, services: Services): Promise<void> {
   replyRoute(app, services)
 }
 
-/** Requests of an inference's own client are not counted: the inference was. */
+/** Exempts the inference's own client from the rate limit, which has counted the query. */
 const uncounted = ({ inferences }: Services) => ({
   allowList: ({ params, headers }: FastifyRequest): boolean => {
     const inference = inferences.find((params as { id: string }).id)
@@ -130,7 +129,7 @@ const MINIMAL = new RegExp(`(^|[,;\\s])${PREFER_MINIMAL}($|[,;\\s])`, 'i')
 const send = (reply: FastifyReply, { jsonBytes, body }: SentAnswer): FastifyReply =>
   reply.type(BYTES_MEDIA_TYPE).header(JSON_LENGTH_HEADER, jsonBytes).send(body)
 
-/** Says no more than that there is no such inference. */
+/** Refuses other clients with the same error as for an unknown inference, so that ids cannot be probed. */
 function requireOwner(inference: Inference, header: string | string[] | undefined): void {
   if (isOwner(inference, header)) return
   throw new PolyVeilError('INFERENCE_UNKNOWN', 'There is no inference of that id')
@@ -141,7 +140,7 @@ function requireUnderWay({ running }: Inference): void {
   throw new PolyVeilError('INFERENCE_UNKNOWN', 'The inference has ended')
 }
 
-/** Outputs of an inference that came to its end can still be had, for a while. */
+/** Clients can fetch outputs of a running inference, and for a while of one that is done. */
 function requireKnown({ running, snapshot }: Inference): void {
   if (running || snapshot.state === 'done') return
   throw new PolyVeilError('INFERENCE_UNKNOWN', 'The inference has ended')

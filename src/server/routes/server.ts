@@ -7,7 +7,7 @@ import { responses } from './schemas.ts'
 
 const NAME = 'polyveil'
 
-/** Relative, so that they hold behind a prefix. */
+/** Relative links, which work behind a path prefix. */
 const LINKS = {
   documentation: 'docs',
   openapi: 'openapi.json',
@@ -16,10 +16,10 @@ const LINKS = {
   health: ROUTES.ready,
 }
 
-/** What the server is, and whether it is well. */
+/** Routes of server metadata and health. */
 export function serverRoutes(app: App, { engine, models }: Services): void {
   const metadata = { name: NAME, version: VERSION, extensions: SERVER_EXTENSIONS }
-  // People who follow a link, or a proxy's administrator, learn what this is.
+  // A browser gets a page that describes the service, other programs get JSON.
   app.get('/', { schema: { hide: true } }, ({ headers }, reply) => {
     reply.header('vary', 'accept')
     if (!headers.accept?.includes('text/html')) return reply.send({ ...metadata, ...LINKS })
