@@ -110,8 +110,8 @@ export class RoundMailbox {
    * Sends the client's reply to the engine. The same reply again has no effect.
    *
    * @throws CONFIG_INVALID (409) when the round has another reply, or the inference does not wait for it
-   * @throws TENSOR_MALFORMED, TOO_LARGE, PARAMETERS_MISMATCH when the body is no answer; the round then still
-   *   waits
+   * @throws TENSOR_MALFORMED, TOO_LARGE, PARAMETERS_MISMATCH when the engine refuses the reply; the round
+   *   then waits for another
    * @throws the error that ends the inference
    */
   async reply(round: number, body: Uint8Array): Promise<void> {

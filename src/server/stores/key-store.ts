@@ -11,36 +11,36 @@ export interface KeyStoreLimits {
   readonly maxSets: number
   /** Largest key set. */
   readonly maxSetBytes: number
-  /** All key sets together, each counted in full from the moment it is announced. */
+  /** Limit on all key sets together; each counts in full from its announcement. */
   readonly maxTotalBytes: number
   /**
-   * Time after the announcement, or the last part, at which an incomplete set expires; by default five
-   * minutes.
+   * Time after the announcement or the last part when an incomplete set expires; by default five minutes.
    */
   readonly uploadMilliseconds?: number
   /** Incomplete sets of one owner; by default 4. */
   readonly maxUploadsPerOwner?: number
-  /** Complete sets of one owner, by default 16. A further one takes the place of the least recently used. */
+  /** Complete sets of one owner, by default 16. A further set replaces the least recently used. */
   readonly maxSetsPerOwner?: number
   /**
-   * Bytes of one owner's complete sets, by default half of `maxTotalBytes`. They make room in the same way.
+   * Bytes of one owner's complete sets, by default half of `maxTotalBytes`; the least recently used are
+   * replaced.
    */
   readonly maxBytesPerOwner?: number
 }
 
 const DEFAULTS = { uploadMilliseconds: 300_000, maxUploadsPerOwner: 4, maxSetsPerOwner: 16 }
-/** Seconds after which a client may find room again. */
+/** Seconds after which a client may try again when the store is full. */
 const FULL_RETRY_SECONDS = 60
 const UPLOAD_RETRY_SECONDS = 10
 
 export type NewKeySet = Pick<KeySetRecord, 'parametersDigest' | 'galoisElements' | 'bytes'>
 
 /**
- * Checks a received key set to its last residue. Its errors about the bytes delete the set; others leave it.
+ * Checks all of a received key set. Errors about the bytes delete the set; other errors leave it.
  */
 export type VerifyKeySet = (record: KeySetRecord, location: KeySetLocation) => Promise<{ digest: string }>
 
-/** Why a key set went, for the log. */
+/** Why a key set was removed, for the log. */
 type Reason =
   | 'deleted by its client'
   | 'expired'
@@ -49,10 +49,11 @@ type Reason =
   | 'made room for its owner'
 
 /**
- * Key sets by id: uploaded in parts, checked, kept until they expire. An id is an unguessable capability;
- * files go by its hash, so neither the disk nor the log can name a key set to this store.
+ * Key sets by id, which are uploaded in parts, checked, and kept until they expire. An id is an unguessable
+ * capability. Files and log lines have only its hash, which does not give access to the set.
  *
- * Each set has an owner, by whom limits count. No owner's sets go to make room for another's.
+ * Each set has an owner, for whom limits count it. The store never removes a set to make room for another
+ * owner.
  */
 export class KeyStore {
   readonly #files: KeySetFiles
@@ -77,9 +78,9 @@ export class KeyStore {
   }
 
   /**
-   * Takes over what `files` already holds and removes what has expired.
+   * Opens a store on the records in `files`, and removes expired ones.
    *
-   * @param log told of each key set that is removed
+   * @param log gets each key set that is removed
    */
   static async open(
     files: KeySetFiles,
@@ -96,16 +97,16 @@ export class KeyStore {
     return this.#records.size
   }
 
-  /** Bytes that the key sets take, or will when they are complete. */
+  /** Bytes of all key sets; incomplete ones count in full. */
   get reservedBytes(): number {
     return [...this.#records.values()].reduce((sum, { bytes }) => sum + bytes, 0)
   }
 
   /**
-   * Announces a key set. Where the store is full, complete sets of the same owner make room, the least
+   * Announces a key set. If the store is full, complete sets of the same owner are removed, the least
    * recently used first.
    *
-   * @param owner whom the set counts for
+   * @param owner for whom limits count the set
    * @returns its id
    * @throws TOO_LARGE; TOO_BUSY when the store has no room, or the owner too many uploads under way
    */
@@ -115,7 +116,7 @@ export class KeyStore {
     const expires = this.#now() + this.#limits.uploadMilliseconds
     const record = { ...keySet, uploadOffset: 0, expires, owner }
     const name = nameOf(id)
-    // Counted before anything is awaited, so that two at a time cannot take the same room.
+    // The set counts before anything is awaited, so that two concurrent calls cannot take the same room.
     this.#records.set(name, record)
     try {
       await this.#makeRoom(surplus)
@@ -127,12 +128,12 @@ export class KeyStore {
     return { id, record }
   }
 
-  /** Notes that a key set is being used: others of its owner make room before it. @throws KEYS_EXPIRED */
+  /** Notes that a key set is used: the owner's other sets are removed before it. @throws KEYS_EXPIRED */
   use(id: string): KeySetRecord {
     const name = nameOf(id)
     const used = { ...this.#require(name), used: this.#now() }
     this.#records.set(name, used)
-    // Nobody waits for the disk: should it fail, a restart forgets no more than the order of use.
+    // No caller waits for the disk. If it fails, a restart forgets only the order of use.
     this.#serial
       .run(name, () => this.#saveIfPresent(name))
       .catch((err) =>
@@ -141,7 +142,7 @@ export class KeyStore {
     return used
   }
 
-  /** @throws KEYS_EXPIRED when there is no such key set, or not any more */
+  /** @throws KEYS_EXPIRED when the key set does not exist or has expired */
   get(id: string): KeySetRecord {
     return this.#require(nameOf(id))
   }
@@ -153,7 +154,7 @@ export class KeyStore {
   }
 
   /**
-   * Appends a part. When it fails, whatever the reason, the upload stands where it stood before.
+   * Appends a part. A failure leaves the upload at its offset.
    *
    * @throws KEYS_EXPIRED
    * @throws TENSOR_MALFORMED (409) with `uploadOffset`, when the part begins elsewhere than at the server's
@@ -173,14 +174,14 @@ export class KeyStore {
   }
 
   /**
-   * Has a wholly received key set checked, once; a bad one is deleted.
+   * Checks a completely received key set once, and deletes it when its bytes are bad.
    *
-   * @throws whatever `verify` throws
+   * @throws errors of `verify`
    */
   async complete(id: string, verify: VerifyKeySet): Promise<KeySetRecord> {
     const name = nameOf(id)
     const record = await this.#serial.run(name, () => this.#verified(name, verify))
-    // Outside of this name's turn: two that make room for each other would wait for ever.
+    // This runs outside of the name's turn, because two sets that remove each other would deadlock.
     await this.#makeRoom(this.#surplusOf(record.owner, name))
     return record
   }
@@ -218,7 +219,7 @@ export class KeyStore {
     const names = [...this.#records.keys()].filter(expired)
     const removed = names.map((name) =>
       this.#serial.run(name, async () => {
-        // A part may have come meanwhile.
+        // A part may have arrived meanwhile.
         if (expired(name)) await this.#remove(name, this.#isComplete(name) ? 'expired' : 'upload given up')
       }),
     )
@@ -232,7 +233,7 @@ export class KeyStore {
   }
 
   /**
-   * Names of the owner's sets that have to go, so that there is room for one more of so many bytes.
+   * Names of the owner's sets that must be removed to make room for a new set of `bytes` bytes.
    *
    * @throws TOO_LARGE, TOO_BUSY
    */
@@ -268,8 +269,8 @@ export class KeyStore {
   }
 
   /**
-   * Names of an owner's sets that are too many now that the set `latest` is complete. Sets of nobody are
-   * never too many.
+   * Names of an owner's sets beyond the limits, now that the set `latest` is complete. Sets without an owner
+   * have no limit.
    */
   #surplusOf(owner: string | undefined, latest: string): string[] {
     if (owner === undefined) return []
@@ -298,7 +299,7 @@ export class KeyStore {
     return [...this.#records].filter(([, { expires }]) => expires > this.#now())
   }
 
-  /** Removes sets, which count no more from the moment that this is called. */
+  /** Removes sets. They stop counting as soon as this is called. */
   async #makeRoom(names: readonly string[]): Promise<void> {
     for (const name of names) this.#records.delete(name)
     await Promise.all(
@@ -328,7 +329,7 @@ export class KeyStore {
   }
 }
 
-/** Name of a key set in files, logs and caches: it identifies the set but is not good for asking for it. */
+/** Name of a key set in files, logs and caches: the hash of its id, which does not give access to the set. */
 export const nameOf = (id: string): string => createHash('sha256').update(id).digest('hex')
 
 async function* atMost(room: number, part: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {

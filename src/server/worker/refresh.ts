@@ -3,16 +3,16 @@ import { ExecutionStopped } from '../../he-ops/executor.ts'
 import { failure, type InferTask, type RefreshReply, type WorkerMessage } from './messages.ts'
 
 /**
- * The client as a worker sees it: frames go to the thread that answers requests, and come from there, several
- * rounds at a time. A worker that waits for one does not compute.
+ * The client that the engine calls in a worker: it sends masked tensors to the thread that answers requests,
+ * and waits for replies from there. Several rounds can be open at once.
  *
- * @param task to be given before anything is waiting: the closing of its port says that nobody will answer
- *   any more
+ * @param task its port must have a listener before the caller awaits anything, since its `close` event ends
+ *   the waits
  */
 export function refreshOver({ port, stop }: InferTask): RefreshClient {
   const flag = new Int32Array(stop)
-  // A promise for each answer, and none for the port's end: it would hold whatever was raced against it,
-  // frames and all.
+  // Each reply has a promise. The end of the port has none: a promise keeps everything that was raced against
+  // it, such as frames, in memory.
   const waiting = new Map<number, PromiseWithResolvers<Uint8Array>>()
   port.on('message', ({ round, refreshed }: RefreshReply) => waiting.get(round)?.resolve(refreshed))
   let isClosed = false
@@ -24,7 +24,7 @@ export function refreshOver({ port, stop }: InferTask): RefreshClient {
     port.postMessage(message, transfer)
 
   const waitForReply = (round: number): Promise<Uint8Array> => {
-    // The port may have been closed while this thread was deaf.
+    // The port may have been closed while this thread was computing.
     if (isClosed || Atomics.load(flag, 0) !== 0) throw new ExecutionStopped(0)
     const reply = Promise.withResolvers<Uint8Array>()
     waiting.set(round, reply)
@@ -42,7 +42,7 @@ export function refreshOver({ port, stop }: InferTask): RefreshClient {
         send({ kind: 'reply checked', round, outcome: { kind: 'value', value: undefined } })
       } catch (error) {
         const outcome = failure(error)
-        // A fault is no matter between client and server.
+        // A fault of the program ends the task; only errors of the reply go to the client.
         if (outcome.kind !== 'error') throw error
         send({ kind: 'reply checked', round, outcome })
       }
