@@ -28,9 +28,10 @@ const FORMS =
   'preprocessed tensor { shape: [C, H, W], tensor }.'
 
 /**
- * Takes what callers without types, or with a cast, may give. An `ArrayBuffer` is the bytes of a file.
+ * Checks the form of an image from any caller, with or without types. An `ArrayBuffer` is the bytes of a
+ * file.
  *
- * @throws CONFIG_INVALID when it is no image in any form, with what it seems to be
+ * @throws CONFIG_INVALID when the argument is not an image in any form; the message names the likely mistake
  */
 export function imageArgument(input: ImageInput): CheckedImage {
   const given: unknown = input
@@ -46,7 +47,7 @@ export function imageArgument(input: ImageInput): CheckedImage {
 }
 
 /**
- * Checks that a tensor is not one of height, width, channels.
+ * Refuses a tensor in the order height, width, channels.
  *
  * @throws CONFIG_INVALID
  */
@@ -112,7 +113,7 @@ function tensorArgument({ shape, tensor }: Readonly<Record<string, unknown>>): P
 
 function decodedArgument(image: Readonly<Record<string, unknown>>): Image {
   const { width, height, data } = image
-  // What a canvas gives: its pixels are always RGBA.
+  // A Uint8ClampedArray is from a canvas, whose pixels are always RGBA.
   const channels = image.channels ?? (isClamped(data) ? 4 : undefined)
   const isWhole = [width, height, channels].every((size) => Number.isInteger(size) && Number(size) > 0)
   if (!isWhole) {
@@ -161,7 +162,7 @@ function described(given: unknown): string {
 }
 
 /**
- * What can be classified: an encoded file (PNG, JPEG, WebP, AVIF, GIF, TIFF), a decoded image, in browsers an
+ * An image to classify: an encoded file (PNG, JPEG, WebP, AVIF, GIF, TIFF), a decoded image, in browsers an
  * `ImageBitmap` or `ImageData`, or a tensor that is already preprocessed.
  */
 export type ImageInput =
@@ -174,7 +175,7 @@ export type ImageInput =
   | PreprocessedImage
   | TensorInput
 
-/** What types know of a browser's `ImageBitmap` where they know no browser. */
+/** A browser's `ImageBitmap`, for programs that compile without browser types. */
 export interface Bitmap {
   readonly width: number
   readonly height: number

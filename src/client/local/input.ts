@@ -45,11 +45,11 @@ export const listOf = (images: ImageInput | readonly ImageInput[]): readonly Ima
 export const isList = (images: ImageInput | readonly ImageInput[]): images is readonly ImageInput[] =>
   Array.isArray(images)
 
-/** How a picture is looked at before it is preprocessed. */
+/** Changes to a picture before it is preprocessed. */
 export interface PictureOptions {
   /**
-   * Inverts the picture, so that a dark digit on white paper becomes a light one on black: for networks that
-   * were trained on pictures of that kind.
+   * Inverts the picture: a dark digit on white paper becomes a light one on black, for networks that were
+   * trained on light digits.
    */
   readonly invert?: boolean
 }
@@ -58,11 +58,11 @@ export interface PictureOptions {
  * The tensor of an image.
  *
  * @returns the shape of `spec.image`, [C, H, W], row-major; every value within `spec.bound`
- * @throws IMAGE_UNREADABLE when the file is no image
- * @throws CONFIG_INVALID when what is given is no image in any form, when a tensor has another shape or is to
- *   be inverted, or when the model takes no pictures
- * @throws TENSOR_OUT_OF_RANGE when a value is larger than the circuit supports, or no number; never for a
- *   picture, where `spec` is a checked manifest's
+ * @throws IMAGE_UNREADABLE when the file is not an image
+ * @throws CONFIG_INVALID when the argument is not an image in any form, a tensor has another shape or is to
+ *   be inverted, or the model takes no pictures
+ * @throws TENSOR_OUT_OF_RANGE when a value is NaN or larger than the bound; never for a picture and the spec
+ *   of a checked manifest
  */
 export async function imageTensor(
   input: ImageInput,
@@ -116,9 +116,8 @@ export const imageSlots = (tensor: ArrayLike<number>, spec: InputSpec, slots: nu
   pack(spec.layout, spaceToDepth(tensor, spec.image, spec.patch), slots)
 
 /**
- * The slot vectors of a query, one for each ciphertext, which the images of a batch share. Places that are
- * left are filled with the same images again: none holds anything that could leave the range where the images
- * do not.
+ * The slot vectors of a query, one for each ciphertext; the images of a batch are interleaved. Free places
+ * are filled with the same images again, so that they cannot leave the range unless an image does.
  *
  * @param tensors at least one, at most as many as the batch has places
  * @param slots of a ciphertext
@@ -164,7 +163,7 @@ async function preprocessed(
 async function decoded(input: Uint8Array | Blob | Bitmap | Image): Promise<Image> {
   if (isBitmap(input)) return (await import('../../preprocessing/decode-browser.ts')).readBitmap(input)
   if (!(input instanceof Uint8Array) && !(input instanceof Blob)) return input
-  // The platform's own decoder; what the other platform needs is never loaded.
+  // Each platform loads only its own decoder.
   if (typeof createImageBitmap === 'function') {
     const { decodeImage } = await import('../../preprocessing/decode-browser.ts')
     return decodeImage(input instanceof Blob ? input : new Blob([Uint8Array.from(input)]))

@@ -24,15 +24,15 @@ import { notHandled } from './picture-kind.ts'
 
 export interface DecryptOptions {
   /**
-   * Gives logits as they were decrypted, and not rounded to the plan's precision. Show them to nobody: they
-   * carry the noise of the decryption, which tells of the secret key.
+   * Returns logits unrounded. Do not disclose them: they carry the noise of the decryption, which reveals
+   * information about the secret key.
    */
   readonly fullPrecision?: boolean
 }
 
 /**
- * A model as a client sees it: its checked manifest, and everything that needs the secret key. Knows no
- * network, so that nothing decrypted can reach one from here.
+ * A model on the client: its checked manifest, and the operations that need the secret key. It has no access
+ * to the network, so decrypted data cannot be sent from here.
  */
 export class LocalModel {
   readonly manifest: Manifest
@@ -42,7 +42,7 @@ export class LocalModel {
 
   /**
    * @param data a manifest from anywhere
-   * @throws PARAMETERS_MISMATCH, SECURITY_TOO_LOW, CONFIG_INVALID when the manifest does not hold
+   * @throws PARAMETERS_MISMATCH, SECURITY_TOO_LOW, CONFIG_INVALID when the manifest is not valid
    * @throws TOO_LARGE when it asks for more than the limits
    */
   constructor(data: unknown, keys: KeyRing, limits: ClientLimits = DEFAULT_LIMITS) {
@@ -53,7 +53,7 @@ export class LocalModel {
     this.#keys = keys
   }
 
-  /** Names the secret key that this model's frames are made with. The key is made if there is none. */
+  /** The fingerprint of the secret key of this model's frames. The key is made if it does not exist. */
   async keyFingerprint(): Promise<string> {
     return (await this.#keys.unlock(this.parameters)).fingerprint
   }
@@ -67,7 +67,7 @@ export class LocalModel {
   }
 
   /**
-   * Encrypts an image, or up to `manifest.batch` of them. How many they are shows nowhere in the frame.
+   * Encrypts one image, or up to `manifest.batch` images. The frame does not reveal how many.
    *
    * @param options `invert` for pictures that are dark where the network's are light
    * @returns a frame of `sizes.query` bytes
@@ -100,8 +100,8 @@ export class LocalModel {
   }
 
   /**
-   * The client's part in a refresh round: decrypts the masked tensor to integers, exactly, and encrypts these
-   * anew. What comes out has the same form whatever is inside, and nothing is said about it.
+   * The client's part in a refresh round: decrypts the masked tensor exactly, to integers, and encrypts these
+   * integers again. The result has the same form whatever the values are.
    *
    * @param round from 0 on
    * @param frame of `sizes.rounds[round].down` bytes
@@ -127,7 +127,7 @@ export class LocalModel {
   }
 
   /**
-   * Decrypts an answer and makes sure that it is one.
+   * Decrypts an answer and checks it.
    *
    * @returns one logit for each class, of the first image
    * @throws as `decryptBatch`
@@ -137,16 +137,15 @@ export class LocalModel {
   }
 
   /**
-   * Decrypts an answer and makes sure that it is one, for every image of the batch: one that is out of range
-   * spoils all. Logits are rounded to the plan's precision, `manifest.output.precision`, unless full
-   * precision is asked for.
+   * Decrypts an answer and checks it for every image of the batch; one image out of range fails all. Logits
+   * are rounded to `manifest.output.precision` unless `fullPrecision` is set.
    *
    * @returns one logit for each class, for every place of the batch; images that were encrypted have the
    *   first places
    * @throws TENSOR_MALFORMED, TOO_LARGE, PARAMETERS_MISMATCH when the frame is not the answer of this model
    * @throws KEYS_MISSING when there is no secret key
-   * @throws TENSOR_OUT_OF_RANGE when what is inside is no honest result. Tell no one, least of all the
-   *   server.
+   * @throws TENSOR_OUT_OF_RANGE when the answer is not an honest result. Do not disclose this, least of all
+   *   to the server.
    */
   async decryptBatch(
     frame: Uint8Array,
@@ -160,7 +159,7 @@ export class LocalModel {
     return fullPrecision ? logits : logits.map((row) => roundLogits(row, this.manifest.output))
   }
 
-  /** @throws TENSOR_OUT_OF_RANGE that says what pictures the network expects */
+  /** @throws TENSOR_OUT_OF_RANGE with the kind of pictures that the network expects */
   #logits(answer: ComplexSlots): Float64Array[] {
     const { input, batch } = this.manifest
     try {

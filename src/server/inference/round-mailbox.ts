@@ -84,8 +84,8 @@ export class RoundMailbox {
    * Waits for an output of the engine.
    *
    * @param number the round, or the number of rounds for the logits
-   * @throws CONFIG_INVALID (409) when the inference has no output of that number, or it was evicted @throws
-   *   the error that ends the inference
+   * @throws CONFIG_INVALID (409) when the inference has no output of that number, or it was evicted
+   * @throws the error that ends the inference
    */
   wait(number: number): Promise<SentAnswer> {
     const { rounds } = this.#options
@@ -97,7 +97,7 @@ export class RoundMailbox {
   }
 
   /**
-   * Whether the same body is a reply to the round already. @throws CONFIG_INVALID (409) when another body is
+   * Whether the round already has this body as its reply. @throws CONFIG_INVALID (409) when it has another
    */
   isRepeated(round: number, body: Uint8Array): boolean {
     const known = this.#replies.get(round)
