@@ -15,7 +15,7 @@ export interface ClassifyOptions extends CallOptions, DecryptOptions, PictureOpt
   readonly topK?: number
 }
 
-/** What a client does for one batch of images, and what it knows of a model. */
+/** Steps of a client that `classifyMany` calls: for one batch of images, or for a model. */
 export interface ClientSteps {
   manifest(model: string, options: CallOptions): Promise<Manifest>
   /** @param tensors of the model's shape; their values have been checked */
@@ -28,14 +28,14 @@ export interface ClientSteps {
   ): Promise<Float64Array[]>
 }
 
-/** An image that is sent. */
+/** An image to send. */
 interface Sent {
   /** Place in the caller's list. */
   readonly place: number
   readonly image: PreprocessedImage
 }
 
-/** Images that share an inference, and its answer: encrypted, or what failed. */
+/** Images that share an inference, and its encrypted answer or its error. */
 interface Batch {
   readonly images: readonly Sent[]
   readonly options: CallOptions
@@ -43,12 +43,13 @@ interface Batch {
 }
 
 /**
- * Classifies images, as many at once as the model takes. Images are read first; then all batches are sent;
- * then answers are decrypted. So nothing that is sent depends on a decryption, and nothing is sent again.
+ * Classifies images in batches of the model's size. All images are read before a batch is sent, and all
+ * batches are sent before an answer is decrypted. So no request depends on a decryption, and no image is sent
+ * twice.
  *
  * @param required `all` sends nothing unless every image can be read, and rejects with the first failure of
- *   an inference; `readable` leaves the other images out, and keeps the answers that were there before an
- *   inference failed
+ *   an inference; `readable` leaves out images that cannot be read, and keeps the answers before a failed
+ *   inference
  */
 export async function classifyMany(
   client: ClientSteps,
@@ -58,11 +59,10 @@ export async function classifyMany(
   required: 'all' | 'readable',
 ): Promise<PromiseSettledResult<Classification[]>[]> {
   topKArgument(topK)
-  // Before the server is asked for anything; in `readable` mode an image that fails is left out, and the
-  // server's answer plays no part in that either.
+  // Images are checked before the server is asked, so that the server cannot choose which ones are refused.
   const checked = await sendableImages(images, required)
   const { labels, input, output, batch } = await client.manifest(model, options)
-  // First, so that an image that is none costs no upload of keys.
+  // Images are read before keys are uploaded, so that an unreadable image does not cost an upload.
   const { signal } = options
   const read = async (image: CheckedResult): Promise<PreprocessedImage> => {
     if (image.status === 'rejected') throw image.reason
@@ -144,8 +144,7 @@ async function logitsOf(
 }
 
 /**
- * An error with what can be seen of the picture beside what its network expects; only where the answer was no
- * honest one.
+ * Adds the picture's brightness to the error of a dishonest answer, for comparison with the network's.
  */
 function withBrightness(
   error: PolyVeilError,
@@ -157,7 +156,7 @@ function withBrightness(
   return error.restated(`${error.message}. This picture has ${mean.toFixed(2)}`, { brightness: mean })
 }
 
-/** Items in order, at most `size` together. */
+/** Splits items in order into groups of at most `size`. */
 const groupsOf = <T>(items: readonly T[], size: number): T[][] =>
   Array.from({ length: Math.ceil(items.length / size) }, (_, index) =>
     items.slice(index * size, (index + 1) * size),

@@ -11,13 +11,13 @@ import {
 } from './transport/binary-body.ts'
 import type { Answer, Request, Transport } from './transport/transport.ts'
 
-/** What has to come after `round` answered rounds. */
+/** The output that the server has to send after `round` replies. */
 export function expectedAfter({ manifest, sizes }: LocalModel, round: number): Expected {
   const { rounds } = manifest
   return { round, rounds, bytes: round < rounds ? sizes.rounds[round].down : sizes.response }
 }
 
-/** An id that nobody guesses: 128 bits from the platform's generator. */
+/** A random id of 128 bits, so that other clients cannot guess it. */
 export const newInferenceId = (): string => bytesToHex(crypto.getRandomValues(new Uint8Array(16)))
 
 /** An inference whose query has been sent. */
@@ -28,19 +28,20 @@ export interface Begun {
   readonly answer: Promise<Answer>
 }
 
-/** Tensors that are fetched while the client works at one: what a server has ready travels meanwhile. */
+/** Masked tensors that are fetched ahead while the client refreshes one. */
 const ROUNDS_AHEAD = 2
-/** Answers that may be on their way; more would pile up before a slow link. */
+/** Replies that are sent at once; more would queue up on a slow link. */
 const MOST_REPLIES = 2
 
 /**
- * Runs the refresh rounds of an inference, if it has any. Rounds overlap: masked tensors come and answers go
- * while the client works at a round. Every answer has the form that the manifest says, whatever came: no
- * request depends on how something decrypts.
+ * Runs the refresh rounds of an inference. Rounds overlap: masked tensors arrive and replies are sent while
+ * the client refreshes a round. Every reply has the form that the manifest gives, so no request depends on
+ * decrypted values.
  *
  * @returns the frame of the encrypted logits
- * @throws TENSOR_MALFORMED, TOO_LARGE, PARAMETERS_MISMATCH when the server sends what is not to come. It is
- *   then told that the inference is over, as it is when the caller's signal is aborted
+ * @throws TENSOR_MALFORMED, TOO_LARGE, PARAMETERS_MISMATCH when the server sends another output than the
+ *   manifest gives. The inference is then cancelled on the server, as it is when the caller's signal is
+ *   aborted
  */
 export async function runRounds(
   transport: Transport,
@@ -55,7 +56,7 @@ export async function runRounds(
     return await exchange.during(refreshAll(exchange, model, options))
   } catch (error) {
     exchange.end()
-    // In a round the server would wait.
+    // Otherwise the server would wait for a reply.
     await transport.tell(cancelRequest(begun.inference))
     throw error
   }
@@ -81,7 +82,7 @@ async function refreshAll(
   return logits
 }
 
-/** What goes back and forth in the rounds of one inference, several requests at a time. */
+/** Exchanges outputs and replies of one inference's rounds, several requests at a time. */
 class RoundExchange {
   readonly #transport: Transport
   readonly #model: LocalModel
@@ -89,7 +90,7 @@ class RoundExchange {
   readonly #ending = new AbortController()
   readonly #signal: AbortSignal
   readonly #onWait: (seconds: number) => void
-  /** Outputs that have been asked for and not been given to the client yet. */
+  /** Outputs that have been requested and not yet returned by `wait`. */
   readonly #outputs = new Map<number, Promise<Uint8Array>>()
   readonly #replies = new Set<Promise<void>>()
   readonly #failure = Promise.withResolvers<never>()
@@ -105,12 +106,14 @@ class RoundExchange {
     this.#expect(0, begun.answer)
   }
 
-  /** What is given, or the failure of any request. */
+  /** Waits for `work`, and rejects as soon as any request fails. */
   during<T>(work: Promise<T>): Promise<T> {
     return Promise.race([work, this.#failure.promise])
   }
 
-  /** A masked tensor, or the logits; those that may leave before it is answered are asked for, too. */
+  /**
+   * Waits for an output, then requests the outputs that the server can send before the reply to this round.
+   */
   async wait(round: number): Promise<Uint8Array> {
     const frame = await this.#outputs.get(round)!
     this.#outputs.delete(round)
@@ -122,10 +125,10 @@ class RoundExchange {
   }
 
   /**
-   * Sends the answer to a round; resolves when there is room for another one. What comes next is the server's
-   * reply, unless it has been asked for apart.
+   * Sends the reply to a round; resolves when another reply may be sent. The server answers it with the next
+   * output, unless that output has been requested separately.
    *
-   * @param onSent called when the server has it
+   * @param onSent called when the server has accepted the reply
    */
   async reply(round: number, frame: Uint8Array, onSent: () => void): Promise<void> {
     const { inference, keySet } = this.#begun
@@ -166,15 +169,15 @@ class RoundExchange {
 }
 
 /**
- * Whether the next round may leave before this one is back: the ciphertexts of a cut fill rounds, all but the
- * last. It is guessed from sizes, and costs a request where it is wrong.
+ * Whether the server may send the next round before the reply to this one. All rounds of a cut are full but
+ * the last, so this is guessed from sizes. A wrong guess costs one request.
  */
 function mayOverlap({ manifest: { refresh } }: LocalModel, round: number): boolean {
   const { ciphertexts } = refresh!
   return ciphertexts[round] === Math.max(...ciphertexts)
 }
 
-/** Reports what has been received and sent. */
+/** Reports bytes received and sent. */
 function progressOf(
   { manifest: { rounds }, sizes }: LocalModel,
   onProgress: CallOptions['onProgress'],

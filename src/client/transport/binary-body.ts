@@ -17,7 +17,7 @@ import {
 import { type Answer, COMPUTING_MILLISECONDS, type Request } from './transport.ts'
 
 export interface Query {
-  /** Names the inference, so that it can be answered and cancelled; nobody else should guess it. */
+  /** Random id of the inference, by which the client replies to rounds and cancels it. */
   readonly inference: string
   readonly model: string
   readonly keySet: string
@@ -63,7 +63,7 @@ export function inferenceRequest({
   }
 }
 
-/** The answer of a client to a refresh round. */
+/** The client's reply to a refresh round. */
 export interface RoundReply {
   readonly inference: string
   readonly round: number
@@ -72,10 +72,10 @@ export interface RoundReply {
 }
 
 /**
- * The request that answers a refresh round. Repeating it is safe: the server answers the same body with the
- * same bytes.
+ * The request that sends a reply to a refresh round. It can be repeated: the server answers the same body
+ * with the same bytes.
  *
- * @param nextBytes exact size of the frame that comes next; absent when it is fetched apart
+ * @param nextBytes exact size of the next output; absent when another request fetches it
  */
 export function replyRequest({ inference, round, keySet, frame }: RoundReply, nextBytes?: number): Request {
   return {
@@ -93,8 +93,8 @@ export function replyRequest({ inference, round, keySet, frame }: RoundReply, ne
 }
 
 /**
- * The request for a round's masked tensor or, with the number behind the last one, for the encrypted logits.
- * The server answers when they are there; repeating it is safe.
+ * The request for a round's masked tensor or, with the number after the last round, for the encrypted logits.
+ * The server answers when the output exists. The request can be repeated.
  *
  * @param bytes exact size of the frame
  */
@@ -118,7 +118,8 @@ export const cancelRequest = (inference: string): Request => ({
 })
 
 /**
- * What has to come from the server next: the masked tensor of a round, or, behind the last one, the logits.
+ * The output that the server has to send next: the masked tensor of a round or, after the last round, the
+ * logits.
  */
 export interface Expected {
   readonly round: number
@@ -129,10 +130,10 @@ export interface Expected {
 }
 
 /**
- * Takes the frame out of an answer. What it holds is checked by whoever decrypts it.
+ * Takes the frame out of an answer. The frame's contents are checked when it is decrypted.
  *
- * @throws TENSOR_MALFORMED when the answer is not in the protocol's binary form, of another size, or not what
- *   has to come: a server that asks for other rounds than its manifest has is refused
+ * @throws TENSOR_MALFORMED when the answer is not in the protocol's binary form, of another size, or not the
+ *   expected output: a server must ask for exactly the rounds of its manifest
  */
 export function serverFrame({ headers, body }: Answer, expected: Expected): Uint8Array {
   const headerBytes = Number(headers.get(JSON_LENGTH_HEADER))

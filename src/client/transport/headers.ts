@@ -19,10 +19,10 @@ const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
 
 /**
- * The same headers with names in lower case.
+ * Checks headers and puts their names in lower case.
  *
- * @throws CONFIG_INVALID when a name or a value cannot be sent, or the name is one that the client sets
- *   itself. Values are not repeated, since they may be secrets
+ * @throws CONFIG_INVALID when a name or a value cannot be sent, or the client sets the header itself.
+ *   Messages do not repeat values, since they may be secrets
  */
 export function checkHeaders(headers: HeaderValues): HeaderValues {
   const checked: Record<string, string> = {}

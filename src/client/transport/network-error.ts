@@ -21,7 +21,7 @@ export interface FailedRequest {
   readonly sentBytes: number
 }
 
-/** The network failed and not the server: the request may or may not have arrived. */
+/** A failure of the network. The request may have arrived. */
 export class NetworkError extends PolyVeilError {
   readonly reason: NetworkReason
 
@@ -33,7 +33,7 @@ export class NetworkError extends PolyVeilError {
   }
 }
 
-/** What ends a request whose server has been silent for too long. */
+/** Reason of an abort after too long a silence of the server. */
 export class Silence extends Error {
   constructor(seconds: number) {
     super(`silent for ${seconds} seconds`)

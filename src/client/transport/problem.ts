@@ -8,7 +8,7 @@ import {
 } from '../../errors/index.ts'
 import { PRESENTATION_MEMBERS } from '../../wire/protocol/index.ts'
 
-// Messages and facts are shown to people: what the server writes must not command their terminals.
+// Messages and facts are shown in terminals, so control characters of the server are removed.
 const text = (length: number) => z.string().max(length).transform(printable)
 const factSchema = z.union([text(1000), z.number(), z.boolean(), z.array(z.union([text(1000), z.number()]))])
 const problemSchema = z.looseObject({
@@ -18,8 +18,8 @@ const problemSchema = z.looseObject({
 })
 
 /**
- * The error that a PolyVeil server's problem document (RFC 9457) stands for; undefined when the body is none,
- * as where a proxy answers in the server's place.
+ * The error in a PolyVeil server's problem document (RFC 9457); undefined when the body is another document,
+ * such as a proxy's.
  */
 export function problemError(body: Uint8Array): PolyVeilError | undefined {
   const parsed = problemSchema.safeParse(parseJson(body))
