@@ -60,7 +60,7 @@ async function check(context: CommandContext, path: string, options: CheckOption
   }
 }
 
-/** Errors up to so many times what rounding was measured to do are explained by it. */
+/** Rounding explains errors up to this multiple of its measured effect. */
 const ROUNDING_SLACK = 8
 
 /**

@@ -7,7 +7,7 @@ import { openKeyStore, withKeys } from './key-store.ts'
 import { type PinFlags, pinOptions, withPins } from './pins.ts'
 import { headersOf, type ServerOptions, withHeaders } from './server.ts'
 
-/** What the steps of a client need that take place without a server. */
+/** Options of the client's steps that need no server. */
 export interface LocalOptions extends PinFlags, ServerOptions {
   readonly manifest: string
   readonly keys: string
@@ -19,8 +19,8 @@ export const withLocalModel = (command: Command): Command =>
 export const MANIFEST_HELP = "the model's manifest: a file, or its URL .../v2/models/NAME/manifest"
 
 /**
- * Runs `body` on a model known by its manifest; keys are freed afterwards. A manifest from a URL is held
- * against the one that the key directory remembers.
+ * Runs `body` on the model of a manifest, and frees keys afterwards. A manifest from a URL is checked against
+ * its pin in the key directory.
  *
  * @throws PARAMETERS_MISMATCH, SECURITY_TOO_LOW, CONFIG_INVALID, TOO_LARGE when the manifest does not hold
  */
@@ -44,7 +44,7 @@ export async function withModel<T>(
   }
 }
 
-/** A manifest from a server, held against the one that is remembered. */
+/** Fetches a manifest from a server and checks it against its pin. */
 async function fetchManifest({ progress, signal }: CommandContext, options: LocalOptions, keys: KeyStore) {
   const match = /^(https?:\/\/.+?\/)v2\/models\/([^/]+)\/manifest$/.exec(options.manifest)
   if (!match) throw new UsageError('The URL of a manifest ends in /v2/models/NAME/manifest')

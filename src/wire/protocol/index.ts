@@ -1,5 +1,5 @@
-// The HTTP protocol as server and client both know it: docs/http-api.md describes it. Only constants, path
-// builders and JSON shapes belong here; what one side alone does with them stays with that side.
+// The part of the HTTP protocol (docs/http-api.md) that server and client share. Only constants, path
+// builders and JSON shapes belong here. Code that uses them belongs to the server or the client.
 
 export {
   CONTENT_TYPE,
