@@ -48,7 +48,7 @@ export const withHeapForCheckpoint =
   }
 
 /**
- * Runs this Node again with a larger heap and the same standard streams, and forwards signals.
+ * Runs this Node again with a larger heap and the same standard streams, and forwards SIGTERM.
  *
  * @param args script and arguments
  * @returns its exit code; 128 plus the signal's number when a signal ended it

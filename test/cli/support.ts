@@ -29,7 +29,7 @@ export interface RunOptions {
   readonly killSignal?: NodeJS.Signals
 }
 
-/** The environment without settings of this program that whoever runs the tests may have. */
+/** The environment without settings of this program, which a developer may have set. */
 export const environment: NodeJS.ProcessEnv = Object.fromEntries(
   Object.entries(process.env).filter(([name]) => !name.startsWith('POLYVEIL_')),
 )

@@ -53,7 +53,7 @@ t.test('when the engine fails, what is waited for fails, and what is asked for l
   const query = rounds.begin(promise)
   const next = rounds.wait(1)
   for (const waiting of [query, next]) waiting.catch(() => {})
-  // Whoever hears of the failure first may have all forgotten.
+  // The first listener of the failure may clear the mailbox.
   rounds.clear()
   reject(new Error('the engine is gone'))
   for (const waiting of [query, next]) await t.rejects(waiting, { message: /gone/ })

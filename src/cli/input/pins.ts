@@ -4,7 +4,7 @@ import { changeText } from '../../client/pins/change.ts'
 import type { Progress } from '../output/progress.ts'
 
 /**
- * Adds the option for manifests that differ from the pin in the key directory.
+ * Option for manifests that differ from the pin in the key directory.
  */
 export interface PinFlags {
   readonly pins: PinPolicy

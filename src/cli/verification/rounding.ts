@@ -65,7 +65,10 @@ const movedWeights = (checkpoint: Checkpoint, random: () => number): Checkpoint 
     }),
   )
 
-/** Gap between a value and the next one of the datatype; 0 where a move could change the sign. */
+/**
+ * Gap between a value and the next one of the datatype; 0 for values below the smallest exponent, whose sign
+ * a move could change.
+ */
 function step(value: number, { mantissa, leastExponent }: Half): number {
   const exponent = Math.floor(Math.log2(Math.abs(value)))
   return exponent < leastExponent ? 0 : 2 ** (exponent - mantissa)

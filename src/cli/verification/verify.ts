@@ -23,9 +23,9 @@ export interface Verification extends Comparison {
   readonly batch: number
   /** Sums over all images. */
   readonly seconds: BatchSeconds & { readonly keygen: number; readonly total: number }
-  /** Bytes on the wire, without keys. */
+  /** Mean seconds for an image, without making keys. */
   readonly secondsPerImage: number
-  /** Bytes of the keys, and bytes of one inference. */
+  /** Bytes on the wire: of the keys, and of the frames of one inference. */
   readonly bytes: VerificationBackend['bytes']
   readonly rounds: number
   /** Engine memory, known before the run. */
