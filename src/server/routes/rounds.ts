@@ -34,7 +34,9 @@ const preferSchema = headersSchema.extend({
   [PREFER_HEADER]: z
     .string()
     .optional()
-    .describe('`return=minimal` (RFC 7240): no more than 204, for clients that fetch what comes next by GET'),
+    .describe(
+      `\`${PREFER_MINIMAL}\` (RFC 7240): no more than 204, for clients that fetch what comes next by GET`,
+    ),
 })
 
 const OUTPUT = bytesResponse(
