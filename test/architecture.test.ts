@@ -182,7 +182,7 @@ t.test('the engine is chosen in one place, and engines do not know each other', 
     'cli/commands/verify.ts',
     'compiler/planner/target/target.ts',
     'he-ops/client/create.ts',
-    'server/worker/sessions.ts',
+    'server/worker/session-cache.ts',
   ]
   const choosers = modules.filter((path) =>
     /\bengineNameFor\(/.test(readFileSync(join(SOURCE, path), 'utf8')),

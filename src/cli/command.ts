@@ -5,31 +5,30 @@ import { printError } from './output/errors.ts'
 import { printDocument, printText } from './output/print.ts'
 import { createProgress, type Progress } from './output/progress.ts'
 
-/** What a command is given beside its arguments. */
-export interface Session {
+/** Context of a command: everything besides its arguments. */
+export interface CommandContext {
   readonly json: boolean
   readonly progress: Progress
   /**
-   * Aborted when the user or the system asks the command to end. A command that asks for it has to heed it,
-   * since such a signal does not end the process any more; a second one does. Commands that do not ask are
-   * ended at once.
+   * Aborted by the first SIGINT or SIGTERM. A command that reads this property must heed it, since only a
+   * second signal then ends the process. Other commands end at the first.
    */
   readonly signal: AbortSignal
 }
 
-/** What a command has found out. */
+/** Result of a command. */
 export interface Outcome {
   /** The one JSON document of `--json`. */
   readonly document: unknown
-  /** The same for people; absent when stdout carries the command's bytes. */
+  /** Text for people; absent when the command writes bytes to stdout. */
   readonly text?: string
-  /** What failed of it, for people; the document has it, too. The exit code is then the largest of theirs. */
+  /** Errors of parts, which the document has too. The exit code is the largest of theirs. */
   readonly errors?: readonly PolyVeilError[]
-  /** 1 when what was checked does not hold. */
+  /** 1 when a check fails. */
   readonly exitCode?: 0 | 1
 }
 
-/** A command with the options that all have. Wrong usage is thrown; `run` reports it. */
+/** A command with the common options. It throws on wrong usage, which `run` reports. */
 export function command(name: string, summary: string): Command {
   return quietParser(new Command(name))
     .description(summary)
@@ -45,14 +44,14 @@ const rethrow = (error: CommanderError): never => {
   throw error
 }
 
-/** Makes a commander action of a function from session and arguments to an outcome, which is then printed. */
-export function act<A extends unknown[]>(body: (session: Session, ...args: A) => Promise<Outcome>) {
+/** Makes a commander action that runs `body` and prints its outcome. */
+export function act<A extends unknown[]>(body: (context: CommandContext, ...args: A) => Promise<Outcome>) {
   return async (...args: unknown[]): Promise<void> => {
     const self = args.pop() as Command
     const { json = false, quiet = false } = self.opts<{ json?: boolean; quiet?: boolean }>()
     const progress = createProgress(process.stderr, quiet)
     try {
-      const outcome = await body(sessionOf(json, progress), ...(args as A))
+      const outcome = await body(contextOf(json, progress), ...(args as A))
       const { document, text, errors = [], exitCode = 0 } = outcome
       progress.end()
       if (json) printDocument(document)
@@ -65,7 +64,7 @@ export function act<A extends unknown[]>(body: (session: Session, ...args: A) =>
   }
 }
 
-function sessionOf(json: boolean, progress: Progress): Session {
+function contextOf(json: boolean, progress: Progress): CommandContext {
   let signal: AbortSignal | undefined
   return {
     json,

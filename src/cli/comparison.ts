@@ -1,10 +1,10 @@
-/** How far logits are from those they should be. */
+/** Differences between logits and the expected ones. */
 export interface Comparison {
   readonly maxAbsError: number
   readonly rmsError: number
   /** log2 of the root mean square of the expected values over that of the errors. */
   readonly precisionBits: number
-  /** Fraction of images whose largest logit is that of the expected ones. */
+  /** Fraction of images whose largest logit has the expected index. */
   readonly top1Agreement: number
 }
 
@@ -21,7 +21,7 @@ export function compare(actual: readonly Float64Array[], expected: readonly Floa
   }
 }
 
-/** NaN, once there, stays: it must never pass as a small error. */
+/** Maximum that keeps NaN, so that NaN never passes as a small error. */
 const largerMagnitude = (most: number, value: number): number => Math.max(most, Math.abs(value))
 
 const rootMeanSquare = (values: readonly number[]): number =>

@@ -4,27 +4,29 @@ import { constants, totalmem } from 'node:os'
 import { getHeapStatistics } from 'node:v8'
 import { PolyVeilError } from '../errors/index.ts'
 
-// Planning and lowering a network of fifty million weights takes 2 GB of JavaScript heap: as much as Node may
-// use by default where there is little memory. How much it may be is settled when a process starts, so the
-// command is run once more, in a process that may use more.
+// Planning and lowering a network of fifty million weights takes 2 GB of JavaScript heap, which is Node's
+// default limit on machines with little memory. The limit is fixed when a process starts, so the command is
+// run again in a process with a higher one.
 
-/** Heap for each byte of a checkpoint, with room: CPolyNeXt-L takes 8. */
+/** Bytes of heap for each byte of a checkpoint, with a margin: CPolyNeXt-L takes 8. */
 const HEAP_PER_BYTE = 14
-/** Of a machine's memory: the rest is for the circuit's values, which are not on the heap, and for others. */
+/**
+ * Share of a machine's memory for the heap. The circuit's values, which are not on the heap, need the rest.
+ */
 const MOST_OF_MEMORY = 0.6
 const MEGABYTE = 2 ** 20
 const OWN_LIMIT = /max[-_]old[-_]space[-_]size/
 
-/** What there is, in bytes. */
+/** Available memory in bytes. */
 export interface HeapRoom {
-  /** Most heap that this process may use. */
+  /** Heap limit of this process. */
   readonly limit: number
-  /** Of the machine. */
+  /** Memory of the machine. */
   readonly memory: number
 }
 
 /**
- * Megabytes of heap that compiling a checkpoint is to be given; undefined where this process may use enough.
+ * Megabytes of heap to compile a checkpoint with; undefined when the limit of this process suffices.
  *
  * @param bytes of the checkpoint
  */
@@ -34,8 +36,8 @@ export function heapMegabytesFor(bytes: number, { limit, memory }: HeapRoom): nu
 }
 
 /**
- * A command's action that runs in this process where its checkpoint, the first argument, is small enough, and
- * else in another one. Who sets `--max-old-space-size` is not overruled.
+ * Wraps a command's action so that it runs in another process with a larger heap when its checkpoint, the
+ * first argument, is too large for this one. A `--max-old-space-size` that the user has set is kept.
  */
 export const withHeapForCheckpoint =
   (action: (...args: unknown[]) => Promise<void>) =>
@@ -46,16 +48,16 @@ export const withHeapForCheckpoint =
   }
 
 /**
- * Runs this Node anew with so much heap, on the same standard streams, and passes signals on.
+ * Runs this Node again with a larger heap and the same standard streams, and forwards SIGTERM.
  *
  * @param args script and arguments
- * @returns its exit code, as a shell has it where a signal ended it
+ * @returns its exit code; 128 plus the signal's number when a signal ended it
  * @throws TOO_LARGE when no process can be started
  */
 export function runAgain(megabytes: number, args: readonly string[]): Promise<number> {
   const options = [...process.execArgv, `--max-old-space-size=${megabytes}`]
   const child = spawn(process.execPath, [...options, ...args], { stdio: 'inherit' })
-  // A terminal sends an interrupt to both; what happens is the other's to say.
+  // A terminal sends an interrupt to both processes; the child decides how to end.
   const ignore = (): void => {}
   const pass = (signal: NodeJS.Signals): unknown => child.kill(signal)
   process.on('SIGINT', ignore).on('SIGTERM', pass)
@@ -74,7 +76,7 @@ const isLimitChosen = (): boolean =>
 
 const room = (): HeapRoom => ({ limit: getHeapStatistics().heap_size_limit, memory: totalmem() })
 
-/** Of a file; 0 of what there is not, which the command is to complain about. */
+/** Size of a file; 0 when it does not exist, which the command reports. */
 const bytesOf = (path: string): Promise<number> =>
   stat(path).then(
     ({ size }) => size,

@@ -1,6 +1,6 @@
 import type { Checkpoint } from '../models/index.ts'
 
-/** Tensors that training keeps beside what it learns. */
+/** Tensors of a checkpoint that are not learned. */
 const BUFFERS = /(^|\.)(running_mean|running_var|running_denom|num_batches_tracked|n_averaged|p)$/
 
 /** Number of learned values in a checkpoint, as `model.parameters()` counts them. */

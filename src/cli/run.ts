@@ -20,7 +20,7 @@ export async function run(args: readonly string[]): Promise<void> {
   }
 }
 
-/** @throws UsageError when Node is too old, before anything is loaded that fails on it */
+/** @throws UsageError when Node is too old; runs before modules are loaded that would fail on it */
 export function requireNode(version: string): void {
   const old = oldNode(version)
   if (old) throw new UsageError(old.message, old.facts, old.remedy)
@@ -32,14 +32,14 @@ function exitCodeOf(error: unknown, json: boolean): number {
   return presentError(error, json)
 }
 
-/** Commander ends help, version and wrong usage alike by throwing. */
+/** Commander throws for help, for the version and for wrong usage. */
 function endOfParsing({ exitCode, code, message }: CommanderError, json: boolean): number {
   if (exitCode === 0) return 0
   const what = code === 'commander.help' ? 'A command is missing' : message.replace(/^error: /, '')
   return presentError(new UsageError(what), json)
 }
 
-/** A reader such as `head` that has seen enough is no fault. */
+/** A reader that closes the pipe early, such as `head`, is not an error. */
 function endWithReader(error: NodeJS.ErrnoException): void {
   if (error.code === 'EPIPE') process.exit()
   throw error

@@ -1,4 +1,4 @@
-/** Measures what happens one after another. */
+/** Measures consecutive intervals. */
 export class Stopwatch {
   #last = performance.now()
 

@@ -1,8 +1,7 @@
 import { type ErrorFacts, PolyVeilError } from '../errors/index.ts'
 
 /**
- * The command line itself is wrong: an unknown flag, a missing argument, a value that no version knows. Exit
- * code 2.
+ * Wrong usage of the command line: an unknown flag, a missing argument or an unknown value. Exit code 2.
  */
 export class UsageError extends PolyVeilError {
   static readonly EXIT = 2

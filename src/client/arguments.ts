@@ -1,8 +1,8 @@
 import { PolyVeilError } from '../errors/index.ts'
 import type { KeyStore } from './keys/key-store.ts'
 
-// What callers without types may give. Each check has a sentence of its own; without it the mistake would end
-// in a TypeError somewhere inside.
+// Checks of arguments from callers without types. Each has its own message; otherwise the mistake would end
+// in a TypeError deep inside.
 
 /** @throws CONFIG_INVALID unless it has the methods of a key store */
 export function keyStoreArgument(keys: KeyStore | undefined): KeyStore {
@@ -20,7 +20,7 @@ export function keyStoreArgument(keys: KeyStore | undefined): KeyStore {
   )
 }
 
-/** @throws CONFIG_INVALID unless it is a name */
+/** @throws CONFIG_INVALID unless it is a string that is not empty */
 export function modelArgument(model: string): string {
   if (typeof model === 'string' && model !== '') return model
   throw invalid('The name of a model is a text that is not empty', 'Name one of those that `models()` lists.')
@@ -33,9 +33,9 @@ export function topKArgument(topK: number | undefined): number | undefined {
 }
 
 /**
- * The bytes of a frame; an `ArrayBuffer` is taken.
+ * The bytes of a frame; an `ArrayBuffer` is accepted.
  *
- * @param what its role, for the message: "The encrypted image"
+ * @param what role of the frame in the message, such as "The encrypted image"
  * @throws CONFIG_INVALID unless they are bytes
  */
 export function frameArgument(frame: Uint8Array | ArrayBuffer, what: string): Uint8Array {

@@ -1,5 +1,5 @@
-import { z } from 'zod'
 import { PolyVeilError } from '../errors/index.ts'
+import { CKKS_EXTENSION, ROUTES, serverMetadataSchema } from '../wire/protocol/index.ts'
 import { keyStoreArgument, secondsArgument } from './arguments.ts'
 import type { KeyStore } from './keys/key-store.ts'
 import type { ClientLimits } from './local/limits.ts'
@@ -8,29 +8,28 @@ import { PolyVeil } from './polyveil.ts'
 import type { HeaderValues } from './transport/headers.ts'
 import { Transport } from './transport/transport.ts'
 
-const EXTENSION = 'polyveil_ckks'
-const serverSchema = z.looseObject({ extensions: z.array(z.string()) })
+/** Other servers of the Open Inference Protocol have other members; the extensions tell them apart. */
+const extensionsSchema = serverMetadataSchema.pick({ extensions: true })
 
 export interface ConnectOptions extends PinOptions {
-  /** Where secret keys are kept, and which manifests were seen. */
+  /** Keeps secret keys, and the digests of manifests. */
   readonly keys: KeyStore
   /**
-   * Another `fetch` than the platform's, for proxies and tests. It must not follow redirects when it is told
-   * not to.
+   * Replaces the platform's `fetch`, for proxies and tests. It must heed `redirect: 'manual'`.
    */
   readonly fetch?: typeof fetch
   /**
-   * Sent with every request, such as what a proxy in front of the server asks for. Values appear in no error.
+   * Headers of every request, such as credentials for a proxy. Errors do not contain their values.
    */
   readonly headers?: HeaderValues
   /**
-   * Seconds without a word from the server after which a request is given up; by default 30, and 300 where
-   * the server computes before it answers. Node's own fetch waits no longer than that.
+   * Seconds of silence after which a request fails; by default 30, and 300 for requests that the server
+   * computes before it answers. Node's own fetch waits at most 300.
    */
   readonly silenceSeconds?: number
   /** Ends every request of the connection. */
   readonly signal?: AbortSignal
-  /** What to make, send and receive at most; the rest are defaults. */
+  /** Limits on bytes to make, send and receive; `DEFAULT_LIMITS` where absent. */
   readonly limits?: Partial<ClientLimits>
 }
 
@@ -39,18 +38,18 @@ export interface ConnectOptions extends PinOptions {
  *
  * @param url its address, http or https; a path prefix is kept. Credentials, `https://user:password@host`,
  *   are sent as Basic authorization and shown nowhere
- * @throws CONFIG_INVALID when the address or a header is none, or what answers there is no PolyVeil server;
- *   SERVER_UNREACHABLE when nothing answers, with the `reason` among the facts; UNAUTHENTICATED, FORBIDDEN
+ * @throws CONFIG_INVALID when the address or a header is invalid, or another program answers;
+ *   SERVER_UNREACHABLE when no answer comes, with the `reason` among the facts; UNAUTHENTICATED, FORBIDDEN
  *   when a proxy in front of it wants credentials
  */
 export async function connect(url: string | URL, options: ConnectOptions): Promise<PolyVeil> {
-  // A program without types may leave the options out.
+  // Callers without types may omit the options.
   const { keys, limits, pins, onManifestChange, ...transportOptions } = options ?? ({} as ConnectOptions)
   keyStoreArgument(keys)
   secondsArgument(transportOptions.silenceSeconds)
   const transport = new Transport(url, transportOptions)
-  const server = serverSchema.safeParse(await transport.json({ method: 'GET', path: 'v2' }))
-  if (server.success && server.data.extensions.includes(EXTENSION))
+  const server = extensionsSchema.safeParse(await transport.json({ method: 'GET', path: ROUTES.server }))
+  if (server.success && server.data.extensions.includes(CKKS_EXTENSION))
     return new PolyVeil(transport, keys, {
       limits,
       pins: new Pins(keys, transport.base, { pins, onManifestChange }),

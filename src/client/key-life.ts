@@ -13,21 +13,20 @@ import type { CallOptions } from './progress.ts'
 import { deleteKeySet, storedIfPresent } from './transport/key-upload.ts'
 import type { Transport } from './transport/transport.ts'
 
-/** A key set, as a client and perhaps its server know it. */
+/** A key set that a client has uploaded. */
 export interface KeptKeySet {
   /**
-   * The beginning of a digest of its id, as the server's log names it. The id itself is a secret, and not
-   * shown.
+   * The first characters of the hash of its id, as in the server's log. The id itself is a secret.
    */
   readonly name: string
-  /** Address of its server; absent for key sets that PolyVeil 0.1 uploaded elsewhere. */
+  /** Address of its server; absent for key sets that PolyVeil 0.1 uploaded to another server. */
   readonly server?: string
-  /** ISO 8601; as its server says, or said at the upload. */
+  /** Time in ISO 8601 that the server gave, now or at the upload. */
   readonly expires?: string
   readonly galoisKeys: number
   /**
-   * What its server says; `unasked` where none was asked. A key set that is `gone` expired, was deleted, or
-   * made room.
+   * State on the server; `unasked` when it was not asked. A key set that is `gone` has expired or was
+   * deleted.
    */
   readonly state: 'stored' | 'incomplete' | 'gone' | 'unasked'
 }
@@ -35,52 +34,52 @@ export interface KeptKeySet {
 /** A secret key with the key sets that were made with it. */
 export interface KeptKey {
   /**
-   * Digest of the encryption parameters; absent where the secret key is gone and PolyVeil 0.1 made its key
+   * Digest of the encryption parameters; absent when the secret key is deleted and PolyVeil 0.1 made its key
    * sets.
    */
   readonly parametersDigest?: string
-  /** Whether the store has the secret key. Without it the key sets serve nobody; they can be deleted. */
+  /** Whether the store has the secret key. Without it the key sets are useless and can be deleted. */
   readonly hasSecretKey: boolean
   readonly keySets: readonly KeptKeySet[]
 }
 
-/** What a deletion did. */
+/** Result of a deletion. */
 export interface DeletedKeys {
   /** Digests of the parameters whose secret keys are deleted. */
   readonly secretKeys: readonly string[]
-  /** Key sets that are deleted on the server; `gone` where it had them no more. */
+  /** Key sets that were deleted on the server; `gone` when it did not have them any more. */
   readonly keySets: readonly KeptKeySet[]
   /**
-   * Key sets of these secret keys on other servers: they serve nobody, and stay until they expire or are
+   * Key sets of these secret keys on other servers. They are useless, and stay until they expire or are
    * deleted there.
    */
   readonly remaining: readonly KeptKeySet[]
 }
 
 export interface DeleteOptions extends CallOptions {
-  /** Of the keys to delete; all when absent. */
+  /** Parameters whose keys are deleted; all when absent. */
   readonly parametersDigests?: readonly string[]
-  /** Deletes key sets alone whose secret key is gone, as those that a rotation left on this server. */
+  /** Deletes only key sets whose secret key is deleted, such as those that a rotation left on this server. */
   readonly leftOver?: boolean
 }
 
-/** A rotation: the new key set, and what is left of the old key. */
+/** Result of a rotation: the new key set, and remaining key sets of the old key. */
 export interface RotatedKeys extends UploadedKeys {
   /**
-   * Key sets of the old key on other servers: they serve nobody, and stay until they expire or are deleted
+   * Key sets of the old key on other servers. They are useless, and stay until they expire or are deleted
    * there.
    */
   readonly remaining: readonly KeptKeySet[]
 }
 
-/** The keys of a store; asks no server. */
+/** Lists the keys of a store without asking a server. */
 export async function listKeys(store: KeyStore): Promise<KeptKey[]> {
   const keys = await new KeyBook(store).keys()
   return keys.map((key) => kept(key, (keySet) => shown(keySet, 'unasked')))
 }
 
 /**
- * Deletes secret keys from a store, and nothing on any server.
+ * Deletes secret keys from a store. Key sets on servers stay.
  *
  * @param parametersDigests of the keys to delete; all when absent
  */
@@ -96,7 +95,7 @@ export async function deleteKeys(
   return { secretKeys, keySets: [], remaining: remaining.map((keySet) => shown(keySet, 'unasked')) }
 }
 
-/** The life of a client's keys on one server: what there is, new ones, and none any more. */
+/** Lists, rotates and deletes a client's keys on one server. */
 export class KeyLife {
   readonly #transport: Transport
   readonly #book: KeyBook
@@ -119,8 +118,8 @@ export class KeyLife {
   }
 
   /**
-   * All secret keys of the store with their key sets; the server is asked about those that it should have.
-   * What it has no more is forgotten.
+   * Lists all secret keys of the store with their key sets, and asks the server about its own. Key sets that
+   * the server does not have any more are forgotten.
    */
   async list({ signal }: CallOptions = {}): Promise<KeptKey[]> {
     const result: KeptKey[] = []
@@ -133,12 +132,11 @@ export class KeyLife {
   }
 
   /**
-   * Replaces the secret key that a model's parameters have, also for other models of the same parameters. Key
-   * sets of the old one are deleted on this server first; what was encrypted under it can be decrypted no
-   * more. Then a new one is made, and its key set uploaded.
+   * Replaces the secret key of a model's parameters, which other models of the same parameters share. First
+   * the old key and its key sets on this server are deleted; ciphertexts under it cannot be decrypted any
+   * more. Then a new key is made and its key set is uploaded.
    *
-   * @throws what the server answers to a deletion; then everything is as it was, but for key sets that are
-   *   deleted already
+   * @throws the server's error for a deletion; then only the key sets before it are deleted
    */
   async rotate(model: string, options: CallOptions = {}): Promise<RotatedKeys> {
     const local = await this.#model(model, options.signal)
@@ -150,7 +148,7 @@ export class KeyLife {
   /**
    * Deletes secret keys in the store, and their key sets on this server.
    *
-   * @throws what the server answers; secret keys are deleted only when all of their key sets here are
+   * @throws the server's error; a secret key is deleted only after all of its key sets on this server
    */
   async delete({ signal, parametersDigests, leftOver = false }: DeleteOptions = {}): Promise<DeletedKeys> {
     const chosen = (await this.#book.keys(this.#server))

@@ -12,14 +12,14 @@ export interface UploadedKeys {
   readonly expires: string
 }
 
-/** A key set that is on the server, or on its way there. */
+/** A key set that is uploaded or being uploaded. */
 interface ReadyKeys {
-  /** What it surely holds; it may hold more. */
+  /** Elements that it certainly has; it may have more. */
   readonly galoisElements: readonly number[]
   readonly keys: Promise<UploadedKeys>
 }
 
-/** A key set that a connection has uploaded for keys that end with it. */
+/** An uploaded key set whose secret key is in a temporary store. */
 interface ThrowAway {
   readonly id: string
   readonly fingerprint: string
@@ -44,9 +44,8 @@ export class KeySets {
   }
 
   /**
-   * A key set on the server that is good for the model: one that is there, for this model or another of the
-   * same parameters, or a new one. Callers at the same time share one upload, which then ends with the first
-   * caller's signal.
+   * Returns a key set on the server that fits the model: an existing one, also of another model with the same
+   * parameters, or a new one. Concurrent callers share one upload, which the first caller's signal ends.
    */
   async ensure(model: LocalModel, options: CallOptions): Promise<UploadedKeys> {
     const { digest } = model.parameters
@@ -60,19 +59,19 @@ export class KeySets {
     return keys
   }
 
-  /** Has the next `ensure` ask the server again, because it does not know a key set any more. */
+  /** Forgets the model's key set, which the server does not have any more, so that `ensure` asks again. */
   forget(model: LocalModel): void {
     this.#drop(model, ({ galoisElements }) => covers(galoisElements, model))
   }
 
-  /** The same for all key sets of some parameters. */
+  /** Forgets all key sets of these parameters. */
   forgetAll(parametersDigest: string): void {
     this.#ready.delete(parametersDigest)
   }
 
   /**
-   * Where keys end with the program, deletes the key sets that were uploaded here, and ends uploads that are
-   * under way. The server is told once, and briefly; what it does not hear of expires there.
+   * For a temporary store, ends uploads under way and deletes the key sets that this connection uploaded.
+   * Each deletion is one short try; a key set that it misses expires on the server.
    */
   async release(): Promise<void> {
     if (!this.#isTemporary) return
@@ -132,7 +131,7 @@ export class KeySets {
     const galoisElements = [...model.manifest.galoisElements].sort((a, b) => a - b)
     const parametersDigest = model.parameters.digest
     const keySet = { parametersDigest, bytes: bytesTotal, galoisElements }
-    // Asked for now: when the upload is over, the connection may have freed the key.
+    // The fingerprint is read before the upload, because the connection may free the key during it.
     const fingerprint = await model.keyFingerprint()
     const keys = await uploadKeySet(this.#transport, keySet, model.keySet(), {
       signal: this.#signal(options),
@@ -150,14 +149,14 @@ export class KeySets {
     await this.#book.remember(this.#server, fingerprint, [keySet, ...others])
   }
 
-  /** Ends an upload of the caller's when he aborts it, and one of throw-away keys with the connection. */
+  /** The signal of an upload: the caller's, and for a temporary store also the end of the connection. */
   #signal({ signal }: CallOptions): AbortSignal | undefined {
     if (!this.#isTemporary) return signal
     const released = this.#released.signal
     return signal ? AbortSignal.any([signal, released]) : released
   }
 
-  /** Ids are good on one server alone. */
+  /** Digest of this server's address: an id is valid on one server only. */
   get #server(): string {
     return serverDigestOf(this.#transport.base.href)
   }

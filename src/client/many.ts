@@ -3,9 +3,9 @@ import type { PolyVeilError } from '../errors/index.ts'
 import type { PreprocessedImage, Preprocessing } from '../preprocessing/index.ts'
 import { topKArgument } from './arguments.ts'
 import { type Classification, rank } from './local/answer.ts'
-import type { ImageInput } from './local/image-argument.ts'
-import { imageTensors, settled, valuesOf } from './local/image-tensors.ts'
-import { type PictureOptions, requireSendable } from './local/input.ts'
+import type { CheckedImage, ImageInput } from './local/image-argument.ts'
+import { readImages, settled, valuesOf } from './local/image-tensors.ts'
+import { type PictureOptions, sendableImage, tensorOf } from './local/input.ts'
 import type { DecryptOptions } from './local/local-model.ts'
 import { brightness } from './local/picture-kind.ts'
 import { type CallOptions, inInference } from './progress.ts'
@@ -15,10 +15,10 @@ export interface ClassifyOptions extends CallOptions, DecryptOptions, PictureOpt
   readonly topK?: number
 }
 
-/** What a client does for one batch of images, and what it knows of a model. */
+/** Steps of a client that `classifyMany` calls: for one batch of images, or for a model. */
 export interface ClientSteps {
   manifest(model: string, options: CallOptions): Promise<Manifest>
-  /** @param tensors as `imageTensors` makes them for the model */
+  /** @param tensors of the model's shape; their values have been checked */
   encrypt(model: string, tensors: readonly PreprocessedImage[], options: CallOptions): Promise<Uint8Array>
   infer(model: string, frame: Uint8Array, options: CallOptions): Promise<Uint8Array>
   decryptBatch(
@@ -28,14 +28,14 @@ export interface ClientSteps {
   ): Promise<Float64Array[]>
 }
 
-/** An image that is sent. */
+/** An image to send. */
 interface Sent {
   /** Place in the caller's list. */
   readonly place: number
   readonly image: PreprocessedImage
 }
 
-/** Images that share an inference, and its answer: encrypted, or what failed. */
+/** Images that share an inference, and its encrypted answer or its error. */
 interface Batch {
   readonly images: readonly Sent[]
   readonly options: CallOptions
@@ -43,12 +43,13 @@ interface Batch {
 }
 
 /**
- * Classifies images, as many at once as the model takes. Images are read first; then all batches are sent;
- * then answers are decrypted. So nothing that is sent depends on a decryption, and nothing is sent again.
+ * Classifies images in batches of the model's size. All images are read before a batch is sent, and all
+ * batches are sent before an answer is decrypted. So no request depends on a decryption, and no image is sent
+ * twice.
  *
  * @param required `all` sends nothing unless every image can be read, and rejects with the first failure of
- *   an inference; `readable` leaves the other images out, and keeps the answers that were there before an
- *   inference failed
+ *   an inference; `readable` leaves out images that cannot be read, and keeps the answers before a failed
+ *   inference
  */
 export async function classifyMany(
   client: ClientSteps,
@@ -58,11 +59,16 @@ export async function classifyMany(
   required: 'all' | 'readable',
 ): Promise<PromiseSettledResult<Classification[]>[]> {
   topKArgument(topK)
-  if (required === 'all') requireSendable(images)
+  // Images are checked before the server is asked, so that the server cannot choose which ones are refused.
+  const checked = await sendableImages(images, required)
   const { labels, input, output, batch } = await client.manifest(model, options)
-  // First, so that an image that is none costs no upload of keys.
+  // Images are read before keys are uploaded, so that an unreadable image does not cost an upload.
   const { signal } = options
-  const tensors = await imageTensors(images, input, { invert, signal, check: requireSendable })
+  const read = async (image: CheckedResult): Promise<PreprocessedImage> => {
+    if (image.status === 'rejected') throw image.reason
+    return tensorOf(image.value, input, { invert })
+  }
+  const tensors = await readImages(checked, read, signal)
   if (required === 'all') valuesOf(tensors)
   const batches = await sendAll(client, model, groupsOf(sentOf(tensors), batch), options, required)
   const results: PromiseSettledResult<Classification[]>[] = []
@@ -78,6 +84,24 @@ export async function classifyMany(
               reason: withBrightness(rows.reason, image, input.preprocessing),
             }
     }
+  }
+  return results
+}
+
+type CheckedResult = PromiseSettledResult<CheckedImage>
+
+/**
+ * Checks the form of each image, and the values of tensors. @throws the first error where all are required
+ */
+async function sendableImages(
+  images: readonly ImageInput[],
+  required: 'all' | 'readable',
+): Promise<CheckedResult[]> {
+  const results: CheckedResult[] = []
+  for (const image of images) {
+    const result = await settled(async () => sendableImage(image))
+    if (required === 'all' && result.status === 'rejected') throw result.reason
+    results.push(result)
   }
   return results
 }
@@ -120,8 +144,7 @@ async function logitsOf(
 }
 
 /**
- * An error with what can be seen of the picture beside what its network expects; only where the answer was no
- * honest one.
+ * Adds the picture's brightness to the error of a dishonest answer, for comparison with the network's.
  */
 function withBrightness(
   error: PolyVeilError,
@@ -133,7 +156,7 @@ function withBrightness(
   return error.restated(`${error.message}. This picture has ${mean.toFixed(2)}`, { brightness: mean })
 }
 
-/** Items in order, at most `size` together. */
+/** Splits items in order into groups of at most `size`. */
 const groupsOf = <T>(items: readonly T[], size: number): T[][] =>
   Array.from({ length: Math.ceil(items.length / size) }, (_, index) =>
     items.slice(index * size, (index + 1) * size),

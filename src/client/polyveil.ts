@@ -3,27 +3,29 @@
 import { z } from 'zod'
 import type { Manifest } from '../circuit/manifest/manifest.ts'
 import { PolyVeilError, printable } from '../errors/index.ts'
+import type { PreprocessedImage } from '../preprocessing/index.ts'
+import { modelSchema, pathOf, ROUTES } from '../wire/protocol/index.ts'
 import { frameArgument, modelArgument } from './arguments.ts'
 import { KeyLife } from './key-life.ts'
 import { KeySets, type UploadedKeys } from './key-sets.ts'
 import type { KeyStore } from './keys/key-store.ts'
 import type { Classification } from './local/answer.ts'
 import type { ImageInput } from './local/image-argument.ts'
-import { valuesOf } from './local/image-tensors.ts'
-import { isList, listOf, type PictureOptions, requireSendable } from './local/input.ts'
+import { readImages, valuesOf } from './local/image-tensors.ts'
+import { isList, listOf, type PictureOptions, sendableImage, tensorOf } from './local/input.ts'
 import { KeyRing } from './local/key-ring.ts'
 import { type ClientLimits, DEFAULT_LIMITS } from './local/limits.ts'
 import { type DecryptOptions, LocalModel } from './local/local-model.ts'
 import { type ClassifyOptions, type ClientSteps, classifyMany } from './many.ts'
 import type { Pins } from './pins/pins.ts'
 import { type CallOptions, reportingWait } from './progress.ts'
-import { expectedAfter, newInferenceId, runRounds } from './rounds.ts'
+import { expectedAfter, newInferenceId, runRounds } from './round-exchange.ts'
 import { inferenceRequest } from './transport/binary-body.ts'
 import { type Transport, unintelligible } from './transport/transport.ts'
 import { waiting } from './waiting.ts'
 
 const modelsSchema = z.looseObject({
-  models: z.array(z.looseObject({ name: z.string(), labels: z.array(z.string()) })).max(10_000),
+  models: z.array(modelSchema.pick({ name: true, labels: true })).max(10_000),
 })
 
 /** A model that the server offers. Control characters are left out. */
@@ -32,19 +34,19 @@ export interface OfferedModel {
   readonly labels: readonly string[]
 }
 
-/** What a connection is besides its server and its keys. */
+/** Parts of a connection besides its transport and its key store. */
 export interface Connection {
   readonly pins: Pins
   readonly limits?: Partial<ClientLimits>
 }
 
 /**
- * A connection to one server. What is decrypted stays in this object's caller: no request depends on it.
+ * A connection to one server. Decrypted data goes only to the caller: no request depends on it.
  *
  * Every method rejects with a `PolyVeilError`, or with the signal's reason when it is aborted.
  */
 export class PolyVeil {
-  /** The life of the keys that this client has on the server: `list`, `rotate`, `delete`. */
+  /** Lists, rotates and deletes the keys that this client has on the server. */
   readonly keySets: KeyLife
   readonly #transport: Transport
   readonly #ring: KeyRing
@@ -54,7 +56,7 @@ export class PolyVeil {
   readonly #models = new Map<string, Promise<LocalModel>>()
   readonly #steps: ClientSteps = {
     manifest: (...args) => this.manifest(...args),
-    encrypt: (...args) => this.#encrypt(...args),
+    encrypt: (model, tensors, options) => this.#encrypt(model, async () => tensors, options),
     infer: (...args) => this.infer(...args),
     decryptBatch: (...args) => this.decryptBatch(...args),
   }
@@ -70,9 +72,9 @@ export class PolyVeil {
     this.#pins = pins
   }
 
-  /** What the server offers. */
+  /** The models that the server offers. */
   async models({ signal }: CallOptions = {}): Promise<readonly OfferedModel[]> {
-    const answer = await this.#transport.json({ method: 'GET', path: 'v2/models', signal })
+    const answer = await this.#transport.json({ method: 'GET', path: ROUTES.models, signal })
     const parsed = modelsSchema.safeParse(answer)
     if (!parsed.success) throw unintelligible(this.#transport.base.origin)
     return parsed.data.models.map(({ name, labels }) => ({
@@ -84,29 +86,29 @@ export class PolyVeil {
   /**
    * The model's manifest, checked.
    *
-   * @throws MODEL_UNKNOWN; PARAMETERS_MISMATCH, SECURITY_TOO_LOW, CONFIG_INVALID when the manifest does not
-   *   hold; PARAMETERS_MISMATCH when it is not the one that is pinned and `pins` is `refuse`; TOO_LARGE when
-   *   it asks for more than the limits
+   * @throws MODEL_UNKNOWN; PARAMETERS_MISMATCH, SECURITY_TOO_LOW, CONFIG_INVALID when the manifest is not
+   *   valid; PARAMETERS_MISMATCH when it is not the pinned one and `pins` is `refuse`; TOO_LARGE when it asks
+   *   for more than the limits
    */
   async manifest(model: string, { signal }: CallOptions = {}): Promise<Manifest> {
     return (await this.#model(model, signal)).manifest
   }
 
   /**
-   * Sees to it that the server has the model's keys: the secret key is made once, the others uploaded if need
-   * be.
+   * Makes sure that the server has the model's key set: makes the secret key once, and uploads a key set if
+   * the server does not have one.
    */
   async keys(model: string, options: CallOptions = {}): Promise<UploadedKeys> {
     return this.#keySets.ensure(await this.#modelToUse(model, options.signal), options)
   }
 
   /**
-   * Encrypts an image for the model, or as many as its manifest's `batch` says; nothing is sent. Tensors are
-   * checked before the server is asked for the manifest, so that which are refused is none of its choosing.
+   * Encrypts one image, or up to `batch` images of the manifest, for the model, and sends nothing. Tensors
+   * are checked before the manifest is fetched, so that the server cannot choose which ones are refused.
    *
-   * @returns a frame of equal length however many images it holds
-   * @throws IMAGE_UNREADABLE, CONFIG_INVALID, TENSOR_OUT_OF_RANGE when an image is no input of the model, or
-   *   they are too many
+   * @returns a frame whose length does not depend on the number of images
+   * @throws IMAGE_UNREADABLE, CONFIG_INVALID, TENSOR_OUT_OF_RANGE when an image does not fit the model's
+   *   input, or there are too many
    */
   async encrypt(
     model: string,
@@ -114,31 +116,30 @@ export class PolyVeil {
     options: CallOptions & PictureOptions = {},
   ): Promise<Uint8Array> {
     options.signal?.throwIfAborted()
-    requireSendable(images)
-    return this.#encrypt(model, images, options)
+    const checked = listOf(images).map(sendableImage)
+    const read = async ({ input }: Manifest): Promise<PreprocessedImage[]> =>
+      valuesOf(await readImages(checked, (image) => tensorOf(image, input, options)))
+    return this.#encrypt(model, read, options)
   }
 
-  /**
-   * Encrypts images that may be sent: tensors that were made of pictures have whatever values the manifest's
-   * bound allows.
-   */
+  /** @param read gives tensors whose values have been checked */
   async #encrypt(
     model: string,
-    images: ImageInput | readonly ImageInput[],
-    options: CallOptions & PictureOptions,
+    read: (manifest: Manifest) => Promise<readonly PreprocessedImage[]>,
+    options: CallOptions,
   ): Promise<Uint8Array> {
     options.signal?.throwIfAborted()
     const local = await this.#modelToUse(model, options.signal)
     const bytesTotal = local.sizes.query
     options.onProgress?.({ stage: 'encrypt', round: 0, bytesDone: 0, bytesTotal })
-    const frame = await local.encrypt(images, options)
+    const frame = await local.encryptTensors(await read(local.manifest))
     options.onProgress?.({ stage: 'encrypt', round: 0, bytesDone: bytesTotal, bytesTotal, secondsLeft: 0 })
     return frame
   }
 
   /**
-   * Has the server evaluate the model on encrypted images; uploads keys first if the server has none, and
-   * takes part in refresh rounds. When the signal is aborted, the server is told.
+   * Asks the server to evaluate the model on encrypted images. Uploads keys first if the server does not have
+   * them, and takes part in refresh rounds. An aborted signal also cancels the inference on the server.
    *
    * @param frame from `encrypt`
    * @returns the frame of the encrypted logits
@@ -157,11 +158,11 @@ export class PolyVeil {
   }
 
   /**
-   * The client's part in a refresh round, which `infer` takes on its own; nothing is sent.
+   * The client's part in a refresh round, which `infer` calls itself. Sends nothing.
    *
    * @param round from 0 on
    * @param frame the masked tensor
-   * @returns the frame of the answer; of the same form whatever was inside
+   * @returns the frame of the reply, of the same form whatever the values are
    * @throws CONFIG_INVALID when the model has no such round
    * @throws TENSOR_MALFORMED, TOO_LARGE, PARAMETERS_MISMATCH when the frame is not this round's of this model
    */
@@ -177,9 +178,9 @@ export class PolyVeil {
   }
 
   /**
-   * Decrypts the encrypted logits of one image; nothing is sent. They are rounded to the plan's precision
-   * unless `fullPrecision` is set: full ones carry noise that tells of the secret key, and are to be shown to
-   * nobody.
+   * Decrypts the encrypted logits of one image, and sends nothing. Logits are rounded to the plan's precision
+   * unless `fullPrecision` is set: unrounded ones carry noise that reveals information about the secret key,
+   * so do not disclose them.
    *
    * @returns one logit for each class
    * @throws as `decryptBatch`
@@ -197,8 +198,8 @@ export class PolyVeil {
    *
    * @returns one logit for each class, for every place of the batch; images that were encrypted have the
    *   first places
-   * @throws TENSOR_OUT_OF_RANGE when those of any image are no honest result. Keep that to yourself: a server
-   *   that learns which of its answers decrypt badly may learn the secret key.
+   * @throws TENSOR_OUT_OF_RANGE when the answer for any image is not an honest result. Do not disclose this:
+   *   a server that learns which of its answers decrypt badly may learn the secret key.
    */
   async decryptBatch(
     model: string,
@@ -215,8 +216,8 @@ export class PolyVeil {
   }
 
   /**
-   * Classifies an image that the server never sees: keys, encryption, inference, decryption. Logits are
-   * rounded to the plan's precision before scores are made of them, unless `fullPrecision` is set.
+   * Classifies an image without showing it to the server: uploads keys, encrypts, infers, decrypts. Scores
+   * are computed from logits rounded to the plan's precision, unless `fullPrecision` is set.
    *
    * The encryption hides queries from everybody who sees only encrypted data (IND-CPA). It does not protect
    * decrypted numbers that others get to know (it is not IND-CPA-D): their last bits are noise that depends
@@ -230,8 +231,8 @@ export class PolyVeil {
    */
   classify(model: string, image: ImageInput, options?: ClassifyOptions): Promise<Classification[]>
   /**
-   * Classifies many images, as many at once as the model takes. All are encrypted and sent before any answer
-   * is decrypted, so that nothing which is sent depends on a decryption.
+   * Classifies many images in batches of the model's size. All are encrypted and sent before any answer is
+   * decrypted, so that no request depends on a decryption.
    *
    * @returns the best `topK` classes of each image, best first
    */
@@ -250,14 +251,15 @@ export class PolyVeil {
   }
 
   /**
-   * Classifies many images as `classify` does, and says of each what became of it, as `Promise.allSettled`
-   * does: an image that cannot be read, or on which the network diverges, costs the others nothing but those
-   * that share its batch. Images that cannot be read are found before anything is sent and are left out. All
-   * others are sent before any answer is decrypted, and nothing is sent again. When an inference fails after
-   * others succeeded, it is the last: its images and those after it are rejected with that error.
+   * Classifies many images as `classify` does, with a result for each as of `Promise.allSettled`. An image
+   * that cannot be read does not affect the others; one on which the network diverges affects those of its
+   * batch. Images that cannot be read are found before anything is sent and are left out. All others are sent
+   * before any answer is decrypted, and nothing is sent again. When an inference fails after others
+   * succeeded, it is the last: its images and those after it are rejected with that error.
    *
    * @returns for each image the best `topK` classes, best first, or a `PolyVeilError`
-   * @throws what concerns all images alike: no model, no keys, a server that fails before there is an answer
+   * @throws errors that concern all images: an unknown model, missing keys, a server that fails before the
+   *   first answer
    */
   async classifySettled(
     model: string,
@@ -268,9 +270,9 @@ export class PolyVeil {
   }
 
   /**
-   * Frees the memory that keys take. Where they are in a temporary store, such as `memoryKeyStore`, the key
-   * sets that this connection uploaded are deleted on the server, too: within seconds, or they expire there.
-   * The connection can be used again.
+   * Frees the memory of keys. For a temporary store, such as `memoryKeyStore`, it also deletes the key sets
+   * that this connection uploaded, in one short try each; otherwise they expire on the server. The connection
+   * can be used again.
    */
   async close(): Promise<void> {
     this.#ring.close()
@@ -281,7 +283,7 @@ export class PolyVeil {
     await this.close()
   }
 
-  /** As `close`, without waiting for the server. */
+  /** Calls `close` and does not wait for the server. */
   [Symbol.dispose](): void {
     this.close().catch(() => {})
   }
@@ -309,14 +311,14 @@ export class PolyVeil {
     try {
       return await runRounds(this.#transport, local, { inference, keySet: id, answer }, options)
     } catch (error) {
-      // The server has another circuit by that name now; the next call fetches its manifest.
+      // The server now has another circuit of that name; the next call fetches its manifest.
       if (error instanceof PolyVeilError && error.code === 'PARAMETERS_MISMATCH')
         this.#models.delete(manifest.model)
       throw error
     }
   }
 
-  /** A model that keys are used with: its manifest is remembered. */
+  /** A model for use with keys: its manifest is pinned. */
   async #modelToUse(name: string, signal: AbortSignal | undefined): Promise<LocalModel> {
     const model = await this.#model(name, signal)
     await this.#pins.remember(model.manifest)
@@ -333,7 +335,7 @@ export class PolyVeil {
   }
 
   async #fetchModel(name: string, signal: AbortSignal | undefined): Promise<LocalModel> {
-    const path = `v2/models/${encodeURIComponent(name)}/manifest`
+    const path = pathOf(ROUTES.manifest, { model: name })
     const data = await this.#transport.json({ method: 'GET', path, signal })
     const model = new LocalModel(data, this.#ring, this.#limits)
     if (model.manifest.model === name) {

@@ -1,14 +1,14 @@
-/** How far a client is. */
+/** Progress of a client's call. */
 export interface ClientProgress {
   /**
-   * `keys` makes and uploads keys, `infer` sends the query and waits for what answers it, `refresh` decrypts
-   * and encrypts anew what the server sends in refresh rounds. `wait` is between two tries while the server
-   * has no room; `secondsLeft` is then the time until the next.
+   * `keys` makes and uploads keys, `infer` sends the query and waits for the first output, `refresh` decrypts
+   * masked tensors and encrypts them again. `wait` is between two tries while the server has no room;
+   * `secondsLeft` is then the time until the next.
    */
   readonly stage: 'keys' | 'encrypt' | 'infer' | 'refresh' | 'decrypt' | 'wait'
-  /** In stage `wait`: what the server has no room for. */
+  /** In stage `wait`: the request that the server has no room for. */
   readonly waitsFor?: 'keys' | 'inference'
-  /** Refresh round, from 1 on; 0 for what is no part of a round. */
+  /** Refresh round, from 1 on; 0 outside of rounds. */
   readonly round: number
   /** Refresh rounds in all; in stage `refresh`. */
   readonly rounds?: number
@@ -20,11 +20,11 @@ export interface ClientProgress {
   /** Bytes sent and received in this stage. */
   readonly bytesDone: number
   readonly bytesTotal: number
-  /** Estimate for this stage; absent as long as there is nothing to estimate from. */
+  /** Estimate for this stage; absent before the first bytes are done. */
   readonly secondsLeft?: number
 }
 
-/** What every call to the server or of some length takes. */
+/** Options of every call that is long or asks the server. */
 export interface CallOptions {
   readonly onProgress?: (progress: ClientProgress) => void
   /** Ends the call early; it then rejects with the signal's reason. */

@@ -24,17 +24,17 @@ import { type TrustedProxies, trusted } from './trusted-proxies.ts'
 export interface AppOptions {
   readonly models: ModelCatalogue
   readonly keys: KeyStore
-  /** Closed with the app. */
+  /** The app closes it when the app closes. */
   readonly engine: InferenceEngine
   readonly security: SecurityOptions
-  /** Silence of a client in a refresh round after which its inference ends; by default 60 seconds. */
+  /** The server ends an inference whose client is silent in a refresh round for this long; default 60. */
   readonly roundTimeoutSeconds?: number
-  /** Proxies whose `X-Forwarded-For` is believed, as Fastify takes them; by default none. */
+  /** Proxies whose `X-Forwarded-For` the server trusts, as Fastify takes them; by default none. */
   readonly trustProxy?: TrustedProxies
   readonly logger: FastifyBaseLogger
 }
 
-// A request has to arrive within this time; a part of 16 MiB makes it over a line of 1.2 Mbit/s.
+// A request has to arrive within this time. A part of 16 MiB does so over a line of 1.2 Mbit/s.
 const REQUEST_MILLISECONDS = 120_000
 const SWEEP_MILLISECONDS = 60_000
 const MAX_JSON_BODY_BYTES = 256 * 1024
@@ -76,13 +76,13 @@ export async function buildApp({
   serverRoutes(app, services)
   modelRoutes(app, services)
   inferenceRoutes(app, services)
-  // Each of these reads `application/octet-stream` in its own way, so each is a scope of its own.
+  // Each of these routes parses `application/octet-stream` in its own way and therefore has its own scope.
   await app.register((scope) => keyRoutes(scope.withTypeProvider<ZodTypeProvider>(), services))
   await app.register((scope) => inferRoute(scope.withTypeProvider<ZodTypeProvider>(), services))
   await app.register((scope) => roundRoutes(scope.withTypeProvider<ZodTypeProvider>(), services))
 
   sweepExpiredKeys(app, keys)
-  // Whoever is to answer a refresh round cannot do so any more.
+  // A client cannot send its reply to a refresh round once the server refuses new requests.
   app.addHook('preClose', async () => services.inferences.cancelWaiting())
   app.addHook('onClose', async () => {
     services.inferences.cancelAll()
@@ -91,7 +91,7 @@ export async function buildApp({
   return app
 }
 
-/** Whoever sends or reads gets the time that a request may take. */
+/** While a request of the client is open, the timeout is at least the time that one request may take. */
 const timeouts = (absent: number): Timeouts => ({ absent, present: Math.max(absent, REQUEST_MILLISECONDS) })
 
 function sweepExpiredKeys(app: App, keys: KeyStore): void {

@@ -13,7 +13,7 @@ import { inFile, PolyVeilError, refusedFile } from '../errors/index.ts'
 import { querySpec, refreshedSpec, responseSpec, tensorBytes } from '../wire/index.ts'
 import { readCheckedOutlineFile } from './circuit-file.ts'
 
-/** A model as the routes see it: its public side and where its circuit lies. No weights are kept here. */
+/** A model as the routes see it: its manifest, its sizes and the path of its circuit. It holds no weights. */
 export interface ServedModel {
   readonly name: string
   readonly manifest: Manifest
@@ -57,7 +57,7 @@ export class ModelCatalogue {
     )
   }
 
-  /** Parameters that a served model uses. @throws PARAMETERS_MISMATCH when none does */
+  /** The parameters with this digest. @throws PARAMETERS_MISMATCH when no served model uses them */
   parameters(digest: string): CkksParameters {
     const model = this.all.find(({ parameters }) => parameters.digest === digest)
     if (model) return model.parameters
@@ -67,7 +67,7 @@ export class ModelCatalogue {
   }
 }
 
-/** The public side of a circuit that lies at `path`. */
+/** The model of a circuit whose file is at `path`. */
 export const servedModel = (circuit: Circuit, path: string): ServedModel => modelOf(outlineOf(circuit), path)
 
 function modelOf(outline: CircuitOutline, path: string): ServedModel {
@@ -87,8 +87,8 @@ function modelOf(outline: CircuitOutline, path: string): ServedModel {
 }
 
 /**
- * Reads what every circuit, `*.pvc`, of a directory says of itself. Operations and weights are for workers to
- * read; here files are only held against their digests.
+ * Reads the header of every circuit (`*.pvc`) in a directory and checks the digest of each file. Operations
+ * and weights are read by the workers.
  *
  * @throws CONFIG_INVALID when the directory cannot be read or holds no circuit, and as
  *   `readCheckedOutlineFile`

@@ -15,15 +15,15 @@ import { PolyVeilError } from '../errors/index.ts'
 
 const PIECE_BYTES = 2 ** 20
 
-/** What a circuit's header says, with the digest that identifies the file, in hex. */
+/** The outline in a circuit's header, and the digest of the file in hex. */
 export interface OutlineFile {
   readonly outline: CircuitOutline
   readonly digest: string
 }
 
 /**
- * Reads a compiled circuit, all of it, straight into its columns. The thread waits for the disk: checking
- * takes longer.
+ * Reads a whole compiled circuit into its columns. The reads are synchronous, because checking the circuit
+ * takes longer than the disk.
  *
  * @throws as `readCircuitFrom`; system errors when the file cannot be read
  */
@@ -46,15 +46,15 @@ function fill(file: number, target: Uint8Array, offset: number): void {
 }
 
 /**
- * Reads the header of a compiled circuit: neither time nor memory go with the circuit's size.
+ * Reads the header of a compiled circuit, in time and memory that do not depend on the circuit's size.
  *
- * @returns with the digest that the file claims
+ * @returns the outline, and the digest that the file claims, unchecked
  * @throws as `readOutline`
  */
 export const readOutlineFile = (path: string): Promise<OutlineFile> => withFile(path, outlineIn)
 
 /**
- * The same of a file whose every byte is hashed as well, piece by piece.
+ * Reads the header as `readOutlineFile` does, and hashes the file piece by piece to check its digest.
  *
  * @throws CONFIG_INVALID when the bytes do not have the digest they claim, and as `readOutline`
  */

@@ -1,9 +1,9 @@
 import { isIPv4, isIPv6 } from 'node:net'
 
 /**
- * What counts as one address in limits: an IPv4 address, or a network of IPv6 of which a single host commonly
- * has all addresses (64 bits). Some proxies write the client's port behind it, which is another one with each
- * connection: it is left out. Text that is no address stays as it is.
+ * The address that limits count by: an IPv4 address, or the /64 network of an IPv6 address, since one host
+ * commonly has the whole network. Some proxies append the client's port, which changes with each connection;
+ * it is removed. Other text stays unchanged.
  */
 export function countedAddress(text: string): string {
   const ip = withoutPort(text)

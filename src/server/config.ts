@@ -12,8 +12,7 @@ const origin = z
   .refine(isOrigin, 'must be an origin as browsers write it, such as https://app.example')
 
 /**
- * Everything that can be set; the environment variable of `keyTtlHours` is `POLYVEIL_KEY_TTL_HOURS`, and so
- * on.
+ * All settings of the server. `environmentName` gives the environment variable of each.
  */
 export const configSchema = z.strictObject({
   host: z.string().min(1).default('127.0.0.1').describe('address to listen on'),
@@ -84,10 +83,10 @@ export type ServerConfig = Readonly<z.infer<typeof configSchema>>
 export type ServerOverrides = Partial<z.input<typeof configSchema>>
 
 export interface ConfigSources {
-  /** Highest precedence: what a command line said. */
+  /** Settings of the command line; they have the highest precedence. */
   readonly overrides?: ServerOverrides
   readonly env?: Readonly<Record<string, string | undefined>>
-  /** Lowest precedence: a JSON file with the same names. */
+  /** A JSON file with the same names; it has the lowest precedence. */
   readonly file?: string
 }
 
@@ -109,7 +108,7 @@ export async function readConfig({ overrides = {}, env = {}, file }: ConfigSourc
 
 export const megabytes = (count: number): number => count * MEGABYTE
 
-/** `keyTtlHours` is `POLYVEIL_KEY_TTL_HOURS`. */
+/** The environment variable of a setting: `POLYVEIL_KEY_TTL_HOURS` for `keyTtlHours`. */
 export const environmentName = (setting: string): string =>
   `POLYVEIL_${setting.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`
 
@@ -130,7 +129,7 @@ async function readSettings(file: string): Promise<Record<string, unknown>> {
   }
 }
 
-/** Environment variables have lists with commas. */
+/** The items of a list in an environment variable, which commas separate. */
 function listed(text: string): string[] {
   return text
     .split(',')

@@ -1,7 +1,7 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { PolyVeilError } from '../errors/index.ts'
 
-/** What Prometheus may know. A registry of its own, so that two servers in one process do not mix. */
+/** Metrics for Prometheus. Each server has its own registry, so that two in one process do not mix. */
 export class Metrics {
   readonly registry = new Registry()
   readonly #requests = new Histogram({
@@ -42,7 +42,7 @@ export class Metrics {
     this.#refreshBytes.inc({ model, direction: 'down' }, bytes)
   }
 
-  roundAnswered(model: string, bytes: number): void {
+  replyReceived(model: string, bytes: number): void {
     this.#rounds.inc({ model })
     this.#refreshBytes.inc({ model, direction: 'up' }, bytes)
   }
@@ -65,7 +65,7 @@ export class Metrics {
     }
   }
 
-  /** A number that is looked up when somebody asks. */
+  /** Registers a gauge that is read when metrics are collected. */
   gauge(name: string, help: string, read: () => number): void {
     new Gauge({
       name,

@@ -18,9 +18,9 @@ const HOUR_MILLISECONDS = 60 * MINUTE_MILLISECONDS
 
 export interface RunningServer {
   readonly app: App
-  /** Where it listens, such as http://127.0.0.1:8080. */
+  /** The address that it listens on, such as http://127.0.0.1:8080. */
   readonly url: string
-  /** Takes no new requests, lets running ones end, stops the workers. */
+  /** Refuses new requests, waits for running ones, and stops the workers. */
   close(): Promise<void>
 }
 
@@ -51,7 +51,7 @@ export async function startServer(
 }
 
 /**
- * `startServer` for a process that does nothing else: it ends with grace on SIGTERM, SIGINT and uncaught
+ * Runs `startServer` as the only task of this process, with a graceful end on SIGTERM, SIGINT and uncaught
  * errors.
  */
 export async function serve(config: ServerConfig): Promise<RunningServer> {

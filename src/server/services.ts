@@ -15,7 +15,7 @@ export type App = FastifyInstance<
   ZodTypeProvider
 >
 
-/** What routes work with. */
+/** Services that the routes use. */
 export interface Services {
   readonly models: ModelCatalogue
   readonly keys: KeyStore

@@ -7,7 +7,7 @@ import { goldenTensors, item } from '../models/support/golden.ts'
 import { startService } from './service.ts'
 import { failed, goldenOf, polyveil, sourceOf, zooPath } from './support.ts'
 
-// Several images in the same ciphertexts, by the command line alone.
+// Several images in the same ciphertexts, by the command line.
 
 const QUIET = ['--json', '--quiet']
 const directory = t.testdir()

@@ -11,7 +11,7 @@ import { parameters } from '../wire/fixtures.ts'
 import { failed, filesIn, polyveil, zooPath } from './support.ts'
 
 // A client without network: keys, image and answer travel as files and through pipes. The test is the server;
-// it has the public keys alone.
+// it has only the public keys.
 
 const QUIET = ['--json', '--quiet']
 const image = zooPath('digits/images/digits-3-0.png')

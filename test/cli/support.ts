@@ -31,7 +31,7 @@ export interface RunOptions {
   readonly uid?: number
 }
 
-/** The environment without settings of this program that whoever runs the tests may have. */
+/** The environment without settings of this program, which a developer may have set. */
 export const environment: NodeJS.ProcessEnv = Object.fromEntries(
   Object.entries(process.env).filter(([name]) => !name.startsWith('POLYVEIL_')),
 )

@@ -151,7 +151,7 @@ t.test(
     for (const pair of [
       [wild, images[1]],
       [images[1], wild],
-      // A place that nobody filled holds the same image again.
+      // A free place of the batch holds the same image again.
       [wild],
     ]) {
       const answer = await polyveil.infer('micro_t', await polyveil.encrypt('micro_t', pair))

@@ -42,7 +42,7 @@ t.test('a directory without one', async (t) => {
   await t.rejects(directoryKeyStore(path, { passphrase: 'x' }).get('a'), { message: /without a passphrase/ })
 })
 
-t.test('files are encrypted, for their owner alone, and nothing temporary stays', async (t) => {
+t.test('files are encrypted and only their owner can read them, and no temporary file stays', async (t) => {
   const path = t.testdir()
   const store = directoryKeyStore(path)
   await store.put('a', secret)
@@ -121,7 +121,7 @@ t.test('a wrong passphrase writes nothing, whatever is called', async (t) => {
   t.equal(text(await right.get('a')), text(secret))
 })
 
-t.test('a check value that got lost is made again, under the right passphrase alone', async (t) => {
+t.test('a lost check value is made again, but only under the right passphrase', async (t) => {
   const path = join(t.testdir(), 'keys')
   const store = (passphrase: string) => directoryKeyStore(path, { passphrase })
   await store('correct horse').put('a', secret)

@@ -7,7 +7,7 @@ const from = (address: string) => ({
   headers: { 'x-forwarded-for': address },
 })
 
-t.test('by default nobody is believed about the address of a client', async (t) => {
+t.test('by default the server trusts no proxy about the address of a client', async (t) => {
   const h = await harness(t, { security: { requestsPerMinute: 2 } })
   for (const address of ['192.0.2.1', '192.0.2.2']) {
     t.equal((await h.inject(from(address))).statusCode, 200)

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { configSchema, environmentName, readConfig } from '../../src/server/config.ts'
 
-t.test('defaults listen on this machine alone', async (t) => {
+t.test('by default the server listens only on this machine', async (t) => {
   const config = await readConfig({ overrides: { modelsDir: 'models' } })
   t.match(config, { host: '127.0.0.1', port: 8080, modelsDir: 'models', logLevel: 'info' })
   t.ok(config.workers >= 1)

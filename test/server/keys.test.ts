@@ -243,20 +243,23 @@ t.test('an id that never was, one that expired and one that was deleted are answ
   t.strictSame(await ask(expired), never)
 })
 
-t.test('64 announcements without a byte keep nobody out, and are gone after minutes', async (t) => {
-  const h = await harness(t, { limits: { maxSets: 64, maxTotalBytes: 64 * keyBytes } })
-  const answers: number[] = []
-  for (let i = 0; i < 64; i++) answers.push((await announce(h, {}, '203.0.113.7')).statusCode)
-  t.same([answers.filter((status) => status === 201).length, answers.at(-1)], [4, 503])
-  const refused = await announce(h, {}, '203.0.113.7')
-  isProblem(t, refused, 503, 'TOO_BUSY', { maxUploadsPerAddress: 4 })
-  t.equal(refused.headers['retry-after'], '10')
-  t.ok(await uploadKeys(h, '203.0.113.8'), 'another address uploads')
-  h.clock.now += 300_000
-  await h.keys.sweep()
-  t.equal(h.keys.size, 1)
-  t.match(h.log(), /"reason":"upload given up"/)
-})
+t.test(
+  '64 announcements without a byte do not lock out other clients, and expire after minutes',
+  async (t) => {
+    const h = await harness(t, { limits: { maxSets: 64, maxTotalBytes: 64 * keyBytes } })
+    const answers: number[] = []
+    for (let i = 0; i < 64; i++) answers.push((await announce(h, {}, '203.0.113.7')).statusCode)
+    t.same([answers.filter((status) => status === 201).length, answers.at(-1)], [4, 503])
+    const refused = await announce(h, {}, '203.0.113.7')
+    isProblem(t, refused, 503, 'TOO_BUSY', { maxUploadsPerAddress: 4 })
+    t.equal(refused.headers['retry-after'], '10')
+    t.ok(await uploadKeys(h, '203.0.113.8'), 'another address uploads')
+    h.clock.now += 300_000
+    await h.keys.sweep()
+    t.equal(h.keys.size, 1)
+    t.match(h.log(), /"reason":"upload given up"/)
+  },
+)
 
 t.test('each part keeps an upload alive, and nothing else does', async (t) => {
   const h = await harness(t)
@@ -314,7 +317,7 @@ t.test('by its bytes, too', async (t) => {
   t.equal((await get(h, second)).statusCode, 200)
 })
 
-t.test('in a full store an address has room made by its own sets alone', async (t) => {
+t.test('in a full store only an address’s own sets make room for it', async (t) => {
   const h = await harness(t, { limits: { maxSets: 2 } })
   const first = await uploadKeys(h, '203.0.113.7')
   const second = await uploadKeys(h, '203.0.113.7')

@@ -64,7 +64,7 @@ t.test('what is not there', async (t) => {
   isProblem(t, await h.inject({ method: 'PATCH', url: '/v2' }), 404, 'CONFIG_INVALID')
 })
 
-t.test('a fault of the program is INTERNAL, its message for the log alone', async (t) => {
+t.test('a fault of the program is INTERNAL, and only the log has its message', async (t) => {
   const h = await harness(t)
   Object.defineProperty(h.engine, 'ready', {
     get() {

@@ -77,7 +77,7 @@ t.test('the rate limit answers 429 with the time to wait; health is not counted'
   t.equal((await h.inject({ url: '/v2/health/live' })).statusCode, 200)
 })
 
-t.test('metrics count requests by route and inferences by outcome, and name nobody', async (t) => {
+t.test('metrics count requests by route and inferences by outcome, and contain no client', async (t) => {
   const h = await harness(t)
   const keys = await uploadKeys(h)
   await h.inject(query(keys))

@@ -135,7 +135,7 @@ t.test('the writer refuses what the reader would', async (t) => {
   t.throws(() => encodeTensor(parameters, fullSpec, [over]), { code: 'INTERNAL' })
 })
 
-t.test('a frame of a round is good for that half of that round alone', async (t) => {
+t.test('a frame of a round fits only its direction of its round', async (t) => {
   const of = (kind: 'masked' | 'refreshed', round: number) => ({ ...seededSpec, refresh: { kind, round } })
   const spec = of('refreshed', 300)
   const bytes = encodeTensor(parameters, spec, pairs)

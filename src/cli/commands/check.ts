@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import type { Network } from '../../models/index.ts'
-import { act, command, type Outcome, type Session } from '../command.ts'
+import { act, type CommandContext, command, type Outcome } from '../command.ts'
 import { compare } from '../comparison.ts'
 import { type Golden, readGolden } from '../input/golden.ts'
 import {
@@ -28,8 +28,8 @@ export const checkCommand = (): Command =>
 /** Golden logits are float32; relative to the largest of them this is far above their rounding. */
 const TOLERANCE = 1e-4
 
-async function check(session: Session, path: string, options: CheckOptions): Promise<Outcome> {
-  const source = await loadSource(path, options, session.progress)
+async function check(context: CommandContext, path: string, options: CheckOptions): Promise<Outcome> {
+  const source = await loadSource(path, options, context.progress)
   const { network, weights } = source
   const { preprocessing } = network.config
   const facts = {
@@ -46,7 +46,7 @@ async function check(session: Session, path: string, options: CheckOptions): Pro
   }
   const shape = { height: network.height, width: network.width, classes: network.head.classes }
   const golden = await readGolden(options.golden, shape)
-  const { document, text, holds } = judge(await errorsOf(session, network, golden), golden)
+  const { document, text, holds } = judge(await errorsOf(context, network, golden), golden)
   const rounding = holds ? undefined : await explainedBy(source, golden, document)
   return {
     document: { ...document, ...facts, ...(rounding && { rounding: rounding.document }) },
@@ -60,7 +60,7 @@ async function check(session: Session, path: string, options: CheckOptions): Pro
   }
 }
 
-/** Errors up to so many times what rounding was measured to do are explained by it. */
+/** Rounding explains errors up to this multiple of its measured effect. */
 const ROUNDING_SLACK = 8
 
 /**
@@ -95,7 +95,7 @@ interface Errors {
 }
 
 /** Largest absolute differences of the float reference and of the folded graph to the golden logits. */
-async function errorsOf({ progress }: Session, network: Network, golden: Golden): Promise<Errors> {
+async function errorsOf({ progress }: CommandContext, network: Network, golden: Golden): Promise<Errors> {
   const { referenceForward } = await import('../../models/index.ts')
   const { foldedNetwork } = await import('../../compiler/index.ts')
   const folded = foldedNetwork(network, network.config.preprocessing)

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import type { Classification, ClientProgress, ManifestChange } from '../../client/index.ts'
-import { act, command, type Outcome, type Session } from '../command.ts'
+import { act, type CommandContext, command, type Outcome } from '../command.ts'
 import { type FileResult, IMAGE_ARGUMENT, INVERT_HELP, ofFile, readImageFiles } from '../input/images.ts'
 import { openKeyStore, withOptionalKeys } from '../input/key-store.ts'
 import { whole } from '../input/option-values.ts'
@@ -36,13 +36,13 @@ export const classifyCommand = (): Command =>
     .option('--invert', INVERT_HELP)
     .action(act(classify))
 
-async function classify(session: Session, files: string[], flags: ClassifyFlags): Promise<Outcome> {
+async function classify(context: CommandContext, files: string[], flags: ClassifyFlags): Promise<Outcome> {
   // All of them first, so that a wrong name costs no upload of keys.
   const read = await readImageFiles(files)
   const images = read.flatMap(({ file, value }) => (value ? [{ file, bytes: value }] : []))
   const bad = read.flatMap((result) => (result.error ? [result] : []))
   if (images.length === 0) return outcomeOf({ model: flags.model }, bad)
-  const { progress, signal } = session
+  const { progress, signal } = context
   progress.step(`connecting to ${shownUrl(flags.url)}`)
   const { connect } = await import('../../client/index.ts')
   // Ends by deleting throw-away keys on the server, however the command ends.

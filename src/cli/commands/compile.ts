@@ -5,7 +5,7 @@ import { isModelName, MODEL_NAME_RULE } from '../../circuit/manifest/model-name.
 import type { Compiled, Link, Objective, TargetName } from '../../compiler/index.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import type { Network } from '../../models/index.ts'
-import { act, command, type Outcome, type Session } from '../command.ts'
+import { act, type CommandContext, command, type Outcome } from '../command.ts'
 import { withHeapForCheckpoint } from '../heap.ts'
 import { readImages } from '../input/golden.ts'
 import { readLabels } from '../input/labels.ts'
@@ -85,12 +85,16 @@ export const compileCommand = (): Command =>
 const choice = (flags: string, text: string, values: readonly string[], preset?: string): Option =>
   new Option(flags, text).choices(values).default(preset)
 
-async function compileCheckpoint(session: Session, path: string, flags: CompileFlags): Promise<Outcome> {
+async function compileCheckpoint(
+  context: CommandContext,
+  path: string,
+  flags: CompileFlags,
+): Promise<Outcome> {
   checkFlags(flags)
   const model = checkedName(path, flags)
   if (flags.out !== undefined && !flags.dryRun) await checkWritable(flags.out, flags.force ?? false)
-  const { weights, network } = await loadSource(path, flags, session.progress)
-  const compiled = await plannedCircuit(session, network, model, flags)
+  const { weights, network } = await loadSource(path, flags, context.progress)
+  const compiled = await plannedCircuit(context, network, model, flags)
   const { circuit, plan } = compiled
   const { digest, bytes } = await writeCircuitFile(flags.dryRun ? undefined : flags.out, circuit)
   const { preprocessing } = network.config
@@ -127,7 +131,7 @@ function checkedName(path: string, { name, out }: CompileFlags): string {
 }
 
 async function plannedCircuit(
-  { progress }: Session,
+  { progress }: CommandContext,
   network: Network,
   model: string,
   flags: CompileFlags,

@@ -1,6 +1,6 @@
 import { buffer } from 'node:stream/consumers'
 import type { Command } from 'commander'
-import { act, command, type Outcome, type Session } from '../command.ts'
+import { act, type CommandContext, command, type Outcome } from '../command.ts'
 import { readInput } from '../input/files.ts'
 import { type LocalOptions, withLocalModel, withModel } from '../input/local-model.ts'
 import { whole } from '../input/option-values.ts'
@@ -27,13 +27,13 @@ export const decryptCommand = (): Command =>
     .action(act(decrypt))
 
 async function decrypt(
-  session: Session,
+  context: CommandContext,
   path: string | undefined,
   options: DecryptOptions,
 ): Promise<Outcome> {
   const frame = path === undefined ? await buffer(process.stdin) : await readInput(path, 'The answer')
-  session.progress.step('decrypting')
-  return withModel(session, options, async (model) => {
+  context.progress.step('decrypting')
+  return withModel(context, options, async (model) => {
     const { rank } = await import('../../client/index.ts')
     const { model: name, labels, batch } = model.manifest
     if (options.count > batch) throw new UsageError(`Model ${name} takes ${batch} image(s) at once`)

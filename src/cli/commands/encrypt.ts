@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import type { LocalModel, PreprocessedImage } from '../../client/index.ts'
-import { act, command, type Outcome, type Session } from '../command.ts'
+import { act, type CommandContext, command, type Outcome } from '../command.ts'
 import { IMAGE_ARGUMENT, INVERT_HELP, ofFile, readImageFile } from '../input/images.ts'
 import { type LocalOptions, withLocalModel, withModel } from '../input/local-model.ts'
 import { bytesText } from '../output/units.ts'
@@ -24,17 +24,17 @@ export const encryptCommand = (): Command =>
     .option('--out <file>', 'where to write the encrypted images (default: stdout)')
     .action(act(encrypt))
 
-async function encrypt(session: Session, paths: string[], options: EncryptOptions): Promise<Outcome> {
+async function encrypt(context: CommandContext, paths: string[], options: EncryptOptions): Promise<Outcome> {
   const { out } = options
-  if (out === undefined && (session.json || process.stdout.isTTY)) {
+  if (out === undefined && (context.json || process.stdout.isTTY)) {
     throw new UsageError(
       'What is encrypted is binary; give --out FILE, or send stdout elsewhere, without --json',
     )
   }
   const images = await Promise.all(paths.map(readImageFile))
-  session.progress.step('encrypting')
-  return withModel(session, options, async (model) => {
-    const frame = await model.encrypt(await tensorsOf(model, paths, images, options))
+  context.progress.step('encrypting')
+  return withModel(context, options, async (model) => {
+    const frame = await model.encryptTensors(await tensorsOf(model, paths, images, options))
     const document = { manifest: model.manifest.digest, images: images.length, bytes: frame.length, out }
     if (out !== undefined) {
       await writeWhole(out, frame)

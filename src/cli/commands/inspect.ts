@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { printable } from '../../errors/index.ts'
-import { act, command, type Outcome, type Session } from '../command.ts'
+import { act, type CommandContext, command, type Outcome } from '../command.ts'
 import { loadCircuit } from '../input/circuit.ts'
 import type { PlanSubject } from '../output/plan-page/page.ts'
 import { planText } from '../output/plan-text.ts'
@@ -21,7 +21,11 @@ export const inspectCommand = (): Command =>
     .option('--html <file>', 'also write the plan as a page with charts, one file that needs no other')
     .action(act(inspect))
 
-async function inspect(session: Session, path: string, { text, html }: InspectOptions): Promise<Outcome> {
+async function inspect(
+  context: CommandContext,
+  path: string,
+  { text, html }: InspectOptions,
+): Promise<Outcome> {
   checkPlace(path, html)
   const { circuit, digest } = await loadCircuit(path)
   const { planReport } = await import('../../compiler/index.ts')
@@ -33,7 +37,7 @@ async function inspect(session: Session, path: string, { text, html }: InspectOp
   const manifest = manifestOf(circuit).digest
   const page = html === undefined ? {} : { html }
   if (html !== undefined)
-    await writePage(session, html, { model, labels, preprocessing, digest, manifest, plan })
+    await writePage(context, html, { model, labels, preprocessing, digest, manifest, plan })
   return {
     document: { model, digest, manifest, preprocessing, plan, ...listing, ...page },
     text:
@@ -49,7 +53,7 @@ function checkPlace(circuit: string, page: string | undefined): void {
 }
 
 /** Says so on stderr, since stdout has the plan or the circuit. */
-async function writePage({ progress }: Session, path: string, subject: PlanSubject): Promise<void> {
+async function writePage({ progress }: CommandContext, path: string, subject: PlanSubject): Promise<void> {
   const { planPage } = await import('../output/plan-page/page.ts')
   const bytes = new TextEncoder().encode(planPage(subject))
   await writeWhole(path, bytes)

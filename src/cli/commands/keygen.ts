@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import type { LocalModel } from '../../client/index.ts'
-import { act, command, type Outcome, type Session } from '../command.ts'
+import { act, type CommandContext, command, type Outcome } from '../command.ts'
 import { withKeys } from '../input/key-store.ts'
 import { type LocalOptions, MANIFEST_HELP, withModel } from '../input/local-model.ts'
 import { withPins } from '../input/pins.ts'
@@ -27,11 +27,11 @@ export const keygenCommand = (): Command =>
     .requiredOption('--out <file>', 'where to write the public and evaluation keys')
     .action(act(keygen))
 
-async function keygen(session: Session, manifest: string, options: KeygenOptions): Promise<Outcome> {
+async function keygen(context: CommandContext, manifest: string, options: KeygenOptions): Promise<Outcome> {
   const { out } = options
-  session.progress.step('making keys')
-  return withModel(session, { ...options, manifest }, async (model) => {
-    await writeWhole(out, watched(model, session))
+  context.progress.step('making keys')
+  return withModel(context, { ...options, manifest }, async (model) => {
+    await writeWhole(out, watched(model, context))
     const { digest, galoisElements } = model.manifest
     const bytes = model.sizes.keys
     const parametersDigest = model.parameters.digest
@@ -50,7 +50,7 @@ async function keygen(session: Session, manifest: string, options: KeygenOptions
   })
 }
 
-async function* watched(model: LocalModel, { progress, signal }: Session): AsyncGenerator<Uint8Array> {
+async function* watched(model: LocalModel, { progress, signal }: CommandContext): AsyncGenerator<Uint8Array> {
   let done = 0
   for await (const chunk of model.keySet()) {
     signal.throwIfAborted()

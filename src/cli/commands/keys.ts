@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import type { DeletedKeys, KeptKey, KeptKeySet, KeyStore, PolyVeil } from '../../client/index.ts'
-import { act, command, type Outcome, quietParser, type Session } from '../command.ts'
+import { act, type CommandContext, command, type Outcome, quietParser } from '../command.ts'
 import { openKeyStore, withKeys } from '../input/key-store.ts'
 import { MANIFEST_HELP, withModel } from '../input/local-model.ts'
 import { headersOf, type ServerOptions, shownUrl, withHeaders } from '../input/server.ts'
@@ -52,7 +52,7 @@ const withPlace = (each: Command): Command =>
     withKeys(each).option('--url <url>', 'the server to ask; without it no server is told anything'),
   )
 
-async function list({ progress, signal }: Session, { url, ...flags }: Where): Promise<Outcome> {
+async function list({ progress, signal }: CommandContext, { url, ...flags }: Where): Promise<Outcome> {
   const { listKeys } = await import('../../client/index.ts')
   const store = await openKeyStore(flags.keys)
   if (url === undefined) return listed(await listKeys(store))
@@ -62,7 +62,7 @@ async function list({ progress, signal }: Session, { url, ...flags }: Where): Pr
 }
 
 async function remove(
-  { progress, signal }: Session,
+  { progress, signal }: CommandContext,
   beginnings: string[],
   { url, all = false, leftOver = false, ...flags }: DeleteFlags,
 ): Promise<Outcome> {
@@ -79,16 +79,16 @@ async function remove(
   return deleted(await server.keySets.delete({ signal, parametersDigests, leftOver }), shownUrl(url))
 }
 
-async function rotate(session: Session, flags: RotateFlags): Promise<Outcome> {
+async function rotate(context: CommandContext, flags: RotateFlags): Promise<Outcome> {
   const { url, model, manifest, keys, header } = flags
   if (url !== undefined && model !== undefined && manifest === undefined) {
-    return rotateOnline(session, flags, url, model)
+    return rotateOnline(context, flags, url, model)
   }
   if (url !== undefined || model !== undefined || manifest === undefined) {
     throw new UsageError('Give --url and --model, or --manifest alone to rotate without a server')
   }
-  session.progress.step('making a key')
-  return withModel(session, { manifest, keys, header, pins: 'warn' }, async (local, store) => {
+  context.progress.step('making a key')
+  return withModel(context, { manifest, keys, header, pins: 'warn' }, async (local, store) => {
     const { deleteKeys } = await import('../../client/index.ts')
     const { digest } = local.parameters
     const { remaining } = await deleteKeys(store, [digest])
@@ -99,7 +99,7 @@ async function rotate(session: Session, flags: RotateFlags): Promise<Outcome> {
 }
 
 async function rotateOnline(
-  { progress, signal }: Session,
+  { progress, signal }: CommandContext,
   flags: RotateFlags,
   url: string,
   model: string,

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { act, command, type Outcome, type Session } from '../command.ts'
+import { act, type CommandContext, command, type Outcome } from '../command.ts'
 import { readInput } from '../input/files.ts'
 import { type LocalOptions, withLocalModel, withModel } from '../input/local-model.ts'
 import { whole } from '../input/option-values.ts'
@@ -23,11 +23,11 @@ export const refreshCommand = (): Command =>
     .requiredOption('--out <file>', 'where to write the answer')
     .action(act(refresh))
 
-async function refresh(session: Session, path: string, options: RefreshOptions): Promise<Outcome> {
+async function refresh(context: CommandContext, path: string, options: RefreshOptions): Promise<Outcome> {
   const { round, out } = options
   const masked = await readInput(path, 'The masked tensor')
-  session.progress.step('refreshing')
-  return withModel(session, options, async (model) => {
+  context.progress.step('refreshing')
+  return withModel(context, options, async (model) => {
     const frame = await model.refresh(round, masked)
     await writeWhole(out, frame)
     const document = { manifest: model.manifest.digest, round, bytes: frame.length, out }

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { bundledCircuits } from '../bundled.ts'
-import { act, command, type Outcome, type Session } from '../command.ts'
+import { act, type CommandContext, command, type Outcome } from '../command.ts'
 import { whole } from '../input/option-values.ts'
 
 interface ServeOptions {
@@ -19,7 +19,7 @@ export const serveCommand = (): Command =>
     .option('--config <file>', 'JSON file with these and further settings, modelsDir among them')
     .action(act(startService))
 
-async function startService({ json, progress }: Session, options: ServeOptions): Promise<Outcome> {
+async function startService({ json, progress }: CommandContext, options: ServeOptions): Promise<Outcome> {
   const { readConfig, serve } = await import('../../server/index.ts')
   const { models: modelsDir, host, port, config: file } = options
   // Its log goes to stdout, which belongs to the one JSON document.

@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander'
 import { engineNameFor } from '../../schedule/engine-name.ts'
-import { act, command, type Outcome, type Session } from '../command.ts'
+import { act, type CommandContext, command, type Outcome } from '../command.ts'
 import { rmsWithin } from '../comparison.ts'
 import { loadCircuit } from '../input/circuit.ts'
 import { readGolden } from '../input/golden.ts'
@@ -32,14 +32,18 @@ export const verifyCommand = (): Command =>
 /** How far the error may exceed the planned one where no images were there to plan by. */
 const ESTIMATE_SLACK = 2
 
-async function verifyCircuitFile(session: Session, path: string, options: VerifyOptions): Promise<Outcome> {
+async function verifyCircuitFile(
+  context: CommandContext,
+  path: string,
+  options: VerifyOptions,
+): Promise<Outcome> {
   const { circuit } = await loadCircuit(path)
   const backend = options.backend ?? engineNameFor(circuit.parameters)
   const { input, output, estimate } = circuit
   const [, height, width] = input.image
   const golden = await readGolden(options.golden, { height, width, classes: output.classes }, options.count)
   const { verify } = await import('../verification/verify.ts')
-  const found = await verify(circuit, golden, backend, session.progress)
+  const found = await verify(circuit, golden, backend, context.progress)
   const deviation = (estimate.isMeasured ? 1 : ESTIMATE_SLACK) * estimate.logitError
   const answered = found.images - found.outOfRange.length
   const allowed = rmsWithin(deviation, Math.max(1, answered) * output.classes)

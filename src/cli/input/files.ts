@@ -1,14 +1,14 @@
 import { open } from 'node:fs/promises'
 import { type ErrorCodeName, PolyVeilError, refusedFile } from '../../errors/index.ts'
 
-/** Larger than any circuit, and what one Buffer can hold everywhere. */
+/** Larger than any circuit, and within the size of a Buffer on all platforms. */
 const MAX_BYTES = 2 ** 31 - 1
-/** Far more than any list of labels or configuration takes. */
+/** Much larger than any list of labels or configuration. */
 const MAX_TEXT_BYTES = 4 * 2 ** 20
 
 export interface ReadOptions {
   readonly limit?: number
-  /** What an unreadable file is reported as. */
+  /** Code of the error for an unreadable file. */
   readonly code?: ErrorCodeName
 }
 

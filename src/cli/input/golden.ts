@@ -22,7 +22,7 @@ export interface GoldenShape {
 /**
  * Reads a safetensors file with `input` [n, 3, H, W] and `logits` [n, classes].
  *
- * @param count how many of the images to take; all there are when absent
+ * @param count number of images to read; all when absent
  * @throws TENSOR_MISSING, TENSOR_SHAPE, CHECKPOINT_UNREADABLE
  */
 export async function readGolden(path: string, shape: GoldenShape, count?: number): Promise<Golden> {
@@ -35,7 +35,7 @@ export async function readGolden(path: string, shape: GoldenShape, count?: numbe
   })
 }
 
-/** The images alone: `input` [n, 3, H, W], for calibration. */
+/** Reads only the images, `input` [n, 3, H, W], for calibration. */
 export async function readImages(path: string, shape: Omit<GoldenShape, 'classes'>): Promise<Float64Array[]> {
   const { readSafetensors } = await import('../../models/index.ts')
   return inFile({ name: `The calibration file ${path}`, remedy: IMAGES_REMEDY }, async () =>

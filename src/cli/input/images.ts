@@ -1,13 +1,13 @@
 import { PolyVeilError } from '../../errors/index.ts'
 import { readInput } from './files.ts'
 
-/** Far above any photograph; a decoder is not given more. */
+/** Largest image file; photographs are much smaller. */
 const MAX_IMAGE_BYTES = 256 * 2 ** 20
 
-/** What commands say of the images that they take. */
+/** Help on image arguments. */
 export const IMAGE_ARGUMENT = 'PNG, JPEG, WebP, AVIF, GIF or TIFF'
 
-/** What commands say of `--invert`. */
+/** Help on `--invert`. */
 export const INVERT_HELP =
   'make black white and white black first, for networks that expect light on dark where the image is dark on light'
 
@@ -15,12 +15,12 @@ export const INVERT_HELP =
 export const readImageFile = (path: string): Promise<Uint8Array> =>
   readInput(path, 'The image', { limit: MAX_IMAGE_BYTES, code: 'IMAGE_UNREADABLE' })
 
-/** A file with what was made of it, or what is wrong with it. */
+/** A file with its result or its error. */
 export type FileResult<T> =
   | { readonly file: string; readonly value: T; readonly error?: undefined }
   | { readonly file: string; readonly error: PolyVeilError; readonly value?: undefined }
 
-/** Reads image files one after the other: of each its bytes, or why it cannot be read. */
+/** Reads image files one after another. @returns for each its bytes or its error */
 export async function readImageFiles(files: readonly string[]): Promise<FileResult<Uint8Array>[]> {
   const results: FileResult<Uint8Array>[] = []
   for (const file of files) {
@@ -36,7 +36,7 @@ export async function readImageFiles(files: readonly string[]): Promise<FileResu
   return results
 }
 
-/** An error with the name of the file that it is about. @throws what is no `PolyVeilError` */
+/** Adds the file's name to an error. @throws errors that are not a `PolyVeilError` */
 export function ofFile(file: string, error: unknown): PolyVeilError {
   if (!(error instanceof PolyVeilError)) throw error
   return error.restated(`${file}: ${error.message}`, { file })

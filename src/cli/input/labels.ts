@@ -23,7 +23,7 @@ function parseArray(text: string, path: string): string[] {
     const labels: unknown = JSON.parse(text)
     if (Array.isArray(labels) && labels.every((label) => typeof label === 'string')) return labels
   } catch {
-    // Reported below, like an array of something else.
+    // The error below covers this case as well.
   }
   throw new PolyVeilError('CONFIG_INVALID', `${path} is no JSON array of strings`)
 }

@@ -1,13 +1,13 @@
 import type { Command } from 'commander'
 import type { KeyStore, LocalModel } from '../../client/index.ts'
-import type { Session } from '../command.ts'
+import type { CommandContext } from '../command.ts'
 import { UsageError } from '../usage-error.ts'
 import { readJsonInput } from './files.ts'
 import { openKeyStore, withKeys } from './key-store.ts'
 import { type PinFlags, pinOptions, withPins } from './pins.ts'
 import { headersOf, type ServerOptions, withHeaders } from './server.ts'
 
-/** What the steps of a client need that take place without a server. */
+/** Options of the client's steps that need no server. */
 export interface LocalOptions extends PinFlags, ServerOptions {
   readonly manifest: string
   readonly keys: string
@@ -19,20 +19,20 @@ export const withLocalModel = (command: Command): Command =>
 export const MANIFEST_HELP = "the model's manifest: a file, or its URL .../v2/models/NAME/manifest"
 
 /**
- * Runs `body` on a model known by its manifest; keys are freed afterwards. A manifest from a URL is held
- * against the one that the key directory remembers.
+ * Runs `body` on the model of a manifest, and frees keys afterwards. A manifest from a URL is checked against
+ * its pin in the key directory.
  *
  * @throws PARAMETERS_MISMATCH, SECURITY_TOO_LOW, CONFIG_INVALID, TOO_LARGE when the manifest does not hold
  */
 export async function withModel<T>(
-  session: Session,
+  context: CommandContext,
   options: LocalOptions,
   body: (model: LocalModel, store: KeyStore) => Promise<T>,
 ): Promise<T> {
   const { KeyRing, LocalModel } = await import('../../client/index.ts')
   const { manifest } = options
   const store = await openKeyStore(options.keys)
-  const pinned = /^https?:/.test(manifest) ? await fetchManifest(session, options, store) : undefined
+  const pinned = /^https?:/.test(manifest) ? await fetchManifest(context, options, store) : undefined
   const ring = new KeyRing(store)
   try {
     const model = new LocalModel(pinned?.manifest ?? (await readJsonInput(manifest, 'The manifest')), ring)
@@ -44,8 +44,8 @@ export async function withModel<T>(
   }
 }
 
-/** A manifest from a server, held against the one that is remembered. */
-async function fetchManifest({ progress, signal }: Session, options: LocalOptions, keys: KeyStore) {
+/** Fetches a manifest from a server and checks it against its pin. */
+async function fetchManifest({ progress, signal }: CommandContext, options: LocalOptions, keys: KeyStore) {
   const match = /^(https?:\/\/.+?\/)v2\/models\/([^/]+)\/manifest$/.exec(options.manifest)
   if (!match) throw new UsageError('The URL of a manifest ends in /v2/models/NAME/manifest')
   const { connect } = await import('../../client/index.ts')

@@ -6,13 +6,13 @@ import { UsageError } from '../usage-error.ts'
 import { readJsonInput } from './files.ts'
 import { whole } from './option-values.ts'
 
-/** Which network a checkpoint is, as the flags say. */
+/** Flags that describe the network of a checkpoint. */
 export interface SourceOptions {
   readonly arch?: string
   readonly config?: string
   readonly input?: number
   readonly classes?: number
-  /** Which entry of the checkpoint, and what stands before its names. */
+  /** Entry of the checkpoint, and the prefix of its names. */
   readonly weights?: string
   readonly prefix?: string
   /** The name of a published preprocessing, or a file of one. */
@@ -60,24 +60,24 @@ export async function loadSource(path: string, options: SourceOptions, progress:
   }
 }
 
-/** Where a file has several state dicts, the wrong one may have been read: the error says which. */
+/** Adds to an error which state dict was read, when the file has several. */
 function withEntry(error: unknown, weights: Weights): unknown {
   if (!(error instanceof PolyVeilError) || weights.entries.length < 2) return error
   const { code, message, facts, remedy } = error
   return new PolyVeilError(code, `${message} (${entryText(weights)})`, facts, { cause: error, remedy })
 }
 
-/** Entries that a line lists. */
+/** Most entries that a line lists. */
 const MOST_LISTED = 20
 
-/** Which entry was read, and which others could be. */
+/** Text on the entry that was read, and on the others. */
 export function entryText({ entry, entries }: Weights): string {
   const names = entries.filter(({ name }) => name !== entry && name !== '').map(({ name }) => name)
   const others = names.length > 0 ? `; --weights can choose ${names.slice(0, MOST_LISTED).join(', ')}` : ''
   return entry === '' ? `weights read: the state dict${others}` : `weights read: the entry ${entry}${others}`
 }
 
-/** The same for `--json`. */
+/** The entries for `--json`. */
 export const entryDocument = ({ entry, entries }: Weights): object => ({
   entry: entry === '' ? null : entry,
   entries: entries.map(({ name }) => name).filter((name) => name !== ''),
@@ -101,7 +101,7 @@ async function configOf(options: SourceOptions): Promise<NetworkConfig> {
   return architecture(arch, { classes, inputSize: input, preprocessing })
 }
 
-/** The JSON of --preprocessing: a published name as it is, or what a file holds. */
+/** The value of --preprocessing: a published name, or the JSON of a file. */
 async function statedPreprocessing({ preprocessing: which }: SourceOptions): Promise<unknown> {
   if (which === undefined) return undefined
   const { PUBLISHED_PREPROCESSINGS } = await import('../../models/index.ts')

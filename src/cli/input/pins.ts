@@ -4,8 +4,7 @@ import { changeText } from '../../client/pins/change.ts'
 import type { Progress } from '../output/progress.ts'
 
 /**
- * A command that fetches a manifest, and is told what to do when it is not the one that the key directory
- * remembers.
+ * Option for manifests that differ from the pin in the key directory.
  */
 export interface PinFlags {
   readonly pins: PinPolicy
@@ -21,7 +20,7 @@ export const withPins = (command: Command): Command =>
       .default('warn'),
   )
 
-/** Says on stderr, also when it is quiet, that a manifest has changed. @param onChange called, too */
+/** Reports a changed manifest on stderr, also with `--quiet`. @param onChange called as well */
 export function pinOptions(
   { pins }: PinFlags,
   progress: Progress,

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { UsageError } from '../usage-error.ts'
 
-/** What requests to a server carry beside what they are for. */
+/** Options for requests to a server. */
 export interface ServerOptions {
   /** As on the command line, `Name: value`. */
   readonly header?: readonly string[]
@@ -13,8 +13,8 @@ export const withHeaders = (command: Command): Command =>
   command.option('--header <header>', HELP, (text, before: readonly string[] = []) => [...before, text])
 
 /**
- * The headers by name. It is no parser of commander's, whose errors repeat what was given: values may be
- * secrets.
+ * Parses headers. Commander does not call this as a parser, because its errors repeat the argument, which may
+ * be a secret.
  *
  * @throws UsageError when one is not of the form `Name: value`, or two have one name
  */
@@ -30,7 +30,7 @@ export function headersOf({ header = [] }: ServerOptions): Readonly<Record<strin
   return Object.fromEntries(headers)
 }
 
-/** An address as it may be shown: without credentials. One that has none stays as it was given. */
+/** An address without credentials, for output. An address that has none stays unchanged. */
 export function shownUrl(url: string): string {
   if (!URL.canParse(url)) return url.replace(/\/\/[^/]*@/, '//')
   const shown = new URL(url)

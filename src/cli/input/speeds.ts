@@ -12,18 +12,18 @@ const cacheSchema = z.object({
   speeds: z.object({ ntt: seconds, multiplyAdd: seconds, gather: seconds, elementwise: seconds }),
 })
 
-/** What speeds are good for: another processor, Node or version of the kernels has others. */
+/** Key of measured speeds: they differ by processor, Node and version of the kernels. */
 const machineName = (): string =>
   [cpus()[0]?.model.trim() ?? 'unknown', arch(), process.version, VERSION].join('; ')
 
-/** Where measured speeds are kept, by the XDG base directory specification. */
+/** Path of the file of measured speeds, by the XDG base directory specification. */
 export const speedsFile = (): string =>
   join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'polyveil', 'kernel-speeds.json')
 
 /**
- * The kernels' speeds on this machine: measured once, in about half a second, and kept in `speedsFile`. A
- * file that is missing, damaged or of another machine is made anew; one that cannot be written only costs the
- * time again.
+ * The kernels' speeds on this machine, which are measured once in about half a second and kept in
+ * `speedsFile`. A file that is missing, damaged or of another machine is replaced. If it cannot be written,
+ * speeds are measured each time.
  */
 export async function kernelSpeeds(): Promise<KernelSpeeds> {
   const file = speedsFile()

@@ -5,13 +5,13 @@ import { Interruption } from '../interruption.ts'
 import { UsageError } from '../usage-error.ts'
 import { printDocument } from './print.ts'
 
-/** What shells expect of a process that a signal ended: this and the signal's number. */
+/** Shells expect this plus the signal's number as the exit code of a process that a signal ended. */
 const BY_SIGNAL = 128
 
 /**
- * Shows an error: one JSON document on stdout, or two lines on stderr. What is neither a `PolyVeilError` nor
- * an error of the system about a file is a fault of the program, shown without its message; the environment
- * variable POLYVEIL_DEBUG=1 shows where it comes from.
+ * Prints an error: one JSON document on stdout, or two lines on stderr. Errors other than `PolyVeilError` and
+ * system errors about files are faults of the program and are printed without their message; POLYVEIL_DEBUG=1
+ * prints their stack.
  *
  * @returns the exit code
  */
@@ -23,15 +23,15 @@ export function presentError(cause: unknown, json: boolean): number {
   return error instanceof UsageError ? UsageError.EXIT : error.entry.exit
 }
 
-/** Two lines on stderr. */
+/** Prints an error as two lines on stderr. */
 export function printError(error: PolyVeilError): void {
   process.stderr.write(`polyveil: ${error.code}: ${shownMessage(error)}\n${printable(error.remedy)}\n`)
 }
 
-/** An error as JSON documents have it. */
+/** The JSON form of an error. */
 export const errorDocument = (error: PolyVeilError): object => ({ ...error.toJSON(), remedy: error.remedy })
 
-/** @returns the exit code of a command that was asked to end */
+/** @returns the exit code of a command that a signal ended */
 export function reportStop(reason: Error): number {
   process.stderr.write('polyveil: stopped\n')
   const signal = reason instanceof Interruption ? reason.signal : 'SIGINT'

@@ -5,7 +5,7 @@ import { preprocessingText } from './preprocessing-text.ts'
 import { table } from './table.ts'
 import { bytesText, secondsText } from './units.ts'
 
-/** A plan for people: layer by layer, the totals, what inputs are made of, and why it is as it is. */
+/** Text of a plan: layers, totals, preprocessing of inputs, and the reasons for its choices. */
 export const planText = (plan: PlanReport, preprocessing: Preprocessing | null): string =>
   [
     table([HEADING, ...plan.layers.map(layerRow)]),

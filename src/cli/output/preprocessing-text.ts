@@ -17,6 +17,6 @@ export function preprocessingText(preprocessing: Preprocessing | null): string {
   ].join(', ')
 }
 
-/** What a user does who needs pictures classified. */
+/** Advice for a user who wants to classify pictures. */
 export const NO_PREPROCESSING =
   'neither the config nor --preprocessing says how pictures become inputs: the model will take preprocessed tensors, and no pictures'

@@ -1,6 +1,6 @@
 import { printableJson, printableLines } from '../../errors/index.ts'
 
-/** Prints a command's one JSON document. Numbers that JSON does not know become null. */
+/** Prints a command's JSON document. NaN and infinities become null. */
 export function printDocument(document: unknown): void {
   process.stdout.write(`${printableJson(JSON.stringify(document))}\n`)
 }

@@ -1,15 +1,15 @@
 import type { WriteStream } from 'node:tty'
 import { printable } from '../../errors/index.ts'
 
-/** Where a command says how far it is. Nothing of it goes to stdout. */
+/** Shows a command's progress, never on stdout. */
 export interface Progress {
-  /** Begins a step; the one before is over. */
+  /** Begins a step and ends the one before. */
   step(label: string): void
-  /** How much of the current step is done. */
+  /** Updates the current step. */
   update(done: number, total: number): void
-  /** A line that stays. */
+  /** Prints a line that stays. */
   note(line: string): void
-  /** A line that stays, and that is written even where no progress is wanted. */
+  /** Prints a line that stays, also with `--quiet`. */
   warn(line: string): void
   /** Ends the last step. */
   end(): void
@@ -41,7 +41,7 @@ class Silent implements Progress {
 const BAR_WIDTH = 24
 const FRAME_MS = 80
 
-/** One line that is drawn over and over. */
+/** Draws one line of a terminal again and again. */
 class Bar implements Progress {
   readonly #stream: WriteStream
   #label = ''
@@ -89,7 +89,7 @@ class Bar implements Progress {
   }
 }
 
-/** A step that is done sooner needs no further lines. */
+/** A step that takes less than this prints no further lines. */
 const LINE_MS = 2000
 
 class Lines implements Progress {

@@ -1,11 +1,11 @@
 import { printable } from '../../errors/index.ts'
 
 /**
- * Lines up cells in columns. Columns of numbers (all cells below the heading start with a digit or sign) are
- * set flush right.
+ * Aligns cells in columns. Columns of numbers (all cells below the heading start with a digit or sign) are
+ * right-aligned.
  *
- * @param cells the heading first; all rows of one length. They may hold text of another side: control
- *   characters go
+ * @param cells the heading first, all rows of one length. Control characters are removed, since text may come
+ *   from a server
  */
 export function table(cells: readonly (readonly string[])[]): string {
   const rows = cells.map((row) => row.map(printable))

@@ -2,7 +2,7 @@ import { bytesToHex } from '@noble/hashes/utils.js'
 import type { Circuit } from '../../circuit/index.ts'
 import { writeWhole } from './write-file.ts'
 
-/** What a circuit's file is, or would be. */
+/** Facts about a circuit's file, whether it was written or not. */
 export interface WrittenCircuit {
   /** As `circuitDigest`. */
   readonly digest: string
@@ -10,10 +10,10 @@ export interface WrittenCircuit {
 }
 
 /**
- * Writes a circuit's file piece by piece: the whole of it is never in memory.
+ * Writes a circuit's file piece by piece, so that memory never holds the whole file.
  *
  * @param path undefined to write nothing
- * @throws CONFIG_INVALID when the place cannot be written, and as `circuitPieces`
+ * @throws CONFIG_INVALID when the file cannot be written; as `circuitPieces`
  */
 export async function writeCircuitFile(path: string | undefined, circuit: Circuit): Promise<WrittenCircuit> {
   const { circuitPieces } = await import('../../circuit/format/file.ts')

@@ -3,14 +3,14 @@ import { open, rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { fileTrouble, isSystemError, PolyVeilError, type SystemError } from '../../errors/index.ts'
 
-/** Bytes, or chunks of them as they become ready. */
+/** Bytes, or a stream of chunks. */
 export type Content = Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>
 
 /**
- * Writes a file so that it is there whole or not at all: beside its place first, then renamed. An earlier
- * file of that name survives every failure.
+ * Writes a file atomically: writes a draft beside it, then renames the draft. An existing file survives a
+ * failure.
  *
- * @throws CONFIG_INVALID when the place cannot be written; what the chunks throw
+ * @throws CONFIG_INVALID when the file cannot be written; errors of the chunks
  */
 export async function writeWhole(path: string, content: Content): Promise<void> {
   const draft = draftOf(path)
@@ -24,11 +24,10 @@ export async function writeWhole(path: string, content: Content): Promise<void> 
 }
 
 /**
- * Finds out before long work whether a file could be written, by writing an empty draft beside its place.
+ * Checks before long work that a file can be written, by writing an empty draft beside it.
  *
- * @param replace whether an earlier file of that name may go
- * @throws CONFIG_INVALID when the place cannot be written, is a directory, or has a file that is not to be
- *   replaced
+ * @param replace whether an existing file may be replaced
+ * @throws CONFIG_INVALID when the file cannot be written, is a directory, or exists and must not be replaced
  */
 export async function checkWritable(path: string, replace: boolean): Promise<void> {
   const earlier = await stat(path).catch(() => undefined)
@@ -64,7 +63,7 @@ async function writeDraft(path: string, content: Content): Promise<void> {
 }
 
 function unwritable(path: string, cause: SystemError): PolyVeilError {
-  // A file that is to be written need not exist; its directory has to.
+  // The file may be missing, but its directory must exist.
   const what = cause.code === 'ENOENT' ? `its directory ${dirname(path)}` : 'it'
   return new PolyVeilError(
     'CONFIG_INVALID',

@@ -2,10 +2,10 @@ import type { EngineMemory } from '../../he-ops/engine.ts'
 import type { PreprocessedImage } from '../../preprocessing/index.ts'
 import type { EngineName } from '../../schedule/engine-name.ts'
 
-/** What the images of a batch cost together, in seconds. */
+/** Seconds for the images of a batch together. */
 export interface BatchSeconds {
   readonly encrypt: number
-  /** The server's part alone. */
+  /** The server's part. */
   readonly execute: number
   /** The client's part in refresh rounds. */
   readonly refreshClient: number
@@ -13,19 +13,19 @@ export interface BatchSeconds {
 }
 
 export interface VerifiedBatch {
-  /** Of each image. */
+  /** Logits of each image. */
   readonly logits: readonly Float64Array[]
   readonly seconds: BatchSeconds
 }
 
-/** A way to run images through a circuit, with what it costs beside the images. */
+/** A way to run images through a circuit, with its costs besides the images. */
 export interface VerificationBackend {
   readonly keygenSeconds: number
-  /** What the evaluating side needed for loading keys and preparing the circuit. */
+  /** Seconds for the server side to load keys and prepare the circuit. */
   readonly loadSeconds: number
-  /** What the engine takes, known before it runs; zero where there is no engine. */
+  /** Engine memory, known before the run; zero without an engine. */
   readonly engineMemory: EngineMemory
-  /** Bytes on the wire; zero where nothing is encrypted. */
+  /** Bytes on the wire; zero without encryption. */
   readonly bytes: {
     readonly keys: number
     readonly query: number
@@ -33,7 +33,7 @@ export interface VerificationBackend {
     readonly refreshDown: number
     readonly response: number
   }
-  /** Refresh rounds of a batch that are run; none where nothing is encrypted. */
+  /** Refresh rounds of a batch; 0 without encryption. */
   readonly rounds: number
   /**
    * @param images of the shape that the circuit takes, at most as many as share its ciphertexts

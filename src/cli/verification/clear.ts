@@ -5,7 +5,7 @@ import { createClearEvaluator, execute, periodicPart } from '../../he-ops/index.
 import { Stopwatch } from '../stopwatch.ts'
 import type { VerificationBackend } from './backend.ts'
 
-/** Runs the circuit on plain numbers: exact levels and scales, no keys, no noise. */
+/** Runs the circuit on plain numbers, with exact levels and scales, without keys and noise. */
 export function clearBackend(circuit: Circuit): VerificationBackend {
   const evaluator = createClearEvaluator(circuit)
   const { input, parameters } = circuit

@@ -21,7 +21,7 @@ import { type ByteSource, bytesSource, verifyKeySet } from '../../wire/index.ts'
 import { Stopwatch } from '../stopwatch.ts'
 import type { VerificationBackend } from './backend.ts'
 
-/** Whoever verifies a circuit has made it; there is nobody to be protected from by limits. */
+/** Limits protect a client from a server; here both sides are this process. */
 const NO_LIMITS = {
   maxKeyBytes: Infinity,
   maxQueryBytes: Infinity,
@@ -31,10 +31,9 @@ const NO_LIMITS = {
 }
 
 /**
- * Client and server in one process, each by its own code, with the very frames between them that would go
- * over the network: keys, query and answer are encoded, checked and decoded, and the answer is re-randomised.
- * Keys of several special primes are made and checked too, but SEAL, which cannot use them, evaluates with
- * keys of its own.
+ * Runs the client's and the server's code in one process, with the frames between them that would go over the
+ * network: keys, query and answer are encoded, checked and decoded, and the answer is re-randomised. SEAL
+ * cannot use keys of several special primes: these are made and checked, and SEAL evaluates with native keys.
  *
  * @param threads that the simd engine uses; by default one for each core
  * @throws TOO_LARGE when the circuit's plan needs more memory than the simd engine may have, before keys are
@@ -71,11 +70,11 @@ export async function encryptedBackend(
       const response = await server.session.infer(
         query,
         { onProgress, overlap: false },
-        async (round, masked, take) => {
+        async (round, masked, reply) => {
           execute += watch.lap()
           const refreshed = await client.refresh(round, masked)
           refreshClient += watch.lap()
-          await take(refreshed)
+          await reply(refreshed)
         },
       )
       execute += watch.lap()

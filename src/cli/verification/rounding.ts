@@ -8,11 +8,11 @@ const HALVES = {
 
 type Half = (typeof HALVES)[keyof typeof HALVES]
 
-/** What the rounding of stored weights does to logits. */
+/** Effect of the rounding of stored weights on logits. */
 export interface Rounding {
   /** "float16", "bfloat16", or both. */
   readonly datatype: string
-  /** Largest change of a logit when weights are moved within what is rounded to them. */
+  /** Largest change of a logit when weights are moved within their rounding intervals. */
   readonly maxAbsError: number
 }
 
@@ -21,11 +21,11 @@ const PASSES = 2
 const MOST_IMAGES = 2
 
 /**
- * Measures what it does to logits that weights are stored in half precision: each is moved at random within
- * the interval that is rounded to it, where the weight of training lay.
+ * Measures the effect of weights stored in half precision on logits: moves each weight at random within the
+ * interval that rounds to it, which contains the weight of training.
  *
  * @param inputs images [3, H, W], at least one
- * @returns undefined where no tensor is stored so
+ * @returns undefined when no tensor is stored in half precision
  * @throws as `loadNetwork`
  */
 export async function halfPrecisionRounding(
@@ -65,13 +65,16 @@ const movedWeights = (checkpoint: Checkpoint, random: () => number): Checkpoint 
     }),
   )
 
-/** Between a value and the next one that the datatype has; none where moving it could change its sign. */
+/**
+ * Gap between a value and the next one of the datatype; 0 for values below the smallest exponent, whose sign
+ * a move could change.
+ */
 function step(value: number, { mantissa, leastExponent }: Half): number {
   const exponent = Math.floor(Math.log2(Math.abs(value)))
   return exponent < leastExponent ? 0 : 2 ** (exponent - mantissa)
 }
 
-/** Numbers in [0, 1) that are the same each time (a 32-bit linear congruential generator). */
+/** Deterministic numbers in [0, 1), from a 32-bit linear congruential generator. */
 function seeded(): () => number {
   let state = 1
   return () => {

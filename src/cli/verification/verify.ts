@@ -10,25 +10,25 @@ import type { Progress } from '../output/progress.ts'
 import { Stopwatch } from '../stopwatch.ts'
 import type { BackendName, BatchSeconds, VerificationBackend, VerifiedBatch } from './backend.ts'
 
-/** What a verification found, field by field as `verify --json` prints it. */
+/** Result of a verification, with the fields that `verify --json` prints. */
 export interface Verification extends Comparison {
   readonly backend: BackendName
   readonly images: number
   /**
-   * Images that have no answer, by their place in the golden file; the comparison is of the others, and of
-   * NaN without any.
+   * Images without an answer, by their place in the golden file. The comparison covers the others; its
+   * figures are NaN when there are none.
    */
   readonly outOfRange: readonly number[]
-  /** Images that share the ciphertexts. */
+  /** Images that share one query. */
   readonly batch: number
   /** Sums over all images. */
   readonly seconds: BatchSeconds & { readonly keygen: number; readonly total: number }
-  /** Without keys, which are made once. */
+  /** Mean seconds for an image, without making keys. */
   readonly secondsPerImage: number
-  /** Keys once; the others for one inference. */
+  /** Bytes on the wire: of the keys, and of the frames of one inference. */
   readonly bytes: VerificationBackend['bytes']
   readonly rounds: number
-  /** Of the engine's memory, known before it ran. */
+  /** Engine memory, known before the run. */
   readonly engineMemoryBytes: EngineMemory
   readonly peakRssBytes: number
 }
@@ -78,8 +78,7 @@ async function createBackend(circuit: Circuit, backend: BackendName): Promise<Ve
 }
 
 /**
- * @returns of each golden image its logits; undefined where it leaves the range, before or after it is
- *   executed
+ * @returns the logits of each golden image; undefined for one that is out of range before or after execution
  */
 async function runImages(
   circuit: Circuit,
@@ -101,7 +100,7 @@ async function runImages(
     progress.step(`image ${places.at(-1)! + 1} of ${golden.inputs.length}`)
     const result = await run(places)
     if (result) addSeconds(seconds, result.seconds)
-    // One image that overflows spoils its batch; alone, each tells whether it is the one.
+    // One image that overflows spoils its batch, so each image is run separately to find it.
     else if (places.length > 1) for (const place of places) await run([place])
   }
   return { logits, seconds }
@@ -114,7 +113,7 @@ function addSeconds(sum: { -readonly [Part in keyof BatchSeconds]: number }, par
   sum.decrypt += part.decrypt
 }
 
-/** Golden images whose values are within the circuit's bound, by their place. */
+/** Places of the golden images whose values are within the circuit's bound. */
 async function placesWithin({ inputs }: Golden, input: InputSpec): Promise<number[]> {
   const places: number[] = []
   for (const [place, image] of inputs.entries()) {
@@ -123,7 +122,7 @@ async function placesWithin({ inputs }: Golden, input: InputSpec): Promise<numbe
   return places
 }
 
-/** What a step gives; undefined when an image leaves the range there. */
+/** The result of a step; undefined when an image is out of range. */
 async function inRange<T>(step: () => Promise<T>): Promise<T | undefined> {
   try {
     return await step()
@@ -133,7 +132,7 @@ async function inRange<T>(step: () => Promise<T>): Promise<T | undefined> {
   }
 }
 
-/** A golden image has the network's three channels; where the circuit takes one, they are equal. */
+/** The channels of a golden image that the circuit takes: three, or the first of three equal ones. */
 function sentChannels(image: Float64Array, { image: shape }: InputSpec): PreprocessedImage {
   const [channels, height, width] = shape
   return { shape, tensor: image.subarray(0, channels * height * width) }

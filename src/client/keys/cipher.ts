@@ -16,34 +16,34 @@ export interface ScryptCost {
 }
 export const SCRYPT_COST = Object.freeze({ N: 2 ** 17, r: 8, p: 1 } as const) satisfies ScryptCost
 
-/** The 256-bit key that a passphrase stands for. */
+/** Derives a 256-bit key from a passphrase. */
 export const deriveKey = (passphrase: string, salt: Uint8Array, cost: ScryptCost): Promise<Uint8Array> =>
   scryptAsync(passphrase.normalize('NFKC'), salt, { ...cost, dkLen: KEY_BYTES })
 
 /**
- * Encrypts entries with AES-256-GCM under fresh random nonces, bound to their names, and names their places.
+ * Encrypts entries with AES-256-GCM under random nonces, with their names as additional data, and makes tags
+ * of names.
  */
 export interface EntryCipher {
   /** @returns nonce, then ciphertext and tag */
   encrypt(name: string, bytes: Uint8Array): Promise<Uint8Array>
-  /** @throws CONFIG_INVALID when key or name are others, or a byte was altered */
+  /** @throws CONFIG_INVALID when the key or the name is another, or a byte was altered */
   decrypt(name: string, sealed: Uint8Array): Promise<Uint8Array>
   /**
-   * The plaintext without any check of key, name or bytes: garbage where the key is another. It serves to
-   * find the name under which `decrypt` then checks all three.
+   * The plaintext without any check; it is garbage under another key. It helps to find the name, with which
+   * `decrypt` then checks everything.
    */
   peek(sealed: Uint8Array): Promise<Uint8Array>
   /**
-   * HMAC-SHA-256 of a name in hex, under a key that the cipher's key yields: nobody else can tell names by
-   * it.
+   * HMAC-SHA-256 of a name in hex, under a key derived from the cipher's key: it does not reveal the name.
    */
   tagOf(name: string): Promise<string>
 }
 
 /**
  * @param rawKey 32 bytes; overwritten with zeros
- * @throws CONFIG_INVALID where the platform has no cipher: on web pages that came over http from elsewhere
- *   than this machine
+ * @throws CONFIG_INVALID when the platform has no WebCrypto, as on web pages over http that are not from
+ *   localhost
  */
 export async function entryCipher(rawKey: Uint8Array): Promise<EntryCipher> {
   const { subtle } = crypto
@@ -84,8 +84,8 @@ export async function entryCipher(rawKey: Uint8Array): Promise<EntryCipher> {
     },
     async peek(sealed) {
       const ciphertext = sealed.subarray(NONCE_BYTES, Math.max(NONCE_BYTES, sealed.length - TAG_BYTES))
-      // GCM encrypts by counter mode: encryption under the same nonce undoes itself. What follows is a tag,
-      // of no use here.
+      // GCM encrypts in counter mode, so encrypting the ciphertext under the same nonce gives the plaintext.
+      // The tag that follows it is dropped.
       const iv = sealed.subarray(0, NONCE_BYTES)
       if (iv.length < NONCE_BYTES) return new Uint8Array()
       const twice = await subtle.encrypt(algorithm('', iv), key, Uint8Array.from(ciphertext))
@@ -101,7 +101,7 @@ export async function entryCipher(rawKey: Uint8Array): Promise<EntryCipher> {
 
 const HMAC = { name: 'HMAC', hash: 'SHA-256' } as const
 
-/** A key of its own for names, so that no key serves two algorithms with data of a caller's. */
+/** Derives a separate key for names, so that no key is used by two algorithms. */
 async function nameKeyFrom(subtle: SubtleCrypto, rawKey: Uint8Array): Promise<CryptoKey> {
   const root = await subtle.importKey('raw', Uint8Array.from(rawKey), HMAC, false, ['sign'])
   const derived = new Uint8Array(

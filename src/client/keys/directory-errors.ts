@@ -1,7 +1,7 @@
 import { isSystemError, refusedFile } from '../../errors/index.ts'
 import type { EntryPlace } from './entry-place.ts'
 
-/** The same files, whose errors of the system are told in words and with the directory's name. */
+/** Wraps a place so that system errors become messages with the directory's name. */
 export function withDirectoryErrors(path: string, place: EntryPlace): EntryPlace {
   const told = async <T>(answer: Promise<T>): Promise<T> => {
     try {

@@ -5,19 +5,19 @@ import type { EntryPlace } from './entry-place.ts'
 import type { KeyStore } from './key-store.ts'
 
 export interface DirectoryKeyStoreOptions {
-  /** Protects the entries; without it the environment variable POLYVEIL_PASSPHRASE does. */
+  /** Passphrase that protects the entries; by default the environment variable POLYVEIL_PASSPHRASE. */
   readonly passphrase?: string
 }
 
 /**
- * A store in a directory, for Node: a file for each entry, encrypted with AES-256-GCM, readable by its owner
- * alone. Several processes may share it.
+ * A store in a directory, for Node, with a file for each entry, which is encrypted with AES-256-GCM and
+ * readable only by its owner. Several processes may share it.
  *
- * With a passphrase the encryption key is derived from it with scrypt: who gets hold of the files learns
- * nothing unless the passphrase can be guessed. Without one, a random key is kept beside the entries in
- * `store.key` (mode 0600). That protects an entry that gets away alone, and nothing against someone who can
- * read the whole directory; keep it on an encrypted disk, or set a passphrase. The way is fixed when the
- * directory is first used. Names of files tell nothing of what they hold.
+ * With a passphrase, scrypt derives the encryption key from it, and the files reveal nothing unless the
+ * passphrase can be guessed. Without one, a random key is kept beside the entries in `store.key` (mode 0600).
+ * That protects a single copied entry, but nothing from a reader of the whole directory: keep it on an
+ * encrypted disk, or set a passphrase. The first use of the directory decides which. File names reveal
+ * nothing of the entries.
  *
  * All methods throw CONFIG_INVALID when the passphrase is missing, wrong or not expected, or an entry is
  * damaged. Nothing is written under a wrong passphrase.
@@ -34,7 +34,7 @@ export function directoryKeyStore(path: string, { passphrase }: DirectoryKeyStor
   )
 }
 
-/** The files of a directory. What handles them is loaded in Node alone. */
+/** The files of a directory. The module that reads and writes them is loaded only in Node. */
 function directory(path: string): EntryPlace {
   const files = () => import('./files.ts')
   return {

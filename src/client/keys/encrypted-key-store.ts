@@ -7,14 +7,13 @@ import { oldEntry, oldEntryFile, oldSecretKeyNames } from './old-entries.ts'
 import { openStore } from './store-cipher.ts'
 
 /**
- * A store whose entries lie encrypted with AES-256-GCM in a place that keeps bytes as they are. Names of
- * files tell nothing: each is the HMAC of its entry's name, under a key that the store's passphrase or key
- * yields.
+ * A store that encrypts entries with AES-256-GCM and keeps them in a place for bytes. File names reveal
+ * nothing: each is the HMAC of the entry's name, under a key derived from the store's key.
  *
- * With a passphrase the encryption key is derived from it with scrypt: who gets hold of the place learns
- * nothing unless the passphrase can be guessed. Without one, a random key is kept beside the entries. The way
- * is fixed when the place is first used. A check value beside the entries tells a wrong passphrase before
- * anything is read or written.
+ * With a passphrase, scrypt derives the encryption key from it, and the place reveals nothing unless the
+ * passphrase can be guessed. Without one, a random key is kept beside the entries. The first use of the place
+ * decides which. A check value beside the entries detects a wrong passphrase before an entry is read or
+ * written.
  *
  * All methods throw CONFIG_INVALID when the passphrase is missing, wrong or not expected, or an entry is
  * damaged.
@@ -24,8 +23,8 @@ import { openStore } from './store-cipher.ts'
 export function encryptedKeyStore(place: EntryPlace, passphrase: string | undefined): KeyStore {
   requirePassphrase(passphrase)
   let opened: Promise<EntryCipher | undefined> | undefined
-  // One at a time, since it takes a second and 128 MB. A failure, such as a wrong passphrase, is told again
-  // and not kept.
+  // Stores are opened one at a time, since scrypt takes a second and 128 MB. A failure, such as a wrong
+  // passphrase, is not cached.
   const open = (asked: string | undefined, make: boolean): Promise<EntryCipher | undefined> => {
     const before = opened?.catch(() => undefined) ?? Promise.resolve(undefined)
     opened = before.then((found) => found ?? openStore(place, passphrase, { asked, make }))
@@ -33,7 +32,7 @@ export function encryptedKeyStore(place: EntryPlace, passphrase: string | undefi
   }
   /** @param asked the name of the entry that the caller is about to use */
   const cipher = async (asked: string): Promise<EntryCipher> => (await open(asked, true))!
-  /** Undefined when the place is empty: reading makes no store. */
+  /** The cipher for reading; undefined when the place is empty, since reading makes no store. */
   const present = (asked?: string): Promise<EntryCipher | undefined> => open(asked, false)
   return {
     async get(name) {
@@ -84,7 +83,9 @@ function requirePassphrase(passphrase: string | undefined): void {
   )
 }
 
-/** Moves an entry of PolyVeil 0.1 to its place of today. @returns its bytes; undefined when there is none */
+/**
+ * Moves an entry of PolyVeil 0.1 to its current file. @returns its bytes; undefined when it does not exist
+ */
 async function moveOld(place: EntryPlace, store: EntryCipher, name: string): Promise<Uint8Array | undefined> {
   const bytes = await oldEntry(place, store, name)
   if (bytes === undefined) return undefined
@@ -103,9 +104,9 @@ async function addEntry(
   return (await opening(store, file, await place.add(file, await sealing(store, file, name, bytes)))).bytes
 }
 
-// An entry is encrypted under the name of its file, which its own name yields, and holds: length of the name
-// in two bytes, little-endian; the name; the bytes. So all names can be listed, and no entry passes for
-// another.
+// An entry is encrypted with the name of its file as additional data. Its plaintext is the length of its own
+// name in two bytes, little-endian, then the name, then the bytes. So names can be listed, and one entry
+// cannot replace another.
 const LENGTH_BYTES = 2
 
 async function sealing(

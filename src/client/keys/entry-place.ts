@@ -1,12 +1,12 @@
 import type { KeyStore } from './key-store.ts'
 
-/** A place that keeps bytes under names as they are: a directory, or a database of a browser's. */
+/** A place that keeps bytes by name without encryption: a directory, or a browser's database. */
 export type EntryPlace = Omit<KeyStore, 'temporary'>
 
-/** Names of entries in a place: the HMAC of what the entry is called. */
+/** File names of entries: the HMAC of the entry's name. */
 const ENTRY = /^[0-9a-f]{64}\.entry$/
 /**
- * Names of entries in places that PolyVeil 0.1 made: a plain digest, which anybody can compute for a name.
+ * File names of entries of PolyVeil 0.1: a plain digest, which anyone who guesses the name can compute.
  */
 const OLD_ENTRY = /^[0-9a-f]{40}\.entry$/
 

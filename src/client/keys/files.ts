@@ -1,10 +1,10 @@
 import { link, mkdir, readdir, readFile, rename, rm, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
-// Node alone: loaded when it is used, and left out of what is bundled for browsers (`browser` in
+// This module is for Node. It is loaded on first use, and bundles for browsers leave it out (`browser` in
 // package.json).
 
-/** The contents of a file in a directory; nothing when there is none. */
+/** The contents of a file in a directory; undefined when it does not exist. */
 export async function readIfPresent(directory: string, name: string): Promise<Uint8Array | undefined> {
   try {
     return Uint8Array.from(await readFile(join(directory, name)))
@@ -14,16 +14,16 @@ export async function readIfPresent(directory: string, name: string): Promise<Ui
   }
 }
 
-/** Writes a file as a whole or not at all, in place of the one there may be. */
+/** Writes a file atomically; replaces an existing one. */
 export async function replaceFile(directory: string, name: string, bytes: Uint8Array): Promise<void> {
   const temporary = await writeTemporary(directory, name, bytes)
   await rename(temporary, join(directory, name))
 }
 
 /**
- * Writes a file as a whole unless there is one, as one step even between processes.
+ * Writes a file atomically, also between processes, unless it exists.
  *
- * @returns the contents of the file that is there afterwards
+ * @returns the contents of the file afterwards
  */
 export async function addFile(directory: string, name: string, bytes: Uint8Array): Promise<Uint8Array> {
   const temporary = await writeTemporary(directory, name, bytes)
@@ -38,7 +38,7 @@ export async function addFile(directory: string, name: string, bytes: Uint8Array
   }
 }
 
-/** Deletes one file of a directory; does nothing when there is none. */
+/** Deletes one file of a directory if it exists. */
 export async function removeFile(directory: string, name: string): Promise<void> {
   try {
     await unlink(join(directory, name))
@@ -47,7 +47,7 @@ export async function removeFile(directory: string, name: string): Promise<void>
   }
 }
 
-/** The names of the files of a directory; none when there is no directory. */
+/** The names of the files of a directory; empty when the directory does not exist. */
 export async function fileNames(directory: string): Promise<string[]> {
   try {
     const entries = await readdir(directory, { withFileTypes: true })

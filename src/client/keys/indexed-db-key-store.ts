@@ -4,18 +4,18 @@ import type { EntryPlace } from './entry-place.ts'
 import type { KeyStore } from './key-store.ts'
 
 export interface IndexedDbKeyStoreOptions {
-  /** Protects the entries. */
+  /** Passphrase that protects the entries. */
   readonly passphrase?: string
 }
 
 /**
- * A store in a database of the browser's, for pages and their workers in secure contexts: entries are
- * encrypted with AES-256-GCM. All pages of an origin may share it.
+ * A store in a browser's database, for pages and workers in secure contexts. Entries are encrypted with
+ * AES-256-GCM. All pages of an origin may share it.
  *
- * With a passphrase the encryption key is derived from it with scrypt: who reads the browser's files learns
- * nothing unless the passphrase can be guessed. Without one, a random key is kept beside the entries, which
- * protects against nobody who can read them all: not from other users of the browser, and not from any script
- * of the same origin. The way is fixed when the database is first used.
+ * With a passphrase, scrypt derives the encryption key from it, and the browser's files reveal nothing unless
+ * the passphrase can be guessed. Without one, a random key is kept beside the entries, which does not protect
+ * them from other users of the browser or from scripts of the same origin. The first use of the database
+ * decides which.
  *
  * All methods throw CONFIG_INVALID when the passphrase is missing, wrong or not expected, or an entry is
  * damaged, and what the browser throws when it has no room. Nothing is written under a wrong passphrase.
@@ -43,7 +43,7 @@ function database(name: string): EntryPlace {
     names: () => keys<string>(entries()),
     async add(key, bytes) {
       let there = bytes
-      // One transaction, which no other page gets in between.
+      // One transaction, so that no other page can write in between.
       await update<Uint8Array>(
         key,
         (present) => {

@@ -7,8 +7,7 @@ import type { KeyStore } from './key-store.ts'
 /** Key sets that are remembered for one secret key on one server. */
 const MAX_REMEMBERED = 64
 
-// What the key store remembers about the key sets on one server, made with one secret key. PolyVeil 0.1 had
-// id and elements alone.
+// The entry about the key sets of one secret key on one server. PolyVeil 0.1 wrote only id and elements.
 const rememberedSchema = z
   .array(
     z.object({
@@ -21,14 +20,14 @@ const rememberedSchema = z
   )
   .max(MAX_REMEMBERED)
 
-/** A key set that a client has uploaded. Its id is a secret: whoever has it can use and delete the set. */
+/** A key set that a client has uploaded. Its id is a secret, which allows to use and delete the set. */
 export type RememberedKeySet = Readonly<z.infer<typeof rememberedSchema>[number]>
 
-/** A secret key, or one that is gone, with the key sets that were made with it. */
+/** A secret key, which may be deleted, with the key sets that were made with it. */
 export interface BookedKey {
-  /** Absent where the secret key is gone and PolyVeil 0.1 made its key sets. */
+  /** Absent when the secret key is deleted and PolyVeil 0.1 made its key sets. */
   readonly parametersDigest?: string
-  /** Whether the store has the secret key. Without it key sets serve nobody; they can be deleted. */
+  /** Whether the store has the secret key. Without it the key sets are useless and can be deleted. */
   readonly hasSecretKey: boolean
   readonly fingerprint: string
   readonly servers: readonly BookedServer[]
@@ -41,7 +40,7 @@ export interface BookedServer {
   readonly keySets: readonly RememberedKeySet[]
 }
 
-/** What a key store knows of keys and key sets; asks no server. */
+/** Entries of a key store about keys and key sets. It asks no server. */
 export class KeyBook {
   readonly #store: KeyStore
 
@@ -55,7 +54,7 @@ export class KeyBook {
     return entry ? rememberedSchema.parse(JSON.parse(new TextDecoder().decode(entry))) : []
   }
 
-  /** Replaces what is remembered; the entry goes with its last key set. */
+  /** Replaces the entry about key sets, or deletes it when the list is empty. */
   async remember(
     serverDigest: string,
     fingerprint: string,
@@ -75,8 +74,8 @@ export class KeyBook {
   /**
    * All keys of the store with their key sets.
    *
-   * @param serverDigest of a server whose entries are looked up by name, too: those of PolyVeil 0.1 show in
-   *   no list
+   * @param serverDigest a server whose entries are also looked up by name, since those of PolyVeil 0.1 cannot
+   *   be listed
    */
   async keys(serverDigest?: string): Promise<BookedKey[]> {
     const secrets = await this.#secretKeys()
@@ -101,8 +100,7 @@ export class KeyBook {
   }
 
   /**
-   * Deletes a secret key. What is remembered of its key sets stays, so that they can be deleted on their
-   * servers.
+   * Deletes a secret key. The entries about its key sets stay, so that they can be deleted on their servers.
    */
   async deleteSecretKey(parametersDigest: string): Promise<void> {
     await this.#store.delete(secretKeyEntry(parametersDigest))
@@ -123,11 +121,11 @@ export class KeyBook {
   }
 }
 
-/** Names a secret key without telling anything of it: a digest over 128 bits of entropy and more. */
+/** Names a secret key without revealing it: a digest of more than 128 bits of entropy. */
 export const fingerprintOf = (frame: Uint8Array): string => bytesToHex(sha256(frame))
 
-/** How entries name a server. */
+/** The name of a server in entries. */
 export const serverDigestOf = (href: string): string => bytesToHex(sha256(utf8ToBytes(href)))
 
-/** Names a key set as a server's log does, and is good for nothing else: the beginning of its id's digest. */
+/** The name of a key set in a server's log: the first characters of its id's digest. */
 export const keySetName = (id: string): string => bytesToHex(sha256(utf8ToBytes(id))).slice(0, 12)

@@ -1,29 +1,29 @@
 /**
- * Where a client keeps what must outlive it: secret keys, and which key sets are on which server. Every entry
- * is a secret; a store keeps entries encrypted at rest, or does not let them rest at all.
+ * Store of a client's secret keys, its key sets on servers, and pins. Every entry is a secret: a store
+ * encrypts entries at rest, or keeps them in memory only.
  */
 export interface KeyStore {
   /**
-   * True when entries end with the program. A connection with such a store deletes the key sets that it
-   * uploaded when it is closed: nobody could use them any more.
+   * True when entries are lost at the end of the program. A connection with a temporary store deletes the key
+   * sets that it uploaded when it is closed, since they cannot be used any more.
    */
   readonly temporary?: boolean
   get(name: string): Promise<Uint8Array | undefined>
-  /** Stores an entry in place of the one there may be. */
+  /** Stores an entry; replaces an existing one. */
   put(name: string, bytes: Uint8Array): Promise<void>
   /**
-   * Stores an entry unless there is one, as one step even between processes.
+   * Stores an entry atomically, also between processes, unless it exists.
    *
-   * @returns the entry that is there afterwards
+   * @returns the entry afterwards
    */
   add(name: string, bytes: Uint8Array): Promise<Uint8Array>
-  /** Deletes an entry; does nothing where there is none. */
+  /** Deletes an entry if it exists. */
   delete(name: string): Promise<void>
   /** The names of all entries, in ascending order. */
   names(): Promise<readonly string[]>
 }
 
-/** A store that is gone with the program. */
+/** A store in memory. */
 export function memoryKeyStore(): KeyStore {
   const entries = new Map<string, Uint8Array>()
   return {

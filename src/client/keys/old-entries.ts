@@ -6,14 +6,14 @@ import { secretKeyEntry } from './entry-names.ts'
 import { type EntryPlace, isOldEntryFile } from './entry-place.ts'
 
 // PolyVeil 0.1 kept an entry under the plain digest of its name, encrypted with the name as additional data.
-// Such entries are still read; whoever reads one moves it to the place that it has today.
+// Such entries are still read, and moved to their current file when they are.
 
 /** The file that an entry had in PolyVeil 0.1. */
 export const oldEntryFile = (name: string): string =>
   `${bytesToHex(sha256(utf8ToBytes(name))).slice(0, 40)}.entry`
 
 /**
- * The bytes of an entry of PolyVeil 0.1; undefined when there is none.
+ * The bytes of an entry of PolyVeil 0.1; undefined when it does not exist.
  *
  * @throws CONFIG_INVALID when it does not decrypt
  */
@@ -26,7 +26,9 @@ export async function oldEntry(
   return sealed && cipher.decrypt(name, sealed)
 }
 
-/** The names of the secret keys among the entries of PolyVeil 0.1. No other entry says its name. */
+/**
+ * The names of the secret keys among the entries of PolyVeil 0.1. Other entries do not contain their names.
+ */
 export async function oldSecretKeyNames(
   place: EntryPlace,
   cipher: EntryCipher,
@@ -41,10 +43,10 @@ export async function oldSecretKeyNames(
 }
 
 /**
- * Whether the cipher has the key of a place that has no check value yet: some entry has to decrypt under its
+ * Whether the cipher has the right key for a place without a check value: an entry must decrypt under its
  * name.
  *
- * @param asked the name that the caller is about to use; it is tried, too
+ * @param asked the name that the caller is about to use, which is tried first
  */
 export async function opensOldEntries(
   place: EntryPlace,
@@ -56,7 +58,7 @@ export async function opensOldEntries(
   return (await oldSecretKeyNames(place, cipher, files)).length > 0
 }
 
-/** A secret key's frame names its parameters, and by them its entry. */
+/** The name of an entry of a secret key: its frame contains the digest of its parameters, which names it. */
 async function oldSecretKeyName(
   place: EntryPlace,
   cipher: EntryCipher,

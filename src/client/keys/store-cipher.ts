@@ -11,7 +11,7 @@ const CHECK = 'store.check'
 const CHECK_TEXT = 'the key of this store is right'
 const SALT_BYTES = 32
 
-// The bounds keep a damaged header from asking for more memory than there is, or for next to no work.
+// The bounds keep a damaged header from demanding too much memory, or too little work.
 const headerSchema = z.strictObject({
   format: z.literal('polyveil-key-store-1'),
   protection: z.discriminatedUnion('kind', [
@@ -33,21 +33,21 @@ const headerSchema = z.strictObject({
 type Header = z.infer<typeof headerSchema>
 
 export interface OpenOptions {
-  /** Whether to make a store where there is none. */
+  /** Whether to make the store if it does not exist. */
   readonly make: boolean
   /**
-   * The name of an entry that the caller is about to use; in a store of PolyVeil 0.1 it may show that the key
-   * is right.
+   * The name of an entry that the caller is about to use; in a store of PolyVeil 0.1 it helps to check the
+   * key.
    */
   readonly asked?: string
 }
 
 /**
- * The cipher of a store, whose header and check value are kept beside the entries, and without a passphrase
- * its key, too. Nothing is written under a key that does not open the check value. Where it is missing, as in
- * a store of PolyVeil 0.1, it is made when one of the entries has been decrypted.
+ * Opens the cipher of a store. The header, the check value and, without a passphrase, the key are kept beside
+ * the entries. Nothing is written under a key that does not open the check value. If the check value is
+ * missing, as in a store of PolyVeil 0.1, it is made once an entry has been decrypted.
  *
- * @returns undefined when there is no store and none is to be made
+ * @returns undefined when the store does not exist and `make` is false
  * @throws CONFIG_INVALID when the passphrase is wrong, the store is protected otherwise, or its header, key
  *   or check value is damaged or missing
  */
@@ -56,8 +56,8 @@ export async function openStore(
   passphrase: string | undefined,
   { make, asked }: OpenOptions,
 ): Promise<EntryCipher | undefined> {
-  // Before the check value is looked for: an entry that another process writes meanwhile comes after its
-  // check value.
+  // Entries are listed before the check value is read: another process writes its check value before any
+  // entry.
   const entries = (await place.names()).filter((file) => isEntryFile(file) || isOldEntryFile(file))
   const check = await place.get(CHECK)
   const isNew = entries.length === 0 && check === undefined
@@ -108,7 +108,7 @@ async function opensAnEntry(
   return opensOldEntries(place, cipher, entries, asked)
 }
 
-/** The check value says one thing; only the key that encrypted it can tell. */
+/** @throws CONFIG_INVALID unless the key decrypts the check value to its fixed text */
 async function requireCheck(
   cipher: EntryCipher,
   check: Uint8Array,
@@ -160,7 +160,7 @@ async function keptKey(place: EntryPlace, isNew: boolean): Promise<Uint8Array> {
   return key
 }
 
-/** Without it the entries are lost; a new one in its place would only hide that. */
+/** The error for a missing header or key. Making a new one would hide that the entries are lost. */
 const missing = (file: string): PolyVeilError =>
   invalid(`The key store has entries, but its ${file} is missing; put it back, or choose another place`)
 

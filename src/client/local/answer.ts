@@ -3,14 +3,13 @@ import { PolyVeilError, printable } from '../../errors/index.ts'
 import type { ComplexSlots } from '../../he-ops/encoding/decode-periodic.ts'
 
 /**
- * The logits of every image of a batch, from a decrypted answer, once it is sure that it is one. Inside the
- * encrypted computation an overflow wraps around into noise; that noise is astronomically large, has an
- * imaginary part, and fills slots that an honest answer leaves empty. All images have a share in every
- * coefficient that wraps: either all of them are honest or none is returned, and which one overflowed cannot
- * be told.
+ * Checks a decrypted answer and returns the logits of every image of its batch. An overflow in the encrypted
+ * computation wraps around into noise, which is astronomically large, has an imaginary part, and fills slots
+ * that are empty in an honest answer. Every coefficient that wraps mixes all images of the batch, so either
+ * all images are returned or none, and the one that overflowed cannot be identified.
  *
- * The outcome must stay with the client: under CKKS, what depends on a decryption may reveal the secret key
- * (Li and Micciancio, ePrint 2020/1533).
+ * The outcome must stay with the client: under CKKS, anything that depends on a decryption may reveal the
+ * secret key (Li and Micciancio, ePrint 2020/1533).
  *
  * @param answer one period of the ciphertext: logit k of the image in place b in slot k * batch + b, nothing
  *   where k >= classes
@@ -27,7 +26,7 @@ export function readBatch(
   real.forEach((value, slot) => {
     const k = Math.floor(slot / batch)
     const isLogit = k < classes
-    // Written so that NaN fails both of them.
+    // NaN fails both comparisons.
     const isHonest = Math.abs(value) < (isLogit ? bound : tolerance) && Math.abs(imaginary[slot]) < tolerance
     if (!isHonest) throw outOfRange(isLogit, batch)
     if (isLogit) rows[slot % batch][k] = value
@@ -46,8 +45,8 @@ function outOfRange(logit: boolean, batch: number): PolyVeilError {
 }
 
 /**
- * Logits to the precision that the plan states. Full ones carry the noise of the decryption, from which who
- * sees enough of them may compute the secret key (Li and Micciancio, ePrint 2020/1533).
+ * Rounds logits to the precision of the plan. Unrounded logits carry the noise of the decryption, and enough
+ * of them may reveal the secret key (Li and Micciancio, ePrint 2020/1533).
  *
  * @returns multiples of `precision`
  */
@@ -55,12 +54,12 @@ export const roundLogits = (
   logits: Float64Array,
   { precision }: Pick<OutputSpec, 'precision'>,
 ): Float64Array =>
-  // Zero is added so that none is negative.
+  // Adding zero turns -0 into 0.
   logits.map((logit) => Math.round(logit / precision) * precision + 0)
 
 /** One class of an answer. */
 export interface Classification {
-  /** The class's name without control characters, or its index where the model has no names. */
+  /** The class's name without control characters, or its index when the model has no labels. */
   readonly label: string
   /** Softmax probability of the logits as they were given, 0 to 1. */
   readonly score: number

@@ -17,10 +17,10 @@ export interface CanvasPixels {
   readonly data: Uint8ClampedArray
 }
 
-/** What a caller gave for an image, brought to one of the forms that are worked with. */
+/** An image whose form `imageArgument` has checked; tensors are in double precision. */
 export type CheckedImage = Uint8Array | Blob | Bitmap | Image | PreprocessedImage
 
-/** Pixels of 0 to 255 go so many times beyond what a normalised image may have. */
+/** A tensor whose maximum exceeds the bound by this factor is taken for pixels that were not normalised. */
 const PIXEL_LIKE = 4
 
 const FORMS =
@@ -28,9 +28,10 @@ const FORMS =
   'preprocessed tensor { shape: [C, H, W], tensor }.'
 
 /**
- * Takes what callers without types, or with a cast, may give. An `ArrayBuffer` is the bytes of a file.
+ * Checks the form of an image from any caller, with or without types. An `ArrayBuffer` is the bytes of a
+ * file.
  *
- * @throws CONFIG_INVALID when it is no image in any form, with what it seems to be
+ * @throws CONFIG_INVALID when the argument is not an image in any form; the message names the likely mistake
  */
 export function imageArgument(input: ImageInput): CheckedImage {
   const given: unknown = input
@@ -46,7 +47,7 @@ export function imageArgument(input: ImageInput): CheckedImage {
 }
 
 /**
- * Checks that a tensor is not one of height, width, channels.
+ * Refuses a tensor in the order height, width, channels.
  *
  * @throws CONFIG_INVALID
  */
@@ -66,11 +67,12 @@ export function checkAxes({ shape }: PreprocessedImage, { image }: InputSpec): v
 }
 
 /**
- * Tells values apart that are known to go wrong: such as are no numbers, and pixels that were not normalised.
+ * Names a known mistake behind a value out of range: NaN, or pixels of 0 to 255 that were not normalised.
  *
- * @throws TENSOR_OUT_OF_RANGE
+ * @param tensor with a value beyond `bound`
+ * @throws TENSOR_OUT_OF_RANGE when it is a known mistake; returns otherwise
  */
-export function checkValues(tensor: Float64Array, bound: number): void {
+export function explainOutlier(tensor: Float64Array, bound: number): void {
   const place = tensor.findIndex((value) => Number.isNaN(value))
   if (place >= 0) {
     throw new PolyVeilError('TENSOR_OUT_OF_RANGE', `Value ${place} of the tensor is no number (NaN)`, {
@@ -111,7 +113,7 @@ function tensorArgument({ shape, tensor }: Readonly<Record<string, unknown>>): P
 
 function decodedArgument(image: Readonly<Record<string, unknown>>): Image {
   const { width, height, data } = image
-  // What a canvas gives: its pixels are always RGBA.
+  // A Uint8ClampedArray is from a canvas, whose pixels are always RGBA.
   const channels = image.channels ?? (isClamped(data) ? 4 : undefined)
   const isWhole = [width, height, channels].every((size) => Number.isInteger(size) && Number(size) > 0)
   if (!isWhole) {
@@ -160,7 +162,7 @@ function described(given: unknown): string {
 }
 
 /**
- * What can be classified: an encoded file (PNG, JPEG, WebP, AVIF, GIF, TIFF), a decoded image, in browsers an
+ * An image to classify: an encoded file (PNG, JPEG, WebP, AVIF, GIF, TIFF), a decoded image, in browsers an
  * `ImageBitmap` or `ImageData`, or a tensor that is already preprocessed.
  */
 export type ImageInput =
@@ -173,7 +175,7 @@ export type ImageInput =
   | PreprocessedImage
   | TensorInput
 
-/** What types know of a browser's `ImageBitmap` where they know no browser. */
+/** A browser's `ImageBitmap`, for programs that compile without browser types. */
 export interface Bitmap {
   readonly width: number
   readonly height: number

@@ -1,39 +1,27 @@
-import type { InputSpec } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import type { PreprocessedImage } from '../../preprocessing/index.ts'
-import type { ImageInput } from './image-argument.ts'
-import { imageTensor, type PictureOptions } from './input.ts'
-
-interface ReadOptions extends PictureOptions {
-  readonly signal?: AbortSignal
-  /** Called with each image before it is read; may throw a `PolyVeilError`. */
-  readonly check?: (image: ImageInput) => void
-}
 
 /**
- * The tensors of images, or of each what is wrong with it.
+ * Reads images one after another.
  *
- * @throws the signal's reason when it is aborted; what is no `PolyVeilError` is a fault of the program and
- *   thrown, too
+ * @param read makes the tensor of one image
+ * @returns for each image its tensor, or the `PolyVeilError` of `read`
+ * @throws the signal's reason when it is aborted; other errors of `read`, which are faults of the program
  */
-export async function imageTensors(
-  images: readonly ImageInput[],
-  spec: InputSpec,
-  { signal, check = () => {}, ...options }: ReadOptions = {},
+export async function readImages<Image>(
+  images: readonly Image[],
+  read: (image: Image) => Promise<PreprocessedImage>,
+  signal?: AbortSignal,
 ): Promise<PromiseSettledResult<PreprocessedImage>[]> {
   const results: PromiseSettledResult<PreprocessedImage>[] = []
   for (const image of images) {
     signal?.throwIfAborted()
-    const read = async () => {
-      check(image)
-      return imageTensor(image, spec, options)
-    }
-    results.push(await settled(read))
+    results.push(await settled(() => read(image)))
   }
   return results
 }
 
-/** What became of a step, where it is an error that a user can act on. @throws every other error */
+/** Runs a step and catches its `PolyVeilError`. @throws every other error */
 export async function settled<T>(step: () => Promise<T>): Promise<PromiseSettledResult<T>> {
   try {
     return { status: 'fulfilled', value: await step() }
@@ -44,7 +32,7 @@ export async function settled<T>(step: () => Promise<T>): Promise<PromiseSettled
 }
 
 /**
- * The values where all are there. @throws the first error, with the image's place in the list where there are
+ * The values of steps that all succeeded. @throws the first error, with the image's place in a list of
  * several
  */
 export function valuesOf<T>(results: readonly PromiseSettledResult<T>[]): T[] {

@@ -4,32 +4,38 @@ import { LEAST_INPUT_BOUND } from '../../circuit/manifest/bounds.ts'
 import type { Circuit, InputSpec } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import { type Image, type PreprocessedImage, preprocess } from '../../preprocessing/index.ts'
-import type { Bitmap, ImageInput } from './image-argument.ts'
-import { checkAxes, checkValues, imageArgument } from './image-argument.ts'
+import {
+  type Bitmap,
+  type CheckedImage,
+  checkAxes,
+  explainOutlier,
+  type ImageInput,
+  imageArgument,
+} from './image-argument.ts'
 
 /**
- * Checks the form of the images, and the values of tensors among them, before anything is asked of a server:
- * which one is refused is then none of the server's choosing. Every circuit takes tensors whose values pass.
- * Pictures need no such check: what preprocessing yields of them is within every circuit's bound.
+ * Checks the form of an image and, for a tensor, its values. A connection calls this before it asks the
+ * server for anything, so that the server cannot choose which image is refused. `LEAST_INPUT_BOUND` is below
+ * the bound of every manifest, so nothing checks the values again. Pictures need no check of values:
+ * `checkManifest` refuses a manifest whose preprocessing can exceed its bound.
  *
- * @throws CONFIG_INVALID when what is given is no image in any form, or a tensor does not have the values
- *   that its shape says
- * @throws TENSOR_OUT_OF_RANGE when a value is larger than `LEAST_INPUT_BOUND`, or no number
+ * @throws CONFIG_INVALID when the argument is not an image in any form, or a tensor has another number of
+ *   values than its shape
+ * @throws TENSOR_OUT_OF_RANGE when a value is NaN or larger than `LEAST_INPUT_BOUND`
  */
-export function requireSendable(images: ImageInput | readonly ImageInput[]): void {
-  for (const image of listOf(images)) {
-    const given = imageArgument(image)
-    if (!('tensor' in given)) continue
-    const { shape, tensor } = given
-    const values = shape.reduce((product, size) => product * size, 1)
-    if (tensor.length !== values) {
-      throw new PolyVeilError(
-        'CONFIG_INVALID',
-        `${tensor.length} values do not fill a tensor [${shape.join(', ')}]`,
-      )
-    }
-    requireWithin(given, LEAST_INPUT_BOUND)
+export function sendableImage(image: ImageInput): CheckedImage {
+  const given = imageArgument(image)
+  if (!('tensor' in given)) return given
+  const { shape, tensor } = given
+  const values = shape.reduce((product, size) => product * size, 1)
+  if (tensor.length !== values) {
+    throw new PolyVeilError(
+      'CONFIG_INVALID',
+      `${tensor.length} values do not fill a tensor [${shape.join(', ')}]`,
+    )
   }
+  requireWithin(given, LEAST_INPUT_BOUND)
+  return given
 }
 
 /** One image as a list of one. */
@@ -39,11 +45,11 @@ export const listOf = (images: ImageInput | readonly ImageInput[]): readonly Ima
 export const isList = (images: ImageInput | readonly ImageInput[]): images is readonly ImageInput[] =>
   Array.isArray(images)
 
-/** How a picture is looked at before it is preprocessed. */
+/** Changes to a picture before it is preprocessed. */
 export interface PictureOptions {
   /**
-   * Inverts the picture, so that a dark digit on white paper becomes a light one on black: for networks that
-   * were trained on pictures of that kind.
+   * Inverts the picture: a dark digit on white paper becomes a light one on black, for networks that were
+   * trained on light digits.
    */
   readonly invert?: boolean
 }
@@ -52,22 +58,37 @@ export interface PictureOptions {
  * The tensor of an image.
  *
  * @returns the shape of `spec.image`, [C, H, W], row-major; every value within `spec.bound`
- * @throws IMAGE_UNREADABLE when the file is no image
- * @throws CONFIG_INVALID when what is given is no image in any form, when a tensor has another shape or is to
- *   be inverted, or when the model takes no pictures
- * @throws TENSOR_OUT_OF_RANGE when a value is larger than the circuit supports, or no number; never for a
- *   picture, where `spec` is a checked manifest's
+ * @throws IMAGE_UNREADABLE when the file is not an image
+ * @throws CONFIG_INVALID when the argument is not an image in any form, a tensor has another shape or is to
+ *   be inverted, or the model takes no pictures
+ * @throws TENSOR_OUT_OF_RANGE when a value is NaN or larger than the bound; never for a picture and the spec
+ *   of a checked manifest
  */
 export async function imageTensor(
   input: ImageInput,
   spec: InputSpec,
   options: PictureOptions = {},
 ): Promise<PreprocessedImage> {
-  const given = imageArgument(input)
+  const image = await tensorOf(imageArgument(input), spec, options)
+  requireWithin(image, spec.bound)
+  return image
+}
+
+/**
+ * The tensor of an image whose values need no check: one that `sendableImage` has let through, for the spec
+ * of a checked manifest.
+ *
+ * @returns the shape of `spec.image`, [C, H, W], row-major
+ * @throws IMAGE_UNREADABLE, CONFIG_INVALID as `imageTensor`
+ */
+export async function tensorOf(
+  given: CheckedImage,
+  spec: InputSpec,
+  options: PictureOptions = {},
+): Promise<PreprocessedImage> {
   const image = 'tensor' in given ? asItIs(given, options) : await preprocessed(given, spec, options)
   if ('tensor' in given) checkAxes(given, spec)
   checkShape(image, spec)
-  requireWithin(image, spec.bound)
   return image
 }
 
@@ -82,7 +103,7 @@ function asItIs(tensor: PreprocessedImage, { invert = false }: PictureOptions): 
 function requireWithin({ tensor }: PreprocessedImage, bound: number): void {
   const outlier = tensor.findIndex((value) => !(Math.abs(value) <= bound))
   if (outlier < 0) return
-  checkValues(tensor, bound)
+  explainOutlier(tensor, bound)
   throw new PolyVeilError(
     'TENSOR_OUT_OF_RANGE',
     `Value ${outlier} of the preprocessed image is ${tensor[outlier]}; up to ${bound} is taken`,
@@ -95,9 +116,8 @@ export const imageSlots = (tensor: ArrayLike<number>, spec: InputSpec, slots: nu
   pack(spec.layout, spaceToDepth(tensor, spec.image, spec.patch), slots)
 
 /**
- * The slot vectors of a query, one for each ciphertext, which the images of a batch share. Places that are
- * left are filled with the same images again: none holds anything that could leave the range where the images
- * do not.
+ * The slot vectors of a query, one for each ciphertext; the images of a batch are interleaved. Free places
+ * are filled with the same images again, so that they cannot leave the range unless an image does.
  *
  * @param tensors at least one, at most as many as the batch has places
  * @param slots of a ciphertext
@@ -143,7 +163,7 @@ async function preprocessed(
 async function decoded(input: Uint8Array | Blob | Bitmap | Image): Promise<Image> {
   if (isBitmap(input)) return (await import('../../preprocessing/decode-browser.ts')).readBitmap(input)
   if (!(input instanceof Uint8Array) && !(input instanceof Blob)) return input
-  // The platform's own decoder; what the other platform needs is never loaded.
+  // Each platform loads only its own decoder.
   if (typeof createImageBitmap === 'function') {
     const { decodeImage } = await import('../../preprocessing/decode-browser.ts')
     return decodeImage(input instanceof Blob ? input : new Blob([Uint8Array.from(input)]))
@@ -155,7 +175,8 @@ async function decoded(input: Uint8Array | Blob | Bitmap | Image): Promise<Image
 const isBitmap = (input: object): input is ImageBitmap =>
   typeof ImageBitmap === 'function' && input instanceof ImageBitmap
 
-function checkShape({ shape, tensor }: PreprocessedImage, { image }: InputSpec): void {
+/** @throws CONFIG_INVALID unless the tensor has the shape, and the number of values, that the spec says */
+export function checkShape({ shape, tensor }: PreprocessedImage, { image }: InputSpec): void {
   const [c, h, w] = image
   if (tensor.length === c * h * w && image.every((size, axis) => size === shape[axis])) return
   throw new PolyVeilError(

@@ -9,7 +9,9 @@ import { secretKeyEntry } from '../keys/entry-names.ts'
 import { fingerprintOf } from '../keys/key-book.ts'
 import type { KeyStore } from '../keys/key-store.ts'
 
-/** The secret keys of a store, one for each set of parameters: made when first needed, unlocked once. */
+/**
+ * The secret keys of a store, one for each set of parameters. Each is made on first use and unlocked once.
+ */
 export class KeyRing {
   readonly #store: KeyStore
   readonly #unlocked = new Map<string, Promise<ClientKey>>()
@@ -21,7 +23,7 @@ export class KeyRing {
   /**
    * The key for these parameters.
    *
-   * @throws TENSOR_MALFORMED, PARAMETERS_MISMATCH when the stored key is damaged; whatever the store throws
+   * @throws TENSOR_MALFORMED, PARAMETERS_MISMATCH when the stored key is damaged; errors of the store
    */
   unlock(parameters: CkksParameters): Promise<ClientKey> {
     const { digest } = parameters
@@ -34,10 +36,9 @@ export class KeyRing {
   }
 
   /**
-   * The key for these parameters, which has to be there: a new one decrypts nothing that anybody has
-   * encrypted.
+   * The existing key for these parameters. A new key could not decrypt any ciphertext, so none is made.
    *
-   * @throws KEYS_MISSING when the store has none; what `unlock` throws
+   * @throws KEYS_MISSING when the store does not have it; errors of `unlock`
    */
   async unlockExisting(parameters: CkksParameters): Promise<ClientKey> {
     const { digest } = parameters
@@ -65,8 +66,8 @@ export class KeyRing {
   }
 
   /**
-   * Deletes the secret key for these parameters from the store, and frees it. What was encrypted under it can
-   * be read by nobody any more; the next `unlock` makes a new key.
+   * Deletes the secret key for these parameters from the store, and frees it. Ciphertexts under it cannot be
+   * decrypted any more; the next `unlock` makes a new key.
    *
    * @param parametersDigest of the parameters
    */

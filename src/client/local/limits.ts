@@ -10,14 +10,14 @@ import {
   tensorBytes,
 } from '../../wire/index.ts'
 
-/** What a client is willing to make, send and receive for one model. */
+/** Limits on bytes that a client makes, sends and receives for one model. */
 export interface ClientLimits {
   readonly maxKeyBytes: number
   readonly maxQueryBytes: number
   readonly maxResponseBytes: number
-  /** All that an inference has the client send, beside keys: query and refresh rounds. */
+  /** Bytes that the client sends for an inference, without keys: query and refresh rounds. */
   readonly maxUploadBytes: number
-  /** All that an inference has the client receive: refresh rounds and response. */
+  /** Bytes that the client receives for an inference: refresh rounds and response. */
   readonly maxDownloadBytes: number
 }
 
@@ -46,7 +46,7 @@ export interface RoundSizes {
   readonly up: number
 }
 
-/** What all refresh rounds of an inference take together, in bytes. */
+/** Bytes of all refresh rounds of an inference together. */
 export const refreshBytes = ({ rounds }: Pick<ModelSizes, 'rounds'>): RoundSizes => ({
   down: rounds.reduce((sum, { down }) => sum + down, 0),
   up: rounds.reduce((sum, { up }) => sum + up, 0),
@@ -55,7 +55,8 @@ export const refreshBytes = ({ rounds }: Pick<ModelSizes, 'rounds'>): RoundSizes
 /**
  * The sizes that a manifest implies.
  *
- * @throws TOO_LARGE when one is over its limit: a server must not make a client work or send without end
+ * @throws TOO_LARGE when one exceeds its limit, so that a server cannot make a client work or send without
+ *   bound
  */
 export function modelSizes(manifest: Manifest, parameters: CkksParameters, limits: ClientLimits): ModelSizes {
   const sizes = {

@@ -4,6 +4,7 @@ import { type CkksParameters, checkParameters } from '../../circuit/parameters/p
 import { PolyVeilError } from '../../errors/index.ts'
 import { canRefresh } from '../../he-ops/client/create.ts'
 import type { ComplexSlots } from '../../he-ops/encoding/decode-periodic.ts'
+import type { PreprocessedImage } from '../../preprocessing/index.ts'
 import {
   decodeTensor,
   encodeTensor,
@@ -15,23 +16,23 @@ import {
 } from '../../wire/index.ts'
 import { readBatch, roundLogits } from './answer.ts'
 import type { ImageInput } from './image-argument.ts'
-import { imageTensors, valuesOf } from './image-tensors.ts'
-import { batchSlots, listOf, type PictureOptions } from './input.ts'
+import { readImages, valuesOf } from './image-tensors.ts'
+import { batchSlots, checkShape, imageTensor, listOf, type PictureOptions } from './input.ts'
 import type { KeyRing } from './key-ring.ts'
 import { type ClientLimits, DEFAULT_LIMITS, type ModelSizes, modelSizes } from './limits.ts'
 import { notHandled } from './picture-kind.ts'
 
 export interface DecryptOptions {
   /**
-   * Gives logits as they were decrypted, and not rounded to the plan's precision. Show them to nobody: they
-   * carry the noise of the decryption, which tells of the secret key.
+   * Returns logits unrounded. Do not disclose them: they carry the noise of the decryption, which reveals
+   * information about the secret key.
    */
   readonly fullPrecision?: boolean
 }
 
 /**
- * A model as a client sees it: its checked manifest, and everything that needs the secret key. Knows no
- * network, so that nothing decrypted can reach one from here.
+ * A model on the client: its checked manifest, and the operations that need the secret key. It has no access
+ * to the network, so decrypted data cannot be sent from here.
  */
 export class LocalModel {
   readonly manifest: Manifest
@@ -41,7 +42,7 @@ export class LocalModel {
 
   /**
    * @param data a manifest from anywhere
-   * @throws PARAMETERS_MISMATCH, SECURITY_TOO_LOW, CONFIG_INVALID when the manifest does not hold
+   * @throws PARAMETERS_MISMATCH, SECURITY_TOO_LOW, CONFIG_INVALID when the manifest is not valid
    * @throws TOO_LARGE when it asks for more than the limits
    */
   constructor(data: unknown, keys: KeyRing, limits: ClientLimits = DEFAULT_LIMITS) {
@@ -52,7 +53,7 @@ export class LocalModel {
     this.#keys = keys
   }
 
-  /** Names the secret key that this model's frames are made with. The key is made if there is none. */
+  /** The fingerprint of the secret key of this model's frames. The key is made if it does not exist. */
   async keyFingerprint(): Promise<string> {
     return (await this.#keys.unlock(this.parameters)).fingerprint
   }
@@ -66,7 +67,7 @@ export class LocalModel {
   }
 
   /**
-   * Encrypts an image, or up to `manifest.batch` of them. How many they are shows nowhere in the frame.
+   * Encrypts one image, or up to `manifest.batch` images. The frame does not reveal how many.
    *
    * @param options `invert` for pictures that are dark where the network's are light
    * @returns a frame of `sizes.query` bytes
@@ -77,8 +78,21 @@ export class LocalModel {
     images: ImageInput | readonly ImageInput[],
     options: PictureOptions = {},
   ): Promise<Uint8Array> {
-    const read = valuesOf(await imageTensors(listOf(images), this.manifest.input, options))
-    const tensors = read.map(({ tensor }) => tensor)
+    const { input } = this.manifest
+    const tensors = await readImages(listOf(images), (image) => imageTensor(image, input, options))
+    return this.encryptTensors(valuesOf(tensors))
+  }
+
+  /**
+   * Encrypts tensors for a connection, which has checked their values by `sendableImage` or `imageTensor`:
+   * they are not checked here.
+   *
+   * @returns a frame of `sizes.query` bytes
+   * @throws CONFIG_INVALID when a tensor has another shape than the model's input, or they are too many
+   */
+  async encryptTensors(images: readonly PreprocessedImage[]): Promise<Uint8Array> {
+    for (const image of images) checkShape(image, this.manifest.input)
+    const tensors = images.map(({ tensor }) => tensor)
     const vectors = batchSlots(tensors, this.manifest, this.parameters.slots)
     const key = await this.#keys.unlock(this.parameters)
     const spec = querySpec(this.manifest)
@@ -86,8 +100,8 @@ export class LocalModel {
   }
 
   /**
-   * The client's part in a refresh round: decrypts the masked tensor to integers, exactly, and encrypts these
-   * anew. What comes out has the same form whatever is inside, and nothing is said about it.
+   * The client's part in a refresh round: decrypts the masked tensor exactly, to integers, and encrypts these
+   * integers again. The result has the same form whatever the values are.
    *
    * @param round from 0 on
    * @param frame of `sizes.rounds[round].down` bytes
@@ -113,7 +127,7 @@ export class LocalModel {
   }
 
   /**
-   * Decrypts an answer and makes sure that it is one.
+   * Decrypts an answer and checks it.
    *
    * @returns one logit for each class, of the first image
    * @throws as `decryptBatch`
@@ -123,16 +137,15 @@ export class LocalModel {
   }
 
   /**
-   * Decrypts an answer and makes sure that it is one, for every image of the batch: one that is out of range
-   * spoils all. Logits are rounded to the plan's precision, `manifest.output.precision`, unless full
-   * precision is asked for.
+   * Decrypts an answer and checks it for every image of the batch; one image out of range fails all. Logits
+   * are rounded to `manifest.output.precision` unless `fullPrecision` is set.
    *
    * @returns one logit for each class, for every place of the batch; images that were encrypted have the
    *   first places
    * @throws TENSOR_MALFORMED, TOO_LARGE, PARAMETERS_MISMATCH when the frame is not the answer of this model
    * @throws KEYS_MISSING when there is no secret key
-   * @throws TENSOR_OUT_OF_RANGE when what is inside is no honest result. Tell no one, least of all the
-   *   server.
+   * @throws TENSOR_OUT_OF_RANGE when the answer is not an honest result. Do not disclose this, least of all
+   *   to the server.
    */
   async decryptBatch(
     frame: Uint8Array,
@@ -146,7 +159,7 @@ export class LocalModel {
     return fullPrecision ? logits : logits.map((row) => roundLogits(row, this.manifest.output))
   }
 
-  /** @throws TENSOR_OUT_OF_RANGE that says what pictures the network expects */
+  /** @throws TENSOR_OUT_OF_RANGE with the kind of pictures that the network expects */
   #logits(answer: ComplexSlots): Float64Array[] {
     const { input, batch } = this.manifest
     try {

@@ -11,8 +11,8 @@ const average = (values: ArrayLike<number>): number =>
   Array.from(values).reduce((sum, value) => sum + value, 0) / values.length
 
 /**
- * The mean brightness of a preprocessed picture, 0 for black to 1 for white: to be compared with that of the
- * pictures that a network was trained on, which its preprocessing subtracts.
+ * The mean brightness of a preprocessed picture, from 0 for black to 1 for white. It compares with the mean
+ * of the preprocessing, which is that of the training pictures.
  */
 export function brightness(
   { shape: [channels], tensor }: PreprocessedImage,
@@ -23,7 +23,7 @@ export function brightness(
   return average(means)
 }
 
-/** What pictures a network expects, by its preprocessing, and what to do with one of the other kind. */
+/** Text on the kind of pictures that a network expects by its preprocessing, and the remedy for others. */
 export function expectedPictures({ channels, mean }: Preprocessing): string {
   const expected = average(mean)
   const colours = channels === 'grey' ? 'grey' : 'colour'
@@ -38,11 +38,11 @@ export function expectedPictures({ channels, mean }: Preprocessing): string {
 }
 
 /**
- * The error of a decrypted answer that is no honest result, with what a user can look for in the picture: a
- * network without saturation diverges on pictures of another kind than it was trained on.
+ * The error for an answer that is not an honest result, with advice on the picture: a network with polynomial
+ * activations diverges on pictures unlike its training set.
  *
- * @param cause what is wrong with the answer
- * @param preprocessing null where the network takes tensors alone: nothing is known of its pictures
+ * @param cause the error of `readBatch`
+ * @param preprocessing null when the network takes only tensors
  * @param images that share the answer
  */
 export function notHandled(

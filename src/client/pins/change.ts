@@ -1,6 +1,6 @@
 import { printable } from '../../errors/index.ts'
 
-/** A model that has another manifest than the one that the client remembers. */
+/** A change of a model's manifest since the client pinned it. */
 export interface ManifestChange {
   /** The server's address. */
   readonly url: string
@@ -11,7 +11,7 @@ export interface ManifestChange {
   readonly now: string
 }
 
-/** A sentence for people that a manifest has changed. */
+/** Message that a manifest has changed. */
 export const changeText = ({ url, model, before, now }: ManifestChange): string =>
   printable(
     `The manifest of model ${model} at ${url} has changed since it was last used here: it was ${before.slice(0, 16)}, ` +

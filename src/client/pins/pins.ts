@@ -7,36 +7,35 @@ import type { KeyStore } from '../keys/key-store.ts'
 import { changeText, type ManifestChange } from './change.ts'
 
 /**
- * What a client does with the digests of manifests. `warn` remembers them and says when one has changed;
- * `refuse` remembers them and takes no other; `off` neither reads nor writes.
+ * Policy for pinned digests of manifests. `warn` reports a changed manifest and accepts it; `refuse` throws;
+ * `off` neither reads nor writes pins.
  */
 export type PinPolicy = 'warn' | 'refuse' | 'off'
 
 export interface PinOptions {
   /** Default: `warn`. */
   readonly pins?: PinPolicy
-  /** Called when a manifest has changed and is taken; by default a line on the console says so. */
+  /** Called when a changed manifest is accepted; by default it prints a line on the console. */
   readonly onManifestChange?: (change: ManifestChange) => void
 }
 
 type PinnedManifest = Pick<Manifest, 'model' | 'digest'>
 
-/** Where pins are kept: a part of a key store. */
+/** The methods of a key store that pins use. */
 export type PinStore = Pick<KeyStore, 'get' | 'put'>
 
 const pinSchema = z.strictObject({ digest: z.string().regex(/^[0-9a-f]{64}$/) })
 
 /**
- * The digests of the manifests that a client has seen on one server, by model. The first is trusted. A
- * manifest says what a client encrypts and how, so that a server which shows another one to one client alone
- * can be noticed.
+ * Pinned digests of manifests on one server, by model. The first manifest is trusted. A manifest controls
+ * what a client encrypts and how, so pins detect a server that gives one client another manifest.
  */
 export class Pins {
   readonly #store: PinStore
   readonly #url: string
   readonly #policy: PinPolicy
   readonly #onChange: (change: ManifestChange) => void
-  /** Models of which a pin is there. */
+  /** Models that have a pin. */
   readonly #known = new Set<string>()
 
   /** @param server its address; credentials in it are left out */
@@ -48,11 +47,10 @@ export class Pins {
   }
 
   /**
-   * Compares a checked manifest with the one that is remembered, and remembers it in place of another one
-   * where it is taken. A first manifest is not remembered yet: asking for it should not make a key store.
+   * Compares a checked manifest with its pin, and replaces the pin when a changed manifest is accepted. A
+   * first manifest is not pinned here, so that fetching it does not make a key store.
    *
-   * @throws PARAMETERS_MISMATCH when it is another one and the policy is `refuse`; what is remembered then
-   *   stays
+   * @throws PARAMETERS_MISMATCH when it differs and the policy is `refuse`; the pin stays
    * @throws CONFIG_INVALID when the pin is damaged; what the store throws
    */
   async check({ model, digest }: PinnedManifest): Promise<void> {
@@ -66,7 +64,10 @@ export class Pins {
     this.#known.add(model)
   }
 
-  /** Remembers a manifest that `check` has seen, when it is the first of its model: keys are used with it. */
+  /**
+   * Pins a manifest that `check` has accepted, unless its model has a pin. Called when keys are first used
+   * with it.
+   */
   async remember({ model, digest }: PinnedManifest): Promise<void> {
     if (this.#policy === 'off' || this.#known.has(model)) return
     await this.#write(model, digest)
@@ -107,7 +108,7 @@ export class Pins {
 
 const warnOnConsole = (change: ManifestChange): void => console.warn(changeText(change))
 
-/** A server's address without the credentials that it may be given with: it is shown to people. */
+/** A server's address without credentials, for messages. */
 function addressOf(server: URL): string {
   const address = new URL(server)
   address.username = ''

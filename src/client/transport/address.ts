@@ -1,9 +1,9 @@
 import { PolyVeilError } from '../../errors/index.ts'
 import { base64OfText, checkHeaders, type HeaderValues } from './headers.ts'
 
-/** Where a server is, and what every request to it carries. */
+/** A server's address, and the headers of every request to it. */
 export interface ServerAddress {
-  /** Ends in a slash; without credentials, so that it can be shown. */
+  /** Ends in a slash, and has no credentials, so that messages can show it. */
   readonly base: URL
   readonly headers: HeaderValues
 }
@@ -14,8 +14,8 @@ export interface ServerAddress {
  *
  * @param url http or https; a path is kept, for servers behind a prefix
  * @param headers further headers for every request
- * @throws CONFIG_INVALID when the address or a header is none; what was given is not repeated, since it may
- *   hold a secret
+ * @throws CONFIG_INVALID when the address or a header is invalid; the message does not repeat it, since it
+ *   may contain a secret
  */
 export function serverAddress(url: string | URL, headers: HeaderValues = {}): ServerAddress {
   const base = URL.canParse(String(url)) ? new URL(url) : undefined

@@ -1,16 +1,23 @@
-import { z } from 'zod'
 import { PolyVeilError } from '../../errors/index.ts'
+import {
+  type AnswerHeader,
+  answerHeaderSchema,
+  BINARY_DATATYPE,
+  BYTES_MEDIA_TYPE,
+  CONTENT_TYPE,
+  JSON_LENGTH_HEADER,
+  KEY_SET_HEADER,
+  MAX_JSON_HEADER_BYTES,
+  PREFER_HEADER,
+  PREFER_MINIMAL,
+  pathOf,
+  type QueryHeader,
+  ROUTES,
+} from '../../wire/protocol/index.ts'
 import { type Answer, COMPUTING_MILLISECONDS, type Request } from './transport.ts'
 
-// The binary form of the Open Inference Protocol: a JSON document of as many bytes as this header says, then
-// the tensor's bytes.
-const LENGTH_HEADER = 'inference-header-content-length'
-/** Names the key set whose owner sends a request. */
-export const KEY_SET_HEADER = 'polyveil-key-set'
-const MAX_HEADER_BYTES = 64 * 2 ** 10
-
 export interface Query {
-  /** Names the inference, so that it can be answered and cancelled; nobody else should guess it. */
+  /** Random id of the inference, by which the client replies to rounds and cancels it. */
   readonly inference: string
   readonly model: string
   readonly keySet: string
@@ -30,29 +37,34 @@ export function inferenceRequest({
   frame,
   answerBytes,
 }: Query): Request {
-  const tensor = {
-    name: 'image',
-    datatype: 'BYTES',
-    shape: [1],
-    parameters: { binary_data_size: frame.length },
+  const document: QueryHeader = {
+    id: inference,
+    parameters: { key_set: keySet, manifest_digest: manifestDigest },
+    inputs: [
+      {
+        name: 'image',
+        datatype: BINARY_DATATYPE,
+        shape: [1],
+        parameters: { binary_data_size: frame.length },
+      },
+    ],
   }
-  const parameters = { key_set: keySet, manifest_digest: manifestDigest }
-  const header = new TextEncoder().encode(JSON.stringify({ id: inference, parameters, inputs: [tensor] }))
+  const header = new TextEncoder().encode(JSON.stringify(document))
   const body = new Uint8Array(header.length + frame.length)
   body.set(header)
   body.set(frame, header.length)
   return {
     method: 'POST',
-    path: `v2/models/${encodeURIComponent(model)}/infer`,
-    headers: { 'content-type': 'application/octet-stream', [LENGTH_HEADER]: String(header.length) },
+    path: pathOf(ROUTES.infer, { model }),
+    headers: { [CONTENT_TYPE]: BYTES_MEDIA_TYPE, [JSON_LENGTH_HEADER]: String(header.length) },
     body,
-    maxBytes: answerBytes + MAX_HEADER_BYTES,
+    maxBytes: answerBytes + MAX_JSON_HEADER_BYTES,
     silenceMilliseconds: COMPUTING_MILLISECONDS,
   }
 }
 
-/** The answer of a client to a refresh round. */
-export interface RoundAnswer {
+/** The client's reply to a refresh round. */
+export interface RoundReply {
   readonly inference: string
   readonly round: number
   readonly keySet: string
@@ -60,41 +72,41 @@ export interface RoundAnswer {
 }
 
 /**
- * The request that answers a refresh round. Repeating it is safe: the server answers the same body with the
- * same bytes.
+ * The request that sends a reply to a refresh round. It can be repeated: the server answers the same body
+ * with the same bytes.
  *
- * @param nextBytes exact size of the frame that comes next; absent when it is fetched apart
+ * @param nextBytes exact size of the next output; absent when another request fetches it
  */
-export function roundRequest({ inference, round, keySet, frame }: RoundAnswer, nextBytes?: number): Request {
+export function replyRequest({ inference, round, keySet, frame }: RoundReply, nextBytes?: number): Request {
   return {
     method: 'POST',
-    path: roundPath(inference, round),
+    path: pathOf(ROUTES.round, { id: inference, round }),
     headers: {
-      'content-type': 'application/octet-stream',
+      [CONTENT_TYPE]: BYTES_MEDIA_TYPE,
       [KEY_SET_HEADER]: keySet,
-      ...(nextBytes === undefined && { prefer: 'return=minimal' }),
+      ...(nextBytes === undefined && { [PREFER_HEADER]: PREFER_MINIMAL }),
     },
     body: frame,
-    maxBytes: MAX_HEADER_BYTES + (nextBytes ?? 0),
+    maxBytes: MAX_JSON_HEADER_BYTES + (nextBytes ?? 0),
     silenceMilliseconds: COMPUTING_MILLISECONDS,
   }
 }
 
 /**
- * The request for a round's masked tensor or, with the number behind the last one, for the encrypted logits.
- * The server answers when they are there; repeating it is safe.
+ * The request for a round's masked tensor or, with the number after the last round, for the encrypted logits.
+ * The server answers when the output exists. The request can be repeated.
  *
  * @param bytes exact size of the frame
  */
 export function outputRequest(
-  { inference, round, keySet }: Omit<RoundAnswer, 'frame'>,
+  { inference, round, keySet }: Omit<RoundReply, 'frame'>,
   bytes: number,
 ): Request {
   return {
     method: 'GET',
-    path: roundPath(inference, round),
+    path: pathOf(ROUTES.round, { id: inference, round }),
     headers: { [KEY_SET_HEADER]: keySet },
-    maxBytes: bytes + MAX_HEADER_BYTES,
+    maxBytes: bytes + MAX_JSON_HEADER_BYTES,
     silenceMilliseconds: COMPUTING_MILLISECONDS,
   }
 }
@@ -102,31 +114,12 @@ export function outputRequest(
 /** The request that ends an inference. */
 export const cancelRequest = (inference: string): Request => ({
   method: 'DELETE',
-  path: inferencePath(inference),
+  path: pathOf(ROUTES.inference, { id: inference }),
 })
 
-const roundPath = (inference: string, round: number): string => `${inferencePath(inference)}/rounds/${round}`
-
-const inferencePath = (id: string): string => `v2/inferences/${encodeURIComponent(id)}`
-
-const output = <Name extends string>(name: Name) =>
-  z.tuple([
-    z.looseObject({
-      name: z.literal(name),
-      datatype: z.literal('BYTES'),
-      parameters: z.looseObject({ binary_data_size: z.int().nonnegative() }),
-    }),
-  ])
-const answerSchema = z.union([
-  z.looseObject({ outputs: output('logits') }),
-  z.looseObject({
-    parameters: z.looseObject({ state: z.literal('refresh'), round: z.int(), rounds: z.int() }),
-    outputs: output('refresh'),
-  }),
-])
-
 /**
- * What has to come from the server next: the masked tensor of a round, or, behind the last one, the logits.
+ * The output that the server has to send next: the masked tensor of a round or, after the last round, the
+ * logits.
  */
 export interface Expected {
   readonly round: number
@@ -137,17 +130,17 @@ export interface Expected {
 }
 
 /**
- * Takes the frame out of an answer. What it holds is checked by whoever decrypts it.
+ * Takes the frame out of an answer. The frame's contents are checked when it is decrypted.
  *
- * @throws TENSOR_MALFORMED when the answer is not in the protocol's binary form, of another size, or not what
- *   has to come: a server that asks for other rounds than its manifest has is refused
+ * @throws TENSOR_MALFORMED when the answer is not in the protocol's binary form, of another size, or not the
+ *   expected output: a server must ask for exactly the rounds of its manifest
  */
 export function serverFrame({ headers, body }: Answer, expected: Expected): Uint8Array {
-  const headerBytes = Number(headers.get(LENGTH_HEADER))
+  const headerBytes = Number(headers.get(JSON_LENGTH_HEADER))
   if (!Number.isInteger(headerBytes) || headerBytes < 2 || headerBytes > body.length) {
     throw malformed('has no valid length of its JSON header')
   }
-  const parsed = answerSchema.safeParse(parseJson(body.subarray(0, headerBytes)))
+  const parsed = answerHeaderSchema.safeParse(parseJson(body.subarray(0, headerBytes)))
   if (!parsed.success) throw malformed('has a JSON header of another form')
   requireExpected(parsed.data, expected)
   const frame = body.subarray(headerBytes)
@@ -158,7 +151,7 @@ export function serverFrame({ headers, body }: Answer, expected: Expected): Uint
   return frame
 }
 
-function requireExpected(answer: z.infer<typeof answerSchema>, { round, rounds }: Expected): void {
+function requireExpected(answer: AnswerHeader, { round, rounds }: Expected): void {
   const asked = 'parameters' in answer ? (answer.parameters as { round: number; rounds: number }) : undefined
   if (answer.outputs[0].name === 'logits') {
     if (round === rounds) return

@@ -1,10 +1,10 @@
 import { PolyVeilError } from '../../errors/index.ts'
 
 /**
- * Reads a response, giving up as soon as it is too long.
+ * Reads a response, and stops as soon as it is too long.
  *
- * @param onChunk called whenever something came, with the number of its bytes
- * @throws TOO_LARGE when it has more than `maxBytes` bytes, by its own account or in fact
+ * @param onChunk called with the number of bytes of each chunk
+ * @throws TOO_LARGE when it has, or announces, more than `maxBytes` bytes
  */
 export async function readBounded(
   response: Response,
@@ -27,7 +27,7 @@ export async function readBounded(
   return concatenate(chunks)
 }
 
-/** By hand: not every browser's streams can be iterated over. */
+/** Reads by `getReader`, because streams of some browsers are not iterable. */
 async function* chunksOf({ body }: Response): AsyncGenerator<Uint8Array, void, undefined> {
   const reader = body?.getReader()
   if (reader === undefined) return

@@ -1,15 +1,16 @@
 import { type ErrorCodeName, PolyVeilError } from '../../errors/index.ts'
+import { MAX_PART_BYTES } from '../../wire/protocol/index.ts'
 
 const MEGABYTE = 2 ** 20
-/** What a proxy has to let through for any part of a key set: the most that servers take. */
-const PART_MEGABYTES = 16
+/** Body size that a proxy has to allow for any part of a key set. */
+const PART_MEGABYTES = MAX_PART_BYTES / MEGABYTE
 
-/** What is known of an answer that no PolyVeil server gives. */
+/** Facts about an answer of another program than a PolyVeil server. */
 export interface ForeignReply {
   readonly origin: string
   readonly method: string
   readonly status: number
-  /** Its `Server` and `Content-Type`; null where there is none, or a browser does not show it. */
+  /** Its `Server` and `Content-Type`; null when absent, or hidden by a browser. */
   readonly server: string | null
   readonly contentType: string | null
   /** Of a redirect. */
@@ -19,8 +20,8 @@ export interface ForeignReply {
 }
 
 /**
- * The answer of another program in the server's place: of a proxy in front of it, or of another service at
- * the address.
+ * The error for an answer of another program: a proxy in front of the server, or another service at the
+ * address.
  */
 export class ForeignAnswer extends PolyVeilError {
   readonly status: number
@@ -119,6 +120,6 @@ function elsewhere({ origin, status, contentType }: ForeignReply): Meaning {
   }
 }
 
-/** Name and version as the `Server` header has them; nothing but harmless characters. */
+/** Name and version in the `Server` header, up to the first character that is not harmless. */
 const productOf = (server: string | null): string | undefined =>
   server?.match(/^[\w./ +()-]{1,60}/)?.[0].trim()

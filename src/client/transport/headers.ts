@@ -1,20 +1,28 @@
 import { PolyVeilError } from '../../errors/index.ts'
+import { PROTOCOL_HEADERS } from '../../wire/protocol/index.ts'
 
 /** Header names and values. */
 export type HeaderValues = Readonly<Record<string, string>>
 
-/** Set by the client or by what carries its requests. */
-const RESERVED =
-  /^(host|connection|content-(length|type)|transfer-encoding|expect|upload-offset|prefer|polyveil-key-set|inference-header-content-length)$/
+/** Headers that the client, or the platform's fetch, sets itself. */
+const RESERVED: ReadonlySet<string> = new Set([
+  'host',
+  'connection',
+  'content-length',
+  'content-type',
+  'transfer-encoding',
+  'expect',
+  ...PROTOCOL_HEADERS,
+])
 
 const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
 
 /**
- * The same headers with names in lower case.
+ * Checks headers and puts their names in lower case.
  *
- * @throws CONFIG_INVALID when a name or a value cannot be sent, or the name is one that the client sets
- *   itself. Values are not repeated, since they may be secrets
+ * @throws CONFIG_INVALID when a name or a value cannot be sent, or the client sets the header itself.
+ *   Messages do not repeat values, since they may be secrets
  */
 export function checkHeaders(headers: HeaderValues): HeaderValues {
   const checked: Record<string, string> = {}
@@ -26,7 +34,7 @@ export function checkHeaders(headers: HeaderValues): HeaderValues {
         'A header of the requests has a name or a value that cannot be sent',
       )
     }
-    if (RESERVED.test(lower) || lower in checked) {
+    if (RESERVED.has(lower) || lower in checked) {
       const why = lower in checked ? 'is given twice' : 'is set by the client itself'
       throw new PolyVeilError('CONFIG_INVALID', `The header ${lower} ${why}`, { header: lower })
     }

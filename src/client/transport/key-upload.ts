@@ -1,6 +1,16 @@
 import { z } from 'zod'
 import { PolyVeilError } from '../../errors/index.ts'
-import { KEY_SET_HEADER } from './binary-body.ts'
+import {
+  BYTES_MEDIA_TYPE,
+  CONTENT_TYPE,
+  KEY_SET_HEADER,
+  type keySetAnnouncementSchema,
+  keySetSchema,
+  keyUploadProgressSchema,
+  keyUploadSchema,
+  ROUTES,
+  UPLOAD_OFFSET_HEADER,
+} from '../../wire/protocol/index.ts'
 import { ForeignAnswer } from './foreign-answer.ts'
 import { NetworkError } from './network-error.ts'
 import { parts } from './parts.ts'
@@ -13,52 +23,47 @@ import {
   unintelligible,
 } from './transport.ts'
 
-/** Bytes of a part; servers take up to 16 MiB, proxies in between often less. */
+/** Bytes of a part. Servers take up to `MAX_PART_BYTES`; proxies in between often take less. */
 const PART_BYTES = 8 * 2 ** 20
-/** Parts that do not get through become a quarter, down to this. */
+/** Least size of a part. A part that fails is divided by four, down to this. */
 const LEAST_PART_BYTES = 256 * 2 ** 10
-/** How often a part that does not get through is taken up again where the server stands. */
+/** How often a failed part is resumed at the server's offset. */
 const MAX_RESUMES = 4
 
-/** Without the answer to its announcement a client that stops could not delete the key set. */
+/** Time for the answer to the announcement after an abort: without its id the key set cannot be deleted. */
 const GRACE_MILLISECONDS = 1000
 
-/** What goes into a header, and is shown to nobody. */
+/** An id that is safe in a header. It is a secret. */
 const idSchema = z.string().regex(/^[\w.~-]{1,128}$/)
-/** Kept and shown: of any length it would fill store and screen with the digits of a second. */
-const expirySchema = z.iso.datetime().max(40)
-const createdSchema = z.looseObject({ id: idSchema, expires: expirySchema })
+const createdSchema = keyUploadSchema.pick({ expires: true }).extend({ id: idSchema })
 const stateSchema = createdSchema.extend({
   uploadOffset: z.int().nonnegative(),
   bytes: z.int().positive(),
-  complete: z.boolean(),
+  complete: keyUploadProgressSchema.shape.complete,
 })
-const storedSchema = stateSchema.extend({ parametersDigest: z.string(), galoisElements: z.array(z.int()) })
+const storedSchema = stateSchema.extend(
+  keySetSchema.pick({ parametersDigest: true, galoisElements: true }).shape,
+)
 
 /** A key set as a server holds it. */
 export type StoredKeySet = z.infer<typeof storedSchema>
 
-/** What is to be uploaded. */
-export interface NewKeySet {
-  readonly parametersDigest: string
-  /** Exact size of all chunks. */
-  readonly bytes: number
-  /** Ascending. */
-  readonly galoisElements: readonly number[]
-}
+/**
+ * Announcement of a key set: the exact size of all its chunks, and its Galois elements in ascending order.
+ */
+export type NewKeySet = Readonly<z.infer<typeof keySetAnnouncementSchema>>
 
 export interface UploadOptions extends Pick<Request, 'signal' | 'onWait'> {
   readonly onSent?: (bytes: number) => void
 }
 
 /**
- * Uploads a key set while it is being made; no more than a part of it is in memory. A part that breaks off is
- * taken up where the server stands. Parts become smaller where one is too large for a proxy in between,
- * whether the proxy says so (413) or closes the connection. When the upload fails or is aborted, the server
- * is told that it is over: once, and briefly.
+ * Uploads a key set while it is being made, with at most one part in memory. A part that breaks off is
+ * resumed at the server's offset. Parts become smaller when a proxy in between refuses one (413) or closes
+ * the connection. When the upload fails or is aborted, one short request deletes it on the server.
  *
  * @returns the server's id for the set and the time it expires (ISO 8601)
- * @throws NetworkError when a part does not get through at all; the server's error
+ * @throws NetworkError when a part fails too often; the server's error
  */
 export async function uploadKeySet(
   transport: Transport,
@@ -67,7 +72,12 @@ export async function uploadKeySet(
   { onSent, ...options }: UploadOptions,
 ): Promise<{ readonly id: string; readonly expires: string }> {
   const body = JSON.stringify(keySet)
-  const announcement = { method: 'POST', path: PATH, body, graceMilliseconds: GRACE_MILLISECONDS } as const
+  const announcement = {
+    method: 'POST',
+    path: ROUTES.keys,
+    body,
+    graceMilliseconds: GRACE_MILLISECONDS,
+  } as const
   const created = await transport.json({ ...announcement, ...options })
   const { id } = parse(transport, createdSchema, created)
   const upload = new Upload(transport, id, options)
@@ -89,17 +99,17 @@ export async function uploadKeySet(
 
 type UploadState = z.infer<typeof stateSchema>
 
-/** What the server holds under an id. @throws KEYS_EXPIRED when it holds nothing */
+/** The key set of an id on the server. @throws KEYS_EXPIRED when the server does not have it */
 export async function storedKeySet(
   transport: Transport,
   id: string,
   signal?: AbortSignal,
 ): Promise<StoredKeySet> {
-  const request = { method: 'GET', path: PATH, headers: naming(id), signal } as const
+  const request = { method: 'GET', path: ROUTES.keys, headers: naming(id), signal } as const
   return parse(transport, storedSchema, await transport.json(request))
 }
 
-/** What the server holds under an id; undefined when it holds nothing. */
+/** The key set of an id on the server; undefined when the server does not have it. */
 export const storedIfPresent = (
   transport: Transport,
   id: string,
@@ -112,7 +122,11 @@ export async function deleteKeySet(transport: Transport, id: string, signal?: Ab
 }
 
 /** The request that deletes a key set. */
-export const deletion = (id: string): Request => ({ method: 'DELETE', path: PATH, headers: naming(id) })
+export const deletion = (id: string): Request => ({
+  method: 'DELETE',
+  path: ROUTES.keys,
+  headers: naming(id),
+})
 
 async function unlessExpired<T>(answer: Promise<T>): Promise<T | undefined> {
   try {
@@ -123,12 +137,12 @@ async function unlessExpired<T>(answer: Promise<T>): Promise<T | undefined> {
   }
 }
 
-/** The parts of one key set on their way. */
+/** Sends the parts of one key set. */
 class Upload {
   readonly #transport: Transport
   readonly #id: string
   readonly #options: Omit<UploadOptions, 'onSent'>
-  /** Most bytes that a request carries. */
+  /** Largest body of a request in bytes. */
   #most = PART_BYTES
 
   constructor(transport: Transport, id: string, options: Omit<UploadOptions, 'onSent'>) {
@@ -138,9 +152,9 @@ class Upload {
   }
 
   /**
-   * Sends a part, in pieces where there is need.
+   * Sends a part, in smaller pieces if a proxy limits bodies.
    *
-   * @param start where it begins in the key set
+   * @param start offset of the part in the key set
    * @param onSent called with the bytes that the server has, after each piece
    */
   async send(part: Uint8Array, start: number, onSent: UploadOptions['onSent']): Promise<UploadState> {
@@ -155,7 +169,7 @@ class Upload {
         if (from > start && from <= end) onSent?.(from)
         if (from === end) return state
       } catch (error) {
-        // A proxy that says what is wrong needs no patience.
+        // A limit that the proxy states does not count as a failure.
         if (this.#shrink(error)) continue
         failures++
         if (failures > MAX_RESUMES) throw error
@@ -165,7 +179,7 @@ class Upload {
     }
   }
 
-  /** @returns whether the error is a proxy's limit that smaller pieces may pass */
+  /** Makes pieces smaller. @returns whether the error is a proxy's limit that smaller pieces may pass */
   #shrink(error: unknown): boolean {
     const isLimit = error instanceof ForeignAnswer && error.status === 413
     const isBroken = error instanceof NetworkError && ['broken', 'unknown'].includes(error.reason)
@@ -177,11 +191,11 @@ class Upload {
   async #put(body: Uint8Array, offset: number): Promise<UploadState> {
     const request = {
       method: 'PUT' as const,
-      path: PATH,
+      path: ROUTES.keys,
       headers: {
         ...naming(this.#id),
-        'content-type': 'application/octet-stream',
-        'upload-offset': String(offset),
+        [CONTENT_TYPE]: BYTES_MEDIA_TYPE,
+        [UPLOAD_OFFSET_HEADER]: String(offset),
       },
       body,
       // The last part is answered when the whole key set has been checked.
@@ -191,7 +205,7 @@ class Upload {
     return parse(this.#transport, stateSchema, await this.#transport.json(request))
   }
 
-  /** Where to go on after a piece failed: the server said so, or is asked once the network is back. */
+  /** The server's offset after a piece failed: from its error, or asked after a pause. */
   async #offsetAfter(error: unknown, failures: number): Promise<number> {
     if (isInBetween(error)) {
       const { signal } = this.#options
@@ -208,9 +222,7 @@ class Upload {
 const stuck = (offset: number): PolyVeilError =>
   new PolyVeilError('TENSOR_MALFORMED', `The upload of the keys cannot go on at byte ${offset}`)
 
-const PATH = 'v2/keys'
-
-/** Ids are in a header: proxies log paths. */
+/** The header that names a key set; its id must not be in the path, which proxies log. */
 const naming = (id: string): Record<string, string> => ({ [KEY_SET_HEADER]: id })
 
 function parse<T>(transport: Transport, schema: z.ZodType<T>, data: unknown): T {

@@ -21,7 +21,7 @@ export interface FailedRequest {
   readonly sentBytes: number
 }
 
-/** The network failed and not the server: the request may or may not have arrived. */
+/** A failure of the network. The request may have arrived. */
 export class NetworkError extends PolyVeilError {
   readonly reason: NetworkReason
 
@@ -34,8 +34,7 @@ export class NetworkError extends PolyVeilError {
 }
 
 /**
- * What ends a request whose server has been silent for too long, or too slow. Its message says what the
- * server was.
+ * Reason of an abort of a request whose server is silent for too long, or too slow; the message says which.
  */
 export class Silence extends Error {
   override readonly name = 'Silence'

@@ -6,8 +6,9 @@ import {
   PolyVeilError,
   printable,
 } from '../../errors/index.ts'
+import { PRESENTATION_MEMBERS } from '../../wire/protocol/index.ts'
 
-// Messages and facts are shown to people: what the server writes must not command their terminals.
+// Messages and facts are shown in terminals, so control characters of the server are removed.
 const text = (length: number) => z.string().max(length).transform(printable)
 const factSchema = z.union([text(1000), z.number(), z.boolean(), z.array(z.union([text(1000), z.number()]))])
 const problemSchema = z.looseObject({
@@ -16,12 +17,9 @@ const problemSchema = z.looseObject({
   remedy: text(1000).optional().catch(undefined),
 })
 
-// Members of the problem document that are presentation and no facts.
-const PRESENTATION = new Set(['type', 'title', 'status', 'detail', 'code', 'error', 'remedy', 'instance'])
-
 /**
- * The error that a PolyVeil server's problem document (RFC 9457) stands for; undefined when the body is none,
- * as where a proxy answers in the server's place.
+ * The error in a PolyVeil server's problem document (RFC 9457); undefined when the body is another document,
+ * such as a proxy's.
  */
 export function problemError(body: Uint8Array): PolyVeilError | undefined {
   const parsed = problemSchema.safeParse(parseJson(body))
@@ -32,7 +30,7 @@ export function problemError(body: Uint8Array): PolyVeilError | undefined {
 
 function factsOf(problem: Readonly<Record<string, unknown>>): ErrorFacts {
   const facts = Object.entries(problem)
-    .filter(([name]) => !PRESENTATION.has(name))
+    .filter(([name]) => !PRESENTATION_MEMBERS.has(name))
     .map(([name, value]) => [printable(name), factSchema.safeParse(value).data] as const)
   return Object.fromEntries(facts.filter(([, value]) => value !== undefined))
 }

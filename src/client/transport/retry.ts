@@ -1,10 +1,12 @@
+import { RETRY_AFTER_HEADER } from '../../wire/protocol/index.ts'
+
 const MAX_SECONDS = 60
 
 /**
- * Milliseconds to wait before a request is sent again: what `Retry-After` says, or doubling from one second.
+ * Milliseconds to wait before a request is sent again: from `Retry-After`, or doubling from one second.
  */
 export function retryDelay(headers: Headers, attempt: number): number {
-  const header = headers.get('retry-after')?.trim()
+  const header = headers.get(RETRY_AFTER_HEADER)?.trim()
   const seconds = header && /^\d+$/.test(header) ? Number(header) : 2 ** (attempt - 1)
   return Math.min(seconds, MAX_SECONDS) * 1000
 }

@@ -8,23 +8,23 @@ import { problemError } from './problem.ts'
 import { pause, retryDelay } from './retry.ts'
 import { SilenceLimit } from './silence.ts'
 
-/** Bytes of any answer that is JSON; a manifest with many labels is the largest. */
+/** Largest JSON answer in bytes; the largest is a manifest with many labels. */
 const MAX_JSON_BYTES = 8 * 2 ** 20
 const MAX_PROBLEM_BYTES = 64 * 2 ** 10
 /** How often a request is sent again when the server has no room. */
 const MAX_RETRIES = 5
-/** How long all waits for room take together, in seconds; then the caller is told. */
+/** Limit on all waits for room of one request together, in seconds. */
 const MAX_WAIT_SECONDS = 120
 /**
- * How often a repeatable request is sent again when the network fails, and the time before the first is half
- * of this.
+ * How often a repeatable request is sent again when the network fails. The pause doubles each time, from
+ * twice `REPEAT_MILLISECONDS` on.
  */
 const MAX_REPEATS = 4
 const REPEAT_MILLISECONDS = 250
 const TELL_MILLISECONDS = 3000
 /** How long a server may be silent. */
 const SILENCE_MILLISECONDS = 30_000
-/** How long it may be where it computes before it answers: as long as Node's own fetch waits. */
+/** How long a server may be silent while it computes an answer: as long as Node's own fetch waits. */
 export const COMPUTING_MILLISECONDS = 300_000
 /**
  * Least rate at which a body is expected to get through, in bytes a millisecond: 16 MiB in the two minutes
@@ -32,7 +32,7 @@ export const COMPUTING_MILLISECONDS = 300_000
  */
 const LEAST_RATE = 128
 /**
- * Statuses of a proxy that may be another the next time: the server did not get the request, or gave it up.
+ * Statuses of a proxy after which a repeated request may succeed.
  */
 const PASSING = [429, 502, 503]
 
@@ -42,17 +42,17 @@ export interface Request {
   readonly path: string
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: Uint8Array | string
-  /** Answers that are longer are refused while they arrive. */
+  /** Limit on the answer's body; a longer answer is refused while it arrives. */
   readonly maxBytes?: number
-  /** How long the server may be silent before its answer begins, the time that the body takes not counted. */
+  /** How long the server may be silent before its answer begins, not counting the time to send the body. */
   readonly silenceMilliseconds?: number
   readonly signal?: AbortSignal
   /**
-   * Time that the server still gets to answer when the request is aborted; for requests after which the
-   * server holds something that only its answer names. By default none.
+   * Time for the answer after an abort, for requests that create something which only the answer names.
+   * Default 0.
    */
   readonly graceMilliseconds?: number
-  /** Told, before each wait, that the server has no room now, and of the seconds until the next try. */
+  /** Called before each wait for room, with the seconds until the next try. */
   readonly onWait?: (seconds: number) => void
 }
 
@@ -67,11 +67,11 @@ export interface TransportOptions {
   readonly headers?: HeaderValues
   /** Ends every request. */
   readonly signal?: AbortSignal
-  /** How long the server may be silent, whatever it does. */
+  /** How long the server may be silent, for all requests. */
   readonly silenceSeconds?: number
 }
 
-/** HTTP to one server: errors by code, bounded answers, patience where the server asks for it. */
+/** HTTP client for one server. It throws errors by code, bounds answers, and retries a busy server. */
 export class Transport {
   /** The server's address, ending in a slash; without credentials. */
   readonly base: URL
@@ -95,8 +95,8 @@ export class Transport {
   }
 
   /**
-   * Sends a request; again after `Retry-After` when the answer is TOO_BUSY, a few times and for two minutes
-   * at most.
+   * Sends a request. A TOO_BUSY answer is retried after `Retry-After`, `MAX_RETRIES` times and for two
+   * minutes at most.
    *
    * @throws the server's error by its code; ForeignAnswer when another program answers in its place;
    *   TOO_LARGE when the answer is longer than `maxBytes`; NetworkError; the signal's reason
@@ -117,8 +117,7 @@ export class Transport {
   }
 
   /**
-   * Sends a request that the server answers the same way however often it comes: again, too, when the network
-   * fails.
+   * Sends an idempotent request, and repeats it also when the network fails.
    *
    * @throws as `send`
    */
@@ -134,8 +133,7 @@ export class Transport {
   }
 
   /**
-   * Tells the server something that no one waits for: once, briefly, whatever signal ended all else, and no
-   * matter how it goes.
+   * Best-effort request: one short try, which ignores the caller's signal and any error.
    */
   async tell(request: Request): Promise<void> {
     const send = this.#fetch
@@ -147,7 +145,7 @@ export class Transport {
       .catch(() => {})
   }
 
-  /** The server's address to show and to remember: without credentials. */
+  /** The server's address without credentials, for messages and entries of the key store. */
   get address(): string {
     return this.base.origin + this.base.pathname
   }
@@ -201,7 +199,7 @@ export class Transport {
       },
       body: body as BodyInit | undefined,
       signal: AbortSignal.any([limit.signal, ends ?? []].flat()),
-      // Keys and queries go to the server that the caller named, and to no other.
+      // Redirects are not followed: keys and queries go only to the server that the caller named.
       redirect: 'manual' as const,
     }
     // Called as a plain function: browsers refuse a fetch with another receiver.
@@ -238,8 +236,7 @@ function later(signal: AbortSignal | undefined, milliseconds = 0): AbortSignal |
 }
 
 /**
- * The error of a server, or of a proxy in front of it, with the time that the client has waited for it to
- * pass.
+ * The error of a busy server or proxy, with the time that the client has waited.
  */
 function stillBusy({ code, message, facts, remedy }: PolyVeilError, waited: number): PolyVeilError {
   const waitedSeconds = Math.round(waited / 1000)
@@ -248,8 +245,7 @@ function stillBusy({ code, message, facts, remedy }: PolyVeilError, waited: numb
 }
 
 /**
- * What says why there is no answer; nothing where it is longer than any problem document, as a proxy's page
- * may be.
+ * The body of an error; empty when it is longer than any problem document, such as a proxy's page.
  */
 async function readProblem(response: Response, onChunk: (bytes: number) => void): Promise<Uint8Array> {
   try {
@@ -260,20 +256,20 @@ async function readProblem(response: Response, onChunk: (bytes: number) => void)
   }
 }
 
-/** Whether a request may get through when it is sent again in a while. */
+/** Whether a later try may succeed. */
 const mayPass = (error: PolyVeilError): boolean =>
   error instanceof ForeignAnswer ? PASSING.includes(error.status) : error.code === 'TOO_BUSY'
 
-/** Whether what failed lies between client and server. */
+/** Whether the failure is between client and server. */
 export const isInBetween = (error: unknown): boolean =>
   error instanceof NetworkError || (error instanceof ForeignAnswer && error.status >= 500)
 
-/** No route of a client answers with a page: a proxy that asks people to log in does. */
+/** Whether the answer is an HTML page, such as a proxy's login page; no route of the API has one. */
 const isPage = ({ headers }: Response): boolean => /^text\/html\b/.test(headers.get('content-type') ?? '')
 
 const bodyBytes = ({ body }: Request): number => body?.length ?? 0
 
-/** The error for an answer that no PolyVeil server gives. */
+/** The error for an answer that does not fit the protocol. */
 export const unintelligible = (origin: string): PolyVeilError =>
   new PolyVeilError(
     'CONFIG_INVALID',

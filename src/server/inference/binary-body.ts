@@ -1,37 +1,22 @@
-import { z } from 'zod'
 import { PolyVeilError } from '../../errors/index.ts'
+import {
+  type AnswerHeader,
+  BINARY_DATATYPE,
+  JSON_LENGTH_HEADER,
+  type QueryHeader,
+  queryHeaderSchema,
+} from '../../wire/protocol/index.ts'
 import type { ServedModel } from '../catalogue.ts'
 import { badRequest } from '../problems/http-error.ts'
 import type { SentAnswer } from './reply-cache.ts'
-import type { EngineOutput } from './rounds.ts'
-
-// The binary form of the Open Inference Protocol: a JSON document, directly followed by the tensor's bytes.
-// The header below says where the one ends and the other begins.
-export const LENGTH_HEADER = 'inference-header-content-length'
-/** Names the key set: rounds are answered by the client whose inference it is, and by no other. */
-export const KEY_SET_HEADER = 'polyveil-key-set'
-export const MAX_JSON_BYTES = 64 * 1024
-export const INFERENCE_ID = /^[A-Za-z0-9_-]{1,64}$/
-
-const requestSchema = z.object({
-  id: z.string().regex(INFERENCE_ID, 'must be 1 to 64 letters, digits, - or _').optional(),
-  parameters: z.object({ key_set: z.string().max(128), manifest_digest: z.string().max(64) }),
-  inputs: z.tuple([
-    z.object({
-      name: z.literal('image'),
-      datatype: z.literal('BYTES'),
-      shape: z.tuple([z.literal(1)]),
-      parameters: z.object({ binary_data_size: z.int().nonnegative() }),
-    }),
-  ]),
-})
+import type { EngineOutput } from './round-mailbox.ts'
 
 export interface InferenceRequest {
-  /** Chosen by the client, so that it can watch and cancel while its request is open. */
+  /** The client chooses it, so that it can watch and cancel the inference while its request is open. */
   readonly id?: string
   readonly keySet: string
   readonly manifestDigest: string
-  /** The encrypted image; a buffer of its own, so that it can be transferred to a worker. */
+  /** The encrypted image, in a separate buffer that can be transferred to a worker. */
   readonly frame: Uint8Array<ArrayBuffer>
 }
 
@@ -40,7 +25,7 @@ export interface InferenceRequest {
  *
  * @param jsonBytes length of the JSON document
  * @param frameBytes length that the encrypted image has to have
- * @throws CONFIG_INVALID (400) when the JSON is not as the protocol wants it
+ * @throws CONFIG_INVALID (400) when the JSON does not fit `queryHeaderSchema`
  * @throws TENSOR_MALFORMED, TOO_LARGE when lengths do not fit
  */
 export function parseInference(body: Uint8Array, jsonBytes: number, frameBytes: number): InferenceRequest {
@@ -61,26 +46,32 @@ export function parseInference(body: Uint8Array, jsonBytes: number, frameBytes: 
   }
 }
 
-/** The binary form of an answer: of the encrypted logits, or of a masked tensor for the client to refresh. */
+/** Encodes an output of the engine, logits or a masked tensor, as a JSON document followed by the frame. */
 export function inferenceResponse(
   { name: model, manifest: { rounds } }: ServedModel,
   id: string,
   { frame, ...sent }: EngineOutput,
 ): SentAnswer {
-  const output = {
-    name: sent.kind,
-    datatype: 'BYTES',
+  const tensor = {
+    datatype: BINARY_DATATYPE,
     shape: [1],
     parameters: { binary_data_size: frame.length },
-  }
-  const parameters = sent.kind === 'refresh' ? { state: 'refresh', round: sent.round, rounds } : undefined
-  const header = { model_name: model, model_version: '1', id, parameters, outputs: [output] }
+  } as const
+  const identity = { model_name: model, model_version: '1', id }
+  const header: AnswerHeader =
+    sent.kind === 'logits'
+      ? { ...identity, outputs: [{ name: 'logits', ...tensor }] }
+      : {
+          ...identity,
+          parameters: { state: 'refresh', round: sent.round, rounds },
+          outputs: [{ name: 'refresh', ...tensor }],
+        }
   const json = Buffer.from(JSON.stringify(header))
   return { jsonBytes: json.length, body: Buffer.concat([json, frame]) }
 }
 
-function parseHeader(bytes: Uint8Array): z.infer<typeof requestSchema> {
-  const parsed = requestSchema.safeParse(parseJson(bytes))
+function parseHeader(bytes: Uint8Array): QueryHeader {
+  const parsed = queryHeaderSchema.safeParse(parseJson(bytes))
   if (parsed.success) return parsed.data
   const [issue] = parsed.error.issues
   const field = issue.path.join('.')
@@ -91,7 +82,7 @@ function parseJson(bytes: Uint8Array): unknown {
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
   } catch {
-    throw badRequest(`The first bytes of the body are no JSON; ${LENGTH_HEADER} says how many they are`)
+    throw badRequest(`The first bytes of the body are no JSON; ${JSON_LENGTH_HEADER} says how many they are`)
   }
 }
 

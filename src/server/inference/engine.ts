@@ -3,9 +3,9 @@ import type { RefreshClient } from '../../he-ops/engine.ts'
 import type { ServedModel } from '../catalogue.ts'
 import type { KeySetLocation } from '../stores/key-set-record.ts'
 
-/** A stored key set as the engine sees it: complete, passed by `checkKeys`, and not written to any more. */
+/** A stored key set that is complete, has passed `checkKeys`, and does not change any more. */
 export interface StoredKeySet {
-  /** Same name, same bytes: what loaded keys may be remembered by. */
+  /** Identifies the bytes: loaded keys may be cached by this name. */
   readonly name: string
   readonly location: KeySetLocation
 }
@@ -17,26 +17,25 @@ export interface CheckedKeySet {
   readonly digest: string
 }
 
-/** Operations done and their total; before the first one, the worker is loading circuit and keys. */
+/** Reports operations done and their total. Before the first report the worker loads circuit and keys. */
 export type OnProgress = (done: number, total: number) => void
 
 export interface InferenceJob {
   readonly model: ServedModel
   readonly keys: StoredKeySet
   /**
-   * The encrypted image as it arrived, of the right length but otherwise unchecked. Its buffer is
-   * transferred.
+   * The encrypted image as it arrived. Only its length has been checked. Its buffer is transferred.
    */
   readonly frame: Uint8Array<ArrayBuffer>
   readonly signal: AbortSignal
   readonly onProgress: OnProgress
-  /** Takes part in refresh rounds. What it throws ends the inference. */
+  /** Refreshes masked tensors. An error that it throws ends the inference. */
   readonly client: RefreshClient
 }
 
-/** Executes circuits, somewhere else than on the thread that answers requests. */
+/** Executes circuits on other threads than the one that answers requests. */
 export interface InferenceEngine {
-  /** Whether work is being taken. */
+  /** Whether the engine accepts jobs. */
   readonly ready: boolean
   /** Jobs that wait for a worker. */
   readonly waiting: number
@@ -44,7 +43,7 @@ export interface InferenceEngine {
    * Checks a key set to its last residue.
    *
    * @throws TENSOR_MALFORMED, PARAMETERS_MISMATCH, TOO_LARGE for bad bytes
-   * @throws TOO_BUSY, WORKER_LOST when it is worth trying again
+   * @throws TOO_BUSY, WORKER_LOST when a later try may succeed
    */
   checkKeys(parameters: CkksParameters, location: KeySetLocation): Promise<CheckedKeySet>
   /**
@@ -57,7 +56,7 @@ export interface InferenceEngine {
   close(): Promise<void>
 }
 
-/** An inference ended because it was told to; no fault of anybody. */
+/** Ends an inference that was cancelled. */
 export class InferenceCancelled extends Error {
   constructor() {
     super('The inference was cancelled')

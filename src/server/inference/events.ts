@@ -3,11 +3,10 @@ import type { Inference, InferenceSnapshot } from './inference.ts'
 const HEARTBEAT_MILLISECONDS = 15_000
 
 /**
- * The course of an inference as server-sent events: `progress` whenever something has changed since the last
- * one, at the end `end`. A slow reader misses intermediate states, never the last. Comments keep idle
- * connections open.
+ * Server-sent events of an inference: `progress` after every change, and `end` last. A slow reader misses
+ * intermediate states but always gets the last one. Comments keep idle connections open.
  *
- * @param signal aborted when nobody reads any more
+ * @param signal aborted when the reader has closed the connection
  */
 export async function* inferenceEvents(
   inference: Inference,

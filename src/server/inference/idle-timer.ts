@@ -1,34 +1,35 @@
 /** Times in milliseconds. */
 export interface Timeouts {
-  /** While nobody is there. */
+  /** Limit while no request of the client is open. */
   readonly absent: number
-  /** While somebody is there: a request or its answer may be stuck on the way. */
+  /** Limit while a request of the client is open: its body or its answer may be stalled on the network. */
   readonly present: number
 }
 
-/** Notices when nothing has happened for a while, although somebody is expected to do something. */
+/** Calls back when a client that has to act opens and closes no request for too long. */
 export class IdleTimer {
-  readonly #patience: Timeouts
+  readonly #timeouts: Timeouts
   readonly #onSilence: () => void
   #expected = false
   #present = 0
   #timer: NodeJS.Timeout | undefined
 
   /**
-   * @param onSilence called when somebody was expected and timeouts is over since the last coming or going
+   * @param onSilence called when the client has to act and its last request opened or closed longer ago than
+   *   the limit
    */
   constructor(timeouts: Timeouts, onSilence: () => void) {
-    this.#patience = timeouts
+    this.#timeouts = timeouts
     this.#onSilence = onSilence
   }
 
-  /** Whether somebody has to do something. */
+  /** Sets whether the client has to act. */
   expect(expected: boolean): void {
     this.#expected = expected
     this.#arm()
   }
 
-  /** Somebody is there, until what is returned is called. */
+  /** Notes that a request of the client is open. @returns a function to call when it closes */
   enter(): () => void {
     this.#present++
     this.#arm()
@@ -41,7 +42,7 @@ export class IdleTimer {
   #arm(): void {
     clearTimeout(this.#timer)
     if (!this.#expected) return
-    const { absent, present } = this.#patience
+    const { absent, present } = this.#timeouts
     this.#timer = setTimeout(this.#onSilence, this.#present > 0 ? present : absent).unref()
   }
 }

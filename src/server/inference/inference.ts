@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { IdleTimer, type Timeouts } from './idle-timer.ts'
 import type { ReplyCache, SentAnswer } from './reply-cache.ts'
-import { type EngineOutput, Rounds } from './rounds.ts'
+import { type EngineOutput, RoundMailbox } from './round-mailbox.ts'
 
 export const INFERENCE_STATES = ['waiting', 'running', 'refresh', 'done', 'failed', 'cancelled'] as const
 export type InferenceState = (typeof INFERENCE_STATES)[number]
@@ -30,21 +30,21 @@ export interface InferenceOptions {
   readonly keySet: string
   /** Refresh rounds of the model. */
   readonly rounds: number
-  /** Makes the bytes that the client gets. */
+  /** Encodes an output of the engine as the bytes that the client gets. */
   readonly encode: (inference: Inference, output: EngineOutput) => SentAnswer
-  readonly room: ReplyCache
-  /** How long its client may be silent when it is the client's turn; then the inference ends. */
+  readonly cache: ReplyCache
+  /** Limits on the client's silence while the inference waits for it; then the inference ends. */
   readonly timeouts: Timeouts
 }
 
-/** One inference, as it is watched, answered and cancelled. */
+/** State of one inference: progress, refresh rounds and cancellation. */
 export class Inference {
   readonly id: string
   readonly model: string
-  /** Hash that names the key set; whoever answers a round has to have its id. */
+  /** Hash that names the key set. A client that replies to a round must send the key set's id. */
   readonly keySet: string
-  readonly rounds: Rounds
-  readonly attendance: IdleTimer
+  readonly rounds: RoundMailbox
+  readonly idleTimer: IdleTimer
   readonly #total: number
   readonly #begun = performance.now()
   readonly #cancellation = new AbortController()
@@ -56,17 +56,17 @@ export class Inference {
   #waiting = 0
   #change = Promise.withResolvers<void>()
 
-  constructor({ id, model, keySet, rounds, encode, room, timeouts }: InferenceOptions) {
+  constructor({ id, model, keySet, rounds, encode, cache, timeouts }: InferenceOptions) {
     this.id = id
     this.model = model
     this.keySet = keySet
     this.#total = rounds
-    this.attendance = new IdleTimer(timeouts, () => this.cancel())
-    this.rounds = new Rounds({
+    this.idleTimer = new IdleTimer(timeouts, () => this.cancel())
+    this.rounds = new RoundMailbox({
       encode: (output) => encode(this, output),
       rounds,
       onWaiting: (waiting, over) => this.#wait(waiting, over),
-      room,
+      cache,
     })
   }
 
@@ -74,7 +74,7 @@ export class Inference {
     return this.#ended === undefined
   }
 
-  /** Aborted when the inference is to end. */
+  /** Aborted by `cancel`. */
   get signal(): AbortSignal {
     return this.#cancellation.signal
   }
@@ -102,17 +102,17 @@ export class Inference {
     this.#announce()
   }
 
-  /** The inference has ended; nothing changes any more. */
+  /** Ends the inference. Its state does not change afterwards. */
   settle(state: InferenceState): void {
     this.#ended = performance.now()
     this.#state = state
     if (state === 'done') {
-      // The result may overtake the last reports of progress and rounds, which come by another way.
+      // The result may arrive before the last reports of progress and rounds, which use another channel.
       this.#done = this.#operations
       this.#round = this.#total
     }
-    this.attendance.expect(false)
-    // The last answer may still be asked for; where there is none, nothing is.
+    this.idleTimer.expect(false)
+    // Clients may still fetch the outputs of an inference that is done, and of no other.
     if (state !== 'done') this.rounds.clear()
     this.#announce()
   }
@@ -121,7 +121,7 @@ export class Inference {
     if (this.running) this.#cancellation.abort()
   }
 
-  /** Resolves at the next change; already past when there will be none. */
+  /** Resolves at the next change, or at once when the inference has ended. */
   get changed(): Promise<void> {
     return this.running ? this.#change.promise : Promise.resolve()
   }
@@ -131,7 +131,7 @@ export class Inference {
     this.#waiting = waiting
     this.#round = over
     this.#state = waiting > 0 ? 'refresh' : 'running'
-    this.attendance.expect(waiting > 0)
+    this.idleTimer.expect(waiting > 0)
     this.#announce()
   }
 

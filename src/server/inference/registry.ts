@@ -5,26 +5,26 @@ import type { Timeouts } from './idle-timer.ts'
 import { Inference, type InferenceOptions, type InferenceState } from './inference.ts'
 import { ReplyCache } from './reply-cache.ts'
 
-// Ended inferences are remembered so long that whoever watched them can still learn how they ended.
+// Ended inferences are kept for this long, so that clients that watch them learn how they ended.
 const MEMORY_MILLISECONDS = 60_000
 const MEMORY_ENTRIES = 1000
-/** Memory for what clients were sent in earlier rounds than the last. */
+/** Memory for outputs of refresh rounds that are over. */
 const ANSWER_BYTES = 64 * 2 ** 20
 
 export type NewInference = Pick<InferenceOptions, 'model' | 'keySet' | 'rounds' | 'encode'> & {
-  /** Chosen by the client; otherwise one that nobody guesses. */
+  /** The id that the client chose; by default a random one. */
   readonly id?: string
 }
 
-/** The inferences under way, and for a minute those that have ended. */
+/** Running inferences, and those that ended within the last minute. */
 export class InferenceRegistry {
   readonly #inferences = new Map<string, Inference>()
-  readonly #room = new ReplyCache(ANSWER_BYTES)
-  readonly #patience: Timeouts
+  readonly #cache = new ReplyCache(ANSWER_BYTES)
+  readonly #timeouts: Timeouts
 
-  /** @param timeouts with clients that do not answer a refresh round */
+  /** @param timeouts limits on the silence of a client in a refresh round */
   constructor(timeouts: Timeouts) {
-    this.#patience = timeouts
+    this.#timeouts = timeouts
   }
 
   /** @throws CONFIG_INVALID (409) when an inference of that id is under way */
@@ -37,10 +37,10 @@ export class InferenceRegistry {
     const inference = new Inference({
       ...options,
       id,
-      room: this.#room,
-      timeouts: this.#patience,
+      cache: this.#cache,
+      timeouts: this.#timeouts,
     })
-    // In the order of beginnings.
+    // The map is in the order in which the inferences began.
     this.#inferences.set(id, inference)
     return inference
   }
@@ -62,7 +62,7 @@ export class InferenceRegistry {
     this.#forgetSurplus()
   }
 
-  /** Cancels the inferences whose client has to do something. */
+  /** Cancels the inferences that wait for their client. */
   cancelWaiting(): void {
     for (const inference of this.#inferences.values()) {
       if (inference.snapshot.state === 'refresh') inference.cancel()
@@ -73,7 +73,7 @@ export class InferenceRegistry {
     for (const inference of this.#inferences.values()) inference.cancel()
   }
 
-  /** The oldest go first. */
+  /** Forgets the oldest ended inferences beyond the limit. */
   #forgetSurplus(): void {
     const surplus = Math.max(0, this.#inferences.size - MEMORY_ENTRIES)
     const ended = [...this.#inferences.values()].filter(({ running }) => !running)

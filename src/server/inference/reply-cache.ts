@@ -1,21 +1,21 @@
-/** An answer as it went out, to the last byte. */
+/** The bytes of an answer that was sent. */
 export interface SentAnswer {
   readonly jsonBytes: number
   readonly body: Buffer
 }
 
-/** An answer that is kept for as long as there is room. */
+/** An entry of the cache; `answer` is undefined once it has been evicted. */
 export interface KeptAnswer {
   answer?: SentAnswer
 }
 
 /**
- * The room that all inferences together have for answers to earlier rounds: large ones, which hardly anybody
- * asks for.
+ * Cache of the outputs of rounds that are over, shared by all inferences. A client asks for one again only
+ * after a network failure, so memory is limited and the oldest are evicted.
  */
 export class ReplyCache {
   readonly #maxBytes: number
-  /** In the order of their coming. */
+  /** Entries, the oldest first. */
   readonly #kept = new Set<KeptAnswer>()
   #bytes = 0
 
@@ -27,7 +27,7 @@ export class ReplyCache {
     return this.#bytes
   }
 
-  /** Keeps an answer; the oldest go until there is room. */
+  /** Adds an answer and evicts the oldest entries until all fit. */
   keep(answer: SentAnswer): KeptAnswer {
     const kept: KeptAnswer = { answer }
     this.#kept.add(kept)

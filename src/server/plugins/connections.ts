@@ -3,9 +3,8 @@ import type { App } from '../services.ts'
 const LOOK_MILLISECONDS = 50
 
 /**
- * Sees to it that the server can close: it waits for requests that are under way, and not for connections
- * without one. Node closes those that have become idle, but neither one that was never used nor one that
- * becomes idle later.
+ * On shutdown the server waits for open requests, then closes all connections. Node itself closes idle
+ * connections when `close` is called, but neither unused ones nor those that become idle later.
  */
 export function useConnections(app: App): void {
   let underWay = 0

@@ -2,11 +2,12 @@ import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod'
 import { VERSION } from '../../version.ts'
+import { BYTES_MEDIA_TYPE } from '../../wire/protocol/index.ts'
 import type { App } from '../services.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Describes the body of a route that takes bytes, which no schema validates. */
+    /** Description of a binary body, which no schema validates. */
     binaryBody?: string
   }
 }
@@ -37,7 +38,8 @@ export async function useDocumentation(app: App): Promise<void> {
   await app.register(swaggerUi, {
     routePrefix: '/docs',
     staticCSP: true,
-    // TLS is in front, or there is none on the way to localhost: never force the page's own files to https.
+    // The service itself speaks http, behind a TLS proxy or on localhost, so browsers must not upgrade to
+    // https.
     transformStaticCSP: (policy) => policy.replace('upgrade-insecure-requests;', ''),
   })
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger())
@@ -47,6 +49,6 @@ const transform: Transform = (document) => {
   const { schema, url } = jsonSchemaTransform(document)
   const description = 'route' in document ? document.route.config?.binaryBody : undefined
   if (!description) return { schema, url }
-  const body = { type: 'string', contentMediaType: 'application/octet-stream', description }
-  return { schema: { ...schema, consumes: ['application/octet-stream'], body }, url }
+  const body = { type: 'string', contentMediaType: BYTES_MEDIA_TYPE, description }
+  return { schema: { ...schema, consumes: [BYTES_MEDIA_TYPE], body }, url }
 }

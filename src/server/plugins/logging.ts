@@ -2,13 +2,13 @@ import { randomUUID } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { type DestinationStream, type Logger, pino, stdSerializers } from 'pino'
 import { printableJson } from '../../errors/index.ts'
-import { KEY_SET_HEADER } from '../inference/binary-body.ts'
+import { KEY_SET_HEADER, ROUTES, routeOf } from '../../wire/protocol/index.ts'
 import { nameOf } from '../stores/key-store.ts'
 import { loggedName } from '../stores/store-log.ts'
 
 /**
- * A log that holds no secret: no bodies, no headers, routes instead of URLs. A key set appears as the
- * beginning of its hash, which is good for comparing and for nothing else.
+ * Creates a log without secrets: it has no bodies and no headers, and routes instead of URLs. A key set
+ * appears as the first characters of its id's hash, which cannot be used to access it.
  *
  * @param stream where lines go; standard output when absent
  */
@@ -23,20 +23,22 @@ export const createLogger = (level: string, stream?: DestinationStream): Logger 
   )
 
 /**
- * Escapes what pino's JSON leaves of control characters: DEL, C1, and those that turn the direction of
- * writing. They may come from a client, in `X-Forwarded-For` for one, and a log is read on terminals.
+ * Escapes control characters that pino's JSON leaves in place: DEL, C1, and those that turn the direction of
+ * writing. A client can send them, for example in `X-Forwarded-For`, and logs are read on terminals.
  */
 const printableStream = (stream: DestinationStream): DestinationStream => ({
   write: (line) => stream.write(printableJson(line)),
 })
 
-/** Request ids are the server's own: what a client sends could be anything. */
+/** The server makes request ids itself and ignores those of clients. */
 export const requestId = (): string => randomUUID()
 
 function loggedRequest(request: FastifyRequest): Record<string, unknown> {
   const route = request.routeOptions?.url
   const header = request.headers[KEY_SET_HEADER]
-  const { id = header } = ((route?.startsWith('/v2/keys') && request.params) || {}) as { id?: unknown }
+  const { id = header } = ((route?.startsWith(routeOf(ROUTES.keys)) && request.params) || {}) as {
+    id?: unknown
+  }
   return {
     method: request.method,
     route,

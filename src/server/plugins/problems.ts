@@ -1,12 +1,13 @@
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify'
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod'
+import { PROBLEM_MEDIA_TYPE, RETRY_AFTER_HEADER } from '../../wire/protocol/index.ts'
 import { badRequest, HttpError } from '../problems/http-error.ts'
-import { PROBLEM_MEDIA_TYPE, problemOf, retryAfter } from '../problems/problem.ts'
+import { problemOf, retryAfter } from '../problems/problem.ts'
 import type { App } from '../services.ts'
 
 /**
- * Answers every error, unknown routes included, as `application/problem+json`; logs those that are the
- * server's.
+ * Answers every error, including unknown routes, as `application/problem+json`, and logs faults of the
+ * server.
  */
 export function useProblems(app: App): void {
   app.setErrorHandler((error, request, reply) => sendProblem(asHttpError(error), request, reply))
@@ -24,8 +25,8 @@ function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyRepl
   const problem = problemOf(error, request.id)
   if (problem.status >= 500) logFault(request.log, error)
   const wait = retryAfter(problem)
-  if (wait !== undefined) reply.header('retry-after', wait)
-  // As bytes: to text Fastify would add a charset, which this media type does not have.
+  if (wait !== undefined) reply.header(RETRY_AFTER_HEADER, wait)
+  // The body is sent as bytes, because Fastify adds a charset to text, which this media type does not have.
   return reply
     .code(problem.status)
     .type(PROBLEM_MEDIA_TYPE)

@@ -2,8 +2,8 @@ import cors from '@fastify/cors'
 import helmet from '@fastify/helmet'
 import rateLimit from '@fastify/rate-limit'
 import underPressure from '@fastify/under-pressure'
+import { JSON_LENGTH_HEADER, PROTOCOL_HEADERS } from '../../wire/protocol/index.ts'
 import { countedAddress } from '../client-address.ts'
-import { KEY_SET_HEADER, LENGTH_HEADER } from '../inference/binary-body.ts'
 import { HttpError } from '../problems/http-error.ts'
 import type { App } from '../services.ts'
 
@@ -16,29 +16,22 @@ export interface SecurityOptions {
   readonly allowedOrigins?: readonly string[]
 }
 
-/** What a page of another origin may send beside what it always may, and read beside what it always may. */
-const REQUEST_HEADERS = [
-  'Authorization',
-  'Content-Type',
-  LENGTH_HEADER,
-  KEY_SET_HEADER,
-  'Prefer',
-  'Upload-Offset',
-]
-const RESPONSE_HEADERS = [LENGTH_HEADER, 'Retry-After']
+/** Headers that a page of another origin may send, and read, besides those that CORS always allows. */
+const REQUEST_HEADERS = ['Authorization', 'Content-Type', ...PROTOCOL_HEADERS]
+const RESPONSE_HEADERS = [JSON_LENGTH_HEADER, 'Retry-After']
 const PREFLIGHT_SECONDS = 7200
 
-/** Headers, and refusal of more work than the server can do. */
+/** Sets security headers, CORS, the rate limit and the limit on load. */
 export async function useSecurity(app: App, options: SecurityOptions): Promise<void> {
   await app.register(helmet, {
     contentSecurityPolicy: {
       useDefaults: false,
       directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] },
     },
-    // A browser client of another origin may read what it asked for; CORS decides that, not this header.
+    // CORS decides which origins may read an answer; this header must not forbid it.
     crossOriginResourcePolicy: { policy: 'cross-origin' },
   })
-  // Before what refuses requests, so that pages can read why.
+  // CORS comes before the plugins that refuse requests, so that pages can read the reason.
   await useCors(app, options)
   await app.register(rateLimit, {
     max: options.requestsPerMinute,
@@ -58,8 +51,8 @@ export async function useSecurity(app: App, options: SecurityOptions): Promise<v
 }
 
 /**
- * Tells browsers which other origins may read answers. No credentials: what authorises is in the requests
- * themselves.
+ * Sets the origins that may read answers. Credentials are not allowed, since requests carry their
+ * authorisation in headers.
  */
 async function useCors(app: App, { allowedOrigins = [] }: SecurityOptions): Promise<void> {
   if (allowedOrigins.length === 0) return

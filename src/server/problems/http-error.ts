@@ -6,7 +6,7 @@ import {
   type PolyVeilErrorOptions,
 } from '../../errors/index.ts'
 
-/** A `PolyVeilError` that HTTP answers with another status than its code's usual one. */
+/** A `PolyVeilError` with another HTTP status than the default of its code. */
 export class HttpError extends PolyVeilError {
   readonly status: number
 
@@ -22,11 +22,11 @@ export class HttpError extends PolyVeilError {
   }
 }
 
-/** 409: what was asked contradicts the state that the server is in; the facts say which state. */
+/** 409: the request conflicts with the state of the server, which the facts describe. */
 export const conflict = (code: ErrorCodeName, message: string, facts: ErrorFacts = {}): HttpError =>
   new HttpError(409, code, message, facts)
 
-/** 507: the server has not the memory that the request takes; it would be no use to send it again. */
+/** 507: the server lacks the memory that the request needs; sending it again does not help. */
 export const insufficientStorage = ({ code, message, facts, remedy }: ErrorData): HttpError =>
   new HttpError(507, code, message, facts, { remedy })
 

@@ -1,33 +1,11 @@
-import { z } from 'zod'
 import { ERROR_CODES, type ErrorCodeName, PolyVeilError } from '../../errors/index.ts'
+import type { Problem } from '../../wire/protocol/index.ts'
 import { HttpError } from './http-error.ts'
 
-/** Media type of RFC 9457. */
-export const PROBLEM_MEDIA_TYPE = 'application/problem+json'
-
-/**
- * What every error is answered with: RFC 9457's members, OIP's `error`, PolyVeil's code and remedy, then the
- * facts.
- */
-export const problemSchema = z
-  .looseObject({
-    type: z.string().describe('urn:polyveil:error: and the code'),
-    title: z.string().describe('What the code means'),
-    status: z.int(),
-    detail: z.string().describe('What happened, with the facts'),
-    code: z.string().describe('One of the codes of docs/errors.md'),
-    error: z.string().describe('The detail again, as the Open Inference Protocol names it'),
-    remedy: z.string(),
-    requestId: z.string().describe('Names the request in the server log'),
-  })
-  .meta({ id: 'Problem', description: 'RFC 9457 problem details; further members are facts about the error' })
-
-export type Problem = z.infer<typeof problemSchema>
-
-// Seconds after which it is worth trying again, where the error does not know better.
+// Seconds after which a client may try again, unless the error says otherwise.
 const RETRY_AFTER: Partial<Record<ErrorCodeName, number>> = { TOO_BUSY: 5, WORKER_LOST: 2 }
 
-/** An error as it goes out: INTERNAL faults keep their message to themselves. */
+/** The problem document of an error. The message of an INTERNAL fault is not disclosed. */
 export function problemOf(error: unknown, requestId: string): Problem {
   const { code, status, detail, facts, remedy = ERROR_CODES[code].remedy } = publicSide(error)
   const { cause } = ERROR_CODES[code]
@@ -69,8 +47,8 @@ function publicSide(error: unknown): PublicSide {
 }
 
 /**
- * Errors of Fastify and its plugins carry a status; those below 500, and 503 for pressure, are the client's
- * to know.
+ * The public side of an error of Fastify or its plugins, which carries a status. Only statuses below 500, and
+ * 503 under load, are disclosed.
  */
 function frameworkError(error: unknown): PublicSide | undefined {
   const { statusCode, message } = error as { statusCode?: number; message?: string }

@@ -7,8 +7,8 @@ const TITLES: Readonly<Record<string, string>> = {
 }
 
 /**
- * The page at the root: what this service is, and where to go on. No script and no style, which the content
- * security policy forbids.
+ * The page at the root, which describes the service and links to its documentation. It has no script and no
+ * style, since the content security policy forbids them.
  *
  * @param models names of the served models
  * @param links relative addresses

@@ -1,45 +1,49 @@
 import { z } from 'zod'
 import { PolyVeilError } from '../../errors/index.ts'
 import { keysMissing } from '../../wire/index.ts'
-import type { ServedModel } from '../catalogue.ts'
 import {
-  type InferenceRequest,
-  inferenceResponse,
-  LENGTH_HEADER,
-  MAX_JSON_BYTES,
-  parseInference,
-} from '../inference/binary-body.ts'
+  BYTES_MEDIA_TYPE,
+  JSON_LENGTH_HEADER,
+  MAX_JSON_HEADER_BYTES,
+  ROUTES,
+  routeOf,
+} from '../../wire/protocol/index.ts'
+import type { ServedModel } from '../catalogue.ts'
+import { type InferenceRequest, inferenceResponse, parseInference } from '../inference/binary-body.ts'
 import { InferenceCancelled } from '../inference/engine.ts'
 import type { Inference } from '../inference/inference.ts'
 import type { SentAnswer } from '../inference/reply-cache.ts'
-import type { EngineOutput } from '../inference/rounds.ts'
+import type { EngineOutput } from '../inference/round-mailbox.ts'
 import { conflict } from '../problems/http-error.ts'
 import type { App, Services } from '../services.ts'
 import { type KeyStore, nameOf } from '../stores/key-store.ts'
 import { bytesResponse, modelParams, responses } from './schemas.ts'
 
 const headersSchema = z.looseObject({
-  [LENGTH_HEADER]: z
+  [JSON_LENGTH_HEADER]: z
     .string()
     .regex(/^[1-9][0-9]{0,5}$/, 'must be the length of the JSON header in bytes')
     .transform(Number)
-    .refine((length) => length <= MAX_JSON_BYTES, `must be at most ${MAX_JSON_BYTES}`)
+    .refine((length) => length <= MAX_JSON_HEADER_BYTES, `must be at most ${MAX_JSON_HEADER_BYTES}`)
     .describe('Bytes of JSON at the beginning of the body'),
 })
 
-const BODY = `A JSON document of ${LENGTH_HEADER} bytes, directly followed by the frame of the encrypted image`
+const BODY = `A JSON document of ${JSON_LENGTH_HEADER} bytes, directly followed by the frame of the encrypted image`
 
-/** Inference in the Open Inference Protocol's binary form, up to its end or to its first refresh round. */
+/**
+ * Inference in the Open Inference Protocol's binary form. The answer is the logits, or the first masked
+ * tensor.
+ */
 export async function inferRoute(app: App, services: Services): Promise<void> {
   const { models, keys, metrics, inferences } = services
   const largest = Math.max(0, ...models.all.map(({ queryBytes }) => queryBytes))
   app.addContentTypeParser(
-    'application/octet-stream',
-    { parseAs: 'buffer', bodyLimit: largest + MAX_JSON_BYTES },
+    BYTES_MEDIA_TYPE,
+    { parseAs: 'buffer', bodyLimit: largest + MAX_JSON_HEADER_BYTES },
     (_request, body, done) => done(null, body),
   )
   app.post(
-    '/v2/models/:model/infer',
+    routeOf(ROUTES.infer),
     {
       config: { binaryBody: BODY },
       schema: {
@@ -49,12 +53,12 @@ export async function inferRoute(app: App, services: Services): Promise<void> {
         headers: headersSchema,
         response: responses({
           200: bytesResponse(
-            'application/octet-stream',
+            BYTES_MEDIA_TYPE,
             'A JSON document, directly followed by the frame of the encrypted logits or of a masked tensor',
           ),
         }),
       },
-      // Before the body is read, so that nobody uploads megabytes for nothing.
+      // Runs before the body is read, to reject a request early.
       onRequest: async ({ params, headers }) => {
         const model = models.get((params as { model: string }).model)
         requireRoom(Number(headers['content-length'] ?? 0), model)
@@ -62,7 +66,7 @@ export async function inferRoute(app: App, services: Services): Promise<void> {
     },
     async ({ params, headers, body }, reply) => {
       const model = models.get(params.model)
-      const request = parseInference(asBytes(body), Number(headers[LENGTH_HEADER]), model.queryBytes)
+      const request = parseInference(asBytes(body), Number(headers[JSON_LENGTH_HEADER]), model.queryBytes)
       requireManifest(request, model)
       takeKeys(keys, request.keySet, model)
       const inference = inferences.begin({
@@ -72,20 +76,20 @@ export async function inferRoute(app: App, services: Services): Promise<void> {
         rounds: model.manifest.rounds,
         encode: ({ id }, output) => encoded(services, model, id, output),
       })
-      const leave = inference.attendance.enter()
+      const leave = inference.idleTimer.enter()
       reply.raw.once('close', () => {
         leave()
-        // Nobody else could go on from here.
+        // The client that sent the query has gone without its answer, so it cannot continue the inference.
         if (!reply.raw.writableFinished) inference.cancel()
       })
       const logits = metrics.timeInference(model.name, () => run(services, model, request, inference))
       const { jsonBytes, body: answer } = await inference.rounds.begin(logits)
-      return reply.type('application/octet-stream').header(LENGTH_HEADER, jsonBytes).send(answer)
+      return reply.type(BYTES_MEDIA_TYPE).header(JSON_LENGTH_HEADER, jsonBytes).send(answer)
     },
   )
 }
 
-/** Has the engine run an inference, and the registry know how it ended. */
+/** Runs an inference on the engine and notes in the registry how it ended. */
 async function run(
   { keys, engine, inferences }: Services,
   model: ServedModel,
@@ -118,7 +122,7 @@ export function asBytes(body: unknown): Uint8Array {
 }
 
 function requireRoom(bytes: number, { queryBytes }: ServedModel): void {
-  const maxBytes = queryBytes + MAX_JSON_BYTES
+  const maxBytes = queryBytes + MAX_JSON_HEADER_BYTES
   if (bytes <= maxBytes) return
   throw new PolyVeilError(
     'TOO_LARGE',
@@ -138,9 +142,9 @@ function requireManifest({ manifestDigest }: InferenceRequest, { manifest }: Ser
 }
 
 /**
- * Takes a key set into use.
+ * Marks a key set as used.
  *
- * @throws KEYS_EXPIRED, KEYS_MISSING, PARAMETERS_MISMATCH when it is not good for the model
+ * @throws KEYS_EXPIRED, KEYS_MISSING, PARAMETERS_MISMATCH when it does not fit the model
  */
 function takeKeys(keys: KeyStore, id: string, { manifest }: ServedModel): void {
   const { digest, uploadOffset, bytes, parametersDigest, galoisElements } = keys.get(id)

@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream'
 import { z } from 'zod'
+import { EVENTS_MEDIA_TYPE, ROUTES, routeOf } from '../../wire/protocol/index.ts'
 import { inferenceEvents } from '../inference/events.ts'
 import { inferenceSchema } from '../inference/inference.ts'
 import type { App, Services } from '../services.ts'
@@ -7,10 +8,10 @@ import { bytesResponse, emptyResponse, responses } from './schemas.ts'
 
 const params = z.object({ id: z.string().max(64).describe('The id that the client gave the inference') })
 
-/** Watching and cancelling an inference while its POST is open. */
+/** Routes to watch and cancel an inference while its POST is open. */
 export function inferenceRoutes(app: App, { inferences }: Services): void {
   app.get(
-    '/v2/inferences/:id',
+    routeOf(ROUTES.inference),
     {
       schema: {
         tags: ['inference'],
@@ -22,13 +23,13 @@ export function inferenceRoutes(app: App, { inferences }: Services): void {
     ({ params: { id } }) => inferences.get(id).snapshot,
   )
   app.get(
-    '/v2/inferences/:id/events',
+    routeOf(ROUTES.inferenceEvents),
     {
       schema: {
         tags: ['inference'],
         summary: 'Progress as server-sent events: `progress`, at last `end`',
         params,
-        response: responses({ 200: bytesResponse('text/event-stream', 'Each event holds an Inference') }),
+        response: responses({ 200: bytesResponse(EVENTS_MEDIA_TYPE, 'Each event holds an Inference') }),
       },
     },
     async ({ params: { id } }, reply) => {
@@ -36,11 +37,11 @@ export function inferenceRoutes(app: App, { inferences }: Services): void {
       const gone = new AbortController()
       reply.raw.once('close', () => gone.abort())
       const events = Readable.from(inferenceEvents(inference, gone.signal))
-      return reply.type('text/event-stream').header('cache-control', 'no-store').send(events)
+      return reply.type(EVENTS_MEDIA_TYPE).header('cache-control', 'no-store').send(events)
     },
   )
   app.delete(
-    '/v2/inferences/:id',
+    routeOf(ROUTES.inference),
     {
       schema: {
         tags: ['inference'],

@@ -3,40 +3,34 @@ import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { PolyVeilError } from '../../errors/index.ts'
 import { checkGaloisElements, keySetBytes } from '../../wire/index.ts'
+import {
+  BYTES_MEDIA_TYPE,
+  KEY_SET_HEADER,
+  keySetAnnouncementSchema,
+  keySetSchema,
+  keyUploadProgressSchema,
+  keyUploadSchema,
+  MAX_KEY_SET_ID,
+  MAX_PART_BYTES,
+  pathOf,
+  ROUTES,
+  routeOf,
+  UPLOAD_OFFSET_HEADER,
+} from '../../wire/protocol/index.ts'
 import { countedAddress } from '../client-address.ts'
-import { KEY_SET_HEADER } from '../inference/binary-body.ts'
 import type { App, Services } from '../services.ts'
 import type { KeySetRecord } from '../stores/key-set-record.ts'
 import type { NewKeySet, VerifyKeySet } from '../stores/key-store.ts'
-import { PART_BYTES } from '../stores/key-store.ts'
 import { emptyResponse, responses } from './schemas.ts'
 
-// As many elements as there can be keys in the largest set that the limits allow; the store's own limit is on
-// bytes.
-const MAX_GALOIS_ELEMENTS = 4096
-
-const id = z.string().min(1).max(128).describe('The id that POST /v2/keys answered; keep it secret')
-
-const announcement = z.strictObject({
-  parametersDigest: z.string().max(64),
-  bytes: z.int().positive().describe('Exact size of the key set'),
-  galoisElements: z.array(z.int()).max(MAX_GALOIS_ELEMENTS).describe('Ascending'),
-})
-
-const createdSchema = z
-  .object({ id: z.string(), uploadOffset: z.int(), bytes: z.int(), expires: z.iso.datetime() })
-  .meta({ id: 'KeyUpload' })
-
-const uploadedSchema = createdSchema
-  .extend({ complete: z.boolean(), digest: z.string().optional() })
-  .meta({ id: 'KeyUploadProgress' })
-
-const keySetSchema = uploadedSchema
-  .extend({ parametersDigest: z.string(), galoisElements: z.array(z.int()) })
-  .meta({ id: 'KeySet' })
+const id = z
+  .string()
+  .min(1)
+  .max(MAX_KEY_SET_ID)
+  .describe('The id that POST /v2/keys answered; keep it secret')
 
 const uploadHeaders = z.looseObject({
-  'upload-offset': z
+  [UPLOAD_OFFSET_HEADER]: z
     .string()
     .regex(/^(0|[1-9][0-9]{0,12})$/, 'must be the number of bytes that the server has')
     .transform(Number)
@@ -44,24 +38,24 @@ const uploadHeaders = z.looseObject({
 })
 
 /**
- * Where requests name their key set. Proxies log paths, and whoever reads an id may use it: so it belongs in
- * the header. The path is how PolyVeil 0.1 had it, and goes on to work.
+ * Where requests name their key set. The id is a secret and proxies log paths, so clients send it in a
+ * header. PolyVeil 0.1 sent it in the path, which still works.
  */
 const PLACES = [
-  { url: '/v2/keys', params: z.object({}), headers: z.looseObject({ [KEY_SET_HEADER]: id }) },
-  { url: '/v2/keys/:id', params: z.object({ id }), headers: z.looseObject({}) },
+  { url: routeOf(ROUTES.keys), params: z.object({}), headers: z.looseObject({ [KEY_SET_HEADER]: id }) },
+  { url: routeOf(ROUTES.keySet), params: z.object({ id }), headers: z.looseObject({}) },
 ] as const
 
 type Place = (typeof PLACES)[number]
 
-/** The id in a request that has passed its place's schemas. */
+/** The key set's id in a request that has passed the schemas of its place. */
 const idIn = ({ params, headers }: FastifyRequest): string =>
   (params as { id?: string }).id ?? (headers[KEY_SET_HEADER] as string)
 
-/** Public and evaluation keys: announced, uploaded in resumable parts, checked, kept until they expire. */
+/** Routes to announce a key set, upload it in resumable parts, read its state and delete it. */
 export async function keyRoutes(app: App, { models, keys, engine }: Services): Promise<void> {
-  // A part is streamed to the store; nothing of it is held in memory.
-  app.addContentTypeParser('application/octet-stream', (_request, payload, done) => done(null, payload))
+  // A part is streamed to the store and not buffered in memory.
+  app.addContentTypeParser(BYTES_MEDIA_TYPE, (_request, payload, done) => done(null, payload))
 
   const verify: VerifyKeySet = async (record, location) => {
     const checked = await engine.checkKeys(models.parameters(record.parametersDigest), location)
@@ -70,49 +64,52 @@ export async function keyRoutes(app: App, { models, keys, engine }: Services): P
   }
 
   app.post(
-    '/v2/keys',
+    routeOf(ROUTES.keys),
     {
       schema: {
         tags: ['keys'],
         summary: 'Announce a key set',
-        body: announcement,
-        response: responses({ 201: createdSchema }),
+        body: keySetAnnouncementSchema,
+        response: responses({ 201: keyUploadSchema }),
       },
     },
     async ({ body, ip }, reply) => {
       requireFitting(models.parameters(body.parametersDigest), body)
       const { id, record } = await keys.create(body, ownerOf(ip))
-      return reply.code(201).header('location', `/v2/keys/${id}`).send(uploadState(id, record))
+      return reply
+        .code(201)
+        .header('location', routeOf(pathOf(ROUTES.keySet, { id })))
+        .send(uploadState(id, record))
     },
   )
   for (const place of PLACES) keySetRoutes(app, place, keys, verify)
 }
 
-/** What is done with an announced key set. */
+/** The routes of an announced key set, named in one of the places. */
 function keySetRoutes(
   app: App,
   { url, params, headers }: Place,
   keys: Services['keys'],
   verify: VerifyKeySet,
 ): void {
-  const inPath = url !== '/v2/keys'
+  const inPath = url !== routeOf(ROUTES.keys)
   const summary = (text: string): string => (inPath ? `${text}; better with the id in a header` : text)
   app.put(
     url,
     {
-      config: { binaryBody: `The next part of the key set, at most ${PART_BYTES} bytes` },
+      config: { binaryBody: `The next part of the key set, at most ${MAX_PART_BYTES} bytes` },
       schema: {
         tags: ['keys'],
         summary: summary('Upload the next part; the last one has the key set checked'),
         description: 'After a failure, go on at the `uploadOffset` that GET, or the 409, answers.',
         params,
         headers: headers.extend(uploadHeaders.shape),
-        response: responses({ 200: uploadedSchema }),
+        response: responses({ 200: keyUploadProgressSchema }),
       },
     },
     async (request) => {
       const id = idIn(request)
-      const record = await keys.append(id, request.headers['upload-offset'], uploadedPart(request.body))
+      const record = await keys.append(id, request.headers[UPLOAD_OFFSET_HEADER], uploadedPart(request.body))
       const received = record.uploadOffset === record.bytes
       return uploadState(id, received ? await keys.complete(id, verify) : record)
     },
@@ -153,7 +150,7 @@ function keySetRoutes(
   )
 }
 
-const uploadState = (id: string, record: KeySetRecord): z.infer<typeof uploadedSchema> => ({
+const uploadState = (id: string, record: KeySetRecord): z.infer<typeof keyUploadProgressSchema> => ({
   id,
   uploadOffset: record.uploadOffset,
   bytes: record.bytes,
@@ -162,10 +159,10 @@ const uploadState = (id: string, record: KeySetRecord): z.infer<typeof uploadedS
   digest: record.digest,
 })
 
-/** By whom limits on key sets count: an address, as long as there are no tenants. */
+/** The owner that limits on key sets count by: the client's address. */
 const ownerOf = (ip: string): string => `address:${countedAddress(ip)}`
 
-/** @throws CONFIG_INVALID, TENSOR_MALFORMED when no key set with these elements can be of that size */
+/** @throws CONFIG_INVALID, TENSOR_MALFORMED when a key set with these elements has another size */
 function requireFitting(
   parameters: Parameters<typeof keySetBytes>[0],
   { bytes, galoisElements }: NewKeySet,
@@ -186,9 +183,9 @@ function requireSameElements(announced: readonly number[], found: readonly numbe
   throw new PolyVeilError('TENSOR_MALFORMED', 'The key set has other Galois elements than were announced')
 }
 
-/** The body of a PUT. A connection that breaks off is the client's trouble, not a fault of the server. */
+/** The body of a PUT. A connection that breaks off is an error of the client, not a fault of the server. */
 async function* uploadedPart(body: unknown): AsyncGenerator<Uint8Array> {
-  // Without a content type there is no parser and no body: an empty part.
+  // A request without a content type has no parsed body: the part is empty.
   if (!(body instanceof Readable)) return
   try {
     yield* body

@@ -1,32 +1,17 @@
 import { z } from 'zod'
 import type { Manifest } from '../../circuit/manifest/manifest.ts'
+import {
+  BINARY_DATATYPE,
+  CKKS_EXTENSION,
+  modelListSchema,
+  modelSchema,
+  ROUTES,
+  routeOf,
+  type tensorSchema,
+} from '../../wire/protocol/index.ts'
 import type { ServedModel } from '../catalogue.ts'
 import type { App, Services } from '../services.ts'
 import { modelParams, responses } from './schemas.ts'
-
-const tensorSchema = z.object({
-  name: z.string(),
-  datatype: z.literal('BYTES'),
-  shape: z.array(z.int()),
-  parameters: z.object({ binary_data_size: z.int() }).describe('Exact size of the frame'),
-})
-
-const modelSchema = z
-  .object({
-    name: z.string(),
-    versions: z.array(z.string()),
-    platform: z.literal('polyveil_ckks'),
-    inputs: z.array(tensorSchema),
-    outputs: z.array(tensorSchema),
-    labels: z.array(z.string()),
-    parameters: z.object({
-      manifest_digest: z.string(),
-      parameters_digest: z.string(),
-      image_shape: z.array(z.int()).describe('[C, H, W] of the preprocessed image'),
-      batch: z.int().describe('Images that one query can hold; how many it does hold is encrypted with them'),
-    }),
-  })
-  .meta({ id: 'Model' })
 
 const manifestSchema = z.looseObject({ format: z.string(), model: z.string(), digest: z.string() }).meta({
   id: 'Manifest',
@@ -36,18 +21,18 @@ const manifestSchema = z.looseObject({ format: z.string(), model: z.string(), di
 /** The served models and their public manifests. */
 export function modelRoutes(app: App, { models, engine }: Services): void {
   app.get(
-    '/v2/models',
+    routeOf(ROUTES.models),
     {
       schema: {
         tags: ['models'],
         summary: 'Served models',
-        response: responses({ 200: z.object({ models: z.array(modelSchema) }) }),
+        response: responses({ 200: modelListSchema }),
       },
     },
     () => ({ models: models.all.map(metadata) }),
   )
   app.get(
-    '/v2/models/:model',
+    routeOf(ROUTES.model),
     {
       schema: {
         tags: ['models'],
@@ -60,7 +45,7 @@ export function modelRoutes(app: App, { models, engine }: Services): void {
   )
   const readySchema = z.object({ name: z.string(), ready: z.boolean() })
   app.get(
-    '/v2/models/:model/ready',
+    routeOf(ROUTES.modelReady),
     {
       schema: {
         tags: ['models'],
@@ -75,7 +60,7 @@ export function modelRoutes(app: App, { models, engine }: Services): void {
     },
   )
   app.get(
-    '/v2/models/:model/manifest',
+    routeOf(ROUTES.manifest),
     {
       schema: {
         tags: ['models'],
@@ -100,14 +85,14 @@ export function modelRoutes(app: App, { models, engine }: Services): void {
 function metadata({ name, manifest, queryBytes, responseBytes }: ServedModel): z.infer<typeof modelSchema> {
   const tensor = (tensorName: string, bytes: number): z.infer<typeof tensorSchema> => ({
     name: tensorName,
-    datatype: 'BYTES',
+    datatype: BINARY_DATATYPE,
     shape: [1],
     parameters: { binary_data_size: bytes },
   })
   return {
     name,
     versions: ['1'],
-    platform: 'polyveil_ckks',
+    platform: CKKS_EXTENSION,
     inputs: [tensor('image', queryBytes)],
     outputs: [tensor('logits', responseBytes)],
     labels: manifest.labels,

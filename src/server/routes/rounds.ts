@@ -1,7 +1,16 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { PolyVeilError } from '../../errors/index.ts'
-import { KEY_SET_HEADER, LENGTH_HEADER } from '../inference/binary-body.ts'
+import {
+  BYTES_MEDIA_TYPE,
+  JSON_LENGTH_HEADER,
+  KEY_SET_HEADER,
+  MAX_KEY_SET_ID,
+  PREFER_HEADER,
+  PREFER_MINIMAL,
+  ROUTES,
+  routeOf,
+} from '../../wire/protocol/index.ts'
 import type { Inference } from '../inference/inference.ts'
 import type { SentAnswer } from '../inference/reply-cache.ts'
 import type { App, Services } from '../services.ts'
@@ -10,7 +19,11 @@ import { asBytes } from './infer.ts'
 import { bytesResponse, emptyResponse, responses } from './schemas.ts'
 
 const headersSchema = z.looseObject({
-  [KEY_SET_HEADER]: z.string().min(1).max(128).describe('Id of the key set that the inference began with'),
+  [KEY_SET_HEADER]: z
+    .string()
+    .min(1)
+    .max(MAX_KEY_SET_ID)
+    .describe('Id of the key set that the inference began with'),
 })
 const params = z.object({
   id: z.string().max(64).describe('The id in the answer that asks for the round'),
@@ -18,31 +31,32 @@ const params = z.object({
 })
 
 const preferSchema = headersSchema.extend({
-  prefer: z
+  [PREFER_HEADER]: z
     .string()
     .optional()
-    .describe('`return=minimal` (RFC 7240): no more than 204, for clients that fetch what comes next by GET'),
+    .describe(
+      `\`${PREFER_MINIMAL}\` (RFC 7240): no more than 204, for clients that fetch what comes next by GET`,
+    ),
 })
 
-const ANSWER = bytesResponse(
-  'application/octet-stream',
+const OUTPUT = bytesResponse(
+  BYTES_MEDIA_TYPE,
   'A JSON document, directly followed by the frame of a masked tensor or of the encrypted logits',
 )
 
-/** What clients get and give in refresh rounds. */
+/** Routes of refresh rounds: a client fetches a masked tensor and posts its reply. */
 export async function roundRoutes(app: App, services: Services): Promise<void> {
-  // Before a body is read: nobody uploads megabytes for nothing, and who uploads them is there. But after
-  // requests were counted.
+  // Runs before the body is read (reject early, and the idle timer sees the upload) and after rate limiting.
   app.addHook('preParsing', async ({ params, headers }, reply) => {
     const inference = services.inferences.get((params as { id: string }).id)
     requireOwner(inference, headers[KEY_SET_HEADER])
-    reply.raw.once('close', inference.attendance.enter())
+    reply.raw.once('close', inference.idleTimer.enter())
   })
   outputRoute(app, services)
-  answerRoute(app, services)
+  replyRoute(app, services)
 }
 
-/** Requests of an inference's own client are not counted: the inference was. */
+/** Exempts the inference's own client from the rate limit, which has counted the query. */
 const uncounted = ({ inferences }: Services) => ({
   allowList: ({ params, headers }: FastifyRequest): boolean => {
     const inference = inferences.find((params as { id: string }).id)
@@ -53,7 +67,7 @@ const uncounted = ({ inferences }: Services) => ({
 function outputRoute(app: App, services: Services): void {
   const { inferences } = services
   app.get(
-    '/v2/inferences/:id/rounds/:round',
+    routeOf(ROUTES.round),
     {
       config: { rateLimit: uncounted(services) },
       schema: {
@@ -64,27 +78,27 @@ function outputRoute(app: App, services: Services): void {
           'while it works at one.',
         params,
         headers: headersSchema,
-        response: responses({ 200: ANSWER }),
+        response: responses({ 200: OUTPUT }),
       },
     },
     async ({ params: { id, round } }, reply) => {
       const inference = inferences.get(id)
       requireKnown(inference)
-      return send(reply, await inference.rounds.output(round))
+      return send(reply, await inference.rounds.wait(round))
     },
   )
 }
 
-function answerRoute(app: App, services: Services): void {
+function replyRoute(app: App, services: Services): void {
   const { models, inferences, metrics } = services
   const largest = Math.max(1, ...models.all.flatMap(({ refreshedBytes }) => refreshedBytes))
   app.addContentTypeParser(
-    'application/octet-stream',
+    BYTES_MEDIA_TYPE,
     { parseAs: 'buffer', bodyLimit: largest },
     (_request, body, done) => done(null, body),
   )
   app.post(
-    '/v2/inferences/:id/rounds/:round',
+    routeOf(ROUTES.round),
     {
       config: { binaryBody: 'The frame of the refreshed tensor', rateLimit: uncounted(services) },
       schema: {
@@ -95,7 +109,7 @@ function answerRoute(app: App, services: Services): void {
           'that waits, is 409.',
         params,
         headers: preferSchema,
-        response: responses({ 200: ANSWER, 204: emptyResponse('The answer is taken') }),
+        response: responses({ 200: OUTPUT, 204: emptyResponse('The answer is taken') }),
       },
     },
     async ({ params: { id, round }, headers, body }, reply) => {
@@ -104,20 +118,20 @@ function answerRoute(app: App, services: Services): void {
       const bytes = asBytes(body)
       const repeated = rounds.isRepeated(round, bytes)
       if (!repeated) requireUnderWay(inference)
-      await rounds.answer(round, bytes)
-      if (!repeated) metrics.roundAnswered(model, bytes.length)
-      if (!MINIMAL.test(headers.prefer ?? '')) return send(reply, await rounds.output(round + 1))
-      return reply.code(204).header('preference-applied', 'return=minimal').send(null)
+      await rounds.reply(round, bytes)
+      if (!repeated) metrics.replyReceived(model, bytes.length)
+      if (!MINIMAL.test(headers[PREFER_HEADER] ?? '')) return send(reply, await rounds.wait(round + 1))
+      return reply.code(204).header('preference-applied', PREFER_MINIMAL).send(null)
     },
   )
 }
 
-const MINIMAL = /(^|[,;\s])return=minimal($|[,;\s])/i
+const MINIMAL = new RegExp(`(^|[,;\\s])${PREFER_MINIMAL}($|[,;\\s])`, 'i')
 
 const send = (reply: FastifyReply, { jsonBytes, body }: SentAnswer): FastifyReply =>
-  reply.type('application/octet-stream').header(LENGTH_HEADER, jsonBytes).send(body)
+  reply.type(BYTES_MEDIA_TYPE).header(JSON_LENGTH_HEADER, jsonBytes).send(body)
 
-/** Says no more than that there is no such inference. */
+/** Refuses other clients with the same error as for an unknown inference, so that ids cannot be probed. */
 function requireOwner(inference: Inference, header: string | string[] | undefined): void {
   if (isOwner(inference, header)) return
   throw new PolyVeilError('INFERENCE_UNKNOWN', 'There is no inference of that id')
@@ -128,7 +142,7 @@ function requireUnderWay({ running }: Inference): void {
   throw new PolyVeilError('INFERENCE_UNKNOWN', 'The inference has ended')
 }
 
-/** Outputs of an inference that came to its end can still be had, for a while. */
+/** Clients can fetch outputs of a running inference, and for a while of one that is done. */
 function requireKnown({ running, snapshot }: Inference): void {
   if (running || snapshot.state === 'done') return
   throw new PolyVeilError('INFERENCE_UNKNOWN', 'The inference has ended')

@@ -1,12 +1,12 @@
 import { z } from 'zod'
-import { PROBLEM_MEDIA_TYPE, problemSchema } from '../problems/problem.ts'
+import { PROBLEM_MEDIA_TYPE, problemSchema } from '../../wire/protocol/index.ts'
 
 const problem = {
   description: 'The request failed; see `code`',
   content: { [PROBLEM_MEDIA_TYPE]: { schema: problemSchema } },
 }
 
-/** Response schemas of a route: the good ones given, and problem details for all else. */
+/** Response schemas of a route: those of success, and problem details for 4xx and 5xx. */
 export const responses = <T extends object>(
   good: T,
 ): T & { '4xx': typeof problem; '5xx': typeof problem } => ({
@@ -15,7 +15,7 @@ export const responses = <T extends object>(
   '5xx': problem,
 })
 
-/** A response that is no JSON. */
+/** Schema of a binary response. */
 export const bytesResponse = (mediaType: string, description: string) => ({
   description,
   content: { [mediaType]: { schema: z.any().meta({ type: 'string', contentMediaType: mediaType }) } },

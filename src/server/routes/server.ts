@@ -1,29 +1,25 @@
 import { z } from 'zod'
 import { VERSION } from '../../version.ts'
+import { ROUTES, routeOf, SERVER_EXTENSIONS, serverMetadataSchema } from '../../wire/protocol/index.ts'
 import type { App, Services } from '../services.ts'
 import { homePage } from './home-page.ts'
 import { responses } from './schemas.ts'
 
 const NAME = 'polyveil'
-const EXTENSIONS = ['binary_tensor_data', 'polyveil_ckks']
 
-/** Relative, so that they hold behind a prefix. */
+/** Relative links, which work behind a path prefix. */
 const LINKS = {
   documentation: 'docs',
   openapi: 'openapi.json',
-  metadata: 'v2',
-  models: 'v2/models',
-  health: 'v2/health/ready',
+  metadata: ROUTES.server,
+  models: ROUTES.models,
+  health: ROUTES.ready,
 }
 
-const metadataSchema = z
-  .object({ name: z.string(), version: z.string(), extensions: z.array(z.string()) })
-  .meta({ id: 'ServerMetadata' })
-
-/** What the server is, and whether it is well. */
+/** Routes of server metadata and health. */
 export function serverRoutes(app: App, { engine, models }: Services): void {
-  const metadata = { name: NAME, version: VERSION, extensions: EXTENSIONS }
-  // People who follow a link, or a proxy's administrator, learn what this is.
+  const metadata = { name: NAME, version: VERSION, extensions: SERVER_EXTENSIONS }
+  // A browser gets a page that describes the service, other programs get JSON.
   app.get('/', { schema: { hide: true } }, ({ headers }, reply) => {
     reply.header('vary', 'accept')
     if (!headers.accept?.includes('text/html')) return reply.send({ ...metadata, ...LINKS })
@@ -31,14 +27,18 @@ export function serverRoutes(app: App, { engine, models }: Services): void {
     return reply.type('text/html; charset=utf-8').send(homePage(VERSION, names, LINKS))
   })
   app.get(
-    '/v2',
+    routeOf(ROUTES.server),
     {
-      schema: { tags: ['server'], summary: 'Server metadata', response: responses({ 200: metadataSchema }) },
+      schema: {
+        tags: ['server'],
+        summary: 'Server metadata',
+        response: responses({ 200: serverMetadataSchema }),
+      },
     },
     () => metadata,
   )
   app.get(
-    '/v2/health/live',
+    routeOf(ROUTES.live),
     {
       config: { rateLimit: false },
       schema: {
@@ -51,7 +51,7 @@ export function serverRoutes(app: App, { engine, models }: Services): void {
   )
   const readySchema = z.object({ ready: z.boolean() })
   app.get(
-    '/v2/health/ready',
+    routeOf(ROUTES.ready),
     {
       config: { rateLimit: false },
       schema: {

@@ -14,13 +14,13 @@ const RECORD = '.json'
 const DRAFT = '.json.new'
 const BYTES = '.keys'
 const OWNER_ONLY = 0o600
-/** Key sets go by a SHA-256 in hex. Files of any other name are not the store's, and never deleted. */
+/** Files of key sets are named by a SHA-256 in hex. The store never deletes files with other names. */
 const OWN = /^[0-9a-f]{64}(\.json|\.json\.new|\.keys)$/
 const isOwn = (file: string): boolean => OWN.test(file)
 
 /**
- * Key sets in a directory of its own, which a file marks: `NAME.json` is the record, `NAME.keys` the bytes.
- * Readable by the owner alone. What has another name than these, and every directory, is left alone.
+ * Key sets in a directory that a marker file reserves for them: `NAME.json` is the record, `NAME.keys` the
+ * bytes. Only the owner can read the files. Files with other names, and directories, stay untouched.
  */
 export class DiskFiles implements KeySetFiles {
   readonly #directory: string
@@ -32,9 +32,8 @@ export class DiskFiles implements KeySetFiles {
   }
 
   /**
-   * @param log told of each file that is deleted, and of files that are not the store's
-   * @throws CONFIG_INVALID when the directory cannot be made or used, or holds something else and is not
-   *   marked
+   * @param log gets each file that is deleted, and files of others
+   * @throws CONFIG_INVALID when the directory cannot be made or used, or has other files and no marker
    */
   static async open(directory: string, log: StoreLog = NO_LOG): Promise<DiskFiles> {
     const store = new DiskFiles(directory, log)
@@ -88,7 +87,7 @@ export class DiskFiles implements KeySetFiles {
   }
 
   async remove(name: string): Promise<void> {
-    // The record first: bytes without one are thrown away at the next start, should this be interrupted.
+    // The record goes first: if this is interrupted, the next start deletes bytes without a record.
     await rm(this.#path(name, RECORD), { force: true })
     await rm(this.#path(name, BYTES), { force: true })
   }
@@ -102,9 +101,9 @@ export class DiskFiles implements KeySetFiles {
   }
 
   /**
-   * A record that is damaged, or lacks its bytes, is as good as none; the client uploads again.
+   * Reads a record. One that is damaged or lacks its bytes is treated as absent; the client uploads again.
    *
-   * @throws CONFIG_INVALID when the disk or the rights fail: that is no reason to delete anything
+   * @throws CONFIG_INVALID when the disk or the permissions fail, in which case nothing may be deleted
    */
   async #read(file: string): Promise<KeySetRecord | undefined> {
     const text = await readFile(join(this.#directory, file), 'utf8').catch(unreadable(file))

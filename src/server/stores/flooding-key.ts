@@ -7,10 +7,10 @@ import { FLOODING_KEY_BYTES, newFloodingKey } from '../../he-ops/flooding.ts'
 const FILE = 'flooding.key'
 
 /**
- * The service's secret key for the noise of answers. It is made with the first start and stays: with another
- * key a repeated query would get other noise.
+ * The service's secret key for the flooding noise of answers. The first start makes it, and it stays: under
+ * another key a repeated query would get other noise.
  *
- * @param directory that the service keeps its data in; made if need be
+ * @param directory the data directory of the service; made when it does not exist
  * @throws CONFIG_INVALID when the file cannot be read or written, or has another length
  */
 export async function loadFloodingKey(directory: string): Promise<Uint8Array> {
@@ -44,8 +44,7 @@ async function read(path: string): Promise<Uint8Array | undefined> {
 }
 
 /**
- * The file appears with all of its bytes. Where two services start at once, the second one takes the first
- * one's key.
+ * Creates the file atomically. When two services start at once, the second takes the key of the first.
  */
 async function create(path: string): Promise<Uint8Array> {
   const draft = `${path}.${randomUUID()}.part`

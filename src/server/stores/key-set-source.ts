@@ -4,7 +4,7 @@ import { type ByteSource, bytesSource } from '../../wire/index.ts'
 import type { KeySetLocation } from './key-set-record.ts'
 
 /**
- * Runs `body` with the bytes of a stored key set, read where they lie.
+ * Runs `body` with a source that reads a stored key set in place.
  *
  * @throws KEYS_EXPIRED when the file is gone
  */
@@ -22,10 +22,10 @@ export async function withKeySet<T>(
 }
 
 /**
- * The same for a key set that has passed its check when it was complete: it is not hashed again each time it
- * is loaded. The store does not write to it any more, and nobody else can reach its files. What an accident
- * on the disk makes of them is still held against the primes, residue by residue, and can harm nobody's
- * results but those of the keys' own client, who notices: other keys decrypt to noise.
+ * Runs `body` with a key set that passed its check when it was completed; it is not hashed again on each
+ * load. The store does not write to it any more, and only the service can access its files. A fault of the
+ * disk is still found where it makes a residue exceed its prime. Otherwise it spoils only the results of the
+ * client that owns the keys, which decrypt to noise.
  *
  * @throws KEYS_EXPIRED when the file is gone
  */

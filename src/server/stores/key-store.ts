@@ -1,55 +1,54 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { PolyVeilError } from '../../errors/index.ts'
+import { MAX_PART_BYTES } from '../../wire/protocol/index.ts'
 import { conflict } from '../problems/http-error.ts'
 import type { KeySetFiles, KeySetLocation, KeySetRecord } from './key-set-record.ts'
 import { Serial } from './serial.ts'
 import { loggedName, NO_LOG, type StoreLog } from './store-log.ts'
-
-/** Largest part of an upload in bytes. */
-export const PART_BYTES = 16 * 2 ** 20
 
 export interface KeyStoreLimits {
   readonly ttlMilliseconds: number
   readonly maxSets: number
   /** Largest key set. */
   readonly maxSetBytes: number
-  /** All key sets together, each counted in full from the moment it is announced. */
+  /** Limit on all key sets together; each counts in full from its announcement. */
   readonly maxTotalBytes: number
   /**
-   * Time after the announcement, or the last part, at which an incomplete set expires; by default five
-   * minutes. Parts that are too slow all together prolong it no more.
+   * Time after the announcement or the last part when an incomplete set expires; by default five minutes.
+   * Parts that are too slow all together do not prolong it.
    */
   readonly uploadMilliseconds?: number
   /** Incomplete sets of one owner; by default 4. */
   readonly maxUploadsPerOwner?: number
-  /** Complete sets of one owner, by default 16. A further one takes the place of the least recently used. */
+  /** Complete sets of one owner, by default 16. A further set replaces the least recently used. */
   readonly maxSetsPerOwner?: number
   /**
-   * Bytes of one owner's complete sets, by default half of `maxTotalBytes`. They make room in the same way.
+   * Bytes of one owner's complete sets, by default half of `maxTotalBytes`; the least recently used are
+   * replaced.
    */
   readonly maxBytesPerOwner?: number
 }
 
 const DEFAULTS = { uploadMilliseconds: 300_000, maxUploadsPerOwner: 4, maxSetsPerOwner: 16 }
 /**
- * However often a part comes, an incomplete set ends by so many times the limit between two parts, and what
- * its bytes take at the least rate, in bytes a millisecond. A byte every few minutes would otherwise hold its
- * place for as long as its client likes.
+ * An incomplete set expires after so many times the limit between two parts, plus the time that its bytes
+ * take at the least rate, in bytes per millisecond. Otherwise a client could hold a place with a byte every
+ * few minutes.
  */
 const MOST_UPLOAD_LIMITS = 2
 const LEAST_UPLOAD_RATE = 8
-/** Seconds after which a client may find room again. */
+/** Seconds after which a client may try again when the store is full. */
 const FULL_RETRY_SECONDS = 60
 const UPLOAD_RETRY_SECONDS = 10
 
 export type NewKeySet = Pick<KeySetRecord, 'parametersDigest' | 'galoisElements' | 'bytes'>
 
 /**
- * Checks a received key set to its last residue. Its errors about the bytes delete the set; others leave it.
+ * Checks all of a received key set. Errors about the bytes delete the set; other errors leave it.
  */
 export type VerifyKeySet = (record: KeySetRecord, location: KeySetLocation) => Promise<{ digest: string }>
 
-/** Why a key set went, for the log. */
+/** Why a key set was removed, for the log. */
 type Reason =
   | 'deleted by its client'
   | 'expired'
@@ -58,10 +57,11 @@ type Reason =
   | 'made room for its owner'
 
 /**
- * Key sets by id: uploaded in parts, checked, kept until they expire. An id is an unguessable capability;
- * files go by its hash, so neither the disk nor the log can name a key set to this store.
+ * Key sets by id, which are uploaded in parts, checked, and kept until they expire. An id is an unguessable
+ * capability. Files and log lines have only its hash, which does not give access to the set.
  *
- * Each set has an owner, by whom limits count. No owner's sets go to make room for another's.
+ * Each set has an owner, for whom limits count it. The store never removes a set to make room for another
+ * owner.
  */
 export class KeyStore {
   readonly #files: KeySetFiles
@@ -86,9 +86,9 @@ export class KeyStore {
   }
 
   /**
-   * Takes over what `files` already holds and removes what has expired.
+   * Opens a store on the records in `files`, and removes expired ones.
    *
-   * @param log told of each key set that is removed
+   * @param log gets each key set that is removed
    */
   static async open(
     files: KeySetFiles,
@@ -105,16 +105,16 @@ export class KeyStore {
     return this.#records.size
   }
 
-  /** Bytes that the key sets take, or will when they are complete. */
+  /** Bytes of all key sets; incomplete ones count in full. */
   get reservedBytes(): number {
     return [...this.#records.values()].reduce((sum, { bytes }) => sum + bytes, 0)
   }
 
   /**
-   * Announces a key set. Where the store is full, complete sets of the same owner make room, the least
+   * Announces a key set. If the store is full, complete sets of the same owner are removed, the least
    * recently used first.
    *
-   * @param owner whom the set counts for
+   * @param owner for whom limits count the set
    * @returns its id
    * @throws TOO_LARGE; TOO_BUSY when the store has no room, or the owner too many uploads under way
    */
@@ -125,7 +125,7 @@ export class KeyStore {
     const expires = announced + this.#limits.uploadMilliseconds
     const record = { ...keySet, uploadOffset: 0, announced, expires, owner }
     const name = nameOf(id)
-    // Counted before anything is awaited, so that two at a time cannot take the same room.
+    // The set counts before anything is awaited, so that two concurrent calls cannot take the same room.
     this.#records.set(name, record)
     try {
       await this.#makeRoom(surplus)
@@ -137,12 +137,12 @@ export class KeyStore {
     return { id, record }
   }
 
-  /** Notes that a key set is being used: others of its owner make room before it. @throws KEYS_EXPIRED */
+  /** Notes that a key set is used: the owner's other sets are removed before it. @throws KEYS_EXPIRED */
   use(id: string): KeySetRecord {
     const name = nameOf(id)
     const used = { ...this.#require(name), used: this.#now() }
     this.#records.set(name, used)
-    // Nobody waits for the disk: should it fail, a restart forgets no more than the order of use.
+    // No caller waits for the disk. If it fails, a restart forgets only the order of use.
     this.#serial
       .run(name, () => this.#saveIfPresent(name))
       .catch((err) =>
@@ -151,7 +151,7 @@ export class KeyStore {
     return used
   }
 
-  /** @throws KEYS_EXPIRED when there is no such key set, or not any more */
+  /** @throws KEYS_EXPIRED when the key set does not exist or has expired */
   get(id: string): KeySetRecord {
     return this.#require(nameOf(id))
   }
@@ -163,19 +163,19 @@ export class KeyStore {
   }
 
   /**
-   * Appends a part. When it fails, whatever the reason, the upload stands where it stood before.
+   * Appends a part. A failure leaves the upload at its offset.
    *
    * @throws KEYS_EXPIRED
    * @throws TENSOR_MALFORMED (409) with `uploadOffset`, when the part begins elsewhere than at the server's
    *   offset
-   * @throws TOO_LARGE when it is longer than `PART_BYTES` or than what is left
+   * @throws TOO_LARGE when it is longer than `MAX_PART_BYTES` or than what is left
    */
   append(id: string, offset: number, part: AsyncIterable<Uint8Array>): Promise<KeySetRecord> {
     const name = nameOf(id)
     return this.#serial.run(name, async () => {
       const record = this.#require(name)
       if (offset !== record.uploadOffset) throw wrongOffset(offset, record.uploadOffset)
-      const room = Math.min(PART_BYTES, record.bytes - offset)
+      const room = Math.min(MAX_PART_BYTES, record.bytes - offset)
       const written = await this.#files.write(name, offset, atMost(room, part))
       if (written === 0) return this.#update(name, record)
       return this.#update(name, this.#received({ ...record, uploadOffset: offset + written }))
@@ -183,14 +183,14 @@ export class KeyStore {
   }
 
   /**
-   * Has a wholly received key set checked, once; a bad one is deleted.
+   * Checks a completely received key set once, and deletes it when its bytes are bad.
    *
-   * @throws whatever `verify` throws
+   * @throws errors of `verify`
    */
   async complete(id: string, verify: VerifyKeySet): Promise<KeySetRecord> {
     const name = nameOf(id)
     const record = await this.#serial.run(name, () => this.#verified(name, verify))
-    // Outside of this name's turn: two that make room for each other would wait for ever.
+    // This runs outside of the name's turn, because two sets that remove each other would deadlock.
     await this.#makeRoom(this.#surplusOf(record.owner, name))
     return record
   }
@@ -228,7 +228,7 @@ export class KeyStore {
     const names = [...this.#records.keys()].filter(expired)
     const removed = names.map((name) =>
       this.#serial.run(name, async () => {
-        // A part may have come meanwhile.
+        // A part may have arrived meanwhile.
         if (expired(name)) await this.#remove(name, this.#isComplete(name) ? 'expired' : 'upload given up')
       }),
     )
@@ -250,7 +250,7 @@ export class KeyStore {
   }
 
   /**
-   * Names of the owner's sets that have to go, so that there is room for one more of so many bytes.
+   * Names of the owner's sets that must be removed to make room for a new set of `bytes` bytes.
    *
    * @throws TOO_LARGE, TOO_BUSY
    */
@@ -286,8 +286,8 @@ export class KeyStore {
   }
 
   /**
-   * Names of an owner's sets that are too many now that the set `latest` is complete. Sets of nobody are
-   * never too many.
+   * Names of an owner's sets beyond the limits, now that the set `latest` is complete. Sets without an owner
+   * have no limit.
    */
   #surplusOf(owner: string | undefined, latest: string): string[] {
     if (owner === undefined) return []
@@ -316,7 +316,7 @@ export class KeyStore {
     return [...this.#records].filter(([, { expires }]) => expires > this.#now())
   }
 
-  /** Removes sets, which count no more from the moment that this is called. */
+  /** Removes sets. They stop counting as soon as this is called. */
   async #makeRoom(names: readonly string[]): Promise<void> {
     for (const name of names) this.#records.delete(name)
     await Promise.all(
@@ -346,7 +346,7 @@ export class KeyStore {
   }
 }
 
-/** Name of a key set in files, logs and caches: it identifies the set but is not good for asking for it. */
+/** Name of a key set in files, logs and caches: the hash of its id, which does not give access to the set. */
 export const nameOf = (id: string): string => createHash('sha256').update(id).digest('hex')
 
 async function* atMost(room: number, part: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {

@@ -1,6 +1,6 @@
 import type { KeySetFiles, KeySetLocation, KeySetRecord } from './key-set-record.ts'
 
-/** Key sets in memory, gone with the process: for tests and for servers without a disk. */
+/** Key sets in memory, for tests and for servers without a disk. They are lost when the process ends. */
 export class MemoryFiles implements KeySetFiles {
   readonly #records = new Map<string, KeySetRecord>()
   readonly #bytes = new Map<string, Uint8Array>()

@@ -4,19 +4,21 @@ import { join } from 'node:path'
 import { PolyVeilError } from '../../errors/index.ts'
 import type { StoreLog } from './store-log.ts'
 
-/** The file that marks a directory as this store's own. Without it nothing in there may ever be deleted. */
+/**
+ * The file that marks a directory as the store's own. Without it the store must not delete anything there.
+ */
 const MARKER = 'polyveil-key-sets.json'
 const MARK = '{"format":"polyveil-key-sets-1"}\n'
 const OWNER_ONLY = 0o600
 
 /**
- * Makes a directory, or takes one that is empty, marked, or filled by an older version of the store alone: an
- * unmarked one whose files all have the store's names and content. Others may use such names, too, and lose
- * nothing.
+ * Makes a directory, or opens one that is empty, has the marker, or has only files of an older version of the
+ * store: files of the store's names and content. Other programs may use the same names, and their files are
+ * left alone.
  *
- * @param isOwn whether the store gives files such names
- * @param isContentOwn whether the content of an unmarked directory with these files is the store's
- * @throws CONFIG_INVALID when the directory cannot be made or used, or holds something else and is not marked
+ * @param isOwn whether a name is one that the store gives its files
+ * @param isContentOwn whether these files of a directory without a marker have the store's content
+ * @throws CONFIG_INVALID when the directory cannot be made or used, or has other files and no marker
  */
 export async function openOwnDirectory(
   directory: string,
@@ -44,7 +46,7 @@ export async function openOwnDirectory(
   }
 }
 
-/** The files of the store in its directory; all else stays as it is, and is logged. */
+/** The files of the store in its directory. Other entries are logged and stay untouched. */
 export async function ownFiles(
   directory: string,
   isOwn: (file: string) => boolean,

@@ -1,8 +1,8 @@
-/** Runs tasks of one name one after another, and those of different names side by side. */
+/** Runs tasks of the same name one after another, and tasks of different names concurrently. */
 export class Serial {
   readonly #last = new Map<string, Promise<unknown>>()
 
-  /** Runs `task` when every earlier one of the name has ended, however it ended. */
+  /** Runs `task` after all earlier tasks of the name have succeeded or failed. */
   async run<T>(name: string, task: () => Promise<T>): Promise<T> {
     const before = this.#last.get(name) ?? Promise.resolve()
     const now = before.then(task)

@@ -1,4 +1,4 @@
-/** Where a store says what it does to files; a logger of Fastify's or pino's is one. */
+/** Log of what a store does to files; loggers of Fastify and pino fit. */
 export interface StoreLog {
   info(facts: object, message: string): void
   warn(facts: object, message: string): void
@@ -6,5 +6,5 @@ export interface StoreLog {
 
 export const NO_LOG: StoreLog = { info() {}, warn() {} }
 
-/** A key set in the log: the beginning of the hash that it is stored under. */
+/** Name of a key set in the log: the first characters of the hash that it is stored under. */
 export const loggedName = (name: string): string => name.slice(0, 12)

@@ -5,14 +5,14 @@ import { type OutlineFile, readCircuitFile, readOutlineFile } from '../circuit-f
 import type { CircuitReference } from './messages.ts'
 
 /**
- * A circuit that a worker serves. What its header says stays; operations and constants, hundreds of megabytes
- * of deep circuits, are read when they are needed, and kept no longer than somebody holds them.
+ * A circuit that a worker serves. Its header stays in memory. Operations and constants, hundreds of megabytes
+ * for deep circuits, are read on demand and held by a weak reference.
  */
 export class ServedCircuit {
   readonly outline: CircuitOutline
   readonly manifest: Manifest
   readonly #path: string
-  /** Of the file, in hex. */
+  /** Digest of the file, in hex. */
   readonly digest: string
   #circuit: WeakRef<Circuit> | undefined
 
@@ -23,14 +23,14 @@ export class ServedCircuit {
     this.manifest = manifest
   }
 
-  /** @throws INTERNAL when the file is not any more what clients were told */
+  /** @throws INTERNAL when the file has another manifest than clients were told */
   static async open({ path, manifestDigest }: CircuitReference): Promise<ServedCircuit> {
     const file = await readOutlineFile(path).catch(changed)
     const manifest = manifestOfOutline(file.outline)
     return manifest.digest === manifestDigest ? new ServedCircuit(path, file, manifest) : changed()
   }
 
-  /** The whole circuit, always the same one. @throws INTERNAL when its file was changed */
+  /** The whole circuit. @throws INTERNAL when its file has changed */
   async read(): Promise<Circuit> {
     const known = this.#circuit?.deref()
     if (known) return known
@@ -43,7 +43,7 @@ export class ServedCircuit {
 
 const served = new Map<string, ServedCircuit>()
 
-/** The circuit that a reference means, the same object each time. @throws as `ServedCircuit.open` */
+/** The circuit of a reference; calls return the same object. @throws as `ServedCircuit.open` */
 export async function servedCircuit(reference: CircuitReference): Promise<ServedCircuit> {
   const known = served.get(reference.manifestDigest)
   if (known) return known

@@ -8,9 +8,9 @@ import { InferenceCancelled, type StoredKeySet } from '../inference/engine.ts'
 import { insufficientStorage } from '../problems/http-error.ts'
 import type { KeySetLocation } from '../stores/key-set-record.ts'
 
-/** What every worker is started with. */
+/** Settings that all workers start with. */
 export interface WorkerSettings {
-  /** Memory for loaded key sets in bytes; the least recently used make room for new ones. */
+  /** Memory for loaded key sets in bytes; new key sets evict the least recently used. */
   readonly keyBytes: number
   /** Most memory of the simd engine in bytes: keys, encoded constants and programs together. */
   readonly engineBytes: number
@@ -25,7 +25,7 @@ export interface CheckTask {
   readonly location: KeySetLocation
 }
 
-/** A circuit's file, and the manifest that clients were told. */
+/** A circuit's file, and the digest of the manifest that clients were given. */
 export interface CircuitReference {
   readonly path: string
   readonly manifestDigest: string
@@ -36,31 +36,32 @@ export interface InferTask {
   readonly keys: StoredKeySet
   readonly frame: Uint8Array
   /**
-   * Gives `WorkerMessage`s, takes `ClientMessage`s. Closing the other end ends an inference that waits for
-   * its client.
+   * The worker posts `WorkerMessage`s to it and receives `RefreshReply`s. Closing the other end ends an
+   * inference that waits for its client.
    */
   readonly port: MessagePort
   /**
-   * One 32-bit word: not zero when the inference is to end. A worker is deaf to messages while it computes.
+   * One 32-bit word, which is not zero when the inference is to end. A worker cannot receive messages while
+   * it computes.
    */
   readonly stop: SharedArrayBuffer
 }
 
-/** What a worker says while it executes a circuit. */
+/** Message of a worker that executes a circuit. */
 export type WorkerMessage =
   | { readonly kind: 'progress'; readonly done: number; readonly total: number }
-  /** A refresh round: the frame is for the client, whose answer is waited for. */
+  /** Sends a masked tensor to the client; the worker waits for the reply. */
   | { readonly kind: 'refresh'; readonly round: number; readonly masked: Uint8Array<ArrayBuffer> }
-  /** Whether the answer to a round is one. Otherwise another is waited for. */
-  | { readonly kind: 'taken'; readonly round: number; readonly outcome: Outcome<undefined> }
+  /** Result of checking a reply. After an error the worker waits for another reply. */
+  | { readonly kind: 'reply checked'; readonly round: number; readonly outcome: Outcome<undefined> }
 
-/** The frame that a client answers a refresh round with, unchecked. */
-export interface ClientMessage {
+/** The client's reply to a refresh round, unchecked. */
+export interface RefreshReply {
   readonly round: number
   readonly refreshed: Uint8Array<ArrayBuffer>
 }
 
-/** What a worker posts, outside of any task, when a client's keys and a circuit are ready to run. */
+/** Message of a worker, outside of any task, that a session is ready to run. */
 export interface SessionOpened {
   readonly kind: 'session opened'
   readonly model: string
@@ -69,15 +70,16 @@ export interface SessionOpened {
 }
 
 /**
- * What a task comes to. Errors travel as data: a thrown one would lose its code and facts between threads.
+ * Result of a task. Errors are sent as data, since a thrown error would lose its code and facts between
+ * threads.
  */
 export type Outcome<T> =
   | { readonly kind: 'value'; readonly value: T }
   | { readonly kind: 'error'; readonly error: ReturnType<PolyVeilError['toJSON']> }
-  /** The engine lacks the memory for a model: an error, but not by what the client sent. */
+  /** The engine lacks the memory for a model. The client's request is not at fault. */
   | { readonly kind: 'memory exceeded'; readonly error: ReturnType<PolyVeilError['toJSON']> }
   | { readonly kind: 'stopped' }
-  /** A fault of the program, for the log alone. */
+  /** A fault of the program, which only the log shows. */
   | { readonly kind: 'fault'; readonly message: string; readonly stack?: string }
 
 export function failure(error: unknown): Outcome<never> {
@@ -88,7 +90,7 @@ export function failure(error: unknown): Outcome<never> {
   return { kind: 'fault', message, stack }
 }
 
-/** The value of an outcome, or its error thrown in this thread. */
+/** Returns the value of an outcome, or throws its error in this thread. */
 export function unwrap<T>(outcome: Outcome<T>): T {
   switch (outcome.kind) {
     case 'value':

@@ -14,9 +14,9 @@ import {
 import type { KeySetLocation } from '../stores/key-set-record.ts'
 import {
   type CheckTask,
-  type ClientMessage,
   type InferTask,
   type Outcome,
+  type RefreshReply,
   type SessionOpened,
   unwrap,
   type WorkerMessage,
@@ -25,16 +25,16 @@ import {
 
 export interface WorkerPoolOptions {
   readonly workers: number
-  /** Jobs that a worker has at once: it computes for one while others wait for their clients. */
+  /** Jobs that a worker runs at once: it computes for one while others wait for their clients. */
   readonly jobsPerWorker: number
-  /** Jobs that may wait for a worker; more are refused. */
+  /** Jobs that may wait for a worker; further jobs are refused. */
   readonly queue: number
   readonly settings: WorkerSettings
-  /** Told when a worker ends that should not have. */
+  /** Called when a worker ends unexpectedly. */
   readonly onFault?: (error: unknown) => void
-  /** Told when a worker has a client's keys and a circuit ready to run. */
+  /** Called when a worker has opened a session. */
   readonly onSession?: (opened: SessionOpened) => void
-  /** The module that workers run; tests put in one that fails. */
+  /** The module that workers run; a test replaces it by one that fails. */
   readonly filename?: string
 }
 
@@ -48,7 +48,7 @@ interface Tasks {
 export class WorkerPool implements InferenceEngine {
   readonly #pool: Piscina
   readonly #capacity: number
-  /** Jobs that all workers have at once. */
+  /** Jobs that all workers together run at once. */
   readonly #atOnce: number
   readonly #onFault: (error: unknown) => void
   #jobs = 0
@@ -73,7 +73,7 @@ export class WorkerPool implements InferenceEngine {
       concurrentTasksPerWorker: jobsPerWorker,
       workerData: settings,
     })
-    // A worker that ends without a job raises an event that must not go unheard.
+    // A worker that ends without a job emits an error event, which must have a listener.
     this.#pool.on('error', onFault)
     this.#pool.on('message', onSession)
   }
@@ -98,7 +98,7 @@ export class WorkerPool implements InferenceEngine {
     const circuit = { path: model.path, manifestDigest: model.manifest.digest }
     const job = this.#run('infer', { circuit, keys, frame, port: port2, stop }, [port2, frame.buffer])
     try {
-      // Whoever cancels need not wait until the worker comes to look at the flag.
+      // A cancelled inference ends at once here, although the worker reads the flag later.
       return await Promise.race([job, cancelled.promise, broken])
     } finally {
       cancelled.forget()
@@ -136,7 +136,7 @@ export class WorkerPool implements InferenceEngine {
     throw new PolyVeilError('TOO_BUSY', `${this.waiting} jobs are waiting already`, { waiting: this.waiting })
   }
 
-  /** Tasks answer even their faults as values, so a rejection means that the thread is gone. */
+  /** Tasks return even faults as values, so a rejection means that the thread has ended. */
   readonly #lost = (cause: unknown): never => {
     this.#onFault(cause)
     throw new PolyVeilError('WORKER_LOST', 'The worker ended before it had an answer', {}, { cause })
@@ -150,21 +150,21 @@ function workerFile(): string {
 }
 
 /**
- * Passes on what a worker says about an inference, and what its client answers.
+ * Forwards the messages of a worker to the client of an inference, and the client's replies to the worker.
  *
- * @returns a promise that never resolves, and rejects with what the client throws
+ * @returns a promise that never resolves, and rejects with an error of the client
  */
 function converse(port: MessagePort, onProgress: OnProgress, client: RefreshClient): Promise<never> {
   const { promise, reject } = Promise.withResolvers<never>()
   // The job may end first.
   promise.catch(() => {})
-  const given = new Map<number, PromiseWithResolvers<void>>()
-  const give = (round: number, refreshed: Uint8Array): Promise<void> => {
-    const taken = Promise.withResolvers<void>()
-    given.set(round, taken)
+  const replies = new Map<number, PromiseWithResolvers<void>>()
+  const reply = (round: number, refreshed: Uint8Array): Promise<void> => {
+    const checked = Promise.withResolvers<void>()
+    replies.set(round, checked)
     const copy = new Uint8Array(refreshed)
-    port.postMessage({ round, refreshed: copy } satisfies ClientMessage, [copy.buffer])
-    return taken.promise
+    port.postMessage({ round, refreshed: copy } satisfies RefreshReply, [copy.buffer])
+    return checked.promise
   }
   port.on('message', (message: WorkerMessage) => {
     switch (message.kind) {
@@ -172,21 +172,21 @@ function converse(port: MessagePort, onProgress: OnProgress, client: RefreshClie
         return onProgress(message.done, message.total)
       case 'refresh': {
         const { round, masked } = message
-        return void client(round, masked, (refreshed) => give(round, refreshed)).catch(reject)
+        return void client(round, masked, (refreshed) => reply(round, refreshed)).catch(reject)
       }
-      case 'taken':
-        return void settle(given.get(message.round), message.outcome)
+      case 'reply checked':
+        return void settleReply(replies.get(message.round), message.outcome)
     }
   })
   return promise
 }
 
-/** An error goes where the client's answer came from. */
-function settle(taken: PromiseWithResolvers<void> | undefined, outcome: Outcome<undefined>): void {
+/** Settles the promise of a reply with the result of its check. */
+function settleReply(checked: PromiseWithResolvers<void> | undefined, outcome: Outcome<undefined>): void {
   try {
-    taken?.resolve(unwrap(outcome))
+    checked?.resolve(unwrap(outcome))
   } catch (error) {
-    taken?.reject(error)
+    checked?.reject(error)
   }
 }
 
@@ -196,7 +196,7 @@ function whenAborted(
   onAbort: () => void,
 ): { promise: Promise<never>; forget: () => void } {
   const { promise, reject } = Promise.withResolvers<never>()
-  // Nobody may be listening when the job ends first.
+  // The job may end first; a rejection without a listener must not end the process.
   promise.catch(() => {})
   const abort = (): void => {
     onAbort()

@@ -1,50 +1,50 @@
 import type { RefreshClient } from '../../he-ops/engine.ts'
 import { ExecutionStopped } from '../../he-ops/executor.ts'
-import { type ClientMessage, failure, type InferTask, type WorkerMessage } from './messages.ts'
+import { failure, type InferTask, type RefreshReply, type WorkerMessage } from './messages.ts'
 
 /**
- * The client as a worker sees it: frames go to the thread that answers requests, and come from there, several
- * rounds at a time. A worker that waits for one does not compute.
+ * The client that the engine calls in a worker: it sends masked tensors to the thread that answers requests,
+ * and waits for replies from there. Several rounds can be open at once.
  *
- * @param task to be given before anything is awaited: the closing of its port says that nobody will answer
- *   any more
+ * @param task its port must have a listener before the caller awaits anything, since its `close` event ends
+ *   the waits
  */
 export function refreshOver({ port, stop }: InferTask): RefreshClient {
   const flag = new Int32Array(stop)
-  // A promise for each answer, and none for the port's end: it would hold whatever was raced against it,
-  // frames and all.
-  const awaited = new Map<number, PromiseWithResolvers<Uint8Array>>()
-  port.on('message', ({ round, refreshed }: ClientMessage) => awaited.get(round)?.resolve(refreshed))
+  // Each reply has a promise. The end of the port has none: a promise keeps everything that was raced against
+  // it, such as frames, in memory.
+  const waiting = new Map<number, PromiseWithResolvers<Uint8Array>>()
+  port.on('message', ({ round, refreshed }: RefreshReply) => waiting.get(round)?.resolve(refreshed))
   let isClosed = false
   port.once('close', () => {
     isClosed = true
-    for (const { reject } of awaited.values()) reject(new ExecutionStopped(0))
+    for (const { reject } of waiting.values()) reject(new ExecutionStopped(0))
   })
-  const say = (message: WorkerMessage, transfer: ArrayBuffer[] = []): void =>
+  const send = (message: WorkerMessage, transfer: ArrayBuffer[] = []): void =>
     port.postMessage(message, transfer)
 
-  const answerTo = (round: number): Promise<Uint8Array> => {
-    // The port may have been closed while this thread was deaf.
+  const waitForReply = (round: number): Promise<Uint8Array> => {
+    // The port may have been closed while this thread was computing.
     if (isClosed || Atomics.load(flag, 0) !== 0) throw new ExecutionStopped(0)
-    const answer = Promise.withResolvers<Uint8Array>()
-    awaited.set(round, answer)
-    return answer.promise
+    const reply = Promise.withResolvers<Uint8Array>()
+    waiting.set(round, reply)
+    return reply.promise
   }
 
-  return async (round, masked, take) => {
-    say({ kind: 'refresh', round, masked }, [masked.buffer])
-    for (let taken = false; !taken; ) {
-      const refreshed = await answerTo(round)
+  return async (round, masked, reply) => {
+    send({ kind: 'refresh', round, masked }, [masked.buffer])
+    for (let accepted = false; !accepted; ) {
+      const refreshed = await waitForReply(round)
       try {
-        await take(refreshed)
-        taken = true
-        awaited.delete(round)
-        say({ kind: 'taken', round, outcome: { kind: 'value', value: undefined } })
+        await reply(refreshed)
+        accepted = true
+        waiting.delete(round)
+        send({ kind: 'reply checked', round, outcome: { kind: 'value', value: undefined } })
       } catch (error) {
         const outcome = failure(error)
-        // A fault is no matter between client and server.
+        // A fault of the program ends the task; only errors of the reply go to the client.
         if (outcome.kind !== 'error') throw error
-        say({ kind: 'taken', round, outcome })
+        send({ kind: 'reply checked', round, outcome })
       }
     }
   }

@@ -17,14 +17,14 @@ import {
   type WorkerSettings,
 } from './messages.ts'
 import { refreshOver } from './refresh.ts'
-import { Sessions } from './sessions.ts'
+import { SessionCache } from './session-cache.ts'
 
-// The worker's tasks, by the names that the pool calls them by.
+// Tasks of the worker. The pool calls them by the names of these functions.
 
 const DIGEST_BYTES = 32
 const PROGRESS_MILLISECONDS = 100
 
-const sessions = new Sessions(workerData as WorkerSettings, (model, { memory, threads }) =>
+const sessions = new SessionCache(workerData as WorkerSettings, (model, { memory, threads }) =>
   parentPort?.postMessage({ kind: 'session opened', model, memory, threads } satisfies SessionOpened),
 )
 
@@ -78,13 +78,13 @@ async function outcome<T>(task: () => Promise<T>): Promise<Outcome<T>> {
 }
 
 /**
- * After a trap, or without memory, node-seal's heap is in no known state. The thread ends; the pool tells the
- * client that its worker was lost and starts another.
+ * Whether node-seal's heap is in an unknown state: after a trap, or when an allocation failed. The thread
+ * then ends, and the pool answers WORKER_LOST and starts another.
  */
 const leavesHeapBroken = (error: unknown): boolean =>
   error instanceof WebAssembly.RuntimeError ||
   (error instanceof Error && /bad_alloc|allocation failed/.test(error.message))
 
-/** Hands the answer's buffer over instead of copying it. */
+/** Transfers the answer's buffer instead of copying it. */
 const moved = (result: { readonly kind: 'value'; readonly value: Uint8Array }): Outcome<Uint8Array> =>
   move({ [transferableSymbol]: result.value.buffer, [valueSymbol]: result }) as unknown as typeof result

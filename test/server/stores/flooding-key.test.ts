@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { loadFloodingKey } from '../../../src/server/stores/flooding-key.ts'
 
-t.test('the key is made once, for its owner alone, and stays', async (t) => {
+t.test('the key is made once, only its owner can read it, and it stays', async (t) => {
   const directory = join(t.testdir(), 'data')
   const [first, second] = await Promise.all([loadFloodingKey(directory), loadFloodingKey(directory)])
   t.equal(first.length, 32)

@@ -115,7 +115,7 @@ t.test('whose memory is in use waits for its turn, and can be cancelled meanwhil
   t.ok((await third.classify()) < CLOSE)
 })
 
-t.test('an inference’s own client is not limited by the minute; whoever guesses ids is', async (t) => {
+t.test('the rate limit exempts an inference’s own client, and counts clients that guess ids', async (t) => {
   const { server, client } = await session(t, { requestsPerMinute: 20 })
   const { id } = (await client.begin()).json
   for (let i = 0; i < 40; i++) t.equal((await client.output(id, 0)).status, 200)

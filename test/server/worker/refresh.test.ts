@@ -35,7 +35,7 @@ t.test('frames of rounds that are over are let go, while the inference goes on',
   port.close()
 })
 
-t.test('whoever waits when the port is closed is told so', async (t) => {
+t.test('a wait for a reply rejects when the port is closed', async (t) => {
   const { port, client } = conversation()
   const waiting = client(0, new Uint8Array(8), async () => {})
   await once(port, 'message')

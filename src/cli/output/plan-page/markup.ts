@@ -7,7 +7,7 @@ import { escapeText } from './escape.ts'
 export class Markup {
   readonly #text: string
 
-  /** @param text written in this program, and by nobody else */
+  /** @param text a constant of this program, which needs no escaping */
   constructor(text: string) {
     this.#text = text
   }

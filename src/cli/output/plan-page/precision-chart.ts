@@ -13,7 +13,7 @@ const MOST_BITS = 64
 /** What is so many times as precise as the logits is not worth the height that would show by how much. */
 const SHOWN_PRECISION = 2
 
-/** How precise each layer's tensor is, and how precise the logits were if it alone erred. */
+/** Precision of each layer's tensor, and of the logits if only this tensor had an error. */
 export function precisionChart(plan: PlanReport, axis: LayerAxis): Figure {
   const { layers } = plan
   const tensor = axis.columns.map((column) => leastOf(itemsOf(column, layers), precisionOf))

@@ -6,18 +6,18 @@ import {
   cancelRequest,
   type Expected,
   outputRequest,
-  roundRequest,
+  replyRequest,
   serverFrame,
 } from './transport/binary-body.ts'
 import type { Answer, Request, Transport } from './transport/transport.ts'
 
-/** What has to come after `round` answered rounds. */
+/** The output that the server has to send after `round` replies. */
 export function expectedAfter({ manifest, sizes }: LocalModel, round: number): Expected {
   const { rounds } = manifest
   return { round, rounds, bytes: round < rounds ? sizes.rounds[round].down : sizes.response }
 }
 
-/** An id that nobody guesses: 128 bits from the platform's generator. */
+/** A random id of 128 bits, so that other clients cannot guess it. */
 export const newInferenceId = (): string => bytesToHex(crypto.getRandomValues(new Uint8Array(16)))
 
 /** An inference whose query has been sent. */
@@ -28,19 +28,20 @@ export interface Begun {
   readonly answer: Promise<Answer>
 }
 
-/** Tensors that are fetched while the client works at one: what a server has ready travels meanwhile. */
+/** Masked tensors that are fetched ahead while the client refreshes one. */
 const ROUNDS_AHEAD = 2
-/** Answers that may be on their way; more would pile up before a slow link. */
-const MOST_ANSWERS = 2
+/** Replies that are sent at once; more would queue up on a slow link. */
+const MOST_REPLIES = 2
 
 /**
- * Runs the refresh rounds of an inference, if it has any. Rounds overlap: masked tensors come and answers go
- * while the client works at a round. Every answer has the form that the manifest says, whatever came: no
- * request depends on how something decrypts.
+ * Runs the refresh rounds of an inference. Rounds overlap: masked tensors arrive and replies are sent while
+ * the client refreshes a round. Every reply has the form that the manifest gives, so no request depends on
+ * decrypted values.
  *
  * @returns the frame of the encrypted logits
- * @throws TENSOR_MALFORMED, TOO_LARGE, PARAMETERS_MISMATCH when the server sends what is not to come. It is
- *   then told that the inference is over, as it is when the caller's signal is aborted
+ * @throws TENSOR_MALFORMED, TOO_LARGE, PARAMETERS_MISMATCH when the server sends another output than the
+ *   manifest gives. The inference is then cancelled on the server, as it is when the caller's signal is
+ *   aborted
  */
 export async function runRounds(
   transport: Transport,
@@ -50,48 +51,48 @@ export async function runRounds(
 ): Promise<Uint8Array> {
   const { rounds } = model.manifest
   if (rounds === 0) return serverFrame(await begun.answer, expectedAfter(model, 0))
-  const exchange = new Exchange(transport, model, begun, options)
+  const exchange = new RoundExchange(transport, model, begun, options)
   try {
     return await exchange.during(refreshAll(exchange, model, options))
   } catch (error) {
     exchange.end()
-    // In a round the server would wait.
+    // Otherwise the server would wait for a reply.
     await transport.tell(cancelRequest(begun.inference))
     throw error
   }
 }
 
 async function refreshAll(
-  exchange: Exchange,
+  exchange: RoundExchange,
   model: LocalModel,
   { signal, onProgress }: CallOptions,
 ): Promise<Uint8Array> {
   const { rounds } = model.manifest
   const report = progressOf(model, onProgress)
   for (let round = 0; round < rounds; round++) {
-    const frame = await exchange.output(round)
+    const frame = await exchange.wait(round)
     report(round, frame.length)
     const refreshed = await model.refresh(round, frame)
     signal?.throwIfAborted()
-    await exchange.answer(round, refreshed, () => report(round, refreshed.length))
+    await exchange.reply(round, refreshed, () => report(round, refreshed.length))
   }
-  const logits = await exchange.output(rounds)
-  await exchange.allTaken()
+  const logits = await exchange.wait(rounds)
+  await exchange.allReplied()
   report(rounds - 1, logits.length)
   return logits
 }
 
-/** What goes back and forth in the rounds of one inference, several requests at a time. */
-class Exchange {
+/** Exchanges outputs and replies of one inference's rounds, several requests at a time. */
+class RoundExchange {
   readonly #transport: Transport
   readonly #model: LocalModel
   readonly #begun: Begun
   readonly #ending = new AbortController()
   readonly #signal: AbortSignal
   readonly #onWait: (seconds: number) => void
-  /** Outputs that have been asked for and not been given to the client yet. */
+  /** Outputs that have been requested and not yet returned by `wait`. */
   readonly #outputs = new Map<number, Promise<Uint8Array>>()
-  readonly #answers = new Set<Promise<void>>()
+  readonly #replies = new Set<Promise<void>>()
   readonly #failure = Promise.withResolvers<never>()
 
   constructor(transport: Transport, model: LocalModel, begun: Begun, options: CallOptions) {
@@ -105,42 +106,44 @@ class Exchange {
     this.#expect(0, begun.answer)
   }
 
-  /** What is given, or the failure of any request. */
+  /** Waits for `work`, and rejects as soon as any request fails. */
   during<T>(work: Promise<T>): Promise<T> {
     return Promise.race([work, this.#failure.promise])
   }
 
-  /** A masked tensor, or the logits; those that may leave before it is answered are asked for, too. */
-  async output(round: number): Promise<Uint8Array> {
+  /**
+   * Waits for an output, then requests the outputs that the server can send before the reply to this round.
+   */
+  async wait(round: number): Promise<Uint8Array> {
     const frame = await this.#outputs.get(round)!
     this.#outputs.delete(round)
     const last = round + ROUNDS_AHEAD
     for (let next = round + 1; next <= last && mayOverlap(this.#model, next - 1); next++) {
-      if (!this.#outputs.has(next)) this.#ask(next)
+      if (!this.#outputs.has(next)) this.#request(next)
     }
     return frame
   }
 
   /**
-   * Sends the answer to a round; resolves when there is room for another one. What comes next is the server's
-   * reply, unless it has been asked for apart.
+   * Sends the reply to a round; resolves when another reply may be sent. The server answers it with the next
+   * output, unless that output has been requested separately.
    *
-   * @param onTaken called when the server has it
+   * @param onSent called when the server has accepted the reply
    */
-  async answer(round: number, frame: Uint8Array, onTaken: () => void): Promise<void> {
+  async reply(round: number, frame: Uint8Array, onSent: () => void): Promise<void> {
     const { inference, keySet } = this.#begun
     const isAsked = this.#outputs.has(round + 1)
     const nextBytes = isAsked ? undefined : expectedAfter(this.#model, round + 1).bytes
-    const reply = this.#send(roundRequest({ inference, round, keySet, frame }, nextBytes))
+    const reply = this.#send(replyRequest({ inference, round, keySet, frame }, nextBytes))
     if (!isAsked) this.#expect(round + 1, reply)
-    const sent = reply.then(onTaken)
-    this.#answers.add(sent)
-    sent.then(() => this.#answers.delete(sent), this.#failure.reject)
-    if (this.#answers.size >= MOST_ANSWERS) await Promise.race(this.#answers)
+    const sent = reply.then(onSent)
+    this.#replies.add(sent)
+    sent.then(() => this.#replies.delete(sent), this.#failure.reject)
+    if (this.#replies.size >= MOST_REPLIES) await Promise.race(this.#replies)
   }
 
-  async allTaken(): Promise<void> {
-    await Promise.all(this.#answers)
+  async allReplied(): Promise<void> {
+    await Promise.all(this.#replies)
   }
 
   /** Ends all requests. */
@@ -148,7 +151,7 @@ class Exchange {
     this.#ending.abort()
   }
 
-  #ask(round: number): void {
+  #request(round: number): void {
     const { inference, keySet } = this.#begun
     const { bytes } = expectedAfter(this.#model, round)
     this.#expect(round, this.#send(outputRequest({ inference, round, keySet }, bytes)))
@@ -166,15 +169,15 @@ class Exchange {
 }
 
 /**
- * Whether the next round may leave before this one is back: the ciphertexts of a cut fill rounds, all but the
- * last. It is guessed from sizes, and costs a request where it is wrong.
+ * Whether the server may send the next round before the reply to this one. All rounds of a cut are full but
+ * the last, so this is guessed from sizes. A wrong guess costs one request.
  */
 function mayOverlap({ manifest: { refresh } }: LocalModel, round: number): boolean {
   const { ciphertexts } = refresh!
   return ciphertexts[round] === Math.max(...ciphertexts)
 }
 
-/** Reports what has been received and sent. */
+/** Reports bytes received and sent. */
 function progressOf(
   { manifest: { rounds }, sizes }: LocalModel,
   onProgress: CallOptions['onProgress'],

@@ -12,12 +12,12 @@ import { withCheckedKeySet } from '../stores/key-set-source.ts'
 import type { ServedCircuit } from './circuits.ts'
 import type { WorkerSettings } from './messages.ts'
 
-/** One client's keys in memory, with the sessions of the models that they serve. */
+/** A client's loaded keys and the sessions that use them. */
 interface Client {
   readonly sessions: Map<string, Session>
-  /** Inferences that run: as long as there are any, nothing of it is freed. */
+  /** Running inferences. The client is not evicted while there are any. */
   users: number
-  /** What its sessions share; a key set has one set of parameters, so it has one engine. */
+  /** Keys that the sessions share. A key set has one set of parameters and therefore one engine. */
   keys?: EngineKeys
 }
 
@@ -27,32 +27,33 @@ interface Acquired {
 }
 
 /**
- * What has been loaded, by key set. When it outgrows the budget, or the engine its memory, the least recently
- * used key sets are freed; where all others are in use, whoever needs the room waits until one is not.
+ * Cache of loaded keys and sessions, by key set. When it exceeds the budget, or the engine its memory, the
+ * least recently used clients are evicted. If all other clients are in use, loading waits until one is not.
  */
-export class Sessions {
+export class SessionCache {
   readonly #settings: WorkerSettings
-  /** Each made when a circuit first needs it. */
+  /** Engines, each made when a circuit first needs it. */
   readonly #engines = new Map<EngineName, Promise<Engine>>()
-  /** By the key set's name, in the order of their last use. */
+  /** Clients by the name of their key set, the least recently used first. */
   readonly #clients = new Map<string, Client>()
   readonly #onOpened: (model: string, session: Session) => void
-  /** Loading goes one by one: room that one has made is not another's. */
+  /** The last load. Loads run one after another, so that one does not take the room that another made. */
   #loading: Promise<unknown> = Promise.resolve()
   #released = Promise.withResolvers<void>()
 
-  /** @param onOpened told of each session that is opened */
+  /** @param onOpened called for each session that is opened */
   constructor(settings: WorkerSettings, onOpened: (model: string, session: Session) => void = () => {}) {
     this.#settings = settings
     this.#onOpened = onOpened
   }
 
   /**
-   * Uses the session of a key set and a model, which is loaded if need be. Several can be in use at once.
+   * Runs `body` with the session of a key set and a model, which is loaded first if it is not cached. Several
+   * sessions can be in use at once.
    *
-   * @param isCancelled asked after waiting; true ends it with `ExecutionStopped`
-   * @throws KEYS_EXPIRED, KEYS_MISSING, PARAMETERS_MISMATCH, TENSOR_MALFORMED; ExecutionStopped; what `body`
-   *   throws
+   * @param isCancelled asked after a wait; true ends the call with `ExecutionStopped`
+   * @throws KEYS_EXPIRED, KEYS_MISSING, PARAMETERS_MISMATCH, TENSOR_MALFORMED; ExecutionStopped; errors of
+   *   `body`
    * @throws EngineMemoryExceeded when the model does not fit the engine's memory even with no other client's
    *   keys in it
    */
@@ -72,14 +73,14 @@ export class Sessions {
     }
   }
 
-  /** A session, with its client counted as one that is in use. Whoever waits to load one is none. */
+  /** A session, with its client counted as in use. A client that waits to be loaded does not count. */
   async #acquire(served: ServedCircuit, keys: StoredKeySet, isCancelled: () => boolean): Promise<Acquired> {
     const { digest } = served.manifest
     return (
       this.#loaded(keys.name, digest) ??
       (await this.#inTurn(
         async () =>
-          // Whoever was in turn before may have wanted the same.
+          // The load before this one may have loaded the same session.
           this.#loaded(keys.name, digest) ?? (await this.#loadFor(served, keys, isCancelled)),
       ))
     )
@@ -121,7 +122,7 @@ export class Sessions {
     }
   }
 
-  /** A client, as the one that was used last. */
+  /** A client, moved to the end of the order of use. */
   #touch(name: string): Client {
     const client = this.#clients.get(name) ?? { sessions: new Map(), users: 0 }
     this.#clients.delete(name)
@@ -139,7 +140,7 @@ export class Sessions {
     return [...this.#clients.values()].reduce((sum, { sessions }) => sum + sessions.size, 0)
   }
 
-  /** Frees others' keys one by one while the engine's memory does not suffice. */
+  /** Opens a session, and evicts other clients one by one while the engine's memory does not suffice. */
   async #loadWithRoom(
     engine: Engine,
     served: ServedCircuit,
@@ -158,10 +159,9 @@ export class Sessions {
   }
 
   /**
-   * Frees the keys, with their sessions, that have not been used for longest; where all are in use, waits
-   * until some are not.
+   * Evicts the least recently used client that is not in use. If all are in use, waits until one is not.
    *
-   * @returns false when there are none but the client's
+   * @returns false when there is no other client
    * @throws ExecutionStopped
    */
   async #freeAnother(client: Client, isCancelled: () => boolean): Promise<boolean> {
@@ -178,7 +178,7 @@ export class Sessions {
     }
   }
 
-  /** Before anything is read, and before keys of other clients are freed for it. */
+  /** Refuses a model that exceeds the engine's memory, before keys are read and other clients are evicted. */
   #requireRoom(engine: Engine, served: ServedCircuit): void {
     if (served.outline.estimate.memoryBytes > engine.memoryLimit) throw this.#tooLarge(served)
   }
@@ -209,7 +209,7 @@ export class Sessions {
     return floodingKeysOf(this.#settings.floodingKey, hexToBytes(digest), keySetDigest)
   }
 
-  /** Before anything is loaded, not after: memory never shrinks, so its peak is what counts. */
+  /** Makes room before anything is loaded. WebAssembly memory never shrinks, so the peak counts. */
   async #makeRoom(client: Client, bytes: number, isCancelled: () => boolean): Promise<void> {
     const used = (): number => [...this.#clients.values()].reduce((sum, each) => sum + bytesOf(each), 0)
     while (used() + bytes > this.#settings.keyBytes && (await this.#freeAnother(client, isCancelled)));

@@ -1,0 +1,47 @@
+import { z } from 'zod'
+import { MAX_KEY_SET_ID } from './limits.ts'
+
+// JSON documents at the beginning of binary bodies, as the Open Inference Protocol names their members.
+
+/** Datatype of a tensor whose bytes are a frame. */
+export const BINARY_DATATYPE = 'BYTES'
+
+/** Id that a client gives an inference, to watch, answer and cancel it. */
+export const INFERENCE_ID = /^[A-Za-z0-9_-]{1,64}$/
+
+/** JSON document of `POST /v2/models/:model/infer`; the frame of the encrypted image follows. */
+export const queryHeaderSchema = z.object({
+  id: z.string().regex(INFERENCE_ID, 'must be 1 to 64 letters, digits, - or _').optional(),
+  parameters: z.object({ key_set: z.string().max(MAX_KEY_SET_ID), manifest_digest: z.string().max(64) }),
+  inputs: z.tuple([
+    z.object({
+      name: z.literal('image'),
+      datatype: z.literal(BINARY_DATATYPE),
+      shape: z.tuple([z.literal(1)]),
+      parameters: z.object({ binary_data_size: z.int().nonnegative() }),
+    }),
+  ]),
+})
+export type QueryHeader = z.infer<typeof queryHeaderSchema>
+
+const output = <Name extends string>(name: Name) =>
+  z.tuple([
+    z.looseObject({
+      name: z.literal(name),
+      datatype: z.literal(BINARY_DATATYPE),
+      parameters: z.looseObject({ binary_data_size: z.int().nonnegative() }),
+    }),
+  ])
+
+/**
+ * JSON document that answers a query or a refresh round: the frame of the encrypted logits follows, or that
+ * of a masked tensor.
+ */
+export const answerHeaderSchema = z.union([
+  z.looseObject({ outputs: output('logits') }),
+  z.looseObject({
+    parameters: z.looseObject({ state: z.literal('refresh'), round: z.int(), rounds: z.int() }),
+    outputs: output('refresh'),
+  }),
+])
+export type AnswerHeader = z.infer<typeof answerHeaderSchema>
