@@ -32,7 +32,7 @@ const HOT: readonly Hot[] = [
   storing('subtract', 'residue', 0),
   { ...storing('addBlocks', 'residue', 0), isHot: ({ stores, loads }) => stores > 0 && loads === stores },
   storing('scale', 'residue', 2),
-  storing('lift', 'residue', 0),
+  storing('reduce', 'residue', 0),
   storing('subtractScale', 'residue', 2),
   storing('permute', 'residue', 0),
   {

@@ -102,7 +102,7 @@ class KernelRows {
       row('subtract', 12, () => k.subtract(out, a, b, RING, q)),
       row('addBlocks', 8, () => k.addBlocks(out, a, weights, 7, RING, q)),
       row('scale', 8, () => k.scale(out, a, 5, w, quotient, RING, q)),
-      row('lift', 8, () => k.lift(out, a, 5, RING, q)),
+      row('reduce', 8, () => k.reduce(out, a, 5, RING, q)),
       row('subtractScale', 12, () => k.subtractScale(out, a, b, w, quotient, RING, q)),
       row('multiplyPairs', 28, () => k.multiplyPairs(out, out1, out2, a, b, c, d, RING, q, inverse, square)),
       row('permute', 9, () => k.permute(out, a, table, this.#galois.patterns, RING)),

@@ -112,10 +112,10 @@ class KernelClock {
     return this.#bundled.context.ring
   }
 
-  /** Whether a weight is P or 1, which lifts summands into the extended basis. */
+  /** Whether a weight is P or 1, which brings summands into the extended basis. */
   #isUnit(weight: number): boolean {
-    const { lifts, ones, negatedLifts, negatedOnes, moduli } = this.#bundled.context
-    return [lifts, ones, negatedLifts, negatedOnes].some(
+    const { timesP, ones, negatedTimesP, negatedOnes, moduli } = this.#bundled.context
+    return [timesP, ones, negatedTimesP, negatedOnes].some(
       (table) => weight >= table && weight < table + 4 * moduli.length,
     )
   }

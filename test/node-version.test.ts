@@ -1,6 +1,6 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
-import { delimiter, join } from 'node:path'
+import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import t from 'tap'
 import { CLI } from '../scripts/building/paths.ts'
@@ -73,6 +73,22 @@ t.test(
       const script = `import(${JSON.stringify(pathToFileURL(entry).href)}).catch(({ message }) => console.log(message))`
       t.match(spawnSync(old!, ['-e', script], { encoding: 'utf8' }).stdout, SENTENCE, entry)
     }
+  },
+)
+
+/** The npm that is beside a Node. */
+const npmOf = (node: string): string => join(dirname(node), 'npm')
+const npm = old !== undefined && existsSync(npmOf(old)) ? npmOf(old) : undefined
+t.test(
+  'a clone installs on an old Node without a word about it',
+  { skip: npm === undefined && 'There is no npm with a Node below 24 on the PATH' },
+  async (t) => {
+    const outside = Object.entries(process.env).filter(([name]) => !/^npm_config_loglevel$/i.test(name))
+    const env = { ...Object.fromEntries(outside), PATH: [dirname(old!), process.env.PATH].join(delimiter) }
+    const args = ['ci', '--dry-run', '--offline', '--ignore-scripts']
+    const { status, stderr } = spawnSync(npm!, args, { cwd: root, env, encoding: 'utf8' })
+    t.equal(status, 0, stderr)
+    t.notMatch(stderr, 'EBADENGINE')
   },
 )
 

@@ -13,7 +13,7 @@ import {
 } from '../../src/he-ops/index.ts'
 import { createKernelMemory, instantiateKernels } from '../../src/he-ops/kernels/kernels.ts'
 import { ConstantStore } from '../../src/he-ops/simd/constants/constant-store.ts'
-import { createSimdContext, createSimdEvaluator } from '../../src/he-ops/simd/index.ts'
+import { createSimdContext } from '../../src/he-ops/simd/index.ts'
 import { SimdKeySet } from '../../src/he-ops/simd/keys/key-set.ts'
 import { Heap } from '../../src/he-ops/simd/memory/heap.ts'
 import { emitDivisions } from '../../src/he-ops/simd/operations/divide.ts'
@@ -25,6 +25,7 @@ import type { Value } from '../../src/he-ops/simd/values/values.ts'
 import { bytesSource, levelShape, openKeySet } from '../../src/wire/index.ts'
 import { packedRlwe, rlweBytes, writeRlwe } from '../../src/wire/rlwe.ts'
 import { clientKeySet } from '../../test/support/client-key-set.ts'
+import { createSimdEvaluator } from '../../test/support/simd-evaluator.ts'
 import { check, figure, medianSeconds } from '../harness.ts'
 
 const RING = 8192

@@ -1,6 +1,7 @@
-import { mkdir } from 'node:fs/promises'
-import { dirname, relative } from 'node:path'
+import { mkdir, readFile } from 'node:fs/promises'
+import { dirname, join, relative } from 'node:path'
 import { KERNEL_MODULES, KERNEL_SOURCE, ROOT } from './paths.ts'
+import { unroll } from './unroll.ts'
 
 // The kernels address a memory that they are given, have no data of their own and allocate nothing.
 const OPTIONS = [
@@ -28,6 +29,16 @@ async function compileKernels(file: string, options: readonly string[]): Promise
   const { default: asc } = await import('assemblyscript/asc')
   await mkdir(dirname(file), { recursive: true })
   const paths = [relative(ROOT, KERNEL_SOURCE), '--outFile', relative(ROOT, file), '--baseDir', ROOT]
-  const { error, stderr } = await asc.main([...paths, ...options])
+  const { error, stderr } = await asc.main([...paths, ...options], { readFile: readUnrolled })
   if (error) throw new Error(`The kernels do not compile: ${error.message}\n${stderr.toString()}`)
+}
+
+/** A source file as the compiler gets it; null where there is none, for it tries several places. */
+async function readUnrolled(file: string, baseDir: string): Promise<string | null> {
+  try {
+    return unroll(await readFile(join(baseDir, file), 'utf8'))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
+    throw error
+  }
 }

@@ -61,8 +61,8 @@ function wrapped(paragraph: readonly string[], width: number): string[] {
   const indent = prefix.match(/^\s*/)![0]
   const isDoc = prefix.includes('/**')
   const line = prefix.includes('//') ? `${indent}// ` : isDoc ? `${indent} * ` : `${indent}* `
-  // The lines of a tag's text are indented.
-  const hanging = /^@(param|returns|throws)/.test(first) ? '  ' : ''
+  // Further lines of a tag or of a list's item are indented.
+  const hanging = /^(@(param|returns|throws)\b|- )/.test(first) ? '  ' : ''
   const bodies = filled(words, width - line.length, hanging)
   if (isDoc && closes) return [`${indent}/**`, ...bodies.map((body) => line + body), `${indent} */`]
   const head = isDoc ? [`${indent}/**`] : []

@@ -24,3 +24,15 @@ export function logitCoefficients(shape: AnswerShape): LogitCoefficients {
   const count = 2 * answerPeriod(shape)
   return { stride: shape.parameters.ring / count, count }
 }
+
+/**
+ * Deviation of the noise that a logit has at least, whatever the circuit: that of the encryption of zero
+ * which every answer gets, whose two polynomials are rounded to integers. Errors of deviation d on 2P
+ * coefficients give d * sqrt(P).
+ */
+export function leastNoise(
+  shape: AnswerShape & { readonly output: Pick<Circuit['output'], 'scale'> },
+): number {
+  const coefficient = Math.sqrt((1 + (2 / 3) * shape.parameters.ring) / 12)
+  return (coefficient * Math.sqrt(answerPeriod(shape))) / shape.output.scale
+}

@@ -218,6 +218,12 @@ export class PolyVeil {
    * Classifies an image that the server never sees: keys, encryption, inference, decryption. Logits are
    * rounded to the plan's precision before scores are made of them, unless `fullPrecision` is set.
    *
+   * The encryption hides queries from everybody who sees only encrypted data (IND-CPA). It does not protect
+   * decrypted numbers that others get to know (it is not IND-CPA-D): their last bits are noise that depends
+   * on the secret key, and enough of them reveal the key. So tell nobody logits of full precision. Tell the
+   * server neither logits, nor scores, nor whether an answer was honest, and let no request depend on a
+   * result.
+   *
    * @param image an encoded file, a decoded image, or a preprocessed tensor of values up to
    *   `LEAST_INPUT_BOUND`, 6
    * @returns the best `topK` classes, best first

@@ -1,6 +1,5 @@
 import { MAX_LOG_QP } from '../circuit/parameters/parameters.ts'
 import type { Circuit } from '../circuit/types.ts'
-import { verifyCircuit } from '../circuit/verify.ts'
 import { PolyVeilError } from '../errors/index.ts'
 import type { Network } from '../models/network.ts'
 import type { Preprocessing } from '../preprocessing/types.ts'
@@ -10,7 +9,8 @@ import { emit, type PartialInput } from './emit.ts'
 import { foldMeasured } from './fold.ts'
 import { networkGraph } from './graph/build.ts'
 import type { Graph } from './graph/graph.ts'
-import { withLayerPrecision } from './layer-precision.ts'
+import { layerPrecisions } from './layer-precision.ts'
+import { completeCircuit } from './lowered-circuit.ts'
 import { ringsFor } from './planner/modulus/rings.ts'
 import type { Candidate } from './planner/search/candidate.ts'
 import { largestFreeBatch } from './planner/search/free-batch.ts'
@@ -27,32 +27,34 @@ export interface CompileOptions {
   /** Name under which the circuit is served. */
   readonly model: string
   readonly labels?: readonly string[]
-  /** How clients make inputs of pictures; null: the circuit takes preprocessed tensors only. */
+  /** How clients turn pictures into inputs; null when the circuit takes preprocessed tensors only. */
   readonly preprocessing: Preprocessing | null
   /**
-   * Images that share the ciphertexts, a power of two; `auto`: as many as take no slots but empty ones, so
-   * that the plan costs hardly more than that of one image. Default: 1.
+   * Images that share the ciphertexts, a power of two; 1 by default. With `auto`, the largest batch that
+   * costs hardly more than one image, because the other images take slots that would be empty.
    */
   readonly batch?: number | 'auto'
-  /** Rings to consider; default: all that the security table knows. */
+  /** Rings to consider; by default all of the security table. */
   readonly rings?: readonly number[]
-  /** Bits by which the error of the logits lies below their root mean square; default 8.5. */
+  /** Bits by which the error of the logits lies below their root mean square; 8.5 by default. */
   readonly precisionBits?: number
   readonly objective?: Objective
-  /** Whether values may be refreshed by the client: `auto` where one shot does not fit; default. */
+  /** Whether the client refreshes values. With `auto`, the default, it does where one shot does not fit. */
   readonly refresh?: RefreshChoice
   /** The engine to plan for. */
   readonly target?: TargetName
   /**
-   * Speeds of the SIMD engine's kernels on the machine that will execute; default: those of the reference
-   * machine.
+   * Speeds of the SIMD engine's kernels on the machine that will execute the circuit; by default those of the
+   * reference machine.
    */
   readonly speeds?: SimdSpeeds
-  /** The link between client and server, which refreshes wait for; by default both are on one machine. */
+  /** The link between client and server, which refreshes wait for. By default both are on one machine. */
   readonly link?: Link
-  /** Largest prime in bits; default: the largest that the target's arithmetic takes. */
+  /** Size of the largest prime, in bits; by default the largest that the target's arithmetic supports. */
   readonly maxPrimeBits?: number
-  /** Preprocessed images, each [C, H, W] of the network; none: ranges come from poly-BN statistics. */
+  /**
+   * Preprocessed images, each [C, H, W] of the network. Without images, ranges come from poly-BN statistics.
+   */
   readonly calibration?: readonly Float64Array[]
 }
 
@@ -61,19 +63,21 @@ export type RefreshChoice = 'auto' | 'never' | 'always'
 export interface Compiled {
   readonly circuit: Circuit
   readonly plan: PlanReport
-  /** What speaks against the calibration images, in words; empty where nothing does. */
+  /** Warnings about the calibration images. */
   readonly warnings: readonly string[]
 }
 
-/** An error of 0.004 on logits of deviation 1.5. */
+/** Default precision: an error of 0.004 on logits of deviation 1.5. */
 export const DEFAULT_PRECISION_BITS = 8.5
 
 /**
- * Compiles a network into a circuit: prepares the input, folds, plans, lowers, verifies.
+ * Compiles a network into a circuit: prepares the input, folds, plans and lowers. The builder types every
+ * operation by the circuit's laws; `writeCircuit` verifies the whole circuit before it writes a file.
  *
- * @throws DEPTH_EXCEEDED when no parameters at 128 bits hold the network at the demanded precision
- * @throws CONFIG_INVALID when a map does not fit an image's share of a ciphertext, or calibration images are
- *   none that the circuit could take, or let the network diverge
+ * @throws DEPTH_EXCEEDED when no parameters of 128 bits of security hold the network at the requested
+ *   precision
+ * @throws CONFIG_INVALID when a map does not fit the slots of an image, when calibration images are beyond
+ *   the circuit's input bound, or when the network diverges on them
  */
 export function compile(network: Network, options: CompileOptions): Compiled {
   const prepared = prepareInput(networkGraph(network), options.preprocessing)
@@ -84,7 +88,6 @@ export function compile(network: Network, options: CompileOptions): Compiled {
   const planOf = (batch: number): Planned => bestPlan(graph, options, { ...prepared, images }, batch)
   const { batch = 1 } = options
   const { circuit, target } = batch === 'auto' ? largestFreeBatch(planOf) : planOf(batch)
-  verifyCircuit(circuit)
   return { circuit, plan: planReport(circuit, target), warnings }
 }
 
@@ -96,20 +99,20 @@ function checkedImages(
   return calibration.length === 0 ? [] : imageWarnings(calibration, { preprocessing, height, width, bound })
 }
 
-/** A circuit with what its plan costs by the objective. */
+/** A circuit with the cost of its plan by the objective. */
 interface Planned {
   readonly circuit: Circuit
   readonly target: Target
   readonly cost: number
 }
 
-/** How images come in, and those that the plan is made on. */
+/** Packing of images, and the packed calibration images. */
 interface Input {
   readonly spec: PartialInput
   readonly images: readonly Float64Array[]
 }
 
-/** The best circuit for a batch of images that is as precise as demanded. */
+/** The best circuit for a batch of images that has the requested precision. */
 function bestPlan(graph: Graph, options: CompileOptions, { spec, images }: Input, batch: number): Planned {
   const { model, labels = [], precisionBits = DEFAULT_PRECISION_BITS } = options
   const target = targetNamed(options.target ?? DEFAULT_TARGET, options.speeds)
@@ -125,17 +128,18 @@ function bestPlan(graph: Graph, options: CompileOptions, { spec, images }: Input
   })
   let bestPrecision = -Infinity
   for (const candidate of candidates) {
-    const emitted = emit(candidate, { model, labels, input: spec, precisionBits, target })
-    if (emitted === undefined) continue
-    const { estimate } = emitted.circuit
-    bestPrecision = Math.max(bestPrecision, estimate.precisionBits)
-    if (estimate.precisionBits < precisionBits) continue
-    return { circuit: withLayerPrecision(emitted, images), target, cost: costOf(objective, candidate) }
+    const lowered = emit(candidate, { model, labels, input: spec, precisionBits, target })
+    if (lowered === undefined) continue
+    const reached = lowered.estimate.precisionBits
+    bestPrecision = Math.max(bestPrecision, reached)
+    if (reached < precisionBits) continue
+    const circuit = completeCircuit(lowered, layerPrecisions(lowered, images))
+    return { circuit, target, cost: costOf(objective, candidate) }
   }
   throw imprecise(precisionBits, bestPrecision)
 }
 
-/** One shot where it fits, unless refreshes are asked for. */
+/** Candidates in one shot where they fit, and with refreshes otherwise or on request. */
 function candidatesFor(graph: Graph, refresh: RefreshChoice, request: PlanRequest): Candidate[] {
   if (refresh === 'always') return searchRefreshed(graph, request)
   try {

@@ -1,7 +1,9 @@
-import type { Circuit, InputSpec, OutputSpec } from '../circuit/types.ts'
-import { type SourceNoise, sourceNoises } from './analysis/noise.ts'
+import type { InputSpec, OutputSpec } from '../circuit/types.ts'
+import { sourceNoises } from './analysis/noise.ts'
 import type { Graph } from './graph/graph.ts'
-import { CircuitBuilder } from './lowering/builder.ts'
+import type { CircuitBody, LoweredCircuit } from './lowered-circuit.ts'
+import { CircuitBuilder } from './lowering/builder/circuit-builder.ts'
+import type { LoweredHead } from './lowering/head.ts'
 import { lowerGraph, lowerWithCuts } from './lowering/lower.ts'
 import { widen } from './lowering/widen.ts'
 import { parametersOf } from './planner/modulus/chain.ts'
@@ -22,15 +24,15 @@ import { estimateOf, layerSeconds } from './planner/target/estimate.ts'
 import type { Target } from './planner/target/target.ts'
 
 /**
- * An honest answer's imaginary parts are noise of the logits' own deviation; so many deviations are never
- * seen.
+ * The tolerance of an honest answer, in deviations. The imaginary parts of an honest answer are noise with
+ * the deviation of the logits' noise, and noise of so many deviations is never seen.
  */
 const TOLERANCE_DEVIATIONS = 16
 
-/** How the client packs images, but for what the plan chooses. */
+/** How the client packs images, without the parts that the plan chooses. */
 export type PartialInput = Pick<InputSpec, 'preprocessing' | 'image' | 'patch' | 'bound'>
 
-/** What a circuit is besides what its candidate says. */
+/** Inputs of `emit` that do not come from the plan. */
 export interface EmitOptions {
   readonly model: string
   readonly labels: readonly string[]
@@ -39,73 +41,66 @@ export interface EmitOptions {
   readonly target: Target
 }
 
-/** A circuit with what it was made from; its layers' precision is yet to be found. */
-export interface LoweredCircuit {
-  readonly circuit: Circuit
-  readonly graph: Graph
-  readonly builder: CircuitBuilder
-  readonly noises: readonly SourceNoise[]
-}
-
-/** The whole circuit of a candidate; undefined when a message would outgrow its modulus. */
-export function emit(candidate: Candidate, order: EmitOptions): LoweredCircuit | undefined {
-  const parameters = parametersOf(candidate.chain, candidate.special!)
-  const { graph } = candidate
-  const { layout, policy, strategies, batch } = candidate.draft
-  const slots = imageSlots(parameters.ring, batch)
-  const builder = new CircuitBuilder({ ...parameters, slots, batch }, policy, true)
-  const refreshLevel = candidate.chain.base.length - 1
-  const { refresh } = candidate
-  const { value, period } = refresh
-    ? lowerWithCuts(builder, graph, { layout, strategies, refreshLevel }, refresh.cuts)
-    : lowerGraph(builder, graph, layout, strategies)
-  if (!headroomHolds(builder.ops, value, parameters)) return undefined
+/**
+ * Lowers a candidate to operations and constants, and estimates the result.
+ *
+ * @returns undefined when a message would outgrow its modulus
+ */
+export function emit(candidate: Candidate, options: EmitOptions): LoweredCircuit | undefined {
+  const { graph, chain, special, plan } = candidate
+  const parameters = parametersOf(chain, special!)
+  const slots = imageSlots(parameters.ring, plan.batch)
+  const builder = new CircuitBuilder({ ...parameters, slots, batch: plan.batch }, plan.policy, 'circuit')
+  const head = lowerCandidate(builder, candidate)
+  if (!headroomHolds(builder.ops, head.value, parameters)) return undefined
   const { ops, counts, statistics, noiseSources, noiseSourceOf } = builder
-  const body = { ops, counts, statistics, noiseSources, noiseSourceOf, result: value }
-  const noises = sourceNoises(body, parameters)
-  const draft: Circuit = {
-    model: order.model,
-    labels: order.labels,
+  const noises = sourceNoises(
+    { ops, counts, statistics, noiseSources, noiseSourceOf, result: head.value },
     parameters,
-    batch,
+  )
+  const body: CircuitBody = {
+    model: options.model,
+    labels: options.labels,
+    parameters,
+    batch: plan.batch,
     input: {
-      ...order.input,
-      layout,
+      ...options.input,
+      layout: plan.layout,
       level: parameters.topLevel,
-      scale: 2 ** policy.input,
+      scale: 2 ** plan.policy.input,
     },
-    output: outputSpec(graph, builder, value, period, order.precisionBits),
-    layers: builder.layers,
-    ...widen(builder, batch),
-    result: value,
-    refresh: refresh && { level: refreshLevel },
-    estimate: {
-      seconds: 0,
-      logitError: 0,
-      isMeasured: false,
-      precisionBits: 0,
-      memoryBytes: 0,
-      bytes: { keys: 0, query: 0, refreshUp: 0, refreshDown: 0, response: 0 },
-    },
+    output: outputSpec(graph, builder, head, options.precisionBits),
+    ...widen(builder, plan.batch),
+    result: head.value,
+    refresh: candidate.refresh && { level: refreshLevelOf(candidate) },
   }
   const noise = Math.hypot(...noises.map(({ logit }) => logit))
-  const error = logitError(noise, draft.output.flooding)
+  const error = logitError(noise, body.output.flooding)
   const precision = {
     logitError: error,
     isMeasured: isMeasured(graph),
     precisionBits: precisionOf(error, logitDeviation(graph)),
   }
-  const seconds = layerSeconds(draft, order.target)
-  const timed = { ...draft, layers: draft.layers.map((layer, k) => ({ ...layer, seconds: seconds[k] })) }
-  const circuit = { ...timed, estimate: estimateOf(timed, precision, order.target) }
-  return { circuit, graph, builder, noises }
+  const seconds = layerSeconds(body, builder.layers.length, options.target)
+  const estimate = estimateOf(body, seconds, precision, options.target)
+  return { body, layerSeconds: seconds, estimate, graph, builder, noises }
 }
+
+function lowerCandidate(builder: CircuitBuilder, candidate: Candidate): LoweredHead {
+  const { graph, plan, refresh } = candidate
+  const { layout, strategies } = plan
+  if (refresh === undefined) return lowerGraph(builder, graph, layout, strategies)
+  const options = { layout, strategies, refreshLevel: refreshLevelOf(candidate) }
+  return lowerWithCuts(builder, graph, options, refresh.cuts)
+}
+
+/** Level at which values are sent to the client: the highest level of the base primes. */
+const refreshLevelOf = ({ chain }: Candidate): number => chain.base.length - 1
 
 function outputSpec(
   graph: Graph,
   builder: CircuitBuilder,
-  value: number,
-  period: number,
+  { value, period }: LoweredHead,
   precisionBits: number,
 ): OutputSpec {
   const { level, scale } = builder.type(value)

@@ -13,24 +13,21 @@ import { foldSigmoidScale } from './passes/sigmoid-scale.ts'
 import { foldSlice } from './passes/slice.ts'
 
 /**
- * The folding passes in order: afterwards only convolutions, diagonals, biases, sums, products and the head
- * are left, every message is near 1, and every node says what errors in it do to the logits.
+ * Runs the folding passes. The result has convolutions, diagonals, biases, sums, products and the head only.
+ * Every message is near 1, and every node has a sensitivity.
  *
- * @param calibration preprocessed images in the graph's input shape; none: ranges come from poly-BN
- *   statistics, and what errors do is estimated
+ * @param calibration preprocessed images in the graph's input shape. Without images, ranges come from poly-BN
+ *   statistics, and sensitivities are estimated
  */
 export const fold = (graph: Graph, calibration: readonly Float64Array[] = []): Graph =>
   foldMeasured(graph, calibration).graph
 
-/**
- * A folded graph with what the images showed of the network; as `Measured` has it, empty where there are
- * none.
- */
+/** A folded graph, and the agreement of each image with the poly-BN statistics. */
 export interface Folded extends Pick<Measured, 'agreements'> {
   readonly graph: Graph
 }
 
-/** As `fold`. */
+/** As `fold`, with the agreements of the images. */
 export function foldMeasured(graph: Graph, calibration: readonly Float64Array[]): Folded {
   const expanded = expandNorm(foldSlice(foldFlip(foldGate(foldSigmoidScale(graph)))))
   const inUnits = (ranges: readonly Range[]): Graph =>
@@ -43,7 +40,7 @@ export function foldMeasured(graph: Graph, calibration: readonly Float64Array[])
   return { graph: withDeviation(measured, deviation), agreements }
 }
 
-/** Notes at the head what an image's logits deviate by. */
+/** Sets the head's `rms` to the deviation of an image's logits. */
 const withDeviation = ({ nodes, output }: Graph, rms: number): Graph => ({
   nodes: nodes.map((node, id) => (id === output ? { ...node, rms } : node)),
   output,

@@ -14,10 +14,8 @@ export type { TargetName } from './planner/target/target.ts'
 export { type LayerReport, type PlanReport, planReport } from './report.ts'
 
 /**
- * A function that evaluates the folded graph of a network in the clear, for comparison with the float
- * reference.
- *
- * @returns logits of a preprocessed image [3, H, W]
+ * Returns a function that evaluates the folded graph of a network in the clear, for comparison with the float
+ * reference. The function takes a preprocessed image [3, H, W] and returns its logits.
  */
 export function foldedNetwork(
   network: Network,

@@ -7,15 +7,15 @@ import type { Graph, Shape } from './graph/graph.ts'
 import { foldGreyInput } from './passes/grey.ts'
 import { patchInput } from './passes/patch-input.ts'
 
-/** The graph on what the client packs, and how it gets there. */
+/** The graph of the tensor that the client packs, and the way from images to that tensor. */
 export interface PreparedInput {
   readonly graph: Graph
   readonly spec: Pick<InputSpec, 'preprocessing' | 'image' | 'patch' | 'bound'>
-  /** From an image [3, H, W] of the network, or [1, H, W] of a grey one, to the graph's input tensor. */
+  /** Turns an image [3, H, W] of the network, or [1, H, W] of a grey one, into the graph's input tensor. */
   readonly pack: (image: Float64Array) => Float64Array
 }
 
-/** Sends one channel where three are equal, and patches where the stem strides. */
+/** Folds three equal channels into one, and a strided stem into patches. */
 export function prepareInput(network: Graph, preprocessing: Preprocessing | null): PreparedInput {
   const grey = preprocessing?.channels === 'grey'
   const base = grey ? foldGreyInput(network) : network
@@ -28,6 +28,6 @@ export function prepareInput(network: Graph, preprocessing: Preprocessing | null
   }
 }
 
-/** The channels that are sent: all, or the first of three equal ones. */
+/** The channels that the client sends: all, or the first of three equal ones. */
 const sentChannels = (pixels: Float64Array, [channels, height, width]: Shape): Float64Array =>
   pixels.subarray(0, channels * height * width)

@@ -8,32 +8,33 @@ import { MOST_ENGINE_BYTES } from '../schedule/limits.ts'
 import { processMemory } from './planner/target/process-memory.ts'
 import { type Target, targetOf } from './planner/target/target.ts'
 
-/** What the plan says of one layer. */
+/** Figures of one layer. */
 export interface LayerReport {
   readonly name: string
   readonly kind: string
   readonly shape: readonly number[]
-  /** Level and log2 of the scale of the layer's last value, which has come back where there are refreshes. */
+  /** Level and log2 of the scale of the layer's last value, after its refresh if it is refreshed. */
   readonly level: number
   readonly scaleBits: number
-  /** Of all its values. */
+  /** Lowest level of the layer's values. */
   readonly lowestLevel: number
-  /** Ciphertexts that are refreshed once the layer is done, for those that follow. */
+  /** Number of the layer's ciphertexts that are refreshed. */
   readonly refreshes: number
   readonly slotsUsed: number
   readonly rotations: number
-  /** Ciphertexts times plaintexts. */
+  /** Number of products of a ciphertext and a plaintext. */
   readonly terms: number
-  /** Ciphertexts times ciphertexts. */
+  /** Number of products of two ciphertexts. */
   readonly products: number
-  /** Of the layer's last tensor. */
+  /** Precision of the layer's last tensor. */
   readonly precisionBits: number
-  /** Of the logits, if nothing but this layer erred. */
+  /** Precision of the logits if no other layer made errors. */
   readonly logitBits: number
-  /** Estimate for one core, as the plan was made; layers sum to the total. */
+  /** Estimated seconds of one core at the plan's speeds. The layers add up to the circuit's total. */
   readonly seconds: number
 }
 
+/** Figures of a circuit for people. */
 export interface PlanReport {
   readonly layers: readonly LayerReport[]
   readonly ops: Readonly<Record<OpKind, number>>
@@ -41,37 +42,37 @@ export interface PlanReport {
   readonly batch: number
   readonly rotations: number
   readonly galoisKeys: number
-  /** Bits of modulus that rescaling consumes. */
+  /** Bits of modulus that rescaling takes. */
   readonly depthBits: number
-  /** Ciphertexts of each refresh round; empty for one shot. */
+  /** Number of ciphertexts of each refresh round; empty for one shot. */
   readonly rounds: readonly number[]
   readonly ring: number
-  /** Data primes from q_0 up, then the special primes. */
+  /** Sizes of the data primes from q_0 up, then of the special primes. */
   readonly primeBits: readonly number[]
-  /** How many of them are special. */
+  /** Number of special primes. */
   readonly specialPrimes: number
   /** Digits of key switching at the highest level. */
   readonly digits: number
   readonly logQP: number
   readonly seconds: number
-  /** With all places of the batch filled. */
+  /** Seconds of an image in a full batch. */
   readonly secondsPerImage: number
   readonly bytes: Circuit['estimate']['bytes']
-  /** Of the engine. */
+  /** Memory of the engine. */
   readonly memoryBytes: number
-  /** Of a service's process, the engine's included, about. */
+  /** Estimated memory of a service's process, with the engine's memory. */
   readonly processBytes: number
   readonly precisionBits: number
-  /** Whether images said what errors do to the logits. */
+  /** Whether the effect of errors on the logits was measured on images. */
   readonly isMeasured: boolean
-  /** The choices in words. */
+  /** The choices of the plan, in words. */
   readonly why: readonly string[]
 }
 
 /**
- * Sums up a circuit for people: counts, levels, sizes, and why it is as it is.
+ * Reports a circuit for people: counts, levels, sizes, and the reasons of the plan.
  *
- * @param target the engine that the words are about; by default the one that executes such circuits
+ * @param target the engine of the plan; by default the engine that executes the circuit's parameters
  */
 export function planReport(circuit: Circuit, target: Target = targetOf(circuit.parameters)): PlanReport {
   const { parameters, batch, estimate, ops } = circuit
@@ -160,7 +161,7 @@ function reasons(circuit: Circuit, target: Target): string[] {
   ]
 }
 
-/** The modulus of the refresh level decides how often a refreshed value comes back wrong. */
+/** The modulus of the refresh level, and the chance that a refreshed value wraps. */
 function refreshInWords(circuit: Circuit): string[] {
   const { refresh, parameters } = circuit
   if (refresh === undefined) return []
@@ -171,7 +172,9 @@ function refreshInWords(circuit: Circuit): string[] {
   ]
 }
 
-/** A plan that is too large is still one: it says what a smaller one would have to save. */
+/**
+ * The memory that a plan needs beyond the largest engine. Such a plan is reported, but cannot be executed.
+ */
 function memoryInWords({ estimate }: Circuit, target: Target): string[] {
   const excess = estimate.memoryBytes - MOST_ENGINE_BYTES
   if (target.name === 'seal' || excess <= 0) return []

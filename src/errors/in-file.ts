@@ -4,25 +4,25 @@ import { fileTrouble, isSystemError } from './system.ts'
 
 const CHECK_PATH = 'Check the path, and that this user may use it.'
 
-/** A file or directory that an operation is about. */
+/** A file or directory that an operation works on. */
 export interface FileSubject {
   /** Its role and its path, as the beginning of a sentence: "The config network.json". */
   readonly name: string
-  /** What it is reported as when the system refuses it. */
+  /** The code of errors when the system refuses it. */
   readonly code?: ErrorCodeName
-  /** What to do about its contents, where the code's remedy does not fit. */
+  /** The remedy for its contents, where the code's remedy does not fit. */
   readonly remedy?: string
 }
 
-/** The error for a file that the system refuses: what it is, and why. */
+/** The error for a file that the system refuses, with the file's role and the reason. */
 export function refusedFile({ name, code = 'CONFIG_INVALID' }: FileSubject, cause: unknown): PolyVeilError {
   return new PolyVeilError(code, `${name} ${fileTrouble(cause)}`, {}, { cause, remedy: CHECK_PATH })
 }
 
 /**
- * Runs an operation on a file. Its errors are told with the file's name, and those of the system in words.
+ * Runs an operation on a file. Errors get the file's name, and errors of the system become sentences.
  *
- * @throws what `body` throws, with the file's name in front of the message; `code` for errors of the system
+ * @throws errors of `body`, with the file's name in front of the message; `code` for errors of the system
  */
 export async function inFile<T>(subject: FileSubject, body: () => T | Promise<T>): Promise<T> {
   try {

@@ -10,7 +10,7 @@ export type ErrorFacts = Readonly<
 
 export interface PolyVeilErrorOptions {
   readonly cause?: unknown
-  /** What to do in this case, where the code's remedy does not fit it. */
+  /** The remedy in this case, where the code's remedy does not fit it. */
   readonly remedy?: string
 }
 
@@ -32,7 +32,7 @@ export interface ErrorData {
 export class PolyVeilError extends Error {
   readonly code: ErrorCodeName
   readonly facts: ErrorFacts
-  /** What to do: the code's remedy, unless this case has one of its own. */
+  /** The remedy of this case, or else the code's. */
   readonly remedy: string
 
   constructor(
@@ -53,7 +53,7 @@ export class PolyVeilError extends Error {
     return ERROR_CODES[this.code]
   }
 
-  /** The same error with another message and more facts, from code that knows more of what it was about. */
+  /** The same error with another message and more facts, for callers that know the circumstances. */
   restated(message: string, facts: ErrorFacts = {}): PolyVeilError {
     return new PolyVeilError(
       this.code,

@@ -1,25 +1,25 @@
-// Text of another side is printed on terminals, which take control characters for commands: to clear the
-// screen, to set the title, to overwrite what was said. Characters that turn the direction of writing make a
-// line read as another one.
+// Text of another side is printed on terminals, and terminals obey control characters: they clear the screen,
+// set the title, or overwrite earlier text. Characters that turn the direction of writing make a line read as
+// another one.
 
-/**
- * White space that breaks a line or moves the cursor; line and paragraph separators are written as such, too.
- */
+/** White space that breaks a line or moves the cursor. Line and paragraph separators count. */
 const SPACES = /[\t\n\v\f\r\u0085\u2028\u2029]+/g
 /**
  * C0, DEL and C1, and the marks, embeddings, overrides and isolates of bidirectional text (Unicode Standard
  * Annex 9).
  */
 const CONTROLS = /[\p{Cc}\p{Bidi_Control}]/gu
-/** The same beside the end of a line. */
+/** The same without the line feed. */
 const CONTROLS_IN_LINES = /(?!\n)[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu
 
-/** A piece of text of another side, in one line: breaks become spaces, other control characters go. */
+/**
+ * A piece of another side's text in one line: breaks become spaces, and other control characters are removed.
+ */
 export const printable = (text: string): string => text.replace(SPACES, ' ').replace(CONTROLS, '')
 
 /**
- * Text of several lines, without control characters but the ends of lines. Pieces of another side are
- * `printable` before.
+ * Text of several lines without control characters, except for line feeds. Pieces of another side pass
+ * `printable` first.
  */
 export const printableLines = (text: string): string => text.replace(CONTROLS_IN_LINES, '')
 

@@ -1,6 +1,6 @@
 /** An error of the operating system, as Node raises it. */
 export interface SystemError extends Error {
-  /** Such as ENOENT. */
+  /** For example ENOENT. */
   readonly code: string
   readonly syscall: string
   readonly path?: string
@@ -23,9 +23,9 @@ const TROUBLES: Readonly<Record<string, string>> = {
 }
 
 /**
- * What keeps a file from being used, as the end of a sentence: "does not exist (ENOENT)".
+ * The reason why a file cannot be used, as the end of a sentence: "does not exist (ENOENT)".
  *
- * @param cause what an operation on the file threw
+ * @param cause error of an operation on the file
  */
 export function fileTrouble(cause: unknown): string {
   const code = (cause as { code?: unknown } | undefined)?.code

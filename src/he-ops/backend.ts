@@ -1,18 +1,18 @@
 import type { Constant, ConstantId, Term, ValueId } from '../circuit/types.ts'
 import { PolyVeilError } from '../errors/index.ts'
 
-/** A weighted ciphertext of a `dot`, resolved to the backend's own objects. */
+/** A weighted ciphertext of a `dot`. */
 export interface DotTerm<Ct> {
   readonly ciphertext: Ct
   readonly constant: ConstantId
 }
 
 /**
- * The encrypted operations that a circuit needs, on ciphertexts of type `Ct`. No operation changes its
- * operands; each returns a new ciphertext that the caller frees. Operands must agree in level, and in scale
- * where they are added.
+ * Encrypted operations of circuits, on ciphertexts of type `Ct`. No operation changes its operands; each
+ * returns a new ciphertext that the caller frees. Operands must agree in level, and in scale where they are
+ * added.
  *
- * The clear backend defines the meaning; every backend passes `test/conformance`.
+ * The clear evaluator defines the semantics; every evaluator passes `test/conformance`.
  *
  * @throws SCALE_MISMATCH, LEVEL_EXHAUSTED, KEYS_MISSING as the operation's law says
  */
@@ -27,20 +27,20 @@ export interface Evaluator<Ct> {
   addPlain(a: Ct, constant: ConstantId): Ct
   add(a: Ct, b: Ct): Ct
   subtract(a: Ct, b: Ct): Ct
-  /** Three polynomials; only `relinearise` and `free` take the result. */
+  /** The product has three polynomials; only `relinearise` and `free` take it. */
   multiply(a: Ct, b: Ct): Ct
   relinearise(a: Ct): Ct
   rescale(a: Ct): Ct
   dropLevel(a: Ct, level: number): Ct
   /**
-   * The same message at the highest level, by way of the client. @throws CONFIG_INVALID where there is no
-   * client
+   * The same message at the highest level, re-encrypted by the client.
+   * @throws CONFIG_INVALID where there is no client
    */
   refresh(a: Ct): Ct
   free(a: Ct): void
 }
 
-/** What evaluators say that execute on ciphertexts without anybody who could decrypt them. */
+/** The error of evaluators that have no client to decrypt values. */
 export const noClient = (): PolyVeilError =>
   new PolyVeilError('CONFIG_INVALID', 'This evaluator has no client that could refresh values')
 

@@ -4,12 +4,12 @@ import { SealEngine } from './engines/seal.ts'
 import { FramedSimdEngine } from './engines/simd.ts'
 
 export interface EngineOptions {
-  /** Threads that work at one inference; the seal engine takes one whatever is said. */
+  /** Threads that compute one inference together; the seal engine always uses one. */
   readonly threads: number
-  /** Most bytes of the simd engine's memory; by default what its addresses reach. */
+  /** Most bytes of the simd engine's memory; by default all that 32-bit addresses reach. */
   readonly memoryBytes?: number
 }
 
-/** Makes the engine of a name, as `engineNameFor` gives it for a circuit's parameters. */
+/** Creates the engine of a name, which `engineNameFor` chooses by a circuit's parameters. */
 export const createEngine = (name: EngineName, options: EngineOptions): Promise<Engine> =>
   name === 'simd' ? FramedSimdEngine.create(options) : SealEngine.create()

@@ -3,9 +3,9 @@ import type { Circuit, Op, ValueId } from '../circuit/types.ts'
 import { PolyVeilError } from '../errors/index.ts'
 import type { Evaluator } from './backend.ts'
 
-/** Raised when `shouldStop` asks for an end; not a fault. Everything the execution made has been freed. */
+/** Thrown when `shouldStop` ends an execution. Everything that the execution created is freed. */
 export class ExecutionStopped extends Error {
-  /** Operations that had been done. */
+  /** Number of operations that were done. */
   readonly done: number
 
   constructor(done: number) {
@@ -16,25 +16,27 @@ export class ExecutionStopped extends Error {
 }
 
 export interface ExecuteOptions<Ct> {
-  /** Called after each operation with the operations done, their total, and the layer just worked on. */
+  /**
+   * Called after each operation with the number of operations done, their total, and the operation's layer.
+   */
   readonly onProgress?: (done: number, total: number, layerIndex: number) => void
   /** Asked before each operation; true ends the execution with `ExecutionStopped`. */
   readonly shouldStop?: () => boolean
-  /** Sees each value when it is made. It must neither keep nor free the ciphertext. */
+  /** Called with each new value. It must neither keep nor free the ciphertext. */
   readonly observe?: (value: ValueId, ciphertext: Ct) => void
-  /** The inputs are freed too, each after its last use and all of them when the execution fails. */
+  /** The execution frees the inputs too: each after its last use, and all of them when it fails. */
   readonly takeInputs?: boolean
 }
 
 /**
- * Executes a verified circuit, operation by operation, and frees each value right after its last use. Nothing
- * but the result is left, whether the execution succeeds, throws or is stopped.
+ * Executes a verified circuit operation by operation, and frees each value after its last use. Only the
+ * result is left when the execution succeeds, and nothing when it throws or is stopped.
  *
- * @param inputs one ciphertext for each `input` operation, by its index; the caller's to free unless
+ * @param inputs one ciphertext for each `input` operation, by its index; the caller frees them unless
  *   `takeInputs`
- * @returns the encrypted result, the caller's to free
- * @throws ExecutionStopped, TENSOR_MALFORMED when the number of inputs, a level or a scale is not the
- *   circuit's, and whatever the evaluator throws
+ * @returns the encrypted result, which the caller frees
+ * @throws ExecutionStopped; TENSOR_MALFORMED when the number of inputs, a level or a scale differs from the
+ *   circuit's; errors of the evaluator
  */
 export function execute<Ct>(
   circuit: Circuit,
@@ -125,11 +127,11 @@ function requireInputs<Ct>(circuit: Circuit, evaluator: Evaluator<Ct>, inputs: r
   }
 }
 
-/** The values alive during one execution, and which of them the execution has to free. */
+/** Values of one execution, and whether the execution must free them. */
 class OwnedValues<Ct> {
   readonly #evaluator: Evaluator<Ct>
   readonly #values = new Map<ValueId, Ct>()
-  /** Ciphertexts that the caller gave, and whether freeing them is the execution's duty. */
+  /** The caller's ciphertexts, and whether the execution must free them. */
   readonly #inputs: Set<Ct>
   readonly #takeInputs: boolean
 
@@ -154,7 +156,7 @@ class OwnedValues<Ct> {
     else if (this.#takeInputs) this.#freeInput(value)
   }
 
-  /** Hands a value to the caller. */
+  /** Passes a value's ownership to the caller. */
   release(id: ValueId): Ct {
     const value = this.get(id)
     this.#values.delete(id)

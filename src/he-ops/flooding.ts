@@ -6,41 +6,97 @@ import type { OutputSpec } from '../circuit/types.ts'
 import { PolyVeilError } from '../errors/index.ts'
 import { uniformIntegers, type WordSource } from './random.ts'
 
-// Flooding noise is added to the coefficients of an answer that carry logits. It is drawn by a pseudo-random
-// function of the server's key and the query's digest: a query that is sent again gets the same noise, so
-// that repeating it averages nothing.
+// Flooding noise is added to those coefficients of an answer that carry logits. It is the sum of two parts
+// that pseudo-random functions of the server's key draw. The first part depends on the circuit and the query
+// only, so that an average over repetitions of a query does not remove it. The second part depends on all
+// inputs of an answer, also on the key set and on the client's replies in refresh rounds. So the difference
+// of two answers to one query, which have different noise of the computation, still carries flooding.
 
-/** Bytes of a server's flooding key. */
+/** Bytes of a server's flooding key, and of those that are derived from it. */
 export const FLOODING_KEY_BYTES = 32
 
-/** A new secret key of a server, from the platform's cryptographic generator. */
+/** Draws a new secret key of a server from the platform's cryptographic generator. */
 export const newFloodingKey = (): Uint8Array => crypto.getRandomValues(new Uint8Array(FLOODING_KEY_BYTES))
 
-/** The noise of one answer: integers from -bound to bound, one for each coefficient that carries logits. */
-export type DrawFlooding = (count: number, bound: number) => Float64Array
+/** What the answers of one circuit under one key set are flooded with. */
+export interface FloodingKeys {
+  /** For the part that a query gets each time. */
+  readonly query: Uint8Array
+  /** For the part that a run gets. */
+  readonly run: Uint8Array
+}
 
-/** Noise from the platform's generator, different each time. */
-export const freshFlooding: DrawFlooding = uniformIntegers
+/** Keys of their own, for whoever is server and client at once. */
+export const newFloodingKeys = (): FloodingKeys => ({ query: newFloodingKey(), run: newFloodingKey() })
 
 /**
- * The noise of the answer to a query. The function is KMACXOF256 (NIST SP 800-185, section 4.3.1), whose
- * output is read as 64-bit words, little-endian.
+ * The keys of a circuit and a key set. The query's part does not depend on the key set: a client that uploads
+ * another one under the same secret gets it again.
  *
  * @param key of the server, `FLOODING_KEY_BYTES` secret bytes
- * @param queryDigest SHA-256 of the query's frame
+ * @param circuitDigest of the circuit's file: of two circuits with one manifest each has keys of its own
+ * @param keySetDigest of the key set's frame
  * @throws INTERNAL when the key has another length
  */
-export function floodingFor(key: Uint8Array, queryDigest: Uint8Array): DrawFlooding {
+export function floodingKeysOf(
+  key: Uint8Array,
+  circuitDigest: Uint8Array,
+  keySetDigest: Uint8Array,
+): FloodingKeys {
   if (key.length !== FLOODING_KEY_BYTES) {
     throw new PolyVeilError('INTERNAL', `A flooding key has ${FLOODING_KEY_BYTES} bytes, not ${key.length}`)
   }
-  return (count, bound) => uniformIntegers(count, bound, pseudoRandomWords(key, queryDigest))
+  const derived = (purpose: string, ...parts: readonly Uint8Array[]): Uint8Array =>
+    keyed(key, purpose, parts).xof(FLOODING_KEY_BYTES)
+  return {
+    query: derived('PolyVeil flooding key of queries 2', circuitDigest),
+    run: derived('PolyVeil flooding key of runs 2', circuitDigest, keySetDigest),
+  }
 }
 
-const PURPOSE = utf8ToBytes('PolyVeil flooding 1')
+/**
+ * The noise of one answer: integers, one for each coefficient that carries logits, of the deviation of
+ * uniform ones within the bound.
+ */
+export type DrawFlooding = (count: number, bound: number) => Float64Array
 
-function pseudoRandomWords(key: Uint8Array, message: Uint8Array): WordSource {
-  const stream = kmac256xof.create(key, { personalization: PURPOSE }).update(message)
+/** Draws fresh noise from the platform's generator. */
+export const freshFlooding: DrawFlooding = uniformIntegers
+
+/**
+ * The noise of an answer. Each part is uniform, and has half of the variance.
+ *
+ * @param queryDigest SHA-256 of the query's frame
+ * @param replies SHA-256 of the frames that the client answered refresh rounds with, in the order of rounds;
+ *   read when the noise is drawn
+ */
+export function floodingFor(
+  { query, run }: FloodingKeys,
+  queryDigest: Uint8Array,
+  replies: Iterable<Uint8Array> = [],
+): DrawFlooding {
+  return (count, bound) => {
+    const half = Math.round(bound * Math.SQRT1_2)
+    const sum = uniformIntegers(count, half, pseudoRandomWords(query, [queryDigest]))
+    const other = uniformIntegers(count, half, pseudoRandomWords(run, [queryDigest, ...replies]))
+    other.forEach((integer, k) => {
+      sum[k] += integer
+    })
+    other.fill(0)
+    return sum
+  }
+}
+
+/** KMACXOF256 (NIST SP 800-185, section 4.3.1). @param parts of known lengths, so that they are told apart */
+const keyed = (key: Uint8Array, purpose: string, parts: readonly Uint8Array[]) => {
+  const stream = kmac256xof.create(key, { personalization: utf8ToBytes(purpose) })
+  for (const part of parts) stream.update(part)
+  return stream
+}
+
+/** The function's output as 32-bit words, little-endian. */
+function pseudoRandomWords(key: Uint8Array, parts: readonly Uint8Array[]): WordSource {
+  const stream = keyed(key, 'PolyVeil flooding 2', parts)
   return (words) => {
     const bytes = new DataView(stream.xof(4 * words.length).buffer)
     for (let i = 0; i < words.length; i++) words[i] = bytes.getUint32(4 * i, true)
@@ -48,9 +104,9 @@ function pseudoRandomWords(key: Uint8Array, message: Uint8Array): WordSource {
 }
 
 /**
- * The bound B of integers uniform in -B .. B on the coefficients that carry logits, such that a logit gets
- * noise of deviation `output.flooding`. Integers of deviation d on 2P coefficients give d * sqrt(P) in the
- * real part of a slot; that of uniform ones is B / sqrt(3) or slightly more.
+ * The bound B of integers on the coefficients that carry logits, for noise of deviation `output.flooding` on
+ * a logit. Their deviation d is that of uniform integers in -B .. B, B / sqrt(3) or slightly more. Integers
+ * of deviation d on 2P coefficients give deviation d * sqrt(P) in the real part of a slot.
  *
  * @throws LEVEL_EXHAUSTED when they do not fit the modulus of the output's level
  */
@@ -61,7 +117,8 @@ export function floodingBound(
 ): number {
   const bound = Math.ceil((Math.sqrt(3) * flooding * scale) / Math.sqrt(count / 2))
   const modulus = primes.slice(0, level + 1).reduce((product, prime) => product * Number(prime), 1)
-  if (!(bound >= 0 && bound < modulus / 2 && bound < 2 ** 52)) {
+  // The sum of two parts reaches B * sqrt(2).
+  if (!(bound >= 0 && bound < modulus / 4 && bound < 2 ** 52)) {
     throw new PolyVeilError('LEVEL_EXHAUSTED', `Flooding noise does not fit the modulus of level ${level}`, {
       level,
       needBits: Math.log2(bound) + 1,

@@ -25,7 +25,7 @@ type Ring = Pick<CkksParameters, 'ring'>
 export const slotDeviation = ({ ring }: Ring, coefficientDeviation: number): number =>
   coefficientDeviation * Math.sqrt(ring / 2)
 
-/** The other way round: of the coefficients, from that of the slots. */
+/** Inverse of the above: the coefficients' deviation from that of the slots. */
 export const coefficientDeviation = ({ ring }: Ring, deviation: number): number =>
   deviation / Math.sqrt(ring / 2)
 
@@ -34,20 +34,20 @@ export const symmetricEncryptionNoise = (parameters: Ring): number =>
   slotDeviation(parameters, Math.sqrt(ERROR_VARIANCE))
 
 /**
- * Fresh encryption under the public key: SEAL, and the kernels as it does, encrypt under one prime more and
- * divide by it, so that the errors e * u + e0 + e1 * s are gone next to the division's rounding.
+ * Fresh encryption under the public key. SEAL and the kernels encrypt modulo one more prime and divide by it:
+ * the errors e * u + e0 + e1 * s become negligible next to the rounding of the division.
  */
 export const publicEncryptionNoise = (parameters: Ring): number => roundingNoise(parameters)
 
 /**
- * A refresh: the server adds a public-key encryption of zero, the client encrypts anew under the secret key.
- * Base extension is exact, and masks go as they came.
+ * A refresh: the server adds a public-key encryption of zero, and the client encrypts anew under the secret
+ * key. Base extension is exact, and the mask that is subtracted is the one that was added.
  */
 export const refreshNoise = (parameters: Ring): number =>
   Math.hypot(publicEncryptionNoise(parameters), symmetricEncryptionNoise(parameters))
 
 /**
- * Rounding both polynomials after a division by a prime: of rescaling, and of the last step of key switching.
+ * Rounding of both polynomials in a division by a prime: in rescaling, and in the last step of key switching.
  */
 export const roundingNoise = (parameters: Ring): number =>
   slotDeviation(parameters, Math.sqrt(divisionVariance(parameters)))

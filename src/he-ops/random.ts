@@ -1,6 +1,6 @@
 const BITS_PER_DRAW = 53
 const BATCH = 4096
-/** The most that the platform's generator gives at once. */
+/** Most bytes of one call of the platform's generator. */
 const WORDS_AT_ONCE = 16_384
 
 /** Fills an array with random words. */
@@ -14,8 +14,8 @@ const platformWords: WordSource = (words) => {
 }
 
 /**
- * Integers drawn uniformly from -bound .. bound, without modulo bias: draws are cut to the bits that 2 *
- * bound needs, and those beyond it are thrown away.
+ * Draws integers uniformly from -bound .. bound, without modulo bias: a draw has as many bits as 2 * bound,
+ * and is rejected beyond it.
  *
  * @param bound a non-negative integer below 2^52
  * @param source of random words; by default the platform's cryptographic generator
@@ -37,8 +37,8 @@ export function uniformIntegers(
 }
 
 /**
- * Uniform integers in 0 .. below - 1, without modulo bias: 64-bit words modulo `below`, of which those at or
- * beyond its largest multiple are thrown away.
+ * Uniform integers in 0 .. below - 1, without modulo bias: 64-bit words modulo `below`; words at or beyond
+ * its largest multiple are rejected.
  *
  * @param below at most 2^63
  */

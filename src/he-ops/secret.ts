@@ -2,7 +2,7 @@ import { PolyVeilError } from '../errors/index.ts'
 import type { Polynomial } from '../wire/index.ts'
 
 /**
- * What has been overwritten must not be encrypted under: it would hide nothing.
+ * Refuses a secret key that has been overwritten: an encryption under zero hides nothing.
  *
  * @throws INTERNAL when the secret is zero
  */

@@ -6,7 +6,7 @@ import { defaultPreprocessing } from './preprocessing-defaults.ts'
 
 const cells = (count: number, nodes: number): number[] => Array<number>(count).fill(nodes)
 
-/** What the published ImageNet networks have in common. */
+/** The fields that all published ImageNet networks share. */
 const IMAGENET = {
   stem: 'imagenet',
   channelMultipliers: [2, 4, 6],
@@ -17,7 +17,7 @@ const IMAGENET = {
   inputSize: { height: 224, width: 224 },
 } as const satisfies Partial<NetworkConfigLiteral>
 
-/** With the preprocessing that the networks of its stem are published with. */
+/** The network with the preprocessing that networks of its stem are published with. */
 function published(literal: NetworkConfigLiteral): PictureConfig {
   const preprocessing = defaultPreprocessing(literal.stem, literal.inputSize)
   return networkConfig({ ...literal, preprocessing }) as PictureConfig
@@ -71,7 +71,7 @@ export const ARCHITECTURES = Object.freeze({
 
 export type ArchitectureName = keyof typeof ARCHITECTURES
 
-/** What may differ from the published network. */
+/** The fields that may differ from the published network. */
 export interface ArchitectureOptions {
   readonly classes?: number
   /** One number for a square, or both sides. */

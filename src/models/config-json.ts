@@ -13,7 +13,7 @@ import { parsePreprocessing, sides, size } from './preprocessing-json.ts'
 const downsizeType = z.enum(['sep3x3', 'full3x3', 'sep2x2', 'full2x2'])
 const norm = z.string().optional()
 
-/** What the reference code's configs have. */
+/** The fields of the reference code's configs. */
 const cellsSchema = z.strictObject({
   nodes: z.array(z.number()),
   downsizes: z.array(z.number()),
@@ -39,7 +39,7 @@ const jsonSchema = z.strictObject({
   config: cellsSchema,
   labels: z.array(z.string()).optional(),
   preprocessing: z.unknown().optional(),
-  /** What was measured of the network; not looked at. */
+  /** Measurements of the network; ignored. */
   accuracy: z.unknown().optional(),
 })
 

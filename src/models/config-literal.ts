@@ -3,7 +3,7 @@ import type { Preprocessing } from '../preprocessing/types.ts'
 /** Kind of a reduction: `sep` is depthwise then pointwise, `full` one dense convolution; stride 2. */
 export type DownsizeType = 'sep3x3' | 'full3x3' | 'sep2x2' | 'full2x2'
 
-/** What a config must state. `networkConfig` checks it and fills in what follows from it. */
+/** The fields that a config states. `networkConfig` checks them and derives the others. */
 export interface NetworkConfigLiteral {
   /** `imagenet`: 7x7 convolution, stride 4; `lowres`: 3x3, stride 1. */
   readonly stem: 'imagenet' | 'lowres'

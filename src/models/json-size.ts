@@ -18,7 +18,11 @@ export function parseJsonText(text: string): unknown {
   }
 }
 
-/** Bounds what a schema looks at: it would note a fault for each of millions of values. @throws TOO_LARGE */
+/**
+ * Bounds the values that a schema sees, because it would note a fault for each of millions.
+ *
+ * @throws TOO_LARGE
+ */
 export function refuseLargeJson(json: unknown): void {
   const pending = [json]
   let values = 1

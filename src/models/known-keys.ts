@@ -2,10 +2,10 @@ import type { z } from 'zod'
 import { invalidConfig } from './invalid-config.ts'
 
 /**
- * CONFIG_INVALID for what a schema found. A key that it does not know is named together with the known one
- * that is spelled most like it.
+ * CONFIG_INVALID for the first fault that a schema found. An unknown key is named together with the known key
+ * of the most similar spelling.
  *
- * @param knownKeys what an object may have, by its path
+ * @param knownKeys the keys that an object may have, by its path
  */
 export function invalidBySchema(
   [issue]: readonly z.core.$ZodIssue[],
@@ -20,7 +20,7 @@ export function invalidBySchema(
   return invalidConfig([...issue.path, key.slice(0, 80)].join('.'), `no such field; ${hint}`)
 }
 
-/** The name that fewest changes make of `name`; undefined where none is like it. */
+/** The known name that takes the fewest changes; undefined where none is similar. */
 export function nearest(name: string, known: readonly string[]): string | undefined {
   const plain = (text: string): string => text.toLowerCase().replaceAll(/[^a-z0-9]/g, '')
   const short = plain(name.slice(0, 80))

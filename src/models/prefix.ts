@@ -7,9 +7,9 @@ const ANCHOR = 'stem.weight'
 const MOST_LISTED = 5
 
 /**
- * Tells where the network's tensors are when all of them stand below another name, such as `backbone.`.
+ * Finds the prefix of the network's tensors when all of them are below another name, such as `backbone.`.
  *
- * @throws TENSOR_MISSING naming the prefixes below which a network stands, or the one that all names share
+ * @throws TENSOR_MISSING naming the prefixes below which a network is, or the prefix that all names share
  */
 export function refusePrefixed(checkpoint: Checkpoint): void {
   if (checkpoint.has(ANCHOR)) return
@@ -28,7 +28,7 @@ export function refusePrefixed(checkpoint: Checkpoint): void {
   )
 }
 
-/** What stands before the names of networks in a checkpoint; empty for one that stands at the top. */
+/** Prefixes of networks in a checkpoint; empty for a network without one. */
 export const prefixesOfNetworks = (checkpoint: Checkpoint): string[] =>
   [...checkpoint.keys()]
     .filter((name) => name === ANCHOR || name.endsWith(`.${ANCHOR}`))

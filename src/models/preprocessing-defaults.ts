@@ -5,7 +5,7 @@ import { invalidConfig } from './invalid-config.ts'
 
 type Size = NetworkConfigLiteral['inputSize']
 
-/** Those that have a name, which is that of the stem whose networks are published with it. */
+/** The published preprocessings that have a name: that of the stem whose networks are published with it. */
 export const PUBLISHED_PREPROCESSINGS = ['imagenet', 'lowres'] as const
 export type PublishedPreprocessing = (typeof PUBLISHED_PREPROCESSINGS)[number]
 

@@ -12,7 +12,7 @@ export const size = z.union([side, z.tuple([side, side])])
 export const sides = (size: number | [number, number]): [height: number, width: number] =>
   typeof size === 'number' ? [size, size] : size
 
-/** What torch's `interpolate` does, as a sentence; the same as `bilinear` with `antialias` false. */
+/** The sentence for torch's `interpolate`: the same as `bilinear` with `antialias` false. */
 const TORCH_BILINEAR = 'bilinear, half-pixel centres, no antialias'
 
 const schema = z.strictObject({

@@ -1,13 +1,13 @@
 import type { Preprocessing } from './types.ts'
 
-/** What is wrong with a field of a preprocessing. */
+/** A fault in a field of a preprocessing. */
 export interface PreprocessingFault {
   readonly field: 'resize' | 'mean' | 'std'
   readonly reason: string
 }
 
 /**
- * Checks that a preprocessing yields the image that a network takes, whatever picture it is given.
+ * Checks that a preprocessing yields the image that a network takes, for every picture.
  *
  * @param size height and width of the network's input
  * @returns the first fault; undefined when there is none
@@ -39,8 +39,8 @@ export function preprocessingFault(
 export const sentChannels = (channels: Preprocessing['channels']): 1 | 3 => (channels === 'grey' ? 1 : 3)
 
 /**
- * The largest absolute value that a preprocessing yields of any picture: resized pixels are clipped to
- * 0..255, and normalising is monotone, also as it is rounded. 0 without a preprocessing, which takes no
+ * The largest absolute value that a preprocessing yields for any picture. Resized pixels are clipped to
+ * 0..255, and normalising is monotone, also with its rounding. 0 without a preprocessing, which takes no
  * pictures.
  */
 export const largestYield = (preprocessing: Pick<Preprocessing, 'mean' | 'std'> | null): number =>

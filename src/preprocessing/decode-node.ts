@@ -4,7 +4,7 @@ import { rgbOfCmyk } from './cmyk.ts'
 import { requirePixels } from './limits.ts'
 import type { Image } from './planes.ts'
 
-/** What is decoded, by sharp's names; what of these a browser decodes is the browser's choice. */
+/** Formats that are decoded, by sharp's names. Browsers decode the formats that they choose. */
 const FORMATS: Readonly<Record<string, string>> = {
   jpeg: 'JPEG',
   png: 'PNG',
@@ -34,7 +34,7 @@ const DEPTHS: ReadonlyMap<string, readonly string[]> = new Map([
 export async function decodeImage(file: Uint8Array): Promise<Image> {
   if (file.length === 0) throw unreadable('The file is empty')
   const sharp = await loadSharp()
-  // Limits are our own, so that the message can state them; the header alone is read here.
+  // The limits are ours, so that the message can state them. Only the header is read here.
   const open = (): Sharp => sharp(file, { limitInputPixels: false, failOn: 'error' })
   const metadata = await open().metadata().catch(refuseUnknown)
   requireDecodable(metadata)
@@ -68,8 +68,7 @@ function requireDecodable({ format, width, height, depth, space }: Metadata): vo
 }
 
 async function decoded(image: Sharp, { space, depth, hasProfile }: Metadata): Promise<Image> {
-  // Without a profile, what CMYK's inks look like is anybody's guess: PIL and browsers take the plain
-  // formula.
+  // Without a profile the colours of CMYK's inks are not defined. PIL and browsers take the plain formula.
   const plainCmyk = space === 'cmyk' && !hasProfile
   if (plainCmyk) image.pipelineColourspace('cmyk')
   // sharp brings 16-bit colours with a profile to P3, not sRGB, unless they are brought to 8 bits first.

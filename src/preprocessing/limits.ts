@@ -1,10 +1,11 @@
 import { PolyVeilError } from '../errors/index.ts'
 
 /**
- * Pixels of an image that is decoded: enough for any camera, and a file that unpacks to gigabytes stops here.
+ * Most pixels of an image that is decoded: enough for any camera, and a bound for files that unpack to
+ * gigabytes.
  */
 export const MAX_PIXELS = 64 * 2 ** 20
-/** Pixels along a side, also of an image that is already decoded. */
+/** Most pixels along a side, also of an image that is already decoded. */
 export const MAX_SIDE = 2 ** 15
 
 /**

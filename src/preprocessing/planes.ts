@@ -67,8 +67,8 @@ const onWhite = (value: number, alpha: number): number =>
   Math.round((value * alpha + 255 * (255 - alpha)) / 255)
 
 /**
- * ITU-R 601 luma in 16-bit fixed point, as PIL's mode "L"; the weights add up to 2^16, so grey stays what it
- * is.
+ * ITU-R 601 luma in 16-bit fixed point, as PIL's mode "L". The weights add up to 2^16, so that grey pixels
+ * keep their value.
  */
 const luma = (image: Image, pixel: number): number =>
   (sample(image, pixel, 0) * 19595 +

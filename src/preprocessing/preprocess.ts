@@ -13,8 +13,8 @@ export interface PreprocessedImage {
 }
 
 /**
- * Turns a decoded image into what a network takes: planes, resize, centre crop, then (value / 255 - mean) /
- * std. The same code in Node and in the browser.
+ * Turns a decoded image into the input tensor of a network: planes, resize, centre crop, then (value / 255 -
+ * mean) / std. Node and browsers run the same code.
  *
  * A bilinear resize commutes with the normalisation, so both orders of training scripts give the same tensor.
  *

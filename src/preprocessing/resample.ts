@@ -7,10 +7,11 @@ export interface Footprint {
 }
 
 /**
- * One step of a separable resize: the footprint of an output sample, and what becomes of each weighted sum.
+ * One step of a separable resize: the footprint of each output sample, and the conversion of each weighted
+ * sum.
  */
 export interface Resampling {
-  /** Neither `first` nor the end of a footprint ever goes back from one sample to the next. */
+  /** `first` and the end of a footprint never decrease from one sample to the next. */
   footprint(sample: number, inSize: number, outSize: number): Footprint
   /** @returns a value from 0 to 255 */
   finish(sum: number): number
@@ -25,8 +26,8 @@ export interface Span {
 }
 
 /**
- * A part of a resized plane: resized horizontally, then vertically, then cut out. Only the part is made, so
- * that time and memory go with it and the source, however large the whole would be.
+ * A part of a resized plane: resized horizontally, then vertically, then cut out. Only the part is computed,
+ * so that time and memory depend on it and on the source, and not on the size of the whole.
  *
  * @returns a plane of `rows.count` by `columns.count` samples
  */

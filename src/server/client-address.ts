@@ -1,10 +1,12 @@
-import { isIPv6 } from 'node:net'
+import { isIPv4, isIPv6 } from 'node:net'
 
 /**
  * What counts as one address in limits: an IPv4 address, or a network of IPv6 of which a single host commonly
- * has all addresses (64 bits). Text that is no address stays as it is.
+ * has all addresses (64 bits). Some proxies write the client's port behind it, which is another one with each
+ * connection: it is left out. Text that is no address stays as it is.
  */
-export function countedAddress(ip: string): string {
+export function countedAddress(text: string): string {
+  const ip = withoutPort(text)
   if (!isIPv6(ip)) return ip.slice(0, MAX_TEXT)
   const groups = groupsOf(ip)
   if (isMapped(groups)) return dotted(groups[6], groups[7])
@@ -15,6 +17,13 @@ export function countedAddress(ip: string): string {
 }
 
 const MAX_TEXT = 64
+
+/** The address in `192.0.2.1:5678` or `[2001:db8::1]:5678`. */
+function withoutPort(text: string): string {
+  const [, four, six] = /^(?:([^:[\]]+):\d+|\[(.+)\](?::\d+)?)$/.exec(text) ?? []
+  if (isIPv4(four ?? '')) return four
+  return isIPv6(six ?? '') ? six : text
+}
 
 /** The eight groups of an IPv6 address. */
 function groupsOf(ip: string): number[] {

@@ -1,5 +1,5 @@
 // Residues are 64-bit words, held as pairs of little-endian 32-bit halves: residue i is halves[2i] + 2^32 *
-// halves[2i + 1]. That is how they lie in SEAL's memory, and it keeps BigInt out of the loops.
+// halves[2i + 1]. SEAL's memory has the same layout, and the loops need no BigInt.
 
 /** Bytes that `count` residues of `bits` bits take when packed without gaps. */
 export const packedBytes = (count: number, bits: number): number => Math.ceil((count * bits) / 8)
@@ -14,7 +14,7 @@ function deposit(words: Uint32Array, position: number, bits: number, value: numb
   if (shift + bits > 32) words[word + 1] |= value >>> (32 - shift)
 }
 
-/** The inverse of `deposit`, without the mask: higher bits of the result are rubbish. */
+/** The inverse of `deposit`, without a mask: the caller ignores the higher bits of the result. */
 function extract(words: Uint32Array, position: number, bits: number): number {
   const word = position >>> 5
   const shift = position & 31
@@ -42,7 +42,7 @@ export function packBits(halves: Uint32Array, bits: number): Uint8Array {
 }
 
 /**
- * Unpacks what `packBits` packed into `halves`, which is overwritten. Padding bits are not looked at.
+ * Unpacks residues that `packBits` has packed into `halves`, which is overwritten. Padding bits are ignored.
  *
  * @param bytes `packedBytes(halves.length / 2, bits)` bytes, at any alignment
  */
@@ -60,8 +60,8 @@ export function unpackBits(bytes: Uint8Array, bits: number, halves: Uint32Array)
 }
 
 /**
- * Whether the first `count` packed residues are below `prime`. For checking alone: those of at most 32 bits
- * are not written anywhere.
+ * Whether the first `count` packed residues are below `prime`. Only a check: residues of at most 32 bits are
+ * not written anywhere.
  *
  * @param bytes `packedBytes(count, bits)` bytes, at any alignment
  */

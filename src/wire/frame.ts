@@ -13,7 +13,7 @@ import { PolyVeilError } from '../errors/index.ts'
 //  48   .  body
 //   .  32  SHA-256 of everything before
 
-/** What a frame carries. */
+/** The kinds of content of a frame. */
 export const FRAME_KIND = Object.freeze({ tensor: 1, keySet: 2, secretKey: 3, masked: 4, refreshed: 5 })
 export type FrameKind = keyof typeof FRAME_KIND
 
@@ -22,12 +22,14 @@ export const FRAME_DIGEST_BYTES = 32
 const MAGIC = [0x50, 0x56, 0x57, 0x46]
 const VERSION = 1
 
-/** What stands before a frame's body. */
+/** The header of a frame. */
 export interface FrameHeader {
   readonly kind: FrameKind
   /** Digest in hex that the content is bound to. */
   readonly binding: string
-  /** Refresh round that the content belongs to, below 2^16; for `masked` and `refreshed` alone. */
+  /**
+   * Refresh round that the content belongs to, below 2^16. Only `masked` and `refreshed` frames have one.
+   */
   readonly round?: number
   /** Length of the whole frame in bytes, header and digest included. */
   readonly length: number
@@ -44,11 +46,13 @@ export function frameHeader({ kind, binding, round = 0, length }: FrameHeader): 
 }
 
 /**
- * Checks what a frame says it is, before anything else of it is looked at.
+ * Checks the identity of a frame: magic, version, kind, round and the digest that it is bound to. Call it
+ * before anything else of the frame is read.
  *
  * @param head the first `FRAME_HEADER_BYTES` bytes, or all there are
  * @throws PARAMETERS_MISMATCH when the content is bound to another digest
- * @throws TENSOR_MALFORMED when it is no frame, cut off, or of another version, kind or refresh round
+ * @throws TENSOR_MALFORMED when the bytes are no frame, are cut off, or have another version, kind or refresh
+ *   round
  */
 export function checkFrameIdentity(head: Uint8Array, kind: FrameKind, binding: string, round = 0): void {
   if (head.length < FRAME_HEADER_BYTES) throw malformed(`The frame is cut off within its header`)
@@ -64,8 +68,7 @@ export function checkFrameIdentity(head: Uint8Array, kind: FrameKind, binding: s
 }
 
 /**
- * The digest that a frame of some kind is bound to, as its header has it; undefined when the bytes begin
- * otherwise.
+ * The digest that a frame of a kind is bound to, from its header; undefined when the bytes begin otherwise.
  */
 export function frameBinding(frame: Uint8Array, kind: FrameKind): string | undefined {
   if (frame.length < FRAME_HEADER_BYTES) return undefined
@@ -75,10 +78,11 @@ export function frameBinding(frame: Uint8Array, kind: FrameKind): string | undef
 }
 
 /**
- * Checks a frame's length: the bytes there are, the bytes its header claims, and the bytes its content takes.
+ * Checks a frame's length: the bytes that exist, the bytes that its header claims, and the bytes that its
+ * content takes.
  *
  * @param head at least `FRAME_HEADER_BYTES` bytes
- * @param size bytes that there are in fact
+ * @param size bytes that exist
  * @throws TOO_LARGE when there are more than `expected`; TENSOR_MALFORMED on fewer, or when the header
  *   disagrees
  */
@@ -101,10 +105,10 @@ export const sealFrame = (
 ): Uint8Array<ArrayBuffer> => writeFrame({ kind, binding, round }, body.length, (place) => place.set(body))
 
 /**
- * Makes a frame whose body is written where it belongs, instead of being copied there.
+ * Makes a frame whose body is written in place, without a copy.
  *
  * @param bodyBytes length of the body
- * @param write called once with the body's place, all zeros
+ * @param write called once with the bytes of the body, all zero
  */
 export function writeFrame(
   identity: Omit<FrameHeader, 'length'>,

@@ -1,5 +1,5 @@
 export { packedBytes } from './bits.ts'
-export { frameDigest } from './frame.ts'
+export { FRAME_DIGEST_BYTES, frameDigest } from './frame.ts'
 export { checkGaloisElements } from './galois-elements.ts'
 export { type KeySetLayout, keySetBytes, keySetLayout } from './key-set-layout.ts'
 export { type KeySetReader, keysMissing, openKeySet, verifyKeySet } from './key-set-reader.ts'

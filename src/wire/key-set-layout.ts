@@ -7,7 +7,7 @@ import { rlweBytes } from './rlwe.ts'
 // then, all seeded and over all primes, the public key (one pair), the relinearisation key and a Galois key
 // for each element (one pair for each digit of the decomposition).
 
-/** Where everything stands in a key set's frame, in bytes from its beginning. */
+/** The offsets of all parts of a key set frame, in bytes from its beginning. */
 export interface KeySetLayout {
   /** Shape of every polynomial: data primes, then special primes. */
   readonly shape: PolynomialShape

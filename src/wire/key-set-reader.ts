@@ -24,17 +24,21 @@ export interface KeySetReader {
   relinKey(): Promise<Rlwe[]>
   /** @throws KEYS_MISSING when the set has no key for the element */
   galoisKey(element: number): Promise<Rlwe[]>
-  /** The public key as it travels, its residues unchecked. */
+  /** The public key in packed form, its residues unchecked. */
   packedPublicKey(): Promise<PackedRlwe>
-  /** The relinearisation key as it travels, its residues unchecked. */
+  /** The relinearisation key in packed form, its residues unchecked. */
   packedRelinKey(): Promise<PackedRlwe[]>
-  /** A Galois key as it travels, its residues unchecked. @throws KEYS_MISSING */
+  /**
+   * A Galois key in packed form, its residues unchecked.
+   *
+   * @throws KEYS_MISSING
+   */
   packedGaloisKey(element: number): Promise<PackedRlwe[]>
 }
 
 /**
- * Opens a key set, wherever it lies, reading all of it once in small chunks for its digest, unless the source
- * says that this was done before.
+ * Opens a key set from any source. All of it is read once, in small chunks, for its digest, unless the source
+ * says that its digest has been checked before.
  *
  * @throws PARAMETERS_MISMATCH when the keys were made for other parameters
  * @throws TOO_LARGE, TENSOR_MALFORMED when the frame is too long, cut off or altered

@@ -6,10 +6,10 @@ import { checkGaloisElements } from './galois-elements.ts'
 import { KEY_SET_COUNT_BYTES, type KeySetLayout, keySetLayout } from './key-set-layout.ts'
 import { type PackedRlwe, type SeededRlwe, writeRlwe } from './rlwe.ts'
 
-/** A pair of a key, its first polynomial packed already or not. */
+/** A pair of a key. Its first polynomial may be packed already. */
 type NewPair = SeededRlwe | PackedRlwe
 
-/** Makes the keys of a set, each when it is its turn; a key switching key is one pair for each digit. */
+/** Makes the keys of a set one by one. A key switching key is one pair for each digit. */
 export interface KeySetMaker {
   publicKey(): NewPair
   relinKey(): readonly NewPair[]

@@ -2,7 +2,7 @@ import { bitLength } from '../circuit/parameters/primes.ts'
 import { PolyVeilError } from '../errors/index.ts'
 import { allBelow, packBits, packedBytes, unpackBits } from './bits.ts'
 
-/** What a polynomial is written against: its degree and the primes of its level, in order. */
+/** The shape of a polynomial: its degree, and the primes of its level in order. */
 export interface PolynomialShape {
   /** Polynomial modulus degree N. */
   readonly ring: number
@@ -10,8 +10,8 @@ export interface PolynomialShape {
 }
 
 /**
- * The residues of one polynomial, prime after prime, N for each, in the order of SEAL's NTT form; two
- * little-endian 32-bit halves a residue.
+ * The residues of one polynomial, prime after prime, N for each, in the order of SEAL's NTT form. A residue
+ * is two little-endian 32-bit halves.
  */
 export type Polynomial = Uint32Array
 

@@ -41,31 +41,31 @@ export function rlweBytes(shape: PolynomialShape, seeded: boolean): number {
   return polynomial + (seeded ? SEED_RECORD_BYTES : polynomial)
 }
 
-/** Residues of a polynomial modulo one prime as they travel: N of `bits` bits each, unchecked. */
+/** Residues of a polynomial modulo one prime in packed form: N of `bits` bits each, unchecked. */
 export interface PackedLimb {
   readonly prime: bigint
   readonly bits: number
   readonly bytes: Uint8Array
 }
 
-/** A seeded pair as it travels: nothing but the seed's record has been checked. */
+/** A seeded pair in packed form. Only the record of its seed has been checked. */
 export interface PackedRlwe {
   /** The first polynomial, prime after prime. */
   readonly limbs: readonly PackedLimb[]
   readonly seed: Uint8Array
 }
 
-/** A pair of two polynomials as it travels. */
+/** A pair of two polynomials in packed form. */
 export interface PackedFullRlwe {
   /** The first polynomial, prime after prime. */
   readonly limbs: readonly PackedLimb[]
-  /** The second one. */
+  /** The second polynomial, prime after prime. */
   readonly second: readonly PackedLimb[]
 }
 
 /**
- * Takes a seeded pair apart without unpacking it, for whoever unpacks and checks residues in memory of his
- * own.
+ * Splits a seeded pair into its parts without unpacking them. The caller unpacks and checks the residues in
+ * memory of its own.
  *
  * @param bytes exactly `rlweBytes(shape, true)` bytes; the result refers to them
  * @throws TENSOR_MALFORMED when the seed's expander is unknown
@@ -75,7 +75,7 @@ export function packedRlwe(shape: PolynomialShape, bytes: Uint8Array): PackedRlw
 }
 
 /**
- * The same for a pair of two polynomials.
+ * Splits a pair of two polynomials into its parts without unpacking them.
  *
  * @param bytes exactly `rlweBytes(shape, false)` bytes
  * @throws TENSOR_MALFORMED when the second polynomial is zero
@@ -97,9 +97,10 @@ function packedLimbs({ ring, primes }: PolynomialShape, bytes: Uint8Array): Pack
 }
 
 /**
- * A zero c1 hides nothing (SEAL calls it transparent), and SEAL's operations throw on it halfway.
+ * Refuses a zero c1: the ciphertext would hide nothing (SEAL calls it transparent), and SEAL throws on it in
+ * the middle of an operation.
  *
- * @throws TENSOR_MALFORMED when all of it is zero
+ * @throws TENSOR_MALFORMED when all of c1 is zero
  */
 function requireSecond(c1: Uint8Array | Polynomial): void {
   if (c1.some((part: number) => part !== 0)) return

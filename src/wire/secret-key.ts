@@ -29,8 +29,8 @@ export function decodeSecretKey(parameters: CkksParameters, frame: Uint8Array): 
 }
 
 /**
- * The digest of the parameters that a secret key's frame names; nothing behind its header is looked at.
+ * The digest of the parameters that a secret key's frame names. Only the header is read.
  *
- * @returns undefined when the bytes do not begin as such a frame does
+ * @returns undefined when the bytes do not begin as a secret key's frame
  */
 export const secretKeyParameters = (frame: Uint8Array): string | undefined => frameBinding(frame, 'secretKey')

@@ -1,13 +1,14 @@
 import { PolyVeilError } from '../errors/index.ts'
 
 /**
- * Bytes that are read where they lie, such as a file, so that a large key set is never in memory as a whole.
+ * Bytes that are read in pieces, for example from a file, so that a large key set is never in memory as a
+ * whole.
  */
 export interface ByteSource {
   readonly size: number
   /**
-   * Whether `verifyKeySet` has passed these very bytes and nobody but the program could have changed them
-   * since. Their digest is then not computed again.
+   * Whether `verifyKeySet` has passed these bytes, and only this program could have changed them since. Their
+   * digest is then not computed again.
    */
   readonly verified?: boolean
   /** Reads `length` bytes from `offset` on; fewer come back only when the source ends before. */

@@ -1,7 +1,7 @@
 import type { Manifest } from '../circuit/manifest/manifest.ts'
 import type { TensorSpec } from './tensor.ts'
 
-/** What the encrypted image of a query has to be: fresh symmetric encryptions, seeded. */
+/** The form of a query: fresh symmetric encryptions, seeded. */
 export const querySpec = ({ input, digest }: Manifest): TensorSpec => ({
   ciphertexts: input.layout.ciphertexts,
   level: input.level,
@@ -10,7 +10,7 @@ export const querySpec = ({ input, digest }: Manifest): TensorSpec => ({
   manifestDigest: digest,
 })
 
-/** What the encrypted logits have to be: one ciphertext, no seed, for it is the result of a computation. */
+/** The form of an answer: one ciphertext without a seed, because it is the result of a computation. */
 export const responseSpec = ({ output, digest }: Manifest): TensorSpec => ({
   ciphertexts: 1,
   level: output.level,
@@ -20,8 +20,8 @@ export const responseSpec = ({ output, digest }: Manifest): TensorSpec => ({
 })
 
 /**
- * What the server sends in a refresh round: its values at the refresh level, masked and re-randomised, as
- * integers.
+ * The form of the tensor that the server sends in a refresh round: values at the refresh level, masked and
+ * re-randomised.
  *
  * @param round below the manifest's rounds
  */
@@ -35,7 +35,8 @@ export const maskedSpec = ({ refresh, digest }: Manifest, round: number): Tensor
 })
 
 /**
- * What the client answers in a refresh round: fresh encryptions of the same integers at the highest level.
+ * The form of the client's reply in a refresh round: fresh encryptions of the same integers at the highest
+ * level.
  */
 export const refreshedSpec = ({ refresh, digest, parameters }: Manifest, round: number): TensorSpec => ({
   ciphertexts: refresh!.ciphertexts[round],

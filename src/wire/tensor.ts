@@ -17,7 +17,7 @@ import {
 // Body of a tensor frame: u32 ciphertexts, u16 level, u8 seeded, u8 zero, f64 scale, then the ciphertexts.
 const TENSOR_HEADER_BYTES = 16
 
-/** What the size of an encrypted tensor depends on, beside the parameters. */
+/** The figures that the size of an encrypted tensor depends on, together with the parameters. */
 export interface TensorShape {
   readonly ciphertexts: number
   /** The ciphertexts have the primes q_0 .. q_level. */
@@ -26,12 +26,12 @@ export interface TensorShape {
   readonly seeded: boolean
 }
 
-/** All that is known about an encrypted tensor before it arrives. */
+/** The form of an encrypted tensor, known before it arrives. */
 export interface TensorSpec extends TensorShape {
   readonly scale: number
   /** Digest in hex of the manifest that the tensor is bound to. */
   readonly manifestDigest: string
-  /** Which half of which refresh round the tensor is; absent in queries and answers. */
+  /** The refresh round of the tensor, and its direction; absent in queries and answers. */
   readonly refresh?: { readonly kind: 'masked' | 'refreshed'; readonly round: number }
 }
 
@@ -88,8 +88,8 @@ export function decodeTensor(parameters: CkksParameters, spec: TensorSpec, frame
 }
 
 /**
- * Opens a tensor of fresh encryptions without unpacking it, checking all but its residues: for whoever
- * unpacks and checks those in memory of his own.
+ * Opens a tensor of fresh encryptions without unpacking it, and checks everything but its residues. The
+ * caller unpacks and checks the residues in memory of its own.
  *
  * @param frame not changed; the result refers to it
  * @param spec of a seeded tensor
@@ -100,7 +100,11 @@ export function openTensor(parameters: CkksParameters, spec: TensorSpec, frame: 
   return pairsOf(parameters, spec, frame).map((bytes) => packedRlwe(shape, bytes))
 }
 
-/** The same for a tensor whose pairs have two polynomials. @param spec of a tensor that is not seeded */
+/**
+ * Opens a tensor whose pairs have two polynomials, as `openTensor` does.
+ *
+ * @param spec of a tensor that is not seeded
+ */
 export function openFullTensor(
   parameters: CkksParameters,
   spec: TensorSpec,

@@ -93,7 +93,7 @@ export function smallCircuit(): PlainCircuit {
       bound: 100,
       tolerance: 0.5,
       flooding: 0.001,
-      precision: 2 ** -10,
+      precision: 2 ** -5,
     },
     layers: [
       {

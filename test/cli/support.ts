@@ -27,6 +27,8 @@ export interface RunOptions {
   readonly signal?: AbortSignal
   /** What `signal` has the process ended by; an interrupt when absent. */
   readonly killSignal?: NodeJS.Signals
+  /** The user as whom it runs; the one that runs the test when absent. */
+  readonly uid?: number
 }
 
 /** The environment without settings of this program that whoever runs the tests may have. */
@@ -37,12 +39,13 @@ export const environment: NodeJS.ProcessEnv = Object.fromEntries(
 /** Runs `polyveil ARGS` as users do: the built program in a process of its own. */
 export async function polyveil(
   args: readonly string[],
-  { input, env, signal, killSignal = 'SIGINT' }: RunOptions = {},
+  { input, env, signal, killSignal = 'SIGINT', uid }: RunOptions = {},
 ): Promise<Ran> {
   const child = spawn(process.execPath, [CLI, ...args], {
     env: { ...environment, ...env },
     signal,
     killSignal,
+    uid,
   })
   // A command that fails early does not read its input; and a signal's error is the signal, which `code`
   // tells.

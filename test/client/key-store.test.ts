@@ -70,7 +70,11 @@ t.test('damaged files, and entries under another name', async (t) => {
   writeFileSync(join(path, first), bytes)
   await t.rejects(store.get('a'), { code: 'CONFIG_INVALID' }, 'altered')
   writeFileSync(join(path, first), bytes.subarray(0, 5))
-  await t.rejects(store.get('a'), { code: 'CONFIG_INVALID' }, 'cut off')
+  await t.rejects(
+    store.get('a'),
+    { code: 'CONFIG_INVALID', message: first, facts: { file: first } },
+    'cut off',
+  )
   writeFileSync(join(path, 'store.key'), new Uint8Array(32))
   await t.rejects(directoryKeyStore(path).put('c', secret), { message: /store.key is not the key/ })
   writeFileSync(join(path, 'store.key'), 'short')
@@ -81,6 +85,19 @@ t.test('damaged files, and entries under another name', async (t) => {
   await t.rejects(directoryKeyStore(path).get('a'), { message: /store.json is damaged/ })
   rmSync(join(path, 'store.json'))
   await t.rejects(directoryKeyStore(path).put('c', secret), { message: /store.json is missing/ })
+})
+
+t.test('a header asks for no cost that cannot be paid', async (t) => {
+  for (const cost of [
+    { N: 2 ** 20, r: 16 },
+    { N: 2 ** 17 + 1, r: 8 },
+  ]) {
+    const path = t.testdir()
+    const protection = { kind: 'passphrase', salt: 'a'.repeat(64), p: 1, ...cost }
+    writeFileSync(join(path, 'store.json'), JSON.stringify({ format: 'polyveil-key-store-1', protection }))
+    const store = directoryKeyStore(path, { passphrase: 'x' })
+    await t.rejects(store.put('a', secret), { code: 'CONFIG_INVALID', message: /store.json is damaged/ })
+  }
 })
 
 /** Every file of a directory with its bytes. */

@@ -1,7 +1,10 @@
+import { readFileSync } from 'node:fs'
 import { createServer as createHttpServer } from 'node:http'
+import { createServer as createHttpsServer } from 'node:https'
 import { type AddressInfo, createServer, type Server } from 'node:net'
 import t, { type Test } from 'tap'
 import { type ConnectOptions, connect, memoryKeyStore } from '../../src/client/index.ts'
+import { SilenceLimit } from '../../src/client/transport/silence.ts'
 import { Transport } from '../../src/client/transport/transport.ts'
 import { FakeServer, ORIGIN } from './fake-server.ts'
 
@@ -52,14 +55,12 @@ t.test('TLS that is none, and a certificate that is not trusted', async (t) => {
     remedy: /http:\/\//,
     facts: { reason: 'tls' },
   })
-  const untrusted = Object.assign(new Error('self-signed certificate'), {
-    code: 'DEPTH_ZERO_SELF_SIGNED_CERT',
-  })
-  const refusing = async (): Promise<Response> => {
-    throw new TypeError('fetch failed', { cause: untrusted })
-  }
-  await t.rejects(to('https://polyveil.test', { fetch: refusing }), {
-    message: 'The certificate of polyveil.test is not trusted (DEPTH_ZERO_SELF_SIGNED_CERT)',
+  const pem = readFileSync(new URL('self-signed.pem', import.meta.url))
+  const untrusted = createHttpsServer({ key: pem, cert: pem }, (_request, response) => response.end())
+  const port = await listening(t, untrusted)
+  await t.rejects(to(`https://127.0.0.1:${port}`), {
+    code: 'SERVER_UNREACHABLE',
+    message: `The certificate of 127.0.0.1:${port} is not trusted (DEPTH_ZERO_SELF_SIGNED_CERT)`,
     remedy: /NODE_EXTRA_CA_CERTS/,
     facts: { reason: 'certificate' },
   })
@@ -91,6 +92,25 @@ t.test('silence in the middle of an answer counts as well, and one that goes on 
   const url = `http://127.0.0.1:${await listening(t, slow)}`
   const polyveil = await to(url, { silenceSeconds: 0.3 })
   await t.rejects(polyveil.models(), { message: /was silent for 0\.3 seconds/ })
+})
+
+t.test('an answer that comes a byte now and then ends, and one that keeps the pace does not', async (t) => {
+  const pace = { graceMilliseconds: 200, leastRate: 1 }
+  const drip = async (bytes: number): Promise<{ milliseconds: number; reason: unknown }> => {
+    const limit = new SilenceLimit(1000, pace)
+    const startedAt = performance.now()
+    limit.heard(0, 1000)
+    while (!limit.signal.aborted && performance.now() - startedAt < 800) {
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      if (!limit.signal.aborted) limit.heard(bytes, 1000)
+    }
+    limit.end()
+    return { milliseconds: performance.now() - startedAt, reason: limit.signal.reason }
+  }
+  const [slow, fast] = await Promise.all([drip(1), drip(1000)])
+  t.match(slow.reason, { name: 'Silence', message: /^too slow: \d+ bytes of its answer came in time$/ })
+  t.ok(slow.milliseconds < 600, 'soon after the grace')
+  t.equal(fast.reason, undefined)
 })
 
 t.test('a request has a limit by default, too', async (t) => {

@@ -6,12 +6,12 @@ import { type CompileOptions, compile } from '../../src/compiler/index.ts'
 import { clearBatch, golden, maxDifference } from './harness.ts'
 
 /**
- * What a circuit costs: its rotations and their keys, and the ciphertexts of a query and of all refresh
+ * Known costs of a circuit: its rotations and their keys, and the ciphertexts of a query and of all refresh
  * rounds.
  */
 type Counts = readonly [rotations: number, keys: number, inputs: number, refreshed: number]
 
-/** Of plans for the reference speeds, by the batch. */
+/** Costs of plans for the reference speeds, by batch. */
 const KNOWN: Readonly<Record<string, Readonly<Record<number, Counts>>>> = {
   one_shot: { 1: [150, 27, 1, 0], 2: [190, 26, 2, 0], 4: [188, 21, 3, 0] },
   micro_t: { 1: [1016, 65, 3, 41], 2: [981, 72, 6, 37], 4: [1058, 69, 12, 47] },
@@ -20,7 +20,7 @@ const KNOWN: Readonly<Record<string, Readonly<Record<number, Counts>>>> = {
 }
 
 for (const [name, known] of Object.entries(KNOWN)) {
-  t.test(`${name}: different images in each place`, async (t) => {
+  t.test(`${name}: each place of a batch has another image`, async (t) => {
     const { network, images, logits } = await golden(name)
     const { preprocessing } = network.config
     for (const batch of [1, 2, 4]) {
@@ -44,7 +44,7 @@ for (const [name, known] of Object.entries(KNOWN)) {
   })
 }
 
-t.test('images are far from one another, so that a wrong place would show', async (t) => {
+t.test('the logits of the images differ enough to detect a wrong place', async (t) => {
   for (const name of Object.keys(KNOWN)) {
     const { logits } = await golden(name)
     for (let a = 0; a < 4; a++) {
@@ -79,7 +79,7 @@ t.test(
 
 type Rotate = Extract<Op, { kind: 'rotate' }>
 
-t.test('a batch that is not full: places hold the images in turn', async (t) => {
+t.test('the places of a batch that is not full hold the images in turn', async (t) => {
   const { circuit } = compiled({ batch: 4 })
   const rows = clearBatch(circuit, images.slice(0, 3), 'none')
   t.equal(rows.length, 4)
@@ -88,7 +88,7 @@ t.test('a batch that is not full: places hold the images in turn', async (t) => 
   })
 })
 
-t.test('as many images as ride along for free', async (t) => {
+t.test('an automatic batch has as many images as are free', async (t) => {
   t.equal(compiled({}).circuit.batch, 1, 'one where nothing is asked')
   const auto = compiled({ batch: 'auto', rings: [32768] }).plan
   const one = compiled({ rings: [32768] }).plan
@@ -97,7 +97,7 @@ t.test('as many images as ride along for free', async (t) => {
   t.equal(compiled({ batch: 'auto' }).plan.batch, 1, 'a second one would take a ciphertext more')
 })
 
-t.test('the manifest tells the batch, and its digest covers it', async (t) => {
+t.test('the manifest states the batch, and its digest covers it', async (t) => {
   const [one, two] = [1, 2].map((batch) => manifestOf(compiled({ batch }).circuit))
   t.equal(one.batch, 1)
   t.equal(two.batch, 2)
@@ -105,7 +105,7 @@ t.test('the manifest tells the batch, and its digest covers it', async (t) => {
   t.not(one.digest, two.digest)
 })
 
-t.test('plans for node-seal take batches too', async (t) => {
+t.test('plans for node-seal can have batches', async (t) => {
   const { circuit, plan } = compiled({ batch: 2, target: 'seal' })
   t.ok(plan.primeBits.some((bits) => bits > 30))
   clearBatch(circuit, images.slice(2, 4), 'none').forEach((row, place) => {
@@ -113,7 +113,7 @@ t.test('plans for node-seal take batches too', async (t) => {
   })
 })
 
-t.test('what does not fit is refused', async (t) => {
+t.test('a batch that does not fit is refused', async (t) => {
   for (const batch of [0, 3, -2, 1.5, Number.NaN, 2 ** 20]) {
     t.throws(() => compiled({ batch }), { code: 'CONFIG_INVALID', message: /no power of two/ }, String(batch))
   }

@@ -24,7 +24,7 @@ t.test('one_shot', async (t) => {
     t.ok(error > 0 && error < 1e-2, `with the noise model: ${error}`)
   })
 
-  t.test('costs what it is known to cost', async (t) => {
+  t.test('has its known cost', async (t) => {
     t.equal(circuit.parameters.ring, 16384)
     t.ok(plan.logQP <= 430)
     t.match(plan.ops, { rotate: 133, multiply: 3, relinearise: 3 })
@@ -33,7 +33,7 @@ t.test('one_shot', async (t) => {
     t.equal(circuit.ops[circuit.result].level, 0, 'no level is left over')
   })
 
-  t.test('is deterministic and lawful', async (t) => {
+  t.test('is deterministic and obeys the laws', async (t) => {
     verifyCircuit(circuit)
     const again = compile(network, {
       model: 'one-shot',
@@ -44,7 +44,7 @@ t.test('one_shot', async (t) => {
     t.equal(manifestOf(again.circuit).digest, manifestOf(circuit).digest)
   })
 
-  t.test('the manifest holds nothing computed from weights', async (t) => {
+  t.test('the manifest contains no figure that is computed from weights', async (t) => {
     const doubled = {
       ...network,
       stem: { ...network.stem, weight: network.stem.weight.map((w) => w * 1.01) },
@@ -58,7 +58,7 @@ t.test('one_shot', async (t) => {
     t.strictSame(manifestOf(other.circuit), manifestOf(circuit))
   })
 
-  t.test('more precision takes more bits, and is reached', async (t) => {
+  t.test('a higher precision takes more bits and is reached', async (t) => {
     const precise = compile(network, {
       model: 'one-shot',
       preprocessing: network.config.preprocessing,
@@ -103,7 +103,7 @@ t.test('one_shot for the SIMD engine', async (t) => {
     t.equal(circuit.output.level, 1, 'the logits take two primes')
   })
 
-  t.test('costs what it is known to cost', async (t) => {
+  t.test('has its known cost', async (t) => {
     t.match(plan.ops, { rotate: 150, multiply: 3, relinearise: 3 })
     t.equal(plan.galoisKeys, 27)
     t.ok(plan.bytes.keys < 200e6, 'keys of comfortable size')
@@ -113,13 +113,13 @@ t.test('one_shot for the SIMD engine', async (t) => {
     t.ok(Math.abs(layers - plan.seconds) < 1e-9, 'layers add up')
   })
 
-  t.test('few keys where keys are to be few', async (t) => {
+  t.test('the objective keys gives fewer keys', async (t) => {
     const frugal = compileFor({ objective: 'keys' }).plan
     t.ok(frugal.bytes.keys < plan.bytes.keys)
     t.ok(frugal.seconds > plan.seconds)
   })
 
-  t.test('plans by the speeds of the machine', async (t) => {
+  t.test('the plan depends on the speeds of the machine', async (t) => {
     const slow = Object.fromEntries(Object.entries(SIMD_SPEEDS).map(([kind, speed]) => [kind, 2 * speed]))
     const slowed = compileFor({ speeds: slow as unknown as SimdSpeeds })
     const { plan: slower } = slowed
@@ -138,7 +138,7 @@ t.test('one_shot for the SIMD engine', async (t) => {
   })
 })
 
-t.test('what does not fit is refused with layer, bits and remedy', async (t) => {
+t.test('a network that does not fit is refused with layer, bits and remedy', async (t) => {
   const { network } = await golden('micro_lr')
   const compileMicro = (rings?: number[]) =>
     compile(network, {
@@ -164,7 +164,7 @@ t.test('what does not fit is refused with layer, bits and remedy', async (t) => 
   }
 })
 
-t.test('a network of a single logit, whose deviation is nothing to measure precision by', async (t) => {
+t.test('a network of a single logit, whose deviation is 0, gets the usual deviation', async (t) => {
   const { network, images, logits } = await golden('one_shot')
   const { weight, bias } = network.head
   const head = { classes: 1, weight: weight.slice(0, weight.length / bias.length), bias: bias.slice(0, 1) }

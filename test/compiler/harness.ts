@@ -10,7 +10,8 @@ import { batchSlots } from '../../src/client/local/input.ts'
 import { networkGraph } from '../../src/compiler/graph/build.ts'
 import { evaluate } from '../../src/compiler/graph/evaluate.ts'
 import type { Graph, NodeKind } from '../../src/compiler/graph/graph.ts'
-import { CircuitBuilder, type ScalePolicy } from '../../src/compiler/lowering/builder.ts'
+import { CircuitBuilder } from '../../src/compiler/lowering/builder/circuit-builder.ts'
+import type { ScalePolicy } from '../../src/compiler/lowering/builder/scale-policy.ts'
 import type { Packed } from '../../src/compiler/lowering/packed.ts'
 import { widen } from '../../src/compiler/lowering/widen.ts'
 import { createClearEvaluator } from '../../src/he-ops/clear/evaluator.ts'
@@ -60,7 +61,7 @@ export function maxDifference(a: ArrayLike<number>, b: ArrayLike<number>): numbe
 export const countKind = (graph: Graph, kind: NodeKind): number =>
   graph.nodes.filter((node) => node.kind === kind).length
 
-/** Distinct values without symmetry, reproducible. */
+/** Reproducible distinct values without symmetry. */
 export function distinct(length: number, seed = 1): Float64Array {
   let state = seed * 2654435761
   return Float64Array.from({ length }, () => {
@@ -80,22 +81,18 @@ export const parameters: CkksParameters = checkParameters({
 
 export const policy: ScalePolicy = { waterline: 28, step: 20, rounding: 25, input: 30 }
 
-/** @param batch images that share the slots */
+/** A builder of a circuit with one layer. @param batch images that share the slots */
 export const newBuilder = (batch = 1): CircuitBuilder => {
-  const builder = new CircuitBuilder({ ...parameters, slots: parameters.slots / batch, batch }, policy, true)
-  builder.layer({
-    name: 'test',
-    kind: 'test',
-    shape: [1, 1, 1],
-    precisionBits: 0,
-    logitBits: 0,
-    slotsUsed: 1,
-    seconds: 0,
-  })
+  const builder = new CircuitBuilder(
+    { ...parameters, slots: parameters.slots / batch, batch },
+    policy,
+    'circuit',
+  )
+  builder.layer({ name: 'test', kind: 'test', shape: [1, 1, 1], slotsUsed: 1, interleave: 1 })
   return builder
 }
 
-/** Starts a packed input tensor of the layout. */
+/** Appends the inputs of a tensor with the given layout. */
 export const packedInput = (builder: CircuitBuilder, layout: Layout): Packed => ({
   layout,
   values: Array.from({ length: layout.ciphertexts }, (_, index) => builder.input(index)),
@@ -103,7 +100,8 @@ export const packedInput = (builder: CircuitBuilder, layout: Layout): Packed => 
 })
 
 /**
- * Slots of the given values when the builder's operations, for all of its batch, run on the clear backend.
+ * Runs the builder's operations, for all images of its batch, on the clear backend. @returns slots of the
+ * given values
  */
 export function run(
   builder: CircuitBuilder,
@@ -128,7 +126,7 @@ export function run(
   return values.map((id) => seen.get(id)!)
 }
 
-/** A packed tensor's elements, and the largest value in slots that hold none. */
+/** The elements of a packed tensor, and the largest absolute value in slots without an element. */
 export function readBack(
   builder: CircuitBuilder,
   tensor: Float64Array,
@@ -138,7 +136,7 @@ export function readBack(
   return readBackAll(builder, [tensor], input, output)[0]
 }
 
-/** The same, with the noise of encryption and encoding: the elements. */
+/** The elements of a packed tensor, with the noise of encryption and encoding. */
 export function noisyElements(
   builder: CircuitBuilder,
   tensor: Float64Array,
@@ -148,7 +146,7 @@ export function noisyElements(
   return unpack(output.layout, run(builder, pack(input, tensor, builder.chain.slots), output.values, 'model'))
 }
 
-/** The same of each image of the builder's batch. */
+/** As `readBack`, for each image of the builder's batch. */
 export function readBackAll(
   builder: CircuitBuilder,
   tensors: readonly Float64Array[],
@@ -171,7 +169,9 @@ export function readBackAll(
 export const clearLogits = (circuit: Circuit, image: Float64Array, noise: 'none' | 'model'): Float64Array =>
   clearBatch(circuit, [image], noise)[0]
 
-/** Logits of images that a circuit computes at once on the clear backend, for every place of its batch. */
+/**
+ * Logits of images that a circuit computes in one batch on the clear backend, for every place of the batch.
+ */
 export function clearBatch(
   circuit: Circuit,
   images: readonly Float64Array[],

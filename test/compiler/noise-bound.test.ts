@@ -10,20 +10,20 @@ import { goldenTensors, item } from '../models/support/golden.ts'
 import { skipTrained, trainedNetwork } from '../support/trained-networks.ts'
 import { clearLogits, golden, maxDifference } from './harness.ts'
 
-// The error that a plan states is held against that of the clear backend, which adds every error of
-// encryption and of encoding where it arises. Plans are made from the same four images: networks of random
-// weights answer one image of white noise with eight times the error of another, so that none says what the
-// next one does. Trained networks are held to their plans on real images that the plans were not made from.
+// Compares the error that a plan states with the error of the clear backend, which adds every error of
+// encryption and encoding where it arises. Plans of networks with random weights are made from the four
+// images of the comparison, because the error of one image of white noise can be eight times that of another.
+// Plans of trained networks are compared on real images that the plans were not made from.
 
 /**
- * Deviation of a logit's error by the plan, without the flooding noise that the service adds to its answers.
+ * Planned deviation of a logit's error, without the flooding noise that the service adds to its answers.
  */
 const statedNoise = ({ estimate, output }: Circuit): number =>
   Math.sqrt(estimate.logitError ** 2 - output.flooding ** 2)
 
-/** Of the golden ones. */
+/** Number of images for golden networks. */
 const TRAINED_IMAGES = 8
-/** Of a network that takes half a minute for each. */
+/** Number of images for t224, which takes half a minute for each. */
 const DEEP_IMAGES = { calibration: 2, unseen: 4 }
 const MINUTES = 60_000
 
@@ -45,8 +45,8 @@ for (const [name, refresh] of [
   ['micro_t', 'always'],
   ['micro_s', 'always'],
 ] as const) {
-  // Of the four images one has logits so much larger than the others that no plan of micro_lr keeps 10 bits
-  // of the usual.
+  // One of the four images has much larger logits than the others, so no plan of micro_lr keeps 10 bits of
+  // the usual logits.
   for (const precisionBits of [7, name === 'micro_lr' ? 9 : 10]) {
     t.test(`${name}, refreshes ${refresh}, ${precisionBits} bits`, async (t) => {
       const { errors, noise, circuit, logits } = await stated(name, { refresh, precisionBits })
@@ -66,7 +66,7 @@ for (const [name, refresh] of [
 }
 
 for (const bundled of bundledNetworks()) {
-  t.test(`${bundled.name}: test images that the plan has not seen`, async (t) => {
+  t.test(`${bundled.name}: the plan holds on test images that it was not made from`, async (t) => {
     const { preprocessing } = bundled.config
     const network = loadNetwork(await readCheckpoint(bundled.checkpoint), bundled.config)
     const calibration = await bundledImages(bundled)
@@ -91,25 +91,29 @@ for (const bundled of bundledNetworks()) {
 const skip = skipTrained('t224')
 if (!skip) t.setTimeout(20 * MINUTES)
 
-t.test('t224: photographs that the plan has not seen', { skip, timeout: 20 * MINUTES }, async (t) => {
-  const network = await trainedNetwork('t224')
-  const { preprocessing } = network.config
-  const all = spread(await clothingFiles(), DEEP_IMAGES.calibration + DEEP_IMAGES.unseen)
-  const images: Float64Array[] = []
-  for (const file of all) images.push(Float64Array.from(networkInput(await testImage(file, preprocessing))))
-  const calibration = images.splice(0, DEEP_IMAGES.calibration)
-  const { circuit } = compile(network, { model: 't224', preprocessing, calibration, precisionBits: 8 })
-  const [channels, height, width] = circuit.input.image
-  const noise = statedNoise(circuit)
-  images.forEach((image, k) => {
-    const expected = referenceForward(network, image)
-    const logits = clearLogits(circuit, image.subarray(0, channels * height * width), 'model')
-    const errors = logits.map((x, i) => x - expected[i])
-    t.ok(rootMeanSquare(errors) <= noise, `image ${k}: ${rootMeanSquare(errors)}, and ${noise} stated`)
-  })
-})
+t.test(
+  't224: the plan holds on photographs that it was not made from',
+  { skip, timeout: 20 * MINUTES },
+  async (t) => {
+    const network = await trainedNetwork('t224')
+    const { preprocessing } = network.config
+    const all = spread(await clothingFiles(), DEEP_IMAGES.calibration + DEEP_IMAGES.unseen)
+    const images: Float64Array[] = []
+    for (const file of all) images.push(Float64Array.from(networkInput(await testImage(file, preprocessing))))
+    const calibration = images.splice(0, DEEP_IMAGES.calibration)
+    const { circuit } = compile(network, { model: 't224', preprocessing, calibration, precisionBits: 8 })
+    const [channels, height, width] = circuit.input.image
+    const noise = statedNoise(circuit)
+    images.forEach((image, k) => {
+      const expected = referenceForward(network, image)
+      const logits = clearLogits(circuit, image.subarray(0, channels * height * width), 'model')
+      const errors = logits.map((x, i) => x - expected[i])
+      t.ok(rootMeanSquare(errors) <= noise, `image ${k}: ${rootMeanSquare(errors)}, and ${noise} stated`)
+    })
+  },
+)
 
-t.test('a plan that cannot be as precise as asked is refused, with what can be had', async (t) => {
+t.test('a precision out of reach is refused with the best precision', async (t) => {
   const { network, images } = await golden('micro_lr')
   const { preprocessing } = network.config
   const compiled = (precisionBits: number) =>

@@ -3,10 +3,10 @@ import t from 'tap'
 import { log2Modulus } from '../../src/circuit/laws.ts'
 import { refreshFailure, refreshModulusBits, refreshRounds } from '../../src/circuit/refresh.ts'
 import { verifyCircuit } from '../../src/circuit/verify.ts'
-import { type CompileOptions, compile } from '../../src/compiler/index.ts'
+import { type CompileOptions, compile, planReport } from '../../src/compiler/index.ts'
 import { clearLogits, golden, maxDifference } from './harness.ts'
 
-/** What plans for the reference speeds are known to cost. */
+/** Known costs of plans for the reference speeds. */
 const KNOWN = {
   one_shot: { ring: 8192, refreshes: 5, rounds: 4, products: 3 },
   micro_lr: { ring: 8192, refreshes: 33, rounds: 16, products: 16 },
@@ -39,6 +39,8 @@ for (const [name, known] of Object.entries(KNOWN)) {
     )
     t.strictSame(plan.rounds, rounds)
     t.ok(refreshFailure(circuit) <= -30, `a chance of 2^${refreshFailure(circuit)} that a value wraps`)
+    const stated = /comes back wrong with a chance below 2\^(-\d+)/.exec(planReport(circuit).why.join('\n'))
+    t.equal(Number(stated?.[1]), Math.ceil(refreshFailure(circuit)), 'the plan states it')
     const modulus = log2Modulus(circuit.parameters, circuit.refresh!.level)
     t.ok(modulus < refreshModulusBits(circuit) + 4, 'the refresh level has few bits more than it needs')
     images.slice(0, 2).forEach((image, i) => {
@@ -49,7 +51,7 @@ for (const [name, known] of Object.entries(KNOWN)) {
   })
 }
 
-t.test('one shot where it fits, refreshes where it does not', async (t) => {
+t.test('a network has refreshes only where one shot does not fit', async (t) => {
   const { network } = await golden('one_shot')
   const compiled = (options: Partial<CompileOptions>) =>
     compile(network, { model: 'x', preprocessing: network.config.preprocessing, ...options })
@@ -59,7 +61,7 @@ t.test('one shot where it fits, refreshes where it does not', async (t) => {
   t.throws(() => compiled({ rings: [8192], target: 'seal' }), { code: 'DEPTH_EXCEEDED' })
 })
 
-t.test('a slow link takes fewer rounds, and its traffic counts when that is the objective', async (t) => {
+t.test('a slow link gives fewer rounds, and the objective traffic gives less traffic', async (t) => {
   const { network } = await golden('micro_lr')
   const compiled = (options: Partial<CompileOptions>) =>
     compile(network, {

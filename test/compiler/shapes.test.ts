@@ -13,15 +13,15 @@ import {
 import { numbers, syntheticCheckpoint } from '../models/support/checkpoint.ts'
 import { clearLogits, maxDifference } from './harness.ts'
 
-// Whole networks of every kind of reduction on odd and oblong maps, with refreshes, against the float
-// reference.
+// Compares whole networks with the float reference: every kind of reduction on odd and oblong maps, with
+// refreshes.
 
 interface Case {
   readonly stem: NetworkConfigLiteral['stem']
   readonly input: readonly [height: number, width: number]
-  /** Of both inputs of a cell. */
+  /** Reductions of both inputs of a cell. */
   readonly types: readonly [DownsizeType, DownsizeType]
-  /** Of the cells. */
+  /** Types of the cells. */
   readonly maps: readonly (readonly [height: number, width: number])[]
 }
 
@@ -68,10 +68,10 @@ const CASES: readonly Case[] = [
   },
 ]
 
-/** Of the first image's logits: about what trained networks have. */
+/** Deviation of the first image's logits, similar to trained networks. */
 const LARGEST_LOGIT = 3
 
-/** A network of distinct weights, those of the head such that the image has logits of the usual size. */
+/** A network of distinct weights. The head is scaled so that the image has logits of the usual size. */
 function networkOf({ stem, input: [height, width], types }: Case, image: Float64Array): Network {
   const config = networkConfig({
     ...architecture('cpolynext-t'),
@@ -100,7 +100,7 @@ for (const one of CASES) {
   t.test(`${stem} stem, ${input.join(' x ')}, ${types.join(' and ')}`, async (t) => {
     const next = numbers(9)
     const image = Float64Array.from({ length: 3 * input[0] * input[1] }, next)
-    // A network that was never trained diverges on what is too different.
+    // A network that was never trained diverges on images that differ too much from the calibration image.
     const images = [image, image.map((x) => 0.95 * x + 0.05 * next())]
     const network = networkOf(one, image)
     t.strictSame(

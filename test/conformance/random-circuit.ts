@@ -7,8 +7,8 @@ import { PolyVeilError } from '../../src/errors/index.ts'
 import { smallCircuit } from '../circuit/circuits.ts'
 
 /**
- * A choice of operation: which kind, which operands (by a number that is reduced to what exists), which
- * steps.
+ * A choice of operation: its kind, its operands (numbers that are reduced modulo the operands there are), its
+ * rotation steps.
  */
 interface Choice {
   readonly kind: Op['kind']
@@ -19,8 +19,8 @@ interface Choice {
 const KINDS = ['rotate', 'dot', 'addPlain', 'add', 'subtract', 'multiply', 'rescale', 'dropLevel'] as const
 
 /**
- * Verified circuits on two inputs at the highest level, of a dozen operations: choices that break a law are
- * passed over, and so is what the last value does not need.
+ * Verified circuits of about a dozen operations on two inputs at the highest level. Choices that break a law
+ * are skipped, and operations that the last value does not need are left out.
  */
 export function randomCircuit(
   parameters: CkksParameters,
@@ -78,7 +78,7 @@ class Builder {
     }
   }
 
-  /** The circuit that computes the last value; what does not lead to it is left out. */
+  /** The circuit that computes the last value, without operations that it does not need. */
   finish(): Circuit {
     const base = smallCircuit()
     const { ops, result } = pruned(this.#ops, this.#ops.length - 1)
@@ -149,7 +149,7 @@ class Builder {
     }
   }
 
-  /** Leaves room above the scale, so that no value wraps. */
+  /** Leaves bits above the scale, so that no value wraps. */
   #requireRoom(level: number, scale: number): void {
     if (level < 0 || Math.log2(scale) + ROOM_BITS > log2Modulus(this.#parameters, level)) {
       throw new PolyVeilError('LEVEL_EXHAUSTED', 'kept small')
@@ -169,10 +169,10 @@ class Builder {
 /** Bits of the modulus above the scale that values may fill. */
 const ROOM_BITS = 10
 
-/** Operands are taken from here on: the inputs' difference and what follows, so that each input is used. */
+/** Operands begin here: at the inputs' difference, so that both inputs are used. */
 const FIRST_OPERAND = 2
 
-/** The operations that lead to `result`, numbered anew. */
+/** The operations that `result` needs, renumbered. */
 function pruned(ops: readonly Op[], result: ValueId): { ops: Op[]; result: ValueId } {
   const needed = new Set([result])
   for (let id = result; id >= 0; id--) {

@@ -8,7 +8,7 @@ const fixture = await sealFixture(parameters, STEPS)
 const live = countCiphertexts()
 t.teardown(() => fixture.delete())
 
-t.test('the count of live ciphertexts counts', async (t) => {
+t.test('the number of live ciphertexts follows makes and frees', async (t) => {
   const ciphertext = fixture.encrypt(Float64Array.of(1, -2), 2 ** 30, 1)
   t.equal(live.count(), 1)
   ciphertext.delete()
@@ -19,7 +19,7 @@ conformance<Ciphertext>({
   name: 'seal',
   parameters,
   scale: SCALE,
-  // The evaluator's own scratch space is no value.
+  // The evaluator's own scratch ciphertexts do not count.
   evaluator: (constants) =>
     live.uncounted(() => createSealEvaluator(fixture.ctx, fixture.keys, { constants })),
   encrypt: (_, slots, level, scale) => fixture.encrypt(slots, scale, level),
@@ -29,7 +29,7 @@ conformance<Ciphertext>({
   needsKeys: true,
 })
 
-/** Counts node-seal's ciphertexts: those made through the module's constructor, less those deleted. */
+/** Counts node-seal's ciphertexts: those that the module's constructor made, minus the deleted ones. */
 function countCiphertexts() {
   const { seal } = fixture.ctx
   const original = seal.Ciphertext

@@ -2,16 +2,12 @@ import t from 'tap'
 import type { CkksParameters } from '../../src/circuit/parameters/parameters.ts'
 import { checkParameters } from '../../src/circuit/parameters/parameters.ts'
 import { nttPrimes } from '../../src/circuit/parameters/primes.ts'
-import {
-  createSimdEvaluator,
-  type SimdCiphertext,
-  type SimdEvaluator,
-} from '../../src/he-ops/simd/evaluator.ts'
 import { simdFixture } from '../he-ops/simd/fixture.ts'
+import { createSimdEvaluator, type SimdCiphertext, type SimdEvaluator } from '../support/simd-evaluator.ts'
 import { conformance, STEPS } from './suite.ts'
 
-// One special prime, with digits as SEAL takes them; and two, with digits of two primes, the last level's
-// last digit short.
+// One special prime, with digits as in SEAL; and two special primes, with digits of two primes, where the
+// last level's last digit is short.
 for (const [name, data, special, tolerance] of [
   ['simd, one special prime', [30, 30, 30, 30], [30], 5e-2],
   ['simd, digits of two primes', [30, 30, 30, 30, 30], [30, 30], 5e-3],

@@ -11,31 +11,31 @@ import { execute } from '../../src/he-ops/executor.ts'
 import { smallParameters } from '../he-ops/seal/fixture.ts'
 import { randomCircuit } from './random-circuit.ts'
 
-/** Parameters and scale of backends that are free in their choice. */
+/** Parameters and scale for evaluators that work with any. */
 export const parameters: CkksParameters = smallParameters([50, 40, 30], 60)
 export const SCALE = 2 ** 30
-/** Rotations that the suite asks for, and a key for each; a rotation by 11 has no key. */
+/** Rotations that have a key; a rotation by 11 has none. */
 export const STEPS = [1, 7, 2048, 4095]
 
 const { slots } = parameters
 
-/** One implementation under test. */
+/** An evaluator under test. */
 export interface Backend<Ct> {
   readonly name: string
-  /** Of ring 8192, with a first prime of at least four bits more than the scale. */
+  /** Ring 8192, and a first prime with at least four bits more than the scale. */
   readonly parameters: CkksParameters
   readonly scale: number
   /** An evaluator of circuits with these constants. */
   evaluator(constants: readonly Constant[]): Evaluator<Ct> & { delete?(): void }
   encrypt(evaluator: Evaluator<Ct>, slots: Float64Array, level: number, scale: number): Ct
   decrypt(evaluator: Evaluator<Ct>, ciphertext: Ct): Float64Array
-  /** Largest error of a slot, in the message's units, that results of size about 1 may have at `scale`. */
+  /** Largest error of a slot, in units of the message, for results of size about 1 at `scale`. */
   readonly tolerance: number
-  /** Ciphertexts alive, where the backend can tell. */
+  /** Number of ciphertexts that are not freed, where the evaluator can count them. */
   live?(evaluator: Evaluator<Ct>): number
-  /** False where rotations need no keys. */
+  /** False when rotations need no keys. */
   readonly needsKeys: boolean
-  /** False where constants are taken as they are. */
+  /** False when constants are not encoded. */
   readonly rounds?: boolean
 }
 
@@ -57,7 +57,7 @@ const at = (constant: Constant, s: number): number =>
     ? constant.fine[s % 4] * constant.coarse[Math.floor(s / 4)]
     : constant[s % constant.length]
 
-/** Runs every law of the backend contract against one implementation. */
+/** Tests every law of the `Evaluator` interface on one implementation. */
 export function conformance<Ct>(backend: Backend<Ct>): void {
   const evaluator = backend.evaluator(constants)
   const { parameters, scale: SCALE } = backend
@@ -65,7 +65,7 @@ export function conformance<Ct>(backend: Backend<Ct>): void {
   const encrypt = (values: Float64Array, level = topLevel, scale = SCALE): Ct =>
     backend.encrypt(evaluator, values, level, scale)
 
-  /** Checks slots, level and scale of a result, and frees it. */
+  /** Checks a result's slots, level and scale, and frees it. */
   const check = (
     t: Tester,
     result: Ct,
@@ -160,7 +160,7 @@ export function conformance<Ct>(backend: Backend<Ct>): void {
 
     t.test('dot bears weights that round to zero beside others', async (t) => {
       const terms = [5, 0, 5].map((constant) => ({ ciphertext: a, constant }))
-      // The weights of 1e-9 that are left out are within this.
+      // The skipped weights of 1e-9 change the result by less than this.
       const tolerance = Math.max(backend.tolerance, 3e-9)
       const sum = evaluator.dot(terms, 2 ** 20)
       check(t, sum, (s) => -0.75 * x[s], [topLevel, SCALE * 2 ** 20], tolerance)
@@ -191,7 +191,7 @@ export function conformance<Ct>(backend: Backend<Ct>): void {
       check(t, b, (s) => y[s], [topLevel, SCALE])
     })
 
-    t.test('what was made is freed', async (t) => {
+    t.test('every ciphertext is freed', async (t) => {
       if (backend.live) t.equal(backend.live(evaluator), 0)
     })
   })

@@ -23,7 +23,7 @@ t.test('a value that would wrap is out of range', async (t) => {
   t.equal(evaluator.live, 0)
 })
 
-t.test('an overflow hook is told instead', async (t) => {
+t.test('an overflow hook is called instead', async (t) => {
   const told: number[][] = []
   const evaluator = createClearEvaluator(circuit, { overflow: (...facts) => told.push(facts) })
   const large = evaluator.encrypt([300], 0, 2 ** 40)

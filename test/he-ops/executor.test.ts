@@ -17,7 +17,7 @@ function prepared(target: Circuit = circuit) {
   return { evaluator, inputs }
 }
 
-/** What `smallCircuit` computes, written down without it. */
+/** The function that `smallCircuit` computes, in plain arithmetic. */
 function expected(): Float64Array {
   const [[a, b], [c], d] = circuit.constants
   return x.map((_, s) => {

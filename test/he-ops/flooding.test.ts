@@ -1,56 +1,97 @@
 import t from 'tap'
-import { FLOODING_KEY_BYTES, floodingBound, floodingFor, newFloodingKey } from '../../src/he-ops/flooding.ts'
+import {
+  FLOODING_KEY_BYTES,
+  floodingBound,
+  floodingFor,
+  floodingKeysOf,
+  newFloodingKey,
+  newFloodingKeys,
+} from '../../src/he-ops/flooding.ts'
 import { uniformResidues } from '../../src/he-ops/random.ts'
 
-const key = newFloodingKey()
+const keys = newFloodingKeys()
 const digest = (seed: number) => Uint8Array.from({ length: 32 }, (_, i) => i * 7 + seed)
+const difference = (a: Float64Array, b: Float64Array) => a.map((value, k) => value - b[k])
+/** Root mean square, in units of that of uniform integers within the bound. */
+const deviation = (values: Float64Array, bound: number): number =>
+  Math.sqrt(values.reduce((all, value) => all + value * value, 0) / values.length) / (bound / Math.sqrt(3))
 
-t.test('one query gets the same noise again, and another query or server another', async (t) => {
-  const count = 64
-  const bound = 2 ** 40
-  const draw = (of: Uint8Array, query: number) => floodingFor(of, digest(query))(count, bound)
-  t.same(draw(key, 1), draw(key, 1))
-  const others = [draw(key, 2), draw(newFloodingKey(), 1)]
+t.test('one run gets the same noise again, and another query, run or server another', async (t) => {
+  const draw = (of: typeof keys, query: number, ...replies: number[]) =>
+    floodingFor(of, digest(query), replies.map(digest))(64, 2 ** 40)
+  t.same(draw(keys, 1, 5, 6), draw(keys, 1, 5, 6))
+  const others = [
+    draw(keys, 2, 5, 6),
+    draw(keys, 1, 5, 7),
+    draw(keys, 1, 5),
+    draw(newFloodingKeys(), 1, 5, 6),
+  ]
   for (const other of others) {
     t.ok(
-      other.every((value, k) => value !== draw(key, 1)[k]),
+      other.every((value, k) => value !== draw(keys, 1, 5, 6)[k]),
       'no number is shared',
     )
   }
-  t.throws(() => floodingFor(new Uint8Array(16), digest(1)), { code: 'INTERNAL' })
-  t.equal(newFloodingKey().length, FLOODING_KEY_BYTES)
 })
 
-t.test('repeating a query averages nothing away, and encrypting anew does', async (t) => {
+t.test('keys follow from the server, the circuit and the key set', async (t) => {
+  const server = newFloodingKey()
+  const derived = floodingKeysOf(server, digest(1), digest(2))
+  t.same(floodingKeysOf(server, digest(1), digest(2)), derived)
+  const otherKeys = floodingKeysOf(server, digest(1), digest(3))
+  t.same(otherKeys.query, derived.query, 'repeating a query under other keys averages its part no more')
+  t.notSame(otherKeys.run, derived.run)
+  const otherCircuit = floodingKeysOf(server, digest(3), digest(2))
+  t.notSame(otherCircuit.query, derived.query)
+  t.notSame(otherCircuit.run, derived.run)
+  t.notSame(floodingKeysOf(newFloodingKey(), digest(1), digest(2)), derived)
+  t.notSame(derived.query, derived.run)
+  for (const key of Object.values(derived)) t.equal(key.length, FLOODING_KEY_BYTES)
+  t.throws(() => floodingKeysOf(new Uint8Array(16), digest(1), digest(2)), { code: 'INTERNAL' })
+})
+
+t.test('repeating a query leaves half of the variance, and encrypting anew nothing', async (t) => {
   const bound = 1000
-  const deviation = (runs: number, queryOf: (run: number) => number): number => {
+  const mean = (runs: number, queryOf: (run: number) => number, replyOf: (run: number) => number): number => {
     const sums = new Float64Array(512)
     for (let run = 0; run < runs; run++) {
-      floodingFor(key, digest(queryOf(run)))(512, bound).forEach((value, k) => {
+      floodingFor(keys, digest(queryOf(run)), [digest(replyOf(run))])(512, bound).forEach((value, k) => {
         sums[k] += value / runs
       })
     }
-    return Math.sqrt(sums.reduce((all, value) => all + value * value, 0) / 512) / (bound / Math.sqrt(3))
+    return deviation(sums, bound)
   }
-  t.ok(Math.abs(deviation(100, () => 5) - 1) < 0.15)
-  t.ok(Math.abs(deviation(100, (run) => run) - 0.1) < 0.02)
+  const same = () => 5
+  const other = (run: number) => run
+  t.ok(Math.abs(mean(100, same, same) - 1) < 0.15, 'the very run')
+  t.ok(Math.abs(mean(100, same, other) - Math.SQRT1_2) < 0.1, 'the query with other answers to rounds')
+  t.ok(Math.abs(mean(100, other, other) - 0.1) < 0.02, 'the image encrypted anew')
 })
 
-t.test('integers are uniform from -B to B', async (t) => {
-  const bound = 3
-  const cells = new Array<number>(7).fill(0)
-  for (const value of floodingFor(key, digest(9))(70_000, bound)) cells[value + bound]++
-  for (const cell of cells) t.ok(Math.abs(cell - 10_000) < 600, `${cell}`)
-  t.same(floodingFor(key, digest(9))(4, 0), new Float64Array(4))
+t.test('the difference of two runs of a query keeps noise', async (t) => {
+  const [a, b] = [1, 2].map((reply) => floodingFor(keys, digest(5), [digest(reply)])(4096, 1000))
+  t.ok(Math.abs(deviation(difference(a, b), 1000) - 1) < 0.1)
+})
+
+t.test('both parts are uniform, and have the variance of integers from -B to B together', async (t) => {
+  const bound = 2 ** 20
+  const values = floodingFor(keys, digest(9))(70_000, bound)
+  t.ok(Math.abs(deviation(values, bound) - 1) < 0.01)
+  t.ok(Math.abs(values.reduce((sum, value) => sum + value, 0) / 70_000) < 0.015 * bound)
+  t.ok(values.every((value) => Number.isInteger(value) && Math.abs(value) <= Math.SQRT2 * bound + 1))
+  // The sum of two uniform parts has a triangular distribution: beyond half of its range lies a quarter.
+  const far = values.filter((value) => Math.abs(value) > bound * Math.SQRT1_2).length
+  t.ok(Math.abs(far / 70_000 - 1 / 4) < 0.01, `${far}`)
+  t.same(floodingFor(keys, digest(9))(4, 0), new Float64Array(4))
 })
 
 t.test('the bound gives a logit the deviation that the plan states', async (t) => {
   const output = { level: 0, scale: 2 ** 26, flooding: 0.01 }
   const bound = floodingBound({ primes: [2n ** 40n + 1n] }, output, { stride: 256, count: 32 })
-  const draw = floodingFor(key, digest(3))
+  const draw = floodingFor(keys, digest(3))
   // Logit 0 is the value of the polynomial at a root of unity: of 32 coefficients the real parts.
   const logits = Array.from({ length: 400 }, (_, i) => {
-    const integers = floodingFor(key, digest(1000 + i))(32, bound)
+    const integers = floodingFor(keys, digest(1000 + i))(32, bound)
     return integers.reduce((sum, value, k) => sum + value * Math.cos((Math.PI * k) / 32), 0) / output.scale
   })
   const rms = Math.sqrt(logits.reduce((sum, value) => sum + value * value, 0) / logits.length)
@@ -71,7 +112,7 @@ t.test('residues: every word below the largest multiple of the modulus, and no o
     })
   }
   t.strictSame([...uniformResidues(3, below, source)], [7n, below - 1n, 8n])
-  // More than the platform gives at once.
+  // More bytes than one call of the platform's generator gives.
   const many = uniformResidues(40_000, 2n ** 40n)
   t.ok(many.subarray(-100).some((value) => value > 2n ** 32n))
 })

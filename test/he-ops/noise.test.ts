@@ -23,7 +23,7 @@ const constants = [1, 16, 512, slots].map((length) =>
 const evaluator = createSealEvaluator(fixture.ctx, fixture.keys, { constants })
 t.teardown(() => evaluator.delete())
 
-// The message is zero, so that all that is decrypted is noise, in units of 1 / scale.
+// The message is zero, so that the decrypted values are noise, in units of 1 / scale.
 const SCALE = 2 ** 30
 const zeros = new Float64Array(slots)
 
@@ -62,7 +62,7 @@ for (const level of [1, 3]) {
     const own = measured(fresh, false)
     isNear(t, measured(evaluator.rotate(fresh, 3)), Math.hypot(expected, own), 2)
 
-    // SEAL decrypts three polynomials too, so the product's own noise can be taken off.
+    // SEAL decrypts three polynomials too, so that the product's own noise can be subtracted.
     const product = evaluator.multiply(fresh, fresh)
     const relinearised = evaluator.relinearise(product)
     const before = fixture.decrypt(product)
@@ -79,7 +79,7 @@ t.test('rescaling', async (t) => {
 })
 
 t.test('encoding', async (t) => {
-  // A message of ones times a constant at a coarse scale: the constant's rounding outweighs all else.
+  // A message of ones times a constant at a coarse scale, where the constant's rounding dominates.
   const ones = fixture.encrypt(new Float64Array(slots).fill(1), 2 ** 40, 3)
   const constantScale = 2 ** 12
   for (const [constant, values] of constants.entries()) {

@@ -33,6 +33,19 @@ t.test('a proxy that is trusted tells clients apart: limits and log are for thei
   t.match(hop.log(), '"remoteAddress":"192.0.2.7"', 'what the client claims itself is not believed')
 })
 
+t.test('ports that a proxy writes behind addresses are no further addresses', async (t) => {
+  const h = await harness(t, { security: { requestsPerMinute: 2 }, trustProxy: true })
+  for (const port of [1001, 1002]) t.equal((await h.inject(from(`192.0.2.1:${port}`))).statusCode, 200)
+  isProblem(t, await h.inject(from('192.0.2.1:1003')), 429, 'TOO_BUSY')
+})
+
+t.test('control characters of a client do not reach the log', async (t) => {
+  const h = await harness(t, { trustProxy: true })
+  await h.inject(from('192.0.2.1\u009b2J\u007f'))
+  t.match(h.log(), '192.0.2.1\\u009b2J\\u007f')
+  t.notMatch(h.log(), /[\u007f-\u009f]/)
+})
+
 t.test('the root says what this is, to people and to programs', async (t) => {
   const h = await harness(t)
   const page = await h.inject({ url: '/', headers: { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' } })

@@ -271,6 +271,18 @@ t.test('each part keeps an upload alive, and nothing else does', async (t) => {
   isProblem(t, await get(h, id), 410, 'KEYS_EXPIRED')
 })
 
+t.test('a byte every few minutes does not keep an upload alive', async (t) => {
+  const h = await harness(t)
+  const id = await announced(h)
+  let alive = 0
+  for (let sent = 0; sent < 20; sent++, alive++) {
+    h.clock.now += 240_000
+    if ((await putPart(h, id, sent, bytes.subarray(sent, sent + 1))).statusCode !== 200) break
+  }
+  t.equal(alive, 2, 'it ends ten minutes after it was announced')
+  isProblem(t, await get(h, id), 410, 'KEYS_EXPIRED')
+})
+
 t.test("the least recently used of an address's own sets makes room, and never another's", async (t) => {
   const h = await harness(t, { limits: { maxSets: 64, maxTotalBytes: 64 * keyBytes, maxSetsPerOwner: 3 } })
   const other = await uploadKeys(h, '203.0.113.8')
@@ -328,6 +340,10 @@ t.test('a network of IPv6 that one host has is one address', async (t) => {
   t.equal(countedAddress('fe80::1%eth0'), 'fe80:0:0:0::/64')
   t.equal(countedAddress('::1'), '0:0:0:0::/64')
   t.equal(countedAddress('no address'), 'no address')
+  t.equal(countedAddress('203.0.113.7:5678'), '203.0.113.7', 'a port is another with each connection')
+  t.equal(countedAddress('[2001:db8:1:2::6]:5678'), '2001:db8:1:2::/64')
+  t.equal(countedAddress('[2001:db8:1:2::6]'), '2001:db8:1:2::/64')
+  t.equal(countedAddress('unknown:5678'), 'unknown:5678')
   const h = await harness(t, { limits: { maxSets: 64, maxTotalBytes: 64 * keyBytes } })
   for (let host = 1; host <= 5; host++) {
     const { statusCode } = await announce(h, {}, `2001:db8:1:2::${host}`)

@@ -4,7 +4,7 @@ import { KeyRing, LocalModel, memoryKeyStore } from '../../../src/client/index.t
 import { targetOf } from '../../../src/compiler/planner/target/target.ts'
 import type { Session } from '../../../src/he-ops/engine.ts'
 import { openSimdSession } from '../../../src/he-ops/engines/simd-session.ts'
-import { newFloodingKey } from '../../../src/he-ops/flooding.ts'
+import { newFloodingKeys } from '../../../src/he-ops/flooding.ts'
 import { SimdEngine } from '../../../src/he-ops/simd/index.ts'
 import type { PreprocessedImage } from '../../../src/preprocessing/index.ts'
 import { maxRotationSources, type Step, stepsOf } from '../../../src/schedule/steps.ts'
@@ -67,7 +67,7 @@ export async function measureStages(circuit: Circuit, image: PreprocessedImage):
       manifest,
       keys,
       bytesSource(await keySet(client)),
-      newFloodingKey(),
+      newFloodingKeys(),
     )
     const query = await client.encrypt(image)
     // Not counted: what is compiled while it runs is slow.

@@ -1,5 +1,6 @@
 import { PolyVeilError } from '../../errors/index.ts'
 import { largestYield, preprocessingFault, sentChannels } from '../../preprocessing/index.ts'
+import { leastNoise } from '../answer.ts'
 import { isBatch } from '../image-batch.ts'
 import { galoisElement } from '../keys.ts'
 import { encodedBits, log2Modulus } from '../laws.ts'
@@ -8,6 +9,12 @@ import type { CkksParameters } from '../parameters/parameters.ts'
 import { MOST_REFRESH_PRIMES } from '../refresh.ts'
 import { LEAST_INPUT_BOUND, MAX_TENSOR_VALUES } from './bounds.ts'
 import type { ManifestContent } from './content.ts'
+
+/**
+ * A plan tolerates 16 times the error that its precision allows; doubled, because the precision is rounded to
+ * a power of two.
+ */
+const FINEST_PRECISION = 32
 
 /**
  * A law that manifests keep, and the message for a manifest that breaks it. Later laws rely on earlier ones.
@@ -113,6 +120,17 @@ const outputLaws = ({ batch, output, labels }: ManifestContent, parameters: Ckks
     'the scale of the output does not fit its level',
   ],
   [() => Number.isInteger(Math.log2(output.precision)), 'the precision is no power of two'],
+  // Otherwise the server could choose that logits are shown with their noise, or are all rounded to zero.
+  [
+    () => output.precision >= leastNoise({ batch, output, parameters }) && output.precision <= output.bound,
+    'logits are rounded to less than their noise, or to more than their bound',
+  ],
+  // The client refuses answers whose noise exceeds the tolerance. A much finer precision would show logits
+  // with their noise.
+  [
+    () => output.precision * FINEST_PRECISION >= output.tolerance,
+    'logits are rounded more finely than the noise that is tolerated',
+  ],
 ]
 
 const rotationLaws = (

@@ -18,7 +18,7 @@ export async function writeWhole(path: string, content: Content): Promise<void> 
     await writeDraft(draft, content)
     await rename(draft, path)
   } catch (cause) {
-    await rm(draft, { force: true })
+    await removeDraft(draft)
     throw isSystemError(cause) ? unwritable(path, cause) : cause
   }
 }
@@ -42,11 +42,16 @@ export async function checkWritable(path: string, replace: boolean): Promise<voi
   } catch (cause) {
     throw isSystemError(cause) ? unwritable(path, cause) : cause
   } finally {
-    await rm(draft, { force: true })
+    await removeDraft(draft)
   }
 }
 
 const draftOf = (path: string): string => `${path}.${randomUUID()}.part`
+
+/**
+ * Never the error of a command: what kept the draft from being written also keeps it from being looked for.
+ */
+const removeDraft = (draft: string): Promise<void> => rm(draft, { force: true }).catch(() => {})
 
 async function writeDraft(path: string, content: Content): Promise<void> {
   const file = await open(path, 'wx')

@@ -5,7 +5,7 @@ import { KeyRing, LocalModel, memoryKeyStore, refreshBytes } from '../../client/
 import type { Session } from '../../he-ops/engine.ts'
 import { openSealSession } from '../../he-ops/engines/seal-session.ts'
 import { openSimdSession } from '../../he-ops/engines/simd-session.ts'
-import { newFloodingKey } from '../../he-ops/flooding.ts'
+import { newFloodingKeys } from '../../he-ops/flooding.ts'
 import {
   createSealContext,
   type EvaluationKeys,
@@ -117,7 +117,7 @@ const openOnSimd =
         manifest,
         engine.newKeySet(circuit.parameters),
         keySet,
-        newFloodingKey(),
+        newFloodingKeys(),
       )
       return { session, close: () => engine.close() }
     } catch (error) {
@@ -131,7 +131,7 @@ const openOnSeal =
   async (circuit, manifest, keySet) => {
     const context = createSealContext(await loadSeal(), circuit.parameters)
     const keys = await evaluationKeys(context, manifest, ring, keySet)
-    const session = openSealSession(context, keys, circuit, manifest, newFloodingKey())
+    const session = openSealSession(context, keys, circuit, manifest, newFloodingKeys())
     return {
       session,
       async close() {

@@ -132,10 +132,25 @@ async function opening(
   file: string,
   sealed: Uint8Array,
 ): Promise<{ readonly name: string; readonly bytes: Uint8Array }> {
-  const whole = await store.decrypt(file, sealed)
+  const whole = await store.decrypt(file, sealed).catch((cause) => {
+    throw damaged(file, cause)
+  })
   const end = LENGTH_BYTES + new DataView(whole.buffer).getUint16(0, true)
   const name = new TextDecoder().decode(whole.subarray(LENGTH_BYTES, end))
   const bytes = whole.slice(end)
   whole.fill(0)
   return { name, bytes }
 }
+
+/** Named, so that one damaged entry can be put aside and the others be listed and deleted. */
+const damaged = (file: string, cause: unknown): PolyVeilError =>
+  new PolyVeilError(
+    'CONFIG_INVALID',
+    `The entry ${file} of the key store is damaged, or not of this store`,
+    { file },
+    {
+      cause,
+      remedy:
+        'Restore it from a backup; or move it elsewhere, and what it held is made anew where that can be.',
+    },
+  )

@@ -15,16 +15,18 @@ const SALT_BYTES = 32
 const headerSchema = z.strictObject({
   format: z.literal('polyveil-key-store-1'),
   protection: z.discriminatedUnion('kind', [
-    z.strictObject({
-      kind: z.literal('passphrase'),
-      salt: z.string().regex(/^[0-9a-f]{64}$/),
-      N: z
-        .int()
-        .min(2 ** 14)
-        .max(2 ** 20),
-      r: z.int().min(8).max(16),
-      p: z.int().min(1).max(4),
-    }),
+    z
+      .strictObject({
+        kind: z.literal('passphrase'),
+        salt: z.string().regex(/^[0-9a-f]{64}$/),
+        N: z
+          .int()
+          .min(2 ** 14)
+          .max(2 ** 20),
+        r: z.int().min(8).max(16),
+        p: z.int().min(1).max(4),
+      })
+      .refine(({ N, r }) => Number.isInteger(Math.log2(N)) && 128 * N * r <= 2 ** 30),
     z.strictObject({ kind: z.literal('keyFile') }),
   ]),
 })

@@ -3,13 +3,13 @@ import { PolyVeilError } from '../../errors/index.ts'
 /**
  * Reads a response, giving up as soon as it is too long.
  *
- * @param onChunk called whenever something came
+ * @param onChunk called whenever something came, with the number of its bytes
  * @throws TOO_LARGE when it has more than `maxBytes` bytes, by its own account or in fact
  */
 export async function readBounded(
   response: Response,
   maxBytes: number,
-  onChunk: () => void = () => {},
+  onChunk: (bytes: number) => void = () => {},
 ): Promise<Uint8Array> {
   if (Number(response.headers.get('content-length') ?? 0) > maxBytes) {
     await response.body?.cancel()
@@ -18,7 +18,7 @@ export async function readBounded(
   const chunks: Uint8Array[] = []
   let length = 0
   for await (const chunk of chunksOf(response)) {
-    onChunk()
+    onChunk(chunk.length)
     length += chunk.length
     // Leaving the loop cancels the stream.
     if (length > maxBytes) throw tooLong(maxBytes)

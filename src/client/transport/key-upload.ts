@@ -25,7 +25,9 @@ const GRACE_MILLISECONDS = 1000
 
 /** What goes into a header, and is shown to nobody. */
 const idSchema = z.string().regex(/^[\w.~-]{1,128}$/)
-const createdSchema = z.looseObject({ id: idSchema, expires: z.iso.datetime() })
+/** Kept and shown: of any length it would fill store and screen with the digits of a second. */
+const expirySchema = z.iso.datetime().max(40)
+const createdSchema = z.looseObject({ id: idSchema, expires: expirySchema })
 const stateSchema = createdSchema.extend({
   uploadOffset: z.int().nonnegative(),
   bytes: z.int().positive(),

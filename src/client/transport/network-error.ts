@@ -33,12 +33,12 @@ export class NetworkError extends PolyVeilError {
   }
 }
 
-/** What ends a request whose server has been silent for too long. */
+/**
+ * What ends a request whose server has been silent for too long, or too slow. Its message says what the
+ * server was.
+ */
 export class Silence extends Error {
-  constructor(seconds: number) {
-    super(`silent for ${seconds} seconds`)
-    this.name = 'Silence'
-  }
+  override readonly name = 'Silence'
 }
 
 interface Trouble {

@@ -1,12 +1,27 @@
 import { Silence } from './network-error.ts'
 
-/** Ends a request whose server says nothing for too long. */
+/** How fast the body of an answer has to come. */
+export interface Pace {
+  /** Time that it may be slower. */
+  readonly graceMilliseconds: number
+  /** Least rate on the average from then on, in bytes a millisecond. */
+  readonly leastRate: number
+}
+
+/** What a line of 128 kbit/s carries. */
+const PACE: Pace = { graceMilliseconds: 30_000, leastRate: 16 }
+
+/** Ends a request whose server says nothing for too long, or so little at a time that it would never end. */
 export class SilenceLimit {
   readonly #controller = new AbortController()
+  readonly #pace: Pace
   #timer: ReturnType<typeof setTimeout> | undefined
+  #begun: number | undefined
+  #bytes = 0
 
   /** @param milliseconds until the first byte of the answer has to be there */
-  constructor(milliseconds: number) {
+  constructor(milliseconds: number, pace: Pace = PACE) {
+    this.#pace = pace
     this.allow(milliseconds)
   }
 
@@ -17,11 +32,29 @@ export class SilenceLimit {
 
   /** Something came: so long may the next take. */
   allow(milliseconds: number): void {
-    clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => this.#controller.abort(new Silence(milliseconds / 1000)), milliseconds)
+    this.#abortAfter(milliseconds, new Silence(`silent for ${milliseconds / 1000} seconds`))
+  }
+
+  /**
+   * Bytes of the answer's body came, or its beginning: so long may the next take, unless all together are too
+   * slow by then. A byte now and then would otherwise hold the client for as long as the server likes.
+   */
+  heard(bytes: number, milliseconds: number): void {
+    this.#begun ??= performance.now()
+    this.#bytes += bytes
+    const { graceMilliseconds, leastRate } = this.#pace
+    const end = this.#begun + graceMilliseconds + this.#bytes / leastRate
+    const left = end - performance.now()
+    if (left >= milliseconds) this.allow(milliseconds)
+    else this.#abortAfter(left, new Silence(`too slow: ${this.#bytes} bytes of its answer came in time`))
   }
 
   end(): void {
     clearTimeout(this.#timer)
+  }
+
+  #abortAfter(milliseconds: number, reason: Silence): void {
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => this.#controller.abort(reason), milliseconds)
   }
 }

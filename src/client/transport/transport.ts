@@ -174,8 +174,8 @@ export class Transport {
     const limit = new SilenceLimit((this.#silence ?? silenceMilliseconds) + bodyBytes(request) / LEAST_RATE)
     try {
       const response = await this.#begin(request, limit)
-      const heard = (): void => limit.allow(this.#silence ?? SILENCE_MILLISECONDS)
-      heard()
+      const heard = (bytes: number): void => limit.heard(bytes, this.#silence ?? SILENCE_MILLISECONDS)
+      heard(0)
       if (!response.ok) return { response, body: await readProblem(response, heard) }
       return { response, body: await readBounded(response, request.maxBytes ?? MAX_JSON_BYTES, heard) }
     } catch (cause) {
@@ -251,7 +251,7 @@ function stillBusy({ code, message, facts, remedy }: PolyVeilError, waited: numb
  * What says why there is no answer; nothing where it is longer than any problem document, as a proxy's page
  * may be.
  */
-async function readProblem(response: Response, onChunk: () => void): Promise<Uint8Array> {
+async function readProblem(response: Response, onChunk: (bytes: number) => void): Promise<Uint8Array> {
   try {
     return await readBounded(response, MAX_PROBLEM_BYTES, onChunk)
   } catch (error) {

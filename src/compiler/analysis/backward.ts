@@ -3,16 +3,16 @@ import { product, scale, sum } from '../graph/elementwise.ts'
 import type { Graph, Node, NodeId, NodeOf } from '../graph/graph.ts'
 
 /**
- * Told of the gradient with respect to a node's tensor; the gradient is the visitor's to keep or to change no
- * more.
+ * Receives the gradient with respect to a node's tensor. The visitor may keep the array and must not change
+ * it.
  */
 export type GradientVisitor = (id: NodeId, gradient: Float64Array) => void
 
 /**
- * Reverse-mode differentiation of a folded graph: the gradient of <cotangent, output> with respect to every
- * tensor.
+ * Reverse-mode differentiation of a folded graph: computes the gradient of <cotangent, output> with respect
+ * to every tensor.
  *
- * @param tensors of every node, as `evaluate` has computed them
+ * @param tensors of all nodes, from `evaluate`
  * @param cotangent of the output node's shape
  * @param visit called for every node that the output depends on, from the output to the input
  */
@@ -33,12 +33,12 @@ export function backward(
     if (gradient === undefined) continue
     visit(id, gradient)
     for (const [operand, own] of passedOn(graph.nodes[id], graph, tensors, gradient)) add(operand, own)
-    // No earlier node adds to it.
+    // The gradient is complete and visited: its memory can be freed.
     gradients[id] = undefined
   }
 }
 
-/** What each operand's gradient has by way of a node. */
+/** The part of each operand's gradient that comes from a node (chain rule). */
 function passedOn(
   node: Node,
   { nodes }: Graph,

@@ -3,60 +3,60 @@ import type { Preprocessing } from '../../preprocessing/types.ts'
 import { geometricMean } from '../graph/statistics.ts'
 
 /**
- * Neighbours of pictures, small ones of 28 x 28 too, have a correlation above 0.8; those of white noise have
- * none.
+ * Least correlation of horizontal neighbours. Pictures have more than 0.8, also at 28 x 28; white noise has
+ * 0.
  */
 const LEAST_CORRELATION = 0.3
-/** Normalised pictures have mean 0 and deviation 1 as a whole; few of them may lie far from it. */
+/** Bound of the images' mean. Normalised pictures have mean 0 as a whole; few images may deviate more. */
 const meanLimit = (images: number): number => 1 + 2 / Math.sqrt(images)
+/** Limits of the images' deviation. Normalised pictures have deviation 1 as a whole. */
 const DEVIATION_LIMITS = [0.2, 2] as const
-/** From so many images on, their deviation says something. */
+/** Least number of images whose deviation is checked against the lower limit. */
 const ENOUGH_IMAGES = 4
-/** Values outside what preprocessing yields: so many of a million are a matter of rounding. */
+/** Share of values that may lie outside the range of the preprocessing, because of rounding. */
 const FREE_OUTSIDE = 1e-3
 /**
- * On real test images poly-BNs give 0.6 to 1.1 of what they gave in training; in deep networks a third of it
- * on single ones.
+ * Limits of the ratio of poly-BN tensors to their size in training. On real test images the ratio is 0.6 to
+ * 1.1, and about a third on single images of deep networks.
  */
 const AGREEMENT_LIMITS = [0.4, 2.5] as const
-/** From here on a polynomial network diverges. */
+/** Ratio of poly-BN tensors to their size in training at which a polynomial network has diverged. */
 const DIVERGENT = 16
 const REMEDY = "Calibrate on images of the network's own kind, prepared as its training prepared them."
-/** Rounding of float32. */
+/** Relative rounding error of float32 values. */
 const SLACK = 1e-5
 
-/** How the images come in. */
+/** Preprocessing and limits that the images are checked against. */
 export interface CalibrationInput {
-  /** Null where it is not known. */
+  /** Null where the preprocessing is not known. */
   readonly preprocessing: Preprocessing | null
   /** Height and width of the images. */
   readonly height: number
   readonly width: number
-  /** Largest absolute value that the circuit takes. */
+  /** Largest absolute value that the circuit supports. */
   readonly bound: number
 }
 
-/** What is to be seen of images together. */
-interface Seen {
+/** Statistics of all images together. */
+interface ImageStatistics {
   readonly least: number
   readonly most: number
   readonly mean: number
   readonly deviation: number
-  /** Of horizontal neighbours; 1 where all values are one. */
+  /** Correlation of horizontal neighbours; 1 where all values are equal. */
   readonly correlation: number
 }
 
 /**
- * Compares calibration images with what the preprocessing yields.
+ * Compares calibration images with images that the preprocessing would yield.
  *
  * @param images [C, H, W] each, at least one
- * @returns what speaks against them, in words
- * @throws CONFIG_INVALID when the circuit would take no such images: values that were never normalised, or
- *   are no numbers
+ * @returns a warning for each difference
+ * @throws CONFIG_INVALID when a value is beyond the bound of the circuit's input, or is NaN
  */
 export function imageWarnings(images: readonly Float64Array[], input: CalibrationInput): string[] {
   const { preprocessing, bound } = input
-  const seen = look(images, input.width)
+  const seen = statisticsOf(images, input.width)
   if (!(Math.max(-seen.least, seen.most) <= bound)) throw beyondBound(seen, input)
   const warnings: string[] = []
   if (preprocessing !== null) warnings.push(...againstPreprocessing(images, seen, preprocessing, input))
@@ -71,7 +71,7 @@ export function imageWarnings(images: readonly Float64Array[], input: Calibratio
 
 function againstPreprocessing(
   images: readonly Float64Array[],
-  seen: Seen,
+  seen: ImageStatistics,
   preprocessing: Preprocessing,
   { height, width }: CalibrationInput,
 ): string[] {
@@ -102,11 +102,11 @@ function againstPreprocessing(
 }
 
 /**
- * Compares what each image gives in the network's poly-BNs with their running statistics.
+ * Compares the network's poly-BN tensors on each image with their running statistics.
  *
- * @param agreements of each image, as `measureRanges` gives them
- * @returns what speaks against the images, in words
- * @throws CONFIG_INVALID naming the images on which the network diverges
+ * @param agreements of the images, from `measureRanges`
+ * @returns a warning when the tensors are much larger or smaller than in training
+ * @throws CONFIG_INVALID with the indices of the images on which the network diverges
  */
 export function agreementWarnings(agreements: readonly number[]): string[] {
   const divergent = agreements.flatMap((ratio, k) => (ratio <= DIVERGENT ? [] : [k]))
@@ -128,7 +128,10 @@ export function agreementWarnings(agreements: readonly number[]): string[] {
   ]
 }
 
-function beyondBound({ least, most }: Seen, { preprocessing, bound }: CalibrationInput): PolyVeilError {
+function beyondBound(
+  { least, most }: ImageStatistics,
+  { preprocessing, bound }: CalibrationInput,
+): PolyVeilError {
   const needed =
     preprocessing === null ? 'normalised images' : `normalised images (${inWords(preprocessing)})`
   const values = `The calibration images have values from ${text(least)} to ${text(most)}`
@@ -145,7 +148,7 @@ function beyondBound({ least, most }: Seen, { preprocessing, bound }: Calibratio
   )
 }
 
-/** Smallest and largest value that preprocessing makes of a picture. */
+/** Smallest and largest value that the preprocessing can yield. */
 function yields({ mean, std }: Preprocessing): [low: number, high: number] {
   return [Math.min(...mean.map((m, c) => -m / std[c])), Math.max(...mean.map((m, c) => (1 - m) / std[c]))]
 }
@@ -157,11 +160,11 @@ function inWords(preprocessing: Preprocessing): string {
   return `(pixel / 255 - ${list(mean)}) / ${list(std)}, from ${text(low)} to ${text(high)}`
 }
 
-function look(images: readonly Float64Array[], width: number): Seen {
+function statisticsOf(images: readonly Float64Array[], width: number): ImageStatistics {
   let [least, most, sum, count] = [Infinity, -Infinity, 0, 0]
   for (const image of images) {
     for (const value of image) {
-      // NaN stays.
+      // Math.min and Math.max return NaN once a value is NaN.
       least = Math.min(least, value)
       most = Math.max(most, value)
       sum += value
@@ -178,7 +181,7 @@ function look(images: readonly Float64Array[], width: number): Seen {
 const squaresAround = (image: Float64Array, mean: number): number =>
   image.reduce((sum, value) => sum + (value - mean) ** 2, 0)
 
-/** Correlation of horizontal neighbours, each image around its own mean. */
+/** Correlation of horizontal neighbours; each image is taken relative to its own mean. */
 function neighbours(images: readonly Float64Array[], width: number): number {
   let [products, squares] = [0, 0]
   for (const image of images) {
@@ -202,7 +205,7 @@ function fractionOutside(images: readonly Float64Array[], low: number, high: num
   return outside / count
 }
 
-/** Whether the channels, of [C, H, W], are equal. */
+/** Whether all channels of an image [C, H, W] are equal. */
 const isGrey = (image: Float64Array, area: number): boolean =>
   image.every((value, i) => Math.abs(value - image[i % area]) <= SLACK * (1 + Math.abs(value)))
 

@@ -1,32 +1,29 @@
 import type { Graph, Node } from '../graph/graph.ts'
 import type { NoisyBody, SourceNoise } from './noise.ts'
 
-/**
- * Errors that come into a node's tensor while it is computed, wherever that is and however often it is
- * refreshed.
- */
+/** Errors that enter a node's tensor in all noise sources of the node. */
 export interface IncomingErrors {
-  /** Variance in each element, in message units. */
+  /** Variance of the error in each element, in message units. */
   readonly tensor: number
-  /** Variance in each weight. */
+  /** Variance of the error in each weight. */
   readonly weights: number
-  /** Whether a weight has an error of its own at every position. */
+  /** Whether a weight has an independent error at every position. */
   readonly isScattered: boolean
 }
 
 const NONE: IncomingErrors = Object.freeze({ tensor: 0, weights: 0, isScattered: false })
 
-/** The errors of all noiseSources by the nodes of the graph. */
+/** Sums up the errors of all noise sources for each node of the graph. */
 export function incomingErrors(
   { nodes }: Graph,
   { noiseSources }: Pick<NoisyBody, 'noiseSources'>,
   noises: readonly SourceNoise[],
 ): IncomingErrors[] {
   const found = new Map<Node, IncomingErrors>()
-  noises.forEach((noise, site) => {
-    const before = found.get(noiseSources[site]) ?? NONE
+  noises.forEach((noise, source) => {
+    const before = found.get(noiseSources[source]) ?? NONE
     const weights = noise.weights ** 2
-    found.set(noiseSources[site], {
+    found.set(noiseSources[source], {
       tensor: before.tensor + noise.tensor ** 2,
       weights: Math.max(before.weights, weights),
       isScattered: weights > before.weights ? noise.isScattered : before.isScattered,
@@ -36,8 +33,8 @@ export function incomingErrors(
 }
 
 /**
- * Weights that each element of a weighted node's tensor is a sum over, those included that are zero but for
- * their rounding.
+ * Number of weights that each element of a weighted node's tensor is a sum over. It includes weights that are
+ * zero, because they have rounding errors too.
  */
 export function fanIn(node: Node): number {
   switch (node.kind) {

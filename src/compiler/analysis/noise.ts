@@ -9,45 +9,46 @@ import {
 import { type Node, sensitivityOf } from '../graph/graph.ts'
 import type { ConstantStatistics } from '../graph/statistics.ts'
 
-// The error of the logits is, to first order, the sum over all tensors of the error that comes into a tensor
-// while it is computed, followed through the rest of the network. What comes in is known from the operations
-// (this file); what follows is the tensor's sensitivity (`sensitivity.ts`). So nothing is assumed about how
-// errors travel from layer to layer, but that those of different tensors are independent.
+// To first order, the error of the logits is a sum over all tensors. Each summand is the error that enters
+// the tensor while it is computed, propagated through the rest of the network. This file computes the errors
+// that enter from the operations. The sensitivity of the tensor (`sensitivity.ts`) has the propagation. The
+// only assumption is that the errors of different tensors are independent.
 
-/** What the model needs of parameters; a draft of them will do. */
+/** The parameters that the noise model reads. */
 export type NoiseParameters = Parameters<typeof keySwitchingNoise>[0]
 
-/** Operations with the tensors that they compute. */
+/** Operations with the noise sources that they belong to. */
 export interface NoisyBody {
   readonly ops: readonly Op[]
-  /** How many equal operations each one stands for. */
+  /** Multiplicity of each operation. */
   readonly counts: readonly number[]
-  /** The site of each operation. */
+  /** Index of each operation's noise source. */
   readonly noiseSourceOf: readonly number[]
-  /** The node whose tensor each site computes. */
+  /** The node whose tensor each noise source computes. */
   readonly noiseSources: readonly Node[]
   readonly statistics: readonly ConstantStatistics[]
   readonly result: ValueId
 }
 
-/** Errors that come into the tensor of a site. */
+/** Errors that enter a tensor in one noise source. */
 export interface SourceNoise {
-  /** Deviation in each element of the tensor, in message units; the rounding of weights apart. */
+  /** Deviation of the error in each element, in message units, without the rounding of weights. */
   readonly tensor: number
   /**
-   * Deviation in each weight, of its rounding, zeros included that are rounded beside it; 0 where there are
-   * none.
+   * Deviation of the rounding error of each weight, with a share of the rounded zeros between the weights; 0
+   * where there are no weights.
    */
   readonly weights: number
-  /** Whether the weights are plaintexts of full size, with an error of their own at every position. */
+  /** Whether the weights are full-size plaintexts, with an independent error at every position. */
   readonly isScattered: boolean
-  /** Deviation of a logit that comes of both. */
+  /** Deviation of a logit's error from both. */
   readonly logit: number
 }
 
 /**
- * A weight that is zero is rounded too. Of the rotations that mix p interleaved channels, 2p - 1 with p
- * weights each, nearly half of the weights are such zeros, and read a neighbouring position.
+ * Variance of all rounded weights relative to the nonzero ones. Zeros are rounded too. The 2p - 1 rotations
+ * that mix p interleaved channels have p weights each, and nearly half of these are zeros that would read a
+ * neighbouring position.
  */
 const ROUNDED_ZEROS = 2
 
@@ -55,26 +56,26 @@ const ROUNDED_ZEROS = 2
 export const logitNoise = (body: NoisyBody, parameters: NoiseParameters): number =>
   Math.hypot(...sourceNoises(body, parameters).map(({ logit }) => logit))
 
-/** Errors that come in at each site. */
+/** Errors that enter at each noise source. */
 export function sourceNoises(body: NoisyBody, parameters: NoiseParameters): SourceNoise[] {
   const shared = sharedRotations(body)
   const tensors = overExits(body, shared, incomingVariance(body, shared, parameters))
   const weights = roundingOfWeights(body, parameters)
-  return body.noiseSources.map((node, site) => {
+  return body.noiseSources.map((node, source) => {
     const { tensor, weights: coherent, scattered } = sensitivityOf(node)
-    const { variance, isScattered } = weights[site]
+    const { variance, isScattered } = weights[source]
     return {
-      tensor: Math.sqrt(tensors[site]),
+      tensor: Math.sqrt(tensors[source]),
       weights: Math.sqrt(variance),
       isScattered,
-      logit: Math.sqrt(tensors[site] * tensor ** 2 + variance * (isScattered ? scattered : coherent) ** 2),
+      logit: Math.sqrt(tensors[source] * tensor ** 2 + variance * (isScattered ? scattered : coherent) ** 2),
     }
   })
 }
 
 /**
- * Marks rotations of another site's values. Whichever site makes them, all that read the value may use them:
- * their errors come into the tensors of all those, and are no part of the one that made them.
+ * Marks rotations of values of another noise source. All noise sources that read the value can share such a
+ * rotation. Its error enters the tensors of all of them, and counts for each.
  */
 function sharedRotations({ ops, noiseSourceOf }: NoisyBody): Uint8Array {
   const isShared = new Uint8Array(ops.length)
@@ -85,15 +86,15 @@ function sharedRotations({ ops, noiseSourceOf }: NoisyBody): Uint8Array {
   return isShared
 }
 
-/** For each operation the variance of the errors that came in since its site began. */
+/** For each operation, the variance of the errors that entered since the start of its noise source. */
 function incomingVariance(
   { ops, noiseSourceOf, statistics }: NoisyBody,
   isShared: Uint8Array,
   parameters: NoiseParameters,
 ): Float64Array {
   const variances = new Float64Array(ops.length)
-  const ofSwitching = remembered((level: number) => keySwitchingNoise(parameters, level))
-  // Equal dots of a draft share their terms.
+  const ofSwitching = memoised((level: number) => keySwitchingNoise(parameters, level))
+  // Replicated dots of a draft share their list of terms.
   const sameDot = new Map<readonly Term[], ValueId>()
   ops.forEach((op, id) => {
     const same = op.kind === 'dot' ? sameDot.get(op.terms) : undefined
@@ -109,8 +110,8 @@ function incomingVariance(
   return variances
 }
 
-/** A function that works out each result once. */
-function remembered(of: (level: number) => number): (level: number) => number {
+/** Memoises a function of a level. */
+function memoised(of: (level: number) => number): (level: number) => number {
   const known: number[] = []
   return (level) => {
     known[level] ??= of(level)
@@ -152,7 +153,7 @@ function varianceOf(
 
 function sumOverTerms(terms: readonly Term[], variance: (term: Term) => number): number {
   let sum = 0
-  // Drafts repeat a term instead of making equal ones.
+  // A draft repeats one term object for equal terms.
   let last: Term | undefined
   let own = 0
   for (const term of terms) {
@@ -163,7 +164,9 @@ function sumOverTerms(terms: readonly Term[], variance: (term: Term) => number):
   return sum
 }
 
-/** For each site the mean variance of the values that other noiseSources read, or that are the result. */
+/**
+ * For each noise source, the mean variance of its values that other noise sources read, and of the result.
+ */
 function overExits(
   { ops, counts, noiseSourceOf, noiseSources, result }: NoisyBody,
   isShared: Uint8Array,
@@ -184,10 +187,10 @@ function overExits(
     sums[noiseSourceOf[id]] += variances[id] * counts[id]
     exits[noiseSourceOf[id]] += counts[id]
   })
-  return sums.map((sum, site) => (exits[site] === 0 ? 0 : sum / exits[site]))
+  return sums.map((sum, source) => (exits[source] === 0 ? 0 : sum / exits[source]))
 }
 
-/** Like `operandsOf`, without a list for each of millions of operations. */
+/** Visits the operands of an operation. Unlike `operandsOf`, it allocates no list. */
 function eachOperand(op: Op, visit: (operand: ValueId) => void): void {
   if (op.kind === 'dot') {
     let last: Term | undefined
@@ -206,7 +209,7 @@ interface WeightRounding {
   readonly isScattered: boolean
 }
 
-/** What encoding does to the weights of each site, the largest error counting for all of them. */
+/** The rounding error of each noise source's weights: the largest error of all its dots. */
 function roundingOfWeights(
   { ops, noiseSourceOf, noiseSources, statistics }: NoisyBody,
   { ring }: NoiseParameters,
@@ -216,7 +219,7 @@ function roundingOfWeights(
     if (op.kind !== 'dot') return
     const { period, exact } = statistics[op.terms[0].constant]
     if (exact) return
-    // Sensitivities to masks are to their zeros too.
+    // The sensitivity to masks includes their zeros.
     const zeros = noiseSources[noiseSourceOf[id]].kind === 'repack' ? 1 : ROUNDED_ZEROS
     const variance = zeros * (encodingNoise(period) / op.constantScale) ** 2
     if (variance > found[noiseSourceOf[id]].variance)

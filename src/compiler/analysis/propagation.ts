@@ -4,10 +4,10 @@ import { fanIn, type IncomingErrors } from './incoming.ts'
 import { estimateRanges, type Range } from './ranges.ts'
 
 /**
- * What `rehearse` measures, estimated where there are no images: errors are followed from node to node as if
- * they were independent of each other and of the values.
+ * Estimates the result of `rehearse` without images. Variances are propagated from node to node as if errors
+ * were independent of each other and of the values.
  *
- * @returns for each node the bits by which its errors lie below its values
+ * @returns for each node, the bits by which its errors lie below its values
  */
 export function propagateErrors(graph: Graph, incoming: readonly IncomingErrors[]): number[] {
   const ranges = estimateRanges(graph)
@@ -19,7 +19,7 @@ export function propagateErrors(graph: Graph, incoming: readonly IncomingErrors[
   return variances.map((variance, id) => Math.log2(ranges[id].rms ** 2 / variance) / 2)
 }
 
-/** Of the errors that come in. */
+/** Variance of the errors that enter a node's tensor. */
 function ownVariance(
   node: Node,
   { nodes }: Graph,
@@ -28,12 +28,12 @@ function ownVariance(
 ): number {
   if (weights === 0 || !('source' in node)) return tensor
   const [channels, height, width] = nodes[node.source].shape
-  // The head's weights are encoded divided by the area that it sums over.
+  // The head's weights are divided by the area before they are encoded.
   const terms = node.kind === 'head' ? channels * height * width : fanIn(node)
   return tensor + weights * terms * ranges[node.source].rms ** 2
 }
 
-/** Of the operands' errors. */
+/** Variance of the operands' errors after the node. */
 function passedVariance(
   node: Node,
   { nodes }: Graph,
@@ -57,12 +57,12 @@ function passedVariance(
     case 'diagonal':
       return variances[node.source] * (rootMeanSquare(node.channel) * rootMeanSquare(node.position)) ** 2
     case 'head':
-      return variances[node.source] * ofMeans(node, nodes[node.source])
+      return variances[node.source] * meanGain(node, nodes[node.source])
     default:
       return variances[node.source]
   }
 }
 
 /** Mean square of an output for independent inputs of deviation 1. */
-const ofMeans = ({ weight }: NodeOf<'head'>, { shape: [channels, height, width] }: Node): number =>
+const meanGain = ({ weight }: NodeOf<'head'>, { shape: [channels, height, width] }: Node): number =>
   (rootMeanSquare(weight) ** 2 * channels) / (height * width)

@@ -2,21 +2,21 @@ import { evaluate } from '../graph/evaluate.ts'
 import type { Graph, Node, NodeId } from '../graph/graph.ts'
 import { deviation, geometricMean, peak, rootMeanSquare } from '../graph/statistics.ts'
 
-/** Size of a tensor's values. */
+/** Root mean square and largest absolute value of a tensor. */
 export interface Range {
   readonly rms: number
   readonly peak: number
 }
 
 /**
- * How far beyond their root mean square values reach, where no image was measured. In trained networks the
- * ratio is at most 50, inside PolyConv before its poly-BN.
+ * Assumed ratio of a tensor's peak to its root mean square, where no image was measured. In trained networks
+ * the ratio is at most 50; the largest is inside PolyConv, before its poly-BN.
  */
 export const PEAK_FACTOR = 64
 
 /**
- * Ranges without data: poly-BN statistics say what each normalised tensor was in training; everything between
- * is propagated as if its inputs were independent.
+ * Estimates ranges without images. Poly-BN statistics give the root mean square of each normalised tensor in
+ * training. The ranges of the tensors between are propagated as if inputs were independent.
  *
  * @returns one range for each node
  */
@@ -62,22 +62,24 @@ function propagate(node: Node, rms: readonly number[], graph: Graph): number {
   }
 }
 
-/** What images show of a network. */
+/** Results of running a network on images. */
 export interface Measured {
   readonly ranges: readonly Range[]
   /**
-   * Of an image's logits. Geometric mean over the images: one whose logits are large is not to speak for the
-   * others.
+   * Deviation of an image's logits, as a geometric mean over the images, so that one image with large logits
+   * does not outweigh the others.
    */
   readonly deviation: number
   /**
-   * Of each image: how large its poly-BN tensors are by what the running statistics say, as a geometric mean.
+   * For each image, the ratio of its poly-BN tensors to the running statistics, as a geometric mean over all
+   * poly-BNs.
    */
   readonly agreements: readonly number[]
 }
 
 /**
- * Ranges measured on images: the root mean square over all of them, and the largest value times `margin`.
+ * Measures ranges on images: the root mean square over all images, and the largest absolute value times
+ * `margin`.
  *
  * @param images preprocessed images, [C, H, W] of the input node
  */

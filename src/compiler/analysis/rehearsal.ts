@@ -7,14 +7,13 @@ import { addMaskErrors } from './mask-errors.ts'
 import { seededSigns } from './signs.ts'
 
 /**
- * Measures on images how large the errors in every tensor have become, by a rehearsal in double precision:
- * the graph is evaluated once as it is, and once with weights rounded at random and with an error added to
- * every element, each of the deviation that the operations give it. What accumulates, cancels or is amplified
- * on the way shows by itself.
+ * Measures the errors of every tensor on images, by a rehearsal in double precision. The graph is evaluated
+ * twice: without errors, and with random errors of the given deviations in weights and elements. The
+ * difference includes the accumulation, cancellation and amplification of errors.
  *
- * @param incoming of each node
+ * @param incoming errors that enter at each node
  * @param images of the graph's input, at least one
- * @returns for each node the bits by which its errors lie below its values, root mean squares both
+ * @returns for each node, the bits by which the root mean square of its errors lies below that of its values
  */
 export function rehearse(
   graph: Graph,
@@ -43,7 +42,7 @@ export function rehearse(
   return sums.map(({ values, errors }) => Math.log2(values / errors) / 2)
 }
 
-/** Weights that are the same at every position err together; others are seen to in `errorOf`. */
+/** Adds errors to weights that are equal at all positions. `errorOf` has the errors of scattered weights. */
 function withRoundedWeights(
   node: Node,
   { nodes }: Graph,
@@ -55,10 +54,10 @@ function withRoundedWeights(
   return { ...node, weight: node.weight.map((weight) => weight + sign() * error) }
 }
 
-/** The head's weights are encoded divided by the area that it takes the mean over. */
+/** Positions of a map. The head's weights are divided by this number before they are encoded. */
 const areaOf = ({ shape: [, height, width] }: Node): number => height * width
 
-/** Deviation of the errors that come into each element. @param sizes root mean squares of the tensors */
+/** Deviation of the errors that enter each element. @param sizes root mean squares of the tensors */
 function errorOf(
   node: Node,
   { nodes }: Graph,
@@ -70,7 +69,7 @@ function errorOf(
   return Math.sqrt(tensor + weights * terms * sizes[node.source] ** 2)
 }
 
-/** The share of a convolution's taps, over all positions, that read within the map: the others read zeros. */
+/** Share of a convolution's taps, over all positions, that read within the map. The others read zeros. */
 function shareInside(node: ConvNode, inShape: Shape): number {
   const [, height, width] = node.shape
   const inside = tapRanges(node, inShape).reduce(

@@ -3,31 +3,30 @@ import { rootMeanSquare } from '../graph/statistics.ts'
 import { estimateRanges, type Range } from './ranges.ts'
 
 /**
- * Deviation of a logit when every element of a sum has an independent error of deviation 1, in units in which
- * the sums are near 1. It was 0.1 to 0.6 at all sums, the first as the last, of trained and of random
- * networks of 3 to 73 products, and up to 1.5 in one random network: residual networks neither amplify errors
- * with depth nor forget them.
+ * Assumed deviation of a logit when every element of a residual sum, in units in which sums are near 1, has
+ * an independent error of deviation 1. The measured deviation was 0.1 to 0.6 at all sums, first and last, of
+ * trained and random networks of 3 to 73 products, and up to 1.5 in one random network. Residual networks
+ * neither amplify errors with depth nor damp them.
  */
 const OF_SUMS = 0.35
 
 /**
- * Share of positions that add up, in the product of a map with a gradient, as if they were equal: the
- * gradient with respect to a weight is so much larger than if positions were independent. 0.01 to 0.1 at
- * nearly all layers of a trained network.
+ * Share of positions that add up coherently in the product of a map with a gradient. With n positions, the
+ * squared gradient with respect to a weight is 1 + share * n times that of independent positions. The share
+ * was 0.01 to 0.1 at nearly all layers of a trained network.
  */
 const COHERENT_SHARE = 0.05
 
 /**
- * How much more errors that are alike along rows and in all channels do, in variance, than independent ones:
- * 2 to 18 times behind the strided convolutions of a network trained on photographs.
+ * Variance in a logit of errors that are equal along rows and in all channels, relative to that of
+ * independent errors. It was 2 to 18 behind the strided convolutions of a network trained on photographs.
  */
-const ALIKE_ALONG_ROWS = 8
+const COHERENT_ALONG_ROWS = 8
 
 /**
- * What errors do to the logits where there are no images to measure it on, from the weights and from the
- * tensors' sizes alone: sums are taken to matter as they do in networks that were measured, and what lies
- * between them is followed backwards as if its errors were independent. An estimate, which has been several
- * times too small or too large.
+ * Estimates sensitivities without images, from the weights and the ranges of tensors. Residual sums get the
+ * sensitivity that was measured in other networks. Between sums, variances are propagated backwards as if
+ * errors were independent. The estimate can be several times too small or too large.
  */
 export function estimateSensitivities(graph: Graph): Graph {
   const ranges = estimateRanges(graph)
@@ -80,7 +79,7 @@ function propagateBack({ nodes, output }: Graph, ranges: readonly Range[]): Floa
 const meanRow = ({ weight, shape, position }: ConvNode): number =>
   (rootMeanSquare(weight) ** 2 * weight.length * (position ? rootMeanSquare(position) ** 2 : 1)) / shape[0]
 
-/** Of the means over all positions. */
+/** The head's factor of variance from its source to a logit. */
 const ofHead = ({ weight, bias }: NodeOf<'head'>, { shape: [, height, width] }: Node): number =>
   (rootMeanSquare(weight) ** 2 * weight.length) / bias.length / (height * width)
 
@@ -108,7 +107,7 @@ function sensitivityOf(
       relative,
       weights: tensor * scale * Math.sqrt(fan * coherence(height * width)),
       scattered: tensor * Math.sqrt(fan * (node.position ? coherence(channels) : 1)),
-      moved: node.stride > 1 ? relative * Math.sqrt(width * ALIKE_ALONG_ROWS) : 0,
+      moved: node.stride > 1 ? relative * Math.sqrt(width * COHERENT_ALONG_ROWS) : 0,
     }
   }
   const scattered =

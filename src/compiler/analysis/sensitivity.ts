@@ -13,19 +13,20 @@ import {
   sumOfSquares,
 } from './weight-gradient.ts'
 
-/** Multiply-adds that are spent on passes through the network in one direction, about. */
+/** Approximate budget of multiply-adds, for the passes through the network in one direction. */
 const BUDGET = 4e9
 const MOST_IMAGES = 8
 /** Random combinations of the logits for each image. */
 const COMBINATIONS = { least: 2, most: 8 }
 
 /**
- * Measures on images what errors anywhere do to the logits, and notes it at every node: reverse-mode
- * differentiation of random combinations of the logits (Hutchinson's estimator of a Jacobian's Frobenius
- * norm). To first order, which is what errors far below the values are.
+ * Measures the sensitivity of the logits to errors at every node, by reverse-mode differentiation of random
+ * combinations of the logits (Hutchinson's estimator of a Jacobian's Frobenius norm). The measure is of first
+ * order, which is enough for errors far below the values.
  *
  * @param graph folded
- * @param images of the graph's input, at least one; some are used, of a large network few
+ * @param images of the graph's input, at least one; large networks use only the first few
+ * @returns the graph with a sensitivity at every node
  */
 export function measureSensitivities(graph: Graph, images: readonly Float64Array[]): Graph {
   const passes = BUDGET / multiplyAdds(graph)
@@ -63,7 +64,7 @@ export function measureSensitivities(graph: Graph, images: readonly Float64Array
 
 type Sums = { -readonly [K in keyof Sensitivity]: number }
 
-/** Adds the squares of gradients of random combinations of the logits. */
+/** Adds the squares of the gradients of random combinations of the logits to `sums`. */
 function addSquares(
   graph: Graph,
   tensors: readonly Float64Array[],
@@ -109,7 +110,7 @@ function addWeightSquares(
 
 const classesOf = ({ nodes, output }: Graph): number => nodes[output].shape[0]
 
-/** Of the convolutions, for one image. */
+/** Multiply-adds of the convolutions for one image. */
 const multiplyAdds = ({ nodes }: Graph): number =>
   nodes.reduce(
     (sum, node) => (node.kind === 'conv' ? sum + node.weight.length * node.shape[1] * node.shape[2] : sum),

@@ -2,20 +2,22 @@ import { convolvePlain, type TapRange, tapRanges } from '../graph/convolution.ts
 import { product, scalePositions } from '../graph/elementwise.ts'
 import type { ConvNode, NodeOf, Shape } from '../graph/graph.ts'
 
-// What errors of weights do to a scalar whose gradient with respect to the layer's output is known: sums of
-// squares of its gradient with respect to every weight, so that independent errors of variance v give it one
-// of v times the sum.
+// Sums of squares of a scalar's gradient with respect to all weights of a layer, from the gradient with
+// respect to the layer's output. Independent errors of variance v in the weights give the scalar an error of
+// variance v times the sum.
 
-/** Random combinations of output channels from which the sum over all pairs of channels is estimated. */
+/**
+ * Number of random combinations of output channels for the estimate of the sum over all pairs of channels.
+ */
 const PROJECTIONS = 6
 
 /**
- * How much of the rounding of plaintexts with smooth values is alike in all channels: coefficients that round
- * to zero.
+ * Share of the rounding error of smooth plaintexts that is common to all channels. It comes from coefficients
+ * that are rounded to zero.
  */
 const TRUNCATED_SHARE = 1 / 4
 
-/** What a layer's weights are multiplied with, and what their products go into. */
+/** A layer's input, and the gradient with respect to its output. */
 export interface LayerPass {
   /** [in, H, W], the layer's input. */
   readonly input: Float64Array
@@ -25,8 +27,8 @@ export interface LayerPass {
 }
 
 /**
- * Of weights that are the same at every position: sum over weights of (sum over positions of gradient times
- * input)^2. Of a layer that mixes channels it is estimated from random combinations of its outputs.
+ * For weights that are equal at all positions: sum over weights of (sum over positions of gradient times
+ * input)^2. For a layer that mixes channels, the sum is estimated from random combinations of its outputs.
  *
  * @param sign -1 or 1 with equal chance
  */
@@ -42,7 +44,7 @@ export function periodicGradient(node: ConvNode, pass: LayerPass, sign: () => nu
   return sum / PROJECTIONS
 }
 
-/** One map: all output channels with random signs. */
+/** The sum of all output channels' gradients with random signs, as one map. */
 function combined(
   { shape: [channels, height, width] }: ConvNode,
   gradient: Float64Array,
@@ -57,7 +59,7 @@ function combined(
   return map
 }
 
-/** @param pass with a gradient of one map for all input channels, or of one for each */
+/** @param pass its gradient has one map for all input channels, or one map for each */
 function perWeight(node: ConvNode, { input, inShape, gradient }: LayerPass): number {
   const area = node.shape[1] * node.shape[2]
   const inArea = inShape[1] * inShape[2]
@@ -71,7 +73,7 @@ function perWeight(node: ConvNode, { input, inShape, gradient }: LayerPass): num
   return sum
 }
 
-/** Sum over the outputs that a tap reaches of a map's value there times the value that it reads. */
+/** Sum over a tap's outputs of the gradient there times the input that the tap reads. */
 function overlap(
   range: TapRange,
   out: Float64Array,
@@ -93,9 +95,9 @@ function overlap(
 }
 
 /**
- * Of weights that have a value, and an error, of their own at every position: sum over positions, weights of
- * (gradient times input)^2; where they carry a scale of positions, with what their rounding has in common in
- * all channels.
+ * For weights with an independent value and error at every position: sum over positions and weights of
+ * (gradient times input)^2. For weights with a position scale, the part of the rounding that is common to all
+ * channels is added.
  */
 export function scatteredGradient(node: ConvNode, pass: LayerPass): number {
   const alone = perPosition(node, pass)
@@ -118,26 +120,26 @@ function perPosition(node: ConvNode, { input, inShape, gradient }: LayerPass): n
   return sum
 }
 
-/** Squares, summed over channels where every output reads every input. */
+/** Squares of the values; summed over channels if `isSummed`. */
 function squares(values: Float64Array, [channels, height, width]: Shape, isSummed: boolean): Float64Array {
   if (!isSummed) return product(values, values)
   const area = height * width
   return commonSums(values, values, channels, area)
 }
 
-/** The same of a diagonal's scales. */
+/** The sum of squares for a diagonal's scales. */
 export function diagonalGradient(
   { channel, position }: NodeOf<'diagonal'>,
   input: Float64Array,
   gradient: Float64Array,
 ): number {
   const common = commonToChannels(input, gradient, position.length)
-  // One plaintext then serves all ciphertexts, with one error.
+  // All ciphertexts share one plaintext, and so its error.
   if (channel.every((scale) => scale === channel[0])) return common
   return relativeGradient(input, gradient) + TRUNCATED_SHARE * common
 }
 
-/** The same of a head's weights, each divided by the number of positions that it is applied to. */
+/** The sum of squares for a head's encoded weights, which are divided by the number of positions. */
 export function headGradient(input: Float64Array, channels: number, gradient: Float64Array): number {
   const area = input.length / channels
   let sum = 0
@@ -153,7 +155,7 @@ export function sumOfSquares(values: Float64Array): number {
   return sum
 }
 
-/** The same of masks, one for each of a tensor's elements: of errors relative to them. */
+/** The sum of squares for relative errors of a tensor's elements. */
 export const relativeGradient = (input: Float64Array, gradient: Float64Array): number =>
   sumOfSquares(product(input, gradient))
 

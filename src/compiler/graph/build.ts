@@ -68,13 +68,12 @@ class NetworkGraphBuilder extends GraphBuilder {
       position,
       channel: Float64Array.from(norm.gammaC),
       shape: this.shape(source),
-      // The running statistics are what the normalised tensor had in training: unit variance before the
-      // gammas.
+      // In training, the running statistics gave the normalised tensor unit variance before the gammas.
       rms: rootMeanSquare(norm.gammaHW) * rootMeanSquare(norm.gammaC),
     })
   }
 
-  /** Half 0 or 1 of the channels. */
+  /** The first or the second half of the channels. */
   half(source: NodeId, which: 0 | 1, name: string): NodeId {
     const [c, h, w] = this.shape(source)
     const shape: Shape = [c / 2, h, w]

@@ -3,15 +3,15 @@ import type { ConvNode, Shape } from './graph.ts'
 import { multiplyMatrices, transpose } from './matrix.ts'
 
 /**
- * Where one kernel position meets the map: the outputs `top` .. `bottom - 1`, `left` .. `right - 1` read the
- * input at `y * inRow + x * inColumn + shift`.
+ * The outputs for which one kernel position reads within the map: rows `top` .. `bottom - 1` and columns
+ * `left` .. `right - 1`. Output (y, x) reads the input at `y * inRow + x * inColumn + shift`.
  */
 export interface TapRange {
   readonly top: number
   readonly bottom: number
   readonly left: number
   readonly right: number
-  /** Input index that belongs to output (0, 0); it may lie outside the input. */
+  /** Input index that output (0, 0) reads; it may lie outside the input. */
   readonly shift: number
   readonly outRow: number
   readonly inRow: number
@@ -29,7 +29,7 @@ export function convolve(node: ConvNode, x: Float64Array, inShape: Shape): Float
   return node.position ? scalePositions(plain, node.position) : plain
 }
 
-/** The same without the scale of positions. */
+/** As `convolve`, without the scale of positions. */
 export function convolvePlain(node: ConvNode, x: Float64Array, inShape: Shape): Float64Array {
   const [channels, height, width] = node.shape
   if (isPointwise(node)) {
@@ -43,11 +43,11 @@ export function convolvePlain(node: ConvNode, x: Float64Array, inShape: Shape): 
 }
 
 /**
- * The transpose of the convolution as a linear map: what a gradient with respect to its output makes of one
- * with respect to its input (the chain rule).
+ * The transpose of the convolution as a linear map. By the chain rule it turns the gradient with respect to
+ * the output into the gradient with respect to the input.
  *
- * @param gradient [out, H, W]
- * @returns [in, H, W] of `inShape`
+ * @param gradient [out, H, W] with respect to the output
+ * @returns [in, H, W] of `inShape`, with respect to the input
  */
 export function convolveTransposed(node: ConvNode, gradient: Float64Array, inShape: Shape): Float64Array {
   const scaled = node.position ? scalePositions(gradient, node.position) : gradient
@@ -66,7 +66,7 @@ export function convolveTransposed(node: ConvNode, gradient: Float64Array, inSha
 const isPointwise = ({ kernel, stride, padding, groups }: ConvNode): boolean =>
   kernel === 1 && stride === 1 && padding === 0 && groups === 1
 
-/** Each weight with where it reaches, and where its output and input channels begin. */
+/** Visits each weight with its range, and the start of its output and input channels. */
 function eachWeight(
   node: ConvNode,
   inShape: Shape,
@@ -86,7 +86,7 @@ function eachWeight(
   }
 }
 
-/** In the order of a kernel's weights. */
+/** The range of each kernel position, in the order of a kernel's weights. */
 export function tapRanges(
   { kernel, stride, padding, dilation, shape }: ConvNode,
   inShape: Shape,

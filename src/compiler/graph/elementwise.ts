@@ -1,5 +1,5 @@
-// Sums, products and scales of tensors [C, H, W], by plain loops: `map` calls a function for each of millions
-// of elements.
+// Sums, products and scales of tensors [C, H, W]. They are plain loops, because `map` calls a function for
+// each of millions of elements.
 
 export function sum(a: Float64Array, b: Float64Array): Float64Array {
   const out = new Float64Array(a.length)

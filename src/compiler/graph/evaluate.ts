@@ -2,14 +2,15 @@ import { convolve } from './convolution.ts'
 import { normalise, product, scale, scaleChannels, sum } from './elementwise.ts'
 import { type Graph, type Node, type NodeId, operands, users } from './graph.ts'
 
-/** Row-major [C, H, W] values of one node. */
+/** Values of one node, [C, H, W], row-major. */
 export type Tensor = Float64Array
 
 /**
- * Evaluates a graph in double precision: the meaning of every node, against which each pass is tested.
+ * Evaluates a graph in double precision. It defines the meaning of every node, and tests compare each pass
+ * with it.
  *
  * @param image [C, H, W] of the input node, row-major
- * @param observe called with every node's tensor as it is computed; the observer's to keep
+ * @param observe called with every node's tensor when it is computed; the observer may keep the tensor
  * @returns the output node's tensor
  */
 export function evaluate(
@@ -25,15 +26,15 @@ export function evaluate(
   return output!
 }
 
-/** A node's tensor as it is computed. */
+/** A node with its tensor. */
 export interface Evaluated {
   readonly id: NodeId
   readonly tensor: Tensor
 }
 
 /**
- * The same node by node: whoever asks for the next one may first change the tensor, from which the rest is
- * computed then. Tensors that nothing reads any more are let go.
+ * Evaluates a graph node by node. The caller may change a tensor before it asks for the next node; later
+ * nodes read the changed tensor. Tensors without further readers are released.
  */
 export function* evaluation(graph: Graph, image: Float64Array): Generator<Evaluated> {
   const values: Tensor[] = []

@@ -6,17 +6,17 @@ export type Shape = readonly [channels: number, height: number, width: number]
 
 /** Deviation of a logit, root mean square over logits, for independent errors of deviation 1. */
 export interface Sensitivity {
-  /** In every element of the node's tensor. */
+  /** For errors in every element of the node's tensor. */
   readonly tensor: number
-  /** The same relative to each element. */
+  /** For errors relative to each element of the node's tensor. */
   readonly relative: number
-  /** In every weight, the same at all positions. */
+  /** For errors in every weight, equal at all positions. */
   readonly weights: number
-  /** In every weight at every position. */
+  /** For errors in every weight at every position. */
   readonly scattered: number
   /**
-   * In every mask that moves elements along rows: see `analysis/mask-errors.ts`. 0 but for strided
-   * convolutions.
+   * For errors in every mask that selects elements of rows (`analysis/mask-errors.ts`). It is 0 unless the
+   * node is a strided convolution.
    */
   readonly moved: number
 }
@@ -24,9 +24,9 @@ export interface Sensitivity {
 interface Base {
   readonly name: string
   readonly shape: Shape
-  /** Root mean square of the tensor where it is known, from poly-BN statistics or from the preprocessing. */
+  /** Root mean square of the tensor, where poly-BN statistics or the preprocessing give it. */
   readonly rms?: number
-  /** Noted once the graph is folded. */
+  /** Present in folded graphs. */
   readonly sensitivity?: Sensitivity
 }
 
@@ -76,7 +76,7 @@ export type Node =
   | ({ readonly kind: 'flip'; readonly source: NodeId } & Base)
   /** Channels start .. start + shape[0] - 1. */
   | ({ readonly kind: 'slice'; readonly source: NodeId; readonly start: number } & Base)
-  /** The same tensor, to be packed more densely: see `insertRepacks`. `merged` ciphertexts become one. */
+  /** The same tensor in a denser packing (`insertRepacks`). `merged` ciphertexts become one. */
   | ({ readonly kind: 'repack'; readonly source: NodeId; readonly merged: number } & Base)
   | ({ readonly kind: 'add'; readonly left: NodeId; readonly right: NodeId } & Base)
   /** Element-wise product. */
@@ -98,7 +98,7 @@ export interface Graph {
   readonly output: NodeId
 }
 
-/** What errors in a node do to the logits. */
+/** The sensitivity of a node of a folded graph. */
 export function sensitivityOf({ name, sensitivity }: Node): Sensitivity {
   if (sensitivity === undefined)
     throw new Error(`Nothing is known of what errors in ${name} do to the logits`)
@@ -140,7 +140,7 @@ export function users(graph: Graph): NodeId[][] {
   return lists
 }
 
-/** Appends nodes and hands out their ids. */
+/** Appends nodes and returns their ids. */
 export class GraphBuilder {
   readonly nodes: Node[] = []
 
@@ -152,13 +152,13 @@ export class GraphBuilder {
     return this.nodes[id].shape
   }
 
-  /** The graph of all nodes that `output` needs. */
+  /** The graph of all nodes that `output` depends on. */
   finish(output: NodeId): Graph {
     return prune({ nodes: this.nodes, output })
   }
 }
 
-/** Drops the nodes that the output does not need, keeping the order. */
+/** Removes the nodes that the output does not depend on. The order of the others is kept. */
 export function prune(graph: Graph): Graph {
   const needed = new Set<NodeId>([graph.output])
   for (let id = graph.output; id >= 0; id--) {

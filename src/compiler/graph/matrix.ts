@@ -1,4 +1,4 @@
-/** Rows and columns of a result that one pass over the inner dimension works out, in registers. */
+/** Rows and columns of the block of results that one pass over the inner dimension computes in registers. */
 const BLOCK = 4
 
 /** Shape of a product: [rows, inner] times [inner, columns]. */
@@ -18,8 +18,7 @@ export interface ProductShape {
 export function multiplyMatrices(a: Float64Array, b: Float64Array, shape: ProductShape): Float64Array {
   const { rows, inner, columns } = shape
   const out = new Float64Array(rows * columns)
-  // So many columns of b as a block has, one behind the other: the innermost loop then reads what lies
-  // together.
+  // The columns of b that a block needs, interleaved, so that the innermost loop reads adjacent values.
   const panel = new Float64Array(inner * BLOCK)
   for (let column = 0; column < columns; column += BLOCK) {
     const width = Math.min(BLOCK, columns - column)
@@ -63,7 +62,7 @@ function partOfBlock(
   }
 }
 
-/** Sixteen sums that stay in registers: each value that is loaded takes part in four products. */
+/** Computes sixteen sums in registers. Each value that is loaded takes part in four products. */
 function wholeBlock(
   out: Float64Array,
   a: Float64Array,

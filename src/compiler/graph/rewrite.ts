@@ -1,22 +1,22 @@
 import { type Graph, GraphBuilder, type Node, type NodeId, operands, users, withOperands } from './graph.ts'
 
-/** What a rewriting rule sees: the new graph so far, and facts about the old one. */
+/** The old graph and the part of the new graph that is built. */
 export interface RewriteContext {
   readonly old: Graph
   readonly built: GraphBuilder
-  /** Number of uses of an old node. */
+  /** Number of uses of a node of the old graph. */
   usesOf(id: NodeId): number
-  /** Old nodes that use an old node. */
+  /** Nodes of the old graph that use a node of the old graph. */
   usersOf(id: NodeId): readonly Node[]
 }
 
 /**
- * A rule: given a node whose operands are already ids of the new graph, and its old id, returns the id that
- * replaces it, or undefined to keep it.
+ * A rewriting rule. It gets a node whose operands are ids of the new graph, and the node's id in the old
+ * graph. It returns the id of the replacement in the new graph, or undefined to keep the node.
  */
 export type Rule = (node: Node, context: RewriteContext, oldId: NodeId) => NodeId | undefined
 
-/** Rebuilds a graph in order, letting `rule` replace nodes; nodes that are no longer needed disappear. */
+/** Rebuilds a graph node by node with a rule. Nodes that the output no longer depends on are removed. */
 export function rewrite(graph: Graph, rule: Rule): Graph {
   const built = new GraphBuilder()
   const uses = users(graph)
@@ -37,7 +37,7 @@ export function rewrite(graph: Graph, rule: Rule): Graph {
   return built.finish(renamed[graph.output])
 }
 
-/** Applies a pass until it changes nothing: nodes are compared by identity of kind and count. */
+/** Applies a pass until it changes neither the number of nodes nor the kind or operands of any node. */
 export function fixpoint(graph: Graph, pass: (graph: Graph) => Graph): Graph {
   const signature = (g: Graph) => g.nodes.map((n) => `${n.kind}:${operands(n).join(',')}`).join(';')
   let current = graph

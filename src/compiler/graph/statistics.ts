@@ -5,17 +5,14 @@ export function rootMeanSquare(values: ArrayLike<number>): number {
   return values.length === 0 ? 0 : Math.sqrt(sum / values.length)
 }
 
-const known = new WeakMap<Float64Array, number>()
+const cache = new WeakMap<Float64Array, number>()
 
-/**
- * The same of a vector that never changes, as those of graphs: worked out once, however many drafts ask for
- * it.
- */
-export function knownRootMeanSquare(values: Float64Array): number {
-  const before = known.get(values)
+/** Root mean square of a vector that never changes, as the vectors of graphs. It is computed once. */
+export function cachedRootMeanSquare(values: Float64Array): number {
+  const before = cache.get(values)
   if (before !== undefined) return before
   const size = rootMeanSquare(values)
-  known.set(values, size)
+  cache.set(values, size)
   return size
 }
 
@@ -25,7 +22,7 @@ export function deviation(values: Float64Array): number {
   return rootMeanSquare(values.map((value) => value - mean))
 }
 
-/** Of positive values; 0 where one of them is. */
+/** Geometric mean of nonnegative values; 0 when a value is 0. */
 export const geometricMean = (values: readonly number[]): number =>
   Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length)
 
@@ -36,11 +33,11 @@ export function peak(values: ArrayLike<number>): number {
   return largest
 }
 
-/** What the noise model needs to know of a constant. */
+/** The facts about a constant that the noise model reads. */
 export interface ConstantStatistics {
   readonly period: number
-  /** Root mean square of the values in slots where the sum that they are weights of has elements. */
+  /** Root mean square of the values in the slots where the weighted sum has elements. */
   readonly gain: number
-  /** Whether encoding it rounds nothing. */
+  /** Whether the constant is encoded without rounding. */
   readonly exact?: boolean
 }

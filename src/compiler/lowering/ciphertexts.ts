@@ -1,15 +1,17 @@
 import { channelsIn } from '../../circuit/layout.ts'
 import type { Layout, ValueId } from '../../circuit/types.ts'
-import type { CircuitBuilder } from './builder.ts'
+import type { CircuitBuilder } from './builder/circuit-builder.ts'
+import { type LoweredValue, replicate } from './replicate.ts'
 
 /**
- * Lowers a tensor ciphertext by ciphertext. A draft lowers only one of those that are alike and counts it for
- * all of them: those that hold equally many channels and are made from the same values of a draft.
+ * Lowers a tensor ciphertext by ciphertext. In a draft, ciphertexts are replicates of each other when they
+ * hold equally many channels and are made from equal operands; one of them is lowered, with the number of
+ * replicates as its multiplicity.
  *
  * @param layout of the tensor that is made
- * @param operands values of tensors that are read ciphertext by ciphertext; none when each output reads all
- *   inputs
- * @returns one value for each ciphertext; in a draft, those of ciphertexts that are alike are the same
+ * @param operands values of the tensors that are read ciphertext by ciphertext; none when each output reads
+ *   all inputs
+ * @returns one value for each ciphertext; in a draft, replicates share a value
  */
 export function eachCiphertext(
   builder: CircuitBuilder,
@@ -18,14 +20,15 @@ export function eachCiphertext(
   lower: (index: number) => ValueId,
 ): ValueId[] {
   const values = new Array<ValueId>(layout.ciphertexts)
-  for (const alike of replicateGroups(builder, layout, operands)) {
+  for (const replicates of replicateGroups(builder, layout, operands)) {
     const start = builder.ops.length
-    let made: { readonly value: ValueId; readonly end: number } | undefined
-    for (const sharing of Map.groupBy(alike, (index) => index % builder.apart).values()) {
-      const value = builder.counted(sharing.length, () =>
-        made === undefined ? lower(sharing[0]) : builder.again(start, made.end, made.value),
+    let first: LoweredValue | undefined
+    // Replicates that later layers tell apart have values of their own.
+    for (const sharing of Map.groupBy(replicates, (index) => index % builder.replicateStride).values()) {
+      const value = builder.withMultiplicity(sharing.length, () =>
+        first === undefined ? lower(sharing[0]) : replicate(builder, first),
       )
-      made ??= { value, end: builder.ops.length }
+      first ??= { value, start, end: builder.ops.length }
       for (const index of sharing) values[index] = value
     }
   }
@@ -33,25 +36,25 @@ export function eachCiphertext(
 }
 
 /**
- * The numbers of a tensor's ciphertexts; in a draft, those that are alike together, in the order of the first
- * of them.
+ * The indices of a tensor's ciphertexts in groups of replicates, ordered by the first index of each group.
+ * Every group of a circuit that is no draft has one index.
  *
- * @param operands as above
+ * @param operands as for `eachCiphertext`
  */
 export function replicateGroups(
-  { emit }: CircuitBuilder,
+  { isDraft }: CircuitBuilder,
   layout: Layout,
   operands: readonly (readonly ValueId[])[],
 ): (readonly number[])[] {
   const groups: number[][] = []
   for (let index = 0; index < layout.ciphertexts; index++) {
-    const group = emit
-      ? undefined
-      : groups.find(
+    const group = isDraft
+      ? groups.find(
           ([first]) =>
             channelsIn(layout, first) === channelsIn(layout, index) &&
             operands.every((values) => values[first] === values[index]),
         )
+      : undefined
     if (group === undefined) groups.push([index])
     else group.push(index)
   }

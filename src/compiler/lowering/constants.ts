@@ -2,7 +2,10 @@ import { channelsIn, slotOf } from '../../circuit/layout.ts'
 import type { Constant, Layout } from '../../circuit/types.ts'
 import { positionOf, wrap } from '../packing/taps.ts'
 
-/** A full-size constant from one value per element of a ciphertext; undefined when all are zero. */
+/**
+ * A full-size constant with one value for each element of a ciphertext, and zeros in all other slots;
+ * undefined when all values are zero.
+ */
 export function fullConstant(
   slots: number,
   layout: Layout,
@@ -20,11 +23,14 @@ export function fullConstant(
 }
 
 /**
- * A full-size constant of a factor for each channel and one for each position, rotated back by whole
- * positions: the c' with rotate(c' * x, steps) = c * rotate(x, steps). Undefined when all slots are zero.
+ * A full-size constant that is the product of a factor for each channel and a factor for each position. It is
+ * rotated back by the whole positions by which `coarse` is shifted: the c' with rotate(c' * x, steps) = c *
+ * rotate(x, steps).
  *
- * @param coarse as `positionFactors` makes it; constants of all ciphertexts should share it
- * @param fineAt of the ciphertext's channels, by their place in it
+ * @param coarse factors of the positions, from `positionFactors`; the constants of all ciphertexts should
+ *   share it, because it is stored once
+ * @param fineAt factor of a channel, by its index within the ciphertext
+ * @returns undefined when all slots are zero
  */
 export function outerConstant(
   layout: Layout,
@@ -38,8 +44,8 @@ export function outerConstant(
 }
 
 /**
- * One factor for each position of a ciphertext, moved by `shift` positions to the right; undefined when all
- * are zero.
+ * One factor for each position of a ciphertext, shifted to the right by `shift` positions; undefined when all
+ * factors are zero.
  */
 export function positionFactors(
   slots: number,
@@ -57,13 +63,13 @@ export function positionFactors(
   return values.some((v) => v !== 0) ? values : undefined
 }
 
-/** A constant of period `period` from one value per slot of a period; undefined when all are zero. */
+/** A periodic constant with one value for each slot of a period; undefined when all values are zero. */
 export function periodicConstant(period: number, valueAt: (slot: number) => number): Constant | undefined {
   const values = Float64Array.from({ length: period }, (_, slot) => valueAt(slot))
   return values.some((v) => v !== 0) ? values : undefined
 }
 
-/** The constant c' with rotate(c' * x, steps) = c * rotate(x, steps). */
+/** The constant c' with rotate(c' * x, steps) = c * rotate(x, steps); undefined where c is. */
 export function rotatedBack(constant: Float64Array | undefined, steps: number): Float64Array | undefined {
   if (constant === undefined) return undefined
   return Float64Array.from(constant, (_, slot) => constant[wrap(slot - steps, constant.length)])

@@ -1,24 +1,26 @@
 import { PolyVeilError } from '../../errors/index.ts'
 import { type Graph, type NodeId, operands, users } from '../graph/graph.ts'
-import type { CircuitBuilder } from './builder.ts'
+import type { CircuitBuilder } from './builder/circuit-builder.ts'
 import type { LoweredHead } from './head.ts'
 import { type Cuts, Lowering, type LoweringOptions } from './lower.ts'
 
-/** A level that compute leaves for bringing a value's scale down before it is refreshed. */
+/** Levels above the refresh level that are reserved for lowering a value's scale before its refresh. */
 const RESERVED_LEVELS = 1
 
+/** Cuts of a graph, and its lowered head. */
 export interface CutGraph {
   readonly cuts: Cuts
   readonly head: LoweredHead
 }
 
 /**
- * Lowers a graph that is deeper than the modulus, and finds where its values have to be refreshed: as late as
- * possible, at places where few tensors are alive. A stretch between two such places is lowered at once; when
- * values would sink below the refresh level, what the stretch reads is refreshed before it; a stretch that is
- * too deep even then is divided.
+ * Lowers a graph that is deeper than the modulus, and finds the cuts: the nodes before which tensors are
+ * refreshed. Cuts are made as late as possible, at nodes where few tensors are alive. The graph is divided
+ * into segments at these nodes, and each segment is lowered as a whole. When values of a segment would fall
+ * below the refresh level, the tensors that the segment reads are refreshed before it. A segment that is too
+ * deep after a refresh is divided again.
  *
- * @param options with the refresh level
+ * @param builder empty; the operations are appended to it
  * @throws DEPTH_EXCEEDED when one layer alone is too deep
  */
 export function planCuts(
@@ -29,8 +31,8 @@ export function planCuts(
   return new CutPlanner(builder, graph, options).run()
 }
 
-/** Nodes `from` .. `to - 1`. */
-interface Stretch {
+/** Nodes `from` .. `to - 1`, which are lowered together. */
+interface GraphSegment {
   readonly from: NodeId
   readonly to: NodeId
 }
@@ -40,7 +42,7 @@ class CutPlanner {
   readonly #graph: Graph
   readonly #lowering: Lowering
   readonly #lowest: number
-  /** Tensors that are computed up to each node and read after it. */
+  /** For each node, the number of tensors that are computed up to the node and read after it. */
   readonly #alive: Int32Array
   readonly #cuts = new Map<NodeId, readonly NodeId[]>()
 
@@ -58,37 +60,41 @@ class CutPlanner {
 
   run(): CutGraph {
     const { output } = this.#graph
-    for (const stretch of this.#stretches({ from: 0, to: output })) this.#lower(stretch)
-    let head: LoweredHead | undefined
+    for (const segment of this.#segments({ from: 0, to: output })) this.#lower(segment)
+    return { cuts: this.#cuts, head: this.#lowering.finish(this.#lowerHead(output)) }
+  }
+
+  #lowerHead(output: NodeId): LoweredHead {
+    const heads: LoweredHead[] = []
     const lowerHead = (): void => {
-      head = this.#lowering.lowerHead()
+      heads.push(this.#lowering.lowerHead())
     }
     if (!this.#attempt([lowerHead])) {
       this.#cut(output, [this.#sourceOf(output)])
       if (!this.#attempt([lowerHead])) throw this.#tooDeep(output)
     }
-    return { cuts: this.#cuts, head: this.#lowering.finish(head!) }
+    return heads.at(-1)!
   }
 
-  #lower(stretch: Stretch): void {
-    const { from, to } = stretch
+  #lower(segment: GraphSegment): void {
+    const { from, to } = segment
     const lowerAll = Array.from({ length: to - from }, (_, i) => () => this.#lowering.lowerNode(from + i))
     if (this.#attempt(lowerAll)) return
     const undo = this.#lowering.mark()
-    const read = this.#readBy(stretch)
+    const read = this.#readBy(segment)
     if (read.length > 0) {
       this.#cut(from, read)
       if (this.#attempt(lowerAll)) return
       undo()
       this.#cuts.delete(from)
     }
-    const parts = this.#stretches(stretch)
+    const parts = this.#segments(segment)
     if (parts.length > 1) for (const part of parts) this.#lower(part)
-    else this.#lowerSingly(stretch)
+    else this.#lowerSingly(segment)
   }
 
-  /** No place within is better than another: node by node, refreshing whatever the next one reads. */
-  #lowerSingly({ from, to }: Stretch): void {
+  /** Lowers node by node, and refreshes the operands of each node that is too deep. */
+  #lowerSingly({ from, to }: GraphSegment): void {
     for (let id = from; id < to; id++) {
       const lowerOne = (): void => this.#lowering.lowerNode(id)
       if (this.#attempt([lowerOne])) continue
@@ -97,7 +103,12 @@ class CutPlanner {
     }
   }
 
-  /** Does all of it unless values would sink too low; then nothing has happened. */
+  /**
+   * Runs all steps, unless a value falls below the lowest level that computing may use. Then all steps are
+   * undone.
+   *
+   * @returns whether the steps were kept
+   */
   #attempt(steps: readonly (() => void)[]): boolean {
     const undo = this.#lowering.mark()
     const { ops } = this.#builder
@@ -118,14 +129,14 @@ class CutPlanner {
     this.#lowering.refresh(tensors)
   }
 
-  /** Lowered tensors that a stretch reads and that are not at the highest level. */
-  #readBy({ from, to }: Stretch): NodeId[] {
+  /** Lowered tensors below the highest level that a segment reads. */
+  #readBy({ from, to }: GraphSegment): NodeId[] {
     const read = new Set<NodeId>()
     for (let id = from; id < to; id++) this.#collect(id, read)
     return [...read].filter((id) => id < from && this.#lowering.levelOf(id) < this.#builder.chain.topLevel)
   }
 
-  /** What lowering a node reads: its operands, and for a sum those of the layers that wait for it. */
+  /** Adds the tensors that lowering a node reads: its operands, and for a sum those of its waiting layers. */
   #collect(id: NodeId, read: Set<NodeId>): void {
     if (this.#lowering.waitsForSum(id)) return
     for (const operand of operands(this.#graph.nodes[id])) {
@@ -136,11 +147,11 @@ class CutPlanner {
 
   #sourceOf = (id: NodeId): NodeId => operands(this.#graph.nodes[id])[0]
 
-  /** Cuts a stretch where fewer tensors are alive than on either side. */
-  #stretches({ from, to }: Stretch): Stretch[] {
+  /** Divides a segment after each node where fewer tensors are alive than after its neighbours. */
+  #segments({ from, to }: GraphSegment): GraphSegment[] {
     const alive = this.#alive.subarray(from, to)
     const least = alive.slice(0, -1).reduce((a, b) => Math.min(a, b), Infinity)
-    const result: Stretch[] = []
+    const result: GraphSegment[] = []
     let start = from
     for (let id = from; id < to - 1; id++) {
       const count = alive[id - from]
@@ -158,7 +169,7 @@ class CutPlanner {
     const alive = new Int32Array(uses.length)
     uses.forEach((own, node) => {
       if (this.#lowering.waitsForSum(node)) return
-      // A layer that waits for its sum reads when the sum is made.
+      // A layer that waits for its sum reads its operand when the sum is lowered.
       const reads = own.flatMap((user) => (this.#lowering.waitsForSum(user) ? uses[user] : [user]))
       const last = Math.max(node, ...reads)
       for (let id = node; id < last; id++) alive[id]++

@@ -1,23 +1,25 @@
 import { channelsIn } from '../../circuit/layout.ts'
 import type { Layout, ValueId } from '../../circuit/types.ts'
 import type { ConvNode } from '../graph/graph.ts'
-import { knownRootMeanSquare } from '../graph/statistics.ts'
+import { cachedRootMeanSquare } from '../graph/statistics.ts'
 import { withChannels, withStride } from '../packing/choose.ts'
 import { guardsSuffice, missesMap, type Tap, tapsOf, wrap } from '../packing/taps.ts'
-import type { CircuitBuilder, ConstantDraft, TermDraft } from './builder.ts'
+import type { CircuitBuilder, TermDraft } from './builder/circuit-builder.ts'
+import type { ConstantDraft } from './builder/constant-pool.ts'
 import { eachCiphertext, replicateGroups } from './ciphertexts.ts'
 import { fullConstant, periodicConstant, rotatedBack } from './constants.ts'
 import type { Packed } from './packed.ts'
 import { giantSum, halfOf, type RotationStrategy, tapAndBabyStep } from './strategy.ts'
 
 /**
- * A convolution that mixes channels. Output channel co reads input channel ci by a rotation of ci - co slots
- * within the interleaved channels, and each tap by a rotation of whole positions; the rotations are split
- * into baby steps of the inputs and giant steps of the outputs (Halevi and Shoup, CRYPTO 2018, section 4).
+ * Lowers a convolution that mixes channels. Output channel co reads input channel ci by a rotation of ci - co
+ * slots within the interleaved channels, and each tap by a rotation of whole positions. The rotations are
+ * split into baby steps of the inputs and giant steps of the outputs (Halevi and Shoup, CRYPTO 2018, section
+ * 4).
  *
- * @param strategy of baby steps, giant steps and taps
  * @param constantScale scale of the weights
- * @returns output at the input's level, scale times `constantScale`; clean if no tap spills into the guards
+ * @returns output at the input's level, at the input's scale times `constantScale`; clean if no tap writes to
+ *   the guards
  */
 export function lowerDense(
   builder: CircuitBuilder,
@@ -41,13 +43,13 @@ export function lowerDense(
     strategy,
     constantScale,
     masked,
-    size: knownRootMeanSquare(node.weight),
+    size: cachedRootMeanSquare(node.weight),
   }
   const values = eachCiphertext(builder, layout, [], (out) => lowerOutput(mixing, out))
   return { layout, values, clean: masked || (input.clean && !isSpatial(taps) && node.stride === 1) }
 }
 
-/** Whether the weights are full-size plaintexts that leave out taps beyond the map. */
+/** Whether the weights are full-size plaintexts, which have zeros where a tap reads beyond the map. */
 export function isMaskedDense(builder: CircuitBuilder, input: Packed, node: ConvNode): boolean {
   const taps = tapsOf(node)
   const positions = builder.chain.slots / input.layout.interleave
@@ -64,13 +66,13 @@ interface Mixing {
   readonly taps: readonly Tap[]
   readonly strategy: RotationStrategy
   readonly constantScale: number
-  /** Whether weights are full-size plaintexts that leave out taps beyond the map. */
+  /** As `isMaskedDense`. */
   readonly masked: boolean
   /** Root mean square of the weights. */
   readonly size: number
 }
 
-/** One output ciphertext: the sum over giant steps of rotated dots. */
+/** Lowers one output ciphertext: a sum over giant steps of rotated dots. */
 function lowerOutput(mixing: Mixing, out: number): ValueId {
   const { builder, input, layout, strategy, constantScale } = mixing
   const { babies } = strategy
@@ -90,8 +92,8 @@ function giantTerms(mixing: Mixing, out: number, giant: number): TermDraft[] {
   const { babies } = strategy
   const terms: TermDraft[] = []
   const outputs = channelsIn(layout, out)
-  for (const alike of replicateGroups(builder, input.layout, [input.values])) {
-    const [index] = alike
+  for (const replicates of replicateGroups(builder, input.layout, [input.values])) {
+    const [index] = replicates
     const source = input.values[index]
     const inputs = channelsIn(input.layout, index)
     for (const tap of taps) {
@@ -101,7 +103,7 @@ function giantTerms(mixing: Mixing, out: number, giant: number): TermDraft[] {
         terms.push({
           value: () => tapAndBabyStep(builder, strategy, source, input.layout, tap, baby),
           constant: weights(mixing, out, index, tap, shift, giant * babies),
-          times: alike.length,
+          times: replicates.length,
         })
       }
     }

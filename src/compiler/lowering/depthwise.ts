@@ -1,22 +1,23 @@
 import type { Layout, ValueId } from '../../circuit/types.ts'
 import type { ConvNode } from '../graph/graph.ts'
-import { knownRootMeanSquare } from '../graph/statistics.ts'
+import { cachedRootMeanSquare } from '../graph/statistics.ts'
 import { withStride } from '../packing/choose.ts'
 import { guardsSuffice, missesMap, type Tap, tapsOf } from '../packing/taps.ts'
-import type { CircuitBuilder, ConstantDraft } from './builder.ts'
+import type { CircuitBuilder } from './builder/circuit-builder.ts'
+import type { ConstantDraft } from './builder/constant-pool.ts'
 import { eachCiphertext } from './ciphertexts.ts'
 import { outerConstant, periodicConstant, positionFactors } from './constants.ts'
 import type { Packed } from './packed.ts'
 import { giantSum, type RotationStrategy, tapSteps } from './strategy.ts'
 
 /**
- * A depthwise convolution. Separably, columns are baby steps of the input and rows giant steps of the output,
- * so a k x k kernel takes 2 (k - 1) rotations; directly, it takes k^2 - 1 rotations, all of the input. Where
- * the node scales positions, or guards do not do the padding, the weights are full-size plaintexts that leave
- * the output clean.
+ * Lowers a depthwise convolution. The separable strategy makes columns baby steps of the input and rows giant
+ * steps of the output: a k x k kernel takes 2 (k - 1) rotations. The direct strategy takes k^2 - 1 rotations
+ * of the input. The weights are full-size plaintexts where the node scales positions, or where the guards do
+ * not do the padding. Full-size weights make the output clean.
  *
- * @param constantScale scale of the weights, by whether they are full-size
- * @returns output at the input's level
+ * @param constantScale scale of the weights
+ * @returns output at the input's level, at the input's scale times `constantScale`
  */
 export function lowerDepthwise(
   builder: CircuitBuilder,
@@ -35,7 +36,7 @@ export function lowerDepthwise(
   return { layout, values, clean: full }
 }
 
-/** Whether the weights have to be full-size plaintexts rather than periodic ones. */
+/** Whether the weights have to be full-size plaintexts; otherwise they are periodic. */
 export function needsFullWeights(builder: CircuitBuilder, input: Packed, node: ConvNode): boolean {
   if (node.position !== undefined || !input.clean) return true
   const positions = builder.chain.slots / input.layout.interleave
@@ -43,12 +44,12 @@ export function needsFullWeights(builder: CircuitBuilder, input: Packed, node: C
 }
 
 /**
- * What a tap's weights are multiplied with at each position: 0 where it leaves the map, else the node's scale
- * there.
+ * The factors of a tap's weights at each position: 0 where the tap reads beyond the map, and the node's scale
+ * elsewhere. `steps` are the slots of the giant step.
  */
 type TapFactors = (tap: Tap, steps: number) => Float64Array | undefined
 
-/** The factors of each tap and giant step, made once for all ciphertexts. */
+/** Memoises the factors of each tap and giant step, because all ciphertexts share them. */
 function tapFactors(builder: CircuitBuilder, input: Packed, layout: Layout, node: ConvNode): TapFactors {
   const { height, width } = input.layout
   const known = new Map<string, Float64Array | undefined>()
@@ -112,7 +113,7 @@ function sumOfRows(filtering: Filtering): ValueId | undefined {
   return giantSum(builder, strategy, parts, unit * input.layout.rowStride * input.layout.interleave)
 }
 
-/** Largest step that all rows are multiples of. */
+/** Greatest common divisor of the rows' distances. */
 function rowUnit(rows: readonly number[]): number {
   const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b))
   return rows.reduce((unit, dy) => gcd(unit, Math.abs(dy)), 0) || 1
@@ -127,14 +128,14 @@ function weights(
   const first = index * channelsPerCiphertext
   const weightOf = (c: number) => node.weight[(c * node.kernel + tap.ky) * node.kernel + tap.kx]
   const count = Math.min(channelsPerCiphertext, channels - first)
-  const gain = knownRootMeanSquare(node.weight)
+  const gain = cachedRootMeanSquare(node.weight)
   const isZero = (): boolean => {
     if (full && missesMap(tap, node.stride, input.layout, layout)) return true
     for (let c = first; c < first + count; c++) if (weightOf(c) !== 0) return false
     return true
   }
   if (!full) {
-    // Steps are whole positions, so rotating back changes nothing in a periodic constant.
+    // The steps are whole positions, so a periodic constant that is rotated back is unchanged.
     return {
       period: interleave,
       gain,
@@ -145,7 +146,7 @@ function weights(
   const make = () => outerConstant(layout, index, factors(tap, steps), (local) => weightOf(first + local))
   return {
     period: builder.chain.slots,
-    gain: gain * (node.position ? knownRootMeanSquare(node.position) : 1),
+    gain: gain * (node.position ? cachedRootMeanSquare(node.position) : 1),
     isZero,
     make,
   }

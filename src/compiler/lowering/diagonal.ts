@@ -1,12 +1,15 @@
 import type { NodeOf } from '../graph/graph.ts'
-import { knownRootMeanSquare } from '../graph/statistics.ts'
-import type { CircuitBuilder } from './builder.ts'
+import { cachedRootMeanSquare } from '../graph/statistics.ts'
+import type { CircuitBuilder } from './builder/circuit-builder.ts'
 import { eachCiphertext } from './ciphertexts.ts'
 import { fullConstant, outerConstant, positionFactors } from './constants.ts'
 import type { Packed } from './packed.ts'
 
 /**
- * channel[c] * position[hw] * x: one full-size plaintext for each ciphertext, which also cleans the guards.
+ * Lowers channel[c] * position[hw] * x with one full-size plaintext for each ciphertext.
+ *
+ * @param constantScale scale of the plaintexts
+ * @returns output at the input's level, at the input's scale times `constantScale`; clean
  */
 export function lowerDiagonal(
   builder: CircuitBuilder,
@@ -15,7 +18,7 @@ export function lowerDiagonal(
   constantScale: number,
 ): Packed {
   const { layout } = input
-  const gain = knownRootMeanSquare(node.channel) * knownRootMeanSquare(node.position)
+  const gain = cachedRootMeanSquare(node.channel) * cachedRootMeanSquare(node.position)
   let scales: Float64Array | undefined
   const makeScales = () =>
     positionFactors(builder.chain.slots, layout, 0, (y, x) => node.position[y * layout.width + x])
@@ -36,7 +39,7 @@ export function lowerDiagonal(
   return { layout, values, clean: true }
 }
 
-/** x + bias, at the scale of x; guards stay as they are. */
+/** Lowers x + bias, at the level and scale of x. The guards are unchanged. */
 export function lowerBias(builder: CircuitBuilder, input: Packed, node: NodeOf<'bias'>): Packed {
   const { layout } = input
   const area = layout.height * layout.width
@@ -51,7 +54,7 @@ export function lowerBias(builder: CircuitBuilder, input: Packed, node: NodeOf<'
       )
     return builder.addPlain(value, {
       period: builder.chain.slots,
-      gain: knownRootMeanSquare(node.bias),
+      gain: cachedRootMeanSquare(node.bias),
       make,
     })
   })

@@ -3,29 +3,29 @@ import { channelsIn } from '../../circuit/layout.ts'
 import type { ValueId } from '../../circuit/types.ts'
 import { encodingNoise } from '../../he-ops/noise.ts'
 import { type NodeOf, sensitivityOf } from '../graph/graph.ts'
-import { knownRootMeanSquare } from '../graph/statistics.ts'
+import { cachedRootMeanSquare } from '../graph/statistics.ts'
 import { nextPowerOfTwo } from '../packing/choose.ts'
 import { wrap } from '../packing/taps.ts'
-import type { CircuitBuilder, ConstantDraft, TermDraft } from './builder.ts'
+import type { CircuitBuilder, TermDraft } from './builder/circuit-builder.ts'
+import type { ConstantDraft } from './builder/constant-pool.ts'
 import { replicateGroups } from './ciphertexts.ts'
 import { periodicConstant } from './constants.ts'
 import type { Packed } from './packed.ts'
 import { babyStep, giantSum, halfOf, type RotationStrategy } from './strategy.ts'
 import { wantedBits } from './weight-bits.ts'
 
-/** The encrypted logits: one value, logit k in every slot s with s mod period = k. */
+/** The encrypted logits: one value, with logit k in every slot s with s mod period = k. */
 export interface LoweredHead {
   readonly value: ValueId
   readonly period: number
 }
 
 /**
- * Average pooling and the dense layer as one sum over all slots. Slot t of a ciphertext holds one element;
- * for each of `period` outputs it is read by exactly one rotation, after which all slots of equal residue
- * modulo the period are summed. The full sum leaves nothing in any slot but logits.
+ * Lowers average pooling and the dense layer as one sum over all slots. Each slot of a ciphertext holds one
+ * element, and exactly one rotation reads the slot for each of `period` outputs. Then all slots of equal
+ * residue modulo the period are summed, after which every slot holds a logit or zero.
  *
  * @param input clean
- * @param strategy of baby steps and giant steps
  */
 export function lowerHead(
   builder: CircuitBuilder,
@@ -47,24 +47,24 @@ export function lowerHead(
   const summed = sumOverResidues(builder, mixed, period)
   const bias = {
     period,
-    gain: knownRootMeanSquare(node.bias),
+    gain: cachedRootMeanSquare(node.bias),
     make: () => periodicConstant(period, (k) => node.bias[k] ?? 0),
   }
   return { value: builder.addPlain(summed, bias), period }
 }
 
-/** The least ratio of weights to their rounding errors, in bits. */
+/** Least ratio of the weights to their rounding errors, in bits. */
 const LEAST_BITS = 8
 
 /**
- * log2 of the weights' scale, as of other layers: see `weightBits`.
+ * log2 of the scale of the head's weights. `weightBits` has the rule.
  *
- * @param outputs slots that repeat
+ * @param outputs period of the logits
  */
 function headBits(builder: CircuitBuilder, input: Packed, node: NodeOf<'head'>, outputs: number): number {
   const { height, width, interleave } = input.layout
   const error = encodingNoise(periodForBatch(Math.max(outputs, interleave), builder.batch))
-  const size = knownRootMeanSquare(node.weight) / (height * width)
+  const size = cachedRootMeanSquare(node.weight) / (height * width)
   const wanted = wantedBits(builder.policy.rounding, sensitivityOf(node).weights, error)
   return Math.max(wanted, LEAST_BITS + Math.log2(error / size))
 }
@@ -79,8 +79,8 @@ function giantTerms(builder: CircuitBuilder, input: Packed, node: NodeOf<'head'>
   const { period, strategy, giant } = step
   const { babies } = strategy
   const terms: TermDraft[] = []
-  for (const alike of replicateGroups(builder, input.layout, [input.values])) {
-    const [index] = alike
+  for (const replicates of replicateGroups(builder, input.layout, [input.values])) {
+    const [index] = replicates
     const source = input.values[index]
     for (let baby = -halfOf(babies); baby < babies - halfOf(babies); baby++) {
       const shift = giant * babies + baby
@@ -88,7 +88,7 @@ function giantTerms(builder: CircuitBuilder, input: Packed, node: NodeOf<'head'>
       terms.push({
         value: () => babyStep(builder, strategy, source, baby),
         constant: weights(input, node, index, shift, step),
-        times: alike.length,
+        times: replicates.length,
       })
     }
   }
@@ -110,7 +110,8 @@ function weights(
   const held = channelsIn(layout, index)
   const make = () =>
     periodicConstant(longest, (slot) => {
-      // After the giant step this slot stands at `target`; there it reads slot target + shift of the source.
+      // The giant step rotates this slot to `target`. The product there reads slot target + shift of the
+      // source.
       const target = wrap(slot - step.giant * step.strategy.babies, longest)
       const k = target % step.period
       const local = wrap(target + shift, layout.interleave)
@@ -118,11 +119,11 @@ function weights(
       return node.weight[k * channels + index * layout.channelsPerCiphertext + local] / area
     })
   const used = held / layout.interleave
-  const gain = (knownRootMeanSquare(node.weight) / area) * Math.sqrt(used)
+  const gain = (cachedRootMeanSquare(node.weight) / area) * Math.sqrt(used)
   return { period: longest, gain, make }
 }
 
-/** Adds all slots that are equal modulo `period`, by doubling. */
+/** Adds all slots that are equal modulo `period`. The distance of the rotations doubles each time. */
 function sumOverResidues(builder: CircuitBuilder, value: ValueId, period: number): ValueId {
   let sum = value
   for (let step = period; step < builder.chain.slots; step *= 2)

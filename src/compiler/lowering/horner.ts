@@ -1,11 +1,11 @@
 import type { ValueId } from '../../circuit/types.ts'
-import type { CircuitBuilder } from './builder.ts'
+import type { CircuitBuilder } from './builder/circuit-builder.ts'
 
 /**
- * Sum over k of rotate(parts[k], k * unit), by Horner's rule from both ends towards 0: as many rotations as
- * parts away from 0, with the two keys of +unit and -unit.
+ * Sum over k of rotate(parts[k], k * unit), by Horner's rule from both ends towards 0. It takes one rotation
+ * for each step between 0 and the farthest k on either side, and the keys of +unit and -unit.
  *
- * @param parts values by their k; all of one level and scale
+ * @param parts values by k; all of one level and scale
  */
 export function hornerSum(
   builder: CircuitBuilder,

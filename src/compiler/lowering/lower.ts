@@ -2,7 +2,7 @@ import type { Layout, ValueId, ValueType } from '../../circuit/types.ts'
 import { type ConvNode, type Graph, type Node, type NodeId, type NodeOf, users } from '../graph/graph.ts'
 import { chooseLayout, withChannels } from '../packing/choose.ts'
 import { reachAt } from '../passes/insert-repacks.ts'
-import type { CircuitBuilder } from './builder.ts'
+import type { CircuitBuilder } from './builder/circuit-builder.ts'
 import { eachCiphertext } from './ciphertexts.ts'
 import { lowerDense } from './dense.ts'
 import { lowerDepthwise } from './depthwise.ts'
@@ -10,24 +10,23 @@ import { lowerBias, lowerDiagonal } from './diagonal.ts'
 import { type LoweredHead, lowerHead } from './head.ts'
 import type { Packed } from './packed.ts'
 import { ciphertextStride, lowerRepack } from './repack.ts'
-import { alignedScale, bringTo, dropPacked, refreshPacked, rescalePacked } from './scale-alignment.ts'
+import { alignedScale, alignPacked, dropPacked, refreshPacked, rescalePacked } from './scale-alignment.ts'
 import { type RotationStrategy, type Strategies, strategyFor } from './strategy.ts'
 import { weightBits } from './weight-bits.ts'
 
-/** A layer whose constants' scale is free: it can be made to meet another tensor's scale. */
+/** A layer whose constants can have any scale, so that its output can be aligned with another tensor. */
 type Weighted = ConvNode | NodeOf<'diagonal'> | NodeOf<'repack'>
 
 /**
- * Most ciphertexts of a round: a share for each of the threads of both sides, and so few that the client has
- * the first ones of a cut long before the server has made the last ones.
+ * Largest number of ciphertexts of a round. There are enough for the threads of both sides, and few enough
+ * that the client receives the first round of a cut while the server computes later ones.
  */
 export const ROUND_CIPHERTEXTS = 16
 
 /**
- * Lowers a folded graph to circuit operations.
+ * Lowers a folded graph to operations without refreshes.
  *
  * @param input layout of the graph's input tensor
- * @returns the encrypted logits and how they repeat
  */
 export function lowerGraph(
   builder: CircuitBuilder,
@@ -38,7 +37,7 @@ export function lowerGraph(
   return lowerWithCuts(builder, graph, { layout: input, strategies }, new Map())
 }
 
-/** The same with refreshes, at the cuts that `planCuts` has found. */
+/** Lowers a folded graph to operations with refreshes at the cuts, which come from `planCuts`. */
 export const lowerWithCuts = (
   builder: CircuitBuilder,
   graph: Graph,
@@ -46,18 +45,18 @@ export const lowerWithCuts = (
   cuts: Cuts,
 ): LoweredHead => new Lowering(builder, graph, options).run(cuts)
 
-/** Before which nodes which tensors are refreshed. */
+/** The tensors that are refreshed before a node, by the node. */
 export type Cuts = ReadonlyMap<NodeId, readonly NodeId[]>
 
 export interface LoweringOptions {
-  /** Of the graph's input tensor. */
+  /** Layout of the graph's input tensor. */
   readonly layout: Layout
   readonly strategies: Strategies
-  /** Level at which values go to the client; given when there are cuts. */
+  /** Level at which values are sent to the client; required where there are cuts. */
   readonly refreshLevel?: number
 }
 
-/** Lowers node by node; what comes before what is the caller's to know. */
+/** Lowers a graph node by node. The caller keeps the order: operands before the nodes that read them. */
 export class Lowering {
   readonly #builder: CircuitBuilder
   readonly #graph: Graph
@@ -65,10 +64,10 @@ export class Lowering {
   readonly #strategies: Strategies
   readonly #uses: readonly NodeId[][]
   readonly #refreshLevel: number | undefined
-  /** What is repacked, with the node that does it. */
+  /** The repack node of each node that is repacked. */
   readonly #repacks = new Map<Node, NodeOf<'repack'>>()
   readonly #packed = new Map<NodeId, Packed>()
-  /** What each change of `#packed` replaced, in order. */
+  /** The entry that each change of `#packed` replaced, in the order of the changes. */
   readonly #replaced: { readonly id: NodeId; readonly before: Packed | undefined }[] = []
   #rounds = 0
 
@@ -84,6 +83,7 @@ export class Lowering {
     }
   }
 
+  /** Lowers the whole graph, with refreshes at the cuts. */
   run(cuts: Cuts): LoweredHead {
     const { output } = this.#graph
     for (let id = 0; id < output; id++) {
@@ -96,9 +96,8 @@ export class Lowering {
     return this.finish(this.lowerHead())
   }
 
-  /** Lowers a node whose operands are lowered. */
+  /** Lowers a node after its operands. A layer that waits for its sum is lowered with the sum. */
   lowerNode(id: NodeId): void {
-    // Weighted layers that end in a sum wait for it: there it shows which scale they have to meet.
     if (this.waitsForSum(id)) return
     this.#keep(
       id,
@@ -106,16 +105,17 @@ export class Lowering {
     )
   }
 
+  /** Lowers the graph's output after its operand. @throws when the output is not a head */
   lowerHead(): LoweredHead {
     const { nodes, output } = this.#graph
     const head = nodes[output]
     if (head.kind !== 'head') throw new Error(`The graph ends in ${head.kind}, not in a head`)
-    this.#announce(head, this.#value(head.source).layout)
+    this.#startLayer(head, this.#value(head.source).layout)
     const source = this.#value(head.source)
     return this.#builder.within(head, () => lowerHead(this.#builder, source, head, this.#strategyFor(source)))
   }
 
-  /** Where there are refreshes the answer leaves at their level. */
+  /** Drops the logits to the refresh level, if there is one. */
   finish(head: LoweredHead): LoweredHead {
     const level = this.#refreshLevel
     if (level === undefined) return head
@@ -126,7 +126,7 @@ export class Lowering {
     }
   }
 
-  /** Brings tensors back to the highest level, in rounds that overlap where there are several. */
+  /** Refreshes tensors to the highest level, in rounds of at most `ROUND_CIPHERTEXTS`. */
   refresh(tensors: readonly NodeId[]): void {
     const level = this.#refreshLevel
     if (level === undefined) throw new Error('There are cuts, and no level that values go to the client at')
@@ -142,7 +142,7 @@ export class Lowering {
     this.#rounds = first + Math.ceil(ciphertexts / ROUND_CIPHERTEXTS)
   }
 
-  /** A function that takes back what is lowered from now on. */
+  /** Returns a function that undoes all later lowering. */
   mark(): () => void {
     const undo = this.#builder.mark()
     const changes = this.#replaced.length
@@ -171,7 +171,7 @@ export class Lowering {
     return this.#packed.has(id)
   }
 
-  /** A lowered tensor; as it came back, where it has been refreshed. */
+  /** A lowered tensor; after its last refresh, if it was refreshed. */
   tensor(id: NodeId): Packed {
     return this.#value(id)
   }
@@ -196,22 +196,22 @@ export class Lowering {
   }
 
   #lowerInput(node: NodeOf<'input'>): Packed {
-    this.#announce(node, this.#input)
+    this.#startLayer(node, this.#input)
     const builder = this.#builder
-    // None are alike: the first layer reads patches, each with zeros of its own among the weights.
+    // Inputs are never replicates: the weights that read each ciphertext of patches have other zeros.
     const values = Array.from({ length: this.#input.ciphertexts }, (_, index) => builder.input(index))
     return { layout: this.#input, values, clean: true }
   }
 
-  /** @param scale of the constants; by default what rounding them takes */
+  /** @param scale of the constants; by default as `weightBits` */
   #lowerWeighted(node: Weighted, input: Packed, scale?: number): Packed {
-    this.#announce(node, input.layout)
+    this.#startLayer(node, input.layout)
     const constantScale = scale ?? 2 ** weightBits(this.#builder, node, input)
     const make = (): Packed => this.#builder.within(node, () => this.#lowerAt(node, input, constantScale))
     const repack = this.#repacks.get(node)
     if (repack === undefined) return make()
-    const apart = ciphertextStride(withChannels(input.layout, node.shape[0]), this.#densest(repack))
-    return this.#builder.keptApart(apart, make)
+    const stride = ciphertextStride(withChannels(input.layout, node.shape[0]), this.#densest(repack))
+    return this.#builder.withReplicateStride(stride, make)
   }
 
   #lowerAt(node: Weighted, input: Packed, constantScale: number): Packed {
@@ -246,15 +246,15 @@ export class Lowering {
     const source = this.#value(weighted.source)
     const builder = this.#builder
     const sourceType = this.#type(source)
-    const meeting = alignedScale(
+    const alignment = alignedScale(
       builder,
       this.#type(fixed),
       sourceType,
       weightBits(builder, weighted, source),
     )
-    const lowered = dropPacked(builder, source, meeting.level)
-    const branch = this.#lowerWeighted(weighted, lowered, meeting.scale / sourceType.scale)
-    return this.#addValues(bringTo(builder, fixed, meeting), branch)
+    const lowered = dropPacked(builder, source, alignment.level)
+    const branch = this.#lowerWeighted(weighted, lowered, alignment.scale / sourceType.scale)
+    return this.#addPacked(alignPacked(builder, fixed, alignment), branch)
   }
 
   #lowerWaiting(id: NodeId): Packed {
@@ -262,8 +262,8 @@ export class Lowering {
     return this.#lowerWeighted(node, this.#value(node.source))
   }
 
-  #addValues(a: Packed, b: Packed): Packed {
-    const values = this.#together(a, b, (left, right) => this.#builder.add(left, right))
+  #addPacked(a: Packed, b: Packed): Packed {
+    const values = this.#combined(a, b, (left, right) => this.#builder.add(left, right))
     return { layout: a.layout, values, clean: a.clean && b.clean }
   }
 
@@ -273,19 +273,22 @@ export class Lowering {
     const level = Math.min(this.#type(left).level, this.#type(right).level)
     const a = dropPacked(this.#builder, left, level)
     const b = dropPacked(this.#builder, right, level)
-    this.#announce(node, left.layout)
-    const values = this.#together(a, b, (left, right) => this.#builder.multiply(left, right))
+    this.#startLayer(node, left.layout)
+    const values = this.#combined(a, b, (left, right) => this.#builder.multiply(left, right))
     return { layout: left.layout, values, clean: left.clean || right.clean }
   }
 
   /** Combines two tensors ciphertext by ciphertext. */
-  #together(a: Packed, b: Packed, combine: (left: ValueId, right: ValueId) => ValueId): ValueId[] {
+  #combined(a: Packed, b: Packed, combine: (left: ValueId, right: ValueId) => ValueId): ValueId[] {
     return eachCiphertext(this.#builder, a.layout, [a.values, b.values], (index) =>
       combine(a.values[index], b.values[index]),
     )
   }
 
-  /** Whether a layer is lowered together with the sum that it ends in. */
+  /**
+   * Whether a layer is lowered together with the sum that reads it. The other summand then decides the scale
+   * of the layer's constants.
+   */
   waitsForSum(id: NodeId): boolean {
     const node = this.#graph.nodes[id]
     const isFree =
@@ -306,17 +309,14 @@ export class Lowering {
     return rescalePacked(this.#builder, packed)
   }
 
-  #announce(node: Node, layout: Layout): void {
+  #startLayer(node: Node, layout: Layout): void {
     const elements = layout.channels * layout.height * layout.width
-    const info = {
+    this.#builder.layer({
       name: node.name,
       kind: node.kind === 'conv' && node.groups !== 1 ? 'depthwise' : node.kind,
       shape: node.shape,
-      precisionBits: 0,
-      logitBits: 0,
       slotsUsed: elements / (layout.ciphertexts * this.#builder.chain.slots),
-      seconds: 0,
-    }
-    this.#builder.layer(info, layout.interleave)
+      interleave: layout.interleave,
+    })
   }
 }

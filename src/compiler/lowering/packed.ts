@@ -1,9 +1,9 @@
 import type { Layout, ValueId } from '../../circuit/types.ts'
 
-/** A tensor in ciphertexts: all values have one level and one scale. */
+/** A tensor in ciphertexts. All values have the same level and the same scale. */
 export interface Packed {
   readonly layout: Layout
   readonly values: readonly ValueId[]
-  /** Whether the slots that hold no element are zero. */
+  /** Whether all slots without an element are zero. */
   readonly clean: boolean
 }

@@ -1,21 +1,22 @@
 import { ciphertextOf, slotOf } from '../../circuit/layout.ts'
 import type { Layout, ValueId } from '../../circuit/types.ts'
 import { wrap } from '../packing/taps.ts'
-import type { CircuitBuilder, ConstantDraft, TermDraft } from './builder.ts'
+import type { CircuitBuilder, TermDraft } from './builder/circuit-builder.ts'
+import type { ConstantDraft } from './builder/constant-pool.ts'
 import { eachCiphertext } from './ciphertexts.ts'
 import { rotatedBack } from './constants.ts'
 import type { Packed } from './packed.ts'
 import { giantSum, type RotationStrategy } from './strategy.ts'
 
 /**
- * Moves a tensor to another layout: every element is cut out by a mask of ones and zeros and rotated to its
- * place, elements that go the same way together. Ways are split into baby steps of the inputs and giant steps
- * of the outputs. Between layouts whose rows are equally many slots apart there are as many ways as columns
- * times the factor by which ciphertexts become fewer.
+ * Lowers a repacking to another layout. A mask of ones and zeros selects the elements that move by the same
+ * number of slots, and a rotation moves them. The rotations are split into baby steps of the inputs and giant
+ * steps of the outputs. Between layouts of equal row stride in slots, the number of distinct moves is the
+ * number of columns times the number of ciphertexts that become one.
  *
  * @param target layout of the same channels and map
  * @param constantScale scale of the masks
- * @returns clean, at the input's level
+ * @returns output at the input's level, at the input's scale times `constantScale`; clean
  */
 export function lowerRepack(
   builder: CircuitBuilder,
@@ -24,7 +25,7 @@ export function lowerRepack(
   strategy: RotationStrategy,
   constantScale: number,
 ): Packed {
-  const moves = knownMoves(input.layout, target, builder.chain.slots)
+  const moves = cachedMoves(input.layout, target, builder.chain.slots)
   const steps = splitSteps(moves.flatMap((ofOutput) => [...ofOutput.values()].map(({ steps }) => steps)))
   const values = eachCiphertext(builder, target, sourcesOf(input, target), (out) => {
     const ofOutput = moves[out]
@@ -42,51 +43,51 @@ export function lowerRepack(
 }
 
 /**
- * In a tensor to be repacked, how many ciphertexts further one is that goes to the same place of another
- * ciphertext.
+ * Distance, in ciphertexts of a tensor to be repacked, between two that move to the same place of
+ * neighbouring target ciphertexts.
  */
 export const ciphertextStride = (from: Layout, to: Layout): number => {
-  const apart = to.channelsPerCiphertext / from.channelsPerCiphertext
-  return Number.isInteger(apart) ? apart : from.ciphertexts
+  const stride = to.channelsPerCiphertext / from.channelsPerCiphertext
+  return Number.isInteger(stride) ? stride : from.ciphertexts
 }
 
-/** The inputs that each output is made from, as `eachCiphertext` compares them. */
+/** The inputs that each output is made from, in the form of `eachCiphertext`'s operands. */
 function sourcesOf({ layout, values }: Packed, target: Layout): (readonly ValueId[])[] {
-  const apart = ciphertextStride(layout, target)
-  // Where channels fall differently in each output, no two are alike.
-  if (apart === layout.ciphertexts) return [Array.from({ length: target.ciphertexts }, (_, out) => out)]
-  return Array.from({ length: apart }, (_, source) =>
-    Array.from({ length: target.ciphertexts }, (_, out) => values[out * apart + source]),
+  const stride = ciphertextStride(layout, target)
+  // No two outputs are replicates where each output has its channels in other places of the inputs.
+  if (stride === layout.ciphertexts) return [Array.from({ length: target.ciphertexts }, (_, out) => out)]
+  return Array.from({ length: stride }, (_, source) =>
+    Array.from({ length: target.ciphertexts }, (_, out) => values[out * stride + source]),
   )
 }
 
-/** Elements of one ciphertext that go to another one by the same rotation. */
+/** Elements of one ciphertext that one rotation moves to another ciphertext. */
 interface Move {
   readonly source: number
-  /** Of the rotation to the left, between minus half of the slots and half of them. */
+  /** Slots of the rotation to the left, from minus half of all slots to half of them. */
   readonly steps: number
-  /** Slots where the elements arrive. */
+  /** Slots of the elements after the rotation. */
   readonly targets: number[]
 }
 
-/** Moves that were worked out last: each draft of a network asks for the same few. */
-const lastMoves = new Map<string, readonly Moves[]>()
-const MOST_KNOWN = 16
+/** Moves of the pairs of layouts that were used last. All drafts of a network use the same few. */
+const moveCache = new Map<string, readonly Moves[]>()
+const MOST_CACHED = 16
 
-function knownMoves(from: Layout, to: Layout, slots: number): readonly Moves[] {
+function cachedMoves(from: Layout, to: Layout, slots: number): readonly Moves[] {
   const key = JSON.stringify([from, to, slots])
-  const moves = lastMoves.get(key) ?? movesBetween(from, to, slots)
-  // Inserted anew, so that the first one is the one that was not asked for longest.
-  lastMoves.delete(key)
-  lastMoves.set(key, moves)
-  if (lastMoves.size > MOST_KNOWN) lastMoves.delete(lastMoves.keys().next().value!)
+  const moves = moveCache.get(key) ?? movesBetween(from, to, slots)
+  // Inserted again, so that the first key is the one that was used least recently.
+  moveCache.delete(key)
+  moveCache.set(key, moves)
+  if (moveCache.size > MOST_CACHED) moveCache.delete(moveCache.keys().next().value!)
   return moves
 }
 
-/** By their sources and steps. */
+/** The moves to one ciphertext, by source and steps. */
 type Moves = ReadonlyMap<number, Move>
 
-/** For each ciphertext of the target the moves that fill it. */
+/** The moves to each ciphertext of the target. */
 function movesBetween(from: Layout, to: Layout, slots: number): Map<number, Move>[] {
   const moves = Array.from({ length: to.ciphertexts }, () => new Map<number, Move>())
   for (let c = 0; c < to.channels; c++) {

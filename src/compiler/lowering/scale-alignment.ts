@@ -1,36 +1,36 @@
 import type { ValueId, ValueType } from '../../circuit/types.ts'
-import type { CircuitBuilder, ConstantDraft } from './builder.ts'
+import type { CircuitBuilder } from './builder/circuit-builder.ts'
+import type { ConstantDraft } from './builder/constant-pool.ts'
 import { eachCiphertext } from './ciphertexts.ts'
 import type { Packed } from './packed.ts'
 
-/**
- * Below this many bits a factor that must be an integer would be rounded too coarsely to be worth a rescale.
- */
+/** Least size of an integer factor that comes before a rescale: a smaller one is rounded too coarsely. */
 const MIN_FACTOR_BITS = 20
-/** A weighted layer may come out this many bits below its natural scale if that saves a multiplication. */
+/** A weighted layer may have a scale this far below its natural scale if that saves a multiplication. */
 const SLACK_BITS = 2
 
-/** Times an integer scale it is an integer, which no encoding rounds. */
+/** The constant 1. At an integer scale it is encoded without rounding. */
 const ONE: ConstantDraft = { period: 1, gain: 1, exact: true, make: () => Float64Array.of(1) }
-/** A scale this much above the waterline is not worth a level. */
+/** Relative excess of a scale over the waterline that is not worth a level. */
 const SCALE_SLACK = 1
 
-/** Where a fixed summand and a weighted layer, whose weights have no scale yet, can be added. */
+/** Level and scale at which a fixed summand and a weighted layer are added. */
 export interface ScaleAlignment extends ValueType {
-  /** Integer that the fixed summand is multiplied by; 1 is no multiplication. */
+  /** Integer factor of the fixed summand; 1 stands for no multiplication. */
   readonly factor: number
   /** Whether the fixed summand is rescaled once after the multiplication. */
   readonly rescale: boolean
 }
 
 /**
- * Chooses level and scale of a sum so that no level is spent on agreeing: the weights of the layer take
- * whatever scale leads to the other summand, which is multiplied by an integer constant where its scale is
- * too small, or where levels it would lose anyway can bring it down to the layer's scale.
+ * Chooses the level and scale of a sum so that the alignment takes no level. The weights of the layer take
+ * the scale that makes the layer's output match the fixed summand. The fixed summand is multiplied by an
+ * integer constant where its scale is too small. It is rescaled after a multiplication where it has a level
+ * to spare.
  *
- * @param fixed level and scale of the finished summand
+ * @param fixed level and scale of the lowered summand
  * @param source level and scale of the weighted layer's input
- * @param naturalBits the scale its weights would have on their own
+ * @param naturalBits log2 of the scale that the layer's weights need for their precision
  */
 export function alignedScale(
   builder: CircuitBuilder,
@@ -53,26 +53,26 @@ export function alignedScale(
   return { level, scale: fixed.scale * factor, factor, rescale: false }
 }
 
-/** Brings the fixed summand to the meeting point. */
-export function bringTo(builder: CircuitBuilder, packed: Packed, meeting: ScaleAlignment): Packed {
+/** Brings the fixed summand to the level and scale of the sum. */
+export function alignPacked(builder: CircuitBuilder, packed: Packed, alignment: ScaleAlignment): Packed {
   return eachValue(builder, packed, (value) => {
     let id = value
-    if (meeting.factor !== 1) id = builder.dot([{ value: () => value, constant: ONE }], meeting.factor)!
-    if (meeting.rescale) id = builder.rescale(id)
-    return builder.dropTo(id, meeting.level)
+    if (alignment.factor !== 1) id = builder.dot([{ value: () => value, constant: ONE }], alignment.factor)!
+    if (alignment.rescale) id = builder.rescale(id)
+    return builder.dropTo(id, alignment.level)
   })
 }
 
-/** All values at a lower level, same scale. */
+/** Drops all values to a lower level. */
 export const dropPacked = (builder: CircuitBuilder, packed: Packed, level: number): Packed =>
   eachValue(builder, packed, (value) => builder.dropTo(value, level))
 
 /**
- * All values at the highest level again. They go to the client at the least scale that the waterline allows,
- * since the masks that hide them have to be as much larger as their scale is.
+ * Refreshes all values to the highest level. They are sent to the client at the least scale that the
+ * waterline allows, because the modulus of the refresh level grows with the scale.
  *
- * @param level the refresh level; where the scale is to be lowered, values have a level more
- * @param roundOf called once for each value, gives the round that it goes in
+ * @param level the refresh level; values whose scale can be lowered are above it
+ * @param roundOf returns the round of the next value; called once for each value
  */
 export function refreshPacked(
   builder: CircuitBuilder,
@@ -86,7 +86,7 @@ export function refreshPacked(
   })
 }
 
-/** Brings a value close to the waterline by one rescale, after a multiplication that makes it land there. */
+/** Brings a value's scale close to the waterline by a multiplication and one rescale. */
 function lowestScale(builder: CircuitBuilder, value: ValueId, level: number): ValueId {
   const type = builder.type(value)
   const waterline = 2 ** builder.policy.waterline
@@ -98,7 +98,7 @@ function lowestScale(builder: CircuitBuilder, value: ValueId, level: number): Va
   return builder.rescale(scaled)
 }
 
-/** All values rescaled as often as the waterline allows. */
+/** Rescales all values as often as the waterline allows. */
 export const rescalePacked = (builder: CircuitBuilder, packed: Packed): Packed =>
   eachValue(builder, packed, (value) => builder.rescaleToWaterline(value))
 

@@ -1,54 +1,55 @@
 import type { Layout, ValueId } from '../../circuit/types.ts'
 import type { Tap } from '../packing/taps.ts'
-import type { CircuitBuilder } from './builder.ts'
+import type { CircuitBuilder } from './builder/circuit-builder.ts'
 import { hornerSum } from './horner.ts'
 
 /**
- * How layers spend rotations. Rotations of one value are cheap where the engine hoists (they share one
- * decomposition), but each step has a Galois key of its own; chains and Horner's rule do with two keys for
- * any number of steps, one rotation after the other.
+ * The rotations of a layer. Direct rotations of one value are cheap where the engine hoists (they share one
+ * decomposition), but each step needs its own Galois key. Chains and Horner's rule need two keys for any
+ * number of steps, but each rotation needs the result of the one before.
  */
 export interface RotationStrategy {
-  /** Baby steps of channel mixing; as many as there are shifts leave one giant step, which is no rotation. */
+  /** Number of baby steps of channel mixing. With as many as there are shifts, no giant step is rotated. */
   readonly babies: number
-  /** Baby steps by a chain of single steps, or each by a rotation of the source. */
+  /** A chain of single steps, or one rotation of the source for each baby step. */
   readonly babySteps: 'chain' | 'direct'
-  /** Parts of the giant steps summed by Horner's rule, or each rotated by a rotation of its own. */
+  /** Horner's rule over the giant steps, or one rotation for each giant step. */
   readonly giantSteps: 'horner' | 'direct'
   /**
-   * Taps of convolutions that mix channels too: the columns of rotated rows; or each tap rotated from the
-   * source; or each tap together with each baby step by one rotation of the source.
+   * Taps of convolutions that mix channels. `separable`: the source is rotated to each row, and the row to
+   * each column. `direct`: the source is rotated to each tap. `joint`: the source is rotated to each pair of
+   * a tap and a baby step.
    */
   readonly taps: 'separable' | 'direct' | 'joint'
   /**
-   * Taps of depthwise convolutions: columns as baby steps and rows as giant steps; or each rotated from the
-   * source.
+   * Taps of depthwise convolutions. `separable`: columns are baby steps and rows are giant steps. `direct`:
+   * the source is rotated to each tap.
    */
   readonly depthwise: 'separable' | 'direct'
 }
 
 /**
- * The strategies of a circuit's layers, by how many channels the tensors that they read have interleaved: the
- * more there are, the more shifts there are between channels. Layers of equal interleave have one strategy
- * and share their keys.
+ * The rotation strategies of a circuit's layers, by the interleave of the tensor that a layer reads: the
+ * number of shifts between channels grows with it. Layers of equal interleave have the same strategy and
+ * share their keys.
  */
 export interface Strategies {
-  /** Of every interleave that is not listed. */
+  /** The strategy of every interleave that is not in `byInterleave`. */
   readonly usual: RotationStrategy
   readonly byInterleave: ReadonlyMap<number, RotationStrategy>
 }
 
-/** One strategy for all layers. */
+/** The same strategy for all layers. */
 export const everywhere = (usual: RotationStrategy): Strategies => ({ usual, byInterleave: new Map() })
 
-/** The strategy of a layer. @param input layout of the tensor that it reads */
+/** The strategy of a layer that reads a tensor of the given layout. */
 export const strategyFor = ({ usual, byInterleave }: Strategies, { interleave }: Layout): RotationStrategy =>
   byInterleave.get(interleave) ?? usual
 
-/** Baby steps lie around 0, so that neighbours in both directions share the keys of one step. */
+/** Number of negative baby steps. Baby steps lie around 0, so that chains in both directions are short. */
 export const halfOf = (babies: number): number => Math.floor(babies / 2)
 
-/** Slots between a tap's input and its output. */
+/** Slots between the input and the output of a tap. */
 export const tapSteps = ({ interleave, rowStride, columnStride }: Layout, { dy, dx }: Tap): number =>
   (dy * rowStride + dx * columnStride) * interleave
 
@@ -77,8 +78,7 @@ export function tapAndBabyStep(
 }
 
 /**
- * Row and column of a tap one after the other: taps of one row share the row's rotation, and few keys serve
- * all.
+ * The source rotated by the row and then by the column of a tap. Taps of one row share the row's rotation.
  */
 function rowThenColumn(
   builder: CircuitBuilder,
@@ -93,7 +93,7 @@ function rowThenColumn(
 /**
  * Sum over k of rotate(parts[k], k * unit).
  *
- * @param parts values by their k, at least one; all of one level and scale
+ * @param parts values by k, at least one; all of one level and scale
  */
 export function giantSum(
   builder: CircuitBuilder,

@@ -1,21 +1,21 @@
 import { periodForBatch } from '../../circuit/image-batch.ts'
 import { encodingNoise } from '../../he-ops/noise.ts'
 import { type ConvNode, type NodeOf, sensitivityOf } from '../graph/graph.ts'
-import { knownRootMeanSquare } from '../graph/statistics.ts'
-import type { CircuitBuilder } from './builder.ts'
+import { cachedRootMeanSquare } from '../graph/statistics.ts'
+import type { CircuitBuilder } from './builder/circuit-builder.ts'
 import { isMaskedDense } from './dense.ts'
 import { needsFullWeights } from './depthwise.ts'
 import type { Packed } from './packed.ts'
 
-/** Rounding errors stay below a weight's size by so many bits, however little the logits would mind. */
+/** Least ratio of a layer's weights to their rounding errors, in bits, whatever the sensitivity. */
 const LEAST_BITS = 3
 
 type Weighted = ConvNode | NodeOf<'diagonal'> | NodeOf<'repack'>
 
 /**
- * log2 of the scale at which a layer's weights are encoded: just so large that what their rounding does to
- * the logits is an error of 2^-rounding. All layers are given the same share of the logits' error, so that
- * those take few bits whose weights matter little.
+ * log2 of the scale at which a layer's weights are encoded. It is the least scale at which the rounding of
+ * the weights makes an error of 2^-rounding in the logits. All layers have the same share of the logits'
+ * error, so layers of low sensitivity take few bits.
  */
 export function weightBits(builder: CircuitBuilder, node: Weighted, input: Packed): number {
   const { slots } = builder.chain
@@ -27,25 +27,25 @@ export function weightBits(builder: CircuitBuilder, node: Weighted, input: Packe
 }
 
 /**
- * The same of weights of a known sensitivity and encoding error. Scales are in the manifest, which is to say
- * as little as can be of the weights: the sensitivity counts as a power of two.
+ * log2 of the scale of weights with a known sensitivity and encoding error. The manifest contains the scales
+ * and must not reveal the weights, so the sensitivity is rounded to a power of the square root of 2.
  */
 export const wantedBits = (rounding: number, sensitivity: number, error: number): number =>
   rounding + Math.round(2 * Math.log2(sensitivity)) / 2 + Math.log2(error)
 
-/** Root mean square of the weights as they are encoded. */
+/** Root mean square of the encoded weights. */
 function sizeOf(node: Weighted): number {
   switch (node.kind) {
     case 'conv':
-      return knownRootMeanSquare(node.weight) * (node.position ? knownRootMeanSquare(node.position) : 1)
+      return cachedRootMeanSquare(node.weight) * (node.position ? cachedRootMeanSquare(node.position) : 1)
     case 'diagonal':
-      return knownRootMeanSquare(node.channel) * knownRootMeanSquare(node.position)
+      return cachedRootMeanSquare(node.channel) * cachedRootMeanSquare(node.position)
     case 'repack':
       return 1
   }
 }
 
-/** In the slots of one image. */
+/** Period of the weights in the slots of one image. */
 function periodOfWeights(builder: CircuitBuilder, node: Weighted, input: Packed): number {
   const { slots } = builder.chain
   if (node.kind !== 'conv') return slots

@@ -4,9 +4,9 @@ import type { Circuit, Op } from '../../circuit/types.ts'
 type Body = Pick<Circuit, 'ops' | 'constants'>
 
 /**
- * From operations on the slots of one image to those on ciphertexts that a batch of images shares: rotations
- * go by as many times the steps, and constants repeat each number for every image. Values, levels, scales and
- * counts stay as they are.
+ * Turns operations on the slots of one image into operations on ciphertexts that a batch of images shares.
+ * Steps of rotations are multiplied by the batch, and constants repeat each number for every image. Values,
+ * levels and scales are unchanged.
  */
 export function widen({ ops, constants }: Body, batch: number): Body {
   if (batch === 1) return { ops, constants }

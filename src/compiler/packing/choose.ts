@@ -3,11 +3,10 @@ import { PolyVeilError } from '../../errors/index.ts'
 import type { Shape } from '../graph/graph.ts'
 
 /**
- * Chooses how a map is laid out in a ciphertext: as many interleaved channels as fit, and of the guard rows
- * and columns that spatial taps would like only as many as cost no channels; where guards are missing, taps
- * carry masks instead. Rows are a power of two of positions apart where that costs neither channels nor
- * guards: half as many rows, each with twice as many channels, then lie where the rows were, which makes
- * repacking after a downsize cheap.
+ * Chooses the layout of a tensor: as many interleaved channels as fit into a ciphertext, then as many guard
+ * rows and columns as fit without fewer channels. Taps have masks where guards are missing. The row stride is
+ * a power of two where that takes neither channels nor guards. After a downsize, the rows of the denser
+ * layout then lie at the slots of the old rows, which makes the repacking cheap.
  *
  * @param slots that one image has in a ciphertext
  * @param reach largest distance of a spatial tap from its output, in positions of this map
@@ -39,13 +38,13 @@ export function chooseLayout(slots: number, shape: Shape, reach: number): Layout
   )
 }
 
-/** The same positions for another number of channels, spread evenly over as few ciphertexts as possible. */
+/** The layout of another number of channels, spread evenly over as few ciphertexts as possible. */
 export function withChannels(layout: Layout, channels: number): Layout {
   const ciphertexts = Math.ceil(channels / layout.interleave)
   return { ...layout, channels, ciphertexts, channelsPerCiphertext: Math.ceil(channels / ciphertexts) }
 }
 
-/** The layout of every `stride`-th position in both directions: a downsize moves nothing. */
+/** The layout of every `stride`-th position in both directions. A downsize moves no element. */
 export function withStride(layout: Layout, stride: number, height: number, width: number): Layout {
   return {
     ...layout,

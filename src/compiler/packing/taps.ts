@@ -1,7 +1,10 @@
 import type { Layout } from '../../circuit/types.ts'
 import type { ConvNode } from '../graph/graph.ts'
 
-/** One kernel element, with the distance from an output position to the input position that it reads. */
+/**
+ * A kernel element (ky, kx), with the distance (dy, dx) from an output position to the input position it
+ * reads.
+ */
 export interface Tap {
   readonly ky: number
   readonly kx: number
@@ -20,11 +23,11 @@ export function tapsOf(node: Pick<ConvNode, 'kernel' | 'dilation' | 'padding'>):
   return taps
 }
 
-/** Largest distance of a tap from its output. */
+/** Largest distance of a tap from its output position, in either direction. */
 export const reachOf = (taps: readonly Tap[]): number =>
   taps.reduce((reach, { dy, dx }) => Math.max(reach, Math.abs(dy), Math.abs(dx)), 0)
 
-/** Whether a tap lies beyond the input's map at every position of the output's. */
+/** Whether a tap reads beyond the input's map at every position of the output's map. */
 export const missesMap = (
   { dy, dx }: Tap,
   stride: number,
@@ -37,10 +40,10 @@ export const missesMap = (
   dx + (output.width - 1) * stride < 0
 
 /**
- * Whether every tap that leaves the map lands on a position that holds no element, so that zeros do the
- * padding and weights need no mask. Positions wrap around like slots.
+ * Whether every tap beyond the map reads a position without an element. The zeros there do the padding, and
+ * the weights need no mask. Positions wrap around like slots.
  *
- * @param layout of the input; outputs sit at every `stride`-th position of it
+ * @param layout of the input; the outputs are at every `stride`-th position
  */
 export function guardsSuffice(
   layout: Layout,
@@ -65,7 +68,7 @@ export function guardsSuffice(
 export const positionOf = (layout: Layout, y: number, x: number): number =>
   layout.offset + y * layout.rowStride + x * layout.columnStride
 
-/** 1 at every position that holds an element. */
+/** 1 at every position with an element, and 0 elsewhere. */
 export function occupiedPositions(layout: Layout, positions: number): Uint8Array {
   const occupied = new Uint8Array(positions)
   for (let y = 0; y < layout.height; y++) {

@@ -1,7 +1,7 @@
 import type { Graph } from '../graph/graph.ts'
 import { fixpoint, rewrite } from '../graph/rewrite.ts'
 
-/** Moves biases below residual sums and joins them, so that weighted layers meet the sum directly. */
+/** Moves biases behind residual sums and joins them, so that sums read weighted layers directly. */
 export const hoistBiases = (graph: Graph): Graph => fixpoint(graph, hoistOnce)
 
 function hoistOnce(graph: Graph): Graph {

@@ -3,8 +3,8 @@ import { fixpoint, type RewriteContext, rewrite } from '../graph/rewrite.ts'
 
 /**
  * Folds every per-channel scale (ScalePerChannel, gamma of poly-BN, Sigmoid-Scale) into the weights of a
- * neighbouring convolution or into a diagonal, so that it costs no multiplication. What cannot be folded
- * becomes a diagonal.
+ * neighbouring convolution or into a diagonal, so that it takes no multiplication. A scale that cannot be
+ * folded becomes a diagonal.
  */
 export function foldChannelScales(graph: Graph): Graph {
   const folded = fixpoint(graph, (g) => rewrite(g, foldOnce))
@@ -30,7 +30,10 @@ function foldOnce(node: Node, context: RewriteContext, id: NodeId): NodeId | und
   }
 }
 
-/** conv(s * x): the scale becomes columns of the weight, if no one else needs the scaled tensor. */
+/**
+ * conv(s * x): the scale goes into the columns of the weight, if all users of the scaled tensor are
+ * convolutions.
+ */
 function intoFollowingConv(
   node: ConvNode,
   { built, old, usersOf }: RewriteContext,
@@ -85,7 +88,7 @@ function ofEqualSummands(node: NodeOf<'add'>, { built }: RewriteContext): NodeId
   })
 }
 
-/** s * f(x) for an f that no one else uses: the scale becomes rows of a weight, or moves past f. */
+/** s * f(x), if f(x) has no other user: the scale goes into the rows of a weight, or moves before f. */
 function intoSource(
   node: NodeOf<'scaleChannels'>,
   { built, old, usesOf, usersOf }: RewriteContext,
@@ -94,7 +97,7 @@ function intoSource(
   const before = old.nodes[id] as NodeOf<'scaleChannels'>
   const source = built.nodes[node.source]
   if (usesOf(before.source) !== 1) return undefined
-  // A convolution that follows takes the scale for less: the rule above.
+  // `intoFollowingConv` folds the scale into convolutions that follow.
   const followers = usersOf(id)
   if (followers.length > 0 && followers.every((user) => user.kind === 'conv')) return undefined
   const { channel, rms } = node

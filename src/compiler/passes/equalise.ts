@@ -3,8 +3,8 @@ import type { Graph, Node, NodeId } from '../graph/graph.ts'
 import { scaleRows } from './channel-scale.ts'
 
 /**
- * Divides every tensor by a power of two near its root mean square and folds the factors into adjacent
- * weights, so that all messages are near 1 and one scale suits them all. The logits stay as they are.
+ * Divides every tensor by a power of two near its root mean square, so that all messages are near 1 and need
+ * the same scale. The factors are folded into adjacent weights. The logits are unchanged.
  *
  * @param ranges one for each node of `graph`
  */
@@ -13,7 +13,7 @@ export function equalise(graph: Graph, ranges: readonly Range[]): Graph {
   return { ...graph, nodes: graph.nodes.map((node, id) => inUnits(node, id, units)) }
 }
 
-/** For each node the value that its tensor is divided by. */
+/** For each node, the unit that its tensor is divided by. */
 function chooseUnits(graph: Graph, ranges: readonly Range[]): number[] {
   const tied = tieSums(graph)
   const units: number[] = []
@@ -30,7 +30,7 @@ function chooseUnits(graph: Graph, ranges: readonly Range[]): number[] {
   return units
 }
 
-/** Inputs and logits keep their unit; that of a product follows from its factors. */
+/** The unit of inputs and logits is 1. The unit of a product is the product of its factors' units. */
 function forcedUnit(node: Node, units: readonly number[], isOutput: boolean): number | undefined {
   if (node.kind === 'input' || isOutput) return 1
   if (node.kind === 'multiply') return units[node.left] * units[node.right]
@@ -38,8 +38,9 @@ function forcedUnit(node: Node, units: readonly number[], isOutput: boolean): nu
 }
 
 /**
- * Nodes whose tensors are added to one another need the same unit: union-find over sums and what keeps the
- * unit.
+ * Finds the nodes that need the same unit, by union-find over sums and over nodes that keep the unit.
+ *
+ * @returns a function from a node to the representative of its class
  */
 function tieSums(graph: Graph): (id: NodeId) => NodeId {
   const parent = graph.nodes.map((_, id) => id)

@@ -2,8 +2,8 @@ import type { ConvNode, Graph } from '../graph/graph.ts'
 import { fixpoint, rewrite } from '../graph/rewrite.ts'
 
 /**
- * Moves channel flips up through depthwise convolutions until a dense convolution takes them as its weight
- * order.
+ * Moves channel flips up through depthwise convolutions, until a dense convolution takes the flip into the
+ * order of its weights.
  */
 export const foldFlip = (graph: Graph): Graph => fixpoint(graph, flipOnce)
 

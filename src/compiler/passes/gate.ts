@@ -1,7 +1,7 @@
 import type { Graph } from '../graph/graph.ts'
 import { rewrite } from '../graph/rewrite.ts'
 
-/** l + l * r = l * (r + 1): the sum costs a bias instead of an addition at two scales. */
+/** Rewrites l + l * r as l * (r + 1). A bias replaces a sum whose operands have different scales. */
 export function foldGate(graph: Graph): Graph {
   return rewrite(graph, (node, { built, usesOf, old }, id) => {
     if (node.kind !== 'add') return undefined

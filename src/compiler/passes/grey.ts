@@ -1,8 +1,8 @@
 import { type Graph, GraphBuilder, withOperands } from '../graph/graph.ts'
 
 /**
- * For networks whose three input channels are equal: one channel is sent, and the stem's weights are summed
- * over its input channels. A third of the query.
+ * Folds three equal input channels into one, and sums the stem's weights over its input channels. The query
+ * has a third of the size.
  */
 export function foldGreyInput(graph: Graph): Graph {
   const built = new GraphBuilder()

@@ -4,8 +4,8 @@ import { nextPowerOfTwo } from '../packing/choose.ts'
 import { reachOf, tapsOf } from '../packing/taps.ts'
 
 /**
- * Puts a repacking behind strided convolutions whose outputs would fill fewer ciphertexts if they were packed
- * anew. All maps of one size are treated alike, since some of them are added to one another.
+ * Inserts a repack node behind strided convolutions whose outputs fill fewer ciphertexts after repacking. All
+ * maps of one size are repacked or none is, because some of them are added to one another.
  *
  * @param slots that one image has in a ciphertext
  */
@@ -23,19 +23,19 @@ export function insertRepacks(graph: Graph, slots: number): Graph {
       shape,
       merged,
       rms,
-      sensitivity: ofMasks(sensitivity, merged),
+      sensitivity: repackSensitivity(sensitivity, merged),
     })
   })
 }
 
 /**
- * A tensor's sensitivity, where the weights are masks. What they read of other channels is taken to do as
- * much as the own one.
+ * The sensitivity of a repack node, whose weights are masks. The elements that masks read from other channels
+ * are assumed to count as much as those of the node's own channel.
  */
-const ofMasks = (sensitivity: Sensitivity | undefined, merged: number): Sensitivity | undefined =>
+const repackSensitivity = (sensitivity: Sensitivity | undefined, merged: number): Sensitivity | undefined =>
   sensitivity && { ...sensitivity, weights: 0, scattered: sensitivity.moved * Math.sqrt(merged) }
 
-/** Sizes of maps that are repacked, and how many ciphertexts become one. */
+/** The number of ciphertexts that become one, by the size of the maps that are repacked. */
 function repackedSizes(graph: Graph, slots: number): Map<string, number> {
   const interleaves = new Map<string, number>()
   const repacked = new Map<string, number>()
@@ -55,10 +55,10 @@ function repackedSizes(graph: Graph, slots: number): Map<string, number> {
 
 const sizeOf = ([, height, width]: Shape): string => `${height} x ${width}`
 
-/** Channels that one ciphertext can hold. */
+/** Number of channels that one ciphertext can hold. */
 const densest = ([, height, width]: Shape, slots: number): number => slots / nextPowerOfTwo(height * width)
 
-/** Largest reach of the taps on maps of a size. */
+/** Largest reach of the taps of convolutions whose output has the size of `shape`. */
 export const reachAt = (graph: Graph, [, height, width]: Shape): number =>
   graph.nodes.reduce((reach, node) => {
     const isThere = node.kind === 'conv' && node.shape[1] === height && node.shape[2] === width

@@ -2,7 +2,7 @@ import type { Graph, Shape } from '../graph/graph.ts'
 import { rewrite } from '../graph/rewrite.ts'
 
 /**
- * Poly-BN becomes a scale per position, a bias that carries the mean, and a channel scale:
+ * Expands poly-BN to a scale of positions, a bias with the mean, and a scale of channels:
  * (x - mean) * position * channel = channel * (position * x - mean * position).
  */
 export function expandNorm(graph: Graph): Graph {

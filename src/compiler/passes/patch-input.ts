@@ -8,10 +8,10 @@ import {
 } from '../graph/graph.ts'
 
 /**
- * Turns the strided stem into a convolution of stride 1 on patches: the client cuts the image into s x s
- * patches of channels (`spaceToDepth`), so no ciphertext has to be thinned out.
+ * Turns the strided stem into a convolution of stride 1 on patches. The client turns each s x s patch of the
+ * image into channels (`spaceToDepth`), so that no layer has to select every s-th position.
  *
- * @returns the graph on patches, and the patch size s (1: nothing changed)
+ * @returns the graph on patches, and the patch size s; 1 when the graph is unchanged
  */
 export function patchInput(graph: Graph): { graph: Graph; patch: number } {
   const stem = graph.nodes.find((node) => node.kind === 'conv' && graph.nodes[node.source].kind === 'input')

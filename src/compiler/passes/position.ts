@@ -3,9 +3,9 @@ import { type RewriteContext, rewrite } from '../graph/rewrite.ts'
 import { scaleRows } from './channel-scale.ts'
 
 /**
- * A scale per position commutes with a 1x1 convolution, so diagonal(pointwise(depthwise(x))) can scale the
- * depthwise taps instead: they are few enough to be full-size plaintexts, and the scale costs no level of its
- * own.
+ * Moves the position scale of diagonal(pointwise(depthwise(x))) into the taps of the depthwise convolution. A
+ * position scale commutes with a pointwise convolution. The depthwise taps are few enough to be full-size
+ * plaintexts, and the scale takes no level of its own.
  */
 export const hoistPositionScales = (graph: Graph): Graph => rewrite(graph, hoist)
 

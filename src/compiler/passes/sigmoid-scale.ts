@@ -2,9 +2,7 @@ import { sigmoid } from '../graph/evaluate.ts'
 import type { Graph } from '../graph/graph.ts'
 import { rewrite } from '../graph/rewrite.ts'
 
-/**
- * Sigmoid-Scale is a constant at inference: it becomes a channel scale, which other passes fold into weights.
- */
+/** Turns Sigmoid-Scale, which is constant at inference, into a channel scale for other passes to fold. */
 export function foldSigmoidScale(graph: Graph): Graph {
   return rewrite(graph, (node, { built }) => {
     if (node.kind !== 'sigmoidScale') return undefined

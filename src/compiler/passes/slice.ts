@@ -1,7 +1,7 @@
 import type { Graph } from '../graph/graph.ts'
 import { rewrite } from '../graph/rewrite.ts'
 
-/** A slice of a dense convolution's channels is the convolution with those rows of its weight. */
+/** Folds a slice of channels into a dense convolution, which keeps the rows of these channels only. */
 export function foldSlice(graph: Graph): Graph {
   return rewrite(graph, (node, { built }) => {
     if (node.kind !== 'slice') return undefined

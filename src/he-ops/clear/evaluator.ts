@@ -13,21 +13,21 @@ import {
 } from '../noise.ts'
 import { type Gaussian, seededGaussian } from './gaussian.ts'
 
-/** A slot vector that carries the type a ciphertext would have. Immutable until it is freed. */
+/** A slot vector with the type of a ciphertext. Immutable until it is freed. */
 export interface ClearCiphertext extends CiphertextType {
   readonly slots: Float64Array
 }
 
 export interface ClearOptions {
   /**
-   * `model` rounds constants as encoding does, and adds normal noise of the deviations of `noise.ts` wherever
-   * encryption would; default `none`.
+   * `model` rounds constants as encoding does, and adds normal noise with the deviations of `noise.ts`
+   * wherever encryption adds noise; default `none`.
    */
   readonly noise?: 'none' | 'model'
   /** Seed of the noise; equal seeds give equal results. */
   readonly seed?: number
   /**
-   * Told of a value that would wrap, instead of the error: the largest |slot|, and the largest that the
+   * Called instead of an error for a value that would wrap, with the largest |slot| and the largest that the
    * level's modulus holds at this scale.
    */
   readonly overflow?: (largest: number, limit: number) => void
@@ -35,21 +35,21 @@ export interface ClearOptions {
 
 export interface ClearEvaluator extends Evaluator<ClearCiphertext> {
   /**
-   * What fresh encryption under the secret key would give. @param slots at most N / 2 values; the rest is
-   * zero
+   * The value of a fresh encryption under the secret key.
+   * @param slots at most N / 2 values; missing slots are zero
    */
   encrypt(slots: ArrayLike<number>, level: number, scale: number): ClearCiphertext
   decrypt(a: ClearCiphertext): Float64Array
-  /** Values made and not yet freed. */
+  /** Number of values that are not freed. */
   readonly live: number
 }
 
 /**
- * The backend that defines what the operations mean: real slot vectors with exact levels and scales, which
- * throws where the encrypted ones would.
+ * The evaluator that defines the semantics of operations: real slot vectors with exact levels and scales. It
+ * throws where encrypted evaluators would.
  *
- * A value whose |slot| * scale reaches half of the level's modulus is reported as an overflow. (What wraps
- * are coefficients; none exceeds the largest slot, so nothing wraps unreported.)
+ * A value whose |slot| * scale reaches half of the level's modulus is reported as an overflow. (Coefficients
+ * are the numbers that wrap. None exceeds the largest slot, so that every wrap is reported.)
  *
  * @throws TENSOR_OUT_OF_RANGE on an overflow, unless `overflow` is given; INTERNAL on the use of a freed
  *   value
@@ -80,7 +80,7 @@ export function createClearEvaluator(
     return made
   }
 
-  /** Noise of a deviation given in units of 1 / scale, drawn anew for each slot. */
+  /** Fresh noise for each slot, with a deviation in units of 1 / scale. */
   const noisy = (deviation: number, { scale }: CiphertextType): (() => number) =>
     gaussian ? scaled(gaussian, deviation / scale) : () => 0
 
@@ -88,8 +88,8 @@ export function createClearEvaluator(
     noisy(keySwitchingNoise(parameters, type.level), type)
 
   /**
-   * A constant as it is after encoding at `scale`, one period. Noise is no model of that: constants that are
-   * alike, or that are used again, have errors that are alike.
+   * A constant's values after encoding at `scale`, one period. Noise would be a wrong model: equal and
+   * repeated constants have equal errors.
    */
   const encoded = (id: number, scale: number): Float64Array => {
     const values = valuesOf(constants.at(id)!)

@@ -3,9 +3,9 @@ import type { PackedFullRlwe, PackedRlwe, Rlwe, SeededRlwe } from '../../wire/in
 import type { ComplexSlots } from '../encoding/decode-periodic.ts'
 import type { SealContext } from '../seal/context.ts'
 
-/** A client's secret key in use. Every method but `delete` throws INTERNAL once the key is deleted. */
+/** A client's secret key in use. After `delete` every other method throws INTERNAL. */
 export interface ClientKey {
-  /** Names the secret key without telling anything of it: a digest over 128 bits of entropy and more. */
+  /** Identifies the secret key without revealing it: a digest over at least 128 bits of entropy. */
   readonly fingerprint: string
   /**
    * Encrypts slot vectors under the secret key. The second polynomials are seeds.
@@ -20,15 +20,14 @@ export interface ClientKey {
     scale: number,
   ): Promise<readonly (SeededRlwe | PackedRlwe)[]>
   /**
-   * Decrypts the first of the values that an answer repeats after `period` slots; its other coefficients are
-   * masked.
+   * Decrypts the part of an answer that repeats after `period` slots; all other coefficients are masked.
    *
    * @param pair checked by `decodeTensor`, at `level`
    * @param period a power of two, at most N / 2
    */
   decryptPeriodic(pair: Rlwe, level: number, scale: number, period: number): ComplexSlots
   /**
-   * Decrypts masked ciphertexts to integers, exactly, and encrypts these anew.
+   * Decrypts masked ciphertexts to integers, exactly, and encrypts these integers anew.
    *
    * @param masked at level `from`
    * @param to level of the fresh encryptions
@@ -37,13 +36,13 @@ export interface ClientKey {
    */
   refresh(masked: readonly PackedFullRlwe[], from: number, to: number): Promise<PackedRlwe[]>
   /**
-   * Makes a key set and writes its frame in chunks of one key each, a Galois key being made when it is asked
-   * for: memory holds one key at a time. The key may be deleted once the first chunk is there.
+   * Makes a key set and yields its frame in chunks of one key each. Each Galois key is made when its chunk is
+   * requested, so that memory holds one key at a time. The key may be deleted after the first chunk.
    *
    * @param rotationSteps 1 to slots - 1, in any order
    */
   keySet(rotationSteps: readonly number[]): AsyncGenerator<Uint8Array, void, undefined>
-  /** The secret key in a context of node-seal's with all primes, for the caller to delete. */
+  /** The secret key in a node-seal context of all primes; the caller deletes both. */
   loadInto(context: SealContext): SecretKey
   /** Overwrites the secret key and frees its memory. */
   delete(): void

@@ -10,11 +10,11 @@ import { SimdClientKey } from './simd-key.ts'
 const usesKernels = (parameters: CkksParameters): boolean => engineNameFor(parameters) === 'simd'
 
 /**
- * Puts a secret key to use.
+ * Creates a client key from a secret key.
  *
  * @param contexts of the key's parameters; deleted with the key
- * @param secret its residues modulo all primes, in NTT form; overwritten when the key is deleted
- * @param fingerprint names the secret key
+ * @param secret residues modulo all primes, in NTT form; overwritten when the key is deleted
+ * @param fingerprint identifies the secret key
  */
 export const createClientKey = (
   contexts: RestrictedContexts,
@@ -28,14 +28,14 @@ export const createClientKey = (
 /**
  * Samples a ternary secret key with node-seal, from the platform's CSPRNG.
  *
- * @returns its residues modulo all primes of the contexts' parameters, in NTT form, for the caller to
- *   overwrite
+ * @returns its residues modulo all primes of the contexts' parameters, in NTT form; the caller overwrites
+ *   them
  */
 export const sampleSecretKey = (contexts: RestrictedContexts): Promise<Polynomial> =>
   usesKernels(contexts.parameters) ? sampleByKernels(contexts) : sampleBySeal(contexts)
 
 /**
- * Whether clients can take part in refresh rounds: they lift masked values with the kernels, whose lanes hold
- * small primes.
+ * Whether clients can take part in refresh rounds. The base extension of masked values runs on the kernels,
+ * which take primes below 2^30.
  */
 export const canRefresh = usesKernels

@@ -8,11 +8,12 @@ import { createSimdContext } from '../simd/context.ts'
 import { readSmall, reduceSmall } from '../simd/encryption/small-polynomial.ts'
 import { Heap } from '../simd/memory/heap.ts'
 
-// Both sample with node-seal, and give residues modulo all primes, in NTT form, which the caller overwrites.
+// Both functions sample with node-seal and return residues modulo all primes, in NTT form; the caller
+// overwrites them.
 
 /**
- * Samples a ternary secret key modulo two primes, and writes it modulo all primes with the kernels: a context
- * of all primes takes node-seal seconds.
+ * Samples a ternary secret key modulo two primes, and extends it to all primes with the kernels: node-seal
+ * needs seconds for a context of all primes.
  *
  * @param contexts of parameters with primes below 2^30
  */
@@ -53,7 +54,7 @@ export async function sampleBySeal({ parameters, seal }: RestrictedContexts): Pr
   }
 }
 
-/** Modulo the primes of the context. */
+/** Samples modulo the primes of the context. */
 function sampleIn(context: SealContext): Polynomial {
   const key = generateSecretKey(context)
   try {

@@ -10,14 +10,14 @@ import { requireSecret } from '../secret.ts'
 import type { ClientKey } from './client-key.ts'
 
 /**
- * A secret key that works with node-seal alone, in contexts of the primes that are needed: node-seal takes
- * seconds to make a context of all primes.
+ * A secret key that only uses node-seal, in contexts of as few primes as possible: node-seal needs seconds
+ * for a context of all primes.
  */
 export class SealClientKey implements ClientKey {
   readonly fingerprint: string
   readonly #secret: Polynomial
   readonly #contexts: RestrictedContexts
-  /** By the level of the contexts that they are in. */
+  /** By level of their contexts. */
   readonly #restricted = new Map<number, SecretKey>()
 
   /**

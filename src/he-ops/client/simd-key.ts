@@ -18,8 +18,8 @@ import type { ClientKey } from './client-key.ts'
 import { SealClientKey } from './seal-key.ts'
 
 /**
- * A secret key that encrypts, refreshes and makes keys with the kernels. node-seal decrypts, which takes two
- * primes.
+ * A secret key that encrypts, refreshes and makes keys with the kernels. It decrypts with node-seal, in a
+ * context of two primes.
  */
 export class SimdClientKey implements ClientKey {
   readonly #parameters: CkksParameters

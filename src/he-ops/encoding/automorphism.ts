@@ -12,7 +12,7 @@ export function automorphismOrder(ring: number, element: number): Uint32Array {
   const bits = log2Exact(ring)
   const order = new Uint32Array(ring)
   for (let b = 0; b < ring; b++) {
-    // Both factors are below 2^17, so the product is exact; only its bits below 2N count.
+    // Both factors are below 2^17, so the product is exact; its bits below 2N are the exponent.
     const exponent = ((2 * bitReverse(b, bits) + 1) * element) % (2 * ring)
     order[b] = bitReverse((exponent - 1) >> 1, bits)
   }

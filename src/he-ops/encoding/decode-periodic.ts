@@ -10,12 +10,12 @@ export interface ComplexSlots {
 }
 
 /**
- * Decodes the part of a plaintext that repeats after `period` slots, and nothing else of it.
+ * Decodes the part of a plaintext that repeats after `period` slots.
  *
- * That part is in the 2p coefficients of X^(N / 2p) and its powers, p being the period. In SEAL's order the
- * residues that have the same value of X^(N / 2p) are a block of N / 2p neighbours: their mean is the residue
- * of that part alone. The transform of size 2p is then undone. So what the other coefficients hold has no
- * influence, however large it is.
+ * That part consists of the 2p coefficients of X^(N / 2p) and its powers, where p is the period. In SEAL's
+ * order the residues with the same value of X^(N / 2p) are a block of N / 2p neighbours; their mean is the
+ * residue of that part. The transform of size 2p is then inverted. All other coefficients, however large,
+ * cancel in the means.
  *
  * @param residues N for each of q_0 .. q_level in turn, in NTT form in SEAL's order
  * @param scale of the message
@@ -77,7 +77,7 @@ function evaluateAtSlots(coefficients: Float64Array, scale: number): ComplexSlot
     for (let k = 0; k < coefficients.length; k++) {
       const angle = (k * exponent) % order
       real[i] += coefficients[k] * cosines[angle]
-      // A quarter of the circle before the cosine is the sine.
+      // The sine is the cosine a quarter of the circle earlier.
       imaginary[i] += coefficients[k] * cosines[(angle + 3 * period) % order]
     }
     real[i] /= scale
@@ -86,7 +86,7 @@ function evaluateAtSlots(coefficients: Float64Array, scale: number): ComplexSlot
   return { real, imaginary }
 }
 
-/** The part of real slots that repeats after `period` of them: the mean of the copies of each. */
+/** The part of real slots that repeats after `period` slots: the mean of each slot's copies. */
 export function periodicPart(slots: Float64Array, period: number): ComplexSlots {
   const real = new Float64Array(period)
   slots.forEach((value, s) => {

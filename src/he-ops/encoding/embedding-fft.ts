@@ -52,8 +52,8 @@ export function slotsOfPeriodic(coefficients: Float64Array): Float64Array {
 }
 
 /**
- * A periodic vector as it is once it has been encoded, its polynomial's coefficients being rounded to
- * integers at the scale.
+ * A periodic vector after encoding and decoding: its polynomial's coefficients are rounded to integers at the
+ * scale.
  *
  * @param values one period of real slots
  * @returns one period, again in units of the values
@@ -65,11 +65,11 @@ export function asEncoded(values: Float64Array, scale: number): Float64Array {
 }
 
 /**
- * What embeddings of one period need, made once: circuits have hundreds of thousands of constants of few
+ * Tables for embeddings of one period, made once: circuits have hundreds of thousands of constants with few
  * periods.
  */
 interface Workspace {
-  /** Where each slot goes among the transform's points, in bit-reversed order. */
+  /** The index of each slot among the transform's points, in bit-reversed order. */
   readonly places: Uint32Array
   /** The bit-reversed order itself. */
   readonly reversed: Uint32Array

@@ -2,8 +2,8 @@ import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 
 /**
- * A coefficient of the encoded polynomial is at most scale times the largest slot, and must stay below Q_l /
- * 2.
+ * Checks that a vector can be encoded: a coefficient is at most scale times the largest slot, and must stay
+ * below Q_l / 2.
  *
  * @throws TENSOR_OUT_OF_RANGE when a value is not finite, or too large
  */

@@ -60,7 +60,7 @@ export function forwardNtt({ prime, roots }: Ntt, values: bigint[]): void {
 }
 
 /**
- * The transform undone, in place.
+ * Inverse of `forwardNtt`, in place.
  *
  * Source: Longa and Naehrig, ePrint 2016/504, algorithm 2.
  *

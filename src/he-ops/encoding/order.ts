@@ -1,7 +1,7 @@
 /** The lowest `bits` bits of `index`, reversed; higher ones are zero. */
 export function bitReverse(index: number, bits: number): number {
   if (bits === 0) return 0
-  // Neighbouring bits change places, then pairs, fours, bytes and halves.
+  // Swaps neighbouring bits, then pairs, fours, bytes and halves.
   let reversed = ((index >>> 1) & 0x55555555) | ((index & 0x55555555) << 1)
   reversed = ((reversed >>> 2) & 0x33333333) | ((reversed & 0x33333333) << 2)
   reversed = ((reversed >>> 4) & 0x0f0f0f0f) | ((reversed & 0x0f0f0f0f) << 4)

@@ -3,15 +3,15 @@ import { embedPeriodic } from './embedding.ts'
 import { createNtt, forwardNtt, minimalRoot, type Ntt } from './ntt.ts'
 
 /**
- * The residues of a periodic plaintext in NTT form, each standing for a block of equal ones.
+ * The residues of a periodic plaintext in NTT form, each of which stands for a block of equal residues.
  *
  * A vector of period p encodes to a polynomial in Y = X^(N / 2p). SEAL's entry j of its transform is the
- * value at psi^(2 * bitReverse(j) + 1); the blocks of N / 2p consecutive j share the residue of that exponent
- * modulo 4p, on which alone Y depends. So the transform is that of size 2p with the root psi^(N / 2p), each
- * entry repeated N / 2p times.
+ * value at psi^(2 * bitReverse(j) + 1). Y depends on that exponent modulo 4p only, which is the same for each
+ * block of N / 2p consecutive j. So the transform is that of size 2p with the root psi^(N / 2p), each entry
+ * repeated N / 2p times.
  */
 export interface CompactPlaintext {
-  /** Equal neighbours that each residue stands for, N / 2p. */
+  /** Length of the blocks, N / 2p. */
   readonly block: number
   /** Prime-major, 2p residues for each of q_0 .. q_level. */
   readonly residues: BigUint64Array
@@ -19,7 +19,7 @@ export interface CompactPlaintext {
   readonly isZero: boolean
 }
 
-/** Encodes periodic constants for one set of parameters; keeps the small transforms' tables. */
+/** Encodes periodic constants for one set of parameters; keeps the tables of its transforms. */
 export class PeriodicEncoder {
   readonly #parameters: CkksParameters
   readonly #roots: bigint[] = []
@@ -68,7 +68,7 @@ export class PeriodicEncoder {
 }
 
 /**
- * The coefficients at the given scale, rounded. A double beyond 2^53 is an integer, and BigInt takes it
+ * The coefficients at the given scale, rounded. Doubles beyond 2^53 are integers, which BigInt represents
  * exactly.
  */
 function integerCoefficients(values: Float64Array, scale: number): bigint[] {
@@ -81,8 +81,7 @@ const reduce = (value: bigint, prime: bigint): bigint => {
 }
 
 /**
- * Writes the full residues of a compact plaintext: `block` copies of each. `out` has N residues for each
- * prime.
+ * Writes all residues of a compact plaintext: `block` copies of each. `out` has N residues for each prime.
  */
 export function expandPlaintext({ block, residues }: CompactPlaintext, out: BigUint64Array): void {
   for (let i = 0; i < residues.length; i++) out.fill(residues[i], i * block, (i + 1) * block)

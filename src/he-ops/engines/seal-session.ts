@@ -6,7 +6,7 @@ import { PolyVeilError } from '../../errors/index.ts'
 import { decodeTensor, encodeTensor, frameDigest, querySpec, responseSpec } from '../../wire/index.ts'
 import type { Session } from '../engine.ts'
 import { execute } from '../executor.ts'
-import { floodingBound, floodingFor } from '../flooding.ts'
+import { type FloodingKeys, floodingBound, floodingFor } from '../flooding.ts'
 import type { SealContext } from '../seal/context.ts'
 import { createSealEvaluator } from '../seal/evaluator.ts'
 import type { EvaluationKeys } from '../seal/keys/index.ts'
@@ -14,15 +14,15 @@ import { rerandomise } from '../seal/rerandomise.ts'
 import { withHeap } from '../seal/runtime.ts'
 import { ciphertextFromWire, ciphertextToWire } from '../seal/serialization/ciphertexts.ts'
 
-/** Plaintexts that an evaluator keeps from one inference to the next. */
+/** Heap for plaintexts that an evaluator keeps between inferences. */
 const CONSTANT_BYTES = 128 * 2 ** 20
 
 /**
  * A session on node-seal, on the calling thread.
  *
- * @param context the caller's
+ * @param context owned by the caller
  * @param keys freed with the session
- * @param floodingKey the server's, for the noise of answers
+ * @param floodingKeys keys for the noise of answers, of this circuit and key set
  * @throws CONFIG_INVALID for circuits with refresh rounds; LEVEL_EXHAUSTED when the flooding does not fit the
  *   output's level
  */
@@ -31,7 +31,7 @@ export function openSealSession(
   keys: EvaluationKeys,
   circuit: Circuit,
   manifest: Manifest,
-  floodingKey: Uint8Array,
+  floodingKeys: FloodingKeys,
 ): Session {
   if (circuit.refresh) {
     throw new PolyVeilError(
@@ -53,7 +53,7 @@ export function openSealSession(
       return withHeap((own) => {
         const inputs = pairs.map((pair) => own(ciphertextFromWire(context, pair, query.level, query.scale)))
         const result = own(execute(circuit, evaluator, inputs, control))
-        const flooding = floodingFor(floodingKey, frameDigest(frame))(logits.count, bound)
+        const flooding = floodingFor(floodingKeys, frameDigest(frame))(logits.count, bound)
         const answer = own(rerandomise(context, keys.publicKey, result, flooding))
         return encodeTensor(parameters, responseSpec(manifest), [ciphertextToWire(context, answer)])
       })

@@ -5,12 +5,12 @@ import { heapBytes, loadKeySet } from '../seal/keys/index.ts'
 import { loadSeal, type Seal } from '../seal/runtime.ts'
 import { openSealSession } from './seal-session.ts'
 
-/** Each session loads keys of its own, which count as the session's. */
+/** Keys of the seal engine are empty: each session loads keys of its own. */
 const NO_SHARED_KEYS: EngineKeys = Object.freeze({ bytes: 0, free() {} })
 
 /**
- * node-seal on the calling thread, behind the interface of all engines. Contexts of parameters are made once
- * and kept.
+ * The seal engine: node-seal on the calling thread. Contexts are made once for each set of parameters and
+ * kept.
  */
 export class SealEngine implements Engine {
   readonly name = 'seal'
@@ -34,11 +34,11 @@ export class SealEngine implements Engine {
     return NO_SHARED_KEYS
   }
 
-  async open({ circuit, manifest, source, floodingKey }: OpenRequest): Promise<Session> {
+  async open({ circuit, manifest, source, floodingKeys }: OpenRequest): Promise<Session> {
     const context = this.#context(circuit.parameters)
     const keys = await loadKeySet(context, source, manifest.rotationSteps)
     try {
-      return openSealSession(context, keys, circuit, manifest, floodingKey)
+      return openSealSession(context, keys, circuit, manifest, floodingKeys)
     } catch (cause) {
       keys.delete()
       throw cause

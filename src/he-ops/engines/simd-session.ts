@@ -14,7 +14,7 @@ import {
   responseSpec,
 } from '../../wire/index.ts'
 import type { RefreshClient, Session } from '../engine.ts'
-import { floodingFor } from '../flooding.ts'
+import { type FloodingKeys, floodingFor } from '../flooding.ts'
 import type {
   RefreshClient as PairRefreshClient,
   SimdEngine,
@@ -23,11 +23,11 @@ import type {
 } from '../simd/index.ts'
 
 /**
- * A session on the simd engine. It does not hold the circuit, which is large.
+ * A session on the simd engine. It does not keep the circuit, which is large.
  *
  * @param keys the client's; they outlive the session
  * @param source the key set's frame
- * @param floodingKey the server's, for the noise of answers
+ * @param floodingKeys keys for the noise of answers, of this circuit and key set
  * @param identity as `SimdEngine.open` takes it
  * @throws KEYS_MISSING, PARAMETERS_MISMATCH, TENSOR_MALFORMED for the key set; TOO_LARGE when memory does not
  *   suffice
@@ -38,7 +38,7 @@ export async function openSimdSession(
   manifest: Manifest,
   keys: SimdKeySet,
   source: ByteSource,
-  floodingKey: Uint8Array,
+  floodingKeys: FloodingKeys,
   identity?: object,
 ): Promise<Session> {
   const session = await engine.open(circuit, keys, source, identity)
@@ -50,15 +50,16 @@ export async function openSimdSession(
     threads: engine.threads,
     async infer(frame, { onProgress, shouldStop, overlap } = {}, client?) {
       const pairs = openTensor(parameters, querySpec(manifest), frame)
+      const replies: Uint8Array[] = []
       const result = await session.run(
         pairs,
         {
           onProgress: (done) => onProgress?.(done, operations),
           shouldStop,
           overlap,
-          flooding: floodingFor(floodingKey, frameDigest(frame)),
+          flooding: floodingFor(floodingKeys, frameDigest(frame), replies),
         },
-        client && inFrames(session, parameters, manifest, client),
+        client && inFrames(session, parameters, manifest, client, replies),
       )
       return encodeTensor(parameters, responseSpec(manifest), [result])
     },
@@ -66,13 +67,18 @@ export async function openSimdSession(
   }
 }
 
-/** Puts frames between the engine and a client, and checks those that come back. */
+/**
+ * Converts between the engine's residues and the client's frames, and checks the client's frames.
+ *
+ * @param replies filled with the digests of the client's frames, by round
+ */
 const inFrames =
   (
     session: SimdSession,
     parameters: CkksParameters,
     manifest: Manifest,
     client: RefreshClient,
+    replies: Uint8Array[],
   ): PairRefreshClient =>
   async (round, masked) => {
     const frame = encodeTensor(parameters, maskedSpec(manifest, round), masked)
@@ -81,6 +87,7 @@ const inFrames =
       const pairs = openTensor(parameters, refreshedSpec(manifest, round), refreshed)
       session.check(pairs)
       taken = pairs
+      replies[round] = frameDigest(refreshed).slice()
     })
     if (taken) return taken
     throw new PolyVeilError('INTERNAL', `The client leaves round ${round} without an answer`)

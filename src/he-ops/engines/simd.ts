@@ -5,7 +5,7 @@ import type { Engine, EngineKeys, OpenRequest, Session } from '../engine.ts'
 import { SimdEngine, type SimdEngineOptions, SimdKeySet, switchingKeyBytes } from '../simd/index.ts'
 import { openSimdSession } from './simd-session.ts'
 
-/** The simd engine behind the interface of all engines: frames in, frames out. */
+/** The simd engine: many threads, hybrid key switching, refresh rounds. */
 export class FramedSimdEngine implements Engine {
   readonly name = 'simd'
   readonly memoryLimit: number
@@ -16,7 +16,7 @@ export class FramedSimdEngine implements Engine {
     this.memoryLimit = memoryLimit
   }
 
-  /** Makes memory and threads; the threads live until `close`. */
+  /** Creates memory and threads; the threads live until `close`. */
   static async create(options: SimdEngineOptions): Promise<FramedSimdEngine> {
     return new FramedSimdEngine(await SimdEngine.create(options), options.memoryBytes ?? MOST_ENGINE_BYTES)
   }
@@ -29,8 +29,8 @@ export class FramedSimdEngine implements Engine {
     return this.#engine.newKeySet(parameters)
   }
 
-  open({ circuit, manifest, keys, source, floodingKey, identity }: OpenRequest): Promise<Session> {
-    return openSimdSession(this.#engine, circuit, manifest, own(keys), source, floodingKey, identity)
+  open({ circuit, manifest, keys, source, floodingKeys, identity }: OpenRequest): Promise<Session> {
+    return openSimdSession(this.#engine, circuit, manifest, own(keys), source, floodingKeys, identity)
   }
 
   close(): Promise<void> {

@@ -2,28 +2,25 @@ import { PolyVeilError } from '../../errors/index.ts'
 import { randomFiller } from './random.ts'
 
 /**
- * The kernels of `assembly/`, on addresses in the memory they were instantiated with; what each does is said
- * there. Sizes that both sides have to agree on are the module's to say.
+ * The kernels of `assembly/`, whose docstrings describe them. Addresses are in the memory of their instance.
+ * The module exports sizes that both sides must agree on.
  */
 export interface Kernels {
   /** Bytes of a chunk of a seed's stream. */
   readonly CHUNK_BYTES: WebAssembly.Global
-  /** Bytes of scratch memory that expanding a chunk takes, beside the chunk itself. */
+  /** Bytes of scratch memory for expanding a chunk, in addition to the chunk itself. */
   readonly SCRATCH_BYTES: WebAssembly.Global
-  /** Largest coefficient that `binomial` gives, and random bytes that it takes for each. */
+  /** Largest coefficient of `binomial`, and random bytes that it reads for each. */
   readonly BINOMIAL_BOUND: WebAssembly.Global
   readonly BINOMIAL_BYTES: WebAssembly.Global
-  /** Random bytes that `ternary` takes beside one for each coefficient. */
+  /** Random bytes that `ternary` reads in addition to one for each coefficient. */
   readonly TERNARY_RESERVE: WebAssembly.Global
-  /** Random bytes that `residues` takes for each residue, and beside them. */
+  /** Random bytes that `residues` reads for each residue, and in addition. */
   readonly RESIDUE_BYTES: WebAssembly.Global
   readonly RESIDUE_RESERVE: WebAssembly.Global
-  /**
-   * Residues that `dot` works on at a time: ranges are multiples of it, and no block of equal weights is
-   * shorter.
-   */
+  /** Granule of `dot`: its ranges are multiples of it, and a run of equal weights is at least as long. */
   readonly DOT_GRANULE: WebAssembly.Global
-  /** Bytes that `unpack` may read behind the packed residues. */
+  /** Bytes behind the packed residues that `unpack` may read. */
   readonly UNPACK_SLACK: WebAssembly.Global
   add: Kernel
   addBlocks: Kernel
@@ -35,15 +32,15 @@ export interface Kernels {
   exactQuotients: Kernel
   expand: Kernel
   expandDoubles: Kernel
-  lift: Kernel
   multiplyPairs: Kernel
   nttForward: Kernel
   nttInverse: Kernel
   pack: Kernel
   permute: Kernel
   quotients: Kernel
-  /** Not compiled, but the platform's: see `randomFiller`. */
+  /** A function of the platform: see `randomFiller`. */
   random: Kernel
+  reduce: Kernel
   reduceDoubles: Kernel
   residues: Kernel
   scale: Kernel
@@ -61,15 +58,15 @@ export interface Kernels {
 type Kernel = (...args: number[]) => number
 
 /**
- * The two builds of the module: on a memory that threads share, and on one that has a single thread. Browsers
- * give shared memory to cross-origin isolated pages alone, and the types of memory and module have to agree.
+ * The two builds of the module: for memory that threads share, and for memory of one thread. Memory and
+ * module must be of the same kind. Browsers allow shared memory only in cross-origin isolated pages.
  */
 export type MemorySharing = 'shared' | 'unshared'
 
-/** The most that 32-bit addresses reach. */
+/** The most pages that 32-bit addresses reach. */
 const MAX_PAGES = 65536
 
-// Written out, so that bundlers see which files go with this module.
+// Literal paths, which bundlers can follow.
 const FILES: Readonly<Record<MemorySharing, URL>> = {
   shared: new URL('./build/kernels-shared.wasm', import.meta.url),
   unshared: new URL('./build/kernels.wasm', import.meta.url),
@@ -78,16 +75,16 @@ const FILES: Readonly<Record<MemorySharing, URL>> = {
 const compiled = new Map<MemorySharing, Promise<WebAssembly.Module>>()
 
 /**
- * The compiled module, which threads can be given.
+ * The compiled module, which can be sent to other threads.
  *
- * @throws INTERNAL when the file of the kernels is not where it belongs
+ * @throws INTERNAL when the kernels' file is missing
  */
 export function kernelModule(sharing: MemorySharing = 'shared'): Promise<WebAssembly.Module> {
   const known = compiled.get(sharing)
   if (known) return known
   const module = readModule(FILES[sharing]).then((bytes) => WebAssembly.compile(bytes))
   compiled.set(sharing, module)
-  // A browser may have been without a network.
+  // Try again at the next call: a browser may have been offline.
   module.catch(() => compiled.delete(sharing))
   return module
 }
@@ -96,7 +93,7 @@ export function kernelModule(sharing: MemorySharing = 'shared'): Promise<WebAsse
 export const createKernelMemory = (sharing: MemorySharing = 'shared'): WebAssembly.Memory =>
   new WebAssembly.Memory({ initial: 1, maximum: MAX_PAGES, shared: sharing === 'shared' })
 
-/** The kernels on a memory. Instances on one memory have no state of their own. */
+/** Instantiates the kernels on a memory. Instances have no state of their own. */
 export async function instantiateKernels(
   memory: WebAssembly.Memory,
   module?: WebAssembly.Module,

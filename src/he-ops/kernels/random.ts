@@ -1,14 +1,14 @@
-/** The most that the platform's generator gives at once. */
+/** Most bytes of one call of the platform's generator. */
 const BYTES_AT_ONCE = 65536
 
 /**
- * What fills kernel memory with bytes of the platform's cryptographic generator, on whichever thread calls
- * it. There is no other source of randomness in the kernels, and none that takes a seed.
+ * Makes a function that fills kernel memory with bytes of the platform's cryptographic generator, on any
+ * thread. The kernels have no other source of randomness.
  *
- * @returns a function of an address, as a signed or an unsigned word, and a number of bytes, which it returns
+ * @returns a function of an address, signed or unsigned, and a number of bytes, which it returns
  */
 export function randomFiller(memory: WebAssembly.Memory): (address: number, bytes: number) => number {
-  // The generator refuses memory that threads share.
+  // The generator does not write to shared memory.
   const batch = new Uint8Array(BYTES_AT_ONCE)
   return (address, bytes) => {
     const start = address >>> 0

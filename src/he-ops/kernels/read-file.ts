@@ -1,3 +1,2 @@
-// Node alone: loaded when it is used, and left out of what is bundled for browsers (`browser` in
-// package.json).
+// Only for Node: loaded when it is used, and left out of browser bundles (`browser` in package.json).
 export { readFile } from 'node:fs/promises'

@@ -9,8 +9,8 @@ import { guarded } from './runtime.ts'
 import { dataLevel, plaintextToSeal } from './serialization/serialization.ts'
 
 /**
- * Longest period that is encoded at its own size and kept compact; longer ones take node-seal's encoder,
- * whose transforms outrun ours from there on, and whose result is too large to keep for every constant.
+ * Longest period that is encoded at its own size and kept compact. For longer ones node-seal's encoder is
+ * faster, and the result is too large to be kept for every constant.
  */
 const LONGEST_COMPACT_PERIOD = 512
 
@@ -24,12 +24,12 @@ export interface ConstantSourceOptions {
 const DEFAULT_CACHE_BYTES = 256 * 2 ** 20
 
 /**
- * The plaintexts of a circuit's constants on node-seal's heap.
+ * Plaintexts of a circuit's constants on node-seal's heap.
  *
- * Periodic constants are encoded once to `CompactPlaintext` and expanded at each use. Full-size ones are kept
- * as they are while `cacheBytes` lasts and encoded again beyond it. The first to come keep their place: a
- * circuit uses its constants in the same order every time, and dropping the least recently used would drop
- * each just before its use.
+ * Periodic constants are encoded once to `CompactPlaintext` and expanded at each use. Full-size plaintexts
+ * are kept until `cacheBytes` are used; later ones are encoded at each use. The first ones stay, because
+ * every execution uses the constants in the same order: a least-recently-used cache would drop each one just
+ * before its use.
  */
 export class ConstantSource {
   readonly #ctx: SealContext
@@ -39,7 +39,7 @@ export class ConstantSource {
   readonly #periodic: PeriodicEncoder
   readonly #compact = new Map<string, CompactPlaintext>()
   readonly #full = new Map<string, Plaintext>()
-  /** One buffer per level: SEAL's bytes of a plaintext, its residues to be overwritten. */
+  /** One buffer for each level: SEAL's bytes of a plaintext, whose residues are overwritten. */
   readonly #buffers: ExpansionBuffer[] = []
   /** Reused for every expanded constant. */
   readonly #scratch: Plaintext
@@ -56,13 +56,13 @@ export class ConstantSource {
   }
 
   /**
-   * Runs `body` with a constant's plaintext in NTT form. The plaintext is valid during the call alone, and
-   * `body` must neither change it nor ask for another.
+   * Runs `body` with a constant's plaintext in NTT form. The plaintext is only valid during the call; `body`
+   * must neither change it nor ask for another.
    *
-   * @param scale scale the constant is encoded at; the plaintext carries it
+   * @param scale scale of the encoded constant; the plaintext carries it
    * @param level level of the plaintext
-   * @returns false, without calling `body`, when every coefficient rounds to zero: SEAL refuses such
-   *   products, and their sum is the same without them
+   * @returns false, without calling `body`, when every coefficient rounds to zero: SEAL refuses such a
+   *   product, and the sum is the same without it
    * @throws LEVEL_EXHAUSTED when the scaled values do not fit the level's modulus
    */
   use(id: ConstantId, scale: number, level: number, body: (plaintext: Plaintext) => void): boolean {

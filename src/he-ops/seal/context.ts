@@ -3,32 +3,32 @@ import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import { guarded, type Seal, withHeap } from './runtime.ts'
 
-/** A SEAL context with what SEAL keeps per level, found once. Owns heap objects until `delete`. */
+/** A SEAL context with the identifiers of its levels. Owns heap objects until `delete`. */
 export interface SealContext {
   readonly seal: Seal
   readonly parameters: CkksParameters
   readonly context: SEALContext
   /**
-   * The highest level of SEAL's own chain, at which it encodes and encrypts zero under the public key. SEAL
-   * knows one special prime, the last; it takes further ones for data primes of levels above
+   * The highest level of SEAL's own chain, at which SEAL encodes, and encrypts zero under the public key.
+   * SEAL has one special prime, the last one; it takes the others for data primes of levels above
    * `parameters.topLevel`.
    */
   readonly highestLevel: number
-  /** Handles to SEAL's identifier of each level of ours that the context has, up to `parameters.topLevel`. */
+  /** SEAL's identifiers of our levels that the context has, up to `parameters.topLevel`, as handles. */
   readonly levelIds: readonly ParmsIdType[]
-  /** The same identifiers as 32 bytes, as they stand in serialized objects. */
+  /** The same identifiers as 32 bytes, as serialized objects have them. */
   readonly levelIdBytes: readonly Uint8Array[]
-  /** Identifier of the level that keys live at: all primes, the special ones included. */
+  /** Identifier of the key level: all primes, the special ones included. */
   readonly keyIdBytes: Uint8Array
   delete(): void
 }
 
-/** Which levels a context has beside that of keys: all, or SEAL's highest alone. */
+/** Levels of a context besides the key level: all, or only SEAL's highest one. */
 export type ContextLevels = 'all levels' | 'highest level'
 
 /**
- * Makes SEAL's context for checked parameters, with any number of special primes. That takes time: for each
- * level tens of milliseconds a prime.
+ * Makes a SEAL context for checked parameters, with any number of special primes. It takes tens of
+ * milliseconds for each prime of each level.
  *
  * @throws CONFIG_INVALID when SEAL refuses the parameters
  */
@@ -56,7 +56,7 @@ export function createSealContext(
     levelIdBytes: levelIds.map(idBytes),
     keyIdBytes,
     delete() {
-      // Levels that the context does not have are holes.
+      // Missing levels are holes.
       levelIds.forEach((id) => {
         id.delete()
       })
@@ -74,14 +74,12 @@ function buildContext(seal: Seal, parameters: CkksParameters, allLevels: boolean
       chain.push_back(own(new seal.Modulus(prime)))
     }
     literal.setCoeffModulus(chain)
-    // Our own gate is the stricter one; SEAL's is kept on as a second opinion.
+    // Our own check of the parameters is stricter; SEAL's is a second one.
     return new seal.SEALContext(literal, allLevels, seal.SecLevelType.tc128)
   })
 }
 
-/**
- * From the highest level down to where the context's chain ends; SEAL numbers what there is from there on.
- */
+/** From the highest level down to the end of the context's chain, as SEAL numbers its levels. */
 function collectLevelIds(context: SEALContext, highestLevel: number, topLevel: number): ParmsIdType[] {
   const ids: ParmsIdType[] = []
   let data = context.firstContextData()

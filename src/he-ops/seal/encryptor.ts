@@ -27,7 +27,7 @@ export function encryptSlots(
     withHeap((own) => {
       const encoder = own(new ctx.seal.CKKSEncoder(ctx.context))
       const evaluator = own(new ctx.seal.Evaluator(ctx.context))
-      // node-seal's Encryptor insists on a public key even where it encrypts under the secret one.
+      // node-seal's Encryptor needs a public key, even for symmetric encryption.
       const publicKey = own(own(new ctx.seal.KeyGenerator(ctx.context, secretKey)).createPublicKey())
       const encryptor = own(new ctx.seal.Encryptor(ctx.context, publicKey, secretKey))
       const tools = { encoder, evaluator, encryptor }
@@ -63,7 +63,7 @@ function encryptVector(
 }
 
 /**
- * Decrypts of an answer what repeats after `period` slots: the rest is masked.
+ * Decrypts the part of an answer that repeats after `period` slots; the rest is masked.
  *
  * @param pair that `decodeTensor` has checked, at `level`
  * @param scale scale of the message

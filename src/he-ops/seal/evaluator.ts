@@ -10,18 +10,19 @@ import type { EvaluationKeys } from './keys/index.ts'
 import { guarded } from './runtime.ts'
 
 export type SealEvaluator = Evaluator<Ciphertext> & {
-  /** Frees the plaintexts kept and the tools; neither keys nor ciphertexts. */
+  /** Frees its plaintexts and tools; neither keys nor ciphertexts. */
   delete(): void
 }
 
 /**
- * The backend that executes on node-seal's ciphertexts.
+ * The evaluator on node-seal's ciphertexts.
  *
- * Levels and scales follow `typeLaws` exactly: SEAL compares scales to one unit in the last place, so the
- * scale of each result is set to the double that the law gives, never left to rounding inside SEAL.
+ * Levels and scales follow `typeLaws` exactly. SEAL compares scales to one unit in the last place, so each
+ * result's scale is set to the double that the law gives.
  *
- * @param keys evaluation keys, the caller's to delete; undefined for circuits without rotations and products
- * @param circuit whose constants the operations refer to
+ * @param keys evaluation keys, which the caller deletes; undefined for circuits without rotations and
+ *   products
+ * @param circuit with the constants of the operations
  */
 export function createSealEvaluator(
   ctx: SealContext,

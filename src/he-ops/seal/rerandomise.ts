@@ -7,15 +7,15 @@ import { guarded, withHeap } from './runtime.ts'
 const BYTES_PER_RESIDUE = 8
 
 /**
- * A ciphertext of the same logits that tells nothing else of how it was computed. It adds a fresh public-key
- * encryption of zero, since the second polynomial of ciphertext * weights is a multiple of the weights that a
- * client could divide out. To the first polynomial it adds a mask, in exact residues: uniform modulo the
- * level's primes on all coefficients but those that carry logits, and the given integers on these.
+ * Re-randomises a ciphertext: the result has the same logits, and reveals nothing else of the computation. A
+ * fresh public-key encryption of zero is added, since the second polynomial of ciphertext * weights is a
+ * multiple of the weights, by which a client could divide. A mask is added to the first polynomial, in exact
+ * residues: uniform modulo the level's primes, except on the coefficients that carry logits, which get the
+ * given integers.
  *
  * @param ciphertext two polynomials at any level; unchanged
- * @param flooding integers for the coefficients 0, N / n, 2N / n and so on, n being how many there are, a
- *   divisor of N
- * @returns a new ciphertext at the same level and scale, the caller's to free
+ * @param flooding integers for the coefficients 0, N / n, 2N / n and so on; their number n divides N
+ * @returns a new ciphertext at the same level and scale, which the caller frees
  * @throws INTERNAL when the ciphertext has three polynomials
  */
 export function rerandomise(
@@ -85,8 +85,8 @@ function addMask(ctx: SealContext, evaluator: Evaluator, zero: Ciphertext, flood
 }
 
 /**
- * The residues of a mask modulo one prime. Those modulo all primes of a level make a mask uniform modulo
- * their product.
+ * The residues of a mask modulo one prime. Uniform residues modulo each prime of a level are a mask uniform
+ * modulo the primes' product.
  */
 function maskModulo(prime: bigint, ring: number, flooding: Float64Array): BigUint64Array {
   const mask = uniformResidues(ring, prime)

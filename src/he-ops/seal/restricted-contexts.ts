@@ -7,9 +7,8 @@ import { createSealContext, type SealContext } from './context.ts'
 import type { Seal } from './runtime.ts'
 
 /**
- * SEAL contexts of some of the primes, for what needs no more: SEAL takes seconds to make one of a whole
- * chain, and is faster in smaller ones. Keys modulo fewer primes are keys still. Each context is made when it
- * is first asked for.
+ * SEAL contexts of some of the primes, each made at its first use. SEAL takes seconds to make a context of a
+ * whole chain, and is faster in smaller ones. A key modulo fewer primes is a key too.
  */
 export class RestrictedContexts {
   readonly seal: Seal
@@ -22,8 +21,9 @@ export class RestrictedContexts {
   }
 
   /**
-   * The context whose highest level, and only one, is `level`. Its key level has one prime more, which is the
-   * chain's next one: polynomials over the first level + 2 of all primes. Lives until this object's `delete`.
+   * The context with `level` as its highest and only level. Its key level has one more prime, the next one of
+   * the chain: its polynomials are over the first level + 2 of all primes. Lives until this object's
+   * `delete`.
    */
   at(level: number): SealContext {
     let context = this.#made.get(level)
@@ -41,7 +41,8 @@ export class RestrictedContexts {
 }
 
 /**
- * q_0 .. q_level as data primes, and as a special prime, which SEAL cannot do without, the one that follows.
+ * Parameters with q_0 .. q_level as data primes, and the next prime as the special prime, without which SEAL
+ * does not work.
  */
 function restricted(parameters: CkksParameters, level: number): CkksParameters {
   const { ring, primes, specialPrimes } = parametersLiteral(parameters)

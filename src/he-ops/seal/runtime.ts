@@ -1,22 +1,21 @@
 import initialize, { type MainModule } from 'node-seal'
 import { PolyVeilError } from '../../errors/index.ts'
 
-/** node-seal's module, with the helper that its type file leaves out. */
+/** node-seal's module, with the helper that its type file lacks. */
 export type Seal = MainModule & { getExceptionMessage(exception: unknown): [type: string, message: string] }
 
 let instance: Promise<Seal> | undefined
 
 /** The one WebAssembly instance of node-seal in this thread. */
 export function loadSeal(): Promise<Seal> {
-  // Without a `locateFile` the module is found by the `new URL(...)` that bundlers see, and follow when they
-  // rename it.
+  // Without a `locateFile` the module is found by the `new URL(...)` in node-seal, which bundlers rewrite.
   instance ??= initialize({ locateFile: undefined }) as Promise<Seal>
   return instance
 }
 
 /**
- * Runs `body` and turns node-seal's `WebAssembly.Exception`, whose message would be lost outside this thread,
- * into an `INTERNAL` error that carries SEAL's text.
+ * Runs `body`, and converts node-seal's `WebAssembly.Exception` to an INTERNAL error with SEAL's text: the
+ * exception's message cannot be read in another thread.
  */
 export function guarded<T>(seal: Seal, body: () => T): T {
   try {
@@ -26,7 +25,7 @@ export function guarded<T>(seal: Seal, body: () => T): T {
   }
 }
 
-/** The error to throw instead of whatever node-seal threw. */
+/** The error to throw in place of node-seal's. */
 export function translate(seal: Seal, cause: unknown): unknown {
   const wasm = WebAssembly as unknown as { Exception: new () => object }
   if (!(cause instanceof wasm.Exception)) return cause
@@ -34,7 +33,7 @@ export function translate(seal: Seal, cause: unknown): unknown {
   return new PolyVeilError('INTERNAL', `SEAL: ${message}`, { type })
 }
 
-/** Objects of the WebAssembly heap are freed by hand. */
+/** Objects of the WebAssembly heap must be freed explicitly. */
 export interface Deletable {
   delete(): void
 }

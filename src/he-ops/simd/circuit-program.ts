@@ -35,34 +35,39 @@ import { Storage } from './values/storage.ts'
 import type { Value } from './values/values.ts'
 
 /**
- * A circuit as a program, with where its inputs go and its result will be. It can be run any number of times;
- * each run overwrites inputs and result.
+ * A circuit as a linked program, with the places of its inputs and its result. It can run any number of
+ * times; each run overwrites inputs and result.
  */
 export interface CircuitProgram extends LinkedProgram {
-  /** By the index of the input: two polynomials at the input's level; to be filled before each run. */
+  /** By the input's index: two polynomials at the input's level, which the caller writes before each run. */
   readonly inputs: readonly Value[]
-  /** Two polynomials at the result's level, there after a run until the next one. */
+  /** Two polynomials at the result's level. A run writes them; they stay until the next run. */
   readonly result: Value
-  /** By the number of the round. */
+  /** By round number. */
   readonly refreshes: readonly RefreshRound[]
-  /** What the program stops for, in order: before its end, at `program.stops`. */
+  /**
+   * The reasons for the program's stops, in order. The program's end, which is the last entry of
+   * `program.stops`, has none.
+   */
   readonly stops: readonly Stop[]
-  /** The result as it leaves, in programs that have a border. */
+  /** The result as it is sent; only in programs that were compiled with an egress. */
   readonly output: Output | undefined
 }
 
 /**
- * Compiles a verified circuit to a program on concrete memory: which operations go together, which values
- * stay in the extended basis, and where everything lies are all settled here.
+ * Compiles a verified circuit to a program on concrete memory. Decided here: the steps, the values that stay
+ * in the extended basis, and the address of everything.
  *
- * @param keys that the program reads, one for each rotation of the circuit; they must outlive it
- * @param constants of the circuit, encoded here as needed; must outlive the program
- * @param threads that will run it; results are the same for any number
- * @param border that values pass; without it the circuit has no refreshes, and its result stays in the engine
- * @returns a program whose memory is its own until `free`
+ * @param keys of the program, one for each rotation of the circuit; they must outlive it
+ * @param constants of the circuit, which are encoded when the program first needs them; must outlive the
+ *   program
+ * @param threads that will run the program; results are the same for any number
+ * @param egress keys and masks for values that are sent to the client; without it the circuit has no
+ *   refreshes, and its result stays in the engine
+ * @returns a program that owns its memory until `free`
  * @throws KEYS_MISSING; TOO_LARGE when memory does not suffice; LEVEL_EXHAUSTED or CONFIG_INVALID when a
- *   constant does not fit its level or all weights of a sum round to zero. Only encoded constants and tables
- *   of the context are left then
+ *   constant does not fit its level or all weights of a sum round to zero. After an error only encoded
+ *   constants and tables of the context stay in memory
  */
 export function compileCircuit(
   context: SimdContext,
@@ -70,19 +75,19 @@ export function compileCircuit(
   keys: SimdKeys,
   constants: ConstantStore,
   threads: number,
-  border?: EgressOptions,
+  egress?: EgressOptions,
 ): CircuitProgram {
   const order = stepsOf(circuit, maxRotationSources(context.parameters))
   const work = new Work({ ...circuit, specialPrimes: context.parameters.specialPrimes.length })
   let ends: ReturnType<CircuitEmitter['emit']> | undefined
-  const scratch = border ? egressScratch(context, egressLevels(circuit), refreshedLevels(circuit)) : 0
+  const scratch = egress ? egressScratch(context, egressLevels(circuit), refreshedLevels(circuit)) : 0
   const linked = linkProgram(context, threads, Math.max(context.limbBytes, scratch), (builder) => {
-    ends = new CircuitEmitter(builder, context, circuit, keys, constants, work, border).emit(order)
+    ends = new CircuitEmitter(builder, context, circuit, keys, constants, work, egress).emit(order)
   })
   return { ...linked, ...ends! }
 }
 
-/** Levels of the ciphertexts that the client gets to see. */
+/** Levels of the ciphertexts that are sent to the client. */
 export const egressLevels = ({ ops, result }: Pick<Circuit, 'ops' | 'result'>): number[] => [
   ...new Set([ops[result].level, ...refreshedLevels({ ops })]),
 ]
@@ -94,7 +99,7 @@ const refreshedLevels = ({ ops }: Pick<Circuit, 'ops'>): number[] => [
 
 type OpOf<K extends OpKind> = Extract<Op, { kind: K }>
 
-/** Emits the phases of each batch and frees what nobody reads any more. */
+/** Emits the phases of each step, and frees values after their last reader. */
 class CircuitEmitter {
   readonly #builder: ProgramBuilder
   readonly #context: SimdContext
@@ -102,11 +107,11 @@ class CircuitEmitter {
   readonly #keys: SimdKeys
   readonly #constants: ConstantStore
   readonly #work: Work
-  readonly #border: EgressOptions | undefined
+  readonly #egress: EgressOptions | undefined
   readonly #storage: Storage
   readonly #refreshes: RefreshRound[] = []
   readonly #stops: Stop[] = []
-  /** Readers of each value that have not run. */
+  /** For each value, the number of its readers that have not been emitted. */
   readonly #left: Int32Array
 
   constructor(
@@ -116,7 +121,7 @@ class CircuitEmitter {
     keys: SimdKeys,
     constants: ConstantStore,
     work: Work,
-    border: EgressOptions | undefined,
+    egress: EgressOptions | undefined,
   ) {
     this.#builder = builder
     this.#context = context
@@ -124,31 +129,33 @@ class CircuitEmitter {
     this.#keys = keys
     this.#constants = constants
     this.#work = work
-    this.#border = border
+    this.#egress = egress
     this.#storage = new Storage(builder, context)
     this.#left = work.readerCounts(circuit.result)
   }
 
   emit(order: readonly Step[]): Omit<CircuitProgram, keyof LinkedProgram> {
-    const border = this.#border
+    const egress = this.#egress
     const { level } = this.#circuit.ops[this.#circuit.result]
-    const flooding = border && allocateFlooding(this.#builder, border, level)
+    const flooding = egress && allocateFlooding(this.#builder, egress, level)
     const inputs = this.#createInputs()
     for (const { kind, ops } of order) {
       if (kind === 'return') {
-        this.#return(ops)
+        this.#takeIn(ops)
         continue
       }
       this.#builder.done += ops.length
-      this.#emitBatch(kind, ops)
+      this.#emitStep(kind, ops)
       for (const id of ops) this.#releaseOperands(id)
     }
     const result = this.#storage.get(this.#circuit.result)
-    const output = border && emitOutput(this.#builder, this.#context, border, result, flooding!)
+    const output = egress && emitOutput(this.#builder, this.#context, egress, result, flooding!)
     return { inputs, result, refreshes: this.#refreshes, stops: this.#stops, output }
   }
 
-  /** All inputs are there from the beginning, in memory that holds nothing else before they are read. */
+  /**
+   * Inputs are written before the program runs, so their memory holds nothing else before their first reader.
+   */
   #createInputs(): Value[] {
     const inputs: Value[] = []
     this.#circuit.ops.forEach((op, id) => {
@@ -157,7 +164,7 @@ class CircuitEmitter {
     return inputs
   }
 
-  #emitBatch(kind: OpKind, ids: readonly ValueId[]): void {
+  #emitStep(kind: OpKind, ids: readonly ValueId[]): void {
     switch (kind) {
       case 'input':
         return
@@ -195,7 +202,7 @@ class CircuitEmitter {
     return this.#circuit.ops[id] as OpOf<K>
   }
 
-  /** The same polynomials, of which fewer primes are read. */
+  /** The result shares the operand's polynomials; its readers read fewer primes. */
   #dropLevel(id: ValueId): void {
     const op = this.#op<'dropLevel'>(id)
     this.#storage.alias(id, { ...this.#storage.get(op.source), primes: op.level + 1 })
@@ -265,7 +272,7 @@ class CircuitEmitter {
   }
 
   #relinearise(ids: readonly ValueId[]): void {
-    // Digits of one level are one call's.
+    // `emitRelinearisations` takes products of one level.
     for (const level of this.#byLevel(ids)) {
       const work: Parameters<typeof emitRelinearisations>[2][number][] = []
       this.#computing(level, (id, out) => {
@@ -290,23 +297,25 @@ class CircuitEmitter {
     })(() => emitRotations(this.#builder, this.#context, work))
   }
 
-  /** A round's values leave; where they will be again has memory of its own from here on. */
+  /**
+   * Sends a round's values. The memory of the refreshed values is allocated here and is theirs from now on.
+   */
   #refresh(ids: readonly ValueId[]): void {
     const from = ids.map((id) => this.#storage.get(this.#op<'refresh'>(id).source))
     const out = ids.map((id) => this.#storage.create(id, this.#op<'refresh'>(id), 2))
-    const border = this.#border
-    if (border === undefined) throw new PolyVeilError('INTERNAL', 'A circuit without a border refreshes')
+    const egress = this.#egress
+    if (egress === undefined) throw new PolyVeilError('INTERNAL', 'A circuit without a border refreshes')
     const { round } = this.#op<'refresh'>(ids[0])
-    this.#refreshes[round] = emitEgress(this.#builder, this.#context, border, from, out)
+    this.#refreshes[round] = emitEgress(this.#builder, this.#context, egress, from, out)
     this.#stop({ kind: 'send', round })
   }
 
-  /** A round's values are waited for, and taken in. */
-  #return(ids: readonly ValueId[]): void {
+  /** Waits for a round's fresh encryptions and takes them in. */
+  #takeIn(ids: readonly ValueId[]): void {
     const { round } = this.#op<'refresh'>(ids[0])
     this.#stop({ kind: 'wait', round })
     emitIngress(this.#builder, this.#context, this.#refreshes[round])
-    this.#stop({ kind: 'check', round })
+    this.#stop({ kind: 'takeIn', round })
     freeRound(this.#builder, this.#refreshes[round])
   }
 
@@ -320,8 +329,8 @@ class CircuitEmitter {
   }
 
   /**
-   * Makes the values of operations that may compute in the extended basis. `prepare` is told where each
-   * result goes; the function that comes back runs the phases, and divides what does not stay extended.
+   * Creates the values of operations that may compute in the extended basis. `prepare` is given the place of
+   * each result; the returned function emits the phases, and divides the results that do not stay extended.
    */
   #computing(
     ids: readonly ValueId[],

@@ -1,6 +1,7 @@
 import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import { SIMD_PRIME_BITS } from '../../schedule/engine-name.ts'
+import { type KernelCall, kernelCalls } from '../kernels/call.ts'
 import type { Kernels } from '../kernels/kernels.ts'
 import type { Heap } from './memory/heap.ts'
 import { BaseConversion } from './tables/base-conversion.ts'
@@ -9,41 +10,42 @@ import { createModulus, type Modulus, montgomery, type ShoupConstant, shoup } fr
 
 const PRIME_LIMIT = 2n ** BigInt(SIMD_PRIME_BITS)
 
-/**
- * What every circuit under one set of parameters shares: the primes' tables, on the heap for as long as that
- * exists.
- */
+/** Tables that all circuits under one set of parameters share. They stay on the heap for its whole life. */
 export interface SimdContext {
   readonly parameters: CkksParameters
   readonly heap: Heap
   readonly kernels: Kernels
+  /** Calls a kernel at once, on the calling thread. */
+  readonly call: KernelCall
   readonly ring: number
-  /** Bytes of the residues of a polynomial modulo one prime. */
+  /** Bytes of one limb: a polynomial's residues modulo one prime. */
   readonly limbBytes: number
   /** Data primes q_0 .. q_L, then the special primes. */
   readonly moduli: readonly Modulus[]
-  /** Permutations of automorphisms, each made when it is first asked for. */
+  /** Permutations of automorphisms, each made at its first use. */
   readonly galois: GaloisTables
   /**
-   * Address of one word for each data prime: the product of the special primes modulo it, in Montgomery form.
+   * Address of one word for each data prime: P, the product of the special primes, modulo it, in Montgomery
+   * form.
    */
-  readonly lifts: number
-  /** The product of the special primes modulo each modulus, in Montgomery form. */
-  readonly lifted: readonly ShoupConstant[]
+  readonly timesP: number
+  /** P modulo each modulus, in Montgomery form. */
+  readonly timesPFactors: readonly ShoupConstant[]
   /** Address of one word for each modulus: 1 in Montgomery form. */
   readonly ones: number
-  /** The same for -P and -1. */
-  readonly negatedLifts: number
+  /** As `timesP` for -P, and as `ones` for -1. */
+  readonly negatedTimesP: number
   readonly negatedOnes: number
-  /** The conversion from the primes of these indices to all others; made once. */
+  /** The base conversion from the primes of these indices to all others; made at its first use. */
   conversion(sources: readonly number[], centred: boolean): BaseConversion
 }
 
 /**
- * Makes the tables of checked parameters: 16 N bytes for each prime, and little besides.
+ * Makes the tables of checked parameters: 16 N bytes for each prime, and little more.
  *
  * @param heap of the memory that the kernels were instantiated with
- * @throws CONFIG_INVALID when a prime has more than the 30 bits that the kernels' lanes hold; TOO_LARGE
+ * @throws CONFIG_INVALID when a prime has more than 30 bits, the width that the kernels' lanes allow;
+ *   TOO_LARGE
  */
 export const createSimdContext = (kernels: Kernels, heap: Heap, parameters: CkksParameters): SimdContext =>
   heap.attempt(() => createTables(kernels, heap, parameters))
@@ -63,16 +65,17 @@ function createTables(kernels: Kernels, heap: Heap, parameters: CkksParameters):
     parameters,
     heap,
     kernels,
+    call: kernelCalls(kernels),
     ring,
     limbBytes: 4 * ring,
     moduli,
     galois: new GaloisTables(heap, ring),
-    lifts: constantTable(heap, moduli, product(parameters.specialPrimes)),
-    lifted: moduli.map(({ prime }) =>
+    timesP: constantTable(heap, moduli, product(parameters.specialPrimes)),
+    timesPFactors: moduli.map(({ prime }) =>
       shoup(BigInt(montgomery(product(parameters.specialPrimes), prime)), prime),
     ),
     ones: constantTable(heap, moduli, 1n),
-    negatedLifts: constantTable(heap, moduli, -product(parameters.specialPrimes)),
+    negatedTimesP: constantTable(heap, moduli, -product(parameters.specialPrimes)),
     negatedOnes: constantTable(heap, moduli, -1n),
     conversion(sources, centred) {
       const key = `${sources.join()} ${centred}`

@@ -5,7 +5,7 @@ import type { SimdContext } from './context.ts'
 import type { OutputKeys } from './keys/output-key.ts'
 import { aligned } from './memory/ranges.ts'
 import { emitMasked, maskedScratch } from './operations/rerandomise.ts'
-import { emitIngresses, type Return, returnScratch } from './operations/unmask.ts'
+import { emitIngresses, type Ingress, ingressScratch } from './operations/unmask.ts'
 import type { ProgramBuilder } from './program/program.ts'
 import { NOTES_BYTES } from './values/load-pair.ts'
 import { readPacked, writePacked } from './values/packed-limbs.ts'
@@ -13,70 +13,73 @@ import { requireSound } from './values/pair-loader.ts'
 import type { SeedExpander } from './values/seeds.ts'
 import type { Value } from './values/values.ts'
 
-// What passes between the engine and the client: how it is hidden before it leaves, and taken in when it
-// comes back.
+// Ciphertexts between engine and client. Egress masks values before they are sent; ingress takes the client's
+// fresh encryptions in.
 
-/** What hides the values that leave. */
+/** Keys and masks for values that are sent. */
 export interface EgressOptions {
   readonly keys: OutputKeys
-  /** Where the answer's logits are; all other coefficients are masked. */
+  /** Coefficients that carry the answer's logits; all other coefficients are masked. */
   readonly logits: LogitCoefficients
-  /** Integers from -bound to bound are added where the logits are. */
+  /** Integers from -bound to bound are added to the coefficients that carry logits. */
   readonly floodingBound: number
 }
 
-/** The values of one round: read when they leave, to be filled before they are taken in again. */
+/** The values of one refresh round. They are read when the round is sent, and written when it is taken in. */
 export interface RefreshRound {
-  /** Level at which they leave. */
+  /** Level of the masked values. */
   readonly level: number
-  /** At the highest level; until they are back, what travels lies where they will be. */
+  /**
+   * Refreshed values, at the highest level. Until they are taken in, their memory holds the packed
+   * ciphertexts that are sent and received.
+   */
   readonly out: readonly Value[]
-  readonly returns: readonly Return[]
+  readonly ingresses: readonly Ingress[]
 }
 
-/** The result as it leaves. */
+/** The result as it is sent. */
 export interface Output {
   readonly level: number
-  /** Address of residues to be filled before each run, by `writeFlooding`. */
+  /** Address of the noise, as residues, which `writeFlooding` writes before each run. */
   readonly flooding: number
   readonly logits: LogitCoefficients
   readonly floodingBound: number
-  /** Addresses of the packed polynomials, there after a run. */
+  /** Addresses of the packed polynomials, which a run writes. */
   readonly packed: readonly [c0: number, c1: number]
 }
 
-/** What happens where a program stops. */
+/** The reason for which a program stops. */
 export interface Stop {
   /**
-   * `leave`: a round's values go to the client. `await`: they are waited for, and put where the next phase
-   * takes them in. `check`: it is looked at how that went.
+   * `send`: the round's masked values go to the client. `wait`: the client's fresh encryptions are waited for
+   * and copied to where the next phase reads them. `takeIn`: that phase is over, and its checks are read.
    */
-  readonly kind: 'send' | 'wait' | 'check'
+  readonly kind: 'send' | 'wait' | 'takeIn'
   readonly round: number
 }
 
 /**
- * Scratch memory of each thread for what passes the border.
+ * Scratch memory that each thread needs for the phases that send and take in ciphertexts.
  *
- * @param leaving levels of the ciphertexts that leave
- * @param refreshed levels of those that come back
+ * @param sent levels of the ciphertexts that are sent
+ * @param refreshed levels of the values that are refreshed
  */
 export const egressScratch = (
   context: SimdContext,
-  leaving: readonly number[],
+  sent: readonly number[],
   refreshed: readonly number[],
 ): number =>
   Math.max(
-    ...leaving.map((level) => maskedScratch(context, level)),
-    ...refreshed.map((level) => returnScratch(context, level + 1)),
+    ...sent.map((level) => maskedScratch(context, level)),
+    ...refreshed.map((level) => ingressScratch(context, level + 1)),
   )
 
 /**
- * Emits the phase after which a round's values may leave. Masks are drawn in it, and stay until
- * `emitIngress`.
+ * Emits the phase that masks a round's values before they are sent. The masks are drawn in that phase, and
+ * stay until `emitIngress`.
  *
  * @param from at one level
- * @param out theirs alone from here on
+ * @param out places of the refreshed values; nothing else may use their memory from here on
  */
 export function emitEgress(
   builder: ProgramBuilder,
@@ -90,8 +93,8 @@ export function emitEgress(
   const recordBytes = aligned(NOTES_BYTES * out[0].primes + SEED_BYTES)
   const masks = builder.allocate(maskBytes * out.length)
   const records = builder.allocate(recordBytes * out.length)
-  const returns = out.map(
-    (value, i): Return => ({
+  const ingresses = out.map(
+    (value, i): Ingress => ({
       out: value,
       mask: masks + i * maskBytes,
       maskPrimes,
@@ -105,30 +108,33 @@ export function emitEgress(
     context,
     from.map((value, i) => {
       const [c0, c1] = out[i].polynomials
-      return { value, key, mask: { address: returns[i].mask }, out: [c0, c1] }
+      return { value, key, mask: { address: ingresses[i].mask }, out: [c0, c1] }
     }),
   )
-  return { level: from[0].primes - 1, out, returns }
+  return { level: from[0].primes - 1, out, ingresses }
 }
 
-/** Emits the phase that takes a round's values in again. */
-export const emitIngress = (builder: ProgramBuilder, context: SimdContext, { returns }: RefreshRound): void =>
-  emitIngresses(builder, context, returns)
+/** Emits the phase that takes a round's fresh encryptions in. */
+export const emitIngress = (
+  builder: ProgramBuilder,
+  context: SimdContext,
+  { ingresses }: RefreshRound,
+): void => emitIngresses(builder, context, ingresses)
 
 /** Overwrites a round's masks with zeros. */
-export function wipeMasks({ heap, ring }: SimdContext, { returns }: RefreshRound): void {
-  for (const { mask, maskPrimes } of returns) heap.words(mask, ring * maskPrimes).fill(0)
+export function wipeMasks({ heap, ring }: SimdContext, { ingresses }: RefreshRound): void {
+  for (const { mask, maskPrimes } of ingresses) heap.words(mask, ring * maskPrimes).fill(0)
 }
 
-/** Frees what a round had beside its values. */
-export function freeRound(builder: ProgramBuilder, { returns: [{ mask, seed }] }: RefreshRound): void {
+/** Frees the masks and seeds of a round; its values stay. */
+export function freeRound(builder: ProgramBuilder, { ingresses: [{ mask, seed }] }: RefreshRound): void {
   builder.free(mask)
   builder.free(seed)
 }
 
 /**
- * Emits the phase after which the result may leave. Its memory is of no use to anything else, from the
- * beginning on.
+ * Emits the phase that masks the result before it is sent. The packed result has memory of its own for the
+ * whole program.
  */
 export function emitOutput(
   builder: ProgramBuilder,
@@ -144,13 +150,17 @@ export function emitOutput(
   return { level, flooding, logits, floodingBound, packed }
 }
 
-/** Memory for the noise of an answer, to be taken before anything else. @param level of the result */
+/**
+ * Memory for the noise of an answer. Allocate it before anything else, so that it is reserved for the whole
+ * program.
+ * @param level of the result
+ */
 export const allocateFlooding = (builder: ProgramBuilder, { logits }: EgressOptions, level: number): number =>
   builder.allocate(aligned(4 * logits.count * (level + 1)))
 
 /**
- * Puts the noise of an answer into kernel memory. @param integers one for each coefficient that carries
- * logits
+ * Writes the noise of an answer to kernel memory.
+ * @param integers one for each coefficient that carries logits
  */
 export function writeFlooding(
   { heap, moduli }: SimdContext,
@@ -167,7 +177,7 @@ export function writeFlooding(
   }
 }
 
-/** Overwrites it with zeros. */
+/** Overwrites the noise with zeros. */
 export const wipeFlooding = ({ heap }: SimdContext, { flooding, level, logits }: Output): unknown =>
   heap.words(flooding, logits.count * (level + 1)).fill(0)
 
@@ -177,44 +187,46 @@ export function readEgress(context: SimdContext, [c0, c1]: readonly number[], le
 }
 
 /**
- * Puts what came back where the program takes it up.
+ * Copies the client's fresh encryptions to where the program reads them.
  *
- * @throws TENSOR_MALFORMED when there are more or fewer ciphertexts, or they are of another level
+ * @throws TENSOR_MALFORMED when there are more or fewer ciphertexts than were sent, or they are of another
+ *   level
  */
 export function stageIngress(
   context: SimdContext,
-  { returns }: RefreshRound,
+  { ingresses }: RefreshRound,
   pairs: readonly PackedRlwe[],
 ): void {
   const fits =
-    pairs.length === returns.length && pairs.every(({ limbs }, i) => limbs.length === returns[i].out.primes)
+    pairs.length === ingresses.length &&
+    pairs.every(({ limbs }, i) => limbs.length === ingresses[i].out.primes)
   if (!fits) {
     throw new PolyVeilError(
       'TENSOR_MALFORMED',
-      `A round brings ${pairs.length} ciphertexts, not ${returns.length} at the highest level`,
+      `A round brings ${pairs.length} ciphertexts, not ${ingresses.length} at the highest level`,
     )
   }
   pairs.forEach(({ limbs, seed }, i) => {
-    const { out, seed: seedAt } = returns[i]
+    const { out, seed: seedAt } = ingresses[i]
     context.heap.bytes(seedAt, SEED_BYTES).set(seed)
     writePacked(context, out.polynomials[1], limbs)
   })
 }
 
 /**
- * Looks at what was noted when ciphertexts were taken in, and expands seeds anew where a word of their
- * streams has to be drawn anew.
+ * Reads the notes that `emitIngress` left: whether residues are below their primes, and how many words of a
+ * seed's stream were rejected. Expands a seed anew where words were rejected.
  *
  * @throws TENSOR_MALFORMED when a residue is not below its prime
  */
 export function completeIngress(
   context: SimdContext,
   seeds: SeedExpander,
-  { returns }: RefreshRound,
+  { ingresses }: RefreshRound,
   pairs: readonly PackedRlwe[],
 ): void {
   const { heap, limbBytes, ring } = context
-  returns.forEach(({ out, notes: address }, i) => {
+  ingresses.forEach(({ out, notes: address }, i) => {
     const notes = heap.words(address, 2 * out.primes)
     let rejected = 0
     for (let limb = 0; limb < out.primes; limb++) {

@@ -19,15 +19,15 @@ import { PairLoader } from './values/pair-loader.ts'
 import { SeedExpander } from './values/seeds.ts'
 
 export interface SimdEngineOptions {
-  /** Threads that work at one inference, the calling one included. */
+  /** Threads that compute one inference together, the calling one included. */
   readonly threads: number
   /** Most bytes of kernel memory. */
   readonly memoryBytes?: number
 }
 
 /**
- * Executes circuits in one kernel memory, with all threads at one inference. Contexts and the constants of
- * circuits are made once and stay; sessions are the caller's to free.
+ * Executes circuits in one kernel memory. All threads compute one inference together. Contexts and encoded
+ * constants are made once and stay; the caller frees sessions.
  */
 export class SimdEngine {
   readonly #kernels: Kernels
@@ -35,7 +35,7 @@ export class SimdEngine {
   readonly #pool: ThreadPool
   readonly #contexts = new Map<string, SimdContext>()
   readonly #constants = new WeakMap<object, ConstantStore>()
-  /** Runs follow one another: there is one memory and one pool. */
+  /** Runs are sequential, because there is one memory and one thread pool. */
   #last: Promise<unknown> = Promise.resolve()
 
   private constructor(kernels: Kernels, heap: Heap, pool: ThreadPool) {
@@ -44,7 +44,7 @@ export class SimdEngine {
     this.#pool = pool
   }
 
-  /** Makes memory and threads; the threads live until `close`. */
+  /** Creates the memory and the thread pool, which lives until `close`. */
   static async create({ threads, memoryBytes }: SimdEngineOptions): Promise<SimdEngine> {
     const memory = createKernelMemory()
     const kernels = await instantiateKernels(memory)
@@ -55,35 +55,35 @@ export class SimdEngine {
     )
   }
 
-  /** Threads that work at one inference. */
+  /** Threads that compute one inference together. */
   get threads(): number {
     return this.#pool.threads
   }
 
-  /** Bytes of kernel memory in use, and the most there have been. */
+  /** Bytes of kernel memory in use, and their peak. */
   get memory(): { readonly used: number; readonly peak: number } {
     return { used: this.#heap.used, peak: this.#heap.peak }
   }
 
   /**
-   * An empty set of keys for one client, to be filled by `open` and freed by the caller, after all its
-   * sessions.
+   * An empty key set for one client. `open` fills it; the caller frees it after all of the client's sessions.
    */
   newKeySet(parameters: CkksParameters): SimdKeySet {
     return new SimdKeySet(this.#context(parameters))
   }
 
   /**
-   * Loads the keys that a circuit needs and builds its program. All memory that runs take is taken here.
+   * Loads the keys that a circuit needs and builds its program. Runs allocate no memory: all of it is
+   * allocated here.
    *
-   * @param circuit verified; read here alone, and not kept
-   * @param keys where keys are and go; they outlive the session
-   * @param source the key set's frame; read here alone
-   * @param identity what the circuit is known by: sessions of one identity share encoded constants, which are
-   *   kept as long as it is. Another object may bring the same circuit again
-   * @throws CONFIG_INVALID when the parameters have primes beyond 30 bits, or all weights of a sum round to
-   *   zero; KEYS_MISSING, PARAMETERS_MISMATCH, TENSOR_MALFORMED for the key set; TOO_LARGE when memory does
-   *   not suffice; LEVEL_EXHAUSTED when the output's flooding does not fit its level
+   * @param circuit verified; read only here, and not kept
+   * @param keys that are loaded already; new ones are added. They must outlive the session
+   * @param source the key set's frame; read only here
+   * @param identity identifies the circuit: sessions with the same identity share encoded constants, which
+   *   live as long as the identity object. Later calls may pass the same circuit as another object
+   * @throws CONFIG_INVALID when a prime has more than 30 bits, or all weights of a sum round to zero;
+   *   KEYS_MISSING, PARAMETERS_MISMATCH, TENSOR_MALFORMED for the key set; TOO_LARGE when memory does not
+   *   suffice; LEVEL_EXHAUSTED when the output's flooding does not fit its level
    */
   async open(
     circuit: Circuit,
@@ -100,8 +100,8 @@ export class SimdEngine {
       await this.#alone(() => keys.load(reader, steps, this.#pool))
       const outputKeys = owned.adopt(await OutputKeys.load(context, reader, egressLevels(circuit)), free)
       const constants = this.#constantsOf(context, circuit, identity)
-      const border = egressOf(circuit, outputKeys)
-      const program = owned.adopt(this.#link(context, circuit, keys, constants, border), free)
+      const egress = egressOf(circuit, outputKeys)
+      const program = owned.adopt(this.#link(context, circuit, keys, constants, egress), free)
       const loader = owned.adopt(new PairLoader(context), free)
       const seeds = owned.adopt(new SeedExpander(context.heap, context.kernels), free)
       const parts = {
@@ -120,21 +120,21 @@ export class SimdEngine {
     }
   }
 
-  /** Ends the threads. Sessions must have been freed, or at least not be used any more. */
+  /** Ends the threads. Sessions must be freed before, or at least no longer used. */
   async close(): Promise<void> {
     await this.#pool.close()
   }
 
-  /** Not part of `open`, among whose functions those that outlive it would hold the circuit. */
+  /** A method of its own: closures created in `open` outlive it and would keep the circuit in memory. */
   #link(
     context: SimdContext,
     circuit: Circuit,
     keys: SimdKeySet,
     constants: ConstantStore,
-    border: EgressOptions,
+    egress: EgressOptions,
   ): CircuitProgram {
     return constants.reading(circuit.constants, () =>
-      compileCircuit(context, circuit, keys, constants, this.#pool.threads, border),
+      compileCircuit(context, circuit, keys, constants, this.#pool.threads, egress),
     )
   }
 
@@ -166,8 +166,8 @@ export class SimdEngine {
 const free = (part: { free(): void }): void => part.free()
 
 /**
- * What hides the values of a circuit that leave. @throws LEVEL_EXHAUSTED when flooding does not fit the
- * output's level
+ * Keys and masks for a circuit's egress.
+ * @throws LEVEL_EXHAUSTED when flooding does not fit the output's level
  */
 function egressOf(circuit: Circuit, keys: OutputKeys): EgressOptions {
   const logits = logitCoefficients(circuit)
@@ -175,8 +175,8 @@ function egressOf(circuit: Circuit, keys: OutputKeys): EgressOptions {
 }
 
 /**
- * Makes the tables of automorphisms, which stay, before the keys, which go: between them they would hold
- * memory apart.
+ * Makes the tables of automorphisms before the keys. The tables stay and the keys are freed: tables between
+ * keys would fragment the heap.
  */
 function prepareTables({ galois, ring }: SimdContext, steps: readonly number[]): void {
   const elements = steps.map((step) => galoisElement(ring, step))

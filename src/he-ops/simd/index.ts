@@ -1,7 +1,6 @@
 export { EngineMemoryExceeded } from '../engine-memory-exceeded.ts'
 export { createSimdContext, type SimdContext } from './context.ts'
 export { SimdEngine, type SimdEngineOptions } from './engine.ts'
-export { createSimdEvaluator, type SimdCiphertext, type SimdEvaluator } from './evaluator.ts'
 export { SimdKeySet } from './keys/key-set.ts'
 export { switchingKeyBytes } from './keys/switching-key.ts'
 export type { RefreshClient, SimdSession } from './session.ts'

@@ -7,7 +7,6 @@ import type { SimdContext } from './context.ts'
 import {
   completeIngress,
   type Output,
-  type RefreshRound,
   readEgress,
   type Stop,
   stageIngress,
@@ -19,21 +18,24 @@ import type { RunControl, ThreadPool } from './threads/thread-pool.ts'
 import type { PairLoader } from './values/pair-loader.ts'
 import type { SeedExpander } from './values/seeds.ts'
 
-/** Bytes of kernel memory that a session takes, beside its keys. */
+/** Bytes of kernel memory that a session takes, without its keys. */
 export interface SessionMemory {
   /** Encoded constants, shared by all sessions of the circuit. */
   readonly constants: number
-  /** Values, temporaries, scratch and tables: the most that a run needs at once. */
+  /** Values, temporaries, scratch and tables of the program. */
   readonly program: number
 }
 
-/** How the caller follows and ends a run. */
+/** Callbacks and options of a run. */
 export interface SessionControl extends RunControl {
-  /** Draws the noise that is added to the logits; by default it is fresh, from the platform's generator. */
+  /**
+   * Draws the noise that is added to the logits, after the last round; by default fresh noise from the
+   * platform.
+   */
   readonly flooding?: DrawFlooding
   /**
-   * False: whenever values have left, they are waited for. For clients that work on the calling thread.
-   * Default true.
+   * False: the run waits for each round as soon as it is sent, for clients that work on the calling thread.
+   * Default true: the run continues with operations that do not depend on the round.
    */
   readonly overlap?: boolean
 }
@@ -42,64 +44,65 @@ export interface SessionControl extends RunControl {
 export interface SimdSession {
   readonly memory: SessionMemory
   /**
-   * Runs the circuit on fresh encryptions, once the session's earlier runs have ended. The calling thread
-   * computes too. While a client is waited for, other sessions of the engine run.
+   * Runs the circuit on fresh encryptions, after the session's earlier runs. The calling thread computes too.
+   * While the run waits for its client, other sessions of the engine run.
    *
-   * @param pairs one for each input, at the level and scale of `circuit.input`; every residue is checked; not
-   *   changed, and read when it is this run's turn
-   * @param client that refreshes values; needed by circuits with rounds
+   * @param pairs one for each input, at the level and scale of `circuit.input`; every residue is checked. Not
+   *   changed; read when this run starts
+   * @param client that refreshes values; needed by circuits with refresh rounds
    * @returns the result, re-randomised under the client's public key
-   * @throws TENSOR_MALFORMED, ExecutionStopped, WORKER_LOST, and what `control` throws; the session stays
-   *   usable. INTERNAL once the session is freed; CONFIG_INVALID without the client that is needed; whatever
-   *   the client throws
+   * @throws TENSOR_MALFORMED, ExecutionStopped, WORKER_LOST, and errors of `control`; the session stays
+   *   usable. INTERNAL once the session is freed; CONFIG_INVALID when the circuit needs a client and there is
+   *   none; errors of the client
    */
   run(pairs: readonly PackedRlwe[], control?: SessionControl, client?: RefreshClient): Promise<PackedFullRlwe>
   /**
-   * Checks pairs before `run` or its client hands them over. @throws TENSOR_MALFORMED when a residue is out
-   * of range
+   * Checks pairs before they are passed to `run` or returned by its client.
+   * @throws TENSOR_MALFORMED when a residue is out of range
    */
   check(pairs: readonly PackedRlwe[]): void
-  /** Gives the program back, at once or when the last run that was asked for has ended. */
+  /** Frees the program: at once, or after the last run that was started. */
   free(): void
 }
 
 /**
- * The client in a refresh: decrypts, and encrypts anew at the highest level. It is called for the next round
- * before an earlier one is over, where that does not depend on it.
+ * The client's part in a refresh round: it decrypts the masked values, and encrypts the same integers at the
+ * highest level. It is called for the next round before an earlier one is over, where the next one does not
+ * depend on it.
  *
  * @param masked one ciphertext for each refresh of the round, at the refresh level: masked, and re-randomised
  *   under the client's public key
- * @returns as many fresh encryptions of the same integers
+ * @returns as many fresh encryptions of the same integers, in the same order
  */
 export type RefreshClient = (
   round: number,
   masked: readonly PackedFullRlwe[],
 ) => Promise<readonly PackedRlwe[]>
 
-/** What a session works with. */
+/** Dependencies of a session. */
 export interface SessionParts {
   readonly context: SimdContext
   readonly constants: ConstantStore
-  /** With a border. */
+  /** Compiled with an egress. */
   readonly program: CircuitProgram
   readonly loader: PairLoader
   readonly seeds: SeedExpander
   readonly pool: ThreadPool
-  /** Frees all that is the session's own; disposing of it again does nothing. */
+  /** Frees everything that the session owns; a second disposal does nothing. */
   readonly owned: DisposableStack
 }
 
-/** Runs a circuit's program, stretch by stretch, while the client refreshes what leaves between them. */
+/** Runs a circuit's program segment by segment, while the client refreshes values between segments. */
 export class CircuitSession implements SimdSession {
   readonly memory: SessionMemory
   readonly #parts: SessionParts
   readonly #alone: <T>(run: () => Promise<T>) => Promise<T>
-  /** Runs of a session follow one another: its memory is that of one. */
+  /** The session's runs are sequential, because they share one program's memory. */
   #last: Promise<unknown> = Promise.resolve()
   #runs = 0
   #isFreed = false
 
-  /** @param alone runs what it is given when nothing else is running in the engine */
+  /** @param alone runs its argument when nothing else runs in the engine */
   constructor(parts: SessionParts, alone: <T>(run: () => Promise<T>) => Promise<T>) {
     const { arena, scratch, tables } = parts.program.sizes
     this.#parts = parts
@@ -129,7 +132,7 @@ export class CircuitSession implements SimdSession {
     this.#release()
   }
 
-  /** Nothing is given back that a run may still be at work on. */
+  /** Frees the program, unless a run may still use it. */
   #release(): void {
     if (this.#isFreed && this.#runs === 0) this.#parts.owned.dispose()
   }
@@ -147,8 +150,7 @@ export class CircuitSession implements SimdSession {
       loader.load(pair, c0, c1)
     })
     try {
-      this.#drawFlooding(output, control?.flooding ?? freshFlooding)
-      await this.#stretches(control, client)
+      await this.#runSegments(control, client)
       return readEgress(context, output.packed, output.level)
     } finally {
       wipeFlooding(context, output)
@@ -159,21 +161,26 @@ export class CircuitSession implements SimdSession {
     for (const pair of pairs) this.#parts.loader.check(pair)
   }
 
-  /** Runs the program from stop to stop, with rounds under way between them. */
-  async #stretches(control: SessionControl | undefined, client: RefreshClient): Promise<void> {
+  /**
+   * Runs the program segment by segment: each ends at a stop, where a round is sent, waited for or taken in.
+   */
+  async #runSegments(control: SessionControl | undefined, client: RefreshClient): Promise<void> {
     const { pool, program } = this.#parts
-    const rounds = new Rounds(this.#parts, client)
+    const rounds = new RoundsUnderWay(this.#parts, client)
+    let from = 0
     try {
-      let from = 0
       for (const [i, to] of program.program.stops.entries()) {
-        rounds.approach(program.stops[i])
+        // The last segment ends with the program, at no stop. Its noise may depend on the client's replies.
+        const stop: Stop | undefined = program.stops[i]
+        if (stop === undefined) this.#drawFlooding(program.output!, control?.flooding ?? freshFlooding)
+        if (stop?.kind === 'send') rounds.expectMasks(stop.round)
         if (to > from) await this.#alone(() => pool.run(program.program, control, { from, to }))
-        if (i < program.stops.length) await rounds.stop(program.stops[i])
-        if (control?.overlap === false) await rounds.allBack()
         from = to
+        if (stop !== undefined) await rounds[stop.kind](stop.round)
+        if (control?.overlap === false) await rounds.waitForAll()
       }
     } finally {
-      rounds.forget()
+      rounds.wipe()
     }
   }
 
@@ -184,11 +191,12 @@ export class CircuitSession implements SimdSession {
   }
 }
 
-/** The rounds of one run that are under way. */
-class Rounds {
+/** The rounds of one run that are under way, with a method for each kind of stop. */
+class RoundsUnderWay implements Record<Stop['kind'], (round: number) => void | Promise<void>> {
   readonly #parts: SessionParts
   readonly #client: RefreshClient
-  readonly #underWay = new Map<number, Promise<readonly PackedRlwe[]>>()
+  /** The client's fresh encryptions, by round. */
+  readonly #fresh = new Map<number, Promise<readonly PackedRlwe[]>>()
   /** Rounds that may have masks in memory. */
   readonly #masked = new Set<number>()
 
@@ -197,53 +205,51 @@ class Rounds {
     this.#client = client
   }
 
-  /**
-   * Called before the phases that lead to a stop: a round's masks are drawn before its values leave. @param
-   * stop none at the end
-   */
-  approach(stop: Stop | undefined): void {
-    if (stop?.kind === 'send') this.#masked.add(stop.round)
+  /** Called before the segment that draws a round's masks, so that `wipe` knows of them if it fails. */
+  expectMasks(round: number): void {
+    this.#masked.add(round)
   }
 
-  async stop({ kind, round }: Stop): Promise<void> {
-    const { context, seeds, program } = this.#parts
-    const refresh = program.refreshes[round]
-    switch (kind) {
-      case 'send':
-        this.#leave(round, refresh)
-        return
-      case 'wait':
-        stageIngress(context, refresh, await this.#underWay.get(round)!)
-        return
-      case 'check':
-        completeIngress(context, seeds, refresh, await this.#underWay.get(round)!)
-        this.#end(round)
-    }
-  }
-
-  /** Waits until the client has refreshed whatever has left. */
-  async allBack(): Promise<void> {
-    await Promise.all(this.#underWay.values())
-  }
-
-  /** Masks are drawn anew for each round of each run, and forgotten with it, however it ends. */
-  forget(): void {
-    for (const round of this.#masked) this.#end(round)
-  }
-
-  #leave(round: number, { out, level }: RefreshRound): void {
-    const { context } = this.#parts
+  /** Sends a round's masked values to the client, and does not wait for its fresh encryptions. */
+  send(round: number): void {
+    const { context, program } = this.#parts
+    const { out, level } = program.refreshes[round]
     const masked = out.map(({ polynomials }) => readEgress(context, polynomials, level))
     const fresh = this.#client(round, masked)
-    // Whether it failed is of interest when its values are needed.
+    // A failure is reported by `wait`; until then it is no unhandled rejection.
     fresh.catch(() => {})
-    this.#underWay.set(round, fresh)
+    this.#fresh.set(round, fresh)
+  }
+
+  /** Waits for a round's fresh encryptions, and copies them to where the next segment reads them. */
+  async wait(round: number): Promise<void> {
+    const { context, program } = this.#parts
+    stageIngress(context, program.refreshes[round], await this.#fresh.get(round)!)
+  }
+
+  /** Checks the fresh encryptions that the segment before has taken in, and ends the round. */
+  async takeIn(round: number): Promise<void> {
+    const { context, seeds, program } = this.#parts
+    completeIngress(context, seeds, program.refreshes[round], await this.#fresh.get(round)!)
+    this.#end(round)
+  }
+
+  /** Waits until the client has answered every round that was sent. */
+  async waitForAll(): Promise<void> {
+    await Promise.all(this.#fresh.values())
+  }
+
+  /**
+   * Overwrites the masks of all rounds: each run draws its own, and none outlives the run, however it ends.
+   */
+  wipe(): void {
+    for (const round of this.#masked) this.#end(round)
   }
 
   #end(round: number): void {
     const { context, program } = this.#parts
     wipeMasks(context, program.refreshes[round])
-    this.#underWay.delete(round)
+    this.#fresh.delete(round)
     this.#masked.delete(round)
   }
 }
@@ -255,7 +261,7 @@ const noClient: RefreshClient = () => {
   )
 }
 
-/** A run with less than all inputs would compute with what lies there from the last one. */
+/** With an input missing, a run would compute with the values of the run before. */
 function requireInputs({ inputs }: CircuitProgram, pairs: readonly PackedRlwe[]): void {
   const fits =
     pairs.length === inputs.length && pairs.every(({ limbs }, i) => limbs.length === inputs[i].primes)

@@ -1,14 +1,15 @@
 import { nttPrimes } from '../../circuit/parameters/primes.ts'
-import { createKernelMemory, instantiateKernels, type Kernels } from '../kernels/kernels.ts'
+import { type KernelCall, kernelCalls } from '../kernels/call.ts'
+import { createKernelMemory, instantiateKernels } from '../kernels/kernels.ts'
 import { Heap } from './memory/heap.ts'
 import { GaloisTables } from './tables/galois-table.ts'
 import { createModulus } from './tables/modulus.ts'
 
-/** Speeds of the kernels on the running machine, in seconds on one core. */
+/** Speeds of the kernels on this machine, in seconds on one core. */
 export interface KernelSpeeds {
   /** One number-theoretic transform of `SPEED_RING` residues. */
   readonly ntt: number
-  /** One residue multiplied and accumulated, in a sum as long as key switching makes them. */
+  /** One residue multiplied and accumulated, in a sum as long as those of key switching. */
   readonly multiplyAdd: number
   /** One residue moved by an automorphism. */
   readonly gather: number
@@ -16,18 +17,20 @@ export interface KernelSpeeds {
   readonly elementwise: number
 }
 
-/** The ring that transforms are timed at. */
+/** The ring dimension of the timed transform. */
 export const SPEED_RING = 16384
-/** Summands of the sum that is timed; keys come from memory, so each has residues of its own. */
+/**
+ * Summands of the timed sum. Each has residues of its own, as key switching reads its keys from main memory.
+ */
 const TERMS = 8
-/** So many sums over different memory that no cache holds them all. */
+/** Sums over different memory, as many as exceed the caches. */
 const SUMS = 24
 const TARGET_SECONDS = 0.04
 
 /** Times each kernel for some hundredths of a second, after a warm-up; the fastest of five rounds counts. */
 export async function measureKernelSpeeds(): Promise<KernelSpeeds> {
   const memory = createKernelMemory()
-  const kernels = await instantiateKernels(memory)
+  const call = kernelCalls(await instantiateKernels(memory))
   const heap = new Heap(memory)
   const modulus = createModulus(heap, SPEED_RING, nttPrimes(SPEED_RING, [30])[0])
   const galois = new GaloisTables(heap, SPEED_RING)
@@ -36,15 +39,17 @@ export async function measureKernelSpeeds(): Promise<KernelSpeeds> {
   const limb = (): number => heap.allocate(4 * SPEED_RING)
   const [a, b, out] = [limb(), limb(), limb()]
   return {
-    ntt: perCall(() => kernels.nttForward(a, forward, quotients, SPEED_RING, q)),
-    multiplyAdd: timeSums(kernels, heap, modulus),
-    gather: perCall(() => kernels.permute(out, a, table, galois.patterns, SPEED_RING)) / SPEED_RING,
-    elementwise: perCall(() => kernels.add(out, a, b, SPEED_RING, q)) / SPEED_RING,
+    ntt: perCall(() => call('nttForward', { values: a, table: forward, quotients, size: SPEED_RING, q })),
+    multiplyAdd: timeSums(call, heap, modulus),
+    gather:
+      perCall(() => call('permute', { out, a, table, patterns: galois.patterns, size: SPEED_RING })) /
+      SPEED_RING,
+    elementwise: perCall(() => call('add', { out, a, b, size: SPEED_RING, q })) / SPEED_RING,
   }
 }
 
-/** Sums of digits times keys, each over other keys. */
-function timeSums(kernels: Kernels, heap: Heap, modulus: ReturnType<typeof createModulus>): number {
+/** Times sums of digits times keys, each with different keys. */
+function timeSums(call: KernelCall, heap: Heap, modulus: ReturnType<typeof createModulus>): number {
   const { q, inverse, chunk } = modulus
   const limbBytes = 4 * SPEED_RING
   const digits = heap.allocate(TERMS * limbBytes)
@@ -61,7 +66,19 @@ function timeSums(kernels: Kernels, heap: Heap, modulus: ReturnType<typeof creat
   })
   const all = (): void => {
     for (const table of tables) {
-      kernels.dot(out, 0, 0, table, TERMS, 0, SPEED_RING, q, inverse, chunk, 0)
+      call('dot', {
+        out,
+        blockTerms: 0,
+        blockCount: 0,
+        vectorTerms: table,
+        vectorCount: TERMS,
+        from: 0,
+        length: SPEED_RING,
+        q,
+        inverse,
+        chunk,
+        bias: 0,
+      })
     }
   }
   return perCall(all) / (SUMS * TERMS * SPEED_RING)

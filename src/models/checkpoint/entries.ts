@@ -5,13 +5,13 @@ import { type Dictionary, TensorReference, Tuple, type Value } from './pickle/va
 import { shownName } from './shown-name.ts'
 
 /**
- * Where training scripts put averaged weights, in the order in which the reference's validation looks for
- * them.
+ * Names under which training scripts save averaged weights, in the order in which the reference's validation
+ * looks for them.
  */
 const AVERAGED = ['state_dict_ema', 'model_ema', 'ema', 'ema_state_dict']
 /** Other names of averages: `params_ema`, `ema_weights`. */
 const LIKE_AVERAGED = /(^|_)ema(_|$)/i
-/** Where they put the weights themselves. */
+/** Names under which they save the weights themselves. */
 const RAW = ['state_dict', 'model', 'model_state_dict', 'net']
 
 /** Dictionaries inside dictionaries: `checkpoint.model.state_dict`. */
@@ -29,11 +29,11 @@ export interface Entry {
   readonly isPure: boolean
 }
 
-/** The entry that is read, and what else the file has. */
+/** The entry that is read, and the other entries of the file. */
 export interface Selection {
   readonly entry: Entry
   readonly entries: readonly Entry[]
-  /** What a user would want to know of the choice. */
+  /** Notes for the user about the choice. */
   readonly notes: readonly string[]
 }
 
@@ -60,7 +60,10 @@ export function refuseWeights(wanted: string): never {
   )
 }
 
-/** Those that keys of text lead to. A dictionary that occurs again is the one that was met before. */
+/**
+ * The dictionaries that keys of text lead to. A dictionary that occurs twice is listed where it was met
+ * first.
+ */
 function* dictionariesOfTensors(
   root: Dictionary,
   keys: readonly string[] = [],
@@ -129,7 +132,7 @@ function rankOfName(name: string): number {
   return RAW.includes(name) ? AVERAGED.length + 1 + RAW.indexOf(name) : UNKNOWN
 }
 
-/** Averages that are kept in another form, such as a list, are not what is read: the user is told. */
+/** Averages in another form, such as a list, are not read, and the user is told. */
 function unusedAverages(root: Dictionary, { keys }: Entry): string[] {
   if (keys.some((key) => rankOfName(key) <= AVERAGED.length)) return []
   return [...root].flatMap(([key, value]) => {

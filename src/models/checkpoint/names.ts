@@ -3,9 +3,9 @@ import { unreadable } from './errors.ts'
 import { shownName } from './shown-name.ts'
 import type { Checkpoint, CheckpointTensor } from './tensor.ts'
 
-/** What wraps a whole model: DataParallel and averages put `module.` in front, Lightning `model.`. */
+/** Prefixes of whole models: DataParallel and averages add `module.`, Lightning adds `model.`. */
 const OUTER = new Set(['module', 'model'])
-/** What wraps a model or a part of it: torch.compile, FSDP and activation checkpoints. */
+/** Prefixes of models or of their parts: torch.compile, FSDP and activation checkpoints. */
 const WRAPPERS = new Set(['_orig_mod', '_fsdp_wrapped_module', '_checkpoint_wrapped_module'])
 
 /** A name as the bare model gives it: without wrappers, however they are nested. */
@@ -18,8 +18,7 @@ export function bareName(name: string): string {
 /**
  * The tensors by their bare names.
  *
- * @param prefix what stands in front of the names that are wanted, with or without wrappers before it; others
- *   are left out
+ * @param prefix of the wanted names, with or without wrappers before it; other names are left out
  * @throws CHECKPOINT_UNREADABLE when two tensors get one name
  * @throws CONFIG_INVALID when no name begins with the prefix
  */

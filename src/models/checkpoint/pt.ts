@@ -8,7 +8,7 @@ import { type TorchZip, withTorchZip } from './torch-zip.ts'
 
 /** How many times a state dict may repeat what it stores; shared weights are stored once and named twice. */
 const MOST_REPEATS = 4
-/** What a small file may repeat at will. */
+/** Repeated bytes that are always allowed, for small files. */
 const FREE_ELEMENTS = 2 ** 16
 
 /**
@@ -51,8 +51,8 @@ async function readPickle(zip: TorchZip): Promise<Uint8Array> {
 }
 
 /**
- * Bounds what is read and what is made. The file's size bounds neither: views may repeat a storage's
- * elements, and entries of an archive may overlap.
+ * Bounds the bytes that are read and the tensors that are made. The file's size bounds neither: views may
+ * repeat a storage's elements, and entries of an archive may overlap.
  */
 function checkTotal(references: ReadonlyMap<string, TensorReference>): void {
   const storages = new Map([...references.values()].map(({ storage }) => [storage.key, storage]))

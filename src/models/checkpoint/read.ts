@@ -7,13 +7,13 @@ import { readPt } from './pt.ts'
 import { readSafetensors } from './safetensors.ts'
 import type { Checkpoint, Weights } from './tensor.ts'
 
-/** Which tensors of a file are meant. */
+/** The choice of tensors in a file. */
 export interface WeightsOptions {
   /**
    * The entry to read, where the file has several: keys joined by dots. Default: as `selectEntry` prefers.
    */
   readonly weights?: string
-  /** What stands before the names of the network's tensors; others are left out. */
+  /** Prefix of the names of the network's tensors; other names are left out. */
   readonly prefix?: string
 }
 
@@ -22,11 +22,11 @@ export const readCheckpoint = async (path: string | URL, options?: WeightsOption
   (await readWeights(path, options)).tensors
 
 /**
- * Reads a checkpoint, a PyTorch zip (`.pt`, `.pth`) or safetensors; the content decides which, not the name.
- * What wrappers of training (`module.`, `_orig_mod.`, `model.`) put before names is taken off.
+ * Reads a checkpoint: a PyTorch zip (`.pt`, `.pth`) or safetensors. The content decides which, and not the
+ * name. Prefixes of wrappers of training (`module.`, `_orig_mod.`, `model.`) are removed from names.
  *
  * @throws CHECKPOINT_UNREADABLE when the file is missing, truncated, damaged or in another format, or has
- *   several state dicts none of which is known to be the network's
+ *   several state dicts of unknown names
  * @throws CHECKPOINT_UNSAFE when its pickle asks for anything but tensors
  * @throws CONFIG_INVALID when it has no entry `weights`, or no name begins with `prefix`
  * @throws TOO_LARGE when the file has 2 GiB or more

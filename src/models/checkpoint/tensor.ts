@@ -11,14 +11,14 @@ export interface CheckpointTensor {
 /** Tensors by the name that the file gives them. */
 export type Checkpoint = ReadonlyMap<string, CheckpointTensor>
 
-/** A checkpoint with where in its file it was found. */
+/** A checkpoint with its place in the file. */
 export interface Weights {
   readonly tensors: Checkpoint
   /** Keys that lead to it, joined by dots; empty where the file is the state dict itself. */
   readonly entry: string
   /** All dictionaries of tensors in the file. */
   readonly entries: readonly { readonly name: string; readonly tensors: number }[]
-  /** What is worth knowing of the choice, in words. */
+  /** Notes about the choice, in words. */
   readonly notes: readonly string[]
 }
 

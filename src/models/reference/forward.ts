@@ -10,20 +10,20 @@ export type Observer = (name: string, tensor: { shape: readonly number[]; data: 
 const IMAGE_CHANNELS = 3
 
 /**
- * The clear network in float64: what every encrypted result is compared with.
+ * The network in the clear, in float64. Every encrypted result is compared with it.
  *
  * Names that the observer sees, in order of computation:
  * - `input`, `stem`;
  * - for cell i with reductions: `reductions.r` (s0's, then s1's; r counts through the network), and
- * `reductions.r.0` before it, the depthwise half of a separable one;
+ *   `reductions.r.0` before it, the depthwise half of a separable one;
  * - `cells.i.sum`, the scaled sum of s0 and s1; `cells.i.postprocess`, its poly-BN;
  * - for stack j, PolyConv: `cells.i.stack.j.conv.b`, `.coarse`, `.fine` (before its channels are flipped),
- * `.product`, `.depthwise`, `.out` (before poly-BN), `.norm`, and `cells.i.stack.j.conv`, p after the
- * residual;
+ *   `.product`, `.depthwise`, `.out` (before poly-BN), `.norm`, and `cells.i.stack.j.conv`, p after the
+ *   residual;
  * - PolyMLP: `cells.i.stack.j.mlp.in` (high, then low), `.product`, `.norm`, `.out`, and
- * `cells.i.stack.j.mlp`, p after the residual;
+ *   `cells.i.stack.j.mlp`, p after the residual;
  * - `cells.i`, the cell's output; then `norm`, `proj` (l, then r), `head.product` (l * r), `head.sum` (l + l
- * * r), `head.pool` [2C, 1, 1], `logits` [classes].
+ *   * r), `head.pool` [2C, 1, 1], `logits` [classes].
  *
  * @param input [3, H, W], row-major, preprocessed
  * @returns the logits, [classes]; not finite where the network diverges on the input

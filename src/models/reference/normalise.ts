@@ -1,7 +1,7 @@
 import type { PolyNorm } from '../network.ts'
 import type { Tensor } from './tensor.ts'
 
-/** What ChannelBatchNorm adds to the variance. */
+/** The constant that ChannelBatchNorm adds to the variance. */
 export const NORM_EPSILON = 1e-5
 
 /** ChannelBatchNorm with its running statistics, which belong to positions and not to channels. */

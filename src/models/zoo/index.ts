@@ -3,7 +3,9 @@ import { z } from 'zod'
 import type { PictureConfig } from '../config.ts'
 import { parseConfig } from '../config-json.ts'
 
-/** A network that comes with the package, with images to try it on. Where it comes from: `provenance.md`. */
+/**
+ * A network that is bundled with the package, with images to try it on. `provenance.md` names its origin.
+ */
 export interface BundledNetwork {
   readonly name: 'digits' | 'clothing'
   /** The folder of all its files. */

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { type DestinationStream, type Logger, pino, stdSerializers } from 'pino'
+import { printableJson } from '../../errors/index.ts'
 import { KEY_SET_HEADER } from '../inference/binary-body.ts'
 import { nameOf } from '../stores/key-store.ts'
 import { loggedName } from '../stores/store-log.ts'
@@ -18,8 +19,16 @@ export const createLogger = (level: string, stream?: DestinationStream): Logger 
       redact: ['req.headers', 'headers.authorization', 'headers.cookie', `headers["${KEY_SET_HEADER}"]`],
       serializers: { req: loggedRequest, res: loggedReply, err: stdSerializers.err },
     },
-    stream ?? pino.destination(1),
+    printableStream(stream ?? pino.destination(1)),
   )
+
+/**
+ * Escapes what pino's JSON leaves of control characters: DEL, C1, and those that turn the direction of
+ * writing. They may come from a client, in `X-Forwarded-For` for one, and a log is read on terminals.
+ */
+const printableStream = (stream: DestinationStream): DestinationStream => ({
+  write: (line) => stream.write(printableJson(line)),
+})
 
 /** Request ids are the server's own: what a client sends could be anything. */
 export const requestId = (): string => randomUUID()

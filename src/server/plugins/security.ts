@@ -2,6 +2,7 @@ import cors from '@fastify/cors'
 import helmet from '@fastify/helmet'
 import rateLimit from '@fastify/rate-limit'
 import underPressure from '@fastify/under-pressure'
+import { countedAddress } from '../client-address.ts'
 import { KEY_SET_HEADER, LENGTH_HEADER } from '../inference/binary-body.ts'
 import { HttpError } from '../problems/http-error.ts'
 import type { App } from '../services.ts'
@@ -42,6 +43,7 @@ export async function useSecurity(app: App, options: SecurityOptions): Promise<v
   await app.register(rateLimit, {
     max: options.requestsPerMinute,
     timeWindow: '1 minute',
+    keyGenerator: ({ ip }) => countedAddress(ip),
     errorResponseBuilder: (_request, { ttl }) =>
       new HttpError(429, 'TOO_BUSY', 'Too many requests from this address', {
         retryAfter: Math.ceil(ttl / 1000),

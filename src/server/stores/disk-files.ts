@@ -37,8 +37,19 @@ export class DiskFiles implements KeySetFiles {
    *   marked
    */
   static async open(directory: string, log: StoreLog = NO_LOG): Promise<DiskFiles> {
-    await openOwnDirectory(directory, isOwn, log)
-    return new DiskFiles(directory, log)
+    const store = new DiskFiles(directory, log)
+    await openOwnDirectory(directory, isOwn, (files) => store.#hasRecords(files), log)
+    return store
+  }
+
+  /** Whether the files are key sets of an older version: there are records, and each can be read. */
+  async #hasRecords(files: readonly string[]): Promise<boolean> {
+    const texts = await Promise.all(
+      files
+        .filter((name) => name.endsWith(RECORD))
+        .map((name) => readFile(join(this.#directory, name), 'utf8').catch(unreadable(name))),
+    )
+    return texts.length > 0 && texts.every((text) => parsed(text) !== undefined)
   }
 
   async load(): Promise<Map<string, KeySetRecord>> {

@@ -16,6 +16,8 @@ export const keySetRecordSchema = z.object({
   digest: z.string().optional(),
   /** Milliseconds since 1970. While the set is incomplete, that is soon after its last part. */
   expires: z.number(),
+  /** Milliseconds since 1970; absent in records of PolyVeil 0.1. */
+  announced: z.number().optional(),
   /** Who announced it, as far as limits are concerned; absent in records of PolyVeil 0.1. */
   owner: z.string().max(200).optional(),
   /** Milliseconds since 1970 of the last use, or of the completion. */

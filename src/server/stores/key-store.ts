@@ -17,7 +17,7 @@ export interface KeyStoreLimits {
   readonly maxTotalBytes: number
   /**
    * Time after the announcement, or the last part, at which an incomplete set expires; by default five
-   * minutes.
+   * minutes. Parts that are too slow all together prolong it no more.
    */
   readonly uploadMilliseconds?: number
   /** Incomplete sets of one owner; by default 4. */
@@ -31,6 +31,13 @@ export interface KeyStoreLimits {
 }
 
 const DEFAULTS = { uploadMilliseconds: 300_000, maxUploadsPerOwner: 4, maxSetsPerOwner: 16 }
+/**
+ * However often a part comes, an incomplete set ends by so many times the limit between two parts, and what
+ * its bytes take at the least rate, in bytes a millisecond. A byte every few minutes would otherwise hold its
+ * place for as long as its client likes.
+ */
+const MOST_UPLOAD_LIMITS = 2
+const LEAST_UPLOAD_RATE = 8
 /** Seconds after which a client may find room again. */
 const FULL_RETRY_SECONDS = 60
 const UPLOAD_RETRY_SECONDS = 10
@@ -114,8 +121,9 @@ export class KeyStore {
   async create(keySet: NewKeySet, owner = ''): Promise<{ id: string; record: KeySetRecord }> {
     const surplus = this.#roomFor(keySet.bytes, owner)
     const id = randomBytes(32).toString('base64url')
-    const expires = this.#now() + this.#limits.uploadMilliseconds
-    const record = { ...keySet, uploadOffset: 0, expires, owner }
+    const announced = this.#now()
+    const expires = announced + this.#limits.uploadMilliseconds
+    const record = { ...keySet, uploadOffset: 0, announced, expires, owner }
     const name = nameOf(id)
     // Counted before anything is awaited, so that two at a time cannot take the same room.
     this.#records.set(name, record)
@@ -169,8 +177,8 @@ export class KeyStore {
       if (offset !== record.uploadOffset) throw wrongOffset(offset, record.uploadOffset)
       const room = Math.min(PART_BYTES, record.bytes - offset)
       const written = await this.#files.write(name, offset, atMost(room, part))
-      const expires = written > 0 ? this.#now() + this.#limits.uploadMilliseconds : record.expires
-      return this.#update(name, { ...record, expires, uploadOffset: offset + written })
+      if (written === 0) return this.#update(name, record)
+      return this.#update(name, this.#received({ ...record, uploadOffset: offset + written }))
     })
   }
 
@@ -225,6 +233,14 @@ export class KeyStore {
       }),
     )
     await Promise.all(removed)
+  }
+
+  /** An incomplete set of which a part has just come. */
+  #received(record: KeySetRecord): KeySetRecord {
+    const { uploadMilliseconds } = this.#limits
+    const { uploadOffset, announced = this.#now() } = record
+    const last = announced + MOST_UPLOAD_LIMITS * uploadMilliseconds + uploadOffset / LEAST_UPLOAD_RATE
+    return { ...record, announced, expires: Math.min(this.#now() + uploadMilliseconds, last) }
   }
 
   #require(name: string): KeySetRecord {

@@ -10,14 +10,18 @@ const MARK = '{"format":"polyveil-key-sets-1"}\n'
 const OWNER_ONLY = 0o600
 
 /**
- * Makes a directory, or takes one that is empty, marked, or filled by an older version of the store alone.
+ * Makes a directory, or takes one that is empty, marked, or filled by an older version of the store alone: an
+ * unmarked one whose files all have the store's names and content. Others may use such names, too, and lose
+ * nothing.
  *
  * @param isOwn whether the store gives files such names
+ * @param isContentOwn whether the content of an unmarked directory with these files is the store's
  * @throws CONFIG_INVALID when the directory cannot be made or used, or holds something else and is not marked
  */
 export async function openOwnDirectory(
   directory: string,
   isOwn: (file: string) => boolean,
+  isContentOwn: (files: readonly string[]) => Promise<boolean>,
   log: StoreLog,
 ): Promise<void> {
   const entries = await madeDirectory(directory)
@@ -25,6 +29,10 @@ export async function openOwnDirectory(
   if (marker) return requireMark(directory)
   const foreign = entries.filter((entry) => !(entry.isFile() && isOwn(entry.name)))
   if (foreign.length > 0) throw notOurs(directory, foreign)
+  const files = entries.map(({ name }) => name)
+  if (files.length > 0 && !(await unlessRefused(directory, () => isContentOwn(files)))) {
+    throw notOurs(directory, entries)
+  }
   await unlessRefused(directory, () =>
     writeFile(join(directory, MARKER), MARK, { mode: OWNER_ONLY, flush: true }),
   )

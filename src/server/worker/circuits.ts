@@ -12,13 +12,13 @@ export class ServedCircuit {
   readonly outline: CircuitOutline
   readonly manifest: Manifest
   readonly #path: string
-  /** Of the file. */
-  readonly #digest: string
+  /** Of the file, in hex. */
+  readonly digest: string
   #circuit: WeakRef<Circuit> | undefined
 
   private constructor(path: string, { outline, digest }: OutlineFile, manifest: Manifest) {
     this.#path = path
-    this.#digest = digest
+    this.digest = digest
     this.outline = outline
     this.manifest = manifest
   }
@@ -35,7 +35,7 @@ export class ServedCircuit {
     const known = this.#circuit?.deref()
     if (known) return known
     const { circuit, digest } = await readCircuitFile(this.#path).catch(changed)
-    if (digest !== this.#digest) changed()
+    if (digest !== this.digest) changed()
     this.#circuit = new WeakRef(circuit)
     return circuit
   }

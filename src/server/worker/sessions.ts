@@ -1,9 +1,11 @@
+import { hexToBytes } from '@noble/hashes/utils.js'
 import type { Engine, EngineKeys, Session } from '../../he-ops/engine.ts'
 import { createEngine } from '../../he-ops/engine-for.ts'
 import { EngineMemoryExceeded } from '../../he-ops/engine-memory-exceeded.ts'
 import { ExecutionStopped } from '../../he-ops/executor.ts'
+import { type FloodingKeys, floodingKeysOf } from '../../he-ops/flooding.ts'
 import { type EngineName, engineNameFor } from '../../schedule/engine-name.ts'
-import type { ByteSource } from '../../wire/index.ts'
+import { type ByteSource, FRAME_DIGEST_BYTES, readExactly } from '../../wire/index.ts'
 import type { StoredKeySet } from '../inference/engine.ts'
 import type { KeySetLocation } from '../stores/key-set-record.ts'
 import { withCheckedKeySet } from '../stores/key-set-source.ts'
@@ -196,9 +198,15 @@ export class Sessions {
       manifest: served.manifest,
       keys: client.keys!,
       source,
-      floodingKey: this.#settings.floodingKey,
+      floodingKeys: await this.#floodingKeys(served, source),
       identity: served,
     })
+  }
+
+  /** @param source of a key set that has been checked */
+  async #floodingKeys({ digest }: ServedCircuit, source: ByteSource): Promise<FloodingKeys> {
+    const keySetDigest = await readExactly(source, source.size - FRAME_DIGEST_BYTES, FRAME_DIGEST_BYTES)
+    return floodingKeysOf(this.#settings.floodingKey, hexToBytes(digest), keySetDigest)
   }
 
   /** Before anything is loaded, not after: memory never shrinks, so its peak is what counts. */

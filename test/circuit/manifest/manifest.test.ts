@@ -130,7 +130,18 @@ const broken: [law: string, edit: (content: Loose) => void, message: RegExp][] =
   ],
   ['nor the modulus', (c) => (c.input.scale = 2 ** 118), /scale of the input/],
   ['neither does the answer', (c) => (c.output.scale = 2 ** 45), /scale of the output/],
+  [
+    'logits are rounded as coarsely as the noise that is tolerated',
+    (c) => (c.output.precision = 2 ** -7),
+    /rounded more finely/,
+  ],
   ['the precision is a power of two', (c) => (c.output.precision = 0.3), /no power of two/],
+  [
+    'logits are not rounded to less than noise',
+    (c) => (c.output.precision = 2 ** -60),
+    /less than their noise/,
+  ],
+  ['logits are not rounded away', (c) => (c.output.precision = 2 ** 900), /more than their bound/],
   ['labels are bounded', (c) => (c.labels = Array(MAX_LABELS + 1).fill('')), /labels: .*at most 100000/],
   [
     'rotations are bounded',

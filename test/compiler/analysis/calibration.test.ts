@@ -24,7 +24,7 @@ import {
 
 const BOUND = 6
 
-/** Images in [0, 1] as they were before they were normalised. */
+/** The images in [0, 1], before normalisation. */
 const raw = (images: readonly Float64Array[], { mean, std }: Preprocessing): Float64Array[] =>
   images.map((image) =>
     image.map((value, i) => {
@@ -35,7 +35,7 @@ const raw = (images: readonly Float64Array[], { mean, std }: Preprocessing): Flo
 
 function noiseLike(images: readonly Float64Array[]): Float64Array[] {
   const next = numbers(7)
-  // Sums of twelve uniform numbers are all but normal.
+  // Sums of twelve uniform numbers are nearly normal.
   const normal = (): number => Array.from({ length: 12 }, () => next() / 2).reduce((a, b) => a + b)
   return images.map((image) => image.map(normal))
 }
@@ -53,7 +53,7 @@ function warnings(network: Network, images: readonly Float64Array[]): string[] {
 }
 
 for (const bundled of bundledNetworks()) {
-  t.test(`${bundled.name}: its own images, and what is made of them by mistake`, async (t) => {
+  t.test(`${bundled.name}: its own images, and wrongly prepared ones`, async (t) => {
     const network = loadNetwork(await readCheckpoint(bundled.checkpoint), bundled.config)
     const { preprocessing } = bundled.config
     const images = await bundledImages(bundled)
@@ -80,7 +80,7 @@ for (const bundled of bundledNetworks()) {
   })
 }
 
-t.test('compile says it, and refuses in those words before it plans', async (t) => {
+t.test('compile returns the warnings, and refuses images before it plans', async (t) => {
   const [digits] = bundledNetworks()
   const network = loadNetwork(await readCheckpoint(digits.checkpoint), digits.config)
   const { preprocessing } = digits.config
@@ -90,7 +90,7 @@ t.test('compile says it, and refuses in those words before it plans', async (t) 
   const unit = raw(images, preprocessing)
   t.match(compile(network, { ...options, calibration: unit }).warnings, [/lie in \[0, 1\]/])
   const bytes = unit.map((image) => image.map((value) => 255 * value))
-  // Without the comparison this ended in LEVEL_EXHAUSTED.
+  // Without the check, compile would fail with LEVEL_EXHAUSTED.
   t.throws(() => compile(network, { ...options, calibration: bytes }), {
     code: 'CONFIG_INVALID',
     message: /never normalised/,
@@ -104,7 +104,7 @@ t.test('compile says it, and refuses in those words before it plans', async (t) 
   t.match(warnings, [/poly-BN tensors are 0\.\d+ times/], 'and then the network itself tells')
 })
 
-t.test('networks that know noise are told that it is noise, and agree with it', async (t) => {
+t.test('noise gives a warning, and agrees with the statistics of networks of random weights', async (t) => {
   for (const name of ['one_shot', 'micro_t', 'micro_s', 'micro_lr']) {
     const network = await goldenNetwork(name)
     const input = (await goldenTensors(name)).get('input')!

@@ -10,15 +10,15 @@ import { seededGaussian } from '../../../src/he-ops/clear/gaussian.ts'
 import { encodingNoise } from '../../../src/he-ops/noise.ts'
 import { distinct, newBuilder, noisyElements, packedInput, parameters } from '../harness.ts'
 
-// What the analysis says of repacking masks is held against repackings whose masks are rounded as they are
-// encoded, of maps that are as smooth as those of photographs.
+// Compares the analysis of repacking masks with repackings by encoded masks, of maps that are as smooth as
+// those of photographs.
 
 const MAP: Shape = [8, 54, 56]
 const SHAPE: Shape = [8, 27, 28]
 const MERGED = 4
 const DRAWS = 24
 
-/** Smooth within rows, and different in all of them, and in all channels. */
+/** A map that is smooth within rows, and different in all rows and channels. */
 function smooth([channels, height, width]: Shape, seed: number): Float64Array {
   const [level, slope, bend] = [1, 2, 3].map((part) => distinct(channels * height, 7 * seed + part))
   return Float64Array.from({ length: channels * height * width }, (_, i) => {
@@ -28,11 +28,11 @@ function smooth([channels, height, width]: Shape, seed: number): Float64Array {
   })
 }
 
-/** Every second row and column, which the repacking moves; masks read what lies between them too. */
+/** Every second row and column, which the repacking moves. The masks also read the elements between them. */
 const everySecond = (map: Float64Array): Float64Array =>
   map.filter((_, i) => (i % MAP[2]) % 2 === 0 && (Math.floor(i / MAP[2]) % MAP[1]) % 2 === 0)
 
-/** What repacking with masks of a scale errs by, [C, H, W]. @param map before the downsize */
+/** Errors [C, H, W] of a repacking with masks at a scale. @param map before the downsize */
 function errorOfRepacking(map: Float64Array, scale: number): Float64Array {
   const whole = chooseLayout(parameters.slots, MAP, 2)
   const from = withStride(whole, 2, SHAPE[1], SHAPE[2])
@@ -48,8 +48,8 @@ function errorOfRepacking(map: Float64Array, scale: number): Float64Array {
 const dot = (a: Float64Array, b: Float64Array): number => a.reduce((sum, x, i) => sum + x * b[i], 0)
 
 /**
- * A map, a gradient with respect to what is repacked of it, and what repacking errs by in units of a mask's
- * error in a slot.
+ * A map, a gradient with respect to its repacked elements, and the errors of the repacking in units of a
+ * mask's error in a slot.
  */
 function drawn(draw: number) {
   const map = smooth(MAP, draw)
@@ -67,7 +67,7 @@ const isNearOne = (t: { ok(value: boolean, what: string): void }, ratio: number,
   t.ok(ratio > 1 / 1.6 && ratio < 1.6, `${ratio} times ${what}`)
 }
 
-t.test('what masks do to a scalar', async (t) => {
+t.test('the mask gradient agrees with the errors of a scalar', async (t) => {
   const effects = draws.map(({ gradient, errors }) => dot(errors, gradient))
   const ratios = effects.map((effect, draw) => effect / draws[draw].expected)
   isNearOne(t, rootMeanSquare(ratios), 'the deviation that the analysis gives')
@@ -76,7 +76,7 @@ t.test('what masks do to a scalar', async (t) => {
   t.ok(excess > 3, `${excess} times what independent errors would do`)
 })
 
-t.test('what a rehearsal adds to a tensor is as large, and does as much', async (t) => {
+t.test('the rehearsed errors of a tensor and of a scalar agree with those of repackings', async (t) => {
   const gaussian = seededGaussian(3)
   const rehearsed = draws.map(({ tensor }) => {
     const erring = tensor.slice()

@@ -11,8 +11,8 @@ import { prepareInput } from '../../../src/compiler/prepare-input.ts'
 import { seededGaussian } from '../../../src/he-ops/clear/gaussian.ts'
 import { golden } from '../harness.ts'
 
-// What the analysis says is held against what happens: errors are put into tensors and weights, and the graph
-// evaluated.
+// Compares sensitivities with the change of the logits when a graph is evaluated with errors in its tensors
+// and weights.
 
 const STEP = 1e-5
 const IMAGES = 4
@@ -26,7 +26,7 @@ async function folded(name: string): Promise<{ graph: Graph; images: Float64Arra
   return { graph: fold(prepared.graph), images: images.slice(0, IMAGES).map(prepared.pack) }
 }
 
-/** A graph in which a node's tensor has errors: a bias behind it that everything else reads. */
+/** A graph with errors in a node's tensor, which a bias behind the node adds. All users read the bias. */
 function withErrors(graph: Graph, id: NodeId, errors: (tensor: number) => Float64Array): Graph {
   const { shape } = graph.nodes[id]
   const moved = (operand: NodeId): NodeId => (operand < id ? operand : operand + 1)
@@ -45,8 +45,8 @@ function reading(node: Node, moved: (operand: NodeId) => NodeId): Node {
 const drawn = (length: number): Float64Array => Float64Array.from({ length }, () => STEP * gaussian())
 
 /**
- * Root mean square of what a changed graph's logits differ by, for errors of deviation 1, over images and
- * draws.
+ * Root mean square, over images and draws, of the difference of a changed graph's logits, for errors of
+ * deviation 1.
  */
 function measured(graph: Graph, images: readonly Float64Array[], changed: () => Graph): number {
   const errors = images.flatMap((image) => {
@@ -64,7 +64,7 @@ const isNear = (t: Checks, found: number, expected: number, what: string): void 
   t.ok(found < 1.6 * expected && found > expected / 1.6, `${what}: ${found}, by the analysis ${expected}`)
 }
 
-/** Nodes spread over the graph. */
+/** Some nodes from all parts of the graph. */
 const some = (graph: Graph, is: (node: Node) => boolean, count: number): NodeId[] => {
   const ids = graph.nodes.flatMap((node, id) => (is(node) ? [id] : []))
   return Array.from({ length: count }, (_, i) => ids[Math.floor((i * ids.length) / count)])
@@ -92,7 +92,7 @@ for (const name of ['one_shot', 'micro_lr', 'micro_t']) {
     const [, height, width] = graph.nodes[head.source].shape
     const found = measured(graph, images, () => {
       const nodes = graph.nodes.slice()
-      // The head's weights are encoded divided by the number of positions.
+      // The head's weights are divided by the number of positions before they are encoded.
       nodes[graph.output] = {
         ...head,
         weight: head.weight.map((w) => w + height * width * STEP * gaussian()),
@@ -122,7 +122,7 @@ for (const name of ['one_shot', 'micro_lr', 'micro_t']) {
           return rootMeanSquare(logits.map((x, k) => x - exact[k])) / STEP
         })
       })
-      // With a part that is alike in all channels, for coefficients that round to zero.
+      // A part of the error is common to all channels, because of coefficients that are rounded to zero.
       const { scattered } = sensitivityOf(analysed.nodes[id])
       const own = rootMeanSquare(found)
       t.ok(own < 1.3 * scattered && own > scattered / 4, `${node.name}: ${own}, by the analysis ${scattered}`)
@@ -144,7 +144,7 @@ t.test(
   },
 )
 
-t.test('gradients are those of finite differences', async (t) => {
+t.test('gradients agree with finite differences', async (t) => {
   const { graph, images } = await folded('micro_t')
   const tensors: Float64Array[] = []
   const exact = evaluate(graph, images[0], (id, tensor) => {
@@ -175,7 +175,7 @@ t.test('gradients are those of finite differences', async (t) => {
   }
 })
 
-t.test('without images there is an estimate for every node, which weights alone decide', async (t) => {
+t.test('without images, every node has an estimate that depends on the weights only', async (t) => {
   const { graph } = await folded('micro_t')
   const estimated = estimateSensitivities(graph)
   for (const node of estimated.nodes) {

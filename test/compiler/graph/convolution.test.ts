@@ -6,7 +6,7 @@ import { distinct, maxDifference } from '../harness.ts'
 
 const dot = (a: Float64Array, b: Float64Array): number => a.reduce((sum, x, i) => sum + x * b[i], 0)
 
-t.test('products of matrices of any shape', async (t) => {
+t.test('matrix products of any shape agree with the definition', async (t) => {
   for (const [rows, inner, columns] of [
     [1, 1, 1],
     [4, 7, 4],
@@ -47,7 +47,7 @@ const cases: Record<string, Partial<ConvNode> & Pick<ConvNode, 'shape' | 'kernel
 }
 
 for (const [what, partial] of Object.entries(cases)) {
-  t.test(`${what}: by the definition, and the transpose by its own`, async (t) => {
+  t.test(`${what}: the convolution and its transpose agree with their definitions`, async (t) => {
     const { shape, kernel, groups = 1 } = partial
     const perGroup = inShape[0] / groups
     const weight = distinct(shape[0] * perGroup * kernel ** 2, 3)

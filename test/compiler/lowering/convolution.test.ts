@@ -28,11 +28,11 @@ interface Case {
   readonly dilation?: number
   readonly depthwise?: boolean
   readonly position?: boolean
-  /** Guards that the layout is asked for. */
+  /** Guards that are requested from the layout. */
   readonly reach?: number
-  /** What differs from chains of three baby steps. */
+  /** Differences from chains of three baby steps. */
   readonly strategy?: Partial<RotationStrategy>
-  /** Whether the input's guards may hold rubbish, as after another spatial layer. */
+  /** Whether the input's guards contain other values than zero, as after another spatial layer. */
   readonly dirty?: boolean
   readonly rotations: number
   readonly keys: number
@@ -74,7 +74,7 @@ const CASES: Case[] = [
     clean: false,
   },
   {
-    title: 'dense 3x3 without guards carries masks',
+    title: 'dense 3x3 without guards has masks',
     input: [2, 8, 16],
     outputs: 3,
     kernel: 3,
@@ -147,7 +147,7 @@ const CASES: Case[] = [
     clean: true,
   },
   {
-    title: 'depthwise 3x3 of a tensor with rubbish in its guards',
+    title: 'depthwise 3x3 of a tensor with nonzero guards',
     input: [4, 5, 9],
     outputs: 4,
     kernel: 3,
@@ -161,13 +161,13 @@ const CASES: Case[] = [
   },
 ]
 
-/** How often the same layers are rotated, and by how many steps, when rotations are spent otherwise. */
+/** Rotations and keys of the same layers with other strategies. */
 const OTHERWISE: Case[] = [
   {
     ...CASES[0],
     title: 'pointwise by direct steps',
     strategy: { babySteps: 'direct', giantSteps: 'direct' },
-    // Babies -1 and 1, giants -6, -3 and 3: a key each.
+    // Babies -1 and 1, giants -6, -3 and 3; each step has its own key.
     rotations: 2 + 3,
     keys: 5,
   },
@@ -197,7 +197,7 @@ const OTHERWISE: Case[] = [
     ...CASES[2],
     title: 'dense 3x3, tap and baby step in one rotation',
     strategy: { taps: 'joint' },
-    // All but the tap in the middle with baby step 0.
+    // Every pair except the central tap with baby step 0.
     rotations: 9 * 3 - 1 + 2,
     keys: 26 + 2,
   },
@@ -220,7 +220,7 @@ const OTHERWISE: Case[] = [
     ...CASES[8],
     title: 'depthwise 5x5, dilation 2, by its taps',
     strategy: { depthwise: 'direct' },
-    // Four rows up and four down are both half of the slots.
+    // Four rows up and four rows down are both half of the slots.
     rotations: 2 * (4 * 5 - 1),
     keys: 4 * 5 - 1,
   },
@@ -262,14 +262,14 @@ for (const c of [...CASES, ...OTHERWISE]) {
   })
 }
 
-t.test('every way to spend rotations computes every convolution', async (t) => {
+t.test('every strategy computes every convolution', async (t) => {
   for (const strategy of ALL_STRATEGIES) {
     for (const c of CASES) check(t, { ...c, title: `${c.title}, ${Object.values(strategy)}`, strategy })
   }
 })
 
 for (const batch of [2, 8]) {
-  t.test(`images of a batch of ${batch}, each as if it were alone`, async (t) => {
+  t.test(`each image of a batch of ${batch} gets its own convolution`, async (t) => {
     for (const c of [...CASES, ...OTHERWISE]) {
       const { builder, output, layout, graph } = lowered(c, convolution(c), batch)
       const images = Array.from({ length: batch }, (_, b) => distinct(sizeOf(c.input), b + 1))
@@ -281,10 +281,10 @@ for (const batch of [2, 8]) {
   })
 }
 
-t.test('nothing is rotated for weights that are zero', async (t) => {
+t.test('weights of zero take no rotations', async (t) => {
   const c = CASES[2]
   const node = convolution(c)
-  // Only the tap in the middle of output channel 0, which reads input channel 2.
+  // Only the central tap from input channel 2 to output channel 0 is kept.
   const weight = node.weight.map((value, index) => (index === 2 * 9 + 4 ? value : 0))
   for (const strategy of ALL_STRATEGIES) {
     const { builder } = check(t, { ...c, strategy }, { ...node, weight })
@@ -326,7 +326,7 @@ function sizeOf([channels, height, width]: Shape): number {
   return channels * height * width
 }
 
-/** Checks that a lowered convolution is the convolution, and leaves nothing behind where it says so. */
+/** Checks that a lowered convolution equals the convolution, and that clean outputs have zero guards. */
 function check(t: Tester, c: Case, node = convolution(c)) {
   const { builder, output, layout, image, graph } = lowered(c, node)
   const { elements, stray } = readBack(builder, image, layout, output)

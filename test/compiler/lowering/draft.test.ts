@@ -2,7 +2,7 @@ import t from 'tap'
 import { refreshModulusBits, refreshRounds } from '../../../src/circuit/refresh.ts'
 import { fold } from '../../../src/compiler/fold.ts'
 import { networkGraph } from '../../../src/compiler/graph/build.ts'
-import { CircuitBuilder } from '../../../src/compiler/lowering/builder.ts'
+import { type BuilderOutput, CircuitBuilder } from '../../../src/compiler/lowering/builder/circuit-builder.ts'
 import { planCuts } from '../../../src/compiler/lowering/cuts.ts'
 import { everywhere } from '../../../src/compiler/lowering/strategy.ts'
 import { insertRepacks } from '../../../src/compiler/passes/insert-repacks.ts'
@@ -16,14 +16,14 @@ import { golden } from '../harness.ts'
 
 const RING = 8192
 
-/** Lowers a golden network in segments of four levels, with constants or as a draft. */
-async function lowered(name: string, emit: boolean) {
+/** Lowers a golden network in segments of four levels. */
+async function lowered(name: string, output: BuilderOutput) {
   const { network } = await golden(name)
   const folded = fold(prepareInput(networkGraph(network), network.config.preprocessing).graph)
   const graph = insertRepacks(folded, RING / 2)
   const layout = inputLayout(graph, RING / 2)
   const policy = policyFor({ step: 28, waterline: 26, margin: 4 }, 8, 1.5)
-  const builder = new CircuitBuilder(new DraftChain(RING, { least: 20, most: 30 }), policy, emit)
+  const builder = new CircuitBuilder(new DraftChain(RING, { least: 20, most: 30 }), policy, output)
   const refreshLevel = DRAFT_LEVELS - 4
   const { head } = planCuts(builder, graph, { layout, strategies: everywhere(CHAINS), refreshLevel })
   return { builder, result: head.value }
@@ -44,9 +44,9 @@ function countsOf({ ops, counts, layers }: CircuitBuilder): Record<string, numbe
 }
 
 for (const name of ['one_shot', 'micro_t', 'micro_s', 'micro_lr']) {
-  t.test(`a draft of ${name} counts what is emitted`, async (t) => {
-    const draft = await lowered(name, false)
-    const whole = await lowered(name, true)
+  t.test(`a draft of ${name} has the counts of its circuit`, async (t) => {
+    const draft = await lowered(name, 'draft')
+    const whole = await lowered(name, 'circuit')
     t.ok(whole.builder.counts.every((count) => count === 1))
     t.ok(draft.builder.ops.length <= whole.builder.ops.length)
     t.strictSame(countsOf(draft.builder), countsOf(whole.builder))

@@ -6,7 +6,7 @@ import { fold } from '../../../src/compiler/fold.ts'
 import { networkGraph } from '../../../src/compiler/graph/build.ts'
 import { evaluate } from '../../../src/compiler/graph/evaluate.ts'
 import type { Graph } from '../../../src/compiler/graph/graph.ts'
-import { CircuitBuilder } from '../../../src/compiler/lowering/builder.ts'
+import { CircuitBuilder } from '../../../src/compiler/lowering/builder/circuit-builder.ts'
 import { Lowering } from '../../../src/compiler/lowering/lower.ts'
 import { parametersOf } from '../../../src/compiler/planner/modulus/chain.ts'
 import type { Candidate } from '../../../src/compiler/planner/search/candidate.ts'
@@ -20,7 +20,7 @@ import { golden } from '../harness.ts'
 const SIMD = targetNamed('simd')
 
 /**
- * Every tensor of a golden network, as the graph has it and as the lowered circuit computes it on the clear
+ * Every tensor of a golden network, evaluated from the graph and computed by the lowered circuit on the clear
  * backend.
  */
 export interface LoweredTensors {
@@ -28,18 +28,18 @@ export interface LoweredTensors {
   readonly builder: CircuitBuilder
   readonly parameters: CkksParameters
   readonly result: number
-  /** Of the graph's input, which all tensors come from. */
+  /** The graph's input tensor. */
   readonly packed: Float64Array
-  /** By node, of the graph. */
+  /** Tensors of the graph, by node. */
   readonly exact: ReadonlyMap<number, Float64Array>
-  /** By node, for those that are lowered to ciphertexts of their own. */
+  /** Tensors of the circuit, by node. A node that is lowered together with another has none. */
   readonly computed: ReadonlyMap<number, Float64Array>
 }
 
 /**
  * Plans a golden network with refreshes and runs it on its second image.
  *
- * @param noise what the clear backend adds
+ * @param noise noise of the clear backend
  * @param isCalibrated whether the plan is made on that image
  */
 export async function loweredTensors(
@@ -58,9 +58,9 @@ export async function loweredTensors(
     precisionBits: 8,
     maxPrimeBits: SIMD.primeSizes.most,
   })
-  const { graph, draft } = candidate
+  const { graph, plan } = candidate
   const { builder, parameters, lowering, value } = lower(candidate)
-  const input = { layout: draft.layout, level: parameters.topLevel, scale: 2 ** draft.policy.input }
+  const input = { layout: plan.layout, level: parameters.topLevel, scale: 2 ** plan.policy.input }
   const circuit = { ...builder, parameters, input, result: value } as unknown as Circuit
   const clear = createClearEvaluator(circuit, { noise })
   const lowered = [...graph.nodes.keys()].filter((id) => lowering.isLowered(id))
@@ -88,12 +88,12 @@ export async function loweredTensors(
   return { graph, builder, parameters, result: value, packed, exact, computed }
 }
 
-/** Lowers a candidate's graph, with its cuts. */
-function lower({ graph, draft, chain, special, refresh }: Candidate) {
+/** Lowers a candidate's graph with its cuts. */
+function lower({ graph, plan, chain, special, refresh }: Candidate) {
   const parameters = parametersOf(chain, special!)
-  const builder = new CircuitBuilder(parameters, draft.policy, true)
+  const builder = new CircuitBuilder(parameters, plan.policy, 'circuit')
   const refreshLevel = chain.base.length - 1
-  const lowering = new Lowering(builder, graph, { ...draft, refreshLevel })
+  const lowering = new Lowering(builder, graph, { ...plan, refreshLevel })
   const { value } = lowering.run(refresh!.cuts)
   return { builder, parameters, lowering, value }
 }

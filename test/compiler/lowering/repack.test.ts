@@ -16,7 +16,7 @@ import {
 
 interface Case {
   readonly title: string
-  /** Before the downsize. */
+  /** Shape before the downsize. */
   readonly map: Shape
   readonly ciphertexts: readonly [before: number, after: number]
   readonly rotations: number
@@ -25,11 +25,12 @@ interface Case {
 
 const CASES: Case[] = [
   {
-    title: 'one channel to four, rows stay in place',
+    title: 'one channel becomes four, and rows stay in place',
     map: [7, 56, 56],
     ciphertexts: [7, 2],
-    // Ways 2 x + c of 0 .. 57 in baby steps of -3 .. 4, three or four of which an input needs since c is the
-    // same for all of it; and seven giant steps of each output, by Horner's rule with one key.
+    // Moves of 2 x + c slots, 0 .. 57, in baby steps of -3 .. 4. An input needs three or four of them,
+    // because c is the same for the whole input. Each output has seven giant steps by Horner's rule with one
+    // key.
     rotations: 4 * 3 + 3 * 4 + 2 * 7,
     keys: 7 + 1,
   },
@@ -37,7 +38,7 @@ const CASES: Case[] = [
   { title: 'odd map, rows move too', map: [3, 45, 37], ciphertexts: [2, 1], rotations: 17, keys: 8 },
 ]
 
-/** The places of every second row and column. */
+/** The layout of every second row and column. */
 const halved = (layout: Layout): Layout =>
   withStride(layout, 2, Math.ceil(layout.height / 2), Math.ceil(layout.width / 2))
 
@@ -55,7 +56,7 @@ for (const { title, map, ciphertexts, rotations, keys } of CASES) {
     const builder = newBuilder()
     const input = packedInput(builder, from)
     const output = lowerRepack(builder, { ...input, clean: false }, to, CHAINS, 2 ** 25)
-    // What lies between the elements must not come along.
+    // Values between the elements must not be moved.
     const tensor = distinct(map[0] * map[1] * map[2])
     const { elements, stray } = readBack(builder, tensor, whole, output)
     t.ok(maxDifference(elements, everySecond(tensor, map)) < 1e-6, 'every element arrives')
@@ -65,7 +66,7 @@ for (const { title, map, ciphertexts, rotations, keys } of CASES) {
   })
 }
 
-t.test('images of a batch, each as if it were alone', async (t) => {
+t.test('each image of a batch is repacked', async (t) => {
   const map: Shape = [6, 21, 17]
   const builder = newBuilder(4)
   const { slots } = builder.chain

@@ -3,12 +3,12 @@ import { goldenTensors, item } from '../../models/support/golden.ts'
 import { maxDifference } from '../harness.ts'
 import { type LoweredTensors, loweredTensors } from './lowered-tensors.ts'
 
-// Every tensor of the golden networks, as the lowered circuit computes it on the clear backend, refreshes and
-// all: against the graph, and those that PyTorch wrote down against what it wrote.
+// Compares every tensor of the golden networks, computed by the lowered circuit with refreshes on the clear
+// backend, with the graph, and with PyTorch's tensor where the golden file has it.
 
 /**
- * Golden tensors that are tensors of the folded graph, up to a factor for each channel: what a cell gives to
- * the next one. The last one's is merged with the norm behind it.
+ * Golden tensors that are tensors of the folded graph up to a factor for each channel: the outputs of the
+ * cells. The output of the last cell is merged with the norm behind it.
  */
 const writtenIn = (tensors: ReadonlyMap<string, unknown>): string[] =>
   [...tensors.keys()].filter((key) => {
@@ -16,12 +16,12 @@ const writtenIn = (tensors: ReadonlyMap<string, unknown>): string[] =>
     return key === 'stem' || (cell !== null && tensors.has(`cells.${Number(cell[1]) + 1}`))
   })
 
-/** The last node that makes such a tensor. */
+/** The last node that computes a golden tensor. */
 const isMaker = (key: string, node: string): boolean =>
   node === key || (node.startsWith(`${key}.stack.`) && node.endsWith('.mlp'))
 
 for (const name of ['micro_t', 'micro_s', 'micro_lr']) {
-  t.test(`${name}: every tensor`, async (t) => {
+  t.test(`${name}: every tensor agrees`, async (t) => {
     const lowered = await loweredTensors(name, { noise: 'none', isCalibrated: false })
     const { graph, exact, computed } = lowered
     for (const [id, tensor] of computed) {
@@ -58,7 +58,7 @@ async function compareWritten(t: Test, name: string, { graph, computed }: Lowere
   }
 }
 
-/** 0 when one is a multiple of the other, 1 when they are perpendicular. */
+/** Sine of the angle between two vectors: 0 for multiples, 1 for perpendicular vectors. */
 function sineOf(a: Float64Array, b: Float64Array): number {
   const dot = (x: Float64Array, y: Float64Array): number => x.reduce((sum, value, i) => sum + value * y[i], 0)
   const cosine = dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b))

@@ -25,10 +25,10 @@ const conv = (shape: Shape, inputs: number, kernel: number, groups: number, isSc
   ...(isScaled && { position: distinct(shape[1] * shape[2]) }),
 })
 
-/** A layer whose tensor matters nothing to the logits, so that their error is that of its rounded weights. */
+/** Sensitivities of a layer for which the logits' error comes from rounded weights only. */
 const sensitivity: Sensitivity = { tensor: 0, relative: 0, weights: 4, scattered: 0.25, moved: 0 }
 
-/** Bits by which the logits' error that rounding a layer's weights makes lies below 1, by the noise model. */
+/** Bits by which the logits' error from a layer's rounded weights lies below 1, by the noise model. */
 function roundingBits(input: Shape, node: ConvNode | NodeOf<'diagonal'>, own = sensitivity): number {
   const layout = chooseLayout(parameters.slots, input, 1)
   const builder = newBuilder()
@@ -49,15 +49,15 @@ function roundingBits(input: Shape, node: ConvNode | NodeOf<'diagonal'>, own = s
   return -Math.log2(noises.at(-1)!.logit)
 }
 
-/** Half of the rotations' weights are zeros that are rounded too. */
+/** Half of the rotations' weights are zeros, which are rounded too. */
 const expected = policy.rounding - 1 / 2
 const map: Shape = [8, 14, 14]
 
-t.test('every layer has the same share of the error, whatever its terms, periods and masks', async (t) => {
+t.test('every layer has the same share of the error for any terms, periods and masks', async (t) => {
   const layers: [string, Shape, ConvNode | NodeOf<'diagonal'>][] = [
     ['8 to 8 channels', map, conv(map, 8, 1, 1)],
     ['40 to 24 channels', [40, 14, 14], conv([24, 14, 14], 40, 1, 1)],
-    // A 16 x 16 map leaves no guards.
+    // A 16 x 16 map has no room for guards.
     ['masked taps', [8, 16, 16], conv([8, 16, 16], 8, 3, 8)],
     ['taps with a position scale', map, conv(map, 8, 3, 8, true)],
     [
@@ -79,7 +79,7 @@ t.test('every layer has the same share of the error, whatever its terms, periods
   }
 })
 
-t.test('a layer that hardly matters keeps weights that are more than noise', async (t) => {
+t.test('the weights of a layer of low sensitivity stay above their rounding errors', async (t) => {
   const found = roundingBits(map, conv(map, 8, 1, 1), { ...sensitivity, weights: 1e-9 })
   const rootMeanSquare = 1 / Math.sqrt(3)
   const relative = 2 ** -found / 1e-9 / Math.SQRT2 / rootMeanSquare

@@ -15,10 +15,10 @@ import { foldSigmoidScale } from '../../../src/compiler/passes/sigmoid-scale.ts'
 import { foldSlice } from '../../../src/compiler/passes/slice.ts'
 import { countKind, difference, GOLDEN_NETWORKS, golden, goldenGraph, maxDifference } from '../harness.ts'
 
-/** Passes reorder double-precision arithmetic and change nothing else. */
+/** Tolerance: passes only reorder double-precision arithmetic. */
 const EXACT = 1e-9
 
-/** Each pass on the graph that it finds in the pipeline, and what must be gone after it. */
+/** Each pass on its graph in the pipeline, and the node kinds that are gone after it. */
 const PASSES: {
   title: string
   prepare: (g: Graph) => Graph
@@ -44,7 +44,7 @@ const PASSES: {
     check: (g) => countKind(g, 'flip') === 0,
   },
   {
-    title: 'slices become convolutions of their own',
+    title: 'slices become separate convolutions',
     prepare: (g) => g,
     pass: foldSlice,
     check: (g) => countKind(g, 'slice') === 0,
@@ -109,7 +109,7 @@ t.test('the folded graphs agree with the golden logits', async (t) => {
   }
 })
 
-t.test('folded graphs hold only what lowering knows, with messages near 1', async (t) => {
+t.test('folded graphs have only nodes that can be lowered, with messages near 1', async (t) => {
   const { graph, image } = await goldenGraph('micro_t')
   const folded = fold(graph)
   const kinds = new Set(folded.nodes.map((node) => node.kind))
@@ -122,7 +122,7 @@ t.test('folded graphs hold only what lowering knows, with messages near 1', asyn
   })
 })
 
-t.test('calibration images may decide the units', async (t) => {
+t.test('calibration images decide the units', async (t) => {
   const { graph, image } = await goldenGraph('one_shot')
   const calibrated = fold(graph, [image])
   t.ok(difference(graph, calibrated, image) < EXACT)

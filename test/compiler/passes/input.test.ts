@@ -48,7 +48,7 @@ for (const [title, input, kernel, stride, padding] of STEMS) {
   })
 }
 
-t.test('a stem of stride 1 is left alone', async (t) => {
+t.test('a stem of stride 1 is unchanged', async (t) => {
   const graph = stem([3, 8, 9], 3, 1, 1)
   t.strictSame(patchInput(graph), { graph, patch: 1 })
 })

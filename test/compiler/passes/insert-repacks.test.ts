@@ -5,7 +5,7 @@ import { insertRepacks } from '../../../src/compiler/passes/insert-repacks.ts'
 import { prepareInput } from '../../../src/compiler/prepare-input.ts'
 import { golden, maxDifference } from '../harness.ts'
 
-/** Names of the repacked tensors of a golden network, in ciphertexts of so many slots. */
+/** Names of the repacked tensors of a golden network in ciphertexts of `slots` slots. */
 async function repacked(t: Test, name: string, slots: number) {
   const { network, images } = await golden(name)
   const prepared = prepareInput(networkGraph(network), network.config.preprocessing)
@@ -15,7 +15,7 @@ async function repacked(t: Test, name: string, slots: number) {
   return graph.nodes.filter(({ kind }) => kind === 'repack').map(({ shape }) => shape[1])
 }
 
-t.test('maps are repacked where that fills fewer ciphertexts, both inputs of a cell alike', async (t) => {
+t.test('both inputs of a cell are repacked where that fills fewer ciphertexts', async (t) => {
   const few = await repacked(t, 'micro_t', 256)
   t.ok(few.length > 0)
   for (const side of new Set(few)) {
@@ -23,6 +23,6 @@ t.test('maps are repacked where that fills fewer ciphertexts, both inputs of a c
   }
 })
 
-t.test('where one ciphertext holds all channels anyway, nothing is repacked', async (t) => {
+t.test('a tensor in one ciphertext is not repacked', async (t) => {
   t.strictSame(await repacked(t, 'micro_t', 2 ** 20), [])
 })

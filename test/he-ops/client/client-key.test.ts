@@ -30,7 +30,7 @@ const slots = Float64Array.from({ length: 4096 }, (_, i) => Math.sin(i + 1) + i 
 const close = (found: Float64Array): boolean =>
   found.every((value, slot) => Math.abs(value - slots[slot]) < 2 ** -8)
 
-/** A pair as it comes out of a frame. */
+/** A pair as `decodeTensor` returns it. */
 function unpacked(parameters: CkksParameters, pair: Rlwe | PackedRlwe, level: number): Rlwe {
   const shape = levelShape(parameters, level)
   const bytes = new Uint8Array(rlweBytes(shape, true))
@@ -107,7 +107,7 @@ for (const [name, parameters] of Object.entries(chains)) {
     const whole = importSecretKey(ctx, encodeSecretKey(parameters, secret))
     const pairs = encryptSlots(ctx, whole, [slots], 1, SCALE)
     const key = createClientKey(new RestrictedContexts(seal, parameters), secret, 'f')
-    // What had begun may end, but under the right key.
+    // An operation that had begun may succeed, but only under the right key.
     const begun = key.encryptSlots([slots], 1, SCALE).catch(() => [])
     key.delete()
     for (const pair of await begun) {

@@ -21,7 +21,7 @@ function encoded(values: Float64Array, level: number): BigUint64Array {
 const distance = (a: Float64Array, b: ArrayLike<number>): number =>
   a.reduce((most, value, k) => Math.max(most, Math.abs(value - b[k])), 0)
 
-t.test('what node-seal has encoded, period by period and level by level', async (t) => {
+t.test('plaintexts encoded by node-seal, for every period and level', async (t) => {
   for (const period of [1, 2, 8, 64, slots]) {
     for (const level of [0, 2]) {
       const values = Float64Array.from({ length: period }, (_, k) => Math.cos(k * k + 1) * 50)
@@ -36,7 +36,7 @@ t.test('what node-seal has encoded, period by period and level by level', async 
   }
 })
 
-t.test('what does not repeat has no influence: the mean of the copies is what is left', async (t) => {
+t.test('only the mean of the copies is decoded: parts that do not repeat have no influence', async (t) => {
   const values = Float64Array.from({ length: slots }, (_, s) => Math.sin(s + 1) + (s % 4))
   const { real } = decodePeriodic(parameters, encoded(values, 1), 1, SCALE, 4)
   t.ok(distance(real, periodicPart(values, 4).real) < 1e-5)

@@ -29,7 +29,7 @@ function unit(length: number, at: number): Float64Array {
   return values
 }
 
-t.test('it is linear in values of any size', async () => {
+t.test('dot is linear in values of any size', async () => {
   const value = fc.double({ min: -1e6, max: 1e6, noNaN: true })
   fc.assert(
     fc.property(fc.array(value, { minLength: 16, maxLength: 16 }), value, (list, factor) => {

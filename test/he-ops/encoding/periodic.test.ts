@@ -16,9 +16,7 @@ const distinct = (length: number): Float64Array =>
 const tile = (values: Float64Array): Float64Array =>
   Float64Array.from({ length: slots }, (_, i) => values[i % values.length])
 
-/**
- * The some coefficients of a full NTT-form residue polynomial in X^(N / size), centred, by direct inversion.
- */
+/** Some coefficients of a residue polynomial in X^(N / size) in NTT form, centred, by direct inversion. */
 function coefficients(residues: BigUint64Array, prime: bigint, size: number): bigint[] {
   const powers = [...new Set([0, 1, 2, size / 2 - 1, size / 2, size / 2 + 1, size - 1])].filter(
     (k) => k < size,
@@ -112,7 +110,7 @@ t.test('coefficients beyond 2^53 are reduced exactly', async (t) => {
   })
 })
 
-t.test('what rounds to zero says so', async (t) => {
+t.test('isZero is true for constants that round to zero', async (t) => {
   const encoder = new PeriodicEncoder(parameters)
   t.equal(encoder.encode(Float64Array.of(1e-4, -1e-4), 2 ** 10, 1).isZero, true)
   t.equal(encoder.encode(Float64Array.of(1e-3, 0), 2 ** 10, 1).isZero, false)

@@ -2,7 +2,7 @@ import t from 'tap'
 import { peakLiveBytes } from '../../../src/circuit/liveness.ts'
 import { openSealSession } from '../../../src/he-ops/engines/seal-session.ts'
 import { openSimdSession } from '../../../src/he-ops/engines/simd-session.ts'
-import { newFloodingKey } from '../../../src/he-ops/flooding.ts'
+import { newFloodingKeys } from '../../../src/he-ops/flooding.ts'
 import { createSealContext } from '../../../src/he-ops/seal/context.ts'
 import { loadKeySet } from '../../../src/he-ops/seal/keys/index.ts'
 import { loadSeal } from '../../../src/he-ops/seal/runtime.ts'
@@ -16,7 +16,7 @@ const large = rotatingCircuit('large', 24)
 const client = await SealedClient.create(large)
 const keySet = await client.keySet()
 t.teardown(() => client.delete())
-const FLOODING_KEY = newFloodingKey()
+const FLOODING_KEY = newFloodingKeys()
 const KEY = switchingKeyBytes(simdParameters)
 
 t.test('a simd session states its memory before it runs, and takes no more', async (t) => {
@@ -90,8 +90,8 @@ t.test('an engine that lacks memory says so before anything runs, and is as it w
   t.ok(engine.memory.peak <= limit)
 })
 
-t.test('a program that does not fit beside its keys is refused, too', async (t) => {
-  // Enough for 25 keys and the tables, and for nothing that runs.
+t.test('a program that does not fit beside its keys is refused', async (t) => {
+  // Enough memory for 25 keys and the tables, but not for a program.
   const engine = await SimdEngine.create({ threads: 1, memoryBytes: 25 * KEY + 2 ** 20 })
   t.teardown(() => engine.close())
   const opening = openSimdSession(

@@ -34,7 +34,7 @@ async function bySeal(parameters: CkksParameters, seed: Uint8Array): Promise<Big
 const same = (a: BigUint64Array, b: BigUint64Array): boolean =>
   Buffer.from(a.buffer, a.byteOffset, a.byteLength).equals(Buffer.from(b.buffer, b.byteOffset, b.byteLength))
 
-/** One after the other, as SEAL has them. */
+/** Prime after prime, as SEAL orders them. */
 function joined(polynomials: readonly BigUint64Array[]): BigUint64Array {
   const all = new BigUint64Array(RING * polynomials.length)
   polynomials.forEach((words, i) => {
@@ -47,7 +47,7 @@ function expander(on: Kernels = kernels): SeedExpander {
   return new SeedExpander(heap, on)
 }
 
-/** What `expand` writes. */
+/** The residues that `expand` writes. */
 function expanded(seeds: SeedExpander, seed: Uint8Array, primes: readonly bigint[]): BigUint64Array {
   return withMemory((memory) => {
     const outs = primes.map(() => memory.words(RING))
@@ -67,7 +67,7 @@ const small = checkParameters({
   specialPrimes: nttPrimes(RING, [29]).map(String),
 })
 
-/** Primes just above 2^64 / 17: nearly one word in seventeen lies beyond their largest multiple. */
+/** Primes just above 2^64 / 17, for which nearly one word in seventeen is rejected. */
 const REJECTING = largerPrimes(2n ** 64n / 17n, 3)
 
 function largerPrimes(least: bigint, count: number): bigint[] {
@@ -93,7 +93,7 @@ t.test('uniform polynomials of seeds are those that node-seal expands', async (t
   seeds.free()
 })
 
-t.test('a part of the primes from where its words begin in the stream', async (t) => {
+t.test('each prime’s residues can be expanded from their place in the stream', async (t) => {
   const seed = seedOf(4)
   const expected = await bySeal(small, seed)
   const chunks = (8 * RING) / CHUNK_BYTES
@@ -110,7 +110,7 @@ t.test('a part of the primes from where its words begin in the stream', async (t
   })
 })
 
-t.test('words that are drawn anew, many of them, as node-seal draws them', async (t) => {
+t.test('many rejected words are replaced as node-seal replaces them', async (t) => {
   const [first, second, special] = REJECTING
   const [middle] = nttPrimes(RING, [30])
   const parameters = checkParameters({
@@ -130,7 +130,7 @@ t.test('words that are drawn anew, many of them, as node-seal draws them', async
   seeds.free()
 })
 
-/** The share of the stream's first words that lie beyond the largest multiple of a prime. */
+/** The share of the stream's first words that are rejected for a prime. */
 function rejectedShare(seed: Uint8Array, prime: bigint): number {
   return withMemory((memory) => {
     const at = memory.bytes(seed).address
@@ -146,9 +146,9 @@ function rejectedShare(seed: Uint8Array, prime: bigint): number {
   })
 }
 
-t.test('one rejected word is enough for the slow way', async (t) => {
+t.test('one rejected word switches to the slow expansion', async (t) => {
   const seed = seedOf(7)
-  // A prime of 30 bits rejects one word in 2^34; the kernel's word for it is taken.
+  // A prime of 30 bits rejects one word in 2^34; the test takes the kernel's count.
   const rejecting: Kernels = {
     ...kernels,
     uniform(out: number, ...others: number[]) {

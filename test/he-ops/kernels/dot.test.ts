@@ -23,23 +23,23 @@ import {
 const RING = 8
 const GRANULE: number = kernels.DOT_GRANULE.value
 
-/** A weighted sum to be computed on a stretch of its residues. */
+/** A weighted sum on a range of residues. */
 interface Sum {
   readonly prime: bigint
-  /** Where the stretch begins, and its length, in granules. */
+  /** Start and length of the range, in granules. */
   readonly from: number
   readonly granules: number
-  /** Terms of one weight for each block, by the block's log2; terms of one weight for each residue. */
+  /** Block terms, by log2 of the block's length; and the number of vector terms. */
   readonly shifts: readonly number[]
   readonly vectors: number
   readonly kind: Pattern
   readonly biasKind: Pattern
   readonly seed: number
-  /** The output lies where this term's residues do. */
+  /** The output overwrites this term's residues. */
   readonly aliased: number | undefined
 }
 
-/** Numbers of terms about the most that are added up before a reduction. */
+/** Numbers of terms around the most that are accumulated before a reduction. */
 const counts = (chunk: number): number[] => [chunk - 1, chunk, chunk + 1, 2 * chunk, 3 * chunk + 2]
 
 const blockShifts = fc.constantFrom(4, 5, 6, 13)
@@ -56,9 +56,7 @@ const small: fc.Arbitrary<Sum> = fc.record({
   aliased: fc.option(fc.nat(), { nil: undefined }),
 })
 
-/**
- * All residues of the polynomials at their largest, and as many terms as make a difference to the reductions.
- */
+/** All residues at their largest, with numbers of terms around the reductions. */
 const extreme: fc.Arbitrary<Sum> = fc
   .tuple(fc.integer({ min: 25, max: 30 }), fc.nat(4), fc.double({ min: 0, max: 1, noNaN: true }))
   .map(([bits, which, share]) => {
@@ -100,7 +98,7 @@ function operands({ prime, from, granules, shifts, vectors, kind, biasKind, seed
   return { q, size, terms, bias: residues(1, q, biasKind, seed + 5000)[0] }
 }
 
-/** The stretch by whole numbers; residues outside of it are `before`. */
+/** The range by bigint arithmetic; residues outside it are `before`. */
 function oracle(sum: Sum, before: Uint32Array): Uint32Array {
   const { terms, bias } = operands(sum)
   const { prime, from, granules } = sum
@@ -112,7 +110,7 @@ function oracle(sum: Sum, before: Uint32Array): Uint32Array {
   })
 }
 
-/** What the kernel writes, and what was there before. */
+/** The kernel's output, and the previous contents. */
 function run(memory: Memory, sum: Sum, modulus: Pick<Modulus, 'q' | 'inverse' | 'chunk'>) {
   const { q, size, terms, bias } = operands(sum)
   const placed = terms.map(({ x, w, shift }) => ({ x: memory.words(x), w: memory.words(w).address, shift }))
@@ -266,7 +264,7 @@ t.test(
   async (t) => {
     const prime = largestPrime(RING)
     const chunk = chunkOf(prime)
-    // Twice as many products of a prime this large, and one more, leave the 64 bits.
+    // Twice as many products of a prime this large, plus one, overflow 64 bits.
     const total = 2 * chunk + 1
     const sum: Sum = {
       prime,

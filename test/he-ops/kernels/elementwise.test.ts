@@ -37,7 +37,7 @@ const cases: fc.Arbitrary<Case> = fc.record({
 const check = (body: (given: Case) => void): void =>
   fc.assert(fc.property(cases, body), { numRuns: 300, seed: 1 })
 
-/** Word by word with whole numbers. */
+/** The same operation in bigint arithmetic, word by word. */
 const pointwise = (
   a: Uint32Array,
   b: Uint32Array,
@@ -106,21 +106,21 @@ t.test('scale', async () => {
   )
 })
 
-t.test('lift', async () => {
+t.test('reduce', async () => {
   check(({ prime, size, seed, kinds, inPlace }) =>
     withMemory((memory) => {
       const q = Number(prime)
-      // Of any prime that is at most five times as large, and of 30 bits.
+      // Residues of a prime at most five times as large, below 2^30.
       const other = Math.min(5 * q, 2 ** 30)
       const a = residues(size, other, kinds[0], seed)
       const [bias] = residues(1, q, kinds[1], seed + 1)
       const from = memory.words(a)
       const out = inPlace ? from : memory.words(size)
-      kernels.lift(out.address, from.address, bias, size, q)
+      kernels.reduce(out.address, from.address, bias, size, q)
       requireEqual(
         out.read(),
         pointwise(a, a, prime, (x) => x + BigInt(bias)),
-        'lift',
+        'reduce',
       )
     }),
   )

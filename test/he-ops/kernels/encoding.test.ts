@@ -22,7 +22,7 @@ function reduced(values: Float64Array, scale: number, q: number): Uint32Array {
   })
 }
 
-/** The nearest integer, the even one of two. */
+/** Rounds to the nearest integer, halves to even. */
 function rounded(x: number): bigint {
   const below = Math.floor(x)
   const rest = x - below
@@ -33,7 +33,7 @@ function rounded(x: number): bigint {
 const expected = (values: Float64Array, scale: number, q: number): Uint32Array =>
   Uint32Array.from(values, (value) => reduce(rounded(value * scale), BigInt(q)))
 
-/** Doubles of every size up to 2^200 and either sign, halves among them. */
+/** Doubles of all magnitudes up to 2^200 and both signs, including halves. */
 const doubles = fc.oneof(
   fc
     .tuple(fc.double({ min: -1, max: 1, noNaN: true }), fc.integer({ min: 0, max: 200 }))

@@ -7,18 +7,18 @@ import { BaseConversion } from '../../../src/he-ops/simd/tables/base-conversion.
 import { newSimdContext } from '../simd/fixture.ts'
 import { generator } from './fixture.ts'
 
-// The quotient of the exact base extension, next to the ends of the range above all, against big integers.
+// Quotients of the exact base extension against bigint arithmetic, above all next to the ends of the range.
 
 const bits = [30, 29, 28, 27, 25, 24, 22, 20]
 const data = nttPrimes(8192, [...bits, 20]).map(String)
-/** Of 197 bits together: within the table's limit. */
+/** 197 bits together, within the table's limit. */
 const parameters = checkParameters({ ring: 8192, primes: data.slice(0, 7), specialPrimes: data.slice(7, 8) })
 const context = await newSimdContext(parameters)
 const { heap, kernels, moduli } = context
 
 const productOf = (factors: readonly bigint[]): bigint => factors.reduce((all, factor) => all * factor, 1n)
 
-/** The quotients of integers x in 0 .. S - 1, as the kernel has them and as they are. */
+/** Quotients of integers x in 0 .. S - 1: by the kernel, and exact. */
 function quotients(sources: readonly number[], xs: readonly bigint[]): { found: number[]; exact: number[] } {
   const conversion = new BaseConversion(heap, moduli, sources, false)
   const primes = sources.map((index) => moduli[index].prime)
@@ -43,7 +43,7 @@ function quotients(sources: readonly number[], xs: readonly bigint[]): { found: 
   return { found, exact: exact.map((sum) => Number(sum / product)) }
 }
 
-/** Integers next to both ends, at distances of every size, and others. */
+/** Integers at distances of all magnitudes from both ends, and others. */
 function integersNextToEnds(product: bigint, seed: number): bigint[] {
   const random = generator(seed)
   const xs = [0n, 1n, 2n, product - 1n, product - 2n, product / 2n, product / 2n + 1n]
@@ -76,7 +76,7 @@ t.test('exact for every integer, from one source to eight, in any order', async 
   )
 })
 
-t.test('single precision is wrong where this is tested: the positive control', async (t) => {
+t.test('positive control: single precision is wrong for these integers', async (t) => {
   const sources = [0, 1, 2]
   const conversion = new BaseConversion(heap, moduli, sources, false)
   const primes = sources.map((index) => moduli[index].prime)

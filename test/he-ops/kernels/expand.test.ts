@@ -4,8 +4,8 @@ import { createKernelMemory, instantiateKernels } from '../../../src/he-ops/kern
 import { Heap } from '../../../src/he-ops/simd/memory/heap.ts'
 import { createModulus, shoup } from '../../../src/he-ops/simd/tables/modulus.ts'
 
-// Against the definition: all coefficients written out from the first half, reduced and multiplied in big
-// integers, and transformed by the kernel that `ntt.test.ts` is about.
+// Compares with the definition: all coefficients written out from the first half, reduced and multiplied in
+// bigint arithmetic, and transformed by `nttForward`, which `ntt.test.ts` tests.
 
 const RING = 64
 const memory = createKernelMemory()

@@ -9,31 +9,31 @@ const memory = createKernelMemory()
 export const kernels = await instantiateKernels(memory)
 export const heap = new Heap(memory)
 
-/** Bytes in front of and behind each buffer that no kernel may write. */
+/** Guard bytes before and after each buffer, which no kernel may write. */
 const GUARD_BYTES = 64
 const GUARD = 0xa5
 
 /** Words in kernel memory. */
 export interface Buffer32 {
   readonly address: number
-  /** A copy of the words as they are now. */
+  /** A copy of the current words. */
   read(): Uint32Array
 }
 
-/** Makes buffers that live as long as the test's body. */
+/** Makes buffers that live until the test's body ends. */
 export interface Memory {
-  /** A buffer of these words, or of so many that hold rubbish. */
+  /** A buffer of these words, or of this many arbitrary words. */
   words(content: ArrayLike<number> | number): Buffer32
-  /** A buffer of bytes at an address that is `misalignment` beyond a multiple of a cache line. */
+  /** A buffer of bytes, `misalignment` bytes behind a multiple of a cache line. */
   bytes(content: Uint8Array, misalignment?: number): { readonly address: number; read(): Uint8Array }
   /** A buffer of doubles. */
   doubles(content: Float64Array): number
 }
 
 /**
- * Runs a body with kernel memory, and frees that.
+ * Runs a body with kernel memory, and frees the memory afterwards.
  *
- * @throws when a byte beside a buffer was written
+ * @throws when a guard byte was written
  */
 export function withMemory<T>(body: (memory: Memory) => T): T {
   const made: { readonly start: number; readonly bytes: number; readonly misalignment: number }[] = []
@@ -74,7 +74,7 @@ export function withMemory<T>(body: (memory: Memory) => T): T {
   }
 }
 
-/** Whether two arrays of words are equal, without the minutes that a deep comparison takes. */
+/** Compares two arrays of words; tap's deep comparison would take minutes. */
 export const equal = (a: Uint32Array, b: Uint32Array): boolean =>
   Buffer.from(a.buffer, a.byteOffset, a.byteLength).equals(Buffer.from(b.buffer, b.byteOffset, b.byteLength))
 
@@ -109,8 +109,7 @@ export const smallestPrime = (ring: number): bigint => walk(ring, 10_000n, 1n)
 export const largestPrime = (ring: number): bigint => walk(ring, 2n ** 30n - 1n, -1n)
 
 /**
- * A prime of exactly this many bits, `choice` being where the search begins; of fewer bits where there is
- * none.
+ * A prime of exactly this many bits; `choice` is the start of the search. Of fewer bits where there is none.
  */
 export function primeOfBits(ring: number, bits: number, choice = 0): bigint {
   const least = 1n << BigInt(bits - 1)
@@ -128,11 +127,11 @@ function walk(ring: number, start: bigint, direction: 1n | -1n): bigint {
   return candidate
 }
 
-/** What residues look like; lazy reductions overflow at the extremes. */
+/** Distributions of residues; lazy reductions would overflow at the extremes. */
 export type Pattern = 'random' | 'zero' | 'largest' | 'extremes'
 export const patterns = fc.constantFrom<Pattern>('random', 'zero', 'largest', 'extremes')
 
-/** A source of uniform numbers in 0 .. below - 1, for data that is too large to shrink. */
+/** Uniform numbers in 0 .. below - 1, for data that is too large for fast-check to shrink. */
 export function generator(seed: number): (below: number) => number {
   let state = seed >>> 0
   return (below) => {

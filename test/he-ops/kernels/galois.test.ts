@@ -63,7 +63,7 @@ t.test('an automorphism in NTT form, of the polynomial itself', async () => {
   )
 })
 
-t.test('one after the other is the product of the elements; the inverse brings all back', async () => {
+t.test('successive automorphisms are that of the product of elements; the inverse undoes one', async () => {
   fc.assert(
     fc.property(
       fc.constantFrom(...RINGS).chain((ring) => fc.tuple(fc.constant(ring), elements(ring), elements(ring))),

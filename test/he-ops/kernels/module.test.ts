@@ -28,7 +28,7 @@ const sizes = [
   'UNPACK_SLACK',
 ] as const
 
-/** The kernels as a build with another size would offer them. */
+/** The kernels of a hypothetical build with another size. */
 const rebuilt = (name: (typeof sizes)[number], value: number): Kernels => ({
   ...kernels,
   [name]: new WebAssembly.Global({ value: 'i32' }, value),
@@ -65,7 +65,7 @@ t.test(
       WebAssembly.Module.imports(await kernelModule()).map(({ kind, name }) => [kind, name]),
       [['memory', 'memory']],
     )
-    // Globals are constants: two instances on one memory cannot disagree.
+    // Globals are constants, so that two instances on one memory agree.
     for (const name of sizes) t.throws(() => Object.assign(kernels[name], { value: 1 }), TypeError)
   },
 )
@@ -84,7 +84,7 @@ t.test('a larger scratch or chunk is allocated when the module asks for one', as
   )
 })
 
-t.test('the slack behind packed residues too', async (t) => {
+t.test('the slack behind packed residues is allocated as the module asks', async (t) => {
   const loader = (on: Kernels): number => {
     const context = createSimdContext(on, heap, parameters)
     return bytesOf(() => new PairLoader(context))

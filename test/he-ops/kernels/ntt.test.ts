@@ -37,7 +37,7 @@ function forward(modulus: Modulus, values: Uint32Array): Uint32Array {
   })
 }
 
-/** Constants of the last stage for a transform that may be smaller than the modulus' ring. */
+/** Constants of the last stage, for transforms of at most the modulus' ring. */
 function inverse(modulus: Modulus, values: Uint32Array): Uint32Array {
   const size = values.length
   const { prime } = modulus
@@ -67,7 +67,7 @@ function evaluate(values: Uint32Array, root: bigint, prime: bigint, b: number): 
   return Number(values.reduceRight((sum, value) => (sum * x + BigInt(value)) % prime, 0n))
 }
 
-/** The plain transform, itself held against evaluation in test/he-ops/encoding/periodic.test.ts. */
+/** The plain transform, which test/he-ops/encoding/periodic.test.ts compares with evaluation. */
 function plain(values: Uint32Array, root: bigint, prime: bigint): Uint32Array {
   const words = Array.from(values, BigInt)
   forwardNtt(createNtt(values.length, root, prime), words)
@@ -93,7 +93,8 @@ t.test(
               size <= 64 ? values.map((_, b) => evaluate(values, root, prime, b)) : plain(values, root, prime)
             requireEqual(transformed, expected, `forward of ${size} modulo ${prime}`)
             requireEqual(inverse(modulus, transformed), values, `there and back, ${size} modulo ${prime}`)
-            // The inverse on values of its own: extremes in NTT form are no transform of extremes.
+            // The inverse transform on values of its own: the extremes in NTT form are not transforms of
+            // extremes.
             requireEqual(forward(modulus, inverse(modulus, values)), values, `back and there, ${size}`)
           }),
       ),

@@ -17,7 +17,7 @@ const UNPACK_SLACK: number = kernels.UNPACK_SLACK.value
 const RING = 8
 const BITS = Array.from({ length: 11 }, (_, i) => 20 + i)
 
-/** The residues' bits one after the other, the lowest first, as one large integer; then bytes of it. */
+/** The residues' bits as one large integer, the lowest first, in bytes. */
 function packedPlainly(words: Uint32Array, bits: number): Uint8Array {
   let integer = 0n
   words.forEach((word, i) => {
@@ -30,14 +30,14 @@ function packedPlainly(words: Uint32Array, bits: number): Uint8Array {
 
 function packed(words: Uint32Array, bits: number, misalignment: number): Uint8Array {
   return withMemory((memory) => {
-    // What was there before must not show through.
+    // Previous contents must not show through.
     const out = memory.bytes(new Uint8Array(packedBytes(words.length, bits)).fill(0xff), misalignment)
     kernels.pack(out.address, memory.words(words).address, bits, words.length)
     return out.read()
   })
 }
 
-/** Unpacks, with bits set in all that lies behind. */
+/** Unpacks with all bits set behind the packed residues. */
 function unpacked(bytes: Uint8Array, bits: number, size: number, q: number, misalignment: number) {
   return withMemory((memory) => {
     const source = new Uint8Array(bytes.length + UNPACK_SLACK).fill(0xff)
@@ -102,7 +102,7 @@ t.test('a residue that is its prime is refused, wherever it stands; one less is 
   }
 })
 
-t.test('every bad residue counts, the first and the last of many', async (t) => {
+t.test('every bad residue is detected, the first and the last of many', async (t) => {
   const q = Number(smallestPrime(RING))
   const words = residues(64, q, 'largest', 0)
   for (let place = 0; place < words.length; place++) {

@@ -2,8 +2,8 @@
 export const REJECTING_PRIME = 1073233921n
 
 /**
- * A seed, found by search, one of whose first 8192 words lies beyond the largest multiple of
- * `REJECTING_PRIME` and has to be drawn anew: of a prime of 30 bits that is one word in 2^34.
+ * A seed, found by search, for which one of the first 8192 words is rejected by `REJECTING_PRIME`. A prime of
+ * 30 bits rejects one word in 2^34.
  */
 export function rejectingSeed(): Uint8Array {
   const seed = new Uint8Array(64)

@@ -3,14 +3,14 @@ import t from 'tap'
 import { generator, heap, kernels, primes, requireEqual, withMemory } from './fixture.ts'
 import { slowBinomial, slowResidues, slowTernary } from './slow-sampling.ts'
 
-// Polynomials of small random integers: what the kernels make of given bytes, and what comes of the
-// platform's.
+// Sampling kernels: on given random bytes against a slow implementation, and on the platform's bytes by
+// statistics.
 
 const BOUND: number = kernels.BINOMIAL_BOUND.value
 const BYTES: number = kernels.BINOMIAL_BYTES.value
 const RESERVE: number = kernels.TERNARY_RESERVE.value
 
-/** Bytes of which some are rejected. */
+/** Random bytes, some of which are rejected. */
 function bytesOf(length: number, seed: number, rejected: number): Uint8Array {
   const random = generator(seed)
   return Uint8Array.from({ length }, () => (random(1000) < rejected ? 255 : random(256)))
@@ -69,9 +69,7 @@ t.test('binomial: SEAL’s definition', async () => {
   )
 })
 
-/**
- * Words of 64 bits of which some are beyond the largest multiple of every prime of 30 bits, or next to it.
- */
+/** Words of 64 bits. Some lie at or beyond the largest multiple of all 30-bit primes. */
 function wordsOf(length: number, seed: number, large: number): BigUint64Array {
   const random = generator(seed)
   const any = (): bigint => (BigInt(random(2 ** 32)) << 32n) + BigInt(random(2 ** 32))
@@ -134,7 +132,7 @@ t.test('the platform fills memory, from end to end, each time anew', async (t) =
     const [first, second] = withMemory(({ bytes }) =>
       [0, 1].map(() => {
         const at = bytes(new Uint8Array(size))
-        // As programs pass addresses: signed words.
+        // Programs pass addresses as signed words.
         t.equal(kernels.random(at.address | 0, size), size)
         return at.read()
       }),
@@ -151,7 +149,7 @@ t.test('the platform fills memory, from end to end, each time anew', async (t) =
   }
 })
 
-// What follows looks at the platform's bytes: with thresholds that chance passes once in 10^9 times or so.
+// The tests below use the platform's bytes; chance exceeds their thresholds about once in 10^9 runs.
 
 const N = 8192
 const POLYNOMIALS = 24
@@ -168,7 +166,7 @@ function drawn(kernel: 'ternary' | 'binomial', bytes: number, bound: number): In
   return polynomials
 }
 
-/** Deviations by which the statistic of a histogram lies above its mean. */
+/** Deviation of a histogram's statistic from its mean, in standard deviations. */
 function excess(samples: Iterable<number>, probability: (value: number) => number, bound: number): number {
   const counts = new Map<number, number>()
   let total = 0
@@ -187,7 +185,7 @@ function excess(samples: Iterable<number>, probability: (value: number) => numbe
   return (chi - cells) / Math.sqrt(2 * cells)
 }
 
-/** Deviations by which products of coefficients `lag` apart lie from their mean of zero. */
+/** Deviation of the products of coefficients `lag` apart from their mean 0, in standard deviations. */
 function correlation(a: Int32Array, b: Int32Array, lag: number, variance: number): number {
   let sum = 0
   for (let k = 0; k < N; k++) sum += a[k] * b[(k + lag) % N]
@@ -213,7 +211,7 @@ for (const { kernel, bytes, bound, variance, probability } of [
     const second = samples.reduce((sum, value) => sum + value * value, 0) / count
     t.ok(Math.abs(second / variance - 1) < 6 * Math.sqrt(2 / count), `variance ${second}`)
     t.ok(excess(samples, probability, bound) < 12, `chi squared ${excess(samples, probability, bound)}`)
-    // Lanes and groups are treated alike.
+    // Checks that lanes and groups have the same distribution.
     for (let lane = 0; lane < 16; lane++) {
       const some = samples.filter((_, k) => k % 16 === lane)
       t.ok(excess(some, probability, bound) < 12, `lane ${lane}`)
@@ -226,7 +224,7 @@ for (const { kernel, bytes, bound, variance, probability } of [
       const found = correlation(polynomials[i], polynomials[i - 1], 0, variance)
       t.ok(found < 7, `polynomials ${i - 1} and ${i}: ${found.toFixed(1)} deviations`)
     }
-    // Without it a test proves nothing: slightly other distributions are found out.
+    // The statistics detect slightly different distributions.
     const biased = samples.map((value, k) => (k % 4 === 0 && value === 1 ? 0 : value))
     t.ok(excess(biased, probability, bound) > 20)
     const repeated = Int32Array.from(polynomials[0], (_, k) => polynomials[0][k - (k % 2)])

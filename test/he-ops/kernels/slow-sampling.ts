@@ -1,9 +1,6 @@
-// What the samplers give for given random bytes, one coefficient after the other.
+// The samplers' outputs for given random bytes, computed coefficient by coefficient.
 
-/**
- * Coefficients plus 1, by the definition: a byte is taken modulo 3 unless it is 255, and then the reserve's
- * next.
- */
+/** Coefficients plus 1, by definition: a byte modulo 3; a byte of 255 is replaced by the reserve's next. */
 export function slowTernary(bytes: Uint8Array, size: number): Uint32Array {
   let reserve = size
   return Uint32Array.from({ length: size }, (_, k) => {
@@ -13,7 +10,7 @@ export function slowTernary(bytes: Uint8Array, size: number): Uint32Array {
   })
 }
 
-/** By SEAL's definition: bits of x0, x1 and five of x2, less those of x3, x4 and five of x5. */
+/** By SEAL's definition: bits of x0, x1 and five bits of x2, minus those of x3, x4 and five bits of x5. */
 export function slowBinomial(bytes: Uint8Array, size: number): Uint32Array {
   const ones = (value: number): number => value.toString(2).replaceAll('0', '').length
   return Uint32Array.from({ length: size }, (_, k) => {
@@ -23,8 +20,8 @@ export function slowBinomial(bytes: Uint8Array, size: number): Uint32Array {
 }
 
 /**
- * Residues by the definition: a word is taken modulo q unless it is beyond q's largest multiple, and then the
- * reserve's next.
+ * Residues by definition: a word modulo q; a word beyond q's largest multiple is replaced by the reserve's
+ * next.
  */
 export function slowResidues(words: BigUint64Array, size: number, q: number): Uint32Array {
   const prime = BigInt(q)

@@ -12,7 +12,7 @@ import { REJECTING_PRIME, rejectingSeed } from './rejecting.ts'
 
 const RING = 8192
 
-/** Both builds of the kernels, each on a memory of its kind. */
+/** Both builds of the kernels, each on its kind of memory. */
 const builds = await Promise.all(
   (['shared', 'unshared'] as const).map(async (sharing) => {
     const memory = createKernelMemory(sharing)
@@ -20,7 +20,7 @@ const builds = await Promise.all(
   }),
 )
 
-// BLAKE2Xb in plain arithmetic, as the papers have it.
+// BLAKE2Xb in bigint arithmetic, after the papers.
 
 const MASK = 2n ** 64n - 1n
 const IV = [
@@ -143,7 +143,7 @@ for (const { sharing, heap, kernels } of builds) {
   })
 }
 
-t.test('a word that has to be drawn anew is noticed, and is the one that node-seal draws', async (t) => {
+t.test('a rejected word is detected, and replaced as node-seal replaces it', async (t) => {
   const [{ heap, kernels }] = builds
   const seed = rejectingSeed()
   const others = nttPrimes(RING, [30, 30, 25]).filter((prime) => prime !== REJECTING_PRIME)

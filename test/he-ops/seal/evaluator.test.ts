@@ -4,7 +4,7 @@ import { galoisElement } from '../../../src/circuit/keys.ts'
 import { createSealEvaluator } from '../../../src/he-ops/seal/evaluator.ts'
 import { residuesOf, sealFixture, smallParameters } from './fixture.ts'
 
-// Every operation gives the very residues that node-seal's own call gives.
+// Every operation gives the same residues as node-seal's own call.
 
 const parameters = smallParameters([50, 40, 30])
 const { ring, slots, topLevel } = parameters
@@ -70,7 +70,7 @@ t.test('relinearise, rescale, dropLevel', async (t) => {
 
 t.test('plain sums and products, of a compact constant and of a full one', async (t) => {
   for (const constant of constants.keys()) {
-    // Twice: a full constant is kept from the first use.
+    // Twice, because a full constant is kept at its first use.
     for (let use = 0; use < 2; use++) {
       withEncoded(constant, 2 ** 20, topLevel, (plaintext) =>
         isExact(t, evaluator.dot([{ ciphertext: a, constant }], 2 ** 20), (out) =>
@@ -124,7 +124,7 @@ t.test('a dot whose every weight rounds to zero is refused', async (t) => {
   tiny.delete()
 })
 
-t.test('what node-seal throws carries its text', async (t) => {
+t.test('errors carry the text of node-seal’s exceptions', async (t) => {
   const vanishing = createSealEvaluator(ctx, keys, { constants: [Float64Array.of(1), Float64Array.of(-1)] })
   const terms = [0, 1].map((constant) => ({ ciphertext: a, constant }))
   t.throws(() => vanishing.dot(terms, 2 ** 20), { code: 'INTERNAL', message: /transparent/ })

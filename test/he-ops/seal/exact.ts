@@ -23,10 +23,10 @@ export function centred(value: bigint, modulus: bigint): bigint {
   return least > modulus / 2n ? least - modulus : least
 }
 
-/** A negacyclic transform modulo one prime, there and back. */
+/** A negacyclic transform modulo one prime, and its inverse. */
 export function transforms(ring: number, prime: bigint) {
   const ntt = createNtt(ring, minimalRoot(ring, prime), prime)
-  // Undone butterfly by butterfly, so the inverse shares nothing but the table with what it undoes.
+  // Inverts each butterfly; shares only the table with the forward transform.
   const inverses = ntt.roots.map((root) => powMod(root, prime - 2n, prime))
   const half = (prime + 1n) / 2n
   return {

@@ -10,8 +10,7 @@ import { loadSeal } from '../../../src/he-ops/seal/runtime.ts'
 import { automorphism, centred, expanded, mod, secretResidues, transforms } from './exact.ts'
 import { smallParameters } from './fixture.ts'
 
-// Hybrid key switching in plain integers, with the keys that clients make: what the noise formula is held
-// against.
+// Hybrid key switching in bigint arithmetic with client keys, compared with the noise formula.
 
 const parameters = smallParameters([30, 30, 29, 28, 26], 30, 30)
 const { ring, primes, specialPrimes } = parameters
@@ -25,15 +24,15 @@ for (const object of [maker, secretKey, ctx]) object.delete()
 
 const product = (factors: readonly bigint[]): bigint => factors.reduce((all, factor) => all * factor, 1n)
 const special = product(specialPrimes)
-/** Modulo q_0 and the special primes, all that a small error can be read from. */
+/** Modulo q_0 and the special primes, which suffice to read a small error. */
 const moduli = [0, primes.length, primes.length + 1].map((index) => {
   const prime = [...primes, ...specialPrimes][index]
   return { index, prime, ...transforms(ring, prime) }
 })
 const [base, ...specials] = moduli
 
-/** The integers nearest to 0 with these residues, list by list. */
-function lift(residues: readonly (readonly bigint[])[], of: readonly bigint[]): bigint[] {
+/** The integers of least absolute value with these residues, list by list. */
+function toIntegers(residues: readonly (readonly bigint[])[], of: readonly bigint[]): bigint[] {
   const all = product(of)
   const parts = of.map((prime) => {
     const others = all / prime
@@ -50,7 +49,7 @@ function lift(residues: readonly (readonly bigint[])[], of: readonly bigint[]): 
 /** Round(x / P) modulo q_0 for one polynomial of the sum, given modulo q_0 and the special primes. */
 function divided(sums: readonly bigint[][]): bigint[] {
   const [values, ...rest] = sums.map((sum, i) => moduli[i].inverse([...sum]))
-  const remainders = lift(rest, specialPrimes)
+  const remainders = toIntegers(rest, specialPrimes)
   const inverse = powMod(special % base.prime, base.prime - 2n, base.prime)
   return values.map((value, k) => mod((value - remainders[k]) * inverse, base.prime))
 }
@@ -60,7 +59,7 @@ function switchingError(level: number): number[] {
   const a = primes.slice(0, level + 1).map((prime) => randomResidues(prime))
   const digits = Array.from({ length: digitCount(parameters, level) }, (_, j) => {
     const { start, end } = digitRange(parameters, j, level)
-    return lift(a.slice(start, end), primes.slice(start, end))
+    return toIntegers(a.slice(start, end), primes.slice(start, end))
   })
   const [u0, u1] = (['c0', 'c1'] as const).map((half) =>
     divided(

@@ -29,7 +29,7 @@ const difference = (a: Float64Array, b: Float64Array): Float64Array => a.map((va
 const second = (ciphertext: Ciphertext, primes: number): BigUint64Array =>
   residuesOf(ciphertext, ring * primes)
 
-/** The share of w = c1_out / c1_in, residue by residue modulo q_0, that is the encoded weights exactly. */
+/** The share of residues modulo q_0 for which w = c1_out / c1_in equals the encoded weights. */
 function recoveredShare(input: Ciphertext, output: Ciphertext): number {
   const encoded = fixture.encode(weights, 2 ** 20, parameters.topLevel)
   const expected = residuesOf(encoded, ring * 3)
@@ -47,7 +47,7 @@ function recoveredShare(input: Ciphertext, output: Ciphertext): number {
   return recovered / samples
 }
 
-t.test('weights are read off the second polynomial, and not after re-randomising', async (t) => {
+t.test('weights can be read off the second polynomial, but not after re-randomising', async (t) => {
   const input = fixture.encrypt(message, SCALE, 2)
   const output = evaluator.dot([{ ciphertext: input, constant: 0 }], 2 ** 20)
   t.equal(recoveredShare(input, output), 1, 'the attack works')
@@ -120,7 +120,7 @@ t.test('coefficients that carry no logits are uniform, and the logits are there'
     return values
   })
   const isMasked = (k: number): boolean => k % (ring / (2 * period)) !== 0
-  /** Of cells of equal chance. */
+  /** Number of cells of equal probability. */
   const chiSquared = (values: readonly bigint[]): number => {
     const cells = new Array<number>(32).fill(0)
     values.forEach((value, k) => {
@@ -129,7 +129,7 @@ t.test('coefficients that carry no logits are uniform, and the logits are there'
     const expected = (ring - 2 * period) / 32
     return cells.reduce((sum, n) => sum + (n - expected) ** 2 / expected, 0)
   }
-  // 31 in the mean, with a deviation of 7.9.
+  // Mean 31, standard deviation 7.9.
   for (const values of seen) t.ok(chiSquared(values) < 31 + 7 * 7.9)
   const difference = seen[0].map((value, k) => value - seen[1][k])
   t.ok(chiSquared(difference) < 31 + 7 * 7.9, 'masks are independent')

@@ -15,8 +15,8 @@ import { loadSeal } from '../../../src/he-ops/seal/runtime.ts'
 import { ciphertextFromWire, ciphertextToWire } from '../../../src/he-ops/seal/serialization/ciphertexts.ts'
 import { smallParameters } from './fixture.ts'
 
-// Everything but hybrid keys works with several special primes, at our levels, with SEAL's levels above them
-// unused.
+// With several special primes everything but hybrid keys works on node-seal, at our levels; SEAL's levels
+// above them are unused.
 
 const parameters = smallParameters([30, 29, 28, 27], 30, 30, 30)
 const { ring, slots, topLevel } = parameters
@@ -97,7 +97,7 @@ t.test("the evaluator computes with SEAL's own keys, each dropped key made anew"
       const a = encrypt(topLevel)
       const rotated = evaluator.rotate(a, steps)
       a.delete()
-      // Few slots have far more than the typical noise, since SEAL's digits are as large as its special
+      // A few slots have far more than the typical noise, since SEAL's digits are as large as its special
       // prime.
       const error = rmsError(decrypt(rotated), (s) => x[(s + steps) % slots])
       t.ok(error < 5e-3, `rotation by ${steps}: error ${error}`)

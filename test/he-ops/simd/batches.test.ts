@@ -9,7 +9,7 @@ import { CircuitBuilder, parameters, STEPS, smallSimdCircuit } from './circuits.
 const short = (order: readonly Step[]): string[] => order.map(({ kind, ops }) => `${kind} ${ops.join(' ')}`)
 
 /**
- * @throws when an operation is missing, comes twice, stands among others of its kind, or before an operand
+ * @throws when an operation is missing, appears twice, is in a step of another kind, or precedes an operand
  */
 function requireOrder({ ops }: Pick<Circuit, 'ops'>, order: readonly Step[], maxSources: number): void {
   const done = new Set<ValueId>()
@@ -19,7 +19,7 @@ function requireOrder({ ops }: Pick<Circuit, 'ops'>, order: readonly Step[], max
       if (done.has(id)) throw new Error(`${id} comes twice`)
       if (!operandsOf(ops[id]).every((operand) => done.has(operand))) throw new Error(`${id} comes too early`)
     }
-    // Only now: what is in one batch must not depend on it.
+    // Marked only here, because operations of one step must not depend on each other.
     for (const id of batch.ops) done.add(id)
     if (batch.kind === 'rotate') requireRotations(ops, batch, maxSources)
   }
@@ -147,7 +147,7 @@ t.test('operations far ahead of what is not done wait', async (t) => {
   for (let i = 0; i < 10_000; i++) ops.push({ kind: 'addPlain', source: 0, constant: 0, ...at })
   const order = stepsOf({ ops }, 1)
   requireOrder({ ops }, order, 1)
-  // The first batch is the input; then what lies within 4096 of the first that is not done.
+  // The first step is the input; each further one has operations within 4096 of the first that is not done.
   t.strictSame(
     order.map((batch) => batch.ops.length),
     [1, 4096, 4096, 1808],

@@ -31,8 +31,7 @@ const y = Float64Array.from({ length: slots }, (_, s) => Math.cos(5 * s) - 0.25)
 const pairs = [x, y].map((values) => fixture.encrypt(values, parameters.topLevel, SCALE))
 
 /**
- * Runs a circuit as a program, all pieces of a phase one after the other, backwards; gives the result's
- * residues.
+ * Runs a circuit as a program with the pieces of each phase in reverse order; returns the result's residues.
  */
 function run(
   circuit: Circuit,
@@ -57,14 +56,14 @@ function run(
   loader.free()
   program.free()
   constants.free()
-  // Galois tables and conversions are the context's and stay.
+  // Galois tables and conversions belong to the context and stay.
   if (context.heap.used - before > 2 ** 20) throw new Error('memory leaked')
   return result
 }
 
 /**
- * @throws when the result is not the clear one, or other threads or another way to keep constants give other
- *   bits
+ * @throws when the result differs from the clear one, or its bits depend on threads or on how constants are
+ *   kept
  */
 function requireRight(circuit: Circuit, inputs: readonly SeededRlwe[]): void {
   const residues = run(circuit, inputs, 1)

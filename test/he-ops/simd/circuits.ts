@@ -5,7 +5,7 @@ import type { Circuit, Constant, Op, ValueId } from '../../../src/circuit/types.
 import { verifyCircuit } from '../../../src/circuit/verify.ts'
 import { smallCircuit } from '../../circuit/circuits.ts'
 
-/** Five data primes and two special ones, all of 30 bits: digits of two primes, the last digit short. */
+/** Five data primes and two special primes of 30 bits: digits of two primes, the last digit short. */
 export const parameters: CkksParameters = (() => {
   const primes = nttPrimes(8192, Array(7).fill(30)).map(String)
   return checkParameters({ ring: 8192, primes: primes.slice(0, 5), specialPrimes: primes.slice(5) })
@@ -97,7 +97,7 @@ export class CircuitBuilder {
         ...base.output,
         level: this.ops[result].level,
         scale: this.ops[result].scale,
-        // Every slot is a logit's: none is masked, and tests can look at all of them.
+        // Every slot carries a logit, so that no slot is masked and tests can check all of them.
         period: this.#parameters.slots,
         flooding: 1e-4,
       },
@@ -141,7 +141,7 @@ export function smallSimdCircuit(): Circuit {
   ])
 }
 
-/** Four and more primes of unlike sizes, so that lifting has something to get wrong. */
+/** Four or more primes of different sizes, a harder case for base extension. */
 const refreshParameters: CkksParameters = (() => {
   const primes = nttPrimes(8192, [30, 30, 30, 29, 28, 30, 30]).map(String)
   return checkParameters({ ring: 8192, primes: primes.slice(0, 6), specialPrimes: primes.slice(6) })
@@ -190,7 +190,15 @@ export function refreshedCircuit({ overlapping = false, period = 4 } = {}): Circ
     ops,
     result,
     input: { ...base.input, level: topLevel, scale },
-    output: { ...base.output, period, level: topLevel, scale: rescaled, flooding: 0, tolerance: 100 },
+    output: {
+      ...base.output,
+      period,
+      level: topLevel,
+      scale: rescaled,
+      flooding: 0,
+      tolerance: 2 ** -5,
+      precision: 2 ** -10,
+    },
   }
   return { ...circuit, refresh: { level } }
 }

@@ -6,7 +6,7 @@ import type { Circuit } from '../../../src/circuit/types.ts'
 import { createClearEvaluator } from '../../../src/he-ops/clear/evaluator.ts'
 import { ExecutionStopped, execute } from '../../../src/he-ops/executor.ts'
 import { ConstantStore } from '../../../src/he-ops/simd/constants/constant-store.ts'
-import { createSimdEvaluator, SimdEngine, type SimdSession } from '../../../src/he-ops/simd/index.ts'
+import { SimdEngine, type SimdSession } from '../../../src/he-ops/simd/index.ts'
 import {
   type ByteSource,
   bytesSource,
@@ -15,6 +15,7 @@ import {
   type PackedRlwe,
   type SeededRlwe,
 } from '../../../src/wire/index.ts'
+import { createSimdEvaluator } from '../../support/simd-evaluator.ts'
 import { saturate } from '../../wire/fixtures.ts'
 import { CircuitBuilder, parameters, STEPS, smallSimdCircuit } from './circuits.ts'
 import { simdFixture, unpacked } from './fixture.ts'
@@ -55,7 +56,7 @@ const decrypted = (result: PackedFullRlwe, { output }: Circuit = circuit): Float
 const worst = (found: Float64Array, wanted: Float64Array): number =>
   found.reduce((most, value, s) => Math.max(most, Math.abs(value - wanted[s])), 0)
 
-/** Noise of the operations at these scales, and the flooding of 10^-4. */
+/** Tolerance: the noise of the operations at these scales, and flooding of 10^-4. */
 const TOLERANCE = 5e-3
 const isRight = (result: PackedFullRlwe): boolean => worst(decrypted(result), expected) < TOLERANCE
 
@@ -101,7 +102,7 @@ for (const threads of [1, 2, 3]) {
   })
 }
 
-/** A session with keys of its own, which are given back with it once its runs have ended. */
+/** A session with keys of its own, which are freed with it after its last run. */
 async function openSession(engine: SimdEngine, circuit: Circuit, source: ByteSource) {
   const keys = engine.newKeySet(circuit.parameters)
   try {
@@ -180,7 +181,7 @@ t.test('a stop leaves memory and session as they were', async (t) => {
   })
 })
 
-/** A residue of the first polynomial that is its prime, in a copy of the pair. */
+/** A copy of the pair, in which one residue of the first polynomial equals its prime. */
 function withResidueAtPrime({ limbs, seed }: PackedRlwe, limb: number, at: number): PackedRlwe {
   return {
     seed,
@@ -224,7 +225,7 @@ t.test('inputs that are too few, too many or of another level are refused', asyn
   })
 })
 
-/** A copy of the key set, altered, with a digest that says it is whole. */
+/** An altered copy of the key set, with a matching digest. */
 function forged(alter: (copy: Uint8Array) => void): ReturnType<typeof bytesSource> {
   const copy = Uint8Array.from(fixture.keySet)
   alter(copy)
@@ -306,7 +307,7 @@ t.test('a session’s memory is given back, and the next one takes no more', asy
     t.ok(keys > 0 && constants > 0 && program > 0)
     first.free()
     const { used: kept } = engine.memory
-    // What stays is the parameters' and the circuit's: tables and constants.
+    // Tables of the parameters and constants of the circuit stay.
     t.ok(used - kept >= keys + program, `${used - kept} of ${keys} + ${program} bytes`)
     for (let repetition = 0; repetition < 3; repetition++) {
       const session = await openSession(engine, circuit, keySet())
@@ -349,7 +350,7 @@ t.test('with too little memory it is TOO_LARGE before anything runs', async (t) 
     session.free()
   })
   const limits = Array.from({ length: 12 }, (_, i) => 2 ** 16 + i * Math.ceil(needed / 12))
-  // Tables fit, and of what loads keys a part.
+  // The tables fit, and part of what loading keys needs.
   await withEngine({ threads: 2 }, async (engine) => {
     engine.newKeySet(circuit.parameters)
     limits.push(engine.memory.peak + 2 ** 16)
@@ -362,7 +363,7 @@ t.test('with too little memory it is TOO_LARGE before anything runs', async (t) 
         { code: 'TOO_LARGE', facts },
         `${memoryBytes} bytes`,
       )
-      // Tables stay, for the next attempt to find, which may get a little further.
+      // Tables stay, so that the next attempt may get a little further.
       for (let attempt = 0; attempt < 3; attempt++) {
         await t.rejects(openSession(engine, circuit, keySet()), { code: 'TOO_LARGE', facts })
       }
@@ -392,8 +393,8 @@ t.test('primes beyond 30 bits are refused', async (t) => {
   })
 })
 
-// The trial of test/he-ops/seal/rerandomise.test.ts: after one product with weights, c1_out / c1_in is the
-// weights' plaintext, residue by residue, for whoever holds the input.
+// The attack of test/he-ops/seal/rerandomise.test.ts: after one product with weights, c1_out / c1_in is the
+// plaintext of the weights, residue by residue, for anyone who holds the input.
 
 const weights = Float64Array.from({ length: slots }, (_, i) => Math.sin(i + 1))
 const SAMPLES = 512
@@ -424,7 +425,7 @@ function trial(): { before: bigint[]; after: bigint[]; encoded: bigint[] } {
 const samples = (polynomial: Uint32Array): bigint[] =>
   Array.from({ length: SAMPLES }, (_, i) => BigInt(polynomial[2 * i]))
 
-t.test('weights are not read off the result: it is re-randomised, each time anew', async (t) => {
+t.test('weights cannot be read off the result: each result is re-randomised', async (t) => {
   const [prime] = primes
   const { before, after, encoded } = trial()
   const recovered = (c1: readonly bigint[]): number =>

@@ -2,12 +2,12 @@ import type { Ciphertext } from 'node-seal'
 import t from 'tap'
 import { createSealEvaluator } from '../../../src/he-ops/seal/evaluator.ts'
 import { ciphertextFromWire } from '../../../src/he-ops/seal/serialization/ciphertexts.ts'
-import { createSimdEvaluator, type SimdCiphertext } from '../../../src/he-ops/simd/evaluator.ts'
+import { createSimdEvaluator, type SimdCiphertext } from '../../support/simd-evaluator.ts'
 import { residuesOf, smallParameters } from '../seal/fixture.ts'
 import { halves, simdFixture } from './fixture.ts'
 
-// With one special prime the simd backend computes the very residues that node-seal computes from the same
-// keys and ciphertexts. Primes differ in size, so that residues of one are out of range for another.
+// With one special prime the simd engine's parts compute the same residues as node-seal, from the same keys
+// and ciphertexts. Primes differ in size, so that residues of one are out of range for another.
 const parameters = smallParameters([30, 29, 27, 30, 28], 30)
 const { slots, topLevel, ring } = parameters
 const STEPS = [1, 3, 500, slots - 1]
@@ -43,7 +43,7 @@ function encrypt(values: Float64Array, level: number): Pair {
 }
 
 /**
- * Residues of node-seal's ciphertext as the simd backend has them: polynomial by polynomial, prime by prime.
+ * Residues of node-seal's ciphertext in the simd engine's order: polynomial by polynomial, prime by prime.
  */
 function same(pair: Pair): boolean {
   const count = pair.seal.size() * pair.seal.coeffModulusSize() * ring

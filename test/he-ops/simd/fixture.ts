@@ -23,7 +23,7 @@ import {
 import { packedRlwe, rlweBytes, writeRlwe } from '../../../src/wire/rlwe.ts'
 import { clientKeySet } from '../../support/client-key-set.ts'
 
-/** One secret key, and the same key set as it travels loaded into node-seal and into kernel memory. */
+/** One secret key, and its key set loaded into node-seal and into kernel memory. */
 export interface SimdFixture {
   readonly ctx: SealContext
   readonly context: SimdContext
@@ -88,7 +88,7 @@ export async function simdFixture(
   }
 }
 
-/** A pair that left an engine, as it comes out of a frame. */
+/** A masked pair as an engine sends it, after decoding its frame. */
 export const unpacked = ({ limbs, second }: PackedFullRlwe): FullRlwe => ({
   c0: unpackedPolynomial(limbs),
   c1: unpackedPolynomial(second),
@@ -103,7 +103,7 @@ function unpackedPolynomial(limbs: readonly PackedLimb[]): Uint32Array {
   return polynomial
 }
 
-/** 32-bit residues as the pairs of halves that the wire has. */
+/** 32-bit residues as the pairs of halves of the wire format. */
 export function halves(residues: Uint32Array): Uint32Array {
   const out = new Uint32Array(2 * residues.length)
   residues.forEach((residue, i) => {

@@ -12,7 +12,7 @@ import { packedFullRlwe, readRlwe, rlweBytes, writeRlwe } from '../../../src/wir
 import { mod, secretResidues, transforms } from '../seal/exact.ts'
 import { residuesOf, smallParameters } from '../seal/fixture.ts'
 
-// Encryptions by the kernels against node-seal, which decrypts them.
+// Encryptions by the kernels, decrypted by node-seal.
 
 const parameters = smallParameters([28, 30, 30, 27], 30, 30)
 const { ring, primes, topLevel } = parameters
@@ -81,7 +81,7 @@ t.test('several vectors, shorter ones and none', async (t) => {
   t.equal(seeds.size, 3)
 })
 
-t.test('what does not fit is refused, and the key works on', async (t) => {
+t.test('values that do not fit are refused, and the key stays usable', async (t) => {
   for (const value of [Number.NaN, Number.POSITIVE_INFINITY, 2 ** 40]) {
     t.throws(() => key.encryptSlots([Float64Array.of(value)], 1, SCALE), { code: 'TENSOR_OUT_OF_RANGE' })
   }
@@ -89,7 +89,7 @@ t.test('what does not fit is refused, and the key works on', async (t) => {
   t.equal(key.encryptSlots([Float64Array.of(1)], 1, SCALE).length, 1)
 })
 
-/** Integers within a quarter of the modulus of a level with two primes; alike in no two coefficients. */
+/** Integers within a quarter of the modulus of a level with two primes; no two coefficients are equal. */
 const integers = (round: number): bigint[] =>
   Array.from(
     { length: ring },
@@ -119,7 +119,7 @@ for (const threads of [1, 3]) {
       const key = await KernelKey.create(parameters, secretPolynomial(ctx, secretKey), { threads })
       const values = Array.from({ length: 11 }, (_, i) => integers(i))
       const masked = values.map((each) => full(key.encryptResidues([residuesAt(each, from)], from)[0], from))
-      // More than one batch in the second call, and calls follow one another.
+      // The second call has more than one batch, and calls are sequential.
       const rounds = await Promise.all([
         key.refresh(masked.slice(0, 2), from, to),
         key.refresh(masked, from, to),
@@ -145,7 +145,27 @@ for (const threads of [1, 3]) {
   )
 }
 
-t.test('what is no ciphertext is refused, wherever the residue is', async (t) => {
+t.test(
+  'integers next to either end of their range are refreshed to the last bit, from every level',
+  async (t) => {
+    for (const from of [0, 1, 2]) {
+      const modulus = primes.slice(0, from + 1).reduce((product, prime) => product * prime, 1n)
+      // An error more and they would be beyond the end.
+      const most = modulus / 2n - BigInt(ERROR_BOUND)
+      const values = Array.from({ length: ring }, (_, k) => {
+        const distance = (BigInt(k) ** 4n / 64n) % most
+        return k % 2 === 0 ? most - distance : distance - most
+      })
+      const masked = full(key.encryptResidues([residuesAt(values, from)], from)[0], from)
+      const [fresh] = await key.refresh([masked], from, topLevel)
+      const errors = phases(seeded(fresh, topLevel), topLevel, residuesAt(values, topLevel))
+      t.ok(errors[0].every((e) => Math.abs(e) <= 2 * ERROR_BOUND))
+      for (const error of errors.slice(1)) t.ok(error.every((e, k) => e === errors[0][k]))
+    }
+  },
+)
+
+t.test('a residue out of range is refused at every place', async (t) => {
   const [good] = key.encryptResidues([residuesAt(integers(0), 1)], 1).map((pair) => full(pair, 1))
   for (const part of ['limbs', 'second'] as const) {
     const bad = { ...good, [part]: good[part].map((limb) => ({ ...limb, bytes: limb.bytes.slice() })) }
@@ -155,12 +175,12 @@ t.test('what is no ciphertext is refused, wherever the residue is', async (t) =>
   t.equal((await key.refresh([good], 1, topLevel)).length, 1, 'and the key works on')
 })
 
-t.test('a seed that needs a word drawn anew is not used in a refresh', async (t) => {
+t.test('a seed with a rejected word is not used in a refresh', async (t) => {
   const own = await KernelKey.create(parameters, secretPolynomial(ctx, secretKey))
   const { kernels } = own.context
   const { uniformNoted } = kernels
   let spoilt = 0
-  // Programs go by the number of parameters.
+  // Programs depend on the kernels' numbers of parameters.
   kernels.uniformNoted = Object.defineProperty(
     (...args: number[]) => {
       const result = uniformNoted(...args)
@@ -195,7 +215,7 @@ for (const threads of [1, 2]) {
   })
 }
 
-t.test('nothing of a refresh stays in scratch memory but what is public', async (t) => {
+t.test('a refresh leaves only public data in scratch memory', async (t) => {
   const memory = createKernelMemory('unshared')
   const own = await KernelKey.create(parameters, secretPolynomial(ctx, secretKey), { memory })
   const values = integers(5)

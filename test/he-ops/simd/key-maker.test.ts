@@ -13,8 +13,8 @@ import { readRlwe, rlweBytes, writeRlwe } from '../../../src/wire/rlwe.ts'
 import { REJECTING_PRIME, rejectingSeed } from '../kernels/rejecting.ts'
 import { expanded, mod, secretResidues, transforms } from '../seal/exact.ts'
 
-// That keys are what they should be is checked beside node-seal's own (`seal/keys-switching.test.ts`); that
-// they work, by every test that computes under encryption. Here is what they are made from.
+// `seal/keys/switching.test.ts` compares keys with node-seal's; every test that computes under encryption
+// uses them. This file tests their randomness.
 
 const RING = 8192
 const others = nttPrimes(RING, [29, 30, 30]).filter((prime) => prime !== REJECTING_PRIME)
@@ -57,7 +57,7 @@ async function withMaker(body: (maker: KernelKeyMaker, kernels: Kernels) => unkn
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 
-/** How far a histogram is from binomial errors: chi squared, less its mean, in deviations. */
+/** Distance of a histogram from binomial errors: chi squared minus its mean, in standard deviations. */
 function distance(histogram: ReadonlyMap<number, number>, bits: number): number {
   const total = [...histogram.values()].reduce((sum, count) => sum + count, 0)
   let probability = 2 ** -bits
@@ -100,7 +100,7 @@ t.test('errors are SEAL’s: centred binomial of 42 bits, each pair its own', as
   t.equal(new Set(pairs.map(({ seed }) => hex(seed))).size, pairs.length, 'and its own seed')
 })
 
-t.test('a seed that needs a word drawn anew is not used', async (t) => {
+t.test('a seed with a rejected word is not used', async (t) => {
   await withMaker((maker, kernels) => {
     const { random } = kernels
     let calls = 0
@@ -131,7 +131,7 @@ t.test('nothing is drawn but seeds and errors, all from the platform', async (t)
   })
 })
 
-t.test('no trace of the secret stays in the kernels’ memory', async (t) => {
+t.test('delete overwrites the secret in the kernels’ memory', async (t) => {
   const memory = createKernelMemory('unshared')
   // P * s modulo the first prime, of which Galois keys are made.
   const scaled = new Uint32Array(16)

@@ -6,7 +6,7 @@ import type { Circuit, InputSpec } from '../../../src/circuit/types.ts'
 import { KeyRing, LocalModel, memoryKeyStore } from '../../../src/client/index.ts'
 import { compile } from '../../../src/compiler/index.ts'
 import { openSimdSession } from '../../../src/he-ops/engines/simd-session.ts'
-import { newFloodingKey } from '../../../src/he-ops/flooding.ts'
+import { newFloodingKeys } from '../../../src/he-ops/flooding.ts'
 import { createSealContext } from '../../../src/he-ops/seal/context.ts'
 import { loadSeal } from '../../../src/he-ops/seal/runtime.ts'
 import { SimdEngine } from '../../../src/he-ops/simd/index.ts'
@@ -17,9 +17,9 @@ import { collect } from '../../wire/fixtures.ts'
 import { mod, secretResidues, transforms } from '../seal/exact.ts'
 import { unpacked } from './fixture.ts'
 
-// What a client decrypts in a refresh round is uniform modulo the refresh level's modulus, whatever the
-// picture was, and two queries of one picture have nothing in common. Pictures without detail are those that
-// weak masks bare: their energy is in few coefficients.
+// In a refresh round the client decrypts values that are uniform modulo the refresh level's modulus, for any
+// picture; two queries of one picture are independent. Pictures without detail are the ones that weak masks
+// would reveal: their energy is in few coefficients.
 
 type Picture = (y: number, x: number, channel: number) => number
 
@@ -47,11 +47,11 @@ function imageOf({ image, preprocessing }: InputSpec, picture: Picture) {
 }
 
 /**
- * Largest chi-squared of 32 cells of equal chance, of mean 31 and deviation 7.9, that is no surprise in
- * hundreds of tests.
+ * Largest chi-squared of 32 cells of equal probability that hundreds of tests may reach by chance; mean 31,
+ * standard deviation 7.9.
  */
 const UNIFORM = 31 + 9 * 7.9
-/** Largest correlation of independent samples, in deviations of 1 / sqrt(n), that is none. */
+/** Largest correlation of independent samples that chance may reach, in units of 1 / sqrt(n). */
 const CORRELATED = 6
 
 /** @param fractions of the modulus, from 0 to 1 */
@@ -87,7 +87,7 @@ async function open(circuit: Circuit) {
     manifest,
     engine.newKeySet(parameters),
     keySet,
-    newFloodingKey(),
+    newFloodingKeys(),
   )
   const context = createSealContext(await loadSeal(), parameters)
   const secretKey = (await ring.unlock(parameters)).loadInto(context)
@@ -102,9 +102,10 @@ async function open(circuit: Circuit) {
   }))
 
   /**
-   * What the client decrypts, as fractions of the modulus: exact integers by the Chinese remainder theorem.
+   * The decrypted values as fractions of the modulus, exact integers by the Chinese remainder theorem; and
+   * their residues as fractions of each prime.
    */
-  function decrypted(masked: PackedFullRlwe): Float64Array {
+  function decrypted(masked: PackedFullRlwe): Float64Array[] {
     const { c0, c1 } = unpacked(masked)
     const { ring: size } = parameters
     const coefficients = limbs.map(({ prime, secret, transform }, i) =>
@@ -115,14 +116,18 @@ async function open(circuit: Circuit) {
         }),
       ),
     )
-    return Float64Array.from({ length: size }, (_, k) => {
+    const whole = Float64Array.from({ length: size }, (_, k) => {
       const sum = limbs.reduce((all, { unit, prime }, i) => all + unit * mod(coefficients[i][k], prime), 0n)
       return Number(((sum % modulus) * 2n ** 52n) / modulus) / 2 ** 52
     })
+    const residues = limbs.map(({ prime }, i) =>
+      Float64Array.from(coefficients[i], (value) => Number(mod(value, prime)) / Number(prime)),
+    )
+    return [whole, ...residues]
   }
 
   /** The first ciphertext of some rounds of a query. */
-  async function query(picture: Picture, rounds: readonly number[]): Promise<Float64Array[]> {
+  async function query(picture: Picture, rounds: readonly number[]): Promise<Float64Array[][]> {
     const seen = new Map<number, PackedFullRlwe>()
     const frame = await model.encrypt(imageOf(circuit.input, picture))
     await session.infer(frame, {}, async (round, masked, take) => {
@@ -181,28 +186,32 @@ for (const [name, make] of Object.entries({ digits, micro_t: microT })) {
       const first = await service.query(picture, rounds)
       const second = await service.query(picture, rounds)
       rounds.forEach((round, i) => {
-        for (const values of [first[i], second[i]]) {
-          const chi = chiSquared(values)
-          t.ok(chi < UNIFORM, `${kind}, round ${round}: chi-squared ${chi.toFixed(1)}`)
-        }
-        const common = correlation(first[i], second[i])
-        t.ok(
-          Math.abs(common) < CORRELATED,
-          `${kind}, round ${round}: correlation of ${common.toFixed(1)} deviations`,
-        )
+        first[i].forEach((values, k) => {
+          const what = `${kind}, round ${round}, ${k === 0 ? 'integers' : `residues modulo prime ${k - 1}`}`
+          for (const each of [values, second[i][k]]) {
+            const chi = chiSquared(each)
+            t.ok(chi < UNIFORM, `${what}: chi-squared ${chi.toFixed(1)}`)
+          }
+          const common = correlation(values, second[i][k])
+          t.ok(Math.abs(common) < CORRELATED, `${what}: correlation of ${common.toFixed(1)} deviations`)
+        })
       })
     }
   })
 }
 
-t.test('the tests see a mask that is too small, and a value that two queries share', async (t) => {
-  const random = (): Float64Array =>
-    Float64Array.from(crypto.getRandomValues(new Uint32Array(8192)), (word) => word / 2 ** 32)
-  const [a, b, common] = [random(), random(), random()]
-  t.ok(chiSquared(a) < UNIFORM)
-  t.ok(Math.abs(correlation(a, b)) < CORRELATED)
-  // A message of a fifth of the modulus beside the mask, as integers and not modulo anything.
-  const weak = (mask: Float64Array) => mask.map((value, i) => (value + 0.2 * (common[i] > 0.5 ? 1 : 0)) / 1.2)
-  t.ok(chiSquared(weak(a)) > UNIFORM)
-  t.ok(correlation(weak(a), weak(b)) > CORRELATED)
-})
+t.test(
+  'positive control: the tests detect a mask that is too small, and a value that two queries share',
+  async (t) => {
+    const random = (): Float64Array =>
+      Float64Array.from(crypto.getRandomValues(new Uint32Array(8192)), (word) => word / 2 ** 32)
+    const [a, b, common] = [random(), random(), random()]
+    t.ok(chiSquared(a) < UNIFORM)
+    t.ok(Math.abs(correlation(a, b)) < CORRELATED)
+    // A message of a fifth of the modulus beside the mask, as integers and not modulo anything.
+    const weak = (mask: Float64Array) =>
+      mask.map((value, i) => (value + 0.2 * (common[i] > 0.5 ? 1 : 0)) / 1.2)
+    t.ok(chiSquared(weak(a)) > UNIFORM)
+    t.ok(correlation(weak(a), weak(b)) > CORRELATED)
+  },
+)

@@ -13,7 +13,7 @@ import { mod, secretResidues, transforms } from '../seal/exact.ts'
 import { refreshedCircuit } from './circuits.ts'
 import { simdFixture, unpacked } from './fixture.ts'
 
-// Every slot of the result is looked at.
+// The test checks every slot of the result.
 const period = 4096
 const circuit = refreshedCircuit({ period })
 const { parameters } = circuit
@@ -25,7 +25,7 @@ const x = Float64Array.from({ length: slots }, (_, s) => Math.sin(s + 1))
 const y = Float64Array.from({ length: slots }, (_, s) => Math.cos(5 * s) - 0.25)
 const inputs = [x, y].map((v) => fixture.packed(fixture.encrypt(v, topLevel, circuit.input.scale), topLevel))
 
-/** The client's half, on kernels of its own. */
+/** The client's part, on kernels of its own. */
 async function client() {
   const key = await KernelKey.create(parameters, secretPolynomial(fixture.ctx, fixture.secretKey))
   return (masked: readonly PackedFullRlwe[]) => key.refresh(masked, LEVEL, topLevel)
@@ -87,49 +87,55 @@ for (const threads of [1, 2]) {
   )
 }
 
-t.test('rounds overlap: one leaves while another is away, and they come back in any order', async (t) => {
-  const overlapping = refreshedCircuit({ overlapping: true, period })
-  const engine = await SimdEngine.create({ threads: 2 })
-  t.teardown(() => engine.close())
-  const session = await engine.open(overlapping, engine.newKeySet(parameters), bytesSource(fixture.keySet))
-  const refresh = await client()
-  const { level, scale } = overlapping.output
-  const clear = createClearEvaluator(overlapping)
-  const encrypted = [x, y].map((v) => clear.encrypt(v, topLevel, overlapping.input.scale))
-  const expected = clear.decrypt(execute(overlapping, clear, encrypted))
-  const isRight = (answer: PackedFullRlwe): boolean =>
-    fixture.decryptPair(answer, level, scale).every((value, s) => Math.abs(value - expected[s]) < 0.05)
+t.test(
+  'rounds overlap: one is sent while another is waited for, and they are taken in in any order',
+  async (t) => {
+    const overlapping = refreshedCircuit({ overlapping: true, period })
+    const engine = await SimdEngine.create({ threads: 2 })
+    t.teardown(() => engine.close())
+    const session = await engine.open(overlapping, engine.newKeySet(parameters), bytesSource(fixture.keySet))
+    const refresh = await client()
+    const { level, scale } = overlapping.output
+    const clear = createClearEvaluator(overlapping)
+    const encrypted = [x, y].map((v) => clear.encrypt(v, topLevel, overlapping.input.scale))
+    const expected = clear.decrypt(execute(overlapping, clear, encrypted))
+    const isRight = (answer: PackedFullRlwe): boolean =>
+      fixture.decryptPair(answer, level, scale).every((value, s) => Math.abs(value - expected[s]) < 0.05)
 
-  const events: string[] = []
-  const second = Promise.withResolvers<void>()
-  const answer = await session.run(inputs, {}, async (round, masked) => {
-    events.push(`${round} leaves`)
-    if (round === 0) await second.promise
-    const fresh = await refresh(masked)
-    events.push(`${round} is back`)
-    if (round === 1) second.resolve()
-    return fresh
-  })
-  t.strictSame(events, ['0 leaves', '1 leaves', '1 is back', '0 is back', '2 leaves', '2 is back'])
-  t.ok(isRight(answer))
+    const events: string[] = []
+    const second = Promise.withResolvers<void>()
+    const answer = await session.run(inputs, {}, async (round, masked) => {
+      events.push(`${round} leaves`)
+      if (round === 0) await second.promise
+      const fresh = await refresh(masked)
+      events.push(`${round} is back`)
+      if (round === 1) second.resolve()
+      return fresh
+    })
+    t.strictSame(events, ['0 leaves', '1 leaves', '1 is back', '0 is back', '2 leaves', '2 is back'])
+    t.ok(isRight(answer))
 
-  events.length = 0
-  const inOrder = await session.run(inputs, { overlap: false }, async (round, masked) => {
-    events.push(`${round} leaves`)
-    const fresh = await refresh(masked)
-    events.push(`${round} is back`)
-    return fresh
-  })
-  t.strictSame(events, ['0 leaves', '0 is back', '1 leaves', '1 is back', '2 leaves', '2 is back'])
-  t.ok(isRight(inOrder))
+    events.length = 0
+    const inOrder = await session.run(inputs, { overlap: false }, async (round, masked) => {
+      events.push(`${round} leaves`)
+      const fresh = await refresh(masked)
+      events.push(`${round} is back`)
+      return fresh
+    })
+    t.strictSame(events, ['0 leaves', '0 is back', '1 leaves', '1 is back', '2 leaves', '2 is back'])
+    t.ok(isRight(inOrder))
 
-  const failing = session.run(inputs, {}, async (round, masked) => {
-    if (round === 1) throw new Error('gone')
-    return refresh(masked)
-  })
-  await t.rejects(failing, { message: 'gone' }, 'a round that fails ends the run, and not the process')
-  t.ok(isRight(await session.run(inputs, {}, async (_, masked) => refresh(masked))), 'which can be run again')
-})
+    const failing = session.run(inputs, {}, async (round, masked) => {
+      if (round === 1) throw new Error('gone')
+      return refresh(masked)
+    })
+    await t.rejects(failing, { message: 'gone' }, 'a round that fails ends the run, and not the process')
+    t.ok(
+      isRight(await session.run(inputs, {}, async (_, masked) => refresh(masked))),
+      'which can be run again',
+    )
+  },
+)
 
 t.test('while a client is waited for, the engine runs for another one', async (t) => {
   const engine = await SimdEngine.create({ threads: 2 })
@@ -190,8 +196,8 @@ function centred(limbs: readonly (readonly bigint[])[], primes: readonly bigint[
 }
 
 /**
- * Largest chi-squared of 32 cells of equal chance, of mean 31 and deviation 7.9, that is no surprise in
- * hundreds of tests.
+ * Largest chi-squared of 32 cells of equal probability that hundreds of tests may reach by chance; mean 31,
+ * standard deviation 7.9.
  */
 const UNIFORM = 31 + 9 * 7.9
 
@@ -218,36 +224,39 @@ async function maskedOf(threads: number, runs: number): Promise<PackedFullRlwe[]
 }
 
 for (const threads of [1, 2]) {
-  t.test(`what the client decrypts tells nothing of the message, with ${threads} threads`, async (t) => {
-    const seen = (await maskedOf(threads, 2)).flat().map(decrypted)
-    const low = parameters.primes.slice(0, LEVEL + 1)
-    const modulus = low.reduce((product, prime) => product * prime, 1n)
-    t.equal(seen.length, 4)
-    for (const values of seen) {
-      const top = chiSquared((i) => Number((mod(values[i], modulus) * 32n) / modulus), ring)
-      t.ok(top < UNIFORM, `the highest bits are uniform: ${top.toFixed(1)}`)
-      // Those below too, down to the lowest ones.
-      for (const shift of [0n, 13n, 28n, 43n, 58n]) {
-        const chi = chiSquared((i) => Number((mod(values[i], modulus) >> shift) & 31n), ring)
-        t.ok(chi < UNIFORM, `bits from ${shift} on are uniform: ${chi.toFixed(1)}`)
+  t.test(
+    `the client's decrypted values are independent of the message, with ${threads} threads`,
+    async (t) => {
+      const seen = (await maskedOf(threads, 2)).flat().map(decrypted)
+      const low = parameters.primes.slice(0, LEVEL + 1)
+      const modulus = low.reduce((product, prime) => product * prime, 1n)
+      t.equal(seen.length, 4)
+      for (const values of seen) {
+        const top = chiSquared((i) => Number((mod(values[i], modulus) * 32n) / modulus), ring)
+        t.ok(top < UNIFORM, `the highest bits are uniform: ${top.toFixed(1)}`)
+        // The lower bits too, down to the lowest ones.
+        for (const shift of [0n, 13n, 28n, 43n, 58n]) {
+          const chi = chiSquared((i) => Number((mod(values[i], modulus) >> shift) & 31n), ring)
+          t.ok(chi < UNIFORM, `bits from ${shift} on are uniform: ${chi.toFixed(1)}`)
+        }
+        const next = chiSquared((i) => Number((values[i] ^ (values[(i + 1) % ring] * 5n)) & 31n), ring)
+        t.ok(next < UNIFORM, `neighbours are independent: ${next.toFixed(1)}`)
+        const nearEnds = values.filter((v) => 2n * (v < 0n ? -v : v) > modulus - modulus / 1024n).length
+        t.ok(nearEnds > 0, `${nearEnds} values lie within a 1024th of the ends of the range`)
       }
-      const next = chiSquared((i) => Number((values[i] ^ (values[(i + 1) % ring] * 5n)) & 31n), ring)
-      t.ok(next < UNIFORM, `neighbours are independent: ${next.toFixed(1)}`)
-      const nearEnds = values.filter((v) => 2n * (v < 0n ? -v : v) > modulus - modulus / 1024n).length
-      t.ok(nearEnds > 0, `${nearEnds} values lie within a 1024th of the ends of the range`)
-    }
-    for (let a = 0; a < 4; a++) {
-      for (let b = 0; b < a; b++) {
-        t.ok(
-          seen[a].every((v, i) => v !== seen[b][i]),
-          'each ciphertext of each run has a mask of its own',
-        )
-        const difference = (i: number): bigint => mod(seen[a][i] - seen[b][i], modulus)
-        const chi = chiSquared((i) => Number((difference(i) * 32n) / modulus), ring)
-        t.ok(chi < UNIFORM, `differences are uniform: ${chi.toFixed(1)}`)
+      for (let a = 0; a < 4; a++) {
+        for (let b = 0; b < a; b++) {
+          t.ok(
+            seen[a].every((v, i) => v !== seen[b][i]),
+            'each ciphertext of each run has a mask of its own',
+          )
+          const difference = (i: number): bigint => mod(seen[a][i] - seen[b][i], modulus)
+          const chi = chiSquared((i) => Number((difference(i) * 32n) / modulus), ring)
+          t.ok(chi < UNIFORM, `differences are uniform: ${chi.toFixed(1)}`)
+        }
       }
-    }
-  })
+    },
+  )
 }
 
 t.test('second polynomials are re-randomised, each time anew', async (t) => {

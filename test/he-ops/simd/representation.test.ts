@@ -13,10 +13,10 @@ import { newSimdContext } from './fixture.ts'
 
 const WEIGHTS = [Float64Array.of(0.5)]
 
-/** The values of which a mark is set. */
+/** The values whose mark is set. */
 const marked = (marks: Uint8Array): ValueId[] => [...marks.keys()].filter((id) => marks[id] === 1)
 
-/** Builds a circuit of two inputs, 0 and 1, and says how its values are kept. */
+/** Builds a circuit of two inputs, 0 and 1, and returns how its values are represented. */
 function kept(body: (build: CircuitBuilder, x: ValueId, y: ValueId) => void) {
   const build = new CircuitBuilder()
   body(build, build.input(), build.input())
@@ -37,7 +37,7 @@ t.test('weighted sums of rotations are formed in the extended basis and divided 
   t.strictSame(found, { computed: [2, 3, 4], staysInQP: [2, 3, 4], fusedRescale: [] })
 })
 
-t.test('so are sums and differences, also of sums', async (t) => {
+t.test('sums and differences are formed in the extended basis, also of sums', async (t) => {
   const found = kept((build, x, y) => {
     const sum = build.add(build.rotate(x, 1), y)
     build.rescale(build.dot([[build.subtract(sum, build.rotate(y, 7)), 0]]))
@@ -52,7 +52,7 @@ t.test('the result is divided', async (t) => {
   t.strictSame(found, { computed: [2, 3], staysInQP: [2], fusedRescale: [] })
 })
 
-t.test('one reader that cannot take it, and a value is divided for all', async (t) => {
+t.test('one reader that needs a normal value divides it for all readers', async (t) => {
   for (const reader of [
     (build: CircuitBuilder, value: ValueId) => build.rotate(value, 7),
     (build: CircuitBuilder, value: ValueId) => build.addPlain(value, 0),
@@ -124,10 +124,10 @@ t.test('the small circuit, pinned', async (t) => {
   t.strictSame(readers[11], [12, 13])
 })
 
-/** Of large scales too, at which one may rescale twice in a row. */
+/** Also at large scales, at which two rescales may follow each other. */
 const circuits = fc.constantFrom(2 ** 26, 2 ** 45).chain((scale) => randomCircuit(parameters, STEPS, scale))
 
-t.test('what holds for every circuit', async (t) => {
+t.test('invariants of all circuits', async (t) => {
   let several = 0
   fc.assert(
     fc.property(circuits, ({ ops, result }) => {
@@ -158,7 +158,7 @@ t.test('what holds for every circuit', async (t) => {
 
 const context = await newSimdContext(parameters)
 
-/** Keys at addresses where nothing is: programs are counted here, not run. */
+/** Keys at fictitious addresses: programs are counted here, not run. */
 const nowhere: SimdKeys = {
   relinKey: { address: () => 64 },
   galoisKeys: new Map(STEPS.map((steps) => [steps, { address: () => 64 }])),

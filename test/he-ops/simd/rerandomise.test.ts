@@ -27,7 +27,8 @@ import { centred, expanded, mod, secretResidues, transforms } from '../seal/exac
 import { parameters } from './circuits.ts'
 import { halves, simdFixture, unpacked } from './fixture.ts'
 
-// Re-randomising by the kernels: against its definition in big integers, and against node-seal's decryption.
+// Re-randomising by the kernels, compared with its definition in bigint arithmetic and with node-seal's
+// decryption.
 
 const { ring, slots, topLevel } = parameters
 const fixture = await simdFixture(parameters, [])
@@ -64,7 +65,7 @@ function encrypted(level: number): Value {
 
 const secrets = secretResidues(fixture.ctx, fixture.secretKey)
 
-/** A value's residues as the pair that it would leave as. */
+/** A value's residues as the pair that is sent. */
 function readPair({ polynomials, primes }: Value): FullRlwe {
   const [c0, c1] = polynomials.map((address) => halves(heap.words(address, ring * primes)))
   return { c0, c1 }
@@ -87,7 +88,7 @@ const noise = (pair: PackedFullRlwe, level: number): Float64Array =>
 const rms = (values: Float64Array): number =>
   Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / values.length)
 
-/** Runs a body with the platform's random bytes recorded. */
+/** Runs a body and records the platform's random bytes. */
 function recorded(body: () => void): Uint8Array[] {
   const { random } = kernels
   const drawn: Uint8Array[] = []
@@ -123,7 +124,8 @@ for (const level of LEVELS) {
       const drawn = recorded(() => runProgram(linked.program, context))
       const found = unpacked(readEgress(context, out, level))
       linked.free()
-      // u; the first polynomial's errors, and its mask prime by prime in halves; the second one's errors.
+      // u; the first polynomial's errors and its mask, prime by prime in halves; the second polynomial's
+      // errors.
       t.equal(drawn.length, 3 + 2 * primes.length)
       const u = Array.from(slowTernary(drawn[0], ring), (word) => BigInt(word) - 1n)
       const masks = primes.map((prime, i) =>
@@ -163,13 +165,16 @@ for (const level of LEVELS) {
   )
 }
 
-/** Lets values leave as results do. @param flooding integers for so many coefficients as carry logits */
+/**
+ * Sends values as results are sent.
+ * @param flooding integers for the coefficients that carry logits
+ */
 function leave(value: Value, level: number, flooding: Float64Array): PackedFullRlwe {
   const logits = { stride: ring / flooding.length, count: flooding.length }
-  const border = { keys, logits, floodingBound: 0 }
+  const egress = { keys, logits, floodingBound: 0 }
   let output: Output | undefined
   const linked = linkProgram(context, 1, scratch, (builder) => {
-    output = emitOutput(builder, context, border, value, allocateFlooding(builder, border, level))
+    output = emitOutput(builder, context, egress, value, allocateFlooding(builder, egress, level))
   })
   writeFlooding(context, output!, flooding)
   runProgram(linked.program, context)
@@ -183,11 +188,11 @@ t.test('the message stays: node-seal decrypts it, with the noise of SEAL’s own
     const value = encrypted(level)
     const results = [0, 1, 2].map(() => leave(value, level, new Float64Array(ring)))
     const expected = publicEncryptionNoise(parameters)
-    // Next to it, the noise of the encryption that comes in is small.
+    // The noise of the incoming encryption is small next to it.
     for (const result of results) {
       const found = rms(noise(result, level))
       t.ok(Math.abs(found / expected - 1) < 0.1, `level ${level}: ${found}, by the model ${expected}`)
-      // Without the division by one prime more there would be sixteen times as much.
+      // Without the division by one more prime there would be sixteen times as much.
       t.ok(found < slotDeviation(parameters, Math.sqrt(10.5 * (1 + (4 * ring) / 3))) / 8)
     }
     const seconds = results.map((result) => unpacked(result).c1)
@@ -217,7 +222,7 @@ t.test('coefficients that carry no logits are masked, and the others get the giv
   const before = phase(readPair(value), level)
   const primes = parameters.primes.slice(0, level + 1)
   const seen = [0, 1].map(() => phase(unpacked(leave(value, level, flooding)), level))
-  // What re-randomising adds beside is an encryption's noise: some tens.
+  // Re-randomising adds the noise of an encryption: some tens.
   seen.forEach((values) => {
     flooding.forEach((integer, k) => {
       const added = centred(values[0][k * stride] - before[0][k * stride], primes[0])

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { byInputs } from '../../../src/he-ops/simd/operations/shared-inputs.ts'
 
-t.test('what shares an input, directly or through others, is one group; order stays', async (t) => {
+t.test('work that shares an input, directly or through others, is one group; order stays', async (t) => {
   const work = ['ab', 'c', 'bd', 'e', 'fc', 'd']
   t.strictSame(
     byInputs(work, (piece) => [...piece]),
@@ -14,9 +14,7 @@ t.test('what shares an input, directly or through others, is one group; order st
   )
 })
 
-/**
- * Whether all of a group is reached from its first piece, going on to whatever reads what is already read.
- */
+/** Whether all pieces of a group can be reached from its first one over shared inputs. */
 function holdsTogether([first, ...others]: readonly number[][]): boolean {
   const read = new Set(first)
   let left = others

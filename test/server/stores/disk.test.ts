@@ -191,6 +191,20 @@ t.test('a directory of PolyVeil 0.1 is taken over with its key sets', async (t) 
   t.ok((await readdir(directory)).includes(MARKER))
 })
 
+t.test('an unmarked directory of files with such names, which are not records, is left alone', async (t) => {
+  for (const files of [
+    { [`${'ab'.repeat(32)}.keys`]: 'of another program' },
+    { [`${'ab'.repeat(32)}.json`]: '{"of":"another program"}' },
+  ]) {
+    const directory = t.testdir({ keys: files })
+    await t.rejects(DiskFiles.open(join(directory, 'keys')), {
+      code: 'CONFIG_INVALID',
+      message: /Nothing was changed/,
+    })
+    t.strictSame(await readdir(join(directory, 'keys')), Object.keys(files))
+  }
+})
+
 t.test('a record that cannot be read for want of rights is not deleted', async (t) => {
   const { directory, reopen } = await opened(t)
   const { id } = await (await reopen()).create(KEY_SET)

@@ -5,7 +5,7 @@ import {
   digitRange,
   MAX_LOG_QP,
 } from '../../../circuit/parameters/parameters.ts'
-import type { BuilderChain } from '../../lowering/builder.ts'
+import type { BuilderChain } from '../../lowering/builder/scale-policy.ts'
 import { PrimePool } from './primes.ts'
 import { imageSlots } from './rings.ts'
 
@@ -18,11 +18,9 @@ export interface PrimeSizes {
 /** The data primes of a plan. */
 export interface PlannedChain {
   readonly ring: number
-  /**
-   * The primes that hold the logits at their scale: q_0 alone, or q_0, q_1, .. where one would be too large.
-   */
+  /** The primes that hold the logits at their scale: q_0, and further ones where q_0 would be too large. */
   readonly base: readonly bigint[]
-  /** The primes above the base that rescaling divides by, the lowest first. */
+  /** The primes above the base, which rescaling divides by, the lowest first. */
   readonly levels: readonly bigint[]
 }
 
@@ -33,7 +31,7 @@ export const dataPrimes = ({ base, levels }: PlannedChain): bigint[] => [...base
 export const bitsOf = (primes: readonly bigint[]): number =>
   primes.reduce((bits, prime) => bits + Math.log2(Number(prime)), 0)
 
-/** Checked parameters of a plan. */
+/** The checked parameters of a plan. */
 export const parametersOf = (chain: PlannedChain, special: readonly bigint[]): CkksParameters =>
   checkParameters({
     ring: chain.ring,
@@ -41,19 +39,19 @@ export const parametersOf = (chain: PlannedChain, special: readonly bigint[]): C
     specialPrimes: special.map(String),
   })
 
-/** More levels than any circuit needs. */
+/** Number of levels of a draft, more than any circuit needs. */
 export const DRAFT_LEVELS = 250
 
 /**
- * The chain of a draft, to find out how many primes are needed, and which: each is chosen when a value is
- * first divided by it, from the highest level down. The finished chain has the same primes, so that all
- * scales stay what they were.
+ * The modulus chain of a draft, which finds the primes that a circuit needs. The prime of a level is chosen
+ * at the first rescale from that level, from the highest level down. The finished chain has the same primes,
+ * so all scales of the circuit equal those of the draft.
  */
 export class DraftChain implements BuilderChain {
-  /** Of one image. */
+  /** Slots of one image. */
   readonly slots: number
   readonly batch: number
-  /** Those not yet chosen are placeholders. */
+  /** The primes by level. A level without a chosen prime has an upper bound of its size. */
   readonly primes: bigint[]
   readonly topLevel = DRAFT_LEVELS
   readonly #ring: number
@@ -74,9 +72,10 @@ export class DraftChain implements BuilderChain {
   }
 
   /**
-   * Chooses the prime of a level if there is none yet: the largest of at most `bits` bits that is left.
+   * Chooses the prime of a level, unless it is chosen already: the largest unused prime of at most `bits`
+   * bits.
    *
-   * @param bits at least the least size
+   * @param bits not less than the least size
    */
   choose(level: number, bits: number): void {
     if (level <= DRAFT_LEVELS - this.#chosen) {
@@ -85,7 +84,7 @@ export class DraftChain implements BuilderChain {
     }
   }
 
-  /** A function that takes back all choices that are made from now on. */
+  /** Returns a function that undoes all later choices. */
   mark(): () => void {
     const chosen = this.#chosen
     const pool = this.#pool.copy()
@@ -108,11 +107,12 @@ export class DraftChain implements BuilderChain {
   }
 
   /**
-   * The data primes when the result needs `bits` bits of modulus; undefined when the ring has no more primes
-   * of a size.
+   * Chooses the base primes, and returns the data primes with the pool of unused primes.
    *
-   * @param level level of the result in this chain, below which nothing was chosen
-   * @param sizes of the primes at and below it; by default those of the others
+   * @param level level of the result in this chain. No prime at or below it was chosen
+   * @param bits bits of modulus that the result needs
+   * @param sizes of the base primes; by default those of the other primes
+   * @returns undefined when the ring has too few primes of a size
    */
   finish(
     level: number,
@@ -126,10 +126,12 @@ export class DraftChain implements BuilderChain {
   }
 }
 
-/** The largest primes of b bits lack less than this of b; bases have a bit to spare. */
+/**
+ * log2 of the largest primes of b bits is less than this below b. The required bits have one bit to spare.
+ */
 const ROUNDING_BITS = 0.1
 
-/** As few primes as hold `bits` together, as equal as can be. */
+/** Takes the fewest primes whose product has `bits` bits, of sizes as equal as possible. */
 function takeBase(pool: PrimePool, bits: number, { least, most }: PrimeSizes): bigint[] | undefined {
   const count = Math.ceil(bits / most)
   const base: bigint[] = []
@@ -154,21 +156,21 @@ function takeAtLeast(pool: PrimePool, bits: number, most: number): bigint | unde
 }
 
 /**
- * Bits that the product of the special primes may lack of the largest digit. Up to there the noise model
- * judges.
+ * Bits by which the product of the special primes may be smaller than the largest digit. Within this limit,
+ * the noise model decides.
  */
 const DIGIT_SLACK_BITS = 6
 
-/** log2 of the least special prime that a chain can do with: a digit of one prime. */
+/** log2 of the least modulus of special primes for a chain: the largest digit of one prime. */
 export const leastSpecialBits = (chain: PlannedChain): number =>
   dataPrimes(chain).reduce((most, prime) => Math.max(most, Math.log2(Number(prime))), 0)
 
 /**
- * The special primes that the security table leaves room for: one list for each number of them, at most
- * `most`. Each is as large as can be, since the noise of key switching shrinks with their product, and that
- * is about a digit or more.
+ * The choices of special primes within the limit of the security table: at most one for each number of
+ * special primes up to `most`. The primes are as large as possible, because the noise of key switching
+ * shrinks with their product. Choices whose product does not cover a digit are left out.
  *
- * @param left primes that are not in the chain
+ * @param left the primes that are not in the chain
  */
 export function specialPrimeChoices(
   chain: PlannedChain,

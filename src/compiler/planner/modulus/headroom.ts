@@ -4,10 +4,10 @@ import type { Op, ValueId } from '../../../circuit/types.ts'
 import { PEAK_FACTOR } from '../../analysis/ranges.ts'
 import { LOGIT_BITS } from './precision.ts'
 
-/** Bits above a message of 1 that every tensor may reach: its peaks and its sign. */
+/** Bits above a message of 1 that the peaks of a tensor and its sign take. */
 const MESSAGE_BITS = Math.log2(PEAK_FACTOR) + 1
 
-/** Whether every value stays below half of its level's modulus, also at the peaks that ranges allow for. */
+/** Whether every value stays below half of its level's modulus, at the largest peaks that are planned for. */
 export function headroomHolds(ops: readonly Op[], result: ValueId, parameters: CkksParameters): boolean {
   const bits = modulusBits(parameters)
   return ops.every((op, id) => {

@@ -1,59 +1,59 @@
 import type { Graph } from '../../graph/graph.ts'
 
-/** Honest logits are below 2^LOGIT_BITS in absolute value, whatever the network. */
+/** Honest logits of any network are below 2^LOGIT_BITS in absolute value. */
 export const LOGIT_BITS = 7
 
-/** Deviation that logits of trained networks have at least, about: 1.5 to 2.5. */
+/** Assumed deviation of the logits. In trained networks it is 1.5 to 2.5. */
 const USUAL_DEVIATION = 1.5
 
 /**
- * What precision is stated against: the deviation of an image's logits, as it was measured, or else as it
- * usually is. A single logit has a deviation of 0, which says nothing of its size.
+ * The deviation of an image's logits, which precision is relative to: the measured one, or `USUAL_DEVIATION`.
+ * The measured deviation of a single logit is 0, and is not used.
  */
 export const logitDeviation = ({ nodes, output }: Graph): number => nodes[output].rms || USUAL_DEVIATION
 
-/** Whether images said what errors do to the logits, and what their deviation is. */
+/** Whether sensitivities and the logits' deviation were measured on images. */
 export const isMeasured = ({ nodes, output }: Graph): boolean => nodes[output].rms !== undefined
 
-/** Bits by which an error lies below the logits' deviation. */
+/** Precision in bits: log2 of the logits' deviation over the error. */
 export const precisionOf = (error: number, deviation: number): number => Math.log2(deviation / error)
 
 /**
- * How much more errors may do to the logits of one image than to those of the images that it was measured on,
- * root mean square. Among eight images of a trained network the most sensitive had 1.4 times the root mean
- * square of all, among four of a random one 1.8 times; among 30 photographs that a plan had not seen, one was
- * off by 2.1 times what four others gave.
+ * Largest assumed ratio of one image's error to the root mean square over the images that were measured.
+ * Among eight images of a trained network the most sensitive had 1.4 times the root mean square of all, among
+ * four of a random network 1.8 times. Among 30 photographs that a plan had not seen, one had an error of 2.1
+ * times the error on the four that were measured.
  */
 const IMAGES_DIFFER = 2.5
 
 /**
- * Deviation of a logit's error that no image exceeds.
+ * Upper bound over images of the deviation of a logit's error.
  *
- * @param noise by the noise model
- * @param flooding of a logit
+ * @param noise deviation by the noise model
+ * @param flooding deviation of the flooding noise in a logit
  */
 export const logitError = (noise: number, flooding: number): number =>
   Math.hypot(noise * IMAGES_DIFFER, flooding)
 
-/** The error that a precision allows. */
+/** The error of a logit at a precision. */
 const errorAt = (precisionBits: number, deviation: number): number => deviation * 2 ** -precisionBits
 
-/** The share of the answer's error that the server may spend on drowning noise. */
+/** Share of the answer's allowed error that the flooding noise takes. */
 const FLOODING_SHARE = 1 / 2
 
 /**
- * The error that a precision allows at most; it tells no more of the logits' deviation than its power of two.
+ * The largest error that a precision allows. It reveals the logits' deviation only up to a power of two.
  */
 export const roundedError = (precisionBits: number, deviation: number): number =>
   errorAt(precisionBits, 2 ** Math.floor(Math.log2(deviation)))
 
-/** Deviation of the flooding noise in a logit. It is in the manifest. */
+/** Deviation of the flooding noise in a logit, which the manifest states. */
 export const floodingError = (precisionBits: number, deviation: number): number =>
   roundedError(precisionBits, deviation) * FLOODING_SHARE
 
 /**
- * The precision that a plan states of the logits: the error it allows, as a power of two. As the flooding it
- * is in the manifest, and tells no more than that.
+ * The allowed error of a logit, rounded to a power of two. The manifest states it, and it reveals no more of
+ * the logits' deviation than the flooding noise does.
  */
 export const statedPrecision = (precisionBits: number, deviation: number): number =>
   2 ** (Math.floor(Math.log2(deviation)) + Math.ceil(-precisionBits))

@@ -1,6 +1,6 @@
 import { isPrime } from '../../../circuit/parameters/primes.ts'
 
-/** The primes of one size for one ring, found as they are asked for, the largest first. */
+/** The primes of one size for one ring, the largest first. They are searched for on demand. */
 class PrimeList {
   readonly #step: bigint
   readonly #bits: number
@@ -13,7 +13,7 @@ class PrimeList {
     this.#next = (((1n << BigInt(bits)) - 1n) / this.#step) * this.#step + 1n
   }
 
-  /** The prime of the index; undefined when there are not so many. */
+  /** The prime at an index; undefined when there are fewer primes. */
   at(index: number): bigint | undefined {
     while (this.#primes.length <= index && this.#next >> BigInt(this.#bits - 1) === 1n) {
       if (isPrime(this.#next)) this.#primes.push(this.#next)
@@ -32,7 +32,7 @@ function listOf(ring: number, bits: number): PrimeList {
   return list
 }
 
-/** Gives out the primes that are 1 modulo 2 * ring, each once, the largest of each size first. */
+/** Hands out each prime that is 1 modulo 2 * ring once, the largest of each size first. */
 export class PrimePool {
   readonly #ring: number
   readonly #taken: Map<number, number>
@@ -42,7 +42,7 @@ export class PrimePool {
     this.#taken = new Map(taken)
   }
 
-  /** A prime of exactly `bits` bits; undefined when all are given out: of small ones there are few. */
+  /** Takes a prime of exactly `bits` bits; undefined when none is left. There are few small primes. */
   take(bits: number): bigint | undefined {
     const taken = this.#taken.get(bits) ?? 0
     const prime = listOf(this.#ring, bits).at(taken)
@@ -50,7 +50,7 @@ export class PrimePool {
     return prime
   }
 
-  /** A pool in the same state, for trying further choices. */
+  /** An independent pool in the same state. */
   copy(): PrimePool {
     return new PrimePool(this.#ring, this.#taken)
   }

@@ -3,14 +3,15 @@ import { PolyVeilError } from '../../../errors/index.ts'
 import type { Graph } from '../../graph/graph.ts'
 import { nextPowerOfTwo } from '../../packing/choose.ts'
 
-/** The slots that each image of a batch has in a ciphertext of a ring. */
+/** Slots of each image of a batch in a ciphertext of a ring. */
 export const imageSlots = (ring: number, batch: number): number => ring / 2 / batch
 
 /**
  * The rings whose ciphertexts hold a channel of the input and the logits of every image of a batch, the
  * smallest first.
  *
- * @throws CONFIG_INVALID when none does, or images cannot share ciphertexts in such a number
+ * @throws CONFIG_INVALID when no ring is large enough, or when the batch is not a power of two up to the
+ *   slots
  */
 export function ringsFor(graph: Graph, rings: readonly number[], batch: number): number[] {
   const ascending = [...rings].sort((a, b) => a - b)
@@ -22,7 +23,7 @@ export function ringsFor(graph: Graph, rings: readonly number[], batch: number):
   return fitting
 }
 
-/** Of one image: positions of the largest map, or copies of its classes. */
+/** Slots that one image needs: the positions of the largest map, or a period of its logits. */
 function slotsNeeded(graph: Graph): number {
   const [, height, width] = inputShape(graph)
   const [classes] = graph.nodes[graph.output].shape

@@ -1,6 +1,6 @@
 import type { Layout } from '../../../circuit/types.ts'
 import type { Graph } from '../../graph/graph.ts'
-import type { ScalePolicy } from '../../lowering/builder.ts'
+import type { ScalePolicy } from '../../lowering/builder/scale-policy.ts'
 import type { Cuts } from '../../lowering/lower.ts'
 import type { Strategies } from '../../lowering/strategy.ts'
 import type { PlannedChain, PrimeSizes } from '../modulus/chain.ts'
@@ -8,21 +8,21 @@ import type { Link } from '../target/refresh-cost.ts'
 import type { Target } from '../target/target.ts'
 import type { InterleaveGroup } from './interleave-groups.ts'
 
-/** What a draft is made from. */
+/** The choices from which a candidate's circuit is lowered. */
 export interface LoweringPlan {
   readonly ring: number
   /** Images that share the ciphertexts. */
   readonly batch: number
-  /** Of the input, in the slots of one image. */
+  /** Layout of the input, in the slots of one image. */
   readonly layout: Layout
-  /** Sizes that primes may have. */
+  /** Sizes of the primes, in bits. */
   readonly sizes: PrimeSizes
   readonly policy: ScalePolicy
   readonly strategies: Strategies
   readonly target: Target
-  /** Precision asked for, which decides about the flooding noise. */
+  /** The requested precision. The flooding noise follows from it. */
   readonly precisionBits: number
-  /** What lies between two refreshes; absent for one shot. */
+  /** The modulus between two refreshes; absent for one shot. */
   readonly segment?: Segment
   /** The link that refreshes go over. */
   readonly link?: Link
@@ -30,41 +30,41 @@ export interface LoweringPlan {
 
 /** The modulus between two refreshes. */
 export interface Segment {
-  /** Levels that rescaling may use up. */
+  /** Number of levels for rescaling. */
   readonly levels: number
-  /** Most bits of their primes. */
+  /** Largest size of the levels' primes, in bits. */
   readonly primeBits: number
 }
 
-/** How a candidate refreshes values. */
+/** The refreshes of a candidate. */
 export interface PlannedRefresh {
   readonly cuts: Cuts
-  /** log2 of the modulus that the refresh level has to have. */
+  /** log2 of the modulus that the refresh level needs. */
   readonly modulusBits: number
-  /** Ciphertexts that are refreshed, all together. */
+  /** Number of ciphertexts in all refreshes. */
   readonly ciphertexts: number
 }
 
-/** A way to run the graph, with what a draft of its circuit showed. */
+/** A way to run the graph, with figures from a draft of its circuit. */
 export interface Candidate {
   readonly graph: Graph
-  readonly draft: LoweringPlan
+  readonly plan: LoweringPlan
   readonly chain: PlannedChain
   /** The special primes; undefined when the candidate exceeds the budget. */
   readonly special: readonly bigint[] | undefined
   /** Absent for one shot. */
   readonly refresh?: PlannedRefresh
-  /** Of the server's evaluation, on one core. */
+  /** Seconds of the server's evaluation, on one core. */
   readonly seconds: number
-  /** What the layers of each interleave have of it, and which rotations they take. */
+  /** Cost and rotations of the layers of each interleave. */
   readonly groups: ReadonlyMap<number, InterleaveGroup>
-  /** Of refreshes: both sides' work, and waiting for the network. */
+  /** Seconds of all refreshes: the work of both sides, and the wait for the network. */
   readonly refreshSeconds: number
   readonly refreshBytes: number
   readonly keyBytes: number
   readonly queryBytes: number
-  /** Estimate without knowledge of the weights, flooding included. */
+  /** Estimated from the statistics of constants, with the flooding noise. */
   readonly precisionBits: number
-  /** Bits beyond the security table's limit; 0 or less when it fits. */
+  /** Bits beyond the limit of the security table; 0 or less when the candidate fits. */
   readonly excessBits: number
 }

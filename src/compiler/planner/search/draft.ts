@@ -7,7 +7,7 @@ import { sumSeconds } from '../../../schedule/cost-model.ts'
 import { type ExtendedBasis, extendedBasis } from '../../../schedule/extended-basis.ts'
 import { logitNoise, type NoisyBody } from '../../analysis/noise.ts'
 import type { Graph } from '../../graph/graph.ts'
-import { CircuitBuilder } from '../../lowering/builder.ts'
+import { CircuitBuilder } from '../../lowering/builder/circuit-builder.ts'
 import { planCuts } from '../../lowering/cuts.ts'
 import { type Cuts, lowerGraph } from '../../lowering/lower.ts'
 import type { Strategies } from '../../lowering/strategy.ts'
@@ -26,23 +26,22 @@ import type { Candidate, LoweringPlan, PlannedRefresh } from './candidate.ts'
 import { interleaveGroups } from './interleave-groups.ts'
 import { tooManyLevels } from './no-plan.ts'
 
-/** What base primes lack of their sizes together. */
+/** Bits by which the product of the base primes lies below the sum of their sizes. */
 const BASE_LACK_BITS = 1
-/** Sign, and what the base primes lack of their sizes. */
+/** One bit for the sign, and `BASE_LACK_BITS`. */
 const BASE_SLACK_BITS = 2
 
 /**
- * Lowers the graph once, without making constants, and weighs the circuit with every number of special primes
- * that fits.
+ * Drafts the circuit of a plan, and estimates a candidate for every number of special primes that fits.
  *
  * @returns at least one candidate, unless the ring has too few primes of the sizes
  */
-export function candidatesOf(graph: Graph, draft: LoweringPlan): Candidate[] {
-  const { ring, batch, sizes, policy, target, segment } = draft
+export function candidatesOf(graph: Graph, plan: LoweringPlan): Candidate[] {
+  const { ring, batch, sizes, policy, target, segment } = plan
   const levelBits = Math.min(sizes.most, segment?.primeBits ?? sizes.most)
   const draftChain = new DraftChain(ring, { ...sizes, most: levelBits }, batch)
-  const builder = new CircuitBuilder(draftChain, policy, false)
-  const { value, level, cuts } = lowerDraft(graph, draft, builder)
+  const builder = new CircuitBuilder(draftChain, policy, 'draft')
+  const { value, level, cuts } = lowerDraft(graph, plan, builder)
   const { scale } = builder.type(value)
   const logitBits = Math.ceil(Math.log2(scale)) + LOGIT_BITS + BASE_SLACK_BITS
   const refresh = cuts && plannedRefresh(builder, ring, cuts)
@@ -53,16 +52,19 @@ export function candidatesOf(graph: Graph, draft: LoweringPlan): Candidate[] {
   const { chain, left } = finished
   const unusedLevels = level - (chain.base.length - 1)
   const ops = builder.ops.map((op) => ({ ...op, level: op.level - unusedLevels }))
-  const { counts, statistics, interleaves, noiseSources, noiseSourceOf } = builder
+  const { counts, statistics, layers, noiseSources, noiseSourceOf } = builder
   const basis = extendedBasis({ ops, result: value })
-  const body = { ops, counts, result: value, statistics, interleaves, noiseSources, noiseSourceOf, basis }
+  const body = { ops, counts, result: value, statistics, layers, noiseSources, noiseSourceOf, basis }
   const choices = specialPrimeChoices(chain, left, sizes, target.mostSpecialPrimes)
   return choices.length > 0
-    ? choices.map((special) => candidate(graph, draft, chain, body, special, refresh))
-    : [candidate(graph, draft, chain, body, undefined, refresh)]
+    ? choices.map((special) => candidate(graph, plan, chain, body, special, refresh))
+    : [candidate(graph, plan, chain, body, undefined, refresh)]
 }
 
-/** The logits, and the level below which the chain has only its base. */
+/**
+ * Lowers the graph. @returns the logits, the level of the last base prime, and the cuts if there are
+ * refreshes
+ */
 function lowerDraft(
   graph: Graph,
   { layout, strategies, segment }: LoweringPlan,
@@ -77,7 +79,7 @@ function lowerDraft(
   return { value: head.value, level, cuts }
 }
 
-/** @throws DEPTH_EXCEEDED when the graph needs more levels than drafts have */
+/** Lowers the graph in one shot. @throws DEPTH_EXCEEDED when it needs more levels than drafts have */
 function lowerWhole(
   graph: Graph,
   layout: Layout,
@@ -99,22 +101,22 @@ function plannedRefresh({ ops, counts }: CircuitBuilder, ring: number, cuts: Cut
 }
 
 type Body = NoisyBody &
-  Pick<CircuitBuilder, 'ops' | 'counts' | 'interleaves'> & {
+  Pick<CircuitBuilder, 'ops' | 'counts' | 'layers'> & {
     readonly basis: ExtendedBasis
   }
 
 function candidate(
   graph: Graph,
-  draft: LoweringPlan,
+  plan: LoweringPlan,
   chain: PlannedChain,
   body: Body,
   special: readonly bigint[] | undefined,
   refresh: PlannedRefresh | undefined,
 ): Candidate {
-  const { ring, layout, sizes, target, link = LOCAL_LINK } = draft
+  const { ring, layout, sizes, target, link = LOCAL_LINK } = plan
   const { ops, counts, result, basis } = body
   const primes = dataPrimes(chain)
-  // Beyond the budget a special prime that is too many shows what the candidate would be.
+  // A candidate beyond the budget gets one special prime, so that its excess bits can be reported.
   const specialPrimes = special ?? [1n << BigInt(sizes.most)]
   const noise = logitNoise(body, { ring, primes, specialPrimes })
   const deviation = logitDeviation(graph)
@@ -126,7 +128,7 @@ function candidate(
   )
   return {
     graph,
-    draft,
+    plan,
     chain,
     special,
     refresh,
@@ -136,12 +138,15 @@ function candidate(
     groups: interleaveGroups(body, seconds),
     keyBytes: keyBytes(chain, specialPrimes, rotationSteps({ ops }).length),
     queryBytes: (layout.ciphertexts * ring * bitsOf(primes)) / 8,
-    precisionBits: precisionOf(logitError(noise, floodingError(draft.precisionBits, deviation)), deviation),
+    precisionBits: precisionOf(logitError(noise, floodingError(plan.precisionBits, deviation)), deviation),
     excessBits: Math.ceil(bitsOf(primes) + leastSpecialBits(chain) - MAX_LOG_QP[ring]),
   }
 }
 
-/** Seeded key-switching keys: one polynomial over all primes for each digit. */
+/**
+ * Bytes of seeded key-switching keys: one polynomial over all primes for each digit of each key, and the
+ * public key.
+ */
 export function keyBytes(chain: PlannedChain, specialPrimes: readonly bigint[], rotations: number): number {
   const primes = dataPrimes(chain)
   const polynomial = (chain.ring * bitsOf([...primes, ...specialPrimes])) / 8

@@ -1,22 +1,19 @@
 import { PolyVeilError } from '../../../errors/index.ts'
 
-/** A plan with what it costs by the objective. */
+/** A plan with its cost by the objective. */
 interface Costed {
   readonly cost: number
 }
 
-/**
- * How much more a plan of several images may cost than that of one, for all but the first to ride along for
- * free.
- */
+/** Largest relative excess of a batch's cost over that of one image for the other images to count as free. */
 const FREE = 0.03
 
 /**
- * The plan of the largest batch whose images but the first are free: they take slots that would be empty, so
- * that the plan costs hardly more than that of one image. Batches are doubled as long as that holds.
+ * The plan of the largest batch that costs hardly more than one image, because the other images take slots
+ * that would be empty. Batches are doubled as long as that holds.
  *
- * @param planOf the plan of a batch. @throws DEPTH_EXCEEDED or CONFIG_INVALID when there is none
- * @throws as `planOf` of one image
+ * @param planOf returns the plan of a batch, and throws DEPTH_EXCEEDED or CONFIG_INVALID when there is none
+ * @throws as `planOf` for one image
  */
 export function largestFreeBatch<P extends Costed>(planOf: (batch: number) => P): P {
   const one = planOf(1)

@@ -7,12 +7,13 @@ import { costOf, type Objective } from './objective.ts'
 import { CHAINS, chooseStrategy } from './strategies.ts'
 
 /**
- * Chooses a strategy for each interleave. Strategies change neither levels nor scales, so what a stage takes
- * by one of them does not depend on the others, but for the keys that groups share: a draft with one strategy
- * everywhere tells what every stage takes by it, and whole circuits are put together from such drafts.
+ * Chooses a rotation strategy for each interleave group. Strategies change neither levels nor scales, so the
+ * cost of a group depends on its own strategy, except for the keys that groups share. A draft with one
+ * strategy for all layers gives the cost of every group with that strategy. The cost of a whole circuit is
+ * put together from such drafts.
  *
- * @param draft candidates with one strategy everywhere, alike in all but what depends on the strategy; none
- *   when it fails
+ * @param draft returns the candidates with one strategy for all layers, and none when lowering fails. Two
+ *   lists of candidates differ only in figures that depend on the strategy
  */
 export function chooseStrategies(
   target: TargetName,
@@ -22,7 +23,7 @@ export function chooseStrategies(
   const drafts = new Drafts(draft, objective)
   const chosen = new Map<number, RotationStrategy>()
   const groups = drafts.groups()
-  // What the slowest stage takes decides; the others can have their keys with it.
+  // The slowest group comes first, because faster groups can use the keys that it needs anyway.
   for (const interleave of groups) {
     const strategy = chooseStrategy(
       target,
@@ -35,7 +36,7 @@ export function chooseStrategies(
   return { ...everywhere(CHAINS), byInterleave: chosen }
 }
 
-/** Drafts with one strategy everywhere, each made once. */
+/** Memoises the drafts with one strategy for all layers. */
 class Drafts {
   readonly #draft: (strategy: RotationStrategy) => readonly Candidate[]
   readonly #objective: Objective
@@ -46,21 +47,21 @@ class Drafts {
     this.#objective = objective
   }
 
-  /** The interleaves of a circuit, the slowest stage first. */
+  /** The interleaves of a circuit, those of the slowest group first. */
   groups(): number[] {
     const [first] = this.#by(CHAINS)
     if (first === undefined) return []
     return [...first.groups].sort(([, a], [, b]) => b.seconds - a.seconds).map(([interleave]) => interleave)
   }
 
-  /** Cost of a circuit whose groups have the given strategies, and chains where none is given. */
+  /** Cost of a circuit whose groups have the given strategies; other groups have chains. */
   costOf(strategies: ReadonlyMap<number, RotationStrategy>): number {
     const costs = this.#by(CHAINS).map((whole, index) => {
       const groups = [...whole.groups.keys()].map((interleave) =>
         this.#by(strategies.get(interleave) ?? CHAINS)[index]?.groups.get(interleave),
       )
-      return groups.every((stage) => stage !== undefined)
-        ? costOf(this.#objective, { ...whole, ...together(whole, groups) })
+      return groups.every((group) => group !== undefined)
+        ? costOf(this.#objective, { ...whole, ...combined(whole, groups) })
         : Infinity
     })
     return Math.min(...costs)
@@ -74,13 +75,13 @@ class Drafts {
   }
 }
 
-function together(
+function combined(
   { chain, special, keyBytes: bytes }: Candidate,
   groups: readonly InterleaveGroup[],
 ): Pick<Candidate, 'seconds' | 'keyBytes'> {
-  const steps = new Set(groups.flatMap((stage) => [...stage.steps]))
+  const steps = new Set(groups.flatMap((group) => [...group.steps]))
   return {
-    seconds: groups.reduce((sum, stage) => sum + stage.seconds, 0),
+    seconds: groups.reduce((sum, group) => sum + group.seconds, 0),
     keyBytes: special === undefined ? bytes : keyBytes(chain, special, steps.size),
   }
 }

@@ -1,28 +1,28 @@
-import type { CircuitBuilder } from '../../lowering/builder.ts'
+import type { CircuitBuilder } from '../../lowering/builder/circuit-builder.ts'
 
-/** What the layers take that read tensors of one interleave. */
+/** Cost of the layers that read tensors of one interleave. */
 export interface InterleaveGroup {
   readonly seconds: number
-  /** Steps of their rotations, a Galois key each. */
+  /** Steps of their rotations. Each distinct step needs a Galois key. */
   readonly steps: ReadonlySet<number>
 }
 
 /**
- * A draft's operations by the interleave of what their layers read.
+ * Sums up a draft's operations by the interleave of the tensor that their layer reads.
  *
- * @param seconds of each operation, once
+ * @param seconds of each operation, counted once
  */
 export function interleaveGroups(
-  { ops, counts, interleaves }: Pick<CircuitBuilder, 'ops' | 'counts' | 'interleaves'>,
+  { ops, counts, layers }: Pick<CircuitBuilder, 'ops' | 'counts' | 'layers'>,
   seconds: Float64Array,
 ): Map<number, InterleaveGroup> {
   const groups = new Map<number, { seconds: number; steps: Set<number> }>()
   ops.forEach((op, id) => {
-    const interleave = interleaves[op.layer]
-    const stage = groups.get(interleave) ?? { seconds: 0, steps: new Set() }
-    groups.set(interleave, stage)
-    stage.seconds += seconds[id] * counts[id]
-    if (op.kind === 'rotate') stage.steps.add(op.steps)
+    const { interleave } = layers[op.layer]
+    const group = groups.get(interleave) ?? { seconds: 0, steps: new Set() }
+    groups.set(interleave, group)
+    group.seconds += seconds[id] * counts[id]
+    if (op.kind === 'rotate') group.steps.add(op.steps)
   })
   return groups
 }

@@ -1,14 +1,14 @@
 import { MAX_LOG_QP } from '../../../circuit/parameters/parameters.ts'
 import { PolyVeilError } from '../../../errors/index.ts'
 import type { Graph } from '../../graph/graph.ts'
-import { CircuitBuilder } from '../../lowering/builder.ts'
+import { CircuitBuilder } from '../../lowering/builder/circuit-builder.ts'
 import { lowerGraph } from '../../lowering/lower.ts'
 import { bitsOf, DRAFT_LEVELS, DraftChain, leastSpecialBits } from '../modulus/chain.ts'
 import type { Candidate } from './candidate.ts'
 
 /**
- * The error when no candidate will do: of those that are precise enough, the one that lacks the fewest bits
- * of modulus; or the best precision, when no candidate reaches the one asked for.
+ * The error when no candidate fits. It names the candidate with the fewest excess bits of modulus, or the
+ * best precision when all candidates fit the modulus.
  */
 export function noPlan(graph: Graph, tried: readonly Candidate[], precisionBits: number): PolyVeilError {
   const tooLarge = tried.filter(({ excessBits }) => excessBits > 0)
@@ -20,7 +20,10 @@ export function noPlan(graph: Graph, tried: readonly Candidate[], precisionBits:
 const bestPrecision = (tried: readonly Candidate[]): number =>
   tried.reduce((best, candidate) => Math.max(best, candidate.precisionBits), 0)
 
-/** The error when parameters within the security limits reach no more than a precision. */
+/**
+ * The error when no plan within the security limits has the requested precision. @param reached best
+ * precision
+ */
 export function imprecise(precisionBits: number, reached: number): PolyVeilError {
   const bestPrecisionBits = Math.max(0, reached)
   return new PolyVeilError(
@@ -32,8 +35,8 @@ export function imprecise(precisionBits: number, reached: number): PolyVeilError
 }
 
 /**
- * The error when a network in one shot uses up all levels that drafts have. @param builder of the draft, as
- * it then is
+ * The error when a network in one shot needs more levels than drafts have. The builder's last layer is the
+ * layer that failed.
  */
 export function tooManyLevels({ layers }: CircuitBuilder): PolyVeilError {
   const layer = layers.at(-1)?.name ?? 'input'
@@ -62,10 +65,10 @@ function depthExceeded(graph: Graph, best: Candidate, precisionBits: number): Po
   )
 }
 
-/** The layer in which a draft uses up the modulus that its ring allows. */
-function firstLayerBeyond(graph: Graph, { chain, draft }: Candidate): string {
-  const { policy, sizes, layout, strategies, batch } = draft
-  const builder = new CircuitBuilder(new DraftChain(chain.ring, sizes, batch), policy, false)
+/** Name of the first layer whose draft exceeds the modulus that the ring allows. */
+function firstLayerBeyond(graph: Graph, { chain, plan }: Candidate): string {
+  const { policy, sizes, layout, strategies, batch } = plan
+  const builder = new CircuitBuilder(new DraftChain(chain.ring, sizes, batch), policy, 'draft')
   lowerGraph(builder, graph, layout, strategies)
   const levels = levelsWithin(
     chain.levels,
@@ -75,7 +78,7 @@ function firstLayerBeyond(graph: Graph, { chain, draft }: Candidate): string {
   return beyond ? builder.layers[beyond.layer].name : 'head'
 }
 
-/** How many primes from the highest down have together no more than `bits`. */
+/** Number of primes, from the highest down, whose product has at most `bits` bits. */
 function levelsWithin(levels: readonly bigint[], bits: number): number {
   const downwards = levels.toReversed()
   const beyond = downwards.findIndex((_, index) => bitsOf(downwards.slice(0, index + 1)) > bits)

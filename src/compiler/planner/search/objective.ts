@@ -1,17 +1,16 @@
 import type { Candidate } from './candidate.ts'
 
-/** What the user wants to be small. */
+/** The figure that the user wants to be small. */
 export type Objective = 'latency' | 'traffic' | 'keys'
 
 /**
- * Keys beyond this weigh ten times as much: whoever asks for low latency waits for their upload too, once.
+ * Keys beyond this size weigh ten times as much for `latency`, because a client first waits for their upload.
  */
 const COMFORTABLE_KEY_BYTES = 200e6
 
 type Costed = Pick<Candidate, 'seconds' | 'refreshSeconds' | 'keyBytes' | 'queryBytes' | 'refreshBytes'>
 
-// Ties are broken by the other figures: a second, ten megabytes of keys and a megabyte of query weigh the
-// same.
+// Each objective includes the other figures at a low weight, to break ties.
 const objectives: Record<Objective, (candidate: Costed) => number> = {
   latency: ({ seconds, refreshSeconds, keyBytes, queryBytes }) =>
     seconds +
@@ -24,10 +23,10 @@ const objectives: Record<Objective, (candidate: Costed) => number> = {
   keys: ({ seconds, refreshSeconds, keyBytes }) => keyBytes / 1e7 + (seconds + refreshSeconds) / 10,
 }
 
-/** How bad a candidate is; lower is better. */
+/** Cost of a candidate by an objective; lower is better. */
 export const costOf = (objective: Objective, candidate: Costed): number => objectives[objective](candidate)
 
-/** The best of candidates; undefined of none. */
+/** The candidate of the lowest cost; undefined when there is none. */
 export function cheapest<C extends Costed>(candidates: readonly C[], objective: Objective): C | undefined {
   const cost = objectives[objective]
   return candidates.reduce<C | undefined>(

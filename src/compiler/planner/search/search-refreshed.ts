@@ -14,32 +14,32 @@ import { cheapest, costOf } from './objective.ts'
 import { inputLayout, type PlanRequest, policyFor } from './search.ts'
 import { CHAINS } from './strategies.ts'
 
-/** Modulus of the refresh level, about; what it is in fact follows from the circuit. */
+/** Approximate log2 of the refresh level's modulus. The exact modulus follows from the circuit. */
 const USUAL_REFRESH_BITS = 76
 const MOST_SPECIAL_PRIMES = 6
 const WATERLINES = [22, 24, 25, 26, 28]
 /**
- * Bits by which the logits' error that one layer's rounded weights make lies below what the answer may be
- * off.
+ * Margins that are tried: bits by which the error of one layer's rounded weights lies below the allowed
+ * error.
  */
 const WEIGHT_MARGINS = [1, 2, 3, 4, 5, 6, 7, 8]
 
-/** A precision this far below the one asked for is not reached by weights with fewer bits either. */
+/** Weights with fewer bits are not tried when the precision is this far below the requested one. */
 const OUT_OF_REACH_BITS = 1
-/** Segments for which scales are varied, the best at usual scales first. */
+/** Number of segments for which scales are varied, from the best at usual scales on. */
 const BEST_SEGMENTS = 2
 /**
- * A ring whose first draft costs more than so many times the best first draft is left, unless the others have
- * no plan.
+ * A ring is skipped when its first draft costs more than this many times the best first draft, unless the
+ * other rings have no plan.
  */
 const WORTH_TRYING = 1.4
 
 /**
- * Plans with refreshes: for every ring, segment between two refreshes, waterline and weight precision,
- * circuits cut as late as possible. What first drafts show to be far from the best is not looked into.
+ * Drafts circuits with refreshes for combinations of ring, segment between two refreshes, waterline and
+ * weight precision. Rings whose first draft is far from the best are skipped.
  *
- * @returns the candidates that fit the security table and the precision, best first for the objective
- * @throws DEPTH_EXCEEDED when none does
+ * @returns the candidates that fit the security table and the precision, the best for the objective first
+ * @throws DEPTH_EXCEEDED when no candidate fits
  */
 export function searchRefreshed(graph: Graph, request: PlanRequest): Candidate[] {
   const rings = request.rings.map((ring) => new RefreshedSearch(graph, ring, request))
@@ -70,17 +70,17 @@ const byCost = <T>(items: readonly T[], costOf: (item: T) => number): T[] =>
 
 type Scales = { readonly waterline: number; readonly margin: number }
 
-/** The search within one ring. */
+/** The search within one ring. The constructor makes the first drafts. */
 class RefreshedSearch {
   readonly #graph: Graph
   readonly #ring: number
   readonly #request: PlanRequest
   readonly #layout: Layout
-  /** Scales that first drafts are made at. */
+  /** Scales of the first drafts. */
   readonly #usual: Scales
-  /** The best at usual scales, without any choice of strategy, first. */
+  /** Segments by ascending cost of their first draft. */
   readonly #segments: readonly Segment[]
-  /** Of the first draft of the best segment; infinite when there is none. */
+  /** Cost of the best segment's first draft; infinite when no segment has a draft. */
   readonly firstCost: number
 
   constructor(graph: Graph, ring: number, request: PlanRequest) {
@@ -97,8 +97,8 @@ class RefreshedSearch {
   }
 
   /**
-   * Strategies hardly depend on segments and scales, nor the best segment on scales: they are chosen one
-   * after the other.
+   * Chooses strategies, then the segment, then the scales. The best strategies hardly depend on segment and
+   * scales, and the best segment hardly depends on scales.
    */
   run(): Candidate[] {
     if (this.firstCost === Infinity) return []
@@ -117,7 +117,7 @@ class RefreshedSearch {
     return found
   }
 
-  /** The least weight margin that reaches the precision, or the largest; segments hardly matter to it. */
+  /** The least weight margin at which a segment reaches the precision, or the largest margin. */
   #preciseMargin(segments: readonly Segment[]): number {
     const reaches = (margin: number): boolean =>
       segments
@@ -126,13 +126,13 @@ class RefreshedSearch {
     return WEIGHT_MARGINS.find(reaches) ?? WEIGHT_MARGINS.at(-1)!
   }
 
-  /** Candidates of all weight margins, the largest first, down to where the precision is out of reach. */
+  /** Candidates of descending weight margins, down to a margin at which the precision is out of reach. */
   #margins(segment: Segment, waterline: number, strategies: Strategies): Candidate[] {
     const found: Candidate[] = []
     for (const margin of WEIGHT_MARGINS.toReversed()) {
       const candidates = this.#draft(segment, { waterline, margin }, strategies)
       found.push(...candidates)
-      // Where there are none, heavier weights made a layer too deep: lighter ones may fit.
+      // Without candidates, the weights' bits made a layer too deep, and a smaller margin may fit.
       const least = this.#request.precisionBits - OUT_OF_REACH_BITS
       if (candidates.length > 0 && candidates.every(({ precisionBits }) => precisionBits < least)) break
     }
@@ -145,7 +145,7 @@ class RefreshedSearch {
     return best === undefined ? Infinity : costOf(objective, best)
   }
 
-  /** Drafts circuits; a segment that is too short for some layer gives none. */
+  /** Drafts circuits. There are no candidates when the segment is too short for a layer. */
   #draft(segment: Segment, { waterline, margin }: Scales, strategies: Strategies): Candidate[] {
     const { target, precisionBits, maxPrimeBits, link, batch } = this.#request
     const sizes = { least: target.primeSizes.least, most: Math.min(target.primeSizes.most, maxPrimeBits) }
@@ -172,14 +172,15 @@ class RefreshedSearch {
 }
 
 /**
- * Primes of levels that are smaller than this by so many bits than they could be make more levels, but hardly
- * useful ones.
+ * Largest number of bits by which primes of levels are smaller than they could be. Smaller primes are not
+ * worth it.
  */
 const MOST_BITS_LESS = 4
 
 /**
- * What fits the modulus beside the refresh level and each number of special primes: as many levels of the
- * largest primes as fit, and more levels of primes that are a little smaller. The longest come first.
+ * The segments that fit the modulus beside the refresh level and each number of special primes: as many
+ * levels of the largest primes as fit, and more levels of primes that are a little smaller. The segments with
+ * most levels come first.
  */
 function segmentsWithin(ring: number, { target, maxPrimeBits }: PlanRequest): Segment[] {
   const most = Math.min(target.primeSizes.most, maxPrimeBits)

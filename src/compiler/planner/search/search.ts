@@ -1,7 +1,7 @@
 import { MAX_LOG_QP } from '../../../circuit/parameters/parameters.ts'
 import type { Layout } from '../../../circuit/types.ts'
 import type { Graph } from '../../graph/graph.ts'
-import type { ScalePolicy } from '../../lowering/builder.ts'
+import type { ScalePolicy } from '../../lowering/builder/scale-policy.ts'
 import { everywhere, type RotationStrategy } from '../../lowering/strategy.ts'
 import { chooseLayout } from '../../packing/choose.ts'
 import { reachAt } from '../../passes/insert-repacks.ts'
@@ -16,10 +16,10 @@ import { noPlan } from './no-plan.ts'
 import { cheapest, costOf, type Objective } from './objective.ts'
 import { CHAINS, chooseStrategy } from './strategies.ts'
 
-/** What the user asks of a plan. */
+/** The user's request for a plan. */
 export interface PlanRequest {
   readonly target: Target
-  /** Those that hold the batch, ascending. */
+  /** Rings that hold the batch, ascending. */
   readonly rings: readonly number[]
   /** Images that share the ciphertexts. */
   readonly batch: number
@@ -28,23 +28,24 @@ export interface PlanRequest {
   readonly precisionBits: number
   /** The link between client and server; by default both are on one machine. */
   readonly link?: Link
-  /** Largest prime; fewer, larger primes make fewer digits. */
+  /** Size of the largest prime, in bits. Larger and fewer primes make fewer digits. */
   readonly maxPrimeBits: number
 }
 
-/** How far a draft's precision may be off. */
+/** Largest error of a draft's precision. */
 const DRAFT_TOLERANCE_BITS = 0.25
 
 /**
- * Drafts a circuit for many combinations of ring, least rescaling, waterline and weight precision, with the
- * best way to spend rotations, and weighs every number of special primes that fits.
+ * Drafts circuits in one shot for combinations of ring, least rescale, waterline, weight precision, rotation
+ * strategy and number of special primes.
  *
- * @returns the candidates that fit the security table, best first for the objective
- * @throws DEPTH_EXCEEDED with layer, missing bits and remedies when none fits
+ * @returns the candidates of the smallest ring in which one fits, the best for the objective first
+ * @throws DEPTH_EXCEEDED with layer, missing bits and remedies when no candidate fits
  */
 export function searchPlans(graph: Graph, request: PlanRequest): Candidate[] {
   const tried: Candidate[] = []
-  // A larger ring is slower and its keys are larger, whatever the objective: the smallest that fits is taken.
+  // A larger ring is slower and has larger keys, so the smallest ring that fits is the best for any
+  // objective.
   for (const ring of request.rings) {
     const candidates = new RingSearch(graph, ring, request).run()
     const fitting = candidates.filter((candidate) => fits(candidate, request))
@@ -58,24 +59,24 @@ export function searchPlans(graph: Graph, request: PlanRequest): Candidate[] {
 const fits = ({ special, precisionBits }: Candidate, request: PlanRequest): boolean =>
   special !== undefined && precisionBits >= request.precisionBits - DRAFT_TOLERANCE_BITS
 
-/** What a policy is made from, in bits. */
+/** The scales that a `ScalePolicy` is made from, in bits. */
 interface Scales {
   readonly step: number
   readonly waterline: number
-  /** Bits by which rounded weights disturb a layer less than the answer may be off. */
+  /** Bits by which the error of one layer's rounded weights lies below the allowed error. */
   readonly margin: number
 }
 
 const WATERLINES = [26, 27, 28, 30, 32, 34, 37]
-/** Least rescalings that are tried: so many between the target's smallest prime and its largest. */
+/** Number of least rescales that are tried, from the target's smallest prime to its largest. */
 const STEPS = 11
-/** The margin at first, and at least and at most. */
+/** First, least and largest weight margin. */
 const WEIGHT_MARGIN = { first: 4, least: 0, most: 10 }
-/** Weights' scales are tried in such fractions of a bit. */
+/** Weight margins are multiples of this fraction of a bit. */
 const WEIGHT_GRAIN = 1 / 4
-/** Bits of precision to spare that are tried, should the finished circuit be less precise than its draft. */
+/** Spare bits of precision that are tried, because a circuit can be less precise than its draft. */
 const PRECISION_RESERVES = [0, 0.25, 0.5, 0.75, 1]
-/** Scales that are tried again once the strategy has been chosen for the best of them. */
+/** Number of scales that are tried again with the strategy that is best at the best scales. */
 const BEST_SCALES = 12
 
 /** The search within one ring. */
@@ -97,13 +98,13 @@ class RingSearch {
   }
 
   /**
-   * The best way to spend rotations hardly depends on the scales, nor they on it: it is found at usual
-   * scales, then scales are, then it once more at the best scales.
+   * Chooses the strategy at usual scales, then the scales, then the strategy at the best scales. The best
+   * strategy hardly depends on the scales, and the best scales hardly depend on the strategy.
    */
   run(): Candidate[] {
     const usual = { step: this.#sizes.most, waterline: WATERLINES[0], margin: WEIGHT_MARGIN.first }
     const first = this.#draft(usual, CHAINS)
-    // Scales decide over tens of bits, not over a multiple of the modulus.
+    // Other scales save tens of bits, which is too little here.
     if (first.every(({ excessBits }) => excessBits > MAX_LOG_QP[this.#ring])) return first
     const strategy = this.#strategyAt(usual)
     const candidates = this.#allScales(strategy)
@@ -144,8 +145,8 @@ class RingSearch {
   }
 
   /**
-   * Candidates whose weights have just the scale that the demanded precision takes. One bit of scale is one
-   * bit of precision until other noise takes over.
+   * Candidates whose weights have the least scale for the requested precision. One bit of scale gives one bit
+   * of precision, until other noise dominates.
    */
   #margins(step: number, waterline: number, strategy: RotationStrategy): Candidate[] {
     const draft = (margin: number) => this.#draft({ step, waterline, margin }, strategy)
@@ -160,11 +161,11 @@ class RingSearch {
     return [...first, ...margins.flatMap(draft)]
   }
 
-  /** The scales of the best candidates that fit, the best first. */
+  /** Scales of the best candidates that fit, the best first. */
   #bestScales(candidates: readonly Candidate[]): Scales[] {
     const fitting = candidates.filter((candidate) => fits(candidate, this.#request))
     const cost = (candidate: Candidate) => costOf(this.#request.objective, candidate)
-    const policies = new Set(fitting.sort((a, b) => cost(a) - cost(b)).map(({ draft }) => draft.policy))
+    const policies = new Set(fitting.sort((a, b) => cost(a) - cost(b)).map(({ plan }) => plan.policy))
     return [...policies].slice(0, BEST_SCALES).map((policy) => this.#scalesOf.get(policy)!)
   }
 }
@@ -177,8 +178,10 @@ function stepsBetween({ least, most }: PrimeSizes): number[] {
 }
 
 /**
- * @param precisionBits of the answer
- * @param deviation of the logits, which it is relative to
+ * The scale policy for a precision.
+ *
+ * @param precisionBits of the answer, relative to the logits' deviation
+ * @param deviation of the logits
  */
 export const policyFor = (
   { step, waterline, margin }: Scales,
@@ -191,7 +194,7 @@ export const policyFor = (
   input: waterline + 4,
 })
 
-/** The layout in which the client packs the input. @param slots of one image */
+/** Layout of the input. @param slots of one image */
 export function inputLayout(graph: Graph, slots: number): Layout {
   const input = graph.nodes.find((node) => node.kind === 'input')!
   return chooseLayout(slots, input.shape, reachAt(graph, input.shape))

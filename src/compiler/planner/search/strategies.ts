@@ -1,10 +1,10 @@
 import type { RotationStrategy } from '../../lowering/strategy.ts'
 import type { TargetName } from '../target/target.ts'
 
-/** Ways to spend rotations, choice by choice: each list is tried with the best of the others so far. */
+/** Lists of options. Each list is tried with the best options of the other lists so far. */
 type Choices = readonly (readonly Partial<RotationStrategy>[])[]
 
-/** Few keys and no hoisting. */
+/** Chains and Horner's rule: few keys and no hoisting. */
 export const CHAINS: RotationStrategy = {
   babies: 5,
   babySteps: 'chain',
@@ -17,11 +17,12 @@ const SEAL_BABIES = [3, 5, 7, 9]
 const SIMD_BABIES = [3, 5, 7, 9, 11, 13, 16, 20, 24, 32]
 
 /**
- * The best strategy by a cost. Choices hardly depend on each other, so they are made one after the other, in
- * some rounds.
+ * Chooses the strategy of the lowest cost. The choices hardly depend on each other, so they are made one
+ * after the other, several times.
  *
- * @param interleave slots of a position, at most which many channels a ciphertext holds
- * @param costOf lower is better; called some dozens of times
+ * @param interleave slots of a position, which is the largest number of channels of a ciphertext
+ * @param costOf returns the cost of a strategy; called some dozens of times
+ * @param rounds how many times each choice is made
  */
 export function chooseStrategy(
   target: TargetName,
@@ -57,7 +58,7 @@ function bestOf(
   return best
 }
 
-/** node-seal decomposes for every rotation, so that direct rotations cost keys and save nothing. */
+/** node-seal decomposes for every rotation. Direct rotations would take more keys and save nothing. */
 const sealChoices: Choices = [SEAL_BABIES.map((babies) => ({ babies }))]
 
 const simdChoices = (interleave: number): Choices => {

@@ -2,18 +2,19 @@ import { rotationSteps } from '../../../circuit/keys.ts'
 import { digitCount } from '../../../circuit/parameters/parameters.ts'
 import { bitLength } from '../../../circuit/parameters/primes.ts'
 import { refreshRounds } from '../../../circuit/refresh.ts'
-import type { Circuit, Estimate } from '../../../circuit/types.ts'
+import type { Estimate } from '../../../circuit/types.ts'
+import type { CircuitBody } from '../../lowered-circuit.ts'
 import type { Target } from './target.ts'
 
 const SEED_BYTES = 64
 
-/** What the noise model says of the logits. */
+/** The precision of the logits by the noise model. */
 type Precision = Pick<Estimate, 'logitError' | 'isMeasured' | 'precisionBits'>
 
-/** Seconds of each layer, in order. */
-export function layerSeconds(circuit: Circuit, { costs }: Target): number[] {
+/** Estimated seconds of each of `layers` layers, in order. */
+export function layerSeconds(circuit: CircuitBody, layers: number, { costs }: Target): number[] {
   const { ring, specialPrimes } = circuit.parameters
-  const seconds = circuit.layers.map(() => 0)
+  const seconds = new Array<number>(layers).fill(0)
   const ofOps = costs({ ...circuit, ring, specialPrimes: specialPrimes.length })
   circuit.ops.forEach(({ layer }, id) => {
     seconds[layer] += ofOps[id]
@@ -22,10 +23,16 @@ export function layerSeconds(circuit: Circuit, { costs }: Target): number[] {
 }
 
 /**
- * Seconds, which are those of its layers, bytes and memory of a circuit. Wire sizes leave out frame headers
- * of some hundred bytes.
+ * Estimates seconds, bytes and memory of a circuit. Wire sizes leave out frame headers of some hundred bytes.
+ *
+ * @param secondsOfLayers as `layerSeconds` returns them; the circuit takes their sum
  */
-export function estimateOf(circuit: Circuit, precision: Precision, target: Target): Estimate {
+export function estimateOf(
+  circuit: CircuitBody,
+  secondsOfLayers: readonly number[],
+  precision: Precision,
+  target: Target,
+): Estimate {
   const { parameters, input, output, refresh } = circuit
   const { ring, primes, specialPrimes } = parameters
   const rotations = rotationSteps(circuit).length
@@ -34,7 +41,7 @@ export function estimateOf(circuit: Circuit, precision: Precision, target: Targe
   const refreshed = refreshRounds(circuit).reduce((sum, ciphertexts) => sum + ciphertexts, 0)
   const packed = (level: number) => packedBytes(ring, primes.slice(0, level + 1))
   return {
-    seconds: circuit.layers.reduce((sum, { seconds }) => sum + seconds, 0),
+    seconds: secondsOfLayers.reduce((sum, seconds) => sum + seconds, 0),
     ...precision,
     memoryBytes: target.memory(circuit),
     bytes: {

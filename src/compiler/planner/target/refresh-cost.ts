@@ -4,30 +4,32 @@ export interface Link {
   readonly megabitsPerSecond: number
 }
 
-/** Both on one machine, where nothing else is said. */
+/** The default link: client and server on one machine. */
 export const LOCAL_LINK: Link = Object.freeze({ roundTripMs: 1, megabitsPerSecond: 1000 })
 
 /**
- * Seconds of one core for one prime of one ciphertext at N = 8192: on the client decryption, lifting and
- * encryption, on the server re-randomisation, masking and loading; on both frames and their digests.
- * Measured; half of both is the expansion of seeds. docs/refresh.md has what goes where.
+ * Measured seconds of one core for one prime of one ciphertext at N = 8192. The client decrypts, converts the
+ * base and encrypts. The server re-randomises, masks and loads. Both handle frames and their digests. Half of
+ * both figures is the expansion of seeds. docs/refresh.md has the details.
  */
 const CLIENT_SECONDS = 1.6e-4
 const SERVER_SECONDS = 2e-4
 const REFERENCE_RING = 8192
 
-/** What all refreshes of a circuit cost. */
+/** Cost of all refreshes of a circuit. */
 export interface RefreshCost {
-  /** Client, server and network, one after the other: how much of it overlaps depends on the machines. */
+  /** Sum over client, server and network. How much of it overlaps depends on the machines. */
   readonly seconds: number
   readonly bytes: number
 }
 
 /**
- * @param cuts places where everything waits for values to come back
- * @param ciphertexts that are refreshed there, all together
- * @param upBits log2 of the modulus at which ciphertexts come back, one polynomial each
- * @param downBits log2 of the modulus at which they go, two polynomials each
+ * Estimates the cost of a circuit's refreshes.
+ *
+ * @param cuts number of places where the computation waits for refreshed values
+ * @param ciphertexts number of all refreshed ciphertexts
+ * @param upBits log2 of the modulus of ciphertexts from the client, one polynomial each
+ * @param downBits log2 of the modulus of ciphertexts to the client, two polynomials each
  * @param primes number of all data primes
  */
 export function refreshCost(

@@ -3,9 +3,9 @@ import type { Op } from '../../../circuit/types.ts'
 import { type CostModel, REFERENCE_RING, transformGrowth } from '../../../schedule/cost-model.ts'
 
 /**
- * Seconds of node-seal's operations as functions of the ring N and the number n of data primes: key switching
- * is quadratic in n, all else linear; everything grows with N, key switching with N log N. The coefficients
- * are node-seal's at N = 16384, fitted at n = 3 and n = 6 (see docs/performance.md).
+ * Coefficients of the seconds of node-seal's operations, at N = 16384. Key switching is quadratic in the
+ * number n of data primes and grows with N log N. Other operations are linear in n. The coefficients were
+ * fitted at n = 3 and n = 6 (docs/performance.md).
  */
 export interface SealSpeeds {
   /** Per prime pair and per prime of a key switch at the reference ring. */
@@ -27,7 +27,7 @@ export const SEAL_SPEEDS: SealSpeeds = Object.freeze({
   rescale: 0.66e-3,
 })
 
-/** The cost model of node-seal, which knows no hoisting: each operation costs the same wherever it stands. */
+/** The cost model of node-seal. It has no hoisting, so the cost of an operation does not depend on others. */
 export const sealCosts =
   (speeds: SealSpeeds = SEAL_SPEEDS): CostModel =>
   ({ ops, ring, unusedLevels = 0 }) =>

@@ -6,9 +6,9 @@ import type { Circuit } from '../../../circuit/types.ts'
 const RESIDUE_BYTES = 8
 
 /**
- * Bytes of node-seal's heap that keys and values of a circuit take; the plaintexts that are kept come on top.
+ * Bytes of node-seal's heap for a circuit's keys and values. The plaintexts that are kept come on top.
  */
-export function sealMemory(circuit: Circuit): number {
+export function sealMemory(circuit: Pick<Circuit, 'parameters' | 'ops' | 'result'>): number {
   const { ring, primes, specialPrimes } = circuit.parameters
   const pairs = 1 + digitCount(circuit.parameters) * (rotationSteps(circuit).length + 1)
   const keys = 2 * pairs * ring * (primes.length + specialPrimes.length) * RESIDUE_BYTES

@@ -1,9 +1,9 @@
 import type { CkksParameters } from '../../../circuit/parameters/parameters.ts'
-import type { Circuit } from '../../../circuit/types.ts'
 import { SIMD_SPEEDS, type SimdSpeeds, simdCosts } from '../../../schedule/cost.ts'
 import type { CostModel } from '../../../schedule/cost-model.ts'
 import { type EngineName, engineNameFor, SIMD_PRIME_BITS } from '../../../schedule/engine-name.ts'
 import { simdMemory } from '../../../schedule/memory.ts'
+import type { CircuitBody } from '../../lowered-circuit.ts'
 import type { PrimeSizes } from '../modulus/chain.ts'
 import { sealCosts } from './seal-cost.ts'
 import { sealMemory } from './seal-memory.ts'
@@ -11,19 +11,19 @@ import { sealMemory } from './seal-memory.ts'
 /** The engine that a plan is made for. */
 export type TargetName = EngineName
 
-/** The engine that plans are made for where nothing else is asked. */
+/** The default engine of plans. */
 export const DEFAULT_TARGET: TargetName = 'simd'
 
-/** What an engine can do, and what it costs. */
+/** Abilities and costs of an engine. */
 export interface Target {
   readonly name: TargetName
-  /** Sizes of the primes that its arithmetic takes, or is worth using for. */
+  /** Sizes of the primes that the engine's arithmetic supports and that are worth using. */
   readonly primeSizes: PrimeSizes
-  /** Special primes that its key switching can use. */
+  /** Largest number of special primes that the engine's key switching supports. */
   readonly mostSpecialPrimes: number
   readonly costs: CostModel
-  /** Bytes of the engine's memory that a circuit and one client's keys take. */
-  memory(circuit: Circuit): number
+  /** Bytes of the engine's memory for a circuit and the keys of one client. */
+  memory(circuit: CircuitBody): number
 }
 
 const seal: Target = Object.freeze({

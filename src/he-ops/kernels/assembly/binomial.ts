@@ -1,13 +1,14 @@
 import { storeBytes } from './ternary'
 
-/** No coefficient is larger in absolute value: it is the difference of two sums of so many bits. */
+/** Largest absolute value of a coefficient, which is the difference of two sums of this many bits. */
 export const BINOMIAL_BOUND: i32 = 21
 /** Random bytes for each coefficient. */
 export const BINOMIAL_BYTES: i32 = 6
 
 /**
- * Polynomials with centred binomial coefficients of variance 10.5, as SEAL's `sample_poly_cbd`: of six bytes
- * the bits of the first two and five of the third, less those of the fourth and fifth and five of the sixth.
+ * Polynomials with centred binomial coefficients of variance 10.5, as SEAL's `sample_poly_cbd`: a coefficient
+ * takes six bytes. It is the number of bits set in the first two bytes and in five bits of the third, minus
+ * the number set in the fourth, the fifth and five bits of the sixth.
  *
  * @param out `size` words: coefficients plus `BINOMIAL_BOUND`
  * @param source `BINOMIAL_BYTES * size` random bytes: the first byte of each coefficient, then the second of
@@ -27,7 +28,10 @@ export function binomial(out: usize, source: usize, size: i32): void {
   }
 }
 
-/** Bits of two bytes and a part of a third, each `plane` bytes behind the one before. */
+/**
+ * Counts the bits of two bytes and of a part of a third; each byte lies `plane` bytes behind the previous
+ * one.
+ */
 // @ts-ignore: decorator
 @inline
 function countBits(at: usize, plane: usize, part: v128): v128 {

@@ -28,7 +28,7 @@ export function iv(i: i32): u64 {
   }
 }
 
-/** Row `round` of the message permutation, sixteen numbers of four bits, the first in the lowest bits. */
+/** Row `round` of the message permutation: sixteen numbers of four bits, the first in the lowest bits. */
 export function sigma(round: i32): u64 {
   switch (round % 10) {
     case 0:
@@ -54,7 +54,7 @@ export function sigma(round: i32): u64 {
   }
 }
 
-/** Word of the message that stands at `position` of a round's order. */
+/** The message word at `position` of a round's order. */
 // @ts-ignore: decorator
 @inline
 export function word(message: usize, order: u64, position: i32): u64 {
@@ -62,18 +62,15 @@ export function word(message: usize, order: u64, position: i32): u64 {
 }
 
 /**
- * The compression function, unrolled: updates the state by the message, of which `bytes` have been read with
- * this block.
+ * The compression function: updates the state by the message. The build unrolls the lines between `#each` and
+ * `#end`.
+ *
+ * @param bytes read up to the end of this block
  */
 export function compress(state: usize, message: usize, bytes: u64, isLast: bool): void {
-  let v0 = load<u64>(state)
-  let v1 = load<u64>(state, 8)
-  let v2 = load<u64>(state, 16)
-  let v3 = load<u64>(state, 24)
-  let v4 = load<u64>(state, 32)
-  let v5 = load<u64>(state, 40)
-  let v6 = load<u64>(state, 48)
-  let v7 = load<u64>(state, 56)
+  // #each i, at = 0, 0;  1, 8;  2, 16;  3, 24;  4, 32;  5, 40;  6, 48;  7, 56
+    let v$i = load<u64>(state, $at)
+  // #end
   let v8 = iv(0)
   let v9 = iv(1)
   let v10 = iv(2)
@@ -84,77 +81,22 @@ export function compress(state: usize, message: usize, bytes: u64, isLast: bool)
   let v15 = iv(7)
   for (let round = 0; round < ROUNDS; round++) {
     const order = sigma(round)
-    v0 += v4 + word(message, order, 0)
-    v12 = rotr<u64>(v12 ^ v0, 32)
-    v8 += v12
-    v4 = rotr<u64>(v4 ^ v8, 24)
-    v0 += v4 + word(message, order, 1)
-    v12 = rotr<u64>(v12 ^ v0, 16)
-    v8 += v12
-    v4 = rotr<u64>(v4 ^ v8, 63)
-    v1 += v5 + word(message, order, 2)
-    v13 = rotr<u64>(v13 ^ v1, 32)
-    v9 += v13
-    v5 = rotr<u64>(v5 ^ v9, 24)
-    v1 += v5 + word(message, order, 3)
-    v13 = rotr<u64>(v13 ^ v1, 16)
-    v9 += v13
-    v5 = rotr<u64>(v5 ^ v9, 63)
-    v2 += v6 + word(message, order, 4)
-    v14 = rotr<u64>(v14 ^ v2, 32)
-    v10 += v14
-    v6 = rotr<u64>(v6 ^ v10, 24)
-    v2 += v6 + word(message, order, 5)
-    v14 = rotr<u64>(v14 ^ v2, 16)
-    v10 += v14
-    v6 = rotr<u64>(v6 ^ v10, 63)
-    v3 += v7 + word(message, order, 6)
-    v15 = rotr<u64>(v15 ^ v3, 32)
-    v11 += v15
-    v7 = rotr<u64>(v7 ^ v11, 24)
-    v3 += v7 + word(message, order, 7)
-    v15 = rotr<u64>(v15 ^ v3, 16)
-    v11 += v15
-    v7 = rotr<u64>(v7 ^ v11, 63)
-    v0 += v5 + word(message, order, 8)
-    v15 = rotr<u64>(v15 ^ v0, 32)
-    v10 += v15
-    v5 = rotr<u64>(v5 ^ v10, 24)
-    v0 += v5 + word(message, order, 9)
-    v15 = rotr<u64>(v15 ^ v0, 16)
-    v10 += v15
-    v5 = rotr<u64>(v5 ^ v10, 63)
-    v1 += v6 + word(message, order, 10)
-    v12 = rotr<u64>(v12 ^ v1, 32)
-    v11 += v12
-    v6 = rotr<u64>(v6 ^ v11, 24)
-    v1 += v6 + word(message, order, 11)
-    v12 = rotr<u64>(v12 ^ v1, 16)
-    v11 += v12
-    v6 = rotr<u64>(v6 ^ v11, 63)
-    v2 += v7 + word(message, order, 12)
-    v13 = rotr<u64>(v13 ^ v2, 32)
-    v8 += v13
-    v7 = rotr<u64>(v7 ^ v8, 24)
-    v2 += v7 + word(message, order, 13)
-    v13 = rotr<u64>(v13 ^ v2, 16)
-    v8 += v13
-    v7 = rotr<u64>(v7 ^ v8, 63)
-    v3 += v4 + word(message, order, 14)
-    v14 = rotr<u64>(v14 ^ v3, 32)
-    v9 += v14
-    v4 = rotr<u64>(v4 ^ v9, 24)
-    v3 += v4 + word(message, order, 15)
-    v14 = rotr<u64>(v14 ^ v3, 16)
-    v9 += v14
-    v4 = rotr<u64>(v4 ^ v9, 63)
+    // Words a, b, c and d of the state, with the message's words at places x and y of the round's order.
+    // #each a, b, c, d, x, y =
+    //   0, 4, 8, 12, 0, 1;  1, 5, 9, 13, 2, 3;  2, 6, 10, 14, 4, 5;  3, 7, 11, 15, 6, 7
+    //   0, 5, 10, 15, 8, 9;  1, 6, 11, 12, 10, 11;  2, 7, 8, 13, 12, 13;  3, 4, 9, 14, 14, 15
+      v$a += v$b + word(message, order, $x)
+      v$d = rotr<u64>(v$d ^ v$a, 32)
+      v$c += v$d
+      v$b = rotr<u64>(v$b ^ v$c, 24)
+      v$a += v$b + word(message, order, $y)
+      v$d = rotr<u64>(v$d ^ v$a, 16)
+      v$c += v$d
+      v$b = rotr<u64>(v$b ^ v$c, 63)
+    // #end
   }
-  store<u64>(state, load<u64>(state) ^ v0 ^ v8)
-  store<u64>(state, load<u64>(state, 8) ^ v1 ^ v9, 8)
-  store<u64>(state, load<u64>(state, 16) ^ v2 ^ v10, 16)
-  store<u64>(state, load<u64>(state, 24) ^ v3 ^ v11, 24)
-  store<u64>(state, load<u64>(state, 32) ^ v4 ^ v12, 32)
-  store<u64>(state, load<u64>(state, 40) ^ v5 ^ v13, 40)
-  store<u64>(state, load<u64>(state, 48) ^ v6 ^ v14, 48)
-  store<u64>(state, load<u64>(state, 56) ^ v7 ^ v15, 56)
+  // #each i, other, at =
+  //   0, 8, 0;  1, 9, 8;  2, 10, 16;  3, 11, 24;  4, 12, 32;  5, 13, 40;  6, 14, 48;  7, 15, 56
+    store<u64>(state, load<u64>(state, $at) ^ v$i ^ v$other, $at)
+  // #end
 }

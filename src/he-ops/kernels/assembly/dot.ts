@@ -1,8 +1,8 @@
 import { reduceOnce, reduceSigned } from './vector'
 
 /**
- * Residues that are worked on at a time; every range is a multiple of it, and no shorter block has a single
- * weight.
+ * Residues of one step of the loop. Every range is a multiple of it, and a run of residues with one weight is
+ * at least as long.
  */
 export const DOT_GRANULE: i32 = 16
 
@@ -10,20 +10,20 @@ const BLOCK_TERM_BYTES: usize = 12
 const VECTOR_TERM_BYTES: usize = 8
 
 /**
- * The modular sum that all linear work comes down to: out[r] = bias + sum over terms of x[r] * w[r] / 2^32
- * mod q, for residues r in `from` .. `from + length - 1`. Weights are in Montgomery form (times 2^32), so the
- * division cancels. Products are added up in signed words of 64 bits, from -2^33 q to 2^33 q: after each
- * `chunk` of them 2^33 q is taken off what is not negative, so that as many more fit; the sum is reduced
- * once. Weights are below q.
+ * The modular sum of all linear work: out[r] = bias + sum over terms of x[r] * w[r] / 2^32 mod q, for
+ * residues r in `from` .. `from + length - 1`. Weights are in Montgomery form (times 2^32), so the division
+ * cancels. Products are accumulated in signed words of 64 bits, from -2^33 q to 2^33 q: after each `chunk` of
+ * them 2^33 q is subtracted from lanes that are not negative, which makes room for as many more. The sum is
+ * reduced once. Weights are below q.
  *
- * A block term is three words: address of x, address of w, shift: residue r has the weight w[r >> shift],
+ * A block term is three words: address of x, address of w, shift. Residue r has the weight w[r >> shift],
  * shift >= 4. A vector term is two words: address of x, address of w with one weight for each residue.
  *
  * @param out address of the polynomial's first residue; may be one of the x
  * @param from multiple of 16
  * @param length multiple of 16
  * @param inverse q^-1 mod 2^32
- * @param chunk most products whose sum is at most 2^33 q: with x below q floor(2^33 / q), with x below 2^30 8
+ * @param chunk most products whose sum is at most 2^33 q: floor(2^33 / q) with x below q, 8 with x below 2^30
  * @param bias below q
  */
 export function dot(
@@ -43,8 +43,7 @@ export function dot(
 }
 
 /**
- * The sum of all residues of a polynomial without a bias, its residues where an automorphism takes them:
- * `permute` behind `dot`, without another pass over memory.
+ * `dot` of a whole polynomial without a bias, followed by `permute`, in one pass over memory.
  *
  * @param out must not be one of the x
  * @param table one word for each group of four residues of the sum: group of `out` << 8 | number of the byte
@@ -67,28 +66,31 @@ export function dotPermuted(
   sum(out, blockTerms, blockCount, vectorTerms, vectorCount, 0, size, q, inverse, chunk, 0, table, patterns)
 }
 
-/** Stores four residues of a sum: where they are, or where the table's entry says. */
+/** Stores four residues of a sum: in place, or at the group that the table's entry gives. */
 // @ts-ignore: decorator
 @inline
 function place(out: usize, byte: usize, residues: v128, table: usize, patterns: usize): void {
   if (table == 0) {
     v128.store(out + byte, residues)
   } else {
-    // A word of the table for sixteen bytes of residues.
+    // The table has one word for each sixteen bytes of residues.
     const entry = load<u32>(table + (byte >> 2))
     const pattern = v128.load(patterns + (<usize>(entry & 255) << 4))
     v128.store(out + (<usize>(entry >> 8) << 4), i8x16.swizzle(residues, pattern))
   }
 }
 
-/** Takes `step` off lanes that are not negative. */
+/** Subtracts `step` from lanes that are not negative. */
 // @ts-ignore: decorator
 @inline
 function belowZero(a: v128, step: v128): v128 {
   return v128.sub<i64>(a, v128.and(step, i64x2.gt_s(a, i64x2.splat(-1))))
 }
 
-/** Both kinds of sums; inlined into each, for which `table` is a constant or not. */
+/**
+ * Body of both kernels, inlined into each: in `dot` the table is the constant 0, so that `place` needs no
+ * branch.
+ */
 // @ts-ignore: decorator
 @inline
 function sum(

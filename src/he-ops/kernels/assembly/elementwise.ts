@@ -1,6 +1,6 @@
 import { multiplyMontgomery, multiplyShoup, reduceMontgomery, reduceOnce } from './vector'
 
-// Operations residue by residue on polynomials modulo one prime q. `size` is the number of residues, a
+// Operations on polynomials modulo one prime q, residue by residue. `size` is the number of residues, a
 // multiple of four; inputs and outputs are below q; an output may be one of the inputs.
 
 /** out = a + b */
@@ -22,7 +22,10 @@ export function subtract(out: usize, a: usize, b: usize, size: i32, q: u32): voi
   }
 }
 
-/** out[r] = a[r] + w[r >> shift]: a block-constant plaintext; shift 0 is a full one, otherwise shift >= 2. */
+/**
+ * out[r] = a[r] + w[r >> shift]: addition of a plaintext that is kept as runs of equal residues. Shift 0 is a
+ * full plaintext; otherwise shift >= 2.
+ */
 export function addBlocks(out: usize, a: usize, w: usize, shift: i32, size: i32, q: u32): void {
   if (shift == 0) {
     add(out, a, w, size, q)
@@ -74,12 +77,12 @@ export function subtractScale(
 }
 
 /**
- * out = a + bias mod q, for residues modulo another prime.
+ * out = a + bias mod q, for residues modulo another prime: the base conversion from a single prime.
  *
  * @param a address of residues below 5 * q
  * @param bias below q
  */
-export function lift(out: usize, a: usize, bias: u32, size: i32, q: u32): void {
+export function reduce(out: usize, a: usize, bias: u32, size: i32, q: u32): void {
   const q1 = i32x4.splat(q)
   const q2 = i32x4.splat(q << 1)
   const b = i32x4.splat(bias)
@@ -94,7 +97,7 @@ export function lift(out: usize, a: usize, bias: u32, size: i32, q: u32): void {
  * The product of two ciphertexts of two polynomials modulo one prime: (a0 b0, a0 b1 + a1 b0, a1 b1).
  *
  * @param inverse q^-1 mod 2^32
- * @param square 2^64 mod q, which takes the two Montgomery reductions back
+ * @param square 2^64 mod q, which compensates the two Montgomery reductions
  */
 export function multiplyPairs(
   out0: usize,
@@ -116,7 +119,7 @@ export function multiplyPairs(
   for (let at: usize = 0; at < end; at += 16) {
     const x0 = v128.load(a0 + at)
     const x1 = v128.load(a1 + at)
-    // b / 1 in Montgomery form: b * 2^64 / 2^32.
+    // b in Montgomery form: b * 2^64 / 2^32.
     const y0 = multiplyMontgomery(v128.load(b0 + at), sq, q1, qi)
     const y1 = multiplyMontgomery(v128.load(b1 + at), sq, q1, qi)
     const low = v128.add<u64>(i64x2.extmul_low_i32x4_u(x0, y1), i64x2.extmul_low_i32x4_u(x1, y0))
@@ -128,10 +131,9 @@ export function multiplyPairs(
 }
 
 /**
- * out = floor(sum over i of y_i / q_i), how often the product of the q_i has to be taken off the sum of the
- * base extension (Halevi, Polyakov and Shoup, ePrint 2018/117, section 2.2). Single precision: next to an
- * integer the result may be off by one, which leaves the extension congruent and a multiple of that product
- * larger.
+ * out = floor(sum over i of y_i / q_i): the multiple of the product of the q_i that base conversion subtracts
+ * (Halevi, Polyakov and Shoup, ePrint 2018/117, section 2.2). Single precision: next to an integer the result
+ * may be off by one; the converted integer is then congruent, but larger or smaller by that product.
  *
  * @param y address of the first polynomial; the others follow `stride` bytes apart
  * @param reciprocals 1 / q_i as f32

@@ -11,7 +11,7 @@ export function reduceDoubles(out: usize, values: usize, scale: f64, size: i32, 
 }
 
 function reduceDouble(value: f64, q: u32): u32 {
-  // Most are weights, which are smaller than any prime: no division.
+  // Fast path without division: most values are weights, which are smaller than any prime.
   if (abs(value) < <f64>q) return value < 0 ? q - <u32>abs(value) : <u32>value
   const bits = reinterpret<u64>(value)
   const exponent = <i32>((bits >> 52) & 0x7ff) - 1075

@@ -1,23 +1,23 @@
 import { lowWords } from './vector'
 
-// The quotients of the exact base extension, without an exception next to an integer. A first estimate in
-// fixed point decides nearly all of them; the others, some k in 2^31, are decided in integers.
+// Quotients of the exact base extension, exact also next to an integer. An estimate in fixed point decides
+// nearly all of them; the others, about `count` in 2^31, are decided in integer arithmetic.
 
 /** Bits behind the point of the estimate. Each fraction is below 1, so that eight of them fit 64 bits. */
 const POINT: i32 = 61
-/** What the estimate of one fraction lacks at most. */
+/** Largest amount by which the estimate of one fraction is too small. */
 const LACK: u64 = 1 << 30
 
 // The table, in words. For each source i: floor(2^(31 + b) / q_i) and 30 - b, b being the bits of q_i. Then
 // the number W of words of the integers behind it; the product S of the q_i; and S / q_i for each source.
 
 /**
- * out = floor(sum over i of y_i / q_i), exactly: how often the product S of the q_i has to be taken off the
- * sum of the base extension.
+ * out = floor(sum over i of y_i / q_i), exactly: the multiple of the product S of the q_i that base extension
+ * subtracts.
  *
  * Source: Halevi, Polyakov and Shoup, "An Improved RNS Variant of the BFV Homomorphic Encryption Scheme",
- * ePrint 2018/117, section 2.2, for what the quotient is for. There it is computed in floating point, and may
- * be wrong next to an integer.
+ * ePrint 2018/117, section 2.2, which computes the quotient in floating point, where it may be wrong next to
+ * an integer.
  *
  * @param y address of the first polynomial, residues below q_0; the others follow `stride` bytes apart
  * @param count of sources, at most 8
@@ -58,7 +58,7 @@ export function exactQuotients(
   }
 }
 
-/** Adds one to those of four quotients that the estimate leaves open, and that are one larger. */
+/** Decides those of four quotients that the estimate leaves open: they are `least`, or one more. */
 function decide(
   out: usize,
   y: usize,
@@ -73,13 +73,13 @@ function decide(
     const larger = load<u32>(out + lane)
     if (!reaches(larger, y + lane, stride, count, table)) store<u32>(out + lane, larger - 1)
   }
-  // Lanes that were settled keep what they had: the exact answer is the same.
+  // Lanes that the estimate has decided keep their value, which is the exact one.
   v128.store(out, v128.bitselect(v128.load(out), least, v128.ne<u32>(least, most)))
 }
 
 /**
- * Whether sum over i of y_i * (S / q_i) is at least `quotient` * S: a subtraction word by word, whose last
- * borrow says it.
+ * Whether sum over i of y_i * (S / q_i) is at least `quotient` * S, by a subtraction word by word: the last
+ * borrow tells.
  */
 function reaches(quotient: u32, y: usize, stride: usize, count: i32, table: usize): bool {
   const words = load<u32>(table + (<usize>count << 3))

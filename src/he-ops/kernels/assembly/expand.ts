@@ -3,12 +3,12 @@ import { reduceDoubles } from './encoding'
 import { nttForward } from './ntt'
 import { reduceOnce } from './vector'
 
-// Real slots make polynomials of which half the coefficients say all: c_(size / 2) is zero, and c_(size - k)
-// is -c_k.
+// Polynomials of real slots are determined by the first half of their coefficients: c_(size / 2) is zero, and
+// c_(size - k) is -c_k.
 
 /**
  * Residues of polynomials that are kept as integers: out = NTT((integers + bias) * w mod q), for `count`
- * polynomials of `size` coefficients that follow one another. Of each the first half is kept.
+ * contiguous polynomials of `size` coefficients, of which the first half is kept.
  *
  * @param stride bytes from one result to the next
  * @param integers signed words; with the bias, a multiple of q, they are from 0 to 2^32 - 1
@@ -40,10 +40,10 @@ export function expand(
 }
 
 /**
- * The same of one polynomial whose integers are too large for words, and kept as doubles: out = NTT(values
- * mod q).
+ * `expand` for one polynomial whose integers are too large for words and are kept as doubles: out =
+ * NTT(values mod q).
  *
- * @param values the first half, whole numbers
+ * @param values the first half, integers
  * @param size, table, quotients as for `expand`
  */
 export function expandDoubles(
@@ -59,13 +59,13 @@ export function expandDoubles(
   nttForward(out, table, quotients, size, q)
 }
 
-/** Completes residues of which the first `half` are there, a multiple of four. */
+/** Writes the second half of the residues from the first `half`, a multiple of four. */
 function mirror(residues: usize, half: i32, q: u32): void {
   const q1 = i32x4.splat(q)
   const middle = residues + (<usize>half << 2)
   store<u32>(middle, 0)
   let to = middle + (<usize>half << 2)
-  // The last four are from the middle on, which is its own mirror image.
+  // The last four begin at the middle residue, which is its own mirror image.
   for (let from = residues + 4; from < middle; from += 16) {
     to -= 16
     const four = v128.load(from)

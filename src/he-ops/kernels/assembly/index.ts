@@ -1,10 +1,10 @@
-// What the module offers. Pointers are byte addresses in the imported memory, residues are u32 below a prime
-// q < 2^30.
+// Exports of the module. Pointers are byte addresses in the imported memory; residues are u32 below a prime q
+// < 2^30.
 
 export { BINOMIAL_BOUND, BINOMIAL_BYTES, binomial } from './binomial'
 export { CHUNK_BYTES, expandChunk as streamChunk, SCRATCH_BYTES } from './blake2xb'
 export { DOT_GRANULE, dot, dotPermuted } from './dot'
-export { add, addBlocks, copy, lift, multiplyPairs, quotients, scale, subtract, subtractScale } from './elementwise'
+export { add, addBlocks, copy, multiplyPairs, quotients, reduce, scale, subtract, subtractScale } from './elementwise'
 export { reduceDoubles } from './encoding'
 export { expand, expandDoubles } from './expand'
 export { permute } from './galois'

@@ -1,14 +1,14 @@
 import { unpack } from './packing'
 import { uniform } from './uniform'
 
-// Programs have no use for what a call returns; these kernels write it to memory.
+// Kernels for programs, which cannot use a returned value: these write it to memory.
 
-/** `unpack`; the word at `sound` becomes 1 when every residue is below q, otherwise 0. */
+/** `unpack`; writes 1 to the word at `sound` when every residue is below q, otherwise 0. */
 export function unpackNoted(out: usize, source: usize, bits: i32, size: i32, q: u32, sound: usize): void {
   store<u32>(sound, unpack(out, source, bits, size, q))
 }
 
-/** `uniform`; the word at `rejected` becomes the number of words that have to be drawn anew. */
+/** `uniform`; writes the number of rejected words to the word at `rejected`. */
 export function uniformNoted(
   out: usize,
   seed: usize,

@@ -9,7 +9,7 @@ import { multiplyShoup, reduceOnce } from './vector'
 //
 // Sources: Longa and Naehrig, ePrint 2016/504, algorithms 1 and 2; Harvey 2014 for the lazy butterflies.
 
-/** Transforms below this many coefficients take the plain path. */
+/** Smaller transforms take the scalar path. */
 const VECTOR_SIZE: i32 = 16
 
 /**
@@ -236,7 +236,7 @@ function inversePair(values: usize, table: usize, quotients: usize, groups: i32,
   }
 }
 
-/** The stage of two groups, where it is left over. */
+/** The stage of two groups, when the number of stages leaves it over. */
 function inverseSinglePair(values: usize, table: usize, quotients: usize, half: i32, q: u32): void {
   const q1 = i32x4.splat(q)
   const q2 = i32x4.splat(q << 1)

@@ -1,4 +1,4 @@
-/** Bytes behind the packed ones that `unpack` may read, and ignores. */
+/** Bytes behind the packed residues that `unpack` may read; their values do not matter. */
 export const UNPACK_SLACK: i32 = 7
 
 /**
@@ -21,8 +21,7 @@ export function unpack(out: usize, source: usize, bits: i32, size: i32, q: u32):
 }
 
 /**
- * Packs residues of `bits` bits, at most 32; the bits that fill up the last byte are zero. Writes whole bytes
- * only.
+ * Packs residues of `bits` bits, at most 32. Writes whole bytes; the unused bits of the last one are zero.
  */
 export function pack(out: usize, source: usize, bits: i32, size: i32): void {
   let word: u64 = 0

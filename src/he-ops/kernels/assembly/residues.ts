@@ -1,12 +1,12 @@
 import { reduceWords } from './uniform'
 
 /**
- * Words behind those of the coefficients, which replace rejected ones. A word is rejected with a chance below
- * 2^-34, so that 65536 coefficients need one replacement in some 2^18 polynomials; that eight do not suffice
- * has a chance below 2^-160.
+ * Words of the reserve, which replace rejected words. A word is rejected with a probability below 2^-34, so
+ * that 65536 coefficients need one replacement in about 2^18 polynomials. The probability that eight do not
+ * suffice is below 2^-160.
  */
 const RESERVE_WORDS: i32 = 8
-/** The same in bytes. */
+/** The reserve in bytes. */
 export const RESIDUE_RESERVE: i32 = RESERVE_WORDS << 3
 /** Random bytes for each residue. */
 export const RESIDUE_BYTES: i32 = 8
@@ -18,8 +18,8 @@ export const RESIDUE_BYTES: i32 = 8
 const UPPER_BITS: u64 = 0xffffffffc0000000
 
 /**
- * Residues of which each is exactly uniform below q: a random word of 64 bits modulo q. A word at or beyond
- * the largest multiple of q is replaced by the next word of the reserve that is below it.
+ * Residues that are exactly uniform below q: random words of 64 bits modulo q. A word at or beyond the
+ * largest multiple of q is rejected, and replaced by the next word of the reserve below it.
  *
  * @param out `size` words
  * @param source `RESIDUE_BYTES` random bytes for each residue and `RESIDUE_RESERVE` more; rejected ones are
@@ -32,7 +32,7 @@ export function residues(out: usize, source: usize, size: i32, q: u32): void {
   reduceWords(out, source, bytes, q)
 }
 
-/** Whether there is a word that may have to be rejected. */
+/** Whether any word may have to be rejected. */
 function mayReject(source: usize, bytes: usize): bool {
   const ones = i64x2.splat(<i64>UPPER_BITS)
   let found = i64x2.splat(0)

@@ -1,16 +1,15 @@
 /**
- * Random bytes behind those of the coefficients, which replace rejected ones. Of the bytes of 65536
- * coefficients 256 are rejected in the mean; that this does not suffice has a chance below 2^-140.
+ * Bytes of the reserve, which replace rejected bytes. Of the bytes of 65536 coefficients 256 are rejected on
+ * average; the probability that the reserve does not suffice is below 2^-140.
  */
 export const TERNARY_RESERVE: i32 = 512
 
-/** One byte in 256 is rejected: the others are 85 times as many as there are values. */
+/** The rejected byte. The other 255 values are 85 for each coefficient value. */
 const REJECTED: u8 = 255
 
 /**
- * Polynomials with coefficients -1, 0 and 1, all of equal chance, as SEAL's `sample_poly_ternary`: a byte
- * below 255 modulo
- * 3. A byte of 255 is replaced by the next byte of the reserve that is not.
+ * Polynomials with coefficients -1, 0 and 1 of equal probability, as SEAL's `sample_poly_ternary`: a byte
+ * below 255 modulo 3. A byte of 255 is rejected, and replaced by the next byte of the reserve below 255.
  *
  * @param out `size` words: coefficients plus 1
  * @param source `size` random bytes and `TERNARY_RESERVE` more; rejected ones are overwritten
@@ -26,7 +25,8 @@ export function ternary(out: usize, source: usize, size: i32): void {
   for (let at = source; at < source + size; at += 16) {
     if (v128.any_true(v128.eq<u8>(v128.load(at), rejected))) reserve = replaceRejected(at, reserve, end)
     const bytes = v128.load(at)
-    // 16 is 1 modulo 3: a byte is as its halves' sum, and that is at most 4 once both are reduced.
+    // 16 is 1 modulo 3, so a byte is congruent to the sum of its halves; the sum of the reduced halves is at
+    // most 4.
     const lower = v128.swizzle(modulo3, v128.and(bytes, low))
     const upper = v128.swizzle(modulo3, v128.shr<u8>(bytes, 4))
     storeBytes(target, v128.swizzle(modulo3, v128.add<u8>(lower, upper)))
@@ -34,7 +34,10 @@ export function ternary(out: usize, source: usize, size: i32): void {
   }
 }
 
-/** Replaces the rejected ones of sixteen bytes. @returns where the reserve now begins */
+/**
+ * Replaces the rejected ones of sixteen bytes.
+ * @returns the rest of the reserve
+ */
 function replaceRejected(bytes: usize, reserve: usize, end: usize): usize {
   let next = reserve
   for (let at = bytes; at < bytes + 16; at++) {
@@ -46,7 +49,7 @@ function replaceRejected(bytes: usize, reserve: usize, end: usize): usize {
   return next
 }
 
-/** Sixteen bytes as sixteen words. */
+/** Widens sixteen bytes to sixteen words. */
 // @ts-ignore: decorator
 @inline
 export function storeBytes(out: usize, bytes: v128): void {

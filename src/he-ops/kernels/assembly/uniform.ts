@@ -5,11 +5,11 @@ import { highWords, lowWords, multiplyShoup, reduceOnce } from './vector'
  * Uniform residues from a seed, as SEAL's `sample_poly_uniform` draws them for one of a polynomial's primes:
  * 64-bit words of the stream modulo q.
  *
- * @param firstChunk chunk of the stream that the polynomial's residues modulo q begin at
+ * @param firstChunk first chunk of the stream for the polynomial's residues modulo q
  * @param size number of residues, a multiple of 512
  * @param scratch `SCRATCH_BYTES + CHUNK_BYTES` bytes
- * @returns how many words lie at or beyond the largest multiple of q and have to be drawn anew, from behind
- *   the words of all primes; their residues are biased as they are
+ * @returns the number of rejected words, at or beyond the largest multiple of q. SEAL replaces them by words
+ *   behind those of all primes; this kernel writes their biased residues
  */
 export function uniform(out: usize, seed: usize, firstChunk: u32, size: i32, q: u32, scratch: usize): i32 {
   const words = scratch + SCRATCH_BYTES

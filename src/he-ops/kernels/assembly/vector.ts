@@ -1,5 +1,5 @@
 // Arithmetic on four 32-bit lanes modulo a prime q < 2^30. "Lazy" values are congruent but not reduced; each
-// function says what it takes and what it gives.
+// function gives the bounds of its arguments and its result.
 
 /**
  * a mod q for a below 2 * q; `q` in all lanes. One subtraction and an unsigned minimum: a - q wraps when a <
@@ -46,7 +46,7 @@ export function multiplyShoup(a: v128, w: v128, quotient: v128, q: v128): v128 {
 }
 
 /**
- * Montgomery's reduction of eight lanes of 64 bits: t / 2^32 mod q.
+ * Montgomery reduction of four lanes of 64 bits: t / 2^32 mod q.
  *
  * @param low t of lanes 0 and 1
  * @param high t of lanes 2 and 3; every t below 3 * 2^32 * q
@@ -62,7 +62,7 @@ export function reduceMontgomery(low: v128, high: v128, q: v128, inverse: v128):
 }
 
 /**
- * The same for negative numbers: t / 2^32 mod q.
+ * Montgomery reduction of negative numbers: t / 2^32 mod q.
  *
  * @param low, high signed, every t from -2^33 * q to -1
  */
@@ -71,9 +71,9 @@ export function reduceMontgomery(low: v128, high: v128, q: v128, inverse: v128):
 export function reduceSigned(low: v128, high: v128, q: v128, inverse: v128): v128 {
   const m = v128.mul<u32>(lowWords(low, high), inverse)
   const q2 = v128.shl<u32>(q, 1)
-  // The high words of t + 2^33 * q are those of t plus 2 * q.
-  const lift = v128.add<u32>(q2, q)
-  const lazy = v128.add<u32>(v128.sub<u32>(highWords(low, high), multiplyHigh(m, q)), lift)
+  // The high words of t + 2^33 * q are those of t plus 2 * q; with q more, the difference is not negative.
+  const offset = v128.add<u32>(q2, q)
+  const lazy = v128.add<u32>(v128.sub<u32>(highWords(low, high), multiplyHigh(m, q)), offset)
   return reduceOnce(reduceOnce(lazy, q2), q)
 }
 

@@ -5,11 +5,11 @@ import type { SealContext } from '../context.ts'
 import { createKeyMaker } from './switching.ts'
 
 /**
- * Makes a key set with node-seal and writes its frame in chunks of one key each, a Galois key being made when
- * it is asked for: memory holds one key at a time. Length: `keySetBytes(ctx.parameters,
+ * Makes a key set with node-seal and yields its frame in chunks of one key each. Each Galois key is made when
+ * its chunk is requested, so that memory holds one key at a time. Length: `keySetBytes(ctx.parameters,
  * galoisElements(ctx.parameters, rotationSteps))`.
  *
- * @param secretKey must live until the generator's first chunk; it is not changed
+ * @param secretKey must live until the generator's first chunk; unchanged
  * @param rotationSteps 1 to slots - 1, in any order
  */
 export async function* generateKeySet(

@@ -8,20 +8,20 @@ import type { SealContext } from '../context.ts'
 import { type Deletable, guarded } from '../runtime.ts'
 import { ciphertextToSeal, keyLevel, switchingKeyToSeal } from '../serialization/serialization.ts'
 
-/** What a server evaluates with. Lives on node-seal's heap until `delete`. */
+/** A server's evaluation keys, on node-seal's heap until `delete`. */
 export interface EvaluationKeys {
   readonly publicKey: PublicKey
   readonly relinKeys: RelinKeys
-  /** One key each, by rotation steps. */
+  /** By rotation steps, one key each. */
   readonly galoisKeys: Pick<ReadonlyMap<number, GaloisKeys>, 'get' | 'size'>
-  /** Heap that the keys take, in bytes: their residues. */
+  /** Heap bytes of the keys' residues. */
   readonly bytes: number
   delete(): void
 }
 
 /**
- * Loads the keys that a circuit needs from a key set, checking everything before node-seal sees it. SEAL's
- * key switching is that of one special prime.
+ * Loads the keys that a circuit needs from a key set, and checks everything before node-seal reads it. SEAL's
+ * key switching needs exactly one special prime.
  *
  * @param source the frame; read key by key
  * @param wantedSteps rotation steps of the circuit; further keys of the set are not loaded
@@ -61,7 +61,7 @@ export async function loadKeySet(
   }
 }
 
-/** Moves keys from a reader to node-seal's heap, one at a time; `free` deletes all that it has made. */
+/** Copies keys from a reader to node-seal's heap, one at a time. `free` deletes all of them. */
 function keyLoader(ctx: SealContext, reader: KeySetReader) {
   const { seal, context, parameters } = ctx
   const level = keyLevel(ctx)
@@ -94,10 +94,10 @@ interface Loadable extends Deletable {
 
 /**
  * Heap of a public key and 1 + `galoisKeys` key switching keys: two polynomials of 8-byte residues for the
- * public key and for each of SEAL's digits, one a prime.
+ * public key and for each of SEAL's digits, which have one prime each.
  */
 export function heapBytes({ ring, primes, specialPrimes }: CkksParameters, galoisKeys: number): number {
-  // SEAL's key switching has one special prime, so it takes the others for data primes.
+  // SEAL has one special prime, and takes the other ones for data primes.
   const digits = primes.length + specialPrimes.length - 1
   const pairs = 1 + (1 + galoisKeys) * digits
   return pairs * 2 * (primes.length + specialPrimes.length) * ring * 8

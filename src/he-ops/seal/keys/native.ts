@@ -4,14 +4,17 @@ import { guarded } from '../runtime.ts'
 import { type EvaluationKeys, heapBytes } from './load.ts'
 
 export interface NativeKeyOptions {
-  /** Heap for Galois keys; beyond it the least recently used are dropped and made anew. Default 2 GB. */
+  /**
+   * Heap for Galois keys; beyond it the least recently used ones are dropped, and made again when needed.
+   * Default 2 GB.
+   */
   readonly maxBytes?: number
 }
 
 /**
- * Keys by SEAL's own generator, for its own key switching with one special prime: the oracle for circuits
- * with several special primes, whose hybrid keys SEAL cannot use. They are far larger than hybrid ones and
- * never travel. A Galois key is made when it is first asked for.
+ * Keys of SEAL's own generator, for its own key switching with one special prime: the oracle for circuits
+ * with several special primes, whose hybrid keys SEAL cannot use. They are far larger than hybrid keys and
+ * are never sent. Each Galois key is made at its first use.
  *
  * @param secretKey copied
  * @param rotationSteps 1 to slots - 1
@@ -44,7 +47,7 @@ export function generateNativeKeys(
   })
 }
 
-/** Galois keys by rotation steps, made when asked for. A key stays valid until the next call. */
+/** Galois keys by rotation steps, made at their first use. A key stays valid until the next call. */
 class GaloisKeyCache {
   readonly #ctx: SealContext
   readonly #generator: KeyGenerator
@@ -60,7 +63,7 @@ class GaloisKeyCache {
     this.#most = most
   }
 
-  /** Keys that can be had. */
+  /** Number of keys that can be requested. */
   get size(): number {
     return this.#steps.size
   }

@@ -11,8 +11,8 @@ export function generateSecretKey(ctx: SealContext): SecretKey {
 }
 
 /**
- * The secret key as a frame bound to the parameters. As secret as the key: encrypt it before it rests
- * anywhere.
+ * The secret key as a frame bound to the parameters. The frame is as secret as the key: encrypt it before it
+ * is stored.
  */
 export function exportSecretKey(ctx: SealContext, secretKey: SecretKey): Uint8Array {
   const secret = secretPolynomial(ctx, secretKey)
@@ -21,7 +21,7 @@ export function exportSecretKey(ctx: SealContext, secretKey: SecretKey): Uint8Ar
   return frame
 }
 
-/** A copy of the secret key's residues modulo all primes, for the caller to overwrite. */
+/** A copy of the secret key's residues modulo all primes; the caller overwrites it. */
 export function secretPolynomial(ctx: SealContext, secretKey: SecretKey): Polynomial {
   const bytes = secretKey.saveToArray(ctx.seal.ComprModeType.none) as Uint8Array
   const secret = plaintextFromSeal(keyLevel(ctx), bytes)
@@ -47,8 +47,8 @@ export function importSecretKey(ctx: SealContext, frame: Uint8Array): SecretKey 
 /**
  * A secret key in a context of all primes of its parameters, or of the first ones.
  *
- * @param secret residues, prime after prime, in the order of all primes; those beyond the context's are not
- *   read
+ * @param secret residues, prime after prime, in the order of all primes; residues beyond the context's primes
+ *   are not read
  * @returns a key on node-seal's heap that the caller deletes
  * @throws INTERNAL when the secret is zero
  */
@@ -70,7 +70,7 @@ export function loadSecretKey(ctx: SealContext, secret: Polynomial): SecretKey {
 
 /**
  * The secret key's residues in NTT form modulo the data primes, N 32-bit words for each; all primes below
- * 2^32. As secret.
+ * 2^32. As secret as the key.
  */
 export function secretResidues(ctx: SealContext, secretKey: SecretKey): Uint32Array {
   const { ring, primes } = ctx.parameters

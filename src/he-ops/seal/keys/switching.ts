@@ -53,7 +53,7 @@ export function createKeyMaker(ctx: SealContext, secretKey: SecretKey): KeyMaker
   }
 }
 
-/** A fresh encryption of zero under the secret key, over all primes. */
+/** Encrypts zero under the secret key, over all primes. */
 function encryptZero(ctx: SealContext, generator: KeyGenerator): SeededRlwe {
   return guarded(ctx.seal, () =>
     withHeap((own) => {

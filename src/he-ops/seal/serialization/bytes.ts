@@ -65,10 +65,10 @@ export class SealWriter {
 }
 
 /**
- * Reads one SEAL object that node-seal has written, front to back. Each field but residues, seeds and scales
- * has to have the value that is expected there.
+ * Reads one SEAL object that node-seal has written, front to back. Every field except residues, seeds and
+ * scales must have the expected value.
  *
- * @throws INTERNAL on any other byte: the object is not what the caller asked node-seal for
+ * @throws INTERNAL on any other byte: node-seal has returned another object than expected
  */
 export class SealReader {
   readonly #bytes: Uint8Array

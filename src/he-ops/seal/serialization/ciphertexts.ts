@@ -9,7 +9,7 @@ import { ciphertextFromSeal, ciphertextToSeal, dataLevel } from './serialization
  * A ciphertext on node-seal's heap, from a pair that `decodeTensor` has checked; a seeded c1 is expanded.
  *
  * @param level level of the pair's polynomials
- * @param scale scale the ciphertext is to carry
+ * @param scale scale of the ciphertext
  * @returns a ciphertext of two polynomials that the caller deletes
  */
 export function ciphertextFromWire(ctx: SealContext, rlwe: Rlwe, level: number, scale: number): Ciphertext {
@@ -25,9 +25,9 @@ export function ciphertextFromWire(ctx: SealContext, rlwe: Rlwe, level: number, 
 }
 
 /**
- * The residues of a ciphertext at its own level; the ciphertext stays as it is.
+ * The residues of a ciphertext at its own level; the ciphertext is unchanged.
  *
- * @throws INTERNAL when it has not two polynomials (relinearise first) or is not in NTT form
+ * @throws INTERNAL when it does not have two polynomials (relinearise first) or is not in NTT form
  */
 export function ciphertextToWire(ctx: SealContext, ciphertext: Ciphertext): FullRlwe {
   if (ciphertext.size() !== 2) {

@@ -15,30 +15,34 @@ import { Arena } from '../memory/arena.ts'
 import { type Encoding, Encodings } from './encodings.ts'
 
 /**
- * What an encoded constant is for: a weight of a normal summand, of an extended one (modulo the special
- * primes too), of a normal summand in an extended sum (times P), or an addend. Weights are in Montgomery
- * form, as the `dot` kernel takes them; addends are not.
+ * The use of an encoded constant: weight of a normal summand in a normal sum (`normal`), weight of an
+ * extended summand, modulo the special primes too (`extended`), weight of a normal summand in an extended
+ * sum, times P (`timesP`), or addend. Weights are in Montgomery form, as the `dot` kernel takes them; addends
+ * are not.
  */
-export type ConstantForm = 'normal' | 'extended' | 'lifted' | 'addend'
+export type ConstantForm = 'normal' | 'extended' | 'timesP' | 'addend'
 
-/** A plaintext in NTT form: one residue for each block of equal ones, prime after prime. */
+/**
+ * A plaintext in NTT form. Each run of equal residues is kept as one residue; residues are in the order of
+ * the primes.
+ */
 export interface EncodedConstant {
   /** Address of the first residue modulo the first prime. */
   readonly address: number
-  /** Residues for each prime; bytes are four times as many. */
+  /** Residues for each prime; the constant takes four bytes for each. */
   readonly count: number
-  /** log2 of the residues that each stands for; 0 when there is one for every residue of a ciphertext. */
+  /** log2 of the run length that each residue stands for; 0 when every residue is kept. */
   readonly shift: number
   /** Whether every coefficient rounds to zero. */
   readonly isZero: boolean
 }
 
 /**
- * A constant that is kept as the integers that its coefficients are, or half of them: see
- * `circuit/expansion.ts`.
+ * A constant that is kept as the integers of its coefficients, of which the first half suffices: see
+ * `schedule/constant-storage.ts`.
  */
 export interface IntegerConstant {
-  /** Address of half of `count` signed words, or of as many whole doubles. */
+  /** Address of count / 2 signed words, or of as many integral doubles. */
   readonly address: number
   /** As in `EncodedConstant`. */
   readonly count: number
@@ -46,18 +50,17 @@ export interface IntegerConstant {
   readonly isZero: boolean
 }
 
-const FORMS: readonly ConstantForm[] = ['normal', 'extended', 'lifted', 'addend']
-/** Forms by number, after those of coefficients. */
+const FORMS: readonly ConstantForm[] = ['normal', 'extended', 'timesP', 'addend']
+/** Numbers of forms; 0 and 1 are those of coefficients. */
 const formNumber = (form: ConstantForm, primes: number): number => 2 + FORMS.indexOf(form) + 4 * primes
 const WORDS = 0
 const DOUBLES = 1
 
 /**
- * Encodes the constants of a circuit when they are first asked for, and keeps them on the heap until `free`.
+ * Encodes the constants of a circuit at their first use, and keeps them on the heap until `free`.
  *
- * A vector of period p is a polynomial in X^(N / 2p), whose transform is that of size 2p with each entry
- * standing for N / 2p equal ones (`PeriodicEncoder` says why): no more than 2p residues for each prime are
- * made and kept.
+ * A vector of period p is a polynomial in X^(N / 2p). Its transform is that of size 2p, each entry repeated N
+ * / 2p times (see `PeriodicEncoder`), so that at most 2p residues for each prime are computed and kept.
  */
 export class ConstantStore {
   readonly isExpanded: ExpansionRule
@@ -68,9 +71,7 @@ export class ConstantStore {
   readonly #bits: readonly number[]
   #constants: ConstantList
 
-  /**
-   * @param isExpanded says which weights are to be asked for by `integers`, and which addends by `doubles`
-   */
+  /** @param isExpanded says which weights callers must get by `integers`, and which addends by `doubles` */
   constructor(context: SimdContext, constants: ConstantList, isExpanded: ExpansionRule = NO_EXPANSION) {
     this.#context = context
     this.#constants = constants
@@ -80,12 +81,12 @@ export class ConstantStore {
     this.#encodings = new Encodings(constants.length)
   }
 
-  /** Bytes of all that has been encoded. */
+  /** Bytes of all encoded constants. */
   bytes = 0
 
   /**
-   * Calls a function that asks for constants, and forgets them afterwards, but not what they were encoded to:
-   * they take memory too. From then on nothing is to be asked for but here.
+   * Gives access to the constants while `body` runs, and forgets their values afterwards to free memory;
+   * their encodings stay. Once it was used, constants may only be encoded within it.
    *
    * @param constants the same ones each time
    */
@@ -99,9 +100,9 @@ export class ConstantStore {
   }
 
   /**
-   * The plaintext of a constant; the same one when it is asked for again.
+   * The plaintext of a constant, encoded at the first request.
    *
-   * @param scale coefficients are multiplied by it and rounded to the nearest integer, halves to the even one
+   * @param scale coefficients are multiplied by it and rounded to the nearest integer, halves to even
    * @param primes number of data primes, level + 1
    * @throws LEVEL_EXHAUSTED when the constant does not fit the level's modulus; TOO_LARGE
    */
@@ -110,25 +111,28 @@ export class ConstantStore {
     return this.#once(id, scale, number, primes, () => this.#encode(id, scale, primes, form))
   }
 
-  /** Words of a constant modulo each prime, or as integers. */
+  /** Words that a constant takes modulo each prime, or as integers. */
   words(id: ConstantId): number {
     return encodedWords(periodOf(this.#constants.at(id)!), this.#context.ring)
   }
 
   /**
-   * The coefficients of a weight that `isExpanded`; the same ones when they are asked for again. @throws as
-   * `encoded`
+   * The coefficients of a weight that `isExpanded`, computed at the first request.
+   * @throws as `encoded`
    */
   integers(id: ConstantId, scale: number, primes: number): IntegerConstant {
     return this.#once(id, scale, WORDS, primes, () => this.#round(id, scale, Int32Array))
   }
 
-  /** The coefficients of an addend that `isExpanded`, as `integers`. @throws as `encoded` */
+  /**
+   * The coefficients of an addend that `isExpanded`, computed at the first request.
+   * @throws as `encoded`
+   */
   doubles(id: ConstantId, scale: number, primes: number): IntegerConstant {
     return this.#once(id, scale, DOUBLES, primes, () => this.#round(id, scale, Float64Array))
   }
 
-  /** What was encoded before, or is now. */
+  /** The encoding of an earlier request, or a new one. */
   #once(
     id: ConstantId,
     scale: number,
@@ -148,8 +152,8 @@ export class ConstantStore {
   }
 
   /**
-   * The first half of the coefficients: the middle one is zero, and those behind it are the negatives of
-   * these.
+   * Rounds the first half of the coefficients. The middle coefficient is zero, and the second half are the
+   * negatives of the first half.
    */
   #round(id: ConstantId, scale: number, type: typeof Int32Array | typeof Float64Array): Encoding {
     const { heap } = this.#context
@@ -170,15 +174,18 @@ export class ConstantStore {
     return { address, isZero }
   }
 
-  /** Residues for each prime of a polynomial in X^(N / size), and log2 of how many each stands for. */
+  /**
+   * For a polynomial in X^(N / size): residues for each prime, and log2 of the run length that each stands
+   * for.
+   */
   #shape(size: number): { readonly count: number; readonly shift: number } {
     const { ring, kernels } = this.#context
-    // Blocks that are shorter than what `dot` works on at a time are written out.
+    // Runs that are shorter than the granule of `dot` are written out.
     const isWhole = ring / size < Math.max(kernels.DOT_GRANULE.value, LEAST_BLOCK)
     return isWhole ? { count: ring, shift: 0 } : { count: size, shift: log2Exact(ring / size) }
   }
 
-  /** Gives all encoded constants back; programs that read them must not be run any more. */
+  /** Frees all encoded constants; programs that read them must not run any more. */
   free(): void {
     this.#arena.free()
     this.#encodings.clear()
@@ -197,7 +204,7 @@ export class ConstantStore {
     new Float64Array(heap.memory.buffer, source, size).set(coefficients)
     for (let place = 0; place < limbs; place++) {
       const at = address + 4 * count * place
-      // The special primes follow all primes of the data.
+      // The special primes follow all data primes.
       const index = place < primes ? place : place - primes + parameters.primes.length
       this.#encodeLimb(source, at, size, scale, index, form)
       if (count !== size) spread(heap.words(at, count), size)
@@ -214,15 +221,15 @@ export class ConstantStore {
     index: number,
     form: ConstantForm,
   ): void {
-    const { kernels, moduli } = this.#context
-    const modulus = moduli[index]
-    kernels.reduceDoubles(at, source, scale, size, modulus.q)
-    // Tables of smaller transforms are the beginnings of larger ones.
-    kernels.nttForward(at, modulus.forward, modulus.quotients, size, modulus.q)
+    const { call, moduli } = this.#context
+    const { q, forward, quotients, montgomery } = moduli[index]
+    call('reduceDoubles', { out: at, values: source, scale, size, q })
+    // Tables of smaller transforms are prefixes of those of larger ones.
+    call('nttForward', { values: at, table: forward, quotients, size, q })
     if (form === 'addend') return
-    const factor = form === 'lifted' ? this.#context.lifted[index] : modulus.montgomery
-    if (size < 4) scalePlain(this.#context.heap.words(at, size), factor.w, modulus.q)
-    else kernels.scale(at, at, 0, factor.w, factor.quotient, size, modulus.q)
+    const factor = form === 'timesP' ? this.#context.timesPFactors[index] : montgomery
+    if (size < 4) scalePlain(this.#context.heap.words(at, size), factor.w, q)
+    else call('scale', { out: at, a: at, bias: 0, ...factor, size, q })
   }
 
   #embedding(id: ConstantId): Float64Array {
@@ -245,12 +252,12 @@ function roundsToZero(coefficients: Float64Array, scale: number): boolean {
   return true
 }
 
-/** Doubles of this size have no bits below one. */
+/** Doubles of this size have no fractional bits. */
 const NO_FRACTION = 1.5 * 2 ** 52
 /** As the kernels round: halves to the even neighbour. @param value below 2^51 in absolute value */
 const roundToEven = (value: number): number => value + NO_FRACTION - NO_FRACTION
 
-/** Writes out blocks of equal residues in place, the last one first. */
+/** Repeats each residue in place to its full run, from the last one to the first. */
 function spread(residues: Uint32Array, size: number): void {
   const block = residues.length / size
   for (let i = size - 1; i >= 0; i--) residues.fill(residues[i], i * block, (i + 1) * block)

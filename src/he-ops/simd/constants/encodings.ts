@@ -1,13 +1,13 @@
 /**
- * Words of a row: the number of scale and form, the address with whether all is zero, and the row before of
- * the constant.
+ * Words of a row: the number of its scale and form; the address, with the zero flag in its lowest bit; and
+ * the constant's previous row.
  */
 const ROW = 3
 const FIRST_ROWS = 1024
-/** Addresses are even: their lowest bit is free. */
+/** Addresses are even, so that the lowest bit is free for the flag. */
 const ZERO = 1
 
-/** Where a constant lies that has been encoded, and whether all of it is zero. */
+/** The address of an encoded constant, and whether all of it is zero. */
 export interface Encoding {
   /** A multiple of two below 2^32. */
   readonly address: number
@@ -15,15 +15,15 @@ export interface Encoding {
 }
 
 /**
- * What constants have been encoded to. Circuits have millions of them, and objects for each would take
- * several times the memory of a table of words.
+ * A table of encoded constants. Circuits have millions of them: objects would take several times the memory
+ * of these words.
  */
 export class Encodings {
   #rows = new Uint32Array(ROW * FIRST_ROWS)
   #count = 0
-  /** One more than the last row of each constant. */
+  /** For each constant, one more than the index of its last row. */
   readonly #last: Uint32Array
-  /** By scale and form: few of both, and a number for each pair. */
+  /** A number for each pair of scale and form, of which there are few. */
   readonly #pairs = new Map<number, Map<number, number>>()
   #pairCount = 0
 
@@ -31,7 +31,7 @@ export class Encodings {
     this.#last = new Uint32Array(constants)
   }
 
-  /** @param form a number for what the constant is encoded as, and modulo which primes */
+  /** @param form a number for the encoding's form and its primes */
   find(id: number, scale: number, form: number): Encoding | undefined {
     const pair = this.#pairs.get(scale)?.get(form)
     if (pair === undefined) return undefined

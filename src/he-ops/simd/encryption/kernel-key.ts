@@ -14,30 +14,29 @@ import { negatedSecret } from './secret.ts'
 import { SymmetricEncryptor } from './symmetric-encryptor.ts'
 
 export interface KernelKeyOptions {
-  /** To work in: unused before, all zero after `delete`. Shared among threads where there are several. */
+  /** Working memory: unused before, all zero after `delete`. Shared where there are several threads. */
   readonly memory?: WebAssembly.Memory
-  /** Threads that refreshes may use, the calling one included; several of them need Node. Default 1. */
+  /** Threads for refreshes, the calling one included. More than one needs Node. Default 1. */
   readonly threads?: number
 }
 
-/** Threads that refresh, and their end. */
+/** The threads of refreshes. */
 type Threads = ProgramRunner & { close?(): Promise<void> }
 
 /**
- * A client's secret key in kernel memory, and what is made with it there: encryptions, and the keys that
- * servers evaluate with. It is gone from the memory with `delete`; threads have nothing of it but that
- * memory.
+ * A client's secret key in kernel memory. It encrypts, and makes the keys with which servers evaluate.
+ * `delete` removes it from the memory; other threads hold nothing of it outside that memory.
  */
 export class KernelKey {
   readonly context: SimdContext
   readonly #threads: number
   readonly #negated: number
   readonly #encryptor: SymmetricEncryptor
-  /** By the levels that they go from and to. */
+  /** By source level and target level. */
   readonly #refreshers = new Map<string, Refresher>()
-  /** Started with the first refresh. */
+  /** Started by the first refresh. */
   #runner: Promise<Threads> | undefined
-  /** Refreshes follow one another: there is one memory, and one set of threads. */
+  /** Refreshes are sequential, because there is one memory and one set of threads. */
   #last: Promise<unknown> = Promise.resolve()
   #refreshes = 0
   #isDeleted = false
@@ -73,7 +72,7 @@ export class KernelKey {
     }
   }
 
-  /** As `encryptSlots` of `seal/encryptor.ts`, of which this is the faster twin. */
+  /** As `encryptSlots` of `seal/encryptor.ts`, but faster. */
   encryptSlots(vectors: readonly Float64Array[], level: number, scale: number): PackedRlwe[] {
     this.#requirePresent()
     for (const vector of vectors) requireEncodable(this.context.parameters, vector, level, scale)
@@ -97,7 +96,7 @@ export class KernelKey {
   }
 
   /**
-   * Decrypts masked ciphertexts to integers, exactly, and encrypts these anew, with all threads.
+   * Decrypts masked ciphertexts to integers, exactly, and encrypts these integers anew, with all threads.
    *
    * @param masked at level `from`
    * @param to level of the fresh encryptions, not lower
@@ -116,15 +115,12 @@ export class KernelKey {
     }
   }
 
-  /** Makes keys for servers; has to be deleted before this. */
+  /** A maker of keys for servers. Delete it before this key. */
   keyMaker(): KernelKeyMaker {
     return new KernelKeyMaker(this.context, this.#encryptor, this.#negated)
   }
 
-  /**
-   * Overwrites all of the memory: at once, or when the refresh that is under way has ended, which is then
-   * refused.
-   */
+  /** Overwrites all of the memory: at once, or after the refresh that is running, which then fails. */
   delete(): void {
     this.#isDeleted = true
     this.#release()
@@ -150,7 +146,7 @@ export class KernelKey {
     if (this.#isDeleted) throw new PolyVeilError('INTERNAL', 'A secret key is used after it was deleted')
   }
 
-  /** No thread may be at work on memory that is overwritten. */
+  /** Waits for running refreshes: no thread may use memory that is overwritten. */
   #release(): void {
     if (!this.#isDeleted || this.#refreshes > 0) return
     wipe(this.context.heap.memory)
@@ -158,7 +154,10 @@ export class KernelKey {
     this.#runner = undefined
   }
 
-  /** @param write gets the address where the message's residues modulo q_0 .. q_level go, in NTT form */
+  /**
+   * @param write is called with the address of the message, and writes its residues modulo q_0 .. q_level, in
+   *   NTT form
+   */
   #encrypt(level: number, write: (message: number) => void): PackedRlwe {
     const { heap, limbBytes, ring } = this.context
     const message = heap.allocate((level + 1) * limbBytes)
@@ -171,9 +170,9 @@ export class KernelKey {
     }
   }
 
-  /** The vector's polynomial, its coefficients times the scale rounded to the nearest integers. */
+  /** Encodes a vector: coefficients times the scale, rounded to the nearest integers. */
   #encode(vector: Float64Array, scale: number, level: number, message: number): void {
-    const { heap, kernels, limbBytes, moduli, parameters, ring } = this.context
+    const { heap, call, limbBytes, moduli, parameters, ring } = this.context
     const slots = new Float64Array(parameters.slots)
     slots.set(vector)
     const coefficients = heap.allocate(8 * ring)
@@ -182,8 +181,8 @@ export class KernelKey {
     for (let i = 0; i <= level; i++) {
       const { q, forward, quotients } = moduli[i]
       const at = message + i * limbBytes
-      kernels.reduceDoubles(at, coefficients, scale, ring, q)
-      kernels.nttForward(at, forward, quotients, ring, q)
+      call('reduceDoubles', { out: at, values: coefficients, scale, size: ring, q })
+      call('nttForward', { values: at, table: forward, quotients, size: ring, q })
     }
     doubles.fill(0)
     heap.free(coefficients)
@@ -192,7 +191,7 @@ export class KernelKey {
 
 const wipe = ({ buffer }: WebAssembly.Memory): unknown => new Uint8Array(buffer).fill(0)
 
-/** Workers are Node's: elsewhere there is one thread. */
+/** Worker threads exist in Node only. */
 async function startThreads(context: SimdContext, threads: number): Promise<Threads> {
   if (threads === 1) return inlineRunner(context)
   const { ThreadPool } = await import('../threads/thread-pool.ts')

@@ -5,15 +5,15 @@ import { type ScaledSecrets, scaledSecrets } from './secret.ts'
 import type { SymmetricEncryptor } from './symmetric-encryptor.ts'
 
 /**
- * Makes a client's keys with the kernels. They are what node-seal's are (`seal/keys-switching.ts` says how):
- * encryptions of zero over all primes, and P * g_j * s' added to the first polynomial. Holds multiples of the
- * secret key until `delete`.
+ * Makes a client's keys with the kernels. They equal node-seal's in form (see `seal/keys/switching.ts`):
+ * encryptions of zero over all primes, with P * g_j * s' added to the first polynomial. Holds multiples of
+ * the secret key until `delete`.
  */
 export class KernelKeyMaker implements KeySetMaker {
   readonly #context: SimdContext
   readonly #encryptor: SymmetricEncryptor
   readonly #scaled: ScaledSecrets
-  /** P * sigma(s) modulo the data primes, for the Galois key that is being made. */
+  /** P * sigma(s) modulo the data primes, for the current Galois key. */
   readonly #rotated: number
 
   /**
@@ -36,11 +36,17 @@ export class KernelKeyMaker implements KeySetMaker {
   }
 
   galoisKey(element: number): PackedRlwe[] {
-    const { galois, kernels, limbBytes, parameters, ring } = this.#context
+    const { galois, call, limbBytes, parameters, ring } = this.#context
     const table = galois.table(element)
     for (let i = 0; i < parameters.primes.length; i++) {
       const at = i * limbBytes
-      kernels.permute(this.#rotated + at, this.#scaled.secret + at, table, galois.patterns, ring)
+      call('permute', {
+        out: this.#rotated + at,
+        a: this.#scaled.secret + at,
+        table,
+        patterns: galois.patterns,
+        size: ring,
+      })
     }
     return this.#switchingKey(this.#rotated)
   }

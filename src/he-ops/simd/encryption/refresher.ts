@@ -11,7 +11,7 @@ import { type LinkedProgram, linkProgram, type ProgramRunner } from '../threads/
 import { readPacked, writePacked } from '../values/packed-limbs.ts'
 import { requireSound } from '../values/pair-loader.ts'
 
-/** Ciphertexts of one run for each thread: enough that starting one costs little next to it. */
+/** Ciphertexts for each thread in one run: enough to make the cost of starting a run negligible. */
 const CIPHERTEXTS_PER_THREAD = 8
 
 /** Refreshes ciphertexts from one level to another, with all threads of a runner, in memory of its own. */
@@ -45,7 +45,7 @@ export class Refresher {
   /**
    * @param masked at the lower level; every residue is checked
    * @returns fresh encryptions of the same integers
-   * @throws TENSOR_MALFORMED when a residue is not below its prime; what the runner throws
+   * @throws TENSOR_MALFORMED when a residue is not below its prime; errors of the runner
    */
   async refresh(masked: readonly PackedFullRlwe[]): Promise<PackedRlwe[]> {
     const fresh: PackedRlwe[] = []
@@ -70,7 +70,7 @@ export class Refresher {
   #slot(): Reencryption {
     const { heap, limbBytes } = this.#context
     const { fromPrimes, toPrimes } = this.#spec
-    // Packed residues and what unpacking may read behind them take less room than residues.
+    // A limb is large enough for its packed residues and the bytes behind them that unpacking may read.
     const [c0, c1] = [0, 1].map(() => heap.allocate(limbBytes * fromPrimes))
     const seed = heap.allocate(aligned(SEED_BYTES) + 4 * (2 * fromPrimes + toPrimes))
     const sound = seed + aligned(SEED_BYTES)
@@ -84,11 +84,11 @@ export class Refresher {
   }
 
   /**
-   * Once in some 2^16 times a word of a seed's stream is not taken for a residue, and what replaces it comes
-   * from elsewhere. The encryption is then thrown away for another, by a rule that looks at the public seed
-   * alone.
+   * Copies a fresh encryption. In about one of 2^16 encryptions a word of the seed's stream is rejected, and
+   * would be replaced from elsewhere in the stream. Such an encryption is discarded; this rule depends only
+   * on the public seed.
    *
-   * @returns nothing when the encryption has to be made anew
+   * @returns nothing when the encryption must be made again
    */
   #take({ to, seed, sound, rejected }: Reencryption): PackedRlwe | undefined {
     const { heap } = this.#context

@@ -4,27 +4,26 @@ import type { SimdContext } from '../context.ts'
 import { montgomery, shoup } from '../tables/modulus.ts'
 
 /**
- * Brings a secret key s into kernel memory: -s modulo all primes, in NTT form and Montgomery form.
+ * Writes a secret key s to kernel memory: -s modulo all primes, in NTT form and Montgomery form.
  *
  * @param secret residues of s modulo all primes
  * @returns the address
  */
 export function negatedSecret(context: SimdContext, secret: Polynomial): number {
-  const { heap, kernels, limbBytes, moduli, ring } = context
+  const { heap, call, limbBytes, moduli, ring } = context
   const negated = heap.allocate(moduli.length * limbBytes)
   moduli.forEach(({ prime, q }, i) => {
     const at = negated + i * limbBytes
     const words = heap.words(at, ring)
     for (let b = 0; b < ring; b++) words[b] = secret[2 * (i * ring + b)]
     const minus = shoup(BigInt(montgomery(-1n, prime)), prime)
-    kernels.scale(at, at, 0, minus.w, minus.quotient, ring, q)
+    call('scale', { out: at, a: at, bias: 0, ...minus, size: ring, q })
   })
   return negated
 }
 
 /**
- * What key switching keys hide, in kernel memory: addresses of polynomials modulo the data primes, in NTT
- * form.
+ * The secrets that key switching keys encrypt: addresses of polynomials modulo the data primes, in NTT form.
  */
 export interface ScaledSecrets {
   /** P * s, P being the product of the special primes. */
@@ -33,9 +32,9 @@ export interface ScaledSecrets {
   readonly square: number
 }
 
-/** @param negated address of -s, as `negatedSecret` gives it */
+/** @param negated address of -s, from `negatedSecret` */
 export function scaledSecrets(context: SimdContext, negated: number): ScaledSecrets {
-  const { heap, kernels, limbBytes, moduli, parameters, ring } = context
+  const { heap, call, limbBytes, moduli, parameters, ring } = context
   const special = parameters.specialPrimes.reduce((product, prime) => product * prime, 1n)
   const secret = heap.allocate(parameters.primes.length * limbBytes)
   const square = heap.allocate(parameters.primes.length * limbBytes)
@@ -43,14 +42,26 @@ export function scaledSecrets(context: SimdContext, negated: number): ScaledSecr
   parameters.primes.forEach((_, i) => {
     const { prime, q, inverse, chunk } = moduli[i]
     const at = i * limbBytes
-    // Out of Montgomery form.
+    // The factor also removes the Montgomery form.
     const factor = shoup(-special * invert(2n ** 32n, prime), prime)
-    kernels.scale(secret + at, negated + at, 0, factor.w, factor.quotient, ring, q)
+    call('scale', { out: secret + at, a: negated + at, bias: 0, ...factor, size: ring, q })
     heap.words(terms, 2).set([secret + at, negated + at])
-    kernels.dot(square + at, 0, 0, terms, 1, 0, ring, q, inverse, chunk, 0)
-    // That was P * s * -s; `dot` divides by 2^32.
+    call('dot', {
+      out: square + at,
+      blockTerms: 0,
+      blockCount: 0,
+      vectorTerms: terms,
+      vectorCount: 1,
+      from: 0,
+      length: ring,
+      q,
+      inverse,
+      chunk,
+      bias: 0,
+    })
+    // The product is P * s * -s: its sign is changed. `dot` has divided by 2^32.
     const sign = shoup(-1n, prime)
-    kernels.scale(square + at, square + at, 0, sign.w, sign.quotient, ring, q)
+    call('scale', { out: square + at, a: square + at, bias: 0, ...sign, size: ring, q })
   })
   heap.free(terms)
   return { secret, square }

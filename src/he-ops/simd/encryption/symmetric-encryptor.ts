@@ -3,7 +3,6 @@ import { type PackedRlwe, packedBytes, SEED_BYTES } from '../../../wire/index.ts
 import { log2Exact } from '../../encoding/order.ts'
 import type { SimdContext } from '../context.ts'
 import { binomial, sampleScratch } from '../operations/sample.ts'
-import { kernelCalls } from '../program/program.ts'
 import { reduceSmall } from './small-polynomial.ts'
 
 // Encryptions as SEAL's `encrypt_zero_symmetric` makes them,
@@ -13,10 +12,10 @@ import { reduceSmall } from './small-polynomial.ts'
 // a being uniform, expanded from a seed of the platform's generator as SEAL expands it, and e the error,
 // centred binomial integers of the platform's generator, the same modulo all primes.
 
-/** Address of what is added to c0 modulo prime `i`, in NTT form, if anything. */
+/** Address of the polynomial that is added to c0 modulo prime `i`, in NTT form, if any. */
 export type Addend = (i: number) => number | undefined
 
-/** Makes encryptions under the secret key of what lies in kernel memory. */
+/** Encrypts polynomials in kernel memory under the secret key. */
 export class SymmetricEncryptor {
   readonly #context: SimdContext
   readonly #negatedSecret: number
@@ -24,12 +23,12 @@ export class SymmetricEncryptor {
   readonly #scratch: number
   /** a modulo all primes. */
   readonly #uniform: number
-  /** One polynomial's residues modulo one prime each. */
+  /** Residues of one polynomial modulo one prime. */
   readonly #error: number
   readonly #work: number
   readonly #packed: number
   readonly #random: number
-  /** Terms of a `dot`: two of blocks and one of vectors. */
+  /** Terms of a `dot`: two block terms and one vector term. */
   readonly #blockTerms: number
   readonly #vectorTerms: number
 
@@ -50,15 +49,14 @@ export class SymmetricEncryptor {
   }
 
   /**
-   * A fresh encryption of zero modulo the first primes of the context, and what is to be added to its first
-   * polynomial.
+   * Encrypts zero modulo the first primes of the context, and adds `addend` to the first polynomial.
    *
-   * @param primes how many
+   * @param primes their number
    */
   encrypt(primes: number, addend: Addend = () => undefined): PackedRlwe {
-    const { heap, kernels, ring } = this.#context
+    const { heap, call, ring } = this.#context
     const seed = this.#drawSeed(primes)
-    const { offset } = binomial(kernelCalls(kernels), this.#context, this.#error, this.#random)
+    const { offset } = binomial(call, this.#context, this.#error, this.#random)
     const limbs = Array.from({ length: primes }, (_, i) => {
       reduceSmall(this.#context, i, this.#error, Number(offset), this.#work)
       this.#minusProduct(i, this.#work, this.#work, addend(i))
@@ -69,19 +67,24 @@ export class SymmetricEncryptor {
   }
 
   /**
-   * A fresh seed, its a being written modulo all primes. Once in some 2^16 times a word of a seed's stream is
-   * not taken for a residue, and what replaces it comes from behind the words of all primes. The seed is then
-   * thrown away for another.
+   * Draws a fresh seed, and writes its a modulo all primes. In about one of 2^16 seeds a word of the stream
+   * is rejected, and would be replaced by a word behind those of all primes. Such a seed is discarded.
    */
   #drawSeed(primes: number): Uint8Array {
-    const { heap, kernels, limbBytes, moduli, ring } = this.#context
+    const { heap, call, kernels, limbBytes, moduli, ring } = this.#context
     const chunks = (8 * ring) / kernels.CHUNK_BYTES.value
     for (;;) {
-      kernels.random(this.#seed, SEED_BYTES)
+      call('random', { address: this.#seed, bytes: SEED_BYTES })
       let rejected = 0
       for (let i = 0; i < primes && rejected === 0; i++) {
-        const out = this.#uniform + i * limbBytes
-        rejected = kernels.uniform(out, this.#seed, i * chunks, ring, moduli[i].q, this.#scratch)
+        rejected = call('uniform', {
+          out: this.#uniform + i * limbBytes,
+          seed: this.#seed,
+          firstChunk: i * chunks,
+          size: ring,
+          q: moduli[i].q,
+          scratch: this.#scratch,
+        })
       }
       if (rejected === 0) return heap.bytes(this.#seed, SEED_BYTES).slice()
     }
@@ -89,7 +92,7 @@ export class SymmetricEncryptor {
 
   /** out = addend - a * s - subtrahend modulo prime `i`. */
   #minusProduct(i: number, out: number, subtrahend: number, addend?: number): void {
-    const { heap, kernels, limbBytes, moduli, negatedOnes, ones, ring } = this.#context
+    const { heap, call, limbBytes, moduli, negatedOnes, ones, ring } = this.#context
     const { q, inverse, chunk } = moduli[i]
     const shift = log2Exact(ring)
     const added = addend === undefined ? [] : [addend, ones + 4 * i, shift]
@@ -97,15 +100,26 @@ export class SymmetricEncryptor {
     const at = i * limbBytes
     heap.words(this.#blockTerms, blocks.length).set(blocks)
     heap.words(this.#vectorTerms, 2).set([this.#uniform + at, this.#negatedSecret + at])
-    const count = blocks.length / 3
-    kernels.dot(out, this.#blockTerms, count, this.#vectorTerms, 1, 0, ring, q, inverse, chunk, 0)
+    call('dot', {
+      out,
+      blockTerms: this.#blockTerms,
+      blockCount: blocks.length / 3,
+      vectorTerms: this.#vectorTerms,
+      vectorCount: 1,
+      from: 0,
+      length: ring,
+      q,
+      inverse,
+      chunk,
+      bias: 0,
+    })
   }
 
   #pack(i: number, residues: number): PackedRlwe['limbs'][number] {
-    const { heap, kernels, moduli, ring } = this.#context
+    const { heap, call, moduli, ring } = this.#context
     const { prime } = moduli[i]
     const bits = bitLength(prime)
-    kernels.pack(this.#packed, residues, bits, ring)
+    call('pack', { out: this.#packed, source: residues, bits, size: ring })
     return { prime, bits, bytes: heap.bytes(this.#packed, packedBytes(ring, bits)).slice() }
   }
 }

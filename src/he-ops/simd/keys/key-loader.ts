@@ -2,19 +2,18 @@ import { digitCount } from '../../../circuit/parameters/parameters.ts'
 import { type PackedRlwe, SEED_BYTES } from '../../../wire/index.ts'
 import type { SimdContext } from '../context.ts'
 import { aligned } from '../memory/ranges.ts'
-import { kernelCalls } from '../program/program.ts'
 import { linkProgram, type ProgramRunner } from '../threads/run.ts'
 import { emitPairLoads, NOTES_BYTES, type PairLoad, pairLoadScratch, prepare } from '../values/load-pair.ts'
 import { requireSound } from '../values/pair-loader.ts'
 import { SeedExpander } from '../values/seeds.ts'
 import type { SwitchingKey } from './switching-key.ts'
 
-/** Moves key switching keys from frames to kernel memory, with all threads. */
+/** Loads key switching keys from frames to kernel memory, with all threads. */
 export class KeyLoader {
   readonly #context: SimdContext
   readonly #runner: ProgramRunner
   readonly #seeds: SeedExpander
-  /** The pairs of one key as they travel: what is noted, the seed, packed residues. */
+  /** Staging memory for the pairs of one key: notes, seed, packed residues. */
   readonly #staging: number
 
   constructor(context: SimdContext, runner: ProgramRunner) {
@@ -30,13 +29,13 @@ export class KeyLoader {
   }
 
   /**
-   * Unpacks a key, checks every residue, expands the seeds, and brings all to the form in which keys are
-   * used.
+   * Unpacks a key, checks every residue, expands the seeds, and converts everything to the form in which
+   * programs read keys.
    *
    * @param pairs over all primes
-   * @param key where they go
-   * @param table address of the permutation that the key goes through, if any
-   * @throws TENSOR_MALFORMED when a residue is not below its prime; what the runner throws
+   * @param key addresses that are written
+   * @param table address of the permutation that is applied to the key, if any
+   * @throws TENSOR_MALFORMED when a residue is not below its prime; errors of the runner
    */
   async load(pairs: readonly PackedRlwe[], key: SwitchingKey, table: number | undefined): Promise<void> {
     const loads = pairs.map((pair, j) => this.#stage(pair, j, key, table))
@@ -67,7 +66,7 @@ export class KeyLoader {
     return aligned(moduli.length * NOTES_BYTES + SEED_BYTES + packed)
   }
 
-  /** Copies a pair to where all threads can read it. */
+  /** Copies a pair to memory that all threads can read. */
   #stage({ limbs, seed }: PackedRlwe, j: number, key: SwitchingKey, table: number | undefined): PairLoad {
     const { heap } = this.#context
     const notes = this.#staging + j * this.#pairBytes
@@ -89,7 +88,7 @@ export class KeyLoader {
     }
   }
 
-  /** Looks at what was noted. */
+  /** Reads the notes of a pair. */
   #complete(pair: PackedRlwe, load: PairLoad): void {
     const notes = this.#context.heap.words(load.notes, 2 * pair.limbs.length)
     let rejected = 0
@@ -100,16 +99,16 @@ export class KeyLoader {
     if (rejected > 0) this.#expandExactly(pair, load)
   }
 
-  /** The second polynomial once more, when a word of its seed's stream has to be drawn anew. */
+  /** Expands the second polynomial again, for seeds with a rejected word. */
   #expandExactly({ limbs, seed }: PackedRlwe, { polynomials, table }: PairLoad): void {
-    const { heap, kernels, limbBytes, ring } = this.#context
+    const { heap, call, limbBytes, ring } = this.#context
     const primes = limbs.map(({ prime }) => prime)
     const scratch = heap.allocate(limbBytes)
     this.#seeds.expandExactly(seed, primes, ring).forEach((residues, index) => {
       const to = polynomials[1] + index * limbBytes
       const from = table === undefined ? to : scratch
       heap.words(from, ring).set(Uint32Array.from(residues, Number))
-      prepare(kernelCalls(kernels), this.#context, index, from, to, table)
+      prepare(call, this.#context, index, from, to, table)
     })
     heap.free(scratch)
   }

@@ -6,20 +6,20 @@ import { inlineRunner, type ProgramRunner } from '../threads/run.ts'
 import { KeyLoader } from './key-loader.ts'
 import { type SwitchingKey, switchingKeyBytes } from './switching-key.ts'
 
-/** What a program reads of a key set. */
+/** Keys that a program reads. */
 export interface SimdKeys {
-  /** For relinearisation, from the square of the secret key. */
+  /** Relinearisation key: from the square of the secret key. */
   readonly relinKey: SwitchingKey
   /**
-   * By rotation steps. Each is permuted by the inverse of its automorphism, so that sums of digits times key
-   * are permuted afterwards, once.
+   * By rotation steps. Each key is permuted by the inverse of its automorphism, so that a sum of digits times
+   * key is permuted once, afterwards.
    */
   readonly galoisKeys: ReadonlyMap<number, SwitchingKey>
 }
 
 /**
- * The keys of one client in kernel memory, loaded as circuits ask for them: what one circuit has brought in
- * serves the others. On the heap until `free`.
+ * The keys of one client in kernel memory, on the heap until `free`. Each circuit loads the keys that it
+ * needs and that no circuit has loaded before.
  */
 export class SimdKeySet implements SimdKeys {
   readonly #context: SimdContext
@@ -41,19 +41,19 @@ export class SimdKeySet implements SimdKeys {
     return this.#galoisKeys
   }
 
-  /** Kernel memory that the keys take. */
+  /** Bytes of kernel memory that the keys take. */
   get bytes(): number {
     return this.#keys.length * switchingKeyBytes(this.#context.parameters)
   }
 
   /**
-   * Loads what is not there yet, key by key, checking every residue on the way. One call at a time.
+   * Loads the missing keys one after the other, and checks every residue. Only one call at a time.
    *
    * @param wantedSteps rotation steps of a circuit; further keys of the set are not loaded
-   * @param runner does the work; by default the calling thread
+   * @param runner of the loading programs; by default the calling thread
    * @throws KEYS_MISSING with the Galois elements that the set lacks, before anything is loaded;
-   *   TENSOR_MALFORMED; TOO_LARGE when the memory does not suffice; what `runner` throws. Keys loaded before
-   *   stay.
+   *   TENSOR_MALFORMED; TOO_LARGE when the memory does not suffice; errors of `runner`. Keys that were loaded
+   *   before stay.
    */
   async load(
     reader: KeySetReader,
@@ -66,7 +66,7 @@ export class SimdKeySet implements SimdKeys {
       let next = wanted[0]?.read()
       for (const [i, { element, keep }] of wanted.entries()) {
         const pairs = await next
-        // Read while this key is being worked on.
+        // Read ahead, while this key is loaded.
         next = wanted[i + 1]?.read()
         next?.catch(() => {})
         keep(await this.#loadKey(loader, pairs, element))
@@ -82,7 +82,7 @@ export class SimdKeySet implements SimdKeys {
     this.#relinKey = undefined
   }
 
-  /** The keys to load, the relinearisation key among them. */
+  /** The keys to load, including the relinearisation key. */
   #wanted(reader: KeySetReader, steps: readonly number[]): WantedKey[] {
     const { ring } = this.#context
     const elements = new Map(steps.map((step) => [step, galoisElement(ring, step)]))
@@ -127,7 +127,7 @@ export class SimdKeySet implements SimdKeys {
 
 /** A key that is to be loaded. */
 interface WantedKey {
-  /** Of the automorphism by whose inverse the key is permuted; 1 for none. */
+  /** The Galois element of the automorphism whose inverse permutes the key; 1 for no permutation. */
   readonly element: number
   read(): Promise<readonly PackedRlwe[]>
   keep(key: SwitchingKey): void

@@ -5,22 +5,25 @@ import { shoup } from '../tables/modulus.ts'
 import { PairLoader } from '../values/pair-loader.ts'
 
 /**
- * The client's public key as ciphertexts of one level are re-randomised with it: modulo the level's primes
- * and one more, the divisor. A public key modulo fewer primes is still one.
+ * The client's public key for re-randomising ciphertexts of one level: modulo the level's primes and one
+ * more, the divisor. A public key modulo fewer primes is a public key too.
  */
 export interface OutputKey {
   readonly level: number
   /**
-   * Addresses of both polynomials, in NTT form and Montgomery form, prime after prime: divided by the divisor
-   * modulo the level's primes, and as they are modulo the divisor, which comes last.
+   * Addresses of both polynomials, in NTT form and Montgomery form, prime after prime. Modulo the level's
+   * primes they are divided by the divisor; modulo the divisor, which comes last, they are not.
    */
   readonly polynomials: readonly [c0: number, c1: number]
 }
 
-/** Index of the modulus that re-randomising at a level encrypts under beside the level's, and divides by. */
+/**
+ * Index of the divisor: the additional modulus under which re-randomising at a level encrypts, and by which
+ * it then divides.
+ */
 export const divisorOf = (level: number): number => level + 1
 
-/** What re-randomises the ciphertexts that leave the server, one key for each level at which some do. */
+/** Public keys for the ciphertexts that are sent, one for each of their levels. */
 export class OutputKeys {
   readonly #context: SimdContext
   readonly #keys: ReadonlyMap<number, OutputKey>
@@ -32,9 +35,9 @@ export class OutputKeys {
 
   /**
    * @param reader of a key set whose digest has been checked; every residue of its public key is checked here
-   * @param levels of the ciphertexts that leave
-   * @throws TENSOR_MALFORMED when a residue is not below its prime; TOO_LARGE. Nothing is left in kernel
-   *   memory then
+   * @param levels of the ciphertexts that are sent
+   * @throws TENSOR_MALFORMED when a residue is not below its prime; TOO_LARGE. After an error nothing stays
+   *   in kernel memory
    */
   static async load(
     context: SimdContext,
@@ -54,7 +57,7 @@ export class OutputKeys {
     })
   }
 
-  /** The key of a level that was asked for. */
+  /** The key of one of the levels. */
   at(level: number): OutputKey {
     return this.#keys.get(level)!
   }
@@ -68,15 +71,16 @@ export class OutputKeys {
 
 /** @param whole addresses of the public key's polynomials modulo all primes, in NTT form */
 function outputKey(context: SimdContext, whole: readonly number[], level: number): OutputKey {
-  const { heap, kernels, limbBytes, moduli, ring } = context
+  const { heap, call, limbBytes, moduli, ring } = context
   const divisor = divisorOf(level)
   const [c0, c1] = whole.map((from) => {
     const to = heap.allocate(limbBytes * (divisor + 1))
     for (let i = 0; i <= divisor; i++) {
       const { prime, q } = moduli[i]
       const inverse = i === divisor ? 1n : invert(moduli[divisor].prime, prime)
-      const { w, quotient } = shoup(inverse * 2n ** 32n, prime)
-      kernels.scale(to + i * limbBytes, from + i * limbBytes, 0, w, quotient, ring, q)
+      const factor = shoup(inverse * 2n ** 32n, prime)
+      const at = i * limbBytes
+      call('scale', { out: to + at, a: from + at, bias: 0, ...factor, size: ring, q })
     }
     return to
   })

@@ -1,12 +1,12 @@
 import type { Heap } from './heap.ts'
 
 const SLAB_BYTES = 256 * 1024
-/** What is larger has a place of its own on the heap. */
+/** Larger ranges are allocated on the heap one by one. */
 const LARGEST_SHARED = SLAB_BYTES / 8
-/** Vectors of the kernels. */
+/** Width of the kernels' vectors. */
 const ALIGNMENT = 16
 
-/** Memory for many small things that are given back together. */
+/** Memory for many small objects that are freed together. */
 export class Arena {
   readonly #heap: Heap
   readonly #owned: number[] = []
@@ -30,7 +30,7 @@ export class Arena {
     return address
   }
 
-  /** Memory that is overwritten by whoever asks next. */
+  /** Scratch memory; the next caller overwrites it. */
   scratch(bytes: number): number {
     if (this.#scratch === undefined || this.#scratch.bytes < bytes) {
       this.#scratch = { address: this.#own(bytes), bytes }
@@ -38,7 +38,7 @@ export class Arena {
     return this.#scratch.address
   }
 
-  /** Gives all of it back. */
+  /** Frees everything. */
   free(): void {
     for (const address of this.#owned.splice(0)) this.#heap.free(address)
     this.#next = 0

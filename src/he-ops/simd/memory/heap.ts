@@ -5,43 +5,43 @@ import { ALIGNMENT, aligned, Ranges } from './ranges.ts'
 const PAGE_BYTES = 65536
 
 /**
- * The kernel memory of one engine, which grows as ranges of it are asked for. One thread owns the heap;
- * others use the addresses that it gives them.
+ * The kernel memory of one engine, which grows on demand. One thread owns the heap; other threads use the
+ * addresses that it passes to them.
  */
 export class Heap {
   readonly memory: WebAssembly.Memory
   readonly #limit: number
-  /** Address 0 means nothing. */
+  /** Address 0 is reserved for "none". */
   readonly #ranges = new Ranges(ALIGNMENT)
-  /** What `attempt` calls that are under way have allocated, the innermost last. */
+  /** Allocations of the running `attempt` calls, the innermost last. */
   readonly #attempts: Set<number>[] = []
   #peak = 0
 
-  /** @param limit most bytes the memory may grow to; by default what 32-bit addresses reach */
+  /** @param limit most bytes to which the memory may grow; by default all that 32-bit addresses reach */
   constructor(memory: WebAssembly.Memory, limit = MOST_ENGINE_BYTES) {
     this.memory = memory
     this.#limit = limit
   }
 
-  /** Bytes handed out. */
+  /** Bytes allocated. */
   get used(): number {
     return this.#ranges.used
   }
 
-  /** The most bytes the heap has spanned, from address 0 on. */
+  /** The largest extent of the heap so far, from address 0 on. */
   get peak(): number {
     return this.#peak
   }
 
   /**
-   * The address of `bytes` new bytes, whatever they hold; a multiple of a cache line, never 0.
+   * Allocates bytes with arbitrary contents. The address is a multiple of a cache line, and not 0.
    *
-   * @throws TOO_LARGE when the memory may not or cannot grow so far; the heap is then as it was
+   * @throws TOO_LARGE when the memory may not or cannot grow enough; the heap is then unchanged
    */
   allocate(bytes: number): number {
     const start = this.#ranges.allocate(bytes)
     try {
-      // Not to the end of the ranges: what was refused before may have been beyond any limit.
+      // Not to the end of the ranges: an allocation that failed may have been beyond any limit.
       this.#reach(start + aligned(bytes))
       this.#attempts.at(-1)?.add(start)
       return start
@@ -51,22 +51,25 @@ export class Heap {
     }
   }
 
-  /** Gives back what `allocate` gave. @throws INTERNAL for any other address */
+  /**
+   * Frees a range.
+   * @throws INTERNAL for an address that `allocate` did not return
+   */
   free(start: number): void {
     this.#ranges.free(start)
     for (const made of this.#attempts) made.delete(start)
   }
 
   /**
-   * Runs a body that allocates several times; when it throws, all that it allocated and did not free is given
-   * back.
+   * Runs a body that allocates several times. When it throws, everything that it allocated and did not free
+   * is freed.
    */
   attempt<T>(body: () => T): T {
     const made = new Set<number>()
     this.#attempts.push(made)
     try {
       const result = body()
-      // What encloses this attempt may still fail.
+      // The enclosing attempt may still fail.
       const outer = this.#attempts.at(-2)
       for (const start of made) outer?.add(start)
       return result
@@ -78,7 +81,7 @@ export class Heap {
     }
   }
 
-  /** A view of words; it ends to be one when the memory grows. */
+  /** A view of words; invalid once the memory grows. */
   words(address: number, length: number): Uint32Array {
     return new Uint32Array(this.memory.buffer, address, length)
   }

@@ -3,13 +3,13 @@ import { PolyVeilError } from '../../../errors/index.ts'
 /** Addresses are multiples of a cache line. */
 export const ALIGNMENT = 64
 
-/** The bytes that a range of `bytes` takes: at least one cache line. */
+/** Bytes of a range, rounded up to cache lines; at least one. */
 export const aligned = (bytes: number): number =>
   Math.max(ALIGNMENT, Math.ceil(bytes / ALIGNMENT) * ALIGNMENT)
 
 /**
- * Hands out ranges of a line that begins at `origin` and has no end: the first gap that is large enough is
- * taken. It plans addresses only; whether there is memory at them is the owner's to see to.
+ * Allocates ranges of addresses from `origin` on, first fit, without an upper limit. It plans addresses only;
+ * the owner provides the memory.
  */
 export class Ranges {
   /** Gaps in ascending order, no two of them adjacent. */
@@ -22,17 +22,17 @@ export class Ranges {
     this.#end = origin
   }
 
-  /** Bytes handed out. */
+  /** Bytes allocated. */
   get used(): number {
     return this.#used
   }
 
-  /** Behind the last byte that was ever handed out. */
+  /** The end of the last range that was ever allocated. */
   get end(): number {
     return this.#end
   }
 
-  /** @returns the start of `bytes` new bytes, a multiple of `ALIGNMENT` beyond the origin */
+  /** @returns the start of a new range, a multiple of `ALIGNMENT` beyond the origin */
   allocate(bytes: number): number {
     const size = aligned(bytes)
     const start = this.#takeGap(size) ?? this.#extend(size)
@@ -41,7 +41,11 @@ export class Ranges {
     return start
   }
 
-  /** Gives a range back. @param start as `allocate` returned it @throws INTERNAL for any other */
+  /**
+   * Frees a range.
+   * @param start as `allocate` returned it
+   * @throws INTERNAL for any other
+   */
   free(start: number): void {
     const size = this.#sizes.get(start)
     if (size === undefined) throw new PolyVeilError('INTERNAL', 'Memory is freed that was not allocated')
@@ -77,7 +81,7 @@ export class Ranges {
     if (index > 0) this.#join(index - 1)
   }
 
-  /** Joins a gap with the one behind it where they touch. */
+  /** Joins a gap with the next one where they touch. */
   #join(index: number): void {
     const gap = this.#gaps[index]
     const following = this.#gaps[index + 1]

@@ -2,17 +2,18 @@ import { log2Exact } from '../../encoding/order.ts'
 import type { SimdContext } from '../context.ts'
 import type { Call, ProgramBuilder } from '../program/program.ts'
 import type { BaseConversion } from '../tables/base-conversion.ts'
+import { inverseArguments } from '../tables/modulus.ts'
 
-// The steps of a base conversion as kernel calls. Where the sources are: residue y_i at `temporary` + i
-// limbs, the quotients u behind them.
+// The steps of a base conversion as kernel calls. Its working memory, `temporary`, has one limb for each
+// source, with the residues y_i, and then one limb for the quotients u.
 
 /**
- * Sources may be larger than the target's prime, so that fewer products than the prime's own `chunk` fit: see
- * `dot`.
+ * Products that `dot` may add up before it reduces. It is smaller than the target's own `chunk`, because
+ * sources may be larger than the target's prime.
  */
 export const CONVERSION_CHUNK = 8
 
-/** The y of source i, from its residues in NTT form. */
+/** Computes y_i of source i from its residues in NTT form. */
 function source(
   call: Call,
   context: SimdContext,
@@ -23,24 +24,14 @@ function source(
 ): void {
   const modulus = context.moduli[conversion.sources[i]]
   const { bias, scale } = conversion.steps[i]
-  call('copy', to, from, context.ring)
-  call(
-    'nttInverse',
-    to,
-    modulus.backward,
-    modulus.quotients,
-    context.ring,
-    modulus.q,
-    modulus.inverseSize.w,
-    modulus.inverseSize.quotient,
-    modulus.last.w,
-    modulus.last.quotient,
-  )
-  if (bias !== 0 || scale.w !== 1)
-    call('scale', to, to, bias, scale.w, scale.quotient, context.ring, modulus.q)
+  call('copy', { out: to, a: from, size: context.ring })
+  call('nttInverse', inverseArguments(modulus, context.ring, to))
+  if (bias !== 0 || scale.w !== 1) {
+    call('scale', { out: to, a: to, bias, ...scale, size: context.ring, q: modulus.q })
+  }
 }
 
-/** The y of source i, from coefficients. */
+/** Computes y_i of source i from coefficients. */
 function coefficients(
   call: Call,
   context: SimdContext,
@@ -51,10 +42,10 @@ function coefficients(
 ): void {
   const { q } = context.moduli[conversion.sources[i]]
   const { bias, scale } = conversion.steps[i]
-  call('scale', to, from, bias, scale.w, scale.quotient, context.ring, q)
+  call('scale', { out: to, a: from, bias, ...scale, size: context.ring, q })
 }
 
-/** The quotients u, exactly. */
+/** Computes the quotients u exactly. */
 function exactQuotients(
   call: Call,
   context: SimdContext,
@@ -63,17 +54,31 @@ function exactQuotients(
 ): void {
   const count = conversion.sources.length
   const out = temporary + count * context.limbBytes
-  call('exactQuotients', out, temporary, context.limbBytes, count, conversion.exactTable, context.ring)
+  call('exactQuotients', {
+    out,
+    y: temporary,
+    stride: context.limbBytes,
+    count,
+    table: conversion.exactTable,
+    size: context.ring,
+  })
 }
 
-/** The quotients u, in single precision. */
+/** Computes the quotients u in single precision. */
 function quotients(call: Call, context: SimdContext, conversion: BaseConversion, temporary: number): void {
   const count = conversion.sources.length
   const out = temporary + count * context.limbBytes
-  call('quotients', out, temporary, context.limbBytes, count, conversion.reciprocals, context.ring)
+  call('quotients', {
+    out,
+    y: temporary,
+    stride: context.limbBytes,
+    count,
+    reciprocals: conversion.reciprocals,
+    size: context.ring,
+  })
 }
 
-/** The `dot` terms of a target: the y_i and u, each with its one weight. */
+/** The `dot` terms of a target: the y_i and u, with one weight each. */
 function terms(
   context: SimdContext,
   conversion: BaseConversion,
@@ -92,14 +97,14 @@ function terms(
 const termCount = ({ sources, needsQuotients }: BaseConversion): number =>
   sources.length + (needsQuotients ? 1 : 0)
 
-/** Primes at most so many times the target's are what the `lift` kernel takes. */
-const LIFT_RATIO = 5n
+/** The `reduce` kernel takes source primes at most this many times the target's prime. */
+const REDUCE_RATIO = 5n
 
-/** Whether the residues of the one source are an integer that a few subtractions reduce. */
-const isLift = ({ moduli }: SimdContext, { sources }: BaseConversion, index: number): boolean =>
-  sources.length === 1 && moduli[sources[0]].prime <= LIFT_RATIO * moduli[index].prime
+/** Whether there is one source, with residues that a few subtractions reduce modulo the target. */
+const isReduction = ({ moduli }: SimdContext, { sources }: BaseConversion, index: number): boolean =>
+  sources.length === 1 && moduli[sources[0]].prime <= REDUCE_RATIO * moduli[index].prime
 
-/** Writes the calls that make the residues modulo target `index`, in NTT form, at `to`. */
+/** Emits the calls that write the residues modulo target `index`, in NTT form, to `to`. */
 type TargetWriter = (call: Call, index: number, to: number) => void
 
 function targetWriter(
@@ -111,15 +116,27 @@ function targetWriter(
   const { moduli, ring } = context
   const count = termCount(conversion)
   return (call, index, to) => {
-    const { q, inverse, forward, quotients: distance } = moduli[index]
+    const { q, inverse, forward, quotients } = moduli[index]
     const bias = conversion.bias(index)
-    if (isLift(context, conversion, index)) {
-      call('lift', to, temporary, bias, ring, q)
+    if (isReduction(context, conversion, index)) {
+      call('reduce', { out: to, a: temporary, bias, size: ring, q })
     } else {
       const table = builder.table(terms(context, conversion, temporary, index))
-      call('dot', to, table, count, 0, 0, 0, ring, q, inverse, CONVERSION_CHUNK, bias)
+      call('dot', {
+        out: to,
+        blockTerms: table,
+        blockCount: count,
+        vectorTerms: 0,
+        vectorCount: 0,
+        from: 0,
+        length: ring,
+        q,
+        inverse,
+        chunk: CONVERSION_CHUNK,
+        bias,
+      })
     }
-    call('nttForward', to, forward, distance, ring, q)
+    call('nttForward', { values: to, table: forward, quotients, size: ring, q })
   }
 }
 

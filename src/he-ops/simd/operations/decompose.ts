@@ -5,31 +5,31 @@ import type { BaseConversion } from '../tables/base-conversion.ts'
 import { limbsOf } from '../values/values.ts'
 import { convert } from './convert.ts'
 
-/** The digits of one polynomial, each modulo all primes of its level and the special ones, in NTT form. */
+/** The digits of one polynomial, each modulo all primes of its level and the special primes, in NTT form. */
 export interface Decomposition {
   readonly digits: number
   /** Address of digit j modulo the prime at `place` among data and special primes. */
   address(j: number, place: number): number
-  /** Ends the digits' life. */
+  /** Frees the digits. */
   free(): void
 }
 
 /**
- * How residues become the integers that digits are: as those of least absolute value, or, of one prime alone,
- * as they are, in 0 .. q - 1. The latter is how SEAL does it. Their mean of q / 2 makes errors that are up to
- * some fifty times the typical one in slots 0 and 1 and few others (see `keySwitchingNoise`).
+ * The integers that digits stand for: those of least absolute value (`centred`), or those in 0 .. q - 1
+ * (`positive`, for digits of one prime only), as in SEAL. Positive digits have the mean q / 2, which makes
+ * errors up to some fifty times the typical one in slots 0 and 1 and a few others (see `keySwitchingNoise`).
  */
 export type DigitForm = 'centred' | 'positive'
 
 /**
- * Decomposes polynomials for key switching. Digit j is the polynomial modulo k data primes, k being the
- * number of special primes, as an integer.
+ * Decomposes polynomials for key switching (ModUp of each digit). Digit j is the polynomial modulo k data
+ * primes, as an integer; k is the number of special primes.
  *
  * Source: Han and Ki, "Better Bootstrapping for Approximate Homomorphic Encryption", ePrint 2019/688, section
  * 3.
  *
- * @param polynomials addresses of polynomials of `primes` data primes; unchanged, and read again by whoever
- *   uses digits
+ * @param polynomials addresses of polynomials of `primes` data primes; unchanged. Users of the digits read
+ *   them again
  */
 export function emitDecompositions(
   builder: ProgramBuilder,
@@ -39,14 +39,16 @@ export function emitDecompositions(
   form: DigitForm = 'centred',
 ): Decomposition[] {
   const tasks = polynomials.map((polynomial) => decompositionTask(builder, context, polynomial, primes, form))
-  builder.phase(tasks.flatMap((task) => task.lifts))
-  builder.phase(tasks.flatMap((task) => task.extensions))
+  builder.phase(tasks.flatMap((task) => task.sources))
+  builder.phase(tasks.flatMap((task) => task.modUps))
   return tasks.map((task) => task.decomposition)
 }
 
 interface DecompositionTask {
-  readonly lifts: Item[]
-  readonly extensions: Item[]
+  /** The residues of each digit, as its base conversion takes them. */
+  readonly sources: Item[]
+  /** The base conversions of each digit to all other primes (ModUp). */
+  readonly modUps: Item[]
   readonly decomposition: Decomposition
 }
 
@@ -68,9 +70,9 @@ function decompositionTask(
       extension: builder.allocate(limbBytes * indices.length),
     }
   })
-  // What the conversions start from lies apart, for the extension reads it while it writes.
+  // The sources have memory of their own, because ModUp reads them while it writes.
   const temporaries = digits.map(({ own }) => builder.allocate(limbBytes * (own.length + 1)))
-  const lifts = digits.map(
+  const sources = digits.map(
     ({ own, conversion }, j): Item =>
       (call) => {
         own.forEach((index, i) => {
@@ -86,15 +88,15 @@ function decompositionTask(
         if (conversion.needsQuotients) convert.quotients(call, context, conversion, temporaries[j])
       },
   )
-  const extensions = digits.flatMap(({ own, conversion, extension }, j) =>
-    extensionItems(builder, context, conversion, temporaries[j], extension, indices, own),
+  const modUps = digits.flatMap(({ own, conversion, extension }, j) =>
+    modUpItems(builder, context, conversion, temporaries[j], extension, indices, own),
   )
   return {
-    lifts,
-    extensions,
+    sources,
+    modUps,
     decomposition: {
       digits: digits.length,
-      // Modulo its own primes a digit is the polynomial itself.
+      // Modulo its own primes the digit is the polynomial itself.
       address: (j, place) =>
         digits[j].own.includes(indices[place])
           ? polynomial + limbBytes * place
@@ -107,7 +109,7 @@ function decompositionTask(
   }
 }
 
-function extensionItems(
+function modUpItems(
   builder: ProgramBuilder,
   context: SimdContext,
   conversion: BaseConversion,

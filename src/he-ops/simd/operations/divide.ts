@@ -4,22 +4,22 @@ import type { BaseConversion } from '../tables/base-conversion.ts'
 import { limbs, limbsOf, type Value } from '../values/values.ts'
 import { convert } from './convert.ts'
 
-/** The division of a value by its topmost primes, with rounding to the nearest. */
+/** Division of a value by its topmost primes, rounded to the nearest integer. */
 export interface Division {
   /** Unchanged; normal or extended. */
   readonly from: Value
-  /** Normal, at the same or a lower level; not in `from`'s memory. */
+  /** Normal, at the same or a lower level; its memory is not part of `from`'s. */
   readonly out: Value
 }
 
 /**
- * Divides by the special primes of extended values and by the data primes that `out` lacks, all at once:
- * rescaling, the last step of key switching, or both. With one prime the result is SEAL's to the bit
- * (`divide_and_round_q_last_ntt_inplace` and `switch_key_inplace` of SEAL 4.1). Scales fall by the data
- * primes' product.
+ * Divides extended values by the special primes (ModDown), and by the data primes that `out` lacks
+ * (rescaling), in one division. With one prime the result is bit for bit that of SEAL 4.1
+ * (`divide_and_round_q_last_ntt_inplace` and `switch_key_inplace`). Scales are divided by the product of the
+ * dropped data primes.
  *
- * Takes up to three phases, and for each polynomial memory for as many limbs as there are primes to divide
- * by, and one more.
+ * Takes up to three phases. For each polynomial it takes memory for one limb for each dropped prime, and one
+ * more.
  */
 export function emitDivisions(
   builder: ProgramBuilder,
@@ -27,7 +27,7 @@ export function emitDivisions(
   work: readonly Division[],
 ): void {
   const tasks = work.flatMap((division) => polynomialTasks(builder, context, division))
-  builder.phase(tasks.flatMap((task) => task.lifts))
+  builder.phase(tasks.flatMap((task) => task.sources))
   builder.phase(tasks.flatMap((task) => task.quotients))
   builder.phase(tasks.flatMap((task) => task.divisions))
   for (const { temporary } of tasks) builder.free(temporary)
@@ -35,7 +35,7 @@ export function emitDivisions(
 
 interface PolynomialTask {
   readonly temporary: number
-  readonly lifts: Item[]
+  readonly sources: Item[]
   readonly quotients: Item[]
   readonly divisions: Item[]
 }
@@ -50,11 +50,11 @@ function polynomialTasks(
   const dropped = all.slice(out.primes)
   const conversion = context.conversion(dropped, true)
   return from.polynomials.map((source, p) => {
-    // The residues to divide by, out of NTT form, and behind them the quotients of the conversion.
+    // One limb for each dropped prime, as coefficients, and one for the quotients of the base conversion.
     const temporary = builder.allocate(limbBytes * (dropped.length + 1))
     return {
       temporary,
-      lifts: dropped.map((_, i) => (call) => {
+      sources: dropped.map((_, i) => (call) => {
         convert.source(
           call,
           context,
@@ -95,6 +95,14 @@ function divisions(
     const at = place * context.limbBytes
     write(call, index, scratch)
     const { w, quotient } = conversion.inverse(index)
-    call('subtractScale', target + at, source + at, scratch, w, quotient, context.ring, modulus.q)
+    call('subtractScale', {
+      out: target + at,
+      a: source + at,
+      b: scratch,
+      w,
+      quotient,
+      size: context.ring,
+      q: modulus.q,
+    })
   })
 }

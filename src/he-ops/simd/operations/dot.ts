@@ -7,19 +7,20 @@ import type { Item, ProgramBuilder } from '../program/program.ts'
 import { limbsOf, type Value } from '../values/values.ts'
 import { Expansion, expansionBytes } from './expand.ts'
 import { byInputs } from './shared-inputs.ts'
+import type { TermTable } from './terms.ts'
 import type { Dot } from './weighted-sum.ts'
 
 /**
- * Inputs of one stretch of residues, of all sums that share them, are to stay in the second-level cache while
- * all outputs read them.
+ * Sums that share inputs are computed range by range of residues: a range's inputs of all these sums should
+ * fit the second-level cache.
  */
 const CACHE_BYTES = 256 * 1024
-const LEAST_STRETCH = 512
+const LEAST_RANGE = 512
 
 /**
- * Weighted sums of ciphertexts. Outputs that read the same inputs should come in one call: stretches of
- * residues are worked through for all of them. Summands stay as they are. One phase, or two for each part of
- * the work that has weights which are kept as integers.
+ * Weighted sums of ciphertexts. Pass outputs that read the same inputs in one call: they are computed range
+ * by range of residues, all outputs for each range. Summands are unchanged. Takes one phase, or two for each
+ * part of the work that has weights kept as integers.
  *
  * @throws CONFIG_INVALID when every weight of a sum rounds to zero: the result would hide nothing
  */
@@ -40,7 +41,7 @@ export function emitDots(
   }
 }
 
-/** A sum or difference of which one side at least is extended. */
+/** A sum or difference with an extended value on at least one side. */
 export interface MixedSum {
   readonly kind: 'add' | 'subtract'
   readonly left: Value
@@ -49,7 +50,7 @@ export interface MixedSum {
   readonly out: Value
 }
 
-/** Sums and differences of an extended and a normal value, which is lifted: multiplied by P. One phase. */
+/** Sums and differences of an extended and a normal value, which is multiplied by P. One phase. */
 export function emitMixedSums(
   builder: ProgramBuilder,
   context: SimdContext,
@@ -65,14 +66,14 @@ export function emitMixedSums(
   )
 }
 
-/** One summand of a sum, and where its weights are. */
+/** One summand of a sum, and the address of its weights. */
 interface Summand {
   readonly value: Value
-  /** Address of the weights of the first limb; those of the others follow, N >> shift words for each. */
+  /** Address of the weights of the first limb; those of the other limbs follow, N >> shift words each. */
   readonly weights: number
   /**
-   * The same for limbs modulo special primes, counted from the first limb of all; used where the value has
-   * such limbs.
+   * As `weights`, for limbs modulo special primes: also an address counted from the first limb. Used where
+   * the value has limbs modulo special primes.
    */
   readonly specialWeights: number
   /** As in `EncodedConstant`. */
@@ -91,7 +92,7 @@ function summandsOf(
 ): Summand[] {
   const summands: Summand[] = []
   for (const { value, constant } of terms) {
-    const form = value.extended ? 'extended' : out.extended ? 'lifted' : 'normal'
+    const form = value.extended ? 'extended' : out.extended ? 'timesP' : 'normal'
     const store = constants.isExpanded(constant, constantScale, 'weight') ? expansion : constants
     const { address, shift, isZero } = store.encoded(constant, constantScale, out.primes, form)
     if (!isZero) summands.push({ value, weights: address, specialWeights: address, shift })
@@ -103,14 +104,15 @@ function summandsOf(
 }
 
 /**
- * A value itself, or its negative, lifted where the sum is extended and it is not: one weight for each limb.
+ * A value or its negative, with one weight for each limb. A normal value is multiplied by P where the sum is
+ * extended.
  */
 function unitSummand(context: SimdContext, value: Value, sign: 1 | -1): Summand {
-  const { lifts, ones, negatedLifts, negatedOnes } = context
-  const normal = sign === 1 ? lifts : negatedLifts
+  const { timesP, ones, negatedTimesP, negatedOnes } = context
+  const normal = sign === 1 ? timesP : negatedTimesP
   const extended = sign === 1 ? ones : negatedOnes
-  // Weights lie by the number of the modulus; a value's limbs modulo special primes follow those it has of
-  // the data.
+  // Weights are ordered by the index of the modulus. A value's limbs modulo special primes follow directly
+  // those modulo its data primes.
   const skipped = context.parameters.primes.length - value.primes
   return {
     value,
@@ -125,21 +127,21 @@ function emitSums(builder: ProgramBuilder, context: SimdContext, work: readonly 
   builder.phase(groups.flatMap((sums) => sumItems(builder, context, sums)))
 }
 
-/** Items of sums that read the same inputs: stretch after stretch, each for all of them. */
+/** Items of sums that read the same inputs: range by range of residues, all sums for each range. */
 function sumItems(builder: ProgramBuilder, context: SimdContext, work: readonly Sum[]): Item[] {
   const sums = work.map((sum) => sumTables(builder, context, sum))
   const inputs = new Set(work.flatMap(({ terms }) => terms.map(({ value }) => value))).size
-  // What is read once has nothing to stay in a cache for.
-  const stretch = work.length === 1 ? context.ring : stretchFor(context.ring, inputs)
+  // A single sum reads each input once, so that a cache is of no use.
+  const range = work.length === 1 ? context.ring : rangeFor(context.ring, inputs)
   const places = Math.max(...sums.map(({ limbs }) => limbs.length))
   const items: Item[] = []
   for (let place = 0; place < places; place++) {
     for (let p = 0; p < 2; p++) {
-      for (let from = 0; from < context.ring; from += stretch) {
+      for (let from = 0; from < context.ring; from += range) {
         for (const { limbs, polynomials } of sums) {
           if (place >= limbs.length) continue
           const { index, tables } = limbs[place]
-          items.push(dotItem(context, polynomials[p], tables[p], index, place * context.ring + from, stretch))
+          items.push(dotItem(context, polynomials[p], tables[p], index, place * context.ring + from, range))
         }
       }
     }
@@ -147,30 +149,21 @@ function sumItems(builder: ProgramBuilder, context: SimdContext, work: readonly 
   return items
 }
 
-function stretchFor(ring: number, inputs: number): number {
-  let stretch = ring
-  while (stretch > LEAST_STRETCH && 4 * stretch * inputs > CACHE_BYTES) stretch /= 2
-  return stretch
-}
-
-/** Terms as the `dot` kernel takes them. */
-interface TermTable {
-  readonly blocks: number
-  readonly blockCount: number
-  readonly vectors: number
-  readonly vectorCount: number
+function rangeFor(ring: number, inputs: number): number {
+  let range = ring
+  while (range > LEAST_RANGE && 4 * range * inputs > CACHE_BYTES) range /= 2
+  return range
 }
 
 interface SumTables {
   readonly polynomials: readonly number[]
-  /** By place: the modulus, and for each polynomial the terms that have this limb. */
+  /** By place: the index of the modulus, and for each polynomial its terms. */
   readonly limbs: readonly { readonly index: number; readonly tables: readonly TermTable[] }[]
 }
 
 /**
- * One table of terms for all limbs modulo data primes, and one for those modulo special primes: the limbs of
- * values and weights follow one another, so that a limb's residues are reached by counting from those of the
- * first.
+ * One table of terms serves all limbs modulo data primes, and one all limbs modulo special primes: limbs of
+ * values and weights are contiguous, so that `from` selects a limb by its distance from the first one.
  */
 function sumTables(builder: ProgramBuilder, context: SimdContext, { out, terms }: Sum): SumTables {
   const { polynomials, primes, extended } = out
@@ -202,23 +195,22 @@ function termTable(
     else vectors.push(value.polynomials[p], address)
   }
   return {
-    blocks: builder.table(blocks),
+    blockTerms: builder.table(blocks),
     blockCount: blocks.length / 3,
-    vectors: builder.table(vectors),
+    vectorTerms: builder.table(vectors),
     vectorCount: vectors.length / 2,
   }
 }
 
-/** @param from of the residue to begin with, counted from the first one of the first limb */
+/** @param from first residue, counted from the first residue of the first limb */
 function dotItem(
   { moduli }: SimdContext,
   to: number,
-  { blocks, blockCount, vectors, vectorCount }: TermTable,
+  terms: TermTable,
   index: number,
   from: number,
   length: number,
 ): Item {
   const { q, inverse, chunk } = moduli[index]
-  return (call) =>
-    call('dot', to, blocks, blockCount, vectors, vectorCount, from, length, q, inverse, chunk, 0)
+  return (call) => call('dot', { out: to, ...terms, from, length, q, inverse, chunk, bias: 0 })
 }

@@ -3,7 +3,7 @@ import type { SimdContext } from '../context.ts'
 import type { Item, ProgramBuilder } from '../program/program.ts'
 import { type Limb, limbs, type Value } from '../values/values.ts'
 
-/** An operation on two values of one shape, and where its result goes. */
+/** A sum or a difference of two values of one shape, and the place of its result. */
 export interface Binary {
   readonly kind: 'add' | 'subtract'
   readonly left: Value
@@ -11,7 +11,7 @@ export interface Binary {
   readonly out: Value
 }
 
-/** Sums and differences of values that are all normal or all extended, at one level each. One phase. */
+/** Sums and differences of two values that are both normal or both extended, at one level. One phase. */
 export function emitBinaries(builder: ProgramBuilder, context: SimdContext, work: readonly Binary[]): void {
   const items: Item[] = []
   for (const { kind, left, right, out } of work) {
@@ -19,14 +19,13 @@ export function emitBinaries(builder: ProgramBuilder, context: SimdContext, work
       const at = place * context.limbBytes
       items.push((call) => {
         out.polynomials.forEach((polynomial, p) => {
-          call(
-            kind,
-            polynomial + at,
-            left.polynomials[p] + at,
-            right.polynomials[p] + at,
-            context.ring,
-            modulus.q,
-          )
+          call(kind, {
+            out: polynomial + at,
+            a: left.polynomials[p] + at,
+            b: right.polynomials[p] + at,
+            size: context.ring,
+            q: modulus.q,
+          })
         })
       })
     }
@@ -41,15 +40,27 @@ export interface Product {
   readonly out: Value
 }
 
-/** Products slot by slot, still to be relinearised; scales multiply, levels are one and stay. One phase. */
+/** Slot-wise products, to be relinearised. Scales multiply; both levels are the same, and stay. One phase. */
 export function emitProducts(builder: ProgramBuilder, context: SimdContext, work: readonly Product[]): void {
   const items: Item[] = []
   for (const { left, right, out } of work) {
     for (const { place, modulus } of limbs(context, out)) {
       const at = place * context.limbBytes
-      const operands = [out, left, right].flatMap(({ polynomials }) => polynomials.map((p) => p + at))
+      const { q, inverse, square } = modulus
       items.push((call) =>
-        call('multiplyPairs', ...operands, context.ring, modulus.q, modulus.inverse, modulus.square),
+        call('multiplyPairs', {
+          out0: out.polynomials[0] + at,
+          out1: out.polynomials[1] + at,
+          out2: out.polynomials[2] + at,
+          a0: left.polynomials[0] + at,
+          a1: left.polynomials[1] + at,
+          b0: right.polynomials[0] + at,
+          b1: right.polynomials[1] + at,
+          size: context.ring,
+          q,
+          inverse,
+          square,
+        }),
       )
     }
   }
@@ -57,8 +68,8 @@ export function emitProducts(builder: ProgramBuilder, context: SimdContext, work
 }
 
 /**
- * A value plus a plaintext encoded at the value's scale and level. The result's second polynomial is the
- * operand's: whoever makes `out` shares or copies it.
+ * The sum of a value and a plaintext that is encoded at the value's scale and level. The result has the
+ * operand's second polynomial: the creator of `out` shares it or copies it.
  */
 export interface PlainSum {
   readonly from: Value
@@ -66,13 +77,13 @@ export interface PlainSum {
   readonly out: Value
 }
 
-/** An addend whose residues are written, to scratch memory, when they are read. */
+/** An addend that is kept as integers. Its residues are written to scratch memory when they are needed. */
 export interface ExpandedAddend {
   /** As whole doubles. */
   readonly doubles: IntegerConstant
 }
 
-/** Sums of first polynomials and plaintexts. One phase; the operands stay as they are. */
+/** Adds plaintexts to first polynomials. One phase; operands are unchanged. */
 export function emitPlainSums(
   builder: ProgramBuilder,
   context: SimdContext,
@@ -93,10 +104,17 @@ function plainSumItem(
   return (call, scratch) => {
     if ('doubles' in addend) {
       const { address, count } = addend.doubles
-      call('expandDoubles', scratch, address, count, forward, quotients, q)
+      call('expandDoubles', { out: scratch, values: address, size: count, table: forward, quotients, q })
     }
     const { shift } = 'doubles' in addend ? addend.doubles : addend
     const residues = 'doubles' in addend ? scratch : addend.address + 4 * addend.count * place
-    call('addBlocks', out.polynomials[0] + at, from.polynomials[0] + at, residues, shift, ring, q)
+    call('addBlocks', {
+      out: out.polynomials[0] + at,
+      a: from.polynomials[0] + at,
+      w: residues,
+      shift,
+      size: ring,
+      q,
+    })
   }
 }

@@ -11,14 +11,16 @@ import type { Item, ProgramBuilder } from '../program/program.ts'
 import { limbsOf } from '../values/values.ts'
 import type { Dot } from './weighted-sum.ts'
 
-/** Words of one prime that one call of the kernel writes, about. */
+/** Words modulo one prime that one call of the kernel writes, roughly. */
 const RUN_WORDS = 8192
 
-/** Weights whose integers follow one another, as do the places of their residues: one call for each prime. */
+/**
+ * Weights with contiguous integers and contiguous residues: one kernel call for each prime expands them all.
+ */
 interface Run {
   readonly form: ConstantForm
   readonly indices: readonly number[]
-  /** Words of each. */
+  /** Words of each weight. */
   readonly size: number
   readonly from: number
   readonly to: number
@@ -26,8 +28,8 @@ interface Run {
 }
 
 /**
- * Writes the residues of weights that are kept as integers, for the sums of the phase that follows: each
- * integer times the form's factor modulo each prime, then transformed. The memory is the program's until
+ * Writes the residues of weights that are kept as integers, for the sums of the next phase: each integer is
+ * multiplied by the form's factor modulo each prime, and the result is transformed. The residues stay until
  * `free`.
  */
 export class Expansion {
@@ -39,7 +41,7 @@ export class Expansion {
   readonly #memory: number | undefined
   #next: number
 
-  /** @param bytes that all weights take which will be asked for */
+  /** @param bytes that the residues of all weights take */
   constructor(builder: ProgramBuilder, context: SimdContext, constants: ConstantStore, bytes: number) {
     this.#builder = builder
     this.#context = context
@@ -49,8 +51,8 @@ export class Expansion {
   }
 
   /**
-   * The residues as they will be, as `ConstantStore.encoded` gives them; the same ones when they are asked
-   * for again.
+   * The future residues of a weight, in the form of `ConstantStore.encoded`. Equal requests get the same
+   * residues.
    */
   encoded(id: ConstantId, scale: number, primes: number, form: ConstantForm): EncodedConstant {
     const key = `${id}/${scale}/${primes}/${form}`
@@ -62,7 +64,7 @@ export class Expansion {
     return constant
   }
 
-  /** One phase. */
+  /** Emits one phase. */
   emit(): void {
     this.#builder.phase(this.#runs.flatMap((run) => runItems(this.#context, run)))
   }
@@ -94,21 +96,34 @@ export class Expansion {
   }
 }
 
-/** One item for each prime. */
+/** Makes one item for each prime. */
 function runItems(context: SimdContext, { form, indices, size, from, to, count }: Run): Item[] {
   return indices.map((index, place) => {
     const modulus = context.moduli[index]
     const { q, forward, quotients } = modulus
-    const { w, quotient } = form === 'lifted' ? context.lifted[index] : modulus.montgomery
-    // A multiple of the prime that leaves no integer negative, and none beyond a word.
+    const { w, quotient } = form === 'timesP' ? context.timesPFactors[index] : modulus.montgomery
+    // A multiple of the prime that makes every integer non-negative and keeps it within a word.
     const bias = q * Math.ceil(INTEGER_BOUND / q)
     const out = to + 4 * size * place
     const stride = 4 * size * indices.length
-    return (call) => call('expand', out, stride, from, count, size, bias, w, quotient, forward, quotients, q)
+    return (call) =>
+      call('expand', {
+        out,
+        stride,
+        integers: from,
+        count,
+        size,
+        bias,
+        w,
+        quotient,
+        table: forward,
+        quotients,
+        q,
+      })
   })
 }
 
-/** The most that the weights of a sum take while they are expanded. */
+/** The most bytes that the residues of a sum's weights take. */
 export function expansionBytes(context: SimdContext, constants: ConstantStore, dot: Dot): number {
   const { terms, constantScale, out } = dot
   const special = context.parameters.specialPrimes.length

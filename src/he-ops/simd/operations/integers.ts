@@ -4,35 +4,35 @@ import type { Call, ProgramBuilder } from '../program/program.ts'
 import { montgomery } from '../tables/modulus.ts'
 import { CONVERSION_CHUNK } from './convert.ts'
 
-/** One integer for each coefficient, in kernel memory. */
+/** A polynomial's coefficients as integers, in kernel memory. */
 export interface Integers {
-  /** Address of N words, none of them 2^30 or more. */
+  /** Address of N words, each below 2^30. */
   readonly address: number
-  /** What is to be taken off each word. */
+  /** Subtracted from each word to get the coefficient. */
   readonly offset: bigint
 }
 
-/** Integers that a sum takes, each multiplied by `factor`. */
+/** Summand of a sum: integers times `factor`. */
 export interface Summand {
   readonly integers: Integers
   readonly factor: bigint
 }
 
-/** Writes residues of sums of integers: exactly, and never through floating point. */
+/** Writes residues of sums of integers, in exact integer arithmetic. */
 export class IntegerSums {
   readonly #builder: ProgramBuilder
   readonly #context: SimdContext
   /** Addresses of weights in Montgomery form, by modulus and weight. */
   readonly #weights = new Map<string, number>()
 
-  /** @param builder of the program that the calls are for */
+  /** @param builder of the program that gets the calls */
   constructor(builder: ProgramBuilder, context: SimdContext) {
     this.#builder = builder
     this.#context = context
   }
 
   /**
-   * The sum modulo one prime: coefficients, not in NTT form.
+   * Emits the sum modulo one prime, as coefficients.
    *
    * @param index of the modulus
    * @param out address of N words
@@ -48,7 +48,19 @@ export class IntegerSums {
     }
     const table = this.#builder.table(terms)
     const reduced = Number(((bias % prime) + prime) % prime)
-    call('dot', out, table, terms.length / 3, 0, 0, 0, ring, q, inverse, CONVERSION_CHUNK, reduced)
+    call('dot', {
+      out,
+      blockTerms: table,
+      blockCount: terms.length / 3,
+      vectorTerms: 0,
+      vectorCount: 0,
+      from: 0,
+      length: ring,
+      q,
+      inverse,
+      chunk: CONVERSION_CHUNK,
+      bias: reduced,
+    })
   }
 
   #weight(index: number, value: bigint): number {

@@ -4,8 +4,9 @@ import type { SwitchingKey } from '../keys/switching-key.ts'
 import type { Item, ProgramBuilder } from '../program/program.ts'
 import { limbs, type Value } from '../values/values.ts'
 import { type Decomposition, type DigitForm, emitDecompositions } from './decompose.ts'
+import type { TermTable } from './terms.ts'
 
-/** A rotation whose result stays extended. */
+/** A rotation; its result stays extended. */
 export interface Rotation {
   /** Normal, two polynomials. */
   readonly source: Value
@@ -16,8 +17,8 @@ export interface Rotation {
 }
 
 /**
- * Rotates values, each distinct source being decomposed once (hoisting). Galois keys lie permuted by the
- * inverse of their automorphism, so that digits meet them as they are and only the sum is permuted.
+ * Rotates values. Each distinct source is decomposed once (hoisting). Galois keys are kept permuted by the
+ * inverse of their automorphism, so that digits are multiplied as they are and only the sum is permuted.
  *
  * Sources: Halevi and Shoup, "Faster Homomorphic Linear Transformations in HElib", ePrint 2018/244, section
  * 4.2, for hoisting; Bossuat et al., ePrint 2020/1203, section 4, for permuting the sum and for staying in
@@ -25,7 +26,7 @@ export interface Rotation {
  *
  * Takes three phases, and memory for the digits of all sources at once.
  *
- * @param work at least one rotation, all of sources of one level; sources stay as they are
+ * @param work at least one rotation; all sources have one level, and are unchanged
  */
 export function emitRotations(
   builder: ProgramBuilder,
@@ -44,11 +45,11 @@ export function emitRotations(
   for (const decomposition of decompositions) decomposition.free()
 }
 
-/** Rotations by the same key next to each other: keys are what does not fit the caches. */
+/** Puts rotations by the same key next to each other: keys are larger than the caches. */
 const inKeyOrder = (work: readonly Rotation[]): Rotation[] =>
   [...Map.groupBy(work, ({ element }) => element).values()].flat()
 
-/** Limb by limb, so that the digits of one limb serve all rotations while they are in the cache. */
+/** Items limb by limb, so that the digits of one limb serve all rotations while they are in the cache. */
 function rotationItems(
   builder: ProgramBuilder,
   context: SimdContext,
@@ -62,18 +63,30 @@ function rotationItems(
         const { q, inverse, chunk } = moduli[index]
         const targets = galois.targets(element)
         const digits = digitsOf.get(source)!
-        const lifted = p === 0 && place < source.primes ? [source.polynomials[0]] : []
+        const timesP = p === 0 && place < source.primes ? [source.polynomials[0]] : []
         const to = out.polynomials[p] + place * limbBytes
         return (call) => {
-          const terms = switchTerms(builder, context, { digits, key, p, place, index, lifted })
-          call('dotPermuted', to, ...terms, ring, q, inverse, chunk, targets, galois.patterns)
+          const terms = switchTerms(builder, context, { digits, key, p, place, index, timesP })
+          call('dotPermuted', {
+            out: to,
+            blockTerms: terms.blockTerms,
+            blockCount: terms.blockCount,
+            vectorTerms: terms.vectorTerms,
+            vectorCount: terms.vectorCount,
+            size: ring,
+            q,
+            inverse,
+            chunk,
+            table: targets,
+            patterns: galois.patterns,
+          })
         }
       }),
     ),
   )
 }
 
-/** The relinearisation of a product of three polynomials; the result stays extended. */
+/** The relinearisation of a product of three polynomials; its result stays extended. */
 export interface Relinearisation {
   /** Normal, three polynomials. */
   readonly source: Value
@@ -83,10 +96,10 @@ export interface Relinearisation {
 }
 
 /**
- * Relinearises products, each third polynomial being decomposed and switched to the secret key. Levels and
+ * Relinearises products: each third polynomial is decomposed and switched to the secret key. Levels and
  * scales stay.
  *
- * @param work at least one product, all of one level; sources stay as they are
+ * @param work at least one product; all have one level, and are unchanged
  * @param form of the digits
  */
 export function emitRelinearisations(
@@ -111,9 +124,21 @@ export function emitRelinearisations(
               const { limbBytes, moduli, ring } = context
               const { q, inverse, chunk } = moduli[index]
               const digits = decompositions[i]
-              const lifted = place < source.primes ? [source.polynomials[p]] : []
-              const terms = switchTerms(builder, context, { digits, key, p, place, index, lifted })
-              call('dot', target + place * limbBytes, ...terms, 0, ring, q, inverse, chunk, 0)
+              const timesP = place < source.primes ? [source.polynomials[p]] : []
+              const terms = switchTerms(builder, context, { digits, key, p, place, index, timesP })
+              call('dot', {
+                out: target + place * limbBytes,
+                blockTerms: terms.blockTerms,
+                blockCount: terms.blockCount,
+                vectorTerms: terms.vectorTerms,
+                vectorCount: terms.vectorCount,
+                from: 0,
+                length: ring,
+                q,
+                inverse,
+                chunk,
+                bias: 0,
+              })
             },
         ),
       ),
@@ -125,33 +150,37 @@ export function emitRelinearisations(
 interface Switching {
   readonly digits: Decomposition
   readonly key: SwitchingKey
-  /** Which of the key's two polynomials. */
+  /** The index of one of the key's two polynomials. */
   readonly p: number
   readonly place: number
   readonly index: number
-  /** Polynomials that P times are added. */
-  readonly lifted: readonly number[]
+  /** Polynomials to which key switching is added, times P. */
+  readonly timesP: readonly number[]
 }
 
-/** The terms of one limb of sum over j of digit_j * key_j + P * lifted, as the `dot` kernels take them. */
+/** Terms of one limb of sum over j of digit_j * key_j + P * value, as the `dot` kernels take them. */
 function switchTerms(
   builder: ProgramBuilder,
   context: SimdContext,
-  { digits, key, p, place, index, lifted }: Switching,
-): readonly [blocks: number, blockCount: number, vectors: number, vectorCount: number] {
+  { digits, key, p, place, index, timesP }: Switching,
+): TermTable {
   const { ring, limbBytes } = context
-  const vectorTerms: number[] = []
-  for (let j = 0; j < digits.digits; j++) vectorTerms.push(digits.address(j, place), key.address(j, p, index))
-  const blockTerms = lifted.flatMap((polynomial) => [
+  const vectors: number[] = []
+  for (let j = 0; j < digits.digits; j++) vectors.push(digits.address(j, place), key.address(j, p, index))
+  const blocks = timesP.flatMap((polynomial) => [
     polynomial + place * limbBytes,
-    liftWeight(context, index),
+    weightOfP(context, index),
     log2Exact(ring),
   ])
-  const blocks = blockTerms.length > 0 ? builder.table(blockTerms) : 0
-  return [blocks, lifted.length, builder.table(vectorTerms), digits.digits]
+  return {
+    blockTerms: blocks.length > 0 ? builder.table(blocks) : 0,
+    blockCount: timesP.length,
+    vectorTerms: builder.table(vectors),
+    vectorCount: digits.digits,
+  }
 }
 
 /** Address of P modulo a data prime, in Montgomery form. */
-export function liftWeight(context: SimdContext, index: number): number {
-  return context.lifts + 4 * index
+export function weightOfP(context: SimdContext, index: number): number {
+  return context.timesP + 4 * index
 }

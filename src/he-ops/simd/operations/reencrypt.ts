@@ -9,7 +9,7 @@ import { IntegerSums, type Integers } from './integers.ts'
 import { binomial, sampleScratch } from './sample.ts'
 
 /**
- * Where a masked ciphertext and its fresh encryption lie. Packed residues follow one another prime after
+ * Addresses of a masked ciphertext and its fresh encryption. Packed residues are contiguous, prime after
  * prime.
  */
 export interface Reencryption {
@@ -17,18 +17,20 @@ export interface Reencryption {
   readonly from: readonly [c0: number, c1: number]
   /** Address of the fresh encryption's packed first polynomial. */
   readonly to: number
-  /** Address of the seed of its second one, which is drawn here. */
+  /** Address of the seed of the fresh encryption's second polynomial; drawn here. */
   readonly seed: number
-  /** Address of a word for each prime of each masked polynomial: whether all residues are below it. */
+  /**
+   * Address of one word for each prime of each masked polynomial: 1 when all residues are below the prime.
+   */
   readonly sound: number
   /**
-   * Address of a word for each prime of the fresh encryption: how many words of the seed's stream were not
-   * taken for residues. Unless all are zero the encryption is none, and has to be made anew.
+   * Address of one word for each prime of the fresh encryption: the number of words of the seed's stream that
+   * were rejected. If one of them is not zero, the encryption is invalid and must be made again.
    */
   readonly rejected: number
 }
 
-/** How masked ciphertexts are encrypted anew. */
+/** Shape and secret of re-encryptions. */
 export interface ReencryptionSpec {
   /** Number of primes of the masked ciphertexts. */
   readonly fromPrimes: number
@@ -41,12 +43,12 @@ export interface ReencryptionSpec {
 }
 
 /**
- * The client's half of a refresh: decrypts masked ciphertexts to integers, exactly, and encrypts these anew
- * under the secret key: c0 = m - (a s + e), with a expanded from a seed.
+ * The client's half of a refresh: decrypts masked ciphertexts to integers, exactly, and encrypts these
+ * integers anew under the secret key: c0 = m - (a s + e), where a is expanded from a seed.
  *
- * m is the integer of least absolute value with the decrypted residues: masks are uniform, and it may lie
- * next to either end of its range. So the base extension's quotients are exact ones. Modulo the primes that
- * the masked level has not, m + e is transformed at once.
+ * m is the integer of least absolute value with the decrypted residues. Masks are uniform, so m may be next
+ * to either end of its range, and the quotients of its base extension must be exact. Modulo the primes that
+ * the masked level lacks, m + e is transformed in one transform.
  *
  * One phase for each group of work.
  */
@@ -63,7 +65,10 @@ export class ReencryptionEmitter {
     this.#sums = new IntegerSums(builder, context)
   }
 
-  /** Adds a phase, an item for each ciphertext, which draws its random bytes on the thread that runs it. */
+  /**
+   * Adds a phase with one item for each ciphertext. An item draws its random bytes on the thread that runs
+   * it.
+   */
   phase(work: readonly Reencryption[]): void {
     this.#builder.phase(work.map((one) => this.#item(one)))
   }
@@ -72,11 +77,11 @@ export class ReencryptionEmitter {
     return (call, scratch) => {
       const space = workspace(this.#context, this.#spec, scratch)
       this.#decrypt(call, work, space)
-      this.#prepareLift(call, space)
-      call('random', work.seed, this.#spec.seedBytes)
+      this.#prepareExtension(call, space)
+      call('random', { address: work.seed, bytes: this.#spec.seedBytes })
       const errors = binomial(call, this.#context, space.errors, space.random)
       this.#encrypt(call, work, errors, space)
-      call('clear', scratch, space.random - scratch)
+      call('clear', { start: scratch, bytes: space.random - scratch })
     }
   }
 
@@ -88,26 +93,45 @@ export class ReencryptionEmitter {
     for (let i = 0; i < fromPrimes; i++) {
       const { prime, q, inverse, chunk } = moduli[i]
       const bits = bitLength(prime)
-      call('unpackNoted', space.work, first, bits, ring, q, sound + 4 * i)
-      call('unpackNoted', space.uniform, second, bits, ring, q, sound + 4 * (fromPrimes + i))
+      call('unpackNoted', { out: space.work, source: first, bits, size: ring, q, sound: sound + 4 * i })
+      call('unpackNoted', {
+        out: space.uniform,
+        source: second,
+        bits,
+        size: ring,
+        q,
+        sound: sound + 4 * (fromPrimes + i),
+      })
       const blocks = this.#builder.table([space.work, negatedOnes + 4 * i, log2Exact(ring)])
       const vectors = this.#builder.table([space.uniform, negated + i * limbBytes])
       const out = space.message + i * limbBytes
-      call('dot', out, blocks, 1, vectors, 1, 0, ring, q, inverse, chunk, 0)
+      call('dot', {
+        out,
+        blockTerms: blocks,
+        blockCount: 1,
+        vectorTerms: vectors,
+        vectorCount: 1,
+        from: 0,
+        length: ring,
+        q,
+        inverse,
+        chunk,
+        bias: 0,
+      })
       first += packedBytes(ring, bits)
       second += packedBytes(ring, bits)
     }
   }
 
-  #prepareLift(call: Call, { message, lift }: Workspace): void {
+  #prepareExtension(call: Call, { message, sources }: Workspace): void {
     const { limbBytes } = this.#context
     const { fromPrimes, toPrimes } = this.#spec
     if (toPrimes === fromPrimes) return
     const conversion = this.#conversion()
     for (let i = 0; i < fromPrimes; i++) {
-      convert.source(call, this.#context, conversion, i, message + i * limbBytes, lift + i * limbBytes)
+      convert.source(call, this.#context, conversion, i, message + i * limbBytes, sources + i * limbBytes)
     }
-    if (conversion.needsQuotients) convert.exactQuotients(call, this.#context, conversion, lift)
+    if (conversion.needsQuotients) convert.exactQuotients(call, this.#context, conversion, sources)
   }
 
   #encrypt(call: Call, work: Reencryption, errors: Integers, space: Workspace): void {
@@ -118,31 +142,63 @@ export class ReencryptionEmitter {
     let to = work.to
     for (let i = 0; i < toPrimes; i++) {
       const { prime, q, inverse, chunk, forward, quotients } = moduli[i]
-      call('uniformNoted', space.uniform, work.seed, i * chunks, ring, q, space.stream, work.rejected + 4 * i)
+      call('uniformNoted', {
+        out: space.uniform,
+        seed: work.seed,
+        firstChunk: i * chunks,
+        size: ring,
+        q,
+        scratch: space.stream,
+        rejected: work.rejected + 4 * i,
+      })
       if (i < fromPrimes) this.#sums.emit(call, i, [{ integers: errors, factor: 1n }], space.work)
-      else this.#lift(call, i, errors, space)
-      call('nttForward', space.work, forward, quotients, ring, q)
+      else this.#extend(call, i, errors, space)
+      call('nttForward', { values: space.work, table: forward, quotients, size: ring, q })
       const minus = negatedOnes + 4 * i
       const message = i < fromPrimes ? [space.message + i * limbBytes, minus, shift] : []
       const blocks = [space.work, minus, shift, ...message]
       const vectors = this.#builder.table([space.uniform, negated + i * limbBytes])
       const table = this.#builder.table(blocks)
-      call('dot', space.work, table, blocks.length / 3, vectors, 1, 0, ring, q, inverse, chunk, 0)
-      call('pack', to, space.work, bitLength(prime), ring)
+      call('dot', {
+        out: space.work,
+        blockTerms: table,
+        blockCount: blocks.length / 3,
+        vectorTerms: vectors,
+        vectorCount: 1,
+        from: 0,
+        length: ring,
+        q,
+        inverse,
+        chunk,
+        bias: 0,
+      })
+      call('pack', { out: to, source: space.work, bits: bitLength(prime), size: ring })
       to += packedBytes(ring, bitLength(prime))
     }
   }
 
-  /** Coefficients of -m + e modulo a prime that the masked level has not. */
-  #lift(call: Call, index: number, errors: Integers, { lift, work }: Workspace): void {
+  /** Writes the coefficients of -m + e modulo a prime that the masked level lacks. */
+  #extend(call: Call, index: number, errors: Integers, { sources, work }: Workspace): void {
     const { moduli, ones, ring } = this.#context
     const { q, inverse } = moduli[index]
     const conversion = this.#conversion()
-    const terms = convert.terms(this.#context, conversion, lift, index)
+    const terms = convert.terms(this.#context, conversion, sources, index)
     terms.push(errors.address, ones + 4 * index, log2Exact(ring))
     const bias = (conversion.bias(index) + q - Number(errors.offset)) % q
     const table = this.#builder.table(terms)
-    call('dot', work, table, terms.length / 3, 0, 0, 0, ring, q, inverse, CONVERSION_CHUNK, bias)
+    call('dot', {
+      out: work,
+      blockTerms: table,
+      blockCount: terms.length / 3,
+      vectorTerms: 0,
+      vectorCount: 0,
+      from: 0,
+      length: ring,
+      q,
+      inverse,
+      chunk: CONVERSION_CHUNK,
+      bias,
+    })
   }
 
   #conversion(): ReturnType<SimdContext['conversion']> {
@@ -151,19 +207,19 @@ export class ReencryptionEmitter {
   }
 }
 
-/** Scratch memory that an item takes. */
+/** Scratch memory of one item. */
 export const reencryptionScratch = (context: SimdContext, spec: ReencryptionSpec): number =>
   workspace(context, spec, 0).end
 
 /**
- * Where an item works, in its thread's scratch memory. All but random bytes and streams is secret, and is
- * wiped.
+ * An item's places in its thread's scratch memory. Everything but random bytes and streams is secret, and is
+ * overwritten at the end.
  */
 interface Workspace {
   /** -m modulo the masked level's primes, in NTT form. */
   readonly message: number
-  /** What lifting goes out from: a limb for each of these primes, and one more. */
-  readonly lift: number
+  /** Sources of the base extension: a limb for each of the masked level's primes, and one for quotients. */
+  readonly sources: number
   /** Coefficients of the error. */
   readonly errors: number
   readonly uniform: number
@@ -175,12 +231,12 @@ interface Workspace {
 
 function workspace(context: SimdContext, { fromPrimes }: ReencryptionSpec, start: number): Workspace {
   const { kernels, limbBytes } = context
-  const lift = start + limbBytes * fromPrimes
-  const errors = lift + limbBytes * (fromPrimes + 1)
+  const sources = start + limbBytes * fromPrimes
+  const errors = sources + limbBytes * (fromPrimes + 1)
   const uniform = errors + limbBytes
   const work = uniform + limbBytes
   const random = work + limbBytes
   const stream = random + aligned(sampleScratch(context))
   const end = stream + aligned(kernels.SCRATCH_BYTES.value + kernels.CHUNK_BYTES.value)
-  return { message: start, lift, errors, uniform, work, random, stream, end }
+  return { message: start, sources, errors, uniform, work, random, stream, end }
 }

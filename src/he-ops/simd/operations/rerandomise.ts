@@ -6,54 +6,56 @@ import type { SimdContext } from '../context.ts'
 import { divisorOf, type OutputKey } from '../keys/output-key.ts'
 import { aligned } from '../memory/ranges.ts'
 import type { Call, Item, ProgramBuilder } from '../program/program.ts'
+import { inverseArguments } from '../tables/modulus.ts'
 import type { Value } from '../values/values.ts'
 import { IntegerSums, type Integers, type Summand } from './integers.ts'
 import { binomial, sampleScratch, ternary, uniformResidues } from './sample.ts'
 
 /**
- * What is added to the first polynomial of a ciphertext that leaves: uniform residues, drawn here, which hide
- * all of it.
+ * The mask of a ciphertext that is sent: uniform residues, drawn here, which are added to its first
+ * polynomial and hide all of it.
  */
 export type Mask = KeptMask | AnswerMask
 
-/** The mask of a value that comes back. */
+/** The mask of a value that is refreshed; it is kept until the fresh encryption is taken in. */
 export interface KeptMask {
-  /** Address where the mask stays: N coefficients modulo each of the level's primes, prime after prime. */
+  /** Address of the kept mask: N coefficients modulo each of the level's primes, prime after prime. */
   readonly address: number
 }
 
-/** The mask of an answer, which leaves the coefficients that carry logits; these get noise instead. */
+/** The mask of an answer. Coefficients that carry logits get noise instead of a mask. */
 export interface AnswerMask {
   readonly logits: LogitCoefficients
   /** Address of the noise: `logits.count` residues modulo each of the level's primes, prime after prime. */
   readonly flooding: number
 }
 
-/** A ciphertext that leaves the server. */
+/** A ciphertext that is sent to the client. */
 export interface MaskedValue {
   /** Two polynomials at the key's level; unchanged. */
   readonly value: Value
   readonly key: OutputKey
   readonly mask: Mask
-  /** Addresses where the packed residues of both polynomials go, prime after prime. */
+  /** Addresses of both packed polynomials, which are written prime after prime. */
   readonly out: readonly [c0: number, c1: number]
 }
 
 /**
- * Adds a fresh public-key encryption of zero to ciphertexts, and a mask to their first polynomials: they tell
- * nothing then of how they were computed, but for the coefficients that a mask leaves. It is SEAL's
- * encryption. Modulo the level's primes and one more, the divisor d,
+ * Adds a fresh public-key encryption of zero to ciphertexts, and a mask to their first polynomials. Then they
+ * reveal nothing of the computation, except in the coefficients that a mask leaves out. It is SEAL's
+ * encryption. Modulo the level's primes and one more, the divisor d, it computes
  *
  *    (b u + e0, a u + e1),  u ternary, e0 and e1 centred binomial, (b, a) the public key,
  *
- * divided by d with rounding: without the division the errors e0 + e1 s + e u would stay, four bits more of
- * noise.
+ * and divides by d with rounding: without the division the errors e0 + e1 s + e u would stay, four bits more
+ * of noise.
  *
- * The mask is added as residues modulo the level's primes. With r being the remainder modulo d of least
- * absolute value, which the residue modulo d alone says, what is added to the first polynomial is (b / d) u +
- * (e0 - r) / d + mask: one product of residues, and one sum of integers that is transformed.
+ * The mask is added as residues modulo the level's primes. Let r be the remainder modulo d of least absolute
+ * value, which the residue modulo d determines. The first polynomial gets (b / d) u + (e0 - r) / d + mask:
+ * one product of residues, and one sum of integers that is transformed.
  *
- * Takes one phase, an item for each ciphertext, which draws its random bytes on the thread that runs it.
+ * Takes one phase, with one item for each ciphertext, which draws its random bytes on the thread that runs
+ * it.
  */
 export function emitMasked(
   builder: ProgramBuilder,
@@ -61,19 +63,19 @@ export function emitMasked(
   work: readonly MaskedValue[],
 ): void {
   const emitter = new MaskedEmitter(builder, context)
-  builder.phase(work.map((leaving) => emitter.item(leaving)))
+  builder.phase(work.map((sent) => emitter.item(sent)))
 }
 
-/** Scratch memory that an item takes at a level. */
+/** Scratch memory of one item at a level. */
 export const maskedScratch = (context: SimdContext, level: number): number => workspace(context, level, 0).end
 
-/** Where an item works, in its thread's scratch memory. */
+/** An item's places in its thread's scratch memory. */
 interface Workspace {
   /** Coefficients of a small polynomial, N words. */
   readonly small: number
   /** Coefficients of the remainder modulo the divisor, N words. */
   readonly remainder: number
-  /** Residues modulo one prime, or a mask that is not kept. */
+  /** Residues modulo one prime; also the mask of an answer. */
   readonly work: number
   /** u modulo the level's primes and the divisor, in NTT form. */
   readonly u: number
@@ -114,7 +116,7 @@ class MaskedEmitter {
       this.#drawU(call, key.level, space)
       this.#polynomial(call, key, 0, value.polynomials[0], mask, space, out[0])
       this.#polynomial(call, key, 1, value.polynomials[1], undefined, space, out[1])
-      call('clear', scratch, space.random - scratch)
+      call('clear', { start: scratch, bytes: space.random - scratch })
     }
   }
 
@@ -125,7 +127,10 @@ class MaskedEmitter {
     }
   }
 
-  /** @param from address of the ciphertext's polynomial @param to where the packed residues go */
+  /**
+   * @param from address of the ciphertext's polynomial
+   * @param to address of the packed residues, which are written
+   */
   #polynomial(
     call: Call,
     key: OutputKey,
@@ -155,13 +160,25 @@ class MaskedEmitter {
       const one = ones + 4 * i
       const blocks = this.#builder.table([work, one, shift, from + at, one, shift])
       const vectors = this.#builder.table([space.u + at, key.polynomials[index] + at])
-      call('dot', work, blocks, 2, vectors, 1, 0, ring, q, inverse, chunk, 0)
-      call('pack', target, work, bitLength(prime), ring)
+      call('dot', {
+        out: work,
+        blockTerms: blocks,
+        blockCount: 2,
+        vectorTerms: vectors,
+        vectorCount: 1,
+        from: 0,
+        length: ring,
+        q,
+        inverse,
+        chunk,
+        bias: 0,
+      })
+      call('pack', { out: target, source: work, bits: bitLength(prime), size: ring })
       target += packedBytes(ring, bitLength(prime))
     }
   }
 
-  /** A mask's residues modulo one prime. */
+  /** Draws a mask's residues modulo one prime. */
   #drawMask(call: Call, index: number, mask: Mask, space: Workspace): Integers {
     if ('address' in mask) {
       const address = mask.address + index * this.#context.limbBytes
@@ -169,13 +186,18 @@ class MaskedEmitter {
       return { address, offset: 0n }
     }
     const { flooding, logits } = mask
-    // The sum that takes it may overwrite it.
+    // The mask is not kept: the sum that reads it overwrites it.
     uniformResidues(call, this.#context, index, space.work, space.random)
-    call('scatter', space.work, flooding + 4 * index * logits.count, logits.stride, logits.count)
+    call('scatter', {
+      out: space.work,
+      values: flooding + 4 * index * logits.count,
+      stride: logits.stride,
+      count: logits.count,
+    })
     return { address: space.work, offset: 0n }
   }
 
-  /** The integers of least absolute value that are b u + e0, or a u + e1, modulo the divisor. */
+  /** The integers of least absolute value that equal b u + e0, or a u + e1, modulo the divisor. */
   #remainder(
     call: Call,
     key: OutputKey,
@@ -185,13 +207,24 @@ class MaskedEmitter {
   ): Integers {
     const { limbBytes, moduli, ring } = this.#context
     const divisor = divisorOf(key.level)
-    const { prime, q, inverse, chunk, backward, quotients, inverseSize, last } = moduli[divisor]
+    const { prime, q, inverse, chunk } = moduli[divisor]
     const at = divisor * limbBytes
     const vectors = this.#builder.table([u + at, key.polynomials[index] + at])
-    call('dot', work, 0, 0, vectors, 1, 0, ring, q, inverse, chunk, 0)
-    const { w, quotient } = inverseSize
-    call('nttInverse', work, backward, quotients, ring, q, w, quotient, last.w, last.quotient)
-    // Half of the divisor is added before and taken off after the reduction, which centres it.
+    call('dot', {
+      out: work,
+      blockTerms: 0,
+      blockCount: 0,
+      vectorTerms: vectors,
+      vectorCount: 1,
+      from: 0,
+      length: ring,
+      q,
+      inverse,
+      chunk,
+      bias: 0,
+    })
+    call('nttInverse', inverseArguments(moduli[divisor], ring, work))
+    // Adding half of the divisor before the reduction, and subtracting it afterwards, centres the remainder.
     const half = prime / 2n
     const product: Integers = { address: work, offset: -half }
     const summands = [product, errors].map((integers) => ({ integers, factor: 1n }))
@@ -203,6 +236,6 @@ class MaskedEmitter {
     const { moduli, ring } = this.#context
     const { q, forward, quotients } = moduli[index]
     this.#sums.emit(call, index, summands, out)
-    call('nttForward', out, forward, quotients, ring, q)
+    call('nttForward', { values: out, table: forward, quotients, size: ring, q })
   }
 }

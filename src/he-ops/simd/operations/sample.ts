@@ -2,10 +2,10 @@ import type { SimdContext } from '../context.ts'
 import type { Call } from '../program/program.ts'
 import type { Integers } from './integers.ts'
 
-// Polynomials of random integers, drawn on the thread that uses them from the platform's cryptographic
+// Polynomials of random integers. The thread that uses them draws them from the platform's cryptographic
 // generator.
 
-/** Bytes of memory for the random bytes of a polynomial; they are overwritten when they have served. */
+/** Bytes of scratch memory for the random bytes of a polynomial, which are overwritten after use. */
 export const sampleScratch = (context: SimdContext): number => {
   const { kernels, ring } = context
   const ofTernary = ring + kernels.TERNARY_RESERVE.value
@@ -13,35 +13,39 @@ export const sampleScratch = (context: SimdContext): number => {
 }
 
 /**
- * Coefficients uniform among -1, 0 and 1.
+ * Draws coefficients uniform among -1, 0 and 1.
  *
- * @param address where they go, N words
+ * @param address of N words, which are written
  * @param scratch `sampleScratch` bytes
  */
 export function ternary(call: Call, context: SimdContext, address: number, scratch: number): Integers {
   const { kernels, ring } = context
-  drawn(call, scratch, ring + kernels.TERNARY_RESERVE.value, () => call('ternary', address, scratch, ring))
+  drawn(call, scratch, ring + kernels.TERNARY_RESERVE.value, () =>
+    call('ternary', { out: address, source: scratch, size: ring }),
+  )
   return { address, offset: 1n }
 }
 
-/** SEAL's error: centred binomial coefficients. Parameters as for `ternary`. */
+/** Draws SEAL's error: centred binomial coefficients. Parameters as for `ternary`. */
 export function binomial(call: Call, context: SimdContext, address: number, scratch: number): Integers {
   const { kernels, ring } = context
-  drawn(call, scratch, ring * kernels.BINOMIAL_BYTES.value, () => call('binomial', address, scratch, ring))
+  drawn(call, scratch, ring * kernels.BINOMIAL_BYTES.value, () =>
+    call('binomial', { out: address, source: scratch, size: ring }),
+  )
   return { address, offset: BigInt(kernels.BINOMIAL_BOUND.value) }
 }
 
 function drawn(call: Call, scratch: number, bytes: number, use: () => void): void {
-  call('random', scratch, bytes)
+  call('random', { address: scratch, bytes })
   use()
-  call('clear', scratch, bytes)
+  call('clear', { start: scratch, bytes })
 }
 
 /**
- * Residues modulo one prime of which each is uniform, as coefficients.
+ * Draws uniform residues modulo one prime, as coefficients.
  *
  * @param index of the modulus
- * @param address where they go, N words
+ * @param address of N words, which are written
  * @param scratch `sampleScratch` bytes
  */
 export function uniformResidues(
@@ -55,11 +59,13 @@ export function uniformResidues(
   const size = ring / RESIDUE_PARTS
   for (let k = 0; k < ring; k += size) {
     const at = address + 4 * k
-    drawn(call, scratch, residueBytes(context), () => call('residues', at, scratch, size, moduli[index].q))
+    drawn(call, scratch, residueBytes(context), () =>
+      call('residues', { out: at, source: scratch, size, q: moduli[index].q }),
+    )
   }
 }
 
-/** Residues are drawn in so many parts: then they take no more scratch memory than other polynomials. */
+/** Residues are drawn in this many parts, so that they take no more scratch memory than other polynomials. */
 const RESIDUE_PARTS = 2
 
 const residueBytes = ({ kernels, ring }: SimdContext): number =>

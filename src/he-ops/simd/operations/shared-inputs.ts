@@ -1,14 +1,14 @@
 /**
- * Groups work by what it reads: pieces of two groups have no input in common, those of one are linked by
- * inputs they share, directly or through others. Groups, and pieces within them, keep their order.
+ * Groups pieces of work by their inputs: the connected components of the graph in which two pieces that share
+ * an input are linked. Groups, and pieces within them, keep their order.
  */
 export function byInputs<W, I>(work: readonly W[], inputsOf: (piece: W) => readonly I[]): W[][] {
-  /** For each piece an earlier one of its group, or itself where it is the first. */
+  /** Union-find: for each piece an earlier one of its group, or itself for the first one. */
   const earlier = work.map((_, i) => i)
   const first = (piece: number): number => {
     let at = piece
     while (earlier[at] !== at) {
-      // Halves the way of whoever comes next.
+      // Path halving.
       earlier[at] = earlier[earlier[at]]
       at = earlier[at]
     }

@@ -1,9 +1,16 @@
 import { PolyVeilError } from '../../../errors/index.ts'
+import {
+  KERNEL_FIELDS,
+  type KernelArguments,
+  type KernelName,
+  writeArguments,
+} from '../../kernels/arguments.ts'
+import { callPositional } from '../../kernels/call.ts'
 import type { Kernels } from '../../kernels/kernels.ts'
 import { Ranges } from '../memory/ranges.ts'
 import { newWords, WordWriter, wordsOf } from '../memory/words.ts'
 
-/** The kernels that programs call, by the number they have in a program. */
+/** Kernels that programs call. A program refers to a kernel by its index in this list. */
 export const PROGRAM_KERNELS = [
   'add',
   'addBlocks',
@@ -15,7 +22,6 @@ export const PROGRAM_KERNELS = [
   'exactQuotients',
   'expand',
   'expandDoubles',
-  'lift',
   'multiplyPairs',
   'nttForward',
   'nttInverse',
@@ -23,6 +29,7 @@ export const PROGRAM_KERNELS = [
   'permute',
   'quotients',
   'random',
+  'reduce',
   'residues',
   'scale',
   'scatter',
@@ -31,59 +38,59 @@ export const PROGRAM_KERNELS = [
   'ternary',
   'uniformNoted',
   'unpackNoted',
-] as const satisfies readonly (keyof Kernels)[]
+] as const satisfies readonly KernelName[]
 
 export type ProgramKernel = (typeof PROGRAM_KERNELS)[number]
 
 const KERNEL_NUMBERS = new Map<ProgramKernel, number>(PROGRAM_KERNELS.map((kernel, i) => [kernel, i]))
 
 /**
- * Kernel calls on fixed addresses, in phases. The items of a phase are independent of each other; calls
- * within an item follow one another on one thread. All threads pass from phase to phase together. Plain
+ * Kernel calls on fixed addresses, in phases. The items of a phase are independent of each other; the calls
+ * of an item run in order on one thread. All threads pass from phase to phase together. A program is plain
  * numbers: any thread that has the memory can run it.
  */
 export interface Program {
-  /** Calls: number of the kernel, then its arguments. */
+  /** The calls: each is a kernel's number and its arguments. */
   readonly words: Int32Array
-  /** Where each item begins in `words`, and the end of the last one. */
+  /** The index in `words` at which each item begins, and the end of the last item. */
   readonly items: Int32Array
-  /** The item that each phase begins with, and the number of items. */
+  /** The first item of each phase, and the number of items. */
   readonly phases: Int32Array
-  /** Threads that run it together; the items of each phase are divided into `piecesFor` so many. */
+  /**
+   * Threads that run the program together; the items of each phase are divided into `piecesFor(threads)`
+   * pieces.
+   */
   readonly threads: number
-  /** For each phase how much of the circuit is done when it ends: a number of operations. */
+  /** For each phase, the number of the circuit's operations that are done at its end. */
   readonly progress: Int32Array
   /**
-   * Phases before which the program waits for something from outside, ascending, and the number of phases.
+   * Phases before which the program stops for the caller, ascending; the last entry is the number of phases.
    */
   readonly stops: readonly number[]
 }
 
-/** Adds one call to the item that is being built. */
-export type Call = (kernel: ProgramKernel, ...args: readonly number[]) => void
+/** Adds one kernel call to the item that is being built. */
+export type Call = <K extends ProgramKernel>(kernel: K, args: KernelArguments<K>) => void
 
-/** Calls that are made at once rather than written down. */
-export const kernelCalls =
-  (kernels: Kernels): Call =>
-  (kernel, ...args) =>
-    kernels[kernel](...args)
-
-/** Writes the calls of one item. @param scratch address of memory that no item of another piece uses */
+/**
+ * Emits the calls of one item.
+ * @param scratch address of scratch memory that no item of another piece uses
+ */
 export type Item = (call: Call, scratch: number) => void
 
-/** Where a program's memory lies, which is as large as a build without it has found out. */
+/** Addresses of a program's memory. Its sizes are those that a build without memory has measured. */
 export interface ProgramMemory {
   readonly sizes: ProgramSizes
   /** Constant tables that calls refer to. */
   readonly tables: number
-  /** Memory of the pieces, one after the other. */
+  /** Scratch memory of all pieces, one after the other. */
   readonly scratch: number
   /** Values and temporary polynomials. */
   readonly arena: number
   readonly buffer: ArrayBufferLike
 }
 
-/** What a program needs: bytes of kernel memory, and lengths of its own arrays. */
+/** Sizes of a program: bytes of kernel memory, and lengths of its own arrays. */
 export interface ProgramSizes {
   readonly tables: number
   readonly scratch: number
@@ -92,21 +99,19 @@ export interface ProgramSizes {
   readonly items: number
 }
 
-/** More, and the last piece of a phase is waited for less; each has scratch memory of its own. */
+/** More pieces shorten the wait for the last one; each piece needs scratch memory of its own. */
 const PIECES_EACH = 4
 
-/**
- * Pieces of each phase that so many threads take from each other: none where there is nobody to take from.
- */
+/** Pieces of each phase, which the threads steal from each other. A single thread needs only one. */
 export const piecesFor = (threads: number): number => (threads === 1 ? 1 : PIECES_EACH * threads)
 
-/** First item of a piece of `count` items; its end is the next piece's first. */
+/** First item of a piece, of `count` items in all; a piece ends where the next one begins. */
 const pieceStart = (piece: number, pieces: number, count: number): number =>
   Math.floor((piece * count) / pieces)
 
 /**
- * Collects the phases of a program and plans its memory. What is emitted twice, once without and once with
- * memory, must be the same both times (`linkProgram`).
+ * Collects the phases of a program and plans its memory. `linkProgram` emits a program twice, first without
+ * memory and then with it; both must be the same.
  */
 export class ProgramBuilder {
   readonly threads: number
@@ -116,18 +121,18 @@ export class ProgramBuilder {
   readonly #arena = new Ranges(0)
   readonly #wordArray: Int32Array | undefined
   readonly #itemArray: Int32Array | undefined
-  readonly #words: WordWriter
   readonly #items: WordWriter
   readonly #phases: number[] = []
   readonly #progress: number[] = []
   readonly #stops: number[] = []
+  #wordCount = 0
   #tableBytes = 0
-  /** Operations of the circuit that are done once the next phase ends. */
+  /** Operations of the circuit that are done when the next phase ends. */
   done = 0
 
   /**
    * @param scratchBytes scratch memory of each piece of a phase
-   * @param memory absent to find out the sizes; the calls are then counted, not kept
+   * @param memory absent in the build that measures sizes, which counts calls without keeping them
    */
   constructor(threads: number, scratchBytes: number, memory?: ProgramMemory) {
     this.threads = threads
@@ -136,33 +141,35 @@ export class ProgramBuilder {
     this.#tables = memory && new Uint32Array(memory.buffer, memory.tables)
     this.#wordArray = memory && newWords(memory.sizes.words, threads > 1)
     this.#itemArray = memory && newWords(memory.sizes.items, threads > 1)
-    this.#words = new WordWriter(this.#wordArray)
     this.#items = new WordWriter(this.#itemArray)
   }
 
-  /** What the phases so far need. */
+  /** Sizes of the phases so far. */
   get sizes(): ProgramSizes {
     return {
       tables: this.#tableBytes,
       scratch: this.#scratchBytes * piecesFor(this.threads),
       arena: this.#arena.end,
-      words: this.#words.length,
-      // The end of the last one comes with `finish`.
+      words: this.#wordCount,
+      // `finish` adds the end of the last item.
       items: this.#items.length + 1,
     }
   }
 
-  /** Address of memory that is the caller's from this phase on until it frees it. */
+  /** Address of memory that the caller owns, from this phase on, until it frees it. */
   allocate(bytes: number): number {
     return (this.#memory?.arena ?? 0) + this.#arena.allocate(bytes)
   }
 
-  /** Another value may have the memory from the next phase on. @throws INTERNAL when it was not allocated */
+  /**
+   * Frees memory: from the next phase on another value may use it.
+   * @throws INTERNAL when it was not allocated
+   */
   free(address: number): void {
     this.#arena.free(address - (this.#memory?.arena ?? 0))
   }
 
-  /** The address of words that stay as they are. */
+  /** Address of constant words, which are written once. */
   table(words: readonly number[]): number {
     const offset = this.#tableBytes
     this.#tableBytes += 4 * words.length
@@ -171,7 +178,7 @@ export class ProgramBuilder {
   }
 
   /**
-   * Adds a phase; one without items is left out.
+   * Adds a phase. A phase without items is left out.
    *
    * @param items independent of each other: they are divided into pieces of neighbours, and run in any order
    */
@@ -184,21 +191,22 @@ export class ProgramBuilder {
       const scratch = (this.#memory?.scratch ?? 0) + piece * this.#scratchBytes
       const end = pieceStart(piece + 1, pieces, items.length)
       for (let index = pieceStart(piece, pieces, items.length); index < end; index++) {
-        this.#items.push(this.#words.length)
+        this.#items.push(this.#wordCount)
         items[index](this.#call, scratch)
       }
     }
   }
 
-  /** The phases that follow wait for something from outside. */
+  /** Makes the program stop for the caller before the next phase. */
   stop(): void {
     this.#stops.push(this.#progress.length)
   }
 
   /**
-   * The program of all phases so far. Operations that took none of their own are done with the last one.
+   * The program of all phases so far. Operations without a phase of their own count as done with the last
+   * phase.
    *
-   * @throws INTERNAL without memory, or when it is for another program
+   * @throws INTERNAL without memory, or when the memory was measured for another program
    */
   finish(): Program {
     const { sizes } = this
@@ -207,7 +215,7 @@ export class ProgramBuilder {
     }
     const isShared = this.threads > 1
     const phases = [...this.#phases, this.#items.length]
-    this.#items.push(this.#words.length)
+    this.#items.push(this.#wordCount)
     if (this.#progress.length > 0) this.#progress[this.#progress.length - 1] = this.done
     return {
       words: this.#wordArray!,
@@ -219,9 +227,13 @@ export class ProgramBuilder {
     }
   }
 
-  readonly #call: Call = (kernel, ...args) => {
-    this.#words.push(KERNEL_NUMBERS.get(kernel)!)
-    for (let i = 0; i < args.length; i++) this.#words.push(args[i])
+  readonly #call: Call = (kernel, args) => {
+    const words = this.#wordArray
+    const at = this.#wordCount
+    this.#wordCount += 1 + KERNEL_FIELDS[kernel].length
+    if (words === undefined) return
+    words[at] = KERNEL_NUMBERS.get(kernel)!
+    writeArguments(words, at + 1, kernel, args)
   }
 }
 
@@ -240,56 +252,16 @@ export function runPiece(program: Program, kernels: Kernels, phase: number, piec
   runCalls(program.words, kernels, program.items[start], program.items[end])
 }
 
-/** Runs the calls between two places. A kernel's number of parameters says how many words its call takes. */
+/**
+ * Runs the calls from `start` to `end`. A kernel's number of parameters is the number of its call's
+ * arguments.
+ */
 function runCalls(words: Int32Array, kernels: Kernels, start: number, end: number): void {
   let at = start
   while (at < end) {
     const kernel = kernels[PROGRAM_KERNELS[words[at]]]
-    callKernel(kernel, words, at + 1)
+    callPositional(kernel, words, at + 1)
     at += 1 + kernel.length
-  }
-}
-
-type KernelFunction = Kernels[ProgramKernel]
-
-/** A table, so that no array is made for each of many thousand calls. */
-function callKernel(f: KernelFunction, w: Int32Array, i: number): void {
-  switch (f.length) {
-    case 2:
-      f(w[i], w[i + 1])
-      return
-    case 3:
-      f(w[i], w[i + 1], w[i + 2])
-      return
-    case 4:
-      f(w[i], w[i + 1], w[i + 2], w[i + 3])
-      return
-    case 5:
-      f(w[i], w[i + 1], w[i + 2], w[i + 3], w[i + 4])
-      return
-    case 6:
-      f(w[i], w[i + 1], w[i + 2], w[i + 3], w[i + 4], w[i + 5])
-      return
-    case 7:
-      f(w[i], w[i + 1], w[i + 2], w[i + 3], w[i + 4], w[i + 5], w[i + 6])
-      return
-    case 11:
-      f(
-        w[i],
-        w[i + 1],
-        w[i + 2],
-        w[i + 3],
-        w[i + 4],
-        w[i + 5],
-        w[i + 6],
-        w[i + 7],
-        w[i + 8],
-        w[i + 9],
-        w[i + 10],
-      )
-      return
-    default:
-      f(...w.subarray(i, i + f.length))
   }
 }
 

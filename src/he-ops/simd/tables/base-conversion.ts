@@ -4,7 +4,7 @@ import { PolyVeilError } from '../../../errors/index.ts'
 import type { Heap } from '../memory/heap.ts'
 import { type Modulus, montgomery, type ShoupConstant, shoup } from './modulus.ts'
 
-/** Bits of such a quotient, and one to spare. */
+/** Bits of a quotient u, and one to spare. */
 const QUOTIENT_BITS = 4
 /** Bits of primes that the kernels take. */
 const PRIME_BITS = 30
@@ -15,11 +15,11 @@ function fixedReciprocal(prime: bigint): [reciprocal: number, shift: number] {
   return [Number((1n << BigInt(31 + bits)) / prime), PRIME_BITS - bits]
 }
 
-/** The lowest words of 32 bits, the least first. */
+/** The lowest words of 32 bits, least significant first. */
 const wordsOf = (integer: bigint, length: number): number[] =>
   Array.from({ length }, (_, i) => Number((integer >> BigInt(32 * i)) & 0xffffffffn))
 
-/** How a source residue x becomes the y of the conversion: y = (x + bias) * scale mod q. */
+/** Constants that turn a source residue x into y: y = (x + bias) * scale mod q. */
 export interface SourceStep {
   readonly bias: number
   readonly scale: ShoupConstant
@@ -42,7 +42,7 @@ export interface SourceStep {
  */
 export class BaseConversion {
   readonly sources: readonly number[]
-  /** One for each source, in order. */
+  /** One step for each source, in order. */
   readonly steps: readonly SourceStep[]
   /** Address of 1 / q_i as f32. */
   readonly reciprocals: number
@@ -77,12 +77,12 @@ export class BaseConversion {
     })
   }
 
-  /** Whether u can be other than zero. */
+  /** Whether u may differ from zero. */
   get needsQuotients(): boolean {
     return this.sources.length > 1
   }
 
-  /** Address of the table that `exactQuotients` reads. Made once. */
+  /** Address of the table of the `exactQuotients` kernel, made at its first use. */
   get exactTable(): number {
     this.#exactTable ??= this.#makeExactTable()
     return this.#exactTable
@@ -106,7 +106,10 @@ export class BaseConversion {
     return address
   }
 
-  /** Address of the weights of target `index`, in Montgomery form: of each y_i, then of u. Made once. */
+  /**
+   * Address of the weights of target `index`, in Montgomery form: one for each y_i, then one for u. Made at
+   * their first use.
+   */
   weights(index: number): number {
     const known = this.#weights.get(index)
     if (known !== undefined) return known
@@ -121,7 +124,7 @@ export class BaseConversion {
     return address
   }
 
-  /** What is added modulo target `index` to take floor(S / 2) off again. */
+  /** The term -floor(S / 2) of a centred conversion, modulo target `index`. */
   bias(index: number): number {
     const { prime } = this.#moduli[index]
     return Number((prime - (this.#half % prime)) % prime)
@@ -131,10 +134,5 @@ export class BaseConversion {
   inverse(index: number): ShoupConstant {
     const { prime } = this.#moduli[index]
     return shoup(invert(this.#product, prime), prime)
-  }
-
-  /** S modulo target `index`, in Montgomery form. */
-  lift(index: number): number {
-    return montgomery(this.#product, this.#moduli[index].prime)
   }
 }

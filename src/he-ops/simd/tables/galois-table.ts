@@ -4,8 +4,7 @@ import type { Heap } from '../memory/heap.ts'
 const LANES = 4
 
 /**
- * The permutation tables of the `permute` and `dotPermuted` kernels for one ring, one of either for each
- * Galois element, made when asked for.
+ * Permutation tables of the `permute` and `dotPermuted` kernels for one ring. Each is made at its first use.
  */
 export class GaloisTables {
   /** Address of the patterns that order the lanes of a group. */
@@ -16,7 +15,7 @@ export class GaloisTables {
   readonly #tables = new Map<number, number>()
   readonly #targets = new Map<number, number>()
 
-  /** @param ring N, at least 8; each table takes N bytes of the heap, for as long as that exists */
+  /** @param ring N, at least 8; each table takes N bytes of the heap and is never freed */
   constructor(heap: Heap, ring: number) {
     this.#heap = heap
     this.#ring = ring
@@ -32,7 +31,7 @@ export class GaloisTables {
   }
 
   /**
-   * Address of the table of X -> X^element: where each group comes from.
+   * Address of the table of X -> X^element by target: the source of each group.
    *
    * @param element odd, 1 to 2N - 1
    * @throws TOO_LARGE
@@ -46,8 +45,8 @@ export class GaloisTables {
   }
 
   /**
-   * Address of the table of the same automorphism by where each group goes. Parameters and errors as for
-   * `table`.
+   * Address of the table of the same automorphism by source: the target of each group. Parameters and errors
+   * as for `table`.
    */
   targets(element: number): number {
     return this.#once(this.#targets, element, (words) => {
@@ -67,9 +66,7 @@ export class GaloisTables {
     return address
   }
 
-  /**
-   * @param body given a group of the image, the group that it comes from, and the number of its lanes' order
-   */
+  /** @param body called with a group of the image, its source group, and the number of its lanes' order */
   #eachGroup(element: number, body: (group: number, source: number, pattern: number) => void): void {
     const order = automorphismOrder(this.#ring, element)
     for (let group = 0; group < this.#ring / LANES; group++) {
@@ -79,7 +76,7 @@ export class GaloisTables {
   }
 }
 
-/** An order of lanes as a number: what counts of a source is its lane. */
+/** The order of a group's lanes as a number. */
 const laneKey = (sources: ArrayLike<number>): number =>
   ((sources[0] % LANES) * LANES + (sources[1] % LANES)) * LANES ** 2 +
   (sources[2] % LANES) * LANES +

@@ -1,17 +1,18 @@
 import { invert, powMod } from '../../../circuit/parameters/primes.ts'
 import { minimalRoot } from '../../encoding/ntt.ts'
 import { bitReverse, log2Exact } from '../../encoding/order.ts'
+import type { KernelArguments } from '../../kernels/arguments.ts'
 import type { Heap } from '../memory/heap.ts'
 
 const WORD = 2n ** 32n
 
-/** A constant w below q with the quotient that `multiplyShoup` wants: floor(w * 2^32 / q). */
+/** A constant w below q with floor(w * 2^32 / q), as `multiplyShoup` takes it. */
 export interface ShoupConstant {
   readonly w: number
   readonly quotient: number
 }
 
-/** A prime q below 2^30 with all that the kernels want to know of it. */
+/** A prime q below 2^30 with the constants and tables of the kernels. */
 export interface Modulus {
   readonly q: number
   readonly prime: bigint
@@ -21,11 +22,11 @@ export interface Modulus {
   readonly chunk: number
   /** 2^64 mod q. */
   readonly square: number
-  /** 2^32 mod q: what takes a residue to Montgomery form. */
+  /** 2^32 mod q, the factor that converts a residue to Montgomery form. */
   readonly montgomery: ShoupConstant
-  /** Address of psi^bitReverse(i), then N words behind the quotients. */
+  /** Address of psi^bitReverse(i) for i below N, followed by their Shoup quotients. */
   readonly forward: number
-  /** The same for psi^-1. */
+  /** As `forward` for psi^-1. */
   readonly backward: number
   /** Distance in bytes from a root to its quotient. */
   readonly quotients: number
@@ -33,13 +34,30 @@ export interface Modulus {
   readonly last: ShoupConstant
 }
 
+/** Arguments of the `nttInverse` kernel for a polynomial of N residues at an address. */
+export const inverseArguments = (
+  { backward, quotients, q, inverseSize, last }: Modulus,
+  ring: number,
+  values: number,
+): KernelArguments<'nttInverse'> => ({
+  values,
+  table: backward,
+  quotients,
+  size: ring,
+  q,
+  inverseSize: inverseSize.w,
+  inverseQuotient: inverseSize.quotient,
+  last: last.w,
+  lastQuotient: last.quotient,
+})
+
 /** @param value any integer; reduced modulo `prime` */
 export function shoup(value: bigint, prime: bigint): ShoupConstant {
   const w = ((value % prime) + prime) % prime
   return { w: Number(w), quotient: Number((w * WORD) / prime) }
 }
 
-/** value * 2^32 mod prime for any integer, also a negative one: a weight as the `dot` kernel wants it. */
+/** value * 2^32 mod prime, for any integer: a weight in the form of the `dot` kernel. */
 export const montgomery = (value: bigint, prime: bigint): number =>
   Number((((value % prime) + prime) * WORD) % prime)
 
@@ -71,7 +89,7 @@ export function createModulus(heap: Heap, ring: number, prime: bigint): Modulus 
   }
 }
 
-/** Newton's iteration: each step doubles the right bits. */
+/** Newton's iteration: each step doubles the number of correct bits. */
 function inverseModuloWord(odd: bigint): bigint {
   let inverse = odd
   for (let bits = 3; bits < 32; bits *= 2) inverse = BigInt.asUintN(32, inverse * (2n - odd * inverse))

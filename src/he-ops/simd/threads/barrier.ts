@@ -1,6 +1,6 @@
 import { PolyVeilError } from '../../../errors/index.ts'
 
-// Words that the threads of one run share.
+// Words that all threads of a run share.
 const ARRIVED = 0
 const GENERATION = 1
 const VERDICT = 2
@@ -8,23 +8,23 @@ const REQUEST = 3
 const PRESENT = 4
 const WORDS = 5
 
-/** How a run stands, as every thread finds it after a barrier. */
+/** State of a run, which every thread reads after a barrier. */
 export const VERDICT_RUN = 0
 export const VERDICT_STOP = 1
 export const VERDICT_FAILED = 2
 export type Verdict = typeof VERDICT_RUN | typeof VERDICT_STOP | typeof VERDICT_FAILED
 
 /**
- * Looks at the word this often before the thread goes to sleep: the others are nearly always there within
+ * Reads of the word before a waiting thread goes to sleep. The other threads nearly always arrive within
  * microseconds.
  */
 const SPINS = 4000
-/** No phase takes nearly so long; a thread that does not come until then is lost. */
+/** A thread that does not arrive within this time counts as lost; no phase takes nearly as long. */
 const PATIENCE_MILLISECONDS = 120_000
 
 /**
- * Where the threads of a run wait for each other after each phase. Verdicts are settled by the last thread
- * that comes, so that all leave a barrier with the same one; a failure alone is learnt at any time.
+ * A barrier between phases. The last thread that arrives decides the verdict, so that all threads leave the
+ * barrier with the same one; a failure is visible at any time.
  */
 export class Barrier {
   readonly shared: SharedArrayBuffer
@@ -33,9 +33,9 @@ export class Barrier {
   readonly #patience: number
 
   /**
-   * @param threads that meet here, the calling one included
+   * @param threads that arrive at each barrier, the calling one included
    * @param shared of the other threads' barrier; by default a new one
-   * @param patience milliseconds after which a thread that does not come is lost
+   * @param patience milliseconds after which a missing thread counts as lost
    */
   constructor(
     threads: number,
@@ -48,16 +48,16 @@ export class Barrier {
     this.#words = new Int32Array(shared)
   }
 
-  /** Says that a thread which `present` waits for has begun. */
+  /** Announces the calling thread to `present`. */
   join(): void {
     Atomics.add(this.#words, PRESENT, 1)
     Atomics.notify(this.#words, PRESENT)
   }
 
   /**
-   * Resolves when all threads but the calling one have joined; the calling one stays responsive.
+   * Resolves when all other threads have joined. Meanwhile the calling thread handles events.
    *
-   * @throws WORKER_LOST when one does not
+   * @throws WORKER_LOST when one of them does not join
    */
   async present(): Promise<void> {
     for (;;) {
@@ -69,15 +69,15 @@ export class Barrier {
   }
 
   /**
-   * Waits until all threads have come; nobody passes before, unless one fails.
+   * Waits until all threads have arrived, or one has failed.
    *
-   * @returns the verdict that was settled when the last one came, the same for all
-   * @throws WORKER_LOST when one does not come
+   * @returns the verdict of the last thread that arrived, the same for all
+   * @throws WORKER_LOST when one does not arrive
    */
   arrive(): Verdict {
     const generation = Atomics.load(this.#words, GENERATION)
-    // Looked at after the generation: who fails sets the verdict before it opens the next one, which nobody
-    // will follow.
+    // This check must follow the load of the generation: a failing thread sets the verdict first and opens
+    // the next generation then, which no thread would open again.
     if (this.#verdict === VERDICT_FAILED) return VERDICT_FAILED
     if (Atomics.add(this.#words, ARRIVED, 1) + 1 === this.#threads) {
       Atomics.store(this.#words, ARRIVED, 0)
@@ -89,12 +89,12 @@ export class Barrier {
     return this.#verdict
   }
 
-  /** Ends the run at the barrier that the calling thread comes to next: every thread learns of it there. */
+  /** Ends the run at the next barrier of the calling thread, where every thread reads the verdict. */
   stop(): void {
     Atomics.store(this.#words, REQUEST, VERDICT_STOP)
   }
 
-  /** Ends the run now: whoever waits wakes up, and who comes later does not wait. */
+  /** Ends the run now: waiting threads wake up, and later ones do not wait. */
   fail(): void {
     Atomics.store(this.#words, VERDICT, VERDICT_FAILED)
     this.#open()
@@ -113,8 +113,7 @@ export class Barrier {
     for (let spin = 0; spin < SPINS; spin++) {
       if (Atomics.load(this.#words, GENERATION) !== generation) return
     }
-    // Being woken says nothing: whoever opened the barrier before this one may come to wake sleepers only
-    // now.
+    // A wake-up may be late: it may come from the thread that opened the previous barrier.
     while (Atomics.load(this.#words, GENERATION) === generation) {
       const outcome = Atomics.wait(this.#words, GENERATION, generation, this.#patience)
       if (outcome === 'timed-out' && Atomics.load(this.#words, GENERATION) === generation) {

@@ -5,22 +5,22 @@ import { Barrier } from './barrier.ts'
 import { type PhaseRange, runShares } from './shares.ts'
 import { WorkStealing } from './work-stealing.ts'
 
-// A thread of the pool: it knows the memory and nothing of what lies there.
+// A thread of the pool. It has the memory, and no information about its contents.
 
-/** What a thread of the pool is started with. */
+/** Start data of a thread of the pool. */
 export interface PoolMember {
   readonly memory: WebAssembly.Memory
   readonly module: WebAssembly.Module
 }
 
-/** One thread's part in one run. */
+/** A thread's part in one run. */
 export interface Share {
   readonly program: Program
   /** The run's `Barrier.shared`. */
   readonly barrier: SharedArrayBuffer
   /** The run's `WorkStealing.shared`. */
   readonly claims: SharedArrayBuffer
-  /** 1 and up; 0 is the calling thread. */
+  /** From 1 on; 0 is the calling thread. */
   readonly thread: number
   readonly range: PhaseRange
 }

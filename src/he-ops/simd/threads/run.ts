@@ -3,22 +3,22 @@ import { type Program, ProgramBuilder, type ProgramSizes, runPiece } from '../pr
 import type { PhaseRange } from './shares.ts'
 import type { RunControl } from './thread-pool.ts'
 
-/** A program and the memory that is its own. */
+/** A program with memory of its own. */
 export interface LinkedProgram {
   readonly program: Program
   /** Bytes of that memory, by use. */
   readonly sizes: ProgramSizes
-  /** Gives the memory back; the program must not be run any more. */
+  /** Frees the memory; the program must not run any more. */
   free(): void
 }
 
 /**
- * Builds a program twice: once to learn what memory it needs, then into that memory.
+ * Builds a program twice: first to measure the memory that it needs, then in that memory.
  *
  * @param threads that will run the program
  * @param scratchBytes scratch memory of each piece of a phase
  * @param emit adds the phases; it must do the same both times
- * @throws TOO_LARGE when the memory cannot be had, before anything has run
+ * @throws TOO_LARGE when the memory cannot be allocated, before anything has run
  */
 export function linkProgram(
   context: SimdContext,
@@ -45,14 +45,14 @@ export function linkProgram(
   return { program: builder.finish(), sizes, free: () => heap.free(base) }
 }
 
-/** Runs programs that were built for so many threads. */
+/** Runs programs that were built for its number of threads. */
 export interface ProgramRunner {
   readonly threads: number
   /** @param range phases to run; by default all */
   run(program: Program, control?: RunControl, range?: PhaseRange): Promise<void>
 }
 
-/** Runs programs of one thread on the calling one, to the end once begun. */
+/** Runs programs of one thread on the calling thread; a run cannot be stopped. */
 export const inlineRunner = (context: SimdContext): ProgramRunner => ({
   threads: 1,
   run: async (program, _control, range) => runProgram(program, context, range),

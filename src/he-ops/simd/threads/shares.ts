@@ -10,11 +10,11 @@ export interface PhaseRange {
 }
 
 /**
- * One thread's part in a stretch of a program: of each phase the pieces that it takes, then the barrier.
+ * Runs one thread's share of some phases: its pieces of each phase, then the barrier.
  *
  * @param claims of this thread in this run
- * @param beforeBarrier told after each phase which one it was
- * @returns the verdict that ended the run, `VERDICT_RUN` at the stretch's end
+ * @param beforeBarrier called after each phase with its index
+ * @returns the verdict that ended the run, or `VERDICT_RUN` after the last phase
  */
 export function runShares(
   program: Program,

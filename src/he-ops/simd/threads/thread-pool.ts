@@ -8,15 +8,15 @@ import type { PoolMember, Share } from './pool-worker.ts'
 import { type PhaseRange, runShares } from './shares.ts'
 import { WorkStealing } from './work-stealing.ts'
 
-/** How the caller follows and ends a run. What these functions throw ends the run and comes out of it. */
+/** Callbacks of a run. An error that they throw ends the run and is rethrown. */
 export interface RunControl {
-  /** Called after each phase with the operations done; at the end with all there are. */
+  /** Called after each phase with the number of operations done; at the end with their total. */
   readonly onProgress?: (done: number) => void
   /** Asked after each phase; true ends the run with `ExecutionStopped`. */
   readonly shouldStop?: () => boolean
 }
 
-/** The threads that run programs on one memory: the calling one, and workers that take their part. */
+/** Threads that run programs on one memory: the calling thread and workers. */
 export class ThreadPool {
   readonly threads: number
   readonly #kernels: Kernels
@@ -43,11 +43,11 @@ export class ThreadPool {
   }
 
   /**
-   * Runs a stretch of a program that was built for this number of threads, by default all of it. The calling
-   * thread computes and is deaf once all have begun. One program at a time: the memory is the program's, and
-   * what was computed is rubbish when this throws.
+   * Runs some phases, by default all, of a program that was built for this number of threads. The calling
+   * thread computes, and handles no events once all threads have begun. Only one program may run at a time.
+   * When this throws, the program's memory has no meaningful values.
    *
-   * @throws ExecutionStopped, WORKER_LOST, and whatever a thread throws; all threads have ended by then
+   * @throws ExecutionStopped, WORKER_LOST, and errors of the threads; all threads have ended by then
    */
   async run(
     program: Program,
@@ -62,11 +62,11 @@ export class ThreadPool {
       cancel.signal,
     )
     const others = Promise.all(shares)
-    // It is waited for below; until then a failure is no unhandled one.
+    // Awaited below; until then a failure is no unhandled rejection.
     others.catch(() => {})
     let done = 0
     try {
-      // A worker that is still starting needs this thread to hear it.
+      // A worker that is starting needs this thread to handle its events.
       const present = barrier.present().catch((error) => {
         cancel.abort()
         throw error
@@ -81,17 +81,16 @@ export class ThreadPool {
       if (verdict === VERDICT_STOP) throw new ExecutionStopped(done)
       if (verdict === VERDICT_FAILED) throw new PolyVeilError('WORKER_LOST', 'A thread of the engine failed')
     } catch (error) {
-      // For those who wait for a thread that never began.
+      // Releases workers that wait for a thread that never began.
       barrier.fail()
       throw error
     } finally {
-      // Nobody may touch the memory any more once this function is left: not one thread, however many have
-      // failed.
+      // No thread may use the memory after this function has ended, even when some have failed.
       await Promise.allSettled(shares)
     }
   }
 
-  /** Ends the workers, after the run that is under way. */
+  /** Ends the workers after the current run. */
   async close(): Promise<void> {
     await this.#pool?.close()
   }
@@ -104,7 +103,7 @@ export class ThreadPool {
   }
 }
 
-/** The worker module beside this one: TypeScript in the source tree, JavaScript in the build. */
+/** The worker module next to this one: TypeScript in the source tree, JavaScript in the build. */
 function workerFile(): string {
   const ending = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
   return new URL(`./pool-worker.${ending}`, import.meta.url).href

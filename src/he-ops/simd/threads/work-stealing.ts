@@ -1,22 +1,22 @@
 /**
- * Which pieces of the phase under way are taken. Each thread begins with its own, which are neighbours, and
- * then helps the others from the end of theirs: whoever is held up, by other work on its core or by items
- * that take longer, is waited for no longer than for one piece.
+ * Distributes the pieces of a phase by work stealing. Each thread first takes its own pieces, which are
+ * neighbours, and then steals from the end of the other threads' pieces. A slow thread therefore delays the
+ * others by at most one piece.
  *
- * Threads go from phase to phase together, and leave none before all pieces are taken. So a piece has been
- * taken as often as phases have begun, or once less.
+ * All threads pass from phase to phase together, and end a phase only when all its pieces are taken. So every
+ * piece was taken as often as phases have begun, or once less.
  */
 export class WorkStealing {
   readonly shared: SharedArrayBuffer
   readonly #turns: Int32Array
-  /** Pieces in the order in which this thread looks at them. */
+  /** Pieces in the order in which this thread tries to take them. */
   readonly #order: readonly number[]
   #phases = 0
 
   /**
-   * @param thread that claims; 0 to `threads` - 1
+   * @param thread that takes pieces; 0 to `threads` - 1
    * @param pieces of each phase, a multiple of `threads`
-   * @param shared of the other threads' claims in one run; by default a new one
+   * @param shared of the other threads in the same run; by default new
    */
   constructor(
     thread: number,
@@ -30,8 +30,8 @@ export class WorkStealing {
   }
 
   /**
-   * Takes pieces of the next phase for as long as there are any. @param body told which piece, after it was
-   * taken
+   * Takes pieces of the next phase until none is left.
+   * @param body runs a piece that this thread has taken
    */
   takeAll(body: (piece: number) => void): void {
     const turn = this.#phases++

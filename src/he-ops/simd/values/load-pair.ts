@@ -2,22 +2,21 @@ import type { SimdContext } from '../context.ts'
 import { aligned } from '../memory/ranges.ts'
 import type { Call, Item, ProgramBuilder } from '../program/program.ts'
 
-/** A pair of a key as it travels, in kernel memory, and where it goes. */
+/** A pair of a key, as its frame has it, in kernel memory, and the addresses of the loaded polynomials. */
 export interface PairLoad {
   /**
-   * The first polynomial's residues modulo each prime of the context: where they lie packed, and bits of
-   * each.
+   * The first polynomial's packed residues modulo each prime of the context: address and bits of a residue.
    */
   readonly limbs: readonly { readonly address: number; readonly bits: number }[]
   /** Address of the second polynomial's seed. */
   readonly seed: number
   /** Addresses of the polynomials, prime after prime. */
   readonly polynomials: readonly [c0: number, c1: number]
-  /** Address of the permutation that both go through, if any. */
+  /** Address of the permutation that is applied to both polynomials, if any. */
   readonly table: number | undefined
   /**
-   * Address of two words for each prime that are written: 1 when all of c0's residues are below it; how many
-   * words of the seed's stream were not taken for residues, so that c1 has to be expanded anew.
+   * Address of two words for each prime, which are written: 1 when all residues of c0 are below the prime;
+   * and the number of rejected words of the seed's stream. If that is not zero, c1 must be expanded again.
    */
   readonly notes: number
 }
@@ -25,11 +24,11 @@ export interface PairLoad {
 /** Bytes of `PairLoad.notes` for each prime. */
 export const NOTES_BYTES = 8
 
-/** Scratch memory that the items take. */
+/** Scratch memory of the items. */
 export const pairLoadScratch = ({ kernels, limbBytes }: SimdContext): number =>
   aligned(limbBytes) + aligned(kernels.SCRATCH_BYTES.value + kernels.CHUNK_BYTES.value)
 
-/** Unpacks and expands pairs, to Montgomery form and permuted: the form in which keys are used. */
+/** Unpacks and expands pairs, converts them to Montgomery form, and permutes them, as programs read keys. */
 export function emitPairLoads(
   builder: ProgramBuilder,
   context: SimdContext,
@@ -47,19 +46,27 @@ function limbItem(context: SimdContext, load: PairLoad, index: number): Item {
   const firstChunk = index * ((8 * ring) / kernels.CHUNK_BYTES.value)
   return (call, scratch) => {
     const raw = load.table === undefined ? undefined : scratch
-    call('unpackNoted', raw ?? c0, address, bits, ring, q, notes)
+    call('unpackNoted', { out: raw ?? c0, source: address, bits, size: ring, q, sound: notes })
     prepare(call, context, index, raw ?? c0, c0, load.table)
     const stream = scratch + aligned(limbBytes)
-    call('uniformNoted', raw ?? c1, load.seed, firstChunk, ring, q, stream, notes + 4)
+    call('uniformNoted', {
+      out: raw ?? c1,
+      seed: load.seed,
+      firstChunk,
+      size: ring,
+      q,
+      scratch: stream,
+      rejected: notes + 4,
+    })
     prepare(call, context, index, raw ?? c1, c1, load.table)
   }
 }
 
 /**
- * Residues to Montgomery form, and permuted.
+ * Converts residues to Montgomery form, and permutes them.
  *
- * @param from address of residues, overwritten where there is a permutation
- * @param to where they go; `from` where there is none
+ * @param from address of residues; overwritten where there is a permutation
+ * @param to address of the result; equal to `from` where there is no permutation
  */
 export function prepare(
   call: Call,
@@ -70,6 +77,7 @@ export function prepare(
   table: number | undefined,
 ): void {
   const { q, montgomery } = moduli[index]
-  call('scale', from, from, 0, montgomery.w, montgomery.quotient, ring, q)
-  if (table !== undefined) call('permute', to, from, table, galois.patterns, ring)
+  call('scale', { out: from, a: from, bias: 0, ...montgomery, size: ring, q })
+  if (table === undefined) return
+  call('permute', { out: to, a: from, table, patterns: galois.patterns, size: ring })
 }

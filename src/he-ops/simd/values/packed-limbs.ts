@@ -2,8 +2,7 @@ import { bitLength } from '../../../circuit/parameters/primes.ts'
 import { type PackedLimb, packedBytes } from '../../../wire/index.ts'
 import type { SimdContext } from '../context.ts'
 
-// Residues in the form in which they travel, prime after prime: what lies in kernel memory on its way in or
-// out.
+// Packed residues in kernel memory, prime after prime, as frames have them.
 
 /** Copies a packed polynomial into kernel memory. */
 export function writePacked({ heap }: SimdContext, to: number, limbs: readonly PackedLimb[]): void {
@@ -14,7 +13,10 @@ export function writePacked({ heap }: SimdContext, to: number, limbs: readonly P
   }
 }
 
-/** A copy of a packed polynomial. @param primes number of data primes, level + 1 */
+/**
+ * Copies a packed polynomial from kernel memory.
+ * @param primes number of data primes, level + 1
+ */
 export function readPacked({ heap, moduli, ring }: SimdContext, from: number, primes: number): PackedLimb[] {
   let at = from
   return moduli.slice(0, primes).map(({ prime }) => {

@@ -2,13 +2,16 @@ import { type PackedRlwe, residueTooLarge } from '../../../wire/index.ts'
 import type { SimdContext } from '../context.ts'
 import { SeedExpander } from './seeds.ts'
 
-/** Moves pairs from checked frames to kernel memory: unpacks, checks every residue, expands the seed. */
+/** Loads pairs from checked frames to kernel memory: unpacks, checks every residue, expands the seed. */
 export class PairLoader {
   readonly #context: SimdContext
   readonly #seeds: SeedExpander
   readonly #packed: number
 
-  /** Takes memory for the packed residues modulo one prime. @throws TOO_LARGE */
+  /**
+   * Allocates memory for the packed residues modulo one prime.
+   * @throws TOO_LARGE
+   */
   constructor(context: SimdContext) {
     const { heap, kernels, limbBytes } = context
     this.#context = context
@@ -25,7 +28,7 @@ export class PairLoader {
    * @param pair over the first primes of the context's moduli
    * @param c0 address of the first polynomial
    * @param c1 address of the second polynomial
-   * @throws TENSOR_MALFORMED when a residue is not below its prime; what was written until then stays
+   * @throws TENSOR_MALFORMED when a residue is not below its prime; residues written before stay
    */
   load({ limbs, seed }: PackedRlwe, c0: number, c1: number): void {
     const { ring, limbBytes } = this.#context
@@ -41,7 +44,7 @@ export class PairLoader {
   }
 
   /**
-   * Does nothing but check, for pairs that may still be refused.
+   * Checks a pair without loading it.
    *
    * @throws TENSOR_MALFORMED when a residue is not below its prime
    */
@@ -54,20 +57,21 @@ export class PairLoader {
     }
   }
 
-  /** Gives its working memory back; what was loaded stays. */
+  /** Frees the working memory; loaded polynomials stay. */
   free(): void {
     this.#context.heap.free(this.#packed)
     this.#seeds.free()
   }
 
   #unpack({ prime, bits, bytes }: PackedRlwe['limbs'][number], i: number, target: number): void {
-    const { heap, kernels, ring } = this.#context
+    const { heap, call, ring } = this.#context
     heap.bytes(this.#packed, bytes.length).set(bytes)
-    requireSound(kernels.unpack(target, this.#packed, bits, ring, Number(prime)) === 1, i)
+    const sound = call('unpack', { out: target, source: this.#packed, bits, size: ring, q: Number(prime) })
+    requireSound(sound === 1, i)
   }
 }
 
-/** @throws TENSOR_MALFORMED unless the `unpack` kernel found all residues modulo prime `i` sound */
+/** @throws TENSOR_MALFORMED unless the `unpack` kernel found all residues below prime `i` */
 export function requireSound(sound: boolean, i: number): void {
   if (!sound) throw residueTooLarge(i)
 }

@@ -1,3 +1,4 @@
+import { type KernelCall, kernelCalls } from '../../kernels/call.ts'
 import type { Kernels } from '../../kernels/kernels.ts'
 import type { Heap } from '../memory/heap.ts'
 
@@ -6,15 +7,15 @@ const MAX_WORD = 2n ** 64n - 1n
 /** Expands seeds into uniform polynomials as SEAL's `sample_poly_uniform` does, in kernel memory. */
 export class SeedExpander {
   readonly #heap: Heap
-  readonly #kernels: Kernels
+  readonly #call: KernelCall
   readonly #chunkBytes: number
-  /** Seed, then the kernels' scratch memory. */
+  /** The seed, and the kernels' scratch memory. */
   readonly #seed: number
   readonly #scratch: number
 
   constructor(heap: Heap, kernels: Kernels) {
     this.#heap = heap
-    this.#kernels = kernels
+    this.#call = kernelCalls(kernels)
     this.#chunkBytes = kernels.CHUNK_BYTES.value
     const scratchBytes: number = kernels.SCRATCH_BYTES.value + this.#chunkBytes
     const [seed, scratch] = heap.attempt(() => [heap.allocate(64), heap.allocate(scratchBytes)] as const)
@@ -28,23 +29,23 @@ export class SeedExpander {
    * @param seed 64 bytes
    * @param primes below 2^30, in the order of the encryption's level
    * @param ring N, at least 512
-   * @param addresses where the N residues modulo each prime go
+   * @param addresses of the N residues modulo each prime, which are written
    */
   expand(seed: Uint8Array, primes: readonly bigint[], ring: number, addresses: readonly number[]): void {
     this.#heap.bytes(this.#seed, 64).set(seed)
     const chunks = (8 * ring) / this.#chunkBytes
     let rejected = 0
     primes.forEach((prime, i) => {
-      rejected += this.#kernels.uniform(
-        addresses[i],
-        this.#seed,
-        i * chunks,
-        ring,
-        Number(prime),
-        this.#scratch,
-      )
+      rejected += this.#call('uniform', {
+        out: addresses[i],
+        seed: this.#seed,
+        firstChunk: i * chunks,
+        size: ring,
+        q: Number(prime),
+        scratch: this.#scratch,
+      })
     })
-    // One draw in 2^34 or so has to be made anew; where in the stream it comes from depends on all that went
+    // About one word in 2^34 is rejected. The place of its replacement in the stream depends on all words
     // before.
     if (rejected > 0) {
       this.expandExactly(seed, primes, ring).forEach((residues, i) => {
@@ -54,9 +55,9 @@ export class SeedExpander {
   }
 
   /**
-   * The same, for primes of up to 60 bits and however many draws are rejected, slowly.
+   * As `expand`, but slower, for primes of up to 60 bits and any number of rejected words.
    *
-   * @returns N residues in 0 .. q - 1 for each prime; nothing is left in kernel memory
+   * @returns N residues in 0 .. q - 1 for each prime; nothing stays in kernel memory
    */
   expandExactly(seed: Uint8Array, primes: readonly bigint[], ring: number): BigUint64Array[] {
     this.#heap.bytes(this.#seed, 64).set(seed)
@@ -68,7 +69,9 @@ export class SeedExpander {
     }
   }
 
-  /** A word for each residue of each prime; then, prime after prime, new ones for those that are rejected. */
+  /**
+   * Draws a word for each residue of each prime; then, prime after prime, replacements for rejected words.
+   */
   #drawAll(
     draws: Generator<bigint, never, undefined>,
     primes: readonly bigint[],
@@ -86,7 +89,7 @@ export class SeedExpander {
     })
   }
 
-  /** Gives its working memory back. */
+  /** Frees the working memory. */
   free(): void {
     this.#heap.free(this.#seed)
     this.#heap.free(this.#scratch)
@@ -95,7 +98,7 @@ export class SeedExpander {
   /** The words of the seed's stream. @param chunk memory for one chunk of it */
   *#draws(chunk: number): Generator<bigint, never, undefined> {
     for (let counter = 0; ; counter++) {
-      this.#kernels.streamChunk(chunk, this.#seed, counter, this.#scratch)
+      this.#call('streamChunk', { out: chunk, seed: this.#seed, counter, scratch: this.#scratch })
       yield* new BigUint64Array(this.#heap.bytes(chunk, this.#chunkBytes).slice().buffer)
     }
   }

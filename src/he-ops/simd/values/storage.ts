@@ -4,14 +4,14 @@ import type { ProgramBuilder } from '../program/program.ts'
 import { polynomialBytes, type Value } from './values.ts'
 
 /**
- * The memory of a program's values: polynomials, which values may share, freed after the last reader of the
- * last value.
+ * Memory of a program's values. Values may share polynomials; a polynomial is freed after the last reader of
+ * its last value.
  */
 export class Storage {
   readonly #builder: ProgramBuilder
   readonly #context: SimdContext
   readonly #values = new Map<ValueId, Value>()
-  /** Values that hold each polynomial. */
+  /** For each polynomial, the number of values that hold it. */
   readonly #holders = new Map<number, number>()
 
   constructor(builder: ProgramBuilder, context: SimdContext) {
@@ -19,27 +19,27 @@ export class Storage {
     this.#context = context
   }
 
-  /** The value of an operation that was made and is not released. */
+  /** The value of an operation; it must exist and not be released. */
   get(id: ValueId): Value {
     return this.#values.get(id)!
   }
 
-  /** A value with memory of its own, at the operation's level. */
+  /** Creates a value with memory of its own, at the operation's level. */
   create(id: ValueId, op: Pick<Op, 'level'>, polynomials: number, extended = false): Value {
     return this.#keep(id, this.temporary(op.level + 1, polynomials, extended))
   }
 
-  /** A value that shares polynomials with others. */
+  /** Creates a value that shares polynomials with others. */
   alias(id: ValueId, value: Value): Value {
     return this.#keep(id, value)
   }
 
-  /** A new polynomial that `alias` is going to hold. */
+  /** Allocates a polynomial, which must be passed to `alias`. */
   polynomial(primes: number): number {
     return this.#builder.allocate(polynomialBytes(this.#context, primes, false))
   }
 
-  /** Memory that is not a value's; freed by `freeTemporary`. */
+  /** Allocates memory that no value holds; `freeTemporary` frees it. */
   temporary(primes: number, polynomials: number, extended: boolean): Value {
     const bytes = polynomialBytes(this.#context, primes, extended)
     const addresses = Array.from({ length: polynomials }, () => this.#builder.allocate(bytes))

@@ -3,8 +3,7 @@ import type { Modulus } from '../tables/modulus.ts'
 
 /**
  * A ciphertext in kernel memory: each polynomial's residues in NTT form, prime after prime, N words for each.
- * An extended one is P times the message modulo Q * P: what key switching gives before the division by the
- * special primes.
+ * An extended value is P times the message modulo Q * P, the result of key switching before ModDown.
  */
 export interface Value {
   /** Addresses of the polynomials. Two values may share one. */
@@ -15,14 +14,14 @@ export interface Value {
   readonly extended: boolean
 }
 
-/** Indices into `SimdContext.moduli` of a value's residues, in the order in which they lie. */
+/** Indices into `SimdContext.moduli` of a value's limbs, in the order of memory. */
 export function limbsOf({ parameters }: SimdContext, primes: number, extended: boolean): number[] {
   const data = Array.from({ length: primes }, (_, i) => i)
   const special = parameters.specialPrimes.map((_, j) => parameters.primes.length + j)
   return extended ? [...data, ...special] : data
 }
 
-/** Bytes of one polynomial of a value with so many data primes. */
+/** Bytes of one polynomial with this many data primes. */
 export const polynomialBytes = (context: SimdContext, primes: number, extended: boolean): number =>
   context.limbBytes * (primes + (extended ? context.parameters.specialPrimes.length : 0))
 
@@ -31,11 +30,11 @@ export interface Limb {
   readonly modulus: Modulus
   /** Index into `SimdContext.moduli`. */
   readonly index: number
-  /** Place among the value's residues: times `limbBytes` it is the distance from a polynomial's address. */
+  /** Place among the value's limbs; `place * limbBytes` is the distance from the polynomial's address. */
   readonly place: number
 }
 
-/** The limbs of each of a value's polynomials, in the order in which they lie. */
+/** The limbs of each of a value's polynomials, in the order of memory. */
 export const limbs = (context: SimdContext, value: Pick<Value, 'primes' | 'extended'>): Limb[] =>
   limbsOf(context, value.primes, value.extended).map((index, place) => ({
     modulus: context.moduli[index],

@@ -12,7 +12,9 @@ import {
 const MAX_DIMENSIONS = 8
 
 /**
- * What `REDUCE` makes of an allowed global and its arguments. @throws CHECKPOINT_UNSAFE for any other call
+ * The result of `REDUCE` for an allowed global and its arguments.
+ *
+ * @throws CHECKPOINT_UNSAFE for any other call
  */
 export function build(callee: Value, args: Value): Value {
   if (!(args instanceof Tuple)) throw unreadable('its pickle passes arguments that are no tuple')

@@ -16,7 +16,7 @@ import { targetNamed, targetOf } from '../../../../src/compiler/planner/target/t
 const simd = targetNamed('simd')
 const seal = targetNamed('seal')
 
-/** A chain whose levels were rescaled by the given bits, the highest first. */
+/** A draft chain after rescales by the given bits, from the highest level down. */
 function chainOf(ring: number, sizes: PrimeSizes, spare: readonly number[], baseBits: number) {
   const draft = new DraftChain(ring, sizes)
   spare.forEach((bits, fromTop) => {
@@ -27,18 +27,21 @@ function chainOf(ring: number, sizes: PrimeSizes, spare: readonly number[], base
 
 const sizesOf = (primes: readonly bigint[]): number[] => primes.map(bitLength)
 
-t.test('primes are chosen from the top, as large as there is to spare, once each level', async (t) => {
-  const draft = new DraftChain(16384, simd.primeSizes)
-  draft.choose(DRAFT_LEVELS, 33.9)
-  draft.choose(DRAFT_LEVELS - 1, 24.2)
-  draft.choose(DRAFT_LEVELS, 22)
-  draft.choose(DRAFT_LEVELS - 1, 29)
-  const { chain } = draft.finish(DRAFT_LEVELS - 2, 37)!
-  t.strictSame(sizesOf(chain.levels), [24, 30])
-  t.equal(chain.levels[1], draft.primes[DRAFT_LEVELS])
-})
+t.test(
+  'each level gets one prime, from the highest level down, as large as the spare bits allow',
+  async (t) => {
+    const draft = new DraftChain(16384, simd.primeSizes)
+    draft.choose(DRAFT_LEVELS, 33.9)
+    draft.choose(DRAFT_LEVELS - 1, 24.2)
+    draft.choose(DRAFT_LEVELS, 22)
+    draft.choose(DRAFT_LEVELS - 1, 29)
+    const { chain } = draft.finish(DRAFT_LEVELS - 2, 37)!
+    t.strictSame(sizesOf(chain.levels), [24, 30])
+    t.equal(chain.levels[1], draft.primes[DRAFT_LEVELS])
+  },
+)
 
-t.test('the base of a 30-bit engine is two primes, that of a 60-bit engine one', async (t) => {
+t.test('the base has two primes of 30 bits, or one prime of 60 bits', async (t) => {
   const small = chainOf(16384, simd.primeSizes, [28, 28], 37)
   t.equal(small.chain.base.length, 2)
   t.ok(bitsOf(small.chain.base) > 37 && sizesOf(small.chain.base).every((bits) => bits >= 20))
@@ -47,7 +50,7 @@ t.test('the base of a 30-bit engine is two primes, that of a 60-bit engine one',
   t.strictSame(sizesOf(chainOf(16384, seal.primeSizes, [55, 55], 37).chain.base), [37])
 })
 
-t.test('all primes are distinct, 1 modulo 2N and below 2^30, and pass the gate', async (t) => {
+t.test('all primes are distinct, 1 modulo 2N and below 2^30, and pass the check of parameters', async (t) => {
   for (const ring of [8192, 16384, 32768]) {
     const { chain, left } = chainOf(ring, simd.primeSizes, [30, 30, 24], 45)
     const choices = specialPrimeChoices(chain, left, simd.primeSizes, simd.mostSpecialPrimes)
@@ -62,9 +65,9 @@ t.test('all primes are distinct, 1 modulo 2N and below 2^30, and pass the gate',
   }
 })
 
-t.test('special primes: every number of them that fits the table and covers a digit', async (t) => {
-  // 11 primes of 30 bits leave 100 bits: one, two or three of 30 bits, or four of 25, which no digit of 120
-  // bits fits.
+t.test('the choices of special primes fit the table and cover a digit', async (t) => {
+  // 11 primes of 30 bits leave 100 bits: one, two or three primes of 30 bits, or four of 25 bits. The four do
+  // not cover a digit of 120 bits.
   const { chain, left } = chainOf(16384, simd.primeSizes, new Array(9).fill(30), 60)
   const choices = specialPrimeChoices(chain, left, simd.primeSizes, simd.mostSpecialPrimes)
   t.strictSame(choices.map(sizesOf), [[30], [30, 30], [30, 30, 30]])
@@ -77,7 +80,7 @@ t.test('special primes: every number of them that fits the table and covers a di
   t.ok(all.every((prime) => prime % 32768n === 1n))
 })
 
-t.test('the seal engine takes one special prime, as large as there is room for', async (t) => {
+t.test('the seal engine takes one special prime, as large as the table allows', async (t) => {
   const choicesFor = (levels: number) => {
     const { chain, left } = chainOf(16384, seal.primeSizes, new Array(levels).fill(55), 37)
     return specialPrimeChoices(chain, left, seal.primeSizes, seal.mostSpecialPrimes).map(sizesOf)
@@ -86,7 +89,7 @@ t.test('the seal engine takes one special prime, as large as there is room for',
   t.strictSame(choicesFor(7), [], '8 bits are left')
 })
 
-t.test('a ring has few small primes, and a draft that wants more has no chain', async (t) => {
+t.test('a draft that needs more small primes than the ring has gets no chain', async (t) => {
   const sizes = { least: 20, most: 20 }
   const pool = new PrimePool(32768)
   let count = 0

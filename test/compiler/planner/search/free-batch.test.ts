@@ -2,7 +2,9 @@ import t from 'tap'
 import { largestFreeBatch } from '../../../../src/compiler/planner/search/free-batch.ts'
 import { type ErrorCodeName, PolyVeilError } from '../../../../src/errors/index.ts'
 
-/** The batch that is chosen when batches 1, 2, 4 .. cost so much; an error where there is no plan. */
+/**
+ * The batch that is chosen, from the costs of batches 1, 2, 4 .., or the errors of batches without a plan.
+ */
 const chosen = (...costs: readonly (number | ErrorCodeName)[]): number =>
   largestFreeBatch((batch) => {
     const cost = costs[Math.log2(batch)]
@@ -17,7 +19,7 @@ t.test('batches are doubled as long as the plan costs hardly more than that of o
   t.equal(chosen(1, 0.8, 0.9, 'DEPTH_EXCEEDED'), 4, 'some cost less')
 })
 
-t.test('until there is no plan', async (t) => {
+t.test('batches are doubled until a batch has no plan', async (t) => {
   t.equal(chosen(1, 1, 'CONFIG_INVALID'), 2)
   t.equal(chosen(1, 'DEPTH_EXCEEDED'), 1)
   t.throws(() => chosen('DEPTH_EXCEEDED'), { code: 'DEPTH_EXCEEDED' })

@@ -38,7 +38,7 @@ const draft = (strategies: Strategies): Candidate[] =>
 
 const best = (strategies: Strategies): number => costOf('latency', cheapest(draft(strategies), 'latency')!)
 
-t.test('stages of different interleave have strategies of their own, from few drafts', async (t) => {
+t.test('each interleave group gets its own strategy, from few drafts', async (t) => {
   const tried: RotationStrategy[] = []
   const strategies = chooseStrategies('simd', 'latency', (strategy) => {
     tried.push(strategy)
@@ -49,23 +49,23 @@ t.test('stages of different interleave have strategies of their own, from few dr
   t.equal(
     new Set(tried.map((strategy) => JSON.stringify(strategy))).size,
     tried.length,
-    'each is drafted once',
+    'each strategy is drafted once',
   )
-  // Baby steps and giant steps are tried with the same taps everywhere, then taps with the best of each
-  // stage.
+  // Baby steps and giant steps are tried with the same taps for all groups, then taps with the best steps of
+  // each group.
   const babies = tried.filter(({ taps, depthwise }) => taps === 'separable' && depthwise === 'separable')
   t.ok(tried.length <= babies.length + 3 * strategies.byInterleave.size, `${tried.length} drafts`)
   for (const strategy of tried) t.ok(best(strategies) <= best(everywhere(strategy)) + 1e-12)
 })
 
-t.test('what a stage takes does not depend on the strategies of others', async (t) => {
+t.test('the cost of a group does not depend on the strategies of other groups', async (t) => {
   const strategies = chooseStrategies('simd', 'latency', (strategy) => draft(everywhere(strategy)))
   draft(strategies).forEach((candidate, index) => {
-    for (const [interleave, stage] of candidate.groups) {
+    for (const [interleave, group] of candidate.groups) {
       const alone = draft(everywhere(strategies.byInterleave.get(interleave)!))[index]
       const { seconds, steps } = alone.groups.get(interleave)!
-      t.ok(Math.abs(stage.seconds / seconds - 1) < 1e-9)
-      t.strictSame(stage.steps, steps)
+      t.ok(Math.abs(group.seconds / seconds - 1) < 1e-9)
+      t.strictSame(group.steps, steps)
       t.strictSame(candidate.chain, alone.chain)
     }
     const sum = [...candidate.groups.values()].reduce((total, { seconds }) => total + seconds, 0)

@@ -14,8 +14,8 @@ import { collect } from '../../../wire/fixtures.ts'
 import { automorphism, expanded, secretResidues, transforms } from '../exact.ts'
 import { smallParameters } from '../fixture.ts'
 
-// Keys are checked against their definition in exact arithmetic: c0 + c1 * s - P * g_j * s' has to be nothing
-// but the small error of an encryption, and the same one modulo every prime.
+// Keys are compared with their definition in exact arithmetic: c0 + c1 * s - P * g_j * s' must be the small
+// error of an encryption, the same modulo every prime.
 
 const seal = await loadSeal()
 const RING = 8192

@@ -19,7 +19,7 @@ const ctx = createSealContext(seal, parameters)
 const none = seal.ComprModeType.none
 const level = keyLevel(ctx)
 
-// Bytes that node-seal itself has written: what our writer makes of our record must be the same.
+// Our writer must reproduce the bytes that node-seal has written.
 const samples = withHeap((own) => {
   const generator = own(new seal.KeyGenerator(ctx.context))
   const secretKey = own(generator.secretKey())
@@ -58,7 +58,7 @@ function pairsOf(key: Uint8Array, { vectors, vector }: typeof relin): SeededRlwe
   )
 }
 
-t.test('what is read from node-seal is written byte for byte', async (t) => {
+t.test('objects read from node-seal are written byte for byte', async (t) => {
   const { secretKey, publicKey, relinKeys, galoisKeys, ciphertext } = samples
   t.strictSame(ciphertextToSeal(level, seededFromSeal(level, publicKey), 1), publicKey)
   t.strictSame(plaintextToSeal(level, plaintextFromSeal(level, secretKey), 1), secretKey)

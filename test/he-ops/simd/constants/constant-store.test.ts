@@ -18,21 +18,21 @@ const context = await newSimdContext(parameters)
 const { heap } = context
 const primes = [...parameters.primes, ...parameters.specialPrimes]
 const special = parameters.specialPrimes.reduce((product, prime) => product * prime, 1n)
-/** The plain encoder, modulo the special primes too. */
+/** The slow encoder, modulo the special primes too. */
 const encoder = new PeriodicEncoder({ ...parameters, primes } as CkksParameters)
 
 const distinct = (length: number, salt = 1): Float64Array =>
   Float64Array.from({ length }, (_, i) => Math.sin(3 * i + salt) * (i % 3 === 0 ? -2.5 : 1.25))
 
-/** What residues of a form are multiples of the plaintext's by. */
+/** The factor by which a form's residues are multiples of the plaintext's. */
 const FACTORS: Readonly<Record<ConstantForm, bigint>> = {
   normal: 2n ** 32n,
   extended: 2n ** 32n,
-  lifted: 2n ** 32n * special,
+  timesP: 2n ** 32n * special,
   addend: 1n,
 }
 
-/** The residues of a constant's blocks modulo the prime at `place`, freed of the form's factor. */
+/** The residues of a constant's blocks modulo the prime at `place`, divided by the form's factor. */
 function plaintextOf(
   { address, count, shift }: EncodedConstant,
   form: ConstantForm,
@@ -74,7 +74,7 @@ function coefficientsOf(residues: readonly bigint[], prime: bigint): bigint[] {
 }
 
 /**
- * Whether two plaintexts' coefficients are the same modulo a prime, or next to each other: doubles near a
+ * Whether the coefficients of two plaintexts are equal modulo a prime, or adjacent: doubles may be near a
  * half.
  */
 function isSame(found: readonly bigint[], wanted: readonly bigint[], prime: bigint): boolean {
@@ -89,7 +89,7 @@ function isSame(found: readonly bigint[], wanted: readonly bigint[], prime: bigi
 const SCALE = 2 ** 38
 const COUNT = 3
 
-for (const form of ['normal', 'extended', 'lifted', 'addend'] as const) {
+for (const form of ['normal', 'extended', 'timesP', 'addend'] as const) {
   t.test(`${form}: constants of every period are those of the plain encoder`, async (t) => {
     for (let period = 1; period <= slots; period *= 2) {
       const values = distinct(period, period)
@@ -122,7 +122,7 @@ t.test('a planted fault is caught: another form, another prime, another scale', 
   const isForm = (form: ConstantForm, index: number): boolean =>
     isSame(plaintextOf(encoded, form, [0, index], 32), wanted, primes[index])
   t.ok(isForm('normal', 0))
-  t.notOk(isForm('lifted', 0))
+  t.notOk(isForm('timesP', 0))
   t.notOk(isForm('addend', 0))
   t.notOk(isForm('normal', 4))
   const coarse = Array.from(encoder.encode(values, SCALE / 2, 0).residues.subarray(0, 32))
@@ -149,12 +149,12 @@ t.test('each is encoded once, and all are freed', async (t) => {
   t.equal(heap.used, before)
 })
 
-t.test('what rounds to zero says so, and says it of nothing else', async (t) => {
+t.test('isZero is true exactly for constants that round to zero', async (t) => {
   for (const [value, scale, isZero] of [
     [1e-4, 2 ** 10, true],
     [-1e-4, 2 ** 10, true],
     [1e-3, 2 ** 10, false],
-    // Halves go to the even neighbour: this is 0, three halves are 2.
+    // Halves round to even: 0.5 to 0, 1.5 to 2.
     [0.5, 1, true],
     [-0.5, 1, true],
     [1.5, 1, false],
@@ -189,7 +189,7 @@ t.test('encodings outlive the constants, which are forgotten', async (t) => {
   const all = () =>
     constants.flatMap((_, id) => [
       store.encoded(id, 2 ** 16, 2, 'normal'),
-      store.encoded(id, 2 ** 16, 2, 'lifted'),
+      store.encoded(id, 2 ** 16, 2, 'timesP'),
       store.integers(id, 2 ** 16, 2),
     ])
   const first = store.reading(constants, all)

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { Encodings } from '../../../../src/he-ops/simd/constants/encodings.ts'
 
-t.test('what was added is found, by constant, scale and form, and nothing else is', async (t) => {
+t.test('added encodings, and only these, are found by constant, scale and form', async (t) => {
   const encodings = new Encodings(3)
   const highest = 2 ** 32 - 64
   encodings.add(0, 2 ** 20, 0, { address: 64, isZero: false })
@@ -24,7 +24,7 @@ t.test('what was added is found, by constant, scale and form, and nothing else i
   t.equal(encodings.find(0, 2 ** 20, 0), undefined)
 })
 
-t.test('more of them than there is room for at first', async (t) => {
+t.test('the table grows beyond its first rows', async (t) => {
   const encodings = new Encodings(5000)
   for (let id = 0; id < 5000; id++) encodings.add(id, id % 3, 1, { address: 16 * id, isZero: id % 2 === 0 })
   const found = Array.from({ length: 5000 }, (_, id) => encodings.find(id, id % 3, 1))

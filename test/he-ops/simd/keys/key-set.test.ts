@@ -24,8 +24,8 @@ import { REJECTING_PRIME, rejectingSeed } from '../../kernels/rejecting.ts'
 import { expanded } from '../../seal/exact.ts'
 import { newSimdContext } from '../fixture.ts'
 
-// Loading, against the definition: residues as they travel, seeds as node-seal expands them, times 2^32,
-// permuted. The pairs are keys of nothing.
+// Loading against its definition: unpacked residues and seeds expanded by node-seal, times 2^32, permuted.
+// The pairs are random, not keys.
 
 const RING = 8192
 const STEPS = [1, 5, 4095]
@@ -43,7 +43,7 @@ const digits = digitCount(parameters)
 const switchingKey = (salt: number): SeededRlwe[] =>
   Array.from({ length: digits }, (_, j) => distinctPair(shape, salt + 10 * j))
 
-/** One pair has a seed of which a word has to be drawn anew. */
+/** One pair has a seed with a rejected word. */
 const relinKey = switchingKey(500)
 relinKey[1] = { c0: relinKey[1].c0, seed: rejectingSeed() }
 const rotated = new Map(elements.map((element, i) => [element, switchingKey(100 * (i + 1))]))
@@ -59,7 +59,7 @@ const frame = await collect(writeKeySet(parameters, elements, maker))
 const ctx = createSealContext(await loadSeal(), parameters)
 t.teardown(() => ctx.delete())
 
-/** Whether a loaded key is what the pairs come to. */
+/** Whether a loaded key equals its pairs by the definition. */
 function isKey(context: SimdContext, key: SwitchingKey, pairs: readonly SeededRlwe[], element: number) {
   const order = automorphismOrder(RING, inverseElement(element, RING))
   return pairs.every((pair, j) => {
@@ -109,7 +109,7 @@ t.test('a residue that is not below its prime, wherever it is', async (t) => {
   const context = await newSimdContext(parameters)
   const keys = new SimdKeySet(context)
   await keys.load(await open(), STEPS.slice(0, 1))
-  // Tables of automorphisms stay; they are no keys.
+  // Tables of automorphisms are not keys, and stay.
   for (const steps of STEPS) context.galois.table(inverseElement(galoisElement(RING, steps), RING))
   const { used } = context.heap
   const layout = keySetLayout(parameters, elements.length)
@@ -134,7 +134,7 @@ t.test('a residue that is not below its prime, wherever it is', async (t) => {
   t.equal(keys.galoisKeys.size, 3, 'a sound set still loads')
 })
 
-t.test('keys are read one ahead; what fails to be read is not waited for', async (t) => {
+t.test('keys are read one ahead, and a failed read is no unhandled rejection', async (t) => {
   const context = await newSimdContext(parameters)
   const events: string[] = []
   const { pairBytes } = keySetLayout(parameters, elements.length)
@@ -169,7 +169,7 @@ t.test('keys are read one ahead; what fails to be read is not waited for', async
   t.equal(context.heap.used - used, keys.bytes)
 })
 
-t.test('what the runner throws comes out, and no half key stays', async (t) => {
+t.test('errors of the runner are rethrown, and no partial key stays', async (t) => {
   const context = await newSimdContext(parameters)
   const keys = new SimdKeySet(context)
   const runner = { threads: 1, run: () => Promise.reject(new Error('lost')) }

@@ -55,7 +55,7 @@ t.test('beyond the limit it is TOO_LARGE, and the heap stays usable', async (t) 
     t.equal(heap.used, PAGE, 'nothing was handed out')
     t.ok(heap.peak <= limit, 'nor spanned')
   }
-  // All that is left, in pieces: the failed allocations neither hold it nor move it out of reach.
+  // The remaining memory, in pieces: failed allocations neither occupy it nor make it unreachable.
   const rest = Array.from({ length: 2 }, () => heap.allocate(PAGE))
   const last = heap.allocate(PAGE - 64)
   t.equal(heap.used, limit - 64)
@@ -70,7 +70,7 @@ t.test('beyond the limit it is TOO_LARGE, and the heap stays usable', async (t) 
   t.equal(heap.memory.buffer.byteLength, limit, 'and no more than it')
 })
 
-t.test('what the system does not give is TOO_LARGE too', async (t) => {
+t.test('memory that the system refuses is TOO_LARGE too', async (t) => {
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 2, shared: true })
   const heap = new Heap(memory)
   t.throws(() => heap.allocate(3 * PAGE), { code: 'TOO_LARGE', message: /does not give/ })

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { ALIGNMENT, aligned, Ranges } from '../../../../src/he-ops/simd/memory/ranges.ts'
 
-/** Allocate so many bytes, or free the range of this number among those that are there. */
+/** Allocate this many bytes, or free the range of this number. */
 type Step = { readonly allocate: number } | { readonly free: number }
 
 const steps: fc.Arbitrary<Step[]> = fc.array(
@@ -18,14 +18,14 @@ interface Range {
   readonly end: number
 }
 
-/** The first start at which `size` bytes fit between the ranges that are there, by trying all. */
+/** The first start at which `size` bytes fit between the ranges, by trying all. */
 function firstFit(origin: number, live: readonly Range[], size: number): number {
   const fits = (start: number): boolean =>
     live.every((range) => start + size <= range.start || range.end <= start)
   return [origin, ...live.map(({ end }) => end)].sort((a, b) => a - b).find(fits)!
 }
 
-/** Ranges beside a plain list of what should be there. */
+/** Ranges compared with a plain list. */
 class Model {
   readonly #origin: number
   readonly #ranges: Ranges
@@ -99,7 +99,7 @@ t.test('the last gap grows when it is too small', async (t) => {
   t.equal(ranges.end, 704)
 })
 
-t.test('what was not allocated cannot be freed, nor anything twice', async (t) => {
+t.test('only allocated ranges can be freed, and only once', async (t) => {
   const ranges = new Ranges(0)
   const first = ranges.allocate(128)
   const second = ranges.allocate(128)

@@ -3,7 +3,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import t from 'tap'
 import { openSimdSession } from '../../../../src/he-ops/engines/simd-session.ts'
-import { newFloodingKey } from '../../../../src/he-ops/flooding.ts'
+import { newFloodingKeys } from '../../../../src/he-ops/flooding.ts'
 import { SimdEngine } from '../../../../src/he-ops/simd/index.ts'
 import { bytesSource } from '../../../../src/wire/index.ts'
 import { rotatingCircuit, simdParameters } from '../../../server/rotating-circuit.ts'
@@ -12,7 +12,7 @@ import { SealedClient } from '../../../server/sealed-client.ts'
 setFlagsFromString('--expose-gc')
 const collect = runInNewContext('gc') as () => void
 
-/** Whether an object is gone after some collections, between which the thread comes to rest. */
+/** Whether an object is collected after some garbage collections with idle time between them. */
 async function isCollected(ref: WeakRef<object>): Promise<boolean> {
   for (let attempt = 0; attempt < 20; attempt++) {
     await sleep(1)
@@ -36,7 +36,7 @@ t.test('an open session holds nothing of its circuit, and another object brings 
     const own = structuredClone({ ops: circuit.ops, constants: circuit.constants })
     const read = { ...circuit, ...own }
     const source = bytesSource(keySet)
-    const session = await openSimdSession(engine, read, manifest, keys, source, newFloodingKey(), identity)
+    const session = await openSimdSession(engine, read, manifest, keys, source, newFloodingKeys(), identity)
     return { session, parts: [read, own.ops, own.constants].map((part) => new WeakRef<object>(part)) }
   }
   const first = await opened()

@@ -12,7 +12,7 @@ const clearing = (builder: ProgramBuilder, count: number): void => {
   const item =
     (i: number): Item =>
     (call) =>
-      call('clear', at + 64 * i, 64)
+      call('clear', { start: at + 64 * i, bytes: 64 })
   builder.phase(Array.from({ length: count }, (_, i) => item(i)))
 }
 
@@ -30,7 +30,7 @@ t.test('a program has memory for its words once, to the word, and threads share 
   }
 })
 
-t.test('what is emitted must be what was measured', async (t) => {
+t.test('both builds of a program must be the same', async (t) => {
   for (const second of [99, 101]) {
     let count = 100
     const emit = (builder: ProgramBuilder): void => {

@@ -1,29 +1,29 @@
 import { parentPort } from 'node:worker_threads'
 import { Barrier, type Verdict } from '../../../../src/he-ops/simd/threads/barrier.ts'
 
-// A thread that meets others at a barrier, as the test's main thread tells it.
+// A thread at a barrier, controlled by the test's main thread.
 
-/** What to do with the barrier in `shared`: join, arrive, or fail; after a pause. */
+/** What to do at the barrier in `shared`, after a pause: join, arrive, or fail. */
 export interface Meeting {
   readonly threads: number
   readonly shared: SharedArrayBuffer
   readonly action: 'join' | 'arrive' | 'fail' | 'rounds'
   readonly pauseMilliseconds: number
-  /** For `rounds`: one counter for each round, which every thread adds 1 to before it arrives. */
+  /** For `rounds`: one counter for each round, to which every thread adds 1 before it arrives. */
   readonly counters?: Int32Array
-  /** For `rounds`: this thread asks for a stop in that round. */
+  /** For `rounds`: the round in which this thread asks for a stop. */
   readonly stopIn?: number
 }
 
 export interface Met {
   readonly verdict: Verdict | undefined
-  /** Rounds that ended with this thread having seen everybody. */
+  /** Rounds at whose end this thread saw all threads. */
   readonly rounds: number
-  /** A round in which somebody was missing. */
+  /** A round in which a thread was missing. */
   readonly incomplete: number | undefined
 }
 
-/** Meets the others round after round until a verdict ends it. */
+/** Passes the barrier round after round until a verdict ends it. */
 export function rounds({ threads, shared, counters, stopIn }: Meeting): Met {
   const barrier = new Barrier(threads, shared)
   let incomplete: number | undefined

@@ -30,12 +30,12 @@ const pause = (milliseconds: number): void => {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds)
 }
 
-// The workers are up, and have loaded what they need.
+// Waits until the workers have started and loaded their modules.
 for (const worker of workers) {
   await send(worker, { threads: 1, shared: new Barrier(1).shared, action: 'arrive', pauseMilliseconds: 0 })
 }
 
-/** A barrier of two, at which a worker does something, with time for it to fall asleep there. */
+/** A barrier of two threads; a worker acts at it after a pause in which the other thread falls asleep. */
 function withOther(action: Meeting['action']): { barrier: Barrier; met: Promise<Met> } {
   const barrier = new Barrier(2)
   const met = send(workers[0], { threads: 2, shared: barrier.shared, action, pauseMilliseconds: 0 })
@@ -59,7 +59,7 @@ t.test('the calling thread waits for the others to begin without being deaf', as
   await new Barrier(1).present()
 })
 
-t.test('nobody passes before all have come, round after round', async (t) => {
+t.test('no thread passes before all have arrived, round after round', async (t) => {
   const barrier = new Barrier(THREADS)
   const counters = new Int32Array(new SharedArrayBuffer(4 * 5000))
   const meeting: Meeting = {
@@ -75,7 +75,7 @@ t.test('nobody passes before all have come, round after round', async (t) => {
   }
 })
 
-t.test('being woken is no opening: the call of an earlier barrier may come late', async (t) => {
+t.test('a late wake-up call of an earlier barrier does not open the next one', async (t) => {
   const { barrier, met } = withOther('arrive')
   const words = new Int32Array(barrier.shared)
   for (let word = 0; word < words.length; word++) Atomics.notify(words, word)
@@ -85,14 +85,14 @@ t.test('being woken is no opening: the call of an earlier barrier may come late'
   t.match(await met, { verdict: VERDICT_RUN })
 })
 
-t.test('a thread alone never waits', async (t) => {
+t.test('a single thread never waits', async (t) => {
   const barrier = new Barrier(1)
   t.equal(barrier.arrive(), VERDICT_RUN)
   barrier.stop()
   t.equal(barrier.arrive(), VERDICT_STOP)
 })
 
-t.test('a stop is learnt by all at the same barrier', async (t) => {
+t.test('all threads see a stop at the same barrier', async (t) => {
   for (let repetition = 0; repetition < 300; repetition++) {
     const barrier = new Barrier(THREADS)
     const counters = new Int32Array(new SharedArrayBuffer(4 * 50))
@@ -111,7 +111,7 @@ t.test('a stop is learnt by all at the same barrier', async (t) => {
   }
 })
 
-t.test('a stop for the next barrier is not learnt at the last one by who wakes up late', async (t) => {
+t.test('a thread that wakes up late does not see the next barrier’s stop', async (t) => {
   for (let repetition = 0; repetition < 5; repetition++) {
     const { barrier, met } = withOther('arrive')
     t.equal(barrier.arrive(), VERDICT_RUN)
@@ -120,13 +120,13 @@ t.test('a stop for the next barrier is not learnt at the last one by who wakes u
   }
 })
 
-t.test('a failure ends the wait of those who have come', async (t) => {
+t.test('a failure wakes the waiting threads', async (t) => {
   const { barrier, met } = withOther('arrive')
   barrier.fail()
   t.equal((await met).verdict, VERDICT_FAILED)
 })
 
-t.test('a failure ends it for those who come later', async (t) => {
+t.test('a thread that arrives after a failure does not wait', async (t) => {
   const { barrier, met } = withOther('fail')
   await met
   const begin = performance.now()
@@ -135,13 +135,13 @@ t.test('a failure ends it for those who come later', async (t) => {
   t.ok(performance.now() - begin < 1000, 'at once')
 })
 
-t.test('who does not come, or does not begin, is lost', async (t) => {
+t.test('a thread that does not arrive or does not begin is lost', async (t) => {
   const barrier = new Barrier(2, undefined, 100)
   await t.rejects(barrier.present(), { code: 'WORKER_LOST' })
   t.throws(() => barrier.arrive(), { code: 'WORKER_LOST' })
 })
 
-t.test('a stop does not make a failure undone', async (t) => {
+t.test('a stop does not replace a failure', async (t) => {
   const { barrier, met } = withOther('fail')
   await met
   barrier.stop()

@@ -77,7 +77,7 @@ t.test('progress never falls and ends at the number of operations', async (t) =>
       seen.every((done, i) => done > 0 && (i === 0 || done >= seen[i - 1])),
       `${seen}`,
     )
-    // The last operation drops a level, which takes no work of its own.
+    // The last operation drops a level, which takes no phase.
     t.equal(seen.at(-1), circuit.ops.length)
     t.equal(seen.length, program.program.phases.length - 1, 'one report for each phase')
     program.free()
@@ -108,7 +108,7 @@ t.test('a run stops at any phase, and the next one is right', async (t) => {
   }
 })
 
-t.test('what onProgress or shouldStop throws comes out, and the next run is right', async (t) => {
+t.test('errors of onProgress and shouldStop are rethrown, and the next run is correct', async (t) => {
   const fault = new Error('a fault of the caller')
   const failing = (): never => {
     throw fault
@@ -122,12 +122,12 @@ t.test('what onProgress or shouldStop throws comes out, and the next run is righ
   }
 })
 
-/** Far beyond the memory there is. */
+/** An address far beyond the memory. */
 const NOWHERE = 2 ** 32 - 2 ** 20
 
 /**
- * A program of some phases, in each of which each thread marks that it was there; the `culprits` then reach
- * for memory that does not exist in the phase `failing`.
+ * A program of some phases. In each phase each thread marks its presence; in the phase `failing` the
+ * `culprits` then access memory that does not exist.
  */
 function marking(pool: ThreadPool, phases: number, failing: number, culprits: readonly number[]) {
   const mark = heap.allocate(16)
@@ -138,15 +138,15 @@ function marking(pool: ThreadPool, phases: number, failing: number, culprits: re
     for (let phase = 0; phase < phases; phase++) {
       builder.phase(
         Array.from({ length: pool.threads }, (_, thread) => (call) => {
-          call('copy', marks + 16 * (phase * pool.threads + thread), mark, 4)
-          if (phase === failing && culprits.includes(thread)) call('copy', mark, NOWHERE, 4)
+          call('copy', { out: marks + 16 * (phase * pool.threads + thread), a: mark, size: 4 })
+          if (phase === failing && culprits.includes(thread)) call('copy', { out: mark, a: NOWHERE, size: 4 })
         }),
       )
     }
   })
   return {
     program,
-    /** Threads that were there in each phase. */
+    /** Number of threads that were present in each phase. */
     present(): number[] {
       const words = heap.words(marks, 4 * phases * pool.threads)
       const row = (phase: number) => words.subarray(4 * phase * pool.threads, 4 * (phase + 1) * pool.threads)
@@ -192,11 +192,11 @@ t.test('a thread that throws ends the run for all, at once; the pool works on', 
   }
 })
 
-t.test('a failure and a stop in the same phase: the failure comes out', async (t) => {
+t.test('a failure and a stop in the same phase: the run rejects with the failure', async (t) => {
   const [, , pool] = pools
   const faulty = marking(pool, 5, 1, [2])
   let phases = 0
-  // Asked for in the second phase, the one that fails.
+  // The stop is requested in the second phase, which fails.
   await t.rejects(pool.run(faulty.program, { shouldStop: () => ++phases === 2 }), {
     message: /out of bounds/,
   })
@@ -212,7 +212,7 @@ t.test('a program without phases ends', async (t) => {
   }
 })
 
-t.test('a pool whose workers have just begun to start loses nothing', async (t) => {
+t.test('a run on a pool whose workers are still starting is complete', async (t) => {
   const pool = await ThreadPool.create(heap.memory, kernels, 3)
   const program = marking(pool, 3, -1, [])
   await pool.run(program.program)

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { WorkStealing } from '../../../../src/he-ops/simd/threads/work-stealing.ts'
 
-/** The claims of all threads of a run. */
+/** The `WorkStealing` of all threads of a run. */
 function claimsOf(threads: number, pieces: number): WorkStealing[] {
   const first = new WorkStealing(0, threads, pieces)
   return Array.from({ length: threads }, (_, i) =>
@@ -15,7 +15,7 @@ const taken = (claims: WorkStealing): number[] => {
   return pieces
 }
 
-t.test('alone, a thread takes its own pieces first, then those of the others from their ends', async (t) => {
+t.test('a thread takes its own pieces first, then those of the others from their ends', async (t) => {
   const [first, second, third] = claimsOf(3, 6)
   t.strictSame(taken(first), [0, 1, 3, 2, 5, 4])
   t.strictSame([taken(second), taken(third)], [[], []], 'nothing is left')
@@ -28,7 +28,7 @@ t.test('threads that work side by side take each piece once', async (t) => {
   for (let phase = 0; phase < 3; phase++) {
     const bySecond: number[] = []
     const byFirst: number[] = []
-    // The second thread comes when the first is at its second piece, and does all that is left.
+    // The second thread starts when the first is at its second piece, and takes all remaining pieces.
     first.takeAll((piece) => {
       byFirst.push(piece)
       if (byFirst.length === 2) bySecond.push(...taken(second))

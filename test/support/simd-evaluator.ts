@@ -1,23 +1,23 @@
-import { galoisElement } from '../../circuit/keys.ts'
-import { type CiphertextType, typeLaws } from '../../circuit/laws.ts'
-import { digitCount, digitSize } from '../../circuit/parameters/parameters.ts'
-import type { Circuit } from '../../circuit/types.ts'
-import { PolyVeilError } from '../../errors/index.ts'
-import type { PackedRlwe } from '../../wire/index.ts'
-import { type Evaluator, noClient } from '../backend.ts'
-import { ConstantStore } from './constants/constant-store.ts'
-import type { SimdContext } from './context.ts'
-import type { SimdKeys } from './keys/key-set.ts'
-import type { SwitchingKey } from './keys/switching-key.ts'
-import { type Division, emitDivisions } from './operations/divide.ts'
-import { emitDots } from './operations/dot.ts'
-import { emitBinaries, emitPlainSums, emitProducts } from './operations/elementwise.ts'
-import { emitExactRotation } from './operations/exact-rotation.ts'
-import { emitRelinearisations, emitRotations } from './operations/key-switch.ts'
-import type { ProgramBuilder } from './program/program.ts'
-import { linkProgram, runProgram } from './threads/run.ts'
-import { PairLoader } from './values/pair-loader.ts'
-import { polynomialBytes, type Value } from './values/values.ts'
+import { galoisElement } from '../../src/circuit/keys.ts'
+import { type CiphertextType, typeLaws } from '../../src/circuit/laws.ts'
+import { digitCount, digitSize } from '../../src/circuit/parameters/parameters.ts'
+import type { Circuit } from '../../src/circuit/types.ts'
+import { PolyVeilError } from '../../src/errors/index.ts'
+import { type Evaluator, noClient } from '../../src/he-ops/backend.ts'
+import { ConstantStore } from '../../src/he-ops/simd/constants/constant-store.ts'
+import type { SimdContext } from '../../src/he-ops/simd/context.ts'
+import type { SimdKeys } from '../../src/he-ops/simd/keys/key-set.ts'
+import type { SwitchingKey } from '../../src/he-ops/simd/keys/switching-key.ts'
+import { type Division, emitDivisions } from '../../src/he-ops/simd/operations/divide.ts'
+import { emitDots } from '../../src/he-ops/simd/operations/dot.ts'
+import { emitBinaries, emitPlainSums, emitProducts } from '../../src/he-ops/simd/operations/elementwise.ts'
+import { emitRelinearisations, emitRotations } from '../../src/he-ops/simd/operations/key-switch.ts'
+import type { ProgramBuilder } from '../../src/he-ops/simd/program/program.ts'
+import { linkProgram, runProgram } from '../../src/he-ops/simd/threads/run.ts'
+import { PairLoader } from '../../src/he-ops/simd/values/pair-loader.ts'
+import { polynomialBytes, type Value } from '../../src/he-ops/simd/values/values.ts'
+import type { PackedRlwe } from '../../src/wire/index.ts'
+import { emitExactRotation } from './exact-rotation.ts'
 
 /** A ciphertext on the heap of a context, in NTT form; its level and scale are its type's. */
 export interface SimdCiphertext extends CiphertextType {
@@ -26,32 +26,29 @@ export interface SimdCiphertext extends CiphertextType {
 
 export type SimdEvaluator = Evaluator<SimdCiphertext> & {
   /**
-   * A ciphertext from a fresh encryption as it travels, the caller's to free.
+   * Loads a fresh encryption, which the caller frees.
    *
    * @param pair over the primes q_0 .. q_level; not changed
    * @throws TENSOR_MALFORMED when a residue is not below its prime
    */
   load(pair: PackedRlwe, level: number, scale: number): SimdCiphertext
-  /**
-   * Copies of the polynomials' residues in NTT form: for each polynomial N words a prime, prime after prime.
-   */
+  /** Copies of the polynomials' residues in NTT form, prime after prime, N words for each. */
   residues(a: SimdCiphertext): Uint32Array[]
-  /** Ciphertexts made and not yet freed. */
+  /** Number of ciphertexts that are not freed. */
   readonly live: number
   /** Frees constants and tools; neither keys nor ciphertexts. */
   delete(): void
 }
 
 /**
- * The simd backend, one operation at a time on one thread: what circuits run as programs is built from the
- * same parts (`circuit-program.ts`). With one special prime every result is node-seal's to the bit.
+ * The parts of the simd engine as an evaluator: one operation at a time on one thread, for conformance tests
+ * and for comparisons with node-seal. With one special prime every result is node-seal's bit for bit.
  *
- * Operands are left as they are and results are the caller's to free; an operation that throws leaves nothing
- * behind.
+ * Operands are unchanged and the caller frees results; an operation that throws leaves no memory behind.
  *
- * @param keys the caller's to free; undefined for circuits without rotations and products
- * @param circuit whose constants are encoded as they are asked for, and kept until `delete`
- * @throws from operations: what `typeLaws` throws, KEYS_MISSING, TOO_LARGE, INTERNAL for a freed ciphertext
+ * @param keys owned by the caller; undefined for circuits without rotations and products
+ * @param circuit whose constants are encoded at their first use, and kept until `delete`
+ * @throws from operations: errors of `typeLaws`, KEYS_MISSING, TOO_LARGE, INTERNAL for a freed ciphertext
  */
 export function createSimdEvaluator(
   context: SimdContext,
@@ -108,7 +105,7 @@ export function createSimdEvaluator(
 
   const copyPolynomial = (to: number, from: number, primes: number): void => {
     for (let place = 0; place < primes; place++) {
-      context.kernels.copy(to + place * limbBytes, from + place * limbBytes, ring)
+      context.call('copy', { out: to + place * limbBytes, a: from + place * limbBytes, size: ring })
     }
   }
 

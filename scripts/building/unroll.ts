@@ -1,0 +1,42 @@
+/** A block of lines that is repeated: its indentation, its names, its rows, its body. */
+const BLOCK = /^( *)\/\/ #each ([^=\n]+) =(.*(?:\n *\/\/ {3}.*)*)\n([\s\S]*?)\n\1\/\/ #end$/gm
+
+/**
+ * Unrolls the loops of AssemblyScript source. Its compiler has no arrays of local variables: a state of
+ * sixteen words that is to stay in registers takes sixteen names. Source says such lines once,
+ *
+ *     // #each a, b = 0, 4;  1, 5
+ *       v$a += v$b
+ *     // #end
+ *
+ * and gets them once for each row, with the row's values in place of `$a` and `$b`. Rows are separated by
+ * semicolons or lie on lines of their own, which begin with three spaces. Blocks may be nested, the inner one
+ * being indented further.
+ *
+ * @throws when a row has another number of values than there are names, or a block does not end
+ */
+export function unroll(source: string): string {
+  const unrolled = source.replaceAll(BLOCK, (_, _indent, names: string, rows: string, body: string) =>
+    rowsOf(rows)
+      .map((values) => unroll(filled(body, names.split(','), values)))
+      .join('\n'),
+  )
+  if (/\/\/ #(each|end)/.test(unrolled)) throw new Error('A block of lines to be unrolled does not end')
+  return unrolled
+}
+
+const rowsOf = (text: string): string[][] =>
+  text
+    .split(/;|\n *\/\//)
+    .map((row) => row.trim())
+    .filter((row) => row !== '')
+    .map((row) => row.split(',').map((value) => value.trim()))
+
+/** The body with the values in place of the names; names of an outer or an inner block stay. */
+function filled(body: string, names: readonly string[], values: readonly string[]): string {
+  if (names.length !== values.length) {
+    throw new Error(`A row has ${values.length} values, not one for each of:${names.join()}`)
+  }
+  const byName = new Map(names.map((name, i) => [name.trim(), values[i]]))
+  return body.replaceAll(/\$([a-z]+)/g, (variable, name: string) => byName.get(name) ?? variable)
+}
