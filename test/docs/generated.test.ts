@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import t from 'tap'
 import { withBlock } from '../../scripts/docs/markdown.ts'
 import { PAGES } from '../../scripts/docs/pages.ts'
@@ -17,6 +17,19 @@ t.test('every file of bench/results is the source of a table, and is named below
   const performance = page('docs/performance.md')
   for (const file of used) t.ok(performance.includes(`bench/results/${file}`), file)
 })
+
+t.test(
+  'every page that the pages beside README, and those of figures and settings, link to is there',
+  async (t) => {
+    const pages = ['CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md', 'docs/performance-history.md']
+    for (const path of [...pages, ...PAGES.map((each) => each.path)]) {
+      for (const [, target] of page(path).matchAll(/\]\((?!https?:)([^)#]+)(?:#[\w-]+)?\)/g)) {
+        const file = new URL(target, new URL(`../../${path}`, import.meta.url))
+        t.ok(existsSync(file), `${path} links to ${target}`)
+      }
+    }
+  },
+)
 
 t.test('a block keeps the text around it; a page without the block is an error', async (t) => {
   const before = 'a\n<!-- x -->\nold\n<!-- end of x -->\nb\n'
