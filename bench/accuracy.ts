@@ -1,6 +1,7 @@
 import { access, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { bundledImages } from '../scripts/building/bundled-images.ts'
 import { argmax } from '../src/cli/comparison.ts'
 import { encryptedBackend } from '../src/cli/verification/encrypted.ts'
 import { compile } from '../src/compiler/index.ts'
@@ -99,12 +100,14 @@ function labelOf(truth: string, labels: readonly string[]): string {
 
 /** Every image by the float reference and under encryption, with one key set for all. */
 async function* classifyAll(
-  { name, checkpoint, config }: BundledNetwork,
+  bundled: BundledNetwork,
   folder: string,
   list: z.infer<typeof listSchema>,
 ): AsyncGenerator<Answer> {
+  const { name, checkpoint, config } = bundled
   const network = loadNetwork(await readCheckpoint(checkpoint), config)
-  const { circuit } = compile(network, { model: name, ...config })
+  const calibration = await bundledImages(bundled)
+  const { circuit } = compile(network, { model: name, ...config, calibration })
   const backend = await encryptedBackend(circuit, engineNameFor(circuit.parameters))
   const labels = config.labels ?? []
   try {

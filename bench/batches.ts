@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { bundledImages } from '../scripts/building/bundled-images.ts'
 import { argmax } from '../src/cli/comparison.ts'
 import { encryptedBackend } from '../src/cli/verification/encrypted.ts'
 import { compile, type PlanReport } from '../src/compiler/index.ts'
@@ -29,14 +30,16 @@ export const batches: Benchmark = {
   name: 'batches',
   what: 'images a second of circuits for several images at once, against one at a time',
   async run(say) {
-    const { checkpoint, config, images: files } = bundledNetworks().find(({ name }) => name === NETWORK)!
+    const bundled = bundledNetworks().find(({ name }) => name === NETWORK)!
+    const { checkpoint, config, images: files } = bundled
     const network = loadNetwork(await readCheckpoint(checkpoint), config)
     const images: PreprocessedImage[] = []
     for (const { file } of files) {
       images.push(preprocess(await decodeImage(await readFile(file)), config.preprocessing))
     }
     const contenders: Contender[] = []
-    for (const batch of BATCHES) contenders.push(await contender(network, batch))
+    const calibration = await bundledImages(bundled)
+    for (const batch of BATCHES) contenders.push(await contender(network, calibration, batch))
     for (let run = 0; run <= RUNS; run++) {
       for (const each of contenders) await runOnce(network, images, each, run)
     }
@@ -60,9 +63,13 @@ interface Contender {
   largestError: number
 }
 
-async function contender(network: Network, batch: number): Promise<Contender> {
+async function contender(
+  network: Network,
+  calibration: readonly Float64Array[],
+  batch: number,
+): Promise<Contender> {
   const { preprocessing } = network.config
-  const { circuit, plan } = compile(network, { model: NETWORK, preprocessing, batch })
+  const { circuit, plan } = compile(network, { model: NETWORK, preprocessing, calibration, batch })
   return { batch, plan, backend: await encryptedBackend(circuit, 'simd'), runs: [], largestError: 0 }
 }
 

@@ -1,3 +1,4 @@
+import { bundledImages } from '../scripts/building/bundled-images.ts'
 import { rotationSteps } from '../src/circuit/keys.ts'
 import { type CkksParameters, checkParameters } from '../src/circuit/parameters/parameters.ts'
 import { nttPrimes } from '../src/circuit/parameters/primes.ts'
@@ -43,9 +44,11 @@ export const keys: Benchmark = {
 
 /** The keys of a bundled network. */
 async function bundledCase(): Promise<Case> {
-  const [{ name, checkpoint, config }] = bundledNetworks()
+  const [bundled] = bundledNetworks()
+  const { name, checkpoint, config } = bundled
   const network = loadNetwork(await readCheckpoint(checkpoint), config)
-  const { circuit } = compile(network, { model: name, ...config, target: 'simd' })
+  const calibration = await bundledImages(bundled)
+  const { circuit } = compile(network, { model: name, ...config, calibration, target: 'simd' })
   return { name, parameters: circuit.parameters, steps: rotationSteps(circuit) }
 }
 

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { bundledImages } from '../scripts/building/bundled-images.ts'
 import { argmax } from '../src/cli/comparison.ts'
 import { encryptedBackend } from '../src/cli/verification/encrypted.ts'
 import { compile } from '../src/compiler/index.ts'
@@ -42,15 +43,12 @@ export const oneShot: Benchmark = {
 
 type Bundled = ReturnType<typeof bundledNetworks>[number]
 
-async function measure(
-  { name, checkpoint, config, images }: Bundled,
-  target: EngineName,
-  count: number,
-  say: (line: string) => void,
-) {
+async function measure(bundled: Bundled, target: EngineName, count: number, say: (line: string) => void) {
+  const { name, checkpoint, config, images } = bundled
   const network = loadNetwork(await readCheckpoint(checkpoint), config)
+  const calibration = await bundledImages(bundled)
   const start = performance.now()
-  const { circuit, plan } = compile(network, { model: name, ...config, target })
+  const { circuit, plan } = compile(network, { model: name, ...config, calibration, target })
   const compileSeconds = (performance.now() - start) / 1000
   const backend = await encryptedBackend(circuit, target)
   const rows: { encrypt: number; execute: number; decrypt: number; error: number }[] = []

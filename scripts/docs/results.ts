@@ -1,0 +1,183 @@
+import { readFileSync } from 'node:fs'
+
+/** What every file of bench/results has. */
+interface Report<R> {
+  readonly machine: Machine
+  readonly date: string
+  readonly results: R
+}
+
+interface Machine {
+  readonly processor: string
+  readonly cores: number
+  readonly node: string
+  readonly loadBefore: number
+}
+
+interface Seconds {
+  readonly encrypt: number
+  readonly execute: number
+  readonly decrypt: number
+}
+
+/** `bench/run.ts service one-shot` */
+export interface OneShot {
+  readonly service: {
+    readonly networks: readonly {
+      readonly name: string
+      readonly keysMadeAndUploadedSeconds: number
+      readonly firstRoundTripSeconds: number
+      readonly roundTripSeconds: number
+      readonly stages: { readonly encrypt: number; readonly infer: number; readonly decrypt: number }
+      readonly bytes: { readonly query: number; readonly answer: number }
+    }[]
+    readonly serverPeakRssBytes: number
+  }
+  readonly 'one-shot': {
+    readonly networks: readonly {
+      readonly name: string
+      readonly simd: Measured
+      readonly seal: Measured
+      readonly ratio: { readonly execute: number; readonly keyBytes: number }
+    }[]
+  }
+}
+
+interface Measured {
+  readonly images: number
+  readonly maxAbsError: number
+  readonly seconds: Seconds & { readonly compile: number }
+  readonly bytes: { readonly keys: number }
+  readonly engineMemoryBytes: EngineMemory
+}
+
+export interface EngineMemory {
+  readonly keys: number
+  readonly constants: number
+  readonly program: number
+}
+
+/** `bench/run.ts refreshed` */
+export interface Refreshed {
+  readonly refreshed: { readonly networks: readonly RefreshedNetwork[] }
+}
+
+export interface RefreshedNetwork {
+  readonly name: string
+  readonly compileSeconds?: number
+  readonly keysMadeAndUploadedSeconds: number
+  readonly images: number
+  readonly sameLabel: number
+  readonly largestErrorInDeviations: number
+  readonly firstSeconds: number
+  readonly seconds: { readonly total: number; readonly clientCores: number; readonly serverCores: number }
+  readonly bytes: { readonly keys: number; readonly up: number; readonly down: number }
+  readonly rounds: number
+  readonly refreshedCiphertexts: number
+  readonly serverPeakRssBytes: number
+  readonly clientPeakRssBytes: number
+  readonly engineMemoryStatedBytes: number
+  readonly serverMemoryStatedBytes: number
+  readonly stages: { readonly engineMemoryBytes: EngineMemory; readonly enginePeakBytes: number }
+}
+
+/** `bench/run.ts keys` */
+export interface Keys {
+  readonly keys: {
+    readonly rows: readonly {
+      readonly ring: number
+      readonly primes: string
+      readonly keys: number
+      readonly bytes: number
+      readonly secretKeySeconds: number
+      readonly keySetSeconds: number
+      readonly nodeSeal: { readonly secretKeySeconds: number; readonly keySetSeconds: number }
+      readonly loadSeconds: Readonly<Record<string, number>>
+    }[]
+  }
+}
+
+/** `bench/run.ts engine` */
+export interface Engine {
+  readonly engine: {
+    readonly operations: {
+      readonly ring: number
+      readonly primeBits: string
+      readonly rows: readonly {
+        readonly what: string
+        readonly simdMilliseconds: number
+        readonly sealMilliseconds: number
+        readonly ratio: number
+      }[]
+    }
+  }
+}
+
+/** `bench/run.ts accuracy batches` */
+export interface Accuracy {
+  readonly accuracy: {
+    readonly networks: readonly {
+      readonly name: string
+      readonly images: number
+      readonly sameAnswer: number
+      readonly maxAbsError: number
+    }[]
+  }
+  readonly batches: {
+    readonly batches: readonly {
+      readonly batch: number
+      readonly bytes: { readonly keys: number }
+      readonly engineMemoryBytes: EngineMemory
+      readonly rotations: number
+      readonly galoisKeys: number
+      readonly inputs: number
+      readonly ratio: { readonly imagesPerSecond: number; readonly latency: number }
+    }[]
+  }
+}
+
+/** `bench/run.ts kernels instructions profile` */
+export interface Kernels {
+  readonly kernels: {
+    readonly ring: number
+    readonly rows: readonly {
+      readonly kernel: string
+      readonly where: string
+      readonly bytesEach: number
+      readonly cyclesEach: number
+      readonly gigabytesPerSecond: number
+    }[]
+  }
+  readonly instructions: {
+    readonly rows: readonly {
+      readonly kernel: string
+      readonly each: string
+      readonly vectorInstructions: number
+    }[]
+  }
+  readonly profile: {
+    readonly plainSeconds: number
+    readonly rows: readonly { readonly what: string; readonly share: number }[]
+  }
+}
+
+/** A file of bench/results, with its name. */
+export type Result<R> = Report<R> & { readonly file: string }
+
+/** Reads a file of bench/results. The caller names the type of its `results`. */
+function result<R>(file: string): Result<R> {
+  const text = readFileSync(new URL(`../../bench/results/${file}`, import.meta.url), 'utf8')
+  return { ...(JSON.parse(text) as Report<R>), file }
+}
+
+/** The runs that the documentation's tables are made of. */
+export const RESULTS = {
+  oneShot: result<OneShot>('2026-11-29-one-shot.json'),
+  refreshed: result<Refreshed>('2026-11-29-refreshed.json'),
+  lowres: result<Refreshed>('2026-11-27-refreshed-lowres.json'),
+  s: result<Refreshed>('2026-11-27-refreshed-s.json'),
+  accuracy: result<Accuracy>('2026-11-29-accuracy-batches.json'),
+  engine: result<Engine>('2026-11-24-engine.json'),
+  keys: result<Keys>('2026-11-24-keys.json'),
+  kernels: result<Kernels>('2026-11-24-kernels.json'),
+} as const
