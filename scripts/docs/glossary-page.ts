@@ -44,10 +44,7 @@ const FURTHER_TERMS: readonly Term[] = [
     'Manifest',
     'The public part of a circuit: parameters, shapes, layouts, labels, preprocessing. It has no weights. Clients check it and remember its digest.',
   ],
-  [
-    'Modulus chain',
-    'The primes whose product is the modulus. Each rescaling divides by one of them.',
-  ],
+  ['Modulus chain', 'The primes whose product is the modulus. Each rescaling divides by one of them.'],
   [
     'Noise',
     'The error that encryption, key switching and rounding add to a value. The plan states how far it lies below the logits.',
