@@ -68,7 +68,7 @@ t.test('its picture of slots is the layout that the compiler chooses', async (t)
   t.match(text, `\`\`\`text\n${lines.join('\n')}\n\`\`\``)
 })
 
-t.test('its picture of the compiler has the passes in the order of fold.ts', async (t) => {
+t.test('its picture of the compiler has the passes of fold.ts', async (t) => {
   const source = readFileSync(join(ROOT, 'src/compiler/fold.ts'), 'utf8')
   const passes = [...source.matchAll(/from '\.\/passes\/([\w-]+)\.ts'/g)].map(([, name]) => name)
   const [, subgraph] = text.match(/direction TB\n(.*)\n/) ?? []
