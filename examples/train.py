@@ -3,6 +3,7 @@ import torch
 from polynext import PolyNeXt, fit, write_golden
 from shapes import shapes, write_png
 
+torch.manual_seed(1)
 config = json.load(open('network.json'))
 network = fit(PolyNeXt(config), lambda: shapes(32, config)[:2], steps=200)
 images, labels, pictures = shapes(200, config)
