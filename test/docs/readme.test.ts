@@ -29,6 +29,7 @@ t.test('no command and no snippet goes untested', async (t) => {
   t.strictSame(counted, {
     'README.md sh': 3, // the two commands are run by test/demo.test.ts and whoever reads this; the rest below
     'README.md ts': 1, // in service.test.ts, as all that follow but the first of the library
+    'docs/getting-started.md sh': 9, // in getting-started.test.ts, but for the first
     'docs/http-api.md sh': 9, // the last, of refresh rounds, in rounds.test.ts
     'docs/library.md sh': 1, // in test/browser, as the last three of the library in TypeScript
     'docs/library.md ts': 6,
@@ -39,8 +40,11 @@ t.test('every page that the documentation links to is there', async (t) => {
   for (const path of [
     'README.md',
     'docs/architecture.md',
+    'docs/getting-started.md',
     'docs/http-api.md',
     'docs/library.md',
+    'docs/models.md',
+    'docs/network-config.md',
     'docs/parameters.md',
     'docs/preprocessing.md',
     'docs/threat-model.md',

@@ -1,0 +1,80 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+import { slotOf } from '../../src/circuit/layout.ts'
+import { chooseLayout } from '../../src/compiler/packing/choose.ts'
+import { page } from './support.ts'
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url))
+const text = page('docs/architecture.md')
+const files = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' }).filter((path) =>
+  path.endsWith('.ts'),
+)
+
+t.test('every module that docs/architecture.md names is there', async (t) => {
+  const named = [...text.matchAll(/`((?:[\w-]+\/)*[\w-]+\.ts)`/g)].map(([, path]) => path)
+  t.ok(named.length > 30)
+  for (const path of new Set(named)) {
+    const found = files.some((file) => file === path || file.endsWith(`/${path}`))
+    t.ok(found || existsSync(join(ROOT, path)), path)
+  }
+})
+
+t.test('its picture of the folders has every import', async (t) => {
+  const [, picture] = text.match(/^flowchart TD\n([\s\S]*?)^```/m) ?? []
+  const arrows = new Map<string, Set<string>>()
+  for (const [, from, to] of picture.matchAll(/^ {2}([\w-]+) (?:-->|-\. .* \.->) ([\w-]+)$/gm)) {
+    arrows.set(from, (arrows.get(from) ?? new Set()).add(to))
+  }
+  const reaches = (from: string, to: string): boolean =>
+    [...(arrows.get(from) ?? [])].some((next) => next === to || reaches(next, to))
+  const imports = files
+    .filter((path) => path.includes('/') && !path.includes('kernels/assembly/'))
+    .flatMap((path) =>
+      [...readFileSync(join(ROOT, 'src', path), 'utf8').matchAll(/(?:from |import\()'(\.[^']+)'/g)].map(
+        ([, target]) => ({
+          from: path.split('/')[0],
+          to: join(path, '..', target).split('/')[0],
+        }),
+      ),
+    )
+    .filter(({ from, to }) => from !== to && !to.endsWith('.ts'))
+  t.ok(imports.length > 100)
+  const missing = imports
+    .filter(({ from, to }) => !reaches(from, to))
+    .map(({ from, to }) => `${from} > ${to}`)
+  t.strictSame([...new Set(missing)], [])
+  const direct = new Set(imports.map(({ from, to }) => `${from} > ${to}`))
+  for (const [from, targets] of arrows) {
+    for (const to of targets) t.ok(direct.has(`${from} > ${to}`), `${from} > ${to}`)
+  }
+})
+
+t.test('its picture of slots is the layout that the compiler chooses', async (t) => {
+  const layout = chooseLayout(32, [4, 4, 4], 1)
+  const lines: string[] = []
+  for (let ciphertext = 0; ciphertext < layout.ciphertexts; ciphertext++) {
+    const slots: string[] = Array(32).fill('---')
+    for (let channel = 0; channel < layout.channelsPerCiphertext; channel++) {
+      const c = ciphertext * layout.channelsPerCiphertext + channel
+      for (let y = 0; y < 4; y++) {
+        for (let x = 0; x < 4; x++) slots[slotOf(layout, c, y, x)] = `${'abcd'[c]}${y}${x}`
+      }
+    }
+    lines.push(`ciphertext ${ciphertext}`)
+    for (let at = 0; at < 32; at += 8) {
+      const [from, to] = [at, at + 7].map((slot) => String(slot).padStart(2))
+      lines.push(`slots ${from} - ${to}   ${slots.slice(at, at + 8).join(' ')}`)
+    }
+  }
+  t.match(text, `\`\`\`text\n${lines.join('\n')}\n\`\`\``)
+})
+
+t.test('its picture of the compiler has the passes of fold.ts', async (t) => {
+  const source = readFileSync(join(ROOT, 'src/compiler/fold.ts'), 'utf8')
+  const passes = [...source.matchAll(/from '\.\/passes\/([\w-]+)\.ts'/g)].map(([, name]) => name)
+  const [, subgraph] = text.match(/direction TB\n(.*)\n/) ?? []
+  const drawn = subgraph.split('-->').map((node) => node.trim().replace(/^.*\["(.*)"\]$/, '$1'))
+  t.strictSame(drawn.toSorted(), passes.toSorted())
+})
