@@ -11,13 +11,13 @@ export const keySetAnnouncementSchema = z.strictObject({
   galoisElements: z.array(z.int()).max(MAX_GALOIS_ELEMENTS).describe('Ascending'),
 })
 
-/** Answer of `POST /v2/keys`. */
 /**
  * Clients store and show the expiry. A datetime may have any number of digits of a second, so its length is
  * bounded.
  */
 const expirySchema = z.iso.datetime().max(40)
 
+/** Answer of `POST /v2/keys`. */
 export const keyUploadSchema = z
   .object({ id: z.string(), uploadOffset: z.int(), bytes: z.int(), expires: expirySchema })
   .meta({ id: 'KeyUpload' })
