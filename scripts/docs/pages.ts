@@ -3,6 +3,7 @@ import { program } from '../../src/cli/program.ts'
 import { cliPage } from './cli-page.ts'
 import { configurationPage } from './configuration-page.ts'
 import { PERFORMANCE_TABLES, readmeTable } from './figures.ts'
+import { glossaryPage } from './glossary-page.ts'
 import { withBlock } from './markdown.ts'
 
 /** A page of the documentation that a script writes, wholly or in part. */
@@ -25,6 +26,7 @@ const withTables = (path: string, tables: Readonly<Record<string, () => string>>
 export const PAGES: readonly Page[] = [
   { path: 'docs/cli.md', text: () => cliPage(program()) },
   { path: 'docs/configuration.md', text: configurationPage },
+  { path: 'docs/glossary.md', text: glossaryPage },
   withTables('docs/performance.md', PERFORMANCE_TABLES),
   withTables('README.md', { figures: readmeTable }),
 ]

@@ -28,7 +28,7 @@ t.test('a second mask for one value: the reason is another run of the step, with
 
 t.test('IND-CPA-D in plain words, where results are decrypted', async (t) => {
   const source = page('src/client/polyveil.ts').replace(/\s+\* |\s+/g, ' ')
-  const classify = source.split('Classifies an image that the server never sees')[1].split('@param')[0]
+  const classify = source.split('Classifies an image without showing it to the server')[1].split('@param')[0]
   t.match(classify, /not IND-CPA-D\).*enough of them reveal the key/)
   t.match(model, /IND-CPA is not IND-CPA-D/)
 })
