@@ -1,4 +1,4 @@
-import { chmodSync } from 'node:fs'
+import { chmodSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { manifest } from '../client/fake-server.ts'
@@ -29,8 +29,13 @@ function lock(t: Test): void {
   })
 }
 
+// The test runner has every process write down how it ended. The other user may not write into this clone.
+const notes = path('notes')
+mkdirSync(notes)
+chmodSync(notes, 0o777)
+
 const run = (args: readonly string[], env: Record<string, string> = {}): Promise<Ran> =>
-  polyveil([...args, ...QUIET], { uid, env })
+  polyveil([...args, ...QUIET], { uid, env: { _TAPJS_PROCESSINFO_CWD_: notes, ...env } })
 
 const clone = await run(['check', network, ...config]).catch(() => undefined)
 const skip = clone?.code !== 0 && 'Another user than root cannot read this clone'
