@@ -18,24 +18,24 @@ export const FLOODING_KEY_BYTES = 32
 /** Draws a new secret key of a server from the platform's cryptographic generator. */
 export const newFloodingKey = (): Uint8Array => crypto.getRandomValues(new Uint8Array(FLOODING_KEY_BYTES))
 
-/** What the answers of one circuit under one key set are flooded with. */
+/** Keys for the flooding noise of one circuit's answers under one key set, 32 bytes each. */
 export interface FloodingKeys {
-  /** For the part that a query gets each time. */
+  /** Key of the part that depends on circuit and query. */
   readonly query: Uint8Array
-  /** For the part that a run gets. */
+  /** Key of the part that depends on all inputs of an answer. */
   readonly run: Uint8Array
 }
 
-/** Keys of their own, for whoever is server and client at once. */
+/** Draws fresh keys, for programs that are server and client at once. */
 export const newFloodingKeys = (): FloodingKeys => ({ query: newFloodingKey(), run: newFloodingKey() })
 
 /**
- * The keys of a circuit and a key set. The query's part does not depend on the key set: a client that uploads
- * another one under the same secret gets it again.
+ * Derives the keys of a circuit and a key set. The key of the query's part does not depend on the key set, so
+ * a client that uploads another key set under the same secret gets the same part again.
  *
  * @param key of the server, `FLOODING_KEY_BYTES` secret bytes
- * @param circuitDigest of the circuit's file: of two circuits with one manifest each has keys of its own
- * @param keySetDigest of the key set's frame
+ * @param circuitDigest SHA-256 of the circuit's file; two circuits with equal manifests have different keys
+ * @param keySetDigest SHA-256 of the key set's frame
  * @throws INTERNAL when the key has another length
  */
 export function floodingKeysOf(
@@ -55,8 +55,8 @@ export function floodingKeysOf(
 }
 
 /**
- * The noise of one answer: integers, one for each coefficient that carries logits, of the deviation of
- * uniform ones within the bound.
+ * Draws the noise of one answer: an integer for each coefficient that carries logits. Their deviation is that
+ * of uniform integers in -bound .. bound.
  */
 export type DrawFlooding = (count: number, bound: number) => Float64Array
 
@@ -87,7 +87,10 @@ export function floodingFor(
   }
 }
 
-/** KMACXOF256 (NIST SP 800-185, section 4.3.1). @param parts of known lengths, so that they are told apart */
+/**
+ * KMACXOF256 (NIST SP 800-185, section 4.3.1). @param parts of fixed lengths, so that their boundaries are
+ * known
+ */
 const keyed = (key: Uint8Array, purpose: string, parts: readonly Uint8Array[]) => {
   const stream = kmac256xof.create(key, { personalization: utf8ToBytes(purpose) })
   for (const part of parts) stream.update(part)

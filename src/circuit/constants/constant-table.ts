@@ -18,9 +18,9 @@ interface Words {
 }
 
 /**
- * Constants as numbers of their factors: objects for each of millions would take several times the memory of
- * their values. What is asked for is a view, made anew each time, but for coarse factors, which many
- * constants share.
+ * A list of constants that stores the numbers of their factors. An object for each of millions of constants
+ * would take several times the memory of their values. Reading a constant makes a view of its fine factor;
+ * coarse factors, which many constants share, are stored as arrays.
  */
 export class ConstantTable implements ConstantList {
   readonly factors: Factors

@@ -39,7 +39,8 @@ export function reportStop(reason: Error): number {
 }
 
 /**
- * In one line, but for what the user's own command line is told: a suggestion has a line of its own there.
+ * The message in one line. Only usage errors keep their line breaks, because a suggestion has a line of its
+ * own.
  */
 const shownMessage = (error: PolyVeilError): string =>
   error instanceof UsageError ? printableLines(error.message) : printable(error.message)
