@@ -1,7 +1,7 @@
 import { invert } from '../../../circuit/parameters/primes.ts'
 import type { Polynomial } from '../../../wire/index.ts'
 import type { SimdContext } from '../context.ts'
-import { montgomery, shoup } from '../tables/modulus.ts'
+import { montgomery, shoup, sumArguments } from '../tables/modulus.ts'
 
 /**
  * Writes a secret key s to kernel memory: -s modulo all primes, in NTT form and Montgomery form.
@@ -40,7 +40,7 @@ export function scaledSecrets(context: SimdContext, negated: number): ScaledSecr
   const square = heap.allocate(parameters.primes.length * limbBytes)
   const terms = heap.allocate(8)
   parameters.primes.forEach((_, i) => {
-    const { prime, q, inverse, chunk } = moduli[i]
+    const { prime, q } = moduli[i]
     const at = i * limbBytes
     // The factor also removes the Montgomery form.
     const factor = shoup(-special * invert(2n ** 32n, prime), prime)
@@ -52,12 +52,7 @@ export function scaledSecrets(context: SimdContext, negated: number): ScaledSecr
       blockCount: 0,
       vectorTerms: terms,
       vectorCount: 1,
-      from: 0,
-      length: ring,
-      q,
-      inverse,
-      chunk,
-      bias: 0,
+      ...sumArguments(moduli[i], ring),
     })
     // The product is P * s * -s: its sign is changed. `dot` has divided by 2^32.
     const sign = shoup(-1n, prime)

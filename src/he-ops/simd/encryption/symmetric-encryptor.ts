@@ -3,6 +3,7 @@ import { type PackedRlwe, packedBytes, SEED_BYTES } from '../../../wire/index.ts
 import { log2Exact } from '../../encoding/order.ts'
 import type { SimdContext } from '../context.ts'
 import { binomial, sampleScratch } from '../operations/sample.ts'
+import { sumArguments } from '../tables/modulus.ts'
 import { reduceSmall } from './small-polynomial.ts'
 
 // Encryptions as SEAL's `encrypt_zero_symmetric` makes them,
@@ -93,7 +94,6 @@ export class SymmetricEncryptor {
   /** out = addend - a * s - subtrahend modulo prime `i`. */
   #minusProduct(i: number, out: number, subtrahend: number, addend?: number): void {
     const { heap, call, limbBytes, moduli, negatedOnes, ones, ring } = this.#context
-    const { q, inverse, chunk } = moduli[i]
     const shift = log2Exact(ring)
     const added = addend === undefined ? [] : [addend, ones + 4 * i, shift]
     const blocks = [subtrahend, negatedOnes + 4 * i, shift, ...added]
@@ -106,12 +106,7 @@ export class SymmetricEncryptor {
       blockCount: blocks.length / 3,
       vectorTerms: this.#vectorTerms,
       vectorCount: 1,
-      from: 0,
-      length: ring,
-      q,
-      inverse,
-      chunk,
-      bias: 0,
+      ...sumArguments(moduli[i], ring),
     })
   }
 

@@ -4,6 +4,7 @@ import { log2Exact } from '../../encoding/order.ts'
 import type { SimdContext } from '../context.ts'
 import { aligned } from '../memory/ranges.ts'
 import type { Call, Item, ProgramBuilder } from '../program/program.ts'
+import { sumArguments } from '../tables/modulus.ts'
 import { CONVERSION_CHUNK, convert } from './convert.ts'
 import { IntegerSums, type Integers } from './integers.ts'
 import { binomial, sampleScratch } from './sample.ts'
@@ -91,7 +92,7 @@ export class ReencryptionEmitter {
     const { fromPrimes, negated } = this.#spec
     let [first, second] = from
     for (let i = 0; i < fromPrimes; i++) {
-      const { prime, q, inverse, chunk } = moduli[i]
+      const { prime, q } = moduli[i]
       const bits = bitLength(prime)
       call('unpackNoted', { out: space.work, source: first, bits, size: ring, q, sound: sound + 4 * i })
       call('unpackNoted', {
@@ -111,12 +112,7 @@ export class ReencryptionEmitter {
         blockCount: 1,
         vectorTerms: vectors,
         vectorCount: 1,
-        from: 0,
-        length: ring,
-        q,
-        inverse,
-        chunk,
-        bias: 0,
+        ...sumArguments(moduli[i], ring),
       })
       first += packedBytes(ring, bits)
       second += packedBytes(ring, bits)
@@ -141,7 +137,7 @@ export class ReencryptionEmitter {
     const shift = log2Exact(ring)
     let to = work.to
     for (let i = 0; i < toPrimes; i++) {
-      const { prime, q, inverse, chunk, forward, quotients } = moduli[i]
+      const { prime, q, forward, quotients } = moduli[i]
       call('uniformNoted', {
         out: space.uniform,
         seed: work.seed,
@@ -165,12 +161,7 @@ export class ReencryptionEmitter {
         blockCount: blocks.length / 3,
         vectorTerms: vectors,
         vectorCount: 1,
-        from: 0,
-        length: ring,
-        q,
-        inverse,
-        chunk,
-        bias: 0,
+        ...sumArguments(moduli[i], ring),
       })
       call('pack', { out: to, source: space.work, bits: bitLength(prime), size: ring })
       to += packedBytes(ring, bitLength(prime))

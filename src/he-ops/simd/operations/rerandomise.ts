@@ -6,7 +6,7 @@ import type { SimdContext } from '../context.ts'
 import { divisorOf, type OutputKey } from '../keys/output-key.ts'
 import { aligned } from '../memory/ranges.ts'
 import type { Call, Item, ProgramBuilder } from '../program/program.ts'
-import { inverseArguments } from '../tables/modulus.ts'
+import { inverseArguments, sumArguments } from '../tables/modulus.ts'
 import type { Value } from '../values/values.ts'
 import { IntegerSums, type Integers, type Summand } from './integers.ts'
 import { binomial, sampleScratch, ternary, uniformResidues } from './sample.ts'
@@ -147,7 +147,7 @@ class MaskedEmitter {
     const shift = log2Exact(ring)
     let target = to
     for (let i = 0; i <= key.level; i++) {
-      const { prime, q, inverse, chunk } = moduli[i]
+      const { prime } = moduli[i]
       const factor = invert(moduli[divisor].prime, prime)
       const summands = [
         { integers: errors, factor },
@@ -166,12 +166,7 @@ class MaskedEmitter {
         blockCount: 2,
         vectorTerms: vectors,
         vectorCount: 1,
-        from: 0,
-        length: ring,
-        q,
-        inverse,
-        chunk,
-        bias: 0,
+        ...sumArguments(moduli[i], ring),
       })
       call('pack', { out: target, source: work, bits: bitLength(prime), size: ring })
       target += packedBytes(ring, bitLength(prime))
@@ -207,7 +202,7 @@ class MaskedEmitter {
   ): Integers {
     const { limbBytes, moduli, ring } = this.#context
     const divisor = divisorOf(key.level)
-    const { prime, q, inverse, chunk } = moduli[divisor]
+    const { prime } = moduli[divisor]
     const at = divisor * limbBytes
     const vectors = this.#builder.table([u + at, key.polynomials[index] + at])
     call('dot', {
@@ -216,12 +211,7 @@ class MaskedEmitter {
       blockCount: 0,
       vectorTerms: vectors,
       vectorCount: 1,
-      from: 0,
-      length: ring,
-      q,
-      inverse,
-      chunk,
-      bias: 0,
+      ...sumArguments(moduli[divisor], ring),
     })
     call('nttInverse', inverseArguments(moduli[divisor], ring, work))
     // Adding half of the divisor before the reduction, and subtracting it afterwards, centres the remainder.

@@ -51,6 +51,16 @@ export const inverseArguments = (
   lastQuotient: last.quotient,
 })
 
+/** Arguments of `dot` for a sum over all N residues modulo a prime, without a bias. */
+export const sumArguments = ({ q, inverse, chunk }: Modulus, ring: number) => ({
+  from: 0,
+  length: ring,
+  q,
+  inverse,
+  chunk,
+  bias: 0,
+})
+
 /** @param value any integer; reduced modulo `prime` */
 export function shoup(value: bigint, prime: bigint): ShoupConstant {
   const w = ((value % prime) + prime) % prime
