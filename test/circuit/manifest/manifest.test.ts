@@ -291,7 +291,8 @@ t.test('whatever a manifest says, it is refused by an error of ours, or takes ev
     }),
     { numRuns: 3000 },
   )
-  t.ok(accepted > 20, `${accepted} manifests were accepted`)
+  // Some 25 are accepted, by chance. A few of them show that pictures were tried.
+  t.ok(accepted > 5, `${accepted} manifests were accepted`)
 })
 
 t.test('no two elements of an accepted layout overwrite each other', async (t) => {
