@@ -48,12 +48,9 @@ export function frameArgument(frame: Uint8Array | ArrayBuffer, what: string): Ui
 }
 
 /** @throws CONFIG_INVALID unless it is a number of seconds, or absent */
-export function secondsArgument(seconds: number | undefined): number | undefined {
+export function secondsArgument(name: string, seconds: number | undefined): number | undefined {
   if (seconds === undefined || (Number.isFinite(seconds) && seconds > 0 && seconds <= 86_400)) return seconds
-  throw invalid(
-    'silenceSeconds is a number of seconds above 0, a day at most',
-    'Leave it out for the default.',
-  )
+  throw invalid(`${name} is a number of seconds above 0, a day at most`, 'Leave it out for the default.')
 }
 
 const invalid = (message: string, remedy: string): PolyVeilError =>

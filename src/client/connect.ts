@@ -29,7 +29,7 @@ export interface ConnectOptions extends PinOptions {
   readonly silenceSeconds?: number
   /** Ends every request of the connection. */
   readonly signal?: AbortSignal
-  /** Limits on bytes to make, send and receive; `DEFAULT_LIMITS` where absent. */
+  /** Limits on bytes and on the time of an inference; `DEFAULT_LIMITS` where absent. */
   readonly limits?: Partial<ClientLimits>
 }
 
@@ -46,7 +46,8 @@ export async function connect(url: string | URL, options: ConnectOptions): Promi
   // Callers without types may omit the options.
   const { keys, limits, pins, onManifestChange, ...transportOptions } = options ?? ({} as ConnectOptions)
   keyStoreArgument(keys)
-  secondsArgument(transportOptions.silenceSeconds)
+  secondsArgument('silenceSeconds', transportOptions.silenceSeconds)
+  secondsArgument('limits.maxInferenceSeconds', limits?.maxInferenceSeconds)
   const transport = new Transport(url, transportOptions)
   const server = extensionsSchema.safeParse(await transport.json({ method: 'GET', path: ROUTES.server }))
   if (server.success && server.data.extensions.includes(CKKS_EXTENSION))

@@ -1,4 +1,5 @@
 import type { KeySets, UploadedKeys } from './key-sets.ts'
+import type { KeyOnServer } from './keys/entry-names.ts'
 import {
   type BookedKey,
   KeyBook,
@@ -158,7 +159,7 @@ export class KeyLife {
     for (const key of chosen) {
       for (const keySet of this.#here(key)) {
         const wasThere = await deleteKeySet(this.#transport, keySet.id, signal)
-        await this.#book.forget(this.#server, key.fingerprint, keySet.id)
+        await this.#book.forget(this.#on(key), keySet.id)
         keySets.push(shown(keySet, wasThere ? 'stored' : 'gone'))
       }
     }
@@ -176,19 +177,19 @@ export class KeyLife {
     return serverDigestOf(this.#transport.base.href)
   }
 
+  #on({ fingerprint }: BookedKey): KeyOnServer {
+    return { server: this.#server, fingerprint }
+  }
+
   #here({ servers }: BookedKey): readonly RememberedKeySet[] {
     return servers.find(({ digest }) => digest === this.#server)?.keySets ?? []
   }
 
-  async #ask(
-    { fingerprint }: BookedKey,
-    keySet: RememberedKeySet,
-    signal: AbortSignal | undefined,
-  ): Promise<KeptKeySet> {
+  async #ask(key: BookedKey, keySet: RememberedKeySet, signal: AbortSignal | undefined): Promise<KeptKeySet> {
     const stored = await storedIfPresent(this.#transport, keySet.id, signal)
     const server = keySet.server ?? this.#transport.address
     if (stored === undefined) {
-      await this.#book.forget(this.#server, fingerprint, keySet.id)
+      await this.#book.forget(this.#on(key), keySet.id)
       return { ...shown(keySet, 'gone'), server }
     }
     const { expires, complete } = stored

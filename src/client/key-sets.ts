@@ -1,3 +1,5 @@
+import { PolyVeilError } from '../errors/index.ts'
+import type { KeyOnServer } from './keys/entry-names.ts'
 import { KeyBook, type RememberedKeySet, serverDigestOf } from './keys/key-book.ts'
 import type { KeyStore } from './keys/key-store.ts'
 import type { LocalModel } from './local/local-model.ts'
@@ -25,6 +27,13 @@ interface ThrowAway {
   readonly fingerprint: string
 }
 
+/**
+ * Key sets that a server may lose within an hour. After more the client uploads none: a server could
+ * otherwise make it upload keys for every query.
+ */
+const MAX_LOST_AN_HOUR = 3
+const HOUR_MILLISECONDS = 3_600_000
+
 /** The key sets that a client has on one server. Models of the same parameters share them. */
 export class KeySets {
   readonly #transport: Transport
@@ -35,6 +44,8 @@ export class KeySets {
   /** Uploads that `release` ends and deletes. */
   readonly #throwAway = new Set<ThrowAway>()
   readonly #uploads = new Set<Promise<unknown>>()
+  /** Times at which the server had lost a key set. */
+  #lost: readonly number[] = []
   #released = new AbortController()
 
   constructor(transport: Transport, store: KeyStore) {
@@ -59,9 +70,13 @@ export class KeySets {
     return keys
   }
 
-  /** Forgets the model's key set, which the server does not have any more, so that `ensure` asks again. */
+  /**
+   * Forgets the model's key set, which the server says it does not have any more, so that `ensure` asks
+   * again.
+   */
   forget(model: LocalModel): void {
     this.#drop(model, ({ galoisElements }) => covers(galoisElements, model))
+    this.#lost = [...this.#recentlyLost(), performance.now()]
   }
 
   /** Forgets all key sets of these parameters. */
@@ -81,7 +96,7 @@ export class KeySets {
     await Promise.allSettled(this.#uploads)
     const deleted = [...this.#throwAway].map(async ({ id, fingerprint }) => {
       await this.#transport.tell(deletion(id))
-      await this.#book.forget(this.#server, fingerprint, id)
+      await this.#book.forget(this.#on(fingerprint), id)
     })
     this.#throwAway.clear()
     await Promise.allSettled(deleted)
@@ -97,18 +112,23 @@ export class KeySets {
 
   async #find(model: LocalModel, { signal }: CallOptions): Promise<UploadedKeys | undefined> {
     const fingerprint = await model.keyFingerprint()
-    for (const { id, galoisElements } of await this.#book.keySets(this.#server, fingerprint)) {
+    for (const { id, galoisElements } of await this.#book.keySets(this.#on(fingerprint))) {
       if (!covers(galoisElements, model)) continue
       const stored = await storedIfPresent(this.#transport, id, signal)
       if (stored?.complete && stored.parametersDigest === model.parameters.digest) {
         return { id, expires: stored.expires }
       }
-      await this.#book.forget(this.#server, fingerprint, id)
+      await this.#book.forget(this.#on(fingerprint), id)
     }
     return undefined
   }
 
+  #recentlyLost(): readonly number[] {
+    return this.#lost.filter((time) => performance.now() - time < HOUR_MILLISECONDS)
+  }
+
   #upload(model: LocalModel, options: CallOptions): Promise<UploadedKeys> {
+    if (this.#recentlyLost().length > MAX_LOST_AN_HOUR) throw lostTooOften()
     const upload = this.#uploadNow(model, options)
     this.#uploads.add(upload)
     const ended = (): boolean => this.#uploads.delete(upload)
@@ -145,8 +165,7 @@ export class KeySets {
 
   async #noteUpload(fingerprint: string, keySet: RememberedKeySet): Promise<void> {
     if (this.#isTemporary) this.#throwAway.add({ id: keySet.id, fingerprint })
-    const others = await this.#book.keySets(this.#server, fingerprint)
-    await this.#book.remember(this.#server, fingerprint, [keySet, ...others])
+    await this.#book.remember(this.#on(fingerprint), keySet)
   }
 
   /** The signal of an upload: the caller's, and for a temporary store also the end of the connection. */
@@ -156,11 +175,20 @@ export class KeySets {
     return signal ? AbortSignal.any([signal, released]) : released
   }
 
-  /** Digest of this server's address: an id is valid on one server only. */
-  get #server(): string {
-    return serverDigestOf(this.#transport.base.href)
+  /** A secret key on this server: an id is valid on one server only. */
+  #on(fingerprint: string): KeyOnServer {
+    return { server: serverDigestOf(this.#transport.base.href), fingerprint }
   }
 }
+
+const lostTooOften = (): PolyVeilError =>
+  new PolyVeilError(
+    'KEYS_EXPIRED',
+    `The server has lost this client's keys more than ${MAX_LOST_AN_HOUR} times within an hour; they are not ` +
+      'uploaded again',
+    {},
+    { remedy: 'Ask who runs the server why it drops keys, or connect anew.' },
+  )
 
 const covers = (galoisElements: readonly number[], { manifest }: LocalModel): boolean => {
   const present = new Set(galoisElements)

@@ -20,6 +20,7 @@ import { type ClassifyOptions, type ClientSteps, classifyMany } from './many.ts'
 import type { Pins } from './pins/pins.ts'
 import { type CallOptions, reportingWait } from './progress.ts'
 import { expectedAfter, newInferenceId, runRounds } from './round-exchange.ts'
+import { withinTime } from './time-limit.ts'
 import { inferenceRequest } from './transport/binary-body.ts'
 import { type Transport, unintelligible } from './transport/transport.ts'
 import { waiting } from './waiting.ts'
@@ -139,7 +140,8 @@ export class PolyVeil {
 
   /**
    * Asks the server to evaluate the model on encrypted images. Uploads keys first if the server does not have
-   * them, and takes part in refresh rounds. An aborted signal also cancels the inference on the server.
+   * them, and takes part in refresh rounds. An aborted signal also cancels the inference on the server, and
+   * so does the limit on an inference's time.
    *
    * @param frame from `encrypt`
    * @returns the frame of the encrypted logits
@@ -149,12 +151,26 @@ export class PolyVeil {
     const local = await this.#modelToUse(model, options.signal)
     const keys = await this.#keySets.ensure(local, options)
     try {
-      return await this.#query(local, keys, query, options)
+      return await this.#queryInTime(local, keys, query, options)
     } catch (error) {
       if (!(error instanceof PolyVeilError) || error.code !== 'KEYS_EXPIRED') throw error
       this.#keySets.forget(local)
-      return await this.#query(local, await this.#keySets.ensure(local, options), query, options)
+      return await this.#queryInTime(local, await this.#keySets.ensure(local, options), query, options)
     }
+  }
+
+  #queryInTime(
+    local: LocalModel,
+    keys: UploadedKeys,
+    query: Uint8Array,
+    options: CallOptions,
+  ): Promise<Uint8Array> {
+    const limit = {
+      seconds: this.#limits.maxInferenceSeconds,
+      server: this.#transport.base.origin,
+      signal: options.signal,
+    }
+    return withinTime(limit, (signal) => this.#query(local, keys, query, { ...options, signal }))
   }
 
   /**

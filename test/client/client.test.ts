@@ -197,6 +197,25 @@ t.test('expired keys are uploaded again, also in the middle', async (t) => {
   polyveil.close()
 })
 
+t.test('a server that loses keys again and again gets no more', async (t) => {
+  const { server, polyveil } = await connected()
+  server.intercept = ({ path }) => {
+    if (!path.endsWith('/infer')) return undefined
+    server.keySets.clear()
+    throw new PolyVeilError('KEYS_EXPIRED', 'gone')
+  }
+  const uploads = () => pathsOf(server).filter((path) => path === 'POST v2/keys').length
+  for (let call = 0; call < 8; call++) {
+    await t.rejects(polyveil.classify(MODEL, image), { code: 'KEYS_EXPIRED' })
+  }
+  t.equal(uploads(), 1 + 3)
+  server.seen.length = 0
+  const many = Array.from({ length: 20 }, () => image)
+  await t.rejects(polyveil.classify(MODEL, many), { code: 'KEYS_EXPIRED' })
+  t.ok(uploads() <= 1, 'of many images the first failure ends the call')
+  polyveil.close()
+})
+
 t.test('a key set that lacks an element of the model is not used', async (t) => {
   const { server, keys, polyveil } = await connected()
   await polyveil.keys(MODEL)

@@ -11,6 +11,7 @@ import {
   listKeys,
   memoryKeyStore,
 } from '../../src/client/index.ts'
+import { keySetListEntry, placeOfKeySet } from '../../src/client/keys/entry-names.ts'
 import { PolyVeilError } from '../../src/errors/index.ts'
 import { parameters } from '../wire/fixtures.ts'
 import { FakeServer, manifest, ORIGIN, problem, type Seen } from './fake-server.ts'
@@ -162,10 +163,11 @@ t.test('records of PolyVeil 0.1 in a directory are listed and deleted', async (t
   const { server, polyveil } = await connected(directoryKeyStore(path))
   await polyveil.keys(MODEL)
   const keys = directoryKeyStore(path)
-  const entry = (await keys.names()).find((name) => name.startsWith('key-sets/'))!
-  const old = JSON.parse(new TextDecoder().decode(await keys.get(entry)))
-  const [{ id, galoisElements }] = old
-  await keys.put(entry, new TextEncoder().encode(JSON.stringify([{ id, galoisElements }])))
+  const entry = (await keys.names()).find((name) => name.startsWith('key-set/'))!
+  const { id, galoisElements } = JSON.parse(new TextDecoder().decode(await keys.get(entry)))
+  await keys.delete(entry)
+  const list = new TextEncoder().encode(JSON.stringify([{ id, galoisElements }]))
+  await keys.put(keySetListEntry(placeOfKeySet(entry)!), list)
   t.strictSame((await listKeys(keys))[0].keySets, [
     keySet(id, { server: undefined, expires: undefined, state: 'unasked' }),
   ])

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { type Circuit, manifestOf } from '../../src/circuit/index.ts'
 import { checkParameters } from '../../src/circuit/parameters/parameters.ts'
@@ -20,7 +21,7 @@ interface Seen {
 type Alter = (path: string, response: Response) => Response | Promise<Response>
 
 /** A client of a real server, with somebody in between who records all and may alter answers. */
-async function connected(t: Test, alter: Alter = (_, response) => response, overrides = {}) {
+async function connected(t: Test, alter: Alter = (_, response) => response, overrides = {}, limits = {}) {
   const server = await started(t, overrides)
   const seen: Seen[] = []
   const line = { alter }
@@ -37,7 +38,7 @@ async function connected(t: Test, alter: Alter = (_, response) => response, over
     })
     return line.alter(path, await fetch(url, init))
   }
-  const polyveil = await connect(server.url, { keys: memoryKeyStore(), fetch: recording })
+  const polyveil = await connect(server.url, { keys: memoryKeyStore(), fetch: recording, limits })
   t.teardown(() => polyveil.close())
   return { server, seen, line, polyveil }
 }
@@ -266,6 +267,26 @@ t.test('who aborts ends the inference at the server', async (t) => {
   t.match(state, { state: 'cancelled', round: 0 })
   line.alter = (_, response) => response
   t.equal((await polyveil.classify(MODEL, image)).length, 3)
+})
+
+t.test('an inference ends when its time is over, however often the server answers', async (t) => {
+  const { polyveil, line, server } = await connected(t, undefined, {}, { maxInferenceSeconds: 1 })
+  await polyveil.keys(MODEL)
+  let id = ''
+  line.alter = async (path, response) => {
+    if (!hasTensor(response)) return response
+    if (!path.endsWith('/infer')) await sleep(700)
+    const { json, frame } = await partsOf(response)
+    id ||= json.id
+    return binary(json, frame)
+  }
+  await t.rejects(polyveil.classify(MODEL, image), {
+    code: 'SERVER_UNREACHABLE',
+    message: /did not finish an inference within 1 seconds/,
+    facts: { reason: 'slow', seconds: 1 },
+  })
+  const state = await fetch(`${server.url}/v2/inferences/${id}`).then((answer) => answer.json())
+  t.match(state, { state: 'cancelled' })
 })
 
 t.test('a server that forgot the inference says so, and the client can start again', async (t) => {

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import type { Classification, ClientProgress, ManifestChange } from '../../client/index.ts'
+import { DEFAULT_INFERENCE_SECONDS } from '../../client/time-limit.ts'
 import { act, type CommandContext, command, type Outcome } from '../command.ts'
 import { type FileResult, IMAGE_ARGUMENT, INVERT_HELP, ofFile, readImageFiles } from '../input/images.ts'
 import { openKeyStore, withOptionalKeys } from '../input/key-store.ts'
@@ -17,6 +18,7 @@ interface ClassifyFlags extends PinFlags, ServerOptions {
   readonly top: number
   readonly fullPrecision?: boolean
   readonly invert?: boolean
+  readonly maxSeconds: number
 }
 
 /** `polyveil classify` */
@@ -34,6 +36,12 @@ export const classifyCommand = (): Command =>
     .option('--top <n>', 'classes to show', whole(1, 100_000), 5)
     .option('--full-precision', FULL_PRECISION_HELP)
     .option('--invert', INVERT_HELP)
+    .option(
+      '--max-seconds <n>',
+      'end an inference that takes longer',
+      whole(1, 86_400),
+      DEFAULT_INFERENCE_SECONDS,
+    )
     .action(act(classify))
 
 async function classify(context: CommandContext, files: string[], flags: ClassifyFlags): Promise<Outcome> {
@@ -51,6 +59,7 @@ async function classify(context: CommandContext, files: string[], flags: Classif
     keys: await openKeyStore(flags.keys),
     headers: headersOf(flags),
     signal,
+    limits: { maxInferenceSeconds: flags.maxSeconds },
     ...pinOptions(flags, progress, (noticed) => {
       change = noticed
     }),

@@ -16,5 +16,6 @@ export function withDirectoryErrors(path: string, place: EntryPlace): EntryPlace
     add: (name, bytes) => told(place.add(name, bytes)),
     delete: (name) => told(place.delete(name)),
     names: () => told(place.names()),
+    tidy: () => told(place.tidy()),
   }
 }

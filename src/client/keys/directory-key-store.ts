@@ -1,7 +1,7 @@
 import { PolyVeilError } from '../../errors/index.ts'
 import { withDirectoryErrors } from './directory-errors.ts'
 import { encryptedKeyStore } from './encrypted-key-store.ts'
-import type { EntryPlace } from './entry-place.ts'
+import { type EntryPlace, isStoreFile } from './entry-place.ts'
 import type { KeyStore } from './key-store.ts'
 
 export interface DirectoryKeyStoreOptions {
@@ -36,12 +36,13 @@ export function directoryKeyStore(path: string, { passphrase }: DirectoryKeyStor
 
 /** The files of a directory. The module that reads and writes them is loaded only in Node. */
 function directory(path: string): EntryPlace {
-  const files = () => import('./files.ts')
+  const files = () => import('../../files/atomic.ts')
   return {
     get: async (name) => (await files()).readIfPresent(path, name),
     put: async (name, bytes) => (await files()).replaceFile(path, name, bytes),
     add: async (name, bytes) => (await files()).addFile(path, name, bytes),
     delete: async (name) => (await files()).removeFile(path, name),
     names: async () => (await files()).fileNames(path),
+    tidy: async () => (await files()).removeAbandoned(path, isStoreFile),
   }
 }

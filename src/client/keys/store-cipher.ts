@@ -2,12 +2,16 @@ import { bytesToHex, hexToBytes, utf8ToBytes } from '@noble/hashes/utils.js'
 import { z } from 'zod'
 import { PolyVeilError } from '../../errors/index.ts'
 import { deriveKey, type EntryCipher, entryCipher, KEY_BYTES, SCRYPT_COST } from './cipher.ts'
-import { type EntryPlace, isEntryFile, isOldEntryFile } from './entry-place.ts'
+import {
+  CHECK_FILE,
+  type EntryPlace,
+  HEADER_FILE,
+  isEntryFile,
+  isOldEntryFile,
+  KEY_FILE,
+} from './entry-place.ts'
 import { opensOldEntries } from './old-entries.ts'
 
-const HEADER = 'store.json'
-const KEY = 'store.key'
-const CHECK = 'store.check'
 const CHECK_TEXT = 'the key of this store is right'
 const SALT_BYTES = 32
 
@@ -59,16 +63,17 @@ export async function openStore(
   // Entries are listed before the check value is read: another process writes its check value before any
   // entry.
   const entries = (await place.names()).filter((file) => isEntryFile(file) || isOldEntryFile(file))
-  const check = await place.get(CHECK)
+  const check = await place.get(CHECK_FILE)
   const isNew = entries.length === 0 && check === undefined
   if (isNew && !make) return undefined
+  await place.tidy()
   const cipher = await entryCipher(await rawKey(place, passphrase, isNew))
   if (check !== undefined) {
     await requireCheck(cipher, check, passphrase)
   } else {
     if (!isNew && !(await opensAnEntry(place, cipher, entries, asked))) throw wrongKey(passphrase)
-    const sealed = await cipher.encrypt(CHECK, utf8ToBytes(CHECK_TEXT))
-    await requireCheck(cipher, await place.add(CHECK, sealed), passphrase)
+    const sealed = await cipher.encrypt(CHECK_FILE, utf8ToBytes(CHECK_TEXT))
+    await requireCheck(cipher, await place.add(CHECK_FILE, sealed), passphrase)
   }
   return cipher
 }
@@ -114,14 +119,14 @@ async function requireCheck(
   check: Uint8Array,
   passphrase: string | undefined,
 ): Promise<void> {
-  const found = await cipher.decrypt(CHECK, check).catch(() => undefined)
+  const found = await cipher.decrypt(CHECK_FILE, check).catch(() => undefined)
   if (found === undefined || new TextDecoder().decode(found) !== CHECK_TEXT) throw wrongKey(passphrase)
 }
 
 const wrongKey = (passphrase: string | undefined): PolyVeilError =>
   passphrase === undefined
     ? invalid(
-        `The key store's ${KEY} is not the key of its entries, or the store is damaged; nothing was written`,
+        `The key store's ${KEY_FILE} is not the key of its entries, or the store is damaged; nothing was written`,
       )
     : new PolyVeilError(
         'CONFIG_INVALID',
@@ -138,9 +143,9 @@ async function header(place: EntryPlace, passphrase: string | undefined, isNew: 
         ? { kind: 'keyFile' }
         : { kind: 'passphrase', salt: bytesToHex(randomBytes(SALT_BYTES)), ...SCRYPT_COST },
   }
-  const found = await place.get(HEADER)
-  if (found === undefined && !isNew) throw missing(HEADER)
-  const bytes = found ?? (await place.add(HEADER, utf8ToBytes(`${JSON.stringify(fresh)}\n`)))
+  const found = await place.get(HEADER_FILE)
+  if (found === undefined && !isNew) throw missing(HEADER_FILE)
+  const bytes = found ?? (await place.add(HEADER_FILE, utf8ToBytes(`${JSON.stringify(fresh)}\n`)))
   return parseHeader(new TextDecoder().decode(bytes))
 }
 
@@ -148,15 +153,15 @@ function parseHeader(text: string): Header {
   try {
     return headerSchema.parse(JSON.parse(text))
   } catch {
-    throw invalid(`The key store's ${HEADER} is damaged, or of another version`)
+    throw invalid(`The key store's ${HEADER_FILE} is damaged, or of another version`)
   }
 }
 
 async function keptKey(place: EntryPlace, isNew: boolean): Promise<Uint8Array> {
-  const found = await place.get(KEY)
-  if (found === undefined && !isNew) throw missing(KEY)
-  const key = found ?? (await place.add(KEY, randomBytes(KEY_BYTES)))
-  if (key.length !== KEY_BYTES) throw invalid(`The key store's ${KEY} is damaged`)
+  const found = await place.get(KEY_FILE)
+  if (found === undefined && !isNew) throw missing(KEY_FILE)
+  const key = found ?? (await place.add(KEY_FILE, randomBytes(KEY_BYTES)))
+  if (key.length !== KEY_BYTES) throw invalid(`The key store's ${KEY_FILE} is damaged`)
   return key
 }
 

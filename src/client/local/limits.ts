@@ -9,9 +9,10 @@ import {
   responseSpec,
   tensorBytes,
 } from '../../wire/index.ts'
+import { DEFAULT_INFERENCE_SECONDS } from '../time-limit.ts'
 
 /** Limits on bytes that a client makes, sends and receives for one model. */
-export interface ClientLimits {
+export interface ByteLimits {
   readonly maxKeyBytes: number
   readonly maxQueryBytes: number
   readonly maxResponseBytes: number
@@ -21,12 +22,19 @@ export interface ClientLimits {
   readonly maxDownloadBytes: number
 }
 
+/** Limits on what one model may ask of a client. */
+export interface ClientLimits extends ByteLimits {
+  /** Seconds of one inference without the upload of keys: query, refresh rounds, and waits for room. */
+  readonly maxInferenceSeconds: number
+}
+
 export const DEFAULT_LIMITS: ClientLimits = Object.freeze({
   maxKeyBytes: 2 ** 30,
   maxQueryBytes: 2 ** 28,
   maxResponseBytes: 2 ** 28,
   maxUploadBytes: 2 ** 31,
   maxDownloadBytes: 2 ** 31,
+  maxInferenceSeconds: DEFAULT_INFERENCE_SECONDS,
 })
 
 /** Exact sizes of a model's frames in bytes. */
@@ -58,7 +66,7 @@ export const refreshBytes = ({ rounds }: Pick<ModelSizes, 'rounds'>): RoundSizes
  * @throws TOO_LARGE when one exceeds its limit, so that a server cannot make a client work or send without
  *   bound
  */
-export function modelSizes(manifest: Manifest, parameters: CkksParameters, limits: ClientLimits): ModelSizes {
+export function modelSizes(manifest: Manifest, parameters: CkksParameters, limits: ByteLimits): ModelSizes {
   const sizes = {
     keys: keySetBytes(parameters, manifest.galoisElements),
     query: tensorBytes(parameters, querySpec(manifest)),

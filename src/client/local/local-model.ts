@@ -19,7 +19,7 @@ import type { ImageInput } from './image-argument.ts'
 import { readImages, valuesOf } from './image-tensors.ts'
 import { batchSlots, checkShape, imageTensor, listOf, type PictureOptions } from './input.ts'
 import type { KeyRing } from './key-ring.ts'
-import { type ClientLimits, DEFAULT_LIMITS, type ModelSizes, modelSizes } from './limits.ts'
+import { type ByteLimits, DEFAULT_LIMITS, type ModelSizes, modelSizes } from './limits.ts'
 import { notHandled } from './picture-kind.ts'
 
 export interface DecryptOptions {
@@ -45,7 +45,7 @@ export class LocalModel {
    * @throws PARAMETERS_MISMATCH, SECURITY_TOO_LOW, CONFIG_INVALID when the manifest is not valid
    * @throws TOO_LARGE when it asks for more than the limits
    */
-  constructor(data: unknown, keys: KeyRing, limits: ClientLimits = DEFAULT_LIMITS) {
+  constructor(data: unknown, keys: KeyRing, limits: ByteLimits = DEFAULT_LIMITS) {
     this.manifest = checkManifest(data)
     this.parameters = checkParameters(this.manifest.parameters)
     requireRefreshable(this.manifest, this.parameters)

@@ -22,7 +22,7 @@ export interface PinOptions {
 type PinnedManifest = Pick<Manifest, 'model' | 'digest'>
 
 /** The methods of a key store that pins use. */
-export type PinStore = Pick<KeyStore, 'get' | 'put'>
+export type PinStore = Pick<KeyStore, 'get' | 'put' | 'add'>
 
 const pinSchema = z.strictObject({ digest: z.string().regex(/^[0-9a-f]{64}$/) })
 
@@ -59,7 +59,7 @@ export class Pins {
     if (before === undefined) return
     if (before !== digest) {
       this.#changed({ url: this.#url, model, before, now: digest })
-      await this.#write(model, digest)
+      await this.#store.put(this.#nameOf(model), pinOf({ digest }))
     }
     this.#known.add(model)
   }
@@ -67,15 +67,13 @@ export class Pins {
   /**
    * Pins a manifest that `check` has accepted, unless its model has a pin. Called when keys are first used
    * with it.
+   *
+   * @throws as `check`, when another process has pinned another manifest since
    */
-  async remember({ model, digest }: PinnedManifest): Promise<void> {
-    if (this.#policy === 'off' || this.#known.has(model)) return
-    await this.#write(model, digest)
-    this.#known.add(model)
-  }
-
-  async #write(model: string, digest: string): Promise<void> {
-    await this.#store.put(this.#nameOf(model), utf8ToBytes(JSON.stringify({ digest })))
+  async remember(manifest: PinnedManifest): Promise<void> {
+    if (this.#policy === 'off' || this.#known.has(manifest.model)) return
+    await this.#store.add(this.#nameOf(manifest.model), pinOf(manifest))
+    await this.check(manifest)
   }
 
   #changed(change: ManifestChange): void {
@@ -105,6 +103,9 @@ export class Pins {
     return `pin/${bytesToHex(sha256(utf8ToBytes(this.#url)))}/${model}`
   }
 }
+
+const pinOf = ({ digest }: Pick<PinnedManifest, 'digest'>): Uint8Array =>
+  utf8ToBytes(JSON.stringify({ digest }))
 
 const warnOnConsole = (change: ManifestChange): void => console.warn(changeText(change))
 

@@ -1,7 +1,6 @@
-import { randomUUID } from 'node:crypto'
-import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PolyVeilError } from '../../errors/index.ts'
+import { addFile, readIfPresent, removeAbandoned } from '../../files/atomic.ts'
 import { FLOODING_KEY_BYTES, newFloodingKey } from '../../he-ops/flooding.ts'
 
 const FILE = 'flooding.key'
@@ -16,8 +15,9 @@ const FILE = 'flooding.key'
 export async function loadFloodingKey(directory: string): Promise<Uint8Array> {
   const path = join(directory, FILE)
   try {
-    await mkdir(directory, { recursive: true, mode: 0o700 })
-    const key = (await read(path)) ?? (await create(path))
+    await removeAbandoned(directory, (name) => name === FILE)
+    // When two services start at once, the second takes the key of the first.
+    const key = (await readIfPresent(directory, FILE)) ?? (await addFile(directory, FILE, newFloodingKey()))
     if (key.length === FLOODING_KEY_BYTES) return key
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException
@@ -32,29 +32,4 @@ export async function loadFloodingKey(directory: string): Promise<Uint8Array> {
       'from a backup; or delete it, and a new one is made',
     { path },
   )
-}
-
-async function read(path: string): Promise<Uint8Array | undefined> {
-  try {
-    return new Uint8Array(await readFile(path))
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
-  }
-}
-
-/**
- * Creates the file atomically. When two services start at once, the second takes the key of the first.
- */
-async function create(path: string): Promise<Uint8Array> {
-  const draft = `${path}.${randomUUID()}.part`
-  await writeFile(draft, newFloodingKey(), { mode: 0o600, flush: true })
-  try {
-    await link(draft, path)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-  } finally {
-    await rm(draft, { force: true })
-  }
-  return (await read(path)) ?? new Uint8Array()
 }

@@ -1,4 +1,5 @@
-import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { randomUUID } from 'node:crypto'
+import { linkSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { loadFloodingKey } from '../../../src/server/stores/flooding-key.ts'
@@ -12,6 +13,15 @@ t.test('the key is made once, only its owner can read it, and it stays', async (
   const path = join(directory, 'flooding.key')
   t.equal(statSync(path).mode & 0o777, 0o600)
   t.same(new Uint8Array(readFileSync(path)), first)
+})
+
+t.test('a second copy, which a crash has left, is deleted', async (t) => {
+  const directory = t.testdir({})
+  const key = await loadFloodingKey(directory)
+  const copy = `flooding.key.${randomUUID()}.part`
+  linkSync(join(directory, 'flooding.key'), join(directory, copy))
+  t.same(await loadFloodingKey(directory), key)
+  t.strictSame(readdirSync(directory), ['flooding.key'])
 })
 
 t.test('a file that is none is refused, and kept', async (t) => {

@@ -1,8 +1,8 @@
-import { link, mkdir, readdir, readFile, rename, rm, unlink, writeFile } from 'node:fs/promises'
+import { link, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
-// This module is for Node. It is loaded on first use, and bundles for browsers leave it out (`browser` in
-// package.json).
+// This module is for Node. The client loads it on first use, and bundles for browsers leave it out (`browser`
+// in package.json).
 
 /** The contents of a file in a directory; undefined when it does not exist. */
 export async function readIfPresent(directory: string, name: string): Promise<Uint8Array | undefined> {
@@ -34,17 +34,13 @@ export async function addFile(directory: string, name: string, bytes: Uint8Array
     if (!hasCode(error, 'EEXIST')) throw error
     return Uint8Array.from(await readFile(join(directory, name)))
   } finally {
-    await unlink(temporary)
+    await rm(temporary, { force: true })
   }
 }
 
 /** Deletes one file of a directory if it exists. */
 export async function removeFile(directory: string, name: string): Promise<void> {
-  try {
-    await unlink(join(directory, name))
-  } catch (error) {
-    if (!hasCode(error, 'ENOENT')) throw error
-  }
+  await rm(join(directory, name), { force: true })
 }
 
 /** The names of the files of a directory; empty when the directory does not exist. */
@@ -55,6 +51,29 @@ export async function fileNames(directory: string): Promise<string[]> {
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return []
     throw error
+  }
+}
+
+/** Temporary files are named after the file that they become. */
+const TEMPORARY = /^(.+)\.[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.part$/
+/** After this time no process writes a temporary file any more. */
+const ABANDONED_MILLISECONDS = 3_600_000
+
+/**
+ * Deletes temporary files that a crash has left in a directory: those with a second name, whose file is
+ * complete, and old ones. Failures are ignored, since the next call tries again.
+ *
+ * @param isOwn whether the name of a file is one that the caller gives; other temporary files stay
+ */
+export async function removeAbandoned(directory: string, isOwn: (name: string) => boolean): Promise<void> {
+  for (const name of await fileNames(directory)) {
+    const becomes = TEMPORARY.exec(name)?.[1]
+    if (becomes === undefined || !isOwn(becomes)) continue
+    const path = join(directory, name)
+    const found = await stat(path).catch(() => undefined)
+    if (found === undefined) continue
+    const isAbandoned = found.nlink > 1 || Date.now() - found.mtimeMs > ABANDONED_MILLISECONDS
+    if (isAbandoned) await rm(path, { force: true }).catch(() => {})
   }
 }
 
