@@ -12,7 +12,7 @@ import type { Graph } from './graph/graph.ts'
 import { layerPrecisions } from './layer-precision.ts'
 import { completeCircuit } from './lowered-circuit.ts'
 import { ringsFor } from './planner/modulus/rings.ts'
-import type { Candidate } from './planner/search/candidate.ts'
+import type { FittingCandidate } from './planner/search/candidate.ts'
 import { largestFreeBatch } from './planner/search/free-batch.ts'
 import { imprecise } from './planner/search/no-plan.ts'
 import { costOf, type Objective } from './planner/search/objective.ts'
@@ -140,7 +140,7 @@ function bestPlan(graph: Graph, options: CompileOptions, { spec, images }: Input
 }
 
 /** Candidates in one shot where they fit, and with refreshes otherwise or on request. */
-function candidatesFor(graph: Graph, refresh: RefreshChoice, request: PlanRequest): Candidate[] {
+function candidatesFor(graph: Graph, refresh: RefreshChoice, request: PlanRequest): FittingCandidate[] {
   if (refresh === 'always') return searchRefreshed(graph, request)
   try {
     return searchPlans(graph, request)

@@ -19,7 +19,7 @@ import {
   statedPrecision,
 } from './planner/modulus/precision.ts'
 import { imageSlots } from './planner/modulus/rings.ts'
-import type { Candidate } from './planner/search/candidate.ts'
+import type { Candidate, FittingCandidate } from './planner/search/candidate.ts'
 import { estimateOf, layerSeconds } from './planner/target/estimate.ts'
 import type { Target } from './planner/target/target.ts'
 
@@ -46,9 +46,9 @@ export interface EmitOptions {
  *
  * @returns undefined when a message would outgrow its modulus
  */
-export function emit(candidate: Candidate, options: EmitOptions): LoweredCircuit | undefined {
+export function emit(candidate: FittingCandidate, options: EmitOptions): LoweredCircuit | undefined {
   const { graph, chain, special, plan } = candidate
-  const parameters = parametersOf(chain, special!)
+  const parameters = parametersOf(chain, special)
   const slots = imageSlots(parameters.ring, plan.batch)
   const builder = new CircuitBuilder({ ...parameters, slots, batch: plan.batch }, plan.policy, 'circuit')
   const head = lowerCandidate(builder, candidate)

@@ -61,14 +61,13 @@ export async function measureStages(circuit: Circuit, image: PreprocessedImage):
   const engine = await SimdEngine.create({ threads })
   try {
     const keys = engine.newKeySet(circuit.parameters)
-    const session = await openSimdSession(
-      engine,
+    const session = await openSimdSession(engine, {
       circuit,
       manifest,
       keys,
-      bytesSource(await keySet(client)),
-      newFloodingKeys(),
-    )
+      source: bytesSource(await keySet(client)),
+      floodingKeys: newFloodingKeys(),
+    })
     const query = await client.encrypt(image)
     // Not counted: what is compiled while it runs is slow.
     await clockedRun(circuit, session, client, query)

@@ -110,14 +110,13 @@ const openOnSimd =
   async (circuit, manifest, keySet) => {
     const engine = await SimdEngine.create({ threads })
     try {
-      const session = await openSimdSession(
-        engine,
+      const session = await openSimdSession(engine, {
         circuit,
         manifest,
-        engine.newKeySet(circuit.parameters),
-        keySet,
-        newFloodingKeys(),
-      )
+        keys: engine.newKeySet(circuit.parameters),
+        source: keySet,
+        floodingKeys: newFloodingKeys(),
+      })
       return { session, close: () => engine.close() }
     } catch (error) {
       await engine.close()

@@ -1,9 +1,7 @@
 import type { Manifest } from '../../circuit/manifest/manifest.ts'
 import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
-import type { Circuit } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import {
-  type ByteSource,
   encodeTensor,
   frameDigest,
   maskedSpec,
@@ -13,33 +11,24 @@ import {
   refreshedSpec,
   responseSpec,
 } from '../../wire/index.ts'
-import type { RefreshClient, Session } from '../engine.ts'
-import { type FloodingKeys, floodingFor } from '../flooding.ts'
-import type {
-  RefreshClient as PairRefreshClient,
-  SimdEngine,
-  SimdKeySet,
-  SimdSession,
-} from '../simd/index.ts'
+import type { OpenRequest, RefreshClient, Session } from '../engine.ts'
+import { floodingFor } from '../flooding.ts'
+import type { RefreshPairs, SimdEngine, SimdKeySet, SimdSession } from '../simd/index.ts'
+
+/** As `OpenRequest`, with keys of the simd engine. They outlive the session. */
+export interface SimdOpenRequest extends OpenRequest {
+  readonly keys: SimdKeySet
+}
 
 /**
  * A session on the simd engine. It does not keep the circuit, which is large.
  *
- * @param keys the client's; they outlive the session
- * @param source the key set's frame
- * @param floodingKeys keys for the noise of answers, of this circuit and key set
- * @param identity as `SimdEngine.open` takes it
  * @throws KEYS_MISSING, PARAMETERS_MISMATCH, TENSOR_MALFORMED for the key set; TOO_LARGE when memory does not
  *   suffice
  */
 export async function openSimdSession(
   engine: SimdEngine,
-  circuit: Circuit,
-  manifest: Manifest,
-  keys: SimdKeySet,
-  source: ByteSource,
-  floodingKeys: FloodingKeys,
-  identity?: object,
+  { circuit, manifest, keys, source, floodingKeys, identity }: SimdOpenRequest,
 ): Promise<Session> {
   const session = await engine.open(circuit, keys, source, identity)
   const { parameters } = circuit
@@ -79,12 +68,14 @@ const inFrames =
     manifest: Manifest,
     client: RefreshClient,
     replies: Uint8Array[],
-  ): PairRefreshClient =>
+  ): RefreshPairs =>
   async (round, masked) => {
     const frame = encodeTensor(parameters, maskedSpec(manifest, round), masked)
     let taken: readonly PackedRlwe[] | undefined
     await client(round, frame, async (refreshed) => {
       const pairs = openTensor(parameters, refreshedSpec(manifest, round), refreshed)
+      // The ingress checks residues, too, but after the reply was accepted. Checked here, a bad reply is
+      // refused by itself, and the client may send another.
       session.check(pairs)
       taken = pairs
       replies[round] = frameDigest(refreshed).slice()

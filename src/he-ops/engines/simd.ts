@@ -29,8 +29,8 @@ export class FramedSimdEngine implements Engine {
     return this.#engine.newKeySet(parameters)
   }
 
-  open({ circuit, manifest, keys, source, floodingKeys, identity }: OpenRequest): Promise<Session> {
-    return openSimdSession(this.#engine, circuit, manifest, own(keys), source, floodingKeys, identity)
+  open(request: OpenRequest): Promise<Session> {
+    return openSimdSession(this.#engine, { ...request, keys: own(request.keys) })
   }
 
   close(): Promise<void> {

@@ -55,7 +55,7 @@ export interface SimdSession {
    *   usable. INTERNAL once the session is freed; CONFIG_INVALID when the circuit needs a client and there is
    *   none; errors of the client
    */
-  run(pairs: readonly PackedRlwe[], control?: SessionControl, client?: RefreshClient): Promise<PackedFullRlwe>
+  run(pairs: readonly PackedRlwe[], control?: SessionControl, client?: RefreshPairs): Promise<PackedFullRlwe>
   /**
    * Checks pairs before they are passed to `run` or returned by its client.
    * @throws TENSOR_MALFORMED when a residue is out of range
@@ -74,7 +74,7 @@ export interface SimdSession {
  *   under the client's public key
  * @returns as many fresh encryptions of the same integers, in the same order
  */
-export type RefreshClient = (
+export type RefreshPairs = (
   round: number,
   masked: readonly PackedFullRlwe[],
 ) => Promise<readonly PackedRlwe[]>
@@ -113,7 +113,7 @@ export class CircuitSession implements SimdSession {
   async run(
     pairs: readonly PackedRlwe[],
     control?: SessionControl,
-    client: RefreshClient = noClient,
+    client: RefreshPairs = noClient,
   ): Promise<PackedFullRlwe> {
     if (this.#isFreed) throw new PolyVeilError('INTERNAL', 'A freed session is run')
     this.#runs++
@@ -140,7 +140,7 @@ export class CircuitSession implements SimdSession {
   async #run(
     pairs: readonly PackedRlwe[],
     control: SessionControl | undefined,
-    client: RefreshClient,
+    client: RefreshPairs,
   ): Promise<PackedFullRlwe> {
     const { context, program, loader } = this.#parts
     const output = program.output!
@@ -164,7 +164,7 @@ export class CircuitSession implements SimdSession {
   /**
    * Runs the program segment by segment: each ends at a stop, where a round is sent, waited for or taken in.
    */
-  async #runSegments(control: SessionControl | undefined, client: RefreshClient): Promise<void> {
+  async #runSegments(control: SessionControl | undefined, client: RefreshPairs): Promise<void> {
     const { pool, program } = this.#parts
     const rounds = new RoundsUnderWay(this.#parts, client)
     let from = 0
@@ -194,13 +194,13 @@ export class CircuitSession implements SimdSession {
 /** The rounds of one run that are under way, with a method for each kind of stop. */
 class RoundsUnderWay implements Record<Stop['kind'], (round: number) => void | Promise<void>> {
   readonly #parts: SessionParts
-  readonly #client: RefreshClient
+  readonly #client: RefreshPairs
   /** The client's fresh encryptions, by round. */
   readonly #fresh = new Map<number, Promise<readonly PackedRlwe[]>>()
   /** Rounds that may have masks in memory. */
   readonly #masked = new Set<number>()
 
-  constructor(parts: SessionParts, client: RefreshClient) {
+  constructor(parts: SessionParts, client: RefreshPairs) {
     this.#parts = parts
     this.#client = client
   }
@@ -254,7 +254,7 @@ class RoundsUnderWay implements Record<Stop['kind'], (round: number) => void | P
   }
 }
 
-const noClient: RefreshClient = () => {
+const noClient: RefreshPairs = () => {
   throw new PolyVeilError(
     'CONFIG_INVALID',
     'The circuit has refresh rounds, and there is no client to take part in them',

@@ -36,15 +36,14 @@ async function client(t: Test, circuit: Circuit) {
   /** Under another key set of the same secret each time. */
   async function session() {
     const frame = await collect(model.keySet())
-    const keys: FloodingKeys = floodingKeysOf(server, circuitDigest, frame.slice(-32))
-    const opened = await openSimdSession(
-      engine,
-      flooded,
+    const floodingKeys: FloodingKeys = floodingKeysOf(server, circuitDigest, frame.slice(-32))
+    const opened = await openSimdSession(engine, {
+      circuit: flooded,
       manifest,
-      engine.newKeySet(circuit.parameters),
-      bytesSource(frame),
-      keys,
-    )
+      keys: engine.newKeySet(circuit.parameters),
+      source: bytesSource(frame),
+      floodingKeys,
+    })
     return async (query: Uint8Array): Promise<Float64Array> => {
       const answer = await opened.infer(query, {}, async (round, masked, take) =>
         take(await model.refresh(round, masked)),

@@ -23,14 +23,12 @@ t.test('a simd session states its memory before it runs, and takes no more', asy
   const engine = await SimdEngine.create({ threads: 2 })
   t.teardown(() => engine.close())
   const keys = engine.newKeySet(simdParameters)
-  const session = await openSimdSession(
-    engine,
-    small.circuit,
-    small.manifest,
+  const session = await openSimdSession(engine, {
+    ...small,
     keys,
-    bytesSource(keySet),
-    FLOODING_KEY,
-  )
+    source: bytesSource(keySet),
+    floodingKeys: FLOODING_KEY,
+  })
   const { memory, threads } = session
   t.equal(threads, 2)
   t.equal(memory.keys, 9 * KEY, 'what the circuit needs of the key set')
@@ -42,14 +40,12 @@ t.test('a simd session states its memory before it runs, and takes no more', asy
   t.ok(client.errorOf(await session.infer(client.query(small.manifest)), small) < 0.01)
   t.same(engine.memory, { used, peak }, 'running takes nothing more')
 
-  const more = await openSimdSession(
-    engine,
-    large.circuit,
-    large.manifest,
+  const more = await openSimdSession(engine, {
+    ...large,
     keys,
-    bytesSource(keySet),
-    FLOODING_KEY,
-  )
+    source: bytesSource(keySet),
+    floodingKeys: FLOODING_KEY,
+  })
   t.equal(more.memory.keys, 25 * KEY, 'sessions of a client share keys')
   const before = engine.memory.used
   session.free()
@@ -62,14 +58,12 @@ t.test('an engine that lacks memory says so before anything runs, and is as it w
   t.teardown(() => engine.close())
   const refused = async (): Promise<number> => {
     const keys = engine.newKeySet(simdParameters)
-    const opening = openSimdSession(
-      engine,
-      large.circuit,
-      large.manifest,
+    const opening = openSimdSession(engine, {
+      ...large,
       keys,
-      bytesSource(keySet),
-      FLOODING_KEY,
-    )
+      source: bytesSource(keySet),
+      floodingKeys: FLOODING_KEY,
+    })
     await t.rejects(opening, { code: 'TOO_LARGE', facts: { limitBytes: limit } })
     await opening.catch((error) => t.type(error, EngineMemoryExceeded))
     keys.free()
@@ -78,14 +72,12 @@ t.test('an engine that lacks memory says so before anything runs, and is as it w
   const used = await refused()
   for (let again = 0; again < 3; again++) t.equal(await refused(), used, 'nothing is left behind')
   const keys = engine.newKeySet(simdParameters)
-  const session = await openSimdSession(
-    engine,
-    small.circuit,
-    small.manifest,
+  const session = await openSimdSession(engine, {
+    ...small,
     keys,
-    bytesSource(keySet),
-    FLOODING_KEY,
-  )
+    source: bytesSource(keySet),
+    floodingKeys: FLOODING_KEY,
+  })
   t.ok(client.errorOf(await session.infer(client.query(small.manifest)), small) < 0.01, 'and what fits runs')
   t.ok(engine.memory.peak <= limit)
 })
@@ -94,14 +86,12 @@ t.test('a program that does not fit beside its keys is refused', async (t) => {
   // Enough memory for 25 keys and the tables, but not for a program.
   const engine = await SimdEngine.create({ threads: 1, memoryBytes: 25 * KEY + 2 ** 20 })
   t.teardown(() => engine.close())
-  const opening = openSimdSession(
-    engine,
-    large.circuit,
-    large.manifest,
-    engine.newKeySet(simdParameters),
-    bytesSource(keySet),
-    FLOODING_KEY,
-  )
+  const opening = openSimdSession(engine, {
+    ...large,
+    keys: engine.newKeySet(simdParameters),
+    source: bytesSource(keySet),
+    floodingKeys: FLOODING_KEY,
+  })
   await t.rejects(opening, { code: 'TOO_LARGE' })
 })
 

@@ -24,14 +24,13 @@ t.test(
     const engine = await SimdEngine.create({ threads: 1 })
     t.teardown(() => engine.close())
     const keys = engine.newKeySet(circuit.parameters)
-    const session = await openSimdSession(
-      engine,
+    const session = await openSimdSession(engine, {
       circuit,
       manifest,
       keys,
-      bytesSource(await collect(model.keySet())),
-      newFloodingKeys(),
-    )
+      source: bytesSource(await collect(model.keySet())),
+      floodingKeys: newFloodingKeys(),
+    })
     const query = await model.encrypt(image)
     const first = await model.decrypt(await session.infer(query, {}, honest))
     t.ok(first.some((value) => Math.abs(value) > 1e-3))
@@ -112,14 +111,13 @@ t.test('a ring that was closed makes what it needs anew', async (t) => {
   t.equal(vectors.length, 2)
   const engine = await SimdEngine.create({ threads: 1 })
   t.teardown(() => engine.close())
-  const session = await openSimdSession(
-    engine,
+  const session = await openSimdSession(engine, {
     circuit,
     manifest,
-    engine.newKeySet(circuit.parameters),
-    bytesSource(await collect(own.keySet())),
-    newFloodingKeys(),
-  )
+    keys: engine.newKeySet(circuit.parameters),
+    source: bytesSource(await collect(own.keySet())),
+    floodingKeys: newFloodingKeys(),
+  })
   const answer = await session.infer(await own.encrypt(image), {}, async (round, masked, take) => {
     const refreshed = await own.refresh(round, masked)
     again.close()

@@ -81,14 +81,13 @@ async function open(circuit: Circuit) {
   const model = new LocalModel(manifest, ring)
   const engine = await SimdEngine.create({ threads: 2 })
   const keySet = bytesSource(await collect(model.keySet()))
-  const session = await openSimdSession(
-    engine,
+  const session = await openSimdSession(engine, {
     circuit,
     manifest,
-    engine.newKeySet(parameters),
-    keySet,
-    newFloodingKeys(),
-  )
+    keys: engine.newKeySet(parameters),
+    source: keySet,
+    floodingKeys: newFloodingKeys(),
+  })
   const context = createSealContext(await loadSeal(), parameters)
   const secretKey = (await ring.unlock(parameters)).loadInto(context)
   const residues = secretResidues(context, secretKey)

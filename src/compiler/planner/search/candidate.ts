@@ -68,3 +68,9 @@ export interface Candidate {
   /** Bits beyond the limit of the security table; 0 or less when the candidate fits. */
   readonly excessBits: number
 }
+
+/** A candidate within the budget of the security table. */
+export type FittingCandidate = Candidate & { readonly special: readonly bigint[] }
+
+export const isWithinBudget = (candidate: Candidate): candidate is FittingCandidate =>
+  candidate.special !== undefined

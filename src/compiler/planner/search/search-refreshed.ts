@@ -6,7 +6,7 @@ import { everywhere, type Strategies } from '../../lowering/strategy.ts'
 import { insertRepacks } from '../../passes/insert-repacks.ts'
 import { logitDeviation } from '../modulus/precision.ts'
 import { imageSlots } from '../modulus/rings.ts'
-import type { Candidate, Segment } from './candidate.ts'
+import { type Candidate, type FittingCandidate, isWithinBudget, type Segment } from './candidate.ts'
 import { candidatesOf } from './draft.ts'
 import { chooseStrategies } from './group-strategies.ts'
 import { imprecise } from './no-plan.ts'
@@ -41,7 +41,7 @@ const WORTH_TRYING = 1.4
  * @returns the candidates that fit the security table and the precision, the best for the objective first
  * @throws DEPTH_EXCEEDED when no candidate fits
  */
-export function searchRefreshed(graph: Graph, request: PlanRequest): Candidate[] {
+export function searchRefreshed(graph: Graph, request: PlanRequest): FittingCandidate[] {
   const rings = request.rings.map((ring) => new RefreshedSearch(graph, ring, request))
   const ranked = byCost(rings, (search) => search.firstCost)
   const candidates: Candidate[] = []
@@ -50,16 +50,16 @@ export function searchRefreshed(graph: Graph, request: PlanRequest): Candidate[]
     if (isFar && candidates.some((candidate) => isPrecise(candidate, request))) break
     candidates.push(...search.run())
   }
-  const precise = candidates.filter((candidate) => isPrecise(candidate, request))
+  const within = candidates.filter(isWithinBudget)
+  const precise = within.filter((candidate) => isPrecise(candidate, request))
   if (precise.length === 0) {
-    const within = candidates.filter(({ special }) => special !== undefined)
     throw imprecise(request.precisionBits, Math.max(0, ...within.map(({ precisionBits }) => precisionBits)))
   }
   return byCost(precise, (candidate) => costOf(request.objective, candidate))
 }
 
-const isPrecise = ({ special, precisionBits }: Candidate, request: PlanRequest): boolean =>
-  special !== undefined && precisionBits >= request.precisionBits
+const isPrecise = (candidate: Candidate, request: PlanRequest): boolean =>
+  isWithinBudget(candidate) && candidate.precisionBits >= request.precisionBits
 
 /** Items by ascending cost. */
 const byCost = <T>(items: readonly T[], costOf: (item: T) => number): T[] =>

@@ -10,7 +10,7 @@ import { logitDeviation } from '../modulus/precision.ts'
 import { imageSlots } from '../modulus/rings.ts'
 import type { Link } from '../target/refresh-cost.ts'
 import type { Target } from '../target/target.ts'
-import type { Candidate } from './candidate.ts'
+import { type Candidate, type FittingCandidate, isWithinBudget } from './candidate.ts'
 import { candidatesOf } from './draft.ts'
 import { noPlan } from './no-plan.ts'
 import { cheapest, costOf, type Objective } from './objective.ts'
@@ -42,13 +42,13 @@ const DRAFT_TOLERANCE_BITS = 0.25
  * @returns the candidates of the smallest ring in which one fits, the best for the objective first
  * @throws DEPTH_EXCEEDED with layer, missing bits and remedies when no candidate fits
  */
-export function searchPlans(graph: Graph, request: PlanRequest): Candidate[] {
+export function searchPlans(graph: Graph, request: PlanRequest): FittingCandidate[] {
   const tried: Candidate[] = []
   // A larger ring is slower and has larger keys, so the smallest ring that fits is the best for any
   // objective.
   for (const ring of request.rings) {
     const candidates = new RingSearch(graph, ring, request).run()
-    const fitting = candidates.filter((candidate) => fits(candidate, request))
+    const fitting = precise(candidates, request)
     const cost = (candidate: Candidate) => costOf(request.objective, candidate)
     if (fitting.length > 0) return fitting.sort((a, b) => cost(a) - cost(b))
     tried.push(...candidates)
@@ -56,8 +56,11 @@ export function searchPlans(graph: Graph, request: PlanRequest): Candidate[] {
   throw noPlan(graph, tried, request.precisionBits)
 }
 
-const fits = ({ special, precisionBits }: Candidate, request: PlanRequest): boolean =>
-  special !== undefined && precisionBits >= request.precisionBits - DRAFT_TOLERANCE_BITS
+/** The candidates within the budget whose draft is precise enough. */
+const precise = (candidates: readonly Candidate[], request: PlanRequest): FittingCandidate[] =>
+  candidates
+    .filter(isWithinBudget)
+    .filter(({ precisionBits }) => precisionBits >= request.precisionBits - DRAFT_TOLERANCE_BITS)
 
 /** The scales that a `ScalePolicy` is made from, in bits. */
 interface Scales {
@@ -163,7 +166,7 @@ class RingSearch {
 
   /** Scales of the best candidates that fit, the best first. */
   #bestScales(candidates: readonly Candidate[]): Scales[] {
-    const fitting = candidates.filter((candidate) => fits(candidate, this.#request))
+    const fitting = precise(candidates, this.#request)
     const cost = (candidate: Candidate) => costOf(this.#request.objective, candidate)
     const policies = new Set(fitting.sort((a, b) => cost(a) - cost(b)).map(({ plan }) => plan.policy))
     return [...policies].slice(0, BEST_SCALES).map((policy) => this.#scalesOf.get(policy)!)

@@ -36,7 +36,14 @@ t.test('an open session holds nothing of its circuit, and another object brings 
     const own = structuredClone({ ops: circuit.ops, constants: circuit.constants })
     const read = { ...circuit, ...own }
     const source = bytesSource(keySet)
-    const session = await openSimdSession(engine, read, manifest, keys, source, newFloodingKeys(), identity)
+    const session = await openSimdSession(engine, {
+      circuit: read,
+      manifest,
+      keys,
+      source,
+      floodingKeys: newFloodingKeys(),
+      identity,
+    })
     return { session, parts: [read, own.ops, own.constants].map((part) => new WeakRef<object>(part)) }
   }
   const first = await opened()
