@@ -13,6 +13,43 @@ import { inverseArguments } from '../tables/modulus.ts'
  */
 export const CONVERSION_CHUNK = 8
 
+/** A sum modulo one prime whose terms may have residues of larger primes. */
+export interface BlockSum {
+  /** Index of the modulus. */
+  readonly index: number
+  /** Words of the `dot` terms: address, address of the weight, log2 of the block's length. */
+  readonly terms: readonly number[]
+  /** Added to every coefficient; below the prime. */
+  readonly bias: number
+  /** Address of N words. */
+  readonly out: number
+}
+
+const WORDS_PER_TERM = 3
+
+/** Emits the sum of weighted terms and a bias. */
+export function emitBlockSum(
+  call: Call,
+  builder: ProgramBuilder,
+  { moduli, ring }: SimdContext,
+  { index, terms, bias, out }: BlockSum,
+): void {
+  const { q, inverse } = moduli[index]
+  call('dot', {
+    out,
+    blockTerms: builder.table(terms),
+    blockCount: terms.length / WORDS_PER_TERM,
+    vectorTerms: 0,
+    vectorCount: 0,
+    from: 0,
+    length: ring,
+    q,
+    inverse,
+    chunk: CONVERSION_CHUNK,
+    bias,
+  })
+}
+
 /** Computes y_i of source i from its residues in NTT form. */
 function source(
   call: Call,
@@ -114,27 +151,14 @@ function targetWriter(
   temporary: number,
 ): TargetWriter {
   const { moduli, ring } = context
-  const count = termCount(conversion)
   return (call, index, to) => {
-    const { q, inverse, forward, quotients } = moduli[index]
+    const { q, forward, quotients } = moduli[index]
     const bias = conversion.bias(index)
     if (isReduction(context, conversion, index)) {
       call('reduce', { out: to, a: temporary, bias, size: ring, q })
     } else {
-      const table = builder.table(terms(context, conversion, temporary, index))
-      call('dot', {
-        out: to,
-        blockTerms: table,
-        blockCount: count,
-        vectorTerms: 0,
-        vectorCount: 0,
-        from: 0,
-        length: ring,
-        q,
-        inverse,
-        chunk: CONVERSION_CHUNK,
-        bias,
-      })
+      const sum = { index, terms: terms(context, conversion, temporary, index), bias, out: to }
+      emitBlockSum(call, builder, context, sum)
     }
     call('nttForward', { values: to, table: forward, quotients, size: ring, q })
   }

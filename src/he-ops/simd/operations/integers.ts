@@ -2,7 +2,7 @@ import { log2Exact } from '../../encoding/order.ts'
 import type { SimdContext } from '../context.ts'
 import type { Call, ProgramBuilder } from '../program/program.ts'
 import { montgomery } from '../tables/modulus.ts'
-import { CONVERSION_CHUNK } from './convert.ts'
+import { emitBlockSum } from './convert.ts'
 
 /** A polynomial's coefficients as integers, in kernel memory. */
 export interface Integers {
@@ -39,28 +39,15 @@ export class IntegerSums {
    */
   emit(call: Call, index: number, summands: readonly Summand[], out: number): void {
     const { moduli, ring } = this.#context
-    const { prime, q, inverse } = moduli[index]
+    const { prime } = moduli[index]
     const terms: number[] = []
     let bias = 0n
     for (const { integers, factor } of summands) {
       terms.push(integers.address, this.#weight(index, factor), log2Exact(ring))
       bias -= integers.offset * factor
     }
-    const table = this.#builder.table(terms)
     const reduced = Number(((bias % prime) + prime) % prime)
-    call('dot', {
-      out,
-      blockTerms: table,
-      blockCount: terms.length / 3,
-      vectorTerms: 0,
-      vectorCount: 0,
-      from: 0,
-      length: ring,
-      q,
-      inverse,
-      chunk: CONVERSION_CHUNK,
-      bias: reduced,
-    })
+    emitBlockSum(call, this.#builder, this.#context, { index, terms, bias: reduced, out })
   }
 
   #weight(index: number, value: bigint): number {

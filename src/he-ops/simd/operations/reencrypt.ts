@@ -5,7 +5,7 @@ import type { SimdContext } from '../context.ts'
 import { aligned } from '../memory/ranges.ts'
 import type { Call, Item, ProgramBuilder } from '../program/program.ts'
 import { sumArguments } from '../tables/modulus.ts'
-import { CONVERSION_CHUNK, convert } from './convert.ts'
+import { convert, emitBlockSum } from './convert.ts'
 import { IntegerSums, type Integers } from './integers.ts'
 import { binomial, sampleScratch } from './sample.ts'
 
@@ -171,25 +171,12 @@ export class ReencryptionEmitter {
   /** Writes the coefficients of -m + e modulo a prime that the masked level lacks. */
   #extend(call: Call, index: number, errors: Integers, { sources, work }: Workspace): void {
     const { moduli, ones, ring } = this.#context
-    const { q, inverse } = moduli[index]
+    const { q } = moduli[index]
     const conversion = this.#conversion()
     const terms = convert.terms(this.#context, conversion, sources, index)
     terms.push(errors.address, ones + 4 * index, log2Exact(ring))
     const bias = (conversion.bias(index) + q - Number(errors.offset)) % q
-    const table = this.#builder.table(terms)
-    call('dot', {
-      out: work,
-      blockTerms: table,
-      blockCount: terms.length / 3,
-      vectorTerms: 0,
-      vectorCount: 0,
-      from: 0,
-      length: ring,
-      q,
-      inverse,
-      chunk: CONVERSION_CHUNK,
-      bias,
-    })
+    emitBlockSum(call, this.#builder, this.#context, { index, terms, bias, out: work })
   }
 
   #conversion(): ReturnType<SimdContext['conversion']> {
