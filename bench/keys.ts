@@ -1,5 +1,5 @@
 import { bundledImages } from '../scripts/building/bundled-images.ts'
-import { rotationSteps } from '../src/circuit/keys.ts'
+import { rotationElements, rotationSteps } from '../src/circuit/keys.ts'
 import { type CkksParameters, checkParameters } from '../src/circuit/parameters/parameters.ts'
 import { nttPrimes } from '../src/circuit/parameters/primes.ts'
 import { KeyRing, memoryKeyStore } from '../src/client/index.ts'
@@ -72,7 +72,7 @@ async function measure({ name, parameters, steps }: Case, say: (line: string) =>
   const keyRing = new KeyRing(memoryKeyStore())
   const unlocked = await timed(() => keyRing.unlock(parameters))
   const client = { parameters, key: unlocked.value }
-  const made = await timed(() => joined(client.key.keySet(steps)))
+  const made = await timed(() => joined(client.key.keySet(rotationElements(parameters, steps))))
   await verifyKeySet(parameters, bytesSource(made.value))
   const source = { ...bytesSource(made.value), verified: true }
   const loads: Record<string, number> = {}
@@ -136,7 +136,7 @@ async function load(
   await warm.load(reader, [], pool)
   warm.free()
   const keySet = new SimdKeySet(context)
-  const { seconds } = await timed(() => keySet.load(reader, steps, pool))
+  const { seconds } = await timed(() => keySet.load(reader, rotationElements(client.parameters, steps), pool))
   for (const step of [steps[0], steps[steps.length - 1]]) await checkRotation(client, context, keySet, step)
   await pool.close()
   return figure(seconds)

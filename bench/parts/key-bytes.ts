@@ -1,4 +1,4 @@
-import { galoisElement } from '../../src/circuit/keys.ts'
+import { galoisElement, rotationElements } from '../../src/circuit/keys.ts'
 import { type CkksParameters, checkParameters, digitCount } from '../../src/circuit/parameters/parameters.ts'
 import { nttPrimes } from '../../src/circuit/parameters/primes.ts'
 import { compile } from '../../src/compiler/index.ts'
@@ -48,7 +48,8 @@ async function ourKeyBytes(parameters: CkksParameters): Promise<number> {
   const secretKey = generateSecretKey(ctx)
   const bytes = async (steps: readonly number[]): Promise<number> => {
     let sum = 0
-    for await (const { length } of clientKeySet(ctx, secretKey, steps)) sum += length
+    for await (const { length } of clientKeySet(ctx, secretKey, rotationElements(parameters, steps)))
+      sum += length
     return sum
   }
   const [two, one] = [await bytes([1, 2]), await bytes([1])]

@@ -1,4 +1,4 @@
-import { galoisElement } from '../../src/circuit/keys.ts'
+import { galoisElement, rotationElements } from '../../src/circuit/keys.ts'
 import { checkParameters } from '../../src/circuit/parameters/parameters.ts'
 import { nttPrimes } from '../../src/circuit/parameters/primes.ts'
 import {
@@ -54,14 +54,15 @@ async function setUp() {
   const { slots, topLevel } = parameters
   const ctx = createSealContext(await loadSeal(), parameters)
   const secretKey = generateSecretKey(ctx)
+  const elements = rotationElements(parameters, ROTATIONS)
   const chunks: Uint8Array[] = []
-  for await (const chunk of clientKeySet(ctx, secretKey, ROTATIONS)) chunks.push(chunk)
+  for await (const chunk of clientKeySet(ctx, secretKey, elements)) chunks.push(chunk)
   const source = bytesSource(Buffer.concat(chunks))
   const memory = createKernelMemory()
   const context = createSimdContext(await instantiateKernels(memory), new Heap(memory), parameters)
-  const sealKeys = await loadKeySet(ctx, source, ROTATIONS)
+  const sealKeys = await loadKeySet(ctx, source, elements)
   const simdKeys = new SimdKeySet(context)
-  await simdKeys.load(await openKeySet(parameters, source), ROTATIONS)
+  await simdKeys.load(await openKeySet(parameters, source), elements)
   const constants = Array.from({ length: CHANNELS * CHANNELS }, (_, i) => Float64Array.of(Math.sin(i + 1)))
   const seal = createSealEvaluator(ctx, sealKeys, { constants })
   const simd = createSimdEvaluator(context, simdKeys, { constants })
@@ -118,7 +119,7 @@ async function setUp() {
       const work = ROTATIONS.map((steps) => ({
         source: a.simd.value,
         element: galoisElement(RING, steps),
-        key: simdKeys.galoisKeys.get(steps)!,
+        key: simdKeys.galoisKeys.get(galoisElement(RING, steps))!,
         out: value(6, true),
       }))
       const outs = work.map(() => value(6, false))
@@ -145,7 +146,7 @@ async function setUp() {
       const work = ROTATIONS.map((steps) => ({
         source: a.simd.value,
         element: galoisElement(RING, steps),
-        key: simdKeys.galoisKeys.get(steps)!,
+        key: simdKeys.galoisKeys.get(galoisElement(RING, steps))!,
         out: value(6, true),
       }))
       const store = new ConstantStore(context, constants)

@@ -244,7 +244,7 @@ export const problem = (error: PolyVeilError, headers: Record<string, string> = 
 export async function encryptedAnswer(keySet: Uint8Array, slots: Float64Array): Promise<Uint8Array> {
   const seal = await loadSeal()
   const ctx = createSealContext(seal, parameters)
-  const keys = await loadKeySet(ctx, bytesSource(keySet), manifest.rotationSteps)
+  const keys = await loadKeySet(ctx, bytesSource(keySet), manifest.galoisElements)
   const spec = responseSpec(manifest)
   try {
     return withHeap((own) => {

@@ -1,5 +1,5 @@
 import { valuesOf } from '../../src/circuit/constants/constant.ts'
-import { rotationSteps } from '../../src/circuit/keys.ts'
+import { circuitElements } from '../../src/circuit/keys.ts'
 import type { Manifest } from '../../src/circuit/manifest/manifest.ts'
 import type { Circuit } from '../../src/circuit/types.ts'
 import { createSealContext, type SealContext } from '../../src/he-ops/seal/context.ts'
@@ -54,8 +54,8 @@ export class SealedClient {
   }
 
   keySet(): Promise<Uint8Array> {
-    const steps = rotationSteps(this.#known.circuit)
-    return collect(clientKeySet(this.#context, this.#secretKey, steps))
+    const elements = circuitElements(this.#context.parameters, this.#known.circuit)
+    return collect(clientKeySet(this.#context, this.#secretKey, elements))
   }
 
   /** An encrypted image of a manifest whose input is the circuit's; its own by default. */

@@ -8,12 +8,12 @@ import { RestrictedContexts } from '../../src/he-ops/seal/restricted-contexts.ts
 export async function* clientKeySet(
   context: SealContext,
   secretKey: SecretKey,
-  rotationSteps: readonly number[],
+  galoisElements: readonly number[],
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const secret = secretPolynomial(context, secretKey)
   const key = createClientKey(new RestrictedContexts(context.seal, context.parameters), secret, '')
   try {
-    yield* key.keySet(rotationSteps)
+    yield* key.keySet(galoisElements)
   } finally {
     key.delete()
   }

@@ -115,7 +115,7 @@ export function createSimdEvaluator(
     )
 
   const keyFor = (steps: number): SwitchingKey => {
-    const key = keys?.galoisKeys.get(steps)
+    const key = keys?.galoisKeys.get(galoisElement(ring, steps))
     if (key !== undefined) return key
     throw new PolyVeilError('KEYS_MISSING', `There is no Galois key for rotations by ${steps}`, {
       galoisElements: [galoisElement(ring, steps)],

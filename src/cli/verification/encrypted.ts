@@ -141,15 +141,15 @@ const openOnSeal =
 
 async function evaluationKeys(
   context: SealContext,
-  { rotationSteps }: Manifest,
+  { galoisElements }: Manifest,
   ring: KeyRing,
   keySet: ByteSource,
 ): Promise<EvaluationKeys> {
-  if (digitSize(context.parameters) === 1) return loadKeySet(context, keySet, rotationSteps)
+  if (digitSize(context.parameters) === 1) return loadKeySet(context, keySet, galoisElements)
   await verifyKeySet(context.parameters, keySet)
   const secretKey = (await ring.unlock(context.parameters)).loadInto(context)
   try {
-    return generateNativeKeys(context, secretKey, rotationSteps)
+    return generateNativeKeys(context, secretKey, galoisElements)
   } finally {
     secretKey.delete()
   }

@@ -63,7 +63,7 @@ export class LocalModel {
    * asked for.
    */
   async *keySet(): AsyncGenerator<Uint8Array, void, undefined> {
-    yield* (await this.#keys.unlock(this.parameters)).keySet(this.manifest.rotationSteps)
+    yield* (await this.#keys.unlock(this.parameters)).keySet(this.manifest.galoisElements)
   }
 
   /**

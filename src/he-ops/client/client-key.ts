@@ -39,9 +39,9 @@ export interface ClientKey {
    * Makes a key set and yields its frame in chunks of one key each. Each Galois key is made when its chunk is
    * requested, so that memory holds one key at a time. The key may be deleted after the first chunk.
    *
-   * @param rotationSteps 1 to slots - 1, in any order
+   * @param galoisElements of the keys, in any order
    */
-  keySet(rotationSteps: readonly number[]): AsyncGenerator<Uint8Array, void, undefined>
+  keySet(galoisElements: readonly number[]): AsyncGenerator<Uint8Array, void, undefined>
   /** The secret key in a node-seal context of all primes; the caller deletes both. */
   loadInto(context: SealContext): SecretKey
   /** Overwrites the secret key and frees its memory. */

@@ -46,13 +46,17 @@ export class SealClientKey implements ClientKey {
     throw new PolyVeilError('CONFIG_INVALID', 'Refresh rounds take primes of at most 30 bits')
   }
 
-  async *keySet(rotationSteps: readonly number[]): AsyncGenerator<Uint8Array, void, undefined> {
+  async *keySet(galoisElements: readonly number[]): AsyncGenerator<Uint8Array, void, undefined> {
     requireSecret(this.#secret)
     const { parameters, seal } = this.#contexts
     const context = createSealContext(seal, parameters, 'highest level')
     const secretKey = this.loadInto(context)
     try {
-      yield* generateKeySet(context, secretKey, rotationSteps)
+      yield* generateKeySet(
+        context,
+        secretKey,
+        galoisElements.toSorted((a, b) => a - b),
+      )
     } finally {
       secretKey.delete()
       context.delete()

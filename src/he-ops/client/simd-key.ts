@@ -8,7 +8,6 @@ import {
   writeKeySet,
 } from '../../wire/index.ts'
 import type { ComplexSlots } from '../encoding/decode-periodic.ts'
-import { galoisElements } from '../galois-elements.ts'
 import type { SealContext } from '../seal/context.ts'
 import type { RestrictedContexts } from '../seal/restricted-contexts.ts'
 import { requireSecret } from '../secret.ts'
@@ -57,12 +56,16 @@ export class SimdClientKey implements ClientKey {
     return (await this.#kernelKey()).refresh(masked, from, to)
   }
 
-  async *keySet(rotationSteps: readonly number[]): AsyncGenerator<Uint8Array, void, undefined> {
+  async *keySet(galoisElements: readonly number[]): AsyncGenerator<Uint8Array, void, undefined> {
     requireSecret(this.#secret)
     const key = await KernelKey.create(this.#parameters, this.#secret)
     const maker = key.keyMaker()
     try {
-      yield* writeKeySet(this.#parameters, galoisElements(this.#parameters, rotationSteps), maker)
+      yield* writeKeySet(
+        this.#parameters,
+        galoisElements.toSorted((a, b) => a - b),
+        maker,
+      )
     } finally {
       maker.delete()
       key.delete()

@@ -36,7 +36,7 @@ export class SealEngine implements Engine {
 
   async open({ circuit, manifest, source, floodingKeys }: OpenRequest): Promise<Session> {
     const context = this.#context(circuit.parameters)
-    const keys = await loadKeySet(context, source, manifest.rotationSteps)
+    const keys = await loadKeySet(context, source, manifest.galoisElements)
     try {
       return openSealSession(context, keys, circuit, manifest, floodingKeys)
     } catch (cause) {

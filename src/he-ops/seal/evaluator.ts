@@ -87,7 +87,7 @@ export function createSealEvaluator(
     rotate(a, steps) {
       const type = laws.rotate(typeOf(a), steps)
       const element = galoisElement(parameters.ring, steps)
-      const galoisKeys = keys?.galoisKeys.get(steps)
+      const galoisKeys = keys?.galoisKeys.get(element)
       if (!galoisKeys) {
         throw new PolyVeilError('KEYS_MISSING', `There is no Galois key for rotations by ${steps}`, {
           galoisElements: [element],

@@ -287,7 +287,7 @@ class CircuitEmitter {
     this.#computing(ids, (id, out) => {
       const { source, steps } = this.#op<'rotate'>(id)
       const element = galoisElement(this.#context.ring, steps)
-      const key = this.#keys.galoisKeys.get(steps)
+      const key = this.#keys.galoisKeys.get(element)
       if (key === undefined) {
         throw new PolyVeilError('KEYS_MISSING', `There is no Galois key for rotations by ${steps}`, {
           galoisElements: [element],

@@ -1,5 +1,5 @@
 import { logitCoefficients } from '../../circuit/answer.ts'
-import { galoisElement, rotationSteps } from '../../circuit/keys.ts'
+import { circuitElements } from '../../circuit/keys.ts'
 import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
 import type { Circuit } from '../../circuit/types.ts'
 import { expansionRule } from '../../schedule/constant-storage.ts'
@@ -95,9 +95,9 @@ export class SimdEngine {
     try {
       const context = this.#context(circuit.parameters)
       const reader = await openKeySet(circuit.parameters, source)
-      const steps = rotationSteps(circuit)
-      prepareTables(context, steps)
-      await this.#alone(() => keys.load(reader, steps, this.#pool))
+      const elements = circuitElements(context, circuit)
+      prepareTables(context, elements)
+      await this.#alone(() => keys.load(reader, elements, this.#pool))
       const outputKeys = owned.adopt(await OutputKeys.load(context, reader, egressLevels(circuit)), free)
       const constants = this.#constantsOf(context, circuit, identity)
       const egress = egressOf(circuit, outputKeys)
@@ -178,8 +178,7 @@ function egressOf(circuit: Circuit, keys: OutputKeys): EgressOptions {
  * Makes the tables of automorphisms before the keys. The tables stay and the keys are freed: tables between
  * keys would fragment the heap.
  */
-function prepareTables({ galois, ring }: SimdContext, steps: readonly number[]): void {
-  const elements = steps.map((step) => galoisElement(ring, step))
+function prepareTables({ galois, ring }: SimdContext, elements: readonly number[]): void {
   for (const element of elements) galois.targets(element)
   for (const element of elements) galois.table(inverseElement(element, ring))
 }

@@ -97,7 +97,7 @@ t.test('a program that does not fit beside its keys is refused', async (t) => {
 
 t.test('a seal session states its memory', async (t) => {
   const context = createSealContext(await loadSeal(), simdParameters)
-  const keys = await loadKeySet(context, bytesSource(keySet), [1, 2, 3, 4, 5, 6, 7, 8])
+  const keys = await loadKeySet(context, bytesSource(keySet), small.manifest.galoisElements)
   const session = openSealSession(context, keys, small.circuit, small.manifest, FLOODING_KEY)
   t.match(session.memory, { keys: keys.bytes, program: peakLiveBytes(small.circuit) })
   t.equal(session.threads, 1)

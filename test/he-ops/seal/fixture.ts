@@ -1,4 +1,5 @@
 import type { Ciphertext, GaloisKeys, Plaintext, SecretKey } from 'node-seal'
+import { galoisElement } from '../../../src/circuit/keys.ts'
 import { type CkksParameters, checkParameters } from '../../../src/circuit/parameters/parameters.ts'
 import { nttPrimes } from '../../../src/circuit/parameters/primes.ts'
 import { createSealContext, type SealContext } from '../../../src/he-ops/seal/context.ts'
@@ -47,7 +48,10 @@ export async function sealFixture(
   const publicKey = generator.createPublicKey()
   const relinKeys = generator.createRelinKeys()
   const galoisKeys = new Map<number, GaloisKeys>(
-    steps.map((step) => [step, generator.createGaloisKeysWithSteps(Int32Array.of(step))]),
+    steps.map((step) => [
+      galoisElement(parameters.ring, step),
+      generator.createGaloisKeysWithSteps(Int32Array.of(step)),
+    ]),
   )
   const encoder = new seal.CKKSEncoder(ctx.context)
   const encryptor = new seal.Encryptor(ctx.context, publicKey, secretKey)

@@ -1,5 +1,6 @@
 import type { Ciphertext } from 'node-seal'
 import t from 'tap'
+import { rotationElements } from '../../../src/circuit/keys.ts'
 import { floodingBound, freshFlooding } from '../../../src/he-ops/flooding.ts'
 import { createSealContext } from '../../../src/he-ops/seal/context.ts'
 import { decryptSlots, encryptSlots } from '../../../src/he-ops/seal/encryptor.ts'
@@ -25,7 +26,7 @@ const ctx = createSealContext(seal, parameters)
 const secretKey = generateSecretKey(ctx)
 const STEPS = [1, 2, 4095]
 // Room for one Galois key only.
-const keys = generateNativeKeys(ctx, secretKey, STEPS, { maxBytes: 1 })
+const keys = generateNativeKeys(ctx, secretKey, rotationElements(parameters, STEPS), { maxBytes: 1 })
 t.teardown(() => {
   for (const object of [keys, secretKey, ctx]) object.delete()
 })

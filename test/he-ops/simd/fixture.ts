@@ -1,4 +1,5 @@
 import type { SecretKey } from 'node-seal'
+import { rotationElements } from '../../../src/circuit/keys.ts'
 import type { CkksParameters } from '../../../src/circuit/parameters/parameters.ts'
 import { createKernelMemory, instantiateKernels } from '../../../src/he-ops/kernels/kernels.ts'
 import { createSealContext, type SealContext } from '../../../src/he-ops/seal/context.ts'
@@ -52,13 +53,14 @@ export async function simdFixture(
   const ctx = createSealContext(await loadSeal(), parameters)
   const context = await newSimdContext(parameters)
   const secretKey = generateSecretKey(ctx)
+  const elements = rotationElements(parameters, steps)
   const chunks: Uint8Array[] = []
-  for await (const chunk of clientKeySet(ctx, secretKey, steps)) chunks.push(chunk)
+  for await (const chunk of clientKeySet(ctx, secretKey, elements)) chunks.push(chunk)
   const keySet = Buffer.concat(chunks)
   const keys = new SimdKeySet(context)
-  await keys.load(await openKeySet(parameters, bytesSource(keySet)), steps)
+  await keys.load(await openKeySet(parameters, bytesSource(keySet)), elements)
   const sealKeys =
-    parameters.specialPrimes.length === 1 ? await loadKeySet(ctx, bytesSource(keySet), steps) : undefined
+    parameters.specialPrimes.length === 1 ? await loadKeySet(ctx, bytesSource(keySet), elements) : undefined
   const decryptPair = (pair: Rlwe | PackedFullRlwe, level: number, scale: number): Float64Array =>
     decryptSlots(ctx, secretKey, ['second' in pair ? unpacked(pair) : pair], level, scale)[0]
   return {

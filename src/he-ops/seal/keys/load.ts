@@ -1,5 +1,4 @@
 import type { GaloisKeys, PublicKey, RelinKeys } from 'node-seal'
-import { galoisElement } from '../../../circuit/keys.ts'
 import type { CkksParameters } from '../../../circuit/parameters/parameters.ts'
 import { digitSize } from '../../../circuit/parameters/parameters.ts'
 import { PolyVeilError } from '../../../errors/index.ts'
@@ -12,7 +11,7 @@ import { ciphertextToSeal, keyLevel, switchingKeyToSeal } from '../serialization
 export interface EvaluationKeys {
   readonly publicKey: PublicKey
   readonly relinKeys: RelinKeys
-  /** By rotation steps, one key each. */
+  /** By Galois element, one key each. */
   readonly galoisKeys: Pick<ReadonlyMap<number, GaloisKeys>, 'get' | 'size'>
   /** Heap bytes of the keys' residues. */
   readonly bytes: number
@@ -24,7 +23,7 @@ export interface EvaluationKeys {
  * key switching needs exactly one special prime.
  *
  * @param source the frame; read key by key
- * @param wantedSteps rotation steps of the circuit; further keys of the set are not loaded
+ * @param wanted Galois elements of the circuit; further keys of the set are not loaded
  * @throws CONFIG_INVALID when the parameters have several special primes
  * @throws KEYS_MISSING with the Galois elements that the set lacks
  * @throws PARAMETERS_MISMATCH, TENSOR_MALFORMED, TOO_LARGE as `openKeySet`
@@ -32,22 +31,21 @@ export interface EvaluationKeys {
 export async function loadKeySet(
   ctx: SealContext,
   source: ByteSource,
-  wantedSteps: readonly number[],
+  wanted: readonly number[],
 ): Promise<EvaluationKeys> {
   if (digitSize(ctx.parameters) > 1) {
     throw new PolyVeilError('CONFIG_INVALID', 'The seal backend cannot use keys of several special primes')
   }
-  const elements = new Map(wantedSteps.map((steps) => [steps, galoisElement(ctx.parameters.ring, steps)]))
   const reader = await openKeySet(ctx.parameters, source)
   const present = new Set(reader.galoisElements)
-  const missing = [...elements.values()].filter((element) => !present.has(element))
+  const missing = wanted.filter((element) => !present.has(element))
   if (missing.length > 0) throw keysMissing(missing)
   const loader = keyLoader(ctx, reader)
   try {
     const publicKey = await loader.publicKey()
     const relinKeys = await loader.relinKeys()
     const galoisKeys = new Map<number, GaloisKeys>()
-    for (const [steps, element] of elements) galoisKeys.set(steps, await loader.galoisKey(element))
+    for (const element of wanted) galoisKeys.set(element, await loader.galoisKey(element))
     return {
       publicKey,
       relinKeys,

@@ -1,4 +1,6 @@
 import type { GaloisKeys, KeyGenerator, SecretKey } from 'node-seal'
+import { conjugationElement, galoisElement } from '../../../circuit/keys.ts'
+import { PolyVeilError } from '../../../errors/index.ts'
 import type { SealContext } from '../context.ts'
 import { guarded } from '../runtime.ts'
 import { type EvaluationKeys, heapBytes } from './load.ts'
@@ -17,12 +19,12 @@ export interface NativeKeyOptions {
  * are never sent. Each Galois key is made at its first use.
  *
  * @param secretKey copied
- * @param rotationSteps 1 to slots - 1
+ * @param galoisElements of the Galois keys
  */
 export function generateNativeKeys(
   ctx: SealContext,
   secretKey: SecretKey,
-  rotationSteps: readonly number[],
+  galoisElements: readonly number[],
   { maxBytes = 2 ** 31 }: NativeKeyOptions = {},
 ): EvaluationKeys {
   const { seal, context } = ctx
@@ -34,7 +36,7 @@ export function generateNativeKeys(
       1,
       Math.floor(maxBytes / (heapBytes(ctx.parameters, 1) - heapBytes(ctx.parameters, 0))),
     )
-    const galoisKeys = new GaloisKeyCache(ctx, generator, rotationSteps, most)
+    const galoisKeys = new GaloisKeyCache(ctx, generator, galoisElements, most)
     return {
       publicKey,
       relinKeys,
@@ -47,46 +49,55 @@ export function generateNativeKeys(
   })
 }
 
-/** Galois keys by rotation steps, made at their first use. A key stays valid until the next call. */
+/** Galois keys by their elements, made at their first use. A key stays valid until the next call. */
 class GaloisKeyCache {
   readonly #ctx: SealContext
   readonly #generator: KeyGenerator
-  readonly #steps: ReadonlySet<number>
+  readonly #elements: ReadonlySet<number>
   readonly #most: number
   /** In the order of their last use. */
   readonly #made = new Map<number, GaloisKeys>()
 
-  constructor(ctx: SealContext, generator: KeyGenerator, steps: readonly number[], most: number) {
+  constructor(ctx: SealContext, generator: KeyGenerator, elements: readonly number[], most: number) {
     this.#ctx = ctx
     this.#generator = generator
-    this.#steps = new Set(steps)
+    this.#elements = new Set(elements)
     this.#most = most
   }
 
   /** Number of keys that can be requested. */
   get size(): number {
-    return this.#steps.size
+    return this.#elements.size
   }
 
-  get(steps: number): GaloisKeys | undefined {
-    if (!this.#steps.has(steps)) return undefined
-    const key = this.#made.get(steps) ?? this.#make(steps)
-    this.#made.delete(steps)
-    this.#made.set(steps, key)
+  get(element: number): GaloisKeys | undefined {
+    if (!this.#elements.has(element)) return undefined
+    const key = this.#made.get(element) ?? this.#make(element)
+    this.#made.delete(element)
+    this.#made.set(element, key)
     return key
   }
 
-  #make(steps: number): GaloisKeys {
+  #make(element: number): GaloisKeys {
     for (const [oldest, key] of this.#made) {
       if (this.#made.size < this.#most) break
       this.#made.delete(oldest)
       key.delete()
     }
-    return guarded(this.#ctx.seal, () => this.#generator.createGaloisKeysWithSteps(Int32Array.of(steps)))
+    return guarded(this.#ctx.seal, () =>
+      this.#generator.createGaloisKeysWithSteps(Int32Array.of(sealSteps(this.#ctx.parameters.ring, element))),
+    )
   }
 
   delete(): void {
     for (const key of this.#made.values()) key.delete()
     this.#made.clear()
   }
+}
+
+/** The steps by which SEAL names a Galois element. It names conjugation by 0. */
+function sealSteps(ring: number, element: number): number {
+  if (element === conjugationElement(ring)) return 0
+  for (let steps = 1; steps < ring / 2; steps++) if (galoisElement(ring, steps) === element) return steps
+  throw new PolyVeilError('INTERNAL', `${element} is the Galois element of no rotation`)
 }

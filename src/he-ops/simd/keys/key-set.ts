@@ -1,4 +1,3 @@
-import { galoisElement } from '../../../circuit/keys.ts'
 import { PolyVeilError } from '../../../errors/index.ts'
 import { type KeySetReader, keysMissing, type PackedRlwe } from '../../../wire/index.ts'
 import type { SimdContext } from '../context.ts'
@@ -11,7 +10,7 @@ export interface SimdKeys {
   /** Relinearisation key: from the square of the secret key. */
   readonly relinKey: SwitchingKey
   /**
-   * By rotation steps. Each key is permuted by the inverse of its automorphism, so that a sum of digits times
+   * By Galois element. Each key is permuted by the inverse of its automorphism, so that a sum of digits times
    * key is permuted once, afterwards.
    */
   readonly galoisKeys: ReadonlyMap<number, SwitchingKey>
@@ -49,7 +48,7 @@ export class SimdKeySet implements SimdKeys {
   /**
    * Loads the missing keys one after the other, and checks every residue. Only one call at a time.
    *
-   * @param wantedSteps rotation steps of a circuit; further keys of the set are not loaded
+   * @param elements Galois elements of a circuit; further keys of the set are not loaded
    * @param runner of the loading programs; by default the calling thread
    * @throws KEYS_MISSING with the Galois elements that the set lacks, before anything is loaded;
    *   TENSOR_MALFORMED; TOO_LARGE when the memory does not suffice; errors of `runner`. Keys that were loaded
@@ -57,10 +56,10 @@ export class SimdKeySet implements SimdKeys {
    */
   async load(
     reader: KeySetReader,
-    wantedSteps: readonly number[],
+    elements: readonly number[],
     runner: ProgramRunner = inlineRunner(this.#context),
   ): Promise<void> {
-    const wanted = this.#wanted(reader, wantedSteps)
+    const wanted = this.#wanted(reader, elements)
     const loader = new KeyLoader(this.#context, runner)
     try {
       let next = wanted[0]?.read()
@@ -83,18 +82,16 @@ export class SimdKeySet implements SimdKeys {
   }
 
   /** The keys to load, including the relinearisation key. */
-  #wanted(reader: KeySetReader, steps: readonly number[]): WantedKey[] {
-    const { ring } = this.#context
-    const elements = new Map(steps.map((step) => [step, galoisElement(ring, step)]))
+  #wanted(reader: KeySetReader, elements: readonly number[]): WantedKey[] {
     const present = new Set(reader.galoisElements)
-    const missing = [...elements.values()].filter((element) => !present.has(element))
+    const missing = elements.filter((element) => !present.has(element))
     if (missing.length > 0) throw keysMissing(missing)
-    const wanted: WantedKey[] = [...elements]
-      .filter(([step]) => !this.#galoisKeys.has(step))
-      .map(([step, element]) => ({
+    const wanted: WantedKey[] = elements
+      .filter((element) => !this.#galoisKeys.has(element))
+      .map((element) => ({
         element,
         read: () => reader.packedGaloisKey(element),
-        keep: (key) => this.#galoisKeys.set(step, key),
+        keep: (key) => this.#galoisKeys.set(element, key),
       }))
     if (this.#relinKey === undefined) {
       wanted.unshift({

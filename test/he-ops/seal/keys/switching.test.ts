@@ -1,8 +1,7 @@
 import type { SecretKey } from 'node-seal'
 import t from 'tap'
-import { galoisElement } from '../../../../src/circuit/keys.ts'
+import { galoisElement, rotationElements } from '../../../../src/circuit/keys.ts'
 import { type CkksParameters, digitCount, digitRange } from '../../../../src/circuit/parameters/parameters.ts'
-import { galoisElements } from '../../../../src/he-ops/galois-elements.ts'
 import { createSealContext, type SealContext } from '../../../../src/he-ops/seal/context.ts'
 import { generateKeySet, generateSecretKey, loadKeySet } from '../../../../src/he-ops/seal/keys/index.ts'
 import { secretPolynomial } from '../../../../src/he-ops/seal/keys/secret.ts'
@@ -47,7 +46,7 @@ for (const { chain, parameters, name, createMaker } of cases) {
     const ctx = createSealContext(seal, parameters)
     const secretKey = generateSecretKey(ctx)
     const maker = await createMaker(ctx, secretKey)
-    const frame = await collect(writeKeySet(parameters, galoisElements(ctx.parameters, STEPS), maker))
+    const frame = await collect(writeKeySet(parameters, rotationElements(ctx.parameters, STEPS), maker))
     maker.delete()
     const reader = await openKeySet(parameters, bytesSource(frame))
     const all = [...parameters.primes, ...parameters.specialPrimes]
@@ -118,7 +117,7 @@ t.test('key sets are made for primes of any size; the kernels refuse large ones'
   for (const parameters of [small, large]) {
     const ctx = createSealContext(seal, parameters)
     const secretKey = generateSecretKey(ctx)
-    const frame = await collect(generateKeySet(ctx, secretKey, STEPS))
+    const frame = await collect(generateKeySet(ctx, secretKey, rotationElements(ctx.parameters, STEPS)))
     await t.resolves(verifyKeySet(parameters, bytesSource(frame)))
     secretKey.delete()
     ctx.delete()
