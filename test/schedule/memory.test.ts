@@ -1,5 +1,5 @@
 import t from 'tap'
-import { rotationSteps } from '../../src/circuit/keys.ts'
+import { circuitElements, rotationSteps } from '../../src/circuit/keys.ts'
 import { checkParameters } from '../../src/circuit/parameters/parameters.ts'
 import { nttPrimes } from '../../src/circuit/parameters/primes.ts'
 import type { Circuit, Op } from '../../src/circuit/types.ts'
@@ -149,8 +149,8 @@ t.test('counted by hand: constants that are expanded, at half their coefficients
 async function engineBytes(circuit: Circuit): Promise<number> {
   const context = await newSimdContext(circuit.parameters)
   const key = { address: () => 0 }
-  const steps = rotationSteps(circuit)
-  const keys = { relinKey: key, galoisKeys: new Map(steps.map((step) => [step, key])) }
+  const elements = circuitElements(circuit.parameters, circuit)
+  const keys = { relinKey: key, galoisKeys: new Map(elements.map((element) => [element, key])) }
   const constants = new ConstantStore(context, circuit.constants)
   compileCircuit(context, circuit, keys, constants, 2)
   return context.heap.used + (1 + steps.length) * switchingKeyBytes(circuit.parameters)

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
+import { galoisElement } from '../../../src/circuit/keys.ts'
 import { operandsOf } from '../../../src/circuit/operands.ts'
 import type { Circuit, ValueId } from '../../../src/circuit/types.ts'
 import { type CircuitProgram, compileCircuit } from '../../../src/he-ops/simd/circuit-program.ts'
@@ -161,7 +162,7 @@ const context = await newSimdContext(parameters)
 /** Keys at fictitious addresses: programs are counted here, not run. */
 const nowhere: SimdKeys = {
   relinKey: { address: () => 64 },
-  galoisKeys: new Map(STEPS.map((steps) => [steps, { address: () => 64 }])),
+  galoisKeys: new Map(STEPS.map((steps) => [galoisElement(parameters.ring, steps), { address: () => 64 }])),
 }
 
 /** How often each kernel is called. */
