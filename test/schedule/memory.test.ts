@@ -153,7 +153,7 @@ async function engineBytes(circuit: Circuit): Promise<number> {
   const keys = { relinKey: key, galoisKeys: new Map(elements.map((element) => [element, key])) }
   const constants = new ConstantStore(context, circuit.constants)
   compileCircuit(context, circuit, keys, constants, 2)
-  return context.heap.used + (1 + steps.length) * switchingKeyBytes(circuit.parameters)
+  return context.heap.used + (1 + elements.length) * switchingKeyBytes(circuit.parameters)
 }
 
 t.test('plans state what the engine takes', async (t) => {
