@@ -48,6 +48,7 @@ export async function connect(url: string | URL, options: ConnectOptions): Promi
   keyStoreArgument(keys)
   secondsArgument('silenceSeconds', transportOptions.silenceSeconds)
   secondsArgument('limits.maxInferenceSeconds', limits?.maxInferenceSeconds)
+  secondsArgument('limits.maxKeysSeconds', limits?.maxKeysSeconds)
   const transport = new Transport(url, transportOptions)
   const server = extensionsSchema.safeParse(await transport.json({ method: 'GET', path: ROUTES.server }))
   if (server.success && server.data.extensions.includes(CKKS_EXTENSION))

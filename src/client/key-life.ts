@@ -11,6 +11,7 @@ import type { KeyStore } from './keys/key-store.ts'
 import type { KeyRing } from './local/key-ring.ts'
 import type { LocalModel } from './local/local-model.ts'
 import type { CallOptions } from './progress.ts'
+import { TimeLimit } from './time-limit.ts'
 import { deleteKeySet, storedIfPresent } from './transport/key-upload.ts'
 import type { Transport } from './transport/transport.ts'
 
@@ -96,33 +97,43 @@ export async function deleteKeys(
   return { secretKeys, keySets: [], remaining: remaining.map((keySet) => shown(keySet, 'unasked')) }
 }
 
+/** Parts of a connection that `KeyLife` works with. */
+export interface KeyLifeParts {
+  readonly ring: KeyRing
+  readonly keySets: KeySets
+  /** A model whose manifest is pinned. */
+  readonly model: (name: string, signal?: AbortSignal) => Promise<LocalModel>
+  /** Limit on each call's requests about existing key sets. */
+  readonly maxSeconds: number
+}
+
 /** Lists, rotates and deletes a client's keys on one server. */
 export class KeyLife {
   readonly #transport: Transport
   readonly #book: KeyBook
   readonly #ring: KeyRing
   readonly #keySets: KeySets
-  readonly #model: (name: string, signal?: AbortSignal) => Promise<LocalModel>
+  readonly #model: KeyLifeParts['model']
+  readonly #maxSeconds: number
 
-  constructor(
-    transport: Transport,
-    store: KeyStore,
-    ring: KeyRing,
-    keySets: KeySets,
-    model: (name: string, signal?: AbortSignal) => Promise<LocalModel>,
-  ) {
+  constructor(transport: Transport, store: KeyStore, { ring, keySets, model, maxSeconds }: KeyLifeParts) {
     this.#transport = transport
     this.#book = new KeyBook(store)
     this.#ring = ring
     this.#keySets = keySets
     this.#model = model
+    this.#maxSeconds = maxSeconds
   }
 
   /**
    * Lists all secret keys of the store with their key sets, and asks the server about its own. Key sets that
    * the server does not have any more are forgotten.
    */
-  async list({ signal }: CallOptions = {}): Promise<KeptKey[]> {
+  list({ signal }: CallOptions = {}): Promise<KeptKey[]> {
+    return this.#limited(signal, (limited) => this.#list(limited))
+  }
+
+  async #list(signal: AbortSignal): Promise<KeptKey[]> {
     const result: KeptKey[] = []
     for (const key of await this.#book.keys(this.#server)) {
       const asked = new Map<RememberedKeySet, KeptKeySet>()
@@ -151,7 +162,11 @@ export class KeyLife {
    *
    * @throws the server's error; a secret key is deleted only after all of its key sets on this server
    */
-  async delete({ signal, parametersDigests, leftOver = false }: DeleteOptions = {}): Promise<DeletedKeys> {
+  delete({ signal, ...chosen }: DeleteOptions = {}): Promise<DeletedKeys> {
+    return this.#limited(signal, (limited) => this.#delete({ ...chosen, signal: limited }))
+  }
+
+  async #delete({ signal, parametersDigests, leftOver = false }: DeleteOptions): Promise<DeletedKeys> {
     const chosen = (await this.#book.keys(this.#server))
       .filter(isChosen(parametersDigests))
       .filter(({ hasSecretKey }) => !(leftOver && hasSecretKey))
@@ -171,6 +186,11 @@ export class KeyLife {
     const elsewhere = chosen.flatMap(({ servers }) => servers.filter(({ digest }) => digest !== this.#server))
     const remaining = elsewhere.flatMap((server) => server.keySets.map((keySet) => shown(keySet, 'unasked')))
     return { secretKeys, keySets, remaining }
+  }
+
+  #limited<T>(signal: AbortSignal | undefined, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const time = new TimeLimit('requests about keys', this.#maxSeconds, this.#transport.base.origin)
+    return time.within(signal, work)
   }
 
   get #server(): string {

@@ -4,6 +4,7 @@ import { KeyBook, type RememberedKeySet, serverDigestOf } from './keys/key-book.
 import type { KeyStore } from './keys/key-store.ts'
 import type { LocalModel } from './local/local-model.ts'
 import { type CallOptions, reportingWait, secondsLeft } from './progress.ts'
+import { DEFAULT_KEYS_SECONDS, TimeLimit } from './time-limit.ts'
 import { deletion, storedIfPresent, uploadKeySet } from './transport/key-upload.ts'
 import type { Transport } from './transport/transport.ts'
 
@@ -39,6 +40,7 @@ export class KeySets {
   readonly #transport: Transport
   readonly #book: KeyBook
   readonly #isTemporary: boolean
+  readonly #maxSeconds: number
   /** By the digest of their parameters. */
   readonly #ready = new Map<string, readonly ReadyKeys[]>()
   /** Uploads that `release` ends and deletes. */
@@ -48,7 +50,9 @@ export class KeySets {
   #lost: readonly number[] = []
   #released = new AbortController()
 
-  constructor(transport: Transport, store: KeyStore) {
+  /** @param maxSeconds to find or upload a key set */
+  constructor(transport: Transport, store: KeyStore, maxSeconds = DEFAULT_KEYS_SECONDS) {
+    this.#maxSeconds = maxSeconds
     this.#transport = transport
     this.#book = new KeyBook(store)
     this.#isTemporary = store.temporary === true
@@ -63,7 +67,7 @@ export class KeySets {
     const sets = this.#ready.get(digest) ?? []
     const present = sets.find(({ galoisElements }) => covers(galoisElements, model))
     if (present) return present.keys
-    const keys = this.#find(model, options).then((found) => found ?? this.#upload(model, options))
+    const keys = this.#findOrUpload(model, options)
     const added = { galoisElements: model.manifest.galoisElements, keys }
     this.#ready.set(digest, [...sets, added])
     keys.catch(() => this.#drop(model, (set) => set === added))
@@ -108,6 +112,14 @@ export class KeySets {
       parameters.digest,
       sets.filter((set) => !gone(set)),
     )
+  }
+
+  #findOrUpload(model: LocalModel, options: CallOptions): Promise<UploadedKeys> {
+    const time = new TimeLimit('the exchange of keys', this.#maxSeconds, this.#transport.base.origin)
+    return time.within(options.signal, async (signal) => {
+      const limited = { ...options, signal }
+      return (await this.#find(model, limited)) ?? (await this.#upload(model, limited))
+    })
   }
 
   async #find(model: LocalModel, { signal }: CallOptions): Promise<UploadedKeys | undefined> {

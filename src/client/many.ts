@@ -15,17 +15,16 @@ export interface ClassifyOptions extends CallOptions, DecryptOptions, PictureOpt
   readonly topK?: number
 }
 
-/** Steps of a client that `classifyMany` calls: for one batch of images, or for a model. */
-export interface ClientSteps {
-  manifest(model: string, options: CallOptions): Promise<Manifest>
+/**
+ * A model under one manifest. All steps of a call use the same one: what one manifest's preprocessing yields
+ * may lie beyond another's bound, and then a missing query would tell the server about the picture.
+ */
+export interface OpenModel {
+  readonly manifest: Manifest
   /** @param tensors of the model's shape; their values have been checked */
-  encrypt(model: string, tensors: readonly PreprocessedImage[], options: CallOptions): Promise<Uint8Array>
-  infer(model: string, frame: Uint8Array, options: CallOptions): Promise<Uint8Array>
-  decryptBatch(
-    model: string,
-    frame: Uint8Array,
-    options: CallOptions & DecryptOptions,
-  ): Promise<Float64Array[]>
+  encrypt(tensors: readonly PreprocessedImage[], options: CallOptions): Promise<Uint8Array>
+  infer(frame: Uint8Array, options: CallOptions): Promise<Uint8Array>
+  decryptBatch(frame: Uint8Array, options: CallOptions & DecryptOptions): Promise<Float64Array[]>
 }
 
 /** An image to send. */
@@ -47,13 +46,13 @@ interface Batch {
  * batches are sent before an answer is decrypted. So no request depends on a decryption, and no image is sent
  * twice.
  *
+ * @param open called when the form of the images has been checked
  * @param required `all` sends nothing unless every image can be read, and rejects with the first failure of
  *   an inference; `readable` leaves out images that cannot be read, and keeps the answers before a failed
  *   inference
  */
 export async function classifyMany(
-  client: ClientSteps,
-  model: string,
+  open: () => Promise<OpenModel>,
   images: readonly ImageInput[],
   { topK, fullPrecision, invert, ...options }: ClassifyOptions,
   required: 'all' | 'readable',
@@ -61,7 +60,8 @@ export async function classifyMany(
   topKArgument(topK)
   // Images are checked before the server is asked, so that the server cannot choose which ones are refused.
   const checked = await sendableImages(images, required)
-  const { labels, input, output, batch } = await client.manifest(model, options)
+  const model = await open()
+  const { labels, input, output, batch } = model.manifest
   // Images are read before keys are uploaded, so that an unreadable image does not cost an upload.
   const { signal } = options
   const read = async (image: CheckedResult): Promise<PreprocessedImage> => {
@@ -70,11 +70,11 @@ export async function classifyMany(
   }
   const tensors = await readImages(checked, read, signal)
   if (required === 'all') valuesOf(tensors)
-  const batches = await sendAll(client, model, groupsOf(sentOf(tensors), batch), options, required)
+  const batches = await sendAll(model, groupsOf(sentOf(tensors), batch), options, required)
   const results: PromiseSettledResult<Classification[]>[] = []
   for (const [place, tensor] of tensors.entries()) if (tensor.status === 'rejected') results[place] = tensor
   for (const sent of batches) {
-    const rows = await logitsOf(client, model, sent, fullPrecision)
+    const rows = await logitsOf(model, sent, fullPrecision)
     for (const [k, { place, image }] of sent.images.entries()) {
       results[place] =
         rows.status === 'fulfilled'
@@ -110,8 +110,7 @@ const sentOf = (tensors: readonly PromiseSettledResult<PreprocessedImage>[]): Se
   tensors.flatMap((result, place) => (result.status === 'fulfilled' ? [{ place, image: result.value }] : []))
 
 async function sendAll(
-  client: ClientSteps,
-  model: string,
+  model: OpenModel,
   groups: readonly (readonly Sent[])[],
   options: CallOptions,
   required: 'all' | 'readable',
@@ -122,7 +121,7 @@ async function sendAll(
     const places = images.map(({ place }) => place)
     const own = { ...options, onProgress: inInference(options, index, groups.length, places) }
     const tensors = images.map(({ image }) => image)
-    const send = async () => client.infer(model, await client.encrypt(model, tensors, own), own)
+    const send = async () => model.infer(await model.encrypt(tensors, own), own)
     const answer = failure ?? (await settled(send))
     if (answer.status === 'rejected') {
       if (required === 'all' || index === 0) throw answer.reason
@@ -134,13 +133,12 @@ async function sendAll(
 }
 
 async function logitsOf(
-  client: ClientSteps,
-  model: string,
+  model: OpenModel,
   { answer, options }: Batch,
   fullPrecision: boolean | undefined,
 ): Promise<PromiseSettledResult<Float64Array[]>> {
   if (answer.status === 'rejected') return answer
-  return settled(() => client.decryptBatch(model, answer.value, { ...options, fullPrecision }))
+  return settled(() => model.decryptBatch(answer.value, { ...options, fullPrecision }))
 }
 
 /**

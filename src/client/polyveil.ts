@@ -16,11 +16,11 @@ import { isList, listOf, type PictureOptions, sendableImage, tensorOf } from './
 import { KeyRing } from './local/key-ring.ts'
 import { type ClientLimits, DEFAULT_LIMITS } from './local/limits.ts'
 import { type DecryptOptions, LocalModel } from './local/local-model.ts'
-import { type ClassifyOptions, type ClientSteps, classifyMany } from './many.ts'
+import { type ClassifyOptions, classifyMany, type OpenModel } from './many.ts'
 import type { Pins } from './pins/pins.ts'
 import { type CallOptions, reportingWait } from './progress.ts'
 import { expectedAfter, newInferenceId, runRounds } from './round-exchange.ts'
-import { withinTime } from './time-limit.ts'
+import { TimeLimit } from './time-limit.ts'
 import { inferenceRequest } from './transport/binary-body.ts'
 import { type Transport, unintelligible } from './transport/transport.ts'
 import { waiting } from './waiting.ts'
@@ -55,21 +55,18 @@ export class PolyVeil {
   readonly #limits: ClientLimits
   readonly #pins: Pins
   readonly #models = new Map<string, Promise<LocalModel>>()
-  readonly #steps: ClientSteps = {
-    manifest: (...args) => this.manifest(...args),
-    encrypt: (model, tensors, options) => this.#encrypt(model, async () => tensors, options),
-    infer: (...args) => this.infer(...args),
-    decryptBatch: (...args) => this.decryptBatch(...args),
-  }
 
   constructor(transport: Transport, keys: KeyStore, { pins, limits }: Connection) {
     this.#transport = transport
     this.#ring = new KeyRing(keys)
-    this.#keySets = new KeySets(transport, keys)
-    this.keySets = new KeyLife(transport, keys, this.#ring, this.#keySets, (model, signal) =>
-      this.#model(model, signal),
-    )
     this.#limits = { ...DEFAULT_LIMITS, ...limits }
+    this.#keySets = new KeySets(transport, keys, this.#limits.maxKeysSeconds)
+    this.keySets = new KeyLife(transport, keys, {
+      ring: this.#ring,
+      keySets: this.#keySets,
+      model: (model, signal) => this.#modelToUse(model, signal),
+      maxSeconds: this.#limits.maxKeysSeconds,
+    })
     this.#pins = pins
   }
 
@@ -120,17 +117,16 @@ export class PolyVeil {
     const checked = listOf(images).map(sendableImage)
     const read = async ({ input }: Manifest): Promise<PreprocessedImage[]> =>
       valuesOf(await readImages(checked, (image) => tensorOf(image, input, options)))
-    return this.#encrypt(model, read, options)
+    return this.#encrypt(await this.#modelToUse(model, options.signal), read, options)
   }
 
   /** @param read gives tensors whose values have been checked */
   async #encrypt(
-    model: string,
+    local: LocalModel,
     read: (manifest: Manifest) => Promise<readonly PreprocessedImage[]>,
     options: CallOptions,
   ): Promise<Uint8Array> {
     options.signal?.throwIfAborted()
-    const local = await this.#modelToUse(model, options.signal)
     const bytesTotal = local.sizes.query
     options.onProgress?.({ stage: 'encrypt', round: 0, bytesDone: 0, bytesTotal })
     const frame = await local.encryptTensors(await read(local.manifest))
@@ -148,29 +144,22 @@ export class PolyVeil {
    */
   async infer(model: string, frame: Uint8Array, options: CallOptions = {}): Promise<Uint8Array> {
     const query = frameArgument(frame, 'The encrypted image')
-    const local = await this.#modelToUse(model, options.signal)
-    const keys = await this.#keySets.ensure(local, options)
+    return this.#infer(await this.#modelToUse(model, options.signal), query, options)
+  }
+
+  async #infer(local: LocalModel, query: Uint8Array, options: CallOptions): Promise<Uint8Array> {
+    const time = new TimeLimit('an inference', this.#limits.maxInferenceSeconds, this.#transport.base.origin)
+    const send = async (): Promise<Uint8Array> => {
+      const keys = await this.#keySets.ensure(local, options)
+      return time.within(options.signal, (signal) => this.#query(local, keys, query, { ...options, signal }))
+    }
     try {
-      return await this.#queryInTime(local, keys, query, options)
+      return await send()
     } catch (error) {
       if (!(error instanceof PolyVeilError) || error.code !== 'KEYS_EXPIRED') throw error
       this.#keySets.forget(local)
-      return await this.#queryInTime(local, await this.#keySets.ensure(local, options), query, options)
+      return await send()
     }
-  }
-
-  #queryInTime(
-    local: LocalModel,
-    keys: UploadedKeys,
-    query: Uint8Array,
-    options: CallOptions,
-  ): Promise<Uint8Array> {
-    const limit = {
-      seconds: this.#limits.maxInferenceSeconds,
-      server: this.#transport.base.origin,
-      signal: options.signal,
-    }
-    return withinTime(limit, (signal) => this.#query(local, keys, query, { ...options, signal }))
   }
 
   /**
@@ -223,7 +212,15 @@ export class PolyVeil {
     options: CallOptions & DecryptOptions = {},
   ): Promise<Float64Array[]> {
     options.signal?.throwIfAborted()
-    const local = await this.#model(model, options.signal)
+    return this.#decrypt(await this.#model(model, options.signal), frame, options)
+  }
+
+  async #decrypt(
+    local: LocalModel,
+    frame: Uint8Array,
+    options: CallOptions & DecryptOptions,
+  ): Promise<Float64Array[]> {
+    options.signal?.throwIfAborted()
     const bytesTotal = local.sizes.response
     options.onProgress?.({ stage: 'decrypt', round: 0, bytesDone: 0, bytesTotal })
     const logits = await local.decryptBatch(frameArgument(frame, 'The encrypted answer'), options)
@@ -262,7 +259,7 @@ export class PolyVeil {
     input: ImageInput | readonly ImageInput[],
     options: ClassifyOptions = {},
   ): Promise<Classification[] | Classification[][]> {
-    const rows = valuesOf(await classifyMany(this.#steps, model, listOf(input), options, 'all'))
+    const rows = valuesOf(await classifyMany(this.#opener(model, options), listOf(input), options, 'all'))
     return isList(input) ? rows : rows[0]
   }
 
@@ -282,7 +279,7 @@ export class PolyVeil {
     images: readonly ImageInput[],
     options: ClassifyOptions = {},
   ): Promise<PromiseSettledResult<Classification[]>[]> {
-    return classifyMany(this.#steps, model, images, options, 'readable')
+    return classifyMany(this.#opener(model, options), images, options, 'readable')
   }
 
   /**
@@ -334,6 +331,21 @@ export class PolyVeil {
     }
   }
 
+  #opener(name: string, { signal }: CallOptions): () => Promise<OpenModel> {
+    return async () => {
+      const local = await this.#model(name, signal)
+      return {
+        manifest: local.manifest,
+        encrypt: async (tensors, options) => {
+          await this.#pins.remember(local.manifest)
+          return this.#encrypt(local, async () => tensors, options)
+        },
+        infer: (frame, options) => this.#infer(local, frame, options),
+        decryptBatch: (frame, options) => this.#decrypt(local, frame, options),
+      }
+    }
+  }
+
   /** A model for use with keys: its manifest is pinned. */
   async #modelToUse(name: string, signal: AbortSignal | undefined): Promise<LocalModel> {
     const model = await this.#model(name, signal)
@@ -360,7 +372,7 @@ export class PolyVeil {
     }
     throw new PolyVeilError('PARAMETERS_MISMATCH', `The server answered with the manifest of another model`, {
       asked: name,
-      answered: model.manifest.model,
+      answered: printable(model.manifest.model),
     })
   }
 }

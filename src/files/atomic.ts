@@ -43,11 +43,11 @@ export async function removeFile(directory: string, name: string): Promise<void>
   await rm(join(directory, name), { force: true })
 }
 
-/** The names of the files of a directory; empty when the directory does not exist. */
+/** The names of the files of a directory, links included; empty when the directory does not exist. */
 export async function fileNames(directory: string): Promise<string[]> {
   try {
     const entries = await readdir(directory, { withFileTypes: true })
-    return entries.filter((entry) => entry.isFile()).map(({ name }) => name)
+    return entries.filter((entry) => entry.isFile() || entry.isSymbolicLink()).map(({ name }) => name)
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return []
     throw error

@@ -5,15 +5,22 @@ import { isIPv4, isIPv6 } from 'node:net'
  * commonly has the whole network. Some proxies append the client's port, which changes with each connection;
  * it is removed. Other text stays unchanged.
  */
-export function countedAddress(text: string): string {
+export const countedAddress = (text: string): string => counted(text, 4)
+
+/**
+ * The network of several counted addresses that one host may have: an IPv4 address, or the /48 network of an
+ * IPv6 address, since providers assign households up to that.
+ */
+export const countedNetwork = (text: string): string => counted(text, 3)
+
+/** @param prefix groups of 16 bits that an IPv6 network has in common */
+function counted(text: string, prefix: number): string {
   const ip = withoutPort(text)
   if (!isIPv6(ip)) return ip.slice(0, MAX_TEXT)
   const groups = groupsOf(ip)
   if (isMapped(groups)) return dotted(groups[6], groups[7])
-  return `${groups
-    .slice(0, 4)
-    .map((group) => group.toString(16))
-    .join(':')}::/64`
+  const network = groups.slice(0, prefix).map((group) => group.toString(16))
+  return `${network.join(':')}::/${16 * prefix}`
 }
 
 const MAX_TEXT = 64

@@ -7,7 +7,7 @@ import {
   memoryKeyStore,
   PolyVeilError,
 } from '../../src/client/index.ts'
-import { type ClassifyOptions, type ClientSteps, classifyMany } from '../../src/client/many.ts'
+import { type ClassifyOptions, classifyMany, type OpenModel } from '../../src/client/many.ts'
 import type { Image, PreprocessedImage } from '../../src/preprocessing/index.ts'
 import { circuit, FakeServer, LABELS, manifest, ORIGIN } from './fake-server.ts'
 
@@ -31,7 +31,7 @@ interface Faults {
 }
 
 /** Steps of a client whose logits are the first values of its images. */
-class Steps implements ClientSteps {
+class Steps implements OpenModel {
   /** What was called, in order: `encrypt 1 3` are two images with these first values. */
   readonly calls: string[] = []
   readonly #faults: Faults
@@ -41,11 +41,9 @@ class Steps implements ClientSteps {
     this.#faults = faults
   }
 
-  async manifest(): Promise<Manifest> {
-    return { ...manifest, batch: 2 }
-  }
+  readonly manifest: Manifest = { ...manifest, batch: 2 }
 
-  async encrypt(_: string, tensors: readonly PreprocessedImage[], options: ClassifyOptions) {
+  async encrypt(tensors: readonly PreprocessedImage[], options: ClassifyOptions) {
     const values = tensors.map(({ tensor }) => tensor[0])
     this.calls.push(`encrypt ${values.join(' ')}`)
     options.onProgress?.({ stage: 'encrypt', round: 0, bytesDone: 0, bytesTotal: 1 })
@@ -53,7 +51,7 @@ class Steps implements ClientSteps {
     return Uint8Array.of(this.#sent.length - 1)
   }
 
-  async infer(_: string, frame: Uint8Array, { signal }: ClassifyOptions) {
+  async infer(frame: Uint8Array, { signal }: ClassifyOptions) {
     this.calls.push(`infer ${frame[0]}`)
     signal?.throwIfAborted()
     const fault = this.#faults.infer?.[frame[0]]
@@ -61,7 +59,7 @@ class Steps implements ClientSteps {
     return frame
   }
 
-  async decryptBatch(_: string, [inference]: Uint8Array) {
+  async decryptBatch([inference]: Uint8Array) {
     this.calls.push(`decrypt ${inference}`)
     if (this.#faults.decrypt?.includes(inference)) {
       throw new PolyVeilError('TENSOR_OUT_OF_RANGE', 'No honest result', { batch: 2 })
@@ -72,7 +70,7 @@ class Steps implements ClientSteps {
 }
 
 const settledBy = (steps: Steps, images: readonly ImageInput[], options: ClassifyOptions = {}) =>
-  classifyMany(steps, MODEL, images, options, 'readable')
+  classifyMany(async () => steps, images, options, 'readable')
 
 /** The logit of class 0, or the code of the error. */
 const found = (results: Awaited<ReturnType<typeof settledBy>>): (number | string)[] =>
@@ -144,7 +142,7 @@ t.test('an abort rejects all', async (t) => {
 
 t.test('where all are required, an image that cannot be read is named before anything is sent', async (t) => {
   const steps = new Steps()
-  const all = (images: readonly ImageInput[]) => classifyMany(steps, MODEL, images, {}, 'all')
+  const all = (images: readonly ImageInput[]) => classifyMany(async () => steps, images, {}, 'all')
   await t.rejects(all([plain(0), UNREADABLE]), {
     code: 'IMAGE_UNREADABLE',
     message: /^images\[1\]: 14 samples do not fill 3 x 5/,

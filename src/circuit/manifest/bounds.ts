@@ -21,6 +21,14 @@ export const MAX_SIDE = 4096
 export const MAX_TENSOR_VALUES = 2 ** 22
 
 /**
+ * Largest absolute value of means and bounds, and of the reciprocals of deviations. Sums of values and scales
+ * within it stay far from the largest double, so that no encoder gives infinities.
+ */
+export const MAX_MAGNITUDE = 2 ** 64
+/** Bits of a level's modulus beyond an encoded vector, because node-seal's encoder rounds both to whole bits. */
+export const ENCODER_BITS = 1
+
+/**
  * Every circuit takes inputs up to this absolute value at least, so that a client can refuse larger tensors
  * before it asks a server anything. White noise of deviation 1, which golden tensors consist of, stays below
  * it.

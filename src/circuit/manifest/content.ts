@@ -5,12 +5,18 @@ import {
   MAX_COUNT,
   MAX_LABEL_LENGTH,
   MAX_LABELS,
+  MAX_MAGNITUDE,
   MAX_ROTATIONS,
   MAX_ROUNDS,
   MAX_SIDE,
 } from './bounds.ts'
 
 export const positive = z.number().finite().positive()
+
+const magnitude = positive.max(MAX_MAGNITUDE)
+
+/** A smaller scale would round every message to zero. The level's modulus bounds it from above. */
+const scale = z.number().finite().min(1)
 
 export const count = z.number().int().positive().max(MAX_COUNT)
 
@@ -37,8 +43,14 @@ export const preprocessingSchema = z.strictObject({
     z.strictObject({ mode: z.literal('shortSide'), size: side, height: side, width: side }),
   ]),
   interpolation: z.enum(['bicubic', 'bilinear']),
-  mean: boundedList(z.number().finite(), 3),
-  std: boundedList(positive, 3),
+  mean: boundedList(z.number().min(-MAX_MAGNITUDE).max(MAX_MAGNITUDE), 3),
+  std: boundedList(
+    z
+      .number()
+      .min(1 / MAX_MAGNITUDE)
+      .max(MAX_MAGNITUDE),
+    3,
+  ),
 })
 
 export const FORMAT = 'polyveil-manifest-2'
@@ -62,15 +74,15 @@ export const contentSchema = z.strictObject({
     patch: count,
     layout: layoutSchema,
     level,
-    scale: positive,
-    bound: positive,
+    scale,
+    bound: magnitude,
   }),
   output: z.strictObject({
     classes: count,
     period: count,
     level,
-    scale: positive,
-    bound: positive,
+    scale,
+    bound: magnitude,
     tolerance: positive,
     flooding: z.number().finite().nonnegative(),
     /** Power of two that logits are rounded to multiples of. */

@@ -7,7 +7,7 @@ import { encodedBits, log2Modulus } from '../laws.ts'
 import { isApart } from '../layout.ts'
 import type { CkksParameters } from '../parameters/parameters.ts'
 import { MOST_REFRESH_PRIMES } from '../refresh.ts'
-import { LEAST_INPUT_BOUND, MAX_TENSOR_VALUES } from './bounds.ts'
+import { ENCODER_BITS, LEAST_INPUT_BOUND, MAX_TENSOR_VALUES } from './bounds.ts'
 import type { ManifestContent } from './content.ts'
 
 /**
@@ -104,7 +104,7 @@ const inputLaws = ({ input }: ManifestContent, parameters: CkksParameters): Law[
   [() => input.bound >= LEAST_INPUT_BOUND, `the input is bounded below ${LEAST_INPUT_BOUND}`],
   [() => input.bound >= largestYield(input.preprocessing), 'preprocessing yields values beyond the bound'],
   [
-    () => encodedBits(input.bound, input.scale) < log2Modulus(parameters, input.level),
+    () => encodedBits(input.bound, input.scale) + ENCODER_BITS < log2Modulus(parameters, input.level),
     'the scale of the input does not fit its level',
   ],
 ]

@@ -1,7 +1,7 @@
 import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js'
 import { z } from 'zod'
-import { PolyVeilError } from '../../errors/index.ts'
+import { PolyVeilError, printable } from '../../errors/index.ts'
 import { galoisElement, rotationSteps } from '../keys.ts'
 import { checkParameters, parametersLiteral } from '../parameters/parameters.ts'
 import { refreshRounds } from '../refresh.ts'
@@ -86,7 +86,7 @@ export function checkManifest(data: unknown): Manifest {
   const { digest, ...content } = parsed.data
   if (digestOf(content) !== digest) {
     throw new PolyVeilError('PARAMETERS_MISMATCH', 'The manifest does not have the digest it claims', {
-      digest,
+      digest: printable(digest),
     })
   }
   const parameters = checkParameters(content.parameters)

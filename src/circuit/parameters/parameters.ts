@@ -1,6 +1,6 @@
 import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js'
-import { PolyVeilError } from '../../errors/index.ts'
+import { PolyVeilError, printable } from '../../errors/index.ts'
 import { bitLength, isPrime } from './primes.ts'
 
 /**
@@ -135,7 +135,7 @@ export const parametersLiteral = (parameters: CkksParameters): ParametersLiteral
  * elsewhere.
  */
 function parsePrime(text: string, ring: number): bigint {
-  if (!/^[1-9][0-9]{4,18}$/.test(text)) throw invalid(`"${text.slice(0, 24)}" is no prime`)
+  if (!/^[1-9][0-9]{4,18}$/.test(text)) throw invalid(`"${printable(text.slice(0, 24))}" is no prime`)
   const prime = BigInt(text)
   if (bitLength(prime) > 60) throw invalid(`Prime ${text} has more than 60 bits`)
   if (prime % BigInt(2 * ring) !== 1n) throw invalid(`Prime ${text} is not 1 modulo ${2 * ring}`)

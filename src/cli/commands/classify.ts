@@ -38,7 +38,7 @@ export const classifyCommand = (): Command =>
     .option('--invert', INVERT_HELP)
     .option(
       '--max-seconds <n>',
-      'end an inference that takes longer',
+      'end an inference, or an upload of keys, that takes longer',
       whole(1, 86_400),
       DEFAULT_INFERENCE_SECONDS,
     )
@@ -59,7 +59,7 @@ async function classify(context: CommandContext, files: string[], flags: Classif
     keys: await openKeyStore(flags.keys),
     headers: headersOf(flags),
     signal,
-    limits: { maxInferenceSeconds: flags.maxSeconds },
+    limits: { maxInferenceSeconds: flags.maxSeconds, maxKeysSeconds: flags.maxSeconds },
     ...pinOptions(flags, progress, (noticed) => {
       change = noticed
     }),

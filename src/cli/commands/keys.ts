@@ -3,6 +3,7 @@ import type { DeletedKeys, KeptKey, KeptKeySet, KeyStore, PolyVeil } from '../..
 import { act, type CommandContext, command, type Outcome, quietParser } from '../command.ts'
 import { openKeyStore, withKeys } from '../input/key-store.ts'
 import { MANIFEST_HELP, withModel } from '../input/local-model.ts'
+import { type PinFlags, pinOptions, withPins } from '../input/pins.ts'
 import { headersOf, type ServerOptions, shownUrl, withHeaders } from '../input/server.ts'
 import { table } from '../output/table.ts'
 import { UsageError } from '../usage-error.ts'
@@ -17,7 +18,7 @@ interface DeleteFlags extends Where {
   readonly leftOver?: boolean
 }
 
-interface RotateFlags extends Where {
+interface RotateFlags extends Where, PinFlags {
   readonly model?: string
   readonly manifest?: string
 }
@@ -29,7 +30,7 @@ export function keysCommand(): Command {
   )
   const commands = [
     withPlace(command('list', 'secret keys, and their key sets on servers with expiry')).action(act(list)),
-    withPlace(command('rotate', 'replace the secret key of a model; the old key sets are deleted'))
+    withPins(withPlace(command('rotate', 'replace the secret key of a model; the old key sets are deleted')))
       .option('--model <name>', 'the model; with --url')
       .option('--manifest <file or url>', `${MANIFEST_HELP}; without --url`)
       .action(act(rotate)),
@@ -80,7 +81,7 @@ async function remove(
 }
 
 async function rotate(context: CommandContext, flags: RotateFlags): Promise<Outcome> {
-  const { url, model, manifest, keys, header } = flags
+  const { url, model, manifest, keys, header, pins } = flags
   if (url !== undefined && model !== undefined && manifest === undefined) {
     return rotateOnline(context, flags, url, model)
   }
@@ -88,7 +89,7 @@ async function rotate(context: CommandContext, flags: RotateFlags): Promise<Outc
     throw new UsageError('Give --url and --model, or --manifest alone to rotate without a server')
   }
   context.progress.step('making a key')
-  return withModel(context, { manifest, keys, header, pins: 'warn' }, async (local, store) => {
+  return withModel(context, { manifest, keys, header, pins }, async (local, store) => {
     const { deleteKeys } = await import('../../client/index.ts')
     const { digest } = local.parameters
     const { remaining } = await deleteKeys(store, [digest])
@@ -105,7 +106,8 @@ async function rotateOnline(
   model: string,
 ): Promise<Outcome> {
   progress.step(`replacing the keys of ${model} on ${shownUrl(url)}`)
-  await using server = await connected(url, await openKeyStore(flags.keys), flags, signal)
+  const store = await openKeyStore(flags.keys)
+  await using server = await connected(url, store, flags, signal, pinOptions(flags, progress))
   const { parametersDigest } = await server.manifest(model, { signal })
   const { expires, remaining } = await server.keySets.rotate(model, {
     signal,
@@ -119,9 +121,10 @@ async function connected(
   keys: KeyStore,
   flags: ServerOptions,
   signal: AbortSignal,
+  pins: ReturnType<typeof pinOptions> | undefined = undefined,
 ): Promise<PolyVeil> {
   const { connect } = await import('../../client/index.ts')
-  return connect(url, { keys, headers: headersOf(flags), signal })
+  return connect(url, { keys, headers: headersOf(flags), signal, ...pins })
 }
 
 /** @throws UsageError when a beginning fits no key, or several */

@@ -74,6 +74,11 @@ export function encryptedKeyStore(place: EntryPlace, passphrase: string | undefi
 
 /** @throws CONFIG_INVALID when a passphrase is given and empty */
 function requirePassphrase(passphrase: string | undefined): void {
+  if (passphrase !== undefined && typeof passphrase !== 'string') {
+    throw new PolyVeilError('CONFIG_INVALID', 'The passphrase of the key store is no text', {
+      field: 'passphrase',
+    })
+  }
   if (passphrase !== '') return
   throw new PolyVeilError(
     'CONFIG_INVALID',

@@ -85,12 +85,8 @@ export class KeyRing {
   close(): void {
     const unlocked = [...this.#unlocked.values()]
     this.#unlocked.clear()
-    for (const key of unlocked) {
-      key.then(
-        (each) => each.delete(),
-        () => {},
-      )
-    }
+    // A key that could not be made, or whose memory node-seal has lost, cannot be freed.
+    for (const key of unlocked) key.then((each) => each.delete()).catch(() => {})
   }
 }
 

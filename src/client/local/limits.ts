@@ -9,7 +9,7 @@ import {
   responseSpec,
   tensorBytes,
 } from '../../wire/index.ts'
-import { DEFAULT_INFERENCE_SECONDS } from '../time-limit.ts'
+import { DEFAULT_INFERENCE_SECONDS, DEFAULT_KEYS_SECONDS } from '../time-limit.ts'
 
 /** Limits on bytes that a client makes, sends and receives for one model. */
 export interface ByteLimits {
@@ -26,6 +26,8 @@ export interface ByteLimits {
 export interface ClientLimits extends ByteLimits {
   /** Seconds of one inference without the upload of keys: query, refresh rounds, and waits for room. */
   readonly maxInferenceSeconds: number
+  /** Seconds to find or upload a key set, and of each call of `keySets`. */
+  readonly maxKeysSeconds: number
 }
 
 export const DEFAULT_LIMITS: ClientLimits = Object.freeze({
@@ -35,6 +37,7 @@ export const DEFAULT_LIMITS: ClientLimits = Object.freeze({
   maxUploadBytes: 2 ** 31,
   maxDownloadBytes: 2 ** 31,
   maxInferenceSeconds: DEFAULT_INFERENCE_SECONDS,
+  maxKeysSeconds: DEFAULT_KEYS_SECONDS,
 })
 
 /** Exact sizes of a model's frames in bytes. */

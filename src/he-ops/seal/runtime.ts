@@ -25,8 +25,15 @@ export function guarded<T>(seal: Seal, body: () => T): T {
   }
 }
 
-/** The error to throw in place of node-seal's. */
+/**
+ * The error to throw in place of node-seal's. After a trap the instance's memory may be damaged, so the next
+ * `loadSeal` makes another instance.
+ */
 export function translate(seal: Seal, cause: unknown): unknown {
+  if (cause instanceof WebAssembly.RuntimeError) {
+    instance = undefined
+    return new PolyVeilError('INTERNAL', `node-seal has failed: ${cause.message}`, {}, { cause })
+  }
   const wasm = WebAssembly as unknown as { Exception: new () => object }
   if (!(cause instanceof wasm.Exception)) return cause
   const [type, message] = seal.getExceptionMessage(cause)

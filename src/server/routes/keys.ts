@@ -17,7 +17,7 @@ import {
   routeOf,
   UPLOAD_OFFSET_HEADER,
 } from '../../wire/protocol/index.ts'
-import { countedAddress } from '../client-address.ts'
+import { countedAddress, countedNetwork } from '../client-address.ts'
 import type { App, Services } from '../services.ts'
 import type { KeySetRecord } from '../stores/key-set-record.ts'
 import type { NewKeySet, VerifyKeySet } from '../stores/key-store.ts'
@@ -75,7 +75,7 @@ export async function keyRoutes(app: App, { models, keys, engine }: Services): P
     },
     async ({ body, ip }, reply) => {
       requireFitting(models.parameters(body.parametersDigest), body)
-      const { id, record } = await keys.create(body, ownerOf(ip))
+      const { id, record } = await keys.create(body, ownerOf(ip), `network:${countedNetwork(ip)}`)
       return reply
         .code(201)
         .header('location', routeOf(pathOf(ROUTES.keySet, { id })))

@@ -20,6 +20,8 @@ export const keySetRecordSchema = z.object({
   announced: z.number().optional(),
   /** The owner that limits count the set for; absent in records of PolyVeil 0.1. */
   owner: z.string().max(200).optional(),
+  /** The network that limits count an incomplete set for. */
+  network: z.string().max(200).optional(),
   /** Milliseconds since 1970 of the last use, or of the completion. */
   used: z.number().optional(),
 })

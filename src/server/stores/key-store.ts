@@ -37,6 +37,8 @@ const DEFAULTS = { uploadMilliseconds: 300_000, maxUploadsPerOwner: 4, maxSetsPe
  */
 const MOST_UPLOAD_LIMITS = 2
 const LEAST_UPLOAD_RATE = 8
+/** Incomplete sets of a network, in those of one owner. */
+const NETWORK_FACTOR = 4
 /** Seconds after which a client may try again when the store is full. */
 const FULL_RETRY_SECONDS = 60
 const UPLOAD_RETRY_SECONDS = 10
@@ -97,6 +99,7 @@ export class KeyStore {
     log: StoreLog = NO_LOG,
   ): Promise<KeyStore> {
     const store = new KeyStore(files, limits, now, log, await files.load())
+    store.#limitUploads()
     await store.sweep()
     return store
   }
@@ -115,15 +118,21 @@ export class KeyStore {
    * recently used first.
    *
    * @param owner for whom limits count the set
+   * @param network of several owners that one host may pose as; it has `NETWORK_FACTOR` times the uploads
    * @returns its id
    * @throws TOO_LARGE; TOO_BUSY when the store has no room, or the owner too many uploads under way
    */
-  async create(keySet: NewKeySet, owner = ''): Promise<{ id: string; record: KeySetRecord }> {
+  async create(
+    keySet: NewKeySet,
+    owner = '',
+    network = owner,
+  ): Promise<{ id: string; record: KeySetRecord }> {
+    this.#requireFewUploads(owner, network)
     const surplus = this.#roomFor(keySet.bytes, owner)
     const id = randomBytes(32).toString('base64url')
     const announced = this.#now()
     const expires = announced + this.#limits.uploadMilliseconds
-    const record = { ...keySet, uploadOffset: 0, announced, expires, owner }
+    const record = { ...keySet, uploadOffset: 0, announced, expires, owner, network }
     const name = nameOf(id)
     // The set counts before anything is awaited, so that two concurrent calls cannot take the same room.
     this.#records.set(name, record)
@@ -235,6 +244,15 @@ export class KeyStore {
     await Promise.all(removed)
   }
 
+  /** Incomplete sets of PolyVeil 0.1 would keep their places for a week. */
+  #limitUploads(): void {
+    const latest = this.#now() + this.#limits.uploadMilliseconds
+    for (const [name, record] of this.#records) {
+      const isLong = record.digest === undefined && record.expires > latest
+      if (isLong) this.#records.set(name, { ...record, expires: latest })
+    }
+  }
+
   /** An incomplete set of which a part has just come. */
   #received(record: KeySetRecord): KeySetRecord {
     const { uploadMilliseconds } = this.#limits
@@ -249,26 +267,34 @@ export class KeyStore {
     throw new PolyVeilError('KEYS_EXPIRED', 'There is no such key set; it has expired or was deleted')
   }
 
+  /** @throws TOO_BUSY when the owner or its network has too many incomplete sets */
+  #requireFewUploads(owner: string, network: string): void {
+    const { maxUploadsPerOwner } = this.#limits
+    const uploads = this.#live().filter(([, { digest }]) => digest === undefined)
+    const ofOwner = uploads.filter(([, record]) => record.owner === owner).length
+    const ofNetwork = uploads.filter(([, record]) => record.network === network).length
+    if (ofOwner < maxUploadsPerOwner && ofNetwork < NETWORK_FACTOR * maxUploadsPerOwner) return
+    throw new PolyVeilError(
+      'TOO_BUSY',
+      ofOwner < maxUploadsPerOwner
+        ? `The network of this address has ${ofNetwork} uploads of key sets under way, as many as it may`
+        : `This address has ${ofOwner} uploads of key sets under way, as many as it may`,
+      { retryAfter: UPLOAD_RETRY_SECONDS, maxUploadsPerAddress: maxUploadsPerOwner },
+    )
+  }
+
   /**
    * Names of the owner's sets that must be removed to make room for a new set of `bytes` bytes.
    *
    * @throws TOO_LARGE, TOO_BUSY
    */
   #roomFor(bytes: number, owner: string): string[] {
-    const { maxSets, maxSetBytes, maxTotalBytes, maxUploadsPerOwner } = this.#limits
+    const { maxSets, maxSetBytes, maxTotalBytes } = this.#limits
     if (bytes > maxSetBytes) {
       throw new PolyVeilError('TOO_LARGE', `A key set of ${bytes} bytes is larger than ${maxSetBytes}`, {
         bytes,
         maxBytes: maxSetBytes,
       })
-    }
-    const uploads = this.#live().filter(([, record]) => record.owner === owner && record.digest === undefined)
-    if (uploads.length >= maxUploadsPerOwner) {
-      throw new PolyVeilError(
-        'TOO_BUSY',
-        `This address has ${uploads.length} uploads of key sets under way, as many as it may`,
-        { retryAfter: UPLOAD_RETRY_SECONDS, maxUploadsPerAddress: maxUploadsPerOwner },
-      )
     }
     let sets = this.size + 1
     let total = this.reservedBytes + bytes

@@ -1,7 +1,8 @@
 import type { Dirent } from 'node:fs'
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PolyVeilError } from '../../errors/index.ts'
+import { removeAbandoned, replaceFile } from '../../files/atomic.ts'
 import type { StoreLog } from './store-log.ts'
 
 /**
@@ -9,7 +10,6 @@ import type { StoreLog } from './store-log.ts'
  */
 const MARKER = 'polyveil-key-sets.json'
 const MARK = '{"format":"polyveil-key-sets-1"}\n'
-const OWNER_ONLY = 0o600
 
 /**
  * Makes a directory, or opens one that is empty, has the marker, or has only files of an older version of the
@@ -26,6 +26,7 @@ export async function openOwnDirectory(
   isContentOwn: (files: readonly string[]) => Promise<boolean>,
   log: StoreLog,
 ): Promise<void> {
+  await removeAbandoned(directory, (name) => name === MARKER)
   const entries = await madeDirectory(directory)
   const marker = entries.find(({ name }) => name === MARKER)
   if (marker) return requireMark(directory)
@@ -35,9 +36,7 @@ export async function openOwnDirectory(
   if (files.length > 0 && !(await unlessRefused(directory, () => isContentOwn(files)))) {
     throw notOurs(directory, entries)
   }
-  await unlessRefused(directory, () =>
-    writeFile(join(directory, MARKER), MARK, { mode: OWNER_ONLY, flush: true }),
-  )
+  await unlessRefused(directory, () => replaceFile(directory, MARKER, new TextEncoder().encode(MARK)))
   if (entries.length > 0) {
     log.info(
       { directory, files: entries.length },
