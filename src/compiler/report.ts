@@ -2,7 +2,7 @@ import { rotationSteps } from '../circuit/keys.ts'
 import { log2Modulus } from '../circuit/laws.ts'
 import { type CkksParameters, digitCount } from '../circuit/parameters/parameters.ts'
 import { bitLength } from '../circuit/parameters/primes.ts'
-import { refreshFailure, refreshRounds } from '../circuit/refresh.ts'
+import { MESSAGE_RMS_BOUND, refreshFailure, refreshRounds } from '../circuit/refresh.ts'
 import type { Circuit, LayerInfo, Op, OpKind } from '../circuit/types.ts'
 import { MOST_ENGINE_BYTES } from '../schedule/limits.ts'
 import { processMemory } from './planner/target/process-memory.ts'
@@ -168,7 +168,8 @@ function refreshInWords(circuit: Circuit): string[] {
   const bits = log2Modulus(parameters, refresh.level)
   return [
     `values are refreshed modulo ${bits.toFixed(0)} bits, under masks that are uniform there; a whole inference comes back wrong ` +
-      `with a chance below 2^${Math.ceil(refreshFailure(circuit))}`,
+      `with a chance below 2^${Math.ceil(refreshFailure(circuit))}, where the root mean square of its values is at most ` +
+      `${MESSAGE_RMS_BOUND}`,
   ]
 }
 

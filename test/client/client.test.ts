@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { manifestOf } from '../../src/circuit/manifest/manifest.ts'
 import {
@@ -9,6 +10,7 @@ import {
   memoryKeyStore,
   rank,
 } from '../../src/client/index.ts'
+import { TimeLimit } from '../../src/client/time-limit.ts'
 import { PolyVeilError } from '../../src/errors/index.ts'
 import { createSealContext } from '../../src/he-ops/seal/context.ts'
 import { decryptSlots } from '../../src/he-ops/seal/encryptor.ts'
@@ -253,6 +255,68 @@ t.test('which tensors are refused is settled before the server is asked anything
   await t.rejects(polyveil.encrypt(MODEL, outlier), { code: 'TENSOR_OUT_OF_RANGE' })
   await t.rejects(polyveil.encrypt(MODEL, { ...outlier, shape: [1, 5, 4] }), { code: 'CONFIG_INVALID' })
   t.equal(server.seen.length, before, 'not even for the manifest')
+})
+
+t.test('the largest scale that a manifest may have encrypts every picture', async (t) => {
+  // Primes of more than 30 bits are node-seal's, whose encoder rounds sizes to whole bits.
+  const modulus = parameters.primes.reduce((sum, prime) => sum + Math.log2(Number(prime)), 0)
+  const largest = 2 ** (modulus - 2 - 1e-9) / manifest.input.bound
+  const sends = async (value: number): Promise<boolean> => {
+    const server = new FakeServer()
+    server.manifest = forgedManifest(manifest, (content) => {
+      content.input.scale = largest
+    })
+    const polyveil = await connect(ORIGIN, { keys: memoryKeyStore(), fetch: server.fetch })
+    const picture = { ...image, data: new Uint8Array(15).fill(value) }
+    await polyveil.classify(MODEL, picture).catch(() => {})
+    await polyveil.close()
+    return pathsOf(server).some((path) => path.endsWith('/infer'))
+  }
+  for (const value of [0, 127, 128, 255]) t.ok(await sends(value), `grey ${value}`)
+})
+
+t.test('answers before a failed inference are kept, though the manifest has changed since', async (t) => {
+  const { server, polyveil } = await connected()
+  let queries = 0
+  server.intercept = ({ path }) => {
+    if (!path.endsWith('/infer') || queries++ === 0) return undefined
+    server.manifest = manifestOf({ ...circuit, estimate: { ...circuit.estimate, seconds: 9 } })
+    return problem(new PolyVeilError('PARAMETERS_MISMATCH', 'another manifest'))
+  }
+  const results = await polyveil.classifySettled(MODEL, [image, image], { topK: 1 })
+  t.match(results, [
+    { status: 'fulfilled', value: [{ label: 'three' }] },
+    { status: 'rejected', reason: { code: 'PARAMETERS_MISMATCH' } },
+  ])
+  await polyveil.close()
+})
+
+t.test('an upload of keys that never gets done ends in time', async (t) => {
+  const server = new FakeServer()
+  const limits = { maxKeysSeconds: 0.3 }
+  const polyveil = await connect(ORIGIN, { keys: memoryKeyStore(), fetch: server.fetch, limits })
+  server.intercept = async ({ method }) => {
+    if (method !== 'PUT') return undefined
+    await sleep(400)
+    return new Response('too large', { status: 413 })
+  }
+  await t.rejects(polyveil.keys(MODEL), {
+    code: 'SERVER_UNREACHABLE',
+    message: /did not finish the exchange of keys within 0.3 seconds/,
+    facts: { reason: 'slow' },
+  })
+  await polyveil.close()
+})
+
+t.test('pieces of one work share its time', async (t) => {
+  const time = new TimeLimit('a test', 0.4, ORIGIN)
+  await time.within(undefined, () => sleep(300))
+  await t.rejects(
+    time.within(undefined, (signal) =>
+      sleep(300, undefined, { signal }).catch(() => signal.throwIfAborted()),
+    ),
+    { code: 'SERVER_UNREACHABLE' },
+  )
 })
 
 t.test('a server cannot choose which pictures are refused', async (t) => {

@@ -1,5 +1,14 @@
 import { createCipheriv, createHash, randomBytes, scryptSync } from 'node:crypto'
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { directoryKeyStore, indexedDbKeyStore, memoryKeyStore } from '../../src/client/index.ts'
@@ -241,4 +250,25 @@ t.test('entries of PolyVeil 0.1 are overwritten and deleted under their old name
   t.strictSame(await store.get('a'), Uint8Array.of(1))
   t.equal(await store.get('b'), undefined)
   t.equal(readdirSync(path).filter((file) => file.endsWith('.entry')).length, 1)
+})
+
+t.test('entries that are links to files elsewhere are listed, too', async (t) => {
+  const directory = t.testdir({ store: {}, elsewhere: {} })
+  const path = join(directory, 'store')
+  await directoryKeyStore(path).put('a', secret)
+  const entry = readdirSync(path).find((file) => file.endsWith('.entry'))!
+  const elsewhere = join(directory, 'elsewhere', entry)
+  renameSync(join(path, entry), elsewhere)
+  symlinkSync(elsewhere, join(path, entry))
+  t.equal(text(await directoryKeyStore(path).get('a')), text(secret))
+  t.strictSame(await directoryKeyStore(path).names(), ['a'])
+})
+
+t.test('a passphrase that is no text makes no store', async (t) => {
+  const path = join(t.testdir(), 'keys')
+  for (const passphrase of [0, 5, {}]) {
+    const options = { passphrase: passphrase as unknown as string }
+    t.throws(() => directoryKeyStore(path, options), { code: 'CONFIG_INVALID', message: /no text/ })
+  }
+  t.notOk(existsIn(path))
 })

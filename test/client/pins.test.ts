@@ -115,6 +115,16 @@ t.test(
   },
 )
 
+t.test('rotation of a key pins the manifest that it used', async (t) => {
+  const server = new FakeServer()
+  const keys = memoryKeyStore()
+  const first = await connect(ORIGIN, { keys, fetch: server.fetch })
+  await first.keySets.rotate(MODEL)
+  await first.close()
+  server.manifest = anew
+  await t.rejects(manifestFrom(server, keys, 'refuse'), { code: 'PARAMETERS_MISMATCH' })
+})
+
 t.test('pins that are off neither read nor write', async (t) => {
   const server = new FakeServer()
   const keys = memoryKeyStore()

@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
 import { PolyVeilError } from '../../src/errors/index.ts'
-import { countedAddress } from '../../src/server/client-address.ts'
+import { countedAddress, countedNetwork } from '../../src/server/client-address.ts'
 import { keySetBytes } from '../../src/wire/index.ts'
 import { parameters } from '../circuit/circuits.ts'
 import {
@@ -352,4 +352,17 @@ t.test('a network of IPv6 that one host has is one address', async (t) => {
     const { statusCode } = await announce(h, {}, `2001:db8:1:2::${host}`)
     t.equal(statusCode, host <= 4 ? 201 : 503)
   }
+})
+
+t.test('a household with many networks of IPv6 leaves room for others', async (t) => {
+  t.equal(countedNetwork('2001:db8:1:2::6'), '2001:db8:1::/48')
+  t.equal(countedNetwork('203.0.113.7:5678'), '203.0.113.7')
+  const h = await harness(t, { limits: { maxSets: 64, maxTotalBytes: 64 * keyBytes } })
+  let taken = 0
+  for (let network = 0; network < 20; network++) {
+    const { statusCode } = await announce(h, {}, `2001:db8:1:${network}::1`)
+    if (statusCode === 201) taken++
+  }
+  t.equal(taken, 16)
+  t.equal((await announce(h, {}, '2001:db8:2::1')).statusCode, 201)
 })

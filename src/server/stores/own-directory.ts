@@ -26,7 +26,6 @@ export async function openOwnDirectory(
   isContentOwn: (files: readonly string[]) => Promise<boolean>,
   log: StoreLog,
 ): Promise<void> {
-  await removeAbandoned(directory, (name) => name === MARKER)
   const entries = await madeDirectory(directory)
   const marker = entries.find(({ name }) => name === MARKER)
   if (marker) return requireMark(directory)
@@ -66,6 +65,7 @@ export async function ownFiles(
 async function madeDirectory(directory: string): Promise<Dirent[]> {
   return unlessRefused(directory, async () => {
     await mkdir(directory, { recursive: true, mode: 0o700 })
+    await removeAbandoned(directory, (name) => name === MARKER)
     return readdir(directory, { withFileTypes: true })
   })
 }

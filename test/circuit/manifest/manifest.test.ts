@@ -125,9 +125,10 @@ const broken: [law: string, edit: (content: Loose) => void, message: RegExp][] =
   ['whatever the mean', (c) => (c.input.preprocessing.mean[1] = -3), /beyond the bound/],
   [
     'nor with a deviation of next to nothing',
-    (c) => (c.input.preprocessing.std[2] = 5e-324),
+    (c) => (c.input.preprocessing.std[2] = 2 ** -64),
     /beyond the bound/,
   ],
+  ['what node-seal’s encoder rounds has room', (c) => (c.input.scale = 2 ** 115.9), /scale of the input/],
   ['nor the modulus', (c) => (c.input.scale = 2 ** 118), /scale of the input/],
   ['neither does the answer', (c) => (c.output.scale = 2 ** 45), /scale of the output/],
   [
@@ -307,4 +308,18 @@ t.test('no two elements of an accepted layout overwrite each other', async (t) =
     [...tensor],
   )
   t.ok(MAX_TENSOR_VALUES >= 3 * 224 * 224, 'and the bound leaves room for those in use')
+})
+
+t.test('no number is so large or small that an encoder gives infinities', async (t) => {
+  const edits: [field: RegExp, edit: (content: Loose) => void][] = [
+    [/input\.bound/, (c) => (c.input.bound = 2 ** 65)],
+    [/output\.bound/, (c) => (c.output.bound = 1e300)],
+    [/input\.scale/, (c) => (c.input.scale = 1e-300)],
+    [/output\.scale/, (c) => (c.output.scale = 0.5)],
+    [/std/, (c) => (c.input.preprocessing.std[0] = 1e-307)],
+    [/mean/, (c) => (c.input.preprocessing.mean[0] = -1e300)],
+  ]
+  for (const [field, edit] of edits) {
+    t.throws(() => checkManifest(forged(edit)), { code: 'CONFIG_INVALID', message: field }, `${field}`)
+  }
 })

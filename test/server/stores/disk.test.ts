@@ -306,3 +306,19 @@ t.test('a data directory that cannot be made', async (t) => {
   const file = join(t.testdir({ taken: 'a file' }), 'taken')
   await t.rejects(DiskFiles.open(join(file, 'keys')), { code: 'CONFIG_INVALID' })
 })
+
+t.test('incomplete uploads of PolyVeil 0.1 give their places back in minutes', async (t) => {
+  const { directory, clock, reopen } = await opened(t)
+  await reopen()
+  const name = 'c'.repeat(64)
+  const week = clock.now + 168 * 3_600_000
+  await writeFile(
+    join(directory, `${name}.json`),
+    JSON.stringify({ ...KEY_SET, uploadOffset: 0, expires: week }),
+  )
+  const store = await reopen()
+  t.equal(store.size, 1)
+  clock.now += LIMITS.uploadMilliseconds
+  await store.sweep()
+  t.equal(store.size, 0)
+})
