@@ -25,7 +25,9 @@ export const MAX_TENSOR_VALUES = 2 ** 22
  * within it stay far from the largest double, so that no encoder gives infinities.
  */
 export const MAX_MAGNITUDE = 2 ** 64
-/** Bits of a level's modulus beyond an encoded vector, because node-seal's encoder rounds both to whole bits. */
+/**
+ * Bits of a level's modulus beyond an encoded vector, because node-seal's encoder rounds both to whole bits.
+ */
 export const ENCODER_BITS = 1
 
 /**
