@@ -3,9 +3,9 @@ import { code, GENERATED, markdownTable } from './markdown.ts'
 
 const INTRODUCTION = `# Command line
 
-\`polyveil\` is the package's command. In a project that has the package installed, \`npx polyveil\` runs it; in a
-clone, \`npm run build\` makes \`dist/cli/main.js\`, which \`node dist/cli/main.js\` runs. [Getting started](getting-started.md)
-uses the commands in order; [the service's settings](configuration.md) and [the errors](errors.md) have pages of their own.
+\`polyveil\` is the package's command. \`npx polyveil\` runs it, in a clone after \`npm ci\` and in a project that has the package
+installed. [Getting started](getting-started.md) uses the commands in order. [The service's settings](configuration.md) and
+[the errors](errors.md) have pages of their own.
 
 ## Output and exit codes
 

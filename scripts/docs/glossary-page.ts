@@ -25,7 +25,7 @@ const FURTHER_TERMS: readonly Term[] = [
   ],
   [
     'Flooding',
-    'Random noise that is added to a decrypted answer or to a ciphertext, so that its own noise reveals nothing about the secret key.',
+    'Random noise that the server adds to the logits of an answer. It hides noise that depends on the weights from the client, who has the secret key.',
   ],
   ['Galois element', 'The number that names an automorphism of the ring; each distance of rotation has one.'],
   [
@@ -38,7 +38,7 @@ const FURTHER_TERMS: readonly Term[] = [
   ],
   [
     'Key set',
-    'The public and evaluation keys that a client uploads for a model: output key, relinearisation key, Galois keys.',
+    'The public and evaluation keys that a client uploads: output key, relinearisation key, Galois keys. It works for all models of the same parameters whose rotations it allows.',
   ],
   [
     'Manifest',

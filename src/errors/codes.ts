@@ -71,7 +71,7 @@ export const ERROR_CODES = Object.freeze({
     410,
     3,
     'The key set has expired or was deleted.',
-    'Upload the key set again; a client does it on its own.',
+    'Upload the key set again; the SDK does it by itself.',
   ),
   PARAMETERS_MISMATCH: code(
     409,
@@ -125,7 +125,7 @@ export const ERROR_CODES = Object.freeze({
   TOO_LARGE: code(
     413,
     3,
-    'The body or file is larger than allowed; or the model than the memory of the server, with status 507, or of any engine.',
+    'The body or file is larger than allowed. Or the model needs more memory than the server has (status 507) or than any engine can have.',
     'Send what the manifest describes; it states every size. For memory, raise engineMegabytes on the server, or compile for a smaller input, batch or precision.',
   ),
   UNAUTHENTICATED: code(401, 3, 'The request carries no valid credentials.', 'Send a valid token.'),

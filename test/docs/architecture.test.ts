@@ -21,6 +21,12 @@ t.test('every module that docs/architecture.md names is there', async (t) => {
   }
 })
 
+t.test('the table of folders names where each starts, by the path from the folder', async (t) => {
+  const rows = [...text.matchAll(/^\| `src\/([\w-]+)` \| .* \| `([^`]+\.ts)` \|$/gm)]
+  t.ok(rows.length > 10)
+  for (const [, folder, start] of rows) t.ok(files.includes(`${folder}/${start}`), `src/${folder}/${start}`)
+})
+
 t.test('its picture of the folders has every import', async (t) => {
   const [, picture] = text.match(/^flowchart TD\n([\s\S]*?)^```/m) ?? []
   const arrows = new Map<string, Set<string>>()

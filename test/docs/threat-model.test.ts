@@ -16,7 +16,7 @@ t.test('each polynomial has what hides it, and each assumption its name', async 
 })
 
 t.test('answers: what n of them tell', async (t) => {
-  t.match(model, /What n answers tell: the logits of n images\./)
+  t.match(model, /n answers reveal the logits of n images\./)
 })
 
 t.test('a second mask for one value: the reason is another run of the step, with other noise', async (t) => {
