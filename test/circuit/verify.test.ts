@@ -189,3 +189,27 @@ t.test('a factor that a million constants share is looked at once', async (t) =>
     facts: { constant: values.length - 1 },
   })
 })
+
+t.test('masked values fit the refresh level, with room for the stated chance', async (t) => {
+  const refreshedAt = (level: number): Circuit => {
+    const circuit = smallCircuit()
+    const { scale } = circuit.input
+    const { topLevel } = circuit.parameters
+    const ops: Op[] = [
+      { kind: 'input', index: 0, layer: 0, level: topLevel, scale },
+      { kind: 'input', index: 1, layer: 0, level: topLevel, scale },
+      { kind: 'add', left: 0, right: 1, layer: 0, level: topLevel, scale },
+      { kind: 'dropLevel', source: 2, layer: 0, level, scale },
+      { kind: 'refresh', source: 3, round: 0, layer: 0, level: topLevel, scale },
+    ]
+    const input = { ...circuit.input, level: topLevel }
+    const output = { ...circuit.output, level: topLevel, scale }
+    return { ...circuit, ops, result: 4, input, output, refresh: { level } }
+  }
+  // Levels 0 and 1 have 50 and 90 bits.
+  verifyCircuit(refreshedAt(1))
+  t.throws(() => verifyCircuit(refreshedAt(0)), {
+    code: 'LEVEL_EXHAUSTED',
+    message: 'Masked values do not fit the refresh level',
+  })
+})
