@@ -33,6 +33,13 @@ t.test('one_shot', async (t) => {
     t.equal(circuit.ops[circuit.result].level, 0, 'no level is left over')
   })
 
+  t.test('flooding is half of the allowed error, and the tolerance 16 times that error', async (t) => {
+    const { flooding, precision, tolerance } = circuit.output
+    t.equal(tolerance / flooding, 32)
+    // The precision is the allowed error, rounded up to a power of two.
+    t.ok(precision >= 2 * flooding && precision < 4 * flooding, `${precision} and ${flooding}`)
+  })
+
   t.test('is deterministic and obeys the laws', async (t) => {
     verifyCircuit(circuit)
     const again = compile(network, {

@@ -53,8 +53,8 @@ async function client(t: Test, circuit: Circuit) {
   }
   const [channels, height, width] = circuit.input.image
   const tensor = new Float64Array(channels * height * width).fill(0.5)
-  const query = await model.encrypt({ shape: circuit.input.image, tensor })
-  return { query, session }
+  const newQuery = () => model.encrypt({ shape: circuit.input.image, tensor })
+  return { query: await newQuery(), newQuery, session }
 }
 
 const largest = (a: Float64Array, b: Float64Array): number =>
@@ -79,3 +79,17 @@ t.test(
     t.ok(difference > SMALL, `${difference}`)
   },
 )
+
+t.test('flooding has the deviation that the manifest states', async (t) => {
+  const { newQuery, session } = await client(t, rotatingCircuit('rotating', 3).circuit)
+  const run = await session()
+  const differences: number[] = []
+  for (let i = 0; i < 24; i++) {
+    const [a, b] = [await run(await newQuery()), await run(await newQuery())]
+    differences.push(...a.map((logit, k) => logit - b[k]))
+  }
+  const square = differences.reduce((sum, difference) => sum + difference ** 2, 0) / differences.length
+  const deviation = Math.sqrt(square / 2)
+  // The logits of an answer have noise of their own. Of so many, the deviation is known to a fifth.
+  t.ok(Math.abs(deviation / FLOODING - 1) < 0.35, `${deviation} of ${differences.length}`)
+})
