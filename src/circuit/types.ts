@@ -87,6 +87,14 @@ export type Op =
 export type OpKind = Op['kind']
 
 /**
+ * The type of a list that has every kind of operation. Use it with `satisfies`: a list without one of the
+ * kinds does not compile, and the message names the kind.
+ */
+export type EveryOpKind<List extends readonly OpKind[]> = OpKind extends List[number]
+  ? readonly OpKind[]
+  : { readonly missing: Exclude<OpKind, List[number]> }
+
+/**
  * The slots of the elements of a [C, H, W] tensor, among the slots of one image. Channel c is in ciphertext
  * floor(c / channelsPerCiphertext), and element (c, y, x) is in slot ((offset + y * rowStride + x *
  * columnStride) * interleave + c mod channelsPerCiphertext). Slots without an element are zero.

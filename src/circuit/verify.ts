@@ -137,7 +137,7 @@ function typeOf(circuit: Circuit, op: Op, types: readonly CiphertextType[], laws
     case 'refresh':
       return laws.refresh(types[op.source])
     default:
-      throw invalid(`There is no operation ${String((op as { kind: unknown }).kind)}`)
+      throw invalid(`There is no operation ${String((op satisfies never as { kind: unknown }).kind)}`)
   }
 }
 

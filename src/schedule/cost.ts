@@ -88,7 +88,10 @@ class HoistedCosts {
         return this.#residues(this.#work.primes(id), elementwise)
       case 'multiply':
         return this.#residues(2 * 3 * this.#work.primes(id), multiplyAdd)
-      default:
+      case 'input':
+      case 'rescale':
+      case 'dropLevel':
+      case 'refresh':
         return 0
     }
   }

@@ -1,5 +1,5 @@
 import { operandsOf } from '../circuit/operands.ts'
-import type { Circuit, Op, ValueId } from '../circuit/types.ts'
+import type { Circuit, Op, OpKind, ValueId } from '../circuit/types.ts'
 
 /**
  * Which values of a circuit are computed in the extended basis of data and special primes, as P times the
@@ -35,7 +35,7 @@ export function extendedBasis({ ops, result }: Pick<Circuit, 'ops' | 'result'>):
   const staysInQP = new Uint8Array(ops.length)
   const fusedRescale = new Uint8Array(ops.length)
   ops.forEach((op, id) => {
-    const isKeySwitch = op.kind === 'rotate' || op.kind === 'relinearise'
+    const isKeySwitch = ROLES[op.kind] === 'keySwitch'
     const sumsKept = isSum(op) && operandsOf(op).some((operand) => staysInQP[operand] === 1)
     inQP[id] = isKeySwitch || sumsKept ? 1 : 0
     if (id === result) return
@@ -52,8 +52,26 @@ export function rescaleSource(ops: readonly Op[], fusedRescale: Uint8Array, id: 
   return fusedRescale[op.source] === 1 ? rescaleSource(ops, fusedRescale, op.source) : op.source
 }
 
-/** Sums are linear in the polynomials, so they can be computed before the division. */
-const isSum = ({ kind }: Op): boolean => kind === 'dot' || kind === 'add' || kind === 'subtract'
+/**
+ * What each kind of operation does with the extended basis. Key switching gives values in it. Sums are linear
+ * in the polynomials, so they can be computed before the division. The other kinds read and give values
+ * modulo Q.
+ */
+const ROLES = {
+  input: 'other',
+  rotate: 'keySwitch',
+  dot: 'sum',
+  addPlain: 'other',
+  add: 'sum',
+  subtract: 'sum',
+  multiply: 'other',
+  relinearise: 'keySwitch',
+  rescale: 'other',
+  dropLevel: 'other',
+  refresh: 'other',
+} as const satisfies Record<OpKind, 'keySwitch' | 'sum' | 'other'>
+
+const isSum = ({ kind }: Op): boolean => ROLES[kind] === 'sum'
 
 const canStay = (ops: readonly Op[], readers: readonly ValueId[]): boolean =>
   onlyRescaled(ops, readers) || (readers.length > 0 && readers.every((reader) => isSum(ops[reader])))

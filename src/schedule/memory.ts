@@ -129,8 +129,12 @@ class Replay {
       case 'dot':
         this.#compute(ops, this.#expanded(ops))
         return
-      default:
+      case 'add':
+      case 'subtract':
         this.#compute(ops, 0)
+        return
+      default:
+        kind satisfies never
     }
   }
 

@@ -1,6 +1,6 @@
 import { operandsOf } from '../circuit/operands.ts'
 import { type CkksParameters, digitCount } from '../circuit/parameters/parameters.ts'
-import type { Circuit, OpKind, ValueId } from '../circuit/types.ts'
+import type { Circuit, EveryOpKind, OpKind, ValueId } from '../circuit/types.ts'
 import { DIGIT_BYTES, RESIDUE_BYTES } from './limits.ts'
 import { wavesOf } from './waves.ts'
 
@@ -18,7 +18,7 @@ export interface Step {
  * The order of the kinds that are ready. Operations that free memory or make others ready go first. Rotations
  * go late, so that many rotations of one source are ready together.
  */
-const ORDER: readonly OpKind[] = [
+const ORDER = [
   'input',
   'dropLevel',
   'addPlain',
@@ -30,7 +30,8 @@ const ORDER: readonly OpKind[] = [
   'relinearise',
   'rotate',
   'refresh',
-]
+] as const
+ORDER satisfies EveryOpKind<typeof ORDER>
 
 /**
  * Operations so far ahead of the first one that is not done have to wait, so that few values are alive at

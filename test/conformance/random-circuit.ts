@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { type CiphertextType, log2Modulus, typeLaws } from '../../src/circuit/laws.ts'
 import { operandsOf } from '../../src/circuit/operands.ts'
 import type { CkksParameters } from '../../src/circuit/parameters/parameters.ts'
-import type { Circuit, Constant, Op, ValueId } from '../../src/circuit/types.ts'
+import type { Circuit, Constant, EveryOpKind, Op, OpKind, ValueId } from '../../src/circuit/types.ts'
 import { PolyVeilError } from '../../src/errors/index.ts'
 import { smallCircuit } from '../circuit/circuits.ts'
 
@@ -11,12 +11,19 @@ import { smallCircuit } from '../circuit/circuits.ts'
  * rotation steps.
  */
 interface Choice {
-  readonly kind: Op['kind']
+  readonly kind: ChosenKind
   readonly first: number
   readonly second: number
 }
 
+/**
+ * Kinds of operations that are chosen. Circuits have two inputs, each product is relinearised at once, and no
+ * circuit has refreshes.
+ */
+type ChosenKind = Exclude<OpKind, 'input' | 'relinearise' | 'refresh'>
+
 const KINDS = ['rotate', 'dot', 'addPlain', 'add', 'subtract', 'multiply', 'rescale', 'dropLevel'] as const
+KINDS satisfies EveryOpKind<[...typeof KINDS, 'input', 'relinearise', 'refresh']>
 
 /**
  * Verified circuits of about a dozen operations on two inputs at the highest level. Choices that break a law
@@ -146,6 +153,8 @@ class Builder {
         this.#push({ kind, source: left }, laws.dropLevel(a, level))
         break
       }
+      default:
+        kind satisfies never
     }
   }
 
@@ -194,7 +203,12 @@ function withOperands(op: Op, number: (id: ValueId) => ValueId): Op {
     case 'subtract':
     case 'multiply':
       return { ...op, left: number(op.left), right: number(op.right) }
-    default:
+    case 'rotate':
+    case 'addPlain':
+    case 'relinearise':
+    case 'rescale':
+    case 'dropLevel':
+    case 'refresh':
       return { ...op, source: number(op.source) }
   }
 }

@@ -1,14 +1,14 @@
 import { PolyVeilError } from '../../errors/index.ts'
 import { ConstantTable, constantTable, type Factors } from '../constants/constant-table.ts'
 import { MAX_ROUNDS } from '../manifest/bounds.ts'
-import type { Circuit, Op, OpKind, Term } from '../types.ts'
+import type { Circuit, EveryOpKind, Op, Term } from '../types.ts'
 
 // Operations and constants are stored as columns of binary numbers, because deep circuits have a million
 // operations, for which JSON would be slow and large. Scales repeat from one operation to the next, so each
 // distinct scale is stored once.
 
 /** Code of each kind of operation in a file. It is part of the format: append only. */
-const KINDS: readonly OpKind[] = [
+const KINDS = [
   'input',
   'rotate',
   'dot',
@@ -20,7 +20,8 @@ const KINDS: readonly OpKind[] = [
   'rescale',
   'dropLevel',
   'refresh',
-]
+] as const
+KINDS satisfies EveryOpKind<typeof KINDS>
 
 /** Lengths of the columns; the header states them. */
 export interface ColumnCounts {
@@ -136,7 +137,9 @@ function argumentsOf(op: Op, scales: Numbering): readonly [number, number] {
     case 'subtract':
     case 'multiply':
       return [op.left, op.right]
-    default:
+    case 'relinearise':
+    case 'rescale':
+    case 'dropLevel':
       return [op.source, 0]
   }
 }
@@ -169,7 +172,9 @@ function opAt(columns: Columns, index: number, takeTerms: (count: number) => Ter
     case 'subtract':
     case 'multiply':
       return { kind, left: first, right: second, ...defines }
-    default:
+    case 'relinearise':
+    case 'rescale':
+    case 'dropLevel':
       return { kind, source: first, ...defines }
   }
 }

@@ -65,7 +65,9 @@ function opText(op: Op, constant: (id: number) => string): string {
       return `multiply %${op.left} * %${op.right}`
     case 'refresh':
       return `refresh %${op.source} in round ${op.round}`
-    default:
+    case 'relinearise':
+    case 'rescale':
+    case 'dropLevel':
       return `${op.kind} %${op.source}`
   }
 }

@@ -67,7 +67,11 @@ function passedOn(
       ]
     case 'head':
       return [[node.source, headTransposed(node, gradient, tensors[node.source].length)]]
-    default:
+    case 'norm':
+    case 'sigmoidScale':
+    case 'scaleChannels':
+    case 'flip':
+    case 'slice':
       throw new Error(`${node.kind} is folded before its gradient is asked for`)
   }
 }

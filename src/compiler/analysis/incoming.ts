@@ -42,7 +42,17 @@ export function fanIn(node: Node): number {
       return node.weight.length / node.shape[0]
     case 'repack':
       return node.merged * node.shape[2]
-    default:
+    case 'input':
+    case 'norm':
+    case 'sigmoidScale':
+    case 'scaleChannels':
+    case 'diagonal':
+    case 'bias':
+    case 'flip':
+    case 'slice':
+    case 'add':
+    case 'multiply':
+    case 'head':
       return 1
   }
 }

@@ -58,7 +58,13 @@ function passedVariance(
       return variances[node.source] * (rootMeanSquare(node.channel) * rootMeanSquare(node.position)) ** 2
     case 'head':
       return variances[node.source] * meanGain(node, nodes[node.source])
-    default:
+    case 'norm':
+    case 'sigmoidScale':
+    case 'scaleChannels':
+    case 'bias':
+    case 'flip':
+    case 'slice':
+    case 'repack':
       return variances[node.source]
   }
 }

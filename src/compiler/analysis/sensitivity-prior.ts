@@ -70,6 +70,15 @@ function propagateBack({ nodes, output }: Graph, ranges: readonly Range[]): Floa
       case 'repack':
         variances[node.source] += own
         break
+      case 'input':
+      case 'norm':
+      case 'sigmoidScale':
+      case 'scaleChannels':
+      case 'flip':
+      case 'slice':
+        break
+      default:
+        node satisfies never
     }
   }
   return variances

@@ -105,6 +105,20 @@ function addWeightSquares(
       return
     case 'diagonal':
       sums.scattered += diagonalGradient(node, tensors[node.source], gradient)
+      return
+    case 'input':
+    case 'norm':
+    case 'sigmoidScale':
+    case 'scaleChannels':
+    case 'bias':
+    case 'flip':
+    case 'slice':
+    case 'repack':
+    case 'add':
+    case 'multiply':
+      return
+    default:
+      node satisfies never
   }
 }
 

@@ -113,7 +113,16 @@ export function operands(node: Node): NodeId[] {
     case 'add':
     case 'multiply':
       return [node.left, node.right]
-    default:
+    case 'conv':
+    case 'norm':
+    case 'sigmoidScale':
+    case 'scaleChannels':
+    case 'diagonal':
+    case 'bias':
+    case 'flip':
+    case 'slice':
+    case 'repack':
+    case 'head':
       return [node.source]
   }
 }
@@ -126,7 +135,16 @@ export function withOperands(node: Node, ids: readonly NodeId[]): Node {
     case 'add':
     case 'multiply':
       return { ...node, left: ids[0], right: ids[1] }
-    default:
+    case 'conv':
+    case 'norm':
+    case 'sigmoidScale':
+    case 'scaleChannels':
+    case 'diagonal':
+    case 'bias':
+    case 'flip':
+    case 'slice':
+    case 'repack':
+    case 'head':
       return { ...node, source: ids[0] }
   }
 }

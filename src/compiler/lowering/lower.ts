@@ -190,7 +190,12 @@ export class Lowering {
         return this.#rescaled(this.#lowerSum(node))
       case 'multiply':
         return this.#rescaled(this.#lowerProduct(node))
-      default:
+      case 'norm':
+      case 'sigmoidScale':
+      case 'scaleChannels':
+      case 'flip':
+      case 'slice':
+      case 'head':
         throw new Error(`${node.kind} is folded before lowering`)
     }
   }

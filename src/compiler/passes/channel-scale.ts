@@ -25,7 +25,18 @@ function foldOnce(node: Node, context: RewriteContext, id: NodeId): NodeId | und
       return ofEqualSummands(node, context)
     case 'scaleChannels':
       return intoSource(node, context, id)
+    case 'input':
+    case 'norm':
+    case 'sigmoidScale':
+    case 'bias':
+    case 'flip':
+    case 'slice':
+    case 'repack':
+    case 'multiply':
+    case 'head':
+      return undefined
     default:
+      node satisfies never
       return undefined
   }
 }
@@ -118,7 +129,17 @@ function intoSource(
       const right = built.add({ ...node, name: `${node.name}.right`, source: source.right, rms: undefined })
       return built.add({ ...source, left, right, rms })
     }
+    case 'input':
+    case 'norm':
+    case 'sigmoidScale':
+    case 'flip':
+    case 'slice':
+    case 'repack':
+    case 'multiply':
+    case 'head':
+      return undefined
     default:
+      source satisfies never
       return undefined
   }
 }

@@ -53,11 +53,28 @@ function tieSums(graph: Graph): (id: NodeId) => NodeId {
     parent[find(a)] = find(b)
   }
   graph.nodes.forEach((node, id) => {
-    if (node.kind === 'add') {
-      tie(node.left, id)
-      tie(node.right, id)
-    } else if (node.kind === 'bias' || node.kind === 'flip' || node.kind === 'slice') {
-      tie(node.source, id)
+    switch (node.kind) {
+      case 'add':
+        tie(node.left, id)
+        tie(node.right, id)
+        return
+      case 'bias':
+      case 'flip':
+      case 'slice':
+        tie(node.source, id)
+        return
+      case 'input':
+      case 'conv':
+      case 'norm':
+      case 'sigmoidScale':
+      case 'scaleChannels':
+      case 'diagonal':
+      case 'repack':
+      case 'multiply':
+      case 'head':
+        return
+      default:
+        node satisfies never
     }
   })
   return find
@@ -96,7 +113,12 @@ function inUnits(node: Node, id: NodeId, units: readonly number[]): Node {
     case 'norm':
     case 'sigmoidScale':
       throw new Error(`${node.kind} is expanded before equalising`)
-    default:
+    case 'input':
+    case 'flip':
+    case 'slice':
+    case 'repack':
+    case 'add':
+    case 'multiply':
       return { ...node, rms }
   }
 }

@@ -195,6 +195,9 @@ class CircuitEmitter {
         return
       case 'refresh':
         this.#refresh(ids)
+        return
+      default:
+        kind satisfies never
     }
   }
 

@@ -54,7 +54,9 @@ function opSeconds(op: Op, n: number, ring: number, speeds: SealSpeeds): number 
     case 'subtract':
     case 'addPlain':
       return linear * n * speeds.add
-    default:
+    case 'input':
+    case 'dropLevel':
+    case 'refresh':
       return 0
   }
 }
