@@ -145,7 +145,8 @@ function reasons(circuit: Circuit, target: Target): string[] {
   const { layout } = input
   const slots = parameters.slots / batch
   return [
-    `ring ${parameters.ring}: the best of those whose security limit holds ${parameters.logQP.toFixed(0)} bits of modulus`,
+    `ring ${parameters.ring}: ${circuit.refresh ? 'the best' : 'the smallest'} of those whose security limit holds ` +
+      `${parameters.logQP.toFixed(0)} bits of modulus`,
     primesInWords(parameters, target),
     ...(batch > 1 ? [`${batch} images share the ciphertexts, with ${slots} slots each`] : []),
     `${layout.channelsPerCiphertext} channels interleaved in ${layout.interleave} slots per position, row stride ` +
