@@ -42,7 +42,7 @@ export interface BenchmarkOptions {
 export interface Benchmark {
   readonly name: string
   readonly what: string
-  /** @throws when a result is wrong; a wrong result has no speed */
+  /** @throws when a result is wrong; times of wrong results are not reported */
   run(say: (line: string) => void, options: BenchmarkOptions): Promise<object>
 }
 

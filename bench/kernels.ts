@@ -76,7 +76,7 @@ class KernelRows {
     ]
   }
 
-  /** Random residues modulo the prime, so that nothing is easier than in earnest. */
+  /** Random residues modulo the prime, as a server's data has them. */
   #limb(): number {
     const address = this.#heap.allocate(4 * RING)
     const words = this.#heap.words(address, RING)

@@ -45,13 +45,14 @@ const checkpoint = await makeNetwork(config, batch, Number(values.seed))
 say(`${name}: statistics of ${batch.length} images in ${((performance.now() - start) / 1000).toFixed(0)} s`)
 
 const network = loadNetwork(checkpoint, config)
-// Neighbours of those in the batch, so others.
+// Held-out images are the neighbours of the batch's images in the list of files, so none is in the batch.
 const heldOut = await Promise.all(spread(files, Number(values['held-out']), 1).map(load))
 const logits: Float64Array[] = []
 for (const image of heldOut) {
   const peaks = peaksOf(network, image)
   say(peaks.text)
-  // Further images than the statistics know must not diverge, or nobody could tell right from wrong results.
+  // Images that the statistics do not include must not diverge. Logits of a diverging network do not show
+  // whether a result is right.
   if (!(peaks.largestLogit < LARGEST_LOGIT)) {
     throw new Error(
       'An image diverges in this network; statistics of more --images, or another --seed, may help',

@@ -43,7 +43,8 @@ const { values, positionals } = parseArgs({
 })
 
 if (values.list) {
-  for (const { name, what } of BENCHMARKS) console.log(`${name.padEnd(12)}${what}`)
+  const width = 2 + Math.max(...BENCHMARKS.map(({ name }) => name.length))
+  for (const { name, what } of BENCHMARKS) console.log(`${name.padEnd(width)}${what}`)
 } else {
   const unknown = positionals.find((name) => !BENCHMARKS.some((benchmark) => benchmark.name === name))
   if (unknown) throw new Error(`No benchmark is called ${unknown}; --list names them`)

@@ -9,10 +9,10 @@ import { type DemoServer, startServer } from './demo/server.ts'
 // Bundled images of both bundled networks, classified under encryption over HTTP. stderr tells as it goes;
 // stdout gets the summary, or with --json the report.
 
-/** Images of each network, unless all are asked for. */
+/** Number of images of each network, unless the user asks for all. */
 const FEW = 2
 
-// Before anything is built: help, and a flag that there is not, take no minute.
+// The flags are read before the build, so that help and unknown flags are answered at once.
 const options = demoOptions(process.argv.slice(2))
 const say = (line: string): void => console.error(line)
 

@@ -33,7 +33,10 @@ async function compileKernels(file: string, options: readonly string[]): Promise
   if (error) throw new Error(`The kernels do not compile: ${error.message}\n${stderr.toString()}`)
 }
 
-/** A source file as the compiler gets it; null where there is none, for it tries several places. */
+/**
+ * A source file with its loops unrolled. It is null where there is no file: the compiler tries several
+ * places.
+ */
 async function readUnrolled(file: string, baseDir: string): Promise<string | null> {
   try {
     return unroll(await readFile(join(baseDir, file), 'utf8'))

@@ -16,7 +16,7 @@ over HTTP, compares with the clear networks, and says what it cost.
 `
 
 /**
- * Reads the demo's flags. Ends the process after help, with 0, and after a flag that there is not, with 2.
+ * Reads the demo's flags. Ends the process with 0 after help, and with 2 after an unknown flag.
  */
 export function demoOptions(args: readonly string[]): DemoOptions {
   try {

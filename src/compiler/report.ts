@@ -149,8 +149,8 @@ function reasons(circuit: Circuit, target: Target): string[] {
       `${parameters.logQP.toFixed(0)} bits of modulus`,
     primesInWords(parameters, target),
     ...(batch > 1 ? [`${batch} images share the ciphertexts, with ${slots} slots each`] : []),
-    `${layout.channelsPerCiphertext} channels interleaved in ${layout.interleave} slots per position, row stride ` +
-      `${layout.rowStride}; the input takes ${layout.ciphertexts} ciphertext(s)`,
+    `${counted(layout.channelsPerCiphertext, 'channel')} interleaved in ${counted(layout.interleave, 'slot')} per position, row stride ` +
+      `${layout.rowStride}; the input takes ${counted(layout.ciphertexts, 'ciphertext')}`,
     `${estimate.precisionBits.toFixed(1)} bits of precision, with flooding noise of deviation ` +
       `${output.flooding.toExponential(1)} in each logit`,
     estimate.isMeasured
@@ -184,6 +184,8 @@ function memoryInWords({ estimate }: Circuit, target: Target): string[] {
     `its engine would need ${(excess / 1e9).toFixed(2)} GB more memory than one can have: it cannot be executed`,
   ]
 }
+
+const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`
 
 function primesInWords(parameters: CkksParameters, target: Target): string {
   const { primes, specialPrimes } = parameters

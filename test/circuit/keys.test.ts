@@ -12,7 +12,7 @@ t.test('Galois elements are powers of 3, one multiplication after the other', as
       element = (element * 3) % (2 * ring)
     }
     t.equal(wrong, -1, `ring ${ring}`)
-    t.equal(element, 1, 'as many steps as slots are none')
+    t.equal(element, 1, 'a rotation by all slots is the identity')
   }
 })
 
@@ -22,7 +22,7 @@ t.test('any number of steps takes the time of its length: powers of 3 repeat aft
   )
 })
 
-t.test('what is no number of steps is refused, and looped over by nothing', async (t) => {
+t.test('an invalid number of steps is refused without a loop', async (t) => {
   for (const steps of [-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53]) {
     t.throws(() => galoisElement(8192, steps), { code: 'CONFIG_INVALID' }, `${steps}`)
   }

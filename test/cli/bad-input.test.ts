@@ -81,7 +81,7 @@ t.test('tensors that are missing, misshapen or of a network that is no polynomia
   await refused(t, written('layernorm.safetensors', layerNorm), 'NOT_POLYNOMIAL')
 })
 
-t.test('configs that contradict the checkpoint, or are none', async (t) => {
+t.test('malformed configs, and configs that contradict the checkpoint, are refused', async (t) => {
   const checkpoint = goldenPath('one_shot.pt')
   await refused(t, checkpoint, 'TENSOR_SHAPE', {}, config({ num_classes: 11 }))
   await refused(t, checkpoint, 'TENSOR_SHAPE', { tensor: 'stem.weight' }, config({ init_channels: 32 }))
@@ -96,7 +96,7 @@ t.test('configs that contradict the checkpoint, or are none', async (t) => {
   failed(t, await polyveil(['check', ...sourceOf('micro_attn'), ...QUIET]), 3, 'CONFIG_INVALID')
 })
 
-t.test('circuits that are none', async (t) => {
+t.test('malformed circuits are refused', async (t) => {
   const path = join(directory, 'good.pvc')
   await polyveil(['compile', ...sourceOf('one_shot'), '--out', path])
   const circuit = readFileSync(path)

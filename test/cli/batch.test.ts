@@ -40,7 +40,7 @@ t.test('one image where nothing is said; as many as are free where the planner i
   t.equal((await dry('--batch', 'auto', '--ring', '32768')).json.batch, 2)
 })
 
-t.test('batches that are none, or do not fit', async (t) => {
+t.test('invalid batches, and batches that do not fit, are refused', async (t) => {
   for (const batch of ['0', '3', '-2', '1.5', 'many', '', '1e1']) {
     failed(t, await compile('--batch', batch, '--dry-run', ...QUIET), 2, 'CONFIG_INVALID')
   }

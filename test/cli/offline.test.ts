@@ -69,7 +69,7 @@ t.test('an image in, an encrypted image out, the answer through a pipe', async (
   t.match(shown.stdout.toString(), /^class +score +logit\ntwo /)
 })
 
-t.test('answers that are none, are for another, or hold no honest result', async (t) => {
+t.test('malformed answers and dishonest results are refused', async (t) => {
   const decrypt = (input: Uint8Array) => polyveil(['decrypt', ...local, ...QUIET], { input })
   const flipped = Uint8Array.from(answer)
   flipped[5000] ^= 1
@@ -114,7 +114,7 @@ t.test('a passphrase protects the keys, and is asked for from then on', async (t
   }
 })
 
-t.test('images that are none leave nothing', async (t) => {
+t.test('malformed images leave no files', async (t) => {
   const folder = t.testdir({ text: 'no image', empty: '', 'half.png': readFileSync(image).subarray(0, 60) })
   const out = join(folder, 'query')
   for (const name of ['text', 'empty', 'half.png', 'absent']) {

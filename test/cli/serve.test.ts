@@ -123,7 +123,7 @@ t.test('what a client can do wrong', async (t) => {
   failed(t, await classify(text), 3, 'IMAGE_UNREADABLE')
   const keys = join(directory, 'refused')
   failed(t, await classify(text, 'digits', '--keys', keys), 3, 'IMAGE_UNREADABLE')
-  t.notOk(existsSync(keys), 'an image that is none costs no keys')
+  t.notOk(existsSync(keys), 'a malformed image makes no keys')
   t.match(await (await get('/metrics')).text(), /^polyveil_key_sets 1$/m, 'and no upload')
   t.equal((await get('/v2/health/ready')).status, 200, 'still serving')
 })

@@ -92,7 +92,7 @@ t.test('a model that the server has not: those that it has are listed', async (t
   })
 })
 
-t.test('headers that are none are wrong usage', async (t) => {
+t.test('malformed headers are wrong usage', async (t) => {
   for (const flags of [['nothing'], [': x'], ['A: 1', 'a: 2'], ['']]) {
     const ran = await classify('http://127.0.0.1:9', ...flags.flatMap((flag) => ['--header', flag]))
     failed(t, ran, 2, 'CONFIG_INVALID')

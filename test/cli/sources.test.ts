@@ -82,7 +82,7 @@ t.test('a prefix is named, and can be given', async (t) => {
 t.test('preprocessing: from the config, from a flag, or none', async (t) => {
   const source = goldenPath('one_shot.pt')
   const none = await dry(source, ...plain, ...QUIET)
-  t.equal(none.code, 0, 'a network that is none of the published ones compiles')
+  t.equal(none.code, 0, 'a network that is not one of the published ones compiles')
   t.equal(none.json.preprocessing, null)
   t.match(none.json.warnings, [/takes? preprocessed tensors, and no pictures/])
   t.match(

@@ -58,7 +58,7 @@ t.test('and on node-seal', async (t) => {
 t.test('the text says what the engine takes', async (t) => {
   const { code, stdout } = await verify(...goldenOf('one_shot'), '--count', '1')
   t.equal(code, 0)
-  t.match(stdout.toString(), /^simd: 1 images, same top-1 on 100\.0 %\n/)
+  t.match(stdout.toString(), /^simd: 1 image, same top-1 on 100\.0 %\n/)
   t.match(
     stdout.toString(),
     /\nengine memory: keys [\d.]+ MB, constants [\d.]+ MB, program [\d.]+ MB; peak of the process [\d.]+ [MG]B\n/,

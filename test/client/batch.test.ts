@@ -131,7 +131,7 @@ for (const name of Object.keys(BATCH) as Name[]) {
     t.strictSame(await polyveil.classify(name, []), [])
   })
 
-  t.test(`${name}: too many at once, or none, or one that is none`, async (t) => {
+  t.test(`${name}: too many images, no image and a malformed image are refused`, async (t) => {
     const before = sent.length
     const tooMany = Array.from({ length: circuit.batch + 1 }, () => images[0])
     const facts = { batch: circuit.batch }

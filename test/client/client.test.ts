@@ -226,7 +226,7 @@ t.test('a key set that lacks an element of the model is not used', async (t) => 
   t.equal((await again.polyveil.keys(MODEL)).id, 'key-set-1')
 })
 
-t.test('images that are none, and tensors out of range, are refused before anything is sent', async (t) => {
+t.test('malformed images, and tensors out of range, are refused before anything is sent', async (t) => {
   const { server, polyveil } = await connected()
   await polyveil.manifest(MODEL)
   const before = server.seen.length

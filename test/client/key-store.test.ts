@@ -142,7 +142,7 @@ t.test('a lost check value is made again, but only under the right passphrase', 
   t.ok(readdirSync(path).includes('store.check'))
 })
 
-t.test('an empty passphrase is none, and is refused', async (t) => {
+t.test('an empty passphrase is refused', async (t) => {
   const path = join(t.testdir(), 'keys')
   const refused = { code: 'CONFIG_INVALID', message: /passphrase .* is empty/ }
   t.throws(() => directoryKeyStore(path, { passphrase: '' }), refused)

@@ -34,7 +34,7 @@ t.test('what a network expects follows from its preprocessing', async (t) => {
   }
 })
 
-t.test('an answer that is none is told of the picture first', async (t) => {
+t.test('the error of a dishonest answer names the picture first', async (t) => {
   const cause = new PolyVeilError('TENSOR_OUT_OF_RANGE', 'The decrypted answer is no honest result', {
     batch: 4,
   })

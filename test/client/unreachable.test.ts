@@ -47,7 +47,7 @@ t.test('a name that no one has, a port where nothing listens, a port that is not
   })
 })
 
-t.test('TLS that is none, and a certificate that is not trusted', async (t) => {
+t.test('a server without TLS, and a certificate that is not trusted, are refused', async (t) => {
   const plain = createHttpServer((_request, response) => response.end())
   await t.rejects(to(`https://127.0.0.1:${await listening(t, plain)}`), {
     code: 'SERVER_UNREACHABLE',

@@ -27,7 +27,7 @@ t.test('no command and no snippet goes untested', async (t) => {
   const counted: Record<string, number> = {}
   for (const block of blocks) counted[block] = (counted[block] ?? 0) + 1
   t.strictSame(counted, {
-    'README.md sh': 3, // the two commands are run by test/demo.test.ts and whoever reads this; the rest below
+    'README.md sh': 3, // the two commands are run by test/demo.test.ts and by readers; the rest below
     'README.md ts': 1, // in service.test.ts, as all that follow but the first of the library
     'docs/getting-started.md sh': 9, // in getting-started.test.ts, but for the first
     'docs/http-api.md sh': 9, // the last, of refresh rounds, in rounds.test.ts

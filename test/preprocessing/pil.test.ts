@@ -99,21 +99,25 @@ const NO_PYTHON =
   'There is no Python with PIL and numpy: install python3-pil and python3-numpy, or name one in PYTHON'
 const python = findPython()
 
-t.test('PIL of this machine says what it said', { skip: python === undefined && NO_PYTHON }, async (t) => {
-  const output = execFileSync(python!, [`${FOLDER}make.py`, 'expect'], {
-    maxBuffer: 2 ** 26,
-    encoding: 'utf8',
-  })
-  const now: Expected = JSON.parse(output)
-  t.strictSame(now.specs, expected.specs)
-  for (const [name, was] of pictures) sameExpectation(t, name, now.pictures[name], was)
-})
+t.test(
+  'PIL of this machine gives the recorded results',
+  { skip: python === undefined && NO_PYTHON },
+  async (t) => {
+    const output = execFileSync(python!, [`${FOLDER}make.py`, 'expect'], {
+      maxBuffer: 2 ** 26,
+      encoding: 'utf8',
+    })
+    const now: Expected = JSON.parse(output)
+    t.strictSame(now.specs, expected.specs)
+    for (const [name, was] of pictures) sameExpectation(t, name, now.pictures[name], was)
+  },
+)
 
 function sameExpectation(t: Test, name: string, now: ExpectedPicture, was: ExpectedPicture): void {
   t.match(now, { width: was.width, height: was.height }, `${name}: size`)
   const allowed = name.startsWith('wide-gamut') ? PROFILE_STEPS : 0
   t.ok(largestDifference(bytes(now.pixels), bytes(was.pixels)) <= allowed, `${name}: pixels`)
-  // What comes of other pixels is other.
+  // Other pixels have other resized pictures.
   if (now.pixels !== was.pixels) return
   for (const [k, spec] of expected.specs.entries()) {
     const text = now.resized[k]

@@ -141,7 +141,7 @@ t.test('a grey tensor stands for three equal channels', async (t) => {
   t.equal(networkInput(colour), colour.tensor)
 })
 
-t.test('images that are none', async (t) => {
+t.test('malformed images are refused', async (t) => {
   const spec = plain('grey', 1, 1)
   for (const [width, height, channels, samples] of [
     [2, 2, 1, 3],

@@ -9,10 +9,10 @@ const GAMMA = 0.985
 const GAMMA_SPREAD = 0.05
 
 /**
- * Random weights in the released layout: convolutions that keep the size of what they are applied to, scales,
- * gammas and Sigmoid-Scales as trained networks have them. Norms normalise nothing yet: mean 0, variance 1.
+ * Random weights in the released layout: convolutions keep the size of their input, and scales, gammas and
+ * Sigmoid-Scales are as in trained networks. Norms normalise nothing yet: mean 0, variance 1.
  *
- * @param seed another one, another network
+ * @param seed different seeds give different networks
  */
 export function randomWeights(config: NetworkConfig, seed: number): SharedCheckpoint {
   const tensors: SharedCheckpoint = new Map()

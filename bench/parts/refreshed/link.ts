@@ -61,7 +61,10 @@ class Way {
   }
 
   /**
-   * Calls back when so many bytes, sent after all before, have arrived: in this order, whatever timers do.
+   * Calls `arrived` when the bytes have arrived. The bytes are sent after all bytes of earlier calls. Calls
+   * back in the order of the calls, even where timers fire out of order.
+   *
+   * @param bytes number of bytes that are sent
    */
   #later(bytes: number, arrived: () => void): void {
     this.#freeAt = Math.max(performance.now(), this.#freeAt) + bytes / this.#bytesPerMs

@@ -57,7 +57,7 @@ async function verifyCircuitFile(
 
 function verificationText(found: Verification, holds: boolean, allowed: number): string {
   const { seconds, bytes, images, batch, rounds, engineMemoryBytes: memory } = found
-  const what = `${found.backend}: ${images} images${batch > 1 ? ` in batches of ${batch}` : ''}`
+  const what = `${found.backend}: ${images === 1 ? '1 image' : `${images} images`}${batch > 1 ? ` in batches of ${batch}` : ''}`
   return [
     ...(found.outOfRange.length < images
       ? [

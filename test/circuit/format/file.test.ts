@@ -75,7 +75,7 @@ t.test('a circuit that breaks a law is not written', async (t) => {
   t.throws(() => writeCircuit({ ...smallCircuit(), result: 9 }), { code: 'SCALE_MISMATCH' })
 })
 
-t.test('nor is one that could not be read back', async (t) => {
+t.test('a circuit that could not be read back is not written', async (t) => {
   const circuit = smallCircuit()
   const [layer] = circuit.layers
   const layers = [{ ...layer, precisionBits: Number.POSITIVE_INFINITY }, layer]

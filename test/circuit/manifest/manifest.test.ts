@@ -24,7 +24,7 @@ import { forgedManifest, type Loose, sealed } from '../forged.ts'
 const manifest = manifestOf(smallCircuit())
 const forged = (edit: (content: Loose) => void): Manifest => forgedManifest(manifest, edit)
 
-/** An array that lets nobody look at an item. */
+/** An array that throws when an item is read. */
 const untouchable = (length: number): unknown[] =>
   new Proxy(new Array(length), {
     get(target, name) {

@@ -147,8 +147,8 @@ t.test('an average in another form is said not to be read', async (t) => {
   t.same(none.notes, [])
 })
 
-t.test('dictionaries that hold themselves end', async (t) => {
-  // A dictionary is remembered, and set as each of many items of itself.
+t.test('dictionaries that contain themselves are read in finite time', async (t) => {
+  // The pickle memoises a dictionary, and sets it as each of many items of itself.
   const items = Array.from({ length: 2000 }, (_, k) => Buffer.concat([text(`k${k}`), raw(0x68, 0)]))
   const root = Buffer.concat([raw(0x7d, 0x71, 0, 0x28), ...items, raw(0x75)])
   const began = performance.now()

@@ -95,7 +95,7 @@ t.test('any tensors that are written are read again', async () => {
   )
 })
 
-t.test('any bytes are read or refused, never worse', async () => {
+t.test('any bytes are read, or refused with an error of PolyVeil', async () => {
   const bytes = fc.oneof(
     fc.uint8Array({ maxLength: 64 }),
     fc.json().map((json) => file(json)),

@@ -24,7 +24,7 @@ t.test('a second copy, which a crash has left, is deleted', async (t) => {
   t.strictSame(readdirSync(directory), ['flooding.key'])
 })
 
-t.test('a file that is none is refused, and kept', async (t) => {
+t.test('a file that is no key is refused, and kept', async (t) => {
   const directory = t.testdir({ 'flooding.key': 'short' })
   await t.rejects(loadFloodingKey(directory), { code: 'CONFIG_INVALID', message: /must have 32 bytes/ })
   t.equal(readFileSync(join(directory, 'flooding.key'), 'utf8'), 'short')

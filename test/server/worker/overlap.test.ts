@@ -109,7 +109,7 @@ t.test('whose memory is in use waits for its turn, and can be cancelled meanwhil
   while ((await stateOf('gone')) !== 'waiting') await sleep(20)
   await client.request('DELETE', 'v2/inferences/gone')
   isProblem(t, await gone, 409, 'INFERENCE_UNKNOWN')
-  t.equal(await stateOf(first.json.id), 'refresh', 'whoever is served is not disturbed')
+  t.equal(await stateOf(first.json.id), 'refresh', 'the client that is being served is not disturbed')
   t.ok((await client.finish(first)) < CLOSE)
   t.ok((await waiting) < CLOSE)
   t.ok((await third.classify()) < CLOSE)

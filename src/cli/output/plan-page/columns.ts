@@ -4,10 +4,10 @@ export interface Column {
   readonly to: number
 }
 
-/** More would be thinner than what one can see and point at. */
+/** Largest number of columns: readers cannot see or point at thinner ones. */
 const MOST_COLUMNS = 280
 
-/** One column for each item, or as many neighbours in each as it takes for charts to stay readable. */
+/** One column for each item. Where there are more than `most` items, each column has several neighbours. */
 export function columnsOf(count: number, most = MOST_COLUMNS): Column[] {
   const size = Math.max(1, Math.ceil(count / most))
   return Array.from({ length: Math.ceil(count / size) }, (_, i) => ({

@@ -10,7 +10,7 @@ const WIDTH = 1000
 const HEIGHT = 150
 const NUMBERS = 16
 const SECTIONS = 18
-/** Of small print, per character: an estimate. */
+/** Estimated width of one character of small print. */
 const CHARACTER = 5.6
 /** Space that the number of a layer takes. */
 const NUMBER_SPACE = 32
@@ -105,7 +105,7 @@ function numbers(frame: Frame): Markup[] {
   })
 }
 
-/** Names stand where they fit. */
+/** Marks of the sections. A section has its name where the name fits. */
 function sectionMarks(frame: Frame): Markup[] {
   return frame.sections.map(({ name, from, to }) => {
     const [left, right] = [xOf(frame, from), xOf(frame, to)]

@@ -60,7 +60,7 @@ function slotsChart(layers: readonly LayerReport[], axis: LayerAxis): Figure {
   return {
     id,
     title,
-    note: `The share of all slots that hold an element of the layer’s tensor; the others are computed with, too, for nothing.${columnNote(axis, 'their mean')}`,
+    note: `The share of all slots that hold an element of the layer’s tensor. The server computes with the other slots too, without use.${columnNote(axis, 'their mean')}`,
     drawing: barDrawing(layers, axis, { id, title, measure, textOf: percentText, unit: ' %', most: 100 }),
   }
 }

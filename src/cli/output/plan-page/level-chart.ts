@@ -53,7 +53,7 @@ function alternative({ layers, rounds }: PlanReport): string {
 }
 
 function levelStack({ name, level, lowestLevel, refreshes }: LayerReport, index: number): Stack {
-  // That of the result before it is refreshed.
+  // The level of the result before it is refreshed.
   const left = refreshes > 0 ? lowestLevel : level
   const text = refreshes > 0 ? `, then ${counted(refreshes, 'ciphertext')} refreshed to ${level}` : ''
   return {

@@ -14,14 +14,14 @@ export interface Bar {
 export interface Stack {
   readonly column: Column
   readonly bars: readonly Bar[]
-  /** What is shown of it when it is pointed at. */
+  /** The text that a reader sees when the pointer is on the column. */
   readonly tip: string
 }
 
-/** Of a column's width, what separates it from its neighbours. */
+/** Share of a column's width that is a gap between it and its neighbours. */
 const GAP_SHARE = 0.22
 const MOST_GAP = 6
-/** Thinner columns touch each other: gaps would be most of what one sees. */
+/** Least width of a column with a gap. Thinner columns touch each other, because gaps would hide them. */
 const LEAST_WITH_GAP = 5
 
 /** The columns of a bar chart. Each can be pointed at over its whole height. */

@@ -29,7 +29,7 @@ export interface PlanSubject {
  */
 export const planPage = (subject: PlanSubject): string => `<!DOCTYPE html>\n${document(subject)}\n`
 
-/** Styles are the only thing that is allowed, and all that there is. */
+/** Content security policy: the page may have styles, and nothing else. */
 const POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 const document = (subject: PlanSubject): Markup => markup`<html lang="en">
@@ -103,7 +103,7 @@ function lead({ layers, rounds, batch }: PlanReport): string {
   return `A neural network that classifies ${images} without seeing what is in it: ${counted(layers.length, 'layer')}, computed ${way}.`
 }
 
-/** So many say what kind of classes they are. */
+/** Number of labels that the page shows as examples. */
 const SHOWN_LABELS = 20
 
 function labelsText(labels: readonly string[]): string {

@@ -8,9 +8,11 @@ import { bitsText } from './texts.ts'
 
 const ID = 'precision'
 
-/** More than double precision has is none; a file can state anything. */
+/**
+ * Upper limit of the axis in bits. A file may state any number, but double precision has no more than this.
+ */
 const MOST_BITS = 64
-/** What is so many times as precise as the logits is not worth the height that would show by how much. */
+/** The axis ends at this multiple of the logits' precision. */
 const SHOWN_PRECISION = 2
 
 /** Precision of each layer's tensor, and of the logits if only this tensor had an error. */
@@ -32,7 +34,7 @@ export function precisionChart(plan: PlanReport, axis: LayerAxis): Figure {
     id: ID,
     title: 'Precision',
     note:
-      'Ciphertexts carry small errors. Ten bits say that they are about a thousandth of what they are errors of. ' +
+      'Ciphertexts carry small errors. With 10 bits an error is about a thousandth of the value. ' +
       'A tensor can be less precise than the logits, as not all of its errors matter to them; layers that hardly err go ' +
       'beyond the top.' +
       columnNote(axis, 'the least precise'),

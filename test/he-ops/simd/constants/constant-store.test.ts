@@ -196,7 +196,7 @@ t.test('encodings outlive the constants, which are forgotten', async (t) => {
   const { bytes } = store
   t.throws(all, 'nothing is left to be asked')
   const again = constants.map((values) => values.slice())
-  t.strictSame(store.reading(again, all), first, 'the same, whoever brings the constants again')
+  t.strictSame(store.reading(again, all), first, 'equal constants in new arrays have the same encodings')
   t.equal(store.bytes, bytes)
   store.free()
 })
