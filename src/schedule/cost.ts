@@ -1,4 +1,4 @@
-import type { Op, ValueId } from '../circuit/types.ts'
+import type { Op, Term, ValueId } from '../circuit/types.ts'
 import { type CostedCircuit, type CostModel, transformGrowth } from './cost-model.ts'
 import { type DivisionWork, Work } from './work.ts'
 
@@ -74,10 +74,7 @@ class HoistedCosts {
       case 'relinearise':
         return this.#decompose(id) + this.#keyProduct(id)
       case 'dot':
-        return op.terms.reduce(
-          (sum, { value }) => sum + this.#residues(2 * this.#work.limbs(value), multiplyAdd),
-          0,
-        )
+        return this.#dot(op.terms, this.#work.primes(id))
       case 'add':
       case 'subtract':
         return this.#residues(
@@ -94,6 +91,15 @@ class HoistedCosts {
       case 'refresh':
         return 0
     }
+  }
+
+  /** @param primes of the summands, which have one level */
+  #dot(terms: readonly Term[], primes: number): number {
+    let seconds = 0
+    for (const { value } of terms) {
+      seconds += this.#residues(2 * this.#work.limbsAt(primes, value), this.#speeds.multiplyAdd)
+    }
+    return seconds
   }
 
   #decomposeOnce(source: ValueId, id: ValueId): number {

@@ -63,7 +63,12 @@ export class Work {
    * basis.
    */
   limbs(id: ValueId): number {
-    return this.primes(id) + this.basis.staysInQP[id] * this.#specialPrimes
+    return this.limbsAt(this.primes(id), id)
+  }
+
+  /** `limbs` of a value whose data primes the caller knows, such as a summand of a sum. */
+  limbsAt(primes: number, id: ValueId): number {
+    return primes + this.basis.staysInQP[id] * this.#specialPrimes
   }
 
   /** Limbs of each polynomial of an operation's result before its ModDown, if it has one. */
