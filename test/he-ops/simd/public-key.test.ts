@@ -30,14 +30,19 @@ function withoutPublicKey(frame: Uint8Array, { parameters }: Circuit, galoisKeys
   return forged
 }
 
-/** Coefficients at which the first polynomials of two runs differ by little, modulo q_0. */
-function alike(first: PackedFullRlwe, second: PackedFullRlwe, { parameters }: Circuit): number[] {
-  const { ring, primes } = parameters
-  const [prime] = primes
+/** Coefficients at which the first polynomials of two runs differ by little, modulo one prime. */
+function alike(
+  first: PackedFullRlwe,
+  second: PackedFullRlwe,
+  { parameters }: Circuit,
+  index: number,
+): number[] {
+  const { ring } = parameters
+  const prime = parameters.primes[index]
   const { inverse } = transforms(ring, prime)
   const [a, b] = [first, second].map((pair) => {
     const { c0 } = unpacked(pair)
-    return inverse(Array.from({ length: ring }, (_, i) => BigInt(c0[2 * i])))
+    return inverse(Array.from({ length: ring }, (_, i) => BigInt(c0[2 * (index * ring + i)])))
   })
   return Array.from({ length: ring }, (_, k) => k).filter((k) => {
     const difference = mod(a[k] - b[k], prime)
@@ -119,10 +124,14 @@ t.test('an answer is uniform outside the coefficients of its logits', async (t) 
   // Without flooding, which would hide some bits of the logits.
   const control = { flooding: (length: number) => new Float64Array(length) }
   const answers = [await session.run(inputs, control), await session.run(inputs, control)]
-  const shown = alike(answers[0], answers[1], circuit)
-  const logits = shown.filter((k) => k % stride === 0).length
-  t.equal(logits, count, 'those of the logits show: the key does not hide them')
-  t.ok(isChance(shown.length - logits, ring - count, primes[0]), `${shown.length - logits} others`)
+  t.equal(circuit.output.level, 1)
+  for (const index of [0, 1]) {
+    const shown = alike(answers[0], answers[1], circuit, index)
+    const logits = shown.filter((k) => k % stride === 0).length
+    t.equal(logits, count, 'those of the logits show: the key does not hide them')
+    const others = shown.length - logits
+    t.ok(isChance(others, ring - count, primes[index]), `${others} others modulo prime ${index}`)
+  }
 })
 
 t.test('a masked value is uniform', async (t) => {
@@ -141,8 +150,14 @@ t.test('a masked value is uniform', async (t) => {
   }
   t.equal(rounds[0].length, 3)
   rounds[0].forEach((pair, i) => {
-    const shown = alike(pair, rounds[1][i], circuit).length
-    t.ok(isChance(shown, parameters.ring, parameters.primes[0]), `${shown} coefficients of ciphertext ${i}`)
+    for (let index = 0; index <= circuit.refresh!.level; index++) {
+      const prime = parameters.primes[index]
+      const shown = alike(pair, rounds[1][i], circuit, index).length
+      t.ok(
+        isChance(shown, parameters.ring, prime),
+        `${shown} coefficients of ciphertext ${i}, prime ${index}`,
+      )
+    }
     const chi = chiSquared(differences(pair, rounds[1][i], circuit, circuit.refresh!.level))
     t.ok(chi < 31 + 9 * 7.9, `the highest bits of ciphertext ${i} are uniform: ${chi.toFixed(1)}`)
   })
