@@ -1,5 +1,6 @@
 import t from 'tap'
 import { bundledImages } from '../../../scripts/building/bundled-images.ts'
+import { logitCoefficients } from '../../../src/circuit/answer.ts'
 import { manifestOf } from '../../../src/circuit/manifest/manifest.ts'
 import { invert } from '../../../src/circuit/parameters/primes.ts'
 import type { Circuit, InputSpec } from '../../../src/circuit/types.ts'
@@ -11,7 +12,15 @@ import { createSealContext } from '../../../src/he-ops/seal/context.ts'
 import { loadSeal } from '../../../src/he-ops/seal/runtime.ts'
 import { SimdEngine } from '../../../src/he-ops/simd/index.ts'
 import { bundledNetworks, loadNetwork, readCheckpoint } from '../../../src/models/index.ts'
-import { bytesSource, maskedSpec, openFullTensor, type PackedFullRlwe } from '../../../src/wire/index.ts'
+import {
+  bytesSource,
+  decodeTensor,
+  type FullRlwe,
+  maskedSpec,
+  openFullTensor,
+  type PackedFullRlwe,
+  responseSpec,
+} from '../../../src/wire/index.ts'
 import { golden } from '../../compiler/harness.ts'
 import { collect } from '../../wire/fixtures.ts'
 import { mod, secretResidues, transforms } from '../seal/exact.ts'
@@ -19,7 +28,7 @@ import { unpacked } from './fixture.ts'
 
 // In a refresh round the client decrypts values that are uniform modulo the refresh level's modulus, for any
 // picture; two queries of one picture are independent. Pictures without detail are the ones that weak masks
-// would reveal: their energy is in few coefficients.
+// would reveal: their energy is in few coefficients. The same holds for an answer outside its logits.
 
 type Picture = (y: number, x: number, channel: number) => number
 
@@ -125,17 +134,37 @@ async function open(circuit: Circuit) {
     return [whole, ...residues]
   }
 
-  /** The first ciphertext of some rounds of a query. */
-  async function query(picture: Picture, rounds: readonly number[]): Promise<Float64Array[][]> {
+  /** The answer's residues as fractions of each prime, without the coefficients that carry logits. */
+  function outsideLogits(frame: Uint8Array): Float64Array[] {
+    const [{ c0, c1 }] = decodeTensor(parameters, responseSpec(manifest), frame) as FullRlwe[]
+    const { ring: size } = parameters
+    const { stride } = logitCoefficients(circuit)
+    return parameters.primes.slice(0, circuit.output.level + 1).map((prime, i) => {
+      const phase = residues(i).map((s, b) => {
+        const at = 2 * (i * size + b)
+        return mod(BigInt(c0[at]) + BigInt(c1[at]) * s, prime)
+      })
+      const masked = transforms(size, prime)
+        .inverse(phase)
+        .filter((_, k) => k % stride !== 0)
+      return Float64Array.from(masked, (value) => Number(mod(value, prime)) / Number(prime))
+    })
+  }
+
+  /** The first ciphertext of some rounds of a query, and what its answer has outside the logits. */
+  async function query(picture: Picture, rounds: readonly number[]) {
     const seen = new Map<number, PackedFullRlwe>()
     const frame = await model.encrypt(imageOf(circuit.input, picture))
-    await session.infer(frame, {}, async (round, masked, take) => {
+    const answer = await session.infer(frame, {}, async (round, masked, take) => {
       if (rounds.includes(round)) {
         seen.set(round, openFullTensor(parameters, maskedSpec(manifest, round), masked.slice())[0])
       }
       await take(await model.refresh(round, masked))
     })
-    return rounds.map((round) => decrypted(seen.get(round)!))
+    return {
+      masked: rounds.map((round) => decrypted(seen.get(round)!)),
+      outside: () => outsideLogits(answer),
+    }
   }
 
   return {
@@ -185,15 +214,26 @@ for (const [name, make] of Object.entries({ digits, micro_t: microT })) {
       const first = await service.query(picture, rounds)
       const second = await service.query(picture, rounds)
       rounds.forEach((round, i) => {
-        first[i].forEach((values, k) => {
+        first.masked[i].forEach((values, k) => {
           const what = `${kind}, round ${round}, ${k === 0 ? 'integers' : `residues modulo prime ${k - 1}`}`
-          for (const each of [values, second[i][k]]) {
+          for (const each of [values, second.masked[i][k]]) {
             const chi = chiSquared(each)
             t.ok(chi < UNIFORM, `${what}: chi-squared ${chi.toFixed(1)}`)
           }
-          const common = correlation(values, second[i][k])
+          const common = correlation(values, second.masked[i][k])
           t.ok(Math.abs(common) < CORRELATED, `${what}: correlation of ${common.toFixed(1)} deviations`)
         })
+      })
+      if (kind !== 'white' && kind !== 'noise') continue
+      const again = second.outside()
+      first.outside().forEach((values, k) => {
+        const what = `${kind}, answer modulo prime ${k}`
+        for (const each of [values, again[k]]) {
+          const chi = chiSquared(each)
+          t.ok(chi < UNIFORM, `${what}: chi-squared ${chi.toFixed(1)}`)
+        }
+        const common = correlation(values, again[k])
+        t.ok(Math.abs(common) < CORRELATED, `${what}: correlation of ${common.toFixed(1)} deviations`)
       })
     }
   })
