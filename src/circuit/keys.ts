@@ -24,14 +24,11 @@ export function galoisElement(ring: number, steps: number): number {
   return element
 }
 
-/** The Galois element of complex conjugation: X -> X^(2N - 1). */
-export const conjugationElement = (ring: number): number => 2 * ring - 1
-
 /** The Galois elements of rotation steps, each once, ascending, as key sets list them. */
 export const rotationElements = ({ ring }: { readonly ring: number }, steps: readonly number[]): number[] =>
   [...new Set(steps.map((step) => galoisElement(ring, step)))].sort((a, b) => a - b)
 
-/** The Galois elements of a circuit's automorphisms, each once, ascending. Each needs a Galois key. */
+/** The Galois elements of a circuit's rotations, each once, ascending. Each needs a Galois key. */
 export const circuitElements = (
   parameters: { readonly ring: number },
   circuit: Pick<Circuit, 'ops'>,

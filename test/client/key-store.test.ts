@@ -264,11 +264,11 @@ t.test('entries that are links to files elsewhere are listed, too', async (t) =>
   t.strictSame(await directoryKeyStore(path).names(), ['a'])
 })
 
-t.test('a passphrase that is no text makes no store', async (t) => {
+t.test('a passphrase of another type makes no store', async (t) => {
   const path = join(t.testdir(), 'keys')
   for (const passphrase of [0, 5, {}]) {
     const options = { passphrase: passphrase as unknown as string }
-    t.throws(() => directoryKeyStore(path, options), { code: 'CONFIG_INVALID', message: /no text/ })
+    t.throws(() => directoryKeyStore(path, options), { code: 'CONFIG_INVALID', message: /must be a string/ })
   }
   t.notOk(existsIn(path))
 })

@@ -75,7 +75,7 @@ export function encryptedKeyStore(place: EntryPlace, passphrase: string | undefi
 /** @throws CONFIG_INVALID when a passphrase is given and empty */
 function requirePassphrase(passphrase: string | undefined): void {
   if (passphrase !== undefined && typeof passphrase !== 'string') {
-    throw new PolyVeilError('CONFIG_INVALID', 'The passphrase of the key store is no text', {
+    throw new PolyVeilError('CONFIG_INVALID', 'The passphrase of the key store must be a string', {
       field: 'passphrase',
     })
   }

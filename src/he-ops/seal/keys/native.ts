@@ -1,5 +1,5 @@
 import type { GaloisKeys, KeyGenerator, SecretKey } from 'node-seal'
-import { conjugationElement, galoisElement } from '../../../circuit/keys.ts'
+import { galoisElement } from '../../../circuit/keys.ts'
 import { PolyVeilError } from '../../../errors/index.ts'
 import type { SealContext } from '../context.ts'
 import { guarded } from '../runtime.ts'
@@ -95,9 +95,8 @@ class GaloisKeyCache {
   }
 }
 
-/** The steps by which SEAL names a Galois element. It names conjugation by 0. */
+/** The rotation steps of a Galois element, by which SEAL's generator names it. */
 function sealSteps(ring: number, element: number): number {
-  if (element === conjugationElement(ring)) return 0
   for (let steps = 1; steps < ring / 2; steps++) if (galoisElement(ring, steps) === element) return steps
   throw new PolyVeilError('INTERNAL', `${element} is the Galois element of no rotation`)
 }
