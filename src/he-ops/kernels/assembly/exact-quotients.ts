@@ -1,19 +1,21 @@
-import { lowWords } from './vector'
+import { highWords, lowWords } from './vector'
 
-// Quotients of the exact base extension, exact also next to an integer. An estimate in fixed point decides
-// nearly all of them; the others, about `count` in 2^31, are decided in integer arithmetic.
+// Quotients of the exact base extension, exact also next to an integer. The numbers behind them are secret,
+// so every quotient takes the same instructions: an estimate in fixed point, which is right or one too small,
+// and a comparison of whole integers.
 
 /** Bits behind the point of the estimate. Each fraction is below 1, so that eight of them fit 64 bits. */
 const POINT: i32 = 61
-/** Largest amount by which the estimate of one fraction is too small. */
-const LACK: u64 = 1 << 30
+/** Bits of a word of the integers: the products of eight residues with words have 61 bits together. */
+const WORD: i32 = 28
 
 // The table, in words. For each source i: floor(2^(31 + b) / q_i) and 30 - b, b being the bits of q_i. Then
-// the number W of words of the integers behind it; the product S of the q_i; and S / q_i for each source.
+// the number of words of S, the product of the q_i. Then, for each word of 28 bits, the least significant
+// first: that of S, and that of S / q_i for each source.
 
 /**
  * out = floor(sum over i of y_i / q_i), exactly: the multiple of the product S of the q_i that base extension
- * subtracts.
+ * subtracts. No branch and no address depends on a residue.
  *
  * Source: Halevi, Polyakov and Shoup, "An Improved RNS Variant of the BFV Homomorphic Encryption Scheme",
  * ePrint 2018/117, section 2.2, which computes the quotient in floating point, where it may be wrong next to
@@ -32,79 +34,69 @@ export function exactQuotients(
   table: usize,
   size: i32,
 ): void {
-  const lack = i64x2.splat(<i64>(LACK * <u64>count))
+  const words = load<i32>(table + (<usize>count << 3))
+  const integers = table + (<usize>count << 3) + 4
   const end = <usize>size << 2
   for (let at: usize = 0; at < end; at += 16) {
-    let low = i64x2.splat(0)
-    let high = i64x2.splat(0)
-    let source = y + at
-    let entry = table
-    for (let i = 0; i < count; i++) {
-      const residues = v128.load(source)
-      const reciprocal = v128.load32_splat(entry)
-      const shift = load<i32>(entry, 4)
-      low = v128.add<u64>(low, v128.shl<u64>(i64x2.extmul_low_i32x4_u(residues, reciprocal), shift))
-      high = v128.add<u64>(high, v128.shl<u64>(i64x2.extmul_high_i32x4_u(residues, reciprocal), shift))
-      source += stride
-      entry += 8
-    }
-    const least = lowWords(v128.shr<u64>(low, POINT), v128.shr<u64>(high, POINT))
-    const most = lowWords(
-      v128.shr<u64>(v128.add<u64>(low, lack), POINT),
-      v128.shr<u64>(v128.add<u64>(high, lack), POINT),
-    )
-    v128.store(out + at, least)
-    if (v128.any_true(v128.ne<u32>(least, most))) decide(out + at, y + at, stride, count, table, least, most)
+    const source = y + at
+    const larger = v128.add<u32>(estimate(source, stride, count, table), i32x4.splat(1))
+    // The difference is negative where the estimate was right: its sign is then -1, and otherwise 0.
+    const sign = signOfDifference(larger, source, stride, count, integers, words)
+    v128.store(out + at, v128.add<u32>(larger, sign))
   }
 }
 
-/** Decides those of four quotients that the estimate leaves open: they are `least`, or one more. */
-function decide(
-  out: usize,
-  y: usize,
-  stride: usize,
-  count: i32,
-  table: usize,
-  least: v128,
-  most: v128,
-): void {
-  v128.store(out, most)
-  for (let lane: usize = 0; lane < 16; lane += 4) {
-    const larger = load<u32>(out + lane)
-    if (!reaches(larger, y + lane, stride, count, table)) store<u32>(out + lane, larger - 1)
+/** floor(sum over i of y_i / q_i), or one less: each fraction is too small by at most 2^-31. */
+// @ts-ignore: decorator
+@inline
+function estimate(y: usize, stride: usize, count: i32, table: usize): v128 {
+  let low = i64x2.splat(0)
+  let high = i64x2.splat(0)
+  let source = y
+  let entry = table
+  for (let i = 0; i < count; i++) {
+    const residues = v128.load(source)
+    const reciprocal = v128.load32_splat(entry)
+    const shift = load<i32>(entry, 4)
+    low = v128.add<u64>(low, v128.shl<u64>(i64x2.extmul_low_i32x4_u(residues, reciprocal), shift))
+    high = v128.add<u64>(high, v128.shl<u64>(i64x2.extmul_high_i32x4_u(residues, reciprocal), shift))
+    source += stride
+    entry += 8
   }
-  // Lanes that the estimate has decided keep their value, which is the exact one.
-  v128.store(out, v128.bitselect(v128.load(out), least, v128.ne<u32>(least, most)))
+  return lowWords(v128.shr<u64>(low, POINT), v128.shr<u64>(high, POINT))
 }
 
 /**
- * Whether sum over i of y_i * (S / q_i) is at least `quotient` * S, by a subtraction word by word: the last
- * borrow tells.
+ * The sign of sum over i of y_i * (S / q_i) - multiple * S, in each lane: -1 when it is negative, else 0.
+ * Word by word with a signed carry; the last carry has the sign.
  */
-function reaches(quotient: u32, y: usize, stride: usize, count: i32, table: usize): bool {
-  const words = load<u32>(table + (<usize>count << 3))
-  const product = table + (<usize>count << 3) + 4
-  const bytes = <usize>words << 2
-  let carry: u64 = 0
-  let carryOfMultiple: u64 = 0
-  let borrow: u64 = 0
-  for (let at: usize = 0; at < bytes; at += 4) {
-    let sum = carry & 0xffffffff
-    let next = carry >> 32
+// @ts-ignore: decorator
+@inline
+function signOfDifference(
+  multiple: v128,
+  y: usize,
+  stride: usize,
+  count: i32,
+  integers: usize,
+  words: i32,
+): v128 {
+  let low = i64x2.splat(0)
+  let high = i64x2.splat(0)
+  let factor = integers
+  for (let word = 0; word < words; word++) {
+    const product = v128.load32_splat(factor)
+    low = v128.sub<i64>(v128.shr<i64>(low, WORD), i64x2.extmul_low_i32x4_u(multiple, product))
+    high = v128.sub<i64>(v128.shr<i64>(high, WORD), i64x2.extmul_high_i32x4_u(multiple, product))
+    factor += 4
     let source = y
-    let factor = product + bytes + at
     for (let i = 0; i < count; i++) {
-      const term = <u64>load<u32>(source) * <u64>load<u32>(factor)
-      sum += term & 0xffffffff
-      next += term >> 32
+      const residues = v128.load(source)
+      const rest = v128.load32_splat(factor)
+      low = v128.add<i64>(low, i64x2.extmul_low_i32x4_u(residues, rest))
+      high = v128.add<i64>(high, i64x2.extmul_high_i32x4_u(residues, rest))
       source += stride
-      factor += bytes
+      factor += 4
     }
-    carry = next + (sum >> 32)
-    const multiple = <u64>quotient * <u64>load<u32>(product + at) + carryOfMultiple
-    carryOfMultiple = multiple >> 32
-    const difference = (sum & 0xffffffff) - (multiple & 0xffffffff) - borrow
-    borrow = difference >> 63
   }
-  return borrow == 0
+  return v128.shr<i32>(highWords(low, high), 31)
 }

@@ -4,8 +4,8 @@ import { PolyVeilError } from '../../../errors/index.ts'
 import type { Heap } from '../memory/heap.ts'
 import { type Modulus, montgomery, type ShoupConstant, shoup } from './modulus.ts'
 
-/** Bits of a quotient u, and one to spare. */
-const QUOTIENT_BITS = 4
+/** Bits of a word of the integers that the `exactQuotients` kernel compares. */
+const EXACT_WORD_BITS = 28
 /** Bits of primes that the kernels take. */
 const PRIME_BITS = 30
 
@@ -15,9 +15,9 @@ function fixedReciprocal(prime: bigint): [reciprocal: number, shift: number] {
   return [Number((1n << BigInt(31 + bits)) / prime), PRIME_BITS - bits]
 }
 
-/** The lowest words of 32 bits, least significant first. */
-const wordsOf = (integer: bigint, length: number): number[] =>
-  Array.from({ length }, (_, i) => Number((integer >> BigInt(32 * i)) & 0xffffffffn))
+/** Word `at` of an integer, the least significant first. */
+const exactWord = (integer: bigint, at: number): number =>
+  Number(BigInt.asUintN(EXACT_WORD_BITS, integer >> BigInt(EXACT_WORD_BITS * at)))
 
 /** Constants that turn a source residue x into y: y = (x + bias) * scale mod q. */
 export interface SourceStep {
@@ -93,14 +93,10 @@ export class BaseConversion {
     if (primes.length > MOST_REFRESH_PRIMES) {
       throw new PolyVeilError('INTERNAL', `An exact quotient takes ${MOST_REFRESH_PRIMES} primes at most`)
     }
-    const length = Math.ceil((bitLength(this.#product) + QUOTIENT_BITS) / 32)
-    const table = [
-      ...primes.flatMap((prime) => fixedReciprocal(prime)),
-      length,
-      ...[this.#product, ...primes.map((prime) => this.#product / prime)].flatMap((integer) =>
-        wordsOf(integer, length),
-      ),
-    ]
+    const length = Math.ceil(bitLength(this.#product) / EXACT_WORD_BITS)
+    const integers = [this.#product, ...primes.map((prime) => this.#product / prime)]
+    const words = Array.from({ length }, (_, at) => integers.map((integer) => exactWord(integer, at)))
+    const table = [...primes.flatMap(fixedReciprocal), length, ...words.flat()]
     const address = this.#heap.allocate(4 * table.length)
     this.#heap.words(address, table.length).set(table)
     return address
