@@ -366,3 +366,32 @@ t.test('a household with many networks of IPv6 leaves room for others', async (t
   t.equal(taken, 16)
   t.equal((await announce(h, {}, '2001:db8:2::1')).statusCode, 201)
 })
+
+t.test('complete key sets of such a household leave room for others, too', async (t) => {
+  const limits = { maxSets: 8, maxTotalBytes: 100 * keyBytes, maxSetsPerOwner: 2 }
+  const h = await harness(t, { limits })
+  for (let network = 0; network < 3; network++) {
+    for (let set = 0; set < 2; set++) {
+      h.clock.now += 1000
+      t.ok(await uploadKeys(h, `2001:db8:1:${network}::1`))
+    }
+  }
+  const refused = await announce(h, {}, '2001:db8:1:3::1')
+  isProblem(t, refused, 503, 'TOO_BUSY')
+  t.match(refused.json().detail, /network of this address/)
+  t.ok(await uploadKeys(h, '2001:db8:1:0::1'), 'an address replaces its own')
+  t.equal(h.keys.size, 6)
+  t.ok(await uploadKeys(h, '2001:db8:2::1'), 'another network')
+})
+
+t.test('by bytes, too; and an address may have its own limit', async (t) => {
+  const limits = { maxSets: 64, maxTotalBytes: 4 * keyBytes, maxBytesPerOwner: 2 * keyBytes }
+  const h = await harness(t, { limits })
+  for (let network = 0; network < 3; network++) t.ok(await uploadKeys(h, `2001:db8:1:${network}::1`))
+  isProblem(t, await announce(h, {}, '2001:db8:1:3::1'), 503, 'TOO_BUSY')
+  t.ok(await uploadKeys(h, '203.0.113.7'))
+
+  const alone = await harness(t, { limits: { maxSets: 4, maxTotalBytes: 8 * keyBytes, maxSetsPerOwner: 4 } })
+  for (let set = 0; set < 4; set++) t.ok(await uploadKeys(alone, '203.0.113.7'))
+  t.equal(alone.keys.size, 4)
+})

@@ -39,6 +39,8 @@ const MOST_UPLOAD_LIMITS = 2
 const LEAST_UPLOAD_RATE = 8
 /** Incomplete sets of a network, in those of one owner. */
 const NETWORK_FACTOR = 4
+/** Part of the store that one network takes at most, unless a single owner may have more. */
+const NETWORK_SHARE = 0.75
 /** Seconds after which a client may try again when the store is full. */
 const FULL_RETRY_SECONDS = 60
 const UPLOAD_RETRY_SECONDS = 10
@@ -114,13 +116,15 @@ export class KeyStore {
   }
 
   /**
-   * Announces a key set. If the store is full, complete sets of the same owner are removed, the least
-   * recently used first.
+   * Announces a key set. If the store is full, or the network has its share of it, complete sets of the same
+   * owner are removed, the least recently used first.
    *
    * @param owner for whom limits count the set
    * @param network of several owners that one host may pose as; it has `NETWORK_FACTOR` times the uploads
+   *   and `NETWORK_SHARE` of the store
    * @returns its id
-   * @throws TOO_LARGE; TOO_BUSY when the store has no room, or the owner too many uploads under way
+   * @throws TOO_LARGE; TOO_BUSY when the store has no room for the network, or the owner or the network has
+   *   too many uploads under way
    */
   async create(
     keySet: NewKeySet,
@@ -128,7 +132,7 @@ export class KeyStore {
     network = owner,
   ): Promise<{ id: string; record: KeySetRecord }> {
     this.#requireFewUploads(owner, network)
-    const surplus = this.#roomFor(keySet.bytes, owner)
+    const surplus = this.#roomFor(keySet.bytes, owner, network)
     const id = randomBytes(32).toString('base64url')
     const announced = this.#now()
     const expires = announced + this.#limits.uploadMilliseconds
@@ -288,7 +292,7 @@ export class KeyStore {
    *
    * @throws TOO_LARGE, TOO_BUSY
    */
-  #roomFor(bytes: number, owner: string): string[] {
+  #roomFor(bytes: number, owner: string, network: string): string[] {
     const { maxSets, maxSetBytes, maxTotalBytes } = this.#limits
     if (bytes > maxSetBytes) {
       throw new PolyVeilError('TOO_LARGE', `A key set of ${bytes} bytes is larger than ${maxSetBytes}`, {
@@ -296,19 +300,35 @@ export class KeyStore {
         maxBytes: maxSetBytes,
       })
     }
-    let sets = this.size + 1
-    let total = this.reservedBytes + bytes
-    const going: string[] = []
+    const all = [...this.#records.values()]
+    const ofNetwork = all.filter((record) => record.network === network)
+    const forNetwork = this.#limitsOfNetwork()
+    const fits = (going: readonly KeySetRecord[]): boolean =>
+      isWithin(all, going, bytes, { maxSets, maxBytes: maxTotalBytes }) &&
+      isWithin(ofNetwork, going, bytes, forNetwork)
+    const names: string[] = []
+    const going: KeySetRecord[] = []
     for (const [name, record] of this.#byUse(owner)) {
-      if (sets <= maxSets && total <= maxTotalBytes) break
-      going.push(name)
-      sets--
-      total -= record.bytes
+      if (fits(going)) break
+      names.push(name)
+      going.push(record)
     }
-    if (sets <= maxSets && total <= maxTotalBytes) return going
-    throw new PolyVeilError('TOO_BUSY', 'The server holds as many key sets as it can', {
-      retryAfter: FULL_RETRY_SECONDS,
-    })
+    if (fits(going)) return names
+    throw new PolyVeilError(
+      'TOO_BUSY',
+      isWithin(all, going, bytes, { maxSets, maxBytes: maxTotalBytes })
+        ? 'The network of this address has as many key sets as it may'
+        : 'The server holds as many key sets as it can',
+      { retryAfter: FULL_RETRY_SECONDS },
+    )
+  }
+
+  #limitsOfNetwork(): Room {
+    const { maxSets, maxTotalBytes, maxSetsPerOwner, maxBytesPerOwner } = this.#limits
+    return {
+      maxSets: Math.max(Math.ceil(NETWORK_SHARE * maxSets), maxSetsPerOwner),
+      maxBytes: Math.max(NETWORK_SHARE * maxTotalBytes, maxBytesPerOwner),
+    }
   }
 
   /**
@@ -370,6 +390,23 @@ export class KeyStore {
     await this.#files.remove(name)
     this.#log.info({ keySet: loggedName(name), reason }, 'Deleted a key set')
   }
+}
+
+interface Room {
+  readonly maxSets: number
+  readonly maxBytes: number
+}
+
+/** Whether a further set of `bytes` bytes has room beside those of `sets` that stay. */
+function isWithin(
+  sets: readonly KeySetRecord[],
+  going: readonly KeySetRecord[],
+  bytes: number,
+  { maxSets, maxBytes }: Room,
+): boolean {
+  const total = (records: readonly KeySetRecord[]): number =>
+    records.reduce((sum, record) => sum + record.bytes, 0)
+  return sets.length - going.length < maxSets && total(sets) - total(going) + bytes <= maxBytes
 }
 
 /** Name of a key set in files, logs and caches: the hash of its id, which does not give access to the set. */
