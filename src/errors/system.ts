@@ -22,6 +22,12 @@ const TROUBLES: Readonly<Record<string, string>> = {
   ELOOP: 'is a link that leads to itself',
 }
 
+const HARD_LINK_CODES = ['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP']
+
+/** Whether a file system without hard links refused to make one. Linux says EPERM. */
+const lacksHardLinks = (cause: unknown): boolean =>
+  isSystemError(cause) && cause.syscall === 'link' && HARD_LINK_CODES.includes(cause.code)
+
 /**
  * The reason why a file cannot be used, as the end of a sentence: "does not exist (ENOENT)".
  *
@@ -30,5 +36,8 @@ const TROUBLES: Readonly<Record<string, string>> = {
 export function fileTrouble(cause: unknown): string {
   const code = (cause as { code?: unknown } | undefined)?.code
   if (typeof code !== 'string') return 'cannot be used'
+  if (lacksHardLinks(cause)) {
+    return `lies on a file system without hard links, such as FAT or a network share; choose another place (${code})`
+  }
   return `${TROUBLES[code] ?? 'cannot be used'} (${code})`
 }

@@ -14,14 +14,20 @@ export async function readIfPresent(directory: string, name: string): Promise<Ui
   }
 }
 
-/** Writes a file atomically; replaces an existing one. */
+/** Makes a directory that only its owner may use, unless it exists. */
+export async function makeDirectory(directory: string): Promise<void> {
+  await mkdir(directory, { recursive: true, mode: 0o700 })
+}
+
+/** Writes a file atomically; replaces an existing one. The directory must exist. */
 export async function replaceFile(directory: string, name: string, bytes: Uint8Array): Promise<void> {
   const temporary = await writeTemporary(directory, name, bytes)
   await rename(temporary, join(directory, name))
 }
 
 /**
- * Writes a file atomically, also between processes, unless it exists.
+ * Writes a file atomically, also between processes, unless it exists. The directory must exist, and its file
+ * system must have hard links.
  *
  * @returns the contents of the file afterwards
  */
@@ -78,7 +84,6 @@ export async function removeAbandoned(directory: string, isOwn: (name: string) =
 }
 
 async function writeTemporary(directory: string, name: string, bytes: Uint8Array): Promise<string> {
-  await mkdir(directory, { recursive: true, mode: 0o700 })
   const path = join(directory, `${name}.${crypto.randomUUID()}.part`)
   try {
     await writeFile(path, bytes, { mode: 0o600, flag: 'wx', flush: true })

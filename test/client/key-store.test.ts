@@ -12,6 +12,8 @@ import {
 import { join } from 'node:path'
 import t from 'tap'
 import { directoryKeyStore, indexedDbKeyStore, memoryKeyStore } from '../../src/client/index.ts'
+import { fileTrouble } from '../../src/errors/index.ts'
+import { addFile, makeDirectory, replaceFile } from '../../src/files/atomic.ts'
 import { sealFrame } from '../../src/wire/frame.ts'
 import { behaves, secret, text } from './key-store-behaviour.ts'
 
@@ -271,4 +273,68 @@ t.test('a passphrase of another type makes no store', async (t) => {
     t.throws(() => directoryKeyStore(path, options), { code: 'CONFIG_INVALID', message: /must be a string/ })
   }
   t.notOk(existsIn(path))
+})
+
+t.test('an open store notices that its directory was deleted or replaced', async (t) => {
+  for (const passphrase of [undefined, 'correct horse']) {
+    const path = join(t.testdir({}), passphrase ?? 'plain')
+    const store = directoryKeyStore(path, { passphrase })
+    await store.put('a', secret)
+    rmSync(path, { recursive: true })
+    t.equal(await store.get('a'), undefined)
+    t.strictSame(await store.names(), [])
+    t.strictSame(await store.add('b', Uint8Array.of(1)), Uint8Array.of(1), 'a new store')
+    const reopened = directoryKeyStore(path, { passphrase })
+    t.strictSame(await reopened.names(), ['b'], 'which others can read')
+
+    rmSync(path, { recursive: true })
+    await directoryKeyStore(path, { passphrase: 'another' }).put('c', secret)
+    const files = readdirSync(path).sort()
+    await t.rejects(store.put('d', secret), { code: 'CONFIG_INVALID' })
+    t.strictSame(readdirSync(path).sort(), files, 'nothing is written to the store of another')
+  }
+})
+
+t.test('an entry is not written where its store has just been deleted', async (t) => {
+  const path = join(t.testdir({}), 'keys')
+  await makeDirectory(path)
+  rmSync(path, { recursive: true })
+  await t.rejects(addFile(path, 'a.entry', secret), { code: 'ENOENT' })
+  await t.rejects(replaceFile(path, 'a.entry', secret), { code: 'ENOENT' })
+})
+
+t.test('a damaged check value is told from a wrong passphrase', async (t) => {
+  const path = t.testdir()
+  const open = (passphrase: string) => directoryKeyStore(path, { passphrase })
+  await open('correct horse').put('a', secret)
+  writeFileSync(join(path, 'store.check'), 'damaged')
+  await t.rejects(open('correct horse').get('a'), {
+    code: 'CONFIG_INVALID',
+    message: /store\.check is damaged.*delete store\.check/,
+  })
+  await t.rejects(open('wrong').get('a'), {
+    message: /passphrase of the key store is wrong, or the store is dam/,
+  })
+  rmSync(join(path, 'store.check'))
+  t.equal(text(await open('correct horse').get('a')), text(secret))
+  await t.rejects(open('wrong').get('a'), { message: /passphrase of the key store is wrong/ })
+})
+
+t.test('a new store takes no key file that it has not made', async (t) => {
+  const path = t.testdir({ 'store.key': 'x'.repeat(32) })
+  await t.rejects(directoryKeyStore(path).put('a', secret), {
+    code: 'CONFIG_INVALID',
+    message: /There is a file store\.key/,
+  })
+  t.strictSame(readdirSync(path), ['store.key'])
+  const other = t.testdir({ 'store.key': 'x'.repeat(32) })
+  await t.rejects(directoryKeyStore(other, { passphrase: 'correct horse' }).put('a', secret), {
+    message: /There is a file store\.key/,
+  })
+})
+
+t.test('a file system without hard links is named', async (t) => {
+  const refused = (syscall: string) => Object.assign(new Error('refused'), { code: 'EPERM', syscall })
+  t.match(fileTrouble(refused('link')), /without hard links, such as FAT/)
+  t.match(fileTrouble(refused('open')), /may not be used by this user/)
 })

@@ -11,6 +11,7 @@ export function withDirectoryErrors(path: string, place: EntryPlace): EntryPlace
     }
   }
   return {
+    make: () => told(place.make()),
     get: (name) => told(place.get(name)),
     put: (name, bytes) => told(place.put(name, bytes)),
     add: (name, bytes) => told(place.add(name, bytes)),

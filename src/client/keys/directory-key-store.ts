@@ -19,6 +19,9 @@ export interface DirectoryKeyStoreOptions {
  * encrypted disk, or set a passphrase. The first use of the directory decides which. File names reveal
  * nothing of the entries.
  *
+ * A store notices when its directory is deleted or replaced: its entries are gone, and the next entry makes a
+ * new store.
+ *
  * All methods throw CONFIG_INVALID when the passphrase is missing, wrong or not expected, or an entry is
  * damaged. Nothing is written under a wrong passphrase.
  *
@@ -38,6 +41,7 @@ export function directoryKeyStore(path: string, { passphrase }: DirectoryKeyStor
 function directory(path: string): EntryPlace {
   const files = () => import('../../files/atomic.ts')
   return {
+    make: async () => (await files()).makeDirectory(path),
     get: async (name) => (await files()).readIfPresent(path, name),
     put: async (name, bytes) => (await files()).replaceFile(path, name, bytes),
     add: async (name, bytes) => (await files()).addFile(path, name, bytes),

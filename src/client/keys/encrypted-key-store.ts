@@ -4,7 +4,7 @@ import type { EntryCipher } from './cipher.ts'
 import { type EntryPlace, entryFile, isEntryFile } from './entry-place.ts'
 import type { KeyStore } from './key-store.ts'
 import { oldEntry, oldEntryFile, oldSecretKeyNames } from './old-entries.ts'
-import { openStore } from './store-cipher.ts'
+import { isSameStore, type OpenedStore, openStore } from './store-cipher.ts'
 
 /**
  * A store that encrypts entries with AES-256-GCM and keeps them in a place for bytes. File names reveal
@@ -22,13 +22,18 @@ import { openStore } from './store-cipher.ts'
  */
 export function encryptedKeyStore(place: EntryPlace, passphrase: string | undefined): KeyStore {
   requirePassphrase(passphrase)
-  let opened: Promise<EntryCipher | undefined> | undefined
+  let opened: Promise<OpenedStore | undefined> | undefined
   // Stores are opened one at a time, since scrypt takes a second and 128 MB. A failure, such as a wrong
-  // passphrase, is not cached.
-  const open = (asked: string | undefined, make: boolean): Promise<EntryCipher | undefined> => {
+  // passphrase, is not cached. An opened store is looked for again at each use: someone may have deleted it,
+  // and entries without their header and key could not be read again.
+  const open = async (asked: string | undefined, make: boolean): Promise<EntryCipher | undefined> => {
     const before = opened?.catch(() => undefined) ?? Promise.resolve(undefined)
-    opened = before.then((found) => found ?? openStore(place, passphrase, { asked, make }))
-    return opened
+    opened = before.then(async (found) =>
+      found !== undefined && (await isSameStore(place, found))
+        ? found
+        : openStore(place, passphrase, { asked, make }),
+    )
+    return (await opened)?.cipher
   }
   /** @param asked the name of the entry that the caller is about to use */
   const cipher = async (asked: string): Promise<EntryCipher> => (await open(asked, true))!

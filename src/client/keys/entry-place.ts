@@ -1,7 +1,12 @@
 import type { KeyStore } from './key-store.ts'
 
-/** A place that keeps bytes by name without encryption: a directory, or a browser's database. */
+/**
+ * A place that keeps bytes by name without encryption: a directory, or a browser's database. Writing fails
+ * when the place does not exist.
+ */
 export interface EntryPlace extends Omit<KeyStore, 'temporary'> {
+  /** Makes the place unless it exists. */
+  make(): Promise<void>
   /** Deletes what interrupted writes have left, such as a second copy of the store's key. */
   tidy(): Promise<void>
 }

@@ -41,6 +41,8 @@ function database(name: string): EntryPlace {
     put: (key, bytes) => set(key, bytes, entries()),
     delete: (key) => del(key, entries()),
     names: () => keys<string>(entries()),
+    // The database is made at its first use.
+    make: async () => {},
     // Transactions leave nothing behind.
     tidy: async () => {},
     async add(key, bytes) {

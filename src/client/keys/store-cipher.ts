@@ -36,6 +36,12 @@ const headerSchema = z.strictObject({
 })
 type Header = z.infer<typeof headerSchema>
 
+export interface OpenedStore {
+  readonly cipher: EntryCipher
+  /** The check value, which identifies the store: another store in the same place has another one. */
+  readonly check: Uint8Array
+}
+
 export interface OpenOptions {
   /** Whether to make the store if it does not exist. */
   readonly make: boolean
@@ -53,29 +59,38 @@ export interface OpenOptions {
  *
  * @returns undefined when the store does not exist and `make` is false
  * @throws CONFIG_INVALID when the passphrase is wrong, the store is protected otherwise, or its header, key
- *   or check value is damaged or missing
+ *   or check value is damaged or missing; when a new store would use a key file that it has not made
  */
 export async function openStore(
   place: EntryPlace,
   passphrase: string | undefined,
   { make, asked }: OpenOptions,
-): Promise<EntryCipher | undefined> {
+): Promise<OpenedStore | undefined> {
   // Entries are listed before the check value is read: another process writes its check value before any
   // entry.
   const entries = (await place.names()).filter((file) => isEntryFile(file) || isOldEntryFile(file))
   const check = await place.get(CHECK_FILE)
   const isNew = entries.length === 0 && check === undefined
   if (isNew && !make) return undefined
+  if (isNew) await place.make()
   await place.tidy()
   const cipher = await entryCipher(await rawKey(place, passphrase, isNew))
+  const opensEntry = (): Promise<boolean> => opensAnEntry(place, cipher, entries, asked)
   if (check !== undefined) {
-    await requireCheck(cipher, check, passphrase)
-  } else {
-    if (!isNew && !(await opensAnEntry(place, cipher, entries, asked))) throw wrongKey(passphrase)
-    const sealed = await cipher.encrypt(CHECK_FILE, utf8ToBytes(CHECK_TEXT))
-    await requireCheck(cipher, await place.add(CHECK_FILE, sealed), passphrase)
+    if (await isCheck(cipher, check)) return { cipher, check }
+    throw (await opensEntry()) ? damagedCheck() : wrongKey(passphrase)
   }
-  return cipher
+  if (!isNew && !(await opensEntry())) throw wrongKey(passphrase)
+  const sealed = await cipher.encrypt(CHECK_FILE, utf8ToBytes(CHECK_TEXT))
+  const added = await place.add(CHECK_FILE, sealed)
+  if (!(await isCheck(cipher, added))) throw wrongKey(passphrase)
+  return { cipher, check: added }
+}
+
+/** Whether a place still has the store that was opened there: it may have been deleted, or made anew. */
+export async function isSameStore(place: EntryPlace, { check }: OpenedStore): Promise<boolean> {
+  const found = await place.get(CHECK_FILE)
+  return found !== undefined && bytesToHex(found) === bytesToHex(check)
 }
 
 async function rawKey(
@@ -113,15 +128,16 @@ async function opensAnEntry(
   return opensOldEntries(place, cipher, entries, asked)
 }
 
-/** @throws CONFIG_INVALID unless the key decrypts the check value to its fixed text */
-async function requireCheck(
-  cipher: EntryCipher,
-  check: Uint8Array,
-  passphrase: string | undefined,
-): Promise<void> {
+/** Whether a check value is the fixed text under the cipher's key. */
+async function isCheck(cipher: EntryCipher, check: Uint8Array): Promise<boolean> {
   const found = await cipher.decrypt(CHECK_FILE, check).catch(() => undefined)
-  if (found === undefined || new TextDecoder().decode(found) !== CHECK_TEXT) throw wrongKey(passphrase)
+  return found !== undefined && new TextDecoder().decode(found) === CHECK_TEXT
 }
+
+const damagedCheck = (): PolyVeilError =>
+  invalid(
+    `The key store's ${CHECK_FILE} is damaged, and its entries are not; delete ${CHECK_FILE}, and it is made anew`,
+  )
 
 const wrongKey = (passphrase: string | undefined): PolyVeilError =>
   passphrase === undefined
@@ -143,8 +159,15 @@ async function header(place: EntryPlace, passphrase: string | undefined, isNew: 
         ? { kind: 'keyFile' }
         : { kind: 'passphrase', salt: bytesToHex(randomBytes(SALT_BYTES)), ...SCRYPT_COST },
   }
+  // A header is written before its key, so that a key without a header is not of this store.
+  const keyBefore = await place.get(KEY_FILE)
   const found = await place.get(HEADER_FILE)
   if (found === undefined && !isNew) throw missing(HEADER_FILE)
+  if (found === undefined && keyBefore !== undefined) {
+    throw invalid(
+      `There is a file ${KEY_FILE}, and no key store that it belongs to; move it, or choose another place`,
+    )
+  }
   const bytes = found ?? (await place.add(HEADER_FILE, utf8ToBytes(`${JSON.stringify(fresh)}\n`)))
   return parseHeader(new TextDecoder().decode(bytes))
 }

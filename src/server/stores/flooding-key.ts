@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { PolyVeilError } from '../../errors/index.ts'
-import { addFile, readIfPresent, removeAbandoned } from '../../files/atomic.ts'
+import { addFile, makeDirectory, readIfPresent, removeAbandoned } from '../../files/atomic.ts'
 import { FLOODING_KEY_BYTES, newFloodingKey } from '../../he-ops/flooding.ts'
 
 const FILE = 'flooding.key'
@@ -15,6 +15,7 @@ const FILE = 'flooding.key'
 export async function loadFloodingKey(directory: string): Promise<Uint8Array> {
   const path = join(directory, FILE)
   try {
+    await makeDirectory(directory)
     await removeAbandoned(directory, (name) => name === FILE)
     // When two services start at once, the second takes the key of the first.
     const key = (await readIfPresent(directory, FILE)) ?? (await addFile(directory, FILE, newFloodingKey()))
