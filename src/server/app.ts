@@ -29,6 +29,8 @@ export interface AppOptions {
   readonly security: SecurityOptions
   /** The server ends an inference whose client is silent in a refresh round for this long; default 60. */
   readonly roundTimeoutSeconds?: number
+  /** The server ends an inference so long after its query; default 60. */
+  readonly maxInferenceMinutes?: number
   /** Proxies whose `X-Forwarded-For` the server trusts, as Fastify takes them; by default none. */
   readonly trustProxy?: TrustedProxies
   readonly logger: FastifyBaseLogger
@@ -46,6 +48,7 @@ export async function buildApp({
   engine,
   security,
   roundTimeoutSeconds = 60,
+  maxInferenceMinutes = 60,
   trustProxy = false,
   logger,
 }: AppOptions): Promise<App> {
@@ -65,7 +68,10 @@ export async function buildApp({
     models,
     keys,
     engine,
-    inferences: new InferenceRegistry(timeouts(roundTimeoutSeconds * 1000)),
+    inferences: new InferenceRegistry({
+      client: timeouts(roundTimeoutSeconds * 1000),
+      total: maxInferenceMinutes * 60_000,
+    }),
     metrics: new Metrics(),
   }
   useConnections(app)
@@ -91,8 +97,14 @@ export async function buildApp({
   return app
 }
 
+/** A client may fetch a tensor and send its reply twice, and pause in between. */
+const STALLED_ATTEMPTS = 2
+
 /** While a request of the client is open, the timeout is at least the time that one request may take. */
-const timeouts = (absent: number): Timeouts => ({ absent, present: Math.max(absent, REQUEST_MILLISECONDS) })
+function timeouts(absent: number): Timeouts {
+  const present = Math.max(absent, REQUEST_MILLISECONDS)
+  return { absent, present, stalled: STALLED_ATTEMPTS * (absent + 2 * present) }
+}
 
 function sweepExpiredKeys(app: App, keys: KeyStore): void {
   const sweep = (): void => {

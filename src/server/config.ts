@@ -72,6 +72,12 @@ export const configSchema = z.strictObject({
   roundTimeoutSeconds: whole(1, 86_400)
     .default(60)
     .describe('time that a client may be silent in a refresh round before its inference ends'),
+  maxInferenceMinutes: z.coerce
+    .number()
+    .positive()
+    .max(24 * 60)
+    .default(60)
+    .describe('time after its query when an inference ends, finished or not'),
   shutdownSeconds: whole(1, 3600).default(60).describe('time that running inferences get at shutdown'),
   logLevel: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])

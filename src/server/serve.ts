@@ -43,6 +43,7 @@ export async function startServer(
     engine,
     security: config,
     roundTimeoutSeconds: config.roundTimeoutSeconds,
+    maxInferenceMinutes: config.maxInferenceMinutes,
     trustProxy: config.trustProxy,
     logger,
   })

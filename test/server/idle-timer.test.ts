@@ -5,7 +5,7 @@ import { ReplyCache } from '../../src/server/inference/reply-cache.ts'
 
 t.test('silence is noticed while somebody is expected, and is longer for who is there', async (t) => {
   let silences = 0
-  const attendance = new IdleTimer({ absent: 60, present: 400 }, () => silences++)
+  const attendance = new IdleTimer({ absent: 60, present: 400, stalled: 10_000 }, () => silences++)
   await sleep(150)
   t.equal(silences, 0, 'nobody is expected')
   attendance.expect(true)
@@ -22,6 +22,28 @@ t.test('silence is noticed while somebody is expected, and is longer for who is 
   attendance.enter()
   await sleep(600)
   t.equal(silences, 2, 'somebody came and got stuck')
+})
+
+t.test('requests alone do not hold a place for ever', async (t) => {
+  let ends = 0
+  const timer = new IdleTimer({ absent: 200, present: 200, stalled: 300 }, () => ends++)
+  timer.expect(true)
+  for (let request = 0; request < 5; request++) {
+    await sleep(50)
+    timer.enter()()
+  }
+  t.equal(ends, 0)
+  timer.expect(true)
+  for (let request = 0; request < 5; request++) {
+    await sleep(50)
+    timer.enter()()
+  }
+  t.equal(ends, 0, 'a step of the inference prolongs it')
+  await sleep(80)
+  t.equal(ends, 1)
+  timer.expect(false)
+  await sleep(250)
+  t.equal(ends, 1, 'an inference that has ended stays so')
 })
 
 t.test('answers are kept while there is room; the oldest go', async (t) => {

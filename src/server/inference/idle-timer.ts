@@ -4,29 +4,40 @@ export interface Timeouts {
   readonly absent: number
   /** Limit while a request of the client is open: its body or its answer may be stalled on the network. */
   readonly present: number
+  /**
+   * Limit between two steps of the inference while the client has to act, whatever requests it makes:
+   * requests alone would let it hold its place for ever.
+   */
+  readonly stalled: number
 }
 
-/** Calls back when a client that has to act opens and closes no request for too long. */
+/** Calls back when a client that has to act makes no request for too long, or requests and no progress. */
 export class IdleTimer {
   readonly #timeouts: Timeouts
   readonly #onSilence: () => void
   #expected = false
   #present = 0
-  #timer: NodeJS.Timeout | undefined
+  #silence: NodeJS.Timeout | undefined
+  #stall: NodeJS.Timeout | undefined
 
   /**
-   * @param onSilence called when the client has to act and its last request opened or closed longer ago than
-   *   the limit
+   * @param onSilence called when the client has to act, and either its last request opened or closed longer
+   *   ago than the limit, or the last step of the inference is longer ago than its limit
    */
   constructor(timeouts: Timeouts, onSilence: () => void) {
     this.#timeouts = timeouts
     this.#onSilence = onSilence
   }
 
-  /** Sets whether the client has to act. */
+  /**
+   * Sets whether the client has to act. Called at each step of the inference: a round begins or is over, or
+   * the inference ends.
+   */
   expect(expected: boolean): void {
     this.#expected = expected
     this.#arm()
+    clearTimeout(this.#stall)
+    if (expected) this.#stall = setTimeout(this.#onSilence, this.#timeouts.stalled).unref()
   }
 
   /** Notes that a request of the client is open. @returns a function to call when it closes */
@@ -40,9 +51,9 @@ export class IdleTimer {
   }
 
   #arm(): void {
-    clearTimeout(this.#timer)
+    clearTimeout(this.#silence)
     if (!this.#expected) return
     const { absent, present } = this.#timeouts
-    this.#timer = setTimeout(this.#onSilence, this.#present > 0 ? present : absent).unref()
+    this.#silence = setTimeout(this.#onSilence, this.#present > 0 ? present : absent).unref()
   }
 }

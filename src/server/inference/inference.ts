@@ -24,6 +24,14 @@ export const inferenceSchema = z
 
 export type InferenceSnapshot = z.infer<typeof inferenceSchema>
 
+/** Times in milliseconds after which an inference is cancelled. */
+export interface InferenceLimits {
+  /** Limits on the client while the inference waits for it. */
+  readonly client: Timeouts
+  /** Limit from the query on. */
+  readonly total: number
+}
+
 export interface InferenceOptions {
   readonly id: string
   readonly model: string
@@ -33,8 +41,7 @@ export interface InferenceOptions {
   /** Encodes an output of the engine as the bytes that the client gets. */
   readonly encode: (inference: Inference, output: EngineOutput) => SentAnswer
   readonly cache: ReplyCache
-  /** Limits on the client's silence while the inference waits for it; then the inference ends. */
-  readonly timeouts: Timeouts
+  readonly limits: InferenceLimits
 }
 
 /** State of one inference: progress, refresh rounds and cancellation. */
@@ -48,6 +55,7 @@ export class Inference {
   readonly #total: number
   readonly #begun = performance.now()
   readonly #cancellation = new AbortController()
+  readonly #limit: NodeJS.Timeout
   #ended: number | undefined
   #state: InferenceState = 'waiting'
   #done = 0
@@ -56,12 +64,13 @@ export class Inference {
   #waiting = 0
   #change = Promise.withResolvers<void>()
 
-  constructor({ id, model, keySet, rounds, encode, cache, timeouts }: InferenceOptions) {
+  constructor({ id, model, keySet, rounds, encode, cache, limits }: InferenceOptions) {
     this.id = id
     this.model = model
     this.keySet = keySet
     this.#total = rounds
-    this.idleTimer = new IdleTimer(timeouts, () => this.cancel())
+    this.idleTimer = new IdleTimer(limits.client, () => this.cancel())
+    this.#limit = setTimeout(() => this.cancel(), limits.total).unref()
     this.rounds = new RoundMailbox({
       encode: (output) => encode(this, output),
       rounds,
@@ -112,6 +121,7 @@ export class Inference {
       this.#round = this.#total
     }
     this.idleTimer.expect(false)
+    clearTimeout(this.#limit)
     // Clients may still fetch the outputs of an inference that is done, and of no other.
     if (state !== 'done') this.rounds.clear()
     this.#announce()

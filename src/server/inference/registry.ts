@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { PolyVeilError } from '../../errors/index.ts'
 import { conflict } from '../problems/http-error.ts'
-import type { Timeouts } from './idle-timer.ts'
-import { Inference, type InferenceOptions, type InferenceState } from './inference.ts'
+import { Inference, type InferenceLimits, type InferenceOptions, type InferenceState } from './inference.ts'
 import { ReplyCache } from './reply-cache.ts'
 
 // Ended inferences are kept for this long, so that clients that watch them learn how they ended.
@@ -20,11 +19,10 @@ export type NewInference = Pick<InferenceOptions, 'model' | 'keySet' | 'rounds' 
 export class InferenceRegistry {
   readonly #inferences = new Map<string, Inference>()
   readonly #cache = new ReplyCache(ANSWER_BYTES)
-  readonly #timeouts: Timeouts
+  readonly #limits: InferenceLimits
 
-  /** @param timeouts limits on the silence of a client in a refresh round */
-  constructor(timeouts: Timeouts) {
-    this.#timeouts = timeouts
+  constructor(limits: InferenceLimits) {
+    this.#limits = limits
   }
 
   /** @throws CONFIG_INVALID (409) when an inference of that id is under way */
@@ -38,7 +36,7 @@ export class InferenceRegistry {
       ...options,
       id,
       cache: this.#cache,
-      timeouts: this.#timeouts,
+      limits: this.#limits,
     })
     // The map is in the order in which the inferences began.
     this.#inferences.set(id, inference)

@@ -192,6 +192,20 @@ t.test('a client that vanishes: the inference ends, and the engine is free for o
   t.ok((await client.classify()) < CLOSE, 'gone in the last round')
 })
 
+t.test('a client that asks and never replies loses its place in the end', async (t) => {
+  const { client } = await session(t, { roundTimeoutSeconds: 60, maxInferenceMinutes: 2 / 60 })
+  const first = await client.begin()
+  const asked = performance.now()
+  const asks = () => client.output(first.json.id, 0)
+  let answer = await asks()
+  while (answer.status === 200 && performance.now() - asked < 60_000) {
+    await sleep(50)
+    answer = await asks()
+  }
+  isProblem(t, answer, 404, 'INFERENCE_UNKNOWN')
+  t.match((await client.request('GET', `v2/inferences/${first.json.id}`)).json, { state: 'cancelled' })
+})
+
 t.test('who is slow but there is waited for', async (t) => {
   // Long enough for a busy machine to begin an answer, and shorter than sending it takes.
   const { client } = await session(t, { roundTimeoutSeconds: 3 })
