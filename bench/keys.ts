@@ -161,7 +161,7 @@ async function checkRotation(
     })
     return halves
   })
-  const { real: found } = key.decryptPeriodic({ c0, c1 }, level, SCALE, count)
+  const { real: found } = await key.decryptPeriodic({ c0, c1 }, level, SCALE, count)
   check(
     found.every((value, s) => Math.abs(value - slots[(s + step) % count]) < 1e-3),
     `rotation by ${step}`,

@@ -20,6 +20,7 @@ export { decodeSecretKey, encodeSecretKey, secretKeyParameters } from './secret-
 export { type ByteSource, bytesSource, readExactly } from './source.ts'
 export { maskedSpec, querySpec, refreshedSpec, responseSpec } from './specs.ts'
 export {
+  decodeFullTensor,
   decodeTensor,
   encodeTensor,
   levelShape,

@@ -162,11 +162,17 @@ function writeLimbs(
  *   zero
  */
 export function readRlwe(shape: PolynomialShape, bytes: Uint8Array, seeded: boolean): Rlwe {
+  if (!seeded) return readFullRlwe(shape, bytes)
   const length = polynomialBytes(shape)
   const c0 = readPolynomial(shape, bytes.subarray(0, length))
-  const second = bytes.subarray(length)
-  if (seeded) return { c0, seed: readSeed(second) }
-  const c1 = readPolynomial(shape, second)
+  return { c0, seed: readSeed(bytes.subarray(length)) }
+}
+
+/** Reads a pair of two polynomials, as `readRlwe` does. */
+export function readFullRlwe(shape: PolynomialShape, bytes: Uint8Array): FullRlwe {
+  const length = polynomialBytes(shape)
+  const c0 = readPolynomial(shape, bytes.subarray(0, length))
+  const c1 = readPolynomial(shape, bytes.subarray(length))
   requireSecond(c1)
   return { c0, c1 }
 }

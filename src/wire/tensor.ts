@@ -3,12 +3,14 @@ import { PolyVeilError } from '../errors/index.ts'
 import { FRAME_DIGEST_BYTES, FRAME_HEADER_BYTES, type FrameHeader, openFrame, writeFrame } from './frame.ts'
 import type { PolynomialShape } from './polynomial.ts'
 import {
+  type FullRlwe,
   isSeeded,
   type PackedFullRlwe,
   type PackedRlwe,
   packedFullRlwe,
   packedRlwe,
   type Rlwe,
+  readFullRlwe,
   readRlwe,
   rlweBytes,
   writeRlwe,
@@ -85,6 +87,20 @@ export function encodeTensor(
 export function decodeTensor(parameters: CkksParameters, spec: TensorSpec, frame: Uint8Array): Rlwe[] {
   const shape = levelShape(parameters, spec.level)
   return pairsOf(parameters, spec, frame).map((bytes) => readRlwe(shape, bytes, spec.seeded))
+}
+
+/**
+ * Reads a tensor whose pairs have two polynomials, as `decodeTensor` does.
+ *
+ * @param spec of a tensor that is not seeded
+ */
+export function decodeFullTensor(
+  parameters: CkksParameters,
+  spec: TensorSpec,
+  frame: Uint8Array,
+): FullRlwe[] {
+  const shape = levelShape(parameters, spec.level)
+  return pairsOf(parameters, spec, frame).map((bytes) => readFullRlwe(shape, bytes))
 }
 
 /**

@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os'
+import type { SecretKey } from 'node-seal'
 import { type Circuit, type Manifest, manifestOf } from '../../circuit/index.ts'
 import { digitSize } from '../../circuit/parameters/parameters.ts'
 import { KeyRing, LocalModel, memoryKeyStore, refreshBytes } from '../../client/index.ts'
@@ -12,6 +13,7 @@ import {
   generateNativeKeys,
   loadKeySet,
   loadSeal,
+  loadSecretKey,
   type SealContext,
 } from '../../he-ops/index.ts'
 import { SimdEngine } from '../../he-ops/simd/index.ts'
@@ -147,10 +149,19 @@ async function evaluationKeys(
 ): Promise<EvaluationKeys> {
   if (digitSize(context.parameters) === 1) return loadKeySet(context, keySet, galoisElements)
   await verifyKeySet(context.parameters, keySet)
-  const secretKey = (await ring.unlock(context.parameters)).loadInto(context)
+  const secretKey = await secretKeyIn(context, ring)
   try {
     return generateNativeKeys(context, secretKey, galoisElements)
   } finally {
     secretKey.delete()
+  }
+}
+
+async function secretKeyIn(context: SealContext, ring: KeyRing): Promise<SecretKey> {
+  const secret = (await ring.unlock(context.parameters)).copySecret()
+  try {
+    return loadSecretKey(context, secret)
+  } finally {
+    secret.fill(0)
   }
 }

@@ -2,8 +2,6 @@ import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import type { ClientKey } from '../../he-ops/client/client-key.ts'
 import { createClientKey, sampleSecretKey } from '../../he-ops/client/create.ts'
-import { RestrictedContexts } from '../../he-ops/seal/restricted-contexts.ts'
-import { loadSeal } from '../../he-ops/seal/runtime.ts'
 import { decodeSecretKey, encodeSecretKey } from '../../wire/index.ts'
 import { secretKeyEntry } from '../keys/entry-names.ts'
 import { fingerprintOf } from '../keys/key-book.ts'
@@ -50,19 +48,13 @@ export class KeyRing {
   }
 
   async #load(parameters: CkksParameters): Promise<ClientKey> {
-    const contexts = new RestrictedContexts(await loadSeal(), parameters)
-    try {
-      const name = secretKeyEntry(parameters.digest)
-      const frame =
-        (await this.#store.get(name)) ?? (await this.#store.add(name, await newSecretKey(contexts)))
-      const secret = decodeSecretKey(parameters, frame)
-      const fingerprint = fingerprintOf(frame)
-      frame.fill(0)
-      return createClientKey(contexts, secret, fingerprint)
-    } catch (error) {
-      contexts.delete()
-      throw error
-    }
+    const name = secretKeyEntry(parameters.digest)
+    const frame =
+      (await this.#store.get(name)) ?? (await this.#store.add(name, await newSecretKey(parameters)))
+    const secret = decodeSecretKey(parameters, frame)
+    const fingerprint = fingerprintOf(frame)
+    frame.fill(0)
+    return createClientKey(parameters, secret, fingerprint)
   }
 
   /**
@@ -90,9 +82,9 @@ export class KeyRing {
   }
 }
 
-async function newSecretKey(contexts: RestrictedContexts): Promise<Uint8Array> {
-  const secret = await sampleSecretKey(contexts)
-  const frame = encodeSecretKey(contexts.parameters, secret)
+async function newSecretKey(parameters: CkksParameters): Promise<Uint8Array> {
+  const secret = await sampleSecretKey(parameters)
+  const frame = encodeSecretKey(parameters, secret)
   secret.fill(0)
   return frame
 }

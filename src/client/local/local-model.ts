@@ -6,7 +6,7 @@ import { canRefresh } from '../../he-ops/client/create.ts'
 import type { ComplexSlots } from '../../he-ops/encoding/decode-periodic.ts'
 import type { PreprocessedImage } from '../../preprocessing/index.ts'
 import {
-  decodeTensor,
+  decodeFullTensor,
   encodeTensor,
   maskedSpec,
   openFullTensor,
@@ -152,9 +152,9 @@ export class LocalModel {
     { fullPrecision = false }: DecryptOptions = {},
   ): Promise<Float64Array[]> {
     const spec = responseSpec(this.manifest)
-    const [pair] = decodeTensor(this.parameters, spec, frame)
+    const [pair] = decodeFullTensor(this.parameters, spec, frame)
     const key = await this.#keys.unlockExisting(this.parameters)
-    const answer = key.decryptPeriodic(pair, spec.level, spec.scale, answerPeriod(this.manifest))
+    const answer = await key.decryptPeriodic(pair, spec.level, spec.scale, answerPeriod(this.manifest))
     const logits = this.#logits(answer)
     return fullPrecision ? logits : logits.map((row) => roundLogits(row, this.manifest.output))
   }

@@ -1,7 +1,5 @@
-import type { SecretKey } from 'node-seal'
-import type { PackedFullRlwe, PackedRlwe, Rlwe, SeededRlwe } from '../../wire/index.ts'
+import type { FullRlwe, PackedFullRlwe, PackedRlwe, Polynomial, SeededRlwe } from '../../wire/index.ts'
 import type { ComplexSlots } from '../encoding/decode-periodic.ts'
-import type { SealContext } from '../seal/context.ts'
 
 /** A client's secret key in use. After `delete` every other method throws INTERNAL. */
 export interface ClientKey {
@@ -25,7 +23,7 @@ export interface ClientKey {
    * @param pair checked by `decodeTensor`, at `level`
    * @param period a power of two, at most N / 2
    */
-  decryptPeriodic(pair: Rlwe, level: number, scale: number, period: number): ComplexSlots
+  decryptPeriodic(pair: FullRlwe, level: number, scale: number, period: number): Promise<ComplexSlots>
   /**
    * Decrypts masked ciphertexts to integers, exactly, and encrypts these integers anew.
    *
@@ -42,8 +40,8 @@ export interface ClientKey {
    * @param galoisElements of the keys, in any order
    */
   keySet(galoisElements: readonly number[]): AsyncGenerator<Uint8Array, void, undefined>
-  /** The secret key in a node-seal context of all primes; the caller deletes both. */
-  loadInto(context: SealContext): SecretKey
+  /** A copy of the secret key: residues modulo all primes, in NTT form. The caller overwrites it. */
+  copySecret(): Polynomial
   /** Overwrites the secret key and frees its memory. */
   delete(): void
 }

@@ -1,38 +1,39 @@
 import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
 import { engineNameFor } from '../../schedule/engine-name.ts'
 import type { Polynomial } from '../../wire/index.ts'
-import type { RestrictedContexts } from '../seal/restricted-contexts.ts'
+import { sampleSecret } from '../simd/encryption/sample-secret.ts'
 import type { ClientKey } from './client-key.ts'
-import { sampleByKernels, sampleBySeal } from './sample-secret.ts'
-import { SealClientKey } from './seal-key.ts'
 import { SimdClientKey } from './simd-key.ts'
 
+// node-seal has megabytes, and is loaded only where a prime is too large for the kernels.
+
 const usesKernels = (parameters: CkksParameters): boolean => engineNameFor(parameters) === 'simd'
+
+const sealKey = () => import('./seal-key.ts')
 
 /**
  * Creates a client key from a secret key.
  *
- * @param contexts of the key's parameters; deleted with the key
  * @param secret residues modulo all primes, in NTT form; overwritten when the key is deleted
  * @param fingerprint identifies the secret key
  */
-export const createClientKey = (
-  contexts: RestrictedContexts,
+export async function createClientKey(
+  parameters: CkksParameters,
   secret: Polynomial,
   fingerprint: string,
-): ClientKey =>
-  usesKernels(contexts.parameters)
-    ? new SimdClientKey(contexts, secret, fingerprint)
-    : new SealClientKey(contexts, secret, fingerprint)
+): Promise<ClientKey> {
+  if (usesKernels(parameters)) return new SimdClientKey(parameters, secret, fingerprint)
+  return (await sealKey()).SealClientKey.create(parameters, secret, fingerprint)
+}
 
 /**
- * Samples a ternary secret key with node-seal, from the platform's CSPRNG.
+ * Samples a ternary secret key, from the platform's CSPRNG.
  *
- * @returns its residues modulo all primes of the contexts' parameters, in NTT form; the caller overwrites
- *   them
+ * @returns its residues modulo all primes, in NTT form; the caller overwrites them
  */
-export const sampleSecretKey = (contexts: RestrictedContexts): Promise<Polynomial> =>
-  usesKernels(contexts.parameters) ? sampleByKernels(contexts) : sampleBySeal(contexts)
+export async function sampleSecretKey(parameters: CkksParameters): Promise<Polynomial> {
+  return usesKernels(parameters) ? sampleSecret(parameters) : (await sealKey()).sampleBySeal(parameters)
+}
 
 /**
  * Whether clients can take part in refresh rounds. The base extension of masked values runs on the kernels,

@@ -1,11 +1,13 @@
 import type { SecretKey } from 'node-seal'
+import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
 import { PolyVeilError } from '../../errors/index.ts'
-import type { PackedRlwe, Polynomial, Rlwe, SeededRlwe } from '../../wire/index.ts'
+import type { FullRlwe, PackedRlwe, Polynomial, SeededRlwe } from '../../wire/index.ts'
 import type { ComplexSlots } from '../encoding/decode-periodic.ts'
 import { createSealContext, type SealContext } from '../seal/context.ts'
 import { decryptPeriodic, encryptSlots } from '../seal/encryptor.ts'
-import { generateKeySet, loadSecretKey } from '../seal/keys/index.ts'
-import type { RestrictedContexts } from '../seal/restricted-contexts.ts'
+import { generateKeySet, generateSecretKey, loadSecretKey, secretPolynomial } from '../seal/keys/index.ts'
+import { RestrictedContexts } from '../seal/restricted-contexts.ts'
+import { loadSeal } from '../seal/runtime.ts'
 import { requireSecret } from '../secret.ts'
 import type { ClientKey } from './client-key.ts'
 
@@ -20,14 +22,19 @@ export class SealClientKey implements ClientKey {
   /** By level of their contexts. */
   readonly #restricted = new Map<number, SecretKey>()
 
-  /**
-   * @param contexts of the key's parameters; deleted with it
-   * @param secret the secret key's residues modulo all primes; overwritten by `delete`
-   */
-  constructor(contexts: RestrictedContexts, secret: Polynomial, fingerprint: string) {
+  private constructor(contexts: RestrictedContexts, secret: Polynomial, fingerprint: string) {
     this.fingerprint = fingerprint
     this.#secret = secret
     this.#contexts = contexts
+  }
+
+  /** @param secret the secret key's residues modulo all primes; overwritten by `delete` */
+  static async create(
+    parameters: CkksParameters,
+    secret: Polynomial,
+    fingerprint: string,
+  ): Promise<SealClientKey> {
+    return new SealClientKey(new RestrictedContexts(await loadSeal(), parameters), secret, fingerprint)
   }
 
   async encryptSlots(
@@ -38,7 +45,7 @@ export class SealClientKey implements ClientKey {
     return encryptSlots(...this.#at(level), vectors, level, scale)
   }
 
-  decryptPeriodic(pair: Rlwe, level: number, scale: number, period: number): ComplexSlots {
+  async decryptPeriodic(pair: FullRlwe, level: number, scale: number, period: number): Promise<ComplexSlots> {
     return decryptPeriodic(...this.#at(level), pair, level, scale, period)
   }
 
@@ -50,7 +57,7 @@ export class SealClientKey implements ClientKey {
     requireSecret(this.#secret)
     const { parameters, seal } = this.#contexts
     const context = createSealContext(seal, parameters, 'highest level')
-    const secretKey = this.loadInto(context)
+    const secretKey = loadSecretKey(context, this.#secret)
     try {
       yield* generateKeySet(
         context,
@@ -63,9 +70,9 @@ export class SealClientKey implements ClientKey {
     }
   }
 
-  loadInto(context: SealContext): SecretKey {
+  copySecret(): Polynomial {
     requireSecret(this.#secret)
-    return loadSecretKey(context, this.#secret)
+    return this.#secret.slice()
   }
 
   delete(): void {
@@ -85,5 +92,28 @@ export class SealClientKey implements ClientKey {
       this.#restricted.set(level, key)
     }
     return [context, key]
+  }
+}
+
+/**
+ * Samples a ternary secret key with node-seal, from the platform's CSPRNG, in a context of all primes.
+ *
+ * @returns residues modulo all primes, in NTT form; the caller overwrites them
+ */
+export async function sampleBySeal(parameters: CkksParameters): Promise<Polynomial> {
+  const context = createSealContext(await loadSeal(), parameters, 'highest level')
+  try {
+    return sampleIn(context)
+  } finally {
+    context.delete()
+  }
+}
+
+function sampleIn(context: SealContext): Polynomial {
+  const key = generateSecretKey(context)
+  try {
+    return secretPolynomial(context, key)
+  } finally {
+    key.delete()
   }
 }

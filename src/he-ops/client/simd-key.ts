@@ -1,43 +1,29 @@
-import type { SecretKey } from 'node-seal'
 import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
 import {
+  type FullRlwe,
   type PackedFullRlwe,
   type PackedRlwe,
   type Polynomial,
-  type Rlwe,
   writeKeySet,
 } from '../../wire/index.ts'
 import type { ComplexSlots } from '../encoding/decode-periodic.ts'
-import type { SealContext } from '../seal/context.ts'
-import type { RestrictedContexts } from '../seal/restricted-contexts.ts'
 import { requireSecret } from '../secret.ts'
 import { clientThreads } from '../simd/encryption/client-threads.ts'
 import { KernelKey } from '../simd/encryption/kernel-key.ts'
 import type { ClientKey } from './client-key.ts'
-import { SealClientKey } from './seal-key.ts'
 
-/**
- * A secret key that encrypts, refreshes and makes keys with the kernels. It decrypts with node-seal, in a
- * context of two primes.
- */
+/** A secret key in the kernels. */
 export class SimdClientKey implements ClientKey {
+  readonly fingerprint: string
   readonly #parameters: CkksParameters
   readonly #secret: Polynomial
-  readonly #seal: SealClientKey
   #kernels: Promise<KernelKey> | undefined
 
-  /**
-   * @param contexts of the key's parameters; deleted with it
-   * @param secret the secret key's residues modulo all primes; overwritten by `delete`
-   */
-  constructor(contexts: RestrictedContexts, secret: Polynomial, fingerprint: string) {
-    this.#parameters = contexts.parameters
+  /** @param secret the secret key's residues modulo all primes; overwritten by `delete` */
+  constructor(parameters: CkksParameters, secret: Polynomial, fingerprint: string) {
+    this.fingerprint = fingerprint
+    this.#parameters = parameters
     this.#secret = secret
-    this.#seal = new SealClientKey(contexts, secret, fingerprint)
-  }
-
-  get fingerprint(): string {
-    return this.#seal.fingerprint
   }
 
   async encryptSlots(
@@ -48,8 +34,8 @@ export class SimdClientKey implements ClientKey {
     return (await this.#kernelKey()).encryptSlots(vectors, level, scale)
   }
 
-  decryptPeriodic(pair: Rlwe, level: number, scale: number, period: number): ComplexSlots {
-    return this.#seal.decryptPeriodic(pair, level, scale, period)
+  async decryptPeriodic(pair: FullRlwe, level: number, scale: number, period: number): Promise<ComplexSlots> {
+    return (await this.#kernelKey()).decryptPeriodic(pair, level, scale, period)
   }
 
   async refresh(masked: readonly PackedFullRlwe[], from: number, to: number): Promise<PackedRlwe[]> {
@@ -72,12 +58,13 @@ export class SimdClientKey implements ClientKey {
     }
   }
 
-  loadInto(context: SealContext): SecretKey {
-    return this.#seal.loadInto(context)
+  copySecret(): Polynomial {
+    requireSecret(this.#secret)
+    return this.#secret.slice()
   }
 
   delete(): void {
-    this.#seal.delete()
+    this.#secret.fill(0)
     this.#kernels?.then((key) => key.delete()).catch(() => {})
     this.#kernels = undefined
   }

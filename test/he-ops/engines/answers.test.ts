@@ -8,14 +8,12 @@ import { KeyRing, LocalModel, memoryKeyStore } from '../../../src/client/index.t
 import { widen } from '../../../src/compiler/lowering/widen.ts'
 import { createEngine } from '../../../src/he-ops/engine-for.ts'
 import { newFloodingKeys } from '../../../src/he-ops/flooding.ts'
-import { createSealContext } from '../../../src/he-ops/seal/context.ts'
-import { loadSeal } from '../../../src/he-ops/seal/runtime.ts'
 import { engineNameFor } from '../../../src/schedule/engine-name.ts'
 import { bytesSource, decodeTensor, type FullRlwe, responseSpec } from '../../../src/wire/index.ts'
 import { type PlainCircuit, smallCircuit, withEverySlot } from '../../circuit/circuits.ts'
 import { rotatingCircuit } from '../../server/rotating-circuit.ts'
 import { collect } from '../../wire/fixtures.ts'
-import { centred, mod, secretResidues, transforms } from '../seal/exact.ts'
+import { centred, mod, residuesOf, transforms } from '../seal/exact.ts'
 
 // Answers of sessions, as the service opens them, decrypted with the secret key: integers for the
 // coefficients that carry logits, and uniform residues for all others.
@@ -53,14 +51,10 @@ async function answersOf(t: Test, circuit: Circuit): Promise<() => Promise<bigin
     source: bytesSource(await collect(model.keySet())),
     floodingKeys: newFloodingKeys(),
   })
-  const context = createSealContext(await loadSeal(), parameters)
-  const secretKey = (await ring.unlock(parameters)).loadInto(context)
-  const secrets = secretResidues(context, secretKey)
+  const secrets = residuesOf(parameters, (await ring.unlock(parameters)).copySecret())
   t.teardown(async () => {
     session.free()
     await engine.close()
-    secretKey.delete()
-    context.delete()
     ring.close()
   })
   const [channels, height, width] = circuit.input.image

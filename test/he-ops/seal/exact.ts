@@ -1,4 +1,5 @@
 import type { SecretKey } from 'node-seal'
+import type { CkksParameters } from '../../../src/circuit/parameters/parameters.ts'
 import { powMod } from '../../../src/circuit/parameters/primes.ts'
 import { createNtt, forwardNtt, minimalRoot } from '../../../src/he-ops/encoding/ntt.ts'
 import type { SealContext } from '../../../src/he-ops/seal/context.ts'
@@ -9,7 +10,7 @@ import {
   keyLevel,
   plaintextFromSeal,
 } from '../../../src/he-ops/seal/serialization/serialization.ts'
-import type { Rlwe } from '../../../src/wire/index.ts'
+import type { Polynomial, Rlwe } from '../../../src/wire/index.ts'
 
 // Keys in exact integer arithmetic, for tests.
 
@@ -65,8 +66,12 @@ export function expanded(ctx: SealContext, pair: Rlwe): { c0: BigUint64Array; c1
 /** The secret key's residues modulo prime i of all, in NTT form. */
 export function secretResidues(ctx: SealContext, secretKey: SecretKey): (i: number) => bigint[] {
   const bytes = secretKey.saveToArray(ctx.seal.ComprModeType.none) as Uint8Array
-  const { ring } = ctx.parameters
-  const residues = word(plaintextFromSeal(keyLevel(ctx), bytes))
+  return residuesOf(ctx.parameters, plaintextFromSeal(keyLevel(ctx), bytes))
+}
+
+/** A secret polynomial's residues modulo prime i of all, in NTT form. */
+export function residuesOf({ ring }: CkksParameters, secret: Polynomial): (i: number) => bigint[] {
+  const residues = word(secret)
   return (i) => Array.from(residues.subarray(i * ring, (i + 1) * ring))
 }
 

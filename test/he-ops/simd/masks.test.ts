@@ -8,8 +8,6 @@ import { KeyRing, LocalModel, memoryKeyStore } from '../../../src/client/index.t
 import { compile } from '../../../src/compiler/index.ts'
 import { openSimdSession } from '../../../src/he-ops/engines/simd-session.ts'
 import { newFloodingKeys } from '../../../src/he-ops/flooding.ts'
-import { createSealContext } from '../../../src/he-ops/seal/context.ts'
-import { loadSeal } from '../../../src/he-ops/seal/runtime.ts'
 import { SimdEngine } from '../../../src/he-ops/simd/index.ts'
 import { bundledNetworks, loadNetwork, readCheckpoint } from '../../../src/models/index.ts'
 import {
@@ -23,7 +21,7 @@ import {
 } from '../../../src/wire/index.ts'
 import { golden } from '../../compiler/harness.ts'
 import { collect } from '../../wire/fixtures.ts'
-import { mod, secretResidues, transforms } from '../seal/exact.ts'
+import { mod, residuesOf, transforms } from '../seal/exact.ts'
 import { unpacked } from './fixture.ts'
 
 // In a refresh round the client decrypts values that are uniform modulo the refresh level's modulus, for any
@@ -97,9 +95,7 @@ async function open(circuit: Circuit) {
     source: keySet,
     floodingKeys: newFloodingKeys(),
   })
-  const context = createSealContext(await loadSeal(), parameters)
-  const secretKey = (await ring.unlock(parameters)).loadInto(context)
-  const residues = secretResidues(context, secretKey)
+  const residues = residuesOf(parameters, (await ring.unlock(parameters)).copySecret())
   const primes = parameters.primes.slice(0, circuit.refresh!.level + 1)
   const modulus = primes.reduce((product, prime) => product * prime, 1n)
   const limbs = primes.map((prime, i) => ({
@@ -171,8 +167,6 @@ async function open(circuit: Circuit) {
     rounds: manifest.rounds,
     query,
     async close() {
-      secretKey.delete()
-      context.delete()
       await engine.close()
       ring.close()
     },
