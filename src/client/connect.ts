@@ -1,5 +1,7 @@
+import { z } from 'zod'
+import { boundedList } from '../circuit/manifest/bounds.ts'
 import { PolyVeilError } from '../errors/index.ts'
-import { CKKS_EXTENSION, ROUTES, serverMetadataSchema } from '../wire/protocol/index.ts'
+import { CKKS_EXTENSION, ROUTES } from '../wire/protocol/index.ts'
 import { keyStoreArgument, secondsArgument } from './arguments.ts'
 import type { KeyStore } from './keys/key-store.ts'
 import type { ClientLimits } from './local/limits.ts'
@@ -8,8 +10,10 @@ import { PolyVeil } from './polyveil.ts'
 import type { HeaderValues } from './transport/headers.ts'
 import { Transport } from './transport/transport.ts'
 
+const MAX_EXTENSIONS = 1000
+
 /** Other servers of the Open Inference Protocol have other members; the extensions tell them apart. */
-const extensionsSchema = serverMetadataSchema.pick({ extensions: true })
+const extensionsSchema = z.looseObject({ extensions: boundedList(z.string(), MAX_EXTENSIONS) })
 
 export interface ConnectOptions extends PinOptions {
   /** Keeps secret keys, and the digests of manifests. */

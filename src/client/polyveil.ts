@@ -1,10 +1,11 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
 import { z } from 'zod'
+import { boundedList, MAX_HEADER_BYTES, MAX_LABELS } from '../circuit/manifest/bounds.ts'
 import type { Manifest } from '../circuit/manifest/manifest.ts'
 import { PolyVeilError, printable } from '../errors/index.ts'
 import type { PreprocessedImage } from '../preprocessing/index.ts'
-import { modelSchema, pathOf, ROUTES } from '../wire/protocol/index.ts'
+import { pathOf, ROUTES } from '../wire/protocol/index.ts'
 import { frameArgument, modelArgument } from './arguments.ts'
 import { KeyLife } from './key-life.ts'
 import { KeySets, type UploadedKeys } from './key-sets.ts'
@@ -22,11 +23,23 @@ import { type CallOptions, reportingWait } from './progress.ts'
 import { expectedAfter, newInferenceId, runRounds } from './round-exchange.ts'
 import { TimeLimit } from './time-limit.ts'
 import { inferenceRequest } from './transport/binary-body.ts'
-import { type Transport, unintelligible } from './transport/transport.ts'
+import { type Request, type Transport, unintelligible } from './transport/transport.ts'
 import { waiting } from './waiting.ts'
 
+const MAX_MODELS = 10_000
 const modelsSchema = z.looseObject({
-  models: z.array(modelSchema.pick({ name: true, labels: true })).max(10_000),
+  models: boundedList(
+    z.object({ name: z.string(), labels: boundedList(z.string(), MAX_LABELS) }),
+    MAX_MODELS,
+  ),
+})
+
+/** The request for a manifest or a list of models, which are long where there are many labels. */
+const listRequest = (path: string, signal: AbortSignal | undefined): Request => ({
+  method: 'GET',
+  path,
+  signal,
+  maxBytes: MAX_HEADER_BYTES,
 })
 
 /** A model that the server offers. Control characters are left out. */
@@ -72,7 +85,7 @@ export class PolyVeil {
 
   /** The models that the server offers. */
   async models({ signal }: CallOptions = {}): Promise<readonly OfferedModel[]> {
-    const answer = await this.#transport.json({ method: 'GET', path: ROUTES.models, signal })
+    const answer = await this.#transport.json(listRequest(ROUTES.models, signal))
     const parsed = modelsSchema.safeParse(answer)
     if (!parsed.success) throw unintelligible(this.#transport.base.origin)
     return parsed.data.models.map(({ name, labels }) => ({
@@ -101,8 +114,9 @@ export class PolyVeil {
   }
 
   /**
-   * Encrypts one image, or up to `batch` images of the manifest, for the model, and sends nothing. Tensors
-   * are checked before the manifest is fetched, so that the server cannot choose which ones are refused.
+   * Encrypts one image, or up to `batch` images of the manifest, for the model. Fetches the manifest unless
+   * the connection has it, and sends nothing else. Tensors are checked before that, so that the server cannot
+   * choose which ones are refused.
    *
    * @returns a frame whose length does not depend on the number of images
    * @throws IMAGE_UNREADABLE, CONFIG_INVALID, TENSOR_OUT_OF_RANGE when an image does not fit the model's
@@ -183,9 +197,9 @@ export class PolyVeil {
   }
 
   /**
-   * Decrypts the encrypted logits of one image, and sends nothing. Logits are rounded to the plan's precision
-   * unless `fullPrecision` is set: unrounded ones carry noise that reveals information about the secret key,
-   * so do not disclose them.
+   * Decrypts the encrypted logits of one image. Fetches the manifest before unless the connection has it, and
+   * sends nothing else. Logits are rounded to the plan's precision unless `fullPrecision` is set: unrounded
+   * ones carry noise that reveals information about the secret key, so do not disclose them.
    *
    * @returns one logit for each class
    * @throws as `decryptBatch`
@@ -364,7 +378,7 @@ export class PolyVeil {
 
   async #fetchModel(name: string, signal: AbortSignal | undefined): Promise<LocalModel> {
     const path = pathOf(ROUTES.manifest, { model: name })
-    const data = await this.#transport.json({ method: 'GET', path, signal })
+    const data = await this.#transport.json(listRequest(path, signal))
     const model = new LocalModel(data, this.#ring, this.#limits)
     if (model.manifest.model === name) {
       await this.#pins.check(model.manifest)

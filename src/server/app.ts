@@ -3,6 +3,7 @@ import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fas
 import type { ModelCatalogue } from './catalogue.ts'
 import type { InferenceEngine } from './inference/engine.ts'
 import type { Timeouts } from './inference/idle-timer.ts'
+import { Places, type PlacesOptions } from './inference/places.ts'
 import { InferenceRegistry } from './inference/registry.ts'
 import { Metrics } from './metrics.ts'
 import { useConnections } from './plugins/connections.ts'
@@ -31,6 +32,8 @@ export interface AppOptions {
   readonly roundTimeoutSeconds?: number
   /** The server ends an inference so long after its query; default 60. */
   readonly maxInferenceMinutes?: number
+  /** Inferences that run at once, and that wait; default without a limit of their own. */
+  readonly places?: PlacesOptions
   /** Proxies whose `X-Forwarded-For` the server trusts, as Fastify takes them; by default none. */
   readonly trustProxy?: TrustedProxies
   readonly logger: FastifyBaseLogger
@@ -41,6 +44,8 @@ const REQUEST_MILLISECONDS = 120_000
 const SWEEP_MILLISECONDS = 60_000
 const MAX_JSON_BODY_BYTES = 256 * 1024
 
+const UNLIMITED: PlacesOptions = { places: Infinity, placesPerOwner: Infinity, queue: 0 }
+
 /** Builds the service, without a port: `listen` opens one, `inject` needs none. */
 export async function buildApp({
   models,
@@ -49,6 +54,7 @@ export async function buildApp({
   security,
   roundTimeoutSeconds = 60,
   maxInferenceMinutes = 60,
+  places = UNLIMITED,
   trustProxy = false,
   logger,
 }: AppOptions): Promise<App> {
@@ -72,6 +78,7 @@ export async function buildApp({
       client: timeouts(roundTimeoutSeconds * 1000),
       total: maxInferenceMinutes * 60_000,
     }),
+    places: new Places(places),
     metrics: new Metrics(),
   }
   useConnections(app)

@@ -30,6 +30,9 @@ export const configSchema = z.strictObject({
   threads: whole(1, 256)
     .default(() => availableParallelism())
     .describe('threads that work at one inference'),
+  maxInferencesPerAddress: whole(1, 10_000)
+    .optional()
+    .describe('inferences of one address at once; by default three quarters of what all workers have'),
   queue: whole(0, 10_000).default(8).describe('inferences that may wait for a worker'),
   workerKeyMegabytes: whole(1, 3072).default(2048).describe('memory for loaded key sets in each worker'),
   engineMegabytes: whole(16, 4095)

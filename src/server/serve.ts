@@ -6,6 +6,7 @@ import type { EngineMemory } from '../he-ops/engine.ts'
 import { buildApp } from './app.ts'
 import { loadCatalogue } from './catalogue.ts'
 import { megabytes, type ServerConfig } from './config.ts'
+import type { PlacesOptions } from './inference/places.ts'
 import { createLogger } from './plugins/logging.ts'
 import type { App } from './services.ts'
 import { DiskFiles } from './stores/disk-files.ts'
@@ -44,6 +45,7 @@ export async function startServer(
     security: config,
     roundTimeoutSeconds: config.roundTimeoutSeconds,
     maxInferenceMinutes: config.maxInferenceMinutes,
+    places: placesOf(config),
     trustProxy: config.trustProxy,
     logger,
   })
@@ -72,6 +74,20 @@ export async function serve(config: ServerConfig): Promise<RunningServer> {
     await server.close()
   }
   return { ...server, close }
+}
+
+/** One address leaves a quarter of the places to others, unless it is set otherwise. */
+const ADDRESS_SHARE = 0.75
+
+function placesOf({
+  workers,
+  inferencesPerWorker,
+  queue,
+  maxInferencesPerAddress,
+}: ServerConfig): PlacesOptions {
+  const places = workers * inferencesPerWorker
+  const share = Math.max(1, Math.floor(ADDRESS_SHARE * places))
+  return { places, placesPerOwner: maxInferencesPerAddress ?? share, queue }
 }
 
 const startWorkers = (

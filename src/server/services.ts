@@ -3,6 +3,7 @@ import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fasti
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import type { ModelCatalogue } from './catalogue.ts'
 import type { InferenceEngine } from './inference/engine.ts'
+import type { Places } from './inference/places.ts'
 import type { InferenceRegistry } from './inference/registry.ts'
 import type { Metrics } from './metrics.ts'
 import type { KeyStore } from './stores/key-store.ts'
@@ -21,5 +22,6 @@ export interface Services {
   readonly keys: KeyStore
   readonly engine: InferenceEngine
   readonly inferences: InferenceRegistry
+  readonly places: Places
   readonly metrics: Metrics
 }

@@ -1,7 +1,8 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { readCircuit, writeCircuit } from '../../src/circuit/index.ts'
+import { type Circuit, readCircuit, writeCircuit } from '../../src/circuit/index.ts'
+import type { Op } from '../../src/circuit/types.ts'
 import { factorWithin } from '../client/stretched.ts'
 import { goldenTensors, item } from '../models/support/golden.ts'
 import { safetensors } from './safetensors.ts'
@@ -181,10 +182,47 @@ t.test('what no engine has the memory for is refused before anything is made', a
   const large = { ...circuit, estimate: { ...circuit.estimate, memoryBytes: 2 ** 32 } }
   const file = join(directory, 'large.pvc')
   writeFileSync(file, writeCircuit(large))
-  const refused = await polyveil(['verify', file, ...goldenOf('one_shot'), '--json', '--quiet'])
-  failed(t, refused, 3, 'TOO_LARGE', { neededBytes: 2 ** 32, limitBytes: 2 ** 32 - 65536 })
-  t.match(refused.json.error.message, /takes 4.30 GB of engine memory, and an engine has 4.29 GB at most/)
   const shown = await polyveil(['inspect', file])
   t.match(shown.stdout, /0.00 GB more memory than one can have/)
   t.equal((await polyveil(['verify', file, ...goldenOf('one_shot'), '--backend', 'clear', '--json'])).code, 0)
+
+  // A file may state less than it needs.
+  const steps = Array.from({ length: 3000 }, (_, i) => i + 1)
+  writeFileSync(file, writeCircuit(rotatedSum(circuit, steps)))
+  for (const [backend, what] of [
+    ['simd', 'of engine memory, and an engine has 4.29 GB'],
+    ['seal', 'of keys, and a verification has room for 4.29 GB'],
+  ]) {
+    const refused = await polyveil(['verify', file, ...goldenOf('one_shot'), '--backend', backend, '--json'])
+    failed(t, refused, 3, 'TOO_LARGE', { limitBytes: 2 ** 32 - 65536 })
+    t.match(refused.json.error.message, new RegExp(`takes [\\d.]+ GB ${what} at most`))
+  }
+  // 100,000 vectors at once, of a few hundred steps.
+  writeFileSync(
+    file,
+    writeCircuit(
+      rotatedSum(
+        circuit,
+        Array.from({ length: 100_000 }, (_, i) => 1 + (i % 300)),
+      ),
+    ),
+  )
+  const clear = await polyveil(['verify', file, ...goldenOf('one_shot'), '--backend', 'clear', '--json'])
+  failed(t, clear, 3, 'TOO_LARGE', { limitBytes: 2 ** 32 })
+  t.match(clear.json.error.message, /GB of plain values at once, and a verification has room for 4.29 GB/)
 })
+
+/** A circuit that rotates its input by each of the steps, and only then adds all of it up. */
+function rotatedSum(circuit: Circuit, steps: readonly number[]): Circuit {
+  const { level, scale } = circuit.input
+  const at = { layer: 0, level, scale }
+  const ops: Op[] = [{ kind: 'input', index: 0, ...at }]
+  for (const step of steps) ops.push({ kind: 'rotate', source: 0, steps: step, ...at })
+  let sum = 1
+  for (let value = 2; value <= steps.length; value++) {
+    ops.push({ kind: 'add', left: sum, right: value, ...at })
+    sum = ops.length - 1
+  }
+  const output = { ...circuit.output, level, scale }
+  return { ...circuit, ops, result: sum, output, constants: [], refresh: undefined }
+}

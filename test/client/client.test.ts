@@ -384,6 +384,34 @@ t.test('text of the server cannot command a terminal', async (t) => {
   t.strictSame(rank(Float64Array.of(1), [evil], 1), [{ label: harmless, score: 1, logit: 1, index: 0 }])
 })
 
+t.test('lists of a million wrong items are refused by the first', async (t) => {
+  const { server, polyveil } = await connected()
+  const wrong = new Array(1_000_000).fill(0)
+  const answered = async (suffix: string, json: unknown, body: () => Promise<unknown>, code: string) => {
+    server.intercept = ({ path, method }) =>
+      path.endsWith(suffix) && method === 'GET' ? Response.json(json) : undefined
+    await t.rejects(body(), { code }, suffix)
+  }
+  await answered(
+    'v2/models',
+    { models: [{ name: 'm', labels: wrong }] },
+    () => polyveil.models(),
+    'CONFIG_INVALID',
+  )
+  await answered('v2/models', { models: wrong }, () => polyveil.models(), 'CONFIG_INVALID')
+  const few = { models: [{ name: 'm', labels: wrong.slice(0, 90_000) }] }
+  await answered('v2/models', few, () => polyveil.models(), 'CONFIG_INVALID')
+  await answered(
+    '/manifest',
+    { ...manifest, labels: wrong },
+    () => polyveil.manifest(MODEL),
+    'CONFIG_INVALID',
+  )
+  const again = () => connect(ORIGIN, { keys: memoryKeyStore(), fetch: server.fetch })
+  await answered('v2', { extensions: wrong }, again, 'TOO_LARGE')
+  await answered('v2', { extensions: wrong.slice(0, 20_000) }, again, 'CONFIG_INVALID')
+})
+
 t.test('manifests that do not hold', async (t) => {
   const server = new FakeServer()
   const refused = async (data: unknown, code: string, limits = {}) => {
@@ -417,6 +445,12 @@ t.test('answers that are malformed, oversized, endless or for someone else', asy
   await answered(() => binaryAnswer(honest.subarray(1)), 'TENSOR_MALFORMED', 'cut off')
   await answered(() => binaryAnswer(honest, 7), 'TENSOR_MALFORMED', 'a lie about its size')
   await answered(() => new Response(Uint8Array.from(honest)), 'TENSOR_MALFORMED', 'no JSON header')
+  server.intercept = ({ path }) =>
+    path.endsWith('/infer') ? binaryAnswer(honest.subarray(1), honest.length, 65_537) : undefined
+  await t.rejects(polyveil.infer(MODEL, frame), {
+    code: 'TENSOR_MALFORMED',
+    message: /has no valid length of its JSON header/,
+  })
   await answered(() => new Response(new Uint8Array(honest.length + 70_000)), 'TOO_LARGE', 'oversized')
   let pulled = 0
   const endless = new ReadableStream({

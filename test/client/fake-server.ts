@@ -212,7 +212,8 @@ export class FakeServer {
 const request = ({ path }: Seen, origin: string): boolean => URL.canParse(path, origin)
 
 /** The OIP binary form of an answer. */
-export function binaryAnswer(frame: Uint8Array, announced = frame.length): Response {
+/** @param headerBytes to which the JSON header is filled up with spaces */
+export function binaryAnswer(frame: Uint8Array, announced = frame.length, headerBytes = 0): Response {
   const output = {
     name: 'logits',
     datatype: 'BYTES',
@@ -220,7 +221,9 @@ export function binaryAnswer(frame: Uint8Array, announced = frame.length): Respo
     parameters: { binary_data_size: announced },
   }
   const json = new TextEncoder().encode(
-    JSON.stringify({ model_name: 'toy model', model_version: '1', id: 'i', outputs: [output] }),
+    JSON.stringify({ model_name: 'toy model', model_version: '1', id: 'i', outputs: [output] }).padEnd(
+      headerBytes,
+    ),
   )
   return new Response(Buffer.concat([json, frame]), {
     headers: { 'inference-header-content-length': String(json.length) },

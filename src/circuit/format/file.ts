@@ -297,7 +297,7 @@ function headerBytes(circuit: Circuit, counts: ColumnCounts): Uint8Array<ArrayBu
   padded.set(bytes)
   if (padded.length > MAX_HEADER_BYTES) {
     throw invalid(
-      `Its header takes ${padded.length} bytes, and the limit is ${MAX_HEADER_BYTES}; use shorter labels`,
+      `Its header takes ${padded.length} bytes, and the limit is ${MAX_HEADER_BYTES}; use shorter labels and names of layers`,
     )
   }
   return padded

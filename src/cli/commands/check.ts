@@ -126,7 +126,10 @@ interface Judgement {
 }
 
 function judge({ reference, folded }: Errors, { inputs, logits }: Golden): Judgement {
-  const largest = Math.max(1, ...logits.map((row) => Math.max(...row.map(Math.abs))))
+  const largest = logits.reduce(
+    (most, row) => row.reduce((larger, logit) => Math.max(larger, Math.abs(logit)), most),
+    1,
+  )
   const tolerance = TOLERANCE * largest
   const holds = Math.max(reference, folded) <= tolerance
   return {

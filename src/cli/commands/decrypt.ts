@@ -1,7 +1,6 @@
-import { buffer } from 'node:stream/consumers'
 import type { Command } from 'commander'
 import { act, type CommandContext, command, type Outcome } from '../command.ts'
-import { readInput } from '../input/files.ts'
+import { readInput, readStream } from '../input/files.ts'
 import { type LocalOptions, withLocalModel, withModel } from '../input/local-model.ts'
 import { whole } from '../input/option-values.ts'
 import { FULL_PRECISION_HELP, scoresText } from '../output/scores-text.ts'
@@ -31,11 +30,11 @@ async function decrypt(
   path: string | undefined,
   options: DecryptOptions,
 ): Promise<Outcome> {
-  const frame = path === undefined ? await buffer(process.stdin) : await readInput(path, 'The answer')
-  context.progress.step('decrypting')
   return withModel(context, options, async (model) => {
     const { rank } = await import('../../client/index.ts')
     const { model: name, labels, batch } = model.manifest
+    const frame = await answerIn(path, model.sizes.response)
+    context.progress.step('decrypting')
     if (options.count > batch) throw new UsageError(`Model ${name} takes ${batch} image(s) at once`)
     const rows = (await model.decryptBatch(frame, options)).slice(0, options.count)
     const images = rows.map((logits) => ({ classes: rank(logits, labels, options.top) }))
@@ -45,3 +44,9 @@ async function decrypt(
     }
   })
 }
+
+/** @param limit bytes of the model's answers */
+const answerIn = (path: string | undefined, limit: number): Promise<Uint8Array> =>
+  path === undefined
+    ? readStream(process.stdin, 'The answer', limit)
+    : readInput(path, 'The answer', { limit })

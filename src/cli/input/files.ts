@@ -28,19 +28,40 @@ export async function readInput(
   }
   const file = await open(path).catch(refuse)
   try {
-    const { size } = await file.stat()
-    if (size > limit) {
-      const facts = { bytes: size, limit }
-      const message = `${what} ${path} has ${size} bytes, more than ${limit}`
-      throw new PolyVeilError('TOO_LARGE', message, facts, { remedy: 'Check that it is the right file.' })
-    }
-    return new Uint8Array(await file.readFile())
+    const stat = await file.stat()
+    if (stat.size > limit) throw tooLarge(`${what} ${path}`, limit, stat.size)
+    // A pipe or a device has no size that could be looked at before.
+    if (stat.isFile() || stat.isDirectory()) return new Uint8Array(await file.readFile())
+    return await readStream(file.createReadStream(), `${what} ${path}`, limit)
   } catch (cause) {
     if (cause instanceof PolyVeilError) throw cause
     return refuse(cause)
   } finally {
     await file.close()
   }
+}
+
+/** Reads a stream to its end. @throws TOO_LARGE above `limit` bytes */
+export async function readStream(
+  stream: AsyncIterable<Uint8Array>,
+  name: string,
+  limit: number,
+): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = []
+  let bytes = 0
+  for await (const chunk of stream) {
+    bytes += chunk.length
+    if (bytes > limit) throw tooLarge(name, limit)
+    chunks.push(chunk)
+  }
+  return new Uint8Array(Buffer.concat(chunks))
+}
+
+function tooLarge(name: string, limit: number, bytes?: number): PolyVeilError {
+  const has = bytes === undefined ? `more than ${limit} bytes` : `${bytes} bytes, more than ${limit}`
+  const facts = { ...(bytes !== undefined && { bytes }), limit }
+  const remedy = 'Check that it is the right file.'
+  return new PolyVeilError('TOO_LARGE', `${name} has ${has}`, facts, { remedy })
 }
 
 /** @throws CONFIG_INVALID when it cannot be read; TOO_LARGE above `MAX_TEXT_BYTES` */

@@ -1,12 +1,23 @@
 import { answerPeriod } from '../../circuit/answer.ts'
 import type { Circuit } from '../../circuit/index.ts'
+import { peakLiveValues } from '../../circuit/liveness.ts'
 import { batchSlots, imageTensor, readBatch } from '../../client/index.ts'
 import { createClearEvaluator, execute, periodicPart } from '../../he-ops/index.ts'
+import { requireRoom } from '../../schedule/engine-room.ts'
 import { Stopwatch } from '../stopwatch.ts'
 import type { VerificationBackend } from './backend.ts'
 
-/** Runs the circuit on plain numbers, with exact levels and scales, without keys and noise. */
+/** Bytes of slot vectors that may be alive at once. */
+const MOST_SLOT_BYTES = 2 ** 32
+
+/**
+ * Runs the circuit on plain numbers, with exact levels and scales, without keys and noise.
+ *
+ * @throws TOO_LARGE when the values that are alive at once take too much memory
+ */
 export function clearBackend(circuit: Circuit): VerificationBackend {
+  const slotBytes = 8 * circuit.parameters.slots * peakLiveValues(circuit)
+  requireRoom(circuit, slotBytes, MOST_SLOT_BYTES, 'of plain values at once, and a verification has room for')
   const evaluator = createClearEvaluator(circuit)
   const { input, parameters } = circuit
   return {

@@ -18,7 +18,8 @@ import {
 } from '../../he-ops/index.ts'
 import { SimdEngine } from '../../he-ops/simd/index.ts'
 import type { EngineName } from '../../schedule/engine-name.ts'
-import { requireEngineRoom } from '../../schedule/limits.ts'
+import { requireEngineRoom, requireRoom } from '../../schedule/engine-room.ts'
+import { MOST_ENGINE_BYTES } from '../../schedule/limits.ts'
 import { type ByteSource, bytesSource, verifyKeySet } from '../../wire/index.ts'
 import { Stopwatch } from '../stopwatch.ts'
 import type { VerificationBackend } from './backend.ts'
@@ -38,8 +39,8 @@ const NO_LIMITS = {
  * cannot use keys of several special primes: these are made and checked, and SEAL evaluates with native keys.
  *
  * @param threads that the simd engine uses; by default one for each core
- * @throws TOO_LARGE when the circuit's plan needs more memory than the simd engine may have, before keys are
- *   made
+ * @throws TOO_LARGE when the circuit needs more memory than the simd engine may have, or has more bytes of
+ *   keys, before keys are made
  */
 export async function encryptedBackend(
   circuit: Circuit,
@@ -50,6 +51,7 @@ export async function encryptedBackend(
   const ring = new KeyRing(memoryKeyStore())
   const manifest = manifestOf(circuit)
   const client = new LocalModel(manifest, ring, NO_LIMITS)
+  requireRoom(circuit, client.sizes.keys, MOST_ENGINE_BYTES, 'of keys, and a verification has room for')
   const watch = new Stopwatch()
   const keySet = await keySetFrame(client)
   const keygenSeconds = watch.lap()

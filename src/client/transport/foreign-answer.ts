@@ -102,7 +102,8 @@ function tooLarge(proxy: string, { method, sentBytes }: ForeignReply): Meaning {
 
 function redirect({ origin, status, location }: ForeignReply): Meaning {
   const target = location !== null && URL.canParse(location, origin) ? new URL(location, origin) : undefined
-  const where = target ? `${target.origin}${target.pathname}` : 'another address'
+  const where =
+    target && /^https?:$/.test(target.protocol) ? `${target.origin}${target.pathname}` : 'another address'
   return {
     code: 'CONFIG_INVALID',
     message: `${origin} redirects to ${where} (status ${status}), and keys go only to the address that was given`,

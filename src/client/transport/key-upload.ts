@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { boundedList } from '../../circuit/manifest/bounds.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import {
   BYTES_MEDIA_TYPE,
@@ -8,6 +9,7 @@ import {
   keySetSchema,
   keyUploadProgressSchema,
   keyUploadSchema,
+  MAX_GALOIS_ELEMENTS,
   ROUTES,
   UPLOAD_OFFSET_HEADER,
 } from '../../wire/protocol/index.ts'
@@ -41,9 +43,10 @@ const stateSchema = createdSchema.extend({
   bytes: z.int().positive(),
   complete: keyUploadProgressSchema.shape.complete,
 })
-const storedSchema = stateSchema.extend(
-  keySetSchema.pick({ parametersDigest: true, galoisElements: true }).shape,
-)
+const storedSchema = stateSchema.extend({
+  parametersDigest: keySetSchema.shape.parametersDigest,
+  galoisElements: boundedList(z.int(), MAX_GALOIS_ELEMENTS),
+})
 
 /** A key set as a server holds it. */
 export type StoredKeySet = z.infer<typeof storedSchema>

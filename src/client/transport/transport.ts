@@ -8,8 +8,10 @@ import { problemError } from './problem.ts'
 import { pause, retryDelay } from './retry.ts'
 import { SilenceLimit } from './silence.ts'
 
-/** Largest JSON answer in bytes; the largest is a manifest with many labels. */
-const MAX_JSON_BYTES = 8 * 2 ** 20
+/**
+ * Limit on a JSON answer in bytes, where the request has no other. The Galois elements of a key set fit it.
+ */
+const MAX_JSON_BYTES = 64 * 2 ** 10
 const MAX_PROBLEM_BYTES = 64 * 2 ** 10
 /** How often a request is sent again when the server has no room. */
 const MAX_RETRIES = 5

@@ -17,13 +17,15 @@ export const readStart = (path: string | URL, length: number): Promise<Uint8Arra
   })
 
 /**
- * @throws TOO_LARGE from 2 GiB on; CHECKPOINT_UNREADABLE with the system's code when opening or reading fails
+ * @throws TOO_LARGE from 2 GiB on; CHECKPOINT_UNREADABLE for a pipe or a device, which has no size to check,
+ *   and with the system's code when opening or reading fails
  */
 async function withCheckpointFile<T>(path: string | URL, body: (file: FileHandle) => Promise<T>): Promise<T> {
   try {
     await using file = await open(path)
-    const { size } = await file.stat()
-    if (size > MAX_FILE_BYTES) throw tooLarge(size)
+    const stat = await file.stat()
+    if (stat.size > MAX_FILE_BYTES) throw tooLarge(stat.size)
+    if (!stat.isFile() && !stat.isDirectory()) throw noFile(path)
     return await body(file)
   } catch (cause) {
     if (cause instanceof PolyVeilError) throw cause
@@ -31,6 +33,9 @@ async function withCheckpointFile<T>(path: string | URL, body: (file: FileHandle
     throw refusedFile({ name: `The checkpoint ${path}`, code: 'CHECKPOINT_UNREADABLE' }, cause)
   }
 }
+
+const noFile = (path: string | URL): PolyVeilError =>
+  unreadable(`${path} is a pipe or a device; save the checkpoint to a file first`)
 
 const tooLarge = (bytes: number): PolyVeilError =>
   new PolyVeilError(

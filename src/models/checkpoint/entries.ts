@@ -97,7 +97,7 @@ function named(entries: readonly Entry[], wanted: string): Entry {
 }
 
 function preferred(entries: readonly Entry[], root: Dictionary): Entry {
-  const best = Math.min(...entries.map(rank))
+  const best = entries.reduce((least, entry) => Math.min(least, rank(entry)), Infinity)
   const ranked = entries.filter((entry) => rank(entry) === best && best < UNKNOWN)
   if (ranked.length > 0) return onlyOne(ranked, entries)
   const pure = entries.filter(({ isPure }) => isPure)

@@ -29,6 +29,11 @@ export class IdleTimer {
     this.#onSilence = onSilence
   }
 
+  /** Open requests of the client. */
+  get present(): number {
+    return this.#present
+  }
+
   /**
    * Sets whether the client has to act. Called at each step of the inference: a round begins or is over, or
    * the inference ends.

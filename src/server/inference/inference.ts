@@ -44,6 +44,9 @@ export interface InferenceOptions {
   readonly limits: InferenceLimits
 }
 
+/** A client fetches a round and sends its reply, and repeats either when the network fails. */
+const FREE_REQUESTS_PER_ROUND = 6
+
 /** State of one inference: progress, refresh rounds and cancellation. */
 export class Inference {
   readonly id: string
@@ -62,6 +65,7 @@ export class Inference {
   #operations = 0
   #round = 0
   #waiting = 0
+  #freeRequests: number
   #change = Promise.withResolvers<void>()
 
   constructor({ id, model, keySet, rounds, encode, cache, limits }: InferenceOptions) {
@@ -69,6 +73,7 @@ export class Inference {
     this.model = model
     this.keySet = keySet
     this.#total = rounds
+    this.#freeRequests = FREE_REQUESTS_PER_ROUND * (rounds + 1)
     this.idleTimer = new IdleTimer(limits.client, () => this.cancel())
     this.#limit = setTimeout(() => this.cancel(), limits.total).unref()
     this.rounds = new RoundMailbox({
@@ -125,6 +130,15 @@ export class Inference {
     // Clients may still fetch the outputs of an inference that is done, and of no other.
     if (state !== 'done') this.rounds.clear()
     this.#announce()
+  }
+
+  /**
+   * Takes one of the requests for rounds that do not count against the rate limit. @returns whether there was
+   * one
+   */
+  takeFreeRequest(): boolean {
+    this.#freeRequests--
+    return this.#freeRequests >= 0
   }
 
   cancel(): void {

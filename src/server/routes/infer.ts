@@ -9,6 +9,7 @@ import {
   routeOf,
 } from '../../wire/protocol/index.ts'
 import type { ServedModel } from '../catalogue.ts'
+import { countedNetwork } from '../client-address.ts'
 import { type InferenceRequest, inferenceResponse, parseInference } from '../inference/binary-body.ts'
 import { InferenceCancelled } from '../inference/engine.ts'
 import type { Inference } from '../inference/inference.ts'
@@ -64,7 +65,7 @@ export async function inferRoute(app: App, services: Services): Promise<void> {
         requireRoom(Number(headers['content-length'] ?? 0), model)
       },
     },
-    async ({ params, headers, body }, reply) => {
+    async ({ params, headers, body, ip }, reply) => {
       const model = models.get(params.model)
       const request = parseInference(asBytes(body), Number(headers[JSON_LENGTH_HEADER]), model.queryBytes)
       requireManifest(request, model)
@@ -82,26 +83,25 @@ export async function inferRoute(app: App, services: Services): Promise<void> {
         // The client that sent the query has gone without its answer, so it cannot continue the inference.
         if (!reply.raw.writableFinished) inference.cancel()
       })
-      const logits = metrics.timeInference(model.name, () => run(services, model, request, inference))
+      const logits = metrics.timeInference(model.name, () =>
+        inPlace(services, countedNetwork(ip), inference, () => run(services, model, request, inference)),
+      )
       const { jsonBytes, body: answer } = await inference.rounds.begin(logits)
       return reply.type(BYTES_MEDIA_TYPE).header(JSON_LENGTH_HEADER, jsonBytes).send(answer)
     },
   )
 }
 
-/** Runs an inference on the engine and notes in the registry how it ended. */
-async function run(
-  { keys, engine, inferences }: Services,
-  model: ServedModel,
-  { keySet, frame }: InferenceRequest,
+/** Waits for a place, runs an inference, and notes in the registry how it ended. */
+async function inPlace(
+  { inferences, places }: Services,
+  owner: string,
   inference: Inference,
+  run: () => Promise<Uint8Array>,
 ): Promise<Uint8Array> {
   try {
-    const stored = { name: nameOf(keySet), location: keys.location(keySet) }
-    const { signal } = inference
-    const onProgress = (done: number, total: number): void => inference.progress(done, total)
-    const { client } = inference.rounds
-    const answer = await engine.infer({ model, keys: stored, frame, signal, onProgress, client })
+    const free = await places.take(owner, inference.signal)
+    const answer = await run().finally(free)
     inferences.end(inference, 'done')
     return answer
   } catch (error) {
@@ -110,6 +110,20 @@ async function run(
     if (cancelled) throw conflict('INFERENCE_UNKNOWN', 'The inference was cancelled', { id: inference.id })
     throw error
   }
+}
+
+/** Runs an inference on the engine. */
+async function run(
+  { keys, engine }: Services,
+  model: ServedModel,
+  { keySet, frame }: InferenceRequest,
+  inference: Inference,
+): Promise<Uint8Array> {
+  const stored = { name: nameOf(keySet), location: keys.location(keySet) }
+  const { signal } = inference
+  const onProgress = (done: number, total: number): void => inference.progress(done, total)
+  const { client } = inference.rounds
+  return engine.infer({ model, keys: stored, frame, signal, onProgress, client })
 }
 
 function encoded({ metrics }: Services, model: ServedModel, id: string, output: EngineOutput): SentAnswer {

@@ -50,17 +50,33 @@ export async function roundRoutes(app: App, services: Services): Promise<void> {
   app.addHook('preParsing', async ({ params, headers }, reply) => {
     const inference = services.inferences.get((params as { id: string }).id)
     requireOwner(inference, headers[KEY_SET_HEADER])
+    requireFewRequests(inference)
     reply.raw.once('close', inference.idleTimer.enter())
   })
   outputRoute(app, services)
   replyRoute(app, services)
 }
 
-/** Exempts the inference's own client from the rate limit, which has counted the query. */
+/** Requests of one inference at once: a client fetches a round while it replies to others. */
+const MOST_AT_ONCE = 16
+
+/** @throws TOO_BUSY */
+function requireFewRequests({ idleTimer }: Inference): void {
+  if (idleTimer.present < MOST_AT_ONCE) return
+  throw new PolyVeilError('TOO_BUSY', `${idleTimer.present} requests for rounds of this inference are open`, {
+    retryAfter: 1,
+  })
+}
+
+/**
+ * Exempts the inference's own client from the rate limit, which has counted the query, for as many requests
+ * as its rounds take.
+ */
 const uncounted = ({ inferences }: Services) => ({
   allowList: ({ params, headers }: FastifyRequest): boolean => {
     const inference = inferences.find((params as { id: string }).id)
-    return inference !== undefined && isOwner(inference, headers[KEY_SET_HEADER])
+    if (inference === undefined || !isOwner(inference, headers[KEY_SET_HEADER])) return false
+    return inference.takeFreeRequest()
   },
 })
 

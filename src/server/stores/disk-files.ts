@@ -69,8 +69,13 @@ export class DiskFiles implements KeySetFiles {
 
   async save(name: string, record: KeySetRecord): Promise<void> {
     const draft = this.#path(name, DRAFT)
-    await writeFile(draft, JSON.stringify(record), { mode: OWNER_ONLY, flush: true })
-    await rename(draft, this.#path(name, RECORD))
+    try {
+      await writeFile(draft, JSON.stringify(record), { mode: OWNER_ONLY, flush: true })
+      await rename(draft, this.#path(name, RECORD))
+    } catch (cause) {
+      await rm(draft, { force: true })
+      throw diskTrouble(cause)
+    }
   }
 
   async write(name: string, offset: number, part: AsyncIterable<Uint8Array>): Promise<number> {
@@ -81,6 +86,10 @@ export class DiskFiles implements KeySetFiles {
       await file.truncate(end)
       await file.sync()
       return end - offset
+    } catch (cause) {
+      // The upload goes on at its offset; what lies behind would take room that nobody counts.
+      await file.truncate(offset).catch(() => {})
+      throw diskTrouble(cause)
     } finally {
       await file.close()
     }
@@ -141,23 +150,23 @@ const unreadable =
 
 async function writeAll(file: FileHandle, offset: number, part: AsyncIterable<Uint8Array>): Promise<number> {
   let end = offset
-  try {
-    for await (const chunk of part) {
-      let rest = chunk
-      while (rest.length > 0) {
-        const { bytesWritten } = await file.write(rest, 0, rest.length, end)
-        rest = rest.subarray(bytesWritten)
-        end += bytesWritten
-      }
+  for await (const chunk of part) {
+    let rest = chunk
+    while (rest.length > 0) {
+      const { bytesWritten } = await file.write(rest, 0, rest.length, end)
+      rest = rest.subarray(bytesWritten)
+      end += bytesWritten
     }
-    return end
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== 'ENOSPC') throw cause
-    throw new PolyVeilError(
-      'TOO_BUSY',
-      'The disk is full; no keys can be stored now',
-      { retryAfter: 60 },
-      { cause },
-    )
   }
+  return end
 }
+
+/** The error to throw for a failure of the disk: a full one may have room again. */
+function diskTrouble(cause: unknown): unknown {
+  const code = (cause as NodeJS.ErrnoException).code
+  if (code === undefined || !FULL.includes(code)) return cause
+  const message = 'The disk is full; no keys can be stored now'
+  return new PolyVeilError('TOO_BUSY', message, { retryAfter: 60 }, { cause })
+}
+
+const FULL = ['ENOSPC', 'EDQUOT']

@@ -24,6 +24,7 @@ export {
   keySetSchema,
   keyUploadProgressSchema,
   keyUploadSchema,
+  MAX_GALOIS_ELEMENTS,
 } from './key-sets.ts'
 export { MAX_JSON_HEADER_BYTES, MAX_KEY_SET_ID, MAX_PART_BYTES } from './limits.ts'
 export { BYTES_MEDIA_TYPE, EVENTS_MEDIA_TYPE, PROBLEM_MEDIA_TYPE } from './media-types.ts'

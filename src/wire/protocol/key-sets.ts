@@ -2,7 +2,7 @@ import { z } from 'zod'
 
 // As many elements as there can be keys in the largest set that the limits allow; the store's own limit is on
 // bytes.
-const MAX_GALOIS_ELEMENTS = 4096
+export const MAX_GALOIS_ELEMENTS = 4096
 
 /** Body of `POST /v2/keys`. */
 export const keySetAnnouncementSchema = z.strictObject({

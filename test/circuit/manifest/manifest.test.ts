@@ -172,6 +172,15 @@ t.test('lists that are too long are refused by their length', async (t) => {
   t.notOk(schema.safeParse('123').success)
 })
 
+t.test('a list is looked at up to its first wrong item', async (t) => {
+  const schema = boundedList(boundedList(z.number(), 2_000_000), 3)
+  const { error } = schema.safeParse([[1], new Array(2_000_000).fill('x')])
+  t.strictSame(
+    error?.issues.map(({ path }) => path),
+    [[1, 0]],
+  )
+})
+
 t.test('laws are looked at one after the other, and no further than the first that is broken', async (t) => {
   const { digest: _, ...content } = manifest
   const hostile = { ...content, batch: 3, rotationSteps: untouchable(1), galoisElements: untouchable(1) }

@@ -133,7 +133,7 @@ function sumItems(builder: ProgramBuilder, context: SimdContext, work: readonly 
   const inputs = new Set(work.flatMap(({ terms }) => terms.map(({ value }) => value))).size
   // A single sum reads each input once, so that a cache is of no use.
   const range = work.length === 1 ? context.ring : rangeFor(context.ring, inputs)
-  const places = Math.max(...sums.map(({ limbs }) => limbs.length))
+  const places = sums.reduce((most, { limbs }) => Math.max(most, limbs.length), 0)
   const items: Item[] = []
   for (let place = 0; place < places; place++) {
     for (let p = 0; p < 2; p++) {
