@@ -1,5 +1,7 @@
 import { PolyVeilError } from '../errors/index.ts'
+import { logitCoefficients } from './answer.ts'
 import { constantTable, largestOfEach } from './constants/constant-table.ts'
+import { floodingBound } from './flooding-bound.ts'
 import { isAlikeForImages, isBatch } from './image-batch.ts'
 import {
   type CiphertextType,
@@ -189,10 +191,8 @@ function verifyInputs({ ops, input }: Circuit): void {
     throw invalid(`The circuit does not take each of its ${input.layout.ciphertexts} inputs once`)
 }
 
-function verifyResult(
-  { ops, result, output, parameters, batch }: Circuit,
-  types: readonly CiphertextType[],
-): void {
+function verifyResult(circuit: Circuit, types: readonly CiphertextType[]): void {
+  const { ops, result, output, parameters, batch } = circuit
   if (!isIndex(result, ops.length)) throw invalid(`The result ${result} is no value of the circuit`)
   const type = types[result]
   // The executor hands out the result, and the caller frees the inputs, so a value cannot be both.
@@ -210,6 +210,8 @@ function verifyResult(
   if (slots % period !== 0 || period < classes) {
     throw invalid(`${classes} classes do not repeat with period ${period} in ${slots} slots`)
   }
+  // Throws when the flooding does not fit.
+  floodingBound(parameters, output, logitCoefficients(circuit))
 }
 
 function verifyLiveness(circuit: Circuit): void {

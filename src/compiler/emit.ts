@@ -58,6 +58,8 @@ export function emit(candidate: FittingCandidate, options: EmitOptions): Lowered
     { ops, counts, statistics, noiseSources, noiseSourceOf, result: head.value },
     parameters,
   )
+  const widened = widen(builder, plan.batch)
+  const hasRounds = widened.ops.some(({ kind }) => kind === 'refresh')
   const body: CircuitBody = {
     model: options.model,
     labels: options.labels,
@@ -70,9 +72,10 @@ export function emit(candidate: FittingCandidate, options: EmitOptions): Lowered
       scale: 2 ** plan.policy.input,
     },
     output: outputSpec(graph, builder, head, options.precisionBits),
-    ...widen(builder, plan.batch),
+    ...widened,
     result: head.value,
-    refresh: candidate.refresh && { level: refreshLevelOf(candidate) },
+    // A network may be too small for a cut.
+    refresh: hasRounds ? { level: refreshLevelOf(candidate) } : undefined,
   }
   const noise = Math.hypot(...noises.map(({ logit }) => logit))
   const error = logitError(noise, body.output.flooding)

@@ -1,8 +1,5 @@
 import { kmac256xof } from '@noble/hashes/sha3-addons.js'
 import { utf8ToBytes } from '@noble/hashes/utils.js'
-import type { LogitCoefficients } from '../circuit/answer.ts'
-import type { CkksParameters } from '../circuit/parameters/parameters.ts'
-import type { OutputSpec } from '../circuit/types.ts'
 import { PolyVeilError } from '../errors/index.ts'
 import { uniformIntegers, type WordSource } from './random.ts'
 
@@ -104,29 +101,4 @@ function pseudoRandomWords(key: Uint8Array, parts: readonly Uint8Array[]): WordS
     const bytes = new DataView(stream.xof(4 * words.length).buffer)
     for (let i = 0; i < words.length; i++) words[i] = bytes.getUint32(4 * i, true)
   }
-}
-
-/**
- * The bound B of integers on the coefficients that carry logits, for noise of deviation `output.flooding` on
- * a logit. Their deviation d is that of uniform integers in -B .. B, B / sqrt(3) or slightly more. Integers
- * of deviation d on 2P coefficients give deviation d * sqrt(P) in the real part of a slot.
- *
- * @throws LEVEL_EXHAUSTED when they do not fit the modulus of the output's level
- */
-export function floodingBound(
-  { primes }: Pick<CkksParameters, 'primes'>,
-  { level, scale, flooding }: Pick<OutputSpec, 'level' | 'scale' | 'flooding'>,
-  { count }: LogitCoefficients,
-): number {
-  const bound = Math.ceil((Math.sqrt(3) * flooding * scale) / Math.sqrt(count / 2))
-  const modulus = primes.slice(0, level + 1).reduce((product, prime) => product * Number(prime), 1)
-  // The sum of two parts reaches B * sqrt(2).
-  if (!(bound >= 0 && bound < modulus / 4 && bound < 2 ** 52)) {
-    throw new PolyVeilError('LEVEL_EXHAUSTED', `Flooding noise does not fit the modulus of level ${level}`, {
-      level,
-      needBits: Math.log2(bound) + 1,
-      haveBits: Math.log2(modulus),
-    })
-  }
-  return bound
 }

@@ -84,6 +84,12 @@ for (const [law, circuit, message] of brokenBatches) {
 }
 
 const broken: [law: string, circuit: Circuit, code: ErrorCodeName, facts: object][] = [
+  [
+    'flooding fits the level',
+    { ...smallCircuit(), output: { ...smallCircuit().output, flooding: 2 ** 40 } },
+    'LEVEL_EXHAUSTED',
+    { level: smallCircuit().output.level },
+  ],
   ['defined before used', withOp(2, { source: 5 }), 'CONFIG_INVALID', { op: 2, layer: 'stem' }],
   ['not its own operand', withOp(2, { source: 2 }), 'CONFIG_INVALID', { op: 2 }],
   ['no negative value', withOp(2, { source: -1 }), 'CONFIG_INVALID', { op: 2 }],

@@ -77,6 +77,7 @@ t.test('malformed answers and dishonest results are refused', async (t) => {
   failed(t, await decrypt(answer.subarray(0, -1)), 3, 'TENSOR_MALFORMED')
   failed(t, await decrypt(new Uint8Array()), 3, 'TENSOR_MALFORMED')
   failed(t, await decrypt(Buffer.concat([answer, Buffer.alloc(1)])), 3, 'TOO_LARGE')
+  failed(t, await decrypt(Buffer.alloc(20 * answer.length)), 3, 'TOO_LARGE', { limit: answer.length })
   failed(t, await decrypt(await encryptedAnswer(keySet, wrappedSlots)), 3, 'TENSOR_OUT_OF_RANGE')
   failed(t, await polyveil(['decrypt', join(directory, 'absent'), ...local, ...QUIET]), 3, 'CONFIG_INVALID')
 })

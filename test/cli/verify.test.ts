@@ -193,7 +193,15 @@ t.test('what no engine has the memory for is refused before anything is made', a
     ['simd', 'of engine memory, and an engine has 4.29 GB'],
     ['seal', 'of keys, and a verification has room for 4.29 GB'],
   ]) {
-    const refused = await polyveil(['verify', file, ...goldenOf('one_shot'), '--backend', backend, '--json'])
+    const refused = await polyveil([
+      'verify',
+      file,
+      ...goldenOf('one_shot'),
+      '--backend',
+      backend,
+      '--json',
+      '--quiet',
+    ])
     failed(t, refused, 3, 'TOO_LARGE', { limitBytes: 2 ** 32 - 65536 })
     t.match(refused.json.error.message, new RegExp(`takes [\\d.]+ GB ${what} at most`))
   }
@@ -207,7 +215,15 @@ t.test('what no engine has the memory for is refused before anything is made', a
       ),
     ),
   )
-  const clear = await polyveil(['verify', file, ...goldenOf('one_shot'), '--backend', 'clear', '--json'])
+  const clear = await polyveil([
+    'verify',
+    file,
+    ...goldenOf('one_shot'),
+    '--backend',
+    'clear',
+    '--json',
+    '--quiet',
+  ])
   failed(t, clear, 3, 'TOO_LARGE', { limitBytes: 2 ** 32 })
   t.match(clear.json.error.message, /GB of plain values at once, and a verification has room for 4.29 GB/)
 })

@@ -57,6 +57,9 @@ t.test('a network has refreshes only where one shot does not fit', async (t) => 
     compile(network, { model: 'x', preprocessing: network.config.preprocessing, ...options })
   t.equal(compiled({}).circuit.refresh, undefined)
   t.ok(compiled({ rings: [8192] }).circuit.refresh)
+  const uncut = compiled({ refresh: 'always', precisionBits: 16 }).circuit
+  verifyCircuit(uncut)
+  t.equal(uncut.refresh, undefined, 'no cut is left')
   t.throws(() => compiled({ rings: [8192], refresh: 'never' }), { code: 'DEPTH_EXCEEDED' })
   t.throws(() => compiled({ rings: [8192], target: 'seal' }), { code: 'DEPTH_EXCEEDED' })
 })

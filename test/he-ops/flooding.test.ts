@@ -1,7 +1,7 @@
 import t from 'tap'
+import { floodingBound } from '../../src/circuit/flooding-bound.ts'
 import {
   FLOODING_KEY_BYTES,
-  floodingBound,
   floodingFor,
   floodingKeysOf,
   newFloodingKey,

@@ -1,5 +1,7 @@
 import { join } from 'node:path'
 import t from 'tap'
+import { selectEntry } from '../../../src/models/checkpoint/entries.ts'
+import { type StorageReference, TensorReference } from '../../../src/models/checkpoint/pickle/values.ts'
 import { loadNetwork, parseConfig, readCheckpoint, readWeights } from '../../../src/models/index.ts'
 import { goldenFile, goldenJson } from '../support/golden.ts'
 import { call, dictionary, type Fragment, global, integer, raw, text } from '../support/pickle.ts'
@@ -105,6 +107,12 @@ t.test('a single dictionary of tensors is found under any name and at some depth
       call(global('collections', 'OrderedDict')),
     )
   t.equal(await firstOf(fileOf((file) => ({ a: parameter(file) }))), 8, 'parameters are tensors')
+})
+
+t.test('a hundred thousand dictionaries are listed, too', async (t) => {
+  const tensor = new TensorReference({} as StorageReference, 0, [1], [1])
+  const root = new Map(Array.from({ length: 150_000 }, (_, i) => [`d${i}`, new Map([['a', tensor]])]))
+  t.throws(() => selectEntry(root), { code: 'CHECKPOINT_UNREADABLE', message: /d0/ })
 })
 
 t.test('what cannot be chosen is listed', async (t) => {

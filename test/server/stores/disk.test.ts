@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -77,6 +78,35 @@ t.test('a part that breaks off leaves the upload where it was', async (t) => {
   await store.append(id, 100_000, inChunks(bytes.subarray(100_000)))
   const stored = await withKeySet(store.location(id), (source) => source.read(0, source.size))
   t.ok(Buffer.from(bytes).equals(stored), 'nothing of the broken part is left')
+})
+
+t.test('a broken part takes no room beyond the offset', async (t) => {
+  const { directory, reopen } = await opened(t)
+  const store = await reopen()
+  const { id } = await store.create({ ...KEY_SET, bytes: 100_000 })
+  await store.append(id, 0, inChunks(patterned(1000)))
+  async function* broken() {
+    yield patterned(50_000)
+    throw new Error('connection lost')
+  }
+  await t.rejects(store.append(id, 1000, broken()), { message: 'connection lost' })
+  t.equal((await stat(join(directory, `${nameOf(id)}.keys`))).size, 1000)
+})
+
+t.test('a full disk is TOO_BUSY, and leaves no draft', { skip: !existsSync('/dev/full') }, async (t) => {
+  const { directory, reopen } = await opened(t)
+  const store = await reopen()
+  const { id } = await store.create(KEY_SET)
+  const draft = `${nameOf(id)}.json.new`
+  await symlink('/dev/full', join(directory, draft))
+  await t.rejects(store.append(id, 0, inChunks(patterned(1000))), {
+    code: 'TOO_BUSY',
+    message: /The disk is full/,
+    facts: { retryAfter: 60 },
+  })
+  t.notOk((await readdir(directory)).includes(draft))
+  t.equal(store.get(id).uploadOffset, 0)
+  t.equal((await store.append(id, 0, inChunks(patterned(1000)))).uploadOffset, 1000)
 })
 
 t.test('parts larger than 16 MiB are refused', async (t) => {
