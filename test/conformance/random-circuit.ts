@@ -97,7 +97,7 @@ class Builder {
       ops,
       result,
       input: { ...base.input, level: ops[0].level, scale: ops[0].scale },
-      output: { ...base.output, level, scale },
+      output: { ...base.output, level, scale, flooding: 0 },
     }
   }
 

@@ -40,7 +40,7 @@ export class SteeredEngine implements InferenceEngine {
 
   infer(job: InferenceJob): Promise<Uint8Array> {
     this.jobs.push(job)
-    return this.work(job)
+    return this.work(job).finally(job.onEnd)
   }
 
   async close(): Promise<void> {

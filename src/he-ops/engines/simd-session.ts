@@ -37,7 +37,7 @@ export async function openSimdSession(
     bytes: session.memory.program,
     memory: { keys: keys.bytes, ...session.memory },
     threads: engine.threads,
-    async infer(frame, { onProgress, shouldStop, overlap } = {}, client?) {
+    async infer(frame, { onProgress, shouldStop, stopped, overlap } = {}, client?) {
       const pairs = openTensor(parameters, querySpec(manifest), frame)
       const replies: Uint8Array[] = []
       const result = await session.run(
@@ -45,6 +45,7 @@ export async function openSimdSession(
         {
           onProgress: (done) => onProgress?.(done, operations),
           shouldStop,
+          stopped,
           overlap,
           flooding: floodingFor(floodingKeys, frameDigest(frame), replies),
         },

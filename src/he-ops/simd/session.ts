@@ -1,5 +1,6 @@
 import { PolyVeilError } from '../../errors/index.ts'
 import type { PackedFullRlwe, PackedRlwe } from '../../wire/index.ts'
+import { ExecutionStopped } from '../executor.ts'
 import { type DrawFlooding, freshFlooding } from '../flooding.ts'
 import type { CircuitProgram } from './circuit-program.ts'
 import type { ConstantStore } from './constants/constant-store.ts'
@@ -33,6 +34,8 @@ export interface SessionControl extends RunControl {
    * platform.
    */
   readonly flooding?: DrawFlooding
+  /** Resolves when `shouldStop` becomes true, so that a run that waits for its turn ends at once. */
+  readonly stopped?: Promise<unknown>
   /**
    * False: the run waits for each round as soon as it is sent, for clients that work on the calling thread.
    * Default true: the run continues with operations that do not depend on the round.
@@ -117,8 +120,10 @@ export class CircuitSession implements SimdSession {
   ): Promise<PackedFullRlwe> {
     if (this.#isFreed) throw new PolyVeilError('INTERNAL', 'A freed session is run')
     this.#runs++
-    const result = this.#last.then(() => this.#run(pairs, control, client))
-    this.#last = result.catch(() => {})
+    const before = this.#last
+    const result = turn(before, control).then(() => this.#run(pairs, control, client))
+    // A run that is stopped while it waits ends before the runs that it waited for.
+    this.#last = Promise.allSettled([before, result])
     try {
       return await result
     } finally {
@@ -189,6 +194,12 @@ export class CircuitSession implements SimdSession {
     writeFlooding(this.#parts.context, output, noise)
     noise.fill(0)
   }
+}
+
+/** Waits until earlier runs have ended. @throws ExecutionStopped */
+async function turn(before: Promise<unknown>, control: SessionControl = {}): Promise<void> {
+  await (control.stopped === undefined ? before : Promise.race([before, control.stopped]))
+  if (control.shouldStop?.()) throw new ExecutionStopped(0)
 }
 
 /** The rounds of one run that are under way, with a method for each kind of stop. */

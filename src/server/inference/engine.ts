@@ -28,6 +28,11 @@ export interface InferenceJob {
    */
   readonly frame: Uint8Array<ArrayBuffer>
   readonly signal: AbortSignal
+  /**
+   * Called once when the job takes no more of the engine, which for a cancelled inference is later than its
+   * rejection.
+   */
+  readonly onEnd: () => void
   readonly onProgress: OnProgress
   /** Refreshes masked tensors. An error that it throws ends the inference. */
   readonly client: RefreshClient

@@ -84,7 +84,7 @@ export async function inferRoute(app: App, services: Services): Promise<void> {
         if (!reply.raw.writableFinished) inference.cancel()
       })
       const logits = metrics.timeInference(model.name, () =>
-        inPlace(services, countedNetwork(ip), inference, () => run(services, model, request, inference)),
+        run(services, model, request, inference, countedNetwork(ip)),
       )
       const { jsonBytes, body: answer } = await inference.rounds.begin(logits)
       return reply.type(BYTES_MEDIA_TYPE).header(JSON_LENGTH_HEADER, jsonBytes).send(answer)
@@ -92,16 +92,25 @@ export async function inferRoute(app: App, services: Services): Promise<void> {
   )
 }
 
-/** Waits for a place, runs an inference, and notes in the registry how it ended. */
-async function inPlace(
-  { inferences, places }: Services,
-  owner: string,
+/**
+ * Waits for a place, runs an inference on the engine, and notes in the registry how it ended.
+ *
+ * @param owner for whom places are counted
+ */
+async function run(
+  { keys, engine, inferences, places }: Services,
+  model: ServedModel,
+  { keySet, frame }: InferenceRequest,
   inference: Inference,
-  run: () => Promise<Uint8Array>,
+  owner: string,
 ): Promise<Uint8Array> {
   try {
-    const free = await places.take(owner, inference.signal)
-    const answer = await run().finally(free)
+    const stored = { name: nameOf(keySet), location: keys.location(keySet) }
+    const { signal } = inference
+    const onEnd = await places.take(owner, signal)
+    const onProgress = (done: number, total: number): void => inference.progress(done, total)
+    const { client } = inference.rounds
+    const answer = await engine.infer({ model, keys: stored, frame, signal, onEnd, onProgress, client })
     inferences.end(inference, 'done')
     return answer
   } catch (error) {
@@ -110,20 +119,6 @@ async function inPlace(
     if (cancelled) throw conflict('INFERENCE_UNKNOWN', 'The inference was cancelled', { id: inference.id })
     throw error
   }
-}
-
-/** Runs an inference on the engine. */
-async function run(
-  { keys, engine }: Services,
-  model: ServedModel,
-  { keySet, frame }: InferenceRequest,
-  inference: Inference,
-): Promise<Uint8Array> {
-  const stored = { name: nameOf(keySet), location: keys.location(keySet) }
-  const { signal } = inference
-  const onProgress = (done: number, total: number): void => inference.progress(done, total)
-  const { client } = inference.rounds
-  return engine.infer({ model, keys: stored, frame, signal, onProgress, client })
 }
 
 function encoded({ metrics }: Services, model: ServedModel, id: string, output: EngineOutput): SentAnswer {

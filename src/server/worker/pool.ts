@@ -90,13 +90,14 @@ export class WorkerPool implements InferenceEngine {
     return this.#run('checkKeys', { parameters: parametersLiteral(parameters), location })
   }
 
-  async infer({ model, keys, frame, signal, onProgress, client }: InferenceJob): Promise<Uint8Array> {
+  async infer({ model, keys, frame, signal, onEnd, onProgress, client }: InferenceJob): Promise<Uint8Array> {
     const { port1, port2 } = new MessageChannel()
     const broken = converse(port1, onProgress, client)
     const stop = new SharedArrayBuffer(4)
     const cancelled = whenAborted(signal, () => Atomics.store(new Int32Array(stop), 0, 1))
     const circuit = { path: model.path, manifestDigest: model.manifest.digest }
     const job = this.#run('infer', { circuit, keys, frame, port: port2, stop }, [port2, frame.buffer])
+    job.then(onEnd, onEnd)
     try {
       // A cancelled inference ends at once here, although the worker reads the flag later.
       return await Promise.race([job, cancelled.promise, broken])

@@ -1,5 +1,5 @@
 import { hexToBytes } from '@noble/hashes/utils.js'
-import type { Engine, EngineKeys, Session } from '../../he-ops/engine.ts'
+import type { Engine, EngineKeys, ExecutionControl, Session } from '../../he-ops/engine.ts'
 import { createEngine } from '../../he-ops/engine-for.ts'
 import { EngineMemoryExceeded } from '../../he-ops/engine-memory-exceeded.ts'
 import { ExecutionStopped } from '../../he-ops/executor.ts'
@@ -26,6 +26,9 @@ interface Acquired {
   readonly session: Session
 }
 
+/** How a caller ends what it waits for. */
+export type StopSignal = Required<Pick<ExecutionControl, 'shouldStop' | 'stopped'>>
+
 /**
  * Cache of loaded keys and sessions, by key set. When it exceeds the budget, or the engine its memory, the
  * least recently used clients are evicted. If all other clients are in use, loading waits until one is not.
@@ -51,7 +54,7 @@ export class SessionCache {
    * Runs `body` with the session of a key set and a model, which is loaded first if it is not cached. Several
    * sessions can be in use at once.
    *
-   * @param isCancelled asked after a wait; true ends the call with `ExecutionStopped`
+   * @param stop ends waits with `ExecutionStopped`
    * @throws KEYS_EXPIRED, KEYS_MISSING, PARAMETERS_MISMATCH, TENSOR_MALFORMED; ExecutionStopped; errors of
    *   `body`
    * @throws EngineMemoryExceeded when the model does not fit the engine's memory even with no other client's
@@ -60,10 +63,10 @@ export class SessionCache {
   async use<T>(
     served: ServedCircuit,
     keys: StoredKeySet,
-    isCancelled: () => boolean,
+    stop: StopSignal,
     body: (session: Session) => Promise<T>,
   ): Promise<T> {
-    const { client, session } = await this.#acquire(served, keys, isCancelled)
+    const { client, session } = await this.#acquire(served, keys, stop)
     try {
       return await body(session)
     } finally {
@@ -74,14 +77,15 @@ export class SessionCache {
   }
 
   /** A session, with its client counted as in use. A client that waits to be loaded does not count. */
-  async #acquire(served: ServedCircuit, keys: StoredKeySet, isCancelled: () => boolean): Promise<Acquired> {
+  async #acquire(served: ServedCircuit, keys: StoredKeySet, stop: StopSignal): Promise<Acquired> {
     const { digest } = served.manifest
     return (
       this.#loaded(keys.name, digest) ??
       (await this.#inTurn(
+        stop,
         async () =>
           // The load before this one may have loaded the same session.
-          this.#loaded(keys.name, digest) ?? (await this.#loadFor(served, keys, isCancelled)),
+          this.#loaded(keys.name, digest) ?? (await this.#loadFor(served, keys, stop)),
       ))
     )
   }
@@ -97,20 +101,16 @@ export class SessionCache {
   async #loadFor(
     served: ServedCircuit,
     { name, location }: StoredKeySet,
-    isCancelled: () => boolean,
+    stop: StopSignal,
   ): Promise<Acquired> {
     const engine = await this.#engineFor(served)
     this.#requireRoom(engine, served)
     const client = this.#touch(name)
     const { parameters } = served.outline
     try {
-      await this.#makeRoom(
-        client,
-        engine.keyBytes(parameters, served.manifest.rotationSteps.length),
-        isCancelled,
-      )
+      await this.#makeRoom(client, engine.keyBytes(parameters, served.manifest.rotationSteps.length), stop)
       client.keys ??= engine.newKeys(parameters)
-      const session = await this.#loadWithRoom(engine, served, client, location, isCancelled)
+      const session = await this.#loadWithRoom(engine, served, client, location, stop)
       client.sessions.set(served.manifest.digest, session)
       client.users++
       this.#onOpened(served.outline.model, session)
@@ -130,9 +130,11 @@ export class SessionCache {
     return client
   }
 
-  #inTurn<T>(load: () => Promise<T>): Promise<T> {
-    const result = this.#loading.then(load)
-    this.#loading = result.catch(() => {})
+  #inTurn<T>(stop: StopSignal, load: () => Promise<T>): Promise<T> {
+    const before = this.#loading
+    const result = waitFor(before, stop).then(load)
+    // A load that is stopped while it waits ends before the loads that it waited for.
+    this.#loading = Promise.allSettled([before, result])
     return result
   }
 
@@ -146,14 +148,14 @@ export class SessionCache {
     served: ServedCircuit,
     client: Client,
     location: KeySetLocation,
-    isCancelled: () => boolean,
+    stop: StopSignal,
   ): Promise<Session> {
     for (;;) {
       try {
         return await withCheckedKeySet(location, (source) => this.#load(engine, served, client, source))
       } catch (error) {
         if (!(error instanceof EngineMemoryExceeded)) throw error
-        if (!(await this.#freeAnother(client, isCancelled))) throw this.#tooLarge(served, error)
+        if (!(await this.#freeAnother(client, stop))) throw this.#tooLarge(served, error)
       }
     }
   }
@@ -164,7 +166,7 @@ export class SessionCache {
    * @returns false when there is no other client
    * @throws ExecutionStopped
    */
-  async #freeAnother(client: Client, isCancelled: () => boolean): Promise<boolean> {
+  async #freeAnother(client: Client, stop: StopSignal): Promise<boolean> {
     for (;;) {
       const others = [...this.#clients].filter(([, other]) => other !== client)
       if (others.length === 0) return false
@@ -173,8 +175,7 @@ export class SessionCache {
         this.#evict(idle[0])
         return true
       }
-      await this.#released.promise
-      if (isCancelled()) throw new ExecutionStopped(0)
+      await waitFor(this.#released.promise, stop)
     }
   }
 
@@ -210,9 +211,9 @@ export class SessionCache {
   }
 
   /** Makes room before anything is loaded. WebAssembly memory never shrinks, so the peak counts. */
-  async #makeRoom(client: Client, bytes: number, isCancelled: () => boolean): Promise<void> {
+  async #makeRoom(client: Client, bytes: number, stop: StopSignal): Promise<void> {
     const used = (): number => [...this.#clients.values()].reduce((sum, each) => sum + bytesOf(each), 0)
-    while (used() + bytes > this.#settings.keyBytes && (await this.#freeAnother(client, isCancelled)));
+    while (used() + bytes > this.#settings.keyBytes && (await this.#freeAnother(client, stop)));
   }
 
   #evict(name: string): void {
@@ -233,6 +234,12 @@ export class SessionCache {
     }
     return engine
   }
+}
+
+/** @throws ExecutionStopped */
+async function waitFor(event: Promise<unknown>, { shouldStop, stopped }: StopSignal): Promise<void> {
+  await Promise.race([event, stopped])
+  if (shouldStop()) throw new ExecutionStopped(0)
 }
 
 const megabytes = (bytes: number): number => Math.round(bytes / 1e6)

@@ -39,12 +39,10 @@ export function checkKeys({ parameters, location }: CheckTask): Promise<Outcome<
 
 export async function infer(task: InferTask): Promise<Outcome<Uint8Array>> {
   const client = refreshOver(task)
+  const control = controlOf(task)
   const result = await outcome(async () => {
     const circuit = await servedCircuit(task.circuit)
-    const control = controlOf(task)
-    return sessions.use(circuit, task.keys, control.shouldStop, (session) =>
-      session.infer(task.frame, control, client),
-    )
+    return sessions.use(circuit, task.keys, control, (session) => session.infer(task.frame, control, client))
   })
   task.port.close()
   return result.kind === 'value' ? moved(result) : result
@@ -59,6 +57,8 @@ function controlOf({ port, stop }: InferTask): Required<Omit<ExecutionControl, '
   let last = 0
   return {
     shouldStop: () => Atomics.load(flag, 0) !== 0,
+    // The other side closes the port when it cancels.
+    stopped: new Promise((resolve) => port.once('close', resolve)),
     onProgress(done, total) {
       const now = performance.now()
       if (done < total && now - last < PROGRESS_MILLISECONDS) return

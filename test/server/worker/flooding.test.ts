@@ -46,7 +46,7 @@ t.test('workers flood with keys of the circuit’s file and of the key set', asy
   const infer = new SessionCache(settings).use(
     served,
     keys,
-    () => false,
+    { shouldStop: () => false, stopped: new Promise(() => {}) },
     (session) => session.infer(query),
   )
   const logitsOf = (frame: Uint8Array) => model.decrypt(frame, { fullPrecision: true })

@@ -28,6 +28,7 @@ const job = (bytes: number[], more: Partial<InferenceJob> = {}): InferenceJob =>
   keys: { name: 'n', location },
   frame: Uint8Array.from(bytes),
   signal: new AbortController().signal,
+  onEnd: () => {},
   onProgress: () => {},
   client: async () => {},
   ...more,

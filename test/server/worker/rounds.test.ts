@@ -192,6 +192,30 @@ t.test('a client that vanishes: the inference ends, and the engine is free for o
   t.ok((await client.classify()) < CLOSE, 'gone in the last round')
 })
 
+t.test(
+  'queries that are cancelled while they wait for one of the same keys leave their places',
+  async (t) => {
+    const { server, client } = await session(t, {
+      inferencesPerWorker: 4,
+      maxInferencesPerAddress: 4,
+      queue: 2,
+    })
+    const held = await client.begin()
+    for (let i = 0; i < 8; i++) {
+      const gone = new AbortController()
+      const begun = client.begin(`gone-${i}`, gone.signal)
+      const state = () => client.request('GET', `v2/inferences/gone-${i}`)
+      while ((await state()).status === 404) await sleep(1)
+      gone.abort()
+      await t.rejects(begun)
+    }
+    const other = await StepClient.create(server.url)
+    t.ok((await other.classify()) < CLOSE, 'another client is served')
+    t.match((await client.request('GET', `v2/inferences/${held.json.id}`)).json, { state: 'refresh' })
+    t.ok((await client.finish(held)) < CLOSE, 'and the first one goes on')
+  },
+)
+
 t.test('a client that asks and never replies loses its place in the end', async (t) => {
   const { client } = await session(t, { roundTimeoutSeconds: 60, maxInferenceMinutes: 2 / 60 })
   const first = await client.begin()
