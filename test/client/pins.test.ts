@@ -7,6 +7,7 @@ import {
   type ManifestChange,
   memoryKeyStore,
   type PinPolicy,
+  type PolyVeil,
 } from '../../src/client/index.ts'
 import { circuit, FakeServer, manifest, ORIGIN } from './fake-server.ts'
 
@@ -123,6 +124,22 @@ t.test('rotation of a key pins the manifest that it used', async (t) => {
   await first.close()
   server.manifest = anew
   await t.rejects(manifestFrom(server, keys, 'refuse'), { code: 'PARAMETERS_MISMATCH' })
+})
+
+t.test('classifying pins the manifest that it used', async (t) => {
+  const uses: [name: string, use: (polyveil: PolyVeil) => Promise<unknown>][] = [
+    ['one image', (polyveil) => polyveil.classify(MODEL, picture)],
+    ['settled', (polyveil) => polyveil.classifySettled(MODEL, [picture])],
+  ]
+  for (const [name, use] of uses) {
+    const server = new FakeServer()
+    const keys = memoryKeyStore()
+    const first = await connect(ORIGIN, { keys, fetch: server.fetch })
+    await use(first)
+    await first.close()
+    server.manifest = anew
+    await t.rejects(manifestFrom(server, keys, 'refuse'), { code: 'PARAMETERS_MISMATCH' }, name)
+  }
 })
 
 t.test('pins that are off neither read nor write', async (t) => {

@@ -10,9 +10,13 @@ const collect = runInNewContext('gc') as () => void
 
 const COUNT = 10
 
-/** Rounds of an inference whose outputs are a kilobyte each, and the outputs that were made. */
+/**
+ * Rounds of an inference whose outputs are a kilobyte each, the outputs that were made, and what was reported
+ * of rounds that wait and of those that are over.
+ */
 function inference(cache: ReplyCache) {
   const made: WeakRef<Buffer>[] = []
+  const reports: [waiting: number, over: number][] = []
   const rounds = new RoundMailbox({
     rounds: COUNT,
     encode() {
@@ -20,10 +24,10 @@ function inference(cache: ReplyCache) {
       made.push(new WeakRef(body))
       return { jsonBytes: 0, body }
     },
-    onWaiting() {},
+    onWaiting: (...report) => reports.push(report),
     cache,
   })
-  return { rounds, made }
+  return { rounds, made, reports }
 }
 
 /** A round as both sides see it. */
@@ -45,6 +49,27 @@ t.test('what went out in rounds that are over is held no longer than there is ro
   // The first is the answer to the query, whose promise may live; the last may still be on its way out.
   t.equal(made.slice(1, -1).filter((body) => body.deref()).length, 0)
   await t.rejects(async () => rounds.wait(3), { code: 'CONFIG_INVALID', message: /not kept/ })
+})
+
+t.test('a round waits for its client until the reply is accepted, and no longer', async (t) => {
+  const { rounds, reports } = inference(new ReplyCache(0))
+  rounds.begin(new Promise(() => {})).catch(() => {})
+  // Clients are expected while a round waits: one that is over must not count while the engine computes.
+  await pass(rounds, 0)
+  t.strictSame(reports, [
+    [1, 0],
+    [0, 1],
+  ])
+  let refuse = true
+  const over = rounds.client(1, new Uint8Array(8), async () => {
+    if (refuse) throw new Error('not a tensor')
+  })
+  await t.rejects(rounds.reply(1, Uint8Array.of(1)), { message: 'not a tensor' })
+  t.strictSame(reports.slice(2), [[1, 1]], 'it waits on when a reply is refused')
+  refuse = false
+  await rounds.reply(1, Uint8Array.of(2))
+  await over
+  t.strictSame(reports.slice(3), [[0, 2]])
 })
 
 t.test('when the engine fails, what is waited for fails, and what is asked for later', async (t) => {

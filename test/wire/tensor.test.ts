@@ -4,6 +4,7 @@ import {
   decodeTensor,
   encodeTensor,
   levelShape,
+  openFullTensor,
   type Rlwe,
   type TensorSpec,
   tensorBytes,
@@ -127,6 +128,19 @@ t.test('an unknown seed type, and a transparent ciphertext', async (t) => {
   ])
   t.throws(decoding(transparent, fullSpec), { code: 'TENSOR_MALFORMED', message: /zero/ })
 })
+
+t.test(
+  'a transparent ciphertext is refused without being unpacked, as clients read masked tensors',
+  async (t) => {
+    const opening = (c1: Uint32Array) => () =>
+      openFullTensor(parameters, fullSpec, encodeTensor(parameters, fullSpec, [{ c0: full.c0, c1 }]))
+    const zero = new Uint32Array(full.c1.length)
+    t.throws(opening(zero), { code: 'TENSOR_MALFORMED', message: /zero/ })
+    for (const at of [0, full.c1.length - 2]) {
+      t.doesNotThrow(opening(zero.with(at, 1)), `residue ${at / 2} alone is not zero`)
+    }
+  },
+)
 
 t.test('the writer refuses what the reader would', async (t) => {
   t.throws(() => encodeTensor(parameters, seededSpec, pairs.slice(1)), { code: 'INTERNAL' })

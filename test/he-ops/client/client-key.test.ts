@@ -137,6 +137,22 @@ for (const [name, parameters] of Object.entries(chains)) {
   })
 }
 
+t.test('drawing a secret key leaves only zeros in kernel memory', async (t) => {
+  const made: WebAssembly.Memory[] = []
+  class Recorded extends WebAssembly.Memory {
+    constructor(descriptor: WebAssembly.MemoryDescriptor) {
+      super(descriptor)
+      made.push(this)
+    }
+  }
+  t.intercept(WebAssembly, 'Memory', { value: Recorded })
+  await sampleSecretKey(chains['primes for the kernels'])
+  t.equal(made.length, 1, 'it has a memory of its own')
+  const bytes = Buffer.from(made[0].buffer)
+  t.ok(bytes.length > 3 * 4 * 8192, 'which was used')
+  t.ok(bytes.equals(Buffer.alloc(bytes.length)))
+})
+
 t.test('a key set that is being made survives the key', async (t) => {
   const parameters = chains['primes for the kernels']
   const key = await createClientKey(parameters, await sampleSecretKey(parameters), 'f')

@@ -171,3 +171,34 @@ t.test('a rejected word is detected, and replaced as node-seal replaces it', asy
   t.ok(found.every((residue, i) => BigInt(residue) === expected[i]))
   t.equal(biased.filter((residue, i) => residue !== found[i]).length, 1, 'one residue was drawn anew')
 })
+
+t.test('the count of rejected words is noted in memory', async (t) => {
+  for (const { sharing, heap, kernels } of builds) {
+    const at = heap.allocate(64)
+    const out = heap.allocate(4 * RING)
+    const noted = heap.allocate(4)
+    const scratch = heap.allocate(kernels.SCRATCH_BYTES.value + kernels.CHUNK_BYTES.value)
+    for (const [seed, rejected] of [
+      [rejectingSeed(), 1],
+      [seedOf(5), 0],
+    ] as const) {
+      heap.bytes(at, 64).set(seed)
+      heap.words(noted, 1)[0] = 12345
+      kernels.uniformNoted(out, at, 0, RING, Number(REJECTING_PRIME), scratch, noted)
+      t.equal(heap.words(noted, 1)[0], rejected, `${rejected} of the words, ${sharing} memory`)
+    }
+  }
+})
+
+t.test('the first word that is rejected is one below the largest multiple, as for SEAL', async (t) => {
+  const [{ heap, kernels }] = builds
+  const at = heap.allocate(64)
+  const out = heap.allocate(4 * RING)
+  const scratch = heap.allocate(kernels.SCRATCH_BYTES.value + kernels.CHUNK_BYTES.value)
+  heap.bytes(at, 64).set(rejectingSeed())
+  const word = chunkOf(rejectingSeed(), 5)[245]
+  // A divisor of `word + 1`. It is too large for the residues to be right, but not for the count.
+  const divisor = 2020994573n
+  t.equal(word, (2n ** 64n / divisor) * divisor - 1n)
+  t.equal(kernels.uniform(out, at, 0, RING, Number(divisor), scratch), 1)
+})

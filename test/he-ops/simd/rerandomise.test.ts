@@ -12,6 +12,7 @@ import {
 } from '../../../src/he-ops/simd/egress.ts'
 import { divisorOf, OutputKeys } from '../../../src/he-ops/simd/keys/output-key.ts'
 import { emitMasked } from '../../../src/he-ops/simd/operations/rerandomise.ts'
+import { montgomery } from '../../../src/he-ops/simd/tables/modulus.ts'
 import { linkProgram, runProgram } from '../../../src/he-ops/simd/threads/run.ts'
 import { PairLoader } from '../../../src/he-ops/simd/values/pair-loader.ts'
 import { polynomialBytes, type Value } from '../../../src/he-ops/simd/values/values.ts'
@@ -164,6 +165,51 @@ for (const level of LEVELS) {
     },
   )
 }
+
+t.test('the errors of both polynomials are added before the division', async (t) => {
+  // The division rounds errors away, but next to half of the divisor an error decides. With half of the
+  // divisor as both polynomials of the key, a coefficient is 1 where u is 1 and the error is above 0, and -1
+  // where both are below.
+  const level = 1
+  const divisor = moduli[divisorOf(level)].prime
+  const half = (divisor - 1n) / 2n
+  const limbs = moduli.slice(0, level + 2).flatMap(({ prime }, i) => {
+    const scaled = i <= level ? half * powMod(divisor % prime, prime - 2n, prime) : half
+    return Array<number>(ring).fill(montgomery(scaled, prime))
+  })
+  const polynomial = heap.allocate(limbBytes * (level + 2))
+  heap.words(polynomial, limbs.length).set(limbs)
+  const key = { level, polynomials: [polynomial, polynomial] } as const
+  const blank = new Uint32Array(ring * (level + 1))
+  const value = valueAt(level, [blank, blank])
+  const mask = heap.allocate(limbBytes * (level + 1))
+  let out: readonly [number, number] = [0, 0]
+  const linked = linkProgram(context, 1, scratch, (builder) => {
+    out = [builder.allocate(limbBytes * value.primes), builder.allocate(limbBytes * value.primes)]
+    emitMasked(builder, context, [{ value, key, mask: { address: mask }, out }])
+  })
+  const drawn = recorded(() => runProgram(linked.program, context))
+  const found = unpacked(readEgress(context, out, level))
+  linked.free()
+  const u = Array.from(slowTernary(drawn[0], ring), (word) => word - 1)
+  const errors = [drawn[1], drawn[2 + 2 * value.primes]].map((bytes) =>
+    Array.from(slowBinomial(bytes, ring), (word) => word - 21),
+  )
+  for (const [p, residues] of [found.c0, found.c1].entries()) {
+    const expected = u.map((sign, k) => (sign * errors[p][k] > 0 ? sign : 0))
+    for (let i = 0; i <= level; i++) {
+      const { prime } = moduli[i]
+      const words = Array.from({ length: ring }, (_, b) => BigInt(residues[2 * (i * ring + b)]))
+      const masks = heap.words(mask + i * limbBytes, ring)
+      const wrong = transforms(ring, prime)
+        .inverse(words)
+        .findIndex((c, k) => centred(p === 0 ? c - BigInt(masks[k]) : c, prime) !== BigInt(expected[k]))
+      t.equal(wrong, -1, `polynomial ${p} modulo prime ${i}`)
+    }
+    const ones = expected.filter((coefficient) => coefficient !== 0).length
+    t.ok(ones > 0.2 * ring, `${ones} coefficients depend on an error`)
+  }
+})
 
 /**
  * Sends values as results are sent.
