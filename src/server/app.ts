@@ -96,7 +96,7 @@ export async function buildApp({
 
   sweepExpiredKeys(app, keys)
   // A client cannot send its reply to a refresh round once the server refuses new requests.
-  app.addHook('preClose', async () => services.inferences.cancelWaiting())
+  app.addHook('preClose', async () => services.inferences.cancelUnanswered())
   app.addHook('onClose', async () => {
     services.inferences.cancelAll()
     await engine.close()

@@ -12,6 +12,7 @@ import {
 import { join } from 'node:path'
 import t from 'tap'
 import { directoryKeyStore, indexedDbKeyStore, memoryKeyStore } from '../../src/client/index.ts'
+import { encryptedKeyStore } from '../../src/client/keys/encrypted-key-store.ts'
 import { fileTrouble } from '../../src/errors/index.ts'
 import { addFile, makeDirectory, replaceFile } from '../../src/files/atomic.ts'
 import { sealFrame } from '../../src/wire/frame.ts'
@@ -293,6 +294,51 @@ t.test('an open store notices that its directory was deleted or replaced', async
     await t.rejects(store.put('d', secret), { code: 'CONFIG_INVALID' })
     t.strictSame(readdirSync(path).sort(), files, 'nothing is written to the store of another')
   }
+})
+
+t.test('an open store notices that its key or header alone is gone', async (t) => {
+  for (const file of ['store.key', 'store.json']) {
+    const path = t.testdir({})
+    const store = directoryKeyStore(path)
+    await store.put('a', secret)
+    rmSync(join(path, file))
+    const left = readdirSync(path).sort()
+    await t.rejects(store.put('b', secret), {
+      code: 'CONFIG_INVALID',
+      message: new RegExp(`${file} is missing`),
+    })
+    t.strictSame(readdirSync(path).sort(), left, 'nothing is written')
+  }
+})
+
+t.test('an entry is taken back when its store is deleted while it is written', async (t) => {
+  const files = new Map<string, Uint8Array>()
+  let deletes = false
+  const write = (name: string, bytes: Uint8Array): void => {
+    if (deletes) files.clear()
+    files.set(name, bytes)
+  }
+  const store = encryptedKeyStore(
+    {
+      make: async () => {},
+      tidy: async () => {},
+      get: async (name) => files.get(name),
+      put: async (name, bytes) => write(name, bytes),
+      add: async (name, bytes) => {
+        if (!files.has(name)) write(name, bytes)
+        return files.get(name)!
+      },
+      delete: async (name) => void files.delete(name),
+      names: async () => [...files.keys()],
+    },
+    undefined,
+  )
+  await store.put('a', secret)
+  deletes = true
+  for (const write of [store.put('b', secret), store.add('c', secret).then(() => {})]) {
+    await t.rejects(write, { code: 'CONFIG_INVALID' })
+  }
+  t.equal(files.size, 0, 'no entry is left that nobody can read')
 })
 
 t.test('an entry is not written where its store has just been deleted', async (t) => {

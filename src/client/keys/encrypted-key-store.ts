@@ -26,19 +26,33 @@ export function encryptedKeyStore(place: EntryPlace, passphrase: string | undefi
   // Stores are opened one at a time, since scrypt takes a second and 128 MB. A failure, such as a wrong
   // passphrase, is not cached. An opened store is looked for again at each use: someone may have deleted it,
   // and entries without their header and key could not be read again.
-  const open = async (asked: string | undefined, make: boolean): Promise<EntryCipher | undefined> => {
+  const open = (asked: string | undefined, make: boolean): Promise<OpenedStore | undefined> => {
     const before = opened?.catch(() => undefined) ?? Promise.resolve(undefined)
     opened = before.then(async (found) =>
       found !== undefined && (await isSameStore(place, found))
         ? found
         : openStore(place, passphrase, { asked, make }),
     )
-    return (await opened)?.cipher
+    return opened
   }
-  /** @param asked the name of the entry that the caller is about to use */
-  const cipher = async (asked: string): Promise<EntryCipher> => (await open(asked, true))!
   /** The cipher for reading; undefined when the place is empty, since reading makes no store. */
-  const present = (asked?: string): Promise<EntryCipher | undefined> => open(asked, false)
+  const present = async (asked?: string): Promise<EntryCipher | undefined> =>
+    (await open(asked, false))?.cipher
+  /**
+   * Writes an entry, and takes it back if the store was deleted meanwhile.
+   *
+   * @param asked the name of the entry
+   */
+  const writing = async <T>(asked: string, write: (store: EntryCipher) => Promise<T>): Promise<T> => {
+    const store = (await open(asked, true))!
+    const result = await write(store.cipher)
+    if (await isSameStore(place, store)) return result
+    await place.delete(entryFile(await store.cipher.tagOf(asked)))
+    throw new PolyVeilError(
+      'CONFIG_INVALID',
+      'The key store was deleted while an entry was written; try again',
+    )
+  }
   return {
     async get(name) {
       const store = await present(name)
@@ -48,15 +62,17 @@ export function encryptedKeyStore(place: EntryPlace, passphrase: string | undefi
       return sealed ? opening(store, file, sealed).then(({ bytes }) => bytes) : moveOld(place, store, name)
     },
     async put(name, bytes) {
-      const store = await cipher(name)
-      const file = entryFile(await store.tagOf(name))
-      await place.put(file, await sealing(store, file, name, bytes))
-      await place.delete(oldEntryFile(name))
+      await writing(name, async (store) => {
+        const file = entryFile(await store.tagOf(name))
+        await place.put(file, await sealing(store, file, name, bytes))
+        await place.delete(oldEntryFile(name))
+      })
     },
-    async add(name, bytes) {
-      const store = await cipher(name)
-      return (await moveOld(place, store, name)) ?? addEntry(place, store, name, bytes)
-    },
+    add: (name, bytes) =>
+      writing(
+        name,
+        async (store) => (await moveOld(place, store, name)) ?? addEntry(place, store, name, bytes),
+      ),
     async delete(name) {
       const store = await present(name)
       if (store === undefined) return

@@ -38,8 +38,8 @@ type Header = z.infer<typeof headerSchema>
 
 export interface OpenedStore {
   readonly cipher: EntryCipher
-  /** The check value, which identifies the store: another store in the same place has another one. */
-  readonly check: Uint8Array
+  /** Header, key and check value as they were found, which identify the store. */
+  readonly files: readonly string[]
 }
 
 export interface OpenOptions {
@@ -77,21 +77,29 @@ export async function openStore(
   const cipher = await entryCipher(await rawKey(place, passphrase, isNew))
   const opensEntry = (): Promise<boolean> => opensAnEntry(place, cipher, entries, asked)
   if (check !== undefined) {
-    if (await isCheck(cipher, check)) return { cipher, check }
+    if (await isCheck(cipher, check)) return { cipher, files: await storeFiles(place) }
     throw (await opensEntry()) ? damagedCheck() : wrongKey(passphrase)
   }
   if (!isNew && !(await opensEntry())) throw wrongKey(passphrase)
   const sealed = await cipher.encrypt(CHECK_FILE, utf8ToBytes(CHECK_TEXT))
-  const added = await place.add(CHECK_FILE, sealed)
-  if (!(await isCheck(cipher, added))) throw wrongKey(passphrase)
-  return { cipher, check: added }
+  if (!(await isCheck(cipher, await place.add(CHECK_FILE, sealed)))) throw wrongKey(passphrase)
+  return { cipher, files: await storeFiles(place) }
 }
 
 /** Whether a place still has the store that was opened there: it may have been deleted, or made anew. */
-export async function isSameStore(place: EntryPlace, { check }: OpenedStore): Promise<boolean> {
-  const found = await place.get(CHECK_FILE)
-  return found !== undefined && bytesToHex(found) === bytesToHex(check)
+export async function isSameStore(place: EntryPlace, { files }: OpenedStore): Promise<boolean> {
+  const found = await storeFiles(place)
+  return found.every((file, i) => file === files[i])
 }
+
+/** Header, key and check value in hex; empty where there is none. */
+const storeFiles = (place: EntryPlace): Promise<string[]> =>
+  Promise.all(
+    [HEADER_FILE, KEY_FILE, CHECK_FILE].map(async (file) => {
+      const bytes = await place.get(file)
+      return bytes === undefined ? '' : bytesToHex(bytes)
+    }),
+  )
 
 async function rawKey(
   place: EntryPlace,

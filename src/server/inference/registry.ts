@@ -60,10 +60,11 @@ export class InferenceRegistry {
     this.#forgetSurplus()
   }
 
-  /** Cancels the inferences that wait for their client. */
-  cancelWaiting(): void {
+  /** Cancels the inferences that still need a reply of their client, now or in a later round. */
+  cancelUnanswered(): void {
     for (const inference of this.#inferences.values()) {
-      if (inference.snapshot.state === 'refresh') inference.cancel()
+      const { round, rounds } = inference.snapshot
+      if (round < rounds) inference.cancel()
     }
   }
 

@@ -44,9 +44,15 @@ interface Tasks {
   infer: { task: InferTask; result: Uint8Array }
 }
 
+/** After this time without a check its thread ends. */
+const CHECKS_IDLE_MILLISECONDS = 60_000
+
 /** Executes circuits in worker threads. */
 export class WorkerPool implements InferenceEngine {
   readonly #pool: Piscina
+  /** One thread for checks of keys, so that they never wait for inferences. It starts when it is needed. */
+  readonly #checks: Piscina
+  readonly #queue: number
   readonly #capacity: number
   /** Jobs that all workers together run at once. */
   readonly #atOnce: number
@@ -65,7 +71,16 @@ export class WorkerPool implements InferenceEngine {
   }: WorkerPoolOptions) {
     this.#atOnce = workers * jobsPerWorker
     this.#capacity = this.#atOnce + queue
+    this.#queue = queue
     this.#onFault = onFault
+    this.#checks = new Piscina({
+      filename,
+      minThreads: 0,
+      maxThreads: 1,
+      idleTimeout: CHECKS_IDLE_MILLISECONDS,
+      workerData: settings,
+    })
+    this.#checks.on('error', onFault)
     this.#pool = new Piscina({
       filename,
       minThreads: workers,
@@ -87,7 +102,7 @@ export class WorkerPool implements InferenceEngine {
   }
 
   checkKeys(parameters: CkksParameters, location: KeySetLocation): Promise<CheckedKeySet> {
-    return this.#run('checkKeys', { parameters: parametersLiteral(parameters), location })
+    return this.#check({ parameters: parametersLiteral(parameters), location })
   }
 
   async infer({ model, keys, frame, signal, onEnd, onProgress, client }: InferenceJob): Promise<Uint8Array> {
@@ -96,7 +111,7 @@ export class WorkerPool implements InferenceEngine {
     const stop = new SharedArrayBuffer(4)
     const cancelled = whenAborted(signal, () => Atomics.store(new Int32Array(stop), 0, 1))
     const circuit = { path: model.path, manifestDigest: model.manifest.digest }
-    const job = this.#run('infer', { circuit, keys, frame, port: port2, stop }, [port2, frame.buffer])
+    const job = this.#infer({ circuit, keys, frame, port: port2, stop }, [port2, frame.buffer])
     job.then(onEnd, onEnd)
     try {
       // A cancelled inference ends at once here, although the worker reads the flag later.
@@ -110,31 +125,45 @@ export class WorkerPool implements InferenceEngine {
   /** Waits for running jobs. */
   async close(): Promise<void> {
     this.#closed = true
-    await this.#pool.close()
+    await Promise.all([this.#pool.close(), this.#checks.close()])
   }
 
-  async #run<Name extends keyof Tasks>(
-    name: Name,
-    task: Tasks[Name]['task'],
-    transferList: Transferable[] = [],
-  ): Promise<Tasks[Name]['result']> {
-    this.#admit()
+  async #check(task: CheckTask): Promise<CheckedKeySet> {
+    this.#requireReady()
+    const { queueSize } = this.#checks
+    if (queueSize > this.#queue) {
+      throw new PolyVeilError('TOO_BUSY', `${queueSize} key sets wait to be checked`, { waiting: queueSize })
+    }
+    return this.#run(this.#checks, 'checkKeys', task)
+  }
+
+  async #infer(task: InferTask, transferList: Transferable[]): Promise<Uint8Array> {
+    this.#requireReady()
+    if (this.#jobs >= this.#capacity) {
+      throw new PolyVeilError('TOO_BUSY', `${this.waiting} jobs are waiting already`, {
+        waiting: this.waiting,
+      })
+    }
     this.#jobs++
     try {
-      return unwrap(
-        (await this.#pool.run(task, { name, transferList }).catch(this.#lost)) as Outcome<
-          Tasks[Name]['result']
-        >,
-      )
+      return await this.#run(this.#pool, 'infer', task, transferList)
     } finally {
       this.#jobs--
     }
   }
 
-  #admit(): void {
+  async #run<Name extends keyof Tasks>(
+    pool: Piscina,
+    name: Name,
+    task: Tasks[Name]['task'],
+    transferList: Transferable[] = [],
+  ): Promise<Tasks[Name]['result']> {
+    const outcome = await pool.run(task, { name, transferList }).catch(this.#lost)
+    return unwrap(outcome as Outcome<Tasks[Name]['result']>)
+  }
+
+  #requireReady(): void {
     if (!this.ready) throw new PolyVeilError('WORKER_LOST', 'The server has no worker now')
-    if (this.#jobs < this.#capacity) return
-    throw new PolyVeilError('TOO_BUSY', `${this.waiting} jobs are waiting already`, { waiting: this.waiting })
   }
 
   /** Tasks return even faults as values, so a rejection means that the thread has ended. */

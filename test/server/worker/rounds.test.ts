@@ -269,6 +269,17 @@ t.test('an inference is cancelled at any time', async (t) => {
   t.ok((await client.classify()) < CLOSE)
 })
 
+t.test('a server that closes begins no inference whose client cannot reply any more', async (t) => {
+  const { server, client } = await session(t, { inferencesPerWorker: 1, roundTimeoutSeconds: 600 })
+  await client.begin('held')
+  const queued = ['one', 'two'].map((id) => client.begin(id).catch(() => {}))
+  while (!/inferences_waiting 2/.test((await client.request('GET', 'metrics')).bytes.toString()))
+    await sleep(20)
+  // The test would time out if an inference waited for its client.
+  await server.close()
+  await Promise.all(queued)
+})
+
 t.test('a server that closes, and one that restarts', async (t) => {
   const directory = t.testdir()
   const before = await started(t, {}, directory)
