@@ -218,8 +218,11 @@ for (const threads of [1, 2]) {
   })
 }
 
-/** A key whose kernel memory the test can look into, and the random bytes that it draws, without seeds. */
-async function watched() {
+/**
+ * A key whose kernel memory the test can look into, and the random bytes that it draws, without seeds.
+ * @param onDraw called at each draw
+ */
+async function watched(onDraw = () => {}) {
   const memory = createKernelMemory('unshared')
   const own = await KernelKey.create(parameters, secretPolynomial(ctx, secretKey), { memory })
   const { heap, kernels } = own.context
@@ -228,10 +231,19 @@ async function watched() {
   kernels.random = (address, bytes) => {
     const result = random(address, bytes)
     if (bytes > 64) drawn.push(heap.bytes(address >>> 0, bytes).slice())
+    onDraw()
     return result
   }
   return { own, memory, drawn }
 }
+
+t.test('deleted while a refresh computes: no answer, and no trace', async (t) => {
+  const { own, memory, drawn } = await watched(() => own.delete())
+  const [good] = key.encryptResidues([residuesAt(integers(0), 1)], 1).map((pair) => full(pair, 1))
+  await t.rejects(own.refresh([good], 1, topLevel), { code: 'INTERNAL', message: /deleted/ })
+  t.ok(drawn.length > 0, 'it had begun')
+  t.ok(Buffer.from(memory.buffer).every((byte) => byte === 0))
+})
 
 const words = (prime: bigint, values: readonly bigint[]): Uint32Array =>
   Uint32Array.from(values, (value) => Number(mod(value, prime)))
