@@ -113,3 +113,14 @@ export function halves(residues: Uint32Array): Uint32Array {
   })
   return out
 }
+
+/** Numbers in a piece: small ones, such as errors, come together by chance if they are few. */
+const PIECE = 64
+
+/** Whether memory holds a piece of a polynomial: of its beginning, its middle or its end. */
+export function holdsPiece({ buffer }: WebAssembly.Memory, numbers: Uint32Array | Float64Array): boolean {
+  const memory = Buffer.from(buffer)
+  return [0, numbers.length / 2, numbers.length - PIECE].some((at) =>
+    memory.includes(Buffer.from(numbers.slice(at, at + PIECE).buffer)),
+  )
+}

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { embedPeriodicFast } from '../../../src/he-ops/encoding/embedding-fft.ts'
 import { createKernelMemory } from '../../../src/he-ops/kernels/kernels.ts'
 import { createSealContext } from '../../../src/he-ops/seal/context.ts'
 import { decryptSlots, encryptSlots } from '../../../src/he-ops/seal/encryptor.ts'
@@ -9,8 +10,10 @@ import { ciphertextFromWire, ciphertextToWire } from '../../../src/he-ops/seal/s
 import { KernelKey } from '../../../src/he-ops/simd/encryption/kernel-key.ts'
 import { levelShape, type PackedFullRlwe, type PackedRlwe, type SeededRlwe } from '../../../src/wire/index.ts'
 import { packedFullRlwe, readRlwe, rlweBytes, writeRlwe } from '../../../src/wire/rlwe.ts'
+import { slowBinomial } from '../kernels/slow-sampling.ts'
 import { mod, secretResidues, transforms } from '../seal/exact.ts'
 import { residuesOf, smallParameters } from '../seal/fixture.ts'
+import { holdsPiece, unpacked } from './fixture.ts'
 
 // Encryptions by the kernels, decrypted by node-seal.
 
@@ -215,22 +218,113 @@ for (const threads of [1, 2]) {
   })
 }
 
-t.test('a refresh leaves only public data in scratch memory', async (t) => {
+/**
+ * A key whose kernel memory the test can look into, and the random bytes that it draws, without seeds.
+ * @param onDraw called at each draw
+ */
+async function watched(onDraw = () => {}) {
   const memory = createKernelMemory('unshared')
   const own = await KernelKey.create(parameters, secretPolynomial(ctx, secretKey), { memory })
-  const values = integers(5)
-  const [masked] = key.encryptResidues([residuesAt(values, 1)], 1).map((pair) => full(pair, 1))
-  const drawn: Buffer[] = []
-  const { random } = own.context.kernels
-  own.context.kernels.random = (address, bytes) => {
+  const { heap, kernels } = own.context
+  const { random } = kernels
+  const drawn: Uint8Array[] = []
+  kernels.random = (address, bytes) => {
     const result = random(address, bytes)
-    if (bytes > 64) drawn.push(Buffer.from(own.context.heap.bytes(address, 64).slice()))
+    if (bytes > 64) drawn.push(heap.bytes(address >>> 0, bytes).slice())
+    onDraw()
     return result
   }
-  await own.refresh([masked], 1, topLevel)
-  const left = Buffer.from(memory.buffer)
+  return { own, memory, drawn }
+}
+
+t.test('deleted while a refresh computes: no answer, and no trace', async (t) => {
+  const { own, memory, drawn } = await watched(() => own.delete())
+  const [good] = key.encryptResidues([residuesAt(integers(0), 1)], 1).map((pair) => full(pair, 1))
+  await t.rejects(own.refresh([good], 1, topLevel), { code: 'INTERNAL', message: /deleted/ })
+  t.ok(drawn.length > 0, 'it had begun')
+  t.ok(Buffer.from(memory.buffer).every((byte) => byte === 0))
+})
+
+const words = (prime: bigint, values: readonly bigint[]): Uint32Array =>
+  Uint32Array.from(values, (value) => Number(mod(value, prime)))
+
+/** What decrypts to a pair's message: c0 + c1 s as coefficients, modulo each prime of a level. */
+const decrypted = (pair: SeededRlwe, level: number): bigint[][] =>
+  phases(pair, level, new Uint32Array(ring * (level + 1))).map((values) => values.map(BigInt))
+
+t.test('a refresh leaves only public data in scratch memory', async (t) => {
+  const { own, memory, drawn } = await watched()
+  const [pair] = key.encryptResidues([residuesAt(integers(5), 1)], 1)
+  await own.refresh([full(pair, 1)], 1, topLevel)
   t.ok(drawn.length > 0)
-  for (const bytes of drawn) t.notOk(left.includes(bytes), 'random bytes of an error')
+  for (const bytes of drawn) {
+    t.notOk(Buffer.from(memory.buffer).includes(Buffer.from(bytes.slice(0, 64))), 'random bytes of an error')
+    t.notOk(holdsPiece(memory, slowBinomial(bytes, ring)), 'an error')
+  }
+  const { steps } = own.context.conversion([0, 1], true)
+  for (const [i, coefficients] of decrypted(seeded(pair, 1), 1).entries()) {
+    const message = transforms(ring, primes[i]).forward(coefficients)
+    const { bias, scale } = steps[i]
+    const forms = {
+      'the message': message,
+      'its negative': message.map((value) => -value),
+      'its base extension': coefficients.map((value) => (BigInt(bias) - value) * BigInt(scale.w)),
+    }
+    for (const [name, values] of Object.entries(forms)) {
+      t.notOk(holdsPiece(memory, words(primes[i], values)), `${name} modulo prime ${i}`)
+    }
+  }
+  own.delete()
+})
+
+t.test('encrypting slots leaves neither message nor error in kernel memory', async (t) => {
+  const { own, memory, drawn } = await watched()
+  const level = 1
+  own.encryptSlots([slots], level, SCALE)
+  const coefficients = embedPeriodicFast(slots)
+  t.notOk(holdsPiece(memory, coefficients), 'coefficients')
+  const rounded = Array.from(coefficients, (value) => BigInt(Math.round(value * SCALE)))
+  const residues = residuesAt(rounded, level)
+  for (let i = 0; i <= level; i++) {
+    t.notOk(holdsPiece(memory, residues.slice(i * ring, (i + 1) * ring)), `the message modulo prime ${i}`)
+  }
+  t.equal(drawn.length, 1)
+  t.notOk(holdsPiece(memory, slowBinomial(drawn[0], ring)), 'the error')
+  own.delete()
+})
+
+t.test('decrypting leaves neither the message nor what it was computed from', async (t) => {
+  const { own, memory } = await watched()
+  const level = 1
+  const [made] = key.encryptSlots([slots], level, SCALE)
+  const pair = unpacked(full(made, level))
+  const messages = decrypted(seeded(made, level), level)
+  const arrays: BigUint64Array[] = []
+  const Recorded = new Proxy(BigUint64Array, {
+    construct(target, args) {
+      const array = Reflect.construct(target, args)
+      arrays.push(array)
+      return array
+    },
+  })
+  const { restore } = t.intercept(globalThis, 'BigUint64Array', { value: Recorded })
+  const { real } = own.decryptPeriodic(pair, level, SCALE, ring / 2)
+  restore()
+  t.ok(real.every((value, s) => Math.abs(value - slots[s]) < 1e-4))
+  const residues = arrays.filter(({ length }) => length === 2 * ring)
+  t.equal(residues.length, 1)
+  t.ok(
+    residues[0].every((residue) => residue === 0n),
+    'residues outside kernel memory',
+  )
+  for (const [i, coefficients] of messages.entries()) {
+    const message = transforms(ring, primes[i]).forward(coefficients)
+    const product = message.map((value, b) => value - BigInt(pair.c0[2 * (i * ring + b)]))
+    const forms = { message, product, 'negative product': product.map((value) => -value) }
+    for (const [name, values] of Object.entries(forms)) {
+      t.notOk(holdsPiece(memory, words(primes[i], values)), `${name} modulo prime ${i}`)
+    }
+  }
   own.delete()
 })
 

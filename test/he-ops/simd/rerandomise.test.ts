@@ -26,7 +26,7 @@ import {
 import { slowBinomial, slowResidues, slowTernary } from '../kernels/slow-sampling.ts'
 import { centred, expanded, mod, secretResidues, transforms } from '../seal/exact.ts'
 import { parameters } from './circuits.ts'
-import { halves, simdFixture, unpacked } from './fixture.ts'
+import { halves, holdsPiece, simdFixture, unpacked } from './fixture.ts'
 
 // Re-randomising by the kernels, compared with its definition in bigint arithmetic and with node-seal's
 // decryption.
@@ -208,6 +208,26 @@ t.test('the errors of both polynomials are added before the division', async (t)
     }
     const ones = expected.filter((coefficient) => coefficient !== 0).length
     t.ok(ones > 0.2 * ring, `${ones} coefficients depend on an error`)
+  }
+})
+
+t.test('scratch memory keeps nothing that would undo re-randomising', async (t) => {
+  const level = 2
+  const value = encrypted(level)
+  const drawn = recorded(() => leave(value, level, new Float64Array(16)))
+  const sampled = slowTernary(drawn[0], ring)
+  const u = Array.from(sampled, (word) => BigInt(word) - 1n)
+  t.notOk(holdsPiece(heap.memory, sampled), 'coefficients of u')
+  for (const { prime } of moduli.slice(0, divisorOf(level) + 1)) {
+    const residues = Uint32Array.from(transforms(ring, prime).forward(u), Number)
+    t.notOk(holdsPiece(heap.memory, residues), `u modulo ${prime}`)
+  }
+  t.equal(drawn.length, 3 + 2 * (level + 1))
+  for (const bytes of [drawn[1], drawn[drawn.length - 1]]) {
+    t.notOk(holdsPiece(heap.memory, slowBinomial(bytes, ring)), 'an error')
+  }
+  for (const bytes of drawn) {
+    t.notOk(holdsPiece(heap.memory, new Uint32Array(bytes.slice(0, 1024).buffer)), 'random bytes')
   }
 })
 

@@ -5,7 +5,7 @@ import { emitIngresses, ingressScratch } from '../../../src/he-ops/simd/operatio
 import { linkProgram, runProgram } from '../../../src/he-ops/simd/threads/run.ts'
 import { NOTES_BYTES } from '../../../src/he-ops/simd/values/load-pair.ts'
 import { centred, mod, transforms } from '../seal/exact.ts'
-import { newSimdContext } from './fixture.ts'
+import { holdsPiece, newSimdContext } from './fixture.ts'
 
 // The server subtracts a mask from what the client has encrypted anew. The mask stands for the integer of
 // least absolute value with its residues, so near plus and minus half of the modulus one wrong quotient would
@@ -26,7 +26,8 @@ const masks: bigint[] = Array.from({ length: RING }, (_, k) => {
   return [end, -end, BigInt(k), -BigInt(k), middle, -middle, end - 2n ** 40n, 2n ** 40n - end][k % 8]
 })
 
-t.test('masks are lifted exactly, next to half of the modulus too', async (t) => {
+/** Takes in an encryption whose first polynomial is zero, under the masks: the result is their negative. */
+function unmasked(): { readonly c0: number } {
   const count = parameters.primes.length
   const [c0, c1, mask] = [count, count, MASK_PRIMES].map((limbs) => heap.allocate(limbs * limbBytes))
   const [seed, notes] = [heap.allocate(64), heap.allocate(NOTES_BYTES * count)]
@@ -34,7 +35,6 @@ t.test('masks are lifted exactly, next to half of the modulus too', async (t) =>
     const residues = masks.map((value) => Number(mod(value, parameters.primes[i])))
     heap.words(mask + i * limbBytes, RING).set(residues)
   }
-  // The client's first polynomial is zero, so that the result is the negative mask.
   heap.bytes(c1, count * limbBytes).fill(0)
   const out = { polynomials: [c0, c1], primes: count, extended: false }
   const linked = linkProgram(context, 1, ingressScratch(context, MASK_PRIMES), (builder) =>
@@ -42,10 +42,28 @@ t.test('masks are lifted exactly, next to half of the modulus too', async (t) =>
   )
   runProgram(linked.program, context)
   linked.free()
+  return { c0 }
+}
+
+t.test('masks are lifted exactly, next to half of the modulus too', async (t) => {
+  const { c0 } = unmasked()
   for (const [i, prime] of parameters.primes.entries()) {
     const values = Array.from(heap.words(c0 + i * limbBytes, RING), BigInt)
     const found = transforms(RING, prime).inverse(values)
     const wrong = found.findIndex((value, k) => value !== centred(-masks[k], prime))
     t.equal(wrong, -1, `prime ${i}`)
+  }
+})
+
+t.test('scratch memory keeps neither the mask nor what it is lifted from', async (t) => {
+  unmasked()
+  const { steps } = context.conversion([0, 1, 2], true)
+  for (const [i, { prime }] of context.moduli.entries()) {
+    const lifted = transforms(RING, prime).forward(masks)
+    t.notOk(holdsPiece(heap.memory, Uint32Array.from(lifted, Number)), `the mask modulo prime ${i}`)
+    if (i >= MASK_PRIMES) continue
+    const { bias, scale } = steps[i]
+    const sources = masks.map((value) => Number(mod((value + BigInt(bias)) * BigInt(scale.w), prime)))
+    t.notOk(holdsPiece(heap.memory, Uint32Array.from(sources)), `source ${i} of its base extension`)
   }
 })
