@@ -7,7 +7,7 @@ import { trainedFile } from '../../test/support/trained-networks.ts'
 
 const listSchema = z.array(z.object({ file: z.string(), truth: z.string() })).min(1)
 
-/** The file names of the clothing test images beside the trained networks, sorted by class. */
+/** The file names of the clothing test images beside the trained networks, grouped by class. */
 export async function clothingFiles(): Promise<string[]> {
   const list = await readFile(trainedFile('images/clothing.json'), 'utf8')
   return listSchema.parse(JSON.parse(list)).map(({ file }) => file)
