@@ -17,13 +17,13 @@ import { networkInput, preprocess } from '../src/preprocessing/index.ts'
 import { engineNameFor } from '../src/schedule/engine-name.ts'
 import { type Benchmark, check, figure } from './harness.ts'
 
-/** Largest error of a logit that the bundled networks are held to. */
+/** Limit on the largest error of a logit of the bundled networks. */
 const MAX_ERROR = 1e-2
 
 /**
  * Top-1 of the bundled networks on a folder of test images, in the clear and under encryption. The folder has
- * NAME.json for each network, a list of `file` and `truth`, and the files beside it. It is not part of the
- * repository; without it there is nothing to measure, and the result says so.
+ * NAME.json for each network, a list of `file` and `truth`, and the files beside it. It is not in the
+ * repository. Without it nothing is measured, and the result says so.
  */
 export const accuracy: Benchmark = {
   name: 'accuracy',
@@ -90,7 +90,7 @@ async function measure(
   }
 }
 
-/** The network's label that a list calls the truth; lists may write spaces for hyphens. */
+/** The label of the network for a list's `truth`, which may have spaces instead of hyphens. */
 function labelOf(truth: string, labels: readonly string[]): string {
   const plain = (text: string): string => text.replaceAll('-', ' ')
   const label = labels.find((candidate) => plain(candidate) === plain(truth))
@@ -98,7 +98,7 @@ function labelOf(truth: string, labels: readonly string[]): string {
   return label!
 }
 
-/** Every image by the float reference and under encryption, with one key set for all. */
+/** Classifies every image by the float reference and under encryption, with one key set for all. */
 async function* classifyAll(
   bundled: BundledNetwork,
   folder: string,

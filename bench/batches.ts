@@ -16,15 +16,15 @@ import { type Benchmark, check, figure, median } from './harness.ts'
 
 const NETWORK = 'digits'
 const BATCHES = [1, 2, 4, 8]
-/** Inferences of each batch, beside one that is not counted. */
+/** Inferences of each batch, after one that is not counted. */
 const RUNS = 3
-/** Largest error of a logit that the bundled networks are held to. */
+/** Limit on the largest error of a logit of the bundled networks. */
 const MAX_ERROR = 1e-2
 
 /**
- * One bundled network compiled for 1, 2, 4 and 8 images in the same ciphertexts, on the simd engine in one
- * process, with the frames between client and server that would travel. Batches take turns, so that what else
- * the machine does falls on all of them. Each image is checked against the clear float reference.
+ * A bundled network compiled for batches of 1, 2, 4 and 8 images, on the simd engine in one process. The
+ * frames between client and server are encoded as for transfer. Batches take turns, so that other load of the
+ * machine affects all of them. Each image is compared with the clear float reference.
  */
 export const batches: Benchmark = {
   name: 'batches',
@@ -54,7 +54,7 @@ export const batches: Benchmark = {
 
 type Seconds = Readonly<Record<'encrypt' | 'execute' | 'decrypt', number>>
 
-/** A circuit for a batch of images, and what running it has shown. */
+/** A circuit for a batch of images, with its measurements. */
 interface Contender {
   readonly batch: number
   readonly plan: PlanReport
@@ -73,7 +73,7 @@ async function contender(
   return { batch, plan, backend: await encryptedBackend(circuit, 'simd'), runs: [], largestError: 0 }
 }
 
-/** @param run the first is not counted */
+/** @param run number of the run; run 0 is not counted */
 async function runOnce(
   network: Network,
   images: readonly PreprocessedImage[],
@@ -125,7 +125,7 @@ function errorOf(network: Network, image: PreprocessedImage, logits: Float64Arra
 
 type Figures = ReturnType<typeof figures>
 
-/** Against one image at a time, in the same run. */
+/** Figures relative to one image at a time in the same run. */
 const ratios = (row: Figures, one: Figures) => ({
   imagesPerSecond: figure(row.imagesPerSecond / one.imagesPerSecond),
   latency: figure(row.inferenceSeconds / one.inferenceSeconds),

@@ -12,8 +12,8 @@ const BYTES_PER_RESIDUE = 8
 const PERIODS = [1, 8, 32, 128]
 
 /**
- * Bringing a periodic weight to a plaintext of node-seal: by expanding block constants that were encoded at
- * their own size, against node-seal's own encoder. Checked by decoding.
+ * Encodes a periodic weight to a plaintext of node-seal in two ways: by encoding it at its own size and
+ * expanding it, and by node-seal's encoder. The results are decoded and compared.
  */
 export const encoding: Benchmark = {
   name: 'encoding',

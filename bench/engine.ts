@@ -5,7 +5,7 @@ import { compareRefreshes } from './parts/refreshes.ts'
 import { compareThreads } from './parts/threads.ts'
 import { timeTransforms } from './parts/transforms.ts'
 
-/** The simd engine against node-seal, and two threads against one, in one run. */
+/** The simd engine compared with node-seal, and two threads with one, in one run. */
 export const engine: Benchmark = {
   name: 'engine',
   what: 'the simd engine against node-seal: operations, keys, threads, refreshes, in one run',

@@ -1,6 +1,6 @@
 import { arch, cpus, loadavg, platform, release, totalmem } from 'node:os'
 
-/** The machine that figures were measured on; they mean little without it. */
+/** The machine that figures were measured on. */
 export interface Machine {
   readonly processor: string
   readonly cores: number
@@ -8,8 +8,8 @@ export interface Machine {
   readonly system: string
   readonly node: string
   /**
-   * Processes that wanted a core in the minute before; more than a few tenths, and figures are not of a quiet
-   * machine.
+   * Mean number of processes that were ready to run in the minute before. Above a few tenths the machine was
+   * not quiet.
    */
   readonly loadBefore: number
 }
@@ -26,27 +26,27 @@ export const machine = (): Machine => ({
 export interface BenchmarkOptions {
   /** A folder of test images beyond the bundled ones. */
   readonly images?: string
-  /** How many images; each benchmark has its own number where it takes one. */
+  /** Number of images; each benchmark has its own default. */
   readonly count?: string
-  /** A folder of circuits, NAME.pvc, that need not be compiled again. */
+  /** A folder of circuits, NAME.pvc, that were compiled before. */
   readonly circuits?: string
-  /** A folder of networks that `make-network.ts` has written, to be measured instead of the trained ones. */
+  /** A folder of networks that `make-network.ts` wrote, which replace the trained ones. */
   readonly networks?: string
-  /** Bits of precision that those are compiled with. */
+  /** Bits of precision of circuits for these networks. */
   readonly precision?: string
-  /** RTT_MS,MBIT of a link that the client is to have to the service. */
+  /** RTT_MS,MBIT of a simulated link between client and service. */
   readonly link?: string
 }
 
-/** A benchmark: checks its results first, then returns its figures. */
+/** A benchmark. It checks its results, then returns its figures. */
 export interface Benchmark {
   readonly name: string
   readonly what: string
-  /** @throws when a result is wrong; times of wrong results are not reported */
+  /** @throws when a result is wrong, so that times of wrong results are not reported */
   run(say: (line: string) => void, options: BenchmarkOptions): Promise<object>
 }
 
-/** Runs `body` `repeats` times after one uncounted run; the median in seconds. */
+/** Runs `body` once uncounted, then `repeats` times. @returns the median in seconds */
 export function medianSeconds(repeats: number, body: () => void): number {
   body()
   return median(
@@ -58,15 +58,15 @@ export function medianSeconds(repeats: number, body: () => void): number {
   )
 }
 
-/** The middle one. */
+/** The median. */
 export function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]
 }
 
-/** @throws when the condition does not hold: a benchmark checks before it times */
+/** @throws when the condition does not hold */
 export function check(condition: boolean, what: string): void {
   if (!condition) throw new Error(`Benchmark check failed: ${what}`)
 }
 
-/** Rounds to four significant digits, which is more than a noisy machine is good for. */
+/** Rounds to four significant digits, which is more than the precision of measurements. */
 export const figure = (value: number): number => Number(value.toPrecision(4))

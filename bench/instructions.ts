@@ -3,10 +3,7 @@ import { disassemble, type Instruction } from './machine-code/disassemble.ts'
 import { optimisedFunctions } from './machine-code/jit-dump.ts'
 import { type Loop, loopsOf } from './machine-code/loops.ts'
 
-/**
- * How the loops that matter are told from what is around them, and how many residues a pass through one works
- * on.
- */
+/** Identifies the main loop of a kernel, and counts the residues of one iteration. */
 interface Hot {
   readonly kernel: string
   readonly what: string
@@ -41,8 +38,8 @@ const HOT: readonly Hot[] = [
     isHot: ({ stores, wideProducts }) => stores > 0 && wideProducts > 0,
     residues: ({ stores }) => (4 * stores) / 3,
   },
-  // Four vectors make the four outputs of two stages; the stages within registers load roots for each vector
-  // besides.
+  // Four vectors make the four outputs of two stages. The stages within registers also load roots for each
+  // vector.
   { ...storing('nttForward', 'residue and two stages', 2), isHot: (loop) => isPair(loop, 4, 4) },
   { ...storing('nttForward', 'residue, the last two stages', 2), isHot: (loop) => isPair(loop, 2, 4) },
   { ...storing('nttInverse', 'residue and two stages', 2), isHot: (loop) => isPair(loop, 4, 4) },
@@ -55,8 +52,8 @@ const isPair = (loop: Loop, stores: number, loads: number): boolean =>
   loop.stores === stores && loop.loads === loads && loop.wideProducts === 2 * stores
 
 /**
- * Instructions of the kernels' inner loops in the machine code that V8 makes of them. Takes `objdump` of GNU
- * binutils.
+ * Instructions in the inner loops of the kernels, counted in the machine code that V8 generates. Needs
+ * `objdump` of GNU binutils.
  */
 export const instructions: Benchmark = {
   name: 'instructions',

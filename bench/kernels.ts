@@ -8,25 +8,29 @@ import { clockHertz, peakVectorInstructions } from './parts/clock.ts'
 
 const RING = 16384
 const TERMS = 8
-/** Residues of a sum whose operands all fit the first-level cache. */
+/** Residues of a sum whose operands all fit into the first-level cache. */
 const STRETCH = 512
-/** Calls that are timed together take about so long. */
+/** Approximate time of calls that are timed together. */
 const TARGET_SECONDS = 0.02
 
 /**
- * A kernel on its own: what one call works on, and what it has to move between core and memory at the least.
+ * A single kernel: the operands of one call, and the least number of bytes that it moves between core and
+ * memory.
  */
 interface Row {
   readonly kernel: string
-  /** Where the operands lie. */
+  /** The level of memory that holds the operands. */
   readonly where: string
-  /** Residues, or for sums products, of a call. */
+  /** Number of residues of a call; for sums, number of products. */
   readonly count: number
   readonly bytesEach: number
   readonly run: () => void
 }
 
-/** Each kernel on one core: nanoseconds, cycles and bytes for each residue. Tests hold their results. */
+/**
+ * Each kernel on one core: nanoseconds, cycles and bytes for each residue. Tests check the results of
+ * kernels.
+ */
 export const kernels: Benchmark = {
   name: 'kernels',
   what: 'each kernel on one core: time, cycles and bytes moved for each residue',
@@ -49,7 +53,7 @@ export const kernels: Benchmark = {
   },
 }
 
-/** Seconds of one call, the median of eleven groups. */
+/** The time of one call in seconds: the median of eleven groups. */
 function perCall(run: () => void): number {
   const once = medianSeconds(5, run)
   const repeats = Math.max(1, Math.round(TARGET_SECONDS / once))
@@ -76,7 +80,7 @@ class KernelRows {
     ]
   }
 
-  /** Random residues modulo the prime, as a server's data has them. */
+  /** Random residues modulo the prime, distributed like those of a server. */
   #limb(): number {
     const address = this.#heap.allocate(4 * RING)
     const words = this.#heap.words(address, RING)
@@ -109,7 +113,7 @@ class KernelRows {
     ]
   }
 
-  /** Polynomials of random integers, and the platform's bytes that they are made from. */
+  /** Sampling of random polynomials, and the platform's random bytes for them. */
   #samplers(k: Kernels): Row[] {
     const { q } = this.#modulus
     const bytes: number = RING * k.BINOMIAL_BYTES.value
@@ -154,8 +158,8 @@ class KernelRows {
       this.#heap.words(values, RING).every((residue, i) => residue === before[i]),
       'the transforms undo each other',
     )
-    // Seven passes over the residues, each reading and writing, and the roots of the last with their
-    // quotients.
+    // The transform makes seven passes over the residues, each reading and writing. It also reads the roots
+    // of the last pass with their quotients.
     const row = (kernel: string, run: () => void): Row => ({
       kernel,
       where: 'second-level cache',
@@ -184,7 +188,7 @@ class KernelRows {
       run,
     })
     const near = sums(1)
-    // 24 sums over 12 MB of keys, 192 over 100 MB.
+    // 24 sums use 12 MB of keys, 192 sums 100 MB.
     const middle = sums(24)
     const far = [...middle, ...sums(168)]
     const weights = this.#limb()

@@ -29,8 +29,8 @@ interface Case {
 }
 
 /**
- * A key set's way from the client to the server's kernel memory: made as clients do and, for comparison, by
- * node-seal alone; and loaded. Checked by rotating with what was loaded.
+ * The way of a key set from the client to the server's kernel memory: made as clients do and, for comparison,
+ * by node-seal; then loaded. The check rotates ciphertexts with the loaded keys.
  */
 export const keys: Benchmark = {
   name: 'keys',
@@ -52,7 +52,9 @@ async function bundledCase(): Promise<Case> {
   return { name, parameters: circuit.parameters, steps: rotationSteps(circuit) }
 }
 
-/** As many primes as the largest ring has room for; few keys, for each has tens of megabytes. */
+/**
+ * As many primes as the largest ring has room for. There are few keys, because each has tens of megabytes.
+ */
 function largeCase(): Case {
   const primes = nttPrimes(32768, new Array(30).fill(28)).map(String)
   return {
@@ -96,8 +98,8 @@ async function measure({ name, parameters, steps }: Case, say: (line: string) =>
 }
 
 /**
- * What node-seal takes alone: for a context of all primes and a secret key in it, and for the keys, of which
- * one is made.
+ * Seconds of node-seal for the same: for a context of all primes with a secret key, and for the keys, of
+ * which it makes one.
  */
 async function nodeSealSeconds(
   parameters: CkksParameters,
@@ -119,7 +121,7 @@ interface Client {
   readonly key: ClientKey
 }
 
-/** Seconds that loading takes a pool whose threads are there. */
+/** Seconds of loading with a pool whose threads have started. */
 async function load(
   client: Client,
   source: ByteSource,
@@ -131,7 +133,7 @@ async function load(
   const context = createSimdContext(kernels, new Heap(memory), client.parameters)
   const pool = await ThreadPool.create(memory, kernels, threads)
   const reader = await openKeySet(client.parameters, source)
-  // Threads start and the kernels are compiled once; a server does that before it loads much.
+  // Before the measurement threads start and the kernels are compiled, as on a server that is in use.
   const warm = new SimdKeySet(context)
   await warm.load(reader, [], pool)
   warm.free()

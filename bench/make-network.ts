@@ -11,13 +11,12 @@ import { peaksOf } from './parts/random-network/peaks.ts'
 import { clothingFiles, resizedTo, spread, testImage } from './parts/test-images.ts'
 
 // Writes a network of a published architecture with random weights and realistic statistics:
-// NAME.safetensors, NAME.json, and NAME.golden.safetensors with images that the statistics were not taken
-// from.
+// NAME.safetensors, NAME.json, and NAME.golden.safetensors with images that were not used for the statistics.
 
 const USAGE =
   'node bench/make-network.ts ARCHITECTURE OUT.safetensors [--channels C] [--classes K] [--input N] [--images n] [--held-out n] [--seed n]'
 
-/** What circuits take for honest logits stays below it. */
+/** Logits must stay below this bound, so that circuits accept them as honest. */
 const LARGEST_LOGIT = 100
 
 const { values, positionals } = parseArgs({
@@ -51,8 +50,8 @@ const logits: Float64Array[] = []
 for (const image of heldOut) {
   const peaks = peaksOf(network, image)
   say(peaks.text)
-  // Images that the statistics do not include must not diverge. Logits of a diverging network do not show
-  // whether a result is right.
+  // The network must not diverge on held-out images, because logits of a diverging network do not show
+  // whether a result is correct.
   if (!(peaks.largestLogit < LARGEST_LOGIT)) {
     throw new Error(
       'An image diverges in this network; statistics of more --images, or another --seed, may help',
@@ -73,7 +72,7 @@ await writeFile(
 )
 say(`written: ${stem}.safetensors, .json and .golden.safetensors`)
 
-/** The architecture with images preprocessed as those were that the trained networks know. */
+/** The architecture with the preprocessing of the trained networks. */
 function configOf(name: string): NetworkConfig {
   const sized = architecture(name, {
     classes: Number(values.classes),

@@ -10,16 +10,16 @@ import { networkInput, preprocess } from '../src/preprocessing/index.ts'
 import type { EngineName } from '../src/schedule/engine-name.ts'
 import { type Benchmark, check, figure, median } from './harness.ts'
 
-/** Largest error of a logit that the bundled networks are held to. */
+/** Limit on the largest error of a logit of the bundled networks. */
 const MAX_ERROR = 1e-2
 
 /** Images of each network on node-seal, which takes some seconds for each. */
 const SEAL_IMAGES = 2
 
 /**
- * Every bundled image of both bundled networks on the simd engine, and some on node-seal with circuits that
- * are planned for it, in one process, with the frames between client and server that would travel. Checked
- * against the clear float reference.
+ * All bundled images of both bundled networks on the simd engine, and some on node-seal with circuits planned
+ * for it, in one process. The frames between client and server are encoded as for transfer. Results are
+ * compared with the clear float reference.
  */
 export const oneShot: Benchmark = {
   name: 'one-shot',

@@ -15,7 +15,7 @@ const RUNS = 5
 const BLOCK_TERM_WORDS = 3
 const DIGITS_TIMES_KEYS = 'dot: digits times keys'
 
-/** Where a run of the digits network spends its time, kernel by kernel, on one thread. */
+/** The time of each kernel in a run of the digits network on one thread. */
 export const profile: Benchmark = {
   name: 'profile',
   what: 'where the digits network’s time goes, kernel by kernel, on one thread',
@@ -64,11 +64,11 @@ interface Spent {
   readonly what: string
   calls: number
   seconds: number
-  /** Residues, for sums products. */
+  /** Number of residues; for sums, number of products. */
   residues: number
 }
 
-/** The kernels with a clock around each. */
+/** The kernels, each with a clock. */
 class KernelClock {
   readonly kernels: Kernels
   readonly #spent = new Map<string, Spent>()
@@ -80,7 +80,7 @@ class KernelClock {
     this.kernels = { ...bundled.kernels, ...Object.fromEntries(clocked) }
   }
 
-  /** The longest first. */
+  /** The rows, the longest first. */
   get rows(): readonly Spent[] {
     return [...this.#spent.values()].sort((a, b) => b.seconds - a.seconds)
   }
@@ -97,7 +97,7 @@ class KernelClock {
       entry.seconds += spent
       entry.residues += residues
     }
-    // A program's calls have as many words as the kernel has parameters.
+    // A call of a program has as many words as the kernel has parameters.
     return Object.defineProperty(clocked, 'length', { value: kernel.length })
   }
 
@@ -112,7 +112,7 @@ class KernelClock {
     return this.#bundled.context.ring
   }
 
-  /** Whether a weight is P or 1, which brings summands into the extended basis. */
+  /** Whether a weight is P or 1, which brings operands into the extended basis. */
   #isUnit(weight: number): boolean {
     const { timesP, ones, negatedTimesP, negatedOnes, moduli } = this.#bundled.context
     return [timesP, ones, negatedTimesP, negatedOnes].some(
@@ -120,7 +120,7 @@ class KernelClock {
     )
   }
 
-  /** Which of the sums a `dot` is, by its terms. */
+  /** The kind of sum of a `dot`, found by its terms. */
   #sum([, blockTerms, blockCount, , vectorCount, , length]: number[]): { what: string; residues: number } {
     const residues = length * (blockCount + vectorCount)
     if (vectorCount > 0 && blockCount <= 1) return { what: DIGITS_TIMES_KEYS, residues }

@@ -20,16 +20,17 @@ import { madeNetworks, prepareMade } from './parts/refreshed/made-networks.ts'
 import { type Prepared, prepare, REFRESHED_NETWORKS } from './parts/refreshed/networks.ts'
 import { measureStages } from './parts/refreshed/stages.ts'
 
-/** Images of each network, beside the first, which loads keys and circuit and is not counted. */
+/** Images of each network after the first one, which loads keys and circuit and is not counted. */
 const FEW = 2
-/** Largest error of a logit relative to the deviation of the image's logits. */
+/** Limit on the largest error of a logit, relative to the standard deviation of the image's logits. */
 const MAX_ERROR = 0.02
 
 type Say = (line: string) => void
 
 /**
- * Networks that take refreshes, end to end: a client and a service in processes of their own, over HTTP on
- * one machine, keys in place; then one image on the engine in this process, for where its time goes.
+ * Networks with refreshes, end to end: client and service are separate processes on one machine, connected by
+ * HTTP, and keys are uploaded before. Then one image runs on the engine in this process, to measure its
+ * stages.
  */
 export const refreshed: Benchmark = {
   name: 'refreshed',
@@ -84,7 +85,7 @@ async function measure(name: string, prepared: Prepared, link: Link | undefined,
   }
 }
 
-/** Sends every image, in a service of this circuit alone. The first classification is stated apart. */
+/** Sends every image to a service of this circuit only. The first classification is reported separately. */
 async function overHttp(prepared: Prepared, link: Link | undefined) {
   const { circuit, images } = prepared
   const models = await mkdtemp(join(tmpdir(), 'polyveil-bench-'))
@@ -112,7 +113,7 @@ async function overHttp(prepared: Prepared, link: Link | undefined) {
   }
 }
 
-/** The channels that a circuit takes: all, or the first of three equal ones. */
+/** The channels that a circuit takes: all of them, or the first of three equal ones. */
 function sent(image: Float64Array, { input: { image: shape } }: Circuit): PreprocessedImage {
   const [channels, height, width] = shape
   return { shape, tensor: image.slice(0, channels * height * width) }
@@ -127,7 +128,7 @@ function accuracyOf(prepared: Prepared, classifications: readonly Classification
   }
 }
 
-/** @throws when logits are not those of the float reference */
+/** @throws when logits differ from those of the float reference */
 function checkLogits(
   { network, images }: Prepared,
   k: number,

@@ -14,8 +14,8 @@ const ROUND_TRIPS = 5
 const MAX_ERROR = 1e-2
 
 /**
- * What a user waits for: an image encrypted, sent, classified, sent back and decrypted, over HTTP to a
- * service in a process of its own on the same machine, as built, with the keys already there.
+ * The time that users wait: an image is encrypted, sent, classified, returned and decrypted. The built
+ * service is a separate process on the same machine, reached by HTTP, and keys are uploaded before.
  */
 export const service: Benchmark = {
   name: 'service',
@@ -46,7 +46,7 @@ async function measure(
   const network = loadNetwork(await readCheckpoint(checkpoint), config)
   const rows: { encrypt: number; infer: number; decrypt: number; total: number }[] = []
   let bytes = { query: 0, answer: 0 }
-  // The first loads keys and circuit into the engine and is not counted.
+  // The first round trip loads keys and circuit into the engine and is not counted.
   for (const { file } of images.slice(0, ROUND_TRIPS + 1)) {
     const image = preprocess(await decodeImage(await readFile(file)), config.preprocessing)
     const start = performance.now()

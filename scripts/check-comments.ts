@@ -2,8 +2,8 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { overlong, rewrap } from './comments/wrap.ts'
 
-// Comments are at most as wide as the formatter's lines, which the formatter itself does not see to.
-// `--write` wraps the paragraphs that are wider.
+// Comments must not be wider than the formatter's lines, which the formatter does not check. `--write` wraps
+// paragraphs that are wider.
 
 const { formatter } = JSON.parse(readFileSync('biome.json', 'utf8')) as { formatter: { lineWidth: number } }
 const isWriting = process.argv.includes('--write')

@@ -6,10 +6,10 @@ import { demoOptions } from './demo/options.ts'
 import { allWell, imageText, keysText, type Report, summary } from './demo/report.ts'
 import { type DemoServer, startServer } from './demo/server.ts'
 
-// Bundled images of both bundled networks, classified under encryption over HTTP. stderr tells as it goes;
-// stdout gets the summary, or with --json the report.
+// Classifies bundled images of both bundled networks under encryption over HTTP. Progress goes to stderr; the
+// summary, or the report with --json, goes to stdout.
 
-/** Number of images of each network, unless the user asks for all. */
+/** Number of images of each network, unless --all is given. */
 const FEW = 2
 
 // The flags are read before the build, so that help and unknown flags are answered at once.

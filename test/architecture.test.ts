@@ -4,9 +4,9 @@ import { fileURLToPath } from 'node:url'
 import t from 'tap'
 
 /**
- * Which folder of src may import which: imports point one way, from what users touch to what everything rests
- * on. A folder with a module behind it may import that module alone. docs/architecture.md says what each is
- * for.
+ * The folders of src that each folder may import. Imports point one way, from interfaces for users to basic
+ * modules. A folder that lists a module may import only that module. docs/architecture.md describes the
+ * folders.
  */
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   'index.ts': ['client', 'compiler', 'models', 'circuit', 'errors', 'version.ts'],
@@ -38,8 +38,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 }
 
 /**
- * Of what the client loads, only these modules may import what Node alone has, and they are loaded when they
- * are used.
+ * Among the modules that the client loads, only these may import packages that only Node has. They are loaded
+ * when they are used.
  */
 const NODE_ONLY = [
   'files/atomic.ts',
@@ -47,7 +47,7 @@ const NODE_ONLY = [
   'he-ops/simd/threads/thread-pool.ts',
   'preprocessing/decode-node.ts',
 ]
-/** Packages that are there in Node alone. */
+/** Packages that exist only in Node. */
 const NODE_PACKAGES = /^(node:|sharp$|piscina$|pino$|fastify|@fastify\/|commander$|yauzl$)/
 
 interface Import {
@@ -94,7 +94,7 @@ const isAllowed = ({ from, to }: Pick<Import, 'from' | 'to'>): boolean => {
 
 const text = ({ from, to }: Import): string => `${from} imports ${to}`
 
-t.test('the search finds what there is to find', async (t) => {
+t.test('the search finds all modules and imports', async (t) => {
   t.ok(modules.length > 180, `${modules.length} modules`)
   const found = new Set(imports.filter((i) => i.relative).map(({ to }) => to))
   const entries = [
@@ -128,11 +128,11 @@ t.test('imports point one way', async (t) => {
   const folders = new Set(modules.map(folderOf))
   t.strictSame([...folders].sort(), Object.keys(ALLOWED).sort(), 'the table has every folder')
   t.strictSame(imports.filter((i) => i.relative && !isAllowed(i)).map(text), [])
-  t.notOk(isAllowed({ from: 'client/connect.ts', to: 'server/app.ts' }), 'a wrong one would be seen')
+  t.notOk(isAllowed({ from: 'client/connect.ts', to: 'server/app.ts' }), 'a wrong import would be detected')
   t.notOk(isAllowed({ from: 'compiler/fold.ts', to: 'he-ops/executor.ts' }))
 })
 
-t.test('the table itself has no cycle, and no edge that is not used', async (t) => {
+t.test('the table has no cycle and no unused entry', async (t) => {
   const visit = (folder: string, path: readonly string[]): void => {
     if (path.includes(folder)) throw new Error(`${[...path, folder].join(' imports ')}`)
     for (const next of ALLOWED[folder] ?? []) visit(folderOf(next), [...path, folder])
@@ -148,7 +148,7 @@ t.test('the table itself has no cycle, and no edge that is not used', async (t) 
   }
 })
 
-t.test('no module imports itself by a detour, types and dynamic imports included', async (t) => {
+t.test('no module imports itself indirectly, including types and dynamic imports', async (t) => {
   const edges = Map.groupBy(
     imports.filter((i) => i.relative),
     ({ from }) => from,
@@ -165,7 +165,7 @@ t.test('no module imports itself by a detour, types and dynamic imports included
   t.strictSame(cycles, [])
 })
 
-t.test('folders within a room import one way', async (t) => {
+t.test('folders of one part import one way', async (t) => {
   const edges = new Set(
     imports.filter((i) => i.relative).map(({ from, to }) => `${dirname(from)} > ${dirname(to)}`),
   )
@@ -174,11 +174,11 @@ t.test('folders within a room import one way', async (t) => {
     const [from, to] = edge.split(' > ')
     return from < to && from !== '.' && !isWithin(from, to) && edges.has(`${to} > ${from}`)
   })
-  t.ok(edges.has('he-ops/engines > he-ops/simd'), 'the search finds what there is to find')
+  t.ok(edges.has('he-ops/engines > he-ops/simd'), 'the search finds imports between folders')
   t.strictSame(circles, [])
 })
 
-t.test('the engine is chosen in one place, and engines do not know each other', async (t) => {
+t.test('the engine is chosen in four modules, and engines do not import each other', async (t) => {
   const CHOOSERS = [
     'cli/commands/verify.ts',
     'compiler/planner/target/target.ts',
@@ -188,7 +188,7 @@ t.test('the engine is chosen in one place, and engines do not know each other', 
   const choosers = modules.filter((path) =>
     /\bengineNameFor\(/.test(readFileSync(join(SOURCE, path), 'utf8')),
   )
-  t.strictSame(choosers.sort(), CHOOSERS, 'these ask for the engine of parameters, and nothing else does')
+  t.strictSame(choosers.sort(), CHOOSERS, 'only these modules call engineNameFor')
   const within = (folder: string, path: string): boolean => path.startsWith(`he-ops/${folder}/`)
   t.strictSame(
     imports
@@ -201,10 +201,10 @@ t.test('the engine is chosen in one place, and engines do not know each other', 
   )
 })
 
-t.test('what a browser loads needs Node nowhere but in modules that bundlers leave out', async (t) => {
+t.test('browsers load only modules that need no Node, except those that bundlers leave out', async (t) => {
   const loaded = reachableFrom('client/index.ts')
   t.ok(loaded.has('he-ops/seal/encryptor.ts'), 'the client encrypts')
-  t.notOk(loaded.has('he-ops/simd/engine.ts'), 'and executes nothing')
+  t.notOk(loaded.has('he-ops/simd/engine.ts'), 'the client does not load the engine')
   const nodeImports = imports.filter(
     ({ from, to, relative, typeOnly }) =>
       loaded.has(from) && !relative && !typeOnly && NODE_PACKAGES.test(to),
@@ -217,14 +217,14 @@ t.test('what a browser loads needs Node nowhere but in modules that bundlers lea
   t.strictSame(
     uses.filter(({ dynamic }) => !dynamic).map(text),
     [],
-    'which are loaded only when they are used',
+    'these modules are loaded only when they are used',
   )
   const { browser } = JSON.parse(readFileSync(join(SOURCE, '../package.json'), 'utf8'))
   const leftOut = NODE_ONLY.map((path) => [`./dist/${path.replace(/\.ts$/, '.js')}`, false])
   t.strictSame(browser, Object.fromEntries(leftOut))
 })
 
-/** The modules that a module loads, at once or when they are used. */
+/** The modules that a module loads, statically or dynamically. */
 function reachableFrom(entry: string): Set<string> {
   const reached = new Set<string>()
   const visit = (path: string): void => {

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { overlong, rewrap } from '../scripts/comments/wrap.ts'
 
-t.test('a wide paragraph is wrapped, and nothing else is', async (t) => {
+t.test('only wide paragraphs are wrapped', async (t) => {
   const text = [
     'const a = 1 // a comment behind code that is wide stays as it is',
     '  // one two three four five six seven',
@@ -23,7 +23,7 @@ t.test('a wide paragraph is wrapped, and nothing else is', async (t) => {
   t.equal(rewrap(wrapped, 30), wrapped)
 })
 
-t.test('docstrings keep their tags apart, and one line becomes several', async (t) => {
+t.test('docstrings keep their tags separate, and a wide line becomes several', async (t) => {
   const text =
     '/** Gives the square of a number. */\n/**\n * Some.\n *\n * @param number that is squared here\n * @returns it\n */'
   t.equal(
@@ -44,7 +44,7 @@ t.test('docstrings keep their tags apart, and one line becomes several', async (
   )
 })
 
-t.test('columns and words that are too long stay', async (t) => {
+t.test('columns and long words stay as they are', async (t) => {
   const text = '//   0  2  magic of the object that follows\n// https://example.org/some/long/path'
   t.equal(rewrap(text, 20), text)
   t.strictSame(overlong(text, 20), [])

@@ -15,7 +15,7 @@ async function npm(...args: string[]): Promise<{ code: number | null; stdout: st
   return { code, stdout, stderr }
 }
 
-t.test('npm run demo -- --json', async (t) => {
+t.test('the demo prints a report of all images with --json', async (t) => {
   const { code, stdout, stderr } = await npm('run', 'demo', '--', '--json')
   t.equal(code, 0, stderr)
   const report: Report = JSON.parse(stdout.trimEnd().split('\n').at(-1)!)
@@ -26,7 +26,7 @@ t.test('npm run demo -- --json', async (t) => {
       t.match(image.file, new RegExp(`^${image.model}-.*\\.png$`))
       t.equal(image.predicted, image.clearPredicted)
       t.match(image, { truth: String, predicted: String, rounds: 0 })
-      // An error of nothing would mean that nothing was encrypted.
+      // An error of 0 would mean that nothing was encrypted.
       t.ok(image.maxAbsError > 1e-7 && image.maxAbsError < 1e-2, `error ${image.maxAbsError}`)
       t.ok(image.seconds > 0 && image.seconds < 120, `${image.seconds} s`)
       t.ok(image.uploadBytes > 10_000 && image.downloadBytes > 10_000)
@@ -43,7 +43,7 @@ t.test('npm run demo -- --json', async (t) => {
   )
 })
 
-t.test('the demo helps, and knows its flags, before it builds anything', async (t) => {
+t.test('help and unknown flags of the demo are answered before a build', async (t) => {
   const help = await npm('run', '--silent', 'demo', '--', '--help')
   t.equal(help.code, 0)
   t.match(help.stdout, /^Usage: npm run demo[\s\S]*--json[\s\S]*--all/)
@@ -57,7 +57,7 @@ t.test('the demo helps, and knows its flags, before it builds anything', async (
   }
 })
 
-t.test('all is well only when every answer is the clear one', async (t) => {
+t.test('allWell is true only if every answer agrees with that of the clear network', async (t) => {
   const image = {
     model: 'digits',
     file: 'digits-0-0.png',
@@ -71,9 +71,13 @@ t.test('all is well only when every answer is the clear one', async (t) => {
     rounds: 0,
   }
   t.equal(allWell([image]), true)
-  t.equal(allWell([]), false, 'nothing classified is not well')
+  t.equal(allWell([]), false, 'an empty report is not well')
   t.equal(allWell([image, { ...image, predicted: '8' }]), false)
   t.equal(allWell([image, { ...image, maxAbsError: 0.011 }]), false)
   t.equal(allWell([image, { ...image, maxAbsError: Number.NaN }]), false)
-  t.equal(allWell([{ ...image, truth: '8' }]), true, 'the network may err, encryption may not')
+  t.equal(
+    allWell([{ ...image, truth: '8' }]),
+    true,
+    'the network may misclassify an image if both answers agree',
+  )
 })

@@ -8,34 +8,31 @@ import t from 'tap'
 import { environmentName, readConfig } from '../src/server/config.ts'
 import { requireBuild } from './support/built.ts'
 
-// What can be known of the container without building it: the files that it names, and what it runs.
+// Checks of the container without building it: the files that it copies, and its commands.
 
 const root = fileURLToPath(new URL('../', import.meta.url))
 const read = (path: string): Promise<string> => readFile(join(root, path), 'utf8')
 
-t.test(
-  'everything that is copied into the image is there, and everything that the build reads is copied',
-  async (t) => {
-    const copied = [...(await read('Dockerfile')).matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(
-      ([, files]) => files.split(' '),
-    )
-    t.ok(copied.length > 5)
-    for (const file of copied) await t.resolves(access(join(root, file)), file)
-    const ignored = (await read('.dockerignore')).split('\n')
-    for (const file of copied) t.notOk(ignored.includes(file.split('/')[0]), `${file} is not ignored`)
-    const sources = await Promise.all(
-      (await readdir(join(root, 'scripts'), { recursive: true }))
-        .filter((name) => name.endsWith('.ts'))
-        .map((name) => read(join('scripts', name))),
-    )
-    const named = sources.flatMap((source) =>
-      [...source.matchAll(/tsconfig[\w.]*\.json/g)].map(([name]) => name),
-    )
-    for (const name of named) t.ok(copied.includes(name), `${name} is copied`)
-  },
-)
+t.test('all copied files exist, and all files that the build reads are copied', async (t) => {
+  const copied = [...(await read('Dockerfile')).matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(
+    ([, files]) => files.split(' '),
+  )
+  t.ok(copied.length > 5)
+  for (const file of copied) await t.resolves(access(join(root, file)), file)
+  const ignored = (await read('.dockerignore')).split('\n')
+  for (const file of copied) t.notOk(ignored.includes(file.split('/')[0]), `${file} is not ignored`)
+  const sources = await Promise.all(
+    (await readdir(join(root, 'scripts'), { recursive: true }))
+      .filter((name) => name.endsWith('.ts'))
+      .map((name) => read(join('scripts', name))),
+  )
+  const named = sources.flatMap((source) =>
+    [...source.matchAll(/tsconfig[\w.]*\.json/g)].map(([name]) => name),
+  )
+  for (const name of named) t.ok(copied.includes(name), `${name} is copied`)
+})
 
-t.test('the image has a Node that the package takes', async (t) => {
+t.test('the image has a Node that the package supports', async (t) => {
   const { engines } = JSON.parse(await read('package.json'))
   const versions = [...(await read('Dockerfile')).matchAll(/^FROM node:(\d+)/gm)].map(
     ([, version]) => version,
@@ -44,7 +41,7 @@ t.test('the image has a Node that the package takes', async (t) => {
   t.equal(engines.node, `>=${versions[0]}`)
 })
 
-t.test('settings that container files name are settings of the service', async (t) => {
+t.test('settings in container files are settings of the service', async (t) => {
   const names = Object.keys(await readConfig({ overrides: { modelsDir: '.', dataDir: '.' } })).map(
     environmentName,
   )
@@ -55,7 +52,7 @@ t.test('settings that container files name are settings of the service', async (
 })
 
 t.test(
-  'the entry point serves the bundled networks until it is told to end; the health check sees it',
+  'the entry point serves the bundled networks until SIGTERM, and the health check reports it',
   async (t) => {
     await requireBuild()
     const port = await freePort()
@@ -72,7 +69,7 @@ t.test(
       )
       return code
     }
-    t.equal(await health(), 1, 'nothing serves yet')
+    t.equal(await health(), 1, 'the service is not running yet')
     const service = spawn('sh', [join(root, 'docker/entrypoint.sh')], {
       env,
       cwd: t.testdirName,
@@ -80,7 +77,8 @@ t.test(
     })
     const ended = once(service, 'exit')
     t.teardown(() => service.kill('SIGKILL'))
-    for (let i = 0; i < 60 && (await health()) !== 0; i++) t.equal(service.exitCode, null, 'it is starting')
+    for (let i = 0; i < 60 && (await health()) !== 0; i++)
+      t.equal(service.exitCode, null, 'the service is starting')
     t.equal(await health(), 0)
     const { models } = (await (await fetch(`http://127.0.0.1:${port}/v2/models`)).json()) as {
       models: { name: string }[]
@@ -88,7 +86,7 @@ t.test(
     t.strictSame(models.map(({ name }) => name).sort(), ['clothing', 'digits'])
     service.kill('SIGTERM')
     const [code, signal] = await ended
-    t.strictSame([code, signal], [0, null], 'with grace')
+    t.strictSame([code, signal], [0, null], 'the service exits with code 0')
   },
 )
 

@@ -8,8 +8,7 @@ import { requireNode as requireNodeOfCommand } from '../src/cli/run.ts'
 import { requireNode } from '../src/errors/node-version.ts'
 import { requireBuild } from './support/built.ts'
 
-// What an old Node is told: by the command line and by every entry point, in the same sentence and before any
-// work.
+// Messages on an old Node: the command line and every entry point print the same sentence before any work.
 
 await requireBuild()
 const root = fileURLToPath(new URL('../', import.meta.url))
@@ -19,7 +18,7 @@ const entries = Object.values<{ default: string }>(description.exports).map((ent
 )
 const SENTENCE = /PolyVeil runs on Node 24 or newer, and this is (9\.0\.0|2[0-3]\.\d+\.\d+)/
 
-t.test('releases', async (t) => {
+t.test('Node 24 and newer releases are accepted, older ones refused', async (t) => {
   for (const version of ['24.0.0', '100.1.0', undefined]) requireNode(version)
   requireNodeOfCommand('24.0.0')
   for (const version of ['20.20.2', '23.11.1', '9.0.0']) {
@@ -34,7 +33,7 @@ t.test('releases', async (t) => {
   }
 })
 
-t.test('every entry point says so when it is imported', async (t) => {
+t.test('every entry point refuses an old Node when it is imported', async (t) => {
   for (const entry of entries) {
     const script = `
       Object.defineProperty(process.versions, 'node', { value: '20.20.2' })
@@ -49,7 +48,7 @@ t.test('every entry point says so when it is imported', async (t) => {
   }
 })
 
-/** A Node on the search path that is too old. */
+/** An old Node on the search path. */
 function oldNode(): string | undefined {
   return (process.env.PATH ?? '')
     .split(delimiter)
@@ -63,7 +62,7 @@ function oldNode(): string | undefined {
 
 const old = oldNode()
 t.test(
-  'a real old Node',
+  'the command line and entry points refuse a real old Node',
   { skip: old === undefined && 'There is no Node below 24 on the PATH' },
   async (t) => {
     const command = spawnSync(old!, [CLI, 'models', '--json'], { encoding: 'utf8' })
@@ -76,11 +75,11 @@ t.test(
   },
 )
 
-/** The npm that is beside a Node. */
+/** The npm beside a Node. */
 const npmOf = (node: string): string => join(dirname(node), 'npm')
 const npm = old !== undefined && existsSync(npmOf(old)) ? npmOf(old) : undefined
 t.test(
-  'a clone installs on an old Node without a word about it',
+  'a clone installs on an old Node without a warning',
   { skip: npm === undefined && 'There is no npm with a Node below 24 on the PATH' },
   async (t) => {
     const outside = Object.entries(process.env).filter(([name]) => !/^npm_config_loglevel$/i.test(name))
@@ -92,11 +91,15 @@ t.test(
   },
 )
 
-t.test('the package brings no Node of its own to those who install it', async (t) => {
+t.test('users of the package do not get a Node with it', async (t) => {
   const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'))
-  t.strictSame(packages[''].dependencies, description.dependencies, 'the lock is of this package.json')
+  t.strictSame(
+    packages[''].dependencies,
+    description.dependencies,
+    'the lock file belongs to this package.json',
+  )
   t.strictSame(packages[''].devDependencies, description.devDependencies)
   t.notOk('node' in description.dependencies)
-  t.equal(packages['node_modules/node'].dev, true, 'nor does a dependency')
-  t.ok(description.devDependencies.node, 'a clone has it')
+  t.equal(packages['node_modules/node'].dev, true, 'no dependency brings Node')
+  t.ok(description.devDependencies.node, 'a clone has Node')
 })

@@ -2,7 +2,7 @@ import { access, constants, readFile } from 'node:fs/promises'
 import t from 'tap'
 import { requireBuild } from './support/built.ts'
 
-// The built package by its own name, as users import it. The specifiers are no literals, so that the type
+// The built package under its own name, as users import it. The specifiers are not literals, so that the type
 // checker does not look for dist.
 
 const root = new URL('../', import.meta.url)
@@ -19,7 +19,7 @@ function documented(entry: string): string[] {
 await requireBuild()
 const entries = Object.entries<{ types: string; default: string }>(description.exports)
 
-t.test('the four entry points of the package', async (t) => {
+t.test('the package has four entry points', async (t) => {
   t.strictSame(
     entries.map(([path]) => path),
     ['.', './client', './compiler', './server'],
@@ -28,12 +28,12 @@ t.test('the four entry points of the package', async (t) => {
 
 for (const [path, { types, default: file }] of entries) {
   const specifier = description.name + path.slice(1)
-  t.test(`${specifier} exports what docs/library.md says, and nothing else`, async (t) => {
+  t.test(`${specifier} exports exactly what docs/library.md lists`, async (t) => {
     const exported = Object.entries(await import(specifier))
     t.strictSame(exported.map(([name]) => name).sort(), documented(specifier).sort())
     for (const [name, value] of exported) t.ok(value !== undefined, `${name} is defined`)
     t.equal(import.meta.resolve(specifier), new URL(file, root).href)
-    await t.resolves(access(new URL(types, root)), 'its types are there')
+    await t.resolves(access(new URL(types, root)), 'its types exist')
   })
 }
 
@@ -45,11 +45,11 @@ t.test('entry points share their modules, and the version is the package’s', a
   t.equal(whole.VERSION, description.version)
 })
 
-t.test('nothing else of the package can be imported', async (t) => {
+t.test('other modules of the package cannot be imported', async (t) => {
   await t.rejects(import(`${description.name}/dist/cli/run.js`), { code: 'ERR_PACKAGE_PATH_NOT_EXPORTED' })
 })
 
-t.test('the command is there, executable by Node', async (t) => {
+t.test('the command can be executed with Node', async (t) => {
   const file = new URL(description.bin.polyveil, root)
   t.ok((await readFile(file, 'utf8')).startsWith('#!/usr/bin/env node\n'))
   await t.resolves(access(file, constants.X_OK))

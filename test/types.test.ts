@@ -6,8 +6,8 @@ import t, { type Test } from 'tap'
 import { project, run } from './docs/support.ts'
 import { requireBuild } from './support/built.ts'
 
-// The published types, as projects of users compile them: every declaration file is checked, none of the
-// compiler's libraries is there but what the project names.
+// The published types, compiled as in projects of users: every declaration file is checked, with only the
+// compiler libraries that the project names.
 
 await requireBuild()
 const root = fileURLToPath(new URL('../', import.meta.url))
@@ -54,13 +54,13 @@ const browser = (lib: string) => ({
 })
 const node = { lib: ['es2024'], module: 'nodenext', moduleResolution: 'nodenext', types: ['node'] }
 
-t.test('projects for browsers alone', async (t) => {
+t.test('a project for browsers compiles', async (t) => {
   for (const lib of ['es2021', 'es2022', 'esnext']) {
     t.match(await compiled(t, BROWSER, browser(lib)), { code: 0, stdout: '', stderr: '' }, lib)
   }
 })
 
-t.test('a project for Node alone', async (t) => {
+t.test('a project for Node compiles', async (t) => {
   t.match(await compiled(t, NODE, node), { code: 0, stdout: '', stderr: '' })
 })
 

@@ -6,15 +6,15 @@ import { promisify } from 'node:util'
 import { KERNEL_MODULES } from '../../scripts/building/paths.ts'
 import { kernelModule } from '../../src/he-ops/kernels/kernels.ts'
 
-/** A kernel as V8's optimising compiler translates it. */
+/** A kernel as translated by V8's optimising compiler. */
 export interface CompiledFunction {
   readonly name: string
   readonly code: Uint8Array
 }
 
 /**
- * Everything is compiled at once and by the optimising compiler, and written to a file in `perf`'s jitdump
- * format.
+ * These flags make the optimising compiler translate everything at once, and write it to a file in `perf`'s
+ * jitdump format.
  */
 const FLAGS = ['--perf-prof', '--no-liftoff', '--no-wasm-lazy-compilation']
 const SCRIPT = `import { readFileSync } from 'node:fs'
@@ -22,7 +22,7 @@ const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true
 new WebAssembly.Instance(new WebAssembly.Module(readFileSync(process.argv[2])), { env: { memory } })
 `
 
-/** The machine code of every exported kernel. */
+/** The machine code of all exported kernels. */
 export async function optimisedFunctions(): Promise<CompiledFunction[]> {
   const directory = await mkdtemp(join(tmpdir(), 'polyveil-jit-'))
   try {
@@ -41,7 +41,7 @@ export async function optimisedFunctions(): Promise<CompiledFunction[]> {
   }
 }
 
-// Sizes of the format, see tools/perf/Documentation/jitdump-specification.txt of the Linux kernel.
+// Sizes of the format are in tools/perf/Documentation/jitdump-specification.txt of the Linux kernel.
 const RECORD_HEADER = 16
 const CODE_HEADER = 40
 const CODE_LOAD = 0
@@ -68,7 +68,10 @@ function codeOf(dump: Buffer): Map<number, Uint8Array> {
   return codes
 }
 
-/** Index of each exported function. The module imports none, so a function's own `name` is its index. */
+/**
+ * The index of each exported function. The module has no imported functions, so the `name` of a function is
+ * its index.
+ */
 async function exportedFunctions(): Promise<Map<string, number>> {
   const module = await kernelModule()
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true })

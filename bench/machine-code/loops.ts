@@ -1,10 +1,10 @@
 import type { Instruction } from './disassemble.ts'
 
-/** An innermost loop, unrolled as the compiler left it. */
+/** An innermost loop, as the compiler unrolled it. */
 export interface Loop {
   readonly body: readonly Instruction[]
   readonly vector: readonly Instruction[]
-  /** Vectors of 16 bytes that go to memory and come from it, the stack not counted. */
+  /** 16-byte vectors stored to memory and loaded from it, without those on the stack. */
   readonly stores: number
   readonly loads: number
   /** Products of two pairs of 32-bit lanes to 64 bits, and of four lanes to their low 32 bits. */
@@ -12,7 +12,7 @@ export interface Loop {
   readonly narrowProducts: number
 }
 
-/** V8 aligns the heads of loops; jumps back to other places come from code that was moved out of line. */
+/** V8 aligns the heads of loops. Jumps back to other addresses come from code that was moved out of line. */
 const ALIGNMENT = 64
 
 export function loopsOf(code: readonly Instruction[]): Loop[] {

@@ -15,8 +15,7 @@ import { preprocess } from '../../src/preprocessing/index.ts'
 import { bytesSource, openKeySet, openTensor, querySpec } from '../../src/wire/index.ts'
 
 /**
- * A bundled network's circuit with keys and a real encrypted image, ready to be built for any number of
- * threads.
+ * A bundled network's circuit with keys and an encrypted image, which can be built for any number of threads.
  */
 export interface BundledProgram {
   readonly circuit: Circuit
@@ -24,7 +23,7 @@ export interface BundledProgram {
   readonly kernels: Kernels
   readonly memory: WebAssembly.Memory
   build(threads: number): CircuitProgram
-  /** Puts the image where the program reads it. */
+  /** Writes the image to the inputs of the program. */
   load(program: CircuitProgram): void
   /** The result's residues, before re-randomisation. */
   result(program: CircuitProgram): Buffer

@@ -4,9 +4,9 @@ import { median } from '../harness.ts'
 const CHAIN = 50_000_000
 
 /**
- * The clock of the core that this runs on, in cycles per second: a chain of dependent 32-bit multiplications
- * takes three cycles each on every x86-64 processor of the last ten years. What the system states is often a
- * nominal figure.
+ * Measures the clock of the current core in cycles per second. It uses a chain of dependent 32-bit
+ * multiplications, which take three cycles each on every x86-64 processor of the last ten years. The system
+ * often states only a nominal clock.
  */
 export function clockHertz(): number {
   const times = Array.from({ length: 5 }, () => {
@@ -23,7 +23,7 @@ function multiplyChain(length: number, seed: number): number {
   return x
 }
 
-/** Eight chains of two operations each, all independent: 16 vector instructions and three for the loop. */
+/** Eight independent chains of two operations each: 16 vector instructions, and three for the loop. */
 const PEAK = `
 export function peak(rounds: i32): i32 {
   const c = i32x4.splat(rounds)
@@ -42,7 +42,7 @@ function each(line: (k: number) => string): string {
 }
 
 /**
- * The most 128-bit vector instructions that WebAssembly gets through in a second: additions and exclusive
+ * The largest number of 128-bit vector instructions per second in WebAssembly, for additions and exclusive
  * ors.
  */
 export async function peakVectorInstructions(): Promise<number> {

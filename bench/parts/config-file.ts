@@ -1,7 +1,7 @@
 import type { NetworkConfig } from '../../src/models/index.ts'
 import type { Preprocessing } from '../../src/preprocessing/index.ts'
 
-/** A config as it stands beside a checkpoint: what `parseConfig` reads. */
+/** The JSON form of a config, as `parseConfig` reads it. */
 export function configJson(config: NetworkConfig): object {
   const { height, width } = config.inputSize
   return {

@@ -8,9 +8,9 @@ import { clientKeySet } from '../../test/support/client-key-set.ts'
 import { check, figure } from '../harness.ts'
 
 /**
- * Bytes of a Galois key on the wire, ours as they travel against node-seal's own seeded serialisation under
- * zstd for the same ring and data primes. node-seal has one special prime, and so one digit for each data
- * prime. Both kinds rotate ciphertexts of all levels.
+ * Bytes of an encoded Galois key: ours, and node-seal's seeded serialisation under zstd for the same ring and
+ * data primes. node-seal has one special prime, and so one digit for each data prime. Both keys rotate
+ * ciphertexts of all levels.
  */
 export async function compareKeyBytes() {
   const { checkpoint, config } = bundledNetworks().find(({ name }) => name === 'digits')!
@@ -22,7 +22,7 @@ export async function compareKeyBytes() {
   ]
 }
 
-/** As plans at ring 32768 have them, where the modulus has room for many special primes. */
+/** As in plans at ring 32768, where the modulus has room for many special primes. */
 function deepParameters(): CkksParameters {
   const primes = nttPrimes(32768, new Array(30).fill(28)).map(String)
   return checkParameters({ ring: 32768, primes: primes.slice(0, 22), specialPrimes: primes.slice(22) })

@@ -35,8 +35,8 @@ const SCALE = 2 ** 28
 const WEIGHT_SCALE = 2 ** 12
 
 /**
- * Operations of the simd backend against node-seal's: one thread each, the same keys, ciphertexts and
- * parameters, results compared first.
+ * Operations of the simd backend and of node-seal, with one thread and the same keys, ciphertexts and
+ * parameters. Results are compared first.
  */
 export async function compareOperations() {
   const bench = await setUp()
@@ -81,7 +81,7 @@ async function setUp() {
   }
   const a = encrypt(1)
 
-  /** Slots of a value in kernel memory. */
+  /** The slots of a value in kernel memory. */
   const decrypt = ({ polynomials }: Value, scale: number): Float64Array => {
     const [c0, c1] = polynomials.map((polynomial) => {
       const halves = new Uint32Array(2 * RING * (topLevel + 1))
@@ -141,7 +141,7 @@ async function setUp() {
       return row('one of 15 hoisted rotations', simdSeconds, sealSeconds)
     },
 
-    /** As circuits use rotations: weighted, summed in the extended basis, divided once. */
+    /** Rotations as circuits use them: weighted, summed in the extended basis, and divided once. */
     weightedRotations() {
       const work = ROTATIONS.map((steps) => ({
         source: a.simd.value,
@@ -215,7 +215,7 @@ async function setUp() {
         check(close(decrypt(work[out].out, SCALE * WEIGHT_SCALE), sum, 0.05), `output ${out}`)
       }
       const simdSeconds = medianSeconds(10, run)
-      // node-seal takes seconds for all outputs; three are timed.
+      // Only three outputs are timed, because node-seal takes seconds for all of them.
       const some = work
         .slice(0, 3)
         .map((_, out) => terms(out).map((constant, i) => ({ ciphertext: inputs[i].seal, constant })))

@@ -40,7 +40,7 @@ import { clientKeySet } from '../../test/support/client-key-set.ts'
 import { check, figure, median, medianSeconds } from '../harness.ts'
 
 const RING = 8192
-/** Level that values are refreshed from, and the highest. */
+/** The level before a refresh, and the highest level. */
 const FROM = 2
 const TOP = 5
 const SCALE = 2 ** 26
@@ -55,10 +55,9 @@ const parameters = checkParameters({
 })
 
 /**
- * A refresh round of some ciphertexts, both sides of it, and node-seal's sampling for one of them. All of a
- * side's work is in its figure but frames and digests: masking, re-randomising, packing, unpacking, checking,
- * expanding seeds, unmasking on the server; unpacking, checking, decryption, lifting, encryption, packing on
- * the client.
+ * A refresh round of some ciphertexts on both sides, and node-seal's sampling for one of them. The figure of
+ * a side includes all of its work except frames and digests. The server masks, re-randomises, packs, unpacks,
+ * checks, expands seeds and unmasks. The client unpacks, checks, decrypts, lifts, encrypts and packs.
  */
 export async function compareRefreshes() {
   const keys = await clientKeys()
@@ -122,7 +121,7 @@ async function timeRound({ ctx, secretKey, keySet }: Keys, threads: number) {
       slots.every((value, s) => Math.abs(value - messages[round][s]) < 1e-3),
       `round ${round} of ${threads} threads`,
     )
-    // The first one is not counted: threads start, and kernels are compiled.
+    // The first round is not counted, because threads start and kernels are compiled.
     if (round === 0) continue
     times.leave.push(left - start)
     times.client.push(refreshed - left)
@@ -147,7 +146,7 @@ function packed(pair: Parameters<typeof writeRlwe>[1], level: number): PackedRlw
   return packedRlwe(shape, bytes)
 }
 
-/** A round on an engine's kernels and threads. */
+/** A round with the kernels and threads of an engine. */
 class Server {
   readonly #context: ReturnType<typeof createSimdContext>
   readonly #pool: ThreadPool
@@ -225,7 +224,7 @@ class Server {
 }
 
 /**
- * Milliseconds that node-seal takes for what each side samples for a ciphertext, on one thread, in its
+ * Milliseconds that node-seal takes for the sampling of each side for a ciphertext, on one thread, in its
  * smallest context.
  */
 function nodeSealSeconds({ ctx, secretKey }: Keys) {

@@ -7,15 +7,13 @@ import { trainedFile } from '../../test/support/trained-networks.ts'
 
 const listSchema = z.array(z.object({ file: z.string(), truth: z.string() })).min(1)
 
-/**
- * The clothing test images beside the trained networks, as file names; those of a class follow one another.
- */
+/** The file names of the clothing test images beside the trained networks, grouped by class. */
 export async function clothingFiles(): Promise<string[]> {
   const list = await readFile(trainedFile('images/clothing.json'), 'utf8')
   return listSchema.parse(JSON.parse(list)).map(({ file }) => file)
 }
 
-/** A test image as a network of that preprocessing takes it. */
+/** A test image as input of a network with that preprocessing. */
 export async function testImage(
   file: string,
   preprocessing: Preprocessing | null,
@@ -24,12 +22,12 @@ export async function testImage(
   return preprocess(await decodeImage(await readFile(trainedFile(`images/${file}`))), preprocessing)
 }
 
-/** A preprocessing that yields images of a network's size, otherwise the same. */
+/** The preprocessing with another output size. */
 export const resizedTo = (
   preprocessing: Preprocessing,
   { inputSize: { height, width } }: Pick<NetworkConfig, 'inputSize'>,
 ): Preprocessing => ({ ...preprocessing, resize: { mode: 'squash', height, width } })
 
-/** `count` of a list's entries, as far apart as they can be, from `first` on. */
+/** `count` entries of a list, as far apart as possible, from `first` on. */
 export const spread = <T>(list: readonly T[], count: number, first = 0): T[] =>
   Array.from({ length: count }, (_, k) => list[first + Math.floor((k * list.length) / count)])

@@ -6,8 +6,8 @@ import { type BundledProgram, bundledProgram } from './bundled-program.ts'
 const RUNS = 9
 
 /**
- * The bundled digits network's circuit on one thread and on several, in turns: the same bits first, then the
- * time.
+ * The bundled digits network on one thread and on several, in turns. The results are compared bit for bit
+ * before they are timed.
  */
 export async function compareThreads() {
   const bundled = await bundledProgram('digits')
@@ -16,7 +16,7 @@ export async function compareThreads() {
   for (const threads of counts) setUps.push(await SetUp.create(bundled, threads))
   let first: Buffer | undefined
   for (const setUp of setUps) {
-    // Not counted: what is compiled while it runs is slow.
+    // The first run is not counted, because code is still being compiled.
     await setUp.run()
     const bits = setUp.result()
     first ??= bits
@@ -33,7 +33,7 @@ export async function compareThreads() {
   return { network: 'digits', rows }
 }
 
-/** A program for one number of threads, and the threads. */
+/** A program for a number of threads, with its threads. */
 class SetUp {
   readonly threads: number
   readonly times: number[] = []

@@ -6,7 +6,7 @@ import { check, figure, medianSeconds } from '../harness.ts'
 
 const REPEATS = 200
 
-/** Number-theoretic transforms on one core, each way checked by the other. */
+/** Number-theoretic transforms on one core; the inverse checks the forward transform. */
 export async function timeTransforms() {
   const memory = createKernelMemory()
   const kernels = await instantiateKernels(memory)

@@ -6,10 +6,10 @@ import { isFresh, STAMP } from './fresh.ts'
 import { buildKernels } from './kernels.ts'
 import { CLI, DIST } from './paths.ts'
 
-/** Called with one line for each step. */
+/** Called with a line for each step. */
 export type Say = (line: string) => void
 
-/** Makes all of dist: the kernels, the JavaScript, the bundled networks' data, their circuits. */
+/** Makes all of dist: the kernels, the JavaScript, and the data and circuits of the bundled networks. */
 export async function build(say: Say): Promise<void> {
   await rm(DIST, { recursive: true, force: true })
   say('build: kernels')
@@ -20,11 +20,11 @@ export async function build(say: Say): Promise<void> {
   await copyKernels()
   await copyZoo()
   await compileZoo(say)
-  // Last, so that an interrupted build is not taken for a finished one.
+  // The mark comes last, so that an interrupted build does not count as finished.
   await writeFile(STAMP, '')
 }
 
-/** Builds unless a finished build is newer than every source. */
+/** Builds unless a finished build is newer than all sources. */
 export async function buildIfStale(say: Say): Promise<void> {
   if (!(await isFresh())) await build(say)
 }

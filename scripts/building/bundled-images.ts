@@ -3,7 +3,7 @@ import type { BundledNetwork } from '../../src/models/index.ts'
 import { decodeImage } from '../../src/preprocessing/decode-node.ts'
 import { networkInput, preprocess } from '../../src/preprocessing/index.ts'
 
-/** The images that come with a network, as it takes them: [3, H, W] each, for its plan to be measured on. */
+/** The bundled images of a network as its input, [3, H, W] each. Its plan is measured on them. */
 export const bundledImages = ({ config, images }: BundledNetwork): Promise<Float64Array[]> =>
   Promise.all(
     images.map(async ({ file }) =>

@@ -7,7 +7,7 @@ import type { Say } from './build.ts'
 import { bundledImages } from './bundled-images.ts'
 import { CIRCUITS } from './paths.ts'
 
-/** Compiles each bundled network to dist/zoo/NAME.pvc, by what errors do to the images that come with it. */
+/** Compiles each bundled network to dist/zoo/NAME.pvc. Its plan is measured on the bundled images. */
 export async function compileZoo(say: Say): Promise<void> {
   await mkdir(CIRCUITS, { recursive: true })
   for (const bundled of bundledNetworks()) {

@@ -4,7 +4,9 @@ import { DIST, KERNEL_BUILD, SOURCE } from './paths.ts'
 
 const ZOO = join('models', 'zoo')
 
-/** Copies what the compiler does not emit of the bundled networks: weights, descriptions, images. */
+/**
+ * Copies the files of the bundled networks that the compiler does not emit: weights, descriptions, images.
+ */
 export async function copyZoo(): Promise<void> {
   await cp(join(SOURCE, ZOO), join(DIST, ZOO), {
     recursive: true,
@@ -12,7 +14,7 @@ export async function copyZoo(): Promise<void> {
   })
 }
 
-/** Copies the compiled kernels to where the compiled program looks for them. */
+/** Copies the compiled kernels to the place where the compiled program looks for them. */
 export async function copyKernels(): Promise<void> {
   await cp(KERNEL_BUILD, join(DIST, relative(SOURCE, KERNEL_BUILD)), { recursive: true })
 }

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { ROOT } from './paths.ts'
 
-/** Runs the TypeScript compiler; its messages go to stderr, since stdout may be read by a program. */
+/** Runs the TypeScript compiler. Its messages go to stderr, because a program may read stdout. */
 export async function emitJavaScript(): Promise<void> {
   const compiler = fileURLToPath(new URL('bin/tsc', import.meta.resolve('typescript/package.json')))
   const child = spawn(process.execPath, [compiler, '-p', 'tsconfig.build.json'], {

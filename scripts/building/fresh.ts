@@ -6,7 +6,7 @@ import { BUILDING, DIST, KERNEL_BUILD, ROOT, SOURCE } from './paths.ts'
 export const STAMP = join(DIST, '.built')
 
 /**
- * Whether dist was completely built after the last change of a source, of the build itself or of the
+ * Whether a build of dist finished after the last change of the sources, the build itself and the
  * dependencies.
  */
 export async function isFresh(): Promise<boolean> {

@@ -1,3 +1,3 @@
-/** Imports a module of dist, which the type checker need not find. @param path within dist */
+/** Imports a module of dist. The type checker does not have to find it. @param path within dist */
 export const importBuilt = async <Module>(path: string): Promise<Module> =>
   import(new URL(`../../dist/${path}`, import.meta.url).href)

@@ -3,7 +3,7 @@ import { dirname, join, relative } from 'node:path'
 import { KERNEL_MODULES, KERNEL_SOURCE, ROOT } from './paths.ts'
 import { unroll } from './unroll.ts'
 
-// The kernels address a memory that they are given, have no data of their own and allocate nothing.
+// The kernels import their memory, have no data of their own, and allocate nothing.
 const OPTIONS = [
   '-O3',
   '--noAssert',
@@ -17,8 +17,8 @@ const OPTIONS = [
 const SHARED_MEMORY = ['--enable=threads', '--sharedMemory']
 
 /**
- * Compiles the kernels from AssemblyScript to WebAssembly, beside their source: for shared memory and for
- * unshared.
+ * Compiles the kernels from AssemblyScript to WebAssembly, beside their source, once for shared and once for
+ * unshared memory.
  */
 export async function buildKernels(): Promise<void> {
   await compileKernels(KERNEL_MODULES.shared, [...OPTIONS, ...SHARED_MEMORY])
@@ -33,10 +33,7 @@ async function compileKernels(file: string, options: readonly string[]): Promise
   if (error) throw new Error(`The kernels do not compile: ${error.message}\n${stderr.toString()}`)
 }
 
-/**
- * A source file with its loops unrolled. It is null where there is no file: the compiler tries several
- * places.
- */
+/** A source file with its loops unrolled, or null if there is no file: the compiler tries several paths. */
 async function readUnrolled(file: string, baseDir: string): Promise<string | null> {
   try {
     return unroll(await readFile(join(baseDir, file), 'utf8'))

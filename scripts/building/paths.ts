@@ -4,14 +4,14 @@ const within = (path: string): string => fileURLToPath(new URL(`../../${path}`, 
 
 export const ROOT = within('')
 export const SOURCE = within('src/')
-/** What makes dist. */
+/** The modules that make dist. */
 export const BUILDING = within('scripts/building/')
 export const DIST = within('dist/')
-/** The bundled networks, compiled. */
+/** The compiled bundled networks. */
 export const CIRCUITS = within('dist/zoo/')
 export const CLI = within('dist/cli/main.js')
 export const KERNEL_SOURCE = within('src/he-ops/kernels/assembly/index.ts')
-/** Found from source files and, copied, from dist by the same relative path. */
+/** This relative path is valid in the sources and, after copying, in dist. */
 export const KERNEL_BUILD = within('src/he-ops/kernels/build/')
 export const KERNEL_MODULES = {
   shared: within('src/he-ops/kernels/build/kernels-shared.wasm'),

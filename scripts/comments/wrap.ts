@@ -1,10 +1,10 @@
-/** A line that is nothing but comment: what stands before its words, and the words. */
+/** A line that has only a comment: the text before its words, and the words. */
 const COMMENT = /^(\s*(?:\/\/|\/\*\*|\*(?!\/)) ?)(.*)$/
-/** Words that begin a paragraph of their own: tags and items of lists. */
+/** Words that begin a new paragraph: tags and items of lists. */
 const BEGINS_PARAGRAPH = /^(@\w|- |\d+\. |\||[*`]{3}|#)/
 
 /**
- * Numbers, from 1 on, of the comment lines wider than `width`. A single word that is too long cannot be
+ * The line numbers, from 1 on, of comment lines wider than `width`. A single word that is too long cannot be
  * wrapped.
  */
 export function overlong(text: string, width: number): number[] {
@@ -14,7 +14,7 @@ export function overlong(text: string, width: number): number[] {
   })
 }
 
-/** The text with every paragraph of comments that has a line wider than `width` wrapped anew. */
+/** The text with every paragraph of comments rewrapped that has a line wider than `width`. */
 export function rewrap(text: string, width: number): string {
   const lines = text.split('\n')
   const result: string[] = []
@@ -28,7 +28,9 @@ export function rewrap(text: string, width: number): string {
   return result.join('\n')
 }
 
-/** The line behind the paragraph that begins at `start`; a line of code is one by itself. */
+/**
+ * The index of the line after the paragraph that begins at `start`. A line of code is a paragraph of its own.
+ */
 function paragraphEnd(lines: readonly string[], start: number): number {
   const first = COMMENT.exec(lines[start])
   if (!first) return start + 1
@@ -43,11 +45,14 @@ function paragraphEnd(lines: readonly string[], start: number): number {
   return end
 }
 
-/** Lines of one comment: the first of a docstring begins with two stars, the others with one. */
+/**
+ * Whether two lines belong to one comment. The first line of a docstring begins with two stars, the others
+ * with one.
+ */
 const continues = (first: string, next: string): boolean =>
   first.includes('//') ? next.includes('//') : !next.includes('//') && !next.includes('/**')
 
-/** Columns that were laid out by hand. */
+/** Whether a line has columns that were aligned by hand. */
 const isTable = (words: string): boolean => / {2,}\S/.test(words.trim())
 
 function wrapped(paragraph: readonly string[], width: number): string[] {
@@ -61,7 +66,7 @@ function wrapped(paragraph: readonly string[], width: number): string[] {
   const indent = prefix.match(/^\s*/)![0]
   const isDoc = prefix.includes('/**')
   const line = prefix.includes('//') ? `${indent}// ` : isDoc ? `${indent} * ` : `${indent}* `
-  // Further lines of a tag or of a list's item are indented.
+  // Continued lines of a tag or of a list's item are indented.
   const hanging = /^(@(param|returns|throws)\b|- )/.test(first) ? '  ' : ''
   const bodies = filled(words, width - line.length, hanging)
   if (isDoc && closes) return [`${indent}/**`, ...bodies.map((body) => line + body), `${indent} */`]

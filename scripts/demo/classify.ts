@@ -10,16 +10,16 @@ import { decodeImage } from '../../src/preprocessing/decode-node.ts'
 import { networkInput, preprocess } from '../../src/preprocessing/index.ts'
 import { keySetBytes } from '../../src/wire/index.ts'
 
-/** One image, as the demo's JSON has it. */
+/** The result for one image in the demo's JSON. */
 export interface Classified {
   readonly model: string
   readonly file: string
   readonly truth: string
-  /** By the server, from the encrypted image. */
+  /** Label by the server, from the encrypted image. */
   readonly predicted: string
-  /** By the float reference, from the image itself. */
+  /** Label by the float reference, from the image. */
   readonly clearPredicted: string
-  /** Largest difference of a logit between the two. */
+  /** Largest difference between their logits. */
   readonly maxAbsError: number
   readonly seconds: number
   readonly uploadBytes: number
@@ -28,14 +28,14 @@ export interface Classified {
 }
 
 export interface ModelKeys {
-  /** Size of the key set that the model needs. */
+  /** Size of the key set of the model. */
   readonly bytes: number
-  /** What of it had to travel: nothing when an earlier model's key set will do. */
+  /** Bytes that were uploaded; 0 if the key set of an earlier model fits. */
   readonly uploadedBytes: number
   readonly seconds: number
 }
 
-/** Makes and uploads a model's keys, unless the server has a set that will do. */
+/** Makes and uploads keys for a model, unless the server has a key set that fits. */
 export async function provideKeys(polyveil: PolyVeil, model: string): Promise<ModelKeys> {
   const { parameters, galoisElements } = await polyveil.manifest(model)
   const ascending = [...galoisElements].sort((a, b) => a - b)
@@ -53,7 +53,10 @@ export async function provideKeys(polyveil: PolyVeil, model: string): Promise<Mo
   }
 }
 
-/** Each image encrypted, classified by the server, decrypted, and classified in the clear for comparison. */
+/**
+ * Encrypts each image, has the server classify it, decrypts the answer, and classifies the image in the clear
+ * for comparison.
+ */
 export async function* classifyAll(
   polyveil: PolyVeil,
   { name, config, checkpoint, images }: BundledNetwork,
@@ -69,7 +72,7 @@ export async function* classifyAll(
     const start = performance.now()
     const query = await polyveil.encrypt(name, image)
     const answer = await polyveil.infer(name, query)
-    // In full, to be compared with the clear ones.
+    // The logits are not rounded, so that they can be compared with those in the clear.
     const logits = await polyveil.decrypt(name, answer, { fullPrecision: true })
     const seconds = secondsSince(start)
     const clear = referenceForward(network, networkInput(image))

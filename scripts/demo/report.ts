@@ -2,36 +2,36 @@ import { table } from '../../src/cli/output/table.ts'
 import { bytesText, errorText, secondsText } from '../../src/cli/output/units.ts'
 import type { Classified, ModelKeys } from './classify.ts'
 
-/** Largest error of an encrypted logit. */
+/** Limit on the largest error of an encrypted logit. */
 const MAX_ERROR = 1e-2
 
-/** What the demo found, field by field as `--json` prints it. */
+/** The report of the demo, field by field as `--json` prints it. */
 export interface Report {
   readonly ok: boolean
   readonly images: readonly Classified[]
-  /** Size of the key set that each model uses. */
+  /** Size of the key set of each model. */
   readonly keyBytes: Readonly<Record<string, number>>
-  /** What of that travelled; models share key sets. */
+  /** Bytes that were uploaded; models share key sets. */
   readonly uploadedKeyBytes: number
   readonly serverPeakRssBytes: number
 }
 
-/** Whether every encrypted answer is the clear one, to the size of its logits. */
+/** Whether every encrypted answer agrees with that of the clear network, including its logits. */
 export const allWell = (images: readonly Classified[]): boolean =>
   images.length > 0 && images.every((i) => i.predicted === i.clearPredicted && i.maxAbsError < MAX_ERROR)
 
-/** One line about a model's keys, as they are there. */
+/** One line about the keys of a model, printed when they are ready. */
 export const keysText = (model: string, { bytes, uploadedBytes, seconds }: ModelKeys): string =>
   uploadedBytes > 0
     ? `${model}: keys made and uploaded, ${bytesText(bytes)} in ${secondsText(seconds)}; the secret key stays here`
     : `${model}: the keys that the server has are good for it, too`
 
-/** One line about an image, as its answer is decrypted. */
+/** One line about an image, printed when its answer is decrypted. */
 export const imageText = ({ model, file, truth, predicted, seconds }: Classified): string =>
   `${model}: ${file} encrypted, classified and decrypted in ${secondsText(seconds)}: ${predicted}` +
   (predicted === truth ? '' : ` (it shows ${truth})`)
 
-/** What happened, for people. */
+/** The summary as text. */
 export function summary({ ok, images, keyBytes, uploadedKeyBytes, serverPeakRssBytes }: Report): string {
   const models = Object.keys(keyBytes)
   const right = images.filter(({ predicted, truth }) => predicted === truth).length

@@ -6,10 +6,10 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { CLI } from '../building/paths.ts'
 
-/** The service in a process of its own, on a free port, with a data directory that goes away with it. */
+/** The service in its own process, on a free port. Its data directory is deleted at the end. */
 export interface DemoServer {
   readonly url: string
-  /** Most memory that the process has taken so far. */
+  /** Peak memory of the process so far. */
   peakBytes(): Promise<number>
   stop(): Promise<void>
 }
@@ -36,7 +36,7 @@ export async function startServer(models?: string): Promise<DemoServer> {
   }
 }
 
-/** The server says where it listens in the one JSON document that it prints. */
+/** Reads the address from the JSON document that the server prints. */
 async function addressOf(child: ChildProcess): Promise<string> {
   const lines = createInterface({ input: child.stdout! })
   const ended = once(child, 'exit').then(() => {

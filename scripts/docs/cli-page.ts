@@ -41,14 +41,15 @@ const COMMON = ['--json', '--quiet']
 /**
  * The text of docs/cli.md: one section for each command, with its usage, arguments and options.
  *
- * @param program the command line; its commands' help is the source of every word below the introduction
+ *
+ * @param program the command line; the help of its commands is the source of all text below the introduction
  */
 export function cliPage(program: Command): string {
   const sections = leaves(program, program.name()).map(([name, command]) => section(name, command))
   return `${[GENERATED, INTRODUCTION, ...sections].join('\n\n')}\n`
 }
 
-/** The commands that do something, with their whole names; a group such as `keys` has none of its own. */
+/** The commands that can be called, with their full names. A group such as `keys` is not one of them. */
 function leaves(command: Command, name: string): [string, Command][] {
   if (command.commands.length === 0) return [[name, command]]
   return command.commands.flatMap((each) => leaves(each, `${name} ${each.name()}`))
@@ -65,7 +66,7 @@ function section(name: string, command: Command): string {
   return parts.filter((part) => part !== '').join('\n\n')
 }
 
-/** Arguments, and the options that must be given; `[options]` stands for the others. */
+/** Arguments and required options; `[options]` represents the others. */
 function usage({ registeredArguments, options }: Command): string {
   const places = registeredArguments.map(argumentText)
   const needed = options.filter(({ mandatory }) => mandatory).map(({ flags }) => flags)

@@ -22,14 +22,14 @@ Unknown fields and values out of range are refused at the start, with \`CONFIG_I
 /** Settings that have a flag, with the flag. */
 const FLAGS: Readonly<Record<string, string>> = { modelsDir: '--models', port: '--port', host: '--host' }
 
-/** Defaults that are no constant of the schema. */
+/** Defaults that are not constants of the schema. */
 const DEFAULTS: Readonly<Record<string, string>> = {
   modelsDir: 'the bundled networks, where neither `--models` nor `--config` is given',
   threads: 'the number of cores',
   allowedOrigins: 'no origin',
 }
 
-/** Kinds of values that JSON schema does not state in one word. */
+/** Kinds of values that the JSON schema does not state in one word. */
 const KINDS: Readonly<Record<string, string>> = {
   allowedOrigins: 'list of origins; in the environment separated by commas',
   trustProxy:

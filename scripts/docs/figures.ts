@@ -4,14 +4,14 @@ import { type EngineMemory, RESULTS, type RefreshedNetwork, type Result } from '
 // The tables of docs/performance.md and README.md. Every figure comes from a file of bench/results.
 
 const DAY_SECONDS = 86_400
-/** Share of the cores that the table of images a day counts on. */
+/** Share of the cores that the table of images a day assumes. */
 const LOAD = 0.5
-/** Images that one client of that table sends in a day. */
+/** Images that a client sends in a day in that table. */
 const IMAGES_OF_A_CLIENT = 100
 /** Default of the setting `workerKeyMegabytes`. */
 const KEY_MEGABYTES = 2048
 
-/** Networks that results do not describe: what they take, and how many ciphertext products they have. */
+/** Data of networks that the results do not contain: the input and the number of ciphertext products. */
 const NETWORKS: Readonly<Record<string, { readonly input: string; readonly products: number }>> = {
   digits: { input: '56 x 56', products: 3 },
   clothing: { input: '56 x 56', products: 3 },
@@ -36,7 +36,7 @@ export const PERFORMANCE_TABLES: Readonly<Record<string, () => string>> = {
   profile: profileTable,
 }
 
-/** The one table of README.md. */
+/** The table of README.md. */
 export function readmeTable(): string {
   const rows = [
     ...oneShotNetworks().map(({ name, service, simd }) => [
@@ -70,7 +70,7 @@ export function readmeTable(): string {
   return `${markdownTable([heading, ...cells])}\n\n${source(oneShot, refreshed)}`
 }
 
-/** The machine, date and files of runs, which have machine and date in common. */
+/** The machine, date and files of runs on one machine on one day. */
 function source(...runs: readonly Pick<Result<unknown>, 'machine' | 'date' | 'file'>[]): string {
   const [{ machine, date }] = runs
   const { processor, cores, node } = machine
@@ -248,10 +248,7 @@ function kernelsTable(): string {
   return `${markdownTable([heading, ...cells])}\n\n${source(kernels)}`
 }
 
-/**
- * Vector instructions of a kernel for a residue; empty for kernels that are counted by loop and not as a
- * whole.
- */
+/** Vector instructions of a kernel for a residue; empty for kernels that are counted by loop. */
 function vectorInstructions(name: string): string {
   const counted = kernels.results.instructions.rows.filter(({ kernel }) => kernel === name)
   return counted.length === 1 && counted[0].each === 'residue' ? String(counted[0].vectorInstructions) : ''
@@ -270,7 +267,7 @@ function profileTable(): string {
 
 const sum = ({ keys, constants, program }: EngineMemory): number => keys + constants + program
 
-/** Seconds with two significant digits, three from 10 on. */
+/** Seconds with two significant digits, or three from 10 on. */
 const secondsText = (seconds: number): string => `${seconds.toPrecision(seconds < 10 ? 2 : 3)} s`
 
 const millisecondsText = (seconds: number): string => `${(seconds * 1000).toPrecision(2)} ms`

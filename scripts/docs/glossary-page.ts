@@ -1,6 +1,6 @@
 import { TERMS, type Term } from '../../src/cli/output/plan-page/terms.ts'
 
-/** Terms that the documentation and the code use, and the plan page does not. */
+/** Terms that the documentation and the code use, but not the plan page. */
 const FURTHER_TERMS: readonly Term[] = [
   [
     'Base conversion',

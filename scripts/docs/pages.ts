@@ -6,17 +6,17 @@ import { PERFORMANCE_TABLES, readmeTable } from './figures.ts'
 import { glossaryPage } from './glossary-page.ts'
 import { withBlock } from './markdown.ts'
 
-/** A page of the documentation that a script writes, wholly or in part. */
+/** A page of the documentation of which a script writes all or parts. */
 export interface Page {
-  /** Path from the repository's root. */
+  /** Path from the root of the repository. */
   readonly path: string
-  /** The text as it has to be, from the page's sources and from the page as it is. */
+  /** The text of the page, made from its sources and from its current text. */
   text(): string
 }
 
 const current = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8')
 
-/** A page whose blocks are made by functions; the rest is written by hand. */
+/** A page whose blocks are made by functions. The rest is written by hand. */
 const withTables = (path: string, tables: Readonly<Record<string, () => string>>): Page => ({
   path,
   text: () =>

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 
-/** What every file of bench/results has. */
+/** Fields of every file of bench/results. */
 interface Report<R> {
   readonly machine: Machine
   readonly date: string
@@ -170,7 +170,7 @@ function result<R>(file: string): Result<R> {
   return { ...(JSON.parse(text) as Report<R>), file }
 }
 
-/** The runs that the documentation's tables are made of. */
+/** The runs that are the sources of the documentation's tables. */
 export const RESULTS = {
   oneShot: result<OneShot>('2026-11-29-one-shot.json'),
   refreshed: result<Refreshed>('2026-11-29-refreshed.json'),

@@ -33,24 +33,27 @@ async function images(config: NetworkConfig, count: number, first = 0): Promise<
   )
 }
 
-/** S as it is published, but narrow and seen through a small window; its dense reductions included. */
+/** The published S with fewer channels and a smaller input. It has dense reductions. */
 const small = networkConfig({
   ...architecture('cpolynext-s', { classes: 10, inputSize: 64 }),
   initChannels: 8,
 })
 
-t.test('a made network loads in the released layout and keeps other images in bounds', async (t) => {
-  const checkpoint = await makeNetwork(small, await images(small, 8))
-  const read = parseSafetensors(safetensors(Object.fromEntries(checkpoint)))
-  const network = loadNetwork(read, small)
-  for (const image of await images(small, 2, 8)) {
-    const logits = referenceForward(network, image)
-    t.ok(logits.every(Number.isFinite))
-    t.ok(deviation(logits) > 0.5 && deviation(logits) < 20, `deviation ${deviation(logits)}`)
-  }
-})
+t.test(
+  'a made network loads in the released layout, and its values stay in bounds for other images',
+  async (t) => {
+    const checkpoint = await makeNetwork(small, await images(small, 8))
+    const read = parseSafetensors(safetensors(Object.fromEntries(checkpoint)))
+    const network = loadNetwork(read, small)
+    for (const image of await images(small, 2, 8)) {
+      const logits = referenceForward(network, image)
+      t.ok(logits.every(Number.isFinite))
+      t.ok(deviation(logits) > 0.5 && deviation(logits) < 20, `deviation ${deviation(logits)}`)
+    }
+  },
+)
 
-t.test('statistics are those of the batch: what every norm takes has them', async (t) => {
+t.test('the statistics of every norm are those of its input in the batch', async (t) => {
   const config = networkConfig({ ...ARCHITECTURES.lowres, initChannels: 8 })
   const batch = await images(config, 3)
   const network = loadNetwork(await makeNetwork(config, batch), config)
@@ -73,7 +76,7 @@ t.test('statistics are those of the batch: what every norm takes has them', asyn
 
 t.test('a config is read back from its file', async (t) => {
   for (const config of [...Object.values(ARCHITECTURES), small, clothing.config]) {
-    // Without the difference between labels that are absent and labels that are undefined.
+    // JSON removes the difference between absent and undefined labels.
     const plain = (value: NetworkConfig): unknown => JSON.parse(JSON.stringify(value))
     t.strictSame(plain(parseConfig(JSON.stringify(configJson(config)))), plain(config))
   }

@@ -7,13 +7,10 @@ import type { Test } from 'tap'
 
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome-stable', 'google-chrome']
 
-/**
- * A name of this machine that browsers do not trust as they trust localhost: its pages are in no secure
- * context.
- */
+/** A name of this machine that browsers, unlike localhost, do not trust: its pages have no secure context. */
 export const INSECURE_HOST = 'insecure.test'
 
-// It works for the test alone, and calls nobody.
+// Chromium makes no requests of its own during tests.
 const ARGUMENTS = [
   `--host-resolver-rules=MAP ${INSECURE_HOST} 127.0.0.1`,
   '--no-sandbox',
@@ -25,10 +22,7 @@ const ARGUMENTS = [
   '--disable-sync',
 ]
 
-/**
- * The Chromium of this machine: the one that CHROMIUM names, Debian's, or what has one of its names on the
- * path.
- */
+/** The Chromium of this machine: the one that CHROMIUM names, Debian's, or the first on the path. */
 export function findChromium(): string | undefined {
   const { CHROMIUM, PATH = '' } = process.env
   if (CHROMIUM) return CHROMIUM
@@ -36,7 +30,7 @@ export function findChromium(): string | undefined {
   return NAMES.flatMap((name) => folders.map((folder) => join(folder, name))).find(isExecutable)
 }
 
-/** Starts Chromium without a window, as a user who has never been anywhere; until the test's end. */
+/** Starts a headless Chromium with a new profile, until the end of the test. */
 export async function launch(t: Test, executablePath: string): Promise<BrowserContext> {
   const directory = await mkdtemp(join(tmpdir(), 'polyveil-chromium-'))
   const context = await chromium.launchPersistentContext(directory, { executablePath, args: ARGUMENTS })

@@ -21,13 +21,13 @@ import { requireBuild } from '../support/built.ts'
 import { findChromium, INSECURE_HOST, launch } from './chromium.ts'
 import { servePages } from './pages.ts'
 
-// The client in Chromium, against the service in a process of its own: the page of docs/library.md, bundled,
-// and plain modules by the import map that is there, step by step.
+// The client in Chromium, with a service in its own process. One test uses the bundled page of
+// docs/library.md; the others use plain modules and an import map, and test the parts separately.
 
-/** What the page of plain modules has of the client. */
+/** The parts of the client that the page of plain modules uses. */
 declare const polyveil: typeof import('../../src/client/index.ts')
 
-/** Largest error of an encrypted logit of the bundled networks. */
+/** Limit on the largest error of an encrypted logit of the bundled networks. */
 const MAX_ERROR = 1e-2
 const PAGE = '### In a browser'
 const REFRESHED = 'one_shot'
@@ -36,7 +36,7 @@ const digits = bundledNetworks().find(({ name }) => name === 'digits')!
 const executable = findChromium()
 const skip = executable === undefined && 'There is no Chromium: install it, or name one in CHROMIUM'
 
-t.test('the client in a browser', { skip }, async (t) => {
+t.test('the client works in a browser', { skip }, async (t) => {
   await requireBuild()
   const directory = project(t)
   const port = await servePages(t, [
@@ -51,25 +51,27 @@ t.test('the client in a browser', { skip }, async (t) => {
   const context = await launch(t, executable!)
   context.setDefaultTimeout(120_000)
 
-  await t.test('the page of docs/library.md, bundled', async (t) => {
+  await t.test('the page of docs/library.md works when it is bundled', async (t) => {
     await writeDocumentedPage(directory, service.url)
     const built = await shell(directory, code('docs/library.md', PAGE, 'sh').join('\n'))
     t.equal(built.code, 0, built.stderr)
     await documentedPage(t, await context.newPage(), `${origin}/index.html`, service.url)
   })
 
-  await t.test('plain modules', async (t) => {
+  await t.test('plain modules work', async (t) => {
     await writePlainPage(directory)
     const page = await context.newPage()
     await page.goto(`${origin}/plain/modules.html`)
-    await t.test('images are the tensors that they are in Node', (t) => tensors(t, page, service.url))
-    await t.test('logits are those of the clear network', (t) => logits(t, page, service.url))
-    await t.test('a network with refreshes', (t) => refreshes(t, page, service.url, refreshed))
-    await t.test('keys in IndexedDB', (t) => keysInIndexedDb(t, page))
-    await t.test('what is refused', (t) => refusals(t, page, service.url))
+    await t.test('images give the same tensors as in Node', (t) => tensors(t, page, service.url))
+    await t.test('logits agree with those of the clear network', (t) => logits(t, page, service.url))
+    await t.test('a network with refreshes gives its logits', (t) =>
+      refreshes(t, page, service.url, refreshed),
+    )
+    await t.test('IndexedDB stores keys', (t) => keysInIndexedDb(t, page))
+    await t.test('unreadable images and directory stores are refused', (t) => refusals(t, page, service.url))
   })
 
-  await t.test('a page of an origin that is not allowed, and in no secure context', async (t) => {
+  await t.test('another origin, and a page without a secure context, are refused', async (t) => {
     const page = await context.newPage()
     await page.goto(`http://${INSECURE_HOST}:${port}/plain/modules.html`)
     const codes = await page.evaluate(async (url) => {
@@ -123,11 +125,11 @@ async function documentedPage(t: Test, page: Page, address: string, serviceUrl: 
   }
   await page.reload()
   const { file, truth } = digits.images[5]
-  t.equal(await answerTo(page, fileURLToPath(file)), truth, 'after the page was loaded anew')
+  t.equal(await answerTo(page, fileURLToPath(file)), truth, 'after the page was reloaded')
   const metrics = await (await fetch(new URL('/metrics', serviceUrl))).text()
-  t.match(metrics, /^polyveil_key_sets 1$/m, 'with the keys that IndexedDB kept')
+  t.match(metrics, /^polyveil_key_sets 1$/m, 'the keys in IndexedDB are reused')
   t.match(metrics, 'polyveil_inferences_total{model="digits",outcome="ok"} 3')
-  t.strictSame(failures, [], 'and the page complains of nothing')
+  t.strictSame(failures, [], 'the page reports no errors')
   await page.close()
 }
 
@@ -141,7 +143,7 @@ async function writeDocumentedPage(directory: string, url: string): Promise<void
   await symlink(join(ROOT, 'node_modules/vite/bin/vite.js'), join(directory, 'node_modules/.bin/vite'))
 }
 
-/** What the documented page says to a file that a user chooses. */
+/** The text that the documented page shows for a file that the user chooses. */
 async function answerTo(page: Page, file: string): Promise<string | null> {
   const output = page.locator('output')
   await output.evaluate((element) => {
@@ -156,7 +158,7 @@ async function answerTo(page: Page, file: string): Promise<string | null> {
 
 const seconds = (start: number): string => ((performance.now() - start) / 1000).toFixed(2)
 
-/** A page that has the client as `polyveil`. */
+/** A page with the client as the global `polyveil`. */
 async function writePlainPage(directory: string): Promise<void> {
   const [, importMap] = code('docs/library.md', PAGE, 'html')
   const script = "import * as polyveil from 'polyveil/client'; Object.assign(globalThis, { polyveil })"
@@ -167,7 +169,7 @@ async function writePlainPage(directory: string): Promise<void> {
   )
 }
 
-/** Bytes as a page can be given them. */
+/** Bytes in a form that can be passed to a page. */
 const asList = (bytes: Uint8Array): number[] => [...bytes]
 
 async function tensors(t: Test, page: Page, url: string): Promise<void> {
@@ -200,7 +202,7 @@ async function tensors(t: Test, page: Page, url: string): Promise<void> {
   t.strictSame(await inPage(transparent, 'file'), [...(await inNode(transparent))], 'a transparent image')
 }
 
-/** Every colour and every alpha, one beside the other. */
+/** An image with every colour and every alpha. */
 function transparentImage(): Promise<Buffer> {
   const samples = Uint8Array.from({ length: 4 * 28 * 28 }, (_, i) => (i * 89 + (i >> 5) * 31) % 256)
   return sharp(samples, { raw: { width: 28, height: 28, channels: 4 } })
@@ -208,7 +210,7 @@ function transparentImage(): Promise<Buffer> {
     .toBuffer()
 }
 
-/** A connection in a page, with the keys that pages of its origin share. */
+/** A connection in a page. Its keys are shared by pages of its origin. */
 const connection = (page: Page, url: string) =>
   page.evaluateHandle((url) => polyveil.connect(url, { keys: polyveil.indexedDbKeyStore() }), url)
 
@@ -234,7 +236,7 @@ async function logits(t: Test, page: Page, url: string): Promise<void> {
     const error = maxAbsDifference(encrypted, clear)
     t.equal(answer.classes[0].label, truth)
     t.equal(argmax(encrypted), argmax(clear))
-    // An error of nothing would mean that nothing was encrypted.
+    // An error of 0 would mean that nothing was encrypted.
     t.ok(error > 1e-7 && error < MAX_ERROR, `error ${error}`)
   }
 }
@@ -261,7 +263,7 @@ async function refreshes(t: Test, page: Page, url: string, { estimate }: Circuit
   const error = rootMeanSquare(errors)
   t.ok(
     error <= rmsWithin(estimate.logitError, expected.length),
-    `${error}, and ${estimate.logitError} stated`,
+    `error ${error}, stated ${estimate.logitError}`,
   )
 }
 
@@ -272,12 +274,16 @@ async function keysInIndexedDb(t: Test, page: Page): Promise<void> {
       passphrase,
     ] as const)
   const plain = await open('plain')
-  await t.test('without a passphrase', (t) => behaves(t, remote(plain)))
-  await t.test('with one', async (t) => behaves(t, remote(await open('guarded', 'correct horse'))))
+  await t.test('a store without a passphrase passes the tests of key stores', (t) =>
+    behaves(t, remote(plain)),
+  )
+  await t.test('a store with a passphrase passes the tests of key stores', async (t) =>
+    behaves(t, remote(await open('guarded', 'correct horse'))),
+  )
 
-  await t.test('entries are encrypted where they lie', async (t) => {
+  await t.test('entries are encrypted in the database', async (t) => {
     await remote(plain).put('secret', secret)
-    t.strictSame(await remote(await open('plain')).get('secret'), secret, 'found by another store')
+    t.strictSame(await remote(await open('plain')).get('secret'), secret, 'another store finds the entry')
     const found = await page.evaluate(kept, 'plain')
     t.ok(found.length >= 6, `${found.length} records`)
     const part = Buffer.from(secret.subarray(10, 30))
@@ -294,7 +300,7 @@ async function keysInIndexedDb(t: Test, page: Page): Promise<void> {
     t.strictSame(one, two)
   })
 
-  await t.test('wrong passphrases', async (t) => {
+  await t.test('wrong passphrases are refused', async (t) => {
     for (const [name, passphrase, message] of [
       ['guarded', 'wrong', /passphrase of the key store is wrong/],
       ['guarded', undefined, /protected by a passphrase/],
@@ -309,7 +315,7 @@ async function keysInIndexedDb(t: Test, page: Page): Promise<void> {
   })
 }
 
-/** A store in a page, used from here. */
+/** A proxy for a store in a page. */
 const remote = (store: JSHandle<KeyStore>): KeyStore => ({
   async get(name) {
     const entry = await store.evaluate(async (inPage, name) => {
@@ -334,7 +340,7 @@ const remote = (store: JSHandle<KeyStore>): KeyStore => ({
   names: () => store.evaluate((inPage) => inPage.names()),
 })
 
-/** Everything in a database, as it lies there; run in a page. */
+/** The contents of a database. Runs in a page. */
 async function kept(database: string): Promise<[name: string, bytes: number[]][]> {
   const result = <T>(request: IDBRequest<T>): Promise<T> =>
     new Promise((resolve, reject) => {

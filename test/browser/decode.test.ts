@@ -9,19 +9,19 @@ import { requireBuild } from '../support/built.ts'
 import { findChromium, launch } from './chromium.ts'
 import { servePages } from './pages.ts'
 
-// Pictures of every kind, decoded by Chromium and by sharp: the same pixels, but for TIFF, which Chromium
-// does not know.
+// Pictures of every kind, decoded by Chromium and by sharp. Both give the same pixels. TIFF is left out,
+// because Chromium does not support it.
 
 const FOLDER = fileURLToPath(new URL('../preprocessing/pictures/', import.meta.url))
 const names = Object.keys(JSON.parse(readFileSync(`${FOLDER}expected.json`, 'utf8')).pictures)
 
-/** Browser and sharp have other arithmetic for colour profiles. */
+/** Browser and sharp use different arithmetic for colour profiles. */
 const PROFILE_STEPS = 1
 
 const executable = findChromium()
 const skip = executable === undefined && 'There is no Chromium: install it, or name one in CHROMIUM'
 
-/** RGB on white. */
+/** RGB pixels on a white background. */
 function flat(image: Image): number[] {
   const { width, height } = image
   const { tensor } = preprocess(image, {
@@ -34,7 +34,7 @@ function flat(image: Image): number[] {
   return Array.from(tensor, Math.round)
 }
 
-t.test('Chromium decodes as sharp does', { skip }, async (t) => {
+t.test('Chromium and sharp decode pictures to the same pixels', { skip }, async (t) => {
   await requireBuild()
   const folder = t.testdir({ 'blank.html': '<!doctype html>' })
   const port = await servePages(t, [

@@ -12,10 +12,10 @@ const TYPES: Readonly<Record<string, string>> = {
 }
 
 /**
- * Serves files on this machine, which has two names: pages of 127.0.0.1 and of localhost are of two origins.
+ * Serves files on this machine under two names: pages of 127.0.0.1 and of localhost have different origins.
  *
- * @param folders by the beginning of a path, the directory that has the rest of it; the first that fits is
- *   taken
+ *
+ * @param folders directories by the prefix of their paths; the first matching one is used
  * @returns the port
  */
 export async function servePages(

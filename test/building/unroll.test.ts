@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { unroll } from '../../scripts/building/unroll.ts'
 
-t.test('lines are repeated for each row, with its values', async (t) => {
+t.test('lines are repeated for each row with its values', async (t) => {
   const source = [
     'before',
     '// #each a, start = 0, iv(0);  1, h ^ 2',
@@ -16,7 +16,7 @@ t.test('lines are repeated for each row, with its values', async (t) => {
   )
 })
 
-t.test('rows on lines of their own, and blocks within blocks', async (t) => {
+t.test('rows may be on lines of their own, and blocks within blocks', async (t) => {
   const source = [
     '  // #each a, b =',
     '  //   0, 4;  1, 5',

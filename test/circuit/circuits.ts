@@ -21,14 +21,14 @@ export const SCALE = {
   product: ((2 ** 30 * 2 ** 20) / q2) ** 2,
 }
 
-/** A circuit that was read holds its constants in columns; this has them in an array, to be compared. */
+/** The circuit with its constants in an array, for comparisons. Circuits from files hold them in columns. */
 export const spelledOut = (circuit: Circuit): Circuit => ({ ...circuit, constants: [...circuit.constants] })
 
-/** A circuit none of whose constants is an outer product. */
+/** A circuit without outer products among its constants. */
 export type PlainCircuit = Circuit & { readonly constants: readonly Float64Array[] }
 
 /**
- * A circuit with every kind of operation: of the two ciphertexts x and y that hold a [3, 3, 5] tensor it
+ * A circuit with every kind of operation. Two ciphertexts x and y hold a [3, 3, 5] tensor. The circuit
  * computes 2 z^2 + c2 with z = c0 * (rotate(x, 7) - x) + c1 * y + c0 * x, at level 0.
  */
 export function smallCircuit(): PlainCircuit {
@@ -134,8 +134,8 @@ export function smallCircuit(): PlainCircuit {
 }
 
 /**
- * The same with an answer in which every slot carries a logit of its own: none is masked, and tests can look
- * at all.
+ * The same circuit with an answer that has another logit in every slot. No slot is masked, so tests can check
+ * all of them.
  */
 export const withEverySlot = (circuit: Circuit): Circuit => ({
   ...circuit,

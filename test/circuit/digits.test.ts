@@ -12,7 +12,7 @@ const ranges = (c: ReturnType<typeof chain>, level?: number): number[][] =>
     return [start, end]
   })
 
-t.test('one special prime: a digit for each prime, as SEAL', async (t) => {
+t.test('with one special prime each prime is a digit, as in SEAL', async (t) => {
   t.equal(digitSize(chain(3, 1)), 1)
   t.strictSame(ranges(chain(3, 1)), [
     [0, 1],
@@ -23,7 +23,7 @@ t.test('one special prime: a digit for each prime, as SEAL', async (t) => {
 })
 
 t.test(
-  'several: as many consecutive primes as there are special ones, the last digit shortened',
+  'with several special primes a digit has as many consecutive primes; the last digit may be shorter',
   async (t) => {
     t.strictSame(ranges(chain(7, 3)), [
       [0, 3],

@@ -4,12 +4,12 @@ import { HEADER_START, headerEnd } from '../../src/circuit/format/file.ts'
 import type { ManifestContent } from '../../src/circuit/manifest/content.ts'
 import { canonicalJson, type Manifest } from '../../src/circuit/manifest/manifest.ts'
 
-// What somebody writes who wants a manifest or a circuit file to be believed: digests that fit.
+// Forged manifests and circuit files: their content is changed, and their digests fit.
 
 // biome-ignore lint/suspicious/noExplicitAny: forgers put anything anywhere
 export type Loose = any
 
-/** A manifest with the digest of what it says. */
+/** A manifest with the digest of its content. */
 export const sealed = (content: ManifestContent): Manifest => ({
   ...content,
   digest: bytesToHex(sha256(utf8ToBytes(canonicalJson(content)))),

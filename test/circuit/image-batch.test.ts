@@ -18,7 +18,7 @@ t.test('slot s of image b is slot s * batch + b', async (t) => {
   }
 })
 
-t.test('a constant is repeated for every image, its own factors kept once', async (t) => {
+t.test('a constant is repeated for every image, and its factors are stored once', async (t) => {
   const plain = Float64Array.of(1, -2, 3, 5)
   const outer = { fine: Float64Array.of(2, 3), coarse: Float64Array.of(1, 0, -1, 4) }
   for (const constant of [plain, outer]) {
@@ -30,7 +30,7 @@ t.test('a constant is repeated for every image, its own factors kept once', asyn
       Float64Array.from({ length: 4 * values.length }, (_, i) => values[Math.floor(i / 4)]),
     )
     t.ok(isAlikeForImages(wide, 4) && isAlikeForImages(wide, 2))
-    t.notOk(isAlikeForImages(wide, 8), 'not for more images than it was made for')
+    t.notOk(isAlikeForImages(wide, 8), 'the number of images is fixed by the conversion')
   }
   t.match(constantForBatch(plain, 4), { coarse: plain })
   t.match(constantForBatch(outer, 4), { coarse: outer.coarse })

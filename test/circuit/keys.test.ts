@@ -3,7 +3,7 @@ import t from 'tap'
 import { galoisElement } from '../../src/circuit/keys.ts'
 import { MAX_LOG_QP } from '../../src/circuit/parameters/parameters.ts'
 
-t.test('Galois elements are powers of 3, one multiplication after the other', async (t) => {
+t.test('Galois elements are successive powers of 3', async (t) => {
   for (const ring of Object.keys(MAX_LOG_QP).map(Number)) {
     let element = 1
     let wrong = -1
@@ -16,7 +16,7 @@ t.test('Galois elements are powers of 3, one multiplication after the other', as
   }
 })
 
-t.test('any number of steps takes the time of its length: powers of 3 repeat after N / 2', async () => {
+t.test('large numbers of steps are reduced modulo N / 2, the order of 3', async () => {
   fc.assert(
     fc.property(fc.maxSafeNat(), (steps) => galoisElement(8192, steps) === galoisElement(8192, steps % 4096)),
   )

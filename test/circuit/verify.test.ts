@@ -25,31 +25,31 @@ const withConstant = (id: number, values: Float64Array): Circuit => {
 
 const term = (value: number, constant = 0) => ({ value, constant })
 
-t.test('the unbroken circuit holds', async () => verifyCircuit(smallCircuit()))
+t.test('the unchanged circuit is valid', async () => verifyCircuit(smallCircuit()))
 
-/** The circuit for several images at once. */
+/** The circuit for a batch of images. */
 const batched = (batch: number, change: (circuit: Circuit) => Partial<Circuit> = () => ({})): Circuit => {
   const circuit = smallCircuit()
-  // Layouts are those of one image; all that is done to slots is done to as many times of them.
+  // Layouts are those of one image. Operations and constants are widened to the slots of all images.
   const constants = [circuit.constants[0], circuit.constants[1], Float64Array.of(0.5, -0.25)]
   const widened = { ...circuit, batch, ...widen({ ops: circuit.ops, constants }, batch) }
   return { ...widened, ...change(widened) }
 }
 
-t.test('a circuit for several images holds', async () => {
+t.test('a circuit for a batch is valid', async () => {
   for (const batch of [1, 2, 4, 64]) verifyCircuit(batched(batch))
 })
 
 const brokenBatches: [law: string, circuit: Circuit, message: RegExp][] = [
   ...[0, -2, 3, 1.5, 8192, Number.NaN, undefined as unknown as number].map(
     (batch): [string, Circuit, RegExp] => [
-      `not ${batch} images`,
+      `a batch of ${batch} is invalid`,
       { ...smallCircuit(), batch },
       /do not share/,
     ],
   ),
   [
-    'a rotation keeps images apart',
+    'a rotation does not mix images',
     batched(4, ({ ops }) => ({ ops: ops.map((op, i) => (i === 2 ? ({ ...op, steps: 7 } as Op) : op)) })),
     /Operation 2 .* mixes the 4 images/,
   ],
@@ -59,7 +59,7 @@ const brokenBatches: [law: string, circuit: Circuit, message: RegExp][] = [
     /Constant 0 differs among the 2 images/,
   ],
   [
-    'an outer constant too',
+    'an outer constant is the same for all images',
     batched(2, ({ constants: [, ...others] }) => ({
       constants: [{ fine: Float64Array.of(1, -1), coarse: Float64Array.of(1, 2) }, ...others],
     })),
@@ -92,10 +92,10 @@ const broken: [law: string, circuit: Circuit, code: ErrorCodeName, facts: object
   ],
   ['defined before used', withOp(2, { source: 5 }), 'CONFIG_INVALID', { op: 2, layer: 'stem' }],
   ['not its own operand', withOp(2, { source: 2 }), 'CONFIG_INVALID', { op: 2 }],
-  ['no negative value', withOp(2, { source: -1 }), 'CONFIG_INVALID', { op: 2 }],
-  ['layer exists', withOp(6, { layer: 2 }), 'CONFIG_INVALID', { op: 6, layer: 'no layer' }],
-  ['constant exists', withOp(8, { constant: 3 }), 'CONFIG_INVALID', { op: 8, layer: 'cells.0' }],
-  ['term constant exists', withOp(4, { terms: [term(3, 9)] }), 'CONFIG_INVALID', { op: 4 }],
+  ['no operand is negative', withOp(2, { source: -1 }), 'CONFIG_INVALID', { op: 2 }],
+  ['the layer exists', withOp(6, { layer: 2 }), 'CONFIG_INVALID', { op: 6, layer: 'no layer' }],
+  ['the constant exists', withOp(8, { constant: 3 }), 'CONFIG_INVALID', { op: 8, layer: 'cells.0' }],
+  ['the constant of a term exists', withOp(4, { terms: [term(3, 9)] }), 'CONFIG_INVALID', { op: 4 }],
   ['kind exists', withOp(5, { kind: 'bootstrap' }), 'CONFIG_INVALID', { op: 5 }],
   ['rotation not 0', withOp(2, { steps: 0 }), 'CONFIG_INVALID', { op: 2 }],
   ['rotation below slots', withOp(2, { steps: 4096 }), 'CONFIG_INVALID', { op: 2 }],
@@ -174,7 +174,7 @@ t.test('operands of an addition may differ by less than 2^-40', async (t) => {
   t.throws(() => verifyCircuit(change(2 ** -38)), { code: 'SCALE_MISMATCH' })
 })
 
-t.test('a factor that a million constants share is looked at once', async (t) => {
+t.test('a factor that a million constants share is checked once', async (t) => {
   const circuit = smallCircuit()
   const values = [...circuit.constants, Float64Array.from({ length: 4096 }, (_, i) => 1 + (i & 1))]
   let looks = 0
@@ -196,7 +196,7 @@ t.test('a factor that a million constants share is looked at once', async (t) =>
   })
 })
 
-t.test('masked values fit the refresh level, with room for the stated chance', async (t) => {
+t.test('masked values fit the refresh level with the stated probability', async (t) => {
   const refreshedAt = (level: number): Circuit => {
     const circuit = smallCircuit()
     const { scale } = circuit.input
@@ -212,7 +212,7 @@ t.test('masked values fit the refresh level, with room for the stated chance', a
     const output = { ...circuit.output, level: topLevel, scale }
     return { ...circuit, ops, result: 4, input, output, refresh: { level } }
   }
-  // Levels 0 and 1 have 50 and 90 bits.
+  // Levels 0 and 1 have 50 and 90 bits in all.
   verifyCircuit(refreshedAt(1))
   t.throws(() => verifyCircuit(refreshedAt(0)), {
     code: 'LEVEL_EXHAUSTED',

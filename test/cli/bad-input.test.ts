@@ -8,8 +8,8 @@ import { zip } from '../models/support/zip.ts'
 import { safetensors } from './safetensors.ts'
 import { failed, filesIn, goldenOf, goldenPath, polyveil, sourceOf } from './support.ts'
 
-// Every bad input: a code, exit code 3, no stack, nothing half-written. What each code means in detail is
-// tested where it is raised; here it is that it comes out.
+// Each bad input must end with its error code, exit code 3 and no stack, and leave no incomplete file. Tests
+// of the modules cover each code in detail; these tests cover the command line.
 
 const directory = t.testdir()
 const QUIET = ['--json', '--quiet']
@@ -25,7 +25,7 @@ function written(name: string, content: string | Uint8Array): string {
 const config = (change: object): string =>
   written('config.json', JSON.stringify({ ...(goldenJson('one_shot') as object), ...change }))
 
-/** Compiles to a file that must not come to be, and checks the same checkpoint. */
+/** Compiles a checkpoint to a file, which must not be written, and checks it. */
 async function bothOf(checkpoint: string, configuration = goldenPath('one_shot.json')) {
   const source = [checkpoint, '--config', configuration]
   const out = join(directory, 'out.pvc')
@@ -38,7 +38,7 @@ async function refused(t: Test, checkpoint: string, code: string, facts = {}, co
   for (const ran of await bothOf(checkpoint, configuration)) failed(t, ran, 3, code, facts)
 }
 
-t.test('checkpoints that cannot be read', async (t) => {
+t.test('unreadable checkpoints are refused', async (t) => {
   const flipped = Buffer.from(good)
   flipped[flipped.indexOf('one_shot/data/0') + 100] ^= 1
   for (const [name, content] of [
@@ -55,7 +55,7 @@ t.test('checkpoints that cannot be read', async (t) => {
   await refused(t, directory, 'CHECKPOINT_UNREADABLE')
 })
 
-t.test('a pickle that calls something is refused, and the call not made', async (t) => {
+t.test('a pickle with a call is refused, and the call is not made', async (t) => {
   const witness = join(directory, 'witness')
   const evil = pickle(call(global('os', 'system'), text(`touch ${witness}`)))
   const archive = zip([
@@ -66,7 +66,7 @@ t.test('a pickle that calls something is refused, and the call not made', async 
   t.notOk(existsSync(witness))
 })
 
-t.test('tensors that are missing, misshapen or of a network that is no polynomial', async (t) => {
+t.test('missing tensors, wrong shapes and networks that are not polynomial are refused', async (t) => {
   const changed = (name: string, shape?: number[]): string => {
     const entries = [...tensors]
       .filter(([key]) => key !== name || shape)
@@ -116,7 +116,7 @@ t.test('malformed circuits are refused', async (t) => {
   failed(t, await polyveil(['inspect', join(directory, 'absent.pvc'), ...QUIET]), 3, 'CONFIG_INVALID')
 })
 
-t.test('nothing half-written is left', async (t) => {
+t.test('no incomplete file is left', async (t) => {
   t.strictSame(
     filesIn(directory).filter((file) => /\.part$|out\.pvc/.test(file)),
     [],

@@ -7,7 +7,7 @@ import { goldenTensors, item } from '../models/support/golden.ts'
 import { startService } from './service.ts'
 import { failed, goldenOf, polyveil, sourceOf, zooPath } from './support.ts'
 
-// Several images in the same ciphertexts, by the command line.
+// Batches on the command line: several images share ciphertexts.
 
 const QUIET = ['--json', '--quiet']
 const directory = t.testdir()
@@ -18,7 +18,7 @@ const compile = (...flags: string[]) =>
   polyveil(['compile', ...sourceOf('one_shot'), '--preprocessing', 'imagenet', ...flags])
 const compiled = await compile('--batch', '2', '--out', path, ...QUIET)
 
-t.test('compile and inspect tell the batch and the seconds of an image', async (t) => {
+t.test('compile and inspect show the batch and the seconds of an image', async (t) => {
   t.equal(compiled.code, 0)
   const { batch, estimate } = compiled.json
   t.equal(batch, 2)
@@ -33,7 +33,7 @@ t.test('compile and inspect tell the batch and the seconds of an image', async (
   t.match(text, '\nbatch of 2 images, 4096 slots each\n')
 })
 
-t.test('one image where nothing is said; as many as are free where the planner is asked', async (t) => {
+t.test('compile plans one image by default; --batch auto plans as many as have room', async (t) => {
   const dry = (...flags: string[]) => compile(...flags, '--dry-run', '--speeds', 'reference', ...QUIET)
   t.equal((await dry()).json.batch, 1)
   t.equal((await dry('--batch', 'auto')).json.batch, 1)
@@ -65,8 +65,8 @@ t.test('verify groups images; the last batch may be partly empty', async (t) => 
   t.match(seal.stdout.toString(), /^seal: 2 images in batches of 2, same top-1 on 100\.0 %\n/)
 })
 
-t.test('verify tells which image of a batch leaves the range', async (t) => {
-  // The circuit's bound on logits is lowered below those of one image.
+t.test('verify names the image of a batch that leaves the range', async (t) => {
+  // This bound on logits is lower than the logits of one image.
   const logits = (await goldenTensors('one_shot')).get('logits')!
   const peaks = [0, 1, 2, 3].map((k) => Math.max(...item(logits, k).data.map(Math.abs)))
   const [most, second] = peaks.toSorted((a, b) => b - a)
@@ -79,10 +79,10 @@ t.test('verify tells which image of a batch leaves the range', async (t) => {
   t.equal(code, 1)
   t.match(json, { ok: false, images: 4, batch: 2, top1Agreement: 1 })
   t.strictSame(json.outOfRange, [peaks.indexOf(most)])
-  t.ok(json.maxAbsError < 1e-4, 'the other of its batch is compared, too')
+  t.ok(json.maxAbsError < 1e-4, 'the other image of its batch is compared, too')
 })
 
-t.test('classify takes as few inferences as hold all images; encrypt and decrypt take several', async (t) => {
+t.test('classify uses as few inferences as possible; encrypt and decrypt take a batch', async (t) => {
   const service = await startService(join(directory, 'data'), '--models', models)
   t.teardown(() => service.stop())
   const keys = join(directory, 'keys')

@@ -25,7 +25,7 @@ for (const [name, parameters] of [
     t.match(json, { ok: true, images: 4, parameters })
     for (const side of ['reference', 'folded']) {
       const { maxAbsError } = json[side]
-      // Never exactly zero: golden logits were rounded to float32.
+      // The error is never zero, because golden logits were rounded to float32.
       t.ok(maxAbsError > 0 && maxAbsError < 1e-4, `${side} differs by ${maxAbsError}`)
     }
   })
@@ -44,7 +44,7 @@ t.test('without golden tensors the checkpoint alone is checked', async (t) => {
   })
 })
 
-t.test('weights in half precision say how much of a difference is their rounding', async (t) => {
+t.test('check states how much of a difference comes from weights in half precision', async (t) => {
   const checkpoint = await readCheckpoint(goldenPath('one_shot.pt'))
   const folder = t.testdir()
   const path = join(folder, 'half.safetensors')
@@ -56,7 +56,10 @@ t.test('weights in half precision say how much of a difference is their rounding
   t.equal(code, 1)
   t.match(json, { ok: false, rounding: { datatype: 'float16', explains: true } })
   t.ok(json.reference.maxAbsError <= 8 * json.rounding.maxAbsError)
-  t.ok(json.reference.maxAbsError >= json.rounding.maxAbsError / 8, 'it is of the size that was measured')
+  t.ok(
+    json.reference.maxAbsError >= json.rounding.maxAbsError / 8,
+    'the difference is of the size of the measured rounding',
+  )
   t.match((await run(golden)).stdout.toString(), /stored as float16: .* which explains the difference/)
 
   const tensors = await goldenTensors('one_shot')
@@ -89,7 +92,7 @@ function halfPrecision(checkpoint: Checkpoint): Buffer {
   return Buffer.concat([length, json, ...parts])
 }
 
-t.test('golden logits that are wrong fail the check with exit code 1', async (t) => {
+t.test('wrong golden logits fail the check with exit code 1', async (t) => {
   const tensors = await goldenTensors('one_shot')
   const logits = tensors.get('logits')!
   const data = logits.data.map((value, i) => (i === 17 ? value + 0.001 : value))

@@ -5,7 +5,7 @@ import { circuitDigest, circuitText, manifestOf, readCircuit } from '../../src/c
 import { MAX_LOG_QP } from '../../src/circuit/parameters/parameters.ts'
 import { failed, filesIn, goldenOf, polyveil, sourceOf } from './support.ts'
 
-// How many rotations, which ring: the planner's tests say so. Here it is what users get that counts.
+// The planner's tests cover rotations and rings. These tests cover what users see.
 
 const directory = t.testdir()
 const path = join(directory, 'one.pvc')
@@ -30,10 +30,10 @@ t.test('compile writes the circuit and prints the plan', async (t) => {
   t.equal(segments, 1)
   t.ok(estimate.seconds > 0 && estimate.memoryBytes > 0 && estimate.precisionBits >= 10)
   for (const what of ['keys', 'query', 'response']) t.ok(estimate.bytes[what] > 0, `bytes of ${what}`)
-  t.strictSame(filesIn(directory), ['one.pvc'], 'no draft is left beside it')
+  t.strictSame(filesIn(directory), ['one.pvc'], 'no temporary file is left')
 })
 
-t.test('a dry run says the same and writes nothing', async (t) => {
+t.test('a dry run prints the same plan and writes nothing', async (t) => {
   const empty = t.testdir()
   const dry = await compile('--out', join(empty, 'one.pvc'), '--dry-run', '--json', '--quiet')
   t.equal(dry.code, 0)
@@ -45,7 +45,7 @@ t.test('a dry run says the same and writes nothing', async (t) => {
   t.match(shown.stdout.toString(), 'Nothing was written.')
 })
 
-t.test('name, labels and calibration images', async (t) => {
+t.test('compile takes a name, labels and calibration images', async (t) => {
   const folder = t.testdir({ labels: Array.from({ length: 10 }, (_, k) => `class ${k}\n`).join('') })
   const out = join(folder, 'named.pvc')
   const calibration = goldenOf('one_shot')[1]
@@ -66,7 +66,7 @@ t.test('name, labels and calibration images', async (t) => {
   })
 })
 
-t.test('what does not fit one shot is DEPTH_EXCEEDED, exit code 4', async (t) => {
+t.test('a network that does not fit one shot is DEPTH_EXCEEDED, exit code 4', async (t) => {
   const folder = t.testdir({ 'deep.pvc': 'an earlier circuit' })
   const out = join(folder, 'deep.pvc')
   const ran = await polyveil([
@@ -86,13 +86,13 @@ t.test('what does not fit one shot is DEPTH_EXCEEDED, exit code 4', async (t) =>
   t.equal(facts.neededBits - facts.limitBits, facts.missingBits)
   t.match(facts.layer, /^cells\./)
   t.match(message, /What would help/)
-  t.equal(readFileSync(out, 'utf8'), 'an earlier circuit', 'the file is as it was')
+  t.equal(readFileSync(out, 'utf8'), 'an earlier circuit', 'the file is unchanged')
   t.strictSame(filesIn(folder), ['deep.pvc'])
   const small = await compile('--ring', '8192', '--refresh', 'never', '--dry-run', '--json', '--quiet')
   failed(t, small, 4, 'DEPTH_EXCEEDED', { ring: 8192 })
 })
 
-t.test('what does not fit one shot is refreshed, unless that is forbidden', async (t) => {
+t.test('a network that does not fit one shot gets refreshes, unless --refresh never', async (t) => {
   const { code, json } = await compile('--ring', '8192', '--dry-run', '--json', '--quiet')
   t.equal(code, 0)
   t.ok(json.segments > 2, `${json.segments} segments`)
@@ -100,7 +100,7 @@ t.test('what does not fit one shot is refreshed, unless that is forbidden', asyn
   t.ok(json.circuit.ops.refresh >= json.segments - 1)
 })
 
-t.test('what cannot be written leaves nothing behind', async (t) => {
+t.test('a failed write leaves no file', async (t) => {
   const folder = t.testdir({ taken: {} })
   failed(t, await compile('--out', join(folder, 'none', 'one.pvc'), '--json', '--quiet'), 3, 'CONFIG_INVALID')
   failed(t, await compile('--out', join(folder, 'taken'), '--json', '--quiet'), 3, 'CONFIG_INVALID')
@@ -126,10 +126,10 @@ t.test('inspect shows the plan, or the circuit as text', async (t) => {
     (sum: number, layer: { rotations: number }) => sum + layer.rotations,
     0,
   )
-  t.equal(rotations, json.plan.rotations, 'layers add up')
-  t.equal(json.plan.seconds, compiled.json.estimate.seconds, 'at the speeds that it was planned by')
+  t.equal(rotations, json.plan.rotations, 'the rotations of layers add up')
+  t.equal(json.plan.seconds, compiled.json.estimate.seconds, 'inspect uses the speeds of the plan')
   const seconds = json.plan.layers.reduce((sum: number, layer: { seconds: number }) => sum + layer.seconds, 0)
-  t.ok(Math.abs(seconds - json.plan.seconds) <= 1e-9 * seconds, 'and so do their seconds')
+  t.ok(Math.abs(seconds - json.plan.seconds) <= 1e-9 * seconds, 'the seconds of layers add up')
 
   const shown = await polyveil(['inspect', path])
   t.match(shown.stdout.toString(), /^one, circuit [0-9a-f]{16}\n\nlayer /)

@@ -7,8 +7,8 @@ import { manifest } from '../client/fake-server.ts'
 import { safetensors } from './safetensors.ts'
 import { failed, polyveil, sourceOf, zooPath } from './support.ts'
 
-// Files and directories that are not as they should be: the error names the file and says what is wrong with
-// it, and never that PolyVeil has a fault.
+// Files and directories that are missing or wrong. The error names the file and its fault, and is never an
+// internal error of PolyVeil.
 
 const QUIET = ['--json', '--quiet']
 const image = zooPath('digits/images/digits-3-0.png')
@@ -30,7 +30,7 @@ async function told(t: Test, args: string[], code: string, message: RegExp, reme
   t.match(ran.json.error.remedy, remedy)
 }
 
-t.test('system errors in words', async (t) => {
+t.test('fileTrouble describes system errors', async (t) => {
   for (const [code, words] of [
     ['EACCES', 'may not be used by this user (EACCES)'],
     ['EISDIR', 'is a directory where a file belongs (EISDIR)'],
@@ -41,7 +41,7 @@ t.test('system errors in words', async (t) => {
   t.equal(fileTrouble(undefined), 'cannot be used')
 })
 
-t.test('key directories that are a file, or cannot be made', async (t) => {
+t.test('a key directory that is a file or cannot be made is refused', async (t) => {
   const encrypt = (keys: string) => [
     'encrypt',
     image,
@@ -62,7 +62,7 @@ t.test('key directories that are a file, or cannot be made', async (t) => {
   await told(t, encrypt(path('file', 'keys')), 'CONFIG_INVALID', /^The key directory .*\(ENOTDIR\)$/)
 })
 
-t.test('images, manifests and frames', async (t) => {
+t.test('errors name images, manifests and frames', async (t) => {
   const with2 = ['--manifest', path('manifest.json'), '--keys', path('keys')]
   await told(
     t,
@@ -98,7 +98,7 @@ t.test('images, manifests and frames', async (t) => {
   )
 })
 
-t.test('golden and calibration files are named', async (t) => {
+t.test('errors name golden and calibration files', async (t) => {
   const check = ['check', ...sourceOf('one_shot'), '--golden']
   await told(
     t,
@@ -138,7 +138,7 @@ t.test('golden and calibration files are named', async (t) => {
   )
 })
 
-t.test('checkpoints and circuits', async (t) => {
+t.test('errors name checkpoints and circuits', async (t) => {
   const [, ...config] = sourceOf('one_shot')
   await told(
     t,
@@ -156,7 +156,7 @@ t.test('checkpoints and circuits', async (t) => {
   await told(t, ['inspect', path('file')], 'CONFIG_INVALID', /^The circuit \S+file: /, /polyveil compile/)
 })
 
-t.test('a directory of models: what is broken, and what is there twice', async (t) => {
+t.test('errors name broken and duplicate circuits of a models directory', async (t) => {
   const serve = (models: string) => ['serve', '--models', models, '--port', '0']
   await told(t, serve(path('none')), 'CONFIG_INVALID', /^The models directory \S+none does not exist/)
   await told(t, serve(path('models')), 'CONFIG_INVALID', /models holds no circuit/, /polyveil compile/)
@@ -172,7 +172,7 @@ t.test('a directory of models: what is broken, and what is there twice', async (
   await told(t, serve(path('full')), 'CONFIG_INVALID', /^The circuit \S+two\.pvc: /, /take it out/)
 })
 
-t.test('settings and places of the service', async (t) => {
+t.test('errors name the settings and directories of the service', async (t) => {
   mkdirSync(path('good'))
   copyFileSync(circuit, path('good', 'digits.pvc'))
   const serve = ['serve', '--models', path('good')]
@@ -197,7 +197,7 @@ t.test('settings and places of the service', async (t) => {
   t.match(ran.json.error.message, /^The data directory \S+file\/keys is a file/)
 })
 
-t.test('remedies of single cases cross threads and the network', async (t) => {
+t.test('an error keeps its own remedy across threads and the network', async (t) => {
   const error = new PolyVeilError('MODEL_UNKNOWN', 'none', {}, { remedy: 'Take another.' })
   t.strictSame(error.toJSON(), { code: 'MODEL_UNKNOWN', message: 'none', facts: {}, remedy: 'Take another.' })
   t.equal(PolyVeilError.fromJSON(error.toJSON()).remedy, 'Take another.')

@@ -5,8 +5,8 @@ import { connect, directoryKeyStore } from '../../src/client/index.ts'
 import { startService } from './service.ts'
 import { polyveil, zooPath } from './support.ts'
 
-// Logits as the command line prints them: rounded to the plan's precision, and as they were decrypted on
-// request alone.
+// The command line prints logits rounded to the plan's precision. It prints them as decrypted only on
+// request.
 
 const IMAGE = zooPath('digits/images/digits-3-0.png')
 const QUIET = ['--json', '--quiet']
@@ -25,7 +25,7 @@ interface Scored {
 
 const isRounded = ({ logit }: Scored): boolean => Number.isInteger(logit / output.precision)
 
-/** Whether scores are those of the logits that are shown, and of no others. */
+/** Whether the scores are those of the logits that are shown. */
 function agree(classes: readonly Scored[]): boolean {
   const [best] = classes
   return classes.every(
@@ -33,7 +33,7 @@ function agree(classes: readonly Scored[]): boolean {
   )
 }
 
-t.test('classify rounds, and --full-precision does not', async (t) => {
+t.test('classify rounds logits unless --full-precision is set', async (t) => {
   const classify = async (...flags: string[]): Promise<Scored[]> => {
     const args = ['--url', service.url, '--model', 'digits', '--top', '10', ...keys]
     return (await polyveil(['classify', IMAGE, ...args, ...flags, ...QUIET])).json.images[0].classes
@@ -43,12 +43,12 @@ t.test('classify rounds, and --full-precision does not', async (t) => {
   t.ok(rounded.every(isRounded), 'all logits are multiples of the precision')
   t.ok(agree(rounded))
   const full = await classify('--full-precision')
-  t.notOk(full.some(isRounded), 'no logit is')
+  t.notOk(full.some(isRounded), 'no logit is a multiple of the precision')
   t.ok(agree(full))
   t.equal(full[0].label, rounded[0].label)
 })
 
-t.test('decrypt rounds, and --full-precision does not', async (t) => {
+t.test('decrypt rounds logits unless --full-precision is set', async (t) => {
   const local = ['--manifest', manifest, ...keys]
   const [query, answer] = [join(directory, 'query'), join(directory, 'answer')]
   await polyveil(['encrypt', IMAGE, ...local, '--out', query, '--quiet'])
@@ -60,11 +60,11 @@ t.test('decrypt rounds, and --full-precision does not', async (t) => {
   t.notOk(full.some(isRounded))
   for (const { label, logit } of rounded) {
     const exact = full.find((one) => one.label === label)!.logit
-    t.ok(Math.abs(exact - logit) <= output.precision / 2, `${label}: the nearest multiple`)
+    t.ok(Math.abs(exact - logit) <= output.precision / 2, `${label}: rounded to the nearest multiple`)
   }
 })
 
-/** The service's answer to a query, by the SDK with the command line's keys. */
+/** The service's answer to a query, through the SDK with the keys of the command line. */
 async function inferred(query: string): Promise<Uint8Array> {
   await using connection = await connect(service.url, { keys: directoryKeyStore(join(directory, 'keys')) })
   return connection.infer('digits', readFileSync(query))

@@ -12,17 +12,21 @@ const run = promisify(execFile)
 const heap = fileURLToPath(new URL('../../src/cli/heap.ts', import.meta.url))
 const directory = t.testdir()
 
-t.test('a large checkpoint takes more heap than there is by default, a small one does not', async (t) => {
+t.test('a large checkpoint needs more heap than the default, a small one does not', async (t) => {
   const machine = { limit: 2 * GIGABYTE, memory: 8 * GIGABYTE }
   const large = 226_848_433
   t.equal(heapMegabytesFor(100e6, machine), undefined)
   t.equal(heapMegabytesFor(large, machine), Math.ceil((large * 14) / 2 ** 20))
   t.equal(heapMegabytesFor(large, { limit: 4 * GIGABYTE, memory: 16 * GIGABYTE }), undefined)
-  t.equal(heapMegabytesFor(10 * GIGABYTE, machine), Math.ceil(0.6 * 8 * 1024), 'no more than the machine has')
+  t.equal(
+    heapMegabytesFor(10 * GIGABYTE, machine),
+    Math.ceil(0.6 * 8 * 1024),
+    'the heap fits the memory of the machine',
+  )
   t.equal(heapMegabytesFor(10 * GIGABYTE, { ...machine, memory: 3 * GIGABYTE }), undefined)
 })
 
-/** A process that runs another one with more heap. */
+/** A process that starts another one with more heap. */
 function outer(inner: string, ...options: string[]): Promise<{ stdout: string }> {
   const script = join(directory, 'outer.ts')
   const arguments_ = JSON.stringify(['-e', inner])
@@ -33,7 +37,7 @@ function outer(inner: string, ...options: string[]): Promise<{ stdout: string }>
   return run(process.execPath, [...options, script])
 }
 
-t.test('the other process has the heap, the same streams, and its exit code counts', async (t) => {
+t.test('the second process has the heap, the same streams, and passes on its exit code', async (t) => {
   const limit = 'console.log(require("v8").getHeapStatistics().heap_size_limit / 2 ** 20)'
   const { stdout } = await outer(limit)
   const megabytes = Number(stdout)
@@ -42,10 +46,10 @@ t.test('the other process has the heap, the same streams, and its exit code coun
   await t.rejects(outer('process.kill(process.pid, "SIGKILL")'), { code: 137 })
 })
 
-t.test('compile does so for a checkpoint that is large, and answers once', async (t) => {
+t.test('compile starts again with more heap for a large checkpoint, and prints one document', async (t) => {
   const path = join(directory, 'large.safetensors')
   const file = openSync(path, 'w')
-  // Sparse: nothing of it is ever read.
+  // The file is sparse, and nothing reads it.
   ftruncateSync(file, 300 * GIGABYTE)
   closeSync(file)
   const ran = await polyveil(['compile', path, '--arch', 'cpolynext-t', '--dry-run', '--json', '--quiet'])

@@ -11,8 +11,8 @@ import { smallCircuit } from '../circuit/circuits.ts'
 import { circuit } from '../client/fake-server.ts'
 import { failed, filesIn, polyveil, zooPath } from './support.ts'
 
-// What a server says reaches a terminal. It must not clear the screen, set the title, or look like something
-// that the program says.
+// Text of the server is shown on a terminal. It must not clear the screen, set the title, or look like output
+// of the program.
 
 const EVIL = '\u001b[2J\u001b]0;title\u0007\u009b1m\r\npolyveil: enter the passphrase:\u007f\u202e\u2028x'
 const image = zooPath('digits/images/digits-3-0.png')
@@ -20,10 +20,10 @@ const labels = circuit.labels.map((label) => `${label}${EVIL}`)
 const manifest = manifestOf({ ...circuit, model: 'm', labels })
 const anew = manifestOf({ ...circuit, model: 'm', labels, estimate: { ...circuit.estimate, seconds: 4 } })
 
-/** No control character but the ends of lines. */
+/** Control characters except newlines. */
 const CONTROL = /(?!\n)[\p{Cc}\p{Bidi_Control}\u2028\u2029]/u
 
-/** A server that gives a manifest, and evil text for all else. */
+/** A server that gives a manifest, and hostile text for all other requests. */
 async function hostileServer(t: Test) {
   const state = { manifest, requests: [] as string[] }
   const answer = ({ method, url }: IncomingMessage): [status: number, body: unknown] => {
@@ -58,7 +58,7 @@ t.test('problem details are printed as one harmless line', async (t) => {
   }
 })
 
-t.test('a manifest that has changed is told, also where it is quiet, or refused', async (t) => {
+t.test('a changed manifest is reported, also with --quiet, or refused', async (t) => {
   const { state, url } = await hostileServer(t)
   const directory = t.testdir()
   const keys = join(directory, 'keys')
@@ -100,8 +100,8 @@ t.test('a manifest that has changed is told, also where it is quiet, or refused'
     ])
   state.requests.length = 0
   failed(t, await classify('refuse'), 3, 'PARAMETERS_MISMATCH')
-  t.strictSame(state.requests, ['GET /v2', 'GET /v2/models/m/manifest'], 'no key and no query is sent')
-  t.strictSame((await classify('off')).stderr, '', 'nor is anything said where pins are off')
+  t.strictSame(state.requests, ['GET /v2', 'GET /v2/models/m/manifest'], 'neither a key nor a query is sent')
+  t.strictSame((await classify('off')).stderr, '', 'with --pins off no change is reported')
 
   const warned = await encrypt('--quiet')
   t.equal(warned.code, 0)
@@ -109,14 +109,14 @@ t.test('a manifest that has changed is told, also where it is quiet, or refused'
     warned.stderr,
     /^warning: The manifest of model m at http:\S+ has changed since .* is [0-9a-f]{16} now\.\n$/,
   )
-  t.equal((await encrypt('--pins', 'refuse', '--quiet')).code, 0, 'and is taken from then on')
-  t.ok(filesIn(keys).length > 2, 'the pin lies among the entries of the key directory')
+  t.equal((await encrypt('--pins', 'refuse', '--quiet')).code, 0, 'the new manifest is accepted from then on')
+  t.ok(filesIn(keys).length > 2, 'the pin is an entry of the key directory')
 })
 
-t.test('labels, names of layers and tensors are printed without control characters', async (t) => {
+t.test('labels and names of layers and tensors are printed without control characters', async (t) => {
   const text = scoresText([{ label: EVIL, score: 1, logit: 1, index: 0 }])
   t.notMatch(text, CONTROL)
-  t.equal(text.split('\n').length, 2, 'a label does not begin a line')
+  t.equal(text.split('\n').length, 2, 'a label does not start a new line')
   const small = smallCircuit()
   const layers = small.layers.map((layer) => ({ ...layer, name: EVIL }))
   const plan = planText(planReport({ ...small, layers }), null)

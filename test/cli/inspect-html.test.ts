@@ -21,7 +21,7 @@ const directory = t.testdir()
 const bundled = join(CIRCUITS, 'digits.pvc')
 const refreshed = join(directory, 'refreshed.pvc')
 
-/** Writes the page of a circuit. @returns it with the document that `inspect --json` has beside it */
+/** Writes the page of a circuit. @returns the page, and the document of `inspect --json` */
 async function inspected(t: Test, circuit: string) {
   const file = join(directory, `${circuit === bundled ? 'bundled' : 'other'}.html`)
   const { code, json, stderr } = await polyveil(['inspect', circuit, '--html', file, ...QUIET])
@@ -31,7 +31,7 @@ async function inspected(t: Test, circuit: string) {
   return { text, page: parsePage(text), json }
 }
 
-/** Rows as the page has them, from the numbers of `--json`. */
+/** Expected rows of the page, computed from the numbers of `--json`. */
 const expectedRows = ({ layers, rounds }: PlanReport): string[][] =>
   layers.map((layer, i) => [
     String(i + 1),
@@ -50,7 +50,7 @@ const expectedRows = ({ layers, rounds }: PlanReport): string[][] =>
     ...(rounds.length > 0 ? [layer.refreshes > 0 ? String(layer.refreshes) : ''] : []),
   ])
 
-/** The height of the bar that a chart has for a layer, in parts of its axis. */
+/** The height of a layer's bar in a chart, as a fraction of the axis. */
 function barShare(chart: Element, tip: string): number {
   const column = named(chart, 'g').find((group) => textOf(named(group, 'title')[0]) === tip)
   const [all, bar] = named(column!, 'rect').map(({ attributes }) => Number(attributes.height))
@@ -89,7 +89,7 @@ function holdsPlan(t: Test, page: Element, plan: PlanReport): void {
   }
 }
 
-t.test('the page of a bundled network has all that the plan has', async (t) => {
+t.test('the page of a bundled network shows the whole plan', async (t) => {
   const { text, page, json } = await inspected(t, bundled)
   const { model, digest, manifest, plan } = json
   holdsPlan(t, page, plan)
@@ -98,11 +98,11 @@ t.test('the page of a bundled network has all that the plan has', async (t) => {
   for (const part of [model, digest, manifest, plan.logQP.toFixed(2), '128 bits', 'one shot'])
     t.match(header, part)
   t.match(textOf(byId(page, 'totals')), plan.isMeasured ? 'measured on calibration images' : 'estimated')
-  t.throws(() => byId(page, 'rounds'), 'no refreshes, no chart of them')
+  t.throws(() => byId(page, 'rounds'), 'without refreshes there is no chart of them')
   t.ok(text.length < 100_000, `${text.length} characters`)
 })
 
-t.test('the page of a network with refreshes says where they are', async (t) => {
+t.test('the page of a network with refreshes shows where they are', async (t) => {
   const made = await polyveil([
     ...['compile', ...sourceOf('micro_lr'), '--refresh', 'always', '--out', refreshed],
     ...['--speeds', 'reference', ...QUIET],
@@ -121,7 +121,7 @@ t.test('the page of a network with refreshes says where they are', async (t) => 
   const levels = byId(page, 'levels')
   const cut = plan.layers.findIndex(({ refreshes }) => refreshes > 0)
   const { level, lowestLevel, name } = plan.layers[cut]
-  t.ok(lowestLevel < level, 'they come back higher')
+  t.ok(lowestLevel < level, 'a refresh raises the level')
   t.match(
     textOf(levels),
     new RegExp(`${cut + 1} ${name}: level ${lowestLevel}, then \\d+ ciphertexts? refreshed to ${level}`),
@@ -132,7 +132,7 @@ t.test('the page of a network with refreshes says where they are', async (t) => 
   t.equal(back.length, plan.layers.filter(({ refreshes }) => refreshes > 0).length)
 })
 
-t.test('it needs nothing but itself, and runs nothing', async (t) => {
+t.test('the page loads nothing and runs nothing', async (t) => {
   const { text, page } = await inspected(t, bundled)
   t.strictSame(suspicious(page), [])
   t.notMatch(text, /https?:|src=|<script|url\(|@import|javascript:/i)
@@ -141,14 +141,18 @@ t.test('it needs nothing but itself, and runs nothing', async (t) => {
   t.equal(policy?.attributes.content, "default-src 'none'; style-src 'unsafe-inline'")
 })
 
-t.test('it can be read without seeing it', async (t) => {
+t.test('the page is accessible without its pictures', async (t) => {
   const { page } = await inspected(t, bundled)
   t.equal(page.attributes.lang, 'en')
   const ids = elementsOf(page).flatMap(({ attributes }) => attributes.id ?? [])
   t.equal(new Set(ids).size, ids.length, 'ids are unique')
   for (const svg of named(page, 'svg')) {
     t.equal(svg.attributes.role, 'img')
-    t.match(textOf(byId(svg, svg.attributes['aria-labelledby'])), /\d/, 'charts are told in words')
+    t.match(
+      textOf(byId(svg, svg.attributes['aria-labelledby'])),
+      /\d/,
+      'each chart has a description in words',
+    )
   }
   for (const table of named(page, 'table')) {
     t.equal(named(table, 'caption').length, 1)
@@ -157,7 +161,7 @@ t.test('it can be read without seeing it', async (t) => {
   for (const { attributes } of named(page, 'a')) t.ok(byId(page, attributes.href.slice(1)))
 })
 
-t.test('texts of a circuit are no markup', async (t) => {
+t.test('texts of a circuit are escaped', async (t) => {
   const circuit = readCircuit(new Uint8Array(readFileSync(bundled)))
   const names = [
     '<script>alert(1)</script>',
@@ -181,7 +185,7 @@ t.test('texts of a circuit are no markup', async (t) => {
   t.equal(textOf(named(page, 'h1')[0]), names[0])
 })
 
-t.test('stdout is as it is without the page', async (t) => {
+t.test('--html does not change stdout', async (t) => {
   const file = join(t.testdir(), 'page.html')
   for (const flags of [[], ['--text']]) {
     const without = await polyveil(['inspect', bundled, ...flags])
@@ -194,38 +198,34 @@ t.test('stdout is as it is without the page', async (t) => {
   t.strictSame(document, (await polyveil(['inspect', bundled, ...QUIET])).json)
 })
 
-t.test(
-  'a page takes the place of an earlier one, whole or not at all, and never that of the circuit',
-  async (t) => {
-    const folder = t.testdir({ taken: {}, 'page.html': 'an earlier page' })
-    const at = (...path: string[]) =>
-      polyveil(['inspect', bundled, '--html', join(folder, ...path), ...QUIET])
-    failed(t, await at('none', 'page.html'), 3, 'CONFIG_INVALID')
-    failed(t, await at('taken'), 3, 'CONFIG_INVALID')
-    const absent = await polyveil([
-      'inspect',
-      join(folder, 'absent.pvc'),
-      '--html',
-      join(folder, 'page.html'),
-      ...QUIET,
-    ])
-    failed(t, absent, 3, 'CONFIG_INVALID')
-    t.equal(readFileSync(join(folder, 'page.html'), 'utf8'), 'an earlier page')
-    t.equal((await at('page.html')).code, 0)
-    t.match(readFileSync(join(folder, 'page.html'), 'utf8'), /^<!DOCTYPE html>/)
-    t.strictSame(filesIn(folder), ['page.html'], 'no draft is left beside it')
+t.test('the page replaces an earlier one as a whole, and never overwrites the circuit', async (t) => {
+  const folder = t.testdir({ taken: {}, 'page.html': 'an earlier page' })
+  const at = (...path: string[]) => polyveil(['inspect', bundled, '--html', join(folder, ...path), ...QUIET])
+  failed(t, await at('none', 'page.html'), 3, 'CONFIG_INVALID')
+  failed(t, await at('taken'), 3, 'CONFIG_INVALID')
+  const absent = await polyveil([
+    'inspect',
+    join(folder, 'absent.pvc'),
+    '--html',
+    join(folder, 'page.html'),
+    ...QUIET,
+  ])
+  failed(t, absent, 3, 'CONFIG_INVALID')
+  t.equal(readFileSync(join(folder, 'page.html'), 'utf8'), 'an earlier page')
+  t.equal((await at('page.html')).code, 0)
+  t.match(readFileSync(join(folder, 'page.html'), 'utf8'), /^<!DOCTYPE html>/)
+  t.strictSame(filesIn(folder), ['page.html'], 'no temporary file is left')
 
-    const circuit = join(folder, 'one.pvc')
-    writeFileSync(circuit, readFileSync(bundled))
-    const over = await polyveil([
-      'inspect',
-      circuit,
-      '--html',
-      join(folder, 'taken', '..', 'one.pvc'),
-      ...QUIET,
-    ])
-    failed(t, over, 2, 'CONFIG_INVALID')
-    t.match(over.json.error.message, 'would overwrite the circuit')
-    t.equal((await polyveil(['inspect', circuit, ...QUIET])).code, 0)
-  },
-)
+  const circuit = join(folder, 'one.pvc')
+  writeFileSync(circuit, readFileSync(bundled))
+  const over = await polyveil([
+    'inspect',
+    circuit,
+    '--html',
+    join(folder, 'taken', '..', 'one.pvc'),
+    ...QUIET,
+  ])
+  failed(t, over, 2, 'CONFIG_INVALID')
+  t.match(over.json.error.message, 'would overwrite the circuit')
+  t.equal((await polyveil(['inspect', circuit, ...QUIET])).code, 0)
+})

@@ -17,13 +17,13 @@ t.teardown(() => service.stop())
 const { url } = service
 const here = ['--url', url, '--model', 'digits']
 
-/** Key sets that the server has, incomplete ones included. */
+/** Number of key sets on the server, incomplete ones included. */
 async function keySets(): Promise<number> {
   const metrics = await (await fetch(new URL('/metrics', url))).text()
   return Number(/^polyveil_key_sets (\d+)$/m.exec(metrics)?.[1])
 }
 
-/** The announcement of a key set for the digits. */
+/** Announces a key set for the digits. @returns its id */
 async function announce(): Promise<string> {
   const folder = join(directory, 'announced')
   mkdirSync(folder)
@@ -39,7 +39,7 @@ async function announce(): Promise<string> {
   return ((await created.json()) as { id: string }).id
 }
 
-t.test('classify without --keys leaves nothing on the server', async (t) => {
+t.test('classify without --keys leaves no key set on the server', async (t) => {
   const ran = await polyveil(['classify', IMAGE, ...here, ...QUIET])
   t.equal(ran.code, 0, ran.stderr)
   t.equal(ran.json.images[0].classes[0].label, '3')
@@ -51,7 +51,7 @@ for (const [signal, code] of [
   ['SIGINT', 130],
   ['SIGTERM', 143],
 ] as const) {
-  t.test(`${signal} during the upload leaves nothing either`, async (t) => {
+  t.test(`${signal} during the upload leaves no key set on the server`, async (t) => {
     for (const keys of [[], ['--keys', join(directory, `stopped-${signal}`)]]) {
       const stop = new AbortController()
       const run = polyveil(['classify', IMAGE, ...here, ...keys], { signal: stop.signal, killSignal: signal })
@@ -65,7 +65,7 @@ for (const [signal, code] of [
   })
 }
 
-t.test('a client that has to wait for room says so, and goes on when there is some', async (t) => {
+t.test('a client reports that it waits for room, and continues when there is room', async (t) => {
   const id = await announce()
   const run = polyveil(['classify', IMAGE, ...here])
   await sleep(4000)
@@ -82,7 +82,7 @@ t.test('keys list, rotate and delete, with and without a server', async (t) => {
     polyveil(['keys', name, '--keys', keys, ...args, '--quiet'])
   const json = async (name: string, ...args: string[]) => (await run(name, ...args, '--json')).json
   t.strictSame(await json('list'), { asked: false, keys: [] })
-  t.notOk(readdirSync(directory).includes('keys'), 'and no store is made')
+  t.notOk(readdirSync(directory).includes('keys'), 'no store is made')
 
   t.equal((await polyveil(['classify', IMAGE, ...here, '--keys', keys, ...QUIET])).code, 0)
   const asked = await json('list', '--url', url)
@@ -131,7 +131,7 @@ t.test('keys list, rotate and delete, with and without a server', async (t) => {
   t.strictSame((await json('list')).keys, [])
 })
 
-t.test('what cannot be meant', async (t) => {
+t.test('wrong arguments of keys commands are refused', async (t) => {
   const keys = join(directory, 'keys')
   for (const [args, message] of [
     [['list'], /required option '--keys <dir>'/],
@@ -151,19 +151,23 @@ t.test('what cannot be meant', async (t) => {
   t.match(none.stderr, 'A command is missing')
 })
 
-t.test("a service whose data directory has a client's keys in it leaves them alone", async (t) => {
-  const folder = t.testdir()
-  const keys = join(folder, 'keys')
-  const passphrase = { POLYVEIL_PASSPHRASE: 'correct horse' }
-  const manifest = ['--manifest', `${url}/v2/models/digits/manifest`]
-  const encrypt = ['encrypt', IMAGE, ...manifest, '--keys', keys, '--out', join(folder, 'query'), ...QUIET]
-  t.equal((await polyveil(encrypt, { env: passphrase })).code, 0)
-  const contents = () => filesIn(keys).map((file) => [file, readFileSync(join(keys, file), 'hex')].join(' '))
-  const before = contents()
-  t.equal(before.length, 4, 'store key, check value or header, secret key, pin')
-  const serve = await polyveil(['serve', '--port', '0', ...QUIET], { env: { POLYVEIL_DATA_DIR: folder } })
-  failed(t, serve, 3, 'CONFIG_INVALID', { directory: keys })
-  t.match(serve.json.error.message, /client's store of secret keys.*dataDir \(POLYVEIL_DATA_DIR\)/)
-  const same = contents()
-  t.ok(same.join() === before.join(), 'every file is as it was')
-})
+t.test(
+  'a service refuses a data directory with the keys of a client, and leaves the keys unchanged',
+  async (t) => {
+    const folder = t.testdir()
+    const keys = join(folder, 'keys')
+    const passphrase = { POLYVEIL_PASSPHRASE: 'correct horse' }
+    const manifest = ['--manifest', `${url}/v2/models/digits/manifest`]
+    const encrypt = ['encrypt', IMAGE, ...manifest, '--keys', keys, '--out', join(folder, 'query'), ...QUIET]
+    t.equal((await polyveil(encrypt, { env: passphrase })).code, 0)
+    const contents = () =>
+      filesIn(keys).map((file) => [file, readFileSync(join(keys, file), 'hex')].join(' '))
+    const before = contents()
+    t.equal(before.length, 4, 'header, check value or store key, secret key and pin')
+    const serve = await polyveil(['serve', '--port', '0', ...QUIET], { env: { POLYVEIL_DATA_DIR: folder } })
+    failed(t, serve, 3, 'CONFIG_INVALID', { directory: keys })
+    t.match(serve.json.error.message, /client's store of secret keys.*dataDir \(POLYVEIL_DATA_DIR\)/)
+    const same = contents()
+    t.ok(same.join() === before.join(), 'every file is unchanged')
+  },
+)

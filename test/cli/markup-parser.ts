@@ -11,15 +11,16 @@ interface Growing extends Element {
 
 const ATTRIBUTES = /^(?: [a-z][a-zA-Z0-9-]*="(?:[^<>"&]|&(?:amp|lt|gt|quot|#39);)*")*$/
 const ATTRIBUTE = / ([a-zA-Z0-9-]+)="([^"]*)"/g
-/** `>` is right in a text, but no text of a page has it unescaped, except styles. */
+/** HTML permits a bare `>` in text. The pages escape it everywhere except in styles. */
 const TEXT = /^(?:[^<>&]|&(?:amp|lt|gt|quot|#39);)*$/
 const ENTITIES: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', '#39': "'" }
 
 /**
- * Reads a page that is XML as well as HTML, more strictly than either: every element is closed, every
- * attribute quoted and there once, every special character one of five entities.
+ * Reads a page that is both XML and HTML. It is stricter than either: every element is closed, every
+ * attribute is quoted and unique, and every special character is one of five entities.
  *
- * @throws Error saying where it is not well-formed
+ *
+ * @throws Error with the place where the page is not well-formed
  */
 export function parsePage(page: string): Element {
   const top: Growing = { name: '', attributes: {}, children: [] }
@@ -65,28 +66,28 @@ function attributesOf(written: string): Record<string, string> {
 const decoded = (written: string): string =>
   written.replace(/&([a-z0-9#]+);/g, (_, entity: string) => ENTITIES[entity])
 
-/** An element and all within it. */
+/** An element and all its descendants. */
 export const elementsOf = (element: Element): Element[] => [
   element,
   ...element.children.flatMap((child) => (typeof child === 'string' ? [] : elementsOf(child))),
 ]
 
-/** All text within an element. */
+/** All text of an element. */
 export const textOf = (element: Element): string =>
   element.children.map((child) => (typeof child === 'string' ? child : textOf(child))).join('')
 
-/** The element of a page that has an id. @throws Error when there is not exactly one */
+/** The element of a page with an id. @throws Error when there is not exactly one */
 export function byId(page: Element, id: string): Element {
   const found = elementsOf(page).filter(({ attributes }) => attributes.id === id)
   if (found.length !== 1) throw new Error(`${found.length} elements are #${id}`)
   return found[0]
 }
 
-/** Elements of one name within another. */
+/** The descendants of an element with a name. */
 export const named = (element: Element, name: string): Element[] =>
   elementsOf(element).filter((inner) => inner.name === name)
 
-/** The cells of each row of an element's table, as text. */
+/** The cells of each row of a table, as text. */
 export const rowsOf = (element: Element): string[][] =>
   named(element, 'tr').map((row) =>
     elementsOf(row)
@@ -107,7 +108,9 @@ const NAMES = new Set(
   ).split(' '),
 )
 
-/** What a page has that could load or run anything, or that is not known not to. */
+/**
+ * Elements and attributes of a page that could load or run something, or that are not known to be harmless.
+ */
 export const suspicious = (page: Element): string[] =>
   elementsOf(page).flatMap(({ name, attributes, children }) => [
     ...(ELEMENTS.has(name) ? [] : [`<${name}>`]),

@@ -18,7 +18,7 @@ t.test('models lists architectures and bundled networks', async (t) => {
   t.ok(json.bundled.every(({ accuracy }: { accuracy: { top1: number } }) => accuracy.top1 > 0.8))
 })
 
-t.test('and for people as tables', async (t) => {
+t.test('models prints tables without --json', async (t) => {
   const { code, stdout } = await polyveil(['models'])
   t.equal(code, 0)
   t.match(
@@ -28,7 +28,7 @@ t.test('and for people as tables', async (t) => {
   t.match(stdout.toString(), /^digits +56x56 +10 +99\.06 %/m)
 })
 
-t.test('help and version', async (t) => {
+t.test('the command line prints help and its version', async (t) => {
   const help = await polyveil(['--help'])
   t.equal(help.code, 0)
   for (const name of [

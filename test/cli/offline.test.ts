@@ -10,8 +10,8 @@ import { encryptedAnswer, honestSlots, LABELS, manifest, wrappedSlots } from '..
 import { parameters } from '../wire/fixtures.ts'
 import { failed, filesIn, polyveil, zooPath } from './support.ts'
 
-// A client without network: keys, image and answer travel as files and through pipes. The test is the server;
-// it has only the public keys.
+// A client without network: keys, image and answer are transferred as files and through pipes. The test plays
+// the server, and has only the public keys.
 
 const QUIET = ['--json', '--quiet']
 const image = zooPath('digits/images/digits-3-0.png')
@@ -26,7 +26,7 @@ const keygen = await polyveil(['keygen', manifestFile, '--keys', keys, '--out', 
 const keySet = new Uint8Array(readFileSync(keySetFile))
 const answer = await encryptedAnswer(keySet, honestSlots([1, -2, 3.5, 0, 2]))
 
-t.test('keygen makes the key set of a manifest; the secret key stays in the directory', async (t) => {
+t.test('keygen writes the key set of a manifest; the secret key stays in the directory', async (t) => {
   t.equal(keygen.code, 0)
   t.equal(keygen.stderr, '')
   const bytes = keySetBytes(parameters, manifest.galoisElements)
@@ -43,10 +43,10 @@ t.test('keygen makes the key set of a manifest; the secret key stays in the dire
   t.strictSame([...(await verifyKeySet(parameters, bytesSource(keySet)))], galoisElements)
   t.ok(filesIn(directory).every((file) => !file.endsWith('.part')))
   for (const file of readdirSync(keys))
-    t.equal(statSync(join(keys, file)).mode & 0o077, 0, `${file} is the owner's`)
+    t.equal(statSync(join(keys, file)).mode & 0o077, 0, `${file} is readable only by its owner`)
 })
 
-t.test('an image in, an encrypted image out, the answer through a pipe', async (t) => {
+t.test('encrypt writes an encrypted image, and decrypt reads the answer from a pipe', async (t) => {
   const piped = await polyveil(['encrypt', image, ...local, '--quiet'])
   t.equal(piped.code, 0)
   t.equal(piped.stderr, '')
@@ -82,13 +82,13 @@ t.test('malformed answers and dishonest results are refused', async (t) => {
   failed(t, await polyveil(['decrypt', join(directory, 'absent'), ...local, ...QUIET]), 3, 'CONFIG_INVALID')
 })
 
-t.test('keys of another, for other parameters, or none', async (t) => {
+t.test('missing keys and keys of other clients or parameters are refused', async (t) => {
   const folder = t.testdir()
   const empty = join(folder, 'none')
   const decrypt = (...flags: string[]) => polyveil(['decrypt', ...flags, ...QUIET], { input: answer })
   const missing = await decrypt('--manifest', manifestFile, '--keys', empty)
   failed(t, missing, 3, 'KEYS_MISSING', { parametersDigest: parameters.digest })
-  t.notOk(existsSync(empty), 'and none is made')
+  t.notOk(existsSync(empty), 'no directory is made')
 
   const others = join(folder, 'others')
   const made = ['keygen', manifestFile, '--keys', others, '--out', join(folder, 'set'), ...QUIET]
@@ -101,7 +101,7 @@ t.test('keys of another, for other parameters, or none', async (t) => {
   failed(t, await decrypt('--manifest', small, '--keys', keys), 3, 'PARAMETERS_MISMATCH')
 })
 
-t.test('a passphrase protects the keys, and is asked for from then on', async (t) => {
+t.test('a passphrase protects the keys, and is needed from then on', async (t) => {
   const protectedKeys = join(t.testdir(), 'keys')
   const encrypt = (env: Record<string, string>) =>
     polyveil(['encrypt', image, '--manifest', manifestFile, '--keys', protectedKeys, '--quiet'], { env })
@@ -125,7 +125,7 @@ t.test('malformed images leave no files', async (t) => {
   }
 })
 
-t.test('manifests that do not hold', async (t) => {
+t.test('invalid manifests are refused', async (t) => {
   const refused = async (t: Test, content: string, code: string) => {
     const file = join(directory, 'other.json')
     writeFileSync(file, content)
@@ -153,7 +153,7 @@ t.test('manifests that do not hold', async (t) => {
   failed(t, url, 2, 'CONFIG_INVALID')
 })
 
-t.test('an interrupted keygen leaves no half-written key set', async (t) => {
+t.test('an interrupted keygen leaves no incomplete key set', async (t) => {
   const folder = t.testdir()
   const large = join(folder, 'digits.json')
   const circuit = readCircuit(new Uint8Array(readFileSync(join(CIRCUITS, 'digits.pvc'))))

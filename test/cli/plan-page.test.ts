@@ -10,8 +10,8 @@ import { type LayerReport, type PlanReport, planReport } from '../../src/compile
 import { smallCircuit } from '../circuit/circuits.ts'
 import { byId, elementsOf, named, parsePage, rowsOf, suspicious, textOf } from './markup-parser.ts'
 
-// The pieces of the page of `inspect --html`, and pages of plans that no network has.
-// test/cli/inspect-html.test.ts has real ones.
+// The parts of the page of `inspect --html`, and pages of artificial plans. test/cli/inspect-html.test.ts
+// tests pages of real networks.
 
 const small = planReport(smallCircuit())
 const subjectOf = (plan: PlanReport, more: Partial<PlanSubject> = {}): PlanSubject => ({
@@ -24,7 +24,10 @@ const subjectOf = (plan: PlanReport, more: Partial<PlanSubject> = {}): PlanSubje
   ...more,
 })
 
-/** As deep as the largest networks: levels fall by one from layer to layer, and are refreshed at 1. */
+/**
+ * A plan as deep as those of the largest networks: levels fall by one from layer to layer, and are refreshed
+ * at level 1.
+ */
 function deepPlan(count: number): PlanReport {
   const layers = Array.from({ length: count }, (_, i): LayerReport => {
     const refreshes = i % 4 === 3 ? 16 : 0
@@ -41,7 +44,7 @@ function deepPlan(count: number): PlanReport {
   return { ...small, layers, rounds: Array.from({ length: count / 4 }, () => 16) }
 }
 
-t.test('whatever a text holds, it is a text', async (t) => {
+t.test('text is escaped', async (t) => {
   t.equal(escapeText(`<b a="1" c='2'>&amp;`), '&lt;b a=&quot;1&quot; c=&#39;2&#39;&gt;&amp;amp;')
   t.equal(escapeText('a\u0000b\u001bc\ud800d\u0085e\ufffe'), 'a\ufffdb\ufffdc\ufffdd\ufffde\ufffd')
   t.equal(escapeText('ä 😀\tü\n'), 'ä 😀\tü\n')
@@ -52,7 +55,7 @@ t.test('whatever a text holds, it is a text', async (t) => {
   )
 })
 
-t.test('axes have few, round numbers', async (t) => {
+t.test('axes have few ticks at round numbers', async (t) => {
   t.strictSame(ticksOf(11, 1), [0, 2, 4, 6, 8, 10, 12])
   t.strictSame(ticksOf(2, 1), [0, 1, 2])
   t.strictSame(ticksOf(0, 1), [0, 1])
@@ -74,7 +77,7 @@ t.test('axes have few, round numbers', async (t) => {
   for (const count of [1, 7, 33, 834, 5000, 1e6]) t.ok(itemNumbers(count, 1000, 32).length <= 34, `${count}`)
 })
 
-t.test('many layers share columns, in order and without a gap', async (t) => {
+t.test('many layers share columns, in order and without gaps', async (t) => {
   for (const count of [0, 1, 21, 280, 281, 834, 10000]) {
     const columns = columnsOf(count)
     t.ok(columns.length <= 280, `${count}: ${columns.length}`)
@@ -86,7 +89,7 @@ t.test('many layers share columns, in order and without a gap', async (t) => {
   t.equal(columnsOf(280).length, 280)
 })
 
-t.test('parts of a network by the names of its layers', async (t) => {
+t.test('the parts of a network follow from the names of its layers', async (t) => {
   t.strictSame(sectionsOf(['input', 'cells.0.a', 'cells.0.b.c', 'cells.1.a', 'head']), [
     { name: 'input', from: 0, to: 1 },
     { name: 'cells.0', from: 1, to: 3 },
@@ -97,7 +100,7 @@ t.test('parts of a network by the names of its layers', async (t) => {
   t.equal(sizesText([28, 30, 30]), 'of 30 bits (2) and 28 bits (1)')
 })
 
-t.test('the parser of these tests sees what is wrong', async (t) => {
+t.test('the parser of these tests detects faults', async (t) => {
   const page = planPage(subjectOf(small))
   t.doesNotThrow(() => parsePage(page))
   for (const [right, wrong] of [
@@ -118,7 +121,7 @@ t.test('the parser of these tests sees what is wrong', async (t) => {
   ])
 })
 
-t.test('names that are markup are shown, not obeyed', async (t) => {
+t.test('names with markup are shown as text', async (t) => {
   const hostile = [
     '<script>alert(1)</script>',
     '"&\' onload="x',
@@ -142,26 +145,29 @@ t.test('names that are markup are shown, not obeyed', async (t) => {
   t.equal(names[5], hostile[5])
 })
 
-t.test('a thousand layers: every one in the table, columns in the charts, and no large file', async (t) => {
-  const plan = deepPlan(1500)
-  const text = planPage(subjectOf(plan))
-  const page = parsePage(text)
-  t.ok(text.length < 2_000_000, `${text.length} characters`)
-  t.equal(rowsOf(byId(page, 'layers')).length, 1501)
-  t.equal(rowsOf(byId(page, 'layers'))[0].at(-1), 'refreshed')
-  for (const id of ['seconds', 'precision', 'rotations', 'slots']) {
-    const columns = elementsOf(byId(page, id)).filter(({ attributes }) => attributes.class === 'all')
-    t.equal(columns.length, 250, id)
-    t.match(textOf(byId(page, id)), 'Each column stands for 6 layers', id)
-  }
-  t.match(textOf(byId(page, 'rotations')), '1 cells.0.stack.0 to 6 cells.0.stack.5: 15 rotations')
-  const levels = byId(page, 'levels')
-  t.equal(elementsOf(levels).filter(({ attributes }) => attributes.class === 'all').length, 1500)
-  t.equal(named(levels, 'svg')[0].attributes.width, '6056', 'each layer has its own level, and room for it')
-  t.match(textOf(levels), '8 cells.0.stack.7: level 1, then 16 ciphertexts refreshed to 5')
-})
+t.test(
+  'a page of 1500 layers has all of them in the table, columns in the charts, and less than 2 MB',
+  async (t) => {
+    const plan = deepPlan(1500)
+    const text = planPage(subjectOf(plan))
+    const page = parsePage(text)
+    t.ok(text.length < 2_000_000, `${text.length} characters`)
+    t.equal(rowsOf(byId(page, 'layers')).length, 1501)
+    t.equal(rowsOf(byId(page, 'layers'))[0].at(-1), 'refreshed')
+    for (const id of ['seconds', 'precision', 'rotations', 'slots']) {
+      const columns = elementsOf(byId(page, id)).filter(({ attributes }) => attributes.class === 'all')
+      t.equal(columns.length, 250, id)
+      t.match(textOf(byId(page, id)), 'Each column stands for 6 layers', id)
+    }
+    t.match(textOf(byId(page, 'rotations')), '1 cells.0.stack.0 to 6 cells.0.stack.5: 15 rotations')
+    const levels = byId(page, 'levels')
+    t.equal(elementsOf(levels).filter(({ attributes }) => attributes.class === 'all').length, 1500)
+    t.equal(named(levels, 'svg')[0].attributes.width, '6056', 'each layer has its own level in a wide chart')
+    t.match(textOf(levels), '8 cells.0.stack.7: level 1, then 16 ciphertexts refreshed to 5')
+  },
+)
 
-t.test('plans with extreme figures are drawn all the same', async (t) => {
+t.test('plans with extreme figures are drawn', async (t) => {
   const [layer] = small.layers
   const layers = [
     { ...layer, precisionBits: -1e308, logitBits: 1e308, slotsUsed: 1e300, seconds: 0, rotations: 0 },

@@ -3,21 +3,21 @@ import t from 'tap'
 import { createProgress } from '../../src/cli/output/progress.ts'
 import { bytesText, secondsText } from '../../src/cli/output/units.ts'
 
-/** A stderr that keeps what is written to it. */
+/** A stderr that keeps its output. */
 function stream(isTTY: boolean): { written: () => string; stream: WriteStream } {
   const chunks: string[] = []
   const fake = { isTTY, write: (chunk: string) => chunks.push(chunk) }
   return { written: () => chunks.join(''), stream: fake as unknown as WriteStream }
 }
 
-/** What a terminal shows in the end: every `\r\x1b[K` clears the line. */
+/** The final state of the terminal: every `\r\x1b[K` clears the line. */
 const shown = (text: string): string =>
   text
     .split('\n')
     .map((line) => line.split('\r\x1b[K').at(-1))
     .join('\n')
 
-t.test('on a terminal: one line that is drawn over, gone in the end', async (t) => {
+t.test('on a terminal, progress is one line that is redrawn and finally cleared', async (t) => {
   const { written, stream: terminal } = stream(true)
   const progress = createProgress(terminal, false)
   progress.step('encrypting')
@@ -27,7 +27,7 @@ t.test('on a terminal: one line that is drawn over, gone in the end', async (t) 
   progress.update(1, 4)
   t.equal(shown(written()), `encrypting ${'█'.repeat(6)}${'░'.repeat(18)} 25 %`)
   progress.update(2, 4)
-  t.match(shown(written()), /25 %$/, 'not drawn more often than eyes can see')
+  t.match(shown(written()), /25 %$/, 'the line is not redrawn more often than is visible')
   progress.note('something to keep')
   t.equal(shown(written()), 'something to keep\nencrypting')
   progress.step('decrypting')
@@ -36,17 +36,17 @@ t.test('on a terminal: one line that is drawn over, gone in the end', async (t) 
   t.equal(shown(written()), 'something to keep\n')
 })
 
-t.test('elsewhere: a line for each step', async (t) => {
+t.test('without a terminal, progress is a line for each step', async (t) => {
   const { written, stream: file } = stream(false)
   const progress = createProgress(file, false)
   progress.step('encrypting')
   progress.update(1, 4)
   progress.step('decrypting')
   progress.end()
-  t.equal(written(), 'encrypting\ndecrypting\n', 'steps that are done soon need no percentages')
+  t.equal(written(), 'encrypting\ndecrypting\n', 'short steps need no percentages')
 })
 
-t.test('quiet: nothing', async (t) => {
+t.test('--quiet prints no progress', async (t) => {
   for (const isTTY of [true, false]) {
     const { written, stream: any } = stream(isTTY)
     const progress = createProgress(any, true)
@@ -56,11 +56,11 @@ t.test('quiet: nothing', async (t) => {
     progress.end()
     t.equal(written(), '')
     progress.warn('warning')
-    t.equal(written(), 'warning\n', 'but what must be said')
+    t.equal(written(), 'warning\n', 'warnings are printed')
   }
 })
 
-t.test('labels and lines may be of another side, and command no terminal', async (t) => {
+t.test('control characters in labels and lines do not reach the terminal', async (t) => {
   for (const isTTY of [true, false]) {
     const { written, stream: any } = stream(isTTY)
     const progress = createProgress(any, false)
@@ -74,7 +74,7 @@ t.test('labels and lines may be of another side, and command no terminal', async
   }
 })
 
-t.test('units', async (t) => {
+t.test('bytes and seconds are printed with units', async (t) => {
   const bytes = [0, 999, 1000, 1_234_567, 23_456_789, 999_900, 2.5e9, 7e13]
   t.strictSame(bytes.map(bytesText), [
     '0 B',

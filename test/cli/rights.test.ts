@@ -4,8 +4,8 @@ import t, { type Test } from 'tap'
 import { manifest } from '../client/fake-server.ts'
 import { failed, polyveil, type Ran, sourceOf, zooPath } from './support.ts'
 
-// Files and directories that this user may not use. The superuser may use all, so that the program then runs
-// as another user.
+// Files and directories without permission for this user. Root has permission for all, so as root the program
+// runs as another user.
 
 const NOBODY = 65_534
 const uid = process.getuid?.() === 0 ? NOBODY : undefined
@@ -21,7 +21,7 @@ const image = zooPath('digits/images/digits-3-0.png')
 const [network, ...config] = sourceOf('one_shot')
 const EACCES = 'may not be used by this user \\(EACCES\\)'
 
-/** For the length of a test. */
+/** Removes all permissions until the end of the test. */
 function lock(t: Test): void {
   for (const name of LOCKED) chmodSync(path(name), 0)
   t.teardown(() => {
@@ -29,7 +29,8 @@ function lock(t: Test): void {
   })
 }
 
-// The test runner has every process write down how it ended. The other user may not write into this clone.
+// The test runner makes every process write a record of its end. The other user may not write into this
+// clone, so the records go elsewhere.
 const notes = path('notes')
 mkdirSync(notes)
 chmodSync(notes, 0o777)
@@ -45,7 +46,7 @@ async function told(t: Test, ran: Ran, code: string, sentence: string): Promise<
   t.match(ran.json.error.message, new RegExp(sentence))
 }
 
-t.test('what the client reads and writes', { skip }, async (t) => {
+t.test('errors name files of the client without permission', { skip }, async (t) => {
   lock(t)
   chmodSync(path('store'), 0o777)
   const encrypt = (file: string, keys: string, out: string) =>
@@ -71,7 +72,7 @@ t.test('what the client reads and writes', { skip }, async (t) => {
   )
 })
 
-t.test('what the compiler reads and writes', { skip }, async (t) => {
+t.test('errors name files of the compiler without permission', { skip }, async (t) => {
   lock(t)
   const check = await run(['check', path('network'), ...config])
   await told(t, check, 'CHECKPOINT_UNREADABLE', `^The checkpoint \\S+network ${EACCES}`)
@@ -83,7 +84,7 @@ t.test('what the compiler reads and writes', { skip }, async (t) => {
   await told(t, compile, 'CONFIG_INVALID', `x\\.pvc cannot be written: it ${EACCES}`)
 })
 
-t.test('what the service reads and writes', { skip }, async (t) => {
+t.test('errors name directories of the service without permission', { skip }, async (t) => {
   lock(t)
   const models = await run(['serve', '--models', path('models'), '--port', '0'])
   await told(t, models, 'CONFIG_INVALID', `^The models directory \\S+models ${EACCES}`)

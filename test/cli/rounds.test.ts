@@ -14,7 +14,7 @@ mkdirSync(models)
 const path = join(models, 'refreshed.pvc')
 writeFileSync(path, writeCircuit(circuit))
 
-t.test('verify runs rounds, and tells what they cost', async (t) => {
+t.test('verify runs refresh rounds, and states their bytes and seconds', async (t) => {
   const golden = join(directory, 'golden.safetensors')
   const input = { shape: [1, 3, 3, 5], data: Float32Array.from(image.tensor) }
   writeFileSync(
@@ -41,7 +41,7 @@ t.test('verify runs rounds, and tells what they cost', async (t) => {
   failed(t, await verify('seal'), 3, 'CONFIG_INVALID')
 })
 
-t.test('classify runs rounds; refresh takes one of them', async (t) => {
+t.test('classify runs refresh rounds; refresh runs one of them', async (t) => {
   const service = await startService(join(directory, 'data'), '--models', models)
   t.teardown(() => service.stop())
   const photo = zooPath('digits/images/digits-3-0.png')

@@ -23,7 +23,7 @@ t.test('serve offers the bundled networks', async (t) => {
   t.strictSame(models.map(({ name }) => name).sort(), ['clothing', 'digits'])
 })
 
-t.test('classify: keys once, images under encryption, the true class', async (t) => {
+t.test('classify uploads keys once, and finds the correct class of encrypted images', async (t) => {
   const keys = join(directory, 'keys')
   const args = ['--url', url, '--model', 'digits', '--keys', keys]
   const first = await polyveil(['classify', IMAGES[0], ...args, '--top', '3', ...QUIET])
@@ -38,17 +38,17 @@ t.test('classify: keys once, images under encryption, the true class', async (t)
   const second = await polyveil(['classify', IMAGES[1], ...args])
   t.equal(second.code, 0)
   t.match(second.stdout.toString(), /digits-7-0\.png\nclass +score +logit\n +7 +\d/)
-  // A slow machine has further lines between these, which say how far a step is.
+  // A slow machine prints more lines between these, with the progress of a step.
   t.match(
     second.stderr,
     /^connecting to .*\n.*digits-7-0\.png: encrypting\n(.*\n)*.*: waiting for the server\n/,
   )
-  t.notMatch(second.stderr, 'uploading keys', 'the keys of the first time are good')
+  t.notMatch(second.stderr, 'uploading keys', 'the keys of the first call are reused')
   t.match(await (await get('/metrics')).text(), /^polyveil_key_sets 1$/m)
   t.match(await (await get('/metrics')).text(), /^polyveil_inferences_total\{.*outcome="ok"\} 2$/m)
 })
 
-t.test('the steps apart, with the same keys and the manifest by its URL', async (t) => {
+t.test('encrypt takes the same keys, and the manifest by its URL', async (t) => {
   const local = ['--manifest', `${url}/v2/models/digits/manifest`, '--keys', join(directory, 'keys')]
   const query = await polyveil(['encrypt', IMAGES[0], ...local, '--quiet'])
   t.equal(query.code, 0)
@@ -56,10 +56,14 @@ t.test('the steps apart, with the same keys and the manifest by its URL', async 
     models: { name: string; inputs: { parameters: { binary_data_size: number } }[] }[]
   }
   const [input] = models.find(({ name }) => name === 'digits')!.inputs
-  t.equal(query.stdout.length, input.parameters.binary_data_size, 'as large as the service says')
+  t.equal(
+    query.stdout.length,
+    input.parameters.binary_data_size,
+    'the query has the size that the service states',
+  )
 })
 
-t.test('one bad image among several costs the others nothing', async (t) => {
+t.test('bad images do not affect the other images of a call', async (t) => {
   const args = ['--url', url, '--model', 'digits', '--keys', join(directory, 'keys'), '--top', '1']
   const dark = join(directory, 'dark-on-light.png')
   writeFileSync(dark, await sharp(IMAGES[0]).removeAlpha().negate().png().toBuffer())
@@ -101,7 +105,7 @@ t.test('one bad image among several costs the others nothing', async (t) => {
   t.match(none.json, { model: 'digits', images: [{ error: {} }, { error: {} }] })
 })
 
-t.test('encrypt names the image that cannot be read, and inverts', async (t) => {
+t.test('encrypt names an image that cannot be read, and can invert images', async (t) => {
   const local = ['--manifest', `${url}/v2/models/digits/manifest`, '--keys', join(directory, 'keys')]
   const text = join(directory, 'note.png')
   writeFileSync(text, 'no image')
@@ -113,7 +117,7 @@ t.test('encrypt names the image that cannot be read, and inverts', async (t) => 
   t.equal((await polyveil(['encrypt', IMAGES[0], '--invert', ...local, '--out', out, ...QUIET])).code, 0)
 })
 
-t.test('what a client can do wrong', async (t) => {
+t.test('wrong models and images of a client are refused', async (t) => {
   const classify = (image: string, model = 'digits', ...more: string[]) =>
     polyveil(['classify', image, '--url', url, '--model', model, ...more, ...QUIET])
   failed(t, await classify(IMAGES[0], 'faces'), 3, 'MODEL_UNKNOWN')
@@ -124,11 +128,11 @@ t.test('what a client can do wrong', async (t) => {
   const keys = join(directory, 'refused')
   failed(t, await classify(text, 'digits', '--keys', keys), 3, 'IMAGE_UNREADABLE')
   t.notOk(existsSync(keys), 'a malformed image makes no keys')
-  t.match(await (await get('/metrics')).text(), /^polyveil_key_sets 1$/m, 'and no upload')
-  t.equal((await get('/v2/health/ready')).status, 200, 'still serving')
+  t.match(await (await get('/metrics')).text(), /^polyveil_key_sets 1$/m, 'nothing is uploaded')
+  t.equal((await get('/v2/health/ready')).status, 200, 'the server still serves')
 })
 
-t.test('it ends with grace, having written nothing but its document', async (t) => {
+t.test('a service stops with exit code 0, and has written only its line on stderr', async (t) => {
   t.equal(service.stderr(), `serving ${CIRCUITS} at ${url}\n`)
   t.equal(await service.stop(), 0)
   failed(
@@ -150,7 +154,7 @@ t.test('npm start serves the bundled networks', async (t) => {
   t.equal(await started.stop(), 0)
 })
 
-t.test('serve takes a directory, or a file of settings', async (t) => {
+t.test('serve takes a directory or a file of settings', async (t) => {
   const folder = t.testdir({ circuits: {} })
   writeFileSync(join(folder, 'circuits', 'small.pvc'), writeCircuit(smallCircuit()))
   const settings = join(folder, 'settings.json')
@@ -172,7 +176,7 @@ t.test('serve takes a directory, or a file of settings', async (t) => {
   }
 })
 
-t.test('a service that cannot start says why', async (t) => {
+t.test('a service that cannot start states the reason', async (t) => {
   const folder = t.testdir({
     none: {},
     bad: { 'bad.pvc': 'no circuit' },

@@ -6,8 +6,8 @@ import { page, proxy } from '../client/proxies.ts'
 import { startService } from './service.ts'
 import { failed, polyveil, zooPath } from './support.ts'
 
-// What `polyveil` says when the address is of something else, and how it gets past a proxy that asks for
-// credentials.
+// Errors of `polyveil` for addresses that are not a PolyVeil service, and access through a proxy that
+// requires credentials.
 
 const QUIET = ['--json', '--quiet']
 const image = zooPath('digits/images/digits-3-0.png')
@@ -20,7 +20,7 @@ async function listening(t: Test, server: Server): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
-t.test('the address of another service is no fault of PolyVeil', async (t) => {
+t.test('the address of another service is not reported as a fault of PolyVeil', async (t) => {
   const html = createServer((_request, response) => page(response, 404, 'Not Found'))
   failed(t, await classify(await listening(t, html)), 3, 'CONFIG_INVALID', { status: 404 })
   const json = createServer((_request, response) => {
@@ -38,7 +38,7 @@ t.test('the address of another service is no fault of PolyVeil', async (t) => {
   failed(t, await classify(await listening(t, moved)), 3, 'CONFIG_INVALID', { status: 301 })
 })
 
-t.test('servers that are not there', async (t) => {
+t.test('unreachable servers have exit code 5 and a reason', async (t) => {
   failed(t, await classify('http://polyveil.invalid'), 5, 'SERVER_UNREACHABLE', { reason: 'dns' })
   failed(t, await classify('http://127.0.0.1:9'), 5, 'SERVER_UNREACHABLE', { reason: 'port' })
   const gone = createSocketServer()
@@ -52,15 +52,15 @@ t.test('servers that are not there', async (t) => {
   failed(t, await classify(https), 5, 'SERVER_UNREACHABLE', { reason: 'tls' })
 })
 
-t.test('a model that the server has not: those that it has are listed', async (t) => {
+t.test('an unknown model is refused with a list of the models of the server', async (t) => {
   const service = await startService(t.testdir())
   t.teardown(() => service.stop())
   const ran = await classify(service.url)
   failed(t, ran, 3, 'MODEL_UNKNOWN', { models: ['clothing', 'digits'] })
   t.match(ran.json.error, { message: /served here; there are clothing, digits$/, remedy: /GET \/v2\/models/ })
-  t.notMatch(ran.json.error.remedy, /polyveil models/, 'which lists what is bundled here')
+  t.notMatch(ran.json.error.remedy, /polyveil models/, 'polyveil models lists only bundled networks')
 
-  await t.test('a proxy that asks for credentials', async (t) => {
+  await t.test('headers and credentials in the address pass a proxy that requires them', async (t) => {
     const basic = `Basic ${Buffer.from('me:open sesame').toString('base64')}`
     const between = await proxy(t, service.url, ({ headers }, response) => {
       if (headers.authorization === basic || headers['x-token'] === 'open sesame') return false
@@ -84,7 +84,7 @@ t.test('a model that the server has not: those that it has are listed', async (t
       ['--header', 'X-Token: open sesame\n'],
     ]) {
       const { stdout } = await classify(between.url, ...secret)
-      t.notMatch(stdout.toString(), 'sesame', 'what was given is not repeated')
+      t.notMatch(stdout.toString(), 'sesame', 'the error does not repeat the header')
     }
     const shown = await polyveil(['classify', image, '--url', inUrl, '--model', 'none'])
     t.match(shown.stderr, `connecting to ${between.url}/`)
@@ -100,7 +100,7 @@ t.test('malformed headers are wrong usage', async (t) => {
   failed(t, await classify('http://127.0.0.1:9', '--header', 'Content-Length: 1'), 3, 'CONFIG_INVALID')
 })
 
-t.test('addresses as they are shown', async (t) => {
+t.test('addresses are shown without credentials', async (t) => {
   t.equal(shownUrl('https://me:secret@host/a'), 'https://host/a')
   t.equal(shownUrl('https://me:sec ret@ho st'), 'https://ho st')
   t.equal(shownUrl('http://host'), 'http://host')

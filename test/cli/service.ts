@@ -4,12 +4,12 @@ import { createInterface } from 'node:readline'
 import { CLI } from '../../scripts/building/paths.ts'
 import { environment } from './support.ts'
 
-/** A `polyveil serve` in a process of its own. */
+/** A `polyveil serve` in its own process. */
 export interface Service {
   readonly url: string
-  /** What the process has written to stderr so far. */
+  /** The output on stderr so far. */
   readonly stderr: () => string
-  /** Ends it as an operator does. @returns its exit code */
+  /** Stops the process with the signal that an operator uses. @returns its exit code */
   stop(): Promise<number | null>
 }
 
@@ -18,9 +18,10 @@ export const startService = (dataDir: string, ...args: string[]): Promise<Servic
   startProgram([CLI, 'serve', '--port', '0', '--json', ...args], dataDir)
 
 /**
- * Starts a Node program that serves, and waits for its one JSON document.
+ * Starts a Node program that serves, and waits for its JSON document.
  *
- * @param command the program and its arguments, --json among them
+ *
+ * @param command the program and its arguments, including --json
  * @param dataDir directory for uploaded keys
  */
 export async function startProgram(command: readonly string[], dataDir: string): Promise<Service> {

@@ -9,8 +9,7 @@ import { dictionary, integer } from '../models/support/pickle.ts'
 import { scaled, TorchFile } from '../models/support/saved.ts'
 import { failed, filesIn, goldenOf, goldenPath, polyveil } from './support.ts'
 
-// Where weights and preprocessing come from, by check and compile. What is read in detail is tested in
-// test/models.
+// Sources of weights and preprocessing in check and compile. test/models tests the readers in detail.
 
 const folder = t.testdir()
 const weights = await readCheckpoint(goldenPath('one_shot.pt'))
@@ -30,7 +29,7 @@ const check = (checkpoint: string, ...flags: string[]) =>
 const dry = (checkpoint: string, ...flags: string[]) =>
   polyveil(['compile', checkpoint, '--dry-run', '--name', 'x', ...flags])
 
-t.test('averaged weights are read, said to be, and another entry can be chosen', async (t) => {
+t.test('averaged weights are read and reported; another entry can be chosen', async (t) => {
   const saved = new TorchFile()
   const path = saved.write(
     join(folder, 'trained.pt'),
@@ -55,7 +54,7 @@ t.test('averaged weights are read, said to be, and another entry can be chosen',
     'weights read: the entry ema_state_dict; --weights can choose state_dict',
   )
   const raw = await check(path, '--weights', 'state_dict', ...QUIET)
-  t.equal(raw.code, 1, 'the raw weights give other logits')
+  t.equal(raw.code, 1, 'the raw weights have other logits')
   t.equal(raw.json.weights.entry, 'state_dict')
   failed(t, await check(path, '--weights', 'best', ...QUIET), 3, 'CONFIG_INVALID', {
     weights: ['state_dict', 'ema_state_dict'],
@@ -65,7 +64,7 @@ t.test('averaged weights are read, said to be, and another entry can be chosen',
   t.match((await dry(path, ...plain)).stdout.toString(), 'weights read: the entry ema_state_dict')
 })
 
-t.test('a prefix is named, and can be given', async (t) => {
+t.test('the error names a common prefix, and --prefix accepts it', async (t) => {
   const saved = new TorchFile()
   const path = saved.write(
     join(folder, 'backbone.pt'),
@@ -79,10 +78,10 @@ t.test('a prefix is named, and can be given', async (t) => {
   t.equal((await dry(path, ...plain, '--prefix', 'backbone.', ...QUIET)).code, 0)
 })
 
-t.test('preprocessing: from the config, from a flag, or none', async (t) => {
+t.test('preprocessing comes from the config, from a flag, or is absent', async (t) => {
   const source = goldenPath('one_shot.pt')
   const none = await dry(source, ...plain, ...QUIET)
-  t.equal(none.code, 0, 'a network that is not one of the published ones compiles')
+  t.equal(none.code, 0, 'a network of another architecture than the published ones compiles')
   t.equal(none.json.preprocessing, null)
   t.match(none.json.warnings, [/takes? preprocessed tensors, and no pictures/])
   t.match(
@@ -121,7 +120,7 @@ t.test('preprocessing: from the config, from a flag, or none', async (t) => {
   }
 })
 
-t.test('a circuit without preprocessing takes tensors, and refuses pictures with what to do', async (t) => {
+t.test('a circuit without preprocessing takes tensors, and refuses pictures with a remedy', async (t) => {
   const out = join(folder, 'tensors.pvc')
   t.equal((await polyveil(['compile', goldenPath('one_shot.pt'), ...plain, '--out', out, ...QUIET])).code, 0)
   const shown = await polyveil(['inspect', out, '--json', '--html', join(folder, 'plan.html')])
@@ -145,7 +144,7 @@ t.test('a circuit without preprocessing takes tensors, and refuses pictures with
   )
 })
 
-t.test('what is wrong with --out or the name is found before anything is read', async (t) => {
+t.test('a wrong --out or name is refused before anything is read', async (t) => {
   const taken = join(folder, 'taken')
   const directory = t.testdir({ taken: {}, 'earlier.pvc': 'an earlier circuit' })
   const run = (out: string, ...flags: string[]) =>
@@ -164,6 +163,6 @@ t.test('what is wrong with --out or the name is found before anything is read', 
   }
   failed(t, await run(join(directory, 'earlier.pvc'), '--force'), 3, 'CHECKPOINT_UNREADABLE')
   failed(t, await run(`${taken}.pvc`), 3, 'CHECKPOINT_UNREADABLE')
-  t.strictSame(filesIn(directory), ['earlier.pvc'], 'no draft is left')
+  t.strictSame(filesIn(directory), ['earlier.pvc'], 'no temporary file is left')
   t.equal(readFileSync(join(directory, 'earlier.pvc'), 'utf8'), 'an earlier circuit')
 })

@@ -14,25 +14,25 @@ t.test('kernel speeds are measured once and kept', async (t) => {
   for (const [kernel, seconds] of Object.entries(measured)) {
     t.ok(seconds > 1e-12 && seconds < 1e-2, `${kernel}: ${seconds} s`)
   }
-  t.ok(measured.ntt > 1000 * measured.multiplyAdd, 'a transform is thousands of products')
-  t.strictSame(await kernelSpeeds(), measured, 'the second time they are read')
+  t.ok(measured.ntt > 1000 * measured.multiplyAdd, 'a transform takes as long as thousands of products')
+  t.strictSame(await kernelSpeeds(), measured, 'the second call reads the file')
 
-  t.test('a damaged file is made anew', async (t) => {
+  t.test('a damaged file is replaced', async (t) => {
     await writeFile(speedsFile(), '{"machine":')
     t.ok((await kernelSpeeds()).ntt > 0)
     t.doesNotThrow(async () => JSON.parse(await readFile(speedsFile(), 'utf8')))
   })
 
-  t.test('speeds of another machine are not taken', async (t) => {
+  t.test('speeds of another machine are ignored', async (t) => {
     const kept = JSON.parse(await readFile(speedsFile(), 'utf8'))
     const other = { machine: 'abacus; wood', speeds: { ...kept.speeds, ntt: 0.5 } }
     await writeFile(speedsFile(), JSON.stringify(other))
     t.not((await kernelSpeeds()).ntt, 0.5)
     await writeFile(speedsFile(), JSON.stringify({ ...kept, speeds: other.speeds }))
-    t.equal((await kernelSpeeds()).ntt, 0.5, 'those of this one are')
+    t.equal((await kernelSpeeds()).ntt, 0.5, 'speeds of this machine are used')
   })
 
-  t.test('a place that cannot be written costs the time again, no more', async (t) => {
+  t.test('speeds are measured again when their directory cannot be written', async (t) => {
     process.env.XDG_CACHE_HOME = `${t.testdir()}/file`
     await mkdir(dirname(dirname(speedsFile())), { recursive: true })
     await writeFile(dirname(speedsFile()), 'no directory')

@@ -9,12 +9,12 @@ import { requireBuild } from '../support/built.ts'
 
 await requireBuild()
 
-/** What a run of the command line left. */
+/** The result of a run of the command line. */
 export interface Ran {
   readonly code: number | null
   readonly stdout: Buffer
   readonly stderr: string
-  /** The one JSON document of `--json`. */
+  /** The JSON document of `--json`. */
   readonly json: Document
 }
 
@@ -25,9 +25,9 @@ export interface RunOptions {
   readonly input?: Uint8Array
   readonly env?: Readonly<Record<string, string>>
   readonly signal?: AbortSignal
-  /** What `signal` has the process ended by; an interrupt when absent. */
+  /** The signal that `signal` sends to the process; SIGINT by default. */
   readonly killSignal?: NodeJS.Signals
-  /** The user as whom it runs; the one that runs the test when absent. */
+  /** The user that runs the process; by default the user of the test. */
   readonly uid?: number
 }
 
@@ -47,8 +47,8 @@ export async function polyveil(
     killSignal,
     uid,
   })
-  // A command that fails early does not read its input; and a signal's error is the signal, which `code`
-  // tells.
+  // A command that fails early does not read its input. An aborted process emits an error, but `code` has its
+  // signal.
   child.stdin.on('error', () => {})
   child.on('error', () => {})
   child.stdin.end(input)
@@ -64,19 +64,20 @@ export async function polyveil(
   }
 }
 
-/** One line, one document; anything beside it is an error. */
+/** Reads the only line on stdout. Other output is an error. */
 function onlyDocument(text: string): Document {
   if (!/^[^\n]+\n$/.test(text)) throw new Error(`not exactly one line on stdout: ${JSON.stringify(text)}`)
   return JSON.parse(text)
 }
 
 /**
- * Checks that a run failed as `--json --quiet` should: an exit code, one error document, nothing on stderr.
+ * Checks that a run failed as `--json --quiet` should: with an exit code, one error document, and nothing on
+ * stderr.
  */
 export function failed(t: Test, ran: Ran, exitCode: number, code: string, facts: object = {}): void {
   t.equal(ran.code, exitCode, `exit code of ${code}`)
   t.match(ran.json, { error: { code, facts } })
-  for (const member of ['message', 'remedy']) t.ok(ran.json.error[member], `${member} is there`)
+  for (const member of ['message', 'remedy']) t.ok(ran.json.error[member], `the error has ${member}`)
   t.strictSame(Object.keys(ran.json), ['error'])
   t.equal(ran.stderr, '', 'nothing on stderr')
   t.notMatch(ran.json.error.message, /\n\s+at |node_modules/, 'no stack')
@@ -87,7 +88,7 @@ const within = (path: string): string => fileURLToPath(new URL(path, import.meta
 export const goldenPath = (name: string): string => within(`../golden/${name}`)
 export const zooPath = (name: string): string => within(`../../src/models/zoo/${name}`)
 
-/** Checkpoint, config and golden tensors of a network in test/golden. */
+/** Arguments for the checkpoint and config of a network in test/golden. */
 export const sourceOf = (name: string): string[] => [
   goldenPath(`${name}.pt`),
   '--config',
@@ -95,7 +96,7 @@ export const sourceOf = (name: string): string[] => [
 ]
 export const goldenOf = (name: string): string[] => ['--golden', goldenPath(`${name}.golden.safetensors`)]
 
-/** Every file below a directory. */
+/** All files below a directory. */
 export const filesIn = (directory: string): string[] =>
   readdirSync(directory, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())

@@ -5,7 +5,7 @@ import { failed, goldenOf, goldenPath, polyveil, sourceOf, zooPath } from './sup
 const image = zooPath('digits/images/digits-3-0.png')
 const QUIET = ['--json', '--quiet']
 
-t.test('wrong usage is exit code 2, and says what is wrong', async (t) => {
+t.test('wrong usage has exit code 2 and a message', async (t) => {
   const wrong: [args: string[], message: RegExp][] = [
     [['modles'], /unknown command 'modles'[\s\S]*Did you mean models/],
     [['models', '--jsom'], /unknown option '--jsom'/],
@@ -53,7 +53,7 @@ t.test('without --json an error is two lines on stderr', async (t) => {
   t.match(none.stderr, 'A command is missing')
 })
 
-t.test('a server that is not there, or is another one, is exit code 5 or 3', async (t) => {
+t.test('unreachable servers have exit code 5, other servers exit code 3', async (t) => {
   const classify = (url: string) => polyveil(['classify', image, '--url', url, '--model', 'digits', ...QUIET])
   const server = createServer((_request, response) => response.end('<html>')).listen(0, '127.0.0.1')
   await new Promise((resolve) => server.once('listening', resolve))

@@ -34,7 +34,7 @@ t.test('an imaginary part beyond the tolerance shows that the computation wrappe
   }
 })
 
-t.test('logits beyond their bound and filled empty slots are refused', async (t) => {
+t.test('logits beyond their bound and values in empty slots are refused', async (t) => {
   const cases: [slot: number, value: number][] = [
     [0, 50],
     [5, -50.1],

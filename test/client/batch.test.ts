@@ -15,8 +15,9 @@ import { goldenNetwork, goldenTensors, item, maxAbsDifference } from '../models/
 import { serving } from '../server/serving.ts'
 import { stretched } from './stretched.ts'
 
-// Several images in the same ciphertexts, end to end: client and server by HTTP, the simd engine between
-// them. One circuit takes refreshes and two images, the other one shot and four.
+// Batches end to end: several images share ciphertexts, a client and a service exchange them by HTTP, and the
+// simd engine computes. One circuit has refreshes and a batch of two images; the other is one shot and has a
+// batch of four.
 
 const BATCH = { micro_t: 2, one_shot: 4 } as const
 type Name = keyof typeof BATCH
@@ -42,7 +43,7 @@ const directory = t.testdir()
 await writeFile(join(directory, 'one_shot.pvc'), writeCircuit(networks.one_shot.circuit))
 const { url } = await serving(t, refreshed, {}, directory)
 
-/** What left the client: method, path without ids, and size. */
+/** The requests that the client sent: method, path without ids, and size. */
 const sent: string[] = []
 const polyveil: PolyVeil = await connect(url, {
   keys: memoryKeyStore(),
@@ -57,8 +58,8 @@ t.teardown(() => polyveil.close())
 for (const name of Object.keys(BATCH)) await polyveil.keys(name)
 
 /**
- * Requests of inferences since a moment. Those of overlapping rounds come in the order that the machine
- * happens to give them.
+ * The requests of inferences since a position in `sent`. They are sorted, because the order of overlapping
+ * rounds depends on the machine.
  */
 const since = (from: number): string[] =>
   sent
@@ -75,14 +76,14 @@ function logitsOf(classes: readonly Classification[]): Float64Array {
 
 for (const name of Object.keys(BATCH) as Name[]) {
   const { circuit, images, logits } = networks[name]
-  t.test(`${name}: images are far from one another, so that a wrong place would show`, async (t) => {
+  t.test(`${name}: the logits of the images differ enough to show a wrong place`, async (t) => {
     for (let a = 0; a < 4; a++) {
       for (let b = 0; b < a; b++) t.ok(maxAbsDifference(logits[a], logits[b]) > 3 * MAX_ERROR, `${a}, ${b}`)
     }
   })
 
-  t.test(`${name}: many images go ${circuit.batch} at a time`, async (t) => {
-    // One more than the batches take, and in another order.
+  t.test(`${name}: classify sends ${circuit.batch} images in each query`, async (t) => {
+    // One image more than a batch holds, in another order.
     const chosen = [3, 1, 0, 2, 1].slice(0, circuit.batch + 1)
     const before = sent.length
     const progress: ClientProgress[] = []
@@ -102,11 +103,11 @@ for (const name of Object.keys(BATCH) as Name[]) {
     const stages = progress.map(({ stage }) => stage)
     t.ok(
       stages.lastIndexOf('infer') < stages.indexOf('decrypt'),
-      'all is sent before any answer is decrypted',
+      'all queries are sent before any answer is decrypted',
     )
   })
 
-  t.test(`${name}: how many images there are shows in no request`, async (t) => {
+  t.test(`${name}: requests do not depend on the number of images`, async (t) => {
     const traffic = async (count: number): Promise<string[]> => {
       const before = sent.length
       const frame = await polyveil.encrypt(name, images.slice(0, count))
@@ -122,7 +123,7 @@ for (const name of Object.keys(BATCH) as Name[]) {
     t.strictSame(await traffic(1), await traffic(circuit.batch))
   })
 
-  t.test(`${name}: one image as before`, async (t) => {
+  t.test(`${name}: a single image is classified`, async (t) => {
     const classes = await polyveil.classify(name, images[2], { topK: 3 })
     t.equal(classes.length, 3)
     t.ok(Math.abs(classes[0].logit - logits[2][classes[0].index]) < MAX_ERROR)
@@ -144,14 +145,14 @@ for (const name of Object.keys(BATCH) as Name[]) {
 }
 
 t.test(
-  'one image on which the network diverges spoils its batch, and nothing that is sent tells',
+  'one image on which the network diverges invalidates its batch, and no request depends on it',
   async (t) => {
     const { images } = networks.micro_t
     const { sent: wild } = stretched(images[0].tensor, 1.3, refreshed.input)
     for (const pair of [
       [wild, images[1]],
       [images[1], wild],
-      // A free place of the batch holds the same image again.
+      // The free place of the batch holds the same image.
       [wild],
     ]) {
       const answer = await polyveil.infer('micro_t', await polyveil.encrypt('micro_t', pair))
@@ -174,11 +175,15 @@ t.test(
       return since(before)
     }
     const bad = await traffic(wild, 'TENSOR_OUT_OF_RANGE')
-    t.strictSame(bad, await traffic(images[0], 'labels'), 'the same requests, the later batches included')
+    t.strictSame(
+      bad,
+      await traffic(images[0], 'labels'),
+      'the requests are the same, also for the later batches',
+    )
 
     const before = sent.length
     const settled = await polyveil.classifySettled('micro_t', manyOf(wild))
-    t.strictSame(since(before), bad, 'the same requests where each image has its own outcome')
+    t.strictSame(since(before), bad, 'classifySettled sends the same requests')
     const expected = networks.micro_t.logits
     const code = 'TENSOR_OUT_OF_RANGE'
     for (const result of settled.slice(0, 2)) t.match(result, { status: 'rejected', reason: { code } })
@@ -192,7 +197,7 @@ t.test(
   },
 )
 
-t.test('the service states the batch', async (t) => {
+t.test('the service states the size of the batch', async (t) => {
   for (const name of Object.keys(BATCH) as Name[]) {
     const { parameters } = await (await fetch(`${url}/v2/models/${name}`)).json()
     t.match(parameters, { batch: BATCH[name], manifest_digest: manifestOf(networks[name].circuit).digest })

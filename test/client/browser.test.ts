@@ -6,14 +6,15 @@ import t from 'tap'
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
 /**
- * What a module imports as it is loaded: `import ... from` and `export ... from`, not `import()`, not types.
+ * Imports that a module loads statically: `import ... from` and `export ... from`, neither `import()` nor
+ * types.
  */
 function staticImports(source: string): string[] {
   const statements = source.matchAll(/^(?:import|export)\s(?!type\s)[^;'"]*?from\s'([^']+)'/gm)
   return [...statements].map(([, specifier]) => specifier)
 }
 
-/** Every module that loading `entry` loads, and the packages that those import. */
+/** All modules that loading `entry` loads, and the packages that they import. */
 function reach(entry: string): { modules: Set<string>; packages: Map<string, string> } {
   const modules = new Set<string>()
   const packages = new Map<string, string>()
@@ -29,7 +30,7 @@ function reach(entry: string): { modules: Set<string>; packages: Map<string, str
   return { modules, packages }
 }
 
-t.test('loading the client loads nothing that a browser lacks', async (t) => {
+t.test('loading the client loads nothing that browsers lack', async (t) => {
   const { modules, packages } = reach('src/client/index.ts')
   t.ok(modules.size > 30, `${modules.size} modules`)
   t.strictSame([...packages.keys()].sort(), [
@@ -42,7 +43,7 @@ t.test('loading the client loads nothing that a browser lacks', async (t) => {
   ])
 })
 
-t.test('the search does find what it looks for', async (t) => {
+t.test('the search finds the imports of a server module', async (t) => {
   const { packages } = reach('src/server/config.ts')
   t.equal(packages.get('node:fs/promises'), 'src/server/config.ts')
 })

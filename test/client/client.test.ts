@@ -46,12 +46,12 @@ async function connected(server = new FakeServer(), keys: KeyStore = memoryKeySt
   return { server, keys, polyveil: await connect(ORIGIN, { keys, fetch: server.fetch }) }
 }
 
-/** What someone on the line sees of a request: everything but the values of encrypted bytes. */
+/** A request as an observer of the network sees it: everything except the values of encrypted bytes. */
 const shapeOf = ({ method, path, headers, body }: Seen) => ({ method, path, headers, bytes: body.length })
 
 const pathsOf = ({ seen }: FakeServer): string[] => seen.map(({ method, path }) => `${method} ${path}`)
 
-t.test('an image is classified by a server that gets keys and a query', async (t) => {
+t.test('a server that gets only keys and a query classifies an image', async (t) => {
   const { server, polyveil } = await connected()
   const stages: ClientProgress[] = []
   const best = await polyveil.classify(MODEL, image, { topK: 2, onProgress: (p) => stages.push(p) })
@@ -75,7 +75,7 @@ t.test('an image is classified by a server that gets keys and a query', async (t
   polyveil.close()
 })
 
-t.test('what is encrypted is the packed image', async (t) => {
+t.test('the client encrypts the packed image', async (t) => {
   const { server, keys, polyveil } = await connected()
   await polyveil.classify(MODEL, image)
   const ctx = createSealContext(await loadSeal(), parameters)
@@ -89,7 +89,7 @@ t.test('what is encrypted is the packed image', async (t) => {
     spec.scale,
   )
   const pixel = (y: number, x: number): number => (image.data[y * 3 + x] / 255 - 0.5) / 0.25
-  // Patch channel 1 (py 0, px 1) of ciphertext 0; channel 3 (py 1, px 1) is alone in ciphertext 1.
+  // Patch channel 1 (py 0, px 1) is in ciphertext 0. Channel 3 (py 1, px 1) is alone in ciphertext 1.
   for (const [ciphertext, slot, value] of [
     [0, 2 * 4 + 1, pixel(0, 1)],
     [0, (2 + 2 * 5) * 4 + 0, pixel(4, 0)],
@@ -107,33 +107,31 @@ t.test('what is encrypted is the packed image', async (t) => {
   ctx.delete()
 })
 
-t.test(
-  'after a garbage decryption the traffic is that after a good one, byte count for byte count',
-  async (t) => {
-    const run = async (first: Float64Array) => {
-      const { server, polyveil } = await connected()
-      server.slots = first
-      const outcome = await polyveil.classify(MODEL, image).catch((error: PolyVeilError) => error.code)
-      server.slots = honestSlots(LOGITS)
-      await polyveil.classify(MODEL, image)
-      polyveil.close()
-      return { outcome, traffic: server.seen.map(shapeOf) }
-    }
-    const good = await run(honestSlots(LOGITS))
-    const garbage = await run(wrappedSlots)
-    t.equal(garbage.outcome, 'TENSOR_OUT_OF_RANGE')
-    t.not(good.outcome, 'TENSOR_OUT_OF_RANGE')
-    t.strictSame(garbage.traffic, good.traffic)
-  },
-)
+t.test('the traffic is the same after an answer of garbage and after an honest answer', async (t) => {
+  const run = async (first: Float64Array) => {
+    const { server, polyveil } = await connected()
+    server.slots = first
+    const outcome = await polyveil.classify(MODEL, image).catch((error: PolyVeilError) => error.code)
+    server.slots = honestSlots(LOGITS)
+    await polyveil.classify(MODEL, image)
+    polyveil.close()
+    return { outcome, traffic: server.seen.map(shapeOf) }
+  }
+  const good = await run(honestSlots(LOGITS))
+  const garbage = await run(wrappedSlots)
+  t.equal(garbage.outcome, 'TENSOR_OUT_OF_RANGE')
+  t.not(good.outcome, 'TENSOR_OUT_OF_RANGE')
+  t.strictSame(garbage.traffic, good.traffic)
+})
 
-t.test('one wrong slot of the period is noticed', async (t) => {
+t.test('one wrong slot in a period is detected', async (t) => {
   const { server, polyveil } = await connected()
   for (const [slot, change, name] of [
     [7, 0.02, 'an empty slot'],
     [3, 60, 'a logit beyond the bound'],
   ] as const) {
-    // In all copies: what does not repeat is masked by the server, and not read.
+    // The fault is in all copies: the server masks slots that do not repeat, and the client does not read
+    // them.
     server.slots = honestSlots(LOGITS).map((value, s) => (s % 8 === slot ? value + change : value))
     await t.rejects(polyveil.classify(MODEL, image), { code: 'TENSOR_OUT_OF_RANGE' }, name)
   }
@@ -144,7 +142,7 @@ t.test('one wrong slot of the period is noticed', async (t) => {
   polyveil.close()
 })
 
-t.test('keys are made once, uploaded once, and found again by the next connection', async (t) => {
+t.test('keys are made and uploaded once, and the next connection reuses them', async (t) => {
   const { server, keys, polyveil } = await connected()
   const [first, second] = await Promise.all([polyveil.keys(MODEL), polyveil.keys(MODEL)])
   t.strictSame(first, { id: 'key-set-0', expires: '2099-01-01T00:00:00.000Z' })
@@ -172,23 +170,23 @@ t.test('models of the same parameters share a key set that covers them', async (
   const idOf = async (model: string, from = polyveil) => (await from.keys(model)).id
 
   const together = await Promise.all([MODEL, 'twin', 'fewer'].map((model) => idOf(model)))
-  t.strictSame(together, Array(3).fill('key-set-0'), 'also while it is being uploaded')
-  t.equal(await idOf('another'), 'key-set-1', 'a rotation that the first set lacks')
+  t.strictSame(together, Array(3).fill('key-set-0'), 'models share a key set while it is being uploaded')
+  t.equal(await idOf('another'), 'key-set-1', 'the first set lacks a rotation of this model')
   t.equal(await idOf('twin'), 'key-set-0')
   const again = await connected(server, keys)
-  t.equal(await idOf('fewer', again.polyveil), 'key-set-1', 'the newest that covers it')
-  t.equal(await idOf('twin', again.polyveil), 'key-set-0', 'the one that covers it')
+  t.equal(await idOf('fewer', again.polyveil), 'key-set-1', 'the newest key set that covers the model')
+  t.equal(await idOf('twin', again.polyveil), 'key-set-0', 'the only key set that covers the model')
   t.equal(server.keySets.size, 2)
   t.equal(pathsOf(server).filter((path) => path === 'POST v2/keys').length, 2)
 
   server.keySets.delete('key-set-0')
   const [best] = await polyveil.classify(MODEL, image, { topK: 1 })
   t.equal(best.label, 'three', 'a shared set that expired is uploaded again')
-  t.equal(await idOf('twin'), 'key-set-2', 'for all that shared it')
+  t.equal(await idOf('twin'), 'key-set-2', 'all models that shared it use the new one')
   polyveil.close()
 })
 
-t.test('expired keys are uploaded again, also in the middle', async (t) => {
+t.test('expired keys are uploaded again, also during a call', async (t) => {
   const { server, polyveil } = await connected()
   await polyveil.classify(MODEL, image)
   server.keySets.clear()
@@ -199,7 +197,7 @@ t.test('expired keys are uploaded again, also in the middle', async (t) => {
   polyveil.close()
 })
 
-t.test('a server that loses keys again and again gets no more', async (t) => {
+t.test('a server that loses keys repeatedly gets only a few uploads', async (t) => {
   const { server, polyveil } = await connected()
   server.intercept = ({ path }) => {
     if (!path.endsWith('/infer')) return undefined
@@ -214,7 +212,7 @@ t.test('a server that loses keys again and again gets no more', async (t) => {
   server.seen.length = 0
   const many = Array.from({ length: 20 }, () => image)
   await t.rejects(polyveil.classify(MODEL, many), { code: 'KEYS_EXPIRED' })
-  t.ok(uploads() <= 1, 'of many images the first failure ends the call')
+  t.ok(uploads() <= 1, 'the first failure ends a call with many images')
   polyveil.close()
 })
 
@@ -246,7 +244,7 @@ t.test('malformed images, and tensors out of range, are refused before anything 
   t.equal(server.seen.length, before)
 })
 
-t.test('which tensors are refused is settled before the server is asked anything', async (t) => {
+t.test('tensors are checked before the server is asked for anything', async (t) => {
   const { server, polyveil } = await connected()
   const before = server.seen.length
   const outlier = { shape: [1, 5, 3] as const, tensor: new Float64Array(15).fill(6.1) }
@@ -254,11 +252,11 @@ t.test('which tensors are refused is settled before the server is asked anything
   await t.rejects(polyveil.classify(MODEL, [image, outlier]), { code: 'TENSOR_OUT_OF_RANGE' })
   await t.rejects(polyveil.encrypt(MODEL, outlier), { code: 'TENSOR_OUT_OF_RANGE' })
   await t.rejects(polyveil.encrypt(MODEL, { ...outlier, shape: [1, 5, 4] }), { code: 'CONFIG_INVALID' })
-  t.equal(server.seen.length, before, 'not even for the manifest')
+  t.equal(server.seen.length, before, 'the client does not even ask for the manifest')
 })
 
-t.test('the largest scale that a manifest may have encrypts every picture', async (t) => {
-  // Primes of more than 30 bits are node-seal's, whose encoder rounds sizes to whole bits.
+t.test('every picture can be encrypted at the largest scale that a manifest may have', async (t) => {
+  // Primes of more than 30 bits use the encoder of node-seal, which rounds sizes to whole bits.
   const modulus = parameters.primes.reduce((sum, prime) => sum + Math.log2(Number(prime)), 0)
   const largest = 2 ** (modulus - 2 - 1e-9) / manifest.input.bound
   const sends = async (value: number): Promise<boolean> => {
@@ -275,7 +273,7 @@ t.test('the largest scale that a manifest may have encrypts every picture', asyn
   for (const value of [0, 127, 128, 255]) t.ok(await sends(value), `grey ${value}`)
 })
 
-t.test('answers before a failed inference are kept, though the manifest has changed since', async (t) => {
+t.test('answers before a failed inference are kept, even if the manifest has changed since', async (t) => {
   const { server, polyveil } = await connected()
   let queries = 0
   server.intercept = ({ path }) => {
@@ -291,7 +289,7 @@ t.test('answers before a failed inference are kept, though the manifest has chan
   await polyveil.close()
 })
 
-t.test('an upload of keys that never gets done ends in time', async (t) => {
+t.test('an upload of keys that does not finish ends at its time limit', async (t) => {
   const server = new FakeServer()
   const limits = { maxKeysSeconds: 0.3 }
   const polyveil = await connect(ORIGIN, { keys: memoryKeyStore(), fetch: server.fetch, limits })
@@ -308,7 +306,7 @@ t.test('an upload of keys that never gets done ends in time', async (t) => {
   await polyveil.close()
 })
 
-t.test('pieces of one work share its time', async (t) => {
+t.test('the parts of an operation share one time limit', async (t) => {
   const time = new TimeLimit('a test', 0.4, ORIGIN)
   await time.within(undefined, () => sleep(300))
   await t.rejects(
@@ -341,30 +339,33 @@ t.test('a server cannot choose which pictures are refused', async (t) => {
   ]
   for (const [what, edit] of edits) {
     const grey = await requestsFor(edit, 127)
-    t.strictSame(await requestsFor(edit, 255), grey, `${what}: white is as grey`)
+    t.strictSame(await requestsFor(edit, 255), grey, `${what}: requests for white are those for grey`)
     t.equal(grey.includes('POST v2/keys'), what === 'none of these')
   }
 })
 
-t.test('logits are rounded to the precision of the manifest, and scores are of these', async (t) => {
-  const { server, polyveil } = await connected()
-  server.slots = honestSlots([0.123456, -3.002, 1.9999, 0.0001, -0.0001])
-  const frame = await polyveil.encrypt(MODEL, image)
-  const answer = await polyveil.infer(MODEL, frame)
-  const rounded = await polyveil.decrypt(MODEL, answer)
-  t.strictSame([...rounded], [32 / 256, -769 / 256, 2, 0, 0])
-  const full = await polyveil.decrypt(MODEL, answer, { fullPrecision: true })
-  t.ok(Math.abs(full[0] - 0.123456) < 1e-3 && full[0] * 256 !== Math.round(full[0] * 256))
-  t.strictSame(await polyveil.decryptBatch(MODEL, answer), [rounded])
-  t.strictSame(await polyveil.decryptBatch(MODEL, answer, { fullPrecision: true }), [full])
-  const classes = await polyveil.classify(MODEL, image)
-  t.strictSame(classes, rank(rounded, LABELS, 5), 'nothing of an answer is left but what rounds')
-  const again = await polyveil.classify(MODEL, image, { fullPrecision: true })
-  t.not(again[0].logit * 256, Math.round(again[0].logit * 256))
-  polyveil.close()
-})
+t.test(
+  'logits are rounded to the precision of the manifest, and scores use the rounded logits',
+  async (t) => {
+    const { server, polyveil } = await connected()
+    server.slots = honestSlots([0.123456, -3.002, 1.9999, 0.0001, -0.0001])
+    const frame = await polyveil.encrypt(MODEL, image)
+    const answer = await polyveil.infer(MODEL, frame)
+    const rounded = await polyveil.decrypt(MODEL, answer)
+    t.strictSame([...rounded], [32 / 256, -769 / 256, 2, 0, 0])
+    const full = await polyveil.decrypt(MODEL, answer, { fullPrecision: true })
+    t.ok(Math.abs(full[0] - 0.123456) < 1e-3 && full[0] * 256 !== Math.round(full[0] * 256))
+    t.strictSame(await polyveil.decryptBatch(MODEL, answer), [rounded])
+    t.strictSame(await polyveil.decryptBatch(MODEL, answer, { fullPrecision: true }), [full])
+    const classes = await polyveil.classify(MODEL, image)
+    t.strictSame(classes, rank(rounded, LABELS, 5), 'the classes depend only on rounded logits')
+    const again = await polyveil.classify(MODEL, image, { fullPrecision: true })
+    t.not(again[0].logit * 256, Math.round(again[0].logit * 256))
+    polyveil.close()
+  },
+)
 
-t.test('text of the server cannot command a terminal', async (t) => {
+t.test('text of the server has no effect on a terminal', async (t) => {
   const { server, polyveil } = await connected()
   const evil = '\u001b[2J\u001b]0;title\u0007\u009b31mEnter your\r\npassphrase:\u007f \u202eabc'
   const harmless = '[2J]0;title31mEnter your passphrase: abc'
@@ -384,7 +385,7 @@ t.test('text of the server cannot command a terminal', async (t) => {
   t.strictSame(rank(Float64Array.of(1), [evil], 1), [{ label: harmless, score: 1, logit: 1, index: 0 }])
 })
 
-t.test('lists of a million wrong items are refused by the first', async (t) => {
+t.test('a list of a million wrong items is refused at the first item', async (t) => {
   const { server, polyveil } = await connected()
   const wrong = new Array(1_000_000).fill(0)
   const answered = async (suffix: string, json: unknown, body: () => Promise<unknown>, code: string) => {
@@ -412,7 +413,7 @@ t.test('lists of a million wrong items are refused by the first', async (t) => {
   await answered('v2', { extensions: wrong.slice(0, 20_000) }, again, 'CONFIG_INVALID')
 })
 
-t.test('manifests that do not hold', async (t) => {
+t.test('invalid manifests are refused', async (t) => {
   const server = new FakeServer()
   const refused = async (data: unknown, code: string, limits = {}) => {
     server.manifest = data
@@ -426,7 +427,7 @@ t.test('manifests that do not hold', async (t) => {
   t.equal(server.keySets.size, 0)
 })
 
-t.test('answers that are malformed, oversized, endless or for someone else', async (t) => {
+t.test('answers that are malformed, oversized, endless or errors are refused', async (t) => {
   const { server, polyveil } = await connected()
   const frame = await polyveil.encrypt(MODEL, image)
   const answered = async (response: () => Response, code: string, name: string) => {
@@ -468,7 +469,7 @@ t.test('answers that are malformed, oversized, endless or for someone else', asy
   polyveil.close()
 })
 
-t.test('a busy server is asked again, a few times', async (t) => {
+t.test('the client repeats a request to a busy server a few times', async (t) => {
   const { server, polyveil } = await connected()
   let busy = 3
   server.intercept = ({ path }) =>
@@ -483,7 +484,7 @@ t.test('a busy server is asked again, a few times', async (t) => {
   polyveil.close()
 })
 
-t.test('signals end what is under way', async (t) => {
+t.test('abort signals end calls', async (t) => {
   const { server, polyveil } = await connected()
   await polyveil.keys(MODEL)
   const stop = new AbortController()
@@ -502,7 +503,7 @@ t.test('signals end what is under way', async (t) => {
   await t.rejects(bound.models(), { message: 'all of it' })
 })
 
-t.test('an upload that is aborted leaves nothing half-made behind', async (t) => {
+t.test('a call after an aborted upload uploads the keys again', async (t) => {
   const { server, polyveil } = await connected()
   const stop = new AbortController()
   server.intercept = ({ method }) => {
@@ -516,7 +517,7 @@ t.test('an upload that is aborted leaves nothing half-made behind', async (t) =>
   polyveil.close()
 })
 
-t.test('connecting', async (t) => {
+t.test('connect refuses wrong addresses and servers other than PolyVeil', async (t) => {
   const keys = memoryKeyStore()
   for (const url of ['nonsense', 'ftp://x/', 'file:///etc/passwd']) {
     await t.rejects(connect(url, { keys }), { code: 'CONFIG_INVALID' }, url)

@@ -8,7 +8,7 @@ const SECRET = 'op en:ses@me'
 const image = { width: 3, height: 5, channels: 1 as const, data: new Uint8Array(15).fill(120) }
 const withCredentials = ORIGIN.replace('//', `//user:${encodeURIComponent(SECRET)}@`)
 
-t.test('credentials in the address go with every request, as a header, and are shown nowhere', async (t) => {
+t.test('credentials in the address are sent as a header with every request, and are not shown', async (t) => {
   const server = new FakeServer()
   using polyveil = await connect(withCredentials, { keys: memoryKeyStore(), fetch: server.fetch })
   await polyveil.classify(MODEL, image)
@@ -19,7 +19,7 @@ t.test('credentials in the address go with every request, as a header, and are s
   t.equal(transport.base.href, ORIGIN)
 })
 
-t.test('the key sets of a server are found again, with credentials or without', async (t) => {
+t.test('a client finds its key sets on a server with and without credentials in the address', async (t) => {
   const server = new FakeServer()
   const keys = memoryKeyStore()
   const idBy = async (url: string) =>
@@ -27,7 +27,7 @@ t.test('the key sets of a server are found again, with credentials or without', 
   t.equal(await idBy(ORIGIN), await idBy(withCredentials))
 })
 
-t.test('no error has a credential in it', async (t) => {
+t.test('errors contain no credentials', async (t) => {
   const failing = (fetch: typeof globalThis.fetch, url = withCredentials) =>
     connect(url, { keys: memoryKeyStore(), fetch, headers: { 'x-token': SECRET } }).catch((error) => error)
   const errors = [
@@ -47,31 +47,34 @@ t.test('no error has a credential in it', async (t) => {
   }
 })
 
-t.test('headers go with every request; those that the client sets itself are refused', async (t) => {
-  const server = new FakeServer()
-  const connecting = (headers: Record<string, string>, url = ORIGIN) =>
-    connect(url, { keys: memoryKeyStore(), fetch: server.fetch, headers })
-  using polyveil = await connecting({ 'X-Tenant': 'me', Authorization: 'Bearer abc' })
-  await polyveil.classify(MODEL, image)
-  for (const { headers, path } of server.seen) {
-    t.match(headers, { 'x-tenant': 'me', authorization: 'Bearer abc' }, path)
-  }
-  for (const headers of [
-    { 'Content-Type': 'text/plain' },
-    { 'upload-offset': '0' },
-    { Host: 'x' },
-    { 'a b': 'c' },
-    { 'x-a': 'line\nbreak' },
-    { 'x-a': '1', 'X-A': '2' },
-    { 'x-a': 1 as never },
-  ]) {
-    const names = Object.keys(headers).join()
-    await t.rejects(connecting(headers as never), { code: 'CONFIG_INVALID', message: /[Hh]eader/ }, names)
-  }
-  await t.rejects(connecting({ authorization: 'Bearer abc' }, withCredentials), { message: /give one/ })
-})
+t.test(
+  'custom headers are sent with every request; headers that the client sets itself are refused',
+  async (t) => {
+    const server = new FakeServer()
+    const connecting = (headers: Record<string, string>, url = ORIGIN) =>
+      connect(url, { keys: memoryKeyStore(), fetch: server.fetch, headers })
+    using polyveil = await connecting({ 'X-Tenant': 'me', Authorization: 'Bearer abc' })
+    await polyveil.classify(MODEL, image)
+    for (const { headers, path } of server.seen) {
+      t.match(headers, { 'x-tenant': 'me', authorization: 'Bearer abc' }, path)
+    }
+    for (const headers of [
+      { 'Content-Type': 'text/plain' },
+      { 'upload-offset': '0' },
+      { Host: 'x' },
+      { 'a b': 'c' },
+      { 'x-a': 'line\nbreak' },
+      { 'x-a': '1', 'X-A': '2' },
+      { 'x-a': 1 as never },
+    ]) {
+      const names = Object.keys(headers).join()
+      await t.rejects(connecting(headers as never), { code: 'CONFIG_INVALID', message: /[Hh]eader/ }, names)
+    }
+    await t.rejects(connecting({ authorization: 'Bearer abc' }, withCredentials), { message: /give one/ })
+  },
+)
 
-t.test('a cancellation carries them, too', async (t) => {
+t.test('a cancellation has the credentials, too', async (t) => {
   const server = new FakeServer()
   const transport = new Transport(withCredentials, { fetch: server.fetch })
   await transport.tell({ method: 'DELETE', path: 'v2/inferences/a' })

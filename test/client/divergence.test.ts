@@ -6,9 +6,9 @@ import { goldenNetwork, goldenTensors, item, maxAbsDifference } from '../models/
 import { serving } from '../server/serving.ts'
 import { factorWithin, stretched } from './stretched.ts'
 
-// A polynomial network has no saturation: beyond what it was trained on its values grow without bound. Of
-// CPolyNeXt's four stages in small, served with refreshes, a client must get the reference's logits or an
-// error, never a label by accident.
+// Polynomial networks do not saturate: beyond the range of their training their values grow without bound.
+// For a small CPolyNeXt of four stages, served with refreshes, a client must get the logits of the reference
+// or an error, never a wrong label.
 
 const network = await goldenNetwork('micro_t')
 const golden = item((await goldenTensors('micro_t')).get('input')!, 0).data
@@ -21,7 +21,7 @@ const { circuit } = compile(network, {
 })
 const { url } = await serving(t, circuit)
 
-/** Every request that left the client. */
+/** All requests that the client sent. */
 const requests: string[] = []
 const polyveil: PolyVeil = await connect(url, {
   keys: memoryKeyStore(),
@@ -51,7 +51,7 @@ t.test('values within the bound on which the network diverges are refused after 
   for (const factor of [1.3, limit]) {
     const { sent, whole } = stretched(golden, factor, circuit.input)
     const clear = referenceForward(network, whole)
-    t.notOk(largest(clear) < circuit.output.bound, `in the clear: ${largest(clear)}`)
+    t.notOk(largest(clear) < circuit.output.bound, `logits in the clear: ${largest(clear)}`)
     const query = await polyveil.encrypt('micro', sent)
     const answer = await polyveil.infer('micro', query)
     await t.rejects(polyveil.decrypt('micro', answer), {
@@ -61,7 +61,7 @@ t.test('values within the bound on which the network diverges are refused after 
   }
 })
 
-t.test('where the network comes near its limit, what is accepted is what it computes', async (t) => {
+t.test('near its limit the answers of the network are refused or correct', async (t) => {
   for (const factor of [1, 1.1, 1.2]) {
     const { sent, whole } = stretched(golden, factor, circuit.input)
     const clear = referenceForward(network, whole)
@@ -70,6 +70,6 @@ t.test('where the network comes near its limit, what is accepted is what it comp
       await polyveil.infer('micro', await polyveil.encrypt('micro', sent)),
     )
     const error = maxAbsDifference(logits, clear) / Math.max(1, largest(clear))
-    t.ok(error < 0.05, `times ${factor}: ${error}, with logits up to ${largest(clear)}`)
+    t.ok(error < 0.05, `factor ${factor}: error ${error}, logits up to ${largest(clear)}`)
   }
 })

@@ -13,7 +13,9 @@ export const LABELS = ['zero', 'one', 'two', 'three', 'four']
 
 const op = { layer: 0, level: 2, scale: 2 ** 28 }
 
-/** Five classes; an image of 5 x 3 grey pixels in 2 x 2 patches, packed into two ciphertexts. */
+/**
+ * A circuit of five classes. Its image has 5 x 3 grey pixels in 2 x 2 patches, packed into two ciphertexts.
+ */
 export const circuit: Circuit = {
   model: 'toy model',
   labels: LABELS,
@@ -74,14 +76,14 @@ export const circuit: Circuit = {
 
 export const manifest: Manifest = manifestOf(circuit)
 
-/** The slots of an honest answer with these logits, and a little noise. */
+/** The slots of an honest answer with these logits and a little noise. */
 export const honestSlots = (logits: readonly number[]): Float64Array =>
   Float64Array.from({ length: 4096 }, (_, s) => (logits[s % 8] ?? 0) + 0.001 * Math.sin(s))
 
-/** What is left when the computation wrapped around: large, different in every slot. */
+/** The slots after a computation wrapped around: large, and different in every slot. */
 export const wrappedSlots = Float64Array.from({ length: 4096 }, (_, s) => 90_000 * Math.sin(s * s + 1))
 
-/** One request, as the network sees it. */
+/** A request as the server receives it. */
 export interface Seen {
   readonly method: string
   readonly path: string
@@ -92,7 +94,7 @@ export interface Seen {
 export type Handler = (seen: Seen) => Response | undefined | Promise<Response | undefined>
 
 /**
- * A server in the test's own process, without a port. It keeps key sets in memory, and answers every
+ * A server in the process of the test, without a port. It keeps key sets in memory. It answers every
  * well-formed query with `slots`, encrypted under the client's public key.
  */
 export class FakeServer {
@@ -104,11 +106,11 @@ export class FakeServer {
   #created = 0
   slots = honestSlots([1, 2, 3, 4, 5])
   manifest: unknown = manifest
-  /** Manifests of further models, by name; they can be asked for, and keys for them uploaded. */
+  /** Manifests of further models by name. The server gives them out, and accepts keys for them. */
   readonly others = new Map<string, Manifest>()
-  /** Answers in place of the server where it returns a response; throws to break the connection. */
+  /** Replaces the answer of the server when it returns a response; breaks the connection when it throws. */
   intercept: Handler = () => undefined
-  /** The query that came last. */
+  /** The latest query. */
   query: Uint8Array | undefined
 
   readonly fetch: typeof fetch = async (url, init) => {
@@ -211,8 +213,8 @@ export class FakeServer {
 
 const request = ({ path }: Seen, origin: string): boolean => URL.canParse(path, origin)
 
-/** The OIP binary form of an answer. */
-/** @param headerBytes to which the JSON header is filled up with spaces */
+/** An answer in the binary form of the OIP. */
+/** @param headerBytes length of the JSON header, which is padded with spaces */
 export function binaryAnswer(frame: Uint8Array, announced = frame.length, headerBytes = 0): Response {
   const output = {
     name: 'logits',
@@ -243,7 +245,7 @@ export const problem = (error: PolyVeilError, headers: Record<string, string> = 
     { status: error.entry.status, headers: { 'content-type': 'application/problem+json', ...headers } },
   )
 
-/** Encrypts slots under the public key of an uploaded key set, having loaded all of its keys. */
+/** Loads all keys of an uploaded key set, and encrypts slots under its public key. */
 export async function encryptedAnswer(keySet: Uint8Array, slots: Float64Array): Promise<Uint8Array> {
   const seal = await loadSeal()
   const ctx = createSealContext(seal, parameters)

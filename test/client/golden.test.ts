@@ -9,7 +9,8 @@ import { type CompileOptions, compile } from '../../src/compiler/index.ts'
 import { deviation, goldenNetwork, goldenTensors, item } from '../models/support/golden.ts'
 import { serving } from '../server/serving.ts'
 
-// The golden networks by HTTP on the simd engine: their logits, with refreshes forced and not.
+// The golden networks on the simd engine, by HTTP: the logits of plans with forced refreshes and of plans
+// that the planner chose.
 
 const CASES: [name: string, refresh: NonNullable<CompileOptions['refresh']>][] = [
   ['one_shot', 'auto'],
@@ -55,8 +56,14 @@ for (const { name, model, circuit } of compiled) {
       for (const { index, logit } of await polyveil.classify(model, image)) logits[index] = logit
       const error = rootMeanSquare(logits.map((logit, i) => logit - expected[i]))
       const { logitError } = circuit.estimate
-      t.ok(error <= rmsWithin(logitError, expected.length), `image ${k}: ${error}, and ${logitError} stated`)
-      t.ok(logitError < deviation(expected) / 64, 'a small part of what tells the classes apart')
+      t.ok(
+        error <= rmsWithin(logitError, expected.length),
+        `image ${k}: error ${error}, stated ${logitError}`,
+      )
+      t.ok(
+        logitError < deviation(expected) / 64,
+        'the stated error is small against the differences between classes',
+      )
     }
   })
 }

@@ -11,9 +11,9 @@ const place = { server: 'a'.repeat(64), fingerprint: 'b'.repeat(64) }
 const keySet = (id: string) => ({ id, galoisElements: [5, 25], server: 'http://polyveil.test/' })
 const idsIn = async (book: KeyBook) => (await book.keySets(place)).map(({ id }) => id)
 
-t.test('programs that share a store lose no key set to each other', async (t) => {
+t.test('no key set is lost when several programs share a store', async (t) => {
   const path = t.testdir()
-  // Each has a book of its own, as each process has.
+  // Each program has a book of its own, as separate processes do.
   const names = Array.from({ length: 12 }, (_, i) => `set-${i}`)
   const book = () => new KeyBook(directoryKeyStore(path))
   await book().remember(place, keySet('first'))
@@ -21,7 +21,7 @@ t.test('programs that share a store lose no key set to each other', async (t) =>
   t.strictSame((await idsIn(book())).sort(), names.sort())
 })
 
-t.test('the latest key set comes first, and of too many the oldest are forgotten', async (t) => {
+t.test('the latest key set comes first; beyond the limit the oldest are forgotten', async (t) => {
   const book = new KeyBook(directoryKeyStore(t.testdir()))
   for (let i = 0; i < 66; i++) {
     await book.remember(place, keySet(`set-${i}`))
@@ -31,7 +31,7 @@ t.test('the latest key set comes first, and of too many the oldest are forgotten
   t.strictSame([ids.length, ids[0], ids.at(-1)], [64, 'set-65', 'set-2'])
 })
 
-t.test('lists of earlier versions become entries, also when two programs read them', async (t) => {
+t.test('lists of earlier versions become entries, also when two programs read them at once', async (t) => {
   const path = t.testdir()
   const store = directoryKeyStore(path)
   const expires = (day: number) => `2099-01-0${day}T00:00:00.000Z`
@@ -64,13 +64,13 @@ t.test('lists of earlier versions become entries, also when two programs read th
   t.strictSame(await idsIn(books[1]), ['old'])
 })
 
-t.test('a damaged entry is named, and none is written over it', async (t) => {
+t.test('an error names a damaged entry, and the entry is not overwritten', async (t) => {
   const store = directoryKeyStore(t.testdir())
   await store.put(keySetListEntry(place), new TextEncoder().encode('{'))
   await t.rejects(new KeyBook(store).keySets(place), { code: 'CONFIG_INVALID', message: /damaged/ })
 })
 
-t.test('what a crash has left is deleted when the store is opened', async (t) => {
+t.test('opening a store deletes files that a crash left', async (t) => {
   const path = t.testdir()
   const at = (name: string) => join(path, name)
   await directoryKeyStore(path).put('a', Uint8Array.of(1))
@@ -85,9 +85,9 @@ t.test('what a crash has left is deleted when the store is opened', async (t) =>
   for (const name of [old, foreign]) utimesSync(at(name), 0, 0)
   t.strictSame(await directoryKeyStore(path).get('a'), Uint8Array.of(1))
   const files = readdirSync(path)
-  t.notOk(files.includes(second), 'the second copy of the key')
+  t.notOk(files.includes(second), 'the second copy of the key is deleted')
   t.notOk(files.includes(old))
-  t.ok(files.includes(fresh), 'another process may be writing it')
-  t.ok(files.includes(foreign), 'it is not the store’s')
+  t.ok(files.includes(fresh), 'a fresh file stays, because another process may be writing it')
+  t.ok(files.includes(foreign), 'a file of another program stays')
   t.equal(readFileSync(at('store.key')).length, 32)
 })

@@ -23,13 +23,13 @@ const { digest } = parameters
 const EXPIRES = '2099-01-01T00:00:00.000Z'
 const image = { width: 3, height: 5, channels: 1 as const, data: new Uint8Array(15) }
 
-/** What a server's log calls a key set. */
+/** The name of a key set in the log of a server. */
 const nameOf = (id: string): string => createHash('sha256').update(id).digest('hex').slice(0, 12)
 
 const lasting = (): KeyStore => ({ ...memoryKeyStore(), temporary: false })
 
 async function connected(keys: KeyStore = lasting(), server = new FakeServer(), origin = ORIGIN) {
-  // A server of another address is another FakeServer, which knows itself by one alone.
+  // Another address is another FakeServer, because a FakeServer knows only one address.
   const fetch = (url: URL, init: RequestInit) => server.fetch(String(url).replace(origin, ORIGIN), init)
   return { server, keys, polyveil: await connect(origin, { keys, fetch: fetch as typeof globalThis.fetch }) }
 }
@@ -45,7 +45,7 @@ const keySet = (id: string, change: object = {}) => ({
 
 const deletions = ({ seen }: FakeServer): Seen[] => seen.filter(({ method }) => method === 'DELETE')
 
-t.test('ids of key sets are in headers, and in no path', async (t) => {
+t.test('ids of key sets are sent in headers, not in paths', async (t) => {
   const { server, polyveil } = await connected(memoryKeyStore())
   await polyveil.classify(MODEL, image)
   await polyveil.close()
@@ -57,7 +57,7 @@ t.test('ids of key sets are in headers, and in no path', async (t) => {
   t.ok(server.seen.every(({ path }) => !path.includes('key-set-')))
 })
 
-t.test('list: keys, their key sets, expiry, and what the server still has', async (t) => {
+t.test('list shows keys, their key sets, expiry, and their state on the server', async (t) => {
   const { server, keys, polyveil } = await connected()
   t.strictSame(await polyveil.keySets.list(), [])
   await polyveil.keys(MODEL)
@@ -65,15 +65,19 @@ t.test('list: keys, their key sets, expiry, and what the server still has', asyn
   t.strictSame(await polyveil.keySets.list(), [{ ...key, keySets: [keySet('key-set-0')] }])
   const seen = server.seen.length
   t.strictSame(await listKeys(keys), [{ ...key, keySets: [keySet('key-set-0', { state: 'unasked' })] }])
-  t.equal(server.seen.length, seen, 'and no server is asked by the latter')
+  t.equal(server.seen.length, seen, 'listKeys asks no server')
   server.keySets.clear()
   t.strictSame(await polyveil.keySets.list(), [{ ...key, keySets: [keySet('key-set-0', { state: 'gone' })] }])
-  t.strictSame(await polyveil.keySets.list(), [{ ...key, keySets: [] }], 'what is gone is told once')
+  t.strictSame(
+    await polyveil.keySets.list(),
+    [{ ...key, keySets: [] }],
+    'a key set that is gone is reported once',
+  )
   t.notMatch(JSON.stringify(await polyveil.keySets.list()), 'key-set-', 'ids are not shown')
   await polyveil.close()
 })
 
-t.test('rotate: a new secret key, a new key set, and nothing of the old', async (t) => {
+t.test('rotate makes a new secret key and a new key set, and deletes the old ones', async (t) => {
   const { server, keys, polyveil } = await connected()
   await polyveil.keys(MODEL)
   const secret = async () => Buffer.from((await keys.get(`secret-key/${digest}`))!).toString('base64')
@@ -88,7 +92,7 @@ t.test('rotate: a new secret key, a new key set, and nothing of the old', async 
   await polyveil.close()
 })
 
-t.test('delete: on both sides; other servers are named, and can be told later', async (t) => {
+t.test('delete works on both sides, and names key sets on other servers for a later deletion', async (t) => {
   const keys = lasting()
   const here = await connected(keys)
   const origin = 'http://elsewhere.test/'
@@ -106,7 +110,7 @@ t.test('delete: on both sides; other servers are named, and can be told later', 
   t.equal(there.server.keySets.size, 1)
   t.strictSame(await listKeys(keys), [{ parametersDigest: digest, hasSecretKey: false, keySets: remaining }])
 
-  // A new key, which deletion of what is left over must not touch.
+  // Deleting the remaining key sets must not touch this new key.
   await here.polyveil.keys(MODEL)
   const left = await there.polyveil.keySets.delete({ leftOver: true })
   t.match(left, { secretKeys: [], keySets: [{ server: origin }], remaining: [] })
@@ -116,7 +120,7 @@ t.test('delete: on both sides; other servers are named, and can be told later', 
   for (const { polyveil } of [here, there]) await polyveil.close()
 })
 
-t.test('only the keys that are named are deleted', async (t) => {
+t.test('delete removes only the named keys', async (t) => {
   const { server, keys, polyveil } = await connected()
   await polyveil.keys(MODEL)
   const none = { secretKeys: [], keySets: [], remaining: [] }
@@ -128,11 +132,11 @@ t.test('only the keys that are named are deleted', async (t) => {
   t.strictSame(
     (await keys.names()).filter((name) => !isPin(name)),
     [],
-    'pins alone stay',
+    'only pins stay',
   )
 })
 
-t.test('without a server the secret key goes, and what stays on the server is named', async (t) => {
+t.test('deleteKeys deletes the secret key without a server, and names the remaining key set', async (t) => {
   const { server, keys, polyveil } = await connected()
   await polyveil.keys(MODEL)
   t.strictSame(await deleteKeys(keys), {
@@ -144,7 +148,7 @@ t.test('without a server the secret key goes, and what stays on the server is na
   t.strictSame(deletions(server), [])
 })
 
-t.test('a server that does not delete keeps the secret key from being deleted', async (t) => {
+t.test('the secret key stays if the server does not delete its key sets', async (t) => {
   const { server, keys, polyveil } = await connected()
   await polyveil.keys(MODEL)
   server.intercept = ({ method }) => {
@@ -177,14 +181,14 @@ t.test('records of PolyVeil 0.1 in a directory are listed and deleted', async (t
   await polyveil.close()
 })
 
-t.test('keys in a temporary store leave nothing on the server when the connection is closed', async (t) => {
+t.test('closing a connection with a temporary store deletes its key sets on the server', async (t) => {
   const throwAway = await connected(memoryKeyStore())
   await throwAway.polyveil.classify(MODEL, image)
   t.equal(throwAway.server.keySets.size, 1)
   await throwAway.polyveil.close()
   t.equal(throwAway.server.keySets.size, 0)
   await throwAway.polyveil.classify(MODEL, image)
-  t.strictSame([...throwAway.server.keySets.keys()], ['key-set-1'], 'and the connection can be used again')
+  t.strictSame([...throwAway.server.keySets.keys()], ['key-set-1'], 'the connection can be used again')
   {
     await using disposed = throwAway.polyveil
     t.ok(disposed)
@@ -203,14 +207,14 @@ t.test('keys in a temporary store leave nothing on the server when the connectio
   await failing.polyveil.close()
 })
 
-t.test('an upload that is aborted before the server has named the key set is deleted', async (t) => {
+t.test('an upload that is aborted before the server answers the announcement is deleted', async (t) => {
   for (const own of [true, false]) {
     const server = new FakeServer()
     const stop = new AbortController()
     const fetch: typeof globalThis.fetch = async (url, init) => {
       const answer = server.fetch(url, init)
       if (init?.method !== 'POST') return answer
-      // The announcement has arrived, and its answer is on the way.
+      // The server has the announcement; its answer is on the way.
       await answer
       stop.abort(new Error('enough'))
       return answer
@@ -258,7 +262,7 @@ t.test('an upload that is aborted, or whose connection is closed, is deleted', a
   t.equal(server.keySets.size, 0)
 })
 
-t.test('a client that waits says for what, and gives up in time', async (t) => {
+t.test('a waiting client reports what it waits for, and gives up at its limit', async (t) => {
   mock.timers.enable({ apis: ['setTimeout'] })
   t.teardown(() => mock.timers.reset())
   for (const [path, waitsFor] of [

@@ -20,9 +20,9 @@ import { behaves, secret, text } from './key-store-behaviour.ts'
 
 delete process.env.POLYVEIL_PASSPHRASE
 
-t.test('memory', (t) => behaves(t, memoryKeyStore()))
+t.test('a store in memory', (t) => behaves(t, memoryKeyStore()))
 
-t.test('entries in memory are copies', async (t) => {
+t.test('a store in memory copies its entries', async (t) => {
   const store = memoryKeyStore()
   const bytes = Uint8Array.of(1)
   await store.put('a', bytes)
@@ -48,26 +48,26 @@ t.test('a directory with a passphrase', async (t) => {
   t.notOk(readdirSync(path).includes('store.key'))
 })
 
-t.test('a directory without one', async (t) => {
+t.test('a directory without a passphrase', async (t) => {
   const path = t.testdir()
   await behaves(t, directoryKeyStore(path))
   await t.rejects(directoryKeyStore(path, { passphrase: 'x' }).get('a'), { message: /without a passphrase/ })
 })
 
-t.test('files are encrypted and only their owner can read them, and no temporary file stays', async (t) => {
+t.test('files are encrypted, only their owner can read them, and no temporary file stays', async (t) => {
   const path = t.testdir()
   const store = directoryKeyStore(path)
   await store.put('a', secret)
   await store.add('a', secret)
   const files = readdirSync(path)
-  t.equal(files.length, 4, 'header, key, check value, entry')
+  t.equal(files.length, 4, 'header, key, check value and entry')
   for (const file of files) {
     t.equal(statSync(join(path, file)).mode & 0o777, 0o600, file)
     t.notOk(readFileSync(join(path, file)).includes(Buffer.from(secret.subarray(10, 30))), file)
   }
 })
 
-t.test('damaged files, and entries under another name', async (t) => {
+t.test('damaged files, and entries under another name, are refused', async (t) => {
   const path = t.testdir()
   const store = directoryKeyStore(path)
   const entry = () => readdirSync(path).find((file) => file.endsWith('.entry'))!
@@ -99,7 +99,7 @@ t.test('damaged files, and entries under another name', async (t) => {
   await t.rejects(directoryKeyStore(path).put('c', secret), { message: /store.json is missing/ })
 })
 
-t.test('a header asks for no cost that cannot be paid', async (t) => {
+t.test('a header with excessive scrypt parameters is refused', async (t) => {
   for (const cost of [
     { N: 2 ** 20, r: 16 },
     { N: 2 ** 17 + 1, r: 8 },
@@ -112,20 +112,20 @@ t.test('a header asks for no cost that cannot be paid', async (t) => {
   }
 })
 
-/** Every file of a directory with its bytes. */
+/** The files of a directory and their bytes. */
 const contents = (path: string): Record<string, string> =>
   Object.fromEntries(readdirSync(path).map((file) => [file, readFileSync(join(path, file), 'hex')]))
 
-t.test('a wrong passphrase writes nothing, whatever is called', async (t) => {
+t.test('no call writes anything under a wrong passphrase', async (t) => {
   const path = join(t.testdir(), 'keys')
   const right = directoryKeyStore(path, { passphrase: 'correct horse' })
   await right.put('a', secret)
   const before = contents(path)
   const wrong = directoryKeyStore(path, { passphrase: 'correct house' })
   const refused = { code: 'CONFIG_INVALID', message: /passphrase of the key store is wrong/ }
-  await t.rejects(wrong.put('a', Uint8Array.of(1)), refused, 'in place of an entry')
-  await t.rejects(wrong.add('b', Uint8Array.of(1)), refused, 'a new entry')
-  await t.rejects(wrong.add('a', Uint8Array.of(1)), refused, 'an entry that is there')
+  await t.rejects(wrong.put('a', Uint8Array.of(1)), refused, 'put of an existing entry')
+  await t.rejects(wrong.add('b', Uint8Array.of(1)), refused, 'add of a new entry')
+  await t.rejects(wrong.add('a', Uint8Array.of(1)), refused, 'add of an existing entry')
   await t.rejects(wrong.delete('a'), refused)
   await t.rejects(wrong.get('absent'), refused)
   await t.rejects(wrong.names(), refused)
@@ -133,7 +133,7 @@ t.test('a wrong passphrase writes nothing, whatever is called', async (t) => {
   t.equal(text(await right.get('a')), text(secret))
 })
 
-t.test('a lost check value is made again, but only under the right passphrase', async (t) => {
+t.test('a lost check value is made again, but only with the correct passphrase', async (t) => {
   const path = join(t.testdir(), 'keys')
   const store = (passphrase: string) => directoryKeyStore(path, { passphrase })
   await store('correct horse').put('a', secret)
@@ -158,7 +158,7 @@ t.test('an empty passphrase is refused', async (t) => {
 
 const existsIn = (path: string): boolean => statSync(path, { throwIfNoEntry: false }) !== undefined
 
-t.test('reading makes no store', async (t) => {
+t.test('reading does not make a store', async (t) => {
   const path = join(t.testdir(), 'keys')
   const store = directoryKeyStore(path)
   t.equal(await store.get('a'), undefined)
@@ -174,12 +174,12 @@ t.test('two processes that make a store at once agree on its key', async (t) => 
   t.strictSame(await directoryKeyStore(path).names(), ['a', 'b', 'c'])
 })
 
-t.test('names of files cannot be guessed from names of entries', async (t) => {
+t.test('file names cannot be guessed from the names of entries', async (t) => {
   const [first, second] = [join(t.testdir(), 'first'), join(t.testdir(), 'second')]
   const name = `secret-key/${'a'.repeat(64)}`
   for (const path of [first, second]) await directoryKeyStore(path).put(name, secret)
   const entries = (path: string) => readdirSync(path).filter((file) => file.endsWith('.entry'))
-  t.not(entries(first)[0], entries(second)[0], 'another store, another name')
+  t.not(entries(first)[0], entries(second)[0], 'file names differ between stores')
   for (const length of [40, 64]) {
     t.notOk(entries(first).includes(`${plainDigest(name).slice(0, length)}.entry`))
   }
@@ -188,8 +188,8 @@ t.test('names of files cannot be guessed from names of entries', async (t) => {
 const plainDigest = (name: string): string => createHash('sha256').update(name).digest('hex')
 
 /**
- * A store as PolyVeil 0.1 wrote it: no check value, files named by plain digests, the entry's name as
- * additional data. Written here with Node's own cipher.
+ * A store as PolyVeil 0.1 wrote it: it has no check value, its file names are plain digests, and the
+ * additional data are the names of entries. Node's own cipher writes it here.
  */
 function oldStore(path: string, passphrase: string, entries: Readonly<Record<string, Uint8Array>>): void {
   const salt = randomBytes(32)
@@ -206,7 +206,7 @@ function oldStore(path: string, passphrase: string, entries: Readonly<Record<str
   }
 }
 
-t.test('a store of PolyVeil 0.1 is taken over once its passphrase has shown to be right', async (t) => {
+t.test('a store of PolyVeil 0.1 is taken over once its passphrase has proved correct', async (t) => {
   const digest = 'ab'.repeat(32)
   const entries = {
     [`secret-key/${digest}`]: sealFrame('secretKey', digest, secret),
@@ -220,30 +220,30 @@ t.test('a store of PolyVeil 0.1 is taken over once its passphrase has shown to b
   await t.rejects(wrong().put(`secret-key/${digest}`, secret), refused)
   await t.rejects(wrong().add('another', secret), refused)
   await t.rejects(wrong().get(`secret-key/${digest}`), refused)
-  t.strictSame(contents(path), before, 'nothing is written, no check value either')
+  t.strictSame(contents(path), before, 'nothing is written, not even a check value')
 
   const store = directoryKeyStore(path, { passphrase: 'correct horse' })
+  t.strictSame(await store.add('another', Uint8Array.of(1)), Uint8Array.of(1), 'no old entry has this name')
   t.strictSame(
-    await store.add('another', Uint8Array.of(1)),
-    Uint8Array.of(1),
-    'another name than any entry has',
+    await store.names(),
+    ['another', `secret-key/${digest}`],
+    'the content of a secret key shows its name',
   )
-  t.strictSame(await store.names(), ['another', `secret-key/${digest}`], 'a secret key shows its name')
-  await t.rejects(wrong().put('another', secret), refused, 'the check value is there')
+  await t.rejects(wrong().put('another', secret), refused, 'the check value exists')
   for (const [name, bytes] of Object.entries(entries)) {
     t.equal(text(await store.get(name)), text(bytes), name)
   }
   const added = await store.add('key-sets/x/y', Uint8Array.of(2))
-  t.equal(text(added), text(entries['key-sets/x/y']), 'what is there stays')
+  t.equal(text(added), text(entries['key-sets/x/y']), 'add keeps an existing entry')
   t.strictSame(await store.names(), ['another', 'key-sets/x/y', `secret-key/${digest}`])
   const files = readdirSync(path).filter((file) => file.endsWith('.entry'))
   t.ok(
     files.every((file) => /^[0-9a-f]{64}\.entry$/.test(file)),
-    'no guessable name is left',
+    'no file has a guessable name',
   )
 })
 
-t.test('entries of PolyVeil 0.1 are overwritten and deleted under their old names, too', async (t) => {
+t.test('old entries of PolyVeil 0.1 can be overwritten and deleted', async (t) => {
   const path = t.testdir()
   oldStore(path, 'p', { a: secret, b: secret })
   const store = directoryKeyStore(path, { passphrase: 'p' })
@@ -255,7 +255,7 @@ t.test('entries of PolyVeil 0.1 are overwritten and deleted under their old name
   t.equal(readdirSync(path).filter((file) => file.endsWith('.entry')).length, 1)
 })
 
-t.test('entries that are links to files elsewhere are listed, too', async (t) => {
+t.test('entries that are links to files in other directories are listed, too', async (t) => {
   const directory = t.testdir({ store: {}, elsewhere: {} })
   const path = join(directory, 'store')
   await directoryKeyStore(path).put('a', secret)
@@ -267,7 +267,7 @@ t.test('entries that are links to files elsewhere are listed, too', async (t) =>
   t.strictSame(await directoryKeyStore(path).names(), ['a'])
 })
 
-t.test('a passphrase of another type makes no store', async (t) => {
+t.test('a passphrase of another type is refused, and no store is made', async (t) => {
   const path = join(t.testdir(), 'keys')
   for (const passphrase of [0, 5, {}]) {
     const options = { passphrase: passphrase as unknown as string }
@@ -284,15 +284,15 @@ t.test('an open store notices that its directory was deleted or replaced', async
     rmSync(path, { recursive: true })
     t.equal(await store.get('a'), undefined)
     t.strictSame(await store.names(), [])
-    t.strictSame(await store.add('b', Uint8Array.of(1)), Uint8Array.of(1), 'a new store')
+    t.strictSame(await store.add('b', Uint8Array.of(1)), Uint8Array.of(1), 'a new store is made')
     const reopened = directoryKeyStore(path, { passphrase })
-    t.strictSame(await reopened.names(), ['b'], 'which others can read')
+    t.strictSame(await reopened.names(), ['b'], 'other programs can read it')
 
     rmSync(path, { recursive: true })
     await directoryKeyStore(path, { passphrase: 'another' }).put('c', secret)
     const files = readdirSync(path).sort()
     await t.rejects(store.put('d', secret), { code: 'CONFIG_INVALID' })
-    t.strictSame(readdirSync(path).sort(), files, 'nothing is written to the store of another')
+    t.strictSame(readdirSync(path).sort(), files, 'nothing is written to the store of another program')
   }
 })
 
@@ -341,7 +341,7 @@ t.test('an entry is taken back when its store is deleted while it is written', a
   t.equal(files.size, 0, 'no entry is left that nobody can read')
 })
 
-t.test('an entry is not written where its store has just been deleted', async (t) => {
+t.test('writing an entry does not recreate a deleted store', async (t) => {
   const path = join(t.testdir({}), 'keys')
   await makeDirectory(path)
   rmSync(path, { recursive: true })
@@ -349,7 +349,7 @@ t.test('an entry is not written where its store has just been deleted', async (t
   await t.rejects(replaceFile(path, 'a.entry', secret), { code: 'ENOENT' })
 })
 
-t.test('a damaged check value is told from a wrong passphrase', async (t) => {
+t.test('the error distinguishes a damaged check value from a wrong passphrase', async (t) => {
   const path = t.testdir()
   const open = (passphrase: string) => directoryKeyStore(path, { passphrase })
   await open('correct horse').put('a', secret)
@@ -366,7 +366,7 @@ t.test('a damaged check value is told from a wrong passphrase', async (t) => {
   await t.rejects(open('wrong').get('a'), { message: /passphrase of the key store is wrong/ })
 })
 
-t.test('a new store takes no key file that it has not made', async (t) => {
+t.test('a new store refuses a key file that it did not make', async (t) => {
   const path = t.testdir({ 'store.key': 'x'.repeat(32) })
   await t.rejects(directoryKeyStore(path).put('a', secret), {
     code: 'CONFIG_INVALID',
@@ -379,7 +379,7 @@ t.test('a new store takes no key file that it has not made', async (t) => {
   })
 })
 
-t.test('a file system without hard links is named', async (t) => {
+t.test('the error names a file system without hard links', async (t) => {
   const refused = (syscall: string) => Object.assign(new Error('refused'), { code: 'EPERM', syscall })
   t.match(fileTrouble(refused('link')), /without hard links, such as FAT/)
   t.match(fileTrouble(refused('open')), /may not be used by this user/)

@@ -30,7 +30,7 @@ async function upload(intercept: Handler) {
   return { server, sent, result, received: Buffer.concat(server.keySets.get(result.id)!.received) }
 }
 
-t.test('parts have the size asked for, whatever the chunks', async (t) => {
+t.test('parts have the requested size, whatever the sizes of chunks', async (t) => {
   for (const size of [1, 3, 7, 100]) {
     const bytes: Uint8Array[] = [Uint8Array.of(1, 2, 3, 4, 5), Uint8Array.of(), Uint8Array.of(6, 7)]
     const source = (async function* () {
@@ -44,14 +44,14 @@ t.test('parts have the size asked for, whatever the chunks', async (t) => {
   }
 })
 
-t.test('a key set arrives whole, in parts of 8 MiB', async (t) => {
+t.test('a key set arrives complete, in parts of 8 MiB', async (t) => {
   const { received, sent, result } = await upload(() => undefined)
   t.ok(received.equals(expected))
   t.strictSame(sent, [PART, 2 * PART, BYTES])
   t.strictSame(result, { id: 'key-set-0', expires: '2099-01-01T00:00:00.000Z' })
 })
 
-t.test('a part that broke off goes on where the server stands', async (t) => {
+t.test('an upload resumes a part that broke off', async (t) => {
   const broken = new Set(['0', String(2 * PART)])
   const server = await upload(({ method, headers }) => {
     if (method === 'PUT' && broken.delete(headers['upload-offset'])) throw new TypeError('connection reset')
@@ -61,7 +61,7 @@ t.test('a part that broke off goes on where the server stands', async (t) => {
   t.equal(broken.size, 0, 'both parts broke off once')
 })
 
-t.test('half of a part got through, or all of it and the answer was lost', async (t) => {
+t.test('an upload resumes after half of a part arrived, and after its answer was lost', async (t) => {
   for (const kept of [1000, PART]) {
     let once = true
     const server = new FakeServer()
@@ -76,7 +76,7 @@ t.test('half of a part got through, or all of it and the answer was lost', async
   }
 })
 
-t.test('the server names another offset', async (t) => {
+t.test('an upload continues at the offset that the server names', async (t) => {
   const server = new FakeServer()
   let once = true
   server.intercept = ({ method, body }) => {
@@ -89,7 +89,7 @@ t.test('the server names another offset', async (t) => {
   t.ok(Buffer.concat(server.keySets.get('key-set-0')!.received).equals(expected))
 })
 
-t.test('a server that has lost earlier parts, or never gets on, ends the upload', async (t) => {
+t.test('an upload ends if the server loses earlier parts or makes no progress', async (t) => {
   await t.rejects(
     upload(({ method, headers }) => {
       if (method !== 'PUT' || headers['upload-offset'] === '0') return undefined
@@ -109,7 +109,7 @@ t.test('a server that has lost earlier parts, or never gets on, ends the upload'
   t.equal(puts, 5)
 })
 
-t.test('an id that no server gives is refused before it gets into a header', async (t) => {
+t.test('an invalid id of a key set is refused before it is used in a header', async (t) => {
   for (const id of ['a\r\nx: y', 'ä', '', 'x'.repeat(129)]) {
     const refused = upload(({ method }) =>
       method === 'POST' ? Response.json({ id, expires: '2099-01-01T00:00:00.000Z' }) : undefined,
@@ -118,7 +118,7 @@ t.test('an id that no server gives is refused before it gets into a header', asy
   }
 })
 
-t.test('errors that resuming does not help are told as they are', async (t) => {
+t.test('errors that a retry cannot remedy are passed on', async (t) => {
   await t.rejects(
     upload(({ method }) => {
       if (method === 'PUT') throw new PolyVeilError('KEYS_EXPIRED', 'gone')

@@ -11,28 +11,28 @@ import { type ClassifyOptions, classifyMany, type OpenModel } from '../../src/cl
 import type { Image, PreprocessedImage } from '../../src/preprocessing/index.ts'
 import { circuit, FakeServer, LABELS, manifest, ORIGIN } from './fake-server.ts'
 
-// What becomes of each of many images: without encryption, by steps that write down what they are called for;
-// two images share an inference. test/client/batch.test.ts has the same with a real service.
+// Outcomes of each of many images, without encryption: the steps record their calls, and two images share an
+// inference. test/client/batch.test.ts tests the same with a real service.
 
 const MODEL = 'toy model'
 const SIZE = { width: 3, height: 5 }
 
-/** A grey picture of one value. */
+/** A grey picture of a single value. */
 const plain = (value: number): Image => ({ ...SIZE, channels: 1, data: new Uint8Array(15).fill(value) })
 const UNREADABLE: Image = { ...SIZE, channels: 1, data: new Uint8Array(14) }
-/** A tensor that no circuit needs to take. */
+/** A tensor beyond the bound that every circuit accepts. */
 const WILD: PreprocessedImage = { shape: [1, 5, 3], tensor: new Float64Array(15).fill(7) }
 
 interface Faults {
-  /** Inferences that fail, from 0 on. */
+  /** Indices of inferences that fail. */
   readonly infer?: Readonly<Record<number, Error>>
-  /** Answers that are no honest result, from 0 on. */
+  /** Indices of answers that are not honest. */
   readonly decrypt?: readonly number[]
 }
 
-/** Steps of a client whose logits are the first values of its images. */
+/** Client steps whose logits are the first values of the images. */
 class Steps implements OpenModel {
-  /** What was called, in order: `encrypt 1 3` are two images with these first values. */
+  /** The calls in order: `encrypt 1 3` encrypts two images whose first values are 1 and 3. */
   readonly calls: string[] = []
   readonly #faults: Faults
   readonly #sent: number[][] = []
@@ -83,7 +83,7 @@ const found = (results: Awaited<ReturnType<typeof settledBy>>): (number | string
 // (value / 255 - 0.5) / 0.25
 const [BLACK, WHITE] = [-2, 2]
 
-t.test('images that cannot be read are left out, and the others fill the batches', async (t) => {
+t.test('unreadable images are left out, and the others fill the batches', async (t) => {
   const steps = new Steps()
   const images = [plain(0), UNREADABLE, plain(255), WILD, plain(255)]
   const progress: ClientProgress[] = []
@@ -102,7 +102,7 @@ t.test('images that cannot be read are left out, and the others fill the batches
   t.strictSame(await settledBy(new Steps(), []), [])
 })
 
-t.test('a batch on which the network diverges costs the others nothing, and nothing shows it', async (t) => {
+t.test('a batch on which the network diverges affects neither other batches nor the calls', async (t) => {
   const images = [plain(0), plain(255), plain(255), plain(0), plain(0)]
   const good = new Steps()
   await settledBy(good, images)
@@ -110,10 +110,10 @@ t.test('a batch on which the network diverges costs the others nothing, and noth
   const results = await settledBy(bad, images)
   const code = 'TENSOR_OUT_OF_RANGE'
   t.strictSame(found(results), [code, code, WHITE, BLACK, BLACK])
-  t.strictSame(bad.calls, good.calls, 'the same calls in the same order')
+  t.strictSame(bad.calls, good.calls, 'the calls and their order are the same')
   t.ok(
     bad.calls.lastIndexOf('infer 2') < bad.calls.indexOf('decrypt 0'),
-    'all is sent before any is decrypted',
+    'all queries are sent before any answer is decrypted',
   )
   t.match(results.slice(0, 2), [
     { reason: { message: /This picture has 0\.00$/, facts: { batch: 2, brightness: 0 } } },
@@ -121,7 +121,7 @@ t.test('a batch on which the network diverges costs the others nothing, and noth
   ])
 })
 
-t.test('an inference that fails ends the sending; answers that are there are kept', async (t) => {
+t.test('a failed inference ends the sending; earlier answers are kept', async (t) => {
   const fault = new PolyVeilError('WORKER_LOST', 'gone')
   const images = [plain(0), plain(255), plain(255), plain(255), plain(0)]
   const steps = new Steps({ infer: { 1: fault } })
@@ -133,14 +133,14 @@ t.test('an inference that fails ends the sending; answers that are there are kep
   await t.rejects(settledBy(new Steps({ infer: { 1: bug } }), images), bug)
 })
 
-t.test('an abort rejects all', async (t) => {
+t.test('an abort rejects the call', async (t) => {
   const controller = new AbortController()
   controller.abort(new Error('enough'))
   const { signal } = controller
   await t.rejects(settledBy(new Steps(), [plain(0), UNREADABLE], { signal }), { message: 'enough' })
 })
 
-t.test('where all are required, an image that cannot be read is named before anything is sent', async (t) => {
+t.test('classifyMany with `all` names an unreadable image before anything is sent', async (t) => {
   const steps = new Steps()
   const all = (images: readonly ImageInput[]) => classifyMany(async () => steps, images, {}, 'all')
   await t.rejects(all([plain(0), UNREADABLE]), {
@@ -161,14 +161,14 @@ t.test('pictures are inverted on request; tensors cannot be', async (t) => {
 })
 
 t.test(
-  'a picture is taken whatever its preprocessing yields; a tensor only where every circuit takes it',
+  'pictures are accepted whatever their preprocessing yields; tensors only if every circuit accepts them',
   async (t) => {
     const server = new FakeServer()
     const preprocessing = { ...circuit.input.preprocessing!, std: [0.05] }
     server.manifest = manifestOf({ ...circuit, input: { ...circuit.input, preprocessing, bound: 10 } })
     using polyveil = await connect(ORIGIN, { keys: memoryKeyStore(), fetch: server.fetch })
     server.intercept = ({ path }) => {
-      // The fake server answers for its own manifest alone; that the query was sent is what counts.
+      // The fake server answers only for its own manifest. The test checks that the query was sent.
       if (path.endsWith('/infer')) throw new PolyVeilError('FORBIDDEN', 'sent')
       return undefined
     }
@@ -179,7 +179,7 @@ t.test(
   },
 )
 
-t.test('labels are the model’s', async (t) => {
+t.test('classes have the labels of the model', async (t) => {
   const [result] = await settledBy(new Steps(), [plain(255)])
   t.match(result, { status: 'fulfilled', value: [{ label: LABELS[0], index: 0, logit: WHITE }] })
 })

@@ -3,7 +3,7 @@ import { connect, imageTensor, memoryKeyStore, type PolyVeil, PolyVeilError } fr
 import type { ImageInput } from '../../src/client/local/image-argument.ts'
 import { FakeServer, manifest, ORIGIN } from './fake-server.ts'
 
-// What programs without types, or with a cast, give by mistake: each has a sentence that says what to give.
+// Arguments of wrong types, from programs without types or with a cast. Each error says what to pass instead.
 
 const MODEL = 'toy model'
 const given = (input: unknown) => imageTensor(input as ImageInput, manifest.input)
@@ -18,7 +18,7 @@ async function told(
   await t.rejects(call(), { name: 'PolyVeilError', code, message, remedy }, String(message))
 }
 
-t.test('what is no image', async (t) => {
+t.test('arguments that are not images are refused', async (t) => {
   const path = /path or an address is no image/
   await told(t, () => given('photo.png'), path, /readFile/)
   await told(t, () => given(new URL('file:///photo.png')), path, /readFile/)
@@ -31,7 +31,7 @@ t.test('what is no image', async (t) => {
   await told(t, () => given(new Uint8ClampedArray(60)), /alone has no shape/, /width, height, channels/)
 })
 
-t.test('decoded images', async (t) => {
+t.test('decoded images are checked', async (t) => {
   const pixels = { width: 3, height: 5, channels: 1, data: Uint8Array.from({ length: 15 }, (_, i) => 17 * i) }
   const { tensor } = await given(pixels)
   t.equal(tensor[2], (34 / 255 - 0.5) / 0.25)
@@ -46,21 +46,21 @@ t.test('decoded images', async (t) => {
   await told(t, () => given({ ...pixels, data: [...pixels.data] }), /bytes of 0 to 255.*Array/, /tensor/)
   const rgba = Uint8ClampedArray.from({ length: 60 }, (_, i) => (i % 4 === 3 ? 255 : 17 * (i >> 2)))
   const canvas = await imageTensor({ width: 3, height: 5, data: rgba }, manifest.input)
-  t.strictSame(canvas.tensor, tensor, 'pixels of a canvas')
+  t.strictSame(canvas.tensor, tensor, 'pixels of a canvas are accepted')
 })
 
-t.test('bytes in an ArrayBuffer or a DataView are those of a file', async (t) => {
+t.test('bytes in an ArrayBuffer or a DataView are read as an image file', async (t) => {
   for (const bytes of [new ArrayBuffer(8), new DataView(new ArrayBuffer(8))]) {
     await t.rejects(given(bytes), { code: 'IMAGE_UNREADABLE' })
   }
 })
 
-t.test('tensors', async (t) => {
+t.test('tensors are checked', async (t) => {
   const values = Float64Array.from({ length: 15 }, (_, i) => i / 8)
   const tensor = { shape: [1, 5, 3] as const, tensor: values }
   t.strictSame((await given(tensor)).tensor, values)
   const single = await imageTensor({ shape: [1, 5, 3], tensor: Float32Array.from(values) }, manifest.input)
-  t.strictSame(single.tensor, values, 'single precision is taken')
+  t.strictSame(single.tensor, values, 'single precision is accepted')
   await told(
     t,
     () => given({ ...tensor, shape: [5, 3, 1] }),
@@ -90,7 +90,7 @@ t.test('tensors', async (t) => {
   await told(t, () => given({ ...tensor, tensor: values.map((v) => v - 9) }), /up to 6 is taken/, /./, range)
 })
 
-t.test('connections and calls', async (t) => {
+t.test('arguments of connections and calls are checked', async (t) => {
   const server = new FakeServer()
   const connecting = (options: unknown) => connect(ORIGIN, options as never)
   for (const options of [undefined, {}, { keys: null }, { keys: {} }]) {
@@ -115,15 +115,15 @@ t.test('connections and calls', async (t) => {
   await promise
   t.notOk(
     server.seen.some(({ path }) => path.startsWith('v2/keys')),
-    'none of it cost an upload',
+    'no call uploaded anything',
   )
 })
 
-t.test('an ArrayBuffer is taken for a frame', async (t) => {
+t.test('a frame may be an ArrayBuffer', async (t) => {
   const server = new FakeServer()
   using polyveil = await connect(ORIGIN, { keys: memoryKeyStore(), fetch: server.fetch })
   const wrong = await polyveil
     .decrypt(MODEL, new ArrayBuffer(10) as never)
     .catch((error: PolyVeilError) => error)
-  t.ok(wrong instanceof PolyVeilError && wrong.code !== 'CONFIG_INVALID', 'its bytes were looked at')
+  t.ok(wrong instanceof PolyVeilError && wrong.code !== 'CONFIG_INVALID', 'the bytes of the buffer were read')
 })

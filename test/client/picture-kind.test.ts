@@ -7,7 +7,7 @@ import { type Image, type Preprocessing, preprocess } from '../../src/preprocess
 const colour: Preprocessing = architecture('lowres').preprocessing
 const grey = (mean: number): Preprocessing => ({ ...colour, channels: 'grey', mean: [mean], std: [0.3] })
 
-t.test('the brightness of a picture is found again in its tensor', async (t) => {
+t.test('the brightness of a picture can be computed from its tensor', async (t) => {
   const picture: Image = { width: 2, height: 1, channels: 3, data: Uint8Array.of(255, 0, 51, 255, 0, 51) }
   t.ok(Math.abs(brightness(preprocess(picture, colour), colour) - 0.4) < 1e-12)
   const luma = (0.299 * 255 + 0.114 * 51) / 255
@@ -16,7 +16,7 @@ t.test('the brightness of a picture is found again in its tensor', async (t) => 
   t.ok(Math.abs(brightness(inverted, colour) - 0.6) < 1e-12)
 })
 
-t.test('what a network expects follows from its preprocessing', async (t) => {
+t.test('the expected kind of picture follows from the preprocessing', async (t) => {
   for (const { config } of bundledNetworks()) {
     t.match(
       expectedPictures(config.preprocessing),
@@ -30,11 +30,11 @@ t.test('what a network expects follows from its preprocessing', async (t) => {
   for (const name of ['cpolynext-t', 'lowres'] as const) {
     const text = expectedPictures(architecture(name).preprocessing)
     t.match(text, /colour pictures \(mean brightness 0\.4\d/)
-    t.notMatch(text, 'invert', 'photographs are neither')
+    t.notMatch(text, 'invert', 'photographs are not inverted')
   }
 })
 
-t.test('the error of a dishonest answer names the picture first', async (t) => {
+t.test('the error of a dishonest answer starts with the picture', async (t) => {
   const cause = new PolyVeilError('TENSOR_OUT_OF_RANGE', 'The decrypted answer is no honest result', {
     batch: 4,
   })
@@ -44,6 +44,10 @@ t.test('the error of a dishonest answer names the picture first', async (t) => {
     error.message,
     /^The network does not handle one of these pictures, .* no honest result\. The network expects/,
   )
-  t.match(notHandled(cause, null, 1).message, /is no honest result$/, 'nothing is known of the pictures')
+  t.match(
+    notHandled(cause, null, 1).message,
+    /is no honest result$/,
+    'without preprocessing nothing is known of the pictures',
+  )
   t.match(notHandled(cause, grey(0.13), 1).message, /^The network does not handle this picture, /)
 })

@@ -8,10 +8,11 @@ import { parameters } from '../circuit/circuits.ts'
 import { harness, patterned } from '../server/support.ts'
 import { limitedTo, page, proxy } from './proxies.ts'
 
-// The client behind proxies that are none of ours: they answer in the service's place, or close connections.
-// Proxies and service have real ports here, since what matters is how bodies and answers cross.
+// The client behind proxies that PolyVeil does not control: they answer instead of the service, or close
+// connections. Proxies and service have real ports here, because the order in which bodies and answers arrive
+// matters.
 
-/** Enough for several parts of 8 MiB. */
+/** The size of several parts of 8 MiB. */
 const galoisElements = Array.from({ length: 40 }, (_, k) => 2 * k + 3)
 const BYTES = keySetBytes(parameters, galoisElements)
 const keySet = { parametersDigest: parameters.digest, bytes: BYTES, galoisElements }
@@ -21,7 +22,7 @@ async function* chunks(): AsyncGenerator<Uint8Array> {
   for (let offset = 0; offset < BYTES; offset += 1_000_003) yield content.subarray(offset, offset + 1_000_003)
 }
 
-/** The service on a port, whose engine finds the announced keys in every set. */
+/** A service on a port. Its engine finds the announced keys in every key set. */
 async function service(t: Test) {
   const h = await harness(t)
   h.engine.checks.push({ galoisElements, digest: 'd'.repeat(64) })
@@ -38,7 +39,7 @@ async function upload(t: Test, url: string) {
   return { id, sent, seconds }
 }
 
-t.test('a proxy that answers 413 above a megabyte: parts become small enough', async (t) => {
+t.test('uploads use smaller parts behind a proxy that answers 413 above a megabyte', async (t) => {
   t.ok(BYTES > 16 * 2 ** 20, `${BYTES} bytes are several parts`)
   const { url, keys } = await service(t)
   const between = await proxy(t, url, limitedTo(1e6))
@@ -48,23 +49,20 @@ t.test('a proxy that answers 413 above a megabyte: parts become small enough', a
   t.strictSame(
     sent,
     [...sent].sort((a, b) => a - b),
-    'progress goes forward',
+    'progress never goes backwards',
   )
   t.equal(sent.at(-1), BYTES)
 })
 
-t.test(
-  'a proxy that closes the connection after 5 MiB: the upload goes on where the server stands',
-  async (t) => {
-    const { url, keys } = await service(t)
-    const between = await proxy(t, url, () => false, 5 * 2 ** 20)
-    const { id } = await upload(t, between.url)
-    t.match(keys.get(id), { uploadOffset: BYTES, bytes: BYTES, digest: 'd'.repeat(64) })
-    t.equal(between.bodies.filter((bytes) => bytes > 5 * 2 ** 20).length, 1, 'the limit is found once')
-  },
-)
+t.test('an upload resumes behind a proxy that closes the connection after 5 MiB', async (t) => {
+  const { url, keys } = await service(t)
+  const between = await proxy(t, url, () => false, 5 * 2 ** 20)
+  const { id } = await upload(t, between.url)
+  t.match(keys.get(id), { uploadOffset: BYTES, bytes: BYTES, digest: 'd'.repeat(64) })
+  t.equal(between.bodies.filter((bytes) => bytes > 5 * 2 ** 20).length, 1, 'the limit is found once')
+})
 
-t.test('a proxy that takes not even the smallest part is named, and what to set', async (t) => {
+t.test('the error names a proxy that refuses the smallest part, and its setting', async (t) => {
   const { url } = await service(t)
   const between = await proxy(t, url, limitedTo(100_000))
   await t.rejects(upload(t, between.url), {
@@ -75,7 +73,7 @@ t.test('a proxy that takes not even the smallest part is named, and what to set'
   })
 })
 
-t.test('a query cannot be cut: its size is told, and what the proxy has to take', async (t) => {
+t.test('the error of a refused query states its size and the setting of the proxy', async (t) => {
   const { url } = await service(t)
   const query = inferenceRequest({
     inference: 'a',
@@ -87,9 +85,9 @@ t.test('a query cannot be cut: its size is told, and what the proxy has to take'
   })
   const limited = await proxy(t, url, limitedTo(1e6))
   const refused = new Transport(limited.url).send(query)
-  // The connection may be closed before the answer has been read; then its size is told all the same.
+  // The connection may close before the client has read the answer. The error states the size in both cases.
   await t.rejects(refused, { message: /\b209\d{5} bytes/, remedy: /client_max_body_size/ })
-  // The small model's service would refuse so much at once; this one reads whatever comes.
+  // The service of the small model would refuse this size at once; this proxy reads the whole body.
   const reading = await proxy(t, url, (request) => request.resume() !== undefined)
   const closing = await proxy(t, reading.url, () => false, 5 * 2 ** 20)
   await t.rejects(new Transport(closing.url).send(query), {
@@ -100,7 +98,7 @@ t.test('a query cannot be cut: its size is told, and what the proxy has to take'
   })
 })
 
-t.test('pages of proxies are not taken for answers of the service', async (t) => {
+t.test('pages of proxies are recognised as such', async (t) => {
   const { url } = await service(t)
   const answering = async (status: number) => {
     const between = await proxy(t, url, (_request, response) => {
@@ -133,7 +131,7 @@ t.test('pages of proxies are not taken for answers of the service', async (t) =>
   })
 })
 
-t.test('a long page is a page, too', async (t) => {
+t.test('a long page of a proxy is recognised, too', async (t) => {
   const { url } = await service(t)
   const between = await proxy(t, url, (_request, response) => {
     response.writeHead(502, { 'content-type': 'text/html', 'retry-after': '0' }).end('<html>'.repeat(50_000))

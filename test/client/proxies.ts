@@ -2,20 +2,21 @@ import { createServer, request as forward, type IncomingMessage, type ServerResp
 import type { AddressInfo } from 'node:net'
 import type { Test } from 'tap'
 
-/** A small reverse proxy in front of a service, as people put one there. */
+/** A small reverse proxy in front of a service. */
 export interface Proxy {
   readonly url: string
-  /** Bodies that were let through or not: the bytes that each announced. */
+  /** The announced sizes of all bodies, including refused ones. */
   readonly bodies: number[]
 }
 
 export type Refusal = (request: IncomingMessage, response: ServerResponse) => boolean
 
 /**
- * Starts a proxy, until the test's end.
+ * Starts a proxy until the end of the test.
  *
- * @param refuse answers a request in the service's place, or does not
- * @param mostBytes of a body, before the connection is closed on both sides without an answer
+ *
+ * @param refuse answers a request instead of the service, and returns true; or returns false
+ * @param mostBytes bytes of a body after which the proxy closes both connections without an answer
  */
 export async function proxy(
   t: Test,
@@ -51,7 +52,7 @@ export async function proxy(
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, bodies }
 }
 
-/** What nginx does above `client_max_body_size`: it answers before it has read the body. */
+/** Imitates nginx above `client_max_body_size`: it answers before it has read the body. */
 export const limitedTo =
   (mostBytes: number): Refusal =>
   ({ headers }, response) => {
@@ -60,7 +61,7 @@ export const limitedTo =
     return true
   }
 
-/** A page as proxies have them. */
+/** An HTML page as proxies send it. */
 export function page(response: ServerResponse, status: number, title: string): void {
   response.writeHead(status, { 'content-type': 'text/html', server: 'nginx/1.22.1', connection: 'close' })
   response.end(`<html><head><title>${status} ${title}</title></head><body>${title}</body></html>`)

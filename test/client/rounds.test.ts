@@ -10,7 +10,9 @@ import { circuit, image, largestError, MODEL, manifest, sizes, started } from '.
 
 const { parameters } = circuit
 
-/** One request as someone on the line sees it: everything but ids and the values of encrypted bytes. */
+/**
+ * A request as an observer of the network sees it: everything except ids and the values of encrypted bytes.
+ */
 interface Seen {
   readonly method: string
   readonly path: string
@@ -20,7 +22,7 @@ interface Seen {
 
 type Alter = (path: string, response: Response) => Response | Promise<Response>
 
-/** A client of a real server, with somebody in between who records all and may alter answers. */
+/** A client of a real server. All requests are recorded, and `alter` may change the answers. */
 async function connected(t: Test, alter: Alter = (_, response) => response, overrides = {}, limits = {}) {
   const server = await started(t, overrides)
   const seen: Seen[] = []
@@ -43,7 +45,7 @@ async function connected(t: Test, alter: Alter = (_, response) => response, over
   return { server, seen, line, polyveil }
 }
 
-/** Whether an answer holds a masked tensor, or the logits. */
+/** Whether an answer has a masked tensor or logits. */
 const hasTensor = ({ headers }: Response): boolean => headers.has('inference-header-content-length')
 
 /** The parts of a binary answer. */
@@ -75,7 +77,7 @@ function noise(round: number): Uint8Array {
   return encodeTensor(parameters, spec, pairs)
 }
 
-/** Somebody who puts noise in place of masked tensors. */
+/** Replaces masked tensors by noise. */
 const garbling: Alter = async (_, response) => {
   if (!hasTensor(response)) return response
   const { json, frame } = await partsOf(response)
@@ -117,112 +119,103 @@ t.test('an image is classified in two rounds', async (t) => {
   t.ok(refresh.every(({ bytesTotal }) => bytesTotal === total))
 })
 
-t.test(
-  'noise in place of masked tensors gets answers of the very same shapes, in the same order',
-  async (t) => {
-    const traffic = async (alter?: Alter) => {
-      const { polyveil, seen, line } = await connected(t, alter)
-      const outcome = await polyveil.classify(MODEL, image).then(
-        () => 'a label',
-        ({ code }) => code,
-      )
-      line.alter = (_, response) => response
-      await polyveil.classify(MODEL, image)
-      return { outcome, seen }
-    }
-    const good = await traffic()
-    const garbage = await traffic(garbling)
-    t.equal(good.outcome, 'a label')
-    t.equal(garbage.outcome, 'TENSOR_OUT_OF_RANGE')
-    t.equal(good.seen.length, 4 + 2 * 4)
-    t.strictSame(
-      garbage.seen.map((each) => ({ ...each, headers: { ...each.headers, host: '' } })),
-      good.seen.map((each) => ({ ...each, headers: { ...each.headers, host: '' } })),
+t.test('replies to noise have the same shapes and order as replies to masked tensors', async (t) => {
+  const traffic = async (alter?: Alter) => {
+    const { polyveil, seen, line } = await connected(t, alter)
+    const outcome = await polyveil.classify(MODEL, image).then(
+      () => 'a label',
+      ({ code }) => code,
     )
-  },
-)
+    line.alter = (_, response) => response
+    await polyveil.classify(MODEL, image)
+    return { outcome, seen }
+  }
+  const good = await traffic()
+  const garbage = await traffic(garbling)
+  t.equal(good.outcome, 'a label')
+  t.equal(garbage.outcome, 'TENSOR_OUT_OF_RANGE')
+  t.equal(good.seen.length, 4 + 2 * 4)
+  t.strictSame(
+    garbage.seen.map((each) => ({ ...each, headers: { ...each.headers, host: '' } })),
+    good.seen.map((each) => ({ ...each, headers: { ...each.headers, host: '' } })),
+  )
+})
 
-t.test(
-  'a server that asks for other rounds than its manifest has, or sends other bytes, is refused',
-  async (t) => {
-    const { polyveil, line, seen } = await connected(t)
-    await polyveil.keys(MODEL)
-    const cases: [string, string, (said: Awaited<ReturnType<typeof partsOf>>) => Response | undefined][] = [
-      [
-        'one round too many',
-        'TENSOR_MALFORMED',
-        ({ json, frame }) =>
-          json.parameters
-            ? undefined
-            : binary(
-                {
-                  ...json,
-                  parameters: { state: 'refresh', round: 2, rounds: 3 },
-                  outputs: [{ ...json.outputs[0], name: 'refresh' }],
-                },
-                frame,
-              ),
-      ],
-      [
-        'the same round again',
-        'TENSOR_MALFORMED',
-        ({ json, frame }) =>
-          binary({ ...json, parameters: json.parameters && { ...json.parameters, round: 0 } }, frame),
-      ],
-      [
-        'more rounds in all',
-        'TENSOR_MALFORMED',
-        ({ json, frame }) =>
-          binary({ ...json, parameters: json.parameters && { ...json.parameters, rounds: 3 } }, frame),
-      ],
-      [
-        'an end before the last round',
-        'TENSOR_MALFORMED',
-        ({ json, frame }) =>
-          binary(
-            { ...json, parameters: undefined, outputs: [{ ...json.outputs[0], name: 'logits' }] },
-            frame,
-          ),
-      ],
-      [
-        'a larger frame',
-        'TENSOR_MALFORMED',
-        ({ json, frame }) => {
-          const longer = Buffer.concat([frame, Buffer.alloc(16)])
-          return binary(
-            {
-              ...json,
-              outputs: [{ ...json.outputs[0], parameters: { binary_data_size: longer.length } }],
-            },
-            longer,
-          )
-        },
-      ],
-      ['far too large a reply', 'TOO_LARGE', ({ json }) => binary(json, new Uint8Array(3e6))],
-      [
-        'noise without a form',
-        'TENSOR_MALFORMED',
-        ({ json, frame }) => binary(json, randomBytes(frame.length)),
-      ],
-    ]
-    for (const [name, code, change] of cases) {
-      line.alter = async (_, response) => {
-        if (!hasTensor(response)) return response
-        const said = await partsOf(response)
-        return change(said) ?? binary(said.json, said.frame)
-      }
-      await t.rejects(
-        polyveil.infer(MODEL, await polyveil.encrypt(MODEL, image)).then((a) => polyveil.decrypt(MODEL, a)),
-        { code },
-        name,
-      )
+t.test('rounds that are not in the manifest, and malformed frames, are refused', async (t) => {
+  const { polyveil, line, seen } = await connected(t)
+  await polyveil.keys(MODEL)
+  const cases: [string, string, (said: Awaited<ReturnType<typeof partsOf>>) => Response | undefined][] = [
+    [
+      'one round too many',
+      'TENSOR_MALFORMED',
+      ({ json, frame }) =>
+        json.parameters
+          ? undefined
+          : binary(
+              {
+                ...json,
+                parameters: { state: 'refresh', round: 2, rounds: 3 },
+                outputs: [{ ...json.outputs[0], name: 'refresh' }],
+              },
+              frame,
+            ),
+    ],
+    [
+      'the same round again',
+      'TENSOR_MALFORMED',
+      ({ json, frame }) =>
+        binary({ ...json, parameters: json.parameters && { ...json.parameters, round: 0 } }, frame),
+    ],
+    [
+      'more rounds in all',
+      'TENSOR_MALFORMED',
+      ({ json, frame }) =>
+        binary({ ...json, parameters: json.parameters && { ...json.parameters, rounds: 3 } }, frame),
+    ],
+    [
+      'an end before the last round',
+      'TENSOR_MALFORMED',
+      ({ json, frame }) =>
+        binary({ ...json, parameters: undefined, outputs: [{ ...json.outputs[0], name: 'logits' }] }, frame),
+    ],
+    [
+      'a larger frame',
+      'TENSOR_MALFORMED',
+      ({ json, frame }) => {
+        const longer = Buffer.concat([frame, Buffer.alloc(16)])
+        return binary(
+          {
+            ...json,
+            outputs: [{ ...json.outputs[0], parameters: { binary_data_size: longer.length } }],
+          },
+          longer,
+        )
+      },
+    ],
+    ['far too large a reply', 'TOO_LARGE', ({ json }) => binary(json, new Uint8Array(3e6))],
+    [
+      'noise without a form',
+      'TENSOR_MALFORMED',
+      ({ json, frame }) => binary(json, randomBytes(frame.length)),
+    ],
+  ]
+  for (const [name, code, change] of cases) {
+    line.alter = async (_, response) => {
+      if (!hasTensor(response)) return response
+      const said = await partsOf(response)
+      return change(said) ?? binary(said.json, said.frame)
     }
-    const told = seen.filter(({ method, path }) => method === 'DELETE' && path === '/v2/inferences/ID')
-    t.equal(told.length, cases.length, 'the server is told each time, and does not wait')
-  },
-)
+    await t.rejects(
+      polyveil.infer(MODEL, await polyveil.encrypt(MODEL, image)).then((a) => polyveil.decrypt(MODEL, a)),
+      { code },
+      name,
+    )
+  }
+  const told = seen.filter(({ method, path }) => method === 'DELETE' && path === '/v2/inferences/ID')
+  t.equal(told.length, cases.length, 'each inference is cancelled at the server')
+})
 
-t.test('a line that breaks in a round: the same request again, and no other effect', async (t) => {
+t.test('a request that breaks off in a round is repeated, and the result is the same', async (t) => {
   const { polyveil, line, seen } = await connected(t)
   let broken = 0
   const tries = new Map<string, number>()
@@ -231,7 +224,7 @@ t.test('a line that breaks in a round: the same request again, and no other effe
     broken++
     const times = (tries.get(path) ?? 0) + 1
     tries.set(path, times)
-    // Both requests for round 1 have that path: its tensor is fetched, and it is answered.
+    // Two requests for round 1 have that path: one fetches the tensor, the other replies.
     if (times % 2 === 0) return response
     await response.arrayBuffer()
     throw new TypeError('the connection was reset')
@@ -243,7 +236,7 @@ t.test('a line that breaks in a round: the same request again, and no other effe
   t.equal(seen.filter(({ path }) => path.includes('/rounds/')).length, 6)
 })
 
-t.test('many inferences, one after the other: nothing gets lost between threads and requests', async (t) => {
+t.test('thirty inferences in sequence make four requests each', async (t) => {
   const { polyveil, seen } = await connected(t)
   await polyveil.keys(MODEL)
   const before = seen.length
@@ -251,7 +244,7 @@ t.test('many inferences, one after the other: nothing gets lost between threads 
   t.equal(seen.length, before + 30 * 4)
 })
 
-t.test('who aborts ends the inference at the server', async (t) => {
+t.test('aborting a call cancels its inference at the server', async (t) => {
   const { polyveil, line, server } = await connected(t)
   const stop = new AbortController()
   let id = ''
@@ -269,7 +262,7 @@ t.test('who aborts ends the inference at the server', async (t) => {
   t.equal((await polyveil.classify(MODEL, image)).length, 3)
 })
 
-t.test('an inference ends when its time is over, however often the server answers', async (t) => {
+t.test('an inference ends at its time limit, even if the server answers every request', async (t) => {
   const { polyveil, line, server } = await connected(t, undefined, {}, { maxInferenceSeconds: 1 })
   await polyveil.keys(MODEL)
   let id = ''
@@ -289,7 +282,7 @@ t.test('an inference ends when its time is over, however often the server answer
   t.match(state, { state: 'cancelled' })
 })
 
-t.test('a server that forgot the inference says so, and the client can start again', async (t) => {
+t.test('a client can start again after a server forgot its inference', async (t) => {
   const { polyveil, line, server } = await connected(t)
   line.alter = async (path, response) => {
     if (!path.endsWith('/infer')) return response
@@ -302,7 +295,7 @@ t.test('a server that forgot the inference says so, and the client can start aga
   t.equal((await polyveil.classify(MODEL, image)).length, 3)
 })
 
-t.test('the single step', async (t) => {
+t.test('refresh computes a single round', async (t) => {
   const { polyveil } = await connected(t)
   await polyveil.keys(MODEL)
   t.equal((await polyveil.refresh(MODEL, 1, noise(1))).length, sizes.rounds[1].up)
@@ -310,7 +303,7 @@ t.test('the single step', async (t) => {
   await t.rejects(polyveil.refresh(MODEL, 2, noise(1)), { code: 'CONFIG_INVALID' })
 })
 
-t.test('rounds under primes that the kernels cannot take are refused', async (t) => {
+t.test('rounds with primes that the kernels do not support are refused', async (t) => {
   const primes = nttPrimes(8192, [50, 40, 30, 60]).map(String)
   const large = checkParameters({ ring: 8192, primes: primes.slice(0, 3), specialPrimes: primes.slice(3) })
   const { input, output } = circuit

@@ -4,8 +4,9 @@ import type { PreprocessedImage } from '../../src/preprocessing/index.ts'
 /**
  * An image with its contrast stretched.
  *
- * @param input preprocessed, [3, H, W]; where a circuit takes one channel, all three are equal
- * @returns the tensor that the circuit takes, and the three channels of the network in the clear
+ *
+ * @param input a preprocessed image, [3, H, W]; if the circuit takes one channel, all three are equal
+ * @returns the tensor for the circuit, and the three channels for the network in the clear
  */
 export function stretched(
   input: ArrayLike<number>,
@@ -17,6 +18,6 @@ export function stretched(
   return { sent: { shape, tensor: whole.subarray(0, channels * height * width) }, whole }
 }
 
-/** The factor that brings an image's largest value to just below a bound. */
+/** The factor that stretches an image's largest value to just below a bound. */
 export const factorWithin = (input: ArrayLike<number>, bound: number): number =>
   (0.999 * bound) / Array.from(input).reduce((most, value) => Math.max(most, Math.abs(value)), 0)

@@ -8,50 +8,54 @@ import { skipTrained, trainedGolden, trainedNetwork } from '../support/trained-n
 import { factorWithin, stretched } from './stretched.ts'
 
 const IMAGES = 2
-/** Largest error of a logit relative to the deviation of the image's logits. */
+/** Limit on the largest error of a logit, relative to the standard deviation of the image's logits. */
 const MAX_ERROR = 0.02
 const MINUTES = 60_000
 
 const skip = skipTrained('t224')
-// An image takes a minute and more on an idle machine, planning about as long.
+// One inference takes over a minute on an idle machine. Planning takes about as long.
 if (!skip) t.setTimeout(40 * MINUTES)
 
-t.test('CPolyNeXt-T at 224 x 224 under encryption', { skip, timeout: 40 * MINUTES }, async (t) => {
-  const network = await trainedNetwork('t224')
-  const golden = await trainedGolden('t224')
-  const { circuit } = compile(network, {
-    model: 't224',
-    preprocessing: network.config.preprocessing,
-    refresh: 'always',
-    rings: [8192],
-    precisionBits: 7,
-  })
-  const backend = await encryptedBackend(circuit, 'simd')
-  t.teardown(() => backend.close())
-  const image = (k: number) => item(golden.get('input')!, k).data
-  const classify = async (tensor: ArrayLike<number>, factor: number): Promise<Float64Array> =>
-    (await backend.run([stretched(tensor, factor, circuit.input).sent], () => {})).logits[0]
+t.test(
+  'CPolyNeXt-T classifies images of 224 x 224 under encryption',
+  { skip, timeout: 40 * MINUTES },
+  async (t) => {
+    const network = await trainedNetwork('t224')
+    const golden = await trainedGolden('t224')
+    const { circuit } = compile(network, {
+      model: 't224',
+      preprocessing: network.config.preprocessing,
+      refresh: 'always',
+      rings: [8192],
+      precisionBits: 7,
+    })
+    const backend = await encryptedBackend(circuit, 'simd')
+    t.teardown(() => backend.close())
+    const image = (k: number) => item(golden.get('input')!, k).data
+    const classify = async (tensor: ArrayLike<number>, factor: number): Promise<Float64Array> =>
+      (await backend.run([stretched(tensor, factor, circuit.input).sent], () => {})).logits[0]
 
-  for (let k = 0; k < IMAGES; k++) {
-    const expected = item(golden.get('logits')!, k).data
-    const logits = await classify(image(k), 1)
-    const error = maxAbsDifference(logits, expected) / deviation(expected)
-    t.ok(error < MAX_ERROR, `image ${k}: largest error ${error} deviations`)
-    t.equal(argmax(logits), argmax(expected), `image ${k}: the label`)
-  }
+    for (let k = 0; k < IMAGES; k++) {
+      const expected = item(golden.get('logits')!, k).data
+      const logits = await classify(image(k), 1)
+      const error = maxAbsDifference(logits, expected) / deviation(expected)
+      t.ok(error < MAX_ERROR, `image ${k}: largest error ${error} deviations`)
+      t.equal(argmax(logits), argmax(expected), `image ${k}: the label is correct`)
+    }
 
-  await t.rejects(classify(image(0), 10), {
-    code: 'TENSOR_OUT_OF_RANGE',
-    message: /of the preprocessed image is/,
-  })
-  const factor = factorWithin(image(0), circuit.input.bound)
-  const clear = referenceForward(network, stretched(image(0), factor, circuit.input).whole)
-  t.notOk(
-    clear.every((x) => Math.abs(x) < circuit.output.bound),
-    'the network diverges in the clear',
-  )
-  await t.rejects(classify(image(0), factor), {
-    code: 'TENSOR_OUT_OF_RANGE',
-    message: /no honest result/,
-  })
-})
+    await t.rejects(classify(image(0), 10), {
+      code: 'TENSOR_OUT_OF_RANGE',
+      message: /of the preprocessed image is/,
+    })
+    const factor = factorWithin(image(0), circuit.input.bound)
+    const clear = referenceForward(network, stretched(image(0), factor, circuit.input).whole)
+    t.notOk(
+      clear.every((x) => Math.abs(x) < circuit.output.bound),
+      'the network diverges in the clear',
+    )
+    await t.rejects(classify(image(0), factor), {
+      code: 'TENSOR_OUT_OF_RANGE',
+      message: /no honest result/,
+    })
+  },
+)

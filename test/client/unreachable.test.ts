@@ -8,7 +8,8 @@ import { SilenceLimit } from '../../src/client/transport/silence.ts'
 import { Transport } from '../../src/client/transport/transport.ts'
 import { FakeServer, ORIGIN } from './fake-server.ts'
 
-// Servers that are not there, or say nothing: each has a sentence of its own, and none holds the client.
+// Servers that cannot be reached or do not answer. Each case has its own message, and the client waits no
+// longer than its limit.
 
 const to = (url: string, options: Partial<ConnectOptions> = {}) =>
   connect(url, { keys: memoryKeyStore(), ...options })
@@ -19,7 +20,7 @@ async function listening(t: Test, server: Server): Promise<number> {
   return (server.address() as AddressInfo).port
 }
 
-t.test('a name that no one has, a port where nothing listens, a port that is not one of http', async (t) => {
+t.test('unknown names, closed ports and ports without HTTP are refused', async (t) => {
   await t.rejects(to('http://polyveil.invalid'), {
     code: 'SERVER_UNREACHABLE',
     message: /^The server's name polyveil\.invalid cannot be resolved \((ENOTFOUND|EAI_AGAIN)\)$/,
@@ -66,7 +67,7 @@ t.test('a server without TLS, and a certificate that is not trusted, are refused
   })
 })
 
-t.test('a server that takes the connection and says nothing is given up', async (t) => {
+t.test('a server that accepts a connection and sends nothing is given up', async (t) => {
   const silent = createServer(() => {})
   const url = `http://127.0.0.1:${await listening(t, silent)}`
   const startedAt = performance.now()
@@ -79,7 +80,7 @@ t.test('a server that takes the connection and says nothing is given up', async 
   t.ok(performance.now() - startedAt < 5000)
 })
 
-t.test('silence in the middle of an answer counts as well, and one that goes on does not', async (t) => {
+t.test('silence within an answer counts, a slow but steady answer does not', async (t) => {
   const slow = createHttpServer((_request, response) => {
     response.writeHead(200, { 'content-type': 'application/json' })
     const timer = setInterval(() => response.write(' '), 50)
@@ -94,7 +95,7 @@ t.test('silence in the middle of an answer counts as well, and one that goes on 
   await t.rejects(polyveil.models(), { message: /was silent for 0\.3 seconds/ })
 })
 
-t.test('an answer that comes a byte now and then ends, and one that keeps the pace does not', async (t) => {
+t.test('an answer that trickles ends at its limit, one that keeps the pace does not', async (t) => {
   const pace = { graceMilliseconds: 200, leastRate: 1 }
   const drip = async (bytes: number): Promise<{ milliseconds: number; reason: unknown }> => {
     const limit = new SilenceLimit(1000, pace)
@@ -109,11 +110,11 @@ t.test('an answer that comes a byte now and then ends, and one that keeps the pa
   }
   const [slow, fast] = await Promise.all([drip(1), drip(1000)])
   t.match(slow.reason, { name: 'Silence', message: /^too slow: \d+ bytes of its answer came in time$/ })
-  t.ok(slow.milliseconds < 600, 'soon after the grace')
+  t.ok(slow.milliseconds < 600, 'the answer ends soon after the grace period')
   t.equal(fast.reason, undefined)
 })
 
-t.test('a request has a limit by default, too', async (t) => {
+t.test('a request has a time limit by default', async (t) => {
   const server = new FakeServer()
   const limits: (AbortSignal | null | undefined)[] = []
   const fetch: typeof globalThis.fetch = (url, init) => {

@@ -30,7 +30,7 @@ t.test('one_shot', async (t) => {
     t.match(plan.ops, { rotate: 133, multiply: 3, relinearise: 3 })
     t.equal(plan.galoisKeys, 19)
     t.equal(circuit.input.layout.ciphertexts, 1)
-    t.equal(circuit.ops[circuit.result].level, 0, 'no level is left over')
+    t.equal(circuit.ops[circuit.result].level, 0, 'all levels are used')
   })
 
   t.test('flooding is half of the allowed error, and the tolerance 16 times that error', async (t) => {
@@ -113,11 +113,11 @@ t.test('one_shot for the SIMD engine', async (t) => {
   t.test('has its known cost', async (t) => {
     t.match(plan.ops, { rotate: 150, multiply: 3, relinearise: 3 })
     t.equal(plan.galoisKeys, 27)
-    t.ok(plan.bytes.keys < 200e6, 'keys of comfortable size')
+    t.ok(plan.bytes.keys < 200e6, 'the keys are of moderate size')
     const seal = compileFor({ target: 'seal' })
     t.ok(plan.seconds < seal.plan.seconds / 4, `${plan.seconds} s, node-seal ${seal.plan.seconds} s`)
     const layers = plan.layers.reduce((sum, { seconds }) => sum + seconds, 0)
-    t.ok(Math.abs(layers - plan.seconds) < 1e-9, 'layers add up')
+    t.ok(Math.abs(layers - plan.seconds) < 1e-9, 'the seconds of layers add up')
   })
 
   t.test('the objective keys gives fewer keys', async (t) => {
@@ -132,11 +132,11 @@ t.test('one_shot for the SIMD engine', async (t) => {
     const { plan: slower } = slowed
     t.ok(slower.seconds > 1.5 * plan.seconds)
     const read = planReport(readCircuit(writeCircuit(slowed.circuit)))
-    t.equal(read.seconds, slower.seconds, 'the file keeps the seconds of the plan')
+    t.equal(read.seconds, slower.seconds, 'the file has the seconds of the plan')
     t.strictSame(
       read.layers.map(({ seconds }) => seconds),
       slower.layers.map(({ seconds }) => seconds),
-      'layer by layer',
+      'the seconds of each layer agree',
     )
   })
 

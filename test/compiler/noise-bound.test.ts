@@ -53,7 +53,7 @@ for (const [name, refresh] of [
       errors.forEach((error, i) => {
         t.ok(error <= noise, `image ${i}: ${error}, and ${noise} stated`)
       })
-      t.ok(Math.max(...errors) > noise / 16, 'the bound is not far off')
+      t.ok(Math.max(...errors) > noise / 16, 'the bound is not too large')
       t.ok(circuit.estimate.precisionBits >= precisionBits)
       const { precisionBits: rehearsed } = circuit.layers.at(-1)!
       const bits = Math.log2(rootMeanSquare(logits[0]) / errors[0])
@@ -77,7 +77,7 @@ for (const bundled of bundledNetworks()) {
       const image = Float64Array.from(item(tensors.get('input')!, k).data)
       t.notOk(
         calibration.some((other) => maxDifference(image, other) < 1e-3),
-        'not one of those that the plan was made from',
+        'the plan was not made from this image',
       )
       const logits = clearLogits(circuit, image.subarray(0, channels * height * width), 'model')
       const expected = item(tensors.get('logits')!, k).data

@@ -42,7 +42,7 @@ for (const [name, known] of Object.entries(KNOWN)) {
     const stated = /comes back wrong with a chance below 2\^(-\d+)/.exec(planReport(circuit).why.join('\n'))
     t.equal(Number(stated?.[1]), Math.ceil(refreshFailure(circuit)), 'the plan states it')
     const modulus = log2Modulus(circuit.parameters, circuit.refresh!.level)
-    t.ok(modulus < refreshModulusBits(circuit) + 4, 'the refresh level has few bits more than it needs')
+    t.ok(modulus < refreshModulusBits(circuit) + 4, 'the refresh level has only a few spare bits')
     images.slice(0, 2).forEach((image, i) => {
       t.ok(maxDifference(clearLogits(circuit, image, 'none'), logits[i]) < 1e-4, `image ${i}, exact`)
     })
@@ -59,7 +59,7 @@ t.test('a network has refreshes only where one shot does not fit', async (t) => 
   t.ok(compiled({ rings: [8192] }).circuit.refresh)
   const uncut = compiled({ refresh: 'always', precisionBits: 16 }).circuit
   verifyCircuit(uncut)
-  t.equal(uncut.refresh, undefined, 'no cut is left')
+  t.equal(uncut.refresh, undefined, 'the plan has no cuts')
   t.throws(() => compiled({ rings: [8192], refresh: 'never' }), { code: 'DEPTH_EXCEEDED' })
   t.throws(() => compiled({ rings: [8192], target: 'seal' }), { code: 'DEPTH_EXCEEDED' })
 })

@@ -12,7 +12,7 @@ const files = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8'
   path.endsWith('.ts'),
 )
 
-t.test('every module that docs/architecture.md names is there', async (t) => {
+t.test('every module that docs/architecture.md names exists', async (t) => {
   const named = [...text.matchAll(/`((?:[\w-]+\/)*[\w-]+\.ts)`/g)].map(([, path]) => path)
   t.ok(named.length > 30)
   for (const path of new Set(named)) {
@@ -21,13 +21,13 @@ t.test('every module that docs/architecture.md names is there', async (t) => {
   }
 })
 
-t.test('the table of folders names where each starts, by the path from the folder', async (t) => {
+t.test('the table of folders names the first module of each folder by its path', async (t) => {
   const rows = [...text.matchAll(/^\| `src\/([\w-]+)` \| .* \| `([^`]+\.ts)` \|$/gm)]
   t.ok(rows.length > 10)
   for (const [, folder, start] of rows) t.ok(files.includes(`${folder}/${start}`), `src/${folder}/${start}`)
 })
 
-t.test('its picture of the folders has every import', async (t) => {
+t.test('the diagram of folders has every import', async (t) => {
   const [, picture] = text.match(/^flowchart TD\n([\s\S]*?)^```/m) ?? []
   const arrows = new Map<string, Set<string>>()
   for (const [, from, to] of picture.matchAll(/^ {2}([\w-]+) (?:-->|-\. .* \.->) ([\w-]+)$/gm)) {
@@ -57,7 +57,7 @@ t.test('its picture of the folders has every import', async (t) => {
   }
 })
 
-t.test('its picture of slots is the layout that the compiler chooses', async (t) => {
+t.test('the picture of slots shows the layout that the compiler chooses', async (t) => {
   const layout = chooseLayout(32, [4, 4, 4], 1)
   const lines: string[] = []
   for (let ciphertext = 0; ciphertext < layout.ciphertexts; ciphertext++) {
@@ -77,7 +77,7 @@ t.test('its picture of slots is the layout that the compiler chooses', async (t)
   t.match(text, `\`\`\`text\n${lines.join('\n')}\n\`\`\``)
 })
 
-t.test('its picture of the compiler has the passes of fold.ts', async (t) => {
+t.test('the diagram of the compiler has the passes of fold.ts', async (t) => {
   const source = readFileSync(join(ROOT, 'src/compiler/fold.ts'), 'utf8')
   const passes = [...source.matchAll(/from '\.\/passes\/([\w-]+)\.ts'/g)].map(([, name]) => name)
   const [, subgraph] = text.match(/direction TB\n(.*)\n/) ?? []

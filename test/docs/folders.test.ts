@@ -13,7 +13,7 @@ const folders = readdirSync(SOURCE, { recursive: true, withFileTypes: true })
 const modules = (folder: string): number =>
   readdirSync(join(SOURCE, folder)).filter((name) => name.endsWith('.ts')).length
 
-t.test('every folder with more than three modules says what belongs there', async (t) => {
+t.test('every folder with more than three modules has a README.md', async (t) => {
   const needed = folders.filter((folder) => !folder.includes('/') || modules(folder) > MOST_WITHOUT)
   t.ok(needed.length > 40, 'the search finds the folders')
   for (const folder of needed) t.ok(existsSync(join(SOURCE, folder, 'README.md')), `src/${folder}/README.md`)

@@ -18,28 +18,25 @@ t.test('every file of bench/results is the source of a table, and is named below
   for (const file of used) t.ok(performance.includes(`bench/results/${file}`), file)
 })
 
-t.test(
-  'every page that the pages beside README, and those of figures and settings, link to is there',
-  async (t) => {
-    const pages = ['CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md', 'docs/performance-history.md']
-    for (const path of [...pages, ...PAGES.map((each) => each.path)]) {
-      for (const [, target] of page(path).matchAll(/\]\((?!https?:)([^)#]+)(?:#[\w-]+)?\)/g)) {
-        const file = new URL(target, new URL(`../../${path}`, import.meta.url))
-        t.ok(existsSync(file), `${path} links to ${target}`)
-      }
+t.test('links of generated pages and of the pages beside README lead to existing files', async (t) => {
+  const pages = ['CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md', 'docs/performance-history.md']
+  for (const path of [...pages, ...PAGES.map((each) => each.path)]) {
+    for (const [, target] of page(path).matchAll(/\]\((?!https?:)([^)#]+)(?:#[\w-]+)?\)/g)) {
+      const file = new URL(target, new URL(`../../${path}`, import.meta.url))
+      t.ok(existsSync(file), `${path} links to ${target}`)
     }
-  },
-)
+  }
+})
 
-t.test('a block keeps the text around it; a page without the block is an error', async (t) => {
+t.test('withBlock keeps the text around a block; a page without the block is an error', async (t) => {
   const before = 'a\n<!-- x -->\nold\n<!-- end of x -->\nb\n'
   const after = withBlock(before, 'x', 'new')
   t.equal(after, 'a\n<!-- x -->\n\nnew\n\n<!-- end of x -->\nb\n')
-  t.equal(withBlock(after, 'x', 'new'), after, 'writing twice changes nothing')
+  t.equal(withBlock(after, 'x', 'new'), after, 'writing twice gives the same text')
   t.throws(() => withBlock(before, 'y', 'new'), /no block "y"/)
 })
 
-t.test('docs/cli.md has every command that the help names', async (t) => {
+t.test('docs/cli.md has every command of the help', async (t) => {
   const { stdout } = await shell(project(t), 'npx polyveil --help')
   const named = [...stdout.split('Commands:')[1].matchAll(/^ {2}([a-z]+)/gm)].map(([, name]) => name)
   t.ok(named.length > 10)

@@ -4,7 +4,7 @@ import { glossary } from '../../src/cli/output/plan-page/glossary.ts'
 import { TERMS } from '../../src/cli/output/plan-page/terms.ts'
 import { page } from './support.ts'
 
-t.test('docs/glossary.md is what its source makes', async (t) => {
+t.test('docs/glossary.md is up to date with its source', async (t) => {
   t.equal(page('docs/glossary.md'), glossaryPage())
 })
 
@@ -16,5 +16,5 @@ t.test('the glossary of the plan page has the same terms', async (t) => {
   )
   const named = [...page('docs/glossary.md').matchAll(/^\*\*(.+?)\.\*\*/gm)].map(([, term]) => term)
   for (const term of shown) t.ok(named.includes(term), term)
-  t.equal(new Set(named).size, named.length, 'no term stands twice')
+  t.equal(new Set(named).size, named.length, 'each term appears once')
 })

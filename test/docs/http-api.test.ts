@@ -11,7 +11,7 @@ const section = (heading: string): string => sections.find((part) => part.starts
 const rows = (markdown: string): string[][] =>
   [...markdown.matchAll(/^\| (`.*) \|$/gm)].map(([, row]) => row.split(' | '))
 
-t.test('docs/http-api.md has every route of the OpenAPI document, and no other', async (t) => {
+t.test('docs/http-api.md has exactly the routes of the OpenAPI document', async (t) => {
   const h = await harness(t)
   const { paths } = (await h.inject({ url: '/openapi.json' })).json()
   const served = Object.entries(paths as Record<string, object>).flatMap(([path, methods]) =>
@@ -21,7 +21,7 @@ t.test('docs/http-api.md has every route of the OpenAPI document, and no other',
   t.strictSame(documented.sort(), [...served, 'GET /metrics'].sort())
 })
 
-t.test('it has every field of the manifest', async (t) => {
+t.test('docs/http-api.md has every field of the manifest', async (t) => {
   const named = section('The manifest').matchAll(/`(\w+)`/g)
   const words = new Set([...named].map(([, word]) => word))
   const { parameters, input, output } = manifest
@@ -30,7 +30,7 @@ t.test('it has every field of the manifest', async (t) => {
   }
 })
 
-t.test('its metrics are those that a server has', async (t) => {
+t.test('docs/http-api.md has the metrics of a server', async (t) => {
   const h = await harness(t)
   const metrics = (await h.inject({ url: '/metrics' })).body
   const served = [...metrics.matchAll(/^# HELP (polyveil_\w+)/gm)].map(([, name]) => name)

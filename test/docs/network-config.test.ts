@@ -15,7 +15,7 @@ function fieldsBetween(start: string, end: string): string[] {
   )
 }
 
-/** The fields that the reader names when it is given one that it does not know. */
+/** The known fields that the reader's error lists for an unknown field. */
 function knownFields(config: object): string[] {
   try {
     parseConfig(config)
@@ -28,7 +28,7 @@ function knownFields(config: object): string[] {
 
 const UNKNOWN = { qqqqqqqqqqqqqqqqqqqq: 1 }
 
-t.test('docs/network-config.md has every field of the config, and no other', async (t) => {
+t.test('docs/network-config.md has exactly the fields of the config', async (t) => {
   t.strictSame(
     fieldsBetween('## network.json', '`config` has the names').sort(),
     knownFields({ ...example, ...UNKNOWN }).sort(),
@@ -39,14 +39,14 @@ t.test('docs/network-config.md has every field of the config, and no other', asy
   )
 })
 
-t.test('it has every field of preprocessing, and no other', async (t) => {
+t.test('docs/network-config.md has exactly the fields of preprocessing', async (t) => {
   t.strictSame(
     fieldsBetween('## Preprocessing', '## Names in the state dict').sort(),
     knownFields({ ...example, preprocessing: { ...example.preprocessing, ...UNKNOWN } }).sort(),
   )
 })
 
-t.test('its example is that of the examples, and is read', async (t) => {
+t.test('the example of docs/network-config.md is that of examples, and is valid', async (t) => {
   const [json] = code('docs/network-config.md', '## network.json', 'json')
   t.equal(json, page('examples/network.json'))
   t.equal(parseConfig(json).preprocessing?.interpolation, 'bilinear')
@@ -54,7 +54,7 @@ t.test('its example is that of the examples, and is read', async (t) => {
   t.ok(page('examples/polynext.py').includes(python))
 })
 
-t.test('its names of tensors are those of checkpoints', async (t) => {
+t.test('the tensor names of docs/network-config.md are those of checkpoints', async (t) => {
   const part = text.slice(text.indexOf('## Names in the state dict'), text.indexOf('## A network that stays'))
   const documented = [...part.matchAll(/^\| (`.*?) \|/gm)].flatMap(([, cell]) =>
     [...cell.matchAll(/`([^`]+)`/g)].map(([, name]) => name),

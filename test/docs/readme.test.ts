@@ -7,7 +7,7 @@ import { goldenPath, zooPath } from '../cli/support.ts'
 import { goldenTensors, item } from '../models/support/golden.ts'
 import { code, DOCUMENTED_URL, module, page, project, shell } from './support.ts'
 
-t.test('the two commands, and npm start, are scripts of the package', async (t) => {
+t.test('the two commands and npm start are scripts of the package', async (t) => {
   const { scripts } = JSON.parse(page('package.json'))
   const commands = [...page('README.md').matchAll(/npm (?:run )?(start|test|demo|bench)\b/g)].map(
     ([, name]) => name,
@@ -16,7 +16,7 @@ t.test('the two commands, and npm start, are scripts of the package', async (t) 
   for (const name of commands) t.type(scripts[name], 'string', name)
 })
 
-t.test('no command and no snippet goes untested', async (t) => {
+t.test('every command and snippet has a test', async (t) => {
   const pages = [
     'README.md',
     ...readdirSync(new URL('../../docs/', import.meta.url)).map((name) => `docs/${name}`),
@@ -36,7 +36,7 @@ t.test('no command and no snippet goes untested', async (t) => {
   })
 })
 
-t.test('every page that the documentation links to is there', async (t) => {
+t.test('links of the documentation lead to existing files', async (t) => {
   for (const path of [
     'README.md',
     'docs/architecture.md',
@@ -57,13 +57,13 @@ t.test('every page that the documentation links to is there', async (t) => {
   }
 })
 
-t.test('from a checkpoint to answers, as the README says', async (t) => {
+t.test('the commands from a checkpoint to answers in the README work', async (t) => {
   const golden = await goldenTensors('one_shot')
   const first = (name: string) => {
     const { shape, data } = item(golden.get(name)!, 0)
     return { shape: [1, ...shape], data }
   }
-  // One of the golden images will do to see the commands work; test/cli verifies more.
+  // One golden image is enough to run the commands; test/cli verifies more.
   const directory = project(t, {
     'network.pt': readFileSync(goldenPath('one_shot.pt')),
     'network.json': JSON.stringify({
@@ -75,7 +75,7 @@ t.test('from a checkpoint to answers, as the README says', async (t) => {
   })
   const [commands, classification] = code('README.md', '## From your own checkpoint to answers', 'sh')
   const [serve] = commands.match(/^npx polyveil serve (.*)$/m) ?? []
-  t.equal(serve, 'npx polyveil serve --models models', 'the service runs in a terminal of its own')
+  t.equal(serve, 'npx polyveil serve --models models', 'the service runs in another terminal')
   const made = await shell(directory, commands.replace(serve!, ''))
   t.equal(made.code, 0, made.stderr)
   t.match(made.stdout, /Both are within/, 'check')
@@ -90,7 +90,7 @@ t.test('from a checkpoint to answers, as the README says', async (t) => {
   t.equal(answer.code, 0, answer.stderr)
   t.match(answer.stdout, /^photo\.png\nclass +score +logit\n/)
 
-  await t.test('and docs/library.md compiles the same from a program', async (t) => {
+  await t.test('the program of docs/library.md compiles the same network', async (t) => {
     const [snippet] = code('docs/library.md', '## polyveil', 'ts')
     const compiled = await module(directory, 'compile.ts', snippet)
     t.equal(compiled.code, 0, compiled.stderr)

@@ -7,8 +7,8 @@ import { zooPath } from '../cli/support.ts'
 import { circuit, MODEL, sizes } from '../server/refreshed-service.ts'
 import { code, DOCUMENTED_URL, project, shell } from './support.ts'
 
-// The commands of docs/http-api.md for a model with refresh rounds: those of a session that make the query,
-// then the rounds.
+// The commands of docs/http-api.md for a model with refresh rounds. The commands of the session that make the
+// query run first.
 
 const directory = project(t, { 'photo.png': readFileSync(zooPath('digits/images/digits-3-0.png')) })
 mkdirSync(join(directory, 'models'))
@@ -16,7 +16,7 @@ writeFileSync(join(directory, 'models', 'refreshed.pvc'), writeCircuit(circuit))
 const service = await startService(join(directory, 'data'), '--models', join(directory, 'models'))
 t.teardown(() => service.stop())
 
-t.test('the rounds of docs/http-api.md, command by command', async (t) => {
+t.test('the commands for refresh rounds in docs/http-api.md work', async (t) => {
   const session = code('docs/http-api.md', '## A session', 'sh').join('\n')
   const untilAnswer = session.slice(0, session.indexOf('length=$(grep'))
   const query = untilAnswer

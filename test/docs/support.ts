@@ -14,14 +14,15 @@ export const page = (path: string): string => readFileSync(join(ROOT, path), 'ut
 /**
  * Fenced code of one language in a section of a page, in order.
  *
- * @param heading the section's heading with its number signs; subsections belong to it
- * @throws when there is none: a test of nothing would pass for ever
+ *
+ * @param heading heading of the section with its number signs; the section includes its subsections
+ * @throws when there is none, because a test of nothing would always pass
  */
 export function code(path: string, heading: string, language: string): string[] {
   const [, rest] = `\n${page(path)}`.split(`\n${heading}\n`)
   if (rest === undefined) throw new Error(`${path} has no section "${heading}"`)
   const depth = heading.indexOf(' ')
-  // A heading of the same depth or above ends the section; a comment in a shell script is none.
+  // A heading of the same depth or above ends the section. Comments in shell scripts are not headings.
   const section = rest
     .split('```')
     .map((part, i) => (i % 2 ? part : part.split(new RegExp(`\n#{1,${depth}} `))))
@@ -35,7 +36,7 @@ export function code(path: string, heading: string, language: string): string[] 
   return blocks
 }
 
-/** A project of a user's, in which the package is installed. */
+/** A user's project with the package installed. */
 export function project(t: Test, files: Readonly<Record<string, string | Uint8Array>> = {}): string {
   const directory = t.testdir({})
   writeFileSync(join(directory, 'package.json'), '{"type":"module","private":true}')
@@ -52,7 +53,7 @@ export interface Ran {
   readonly stderr: string
 }
 
-/** Runs a program in a project. Node is this one. */
+/** Runs a program in a project, with the Node of the test. */
 export async function run(cwd: string, program: string, ...args: string[]): Promise<Ran> {
   const PATH = [dirname(process.execPath), process.env.PATH].join(delimiter)
   const child = spawn(program, args, {
@@ -67,15 +68,15 @@ export async function run(cwd: string, program: string, ...args: string[]): Prom
   return { code, stdout, stderr }
 }
 
-/** A shell script that ends at its first failure. */
+/** Runs a shell script that ends at its first failure. */
 export const shell = (cwd: string, script: string): Promise<Ran> =>
   run(cwd, 'bash', '-c', `set -euo pipefail\n${script}`)
 
-/** A module in TypeScript. */
+/** Runs a TypeScript module. */
 export async function module(cwd: string, name: string, source: string): Promise<Ran> {
   writeFileSync(join(cwd, name), source)
   return run(cwd, process.execPath, name)
 }
 
-/** The address that the documentation names, which a test's server does not have. */
+/** The address in the documentation, which tests replace by that of their server. */
 export const DOCUMENTED_URL = 'http://127.0.0.1:8080'

@@ -11,7 +11,7 @@ const circuit = { parameters, constants: [] }
 const deviation = (numbers: Float64Array): number =>
   Math.sqrt(numbers.reduce((sum, x) => sum + x * x, 0) / numbers.length)
 
-t.test('a value that would wrap is out of range', async (t) => {
+t.test('a value that would wrap is refused', async (t) => {
   const evaluator = createClearEvaluator(circuit)
   // Level 0 has 50 bits: at scale 2^40, values below 2^9.
   evaluator.free(evaluator.encrypt([511], 0, 2 ** 40))
@@ -56,7 +56,7 @@ t.test('a freed value cannot be used', async (t) => {
   t.throws(() => evaluator.free(a), { code: 'INTERNAL' })
 })
 
-t.test('the generator is normal', async (t) => {
+t.test('the generator is normally distributed', async (t) => {
   const gaussian = seededGaussian(42)
   const draws = Float64Array.from({ length: 100_000 }, gaussian)
   t.ok(Math.abs(draws.reduce((sum, x) => sum + x, 0) / draws.length) < 0.015)

@@ -27,7 +27,7 @@ function expected(): Float64Array {
   })
 }
 
-t.test('computes the circuit and frees all but inputs and result', async (t) => {
+t.test('computes the circuit and frees all values except inputs and result', async (t) => {
   const { evaluator, inputs } = prepared()
   const result = execute(circuit, evaluator, inputs)
   const worst = evaluator
@@ -43,7 +43,7 @@ t.test('takeInputs frees the inputs too', async (t) => {
   t.equal(evaluator.live, 1)
 })
 
-t.test('frees at the last use: never more alive than the circuit says', async (t) => {
+t.test('frees values at their last use: never more are live than the circuit states', async (t) => {
   const { evaluator, inputs } = prepared()
   let peak = 0
   execute(circuit, evaluator, inputs, {
@@ -74,7 +74,7 @@ t.test('reports progress and every value', async (t) => {
 
 for (const takeInputs of [false, true]) {
   const left = takeInputs ? 0 : 2
-  t.test(`nothing leaks when it is stopped anywhere (takeInputs ${takeInputs})`, async (t) => {
+  t.test(`frees all values when it is stopped anywhere (takeInputs ${takeInputs})`, async (t) => {
     for (let stopAt = 0; stopAt < circuit.ops.length; stopAt++) {
       const { evaluator, inputs } = prepared()
       let asked = 0
@@ -85,21 +85,21 @@ for (const takeInputs of [false, true]) {
     }
   })
 
-  t.test(`nothing leaks when an operation throws (takeInputs ${takeInputs})`, async (t) => {
+  t.test(`frees all values when an operation throws (takeInputs ${takeInputs})`, async (t) => {
     const { evaluator, inputs } = prepared()
     const failing = { ...evaluator, relinearise: () => fail('no key') }
     t.throws(() => execute(circuit, failing, inputs, { takeInputs }), { message: 'no key' })
     t.equal(evaluator.live, left)
   })
 
-  t.test(`nothing leaks when an observer throws (takeInputs ${takeInputs})`, async (t) => {
+  t.test(`frees all values when an observer throws (takeInputs ${takeInputs})`, async (t) => {
     const { evaluator, inputs } = prepared()
     t.throws(() => execute(circuit, evaluator, inputs, { takeInputs, observe: () => fail('bad observer') }))
     t.equal(evaluator.live, left)
   })
 }
 
-t.test('inputs that are not the circuit’s are refused', async (t) => {
+t.test('inputs that do not fit the circuit are refused', async (t) => {
   const { evaluator, inputs } = prepared()
   const error = { code: 'TENSOR_MALFORMED' }
   t.throws(() => execute(circuit, evaluator, inputs.slice(1)), error)

@@ -62,7 +62,7 @@ for (const level of [1, 3]) {
     const own = measured(fresh, false)
     isNear(t, measured(evaluator.rotate(fresh, 3)), Math.hypot(expected, own), 2)
 
-    // SEAL decrypts three polynomials too, so that the product's own noise can be subtracted.
+    // SEAL also decrypts three polynomials, so the noise of the product itself can be subtracted.
     const product = evaluator.multiply(fresh, fresh)
     const relinearised = evaluator.relinearise(product)
     const before = fixture.decrypt(product)

@@ -5,7 +5,7 @@ import { peakResidentBytes } from '../../src/he-ops/peak-memory.ts'
 const MEGABYTE = 2 ** 20
 const module = new URL('../../src/he-ops/peak-memory.ts', import.meta.url).href
 
-t.test('memory that was taken counts, and does when it is given back', async (t) => {
+t.test('the peak includes memory that was freed', async (t) => {
   const before = peakResidentBytes()
   let taken: Uint8Array | undefined = new Uint8Array(400 * MEGABYTE).fill(1)
   t.ok(peakResidentBytes() - before > 200 * MEGABYTE && taken.length > 0)
@@ -13,7 +13,7 @@ t.test('memory that was taken counts, and does when it is given back', async (t)
   t.ok(peakResidentBytes() - before > 200 * MEGABYTE)
 })
 
-t.test("a child's is its own, however much its parent has taken", async (t) => {
+t.test("the peak of a child process does not include its parent's", async (t) => {
   const large = new Uint8Array(600 * MEGABYTE).fill(1)
   const script = `import { peakResidentBytes } from ${JSON.stringify(module)}; console.log(peakResidentBytes())`
   const child = Number(execFileSync(process.execPath, ['--input-type=module', '--eval', script]))

@@ -18,7 +18,7 @@ const json = (name: string, change: (json: Json) => void): Json => {
   return copy
 }
 
-t.test('the published architectures', async (t) => {
+t.test('the published architectures have their sizes', async (t) => {
   const tiny = architecture('cpolynext-t')
   t.same(
     [0, 2, 4, 10]
@@ -55,7 +55,7 @@ t.test('the published architectures', async (t) => {
   t.throws(() => architecture('toString'), { code: 'MODEL_UNKNOWN' })
 })
 
-t.test('architectures of other sizes', async (t) => {
+t.test('architectures take other sizes', async (t) => {
   const oblong = architecture('cpolynext-t', { classes: 7, inputSize: { height: 96, width: 161 } })
   t.equal(oblong.classes, 7)
   t.match(oblong.geometry[0], { height: 24, width: 41 })
@@ -76,7 +76,7 @@ t.test('architectures of other sizes', async (t) => {
   t.throws(() => architecture('lowres', { labels: ['one'] }), { code: 'CONFIG_INVALID', message: /labels/ })
 })
 
-t.test('configs are frozen and share nothing with what they were made of', async (t) => {
+t.test('configs are frozen, and do not share objects with their source', async (t) => {
   const { inputSize, ...rest } = architecture('lowres')
   const size = { ...inputSize }
   const config = networkConfig({ ...rest, inputSize: size })
@@ -87,7 +87,7 @@ t.test('configs are frozen and share nothing with what they were made of', async
   }, TypeError)
 })
 
-t.test('the JSON form', async (t) => {
+t.test('a config is read from its JSON form', async (t) => {
   const config = parseConfig(goldenJson('micro_s'))
   t.match(config, {
     stem: 'imagenet',
@@ -104,7 +104,7 @@ t.test('the JSON form', async (t) => {
   })
   t.same(parseConfig(JSON.stringify(goldenJson('micro_s'))), config, 'text is parsed')
   t.equal(parseConfig(goldenJson('micro_lr')).stem, 'lowres')
-  t.same(parseConfig(goldenJson('one_shot')).expansionMlp, [2], 'only the factors of its stages')
+  t.same(parseConfig(goldenJson('one_shot')).expansionMlp, [2], 'only the factors of its stages are kept')
   t.ok(parseConfig(goldenJson('micro_attn')).attention)
 
   const oblong = parseConfig(json('micro_t', (json) => (json.input_size = [64, 100])))
@@ -139,7 +139,7 @@ t.test('reductions of kernel 2 drop the odd row and column, those of kernel 3 ke
   t.throws(() => parseConfig(json('micro_t', shrunk)), { code: 'CONFIG_INVALID', message: /input_size/ })
 })
 
-t.test('preprocessing of the JSON form', async (t) => {
+t.test('preprocessing is read from its JSON form', async (t) => {
   const fields = {
     resize: 40,
     interpolation: 'bilinear, half-pixel centres, no antialias',
@@ -178,7 +178,7 @@ t.test('preprocessing of the JSON form', async (t) => {
   }
 })
 
-t.test('what the interpolation and the channels may be', async (t) => {
+t.test('interpolation and channels accept only known values', async (t) => {
   const fields = { resize: 40, channels: 'rgb', mean: [0.2, 0.2, 0.2], std: [0.3, 0.3, 0.3] }
   const parse = (change: object) =>
     parseConfig(json('one_shot', (json) => (json.preprocessing = { ...fields, ...change }))).preprocessing
@@ -203,7 +203,7 @@ t.test('what the interpolation and the channels may be', async (t) => {
   }
 })
 
-t.test('unknown fields are refused, with the one that they are like', async (t) => {
+t.test('unknown fields are refused with the name of a similar field', async (t) => {
   const stated = { resize: 40, interpolation: 'bicubic', channels: 'rgb', mean: [0, 0, 0], std: [1, 1, 1] }
   const faults: [message: RegExp, change: (json: Json) => void][] = [
     [/config's preprocesing .*did you mean preprocessing\?/, (json) => (json.preprocesing = stated)],
@@ -229,13 +229,13 @@ t.test('unknown fields are refused, with the one that they are like', async (t) 
   }
   t.ok(
     parseConfig(json('one_shot', (json) => (json.accuracy = { top1: 0.5 }))),
-    'what was measured may stand there',
+    'measured figures may be in the config',
   )
 })
 
-t.test('preprocessing is that of a published network, or stated, or none', async (t) => {
+t.test('preprocessing comes from a published network, is stated, or is absent', async (t) => {
   for (const name of ['micro_t', 'micro_s', 'micro_lr', 'one_shot']) {
-    t.equal(parseConfig(goldenJson(name)).preprocessing, null, `${name} is no published network`)
+    t.equal(parseConfig(goldenJson(name)).preprocessing, null, `${name} is not a published network`)
   }
   const tiny = (change: object): Json => ({ ...(configJson(architecture('cpolynext-t')) as Json), ...change })
   t.same(
@@ -258,14 +258,14 @@ t.test('preprocessing is that of a published network, or stated, or none', async
   })
 })
 
-t.test('configs larger than any are refused before they are looked at', async (t) => {
+t.test('configs larger than the limits are refused before they are parsed', async (t) => {
   const large = { code: 'TOO_LARGE' }
   const many = Array.from({ length: 2 ** 18 + 1 }, () => 1)
   t.throws(() => parseConfig(json('one_shot', (json) => (json.labels = many))), large)
   t.throws(() => parseConfig(`{"labels":[${'1,'.repeat(2 ** 22)}1]}`), large)
 })
 
-t.test('contradictions are named', async (t) => {
+t.test('errors name the contradictory field', async (t) => {
   const faults: [field: RegExp, change: (json: Json) => void][] = [
     [/network/, (json) => (json.network = 'ResNet')],
     [/init_channels/, (json) => (json.init_channels = 0)],

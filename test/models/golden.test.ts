@@ -3,13 +3,13 @@ import { bundledNetworks, loadNetwork, readCheckpoint, referenceForward } from '
 import { goldenNetwork, goldenTensors, item, maxAbsDifference } from './support/golden.ts'
 
 /**
- * The reference works in float64, the golden data is float32: what differs is PyTorch's own rounding. The
- * bound is relative to the tensor's largest value where that is above 1.
+ * The reference computes in float64, the golden data are float32, so the difference is PyTorch's rounding.
+ * The bound is relative to the largest value of a tensor if that is above 1.
  */
 const TOLERANCE = 1e-5
 
 for (const name of ['one_shot', 'micro_t', 'micro_s', 'micro_lr']) {
-  t.test(`${name}: every golden tensor`, async (t) => {
+  t.test(`${name}: every tensor agrees with its golden tensor`, async (t) => {
     const network = await goldenNetwork(name)
     const golden = await goldenTensors(name)
     const [images] = golden.get('input')?.shape ?? [0]
@@ -27,10 +27,10 @@ for (const name of ['one_shot', 'micro_t', 'micro_s', 'micro_lr']) {
       })
     }
     t.equal(images, 4)
-    t.same(seen, new Set(golden.keys()), 'no golden tensor was left out')
+    t.same(seen, new Set(golden.keys()), 'every golden tensor was compared')
   })
 
-  t.test(`${name}: logits to 1e-4, absolute`, async (t) => {
+  t.test(`${name}: the logits agree to 1e-4`, async (t) => {
     const network = await goldenNetwork(name)
     const golden = await goldenTensors(name)
     for (let k = 0; k < 4; k++) {
@@ -41,7 +41,7 @@ for (const name of ['one_shot', 'micro_t', 'micro_s', 'micro_lr']) {
 }
 
 for (const { name, checkpoint, config } of bundledNetworks()) {
-  t.test(`bundled ${name}: logits of real test images`, async (t) => {
+  t.test(`bundled ${name}: the logits of test images agree`, async (t) => {
     const network = loadNetwork(await readCheckpoint(checkpoint), config)
     const golden = await goldenTensors(`${name}_one`)
     for (let k = 0; k < 8; k++) {
@@ -51,7 +51,7 @@ for (const { name, checkpoint, config } of bundledNetworks()) {
   })
 }
 
-t.test('a wrong reduction, pairing or input is noticed', async (t) => {
+t.test('a wrong reduction, pairing or input changes the logits', async (t) => {
   const golden = await goldenTensors('micro_t')
   const network = await goldenNetwork('micro_t')
   const expected = item(golden.get('logits')!, 0).data

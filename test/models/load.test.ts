@@ -11,7 +11,7 @@ import { goldenFile, goldenJson } from './support/golden.ts'
 const config = parseConfig(goldenJson('micro_s'))
 const good = await readCheckpoint(goldenFile('micro_s.pt'))
 
-/** The golden checkpoint with some tensors changed; null removes one. */
+/** The golden checkpoint with some tensors replaced; null removes a tensor. */
 function changed(changes: Record<string, CheckpointTensor | null>): Checkpoint {
   const checkpoint = new Map(good)
   for (const [name, tensor] of Object.entries(changes)) {
@@ -26,7 +26,7 @@ const filled = (shape: number[], value: number): CheckpointTensor => ({
   data: new Float32Array(shape.reduce((product, n) => product * n, 1)).fill(value),
 })
 
-t.test('a network has the sizes that the config prescribes', async (t) => {
+t.test('a network has the sizes of its config', async (t) => {
   const network = loadNetwork(good, config)
   t.match(network.stem, { name: 'stem.weight', kernel: 7, stride: 4, padding: 3, outChannels: 8, groups: 1 })
   const [first, , third, last] = network.cells
@@ -59,7 +59,7 @@ t.test('a network has the sizes that the config prescribes', async (t) => {
   )
 })
 
-t.test('paired Sigmoid-Scale', async (t) => {
+t.test('neighbouring stacks share paired Sigmoid-Scales', async (t) => {
   const checkpoint = await readCheckpoint(goldenFile('micro_t.pt'))
   const { cells } = loadNetwork(checkpoint, parseConfig(goldenJson('micro_t')))
   const skips = checkpoint.get('cells.2.skip_weight')!.data
@@ -72,7 +72,7 @@ t.test('paired Sigmoid-Scale', async (t) => {
   )
 })
 
-t.test('every tensor is needed', async (t) => {
+t.test('a missing tensor is refused by name', async (t) => {
   const ignored = /num_batches_tracked$|^head\.2\.p$/
   for (const name of good.keys()) {
     const load = () => loadNetwork(changed({ [name]: null }), config)
@@ -81,7 +81,7 @@ t.test('every tensor is needed', async (t) => {
   }
 })
 
-t.test('every shape is checked', async (t) => {
+t.test('a wrong shape is refused by name', async (t) => {
   for (const [name, { shape, data }] of good) {
     if (shape.length === 0) continue
     const wrong = changed({ [name]: { shape: [...shape, 1], data } })
@@ -91,7 +91,7 @@ t.test('every shape is checked', async (t) => {
   t.throws(() => loadNetwork(wrong, config), { message: /\[1,1,9,1\].*\[1,1,3,3\]/ })
 })
 
-t.test('a config that contradicts the checkpoint', async (t) => {
+t.test('a config that contradicts the checkpoint is refused', async (t) => {
   const load = (name: string) => () => loadNetwork(good, parseConfig(goldenJson(name)))
   t.throws(load('micro_lr'), { code: 'TENSOR_SHAPE', message: /stem\.weight/ })
   t.throws(load('micro_t'), { code: 'TENSOR_SHAPE', message: /cells\.0\.skip_weight/ })
@@ -122,7 +122,7 @@ t.test('LayerNorm is refused by name', async (t) => {
   })
 })
 
-t.test('weights that are no numbers', async (t) => {
+t.test('weights that are not finite are refused', async (t) => {
   for (const value of [Number.NaN, Number.POSITIVE_INFINITY]) {
     const bad = changed({ 'cells.1.ops.4.weight': filled([32, 16, 1, 1], value) })
     t.throws(() => loadNetwork(bad, config), {

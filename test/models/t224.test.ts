@@ -3,7 +3,7 @@ import { referenceForward } from '../../src/models/index.ts'
 import { skipTrained, trainedGolden, trainedNetwork } from '../support/trained-networks.ts'
 import { item, maxAbsDifference } from './support/golden.ts'
 
-t.test('CPolyNeXt-T trained at 224 x 224: logits', { skip: skipTrained('t224') }, async (t) => {
+t.test('the logits of CPolyNeXt-T, trained at 224 x 224, agree', { skip: skipTrained('t224') }, async (t) => {
   const network = await trainedNetwork('t224')
   const golden = await trainedGolden('t224')
   for (let k = 0; k < 4; k++) {

@@ -4,14 +4,14 @@ import { bundledNetworks, loadNetwork, readCheckpoint, referenceForward } from '
 import { decodeImage } from '../../src/preprocessing/decode-node.ts'
 import { networkInput, preprocess } from '../../src/preprocessing/index.ts'
 
-/** Images that the clear network itself gets wrong; provenance.md names them. */
+/** Images that the network in the clear misclassifies; provenance.md names them. */
 const MISTAKEN: Readonly<Record<string, Record<string, string>>> = {
   digits: {},
   clothing: { shirt: 't-shirt', bag: 'pullover' },
 }
 
 for (const { name, checkpoint, config, images, accuracy } of bundledNetworks()) {
-  t.test(`${name}: the answers that provenance.md states`, async (t) => {
+  t.test(`${name}: images get the answers that provenance.md states`, async (t) => {
     const network = loadNetwork(await readCheckpoint(checkpoint), config)
     const { labels = [] } = config
     t.same(new Set(images.map(({ truth }) => truth)), new Set(labels), 'one image of each class')
@@ -21,7 +21,7 @@ for (const { name, checkpoint, config, images, accuracy } of bundledNetworks()) 
       const image = await decodeImage(readFileSync(file))
       const logits = referenceForward(network, networkInput(preprocess(image, config.preprocessing)))
       const predicted = labels[logits.indexOf(Math.max(...logits))]
-      t.equal(predicted, MISTAKEN[name][truth] ?? truth, `${truth} is taken for ${predicted}`)
+      t.equal(predicted, MISTAKEN[name][truth] ?? truth, `${truth} is classified as ${predicted}`)
     }
   })
 }

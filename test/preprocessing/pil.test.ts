@@ -5,9 +5,9 @@ import t, { type Test } from 'tap'
 import { decodeImage } from '../../src/preprocessing/decode-node.ts'
 import { type Image, type Preprocessing, preprocess } from '../../src/preprocessing/index.ts'
 
-// Decoding and resizing against PIL, torch and torchvision: test/preprocessing/pictures/make.py is what they
-// were asked. Where our result is to differ from PIL's default, the script asks PIL for what
-// docs/preprocessing.md says.
+// Decoding and resizing, compared with PIL, torch and torchvision. test/preprocessing/pictures/make.py
+// records their results. Where our result should differ from PIL's default, the script makes PIL follow
+// docs/preprocessing.md.
 
 interface Expected {
   readonly specs: readonly Pick<Preprocessing, 'channels' | 'interpolation' | 'resize'>[]
@@ -20,8 +20,8 @@ interface ExpectedPicture {
   /** RGB bytes, base64. */
   readonly pixels: string
   /**
-   * For each of `specs`: bytes of a bicubic resize, float32 of a bilinear one, channels first, base64; null
-   * where torch was missing.
+   * For each of `specs` the resized channels in base64: bytes of a bicubic resize, float32 of a bilinear one;
+   * null if torch was missing.
    */
   readonly resized: readonly (string | null)[]
 }
@@ -29,9 +29,9 @@ interface ExpectedPicture {
 const FOLDER = fileURLToPath(new URL('pictures/', import.meta.url))
 const expected: Expected = JSON.parse(readFileSync(`${FOLDER}expected.json`, 'utf8'))
 
-/** PIL and sharp have other versions of littlecms, whose sums differ in the last place. */
+/** PIL and sharp have different versions of littlecms, whose sums differ in the last place. */
 const PROFILE_STEPS = 1
-/** Of an 8-bit step: torch computes positions along a line of up to 100 samples in float32. */
+/** In 8-bit steps. torch computes positions along a line of up to 100 samples in float32. */
 const FLOAT_ERROR = 1e-3
 
 const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'base64'))
@@ -47,7 +47,7 @@ const scaled = (spec: Expected['specs'][number]): Preprocessing => {
   return { ...spec, mean: Array(channels).fill(0), std: Array(channels).fill(1 / 255) }
 }
 
-/** A decoded image in RGB, laid on white. */
+/** A decoded image in RGB on a white background. */
 function flat(image: Image): Uint8Array {
   const { width, height } = image
   const resize = { mode: 'squash', height, width } as const
@@ -62,7 +62,7 @@ const pictures = Object.entries(expected.pictures)
 const decoded = new Map<string, Image>()
 for (const [name] of pictures) decoded.set(name, await decodeImage(readFileSync(FOLDER + name)))
 
-t.test('pictures of every kind are decoded as PIL decodes them', async (t) => {
+t.test('pictures of every kind are decoded as in PIL', async (t) => {
   for (const [name, { width, height, pixels }] of pictures) {
     const image = decoded.get(name)!
     t.match(image, { width, height }, `${name}: size`)
@@ -72,10 +72,10 @@ t.test('pictures of every kind are decoded as PIL decodes them', async (t) => {
   }
 })
 
-t.test('resizes and crops are those of PIL, torch and torchvision', async (t) => {
+t.test('resizes and crops agree with PIL, torch and torchvision', async (t) => {
   let compared = 0
   for (const [name, { width, height, pixels, resized }] of pictures) {
-    // From PIL's pixels, so that a difference of decoders does not count twice.
+    // The input is PIL's pixels, so that a difference of decoders does not count twice.
     const image: Image = { width, height, channels: 3, data: bytes(pixels) }
     for (const [k, spec] of expected.specs.entries()) {
       const text = resized[k]
@@ -100,7 +100,7 @@ const NO_PYTHON =
 const python = findPython()
 
 t.test(
-  'PIL of this machine gives the recorded results',
+  'PIL on this machine gives the recorded results',
   { skip: python === undefined && NO_PYTHON },
   async (t) => {
     const output = execFileSync(python!, [`${FOLDER}make.py`, 'expect'], {
@@ -117,7 +117,7 @@ function sameExpectation(t: Test, name: string, now: ExpectedPicture, was: Expec
   t.match(now, { width: was.width, height: was.height }, `${name}: size`)
   const allowed = name.startsWith('wide-gamut') ? PROFILE_STEPS : 0
   t.ok(largestDifference(bytes(now.pixels), bytes(was.pixels)) <= allowed, `${name}: pixels`)
-  // Other pixels have other resized pictures.
+  // Resizes of different pixels differ, too.
   if (now.pixels !== was.pixels) return
   for (const [k, spec] of expected.specs.entries()) {
     const text = now.resized[k]
@@ -128,7 +128,7 @@ function sameExpectation(t: Test, name: string, now: ExpectedPicture, was: Expec
   }
 }
 
-/** A Python that has PIL and numpy: the one that PYTHON names, Debian's, or that of the path. */
+/** A Python with PIL and numpy: the one that PYTHON names, Debian's, or the first on the path. */
 function findPython(): string | undefined {
   const candidates = [process.env.PYTHON, '/usr/bin/python3', 'python3']
   return candidates.find((command) => {

@@ -17,10 +17,10 @@ import { goldenFile, goldenTensors, item, maxAbsDifference } from '../models/sup
 const picture = await decodeImage(readFileSync(goldenFile('preprocess.png')))
 const golden = await goldenTensors('preprocess')
 
-/** One 8-bit step is about 0.017 after normalisation; the bound allows none. */
+/** An 8-bit step is about 0.017 after normalisation. The bound is below a step. */
 const EXACT = 1e-6
 
-/** Pixels as they are: no resize, values 0 to 255. */
+/** A preprocessing that keeps pixels: no resize, values 0 to 255. */
 const plain = (channels: 'rgb' | 'grey', height: number, width: number): Preprocessing => ({
   channels,
   resize: { mode: 'squash', height, width },
@@ -38,7 +38,7 @@ const image = (width: number, height: number, channels: 1 | 3 | 4, samples: numb
 
 const rounded = (tensor: Float64Array): number[] => [...tensor].map((x) => Math.round(x * 1e9) / 1e9)
 
-t.test('ImageNet preprocessing equals PIL and torchvision, 8-bit step for step', async (t) => {
+t.test('ImageNet preprocessing equals PIL and torchvision to the 8-bit step', async (t) => {
   const { tensor, shape } = preprocess(picture, architecture('cpolynext-t').preprocessing)
   t.same(shape, [3, 224, 224])
   t.ok(maxAbsDifference(tensor, golden.get('imagenet')!.data) < EXACT)
@@ -73,8 +73,8 @@ t.test('bilinear resize equals torch, on test images recovered from the golden i
 })
 
 /**
- * Undoes a doubling with half-pixel centres: of two outputs between the inputs a and b, 3a/4 + b/4 and a/4 +
- * 3b/4, a is (3 first - second) / 2. The last input is the last output.
+ * Inverts a doubling with half-pixel centres. The two outputs between inputs a and b are 3a/4 + b/4 and a/4 +
+ * 3b/4, so a is (3 first - second) / 2. The last input is the last output.
  */
 function halved(map: Float32Array, size: number): number[] {
   const half = size / 2
@@ -87,18 +87,18 @@ function halved(map: Float32Array, size: number): number[] {
   return Array.from({ length: half * half }, (_, i) => columns[i % half][Math.floor(i / half)])
 }
 
-t.test('bilinear by hand: 2 x 1 to 5 x 1, 3 x 1 to 2 x 1', async (t) => {
+t.test('bilinear resizes computed by hand: 2 x 1 to 5 x 1, 3 x 1 to 2 x 1', async (t) => {
   const resize = (samples: number[], width: number): number[] => {
     const spec: Preprocessing = { ...plain('grey', 1, width), interpolation: 'bilinear' }
     return rounded(preprocess(image(samples.length, 1, 1, samples), spec).tensor)
   }
   // Centres at (x + 1/2) * 2/5 - 1/2 = -0.3, 0.1, 0.5, 0.9, 1.3.
   t.same(resize([10, 110], 5), [10, 20, 60, 100, 110])
-  // Centres at 0.25 and 1.75: no antialias.
+  // The centres are 0.25 and 1.75; there is no antialias.
   t.same(resize([0, 40, 200], 2), [10, 160])
 })
 
-t.test('bicubic by hand: a constant stays, an edge overshoots and is clipped', async (t) => {
+t.test('bicubic resizes computed by hand: a constant stays, an edge overshoots and is clipped', async (t) => {
   const constant = preprocess(image(5, 3, 1, Array(15).fill(201)), plain('grey', 7, 11))
   t.ok(constant.tensor.every((x) => Math.abs(x - 201) < 1e-9))
   const edge = preprocess(image(6, 1, 1, [0, 0, 0, 255, 255, 255]), plain('grey', 1, 12)).tensor
@@ -109,20 +109,20 @@ t.test('bicubic by hand: a constant stays, an edge overshoots and is clipped', a
   t.same(rounded(ramp).slice(4, 8), [0, 26, 102, 137])
 })
 
-t.test('short side, then the centre, with rows and columns told apart', async (t) => {
+t.test('the short side is resized and the centre cropped, without confusing rows and columns', async (t) => {
   const samples = Array.from({ length: 6 * 3 }, (_, i) => 10 * Math.floor(i / 6) + (i % 6))
   const spec = (size: number, height: number, width: number): Preprocessing => ({
     ...plain('grey', height, width),
     resize: { mode: 'shortSide', size, height, width },
   })
-  // A margin of 1.5 rounds to the even 2 and of 0.5 to 0, as Python's round does.
+  // Margins are rounded as by Python's round: 1.5 to the even 2, and 0.5 to 0.
   const crop = preprocess(image(6, 3, 1, samples), spec(3, 2, 3))
   t.same(crop.shape, [1, 2, 3])
   t.same(rounded(crop.tensor), [2, 3, 4, 12, 13, 14])
   t.throws(() => preprocess(image(6, 3, 1, samples), spec(3, 4, 3)), { code: 'CONFIG_INVALID' })
 })
 
-t.test('colours', async (t) => {
+t.test('colour images are converted to grey', async (t) => {
   const rgb = image(2, 1, 3, [255, 0, 0, 10, 200, 30])
   t.same(rounded(preprocess(rgb, plain('rgb', 1, 2)).tensor), [255, 10, 0, 200, 0, 30])
   // ITU-R 601: 0.299 R + 0.587 G + 0.114 B.
@@ -133,7 +133,7 @@ t.test('colours', async (t) => {
   t.same(rounded(preprocess(rgba, plain('rgb', 1, 2)).tensor), [255, 177, 255, 152, 255, 127])
 })
 
-t.test('a grey tensor stands for three equal channels', async (t) => {
+t.test('a grey tensor replaces three equal channels', async (t) => {
   const small = preprocess(image(2, 1, 1, [7, 250]), plain('grey', 1, 2))
   t.same(small.shape, [1, 1, 2])
   t.same(rounded(networkInput(small)), [7, 250, 7, 250, 7, 250])
@@ -157,22 +157,22 @@ t.test('malformed images are refused', async (t) => {
   }
 })
 
-t.test('a long image costs no more than its centre', async (t) => {
+t.test('the cost of a long image is that of its centre', async (t) => {
   const [width, height] = [1, 2 ** 15]
   const data = Uint8Array.from({ length: width * height }, (_, y) => y % 251)
   const spec = architecture('cpolynext-t').preprocessing
   const { tensor } = preprocess({ width, height, channels: 1, data }, spec)
   t.equal(tensor.length, 3 * 224 * 224)
-  // Resized by 232, the centre is what the two samples around the middle make.
+  // With a resize by 232, the centre depends on the two samples around the middle.
   const middle = spec.mean[0] + spec.std[0] * tensor[112 * 224]
   t.ok(Math.abs(255 * middle - data[height / 2]) < 2)
 })
 
-/** Values without order, the same each time. */
+/** Reproducible pseudo-random values. */
 const noise = (length: number): number[] =>
   Array.from({ length }, (_, i) => Math.floor(256 * Math.abs(Math.sin(i * i + 1))))
 
-t.test('a crop is that part of the whole resized image, bit for bit', async (t) => {
+t.test('a crop equals that part of the whole resized image, bit for bit', async (t) => {
   for (const interpolation of ['bicubic', 'bilinear'] as const) {
     for (const [width, height, size] of [
       [13, 9, 6],
@@ -201,18 +201,18 @@ t.test('a crop is that part of the whole resized image, bit for bit', async (t) 
   }
 })
 
-t.test('what a crop takes goes with the crop, however large the resized image would be', async (t) => {
+t.test('the cost of a crop does not depend on the size of the resized image', async (t) => {
   const source = { width: 100, height: 3, data: Uint8Array.from(noise(300)) }
   const span = { size: 2 ** 40, first: 2 ** 39, count: 4 }
   for (const method of [bicubic, bilinear]) {
     const { data } = resample(source, span, span, method)
     t.equal(data.length, 16)
-    // Between the two middle columns, of which the left one has the larger weight nowhere.
+    // All columns lie at the midpoint of the two middle columns of the source, or just right of it.
     t.ok(data.every((value) => value >= 0 && value <= 255 && Math.abs(value - data[0]) <= 1))
   }
 })
 
-t.test('no picture leaves what a preprocessing is said to yield', async (t) => {
+t.test('every picture is within the bound of its preprocessing', async (t) => {
   const ends = [0, 255].map((value) => image(7, 5, 3, Array(105).fill(value)))
   const edges = [
     ...ends,
@@ -237,7 +237,7 @@ t.test('no picture leaves what a preprocessing is said to yield', async (t) => {
       const most = largestYield(spec)
       const largest = edges.map((picture) => Math.max(...preprocess(picture, spec).tensor.map(Math.abs)))
       t.ok(largest.every((value) => value <= most))
-      t.equal(Math.max(...largest), most, 'which is the least bound')
+      t.equal(Math.max(...largest), most, 'the bound is reached')
     }
   }
 })

@@ -19,7 +19,7 @@ export interface TiffSpec {
   readonly data: Uint8Array
 }
 
-/** A baseline TIFF file of one uncompressed strip: header, one directory, the samples. */
+/** A baseline TIFF file with one uncompressed strip: header, one directory and the samples. */
 export function tiff({
   width,
   height,
@@ -35,7 +35,7 @@ export function tiff({
     [258, Array(samplesPerPixel).fill(bits)],
     [259, [1]],
     [262, [photometric]],
-    [273, [0]], // where the strip begins, set below
+    [273, [0]], // the start of the strip, set below
     [277, [samplesPerPixel]],
     [278, [height]],
     [279, [data.length]],

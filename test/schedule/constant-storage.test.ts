@@ -22,13 +22,13 @@ function sumOf(count: number, largest = 1): Pick<Circuit, 'ops' | 'constants' | 
   return { ops, constants, parameters }
 }
 
-t.test('weights are kept as residues where they are few', async (t) => {
+t.test('a few weights are kept as residues', async (t) => {
   t.equal(expansionRule(sumOf(100)), NO_EXPANSION)
   const rule = expansionRule(sumOf(7000))
   t.ok(rule(0, 2 ** 20, 'weight'))
 })
 
-t.test('of many, those of the longest periods are kept as integers', async (t) => {
+t.test('of many weights, those of the longest periods are kept as integers', async (t) => {
   const circuit = sumOf(7000)
   const constants = [...[...circuit.constants].slice(0, 6999), Float64Array.from({ length: 16 }, (_, i) => i)]
   const rule = expansionRule({ ...circuit, constants })
@@ -36,14 +36,14 @@ t.test('of many, those of the longest periods are kept as integers', async (t) =
   t.notOk(rule(6999, 2 ** 20, 'weight'))
 })
 
-t.test('integers hold only what is below 2^30', async (t) => {
+t.test('only weights below 2^30 are kept as integers', async (t) => {
   const rule = expansionRule(sumOf(7000, 2))
   t.ok(rule(0, 2 ** 28, 'weight'))
   t.notOk(rule(0, 2 ** 29, 'weight'))
   t.ok(rule(1, 2 ** 29, 'weight'))
 })
 
-t.test('sums whose weights are many go in parts, each of which fits', async (t) => {
+t.test('sums of many weights are split into parts that fit', async (t) => {
   const sizes = [40, 20, 10, 100, 1, 30, 33].map((size) => size * MEGABYTE)
   const parts = expansionParts(sizes, (size) => size)
   t.same(
@@ -52,17 +52,18 @@ t.test('sums whose weights are many go in parts, each of which fits', async (t) 
   )
 })
 
-t.test('addends are kept as doubles, which hold more', async (t) => {
+t.test('addends are kept as doubles, up to larger values', async (t) => {
   const rule = expansionRule(sumOf(7000, 2))
   t.ok(rule(0, 2 ** 49, 'addend'))
   t.notOk(rule(0, 2 ** 50, 'addend'))
 })
 
 t.test(
-  'where integers alone are many, weights of short periods are kept so too, but not the shortest',
+  'with very many integers, weights of short periods are kept as integers, too, except the shortest',
   async (t) => {
     /**
-     * A sum of full-size weights, half of 4 * 8192 bytes each as integers, and of one for each short period.
+     * A sum of full-size weights, each of which takes half of 4 * 8192 bytes as integers, and of one weight
+     * for each short period.
      */
     const withShort = (count: number) => {
       const { ops, constants, parameters } = sumOf(2)

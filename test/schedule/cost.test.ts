@@ -4,8 +4,8 @@ import { SEAL_SPEEDS, sealCosts } from '../../src/compiler/planner/target/seal-c
 import { SIMD_SPEEDS, type SimdSpeeds, simdCosts } from '../../src/schedule/cost.ts'
 import { type CostedCircuit, circuitSeconds } from '../../src/schedule/cost-model.ts'
 
-// Five data primes and two special ones, so three digits over seven primes: x is rotated three times, two of
-// the rotations only read by sums; the last is squared.
+// Five data primes and two special ones, so three digits over seven primes. x is rotated three times. Only
+// sums read two of the rotations; the last one is squared.
 const RING = 16384
 const at = (level: number) => ({ level, scale: 2 ** 20, layer: 0 })
 const ops: Op[] = [
@@ -35,8 +35,8 @@ const count = (speeds: Partial<SimdSpeeds>, c = circuit): number[] =>
   Array.from(simdCosts({ ...NOTHING, ...speeds })(c), (seconds) => Math.round(seconds * 1e6) / 1e6)
 
 t.test('transforms of the SIMD engine, counted by hand', async (t) => {
-  // Decomposing takes 3 * 7, dividing 2 * (2 + 5). The two kept rotations pass their division on to the
-  // second sum, which keeps it in turn, and so does the relinearised product; the sum of everything divides.
+  // Decomposing takes 3 * 7 transforms, dividing 2 * (2 + 5). The two kept rotations leave their division to
+  // the second sum, which also leaves it, as does the relinearised product. The sum of everything divides.
   // The rotation at the end has four primes, so two digits over six.
   t.strictSame(count({ ntt: 1 }), [0, 21, 0, 14, 0, 0, 0, 21, 14, 0, 2 * (1 + 4), 2 * 6 + 2 * (2 + 4)])
 })
@@ -65,7 +65,7 @@ t.test('residues of the SIMD engine, counted by hand, in polynomials', async (t)
   t.strictSame(polynomials({ elementwise: 1 }), [0, 0, 0, 0, 0, 14, 0, 0, 14, 5, 0, 0])
 })
 
-t.test('speeds add up, and grow with the ring', async (t) => {
+t.test('the cost is the sum of the works at their speeds, and grows with the ring', async (t) => {
   const parts = Object.entries(SIMD_SPEEDS).map(([kind, speed]) =>
     circuitSeconds(circuit, simdCosts({ ...NOTHING, [kind]: speed })),
   )
@@ -78,7 +78,7 @@ t.test('speeds add up, and grow with the ring', async (t) => {
   t.ok(Math.abs(doubled({ ntt: 1 }) - (2 * 15) / 14) < 1e-12)
 })
 
-t.test('levels that a draft will not have cost nothing', async (t) => {
+t.test('levels that a draft will not have add no cost', async (t) => {
   const higher = ops.map((op) => ({ ...op, level: op.level + 100 }))
   for (const model of [simdCosts(), sealCosts()]) {
     t.equal(
@@ -88,7 +88,7 @@ t.test('levels that a draft will not have cost nothing', async (t) => {
   }
 })
 
-t.test('node-seal rotates each time anew', async (t) => {
+t.test('node-seal decomposes again for each rotation', async (t) => {
   const { keySwitchPair, keySwitchPrime, term, add, multiply, rescale } = SEAL_SPEEDS
   const keySwitch = (n: number) => keySwitchPair * n * (n + 1) + keySwitchPrime * n
   const expected = [

@@ -33,36 +33,36 @@ const circuitOf = (ops: Op[], constants: Float64Array[] = []) => ({
 const LIMB = 4 * RING
 /** Tables of seven primes, and the relinearisation key: three digits of two polynomials over seven primes. */
 const ALWAYS = 7 * 4 * LIMB + 3 * 2 * 7 * LIMB
-/** The same of one rotation, with the tables of its automorphism and the inverse. */
+/** The same for a rotation, with the tables of its automorphism and the inverse. */
 const ROTATION = 3 * 2 * 7 * LIMB + 2 * RING
-/** What decomposing takes at the highest level: digits, and what they are extended from. */
+/** Memory of decomposing at the highest level: the digits, and the residues that they are extended from. */
 const DIGITS = (3 * 7 + 5 + 3) * LIMB
 
 const input: Op = { kind: 'input', index: 0, ...at(4) }
 const rotate = (source: number, steps: number): Op => ({ kind: 'rotate', source, steps, ...at(4) })
 
-t.test('counted by hand: values', async (t) => {
+t.test('counted by hand: values take their memory', async (t) => {
   t.equal(simdMemory(circuitOf([input])), ALWAYS + 10 * LIMB)
   const add: Op = { kind: 'add', left: 0, right: 0, ...at(4) }
   t.equal(simdMemory(circuitOf([input, add])), ALWAYS + 20 * LIMB)
   const drop: Op = { kind: 'dropLevel', source: 0, ...at(1) }
-  t.equal(simdMemory(circuitOf([input, drop])), ALWAYS + 10 * LIMB, 'the same memory')
+  t.equal(simdMemory(circuitOf([input, drop])), ALWAYS + 10 * LIMB, 'the same memory is reused')
   const square: Op = { kind: 'multiply', left: 0, right: 0, ...at(4) }
   t.equal(simdMemory(circuitOf([input, square])), ALWAYS + 25 * LIMB)
 })
 
-t.test('counted by hand: what is freed makes room', async (t) => {
+t.test('counted by hand: freed values make room', async (t) => {
   const add = (value: number): Op => ({ kind: 'add', left: value, right: value, ...at(4) })
   t.equal(simdMemory(circuitOf([input, add(0), add(1), add(2)])), ALWAYS + 20 * LIMB)
   t.equal(
     simdMemory(circuitOf([input, add(0), add(1), { ...add(2), right: 0 } as Op])),
     ALWAYS + 30 * LIMB,
-    'but not while something reads it',
+    'a value with a later reader is not freed',
   )
 })
 
-t.test('counted by hand: a rotation is divided, with everything alive', async (t) => {
-  // Source, result, the undivided result over seven primes, and the digits.
+t.test('counted by hand: the division of a rotation is the peak', async (t) => {
+  // The source, the result, the undivided result over seven primes, and the digits.
   t.equal(simdMemory(circuitOf([input, rotate(0, 1)])), ALWAYS + ROTATION + (10 + 10 + 14) * LIMB + DIGITS)
 })
 
@@ -77,18 +77,18 @@ t.test('counted by hand: rotations of one source share digits, and stay extended
   t.equal(simdMemory(circuitOf(ops)), ALWAYS + 2 * ROTATION + (10 + 14 + 14) * LIMB + DIGITS)
 })
 
-t.test('counted by hand: a division works with what it divides by', async (t) => {
+t.test('counted by hand: a division needs scratch memory for the residues that it divides by', async (t) => {
   const rescale: Op = { kind: 'rescale', source: 0, ...at(3) }
   t.equal(simdMemory(circuitOf([input, rescale])), ALWAYS + (10 + 8 + 2 * 2) * LIMB)
 })
 
-t.test('counted by hand: a refresh has both sides', async (t) => {
+t.test('counted by hand: a refresh takes memory for its source and its result', async (t) => {
   const drop: Op = { kind: 'dropLevel', source: 0, ...at(0) }
   const refresh: Op = { kind: 'refresh', source: 1, round: 0, ...at(4) }
   t.equal(simdMemory(circuitOf([input, drop, refresh])), ALWAYS + 20 * LIMB)
 })
 
-t.test('counted by hand: constants at their own size, once for each use', async (t) => {
+t.test('counted by hand: constants take their own size, once for each use', async (t) => {
   const dot = (constant: number, constantScale: number, value = 0): Op => ({
     kind: 'dot',
     terms: [{ value, constant }],
@@ -98,7 +98,7 @@ t.test('counted by hand: constants at their own size, once for each use', async 
   const periodic = Float64Array.of(1, 2, 3, 4)
   const full = new Float64Array(RING / 2).fill(1)
   const sum = 20 * LIMB
-  // A row for each polynomial: addresses, and the size of blocks where there are blocks.
+  // Each polynomial has a row of addresses, with the size of blocks if there are blocks.
   const row = 2 * 3 * 4
   t.equal(simdMemory(circuitOf([input, dot(0, 8)], [periodic])), ALWAYS + sum + 8 * 4 * 5 + row)
   t.equal(simdMemory(circuitOf([input, dot(0, 8)], [full])), ALWAYS + sum + 5 * LIMB + 2 * 2 * 4)
@@ -108,7 +108,7 @@ t.test('counted by hand: constants at their own size, once for each use', async 
   t.equal(simdMemory(scales), ALWAYS + sum + 2 * 8 * 4 * 5 + 2 * row)
 })
 
-t.test('counted by hand: tables of sums, with one more where not all summands are extended', async (t) => {
+t.test('counted by hand: a sum has one more table if not all summands are extended', async (t) => {
   const dot = (...values: number[]): Op => ({
     kind: 'dot',
     terms: values.map((value) => ({ value, constant: 0 })),
@@ -123,7 +123,7 @@ t.test('counted by hand: tables of sums, with one more where not all summands ar
   t.equal(tablesOf(dot(0, 1, 0)), (3 + 1) * row)
 })
 
-t.test('counted by hand: constants that are expanded, at half their coefficients', async (t) => {
+t.test('counted by hand: expanded constants take half of their coefficients', async (t) => {
   const full = new Float64Array(RING / 2).fill(1)
   const dot: Op = { kind: 'dot', terms: [{ value: 0, constant: 0 }], constantScale: 8, ...at(4) }
   const addPlain: Op = { kind: 'addPlain', source: 1, constant: 0, ...at(4), scale: 64 }
@@ -142,10 +142,7 @@ t.test('counted by hand: constants that are expanded, at half their coefficients
   )
 })
 
-/**
- * What the engine takes for a circuit, without any client's keys: they would be of the size that is reckoned
- * with.
- */
+/** The memory that the engine takes for a circuit, with the computed size of keys instead of real keys. */
 async function engineBytes(circuit: Circuit): Promise<number> {
   const context = await newSimdContext(circuit.parameters)
   const key = { address: () => 0 }
@@ -156,7 +153,7 @@ async function engineBytes(circuit: Circuit): Promise<number> {
   return context.heap.used + (1 + elements.length) * switchingKeyBytes(circuit.parameters)
 }
 
-t.test('plans state what the engine takes', async (t) => {
+t.test('plans state the memory that the engine takes', async (t) => {
   const oneShot = await golden('one_shot')
   const { preprocessing } = oneShot.network.config
   const plans = [16384, 32768].map((ring): [string, Circuit] => [
@@ -174,7 +171,7 @@ t.test('plans state what the engine takes', async (t) => {
   }
 })
 
-t.test('node-seal: keys and values in words of eight bytes', async (t) => {
+t.test('node-seal takes eight bytes for each word of keys and values', async (t) => {
   const oneShot = await golden('one_shot')
   const { preprocessing } = oneShot.network.config
   const { circuit } = compile(oneShot.network, { model: 'm', preprocessing, target: 'seal' })

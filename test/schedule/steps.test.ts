@@ -20,7 +20,7 @@ const add = (left: number, right: number): Op => ({ kind: 'add', left, right, ..
 const ordered = (ops: readonly Op[], maxSources = 10): [string, ...number[]][] =>
   stepsOf({ ops }, maxSources).map(({ kind, ops: ids }) => [kind, ...ids])
 
-t.test('what does not depend on each other goes together, by kind', async (t) => {
+t.test('independent operations of one kind share a step', async (t) => {
   // Two chains of the same shape, one after the other in the circuit.
   const ops = [input(0), rotate(0, 1), add(0, 1), input(1), rotate(3, 1), add(3, 4), add(2, 5)]
   t.strictSame(ordered(ops), [
@@ -31,19 +31,16 @@ t.test('what does not depend on each other goes together, by kind', async (t) =>
   ])
 })
 
-t.test(
-  'sums go before rotations, so that as many of one source as possible are ready together',
-  async (t) => {
-    const ops = [input(0), rotate(0, 1), add(0, 0), rotate(2, 1), rotate(0, 2)]
-    t.strictSame(ordered(ops), [
-      ['input', 0],
-      ['add', 2],
-      ['rotate', 1, 3, 4],
-    ])
-  },
-)
+t.test('sums go before rotations, so that many rotations of one source are ready together', async (t) => {
+  const ops = [input(0), rotate(0, 1), add(0, 0), rotate(2, 1), rotate(0, 2)]
+  t.strictSame(ordered(ops), [
+    ['input', 0],
+    ['add', 2],
+    ['rotate', 1, 3, 4],
+  ])
+})
 
-t.test('rotations of a batch have few sources, and one level', async (t) => {
+t.test('the rotations of a step have few sources and one level', async (t) => {
   const ops = [input(0), input(1), input(2), rotate(0, 1), rotate(1, 1), rotate(2, 1), rotate(0, 2)]
   t.strictSame(ordered(ops, 2), [
     ['input', 0, 1, 2],
@@ -59,28 +56,28 @@ t.test('rotations of a batch have few sources, and one level', async (t) => {
   ])
 })
 
-t.test('work far ahead waits for what comes before it', async (t) => {
-  // A chain of rotations, which can only go one by one, and sums of the input far behind its beginning.
+t.test('operations far ahead wait for those before them', async (t) => {
+  // A chain of rotations, each of which waits for the one before, and sums of the input far after its start.
   const chain = Array.from({ length: 20 }, (_, i) => rotate(i, 1))
   const idle = Array.from({ length: 5000 }, () => add(0, 0))
   const order = ordered([input(0), ...chain, ...idle])
   t.equal(order[1][0], 'add')
-  t.ok(order[1].length - 1 < 4096, 'not all of the sums')
+  t.ok(order[1].length - 1 < 4096, 'a step has only some of the sums')
   t.equal(order[2][0], 'rotate')
   const done = order.flatMap(([, ...ids]) => ids)
-  t.equal(new Set(done).size, 5021, 'and in the end all are done')
+  t.equal(new Set(done).size, 5021, 'all operations are done in the end')
 })
 
-t.test('the digits of a batch take some 100 MB at most', async (t) => {
+t.test('the digits of a step take about 100 MB at most', async (t) => {
   const primes = nttPrimes(16384, new Array(14).fill(30)).map(String)
   const chain = (special: number) =>
     checkParameters({ ring: 16384, primes: primes.slice(special), specialPrimes: primes.slice(0, special) })
-  // 14 polynomials of 64 KB in each of 7 digits; 13 with one special prime.
+  // 14 polynomials of 64 KB in each of 7 digits. There are 13 digits with one special prime.
   t.equal(maxRotationSources(chain(2)), Math.floor((96 * 2 ** 20) / (6 * 14 * 65536)))
   t.equal(maxRotationSources(chain(1)), Math.floor((96 * 2 ** 20) / (13 * 14 * 65536)))
 })
 
-t.test('any circuit: every operation once, behind its operands', async (t) => {
+t.test('in any circuit every operation is done once, after its operands', async (t) => {
   const primes = nttPrimes(8192, new Array(6).fill(30)).map(String)
   const parameters = checkParameters({ ring: 8192, primes: primes.slice(1), specialPrimes: [primes[0]] })
   const isSound = ({ ops }: Pick<Circuit, 'ops'>, order: readonly Step[]): boolean => {
@@ -105,5 +102,5 @@ t.test('any circuit: every operation once, behind its operands', async (t) => {
     { kind: 'rotate', ops: [1] },
     { kind: 'input', ops: [0] },
   ]
-  t.notOk(isSound({ ops }, wrong), 'a wrong order would be seen')
+  t.notOk(isSound({ ops }, wrong), 'a wrong order would be detected')
 })

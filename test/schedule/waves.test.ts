@@ -12,16 +12,19 @@ const input = (index: number): Op => ({ kind: 'input', index, ...at })
 const add = (left: number, right: number): Op => ({ kind: 'add', left, right, ...at })
 const refresh = (source: number, round: number): Op => ({ kind: 'refresh', source, round, ...at })
 
-t.test('what an earlier round waits for is done first, whatever came first in the circuit', async (t) => {
-  const ops = [input(0), add(0, 0), add(1, 0), add(0, 0), refresh(2, 0), refresh(3, 1), add(4, 5)]
-  t.strictSame(wavesOf(ops), [
-    { after: -1, ops: [0, 1, 2, 4] },
-    { after: -1, ops: [3, 5] },
-    { after: 1, ops: [6] },
-  ])
-})
+t.test(
+  'operations that an earlier round waits for are done first, whatever their order in the circuit',
+  async (t) => {
+    const ops = [input(0), add(0, 0), add(1, 0), add(0, 0), refresh(2, 0), refresh(3, 1), add(4, 5)]
+    t.strictSame(wavesOf(ops), [
+      { after: -1, ops: [0, 1, 2, 4] },
+      { after: -1, ops: [3, 5] },
+      { after: 1, ops: [6] },
+    ])
+  },
+)
 
-t.test('what needs fewer rounds is done before later ones are waited for', async (t) => {
+t.test('operations that need fewer rounds are done before waiting for later rounds', async (t) => {
   const ops = [input(0), refresh(0, 0), refresh(0, 1), add(2, 2), add(1, 1), add(3, 4)]
   t.strictSame(wavesOf(ops), [
     { after: -1, ops: [0, 1] },
@@ -44,7 +47,7 @@ t.test('what needs fewer rounds is done before later ones are waited for', async
   )
 })
 
-t.test('the refreshes of a round go together, however different what they need', async (t) => {
+t.test('the refreshes of a round leave together, even if they need different rounds', async (t) => {
   const ops = [input(0), refresh(0, 0), add(0, 0), refresh(1, 1), refresh(2, 1), add(3, 4)]
   t.strictSame(wavesOf(ops), [
     { after: -1, ops: [0, 1] },
@@ -54,13 +57,13 @@ t.test('the refreshes of a round go together, however different what they need',
   ])
 })
 
-t.test('a circuit whose rounds overlap is lawful; without rounds there is one course', async (t) => {
+t.test('a circuit with overlapping rounds is valid; one without rounds has one wave', async (t) => {
   verifyCircuit(refreshedCircuit({ overlapping: true }))
   t.strictSame(wavesOf([input(0), add(0, 0)]), [{ after: -1, ops: [0, 1] }])
 })
 
 /**
- * Operations at random, of which some are refreshed, in rounds of one to three that are as early as may be.
+ * Random operations, some of them refreshes. Rounds have one to three refreshes and are as early as possible.
  */
 const randomOps = fc
   .array(
@@ -69,7 +72,7 @@ const randomOps = fc
   )
   .map((choices) => {
     const ops: Op[] = [input(0)]
-    // The first round that may take a value: one behind those that it depends on.
+    // The first round that may take a value: the one after those that it depends on.
     const over = [0]
     let round = 0
     let room = 0
@@ -91,20 +94,20 @@ const randomOps = fc
     return ops
   })
 
-/** Follows an order, and finds what is wrong with it. */
+/** Follows an order, and detects its errors. */
 class Follower {
   readonly #ops: readonly Op[]
   readonly #there = new Set<number>()
   readonly #away = new Set<number>()
   done = 0
-  /** Most refreshed values that were away at once. */
+  /** The largest number of refreshed values that were away at once. */
   mostAway = 0
 
   constructor(ops: readonly Op[]) {
     this.#ops = ops
   }
 
-  /** @returns whether the batch is sound */
+  /** @returns whether the step is valid */
   follow({ kind, ops: ids }: Step): boolean {
     if (kind === 'return') return ids.every((id) => this.#away.delete(id) && this.#there.add(id))
     this.done += ids.length
@@ -125,19 +128,22 @@ class Follower {
   }
 }
 
-t.test('any circuit: operands first, a round leaves whole and comes back before it is read', async (t) => {
-  let most = 0
-  fc.assert(
-    fc.property(randomOps, (ops) => {
-      const follower = new Follower(ops)
-      const sound = stepsOf({ ops }, 2).every((batch) => follower.follow(batch))
-      most = Math.max(most, follower.mostAway)
-      return sound && follower.done === ops.length
-    }),
-    { numRuns: 300, seed: 11 },
-  )
-  t.ok(most > 3, `${most} values, more than a round has, were away at once`)
-  const early = new Follower([input(0), refresh(0, 0), add(1, 1)])
-  t.ok(early.follow({ kind: 'input', ops: [0] }) && early.follow({ kind: 'refresh', ops: [1] }))
-  t.notOk(early.follow({ kind: 'add', ops: [2] }), 'what is read before it is back would be seen')
-})
+t.test(
+  'in any circuit operands come first, and a round leaves as a whole and returns before it is read',
+  async (t) => {
+    let most = 0
+    fc.assert(
+      fc.property(randomOps, (ops) => {
+        const follower = new Follower(ops)
+        const sound = stepsOf({ ops }, 2).every((batch) => follower.follow(batch))
+        most = Math.max(most, follower.mostAway)
+        return sound && follower.done === ops.length
+      }),
+      { numRuns: 300, seed: 11 },
+    )
+    t.ok(most > 3, `${most} values were away at once, more than a round has`)
+    const early = new Follower([input(0), refresh(0, 0), add(1, 1)])
+    t.ok(early.follow({ kind: 'input', ops: [0] }) && early.follow({ kind: 'refresh', ops: [1] }))
+    t.notOk(early.follow({ kind: 'add', ops: [2] }), 'reading a value before it returns would be detected')
+  },
+)

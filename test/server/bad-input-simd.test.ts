@@ -18,9 +18,9 @@ import { rotatingCircuit, simdParameters } from './rotating-circuit.ts'
 import { SealedClient } from './sealed-client.ts'
 import { isProblem, query, splitAnswer } from './support.ts'
 
-// Bad bytes against the simd engine, which reads frames by a way of its own: unpacked and checked by its
-// kernels. What comes before it, routes and bodies, is the same for all engines and tested in
-// bad-input.test.ts.
+// Malformed frames against the simd engine. Its kernels unpack and check frames, so its errors come from
+// other code than those of the seal engine. Routes and bodies are the same for all engines: bad-input.test.ts
+// tests them.
 
 const BITS = 30
 const known = rotatingCircuit('small', 2)
@@ -71,13 +71,13 @@ const infer = (frame: Uint8Array): Promise<LightMyRequestResponse> =>
 
 async function stillServes(t: Test): Promise<void> {
   const answer = await infer(good)
-  t.equal(answer.statusCode, 200, 'still serving')
+  t.equal(answer.statusCode, 200, 'the server still serves')
   const error = client.errorOf(splitAnswer(answer).frame)
-  t.ok(error < 0.01, `and rightly: error ${error}`)
-  t.strictSame(faults, [], 'no fault of the server')
+  t.ok(error < 0.01, `the answer is correct: error ${error}`)
+  t.strictSame(faults, [], 'the server logs no fault')
 }
 
-/** A frame with other content and a digest that is right for it. */
+/** A frame with changed content and a digest that fits it. */
 function forged(frame: Uint8Array, change: (bytes: Uint8Array) => void): Uint8Array {
   const copy = Uint8Array.from(frame)
   change(copy)
@@ -85,9 +85,9 @@ function forged(frame: Uint8Array, change: (bytes: Uint8Array) => void): Uint8Ar
   return copy
 }
 
-t.test('a good query first', (t) => stillServes(t))
+t.test('the server answers a good query', (t) => stillServes(t))
 
-t.test('truncated, too long, and with flipped bits', async (t) => {
+t.test('truncated, extended and flipped frames are refused', async (t) => {
   for (const length of [0, 47, 64, good.length >> 1, good.length - 1]) {
     isProblem(t, await infer(good.subarray(0, length)), 400, 'TENSOR_MALFORMED')
   }
@@ -103,7 +103,7 @@ t.test('truncated, too long, and with flipped bits', async (t) => {
   await stillServes(t)
 })
 
-t.test('a residue above its prime, under a digest that is right', async (t) => {
+t.test('a residue above its prime is refused, although the digest fits', async (t) => {
   const pair = (tensorBytes(simdParameters, { ciphertexts: 2, level: 2, seeded: true }) - 96) / 2
   for (const [ciphertext, residue, prime] of [
     [0, 0, 0],
@@ -118,7 +118,7 @@ t.test('a residue above its prime, under a digest that is right', async (t) => {
   await stillServes(t)
 })
 
-t.test('frames that claim to be something else, under a digest that is right', async (t) => {
+t.test('frames whose header claims something else are refused, although the digest fits', async (t) => {
   const claims: [at: number, value: number, what: string][] = [
     [4, 2, 'another version'],
     [5, 2, 'a key set'],
@@ -137,7 +137,7 @@ t.test('frames that claim to be something else, under a digest that is right', a
   await stillServes(t)
 })
 
-t.test('key sets with residues above their primes are refused when they are complete', async (t) => {
+t.test('a complete key set with a residue above its prime is refused', async (t) => {
   const { galoisKeyAt, pairBytes, publicKeyAt } = keySetLayout(simdParameters, elements.length)
   const bad: [what: string, bytes: Uint8Array][] = [
     ['of the public key', forged(keySet, (b) => saturate(b.subarray(publicKeyAt), 0, BITS))],

@@ -23,11 +23,12 @@ import { saturate } from '../wire/fixtures.ts'
 import { SealedClient } from './sealed-client.ts'
 import { circuit, elements, isProblem, model, query, splitAnswer } from './support.ts'
 
-// Bad bytes against the real engine. After each of them the same server answers a good query, and rightly.
+// Malformed requests against the real engine. After each of them the same server answers a good query
+// correctly.
 
 const { parameters, manifest } = model
 
-/** The same circuit for parameters of the same sizes, but with another chain of primes. */
+/** The same circuit with parameters of the same sizes, but with another chain of primes. */
 function sibling(): Circuit {
   const [, , q2] = nttPrimes(8192, [50, 40, 30, 30, 60])
   const other = nttPrimes(8192, [50, 40, 30, 30, 60])[3]
@@ -90,13 +91,13 @@ const keys: string = (await upload(keySet)).json().id
 
 async function stillServes(t: Test): Promise<void> {
   const answer = await inject(query(keys, { frame: good }))
-  t.equal(answer.statusCode, 200, 'still serving')
+  t.equal(answer.statusCode, 200, 'the server still serves')
   const error = client.errorOf(splitAnswer(answer).frame)
-  t.ok(error < 0.01, `and rightly: error ${error}`)
-  t.strictSame(lines, [], 'no fault of the server')
+  t.ok(error < 0.01, `the answer is correct: error ${error}`)
+  t.strictSame(lines, [], 'the server logs no fault')
 }
 
-/** A frame with other content and a digest that is right for it. */
+/** A frame with changed content and a digest that fits it. */
 function forged(frame: Uint8Array, change: (bytes: Uint8Array) => void): Uint8Array {
   const copy = Uint8Array.from(frame)
   change(copy)
@@ -105,9 +106,9 @@ function forged(frame: Uint8Array, change: (bytes: Uint8Array) => void): Uint8Ar
   return copy
 }
 
-t.test('a good query first', (t) => stillServes(t))
+t.test('the server answers a good query', (t) => stillServes(t))
 
-t.test('truncated queries', async (t) => {
+t.test('truncated queries are refused', async (t) => {
   for (const length of [0, 1, 47, 48, 64, good.length >> 1, good.length - 33, good.length - 1]) {
     isProblem(t, await inject(query(keys, { frame: good.subarray(0, length) })), 400, 'TENSOR_MALFORMED')
   }
@@ -119,7 +120,7 @@ t.test('truncated queries', async (t) => {
   await stillServes(t)
 })
 
-t.test('flipped bits, anywhere in the frame', async (t) => {
+t.test('a flipped bit anywhere in the frame is refused', async (t) => {
   const next = numbers(7)
   const anywhere = Array.from({ length: 24 }, () => Math.floor(((next() + 1) / 2) * good.length))
   for (const at of [
@@ -151,7 +152,7 @@ t.test('flipped bits, anywhere in the frame', async (t) => {
   await stillServes(t)
 })
 
-t.test('a residue above its prime, under a digest that is right', async (t) => {
+t.test('a residue above its prime is refused, although the digest fits', async (t) => {
   const [bits0, bits1, bits2] = [50, 40, 30]
   const pair = (tensorBytes(parameters, { ciphertexts: 2, level: 2, seeded: true }) - 96) / 2
   for (const [ciphertext, bit, bits, prime] of [
@@ -165,7 +166,7 @@ t.test('a residue above its prime, under a digest that is right', async (t) => {
   await stillServes(t)
 })
 
-t.test('frames that claim to be something else, under a digest that is right', async (t) => {
+t.test('frames whose header claims something else are refused, although the digest fits', async (t) => {
   const claims: [at: number, value: number, what: string][] = [
     [4, 2, 'another version'],
     [5, 2, 'a key set'],
@@ -186,7 +187,7 @@ t.test('frames that claim to be something else, under a digest that is right', a
   await stillServes(t)
 })
 
-t.test('bodies that are too large', async (t) => {
+t.test('bodies that are too large are refused', async (t) => {
   const larger = Buffer.concat([good, Buffer.alloc(1)])
   isProblem(t, await inject(query(keys, { frame: larger })), 413, 'TOO_LARGE', { expectedBytes: good.length })
   const huge = Buffer.alloc(4 * good.length)
@@ -200,7 +201,7 @@ t.test('bodies that are too large', async (t) => {
   await stillServes(t)
 })
 
-t.test('a wrong manifest digest, in the request or in the frame', async (t) => {
+t.test('a wrong manifest digest is refused, in the request and in the frame', async (t) => {
   const digest = 'f'.repeat(64)
   const header = { parameters: { key_set: keys, manifest_digest: digest } }
   isProblem(t, await inject(query(keys, { frame: good, header })), 409, 'PARAMETERS_MISMATCH', {
@@ -211,8 +212,12 @@ t.test('a wrong manifest digest, in the request or in the frame', async (t) => {
   await stillServes(t)
 })
 
-t.test('keys of other parameters', async (t) => {
-  t.equal(keySetLayout(other.parameters, elements.length).totalBytes, keySet.length, 'no size tells')
+t.test('keys of other parameters are refused', async (t) => {
+  t.equal(
+    keySetLayout(other.parameters, elements.length).totalBytes,
+    keySet.length,
+    'both key sets have the same size',
+  )
   const header = { parameters: { key_set: keys, manifest_digest: manifestOf(sibling()).digest } }
   const wrongSet = await inject(query(keys, { model: 'sibling', frame: good, header }))
   isProblem(t, wrongSet, 409, 'PARAMETERS_MISMATCH', { served: other.parameters.digest })
@@ -222,7 +227,7 @@ t.test('keys of other parameters', async (t) => {
   await stillServes(t)
 })
 
-t.test('key sets with bad bytes are refused when they are complete, and gone', async (t) => {
+t.test('a complete key set with bad bytes is refused and deleted', async (t) => {
   const { galoisKeyAt, pairBytes, publicKeyAt } = keySetLayout(parameters, elements.length)
   const flip = (at: number): Uint8Array => {
     const copy = Uint8Array.from(keySet)
@@ -232,7 +237,7 @@ t.test('key sets with bad bytes are refused when they are complete, and gone', a
   const bad: [what: string, bytes: Uint8Array, code: string][] = [
     ['a flipped bit', flip(keySet.length >> 1), 'TENSOR_MALFORMED'],
     ['a flipped bit of the digest', flip(keySet.length - 1), 'TENSOR_MALFORMED'],
-    ['bound elsewhere', flip(20), 'PARAMETERS_MISMATCH'],
+    ['a key set of other parameters', flip(20), 'PARAMETERS_MISMATCH'],
     ['zeros', new Uint8Array(keySet.length), 'TENSOR_MALFORMED'],
     ['an image', Buffer.concat([good, keySet]).subarray(0, keySet.length), 'TENSOR_MALFORMED'],
     [
@@ -270,7 +275,7 @@ t.test('key sets with bad bytes are refused when they are complete, and gone', a
   await stillServes(t)
 })
 
-t.test('unknown models and key sets', async (t) => {
+t.test('unknown models and key sets are refused', async (t) => {
   isProblem(t, await inject(query(keys, { model: 'none', frame: good })), 404, 'MODEL_UNKNOWN', {
     models: ['small', 'sibling'],
   })
@@ -283,7 +288,7 @@ t.test('unknown models and key sets', async (t) => {
   await stillServes(t)
 })
 
-t.test('wrong lengths in headers', async (t) => {
+t.test('wrong lengths in headers are refused', async (t) => {
   const claimed = (headers: Record<string, string>) => inject(query(keys, { frame: good, headers }))
   for (const length of ['5', String(good.length)]) {
     isProblem(t, await claimed({ 'content-length': length }), 400, 'CONFIG_INVALID')
@@ -294,7 +299,7 @@ t.test('wrong lengths in headers', async (t) => {
   await stillServes(t)
 })
 
-t.test('connections that end before their body, or never send one', async (t) => {
+t.test('connections that end before their body, or never send one, leave uploads unchanged', async (t) => {
   const url = new URL(await app.listen({ port: 0, host: '127.0.0.1' }))
   const { payload, headers } = query(keys, { frame: good })
   const body = payload as Buffer
@@ -317,10 +322,6 @@ t.test('connections that end before their body, or never send one', async (t) =>
     }
   }
   await sleep(50)
-  t.equal(
-    (await inject({ url: `/v2/keys/${id}` })).json().uploadOffset,
-    0,
-    'the upload stands where it stood',
-  )
+  t.equal((await inject({ url: `/v2/keys/${id}` })).json().uploadOffset, 0, 'the upload offset is unchanged')
   await stillServes(t)
 })

@@ -20,7 +20,7 @@ const { digest: manifestDigest } = manifestOf(circuit)
 const bytes = writeCircuit(circuit)
 const end = headerEnd(bytes, bytes.length)
 
-/** A folder with the circuit's file, and the file's path. */
+/** Writes the circuit into a directory. @returns the directory and the path of the file */
 async function stored(test: typeof t, content = bytes): Promise<{ directory: string; path: string }> {
   const directory = test.testdir()
   const path = join(directory, 'small.pvc')
@@ -28,7 +28,7 @@ async function stored(test: typeof t, content = bytes): Promise<{ directory: str
   return { directory, path }
 }
 
-/** The file with a byte of its columns changed, its digest as it was or made to fit. */
+/** The file with a changed byte in its columns. @param isResealed whether the digest is made to fit */
 function damaged(isResealed: boolean): Uint8Array {
   const changed = bytes.slice()
   changed[end + 3] ^= 1
@@ -36,7 +36,7 @@ function damaged(isResealed: boolean): Uint8Array {
   return changed
 }
 
-t.test('the outline takes the header, and not a byte behind it', async (t) => {
+t.test('readOutline reads the header and no byte after it', async (t) => {
   t.ok(end > HEADER_START && end < bytes.length - 32)
   const outline = readOutline(bytes.slice(0, end), bytes.length)
   t.strictSame(outline, outlineOf(circuit))
@@ -47,7 +47,7 @@ t.test('the outline takes the header, and not a byte behind it', async (t) => {
   }
 })
 
-t.test('it is read from a file whose columns are rubbish, unless the file is to be checked', async (t) => {
+t.test('a file with damaged columns has an outline; only the checked reader refuses it', async (t) => {
   const { path } = await stored(t as typeof import('tap').t)
   const found = { outline: outlineOf(circuit), digest: circuitDigest(bytes) }
   t.strictSame(await readOutlineFile(path), found)
@@ -57,8 +57,8 @@ t.test('it is read from a file whose columns are rubbish, unless the file is to 
   await t.rejects(readCheckedOutlineFile(path), { code: 'CONFIG_INVALID', message: /digest/ })
 })
 
-t.test('a catalogue is made of headers: operations and constants are neither decoded nor kept', async (t) => {
-  // Nobody who decoded these columns would take them.
+t.test('loadCatalogue reads headers: it neither decodes nor keeps operations and constants', async (t) => {
+  // Decoding these columns fails.
   const { directory, path } = await stored(t as typeof import('tap').t, damaged(true))
   await t.rejects(readCircuitFile(path))
   const [model] = (await loadCatalogue(directory)).all
@@ -67,7 +67,7 @@ t.test('a catalogue is made of headers: operations and constants are neither dec
   await t.rejects(loadCatalogue(directory), { code: 'CONFIG_INVALID' })
 })
 
-t.test('files that end early or go on are refused', async (t) => {
+t.test('files that are too short or too long are refused', async (t) => {
   for (const length of [0, 5, HEADER_START, end, bytes.length - 1]) {
     const { path } = await stored(t as typeof import('tap').t)
     await truncate(path, length)
@@ -78,12 +78,12 @@ t.test('files that end early or go on are refused', async (t) => {
   await t.rejects(readOutlineFile(path), { code: 'CONFIG_INVALID', message: /length/ })
 })
 
-t.test('a worker reads a circuit when it is needed, and never another one', async (t) => {
+t.test('a worker reads a circuit when it needs it, and refuses a file that has changed', async (t) => {
   const { path } = await stored(t as typeof import('tap').t)
   const served = await ServedCircuit.open({ path, manifestDigest })
   const first = await served.read()
   t.strictSame(spelledOut(first), circuit)
-  t.equal(await served.read(), first, 'who holds it shares it')
+  t.equal(await served.read(), first, 'all holders share one circuit')
   t.ok((await readFile(path)).equals(bytes))
   await t.rejects(ServedCircuit.open({ path, manifestDigest: 'f'.repeat(64) }), { code: 'INTERNAL' })
 

@@ -9,7 +9,7 @@ t.test('by default the server listens only on this machine', async (t) => {
   t.ok(Object.isFrozen(config))
 })
 
-t.test('overrides win over the environment, that over the file', async (t) => {
+t.test('overrides take precedence over the environment, and the environment over the file', async (t) => {
   const file = join(
     t.testdir({ 'server.json': '{"port":1001,"queue":11,"modelsDir":"f","logLevel":"warn"}' }),
     'server.json',
@@ -26,7 +26,7 @@ t.test('overrides win over the environment, that over the file', async (t) => {
   })
 })
 
-t.test('each wrong setting is named', async (t) => {
+t.test('an error names the wrong setting', async (t) => {
   const wrong: [object, string][] = [
     [{ port: '80a' }, 'port'],
     [{ port: 65_536 }, 'port'],
@@ -58,7 +58,7 @@ t.test('each wrong setting is named', async (t) => {
   }
 })
 
-t.test('origins are a list, in the environment one with commas', async (t) => {
+t.test('allowed origins are a list, separated by commas in the environment', async (t) => {
   const origins = async (env: Record<string, string>, overrides: object = {}) =>
     (await readConfig({ overrides: { modelsDir: 'm', ...overrides }, env })).allowedOrigins
   const [first, second] = ['https://a.example', 'http://localhost:5173']
@@ -73,7 +73,7 @@ t.test('every setting has a description and an environment variable', async (t) 
   for (const [name, schema] of Object.entries(configSchema.shape)) t.ok(schema.description, name)
 })
 
-t.test('trusted proxies are none, all, a number or a list', async (t) => {
+t.test('trusted proxies are given as nothing, all, a number or a list', async (t) => {
   const trusted = async (trustProxy: never, env: Record<string, string> = {}) =>
     (await readConfig({ overrides: { modelsDir: 'm', trustProxy }, env })).trustProxy
   t.equal(await trusted(undefined as never), false, 'none by default')

@@ -7,10 +7,11 @@ import { rotatingCircuit } from './rotating-circuit.ts'
 import { serving } from './serving.ts'
 import { circuit as sealCircuit } from './support.ts'
 
-// What a query is flooded with by the whole service: the same by each worker, and after a restart.
+// The flooding noise of a query across the service: every worker adds the same noise, and so does a restarted
+// service.
 
 const FLOODING = 8
-/** Less than flooding by chance, and more than all other noise of these circuits. */
+/** Below the difference of two independent flooding noises, and above all other noise of these circuits. */
 const SMALL = FLOODING / 100
 
 const flooded = (circuit: Circuit): Circuit => ({
@@ -18,7 +19,7 @@ const flooded = (circuit: Circuit): Circuit => ({
   output: { ...circuit.output, flooding: FLOODING, bound: 100, tolerance: 100, precision: 4 },
 })
 
-/** To one query, and to its image encrypted anew. */
+/** Answers to one query, and the answer to a new encryption of its image. */
 async function answers(t: Test, circuit: Circuit): Promise<{ same: Float64Array[]; anew: Float64Array }> {
   const directory = t.testdir()
   const keys = memoryKeyStore()
@@ -26,7 +27,7 @@ async function answers(t: Test, circuit: Circuit): Promise<{ same: Float64Array[
   const [channels, height, width] = circuit.input.image
   const tensor = new Float64Array(channels * height * width).fill(0.5)
   const ask = async (server: RunningServer, count: number): Promise<Float64Array[]> => {
-    // Not closed: that would delete the key set.
+    // The connection stays open, because closing it would delete the key set.
     const polyveil = await connect(server.url, { keys })
     const { model } = circuit
     const image = { shape: circuit.input.image, tensor }
@@ -50,7 +51,7 @@ for (const [backend, circuit] of [
   ['simd', rotatingCircuit('rotating', 3).circuit],
   ['seal', sealCircuit],
 ] as const) {
-  t.test(`a query gets the same noise by each worker and after a restart: ${backend}`, async (t) => {
+  t.test(`all workers add the same noise to a query, also after a restart: ${backend}`, async (t) => {
     t.equal(engineNameFor(circuit.parameters), backend)
     const { same, anew } = await answers(t, flooded(circuit))
     const [first, ...others] = same

@@ -3,28 +3,28 @@ import t from 'tap'
 import { IdleTimer } from '../../src/server/inference/idle-timer.ts'
 import { ReplyCache } from '../../src/server/inference/reply-cache.ts'
 
-t.test('silence is noticed while somebody is expected, and is longer for who is there', async (t) => {
+t.test('the timer ends an idle inference, and allows more time while a request is open', async (t) => {
   let silences = 0
   const attendance = new IdleTimer({ absent: 60, present: 400, stalled: 10_000 }, () => silences++)
   await sleep(150)
-  t.equal(silences, 0, 'nobody is expected')
+  t.equal(silences, 0, 'no request is expected')
   attendance.expect(true)
   const leave = attendance.enter()
   await sleep(150)
-  t.equal(silences, 0, 'somebody is there')
+  t.equal(silences, 0, 'a request is open')
   leave()
   attendance.expect(false)
   await sleep(150)
   t.equal(silences, 0)
   attendance.expect(true)
   await sleep(150)
-  t.equal(silences, 1, 'nobody came')
+  t.equal(silences, 1, 'no request came')
   attendance.enter()
   await sleep(600)
-  t.equal(silences, 2, 'somebody came and got stuck')
+  t.equal(silences, 2, 'a request came and stalled')
 })
 
-t.test('requests alone do not hold a place for ever', async (t) => {
+t.test('requests without progress do not prolong an inference for ever', async (t) => {
   let ends = 0
   const timer = new IdleTimer({ absent: 200, present: 200, stalled: 300 }, () => ends++)
   timer.expect(true)
@@ -38,15 +38,15 @@ t.test('requests alone do not hold a place for ever', async (t) => {
     await sleep(50)
     timer.enter()()
   }
-  t.equal(ends, 0, 'a step of the inference prolongs it')
+  t.equal(ends, 0, 'progress of the inference prolongs it')
   await sleep(80)
   t.equal(ends, 1)
   timer.expect(false)
   await sleep(250)
-  t.equal(ends, 1, 'an inference that has ended stays so')
+  t.equal(ends, 1, 'an inference ends once')
 })
 
-t.test('answers are kept while there is room; the oldest go', async (t) => {
+t.test('answers are kept while there is room; the oldest are dropped first', async (t) => {
   const room = new ReplyCache(100)
   const answer = (bytes: number) => ({ jsonBytes: 0, body: Buffer.alloc(bytes) })
   const first = room.keep(answer(60))
@@ -60,6 +60,6 @@ t.test('answers are kept while there is room; the oldest go', async (t) => {
   room.drop(second)
   room.drop(first)
   t.equal(room.bytes, 10)
-  t.notOk(room.keep(answer(101)).answer, 'larger than the room')
+  t.notOk(room.keep(answer(101)).answer, 'an answer larger than the room')
   t.equal(room.bytes, 0)
 })

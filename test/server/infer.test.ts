@@ -15,7 +15,7 @@ import {
   uploadKeys,
 } from './support.ts'
 
-t.test('an encrypted image goes to the engine, its answer comes back in the binary form', async (t) => {
+t.test('the engine gets the encrypted image, and its answer comes back in binary form', async (t) => {
   const h = await harness(t)
   const id = await uploadKeys(h)
   const answer = await h.inject(query(id))
@@ -34,11 +34,15 @@ t.test('an encrypted image goes to the engine, its answer comes back in the bina
   t.equal(job.model, model)
   t.equal(job.frame.length, model.queryBytes)
   t.same(Buffer.from(job.frame).equals(sent), true)
-  t.equal(job.frame.buffer.byteLength, model.queryBytes, 'a buffer of its own, fit to be transferred')
+  t.equal(
+    job.frame.buffer.byteLength,
+    model.queryBytes,
+    'the frame has a buffer of its own, which can be transferred',
+  )
   t.notMatch(job.keys.name, id)
 })
 
-t.test('the client may choose the id, and use it again after the end', async (t) => {
+t.test('the client may choose the id, and reuse it after the end', async (t) => {
   const h = await harness(t)
   const keys = await uploadKeys(h)
   for (let i = 0; i < 2; i++) {
@@ -54,7 +58,7 @@ t.test('the client may choose the id, and use it again after the end', async (t)
   }
 })
 
-t.test('keys that are not good for the model', async (t) => {
+t.test('unknown and incomplete key sets are refused', async (t) => {
   const h = await harness(t)
   isProblem(t, await h.inject(query('nobody')), 410, 'KEYS_EXPIRED')
   const { id } = (await announce(h)).json()
@@ -65,7 +69,7 @@ t.test('keys that are not good for the model', async (t) => {
   t.equal(h.engine.jobs.length, 0)
 })
 
-t.test('keys that lack Galois elements', async (t) => {
+t.test('keys that lack Galois elements are refused', async (t) => {
   const more = smallCircuit()
   const rotation = { ...more.ops[2], steps: 11 } as (typeof more.ops)[number]
   const turned = { ...more, model: 'turned', ops: more.ops.with(2, rotation) }
@@ -80,7 +84,7 @@ t.test('keys that lack Galois elements', async (t) => {
   isProblem(t, await h.inject(request), 409, 'KEYS_MISSING', { galoisElements: [missing] })
 })
 
-t.test('bodies that are no query', async (t) => {
+t.test('malformed bodies are refused', async (t) => {
   const h = await harness(t)
   const keys = await uploadKeys(h)
   const length = (value: string) => query(keys, { headers: { 'inference-header-content-length': value } })
@@ -122,10 +126,10 @@ t.test('bodies that are no query', async (t) => {
     },
   )
   t.equal(h.engine.jobs.length, 0)
-  t.equal((await h.inject(query(keys))).statusCode, 200, 'still serving')
+  t.equal((await h.inject(query(keys))).statusCode, 200, 'the server still serves')
 })
 
-t.test('frames of another size', async (t) => {
+t.test('frames of another size are refused', async (t) => {
   const h = await harness(t)
   const keys = await uploadKeys(h)
   const sized = (bytes: number) => h.inject(query(keys, { frame: patterned(bytes) }))
@@ -139,7 +143,7 @@ t.test('frames of another size', async (t) => {
   isProblem(t, await h.inject(query(keys, { model: 'none' })), 404, 'MODEL_UNKNOWN')
 })
 
-t.test('what the engine throws reaches the client by its code, and the server goes on', async (t) => {
+t.test('the client gets the code of an engine error, and the server continues', async (t) => {
   const h = await harness(t)
   const keys = await uploadKeys(h)
   const cases: [Error, number, string][] = [
@@ -162,7 +166,7 @@ t.test('what the engine throws reaches the client by its code, and the server go
   t.equal((await h.inject(query(keys))).statusCode, 200)
 })
 
-t.test('watching, cancelling, repeated ids', async (t) => {
+t.test('an inference can be watched and cancelled; its id cannot be used twice', async (t) => {
   const h = await harness(t)
   const keys = await uploadKeys(h)
   h.engine.work = untilCancelled
@@ -181,7 +185,7 @@ t.test('watching, cancelling, repeated ids', async (t) => {
   isProblem(t, await h.inject({ url: '/v2/inferences/none/events' }), 404, 'INFERENCE_UNKNOWN')
 })
 
-t.test('server-sent events tell the course, at last the end', async (t) => {
+t.test('server-sent events report progress and then the end', async (t) => {
   const h = await harness(t)
   const keys = await uploadKeys(h)
   const finish = Promise.withResolvers<Uint8Array>()
@@ -211,10 +215,10 @@ t.test('server-sent events tell the course, at last the end', async (t) => {
     ['end', 'done', 3],
   ])
   const late = await h.inject({ url: '/v2/inferences/seen/events' })
-  t.match(late.body, /^event: end\n/, 'who comes late learns the end at once')
+  t.match(late.body, /^event: end\n/, 'a late listener gets the end at once')
 })
 
-t.test('a client that goes away takes its inference with it', async (t) => {
+t.test('the inference of a client that disconnects is cancelled', async (t) => {
   const h = await harness(t)
   const keys = await uploadKeys(h)
   h.engine.work = untilCancelled

@@ -17,15 +17,19 @@ t.test('server metadata and health', async (t) => {
     t.equal(answer.statusCode, 503, url)
     t.equal(answer.json().ready, false)
   }
-  t.equal((await h.inject({ url: '/v2/health/live' })).statusCode, 200, 'alive all the same')
+  t.equal(
+    (await h.inject({ url: '/v2/health/live' })).statusCode,
+    200,
+    'the server is alive although it is not ready',
+  )
 })
 
 t.test('model metadata states the exact sizes', async (t) => {
   const h = await harness(t)
   const metadata = (await h.inject({ url: '/v2/models/small' })).json()
   t.same((await h.inject({ url: '/v2/models' })).json(), { models: [metadata] })
-  // Two seeded ciphertexts at level 2 and one full one at level 0: frame 80, tensor header 16, seed record 68
-  // bytes.
+  // The query has two seeded ciphertexts at level 2, the answer one full ciphertext at level 0. A frame takes
+  // 80 bytes, a tensor header 16, a seed record 68.
   const query = 96 + 2 * ((8192 * (50 + 40 + 30)) / 8 + 68)
   const response = 96 + (2 * (8192 * 50)) / 8
   t.match(metadata, {
@@ -55,7 +59,7 @@ t.test('the manifest passes the client’s checks, holds no weight, and is cache
   t.equal(stale.statusCode, 200)
 })
 
-t.test('what is not there', async (t) => {
+t.test('unknown models and routes are 404', async (t) => {
   const h = await harness(t)
   for (const url of ['/v2/models/none', '/v2/models/none/ready', '/v2/models/none/manifest']) {
     isProblem(t, await h.inject({ url }), 404, 'MODEL_UNKNOWN', { models: ['small'] })

@@ -5,7 +5,7 @@ const PAGE = 'https://app.example'
 const OTHER = 'https://other.example'
 const allowing = { security: { allowedOrigins: [PAGE] } }
 
-/** What a browser asks before it sends a query. */
+/** The preflight request of a browser for a query. */
 const preflight = (origin: string, url = '/v2/models/small/infer', method = 'POST') => ({
   method: 'OPTIONS' as const,
   url,
@@ -21,7 +21,7 @@ const listOf = (header: unknown): string[] =>
     .split(',')
     .map((item) => item.trim().toLowerCase())
 
-t.test('no page of another origin by default', async (t) => {
+t.test('by default pages of other origins get no access', async (t) => {
   const h = await harness(t)
   isProblem(t, await h.inject(preflight(PAGE)), 404, 'CONFIG_INVALID')
   const { headers } = await h.inject({ url: '/v2', headers: { origin: PAGE } })
@@ -31,7 +31,7 @@ t.test('no page of another origin by default', async (t) => {
   )
 })
 
-t.test('a page that is allowed may send all that the SDK sends', async (t) => {
+t.test('a page of an allowed origin may send all headers that the SDK sends', async (t) => {
   const h = await harness(t, allowing)
   for (const [url, method] of [
     ['/v2', 'GET'],
@@ -53,7 +53,10 @@ t.test('a page that is allowed may send all that the SDK sends', async (t) => {
       'prefer',
       'upload-offset',
     ])
-    t.equal(headers['access-control-max-age'], '7200')
+    t.equal(
+      headers['access-control-max-age'],
+      'a page of an allowed origin may read all headers that the SDK reads, also of refusals',
+    )
     t.equal(headers['access-control-allow-credentials'], undefined)
   }
 })
@@ -74,7 +77,7 @@ t.test('and read all that the SDK reads, refusals included', async (t) => {
   t.ok(refused.headers['retry-after'])
   for (const { headers, statusCode } of [answer, absent, noRoute, refused]) {
     t.equal(headers['access-control-allow-origin'], PAGE, `status ${statusCode}`)
-    t.match(headers.vary, /\borigin\b/i, 'caches know that it depends')
+    t.match(headers.vary, /\borigin\b/i, 'caches know that the answer depends on the origin')
     t.strictSame(listOf(headers['access-control-expose-headers']).sort(), [
       'inference-header-content-length',
       'retry-after',
@@ -82,7 +85,7 @@ t.test('and read all that the SDK reads, refusals included', async (t) => {
   }
 })
 
-t.test('other pages may not', async (t) => {
+t.test('pages of other origins than the allowed ones get no access', async (t) => {
   const h = await harness(t, allowing)
   for (const origin of [OTHER, 'null', `${PAGE}.evil.example`, 'http://app.example', `${PAGE}:8443`]) {
     for (const request of [preflight(origin), { url: '/v2', headers: { origin } }]) {

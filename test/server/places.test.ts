@@ -4,7 +4,7 @@ import { Places } from '../../src/server/inference/places.ts'
 
 const patient = new AbortController().signal
 
-/** Takes a place and notes when it has it. */
+/** Takes a place, and logs its owner when it is granted. */
 function takes(places: Places, owner: string, log: string[], signal = patient): Promise<() => void> {
   return places.take(owner, signal).then((free) => {
     log.push(owner)
@@ -14,7 +14,7 @@ function takes(places: Places, owner: string, log: string[], signal = patient): 
 
 const soon = () => new Promise((resolve) => setImmediate(resolve))
 
-t.test('one owner leaves a place to others, and half of the queue', async (t) => {
+t.test('an owner gets at most its share of the places, and half of the queue', async (t) => {
   const places = new Places({ places: 4, placesPerOwner: 3, queue: 4 })
   const log: string[] = []
   const mine = Array.from({ length: 5 }, () => takes(places, 'a', log))
@@ -23,16 +23,20 @@ t.test('one owner leaves a place to others, and half of the queue', async (t) =>
   t.equal(places.waiting, 2)
   await t.rejects(takes(places, 'a', log), { code: 'TOO_BUSY', message: /2 inferences of this address/ })
   const free = await takes(places, 'b', log)
-  t.strictSame(log, ['a', 'a', 'a', 'b'], 'another gets a place at once')
+  t.strictSame(log, ['a', 'a', 'a', 'b'], 'another owner gets a place at once')
   const others = ['b', 'c'].map((owner) => takes(places, owner, log))
   await soon()
   await t.rejects(takes(places, 'd', log), { code: 'TOO_BUSY', message: /4 inferences are waiting/ })
   free()
   await soon()
-  t.strictSame(log.slice(4), ['b'], 'of those with nothing running the first, and `a` has its share')
+  t.strictSame(
+    log.slice(4),
+    ['b'],
+    'the first waiting owner with nothing running goes first; `a` has its share',
+  )
   ;(await mine[0])()
   await soon()
-  t.strictSame(log.slice(5), ['c'], 'who has nothing goes before who has two running')
+  t.strictSame(log.slice(5), ['c'], 'an owner with nothing running goes before one with two running')
   ;(await others[0])()
   await soon()
   t.strictSame(log.slice(6), ['a'])
@@ -41,7 +45,7 @@ t.test('one owner leaves a place to others, and half of the queue', async (t) =>
   t.ok(await takes(places, 'd', log))
 })
 
-t.test('who leaves the queue gets no place', async (t) => {
+t.test('an owner that leaves the queue gets no place', async (t) => {
   const places = new Places({ places: 1, placesPerOwner: 1, queue: 4 })
   const log: string[] = []
   const free = await takes(places, 'a', log)
@@ -56,7 +60,7 @@ t.test('who leaves the queue gets no place', async (t) => {
   await t.rejects(takes(places, 'd', log, gone.signal), InferenceCancelled)
 })
 
-t.test('without a queue there is a place or none', async (t) => {
+t.test('without a queue a request gets a place or is refused', async (t) => {
   const places = new Places({ places: 1, placesPerOwner: 1, queue: 0 })
   const free = await places.take('a', patient)
   await t.rejects(places.take('b', patient), { code: 'TOO_BUSY' })

@@ -19,7 +19,7 @@ import { refreshedCircuit } from '../he-ops/simd/circuits.ts'
 import { collect } from '../wire/fixtures.ts'
 import { serving } from './serving.ts'
 
-// The circuit of two refresh rounds, served by the real thing: a port, key sets on disk, a worker with the
+// A circuit with two refresh rounds on a complete service: a port, key sets on disk, and a worker with the
 // simd engine.
 
 export const circuit = refreshedCircuit()
@@ -32,7 +32,7 @@ export const image = {
   tensor: Float64Array.from({ length: 45 }, (_, i) => 3.5 * Math.sin(i + 1)),
 }
 
-/** What the circuit makes of the image, in plain numbers. */
+/** The logits that the circuit computes from the image, on plain numbers. */
 export const expectedLogits: Float64Array = (() => {
   const clear = createClearEvaluator(circuit)
   const { level, scale } = circuit.input
@@ -49,7 +49,7 @@ export const largestError = (logits: Float64Array): number =>
 export const started = (t: Test, overrides?: ServerOverrides, directory?: string): Promise<RunningServer> =>
   serving(t, circuit, overrides, directory)
 
-/** What a server says: its JSON, and the frame behind it. */
+/** An answer of the server: its JSON and the frame after it. */
 export interface Said {
   readonly status: number
   readonly bytes: Buffer
@@ -58,7 +58,7 @@ export interface Said {
   readonly frame: Uint8Array
 }
 
-/** A client that does each step on its own, and wrong ones where it is told to. */
+/** A client that makes each request separately, so that tests can send wrong ones. */
 export class StepClient {
   readonly model: LocalModel
   readonly #url: string
@@ -69,7 +69,7 @@ export class StepClient {
     this.model = new LocalModel(served, new KeyRing(memoryKeyStore()))
   }
 
-  /** @param served of another circuit than the one above, if it is another */
+  /** @param served the manifest of the circuit */
   static async create(url: string, served = manifest): Promise<StepClient> {
     const client = new StepClient(url, served)
     await client.#upload()
@@ -126,25 +126,25 @@ export class StepClient {
     })
   }
 
-  /** What there is for the client in a round. */
+  /** Fetches the masked tensor of a round. */
   output(id: string, round: number, keySet = this.keySet): Promise<Said> {
     return this.request('GET', `v2/inferences/${id}/rounds/${round}`, undefined, {
       'polyveil-key-set': keySet,
     })
   }
 
-  /** Answers the round that a server asks for. */
+  /** Answers the refresh request of the server. */
   async answer({ json, frame }: Said): Promise<Said> {
     const { round } = json.parameters
     return this.round(json.id, round, await this.model.refresh(round, frame))
   }
 
-  /** A whole inference. @returns the largest error of a logit */
+  /** Runs a whole inference. @returns the largest error of a logit */
   async classify(): Promise<number> {
     return this.finish(await this.begin())
   }
 
-  /** The rest of an inference, round by round. @returns as `classify` */
+  /** Runs the remaining rounds of an inference. @returns the largest error of a logit */
   async finish(request: Said): Promise<number> {
     let said = request
     while (said.json.outputs?.[0].name === 'refresh') said = await this.answer(said)
@@ -164,7 +164,7 @@ export class StepClient {
       body: body as BodyInit,
       headers: { ...(body && { 'content-type': 'application/octet-stream' }), ...headers },
       signal,
-      // For bodies that are streams.
+      // Bodies that are streams need this.
       ...({ duplex: 'half' } as object),
     })
     const bytes = Buffer.from(await response.arrayBuffer())

@@ -10,7 +10,7 @@ import type { KnownCircuit } from './sealed-client.ts'
 const RING = 8192
 const primes = nttPrimes(RING, [30, 30, 30, 30]).map(String)
 
-/** For the simd engine: three data primes and one special. */
+/** Parameters for the simd engine: three data primes and one special prime. */
 export const simdParameters: CkksParameters = checkParameters({
   ring: RING,
   primes: primes.slice(0, 3),
@@ -20,8 +20,8 @@ export const simdParameters: CkksParameters = checkParameters({
 const CONSTANTS = [Float64Array.of(0.5, -0.25), Float64Array.of(0.75)]
 
 /**
- * A circuit whose memory is its keys: the sum of so many rotations of x, weighted by c0, and c1 * y. Each
- * rotation takes a key of 0.8 MB.
+ * A circuit whose memory is mostly keys. It computes the sum of `rotations` rotations of x, weighted by c0,
+ * and c1 * y. The key of each rotation has 0.8 MB.
  */
 export function rotatingCircuit(model: string, rotations: number): KnownCircuit {
   const scale = 2 ** 28

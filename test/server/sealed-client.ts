@@ -14,7 +14,7 @@ import { circuit, model } from './support.ts'
 const signal = (slots: number, seed: number): Float64Array =>
   Float64Array.from({ length: slots }, (_, i) => Math.sin(seed + i * 0.37) * 1.5)
 
-/** A circuit of two input ciphertexts, and what it computes of their slots. */
+/** A circuit of two input ciphertexts, and the value that it computes in each slot. */
 export interface KnownCircuit {
   readonly circuit: Circuit
   readonly manifest: Manifest
@@ -32,7 +32,7 @@ const SMALL: KnownCircuit = {
   },
 }
 
-/** A client of the small circuit, or another, with a secret key of its own. */
+/** A client of the small circuit, or of another, with a secret key of its own. */
 export class SealedClient {
   readonly #context: SealContext
   readonly #known: KnownCircuit
@@ -58,7 +58,7 @@ export class SealedClient {
     return collect(clientKeySet(this.#context, this.#secretKey, elements))
   }
 
-  /** An encrypted image of a manifest whose input is the circuit's; its own by default. */
+  /** An encrypted image. @param manifest one with the input of the circuit; by default the circuit's own */
   query(manifest = this.#known.manifest): Uint8Array {
     const spec = querySpec(manifest)
     const inputs = [this.#x, this.#y]
@@ -67,9 +67,11 @@ export class SealedClient {
   }
 
   /**
-   * Root mean square over slots: key switching is far noisier in a few slots than in the others.
+   * The error of an answer, as root mean square over slots: key switching is far noisier in a few slots than
+   * in the others.
    *
-   * @param known the circuit that ran, when it is another
+   *
+   * @param known the circuit that ran, if it is not the client's own
    */
   errorOf(frame: Uint8Array, { manifest, expected } = this.#known): number {
     const spec = responseSpec(manifest)

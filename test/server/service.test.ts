@@ -54,19 +54,22 @@ t.test('the OpenAPI 3.1 document describes every route, its errors and its binar
   t.same(headersOf('/v2/keys/{id}'), ['upload-offset'])
 })
 
-t.test('the page of the document loads under its own policy, all else under a strict one', async (t) => {
-  const h = await harness(t)
-  const page = await h.inject({ url: '/docs/' })
-  t.equal(page.statusCode, 200)
-  t.match(page.headers['content-type'], 'text/html')
-  t.match(page.headers['content-security-policy'], "script-src 'self'")
-  t.notMatch(page.headers['content-security-policy'], 'upgrade-insecure-requests')
-  const { headers } = await h.inject({ url: '/v2' })
-  t.equal(headers['content-security-policy'], "default-src 'none';frame-ancestors 'none'")
-  t.equal(headers['x-content-type-options'], 'nosniff')
-  t.ok(headers['x-frame-options'])
-  t.notOk(headers['x-powered-by'])
-})
+t.test(
+  'the documentation page loads under its own content security policy; all other answers have a strict one',
+  async (t) => {
+    const h = await harness(t)
+    const page = await h.inject({ url: '/docs/' })
+    t.equal(page.statusCode, 200)
+    t.match(page.headers['content-type'], 'text/html')
+    t.match(page.headers['content-security-policy'], "script-src 'self'")
+    t.notMatch(page.headers['content-security-policy'], 'upgrade-insecure-requests')
+    const { headers } = await h.inject({ url: '/v2' })
+    t.equal(headers['content-security-policy'], "default-src 'none';frame-ancestors 'none'")
+    t.equal(headers['x-content-type-options'], 'nosniff')
+    t.ok(headers['x-frame-options'])
+    t.notOk(headers['x-powered-by'])
+  },
+)
 
 t.test('the rate limit answers 429 with the time to wait; health is not counted', async (t) => {
   const h = await harness(t, { security: { requestsPerMinute: 3 } })
@@ -77,25 +80,28 @@ t.test('the rate limit answers 429 with the time to wait; health is not counted'
   t.equal((await h.inject({ url: '/v2/health/live' })).statusCode, 200)
 })
 
-t.test('metrics count requests by route and inferences by outcome, and contain no client', async (t) => {
-  const h = await harness(t)
-  const keys = await uploadKeys(h)
-  await h.inject(query(keys))
-  h.engine.work = () => Promise.reject(new Error('a bug'))
-  await h.inject(query(keys))
-  const answer = await h.inject({ url: '/metrics' })
-  t.match(answer.headers['content-type'], 'text/plain')
-  t.match(answer.body, 'polyveil_inferences_total{model="small",outcome="ok"} 1')
-  t.match(answer.body, 'polyveil_inferences_total{model="small",outcome="INTERNAL"} 1')
-  t.match(answer.body, 'polyveil_key_sets 1')
-  const [, peak] = /^polyveil_peak_resident_bytes (\d+)$/m.exec(answer.body) ?? []
-  t.ok(Number(peak) > 1e7, `peak of ${peak} bytes`)
-  t.match(
-    answer.body,
-    /polyveil_http_request_seconds_count\{method="PUT",route="\/v2\/keys\/:id",status="200"\} 1/,
-  )
-  t.notMatch(answer.body, keys)
-})
+t.test(
+  'metrics count requests by route and inferences by outcome, and do not identify clients',
+  async (t) => {
+    const h = await harness(t)
+    const keys = await uploadKeys(h)
+    await h.inject(query(keys))
+    h.engine.work = () => Promise.reject(new Error('a bug'))
+    await h.inject(query(keys))
+    const answer = await h.inject({ url: '/metrics' })
+    t.match(answer.headers['content-type'], 'text/plain')
+    t.match(answer.body, 'polyveil_inferences_total{model="small",outcome="ok"} 1')
+    t.match(answer.body, 'polyveil_inferences_total{model="small",outcome="INTERNAL"} 1')
+    t.match(answer.body, 'polyveil_key_sets 1')
+    const [, peak] = /^polyveil_peak_resident_bytes (\d+)$/m.exec(answer.body) ?? []
+    t.ok(Number(peak) > 1e7, `peak of ${peak} bytes`)
+    t.match(
+      answer.body,
+      /polyveil_http_request_seconds_count\{method="PUT",route="\/v2\/keys\/:id",status="200"\} 1/,
+    )
+    t.notMatch(answer.body, keys)
+  },
+)
 
 t.test('the log holds no credentials, no bodies and no key set id', async (t) => {
   const h = await harness(t)
@@ -117,7 +123,11 @@ t.test('the log holds no credentials, no bodies and no key set id', async (t) =>
   await h.inject({ method: 'POST', url: '/v2/keys', payload: { parametersDigest: 'told-in-body' } })
   const log = h.log()
   t.match(log, '/v2/keys/:id', 'requests are logged')
-  t.match(log, /"route":"\/v2\/keys",[^}]*"keySet":"[0-9a-f]{12}"/, 'and which key set they name')
+  t.match(
+    log,
+    /"route":"\/v2\/keys",[^}]*"keySet":"[0-9a-f]{12}"/,
+    'the log names the key set of a request by its hash',
+  )
   t.match(log, 'a bug')
   t.match(log, /"keySet":"[0-9a-f]{12}"/)
   for (const secret of [keys, 'open-sesame', 'crumbs', 'in-the-query', 'at-all-secret', 'told-in-body']) {

@@ -7,8 +7,8 @@ import { readConfig, type ServerOverrides } from '../../src/server/config.ts'
 import { type RunningServer, startServer } from '../../src/server/serve.ts'
 
 /**
- * Serves a circuit by the real thing: a port, key sets on disk, a worker with the simd engine; until the
- * test's end.
+ * Serves a circuit on a complete service until the end of the test: a port, key sets on disk, and a worker
+ * with the simd engine.
  */
 export async function serving(
   t: Test,

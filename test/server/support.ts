@@ -19,16 +19,16 @@ export const model = servedModel(circuit, 'small.pvc')
 export const elements = [...model.manifest.galoisElements].sort((a, b) => a - b)
 export const keyBytes = keySetBytes(parameters, elements)
 
-/** An engine without encryption that a test steers: what it finds in key sets, when it answers. */
+/** An engine without encryption. Tests set the results of its checks and its inferences. */
 export class SteeredEngine implements InferenceEngine {
   ready = true
   waiting = 0
   closed = false
-  /** What the next checks come to, in order; then all key sets are good. */
+  /** Results of the next checks of key sets, in order; afterwards all key sets are good. */
   readonly checks: (CheckedKeySet | Error)[] = []
   readonly jobs: InferenceJob[] = []
   checked = 0
-  /** What an inference does; the default reverses the frame's bytes. */
+  /** The result of an inference; by default the first 100 bytes of the frame, reversed. */
   work: (job: InferenceJob) => Promise<Uint8Array> = async ({ frame }) => frame.slice(0, 100).reverse()
 
   async checkKeys(): Promise<CheckedKeySet> {
@@ -48,7 +48,7 @@ export class SteeredEngine implements InferenceEngine {
   }
 }
 
-/** Work that ends only by cancellation. */
+/** An inference that ends only when it is cancelled. */
 export const untilCancelled = ({ signal }: InferenceJob): Promise<Uint8Array> =>
   new Promise((_resolve, reject) => {
     signal.addEventListener('abort', () => reject(new InferenceCancelled()))
@@ -102,7 +102,7 @@ export async function harness(test: Test = t as Test, options: HarnessOptions = 
   return { app, engine, keys, clock, log: () => lines.join(''), inject: (request) => app.inject(request) }
 }
 
-/** Announces a key set of the small model. @param remoteAddress whose request it is */
+/** Announces a key set of the small model. @param remoteAddress address of the client */
 export const announce = (
   h: Harness,
   change: object = {},
@@ -128,11 +128,11 @@ export const putPart = (
     payload: Buffer.from(part),
   })
 
-/** Bytes that differ from place to place, so that parts in a wrong order show. */
+/** Bytes that differ from place to place, so that a test notices parts in a wrong order. */
 export const patterned = (length: number, seed = 0): Uint8Array =>
   Uint8Array.from({ length }, (_, i) => (i * 31 + (i >> 8) * 17 + seed) & 255)
 
-/** A complete key set, as the steered engine takes it. @returns its id */
+/** Uploads a complete key set that the steered engine accepts. @returns its id */
 export async function uploadKeys(h: Harness, remoteAddress?: string): Promise<string> {
   const { id } = (await announce(h, {}, remoteAddress)).json()
   const bytes = patterned(keyBytes)
@@ -204,6 +204,6 @@ export function isProblem(
   test.match(problem, { type: `urn:polyveil:error:${code}`, status, code, ...facts })
   test.equal(problem.error, problem.detail)
   for (const member of ['title', 'detail', 'remedy', 'requestId'])
-    test.ok(problem[member], `${member} is there`)
-  test.notMatch(answer.body, /\n\s+at |node_modules|\.ts:/, 'no stack')
+    test.ok(problem[member], `the problem has ${member}`)
+  test.notMatch(answer.body, /\n\s+at |node_modules|\.ts:/, 'the problem has no stack')
 }

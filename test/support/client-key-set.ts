@@ -3,7 +3,7 @@ import { createClientKey } from '../../src/he-ops/client/create.ts'
 import type { SealContext } from '../../src/he-ops/seal/context.ts'
 import { secretPolynomial } from '../../src/he-ops/seal/keys/index.ts'
 
-/** The chunks of a key set as a client makes them, for a secret key that node-seal has sampled. */
+/** Makes a key set as a client does, for a secret key that node-seal sampled. @returns its chunks */
 export async function* clientKeySet(
   context: SealContext,
   secretKey: SecretKey,

@@ -19,7 +19,7 @@ import { polynomialBytes, type Value } from '../../src/he-ops/simd/values/values
 import type { PackedRlwe } from '../../src/wire/index.ts'
 import { emitExactRotation } from './exact-rotation.ts'
 
-/** A ciphertext on the heap of a context, in NTT form; its level and scale are its type's. */
+/** A ciphertext on the heap of a context, in NTT form, with its level and scale. */
 export interface SimdCiphertext extends CiphertextType {
   readonly value: Value
 }

@@ -11,9 +11,9 @@ import {
 } from '../../src/models/index.ts'
 
 /**
- * Networks trained on real images, too large to be part of the repository: NAME.pt, NAME.json and
- * NAME.golden.safetensors, and `images` with test images. POLYVEIL_CHECKPOINTS names another folder than the
- * one that lies beside the repository.
+ * Networks trained on real images, which are too large for the repository: NAME.pt, NAME.json and
+ * NAME.golden.safetensors, and `images` with test images. They lie in a folder beside the repository, or in
+ * the one that POLYVEIL_CHECKPOINTS names.
  */
 export const TRAINED = process.env.POLYVEIL_CHECKPOINTS
   ? pathToFileURL(`${process.env.POLYVEIL_CHECKPOINTS}/`)
@@ -21,14 +21,14 @@ export const TRAINED = process.env.POLYVEIL_CHECKPOINTS
 
 export const trainedFile = (file: string): URL => new URL(file, TRAINED)
 
-/** The first of a network's files that is not there, as one would name it; undefined when all are. */
+/** The first missing file of a network; undefined when all files exist. */
 export function missingTrained(name: string): string | undefined {
   const files = ['pt', 'json', 'golden.safetensors'].map((ending) => `${name}.${ending}`)
   const missing = files.find((file) => !existsSync(trainedFile(file)))
   return missing && `${process.env.POLYVEIL_CHECKPOINTS ?? '../shared/checkpoints'}/${missing} is not there`
 }
 
-/** Why a slow test of a trained network is not run; false when it is. */
+/** The reason for skipping a slow test of a trained network; false when the test runs. */
 export function skipTrained(name: string): string | false {
   if (!process.env.POLYVEIL_SLOW) return 'slow; set POLYVEIL_SLOW=1'
   return missingTrained(name) ?? false
@@ -44,8 +44,6 @@ export function trainedConfig(name: string): PictureConfig {
 export const trainedNetwork = async (name: string): Promise<Network> =>
   loadNetwork(await readCheckpoint(trainedFile(`${name}.pt`)), trainedConfig(name))
 
-/**
- * `input` [n, 3, H, W], preprocessed; `logits` [n, classes] of the implementation that trained; `truth` [n].
- */
+/** `input` [n, 3, H, W], preprocessed; `logits` [n, classes] of the training code; `truth` [n]. */
 export const trainedGolden = (name: string): Promise<Checkpoint> =>
   readSafetensors(trainedFile(`${name}.golden.safetensors`))

@@ -16,8 +16,8 @@ const logits = referenceForward(network, image, (name, { data }) => {
 parentPort!.postMessage(logits)
 
 /**
- * All threads come here with the same norm: one writes its statistics when all have summed, and all go on
- * together.
+ * All threads call this with the same norm. When all have summed, one thread writes the statistics, and all
+ * continue.
  */
 function settle(norm: PolyNorm, data: Float64Array): void {
   sumOverChannels(data, sumsOf(thread, norm))

@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads'
 import type { Checkpoint, NetworkConfigLiteral } from '../../../src/models/index.ts'
 
-/** What one thread of a lockstep run is given. */
+/** The data of one thread of a lockstep run. */
 export interface LockstepShare {
   readonly checkpoint: Checkpoint
   readonly config: NetworkConfigLiteral
@@ -9,20 +9,20 @@ export interface LockstepShare {
   readonly image: Float64Array
   readonly thread: number
   readonly threads: number
-  /** Of a `Barrier` of all threads. */
+  /** Memory of a `Barrier` of all threads. */
   readonly barrier: SharedArrayBuffer
-  /** For each thread sums and squares of as many positions as the largest map has, in float64. */
+  /** Sums and squares of each thread, in float64, for as many positions as the largest map has. */
   readonly sums: SharedArrayBuffer
 }
 
 /**
- * Runs images through a network together, a thread for each, and sets every norm's statistics to what the
- * images have there before any goes on: what training does to a batch. The float reference computes; this
- * only waits between layers.
+ * Runs images through a network together, with a thread for each, as training does with a batch. At each norm
+ * all threads wait until its statistics are set to those of the images. The float reference computes.
+ *
  *
  * @param checkpoint in shared memory; its running statistics are overwritten
- * @param share all but `image` and `thread`
- * @returns logits of the images, as the network then gives them
+ * @param share all fields except `image` and `thread`
+ * @returns logits of the images in the resulting network
  */
 export async function runLockstep(
   images: readonly Float64Array[],

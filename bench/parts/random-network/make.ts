@@ -4,14 +4,15 @@ import { deviation } from '../../../test/models/support/golden.ts'
 import { runLockstep } from './lockstep.ts'
 import { randomWeights } from './weights.ts'
 
-/** Standard deviation of an image's logits, about what trained networks have. */
+/** Standard deviation of an image's logits, similar to that of trained networks. */
 const LOGIT_DEVIATION = 2
 
 /**
- * A network that was never trained but computes with realistic numbers: random weights, and norms with the
- * statistics that real images have in it, layer by layer.
+ * Makes an untrained network with realistic values: random weights, and norms with the statistics of real
+ * images, layer by layer.
  *
- * @param images the batch that the statistics are taken from, [3, H, W] each, preprocessed; a thread each
+ *
+ * @param images the batch for the statistics, [3, H, W] each, preprocessed; each takes a thread
  */
 export async function makeNetwork(
   config: NetworkConfig,

@@ -1,6 +1,6 @@
 import type { Network, PolyNorm } from '../../../src/models/index.ts'
 
-/** The norms of a network by the name that the float reference's observer gives to what they normalise. */
+/** The norms of a network, by the name of their input in the float reference's observer. */
 export function normsByInput({ cells, norm }: Network): Map<string, PolyNorm> {
   const norms = new Map<string, PolyNorm>()
   cells.forEach((cell, i) => {
@@ -14,13 +14,13 @@ export function normsByInput({ cells, norm }: Network): Map<string, PolyNorm> {
   return norms
 }
 
-/** Sums over channels of one image, for each position. */
+/** Sums over the channels of one image, for each position. */
 export interface PositionSums {
   readonly sums: Float64Array
   readonly squares: Float64Array
 }
 
-/** @param data [channels, H, W] @param into of H * W positions each, overwritten */
+/** @param data [channels, H, W] @param into arrays of H * W positions, overwritten */
 export function sumOverChannels(data: Float64Array, { sums, squares }: PositionSums): void {
   const map = sums.length
   sums.fill(0)

@@ -1,20 +1,17 @@
 import { type Network, referenceForward } from '../../../src/models/index.ts'
 import { deviation } from '../../../test/models/support/golden.ts'
 
-/** How large an image makes a network's values. */
+/** The size of a network's values for an image. */
 export interface Peaks {
   readonly logits: Float64Array
-  /** Absolute; NaN where the network diverges. */
+  /** Absolute value; NaN if the network diverges. */
   readonly largestLogit: number
-  /**
-   * Largest absolute value of each observed tensor relative to its root mean square, the largest of all
-   * first.
-   */
+  /** Largest absolute value of each observed tensor relative to its root mean square, the largest first. */
   readonly largest: readonly { readonly name: string; readonly peak: number; readonly rms: number }[]
   readonly text: string
 }
 
-/** Runs an image through the float reference and looks at every tensor on the way. */
+/** Runs an image through the float reference and measures every tensor. */
 export function peaksOf(network: Network, image: Float64Array): Peaks {
   const tensors: { name: string; peak: number; rms: number }[] = []
   const logits = referenceForward(network, image, (name, { data }) => {

@@ -1,32 +1,33 @@
 import { importBuilt } from '../../../scripts/building/import-built.ts'
 import { peakResidentBytes } from '../../../src/he-ops/peak-memory.ts'
 
-// A client in a process of its own: makes keys, classifies what it is sent, and says what that took.
+// A client in its own process. It makes keys, classifies the images that it is sent, and reports its
+// measurements.
 
 type Client = typeof import('../../../src/client/index.ts')
 
-/** What the process is sent, once. */
+/** The only message to the process. */
 export interface ClientTask {
   readonly url: string
   readonly model: string
-  /** As the model takes them. */
+  /** Images as the model takes them. */
   readonly images: readonly {
     readonly shape: readonly [number, number, number]
     readonly tensor: Float64Array
   }[]
 }
 
-/** One classification, in seconds. */
+/** Seconds of one classification. */
 export interface Classification {
   readonly logits: Float64Array
   readonly total: number
-  /** Of cores that worked for it: rounds overlap, so that both sides may work at once. */
+  /** Core seconds of the client. Rounds overlap, so both sides may compute at once. */
   readonly clientCores: number
   readonly serverCores: number
   readonly requests: number
 }
 
-/** What the process answers, once. */
+/** The only message from the process. */
 export interface ClientReport {
   readonly keySeconds: number
   readonly classifications: readonly Classification[]
@@ -70,7 +71,7 @@ async function classifyAll({ url, model, images }: ClientTask): Promise<ClientRe
   return { keySeconds, classifications, peakRssBytes: peakResidentBytes() }
 }
 
-/** Seconds that the server's process has computed, on all cores together. */
+/** Seconds that the server's process has computed, summed over cores. */
 async function serverCores(url: string): Promise<number> {
   const metrics = await (await fetch(`${url}/metrics`)).text()
   return Number(/^process_cpu_seconds_total (\S+)/m.exec(metrics)![1])

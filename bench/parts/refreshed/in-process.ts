@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import type { ClientReport, ClientTask } from './client.ts'
 
-/** Runs the client in a process of its own. @throws when it ends without a report */
+/** Runs the client in its own process. @throws when it ends without a report */
 export async function runClient(task: ClientTask): Promise<ClientReport> {
   const child = fork(fileURLToPath(new URL('./client.ts', import.meta.url)), { serialization: 'advanced' })
   const ended = once(child, 'exit').then(([code]) => {

@@ -1,19 +1,19 @@
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import type { Link } from '../../../src/compiler/index.ts'
 
-/** Bytes that may be under way beyond what the link itself holds: about what sockets buffer. */
+/** Bytes that may be in flight beyond those on the link, about the size of socket buffers. */
 const BUFFER_BYTES = 2 ** 20
 
-/** A way to a service that is as slow as a link between two machines. */
+/** A connection to a service that is as slow as a link between two machines. */
 export interface Relay {
   readonly url: string
   close(): void
 }
 
 /**
- * Relays connections to a service on this machine and makes every byte late by half of the round trip, no
- * faster than the link's rate, each way on its own and shared by all connections. The relay takes a little of
- * the machine's time itself.
+ * Relays connections to a service on this machine. It delays every byte by half of the round trip, and limits
+ * the rate to that of the link. Each direction has its own rate, shared by all connections. The relay itself
+ * takes a little of the machine's time.
  */
 export async function relayTo(service: string, link: Link): Promise<Relay> {
   const { hostname, port } = new URL(service)
@@ -33,7 +33,7 @@ class Way {
   readonly #delayMs: number
   readonly #bytesPerMs: number
   readonly #mostBytes: number
-  /** When the last byte will have been sent. */
+  /** The time at which the last byte will have been sent. */
   #freeAt = 0
   readonly #underWay: { readonly at: number; readonly arrived: () => void }[] = []
 
@@ -61,8 +61,9 @@ class Way {
   }
 
   /**
-   * Calls `arrived` when the bytes have arrived. The bytes are sent after all bytes of earlier calls. Calls
-   * back in the order of the calls, even where timers fire out of order.
+   * Calls `arrived` when the bytes have arrived. The bytes are sent after all bytes of earlier calls.
+   * Callbacks are in the order of the calls, even if timers fire out of order.
+   *
    *
    * @param bytes number of bytes that are sent
    */

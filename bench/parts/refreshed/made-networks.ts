@@ -8,12 +8,12 @@ const CHECKPOINT = '.safetensors'
 const GOLDEN = '.golden.safetensors'
 const DEFAULT_PRECISION_BITS = 8
 /**
- * Images that a plan is made on. Of random networks one image's logits may deviate thrice as much as
- * another's.
+ * Images for a plan. In random networks the logits of one image may deviate three times as much as those of
+ * another.
  */
 const CALIBRATION_IMAGES = 2
 
-/** The networks in a folder that `make-network.ts` has filled, by name. */
+/** The networks in a folder that `make-network.ts` filled, by name. */
 export async function madeNetworks(folder: string): Promise<string[]> {
   const files = await readdir(folder)
   return files
@@ -22,9 +22,10 @@ export async function madeNetworks(folder: string): Promise<string[]> {
 }
 
 /**
- * Plans such a network on the first of its images, which are classified last.
+ * Plans such a network with the first of its images. They are classified last.
  *
- * @param count images at most
+ *
+ * @param count most images
  */
 export async function prepareMade(
   folder: string,

@@ -8,7 +8,7 @@ import { networkInput } from '../../../src/preprocessing/index.ts'
 import { missingTrained, trainedNetwork } from '../../../test/support/trained-networks.ts'
 import { clothingFiles, spread, testImage } from '../test-images.ts'
 
-/** A network trained on clothing that one shot does not hold, and how it is planned. */
+/** A network trained on clothing that does not fit one shot, and its options for the plan. */
 export interface RefreshedNetwork {
   readonly name: string
   readonly options: Pick<CompileOptions, 'precisionBits' | 'rings'>
@@ -20,23 +20,23 @@ export const REFRESHED_NETWORKS: readonly RefreshedNetwork[] = [
   { name: 't224', options: { precisionBits: 8, rings: [8192] } },
 ]
 
-/** That plans are made from, none of them among those that are classified. */
+/** Images for plans. None of them is classified. */
 const CALIBRATION_IMAGES = 4
 
-/** What a benchmark needs of such a network. */
+/** The data of such a network for a benchmark. */
 export interface Prepared {
   readonly network: Network
   readonly circuit: Circuit
-  /** Absent where the circuit was compiled before. */
+  /** Absent if the circuit was compiled before. */
   readonly compileSeconds?: number
   /** Real test images, [3, H, W] each. */
   readonly images: readonly Float64Array[]
 }
 
 /**
- * @param count images at most
- * @param circuits folder in which a circuit may be that was compiled before
- * @returns why it cannot be had, in words, where it cannot
+ * @param count most images
+ * @param circuits folder that may have a circuit compiled before
+ * @returns the data, or the reason why the network is not available
  */
 export async function prepare(
   { name, options }: RefreshedNetwork,
@@ -54,7 +54,7 @@ export async function prepare(
   return compiled({ name, network, images, calibration, options }, circuits)
 }
 
-/** What is to be compiled, and classified. */
+/** A network to be compiled, and the images to be classified. */
 export interface Task {
   readonly name: string
   readonly network: Network
@@ -81,7 +81,7 @@ export async function compiled(task: Task, circuits: string | undefined): Promis
   return { network, circuit, compileSeconds: (performance.now() - start) / 1000, images }
 }
 
-/** Test images as a network takes them. */
+/** Test images as the network's input. */
 async function inputs(files: readonly string[], { config }: Network): Promise<Float64Array[]> {
   const images: Float64Array[] = []
   for (const file of files) {

@@ -11,31 +11,34 @@ import { maxRotationSources, type Step, stepsOf } from '../../../src/schedule/st
 import { bytesSource } from '../../../src/wire/index.ts'
 import { figure } from '../../harness.ts'
 
-/** Where the server's time went in one run, in seconds. */
+/** The server's time in one run by stage, in seconds. */
 export interface Stages {
   readonly threads: number
   readonly logits: Float64Array
   readonly engineMemoryBytes: { readonly keys: number; readonly constants: number; readonly program: number }
-  /** The most that the engine's memory has held. */
+  /** Peak of the engine's memory. */
   readonly enginePeakBytes: number
   readonly seconds: {
-    /** All phases, but for the first of the circuit's own after each round. */
+    /** All phases except the first one of the circuit after each round. */
     readonly phases: number
     /**
-     * Those first phases, with waking the threads before them and completing what the client answered; the
-     * query's too.
+     * These first phases, with the wake-up of threads before them and the processing of the client's reply.
+     * The query counts as a reply.
      */
     readonly resuming: number
-    /** From the last phase before a round to its frame, and at the end the same for the logits. */
+    /**
+     * From the last phase before a round to its frame, and from the last phase of all to the frame of the
+     * logits.
+     */
     readonly leaving: number
-    /** Reading and checking the frames of answers. */
+    /** Reading and checking the frames of replies. */
     readonly reading: number
-    /** The client's part, in which the server waits. */
+    /** The client's part, during which the server waits. */
     readonly client: number
   }
-  /** Operations by the size of the map that their layer makes, and kind, the longest first. */
+  /** Operations by kind and by the map size of their layer, the longest first. */
   readonly operations: readonly StageRow[]
-  /** The same by kind of layer. */
+  /** Operations by kind of layer. */
   readonly layers: readonly StageRow[]
 }
 
@@ -43,15 +46,15 @@ export interface StageRow {
   readonly what: string
   readonly operations: number
   readonly seconds: number
-  /** By the cost model, on one core of the machine whose speeds it has. */
+  /** Seconds by the cost model, on one core of the machine whose speeds it uses. */
   readonly modelSeconds: number
-  /** Core seconds over those of the model: 1 where the kernels run at their own speed on all threads. */
+  /** Core seconds relative to those of the model: 1 if all threads reach the speed of the kernels alone. */
   readonly ratio?: number
 }
 
 /**
- * Runs a circuit on the engine inside this process, with a client beside it, and looks at the clock after
- * each phase. The engine and the frames are those of the service.
+ * Runs a circuit on the engine in this process, with a client, and reads the clock after each phase. The
+ * engine and the frames are those of the service.
  */
 export async function measureStages(circuit: Circuit, image: PreprocessedImage): Promise<Stages> {
   const ring = new KeyRing(memoryKeyStore())
@@ -69,7 +72,7 @@ export async function measureStages(circuit: Circuit, image: PreprocessedImage):
       floodingKeys: newFloodingKeys(),
     })
     const query = await client.encrypt(image)
-    // Not counted: what is compiled while it runs is slow.
+    // The first run is not counted, because code is still being compiled.
     await clockedRun(circuit, session, client, query)
     const { clock, answer } = await clockedRun(circuit, session, client, query)
     return {
@@ -87,7 +90,7 @@ export async function measureStages(circuit: Circuit, image: PreprocessedImage):
 
 async function clockedRun(circuit: Circuit, session: Session, client: LocalModel, query: Uint8Array) {
   const clock = new PhaseClock(circuit)
-  // One by one, so that it is clear whose time passes.
+  // Rounds do not overlap, so that each stage has its own time.
   const control = { onProgress: (done: number): void => clock.phase(done), overlap: false }
   const answer = await session.infer(query, control, async (round, masked, take) => {
     clock.lap('leaving')
@@ -108,11 +111,11 @@ async function keySet(client: LocalModel): Promise<Uint8Array> {
 }
 
 /**
- * Charges time to operations: that of a phase to those of its batch, by their shares in the model's seconds.
+ * Attributes the time of a phase to the operations of its step, in proportion to their seconds in the model.
  */
 class PhaseClock {
   readonly #circuit: Circuit
-  /** By the operations that are done at its end. */
+  /** The steps by the number of operations that are done at their end. */
   readonly #batches = new Map<number, Step>()
   readonly #measured: Float64Array
   readonly #model: Float64Array
@@ -134,11 +137,11 @@ class PhaseClock {
     }
   }
 
-  /** @param done operations, at the end of a phase */
+  /** @param done number of operations at the end of the phase */
   phase(done: number): void {
     const batch = this.#batches.get(done)
     if (batch === undefined) throw new Error(`${done} operations are not the end of a batch`)
-    // A round has phases of its own, before the client's part and behind it.
+    // A round has its own phases before and after the client's part.
     if (this.#isFirst && batch.kind !== 'refresh') {
       this.lap('resuming')
       this.#isFirst = false
@@ -153,7 +156,7 @@ class PhaseClock {
       this.#measured[id] += seconds * (total > 0 ? this.#model[id] / total : 1 / ids.length)
   }
 
-  /** The client has answered. */
+  /** Called when the client has replied. */
   resume(): void {
     this.#isFirst = true
   }
@@ -198,6 +201,6 @@ class PhaseClock {
   }
 }
 
-/** Height and width of a layer's map; a head has none. */
+/** Height and width of a layer's map, or `head`. */
 const mapOf = ([, height, width]: readonly number[]): string =>
   height === undefined ? 'head' : `${height}x${width}`

@@ -17,7 +17,7 @@ const CONSTANTS = [
   coarse,
 ]
 
-t.test('a table is the list that it was made of, however often it is asked', async (t) => {
+t.test('a table gives the constants of its list, also when they are read repeatedly', async (t) => {
   const table = constantTable(CONSTANTS)
   t.equal(table.length, 5)
   t.strictSame([...table], CONSTANTS)
@@ -28,7 +28,7 @@ t.test('a table is the list that it was made of, however often it is asked', asy
   t.equal(constantTable(table), table)
 })
 
-t.test('factors are kept once; coarse ones, which many constants share, are one array', async (t) => {
+t.test('factors are stored once; constants share the array of their coarse factor', async (t) => {
   const table = constantTable(CONSTANTS)
   t.equal(table.factors.length, 3)
   const [, first, second] = table
@@ -46,19 +46,19 @@ t.test('the table copies its input', async (t) => {
   t.strictSame(table.at(0), Float64Array.of(1, 2, 3, 4))
 })
 
-t.test('a table is written as the array is, whatever numbers its factors have', async (t) => {
+t.test('the written file does not depend on the numbering of factors in a table', async (t) => {
   const small = smallCircuit()
   const backwards = new GrowingConstants()
   for (const constant of [...small.constants].reverse()) backwards.factorsOf(constant)
   for (const constant of small.constants) backwards.push(backwards.factorsOf(constant))
-  t.not(backwards.fine.at(0), 0, 'numbers are others than the file has')
+  t.not(backwards.fine.at(0), 0, 'the numbers differ from those in the file')
   t.same(writeCircuit({ ...small, constants: backwards }), writeCircuit(small))
 })
 
-t.test('values are written in pieces, and factors may lie across them', async (t) => {
+t.test('values are written in pieces, also factors that cross a boundary', async (t) => {
   const small = smallCircuit()
-  // More than one piece of 2^17 doubles, whose boundary no power of two meets after the small circuit's own
-  // values.
+  // These values are more than one piece of 2^17 doubles. They follow the values of the small circuit, so no
+  // factor ends at the boundary.
   const many = Array.from({ length: 80 }, (_, k) =>
     Float64Array.from({ length: 2048 }, (_, i) => 1 + k + i / 4096),
   )
@@ -69,13 +69,13 @@ t.test('values are written in pieces, and factors may lie across them', async (t
   t.strictSame([...readCircuit(writeCircuit(circuit)).constants], circuit.constants)
 })
 
-t.test('of a file no more than a piece is asked for at once', async (t) => {
+t.test('a file is read in pieces of limited size', async (t) => {
   const bytes = writeCircuit(smallCircuit())
   let end = 0
   const { digest } = readCircuitFrom({
     size: bytes.length,
     read(target, offset) {
-      t.equal(offset, end, 'one piece after the other')
+      t.equal(offset, end, 'each piece follows the one before')
       t.ok(target.length <= 2 ** 20)
       target.set(bytes.subarray(offset, offset + target.length))
       end = offset + target.length

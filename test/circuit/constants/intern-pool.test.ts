@@ -17,18 +17,18 @@ t.test('equal contents have equal numbers, in the order of their first appearanc
   )
 })
 
-t.test('what differs in length or in a single bit differs', async (t) => {
+t.test('contents that differ in length or in a single bit have different numbers', async (t) => {
   const contents = new InternPool()
   const alike = [[0], [-0], [0, 0], [1], [1 + Number.EPSILON], [1, 0], [0, 1]]
   const numbers = alike.map((values) => contents.numberOf(Float64Array.from(values)))
   t.strictSame(numbers, [0, 1, 2, 3, 4, 5, 6])
 })
 
-t.test('many arrays, so that hashes collide', async (t) => {
+t.test('colliding hashes do not confuse contents', async (t) => {
   const contents = new InternPool()
   const count = 200_000
   const numberOf = (i: number): number => contents.numberOf(Float64Array.of(i, 1 / (i + 1)))
   const wrong = (i: number): boolean => numberOf(i) !== i
   t.notOk(Array.from({ length: count }, (_, i) => i).some(wrong))
-  t.notOk(Array.from({ length: count }, (_, i) => i).some(wrong), 'again')
+  t.notOk(Array.from({ length: count }, (_, i) => i).some(wrong), 'repeated contents keep their numbers')
 })

@@ -4,7 +4,7 @@ import { createDigest, digestOf } from '../../../src/circuit/format/digest.ts'
 
 const bytes = Uint8Array.from({ length: 100_003 }, (_, i) => (i * i + 7) % 251)
 
-t.test("Node's hash is used, and is the one of browsers", async (t) => {
+t.test("Node's hash is used, and gives the digest that browsers compute", async (t) => {
   const digest = createDigest()
   t.equal(digest.constructor.name, 'Hash')
   for (let offset = 0; offset < bytes.length; offset += 999)
@@ -14,7 +14,7 @@ t.test("Node's hash is used, and is the one of browsers", async (t) => {
   t.ok(expected.equals(digestOf(bytes)))
 })
 
-t.test('without Node it is the one in JavaScript', async (t) => {
+t.test('without Node the hash in JavaScript is used', async (t) => {
   const { process } = globalThis
   Reflect.deleteProperty(globalThis, 'process')
   const elsewhere = '../../../src/circuit/format/digest.ts?browser'

@@ -8,7 +8,7 @@ import { forgedFile, type Loose } from '../forged.ts'
 
 const bytes = writeCircuit(smallCircuit())
 
-/** A file changed by `edit`, with a digest that fits the change. */
+/** A file changed by `edit`, with a digest that fits. */
 function resealed(edit: (bytes: Uint8Array) => void, source = bytes): Uint8Array {
   const changed = source.slice()
   edit(changed)
@@ -26,35 +26,35 @@ function withHeader(from: string, to: string): Uint8Array {
 /** Offset of a byte, counted from the start of the one-byte columns at the end. */
 const fromEnd = (back: number): number => bytes.length - 32 - back
 
-t.test('a circuit survives its file exactly', async (t) => {
+t.test('writing and reading a circuit does not change it', async (t) => {
   const circuit = smallCircuit()
   const read = readCircuit(bytes)
   t.strictSame(spelledOut(read), circuit)
-  t.same(writeCircuit(read), bytes, 'and gives the same bytes again')
+  t.same(writeCircuit(read), bytes, 'writing it again gives the same bytes')
 })
 
-t.test('a file at an odd offset of a larger buffer reads too', async (t) => {
+t.test('a file at an odd offset of a larger buffer is read', async (t) => {
   const buffer = new Uint8Array(bytes.length + 7)
   buffer.set(bytes, 3)
   t.strictSame(spelledOut(readCircuit(buffer.subarray(3, 3 + bytes.length))), smallCircuit())
 })
 
-t.test('a Buffer as Node reads files reads too', async (t) => {
+t.test('a Buffer, as Node reads files, is read', async (t) => {
   const buffer = Buffer.alloc(bytes.length + 8)
   buffer.set(bytes, 3)
   const read = readCircuit(buffer.subarray(3, 3 + bytes.length))
   buffer.fill(0)
-  t.strictSame(spelledOut(read), smallCircuit(), 'and what was read does not hang on it')
+  t.strictSame(spelledOut(read), smallCircuit(), 'the circuit does not share memory with the Buffer')
 })
 
-t.test('the digest is the SHA-256 of what precedes it', async (t) => {
+t.test('the digest is the SHA-256 of the bytes before it', async (t) => {
   t.equal(circuitDigest(bytes), Buffer.from(sha256(bytes.subarray(0, -32))).toString('hex'))
   const other = smallCircuit()
   other.constants[1][0] = 0.3 + 2 ** -54
   t.not(circuitDigest(writeCircuit(other)), circuitDigest(bytes))
 })
 
-t.test('outer products are stored as their factors, shared ones once', async (t) => {
+t.test('outer products are stored as their factors, and shared factors once', async (t) => {
   const circuit = smallCircuit()
   const coarse = Float64Array.from({ length: 1024 }, (_, i) => Math.cos(i))
   const outer = [0, 1, 2].map((i) => ({ fine: Float64Array.of(i, 0.5, -i, 2), coarse }))
@@ -86,7 +86,7 @@ t.test('a circuit that could not be read back is not written', async (t) => {
   t.throws(() => writeCircuit({ ...circuit, model: '' }), { code: 'CONFIG_INVALID', message: /model/ })
 })
 
-t.test('a batch survives the file', async (t) => {
+t.test('a batch is written and read', async (t) => {
   const small = smallCircuit()
   const constants = small.constants.map((constant: Float64Array) => constant.slice(0, 2048))
   const circuit = { ...small, batch: 2, ...widen({ ops: small.ops, constants }, 2) }
@@ -138,9 +138,19 @@ const malicious: [what: string, file: Uint8Array, code: string, message: RegExp]
     /contradicts itself/,
   ],
   ['no images', withHeader('"batch":1', '"batch":0'), 'CONFIG_INVALID', /batch/],
-  ['no word of images', withHeader('"batch":1,"counts":', '"counts":          '), 'CONFIG_INVALID', /batch/],
+  [
+    'no field for the batch',
+    withHeader('"batch":1,"counts":', '"counts":          '),
+    'CONFIG_INVALID',
+    /batch/,
+  ],
   ['three images', withHeader('"batch":1', '"batch":3'), 'CONFIG_INVALID', /batch does not divide/],
-  ['images that it mixes', withHeader('"batch":1', '"batch":2'), 'CONFIG_INVALID', /mixes the images/],
+  [
+    'a batch whose images it mixes',
+    withHeader('"batch":1', '"batch":2'),
+    'CONFIG_INVALID',
+    /mixes the images/,
+  ],
   ['a wrong input', withHeader('"patch":1', '"patch":0'), 'CONFIG_INVALID', /input.patch/],
   [
     'another rotation',
@@ -167,12 +177,12 @@ const malicious: [what: string, file: Uint8Array, code: string, message: RegExp]
 ]
 
 for (const [what, file, code, message] of malicious) {
-  t.test(`a well-digested file with ${what} is refused`, async (t) => {
+  t.test(`a file with ${what} and a digest that fits is refused`, async (t) => {
     t.throws(() => readCircuit(file), { code, message })
   })
 }
 
-t.test('scales are kept to the last bit', async (t) => {
+t.test('scales are read without rounding', async (t) => {
   t.equal(readCircuit(bytes).ops[5].scale, SCALE.rescaled)
 })
 
@@ -183,15 +193,15 @@ const hostile: [what: string, edit: (header: Loose) => void, message: RegExp][] 
     (h) => (h.rotationSteps = Array(100_000).fill(2 ** 32 - 1)),
     /rotationSteps: .*at most 16383/,
   ],
-  ['rotations in any order', (h) => (h.rotationSteps = [7, 5]), /ascending/],
+  ['unordered rotations', (h) => (h.rotationSteps = [7, 5]), /ascending/],
   [
-    'primes without end',
+    'too many primes',
     (h) => (h.parameters.primes = Array(100_000).fill(h.parameters.primes[0])),
     /at most 64/,
   ],
-  ['layers without end', (h) => (h.layers = Array(2 ** 16 + 1).fill(h.layers[0])), /layers: .*at most 65536/],
-  ['rounds without end', (h) => (h.rounds = Array(10_001).fill(1)), /rounds: .*at most 10000/],
-  ['a picture that it may refuse', (h) => (h.input.bound = 6.5), /beyond the bound/],
+  ['too many layers', (h) => (h.layers = Array(2 ** 16 + 1).fill(h.layers[0])), /layers: .*at most 65536/],
+  ['too many rounds', (h) => (h.rounds = Array(10_001).fill(1)), /rounds: .*at most 10000/],
+  ['a bound that pictures exceed', (h) => (h.input.bound = 6.5), /beyond the bound/],
   [
     'a resize of 8000 x 8000',
     (h) => Object.assign(h.input.preprocessing.resize, { height: 8000, width: 8000 }),
@@ -203,11 +213,11 @@ for (const [what, edit, message] of hostile) {
   t.test(`a header with ${what} is refused`, async (t) => {
     const file = forgedFile(bytes, edit)
     t.throws(() => readOutline(file, file.length), { code: 'CONFIG_INVALID', message })
-    t.throws(() => readCircuit(file), { code: 'CONFIG_INVALID' }, 'also with its operations')
+    t.throws(() => readCircuit(file), { code: 'CONFIG_INVALID' }, 'readCircuit refuses the whole file, too')
   })
 }
 
-t.test('a header is read up to 8 MiB, and no larger one is written', async (t) => {
+t.test('headers of up to 8 MiB are read and written, larger ones are refused', async (t) => {
   const long = forgedFile(bytes, (header) => {
     header.model = 'm'.repeat(MAX_HEADER_BYTES)
   })
@@ -221,7 +231,7 @@ t.test('a header is read up to 8 MiB, and no larger one is written', async (t) =
 
 t.test('a refresh in round 2^32 - 1 is refused before rounds are counted', async (t) => {
   const file = resealed((b) => {
-    // Of operation 2, kind and second argument; columns of 11 operations.
+    // Kind and second argument of operation 2. The columns have 11 operations.
     b[b.length - 32 - 11 + 2] = 10
     b.set([0xff, 0xff, 0xff, 0xff], b.length - 32 - 22 - 44 + 8)
   })

@@ -3,14 +3,14 @@ import t from 'tap'
 import { circuitText } from '../../../src/circuit/format/text.ts'
 import { smallCircuit } from '../circuits.ts'
 
-/** The text kept in snapshots/; UPDATE_SNAPSHOTS=1 replaces it. */
+/** The text kept in snapshots/. UPDATE_SNAPSHOTS=1 replaces it. */
 async function snapshot(name: string, text: string): Promise<string> {
   const url = new URL(`snapshots/${name}.txt`, import.meta.url)
   if (process.env.UPDATE_SNAPSHOTS) await writeFile(url, text)
   return readFile(url, 'utf8')
 }
 
-t.test('the text of a circuit with every operation', async (t) => {
+t.test('the text has every operation of a circuit', async (t) => {
   const text = circuitText(smallCircuit())
   t.equal(text, await snapshot('small', text))
 })

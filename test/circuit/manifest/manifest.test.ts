@@ -24,7 +24,7 @@ import { forgedManifest, type Loose, sealed } from '../forged.ts'
 const manifest = manifestOf(smallCircuit())
 const forged = (edit: (content: Loose) => void): Manifest => forgedManifest(manifest, edit)
 
-/** An array that throws when an item is read. */
+/** An array that throws when one of its items is read. */
 const untouchable = (length: number): unknown[] =>
   new Proxy(new Array(length), {
     get(target, name) {
@@ -33,7 +33,7 @@ const untouchable = (length: number): unknown[] =>
     },
   })
 
-t.test('the manifest of a circuit holds', async (t) => {
+t.test('the manifest of a circuit is valid', async (t) => {
   t.strictSame(checkManifest(structuredClone(manifest)), manifest)
 })
 
@@ -54,7 +54,7 @@ const broken: [law: string, edit: (content: Loose) => void, message: RegExp][] =
     /ascending/,
   ],
   [
-    'also from the first on',
+    'rotations ascend from the first on',
     (c) => Object.assign(c, { rotationSteps: [7, 5], galoisElements: [2187, 243] }),
     /ascending/,
   ],
@@ -63,9 +63,13 @@ const broken: [law: string, edit: (content: Loose) => void, message: RegExp][] =
     (c) => Object.assign(c, { galoisElements: [5] }),
     /Galois elements differ/,
   ],
-  ['one for each', (c) => Object.assign(c, { galoisElements: [] }), /Galois elements differ/],
   [
-    'the resize makes the image',
+    'every rotation has a Galois element',
+    (c) => Object.assign(c, { galoisElements: [] }),
+    /Galois elements differ/,
+  ],
+  [
+    'the resize yields the size of the image',
     (c) => (c.input.preprocessing.resize.height = 4),
     /does not yield the image/,
   ],
@@ -75,12 +79,12 @@ const broken: [law: string, edit: (content: Loose) => void, message: RegExp][] =
     /does not yield the image/,
   ],
   [
-    'no resize is larger than any network',
+    'the resize is not larger than the input of any network',
     (c) => (c.input.preprocessing.resize.width = 8000),
     /resize.width/,
   ],
   [
-    'no crop is of a larger image',
+    'the image before a crop has a bounded size',
     (c) => (c.input.preprocessing.resize = { mode: 'shortSide', size: 2 ** 24, height: 3, width: 5 }),
     /resize.size/,
   ],
@@ -90,15 +94,19 @@ const broken: [law: string, edit: (content: Loose) => void, message: RegExp][] =
     (c) => (c.input.preprocessing.std = [0.5, 0.5]),
     /does not yield the image/,
   ],
-  ['no more of them', (c) => (c.input.preprocessing.std = [1, 1, 1, 1]), /preprocessing.std: .*at most 3/],
   [
-    'channels are those of the preprocessing',
+    'there are at most three deviations',
+    (c) => (c.input.preprocessing.std = [1, 1, 1, 1]),
+    /preprocessing.std: .*at most 3/,
+  ],
+  [
+    'the channels are those of the preprocessing',
     (c) => (c.input.preprocessing.channels = 'grey'),
     /other channels than the preprocessing/,
   ],
-  ['elements have slots of their own', (c) => (c.input.layout.rowStride = 2), /one slot/],
+  ['each element has its own slot', (c) => (c.input.layout.rowStride = 2), /one slot/],
   [
-    'all in an image of bounded size',
+    'the image has a bounded size',
     (c) => {
       c.input.patch = 2048
       Object.assign(c.input.layout, {
@@ -112,7 +120,7 @@ const broken: [law: string, edit: (content: Loose) => void, message: RegExp][] =
     /more than 4194304 values/,
   ],
   [
-    'in ciphertexts of a bounded number',
+    'the number of ciphertexts is bounded',
     (c) => {
       c.input.patch = 64
       Object.assign(c.input.layout, { channels: 3 * 64 ** 2, height: 1, width: 1, channelsPerCiphertext: 1 })
@@ -120,29 +128,37 @@ const broken: [law: string, edit: (content: Loose) => void, message: RegExp][] =
     },
     /more than 4194304 values/,
   ],
-  ['tensors have a common bound', (c) => (c.input.bound = 5.9), /bounded below 6/],
-  ['no picture leaves the bound', (c) => (c.input.preprocessing.std[0] = 0.01), /beyond the bound/],
-  ['whatever the mean', (c) => (c.input.preprocessing.mean[1] = -3), /beyond the bound/],
+  ['the bound is at least that of tensors', (c) => (c.input.bound = 5.9), /bounded below 6/],
+  ['every picture is within the bound', (c) => (c.input.preprocessing.std[0] = 0.01), /beyond the bound/],
   [
-    'nor with a deviation of next to nothing',
+    'every picture is within the bound for any mean',
+    (c) => (c.input.preprocessing.mean[1] = -3),
+    /beyond the bound/,
+  ],
+  [
+    'every picture is within the bound for any deviation',
     (c) => (c.input.preprocessing.std[2] = 2 ** -64),
     /beyond the bound/,
   ],
-  ['what node-seal’s encoder rounds has room', (c) => (c.input.scale = 2 ** 115.9), /scale of the input/],
-  ['nor the modulus', (c) => (c.input.scale = 2 ** 118), /scale of the input/],
-  ['neither does the answer', (c) => (c.output.scale = 2 ** 45), /scale of the output/],
   [
-    'logits are rounded as coarsely as the noise that is tolerated',
+    'the input scale leaves room for the rounding of node-seal’s encoder',
+    (c) => (c.input.scale = 2 ** 115.9),
+    /scale of the input/,
+  ],
+  ['the input scale is within the modulus', (c) => (c.input.scale = 2 ** 118), /scale of the input/],
+  ['the output scale is within the modulus', (c) => (c.output.scale = 2 ** 45), /scale of the output/],
+  [
+    'logits are rounded at least as coarsely as the tolerated noise',
     (c) => (c.output.precision = 2 ** -7),
     /rounded more finely/,
   ],
   ['the precision is a power of two', (c) => (c.output.precision = 0.3), /no power of two/],
+  ['the precision is not below the noise', (c) => (c.output.precision = 2 ** -60), /less than their noise/],
   [
-    'logits are not rounded to less than noise',
-    (c) => (c.output.precision = 2 ** -60),
-    /less than their noise/,
+    'the precision is not above the bound of logits',
+    (c) => (c.output.precision = 2 ** 900),
+    /more than their bound/,
   ],
-  ['logits are not rounded away', (c) => (c.output.precision = 2 ** 900), /more than their bound/],
   ['labels are bounded', (c) => (c.labels = Array(MAX_LABELS + 1).fill('')), /labels: .*at most 100000/],
   [
     'rotations are bounded',
@@ -150,10 +166,14 @@ const broken: [law: string, edit: (content: Loose) => void, message: RegExp][] =
     /rotationSteps: .*at most 16383/,
   ],
   ['rounds are bounded', (c) => Object.assign(c, { rounds: MAX_ROUNDS + 1 }), /rounds/],
-  ['so are primes', (c) => (c.parameters.primes = Array(65).fill('1')), /parameters.primes: .*at most 64/],
-  ['no refreshes without rounds', (c) => (c.refresh = { level: 0, ciphertexts: [] }), /refreshes do not fit/],
   [
-    'a name of a field is not repeated at length',
+    'primes are bounded',
+    (c) => (c.parameters.primes = Array(65).fill('1')),
+    /parameters.primes: .*at most 64/,
+  ],
+  ['refreshes have rounds', (c) => (c.refresh = { level: 0, ciphertexts: [] }), /refreshes do not fit/],
+  [
+    'the message shortens a long field name',
     (c) => (c['\u001b[2J'.repeat(1e5)] = 1),
     /^The manifest is malformed at .{0,210}$/,
   ],
@@ -165,14 +185,14 @@ for (const [law, edit, message] of broken) {
   })
 }
 
-t.test('lists that are too long are refused by their length', async (t) => {
+t.test('a list that is too long is refused before its items are read', async (t) => {
   const schema = boundedList(z.number(), 3)
   t.strictSame(schema.parse([1, 2, 3]), [1, 2, 3])
   t.notOk(schema.safeParse(untouchable(4)).success)
   t.notOk(schema.safeParse('123').success)
 })
 
-t.test('a list is looked at up to its first wrong item', async (t) => {
+t.test('a list is read up to its first wrong item', async (t) => {
   const schema = boundedList(boundedList(z.number(), 2_000_000), 3)
   const { error } = schema.safeParse([[1], new Array(2_000_000).fill('x')])
   t.strictSame(
@@ -181,7 +201,7 @@ t.test('a list is looked at up to its first wrong item', async (t) => {
   )
 })
 
-t.test('laws are looked at one after the other, and no further than the first that is broken', async (t) => {
+t.test('laws are checked in order, up to the first broken one', async (t) => {
   const { digest: _, ...content } = manifest
   const hostile = { ...content, batch: 3, rotationSteps: untouchable(1), galoisElements: untouchable(1) }
   t.throws(() => checkLaws(hostile as never, checkParameters(content.parameters)), {
@@ -190,7 +210,7 @@ t.test('laws are looked at one after the other, and no further than the first th
   })
 })
 
-t.test('two elements of a layout have one slot just where `isApart` says', async () => {
+t.test('`isApart` is true exactly if no two elements of a layout share a slot', async () => {
   const size = fc.integer({ min: 1, max: 6 })
   fc.assert(
     fc.property(size, size, size, size, (height, width, rowStride, columnStride) => {
@@ -203,7 +223,7 @@ t.test('two elements of a layout have one slot just where `isApart` says', async
   )
 })
 
-t.test('primes are counted and measured before any is tested', async (t) => {
+t.test('the number and size of primes are checked before their primality', async (t) => {
   const { ring, primes } = manifest.parameters
   const many = Array(1_000_000).fill(primes[0])
   t.throws(() => checkParameters({ ring, primes: many, specialPrimes: primes.slice(1, 2) }), {
@@ -212,7 +232,7 @@ t.test('primes are counted and measured before any is tested', async (t) => {
   t.throws(() => checkParameters({ ring, primes: [primes[0], primes[0]], specialPrimes: [primes[1]] }), {
     message: /not distinct/,
   })
-  // Composite all of them, and congruent to 1: what is said is that they are too large together.
+  // These numbers are all composite, and congruent to 1. Their size is checked first.
   const composites = Array.from({ length: 63 }, (_, i) => String(16385n * (16384n * BigInt(i + 1) + 1n)))
   t.throws(() => checkParameters({ ring, primes: composites, specialPrimes: ['16385'] }), {
     code: 'SECURITY_TOO_LOW',
@@ -222,7 +242,7 @@ t.test('primes are counted and measured before any is tested', async (t) => {
   })
 })
 
-/** Numbers that somebody tries who looks for one that has no bound. */
+/** Numbers with which an attacker would look for a missing bound. */
 const hostileNumber = fc.oneof(
   fc.constantFrom(0, 1, -1, 0.5, 2, 3, 64, 4096, 8192, 2 ** 24, 2 ** 31, 2 ** 32, 2 ** 53 - 1, 1e300, 5e-324),
   fc.integer(),
@@ -235,7 +255,7 @@ const hostile = fc.oneof(
   fc.jsonValue(),
 )
 
-/** Every place of a manifest, as a path of names. */
+/** The paths of all fields of a manifest. */
 function pathsOf(value: Loose): string[][] {
   if (value === null || typeof value !== 'object') return [[]]
   return [[], ...Object.keys(value).flatMap((key) => pathsOf(value[key]).map((rest) => [key, ...rest]))]
@@ -250,13 +270,13 @@ function edited(changes: readonly (readonly [path: string[], value: unknown])[])
   const changed: Loose = structuredClone(content)
   for (const [path, value] of changes) {
     const parent = path.slice(0, -1).reduce((place, key) => place?.[key], changed)
-    // A copy: later edits may reach into it.
+    // The value is copied, because later edits may change it.
     if (parent !== null && typeof parent === 'object') parent[path.at(-1)!] = structuredClone(value)
   }
   return changed
 }
 
-/** Pictures that have all the values a preprocessing may yield. */
+/** Pictures with every value that a preprocessing may yield. */
 const pictures: Image[] = [0, 255].map((value) => ({
   width: 4,
   height: 3,
@@ -270,7 +290,7 @@ pictures.push({
   data: Uint8Array.from({ length: 14 }, (_, i) => (i % 3) * 127),
 })
 
-/** The model of a manifest; nothing where it is refused. @throws what is no error of ours */
+/** The model of a manifest, or undefined when it is refused. @throws errors that are not a PolyVeilError */
 function modelOf(data: unknown): LocalModel | undefined {
   try {
     return new LocalModel(data, new KeyRing(memoryKeyStore()))
@@ -280,15 +300,15 @@ function modelOf(data: unknown): LocalModel | undefined {
   }
 }
 
-t.test('whatever a manifest says, it is refused by an error of ours, or takes every picture', async (t) => {
+t.test('any manifest is either refused with a PolyVeilError or accepts every picture', async (t) => {
   let accepted = 0
   await fc.assert(
     fc.asyncProperty(edits, async (changes) => {
       const began = performance.now()
       const model = modelOf(sealed(edited(changes)))
-      // Milliseconds, with room for a machine that does other things.
+      // This takes milliseconds; the limit leaves room for a busy machine.
       if (performance.now() - began > 5000) throw new Error('it took too long')
-      // Without preprocessing a model takes no pictures.
+      // Models without preprocessing take no pictures.
       if (model === undefined || model.manifest.input.preprocessing === null) return
       accepted++
       const { input, batch } = model.manifest
@@ -301,11 +321,11 @@ t.test('whatever a manifest says, it is refused by an error of ours, or takes ev
     }),
     { numRuns: 3000 },
   )
-  // Some 25 are accepted, by chance. A few of them show that pictures were tried.
+  // About 25 manifests are accepted by chance. A few are enough to show that the test reaches pictures.
   t.ok(accepted > 5, `${accepted} manifests were accepted`)
 })
 
-t.test('no two elements of an accepted layout overwrite each other', async (t) => {
+t.test('the elements of an accepted layout have different slots', async (t) => {
   const { input } = manifest
   const { channels, height, width } = input.layout
   const tensor = Float64Array.from({ length: channels * height * width }, (_, i) => i + 1)
@@ -316,10 +336,10 @@ t.test('no two elements of an accepted layout overwrite each other', async (t) =
     values.sort((a, b) => a - b),
     [...tensor],
   )
-  t.ok(MAX_TENSOR_VALUES >= 3 * 224 * 224, 'and the bound leaves room for those in use')
+  t.ok(MAX_TENSOR_VALUES >= 3 * 224 * 224, 'the limit leaves room for images of 224 x 224')
 })
 
-t.test('no number is so large or small that an encoder gives infinities', async (t) => {
+t.test('numbers so large or small that an encoder gives infinities are refused', async (t) => {
   const edits: [field: RegExp, edit: (content: Loose) => void][] = [
     [/input\.bound/, (c) => (c.input.bound = 2 ** 65)],
     [/output\.bound/, (c) => (c.output.bound = 1e300)],

@@ -59,7 +59,7 @@ for (const bundled of bundledNetworks()) {
     const images = await bundledImages(bundled)
     t.strictSame(warnings(network, images), [], 'real images give no warning')
     for (const [k, image] of images.entries())
-      t.strictSame(warnings(network, [image]), [], `nor does image ${k}`)
+      t.strictSame(warnings(network, [image]), [], `image ${k} gives no warning either`)
 
     const unit = raw(images, preprocessing)
     t.match(warnings(network, unit), [
@@ -98,10 +98,10 @@ t.test('compile returns the warnings, and refuses images before it plans', async
   t.throws(
     () => compile(network, { ...options, preprocessing: null, calibration: bytes }),
     { code: 'CONFIG_INVALID', message: /never normalised/ },
-    'also where no preprocessing is known',
+    'the check also works without preprocessing',
   )
   const { warnings } = compile(network, { ...options, preprocessing: null, calibration: unit })
-  t.match(warnings, [/poly-BN tensors are 0\.\d+ times/], 'and then the network itself tells')
+  t.match(warnings, [/poly-BN tensors are 0\.\d+ times/], 'then the error comes from the network')
 })
 
 t.test('noise gives a warning, and agrees with the statistics of networks of random weights', async (t) => {
@@ -118,7 +118,7 @@ t.test('noise gives a warning, and agrees with the statistics of networks of ran
   }
 })
 
-t.test('images on which the network diverges are named', async (t) => {
+t.test('the error names images on which the network diverges', async (t) => {
   t.throws(() => agreementWarnings([1, 0.8, 700, Number.NaN]), {
     code: 'CONFIG_INVALID',
     message: /diverges on 2 of 4 calibration images, the first being number 2/,

@@ -130,19 +130,16 @@ for (const name of ['one_shot', 'micro_lr', 'micro_t']) {
   })
 }
 
-t.test(
-  "the logits' deviation is that of all images alike, however far from one another they are",
-  async (t) => {
-    const { graph, images } = await folded('micro_t')
-    const faint = images.map((image, k) => image.map((x) => x * 0.5 ** k))
-    const deviations = faint.map((image) => deviation(evaluate(graph, image)))
-    const { network } = await golden('micro_t')
-    const prepared = prepareInput(networkGraph(network), network.config.preprocessing)
-    const { nodes, output } = fold(prepared.graph, faint)
-    const expected = deviations.reduce((product, own) => product * own ** (1 / faint.length), 1)
-    t.ok(Math.abs(nodes[output].rms! / expected - 1) < 1e-6, `${nodes[output].rms}, of ${deviations}`)
-  },
-)
+t.test("the logits' deviation is that of all images together, even if they differ much", async (t) => {
+  const { graph, images } = await folded('micro_t')
+  const faint = images.map((image, k) => image.map((x) => x * 0.5 ** k))
+  const deviations = faint.map((image) => deviation(evaluate(graph, image)))
+  const { network } = await golden('micro_t')
+  const prepared = prepareInput(networkGraph(network), network.config.preprocessing)
+  const { nodes, output } = fold(prepared.graph, faint)
+  const expected = deviations.reduce((product, own) => product * own ** (1 / faint.length), 1)
+  t.ok(Math.abs(nodes[output].rms! / expected - 1) < 1e-6, `${nodes[output].rms}, of ${deviations}`)
+})
 
 t.test('gradients agree with finite differences', async (t) => {
   const { graph, images } = await folded('micro_t')
@@ -156,7 +153,7 @@ t.test('gradients agree with finite differences', async (t) => {
   backward(graph, tensors, cotangent, (id, gradient) => {
     gradients[id] = gradient
   })
-  t.equal(gradients.length, graph.nodes.length, 'of every tensor')
+  t.equal(gradients.length, graph.nodes.length, 'one gradient for each tensor')
   for (const id of some(graph, ({ kind }) => kind !== 'head', 8)) {
     const direction = drawn(tensors[id].length)
     const along = (sign: number) =>

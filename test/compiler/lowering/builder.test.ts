@@ -36,7 +36,7 @@ t.test('draft constants get one id for equal statistics, and are never computed'
   t.equal(pool.constants.length, 0)
 })
 
-t.test('a builder forgets all that was added after a mark', async (t) => {
+t.test('a builder can drop everything that was added after a mark', async (t) => {
   const builder = newBuilder()
   const value = builder.input(0)
   const rotated = builder.rotate(value, 1)
@@ -54,7 +54,7 @@ t.test('a builder forgets all that was added after a mark', async (t) => {
   t.equal(builder.ops[2].layer, 0)
 })
 
-t.test('a memo forgets values from an id on', async (t) => {
+t.test('a memo drops values from an id on', async (t) => {
   const memo = new ValueMemo()
   memo.set(0, 5, 1)
   memo.set(0, 6, 2)

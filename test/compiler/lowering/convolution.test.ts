@@ -275,7 +275,7 @@ for (const batch of [2, 8]) {
       const images = Array.from({ length: batch }, (_, b) => distinct(sizeOf(c.input), b + 1))
       readBackAll(builder, images, layout, output).forEach(({ elements, stray }, b) => {
         t.ok(maxDifference(elements, evaluate(graph, images[b])) < 1e-9, `${c.title}: image ${b}`)
-        if (output.clean) t.equal(stray, 0, `${c.title}: nothing in slots of image ${b} without elements`)
+        if (output.clean) t.equal(stray, 0, `${c.title}: slots of image ${b} without elements are zero`)
       })
     }
   })
@@ -297,7 +297,7 @@ t.test('weights of zero take no rotations', async (t) => {
   }
 })
 
-t.test('a planted wrong rotation is caught', async (t) => {
+t.test('a planted wrong rotation is detected', async (t) => {
   for (const strategy of ALL_STRATEGIES) {
     const c = { ...CASES[0], strategy }
     const { builder, output, layout, image, graph } = lowered(c)
@@ -331,7 +331,7 @@ function check(t: Tester, c: Case, node = convolution(c)) {
   const { builder, output, layout, image, graph } = lowered(c, node)
   const { elements, stray } = readBack(builder, image, layout, output)
   t.ok(maxDifference(elements, evaluate(graph, image)) < 1e-9, `${c.title}: equals the convolution`)
-  if (output.clean) t.equal(stray, 0, `${c.title}: nothing in slots without elements`)
+  if (output.clean) t.equal(stray, 0, `${c.title}: slots without elements are zero`)
   return { builder, output, clean: output.clean }
 }
 

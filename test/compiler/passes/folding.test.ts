@@ -77,7 +77,7 @@ const PASSES: {
       ),
   },
   {
-    title: 'equalising changes no logit',
+    title: 'equalising does not change the logits',
     prepare: (g) => expandNorm(foldSlice(foldFlip(foldGate(foldSigmoidScale(g))))),
     pass: (g) => equalise(g, estimateRanges(g)),
     check: () => true,
@@ -92,7 +92,7 @@ for (const name of GOLDEN_NETWORKS) {
       const after = pass(before)
       t.ok(difference(before, after, image) < EXACT, `${title}: same logits`)
       t.ok(check(after), title)
-      t.not(JSON.stringify(after.nodes), JSON.stringify(before.nodes), `${title}: something was done`)
+      t.not(JSON.stringify(after.nodes), JSON.stringify(before.nodes), `${title}: the pass changed the graph`)
     }
   })
 }

@@ -11,7 +11,11 @@ async function repacked(t: Test, name: string, slots: number) {
   const prepared = prepareInput(networkGraph(network), network.config.preprocessing)
   const graph = insertRepacks(prepared.graph, slots)
   const image = prepared.pack(images[0])
-  t.equal(maxDifference(evaluate(graph, image), evaluate(prepared.graph, image)), 0, 'it changes no value')
+  t.equal(
+    maxDifference(evaluate(graph, image), evaluate(prepared.graph, image)),
+    0,
+    'the values are unchanged',
+  )
   return graph.nodes.filter(({ kind }) => kind === 'repack').map(({ shape }) => shape[1])
 }
 

@@ -26,7 +26,7 @@ import { smallParameters } from '../seal/fixture.ts'
 const seal = await loadSeal()
 const SCALE = 2 ** 25
 const ELEMENTS = rotationElements({ ring: 8192 }, [1, 7])
-/** Distinct in every slot. */
+/** A vector with another value in every slot. */
 const slots = Float64Array.from({ length: 4096 }, (_, i) => Math.sin(i + 1) + i / 4096)
 const close = (found: Float64Array): boolean =>
   found.every((value, slot) => Math.abs(value - slots[slot]) < 2 ** -8)
@@ -54,12 +54,12 @@ const chains: Record<string, CkksParameters> = {
 
 for (const [name, parameters] of Object.entries(chains)) {
   const { topLevel } = parameters
-  t.test(`secret keys are ternary, and node-seal takes them: ${name}`, async (t) => {
+  t.test(`node-seal reads our ternary secret keys: ${name}`, async (t) => {
     const secret = await sampleSecretKey(parameters)
     const other = await sampleSecretKey(parameters)
     t.notOk(
       secret.every((half, i) => half === other[i]),
-      'each is fresh',
+      'each key is new',
     )
     const ctx = createSealContext(seal, parameters)
     const key = importSecretKey(ctx, encodeSecretKey(parameters, secret))
@@ -72,13 +72,13 @@ for (const [name, parameters] of Object.entries(chains)) {
     )
     for (const value of [-1n, 0n, 1n]) {
       const share = first.filter((c) => c === value).length / 8192
-      // Five deviations of a third.
+      // A tolerance of five standard deviations around a third.
       t.ok(Math.abs(share - 1 / 3) < 0.027, `${value} has a share of ${share}`)
     }
     for (const object of [key, ctx]) object.delete()
   })
 
-  t.test(`encrypts and decrypts as node-seal does in the whole chain: ${name}`, async (t) => {
+  t.test(`encryption and decryption agree with node-seal at every level: ${name}`, async (t) => {
     const secret = await sampleSecretKey(parameters)
     const ctx = createSealContext(seal, parameters)
     const whole = importSecretKey(ctx, encodeSecretKey(parameters, secret))
@@ -97,7 +97,7 @@ for (const [name, parameters] of Object.entries(chains)) {
       t.ok(close(real), `decrypted at level ${level}`)
       t.ok(
         imaginary.every((value) => Math.abs(value) < 2 ** -8),
-        'and there is nothing in the imaginary part',
+        'the imaginary part is 0',
       )
     }
     await t.rejects(key.encryptSlots([Float64Array.of(Number.NaN)], 1, SCALE), {
@@ -114,13 +114,13 @@ for (const [name, parameters] of Object.entries(chains)) {
     for (const object of [whole, ctx]) object.delete()
   })
 
-  t.test(`nothing is made with a key that was overwritten: ${name}`, async (t) => {
+  t.test(`an overwritten key refuses to make anything: ${name}`, async (t) => {
     const secret = await sampleSecretKey(parameters)
     const ctx = createSealContext(seal, parameters)
     const whole = importSecretKey(ctx, encodeSecretKey(parameters, secret))
     const pairs = encryptSlots(ctx, whole, [slots], 1, SCALE)
     const key = await createClientKey(parameters, secret, 'f')
-    // An operation that had begun may succeed, but only under the right key.
+    // An operation that began before may succeed, but only under the intact key.
     const begun = key.encryptSlots([slots], 1, SCALE).catch(() => [])
     key.delete()
     for (const pair of await begun) {
@@ -153,7 +153,7 @@ t.test('drawing a secret key leaves only zeros in kernel memory', async (t) => {
   t.ok(bytes.equals(Buffer.alloc(bytes.length)))
 })
 
-t.test('a key set that is being made survives the key', async (t) => {
+t.test('a key set that was begun can be finished after the key is deleted', async (t) => {
   const parameters = chains['primes for the kernels']
   const key = await createClientKey(parameters, await sampleSecretKey(parameters), 'f')
   const chunks: Uint8Array[] = []
@@ -164,7 +164,7 @@ t.test('a key set that is being made survives the key', async (t) => {
   await t.resolves(verifyKeySet(parameters, bytesSource(Uint8Array.from(Buffer.concat(chunks)))))
 })
 
-t.test('a ring gives one key to all that ask, and the same one again', async (t) => {
+t.test('all callers of a ring get the same key, also after it was closed', async (t) => {
   const parameters = chains['primes for the kernels']
   const store = memoryKeyStore()
   const ring = new KeyRing(store)

@@ -1,8 +1,8 @@
 import { registerHooks } from 'node:module'
 import t from 'tap'
 
-// node-seal has megabytes and takes a tenth of a second to load. This test runs in a process of its own, so
-// that nobody else loads it.
+// node-seal has megabytes and takes a tenth of a second to load. This test runs in its own process, so that
+// no other test has loaded it.
 
 let loads = 0
 registerHooks({
@@ -24,7 +24,7 @@ function parametersOf(...bits: number[]) {
 }
 
 t.test('a client loads node-seal only where a prime is too large for the kernels', async (t) => {
-  t.ok(KeyRing && LocalModel && memoryKeyStore, 'the whole client is there')
+  t.ok(KeyRing && LocalModel && memoryKeyStore, 'all modules of the client are loaded')
   const small = parametersOf(28, 30, 30, 30)
   const key = await createClientKey(small, await sampleSecretKey(small), 'f')
   const [pair] = await key.encryptSlots([Float64Array.of(1)], 1, 2 ** 25)

@@ -22,7 +22,7 @@ function automorphism(coefficients: readonly bigint[], element: number): bigint[
   return result
 }
 
-t.test('in NTT form every automorphism is a reordering', async (t) => {
+t.test('in NTT form every automorphism is a permutation', async (t) => {
   const a = Array.from({ length: RING }, (_, i) => BigInt(i * i * 977 + 5) % prime)
   const values = transformed(a)
   for (let element = 1; element < 2 * RING; element += 2) {
@@ -32,7 +32,7 @@ t.test('in NTT form every automorphism is a reordering', async (t) => {
   }
 })
 
-t.test('orders are permutations, of the largest ring too', async (t) => {
+t.test('orders are permutations, also of the largest ring', async (t) => {
   for (const ring of [8192, 65536]) {
     const order = automorphismOrder(ring, 2 * ring - 1)
     t.equal(new Set(order).size, ring)

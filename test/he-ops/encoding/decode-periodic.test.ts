@@ -21,7 +21,7 @@ function encoded(values: Float64Array, level: number): BigUint64Array {
 const distance = (a: Float64Array, b: ArrayLike<number>): number =>
   a.reduce((most, value, k) => Math.max(most, Math.abs(value - b[k])), 0)
 
-t.test('plaintexts encoded by node-seal, for every period and level', async (t) => {
+t.test('plaintexts of node-seal are decoded, for every period and level', async (t) => {
   for (const period of [1, 2, 8, 64, slots]) {
     for (const level of [0, 2]) {
       const values = Float64Array.from({ length: period }, (_, k) => Math.cos(k * k + 1) * 50)
@@ -43,7 +43,7 @@ t.test('only the mean of the copies is decoded: parts that do not repeat have no
   t.ok(distance(real, [0, 1, 2, 3]) < 0.01)
 })
 
-t.test('an imaginary part is found: the message times i is the polynomial times X^(N / 2)', async (t) => {
+t.test('an imaginary part is decoded: i times the message is X^(N / 2) times the polynomial', async (t) => {
   const period = 8
   const values = Float64Array.from({ length: period }, (_, k) => k - 2.5)
   const residues = encoded(
@@ -60,7 +60,7 @@ t.test('an imaginary part is found: the message times i is the polynomial times 
   t.ok(distance(real, new Float64Array(period)) < 1e-5)
   t.ok(
     distance(imaginary.map(Math.abs), values.map(Math.abs)) < 1e-5,
-    'up to the sign that the root has in each slot',
+    'the values agree up to the sign of the root in each slot',
   )
 })
 

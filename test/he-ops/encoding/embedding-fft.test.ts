@@ -13,12 +13,12 @@ const largestDifference = (a: Float64Array, b: Float64Array): number =>
   a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i])), 0)
 
 for (let period = 1; period <= 512; period *= 2) {
-  t.test(`period ${period}: the fast embedding is the plain one`, async (t) => {
+  t.test(`period ${period}: the fast embedding agrees with the plain one`, async (t) => {
     for (const values of [distinct(period), new Float64Array(period).fill(1), unit(period, period - 1)]) {
       const difference = largestDifference(embedPeriodicFast(values), embedPeriodic(values))
       t.ok(difference < 1e-13, `off by ${difference}`)
       const back = largestDifference(slotsOfPeriodic(embedPeriodic(values)), values)
-      t.ok(back < 1e-12, `the slots are given back but for ${back}`)
+      t.ok(back < 1e-12, `the slots come back with an error of ${back}`)
     }
   })
 }
@@ -45,7 +45,7 @@ t.test('dot is linear in values of any size', async () => {
   )
 })
 
-t.test('as encoded: coefficients are integers at the scale, and off by no more than a half', async (t) => {
+t.test('asEncoded rounds coefficients to integers at the scale, by at most a half', async (t) => {
   for (const period of [1, 2, 16, 256]) {
     const values = distinct(period)
     const before = embedPeriodic(values)
@@ -59,7 +59,7 @@ t.test('as encoded: coefficients are integers at the scale, and off by no more t
   }
 })
 
-t.test("at full size node-seal's decoder gives the slots back", async (t) => {
+t.test("node-seal's decoder returns the slots at full size", async (t) => {
   const parameters = smallParameters([60, 40], 60)
   const fixture = await sealFixture(parameters, [])
   const { ctx } = fixture
@@ -84,11 +84,12 @@ t.test("at full size node-seal's decoder gives the slots back", async (t) => {
   plaintext.loadFromArray(ctx.context, plaintextToSeal(dataLevel(ctx, 1), halves, scale))
   const encoder = new ctx.seal.CKKSEncoder(ctx.context)
   const decoded = encoder.decodeFloat64(plaintext) as Float64Array
-  // Rounding N coefficients by up to a half is some 20 in the slots, at this scale 2^-35.
+  // Rounding N coefficients by up to a half gives errors of about 20 in the slots, which is 2^-35 at this
+  // scale.
   const difference = largestDifference(values, decoded)
   t.ok(difference < 2 ** -33, `off by ${difference}`)
   const rotated = values.map((_, s) => values[(s + 1) % slots])
-  t.ok(largestDifference(rotated, decoded) > 1, 'the comparison can fail')
+  t.ok(largestDifference(rotated, decoded) > 1, 'positive control')
   for (const object of [encoder, plaintext]) object.delete()
   fixture.delete()
 })

@@ -49,7 +49,7 @@ t.test('the small transform is evaluation at the odd powers of the root', async 
   }
 })
 
-t.test('the embedding gives back its slots', async (t) => {
+t.test('decoding an embedding returns its slots', async (t) => {
   const values = distinct(8)
   const c = embedPeriodic(values)
   let exponent = 1
@@ -82,7 +82,7 @@ for (let period = 1; period <= 512; period *= 2) {
           const theirs = reference.slice(i * ring, (i + 1) * ring)
           t.ok(
             theirs.every((value, j) => value === theirs[j - (j % compact.block)]),
-            'node-seal is block-constant',
+            'the constant of node-seal is block-constant',
           )
           const prime = parameters.primes[i]
           const expected = coefficients(theirs, prime, 2 * period)

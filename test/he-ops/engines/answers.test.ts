@@ -15,8 +15,8 @@ import { rotatingCircuit } from '../../server/rotating-circuit.ts'
 import { collect } from '../../wire/fixtures.ts'
 import { centred, mod, residuesOf, transforms } from '../seal/exact.ts'
 
-// Answers of sessions, as the service opens them, decrypted with the secret key: integers for the
-// coefficients that carry logits, and uniform residues for all others.
+// Answers of sessions, opened as the service opens them and decrypted with the secret key. Coefficients that
+// carry logits must be integers near the logits; all others must be uniform residues.
 
 /** The small circuit without its last operation, so that its answer has two primes. */
 function sealCircuit(): Circuit {
@@ -29,14 +29,17 @@ function sealCircuit(): Circuit {
   }
 }
 
-/** For the simd engine, with as many images at once. */
+/** The small circuit for the simd engine and a batch. */
 function simdCircuit(batch: number): Circuit {
   const circuit = rotatingCircuit('rotating', 1).circuit as PlainCircuit
   const widened = widen({ ops: circuit.ops, constants: circuit.constants }, batch)
   return { ...circuit, ...widened, batch, output: { ...circuit.output, period: 4 } }
 }
 
-/** @returns a function that gives a new answer's coefficients modulo each prime, of least absolute value */
+/**
+ * @returns a function that runs an inference and returns the coefficients modulo each prime, of least
+ *   absolute value
+ */
 async function answersOf(t: Test, circuit: Circuit): Promise<() => Promise<bigint[][]>> {
   verifyCircuit(circuit)
   const { parameters } = circuit
@@ -89,7 +92,7 @@ function integersOf(residues: readonly bigint[][], primes: readonly bigint[]): b
   )
 }
 
-/** Of 32 cells of equal probability; mean 31, standard deviation 7.9. */
+/** A chi-squared statistic of 32 cells of equal probability. Its mean is 31, its standard deviation 7.9. */
 function chiSquared(values: readonly bigint[], prime: bigint): number {
   const cells = new Array<number>(32).fill(0)
   for (const value of values) cells[Number((mod(value, prime) * 32n) / prime)]++
@@ -103,14 +106,14 @@ for (const [what, circuit, count] of [
   ['simd, one image', simdCircuit(1), 8],
   ['simd, four images', simdCircuit(4), 32],
 ] as const) {
-  t.test(`${what}: all coefficients but those of the logits are uniform modulo every prime`, async (t) => {
+  t.test(`${what}: all coefficients without logits are uniform modulo every prime`, async (t) => {
     const answer = await answersOf(t, circuit)
     const primes = primesOf(circuit)
     t.equal(primes.length, 2)
     const stride = circuit.parameters.ring / count
     const seen = [await answer(), await answer()]
     for (const residues of seen) {
-      // A coefficient that is uniform modulo Q is below Q / 2^32 once in 2^31 times.
+      // A coefficient that is uniform modulo Q is below Q / 2^32 with probability 2^-31.
       const bound = primes.reduce((product, prime) => product * prime, 1n) >> 32n
       const open = integersOf(residues, primes).flatMap((value, k) =>
         value < bound && -value < bound ? [k] : [],
@@ -118,7 +121,7 @@ for (const [what, circuit, count] of [
       t.strictSame(
         open,
         Array.from({ length: count }, (_, k) => k * stride),
-        'coefficients without a mask',
+        'number of coefficients without a mask',
       )
     }
     const isMasked = (_: bigint, k: number): boolean => k % stride !== 0
@@ -141,7 +144,7 @@ for (const [what, plain] of [
   ['seal', sealCircuit()],
   ['simd', simdCircuit(1)],
 ] as const) {
-  t.test(`${what}: the flooding of an answer has the deviation that the output states`, async (t) => {
+  t.test(`${what}: the flooding of an answer has the stated deviation`, async (t) => {
     const flooding = 8
     const every = withEverySlot(plain)
     const circuit = { ...every, output: { ...every.output, flooding } }
@@ -149,8 +152,8 @@ for (const [what, plain] of [
     const primes = primesOf(circuit)
     const [first, second] = [integersOf(await answer(), primes), integersOf(await answer(), primes)]
     const squares = first.reduce((sum, value, k) => sum + Number(value - second[k]) ** 2, 0)
-    // Two answers differ by the flooding of both; each of 2P coefficients has 1 / sqrt(P) of a logit's
-    // deviation.
+    // The difference of two answers has the flooding of both. Each of 2P coefficients has the deviation of a
+    // logit divided by sqrt(P).
     const coefficient = Math.sqrt(squares / first.length / 2)
     const { count } = logitCoefficients(circuit)
     const found = (coefficient * Math.sqrt(count / 2)) / circuit.output.scale

@@ -16,12 +16,12 @@ import { rotatingCircuit } from '../../server/rotating-circuit.ts'
 import { collect } from '../../wire/fixtures.ts'
 import { refreshedCircuit } from '../simd/circuits.ts'
 
-// Two answers to one query differ by what was drawn anew in between: by the client, which knows it, and
-// multiplied by weights. That difference must carry flooding, or two answers would tell what takes thousands
-// to average out of single ones.
+// Two answers to one query differ by new randomness, multiplied by weights. The client knows its own part of
+// that randomness. So the difference must contain flooding: otherwise two answers would reveal what takes the
+// average of thousands of flooded ones.
 
 const FLOODING = 8
-/** Less than flooding by chance, and more than all other noise of these circuits. */
+/** Below the difference of two independent flooding noises, and above all other noise of these circuits. */
 const SMALL = FLOODING / 100
 const server = newFloodingKey()
 const circuitDigest = new Uint8Array(32)
@@ -39,7 +39,7 @@ async function client(t: Test, circuit: Circuit) {
     await engine.close()
     ring.close()
   })
-  /** Under another key set of the same secret each time. */
+  /** Opens a session with a new key set of the same secret key. */
   async function session() {
     const frame = await collect(model.keySet())
     const floodingKeys: FloodingKeys = floodingKeysOf(server, circuitDigest, frame.slice(-32))
@@ -66,7 +66,7 @@ async function client(t: Test, circuit: Circuit) {
 const largest = (a: Float64Array, b: Float64Array): number =>
   a.reduce((most, value, k) => Math.max(most, Math.abs(value - b[k])), 0)
 
-t.test('answers to one query carry other flooding where the client answered rounds anew', async (t) => {
+t.test('answers to one query have different flooding when the replies of the client differ', async (t) => {
   const { query, session } = await client(t, refreshedCircuit())
   const run = await session()
   const difference = largest(await run(query), await run(query))
@@ -74,7 +74,7 @@ t.test('answers to one query carry other flooding where the client answered roun
 })
 
 t.test(
-  'answers to one query carry other flooding under another key set, and the same under the same',
+  'answers to one query have the same flooding under one key set, and different flooding under another',
   async (t) => {
     const { query, session } = await client(t, rotatingCircuit('rotating', 3).circuit)
     const [run, other] = [await session(), await session()]
@@ -96,7 +96,7 @@ t.test('the flooding of an answer depends on the reply to every round', async (t
     await engine.close()
     ring.close()
   })
-  /** What was drawn for the answer of each run. */
+  /** The flooding of each run's answer. */
   const drawn: Float64Array[] = []
   const recording = {
     threads: engine.threads,
@@ -128,7 +128,8 @@ t.test('the flooding of an answer depends on the reply to every round', async (t
   const tensor = new Float64Array(channels * height * width).fill(0.5)
   const query = await model.encrypt({ shape: circuit.input.image, tensor })
   /**
-   * @param earlier replies that are sent again, by round; they do not fit the new masks, which no engine sees
+   * @param earlier replies that are repeated, by round. They do not fit the new masks, which the engine
+   *   cannot detect.
    */
   async function run(earlier: readonly (Uint8Array | undefined)[] = []): Promise<Uint8Array[]> {
     const replies: Uint8Array[] = []

@@ -19,7 +19,7 @@ t.teardown(() => client.delete())
 const FLOODING_KEY = newFloodingKeys()
 const KEY = switchingKeyBytes(simdParameters)
 
-t.test('a simd session states its memory before it runs, and takes no more', async (t) => {
+t.test('a simd session states its memory before it runs, and stays within it', async (t) => {
   const engine = await SimdEngine.create({ threads: 2 })
   t.teardown(() => engine.close())
   const keys = engine.newKeySet(simdParameters)
@@ -31,14 +31,14 @@ t.test('a simd session states its memory before it runs, and takes no more', asy
   })
   const { memory, threads } = session
   t.equal(threads, 2)
-  t.equal(memory.keys, 9 * KEY, 'what the circuit needs of the key set')
+  t.equal(memory.keys, 9 * KEY, 'the part of the key set that the circuit needs')
   t.ok(memory.constants > 0 && memory.constants < 2 ** 16)
   const stated = memory.keys + memory.constants + memory.program
   t.ok(Math.abs(stated / small.circuit.estimate.memoryBytes - 1) < 0.15, `${stated} bytes, planned otherwise`)
   const { used, peak } = engine.memory
   t.ok(used >= stated && used < 1.15 * stated, `${used} bytes in use, ${stated} stated`)
   t.ok(client.errorOf(await session.infer(client.query(small.manifest)), small) < 0.01)
-  t.same(engine.memory, { used, peak }, 'running takes nothing more')
+  t.same(engine.memory, { used, peak }, 'running needs no further memory')
 
   const more = await openSimdSession(engine, {
     ...large,
@@ -49,10 +49,10 @@ t.test('a simd session states its memory before it runs, and takes no more', asy
   t.equal(more.memory.keys, 25 * KEY, 'sessions of a client share keys')
   const before = engine.memory.used
   session.free()
-  t.ok(before - engine.memory.used >= memory.program, 'a freed session gives back its program')
+  t.ok(before - engine.memory.used >= memory.program, 'freeing a session frees its program')
 })
 
-t.test('an engine that lacks memory says so before anything runs, and is as it was', async (t) => {
+t.test('an engine refuses a session that exceeds its memory, and stays unchanged', async (t) => {
   const limit = 16 * 2 ** 20
   const engine = await SimdEngine.create({ threads: 1, memoryBytes: limit })
   t.teardown(() => engine.close())
@@ -70,7 +70,7 @@ t.test('an engine that lacks memory says so before anything runs, and is as it w
     return engine.memory.used
   }
   const used = await refused()
-  for (let again = 0; again < 3; again++) t.equal(await refused(), used, 'nothing is left behind')
+  for (let again = 0; again < 3; again++) t.equal(await refused(), used, 'no memory is leaked')
   const keys = engine.newKeySet(simdParameters)
   const session = await openSimdSession(engine, {
     ...small,
@@ -78,7 +78,10 @@ t.test('an engine that lacks memory says so before anything runs, and is as it w
     source: bytesSource(keySet),
     floodingKeys: FLOODING_KEY,
   })
-  t.ok(client.errorOf(await session.infer(client.query(small.manifest)), small) < 0.01, 'and what fits runs')
+  t.ok(
+    client.errorOf(await session.infer(client.query(small.manifest)), small) < 0.01,
+    'a smaller circuit still runs',
+  )
   t.ok(engine.memory.peak <= limit)
 })
 

@@ -19,7 +19,7 @@ const image = { shape: [3, 3, 5] as const, tensor: new Float64Array(45).fill(1) 
 const honest: RefreshClient = async (round, masked, take) => take(await model.refresh(round, masked))
 
 t.test(
-  'after any failure of a client in a round the engine frees its memory and serves the next one',
+  'after any failure of a client in a round the engine frees its memory and serves the next client',
   async (t) => {
     const engine = await SimdEngine.create({ threads: 1 })
     t.teardown(() => engine.close())
@@ -42,14 +42,14 @@ t.test(
         if (round === last) throw gone
         await honest(round, masked, take)
       }
-      await t.rejects(session.infer(query, {}, vanishing), gone, `gone in round ${last}`)
+      await t.rejects(session.infer(query, {}, vanishing), gone, `the client fails in round ${last}`)
       t.equal(engine.memory.used, used)
     }
-    await t.rejects(session.infer(query), { code: 'CONFIG_INVALID' }, 'nobody there')
+    await t.rejects(session.infer(query), { code: 'CONFIG_INVALID' }, 'there is no client')
     await t.rejects(
       session.infer(query, {}, async () => {}),
       { code: 'INTERNAL' },
-      'nothing taken',
+      'the client does not reply',
     )
     const twice: RefreshClient = async (round, masked, take) => {
       await t.rejects(take(masked), { code: 'TENSOR_MALFORMED' })
@@ -58,14 +58,14 @@ t.test(
     const again = await model.decrypt(await session.infer(query, {}, twice))
     t.ok(
       again.every((value, k) => Math.abs(value - first[k]) < 1e-3),
-      'a wrong answer, then a right one',
+      'a wrong reply, followed by a correct one',
     )
     t.equal(engine.memory.used, used)
     t.equal(engine.memory.peak, peak)
   },
 )
 
-t.test('the client answers the rounds that there are, with frames of the exact size', async (t) => {
+t.test('the client computes the rounds of the manifest, and checks the size of frames', async (t) => {
   t.strictSame(
     model.sizes.rounds.map(({ up, down }) => [up, down]),
     [2, 1].map((count) => {
@@ -82,7 +82,7 @@ t.test('the client answers the rounds that there are, with frames of the exact s
   await t.rejects(model.refresh(0, new Uint8Array(100)), { code: 'TENSOR_MALFORMED' })
 })
 
-t.test('limits hold for all rounds together; large primes and the seal backend run none', async (t) => {
+t.test('limits apply to the sum of all rounds; the seal engine refuses rounds', async (t) => {
   const limits = (change: object) => () =>
     new LocalModel(manifest, ring, {
       maxKeyBytes: Infinity,
@@ -103,7 +103,7 @@ t.test('limits hold for all rounds together; large primes and the seal backend r
   })
 })
 
-t.test('a ring that was closed makes what it needs anew', async (t) => {
+t.test('a closed ring loads its keys again when they are needed', async (t) => {
   const store = memoryKeyStore()
   const again = new KeyRing(store)
   const own = new LocalModel(manifest, again)

@@ -40,7 +40,7 @@ t.test('the compiled module has as many parameters as there are fields', async (
   }
 })
 
-t.test('arguments are passed by name, in any order', async (t) => {
+t.test('arguments are passed by name in any order', async (t) => {
   const call = kernelCalls(kernels)
   const [a, b, out] = [heap.allocate(16), heap.allocate(16), heap.allocate(16)]
   heap.words(a, 4).set([10, 11, 12, 13])

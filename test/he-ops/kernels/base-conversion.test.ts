@@ -33,7 +33,7 @@ t.test('quotients: the floor of the sum of fractions, at most one off next to an
           return out.read()
         })
         found.forEach((u, at) => {
-          // Doubles have bits to spare.
+          // Doubles are precise enough here.
           const sum = chosen.reduce((all, q, i) => all + ys[i][at] / q, 0)
           const nearest = Math.round(sum)
           const isNear = Math.abs(sum - nearest) < NEAR
@@ -132,9 +132,9 @@ function converted(
 }
 
 /**
- * @throws when a result is not the integer (for a centred conversion: of least absolute value) modulo a
- *   target. Next to the ends of its range it may differ by one product of the sources, the same for all
- *   targets
+ * @throws when a result is not the integer modulo a target; for a centred conversion the integer of least
+ *   absolute value. Next to the ends of the range the result may differ by one product of the sources, the
+ *   same for all targets.
  */
 function requireExact(
   primes: readonly bigint[],
@@ -185,22 +185,25 @@ for (const count of [1, 2, 3, 4, 5]) {
   }
 }
 
-t.test('more sources than a small target adds up at once: thirteen of 30 bits to one of 20', async (t) => {
-  const parameters = checkParameters(chain(16384, Array(13).fill(30), [20]))
-  const many = await newSimdContext(parameters)
-  const primes = allPrimes(parameters)
-  const sources = parameters.primes.map((_, index) => index)
-  const conversion = new BaseConversion(many.heap, many.moduli, sources, false)
-  const product = productOf(parameters.primes)
-  // Each y is q - 1 here: x = sum of (q_i - 1) * S / q_i.
-  const largest =
-    parameters.primes.reduce((sum, prime) => sum + (prime - 1n) * (product / prime), 0n) % product
-  const xs = integers(many.ring, product, 7)
-  xs[0] = largest
-  const found = converted(many, conversion, xs, [13])
-  requireExact(primes, sources, false, xs, [13], found)
-  t.pass()
-})
+t.test(
+  'a small target adds up more sources than fit at once: thirteen of 30 bits to one of 20',
+  async (t) => {
+    const parameters = checkParameters(chain(16384, Array(13).fill(30), [20]))
+    const many = await newSimdContext(parameters)
+    const primes = allPrimes(parameters)
+    const sources = parameters.primes.map((_, index) => index)
+    const conversion = new BaseConversion(many.heap, many.moduli, sources, false)
+    const product = productOf(parameters.primes)
+    // Each y is q - 1 here: x = sum of (q_i - 1) * S / q_i.
+    const largest =
+      parameters.primes.reduce((sum, prime) => sum + (prime - 1n) * (product / prime), 0n) % product
+    const xs = integers(many.ring, product, 7)
+    xs[0] = largest
+    const found = converted(many, conversion, xs, [13])
+    requireExact(primes, sources, false, xs, [13], found)
+    t.pass()
+  },
+)
 
 t.test('the inverse is that of the product of the sources', async (t) => {
   const primes = allPrimes(mixed)
@@ -215,7 +218,7 @@ t.test('the inverse is that of the product of the sources', async (t) => {
 })
 
 t.test(
-  'a planted fault is caught: a conversion that is not centred, weights of another target',
+  'a planted fault is detected: a conversion that is not centred, weights of another target',
   async (t) => {
     const primes = allPrimes(mixed)
     const sources = [0, 2]

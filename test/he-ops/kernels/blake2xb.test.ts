@@ -19,7 +19,7 @@ function seedOf(number: number): Uint8Array {
   return Uint8Array.from({ length: 64 }, () => random(256))
 }
 
-/** SEAL's own expansion: the second polynomial of a seeded ciphertext, prime after prime. */
+/** SEAL's expansion of the second polynomial of a seeded ciphertext, prime after prime. */
 async function bySeal(parameters: CkksParameters, seed: Uint8Array): Promise<BigUint64Array> {
   const ctx = createSealContext(await loadSeal(), parameters)
   const { topLevel } = parameters
@@ -79,7 +79,7 @@ function largerPrimes(least: bigint, count: number): bigint[] {
   return found
 }
 
-t.test('uniform polynomials of seeds are those that node-seal expands', async (t) => {
+t.test('uniform polynomials of seeds agree with those of node-seal', async (t) => {
   const seeds = expander()
   for (const number of [1, 2, 3]) {
     const seed = seedOf(number)
@@ -87,13 +87,13 @@ t.test('uniform polynomials of seeds are those that node-seal expands', async (t
     t.ok(same(expanded(seeds, seed, small.primes), expected), `seed ${number}`)
     t.ok(
       same(joined(seeds.expandExactly(seed, small.primes, RING)), expected),
-      `seed ${number}, the slow way`,
+      `seed ${number}, slow expansion`,
     )
   }
   seeds.free()
 })
 
-t.test('each prime’s residues can be expanded from their place in the stream', async (t) => {
+t.test('the residues of each prime can be expanded from their place in the stream', async (t) => {
   const seed = seedOf(4)
   const expected = await bySeal(small, seed)
   const chunks = (8 * RING) / CHUNK_BYTES
@@ -110,7 +110,7 @@ t.test('each prime’s residues can be expanded from their place in the stream',
   })
 })
 
-t.test('many rejected words are replaced as node-seal replaces them', async (t) => {
+t.test('rejected words are replaced as in node-seal', async (t) => {
   const [first, second, special] = REJECTING
   const [middle] = nttPrimes(RING, [30])
   const parameters = checkParameters({
@@ -148,7 +148,7 @@ function rejectedShare(seed: Uint8Array, prime: bigint): number {
 
 t.test('one rejected word switches to the slow expansion', async (t) => {
   const seed = seedOf(7)
-  // A prime of 30 bits rejects one word in 2^34; the test takes the kernel's count.
+  // A prime of 30 bits rejects one word in 2^34, so the test replaces the kernel's count.
   const rejecting: Kernels = {
     ...kernels,
     uniform(out: number, ...others: number[]) {
@@ -162,7 +162,7 @@ t.test('one rejected word switches to the slow expansion', async (t) => {
   seeds.free()
 })
 
-t.test('expanding leaves no memory behind', async (t) => {
+t.test('expanding frees its memory', async (t) => {
   const before = heap.used
   const seeds = expander()
   const during = heap.used
@@ -172,7 +172,7 @@ t.test('expanding leaves no memory behind', async (t) => {
   t.equal(heap.used, before)
 })
 
-t.test('a planted fault is caught: a flipped bit of the seed, another place in the stream', async (t) => {
+t.test('a planted fault is detected: a flipped bit of the seed, another place in the stream', async (t) => {
   const seeds = expander()
   const seed = seedOf(9)
   const expected = await bySeal(small, seed)

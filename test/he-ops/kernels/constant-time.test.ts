@@ -3,13 +3,13 @@ import binaryen from 'binaryen'
 import t from 'tap'
 
 // The time of a client's reply must not depend on the secret integers in it. These kernels have no
-// instruction that turns a vector into a scalar. Residues that are read as vectors can therefore decide no
-// branch, no address and no number of steps. `pack` and `unpackNoted` read residues one by one, and branch on
-// counts of bits alone.
+// instruction that turns a vector into a scalar. Residues that are read as vectors therefore decide no
+// branch, address or number of steps. `pack` and `unpackNoted` read single residues, but branch only on
+// counts of bits.
 
 /**
  * The kernels of a reply, and the number of places where each reads a scalar: a term of a table, a root or a
- * residue. A new place needs a reader who checks that no branch depends on it.
+ * residue. For a new place, check that no branch depends on the scalar.
  */
 const SCALAR_LOADS = {
   binomial: 0,
@@ -50,14 +50,14 @@ function withCalls(id: string, seen = new Set<string>()): string {
   return [body, ...called].join('\n')
 }
 
-t.test('a kernel of a reply has no vector that decides a branch or an address', async (t) => {
+t.test('in kernels of a reply no vector decides a branch or an address', async (t) => {
   for (const [kernel, loads] of Object.entries(SCALAR_LOADS)) {
     const body = withCalls(exported.get(kernel) ?? '')
-    t.equal(countOf(TO_SCALAR, body), 0, `${kernel} makes no scalar of a vector`)
+    t.equal(countOf(TO_SCALAR, body), 0, `${kernel} turns no vector into a scalar`)
     t.equal(countOf(/\(i(32|64)\.load/g, functions.get(exported.get(kernel) ?? '') ?? ''), loads, kernel)
   }
 })
 
-t.test('positive control: sampling by rejection makes scalars of vectors', async (t) => {
+t.test('positive control: rejection sampling turns vectors into scalars', async (t) => {
   t.ok(countOf(TO_SCALAR, withCalls(exported.get('ternary') ?? '')) > 0)
 })

@@ -39,7 +39,7 @@ interface Sum {
   readonly aliased: number | undefined
 }
 
-/** Numbers of terms around the most that are accumulated before a reduction. */
+/** Numbers of terms around the largest number that is accumulated before a reduction. */
 const counts = (chunk: number): number[] => [chunk - 1, chunk, chunk + 1, 2 * chunk, 3 * chunk + 2]
 
 const blockShifts = fc.constantFrom(4, 5, 6, 13)
@@ -56,7 +56,7 @@ const small: fc.Arbitrary<Sum> = fc.record({
   aliased: fc.option(fc.nat(), { nil: undefined }),
 })
 
-/** All residues at their largest, with numbers of terms around the reductions. */
+/** The largest residues, with numbers of terms around the reductions. */
 const extreme: fc.Arbitrary<Sum> = fc
   .tuple(fc.integer({ min: 25, max: 30 }), fc.nat(4), fc.double({ min: 0, max: 1, noNaN: true }))
   .map(([bits, which, share]) => {
@@ -155,22 +155,22 @@ const check = (sum: Sum): void =>
     }),
   )
 
-t.test('block and vector terms together, on any stretch, the output among the inputs', async () => {
+t.test('block and vector terms are summed over any range; the output may be one of the inputs', async () => {
   fc.assert(fc.property(small, check), { numRuns: 400, seed: 3 })
 })
 
-t.test('no terms: the bias alone', async () => {
+t.test('without terms the sum is the bias', async () => {
   fc.assert(
     fc.property(small, (sum) => check({ ...sum, shifts: [], vectors: 0 })),
     { numRuns: 50, seed: 4 },
   )
 })
 
-t.test('as many largest products as fit before a reduction, and more', async () => {
+t.test('sums around the largest number of products before a reduction are exact', async () => {
   fc.assert(fc.property(extreme, check), { numRuns: 200, seed: 5 })
 })
 
-t.test('a permuted sum is the sum, permuted', async () => {
+t.test('a permuted sum is the permutation of the sum', async () => {
   const ring = 256
   const galois = new GaloisTables(heap, ring)
   fc.assert(
@@ -219,7 +219,7 @@ t.test('a permuted sum is the sum, permuted', async () => {
   )
 })
 
-t.test('thousands of terms modulo a small prime', async (t) => {
+t.test('thousands of terms modulo a small prime are summed', async (t) => {
   const prime = primeOfBits(RING, 20)
   for (const vectors of counts(chunkOf(prime)).slice(0, 3)) {
     // One pair of arrays serves all terms.
@@ -239,7 +239,7 @@ t.test('thousands of terms modulo a small prime', async (t) => {
   }
 })
 
-t.test('residues of larger primes, as base conversion adds them up', async (t) => {
+t.test('residues of larger primes are summed, as in base conversion', async (t) => {
   const prime = primeOfBits(RING, 20)
   const vectors = 40
   const inverse32 = powMod(2n ** 32n, prime - 2n, prime)
@@ -255,12 +255,12 @@ t.test('residues of larger primes, as base conversion adds them up', async (t) =
       })
     const expected = reduce(BigInt(vectors) * (largestPrime(RING) - 1n) * (prime - 1n) * inverse32, prime)
     t.equal(sumOf(CONVERSION_CHUNK), expected)
-    t.not(sumOf(chunk), expected, "the prime's own number of products is too large here")
+    t.not(sumOf(chunk), expected, 'the number of products for the prime itself is too large here')
   })
 })
 
 t.test(
-  'a planted fault is caught: one product too many before a reduction, the inverse of another prime',
+  'a planted fault is detected: one product too many before a reduction, the inverse of another prime',
   async (t) => {
     const prime = largestPrime(RING)
     const chunk = chunkOf(prime)

@@ -110,7 +110,7 @@ t.test('reduce', async () => {
   check(({ prime, size, seed, kinds, inPlace }) =>
     withMemory((memory) => {
       const q = Number(prime)
-      // Residues of a prime at most five times as large, below 2^30.
+      // Residues of a prime that is at most five times as large, below 2^30.
       const other = Math.min(5 * q, 2 ** 30)
       const a = residues(size, other, kinds[0], seed)
       const [bias] = residues(1, q, kinds[1], seed + 1)
@@ -180,7 +180,7 @@ t.test('copy', async () => {
   )
 })
 
-t.test('a planted fault is caught: a wrong quotient, another prime', async (t) => {
+t.test('a planted fault is detected: a wrong quotient, another prime', async (t) => {
   const prime = largestPrime(RING)
   const q = Number(prime)
   const a = residues(64, q, 'largest', 0)

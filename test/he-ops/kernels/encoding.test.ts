@@ -43,7 +43,7 @@ const doubles = fc.oneof(
   fc.maxSafeInteger(),
 )
 
-t.test('doubles of any size and sign modulo any prime, exactly', async () => {
+t.test('doubles of any size and sign are reduced exactly modulo any prime', async () => {
   fc.assert(
     fc.property(
       fc.array(doubles, { minLength: 1, maxLength: 21 }),
@@ -60,7 +60,7 @@ t.test('doubles of any size and sign modulo any prime, exactly', async () => {
   )
 })
 
-t.test('negative ones, zero, halves, and what no longer has a fraction', async (t) => {
+t.test('negative values, zero, halves and doubles without a fraction are reduced exactly', async (t) => {
   const special = [
     0,
     -0,
@@ -106,7 +106,7 @@ t.test('negative ones, zero, halves, and what no longer has a fraction', async (
   }
 })
 
-t.test('scales that are no powers of two round once, the product', async () => {
+t.test('scales that are not powers of two round only the product', async () => {
   fc.assert(
     fc.property(doubles, fc.double({ min: 1e-3, max: 1e12, noNaN: true }), (value, scale) => {
       const q = Number(largestPrime(RING))
@@ -117,7 +117,7 @@ t.test('scales that are no powers of two round once, the product', async () => {
   )
 })
 
-t.test('a planted fault is caught: another prime, halves rounded away from zero', async (t) => {
+t.test('a planted fault is detected: another prime, halves rounded away from zero', async (t) => {
   const values = Float64Array.of(2.5, 2 ** 70, -3)
   const q = Number(largestPrime(RING))
   t.ok(equal(reduced(values, 1, q), expected(values, 1, q)))

@@ -7,11 +7,11 @@ import { BaseConversion } from '../../../src/he-ops/simd/tables/base-conversion.
 import { newSimdContext } from '../simd/fixture.ts'
 import { generator } from './fixture.ts'
 
-// Quotients of the exact base extension against bigint arithmetic, above all next to the ends of the range.
+// Quotients of the exact base extension, compared with bigint arithmetic, mainly near the ends of the range.
 
 const bits = [30, 29, 28, 27, 25, 24, 22, 20]
 const data = nttPrimes(8192, [...bits, 20]).map(String)
-/** 197 bits together, within the table's limit. */
+/** These primes have 197 bits together, within the limit of the table. */
 const parameters = checkParameters({ ring: 8192, primes: data.slice(0, 7), specialPrimes: data.slice(7, 8) })
 const context = await newSimdContext(parameters)
 const { heap, kernels, moduli } = context
@@ -59,7 +59,7 @@ function integersNextToEnds(product: bigint, seed: number): bigint[] {
   return xs
 }
 
-t.test('exact for every integer, from one source to eight, in any order', async () => {
+t.test('quotients are exact for every integer, from one source to eight, in any order', async () => {
   fc.assert(
     fc.property(
       fc.shuffledSubarray([0, 1, 2, 3, 4, 5, 6, 7], { minLength: 1, maxLength: 8 }),
@@ -92,7 +92,7 @@ t.test('positive control: single precision is wrong for these integers', async (
   t.ok([...heap.words(out, 64)].some((u, k) => u !== exact[k]))
 })
 
-t.test('more sources than fit its 64 bits are refused', async (t) => {
+t.test('more sources than fit 64 bits are refused', async (t) => {
   t.equal(MOST_REFRESH_PRIMES, 8)
   const primes = nttPrimes(16384, Array(10).fill(30)).map(String)
   const many = await newSimdContext(

@@ -39,7 +39,7 @@ const distinct = (count: number, bound: number): number[] =>
   Array.from({ length: count }, (_, i) => Math.round(Math.sin(3 + i * i) * bound))
 
 for (const half of [4, 8, 32]) {
-  t.test(`${2 * half} coefficients from the first ${half}`, async (t) => {
+  t.test(`${2 * half} coefficients are expanded from the first ${half}`, async (t) => {
     const bound = 2 ** 30 - 1
     const polynomials = [
       distinct(half, bound),
@@ -61,7 +61,7 @@ for (const half of [4, 8, 32]) {
     })
   })
 
-  t.test(`the same from doubles beyond any word`, async (t) => {
+  t.test(`doubles larger than a word are expanded`, async (t) => {
     const values = distinct(half, 2 ** 50)
     const address = heap.allocate(8 * half)
     new Float64Array(memory.buffer, address, half).set(values)

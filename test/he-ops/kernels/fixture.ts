@@ -5,7 +5,7 @@ import { Heap } from '../../../src/he-ops/simd/memory/heap.ts'
 
 const memory = createKernelMemory()
 
-/** One memory and the kernels on it, for all tests of a file. */
+/** One memory with the kernels, for all tests of a file. */
 export const kernels = await instantiateKernels(memory)
 export const heap = new Heap(memory)
 
@@ -24,7 +24,7 @@ export interface Buffer32 {
 export interface Memory {
   /** A buffer of these words, or of this many arbitrary words. */
   words(content: ArrayLike<number> | number): Buffer32
-  /** A buffer of bytes, `misalignment` bytes behind a multiple of a cache line. */
+  /** A buffer of bytes, `misalignment` bytes after a multiple of a cache line. */
   bytes(content: Uint8Array, misalignment?: number): { readonly address: number; read(): Uint8Array }
   /** A buffer of doubles. */
   doubles(content: Float64Array): number
@@ -105,12 +105,10 @@ export function primes(ring: number): fc.Arbitrary<bigint> {
 /** The smallest prime with five digits. */
 export const smallestPrime = (ring: number): bigint => walk(ring, 10_000n, 1n)
 
-/** The largest prime that the lanes hold. */
+/** The largest prime that a lane holds. */
 export const largestPrime = (ring: number): bigint => walk(ring, 2n ** 30n - 1n, -1n)
 
-/**
- * A prime of exactly this many bits; `choice` is the start of the search. Of fewer bits where there is none.
- */
+/** A prime of exactly this many bits, or of fewer if there is none. `choice` is the start of the search. */
 export function primeOfBits(ring: number, bits: number, choice = 0): bigint {
   const least = 1n << BigInt(bits - 1)
   const candidates = least / BigInt(2 * ring)

@@ -43,7 +43,7 @@ const transformed = (a: readonly bigint[], prime: bigint): Uint32Array => {
   return Uint32Array.from(values, Number)
 }
 
-t.test('an automorphism in NTT form, of the polynomial itself', async () => {
+t.test('an automorphism in NTT form is that of the polynomial', async () => {
   fc.assert(
     fc.property(
       fc.constantFrom(...RINGS.slice(0, 4)).chain((ring) => fc.tuple(fc.constant(ring), elements(ring))),
@@ -63,23 +63,28 @@ t.test('an automorphism in NTT form, of the polynomial itself', async () => {
   )
 })
 
-t.test('successive automorphisms are that of the product of elements; the inverse undoes one', async () => {
-  fc.assert(
-    fc.property(
-      fc.constantFrom(...RINGS).chain((ring) => fc.tuple(fc.constant(ring), elements(ring), elements(ring))),
-      ([ring, g, h]) => {
-        const values = Uint32Array.from({ length: ring }, (_, i) => i)
-        const both = permuted(ring, permuted(ring, values, g), h)
-        requireEqual(both, permuted(ring, values, (g * h) % (2 * ring)), `${g} then ${h}, ring ${ring}`)
-        const back = permuted(ring, permuted(ring, values, g), inverseElement(g, ring))
-        requireEqual(back, values, `${g} and back, ring ${ring}`)
-      },
-    ),
-    { numRuns: 200, seed: 9 },
-  )
-})
+t.test(
+  'the composition of automorphisms is that of the product of elements; the inverse undoes one',
+  async () => {
+    fc.assert(
+      fc.property(
+        fc
+          .constantFrom(...RINGS)
+          .chain((ring) => fc.tuple(fc.constant(ring), elements(ring), elements(ring))),
+        ([ring, g, h]) => {
+          const values = Uint32Array.from({ length: ring }, (_, i) => i)
+          const both = permuted(ring, permuted(ring, values, g), h)
+          requireEqual(both, permuted(ring, values, (g * h) % (2 * ring)), `${g} then ${h}, ring ${ring}`)
+          const back = permuted(ring, permuted(ring, values, g), inverseElement(g, ring))
+          requireEqual(back, values, `${g} and back, ring ${ring}`)
+        },
+      ),
+      { numRuns: 200, seed: 9 },
+    )
+  },
+)
 
-t.test('conjugation is its own inverse, and the tables of one element are one table', async (t) => {
+t.test('conjugation is its own inverse, and an element has one table', async (t) => {
   for (const ring of RINGS) {
     const values = Uint32Array.from({ length: ring }, (_, i) => i)
     const conjugated = permuted(ring, values, 2 * ring - 1)
@@ -89,7 +94,7 @@ t.test('conjugation is its own inverse, and the tables of one element are one ta
   }
 })
 
-t.test('a planted fault is caught: the rotation the other way', async (t) => {
+t.test('a planted fault is detected: a rotation in the other direction', async (t) => {
   const ring = 1024
   const values = Uint32Array.from({ length: ring }, (_, i) => i)
   const left = galoisElement(ring, 5)

@@ -28,7 +28,7 @@ const sizes = [
   'UNPACK_SLACK',
 ] as const
 
-/** The kernels of a hypothetical build with another size. */
+/** The kernels of a hypothetical build with another constant. */
 const rebuilt = (name: (typeof sizes)[number], value: number): Kernels => ({
   ...kernels,
   [name]: new WebAssembly.Global({ value: 'i32' }, value),
@@ -45,7 +45,7 @@ function bytesOf(make: () => { free(): void }): number {
 const primes = nttPrimes(8192, [30, 30]).map(String)
 const parameters = checkParameters({ ring: 8192, primes: primes.slice(0, 1), specialPrimes: primes.slice(1) })
 
-t.test('the module says its sizes', async (t) => {
+t.test('the module exports its sizes', async (t) => {
   for (const name of sizes) {
     t.type(kernels[name], WebAssembly.Global)
     t.ok(
@@ -55,20 +55,17 @@ t.test('the module says its sizes', async (t) => {
   }
 })
 
-t.test(
-  'beside the memory the module exports sizes and kernels, and it keeps no state of its own',
-  async (t) => {
-    const exported = WebAssembly.Module.exports(await kernelModule())
-    const others = exported.filter(({ name }) => ![...sizes, 'memory'].includes(name))
-    t.ok(others.every(({ kind }) => kind === 'function'))
-    t.strictSame(
-      WebAssembly.Module.imports(await kernelModule()).map(({ kind, name }) => [kind, name]),
-      [['memory', 'memory']],
-    )
-    // Globals are constants, so that two instances on one memory agree.
-    for (const name of sizes) t.throws(() => Object.assign(kernels[name], { value: 1 }), TypeError)
-  },
-)
+t.test('the module exports only memory, sizes and kernels, and has no state of its own', async (t) => {
+  const exported = WebAssembly.Module.exports(await kernelModule())
+  const others = exported.filter(({ name }) => ![...sizes, 'memory'].includes(name))
+  t.ok(others.every(({ kind }) => kind === 'function'))
+  t.strictSame(
+    WebAssembly.Module.imports(await kernelModule()).map(({ kind, name }) => [kind, name]),
+    [['memory', 'memory']],
+  )
+  // All globals are constants, so that two instances on one memory agree.
+  for (const name of sizes) t.throws(() => Object.assign(kernels[name], { value: 1 }), TypeError)
+})
 
 t.test('a larger scratch or chunk is allocated when the module asks for one', async (t) => {
   const scratch: number = kernels.SCRATCH_BYTES.value
@@ -84,7 +81,7 @@ t.test('a larger scratch or chunk is allocated when the module asks for one', as
   )
 })
 
-t.test('the slack behind packed residues is allocated as the module asks', async (t) => {
+t.test('the slack after packed residues has the size that the module states', async (t) => {
   const loader = (on: Kernels): number => {
     const context = createSimdContext(on, heap, parameters)
     return bytesOf(() => new PairLoader(context))
@@ -92,7 +89,7 @@ t.test('the slack behind packed residues is allocated as the module asks', async
   t.equal(loader(rebuilt('UNPACK_SLACK', 64 + 7)), loader(kernels) + 64)
 })
 
-t.test('blocks shorter than the granule are written out', async (t) => {
+t.test('blocks shorter than the granule are expanded', async (t) => {
   const values = Float64Array.from({ length: 256 }, (_, i) => Math.sin(i))
   const shiftWith = (on: Kernels): number => {
     const context = createSimdContext(on, heap, parameters)

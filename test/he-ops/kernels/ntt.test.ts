@@ -77,7 +77,7 @@ function plain(values: Uint32Array, root: bigint, prime: bigint): Uint32Array {
 const sizes = [2, 4, 8, 16, 32, 64, 128, 256, 512, 1024]
 
 t.test(
-  'forward is evaluation at the odd powers of the root, back is its inverse; every small size',
+  'the transform evaluates at the odd powers of the root, and the inverse undoes it, for every small size',
   async () => {
     fc.assert(
       fc.property(
@@ -92,10 +92,10 @@ t.test(
             const expected =
               size <= 64 ? values.map((_, b) => evaluate(values, root, prime, b)) : plain(values, root, prime)
             requireEqual(transformed, expected, `forward of ${size} modulo ${prime}`)
-            requireEqual(inverse(modulus, transformed), values, `there and back, ${size} modulo ${prime}`)
-            // The inverse transform on values of its own: the extremes in NTT form are not transforms of
-            // extremes.
-            requireEqual(forward(modulus, inverse(modulus, values)), values, `back and there, ${size}`)
+            requireEqual(inverse(modulus, transformed), values, `forward and back, ${size} modulo ${prime}`)
+            // The inverse transform is tested on its own inputs, because transforms of extreme values are not
+            // extreme.
+            requireEqual(forward(modulus, inverse(modulus, values)), values, `back and forward, ${size}`)
           }),
       ),
       { numRuns: 300, seed: 6 },
@@ -104,7 +104,7 @@ t.test(
 )
 
 for (const size of [2048, 4096, 8192, 16384, 32768]) {
-  t.test(`size ${size}`, async (t) => {
+  t.test(`a transform of size ${size} agrees with evaluation`, async (t) => {
     for (const prime of [smallestPrime(size), primeOfBits(size, 24, 5), largestPrime(size)]) {
       withModulus(size, prime, (modulus) => {
         const root = minimalRoot(size, prime)
@@ -117,14 +117,14 @@ for (const size of [2048, 4096, 8192, 16384, 32768]) {
             t.equal(transformed[b], evaluate(values, root, prime, b), `${kind}, entry ${b} modulo ${prime}`)
           }
           t.ok(equal(inverse(modulus, transformed), values), `${kind}, back modulo ${prime}`)
-          t.ok(equal(forward(modulus, inverse(modulus, values)), values), `${kind}, back and there`)
+          t.ok(equal(forward(modulus, inverse(modulus, values)), values), `${kind}, back and forward`)
         }
       })
     }
   })
 }
 
-t.test('tables of smaller transforms are the beginnings of larger ones', async () => {
+t.test('tables of smaller transforms are prefixes of larger ones', async () => {
   const ring = 4096
   const prime = largestPrime(ring)
   withModulus(ring, prime, (modulus) => {
@@ -139,7 +139,7 @@ t.test('tables of smaller transforms are the beginnings of larger ones', async (
   })
 })
 
-t.test("the modulus' own constants bring a polynomial of its ring back", async (t) => {
+t.test("the modulus' own constants invert the transform of its ring", async (t) => {
   const ring = 64
   withModulus(ring, primeOfBits(ring, 28), (modulus) => {
     const values = residues(ring, modulus.q, 'random', 9)
@@ -163,7 +163,7 @@ t.test("the modulus' own constants bring a polynomial of its ring back", async (
   })
 })
 
-t.test('a planted fault is caught: the table of another prime, one root off', async (t) => {
+t.test('a planted fault is detected: the table of another prime, one wrong root', async (t) => {
   const size = 256
   const prime = largestPrime(size)
   const root = minimalRoot(size, prime)
@@ -175,7 +175,7 @@ t.test('a planted fault is caught: the table of another prime, one root off', as
       t.notOk(equal(forward({ ...modulus, forward: other.forward }, values), expected))
       t.notOk(equal(forward({ ...modulus, forward: modulus.backward }, values), expected))
       heap.words(modulus.forward, size)[size - 1] ^= 1
-      t.notOk(equal(forward(modulus, values), expected), 'the last root counts')
+      t.notOk(equal(forward(modulus, values), expected), 'the last root is used')
     }),
   )
 })

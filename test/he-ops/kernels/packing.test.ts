@@ -30,14 +30,14 @@ function packedPlainly(words: Uint32Array, bits: number): Uint8Array {
 
 function packed(words: Uint32Array, bits: number, misalignment: number): Uint8Array {
   return withMemory((memory) => {
-    // Previous contents must not show through.
+    // Previous contents must not remain.
     const out = memory.bytes(new Uint8Array(packedBytes(words.length, bits)).fill(0xff), misalignment)
     kernels.pack(out.address, memory.words(words).address, bits, words.length)
     return out.read()
   })
 }
 
-/** Unpacks with all bits set behind the packed residues. */
+/** Unpacks with all bits set after the packed residues. */
 function unpacked(bytes: Uint8Array, bits: number, size: number, q: number, misalignment: number) {
   return withMemory((memory) => {
     const source = new Uint8Array(bytes.length + UNPACK_SLACK).fill(0xff)
@@ -57,7 +57,7 @@ const cases = fc.record({
   seed: fc.nat(),
 })
 
-t.test('residues of every size are packed without gaps and come back, wherever the bytes lie', async () => {
+t.test('residues of every size are packed without gaps and unpacked, at any alignment', async () => {
   fc.assert(
     fc.property(cases, ({ bits, size, misalignment, kind, seed }) => {
       const q = Number(primeOfBits(RING, bits, seed))
@@ -72,7 +72,7 @@ t.test('residues of every size are packed without gaps and come back, wherever t
   )
 })
 
-t.test('a polynomial is packed as it travels', async (t) => {
+t.test('a polynomial is packed as in frames', async (t) => {
   for (const bits of [20, 27, 30]) {
     const words = residues(8192, Number(primeOfBits(8192, bits)), 'random', bits)
     const halves = new Uint32Array(2 * words.length)
@@ -83,7 +83,7 @@ t.test('a polynomial is packed as it travels', async (t) => {
   }
 })
 
-t.test('a residue that is its prime is refused, wherever it stands; one less is not', async (t) => {
+t.test('a residue equal to its prime is refused anywhere, and one less is accepted', async (t) => {
   for (const bits of BITS) {
     const q = Number(bits === 30 ? largestPrime(RING) : primeOfBits(RING, bits))
     const size = 21
@@ -102,7 +102,7 @@ t.test('a residue that is its prime is refused, wherever it stands; one less is 
   }
 })
 
-t.test('every bad residue is detected, the first and the last of many', async (t) => {
+t.test('every bad residue is detected, also the first and the last', async (t) => {
   const q = Number(smallestPrime(RING))
   const words = residues(64, q, 'largest', 0)
   for (let place = 0; place < words.length; place++) {
@@ -112,7 +112,7 @@ t.test('every bad residue is detected, the first and the last of many', async (t
   }
 })
 
-t.test('a planted fault is caught: another bit size, a flipped bit', async (t) => {
+t.test('a planted fault is detected: another bit size, a flipped bit', async (t) => {
   const q = Number(primeOfBits(RING, 25))
   const words = residues(32, q, 'random', 3)
   const bytes = packed(words, 25, 0)

@@ -2,8 +2,8 @@
 export const REJECTING_PRIME = 1073233921n
 
 /**
- * A seed, found by search, for which one of the first 8192 words is rejected by `REJECTING_PRIME`. A prime of
- * 30 bits rejects one word in 2^34.
+ * A seed, found by search, for which `REJECTING_PRIME` rejects one of the first 8192 words. A prime of 30
+ * bits rejects one word in 2^34.
  */
 export function rejectingSeed(): Uint8Array {
   const seed = new Uint8Array(64)

@@ -3,8 +3,8 @@ import t from 'tap'
 import { generator, heap, kernels, primes, requireEqual, withMemory } from './fixture.ts'
 import { slowBinomial, slowResidues, slowTernary } from './slow-sampling.ts'
 
-// Sampling kernels: on given random bytes against a slow implementation, and on the platform's bytes by
-// statistics.
+// Sampling kernels: compared with a slow implementation on given random bytes, and by statistics on the
+// platform's bytes.
 
 const BOUND: number = kernels.BINOMIAL_BOUND.value
 const BYTES: number = kernels.BINOMIAL_BYTES.value
@@ -41,7 +41,7 @@ function requireSame(found: Uint8Array, expected: Uint8Array): void {
 
 const sizes = fc.constantFrom(16, 64, 1024, 8192)
 
-t.test('ternary: the bytes that the definition takes, rejected ones and all', async () => {
+t.test('ternary coefficients follow the definition, also for rejected bytes', async () => {
   fc.assert(
     fc.property(sizes, fc.nat(), fc.constantFrom(0, 4, 30), (size, seed, rejected) => {
       const bytes = bytesOf(size + RESERVE, seed, rejected)
@@ -51,15 +51,18 @@ t.test('ternary: the bytes that the definition takes, rejected ones and all', as
   )
 })
 
-t.test('ternary: without enough bytes nothing is given, least of all something biased', async (t) => {
-  t.throws(() => ternary(new Uint8Array(64 + RESERVE).fill(255), 64), WebAssembly.RuntimeError)
-  const last = new Uint8Array(16 + RESERVE).fill(255)
-  last.fill(0, 0, 15)
-  last[15 + RESERVE] = 8
-  t.equal(ternary(last, 16)[15], 2, 'the last byte of the reserve serves')
-})
+t.test(
+  'without enough random bytes the ternary sampler returns nothing, in particular no biased values',
+  async (t) => {
+    t.throws(() => ternary(new Uint8Array(64 + RESERVE).fill(255), 64), WebAssembly.RuntimeError)
+    const last = new Uint8Array(16 + RESERVE).fill(255)
+    last.fill(0, 0, 15)
+    last[15 + RESERVE] = 8
+    t.equal(ternary(last, 16)[15], 2, 'the last byte of the reserve is used')
+  },
+)
 
-t.test('binomial: SEAL’s definition', async () => {
+t.test('binomial coefficients follow SEAL’s definition', async () => {
   fc.assert(
     fc.property(sizes, fc.nat(), fc.constantFrom(0, 200, 1000), (size, seed, ones) => {
       const bytes = bytesOf(BYTES * size, seed, ones)
@@ -89,23 +92,26 @@ function residuesOf(source: BigUint64Array, size: number, q: number): Uint32Arra
 
 const RESIDUE_WORDS: number = kernels.RESIDUE_RESERVE.value / 8
 
-t.test('residues: words modulo the prime, those beyond its largest multiple replaced', async () => {
-  fc.assert(
-    fc.property(
-      fc.constantFrom(4, 64, 1024),
-      primes(8192).map(Number),
-      fc.nat(),
-      fc.constantFrom(0, 2),
-      (size, q, seed, large) => {
-        const source = wordsOf(size + RESIDUE_WORDS, seed, large)
-        requireEqual(residuesOf(source, size, q), slowResidues(source, size, q), `${size} modulo ${q}`)
-      },
-    ),
-    { numRuns: 200, seed: 3 },
-  )
-})
+t.test(
+  'uniform residues are words modulo the prime; words beyond its largest multiple are replaced',
+  async () => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom(4, 64, 1024),
+        primes(8192).map(Number),
+        fc.nat(),
+        fc.constantFrom(0, 2),
+        (size, q, seed, large) => {
+          const source = wordsOf(size + RESIDUE_WORDS, seed, large)
+          requireEqual(residuesOf(source, size, q), slowResidues(source, size, q), `${size} modulo ${q}`)
+        },
+      ),
+      { numRuns: 200, seed: 3 },
+    )
+  },
+)
 
-t.test('residues: the last word that is taken, and the first that is not', async (t) => {
+t.test('uniform residues: the largest accepted word and the smallest rejected one', async (t) => {
   const q = 1073692673
   const limit = 2n ** 64n - (2n ** 64n % BigInt(q))
   const source = new BigUint64Array(4 + RESIDUE_WORDS)
@@ -113,10 +119,14 @@ t.test('residues: the last word that is taken, and the first that is not', async
   source.set([2n ** 64n - 1n, 77n, 78n, 79n], 4)
   t.strictSame([...residuesOf(source, 4, q)], [q - 1, 77, 78, 5])
   const without = new BigUint64Array(4 + RESIDUE_WORDS).fill(2n ** 64n - 1n)
-  t.throws(() => residuesOf(without, 4, q), WebAssembly.RuntimeError, 'without enough words nothing is given')
+  t.throws(
+    () => residuesOf(without, 4, q),
+    WebAssembly.RuntimeError,
+    'without enough words the sampler returns nothing',
+  )
 })
 
-t.test('bytes are overwritten, and values scattered', async (t) => {
+t.test('the sampler overwrites its random bytes, and scatters values', async (t) => {
   withMemory(({ words }) => {
     const at = words(new Uint32Array(16).fill(7))
     kernels.clear(at.address + 4, 12)
@@ -127,7 +137,7 @@ t.test('bytes are overwritten, and values scattered', async (t) => {
   })
 })
 
-t.test('the platform fills memory, from end to end, each time anew', async (t) => {
+t.test('the platform fills memory completely, with new bytes each time', async (t) => {
   for (const size of [1, 64, 65536, 65537, 200_000]) {
     const [first, second] = withMemory(({ bytes }) =>
       [0, 1].map(() => {
@@ -202,7 +212,7 @@ for (const { kernel, bytes, bound, variance, probability } of [
   { kernel: 'ternary', bytes: N + RESERVE, bound: 1, variance: 2 / 3, probability: () => 1 / 3 },
   { kernel: 'binomial', bytes: BYTES * N, bound: BOUND, variance: 10.5, probability: binomialProbability },
 ] as const) {
-  t.test(`${kernel} polynomials of the platform’s bytes have their distribution`, async (t) => {
+  t.test(`${kernel} polynomials from the platform’s bytes have their distribution`, async (t) => {
     const polynomials = drawn(kernel, bytes, bound)
     const samples = polynomials.flatMap((polynomial) => [...polynomial])
     const count = samples.length

@@ -1,6 +1,9 @@
 // The samplers' outputs for given random bytes, computed coefficient by coefficient.
 
-/** Coefficients plus 1, by definition: a byte modulo 3; a byte of 255 is replaced by the reserve's next. */
+/**
+ * Coefficients plus 1, by definition: a byte modulo 3. A byte of 255 is replaced by the next byte of the
+ * reserve.
+ */
 export function slowTernary(bytes: Uint8Array, size: number): Uint32Array {
   let reserve = size
   return Uint32Array.from({ length: size }, (_, k) => {
@@ -10,7 +13,10 @@ export function slowTernary(bytes: Uint8Array, size: number): Uint32Array {
   })
 }
 
-/** By SEAL's definition: bits of x0, x1 and five bits of x2, minus those of x3, x4 and five bits of x5. */
+/**
+ * SEAL's definition: the number of set bits of x0, x1 and five bits of x2, minus that of x3, x4 and five bits
+ * of x5.
+ */
 export function slowBinomial(bytes: Uint8Array, size: number): Uint32Array {
   const ones = (value: number): number => value.toString(2).replaceAll('0', '').length
   return Uint32Array.from({ length: size }, (_, k) => {
@@ -20,8 +26,8 @@ export function slowBinomial(bytes: Uint8Array, size: number): Uint32Array {
 }
 
 /**
- * Residues by definition: a word modulo q; a word beyond q's largest multiple is replaced by the reserve's
- * next.
+ * Residues by definition: a word modulo q. A word beyond q's largest multiple is replaced by the next word of
+ * the reserve.
  */
 export function slowResidues(words: BigUint64Array, size: number, q: number): Uint32Array {
   const prime = BigInt(q)

@@ -68,9 +68,9 @@ t.test('relinearise, rescale, dropLevel', async (t) => {
   product.delete()
 })
 
-t.test('plain sums and products, of a compact constant and of a full one', async (t) => {
+t.test('plain sums and products take compact and full constants', async (t) => {
   for (const constant of constants.keys()) {
-    // Twice, because a full constant is kept at its first use.
+    // The second run uses the full constant that the first one kept.
     for (let use = 0; use < 2; use++) {
       withEncoded(constant, 2 ** 20, topLevel, (plaintext) =>
         isExact(t, evaluator.dot([{ ciphertext: a, constant }], 2 ** 20), (out) =>
@@ -109,7 +109,7 @@ t.test('constants that do not fit their level are refused', async (t) => {
   large.delete()
 })
 
-t.test('without keys, rotations and relinearisations name what is missing', async (t) => {
+t.test('an error names the missing key of a rotation or relinearisation', async (t) => {
   const bare = createSealEvaluator(ctx, undefined, { constants })
   t.throws(() => bare.rotate(a, 5), { code: 'KEYS_MISSING', facts: { galoisElements: [243] } })
   const product = bare.multiply(a, b)
@@ -118,13 +118,13 @@ t.test('without keys, rotations and relinearisations name what is missing', asyn
   bare.delete()
 })
 
-t.test('a dot whose every weight rounds to zero is refused', async (t) => {
+t.test('a dot product whose weights all round to zero is refused', async (t) => {
   const tiny = createSealEvaluator(ctx, keys, { constants: [Float64Array.of(1e-9)] })
   t.throws(() => tiny.dot([{ ciphertext: a, constant: 0 }], 2 ** 20), { code: 'CONFIG_INVALID' })
   tiny.delete()
 })
 
-t.test('errors carry the text of node-seal’s exceptions', async (t) => {
+t.test('errors contain the text of node-seal’s exceptions', async (t) => {
   const vanishing = createSealEvaluator(ctx, keys, { constants: [Float64Array.of(1), Float64Array.of(-1)] })
   const terms = [0, 1].map((constant) => ({ ciphertext: a, constant }))
   t.throws(() => vanishing.dot(terms, 2 ** 20), { code: 'INTERNAL', message: /transparent/ })

@@ -27,7 +27,7 @@ export function centred(value: bigint, modulus: bigint): bigint {
 /** A negacyclic transform modulo one prime, and its inverse. */
 export function transforms(ring: number, prime: bigint) {
   const ntt = createNtt(ring, minimalRoot(ring, prime), prime)
-  // Inverts each butterfly; shares only the table with the forward transform.
+  // Inverts each butterfly. It shares only the table with the forward transform.
   const inverses = ntt.roots.map((root) => powMod(root, prime - 2n, prime))
   const half = (prime + 1n) / 2n
   return {
@@ -52,7 +52,7 @@ export function transforms(ring: number, prime: bigint) {
   }
 }
 
-/** Both polynomials of a pair, its seed expanded by node-seal. */
+/** Both polynomials of a pair; node-seal expands the seed. */
 export function expanded(ctx: SealContext, pair: Rlwe): { c0: BigUint64Array; c1: BigUint64Array } {
   return withHeap((own) => {
     const key = own(new ctx.seal.PublicKey())
@@ -63,13 +63,13 @@ export function expanded(ctx: SealContext, pair: Rlwe): { c0: BigUint64Array; c1
   })
 }
 
-/** The secret key's residues modulo prime i of all, in NTT form. */
+/** The secret key's residues modulo the i-th of all primes, in NTT form. */
 export function secretResidues(ctx: SealContext, secretKey: SecretKey): (i: number) => bigint[] {
   const bytes = secretKey.saveToArray(ctx.seal.ComprModeType.none) as Uint8Array
   return residuesOf(ctx.parameters, plaintextFromSeal(keyLevel(ctx), bytes))
 }
 
-/** A secret polynomial's residues modulo prime i of all, in NTT form. */
+/** A secret polynomial's residues modulo the i-th of all primes, in NTT form. */
 export function residuesOf({ ring }: CkksParameters, secret: Polynomial): (i: number) => bigint[] {
   const residues = word(secret)
   return (i) => Array.from(residues.subarray(i * ring, (i + 1) * ring))

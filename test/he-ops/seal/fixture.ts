@@ -22,7 +22,7 @@ export function smallParameters(
   })
 }
 
-/** A SEAL context with one secret key, made by node-seal directly, and the client's side of it. */
+/** A SEAL context with a secret key, both made by node-seal, and functions that use them. */
 export interface SealFixture {
   readonly ctx: SealContext
   readonly secretKey: SecretKey

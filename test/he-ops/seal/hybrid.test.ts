@@ -24,7 +24,7 @@ for (const object of [maker, secretKey, ctx]) object.delete()
 
 const product = (factors: readonly bigint[]): bigint => factors.reduce((all, factor) => all * factor, 1n)
 const special = product(specialPrimes)
-/** Modulo q_0 and the special primes, which suffice to read a small error. */
+/** Modulo q_0 and the special primes, which suffice for a small error. */
 const moduli = [0, primes.length, primes.length + 1].map((index) => {
   const prime = [...primes, ...specialPrimes][index]
   return { index, prime, ...transforms(ring, prime) }
@@ -88,7 +88,7 @@ function randomResidues(prime: bigint): bigint[] {
 }
 
 for (const level of [4, 3, 1, 0]) {
-  t.test(`the noise of hybrid key switching at level ${level} is as modelled`, async (t) => {
+  t.test(`the noise of hybrid key switching at level ${level} agrees with the formula`, async (t) => {
     const errors = switchingError(level)
     const deviation = Math.sqrt(errors.reduce((sum, e) => sum + e * e, 0) / ring)
     const expected = coefficientDeviation(parameters, keySwitchingNoise(parameters, level))
@@ -96,7 +96,7 @@ for (const level of [4, 3, 1, 0]) {
   })
 }
 
-t.test('a key that is off by one in one residue is noticed', async (t) => {
+t.test('a key that is off by one in one residue is detected', async (t) => {
   const [first] = specials
   const other = key.map(({ c0, c1 }) => ({ c0: c0.slice(), c1 }))
   key[0].c0[first.index * ring]++

@@ -48,14 +48,14 @@ function recoveredShare(input: Ciphertext, output: Ciphertext): number {
   return recovered / samples
 }
 
-t.test('weights can be read off the second polynomial, but not after re-randomising', async (t) => {
+t.test('weights can be read from the second polynomial, but not after re-randomising', async (t) => {
   const input = fixture.encrypt(message, SCALE, 2)
   const output = evaluator.dot([{ ciphertext: input, constant: 0 }], 2 ** 20)
-  t.equal(recoveredShare(input, output), 1, 'the attack works')
+  t.equal(recoveredShare(input, output), 1, 'the attack works without re-randomising')
   const fresh = rerandomise(fixture.ctx, fixture.keys.publicKey, output, new Float64Array(ring))
-  t.equal(recoveredShare(input, fresh), 0, 'the defence holds')
+  t.equal(recoveredShare(input, fresh), 0, 'the attack fails after re-randomising')
   const again = rerandomise(fixture.ctx, fixture.keys.publicKey, output, new Float64Array(ring))
-  t.notSame(second(fresh, 3).slice(0, 8), second(again, 3).slice(0, 8), 'each time anew')
+  t.notSame(second(fresh, 3).slice(0, 8), second(again, 3).slice(0, 8), 'each re-randomising differs')
   for (const ciphertext of [input, output, fresh, again]) ciphertext.delete()
 })
 
@@ -64,7 +64,7 @@ for (const [level, flooding] of [
   [1, 0.25],
   [2, 0],
 ] as const) {
-  t.test(`the message stays, under flooding noise of ${flooding} at level ${level}`, async (t) => {
+  t.test(`the message stays within flooding noise of ${flooding} at level ${level}`, async (t) => {
     const input = fixture.encrypt(message, SCALE, level)
     const all = { stride: 1, count: ring }
     const bound = floodingBound(parameters, { level, scale: SCALE, flooding }, all)
@@ -82,7 +82,7 @@ for (const [level, flooding] of [
   })
 }
 
-t.test('coefficients that carry no logits are uniform, and the logits are there', async (t) => {
+t.test('coefficients without logits are uniform, and logits are intact', async (t) => {
   const period = 8
   const level = 1
   const logits = Float64Array.from({ length: period }, (_, k) => 3 - k)
@@ -107,11 +107,11 @@ t.test('coefficients that carry no logits are uniform, and the logits are there'
     )
     t.ok(
       real.every((value, k) => Math.abs(value - logits[k]) < 1e-5),
-      'the logits are right',
+      'the logits are correct',
     )
     t.ok(
       imaginary.every((value) => Math.abs(value) < 1e-5),
-      'and real',
+      'the logits are real',
     )
     const plaintext = new fixture.ctx.seal.Plaintext()
     const decryptor = new fixture.ctx.seal.Decryptor(fixture.ctx.context, fixture.secretKey)
@@ -121,7 +121,7 @@ t.test('coefficients that carry no logits are uniform, and the logits are there'
     return values
   })
   const isMasked = (k: number): boolean => k % (ring / (2 * period)) !== 0
-  /** Number of cells of equal probability. */
+  /** The chi-squared statistic of 32 cells of equal probability. */
   const chiSquared = (values: readonly bigint[]): number => {
     const cells = new Array<number>(32).fill(0)
     values.forEach((value, k) => {
@@ -130,11 +130,11 @@ t.test('coefficients that carry no logits are uniform, and the logits are there'
     const expected = (ring - 2 * period) / 32
     return cells.reduce((sum, n) => sum + (n - expected) ** 2 / expected, 0)
   }
-  // Mean 31, standard deviation 7.9.
+  // The mean is 31, the standard deviation 7.9.
   for (const values of seen) t.ok(chiSquared(values) < 31 + 7 * 7.9)
   const difference = seen[0].map((value, k) => value - seen[1][k])
   t.ok(chiSquared(difference) < 31 + 7 * 7.9, 'masks are independent')
-  t.ok(chiSquared(own) > 1e4, 'without a mask the test fails')
+  t.ok(chiSquared(own) > 1e4, 'positive control: an unmasked ciphertext fails the test')
   for (const ciphertext of [input, ...outputs]) ciphertext.delete()
 })
 

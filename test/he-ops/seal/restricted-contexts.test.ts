@@ -13,7 +13,7 @@ import { smallParameters } from './fixture.ts'
 
 const seal = await loadSeal()
 const SCALE = 2 ** 20
-/** Distinct in every slot. */
+/** A vector with another value in every slot. */
 const slots = Float64Array.from({ length: 4096 }, (_, i) => Math.sin(i + 1) + i / 4096)
 const close = (found: Float64Array): boolean =>
   found.every((value, slot) => Math.abs(value - slots[slot]) < 2 ** -6)
@@ -24,7 +24,7 @@ const chains: Record<string, CkksParameters> = {
 }
 
 for (const [name, parameters] of Object.entries(chains)) {
-  t.test(`restricted contexts understand the whole chain's keys and ciphertexts, ${name}`, async (t) => {
+  t.test(`restricted contexts read keys and ciphertexts of the whole chain: ${name}`, async (t) => {
     const whole = createSealContext(seal, parameters)
     const secretKey = generateSecretKey(whole)
     const secret = secretPolynomial(whole, secretKey)
@@ -32,15 +32,15 @@ for (const [name, parameters] of Object.entries(chains)) {
     const all = [...parameters.primes, ...parameters.specialPrimes]
     for (const level of [0, 1, parameters.topLevel]) {
       const ctx = contexts.at(level)
-      t.equal(contexts.at(level), ctx, 'made once')
+      t.equal(contexts.at(level), ctx, 'the context is made once')
       t.equal(ctx.highestLevel, level)
       t.strictSame(keyLevel(ctx).primes, all.slice(0, level + 2))
       t.strictSame(
         ctx.levelIds.map((_, l) => l).filter((l) => ctx.levelIds[l]),
         [level],
-        'no other level',
+        'the context has no other level',
       )
-      t.same(ctx.levelIdBytes[level], whole.levelIdBytes[level], 'which is SEAL’s own')
+      t.same(ctx.levelIdBytes[level], whole.levelIdBytes[level], 'the context is SEAL’s own')
       const restrictedKey = new seal.SecretKey()
       const low = secret.subarray(0, polynomialHalves(keyLevel(ctx)))
       restrictedKey.loadFromArray(ctx.context, plaintextToSeal(keyLevel(ctx), low, 1))
@@ -56,7 +56,7 @@ for (const [name, parameters] of Object.entries(chains)) {
   })
 }
 
-t.test('a context of the highest level alone makes keys', async (t) => {
+t.test('a context of only the highest level makes keys', async (t) => {
   const primes = nttPrimes(8192, [30, 30, 30, 30, 30]).map(String)
   const parameters = checkParameters({
     ring: 8192,
@@ -67,7 +67,7 @@ t.test('a context of the highest level alone makes keys', async (t) => {
   const whole = createSealContext(seal, parameters)
   t.equal(ctx.highestLevel, whole.highestLevel)
   t.same(ctx.keyIdBytes, whole.keyIdBytes)
-  t.equal(ctx.levelIds.length, 0, 'SEAL’s highest level is above ours')
+  t.equal(ctx.levelIds.length, 0, 'SEAL’s highest level is above the chain’s')
   const secretKey = generateSecretKey(ctx)
   t.equal(secretPolynomial(ctx, secretKey).length, 2 * 8192 * 5)
   for (const object of [secretKey, ctx, whole]) object.delete()

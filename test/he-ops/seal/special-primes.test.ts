@@ -17,8 +17,8 @@ import { loadSeal } from '../../../src/he-ops/seal/runtime.ts'
 import { ciphertextFromWire, ciphertextToWire } from '../../../src/he-ops/seal/serialization/ciphertexts.ts'
 import { smallParameters } from './fixture.ts'
 
-// With several special primes everything but hybrid keys works on node-seal, at our levels; SEAL's levels
-// above them are unused.
+// With several special primes all operations except those with hybrid keys work on node-seal, at our levels.
+// SEAL's levels above them are unused.
 
 const parameters = smallParameters([30, 29, 28, 27], 30, 30, 30)
 const { ring, slots, topLevel } = parameters
@@ -26,7 +26,7 @@ const seal = await loadSeal()
 const ctx = createSealContext(seal, parameters)
 const secretKey = generateSecretKey(ctx)
 const STEPS = [1, 2, 4095]
-// Room for one Galois key only.
+// There is room for only one Galois key.
 const keys = generateNativeKeys(ctx, secretKey, rotationElements(parameters, STEPS), { maxBytes: 1 })
 t.teardown(() => {
   for (const object of [keys, secretKey, ctx]) object.delete()
@@ -54,7 +54,7 @@ function decrypt(ciphertext: Ciphertext): Float64Array {
   return found
 }
 
-t.test("levels are ours: level l has l + 1 primes, and SEAL's lie above", async (t) => {
+t.test("level l has l + 1 primes, and SEAL's further levels lie above", async (t) => {
   t.equal(ctx.levelIds.length, 4)
   t.equal(ctx.highestLevel, 5)
   for (let level = 0; level <= topLevel; level++) {
@@ -91,7 +91,7 @@ t.test('the secret key survives its frame', async (t) => {
   imported.delete()
 })
 
-t.test("the evaluator computes with SEAL's own keys, each dropped key made anew", async (t) => {
+t.test("the evaluator computes with SEAL's own keys, and makes dropped keys again", async (t) => {
   const weights = [Float64Array.of(0.5, -1.5), Float64Array.from(x, (value) => value / 2)]
   const evaluator = createSealEvaluator(ctx, keys, { constants: weights })
   for (let round = 0; round < 2; round++) {
@@ -99,7 +99,7 @@ t.test("the evaluator computes with SEAL's own keys, each dropped key made anew"
       const a = encrypt(topLevel)
       const rotated = evaluator.rotate(a, steps)
       a.delete()
-      // A few slots have far more than the typical noise, since SEAL's digits are as large as its special
+      // A few slots have much more than the typical noise, because SEAL's digits are as large as its special
       // prime.
       const error = rmsError(decrypt(rotated), (s) => x[(s + steps) % slots])
       t.ok(error < 5e-3, `rotation by ${steps}: error ${error}`)
@@ -121,7 +121,7 @@ t.test("the evaluator computes with SEAL's own keys, each dropped key made anew"
   for (const object of [relinearised, square, a, evaluator]) object.delete()
 })
 
-t.test('native keys say what heap they take', async (t) => {
+t.test('native keys state the heap that they take', async (t) => {
   const digits = 6
   const primes = 7
   t.equal(keys.bytes, (1 + (1 + 1) * digits) * 2 * primes * ring * 8)

@@ -11,7 +11,7 @@ const folder = t.testdir()
 let files = 0
 const path = (): string => join(folder, `${files++}.pt`)
 
-/** A file of some entries; each has one tensor, whose value tells which entry it is of. */
+/** A file with some entries. Each entry has one tensor, and its value identifies the entry. */
 function fileOf(entries: (file: TorchFile) => Record<string, Fragment>): string {
   const file = new TorchFile()
   return file.write(path(), dictionary(entries(file)))
@@ -44,11 +44,11 @@ t.test('averaged weights come before raw ones, in the order of the reference', a
     t.equal(found.entry, best)
     t.equal(found.tensors.get('a')?.data[0], k)
     t.equal(found.entries.length, order.length - k)
-    t.equal(await firstOf(file, 'net'), order.length - 1, '--weights chooses')
+    t.equal(await firstOf(file, 'net'), order.length - 1, '--weights chooses an entry')
   }
 })
 
-t.test('what the training script saves', async (t) => {
+t.test('the averaged weights of the training script are read', async (t) => {
   const weights = await readCheckpoint(goldenFile('one_shot.pt'))
   const config = parseConfig(goldenJson('one_shot'))
   const file = new TorchFile()
@@ -72,7 +72,7 @@ t.test('what the training script saves', async (t) => {
   t.same(
     loadNetwork(found.tensors, config).stem.weight,
     stem.map((x) => x / 2),
-    'and loads',
+    'the average loads',
   )
   const raws = await readWeights(saved, { weights: 'state_dict' })
   t.same(loadNetwork(raws.tensors, config).stem.weight, stem)
@@ -82,12 +82,12 @@ t.test('what the training script saves', async (t) => {
   })
 })
 
-t.test('a single dictionary of tensors is found under any name and at some depth', async (t) => {
+t.test('a single dictionary of tensors is found under any name and within other dictionaries', async (t) => {
   t.equal(await firstOf(fileOf((file) => ({ acc: integer(9), anything: one(file, 4) }))), 4)
   t.equal(
     await firstOf(fileOf((file) => ({ acc: file.tensor(Float32Array.of(1), []), weights: one(file, 5) }))),
     5,
-    'a lone tensor beside it makes no state dict',
+    'a lone tensor beside it is not a state dict',
   )
   const nested = fileOf((file) => ({
     checkpoint: dictionary({ generator: dictionary({ best: one(file, 6) }) }),
@@ -98,7 +98,11 @@ t.test('a single dictionary of tensors is found under any name and at some depth
     model: one(file, 1),
     ema: dictionary({ updates: integer(7), module: one(file, 2) }),
   }))
-  t.equal((await readWeights(inner)).entry, 'ema.module', 'an average may have a dictionary inside')
+  t.equal(
+    (await readWeights(inner)).entry,
+    'ema.module',
+    'the dictionary of an average may be within another',
+  )
   const parameter = (file: TorchFile): Fragment =>
     call(
       global('torch._utils', '_rebuild_parameter'),
@@ -109,13 +113,13 @@ t.test('a single dictionary of tensors is found under any name and at some depth
   t.equal(await firstOf(fileOf((file) => ({ a: parameter(file) }))), 8, 'parameters are tensors')
 })
 
-t.test('a hundred thousand dictionaries are listed, too', async (t) => {
+t.test('the error for 150 000 dictionaries lists the first ones', async (t) => {
   const tensor = new TensorReference({} as StorageReference, 0, [1], [1])
   const root = new Map(Array.from({ length: 150_000 }, (_, i) => [`d${i}`, new Map([['a', tensor]])]))
   t.throws(() => selectEntry(root), { code: 'CHECKPOINT_UNREADABLE', message: /d0/ })
 })
 
-t.test('what cannot be chosen is listed', async (t) => {
+t.test('the error lists the entries that could be chosen', async (t) => {
   const several = fileOf((file) => ({ encoder: one(file, 1), decoder: one(file, 2) }))
   await t.rejects(readWeights(several), {
     code: 'CHECKPOINT_UNREADABLE',
@@ -142,10 +146,14 @@ t.test('what cannot be chosen is listed', async (t) => {
     },
   )
   const escapes = fileOf((file) => ({ '\u001b[2Ja': one(file, 1), b: one(file, 2) }))
-  await t.rejects(readWeights(escapes), { message: /^\P{Cc}*\[2Ja\P{Cc}*$/u }, 'nothing moves a cursor')
+  await t.rejects(
+    readWeights(escapes),
+    { message: /^\P{Cc}*\[2Ja\P{Cc}*$/u },
+    'the message has no control characters',
+  )
 })
 
-t.test('an average in another form is said not to be read', async (t) => {
+t.test('a note says that an average in another form is not read', async (t) => {
   const list = (file: TorchFile): Fragment =>
     dictionary({ shadow_params: Buffer.concat([raw(0x5d), file.tensor(Float32Array.of(1)), raw(0x61)]) })
   const found = await readWeights(fileOf((file) => ({ state_dict: one(file, 3), ema: list(file) })))
@@ -156,7 +164,7 @@ t.test('an average in another form is said not to be read', async (t) => {
 })
 
 t.test('dictionaries that contain themselves are read in finite time', async (t) => {
-  // The pickle memoises a dictionary, and sets it as each of many items of itself.
+  // In the pickle a memoised dictionary is the value of each of its own items.
   const items = Array.from({ length: 2000 }, (_, k) => Buffer.concat([text(`k${k}`), raw(0x68, 0)]))
   const root = Buffer.concat([raw(0x7d, 0x71, 0, 0x28), ...items, raw(0x75)])
   const began = performance.now()

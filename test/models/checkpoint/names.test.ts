@@ -25,7 +25,7 @@ const message = async (checkpoint: Promise<Checkpoint>): Promise<{ code: string;
   throw new Error('it loads')
 }
 
-t.test('wrappers are taken off, however they are nested', async (t) => {
+t.test('prefixes of wrappers are removed, also nested ones', async (t) => {
   for (const prefix of [
     'module.',
     '_orig_mod.',
@@ -41,10 +41,10 @@ t.test('wrappers are taken off, however they are nested', async (t) => {
   }
   const inside = (name: string): string =>
     name.replace(/^(cells\.\d+\.)/, '$1_orig_mod.').replace(/^(proj)\./, '$1._orig_mod.')
-  t.same([...(await renamed(inside)).keys()], [...weights.keys()], 'parts that were compiled alone')
+  t.same([...(await renamed(inside)).keys()], [...weights.keys()], 'modules that were compiled separately')
 })
 
-t.test('another prefix that all names share is named, and can be given', async (t) => {
+t.test('the error names another common prefix, and --prefix accepts it', async (t) => {
   for (const prefix of ['backbone.', 'module.backbone.', 'model.student.net.']) {
     const bare = prefix.replace(/^(module|model)\./, '')
     const error = await message(renamed((name) => prefix + name))
@@ -70,14 +70,14 @@ t.test('another prefix that all names share is named, and can be given', async (
   })
 })
 
-t.test('names that share a prefix without being the network are shown with it', async (t) => {
+t.test('the error names a common prefix of names of another network', async (t) => {
   const error = await message(renamed((name) => `tower.${name.replace('stem', 'trunk')}`))
   t.match(error, { code: 'TENSOR_MISSING', message: /all its names begin with tower\./ })
   const other = await message(renamed((name) => name.replace('stem', 'trunk')))
   t.match(other, { code: 'TENSOR_MISSING', message: /no stem\.weight of shape/ })
 })
 
-t.test('two networks in one state dict', async (t) => {
+t.test('the error names the prefixes of two networks in one state dict', async (t) => {
   const file = new TorchFile()
   const both = new Map([
     ...[...weights].map(([name, tensor]) => [`model.${name}`, tensor] as const),

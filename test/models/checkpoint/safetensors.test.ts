@@ -5,7 +5,7 @@ import t from 'tap'
 import { parseSafetensors, readCheckpoint, readSafetensors } from '../../../src/models/index.ts'
 import { goldenFile } from '../support/golden.ts'
 
-/** A safetensors file of a header and data, each as they are given. */
+/** A safetensors file of a given header and data. */
 function file(header: unknown, data: Uint8Array = new Uint8Array()): Uint8Array {
   const json = Buffer.from(typeof header === 'string' ? header : JSON.stringify(header))
   const length = Buffer.alloc(8)
@@ -30,7 +30,7 @@ t.test('golden files are read as their metadata describes them', async (t) => {
   t.notOk(tensors.has('__metadata__'))
 })
 
-t.test('every datatype', async (t) => {
+t.test('every datatype is read', async (t) => {
   const data = Buffer.concat([
     Buffer.from(BigInt64Array.of(-7n).buffer),
     Buffer.from(Float64Array.of(0.1).buffer),
@@ -54,7 +54,7 @@ t.test('every datatype', async (t) => {
   t.same(values, { i64: -7, f64: Math.fround(0.1), i32: -70_000, f16: -1.5, bf16: -1.5 })
 })
 
-t.test('names that mean something to JavaScript mean nothing here', async (t) => {
+t.test('names such as __proto__ have no special meaning', async (t) => {
   const names = ['__proto__', 'constructor', 'toString', '']
   const header = names.map(
     (name, i) => `${JSON.stringify(name)}:${JSON.stringify(entry([1], 4 * i, 4 * i + 4))}`,
@@ -66,7 +66,7 @@ t.test('names that mean something to JavaScript mean nothing here', async (t) =>
   )
 })
 
-t.test('any tensors that are written are read again', async () => {
+t.test('all written tensors are read back', async () => {
   const name = fc.string({ minLength: 1, maxLength: 12 }).filter((name) => name !== '__metadata__')
   const shape = fc.array(fc.integer({ min: 0, max: 4 }), { maxLength: 4 })
   const shapes = fc.array(fc.tuple(name, shape), { maxLength: 8 })
@@ -95,7 +95,7 @@ t.test('any tensors that are written are read again', async () => {
   )
 })
 
-t.test('any bytes are read, or refused with an error of PolyVeil', async () => {
+t.test('any bytes are read or refused with an error of PolyVeil', async () => {
   const bytes = fc.oneof(
     fc.uint8Array({ maxLength: 64 }),
     fc.json().map((json) => file(json)),
@@ -120,7 +120,7 @@ t.test('any bytes are read, or refused with an error of PolyVeil', async () => {
   )
 })
 
-t.test('malformed files', async (t) => {
+t.test('malformed files are refused', async (t) => {
   const eight = floats([1, 2])
   const faults: [what: string, content: Uint8Array][] = [
     ['nothing', new Uint8Array()],
@@ -152,14 +152,14 @@ t.test('malformed files', async (t) => {
   for (const [what, content] of faults) t.throws(() => parseSafetensors(content), unreadable, what)
 })
 
-t.test('headers that are large are refused before they are parsed, and those of many tensors', async (t) => {
+t.test('large headers and headers of many tensors are refused before they are parsed', async (t) => {
   const nested = `{"__metadata__":{"a":[${'{},'.repeat(2 ** 21)}{}]}}`
   t.throws(() => parseSafetensors(file(nested)), { ...unreadable, message: /longer than/ })
   const many = `{${Array.from({ length: 2 ** 15 + 1 }, (_, k) => `"${k}":0`).join()}}`
   t.throws(() => parseSafetensors(file(many)), { ...unreadable, message: /32769 tensors/ })
 })
 
-t.test('through readCheckpoint', async (t) => {
+t.test('readCheckpoint reads and checks safetensors files', async (t) => {
   const folder = t.testdir()
   const path = join(folder, 'weights.safetensors')
   writeFileSync(path, file({ 'module.a': entry([2], 0, 8) }, floats([3, -4])))

@@ -6,7 +6,7 @@ import type { Tensor } from '../../../src/models/reference/tensor.ts'
 import { numbers } from '../support/checkpoint.ts'
 import { maxAbsDifference } from '../support/golden.ts'
 
-/** The definition: a sum over every weight and the padded input, output by output. */
+/** The definition: a sum over all weights and the padded input for each output. */
 function direct(layer: Convolution, x: Tensor): number[] {
   const [, height, width] = x.shape
   const output: number[] = []
@@ -44,7 +44,7 @@ function weightedSum(layer: Convolution, x: Tensor, o: number, top: number, left
   return sum
 }
 
-t.test('convolutions of all kinds against the definition', async () => {
+t.test('convolutions of all kinds agree with the definition', async () => {
   const kind = fc.record({
     kernel: fc.integer({ min: 1, max: 7 }),
     stride: fc.integer({ min: 1, max: 4 }),

@@ -10,7 +10,7 @@ import {
 import { numbers, syntheticCheckpoint, transposed, transposeMaps } from '../support/checkpoint.ts'
 import { maxAbsDifference } from '../support/golden.ts'
 
-/** A small network with an odd, oblong input: 5 x 9 and 3 x 5 maps from 19 x 34. */
+/** A small network with an odd, oblong input of 19 x 34. Its maps have 5 x 9 and 3 x 5 positions. */
 const oblong = networkConfig({
   ...architecture('cpolynext-t'),
   initChannels: 6,
@@ -28,7 +28,7 @@ const turnedConfig: NetworkConfig = networkConfig({
   preprocessing: undefined,
 })
 
-t.test('exchanging height and width everywhere changes no logit', async (t) => {
+t.test('exchanging height and width everywhere does not change the logits', async (t) => {
   const checkpoint: Checkpoint = syntheticCheckpoint(oblong)
   const next = numbers(5)
   const input = Float32Array.from({ length: 3 * 19 * 34 }, next)
@@ -44,7 +44,7 @@ t.test('exchanging height and width everywhere changes no logit', async (t) => {
   t.throws(() => loadNetwork(checkpoint, turnedConfig), { code: 'TENSOR_SHAPE', message: /postprocess/ })
 })
 
-t.test('the observer sees every documented name once, in order', async (t) => {
+t.test('the observer gets every documented name once, in order', async (t) => {
   const names: string[] = []
   const network = loadNetwork(syntheticCheckpoint(oblong), oblong)
   referenceForward(network, new Float32Array(3 * 19 * 34), (name) => names.push(name))
@@ -85,6 +85,6 @@ t.test('CPolyNeXt-T loads at its published size', async (t) => {
   t.equal(loadNetwork(checkpoint, config).cells.length, 12)
   const trained = [...checkpoint].filter(([name]) => !/gamma_hw|running|tracked|head\.2\.p/.test(name))
   const parameters = trained.reduce((sum, [, { data }]) => sum + data.length, 0)
-  // The published figure is the LayerNorm variant's, which has no gamma of positions.
-  t.equal(Math.round(parameters / 1e5) / 10, 6.4, `${parameters} parameters; published are 6.4 million`)
+  // The published figure is that of the variant with LayerNorm, which has no gamma for positions.
+  t.equal(Math.round(parameters / 1e5) / 10, 6.4, `${parameters} parameters; 6.4 million are published`)
 })

@@ -1,6 +1,6 @@
 import type { Checkpoint, DownsizeType, NetworkConfig } from '../../../src/models/index.ts'
 
-/** Numbers in [-1, 1) that do not repeat (a 32-bit linear congruential generator). */
+/** A 32-bit linear congruential generator of numbers in [-1, 1). */
 export function numbers(seed: number): () => number {
   let state = seed >>> 0
   return () => {
@@ -10,9 +10,8 @@ export function numbers(seed: number): () => number {
 }
 
 /**
- * A checkpoint with distinct values for a config without attention, its names written out here once more,
- * from the released layout and not from the loader. Weights have the variance that keeps the size of what
- * they are applied to.
+ * A checkpoint with distinct values for a config without attention. The names are written here again from the
+ * released layout, independently of the loader. The variance of weights keeps the size of their input.
  */
 export function syntheticCheckpoint(
   config: NetworkConfig,
@@ -92,7 +91,7 @@ export function transposed(checkpoint: Checkpoint): Checkpoint {
   )
 }
 
-/** Exchanges height and width of each of the maps that follow one another. */
+/** Exchanges height and width of each of several consecutive maps. */
 export function transposeMaps(data: Float32Array, height: number, width: number): Float32Array {
   const map = height * width
   return data.map((_, i) => {

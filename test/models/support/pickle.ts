@@ -1,4 +1,4 @@
-/** A pickle written by hand, opcode by opcode (pickletools.py). */
+/** A pickle assembled from opcodes (pickletools.py). */
 export type Fragment = Buffer
 
 export const raw = (...bytes: number[]): Fragment => Buffer.from(bytes)
@@ -12,7 +12,7 @@ export function text(value: string): Fragment {
   return Buffer.concat([raw(0x58), length, bytes])
 }
 
-/** BININT, or LONG1 with eight bytes where 32 bits do not do. */
+/** BININT, or LONG1 with eight bytes for numbers beyond 32 bits. */
 export function integer(value: number): Fragment {
   if (Math.abs(value) < 2 ** 31) {
     const bytes = Buffer.alloc(4)
@@ -65,5 +65,5 @@ export function tensor({
   )
 }
 
-/** A whole pickle of protocol 2. */
+/** A complete pickle of protocol 2. */
 export const pickle = (root: Fragment): Buffer => Buffer.concat([raw(0x80, 2), root, raw(0x2e)])

@@ -3,14 +3,11 @@ import type { Checkpoint } from '../../../src/models/index.ts'
 import { dictionary, type Fragment, pickle, tensor } from './pickle.ts'
 import { type ZipEntry, zip } from './zip.ts'
 
-/**
- * Writes what `torch.save` would: state dicts and values of other kinds, each tensor with a storage of its
- * own.
- */
+/** Writes files like those of `torch.save`: state dicts and other values. Each tensor has its own storage. */
 export class TorchFile {
   readonly #storages: ZipEntry[] = []
 
-  /** @param rename what the file calls a tensor */
+  /** @param rename gives the name of a tensor in the file */
   stateDict(tensors: Checkpoint, rename: (name: string) => string = (name) => name): Fragment {
     const entries = [...tensors].map(([name, { shape, data }]) => [rename(name), this.tensor(data, shape)])
     return dictionary(Object.fromEntries(entries))

@@ -1,13 +1,13 @@
 import { crc32 } from 'node:zlib'
 
-/** One stored entry; `claim` overrides what the headers say of it. */
+/** A stored entry. `claim` replaces fields of its headers. */
 export interface ZipEntry {
   readonly name: string
   readonly content: Uint8Array
   readonly claim?: { readonly size?: number; readonly crc?: number; readonly method?: number }
 }
 
-/** A zip archive written by hand, so that tests can lie in its headers (APPNOTE.TXT 4.3). */
+/** A zip archive assembled from its structures, so that tests can forge headers (APPNOTE.TXT 4.3). */
 export function zip(entries: readonly ZipEntry[]): Buffer {
   const parts: Buffer[] = []
   const directory: Buffer[] = []

@@ -56,14 +56,14 @@ t.test('an upload survives a restart at every stage', async (t) => {
   t.same(
     files.sort(),
     [`${nameOf(id)}.json`, `${nameOf(id)}.keys`, MARKER].sort(),
-    'files go by the hash of the id',
+    'file names are hashes of ids',
   )
   t.notMatch(await readFile(join(directory, `${nameOf(id)}.json`), 'utf8'), id)
   for (const file of files)
-    t.equal((await stat(join(directory, file))).mode & 0o077, 0, 'for the owner alone')
+    t.equal((await stat(join(directory, file))).mode & 0o077, 0, 'only the owner can read the files')
 })
 
-t.test('a part that breaks off leaves the upload where it was', async (t) => {
+t.test('a part that breaks off does not move the upload offset', async (t) => {
   const { reopen } = await opened(t)
   const store = await reopen()
   const { id } = await store.create(KEY_SET)
@@ -77,10 +77,10 @@ t.test('a part that breaks off leaves the upload where it was', async (t) => {
   t.equal((await reopen()).get(id).uploadOffset, 100_000)
   await store.append(id, 100_000, inChunks(bytes.subarray(100_000)))
   const stored = await withKeySet(store.location(id), (source) => source.read(0, source.size))
-  t.ok(Buffer.from(bytes).equals(stored), 'nothing of the broken part is left')
+  t.ok(Buffer.from(bytes).equals(stored), 'no bytes of the broken part are left')
 })
 
-t.test('a broken part takes no room beyond the offset', async (t) => {
+t.test('a broken part takes no room beyond the upload offset', async (t) => {
   const { directory, reopen } = await opened(t)
   const store = await reopen()
   const { id } = await store.create({ ...KEY_SET, bytes: 100_000 })
@@ -93,21 +93,25 @@ t.test('a broken part takes no room beyond the offset', async (t) => {
   t.equal((await stat(join(directory, `${nameOf(id)}.keys`))).size, 1000)
 })
 
-t.test('a full disk is TOO_BUSY, and leaves no draft', { skip: !existsSync('/dev/full') }, async (t) => {
-  const { directory, reopen } = await opened(t)
-  const store = await reopen()
-  const { id } = await store.create(KEY_SET)
-  const draft = `${nameOf(id)}.json.new`
-  await symlink('/dev/full', join(directory, draft))
-  await t.rejects(store.append(id, 0, inChunks(patterned(1000))), {
-    code: 'TOO_BUSY',
-    message: /The disk is full/,
-    facts: { retryAfter: 60 },
-  })
-  t.notOk((await readdir(directory)).includes(draft))
-  t.equal(store.get(id).uploadOffset, 0)
-  t.equal((await store.append(id, 0, inChunks(patterned(1000)))).uploadOffset, 1000)
-})
+t.test(
+  'a full disk is TOO_BUSY, and leaves no temporary file',
+  { skip: !existsSync('/dev/full') },
+  async (t) => {
+    const { directory, reopen } = await opened(t)
+    const store = await reopen()
+    const { id } = await store.create(KEY_SET)
+    const draft = `${nameOf(id)}.json.new`
+    await symlink('/dev/full', join(directory, draft))
+    await t.rejects(store.append(id, 0, inChunks(patterned(1000))), {
+      code: 'TOO_BUSY',
+      message: /The disk is full/,
+      facts: { retryAfter: 60 },
+    })
+    t.notOk((await readdir(directory)).includes(draft))
+    t.equal(store.get(id).uploadOffset, 0)
+    t.equal((await store.append(id, 0, inChunks(patterned(1000)))).uploadOffset, 1000)
+  },
+)
 
 t.test('parts larger than 16 MiB are refused', async (t) => {
   const { directory } = await opened(t)
@@ -122,7 +126,7 @@ t.test('parts larger than 16 MiB are refused', async (t) => {
   t.equal((await store.append(id, 0, inChunks(part.subarray(1)))).uploadOffset, 16 * 2 ** 20)
 })
 
-t.test('what is expired, orphaned, half-written or corrupt goes away at the start', async (t) => {
+t.test('opening the store deletes expired, orphaned, unfinished and corrupt key sets', async (t) => {
   const { directory, clock, reopen } = await opened(t)
   const store = await reopen()
   const { id: old } = await store.create(KEY_SET)
@@ -156,18 +160,18 @@ t.test('what is expired, orphaned, half-written or corrupt goes away at the star
       `${short(corrupt)} .json a damaged or unfinished record`,
       `${short(old)}  upload given up`,
     ].sort(),
-    'a line for each deletion',
+    'the log has one line for each deletion',
   )
 })
 
-/** A log that keeps what it is told. */
+/** A log that keeps its lines. */
 function recorded() {
   const lines: Record<string, unknown>[] = []
   const take = (facts: object, message: string): void => void lines.push({ ...facts, message })
   return { lines, log: { info: take, warn: take } }
 }
 
-t.test("what is not the store's stays in its directory, whatever it is", async (t) => {
+t.test('the store leaves files that are not its own in its directory', async (t) => {
   const { directory, reopen } = await opened(t)
   await reopen()
   await writeFile(join(directory, 'tls.key'), 'PRIVATE KEY')
@@ -186,7 +190,7 @@ t.test("what is not the store's stays in its directory, whatever it is", async (
   t.equal(lines.length, 1)
 })
 
-t.test('a directory that holds something else is not taken', async (t) => {
+t.test('the store refuses a directory with files of another program', async (t) => {
   const name = 'a'.repeat(64)
   const directory = t.testdir({
     client: { 'store.json': '{}', 'store.key': 'secret' },
@@ -203,11 +207,11 @@ t.test('a directory that holds something else is not taken', async (t) => {
     const path = join(directory, place)
     const before = await readdir(path, { recursive: true })
     await t.rejects(DiskFiles.open(path), { code: 'CONFIG_INVALID', message, facts: { directory: path } })
-    t.same(await readdir(path, { recursive: true }), before, `${place} is as it was`)
+    t.same(await readdir(path, { recursive: true }), before, `${place} is unchanged`)
   }
 })
 
-t.test('a directory of PolyVeil 0.1 is taken over with its key sets', async (t) => {
+t.test('the store takes over a directory of PolyVeil 0.1 with its key sets', async (t) => {
   const { directory, reopen } = await opened(t)
   const name = nameOf('an-id')
   const record = { ...KEY_SET, bytes: 3, uploadOffset: 3, ...DIGEST, expires: 1e12 + 500 }
@@ -221,26 +225,29 @@ t.test('a directory of PolyVeil 0.1 is taken over with its key sets', async (t) 
   t.ok((await readdir(directory)).includes(MARKER))
 })
 
-t.test('an unmarked directory of files with such names, which are not records, is left alone', async (t) => {
-  for (const files of [
-    { [`${'ab'.repeat(32)}.keys`]: 'of another program' },
-    { [`${'ab'.repeat(32)}.json`]: '{"of":"another program"}' },
-  ]) {
-    const directory = t.testdir({ keys: files })
-    await t.rejects(DiskFiles.open(join(directory, 'keys')), {
-      code: 'CONFIG_INVALID',
-      message: /Nothing was changed/,
-    })
-    t.strictSame(await readdir(join(directory, 'keys')), Object.keys(files))
-  }
-})
+t.test(
+  'an unmarked directory is refused if its files have names of the store but are not its records',
+  async (t) => {
+    for (const files of [
+      { [`${'ab'.repeat(32)}.keys`]: 'of another program' },
+      { [`${'ab'.repeat(32)}.json`]: '{"of":"another program"}' },
+    ]) {
+      const directory = t.testdir({ keys: files })
+      await t.rejects(DiskFiles.open(join(directory, 'keys')), {
+        code: 'CONFIG_INVALID',
+        message: /Nothing was changed/,
+      })
+      t.strictSame(await readdir(join(directory, 'keys')), Object.keys(files))
+    }
+  },
+)
 
-t.test('a record that cannot be read for want of rights is not deleted', async (t) => {
+t.test('a record that cannot be read for lack of permission is not deleted', async (t) => {
   const { directory, reopen } = await opened(t)
   const { id } = await (await reopen()).create(KEY_SET)
   const path = join(directory, `${nameOf(id)}.json`)
   await rm(path)
-  // Reading a directory fails for root, too; as a link to one it has the form of a record.
+  // Reading a directory fails for root, too. This directory has the name of a record.
   await mkdir(path)
   const before = (await readdir(directory)).sort()
   await reopen()
@@ -269,7 +276,7 @@ t.test('the order of use survives a restart', async (t) => {
   const second = await complete(before)
   clock.now += 10
   before.use(first)
-  // The note on disk is in turn before this.
+  // The store writes the time of use to disk before it processes this call.
   await before.append(first, 10, inChunks(new Uint8Array()))
   const after = await reopen()
   await complete(after)
@@ -277,7 +284,7 @@ t.test('the order of use survives a restart', async (t) => {
   t.throws(() => after.get(second), { code: 'KEYS_EXPIRED' })
 })
 
-t.test('the check runs once at a time, deletes bad sets and keeps others', async (t) => {
+t.test('a key set is checked once at a time; a bad one is deleted', async (t) => {
   const { directory, reopen } = await opened(t)
   const store = await reopen()
   const { id } = await store.create(KEY_SET)
@@ -307,10 +314,10 @@ t.test('the check runs once at a time, deletes bad sets and keeps others', async
     malformed,
   )
   t.throws(() => store.get(bad), { code: 'KEYS_EXPIRED' })
-  t.equal((await readdir(directory)).length, 3, 'the marker and the good set')
+  t.equal((await readdir(directory)).length, 3, 'the marker and the two files of the good key set')
 })
 
-t.test('a key set deleted between lookup and use has expired', async (t) => {
+t.test('a key set that was deleted between lookup and use has expired', async (t) => {
   const { reopen } = await opened(t)
   const store = await reopen()
   const { id } = await store.create(KEY_SET)
@@ -323,7 +330,7 @@ t.test('a key set deleted between lookup and use has expired', async (t) => {
   )
 })
 
-t.test('room is counted by what was announced', async (t) => {
+t.test('an announced key set reserves its room', async (t) => {
   const directory = join(t.testdir(), 'keys')
   const limits = { ...LIMITS, maxTotalBytes: 3 * KEY_SET.bytes - 1 }
   const store = await KeyStore.open(await DiskFiles.open(directory), limits)
@@ -332,12 +339,12 @@ t.test('room is counted by what was announced', async (t) => {
   t.equal(store.reservedBytes, 2 * KEY_SET.bytes)
 })
 
-t.test('a data directory that cannot be made', async (t) => {
+t.test('a data directory that cannot be made is refused', async (t) => {
   const file = join(t.testdir({ taken: 'a file' }), 'taken')
   await t.rejects(DiskFiles.open(join(file, 'keys')), { code: 'CONFIG_INVALID' })
 })
 
-t.test('incomplete uploads of PolyVeil 0.1 give their places back in minutes', async (t) => {
+t.test('incomplete uploads of PolyVeil 0.1 expire within minutes', async (t) => {
   const { directory, clock, reopen } = await opened(t)
   await reopen()
   const name = 'c'.repeat(64)

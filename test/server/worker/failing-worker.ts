@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { CheckTask, InferTask } from '../../../src/server/worker/messages.ts'
 
-// Stands in for worker.ts. The first byte of a frame says what becomes of the inference.
+// Replaces worker.ts. The first byte of a frame chooses the outcome of the inference.
 
 export const checkKeys = async (_task: CheckTask) => ({
   kind: 'value',

@@ -14,10 +14,10 @@ import { collect } from '../../wire/fixtures.ts'
 import { rotatingCircuit } from '../rotating-circuit.ts'
 
 const FLOODING = 8
-/** Less than flooding by chance, and more than all other noise of the circuit. */
+/** Below the difference of two independent flooding noises, and above all other noise of the circuit. */
 const SMALL = FLOODING / 100
 
-t.test('workers flood with keys of the circuit’s file and of the key set', async (t) => {
+t.test('the flooding noise of workers depends on the circuit’s file and on the key set', async (t) => {
   const { circuit: plain } = rotatingCircuit('rotating', 3)
   const circuit = {
     ...plain,
@@ -52,7 +52,7 @@ t.test('workers flood with keys of the circuit’s file and of the key set', asy
   const logitsOf = (frame: Uint8Array) => model.decrypt(frame, { fullPrecision: true })
   const answer = await logitsOf(await infer)
 
-  /** Largest difference between the worker's answer and one that these digests flood. */
+  /** Largest difference between the worker's answer and an answer with the flooding keys of these digests. */
   const distance = async (circuitDigest: Uint8Array, keySetDigest: Uint8Array): Promise<number> => {
     const session = await openSimdSession(engine, {
       circuit,

@@ -8,8 +8,8 @@ import { startServer } from '../../../src/server/serve.ts'
 import { rotatingCircuit } from '../rotating-circuit.ts'
 import { type KnownCircuit, SealedClient } from '../sealed-client.ts'
 
-// A server whose engine has the least memory that can be set: it takes one client's keys for the small
-// circuit, not two clients' at once, and never the large circuit.
+// A server whose engine has the least memory that can be set. It has room for one client's keys for the small
+// circuit, but neither for two clients' keys at once nor for the large circuit.
 const LIMIT = 16
 const small = rotatingCircuit('small', 8)
 const large = rotatingCircuit('large', 24)
@@ -93,26 +93,29 @@ const ids = await Promise.all([
   clients[1].keySet().then((bytes) => upload(small, bytes)),
 ])
 
-t.test('a model that does not fit is 507, with what it would take, and no advice to wait', async (t) => {
-  for (let again = 0; again < 3; again++) {
-    const answer = await infer(clients[0], ids[0], large)
-    t.equal(answer.status, 507)
-    t.equal(answer.headers.get('content-type'), 'application/problem+json')
-    t.equal(answer.headers.get('retry-after'), null)
-    const problem = (await answer.json()) as { detail: string }
-    t.match(problem, {
-      code: 'TOO_LARGE',
-      status: 507,
-      neededBytes: large.circuit.estimate.memoryBytes,
-      limitBytes: LIMIT * 2 ** 20,
-    })
-    t.match(problem.detail, /^Model large takes about \d\d MB .* gives its engine 17 MB$/)
-  }
-  t.equal((await fetch(`${server.url}/v2/health/ready`)).status, 200)
-})
+t.test(
+  'a model that does not fit is 507, and the answer states its memory and has no Retry-After',
+  async (t) => {
+    for (let again = 0; again < 3; again++) {
+      const answer = await infer(clients[0], ids[0], large)
+      t.equal(answer.status, 507)
+      t.equal(answer.headers.get('content-type'), 'application/problem+json')
+      t.equal(answer.headers.get('retry-after'), null)
+      const problem = (await answer.json()) as { detail: string }
+      t.match(problem, {
+        code: 'TOO_LARGE',
+        status: 507,
+        neededBytes: large.circuit.estimate.memoryBytes,
+        limitBytes: LIMIT * 2 ** 20,
+      })
+      t.match(problem.detail, /^Model large takes about \d\d MB .* gives its engine 17 MB$/)
+    }
+    t.equal((await fetch(`${server.url}/v2/health/ready`)).status, 200)
+  },
+)
 
 t.test(
-  'clients who ask for it at once do not wait for each other: neither has what the other wants',
+  'requests for a model that does not fit do not block each other or those for the small model',
   async (t) => {
     const another = await clients[0].keySet().then((bytes) => upload(large, bytes))
     const answers = await Promise.all([
@@ -128,7 +131,7 @@ t.test(
   },
 )
 
-t.test('what fits is served as before; clients make room for each other', async (t) => {
+t.test('models that fit are still served; clients take turns in memory', async (t) => {
   for (const k of [0, 1, 0, 0, 1]) {
     const answer = await infer(clients[k], ids[k], small)
     t.equal(answer.status, 200)
@@ -138,10 +141,10 @@ t.test('what fits is served as before; clients make room for each other', async 
   t.equal((await infer(clients[1], ids[1], small)).status, 200)
 })
 
-t.test('each time keys and circuit were made ready, the log says what they take', async (t) => {
+t.test('the log states the memory of keys and circuit each time they are loaded', async (t) => {
   const opened = lines.filter(({ msg }) => msg === 'Keys and circuit are ready to run')
-  // Client 1 beside the large ones; then 0, 1 and 0 anew, not again, and 1: the attempt at the large model
-  // cost it nothing.
+  // Keys were loaded for client 1 beside the requests for the large model, then for clients 0, 1, 0 (once for
+  // two requests) and 1. The last request for the large model did not displace those of client 1.
   t.equal(opened.length, 5)
   for (const line of opened) {
     t.match(line, { level: 30, model: 'small', threads: 1 })
@@ -150,5 +153,5 @@ t.test('each time keys and circuit were made ready, the log says what they take'
     t.ok(constants < 0.1)
     t.ok(program > 2 && program < 6, `${program} MB`)
   }
-  t.notMatch(JSON.stringify(lines), new RegExp(ids.join('|')), 'no key set is named')
+  t.notMatch(JSON.stringify(lines), new RegExp(ids.join('|')), 'the log names no key set')
 })

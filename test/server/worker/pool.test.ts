@@ -34,34 +34,37 @@ const job = (bytes: number[], more: Partial<InferenceJob> = {}): InferenceJob =>
   ...more,
 })
 
-t.test('results come back, and the frame’s buffer was handed over', async (t) => {
+t.test('the pool returns results, and transfers the frame’s buffer to the worker', async (t) => {
   const pool = start(t)
   const sent = job([9, 8, 7, 6])
   t.same(await pool.infer(sent), Uint8Array.of(9, 8, 7))
-  t.equal(sent.frame.length, 0, 'transferred, not copied')
+  t.equal(sent.frame.length, 0, 'the buffer is transferred, not copied')
   t.same(await pool.checkKeys(parameters, location), { galoisElements: [3], digest: 'd' })
 })
 
-t.test('a worker that ends is WORKER_LOST for its job, and the next job finds another', async (t) => {
-  const faults: unknown[] = []
-  const pool = start(t, faults)
-  for (let round = 1; round <= 3; round++) {
-    const lost = pool.infer(job([1]))
-    const next = pool.infer(job([5, 6, 7]))
-    await t.rejects(lost, { code: 'WORKER_LOST' })
-    t.same(await next, Uint8Array.of(5, 6, 7))
-    t.ok(pool.ready)
-    t.equal(faults.length, round)
-  }
-})
+t.test(
+  'the job of a worker that ends fails with WORKER_LOST, and the next job gets a new worker',
+  async (t) => {
+    const faults: unknown[] = []
+    const pool = start(t, faults)
+    for (let round = 1; round <= 3; round++) {
+      const lost = pool.infer(job([1]))
+      const next = pool.infer(job([5, 6, 7]))
+      await t.rejects(lost, { code: 'WORKER_LOST' })
+      t.same(await next, Uint8Array.of(5, 6, 7))
+      t.ok(pool.ready)
+      t.equal(faults.length, round)
+    }
+  },
+)
 
-t.test('a fault in a worker keeps its message and stack for the log', async (t) => {
+t.test('the log gets message and stack of a fault in a worker', async (t) => {
   const pool = start(t)
   await t.rejects(pool.infer(job([2])), { message: 'a bug', stack: 'at its place' })
   t.same(await pool.infer(job([4, 4, 4])), Uint8Array.of(4, 4, 4))
 })
 
-t.test('a running job is cancelled at once, and its worker is free again', async (t) => {
+t.test('a running job is cancelled at once, and its worker takes the next one', async (t) => {
   const pool = start(t)
   const cancel = new AbortController()
   const started = Promise.withResolvers<[number, number]>()
@@ -74,7 +77,7 @@ t.test('a running job is cancelled at once, and its worker is free again', async
   await t.rejects(pool.infer(job([3], { signal: AbortSignal.abort() })), { name: 'InferenceCancelled' })
 })
 
-t.test('beyond the queue it is TOO_BUSY', async (t) => {
+t.test('a job beyond the queue is TOO_BUSY', async (t) => {
   const pool = start(t, [], 1)
   const cancel = new AbortController()
   const { signal } = cancel
@@ -86,7 +89,7 @@ t.test('beyond the queue it is TOO_BUSY', async (t) => {
   while (pool.waiting > 0) await new Promise(setImmediate)
 })
 
-t.test('a closed pool takes nothing', async (t) => {
+t.test('a closed pool refuses jobs', async (t) => {
   const pool = start(t)
   await pool.close()
   t.notOk(pool.ready)

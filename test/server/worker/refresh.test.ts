@@ -10,14 +10,14 @@ import { refreshOver } from '../../../src/server/worker/refresh.ts'
 setFlagsFromString('--expose-gc')
 const collect = runInNewContext('gc') as () => void
 
-/** A worker's side of a conversation, and the port of the other side. */
+/** The worker's end of a message channel, and the port of the other end. */
 function conversation() {
   const { port1, port2 } = new MessageChannel()
   const stop = new SharedArrayBuffer(4)
   return { port: port1, client: refreshOver({ port: port2, stop } as unknown as InferTask) }
 }
 
-t.test('frames of rounds that are over are let go, while the inference goes on', async (t) => {
+t.test('a worker keeps no frames of earlier rounds while the inference continues', async (t) => {
   const { port, client } = conversation()
   const frames: WeakRef<Uint8Array>[] = []
   port.on('message', ({ kind, round }) => {
@@ -30,7 +30,7 @@ t.test('frames of rounds that are over are let go, while the inference goes on',
     await sleep(1)
     collect()
   }
-  // The last one may still be on its way out.
+  // The channel may still hold the last frame.
   t.equal(frames.slice(0, -1).filter((frame) => frame.deref()).length, 0)
   port.close()
 })

@@ -5,12 +5,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { expectedLogits, largestError, type Said, StepClient, sizes, started } from '../refreshed-service.ts'
 
-// Every fault that a refresh round can have, against a server with the real engine; in the end it serves as
-// before.
+// Every fault of a refresh round, against a server with the real engine. After each fault the server still
+// serves.
 
 const CLOSE = 0.01
 
-/** A server and a client whose keys it has. */
+/** A server, and a client whose keys it has. */
 async function session(t: Test, overrides = {}) {
   const server = await started(t, overrides)
   return { server, client: await StepClient.create(server.url) }
@@ -21,7 +21,7 @@ const isProblem = (t: Test, said: Said, status: number, code: string, name = cod
   t.match(said.json, { code, status }, name)
 }
 
-t.test('a refresh request, its answer, the next, the logits', async (t) => {
+t.test('an inference with two refresh rounds ends with the logits', async (t) => {
   const { client } = await session(t)
   const first = await client.begin('chosen')
   t.equal(first.status, 200)
@@ -64,38 +64,38 @@ t.test('a refresh request, its answer, the next, the logits', async (t) => {
   t.match(metrics, `polyveil_refresh_bytes_total{model="refreshed",direction="up"} ${up}`)
 })
 
-t.test(
-  'a repeated round gets the same bytes; another body, another order or no round is a conflict',
-  async (t) => {
-    const { client } = await session(t)
-    const first = await client.begin()
-    const { id } = first.json
-    t.match(id, /^[0-9a-f-]{36}$/)
-    const answer = await client.model.refresh(0, first.frame)
-    isProblem(t, await client.round(id, 1, answer), 409, 'CONFIG_INVALID', 'out of order')
-    const [second, twin] = await Promise.all([client.round(id, 0, answer), client.round(id, 0, answer)])
-    t.equal(second.status, 200)
-    t.ok(twin.bytes.equals(second.bytes), 'at the same time')
-    t.ok((await client.round(id, 0, answer)).bytes.equals(second.bytes), 'and later')
-    const other = await client.model.refresh(0, first.frame)
-    t.notOk(Buffer.from(other).equals(answer), 'every encryption is fresh')
-    isProblem(t, await client.round(id, 0, other), 409, 'CONFIG_INVALID', 'another body')
-    for (const round of [2, 7]) {
-      isProblem(t, await client.round(id, round, answer), 409, 'CONFIG_INVALID', `round ${round} of 2`)
-    }
-    for (const round of ['-1', 'x', '1.5', '70000']) {
-      isProblem(t, await client.round(id, round, answer), 400, 'CONFIG_INVALID', `round ${round}`)
-    }
-    const answered = await client.model.refresh(1, second.frame)
-    const last = await client.round(id, 1, answered)
-    t.ok((await client.round(id, 1, answered)).bytes.equals(last.bytes), 'the logits, too')
-    t.ok((await client.round(id, 0, answer)).bytes.equals(second.bytes), 'an earlier round, after the end')
-    isProblem(t, await client.round(id, 1, answer), 409, 'CONFIG_INVALID', 'another body, after the end')
-    t.ok((await client.classify()) < CLOSE)
-  },
-)
+t.test('a repeated round gets the same bytes; another body or another round is a conflict', async (t) => {
+  const { client } = await session(t)
+  const first = await client.begin()
+  const { id } = first.json
+  t.match(id, /^[0-9a-f-]{36}$/)
+  const answer = await client.model.refresh(0, first.frame)
+  isProblem(t, await client.round(id, 1, answer), 409, 'CONFIG_INVALID', 'out of order')
+  const [second, twin] = await Promise.all([client.round(id, 0, answer), client.round(id, 0, answer)])
+  t.equal(second.status, 200)
+  t.ok(twin.bytes.equals(second.bytes), 'two requests at the same time')
+  t.ok((await client.round(id, 0, answer)).bytes.equals(second.bytes), 'a later request')
+  const other = await client.model.refresh(0, first.frame)
+  t.notOk(Buffer.from(other).equals(answer), 'every encryption is fresh')
+  isProblem(t, await client.round(id, 0, other), 409, 'CONFIG_INVALID', 'another body')
+  for (const round of [2, 7]) {
+    isProblem(t, await client.round(id, round, answer), 409, 'CONFIG_INVALID', `round ${round} of 2`)
+  }
+  for (const round of ['-1', 'x', '1.5', '70000']) {
+    isProblem(t, await client.round(id, round, answer), 400, 'CONFIG_INVALID', `round ${round}`)
+  }
+  const answered = await client.model.refresh(1, second.frame)
+  const last = await client.round(id, 1, answered)
+  t.ok((await client.round(id, 1, answered)).bytes.equals(last.bytes), 'the logits are repeated, too')
+  t.ok(
+    (await client.round(id, 0, answer)).bytes.equals(second.bytes),
+    'an earlier round is repeated after the end',
+  )
+  isProblem(t, await client.round(id, 1, answer), 409, 'CONFIG_INVALID', 'another body, after the end')
+  t.ok((await client.classify()) < CLOSE)
+})
 
-t.test('rounds are the key set’s: the id of an inference is of no use to others', async (t) => {
+t.test('only the key set of an inference can take part in its rounds', async (t) => {
   const { server, client } = await session(t)
   const stranger = await StepClient.create(server.url)
   const first = await client.begin()
@@ -107,16 +107,16 @@ t.test('rounds are the key set’s: the id of an inference is of no use to other
   isProblem(t, unknown, 404, 'INFERENCE_UNKNOWN')
   const { requestId: _a, ...one } = strange.json
   const { requestId: _b, ...another } = unknown.json
-  t.strictSame(one, another, 'nobody learns that there is one')
+  t.strictSame(one, another, 'the answer does not show whether the inference exists')
   const nameless = await client.request('POST', `v2/inferences/${id}/rounds/0`, answer)
   isProblem(t, nameless, 404, 'INFERENCE_UNKNOWN')
   const second = await client.round(id, 0, answer)
-  t.equal(second.status, 200, 'its own client goes on')
+  t.equal(second.status, 200, 'the inference continues for its own client')
   isProblem(t, await client.round(id, 0, answer, stranger.keySet), 404, 'INFERENCE_UNKNOWN', 'cached or not')
   t.equal((await client.answer(second)).status, 200)
 })
 
-/** A copy of a frame, altered, with a digest that fits again. */
+/** A changed copy of a frame, with a digest that fits. */
 function forged(frame: Uint8Array, alter: (copy: Uint8Array) => void): Uint8Array {
   const copy = frame.slice()
   alter(copy)
@@ -124,7 +124,7 @@ function forged(frame: Uint8Array, alter: (copy: Uint8Array) => void): Uint8Arra
   return copy
 }
 
-t.test('bodies that are no answer are refused, and the inference waits for a right one', async (t) => {
+t.test('malformed replies are refused, and the inference waits for a valid one', async (t) => {
   const { client } = await session(t)
   const first = await client.begin()
   const { id } = first.json
@@ -164,10 +164,10 @@ t.test('bodies that are no answer are refused, and the inference waits for a rig
   const second = await client.round(id, 0, good)
   t.equal(second.status, 200)
   const last = await client.answer(second)
-  t.ok(largestError(await client.model.decrypt(last.frame)) < CLOSE, 'the result is right')
+  t.ok(largestError(await client.model.decrypt(last.frame)) < CLOSE, 'the result is correct')
 })
 
-t.test('a client that vanishes: the inference ends, and the engine is free for others', async (t) => {
+t.test('the inference of a client that disconnects ends, and the engine serves others', async (t) => {
   const { client } = await session(t, {
     roundTimeoutSeconds: 1,
     inferencesPerWorker: 1,
@@ -179,8 +179,8 @@ t.test('a client that vanishes: the inference ends, and the engine is free for o
   while (!/inferences_waiting 1/.test((await client.request('GET', 'metrics')).bytes.toString()))
     await sleep(20)
   const busy = await client.begin()
-  isProblem(t, busy, 503, 'TOO_BUSY', 'what has no room in the queue')
-  t.ok((await waiting) < CLOSE, 'who waited is served')
+  isProblem(t, busy, 503, 'TOO_BUSY', 'there is no room in the queue')
+  t.ok((await waiting) < CLOSE, 'the waiting client is served')
   isProblem(t, await client.round(first.json.id, 0, answer), 404, 'INFERENCE_UNKNOWN')
   t.match((await client.request('GET', `v2/inferences/${first.json.id}`)).json, {
     state: 'cancelled',
@@ -189,7 +189,7 @@ t.test('a client that vanishes: the inference ends, and the engine is free for o
   t.ok((await client.classify()) < CLOSE)
   const second = await client.answer(await client.begin())
   t.match(second.json, { parameters: { round: 1 } })
-  t.ok((await client.classify()) < CLOSE, 'gone in the last round')
+  t.ok((await client.classify()) < CLOSE, 'after a client disconnected in the last round')
 })
 
 t.test(
@@ -216,7 +216,7 @@ t.test(
   },
 )
 
-t.test('a client that asks and never replies loses its place in the end', async (t) => {
+t.test('the inference of a client that asks and never replies ends after its time limit', async (t) => {
   const { client } = await session(t, { roundTimeoutSeconds: 60, maxInferenceMinutes: 2 / 60 })
   const first = await client.begin()
   const asked = performance.now()
@@ -230,8 +230,8 @@ t.test('a client that asks and never replies loses its place in the end', async 
   t.match((await client.request('GET', `v2/inferences/${first.json.id}`)).json, { state: 'cancelled' })
 })
 
-t.test('who is slow but there is waited for', async (t) => {
-  // Long enough for a busy machine to begin an answer, and shorter than sending it takes.
+t.test('the server waits for a slow upload', async (t) => {
+  // The timeout is long enough for a busy machine to begin a reply, and shorter than the upload.
   const { client } = await session(t, { roundTimeoutSeconds: 3 })
   const first = await client.begin()
   const body = await client.model.refresh(0, first.frame)
@@ -250,7 +250,7 @@ t.test('who is slow but there is waited for', async (t) => {
   t.equal((await client.answer(second)).status, 200)
 })
 
-t.test('an inference is cancelled at any time', async (t) => {
+t.test('an inference can be cancelled at any time', async (t) => {
   const { client } = await session(t)
   for (const rounds of [0, 1]) {
     let said = await client.begin()
@@ -280,7 +280,7 @@ t.test('a server that closes begins no inference whose client cannot reply any m
   await Promise.all(queued)
 })
 
-t.test('a server that closes, and one that restarts', async (t) => {
+t.test('a closing server ends inferences, and key sets survive its restart', async (t) => {
   const directory = t.testdir()
   const before = await started(t, {}, directory)
   const client = await StepClient.create(before.url)
@@ -292,9 +292,9 @@ t.test('a server that closes, and one that restarts', async (t) => {
   await before.close()
   t.ok(
     performance.now() - begun < 5000,
-    'it waits neither for clients that cannot come any more nor for a line without a request',
+    'closing waits neither for replies of clients nor for an idle connection',
   )
   await started(t, { port }, directory)
   isProblem(t, await client.answer(first), 404, 'INFERENCE_UNKNOWN')
-  t.ok((await client.classify()) < CLOSE, 'the client starts again; its keys are still there')
+  t.ok((await client.classify()) < CLOSE, 'the client starts again with the keys that the server still has')
 })

@@ -8,7 +8,7 @@ import { type RunningServer, startServer } from '../../../src/server/serve.ts'
 import { SealedClient } from '../sealed-client.ts'
 import { circuit, elements, model } from '../support.ts'
 
-// The real thing: a server on a port, key sets on disk, workers that execute the small circuit on node-seal.
+// A complete service: a port, key sets on disk, and workers that execute the small circuit on node-seal.
 
 const { parameters, manifest } = model
 
@@ -80,45 +80,48 @@ async function frameOf(answer: Response): Promise<Uint8Array> {
   return new Uint8Array(await answer.arrayBuffer()).subarray(length)
 }
 
-t.test('keys and image in, encrypted answer out; bad bytes refused in between', async (t) => {
-  const { url } = await started(t)
-  const bytes = await keySet()
-  const uploaded = (await (await upload(url, bytes)).json()) as {
-    id: string
-    complete: boolean
-    digest: string
-  }
-  t.equal(uploaded.complete, true)
-  t.equal(uploaded.digest, Buffer.from(bytes.subarray(-32)).toString('hex'))
+t.test(
+  'the service takes keys and an image, refuses bad bytes, and returns an encrypted answer',
+  async (t) => {
+    const { url } = await started(t)
+    const bytes = await keySet()
+    const uploaded = (await (await upload(url, bytes)).json()) as {
+      id: string
+      complete: boolean
+      digest: string
+    }
+    t.equal(uploaded.complete, true)
+    t.equal(uploaded.digest, Buffer.from(bytes.subarray(-32)).toString('hex'))
 
-  const query = encryptedQuery()
-  const first = await infer(url, uploaded.id, query)
-  t.equal(first.status, 200)
-  const answer = await frameOf(first)
-  t.equal(answer.length, model.responseBytes)
-  // Flooding has deviation 0.001.
-  const error = errorOf(answer)
-  t.ok(error < 0.01, `error ${error}`)
-  const again = await frameOf(await infer(url, uploaded.id, query))
-  t.ok(errorOf(again) < 0.01)
-  t.notOk(Buffer.from(again).equals(answer), 'every answer is re-randomised')
+    const query = encryptedQuery()
+    const first = await infer(url, uploaded.id, query)
+    t.equal(first.status, 200)
+    const answer = await frameOf(first)
+    t.equal(answer.length, model.responseBytes)
+    // The standard deviation of flooding is 0.001.
+    const error = errorOf(answer)
+    t.ok(error < 0.01, `error ${error}`)
+    const again = await frameOf(await infer(url, uploaded.id, query))
+    t.ok(errorOf(again) < 0.01)
+    t.notOk(Buffer.from(again).equals(answer), 'every answer is re-randomised')
 
-  const damaged = Uint8Array.from(query)
-  damaged[5000] ^= 1
-  for (const bad of [damaged, new Uint8Array(query.length)]) {
-    const refused = await infer(url, uploaded.id, bad)
+    const damaged = Uint8Array.from(query)
+    damaged[5000] ^= 1
+    for (const bad of [damaged, new Uint8Array(query.length)]) {
+      const refused = await infer(url, uploaded.id, bad)
+      t.equal(refused.status, 400)
+      t.match(await refused.json(), { code: 'TENSOR_MALFORMED' })
+    }
+    const badKeys = Uint8Array.from(bytes)
+    badKeys[bytes.length >> 1] ^= 4
+    const refused = await upload(url, badKeys)
     t.equal(refused.status, 400)
     t.match(await refused.json(), { code: 'TENSOR_MALFORMED' })
-  }
-  const badKeys = Uint8Array.from(bytes)
-  badKeys[bytes.length >> 1] ^= 4
-  const refused = await upload(url, badKeys)
-  t.equal(refused.status, 400)
-  t.match(await refused.json(), { code: 'TENSOR_MALFORMED' })
-  t.ok(errorOf(await frameOf(await infer(url, uploaded.id, query))) < 0.01, 'still serving')
-})
+    t.ok(errorOf(await frameOf(await infer(url, uploaded.id, query))) < 0.01, 'the server still serves')
+  },
+)
 
-t.test('an inference is watched to its end', async (t) => {
+t.test('events report the progress of an inference until its end', async (t) => {
   const { url } = await started(t)
   const { id } = (await (await upload(url, await keySet())).json()) as { id: string }
   const running = infer(url, id, encryptedQuery(), 'watched')
@@ -137,7 +140,7 @@ t.test('an inference is watched to its end', async (t) => {
   t.equal((await running).status, 200)
 })
 
-t.test('a circuit file that changed under the server is not executed', async (t) => {
+t.test('a circuit file that changed after the start is not executed', async (t) => {
   const server = await started(t)
   const { id } = (await (await upload(server.url, await keySet())).json()) as { id: string }
   const other = { ...circuit, labels: ['a', 'b', 'c'] }
@@ -161,7 +164,7 @@ t.test('a server without circuits, or with a damaged one, does not start', async
   await t.rejects(start(t.testdir({ 'a.pvc': twice, 'b.pvc': twice })), { code: 'CONFIG_INVALID' })
 })
 
-t.test('a port that is taken', async (t) => {
+t.test('a port that is in use is refused', async (t) => {
   const { url } = await started(t)
   const port = Number(new URL(url).port)
   const overrides = {

@@ -76,7 +76,7 @@ t.test('the choices of special primes fit the table and cover a digit', async (t
     [11, 6, 4],
   )
   const all = choices.flat().concat(dataPrimes(chain))
-  t.equal(new Set(dataPrimes(chain).concat(choices[2])).size, 14, 'distinct')
+  t.equal(new Set(dataPrimes(chain).concat(choices[2])).size, 14, 'the primes are distinct')
   t.ok(all.every((prime) => prime % 32768n === 1n))
 })
 
@@ -96,7 +96,7 @@ t.test('a draft that needs more small primes than the ring has gets no chain', a
   while (pool.take(20) !== undefined) count++
   t.ok(count > 0 && count < 10, `${count} primes of 20 bits`)
   const copy = new PrimePool(32768).copy()
-  t.not(copy.take(20), copy.take(20), 'each is given out once')
+  t.not(copy.take(20), copy.take(20), 'each prime is used once')
   const draft = new DraftChain(32768, sizes)
   for (let i = 0; i <= count; i++) draft.choose(DRAFT_LEVELS - i, 20)
   t.equal(draft.finish(DRAFT_LEVELS - count - 1, 20), undefined)

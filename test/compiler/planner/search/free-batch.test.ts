@@ -15,13 +15,17 @@ const chosen = (...costs: readonly (number | ErrorCodeName)[]): number =>
 t.test('batches are doubled as long as the plan costs hardly more than that of one image', async (t) => {
   t.equal(chosen(1, 1.01, 1.02, 2), 4)
   t.equal(chosen(1, 1.2, 1), 1)
-  t.equal(chosen(1, 1.03, 1.0301), 2, 'than that of one image, not than the one before')
-  t.equal(chosen(1, 0.8, 0.9, 'DEPTH_EXCEEDED'), 4, 'some cost less')
+  t.equal(
+    chosen(1, 1.03, 1.0301),
+    2,
+    'the cost is compared with that of one image, not with the batch before',
+  )
+  t.equal(chosen(1, 0.8, 0.9, 'DEPTH_EXCEEDED'), 4, 'some batches cost less')
 })
 
 t.test('batches are doubled until a batch has no plan', async (t) => {
   t.equal(chosen(1, 1, 'CONFIG_INVALID'), 2)
   t.equal(chosen(1, 'DEPTH_EXCEEDED'), 1)
   t.throws(() => chosen('DEPTH_EXCEEDED'), { code: 'DEPTH_EXCEEDED' })
-  t.throws(() => chosen(1, 'INTERNAL'), { code: 'INTERNAL' }, 'a fault is no lack of plans')
+  t.throws(() => chosen(1, 'INTERNAL'), { code: 'INTERNAL' }, 'an internal error is passed on')
 })

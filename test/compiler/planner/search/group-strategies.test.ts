@@ -38,7 +38,7 @@ const draft = (strategies: Strategies): Candidate[] =>
 
 const best = (strategies: Strategies): number => costOf('latency', cheapest(draft(strategies), 'latency')!)
 
-t.test('each interleave group gets its own strategy, from few drafts', async (t) => {
+t.test('each interleave group gets its own strategy after few drafts', async (t) => {
   const tried: RotationStrategy[] = []
   const strategies = chooseStrategies('simd', 'latency', (strategy) => {
     tried.push(strategy)

@@ -25,7 +25,7 @@ const elements = rotationElements(parameters, steps)
 const frame = await collect(generateKeySet(ctx, secretKey, elements))
 const scale = 2 ** 30
 
-/** Distinct in every slot. */
+/** A vector with another value in every slot. */
 const slots = Float64Array.from({ length: 4096 }, (_, i) => Math.sin(i + 1) + i / 4096)
 
 const maxError = (found: Float64Array, expected: (slot: number) => number): number =>
@@ -36,7 +36,7 @@ t.teardown(() => {
   ctx.delete()
 })
 
-t.test('a key set has the size and the elements announced', async (t) => {
+t.test('a key set has the announced size and elements', async (t) => {
   t.equal(frame.length, keySetBytes(parameters, elements))
   t.strictSame(
     elements,
@@ -44,7 +44,7 @@ t.test('a key set has the size and the elements announced', async (t) => {
   )
 })
 
-t.test('rotations with loaded keys rotate distinct slots left, by every step', async (t) => {
+t.test('rotations with loaded keys move slots to the left by every step', async (t) => {
   const keys = await loadKeySet(ctx, bytesSource(frame), elements)
   const [pair] = encryptSlots(ctx, secretKey, [slots], 2, scale)
   const ciphertext = ciphertextFromWire(ctx, pair, 2, scale)
@@ -55,7 +55,10 @@ t.test('rotations with loaded keys rotate distinct slots left, by every step', a
     const [found] = decryptSlots(ctx, secretKey, [ciphertextToWire(ctx, rotated)], 2, scale)
     const error = maxError(found, (slot) => slots[(slot + step) % 4096])
     t.ok(error < 2 ** -8, `rotation by ${step}: error ${error}`)
-    t.ok(maxError(found, (slot) => slots[(slot + step + 1) % 4096]) > 0.1, 'and not by one more')
+    t.ok(
+      maxError(found, (slot) => slots[(slot + step + 1) % 4096]) > 0.1,
+      'the rotation is not by one more step',
+    )
     rotated.delete()
   }
   evaluator.delete()
@@ -65,7 +68,7 @@ t.test('rotations with loaded keys rotate distinct slots left, by every step', a
 
 t.test('the relinearisation key and the public key work', async (t) => {
   const keys = await loadKeySet(ctx, bytesSource(frame), [])
-  t.equal(keys.galoisKeys.size, 0, 'only wanted keys are loaded')
+  t.equal(keys.galoisKeys.size, 0, 'only requested keys are loaded')
   t.equal(keys.bytes, (1 + 3) * 2 * 4 * 8192 * 8)
   const [pair] = encryptSlots(ctx, secretKey, [slots], 2, scale)
   const ciphertext = ciphertextFromWire(ctx, pair, 2, scale)
@@ -86,14 +89,14 @@ t.test('the relinearisation key and the public key work', async (t) => {
   keys.delete()
 })
 
-t.test('missing keys are named', async (t) => {
+t.test('errors name missing keys', async (t) => {
   await t.rejects(loadKeySet(ctx, bytesSource(frame), rotationElements(parameters, [1, 2, 130, 3])), {
     code: 'KEYS_MISSING',
     facts: { galoisElements: [9, 27] },
   })
 })
 
-t.test('keys for other parameters, and damaged keys, never reach node-seal', async (t) => {
+t.test('damaged keys and keys of other parameters are refused before node-seal reads them', async (t) => {
   const other = createSealContext(seal, otherParameters)
   await t.rejects(loadKeySet(other, bytesSource(frame), elements), { code: 'PARAMETERS_MISMATCH' })
   t.throws(() => importSecretKey(other, exportSecretKey(ctx, secretKey)), { code: 'PARAMETERS_MISMATCH' })
@@ -112,12 +115,12 @@ t.test('an exported secret key decrypts what the original encrypted', async (t) 
   const stranger = generateSecretKey(ctx)
   t.notOk(Buffer.from(exportSecretKey(ctx, stranger)).equals(exported))
   const [garbage] = decryptSlots(ctx, stranger, encryptSlots(ctx, secretKey, [slots], 1, scale), 1, scale)
-  t.ok(maxError(garbage, (slot) => slots[slot]) > 1000, 'another key reads nothing')
+  t.ok(maxError(garbage, (slot) => slots[slot]) > 1000, 'another key does not decrypt it')
   stranger.delete()
   imported.delete()
 })
 
-t.test('abandoning the generator frees it', async (t) => {
+t.test('abandoning the generator frees its memory', async (t) => {
   const chunks = generateKeySet(ctx, secretKey, elements)
   t.equal((await chunks.next()).value?.length, 48)
   await chunks.return()

@@ -14,7 +14,7 @@ import { automorphism, expanded, secretResidues, transforms } from '../exact.ts'
 import { smallParameters } from '../fixture.ts'
 
 // Keys are compared with their definition in exact arithmetic: c0 + c1 * s - P * g_j * s' must be the small
-// error of an encryption, the same modulo every prime.
+// error of an encryption, and the same modulo every prime.
 
 const seal = await loadSeal()
 const RING = 8192
@@ -82,10 +82,13 @@ for (const { chain, parameters, name, createMaker } of cases) {
         distinct.add(first.join())
         made++
         const deviation = Math.sqrt(first.reduce((sum, e) => sum + Number(e * e), 0) / RING)
-        t.ok(first.every((e) => e > -100n && e < 100n) && deviation > 3 && deviation < 3.5, `${what}: small`)
+        t.ok(
+          first.every((e) => e > -100n && e < 100n) && deviation > 3 && deviation < 3.5,
+          `${what}: the error is small`,
+        )
         t.ok(
           others.every((found) => found.every((e, k) => e === first[k])),
-          `${what}: one error`,
+          `${what}: the error is the same modulo every prime`,
         )
       })
     }
@@ -97,7 +100,7 @@ for (const { chain, parameters, name, createMaker } of cases) {
       isKey(await reader.galoisKey(element), (i) => tools[i].forward(rotated), `rotation by ${steps}`)
     }
     t.equal(made, 3 * digitCount(parameters))
-    t.equal(distinct.size, made, 'every pair has an error of its own')
+    t.equal(distinct.size, made, 'every pair has its own error')
     t.ok(
       errors(await reader.publicKey(), parameters.primes.length, () => []).every((found) =>
         found.every((e) => e > -100n && e < 100n),
@@ -109,7 +112,7 @@ for (const { chain, parameters, name, createMaker } of cases) {
   })
 }
 
-t.test('key sets are made for primes of any size; the kernels refuse large ones', async (t) => {
+t.test('key sets can be made for primes of any size; the kernels refuse large ones', async (t) => {
   const small = chains['two of 30 bits, the last digit short']
   const large = chains['one special prime of 60 bits']
   const secret = new Uint32Array(2 * RING * (large.primes.length + 1)).fill(1)
@@ -124,7 +127,7 @@ t.test('key sets are made for primes of any size; the kernels refuse large ones'
   }
 })
 
-t.test('SEAL does not get keys it cannot use', async (t) => {
+t.test('keys that SEAL cannot use are not passed to it', async (t) => {
   const ctx = createSealContext(seal, chains['two of 30 bits, the last digit short'])
   const secretKey = generateSecretKey(ctx)
   const frame = await collect(generateKeySet(ctx, secretKey, []))

@@ -22,7 +22,7 @@ t.teardown(() => {
   ctx.delete()
 })
 
-t.test('slots survive encryption, the wire and decryption at every level', async (t) => {
+t.test('slots are intact after encryption, encoding and decryption at every level', async (t) => {
   for (const level of [0, 1, 2]) {
     const scale = 2 ** 26 * (1 + level / 7)
     const pairs = encryptSlots(ctx, secretKey, vectors, level, scale)
@@ -36,7 +36,7 @@ t.test('slots survive encryption, the wire and decryption at every level', async
   }
 })
 
-t.test('node-seal expands the seed, and full ciphertexts travel residue for residue', async (t) => {
+t.test('node-seal expands the seed, and full ciphertexts keep every residue', async (t) => {
   const [pair] = encryptSlots(ctx, secretKey, vectors.slice(0, 1), 1, 2 ** 26)
   const ciphertext = ciphertextFromWire(ctx, pair, 1, 2 ** 26)
   t.equal(ciphertext.coeffModulusSize(), 2)

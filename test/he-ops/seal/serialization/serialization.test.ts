@@ -19,7 +19,7 @@ const ctx = createSealContext(seal, parameters)
 const none = seal.ComprModeType.none
 const level = keyLevel(ctx)
 
-// Our writer must reproduce the bytes that node-seal has written.
+// Our writer must reproduce the bytes of node-seal's writer.
 const samples = withHeap((own) => {
   const generator = own(new seal.KeyGenerator(ctx.context))
   const secretKey = own(generator.secretKey())
@@ -47,7 +47,8 @@ const galois = { vectors: 8192, vector: 4 }
 const isSame = (a: Uint8Array, b: Uint8Array): boolean => Buffer.from(a).equals(b)
 
 /**
- * The pairs of a seeded key of node-seal's, each a Ciphertext of known length between the vectors' counts.
+ * The pairs of a seeded key of node-seal. Each is a Ciphertext of known length, with counts of vectors in
+ * between.
  */
 function pairsOf(key: Uint8Array, { vectors, vector }: typeof relin): SeededRlwe[] {
   const length = samples.publicKey.length
