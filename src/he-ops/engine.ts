@@ -11,7 +11,9 @@ export interface ExecutionControl {
   readonly onProgress?: (done: number, total: number) => void
   /** Asked between operations; true ends the execution with `ExecutionStopped`. */
   readonly shouldStop?: () => boolean
-  /** Resolves when `shouldStop` becomes true, so that an execution that waits for another one ends at once. */
+  /**
+   * Resolves when `shouldStop` becomes true, so that an execution that waits for another one ends at once.
+   */
   readonly stopped?: Promise<unknown>
   /**
    * False: refresh rounds run one after the other, for clients that work on the engine's thread. Default
