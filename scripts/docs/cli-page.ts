@@ -41,7 +41,6 @@ const COMMON = ['--json', '--quiet']
 /**
  * The text of docs/cli.md: one section for each command, with its usage, arguments and options.
  *
- *
  * @param program the command line; the help of its commands is the source of all text below the introduction
  */
 export function cliPage(program: Command): string {

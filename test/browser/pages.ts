@@ -14,7 +14,6 @@ const TYPES: Readonly<Record<string, string>> = {
 /**
  * Serves files on this machine under two names: pages of 127.0.0.1 and of localhost have different origins.
  *
- *
  * @param folders directories by the prefix of their paths; the first matching one is used
  * @returns the port
  */

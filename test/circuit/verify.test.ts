@@ -43,7 +43,7 @@ t.test('a circuit for a batch is valid', async () => {
 const brokenBatches: [law: string, circuit: Circuit, message: RegExp][] = [
   ...[0, -2, 3, 1.5, 8192, Number.NaN, undefined as unknown as number].map(
     (batch): [string, Circuit, RegExp] => [
-      `a batch of ${batch} is invalid`,
+      `the batch is not ${batch}`,
       { ...smallCircuit(), batch },
       /do not share/,
     ],

@@ -19,7 +19,6 @@ const ENTITIES: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>',
  * Reads a page that is both XML and HTML. It is stricter than either: every element is closed, every
  * attribute is quoted and unique, and every special character is one of five entities.
  *
- *
  * @throws Error with the place where the page is not well-formed
  */
 export function parsePage(page: string): Element {

@@ -20,7 +20,6 @@ export const startService = (dataDir: string, ...args: string[]): Promise<Servic
 /**
  * Starts a Node program that serves, and waits for its JSON document.
  *
- *
  * @param command the program and its arguments, including --json
  * @param dataDir directory for uploaded keys
  */

@@ -14,7 +14,6 @@ export type Refusal = (request: IncomingMessage, response: ServerResponse) => bo
 /**
  * Starts a proxy until the end of the test.
  *
- *
  * @param refuse answers a request instead of the service, and returns true; or returns false
  * @param mostBytes bytes of a body after which the proxy closes both connections without an answer
  */

@@ -4,7 +4,6 @@ import type { PreprocessedImage } from '../../src/preprocessing/index.ts'
 /**
  * An image with its contrast stretched.
  *
- *
  * @param input a preprocessed image, [3, H, W]; if the circuit takes one channel, all three are equal
  * @returns the tensor for the circuit, and the three channels for the network in the clear
  */

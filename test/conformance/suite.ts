@@ -103,7 +103,7 @@ export function conformance<Ct>(backend: Backend<Ct>): void {
       check(t, evaluator.subtract(a, b), (s) => x[s] - y[s], [topLevel, SCALE])
     })
 
-    t.test('scales within 2^-40 of each other are added, and the left one stays', async (t) => {
+    t.test('scales within 2^-40 of each other are added, and the sum has the left one', async (t) => {
       const near = encrypt(y, topLevel, SCALE * (1 + 2 ** -42))
       check(t, evaluator.add(a, near), (s) => x[s] + y[s], [topLevel, SCALE])
       check(t, evaluator.subtract(near, a), (s) => y[s] - x[s], [topLevel, SCALE * (1 + 2 ** -42)])
@@ -135,7 +135,7 @@ export function conformance<Ct>(backend: Backend<Ct>): void {
 
     constants.slice(1, 5).forEach((constant, id) => {
       t.test(
-        `a weight of few bits, period ${periodOf(constant)}, is what its rounded coefficients are`,
+        `a weight of few bits, period ${periodOf(constant)}, acts as its rounded coefficients`,
         async (t) => {
           const scale = 2 ** 5
           const values = valuesOf(constant)
@@ -144,7 +144,7 @@ export function conformance<Ct>(backend: Backend<Ct>): void {
           const at = (values: Float64Array) => (s: number) => x[s] * values[s % values.length]
           if (backend.rounds !== false && values.length > 4) {
             const off = largestError(backend.decrypt(evaluator, product), at(values)).error
-            t.ok(off > 5 * backend.tolerance, `${off} from what was to be encoded`)
+            t.ok(off > 5 * backend.tolerance, `${off} from the weight before rounding`)
           }
           check(t, product, at(rounded), [topLevel, SCALE * scale])
         },
@@ -158,7 +158,7 @@ export function conformance<Ct>(backend: Backend<Ct>): void {
       check(t, evaluator.dot(terms, 2 ** 25), expected, [topLevel, SCALE * 2 ** 25])
     })
 
-    t.test('dot bears weights that round to zero beside others', async (t) => {
+    t.test('dot accepts weights that round to zero among others', async (t) => {
       const terms = [5, 0, 5].map((constant) => ({ ciphertext: a, constant }))
       // The skipped weights of 1e-9 change the result by less than this.
       const tolerance = Math.max(backend.tolerance, 3e-9)
@@ -186,7 +186,7 @@ export function conformance<Ct>(backend: Backend<Ct>): void {
       check(t, evaluator.dropLevel(a, 0), (s) => x[s], [0, SCALE])
     })
 
-    t.test('operands are left as they were', async (t) => {
+    t.test('operands are unchanged', async (t) => {
       check(t, a, (s) => x[s], [topLevel, SCALE])
       check(t, b, (s) => y[s], [topLevel, SCALE])
     })
@@ -196,7 +196,7 @@ export function conformance<Ct>(backend: Backend<Ct>): void {
     })
   })
 
-  t.test(`${backend.name}: a planted fault is caught`, async (t) => {
+  t.test(`${backend.name}: a planted fault is detected`, async (t) => {
     const a = encrypt(x)
     const rotated = evaluator.rotate(a, 7)
     const wrong = largestError(backend.decrypt(evaluator, rotated), (s) => x[(s + slots - 7) % slots])
@@ -242,7 +242,7 @@ export function conformance<Ct>(backend: Backend<Ct>): void {
     refused('CONFIG_INVALID', 'addPlain to three', () => evaluator.addPlain(product, 0))
     refused('CONFIG_INVALID', 'drop three', () => evaluator.dropLevel(product, 0))
     if (backend.needsKeys) refused('KEYS_MISSING', 'rotation without key', () => evaluator.rotate(a, 11))
-    t.equal(backend.live?.(evaluator), before, 'a refusal leaves nothing behind')
+    t.equal(backend.live?.(evaluator), before, 'a refused operation leaks no ciphertext')
     for (const ciphertext of [a, low, coarse, bottom, product]) evaluator.free(ciphertext)
   })
 

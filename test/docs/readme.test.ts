@@ -27,11 +27,11 @@ t.test('every command and snippet has a test', async (t) => {
   const counted: Record<string, number> = {}
   for (const block of blocks) counted[block] = (counted[block] ?? 0) + 1
   t.strictSame(counted, {
-    'README.md sh': 3, // the two commands are run by test/demo.test.ts and by readers; the rest below
-    'README.md ts': 1, // in service.test.ts, as all that follow but the first of the library
-    'docs/getting-started.md sh': 9, // in getting-started.test.ts, but for the first
-    'docs/http-api.md sh': 9, // the last, of refresh rounds, in rounds.test.ts
-    'docs/library.md sh': 1, // in test/browser, as the last three of the library in TypeScript
+    'README.md sh': 3, // test/demo.test.ts tests the two commands, this file the last block
+    'README.md ts': 1, // tested in service.test.ts, as are all of the library except the first
+    'docs/getting-started.md sh': 9, // tested in getting-started.test.ts, except the first
+    'docs/http-api.md sh': 9, // the last, of refresh rounds, is tested in rounds.test.ts
+    'docs/library.md sh': 1, // tested in test/browser, as are the last three of the library in TypeScript
     'docs/library.md ts': 6,
   })
 })

@@ -14,7 +14,6 @@ export const page = (path: string): string => readFileSync(join(ROOT, path), 'ut
 /**
  * Fenced code of one language in a section of a page, in order.
  *
- *
  * @param heading heading of the section with its number signs; the section includes its subsections
  * @throws when there is none, because a test of nothing would always pass
  */

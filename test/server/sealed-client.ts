@@ -70,7 +70,6 @@ export class SealedClient {
    * The error of an answer, as root mean square over slots: key switching is far noisier in a few slots than
    * in the others.
    *
-   *
    * @param known the circuit that ran, if it is not the client's own
    */
   errorOf(frame: Uint8Array, { manifest, expected } = this.#known): number {

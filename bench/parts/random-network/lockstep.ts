@@ -19,7 +19,6 @@ export interface LockstepShare {
  * Runs images through a network together, with a thread for each, as training does with a batch. At each norm
  * all threads wait until its statistics are set to those of the images. The float reference computes.
  *
- *
  * @param checkpoint in shared memory; its running statistics are overwritten
  * @param share all fields except `image` and `thread`
  * @returns logits of the images in the resulting network

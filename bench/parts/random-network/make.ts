@@ -11,7 +11,6 @@ const LOGIT_DEVIATION = 2
  * Makes an untrained network with realistic values: random weights, and norms with the statistics of real
  * images, layer by layer.
  *
- *
  * @param images the batch for the statistics, [3, H, W] each, preprocessed; each takes a thread
  */
 export async function makeNetwork(

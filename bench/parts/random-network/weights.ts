@@ -12,7 +12,6 @@ const GAMMA_SPREAD = 0.05
  * Random weights in the released layout. Convolutions keep the size of their input; scales, gammas and
  * Sigmoid-Scales are as in trained networks. Norms do not normalise yet: mean 0, variance 1.
  *
- *
  * @param seed different seeds give different networks
  */
 export function randomWeights(config: NetworkConfig, seed: number): SharedCheckpoint {

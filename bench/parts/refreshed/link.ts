@@ -64,7 +64,6 @@ class Way {
    * Calls `arrived` when the bytes have arrived. The bytes are sent after all bytes of earlier calls.
    * Callbacks are in the order of the calls, even if timers fire out of order.
    *
-   *
    * @param bytes number of bytes that are sent
    */
   #later(bytes: number, arrived: () => void): void {

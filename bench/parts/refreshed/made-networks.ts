@@ -24,7 +24,6 @@ export async function madeNetworks(folder: string): Promise<string[]> {
 /**
  * Plans such a network with the first of its images. They are classified last.
  *
- *
  * @param count most images
  */
 export async function prepareMade(

@@ -1,11 +1,11 @@
 """
-Pictures of every kind, and what PIL and torch make of them: the reference that preprocessing is compared with.
+Makes pictures of every kind, and records the results of PIL and torch. Preprocessing is compared with these results.
 
     python3 make.py make     writes the pictures and expected.json
-    python3 make.py expect   prints the expectations for the pictures that are there, as JSON
+    python3 make.py expect   prints the results for the existing pictures as JSON
 
-Needs PIL and numpy; the expectations of bilinear resizes need torch, too, and are left out where it is missing. The files
-here were made with PIL 9.4.0, numpy 1.24.2, torch 1.13.0 and torchvision 0.14.1 (Debian 12: python3-pil, python3-numpy,
+The script needs PIL and numpy. Bilinear resizes also need torch, and are left out if it is missing. The files here were made
+with PIL 9.4.0, numpy 1.24.2, torch 1.13.0 and torchvision 0.14.1 (Debian 12: python3-pil, python3-numpy,
 python3-torch, python3-torchvision).
 """
 import base64
@@ -162,7 +162,7 @@ def pictures():
     yield 'wide-gamut16.png', png16(deep(15, 10, 3, 33), wide)
 
 
-# What PIL makes of them. Where PIL's own default is another, docs/preprocessing.md says why.
+# PIL's results. docs/preprocessing.md says where and why they differ from PIL's defaults.
 
 
 def decoded(path):
@@ -173,14 +173,14 @@ def decoded(path):
         # PIL's own convert() clips 16 bits at 255.
         return Image.fromarray((np.asarray(picture).astype(np.int64) >> 8).astype(np.uint8)).convert('RGB')
     if picture.mode in ('LA', 'RGBA', 'PA') or 'transparency' in picture.info:
-        # PIL's own convert() drops alpha, and shows whatever colour lies under transparent pixels.
+        # PIL's own convert() drops alpha, and shows the colour of transparent pixels.
         over = picture.convert('RGBA')
         white = Image.new('RGB', picture.size, 'white')
         white.paste(over, mask=over.getchannel('A'))
         return white
     picture = picture.convert('RGB')
     if profile:
-        # PIL's own convert() leaves profiles alone.
+        # PIL's own convert() ignores profiles.
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         picture = ImageCms.profileToProfile(picture, source, ImageCms.createProfile('sRGB'))
     return picture
