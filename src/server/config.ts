@@ -61,6 +61,9 @@ export const configSchema = z.strictObject({
     .default(8192)
     .describe('disk space for the complete key sets of one address; the least recently used make room'),
   requestsPerMinute: whole(1, 10_000_000).default(1200).describe('requests of one address'),
+  maxOpenRequestsPerAddress: whole(1, 1_000_000)
+    .default(128)
+    .describe('requests of one address that are open at once'),
   allowedOrigins: z
     .union([z.array(z.string()), z.string().transform(listed)])
     .pipe(z.array(origin).max(1000))

@@ -1,3 +1,5 @@
+import { type AddressInfo, connect } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { harness, isProblem, query, uploadKeys } from './support.ts'
 
@@ -133,6 +135,32 @@ t.test('the log holds no credentials, no bodies and no key set id', async (t) =>
   for (const secret of [keys, 'open-sesame', 'crumbs', 'in-the-query', 'at-all-secret', 'told-in-body']) {
     t.notMatch(log, secret)
   }
+})
+
+t.test('an address has a limited number of open requests, whose bodies take memory', async (t) => {
+  const h = await harness(t, { security: { maxOpenRequestsPerAddress: 3 } })
+  await h.app.listen({ port: 0, host: '127.0.0.1' })
+  const { port } = h.app.server.address() as AddressInfo
+  const url = `http://127.0.0.1:${port}`
+  const half = [
+    'POST /v2/models/small/infer HTTP/1.1',
+    'Host: x',
+    'Content-Type: application/octet-stream',
+    'Inference-Header-Content-Length: 500',
+    'Content-Length: 1000',
+    '',
+    'half of a body',
+  ].join('\r\n')
+  const sockets = Array.from({ length: 3 }, () => connect(port, '127.0.0.1'))
+  for (const socket of sockets) socket.write(half)
+  const status = (path: string) => fetch(url + path).then(({ status }) => status)
+  while ((await status('/v2')) !== 503) await sleep(10)
+  const answer = await fetch(`${url}/v2`)
+  t.match(await answer.json(), { code: 'TOO_BUSY', maxOpenRequestsPerAddress: 3 })
+  t.equal(answer.headers.get('retry-after'), '1')
+  t.equal(await status('/v2/health/live'), 200, 'health checks are not counted')
+  for (const socket of sockets) socket.destroy()
+  while ((await status('/v2')) !== 200) await sleep(10)
 })
 
 t.test('closing the app closes the engine', async (t) => {

@@ -6,10 +6,13 @@ import { JSON_LENGTH_HEADER, PROTOCOL_HEADERS } from '../../wire/protocol/index.
 import { countedAddress } from '../client-address.ts'
 import { HttpError } from '../problems/http-error.ts'
 import type { App } from '../services.ts'
+import { limitOpenRequests } from './open-requests.ts'
 
 export interface SecurityOptions {
   /** Requests of one address in a minute; health checks are not counted. */
   readonly requestsPerMinute: number
+  /** Requests of one address that are open at once; default without a limit. */
+  readonly maxOpenRequestsPerAddress?: number
   /** Requests are refused while the event loop lags by more; 0 never. */
   readonly maxEventLoopDelayMs: number
   /** Origins of web pages that may use the service, such as https://app.example; by default none. */
@@ -42,6 +45,7 @@ export async function useSecurity(app: App, options: SecurityOptions): Promise<v
         retryAfter: Math.ceil(ttl / 1000),
       }),
   })
+  limitOpenRequests(app, options.maxOpenRequestsPerAddress ?? Infinity)
   await app.register(underPressure, {
     maxEventLoopDelay: options.maxEventLoopDelayMs,
     pressureHandler: () => {
