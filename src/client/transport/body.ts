@@ -34,7 +34,8 @@ async function* chunksOf({ body }: Response): AsyncGenerator<Uint8Array, void, u
   try {
     for (let next = await reader.read(); !next.done; next = await reader.read()) yield next.value
   } finally {
-    await reader.cancel().catch(() => {})
+    // Not awaited: the cancel of a stream that another reader shares may never resolve.
+    reader.cancel().catch(() => {})
   }
 }
 
