@@ -139,6 +139,7 @@ t.test('wrong arguments of keys commands are refused', async (t) => {
     [['delete', 'ab', '--all', '--keys', keys], /Exactly one of/],
     [['delete', '--left-over', '--keys', keys], /give its --url/],
     [['delete', 'ab', '--keys', keys], /No key begins with "ab"/],
+    [['delete', '', '--keys', keys], /The beginning of a key is empty/],
     [['rotate', '--keys', keys], /--url and --model, or --manifest/],
     [['rotate', '--keys', keys, '--url', url], /--url and --model, or --manifest/],
   ] as const) {

@@ -302,3 +302,17 @@ t.test('a waiting client reports what it waits for, and gives up at its limit', 
     ])
   }
 })
+
+t.test('a secret key that another program deletes or replaces is not published again', async (t) => {
+  for (const end of ['delete', 'rotate'] as const) {
+    const { server, keys, polyveil } = await connected()
+    await polyveil.classify(MODEL, image)
+    const other = (await connected(keys, server)).polyveil
+    await (end === 'delete' ? other.keySets.delete() : other.keySets.rotate(MODEL))
+    const before = [...server.keySets.keys()]
+    await t.rejects(polyveil.classify(MODEL, image), { code: 'KEYS_MISSING', message: /deleted or replaced/ })
+    t.strictSame([...server.keySets.keys()], before, 'no key set is uploaded')
+    t.ok(await polyveil.classify(MODEL, image), 'the next call uses the key of the store')
+    t.equal((await listKeys(keys)).length, 1)
+  }
+})

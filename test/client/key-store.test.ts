@@ -1,4 +1,4 @@
-import { createCipheriv, createHash, randomBytes, scryptSync } from 'node:crypto'
+import { createCipheriv, createHash, randomBytes, randomUUID, scryptSync } from 'node:crypto'
 import {
   mkdirSync,
   readdirSync,
@@ -7,6 +7,7 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
@@ -306,6 +307,19 @@ t.test('an open store notices that its key or header alone is gone', async (t) =
     })
     t.strictSame(readdirSync(path).sort(), left, 'nothing is written')
   }
+})
+
+t.test('a wrong passphrase deletes nothing, not even what a crash has left', async (t) => {
+  const path = t.testdir()
+  const store = (passphrase: string) => directoryKeyStore(path, { passphrase })
+  await store('correct horse').put('a', secret)
+  const left = `${readdirSync(path).find((file) => file.endsWith('.entry'))}.${randomUUID()}.part`
+  writeFileSync(join(path, left), 'x')
+  utimesSync(join(path, left), 0, 0)
+  await t.rejects(store('wrong').names(), { code: 'CONFIG_INVALID' })
+  t.ok(readdirSync(path).includes(left))
+  await store('correct horse').names()
+  t.notOk(readdirSync(path).includes(left))
 })
 
 t.test('an entry is taken back when its store is deleted while it is written', async (t) => {

@@ -131,6 +131,8 @@ async function connected(
 function digestsOf(keys: readonly KeptKey[], beginnings: readonly string[]): string[] {
   const digests = [...new Set(keys.flatMap(({ parametersDigest }) => parametersDigest ?? []))]
   return beginnings.map((beginning) => {
+    // As from an unset variable of a shell. It would fit every key.
+    if (beginning === '') throw new UsageError('The beginning of a key is empty')
     const fitting = digests.filter((digest) => digest.startsWith(beginning.toLowerCase()))
     if (fitting.length === 1) return fitting[0]
     const what = fitting.length === 0 ? 'No key begins' : `${fitting.length} keys begin`

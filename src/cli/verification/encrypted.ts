@@ -29,6 +29,7 @@ const NO_LIMITS = {
   maxKeyBytes: Infinity,
   maxQueryBytes: Infinity,
   maxResponseBytes: Infinity,
+  maxRoundBytes: Infinity,
   maxUploadBytes: Infinity,
   maxDownloadBytes: Infinity,
 }

@@ -73,16 +73,21 @@ export async function openStore(
   const isNew = entries.length === 0 && check === undefined
   if (isNew && !make) return undefined
   if (isNew) await place.make()
-  await place.tidy()
   const cipher = await entryCipher(await rawKey(place, passphrase, isNew))
   const opensEntry = (): Promise<boolean> => opensAnEntry(place, cipher, entries, asked)
   if (check !== undefined) {
-    if (await isCheck(cipher, check)) return { cipher, files: await storeFiles(place) }
+    if (await isCheck(cipher, check)) return opened(place, cipher)
     throw (await opensEntry()) ? damagedCheck() : wrongKey(passphrase)
   }
   if (!isNew && !(await opensEntry())) throw wrongKey(passphrase)
   const sealed = await cipher.encrypt(CHECK_FILE, utf8ToBytes(CHECK_TEXT))
   if (!(await isCheck(cipher, await place.add(CHECK_FILE, sealed)))) throw wrongKey(passphrase)
+  return opened(place, cipher)
+}
+
+/** A store whose key is right; only then anything is deleted. */
+async function opened(place: EntryPlace, cipher: EntryCipher): Promise<OpenedStore> {
+  await place.tidy()
   return { cipher, files: await storeFiles(place) }
 }
 

@@ -47,6 +47,28 @@ export class KeyRing {
     })
   }
 
+  /**
+   * The key for these parameters, if the store still has it. Another program may have deleted or replaced it,
+   * and then it must not be published again.
+   *
+   * @throws KEYS_MISSING when it does not; the next `unlock` takes the store's key, or makes one. Errors of
+   *   `unlock`
+   */
+  async unlockCurrent(parameters: CkksParameters): Promise<ClientKey> {
+    const key = await this.unlock(parameters)
+    const frame = await this.#store.get(secretKeyEntry(parameters.digest))
+    const isCurrent = frame !== undefined && fingerprintOf(frame) === key.fingerprint
+    frame?.fill(0)
+    if (isCurrent) return key
+    this.#unlocked.delete(parameters.digest)
+    key.delete()
+    throw new PolyVeilError(
+      'KEYS_MISSING',
+      'The secret key was deleted or replaced in the key store meanwhile; begin again',
+      { parametersDigest: parameters.digest },
+    )
+  }
+
   async #load(parameters: CkksParameters): Promise<ClientKey> {
     const name = secretKeyEntry(parameters.digest)
     const frame =

@@ -16,6 +16,8 @@ export interface ByteLimits {
   readonly maxKeyBytes: number
   readonly maxQueryBytes: number
   readonly maxResponseBytes: number
+  /** Bytes of a masked tensor, and of the reply to it. A client takes some six times as much memory. */
+  readonly maxRoundBytes: number
   /** Bytes that the client sends for an inference, without keys: query and refresh rounds. */
   readonly maxUploadBytes: number
   /** Bytes that the client receives for an inference: refresh rounds and response. */
@@ -34,6 +36,7 @@ export const DEFAULT_LIMITS: ClientLimits = Object.freeze({
   maxKeyBytes: 2 ** 30,
   maxQueryBytes: 2 ** 28,
   maxResponseBytes: 2 ** 28,
+  maxRoundBytes: 2 ** 27,
   maxUploadBytes: 2 ** 31,
   maxDownloadBytes: 2 ** 31,
   maxInferenceSeconds: DEFAULT_INFERENCE_SECONDS,
@@ -83,6 +86,9 @@ export function modelSizes(manifest: Manifest, parameters: CkksParameters, limit
   requireWithin('keys', sizes.keys, limits.maxKeyBytes)
   requireWithin('query', sizes.query, limits.maxQueryBytes)
   requireWithin('response', sizes.response, limits.maxResponseBytes)
+  for (const { down, up } of sizes.rounds) {
+    requireWithin('largest refresh round', Math.max(down, up), limits.maxRoundBytes)
+  }
   requireWithin('query and refreshes', sizes.query + refresh.up, limits.maxUploadBytes)
   requireWithin('refreshes and response', sizes.response + refresh.down, limits.maxDownloadBytes)
   return sizes

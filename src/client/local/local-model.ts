@@ -63,7 +63,8 @@ export class LocalModel {
    * asked for.
    */
   async *keySet(): AsyncGenerator<Uint8Array, void, undefined> {
-    yield* (await this.#keys.unlock(this.parameters)).keySet(this.manifest.galoisElements)
+    const key = await this.#keys.unlockCurrent(this.parameters)
+    yield* key.keySet(this.manifest.galoisElements)
   }
 
   /**

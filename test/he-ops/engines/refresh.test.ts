@@ -90,6 +90,7 @@ t.test('limits apply to the sum of all rounds; the seal engine refuses rounds', 
       maxResponseBytes: Infinity,
       maxUploadBytes: Infinity,
       maxDownloadBytes: Infinity,
+      maxRoundBytes: Infinity,
       ...change,
     })
   const { query, response, rounds } = model.sizes
@@ -98,6 +99,9 @@ t.test('limits apply to the sum of all rounds; the seal engine refuses rounds', 
   t.doesNotThrow(limits({ maxUploadBytes: up, maxDownloadBytes: down }))
   t.throws(limits({ maxUploadBytes: up - 1 }), { code: 'TOO_LARGE', facts: { bytes: up } })
   t.throws(limits({ maxDownloadBytes: down - 1 }), { code: 'TOO_LARGE', facts: { bytes: down } })
+  const largest = Math.max(...rounds.flatMap(({ up, down }) => [up, down]))
+  t.doesNotThrow(limits({ maxRoundBytes: largest }))
+  t.throws(limits({ maxRoundBytes: largest - 1 }), { code: 'TOO_LARGE', facts: { bytes: largest } })
   t.throws(() => openSealSession({} as never, {} as never, circuit, manifest, newFloodingKeys()), {
     code: 'CONFIG_INVALID',
   })
