@@ -7,6 +7,7 @@ import { type CallOptions, reportingWait, secondsLeft } from './progress.ts'
 import { DEFAULT_KEYS_SECONDS, TimeLimit } from './time-limit.ts'
 import { deletion, storedIfPresent, uploadKeySet } from './transport/key-upload.ts'
 import type { Transport } from './transport/transport.ts'
+import { until } from './until.ts'
 
 /** A key set that is on the server and holds what a model needs. */
 export interface UploadedKeys {
@@ -66,7 +67,7 @@ export class KeySets {
     const { digest } = model.parameters
     const sets = this.#ready.get(digest) ?? []
     const present = sets.find(({ galoisElements }) => covers(galoisElements, model))
-    if (present) return present.keys
+    if (present) return until(present.keys, options.signal)
     const keys = this.#findOrUpload(model, options)
     const added = { galoisElements: model.manifest.galoisElements, keys }
     this.#ready.set(digest, [...sets, added])

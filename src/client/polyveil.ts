@@ -24,6 +24,7 @@ import { expectedAfter, newInferenceId, runRounds } from './round-exchange.ts'
 import { TimeLimit } from './time-limit.ts'
 import { inferenceRequest } from './transport/binary-body.ts'
 import { type Request, type Transport, unintelligible } from './transport/transport.ts'
+import { until } from './until.ts'
 import { waiting } from './waiting.ts'
 
 const MAX_MODELS = 10_000
@@ -369,7 +370,7 @@ export class PolyVeil {
 
   #model(name: string, signal: AbortSignal | undefined): Promise<LocalModel> {
     const present = this.#models.get(modelArgument(name))
-    if (present) return present
+    if (present) return until(present, signal)
     const model = this.#fetchModel(name, signal)
     this.#models.set(name, model)
     model.catch(() => this.#models.delete(name))

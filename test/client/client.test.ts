@@ -385,6 +385,23 @@ t.test('text of the server has no effect on a terminal', async (t) => {
   t.strictSame(rank(Float64Array.of(1), [evil], 1), [{ label: harmless, score: 1, logit: 1, index: 0 }])
 })
 
+t.test('a call that waits for the work of another call heeds its own signal', async (t) => {
+  for (const part of ['v2/keys', '/manifest']) {
+    const { server, polyveil } = await connected()
+    const { promise: answered, resolve } = Promise.withResolvers<undefined>()
+    const isPart = ({ path, method }: Seen): boolean => path.endsWith(part) && method !== 'POST'
+    server.intercept = (seen) => (isPart(seen) ? answered : undefined)
+    const first = polyveil.keys(MODEL)
+    const gone = new AbortController()
+    const second = polyveil.keys(MODEL, { signal: gone.signal })
+    while (!server.seen.some(isPart)) await sleep(1)
+    gone.abort(new Error('enough'))
+    await t.rejects(second, { message: 'enough' }, part)
+    resolve(undefined)
+    t.ok(await first, 'the first call goes on')
+  }
+})
+
 t.test('a list of a million wrong items is refused at the first item', async (t) => {
   const { server, polyveil } = await connected()
   const wrong = new Array(1_000_000).fill(0)
