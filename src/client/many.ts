@@ -74,14 +74,17 @@ export async function classifyMany(
   const results: PromiseSettledResult<Classification[]>[] = []
   for (const [place, tensor] of tensors.entries()) if (tensor.status === 'rejected') results[place] = tensor
   for (const sent of batches) {
+    // Computed for every picture: requests that follow, such as the deletion of keys, must not come later
+    // where an answer is not honest.
+    const means = sent.images.map(({ image }) => meanBrightness(image, input.preprocessing))
     const rows = await logitsOf(model, sent, fullPrecision)
-    for (const [k, { place, image }] of sent.images.entries()) {
+    for (const [k, { place }] of sent.images.entries()) {
       results[place] =
         rows.status === 'fulfilled'
           ? { status: 'fulfilled', value: rank(rows.value[k], labels, topK ?? output.classes) }
           : {
               status: 'rejected',
-              reason: withBrightness(rows.reason, image, input.preprocessing),
+              reason: withBrightness(rows.reason, means[k]),
             }
     }
   }
@@ -141,16 +144,14 @@ async function logitsOf(
   return settled(() => model.decryptBatch(answer.value, { ...options, fullPrecision }))
 }
 
+const meanBrightness = (image: PreprocessedImage, preprocessing: Preprocessing | null): number | undefined =>
+  preprocessing === null ? undefined : brightness(image, preprocessing)
+
 /**
  * Adds the picture's brightness to the error of a dishonest answer, for comparison with the network's.
  */
-function withBrightness(
-  error: PolyVeilError,
-  image: PreprocessedImage,
-  preprocessing: Preprocessing | null,
-): PolyVeilError {
-  if (error.code !== 'TENSOR_OUT_OF_RANGE' || preprocessing === null) return error
-  const mean = brightness(image, preprocessing)
+function withBrightness(error: PolyVeilError, mean: number | undefined): PolyVeilError {
+  if (error.code !== 'TENSOR_OUT_OF_RANGE' || mean === undefined) return error
   return error.restated(`${error.message}. This picture has ${mean.toFixed(2)}`, { brightness: mean })
 }
 

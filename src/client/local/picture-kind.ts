@@ -7,8 +7,11 @@ import type { PreprocessedImage, Preprocessing } from '../../preprocessing/index
 const DARK = 0.35
 const LIGHT = 0.65
 
-const average = (values: ArrayLike<number>): number =>
-  Array.from(values).reduce((sum, value) => sum + value, 0) / values.length
+function average(values: ArrayLike<number>): number {
+  let sum = 0
+  for (let i = 0; i < values.length; i++) sum += values[i]
+  return sum / values.length
+}
 
 /**
  * The mean brightness of a preprocessed picture, from 0 for black to 1 for white. It compares with the mean
