@@ -83,7 +83,7 @@ export const configSchema = z.strictObject({
     .positive()
     .max(24 * 60)
     .default(60)
-    .describe('time after its query when an inference ends, finished or not'),
+    .describe('minutes after its query when an inference ends, finished or not'),
   shutdownSeconds: whole(1, 3600).default(60).describe('time that running inferences get at shutdown'),
   logLevel: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])

@@ -102,6 +102,36 @@ t.test('unreadable images are left out, and the others fill the batches', async 
   t.strictSame(await settledBy(new Steps(), []), [])
 })
 
+/** Steps that also record when the mean of the preprocessing is read, which brightness needs. */
+class WatchedSteps extends Steps {
+  override readonly manifest: Manifest = {
+    ...manifest,
+    input: { ...manifest.input, preprocessing: this.#watched() },
+  }
+
+  #watched() {
+    const { calls } = this
+    const preprocessing = manifest.input.preprocessing!
+    return {
+      ...preprocessing,
+      get mean() {
+        calls.push('mean')
+        return preprocessing.mean
+      },
+    }
+  }
+}
+
+t.test('brightness is computed before the decryption, whether the answer is honest or not', async (t) => {
+  const image: PreprocessedImage = { shape: [1, 5, 3], tensor: new Float64Array(15).fill(1) }
+  const honest = new WatchedSteps()
+  await settledBy(honest, [image])
+  const dishonest = new WatchedSteps({ decrypt: [0] })
+  t.match(await settledBy(dishonest, [image]), [{ reason: { facts: { brightness: Number } } }])
+  t.strictSame(honest.calls.slice(-2), ['mean', 'decrypt 0'])
+  t.strictSame(dishonest.calls, honest.calls, 'the time of later requests cannot depend on it')
+})
+
 t.test('a batch on which the network diverges affects neither other batches nor the calls', async (t) => {
   const images = [plain(0), plain(255), plain(255), plain(0), plain(0)]
   const good = new Steps()

@@ -11,7 +11,10 @@ export interface Timeouts {
   readonly stalled: number
 }
 
-/** Calls back when a client that has to act makes no request for too long, or requests and no progress. */
+/**
+ * Calls back when a client that has to act makes no request for too long, or makes requests without a step of
+ * the inference for too long.
+ */
 export class IdleTimer {
   readonly #timeouts: Timeouts
   readonly #onSilence: () => void
