@@ -32,6 +32,12 @@ export interface Begun {
 const ROUNDS_AHEAD = 2
 /** Replies that are sent at once; more would queue up on a slow link. */
 const MOST_REPLIES = 2
+/**
+ * Bytes of outputs that are fetched ahead, and of replies that are sent while the client goes on. Rounds that
+ * are larger go one by one, so that a manifest of large rounds does not take the client's memory several
+ * times over.
+ */
+const OVERLAP_BYTES = 64 * 2 ** 20
 
 /**
  * Runs the refresh rounds of an inference. Rounds overlap: masked tensors arrive and replies are sent while
@@ -92,7 +98,8 @@ class RoundExchange {
   readonly #onWait: (seconds: number) => void
   /** Outputs that have been requested and not yet returned by `wait`. */
   readonly #outputs = new Map<number, Promise<Uint8Array>>()
-  readonly #replies = new Set<Promise<void>>()
+  /** Replies that are being sent, with their bytes. */
+  readonly #replies = new Map<Promise<void>, number>()
   readonly #failure = Promise.withResolvers<never>()
 
   constructor(transport: Transport, model: LocalModel, begun: Begun, options: CallOptions) {
@@ -118,7 +125,10 @@ class RoundExchange {
     const frame = await this.#outputs.get(round)!
     this.#outputs.delete(round)
     const last = round + ROUNDS_AHEAD
+    let ahead = 0
     for (let next = round + 1; next <= last && mayOverlap(this.#model, next - 1); next++) {
+      ahead += expectedAfter(this.#model, next).bytes
+      if (ahead > OVERLAP_BYTES) break
       if (!this.#outputs.has(next)) this.#request(next)
     }
     return frame
@@ -137,13 +147,19 @@ class RoundExchange {
     const reply = this.#send(replyRequest({ inference, round, keySet, frame }, nextBytes))
     if (!isAsked) this.#expect(round + 1, reply)
     const sent = reply.then(onSent)
-    this.#replies.add(sent)
+    this.#replies.set(sent, frame.length)
     sent.then(() => this.#replies.delete(sent), this.#failure.reject)
-    if (this.#replies.size >= MOST_REPLIES) await Promise.race(this.#replies)
+    while (!this.#mayGoOn()) await Promise.race(this.#replies.keys())
   }
 
   async allReplied(): Promise<void> {
-    await Promise.all(this.#replies)
+    await Promise.all(this.#replies.keys())
+  }
+
+  /** Whether another round may be refreshed while replies are being sent. */
+  #mayGoOn(): boolean {
+    const bytes = [...this.#replies.values()].reduce((sum, length) => sum + length, 0)
+    return this.#replies.size < MOST_REPLIES && bytes <= OVERLAP_BYTES
   }
 
   /** Ends all requests. */

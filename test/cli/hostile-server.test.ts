@@ -51,7 +51,10 @@ t.test('problem details are printed as one harmless line', async (t) => {
     t.equal(code, 3)
     t.equal(stdout.length, 0)
     t.notMatch(stderr, CONTROL)
-    t.match(stderr, /^polyveil: CONFIG_INVALID: \[2J\]0;title1m polyveil: enter the passphrase: x\n.*\n$/m)
+    t.match(
+      stderr,
+      /^polyveil: CONFIG_INVALID: The server says: \[2J\]0;title1m polyveil: enter the passphrase: x\n.*\n$/m,
+    )
     const json = await polyveil([...command, '--json', '--quiet'])
     failed(t, json, 3, 'CONFIG_INVALID')
     t.notMatch(json.stdout.toString(), CONTROL)

@@ -22,7 +22,6 @@ export const keyBytes = keySetBytes(parameters, elements)
 /** An engine without encryption. Tests set the results of its checks and its inferences. */
 export class SteeredEngine implements InferenceEngine {
   ready = true
-  waiting = 0
   closed = false
   /** Results of the next checks of key sets, in order; afterwards all key sets are good. */
   readonly checks: (CheckedKeySet | Error)[] = []

@@ -1,10 +1,17 @@
 import { PolyVeilError } from '../../errors/index.ts'
 
+/** Chunks that a body may have, however short they are. */
+const FREE_CHUNKS = 4096
+/** Bytes that further chunks have on the average, at least. A packet of a network carries more. */
+const LEAST_CHUNK_BYTES = 64
+
 /**
- * Reads a response, and stops as soon as it is too long.
+ * Reads a response, and stops as soon as it is too long, or comes in so many short chunks that handling them
+ * would take a processor's time.
  *
  * @param onChunk called with the number of bytes of each chunk
  * @throws TOO_LARGE when it has, or announces, more than `maxBytes` bytes
+ * @throws TENSOR_MALFORMED when it comes in too many chunks
  */
 export async function readBounded(
   response: Response,
@@ -12,7 +19,8 @@ export async function readBounded(
   onChunk: (bytes: number) => void = () => {},
 ): Promise<Uint8Array> {
   if (Number(response.headers.get('content-length') ?? 0) > maxBytes) {
-    await response.body?.cancel()
+    // Not awaited, as below.
+    response.body?.cancel().catch(() => {})
     throw tooLong(maxBytes)
   }
   const chunks: Uint8Array[] = []
@@ -23,6 +31,7 @@ export async function readBounded(
     // Leaving the loop cancels the stream.
     if (length > maxBytes) throw tooLong(maxBytes)
     chunks.push(chunk)
+    if ((chunks.length - FREE_CHUNKS) * LEAST_CHUNK_BYTES > length) throw crumbs(chunks.length, length)
   }
   return concatenate(chunks)
 }
@@ -56,4 +65,12 @@ const tooLong = (maxBytes: number): PolyVeilError =>
     `The server's answer is longer than the ${maxBytes} bytes that belong here`,
     { maxBytes },
     { remedy: 'Fetch the manifest again; a server that does not keep to it cannot be used.' },
+  )
+
+const crumbs = (chunks: number, bytes: number): PolyVeilError =>
+  new PolyVeilError(
+    'TENSOR_MALFORMED',
+    `The server's answer comes in too many short chunks: ${bytes} bytes in ${chunks}`,
+    { chunks, bytes },
+    { remedy: 'Check the server and the proxies before it; chunks have 64 bytes or more on the average.' },
   )

@@ -19,13 +19,16 @@ const problemSchema = z.looseObject({
 
 /**
  * The error in a PolyVeil server's problem document (RFC 9457); undefined when the body is another document,
- * such as a proxy's.
+ * such as a proxy's. Message and remedy name the server as their author, so that its words are not taken for
+ * the program's.
  */
 export function problemError(body: Uint8Array): PolyVeilError | undefined {
   const parsed = problemSchema.safeParse(parseJson(body))
   if (!parsed.success || !Object.hasOwn(ERROR_CODES, parsed.data.code)) return undefined
   const { code, detail, remedy } = parsed.data
-  return new PolyVeilError(code as ErrorCodeName, detail, factsOf(parsed.data), { remedy })
+  return new PolyVeilError(code as ErrorCodeName, `The server says: ${detail}`, factsOf(parsed.data), {
+    remedy: remedy && `The server's advice: ${remedy}`,
+  })
 }
 
 function factsOf(problem: Readonly<Record<string, unknown>>): ErrorFacts {

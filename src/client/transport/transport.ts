@@ -4,6 +4,7 @@ import { readBounded } from './body.ts'
 import { ForeignAnswer } from './foreign-answer.ts'
 import type { HeaderValues } from './headers.ts'
 import { NetworkError } from './network-error.ts'
+import { PLAIN_BODY, requirePlain } from './plain-body.ts'
 import { problemError } from './problem.ts'
 import { pause, retryDelay } from './retry.ts'
 import { SilenceLimit } from './silence.ts'
@@ -174,6 +175,7 @@ export class Transport {
     const limit = new SilenceLimit((this.#silence ?? silenceMilliseconds) + bodyBytes(request) / LEAST_RATE)
     try {
       const response = await this.#begin(request, limit)
+      requirePlain(response, this.base.origin)
       const heard = (bytes: number): void => limit.heard(bytes, this.#silence ?? SILENCE_MILLISECONDS)
       heard(0)
       if (!response.ok) return { response, body: await readProblem(response, heard) }
@@ -196,6 +198,7 @@ export class Transport {
       method,
       headers: {
         ...this.#headers,
+        ...PLAIN_BODY,
         ...(typeof body === 'string' && { 'content-type': 'application/json' }),
         ...headers,
       },

@@ -42,8 +42,6 @@ export interface InferenceJob {
 export interface InferenceEngine {
   /** Whether the engine accepts jobs. */
   readonly ready: boolean
-  /** Jobs that wait for a worker. */
-  readonly waiting: number
   /**
    * Checks a key set to its last residue.
    *

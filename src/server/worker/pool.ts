@@ -27,7 +27,9 @@ export interface WorkerPoolOptions {
   readonly workers: number
   /** Jobs that a worker runs at once: it computes for one while others wait for their clients. */
   readonly jobsPerWorker: number
-  /** Jobs that may wait for a worker; further jobs are refused. */
+  /**
+   * Checks of key sets that may wait for their thread; further ones are refused. Inferences wait in `Places`.
+   */
   readonly queue: number
   readonly settings: WorkerSettings
   /** Called when a worker ends unexpectedly. */
@@ -53,11 +55,7 @@ export class WorkerPool implements InferenceEngine {
   /** One thread for checks of keys, so that they never wait for inferences. It starts when it is needed. */
   readonly #checks: Piscina
   readonly #queue: number
-  readonly #capacity: number
-  /** Jobs that all workers together run at once. */
-  readonly #atOnce: number
   readonly #onFault: (error: unknown) => void
-  #jobs = 0
   #closed = false
 
   constructor({
@@ -69,8 +67,6 @@ export class WorkerPool implements InferenceEngine {
     onSession = () => {},
     filename = workerFile(),
   }: WorkerPoolOptions) {
-    this.#atOnce = workers * jobsPerWorker
-    this.#capacity = this.#atOnce + queue
     this.#queue = queue
     this.#onFault = onFault
     this.#checks = new Piscina({
@@ -97,10 +93,6 @@ export class WorkerPool implements InferenceEngine {
     return !this.#closed && this.#pool.threads.length > 0
   }
 
-  get waiting(): number {
-    return Math.max(0, this.#jobs - this.#atOnce)
-  }
-
   checkKeys(parameters: CkksParameters, location: KeySetLocation): Promise<CheckedKeySet> {
     return this.#check({ parameters: parametersLiteral(parameters), location })
   }
@@ -111,7 +103,10 @@ export class WorkerPool implements InferenceEngine {
     const stop = new SharedArrayBuffer(4)
     const cancelled = whenAborted(signal, () => Atomics.store(new Int32Array(stop), 0, 1))
     const circuit = { path: model.path, manifestDigest: model.manifest.digest }
-    const job = this.#infer({ circuit, keys, frame, port: port2, stop }, [port2, frame.buffer])
+    const job = this.#run(this.#pool, 'infer', { circuit, keys, frame, port: port2, stop }, [
+      port2,
+      frame.buffer,
+    ])
     job.then(onEnd, onEnd)
     try {
       // A cancelled inference ends at once here, although the worker reads the flag later.
@@ -129,27 +124,11 @@ export class WorkerPool implements InferenceEngine {
   }
 
   async #check(task: CheckTask): Promise<CheckedKeySet> {
-    this.#requireReady()
     const { queueSize } = this.#checks
     if (queueSize > this.#queue) {
       throw new PolyVeilError('TOO_BUSY', `${queueSize} key sets wait to be checked`, { waiting: queueSize })
     }
     return this.#run(this.#checks, 'checkKeys', task)
-  }
-
-  async #infer(task: InferTask, transferList: Transferable[]): Promise<Uint8Array> {
-    this.#requireReady()
-    if (this.#jobs >= this.#capacity) {
-      throw new PolyVeilError('TOO_BUSY', `${this.waiting} jobs are waiting already`, {
-        waiting: this.waiting,
-      })
-    }
-    this.#jobs++
-    try {
-      return await this.#run(this.#pool, 'infer', task, transferList)
-    } finally {
-      this.#jobs--
-    }
   }
 
   async #run<Name extends keyof Tasks>(
@@ -158,6 +137,7 @@ export class WorkerPool implements InferenceEngine {
     task: Tasks[Name]['task'],
     transferList: Transferable[] = [],
   ): Promise<Tasks[Name]['result']> {
+    this.#requireReady()
     const outcome = await pool.run(task, { name, transferList }).catch(this.#lost)
     return unwrap(outcome as Outcome<Tasks[Name]['result']>)
   }

@@ -77,21 +77,19 @@ t.test('a running job is cancelled at once, and its worker takes the next one', 
   await t.rejects(pool.infer(job([3], { signal: AbortSignal.abort() })), { name: 'InferenceCancelled' })
 })
 
-t.test('a job beyond the queue is TOO_BUSY', async (t) => {
+t.test('a check of keys beyond the queue is TOO_BUSY', async (t) => {
   const pool = start(t, [], 1)
-  const cancel = new AbortController()
-  const { signal } = cancel
-  const jobs = [pool.infer(job([3], { signal })), pool.infer(job([3], { signal }))]
-  t.equal(pool.waiting, 1)
-  await t.rejects(pool.infer(job([4])), { code: 'TOO_BUSY', facts: { waiting: 1 } })
-  cancel.abort()
-  for (const cancelled of jobs) await t.rejects(cancelled, { name: 'InferenceCancelled' })
-  while (pool.waiting > 0) await new Promise(setImmediate)
+  const checks = Array.from({ length: 4 }, () => pool.checkKeys(parameters, location))
+  const outcomes = await Promise.allSettled(checks)
+  const refused = outcomes.filter(({ status }) => status === 'rejected')
+  t.match(refused, [{ reason: { code: 'TOO_BUSY' } }])
 })
 
 t.test('a closed pool refuses jobs', async (t) => {
   const pool = start(t)
   await pool.close()
   t.notOk(pool.ready)
-  await t.rejects(pool.infer(job([4])), { code: 'WORKER_LOST' })
+  const ended = Promise.withResolvers<void>()
+  await t.rejects(pool.infer(job([4], { onEnd: ended.resolve })), { code: 'WORKER_LOST' })
+  await ended.promise
 })
