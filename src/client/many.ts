@@ -13,6 +13,11 @@ import { type CallOptions, inInference } from './progress.ts'
 export interface ClassifyOptions extends CallOptions, DecryptOptions, PictureOptions {
   /** Number of classes to return, best first; all when absent. */
   readonly topK?: number
+  /**
+   * Deletes the key sets that a temporary store has on the server as soon as all answers are there, before
+   * any is decrypted. `close` deletes them too, but at a time that can depend on the work after a decryption.
+   */
+  readonly releaseKeys?: boolean
 }
 
 /**
@@ -25,6 +30,8 @@ export interface OpenModel {
   encrypt(tensors: readonly PreprocessedImage[], options: CallOptions): Promise<Uint8Array>
   infer(frame: Uint8Array, options: CallOptions): Promise<Uint8Array>
   decryptBatch(frame: Uint8Array, options: CallOptions & DecryptOptions): Promise<Float64Array[]>
+  /** Deletes the key sets that a temporary store has on the server. */
+  releaseKeys(): Promise<void>
 }
 
 /** An image to send. */
@@ -54,7 +61,7 @@ interface Batch {
 export async function classifyMany(
   open: () => Promise<OpenModel>,
   images: readonly ImageInput[],
-  { topK, fullPrecision, invert, ...options }: ClassifyOptions,
+  { topK, fullPrecision, invert, releaseKeys = false, ...options }: ClassifyOptions,
   required: 'all' | 'readable',
 ): Promise<PromiseSettledResult<Classification[]>[]> {
   topKArgument(topK)
@@ -71,21 +78,21 @@ export async function classifyMany(
   const tensors = await readImages(checked, read, signal)
   if (required === 'all') valuesOf(tensors)
   const batches = await sendAll(model, groupsOf(sentOf(tensors), batch), options, required)
+  if (releaseKeys) await model.releaseKeys()
   const results: PromiseSettledResult<Classification[]>[] = []
   for (const [place, tensor] of tensors.entries()) if (tensor.status === 'rejected') results[place] = tensor
   for (const sent of batches) {
-    // Computed for every picture: requests that follow, such as the deletion of keys, must not come later
-    // where an answer is not honest.
+    // Brightness and ranks are computed whatever the answer is, so that a caller's next request comes no
+    // later after an honest answer than after another one.
     const means = sent.images.map(({ image }) => meanBrightness(image, input.preprocessing))
     const rows = await logitsOf(model, sent, fullPrecision)
     for (const [k, { place }] of sent.images.entries()) {
+      const logits = rows.status === 'fulfilled' ? rows.value[k] : new Float64Array(output.classes)
+      const value = rank(logits, labels, topK ?? output.classes)
       results[place] =
         rows.status === 'fulfilled'
-          ? { status: 'fulfilled', value: rank(rows.value[k], labels, topK ?? output.classes) }
-          : {
-              status: 'rejected',
-              reason: withBrightness(rows.reason, means[k]),
-            }
+          ? { status: 'fulfilled', value }
+          : { status: 'rejected', reason: withBrightness(rows.reason, means[k]) }
     }
   }
   return results

@@ -357,6 +357,7 @@ export class PolyVeil {
         },
         infer: (frame, options) => this.#infer(local, frame, options),
         decryptBatch: (frame, options) => this.#decrypt(local, frame, options),
+        releaseKeys: () => this.#keySets.release(),
       }
     }
   }

@@ -534,6 +534,20 @@ t.test('a call after an aborted upload uploads the keys again', async (t) => {
   polyveil.close()
 })
 
+t.test('releaseKeys deletes throw-away keys on the server before the answer is decrypted', async (t) => {
+  const { server, polyveil } = await connected()
+  const deletions = () => server.seen.filter(({ method }) => method === 'DELETE').length
+  const atDecryption: number[] = []
+  const onProgress = ({ stage }: ClientProgress): void => {
+    if (stage === 'decrypt') atDecryption.push(deletions())
+  }
+  const [best] = await polyveil.classify(MODEL, image, { topK: 1, releaseKeys: true, onProgress })
+  t.equal(best.label, 'three')
+  t.ok(atDecryption.length > 0 && atDecryption.every((count) => count === 1), atDecryption.join())
+  await polyveil.close()
+  t.equal(deletions(), 1, 'close has nothing left to delete')
+})
+
 t.test('connect refuses wrong addresses and servers other than PolyVeil', async (t) => {
   const keys = memoryKeyStore()
   for (const url of ['nonsense', 'ftp://x/', 'file:///etc/passwd']) {

@@ -67,6 +67,10 @@ class Steps implements OpenModel {
     const [first, second = first] = this.#sent[inference]
     return [first, second].map((value) => Float64Array.of(value, 0, 0, 0, 0))
   }
+
+  async releaseKeys() {
+    this.calls.push('release')
+  }
 }
 
 const settledBy = (steps: Steps, images: readonly ImageInput[], options: ClassifyOptions = {}) =>
@@ -102,11 +106,20 @@ t.test('unreadable images are left out, and the others fill the batches', async 
   t.strictSame(await settledBy(new Steps(), []), [])
 })
 
-/** Steps that also record when the mean of the preprocessing is read, which brightness needs. */
+/**
+ * Steps that also record when the mean of the preprocessing is read, which brightness needs, and labels,
+ * which ranks need.
+ */
 class WatchedSteps extends Steps {
   override readonly manifest: Manifest = {
     ...manifest,
     input: { ...manifest.input, preprocessing: this.#watched() },
+    labels: new Proxy(manifest.labels, {
+      get: (labels, key) => {
+        this.calls.push(`label ${String(key)}`)
+        return Reflect.get(labels, key)
+      },
+    }),
   }
 
   #watched() {
@@ -122,14 +135,23 @@ class WatchedSteps extends Steps {
   }
 }
 
-t.test('brightness is computed before the decryption, whether the answer is honest or not', async (t) => {
+t.test('brightness and ranks are computed whether the answer is honest or not', async (t) => {
   const image: PreprocessedImage = { shape: [1, 5, 3], tensor: new Float64Array(15).fill(1) }
   const honest = new WatchedSteps()
   await settledBy(honest, [image])
   const dishonest = new WatchedSteps({ decrypt: [0] })
   t.match(await settledBy(dishonest, [image]), [{ reason: { facts: { brightness: Number } } }])
-  t.strictSame(honest.calls.slice(-2), ['mean', 'decrypt 0'])
-  t.strictSame(dishonest.calls, honest.calls, 'the time of later requests cannot depend on it')
+  const labels = manifest.labels.map((_, k) => `label ${k}`)
+  t.strictSame(honest.calls.slice(-7), ['mean', 'decrypt 0', ...labels])
+  t.strictSame(dishonest.calls, honest.calls, 'the time of later requests hardly depends on it')
+})
+
+t.test('keys of a temporary store are released before any answer is decrypted', async (t) => {
+  for (const decrypt of [[], [0]]) {
+    const steps = new Steps({ decrypt })
+    await settledBy(steps, [plain(0), plain(255), plain(0)], { releaseKeys: true })
+    t.strictSame(steps.calls.slice(3), ['infer 1', 'release', 'decrypt 0', 'decrypt 1'])
+  }
 })
 
 t.test('a batch on which the network diverges affects neither other batches nor the calls', async (t) => {

@@ -53,7 +53,7 @@ async function classify(context: CommandContext, files: string[], flags: Classif
   const { progress, signal } = context
   progress.step(`connecting to ${shownUrl(flags.url)}`)
   const { connect } = await import('../../client/index.ts')
-  // Ends by deleting throw-away keys on the server, however the command ends.
+  // Closing deletes throw-away keys on the server, also where the command fails before an answer.
   let change: ManifestChange | undefined
   await using polyveil = await connect(flags.url, {
     keys: await openKeyStore(flags.keys),
@@ -72,6 +72,8 @@ async function classify(context: CommandContext, files: string[], flags: Classif
       topK: flags.top,
       fullPrecision: flags.fullPrecision,
       invert: flags.invert,
+      // The connection is used once.
+      releaseKeys: true,
       signal,
       onProgress: showing(
         progress,
