@@ -53,5 +53,12 @@ export function secondsArgument(name: string, seconds: number | undefined): numb
   throw invalid(`${name} is a number of seconds above 0, a day at most`, 'Leave it out for the default.')
 }
 
+/** @throws CONFIG_INVALID unless the limit is one of those that exist, and a number above 0 or absent */
+export function limitArgument(name: string, value: unknown, names: readonly string[]): void {
+  if (!names.includes(name)) throw invalid(`There is no limit ${name}`, `The limits are ${names.join(', ')}.`)
+  if (value === undefined || (typeof value === 'number' && value > 0)) return
+  throw invalid(`limits.${name} is a number above 0`, 'Leave it out for the default.')
+}
+
 const invalid = (message: string, remedy: string): PolyVeilError =>
   new PolyVeilError('CONFIG_INVALID', message, {}, { remedy })

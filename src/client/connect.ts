@@ -4,7 +4,7 @@ import { PolyVeilError } from '../errors/index.ts'
 import { CKKS_EXTENSION, ROUTES } from '../wire/protocol/index.ts'
 import { keyStoreArgument, secondsArgument } from './arguments.ts'
 import type { KeyStore } from './keys/key-store.ts'
-import type { ClientLimits } from './local/limits.ts'
+import { type ClientLimits, limitsOf } from './local/limits.ts'
 import { type PinOptions, Pins } from './pins/pins.ts'
 import { PolyVeil } from './polyveil.ts'
 import type { HeaderValues } from './transport/headers.ts'
@@ -51,13 +51,14 @@ export async function connect(url: string | URL, options: ConnectOptions): Promi
   const { keys, limits, pins, onManifestChange, ...transportOptions } = options ?? ({} as ConnectOptions)
   keyStoreArgument(keys)
   secondsArgument('silenceSeconds', transportOptions.silenceSeconds)
+  const checkedLimits = limitsOf(limits)
   secondsArgument('limits.maxInferenceSeconds', limits?.maxInferenceSeconds)
   secondsArgument('limits.maxKeysSeconds', limits?.maxKeysSeconds)
   const transport = new Transport(url, transportOptions)
   const server = extensionsSchema.safeParse(await transport.json({ method: 'GET', path: ROUTES.server }))
   if (server.success && server.data.extensions.includes(CKKS_EXTENSION))
     return new PolyVeil(transport, keys, {
-      limits,
+      limits: checkedLimits,
       pins: new Pins(keys, transport.base, { pins, onManifestChange }),
     })
   throw new PolyVeilError(

@@ -52,7 +52,7 @@ export interface OfferedModel {
 /** Parts of a connection besides its transport and its key store. */
 export interface Connection {
   readonly pins: Pins
-  readonly limits?: Partial<ClientLimits>
+  readonly limits?: ClientLimits
 }
 
 /**
@@ -73,7 +73,7 @@ export class PolyVeil {
   constructor(transport: Transport, keys: KeyStore, { pins, limits }: Connection) {
     this.#transport = transport
     this.#ring = new KeyRing(keys)
-    this.#limits = { ...DEFAULT_LIMITS, ...limits }
+    this.#limits = limits ?? DEFAULT_LIMITS
     this.#keySets = new KeySets(transport, keys, this.#limits.maxKeysSeconds)
     this.keySets = new KeyLife(transport, keys, {
       ring: this.#ring,

@@ -6,12 +6,12 @@
 const SPACES = /[\t\n\v\f\r\u0085\u2028\u2029]+/g
 /**
  * C0, DEL and C1; the marks, embeddings, overrides and isolates of bidirectional text (Unicode Standard Annex
- * 9); and characters without a shape, such as the soft hyphen, the zero width space and tags (Unicode
- * Standard, section 5.21). Joiners and the first variation selectors stay, because scripts and emoji need
- * them.
+ * 9); and characters without a shape, such as the soft hyphen, the zero width space, the empty braille
+ * pattern and tags (Unicode Standard, section 5.21). Joiners and the first variation selectors stay, because
+ * scripts and emoji need them.
  */
 const UNSEEN =
-  /(?!\u200c|\u200d|[\ufe00-\ufe0f])[\p{Cc}\p{Bidi_Control}\p{Default_Ignorable_Code_Point}\ufff9-\ufffb]/gu
+  /(?!\u200c|\u200d|[\ufe00-\ufe0f])[\p{Cc}\p{Bidi_Control}\p{Default_Ignorable_Code_Point}\u2800\ufff9-\ufffb]/gu
 /** The same, with line and paragraph separators and without the line feed. */
 const UNSEEN_IN_LINES = new RegExp(`(?!\\n)(?:${UNSEEN.source}|[\\u2028\\u2029])`, 'gu')
 

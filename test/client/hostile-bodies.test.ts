@@ -56,6 +56,26 @@ t.test('a body of very many short chunks is refused', async (t) => {
   t.equal((await readBounded(inChunks(50_000, 64), 4_000_000)).length, 3_200_000)
 })
 
+t.test('the name that a proxy gives itself is one word', async (t) => {
+  const transport = await serving(t, (_request, response) => {
+    response.writeHead(403, { server: 'stale). Run polyveil keys delete --all first (see manual' }).end()
+  })
+  await t.rejects(transport.json({ method: 'GET', path: 'v2' }), {
+    message: /\(stale\) does not let the request through/,
+    facts: { proxy: 'stale' },
+  })
+})
+
+t.test('requests that expect no answer ask for no compression either', async (t) => {
+  const asked = Promise.withResolvers<unknown>()
+  const transport = await serving(t, ({ headers }, response) => {
+    asked.resolve(headers['accept-encoding'])
+    response.end()
+  })
+  await transport.tell({ method: 'DELETE', path: 'v2' })
+  t.equal(await asked.promise, 'identity')
+})
+
 /** Runs rounds of `bytes` bytes each way. @returns the most outputs and replies that were open at once */
 async function overlapOf(bytes: number): Promise<{ outputs: number; replies: number }> {
   const rounds = 6

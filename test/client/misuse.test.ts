@@ -100,7 +100,14 @@ t.test('arguments of connections and calls are checked', async (t) => {
   for (const silenceSeconds of [0, -1, Number.NaN, '5']) {
     await told(t, () => connecting({ keys: memoryKeyStore(), silenceSeconds }), /silenceSeconds/, /default/)
   }
-  using polyveil: PolyVeil = await connect(ORIGIN, { keys: memoryKeyStore(), fetch: server.fetch })
+  for (const limits of [{ maxQueryBytes: Number.NaN }, { maxRoundBytes: '1' }, { maxKeysSeconds: -1 }]) {
+    await told(t, () => connecting({ keys: memoryKeyStore(), limits }), /limits\.\w+ is a number/, /default/)
+  }
+  const misspelt = { maxRoundbytes: 1 }
+  await told(t, () => connecting({ keys: memoryKeyStore(), limits: misspelt }), /no limit/, /maxRoundBytes/)
+  const limits = { maxQueryBytes: undefined, maxInferenceSeconds: undefined }
+  using polyveil: PolyVeil = await connect(ORIGIN, { keys: memoryKeyStore(), fetch: server.fetch, limits })
+  t.equal((await polyveil.manifest(MODEL)).model, MODEL, 'undefined limits are the defaults')
   for (const model of ['', undefined, 7]) {
     await told(t, () => polyveil.manifest(model as never), /name of a model/, /models\(\)/)
   }

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { printable, printableJson, printableLines } from '../../src/errors/index.ts'
 
-const SHAPELESS = [0xad, 0x200b, 0x2060, 0x3164, 0xfeff, 0xfffa, 0xe0041, 0xe0100].map((code) =>
+const SHAPELESS = [0xad, 0x200b, 0x2060, 0x2800, 0x3164, 0xfeff, 0xfffa, 0xe0041, 0xe0100].map((code) =>
   String.fromCodePoint(code),
 )
 const CONTROLS = ['\u0007', '\u001b', '\u007f', '\u009b', '\u202e', '\u2066']

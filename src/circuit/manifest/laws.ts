@@ -7,7 +7,7 @@ import { encodedBits, log2Modulus } from '../laws.ts'
 import { isApart } from '../layout.ts'
 import type { CkksParameters } from '../parameters/parameters.ts'
 import { MOST_REFRESH_PRIMES } from '../refresh.ts'
-import { ENCODER_BITS, LEAST_INPUT_BOUND, MAX_TENSOR_VALUES } from './bounds.ts'
+import { ENCODER_BITS, LEAST_INPUT_BOUND, MAX_MESSAGE_BITS, MAX_TENSOR_VALUES } from './bounds.ts'
 import type { ManifestContent } from './content.ts'
 
 /**
@@ -106,6 +106,10 @@ const inputLaws = ({ input }: ManifestContent, parameters: CkksParameters): Law[
   [
     () => encodedBits(input.bound, input.scale) + ENCODER_BITS < log2Modulus(parameters, input.level),
     'the scale of the input does not fit its level',
+  ],
+  [
+    () => encodedBits(input.bound, input.scale) <= MAX_MESSAGE_BITS,
+    `the input takes more than ${MAX_MESSAGE_BITS} bits when it is encoded`,
   ],
 ]
 

@@ -9,6 +9,7 @@ import {
   responseSpec,
   tensorBytes,
 } from '../../wire/index.ts'
+import { limitArgument } from '../arguments.ts'
 import { DEFAULT_INFERENCE_SECONDS, DEFAULT_KEYS_SECONDS } from '../time-limit.ts'
 
 /** Limits on bytes that a client makes, sends and receives for one model. */
@@ -42,6 +43,17 @@ export const DEFAULT_LIMITS: ClientLimits = Object.freeze({
   maxInferenceSeconds: DEFAULT_INFERENCE_SECONDS,
   maxKeysSeconds: DEFAULT_KEYS_SECONDS,
 })
+
+/**
+ * All limits, those of `DEFAULT_LIMITS` where a limit is absent or undefined.
+ *
+ * @throws CONFIG_INVALID when a limit does not exist or is no number above 0
+ */
+export function limitsOf(limits: Partial<ClientLimits> = {}): ClientLimits {
+  for (const [name, value] of Object.entries(limits)) limitArgument(name, value, Object.keys(DEFAULT_LIMITS))
+  const given = Object.entries(limits).filter(([, value]) => value !== undefined)
+  return { ...DEFAULT_LIMITS, ...Object.fromEntries(given) }
+}
 
 /** Exact sizes of a model's frames in bytes. */
 export interface ModelSizes {

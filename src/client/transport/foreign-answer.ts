@@ -121,6 +121,8 @@ function elsewhere({ origin, status, contentType }: ForeignReply): Meaning {
   }
 }
 
-/** Name and version in the `Server` header, up to the first character that is not harmless. */
-const productOf = (server: string | null): string | undefined =>
-  server?.match(/^[\w./ +()-]{1,60}/)?.[0].trim()
+/**
+ * The first product in the `Server` header, with its version: a word, so that it is not read as a message of
+ * the program.
+ */
+const productOf = (server: string | null): string | undefined => server?.match(/^[\w.+/-]{1,60}/)?.[0]

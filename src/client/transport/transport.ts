@@ -142,7 +142,12 @@ export class Transport {
     const send = this.#fetch
     const { method, path, headers } = request
     const signal = AbortSignal.timeout(TELL_MILLISECONDS)
-    const init = { method, headers: { ...this.#headers, ...headers }, signal, redirect: 'error' as const }
+    const init = {
+      method,
+      headers: { ...this.#headers, ...PLAIN_BODY, ...headers },
+      signal,
+      redirect: 'error' as const,
+    }
     await send(new URL(path, this.base), init)
       .then((response) => response.body?.cancel())
       .catch(() => {})

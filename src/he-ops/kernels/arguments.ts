@@ -56,6 +56,7 @@ export const KERNEL_FIELDS = {
   random: ['address', 'bytes'],
   reduce: ['out', 'a', 'bias', 'size', 'q'],
   reduceDoubles: ['out', 'values', 'scale', 'size', 'q'],
+  reduceMessage: ['out', 'values', 'scale', 'size', 'q'],
   residues: ['out', 'source', 'size', 'q'],
   scale: ['out', 'a', 'bias', 'w', 'quotient', 'size', 'q'],
   scatter: ['out', 'values', 'stride', 'count'],

@@ -42,6 +42,7 @@ export interface Kernels {
   random: Kernel
   reduce: Kernel
   reduceDoubles: Kernel
+  reduceMessage: Kernel
   residues: Kernel
   scale: Kernel
   scatter: Kernel

@@ -58,6 +58,14 @@ t.test('in kernels of a reply no vector decides a branch or an address', async (
   }
 })
 
+t.test('messages are reduced by one loop that has no branch inside', async (t) => {
+  const body = withCalls(exported.get('reduceMessage') ?? '')
+  t.equal(countOf(/\((if|br_if|br_table|select|call)\b/g, body), 1, 'the end of the loop')
+  t.equal(countOf(/\(loop\b/g, body), 1)
+  const branching = withCalls(exported.get('reduceDoubles') ?? '')
+  t.ok(countOf(/\((if|br_if|br_table|select|call)\b/g, branching) > 1, 'positive control')
+})
+
 t.test('positive control: rejection sampling turns vectors into scalars', async (t) => {
   t.ok(countOf(TO_SCALAR, withCalls(exported.get('ternary') ?? '')) > 0)
 })

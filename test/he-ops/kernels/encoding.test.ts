@@ -60,6 +60,29 @@ t.test('doubles of any size and sign are reduced exactly modulo any prime', asyn
   )
 })
 
+t.test('messages up to 2^52 are reduced exactly modulo any prime', async () => {
+  const messages = fc.oneof(
+    fc.double({ min: -(2 ** 52), max: 2 ** 52, noNaN: true }),
+    fc.integer().map((n) => n / 2),
+    fc.constantFrom(0, -0, 2 ** 52, -(2 ** 52), 2 ** 52 - 0.5, 0.5 - 2 ** 52),
+  )
+  fc.assert(
+    fc.property(fc.array(messages, { minLength: 1, maxLength: 21 }), primes(RING), (list, prime) => {
+      const q = Number(prime)
+      // Multiples of the prime and the middles between them are where a quotient could be one off.
+      const near = list.map((value) => Math.round(value / q) * q)
+      const values = Float64Array.from([...list, ...near, ...near.map((value) => value + (q - 1) / 2)])
+      const found = withMemory((memory) => {
+        const out = memory.words(values.length)
+        kernels.reduceMessage(out.address, memory.doubles(values), 1, values.length, q)
+        return out.read()
+      })
+      requireEqual(found, expected(values, 1, q), `modulo ${q}`)
+    }),
+    { numRuns: 2000, seed: 12 },
+  )
+})
+
 t.test('negative values, zero, halves and doubles without a fraction are reduced exactly', async (t) => {
   const special = [
     0,

@@ -25,3 +25,20 @@ function reduceDouble(value: f64, q: u32): u32 {
   }
   return <u32>(value < 0 && residue != 0 ? q - residue : residue)
 }
+
+/**
+ * out = round(values * scale) mod q, by the same instructions for all values, for messages that are secret.
+ *
+ * @param values `size` doubles; |value * scale| is at most 2^52
+ * @param q below 2^30
+ */
+export function reduceMessage(out: usize, values: usize, scale: f64, size: i32, q: u32): void {
+  const modulus = <f64>q
+  const inverse = 1 / modulus
+  for (let i = 0; i < size; i++) {
+    const value = nearest(load<f64>(values + (<usize>i << 3)) * scale)
+    // All products are integers below 2^53, so they are exact. The remainder lies within about half of q.
+    const remainder = <i32>(value - nearest(value * inverse) * modulus)
+    store<u32>(out + (<usize>i << 2), <u32>(remainder + ((remainder >> 31) & <i32>q)))
+  }
+}

@@ -192,7 +192,7 @@ export class KernelKey {
     for (let i = 0; i <= level; i++) {
       const { q, forward, quotients } = moduli[i]
       const at = message + i * limbBytes
-      call('reduceDoubles', { out: at, values: coefficients, scale, size: ring, q })
+      call('reduceMessage', { out: at, values: coefficients, scale, size: ring, q })
       call('nttForward', { values: at, table: forward, quotients, size: ring, q })
     }
     doubles.fill(0)
