@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { boundedList } from '../circuit/manifest/bounds.ts'
 import { PolyVeilError } from '../errors/index.ts'
 import { CKKS_EXTENSION, ROUTES } from '../wire/protocol/index.ts'
-import { keyStoreArgument, secondsArgument } from './arguments.ts'
+import { keyStoreArgument, optionsArgument, secondsArgument } from './arguments.ts'
 import type { KeyStore } from './keys/key-store.ts'
 import { type ClientLimits, limitsOf } from './local/limits.ts'
 import { type PinOptions, Pins } from './pins/pins.ts'
@@ -25,7 +25,7 @@ export interface ConnectOptions extends PinOptions {
   /**
    * Headers of every request, such as credentials for a proxy. Errors do not contain their values.
    */
-  readonly headers?: HeaderValues
+  readonly headers?: HeaderValues | Headers
   /**
    * Seconds of silence after which a request fails; by default 30, and 300 for requests that the server
    * computes before it answers. Node's own fetch waits at most 300.
@@ -37,20 +37,31 @@ export interface ConnectOptions extends PinOptions {
   readonly limits?: Partial<ClientLimits>
 }
 
+const CONNECT_OPTIONS = [
+  'keys',
+  'fetch',
+  'headers',
+  'silenceSeconds',
+  'signal',
+  'limits',
+  'pins',
+  'onManifestChange',
+] as const
+
 /**
  * Connects to a PolyVeil server.
  *
  * @param url its address, http or https; a path prefix is kept. Credentials, `https://user:password@host`,
  *   are sent as Basic authorization and shown nowhere
- * @throws CONFIG_INVALID when the address or a header is invalid, or another program answers;
+ * @throws CONFIG_INVALID when the address, a header or an option is invalid, or another program answers;
  *   SERVER_UNREACHABLE when no answer comes, with the `reason` among the facts; UNAUTHENTICATED, FORBIDDEN
  *   when a proxy in front of it wants credentials
  */
 export async function connect(url: string | URL, options: ConnectOptions): Promise<PolyVeil> {
   // Callers without types may omit the options.
-  const { keys, limits, pins, onManifestChange, ...transportOptions } = options ?? ({} as ConnectOptions)
+  const given = optionsArgument(options ?? ({} as ConnectOptions), CONNECT_OPTIONS)
+  const { keys, limits, pins, onManifestChange, ...transportOptions } = given
   keyStoreArgument(keys)
-  secondsArgument('silenceSeconds', transportOptions.silenceSeconds)
   const checkedLimits = limitsOf(limits)
   secondsArgument('limits.maxInferenceSeconds', limits?.maxInferenceSeconds)
   secondsArgument('limits.maxKeysSeconds', limits?.maxKeysSeconds)

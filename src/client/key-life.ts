@@ -1,3 +1,10 @@
+import {
+  keyStoreArgument,
+  optionArgument,
+  optionsArgument,
+  refuseUndefined,
+  undefinedArgument,
+} from './arguments.ts'
 import type { KeySets, UploadedKeys } from './key-sets.ts'
 import type { KeyOnServer } from './keys/entry-names.ts'
 import {
@@ -10,7 +17,7 @@ import {
 import type { KeyStore } from './keys/key-store.ts'
 import type { KeyRing } from './local/key-ring.ts'
 import type { LocalModel } from './local/local-model.ts'
-import type { CallOptions } from './progress.ts'
+import { CALL_OPTIONS, type CallOptions } from './progress.ts'
 import { TimeLimit } from './time-limit.ts'
 import { deleteKeySet, storedIfPresent } from './transport/key-upload.ts'
 import type { Transport } from './transport/transport.ts'
@@ -59,11 +66,16 @@ export interface DeletedKeys {
 }
 
 export interface DeleteOptions extends CallOptions {
-  /** Parameters whose keys are deleted; all when absent. */
+  /**
+   * Parameters whose keys are deleted; all when absent. Undefined is refused, since a variable may be
+   * missing.
+   */
   readonly parametersDigests?: readonly string[]
   /** Deletes only key sets whose secret key is deleted, such as those that a rotation left on this server. */
   readonly leftOver?: boolean
 }
+
+const DELETE_OPTIONS = ['parametersDigests', 'leftOver', ...CALL_OPTIONS] as const
 
 /** Result of a rotation: the new key set, and remaining key sets of the old key. */
 export interface RotatedKeys extends UploadedKeys {
@@ -74,26 +86,32 @@ export interface RotatedKeys extends UploadedKeys {
   readonly remaining: readonly KeptKeySet[]
 }
 
-/** Lists the keys of a store without asking a server. */
+/** Lists the keys of a store without asking a server. @throws CONFIG_INVALID when it is no key store */
 export async function listKeys(store: KeyStore): Promise<KeptKey[]> {
-  const keys = await new KeyBook(store).keys()
+  const keys = await new KeyBook(keyStoreArgument(store, 'listKeys(keys)')).keys()
   return keys.map((key) => kept(key, (keySet) => shown(keySet, 'unasked')))
 }
 
 /**
  * Deletes secret keys from a store. Key sets on servers stay.
  *
- * @param parametersDigests of the keys to delete; all when absent
+ * @param chosen digests of the parameters whose keys are deleted; all keys when the argument is left out
+ * @throws CONFIG_INVALID when the argument is there but is no list of digests, such as undefined
  */
 export async function deleteKeys(
   store: KeyStore,
-  parametersDigests?: readonly string[],
+  ...chosen: [parametersDigests?: readonly string[]]
 ): Promise<DeletedKeys> {
-  const book = new KeyBook(store)
-  const chosen = (await book.keys()).filter(isChosen(parametersDigests))
-  const secretKeys = secretKeysOf(chosen)
+  const book = new KeyBook(keyStoreArgument(store, 'deleteKeys(keys)'))
+  const [parametersDigests] = chosen
+  if (chosen.length > 0) {
+    if (parametersDigests === undefined) throw undefinedArgument('The second argument of deleteKeys')
+    optionArgument('parametersDigests', parametersDigests)
+  }
+  const keys = (await book.keys()).filter(isChosen(parametersDigests))
+  const secretKeys = secretKeysOf(keys)
   for (const digest of secretKeys) await book.deleteSecretKey(digest)
-  const remaining = chosen.flatMap(({ servers }) => servers.flatMap(({ keySets }) => keySets))
+  const remaining = keys.flatMap(({ servers }) => servers.flatMap(({ keySets }) => keySets))
   return { secretKeys, keySets: [], remaining: remaining.map((keySet) => shown(keySet, 'unasked')) }
 }
 
@@ -129,7 +147,8 @@ export class KeyLife {
    * Lists all secret keys of the store with their key sets, and asks the server about its own. Key sets that
    * the server does not have any more are forgotten.
    */
-  list({ signal }: CallOptions = {}): Promise<KeptKey[]> {
+  async list(options: CallOptions = {}): Promise<KeptKey[]> {
+    const { signal } = optionsArgument(options, CALL_OPTIONS)
     return this.#limited(signal, (limited) => this.#list(limited))
   }
 
@@ -151,6 +170,7 @@ export class KeyLife {
    * @throws the server's error for a deletion; then only the key sets before it are deleted
    */
   async rotate(model: string, options: CallOptions = {}): Promise<RotatedKeys> {
+    optionsArgument(options, CALL_OPTIONS)
     const local = await this.#model(model, options.signal)
     const parametersDigests = [local.parameters.digest]
     const { remaining } = await this.delete({ signal: options.signal, parametersDigests })
@@ -160,9 +180,15 @@ export class KeyLife {
   /**
    * Deletes secret keys in the store, and their key sets on this server.
    *
+   * @param given what to delete; all keys when the argument is left out
+   * @throws CONFIG_INVALID when the argument, or a field that chooses keys, is there but undefined
    * @throws the server's error; a secret key is deleted only after all of its key sets on this server
    */
-  delete({ signal, ...chosen }: DeleteOptions = {}): Promise<DeletedKeys> {
+  async delete(...given: [options?: DeleteOptions]): Promise<DeletedKeys> {
+    if (given.length > 0 && given[0] === undefined) throw undefinedArgument('The argument of keySets.delete')
+    const options = optionsArgument(given[0], DELETE_OPTIONS)
+    refuseUndefined(options, ['parametersDigests', 'leftOver'])
+    const { signal, ...chosen } = options
     return this.#limited(signal, (limited) => this.#delete({ ...chosen, signal: limited }))
   }
 

@@ -1,14 +1,13 @@
 import type { Manifest } from '../circuit/manifest/manifest.ts'
 import type { PolyVeilError } from '../errors/index.ts'
 import type { PreprocessedImage, Preprocessing } from '../preprocessing/index.ts'
-import { topKArgument } from './arguments.ts'
 import { type Classification, rank } from './local/answer.ts'
 import type { CheckedImage, ImageInput } from './local/image-argument.ts'
 import { readImages, settled, valuesOf } from './local/image-tensors.ts'
-import { type PictureOptions, sendableImage, tensorOf } from './local/input.ts'
-import type { DecryptOptions } from './local/local-model.ts'
+import { PICTURE_OPTIONS, type PictureOptions, sendableImage, tensorOf } from './local/input.ts'
+import { DECRYPT_OPTIONS, type DecryptOptions } from './local/local-model.ts'
 import { brightness } from './local/picture-kind.ts'
-import { type CallOptions, inInference } from './progress.ts'
+import { CALL_OPTIONS, type CallOptions, inInference } from './progress.ts'
 
 export interface ClassifyOptions extends CallOptions, DecryptOptions, PictureOptions {
   /** Number of classes to return, best first; all when absent. */
@@ -19,6 +18,14 @@ export interface ClassifyOptions extends CallOptions, DecryptOptions, PictureOpt
    */
   readonly releaseKeys?: boolean
 }
+
+export const CLASSIFY_OPTIONS = [
+  'topK',
+  'releaseKeys',
+  ...DECRYPT_OPTIONS,
+  ...PICTURE_OPTIONS,
+  ...CALL_OPTIONS,
+] as const
 
 /**
  * A model under one manifest. All steps of a call use the same one: what one manifest's preprocessing yields
@@ -64,7 +71,6 @@ export async function classifyMany(
   { topK, fullPrecision, invert, releaseKeys = false, ...options }: ClassifyOptions,
   required: 'all' | 'readable',
 ): Promise<PromiseSettledResult<Classification[]>[]> {
-  topKArgument(topK)
   // Images are checked before the server is asked, so that the server cannot choose which ones are refused.
   const checked = await sendableImages(images, required)
   const model = await open()

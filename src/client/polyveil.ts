@@ -6,23 +6,31 @@ import type { Manifest } from '../circuit/manifest/manifest.ts'
 import { PolyVeilError, printable } from '../errors/index.ts'
 import type { PreprocessedImage } from '../preprocessing/index.ts'
 import { pathOf, ROUTES } from '../wire/protocol/index.ts'
-import { frameArgument, modelArgument } from './arguments.ts'
+import { frameArgument, listArgument, modelArgument, optionsArgument } from './arguments.ts'
 import { KeyLife } from './key-life.ts'
 import { KeySets, type UploadedKeys } from './key-sets.ts'
 import type { KeyStore } from './keys/key-store.ts'
 import type { Classification } from './local/answer.ts'
 import type { ImageInput } from './local/image-argument.ts'
 import { readImages, valuesOf } from './local/image-tensors.ts'
-import { isList, listOf, type PictureOptions, sendableImage, tensorOf } from './local/input.ts'
+import {
+  isList,
+  listOf,
+  PICTURE_OPTIONS,
+  type PictureOptions,
+  sendableImage,
+  tensorOf,
+} from './local/input.ts'
 import { KeyRing } from './local/key-ring.ts'
 import { type ClientLimits, DEFAULT_LIMITS } from './local/limits.ts'
-import { type DecryptOptions, LocalModel } from './local/local-model.ts'
-import { type ClassifyOptions, classifyMany, type OpenModel } from './many.ts'
+import { DECRYPT_OPTIONS, type DecryptOptions, LocalModel } from './local/local-model.ts'
+import { CLASSIFY_OPTIONS, type ClassifyOptions, classifyMany, type OpenModel } from './many.ts'
 import type { Pins } from './pins/pins.ts'
-import { type CallOptions, reportingWait } from './progress.ts'
+import { CALL_OPTIONS, type CallOptions, reportingWait } from './progress.ts'
 import { expectedAfter, newInferenceId, runRounds } from './round-exchange.ts'
 import { TimeLimit } from './time-limit.ts'
 import { inferenceRequest } from './transport/binary-body.ts'
+import { ForeignAnswer } from './transport/foreign-answer.ts'
 import { type Request, type Transport, unintelligible } from './transport/transport.ts'
 import { until } from './until.ts'
 import { waiting } from './waiting.ts'
@@ -85,7 +93,8 @@ export class PolyVeil {
   }
 
   /** The models that the server offers. */
-  async models({ signal }: CallOptions = {}): Promise<readonly OfferedModel[]> {
+  async models(options: CallOptions = {}): Promise<readonly OfferedModel[]> {
+    const { signal } = optionsArgument(options, CALL_OPTIONS)
     const answer = await this.#transport.json(listRequest(ROUTES.models, signal))
     const parsed = modelsSchema.safeParse(answer)
     if (!parsed.success) throw unintelligible(this.#transport.base.origin)
@@ -102,7 +111,8 @@ export class PolyVeil {
    *   valid; PARAMETERS_MISMATCH when it is not the pinned one and `pins` is `refuse`; TOO_LARGE when it asks
    *   for more than the limits
    */
-  async manifest(model: string, { signal }: CallOptions = {}): Promise<Manifest> {
+  async manifest(model: string, options: CallOptions = {}): Promise<Manifest> {
+    const { signal } = optionsArgument(options, CALL_OPTIONS)
     return (await this.#model(model, signal)).manifest
   }
 
@@ -111,6 +121,7 @@ export class PolyVeil {
    * the server does not have one.
    */
   async keys(model: string, options: CallOptions = {}): Promise<UploadedKeys> {
+    optionsArgument(options, CALL_OPTIONS)
     return this.#keySets.ensure(await this.#modelToUse(model, options.signal), options)
   }
 
@@ -128,8 +139,9 @@ export class PolyVeil {
     images: ImageInput | readonly ImageInput[],
     options: CallOptions & PictureOptions = {},
   ): Promise<Uint8Array> {
+    optionsArgument(options, [...CALL_OPTIONS, ...PICTURE_OPTIONS])
     options.signal?.throwIfAborted()
-    const checked = listOf(images).map(sendableImage)
+    const checked = Array.from(listOf(images), sendableImage)
     const read = async ({ input }: Manifest): Promise<PreprocessedImage[]> =>
       valuesOf(await readImages(checked, (image) => tensorOf(image, input, options)))
     return this.#encrypt(await this.#modelToUse(model, options.signal), read, options)
@@ -158,6 +170,7 @@ export class PolyVeil {
    * @returns the frame of the encrypted logits
    */
   async infer(model: string, frame: Uint8Array, options: CallOptions = {}): Promise<Uint8Array> {
+    optionsArgument(options, CALL_OPTIONS)
     const query = frameArgument(frame, 'The encrypted image')
     return this.#infer(await this.#modelToUse(model, options.signal), query, options)
   }
@@ -192,6 +205,7 @@ export class PolyVeil {
     frame: Uint8Array,
     options: CallOptions = {},
   ): Promise<Uint8Array> {
+    optionsArgument(options, CALL_OPTIONS)
     options.signal?.throwIfAborted()
     const masked = frameArgument(frame, 'The masked tensor')
     return (await this.#model(model, options.signal)).refresh(round, masked)
@@ -226,6 +240,7 @@ export class PolyVeil {
     frame: Uint8Array,
     options: CallOptions & DecryptOptions = {},
   ): Promise<Float64Array[]> {
+    optionsArgument(options, [...CALL_OPTIONS, ...DECRYPT_OPTIONS])
     options.signal?.throwIfAborted()
     return this.#decrypt(await this.#model(model, options.signal), frame, options)
   }
@@ -238,7 +253,8 @@ export class PolyVeil {
     options.signal?.throwIfAborted()
     const bytesTotal = local.sizes.response
     options.onProgress?.({ stage: 'decrypt', round: 0, bytesDone: 0, bytesTotal })
-    const logits = await local.decryptBatch(frameArgument(frame, 'The encrypted answer'), options)
+    const { fullPrecision } = options
+    const logits = await local.decryptBatch(frameArgument(frame, 'The encrypted answer'), { fullPrecision })
     options.onProgress?.({ stage: 'decrypt', round: 0, bytesDone: bytesTotal, bytesTotal, secondsLeft: 0 })
     return logits
   }
@@ -274,6 +290,7 @@ export class PolyVeil {
     input: ImageInput | readonly ImageInput[],
     options: ClassifyOptions = {},
   ): Promise<Classification[] | Classification[][]> {
+    optionsArgument(options, CLASSIFY_OPTIONS)
     const rows = valuesOf(await classifyMany(this.#opener(model, options), listOf(input), options, 'all'))
     return isList(input) ? rows : rows[0]
   }
@@ -294,7 +311,13 @@ export class PolyVeil {
     images: readonly ImageInput[],
     options: ClassifyOptions = {},
   ): Promise<PromiseSettledResult<Classification[]>[]> {
-    return classifyMany(this.#opener(model, options), images, options, 'readable')
+    optionsArgument(options, CLASSIFY_OPTIONS)
+    const list = listArgument(
+      'The images of classifySettled',
+      images,
+      'For one image give [image], or call classify.',
+    )
+    return classifyMany(this.#opener(model, options), list, options, 'readable')
   }
 
   /**
@@ -340,8 +363,7 @@ export class PolyVeil {
       return await runRounds(this.#transport, local, { inference, keySet: id, answer }, options)
     } catch (error) {
       // The server now has another circuit of that name; the next call fetches its manifest.
-      if (error instanceof PolyVeilError && error.code === 'PARAMETERS_MISMATCH')
-        this.#models.delete(manifest.model)
+      if (isOtherManifest(error)) this.#models.delete(manifest.model)
       throw error
     }
   }
@@ -392,3 +414,9 @@ export class PolyVeil {
     })
   }
 }
+
+/** Whether the server refuses a manifest; a proxy may have replaced the server's words by a page. */
+const isOtherManifest = (error: unknown): boolean =>
+  error instanceof ForeignAnswer
+    ? error.status === 409
+    : error instanceof PolyVeilError && error.code === 'PARAMETERS_MISMATCH'

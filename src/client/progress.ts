@@ -31,6 +31,9 @@ export interface CallOptions {
   readonly signal?: AbortSignal
 }
 
+/** The names of `CallOptions`. */
+export const CALL_OPTIONS = ['onProgress', 'signal'] as const
+
 /** Reports a wait until a server may have room. */
 export const reportingWait =
   ({ onProgress }: CallOptions, waitsFor: 'keys' | 'inference', bytesTotal: number) =>

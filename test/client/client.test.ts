@@ -32,7 +32,7 @@ import {
   wrappedSlots,
 } from './fake-server.ts'
 
-const MODEL = 'toy model'
+const MODEL = 'toy-model'
 const LOGITS = [0.5, -3, 12.25, 12.5, -40]
 const image = {
   width: 3,
@@ -63,10 +63,10 @@ t.test('a server that gets only keys and a query classifies an image', async (t)
   t.ok(Math.abs(best[0].score / best[1].score - Math.exp(0.25)) < 1e-2)
   t.strictSame(pathsOf(server), [
     'GET v2',
-    'GET v2/models/toy%20model/manifest',
+    'GET v2/models/toy-model/manifest',
     'POST v2/keys',
     'PUT v2/keys',
-    'POST v2/models/toy%20model/infer',
+    'POST v2/models/toy-model/infer',
   ])
   t.strictSame([...new Set(stages.map(({ stage }) => stage))], ['encrypt', 'keys', 'infer', 'decrypt'])
   const keys = stages.filter(({ stage }) => stage === 'keys')

@@ -3,7 +3,7 @@ import { connect, memoryKeyStore } from '../../src/client/index.ts'
 import { Transport } from '../../src/client/transport/transport.ts'
 import { FakeServer, ORIGIN } from './fake-server.ts'
 
-const MODEL = 'toy model'
+const MODEL = 'toy-model'
 const SECRET = 'op en:ses@me'
 const image = { width: 3, height: 5, channels: 1 as const, data: new Uint8Array(15).fill(120) }
 const withCredentials = ORIGIN.replace('//', `//user:${encodeURIComponent(SECRET)}@`)

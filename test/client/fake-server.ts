@@ -17,7 +17,7 @@ const op = { layer: 0, level: 2, scale: 2 ** 28 }
  * A circuit of five classes. Its image has 5 x 3 grey pixels in 2 x 2 patches, packed into two ciphertexts.
  */
 export const circuit: Circuit = {
-  model: 'toy model',
+  model: 'toy-model',
   labels: LABELS,
   parameters,
   batch: 1,
@@ -140,10 +140,10 @@ export class FakeServer {
     const [, resource, inPath, action] = decodeURIComponent(path).split('/')
     const name = inPath ?? headers['polyveil-key-set']
     if (path === 'v2') return Response.json({ name: 'fake', version: '0', extensions: ['polyveil_ckks'] })
-    if (path === 'v2/models') return Response.json({ models: [{ name: 'toy model', labels: LABELS }] })
+    if (path === 'v2/models') return Response.json({ models: [{ name: 'toy-model', labels: LABELS }] })
     const other = resource === 'models' && this.others.get(name)
     if (other && action === 'manifest') return Response.json(other)
-    if (resource === 'models' && name !== 'toy model')
+    if (resource === 'models' && name !== 'toy-model')
       throw new PolyVeilError('MODEL_UNKNOWN', `No model ${name}`)
     if (action === 'manifest') return Response.json(this.manifest)
     if (action === 'infer') return this.#infer(seen)
@@ -223,7 +223,7 @@ export function binaryAnswer(frame: Uint8Array, announced = frame.length, header
     parameters: { binary_data_size: announced },
   }
   const json = new TextEncoder().encode(
-    JSON.stringify({ model_name: 'toy model', model_version: '1', id: 'i', outputs: [output] }).padEnd(
+    JSON.stringify({ model_name: 'toy-model', model_version: '1', id: 'i', outputs: [output] }).padEnd(
       headerBytes,
     ),
   )

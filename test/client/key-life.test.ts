@@ -18,7 +18,7 @@ import { FakeServer, manifest, ORIGIN, problem, type Seen } from './fake-server.
 
 delete process.env.POLYVEIL_PASSPHRASE
 
-const MODEL = 'toy model'
+const MODEL = 'toy-model'
 const { digest } = parameters
 const EXPIRES = '2099-01-01T00:00:00.000Z'
 const image = { width: 3, height: 5, channels: 1 as const, data: new Uint8Array(15) }
@@ -134,6 +134,33 @@ t.test('delete removes only the named keys', async (t) => {
     [],
     'only pins stay',
   )
+})
+
+t.test('a deletion whose choice is misspelt, undefined or no list of digests deletes nothing', async (t) => {
+  const { server, keys, polyveil } = await connected()
+  await polyveil.keys(MODEL)
+  const refused = (call: Promise<unknown>, message: RegExp, remedy: RegExp) =>
+    t.rejects(call, { name: 'PolyVeilError', code: 'CONFIG_INVALID', message, remedy })
+  const { keySets } = polyveil
+  await refused(
+    keySets.delete({ parametersDigest: [digest] } as object),
+    /no option parametersDigest$/,
+    /parametersDigests, leftOver/,
+  )
+  await refused(keySets.delete(undefined), /keySets\.delete is undefined/, /Leave/)
+  for (const name of ['parametersDigests', 'leftOver']) {
+    await refused(keySets.delete({ [name]: undefined }), RegExp(`^${name} is undefined`), /Leave/)
+  }
+  for (const list of ['abc', digest, null, [digest.toUpperCase()], [digest.slice(1)], [undefined], {}]) {
+    const parametersDigests = list as never
+    await refused(keySets.delete({ parametersDigests }), /list of digests/, /listKeys/)
+    await refused(deleteKeys(keys, parametersDigests), /list of digests/, /listKeys/)
+  }
+  await refused(deleteKeys(keys, undefined), /argument of deleteKeys is undefined/, /Leave/)
+  await refused(keySets.delete({ leftOver: 'false' } as never), /leftOver is true or false/, /boolean/)
+  t.equal(server.keySets.size, 1)
+  t.ok(await keys.get(`secret-key/${digest}`))
+  await polyveil.close()
 })
 
 t.test('deleteKeys deletes the secret key without a server, and names the remaining key set', async (t) => {
@@ -267,7 +294,7 @@ t.test('a waiting client reports what it waits for, and gives up at its limit', 
   t.teardown(() => mock.timers.reset())
   for (const [path, waitsFor] of [
     ['v2/keys', 'keys'],
-    ['v2/models/toy%20model/infer', 'inference'],
+    ['v2/models/toy-model/infer', 'inference'],
   ] as const) {
     const { server, polyveil } = await connected()
     const full = new PolyVeilError('TOO_BUSY', 'The server holds as many key sets as it can')

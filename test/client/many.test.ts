@@ -14,7 +14,7 @@ import { circuit, FakeServer, LABELS, manifest, ORIGIN } from './fake-server.ts'
 // Outcomes of each of many images, without encryption: the steps record their calls, and two images share an
 // inference. test/client/batch.test.ts tests the same with a real service.
 
-const MODEL = 'toy model'
+const MODEL = 'toy-model'
 const SIZE = { width: 3, height: 5 }
 
 /** A grey picture of a single value. */

@@ -1,11 +1,24 @@
 import t, { type Test } from 'tap'
-import { connect, imageTensor, memoryKeyStore, type PolyVeil, PolyVeilError } from '../../src/client/index.ts'
+import { readCircuit } from '../../src/circuit/index.ts'
+import {
+  connect,
+  deleteKeys,
+  directoryKeyStore,
+  imageTensor,
+  indexedDbKeyStore,
+  KeyRing,
+  LocalModel,
+  listKeys,
+  memoryKeyStore,
+  type PolyVeil,
+  PolyVeilError,
+} from '../../src/client/index.ts'
 import type { ImageInput } from '../../src/client/local/image-argument.ts'
 import { FakeServer, manifest, ORIGIN } from './fake-server.ts'
 
 // Arguments of wrong types, from programs without types or with a cast. Each error says what to pass instead.
 
-const MODEL = 'toy model'
+const MODEL = 'toy-model'
 const given = (input: unknown) => imageTensor(input as ImageInput, manifest.input)
 
 async function told(
@@ -124,6 +137,144 @@ t.test('arguments of connections and calls are checked', async (t) => {
     server.seen.some(({ path }) => path.startsWith('v2/keys')),
     'no call uploaded anything',
   )
+})
+
+t.test('unknown options are refused with the names of those that exist', async (t) => {
+  const server = new FakeServer()
+  const keys = memoryKeyStore()
+  const connecting = (options: object) => connect(ORIGIN, { keys, fetch: server.fetch, ...options })
+  await told(t, () => connecting({ pin: 'refuse' }), /no option pin$/, /keys, .*limits, pins/)
+  using polyveil = await connecting({})
+  const bytes = new Uint8Array(9)
+  const wrong = { fullprecision: true } as object
+  const calls: [call: () => Promise<unknown>, options: RegExp][] = [
+    [() => polyveil.models(wrong), /onProgress, signal/],
+    [() => polyveil.manifest(MODEL, wrong), /onProgress, signal/],
+    [() => polyveil.keys(MODEL, wrong), /onProgress, signal/],
+    [() => polyveil.encrypt(MODEL, bytes, wrong), /invert/],
+    [() => polyveil.infer(MODEL, bytes, wrong), /onProgress, signal/],
+    [() => polyveil.refresh(MODEL, 0, bytes, wrong), /onProgress, signal/],
+    [() => polyveil.decrypt(MODEL, bytes, wrong), /fullPrecision/],
+    [() => polyveil.decryptBatch(MODEL, bytes, wrong), /fullPrecision/],
+    [() => polyveil.classify(MODEL, bytes, wrong), /topK, releaseKeys, fullPrecision, invert/],
+    [() => polyveil.classifySettled(MODEL, [bytes], wrong), /topK, releaseKeys, fullPrecision, invert/],
+    [() => polyveil.keySets.list(wrong), /onProgress, signal/],
+    [() => polyveil.keySets.rotate(MODEL, wrong), /onProgress, signal/],
+    [() => polyveil.keySets.delete(wrong), /parametersDigests, leftOver/],
+    [() => imageTensor(bytes, manifest.input, wrong), /invert/],
+    [async () => directoryKeyStore('keys', { passphrse: 'secret' } as object), /passphrase/],
+    [async () => indexedDbKeyStore('keys', { passphrse: 'secret' } as object), /passphrase/],
+  ]
+  for (const [call, options] of calls) await told(t, call, /no option (fullprecision|passphrse)$/, options)
+  t.equal(server.seen.length, 1, 'only connect has sent a request')
+  const local = new LocalModel(manifest, new KeyRing(keys))
+  await told(t, () => local.decryptBatch(bytes, wrong), /no option/, /fullPrecision/)
+  await told(t, () => local.encrypt(bytes, wrong), /no option/, /invert/)
+})
+
+t.test('options of wrong types are refused', async (t) => {
+  const server = new FakeServer()
+  const keys = memoryKeyStore()
+  const connecting = (options: unknown) => connect(ORIGIN, options as never)
+  await told(t, () => connecting('x'), /options of a call are an object/, /defaults/)
+  for (const limits of [null, 5, [1], 'x']) {
+    await told(t, () => connecting({ keys, limits }), /limits are an object/, /defaults/)
+  }
+  for (const pins of ['refused', true, null]) {
+    await told(t, () => connecting({ keys, pins }), /pins is one of warn, refuse, off/, /warn/)
+  }
+  await told(
+    t,
+    () => connecting({ keys, onManifestChange: 'x' }),
+    /onManifestChange is a function/,
+    /console/,
+  )
+  await told(t, () => connecting({ keys, fetch: 5 }), /fetch is a function/, /platform/)
+  for (const signal of [new AbortController(), {}, 'x', null]) {
+    await told(t, () => connecting({ keys, signal }), /signal is an AbortSignal/, /controller\.signal/)
+  }
+  for (const headers of [['a: b'], [['a', 'b']], new Map([['a', 'b']]), 'a: b', null]) {
+    await told(t, () => connecting({ keys, headers }), /Headers are an object/, /not a list/)
+  }
+  using polyveil: PolyVeil = await connect(ORIGIN, { keys, fetch: server.fetch })
+  const image = { width: 3, height: 5, channels: 1 as const, data: new Uint8Array(15) }
+  const classify = (options: unknown) => polyveil.classify(MODEL, image, options as never)
+  for (const options of [null, 3, 'x', [1]]) {
+    await told(t, () => classify(options), /options of a call are an object/, /defaults/)
+    await told(t, () => polyveil.keySets.delete(options as never), /options of a call/, /defaults/)
+  }
+  await told(t, () => classify({ signal: new AbortController() }), /signal is an AbortSignal/, /controller/)
+  await told(t, () => classify({ onProgress: 'x' }), /onProgress is a function/, /Leave it out/)
+  for (const name of ['fullPrecision', 'invert', 'releaseKeys']) {
+    for (const value of ['false', 'no', 0, null]) {
+      await told(t, () => classify({ [name]: value }), RegExp(`${name} is true or false`), /boolean/)
+    }
+    await classify({ [name]: undefined })
+  }
+  const local = new LocalModel(manifest, new KeyRing(keys))
+  const frame = new Uint8Array(9)
+  const text = { fullPrecision: 'false' } as never
+  await told(t, () => polyveil.decryptBatch(MODEL, frame, text), /fullPrecision is true/, /boolean/)
+  await told(t, () => local.decryptBatch(frame, text), /fullPrecision is true/, /boolean/)
+  await told(t, () => local.encrypt(image, { invert: 'no' } as never), /invert is true/, /boolean/)
+  for (const passphrase of [5, null]) {
+    const options = { passphrase } as never
+    await told(t, async () => directoryKeyStore('keys', options), /passphrase is a text/, /without a pass/)
+  }
+  await told(t, async () => directoryKeyStore(undefined as never), /path of a key store is a text/, /string/)
+  await told(t, async () => indexedDbKeyStore({} as never), /name of a key store is a text/, /string/)
+  await told(t, async () => new KeyRing('keys' as never), /path is no key store/, /memoryKeyStore/)
+  await told(t, () => listKeys(undefined as never), /needs a key store: listKeys/, /memoryKeyStore/)
+  await told(t, () => deleteKeys(undefined as never), /needs a key store: deleteKeys/, /memoryKeyStore/)
+})
+
+t.test('lists that are no lists are refused at once', async (t) => {
+  const server = new FakeServer()
+  using polyveil = await connect(ORIGIN, { keys: memoryKeyStore(), fetch: server.fetch })
+  const began = performance.now()
+  for (const images of [new Uint8Array(2 ** 22), 'photo.png', new Set(), undefined]) {
+    const call = () => polyveil.classifySettled(MODEL, images as never)
+    await told(t, call, /images of classifySettled are a list/, /\[image\], or call classify/)
+  }
+  t.ok(performance.now() - began < 1000)
+  await told(t, () => polyveil.encrypt(MODEL, new Array(2) as never), /^undefined is no image/, /Uint8Array/)
+  const local = new LocalModel(manifest, new KeyRing(memoryKeyStore()))
+  await told(
+    t,
+    () => local.encryptTensors(new Uint8Array(9) as never),
+    /tensors of a query are a list/,
+    /tensor/,
+  )
+})
+
+t.test('names that no model can have are refused before a request', async (t) => {
+  const server = new FakeServer()
+  using polyveil = await connect(ORIGIN, { keys: memoryKeyStore(), fetch: server.fetch })
+  for (const model of ['.', '..', '../../v2/keys', 'a/b?c#d', 'a b', 'x'.repeat(129)]) {
+    await told(t, () => polyveil.manifest(model), /name of a model is 1 to 128/, /models\(\)/)
+  }
+  t.equal(server.seen.length, 1, 'only connect has sent a request')
+})
+
+t.test('a Headers object is sent', async (t) => {
+  const server = new FakeServer()
+  const headers = new Headers({ Authorization: 'Bearer abc', 'x-team': 'one' })
+  await connect(ORIGIN, { keys: memoryKeyStore(), fetch: server.fetch, headers })
+  t.match(server.seen[0].headers, { authorization: 'Bearer abc', 'x-team': 'one' })
+  const reserved = new Headers({ 'polyveil-key-set': 'x' })
+  await t.rejects(connect(ORIGIN, { keys: memoryKeyStore(), headers: reserved }), {
+    code: 'CONFIG_INVALID',
+    facts: { header: 'polyveil-key-set' },
+  })
+})
+
+t.test('a circuit is read from bytes only', async (t) => {
+  for (const bytes of ['x', undefined, new ArrayBuffer(100)]) {
+    t.throws(() => readCircuit(bytes as never), {
+      code: 'CONFIG_INVALID',
+      message: /no Uint8Array.*readFile/,
+    })
+  }
 })
 
 t.test('a frame may be an ArrayBuffer', async (t) => {

@@ -11,7 +11,7 @@ import {
 } from '../../src/client/index.ts'
 import { circuit, FakeServer, manifest, ORIGIN } from './fake-server.ts'
 
-const MODEL = 'toy model'
+const MODEL = 'toy-model'
 const picture = { width: 1, height: 1, channels: 1 as const, data: new Uint8Array(1) }
 
 /** What the server shows after the model was compiled anew. */
@@ -92,7 +92,7 @@ t.test('a client can be told to refuse, and then sends nothing more', async (t) 
   t.strictSame(changes, [], 'what is refused is an error, and no event')
   t.strictSame(
     server.seen.slice(before).map(({ path }) => path),
-    Array(2).fill('v2/models/toy%20model/manifest'),
+    Array(2).fill('v2/models/toy-model/manifest'),
   )
   await t.rejects(manifestFrom(server, keys, 'refuse'), { code: 'PARAMETERS_MISMATCH' }, 'and again')
   t.equal((await manifestFrom(server, keys, 'warn')).changes.length, 1, 'until it is taken')
@@ -184,7 +184,7 @@ t.test('without a callback a change is a line on the console, without credential
   const lines = t.capture(console, 'warn')
   await seen()
   const said = lines.args()
-  t.match(said, [[/^The manifest of model toy model at http:\/\/polyveil\.test\/prefix\/ has changed/]])
+  t.match(said, [[/^The manifest of model toy-model at http:\/\/polyveil\.test\/prefix\/ has changed/]])
   t.equal(said.length, 1)
 })
 
@@ -195,7 +195,7 @@ t.test('a damaged pin is an error, and no first use', async (t) => {
   const damaged: KeyStore = { ...keys, get: async () => new TextEncoder().encode('{"digest":"0"}') }
   await t.rejects(manifestFrom(server, damaged), {
     code: 'CONFIG_INVALID',
-    message: /pin of model toy model/,
+    message: /pin of model toy-model/,
   })
 })
 
@@ -221,6 +221,6 @@ t.test('looking at a manifest makes no key store', async (t) => {
   await polyveil.encrypt(MODEL, picture)
   await polyveil.encrypt(MODEL, picture)
   const pins = written.filter((name) => name.startsWith('pin/'))
-  t.match(pins, [/^pin\/[0-9a-f]{64}\/toy model$/])
+  t.match(pins, [/^pin\/[0-9a-f]{64}\/toy-model$/])
   t.equal(pins.length, 1)
 })

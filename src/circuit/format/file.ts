@@ -182,13 +182,16 @@ function* valuePieces(factors: Factors): Generator<Uint8Array<ArrayBuffer>> {
  * Reads a circuit file from memory.
  *
  * @param bytes not kept; the circuit holds copies
- * @throws as `readCircuitFrom`
+ * @throws as `readCircuitFrom`; CONFIG_INVALID also when they are no bytes
  */
-export const readCircuit = (bytes: Uint8Array): Circuit =>
-  readCircuitFrom({
+export function readCircuit(bytes: Uint8Array): Circuit {
+  if (!(bytes instanceof Uint8Array))
+    throw invalid('It is no Uint8Array; give the bytes: await readFile(path)')
+  return readCircuitFrom({
     size: bytes.length,
     read: (target, offset) => target.set(bytes.subarray(offset, offset + target.length)),
   }).circuit
+}
 
 /**
  * Reads a circuit file and checks all of it: digest, lengths, parameters, layouts and the laws of circuits.

@@ -36,7 +36,8 @@ async function decrypt(
     const frame = await answerIn(path, model.sizes.response)
     context.progress.step('decrypting')
     if (options.count > batch) throw new UsageError(`Model ${name} takes ${batch} image(s) at once`)
-    const rows = (await model.decryptBatch(frame, options)).slice(0, options.count)
+    const { fullPrecision } = options
+    const rows = (await model.decryptBatch(frame, { fullPrecision })).slice(0, options.count)
     const images = rows.map((logits) => ({ classes: rank(logits, labels, options.top) }))
     return {
       document: { model: name, classes: images[0].classes, images },

@@ -73,11 +73,12 @@ async function remove(
   if (leftOver && url === undefined) throw new UsageError('--left-over deletes on a server; give its --url')
   const { listKeys, deleteKeys } = await import('../../client/index.ts')
   const store = await openKeyStore(flags.keys)
-  const parametersDigests = all || leftOver ? undefined : digestsOf(await listKeys(store), beginnings)
-  if (url === undefined) return deleted(await deleteKeys(store, parametersDigests))
+  const chosen = all || leftOver ? undefined : digestsOf(await listKeys(store), beginnings)
+  if (url === undefined) return deleted(await (chosen ? deleteKeys(store, chosen) : deleteKeys(store)))
   progress.step(`deleting on ${shownUrl(url)}`)
   const server = await connected(url, store, flags, signal)
-  return deleted(await server.keySets.delete({ signal, parametersDigests, leftOver }), shownUrl(url))
+  const choice = { leftOver, ...(chosen && { parametersDigests: chosen }) }
+  return deleted(await server.keySets.delete({ signal, ...choice }), shownUrl(url))
 }
 
 async function rotate(context: CommandContext, flags: RotateFlags): Promise<Outcome> {

@@ -1,4 +1,5 @@
 import { PolyVeilError } from '../../errors/index.ts'
+import { optionsArgument, textArgument } from '../arguments.ts'
 import { withDirectoryErrors } from './directory-errors.ts'
 import { encryptedKeyStore } from './encrypted-key-store.ts'
 import { type EntryPlace, isStoreFile } from './entry-place.ts'
@@ -25,9 +26,12 @@ export interface DirectoryKeyStoreOptions {
  * All methods throw CONFIG_INVALID when the passphrase is missing, wrong or not expected, or an entry is
  * damaged. Nothing is written under a wrong passphrase.
  *
- * @throws CONFIG_INVALID in a browser, and when the passphrase is empty
+ * @throws CONFIG_INVALID in a browser, when the path or the passphrase is empty or no text, and for other
+ *   options
  */
-export function directoryKeyStore(path: string, { passphrase }: DirectoryKeyStoreOptions = {}): KeyStore {
+export function directoryKeyStore(path: string, options: DirectoryKeyStoreOptions = {}): KeyStore {
+  const { passphrase } = optionsArgument(options, ['passphrase'])
+  textArgument('The path of a key store', path)
   if (globalThis.process?.versions?.node === undefined) {
     throw new PolyVeilError('CONFIG_INVALID', 'A browser has no directories for keys; use indexedDbKeyStore')
   }

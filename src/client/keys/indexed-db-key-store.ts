@@ -1,4 +1,5 @@
 import { createStore, del, get, keys, set, type UseStore, update } from 'idb-keyval'
+import { optionsArgument, textArgument } from '../arguments.ts'
 import { encryptedKeyStore } from './encrypted-key-store.ts'
 import type { EntryPlace } from './entry-place.ts'
 import type { KeyStore } from './key-store.ts'
@@ -21,12 +22,11 @@ export interface IndexedDbKeyStoreOptions {
  * damaged, and what the browser throws when it has no room. Nothing is written under a wrong passphrase.
  *
  * @param name of the database
- * @throws CONFIG_INVALID when the passphrase is empty
+ * @throws CONFIG_INVALID when the name or the passphrase is empty or no text, and for other options
  */
-export function indexedDbKeyStore(
-  name = 'polyveil-keys',
-  { passphrase }: IndexedDbKeyStoreOptions = {},
-): KeyStore {
+export function indexedDbKeyStore(name = 'polyveil-keys', options: IndexedDbKeyStoreOptions = {}): KeyStore {
+  const { passphrase } = optionsArgument(options, ['passphrase'])
+  textArgument('The name of a key store', name)
   return encryptedKeyStore(database(name), passphrase)
 }
 

@@ -4,6 +4,7 @@ import { LEAST_INPUT_BOUND } from '../../circuit/manifest/bounds.ts'
 import type { Circuit, InputSpec } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import { type Image, type PreprocessedImage, preprocess } from '../../preprocessing/index.ts'
+import { optionsArgument } from '../arguments.ts'
 import {
   type Bitmap,
   type CheckedImage,
@@ -54,6 +55,9 @@ export interface PictureOptions {
   readonly invert?: boolean
 }
 
+/** The names of `PictureOptions`. */
+export const PICTURE_OPTIONS = ['invert'] as const
+
 /**
  * The tensor of an image.
  *
@@ -69,6 +73,7 @@ export async function imageTensor(
   spec: InputSpec,
   options: PictureOptions = {},
 ): Promise<PreprocessedImage> {
+  optionsArgument(options, PICTURE_OPTIONS)
   const image = await tensorOf(imageArgument(input), spec, options)
   requireWithin(image, spec.bound)
   return image

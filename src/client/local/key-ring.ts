@@ -3,6 +3,7 @@ import { PolyVeilError } from '../../errors/index.ts'
 import type { ClientKey } from '../../he-ops/client/client-key.ts'
 import { createClientKey, sampleSecretKey } from '../../he-ops/client/create.ts'
 import { decodeSecretKey, encodeSecretKey } from '../../wire/index.ts'
+import { keyStoreArgument } from '../arguments.ts'
 import { secretKeyEntry } from '../keys/entry-names.ts'
 import { fingerprintOf } from '../keys/key-book.ts'
 import type { KeyStore } from '../keys/key-store.ts'
@@ -14,8 +15,9 @@ export class KeyRing {
   readonly #store: KeyStore
   readonly #unlocked = new Map<string, Promise<ClientKey>>()
 
+  /** @throws CONFIG_INVALID when it is no key store */
   constructor(store: KeyStore) {
-    this.#store = store
+    this.#store = keyStoreArgument(store, 'new KeyRing(keys)')
   }
 
   /**

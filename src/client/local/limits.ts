@@ -9,7 +9,7 @@ import {
   responseSpec,
   tensorBytes,
 } from '../../wire/index.ts'
-import { limitArgument } from '../arguments.ts'
+import { limitsArgument } from '../arguments.ts'
 import { DEFAULT_INFERENCE_SECONDS, DEFAULT_KEYS_SECONDS } from '../time-limit.ts'
 
 /** Limits on bytes that a client makes, sends and receives for one model. */
@@ -49,9 +49,9 @@ export const DEFAULT_LIMITS: ClientLimits = Object.freeze({
  *
  * @throws CONFIG_INVALID when a limit does not exist or is no number above 0
  */
-export function limitsOf(limits: Partial<ClientLimits> = {}): ClientLimits {
-  for (const [name, value] of Object.entries(limits)) limitArgument(name, value, Object.keys(DEFAULT_LIMITS))
-  const given = Object.entries(limits).filter(([, value]) => value !== undefined)
+export function limitsOf(limits?: Partial<ClientLimits>): ClientLimits {
+  const checked = limitsArgument(limits, Object.keys(DEFAULT_LIMITS))
+  const given = Object.entries(checked).filter(([, value]) => value !== undefined)
   return { ...DEFAULT_LIMITS, ...Object.fromEntries(given) }
 }
 

@@ -14,12 +14,13 @@ import {
   refreshedSpec,
   responseSpec,
 } from '../../wire/index.ts'
+import { listArgument, optionsArgument } from '../arguments.ts'
 import { readBatch, roundLogits } from './answer.ts'
 import type { ImageInput } from './image-argument.ts'
 import { readImages, valuesOf } from './image-tensors.ts'
-import { batchSlots, checkShape, imageTensor, listOf, type PictureOptions } from './input.ts'
+import { batchSlots, checkShape, imageTensor, listOf, PICTURE_OPTIONS, type PictureOptions } from './input.ts'
 import type { KeyRing } from './key-ring.ts'
-import { type ByteLimits, DEFAULT_LIMITS, type ModelSizes, modelSizes } from './limits.ts'
+import { type ByteLimits, DEFAULT_LIMITS, limitsOf, type ModelSizes, modelSizes } from './limits.ts'
 import { notHandled } from './picture-kind.ts'
 
 export interface DecryptOptions {
@@ -29,6 +30,9 @@ export interface DecryptOptions {
    */
   readonly fullPrecision?: boolean
 }
+
+/** The names of `DecryptOptions`. */
+export const DECRYPT_OPTIONS = ['fullPrecision'] as const
 
 /**
  * A model on the client: its checked manifest, and the operations that need the secret key. It has no access
@@ -49,7 +53,7 @@ export class LocalModel {
     this.manifest = checkManifest(data)
     this.parameters = checkParameters(this.manifest.parameters)
     requireRefreshable(this.manifest, this.parameters)
-    this.sizes = modelSizes(this.manifest, this.parameters, limits)
+    this.sizes = modelSizes(this.manifest, this.parameters, limitsOf(limits))
     this.#keys = keys
   }
 
@@ -79,6 +83,7 @@ export class LocalModel {
     images: ImageInput | readonly ImageInput[],
     options: PictureOptions = {},
   ): Promise<Uint8Array> {
+    optionsArgument(options, PICTURE_OPTIONS)
     const { input } = this.manifest
     const tensors = await readImages(listOf(images), (image) => imageTensor(image, input, options))
     return this.encryptTensors(valuesOf(tensors))
@@ -92,6 +97,7 @@ export class LocalModel {
    * @throws CONFIG_INVALID when a tensor has another shape than the model's input, or they are too many
    */
   async encryptTensors(images: readonly PreprocessedImage[]): Promise<Uint8Array> {
+    listArgument('The tensors of a query', images, 'For one tensor give [tensor].')
     for (const image of images) checkShape(image, this.manifest.input)
     const tensors = images.map(({ tensor }) => tensor)
     const vectors = batchSlots(tensors, this.manifest, this.parameters.slots)
@@ -148,10 +154,8 @@ export class LocalModel {
    * @throws TENSOR_OUT_OF_RANGE when the answer is not an honest result. Do not disclose this, least of all
    *   to the server.
    */
-  async decryptBatch(
-    frame: Uint8Array,
-    { fullPrecision = false }: DecryptOptions = {},
-  ): Promise<Float64Array[]> {
+  async decryptBatch(frame: Uint8Array, options: DecryptOptions = {}): Promise<Float64Array[]> {
+    const { fullPrecision = false } = optionsArgument(options, DECRYPT_OPTIONS)
     const spec = responseSpec(this.manifest)
     const [pair] = decodeFullTensor(this.parameters, spec, frame)
     const key = await this.#keys.unlockExisting(this.parameters)

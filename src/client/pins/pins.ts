@@ -10,7 +10,9 @@ import { changeText, type ManifestChange } from './change.ts'
  * Policy for pinned digests of manifests. `warn` reports a changed manifest and accepts it; `refuse` throws;
  * `off` neither reads nor writes pins.
  */
-export type PinPolicy = 'warn' | 'refuse' | 'off'
+export type PinPolicy = (typeof PIN_POLICIES)[number]
+
+export const PIN_POLICIES = ['warn', 'refuse', 'off'] as const
 
 export interface PinOptions {
   /** Default: `warn`. */

@@ -17,7 +17,7 @@ export interface ServerAddress {
  * @throws CONFIG_INVALID when the address or a header is invalid; the message does not repeat it, since it
  *   may contain a secret
  */
-export function serverAddress(url: string | URL, headers: HeaderValues = {}): ServerAddress {
+export function serverAddress(url: string | URL, headers: HeaderValues | Headers = {}): ServerAddress {
   const base = URL.canParse(String(url)) ? new URL(url) : undefined
   if (base === undefined || !/^https?:$/.test(base.protocol)) {
     throw new PolyVeilError('CONFIG_INVALID', 'The server address must be an http or https URL')

@@ -67,7 +67,7 @@ export interface Answer {
 export interface TransportOptions {
   readonly fetch?: typeof fetch
   /** Sent with every request. */
-  readonly headers?: HeaderValues
+  readonly headers?: HeaderValues | Headers
   /** Ends every request. */
   readonly signal?: AbortSignal
   /** How long the server may be silent, for all requests. */
