@@ -1,12 +1,14 @@
 import t, { type Test } from 'tap'
 import { connect, memoryKeyStore } from '../../src/client/index.ts'
 import { inferenceRequest } from '../../src/client/transport/binary-body.ts'
-import { uploadKeySet } from '../../src/client/transport/key-upload.ts'
+import { storedKeySet, uploadKeySet } from '../../src/client/transport/key-upload.ts'
 import { Transport } from '../../src/client/transport/transport.ts'
 import { keySetBytes } from '../../src/wire/index.ts'
 import { parameters } from '../circuit/circuits.ts'
+import { image, MODEL, manifest, started } from '../server/refreshed-service.ts'
 import { harness, patterned } from '../server/support.ts'
-import { limitedTo, page, proxy } from './proxies.ts'
+import { FakeServer, ORIGIN } from './fake-server.ts'
+import { limitedTo, page, proxy, replacingErrors } from './proxies.ts'
 
 // The client behind proxies that PolyVeil does not control: they answer instead of the service, or close
 // connections. Proxies and service have real ports here, because the order in which bodies and answers arrive
@@ -116,8 +118,14 @@ t.test('pages of proxies are recognised as such', async (t) => {
     [502, 'SERVER_UNREACHABLE', /no answer from the server \(status 502\)/, /runs/],
     [503, 'TOO_BUSY', /no server behind it/, /runs/],
     [504, 'SERVER_UNREACHABLE', /did not wait/, /proxy_read_timeout/],
-    [404, 'CONFIG_INVALID', /\(status 404, text\/html\) is not what a PolyVeil server gives/, /prefix/],
-    [200, 'CONFIG_INVALID', /\(status 200, text\/html\) is not/, /address/],
+    [
+      404,
+      'CONFIG_INVALID',
+      /\(status 404, text\/html, from nginx\/1\.22\.1\) is not what/,
+      /proxy_intercept_errors off/,
+    ],
+    [200, 'CONFIG_INVALID', /\(status 200, text\/html, from nginx\/1\.22\.1\) is not/, /address/],
+    [410, 'CONFIG_INVALID', /\(status 410, text\/html, from nginx\/1\.22\.1\) is not/, /error pages/],
   ] as const) {
     await t.rejects(answering(status), { code, message, remedy, facts: { status } }, `${status}`)
   }
@@ -138,4 +146,84 @@ t.test('a long page of a proxy is recognised, too', async (t) => {
     return true
   })
   await t.rejects(connect(between.url, { keys: memoryKeyStore() }), { code: 'SERVER_UNREACHABLE' })
+})
+
+const withErrorPages = (t: Test, url: string) =>
+  proxy(t, url, undefined, undefined, replacingErrors).then((between) => between.url)
+
+t.test('a client uploads lost keys again behind a proxy that replaces error pages', async (t) => {
+  const server = await started(t)
+  const keys = { ...memoryKeyStore(), temporary: false }
+  const url = await withErrorPages(t, server.url)
+  const polyveil = await connect(url, { keys })
+  /** Deletes the key set on the server, as if it had expired. */
+  const lose = async (id: string) => {
+    const headers = { 'polyveil-key-set': id }
+    t.equal((await fetch(`${server.url}/v2/keys`, { method: 'DELETE', headers })).status, 204)
+  }
+  const first = await polyveil.keys(MODEL)
+  await polyveil.classify(MODEL, image)
+  await lose(first.id)
+  t.equal((await polyveil.classify(MODEL, image)).length, manifest.output.classes, 'the same connection')
+  const second = await polyveil.keys(MODEL)
+  t.not(second.id, first.id)
+  await lose(second.id)
+  const later = await connect(url, { keys })
+  t.equal((await later.classify(MODEL, image)).length, manifest.output.classes, 'a later connection')
+  await lose((await later.keys(MODEL)).id)
+  t.match(await later.keySets.list(), [{ keySets: [{ state: 'gone' }] }])
+  await lose((await connect(url, { keys }).then((again) => again.keys(MODEL))).id)
+  t.match(await later.keySets.rotate(MODEL), { remaining: [] })
+  await lose((await later.keys(MODEL)).id)
+  t.match(await later.keySets.delete(), {
+    secretKeys: [manifest.parametersDigest],
+    keySets: [{ state: 'gone' }],
+  })
+  await polyveil.close()
+  await later.close()
+})
+
+t.test('errors that a proxy has replaced name the proxy', async (t) => {
+  const { url } = await service(t)
+  const behind = await withErrorPages(t, url)
+  const polyveil = await connect(behind, { keys: memoryKeyStore() })
+  await t.rejects(polyveil.manifest('other'), {
+    code: 'CONFIG_INVALID',
+    message: /status 404, text\/html, from nginx\/1\.22\.1/,
+    remedy: /a proxy replaces the server's error pages.*proxy_intercept_errors off/,
+  })
+  await t.rejects(storedKeySet(new Transport(behind), 'lost'), {
+    code: 'KEYS_EXPIRED',
+    message: /^A proxy in front of .* \(nginx\/1\.22\.1\) answers with a page of its own/,
+    facts: { status: 410 },
+  })
+})
+
+t.test(
+  'an upload goes on when a proxy has sent a part twice and hides the answer to the second',
+  async (t) => {
+    const { url, keys } = await service(t)
+    const between = await proxy(t, url, undefined, undefined, replacingErrors)
+    let parts = 0
+    const twice: typeof fetch = async (input, init) => {
+      if (init?.method === 'PUT' && parts++ === 1) await fetch(input, init)
+      return fetch(input, init)
+    }
+    const { id } = await uploadKeySet(new Transport(between.url, { fetch: twice }), keySet, chunks(), {})
+    t.match(keys.get(id), { uploadOffset: BYTES, bytes: BYTES })
+  },
+)
+
+t.test('a client fetches the manifest again when a proxy hides that it has changed', async (t) => {
+  const server = new FakeServer()
+  const polyveil = await connect(ORIGIN, { keys: memoryKeyStore(), fetch: server.fetch })
+  const image = { width: 3, height: 5, channels: 1 as const, data: new Uint8Array(15) }
+  server.intercept = ({ path }) =>
+    path.endsWith('/infer')
+      ? new Response('<html>', { status: 409, headers: { 'content-type': 'text/html' } })
+      : undefined
+  await t.rejects(polyveil.classify('toy-model', image), { message: /status 409/ })
+  server.intercept = () => undefined
+  await polyveil.classify('toy-model', image)
+  t.equal(server.seen.filter(({ path }) => path.endsWith('/manifest')).length, 2)
 })

@@ -9,6 +9,22 @@ export interface Proxy {
   readonly bodies: number[]
 }
 
+/** Passes an answer of the service on. */
+export type Pass = (answer: IncomingMessage, outgoing: ServerResponse) => void
+
+const unchanged: Pass = (answer, outgoing) => {
+  outgoing.writeHead(answer.statusCode ?? 500, answer.headers)
+  answer.pipe(outgoing)
+}
+
+/** Imitates nginx with `proxy_intercept_errors on`: each error of the service becomes a page. */
+export const replacingErrors: Pass = (answer, outgoing) => {
+  const { statusCode = 500 } = answer
+  if (statusCode < 400) return unchanged(answer, outgoing)
+  answer.resume()
+  page(outgoing, statusCode, 'Error')
+}
+
 export type Refusal = (request: IncomingMessage, response: ServerResponse) => boolean
 
 /**
@@ -16,12 +32,14 @@ export type Refusal = (request: IncomingMessage, response: ServerResponse) => bo
  *
  * @param refuse answers a request instead of the service, and returns true; or returns false
  * @param mostBytes bytes of a body after which the proxy closes both connections without an answer
+ * @param pass sends the service's answers to the client
  */
 export async function proxy(
   t: Test,
   target: string,
   refuse: Refusal = () => false,
   mostBytes = Number.POSITIVE_INFINITY,
+  pass: Pass = unchanged,
 ): Promise<Proxy> {
   const bodies: number[] = []
   const server = createServer((incoming, outgoing) => {
@@ -29,10 +47,9 @@ export async function proxy(
     if (bytes > 0) bodies.push(bytes)
     if (refuse(incoming, outgoing)) return
     const { method, headers } = incoming
-    const onward = forward(new URL(incoming.url ?? '/', target), { method, headers }, (answer) => {
-      outgoing.writeHead(answer.statusCode ?? 500, answer.headers)
-      answer.pipe(outgoing)
-    })
+    const onward = forward(new URL(incoming.url ?? '/', target), { method, headers }, (answer) =>
+      pass(answer, outgoing),
+    )
     onward.on('error', () => outgoing.destroy())
     let passed = 0
     incoming.on('data', (chunk: Buffer) => {

@@ -58,6 +58,7 @@ export function inferenceRequest({
     path: pathOf(ROUTES.infer, { model }),
     headers: { [CONTENT_TYPE]: BYTES_MEDIA_TYPE, [JSON_LENGTH_HEADER]: String(header.length) },
     body,
+    bodyNamesKeySet: true,
     maxBytes: answerBytes + MAX_JSON_HEADER_BYTES,
     silenceMilliseconds: COMPUTING_MILLISECONDS,
   }

@@ -5,6 +5,8 @@ const MEGABYTE = 2 ** 20
 /** Body size that a proxy has to allow for any part of a key set. */
 const PART_MEGABYTES = MAX_PART_BYTES / MEGABYTE
 
+const PASS_ERRORS = 'have it pass them on (proxy_intercept_errors off in nginx)'
+
 /** Facts about an answer of another program than a PolyVeil server. */
 export interface ForeignReply {
   readonly origin: string
@@ -17,6 +19,8 @@ export interface ForeignReply {
   readonly location: string | null
   /** Bytes of the request's body. */
   readonly sentBytes: number
+  /** Whether the request names a key set. */
+  readonly namesKeySet: boolean
 }
 
 /**
@@ -43,7 +47,7 @@ interface Meaning {
 }
 
 function meaningOf(reply: ForeignReply): Meaning {
-  const { origin, status, server } = reply
+  const { origin, status, server, namesKeySet } = reply
   const product = productOf(server)
   const proxy = `A proxy in front of ${origin}${product ? ` (${product})` : ''}`
   switch (status) {
@@ -61,6 +65,8 @@ function meaningOf(reply: ForeignReply): Meaning {
         message: `${proxy} does not let the request through (status 403)`,
         remedy: 'Check the credentials, in the address or in a header, and what the proxy allows.',
       }
+    case 410:
+      return namesKeySet ? keysGone(proxy) : elsewhere(reply)
     case 413:
       return tooLarge(proxy, reply)
     case 429:
@@ -90,6 +96,16 @@ function meaningOf(reply: ForeignReply): Meaning {
   }
 }
 
+/**
+ * The server's answer about a key set that it does not have, with a page of the proxy in its place. Its code
+ * is the server's, so that clients upload keys again.
+ */
+const keysGone = (proxy: string): Meaning => ({
+  code: 'KEYS_EXPIRED',
+  message: `${proxy} answers with a page of its own that the key set is gone (status 410)`,
+  remedy: `The SDK uploads the keys again. The proxy replaces the server's error pages: ${PASS_ERRORS}.`,
+})
+
 function tooLarge(proxy: string, { method, sentBytes }: ForeignReply): Meaning {
   const megabytes = Math.max(PART_MEGABYTES, Math.ceil(sentBytes / MEGABYTE) + 1)
   const whole = method === 'POST' ? ', and this one cannot be sent in parts' : ''
@@ -111,13 +127,22 @@ function redirect({ origin, status, location }: ForeignReply): Meaning {
   }
 }
 
-function elsewhere({ origin, status, contentType }: ForeignReply): Meaning {
+function elsewhere({ origin, status, server, contentType }: ForeignReply): Meaning {
   const type = contentType?.split(';')[0].trim() ?? ''
-  const what = /^[\w.+-]+\/[\w.+-]+$/.test(type) ? `status ${status}, ${type}` : `status ${status}`
+  const product = productOf(server)
+  const facts = [
+    `status ${status}`,
+    ...(/^[\w.+-]+\/[\w.+-]+$/.test(type) ? [type] : []),
+    ...(product ? [`from ${product}`] : []),
+  ]
+  const address = 'Check the address: scheme, port, and the path where the server lies behind a prefix.'
   return {
     code: 'CONFIG_INVALID',
-    message: `The answer of ${origin} (${what}) is not what a PolyVeil server gives`,
-    remedy: 'Check the address: scheme, port, and the path where the server lies behind a prefix.',
+    message: `The answer of ${origin} (${facts.join(', ')}) is not what a PolyVeil server gives`,
+    remedy:
+      status >= 400
+        ? `${address} If they are right, a proxy replaces the server's error pages: ${PASS_ERRORS}.`
+        : address,
   }
 }
 

@@ -210,7 +210,7 @@ class Upload {
 
   /** The server's offset after a piece failed: from its error, or asked after a pause. */
   async #offsetAfter(error: unknown, failures: number): Promise<number> {
-    if (isInBetween(error)) {
+    if (isInBetween(error) || hidesOffset(error)) {
       const { signal } = this.#options
       await pause(500 * 2 ** failures, signal)
       return (await storedKeySet(this.#transport, this.#id, signal)).uploadOffset
@@ -221,6 +221,9 @@ class Upload {
     throw error
   }
 }
+
+/** Whether a proxy may have replaced the error that has the server's offset by a page of its own. */
+const hidesOffset = (error: unknown): boolean => error instanceof ForeignAnswer && error.status === 409
 
 const stuck = (offset: number): PolyVeilError =>
   new PolyVeilError('TENSOR_MALFORMED', `The upload of the keys cannot go on at byte ${offset}`)

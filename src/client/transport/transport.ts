@@ -1,4 +1,5 @@
 import { PolyVeilError } from '../../errors/index.ts'
+import { KEY_SET_HEADER } from '../../wire/protocol/index.ts'
 import { serverAddress } from './address.ts'
 import { readBounded } from './body.ts'
 import { ForeignAnswer } from './foreign-answer.ts'
@@ -45,6 +46,8 @@ export interface Request {
   readonly path: string
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: Uint8Array | string
+  /** Whether the body names a key set; a header that names one is seen. */
+  readonly bodyNamesKeySet?: boolean
   /** Limit on the answer's body; a longer answer is refused while it arrives. */
   readonly maxBytes?: number
   /** How long the server may be silent before its answer begins, not counting the time to send the body. */
@@ -227,6 +230,7 @@ export class Transport {
       contentType: headers.get('content-type'),
       location: headers.get('location'),
       sentBytes: bodyBytes(request),
+      namesKeySet: request.bodyNamesKeySet === true || KEY_SET_HEADER in (request.headers ?? {}),
     })
   }
 
