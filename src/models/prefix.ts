@@ -2,7 +2,7 @@ import { PolyVeilError } from '../errors/index.ts'
 import type { Checkpoint } from './checkpoint/index.ts'
 
 /** A tensor that every network of the family has. */
-const ANCHOR = 'stem.weight'
+export const ANCHOR = 'stem.weight'
 /** Names that a message lists. */
 const MOST_LISTED = 5
 

@@ -1,6 +1,6 @@
 import { PolyVeilError } from '../errors/index.ts'
 import type { Checkpoint } from './checkpoint/index.ts'
-import { prefixesOfNetworks } from './prefix.ts'
+import { ANCHOR, prefixesOfNetworks } from './prefix.ts'
 
 /**
  * Tensors that inference does not need: batch counters, the dropout rate of the head, and the updates of an
@@ -52,13 +52,25 @@ export class TensorReader {
   refuseUnread(): void {
     const names = [...this.#unread]
     if (names.length === 0) return
-    const others = prefixesOfNetworks(this.#checkpoint).filter((prefix) => prefix !== '')
-    const hint = others.length > 0 ? `; --prefix ${others[0]} reads the network below that name alone` : ''
+    const prefix = this.#prefixBeside(names)
+    const hint = prefix === undefined ? '' : `; --prefix ${prefix} reads the network below that name alone`
     throw new PolyVeilError(
       'CONFIG_INVALID',
       `The checkpoint has ${names.length} tensors that the config does not prescribe, such as ${names[0]}${hint}`,
       { tensors: names.slice(0, 100) },
+      { remedy: prefix && `Give --prefix ${prefix}, in programs readCheckpoint's option prefix.` },
     )
+  }
+
+  /**
+   * A prefix that leaves out the tensors of these names: that of another network, or the one that the file
+   * has before the names of the network, as Lightning writes `criterion.weight` beside `model.`.
+   */
+  #prefixBeside(names: readonly string[]): string | undefined {
+    const others = prefixesOfNetworks(this.#checkpoint).filter((prefix) => prefix !== '')
+    if (others.length > 0) return others[0]
+    const own = this.#checkpoint.get(ANCHOR)?.prefix
+    return names.every((name) => this.#checkpoint.get(name)?.prefix !== own) ? own : undefined
   }
 }
 

@@ -46,7 +46,7 @@ export interface Selection {
  * @throws CONFIG_INVALID listing the entries when none is called `wanted`
  */
 export function selectEntry(root: Value, wanted?: string): Selection {
-  if (!isDictionary(root)) throw unreadable('it holds no state dict')
+  if (!isDictionary(root)) throw noDictionary(root)
   const entries = [...dictionariesOfTensors(root)]
   const entry = wanted === undefined ? preferred(entries, root) : named(entries, wanted)
   return { entry, entries, notes: wanted === undefined ? unusedAverages(root, entry) : [] }
@@ -60,29 +60,58 @@ export function refuseWeights(wanted: string): never {
   )
 }
 
+/** Tensors of the dictionaries that have been met. */
+type Met = Map<Dictionary, ReadonlyMap<string, TensorReference>>
+
 /**
- * The dictionaries that keys of text lead to. A dictionary that occurs twice is listed where it was met
- * first.
+ * The dictionaries that keys of text lead to. A dictionary that occurs twice, such as an average that has not
+ * begun, is listed under each of its names; those inside it are listed where it was met first.
  */
 function* dictionariesOfTensors(
   root: Dictionary,
   keys: readonly string[] = [],
-  met = new Set<Dictionary>(),
+  met: Met = new Map(),
 ): Generator<Entry> {
-  met.add(root)
-  const tensors = new Map<string, TensorReference>()
-  for (const [key, value] of root) {
-    if (typeof key === 'string' && value instanceof TensorReference) tensors.set(key, value)
-  }
+  const before = met.get(root)
+  const tensors = before ?? tensorsOf(root)
+  met.set(root, tensors)
   if (tensors.size > 0) {
     yield { name: keys.join('.'), keys, tensors, isPure: tensors.size === root.size }
   }
-  if (keys.length === MAX_DEPTH) return
+  if (before !== undefined || keys.length === MAX_DEPTH) return
   for (const [key, value] of root) {
-    if (typeof key !== 'string' || !isDictionary(value) || met.has(value)) continue
-    yield* dictionariesOfTensors(value, [...keys, key], met)
+    if (typeof key === 'string' && isDictionary(value)) {
+      yield* dictionariesOfTensors(value, [...keys, key], met)
+    }
   }
 }
+
+function tensorsOf(dictionary: Dictionary): Map<string, TensorReference> {
+  const tensors = new Map<string, TensorReference>()
+  for (const [key, value] of dictionary) {
+    if (typeof key === 'string' && value instanceof TensorReference) tensors.set(key, value)
+  }
+  return tensors
+}
+
+/** The error for a file whose root is no dictionary; it names the items that have tensors. */
+function noDictionary(root: Value): PolyVeilError {
+  const items = itemsOf(root)
+  const place = items.findIndex((item) => isDictionary(item) && hasTensors(item))
+  if (place < 0) return unreadable('it holds no state dict')
+  const kinds = items.map((item, index) => `${index} (${kindOf(item)})`)
+  return new PolyVeilError(
+    'CHECKPOINT_UNREADABLE',
+    `The checkpoint is ${kindOf(root)} and no state dict; its items are ${cut(kinds)}, and item ${place} has tensors`,
+    { item: place },
+    { remedy: `Save the state dict alone: torch.save(torch.load(path)[${place}], new_path).` },
+  )
+}
+
+const hasTensors = (dictionary: Dictionary): boolean => dictionariesOfTensors(dictionary).next().done !== true
+
+const itemsOf = (value: Value): readonly Value[] =>
+  value instanceof Tuple ? value.items : Array.isArray(value) ? value : []
 
 function named(entries: readonly Entry[], wanted: string): Entry {
   const entry = entries.find(({ name }) => name === wanted)
@@ -112,7 +141,9 @@ function preferred(entries: readonly Entry[], root: Dictionary): Entry {
 }
 
 function onlyOne(candidates: readonly Entry[], entries: readonly Entry[]): Entry {
-  if (candidates.length === 1) return candidates[0]
+  const [first] = candidates
+  // Several names of one dictionary are no choice.
+  if (candidates.every(({ tensors }) => tensors === first.tensors)) return first
   throw new PolyVeilError(
     'CHECKPOINT_UNREADABLE',
     `The checkpoint has several dictionaries of tensors: ${listed(entries)}`,
@@ -144,9 +175,7 @@ function unusedAverages(root: Dictionary, { keys }: Entry): string[] {
 }
 
 const isFilled = (value: Value): boolean =>
-  (isDictionary(value) && value.size > 0) ||
-  (Array.isArray(value) && value.length > 0) ||
-  (value instanceof Tuple && value.items.length > 0)
+  (isDictionary(value) && value.size > 0) || itemsOf(value).length > 0
 
 const namesOf = (entries: readonly Entry[]): string[] =>
   entries.slice(0, MOST_LISTED).map(({ name }) => shownName(name))
@@ -171,6 +200,8 @@ function cut(items: readonly string[]): string {
 function kindOf(value: Value): string {
   if (isDictionary(value)) return `a dictionary of ${value.size}`
   if (Array.isArray(value)) return `a list of ${value.length}`
-  if (typeof value === 'number') return 'a number'
+  if (value instanceof Tuple) return `a tuple of ${value.items.length}`
+  if (value instanceof TensorReference) return 'a tensor'
+  if (typeof value === 'number' || typeof value === 'bigint') return 'a number'
   return typeof value === 'string' ? 'a text' : 'no tensors'
 }

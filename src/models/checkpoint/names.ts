@@ -28,7 +28,7 @@ export function withBareNames(checkpoint: Checkpoint, prefix?: string): Checkpoi
     const inner = prefix === undefined ? bareName(name) : nameBelow(name, prefix)
     if (inner === undefined) continue
     if (bare.has(inner)) throw unreadable(`it has two tensors ${shownName(inner)}`, { tensor: inner })
-    bare.set(inner, tensor)
+    bare.set(inner, withPrefix(tensor, name, inner))
   }
   if (bare.size > 0 || checkpoint.size === 0) return bare
   const [first] = checkpoint.keys()
@@ -37,6 +37,12 @@ export function withBareNames(checkpoint: Checkpoint, prefix?: string): Checkpoi
     `No tensor's name begins with --prefix ${prefix}; the first is ${shownName(first)}`,
     { prefix, tensor: first },
   )
+}
+
+/** Keeps the prefix of a whole model, so that an error can tell its tensors from others of the file. */
+function withPrefix(tensor: CheckpointTensor, name: string, inner: string): CheckpointTensor {
+  const prefix = name.endsWith(inner) ? name.slice(0, name.length - inner.length) : ''
+  return prefix === '' ? tensor : { ...tensor, prefix }
 }
 
 function nameBelow(name: string, prefix: string): string | undefined {

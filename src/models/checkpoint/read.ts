@@ -1,4 +1,5 @@
 import { fileURLToPath } from 'node:url'
+import { PolyVeilError } from '../../errors/index.ts'
 import { readStart } from './checkpoint-file.ts'
 import { refuseWeights } from './entries.ts'
 import { unreadable } from './errors.ts'
@@ -17,9 +18,20 @@ export interface WeightsOptions {
   readonly prefix?: string
 }
 
-/** The tensors that `readWeights` finds. @throws as `readWeights` */
-export const readCheckpoint = async (path: string | URL, options?: WeightsOptions): Promise<Checkpoint> =>
-  (await readWeights(path, options)).tensors
+const WEIGHTS_OPTIONS = ['weights', 'prefix']
+
+/** The tensors that `readWeights` finds. @throws as `readWeights`; CONFIG_INVALID for other options */
+export async function readCheckpoint(path: string | URL, options: WeightsOptions = {}): Promise<Checkpoint> {
+  // A misspelt option would have other weights read.
+  const unknown = Object.keys(options ?? {}).find((name) => !WEIGHTS_OPTIONS.includes(name))
+  if (unknown === undefined) return (await readWeights(path, options ?? {})).tensors
+  throw new PolyVeilError(
+    'CONFIG_INVALID',
+    `There is no option ${unknown}`,
+    {},
+    { remedy: `The options are ${WEIGHTS_OPTIONS.join(', ')}.` },
+  )
+}
 
 /**
  * Reads a checkpoint: a PyTorch zip (`.pt`, `.pth`) or safetensors. The content decides which, and not the

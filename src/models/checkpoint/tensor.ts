@@ -6,6 +6,8 @@ export interface CheckpointTensor {
   readonly data: Float32Array
   /** How the file stores the elements; absent where they come from no file. */
   readonly datatype?: DatatypeName
+  /** Prefix that the file's name has before the bare name, such as `model.`; absent where it has none. */
+  readonly prefix?: string
 }
 
 /** Tensors by the name that the file gives them. */

@@ -4,7 +4,7 @@ import { selectEntry } from '../../../src/models/checkpoint/entries.ts'
 import { type StorageReference, TensorReference } from '../../../src/models/checkpoint/pickle/values.ts'
 import { loadNetwork, parseConfig, readCheckpoint, readWeights } from '../../../src/models/index.ts'
 import { goldenFile, goldenJson } from '../support/golden.ts'
-import { call, dictionary, type Fragment, global, integer, raw, text } from '../support/pickle.ts'
+import { call, dictionary, type Fragment, global, integer, raw, text, tuple } from '../support/pickle.ts'
 import { scaled, TorchFile } from '../support/saved.ts'
 
 const folder = t.testdir()
@@ -161,6 +161,84 @@ t.test('a note says that an average in another form is not read', async (t) => {
   t.match(found.notes, [/ema is no dictionary of tensors by name and is not read/])
   const none = await readWeights(fileOf((file) => ({ state_dict: one(file, 3), ema: raw(0x4e) })))
   t.same(none.notes, [])
+})
+
+t.test(
+  'an average that is the same object as the weights is read under its own name, without a note',
+  async (t) => {
+    // The memo has the dictionary of the first entry.
+    const stored = (file: TorchFile): Fragment => Buffer.concat([one(file, 3), raw(0x71, 7)])
+    const file = fileOf((file) => ({ params: stored(file), params_ema: raw(0x68, 7) }))
+    const found = await readWeights(file)
+    t.same(found.notes, [])
+    t.equal(found.entry, 'params_ema')
+    t.same(
+      found.entries.map(({ name }) => name),
+      ['params', 'params_ema'],
+    )
+    t.equal(await firstOf(file, 'params'), 3)
+    const twice = fileOf((file) => ({ last: stored(file), best: raw(0x68, 7) }))
+    t.equal(await firstOf(twice), 3, 'two names of one dictionary are no choice')
+    const other = fileOf((file) => ({ state_dict: one(file, 4), last: stored(file), ema: raw(0x68, 7) }))
+    t.equal((await readWeights(other)).entry, 'ema', 'the average is found behind another name')
+  },
+)
+
+t.test('unknown options are refused with the names of those that exist', async (t) => {
+  const file = fileOf((file) => ({ net: one(file, 1), ema: one(file, 2) }))
+  await t.rejects(readCheckpoint(file, { weight: 'net' } as object), {
+    code: 'CONFIG_INVALID',
+    message: /no option weight$/,
+    remedy: /weights, prefix/,
+  })
+})
+
+t.test('metadata of unusual types are passed over', async (t) => {
+  const seed = Buffer.from([0x8a, 8, 1, 0, 0, 0, 0, 0, 0, 0x40])
+  const large = Buffer.concat([raw(0x8a, 13), Buffer.alloc(12, 0), raw(0x10)])
+  const keys = Buffer.concat([
+    raw(0x7d, 0x28),
+    ...[
+      raw(0x4e),
+      integer(1),
+      tuple(integer(1), text('a')),
+      integer(2),
+      seed,
+      integer(3),
+      text('b'),
+      integer(4),
+    ],
+    raw(0x75),
+  ])
+  const file = fileOf((file) => ({ state_dict: one(file, 5), seed, large, keys }))
+  t.equal(await firstOf(file), 5)
+  await t.rejects(readWeights(fileOf(() => ({ seed }))), { message: /seed \(a number\)/ })
+})
+
+t.test('the error for a tuple or a list names the item that has tensors', async (t) => {
+  const file = new TorchFile()
+  const list = (...items: Fragment[]) => Buffer.concat([raw(0x5d, 0x28), ...items, raw(0x65)])
+  const options = dictionary({ lr: integer(1) })
+  for (const [root, message, place] of [
+    [
+      tuple(one(file, 1), options),
+      /is a tuple of 2 .* items are 0 \(a dictionary of 1\), 1 \(a dictionary/,
+      0,
+    ],
+    [
+      list(text('x'), dictionary({ model: one(file, 1) })),
+      /is a list of 2 .* 0 \(a text\), 1 .* item 1 has/,
+      1,
+    ],
+  ] as const) {
+    await t.rejects(readWeights(file.write(path(), root)), {
+      code: 'CHECKPOINT_UNREADABLE',
+      message,
+      remedy: RegExp(`torch\\.save\\(torch\\.load\\(path\\)\\[${place}\\], new_path\\)`),
+      facts: { item: place },
+    })
+  }
+  await t.rejects(readWeights(file.write(path(), tuple(integer(1)))), { message: /holds no state dict/ })
 })
 
 t.test('dictionaries that contain themselves are read in finite time', async (t) => {

@@ -91,3 +91,29 @@ t.test('the error names the prefixes of two networks in one state dict', async (
     t.equal((await readCheckpoint(path, { prefix })).size, weights.size, prefix)
   }
 })
+
+t.test('the error names the prefix of a network beside other tensors, as of Lightning', async (t) => {
+  const file = new TorchFile()
+  for (const [prefix, other] of [
+    ['model.', 'criterion.weight'],
+    ['module.model.', 'criterion.weight'],
+  ]) {
+    const beside = new Map([...weights].map(([name, tensor]) => [prefix + name, tensor] as const))
+    beside.set(other, { shape: [1], data: Float32Array.of(1) })
+    const path = file.write(join(folder, `beside-${prefix}pt`), file.stateDict(beside))
+    const read = await readCheckpoint(path)
+    t.throws(() => loadNetwork(read, config), {
+      code: 'CONFIG_INVALID',
+      message: RegExp(`1 tensors .* such as criterion\\.weight; --prefix ${prefix} reads`),
+      remedy: RegExp(`--prefix ${prefix}`),
+    })
+    loadNetwork(await readCheckpoint(path, { prefix }), config)
+  }
+  const extra = new Map([...weights, ['extra', { shape: [1], data: Float32Array.of(1) }] as const])
+  const path = file.write(
+    join(folder, 'extra.pt'),
+    file.stateDict(extra, (name) => `model.${name}`),
+  )
+  const error = await message(readCheckpoint(path))
+  t.notMatch(error.message, '--prefix', 'the prefix would not leave this tensor out')
+})

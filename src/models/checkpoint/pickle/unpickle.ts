@@ -172,12 +172,12 @@ function checkProtocol(protocol: number): void {
   if (protocol > NEWEST_PROTOCOL) throw unreadable(`its pickle has protocol ${protocol}`)
 }
 
-/** Little-endian two's complement; torch writes sizes beyond 32 bits so. */
-function longInteger(bytes: Uint8Array): number {
+/** Little-endian two's complement; torch writes sizes and seeds beyond 32 bits so. */
+function longInteger(bytes: Uint8Array): number | bigint {
   const digits = bytes.reduceRight((sum, byte) => (sum << 8n) | BigInt(byte), 0n)
-  const value = Number(BigInt.asIntN(8 * bytes.length, digits))
-  if (!Number.isSafeInteger(value)) throw unreadable('its pickle has an absurd integer')
-  return value
+  const integer = BigInt.asIntN(8 * bytes.length, digits)
+  const value = Number(integer)
+  return Number.isSafeInteger(value) ? value : integer
 }
 
 function append(machine: Machine, items: readonly Value[]): void {
@@ -186,6 +186,10 @@ function append(machine: Machine, items: readonly Value[]): void {
   for (const item of items) list.push(item)
 }
 
+/** Whether a key is kept. Items with other keys, None or tuples, are left out: they are no weights. */
+const isKey = (key: Value): key is string | number | bigint | boolean =>
+  ['string', 'number', 'bigint', 'boolean'].includes(typeof key)
+
 function setItems(machine: Machine, items: readonly Value[]): void {
   const dictionary = machine.top()
   if (!isDictionary(dictionary) || items.length % 2 !== 0) {
@@ -193,10 +197,7 @@ function setItems(machine: Machine, items: readonly Value[]): void {
   }
   for (let i = 0; i < items.length; i += 2) {
     const key = items[i]
-    if (typeof key !== 'string' && typeof key !== 'number' && typeof key !== 'boolean') {
-      throw unreadable('its pickle has a dictionary key that is no string or number')
-    }
-    dictionary.set(key, items[i + 1])
+    if (isKey(key)) dictionary.set(key, items[i + 1])
   }
 }
 

@@ -49,13 +49,18 @@ export type Global =
   | { readonly kind: 'rebuildTensor' }
   | { readonly kind: 'rebuildParameter' }
 
-/** Both `dict` and `OrderedDict`. A Map, so that no key can reach a prototype. */
-export type Dictionary = Map<string | number | boolean, Value>
+/**
+ * Both `dict` and `OrderedDict`, without items whose keys are other values, such as None or tuples. A Map, so
+ * that no key can reach a prototype.
+ */
+export type Dictionary = Map<string | number | bigint | boolean, Value>
 
 export type Value =
   | null
   | boolean
   | number
+  /** Integers beyond 2^53, such as seeds. */
+  | bigint
   | string
   | Value[]
   | Tuple
