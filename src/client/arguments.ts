@@ -91,11 +91,6 @@ const OPTION_RULES: Readonly<Record<string, OptionRule>> = {
     form: 'a list of digests, each of 64 lowercase hex digits',
     remedy: 'Give the parametersDigest of keys that `listKeys` or `keySets.list` shows.',
   },
-  passphrase: {
-    fits: (value) => typeof value === 'string',
-    form: 'a text',
-    remedy: 'Leave it out for a store without a passphrase.',
-  },
 }
 
 /**

@@ -270,7 +270,7 @@ t.test('entries that are links to files in other directories are listed, too', a
 
 t.test('a passphrase of another type is refused, and no store is made', async (t) => {
   const path = join(t.testdir(), 'keys')
-  for (const passphrase of [0, 5, {}]) {
+  for (const passphrase of [0, 5, {}, null]) {
     const options = { passphrase: passphrase as unknown as string }
     t.throws(() => directoryKeyStore(path, options), { code: 'CONFIG_INVALID', message: /must be a string/ })
   }

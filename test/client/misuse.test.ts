@@ -217,10 +217,6 @@ t.test('options of wrong types are refused', async (t) => {
   await told(t, () => polyveil.decryptBatch(MODEL, frame, text), /fullPrecision is true/, /boolean/)
   await told(t, () => local.decryptBatch(frame, text), /fullPrecision is true/, /boolean/)
   await told(t, () => local.encrypt(image, { invert: 'no' } as never), /invert is true/, /boolean/)
-  for (const passphrase of [5, null]) {
-    const options = { passphrase } as never
-    await told(t, async () => directoryKeyStore('keys', options), /passphrase is a text/, /without a pass/)
-  }
   await told(t, async () => directoryKeyStore(undefined as never), /path of a key store is a text/, /string/)
   await told(t, async () => indexedDbKeyStore({} as never), /name of a key store is a text/, /string/)
   await told(t, async () => new KeyRing('keys' as never), /path is no key store/, /memoryKeyStore/)

@@ -37,7 +37,7 @@ export function directoryKeyStore(path: string, options: DirectoryKeyStoreOption
   }
   return encryptedKeyStore(
     withDirectoryErrors(path, directory(path)),
-    passphrase ?? process.env.POLYVEIL_PASSPHRASE,
+    passphrase === undefined ? process.env.POLYVEIL_PASSPHRASE : passphrase,
   )
 }
 
