@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
+import { MAX_MESSAGE_BITS } from '../../src/circuit/manifest/bounds.ts'
 import { manifestOf } from '../../src/circuit/manifest/manifest.ts'
 import {
   type ClientProgress,
@@ -258,7 +259,8 @@ t.test('tensors are checked before the server is asked for anything', async (t) 
 t.test('every picture can be encrypted at the largest scale that a manifest may have', async (t) => {
   // Primes of more than 30 bits use the encoder of node-seal, which rounds sizes to whole bits.
   const modulus = parameters.primes.reduce((sum, prime) => sum + Math.log2(Number(prime)), 0)
-  const largest = 2 ** (modulus - 2 - 1e-9) / manifest.input.bound
+  const bits = Math.min(modulus - 1, MAX_MESSAGE_BITS)
+  const largest = 2 ** (bits - 1 - 1e-9) / manifest.input.bound
   const sends = async (value: number): Promise<boolean> => {
     const server = new FakeServer()
     server.manifest = forgedManifest(manifest, (content) => {
