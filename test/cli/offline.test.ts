@@ -59,7 +59,7 @@ t.test('encrypt writes an encrypted image, and decrypt reads the answer from a p
   const decrypted = await polyveil(['decrypt', ...local, '--top', '2', ...QUIET], { input: answer })
   t.equal(decrypted.code, 0)
   t.match(decrypted.json, {
-    model: 'toy model',
+    model: 'toy-model',
     classes: [{ label: LABELS[2], index: 2 }, { label: LABELS[4] }],
   })
   t.equal(decrypted.json.classes.length, 2)
