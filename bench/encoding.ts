@@ -3,6 +3,7 @@ import { nttPrimes } from '../src/circuit/parameters/primes.ts'
 import { ConstantSource } from '../src/he-ops/seal/constants.ts'
 import { createSealContext } from '../src/he-ops/seal/context.ts'
 import { loadSeal } from '../src/he-ops/seal/runtime.ts'
+import { fromSealOrder } from '../src/he-ops/seal/slot-order.ts'
 import { type Benchmark, check, figure, medianSeconds } from './harness.ts'
 
 const RING = 16384
@@ -36,7 +37,9 @@ export const encoding: Benchmark = {
     const rows = constants.map((values, id) => {
       const period = values.length
       const decoded: Float64Array[] = []
-      source.use(id, SCALE, LEVEL, (made) => decoded.push(encoder.decodeFloat64(made) as Float64Array))
+      source.use(id, SCALE, LEVEL, (made) =>
+        decoded.push(fromSealOrder(encoder.decodeFloat64(made) as Float64Array)),
+      )
       const error = decoded[0].reduce((most, v, s) => Math.max(most, Math.abs(v - values[s % period])), 0)
       check(error < 1e-4, `period ${period} decodes to what was encoded (error ${error})`)
       const full = Float64Array.from({ length: parameters.slots }, (_, s) => values[s % period])

@@ -2,9 +2,9 @@ import { PolyVeilError } from '../errors/index.ts'
 import type { Circuit } from './types.ts'
 
 /**
- * The Galois element 3^steps mod 2N of the automorphism that rotates slots left by `steps`, as SEAL numbers
- * them. It is computed by squaring and multiplying, so that the time grows with the number of digits of
- * `steps` only.
+ * The Galois element 5^steps mod 2N of the automorphism that rotates slots left by `steps`: slot s is the
+ * value of the plaintext at zeta^(5^s), zeta = exp(pi i / N). It is computed by squaring and multiplying, so
+ * that the time grows with the number of digits of `steps` only.
  *
  * @param ring polynomial modulus degree N, at most 2^20: products of two residues are exact
  * @param steps a non-negative integer
@@ -16,13 +16,16 @@ export function galoisElement(ring: number, steps: number): number {
   }
   const modulus = 2 * ring
   let element = 1
-  let power = 3
+  let power = 5
   for (let rest = steps; rest > 0; rest = Math.floor(rest / 2)) {
     if (rest % 2 === 1) element = (element * power) % modulus
     power = (power * power) % modulus
   }
   return element
 }
+
+/** The Galois element of complex conjugation of the slots, X -> X^-1. */
+export const conjugationElement = (ring: number): number => 2 * ring - 1
 
 /** The Galois elements of rotation steps, each once, ascending, as key sets list them. */
 export const rotationElements = ({ ring }: { readonly ring: number }, steps: readonly number[]): number[] =>

@@ -5,6 +5,7 @@ import { createSealContext } from '../../src/he-ops/seal/context.ts'
 import { loadKeySet } from '../../src/he-ops/seal/keys/index.ts'
 import { loadSeal, withHeap } from '../../src/he-ops/seal/runtime.ts'
 import { ciphertextToWire } from '../../src/he-ops/seal/serialization/ciphertexts.ts'
+import { toSealOrder } from '../../src/he-ops/seal/slot-order.ts'
 import { bytesSource, decodeTensor, encodeTensor, querySpec, responseSpec } from '../../src/wire/index.ts'
 import { parameters } from '../wire/fixtures.ts'
 
@@ -254,7 +255,11 @@ export async function encryptedAnswer(keySet: Uint8Array, slots: Float64Array): 
   try {
     return withHeap((own) => {
       const plaintext = own(new seal.Plaintext())
-      own(new seal.CKKSEncoder(ctx.context)).encode(slots, spec.scale, plaintext)
+      own(new seal.CKKSEncoder(ctx.context)).encode(
+        toSealOrder(slots, parameters.slots),
+        spec.scale,
+        plaintext,
+      )
       const ciphertext = own(new seal.Ciphertext())
       own(new seal.Encryptor(ctx.context, keys.publicKey)).encrypt(plaintext, ciphertext)
       own(new seal.Evaluator(ctx.context)).cipherModSwitchToInplace(ciphertext, ctx.levelIds[spec.level])

@@ -1,6 +1,6 @@
 import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
 import { invert } from '../../circuit/parameters/primes.ts'
-import { powersOfThree } from './embedding.ts'
+import { powersOfFive } from './embedding.ts'
 import { createNtt, inverseNtt, minimalRoot, type Ntt } from './ntt.ts'
 
 /** One period of complex slots. */
@@ -65,12 +65,12 @@ function centredIntegers(limbs: readonly (readonly bigint[])[], primes: readonly
   })
 }
 
-/** Slot i is the value at w^(3^i), w = exp(i * pi / 2p), as in `embedding.ts`. */
+/** Slot i is the value at w^(5^i), w = exp(i * pi / 2p), as in `embedding.ts`. */
 function evaluateAtSlots(coefficients: Float64Array, scale: number): ComplexSlots {
   const period = coefficients.length / 2
   const order = 4 * period
   const cosines = Float64Array.from({ length: order }, (_, k) => Math.cos((2 * Math.PI * k) / order))
-  const exponents = powersOfThree(period, order)
+  const exponents = powersOfFive(period, order)
   const real = new Float64Array(period)
   const imaginary = new Float64Array(period)
   exponents.forEach((exponent, i) => {

@@ -2,7 +2,7 @@ import { bitReverse, log2Exact } from './order.ts'
 
 /**
  * What `embedPeriodic` computes, by a fast Fourier transform of p points: for real slots v of period p, c_k =
- * (1 / p) * sum over m < p of f_m * cos(pi k (2m + 1) / 2p), where f_m is the slot whose exponent 3^i or -3^i
+ * (1 / p) * sum over m < p of f_m * cos(pi k (2m + 1) / 2p), where f_m is the slot whose exponent 5^i or -5^i
  * is 2m + 1 modulo 4p. Slots being real, the rest follows: c_p = 0 and c_(2p - k) = -c_k.
  *
  * Source: Makhoul, "A Fast Cosine Transform in One and Two Dimensions", IEEE Transactions on Acoustics,
@@ -104,11 +104,11 @@ function placesOf(period: number): Uint32Array {
   const places = new Uint32Array(period)
   let exponent = 1
   for (let i = 0; i < period; i++) {
-    // Of the exponents 3^i and -3^i the one below 2p.
+    // Of the exponents 5^i and -5^i the one below 2p.
     const m = (Math.min(exponent, 4 * period - exponent) - 1) / 2
     const n = m % 2 === 0 ? m / 2 : period - (m + 1) / 2
     places[i] = bitReverse(n, bits)
-    exponent = (exponent * 3) % (4 * period)
+    exponent = (exponent * 5) % (4 * period)
   }
   return places
 }

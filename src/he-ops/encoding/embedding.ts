@@ -1,9 +1,9 @@
 /**
  * The inverse canonical embedding of a periodic slot vector, at its own small size.
  *
- * Slot i is the value of the polynomial at zeta^(3^i), zeta = exp(i * pi / N), with 3 the generator that SEAL
- * uses. A vector of period p is a polynomial P of degree below 2p in Y = X^(N / 2p), whose value at w^(3^i),
- * w = exp(i * pi / 2p), is slot i. For real slots the inverse is c_k = (1 / p) * sum_i v_i * cos(pi * k * 3^i
+ * Slot i is the value of the polynomial at zeta^(5^i), zeta = exp(i * pi / N). All powers of 5 are 1 modulo 4,
+ * so that X^(N / 2) is the imaginary unit in every slot. A vector of period p is a polynomial P of degree below 2p in Y = X^(N / 2p), whose value at w^(5^i),
+ * w = exp(i * pi / 2p), is slot i. For real slots the inverse is c_k = (1 / p) * sum_i v_i * cos(pi * k * 5^i
  * / 2p), so that c_p = 0 and c_(2p - k) = -c_k: half of the coefficients are the negatives of the others.
  *
  * Source: Cheon, Kim, Kim and Song, "Homomorphic Encryption for Arithmetic of Approximate Numbers", ePrint
@@ -16,7 +16,7 @@ export function embedPeriodic(values: Float64Array): Float64Array {
   const period = values.length
   const order = 4 * period
   const cosines = Float64Array.from({ length: order }, (_, k) => Math.cos((2 * Math.PI * k) / order))
-  const exponents = powersOfThree(period, order)
+  const exponents = powersOfFive(period, order)
   const coefficients = new Float64Array(2 * period)
   for (let k = 0; k < period; k++) {
     let sum = 0
@@ -27,13 +27,13 @@ export function embedPeriodic(values: Float64Array): Float64Array {
   return coefficients
 }
 
-/** 3^0, 3^1, and so on, modulo a power of two. */
-export function powersOfThree(count: number, modulus: number): Int32Array {
+/** 5^0, 5^1, and so on, modulo a power of two. */
+export function powersOfFive(count: number, modulus: number): Int32Array {
   const powers = new Int32Array(count)
   let power = 1
   for (let i = 0; i < count; i++) {
     powers[i] = power
-    power = (power * 3) % modulus
+    power = (power * 5) % modulus
   }
   return powers
 }

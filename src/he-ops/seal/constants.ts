@@ -7,6 +7,7 @@ import { type CompactPlaintext, expandPlaintext, PeriodicEncoder } from '../enco
 import type { SealContext } from './context.ts'
 import { guarded } from './runtime.ts'
 import { dataLevel, plaintextToSeal } from './serialization/serialization.ts'
+import { toSealOrder } from './slot-order.ts'
 
 /**
  * Longest period that is encoded at its own size and kept compact. For longer ones node-seal's encoder is
@@ -125,7 +126,8 @@ export class ConstantSource {
     const plaintext = new seal.Plaintext()
     try {
       guarded(seal, () => {
-        this.#encoder.encode(repeat(valuesOf(this.#constants.at(id)!), parameters.slots), scale, plaintext)
+        const slots = repeat(valuesOf(this.#constants.at(id)!), parameters.slots)
+        this.#encoder.encode(toSealOrder(slots, parameters.slots), scale, plaintext)
         // node-seal encodes at the highest level only.
         if (level < highestLevel) this.#evaluator.plainModSwitchToInplace(plaintext, levelIds[level])
       })

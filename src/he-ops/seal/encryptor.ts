@@ -6,6 +6,7 @@ import type { SealContext } from './context.ts'
 import { guarded, withHeap } from './runtime.ts'
 import { ciphertextFromWire } from './serialization/ciphertexts.ts'
 import { dataLevel, plaintextFromSeal, seededFromSeal } from './serialization/serialization.ts'
+import { fromSealOrder, toSealOrder } from './slot-order.ts'
 
 /**
  * Encrypts slot vectors under the secret key. The second polynomials are seeds.
@@ -51,7 +52,7 @@ function encryptVector(
 ): SeededRlwe {
   return withHeap((own) => {
     const plaintext = own(new ctx.seal.Plaintext())
-    encoder.encode(vector, scale, plaintext)
+    encoder.encode(toSealOrder(vector, ctx.parameters.slots), scale, plaintext)
     // node-seal encodes at the highest level only; symmetric encryption takes the plaintext's level.
     if (level < ctx.highestLevel) evaluator.plainModSwitchToInplace(plaintext, ctx.levelIds[level])
     const ciphertext = own(encryptor.encryptSymmetricSerializable(plaintext))
@@ -111,7 +112,7 @@ export function decryptSlots(
         withHeap((ownPair) => {
           const plaintext = ownPair(new ctx.seal.Plaintext())
           decryptor.decrypt(ownPair(ciphertextFromWire(ctx, rlwe, level, scale)), plaintext)
-          return Float64Array.from(encoder.decodeFloat64(plaintext) as Float64Array)
+          return fromSealOrder(encoder.decodeFloat64(plaintext) as Float64Array)
         }),
       )
     }),

@@ -93,7 +93,10 @@ export function createSealEvaluator(
           galoisElements: [element],
         })
       }
-      return make((out) => evaluator.applyGalois(a, element, galoisKeys, out), type)
+      return make((out) => {
+        out.assign(a)
+        for (const { element, key } of galoisKeys) evaluator.applyGaloisInplace(out, element, key)
+      }, type)
     },
 
     dot(terms, constantScale) {

@@ -4,6 +4,7 @@ import { embedPeriodic } from '../../../src/he-ops/encoding/embedding.ts'
 import { asEncoded, embedPeriodicFast, slotsOfPeriodic } from '../../../src/he-ops/encoding/embedding-fft.ts'
 import { createNtt, forwardNtt, minimalRoot } from '../../../src/he-ops/encoding/ntt.ts'
 import { dataLevel, plaintextToSeal } from '../../../src/he-ops/seal/serialization/serialization.ts'
+import { fromSealOrder } from '../../../src/he-ops/seal/slot-order.ts'
 import { sealFixture, smallParameters } from '../seal/fixture.ts'
 
 const distinct = (length: number, salt = 1): Float64Array =>
@@ -83,7 +84,7 @@ t.test("node-seal's decoder returns the slots at full size", async (t) => {
   const plaintext = new ctx.seal.Plaintext()
   plaintext.loadFromArray(ctx.context, plaintextToSeal(dataLevel(ctx, 1), halves, scale))
   const encoder = new ctx.seal.CKKSEncoder(ctx.context)
-  const decoded = encoder.decodeFloat64(plaintext) as Float64Array
+  const decoded = fromSealOrder(encoder.decodeFloat64(plaintext) as Float64Array)
   // Rounding N coefficients by up to a half gives errors of about 20 in the slots, which is 2^-35 at this
   // scale.
   const difference = largestDifference(values, decoded)

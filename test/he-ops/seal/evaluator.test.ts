@@ -2,13 +2,14 @@ import type { Ciphertext, Plaintext } from 'node-seal'
 import t from 'tap'
 import { galoisElement } from '../../../src/circuit/keys.ts'
 import { createSealEvaluator } from '../../../src/he-ops/seal/evaluator.ts'
+import { sealSlot } from '../../../src/he-ops/seal/slot-order.ts'
 import { residuesOf, sealFixture, smallParameters } from './fixture.ts'
 
 // Every operation gives the same residues as node-seal's own call.
 
 const parameters = smallParameters([50, 40, 30])
 const { ring, slots, topLevel } = parameters
-const fixture = await sealFixture(parameters, [5])
+const fixture = await sealFixture(parameters, [5, 6])
 const { ctx, keys } = fixture
 const native = new ctx.seal.Evaluator(ctx.context)
 
@@ -54,10 +55,20 @@ t.test('add, subtract, multiply, square', async (t) => {
   isExact(t, evaluator.multiply(a, a), (out) => native.square(a, out))
 })
 
-t.test('rotate is one automorphism with its own key', async (t) => {
-  const key = keys.galoisKeys.get(galoisElement(ring, 5))!
-  isExact(t, evaluator.rotate(a, 5), (out) => native.applyGalois(a, galoisElement(ring, 5), key, out))
-  isExact(t, evaluator.rotate(a, 5), (out) => native.rotateVector(a, 5, key, out))
+t.test('a rotation by an even number of slots is a rotation of SEAL by another number', async (t) => {
+  const element = galoisElement(ring, 6)
+  const [{ key }] = keys.galoisKeys.get(element)!
+  isExact(t, evaluator.rotate(a, 6), (out) => native.applyGalois(a, element, key, out))
+  isExact(t, evaluator.rotate(a, 6), (out) => native.rotateVector(a, sealSlot(6, slots), key, out))
+})
+
+t.test('a rotation by an odd number of slots is a rotation of SEAL and a conjugation', async (t) => {
+  const [rotation, conjugation] = keys.galoisKeys.get(galoisElement(ring, 5))!
+  t.equal(conjugation.element, 2 * ring - 1)
+  isExact(t, evaluator.rotate(a, 5), (out) => {
+    native.rotateVector(a, sealSlot(5, slots), rotation.key, out)
+    native.complexConjugateInplace(out, conjugation.key)
+  })
 })
 
 t.test('relinearise, rescale, dropLevel', async (t) => {
@@ -111,7 +122,7 @@ t.test('constants that do not fit their level are refused', async (t) => {
 
 t.test('an error names the missing key of a rotation or relinearisation', async (t) => {
   const bare = createSealEvaluator(ctx, undefined, { constants })
-  t.throws(() => bare.rotate(a, 5), { code: 'KEYS_MISSING', facts: { galoisElements: [243] } })
+  t.throws(() => bare.rotate(a, 5), { code: 'KEYS_MISSING', facts: { galoisElements: [3125] } })
   const product = bare.multiply(a, b)
   t.throws(() => bare.relinearise(product), { code: 'KEYS_MISSING' })
   product.delete()

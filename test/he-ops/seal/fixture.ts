@@ -1,10 +1,12 @@
-import type { Ciphertext, GaloisKeys, Plaintext, SecretKey } from 'node-seal'
-import { galoisElement } from '../../../src/circuit/keys.ts'
+import type { Ciphertext, Plaintext, SecretKey } from 'node-seal'
+import { rotationElements } from '../../../src/circuit/keys.ts'
 import { type CkksParameters, checkParameters } from '../../../src/circuit/parameters/parameters.ts'
 import { nttPrimes } from '../../../src/circuit/parameters/primes.ts'
 import { createSealContext, type SealContext } from '../../../src/he-ops/seal/context.ts'
 import type { EvaluationKeys } from '../../../src/he-ops/seal/keys/index.ts'
+import { generateNativeKeys } from '../../../src/he-ops/seal/keys/native.ts'
 import { loadSeal, withHeap } from '../../../src/he-ops/seal/runtime.ts'
+import { fromSealOrder, toSealOrder } from '../../../src/he-ops/seal/slot-order.ts'
 
 /**
  * Parameters of the smallest ring, 128 bits of security: data primes of the given sizes, then the special
@@ -45,31 +47,24 @@ export async function sealFixture(
   const ctx = createSealContext(seal, parameters)
   const generator = new seal.KeyGenerator(ctx.context)
   const secretKey = generator.secretKey()
-  const publicKey = generator.createPublicKey()
-  const relinKeys = generator.createRelinKeys()
-  const galoisKeys = new Map<number, GaloisKeys>(
-    steps.map((step) => [
-      galoisElement(parameters.ring, step),
-      generator.createGaloisKeysWithSteps(Int32Array.of(step)),
-    ]),
-  )
+  const keys = generateNativeKeys(ctx, secretKey, rotationElements(parameters, steps))
   const encoder = new seal.CKKSEncoder(ctx.context)
-  const encryptor = new seal.Encryptor(ctx.context, publicKey, secretKey)
+  const encryptor = new seal.Encryptor(ctx.context, keys.publicKey, secretKey)
   const decryptor = new seal.Decryptor(ctx.context, secretKey)
   const evaluator = new seal.Evaluator(ctx.context)
-  const objects = [generator, secretKey, publicKey, relinKeys, ...galoisKeys.values()]
+  const objects = [generator, secretKey, keys]
   const tools = [encoder, encryptor, decryptor, evaluator]
 
   const encode = (values: Float64Array, scale: number, level: number): Plaintext => {
     const plaintext = new seal.Plaintext()
-    encoder.encode(values, scale, plaintext)
+    encoder.encode(toSealOrder(values, parameters.slots), scale, plaintext)
     if (level < ctx.highestLevel) evaluator.plainModSwitchToInplace(plaintext, ctx.levelIds[level])
     return plaintext
   }
   return {
     ctx,
     secretKey,
-    keys: { publicKey, relinKeys, galoisKeys, bytes: 0, delete() {} },
+    keys,
     encode,
     encrypt: (values, scale, level) =>
       withHeap((own) => {
@@ -87,7 +82,7 @@ export async function sealFixture(
       withHeap((own) => {
         const plaintext = own(new seal.Plaintext())
         decryptor.decrypt(ciphertext, plaintext)
-        return Float64Array.from(encoder.decodeFloat64(plaintext) as Float64Array)
+        return fromSealOrder(encoder.decodeFloat64(plaintext) as Float64Array)
       }),
     secretResidues: () =>
       residuesOf(secretKey, parameters.ring * (parameters.primes.length + parameters.specialPrimes.length)),

@@ -7,12 +7,36 @@ import type { SealContext } from '../context.ts'
 import { type Deletable, guarded } from '../runtime.ts'
 import { ciphertextToSeal, keyLevel, switchingKeyToSeal } from '../serialization/serialization.ts'
 
+/** An automorphism that SEAL applies, with the one key that it needs. */
+export interface KeyedAutomorphism {
+  readonly element: number
+  readonly key: GaloisKeys
+}
+
+/** Galois keys by Galois element. */
+export interface GaloisKeySource {
+  readonly size: number
+  /**
+   * The automorphisms that SEAL applies one after the other for the automorphism of `element`; undefined when
+   * there is no key for it. Keys stay valid until the next call.
+   */
+  get(element: number): readonly KeyedAutomorphism[] | undefined
+}
+
+/** A source with one key for each element. */
+export const singleKeys = (keys: ReadonlyMap<number, GaloisKeys>): GaloisKeySource => ({
+  size: keys.size,
+  get(element) {
+    const key = keys.get(element)
+    return key && [{ element, key }]
+  },
+})
+
 /** A server's evaluation keys, on node-seal's heap until `delete`. */
 export interface EvaluationKeys {
   readonly publicKey: PublicKey
   readonly relinKeys: RelinKeys
-  /** By Galois element, one key each. */
-  readonly galoisKeys: Pick<ReadonlyMap<number, GaloisKeys>, 'get' | 'size'>
+  readonly galoisKeys: GaloisKeySource
   /** Heap bytes of the keys' residues. */
   readonly bytes: number
   delete(): void
@@ -49,7 +73,7 @@ export async function loadKeySet(
     return {
       publicKey,
       relinKeys,
-      galoisKeys,
+      galoisKeys: singleKeys(galoisKeys),
       bytes: heapBytes(ctx.parameters, galoisKeys.size),
       delete: loader.free,
     }

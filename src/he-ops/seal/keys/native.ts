@@ -1,9 +1,8 @@
 import type { GaloisKeys, KeyGenerator, SecretKey } from 'node-seal'
-import { galoisElement } from '../../../circuit/keys.ts'
-import { PolyVeilError } from '../../../errors/index.ts'
+import { conjugationElement } from '../../../circuit/keys.ts'
 import type { SealContext } from '../context.ts'
 import { guarded } from '../runtime.ts'
-import { type EvaluationKeys, heapBytes } from './load.ts'
+import { type EvaluationKeys, type GaloisKeySource, heapBytes, type KeyedAutomorphism } from './load.ts'
 
 export interface NativeKeyOptions {
   /**
@@ -49,14 +48,19 @@ export function generateNativeKeys(
   })
 }
 
-/** Galois keys by their elements, made at their first use. A key stays valid until the next call. */
-class GaloisKeyCache {
+/**
+ * Galois keys that are made at their first use. SEAL's generator makes keys for powers of 3 and for
+ * conjugation. Powers of 5 with an odd exponent are the negatives of powers of 3, so that their automorphism
+ * is that of a power of 3 and then conjugation.
+ */
+class GaloisKeyCache implements GaloisKeySource {
   readonly #ctx: SealContext
   readonly #generator: KeyGenerator
   readonly #elements: ReadonlySet<number>
   readonly #most: number
-  /** In the order of their last use. */
+  /** By element, in the order of their last use. */
   readonly #made = new Map<number, GaloisKeys>()
+  #conjugation: GaloisKeys | undefined
 
   constructor(ctx: SealContext, generator: KeyGenerator, elements: readonly number[], most: number) {
     this.#ctx = ctx
@@ -65,38 +69,66 @@ class GaloisKeyCache {
     this.#most = most
   }
 
-  /** Number of keys that can be requested. */
+  /** Number of elements that can be requested. */
   get size(): number {
     return this.#elements.size
   }
 
-  get(element: number): GaloisKeys | undefined {
+  get(element: number): readonly KeyedAutomorphism[] | undefined {
     if (!this.#elements.has(element)) return undefined
-    const key = this.#made.get(element) ?? this.#make(element)
+    const { ring } = this.#ctx.parameters
+    const conjugation = conjugationElement(ring)
+    if (element === conjugation) return [{ element, key: this.#conjugationKey() }]
+    const steps = stepsOfPower(3, ring, element)
+    if (steps !== undefined) return [{ element, key: this.#rotationKey(element, steps) }]
+    const negative = 2 * ring - element
+    return [
+      { element: negative, key: this.#rotationKey(negative, stepsOfPower(3, ring, negative)!) },
+      { element: conjugation, key: this.#conjugationKey() },
+    ]
+  }
+
+  #rotationKey(element: number, steps: number): GaloisKeys {
+    const key = this.#made.get(element) ?? this.#make(steps)
     this.#made.delete(element)
     this.#made.set(element, key)
     return key
   }
 
-  #make(element: number): GaloisKeys {
+  #conjugationKey(): GaloisKeys {
+    // SEAL names conjugation by 0 steps.
+    this.#conjugation ??= this.#generate(0)
+    return this.#conjugation
+  }
+
+  #make(steps: number): GaloisKeys {
     for (const [oldest, key] of this.#made) {
       if (this.#made.size < this.#most) break
       this.#made.delete(oldest)
       key.delete()
     }
-    return guarded(this.#ctx.seal, () =>
-      this.#generator.createGaloisKeysWithSteps(Int32Array.of(sealSteps(this.#ctx.parameters.ring, element))),
-    )
+    return this.#generate(steps)
+  }
+
+  /** @param steps as SEAL counts them, by powers of 3 */
+  #generate(steps: number): GaloisKeys {
+    return guarded(this.#ctx.seal, () => this.#generator.createGaloisKeysWithSteps(Int32Array.of(steps)))
   }
 
   delete(): void {
     for (const key of this.#made.values()) key.delete()
     this.#made.clear()
+    this.#conjugation?.delete()
+    this.#conjugation = undefined
   }
 }
 
-/** The rotation steps of a Galois element, by which SEAL's generator names it. */
-function sealSteps(ring: number, element: number): number {
-  for (let steps = 1; steps < ring / 2; steps++) if (galoisElement(ring, steps) === element) return steps
-  throw new PolyVeilError('INTERNAL', `${element} is the Galois element of no rotation`)
+/** The exponent below N / 2 of a power modulo 2N; undefined when the element is no such power. */
+function stepsOfPower(base: number, ring: number, element: number): number | undefined {
+  let power = base
+  for (let steps = 1; steps < ring / 2; steps++) {
+    if (power === element) return steps
+    power = (power * base) % (2 * ring)
+  }
+  return undefined
 }

@@ -51,7 +51,8 @@ t.test('rotations with loaded keys move slots to the left by every step', async 
   const evaluator = new seal.Evaluator(ctx.context)
   for (const step of steps) {
     const rotated = new seal.Ciphertext()
-    evaluator.rotateVector(ciphertext, step, keys.galoisKeys.get(galoisElement(8192, step))!, rotated)
+    const [{ element, key }] = keys.galoisKeys.get(galoisElement(8192, step))!
+    evaluator.applyGalois(ciphertext, element, key, rotated)
     const [found] = decryptSlots(ctx, secretKey, [ciphertextToWire(ctx, rotated)], 2, scale)
     const error = maxError(found, (slot) => slots[(slot + step) % 4096])
     t.ok(error < 2 ** -8, `rotation by ${step}: error ${error}`)
@@ -92,7 +93,7 @@ t.test('the relinearisation key and the public key work', async (t) => {
 t.test('errors name missing keys', async (t) => {
   await t.rejects(loadKeySet(ctx, bytesSource(frame), rotationElements(parameters, [1, 2, 130, 3])), {
     code: 'KEYS_MISSING',
-    facts: { galoisElements: [9, 27] },
+    facts: { galoisElements: [25, 125] },
   })
 })
 
