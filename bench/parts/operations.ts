@@ -90,7 +90,7 @@ async function setUp() {
       })
       return halves
     })
-    return decryptSlots(ctx, secretKey, [{ c0, c1 }], topLevel, scale)[0]
+    return decryptSlots(ctx, secretKey, [{ c0, c1 }], topLevel, scale)[0].real
   }
 
   const value = (primeCount: number, extended: boolean): Value => {

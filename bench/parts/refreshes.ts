@@ -116,7 +116,7 @@ async function timeRound({ ctx, secretKey, keySet }: Keys, threads: number) {
     const refreshed = performance.now()
     await server.take(fresh)
     const end = performance.now()
-    const slots = decryptSlots(ctx, secretKey, [server.result(round)], TOP, SCALE)[0]
+    const [{ real: slots }] = decryptSlots(ctx, secretKey, [server.result(round)], TOP, SCALE)
     check(
       slots.every((value, s) => Math.abs(value - messages[round][s]) < 1e-3),
       `round ${round} of ${threads} threads`,

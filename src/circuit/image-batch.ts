@@ -1,5 +1,6 @@
-import { isOuter, periodOf } from './constants/constant.ts'
-import type { Constant } from './types.ts'
+import { fineOf, isOuter, periodOf } from './constants/constant.ts'
+import { isComplexVector, mapParts, partsOf } from './constants/slot-vector.ts'
+import type { Constant, SlotVector } from './types.ts'
 
 // Images of a batch share ciphertexts: slot s of image b is slot s * batch + b. A circuit does the same to
 // the slots of all images at once, because its rotations are multiples of the batch and its constants repeat
@@ -34,18 +35,23 @@ export const isBatch = (batch: number, slots: number): boolean =>
  */
 export const periodForBatch = (period: number, batch: number): number => (period === 1 ? 1 : period * batch)
 
-/** A constant for one image, repeated for each of a batch. */
+/**
+ * A constant for one image, repeated for each of a batch. A plain complex constant is written out, because
+ * coarse factors are real.
+ */
 export function constantForBatch(constant: Constant, batch: number): Constant {
   if (batch === 1 || periodOf(constant) === 1) return constant
-  if (!isOuter(constant)) return { fine: onesOf(batch), coarse: constant }
-  return { fine: repeatEach(constant.fine, batch), coarse: constant.coarse }
+  const repeated = (values: SlotVector) => mapParts(values, (part) => repeatEach(part, batch))
+  if (isOuter(constant)) return { fine: repeated(constant.fine), coarse: constant.coarse }
+  return isComplexVector(constant) ? repeated(constant) : { fine: onesOf(batch), coarse: constant }
 }
 
 /** Whether a constant has the same numbers for every image of a batch. */
 export function isAlikeForImages(constant: Constant, batch: number): boolean {
-  const lowest = isOuter(constant) ? constant.fine : constant
   if (periodOf(constant) === 1) return true
-  return lowest.length % batch === 0 && lowest.every((value, i) => value === lowest[i - (i % batch)])
+  return partsOf(fineOf(constant)).every(
+    (part) => part.length % batch === 0 && part.every((value, i) => value === part[i - (i % batch)]),
+  )
 }
 
 const ones = new Map<number, Float64Array>()

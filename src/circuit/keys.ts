@@ -31,11 +31,26 @@ export const conjugationElement = (ring: number): number => 2 * ring - 1
 export const rotationElements = ({ ring }: { readonly ring: number }, steps: readonly number[]): number[] =>
   [...new Set(steps.map((step) => galoisElement(ring, step)))].sort((a, b) => a - b)
 
-/** The Galois elements of a circuit's rotations, each once, ascending. Each needs a Galois key. */
+/**
+ * The Galois elements of a circuit's rotations and conjugations, each once, ascending. Each needs a Galois
+ * key.
+ */
 export const circuitElements = (
   parameters: { readonly ring: number },
   circuit: Pick<Circuit, 'ops'>,
-): number[] => rotationElements(parameters, rotationSteps(circuit))
+): number[] => [
+  ...rotationElements(parameters, rotationSteps(circuit)),
+  // The largest element of a ring.
+  ...(hasConjugation(circuit) ? [conjugationElement(parameters.ring)] : []),
+]
+
+/** Number of Galois keys that a circuit needs. */
+export const galoisKeyCount = (circuit: Pick<Circuit, 'ops'>): number =>
+  rotationSteps(circuit).length + Number(hasConjugation(circuit))
+
+/** Whether a circuit conjugates a value. */
+export const hasConjugation = ({ ops }: Pick<Circuit, 'ops'>): boolean =>
+  ops.some(({ kind }) => kind === 'conjugate')
 
 /** The distinct rotation steps of a circuit, ascending. Each needs a Galois key. */
 export function rotationSteps(circuit: Pick<Circuit, 'ops'>): number[] {

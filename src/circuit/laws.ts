@@ -53,6 +53,8 @@ export function largestAbsolute(values: Float64Array): number {
 export interface TypeLaws {
   input(level: number, scale: number): CiphertextType
   rotate(a: CiphertextType, steps: number): CiphertextType
+  conjugate(a: CiphertextType): CiphertextType
+  timesI(a: CiphertextType): CiphertextType
   dot(terms: readonly CiphertextType[], constantScale: number): CiphertextType
   addPlain(a: CiphertextType): CiphertextType
   /** For `add` and `subtract`; the result has the left operand's scale. */
@@ -84,6 +86,14 @@ export function typeLaws(parameters: ModulusChain): TypeLaws {
       if (!Number.isInteger(steps) || steps <= 0 || steps >= parameters.slots) {
         throw invalid(`A rotation by ${steps} is not between 1 and ${parameters.slots - 1}`)
       }
+      return a
+    },
+    conjugate(a) {
+      requireTwo(a, 'conjugate')
+      return a
+    },
+    timesI(a) {
+      requireTwo(a, 'timesI')
       return a
     },
     dot(terms, constantScale) {

@@ -12,6 +12,8 @@ export function operandsOf(op: Op): readonly ValueId[] {
     case 'multiply':
       return [op.left, op.right]
     case 'rotate':
+    case 'conjugate':
+    case 'timesI':
     case 'addPlain':
     case 'relinearise':
     case 'rescale':

@@ -6,19 +6,33 @@ export type ValueId = number
 /** Index into `Circuit.constants`. */
 export type ConstantId = number
 
+/** Complex numbers: number k is `real[k] + i * imaginary[k]`. Both arrays have one length. */
+export interface ComplexVector {
+  readonly real: Float64Array
+  readonly imaginary: Float64Array
+}
+
 /**
- * Real numbers that are multiplied with or added to the slots, repeated with their length as the period: slot
- * s gets `values[s mod values.length]`. The length is a power of two that divides the number of slots.
- * Products of a factor for each channel and a factor for each position are kept as an outer product.
+ * Numbers for slots. Slots hold complex numbers; a Float64Array has the real parts where all imaginary parts
+ * are zero.
  */
-export type Constant = Float64Array | OuterConstant
+export type SlotVector = Float64Array | ComplexVector
+
+/**
+ * Numbers that are multiplied with or added to the slots, repeated with their length as the period: slot s
+ * gets number s mod p, where p is the length, a power of two that divides the number of slots. Real constants
+ * are Float64Arrays. Products of a factor for each channel and a factor for each position are kept as an
+ * outer product.
+ */
+export type Constant = SlotVector | OuterConstant
 
 /**
  * An outer product: slot s gets `fine[s mod p] * coarse[floor(s / p) mod n]`, where p and n are the lengths
- * of `fine` and `coarse`, both powers of two. Constants of many ciphertexts share one `coarse`.
+ * of `fine` and `coarse`, both powers of two. `coarse` is real. Constants of many ciphertexts share one
+ * `coarse`.
  */
 export interface OuterConstant {
-  readonly fine: Float64Array
+  readonly fine: SlotVector
   readonly coarse: Float64Array
 }
 
@@ -55,20 +69,25 @@ interface Defines extends ValueType {
 
 /**
  * The operations, in static single assignment form: operation i defines value i. Every value is a ciphertext
- * of two polynomials, except the value of `multiply`, which has three until `relinearise`.
+ * of two polynomials, except the value of `multiply`, which has three until `relinearise`. Its slots hold
+ * complex numbers.
  */
 export type Op =
   /** The `index`-th ciphertext of the encrypted input. */
   | ({ readonly kind: 'input'; readonly index: number } & Defines)
   /** slots[s] = source[(s + steps) mod slots]; 0 < steps < slots. Needs a Galois key. */
   | ({ readonly kind: 'rotate'; readonly source: ValueId; readonly steps: number } & Defines)
+  /** slots[s] = the complex conjugate of source[s]. Needs the Galois key of element 2N - 1. */
+  | ({ readonly kind: 'conjugate'; readonly source: ValueId } & Defines)
+  /** slots[s] = i * source[s]. The polynomials are multiplied by X^(N/2); level and scale stay. */
+  | ({ readonly kind: 'timesI'; readonly source: ValueId } & Defines)
   /** Sum over terms of value * constant, constants encoded at `constantScale`. No rescale. */
   | ({ readonly kind: 'dot'; readonly terms: readonly Term[]; readonly constantScale: number } & Defines)
   /** value + constant, the constant encoded at the value's scale. */
   | ({ readonly kind: 'addPlain'; readonly source: ValueId; readonly constant: ConstantId } & Defines)
   | ({ readonly kind: 'add'; readonly left: ValueId; readonly right: ValueId } & Defines)
   | ({ readonly kind: 'subtract'; readonly left: ValueId; readonly right: ValueId } & Defines)
-  /** Slot-wise product; three polynomials; scales multiply. */
+  /** Slot-wise complex product; three polynomials; scales multiply. */
   | ({ readonly kind: 'multiply'; readonly left: ValueId; readonly right: ValueId } & Defines)
   /** Back to two polynomials. Needs the relinearisation key. */
   | ({ readonly kind: 'relinearise'; readonly source: ValueId } & Defines)

@@ -1,6 +1,6 @@
 import { PolyVeilError } from '../errors/index.ts'
 import { logitCoefficients } from './answer.ts'
-import { constantTable, largestOfEach } from './constants/constant-table.ts'
+import { type ConstantTable, constantTable, largestOfEach } from './constants/constant-table.ts'
 import { floodingBound } from './flooding-bound.ts'
 import { isAlikeForImages, isBatch } from './image-batch.ts'
 import {
@@ -52,42 +52,75 @@ function verifyBatch({ batch, parameters }: Circuit): void {
     throw invalid(`${batch} images do not share ${parameters.slots} slots`)
 }
 
-/** Checks each distinct factor once, because a file may refer to one factor millions of times. */
 function verifyConstants({ constants, parameters, batch }: Circuit): void {
-  const { factors, fine, coarse } = constantTable(constants)
-  const lengths = Uint32Array.from({ length: factors.length }, (_, number) => factors.at(number).length)
-  const sound = new Uint8Array(factors.length)
-  const alike = new Uint8Array(factors.length)
-  for (let id = 0; id < fine.length; id++) {
-    const own = [fine.at(id)!, coarse.at(id)! - 1].filter((number) => number >= 0)
-    const period = own.reduce((product, number) => product * lengths[number], 1)
+  const table = constantTable(constants)
+  const factors = new CheckedFactors(table)
+  for (let id = 0; id < table.length; id++) {
+    const period = factors.period(id)
     if (period < 1 || period > parameters.slots || (period & (period - 1)) !== 0) {
       throw invalid(
         `Constant ${id} has ${period} values; it takes a power of two up to ${parameters.slots}`,
-        {
-          constant: id,
-        },
+        { constant: id },
       )
     }
-    for (const number of own) {
-      if (sound[number]) continue
-      verifyFactor(factors.at(number), id)
-      sound[number] = 1
-    }
-    if (batch === 1 || period === 1 || alike[own[0]]) continue
-    if (!isAlikeForImages(constants.at(id)!, batch)) {
-      throw invalid(`Constant ${id} differs among the ${batch} images of a batch`, { constant: id })
-    }
-    alike[own[0]] = 1
+    factors.requireNumbers(id)
+    if (batch > 1 && period > 1) factors.requireAlike(id, batch)
   }
 }
 
-function verifyFactor(factor: Float64Array, constant: ConstantId): void {
-  // NaN and infinity pass through.
-  const most = largestAbsolute(factor)
-  if (!Number.isFinite(most)) throw invalid(`Constant ${constant} is not finite`, { constant })
-  // A product with zero is transparent: anyone could read it, and SEAL refuses it.
-  if (most === 0) throw invalid(`Constant ${constant} is zero`, { constant })
+/** Looks at each distinct factor once, because a file may refer to one factor millions of times. */
+class CheckedFactors {
+  readonly #table: ConstantTable
+  readonly #lengths: Uint32Array
+  /** By factor; -1 where it is not computed yet. */
+  readonly #largest: Float64Array
+  /** By factor: 1 where real constants with this fine factor are alike for all images. */
+  readonly #alike: Uint8Array
+
+  constructor(table: ConstantTable) {
+    const { factors } = table
+    this.#table = table
+    this.#lengths = Uint32Array.from({ length: factors.length }, (_, number) => factors.at(number).length)
+    this.#largest = new Float64Array(factors.length).fill(-1)
+    this.#alike = new Uint8Array(factors.length)
+  }
+
+  period(id: ConstantId): number {
+    const coarse = this.#table.coarse.at(id)!
+    return this.#lengths[this.#table.fine.at(id)!] * (coarse === 0 ? 1 : this.#lengths[coarse - 1])
+  }
+
+  /** Checks that a constant is finite and not zero. */
+  requireNumbers(id: ConstantId): void {
+    const fine = this.#table.fine.at(id)!
+    const [coarse, imaginary] = [this.#table.coarse.at(id)! - 1, this.#table.imaginary.at(id)! - 1]
+    if (imaginary >= 0 && this.#lengths[imaginary] !== this.#lengths[fine]) {
+      throw invalid(`Constant ${id} has other numbers of real and imaginary parts`, { constant: id })
+    }
+    const [real, factor] = [this.#finite(fine, id), coarse < 0 ? 1 : this.#finite(coarse, id)]
+    const most = imaginary < 0 ? real : Math.max(real, this.#finite(imaginary, id))
+    // A product with zero is transparent: anyone could read it, and SEAL refuses it.
+    if (most === 0 || factor === 0) throw invalid(`Constant ${id} is zero`, { constant: id })
+  }
+
+  requireAlike(id: ConstantId, batch: number): void {
+    const fine = this.#table.fine.at(id)!
+    const isReal = this.#table.imaginary.at(id) === 0
+    if (isReal && this.#alike[fine] === 1) return
+    if (!isAlikeForImages(this.#table.at(id), batch)) {
+      throw invalid(`Constant ${id} differs among the ${batch} images of a batch`, { constant: id })
+    }
+    if (isReal) this.#alike[fine] = 1
+  }
+
+  /** The largest absolute value of a factor. @throws CONFIG_INVALID when a value is not finite */
+  #finite(number: number, constant: ConstantId): number {
+    if (this.#largest[number] < 0) this.#largest[number] = largestAbsolute(this.#table.factors.at(number))
+    const most = this.#largest[number]
+    // NaN and infinity pass through.
+    if (!Number.isFinite(most)) throw invalid(`Constant ${constant} is not finite`, { constant })
+    return most
+  }
 }
 
 function verifyReferences({ constants, layers }: Circuit, op: Op, index: ValueId): void {
@@ -116,6 +149,10 @@ function typeOf(circuit: Circuit, op: Op, types: readonly CiphertextType[], laws
       return laws.input(circuit.input.level, circuit.input.scale)
     case 'rotate':
       return laws.rotate(types[op.source], op.steps)
+    case 'conjugate':
+      return laws.conjugate(types[op.source])
+    case 'timesI':
+      return laws.timesI(types[op.source])
     case 'dot':
       return laws.dot(
         op.terms.map(({ value }) => types[value]),

@@ -1,4 +1,4 @@
-import { rotationSteps } from '../circuit/keys.ts'
+import { galoisKeyCount } from '../circuit/keys.ts'
 import { log2Modulus } from '../circuit/laws.ts'
 import { type CkksParameters, digitCount } from '../circuit/parameters/parameters.ts'
 import { bitLength } from '../circuit/parameters/primes.ts'
@@ -86,7 +86,7 @@ export function planReport(circuit: Circuit, target: Target = targetOf(circuit.p
     ops: counts,
     batch,
     rotations: counts.rotate,
-    galoisKeys: rotationSteps(circuit).length,
+    galoisKeys: galoisKeyCount(circuit),
     depthBits: consumed.reduce((sum, prime) => sum + bitLength(prime), 0),
     rounds: refreshRounds(circuit),
     ring,
@@ -105,6 +105,8 @@ function countOps(ops: readonly Op[]): Record<OpKind, number> {
   const counts: Record<OpKind, number> = {
     input: 0,
     rotate: 0,
+    conjugate: 0,
+    timesI: 0,
     dot: 0,
     addPlain: 0,
     add: 0,

@@ -22,6 +22,10 @@ export interface Evaluator<Ct> {
   scaleOf(a: Ct): number
   /** slots[s] = a[(s + steps) mod slots]. */
   rotate(a: Ct, steps: number): Ct
+  /** slots[s] = the complex conjugate of a[s]. */
+  conjugate(a: Ct): Ct
+  /** slots[s] = i * a[s]. */
+  timesI(a: Ct): Ct
   /** Sum of ciphertext * constant; scale is the operands' times `constantScale`. */
   dot(terms: readonly DotTerm<Ct>[], constantScale: number): Ct
   addPlain(a: Ct, constant: ConstantId): Ct

@@ -81,6 +81,10 @@ function apply<Ct>(op: Op, evaluator: Evaluator<Ct>, inputs: readonly Ct[], valu
       return inputs[op.index]
     case 'rotate':
       return evaluator.rotate(values.get(op.source), op.steps)
+    case 'conjugate':
+      return evaluator.conjugate(values.get(op.source))
+    case 'timesI':
+      return evaluator.timesI(values.get(op.source))
     case 'dot': {
       const terms = op.terms.map(({ value, constant }) => ({ ciphertext: values.get(value), constant }))
       return evaluator.dot(terms, op.constantScale)

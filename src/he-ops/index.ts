@@ -5,7 +5,7 @@ export {
   type ClearOptions,
   createClearEvaluator,
 } from './clear/evaluator.ts'
-export { type ComplexSlots, decodePeriodic, periodicPart } from './encoding/decode-periodic.ts'
+export { decodePeriodic, periodicPart } from './encoding/decode-periodic.ts'
 export { type ExecuteOptions, ExecutionStopped, execute } from './executor.ts'
 export * from './noise.ts'
 export type { ConstantSourceOptions } from './seal/constants.ts'

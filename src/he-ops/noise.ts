@@ -3,9 +3,10 @@ import { type CkksParameters, digitCount, digitRange, digitSize } from '../circu
 // Standard deviations of the noise that CKKS operations add, in the slots and in units of 1 / scale: divide
 // by the value's scale to compare with the message. Every function is pure.
 //
-// Independent errors of deviation s on the N coefficients have variance N * s^2 in each complex slot (every
-// power of the root has modulus 1), half of it in the real part, which is all that is decoded: s * sqrt(N /
-// 2).
+// Slots are complex, and deviations are those of each of their real and imaginary parts. Independent errors
+// of deviation s on the N coefficients have variance N * s^2 in each slot (every power of the root has
+// modulus 1), half of it in each part: s * sqrt(N / 2). Conjugation is a key switch; multiplication by i adds
+// no noise.
 //
 // Sources: Cheon, Kim, Kim and Song, ePrint 2016/421, section 3; Costache, Curtis, Hales, Murphy, Ogilvie and
 // Player, "On the precision loss in approximate homomorphic encryption", ePrint 2022/162, for variances
@@ -21,7 +22,7 @@ const ROUNDING_VARIANCE = 1 / 12
 
 type Ring = Pick<CkksParameters, 'ring'>
 
-/** Deviation in the real slots of a polynomial whose N coefficients have the given deviation. */
+/** Deviation in each part of the slots of a polynomial whose N coefficients have the given deviation. */
 export const slotDeviation = ({ ring }: Ring, coefficientDeviation: number): number =>
   coefficientDeviation * Math.sqrt(ring / 2)
 
@@ -56,9 +57,9 @@ export const roundingNoise = (parameters: Ring): number =>
 const divisionVariance = ({ ring }: Ring): number => ROUNDING_VARIANCE * (1 + ring * TERNARY_VARIANCE)
 
 /**
- * Key switching, for rotations and relinearisation. SEAL's digits are the residues d_j in 0 .. q_j - 1 as
- * they are, not centred, so that d_j * e_j has a variance of N * (q_j^2 / 3) * Var(e), divided by the special
- * prime's square.
+ * Key switching, for rotations, conjugations and relinearisation. SEAL's digits are the residues d_j in 0 ..
+ * q_j - 1 as they are, not centred, so that d_j * e_j has a variance of N * (q_j^2 / 3) * Var(e), divided by
+ * the special prime's square.
  *
  * This is the root mean square over all slots, which differ: three quarters of the variance come from the
  * digits' mean of q_j / 2, that is from e_j * (q_j / 2) * (1 + X + .. + X^(N-1)), whose value at zeta is 2 /
@@ -96,5 +97,14 @@ const product = (primes: readonly bigint[]): number => primes.reduce((all, prime
  * Rounding of an encoded real vector of the given period, in units of 1 / the scale it is encoded at. Such a
  * polynomial has 2p - 1 coefficients that are not zero, in pairs of opposite numbers, so all of their error
  * is real.
+ *
+ * A complex weight on a complex value also makes about this error in each part of the product, for a value
+ * whose parts have the size of a real one: both parts of the weight's error enter each part of the product.
  */
 export const encodingNoise = (period: number): number => Math.sqrt(ROUNDING_VARIANCE * (2 * period - 1))
+
+/**
+ * Rounding of an encoded complex vector of the given period, in each part. Its polynomial has 2p coefficients
+ * with independent errors, so half of their variance is real and half of it imaginary.
+ */
+export const complexEncodingNoise = (period: number): number => Math.sqrt(ROUNDING_VARIANCE * period)

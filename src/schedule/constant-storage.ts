@@ -1,4 +1,4 @@
-import { numbersOf, periodOf } from '../circuit/constants/constant.ts'
+import { isComplex, numbersOf, periodOf } from '../circuit/constants/constant.ts'
 import { largestOfEach } from '../circuit/constants/constant-table.ts'
 import type { Circuit, ConstantId } from '../circuit/types.ts'
 import { EXPANSION_BYTES, RESIDUE_BYTES } from './limits.ts'
@@ -55,7 +55,7 @@ export const NO_EXPANSION: ExpansionRule = () => false
 export function expansionRule(circuit: Pick<Circuit, 'ops' | 'constants' | 'parameters'>): ExpansionRule {
   const least = leastExpanded(weightBytes(circuit))
   if (least === Infinity) return NO_EXPANSION
-  const periods = numbersOf(circuit.constants, periodOf)
+  const periods = numbersOf(circuit.constants, (constant) => (isComplex(constant) ? 0 : periodOf(constant)))
   const largest = largestOfEach(circuit.constants)
   // No coefficient exceeds the largest slot.
   return (id, scale, use) =>

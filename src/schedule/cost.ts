@@ -26,9 +26,9 @@ export const SIMD_SPEEDS: SimdSpeeds = Object.freeze({
 })
 
 /**
- * The cost model of the simd engine. The engine hoists: it decomposes a value once for all its rotations,
- * which this model counts at the first of them. A sum in the extended basis is divided by the special primes
- * once, at its end.
+ * The cost model of the simd engine. The engine hoists: it decomposes a value once for all its rotations and
+ * conjugations, which this model counts at the first of them. A sum in the extended basis is divided by the
+ * special primes once, at its end.
  */
 export const simdCosts =
   (speeds: SimdSpeeds = SIMD_SPEEDS): CostModel =>
@@ -66,6 +66,7 @@ class HoistedCosts {
     const { elementwise, gather, multiplyAdd } = this.#speeds
     switch (op.kind) {
       case 'rotate':
+      case 'conjugate':
         return (
           this.#decomposeOnce(op.source, id) +
           this.#keyProduct(id) +
@@ -75,6 +76,8 @@ class HoistedCosts {
         return this.#decompose(id) + this.#keyProduct(id)
       case 'dot':
         return this.#dot(op.terms, this.#work.primes(id))
+      case 'timesI':
+        return this.#residues(2 * this.#work.limbs(op.source), elementwise)
       case 'add':
       case 'subtract':
         return this.#residues(

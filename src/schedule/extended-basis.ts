@@ -53,13 +53,15 @@ export function rescaleSource(ops: readonly Op[], fusedRescale: Uint8Array, id: 
 }
 
 /**
- * What each kind of operation does with the extended basis. Key switching gives values in it. Sums are linear
- * in the polynomials, so they can be computed before the division. The other kinds read and give values
- * modulo Q.
+ * What each kind of operation does with the extended basis. Key switching gives values in it. Sums, and
+ * products with i, are linear in the polynomials, so they can be computed before the division. The other
+ * kinds read and give values modulo Q.
  */
 const ROLES = {
   input: 'other',
   rotate: 'keySwitch',
+  conjugate: 'keySwitch',
+  timesI: 'sum',
   dot: 'sum',
   addPlain: 'other',
   add: 'sum',

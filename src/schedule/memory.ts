@@ -1,5 +1,5 @@
 import { periodOf } from '../circuit/constants/constant.ts'
-import { rotationSteps } from '../circuit/keys.ts'
+import { galoisKeyCount } from '../circuit/keys.ts'
 import { operandsOf } from '../circuit/operands.ts'
 import { digitCount } from '../circuit/parameters/parameters.ts'
 import type { Circuit, Op, ValueId } from '../circuit/types.ts'
@@ -34,13 +34,13 @@ const limbBytes = ({ parameters }: Body): number => parameters.ring * RESIDUE_BY
 
 function keyAndTableBytes(circuit: Body): number {
   const { ring, primes, specialPrimes } = circuit.parameters
-  const rotations = rotationSteps(circuit).length
+  const galoisKeys = galoisKeyCount(circuit)
   const limb = limbBytes(circuit)
   const all = primes.length + specialPrimes.length
-  const keys = (1 + rotations) * 2 * digitCount(circuit.parameters) * all * limb
+  const keys = (1 + galoisKeys) * 2 * digitCount(circuit.parameters) * all * limb
   // An automorphism's table has one word for each group of four residues, and so has the table of its
   // inverse, which permutes its key.
-  return keys + all * TABLE_WORDS * limb + 2 * rotations * ring
+  return keys + all * TABLE_WORDS * limb + 2 * galoisKeys * ring
 }
 
 /** One polynomial in memory, which several values may hold. */
@@ -129,6 +129,7 @@ class Replay {
       case 'dot':
         this.#compute(ops, this.#expanded(ops))
         return
+      case 'timesI':
       case 'add':
       case 'subtract':
         this.#compute(ops, 0)

@@ -10,9 +10,17 @@ import { wavesOf } from './waves.ts'
 /** Operations of one kind that do not depend on each other. Their work is done in the same phases. */
 export interface Step {
   /** A refresh round has two steps: `refresh` sends its values to the client, `return` waits for them. */
-  readonly kind: OpKind | 'return'
+  readonly kind: StepKind | 'return'
   readonly ops: readonly ValueId[]
 }
+
+/**
+ * Kinds of operations, in steps of their own. Steps of rotations have conjugations too, which share the
+ * decompositions of their sources.
+ */
+export type StepKind = Exclude<OpKind, 'conjugate'>
+
+const stepKind = (kind: OpKind): StepKind => (kind === 'conjugate' ? 'rotate' : kind)
 
 /**
  * The order of the kinds that are ready. Operations that free memory or make others ready go first. Rotations
@@ -24,6 +32,7 @@ const ORDER = [
   'addPlain',
   'add',
   'subtract',
+  'timesI',
   'dot',
   'multiply',
   'rescale',
@@ -31,7 +40,7 @@ const ORDER = [
   'rotate',
   'refresh',
 ] as const
-ORDER satisfies EveryOpKind<typeof ORDER>
+ORDER satisfies EveryOpKind<[...typeof ORDER, 'conjugate']>
 
 /**
  * Operations so far ahead of the first one that is not done have to wait, so that few values are alive at
@@ -40,7 +49,8 @@ ORDER satisfies EveryOpKind<typeof ORDER>
 const WINDOW = 4096
 
 /**
- * Most distinct sources of one step's rotations, so that their digits fit `DIGIT_BYTES` at the highest level.
+ * Most distinct sources of one step's rotations and conjugations, so that their digits fit `DIGIT_BYTES` at
+ * the highest level.
  */
 export function maxRotationSources(parameters: CkksParameters): number {
   const { primes, specialPrimes, ring } = parameters
@@ -117,7 +127,7 @@ class Scheduler {
   readonly #isOwn: (id: ValueId) => boolean
   readonly #progress: Progress
   readonly #maxSources: number
-  readonly #ready = new Map<OpKind, Set<ValueId>>()
+  readonly #ready = new Map<StepKind, Set<ValueId>>()
   readonly #done = new Set<ValueId>()
   #first = 0
 
@@ -156,14 +166,14 @@ class Scheduler {
     const sources = new Set<ValueId>()
     return ids.filter((id) => {
       const op = this.#ops[id]
-      if (op.kind !== 'rotate' || op.level !== level) return false
+      if ((op.kind !== 'rotate' && op.kind !== 'conjugate') || op.level !== level) return false
       if (!sources.has(op.source) && sources.size >= this.#maxSources) return false
       sources.add(op.source)
       return true
     })
   }
 
-  #finish(kind: OpKind, id: ValueId): void {
+  #finish(kind: StepKind, id: ValueId): void {
     this.#ready.get(kind)?.delete(id)
     this.#done.add(id)
     // A refreshed value exists when the client has sent it back.
@@ -172,7 +182,7 @@ class Scheduler {
   }
 
   #makeReady(id: ValueId): void {
-    const { kind } = this.#ops[id]
+    const kind = stepKind(this.#ops[id].kind)
     const ready = this.#ready.get(kind) ?? new Set()
     ready.add(id)
     this.#ready.set(kind, ready)

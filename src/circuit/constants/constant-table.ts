@@ -1,7 +1,8 @@
 import { largestAbsolute } from '../laws.ts'
-import type { Constant, ConstantId, ConstantList } from '../types.ts'
-import { isOuter } from './constant.ts'
+import type { Constant, ConstantId, ConstantList, SlotVector } from '../types.ts'
+import { fineOf, isOuter } from './constant.ts'
 import { InternPool } from './intern-pool.ts'
+import { isComplexVector, largestModulus, realOf } from './slot-vector.ts'
 import { Uint32Vector } from './uint32-vector.ts'
 
 /** Distinct factors of constants, by number. */
@@ -17,6 +18,8 @@ interface Words {
   at(index: number): number | undefined
 }
 
+const ALL_REAL: Words = { length: 0, at: () => 0 }
+
 /**
  * A list of constants that stores the numbers of their factors. An object for each of millions of constants
  * would take several times the memory of their values. Reading a constant makes a view of its fine factor;
@@ -24,17 +27,26 @@ interface Words {
  */
 export class ConstantTable implements ConstantList {
   readonly factors: Factors
-  /** The factor that each constant is, or that is the fine one of an outer product. */
+  /**
+   * The factor that each constant is, or that is the fine one of an outer product; its real parts where it is
+   * complex.
+   */
   readonly fine: Words
   /** One more than the coarse factor of an outer product, 0 for plain constants. */
   readonly coarse: Words
+  /** One more than the factor with the imaginary parts of `fine`, 0 where it is real. */
+  readonly imaginary: Words
   readonly #shared = new Map<number, Float64Array>()
 
-  /** @param factors distinct; all that `fine` and `coarse` refer to */
-  constructor(factors: Factors, fine: Words, coarse: Words) {
+  /**
+   * @param factors distinct; all that `fine`, `coarse` and `imaginary` refer to
+   * @param imaginary absent where all constants are real
+   */
+  constructor(factors: Factors, fine: Words, coarse: Words, imaginary: Words = ALL_REAL) {
     this.factors = factors
     this.fine = fine
     this.coarse = coarse
+    this.imaginary = imaginary
   }
 
   get length(): number {
@@ -42,7 +54,7 @@ export class ConstantTable implements ConstantList {
   }
 
   at(id: ConstantId): Constant {
-    const fine = this.factors.at(this.fine.at(id)!)
+    const fine = this.#fineOf(id)
     const coarse = this.coarse.at(id)!
     return coarse === 0 ? fine : { fine, coarse: this.#coarseOf(coarse - 1) }
   }
@@ -55,6 +67,12 @@ export class ConstantTable implements ConstantList {
     for (let id = 0; id < this.length; id++) yield this.at(id)
   }
 
+  #fineOf(id: ConstantId): SlotVector {
+    const real = this.factors.at(this.fine.at(id)!)
+    const imaginary = this.imaginary.at(id)!
+    return imaginary === 0 ? real : { real, imaginary: this.factors.at(imaginary - 1) }
+  }
+
   #coarseOf(number: number): Float64Array {
     let coarse = this.#shared.get(number)
     if (coarse === undefined) {
@@ -65,35 +83,46 @@ export class ConstantTable implements ConstantList {
   }
 }
 
+/** A constant's words in the columns of a table. */
+export interface FactorNumbers {
+  readonly fine: number
+  readonly coarse: number
+  readonly imaginary: number
+}
+
 /** A table that constants are added to. */
 export class GrowingConstants extends ConstantTable {
   readonly #contents: InternPool
   readonly #fine: Uint32Vector
   readonly #coarse: Uint32Vector
+  readonly #imaginary: Uint32Vector
 
   constructor() {
     const contents = new InternPool()
     const fine = new Uint32Vector()
     const coarse = new Uint32Vector()
-    super(contents, fine, coarse)
+    const imaginary = new Uint32Vector()
+    super(contents, fine, coarse, imaginary)
     this.#contents = contents
     this.#fine = fine
     this.#coarse = coarse
+    this.#imaginary = imaginary
   }
 
-  /**
-   * The numbers of a constant's factors, which are kept: equal constants have equal ones. As in `fine` and
-   * `coarse`.
-   */
-  factorsOf(constant: Constant): readonly [fine: number, coarse: number] {
-    if (!isOuter(constant)) return [this.#contents.numberOf(constant), 0]
-    return [this.#contents.numberOf(constant.fine), 1 + this.#contents.numberOf(constant.coarse)]
+  /** The words of a constant, whose factors are kept: equal constants have equal ones. */
+  factorsOf(constant: Constant): FactorNumbers {
+    const values = fineOf(constant)
+    const fine = this.#contents.numberOf(realOf(values))
+    const coarse = isOuter(constant) ? 1 + this.#contents.numberOf(constant.coarse) : 0
+    const imaginary = isComplexVector(values) ? 1 + this.#contents.numberOf(values.imaginary) : 0
+    return { fine, coarse, imaginary }
   }
 
   /** @param factors as `factorsOf` gives them */
-  push([fine, coarse]: readonly [fine: number, coarse: number]): ConstantId {
+  push({ fine, coarse, imaginary }: FactorNumbers): ConstantId {
     this.#fine.push(fine)
     this.#coarse.push(coarse)
+    this.#imaginary.push(imaginary)
     return this.length - 1
   }
 }
@@ -111,12 +140,14 @@ export function constantTable(constants: ConstantList): ConstantTable {
  * are looked at once.
  */
 export function largestOfEach(constants: ConstantList): Float64Array {
-  const { factors, fine, coarse } = constantTable(constants)
+  const table = constantTable(constants)
+  const { factors, fine, coarse, imaginary } = table
   const largest = Float64Array.from({ length: factors.length }, (_, number) =>
     largestAbsolute(factors.at(number)),
   )
   return Float64Array.from({ length: fine.length }, (_, id) => {
     const other = coarse.at(id)!
-    return largest[fine.at(id)!] * (other === 0 ? 1 : largest[other - 1])
+    const ofFine = imaginary.at(id) === 0 ? largest[fine.at(id)!] : largestModulus(fineOf(table.at(id)))
+    return ofFine * (other === 0 ? 1 : largest[other - 1])
   })
 }

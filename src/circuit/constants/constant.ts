@@ -1,20 +1,27 @@
 import { largestAbsolute } from '../laws.ts'
-import type { Constant, ConstantList, OuterConstant } from '../types.ts'
+import type { Constant, ConstantList, OuterConstant, SlotVector } from '../types.ts'
+import { isComplexVector, largestModulus, mapParts, realOf } from './slot-vector.ts'
 
 export const isOuter = (constant: Constant): constant is OuterConstant => 'fine' in constant
 
+/** The plain constant, or the fine factor of an outer one. */
+export const fineOf = (constant: Constant): SlotVector => (isOuter(constant) ? constant.fine : constant)
+
+/** Whether a constant has imaginary parts. */
+export const isComplex = (constant: Constant): boolean => isComplexVector(fineOf(constant))
+
 /** Slots after which a constant repeats. */
 export const periodOf = (constant: Constant): number =>
-  isOuter(constant) ? constant.fine.length * constant.coarse.length : constant.length
-
-/** The factors of an outer constant, or the values of a plain one. */
-export const factorsOf = (constant: Constant): readonly Float64Array[] =>
-  isOuter(constant) ? [constant.fine, constant.coarse] : [constant]
+  realOf(fineOf(constant)).length * (isOuter(constant) ? constant.coarse.length : 1)
 
 /** One period, written out. */
-export function valuesOf(constant: Constant): Float64Array {
+export function valuesOf(constant: Constant): SlotVector {
   if (!isOuter(constant)) return constant
   const { fine, coarse } = constant
+  return mapParts(fine, (part) => outerProduct(part, coarse))
+}
+
+function outerProduct(fine: Float64Array, coarse: Float64Array): Float64Array {
   const values = new Float64Array(fine.length * coarse.length)
   coarse.forEach((factor, position) => {
     if (factor === 0) return
@@ -26,7 +33,7 @@ export function valuesOf(constant: Constant): Float64Array {
 
 /** The largest absolute value of a slot; NaN when any is NaN. */
 export const largestOf = (constant: Constant): number =>
-  factorsOf(constant).reduce((product, factor) => product * largestAbsolute(factor), 1)
+  largestModulus(fineOf(constant)) * (isOuter(constant) ? largestAbsolute(constant.coarse) : 1)
 
 /** A number for each constant, of which there may be millions. */
 export function numbersOf(constants: ConstantList, numberOf: (constant: Constant) => number): Float64Array {

@@ -20,6 +20,8 @@ const KINDS = [
   'rescale',
   'dropLevel',
   'refresh',
+  'conjugate',
+  'timesI',
 ] as const
 KINDS satisfies EveryOpKind<typeof KINDS>
 
@@ -31,6 +33,8 @@ export interface ColumnCounts {
   readonly constants: number
   readonly distinctConstants: number
   readonly constantValues: number
+  /** As `constants`; absent where all constants are real. */
+  readonly imaginary?: number
 }
 
 /** The columns in file order: wider numbers first, so that each is aligned. */
@@ -40,10 +44,18 @@ export interface Columns {
   readonly constantValues: Float64Array
   /** Length of each distinct factor, in the order in which constants first refer to them. */
   readonly periods: Uint32Array
-  /** The distinct factor that each constant is, or that is the fine one of an outer product. */
+  /**
+   * The distinct factor that each constant is, or that is the fine one of an outer product; its real parts
+   * where it is complex.
+   */
   readonly constants: Uint32Array
   /** One more than the coarse factor of an outer product, 0 for plain constants. */
   readonly coarse: Uint32Array
+  /**
+   * One more than the distinct factor with a constant's imaginary parts, 0 for real ones. Empty where all
+   * constants are real.
+   */
+  readonly imaginary: Uint32Array
   readonly termValues: Uint32Array
   readonly termConstants: Uint32Array
   readonly opLayers: Uint32Array
@@ -63,6 +75,7 @@ export const columnShapes = (counts: ColumnCounts) =>
     periods: [Uint32Array, counts.distinctConstants],
     constants: [Uint32Array, counts.constants],
     coarse: [Uint32Array, counts.constants],
+    imaginary: [Uint32Array, counts.imaginary ?? 0],
     termValues: [Uint32Array, counts.terms],
     termConstants: [Uint32Array, counts.terms],
     opLayers: [Uint32Array, counts.ops],
@@ -105,6 +118,7 @@ export const countsOf = (columns: ColumnsToWrite): ColumnCounts => ({
   constants: columns.constants.length,
   distinctConstants: columns.periods.length,
   constantValues: columns.constantValueCount,
+  ...(columns.imaginary.length > 0 && { imaginary: columns.imaginary.length }),
 })
 
 /**
@@ -137,6 +151,8 @@ function argumentsOf(op: Op, scales: Numbering): readonly [number, number] {
     case 'subtract':
     case 'multiply':
       return [op.left, op.right]
+    case 'conjugate':
+    case 'timesI':
     case 'relinearise':
     case 'rescale':
     case 'dropLevel':
@@ -172,6 +188,8 @@ function opAt(columns: Columns, index: number, takeTerms: (count: number) => Ter
     case 'subtract':
     case 'multiply':
       return { kind, left: first, right: second, ...defines }
+    case 'conjugate':
+    case 'timesI':
     case 'relinearise':
     case 'rescale':
     case 'dropLevel':
@@ -194,31 +212,35 @@ function termColumns(ops: readonly Op[]): Pick<Columns, 'termValues' | 'termCons
   return { termValues, termConstants }
 }
 
-/** Numbers factors in the order in which constants first refer to them, fine ones before coarse ones. */
-function constantColumns({
-  factors,
-  fine,
-  coarse,
-}: ConstantTable): Pick<
-  ColumnsToWrite,
-  'constants' | 'coarse' | 'periods' | 'factors' | 'constantValueCount'
-> {
+/**
+ * Numbers factors in the order in which constants first refer to them: fine ones, then coarse ones, then
+ * imaginary parts.
+ */
+function constantColumns(
+  table: ConstantTable,
+): Pick<ColumnsToWrite, 'constants' | 'coarse' | 'imaginary' | 'periods' | 'factors' | 'constantValueCount'> {
+  const { factors, fine } = table
   const renumbered = new Renumbering(factors.length)
   const constants = Uint32Array.from({ length: fine.length }, (_, id) => renumbered.of(fine.at(id)!))
-  const coarseColumn = Uint32Array.from({ length: fine.length }, (_, id) => {
-    const number = coarse.at(id)!
-    return number === 0 ? 0 : 1 + renumbered.of(number - 1)
-  })
+  const [coarse, imaginary] = [table.coarse, table.imaginary].map((words) =>
+    Uint32Array.from({ length: fine.length }, (_, id) => {
+      const number = words.at(id)!
+      return number === 0 ? 0 : 1 + renumbered.of(number - 1)
+    }),
+  )
   const inOrder = renumbered.order()
   const periods = Uint32Array.from(inOrder, (number) => factors.at(number).length)
   return {
     constants,
-    coarse: coarseColumn,
+    coarse,
+    imaginary: imaginary.every((number) => number === 0) ? NO_WORDS : imaginary,
     periods,
     factors: { length: inOrder.length, at: (number) => factors.at(inOrder[number]) },
     constantValueCount: periods.reduce((sum, period) => sum + period, 0),
   }
 }
+
+const NO_WORDS = new Uint32Array(0)
 
 /** Renumbers numbers in the order of first use. */
 class Renumbering {
@@ -249,15 +271,19 @@ class Renumbering {
 
 /** Constants that are read from the columns each time, and take no other memory. */
 function storedConstants(columns: Columns): ConstantTable {
-  const { constants, coarse, constantValues, periods } = columns
+  const { constants, coarse, imaginary, constantValues, periods } = columns
+  if (imaginary.length > 0 && imaginary.length !== constants.length)
+    throw invalid('imaginary parts end early')
   const starts = startsOf(columns)
   for (const factor of constants) requireIndex(factor, periods.length, 'constant')
-  for (const factor of coarse) if (factor > 0) requireIndex(factor - 1, periods.length, 'constant')
+  for (const column of [coarse, imaginary]) {
+    for (const factor of column) if (factor > 0) requireIndex(factor - 1, periods.length, 'constant')
+  }
   const factors = {
     length: periods.length,
     at: (number: number) => constantValues.subarray(starts[number], starts[number] + periods[number]),
   }
-  return new ConstantTable(factors, constants, coarse)
+  return new ConstantTable(factors, constants, coarse, imaginary.length > 0 ? imaginary : undefined)
 }
 
 /** The start of each factor's values. */

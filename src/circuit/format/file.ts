@@ -55,6 +55,7 @@ const headerSchema = z.strictObject({
     constants: count,
     distinctConstants: count,
     constantValues: count,
+    imaginary: count.optional(),
   }),
   result: count,
   layers: boundedList(
@@ -86,6 +87,7 @@ const headerSchema = z.strictObject({
   refresh: z.strictObject({ level: count }).optional(),
   // The figures that the manifest gives of the operations. `readCircuit` compares them with the operations.
   rotationSteps: boundedList(count, MAX_ROTATIONS),
+  conjugation: z.literal(true).optional(),
   rounds: boundedList(count, MAX_ROUNDS),
   // The manifest's own schema checks the public half, once the circuit is complete.
   model: z.string(),
@@ -351,7 +353,13 @@ function readColumns(reader: HashingReader, counts: ColumnCounts): Columns {
 }
 
 function assemble(header: Header, columns: Columns): Circuit {
-  const { counts: _counts, rotationSteps: _steps, rounds: _rounds, ...described } = header
+  const {
+    counts: _counts,
+    rotationSteps: _steps,
+    conjugation: _conjugation,
+    rounds: _rounds,
+    ...described
+  } = header
   return { ...outlined(described), ...fromColumns(columns) }
 }
 
@@ -370,10 +378,11 @@ const outlined = <T extends Pick<Header, 'parameters' | 'input' | 'output'>>(des
  * Checks the header's figures against the operations, because servers believe the header before they read the
  * operations.
  */
-function requireOutline(header: Header, { rotationSteps, rounds }: CircuitOutline): void {
-  const claims = [header.rotationSteps, header.rounds]
-  if (canonicalJson(claims) !== canonicalJson([rotationSteps, rounds])) {
-    throw invalid('Its header has other rotations or rounds than its operations')
+function requireOutline(header: Header, outline: CircuitOutline): void {
+  const figures = ({ rotationSteps, conjugation, rounds }: Header | CircuitOutline) =>
+    canonicalJson({ rotationSteps, conjugation, rounds })
+  if (figures(header) !== figures(outline)) {
+    throw invalid('Its header has other rotations, conjugations or rounds than its operations')
   }
 }
 

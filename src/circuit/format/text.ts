@@ -1,11 +1,11 @@
 import { printable } from '../../errors/index.ts'
-import { periodOf } from '../constants/constant.ts'
+import { isComplex, periodOf } from '../constants/constant.ts'
 import type { Circuit, Layout, Op } from '../types.ts'
 
 /**
  * A circuit as readable text: parameters and layouts, then one line for each operation in SSA form under its
- * layer's heading. Constants stand by number and period; weights are not shown. Equal circuits give equal
- * text.
+ * layer's heading. Constants stand by number and period, and an i after the period marks complex ones;
+ * weights are not shown. Equal circuits give equal text.
  */
 export function circuitText(circuit: Circuit): string {
   return [...header(circuit), ...body(circuit), `result %${circuit.result}`, ''].join('\n')
@@ -33,7 +33,10 @@ const layoutText = (layout: Layout): string =>
 function body({ ops, layers, constants }: Circuit): string[] {
   const lines: string[] = []
   let current = -1
-  const period = (id: number): string => `c${id}/${periodOf(constants.at(id)!)}`
+  const period = (id: number): string => {
+    const constant = constants.at(id)!
+    return `c${id}/${periodOf(constant)}${isComplex(constant) ? 'i' : ''}`
+  }
   ops.forEach((op, index) => {
     if (op.layer !== current) {
       current = op.layer
@@ -65,6 +68,8 @@ function opText(op: Op, constant: (id: number) => string): string {
       return `multiply %${op.left} * %${op.right}`
     case 'refresh':
       return `refresh %${op.source} in round ${op.round}`
+    case 'conjugate':
+    case 'timesI':
     case 'relinearise':
     case 'rescale':
     case 'dropLevel':

@@ -98,7 +98,10 @@ export const contentSchema = z.strictObject({
     })
     .nullable(),
   rotationSteps: boundedList(z.number().int().positive(), MAX_ROTATIONS),
-  galoisElements: boundedList(z.number().int().positive(), MAX_ROTATIONS),
+  /** Present where the circuit conjugates values, which takes a Galois key too. */
+  conjugation: z.literal(true).optional(),
+  /** Those of the rotation steps, in their order, and then that of conjugation. */
+  galoisElements: boundedList(z.number().int().positive(), MAX_ROTATIONS + 1),
   estimate: z.strictObject({ seconds: z.number().nonnegative() }),
 })
 

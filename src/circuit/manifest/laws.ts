@@ -2,7 +2,7 @@ import { PolyVeilError } from '../../errors/index.ts'
 import { largestYield, preprocessingFault, sentChannels } from '../../preprocessing/index.ts'
 import { leastNoise } from '../answer.ts'
 import { isBatch } from '../image-batch.ts'
-import { galoisElement } from '../keys.ts'
+import { conjugationElement, galoisElement } from '../keys.ts'
 import { encodedBits, log2Modulus } from '../laws.ts'
 import { isApart } from '../layout.ts'
 import type { CkksParameters } from '../parameters/parameters.ts'
@@ -138,10 +138,13 @@ const outputLaws = ({ batch, output, labels }: ManifestContent, parameters: Ckks
 ]
 
 const rotationLaws = (
-  { batch, rotationSteps, galoisElements }: ManifestContent,
+  { batch, rotationSteps, conjugation, galoisElements }: ManifestContent,
   { ring, slots }: CkksParameters,
 ): Law[] => [
-  [() => rotationSteps.length === galoisElements.length, 'rotations and Galois elements differ'],
+  [
+    () => rotationSteps.length + Number(conjugation === true) === galoisElements.length,
+    'rotations and Galois elements differ',
+  ],
   [() => rotationSteps.every((step) => step < slots), 'a rotation beyond the slots'],
   [
     () => rotationSteps.every((step, i) => i === 0 || step > rotationSteps[i - 1]),
@@ -151,5 +154,9 @@ const rotationLaws = (
   [
     () => rotationSteps.every((step, i) => galoisElement(ring, step) === galoisElements[i]),
     'rotations and Galois elements differ',
+  ],
+  [
+    () => conjugation !== true || galoisElements.at(-1) === conjugationElement(ring),
+    'conjugation and its Galois element differ',
   ],
 ]

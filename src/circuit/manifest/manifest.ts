@@ -2,7 +2,7 @@ import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js'
 import { z } from 'zod'
 import { PolyVeilError, printable } from '../../errors/index.ts'
-import { galoisElement, rotationSteps } from '../keys.ts'
+import { conjugationElement, galoisElement, hasConjugation, rotationSteps } from '../keys.ts'
 import { checkParameters, parametersLiteral } from '../parameters/parameters.ts'
 import { refreshRounds } from '../refresh.ts'
 import type { Circuit } from '../types.ts'
@@ -39,13 +39,20 @@ const digestOf = (content: ManifestContent): string => bytesToHex(sha256(utf8ToB
 export interface CircuitOutline extends Omit<Circuit, 'ops' | 'constants' | 'result'> {
   /** As `rotationSteps` gives them. */
   readonly rotationSteps: readonly number[]
+  /** Present where the circuit conjugates values. */
+  readonly conjugation?: true
   /** Ciphertexts of each refresh round. */
   readonly rounds: readonly number[]
 }
 
 export function outlineOf(circuit: Circuit): CircuitOutline {
   const { ops: _ops, constants: _constants, result: _result, ...rest } = circuit
-  return { ...rest, rotationSteps: rotationSteps(circuit), rounds: refreshRounds(circuit) }
+  return {
+    ...rest,
+    rotationSteps: rotationSteps(circuit),
+    ...(hasConjugation(circuit) && { conjugation: true }),
+    rounds: refreshRounds(circuit),
+  }
 }
 
 /** The public manifest of a circuit. */
@@ -53,7 +60,7 @@ export const manifestOf = (circuit: Circuit): Manifest => manifestOfOutline(outl
 
 /** The manifest of a circuit, from its outline. */
 export function manifestOfOutline(circuit: CircuitOutline): Manifest {
-  const { rotationSteps: steps, rounds } = circuit
+  const { rotationSteps: steps, conjugation, rounds } = circuit
   const content = contentSchema.parse({
     format: FORMAT,
     model: circuit.model,
@@ -66,7 +73,11 @@ export function manifestOfOutline(circuit: CircuitOutline): Manifest {
     rounds: rounds.length,
     refresh: circuit.refresh ? { level: circuit.refresh.level, ciphertexts: rounds } : null,
     rotationSteps: steps,
-    galoisElements: steps.map((step) => galoisElement(circuit.parameters.ring, step)),
+    ...(conjugation && { conjugation }),
+    galoisElements: [
+      ...steps.map((step) => galoisElement(circuit.parameters.ring, step)),
+      ...(conjugation ? [conjugationElement(circuit.parameters.ring)] : []),
+    ],
     estimate: { seconds: circuit.estimate.seconds },
   })
   return { ...content, digest: digestOf(content) }

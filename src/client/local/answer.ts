@@ -1,6 +1,5 @@
-import type { Circuit, OutputSpec } from '../../circuit/types.ts'
+import type { Circuit, ComplexVector, OutputSpec } from '../../circuit/types.ts'
 import { PolyVeilError, printable } from '../../errors/index.ts'
-import type { ComplexSlots } from '../../he-ops/encoding/decode-periodic.ts'
 
 /**
  * Checks a decrypted answer and returns the logits of every image of its batch. An overflow in the encrypted
@@ -18,7 +17,7 @@ import type { ComplexSlots } from '../../he-ops/encoding/decode-periodic.ts'
  *   a slot that must be empty is not
  */
 export function readBatch(
-  { real, imaginary }: ComplexSlots,
+  { real, imaginary }: ComplexVector,
   { output, batch }: Pick<Circuit, 'output' | 'batch'>,
 ): Float64Array[] {
   const { classes, bound, tolerance } = output

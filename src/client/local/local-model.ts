@@ -1,9 +1,9 @@
 import { answerPeriod } from '../../circuit/answer.ts'
 import { checkManifest, type Manifest } from '../../circuit/manifest/manifest.ts'
 import { type CkksParameters, checkParameters } from '../../circuit/parameters/parameters.ts'
+import type { ComplexVector } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import { canRefresh } from '../../he-ops/client/create.ts'
-import type { ComplexSlots } from '../../he-ops/encoding/decode-periodic.ts'
 import type { PreprocessedImage } from '../../preprocessing/index.ts'
 import {
   decodeFullTensor,
@@ -165,7 +165,7 @@ export class LocalModel {
   }
 
   /** @throws TENSOR_OUT_OF_RANGE with the kind of pictures that the network expects */
-  #logits(answer: ComplexSlots): Float64Array[] {
+  #logits(answer: ComplexVector): Float64Array[] {
     const { input, batch } = this.manifest
     try {
       return readBatch(answer, this.manifest)

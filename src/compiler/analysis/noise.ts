@@ -1,5 +1,6 @@
 import type { Op, Term, ValueId } from '../../circuit/types.ts'
 import {
+  complexEncodingNoise,
   encodingNoise,
   keySwitchingNoise,
   refreshNoise,
@@ -74,13 +75,15 @@ export function sourceNoises(body: NoisyBody, parameters: NoiseParameters): Sour
 }
 
 /**
- * Marks rotations of values of another noise source. All noise sources that read the value can share such a
- * rotation. Its error enters the tensors of all of them, and counts for each.
+ * Marks rotations, conjugations and products with i of values of another noise source. All noise sources that
+ * read the value can share such an operation. Its error enters the tensors of all of them, and counts for
+ * each.
  */
 function sharedRotations({ ops, noiseSourceOf }: NoisyBody): Uint8Array {
   const isShared = new Uint8Array(ops.length)
   ops.forEach((op, id) => {
-    if (op.kind === 'rotate' && (isShared[op.source] === 1 || noiseSourceOf[op.source] !== noiseSourceOf[id]))
+    const canBeShared = op.kind === 'rotate' || op.kind === 'conjugate' || op.kind === 'timesI'
+    if (canBeShared && (isShared[op.source] === 1 || noiseSourceOf[op.source] !== noiseSourceOf[id]))
       isShared[id] = 1
   })
   return isShared
@@ -132,12 +135,13 @@ function varianceOf(
         (symmetricEncryptionNoise(parameters) ** 2 + encodingNoise(parameters.ring / 2) ** 2) / op.scale ** 2
       )
     case 'rotate':
+    case 'conjugate':
     case 'relinearise':
       return before(op.source) + (ofSwitching(op.level) / op.scale) ** 2
     case 'rescale':
       return before(op.source) + (roundingNoise(parameters) / op.scale) ** 2
     case 'addPlain':
-      return before(op.source) + (encodingNoise(constants[op.constant].period) / op.scale) ** 2
+      return before(op.source) + (addendNoise(constants[op.constant]) / op.scale) ** 2
     case 'add':
     case 'subtract':
     case 'multiply':
@@ -145,11 +149,16 @@ function varianceOf(
     case 'refresh':
       return before(op.source) + (refreshNoise(parameters) / op.scale) ** 2
     case 'dropLevel':
+    case 'timesI':
       return before(op.source)
     case 'dot':
       return sumOverTerms(op.terms, ({ value, constant }) => before(value) * constants[constant].gain ** 2)
   }
 }
+
+/** Rounding of an encoded addend, in each part of a slot. */
+const addendNoise = ({ period, isComplex }: ConstantStatistics): number =>
+  isComplex ? complexEncodingNoise(period) : encodingNoise(period)
 
 function sumOverTerms(terms: readonly Term[], variance: (term: Term) => number): number {
   let sum = 0

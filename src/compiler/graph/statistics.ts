@@ -40,4 +40,6 @@ export interface ConstantStatistics {
   readonly gain: number
   /** Whether the constant is encoded without rounding. */
   readonly exact?: boolean
+  /** Whether the constant has imaginary parts. */
+  readonly isComplex?: boolean
 }

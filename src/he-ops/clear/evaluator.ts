@@ -1,10 +1,19 @@
 import { valuesOf } from '../../circuit/constants/constant.ts'
-import { type CiphertextType, largestAbsolute, log2Modulus, typeLaws } from '../../circuit/laws.ts'
-import type { Circuit } from '../../circuit/types.ts'
+import {
+  imaginaryOf,
+  isComplexVector,
+  largestModulus,
+  mapParts,
+  realOf,
+} from '../../circuit/constants/slot-vector.ts'
+import { type CiphertextType, log2Modulus, typeLaws } from '../../circuit/laws.ts'
+import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
+import type { Circuit, ComplexVector, SlotVector } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import type { Evaluator } from '../backend.ts'
 import { asEncoded } from '../encoding/embedding-fft.ts'
 import {
+  complexEncodingNoise,
   encodingNoise,
   keySwitchingNoise,
   refreshNoise,
@@ -12,10 +21,12 @@ import {
   symmetricEncryptionNoise,
 } from '../noise.ts'
 import { type Gaussian, seededGaussian } from './gaussian.ts'
+import { conjugated, ProductSum, plus, timesImaginaryUnit } from './slots.ts'
 
 /** A slot vector with the type of a ciphertext. Immutable until it is freed. */
 export interface ClearCiphertext extends CiphertextType {
-  readonly slots: Float64Array
+  /** Real where no operand had imaginary parts, and no noise. */
+  readonly slots: SlotVector
 }
 
 export interface ClearOptions {
@@ -36,17 +47,23 @@ export interface ClearOptions {
 export interface ClearEvaluator extends Evaluator<ClearCiphertext> {
   /**
    * The value of a fresh encryption under the secret key.
-   * @param slots at most N / 2 values; missing slots are zero
+   * @param slots at most N / 2 numbers; missing slots are zero
    */
-  encrypt(slots: ArrayLike<number>, level: number, scale: number): ClearCiphertext
-  decrypt(a: ClearCiphertext): Float64Array
+  encrypt(slots: ArrayLike<number> | ComplexVector, level: number, scale: number): ClearCiphertext
+  decrypt(a: ClearCiphertext): ComplexVector
   /** Number of values that are not freed. */
   readonly live: number
 }
 
+/** Deviations of the noise in both parts of each slot, in units of 1 / scale. */
+interface Deviations {
+  readonly real: number
+  readonly imaginary: number
+}
+
 /**
- * The evaluator that defines the semantics of operations: real slot vectors with exact levels and scales. It
- * throws where encrypted evaluators would.
+ * The evaluator that defines the semantics of operations: complex slot vectors with exact levels and scales.
+ * It throws where encrypted evaluators would.
  *
  * A value whose |slot| * scale reaches half of the level's modulus is reported as an overflow. (Coefficients
  * are the numbers that wrap. None exceeds the largest slot, so that every wrap is reported.)
@@ -60,7 +77,9 @@ export function createClearEvaluator(
 ): ClearEvaluator {
   const laws = typeLaws(parameters)
   const alive = new Set<ClearCiphertext>()
-  const gaussian = noise === 'model' ? seededGaussian(seed) : undefined
+  const hasNoise = noise === 'model'
+  // Real parts have a sequence of their own, which does not depend on imaginary parts.
+  const gaussians = { real: seededGaussian(seed), imaginary: seededGaussian(~seed) }
   const largestInteger = parameters.primes.map((_, level) => 2 ** (log2Modulus(parameters, level) - 1))
 
   const use = (a: ClearCiphertext): ClearCiphertext => {
@@ -68,11 +87,9 @@ export function createClearEvaluator(
     return a
   }
 
-  const make = (type: CiphertextType, slotAt: (s: number) => number): ClearCiphertext => {
-    const slots = new Float64Array(parameters.slots)
-    for (let s = 0; s < slots.length; s++) slots[s] = slotAt(s)
+  const make = (type: CiphertextType, slots: SlotVector): ClearCiphertext => {
     const limit = largestInteger[type.level] / type.scale
-    const largest = largestAbsolute(slots)
+    const largest = largestModulus(slots)
     if (!(largest < limit)) overflow(largest, limit)
     const { level, scale, polynomials } = type
     const made: ClearCiphertext = { level, scale, polynomials, slots }
@@ -80,24 +97,24 @@ export function createClearEvaluator(
     return made
   }
 
-  /** Fresh noise for each slot, with a deviation in units of 1 / scale. */
-  const noisy = (deviation: number, { scale }: CiphertextType): (() => number) =>
-    gaussian ? scaled(gaussian, deviation / scale) : () => 0
+  /** Makes a value with fresh noise. */
+  const makeNoisy = (type: CiphertextType, slots: SlotVector, deviations: Deviations): ClearCiphertext =>
+    make(type, hasNoise ? withNoise(slots, deviations, type.scale, gaussians) : slots)
 
-  const keySwitched = (type: CiphertextType): (() => number) =>
-    noisy(keySwitchingNoise(parameters, type.level), type)
+  const keySwitched = (type: CiphertextType, slots: SlotVector): ClearCiphertext =>
+    makeNoisy(type, slots, inBoth(keySwitchingNoise(parameters, type.level)))
 
   /**
    * A constant's values after encoding at `scale`, one period. Noise would be a wrong model: equal and
    * repeated constants have equal errors.
    */
-  const encoded = (id: number, scale: number): Float64Array => {
+  const encoded = (id: number, scale: number): SlotVector => {
     const values = valuesOf(constants.at(id)!)
-    return gaussian ? asEncoded(values, scale) : values
+    return hasNoise ? asEncoded(values, scale) : values
   }
 
   const sum = (a: ClearCiphertext, b: ClearCiphertext, sign: 1 | -1): ClearCiphertext =>
-    make(laws.add(use(a), use(b)), (s) => a.slots[s] + sign * b.slots[s])
+    make(laws.add(use(a), use(b)), plus(a.slots, b.slots, sign))
 
   return {
     name: 'clear',
@@ -109,77 +126,102 @@ export function createClearEvaluator(
 
     encrypt(slots, level, scale) {
       const type = laws.input(level, scale)
-      const fresh = noisy(
-        Math.hypot(symmetricEncryptionNoise(parameters), encodingNoise(parameters.slots)),
-        type,
-      )
-      return make(type, (s) => (slots[s] ?? 0) + fresh())
+      const whole = 'imaginary' in slots ? mapParts(slots, padded) : padded(slots)
+      return makeNoisy(type, whole, encryptionDeviations(parameters, whole))
     },
 
-    decrypt: (a) => use(a).slots.slice(),
+    decrypt(a) {
+      const { slots } = use(a)
+      return {
+        real: realOf(slots).slice(),
+        imaginary: imaginaryOf(slots)?.slice() ?? new Float64Array(parameters.slots),
+      }
+    },
 
     rotate(a, steps) {
       const type = laws.rotate(use(a), steps)
-      const error = keySwitched(type)
-      return make(type, (s) => a.slots[(s + steps) % parameters.slots] + error())
+      return keySwitched(
+        type,
+        mapParts(a.slots, (part) => rotated(part, steps)),
+      )
     },
+
+    conjugate: (a) => keySwitched(laws.conjugate(use(a)), conjugated(a.slots)),
+
+    timesI: (a) => make(laws.timesI(use(a)), timesImaginaryUnit(a.slots)),
 
     dot(terms, constantScale) {
       const type = laws.dot(
         terms.map(({ ciphertext }) => use(ciphertext)),
         constantScale,
       )
-      const total = new Float64Array(parameters.slots)
+      const total = new ProductSum(parameters.slots)
       for (const { ciphertext, constant } of terms) {
-        const weights = encoded(constant, constantScale)
-        const mask = weights.length - 1
-        for (let s = 0; s < total.length; s++) total[s] += ciphertext.slots[s] * weights[s & mask]
+        total.add(ciphertext.slots, encoded(constant, constantScale))
       }
-      return make(type, (s) => total[s])
+      return make(type, total.slots())
     },
 
     addPlain(a, constant) {
       const type = laws.addPlain(use(a))
-      const addend = encoded(constant, type.scale)
-      return make(type, (s) => a.slots[s] + addend[s & (addend.length - 1)])
+      return make(type, plus(a.slots, encoded(constant, type.scale), 1))
     },
 
     add: (a, b) => sum(a, b, 1),
     subtract: (a, b) => sum(a, b, -1),
 
-    multiply: (a, b) => make(laws.multiply(use(a), use(b)), (s) => a.slots[s] * b.slots[s]),
+    multiply: (a, b) =>
+      make(laws.multiply(use(a), use(b)), new ProductSum(parameters.slots).add(a.slots, b.slots).slots()),
 
-    relinearise(a) {
-      const type = laws.relinearise(use(a))
-      const error = keySwitched(type)
-      return make(type, (s) => a.slots[s] + error())
-    },
+    relinearise: (a) => keySwitched(laws.relinearise(use(a)), a.slots),
 
-    rescale(a) {
-      const type = laws.rescale(use(a))
-      const error = noisy(roundingNoise(parameters), type)
-      return make(type, (s) => a.slots[s] + error())
-    },
+    rescale: (a) => makeNoisy(laws.rescale(use(a)), a.slots, inBoth(roundingNoise(parameters))),
 
-    dropLevel: (a, level) => make(laws.dropLevel(use(a), level), (s) => a.slots[s]),
+    dropLevel: (a, level) => make(laws.dropLevel(use(a), level), a.slots),
 
-    refresh(a) {
-      const type = laws.refresh(use(a))
-      const error = noisy(refreshNoise(parameters), type)
-      return make(type, (s) => a.slots[s] + error())
-    },
+    refresh: (a) => makeNoisy(laws.refresh(use(a)), a.slots, inBoth(refreshNoise(parameters))),
 
     free(a) {
       use(a)
       alive.delete(a)
     },
   }
+
+  function padded(values: ArrayLike<number>): Float64Array {
+    return Float64Array.from({ length: parameters.slots }, (_, s) => values[s] ?? 0)
+  }
 }
 
-const scaled =
-  (gaussian: Gaussian, deviation: number): (() => number) =>
-  () =>
-    gaussian() * deviation
+const rotated = (values: Float64Array, steps: number): Float64Array => {
+  const result = new Float64Array(values.length)
+  result.set(values.subarray(steps))
+  result.set(values.subarray(0, steps), values.length - steps)
+  return result
+}
+
+const inBoth = (deviation: number): Deviations => ({ real: deviation, imaginary: deviation })
+
+/** Noise of a fresh encryption. All rounding errors of an encoded real vector are real. */
+function encryptionDeviations(parameters: CkksParameters, slots: SlotVector): Deviations {
+  const encryption = symmetricEncryptionNoise(parameters)
+  if (isComplexVector(slots)) return inBoth(Math.hypot(encryption, complexEncodingNoise(parameters.slots)))
+  return { real: Math.hypot(encryption, encodingNoise(parameters.slots)), imaginary: encryption }
+}
+
+function withNoise(
+  slots: SlotVector,
+  deviations: Deviations,
+  scale: number,
+  gaussians: { readonly real: Gaussian; readonly imaginary: Gaussian },
+): ComplexVector {
+  const real = realOf(slots)
+  const imaginary = imaginaryOf(slots) ?? new Float64Array(real.length)
+  const [inReal, inImaginary] = [deviations.real / scale, deviations.imaginary / scale]
+  return {
+    real: real.map((value) => value + gaussians.real() * inReal),
+    imaginary: imaginary.map((value) => value + gaussians.imaginary() * inImaginary),
+  }
+}
 
 function throwOverflow(largest: number, limit: number): never {
   throw new PolyVeilError(

@@ -1,5 +1,5 @@
+import type { ComplexVector } from '../../circuit/types.ts'
 import type { FullRlwe, PackedFullRlwe, PackedRlwe, Polynomial, SeededRlwe } from '../../wire/index.ts'
-import type { ComplexSlots } from '../encoding/decode-periodic.ts'
 
 /** A client's secret key in use. After `delete` every other method throws INTERNAL. */
 export interface ClientKey {
@@ -23,7 +23,7 @@ export interface ClientKey {
    * @param pair checked by `decodeTensor`, at `level`
    * @param period a power of two, at most N / 2
    */
-  decryptPeriodic(pair: FullRlwe, level: number, scale: number, period: number): Promise<ComplexSlots>
+  decryptPeriodic(pair: FullRlwe, level: number, scale: number, period: number): Promise<ComplexVector>
   /**
    * Decrypts masked ciphertexts to integers, exactly, and encrypts these integers anew.
    *

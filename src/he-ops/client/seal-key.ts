@@ -1,8 +1,8 @@
 import type { SecretKey } from 'node-seal'
 import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
+import type { ComplexVector } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import type { FullRlwe, PackedRlwe, Polynomial, SeededRlwe } from '../../wire/index.ts'
-import type { ComplexSlots } from '../encoding/decode-periodic.ts'
 import { createSealContext, type SealContext } from '../seal/context.ts'
 import { decryptPeriodic, encryptSlots } from '../seal/encryptor.ts'
 import { generateKeySet, generateSecretKey, loadSecretKey, secretPolynomial } from '../seal/keys/index.ts'
@@ -45,7 +45,12 @@ export class SealClientKey implements ClientKey {
     return encryptSlots(...this.#at(level), vectors, level, scale)
   }
 
-  async decryptPeriodic(pair: FullRlwe, level: number, scale: number, period: number): Promise<ComplexSlots> {
+  async decryptPeriodic(
+    pair: FullRlwe,
+    level: number,
+    scale: number,
+    period: number,
+  ): Promise<ComplexVector> {
     return decryptPeriodic(...this.#at(level), pair, level, scale, period)
   }
 

@@ -1,4 +1,5 @@
 import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
+import type { ComplexVector } from '../../circuit/types.ts'
 import {
   type FullRlwe,
   type PackedFullRlwe,
@@ -6,7 +7,6 @@ import {
   type Polynomial,
   writeKeySet,
 } from '../../wire/index.ts'
-import type { ComplexSlots } from '../encoding/decode-periodic.ts'
 import { requireSecret } from '../secret.ts'
 import { clientThreads } from '../simd/encryption/client-threads.ts'
 import { KernelKey } from '../simd/encryption/kernel-key.ts'
@@ -34,7 +34,12 @@ export class SimdClientKey implements ClientKey {
     return (await this.#kernelKey()).encryptSlots(vectors, level, scale)
   }
 
-  async decryptPeriodic(pair: FullRlwe, level: number, scale: number, period: number): Promise<ComplexSlots> {
+  async decryptPeriodic(
+    pair: FullRlwe,
+    level: number,
+    scale: number,
+    period: number,
+  ): Promise<ComplexVector> {
     return (await this.#kernelKey()).decryptPeriodic(pair, level, scale, period)
   }
 

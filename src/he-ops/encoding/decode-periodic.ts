@@ -1,13 +1,8 @@
 import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
 import { invert } from '../../circuit/parameters/primes.ts'
+import type { ComplexVector } from '../../circuit/types.ts'
 import { powersOfFive } from './embedding.ts'
 import { createNtt, inverseNtt, minimalRoot, type Ntt } from './ntt.ts'
-
-/** One period of complex slots. */
-export interface ComplexSlots {
-  readonly real: Float64Array
-  readonly imaginary: Float64Array
-}
 
 /**
  * Decodes the part of a plaintext that repeats after `period` slots.
@@ -28,7 +23,7 @@ export function decodePeriodic(
   level: number,
   scale: number,
   period: number,
-): ComplexSlots {
+): ComplexVector {
   const size = 2 * period
   const used = primes.slice(0, level + 1)
   const limbs = used.map((prime, i) => {
@@ -66,7 +61,7 @@ function centredIntegers(limbs: readonly (readonly bigint[])[], primes: readonly
 }
 
 /** Slot i is the value at w^(5^i), w = exp(i * pi / 2p), as in `embedding.ts`. */
-function evaluateAtSlots(coefficients: Float64Array, scale: number): ComplexSlots {
+function evaluateAtSlots(coefficients: Float64Array, scale: number): ComplexVector {
   const period = coefficients.length / 2
   const order = 4 * period
   const cosines = Float64Array.from({ length: order }, (_, k) => Math.cos((2 * Math.PI * k) / order))
@@ -86,11 +81,15 @@ function evaluateAtSlots(coefficients: Float64Array, scale: number): ComplexSlot
   return { real, imaginary }
 }
 
-/** The part of real slots that repeats after `period` slots: the mean of each slot's copies. */
-export function periodicPart(slots: Float64Array, period: number): ComplexSlots {
-  const real = new Float64Array(period)
-  slots.forEach((value, s) => {
-    real[s % period] += (value * period) / slots.length
+/** The part of slots that repeats after `period` slots: the mean of each slot's copies. */
+export function periodicPart({ real, imaginary }: ComplexVector, period: number): ComplexVector {
+  return { real: meansOfCopies(real, period), imaginary: meansOfCopies(imaginary, period) }
+}
+
+function meansOfCopies(values: Float64Array, period: number): Float64Array {
+  const means = new Float64Array(period)
+  values.forEach((value, s) => {
+    means[s % period] += (value * period) / values.length
   })
-  return { real, imaginary: new Float64Array(period) }
+  return means
 }

@@ -1,18 +1,41 @@
+import { isComplexVector } from '../../circuit/constants/slot-vector.ts'
+import type { ComplexVector, SlotVector } from '../../circuit/types.ts'
 import { bitReverse, log2Exact } from './order.ts'
 
 /**
- * What `embedPeriodic` computes, by a fast Fourier transform of p points: for real slots v of period p, c_k =
- * (1 / p) * sum over m < p of f_m * cos(pi k (2m + 1) / 2p), where f_m is the slot whose exponent 5^i or -5^i
- * is 2m + 1 modulo 4p. Slots being real, the rest follows: c_p = 0 and c_(2p - k) = -c_k.
+ * What `embedPeriodic` computes, by fast Fourier transforms of p points. The imaginary unit is Y^p: the
+ * polynomial of complex slots is a + Y^p * b, where a and b are the polynomials of the real and of the
+ * imaginary parts.
+ *
+ * @param values one period of slots; their number p is a power of two
+ * @returns the 2p coefficients, unscaled; cost p log p
+ */
+export function embedPeriodicFast(values: SlotVector): Float64Array {
+  if (!isComplexVector(values)) return embedReal(values)
+  const a = embedReal(values.real)
+  const b = embedReal(values.imaginary)
+  const period = a.length / 2
+  // a_(2p - k) is -a_k, and b likewise; Y^2p is -1.
+  const coefficients = new Float64Array(2 * period)
+  coefficients[0] = a[0]
+  coefficients[period] = b[0]
+  for (let k = 1; k < period; k++) {
+    coefficients[k] = a[k] + b[period - k]
+    coefficients[2 * period - k] = b[period - k] - a[k]
+  }
+  return coefficients
+}
+
+/**
+ * The polynomial of real slots v of period p: c_k = (1 / p) * sum over m < p of f_m * cos(pi k (2m + 1) /
+ * 2p), where f_m is the slot whose exponent 5^i or -5^i is 2m + 1 modulo 4p. Slots being real, the rest
+ * follows: c_p = 0 and c_(2p - k) = -c_k.
  *
  * Source: Makhoul, "A Fast Cosine Transform in One and Two Dimensions", IEEE Transactions on Acoustics,
  * Speech, and Signal Processing 28 (1980): of x_n = f_2n and x_(p - 1 - n) = f_(2n + 1) with transform X, c_k
  * is the real part of exp(-pi i k / 2p) * X_k / p.
- *
- * @param values one period of real slots; the length p is a power of two
- * @returns the 2p coefficients, unscaled; cost p log p
  */
-export function embedPeriodicFast(values: Float64Array): Float64Array {
+function embedReal(values: Float64Array): Float64Array {
   const period = values.length
   const { places, real, imaginary, circle, half } = workspaceOf(period)
   imaginary.fill(0)
@@ -29,12 +52,32 @@ export function embedPeriodicFast(values: Float64Array): Float64Array {
 }
 
 /**
- * The other way round: the real slots of such a polynomial, f_m = c_0 + 2 * sum over 0 < k < p of c_k *
+ * The other way round: the complex slots of any polynomial. Its parts a and b, as in `embedPeriodicFast`, are
+ * a_k = (c_k - c_(2p - k)) / 2 and b_(p - k) = (c_k + c_(2p - k)) / 2.
+ *
+ * @param coefficients 2p of them; p is a power of two
+ * @returns one period of slots
+ */
+export function complexSlotsOfPeriodic(coefficients: Float64Array): ComplexVector {
+  const period = coefficients.length / 2
+  const a = new Float64Array(2 * period)
+  const b = new Float64Array(2 * period)
+  a[0] = coefficients[0]
+  b[0] = coefficients[period]
+  for (let k = 1; k < period; k++) {
+    a[k] = (coefficients[k] - coefficients[2 * period - k]) / 2
+    b[period - k] = (coefficients[k] + coefficients[2 * period - k]) / 2
+  }
+  return { real: slotsOfPeriodic(a), imaginary: slotsOfPeriodic(b) }
+}
+
+/**
+ * The real slots of a polynomial whose slots are real, f_m = c_0 + 2 * sum over 0 < k < p of c_k *
  * cos(pi k (2m + 1) / 2p). By the same source, the transform's real part for points exp(-pi i k / 2p) * (c_k
  * + i * c_(p - k)).
  *
- * @param coefficients 2p of them, as `embedPeriodicFast` makes them: of pairs of opposite numbers the first
- *   ones are read
+ * @param coefficients 2p of them, as `embedPeriodicFast` makes them of real slots: of pairs of opposite
+ *   numbers the first ones are read
  * @returns one period of slots
  */
 export function slotsOfPeriodic(coefficients: Float64Array): Float64Array {
@@ -55,13 +98,15 @@ export function slotsOfPeriodic(coefficients: Float64Array): Float64Array {
  * A periodic vector after encoding and decoding: its polynomial's coefficients are rounded to integers at the
  * scale.
  *
- * @param values one period of real slots
- * @returns one period, again in units of the values
+ * @param values one period of slots
+ * @returns one period, again in units of the values; real where the values are
  */
-export function asEncoded(values: Float64Array, scale: number): Float64Array {
+export function asEncoded(values: Float64Array, scale: number): Float64Array
+export function asEncoded(values: SlotVector, scale: number): SlotVector
+export function asEncoded(values: SlotVector, scale: number): SlotVector {
   const coefficients = embedPeriodicFast(values)
   for (let k = 0; k < coefficients.length; k++) coefficients[k] = Math.round(coefficients[k] * scale) / scale
-  return slotsOfPeriodic(coefficients)
+  return isComplexVector(values) ? complexSlotsOfPeriodic(coefficients) : slotsOfPeriodic(coefficients)
 }
 
 /**

@@ -1,4 +1,6 @@
+import { largestModulus } from '../../circuit/constants/slot-vector.ts'
 import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
+import type { SlotVector } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 
 /**
@@ -9,11 +11,11 @@ import { PolyVeilError } from '../../errors/index.ts'
  */
 export function requireEncodable(
   parameters: CkksParameters,
-  vector: Float64Array,
+  vector: SlotVector,
   level: number,
   scale: number,
 ): void {
-  const largest = vector.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
+  const largest = largestModulus(vector)
   const bits = Math.log2(largest * scale + 1) + 1
   const modulusBits = parameters.primes.slice(0, level + 1).reduce((sum, q) => sum + Math.log2(Number(q)), 0)
   if (bits < modulusBits) return

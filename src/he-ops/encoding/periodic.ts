@@ -1,4 +1,5 @@
 import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
+import type { SlotVector } from '../../circuit/types.ts'
 import { embedPeriodic } from './embedding.ts'
 import { createNtt, forwardNtt, minimalRoot, type Ntt } from './ntt.ts'
 
@@ -30,11 +31,11 @@ export class PeriodicEncoder {
   }
 
   /**
-   * @param values one period, a power of two of at most `slots` reals
+   * @param values one period, a power of two of at most `slots` numbers
    * @param scale coefficients are multiplied by it and rounded to the nearest integer
    * @param level the result has the primes q_0 .. q_level
    */
-  encode(values: Float64Array, scale: number, level: number): CompactPlaintext {
+  encode(values: SlotVector, scale: number, level: number): CompactPlaintext {
     const coefficients = integerCoefficients(values, scale)
     const size = coefficients.length
     const residues = new BigUint64Array(size * (level + 1))
@@ -71,7 +72,7 @@ export class PeriodicEncoder {
  * The coefficients at the given scale, rounded. Doubles beyond 2^53 are integers, which BigInt represents
  * exactly.
  */
-function integerCoefficients(values: Float64Array, scale: number): bigint[] {
+function integerCoefficients(values: SlotVector, scale: number): bigint[] {
   return Array.from(embedPeriodic(values), (coefficient) => BigInt(Math.round(coefficient * scale)))
 }
 

@@ -26,8 +26,8 @@ export class SealEngine implements Engine {
     return new SealEngine(await loadSeal())
   }
 
-  keyBytes(parameters: CkksParameters, rotations: number): number {
-    return heapBytes(parameters, rotations)
+  keyBytes(parameters: CkksParameters, galoisKeys: number): number {
+    return heapBytes(parameters, galoisKeys)
   }
 
   newKeys(): EngineKeys {

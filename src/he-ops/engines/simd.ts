@@ -21,8 +21,8 @@ export class FramedSimdEngine implements Engine {
     return new FramedSimdEngine(await SimdEngine.create(options), options.memoryBytes ?? MOST_ENGINE_BYTES)
   }
 
-  keyBytes(parameters: CkksParameters, rotations: number): number {
-    return (1 + rotations) * switchingKeyBytes(parameters)
+  keyBytes(parameters: CkksParameters, galoisKeys: number): number {
+    return (1 + galoisKeys) * switchingKeyBytes(parameters)
   }
 
   newKeys(parameters: CkksParameters): SimdKeySet {

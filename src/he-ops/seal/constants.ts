@@ -1,16 +1,18 @@
 import type { CKKSEncoder, Evaluator, Plaintext } from 'node-seal'
 import { largestOf, periodOf, valuesOf } from '../../circuit/constants/constant.ts'
+import { isComplexVector } from '../../circuit/constants/slot-vector.ts'
 import { encodedBits, log2Modulus } from '../../circuit/laws.ts'
 import type { ConstantId, ConstantList } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import { type CompactPlaintext, expandPlaintext, PeriodicEncoder } from '../encoding/periodic.ts'
+import { encodeComplex, imaginaryUnit } from './complex-encoding.ts'
 import type { SealContext } from './context.ts'
 import { guarded } from './runtime.ts'
 import { dataLevel, plaintextToSeal } from './serialization/serialization.ts'
 import { toSealOrder } from './slot-order.ts'
 
 /**
- * Longest period that is encoded at its own size and kept compact. For longer ones node-seal's encoder is
+ * Longest period that is encoded at its own size and kept compact. For longer ones encoding at full size is
  * faster, and the result is too large to be kept for every constant.
  */
 const LONGEST_COMPACT_PERIOD = 512
@@ -40,6 +42,8 @@ export class ConstantSource {
   readonly #periodic: PeriodicEncoder
   readonly #compact = new Map<string, CompactPlaintext>()
   readonly #full = new Map<string, Plaintext>()
+  /** The plaintext of i, by level. */
+  readonly #units: Plaintext[] = []
   /** One buffer for each level: SEAL's bytes of a plaintext, whose residues are overwritten. */
   readonly #buffers: ExpansionBuffer[] = []
   /** Reused for every expanded constant. */
@@ -74,7 +78,17 @@ export class ConstantSource {
     return !compact.isZero
   }
 
+  /** The plaintext of i at scale 1, which is kept. */
+  imaginaryUnit(level: number): Plaintext {
+    this.#units[level] ??= imaginaryUnit(this.#ctx, level)
+    return this.#units[level]
+  }
+
   delete(): void {
+    // Levels without a plaintext are holes.
+    this.#units.forEach((plaintext) => {
+      plaintext.delete()
+    })
     for (const plaintext of this.#full.values()) plaintext.delete()
     this.#full.clear()
     this.#scratch.delete()
@@ -122,11 +136,18 @@ export class ConstantSource {
 
   #encodeFull(id: ConstantId, scale: number, level: number): Plaintext {
     this.#requireFits(id, scale, level)
+    const values = valuesOf(this.#constants.at(id)!)
+    return isComplexVector(values)
+      ? encodeComplex(this.#ctx, values, scale, level)
+      : this.#encodeReal(values, scale, level)
+  }
+
+  #encodeReal(values: Float64Array, scale: number, level: number): Plaintext {
     const { seal, highestLevel, levelIds, parameters } = this.#ctx
     const plaintext = new seal.Plaintext()
     try {
       guarded(seal, () => {
-        const slots = repeat(valuesOf(this.#constants.at(id)!), parameters.slots)
+        const slots = repeat(values, parameters.slots)
         this.#encoder.encode(toSealOrder(slots, parameters.slots), scale, plaintext)
         // node-seal encodes at the highest level only.
         if (level < highestLevel) this.#evaluator.plainModSwitchToInplace(plaintext, levelIds[level])

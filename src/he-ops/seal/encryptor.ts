@@ -1,7 +1,10 @@
-import type { CKKSEncoder, Encryptor, Evaluator, SecretKey } from 'node-seal'
+import type { CKKSEncoder, Encryptor, Evaluator, Plaintext, SecretKey } from 'node-seal'
+import { allSlots, isComplexVector } from '../../circuit/constants/slot-vector.ts'
+import type { ComplexVector, SlotVector } from '../../circuit/types.ts'
 import type { Rlwe, SeededRlwe } from '../../wire/index.ts'
-import { type ComplexSlots, decodePeriodic } from '../encoding/decode-periodic.ts'
+import { decodePeriodic } from '../encoding/decode-periodic.ts'
 import { requireEncodable } from '../encoding/encodable.ts'
+import { encodeComplex, imaginaryUnit } from './complex-encoding.ts'
 import type { SealContext } from './context.ts'
 import { guarded, withHeap } from './runtime.ts'
 import { ciphertextFromWire } from './serialization/ciphertexts.ts'
@@ -11,7 +14,7 @@ import { fromSealOrder, toSealOrder } from './slot-order.ts'
 /**
  * Encrypts slot vectors under the secret key. The second polynomials are seeds.
  *
- * @param vectors at most N / 2 finite values each; missing slots are zero
+ * @param vectors at most N / 2 finite numbers each; missing slots are zero
  * @param level level of the ciphertexts
  * @param scale scale of the plaintexts
  * @throws TENSOR_OUT_OF_RANGE when a value is not finite, or too large for the level's modulus at this scale
@@ -19,7 +22,7 @@ import { fromSealOrder, toSealOrder } from './slot-order.ts'
 export function encryptSlots(
   ctx: SealContext,
   secretKey: SecretKey,
-  vectors: readonly Float64Array[],
+  vectors: readonly SlotVector[],
   level: number,
   scale: number,
 ): SeededRlwe[] {
@@ -46,21 +49,37 @@ interface EncryptionTools {
 function encryptVector(
   ctx: SealContext,
   { encoder, evaluator, encryptor }: EncryptionTools,
-  vector: Float64Array,
+  vector: SlotVector,
   level: number,
   scale: number,
 ): SeededRlwe {
   return withHeap((own) => {
-    const plaintext = own(new ctx.seal.Plaintext())
-    encoder.encode(toSealOrder(vector, ctx.parameters.slots), scale, plaintext)
-    // node-seal encodes at the highest level only; symmetric encryption takes the plaintext's level.
-    if (level < ctx.highestLevel) evaluator.plainModSwitchToInplace(plaintext, ctx.levelIds[level])
+    const { slots } = ctx.parameters
+    const plaintext = own(
+      isComplexVector(vector)
+        ? encodeComplex(ctx, allSlots(vector, slots), scale, level)
+        : encodeReal(ctx, { encoder, evaluator }, vector, level, scale),
+    )
     const ciphertext = own(encryptor.encryptSymmetricSerializable(plaintext))
     return seededFromSeal(
       dataLevel(ctx, level),
       ciphertext.saveToArray(ctx.seal.ComprModeType.none) as Uint8Array,
     )
   })
+}
+
+function encodeReal(
+  ctx: SealContext,
+  { encoder, evaluator }: Pick<EncryptionTools, 'encoder' | 'evaluator'>,
+  vector: Float64Array,
+  level: number,
+  scale: number,
+): Plaintext {
+  const plaintext = new ctx.seal.Plaintext()
+  encoder.encode(toSealOrder(vector, ctx.parameters.slots), scale, plaintext)
+  // node-seal encodes at the highest level only; symmetric encryption takes the plaintext's level.
+  if (level < ctx.highestLevel) evaluator.plainModSwitchToInplace(plaintext, ctx.levelIds[level])
+  return plaintext
 }
 
 /**
@@ -77,7 +96,7 @@ export function decryptPeriodic(
   level: number,
   scale: number,
   period: number,
-): ComplexSlots {
+): ComplexVector {
   return guarded(ctx.seal, () =>
     withHeap((own) => {
       const decryptor = own(new ctx.seal.Decryptor(ctx.context, secretKey))
@@ -103,16 +122,25 @@ export function decryptSlots(
   ciphertexts: readonly Rlwe[],
   level: number,
   scale: number,
-): Float64Array[] {
+): ComplexVector[] {
   return guarded(ctx.seal, () =>
     withHeap((own) => {
       const encoder = own(new ctx.seal.CKKSEncoder(ctx.context))
       const decryptor = own(new ctx.seal.Decryptor(ctx.context, secretKey))
+      const evaluator = own(new ctx.seal.Evaluator(ctx.context))
+      const unit = own(imaginaryUnit(ctx, level))
       return ciphertexts.map((rlwe) =>
         withHeap((ownPair) => {
           const plaintext = ownPair(new ctx.seal.Plaintext())
-          decryptor.decrypt(ownPair(ciphertextFromWire(ctx, rlwe, level, scale)), plaintext)
-          return fromSealOrder(encoder.decodeFloat64(plaintext) as Float64Array)
+          const ciphertext = ownPair(ciphertextFromWire(ctx, rlwe, level, scale))
+          const realParts = (): Float64Array => {
+            decryptor.decrypt(ciphertext, plaintext)
+            return fromSealOrder(encoder.decodeFloat64(plaintext) as Float64Array)
+          }
+          const real = realParts()
+          // node-seal decodes real parts only, and the real part of i z is minus the imaginary part of z.
+          evaluator.multiplyPlainInplace(ciphertext, unit)
+          return { real, imaginary: realParts().map((value) => -value) }
         }),
       )
     }),

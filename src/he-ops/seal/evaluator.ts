@@ -1,5 +1,5 @@
 import type { Ciphertext, Plaintext } from 'node-seal'
-import { galoisElement } from '../../circuit/keys.ts'
+import { conjugationElement, galoisElement } from '../../circuit/keys.ts'
 import { type CiphertextType, typeLaws } from '../../circuit/laws.ts'
 import type { Circuit } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
@@ -79,6 +79,20 @@ export function createSealEvaluator(
     if (!isEmpty) evaluator.addInplace(sum, product)
   }
 
+  /** Applies the automorphism of a Galois element. @param what names it for an error */
+  const moved = (a: Ciphertext, type: CiphertextType, element: number, what: string): Ciphertext => {
+    const galoisKeys = keys?.galoisKeys.get(element)
+    if (!galoisKeys) {
+      throw new PolyVeilError('KEYS_MISSING', `There is no Galois key for ${what}`, {
+        galoisElements: [element],
+      })
+    }
+    return make((out) => {
+      out.assign(a)
+      for (const { element, key } of galoisKeys) evaluator.applyGaloisInplace(out, element, key)
+    }, type)
+  }
+
   return {
     name: 'seal',
     levelOf: (a) => a.coeffModulusSize() - 1,
@@ -86,17 +100,14 @@ export function createSealEvaluator(
 
     rotate(a, steps) {
       const type = laws.rotate(typeOf(a), steps)
-      const element = galoisElement(parameters.ring, steps)
-      const galoisKeys = keys?.galoisKeys.get(element)
-      if (!galoisKeys) {
-        throw new PolyVeilError('KEYS_MISSING', `There is no Galois key for rotations by ${steps}`, {
-          galoisElements: [element],
-        })
-      }
-      return make((out) => {
-        out.assign(a)
-        for (const { element, key } of galoisKeys) evaluator.applyGaloisInplace(out, element, key)
-      }, type)
+      return moved(a, type, galoisElement(parameters.ring, steps), `rotations by ${steps}`)
+    },
+
+    conjugate: (a) => moved(a, laws.conjugate(typeOf(a)), conjugationElement(parameters.ring), 'conjugation'),
+
+    timesI(a) {
+      const type = laws.timesI(typeOf(a))
+      return make((out) => evaluator.multiplyPlain(a, constants.imaginaryUnit(type.level), out), type)
     },
 
     dot(terms, constantScale) {

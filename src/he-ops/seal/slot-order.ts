@@ -1,8 +1,8 @@
 import { galoisElement } from '../../circuit/keys.ts'
 
 // SEAL numbers slots by powers of 3: its slot j is the value at zeta^(3^j), zeta = exp(pi i / N). Ours is the
-// value at zeta^(5^s), so that X^(N/2) has the value i in every slot. Modulo 2N, 5 = -3^k for an odd k, so our
-// slot s is SEAL's slot k s mod N/2, and for odd s its complex conjugate.
+// value at zeta^(5^s), so that X^(N/2) has the value i in every slot. Modulo 2N, 5 = -3^k for an odd k, so
+// our slot s is SEAL's slot k s mod N/2, and for odd s its complex conjugate.
 
 /** The number of SEAL's slot that is our slot 1. Odd. */
 const strides = new Map<number, number>()

@@ -1,7 +1,7 @@
-import { galoisElement } from '../../circuit/keys.ts'
+import { conjugationElement, galoisElement } from '../../circuit/keys.ts'
 import type { Circuit, ConstantId, Op, OpKind, ValueId } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
-import { maxRotationSources, type Step, stepsOf } from '../../schedule/steps.ts'
+import { maxRotationSources, type Step, type StepKind, stepsOf } from '../../schedule/steps.ts'
 import { Work } from '../../schedule/work.ts'
 import type { ConstantStore } from './constants/constant-store.ts'
 import type { SimdContext } from './context.ts'
@@ -25,6 +25,7 @@ import {
   emitBinaries,
   emitPlainSums,
   emitProducts,
+  emitTimesI,
   type PlainSum,
 } from './operations/elementwise.ts'
 import { emitRelinearisations, emitRotations } from './operations/key-switch.ts'
@@ -58,7 +59,8 @@ export interface CircuitProgram extends LinkedProgram {
  * Compiles a verified circuit to a program on concrete memory. Decided here: the steps, the values that stay
  * in the extended basis, and the address of everything.
  *
- * @param keys of the program, one for each rotation of the circuit; they must outlive it
+ * @param keys of the program, one for each rotation of the circuit and one for conjugation; they must outlive
+ *   it
  * @param constants of the circuit, which are encoded when the program first needs them; must outlive the
  *   program
  * @param threads that will run the program; results are the same for any number
@@ -164,7 +166,7 @@ class CircuitEmitter {
     return inputs
   }
 
-  #emitStep(kind: OpKind, ids: readonly ValueId[]): void {
+  #emitStep(kind: StepKind, ids: readonly ValueId[]): void {
     switch (kind) {
       case 'input':
         return
@@ -177,6 +179,9 @@ class CircuitEmitter {
       case 'add':
       case 'subtract':
         this.#combine(ids)
+        return
+      case 'timesI':
+        this.#timesI(ids)
         return
       case 'dot':
         this.#dot(ids)
@@ -285,18 +290,28 @@ class CircuitEmitter {
     }
   }
 
+  #timesI(ids: readonly ValueId[]): void {
+    const work: Parameters<typeof emitTimesI>[2][number][] = []
+    this.#computing(ids, (id, out) => {
+      work.push({ from: this.#storage.get(this.#op<'timesI'>(id).source), out })
+    })(() => emitTimesI(this.#builder, this.#context, work))
+  }
+
+  /** @param ids rotations and conjugations */
   #rotate(ids: readonly ValueId[]): void {
+    const { ring } = this.#context
     const work: Parameters<typeof emitRotations>[2][number][] = []
     this.#computing(ids, (id, out) => {
-      const { source, steps } = this.#op<'rotate'>(id)
-      const element = galoisElement(this.#context.ring, steps)
+      const op = this.#op<'rotate' | 'conjugate'>(id)
+      const element = op.kind === 'rotate' ? galoisElement(ring, op.steps) : conjugationElement(ring)
       const key = this.#keys.galoisKeys.get(element)
       if (key === undefined) {
-        throw new PolyVeilError('KEYS_MISSING', `There is no Galois key for rotations by ${steps}`, {
+        const what = op.kind === 'rotate' ? `rotations by ${op.steps}` : 'conjugation'
+        throw new PolyVeilError('KEYS_MISSING', `There is no Galois key for ${what}`, {
           galoisElements: [element],
         })
       }
-      work.push({ source: this.#storage.get(source), element, key, out })
+      work.push({ source: this.#storage.get(op.source), element, key, out })
     })(() => emitRotations(this.#builder, this.#context, work))
   }
 

@@ -108,7 +108,7 @@ export class SessionCache {
     const client = this.#touch(name)
     const { parameters } = served.outline
     try {
-      await this.#makeRoom(client, engine.keyBytes(parameters, served.manifest.rotationSteps.length), stop)
+      await this.#makeRoom(client, engine.keyBytes(parameters, served.manifest.galoisElements.length), stop)
       client.keys ??= engine.newKeys(parameters)
       const session = await this.#loadWithRoom(engine, served, client, location, stop)
       client.sessions.set(served.manifest.digest, session)

@@ -1,4 +1,4 @@
-import { GrowingConstants } from '../../../circuit/constants/constant-table.ts'
+import { type FactorNumbers, GrowingConstants } from '../../../circuit/constants/constant-table.ts'
 import { periodForBatch } from '../../../circuit/image-batch.ts'
 import type { Constant, ConstantId, ConstantList } from '../../../circuit/types.ts'
 import type { ConstantStatistics } from '../../graph/statistics.ts'
@@ -31,16 +31,14 @@ export interface ConstantPool {
   idOf(constant: ConstantDraft): ConstantId | undefined
 }
 
-type FactorNumbers = ReturnType<GrowingConstants['factorsOf']>
-
 /** Computes and stores constants. Equal constants get one id. */
 export class StoredConstants implements ConstantPool {
   readonly constants = new GrowingConstants()
   readonly statistics: ConstantStatistics[] = []
   readonly #batch: number
-  /** Ids of plain constants, at index 2 * factor + (1 if exact). */
+  /** Ids of plain real constants, at index 2 * factor + (1 if exact). */
   readonly #plainIds: (ConstantId | undefined)[] = []
-  readonly #outerIds = new Map<string, ConstantId>()
+  readonly #otherIds = new Map<string, ConstantId>()
 
   /** @param batch images that share a ciphertext */
   constructor(batch: number) {
@@ -56,21 +54,26 @@ export class StoredConstants implements ConstantPool {
     return known ?? this.#store(factors, { period: periodForBatch(period, this.#batch), gain, exact })
   }
 
-  #knownId([fine, coarse]: FactorNumbers, exact: boolean): ConstantId | undefined {
-    return coarse === 0
-      ? this.#plainIds[2 * fine + Number(exact)]
-      : this.#outerIds.get(`${exact}:${fine}:${coarse}`)
+  #knownId(factors: FactorNumbers, exact: boolean): ConstantId | undefined {
+    return isPlain(factors)
+      ? this.#plainIds[2 * factors.fine + Number(exact)]
+      : this.#otherIds.get(keyOf(factors, exact))
   }
 
   #store(factors: FactorNumbers, statistics: ConstantStatistics): ConstantId {
     this.statistics.push(statistics)
     const id = this.constants.push(factors)
-    const [fine, coarse] = factors
-    if (coarse === 0) this.#plainIds[2 * fine + Number(statistics.exact)] = id
-    else this.#outerIds.set(`${statistics.exact}:${fine}:${coarse}`, id)
+    const exact = statistics.exact ?? false
+    if (isPlain(factors)) this.#plainIds[2 * factors.fine + Number(exact)] = id
+    else this.#otherIds.set(keyOf(factors, exact), id)
     return id
   }
 }
+
+const isPlain = ({ coarse, imaginary }: FactorNumbers): boolean => coarse === 0 && imaginary === 0
+
+const keyOf = ({ fine, coarse, imaginary }: FactorNumbers, exact: boolean): string =>
+  `${exact}:${fine}:${coarse}:${imaginary}`
 
 /** Keeps the statistics of constants only. Constants of equal statistics get one id. */
 export class DraftConstants implements ConstantPool {

@@ -1,4 +1,4 @@
-import { rotationSteps } from '../../../circuit/keys.ts'
+import { galoisKeyCount } from '../../../circuit/keys.ts'
 import { digitCount, MAX_LOG_QP } from '../../../circuit/parameters/parameters.ts'
 import { refreshModulusBits, refreshRounds } from '../../../circuit/refresh.ts'
 import type { Layout, ValueId } from '../../../circuit/types.ts'
@@ -136,7 +136,7 @@ function candidate(
     refreshBytes,
     seconds: sumSeconds(seconds, counts),
     groups: interleaveGroups(body, seconds),
-    keyBytes: keyBytes(chain, specialPrimes, rotationSteps({ ops }).length),
+    keyBytes: keyBytes(chain, specialPrimes, galoisKeyCount({ ops })),
     queryBytes: (layout.ciphertexts * ring * bitsOf(primes)) / 8,
     precisionBits: precisionOf(logitError(noise, floodingError(plan.precisionBits, deviation)), deviation),
     excessBits: Math.ceil(bitsOf(primes) + leastSpecialBits(chain) - MAX_LOG_QP[ring]),
@@ -147,8 +147,8 @@ function candidate(
  * Bytes of seeded key-switching keys: one polynomial over all primes for each digit of each key, and the
  * public key.
  */
-export function keyBytes(chain: PlannedChain, specialPrimes: readonly bigint[], rotations: number): number {
+export function keyBytes(chain: PlannedChain, specialPrimes: readonly bigint[], galoisKeys: number): number {
   const primes = dataPrimes(chain)
   const polynomial = (chain.ring * bitsOf([...primes, ...specialPrimes])) / 8
-  return polynomial * (1 + digitCount({ primes, specialPrimes }) * (rotations + 1))
+  return polynomial * (1 + digitCount({ primes, specialPrimes }) * (galoisKeys + 1))
 }

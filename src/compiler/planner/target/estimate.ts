@@ -1,4 +1,4 @@
-import { rotationSteps } from '../../../circuit/keys.ts'
+import { galoisKeyCount } from '../../../circuit/keys.ts'
 import { digitCount } from '../../../circuit/parameters/parameters.ts'
 import { bitLength } from '../../../circuit/parameters/primes.ts'
 import { refreshRounds } from '../../../circuit/refresh.ts'
@@ -35,8 +35,8 @@ export function estimateOf(
 ): Estimate {
   const { parameters, input, output, refresh } = circuit
   const { ring, primes, specialPrimes } = parameters
-  const rotations = rotationSteps(circuit).length
-  const keyPolynomials = 1 + digitCount(parameters) * (rotations + 1)
+  const galoisKeys = galoisKeyCount(circuit)
+  const keyPolynomials = 1 + digitCount(parameters) * (galoisKeys + 1)
   const allPrimes = [...primes, ...specialPrimes]
   const refreshed = refreshRounds(circuit).reduce((sum, ciphertexts) => sum + ciphertexts, 0)
   const packed = (level: number) => packedBytes(ring, primes.slice(0, level + 1))

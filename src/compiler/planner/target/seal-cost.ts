@@ -42,10 +42,13 @@ function opSeconds(op: Op, n: number, ring: number, speeds: SealSpeeds): number 
   const transform = transformGrowth(ring)
   switch (op.kind) {
     case 'rotate':
+    case 'conjugate':
     case 'relinearise':
       return transform * (speeds.keySwitchPair * n * (n + 1) + speeds.keySwitchPrime * n)
     case 'dot':
       return linear * n * speeds.term * op.terms.length
+    case 'timesI':
+      return linear * n * speeds.term
     case 'multiply':
       return linear * n * speeds.multiply
     case 'rescale':

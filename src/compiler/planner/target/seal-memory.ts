@@ -1,4 +1,4 @@
-import { rotationSteps } from '../../../circuit/keys.ts'
+import { galoisKeyCount } from '../../../circuit/keys.ts'
 import { peakLiveBytes } from '../../../circuit/liveness.ts'
 import { digitCount } from '../../../circuit/parameters/parameters.ts'
 import type { Circuit } from '../../../circuit/types.ts'
@@ -10,7 +10,7 @@ const RESIDUE_BYTES = 8
  */
 export function sealMemory(circuit: Pick<Circuit, 'parameters' | 'ops' | 'result'>): number {
   const { ring, primes, specialPrimes } = circuit.parameters
-  const pairs = 1 + digitCount(circuit.parameters) * (rotationSteps(circuit).length + 1)
+  const pairs = 1 + digitCount(circuit.parameters) * (galoisKeyCount(circuit) + 1)
   const keys = 2 * pairs * ring * (primes.length + specialPrimes.length) * RESIDUE_BYTES
   return keys + peakLiveBytes(circuit, RESIDUE_BYTES)
 }

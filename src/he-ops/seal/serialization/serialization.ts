@@ -13,7 +13,8 @@ import {
 import type { SealContext } from '../context.ts'
 import { dynArrayBytes, OBJECT_HEADER_BYTES, SealReader, SealWriter } from './bytes.ts'
 
-// Our residue records to and from the objects of SEAL 4.1 that hold polynomials, all in NTT form:
+// Our residue records to and from the objects of SEAL 4.1 that hold polynomials, all in NTT form where
+// nothing else is said:
 //
 //   Ciphertext   header, parms_id (32), is_ntt_form (1), size, N, number of primes, scale (f64), correction factor,
 // DynArray of all polynomials, or of the first alone and then the seed: header, type (1), seed (64). A public
@@ -51,16 +52,37 @@ const ciphertextBytes = (level: PolynomialShape, seeded: boolean): number =>
   dynArrayBytes(polynomialHalves(level) * (seeded ? 1 : 2)) +
   (seeded ? SEED_OBJECT_BYTES : 0)
 
+/** The numbers of a polynomial: values at the roots, or coefficients. */
+type PolynomialForm = 'ntt' | 'coefficients'
+
 /** A pair as SEAL's Ciphertext (or PublicKey) of two polynomials. Residues must have been checked. */
-export function ciphertextToSeal(level: SealLevel, rlwe: Rlwe, scale: number): Uint8Array {
+export function ciphertextToSeal(
+  level: SealLevel,
+  rlwe: Rlwe,
+  scale: number,
+  form: PolynomialForm = 'ntt',
+): Uint8Array {
   const writer = new SealWriter(ciphertextBytes(level, isSeeded(rlwe)))
-  writeCiphertext(writer, level, rlwe, scale)
+  writeCiphertext(writer, level, rlwe, scale, form)
   return writer.bytes
 }
 
-function writeCiphertext(writer: SealWriter, level: SealLevel, rlwe: Rlwe, scale: number): void {
+function writeCiphertext(
+  writer: SealWriter,
+  level: SealLevel,
+  rlwe: Rlwe,
+  scale: number,
+  form: PolynomialForm = 'ntt',
+): void {
   writer.header(ciphertextBytes(level, isSeeded(rlwe)))
-  writer.raw(level.id).raw([1]).u64(2).u64(level.ring).u64(level.primes.length).f64(scale).u64(1)
+  writer
+    .raw(level.id)
+    .raw([form === 'ntt' ? 1 : 0])
+    .u64(2)
+    .u64(level.ring)
+    .u64(level.primes.length)
+    .f64(scale)
+    .u64(1)
   if (!isSeeded(rlwe)) writer.dynArray(rlwe.c0, rlwe.c1)
   else writer.dynArray(rlwe.c0).header(SEED_OBJECT_BYTES).raw([SEED_BLAKE2XB]).raw(rlwe.seed)
 }

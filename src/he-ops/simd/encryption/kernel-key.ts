@@ -1,7 +1,8 @@
 import type { CkksParameters } from '../../../circuit/parameters/parameters.ts'
+import type { ComplexVector } from '../../../circuit/types.ts'
 import { PolyVeilError } from '../../../errors/index.ts'
 import type { FullRlwe, PackedFullRlwe, PackedRlwe, Polynomial } from '../../../wire/index.ts'
-import { type ComplexSlots, decodePeriodic } from '../../encoding/decode-periodic.ts'
+import { decodePeriodic } from '../../encoding/decode-periodic.ts'
 import { embedPeriodicFast } from '../../encoding/embedding-fft.ts'
 import { requireEncodable } from '../../encoding/encodable.ts'
 import { createKernelMemory, instantiateKernels } from '../../kernels/kernels.ts'
@@ -98,7 +99,7 @@ export class KernelKey {
   }
 
   /** As `decryptPeriodic` of `seal/encryptor.ts`, but faster. */
-  decryptPeriodic(pair: FullRlwe, level: number, scale: number, period: number): ComplexSlots {
+  decryptPeriodic(pair: FullRlwe, level: number, scale: number, period: number): ComplexVector {
     this.#requirePresent()
     const residues = decryptResidues(this.context, this.#negated, pair, level)
     const slots = decodePeriodic(this.context.parameters, residues, level, scale, period)

@@ -1,6 +1,7 @@
 import type { EncodedConstant, IntegerConstant } from '../constants/constant-store.ts'
 import type { SimdContext } from '../context.ts'
-import type { Item, ProgramBuilder } from '../program/program.ts'
+import type { Call, Item, ProgramBuilder } from '../program/program.ts'
+import type { Modulus } from '../tables/modulus.ts'
 import { type Limb, limbs, type Value } from '../values/values.ts'
 
 /** A sum or a difference of two values of one shape, and the place of its result. */
@@ -31,6 +32,47 @@ export function emitBinaries(builder: ProgramBuilder, context: SimdContext, work
     }
   }
   builder.phase(items)
+}
+
+/** A product with i; both values are normal or both are extended, at one level. */
+export interface TimesI {
+  readonly from: Value
+  readonly out: Value
+}
+
+/** Multiplies values by i, which is X^(N/2). Levels and scales stay. One phase. */
+export function emitTimesI(builder: ProgramBuilder, context: SimdContext, work: readonly TimesI[]): void {
+  builder.phase(
+    work.flatMap(({ from, out }) =>
+      limbs(context, out).map((limb): Item => {
+        const at = limb.place * context.limbBytes
+        return (call) => {
+          out.polynomials.forEach((to, p) => {
+            timesI(call, context, limb.modulus, from.polynomials[p] + at, to + at)
+          })
+        }
+      }),
+    ),
+  )
+}
+
+/**
+ * In NTT form X^(N/2) is psi^(N/2) modulo the prime at the first half of the residues, and its negative at
+ * the second half: residue b is the value at psi^(2 * bitReverse(b) + 1), and bitReverse(b) is even in the
+ * first half only.
+ */
+function timesI(
+  call: Call,
+  { ring }: SimdContext,
+  { q, imaginary }: Modulus,
+  from: number,
+  to: number,
+): void {
+  const size = ring / 2
+  imaginary.forEach((factor, half) => {
+    const at = 4 * size * half
+    call('scale', { out: to + at, a: from + at, bias: 0, ...factor, size, q })
+  })
 }
 
 /** A product of two normal values of two polynomials; `out` has three. */

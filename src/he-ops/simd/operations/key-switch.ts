@@ -6,7 +6,7 @@ import { limbs, type Value } from '../values/values.ts'
 import { type Decomposition, type DigitForm, emitDecompositions } from './decompose.ts'
 import type { TermTable } from './terms.ts'
 
-/** A rotation; its result stays extended. */
+/** A rotation or a conjugation; its result stays extended. */
 export interface Rotation {
   /** Normal, two polynomials. */
   readonly source: Value
@@ -17,8 +17,9 @@ export interface Rotation {
 }
 
 /**
- * Rotates values. Each distinct source is decomposed once (hoisting). Galois keys are kept permuted by the
- * inverse of their automorphism, so that digits are multiplied as they are and only the sum is permuted.
+ * Rotates and conjugates values. Each distinct source is decomposed once (hoisting). Galois keys are kept
+ * permuted by the inverse of their automorphism, so that digits are multiplied as they are and only the sum
+ * is permuted.
  *
  * Sources: Halevi and Shoup, "Faster Homomorphic Linear Transformations in HElib", ePrint 2018/244, section
  * 4.2, for hoisting; Bossuat et al., ePrint 2020/1203, section 4, for permuting the sum and for staying in

@@ -24,6 +24,8 @@ export interface Modulus {
   readonly square: number
   /** 2^32 mod q, the factor that converts a residue to Montgomery form. */
   readonly montgomery: ShoupConstant
+  /** psi^(N/2), a root of -1, and its negative. */
+  readonly imaginary: readonly [ShoupConstant, ShoupConstant]
   /** Address of psi^bitReverse(i) for i below N, followed by their Shoup quotients. */
   readonly forward: number
   /** As `forward` for psi^-1. */
@@ -82,6 +84,7 @@ export function createModulus(heap: Heap, ring: number, prime: bigint): Modulus 
   const root = minimalRoot(ring, prime)
   const inverseRoot = invert(root, prime)
   const inverseSize = invert(BigInt(ring), prime)
+  const unit = powMod(root, BigInt(ring / 2), prime)
   // bitReverse(1) is half of the ring.
   const last = powMod(inverseRoot, BigInt(ring / 2), prime) * inverseSize
   return {
@@ -91,6 +94,7 @@ export function createModulus(heap: Heap, ring: number, prime: bigint): Modulus 
     chunk: Number((2n * WORD) / prime),
     square: Number((WORD * WORD) % prime),
     montgomery: shoup(WORD, prime),
+    imaginary: [shoup(unit, prime), shoup(-unit, prime)],
     forward: rootTable(heap, ring, root, prime),
     backward: rootTable(heap, ring, inverseRoot, prime),
     quotients: 4 * ring,

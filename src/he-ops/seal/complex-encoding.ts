@@ -1,0 +1,82 @@
+import type { Plaintext } from 'node-seal'
+import type { ComplexVector } from '../../circuit/types.ts'
+import { embedPeriodicFast } from '../encoding/embedding-fft.ts'
+import { expandPlaintext, PeriodicEncoder } from '../encoding/periodic.ts'
+import type { SealContext } from './context.ts'
+import { guarded, withHeap } from './runtime.ts'
+import {
+  ciphertextFromSeal,
+  ciphertextToSeal,
+  dataLevel,
+  plaintextToSeal,
+} from './serialization/serialization.ts'
+
+// node-seal encodes and decodes real slots only. Complex ones are encoded here, and transformed by SEAL.
+
+const UNIT: ComplexVector = { real: Float64Array.of(0), imaginary: Float64Array.of(1) }
+
+/**
+ * The plaintext X^(N/2), which is i in every slot, at scale 1.
+ *
+ * @returns a plaintext on node-seal's heap that the caller deletes
+ */
+export function imaginaryUnit(ctx: SealContext, level: number): Plaintext {
+  const residues = new BigUint64Array(ctx.parameters.ring * (level + 1))
+  expandPlaintext(new PeriodicEncoder(ctx.parameters).encode(UNIT, 1, level), residues)
+  return loadPlaintext(ctx, level, new Uint32Array(residues.buffer), 1)
+}
+
+/**
+ * Encodes complex slots: coefficients times the scale, rounded to the nearest integers.
+ *
+ * @param values one period; their number is a power of two, at most N / 2
+ * @returns a plaintext in NTT form, on node-seal's heap, that the caller deletes
+ */
+export function encodeComplex(
+  ctx: SealContext,
+  values: ComplexVector,
+  scale: number,
+  level: number,
+): Plaintext {
+  const { ring, primes } = ctx.parameters
+  const coefficients = embedPeriodicFast(values)
+  const stride = ring / coefficients.length
+  const residues = new BigUint64Array(ring * (level + 1))
+  coefficients.forEach((coefficient, k) => {
+    const integer = BigInt(Math.round(coefficient * scale))
+    for (let i = 0; i <= level; i++) {
+      const rest = integer % primes[i]
+      residues[i * ring + k * stride] = rest < 0n ? rest + primes[i] : rest
+    }
+  })
+  return loadPlaintext(ctx, level, transformed(ctx, level, new Uint32Array(residues.buffer)), scale)
+}
+
+/** A polynomial in NTT form. SEAL transforms ciphertexts, so it is both polynomials of one. */
+function transformed(ctx: SealContext, level: number, polynomial: Uint32Array): Uint32Array {
+  const { seal, context } = ctx
+  const place = dataLevel(ctx, level)
+  const pair = { c0: polynomial, c1: polynomial }
+  return guarded(seal, () =>
+    withHeap((own) => {
+      const evaluator = own(new seal.Evaluator(context))
+      const ciphertext = own(new seal.Ciphertext())
+      ciphertext.loadFromArray(context, ciphertextToSeal(place, pair, 1, 'coefficients'))
+      evaluator.cipherTransformToNttInplace(ciphertext)
+      return ciphertextFromSeal(place, ciphertext.saveToArray(seal.ComprModeType.none) as Uint8Array).c0
+    }),
+  )
+}
+
+function loadPlaintext(ctx: SealContext, level: number, polynomial: Uint32Array, scale: number): Plaintext {
+  const plaintext = new ctx.seal.Plaintext()
+  try {
+    guarded(ctx.seal, () =>
+      plaintext.loadFromArray(ctx.context, plaintextToSeal(dataLevel(ctx, level), polynomial, scale)),
+    )
+    return plaintext
+  } catch (cause) {
+    plaintext.delete()
+    throw cause
+  }
+}
