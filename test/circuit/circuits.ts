@@ -134,6 +134,38 @@ export function smallCircuit(): PlainCircuit {
 }
 
 /**
+ * A circuit on complex slots: c0 * conj(x) + c1 * i y + c2 * rotate(x, 7), rescaled, plus c3. All constants
+ * but c2 are complex; c1 is an outer product.
+ */
+export function complexCircuit(): Circuit {
+  const small = smallCircuit()
+  const at = (level: number, scale: number) => ({ level, scale, layer: 0 })
+  const top = at(2, SCALE.input)
+  const terms = [2, 3, 4].map((value, constant) => ({ value, constant }))
+  const ops: Op[] = [
+    { kind: 'input', index: 0, ...top },
+    { kind: 'input', index: 1, ...top },
+    { kind: 'conjugate', source: 0, ...top },
+    { kind: 'timesI', source: 1, ...top },
+    { kind: 'rotate', source: 0, steps: 7, ...top },
+    { kind: 'dot', terms, constantScale: 2 ** 20, ...at(2, SCALE.weighted) },
+    { kind: 'rescale', source: 5, ...at(1, SCALE.rescaled) },
+    { kind: 'addPlain', source: 6, constant: 3, ...at(1, SCALE.rescaled) },
+  ]
+  const numbers = (length: number, salt: number): Float64Array =>
+    Float64Array.from({ length }, (_, i) => Math.sin(i * i + salt))
+  const complex = (length: number) => ({ real: numbers(length, 1), imaginary: numbers(length, 2) })
+  return {
+    ...small,
+    model: 'complex',
+    ops,
+    result: 7,
+    constants: [complex(4), { fine: complex(8), coarse: numbers(16, 3) }, numbers(2, 4), complex(4096)],
+    output: { ...small.output, level: 1, scale: SCALE.rescaled },
+  }
+}
+
+/**
  * The same circuit with an answer that has another logit in every slot. No slot is masked, so tests can check
  * all of them.
  */

@@ -7,6 +7,7 @@ import {
   isBatch,
   slotsOfImage,
 } from '../../src/circuit/image-batch.ts'
+import type { ComplexVector } from '../../src/circuit/types.ts'
 
 t.test('slot s of image b is slot s * batch + b', async (t) => {
   const images = [0, 1, 2, 3].map((b) => Float64Array.from({ length: 8 }, (_, s) => 100 * b + s))
@@ -24,7 +25,7 @@ t.test('a constant is repeated for every image, and its factors are stored once'
   for (const constant of [plain, outer]) {
     t.equal(constantForBatch(constant, 1), constant)
     const wide = constantForBatch(constant, 4)
-    const values = valuesOf(constant)
+    const values = valuesOf(constant) as Float64Array
     t.strictSame(
       valuesOf(wide),
       Float64Array.from({ length: 4 * values.length }, (_, i) => values[Math.floor(i / 4)]),
@@ -34,6 +35,25 @@ t.test('a constant is repeated for every image, and its factors are stored once'
   }
   t.match(constantForBatch(plain, 4), { coarse: plain })
   t.match(constantForBatch(outer, 4), { coarse: outer.coarse })
+})
+
+t.test('a complex constant is repeated for every image', async (t) => {
+  const complex = { real: Float64Array.of(1, -2), imaginary: Float64Array.of(3, 5) }
+  const outer = { fine: complex, coarse: Float64Array.of(1, -1) }
+  for (const constant of [complex, outer]) {
+    const wide = constantForBatch(constant, 4)
+    for (const part of ['real', 'imaginary'] as const) {
+      const values = (valuesOf(constant) as ComplexVector)[part]
+      t.strictSame(
+        (valuesOf(wide) as ComplexVector)[part],
+        Float64Array.from({ length: 4 * values.length }, (_, i) => values[Math.floor(i / 4)]),
+      )
+    }
+    t.ok(isAlikeForImages(wide, 4))
+    t.notOk(isAlikeForImages(wide, 8))
+  }
+  const single = { real: Float64Array.of(1), imaginary: Float64Array.of(2) }
+  t.equal(constantForBatch(single, 4), single)
 })
 
 t.test('batches are powers of two that divide the slots', async (t) => {

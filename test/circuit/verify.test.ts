@@ -4,7 +4,7 @@ import type { Circuit, Op } from '../../src/circuit/types.ts'
 import { verifyCircuit } from '../../src/circuit/verify.ts'
 import { widen } from '../../src/compiler/lowering/widen.ts'
 import type { ErrorCodeName } from '../../src/errors/index.ts'
-import { SCALE, smallCircuit } from './circuits.ts'
+import { complexCircuit, SCALE, smallCircuit } from './circuits.ts'
 
 const withOp = (index: number, change: Partial<Record<string, unknown>>): Circuit => {
   const circuit = smallCircuit()
@@ -26,6 +26,56 @@ const withConstant = (id: number, values: Float64Array): Circuit => {
 const term = (value: number, constant = 0) => ({ value, constant })
 
 t.test('the unchanged circuit is valid', async () => verifyCircuit(smallCircuit()))
+
+t.test('a circuit on complex slots is valid', async () => verifyCircuit(complexCircuit()))
+
+/** The circuit on complex slots with another constant 0. */
+const withComplex = (real: Float64Array, imaginary: Float64Array): Circuit => {
+  const circuit = complexCircuit()
+  return { ...circuit, constants: [{ real, imaginary }, ...[...circuit.constants].slice(1)] }
+}
+
+t.test('a complex constant has a part that is not zero', async (t) => {
+  const [zeros, ones] = [new Float64Array(4), new Float64Array(4).fill(1)]
+  verifyCircuit(withComplex(zeros, ones))
+  verifyCircuit(withComplex(ones, zeros))
+  const refused: [Circuit, RegExp][] = [
+    [withComplex(zeros, zeros), /Constant 0 is zero/],
+    [withComplex(ones, Float64Array.of(1, 2, Number.NaN, 4)), /Constant 0 is not finite/],
+    [withComplex(ones, ones.slice(0, 2)), /other numbers of real and imaginary parts/],
+    [withComplex(new Float64Array(3).fill(1), new Float64Array(3).fill(1)), /Constant 0 has 3 values/],
+  ]
+  for (const [circuit, message] of refused) {
+    t.throws(() => verifyCircuit(circuit), { code: 'CONFIG_INVALID', message, facts: { constant: 0 } })
+  }
+})
+
+t.test('the absolute value of a complex constant has to fit its level', async (t) => {
+  // The level has 50 + 40 + 30 bits, and the constant is encoded at 20. Each part alone fits.
+  const part = new Float64Array(4).fill(2 ** 98.8)
+  t.throws(() => verifyCircuit(withComplex(part, part)), { code: 'LEVEL_EXHAUSTED', facts: { constant: 0 } })
+  verifyCircuit(withComplex(part, new Float64Array(4)))
+})
+
+t.test('conjugations and products with i keep the type, and take no product', async (t) => {
+  const circuit = complexCircuit()
+  const changed = (index: number, change: object): Circuit => ({
+    ...circuit,
+    ops: circuit.ops.map((op, i) => (i === index ? ({ ...op, ...change } as Op) : op)),
+  })
+  for (const index of [2, 3]) {
+    t.throws(() => verifyCircuit(changed(index, { scale: 2 ** 31 })), { code: 'SCALE_MISMATCH' })
+    t.throws(() => verifyCircuit(changed(index, { level: 1 })), { code: 'LEVEL_EXHAUSTED' })
+    const { kind } = circuit.ops[index]
+    const ops = [...smallCircuit().ops]
+    ops[8] = { kind, source: 6, level: 1, scale: SCALE.product, layer: 1 } as Op
+    t.throws(
+      () => verifyCircuit({ ...smallCircuit(), ops }),
+      { code: 'CONFIG_INVALID', facts: { op: 8 } },
+      kind,
+    )
+  }
+})
 
 /** The circuit for a batch of images. */
 const batched = (batch: number, change: (circuit: Circuit) => Partial<Circuit> = () => ({})): Circuit => {
@@ -62,6 +112,13 @@ const brokenBatches: [law: string, circuit: Circuit, message: RegExp][] = [
     'an outer constant is the same for all images',
     batched(2, ({ constants: [, ...others] }) => ({
       constants: [{ fine: Float64Array.of(1, -1), coarse: Float64Array.of(1, 2) }, ...others],
+    })),
+    /Constant 0 differs/,
+  ],
+  [
+    'imaginary parts are the same for all images',
+    batched(2, ({ constants: [, ...others] }) => ({
+      constants: [{ real: Float64Array.of(1, 1), imaginary: Float64Array.of(1, 2) }, ...others],
     })),
     /Constant 0 differs/,
   ],

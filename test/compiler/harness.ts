@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { answerPeriod } from '../../src/circuit/answer.ts'
+import { realOf } from '../../src/circuit/constants/slot-vector.ts'
 import { interleaveImages, slotsOfImage } from '../../src/circuit/image-batch.ts'
 import { pack, unpack } from '../../src/circuit/layout.ts'
 import { type CkksParameters, checkParameters } from '../../src/circuit/parameters/parameters.ts'
@@ -120,7 +121,7 @@ export function run(
   }
   execute({ ...circuit, ...specs } as Circuit, evaluator, encrypted, {
     observe: (id, ciphertext) => {
-      if (values.includes(id)) seen.set(id, ciphertext.slots.slice())
+      if (values.includes(id)) seen.set(id, realOf(ciphertext.slots).slice())
     },
   })
   return values.map((id) => seen.get(id)!)
@@ -186,7 +187,7 @@ export function clearBatch(
   const slots = evaluator.decrypt(result)
   const answer = periodicPart(slots, answerPeriod(circuit))
   const { output } = circuit
-  slots.forEach((value, s) => {
+  slots.real.forEach((value, s) => {
     if (!(Math.abs(value - answer.real[s % answer.real.length]) < output.tolerance)) {
       throw new Error(`slot ${s} of the answer is ${value}, and others of its kind are not`)
     }

@@ -22,7 +22,18 @@ interface Choice {
  */
 type ChosenKind = Exclude<OpKind, 'input' | 'relinearise' | 'refresh'>
 
-const KINDS = ['rotate', 'dot', 'addPlain', 'add', 'subtract', 'multiply', 'rescale', 'dropLevel'] as const
+const KINDS = [
+  'rotate',
+  'conjugate',
+  'timesI',
+  'dot',
+  'addPlain',
+  'add',
+  'subtract',
+  'multiply',
+  'rescale',
+  'dropLevel',
+] as const
 KINDS satisfies EveryOpKind<[...typeof KINDS, 'input', 'relinearise', 'refresh']>
 
 /**
@@ -36,11 +47,12 @@ export function randomCircuit(
 ): fc.Arbitrary<Circuit> {
   const choice = fc.record({ kind: fc.constantFrom(...KINDS), first: fc.nat(1000), second: fc.nat(1000) })
   const period = fc.constantFrom(1, 2, 8, 64, 1024, parameters.slots)
-  const constant = fc
-    .tuple(period, fc.nat(100))
-    .map(([length, seed]) =>
-      Float64Array.from({ length }, (_, i) => Math.sin((i + 1) * (seed + 1)) / 2 + 0.4),
-    )
+  const numbers = (length: number, seed: number): Float64Array =>
+    Float64Array.from({ length }, (_, i) => Math.sin((i + 1) * (seed + 1)) / 2 + 0.4)
+  const constant = fc.tuple(period, fc.nat(100), fc.boolean()).map(([length, seed, isComplex]): Constant => {
+    const real = numbers(length, seed)
+    return isComplex ? { real, imaginary: numbers(length, seed + 0.5).map((value) => value / 2) } : real
+  })
   return fc
     .tuple(
       fc.array(choice, { minLength: 4, maxLength: 14 }),
@@ -114,6 +126,12 @@ class Builder {
         this.#push({ kind, source: left, steps }, laws.rotate(a, steps))
         break
       }
+      case 'conjugate':
+        this.#push({ kind, source: left }, laws.conjugate(a))
+        break
+      case 'timesI':
+        this.#push({ kind, source: left }, laws.timesI(a))
+        break
       case 'dot': {
         this.#requireRoom(a.level, a.scale * 2 ** 20)
         const alike = a.scale === b.scale && a.level === b.level && b.polynomials === 2
@@ -204,6 +222,8 @@ function withOperands(op: Op, number: (id: ValueId) => ValueId): Op {
     case 'multiply':
       return { ...op, left: number(op.left), right: number(op.right) }
     case 'rotate':
+    case 'conjugate':
+    case 'timesI':
     case 'addPlain':
     case 'relinearise':
     case 'rescale':

@@ -23,7 +23,7 @@ conformance<Ciphertext>({
   evaluator: (constants) =>
     live.uncounted(() => createSealEvaluator(fixture.ctx, fixture.keys, { constants })),
   encrypt: (_, slots, level, scale) => fixture.encrypt(slots, scale, level),
-  decrypt: (_, ciphertext) => fixture.decrypt(ciphertext),
+  decrypt: (_, ciphertext) => fixture.decryptComplex(ciphertext),
   live: () => live.count(),
   tolerance: 2e-5,
   needsKeys: true,

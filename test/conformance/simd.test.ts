@@ -24,7 +24,8 @@ for (const [name, data, special, tolerance] of [
       const packed = fixture.packed(fixture.encrypt(slots, level, scale), level)
       return (evaluator as SimdEvaluator).load(packed, level, scale)
     },
-    decrypt: (evaluator, a) => fixture.decrypt((evaluator as SimdEvaluator).residues(a), a.level, a.scale),
+    decrypt: (evaluator, a) =>
+      fixture.decryptComplex((evaluator as SimdEvaluator).residues(a), a.level, a.scale),
     live: (evaluator) => (evaluator as SimdEvaluator).live,
     tolerance,
     needsKeys: true,

@@ -1,14 +1,16 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { isOuter, periodOf, valuesOf } from '../../src/circuit/constants/constant.ts'
+import { isComplex, isOuter, periodOf, valuesOf } from '../../src/circuit/constants/constant.ts'
+import { largestModulus } from '../../src/circuit/constants/slot-vector.ts'
 import type { CkksParameters } from '../../src/circuit/parameters/parameters.ts'
-import type { Circuit, Constant, Op, ValueId } from '../../src/circuit/types.ts'
+import type { Circuit, ComplexVector, Constant, Op, SlotVector, ValueId } from '../../src/circuit/types.ts'
 import { verifyCircuit } from '../../src/circuit/verify.ts'
 import type { Evaluator } from '../../src/he-ops/backend.ts'
 import { createClearEvaluator } from '../../src/he-ops/clear/evaluator.ts'
 import { asEncoded } from '../../src/he-ops/encoding/embedding-fft.ts'
 import { execute } from '../../src/he-ops/executor.ts'
 import { smallParameters } from '../he-ops/seal/fixture.ts'
+import { type Complex, complexVector, conjugate, numberAt, sum, times, ZERO } from './complex.ts'
 import { randomCircuit } from './random-circuit.ts'
 
 /** Parameters and scale for evaluators that work with any. */
@@ -27,9 +29,9 @@ export interface Backend<Ct> {
   readonly scale: number
   /** An evaluator of circuits with these constants. */
   evaluator(constants: readonly Constant[]): Evaluator<Ct> & { delete?(): void }
-  encrypt(evaluator: Evaluator<Ct>, slots: Float64Array, level: number, scale: number): Ct
-  decrypt(evaluator: Evaluator<Ct>, ciphertext: Ct): Float64Array
-  /** Largest error of a slot, in units of the message, for results of size about 1 at `scale`. */
+  encrypt(evaluator: Evaluator<Ct>, slots: SlotVector, level: number, scale: number): Ct
+  decrypt(evaluator: Evaluator<Ct>, ciphertext: Ct): ComplexVector
+  /** Largest absolute error of a slot, in units of the message, for results of size about 1 at `scale`. */
   readonly tolerance: number
   /** Number of ciphertexts that are not freed, where the evaluator can count them. */
   live?(evaluator: Evaluator<Ct>): number
@@ -41,6 +43,9 @@ export interface Backend<Ct> {
 
 const x = Float64Array.from({ length: slots }, (_, s) => Math.sin(s + 1))
 const y = Float64Array.from({ length: slots }, (_, s) => Math.cos(5 * s) - 0.25)
+/** Complex slots, in which all numbers differ. */
+const z = complexVector(slots, (s) => [Math.sin(3 * s + 1), Math.cos(s * s)])
+const w = complexVector(slots, (s) => [Math.cos(s + 2) / 2, Math.sin(7 * s) - 0.25])
 const constants: Constant[] = [
   Float64Array.of(-0.75),
   Float64Array.of(0.5, -1, 0.25, 1.5),
@@ -52,24 +57,44 @@ const constants: Constant[] = [
   },
   Float64Array.of(1e-9),
 ]
-const at = (constant: Constant, s: number): number =>
-  isOuter(constant)
-    ? constant.fine[s % 4] * constant.coarse[Math.floor(s / 4)]
-    : constant[s % constant.length]
+const complexConstants: Constant[] = [
+  complexVector(1, () => [0.25, -0.75]),
+  // Purely imaginary.
+  complexVector(2, (i) => [0, i + 0.5]),
+  complexVector(4, (i) => [i - 1.5, 0.5 - i / 8]),
+  complexVector(512, (i) => [Math.sin(i * i), Math.cos(3 * i)]),
+  complexVector(slots, (i) => [Math.cos(i * i + 1), Math.sin(i + 5)]),
+  {
+    fine: complexVector(4, (i) => [0.5 - i / 4, 1 - i]),
+    coarse: Float64Array.from({ length: slots / 4 }, (_, i) => Math.cos(i * i + 2)),
+  },
+]
+/** The constant that rounds to zero. */
+const TINY = 5
+/** Real constants, then complex ones. */
+const allConstants = [...constants, ...complexConstants]
+
+/** A number of a constant, by the definition of constants. */
+function at(constant: Constant, s: number): Complex {
+  if (!isOuter(constant)) return numberAt(constant, s % periodOf(constant))
+  const { fine, coarse } = constant
+  const period = periodOf(fine)
+  return times(numberAt(fine, s % period), coarse[Math.floor(s / period) % coarse.length])
+}
 
 /** Tests every law of the `Evaluator` interface on one implementation. */
 export function conformance<Ct>(backend: Backend<Ct>): void {
-  const evaluator = backend.evaluator(constants)
+  const evaluator = backend.evaluator(allConstants)
   const { parameters, scale: SCALE } = backend
   const { topLevel } = parameters
-  const encrypt = (values: Float64Array, level = topLevel, scale = SCALE): Ct =>
+  const encrypt = (values: SlotVector, level = topLevel, scale = SCALE): Ct =>
     backend.encrypt(evaluator, values, level, scale)
 
   /** Checks a result's slots, level and scale, and frees it. */
   const check = (
     t: Tester,
     result: Ct,
-    expected: (s: number) => number,
+    expected: (s: number) => Complex | number,
     [level, scale]: readonly [number, number],
     tolerance = backend.tolerance,
   ): void => {
@@ -124,37 +149,42 @@ export function conformance<Ct>(backend: Backend<Ct>): void {
         `dot and addPlain with a constant of period ${periodOf(values)}${isOuter(values) ? ', as a product' : ''}`,
         async (t) => {
           const product = evaluator.dot([{ ciphertext: a, constant }], 2 ** 25)
-          check(t, product, (s) => x[s] * at(values, s), [topLevel, SCALE * 2 ** 25])
-          check(t, evaluator.addPlain(b, constant), (s) => y[s] + at(values, s), [topLevel, SCALE])
+          check(t, product, (s) => times(at(values, s), x[s]), [topLevel, SCALE * 2 ** 25])
+          check(t, evaluator.addPlain(b, constant), (s) => sum(at(values, s), y[s]), [topLevel, SCALE])
           const low = encrypt(y, 0)
-          check(t, evaluator.addPlain(low, constant), (s) => y[s] + at(values, s), [0, SCALE])
+          check(t, evaluator.addPlain(low, constant), (s) => sum(at(values, s), y[s]), [0, SCALE])
           evaluator.free(low)
         },
       )
     })
 
-    constants.slice(1, 5).forEach((constant, id) => {
+    for (const id of [1, 2, 3, 4, 8, 9, 10, 11]) {
+      const constant = allConstants[id]
       t.test(
-        `a weight of few bits, period ${periodOf(constant)}, acts as its rounded coefficients`,
+        `a weight of few bits, ${isComplex(constant) ? 'complex, ' : ''}period ${periodOf(constant)}, acts as its rounded coefficients`,
         async (t) => {
           const scale = 2 ** 5
           const values = valuesOf(constant)
           const rounded = backend.rounds === false ? values : asEncoded(values, scale)
-          const product = evaluator.dot([{ ciphertext: a, constant: id + 1 }], scale)
-          const at = (values: Float64Array) => (s: number) => x[s] * values[s % values.length]
-          if (backend.rounds !== false && values.length > 4) {
+          const product = evaluator.dot([{ ciphertext: a, constant: id }], scale)
+          const at = (values: SlotVector) => (s: number) =>
+            times(numberAt(values, s % periodOf(values)), x[s])
+          if (backend.rounds !== false && periodOf(values) > 4) {
             const off = largestError(backend.decrypt(evaluator, product), at(values)).error
             t.ok(off > 5 * backend.tolerance, `${off} from the weight before rounding`)
           }
           check(t, product, at(rounded), [topLevel, SCALE * scale])
         },
       )
-    })
+    }
 
     t.test('dot sums its terms', async (t) => {
       const terms = [0, 1, 2, 3, 1].map((constant, i) => ({ ciphertext: i % 2 ? b : a, constant }))
-      const expected = (s: number): number =>
-        terms.reduce((sum, term, i) => sum + (i % 2 ? y : x)[s] * at(constants[term.constant], s), 0)
+      const expected = (s: number): Complex =>
+        terms.reduce(
+          (total, term, i) => sum(total, times(at(constants[term.constant], s), (i % 2 ? y : x)[s])),
+          ZERO,
+        )
       check(t, evaluator.dot(terms, 2 ** 25), expected, [topLevel, SCALE * 2 ** 25])
     })
 
@@ -181,6 +211,8 @@ export function conformance<Ct>(backend: Backend<Ct>): void {
       }
     })
 
+    complexOperations(t)
+
     t.test('dropLevel', async (t) => {
       check(t, evaluator.dropLevel(a, 1), (s) => x[s], [1, SCALE])
       check(t, evaluator.dropLevel(a, 0), (s) => x[s], [0, SCALE])
@@ -201,9 +233,101 @@ export function conformance<Ct>(backend: Backend<Ct>): void {
     const rotated = evaluator.rotate(a, 7)
     const wrong = largestError(backend.decrypt(evaluator, rotated), (s) => x[(s + slots - 7) % slots])
     t.ok(wrong.error > 20 * backend.tolerance, 'a rotation the other way')
-    evaluator.free(a)
-    evaluator.free(rotated)
+    const turned = evaluator.timesI(a)
+    const minusI = largestError(backend.decrypt(evaluator, turned), (s) => [0, -x[s]])
+    t.ok(minusI.error > 20 * backend.tolerance, 'minus i')
+    for (const ciphertext of [a, rotated, turned]) evaluator.free(ciphertext)
   })
+
+  /** Operations on complex slots; each part of a result is checked. */
+  function complexOperations(t: Test): void {
+    const a = encrypt(z)
+    const b = encrypt(w)
+
+    t.test('encrypt and decrypt complex slots', async (t) => {
+      for (let level = 0; level <= topLevel; level++)
+        check(t, encrypt(z, level), (s) => numberAt(z, s), [level, SCALE])
+    })
+
+    t.test('conjugate', async (t) => {
+      check(t, evaluator.conjugate(a), (s) => conjugate(numberAt(z, s)), [topLevel, SCALE])
+      const low = encrypt(w, 0)
+      check(t, evaluator.conjugate(low), (s) => conjugate(numberAt(w, s)), [0, SCALE])
+      evaluator.free(low)
+    })
+
+    t.test('timesI', async (t) => {
+      check(t, evaluator.timesI(a), (s) => times(numberAt(z, s), [0, 1]), [topLevel, SCALE])
+      const low = encrypt(w, 0)
+      check(t, evaluator.timesI(low), (s) => times(numberAt(w, s), [0, 1]), [0, SCALE])
+      evaluator.free(low)
+    })
+
+    t.test('rotate, add and subtract complex slots', async (t) => {
+      const [steps] = STEPS
+      check(t, evaluator.rotate(a, steps), (s) => numberAt(z, (s + steps) % slots), [topLevel, SCALE])
+      check(t, evaluator.add(a, b), (s) => sum(numberAt(z, s), numberAt(w, s)), [topLevel, SCALE])
+      const difference = (s: number): Complex => sum(numberAt(z, s), times(numberAt(w, s), -1))
+      check(t, evaluator.subtract(a, b), difference, [topLevel, SCALE])
+    })
+
+    allConstants.forEach((values, constant) => {
+      if (constant === TINY) return
+      const kind = `${isComplex(values) ? 'a complex' : 'a real'} constant of period ${periodOf(values)}`
+      t.test(
+        `complex slots: dot and addPlain with ${kind}${isOuter(values) ? ', as a product' : ''}`,
+        async (t) => {
+          const product = evaluator.dot([{ ciphertext: a, constant }], 2 ** 25)
+          check(t, product, (s) => times(numberAt(z, s), at(values, s)), [topLevel, SCALE * 2 ** 25])
+          const low = encrypt(w, 0)
+          check(t, evaluator.addPlain(low, constant), (s) => sum(numberAt(w, s), at(values, s)), [0, SCALE])
+          evaluator.free(low)
+        },
+      )
+    })
+
+    t.test('dot sums terms of real and complex weights', async (t) => {
+      const terms = allConstants.map((_, constant) => ({ ciphertext: constant % 2 ? b : a, constant }))
+      const expected = (s: number): Complex =>
+        terms.reduce((total, { constant }) => {
+          const slot = numberAt(constant % 2 ? w : z, s)
+          return sum(total, times(slot, at(allConstants[constant], s)))
+        }, ZERO)
+      check(t, evaluator.dot(terms, 2 ** 25), expected, [topLevel, SCALE * 2 ** 25])
+    })
+
+    t.test('multiply and relinearise complex slots', async (t) => {
+      for (const [right, values] of [
+        [b, w],
+        [a, z],
+      ] as const) {
+        const product = evaluator.multiply(a, right)
+        const relinearised = evaluator.relinearise(product)
+        const expected = (s: number): Complex => times(numberAt(z, s), numberAt(values, s))
+        check(t, relinearised, expected, [topLevel, SCALE * SCALE])
+        evaluator.free(product)
+      }
+    })
+
+    t.test('any real linear map of both parts is a z + b conj(z)', async (t) => {
+      const conjugated = evaluator.conjugate(a)
+      const terms = [
+        { ciphertext: a, constant: 6 },
+        { ciphertext: conjugated, constant: 8 },
+      ]
+      const expected = (s: number): Complex => {
+        const slot = numberAt(z, s)
+        return sum(times(slot, at(allConstants[6], s)), times(conjugate(slot), at(allConstants[8], s)))
+      }
+      check(t, evaluator.dot(terms, 2 ** 25), expected, [topLevel, SCALE * 2 ** 25])
+      evaluator.free(conjugated)
+    })
+
+    t.test('complex operands are unchanged', async (t) => {
+      check(t, a, (s) => numberAt(z, s), [topLevel, SCALE])
+      check(t, b, (s) => numberAt(w, s), [topLevel, SCALE])
+    })
+  }
 
   t.test(`${backend.name}: refusals`, async (t) => {
     const a = encrypt(x)
@@ -236,6 +360,8 @@ export function conformance<Ct>(backend: Backend<Ct>): void {
     refused('CONFIG_INVALID', 'relinearise two polynomials', () => evaluator.relinearise(a))
     refused('CONFIG_INVALID', 'rescale three', () => evaluator.rescale(product))
     refused('CONFIG_INVALID', 'rotate three', () => evaluator.rotate(product, 1))
+    refused('CONFIG_INVALID', 'conjugate three', () => evaluator.conjugate(product))
+    refused('CONFIG_INVALID', 'three times i', () => evaluator.timesI(product))
     refused('CONFIG_INVALID', 'add three', () => evaluator.add(product, product))
     refused('CONFIG_INVALID', 'multiply three', () => evaluator.multiply(product, a))
     refused('CONFIG_INVALID', 'dot of three', () => evaluator.dot([{ ciphertext: product, constant: 0 }], 2))
@@ -259,6 +385,9 @@ export function conformance<Ct>(backend: Backend<Ct>): void {
   t.teardown(() => evaluator.delete?.())
 }
 
+/** Inputs of random circuits, a real and a complex one. */
+const INPUTS: readonly SlotVector[] = [x, w]
+
 function agreesWithClear<Ct>(circuit: Circuit, backend: Backend<Ct>): void {
   const clear = createClearEvaluator(circuit)
   const tested = backend.evaluator([...circuit.constants])
@@ -267,16 +396,16 @@ function agreesWithClear<Ct>(circuit: Circuit, backend: Backend<Ct>): void {
     execute(
       circuit,
       clear,
-      [x, y].map((v) => clear.encrypt(v, level, scale)),
+      INPUTS.map((v) => clear.encrypt(v, level, scale)),
     ),
   )
-  const inputs = [x, y].map((v) => backend.encrypt(tested, v, level, scale))
+  const inputs = INPUTS.map((v) => backend.encrypt(tested, v, level, scale))
   const result = execute(circuit, tested, inputs, {
     takeInputs: true,
     observe: (id: ValueId, value: Ct) => requireType(circuit.ops[id], tested, value),
   })
-  const { error, slot } = largestError(backend.decrypt(tested, result), (s) => expected[s])
-  const size = expected.reduce((most, v) => Math.max(most, Math.abs(v)), 1)
+  const { error, slot } = largestError(backend.decrypt(tested, result), (s) => numberAt(expected, s))
+  const size = Math.max(1, largestModulus(expected))
   tested.free(result)
   const left = backend.live?.(tested) ?? 0
   tested.delete?.()
@@ -290,14 +419,21 @@ function requireType<Ct>(op: Op, evaluator: Evaluator<Ct>, value: Ct): void {
   }
 }
 
-function largestError(found: Float64Array, expected: (s: number) => number): { error: number; slot: number } {
+function largestError(
+  { real, imaginary }: ComplexVector,
+  expected: (s: number) => Complex | number,
+): { error: number; slot: number } {
   let worst = { error: 0, slot: 0 }
-  found.forEach((value, slot) => {
-    const error = Math.abs(value - expected(slot))
+  real.forEach((value, slot) => {
+    const wanted = expected(slot)
+    const [re, im] = typeof wanted === 'number' ? [wanted, 0] : wanted
+    const error = Math.hypot(value - re, imaginary[slot] - im)
     if (!(error <= worst.error)) worst = { error, slot }
   })
   return worst
 }
+
+type Test = Pick<typeof t, 'test'>
 
 interface Tester {
   ok(ok: boolean, message: string): unknown

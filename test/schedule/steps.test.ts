@@ -40,6 +40,24 @@ t.test('sums go before rotations, so that many rotations of one source are ready
   ])
 })
 
+t.test('rotations and conjugations of a value share a step, and so its decomposition', async (t) => {
+  const conjugate = (source: number, level = 3): Op => ({ kind: 'conjugate', source, ...at(level) })
+  const ops = [input(0), input(1), rotate(0, 1), conjugate(0), conjugate(1), rotate(1, 1)]
+  t.strictSame(ordered(ops), [
+    ['input', 0, 1],
+    ['rotate', 2, 3, 4, 5],
+  ])
+  t.strictSame(
+    ordered(ops, 1),
+    [
+      ['input', 0, 1],
+      ['rotate', 2, 3],
+      ['rotate', 4, 5],
+    ],
+    'conjugations count as readers of sources',
+  )
+})
+
 t.test('the rotations of a step have few sources and one level', async (t) => {
   const ops = [input(0), input(1), input(2), rotate(0, 1), rotate(1, 1), rotate(2, 1), rotate(0, 2)]
   t.strictSame(ordered(ops, 2), [
@@ -80,10 +98,12 @@ t.test('the digits of a step take about 100 MB at most', async (t) => {
 t.test('in any circuit every operation is done once, after its operands', async (t) => {
   const primes = nttPrimes(8192, new Array(6).fill(30)).map(String)
   const parameters = checkParameters({ ring: 8192, primes: primes.slice(1), specialPrimes: [primes[0]] })
+  // Conjugations are in steps of rotations.
+  const stepOf = ({ kind }: Op) => (kind === 'conjugate' ? 'rotate' : kind)
   const isSound = ({ ops }: Pick<Circuit, 'ops'>, order: readonly Step[]): boolean => {
     const done = new Set<number>()
     for (const { kind, ops: ids } of order) {
-      if (ids.some((id) => ops[id].kind !== kind)) return false
+      if (ids.some((id) => stepOf(ops[id]) !== kind)) return false
       if (ids.some((id) => operandsOf(ops[id]).some((operand) => !done.has(operand)))) return false
       for (const id of ids) done.add(id)
     }

@@ -1,4 +1,5 @@
 import { valuesOf } from '../../src/circuit/constants/constant.ts'
+import { realOf } from '../../src/circuit/constants/slot-vector.ts'
 import { circuitElements } from '../../src/circuit/keys.ts'
 import type { Manifest } from '../../src/circuit/manifest/manifest.ts'
 import type { Circuit } from '../../src/circuit/types.ts'
@@ -25,7 +26,7 @@ const SMALL: KnownCircuit = {
   circuit,
   manifest: model.manifest,
   expected(x, y, s) {
-    const [c0, c1, c2] = circuit.constants.map(valuesOf)
+    const [c0, c1, c2] = circuit.constants.map((constant) => realOf(valuesOf(constant)))
     const weight = c0[s % c0.length]
     const z = weight * (x[(s + 7) % x.length] - x[s]) + c1[0] * y[s] + weight * x[s]
     return 2 * z * z + c2[s % c2.length]
@@ -75,7 +76,7 @@ export class SealedClient {
   errorOf(frame: Uint8Array, { manifest, expected } = this.#known): number {
     const spec = responseSpec(manifest)
     const pairs = decodeTensor(this.#context.parameters, spec, frame)
-    const [values] = decryptSlots(this.#context, this.#secretKey, pairs, spec.level, spec.scale)
+    const [{ real: values }] = decryptSlots(this.#context, this.#secretKey, pairs, spec.level, spec.scale)
     const squares = values.reduce((sum, value, s) => sum + (value - expected(this.#x, this.#y, s)) ** 2, 0)
     return Math.sqrt(squares / values.length)
   }

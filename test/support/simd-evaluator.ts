@@ -1,4 +1,4 @@
-import { galoisElement } from '../../src/circuit/keys.ts'
+import { conjugationElement, galoisElement } from '../../src/circuit/keys.ts'
 import { type CiphertextType, typeLaws } from '../../src/circuit/laws.ts'
 import { digitCount, digitSize } from '../../src/circuit/parameters/parameters.ts'
 import type { Circuit } from '../../src/circuit/types.ts'
@@ -10,7 +10,12 @@ import type { SimdKeys } from '../../src/he-ops/simd/keys/key-set.ts'
 import type { SwitchingKey } from '../../src/he-ops/simd/keys/switching-key.ts'
 import { type Division, emitDivisions } from '../../src/he-ops/simd/operations/divide.ts'
 import { emitDots } from '../../src/he-ops/simd/operations/dot.ts'
-import { emitBinaries, emitPlainSums, emitProducts } from '../../src/he-ops/simd/operations/elementwise.ts'
+import {
+  emitBinaries,
+  emitPlainSums,
+  emitProducts,
+  emitTimesI,
+} from '../../src/he-ops/simd/operations/elementwise.ts'
 import { emitRelinearisations, emitRotations } from '../../src/he-ops/simd/operations/key-switch.ts'
 import type { ProgramBuilder } from '../../src/he-ops/simd/program/program.ts'
 import { linkProgram, runProgram } from '../../src/he-ops/simd/threads/run.ts'
@@ -114,12 +119,23 @@ export function createSimdEvaluator(
       run((builder) => emitBinaries(builder, context, [{ kind, left: a.value, right: b.value, out }])),
     )
 
-  const keyFor = (steps: number): SwitchingKey => {
-    const key = keys?.galoisKeys.get(galoisElement(ring, steps))
+  const keyFor = (element: number): SwitchingKey => {
+    const key = keys?.galoisKeys.get(element)
     if (key !== undefined) return key
-    throw new PolyVeilError('KEYS_MISSING', `There is no Galois key for rotations by ${steps}`, {
-      galoisElements: [galoisElement(ring, steps)],
+    throw new PolyVeilError('KEYS_MISSING', `There is no Galois key for element ${element}`, {
+      galoisElements: [element],
     })
+  }
+
+  /** Applies the automorphism of a Galois element. */
+  const moved = (type: CiphertextType, a: SimdCiphertext, element: number): SimdCiphertext => {
+    const key = keyFor(element)
+    const emitRotation = digitSize(parameters) === 1 ? emitExactRotation : emitHoisted
+    return make(type, (out) =>
+      switched(out, (builder, extended) =>
+        emitRotation(builder, context, { source: a.value, element, key, out: extended }),
+      ),
+    )
   }
 
   /** Runs a key switch into an extended value, then divides by the special primes. */
@@ -147,21 +163,13 @@ export function createSimdEvaluator(
     residues: (a) =>
       use(a).value.polynomials.map((polynomial) => heap.words(polynomial, ring * (a.level + 1)).slice()),
 
-    rotate(a, steps) {
-      const type = laws.rotate(use(a), steps)
-      const key = keyFor(steps)
-      const emitRotation = digitSize(parameters) === 1 ? emitExactRotation : emitHoisted
-      return make(type, (out) =>
-        switched(out, (builder, extended) =>
-          emitRotation(builder, context, {
-            source: a.value,
-            element: galoisElement(ring, steps),
-            key,
-            out: extended,
-          }),
-        ),
-      )
-    },
+    rotate: (a, steps) => moved(laws.rotate(use(a), steps), a, galoisElement(ring, steps)),
+    conjugate: (a) => moved(laws.conjugate(use(a)), a, conjugationElement(ring)),
+
+    timesI: (a) =>
+      make(laws.timesI(use(a)), (out) =>
+        run((builder) => emitTimesI(builder, context, [{ from: a.value, out }])),
+      ),
 
     dot(terms, constantScale) {
       const type = laws.dot(

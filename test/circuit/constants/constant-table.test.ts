@@ -1,5 +1,9 @@
 import t from 'tap'
-import { constantTable, GrowingConstants } from '../../../src/circuit/constants/constant-table.ts'
+import {
+  constantTable,
+  GrowingConstants,
+  largestOfEach,
+} from '../../../src/circuit/constants/constant-table.ts'
 import {
   circuitPieces,
   readCircuit,
@@ -26,6 +30,27 @@ t.test('a table gives the constants of its list, also when they are read repeate
     CONSTANTS.map((constant, id) => [id, constant]),
   )
   t.equal(constantTable(table), table)
+})
+
+t.test('a table gives complex constants, and stores each part once', async (t) => {
+  const [real, imaginary] = [Float64Array.of(1, 2), Float64Array.of(0, -3)]
+  const complex = [
+    { real, imaginary },
+    { real: imaginary, imaginary: real },
+    { fine: { real, imaginary }, coarse },
+    real,
+  ]
+  const table = constantTable(complex)
+  t.strictSame([...table], complex)
+  t.equal(table.factors.length, 3)
+  const pushed = new GrowingConstants()
+  const [a, b, c, d] = complex.map((constant) => JSON.stringify(pushed.factorsOf(constant)))
+  t.equal(new Set([a, b, c, d]).size, 4, 'constants of other parts have other numbers')
+  t.equal(JSON.stringify(pushed.factorsOf({ real: real.slice(), imaginary })), a)
+  const largest = largestOfEach(complex)
+  const expected = Math.hypot(2, 3)
+  t.ok(Math.abs(largest[0] - expected) < 1e-15 && Math.abs(largest[2] - expected * Math.cos(0)) < 1e-15)
+  t.equal(largest[3], 2)
 })
 
 t.test('factors are stored once; constants share the array of their coarse factor', async (t) => {

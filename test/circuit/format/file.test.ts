@@ -2,8 +2,9 @@ import { sha256 } from '@noble/hashes/sha2.js'
 import t from 'tap'
 import { circuitDigest, readCircuit, readOutline, writeCircuit } from '../../../src/circuit/format/file.ts'
 import { MAX_HEADER_BYTES } from '../../../src/circuit/manifest/bounds.ts'
+import type { ComplexVector } from '../../../src/circuit/types.ts'
 import { widen } from '../../../src/compiler/lowering/widen.ts'
-import { SCALE, smallCircuit, spelledOut } from '../circuits.ts'
+import { complexCircuit, SCALE, smallCircuit, spelledOut } from '../circuits.ts'
 import { forgedFile, type Loose } from '../forged.ts'
 
 const bytes = writeCircuit(smallCircuit())
@@ -31,6 +32,44 @@ t.test('writing and reading a circuit does not change it', async (t) => {
   const read = readCircuit(bytes)
   t.strictSame(spelledOut(read), circuit)
   t.same(writeCircuit(read), bytes, 'writing it again gives the same bytes')
+})
+
+t.test('writing and reading a circuit with complex constants does not change it', async (t) => {
+  const circuit = complexCircuit()
+  const written = writeCircuit(circuit)
+  const read = readCircuit(written)
+  t.strictSame(spelledOut(read), circuit)
+  t.same(writeCircuit(read), written, 'writing it again gives the same bytes')
+  t.equal(readOutline(written, written.length).conjugation, true)
+})
+
+t.test('the file of a circuit with real constants is as it was before there were complex ones', async (t) => {
+  t.equal(circuitDigest(bytes), '0b5b7cc2212d7d47c425ea9b936c1105acf8f19f41b21b2f342fa5fdd3aa3b88')
+})
+
+t.test('a header that says otherwise about complex numbers than the columns is refused', async (t) => {
+  const written = writeCircuit(complexCircuit())
+  const edits: [(header: Loose) => void, RegExp][] = [
+    [(h) => delete h.conjugation, /other rotations, conjugations or rounds/],
+    [(h) => (h.conjugation = false), /conjugation/],
+    [(h) => delete h.counts.imaginary, /length is not what/],
+    [(h) => (h.counts.imaginary = 3), /length is not what/],
+  ]
+  for (const [edit, message] of edits) {
+    t.throws(() => readCircuit(forgedFile(written, edit)), { code: 'CONFIG_INVALID', message })
+  }
+  const real = forgedFile(bytes, (h) => (h.conjugation = true))
+  t.throws(() => readCircuit(real), { message: /other rotations, conjugations or rounds/ })
+})
+
+t.test('both parts of complex constants are stored once', async (t) => {
+  const circuit = complexCircuit()
+  const [first, , , last] = [...circuit.constants] as ComplexVector[]
+  const turned = { real: last.imaginary, imaginary: last.real }
+  const larger = { ...circuit, constants: [...circuit.constants, turned, first] }
+  const written = writeCircuit(larger)
+  t.ok(written.length - writeCircuit(circuit).length < 100)
+  t.strictSame([...readCircuit(written).constants], [...larger.constants])
 })
 
 t.test('a file at an odd offset of a larger buffer is read', async (t) => {
@@ -156,13 +195,13 @@ const malicious: [what: string, file: Uint8Array, code: string, message: RegExp]
     'another rotation',
     withHeader('"rotationSteps":[7]', '"rotationSteps":[5]'),
     'CONFIG_INVALID',
-    /rotations or rounds/,
+    /rotations, conjugations or rounds/,
   ],
   [
     'a round in place of a rotation',
     withHeader('"rotationSteps":[7],"rounds":[]', '"rotationSteps":[],"rounds":[7]'),
     'CONFIG_INVALID',
-    /rotations or rounds/,
+    /rotations, conjugations or rounds/,
   ],
   ['another result', withHeader('"result":10', '"result":99'), 'CONFIG_INVALID', /result 99/],
   ['an unknown operation', resealed((b) => b.set([200], fromEnd(11))), 'CONFIG_INVALID', /no operation 200/],

@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import t from 'tap'
 import { circuitText } from '../../../src/circuit/format/text.ts'
-import { smallCircuit } from '../circuits.ts'
+import { complexCircuit, smallCircuit } from '../circuits.ts'
 
 /** The text kept in snapshots/. UPDATE_SNAPSHOTS=1 replaces it. */
 async function snapshot(name: string, text: string): Promise<string> {
@@ -13,6 +13,11 @@ async function snapshot(name: string, text: string): Promise<string> {
 t.test('the text has every operation of a circuit', async (t) => {
   const text = circuitText(smallCircuit())
   t.equal(text, await snapshot('small', text))
+})
+
+t.test('the text has the operations on complex slots, and marks complex constants', async (t) => {
+  const text = circuitText(complexCircuit())
+  t.equal(text, await snapshot('complex', text))
 })
 
 t.test('the text does not depend on weights', async (t) => {

@@ -18,7 +18,7 @@ import { KeyRing } from '../../../src/client/local/key-ring.ts'
 import { LocalModel } from '../../../src/client/local/local-model.ts'
 import { PolyVeilError } from '../../../src/errors/index.ts'
 import type { Image } from '../../../src/preprocessing/index.ts'
-import { smallCircuit } from '../circuits.ts'
+import { complexCircuit, smallCircuit } from '../circuits.ts'
 import { forgedManifest, type Loose, sealed } from '../forged.ts'
 
 const manifest = manifestOf(smallCircuit())
@@ -35,6 +35,29 @@ const untouchable = (length: number): unknown[] =>
 
 t.test('the manifest of a circuit is valid', async (t) => {
   t.strictSame(checkManifest(structuredClone(manifest)), manifest)
+})
+
+t.test('the manifest of a circuit that conjugates says so, and has the Galois element', async (t) => {
+  const conjugating = manifestOf(complexCircuit())
+  t.strictSame(checkManifest(structuredClone(conjugating)), conjugating)
+  t.equal(conjugating.conjugation, true)
+  t.strictSame(conjugating.galoisElements, [manifest.galoisElements[0], 2 * 8192 - 1])
+  t.notOk('conjugation' in manifest)
+  const edits: [string, (content: Loose) => void, RegExp][] = [
+    ['false', (c) => (c.conjugation = false), /malformed at conjugation/],
+    ['no element', (c) => c.galoisElements.pop(), /contradicts itself/],
+    ['another element', (c) => (c.galoisElements[1] = 3), /conjugation and its Galois element differ/],
+    ['the element first', (c) => c.galoisElements.reverse(), /contradicts itself/],
+    ['the element of conjugation twice', (c) => c.galoisElements.push(2 * 8192 - 1), /contradicts itself/],
+    ['an element without conjugation', (c) => delete c.conjugation, /contradicts itself/],
+  ]
+  for (const [what, edit, message] of edits) {
+    t.throws(
+      () => checkManifest(forgedManifest(conjugating, edit)),
+      { code: 'CONFIG_INVALID', message },
+      what,
+    )
+  }
 })
 
 t.test('a rotation by 2^53 - 1 steps is refused at once', async (t) => {

@@ -1,3 +1,4 @@
+import { realOf } from '../../../src/circuit/constants/slot-vector.ts'
 import { unpack } from '../../../src/circuit/layout.ts'
 import type { CkksParameters } from '../../../src/circuit/parameters/parameters.ts'
 import type { Circuit } from '../../../src/circuit/types.ts'
@@ -71,7 +72,7 @@ export async function loweredTensors(
   )
   execute(circuit, clear, encrypted, {
     observe: (id, { slots }) => {
-      if (wanted.has(id)) seen.set(id, slots.slice())
+      if (wanted.has(id)) seen.set(id, realOf(slots).slice())
     },
   })
   const exact = new Map<number, Float64Array>()

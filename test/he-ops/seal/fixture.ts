@@ -1,7 +1,10 @@
 import type { Ciphertext, Plaintext, SecretKey } from 'node-seal'
-import { rotationElements } from '../../../src/circuit/keys.ts'
+import { isComplexVector } from '../../../src/circuit/constants/slot-vector.ts'
+import { conjugationElement, rotationElements } from '../../../src/circuit/keys.ts'
 import { type CkksParameters, checkParameters } from '../../../src/circuit/parameters/parameters.ts'
 import { nttPrimes } from '../../../src/circuit/parameters/primes.ts'
+import type { ComplexVector, SlotVector } from '../../../src/circuit/types.ts'
+import { encodeComplex, imaginaryUnit } from '../../../src/he-ops/seal/complex-encoding.ts'
 import { createSealContext, type SealContext } from '../../../src/he-ops/seal/context.ts'
 import type { EvaluationKeys } from '../../../src/he-ops/seal/keys/index.ts'
 import { generateNativeKeys } from '../../../src/he-ops/seal/keys/native.ts'
@@ -30,10 +33,12 @@ export interface SealFixture {
   readonly secretKey: SecretKey
   readonly keys: EvaluationKeys
   encode(values: Float64Array, scale: number, level: number): Plaintext
-  encrypt(values: Float64Array, scale: number, level: number): Ciphertext
+  encrypt(values: SlotVector, scale: number, level: number): Ciphertext
   /** A fresh public-key encryption of zero at SEAL's highest level. */
   encryptZero(scale: number): Ciphertext
   decrypt(ciphertext: Ciphertext): Float64Array
+  /** Both parts of the slots; `decrypt` gives the real ones. */
+  decryptComplex(ciphertext: Ciphertext): ComplexVector
   /** The secret key's polynomial over the data primes, in NTT form. */
   secretResidues(): BigUint64Array
   delete(): void
@@ -47,7 +52,8 @@ export async function sealFixture(
   const ctx = createSealContext(seal, parameters)
   const generator = new seal.KeyGenerator(ctx.context)
   const secretKey = generator.secretKey()
-  const keys = generateNativeKeys(ctx, secretKey, rotationElements(parameters, steps))
+  const elements = [...rotationElements(parameters, steps), conjugationElement(parameters.ring)]
+  const keys = generateNativeKeys(ctx, secretKey, elements)
   const encoder = new seal.CKKSEncoder(ctx.context)
   const encryptor = new seal.Encryptor(ctx.context, keys.publicKey, secretKey)
   const decryptor = new seal.Decryptor(ctx.context, secretKey)
@@ -61,6 +67,12 @@ export async function sealFixture(
     if (level < ctx.highestLevel) evaluator.plainModSwitchToInplace(plaintext, ctx.levelIds[level])
     return plaintext
   }
+  const decrypt = (ciphertext: Ciphertext): Float64Array =>
+    withHeap((own) => {
+      const plaintext = own(new seal.Plaintext())
+      decryptor.decrypt(ciphertext, plaintext)
+      return fromSealOrder(encoder.decodeFloat64(plaintext) as Float64Array)
+    })
   return {
     ctx,
     secretKey,
@@ -69,7 +81,10 @@ export async function sealFixture(
     encrypt: (values, scale, level) =>
       withHeap((own) => {
         const ciphertext = new seal.Ciphertext()
-        encryptor.encryptSymmetric(own(encode(values, scale, level)), ciphertext)
+        const plaintext = isComplexVector(values)
+          ? encodeComplex(ctx, values, scale, level)
+          : encode(values, scale, level)
+        encryptor.encryptSymmetric(own(plaintext), ciphertext)
         return ciphertext
       }),
     encryptZero(scale) {
@@ -78,11 +93,13 @@ export async function sealFixture(
       ciphertext.setScale(scale)
       return ciphertext
     },
-    decrypt: (ciphertext) =>
+    decrypt,
+    decryptComplex: (ciphertext) =>
       withHeap((own) => {
-        const plaintext = own(new seal.Plaintext())
-        decryptor.decrypt(ciphertext, plaintext)
-        return fromSealOrder(encoder.decodeFloat64(plaintext) as Float64Array)
+        const unit = own(imaginaryUnit(ctx, ciphertext.coeffModulusSize() - 1))
+        const turned = own(new seal.Ciphertext())
+        evaluator.multiplyPlain(ciphertext, unit, turned)
+        return { real: decrypt(ciphertext), imaginary: decrypt(turned).map((value) => -value) }
       }),
     secretResidues: () =>
       residuesOf(secretKey, parameters.ring * (parameters.primes.length + parameters.specialPrimes.length)),

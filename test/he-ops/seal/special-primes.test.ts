@@ -49,7 +49,13 @@ function encrypt(level: number, scale = SCALE): Ciphertext {
 /** Decrypts and frees. */
 function decrypt(ciphertext: Ciphertext): Float64Array {
   const level = ciphertext.coeffModulusSize() - 1
-  const [found] = decryptSlots(ctx, secretKey, [ciphertextToWire(ctx, ciphertext)], level, ciphertext.scale())
+  const [{ real: found }] = decryptSlots(
+    ctx,
+    secretKey,
+    [ciphertextToWire(ctx, ciphertext)],
+    level,
+    ciphertext.scale(),
+  )
   ciphertext.delete()
   return found
 }
@@ -86,7 +92,7 @@ t.test('encryption, re-randomising and decryption at every level', async (t) => 
 
 t.test('the secret key survives its frame', async (t) => {
   const imported = importSecretKey(ctx, exportSecretKey(ctx, secretKey))
-  const [found] = decryptSlots(ctx, imported, encryptSlots(ctx, secretKey, [x], 1, SCALE), 1, SCALE)
+  const [{ real: found }] = decryptSlots(ctx, imported, encryptSlots(ctx, secretKey, [x], 1, SCALE), 1, SCALE)
   t.ok(largestError(found, (s) => x[s]) < 1e-4)
   imported.delete()
 })

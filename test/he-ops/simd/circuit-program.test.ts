@@ -103,7 +103,7 @@ function expected(circuit: Circuit): Float64Array {
       clear,
       [x, y].map((v) => clear.encrypt(v, level, scale)),
     ),
-  )
+  ).real
 }
 
 t.test('random circuits: the clear result, the same bits for any number of threads', async (t) => {

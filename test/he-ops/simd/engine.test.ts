@@ -46,7 +46,7 @@ function clear(of: Circuit, values: readonly Float64Array[]): Float64Array {
       evaluator,
       values.map((v) => evaluator.encrypt(v, level, scale)),
     ),
-  )
+  ).real
 }
 const expected = clear(circuit, slotVectors)
 

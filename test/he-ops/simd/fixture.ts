@@ -1,6 +1,7 @@
 import type { SecretKey } from 'node-seal'
-import { rotationElements } from '../../../src/circuit/keys.ts'
+import { conjugationElement, rotationElements } from '../../../src/circuit/keys.ts'
 import type { CkksParameters } from '../../../src/circuit/parameters/parameters.ts'
+import type { ComplexVector, SlotVector } from '../../../src/circuit/types.ts'
 import { createKernelMemory, instantiateKernels } from '../../../src/he-ops/kernels/kernels.ts'
 import { createSealContext, type SealContext } from '../../../src/he-ops/seal/context.ts'
 import { decryptSlots, encryptSlots } from '../../../src/he-ops/seal/encryptor.ts'
@@ -24,7 +25,10 @@ import {
 import { packedRlwe, rlweBytes, writeRlwe } from '../../../src/wire/rlwe.ts'
 import { clientKeySet } from '../../support/client-key-set.ts'
 
-/** One secret key, and its key set loaded into node-seal and into kernel memory. */
+/**
+ * One secret key, and its key set loaded into node-seal and into kernel memory. The set has a key for each of
+ * the fixture's rotations and for conjugation.
+ */
 export interface SimdFixture {
   readonly ctx: SealContext
   readonly context: SimdContext
@@ -33,10 +37,12 @@ export interface SimdFixture {
   readonly sealKeys: EvaluationKeys | undefined
   readonly keySet: Uint8Array
   readonly secretKey: SecretKey
-  encrypt(values: Float64Array, level: number, scale: number): SeededRlwe
+  encrypt(values: SlotVector, level: number, scale: number): SeededRlwe
   packed(pair: SeededRlwe, level: number): PackedRlwe
   /** @param residues of the two polynomials, u32, prime after prime */
   decrypt(residues: readonly Uint32Array[], level: number, scale: number): Float64Array
+  /** Both parts of the slots. Parameters as for `decrypt`, which gives the real ones. */
+  decryptComplex(residues: readonly Uint32Array[], level: number, scale: number): ComplexVector
   decryptPair(pair: Rlwe | PackedFullRlwe, level: number, scale: number): Float64Array
   delete(): void
 }
@@ -53,7 +59,7 @@ export async function simdFixture(
   const ctx = createSealContext(await loadSeal(), parameters)
   const context = await newSimdContext(parameters)
   const secretKey = generateSecretKey(ctx)
-  const elements = rotationElements(parameters, steps)
+  const elements = [...rotationElements(parameters, steps), conjugationElement(parameters.ring)]
   const chunks: Uint8Array[] = []
   for await (const chunk of clientKeySet(ctx, secretKey, elements)) chunks.push(chunk)
   const keySet = Buffer.concat(chunks)
@@ -61,8 +67,12 @@ export async function simdFixture(
   await keys.load(await openKeySet(parameters, bytesSource(keySet)), elements)
   const sealKeys =
     parameters.specialPrimes.length === 1 ? await loadKeySet(ctx, bytesSource(keySet), elements) : undefined
-  const decryptPair = (pair: Rlwe | PackedFullRlwe, level: number, scale: number): Float64Array =>
+  const complexPair = (pair: Rlwe | PackedFullRlwe, level: number, scale: number): ComplexVector =>
     decryptSlots(ctx, secretKey, ['second' in pair ? unpacked(pair) : pair], level, scale)[0]
+  const decryptComplex: SimdFixture['decryptComplex'] = (residues, level, scale) => {
+    const [c0, c1] = residues.map(halves)
+    return complexPair({ c0, c1 }, level, scale)
+  }
   return {
     ctx,
     context,
@@ -77,11 +87,9 @@ export async function simdFixture(
       writeRlwe(shape, pair, bytes)
       return packedRlwe(shape, bytes)
     },
-    decrypt(residues, level, scale) {
-      const [c0, c1] = residues.map(halves)
-      return decryptPair({ c0, c1 }, level, scale)
-    },
-    decryptPair,
+    decrypt: (residues, level, scale) => decryptComplex(residues, level, scale).real,
+    decryptComplex,
+    decryptPair: (pair, level, scale) => complexPair(pair, level, scale).real,
     delete() {
       sealKeys?.delete()
       secretKey.delete()

@@ -29,7 +29,7 @@ t.test('slots are intact after encryption, encoding and decryption at every leve
     const spec = { ciphertexts: 3, level, seeded: true, scale, manifestDigest: '12'.repeat(32) }
     const received = decodeTensor(parameters, spec, encodeTensor(parameters, spec, pairs))
     const found = decryptSlots(ctx, secretKey, received, level, scale)
-    found.forEach((slots, k) => {
+    found.forEach(({ real: slots }, k) => {
       const error = slots.reduce((most, value, i) => Math.max(most, Math.abs(value - vectors[k][i])), 0)
       t.ok(error < 2 ** -12, `level ${level}, vector ${k}: error ${error}`)
     })
