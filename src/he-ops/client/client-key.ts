@@ -1,4 +1,4 @@
-import type { ComplexVector } from '../../circuit/types.ts'
+import type { ComplexVector, SlotVector } from '../../circuit/types.ts'
 import type { FullRlwe, PackedFullRlwe, PackedRlwe, Polynomial, SeededRlwe } from '../../wire/index.ts'
 
 /** A client's secret key in use. After `delete` every other method throws INTERNAL. */
@@ -8,12 +8,12 @@ export interface ClientKey {
   /**
    * Encrypts slot vectors under the secret key. The second polynomials are seeds.
    *
-   * @param vectors at most N / 2 finite values each; missing slots are zero
+   * @param vectors at most N / 2 finite numbers each; missing slots are zero
    * @returns one pair for each vector, at `level` and `scale`
    * @throws TENSOR_OUT_OF_RANGE when a value is not finite, or too large for the level at this scale
    */
   encryptSlots(
-    vectors: readonly Float64Array[],
+    vectors: readonly SlotVector[],
     level: number,
     scale: number,
   ): Promise<readonly (SeededRlwe | PackedRlwe)[]>

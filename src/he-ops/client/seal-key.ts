@@ -1,6 +1,6 @@
 import type { SecretKey } from 'node-seal'
 import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
-import type { ComplexVector } from '../../circuit/types.ts'
+import type { ComplexVector, SlotVector } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import type { FullRlwe, PackedRlwe, Polynomial, SeededRlwe } from '../../wire/index.ts'
 import { createSealContext, type SealContext } from '../seal/context.ts'
@@ -38,7 +38,7 @@ export class SealClientKey implements ClientKey {
   }
 
   async encryptSlots(
-    vectors: readonly Float64Array[],
+    vectors: readonly SlotVector[],
     level: number,
     scale: number,
   ): Promise<readonly (SeededRlwe | PackedRlwe)[]> {

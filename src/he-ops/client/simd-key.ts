@@ -1,5 +1,5 @@
 import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
-import type { ComplexVector } from '../../circuit/types.ts'
+import type { ComplexVector, SlotVector } from '../../circuit/types.ts'
 import {
   type FullRlwe,
   type PackedFullRlwe,
@@ -27,7 +27,7 @@ export class SimdClientKey implements ClientKey {
   }
 
   async encryptSlots(
-    vectors: readonly Float64Array[],
+    vectors: readonly SlotVector[],
     level: number,
     scale: number,
   ): Promise<readonly PackedRlwe[]> {

@@ -1,5 +1,6 @@
+import { allSlots } from '../../../circuit/constants/slot-vector.ts'
 import type { CkksParameters } from '../../../circuit/parameters/parameters.ts'
-import type { ComplexVector } from '../../../circuit/types.ts'
+import type { ComplexVector, SlotVector } from '../../../circuit/types.ts'
 import { PolyVeilError } from '../../../errors/index.ts'
 import type { FullRlwe, PackedFullRlwe, PackedRlwe, Polynomial } from '../../../wire/index.ts'
 import { decodePeriodic } from '../../encoding/decode-periodic.ts'
@@ -76,7 +77,7 @@ export class KernelKey {
   }
 
   /** As `encryptSlots` of `seal/encryptor.ts`, but faster. */
-  encryptSlots(vectors: readonly Float64Array[], level: number, scale: number): PackedRlwe[] {
+  encryptSlots(vectors: readonly SlotVector[], level: number, scale: number): PackedRlwe[] {
     this.#requirePresent()
     for (const vector of vectors) requireEncodable(this.context.parameters, vector, level, scale)
     return vectors.map((vector) =>
@@ -183,13 +184,11 @@ export class KernelKey {
   }
 
   /** Encodes a vector: coefficients times the scale, rounded to the nearest integers. */
-  #encode(vector: Float64Array, scale: number, level: number, message: number): void {
+  #encode(vector: SlotVector, scale: number, level: number, message: number): void {
     const { heap, call, limbBytes, moduli, parameters, ring } = this.context
-    const slots = new Float64Array(parameters.slots)
-    slots.set(vector)
     const coefficients = heap.allocate(8 * ring)
     const doubles = new Float64Array(heap.memory.buffer, coefficients, ring)
-    doubles.set(embedPeriodicFast(slots))
+    doubles.set(embedPeriodicFast(allSlots(vector, parameters.slots)))
     for (let i = 0; i <= level; i++) {
       const { q, forward, quotients } = moduli[i]
       const at = message + i * limbBytes
