@@ -1,12 +1,12 @@
 import { isComplex, numbersOf, periodOf } from '../circuit/constants/constant.ts'
 import { largestOfEach } from '../circuit/constants/constant-table.ts'
-import type { Circuit, ConstantId } from '../circuit/types.ts'
+import type { Circuit, Constant, ConstantId } from '../circuit/types.ts'
 import { EXPANSION_BYTES, RESIDUE_BYTES } from './limits.ts'
 
 // Deep circuits have more weights than memory can hold modulo all primes: a weight of full size is as large
 // as half a ciphertext. The simd engine keeps many weights as integers, and expands them to residues when a
-// sum reads them. An integer stands for a coefficient of the first half; the second half follows from the
-// first. The rule which weights are expanded is here and not in the engine, because plans state the memory
+// sum reads them. An integer stands for a coefficient. Of real weights the coefficients of the first half are
+// kept; the second half follows from the first. The rule which weights are expanded is here and not in the engine, because plans state the memory
 // that it leads to.
 
 /** Shortest block of equal residues that is stored as one residue. */
@@ -41,6 +41,9 @@ export function encodedWords(period: number, ring: number): number {
   return ring / size < LEAST_BLOCK ? ring : size
 }
 
+/** Share of a constant's coefficients that are kept as integers: half of those of real constants. */
+export const keptShare = (constant: Constant): number => (isComplex(constant) ? 1 : 0.5)
+
 /** Whether a constant, encoded at a scale, is kept as its coefficients and expanded when it is read. */
 export type ExpansionRule = (id: ConstantId, scale: number, use: ConstantUse) => boolean
 
@@ -55,7 +58,7 @@ export const NO_EXPANSION: ExpansionRule = () => false
 export function expansionRule(circuit: Pick<Circuit, 'ops' | 'constants' | 'parameters'>): ExpansionRule {
   const least = leastExpanded(weightBytes(circuit))
   if (least === Infinity) return NO_EXPANSION
-  const periods = numbersOf(circuit.constants, (constant) => (isComplex(constant) ? 0 : periodOf(constant)))
+  const periods = numbersOf(circuit.constants, periodOf)
   const largest = largestOfEach(circuit.constants)
   // No coefficient exceeds the largest slot.
   return (id, scale, use) =>
@@ -75,6 +78,7 @@ function weightBytes({
 }: Pick<Circuit, 'ops' | 'constants' | 'parameters'>): Map<number, WeightBytes> {
   const { ring, specialPrimes } = parameters
   const periods = numbersOf(constants, periodOf)
+  const shares = numbersOf(constants, keptShare)
   const bytes = new Map<number, WeightBytes>()
   for (const op of ops) {
     if (op.kind !== 'dot') continue
@@ -83,7 +87,7 @@ function weightBytes({
       const period = periods[constant]
       const own = encodedWords(period, ring) * RESIDUE_BYTES
       const { residues, integers } = bytes.get(period) ?? { residues: 0, integers: 0 }
-      bytes.set(period, { residues: residues + own * limbs, integers: integers + own / 2 })
+      bytes.set(period, { residues: residues + own * limbs, integers: integers + own * shares[constant] })
     }
   }
   return bytes

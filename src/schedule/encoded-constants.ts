@@ -1,6 +1,6 @@
 import { numbersOf, periodOf } from '../circuit/constants/constant.ts'
 import type { Circuit, ConstantId, Op } from '../circuit/types.ts'
-import { type ExpansionRule, encodedWords } from './constant-storage.ts'
+import { type ConstantUse, type ExpansionRule, encodedWords, keptShare } from './constant-storage.ts'
 import { RESIDUE_BYTES } from './limits.ts'
 import { type WeightForm, Work } from './work.ts'
 
@@ -14,9 +14,15 @@ export function constantBytes(circuit: Body, isExpanded: ExpansionRule): number 
   const words = numbersOf(circuit.constants, (constant) =>
     encodedWords(periodOf(constant), circuit.parameters.ring),
   )
+  const shares = numbersOf(circuit.constants, keptShare)
   const encodings = new Encodings()
   eachUse(circuit, (constant, use) =>
-    encodings.note(constant, encodingOf(constant, use, circuit, isExpanded)),
+    encodings.note(
+      constant,
+      isExpanded(constant, use.scale, useOf(use))
+        ? expandedEncoding(use, shares[constant])
+        : residueEncoding(use, circuit),
+    ),
   )
   let bytes = 0
   encodings.eachOnce((constant, limbs) => {
@@ -54,23 +60,31 @@ interface Encoding {
   readonly limbs: number
 }
 
-/** Codes of constants that are kept as coefficients, which no level changes. */
-const CODES = { weight: 0, addend: 1 }
+const useOf = ({ form }: Use): ConstantUse => (form === 'addend' ? 'addend' : 'weight')
+
+/** Words of a coefficient: those of addends are doubles. */
+const COEFFICIENT_WORDS = { weight: 1, addend: 2 }
+/**
+ * Codes of constants that are kept as coefficients, which no level changes: half of the coefficients, or all
+ * of them.
+ */
+const HALF_CODES = { weight: 0, addend: 1 }
+const WHOLE_CODES = { weight: 2, addend: 3 }
+const FIRST_RESIDUE_CODE = 4
 const FORMS: readonly Form[] = ['addend', 'extended', 'timesP', 'normal']
 
-function encodingOf(
-  constant: ConstantId,
-  { op, scale, form }: Use,
-  { parameters }: Body,
-  isExpanded: ExpansionRule,
-): Encoding {
-  const use = form === 'addend' ? 'addend' : 'weight'
-  // Half of the coefficients: in words for weights, in doubles of two words for addends.
-  if (isExpanded(constant, scale, use)) return { scale, code: CODES[use], limbs: use === 'addend' ? 1 : 0.5 }
+/** @param share of the coefficients that are kept */
+function expandedEncoding(use: Use, share: number): Encoding {
+  const codes = share === 1 ? WHOLE_CODES : HALF_CODES
+  const kind = useOf(use)
+  return { scale: use.scale, code: codes[kind], limbs: share * COEFFICIENT_WORDS[kind] }
+}
+
+function residueEncoding({ op, scale, form }: Use, { parameters }: Body): Encoding {
   const special = form === 'extended' ? parameters.specialPrimes.length : 0
   return {
     scale,
-    code: 2 + FORMS.indexOf(form) + FORMS.length * op.level,
+    code: FIRST_RESIDUE_CODE + FORMS.indexOf(form) + FORMS.length * op.level,
     limbs: op.level + 1 + special,
   }
 }

@@ -13,7 +13,7 @@ for (const [name, data, special, tolerance] of [
   ['simd, digits of two primes', [30, 30, 30, 30, 30], [30, 30], 5e-3],
 ] as const) {
   const parameters = parametersOf(data, special)
-  const fixture = await simdFixture(parameters, STEPS)
+  const fixture = await simdFixture(parameters, STEPS, { conjugation: true })
   t.teardown(() => fixture.delete())
   conformance<SimdCiphertext>({
     name,

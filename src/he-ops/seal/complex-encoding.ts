@@ -1,4 +1,4 @@
-import type { Plaintext } from 'node-seal'
+import type { CKKSEncoder, Plaintext } from 'node-seal'
 import type { ComplexVector } from '../../circuit/types.ts'
 import { embedPeriodicFast } from '../encoding/embedding-fft.ts'
 import { expandPlaintext, PeriodicEncoder } from '../encoding/periodic.ts'
@@ -8,8 +8,10 @@ import {
   ciphertextFromSeal,
   ciphertextToSeal,
   dataLevel,
+  plaintextFromSeal,
   plaintextToSeal,
 } from './serialization/serialization.ts'
+import { fromSealOrder } from './slot-order.ts'
 
 // node-seal encodes and decodes real slots only. Complex ones are encoded here, and transformed by SEAL.
 
@@ -50,6 +52,37 @@ export function encodeComplex(
     }
   })
   return loadPlaintext(ctx, level, transformed(ctx, level, new Uint32Array(residues.buffer)), scale)
+}
+
+/**
+ * Decodes complex slots.
+ *
+ * @param plaintext in NTT form at `level`; unchanged
+ */
+export function decodeComplex(
+  ctx: SealContext,
+  encoder: CKKSEncoder,
+  plaintext: Plaintext,
+  level: number,
+): ComplexVector {
+  const realParts = (of: Plaintext): Float64Array => fromSealOrder(encoder.decodeFloat64(of) as Float64Array)
+  return withHeap((own) => {
+    // node-seal decodes real parts only, and the real part of i z is minus the imaginary part of z.
+    const turned = own(timesImaginaryUnit(ctx, plaintext, level))
+    return { real: realParts(plaintext), imaginary: realParts(turned).map((value) => -value) }
+  })
+}
+
+function timesImaginaryUnit(ctx: SealContext, plaintext: Plaintext, level: number): Plaintext {
+  const { ring, primes } = ctx.parameters
+  const bytes = plaintext.saveToArray(ctx.seal.ComprModeType.none) as Uint8Array
+  const polynomial = plaintextFromSeal(dataLevel(ctx, level), bytes)
+  const residues = new BigUint64Array(polynomial.buffer, polynomial.byteOffset, polynomial.length / 2)
+  const unit = new PeriodicEncoder(ctx.parameters).encode(UNIT, 1, level)
+  residues.forEach((residue, r) => {
+    residues[r] = (residue * unit.residues[Math.floor(r / unit.block)]) % primes[Math.floor(r / ring)]
+  })
+  return loadPlaintext(ctx, level, polynomial, plaintext.scale())
 }
 
 /** A polynomial in NTT form. SEAL transforms ciphertexts, so it is both polynomials of one. */

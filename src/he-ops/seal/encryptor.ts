@@ -4,12 +4,12 @@ import type { ComplexVector, SlotVector } from '../../circuit/types.ts'
 import type { Rlwe, SeededRlwe } from '../../wire/index.ts'
 import { decodePeriodic } from '../encoding/decode-periodic.ts'
 import { requireEncodable } from '../encoding/encodable.ts'
-import { encodeComplex, imaginaryUnit } from './complex-encoding.ts'
+import { decodeComplex, encodeComplex } from './complex-encoding.ts'
 import type { SealContext } from './context.ts'
 import { guarded, withHeap } from './runtime.ts'
 import { ciphertextFromWire } from './serialization/ciphertexts.ts'
 import { dataLevel, plaintextFromSeal, seededFromSeal } from './serialization/serialization.ts'
-import { fromSealOrder, toSealOrder } from './slot-order.ts'
+import { toSealOrder } from './slot-order.ts'
 
 /**
  * Encrypts slot vectors under the secret key. The second polynomials are seeds.
@@ -127,20 +127,11 @@ export function decryptSlots(
     withHeap((own) => {
       const encoder = own(new ctx.seal.CKKSEncoder(ctx.context))
       const decryptor = own(new ctx.seal.Decryptor(ctx.context, secretKey))
-      const evaluator = own(new ctx.seal.Evaluator(ctx.context))
-      const unit = own(imaginaryUnit(ctx, level))
       return ciphertexts.map((rlwe) =>
         withHeap((ownPair) => {
           const plaintext = ownPair(new ctx.seal.Plaintext())
-          const ciphertext = ownPair(ciphertextFromWire(ctx, rlwe, level, scale))
-          const realParts = (): Float64Array => {
-            decryptor.decrypt(ciphertext, plaintext)
-            return fromSealOrder(encoder.decodeFloat64(plaintext) as Float64Array)
-          }
-          const real = realParts()
-          // node-seal decodes real parts only, and the real part of i z is minus the imaginary part of z.
-          evaluator.multiplyPlainInplace(ciphertext, unit)
-          return { real, imaginary: realParts().map((value) => -value) }
+          decryptor.decrypt(ownPair(ciphertextFromWire(ctx, rlwe, level, scale)), plaintext)
+          return decodeComplex(ctx, encoder, plaintext, level)
         }),
       )
     }),

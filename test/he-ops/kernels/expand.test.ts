@@ -55,10 +55,32 @@ for (const half of [4, 8, 32]) {
     const out = heap.allocate(stride * count)
     const { w, quotient } = shoup(12345n, prime)
     const bias = q * Math.ceil(2 ** 30 / q)
-    kernels.expand(out, stride, integers, count, 2 * half, bias, w, quotient, forward, quotients, q)
+    kernels.expand(out, stride, integers, count, 2 * half, half, bias, w, quotient, forward, quotients, q)
     polynomials.forEach((polynomial, i) => {
       t.strictSame([...heap.words(out + i * stride, 2 * half)], transformed(completed(polynomial), 12345n))
     })
+  })
+
+  t.test(`${2 * half} coefficients that are all kept are expanded`, async (t) => {
+    const size = 2 * half
+    const bound = 2 ** 30 - 1
+    const polynomials = [distinct(size, bound), distinct(size, 1000).reverse()]
+    const integers = heap.allocate(4 * size * 2)
+    new Int32Array(memory.buffer, integers, size * 2).set(polynomials.flat())
+    const stride = 4 * size * 3
+    const out = heap.allocate(stride * 2)
+    const { w, quotient } = shoup(12345n, prime)
+    const bias = q * Math.ceil(2 ** 30 / q)
+    kernels.expand(out, stride, integers, 2, size, size, bias, w, quotient, forward, quotients, q)
+    polynomials.forEach((polynomial, i) => {
+      const wanted = transformed(polynomial.map(BigInt), 12345n)
+      t.strictSame([...heap.words(out + i * stride, size)], wanted)
+    })
+    const values = distinct(size, 2 ** 50)
+    const address = heap.allocate(8 * size)
+    new Float64Array(memory.buffer, address, size).set(values)
+    kernels.expandDoubles(out, address, size, size, forward, quotients, q)
+    t.strictSame([...heap.words(out, size)], transformed(values.map(BigInt), 1n))
   })
 
   t.test(`doubles larger than a word are expanded`, async (t) => {
@@ -66,7 +88,7 @@ for (const half of [4, 8, 32]) {
     const address = heap.allocate(8 * half)
     new Float64Array(memory.buffer, address, half).set(values)
     const out = heap.allocate(8 * half)
-    kernels.expandDoubles(out, address, 2 * half, forward, quotients, q)
+    kernels.expandDoubles(out, address, 2 * half, half, forward, quotients, q)
     t.strictSame([...heap.words(out, 2 * half)], transformed(completed(values), 1n))
   })
 }

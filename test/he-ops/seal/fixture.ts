@@ -4,7 +4,7 @@ import { conjugationElement, rotationElements } from '../../../src/circuit/keys.
 import { type CkksParameters, checkParameters } from '../../../src/circuit/parameters/parameters.ts'
 import { nttPrimes } from '../../../src/circuit/parameters/primes.ts'
 import type { ComplexVector, SlotVector } from '../../../src/circuit/types.ts'
-import { encodeComplex, imaginaryUnit } from '../../../src/he-ops/seal/complex-encoding.ts'
+import { decodeComplex, encodeComplex } from '../../../src/he-ops/seal/complex-encoding.ts'
 import { createSealContext, type SealContext } from '../../../src/he-ops/seal/context.ts'
 import type { EvaluationKeys } from '../../../src/he-ops/seal/keys/index.ts'
 import { generateNativeKeys } from '../../../src/he-ops/seal/keys/native.ts'
@@ -96,10 +96,9 @@ export async function sealFixture(
     decrypt,
     decryptComplex: (ciphertext) =>
       withHeap((own) => {
-        const unit = own(imaginaryUnit(ctx, ciphertext.coeffModulusSize() - 1))
-        const turned = own(new seal.Ciphertext())
-        evaluator.multiplyPlain(ciphertext, unit, turned)
-        return { real: decrypt(ciphertext), imaginary: decrypt(turned).map((value) => -value) }
+        const plaintext = own(new seal.Plaintext())
+        decryptor.decrypt(ciphertext, plaintext)
+        return decodeComplex(ctx, encoder, plaintext, ciphertext.coeffModulusSize() - 1)
       }),
     secretResidues: () =>
       residuesOf(secretKey, parameters.ring * (parameters.primes.length + parameters.specialPrimes.length)),

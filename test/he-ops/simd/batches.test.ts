@@ -15,7 +15,7 @@ function requireOrder({ ops }: Pick<Circuit, 'ops'>, order: readonly Step[], max
   const done = new Set<ValueId>()
   for (const batch of order) {
     for (const id of batch.ops) {
-      if (ops[id].kind !== batch.kind) throw new Error(`${id} is no ${batch.kind}`)
+      if (stepOf(ops[id]) !== batch.kind) throw new Error(`${id} is no ${batch.kind}`)
       if (done.has(id)) throw new Error(`${id} comes twice`)
       if (!operandsOf(ops[id]).every((operand) => done.has(operand))) throw new Error(`${id} comes too early`)
     }
@@ -26,7 +26,10 @@ function requireOrder({ ops }: Pick<Circuit, 'ops'>, order: readonly Step[], max
   if (done.size !== ops.length) throw new Error(`${ops.length - done.size} operations are missing`)
 }
 
-const sourceOf = (op: Op): ValueId => (op.kind === 'rotate' ? op.source : -1)
+/** The kind of an operation's step. Conjugations are in steps of rotations. */
+const stepOf = ({ kind }: Op): string => (kind === 'conjugate' ? 'rotate' : kind)
+
+const sourceOf = (op: Op): ValueId => (op.kind === 'rotate' || op.kind === 'conjugate' ? op.source : -1)
 
 function requireRotations(ops: Circuit['ops'], { ops: ids }: Step, maxSources: number): void {
   const sources = new Set(ids.map((id) => sourceOf(ops[id])))

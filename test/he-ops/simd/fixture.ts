@@ -25,10 +25,7 @@ import {
 import { packedRlwe, rlweBytes, writeRlwe } from '../../../src/wire/rlwe.ts'
 import { clientKeySet } from '../../support/client-key-set.ts'
 
-/**
- * One secret key, and its key set loaded into node-seal and into kernel memory. The set has a key for each of
- * the fixture's rotations and for conjugation.
- */
+/** One secret key, and its key set loaded into node-seal and into kernel memory. */
 export interface SimdFixture {
   readonly ctx: SealContext
   readonly context: SimdContext
@@ -52,14 +49,19 @@ export async function newSimdContext(parameters: CkksParameters): Promise<SimdCo
   return createSimdContext(await instantiateKernels(memory), new Heap(memory), parameters)
 }
 
+/** @param conjugation whether the key set has a key for conjugation */
 export async function simdFixture(
   parameters: CkksParameters,
   steps: readonly number[],
+  { conjugation = false }: { readonly conjugation?: boolean } = {},
 ): Promise<SimdFixture> {
   const ctx = createSealContext(await loadSeal(), parameters)
   const context = await newSimdContext(parameters)
   const secretKey = generateSecretKey(ctx)
-  const elements = [...rotationElements(parameters, steps), conjugationElement(parameters.ring)]
+  const elements = [
+    ...rotationElements(parameters, steps),
+    ...(conjugation ? [conjugationElement(parameters.ring)] : []),
+  ]
   const chunks: Uint8Array[] = []
   for await (const chunk of clientKeySet(ctx, secretKey, elements)) chunks.push(chunk)
   const keySet = Buffer.concat(chunks)

@@ -135,12 +135,12 @@ t.test('invariants of all circuits', async (t) => {
       const { inQP, staysInQP: keeps, fusedRescale, readers } = extendedBasis({ ops, result })
       several += marked(fusedRescale).length
       ops.forEach((op, id) => {
-        const switches = op.kind === 'rotate' || op.kind === 'relinearise'
-        const sums = ['dot', 'add', 'subtract'].includes(op.kind)
+        const switches = ['rotate', 'conjugate', 'relinearise'].includes(op.kind)
+        const sums = ['dot', 'add', 'subtract', 'timesI'].includes(op.kind)
         const extended = operandsOf(op).some((operand) => keeps[operand] === 1)
         if (inQP[id] !== Number(switches || (sums && extended))) throw new Error(`computed: ${id}`)
         const kinds = readers[id].map((reader) => ops[reader].kind)
-        const bears = kinds.every((kind) => ['dot', 'add', 'subtract', 'rescale'].includes(kind))
+        const bears = kinds.every((kind) => ['dot', 'add', 'subtract', 'timesI', 'rescale'].includes(kind))
         if (keeps[id] === 1 && !(inQP[id] === 1 && bears && id !== result)) {
           throw new Error(`staysInQP: ${id}`)
         }

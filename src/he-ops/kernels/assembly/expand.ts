@@ -4,15 +4,16 @@ import { nttForward } from './ntt'
 import { reduceOnce } from './vector'
 
 // Polynomials of real slots are determined by the first half of their coefficients: c_(size / 2) is zero, and
-// c_(size - k) is -c_k.
+// c_(size - k) is -c_k. Of polynomials of complex slots all coefficients are kept.
 
 /**
  * Residues of polynomials that are kept as integers: out = NTT((integers + bias) * w mod q), for `count`
- * contiguous polynomials of `size` coefficients, of which the first half is kept.
+ * contiguous polynomials of `size` coefficients, of which the first `kept` are kept.
  *
  * @param stride bytes from one result to the next
  * @param integers signed words; with the bias, a multiple of q, they are from 0 to 2^32 - 1
  * @param size at least 8
+ * @param kept size / 2 or size
  * @param quotient floor(w * 2^32 / q)
  * @param table, quotients as for `nttForward`
  */
@@ -22,6 +23,7 @@ export function expand(
   integers: usize,
   count: i32,
   size: i32,
+  kept: i32,
   bias: u32,
   w: u32,
   quotient: u32,
@@ -29,12 +31,11 @@ export function expand(
   quotients: usize,
   q: u32,
 ): void {
-  const half = size >> 1
   for (let i = 0; i < count; i++) {
-    scale(out, integers, bias, w, quotient, half, q)
-    mirror(out, half, q)
+    scale(out, integers, bias, w, quotient, kept, q)
+    if (kept < size) mirror(out, kept, q)
     nttForward(out, table, quotients, size, q)
-    integers += <usize>half << 2
+    integers += <usize>kept << 2
     out += stride
   }
 }
@@ -43,19 +44,20 @@ export function expand(
  * `expand` for one polynomial whose integers are too large for words and are kept as doubles: out =
  * NTT(values mod q).
  *
- * @param values the first half, integers
- * @param size, table, quotients as for `expand`
+ * @param values the kept coefficients, integers
+ * @param size, kept, table, quotients as for `expand`
  */
 export function expandDoubles(
   out: usize,
   values: usize,
   size: i32,
+  kept: i32,
   table: usize,
   quotients: usize,
   q: u32,
 ): void {
-  reduceDoubles(out, values, 1, size >> 1, q)
-  mirror(out, size >> 1, q)
+  reduceDoubles(out, values, 1, kept, q)
+  if (kept < size) mirror(out, kept, q)
   nttForward(out, table, quotients, size, q)
 }
 

@@ -1,4 +1,4 @@
-import { largestOf, periodOf, valuesOf } from '../../../circuit/constants/constant.ts'
+import { isComplex, largestOf, periodOf, valuesOf } from '../../../circuit/constants/constant.ts'
 import { encodedBits, modulusBits } from '../../../circuit/laws.ts'
 import type { ConstantId, ConstantList } from '../../../circuit/types.ts'
 import { PolyVeilError } from '../../../errors/index.ts'
@@ -38,12 +38,14 @@ export interface EncodedConstant {
 }
 
 /**
- * A constant that is kept as the integers of its coefficients, of which the first half suffices: see
+ * A constant that is kept as the integers of its coefficients. Of real constants the first half suffices: see
  * `schedule/constant-storage.ts`.
  */
 export interface IntegerConstant {
-  /** Address of count / 2 signed words, or of as many integral doubles. */
+  /** Address of `kept` signed words, or of as many integral doubles. */
   readonly address: number
+  /** Number of integers: count / 2 for real constants, count for complex ones. */
+  readonly kept: number
   /** As in `EncodedConstant`. */
   readonly count: number
   readonly shift: number
@@ -55,6 +57,9 @@ const FORMS: readonly ConstantForm[] = ['normal', 'extended', 'timesP', 'addend'
 const formNumber = (form: ConstantForm, primes: number): number => 2 + FORMS.indexOf(form) + 4 * primes
 const WORDS = 0
 const DOUBLES = 1
+
+/** Memory of rounded coefficients. */
+type IntegerArray = typeof Int32Array | typeof Float64Array
 
 /**
  * Encodes the constants of a circuit at their first use, and keeps them on the heap until `free`.
@@ -121,7 +126,7 @@ export class ConstantStore {
    * @throws as `encoded`
    */
   integers(id: ConstantId, scale: number, primes: number): IntegerConstant {
-    return this.#once(id, scale, WORDS, primes, () => this.#round(id, scale, Int32Array))
+    return this.#rounded(id, scale, WORDS, primes, Int32Array)
   }
 
   /**
@@ -129,7 +134,17 @@ export class ConstantStore {
    * @throws as `encoded`
    */
   doubles(id: ConstantId, scale: number, primes: number): IntegerConstant {
-    return this.#once(id, scale, DOUBLES, primes, () => this.#round(id, scale, Float64Array))
+    return this.#rounded(id, scale, DOUBLES, primes, Float64Array)
+  }
+
+  #rounded(id: ConstantId, scale: number, form: number, primes: number, type: IntegerArray): IntegerConstant {
+    const constant = this.#once(id, scale, form, primes, () => this.#round(id, scale, type))
+    return { ...constant, kept: this.#kept(id, constant.count) }
+  }
+
+  /** Number of coefficients that are kept, of `count`. */
+  #kept(id: ConstantId, count: number): number {
+    return isComplex(this.#constants.at(id)!) ? count : count / 2
   }
 
   /** The encoding of an earlier request, or a new one. */
@@ -152,20 +167,21 @@ export class ConstantStore {
   }
 
   /**
-   * Rounds the first half of the coefficients. The middle coefficient is zero, and the second half are the
-   * negatives of the first half.
+   * Rounds the coefficients, of real constants the first half: the middle coefficient is zero, and the second
+   * half are the negatives of the first half.
    */
-  #round(id: ConstantId, scale: number, type: typeof Int32Array | typeof Float64Array): Encoding {
+  #round(id: ConstantId, scale: number, type: IntegerArray): Encoding {
     const { heap } = this.#context
     const coefficients = this.#embedding(id)
     const { count } = this.#shape(coefficients.length)
-    const bytes = (count / 2) * type.BYTES_PER_ELEMENT
+    const kept = this.#kept(id, count)
+    const bytes = kept * type.BYTES_PER_ELEMENT
     const address = this.#arena.allocate(bytes)
-    const numbers = new type(heap.memory.buffer, address, count / 2)
+    const numbers = new type(heap.memory.buffer, address, kept)
     const step = count / coefficients.length
     if (step > 1) numbers.fill(0)
     let isZero = true
-    for (let i = 0; i < coefficients.length / 2; i++) {
+    for (let i = 0; i < kept / step; i++) {
       const integer = roundToEven(coefficients[i] * scale)
       numbers[i * step] = integer
       isZero &&= integer === 0

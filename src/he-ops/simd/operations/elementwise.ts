@@ -145,8 +145,16 @@ function plainSumItem(
   const { q, forward, quotients } = modulus
   return (call, scratch) => {
     if ('doubles' in addend) {
-      const { address, count } = addend.doubles
-      call('expandDoubles', { out: scratch, values: address, size: count, table: forward, quotients, q })
+      const { address, count, kept } = addend.doubles
+      call('expandDoubles', {
+        out: scratch,
+        values: address,
+        size: count,
+        kept,
+        table: forward,
+        quotients,
+        q,
+      })
     }
     const { shift } = 'doubles' in addend ? addend.doubles : addend
     const residues = 'doubles' in addend ? scratch : addend.address + 4 * addend.count * place

@@ -22,6 +22,8 @@ interface Run {
   readonly indices: readonly number[]
   /** Words of each weight. */
   readonly size: number
+  /** Integers of each weight. */
+  readonly kept: number
   readonly from: number
   readonly to: number
   count: number
@@ -74,7 +76,7 @@ export class Expansion {
   }
 
   #expand(
-    { address: from, count: size, shift, isZero }: IntegerConstant,
+    { address: from, count: size, kept, shift, isZero }: IntegerConstant,
     primes: number,
     form: ConstantForm,
   ): EncodedConstant {
@@ -86,18 +88,19 @@ export class Expansion {
       last !== undefined &&
       last.form === form &&
       last.size === size &&
+      last.kept === kept &&
       last.indices.length === indices.length &&
-      last.from + 2 * size * last.count === from &&
+      last.from + 4 * kept * last.count === from &&
       last.to + 4 * size * indices.length * last.count === to &&
       size * last.count < RUN_WORDS
     if (goesOn) last.count++
-    else this.#runs.push({ form, indices, size, from, to, count: 1 })
+    else this.#runs.push({ form, indices, size, kept, from, to, count: 1 })
     return { address: to, count: size, shift, isZero }
   }
 }
 
 /** Makes one item for each prime. */
-function runItems(context: SimdContext, { form, indices, size, from, to, count }: Run): Item[] {
+function runItems(context: SimdContext, { form, indices, size, kept, from, to, count }: Run): Item[] {
   return indices.map((index, place) => {
     const modulus = context.moduli[index]
     const { q, forward, quotients } = modulus
@@ -113,6 +116,7 @@ function runItems(context: SimdContext, { form, indices, size, from, to, count }
         integers: from,
         count,
         size,
+        kept,
         bias,
         w,
         quotient,
