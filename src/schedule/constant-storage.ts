@@ -6,8 +6,8 @@ import { EXPANSION_BYTES, RESIDUE_BYTES } from './limits.ts'
 // Deep circuits have more weights than memory can hold modulo all primes: a weight of full size is as large
 // as half a ciphertext. The simd engine keeps many weights as integers, and expands them to residues when a
 // sum reads them. An integer stands for a coefficient. Of real weights the coefficients of the first half are
-// kept; the second half follows from the first. The rule which weights are expanded is here and not in the engine, because plans state the memory
-// that it leads to.
+// kept; the second half follows from the first. The rule which weights are expanded is here and not in the
+// engine, because plans state the memory that it leads to.
 
 /** Shortest block of equal residues that is stored as one residue. */
 export const LEAST_BLOCK = 16

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { createClearEvaluator } from '../../src/he-ops/clear/evaluator.ts'
 import { seededGaussian } from '../../src/he-ops/clear/gaussian.ts'
-import { symmetricEncryptionNoise } from '../../src/he-ops/noise.ts'
+import { complexEncodingNoise, symmetricEncryptionNoise } from '../../src/he-ops/noise.ts'
 import { parameters } from '../circuit/circuits.ts'
 
 const { slots } = parameters
@@ -42,6 +42,42 @@ t.test('noise is reproducible by its seed and has the modelled deviation', async
   t.same(noise(5), noise(5))
   t.notSame(noise(5), noise(6))
   t.ok(Math.abs(deviation(noise(5)) / symmetricEncryptionNoise(parameters) - 1) < 0.1)
+})
+
+t.test('both parts have the modelled noise, and real parts do not depend on imaginary ones', async (t) => {
+  const complex = { real: values, imaginary: values.map((value) => value / 2) }
+  const evaluator = createClearEvaluator(circuit, { noise: 'model', seed: 5 })
+  const found = evaluator.decrypt(evaluator.encrypt(complex, 2, 2 ** 30))
+  const errors = [
+    found.real.map((v, s) => (v - complex.real[s]) * 2 ** 30),
+    found.imaginary.map((v, s) => (v - complex.imaginary[s]) * 2 ** 30),
+  ]
+  for (const part of errors) {
+    const expected = Math.hypot(symmetricEncryptionNoise(parameters), complexEncodingNoise(slots))
+    t.ok(Math.abs(deviation(part) / expected - 1) < 0.1)
+  }
+  const correlation = errors[0].reduce((sum, error, s) => sum + error * errors[1][s], 0) / slots
+  t.ok(Math.abs(correlation) < 0.1 * deviation(errors[0]) ** 2, 'the parts are independent')
+  const real = createClearEvaluator(circuit, { noise: 'model', seed: 5 })
+  const ofReal = real.decrypt(real.encrypt(values, 2, 2 ** 30))
+  t.ok(deviation(ofReal.imaginary) > 0, 'an encrypted real vector has imaginary noise')
+})
+
+t.test('values without imaginary parts stay real vectors', async (t) => {
+  const evaluator = createClearEvaluator({ parameters, constants: [Float64Array.of(0.5, 2)] })
+  const a = evaluator.encrypt(values, 2, 2 ** 30)
+  const sum = evaluator.dot([{ ciphertext: evaluator.conjugate(a), constant: 0 }], 2 ** 10)
+  t.ok(sum.slots instanceof Float64Array)
+  t.notOk(evaluator.timesI(a).slots instanceof Float64Array)
+})
+
+t.test('the absolute value of a complex slot decides whether it wraps', async (t) => {
+  const evaluator = createClearEvaluator(circuit)
+  evaluator.free(evaluator.encrypt({ real: Float64Array.of(500), imaginary: Float64Array.of(0) }, 0, 2 ** 40))
+  t.throws(
+    () => evaluator.encrypt({ real: Float64Array.of(500), imaginary: Float64Array.of(-500) }, 0, 2 ** 40),
+    { code: 'TENSOR_OUT_OF_RANGE' },
+  )
 })
 
 t.test('without noise a value is exact', async (t) => {

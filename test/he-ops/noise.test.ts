@@ -2,6 +2,7 @@ import type { Ciphertext } from 'node-seal'
 import t from 'tap'
 import {
   coefficientDeviation,
+  complexEncodingNoise,
   encodingNoise,
   keySwitchingNoise,
   publicEncryptionNoise,
@@ -17,10 +18,16 @@ const { slots } = parameters
 const fixture = await sealFixture(parameters, [2])
 t.teardown(() => fixture.delete())
 
-const constants = [1, 16, 512, slots].map((length) =>
-  Float64Array.from({ length }, (_, i) => Math.sin(i * i + 1) / 3),
-)
-const evaluator = createSealEvaluator(fixture.ctx, fixture.keys, { constants })
+const numbers = (length: number, salt = 1): Float64Array =>
+  Float64Array.from({ length }, (_, i) => Math.sin(i * i + salt) / 3)
+const constants = [1, 16, 512, slots].map((length) => numbers(length))
+const complexConstants = [16, 512, slots].map((length) => ({
+  real: numbers(length),
+  imaginary: numbers(length, 2),
+}))
+const evaluator = createSealEvaluator(fixture.ctx, fixture.keys, {
+  constants: [...constants, ...complexConstants],
+})
 t.teardown(() => evaluator.delete())
 
 // The message is zero, so that the decrypted values are noise, in units of 1 / scale.
@@ -34,6 +41,12 @@ const measured = (ciphertext: Ciphertext, free = true): number => {
   const deviation = rms(fixture.decrypt(ciphertext)) * ciphertext.scale()
   if (free) ciphertext.delete()
   return deviation
+}
+
+/** Deviations of the real and of the imaginary parts of zeros. */
+const measuredParts = (ciphertext: Ciphertext): number[] => {
+  const { real, imaginary } = fixture.decryptComplex(ciphertext)
+  return [real, imaginary].map((part) => rms(part) * ciphertext.scale())
 }
 
 const isNear = (
@@ -51,6 +64,16 @@ t.test('encryption under the secret key', async (t) => {
   isNear(t, measured(fixture.encrypt(zeros, SCALE, 3)), symmetricEncryptionNoise(parameters), 1.2)
 })
 
+t.test('encryption of complex slots has this noise in both parts, with the rounding of both', async (t) => {
+  const values = { real: numbers(slots), imaginary: numbers(slots, 2) }
+  const ciphertext = fixture.encrypt(values, SCALE, 3)
+  const expected = Math.hypot(symmetricEncryptionNoise(parameters), complexEncodingNoise(slots))
+  const { real, imaginary } = fixture.decryptComplex(ciphertext)
+  isNear(t, rms(real.map((value, s) => value - values.real[s])) * SCALE, expected, 1.1)
+  isNear(t, rms(imaginary.map((value, s) => value - values.imaginary[s])) * SCALE, expected, 1.1)
+  ciphertext.delete()
+})
+
 t.test('encryption under the public key', async (t) => {
   isNear(t, measured(fixture.encryptZero(SCALE)), publicEncryptionNoise(parameters), 1.2)
 })
@@ -61,6 +84,18 @@ for (const level of [1, 3]) {
     const fresh = fixture.encrypt(zeros, SCALE, level)
     const own = measured(fresh, false)
     isNear(t, measured(evaluator.rotate(fresh, 2)), Math.hypot(expected, own), 2)
+
+    const conjugated = evaluator.conjugate(fresh)
+    for (const part of measuredParts(conjugated)) isNear(t, part, Math.hypot(expected, own), 2)
+    const turned = evaluator.timesI(fresh)
+    const [real, imaginary] = measuredParts(fresh)
+    t.strictSame(
+      measuredParts(turned).map((deviation) => deviation.toPrecision(6)),
+      [imaginary, real].map((deviation) => deviation.toPrecision(6)),
+      'multiplication by i adds no noise',
+    )
+    conjugated.delete()
+    turned.delete()
 
     // SEAL also decrypts three polynomials, so the noise of the product itself can be subtracted.
     const product = evaluator.multiply(fresh, fresh)
@@ -90,4 +125,42 @@ t.test('encoding', async (t) => {
     else isNear(t, rms(found) * constantScale, encodingNoise(values.length), 1.5)
   }
   ones.delete()
+})
+
+t.test('encoding of complex constants', async (t) => {
+  const ones = fixture.encrypt(new Float64Array(slots).fill(1), 2 ** 40, 3)
+  const constantScale = 2 ** 12
+  for (const [index, { real, imaginary }] of complexConstants.entries()) {
+    const constant = constants.length + index
+    const product = evaluator.dot([{ ciphertext: ones, constant }], constantScale)
+    const found = fixture.decryptComplex(product)
+    product.delete()
+    for (const [part, values] of [
+      [found.real, real],
+      [found.imaginary, imaginary],
+    ]) {
+      const errors = part.map((value, s) => value - values[s % values.length])
+      isNear(t, rms(errors) * constantScale, complexEncodingNoise(values.length), 1.5)
+    }
+  }
+  ones.delete()
+})
+
+t.test('a complex weight on a complex value errs in each part as a real one on a real value', async (t) => {
+  // Both parts of the value have the size of the real value above.
+  const all = new Float64Array(slots).fill(1)
+  const ones = fixture.encrypt({ real: all, imaginary: all }, 2 ** 40, 3)
+  const constantScale = 2 ** 12
+  const [, , { real, imaginary }] = complexConstants
+  const product = evaluator.dot(
+    [{ ciphertext: ones, constant: constants.length + complexConstants.length - 1 }],
+    constantScale,
+  )
+  const found = fixture.decryptComplex(product)
+  const inReal = found.real.map((value, s) => value - (real[s] - imaginary[s]))
+  const inImaginary = found.imaginary.map((value, s) => value - (real[s] + imaginary[s]))
+  for (const errors of [inReal, inImaginary]) {
+    isNear(t, rms(errors) * constantScale, encodingNoise(slots), 1.1)
+  }
+  for (const ciphertext of [ones, product]) ciphertext.delete()
 })

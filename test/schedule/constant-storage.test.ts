@@ -36,6 +36,26 @@ t.test('of many weights, those of the longest periods are kept as integers', asy
   t.notOk(rule(6999, 2 ** 20, 'weight'))
 })
 
+t.test('complex weights take twice the integers', async (t) => {
+  const part = new Float64Array(slots).fill(0.5)
+  const short = new Float64Array(8).fill(0.5)
+  const { ops, parameters } = sumOf(2)
+  const [input, dot] = ops as [Op, Extract<Op, { kind: 'dot' }>]
+  // Whether weights of a short period are expanded, too, beside so many of full size.
+  const isExpanded = (large: Constant, count: number): boolean => {
+    const terms = Array.from({ length: count }, () => ({ value: 0, constant: 0 }))
+    const sum = { ...dot, terms: [...terms, { value: 0, constant: 1 }] }
+    const rule = expansionRule({ ops: [input, sum], constants: [large, short], parameters })
+    return rule(1, 2 ** 20, 'weight')
+  }
+  const most = (1152 * MEGABYTE) / (8192 * 2)
+  t.notOk(isExpanded(part, most - 1))
+  t.ok(isExpanded(part, most + 1))
+  const complex = { real: part, imaginary: part }
+  t.notOk(isExpanded(complex, most / 2 - 1))
+  t.ok(isExpanded(complex, most / 2 + 1))
+})
+
 t.test('only weights below 2^30 are kept as integers', async (t) => {
   const rule = expansionRule(sumOf(7000, 2))
   t.ok(rule(0, 2 ** 28, 'weight'))

@@ -65,6 +65,23 @@ t.test('residues of the SIMD engine, counted by hand, in polynomials', async (t)
   t.strictSame(polynomials({ elementwise: 1 }), [0, 0, 0, 0, 0, 14, 0, 0, 14, 5, 0, 0])
 })
 
+t.test('a conjugation costs what a rotation does, and a product with i one pass', async (t) => {
+  const conjugating = ops.map((op, id): Op => {
+    if (id === 2) return { kind: 'conjugate', source: 0, ...at(4) }
+    return id === 9 ? { kind: 'timesI', source: 8, ...at(4) } : op
+  })
+  for (const speeds of [{ ntt: 1 }, { gather: 1 }]) {
+    const seconds = count(speeds, { ...circuit, ops: conjugating })
+    t.strictSame(seconds.slice(0, 8), count(speeds).slice(0, 8))
+  }
+  // Before the division of the rescale that follows: five data primes and two special ones.
+  const [elementwise] = count({ elementwise: 1 }, { ...circuit, ops: conjugating }).slice(9)
+  t.equal(elementwise, 2 * 7 * RING)
+  const [, , , , , , , , , timesI] = sealCosts()({ ...circuit, ops: conjugating })
+  t.ok(Math.abs(timesI - 5 * SEAL_SPEEDS.term) < 1e-12)
+  t.equal(sealCosts()({ ...circuit, ops: conjugating })[2], sealCosts()(circuit)[2])
+})
+
 t.test('the cost is the sum of the works at their speeds, and grows with the ring', async (t) => {
   const parts = Object.entries(SIMD_SPEEDS).map(([kind, speed]) =>
     circuitSeconds(circuit, simdCosts({ ...NOTHING, [kind]: speed })),

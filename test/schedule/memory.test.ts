@@ -142,6 +142,74 @@ t.test('counted by hand: expanded constants take half of their coefficients', as
   )
 })
 
+t.test(
+  'counted by hand: a complex constant takes as many residues, and all of its coefficients',
+  async (t) => {
+    const part = new Float64Array(RING / 2).fill(1)
+    const dot: Op = { kind: 'dot', terms: [{ value: 0, constant: 0 }], constantScale: 8, ...at(4) }
+    const addPlain: Op = { kind: 'addPlain', source: 1, constant: 0, ...at(4), scale: 64 }
+    const complex = { ...circuitOf([input, dot, addPlain]), constants: [{ real: part, imaginary: part }] }
+    t.equal(
+      constantBytes(complex, () => false),
+      2 * 5 * LIMB,
+    )
+    t.equal(
+      constantBytes(complex, () => true),
+      LIMB + 2 * LIMB,
+    )
+    const both = { ...complex, constants: [...complex.constants, part] }
+    const second: Op = { ...dot, terms: [{ value: 0, constant: 1 }] } as Op
+    t.equal(
+      constantBytes({ ...both, ops: [input, dot, second], result: 2 }, () => true),
+      LIMB + LIMB / 2,
+      'of two constants at one scale',
+    )
+  },
+)
+
+t.test('counted by hand: conjugation takes a key, and shares digits with rotations', async (t) => {
+  const conjugate: Op = { kind: 'conjugate', source: 0, ...at(4) }
+  const ops: Op[] = [
+    input,
+    rotate(0, 1),
+    conjugate,
+    { kind: 'add', left: 1, right: 2, ...at(4) },
+    { kind: 'rescale', source: 3, ...at(3) },
+  ]
+  t.equal(simdMemory(circuitOf(ops)), ALWAYS + 2 * ROTATION + (10 + 14 + 14) * LIMB + DIGITS)
+  const timesI: Op = { kind: 'timesI', source: 0, ...at(4) }
+  t.equal(simdMemory(circuitOf([input, timesI])), ALWAYS + 20 * LIMB)
+})
+
+t.test('the engine takes the stated memory for complex constants and conjugations', async (t) => {
+  for (const isExpanded of [false, true]) {
+    const numbers = (salt: number) =>
+      Float64Array.from({ length: RING / 2 }, (_, i) => Math.sin(i + salt) / 2)
+    const constants = Array.from({ length: 40 }, (_, i) => ({ real: numbers(i), imaginary: numbers(-i) }))
+    const context = await newSimdContext(parameters)
+    const store = new ConstantStore(context, constants, () => isExpanded)
+    const ops: Op[] = [
+      input,
+      { kind: 'conjugate', source: 0, ...at(4) },
+      {
+        kind: 'dot',
+        terms: constants.map((_, constant) => ({ value: constant % 2, constant })),
+        constantScale: 2 ** 20,
+        ...at(4),
+        scale: 2 ** 40,
+      },
+      { kind: 'addPlain', source: 2, constant: 0, ...at(4), scale: 2 ** 40 },
+    ]
+    const circuit = { ...circuitOf(ops), constants }
+    const key = { address: () => 0 }
+    compileCircuit(context, circuit, { relinKey: key, galoisKeys: new Map([[2 * RING - 1, key]]) }, store, 1)
+    t.equal(
+      store.bytes,
+      constantBytes(circuit, () => isExpanded),
+    )
+  }
+})
+
 /** The memory that the engine takes for a circuit, with the computed size of keys instead of real keys. */
 async function engineBytes(circuit: Circuit): Promise<number> {
   const context = await newSimdContext(circuit.parameters)

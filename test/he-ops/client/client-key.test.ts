@@ -100,6 +100,12 @@ for (const [name, parameters] of Object.entries(chains)) {
         'the imaginary part is 0',
       )
     }
+    const complex = { real: slots, imaginary: slots.map((value) => 1 - value / 2) }
+    const [pair] = await key.encryptSlots([complex], 1, SCALE)
+    const made = unpacked(parameters, pair, 1)
+    const found = await key.decryptPeriodic(expanded(ctx, made, 1), 1, SCALE, 4096)
+    t.ok(close(found.real))
+    t.ok(found.imaginary.every((value, s) => Math.abs(value - complex.imaginary[s]) < 2 ** -8))
     await t.rejects(key.encryptSlots([Float64Array.of(Number.NaN)], 1, SCALE), {
       code: 'TENSOR_OUT_OF_RANGE',
     })

@@ -1,7 +1,13 @@
 import fc from 'fast-check'
 import t from 'tap'
+import type { ComplexVector } from '../../../src/circuit/types.ts'
 import { embedPeriodic } from '../../../src/he-ops/encoding/embedding.ts'
-import { asEncoded, embedPeriodicFast, slotsOfPeriodic } from '../../../src/he-ops/encoding/embedding-fft.ts'
+import {
+  asEncoded,
+  complexSlotsOfPeriodic,
+  embedPeriodicFast,
+  slotsOfPeriodic,
+} from '../../../src/he-ops/encoding/embedding-fft.ts'
 import { createNtt, forwardNtt, minimalRoot } from '../../../src/he-ops/encoding/ntt.ts'
 import { dataLevel, plaintextToSeal } from '../../../src/he-ops/seal/serialization/serialization.ts'
 import { fromSealOrder } from '../../../src/he-ops/seal/slot-order.ts'
@@ -23,6 +29,62 @@ for (let period = 1; period <= 512; period *= 2) {
     }
   })
 }
+
+const complex = (length: number): ComplexVector => ({
+  real: distinct(length),
+  imaginary: distinct(length, 5),
+})
+
+const largestComplexDifference = (a: ComplexVector, b: ComplexVector): number =>
+  Math.max(largestDifference(a.real, b.real), largestDifference(a.imaginary, b.imaginary))
+
+/** The slots of a polynomial by definition: slot s is its value at exp(pi i 5^s / 2p). */
+function evaluated(coefficients: Float64Array): ComplexVector {
+  const period = coefficients.length / 2
+  const real = new Float64Array(period)
+  const imaginary = new Float64Array(period)
+  let exponent = 1
+  for (let s = 0; s < period; s++) {
+    coefficients.forEach((c, k) => {
+      const angle = (2 * Math.PI * ((k * exponent) % (4 * period))) / (4 * period)
+      real[s] += c * Math.cos(angle)
+      imaginary[s] += c * Math.sin(angle)
+    })
+    exponent = (exponent * 5) % (4 * period)
+  }
+  return { real, imaginary }
+}
+
+for (let period = 1; period <= 256; period *= 2) {
+  t.test(`period ${period}: complex slots`, async (t) => {
+    const values = complex(period)
+    const coefficients = embedPeriodic(values)
+    const plain = largestComplexDifference(evaluated(coefficients), values)
+    t.ok(plain < 1e-11, `the plain embedding has these slots, up to ${plain}`)
+    const fast = largestDifference(embedPeriodicFast(values), coefficients)
+    t.ok(fast < 1e-12, `the fast embedding is off by ${fast}`)
+    const back = largestComplexDifference(complexSlotsOfPeriodic(coefficients), values)
+    t.ok(back < 1e-11, `the slots come back with an error of ${back}`)
+  })
+
+  t.test(`period ${period}: Y^p is i, and Y -> 1 / Y conjugates`, async (t) => {
+    const { real, imaginary } = complex(period)
+    const coefficients = embedPeriodicFast({ real, imaginary })
+    const turned = embedPeriodicFast({ real: imaginary.map((v) => -v), imaginary: real })
+    const shifted = coefficients.map((_, k) =>
+      k >= period ? coefficients[k - period] : -coefficients[k + period],
+    )
+    t.ok(largestDifference(turned, shifted) < 1e-12)
+    const conjugate = embedPeriodicFast({ real, imaginary: imaginary.map((v) => -v) })
+    const reversed = coefficients.map((_, k) => (k === 0 ? coefficients[0] : -coefficients[2 * period - k]))
+    t.ok(largestDifference(conjugate, reversed) < 1e-12)
+  })
+}
+
+t.test('complex slots without imaginary parts have the polynomial of real ones', async (t) => {
+  const real = distinct(64)
+  t.strictSame(embedPeriodicFast({ real, imaginary: new Float64Array(64) }), embedPeriodicFast(real))
+})
 
 function unit(length: number, at: number): Float64Array {
   const values = new Float64Array(length)
@@ -57,6 +119,21 @@ t.test('asEncoded rounds coefficients to integers at the scale, by at most a hal
       ),
       `period ${period}`,
     )
+  }
+})
+
+t.test('asEncoded rounds the coefficients of complex slots', async (t) => {
+  for (const period of [1, 2, 16, 256]) {
+    const values = complex(period)
+    const before = embedPeriodic(values)
+    const after = embedPeriodic(asEncoded(values, 8))
+    t.ok(
+      after.every(
+        (c, k) => Math.abs(8 * c - Math.round(8 * c)) < 1e-9 && Math.abs(c - before[k]) * 8 < 0.5 + 1e-9,
+      ),
+      `period ${period}`,
+    )
+    t.ok(largestDifference(after, before) > 0.01, 'positive control')
   }
 })
 

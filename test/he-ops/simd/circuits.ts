@@ -32,6 +32,14 @@ export class CircuitBuilder {
     return this.#push({ kind: 'rotate', source, steps }, this.#laws.rotate(this.#types[source], steps))
   }
 
+  conjugate(source: ValueId): ValueId {
+    return this.#push({ kind: 'conjugate', source }, this.#laws.conjugate(this.#types[source]))
+  }
+
+  timesI(source: ValueId): ValueId {
+    return this.#push({ kind: 'timesI', source }, this.#laws.timesI(this.#types[source]))
+  }
+
   /** @param terms value and constant of each */
   dot(terms: readonly (readonly [ValueId, number])[], constantScale = 2 ** 28): ValueId {
     const type = this.#laws.dot(

@@ -73,6 +73,39 @@ t.test('slots at every level, as node-seal encrypts them', async (t) => {
   }
 })
 
+t.test('complex slots at every level, as node-seal encrypts them', async (t) => {
+  const complex = { real: slots, imaginary: slots.map((value, s) => Math.cos(s * s) - value / 2) }
+  for (let level = 1; level <= topLevel; level++) {
+    const [pair] = key.encryptSlots([complex], level, SCALE)
+    const errorsOf = (made: SeededRlwe): number[] => {
+      const [found] = decryptSlots(ctx, secretKey, [made], level, SCALE)
+      return (['real', 'imaginary'] as const).map((part) =>
+        rms(found[part].map((value, s) => value - complex[part][s])),
+      )
+    }
+    const usual = errorsOf(encryptSlots(ctx, secretKey, [complex], level, SCALE)[0])
+    errorsOf(seeded(pair, level)).forEach((error, part) => {
+      t.ok(Math.abs(error / usual[part] - 1) < 0.1, `level ${level}: error ${error}, ${usual[part]}`)
+    })
+  }
+})
+
+t.test('shorter complex vectors, and values that do not fit', async (t) => {
+  const short = { real: Float64Array.of(0.5, -1, 2), imaginary: Float64Array.of(3, 0.25, -0.75) }
+  const [pair] = key.encryptSlots([short], 1, SCALE).map((made) => seeded(made, 1))
+  const [found] = decryptSlots(ctx, secretKey, [pair], 1, SCALE)
+  for (const part of ['real', 'imaginary'] as const) {
+    t.ok(found[part].every((value, s) => Math.abs(value - (short[part][s] ?? 0)) < 1e-5))
+  }
+  // Each part alone would fit below 2^57, which is half of the modulus.
+  const large = 0.9 * 2 ** 27
+  t.throws(
+    () => key.encryptSlots([{ real: Float64Array.of(large), imaginary: Float64Array.of(large) }], 1, SCALE),
+    { code: 'TENSOR_OUT_OF_RANGE' },
+  )
+  t.equal(key.encryptSlots([Float64Array.of(large)], 1, SCALE).length, 1)
+})
+
 t.test('several vectors, shorter ones and none', async (t) => {
   const vectors = [slots.subarray(0, 5), new Float64Array(0), Float64Array.of(-3.5)]
   const pairs = key.encryptSlots(vectors, 2, SCALE).map((pair) => seeded(pair, 2))

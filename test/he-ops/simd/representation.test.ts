@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { galoisElement } from '../../../src/circuit/keys.ts'
+import { conjugationElement, galoisElement } from '../../../src/circuit/keys.ts'
 import { operandsOf } from '../../../src/circuit/operands.ts'
 import type { Circuit, ValueId } from '../../../src/circuit/types.ts'
 import { type CircuitProgram, compileCircuit } from '../../../src/he-ops/simd/circuit-program.ts'
@@ -44,6 +44,14 @@ t.test('sums and differences are formed in the extended basis, also of sums', as
     build.rescale(build.dot([[build.subtract(sum, build.rotate(y, 7)), 0]]))
   })
   t.strictSame(found, { computed: [2, 3, 4, 5, 6], staysInQP: [2, 3, 4, 5, 6], fusedRescale: [] })
+})
+
+t.test('conjugations and products with i are formed in the extended basis', async (t) => {
+  const found = kept((build, x, y) => {
+    const sum = build.add(build.timesI(build.conjugate(x)), build.timesI(y))
+    build.rescale(build.dot([[sum, 0]]))
+  })
+  t.strictSame(found, { computed: [2, 3, 5, 6], staysInQP: [2, 3, 5, 6], fusedRescale: [] })
 })
 
 t.test('the result is divided', async (t) => {
@@ -162,7 +170,11 @@ const context = await newSimdContext(parameters)
 /** Keys at fictitious addresses: programs are counted here, not run. */
 const nowhere: SimdKeys = {
   relinKey: { address: () => 64 },
-  galoisKeys: new Map(STEPS.map((steps) => [galoisElement(parameters.ring, steps), { address: () => 64 }])),
+  galoisKeys: new Map(
+    [...STEPS.map((steps) => galoisElement(parameters.ring, steps)), conjugationElement(parameters.ring)].map(
+      (element) => [element, { address: () => 64 }],
+    ),
+  ),
 }
 
 /** How often each kernel is called. */
@@ -206,6 +218,33 @@ t.test('cost: a decomposition serves all rotations of a source, a division all o
   }
   t.equal(one.dotPermuted, 2 * 7)
   t.equal(three.dotPermuted, 3 * one.dotPermuted!)
+})
+
+t.test('cost: a decomposition serves rotations and the conjugation of a source', async (t) => {
+  const calls = costOf((build, x) => {
+    const terms = [build.rotate(x, 1), build.conjugate(x), build.rotate(x, 7)]
+    build.rescale(build.dot(terms.map((value) => [value, 0])))
+  })
+  t.equal(calls.nttInverse, 5 + 2 * 3)
+  t.equal(calls.nttForward, 16 + 2 * 4)
+  t.equal(calls.dotPermuted, 3 * 2 * 7)
+})
+
+t.test('cost: a product with i passes twice over half of the residues of each limb', async (t) => {
+  const calls = costOf((build, x) => build.timesI(x))
+  t.strictSame(calls, { scale: 2 * 2 * 5 })
+})
+
+t.test('a conjugation without its key is refused', async (t) => {
+  const build = new CircuitBuilder()
+  build.conjugate(build.input())
+  const circuit = { ops: build.ops, result: 1 }
+  const constants = new ConstantStore(context, [])
+  t.throws(() => compileCircuit(context, circuit, { ...nowhere, galoisKeys: new Map() }, constants, 1), {
+    code: 'KEYS_MISSING',
+    message: /conjugation/,
+    facts: { galoisElements: [2 * 8192 - 1] },
+  })
 })
 
 t.test('cost: two rescales divide once', async (t) => {

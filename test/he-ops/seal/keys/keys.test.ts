@@ -1,7 +1,8 @@
 import t from 'tap'
-import { galoisElement, rotationElements } from '../../../../src/circuit/keys.ts'
+import { conjugationElement, galoisElement, rotationElements } from '../../../../src/circuit/keys.ts'
 import { createSealContext } from '../../../../src/he-ops/seal/context.ts'
 import { decryptSlots, encryptSlots } from '../../../../src/he-ops/seal/encryptor.ts'
+import { createSealEvaluator } from '../../../../src/he-ops/seal/evaluator.ts'
 import {
   exportSecretKey,
   generateKeySet,
@@ -65,6 +66,26 @@ t.test('rotations with loaded keys move slots to the left by every step', async 
   evaluator.delete()
   ciphertext.delete()
   keys.delete()
+})
+
+t.test('conjugation with a loaded key conjugates every slot', async (t) => {
+  const element = conjugationElement(8192)
+  const withConjugation = await collect(generateKeySet(ctx, secretKey, [...elements, element]))
+  const keys = await loadKeySet(ctx, bytesSource(withConjugation), [element])
+  const complex = { real: slots, imaginary: slots.map((value) => 1 - value / 2) }
+  const [pair] = encryptSlots(ctx, secretKey, [complex], 2, scale)
+  const ciphertext = ciphertextFromWire(ctx, pair, 2, scale)
+  const evaluator = createSealEvaluator(ctx, keys, { constants: [] })
+  const conjugated = evaluator.conjugate(ciphertext)
+  const [found] = decryptSlots(ctx, secretKey, [ciphertextToWire(ctx, conjugated)], 2, scale)
+  t.ok(maxError(found.real, (slot) => complex.real[slot]) < 2 ** -8)
+  t.ok(maxError(found.imaginary, (slot) => -complex.imaginary[slot]) < 2 ** -8)
+  t.throws(() => evaluator.rotate(ciphertext, 7), { code: 'KEYS_MISSING' })
+  keys.delete()
+  const withoutConjugation = await loadKeySet(ctx, bytesSource(withConjugation), elements)
+  const other = createSealEvaluator(ctx, withoutConjugation, { constants: [] })
+  t.throws(() => other.conjugate(ciphertext), { code: 'KEYS_MISSING', facts: { galoisElements: [element] } })
+  for (const object of [conjugated, ciphertext, evaluator, other, withoutConjugation]) object.delete()
 })
 
 t.test('the relinearisation key and the public key work', async (t) => {

@@ -1,6 +1,7 @@
 import t from 'tap'
 import type { CkksParameters } from '../../../../src/circuit/parameters/parameters.ts'
 import { invert } from '../../../../src/circuit/parameters/primes.ts'
+import { embedPeriodicFast } from '../../../../src/he-ops/encoding/embedding-fft.ts'
 import { createNtt, minimalRoot } from '../../../../src/he-ops/encoding/ntt.ts'
 import { PeriodicEncoder } from '../../../../src/he-ops/encoding/periodic.ts'
 import {
@@ -89,10 +90,20 @@ function isSame(found: readonly bigint[], wanted: readonly bigint[], prime: bigi
 const SCALE = 2 ** 38
 const COUNT = 3
 
+/** Every period, of real constants and of complex ones. The slow encoder takes long for the largest one. */
+function periods(): [period: number, isComplex: boolean][] {
+  const all = Array.from({ length: Math.log2(slots) + 1 }, (_, k) => 2 ** k)
+  return [
+    ...all.map((period): [number, boolean] => [period, false]),
+    ...all.slice(0, -1).map((period): [number, boolean] => [period, true]),
+  ]
+}
+
 for (const form of ['normal', 'extended', 'timesP', 'addend'] as const) {
   t.test(`${form}: constants of every period are those of the plain encoder`, async (t) => {
-    for (let period = 1; period <= slots; period *= 2) {
-      const values = distinct(period, period)
+    for (const [period, isComplex] of periods()) {
+      const real = distinct(period, period)
+      const values = isComplex ? { real, imaginary: distinct(period, period + 1) } : real
       const store = new ConstantStore(context, [values])
       const encoded = store.encoded(0, SCALE, COUNT, form)
       const size = 2 * period
@@ -106,7 +117,7 @@ for (const form of ['normal', 'extended', 'timesP', 'addend'] as const) {
       indices.forEach((index, place) => {
         const found = plaintextOf(encoded, form, [place, index], size)
         const wanted = Array.from(residues.subarray(size * index, size * (index + 1)))
-        t.ok(isSame(found, wanted, primes[index]), `period ${period}, prime ${index}`)
+        t.ok(isSame(found, wanted, primes[index]), `period ${period}, prime ${index}, complex ${isComplex}`)
       })
       store.free()
     }
@@ -128,6 +139,34 @@ t.test('a planted fault is caught: another form, another prime, another scale', 
   const coarse = Array.from(encoder.encode(values, SCALE / 2, 0).residues.subarray(0, 32))
   t.notOk(isSame(plaintextOf(encoded, 'normal', [0, 0], 32), coarse, primes[0]))
   store.free()
+})
+
+t.test('integers are the first half of real coefficients, and all complex ones', async (t) => {
+  for (const period of [4, 64, 512, slots / 2]) {
+    const values = { real: distinct(period), imaginary: distinct(period, 2) }
+    const store = new ConstantStore(context, [values.real, values], () => true)
+    for (const [id, constant, share] of [
+      [0, values.real, 0.5],
+      [1, values, 1],
+    ] as const) {
+      const before = store.bytes
+      const kept = store.integers(id, 2 ** 20, COUNT)
+      t.equal(kept.kept, kept.count * share)
+      t.equal(store.bytes - before, 4 * kept.kept)
+      const doubles = store.doubles(id, 2 ** 40, COUNT)
+      t.equal(store.bytes - before, 12 * kept.kept)
+      const step = kept.count / (2 * period)
+      const coefficients = embedPeriodicFast(constant)
+      const isRight = (numbers: Int32Array | Float64Array, scale: number): boolean =>
+        numbers.every((number, k) => {
+          const wanted = k % step === 0 ? coefficients[k / step] * scale : 0
+          return Math.abs(number - wanted) <= 0.5
+        })
+      t.ok(isRight(new Int32Array(heap.memory.buffer, kept.address, kept.kept), 2 ** 20))
+      t.ok(isRight(new Float64Array(heap.memory.buffer, doubles.address, doubles.kept), 2 ** 40))
+    }
+    store.free()
+  }
 })
 
 t.test('each is encoded once, and all are freed', async (t) => {
