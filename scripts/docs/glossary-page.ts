@@ -13,7 +13,11 @@ const FURTHER_TERMS: readonly Term[] = [
   ],
   [
     'CKKS',
-    'The homomorphic encryption scheme of Cheon, Kim, Kim and Song. It adds and multiplies vectors of approximate real numbers.',
+    'The homomorphic encryption scheme of Cheon, Kim, Kim and Song. It adds and multiplies vectors of approximate complex numbers; real vectors have no imaginary parts.',
+  ],
+  [
+    'Conjugation',
+    'Changes the sign of the imaginary part of every slot. It is a key switch with a Galois key of its own, as a rotation is. Multiplying by i needs no key.',
   ],
   [
     'Egress and ingress',
@@ -27,7 +31,7 @@ const FURTHER_TERMS: readonly Term[] = [
     'Flooding',
     'Random noise that the server adds to the logits of an answer. It hides noise that depends on the weights from the client, who has the secret key.',
   ],
-  ['Galois element', 'The number that names an automorphism of the ring; each distance of rotation has one.'],
+  ['Galois element', 'The number that names an automorphism of the ring; each distance of rotation has one, and so has conjugation.'],
   [
     'Hoisting',
     'A ciphertext is decomposed once for several rotations. Without hoisting, each rotation decomposes it again.',
