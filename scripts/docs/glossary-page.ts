@@ -31,7 +31,10 @@ const FURTHER_TERMS: readonly Term[] = [
     'Flooding',
     'Random noise that the server adds to the logits of an answer. It hides noise that depends on the weights from the client, who has the secret key.',
   ],
-  ['Galois element', 'The number that names an automorphism of the ring; each distance of rotation has one, and so has conjugation.'],
+  [
+    'Galois element',
+    'The number that names an automorphism of the ring; each distance of rotation has one, and so has conjugation.',
+  ],
   [
     'Hoisting',
     'A ciphertext is decomposed once for several rotations. Without hoisting, each rotation decomposes it again.',
