@@ -1,4 +1,5 @@
 import { answerPeriod } from '../../circuit/answer.ts'
+import { isComplex } from '../../circuit/constants/constant.ts'
 import type { Circuit } from '../../circuit/index.ts'
 import { peakLiveValues } from '../../circuit/liveness.ts'
 import { batchSlots, imageTensor, readBatch } from '../../client/index.ts'
@@ -16,7 +17,7 @@ const MOST_SLOT_BYTES = 2 ** 32
  * @throws TOO_LARGE when the values that are alive at once take too much memory
  */
 export function clearBackend(circuit: Circuit): VerificationBackend {
-  const slotBytes = 8 * circuit.parameters.slots * peakLiveValues(circuit)
+  const slotBytes = 8 * partsOfSlots(circuit) * circuit.parameters.slots * peakLiveValues(circuit)
   requireRoom(circuit, slotBytes, MOST_SLOT_BYTES, 'of plain values at once, and a verification has room for')
   const evaluator = createClearEvaluator(circuit)
   const { input, parameters } = circuit
@@ -43,4 +44,11 @@ export function clearBackend(circuit: Circuit): VerificationBackend {
     },
     async close() {},
   }
+}
+
+/** Numbers of each slot: with imaginary parts where an operation or a constant can make them. */
+function partsOfSlots({ ops, constants }: Circuit): 1 | 2 {
+  if (ops.some(({ kind }) => kind === 'timesI')) return 2
+  for (const constant of constants) if (isComplex(constant)) return 2
+  return 1
 }

@@ -4,9 +4,6 @@ import type { SlotVector } from '../../circuit/types.ts'
 // Arithmetic of slot vectors. No function changes its arguments; results may share arrays with them. Real
 // vectors take no work for imaginary parts.
 
-const slotsOf = (real: Float64Array, imaginary: Float64Array | undefined): SlotVector =>
-  imaginary === undefined ? real : { real, imaginary }
-
 const negated = (values: Float64Array): Float64Array => values.map((value) => -value)
 
 export const conjugated = (a: SlotVector): SlotVector =>
@@ -19,13 +16,11 @@ export const timesImaginaryUnit = (a: SlotVector): SlotVector => ({
 
 /** a + sign * b. @param b repeated with its length, a power of two, as the period */
 export function plus(a: SlotVector, b: SlotVector, sign: 1 | -1): SlotVector {
+  const real = partPlus(realOf(a), realOf(b), sign)
   const [left, right] = [imaginaryOf(a), imaginaryOf(b)]
-  const isReal = left === undefined && right === undefined
-  const nothing = new Float64Array(realOf(a).length)
-  return slotsOf(
-    partPlus(realOf(a), realOf(b), sign),
-    isReal ? undefined : partPlus(left ?? nothing, right ?? nothing, sign),
-  )
+  if (left === undefined && right === undefined) return real
+  const nothing = new Float64Array(real.length)
+  return { real, imaginary: partPlus(left ?? nothing, right ?? nothing, sign) }
 }
 
 function partPlus(a: Float64Array, b: Float64Array, sign: 1 | -1): Float64Array {
@@ -57,7 +52,7 @@ export class ProductSum {
   }
 
   slots(): SlotVector {
-    return slotsOf(this.#real, this.#imaginary)
+    return this.#imaginary === undefined ? this.#real : { real: this.#real, imaginary: this.#imaginary }
   }
 }
 
