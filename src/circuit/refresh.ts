@@ -18,8 +18,8 @@ import type { Circuit, Op } from './types.ts'
 export const REFRESH_FAILURE_BITS = 30
 
 /**
- * Root mean square of the slots' absolute values for which the chance is stated. Messages are near 1. For larger values the
- * chance grows in proportion.
+ * Root mean square of the slots' absolute values for which the chance is stated. Messages are near 1. For
+ * larger values the chance grows in proportion.
  */
 export const MESSAGE_RMS_BOUND = 16
 
