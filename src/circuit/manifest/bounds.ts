@@ -26,8 +26,8 @@ export const MAX_TENSOR_VALUES = 2 ** 22
  */
 export const MAX_MAGNITUDE = 2 ** 64
 /**
- * Most bits of an encoded image's coefficients, with the sign. Encoders take such numbers by the same steps
- * whatever their values are. For larger ones they have slower steps, and the time of a query would tell which
+ * Most bits of an encoded image's coefficients, with the sign. Encoders take such numbers by the same steps,
+ * whatever their sizes are. For larger ones they have slower steps, and the time of a query would tell which
  * coefficients of the picture are large.
  */
 export const MAX_MESSAGE_BITS = 52

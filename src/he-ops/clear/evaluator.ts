@@ -1,5 +1,6 @@
 import { valuesOf } from '../../circuit/constants/constant.ts'
 import {
+  allSlots,
   imaginaryOf,
   isComplexVector,
   largestModulus,
@@ -126,7 +127,7 @@ export function createClearEvaluator(
 
     encrypt(slots, level, scale) {
       const type = laws.input(level, scale)
-      const whole = 'imaginary' in slots ? mapParts(slots, padded) : padded(slots)
+      const whole = allSlots('imaginary' in slots ? slots : Float64Array.from(slots), parameters.slots)
       return makeNoisy(type, whole, encryptionDeviations(parameters, whole))
     },
 
@@ -185,10 +186,6 @@ export function createClearEvaluator(
       use(a)
       alive.delete(a)
     },
-  }
-
-  function padded(values: ArrayLike<number>): Float64Array {
-    return Float64Array.from({ length: parameters.slots }, (_, s) => values[s] ?? 0)
   }
 }
 
