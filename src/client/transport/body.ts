@@ -31,7 +31,7 @@ export async function readBounded(
     // Leaving the loop cancels the stream.
     if (length > maxBytes) throw tooLong(maxBytes)
     chunks.push(chunk)
-    if ((chunks.length - FREE_CHUNKS) * LEAST_CHUNK_BYTES > length) throw crumbs(chunks.length, length)
+    if ((chunks.length - FREE_CHUNKS) * LEAST_CHUNK_BYTES > length) throw tooManyChunks(chunks.length, length)
   }
   return concatenate(chunks)
 }
@@ -67,7 +67,7 @@ const tooLong = (maxBytes: number): PolyVeilError =>
     { remedy: 'Fetch the manifest again; a server that does not keep to it cannot be used.' },
   )
 
-const crumbs = (chunks: number, bytes: number): PolyVeilError =>
+const tooManyChunks = (chunks: number, bytes: number): PolyVeilError =>
   new PolyVeilError(
     'TENSOR_MALFORMED',
     `The server's answer comes in too many short chunks: ${bytes} bytes in ${chunks}`,

@@ -4,7 +4,7 @@ import { galoisElement } from '../../circuit/keys.ts'
 // value at zeta^(5^s), so that X^(N/2) has the value i in every slot. Modulo 2N, 5 = -3^k for an odd k, so
 // our slot s is SEAL's slot k s mod N/2, and for odd s its complex conjugate.
 
-/** The number of SEAL's slot that is our slot 1. Odd. */
+/** For each number of slots, the number of SEAL's slot that is our slot 1. Odd. */
 const strides = new Map<number, number>()
 
 /** SEAL's number of our slot `s`. */
@@ -26,10 +26,10 @@ export function fromSealOrder(ordered: Float64Array): Float64Array {
 }
 
 function strideOf(slots: number): number {
-  const modulus = 4 * slots
-  const wanted = modulus - galoisElement(2 * slots, 1)
   const known = strides.get(slots)
   if (known !== undefined) return known
+  const modulus = 4 * slots
+  const wanted = modulus - galoisElement(2 * slots, 1)
   let stride = 0
   for (let power = 1; power !== wanted; power = (power * 3) % modulus) stride++
   strides.set(slots, stride)
