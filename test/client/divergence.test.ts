@@ -1,6 +1,7 @@
 import t from 'tap'
 import { connect, memoryKeyStore, type PolyVeil } from '../../src/client/index.ts'
 import { compile } from '../../src/compiler/index.ts'
+import type { PolyVeilError } from '../../src/errors/index.ts'
 import { referenceForward } from '../../src/models/index.ts'
 import { goldenNetwork, goldenTensors, item, maxAbsDifference } from '../models/support/golden.ts'
 import { serving } from '../server/serving.ts'
@@ -65,10 +66,14 @@ t.test('near its limit the answers of the network are refused or correct', async
   for (const factor of [1, 1.1, 1.2]) {
     const { sent, whole } = stretched(golden, factor, circuit.input)
     const clear = referenceForward(network, whole)
-    const logits = await polyveil.decrypt(
-      'micro',
-      await polyveil.infer('micro', await polyveil.encrypt('micro', sent)),
-    )
+    const answer = await polyveil.infer('micro', await polyveil.encrypt('micro', sent))
+    const logits = await polyveil.decrypt('micro', answer).catch((error: PolyVeilError) => error.code)
+    if (typeof logits === 'string') {
+      // Large values wrap under some masks and not under others. The image itself is far from the limit.
+      t.equal(logits, 'TENSOR_OUT_OF_RANGE', `factor ${factor}`)
+      t.ok(factor > 1, 'the image itself is never refused')
+      continue
+    }
     const error = maxAbsDifference(logits, clear) / Math.max(1, largest(clear))
     t.ok(error < 0.05, `factor ${factor}: error ${error}, logits up to ${largest(clear)}`)
   }
