@@ -5,9 +5,9 @@ import type { Graph } from './graph/graph.ts'
 import { hoistBiases } from './passes/bias.ts'
 import { foldChannelScales } from './passes/channel-scale.ts'
 import { equalise } from './passes/equalise.ts'
-import { foldFlip } from './passes/flip.ts'
 import { foldGate } from './passes/gate.ts'
 import { expandNorm } from './passes/norm.ts'
+import { pairFlips } from './passes/pair-flips.ts'
 import { hoistPositionScales } from './passes/position.ts'
 import { foldSigmoidScale } from './passes/sigmoid-scale.ts'
 import { foldSlice } from './passes/slice.ts'
@@ -29,7 +29,7 @@ export interface Folded extends Pick<Measured, 'agreements'> {
 
 /** As `fold`, with the agreements of the images. */
 export function foldMeasured(graph: Graph, calibration: readonly Float64Array[]): Folded {
-  const expanded = expandNorm(foldSlice(foldFlip(foldGate(foldSigmoidScale(graph)))))
+  const expanded = expandNorm(foldSlice(pairFlips(foldGate(foldSigmoidScale(graph)))))
   const inUnits = (ranges: readonly Range[]): Graph =>
     hoistBiases(hoistPositionScales(foldChannelScales(equalise(expanded, ranges))))
   if (calibration.length === 0) {

@@ -1,5 +1,5 @@
 import { convolveTransposed } from '../graph/convolution.ts'
-import { product, scale, sum } from '../graph/elementwise.ts'
+import { exchangePairs, product, scale, sum } from '../graph/elementwise.ts'
 import type { Graph, Node, NodeId, NodeOf } from '../graph/graph.ts'
 
 /**
@@ -55,6 +55,10 @@ function passedOn(
     case 'bias':
     case 'repack':
       return [[node.source, gradient]]
+    case 'exchange': {
+      const [, height, width] = node.shape
+      return [[node.source, exchangePairs(gradient, height * width)]]
+    }
     case 'add':
       return [
         [node.left, gradient],

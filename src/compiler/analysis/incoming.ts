@@ -49,6 +49,7 @@ export function fanIn(node: Node): number {
     case 'diagonal':
     case 'bias':
     case 'flip':
+    case 'exchange':
     case 'slice':
     case 'add':
     case 'multiply':

@@ -63,6 +63,7 @@ function passedVariance(
     case 'scaleChannels':
     case 'bias':
     case 'flip':
+    case 'exchange':
     case 'slice':
     case 'repack':
       return variances[node.source]

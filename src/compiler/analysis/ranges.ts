@@ -45,6 +45,7 @@ function propagate(node: Node, rms: readonly number[], graph: Graph): number {
       return rms[node.source] * rootMeanSquare(node.channel)
     case 'sigmoidScale':
     case 'flip':
+    case 'exchange':
     case 'slice':
     case 'repack':
       return rms[node.source]

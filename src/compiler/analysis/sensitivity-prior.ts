@@ -67,6 +67,7 @@ function propagateBack({ nodes, output }: Graph, ranges: readonly Range[]): Floa
         variances[node.source] += ofHead(node, nodes[node.source])
         break
       case 'bias':
+      case 'exchange':
       case 'repack':
         variances[node.source] += own
         break

@@ -112,6 +112,7 @@ function addWeightSquares(
     case 'scaleChannels':
     case 'bias':
     case 'flip':
+    case 'exchange':
     case 'slice':
     case 'repack':
     case 'add':

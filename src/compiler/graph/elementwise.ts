@@ -60,3 +60,13 @@ export function normalise(
   }
   return out
 }
+
+/** Exchanges channels 2k and 2k + 1 of [C, H, W], row-major. @param area H * W */
+export function exchangePairs(x: Float64Array, area: number): Float64Array {
+  const out = new Float64Array(x.length)
+  for (let start = 0; start < x.length; start += 2 * area) {
+    out.set(x.subarray(start + area, start + 2 * area), start)
+    out.set(x.subarray(start, start + area), start + area)
+  }
+  return out
+}

@@ -1,5 +1,5 @@
 import { convolve } from './convolution.ts'
-import { normalise, product, scale, scaleChannels, sum } from './elementwise.ts'
+import { exchangePairs, normalise, product, scale, scaleChannels, sum } from './elementwise.ts'
 import { type Graph, type Node, type NodeId, operands, users } from './graph.ts'
 
 /** Values of one node, [C, H, W], row-major. */
@@ -67,6 +67,8 @@ function evaluateNode(node: Node, graph: Graph, values: Tensor[], image: Float64
       return sum(values[node.source], node.bias)
     case 'flip':
       return reverseChannels(values[node.source], node.shape[0], area)
+    case 'exchange':
+      return exchangePairs(values[node.source], area)
     case 'slice':
       return values[node.source].slice(node.start * area, (node.start + node.shape[0]) * area)
     case 'repack':

@@ -74,6 +74,8 @@ export type Node =
   | ({ readonly kind: 'bias'; readonly source: NodeId; readonly bias: Float64Array } & Base)
   /** Reverses the channel axis. */
   | ({ readonly kind: 'flip'; readonly source: NodeId } & Base)
+  /** Exchanges channels 2k and 2k + 1; of an even number of channels. */
+  | ({ readonly kind: 'exchange'; readonly source: NodeId } & Base)
   /** Channels start .. start + shape[0] - 1. */
   | ({ readonly kind: 'slice'; readonly source: NodeId; readonly start: number } & Base)
   /** The same tensor in a denser packing (`insertRepacks`). `merged` ciphertexts become one. */
@@ -120,6 +122,7 @@ export function operands(node: Node): NodeId[] {
     case 'diagonal':
     case 'bias':
     case 'flip':
+    case 'exchange':
     case 'slice':
     case 'repack':
     case 'head':
@@ -142,6 +145,7 @@ export function withOperands(node: Node, ids: readonly NodeId[]): Node {
     case 'diagonal':
     case 'bias':
     case 'flip':
+    case 'exchange':
     case 'slice':
     case 'repack':
     case 'head':

@@ -30,6 +30,7 @@ function foldOnce(node: Node, context: RewriteContext, id: NodeId): NodeId | und
     case 'sigmoidScale':
     case 'bias':
     case 'flip':
+    case 'exchange':
     case 'slice':
     case 'repack':
     case 'multiply':
@@ -133,6 +134,7 @@ function intoSource(
     case 'norm':
     case 'sigmoidScale':
     case 'flip':
+    case 'exchange':
     case 'slice':
     case 'repack':
     case 'multiply':

@@ -60,6 +60,7 @@ function tieSums(graph: Graph): (id: NodeId) => NodeId {
         return
       case 'bias':
       case 'flip':
+      case 'exchange':
       case 'slice':
         tie(node.source, id)
         return
@@ -115,6 +116,7 @@ function inUnits(node: Node, id: NodeId, units: readonly number[]): Node {
       throw new Error(`${node.kind} is expanded before equalising`)
     case 'input':
     case 'flip':
+    case 'exchange':
     case 'slice':
     case 'repack':
     case 'add':

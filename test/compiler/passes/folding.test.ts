@@ -7,9 +7,9 @@ import { peak, rootMeanSquare } from '../../../src/compiler/graph/statistics.ts'
 import { hoistBiases } from '../../../src/compiler/passes/bias.ts'
 import { foldChannelScales } from '../../../src/compiler/passes/channel-scale.ts'
 import { equalise } from '../../../src/compiler/passes/equalise.ts'
-import { foldFlip } from '../../../src/compiler/passes/flip.ts'
 import { foldGate } from '../../../src/compiler/passes/gate.ts'
 import { expandNorm } from '../../../src/compiler/passes/norm.ts'
+import { pairFlips } from '../../../src/compiler/passes/pair-flips.ts'
 import { hoistPositionScales } from '../../../src/compiler/passes/position.ts'
 import { foldSigmoidScale } from '../../../src/compiler/passes/sigmoid-scale.ts'
 import { foldSlice } from '../../../src/compiler/passes/slice.ts'
@@ -38,10 +38,10 @@ const PASSES: {
     check: (g) => g.nodes.every((node) => node.name !== 'head.product'),
   },
   {
-    title: 'flips become weight order',
+    title: 'flips become exchanges within pairs',
     prepare: (g) => g,
-    pass: foldFlip,
-    check: (g) => countKind(g, 'flip') === 0,
+    pass: pairFlips,
+    check: (g) => countKind(g, 'flip') === 0 && countKind(g, 'exchange') > 0,
   },
   {
     title: 'slices become separate convolutions',
@@ -78,7 +78,7 @@ const PASSES: {
   },
   {
     title: 'equalising does not change the logits',
-    prepare: (g) => expandNorm(foldSlice(foldFlip(foldGate(foldSigmoidScale(g))))),
+    prepare: (g) => expandNorm(foldSlice(pairFlips(foldGate(foldSigmoidScale(g))))),
     pass: (g) => equalise(g, estimateRanges(g)),
     check: () => true,
   },
