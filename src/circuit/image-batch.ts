@@ -8,8 +8,17 @@ import type { Constant, SlotVector } from './types.ts'
 
 /**
  * Interleaves the slot vectors of the images of a batch, one for each place, into that of their ciphertext.
+ *
+ * @param images all real or all complex
  */
-export function interleaveImages(images: readonly Float64Array[]): Float64Array {
+export function interleaveImages(images: readonly SlotVector[]): SlotVector {
+  const [first] = images
+  const own = images.map(partsOf)
+  const [real, imaginary] = partsOf(first).map((_, part) => interleaved(own.map((parts) => parts[part])))
+  return imaginary === undefined ? real : { real, imaginary }
+}
+
+function interleaved(images: readonly Float64Array[]): Float64Array {
   const [{ length }] = images
   const slots = new Float64Array(images.length * length)
   images.forEach((own, place) => {
@@ -19,9 +28,10 @@ export function interleaveImages(images: readonly Float64Array[]): Float64Array 
 }
 
 /** The slots of one image of a batch. */
-export function slotsOfImage(slots: Float64Array, batch: number, place: number): Float64Array {
-  return Float64Array.from({ length: slots.length / batch }, (_, s) => slots[s * batch + place])
-}
+export const slotsOfImage = (slots: SlotVector, batch: number, place: number): SlotVector =>
+  mapParts(slots, (part) =>
+    Float64Array.from({ length: part.length / batch }, (_, s) => part[s * batch + place]),
+  )
 
 /**
  * Whether a batch divides the slots of a ciphertext into powers of two, as layouts and constants need it.

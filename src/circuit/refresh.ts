@@ -18,10 +18,12 @@ import type { Circuit, Op } from './types.ts'
 export const REFRESH_FAILURE_BITS = 30
 
 /**
- * Root mean square of the slots' absolute values for which the chance is stated. Messages are near 1. For
- * larger values the chance grows in proportion.
+ * Root mean square over a tensor's elements for which the chance is stated. Messages are near 1. For larger
+ * values the chance grows in proportion.
  */
 export const MESSAGE_RMS_BOUND = 16
+/** The same over slots, which hold two elements. */
+const SLOT_RMS_BOUND = MESSAGE_RMS_BOUND * Math.SQRT2
 
 /** Most primes of the refresh level: exact base extension takes no more. */
 export const MOST_REFRESH_PRIMES = 8
@@ -38,7 +40,7 @@ function refreshedBits({ ops, counts }: ReplicatedOps, ring: number): number {
     (sum, op, id) => sum + (op.kind === 'refresh' ? op.scale * (counts?.[id] ?? 1) : 0),
     0,
   )
-  return Math.log2(MESSAGE_RMS_BOUND * Math.sqrt(ring) * scales)
+  return Math.log2(SLOT_RMS_BOUND * Math.sqrt(ring) * scales)
 }
 
 /** log2 of the modulus that the refresh level of a circuit needs. */

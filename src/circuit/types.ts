@@ -115,16 +115,19 @@ export type EveryOpKind<List extends readonly OpKind[]> = OpKind extends List[nu
 
 /**
  * The slots of the elements of a [C, H, W] tensor, among the slots of one image. Channel c is in ciphertext
- * floor(c / channelsPerCiphertext), and element (c, y, x) is in slot ((offset + y * rowStride + x *
- * columnStride) * interleave + c mod channelsPerCiphertext). Slots without an element are zero.
+ * floor(c / channelsPerCiphertext). With k = c mod channelsPerCiphertext, element (c, y, x) is in slot
+ * ((offset + y * rowStride + x * columnStride) * interleave + floor(k / parts)): in its imaginary part where
+ * k mod parts is 1, and in its real part otherwise. Slots and parts without an element are zero.
  */
 export interface Layout {
   readonly channels: number
   readonly height: number
   readonly width: number
-  /** Slots per position, a power of two. */
+  /** Slots per position (lanes), a power of two. */
   readonly interleave: number
-  /** Channels in each ciphertext, at most `interleave`. */
+  /** Channels in each slot: 2 for complex slots, 1 for a tensor of one channel. */
+  readonly parts: 1 | 2
+  /** Channels in each ciphertext, a multiple of `parts` and at most `interleave * parts`. */
   readonly channelsPerCiphertext: number
   /** Positions between vertically neighbouring elements. */
   readonly rowStride: number

@@ -26,7 +26,7 @@ function header({ model, parameters, batch, input, output, constants, ops, refre
 }
 
 const layoutText = (layout: Layout): string =>
-  `${layout.ciphertexts} ciphertexts of ${layout.channelsPerCiphertext} of ${layout.channels} channels, ` +
+  `${layout.ciphertexts} ciphertexts of ${layout.channelsPerCiphertext} of ${layout.channels} channels, ${layout.parts} a slot, ` +
   `${layout.height}x${layout.width} at ${layout.offset} by ${layout.rowStride}, ${layout.columnStride}, ` +
   `interleave ${layout.interleave}`
 

@@ -29,6 +29,7 @@ export const layoutSchema = z.strictObject({
   height: count,
   width: count,
   interleave: count,
+  parts: z.union([z.literal(1), z.literal(2)]),
   channelsPerCiphertext: count,
   rowStride: count,
   columnStride: count,

@@ -4,7 +4,7 @@ import { leastNoise } from '../answer.ts'
 import { isBatch } from '../image-batch.ts'
 import { conjugationElement, galoisElement } from '../keys.ts'
 import { encodedBits, log2Modulus } from '../laws.ts'
-import { isApart } from '../layout.ts'
+import { isApart, partsFor } from '../layout.ts'
 import type { CkksParameters } from '../parameters/parameters.ts'
 import { MOST_REFRESH_PRIMES } from '../refresh.ts'
 import { ENCODER_BITS, LEAST_INPUT_BOUND, MAX_MESSAGE_BITS, MAX_TENSOR_VALUES } from './bounds.ts'
@@ -86,7 +86,12 @@ const layoutLaws = ({ batch, input }: ManifestContent, { slots }: CkksParameters
         layout.ciphertexts * slots <= MAX_TENSOR_VALUES,
       `the input has more than ${MAX_TENSOR_VALUES} values or slots`,
     ],
-    [() => layout.channelsPerCiphertext <= layout.interleave, 'more channels than slots per position'],
+    [() => layout.parts === partsFor(layout.channels), 'another number of channels in a slot'],
+    [() => layout.channelsPerCiphertext % layout.parts === 0, 'a slot that two ciphertexts share'],
+    [
+      () => layout.channelsPerCiphertext <= layout.interleave * layout.parts,
+      'more channels than slots per position hold',
+    ],
     [
       () => layout.ciphertexts === Math.ceil(layout.channels / layout.channelsPerCiphertext),
       'wrong ciphertext count',
@@ -104,7 +109,7 @@ const inputLaws = ({ input }: ManifestContent, parameters: CkksParameters): Law[
   [() => input.bound >= LEAST_INPUT_BOUND, `the input is bounded below ${LEAST_INPUT_BOUND}`],
   [() => input.bound >= largestYield(input.preprocessing), 'preprocessing yields values beyond the bound'],
   [
-    () => encodedBits(input.bound, input.scale) + ENCODER_BITS < log2Modulus(parameters, input.level),
+    () => encodedBits(input.bound * Math.sqrt(input.layout.parts), input.scale) + ENCODER_BITS < log2Modulus(parameters, input.level),
     'the scale of the input does not fit its level',
   ],
   [

@@ -1,6 +1,5 @@
 import type { Op, Term, ValueId } from '../../circuit/types.ts'
 import {
-  complexEncodingNoise,
   encodingNoise,
   keySwitchingNoise,
   refreshNoise,
@@ -141,11 +140,16 @@ function varianceOf(
     case 'rescale':
       return before(op.source) + (roundingNoise(parameters) / op.scale) ** 2
     case 'addPlain':
-      return before(op.source) + (addendNoise(constants[op.constant]) / op.scale) ** 2
+      return (
+        before(op.source) +
+        constants[op.constant].rounding * (encodingNoise(constants[op.constant].period) / op.scale) ** 2
+      )
     case 'add':
     case 'subtract':
-    case 'multiply':
       return before(op.left) + before(op.right)
+    case 'multiply':
+      // The slots of messages near 1 have a mean square of 2, because they hold two of them.
+      return 2 * (before(op.left) + before(op.right))
     case 'refresh':
       return before(op.source) + (refreshNoise(parameters) / op.scale) ** 2
     case 'dropLevel':
@@ -155,10 +159,6 @@ function varianceOf(
       return sumOverTerms(op.terms, ({ value, constant }) => before(value) * constants[constant].gain ** 2)
   }
 }
-
-/** Rounding of an encoded addend, in each part of a slot. */
-const addendNoise = ({ period, isComplex }: ConstantStatistics): number =>
-  isComplex ? complexEncodingNoise(period) : encodingNoise(period)
 
 function sumOverTerms(terms: readonly Term[], variance: (term: Term) => number): number {
   let sum = 0
@@ -226,11 +226,11 @@ function roundingOfWeights(
   const found: WeightRounding[] = noiseSources.map(() => ({ variance: 0, isScattered: false }))
   ops.forEach((op, id) => {
     if (op.kind !== 'dot') return
-    const { period, exact } = statistics[op.terms[0].constant]
+    const { period, rounding, exact } = statistics[op.terms[0].constant]
     if (exact) return
     // The sensitivity to masks includes their zeros.
     const zeros = noiseSources[noiseSourceOf[id]].kind === 'repack' ? 1 : ROUNDED_ZEROS
-    const variance = zeros * (encodingNoise(period) / op.constantScale) ** 2
+    const variance = zeros * rounding * (encodingNoise(period) / op.constantScale) ** 2
     if (variance > found[noiseSourceOf[id]].variance)
       found[noiseSourceOf[id]] = { variance, isScattered: period === ring / 2 }
   })

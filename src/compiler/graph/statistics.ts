@@ -38,8 +38,10 @@ export interface ConstantStatistics {
   readonly period: number
   /** Root mean square of the values in the slots where the weighted sum has elements. */
   readonly gain: number
+  /**
+   * Variance of the error that rounding makes in a weight of the layer, by that of an encoded real constant.
+   */
+  readonly rounding: number
   /** Whether the constant is encoded without rounding. */
   readonly exact?: boolean
-  /** Whether the constant has imaginary parts. */
-  readonly isComplex?: boolean
 }

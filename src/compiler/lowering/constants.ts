@@ -1,45 +1,67 @@
-import { channelsIn, slotOf } from '../../circuit/layout.ts'
-import type { Constant, Layout } from '../../circuit/types.ts'
+import { mapParts } from '../../circuit/constants/constant.ts'
+import { lanesIn } from '../../circuit/layout.ts'
+import type { Constant, Layout, SlotVector } from '../../circuit/types.ts'
 import { positionOf, wrap } from '../packing/taps.ts'
 
+/** The real (0) or the imaginary (1) part of a number. */
+export type Part = 0 | 1
+
+/** A vector of numbers, given by their parts; real where all imaginary parts are zero, undefined at zero. */
+function slotVector(
+  length: number,
+  fill: (values: Float64Array, part: Part) => void,
+): SlotVector | undefined {
+  const [real, imaginary] = ([0, 1] as const).map((part) => {
+    const values = new Float64Array(length)
+    fill(values, part)
+    return values
+  })
+  if (imaginary.some((v) => v !== 0)) return { real, imaginary }
+  return real.some((v) => v !== 0) ? real : undefined
+}
+
 /**
- * A full-size constant with one value for each element of a ciphertext, and zeros in all other slots;
- * undefined when all values are zero.
+ * A full-size constant with a number for each slot with elements, and zeros in all other slots; undefined
+ * when all numbers are zero.
+ *
+ * @param valueAt returns a part of the number at a lane and a position
  */
 export function fullConstant(
   slots: number,
   layout: Layout,
   ciphertext: number,
-  valueAt: (c: number, y: number, x: number) => number,
-): Float64Array | undefined {
-  const values = new Float64Array(slots)
-  const first = ciphertext * layout.channelsPerCiphertext
-  for (let c = first; c < first + channelsIn(layout, ciphertext); c++) {
-    for (let y = 0; y < layout.height; y++) {
-      for (let x = 0; x < layout.width; x++) values[slotOf(layout, c, y, x)] = valueAt(c, y, x)
+  valueAt: (lane: number, part: Part, y: number, x: number) => number,
+): SlotVector | undefined {
+  const lanes = lanesIn(layout, ciphertext)
+  const { interleave, height, width } = layout
+  return slotVector(slots, (values, part) => {
+    for (let y = 0; y < height; y++) {
+      for (let x = 0; x < width; x++) {
+        const first = positionOf(layout, y, x) * interleave
+        for (let lane = 0; lane < lanes; lane++) values[first + lane] = valueAt(lane, part, y, x)
+      }
     }
-  }
-  return values.some((v) => v !== 0) ? values : undefined
+  })
 }
 
 /**
- * A full-size constant that is the product of a factor for each channel and a factor for each position. It is
+ * A full-size constant that is the product of a factor for each lane and a factor for each position. It is
  * rotated back by the whole positions by which `coarse` is shifted: the c' with rotate(c' * x, steps) = c *
  * rotate(x, steps).
  *
  * @param coarse factors of the positions, from `positionFactors`; the constants of all ciphertexts should
  *   share it, because it is stored once
- * @param fineAt factor of a channel, by its index within the ciphertext
+ * @param fineAt factor of a lane
  * @returns undefined when all slots are zero
  */
 export function outerConstant(
   layout: Layout,
   ciphertext: number,
   coarse: Float64Array | undefined,
-  fineAt: (local: number) => number,
+  fineAt: (lane: number) => number,
 ): Constant | undefined {
-  const held = channelsIn(layout, ciphertext)
-  const fine = Float64Array.from({ length: layout.interleave }, (_, i) => (i < held ? fineAt(i) : 0))
+  const lanes = lanesIn(layout, ciphertext)
+  const fine = Float64Array.from({ length: layout.interleave }, (_, i) => (i < lanes ? fineAt(i) : 0))
   return coarse !== undefined && fine.some((v) => v !== 0) ? { fine, coarse } : undefined
 }
 
@@ -63,14 +85,15 @@ export function positionFactors(
   return values.some((v) => v !== 0) ? values : undefined
 }
 
-/** A periodic constant with one value for each slot of a period; undefined when all values are zero. */
-export function periodicConstant(period: number, valueAt: (slot: number) => number): Constant | undefined {
-  const values = Float64Array.from({ length: period }, (_, slot) => valueAt(slot))
-  return values.some((v) => v !== 0) ? values : undefined
-}
+/** A periodic constant with one number for each slot of a period; undefined when all numbers are zero. */
+export const periodicConstant = (
+  period: number,
+  valueAt: (slot: number, part: Part) => number,
+): Constant | undefined =>
+  slotVector(period, (values, part) => {
+    for (let slot = 0; slot < period; slot++) values[slot] = valueAt(slot, part)
+  })
 
 /** The constant c' with rotate(c' * x, steps) = c * rotate(x, steps); undefined where c is. */
-export function rotatedBack(constant: Float64Array | undefined, steps: number): Float64Array | undefined {
-  if (constant === undefined) return undefined
-  return Float64Array.from(constant, (_, slot) => constant[wrap(slot - steps, constant.length)])
-}
+export const rotatedBack = (constant: SlotVector | undefined, steps: number): SlotVector | undefined =>
+  constant && mapParts(constant, (part) => part.map((_, slot) => part[wrap(slot - steps, part.length)]))

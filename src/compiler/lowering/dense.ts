@@ -1,4 +1,4 @@
-import { channelsIn } from '../../circuit/layout.ts'
+import { lanesIn } from '../../circuit/layout.ts'
 import type { Layout, ValueId } from '../../circuit/types.ts'
 import type { ConvNode } from '../graph/graph.ts'
 import { cachedRootMeanSquare } from '../graph/statistics.ts'
@@ -7,15 +7,16 @@ import { guardsSuffice, missesMap, type Tap, tapsOf, wrap } from '../packing/tap
 import type { CircuitBuilder, TermDraft } from './builder/circuit-builder.ts'
 import type { ConstantDraft } from './builder/constant-pool.ts'
 import { eachCiphertext, replicateGroups } from './ciphertexts.ts'
-import { fullConstant, periodicConstant, rotatedBack } from './constants.ts'
+import { fullConstant, type Part, periodicConstant, rotatedBack } from './constants.ts'
+import { type Half, halfGain, halfWeight, joinHalves, roundingVariance } from './halves.ts'
 import type { Packed } from './packed.ts'
 import { giantSum, halfOf, type RotationStrategy, tapAndBabyStep } from './strategy.ts'
 
 /**
- * Lowers a convolution that mixes channels. Output channel co reads input channel ci by a rotation of ci - co
- * slots within the interleaved channels, and each tap by a rotation of whole positions. The rotations are
- * split into baby steps of the inputs and giant steps of the outputs (Halevi and Shoup, CRYPTO 2018, section
- * 4).
+ * Lowers a convolution that mixes channels. A lane of the output reads a lane of the input by a rotation of
+ * their distance, and each tap by a rotation of whole positions. The rotations are split into baby steps of
+ * the inputs and giant steps of the outputs (Halevi and Shoup, CRYPTO 2018, section 4). `halves.ts` has the
+ * weights of the two channels in a lane.
  *
  * @param constantScale scale of the weights
  * @returns output at the input's level, at the input's scale times `constantScale`; clean if no tap writes to
@@ -72,37 +73,47 @@ interface Mixing {
   readonly size: number
 }
 
-/** Lowers one output ciphertext: a sum over giant steps of rotated dots. */
+/** Lowers one output ciphertext: a sum over giant steps of rotated dots, for each half. */
 function lowerOutput(mixing: Mixing, out: number): ValueId {
-  const { builder, input, layout, strategy, constantScale } = mixing
-  const { babies } = strategy
-  const outputs = channelsIn(layout, out)
-  const lowest = Math.floor((1 - outputs + halfOf(babies)) / babies)
-  const highest = Math.floor((input.layout.channelsPerCiphertext - 1 + halfOf(babies)) / babies)
-  const parts = new Map<number, ValueId>()
-  for (let giant = lowest; giant <= highest; giant++) {
-    const part = builder.dot(giantTerms(mixing, out, giant), constantScale)
-    if (part !== undefined) parts.set(giant, part)
-  }
-  return giantSum(builder, strategy, parts, babies)
+  const { builder, input, layout, node } = mixing
+  const parts = { from: input.layout.parts, to: layout.parts }
+  const value = joinHalves(builder, parts, (half) => lowerHalf(mixing, out, half))
+  if (value === undefined) throw new Error(`All weights of ${node.name} in a ciphertext are zero`)
+  return value
 }
 
-function giantTerms(mixing: Mixing, out: number, giant: number): TermDraft[] {
+function lowerHalf(mixing: Mixing, out: number, half: Half): ValueId | undefined {
+  const { builder, input, layout, strategy, constantScale } = mixing
+  const { babies } = strategy
+  const outputs = lanesIn(layout, out)
+  const lanes = lanesIn(input.layout, 0)
+  const lowest = Math.floor((1 - outputs + halfOf(babies)) / babies)
+  const highest = Math.floor((lanes - 1 + halfOf(babies)) / babies)
+  const parts = new Map<number, ValueId>()
+  for (let giant = lowest; giant <= highest; giant++) {
+    const part = builder.dot(giantTerms(mixing, out, giant, half), constantScale)
+    if (part !== undefined) parts.set(giant, part)
+  }
+  return parts.size === 0 ? undefined : giantSum(builder, strategy, parts, babies)
+}
+
+function giantTerms(mixing: Mixing, out: number, giant: number, half: Half): TermDraft[] {
   const { builder, input, layout, taps, strategy } = mixing
   const { babies } = strategy
   const terms: TermDraft[] = []
-  const outputs = channelsIn(layout, out)
+  const outputs = lanesIn(layout, out)
   for (const replicates of replicateGroups(builder, input.layout, [input.values])) {
     const [index] = replicates
     const source = input.values[index]
-    const inputs = channelsIn(input.layout, index)
+    const inputs = lanesIn(input.layout, index)
     for (const tap of taps) {
       for (let baby = -halfOf(babies); baby < babies - halfOf(babies); baby++) {
         const shift = giant * babies + baby
         if (shift <= -outputs || shift >= inputs) continue
+        const block = { out, index, tap, shift, half }
         terms.push({
           value: () => tapAndBabyStep(builder, strategy, source, input.layout, tap, baby),
-          constant: weights(mixing, out, index, tap, shift, giant * babies),
+          constant: weights(mixing, block, giant * babies),
           times: replicates.length,
         })
       }
@@ -111,30 +122,33 @@ function giantTerms(mixing: Mixing, out: number, giant: number): TermDraft[] {
   return terms
 }
 
-function weights(
-  { builder, input, layout, node, masked, size }: Mixing,
-  out: number,
-  index: number,
-  tap: Tap,
-  shift: number,
-  giantSteps: number,
-): ConstantDraft {
-  const firstOut = out * layout.channelsPerCiphertext
-  const firstIn = index * input.layout.channelsPerCiphertext
-  const outputs = channelsIn(layout, out)
-  const inputs = channelsIn(input.layout, index)
-  const perGroup = node.weight.length / (node.shape[0] * node.kernel ** 2)
-  const weightOf = (local: number): number => {
-    const from = local + shift
-    if (local >= outputs || from < 0 || from >= inputs) return 0
-    const row = (firstOut + local) * perGroup + firstIn + from
-    return node.weight[(row * node.kernel + tap.ky) * node.kernel + tap.kx]
-  }
+/** The weights of one term: lane l of the output reads lane l + shift of the input at a tap. */
+interface Block {
+  /** Index of the output ciphertext. */
+  readonly out: number
+  /** Index of the input ciphertext. */
+  readonly index: number
+  readonly tap: Tap
+  readonly shift: number
+  readonly half: Half
+}
+
+/** @param giantSteps slots by which the sum that has the term is rotated */
+function weights(mixing: Mixing, block: Block, giantSteps: number): ConstantDraft {
+  const { builder, input, layout, node, masked, size } = mixing
+  const { out, index, tap, shift } = block
+  const outputs = lanesIn(layout, out)
+  const inputs = lanesIn(input.layout, index)
+  const parts = { from: input.layout.parts, to: layout.parts }
+  const weightOf = laneWeights(mixing, block)
   const read = Math.min(outputs, inputs - shift) - Math.max(0, -shift)
-  const gain = size * Math.sqrt(read / outputs)
+  const gain = halfGain(size, parts, false) * Math.sqrt(read / outputs)
+  const rounding = roundingVariance(parts, false)
   const isZero = (): boolean => {
     if (masked && missesMap(tap, node.stride, input.layout, layout)) return true
-    for (let local = 0; local < outputs; local++) if (weightOf(local) !== 0) return false
+    for (let lane = 0; lane < outputs; lane++) {
+      if (weightOf(lane, 0) !== 0 || weightOf(lane, 1) !== 0) return false
+    }
     return true
   }
   if (!masked) {
@@ -142,18 +156,43 @@ function weights(
     return {
       period,
       gain,
+      rounding,
       isZero,
-      make: () => periodicConstant(period, (slot) => weightOf(wrap(slot - giantSteps, period))),
+      make: () => periodicConstant(period, (slot, part) => weightOf(wrap(slot - giantSteps, period), part)),
     }
   }
   const { height, width } = input.layout
   const make = () => {
-    const inPlace = fullConstant(builder.chain.slots, layout, out, (c, y, x) => {
+    const inPlace = fullConstant(builder.chain.slots, layout, out, (lane, part, y, x) => {
       const sy = y * node.stride + tap.dy
       const sx = x * node.stride + tap.dx
-      return sy >= 0 && sy < height && sx >= 0 && sx < width ? weightOf(c - firstOut) : 0
+      return sy >= 0 && sy < height && sx >= 0 && sx < width ? weightOf(lane, part) : 0
     })
     return rotatedBack(inPlace, giantSteps)
   }
-  return { period: builder.chain.slots, gain, isZero, make }
+  return { period: builder.chain.slots, gain, rounding, isZero, make }
+}
+
+/** The weight of each lane of an output ciphertext, by its parts. */
+function laneWeights(
+  { input, layout, node }: Mixing,
+  { out, index, tap, shift, half }: Block,
+): (lane: number, part: Part) => number {
+  const parts = { from: input.layout.parts, to: layout.parts }
+  const firstOut = out * layout.channelsPerCiphertext
+  const firstIn = index * input.layout.channelsPerCiphertext
+  const outputs = lanesIn(layout, out)
+  const inputs = lanesIn(input.layout, index)
+  const perGroup = node.weight.length / (node.shape[0] * node.kernel ** 2)
+  const elementOf = (co: number, ci: number): number =>
+    co < layout.channels && ci < input.layout.channels
+      ? node.weight[((co * perGroup + ci) * node.kernel + tap.ky) * node.kernel + tap.kx]
+      : 0
+  return (lane, part) => {
+    const from = lane + shift
+    if (lane >= outputs || from < 0 || from >= inputs) return 0
+    const co = firstOut + lane * parts.to
+    const ci = firstIn + from * parts.from
+    return halfWeight(half, part, parts, (to, read) => elementOf(co + to, ci + read))
+  }
 }

@@ -1,3 +1,4 @@
+import { lanesIn } from '../../circuit/layout.ts'
 import type { Layout, ValueId } from '../../circuit/types.ts'
 import type { ConvNode } from '../graph/graph.ts'
 import { cachedRootMeanSquare } from '../graph/statistics.ts'
@@ -7,6 +8,7 @@ import type { CircuitBuilder } from './builder/circuit-builder.ts'
 import type { ConstantDraft } from './builder/constant-pool.ts'
 import { eachCiphertext } from './ciphertexts.ts'
 import { outerConstant, periodicConstant, positionFactors } from './constants.ts'
+import { channelHalf, type Half, halfGain, joinHalves, roundingVariance } from './halves.ts'
 import type { Packed } from './packed.ts'
 import { giantSum, type RotationStrategy, tapSteps } from './strategy.ts'
 
@@ -14,7 +16,8 @@ import { giantSum, type RotationStrategy, tapSteps } from './strategy.ts'
  * Lowers a depthwise convolution. The separable strategy makes columns baby steps of the input and rows giant
  * steps of the output: a k x k kernel takes 2 (k - 1) rotations. The direct strategy takes k^2 - 1 rotations
  * of the input. The weights are full-size plaintexts where the node scales positions, or where the guards do
- * not do the padding. Full-size weights make the output clean.
+ * not do the padding. Full-size weights make the output clean. The two channels of a lane are not added to
+ * one another, so the weights of both halves are real.
  *
  * @param constantScale scale of the weights
  * @returns output at the input's level, at the input's scale times `constantScale`
@@ -81,22 +84,24 @@ interface Filtering {
 }
 
 function lowerCiphertext(filtering: Filtering): ValueId {
-  const { strategy, node } = filtering
-  const sum = strategy.depthwise === 'direct' ? sumOfTaps(filtering) : sumOfRows(filtering)
+  const { builder, input, strategy, node } = filtering
+  const { parts } = input.layout
+  const sumOf = strategy.depthwise === 'direct' ? sumOfTaps : sumOfRows
+  const sum = joinHalves(builder, { from: parts, to: parts }, (half) => sumOf(filtering, half))
   if (sum === undefined) throw new Error(`All weights of ${node.name} in a ciphertext are zero`)
   return sum
 }
 
-function sumOfTaps(filtering: Filtering): ValueId | undefined {
+function sumOfTaps(filtering: Filtering, half: Half): ValueId | undefined {
   const { builder, input, node, source, constantScale } = filtering
   const terms = tapsOf(node).map((tap) => ({
     value: () => builder.rotate(source, tapSteps(input.layout, tap)),
-    constant: weights(filtering, tap, 0),
+    constant: weights(filtering, tap, 0, half),
   }))
   return builder.dot(terms, constantScale)
 }
 
-function sumOfRows(filtering: Filtering): ValueId | undefined {
+function sumOfRows(filtering: Filtering, half: Half): ValueId | undefined {
   const { builder, input, node, strategy, source, constantScale } = filtering
   const rows = Map.groupBy(tapsOf(node), (tap) => tap.dy)
   const unit = rowUnit([...rows.keys()])
@@ -104,7 +109,7 @@ function sumOfRows(filtering: Filtering): ValueId | undefined {
   for (const [dy, taps] of rows) {
     const terms = taps.map((tap) => ({
       value: () => builder.rotate(source, tapSteps(input.layout, { ...tap, dy: 0 })),
-      constant: weights(filtering, tap, tapSteps(input.layout, { ...tap, dx: 0 })),
+      constant: weights(filtering, tap, tapSteps(input.layout, { ...tap, dx: 0 }), half),
     }))
     const part = builder.dot(terms, constantScale)
     if (part !== undefined) parts.set(dy / unit, part)
@@ -123,15 +128,24 @@ function weights(
   { builder, input, layout, node, full, factors, index }: Filtering,
   tap: Tap,
   steps: number,
+  half: Half,
 ): ConstantDraft {
-  const { channelsPerCiphertext, interleave, channels } = layout
-  const first = index * channelsPerCiphertext
-  const weightOf = (c: number) => node.weight[(c * node.kernel + tap.ky) * node.kernel + tap.kx]
-  const count = Math.min(channelsPerCiphertext, channels - first)
-  const gain = cachedRootMeanSquare(node.weight)
+  const { interleave } = layout
+  const lanes = lanesIn(layout, index)
+  const parts = { from: layout.parts, to: layout.parts }
+  const weightOf = (lane: number): number =>
+    channelHalf(
+      half,
+      layout,
+      index,
+      lane,
+      (c) => node.weight[(c * node.kernel + tap.ky) * node.kernel + tap.kx],
+    )
+  const gain = halfGain(cachedRootMeanSquare(node.weight), parts, true)
+  const rounding = roundingVariance(parts, true)
   const isZero = (): boolean => {
     if (full && missesMap(tap, node.stride, input.layout, layout)) return true
-    for (let c = first; c < first + count; c++) if (weightOf(c) !== 0) return false
+    for (let lane = 0; lane < lanes; lane++) if (weightOf(lane) !== 0) return false
     return true
   }
   if (!full) {
@@ -139,14 +153,17 @@ function weights(
     return {
       period: interleave,
       gain,
+      rounding,
       isZero,
-      make: () => periodicConstant(interleave, (slot) => (slot < count ? weightOf(first + slot) : 0)),
+      make: () =>
+        periodicConstant(interleave, (lane, part) => (part === 0 && lane < lanes ? weightOf(lane) : 0)),
     }
   }
-  const make = () => outerConstant(layout, index, factors(tap, steps), (local) => weightOf(first + local))
+  const make = () => outerConstant(layout, index, factors(tap, steps), weightOf)
   return {
     period: builder.chain.slots,
     gain: gain * (node.position ? cachedRootMeanSquare(node.position) : 1),
+    rounding,
     isZero,
     make,
   }

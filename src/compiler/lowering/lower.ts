@@ -9,6 +9,7 @@ import { lowerDepthwise } from './depthwise.ts'
 import { lowerBias, lowerDiagonal } from './diagonal.ts'
 import { type LoweredHead, lowerHead } from './head.ts'
 import type { Packed } from './packed.ts'
+import { exchangePlaces, lowerProduct } from './product.ts'
 import { ciphertextStride, lowerRepack } from './repack.ts'
 import { alignedScale, alignPacked, dropPacked, refreshPacked, rescalePacked } from './scale-alignment.ts'
 import { type RotationStrategy, type Strategies, strategyFor } from './strategy.ts'
@@ -190,6 +191,8 @@ export class Lowering {
         return this.#rescaled(this.#lowerSum(node))
       case 'multiply':
         return this.#rescaled(this.#lowerProduct(node))
+      case 'exchange':
+        return this.#lowerExchange(node)
       case 'norm':
       case 'sigmoidScale':
       case 'scaleChannels':
@@ -279,8 +282,17 @@ export class Lowering {
     const a = dropPacked(this.#builder, left, level)
     const b = dropPacked(this.#builder, right, level)
     this.#startLayer(node, left.layout)
-    const values = this.#combined(a, b, (left, right) => this.#builder.multiply(left, right))
-    return { layout: left.layout, values, clean: left.clean || right.clean }
+    return lowerProduct(this.#builder, a, b)
+  }
+
+  /** Products take an exchange into their formula; for other layers the channels change places. */
+  #lowerExchange(node: NodeOf<'exchange'>): Packed {
+    const source = this.#value(node.source)
+    const exchanged = { ...source, exchanged: !source.exchanged }
+    const areProducts = this.#uses[this.#graph.nodes.indexOf(node)].every(
+      (user) => this.#graph.nodes[user].kind === 'multiply',
+    )
+    return areProducts ? exchanged : exchangePlaces(this.#builder, exchanged)
   }
 
   /** Combines two tensors ciphertext by ciphertext. */
@@ -320,7 +332,7 @@ export class Lowering {
       name: node.name,
       kind: node.kind === 'conv' && node.groups !== 1 ? 'depthwise' : node.kind,
       shape: node.shape,
-      slotsUsed: elements / (layout.ciphertexts * this.#builder.chain.slots),
+      slotsUsed: elements / (layout.ciphertexts * this.#builder.chain.slots * layout.parts),
       interleave: layout.interleave,
     })
   }

@@ -6,4 +6,9 @@ export interface Packed {
   readonly values: readonly ValueId[]
   /** Whether all slots without an element are zero. */
   readonly clean: boolean
+  /**
+   * Whether the two channels of each slot have changed places: the tensor is the exchange of the values. Only
+   * products read such a tensor.
+   */
+  readonly exchanged?: boolean
 }

@@ -90,7 +90,8 @@ type Moves = ReadonlyMap<number, Move>
 /** The moves to each ciphertext of the target. */
 function movesBetween(from: Layout, to: Layout, slots: number): Map<number, Move>[] {
   const moves = Array.from({ length: to.ciphertexts }, () => new Map<number, Move>())
-  for (let c = 0; c < to.channels; c++) {
+  // The channels of a slot move together.
+  for (let c = 0; c < to.channels; c += to.parts) {
     const source = ciphertextOf(from, c)
     const ofOutput = moves[ciphertextOf(to, c)]
     for (let y = 0; y < to.height; y++) {

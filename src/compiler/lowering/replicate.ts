@@ -21,6 +21,7 @@ export function replicate(builder: CircuitBuilder, { value, start, end }: Lowere
     const op = builder.ops[id]
     if (op.kind === 'dot') copies.set(id, builder.repeatDot(id))
     else if (op.kind === 'add') copies.set(id, builder.add(copyOf(op.left), copyOf(op.right)))
+    else if (op.kind === 'conjugate') copies.set(id, builder.conjugate(copyOf(op.source)))
     else if (op.kind !== 'rotate') throw new Error(`No convolution makes a ${op.kind}`)
     else if (copies.has(op.source)) copies.set(id, builder.rotate(copyOf(op.source), op.steps))
   }

@@ -1,10 +1,13 @@
 import { periodForBatch } from '../../circuit/image-batch.ts'
+import { partsFor } from '../../circuit/layout.ts'
+import type { Layout } from '../../circuit/types.ts'
 import { encodingNoise } from '../../he-ops/noise.ts'
 import { type ConvNode, type NodeOf, sensitivityOf } from '../graph/graph.ts'
 import { cachedRootMeanSquare } from '../graph/statistics.ts'
 import type { CircuitBuilder } from './builder/circuit-builder.ts'
 import { isMaskedDense } from './dense.ts'
 import { needsFullWeights } from './depthwise.ts'
+import { roundingVariance } from './halves.ts'
 import type { Packed } from './packed.ts'
 
 /** Least ratio of a layer's weights to their rounding errors, in bits, whatever the sensitivity. */
@@ -21,7 +24,8 @@ export function weightBits(builder: CircuitBuilder, node: Weighted, input: Packe
   const { slots } = builder.chain
   const period = periodOfWeights(builder, node, input)
   const { weights, scattered } = sensitivityOf(node)
-  const error = encodingNoise(periodForBatch(period, builder.batch))
+  const error =
+    encodingNoise(periodForBatch(period, builder.batch)) * Math.sqrt(roundingOf(node, input.layout))
   const wanted = wantedBits(builder.policy.rounding, period === slots ? scattered : weights, error)
   return Math.max(wanted, LEAST_BITS + Math.log2(error / sizeOf(node)))
 }
@@ -32,6 +36,13 @@ export function weightBits(builder: CircuitBuilder, node: Weighted, input: Packe
  */
 export const wantedBits = (rounding: number, sensitivity: number, error: number): number =>
   rounding + Math.round(2 * Math.log2(sensitivity)) / 2 + Math.log2(error)
+
+/** Variance of the rounding errors of a layer's weights, as `roundingVariance` gives it. */
+function roundingOf(node: Weighted, { parts }: Layout): number {
+  if (node.kind === 'repack') return 1
+  const mixes = node.kind === 'conv' && node.groups === 1
+  return roundingVariance({ from: parts, to: mixes ? partsFor(node.shape[0]) : parts }, !mixes)
+}
 
 /** Root mean square of the encoded weights. */
 function sizeOf(node: Weighted): number {

@@ -1,3 +1,4 @@
+import { partsFor } from '../../circuit/layout.ts'
 import type { Layout } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import type { Shape } from '../graph/graph.ts'
@@ -28,6 +29,7 @@ export function chooseLayout(slots: number, shape: Shape, reach: number): Layout
       height,
       width,
       interleave: slots / positions,
+      parts: 1,
       channelsPerCiphertext: 1,
       rowStride: rowStrideOf(height, width, positions, reach),
       columnStride: 1,
@@ -38,10 +40,21 @@ export function chooseLayout(slots: number, shape: Shape, reach: number): Layout
   )
 }
 
-/** The layout of another number of channels, spread evenly over as few ciphertexts as possible. */
+/**
+ * The layout of another number of channels, spread evenly over as few ciphertexts as possible. Two channels
+ * share a slot.
+ */
 export function withChannels(layout: Layout, channels: number): Layout {
-  const ciphertexts = Math.ceil(channels / layout.interleave)
-  return { ...layout, channels, ciphertexts, channelsPerCiphertext: Math.ceil(channels / ciphertexts) }
+  const parts = partsFor(channels)
+  const slots = Math.ceil(channels / parts)
+  const ciphertexts = Math.ceil(slots / layout.interleave)
+  return {
+    ...layout,
+    channels,
+    parts,
+    ciphertexts,
+    channelsPerCiphertext: Math.ceil(slots / ciphertexts) * parts,
+  }
 }
 
 /** The layout of every `stride`-th position in both directions. A downsize moves no element. */

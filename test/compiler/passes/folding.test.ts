@@ -113,7 +113,16 @@ t.test('folded graphs have only nodes that can be lowered, with messages near 1'
   const { graph, image } = await goldenGraph('micro_t')
   const folded = fold(graph)
   const kinds = new Set(folded.nodes.map((node) => node.kind))
-  t.strictSame([...kinds].sort(), ['add', 'bias', 'conv', 'diagonal', 'head', 'input', 'multiply'])
+  t.strictSame([...kinds].sort(), [
+    'add',
+    'bias',
+    'conv',
+    'diagonal',
+    'exchange',
+    'head',
+    'input',
+    'multiply',
+  ])
   evaluate(folded, image, (id, tensor) => {
     if (id === folded.output) return
     const rms = rootMeanSquare(tensor)

@@ -52,6 +52,7 @@ export class CircuitBuilder {
   readonly #noiseSources = new NoiseSourceList()
   readonly #pool: ConstantPool
   readonly #rotations = new ValueMemo()
+  readonly #conjugates = new ValueMemo()
   readonly #drops = new ValueMemo()
   readonly #chains = new ValueMemo()
   readonly #multiplicity = new Scoped(1)
@@ -129,6 +130,22 @@ export class CircuitBuilder {
     return id
   }
 
+  /** The complex conjugates of a value's slots. Equal conjugates are one operation. */
+  conjugate(source: ValueId): ValueId {
+    const known = this.#conjugates.get(source, 0)
+    if (known !== undefined) return known
+    const type = this.#laws.conjugate(this.type(source))
+    const id = this.#push({ kind: 'conjugate', source }, type, this.counts[source])
+    this.#conjugates.set(source, 0, id)
+    return id
+  }
+
+  /** The slots of a value times i. */
+  timesI(source: ValueId): ValueId {
+    const type = this.#laws.timesI(this.type(source))
+    return this.#push({ kind: 'timesI', source }, type, this.counts[source])
+  }
+
   /**
    * Rotates by `count` times `unit` as a chain of rotations by `unit`. The chain needs a single key, and no
    * more rotations than direct ones where all links of the chain are needed.
@@ -173,6 +190,11 @@ export class CircuitBuilder {
     if (id === undefined) return source
     const type = this.#laws.addPlain(this.type(source))
     return this.#push({ kind: 'addPlain', source, constant: id }, type, this.counts[source])
+  }
+
+  subtract(left: ValueId, right: ValueId): ValueId {
+    const type = this.#laws.add(this.type(left), this.type(right))
+    return this.#push({ kind: 'subtract', left, right }, type, this.counts[left])
   }
 
   add(left: ValueId, right: ValueId): ValueId {
@@ -233,7 +255,7 @@ export class CircuitBuilder {
       this.#layers.truncate(layers)
       this.#noiseSources.truncate(noiseSources)
       undoChoices?.()
-      for (const memo of [this.#rotations, this.#drops, this.#chains]) memo.truncate(ops)
+      for (const memo of [this.#rotations, this.#conjugates, this.#drops, this.#chains]) memo.truncate(ops)
     }
   }
 

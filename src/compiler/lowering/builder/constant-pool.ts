@@ -14,6 +14,11 @@ export interface ConstantDraft {
    * weights of the layer. The noise model reads it.
    */
   readonly gain: number
+  /**
+   * Variance of the error that rounding makes in a weight of the layer, by that of an encoded real constant;
+   * 1 by default.
+   */
+  readonly rounding?: number
   /** Whether encoding at the scales in use rounds nothing. */
   readonly exact?: boolean
   readonly make: MakeConstant
@@ -31,56 +36,15 @@ export interface ConstantPool {
   idOf(constant: ConstantDraft): ConstantId | undefined
 }
 
-/** Computes and stores constants. Equal constants get one id. */
+/** More than the distinct factors of any circuit: keys of two numbers stay exact. */
+const MOST_FACTORS = 2 ** 26
+
+/** Computes and stores constants. Equal constants of equal rounding get one id. */
 export class StoredConstants implements ConstantPool {
   readonly constants = new GrowingConstants()
   readonly statistics: ConstantStatistics[] = []
   readonly #batch: number
-  /** Ids of plain real constants, at index 2 * factor + (1 if exact). */
-  readonly #plainIds: (ConstantId | undefined)[] = []
-  readonly #otherIds = new Map<string, ConstantId>()
-
-  /** @param batch images that share a ciphertext */
-  constructor(batch: number) {
-    this.#batch = batch
-  }
-
-  idOf({ period, gain, exact = false, make, isZero }: ConstantDraft): ConstantId | undefined {
-    if (isZero?.()) return undefined
-    const constant = make()
-    if (constant === undefined) return undefined
-    const factors = this.constants.factorsOf(constant)
-    const known = this.#knownId(factors, exact)
-    return known ?? this.#store(factors, { period: periodForBatch(period, this.#batch), gain, exact })
-  }
-
-  #knownId(factors: FactorNumbers, exact: boolean): ConstantId | undefined {
-    return isPlain(factors)
-      ? this.#plainIds[2 * factors.fine + Number(exact)]
-      : this.#otherIds.get(keyOf(factors, exact))
-  }
-
-  #store(factors: FactorNumbers, statistics: ConstantStatistics): ConstantId {
-    this.statistics.push(statistics)
-    const id = this.constants.push(factors)
-    const exact = statistics.exact ?? false
-    if (isPlain(factors)) this.#plainIds[2 * factors.fine + Number(exact)] = id
-    else this.#otherIds.set(keyOf(factors, exact), id)
-    return id
-  }
-}
-
-const isPlain = ({ coarse, imaginary }: FactorNumbers): boolean => coarse === 0 && imaginary === 0
-
-const keyOf = ({ fine, coarse, imaginary }: FactorNumbers, exact: boolean): string =>
-  `${exact}:${fine}:${coarse}:${imaginary}`
-
-/** Keeps the statistics of constants only. Constants of equal statistics get one id. */
-export class DraftConstants implements ConstantPool {
-  readonly constants: ConstantList = []
-  readonly statistics: ConstantStatistics[] = []
-  readonly #batch: number
-  /** Ids by gain, for each period; the period is negated for exact constants. */
+  /** Ids by the coarse factor and the other words of the constant. There are millions of constants. */
   readonly #ids = new Map<number, Map<number, ConstantId>>()
 
   /** @param batch images that share a ciphertext */
@@ -88,17 +52,54 @@ export class DraftConstants implements ConstantPool {
     this.#batch = batch
   }
 
-  idOf({ period, gain, exact = false, isZero }: ConstantDraft): ConstantId | undefined {
-    if (isZero?.()) return undefined
-    const statistics = { period: periodForBatch(period, this.#batch), gain, exact }
+  idOf(draft: ConstantDraft): ConstantId | undefined {
+    if (draft.isZero?.()) return undefined
+    const constant = draft.make()
+    if (constant === undefined) return undefined
+    const factors = this.constants.factorsOf(constant)
+    const ids = this.#idsOf(factors)
+    const key = (2 * factors.fine + Number(draft.exact ?? false)) * MOST_FACTORS + factors.imaginary
+    const known = ids.get(key)
+    if (known !== undefined) return known
+    this.statistics.push(statisticsOf(draft, this.#batch))
+    const id = this.constants.push(factors)
+    ids.set(key, id)
+    return id
+  }
+
+  #idsOf({ coarse }: FactorNumbers): Map<number, ConstantId> {
+    const ids = this.#ids.get(coarse) ?? new Map<number, ConstantId>()
+    this.#ids.set(coarse, ids)
+    return ids
+  }
+}
+
+/** Keeps the statistics of constants only. Constants of equal statistics get one id. */
+export class DraftConstants implements ConstantPool {
+  readonly constants: ConstantList = []
+  readonly statistics: ConstantStatistics[] = []
+  readonly #batch: number
+  /** Ids by gain, for each period and rounding; the period is negated for exact constants. */
+  readonly #ids = new Map<number, Map<number, ConstantId>>()
+
+  /** @param batch images that share a ciphertext */
+  constructor(batch: number) {
+    this.#batch = batch
+  }
+
+  idOf(draft: ConstantDraft): ConstantId | undefined {
+    if (draft.isZero?.()) return undefined
+    const statistics = statisticsOf(draft, this.#batch)
+    const { gain } = statistics
     const ids = this.#idsOf(statistics)
     const id = ids.get(gain) ?? this.statistics.push(statistics) - 1
     ids.set(gain, id)
     return id
   }
 
-  #idsOf({ period, exact }: ConstantStatistics): Map<number, ConstantId> {
-    const key = exact ? -period : period
+  #idsOf({ period, rounding, exact }: ConstantStatistics): Map<number, ConstantId> {
+    // Distinct for all periods, which are powers of two, and roundings, which are powers of two up to 2.
+    const key = (exact ? -period : period) * 8 * (1 + rounding / 4)
     let ids = this.#ids.get(key)
     if (ids === undefined) {
       ids = new Map()
@@ -107,3 +108,8 @@ export class DraftConstants implements ConstantPool {
     return ids
   }
 }
+
+const statisticsOf = (
+  { period, gain, rounding = 1, exact = false }: ConstantDraft,
+  batch: number,
+): ConstantStatistics => ({ period: periodForBatch(period, batch), gain, rounding, exact })
