@@ -1,5 +1,5 @@
 import { PolyVeilError } from '../errors/index.ts'
-import { partsOf } from './constants/constant.ts'
+import { partsOf } from './constants/slot-vector.ts'
 import type { Layout, SlotVector } from './types.ts'
 
 /** Slot of element (c, y, x) within its ciphertext. */

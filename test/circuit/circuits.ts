@@ -75,6 +75,7 @@ export function smallCircuit(): PlainCircuit {
         height: 3,
         width: 5,
         interleave: 2,
+        parts: 2,
         channelsPerCiphertext: 2,
         rowStride: 7,
         columnStride: 1,

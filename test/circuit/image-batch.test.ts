@@ -1,5 +1,6 @@
 import t from 'tap'
 import { valuesOf } from '../../src/circuit/constants/constant.ts'
+import { realOf } from '../../src/circuit/constants/slot-vector.ts'
 import {
   constantForBatch,
   interleaveImages,
@@ -11,7 +12,7 @@ import type { ComplexVector } from '../../src/circuit/types.ts'
 
 t.test('slot s of image b is slot s * batch + b', async (t) => {
   const images = [0, 1, 2, 3].map((b) => Float64Array.from({ length: 8 }, (_, s) => 100 * b + s))
-  const slots = interleaveImages(images)
+  const slots = realOf(interleaveImages(images))
   t.equal(slots.length, 32)
   for (const [b, own] of images.entries()) {
     for (const [s, value] of own.entries()) t.equal(slots[s * 4 + b], value)

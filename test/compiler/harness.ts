@@ -1,11 +1,11 @@
 import { readFile } from 'node:fs/promises'
 import { answerPeriod } from '../../src/circuit/answer.ts'
-import { realOf } from '../../src/circuit/constants/slot-vector.ts'
+import { allSlots, imaginaryOf, realOf } from '../../src/circuit/constants/slot-vector.ts'
 import { interleaveImages, slotsOfImage } from '../../src/circuit/image-batch.ts'
 import { pack, unpack } from '../../src/circuit/layout.ts'
 import { type CkksParameters, checkParameters } from '../../src/circuit/parameters/parameters.ts'
 import { nttPrimes } from '../../src/circuit/parameters/primes.ts'
-import type { Circuit, Layout } from '../../src/circuit/types.ts'
+import type { Circuit, Layout, SlotVector } from '../../src/circuit/types.ts'
 import { readBatch } from '../../src/client/local/answer.ts'
 import { batchSlots } from '../../src/client/local/input.ts'
 import { networkGraph } from '../../src/compiler/graph/build.ts'
@@ -106,22 +106,22 @@ export const packedInput = (builder: CircuitBuilder, layout: Layout): Packed => 
  */
 export function run(
   builder: CircuitBuilder,
-  inputs: readonly Float64Array[],
+  inputs: readonly SlotVector[],
   values: readonly number[],
   noise: 'none' | 'model' = 'none',
-): Float64Array[] {
+): SlotVector[] {
   const { layers } = builder
   const { ops, constants } = widen(builder, builder.batch)
   const circuit = { ops, constants, layers, parameters, result: ops.length - 1 } as unknown as Circuit
   const evaluator = createClearEvaluator(circuit, { noise })
-  const seen = new Map<number, Float64Array>()
+  const seen = new Map<number, SlotVector>()
   const encrypted = inputs.map((slots) => evaluator.encrypt(slots, parameters.topLevel, 2 ** policy.input))
   const specs = {
     input: { layout: { ciphertexts: inputs.length }, level: parameters.topLevel, scale: 2 ** policy.input },
   }
   execute({ ...circuit, ...specs } as Circuit, evaluator, encrypted, {
     observe: (id, ciphertext) => {
-      if (values.includes(id)) seen.set(id, realOf(ciphertext.slots).slice())
+      if (values.includes(id)) seen.set(id, allSlots(ciphertext.slots, parameters.slots))
     },
   })
   return values.map((id) => seen.get(id)!)
@@ -162,8 +162,15 @@ export function readBackAll(
     const vectors = results.map((vector) => slotsOfImage(vector, tensors.length, place))
     const elements = unpack(output.layout, vectors)
     const kept = pack(output.layout, elements, slots)
-    return { elements, stray: Math.max(...vectors.map((vector, i) => maxDifference(vector, kept[i]))) }
+    return { elements, stray: Math.max(...vectors.map((vector, i) => slotDifference(vector, kept[i]))) }
   })
+}
+
+/** Largest absolute difference of slots, in either part. */
+export function slotDifference(a: SlotVector, b: SlotVector): number {
+  const zero = new Float64Array(realOf(a).length)
+  const imaginary = maxDifference(imaginaryOf(a) ?? zero, imaginaryOf(b) ?? zero)
+  return Math.max(maxDifference(realOf(a), realOf(b)), imaginary)
 }
 
 /** Logits of an image [C, H, W] that a circuit computes on the clear backend. */

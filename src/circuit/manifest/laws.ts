@@ -109,7 +109,9 @@ const inputLaws = ({ input }: ManifestContent, parameters: CkksParameters): Law[
   [() => input.bound >= LEAST_INPUT_BOUND, `the input is bounded below ${LEAST_INPUT_BOUND}`],
   [() => input.bound >= largestYield(input.preprocessing), 'preprocessing yields values beyond the bound'],
   [
-    () => encodedBits(input.bound * Math.sqrt(input.layout.parts), input.scale) + ENCODER_BITS < log2Modulus(parameters, input.level),
+    () =>
+      encodedBits(input.bound * Math.sqrt(input.layout.parts), input.scale) + ENCODER_BITS <
+      log2Modulus(parameters, input.level),
     'the scale of the input does not fit its level',
   ],
   [

@@ -1,7 +1,7 @@
 import { interleaveImages } from '../../circuit/image-batch.ts'
 import { pack, spaceToDepth } from '../../circuit/layout.ts'
 import { LEAST_INPUT_BOUND } from '../../circuit/manifest/bounds.ts'
-import type { Circuit, InputSpec } from '../../circuit/types.ts'
+import type { Circuit, InputSpec, SlotVector } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import { type Image, type PreprocessedImage, preprocess } from '../../preprocessing/index.ts'
 import { optionsArgument } from '../arguments.ts'
@@ -117,7 +117,7 @@ function requireWithin({ tensor }: PreprocessedImage, bound: number): void {
 }
 
 /** The slot vectors of a tensor in the slots of one image, one for each ciphertext of the query. */
-export const imageSlots = (tensor: ArrayLike<number>, spec: InputSpec, slots: number): Float64Array[] =>
+export const imageSlots = (tensor: ArrayLike<number>, spec: InputSpec, slots: number): SlotVector[] =>
   pack(spec.layout, spaceToDepth(tensor, spec.image, spec.patch), slots)
 
 /**
@@ -131,7 +131,7 @@ export function batchSlots(
   tensors: readonly ArrayLike<number>[],
   { input, batch }: Pick<Circuit, 'input' | 'batch'>,
   slots: number,
-): Float64Array[] {
+): SlotVector[] {
   if (tensors.length < 1 || tensors.length > batch) {
     throw new PolyVeilError(
       'CONFIG_INVALID',

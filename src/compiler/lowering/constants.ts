@@ -1,4 +1,4 @@
-import { mapParts } from '../../circuit/constants/constant.ts'
+import { mapParts } from '../../circuit/constants/slot-vector.ts'
 import { lanesIn } from '../../circuit/layout.ts'
 import type { Constant, Layout, SlotVector } from '../../circuit/types.ts'
 import { positionOf, wrap } from '../packing/taps.ts'

@@ -49,7 +49,7 @@ export function lowerHead(
   const bias = {
     period,
     gain: cachedRootMeanSquare(node.bias),
-    make: () => periodicConstant(period, (k) => node.bias[k] ?? 0),
+    make: () => periodicConstant(period, (k, part) => (part === 0 ? (node.bias[k] ?? 0) : 0)),
   }
   return { value: builder.addPlain(summed, bias), period }
 }

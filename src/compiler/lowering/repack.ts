@@ -1,5 +1,5 @@
 import { ciphertextOf, slotOf } from '../../circuit/layout.ts'
-import type { Layout, ValueId } from '../../circuit/types.ts'
+import type { Layout, SlotVector, ValueId } from '../../circuit/types.ts'
 import { wrap } from '../packing/taps.ts'
 import type { CircuitBuilder, TermDraft } from './builder/circuit-builder.ts'
 import type { ConstantDraft } from './builder/constant-pool.ts'
@@ -137,7 +137,7 @@ function termOf(
   elements: number,
 ): TermDraft {
   const { slots } = builder.chain
-  const make = (): Float64Array => {
+  const make = (): SlotVector => {
     const mask = new Float64Array(slots)
     for (const target of move.targets) mask[target] = 1
     return rotatedBack(mask, giantSteps)!

@@ -1,10 +1,10 @@
-import { realOf } from '../../../src/circuit/constants/slot-vector.ts'
 import { unpack } from '../../../src/circuit/layout.ts'
 import type { CkksParameters } from '../../../src/circuit/parameters/parameters.ts'
-import type { Circuit } from '../../../src/circuit/types.ts'
+import type { Circuit, SlotVector } from '../../../src/circuit/types.ts'
 import { imageSlots } from '../../../src/client/index.ts'
 import { fold } from '../../../src/compiler/fold.ts'
 import { networkGraph } from '../../../src/compiler/graph/build.ts'
+import { exchangePairs } from '../../../src/compiler/graph/elementwise.ts'
 import { evaluate } from '../../../src/compiler/graph/evaluate.ts'
 import type { Graph } from '../../../src/compiler/graph/graph.ts'
 import { CircuitBuilder } from '../../../src/compiler/lowering/builder/circuit-builder.ts'
@@ -66,13 +66,13 @@ export async function loweredTensors(
   const clear = createClearEvaluator(circuit, { noise })
   const lowered = [...graph.nodes.keys()].filter((id) => lowering.isLowered(id))
   const wanted = new Set(lowered.flatMap((id) => lowering.tensor(id).values))
-  const seen = new Map<number, Float64Array>()
+  const seen = new Map<number, SlotVector>()
   const encrypted = imageSlots(image, { ...prepared.spec, ...input }, parameters.slots).map((slots) =>
     clear.encrypt(slots, input.level, input.scale),
   )
   execute(circuit, clear, encrypted, {
     observe: (id, { slots }) => {
-      if (wanted.has(id)) seen.set(id, realOf(slots).slice())
+      if (wanted.has(id)) seen.set(id, slots)
     },
   })
   const exact = new Map<number, Float64Array>()
@@ -81,9 +81,12 @@ export async function loweredTensors(
   })
   const computed = new Map(
     lowered.map((id) => {
-      const { layout, values } = lowering.tensor(id)
-      const slots = values.map((value) => seen.get(value)!)
-      return [id, unpack(layout, slots)]
+      const { layout, values, exchanged } = lowering.tensor(id)
+      const tensor = unpack(
+        layout,
+        values.map((value) => seen.get(value)!),
+      )
+      return [id, exchanged ? exchangePairs(tensor, layout.height * layout.width) : tensor]
     }),
   )
   return { graph, builder, parameters, result: value, packed, exact, computed }
