@@ -20,7 +20,11 @@ t.test('stored constants get one id for equal values and exactness', async (t) =
   t.equal(pool.idOf(constant([1, 2], 1, true)), 2)
   t.equal(pool.idOf(constant([0, 0])), undefined)
   t.equal(pool.constants.length, 3)
-  t.strictSame(pool.statistics[0], { period: 4, gain: 1, exact: false }, 'the period is that of the batch')
+  t.strictSame(
+    pool.statistics[0],
+    { period: 4, gain: 1, rounding: 1, exact: false },
+    'the period is that of the batch',
+  )
 })
 
 t.test('draft constants get one id for equal statistics, and are never computed', async (t) => {

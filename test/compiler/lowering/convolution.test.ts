@@ -35,7 +35,10 @@ interface Case {
   /** Whether the input's guards contain other values than zero, as after another spatial layer. */
   readonly dirty?: boolean
   readonly rotations: number
+  /** Without that of conjugation. */
   readonly keys: number
+  /** One for each output ciphertext by default. */
+  readonly conjugations?: number
   readonly clean: boolean
 }
 
@@ -45,21 +48,43 @@ const CASES: Case[] = [
     input: [5, 9, 6],
     outputs: 7,
     kernel: 1,
-    // Shifts -6..4: babies -1, 0, 1 and giants -6, -3, 0, 3.
-    rotations: 2 + 3,
+    // Three lanes to four, so shifts -3..2: babies -1, 0, 1 and giants -3, 0, 3 of both halves.
+    rotations: 2 + 2 * 2,
     keys: 4,
     clean: true,
   },
   {
     title: 'pointwise over several ciphertexts on both sides',
-    input: [19, 11, 23],
-    outputs: 30,
+    input: [37, 11, 23],
+    outputs: 59,
     kernel: 1,
     strategy: { babies: 5 },
-    // 10 + 9 channels to 15 + 15, shifts -14..9: babies -2..2 of two inputs, giants -15..10 by 5 of two
-    // outputs.
-    rotations: 2 * 4 + 2 * 5,
+    // 10 + 9 lanes to 15 + 15, shifts -14..9: babies -2..2 of two inputs, giants -15..10 by 5 of both halves of
+    // two outputs.
+    rotations: 2 * 4 + 2 * 2 * 5,
+    conjugations: 2,
     keys: 4,
+    clean: true,
+  },
+  {
+    title: 'pointwise from one channel, which has slots of its own',
+    input: [1, 9, 6],
+    outputs: 5,
+    kernel: 1,
+    // One lane to three: babies -1 and 1, giant -3. Complex weights of a real input need no second half.
+    rotations: 2 + 1,
+    keys: 3,
+    conjugations: 0,
+    clean: true,
+  },
+  {
+    title: 'pointwise to one channel, the real part of one sum',
+    input: [5, 9, 6],
+    outputs: 1,
+    kernel: 1,
+    // Three lanes to one: babies -1 and 1, giant 3.
+    rotations: 2 + 1,
+    keys: 3,
     clean: true,
   },
   {
@@ -69,8 +94,9 @@ const CASES: Case[] = [
     kernel: 3,
     padding: 1,
     reach: 1,
-    rotations: 8 + 9 * 2 + 2,
-    keys: 4 + 4,
+    // Two lanes to two.
+    rotations: 8 + 9 * 2,
+    keys: 4 + 2,
     clean: false,
   },
   {
@@ -80,8 +106,9 @@ const CASES: Case[] = [
     kernel: 3,
     padding: 1,
     reach: 1,
-    rotations: 8 + 9 * 2 + 1,
-    keys: 4 + 3,
+    // One lane to two.
+    rotations: 8 + 9,
+    keys: 4 + 1,
     clean: true,
   },
   {
@@ -92,8 +119,8 @@ const CASES: Case[] = [
     stride: 2,
     padding: 1,
     reach: 1,
-    rotations: 8 + 9 * 2 + 1,
-    keys: 4 + 3,
+    rotations: 8 + 9,
+    keys: 4 + 1,
     clean: false,
   },
   {
@@ -103,8 +130,9 @@ const CASES: Case[] = [
     kernel: 2,
     stride: 2,
     reach: 1,
+    // Two lanes to three: one giant step, of both halves.
     rotations: 3 + 4 * 2 + 2,
-    keys: 2 + 4,
+    keys: 2 + 3,
     clean: false,
   },
   {
@@ -115,7 +143,8 @@ const CASES: Case[] = [
     padding: 1,
     depthwise: true,
     reach: 1,
-    rotations: 4,
+    // Columns of the input, and rows of both halves.
+    rotations: 2 + 2 * 2,
     keys: 4,
     clean: false,
   },
@@ -129,21 +158,22 @@ const CASES: Case[] = [
     depthwise: true,
     position: true,
     reach: 2,
-    rotations: 4,
+    rotations: 2 + 2 * 2,
     keys: 4,
     clean: true,
   },
   {
     title: 'depthwise 5x5, dilation 2, without guards, over two ciphertexts',
-    input: [70, 8, 8],
-    outputs: 70,
+    input: [140, 8, 8],
+    outputs: 140,
     kernel: 5,
     padding: 4,
     dilation: 2,
     depthwise: true,
     reach: 4,
-    rotations: 2 * 8,
+    rotations: 2 * (4 + 2 * 4),
     keys: 8 - 2,
+    conjugations: 2,
     clean: true,
   },
   {
@@ -155,7 +185,7 @@ const CASES: Case[] = [
     depthwise: true,
     reach: 1,
     dirty: true,
-    rotations: 4,
+    rotations: 2 + 2 * 2,
     keys: 4,
     clean: true,
   },
@@ -167,57 +197,57 @@ const OTHERWISE: Case[] = [
     ...CASES[0],
     title: 'pointwise by direct steps',
     strategy: { babySteps: 'direct', giantSteps: 'direct' },
-    // Babies -1 and 1, giants -6, -3 and 3; each step has its own key.
-    rotations: 2 + 3,
-    keys: 5,
+    // Babies -1 and 1, giants -3 and 3 of both halves; each step has its own key.
+    rotations: 2 + 2 * 2,
+    keys: 4,
   },
   {
     ...CASES[0],
-    title: 'pointwise by all shifts, -6..4',
+    title: 'pointwise by all shifts, -3..2',
     strategy: { babies: 13, babySteps: 'direct' },
-    rotations: 10,
-    keys: 10,
+    rotations: 5,
+    keys: 5,
   },
   {
     ...CASES[1],
     title: 'pointwise over several ciphertexts by direct steps',
     strategy: { babies: 8, babySteps: 'direct', giantSteps: 'direct' },
-    // Babies -4..3 of two inputs; giants -16, -8 and 8 of two outputs.
-    rotations: 2 * 7 + 2 * 3,
+    // Babies -4..3 of two inputs; giants -16, -8 and 8 of both halves of two outputs.
+    rotations: 2 * 7 + 2 * 2 * 3,
     keys: 7 + 3,
   },
   {
-    ...CASES[2],
+    ...CASES[4],
     title: 'dense 3x3, every tap rotated from the input',
     strategy: { taps: 'direct' },
-    rotations: 8 + 9 * 2 + 2,
-    keys: 8 + 4,
+    rotations: 8 + 9 * 2,
+    keys: 8 + 2,
   },
   {
-    ...CASES[2],
+    ...CASES[4],
     title: 'dense 3x3, tap and baby step in one rotation',
     strategy: { taps: 'joint' },
     // Every pair except the central tap with baby step 0.
-    rotations: 9 * 3 - 1 + 2,
-    keys: 26 + 2,
+    rotations: 9 * 3 - 1,
+    keys: 26,
   },
   {
-    ...CASES[3],
+    ...CASES[5],
     title: 'dense 3x3 with masks, all shifts of all taps by one rotation each',
     strategy: { babies: 5, babySteps: 'direct', giantSteps: 'direct', taps: 'joint' },
-    // Two channels to three, so shifts -2..1.
-    rotations: 9 * 4 - 1,
-    keys: 35,
+    // One lane to two, so shifts -1..0.
+    rotations: 9 * 2 - 1,
+    keys: 17,
   },
   {
-    ...CASES[6],
+    ...CASES[8],
     title: 'depthwise 3x3 by its nine taps',
     strategy: { depthwise: 'direct' },
     rotations: 8,
     keys: 8,
   },
   {
-    ...CASES[8],
+    ...CASES[10],
     title: 'depthwise 5x5, dilation 2, by its taps',
     strategy: { depthwise: 'direct' },
     // Four rows up and four rows down are both half of the slots.
@@ -225,10 +255,10 @@ const OTHERWISE: Case[] = [
     keys: 4 * 5 - 1,
   },
   {
-    ...CASES[8],
+    ...CASES[10],
     title: 'depthwise 5x5, dilation 2, columns then direct rows',
     strategy: { giantSteps: 'direct' },
-    rotations: 2 * 8,
+    rotations: 2 * (4 + 2 * 4),
     keys: 4 + 3,
   },
 ]
@@ -257,6 +287,8 @@ for (const c of [...CASES, ...OTHERWISE]) {
     t.equal(clean, c.clean, 'clean')
     const rotations = builder.ops.filter((op) => op.kind === 'rotate')
     t.equal(rotations.length, c.rotations, 'rotations')
+    const conjugations = builder.ops.filter((op) => op.kind === 'conjugate').length
+    t.equal(conjugations, c.conjugations ?? 1, 'conjugations')
     t.equal(new Set(rotations.map((op) => op.steps)).size, c.keys, 'Galois keys')
     for (const value of output.values) t.equal(builder.type(value).scale, 2 ** 30 * SCALE, 'scale')
   })
@@ -282,7 +314,7 @@ for (const batch of [2, 8]) {
 }
 
 t.test('weights of zero take no rotations', async (t) => {
-  const c = CASES[2]
+  const c = CASES[4]
   const node = convolution(c)
   // Only the central tap from input channel 2 to output channel 0 is kept.
   const weight = node.weight.map((value, index) => (index === 2 * 9 + 4 ? value : 0))

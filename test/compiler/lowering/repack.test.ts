@@ -25,8 +25,8 @@ interface Case {
 
 const CASES: Case[] = [
   {
-    title: 'one channel becomes four, and rows stay in place',
-    map: [7, 56, 56],
+    title: 'one lane becomes four, and rows stay in place',
+    map: [13, 56, 56],
     ciphertexts: [7, 2],
     // Moves of 2 x + c slots, 0 .. 57, in baby steps of -3 .. 4. An input needs three or four of them,
     // because c is the same for the whole input. Each output has seven giant steps by Horner's rule with one
@@ -34,8 +34,8 @@ const CASES: Case[] = [
     rotations: 4 * 3 + 3 * 4 + 2 * 7,
     keys: 7 + 1,
   },
-  { title: 'four channels to sixteen', map: [38, 28, 28], ciphertexts: [10, 3], rotations: 52, keys: 6 },
-  { title: 'odd map, rows move too', map: [3, 45, 37], ciphertexts: [2, 1], rotations: 17, keys: 8 },
+  { title: 'four lanes to sixteen', map: [75, 28, 28], ciphertexts: [10, 3], rotations: 52, keys: 6 },
+  { title: 'odd map, rows move too', map: [5, 45, 37], ciphertexts: [2, 1], rotations: 17, keys: 8 },
 ]
 
 /** The layout of every second row and column. */
@@ -67,7 +67,7 @@ for (const { title, map, ciphertexts, rotations, keys } of CASES) {
 }
 
 t.test('each image of a batch is repacked', async (t) => {
-  const map: Shape = [6, 21, 17]
+  const map: Shape = [11, 21, 17]
   const builder = newBuilder(4)
   const { slots } = builder.chain
   const from = halved(chooseLayout(slots, map, 2))
