@@ -47,8 +47,8 @@ export function largestAbsolute(values: Float64Array): number {
  * @throws LEVEL_EXHAUSTED when operands differ in level, a level does not exist, or the scale reaches the
  *   modulus
  * @throws SCALE_MISMATCH when operands of a sum differ in scale by more than `SCALE_TOLERANCE`
- * @throws CONFIG_INVALID when a value of three polynomials is read by anything but `relinearise`, or steps
- *   are out of range
+ * @throws CONFIG_INVALID when a value of three polynomials is read by anything but `relinearise` and sums of
+ *   such values, or steps are out of range
  */
 export interface TypeLaws {
   input(level: number, scale: number): CiphertextType
@@ -57,7 +57,9 @@ export interface TypeLaws {
   timesI(a: CiphertextType): CiphertextType
   dot(terms: readonly CiphertextType[], constantScale: number): CiphertextType
   addPlain(a: CiphertextType): CiphertextType
-  /** For `add` and `subtract`; the result has the left operand's scale. */
+  /**
+   * For `add` and `subtract`, also of two unrelinearised products; the result has the left operand's scale.
+   */
   add(a: CiphertextType, b: CiphertextType): CiphertextType
   multiply(a: CiphertextType, b: CiphertextType): CiphertextType
   relinearise(a: CiphertextType): CiphertextType
@@ -111,8 +113,9 @@ export function typeLaws(parameters: ModulusChain): TypeLaws {
       return a
     },
     add(a, b) {
-      requireTwo(a, 'add')
-      requireTwo(b, 'add')
+      if (a.polynomials !== b.polynomials) {
+        throw invalid('An unrelinearised product is added to such products only')
+      }
       requireSummands(a, b)
       return a
     },

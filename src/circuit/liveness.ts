@@ -1,4 +1,5 @@
 import { operandsOf } from './operands.ts'
+import { polynomialCounts } from './polynomials.ts'
 import type { Circuit, Op, ValueId } from './types.ts'
 
 type Body = Pick<Circuit, 'ops' | 'result'>
@@ -36,20 +37,18 @@ export const peakLiveValues = (circuit: Body): number => peakWeight(circuit, () 
  */
 export function peakLiveBytes(circuit: Body & Pick<Circuit, 'parameters'>, residueBytes = 8): number {
   const bytesPerResiduePolynomial = circuit.parameters.ring * residueBytes
-  return peakWeight(circuit, (op) => {
-    const polynomials = op.kind === 'multiply' ? 3 : 2
-    return polynomials * (op.level + 1) * bytesPerResiduePolynomial
-  })
+  const polynomials = polynomialCounts(circuit.ops)
+  return peakWeight(circuit, (op, id) => polynomials[id] * (op.level + 1) * bytesPerResiduePolynomial)
 }
 
-function peakWeight(circuit: Body, weigh: (op: Op) => number): number {
+function peakWeight(circuit: Body, weigh: (op: Op, id: ValueId) => number): number {
   const last = lastUses(circuit)
   let live = 0
   let peak = 0
   circuit.ops.forEach((op, index) => {
-    live += weigh(op)
+    live += weigh(op, index)
     peak = Math.max(peak, live)
-    for (const value of expiringAt(op, index, last)) live -= weigh(circuit.ops[value])
+    for (const value of expiringAt(op, index, last)) live -= weigh(circuit.ops[value], value)
   })
   return peak
 }

@@ -1,3 +1,4 @@
+import { polynomialCounts } from '../circuit/polynomials.ts'
 import type { Op, Term, ValueId } from '../circuit/types.ts'
 import { type CostedCircuit, type CostModel, transformGrowth } from './cost-model.ts'
 import { type DivisionWork, Work } from './work.ts'
@@ -46,12 +47,14 @@ class HoistedCosts {
   readonly #circuit: CostedCircuit
   readonly #speeds: SimdSpeeds
   readonly #work: Work
+  readonly #polynomials: Uint8Array
   readonly #decomposed = new Set<ValueId>()
 
   constructor(circuit: CostedCircuit, speeds: SimdSpeeds) {
     this.#circuit = circuit
     this.#speeds = speeds
     this.#work = new Work(circuit)
+    this.#polynomials = polynomialCounts(circuit.ops)
   }
 
   seconds(): Float64Array {
@@ -81,7 +84,7 @@ class HoistedCosts {
       case 'add':
       case 'subtract':
         return this.#residues(
-          2 * Math.max(this.#work.limbs(op.left), this.#work.limbs(op.right)),
+          this.#polynomials[id] * Math.max(this.#work.limbs(op.left), this.#work.limbs(op.right)),
           elementwise,
         )
       case 'addPlain':

@@ -2,6 +2,7 @@ import { periodOf } from '../circuit/constants/constant.ts'
 import { galoisKeyCount } from '../circuit/keys.ts'
 import { operandsOf } from '../circuit/operands.ts'
 import { digitCount } from '../circuit/parameters/parameters.ts'
+import { polynomialCounts } from '../circuit/polynomials.ts'
 import type { Circuit, Op, ValueId } from '../circuit/types.ts'
 import { type ExpansionRule, encodedWords, expansionParts, expansionRule } from './constant-storage.ts'
 import { constantBytes } from './encoded-constants.ts'
@@ -57,6 +58,7 @@ class Replay {
   readonly #circuit: Body
   readonly #isExpanded: ExpansionRule
   readonly #work: Work
+  readonly #polynomials: Uint8Array
   readonly #limb: number
   /** Limbs of one mask. */
   readonly #maskLimbs: number
@@ -71,6 +73,7 @@ class Replay {
     this.#isExpanded = isExpanded
     const { ops, result, parameters } = circuit
     this.#work = new Work({ ops, result, specialPrimes: parameters.specialPrimes.length })
+    this.#polynomials = polynomialCounts(ops)
     this.#limb = limbBytes(circuit)
     this.#maskLimbs = circuit.refresh ? circuit.refresh.level + 1 : 0
     this.#left = this.#work.readerCounts(result)
@@ -101,7 +104,7 @@ class Replay {
         for (const id of ops) this.#share(id, 1)
         return
       case 'multiply':
-        for (const id of ops) this.#create(id, 3)
+        for (const id of ops) this.#create(id, this.#polynomials[id])
         return
       case 'refresh':
         // Refreshed values get their memory when they are sent, and their masks take memory until they are
@@ -174,7 +177,7 @@ class Replay {
   #compute(ids: readonly ValueId[], limbs: number): void {
     let undivided = 0
     for (const id of ids) {
-      this.#create(id, 2)
+      this.#create(id, this.#polynomials[id])
       if (this.#work.hasModDown(id)) undivided += 2 * this.#work.computedLimbs(id)
     }
     this.#briefly(undivided + limbs)

@@ -154,8 +154,12 @@ class Builder {
         break
       case 'multiply': {
         this.#requireRoom(a.level, a.scale * b.scale)
-        const product = this.#push({ kind, left, right }, laws.multiply(a, b))
-        this.#push({ kind: 'relinearise', source: product }, laws.relinearise(this.#type(product)))
+        const type = laws.multiply(a, b)
+        const product = this.#push({ kind, left, right }, type)
+        // Some products are added to another one first.
+        const isSum = constant % 2 === 1
+        const source = isSum ? this.#push({ kind: 'add', left: product, right: product }, type) : product
+        this.#push({ kind: 'relinearise', source }, laws.relinearise(type))
         break
       }
       case 'rescale': {

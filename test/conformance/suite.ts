@@ -211,6 +211,20 @@ export function conformance<Ct>(backend: Backend<Ct>): void {
       }
     })
 
+    t.test('products are added and subtracted before one relinearisation', async (t) => {
+      const [left, right] = [evaluator.multiply(a, b), evaluator.multiply(b, b)]
+      for (const [sum, sign] of [
+        [evaluator.add(left, right), 1],
+        [evaluator.subtract(left, right), -1],
+      ] as const) {
+        const relinearised = evaluator.relinearise(sum)
+        check(t, relinearised, (s) => x[s] * y[s] + sign * y[s] ** 2, [topLevel, SCALE * SCALE])
+        evaluator.free(sum)
+      }
+      evaluator.free(left)
+      evaluator.free(right)
+    })
+
     complexOperations(t)
 
     t.test('dropLevel', async (t) => {
@@ -362,7 +376,8 @@ export function conformance<Ct>(backend: Backend<Ct>): void {
     refused('CONFIG_INVALID', 'rotate three', () => evaluator.rotate(product, 1))
     refused('CONFIG_INVALID', 'conjugate three', () => evaluator.conjugate(product))
     refused('CONFIG_INVALID', 'three times i', () => evaluator.timesI(product))
-    refused('CONFIG_INVALID', 'add three', () => evaluator.add(product, product))
+    refused('CONFIG_INVALID', 'add two to three', () => evaluator.add(product, a))
+    refused('CONFIG_INVALID', 'subtract three from two', () => evaluator.subtract(a, product))
     refused('CONFIG_INVALID', 'multiply three', () => evaluator.multiply(product, a))
     refused('CONFIG_INVALID', 'dot of three', () => evaluator.dot([{ ciphertext: product, constant: 0 }], 2))
     refused('CONFIG_INVALID', 'addPlain to three', () => evaluator.addPlain(product, 0))

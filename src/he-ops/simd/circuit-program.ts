@@ -1,4 +1,5 @@
 import { conjugationElement, galoisElement } from '../../circuit/keys.ts'
+import { polynomialCounts } from '../../circuit/polynomials.ts'
 import type { Circuit, ConstantId, Op, OpKind, ValueId } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import { maxRotationSources, type Step, type StepKind, stepsOf } from '../../schedule/steps.ts'
@@ -109,6 +110,7 @@ class CircuitEmitter {
   readonly #keys: SimdKeys
   readonly #constants: ConstantStore
   readonly #work: Work
+  readonly #polynomials: Uint8Array
   readonly #egress: EgressOptions | undefined
   readonly #storage: Storage
   readonly #refreshes: RefreshRound[] = []
@@ -131,6 +133,7 @@ class CircuitEmitter {
     this.#keys = keys
     this.#constants = constants
     this.#work = work
+    this.#polynomials = polynomialCounts(circuit.ops)
     this.#egress = egress
     this.#storage = new Storage(builder, context)
     this.#left = work.readerCounts(circuit.result)
@@ -262,7 +265,7 @@ class CircuitEmitter {
   #multiply(ids: readonly ValueId[]): void {
     const work = ids.map((id) => {
       const op = this.#op<'multiply'>(id)
-      const out = this.#storage.create(id, op, 3)
+      const out = this.#storage.create(id, op, this.#polynomials[id])
       return { left: this.#storage.get(op.left), right: this.#storage.get(op.right), out }
     })
     emitProducts(this.#builder, this.#context, work)
@@ -357,7 +360,7 @@ class CircuitEmitter {
     const divisions: Division[] = []
     for (const id of ids) {
       const op = this.#circuit.ops[id]
-      const out = this.#storage.create(id, op, 2, this.#work.basis.staysInQP[id] === 1)
+      const out = this.#storage.create(id, op, this.#polynomials[id], this.#work.basis.staysInQP[id] === 1)
       if (!this.#work.hasModDown(id)) {
         prepare(id, out)
       } else {
