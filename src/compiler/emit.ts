@@ -52,7 +52,7 @@ export function emit(candidate: FittingCandidate, options: EmitOptions): Lowered
   const slots = imageSlots(parameters.ring, plan.batch)
   const builder = new CircuitBuilder({ ...parameters, slots, batch: plan.batch }, plan.policy, 'circuit')
   const head = lowerCandidate(builder, candidate)
-  if (!headroomHolds(builder.ops, builder.layers, head.value, parameters)) return undefined
+  if (!headroomHolds(builder.ops, head.value, parameters)) return undefined
   const { ops, counts, statistics, noiseSources, noiseSourceOf } = builder
   const noises = sourceNoises(
     { ops, counts, statistics, noiseSources, noiseSourceOf, result: head.value },

@@ -144,7 +144,37 @@ export function noisyElements(
   input: Layout,
   output: Packed,
 ): Float64Array {
-  return unpack(output.layout, run(builder, pack(input, tensor, builder.chain.slots), output.values, 'model'))
+  const slots = run(builder, pack(input, tensor, builder.chain.slots), valuesOf(output), 'model')
+  return unpack(output.layout, slotsOf(output.layout, slots))
+}
+
+/** All values of a tensor: of a split one first those of the real parts. */
+export const valuesOf = ({ values, imaginary = [] }: Packed): number[] => [
+  ...values,
+  ...imaginary.filter((value) => value !== undefined),
+]
+
+/**
+ * The slots of a tensor's ciphertexts, from those of all its values.
+ *
+ * @param layout of the tensor
+ * @throws when values of a split tensor have imaginary parts beyond the tolerance
+ */
+export function slotsOf(
+  { ciphertexts }: Layout,
+  all: readonly SlotVector[],
+  tolerance = 1e-9,
+): readonly SlotVector[] {
+  if (all.length === ciphertexts) return all
+  for (const slots of all) {
+    if ((imaginaryOf(slots) ?? []).some((value) => Math.abs(value) > tolerance))
+      throw new Error('A slot is not real')
+  }
+  return Array.from({ length: ciphertexts }, (_, index) => ({
+    real: realOf(all[index]),
+    // The last ciphertext may have one channel.
+    imaginary: realOf(all[ciphertexts + index] ?? new Float64Array(realOf(all[index]).length)),
+  }))
 }
 
 /** As `readBack`, for each image of the builder's batch. */
@@ -157,7 +187,7 @@ export function readBackAll(
   const { slots } = builder.chain
   const packed = tensors.map((tensor) => pack(input, tensor, slots))
   const inputs = packed[0].map((_, index) => interleaveImages(packed.map((vectors) => vectors[index])))
-  const results = run(builder, inputs, output.values)
+  const results = slotsOf(output.layout, run(builder, inputs, valuesOf(output)))
   return tensors.map((_, place) => {
     const vectors = results.map((vector) => slotsOfImage(vector, tensors.length, place))
     const elements = unpack(output.layout, vectors)

@@ -146,10 +146,8 @@ function varianceOf(
       )
     case 'add':
     case 'subtract':
-      return before(op.left) + before(op.right)
     case 'multiply':
-      // The slots of messages near 1 have a mean square of 2, because they hold two of them.
-      return 2 * (before(op.left) + before(op.right))
+      return before(op.left) + before(op.right)
     case 'refresh':
       return before(op.source) + (refreshNoise(parameters) / op.scale) ** 2
     case 'dropLevel':

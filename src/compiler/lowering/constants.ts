@@ -51,18 +51,33 @@ export function fullConstant(
  *
  * @param coarse factors of the positions, from `positionFactors`; the constants of all ciphertexts should
  *   share it, because it is stored once
- * @param fineAt factor of a lane
+ * @param fineAt returns a part of the factor of a lane
  * @returns undefined when all slots are zero
  */
 export function outerConstant(
   layout: Layout,
   ciphertext: number,
   coarse: Float64Array | undefined,
-  fineAt: (lane: number) => number,
+  fineAt: (lane: number, part: Part) => number,
 ): Constant | undefined {
   const lanes = lanesIn(layout, ciphertext)
-  const fine = Float64Array.from({ length: layout.interleave }, (_, i) => (i < lanes ? fineAt(i) : 0))
-  return coarse !== undefined && fine.some((v) => v !== 0) ? { fine, coarse } : undefined
+  const fine = slotVector(layout.interleave, (values, part) => {
+    for (let lane = 0; lane < lanes; lane++) values[lane] = fineAt(lane, part)
+  })
+  return coarse !== undefined && fine !== undefined ? { fine, coarse } : undefined
+}
+
+/** Whether the numbers of all lanes of a ciphertext are zero. */
+export function isZeroInLanes(
+  layout: Layout,
+  ciphertext: number,
+  valueAt: (lane: number, part: Part) => number,
+): boolean {
+  const lanes = lanesIn(layout, ciphertext)
+  for (let lane = 0; lane < lanes; lane++) {
+    if (valueAt(lane, 0) !== 0 || valueAt(lane, 1) !== 0) return false
+  }
+  return true
 }
 
 /**

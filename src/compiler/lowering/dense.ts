@@ -6,10 +6,11 @@ import { withChannels, withStride } from '../packing/choose.ts'
 import { guardsSuffice, missesMap, type Tap, tapsOf, wrap } from '../packing/taps.ts'
 import type { CircuitBuilder, TermDraft } from './builder/circuit-builder.ts'
 import type { ConstantDraft } from './builder/constant-pool.ts'
-import { eachCiphertext, replicateGroups } from './ciphertexts.ts'
-import { fullConstant, type Part, periodicConstant, rotatedBack } from './constants.ts'
-import { type Half, halfGain, halfWeight, joinHalves, roundingVariance } from './halves.ts'
-import type { Packed } from './packed.ts'
+import { replicateGroups } from './ciphertexts.ts'
+import { fullConstant, isZeroInLanes, type Part, periodicConstant, rotatedBack } from './constants.ts'
+import { type Half, halfGain, halfWeight, roundingVariance } from './halves.ts'
+import { layerValues } from './layer-values.ts'
+import type { Form, Packed } from './packed.ts'
 import { giantSum, halfOf, type RotationStrategy, tapAndBabyStep } from './strategy.ts'
 
 /**
@@ -28,6 +29,7 @@ export function lowerDense(
   node: ConvNode,
   strategy: RotationStrategy,
   constantScale: number,
+  form: Form,
 ): Packed {
   const taps = tapsOf(node)
   const layout = withChannels(
@@ -46,8 +48,9 @@ export function lowerDense(
     masked,
     size: cachedRootMeanSquare(node.weight),
   }
-  const values = eachCiphertext(builder, layout, [], (out) => lowerOutput(mixing, out))
-  return { layout, values, clean: masked || (input.clean && !isSpatial(taps) && node.stride === 1) }
+  const sumOf = (out: number) => (half: Half) => lowerHalf(mixing, out, half)
+  const made = layerValues(builder, layout, form, [], input.layout.parts, sumOf)
+  return { layout, ...made, clean: masked || (input.clean && !isSpatial(taps) && node.stride === 1) }
 }
 
 /** Whether the weights are full-size plaintexts, which have zeros where a tap reads beyond the map. */
@@ -73,15 +76,7 @@ interface Mixing {
   readonly size: number
 }
 
-/** Lowers one output ciphertext: a sum over giant steps of rotated dots, for each half. */
-function lowerOutput(mixing: Mixing, out: number): ValueId {
-  const { builder, input, layout, node } = mixing
-  const parts = { from: input.layout.parts, to: layout.parts }
-  const value = joinHalves(builder, parts, (half) => lowerHalf(mixing, out, half))
-  if (value === undefined) throw new Error(`All weights of ${node.name} in a ciphertext are zero`)
-  return value
-}
-
+/** The sum of one half for an output ciphertext: over giant steps, of rotated dots. */
 function lowerHalf(mixing: Mixing, out: number, half: Half): ValueId | undefined {
   const { builder, input, layout, strategy, constantScale } = mixing
   const { babies } = strategy
@@ -136,20 +131,17 @@ interface Block {
 /** @param giantSteps slots by which the sum that has the term is rotated */
 function weights(mixing: Mixing, block: Block, giantSteps: number): ConstantDraft {
   const { builder, input, layout, node, masked, size } = mixing
-  const { out, index, tap, shift } = block
+  const { out, index, tap, shift, half } = block
   const outputs = lanesIn(layout, out)
   const inputs = lanesIn(input.layout, index)
-  const parts = { from: input.layout.parts, to: layout.parts }
+  const { parts } = input.layout
   const weightOf = laneWeights(mixing, block)
   const read = Math.min(outputs, inputs - shift) - Math.max(0, -shift)
-  const gain = halfGain(size, parts, false) * Math.sqrt(read / outputs)
-  const rounding = roundingVariance(parts, false)
+  const gain = halfGain(size, half, parts, false) * Math.sqrt(read / outputs)
+  const rounding = roundingVariance(half, parts, false)
   const isZero = (): boolean => {
     if (masked && missesMap(tap, node.stride, input.layout, layout)) return true
-    for (let lane = 0; lane < outputs; lane++) {
-      if (weightOf(lane, 0) !== 0 || weightOf(lane, 1) !== 0) return false
-    }
-    return true
+    return isZeroInLanes(layout, out, weightOf)
   }
   if (!masked) {
     const period = layout.interleave
@@ -178,7 +170,7 @@ function laneWeights(
   { input, layout, node }: Mixing,
   { out, index, tap, shift, half }: Block,
 ): (lane: number, part: Part) => number {
-  const parts = { from: input.layout.parts, to: layout.parts }
+  const { parts } = input.layout
   const firstOut = out * layout.channelsPerCiphertext
   const firstIn = index * input.layout.channelsPerCiphertext
   const outputs = lanesIn(layout, out)
@@ -191,8 +183,8 @@ function laneWeights(
   return (lane, part) => {
     const from = lane + shift
     if (lane >= outputs || from < 0 || from >= inputs) return 0
-    const co = firstOut + lane * parts.to
-    const ci = firstIn + from * parts.from
+    const co = firstOut + lane * layout.parts
+    const ci = firstIn + from * parts
     return halfWeight(half, part, parts, (to, read) => elementOf(co + to, ci + read))
   }
 }

@@ -6,10 +6,10 @@ import { withStride } from '../packing/choose.ts'
 import { guardsSuffice, missesMap, type Tap, tapsOf } from '../packing/taps.ts'
 import type { CircuitBuilder } from './builder/circuit-builder.ts'
 import type { ConstantDraft } from './builder/constant-pool.ts'
-import { eachCiphertext } from './ciphertexts.ts'
-import { outerConstant, periodicConstant, positionFactors } from './constants.ts'
-import { channelHalf, type Half, halfGain, joinHalves, roundingVariance } from './halves.ts'
-import type { Packed } from './packed.ts'
+import { isZeroInLanes, outerConstant, type Part, periodicConstant, positionFactors } from './constants.ts'
+import { channelHalf, type Half, halfGain, roundingVariance } from './halves.ts'
+import { layerValues } from './layer-values.ts'
+import type { Form, Packed } from './packed.ts'
 import { giantSum, type RotationStrategy, tapSteps } from './strategy.ts'
 
 /**
@@ -17,7 +17,7 @@ import { giantSum, type RotationStrategy, tapSteps } from './strategy.ts'
  * steps of the output: a k x k kernel takes 2 (k - 1) rotations. The direct strategy takes k^2 - 1 rotations
  * of the input. The weights are full-size plaintexts where the node scales positions, or where the guards do
  * not do the padding. Full-size weights make the output clean. The two channels of a lane are not added to
- * one another, so the weights of both halves are real.
+ * one another, so that weights are real, or imaginary.
  *
  * @param constantScale scale of the weights
  * @returns output at the input's level, at the input's scale times `constantScale`
@@ -28,15 +28,17 @@ export function lowerDepthwise(
   node: ConvNode,
   strategy: RotationStrategy,
   constantScale: number,
+  form: Form,
 ): Packed {
   const layout = withStride(input.layout, node.stride, node.shape[1], node.shape[2])
   const full = needsFullWeights(builder, input, node)
   const factors = tapFactors(builder, input, layout, node)
   const filtering = { builder, input, layout, node, strategy, full, factors, constantScale }
-  const values = eachCiphertext(builder, layout, [input.values], (index) =>
-    lowerCiphertext({ ...filtering, source: input.values[index], index }),
-  )
-  return { layout, values, clean: full }
+  const sumOfHalf = strategy.depthwise === 'direct' ? sumOfTaps : sumOfRows
+  const sumOf = (index: number) => (half: Half) =>
+    sumOfHalf({ ...filtering, source: input.values[index], index }, half)
+  const made = layerValues(builder, layout, form, [input.values], input.layout.parts, sumOf)
+  return { layout, ...made, clean: full }
 }
 
 /** Whether the weights have to be full-size plaintexts; otherwise they are periodic. */
@@ -83,15 +85,6 @@ interface Filtering {
   readonly index: number
 }
 
-function lowerCiphertext(filtering: Filtering): ValueId {
-  const { builder, input, strategy, node } = filtering
-  const { parts } = input.layout
-  const sumOf = strategy.depthwise === 'direct' ? sumOfTaps : sumOfRows
-  const sum = joinHalves(builder, { from: parts, to: parts }, (half) => sumOf(filtering, half))
-  if (sum === undefined) throw new Error(`All weights of ${node.name} in a ciphertext are zero`)
-  return sum
-}
-
 function sumOfTaps(filtering: Filtering, half: Half): ValueId | undefined {
   const { builder, input, node, source, constantScale } = filtering
   const terms = tapsOf(node).map((tap) => ({
@@ -130,24 +123,21 @@ function weights(
   steps: number,
   half: Half,
 ): ConstantDraft {
-  const { interleave } = layout
+  const { interleave, parts } = layout
   const lanes = lanesIn(layout, index)
-  const parts = { from: layout.parts, to: layout.parts }
-  const weightOf = (lane: number): number =>
+  const weightOf = (lane: number, part: Part): number =>
     channelHalf(
       half,
+      part,
       layout,
       index,
       lane,
       (c) => node.weight[(c * node.kernel + tap.ky) * node.kernel + tap.kx],
     )
-  const gain = halfGain(cachedRootMeanSquare(node.weight), parts, true)
-  const rounding = roundingVariance(parts, true)
-  const isZero = (): boolean => {
-    if (full && missesMap(tap, node.stride, input.layout, layout)) return true
-    for (let lane = 0; lane < lanes; lane++) if (weightOf(lane) !== 0) return false
-    return true
-  }
+  const gain = halfGain(cachedRootMeanSquare(node.weight), half, parts, true)
+  const rounding = roundingVariance(half, parts, true)
+  const isZero = (): boolean =>
+    (full && missesMap(tap, node.stride, input.layout, layout)) || isZeroInLanes(layout, index, weightOf)
   if (!full) {
     // The steps are whole positions, so a periodic constant that is rotated back is unchanged.
     return {
@@ -155,8 +145,7 @@ function weights(
       gain,
       rounding,
       isZero,
-      make: () =>
-        periodicConstant(interleave, (lane, part) => (part === 0 && lane < lanes ? weightOf(lane) : 0)),
+      make: () => periodicConstant(interleave, (lane, part) => (lane < lanes ? weightOf(lane, part) : 0)),
     }
   }
   const make = () => outerConstant(layout, index, factors(tap, steps), weightOf)

@@ -1,12 +1,12 @@
-import { lanesIn } from '../../circuit/layout.ts'
+import type { ValueId } from '../../circuit/types.ts'
 import type { NodeOf } from '../graph/graph.ts'
 import { cachedRootMeanSquare } from '../graph/statistics.ts'
 import type { CircuitBuilder } from './builder/circuit-builder.ts'
 import type { ConstantDraft } from './builder/constant-pool.ts'
-import { eachCiphertext } from './ciphertexts.ts'
-import { fullConstant, outerConstant, positionFactors } from './constants.ts'
-import { channelHalf, type Half, halfGain, joinHalves, roundingVariance } from './halves.ts'
-import type { Packed } from './packed.ts'
+import { fullConstant, isZeroInLanes, outerConstant, type Part, positionFactors } from './constants.ts'
+import { channelHalf, type Half, halfGain, roundingVariance } from './halves.ts'
+import { layerValues } from './layer-values.ts'
+import { type Form, mapValues, type Packed } from './packed.ts'
 
 /**
  * Lowers channel[c] * position[hw] * x with one full-size plaintext for each half of each ciphertext. There
@@ -20,58 +20,54 @@ export function lowerDiagonal(
   input: Packed,
   node: NodeOf<'diagonal'>,
   constantScale: number,
+  form: Form,
 ): Packed {
   const { layout } = input
-  const parts = { from: layout.parts, to: layout.parts }
+  const { parts } = layout
   const size = cachedRootMeanSquare(node.channel) * cachedRootMeanSquare(node.position)
   let positions: Float64Array | undefined
   const makePositions = () =>
     positionFactors(builder.chain.slots, layout, 0, (y, x) => node.position[y * layout.width + x])
   const scales = (half: Half, index: number): ConstantDraft => {
-    const scaleOf = (lane: number): number => channelHalf(half, layout, index, lane, (c) => node.channel[c])
-    const isZero = (): boolean => {
-      for (let lane = 0; lane < lanesIn(layout, index); lane++) if (scaleOf(lane) !== 0) return false
-      return true
-    }
+    const scaleOf = (lane: number, part: Part): number =>
+      channelHalf(half, part, layout, index, lane, (c) => node.channel[c])
     const make = () => {
       positions ??= makePositions()
       return outerConstant(layout, index, positions, scaleOf)
     }
     return {
       period: builder.chain.slots,
-      gain: halfGain(size, parts, true),
-      rounding: roundingVariance(parts, true),
-      isZero,
+      gain: halfGain(size, half, parts, true),
+      rounding: roundingVariance(half, parts, true),
+      isZero: () => isZeroInLanes(layout, index, scaleOf),
       make,
     }
   }
-  const values = eachCiphertext(builder, layout, [input.values], (index) => {
-    const value = () => input.values[index]
-    const scaled = joinHalves(builder, parts, (half) =>
-      builder.dot([{ value, constant: scales(half, index) }], constantScale),
-    )
-    if (scaled === undefined) throw new Error(`All scales of ${node.name} are zero`)
-    return scaled
-  })
-  return { layout, values, clean: true }
+  const sumOf =
+    (index: number) =>
+    (half: Half): ValueId | undefined =>
+      builder.dot([{ value: () => input.values[index], constant: scales(half, index) }], constantScale)
+  const made = layerValues(builder, layout, form, [input.values], parts, sumOf)
+  return { layout, ...made, clean: true }
 }
 
 /** Lowers x + bias, at the level and scale of x. The guards are unchanged. */
 export function lowerBias(builder: CircuitBuilder, input: Packed, node: NodeOf<'bias'>): Packed {
   const { layout } = input
   const { channels, channelsPerCiphertext, parts, height, width } = layout
-  const values = eachCiphertext(builder, layout, [input.values], (index) => {
+  const isSplit = input.imaginary !== undefined
+  return mapValues(builder, input, (value, index, channel) => {
     const make = () =>
       fullConstant(builder.chain.slots, layout, index, (lane, part, y, x) => {
-        const c = index * channelsPerCiphertext + lane * parts + part
-        return part < parts && c < channels ? node.bias[(c * height + y) * width + x] : 0
+        if (isSplit ? part === 1 : part >= parts) return 0
+        const c = index * channelsPerCiphertext + lane * parts + (isSplit ? channel : part)
+        return c < channels ? node.bias[(c * height + y) * width + x] : 0
       })
-    return builder.addPlain(input.values[index], {
+    return builder.addPlain(value, {
       period: builder.chain.slots,
-      gain: cachedRootMeanSquare(node.bias) * Math.sqrt(parts),
-      rounding: 1 / parts,
+      gain: cachedRootMeanSquare(node.bias) * (isSplit ? 1 : Math.sqrt(parts)),
+      rounding: isSplit ? 1 : 1 / parts,
       make,
     })
   })
-  return { ...input, values }
 }

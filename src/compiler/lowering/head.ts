@@ -1,6 +1,6 @@
 import { periodForBatch } from '../../circuit/image-batch.ts'
 import { channelsIn, lanesIn } from '../../circuit/layout.ts'
-import type { Layout, ValueId } from '../../circuit/types.ts'
+import type { ValueId } from '../../circuit/types.ts'
 import { encodingNoise } from '../../he-ops/noise.ts'
 import { type NodeOf, sensitivityOf } from '../graph/graph.ts'
 import { cachedRootMeanSquare } from '../graph/statistics.ts'
@@ -10,7 +10,7 @@ import type { CircuitBuilder, TermDraft } from './builder/circuit-builder.ts'
 import type { ConstantDraft } from './builder/constant-pool.ts'
 import { replicateGroups } from './ciphertexts.ts'
 import { periodicConstant } from './constants.ts'
-import { halfGain, halfWeight, roundingVariance, type SlotParts } from './halves.ts'
+import { halfGain, halfWeight, realOutput, roundingVariance } from './halves.ts'
 import type { Packed } from './packed.ts'
 import { babyStep, giantSum, halfOf, type RotationStrategy } from './strategy.ts'
 import { wantedBits } from './weight-bits.ts'
@@ -45,7 +45,8 @@ export function lowerHead(
     if (part !== undefined) parts.set(giant, part)
   }
   const mixed = builder.rescaleToWaterline(giantSum(builder, strategy, parts, babies))
-  const summed = realPart(builder, input.layout, sumOverResidues(builder, mixed, period))
+  // The imaginary part of the result is zero, by which a client recognises an honest answer.
+  const summed = realOutput(builder, input.layout.parts, sumOverResidues(builder, mixed, period))!
   const bias = {
     period,
     gain: cachedRootMeanSquare(node.bias),
@@ -53,13 +54,6 @@ export function lowerHead(
   }
   return { value: builder.addPlain(summed, bias), period }
 }
-
-/**
- * The logits from the sum over complex slots, whose real part is half of them. The imaginary part of the
- * result is zero, by which a client recognises an honest answer.
- */
-const realPart = (builder: CircuitBuilder, { parts }: Layout, half: ValueId): ValueId =>
-  parts === 1 ? half : builder.add(half, builder.conjugate(half))
 
 /** Least ratio of the weights to their rounding errors, in bits. */
 const LEAST_BITS = 8
@@ -71,7 +65,7 @@ const LEAST_BITS = 8
  */
 function headBits(builder: CircuitBuilder, input: Packed, node: NodeOf<'head'>, outputs: number): number {
   const { height, width, interleave } = input.layout
-  const rounding = roundingVariance({ from: input.layout.parts, to: 1 }, false)
+  const rounding = roundingVariance('first', input.layout.parts, false)
   const error =
     encodingNoise(periodForBatch(Math.max(outputs, interleave), builder.batch)) * Math.sqrt(rounding)
   const size = cachedRootMeanSquare(node.weight) / (height * width)
@@ -113,7 +107,6 @@ function weights(
   step: Step,
 ): ConstantDraft {
   const { layout } = input
-  const parts: SlotParts = { from: layout.parts, to: 1 }
   const classes = node.bias.length
   const channels = node.weight.length / classes
   const area = layout.height * layout.width
@@ -128,13 +121,14 @@ function weights(
       const lane = wrap(target + shift, layout.interleave)
       if (k >= classes || lane >= lanes) return 0
       const first = index * layout.channelsPerCiphertext + lane * layout.parts
-      return halfWeight('plain', part, parts, (_, from) =>
+      return halfWeight('first', part, layout.parts, (_, from) =>
         first + from < channels ? node.weight[k * channels + first + from] / area : 0,
       )
     })
   const used = channelsIn(layout, index) / (layout.interleave * layout.parts)
-  const gain = halfGain(cachedRootMeanSquare(node.weight) / area, parts, false) * Math.sqrt(used)
-  return { period: longest, gain, rounding: roundingVariance(parts, false), make }
+  const gain =
+    halfGain(cachedRootMeanSquare(node.weight) / area, 'first', layout.parts, false) * Math.sqrt(used)
+  return { period: longest, gain, rounding: roundingVariance('first', layout.parts, false), make }
 }
 
 /** Adds all slots that are equal modulo `period`. The distance of the rotations doubles each time. */

@@ -8,8 +8,8 @@ import { lowerDense } from './dense.ts'
 import { lowerDepthwise } from './depthwise.ts'
 import { lowerBias, lowerDiagonal } from './diagonal.ts'
 import { type LoweredHead, lowerHead } from './head.ts'
-import type { Packed } from './packed.ts'
-import { exchangePlaces, lowerProduct } from './product.ts'
+import type { Form, Packed } from './packed.ts'
+import { exchanged, lowerProduct } from './product.ts'
 import { ciphertextStride, lowerRepack } from './repack.ts'
 import { alignedScale, alignPacked, dropPacked, refreshPacked, rescalePacked } from './scale-alignment.ts'
 import { type RotationStrategy, type Strategies, strategyFor } from './strategy.ts'
@@ -64,6 +64,7 @@ export class Lowering {
   readonly #input: Layout
   readonly #strategies: Strategies
   readonly #uses: readonly NodeId[][]
+  readonly #ids: ReadonlyMap<Node, NodeId>
   readonly #refreshLevel: number | undefined
   /** The repack node of each node that is repacked. */
   readonly #repacks = new Map<Node, NodeOf<'repack'>>()
@@ -79,6 +80,7 @@ export class Lowering {
     this.#strategies = strategies
     this.#refreshLevel = refreshLevel
     this.#uses = users(graph)
+    this.#ids = new Map(graph.nodes.map((node, id) => [node, id]))
     for (const node of graph.nodes) {
       if (node.kind === 'repack') this.#repacks.set(graph.nodes[node.source], node)
     }
@@ -192,7 +194,7 @@ export class Lowering {
       case 'multiply':
         return this.#rescaled(this.#lowerProduct(node))
       case 'exchange':
-        return this.#lowerExchange(node)
+        return exchanged(this.#builder, this.#value(node.source))
       case 'norm':
       case 'sigmoidScale':
       case 'scaleChannels':
@@ -214,21 +216,23 @@ export class Lowering {
   /** @param scale of the constants; by default as `weightBits` */
   #lowerWeighted(node: Weighted, input: Packed, scale?: number): Packed {
     this.#startLayer(node, input.layout)
-    const constantScale = scale ?? 2 ** weightBits(this.#builder, node, input)
-    const make = (): Packed => this.#builder.within(node, () => this.#lowerAt(node, input, constantScale))
+    const form = this.#formOf(node)
+    const constantScale = scale ?? 2 ** weightBits(this.#builder, node, input, form)
+    const make = (): Packed =>
+      this.#builder.within(node, () => this.#lowerAt(node, input, constantScale, form))
     const repack = this.#repacks.get(node)
     if (repack === undefined) return make()
     const stride = ciphertextStride(withChannels(input.layout, node.shape[0]), this.#densest(repack))
     return this.#builder.withReplicateStride(stride, make)
   }
 
-  #lowerAt(node: Weighted, input: Packed, constantScale: number): Packed {
-    if (node.kind === 'diagonal') return lowerDiagonal(this.#builder, input, node, constantScale)
+  #lowerAt(node: Weighted, input: Packed, constantScale: number, form: Form): Packed {
+    if (node.kind === 'diagonal') return lowerDiagonal(this.#builder, input, node, constantScale, form)
     if (node.kind === 'repack') return this.#lowerRepack(node, input, constantScale)
     const strategy = this.#strategyFor(input)
     return node.groups === 1
-      ? lowerDense(this.#builder, input, node, strategy, constantScale)
-      : lowerDepthwise(this.#builder, input, node, strategy, constantScale)
+      ? lowerDense(this.#builder, input, node, strategy, constantScale, form)
+      : lowerDepthwise(this.#builder, input, node, strategy, constantScale, form)
   }
 
   #lowerRepack(node: NodeOf<'repack'>, input: Packed, constantScale: number): Packed {
@@ -258,7 +262,7 @@ export class Lowering {
       builder,
       this.#type(fixed),
       sourceType,
-      weightBits(builder, weighted, source),
+      weightBits(builder, weighted, source, 'joined'),
     )
     const lowered = dropPacked(builder, source, alignment.level)
     const branch = this.#lowerWeighted(weighted, lowered, alignment.scale / sourceType.scale)
@@ -285,14 +289,17 @@ export class Lowering {
     return lowerProduct(this.#builder, a, b)
   }
 
-  /** Products take an exchange into their formula; for other layers the channels change places. */
-  #lowerExchange(node: NodeOf<'exchange'>): Packed {
-    const source = this.#value(node.source)
-    const exchanged = { ...source, exchanged: !source.exchanged }
-    const areProducts = this.#uses[this.#graph.nodes.indexOf(node)].every(
-      (user) => this.#graph.nodes[user].kind === 'multiply',
-    )
-    return areProducts ? exchanged : exchangePlaces(this.#builder, exchanged)
+  /** Layers that products alone read write the form that products read. */
+  #formOf(node: Weighted): Form {
+    const isSplit = node.kind !== 'repack' && node.shape[0] > 1 && !this.#repacks.has(node)
+    return isSplit && this.#isReadByProducts(this.#ids.get(node)!) ? 'split' : 'joined'
+  }
+
+  #isReadByProducts(id: NodeId): boolean {
+    return this.#uses[id].every((user) => {
+      const { kind } = this.#graph.nodes[user]
+      return kind === 'multiply' || ((kind === 'bias' || kind === 'exchange') && this.#isReadByProducts(user))
+    })
   }
 
   /** Combines two tensors ciphertext by ciphertext. */

@@ -1,72 +1,75 @@
-import type { Layout, ValueId } from '../../circuit/types.ts'
+import type { ComplexVector, ValueId } from '../../circuit/types.ts'
 import type { CircuitBuilder } from './builder/circuit-builder.ts'
 import type { ConstantDraft } from './builder/constant-pool.ts'
 import { eachCiphertext } from './ciphertexts.ts'
-import type { Packed } from './packed.ts'
+import { mapValues, type Packed } from './packed.ts'
 
-// For z = x1 + i x2 and w = y1 + i y2, the slot-wise complex product is not the product of the channels. With
-// the real numbers s = 2 (y1 + y2) = (w + conj w) + i (conj w - w) and d = 2 (y1 - y2) = (w + conj w) -
-// i (conj w - w), it is
-//
-//   x1 y1 + i x2 y2 = (z s + conj(z d)) / 4.
-//
-// When y1 and y2 change places, s stays and d changes its sign: such an exchange costs nothing.
-
-/** An encoded quarter, at a scale at which it is the integer 1 or -1. */
-const QUARTER_SCALE = 4
-const quarter = (sign: 1 | -1): ConstantDraft => ({
-  period: 1,
-  gain: 1 / 4,
-  exact: true,
-  make: () => Float64Array.of(sign / 4),
-})
+// The slot-wise complex product of x1 + i x2 and y1 + i y2 is not the product of the channels, x1 y1 + i x2
+// y2. So products read tensors that are split into real slots of x1 and of x2, and add the two products
+// before one relinearisation. When the channels of a split tensor change places, its values do.
 
 /**
  * Lowers the element-wise product of two tensors.
  *
- * @returns output at the operands' level, at the product of their scales; times 4 where slots hold two
- *   channels
+ * @returns output at the operands' level, at the product of their scales
  */
 export function lowerProduct(builder: CircuitBuilder, left: Packed, right: Packed): Packed {
-  const [a, b] = left.exchanged && !right.exchanged ? [right, left] : [exchangePlaces(builder, left), right]
-  const { layout } = a
-  const values = eachCiphertext(builder, layout, [a.values, b.values], (index) =>
-    productOf(builder, layout, a.values[index], b.values[index], b.exchanged ?? false),
-  )
-  return { layout, values, clean: a.clean || b.clean }
-}
-
-/** @param isExchanged whether the channels of each slot of `right` change places */
-function productOf(
-  builder: CircuitBuilder,
-  { parts }: Layout,
-  left: ValueId,
-  right: ValueId,
-  isExchanged: boolean,
-): ValueId {
-  if (parts === 1) return builder.multiply(left, right)
-  const conjugated = builder.conjugate(right)
-  const even = builder.add(right, conjugated)
-  const odd = builder.timesI(builder.subtract(conjugated, right))
-  const sum = builder.multiply(left, builder.add(even, odd))
-  const difference = builder.conjugate(builder.multiply(left, builder.subtract(even, odd)))
-  const terms = [
-    { value: () => sum, constant: quarter(1) },
-    { value: () => difference, constant: quarter(isExchanged ? -1 : 1) },
-  ]
-  return builder.dot(terms, QUARTER_SCALE)!
-}
-
-/** The tensor with the channels of each slot in their places. */
-export function exchangePlaces(builder: CircuitBuilder, packed: Packed): Packed {
-  if (!packed.exchanged) return packed
-  const { layout, values, clean } = packed
-  return {
-    layout,
-    // i conj(x1 + i x2) = x2 + i x1.
-    values: eachCiphertext(builder, layout, [values], (index) =>
-      builder.timesI(builder.conjugate(values[index])),
-    ),
-    clean,
+  const { layout } = left
+  const clean = left.clean || right.clean
+  if (layout.parts === 1) {
+    const values = eachCiphertext(builder, layout, [left.values, right.values], (index) =>
+      builder.relinearise(builder.multiply(left.values[index], right.values[index])),
+    )
+    return { layout, values, clean }
   }
+  const [a, b] = [split(builder, left), split(builder, right)]
+  const operands = [a.values, a.imaginary, b.values, b.imaginary]
+  const values = eachCiphertext(builder, layout, operands, (index) => {
+    const real = builder.multiply(a.values[index], b.values[index])
+    const [x2, y2] = [a.imaginary[index], b.imaginary[index]]
+    if (x2 === undefined || y2 === undefined) return builder.relinearise(real)
+    return builder.relinearise(builder.add(real, builder.multiply(builder.timesI(x2), y2)))
+  })
+  return { layout, values, clean }
+}
+
+/**
+ * The tensor with the channels of each slot in each other's places.
+ *
+ * @param packed with an even number of channels, so that each slot has two
+ */
+export function exchanged(builder: CircuitBuilder, packed: Packed): Packed {
+  const { values, imaginary } = packed
+  if (imaginary !== undefined) return { ...packed, values: imaginary as ValueId[], imaginary: values }
+  // i conj(x1 + i x2) = x2 + i x1.
+  return mapValues(builder, packed, (value) => builder.timesI(builder.conjugate(value)))
+}
+
+/** At this scale the halves of a split are integers. */
+const HALF_SCALE = 2
+const half = (real: number, imaginary: number): ConstantDraft => ({
+  period: 1,
+  gain: 1 / 2,
+  exact: true,
+  make: (): ComplexVector => ({
+    real: Float64Array.of(real / 2),
+    imaginary: Float64Array.of(imaginary / 2),
+  }),
+})
+
+type Split = Packed & Required<Pick<Packed, 'imaginary'>>
+
+/** The split form of a tensor that other layers read, too: w1 = (w + conj w) / 2, w2 = i (conj w - w) / 2. */
+function split(builder: CircuitBuilder, packed: Packed): Split {
+  const { values, imaginary, layout } = packed
+  if (imaginary !== undefined) return { ...packed, imaginary }
+  const partOf = (weight: ConstantDraft, conjugated: ConstantDraft) =>
+    eachCiphertext(builder, layout, [values], (index) => {
+      const terms = [
+        { value: () => values[index], constant: weight },
+        { value: () => builder.conjugate(values[index]), constant: conjugated },
+      ]
+      return builder.dot(terms, HALF_SCALE)!
+    })
+  return { ...packed, values: partOf(half(1, 0), half(1, 0)), imaginary: partOf(half(0, -1), half(0, 1)) }
 }

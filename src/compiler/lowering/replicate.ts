@@ -2,8 +2,8 @@ import type { ValueId } from '../../circuit/types.ts'
 import type { CircuitBuilder } from './builder/circuit-builder.ts'
 
 /** A value that a convolution has made with the operations `start` .. `end - 1`. */
-export interface LoweredValue {
-  readonly value: ValueId
+export interface LoweredValue<V extends ValueId | undefined> {
+  readonly value: V
   readonly start: ValueId
   readonly end: ValueId
 }
@@ -14,9 +14,13 @@ export interface LoweredValue {
  *
  * @returns the copy of the value
  */
-export function replicate(builder: CircuitBuilder, { value, start, end }: LoweredValue): ValueId {
+export function replicate<V extends ValueId | undefined>(
+  builder: CircuitBuilder,
+  { value, start, end }: LoweredValue<V>,
+): V {
   const copies = new Map<ValueId, ValueId>()
-  const copyOf = (id: ValueId): ValueId => copies.get(id) ?? id
+  const copyOf = <W extends ValueId | undefined>(id: W): W =>
+    id === undefined ? id : ((copies.get(id) ?? id) as W)
   for (let id = start; id < end; id++) {
     const op = builder.ops[id]
     if (op.kind === 'dot') copies.set(id, builder.repeatDot(id))

@@ -1,8 +1,7 @@
 import type { ValueId, ValueType } from '../../circuit/types.ts'
 import type { CircuitBuilder } from './builder/circuit-builder.ts'
 import type { ConstantDraft } from './builder/constant-pool.ts'
-import { eachCiphertext } from './ciphertexts.ts'
-import type { Packed } from './packed.ts'
+import { mapValues, type Packed } from './packed.ts'
 
 /** Least size of an integer factor that comes before a rescale: a smaller one is rounded too coarsely. */
 const MIN_FACTOR_BITS = 20
@@ -55,7 +54,7 @@ export function alignedScale(
 
 /** Brings the fixed summand to the level and scale of the sum. */
 export function alignPacked(builder: CircuitBuilder, packed: Packed, alignment: ScaleAlignment): Packed {
-  return eachValue(builder, packed, (value) => {
+  return mapValues(builder, packed, (value) => {
     let id = value
     if (alignment.factor !== 1) id = builder.dot([{ value: () => value, constant: ONE }], alignment.factor)!
     if (alignment.rescale) id = builder.rescale(id)
@@ -65,7 +64,7 @@ export function alignPacked(builder: CircuitBuilder, packed: Packed, alignment: 
 
 /** Drops all values to a lower level. */
 export const dropPacked = (builder: CircuitBuilder, packed: Packed, level: number): Packed =>
-  eachValue(builder, packed, (value) => builder.dropTo(value, level))
+  mapValues(builder, packed, (value) => builder.dropTo(value, level))
 
 /**
  * Refreshes all values to the highest level. They are sent to the client at the least scale that the
@@ -80,7 +79,7 @@ export function refreshPacked(
   level: number,
   roundOf: () => number,
 ): Packed {
-  return eachValue(builder, packed, (value) => {
+  return mapValues(builder, packed, (value) => {
     const low = builder.dropTo(lowestScale(builder, value, level), level)
     return builder.refresh(low, roundOf())
   })
@@ -100,9 +99,4 @@ function lowestScale(builder: CircuitBuilder, value: ValueId, level: number): Va
 
 /** Rescales all values as often as the waterline allows. */
 export const rescalePacked = (builder: CircuitBuilder, packed: Packed): Packed =>
-  eachValue(builder, packed, (value) => builder.rescaleToWaterline(value))
-
-function eachValue(builder: CircuitBuilder, packed: Packed, lower: (value: ValueId) => ValueId): Packed {
-  const { layout, values } = packed
-  return { ...packed, values: eachCiphertext(builder, layout, [values], (index) => lower(values[index])) }
-}
+  mapValues(builder, packed, (value) => builder.rescaleToWaterline(value))

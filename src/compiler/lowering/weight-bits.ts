@@ -8,7 +8,7 @@ import type { CircuitBuilder } from './builder/circuit-builder.ts'
 import { isMaskedDense } from './dense.ts'
 import { needsFullWeights } from './depthwise.ts'
 import { roundingVariance } from './halves.ts'
-import type { Packed } from './packed.ts'
+import type { Form, Packed } from './packed.ts'
 
 /** Least ratio of a layer's weights to their rounding errors, in bits, whatever the sensitivity. */
 const LEAST_BITS = 3
@@ -20,12 +20,12 @@ type Weighted = ConvNode | NodeOf<'diagonal'> | NodeOf<'repack'>
  * the weights makes an error of 2^-rounding in the logits. All layers have the same share of the logits'
  * error, so layers of low sensitivity take few bits.
  */
-export function weightBits(builder: CircuitBuilder, node: Weighted, input: Packed): number {
+export function weightBits(builder: CircuitBuilder, node: Weighted, input: Packed, form: Form): number {
   const { slots } = builder.chain
   const period = periodOfWeights(builder, node, input)
   const { weights, scattered } = sensitivityOf(node)
   const error =
-    encodingNoise(periodForBatch(period, builder.batch)) * Math.sqrt(roundingOf(node, input.layout))
+    encodingNoise(periodForBatch(period, builder.batch)) * Math.sqrt(roundingOf(node, input.layout, form))
   const wanted = wantedBits(builder.policy.rounding, period === slots ? scattered : weights, error)
   return Math.max(wanted, LEAST_BITS + Math.log2(error / sizeOf(node)))
 }
@@ -38,10 +38,11 @@ export const wantedBits = (rounding: number, sensitivity: number, error: number)
   rounding + Math.round(2 * Math.log2(sensitivity)) / 2 + Math.log2(error)
 
 /** Variance of the rounding errors of a layer's weights, as `roundingVariance` gives it. */
-function roundingOf(node: Weighted, { parts }: Layout): number {
+function roundingOf(node: Weighted, { parts }: Layout, form: Form): number {
   if (node.kind === 'repack') return 1
   const mixes = node.kind === 'conv' && node.groups === 1
-  return roundingVariance({ from: parts, to: mixes ? partsFor(node.shape[0]) : parts }, !mixes)
+  const isJoined = form === 'joined' && partsFor(node.shape[0]) === 2
+  return roundingVariance(isJoined ? 'plain' : 'first', parts, !mixes)
 }
 
 /** Root mean square of the encoded weights. */

@@ -2,12 +2,7 @@ import t from 'tap'
 import type { Op } from '../../../src/circuit/types.ts'
 import { type NoisyBody, sourceNoises } from '../../../src/compiler/analysis/noise.ts'
 import type { Node } from '../../../src/compiler/graph/graph.ts'
-import {
-  complexEncodingNoise,
-  encodingNoise,
-  keySwitchingNoise,
-  symmetricEncryptionNoise,
-} from '../../../src/he-ops/noise.ts'
+import { encodingNoise, keySwitchingNoise, symmetricEncryptionNoise } from '../../../src/he-ops/noise.ts'
 import { parameters } from '../../circuit/circuits.ts'
 
 const SCALE = 2 ** 30
@@ -25,8 +20,8 @@ function noiseOf(ops: readonly Op[], noiseSourceOf = ops.map(() => 0)): number {
     noiseSourceOf,
     noiseSources: Array.from({ length: 1 + Math.max(...noiseSourceOf) }, () => node),
     statistics: [
-      { period: 64, gain: 1 },
-      { period: 64, gain: 1, isComplex: true },
+      { period: 64, gain: 1, rounding: 1 },
+      { period: 64, gain: 1, rounding: 1 / 2 },
     ],
     result: ops.length - 1,
   }
@@ -47,7 +42,7 @@ t.test('a conjugation adds the noise of a key switch, a product with i none', as
 t.test('a complex addend adds half of the variance to each part', async (t) => {
   const addPlain = (constant: number): Op => ({ kind: 'addPlain', source: 0, constant, ...at })
   t.ok(isClose(noiseOf([input, addPlain(0)]), Math.hypot(fresh, encodingNoise(64))))
-  t.ok(isClose(noiseOf([input, addPlain(1)]), Math.hypot(fresh, complexEncodingNoise(64))))
+  t.ok(isClose(noiseOf([input, addPlain(1)]), Math.hypot(fresh, encodingNoise(64) / Math.SQRT2)))
 })
 
 t.test('the error of a shared conjugation enters each tensor that reads it', async (t) => {

@@ -4,7 +4,6 @@ import type { Circuit, SlotVector } from '../../../src/circuit/types.ts'
 import { imageSlots } from '../../../src/client/index.ts'
 import { fold } from '../../../src/compiler/fold.ts'
 import { networkGraph } from '../../../src/compiler/graph/build.ts'
-import { exchangePairs } from '../../../src/compiler/graph/elementwise.ts'
 import { evaluate } from '../../../src/compiler/graph/evaluate.ts'
 import type { Graph } from '../../../src/compiler/graph/graph.ts'
 import { CircuitBuilder } from '../../../src/compiler/lowering/builder/circuit-builder.ts'
@@ -16,7 +15,7 @@ import { targetNamed } from '../../../src/compiler/planner/target/target.ts'
 import { prepareInput } from '../../../src/compiler/prepare-input.ts'
 import { createClearEvaluator } from '../../../src/he-ops/clear/evaluator.ts'
 import { execute } from '../../../src/he-ops/executor.ts'
-import { golden } from '../harness.ts'
+import { golden, slotsOf, valuesOf } from '../harness.ts'
 
 const SIMD = targetNamed('simd')
 
@@ -65,7 +64,7 @@ export async function loweredTensors(
   const circuit = { ...builder, parameters, input, result: value } as unknown as Circuit
   const clear = createClearEvaluator(circuit, { noise })
   const lowered = [...graph.nodes.keys()].filter((id) => lowering.isLowered(id))
-  const wanted = new Set(lowered.flatMap((id) => lowering.tensor(id).values))
+  const wanted = new Set(lowered.flatMap((id) => valuesOf(lowering.tensor(id))))
   const seen = new Map<number, SlotVector>()
   const encrypted = imageSlots(image, { ...prepared.spec, ...input }, parameters.slots).map((slots) =>
     clear.encrypt(slots, input.level, input.scale),
@@ -81,12 +80,9 @@ export async function loweredTensors(
   })
   const computed = new Map(
     lowered.map((id) => {
-      const { layout, values, exchanged } = lowering.tensor(id)
-      const tensor = unpack(
-        layout,
-        values.map((value) => seen.get(value)!),
-      )
-      return [id, exchanged ? exchangePairs(tensor, layout.height * layout.width) : tensor]
+      const tensor = lowering.tensor(id)
+      const slots = valuesOf(tensor).map((value) => seen.get(value)!)
+      return [id, unpack(tensor.layout, slotsOf(tensor.layout, slots, 0.01))]
     }),
   )
   return { graph, builder, parameters, result: value, packed, exact, computed }

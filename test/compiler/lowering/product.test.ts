@@ -1,12 +1,14 @@
 import t, { type Test } from 'tap'
 import { evaluate } from '../../../src/compiler/graph/evaluate.ts'
-import type { Graph, Shape } from '../../../src/compiler/graph/graph.ts'
-import type { Packed } from '../../../src/compiler/lowering/packed.ts'
-import { exchangePlaces, lowerProduct } from '../../../src/compiler/lowering/product.ts'
+import type { Graph, Node, Shape } from '../../../src/compiler/graph/graph.ts'
+import { lowerDiagonal } from '../../../src/compiler/lowering/diagonal.ts'
+import type { Form } from '../../../src/compiler/lowering/packed.ts'
+import { exchanged, lowerProduct } from '../../../src/compiler/lowering/product.ts'
 import { chooseLayout } from '../../../src/compiler/packing/choose.ts'
 import { distinct, maxDifference, newBuilder, packedInput, readBackAll } from '../harness.ts'
 
-// Products of two tensors whose slots hold two channels, of which the last slot may hold one.
+// Products of tensors whose slots hold two channels, of which the last slot may hold one: d(x) * d(x) or
+// d(x) * exchange(d(x)) for a diagonal d, which writes its output in either form.
 
 const SHAPES: Shape[] = [
   [6, 7, 5],
@@ -14,86 +16,80 @@ const SHAPES: Shape[] = [
   [150, 5, 11],
   [1, 9, 4],
 ]
+const SCALE = 2 ** 25
 
-const product = (shape: Shape, exchanged: boolean): Graph => ({
-  nodes: [
-    { kind: 'input', name: 'x', shape },
-    ...(exchanged ? [{ kind: 'exchange', name: 'exchange', source: 0, shape } as const] : []),
-    { kind: 'multiply', name: 'product', left: 0, right: exchanged ? 1 : 0, shape },
-  ],
-  output: exchanged ? 2 : 1,
+const diagonal = (shape: Shape): Node & { kind: 'diagonal' } => ({
+  kind: 'diagonal',
+  name: 'd',
+  source: 0,
+  shape,
+  channel: distinct(shape[0], 3),
+  position: distinct(shape[1] * shape[2], 4),
 })
 
-/** The product of a tensor with itself, whose operands may be exchanged. */
-function lowered(shape: Shape, batch: number, exchange: { left: boolean; right: boolean }) {
-  const builder = newBuilder(batch)
-  const layout = chooseLayout(builder.chain.slots, shape, 1)
-  const input = packedInput(builder, layout)
-  const output = lowerProduct(
-    builder,
-    { ...input, exchanged: exchange.left },
-    { ...input, exchanged: exchange.right },
-  )
-  return { builder, layout, output }
+const product = (shape: Shape, isExchanged: boolean): Graph => ({
+  nodes: [
+    { kind: 'input', name: 'x', shape },
+    diagonal(shape),
+    ...(isExchanged ? [{ kind: 'exchange', name: 'exchange', source: 1, shape } as const] : []),
+    { kind: 'multiply', name: 'product', left: 1, right: isExchanged ? 2 : 1, shape },
+  ],
+  output: isExchanged ? 3 : 2,
+})
+
+interface Case {
+  readonly shape: Shape
+  readonly form: Form
+  readonly isExchanged?: boolean
+  readonly batch?: number
 }
 
-function check(t: Test, shape: Shape, batch: number, exchange: { left: boolean; right: boolean }) {
-  const { builder, layout, output } = lowered(shape, batch, exchange)
-  const size = shape[0] * shape[1] * shape[2]
-  const images = Array.from({ length: batch }, (_, b) => distinct(size, b + 1))
-  const isExchanged = exchange.left !== exchange.right
+/** Lowers the product, and compares it with the graph. @returns operations by kind, after the diagonal */
+function check(t: Test, { shape, form, isExchanged = false, batch = 1 }: Case) {
+  const builder = newBuilder(batch)
+  const layout = chooseLayout(builder.chain.slots, shape, 1)
+  const operand = lowerDiagonal(builder, packedInput(builder, layout), diagonal(shape), SCALE, form)
+  const before = builder.ops.length
+  const right = isExchanged ? exchanged(builder, operand) : operand
+  const output = lowerProduct(builder, operand, right)
+  const images = Array.from({ length: batch }, (_, b) => distinct(shape[0] * shape[1] * shape[2], b + 1))
   readBackAll(builder, images, layout, output).forEach(({ elements, stray }, b) => {
     const expected = evaluate(product(shape, isExchanged), images[b])
-    t.ok(maxDifference(elements, expected) < 1e-9, `${shape} in a batch of ${batch}`)
+    t.ok(maxDifference(elements, expected) < 1e-9, `${shape} ${form} in a batch of ${batch}`)
     t.ok(stray < 1e-9, 'slots without an element are zero')
   })
-  return { builder, layout }
+  const counts = new Map<string, number>()
+  for (const { kind } of builder.ops.slice(before)) counts.set(kind, (counts.get(kind) ?? 0) + 1)
+  return { counts: Object.fromEntries(counts), ciphertexts: layout.ciphertexts }
 }
 
 for (const batch of [1, 2]) {
-  t.test(`products of channels, batch of ${batch}`, async (t) => {
-    for (const shape of SHAPES) {
-      const { builder, layout } = check(t, shape, batch, { left: false, right: false })
-      const count = (kind: string) => builder.ops.filter((op) => op.kind === kind).length
-      const perCiphertext = layout.parts === 2 ? { multiply: 2, conjugate: 2 } : { multiply: 1, conjugate: 0 }
-      t.same(
-        { multiply: count('multiply'), conjugate: count('conjugate') },
-        {
-          multiply: perCiphertext.multiply * layout.ciphertexts,
-          conjugate: perCiphertext.conjugate * layout.ciphertexts,
-        },
-      )
+  t.test(`products of split tensors, batch of ${batch}`, async (t) => {
+    for (const shape of SHAPES.slice(0, 3)) {
+      const { counts, ciphertexts } = check(t, { shape, form: 'split', batch })
+      t.same(counts, {
+        multiply: 2 * ciphertexts,
+        timesI: ciphertexts,
+        add: ciphertexts,
+        relinearise: ciphertexts,
+      })
     }
   })
 }
 
-t.test('an exchange of one operand takes no further operation', async (t) => {
+t.test('an exchange of a split operand takes no operation', async (t) => {
   const shape = SHAPES[0]
-  const plain = lowered(shape, 1, { left: false, right: false }).builder.ops.length
-  for (const [left, right] of [
-    [false, true],
-    [true, false],
-  ]) {
-    const { builder } = check(t, shape, 1, { left, right })
-    t.equal(builder.ops.length, plain)
+  const { counts } = check(t, { shape, form: 'split' })
+  t.same(check(t, { shape, form: 'split', isExchanged: true }).counts, counts)
+})
+
+t.test('products split joined operands', async (t) => {
+  for (const isExchanged of [false, true]) {
+    const { counts } = check(t, { shape: SHAPES[0], form: 'joined', isExchanged })
+    t.equal(counts.conjugate, isExchanged ? 2 : 1, 'equal conjugates are one operation')
   }
 })
 
-t.test('an exchange for other layers is a conjugation and a product with i', async (t) => {
-  const shape: Shape = [10, 6, 7]
-  const builder = newBuilder()
-  const layout = chooseLayout(builder.chain.slots, shape, 1)
-  const input: Packed = { ...packedInput(builder, layout), exchanged: true }
-  const output = exchangePlaces(builder, input)
-  const image = distinct(10 * 6 * 7)
-  const graph: Graph = {
-    nodes: [
-      { kind: 'input', name: 'x', shape },
-      { kind: 'exchange', name: 'exchange', source: 0, shape },
-    ],
-    output: 1,
-  }
-  const [{ elements }] = readBackAll(builder, [image], layout, output)
-  t.ok(maxDifference(elements, evaluate(graph, image)) < 1e-9)
-  t.equal(exchangePlaces(builder, output), output)
+t.test('a tensor of one channel has plain products', async (t) => {
+  t.same(check(t, { shape: SHAPES[3], form: 'joined' }).counts, { multiply: 1, relinearise: 1 })
 })

@@ -4,6 +4,7 @@ import type { ConvNode, NodeOf, Sensitivity, Shape } from '../../../src/compiler
 import { lowerDense } from '../../../src/compiler/lowering/dense.ts'
 import { lowerDepthwise } from '../../../src/compiler/lowering/depthwise.ts'
 import { lowerDiagonal } from '../../../src/compiler/lowering/diagonal.ts'
+import type { Form } from '../../../src/compiler/lowering/packed.ts'
 import { weightBits } from '../../../src/compiler/lowering/weight-bits.ts'
 import { chooseLayout } from '../../../src/compiler/packing/choose.ts'
 import { CHAINS } from '../../../src/compiler/planner/search/strategies.ts'
@@ -29,17 +30,22 @@ const conv = (shape: Shape, inputs: number, kernel: number, groups: number, isSc
 const sensitivity: Sensitivity = { tensor: 0, relative: 0, weights: 4, scattered: 0.25, moved: 0 }
 
 /** Bits by which the logits' error from a layer's rounded weights lies below 1, by the noise model. */
-function roundingBits(input: Shape, node: ConvNode | NodeOf<'diagonal'>, own = sensitivity): number {
+function roundingBits(
+  input: Shape,
+  node: ConvNode | NodeOf<'diagonal'>,
+  own = sensitivity,
+  form: Form = 'joined',
+): number {
   const layout = chooseLayout(parameters.slots, input, 1)
   const builder = newBuilder()
   const packed = packedInput(builder, layout)
   const layer = { ...node, sensitivity: own }
-  const scale = 2 ** weightBits(builder, layer, packed)
+  const scale = 2 ** weightBits(builder, layer, packed, form)
   const lowered = builder.within(layer, () => {
-    if (layer.kind === 'diagonal') return lowerDiagonal(builder, packed, layer, scale)
+    if (layer.kind === 'diagonal') return lowerDiagonal(builder, packed, layer, scale, form)
     return layer.groups === 1
-      ? lowerDense(builder, packed, layer, DIRECT, scale)
-      : lowerDepthwise(builder, packed, layer, { ...DIRECT, depthwise: 'direct' }, scale)
+      ? lowerDense(builder, packed, layer, DIRECT, scale, form)
+      : lowerDepthwise(builder, packed, layer, { ...DIRECT, depthwise: 'direct' }, scale, form)
   })
   const { ops, counts, noiseSourceOf, noiseSources, statistics } = builder
   const noises = sourceNoises(

@@ -192,22 +192,21 @@ export class CircuitBuilder {
     return this.#push({ kind: 'addPlain', source, constant: id }, type, this.counts[source])
   }
 
-  subtract(left: ValueId, right: ValueId): ValueId {
-    const type = this.#laws.add(this.type(left), this.type(right))
-    return this.#push({ kind: 'subtract', left, right }, type, this.counts[left])
-  }
-
   add(left: ValueId, right: ValueId): ValueId {
     const type = this.#laws.add(this.type(left), this.type(right))
     return this.#push({ kind: 'add', left, right }, type, this.counts[left])
   }
 
-  /** Product of two values of one level, relinearised. */
+  /** Product of two values of one level, to be relinearised. */
   multiply(left: ValueId, right: ValueId): ValueId {
-    const count = this.counts[left]
     const type = this.#laws.multiply(this.type(left), this.type(right))
-    const product = this.#push({ kind: 'multiply', left, right }, type, count)
-    return this.#push({ kind: 'relinearise', source: product }, this.#laws.relinearise(type), count)
+    return this.#push({ kind: 'multiply', left, right }, type, this.counts[left])
+  }
+
+  /** A product, or a sum of products, back in two polynomials. */
+  relinearise(source: ValueId): ValueId {
+    const type = this.#laws.relinearise(this.type(source))
+    return this.#push({ kind: 'relinearise', source }, type, this.counts[source])
   }
 
   rescale(source: ValueId): ValueId {
