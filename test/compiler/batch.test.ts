@@ -13,10 +13,10 @@ type Counts = readonly [rotations: number, keys: number, inputs: number, refresh
 
 /** Costs of plans for the reference speeds, by batch. */
 const KNOWN: Readonly<Record<string, Readonly<Record<number, Counts>>>> = {
-  one_shot: { 1: [150, 27, 1, 0], 2: [190, 26, 2, 0], 4: [188, 21, 3, 0] },
-  micro_t: { 1: [1016, 65, 3, 41], 2: [981, 72, 6, 37], 4: [1058, 69, 12, 47] },
-  micro_s: { 1: [1422, 86, 12, 48], 2: [1451, 65, 24, 72], 4: [2072, 103, 48, 122] },
-  micro_lr: { 1: [1089, 53, 1, 37], 2: [1049, 74, 2, 51], 4: [1369, 65, 3, 102] },
+  one_shot: { 1: [183, 32, 1, 0], 2: [182, 31, 1, 0], 4: [138, 28, 2, 0] },
+  micro_t: { 1: [846, 66, 2, 33], 2: [953, 72, 3, 33], 4: [860, 75, 6, 34] },
+  micro_s: { 1: [1152, 96, 6, 42], 2: [1113, 82, 12, 52], 4: [1162, 92, 24, 71] },
+  micro_lr: { 1: [647, 82, 1, 23], 2: [696, 84, 1, 32], 4: [791, 82, 2, 44] },
 }
 
 for (const [name, known] of Object.entries(KNOWN)) {
