@@ -41,7 +41,7 @@ const FURTHER_TERMS: readonly Term[] = [
   ],
   [
     'Interleave',
-    'The number of channels that share one position of a ciphertext: slot = position * interleave + channel.',
+    'The number of slots (lanes) of one position of a ciphertext: slot = position * interleave + lane. A lane holds two channels, in the real and the imaginary part of its slots.',
   ],
   [
     'Key set',

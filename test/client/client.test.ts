@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { MAX_MESSAGE_BITS } from '../../src/circuit/manifest/bounds.ts'
 import { partsOf } from '../../src/circuit/constants/slot-vector.ts'
+import { MAX_MESSAGE_BITS } from '../../src/circuit/manifest/bounds.ts'
 import { manifestOf } from '../../src/circuit/manifest/manifest.ts'
 import {
   type ClientProgress,

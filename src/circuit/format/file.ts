@@ -26,7 +26,7 @@ import { createDigest } from './digest.ts'
 
 // A circuit file (.pvc), numbers little-endian (as typed arrays are wherever Node and browsers run):
 //
-//    0   8  magic and version, "PVCIRC07"
+//    0   8  magic and version, "PVCIRC08"
 //    8   4  length of the header
 //   12      header: canonical JSON, then spaces up to a multiple of eight bytes of the file
 //           columns as `columnShapes` lists them
@@ -35,7 +35,7 @@ import { createDigest } from './digest.ts'
 // The header has all that is to be known of a circuit without decoding its columns. Equal circuits give equal
 // bytes.
 
-const MAGIC = new Uint8Array(utf8ToBytes('PVCIRC07'))
+const MAGIC = new Uint8Array(utf8ToBytes('PVCIRC08'))
 /** Bytes before the header, which give its length. */
 export const HEADER_START = 12
 /** Bytes of the digest at the end of the file. */

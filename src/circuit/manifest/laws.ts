@@ -115,7 +115,7 @@ const inputLaws = ({ input }: ManifestContent, parameters: CkksParameters): Law[
     'the scale of the input does not fit its level',
   ],
   [
-    () => encodedBits(input.bound, input.scale) <= MAX_MESSAGE_BITS,
+    () => encodedBits(input.bound * Math.sqrt(input.layout.parts), input.scale) <= MAX_MESSAGE_BITS,
     `the input takes more than ${MAX_MESSAGE_BITS} bits when it is encoded`,
   ],
 ]

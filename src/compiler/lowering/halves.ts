@@ -6,8 +6,8 @@ import type { CircuitBuilder } from './builder/circuit-builder.ts'
 //   y1 = w11 x1 + w12 x2,  y2 = w21 x1 + w22 x2,
 //
 // is y1 + i y2 = a z + conj(b z) with a = ((w11 + w22) + i (w21 - w12)) / 2 and b = ((w11 - w22) - i (w21 +
-// w12)) / 2. So a layer makes two weighted sums of its inputs, one with the weights a and one with the weights
-// b, and conjugates the second sum: once for each output, however many inputs there are.
+// w12)) / 2. So a layer makes two weighted sums of its inputs, one with the weights a and one with the
+// weights b, and conjugates the second sum: once for each output, however many inputs there are.
 //
 // Where y1 and y2 are wanted in slots of their own, the two sums have the weights c = (w11 - i w12) / 2 and
 // (w21 - i w22) / 2: y1 = c z + conj(c z).

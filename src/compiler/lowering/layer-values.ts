@@ -11,7 +11,8 @@ import type { Form, Packed } from './packed.ts'
  * @param layout of the output
  * @param operands as for `eachCiphertext`
  * @param from channels in each slot of the input
- * @param sumOf the weighted sum of a half for an output ciphertext; undefined when all of its weights are zero
+ * @param sumOf the weighted sum of a half for an output ciphertext; undefined when all of its weights are
+ *   zero
  * @throws Error when all weights of an output ciphertext are zero
  */
 export function layerValues(

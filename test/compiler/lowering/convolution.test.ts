@@ -61,8 +61,8 @@ const CASES: Case[] = [
     outputs: 59,
     kernel: 1,
     strategy: { babies: 5 },
-    // 10 + 9 lanes to 15 + 15, shifts -14..9: babies -2..2 of two inputs, giants -15..10 by 5 of both halves of
-    // two outputs.
+    // 10 + 9 lanes to 15 + 15, shifts -14..9: babies -2..2 of two inputs, giants -15..10 by 5 of both halves
+    // of two outputs.
     rotations: 2 * 4 + 2 * 2 * 5,
     conjugations: 2,
     keys: 4,
