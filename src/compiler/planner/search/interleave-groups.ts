@@ -3,7 +3,7 @@ import type { CircuitBuilder } from '../../lowering/builder/circuit-builder.ts'
 /** Cost of the layers that read tensors of one interleave. */
 export interface InterleaveGroup {
   readonly seconds: number
-  /** Steps of their rotations. Each distinct step needs a Galois key. */
+  /** Steps of their rotations, and 0 where they conjugate. Each needs a Galois key. */
   readonly steps: ReadonlySet<number>
 }
 
@@ -23,6 +23,7 @@ export function interleaveGroups(
     groups.set(interleave, group)
     group.seconds += seconds[id] * counts[id]
     if (op.kind === 'rotate') group.steps.add(op.steps)
+    else if (op.kind === 'conjugate') group.steps.add(0)
   })
   return groups
 }
