@@ -1,5 +1,6 @@
-import type { CKKSEncoder, Plaintext } from 'node-seal'
+import type { CKKSEncoder, Evaluator, Plaintext } from 'node-seal'
 import type { ComplexVector } from '../../circuit/types.ts'
+import type { FullRlwe } from '../../wire/index.ts'
 import { embedPeriodicFast } from '../encoding/embedding-fft.ts'
 import { expandPlaintext, PeriodicEncoder } from '../encoding/periodic.ts'
 import type { SealContext } from './context.ts'
@@ -29,7 +30,8 @@ export function imaginaryUnit(ctx: SealContext, level: number): Plaintext {
 }
 
 /**
- * Encodes complex slots: coefficients times the scale, rounded to the nearest integers.
+ * Encodes complex slots: coefficients times the scale, rounded to the nearest integers. The time depends on the values, so secret
+ * values are encoded by node-seal, and joined by `joinParts`.
  *
  * @param values one period; their number is a power of two, at most N / 2
  * @returns a plaintext in NTT form, on node-seal's heap, that the caller deletes
@@ -52,6 +54,36 @@ export function encodeComplex(
     }
   })
   return loadPlaintext(ctx, level, transformed(ctx, level, new Uint32Array(residues.buffer)), scale)
+}
+
+/**
+ * The plaintext real + i imaginary. node-seal computes it, in a time that does not depend on the values.
+ *
+ * @param real in NTT form at `level`; unchanged
+ * @param imaginary of the same scale, in NTT form at `level`; unchanged
+ * @returns a plaintext on node-seal's heap that the caller deletes
+ */
+export function joinParts(
+  ctx: SealContext,
+  evaluator: Evaluator,
+  real: Plaintext,
+  imaginary: Plaintext,
+  level: number,
+): Plaintext {
+  const { seal, context } = ctx
+  const place = dataLevel(ctx, level)
+  const polynomial = plaintextFromSeal(place, imaginary.saveToArray(seal.ComprModeType.none) as Uint8Array)
+  // SEAL multiplies ciphertexts by plaintexts only.
+  const pair = asFirstOfTwo(polynomial)
+  return withHeap((own) => {
+    const ciphertext = own(new seal.Ciphertext())
+    ciphertext.loadFromArray(context, ciphertextToSeal(place, pair, imaginary.scale()))
+    const product = own(new seal.Ciphertext())
+    evaluator.multiplyPlain(ciphertext, own(imaginaryUnit(ctx, level)), product)
+    evaluator.addPlainInplace(product, real)
+    const { c0 } = ciphertextFromSeal(place, product.saveToArray(seal.ComprModeType.none) as Uint8Array)
+    return loadPlaintext(ctx, level, c0, real.scale())
+  })
 }
 
 /**
@@ -85,11 +117,11 @@ function timesImaginaryUnit(ctx: SealContext, plaintext: Plaintext, level: numbe
   return loadPlaintext(ctx, level, polynomial, plaintext.scale())
 }
 
-/** A polynomial in NTT form. SEAL transforms ciphertexts, so it is both polynomials of one. */
+/** A polynomial in NTT form. SEAL transforms ciphertexts only. */
 function transformed(ctx: SealContext, level: number, polynomial: Uint32Array): Uint32Array {
   const { seal, context } = ctx
   const place = dataLevel(ctx, level)
-  const pair = { c0: polynomial, c1: polynomial }
+  const pair = asFirstOfTwo(polynomial)
   return guarded(seal, () =>
     withHeap((own) => {
       const evaluator = own(new seal.Evaluator(context))
@@ -100,6 +132,12 @@ function transformed(ctx: SealContext, level: number, polynomial: Uint32Array): 
     }),
   )
 }
+
+/** A ciphertext whose first polynomial this is. SEAL refuses results whose second polynomial is zero, as the first may be. */
+const asFirstOfTwo = (polynomial: Uint32Array): FullRlwe => ({
+  c0: polynomial,
+  c1: new Uint32Array(new BigUint64Array(polynomial.length / 2).fill(1n).buffer),
+})
 
 function loadPlaintext(ctx: SealContext, level: number, polynomial: Uint32Array, scale: number): Plaintext {
   const plaintext = new ctx.seal.Plaintext()

@@ -1,10 +1,10 @@
 import type { CKKSEncoder, Encryptor, Evaluator, Plaintext, SecretKey } from 'node-seal'
-import { allSlots, isComplexVector } from '../../circuit/constants/slot-vector.ts'
+import { isComplexVector } from '../../circuit/constants/slot-vector.ts'
 import type { ComplexVector, SlotVector } from '../../circuit/types.ts'
 import type { Rlwe, SeededRlwe } from '../../wire/index.ts'
 import { decodePeriodic } from '../encoding/decode-periodic.ts'
 import { requireEncodable } from '../encoding/encodable.ts'
-import { decodeComplex, encodeComplex } from './complex-encoding.ts'
+import { decodeComplex, joinParts } from './complex-encoding.ts'
 import type { SealContext } from './context.ts'
 import { guarded, withHeap } from './runtime.ts'
 import { ciphertextFromWire } from './serialization/ciphertexts.ts'
@@ -54,12 +54,11 @@ function encryptVector(
   scale: number,
 ): SeededRlwe {
   return withHeap((own) => {
-    const { slots } = ctx.parameters
-    const plaintext = own(
-      isComplexVector(vector)
-        ? encodeComplex(ctx, allSlots(vector, slots), scale, level)
-        : encodeReal(ctx, { encoder, evaluator }, vector, level, scale),
-    )
+    const encode = (part: Float64Array): Plaintext =>
+      own(encodeReal(ctx, { encoder, evaluator }, part, level, scale))
+    const plaintext = isComplexVector(vector)
+      ? own(joinParts(ctx, evaluator, encode(vector.real), encode(vector.imaginary), level))
+      : encode(vector)
     const ciphertext = own(encryptor.encryptSymmetricSerializable(plaintext))
     return seededFromSeal(
       dataLevel(ctx, level),
