@@ -36,8 +36,8 @@ t.test('compile and inspect show the batch and the seconds of an image', async (
 t.test('compile plans one image by default; --batch auto plans as many as have room', async (t) => {
   const dry = (...flags: string[]) => compile(...flags, '--dry-run', '--speeds', 'reference', ...QUIET)
   t.equal((await dry()).json.batch, 1)
-  t.equal((await dry('--batch', 'auto')).json.batch, 1)
-  t.equal((await dry('--batch', 'auto', '--ring', '32768')).json.batch, 2)
+  t.equal((await dry('--batch', 'auto')).json.batch, 2)
+  t.equal((await dry('--batch', 'auto', '--ring', '32768')).json.batch, 4)
 })
 
 t.test('invalid batches, and batches that do not fit, are refused', async (t) => {
@@ -121,7 +121,7 @@ t.test('classify uses as few inferences as possible; encrypt and decrypt take a 
     const other = logitsOf(json.images[2 - k])
     const distance = (to: number[]) => Math.max(...logitsOf(image).map((logit, i) => Math.abs(logit - to[i])))
     t.ok(
-      distance(expected) < 0.02 && distance(other) > 0.02,
+      distance(expected) < 0.05 && distance(other) > 0.5,
       `image ${k}: ${distance(expected)}, ${distance(other)}`,
     )
   })

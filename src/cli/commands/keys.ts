@@ -23,6 +23,9 @@ interface RotateFlags extends Where, PinFlags {
   readonly manifest?: string
 }
 
+/** The columns of a list of keys that hold names. */
+const KEY_NAMES = 2
+
 /** `polyveil keys` */
 export function keysCommand(): Command {
   const keys = quietParser(new Command('keys')).description(
@@ -150,7 +153,7 @@ function listed(keys: readonly KeptKey[], url?: string): Outcome {
   const text = [
     rows.length === 0
       ? 'There are no keys.'
-      : table([['key', 'key set', 'server', 'expires', 'state'], ...rows]),
+      : table([['key', 'key set', 'server', 'expires', 'state'], ...rows], KEY_NAMES),
     ...(url === undefined ? [`No server was asked; --url asks one.`] : []),
   ].join('\n')
   return { document: { url, asked: url !== undefined, keys }, text }

@@ -30,8 +30,8 @@ export function imaginaryUnit(ctx: SealContext, level: number): Plaintext {
 }
 
 /**
- * Encodes complex slots: coefficients times the scale, rounded to the nearest integers. The time depends on the values, so secret
- * values are encoded by node-seal, and joined by `joinParts`.
+ * Encodes complex slots: coefficients times the scale, rounded to the nearest integers. The time depends on
+ * the values, so secret values are encoded by node-seal, and joined by `joinParts`.
  *
  * @param values one period; their number is a power of two, at most N / 2
  * @returns a plaintext in NTT form, on node-seal's heap, that the caller deletes
@@ -133,7 +133,10 @@ function transformed(ctx: SealContext, level: number, polynomial: Uint32Array): 
   )
 }
 
-/** A ciphertext whose first polynomial this is. SEAL refuses results whose second polynomial is zero, as the first may be. */
+/**
+ * A ciphertext whose first polynomial this is. SEAL refuses results whose second polynomial is zero, as the
+ * first may be.
+ */
 const asFirstOfTwo = (polynomial: Uint32Array): FullRlwe => ({
   c0: polynomial,
   c1: new Uint32Array(new BigUint64Array(polynomial.length / 2).fill(1n).buffer),

@@ -156,9 +156,9 @@ const refreshParameters: CkksParameters = (() => {
 })()
 
 /**
- * A circuit of two refresh rounds: x, turned by 7 slots, and y are refreshed in round 0, their product in
- * round 1, each time from level 2. The result is twice the product; the output allows copies of a logit to
- * differ.
+ * A circuit of two refresh rounds: x, turned by 6 slots, and y are refreshed in round 0, their product in
+ * round 1, each time from level 2. The result is twice the product's real part; the output allows copies of a
+ * logit to differ.
  *
  * @param period after which the answer repeats; what does not repeat is masked
  * @param overlapping x and y go in rounds of their own, 0 and 1, of which neither needs the other; the
@@ -176,7 +176,7 @@ export function refreshedCircuit({ overlapping = false, period = 4 } = {}): Circ
   const ops: Op[] = [
     { kind: 'input', index: 0, ...at(topLevel) },
     { kind: 'input', index: 1, ...at(topLevel) },
-    { kind: 'rotate', source: 0, steps: 7, ...at(topLevel) },
+    { kind: 'rotate', source: 0, steps: 6, ...at(topLevel) },
     { kind: 'dropLevel', source: 2, ...at(level) },
     { kind: 'dropLevel', source: 1, ...at(level) },
     { kind: 'refresh', source: 3, round: 0, ...at(topLevel) },
@@ -186,7 +186,8 @@ export function refreshedCircuit({ overlapping = false, period = 4 } = {}): Circ
     { kind: 'rescale', source: 8, ...at(topLevel - 1, rescaled) },
     { kind: 'dropLevel', source: 9, ...at(level, rescaled) },
     { kind: 'refresh', source: 10, round: 1 + apart, ...at(topLevel, rescaled) },
-    { kind: 'add', left: 11, right: 11, ...at(topLevel, rescaled) },
+    { kind: 'conjugate', source: 11, ...at(topLevel, rescaled) },
+    { kind: 'add', left: 11, right: 12, ...at(topLevel, rescaled) },
   ]
   const result = ops.length - 1
   const circuit = {
