@@ -3,6 +3,13 @@
 /** Bytes of one residue in kernel memory. */
 export const RESIDUE_BYTES = 4
 
+/**
+ * Bytes between polynomials in memory. Sums read equal ranges of a hundred polynomials and more, whose
+ * addresses would otherwise differ by multiples of a page, so that all these ranges compete for few sets of a
+ * cache. An odd number of cache lines, a line more than the shortest range, gives each range sets of its own.
+ */
+export const POLYNOMIAL_GAP_BYTES = 17 * 64
+
 /** Memory that the digits of one step's rotations may take. */
 export const DIGIT_BYTES = 96 * 2 ** 20
 

@@ -6,7 +6,7 @@ import { polynomialCounts } from '../circuit/polynomials.ts'
 import type { Circuit, Op, ValueId } from '../circuit/types.ts'
 import { type ExpansionRule, encodedWords, expansionParts, expansionRule } from './constant-storage.ts'
 import { constantBytes } from './encoded-constants.ts'
-import { RESIDUE_BYTES } from './limits.ts'
+import { POLYNOMIAL_GAP_BYTES, RESIDUE_BYTES } from './limits.ts'
 import { tableBytes } from './program-tables.ts'
 import { maxRotationSources, type Step, stepsOf } from './steps.ts'
 import { Work } from './work.ts'
@@ -110,10 +110,10 @@ class Replay {
         // Refreshed values get their memory when they are sent, and their masks take memory until they are
         // back.
         for (const id of ops) this.#create(id, 2)
-        this.#allocate(ops.length * this.#maskLimbs)
+        this.#take(this.#maskBytes(ops))
         return
       case 'return':
-        this.#live -= ops.length * this.#maskLimbs * this.#limb
+        this.#live -= this.#maskBytes(ops)
         return
       case 'rescale':
         this.#rescale(ops)
@@ -216,10 +216,18 @@ class Replay {
   }
 
   #allocate(limbs: number): Polynomial {
-    const polynomial = { bytes: limbs * this.#limb, holders: 0 }
-    this.#live += polynomial.bytes
-    this.#peak = Math.max(this.#peak, this.#live)
+    const polynomial = { bytes: limbs * this.#limb + POLYNOMIAL_GAP_BYTES, holders: 0 }
+    this.#take(polynomial.bytes)
     return polynomial
+  }
+
+  #take(bytes: number): void {
+    this.#live += bytes
+    this.#peak = Math.max(this.#peak, this.#live)
+  }
+
+  #maskBytes(ids: readonly ValueId[]): number {
+    return ids.length * this.#maskLimbs * this.#limb
   }
 
   #hold(id: ValueId, polynomials: readonly Polynomial[]): void {

@@ -144,7 +144,7 @@ export function emitOutput(
   flooding: number,
 ): Output {
   const level = value.primes - 1
-  const [c0, c1] = [0, 1].map(() => builder.allocate(context.limbBytes * value.primes))
+  const [c0, c1] = [0, 1].map(() => builder.allocatePolynomial(context.limbBytes * value.primes))
   const packed = [c0, c1] as const
   emitMasked(builder, context, [{ value, key: keys.at(level), mask: { logits, flooding }, out: packed }])
   return { level, flooding, logits, floodingBound, packed }

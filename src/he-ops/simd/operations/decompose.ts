@@ -67,7 +67,7 @@ function decompositionTask(
     return {
       own,
       conversion: context.conversion(own, k > 1 || form === 'centred'),
-      extension: builder.allocate(limbBytes * indices.length),
+      extension: builder.allocatePolynomial(limbBytes * indices.length),
     }
   })
   // The sources have memory of their own, because ModUp reads them while it writes.

@@ -15,7 +15,7 @@ import type { Dot } from './weighted-sum.ts'
  * fit the second-level cache.
  */
 const CACHE_BYTES = 256 * 1024
-const LEAST_RANGE = 512
+const LEAST_RANGE = 256
 
 /**
  * Weighted sums of ciphertexts. Pass outputs that read the same inputs in one call: they are computed range

@@ -1,4 +1,5 @@
 import { PolyVeilError } from '../../../errors/index.ts'
+import { POLYNOMIAL_GAP_BYTES } from '../../../schedule/limits.ts'
 import {
   KERNEL_FIELDS,
   type KernelArguments,
@@ -159,6 +160,14 @@ export class ProgramBuilder {
   /** Address of memory that the caller owns, from this phase on, until it frees it. */
   allocate(bytes: number): number {
     return (this.#memory?.arena ?? 0) + this.#arena.allocate(bytes)
+  }
+
+  /**
+   * As `allocate`, for polynomials. Sums read a range of many of them, so their ranges lie in different sets
+   * of a cache.
+   */
+  allocatePolynomial(bytes: number): number {
+    return this.allocate(bytes + POLYNOMIAL_GAP_BYTES)
   }
 
   /**

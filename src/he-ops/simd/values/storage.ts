@@ -36,13 +36,13 @@ export class Storage {
 
   /** Allocates a polynomial, which must be passed to `alias`. */
   polynomial(primes: number): number {
-    return this.#builder.allocate(polynomialBytes(this.#context, primes, false))
+    return this.#builder.allocatePolynomial(polynomialBytes(this.#context, primes, false))
   }
 
   /** Allocates memory that no value holds; `freeTemporary` frees it. */
   temporary(primes: number, polynomials: number, extended: boolean): Value {
     const bytes = polynomialBytes(this.#context, primes, extended)
-    const addresses = Array.from({ length: polynomials }, () => this.#builder.allocate(bytes))
+    const addresses = Array.from({ length: polynomials }, () => this.#builder.allocatePolynomial(bytes))
     return { polynomials: addresses, primes, extended }
   }
 
