@@ -91,15 +91,17 @@ t.test('the client encrypts the packed image', async (t) => {
     spec.scale,
   )
   const pixel = (y: number, x: number): number => (image.data[y * 3 + x] / 255 - 0.5) / 0.25
-  // Patch channel 1 (py 0, px 1) is in ciphertext 0. Channel 3 (py 1, px 1) is alone in ciphertext 1.
-  for (const [ciphertext, slot, value] of [
-    [0, 2 * 4 + 1, pixel(0, 1)],
-    [0, (2 + 2 * 5) * 4 + 0, pixel(4, 0)],
-    [0, (2 + 1 * 5 + 2) * 4 + 1, 0],
-    [1, (2 + 5) * 4 + 0, pixel(3, 1)],
-    [1, (2 + 5) * 4 + 1, 0],
-  ]) {
-    t.ok(Math.abs(found[ciphertext].real[slot] - value) < 1e-4, `slot ${slot} of ciphertext ${ciphertext}`)
+  // Patch channels 0 and 1 (py 0, px 0 and 1) are the real and the imaginary part of ciphertext 0, channels 2
+  // and 3 those of ciphertext 1.
+  for (const [ciphertext, part, slot, value] of [
+    [0, 'imaginary', 2 * 4, pixel(0, 1)],
+    [0, 'real', (2 + 2 * 5) * 4, pixel(4, 0)],
+    [0, 'imaginary', (2 + 1 * 5 + 2) * 4, 0],
+    [1, 'imaginary', (2 + 5) * 4, pixel(3, 1)],
+    [1, 'real', (2 + 5) * 4 + 1, 0],
+  ] as const) {
+    const place = `${part} part of slot ${slot} of ciphertext ${ciphertext}`
+    t.ok(Math.abs(found[ciphertext][part][slot] - value) < 1e-4, place)
   }
   const { tensor } = await imageTensor(image, manifest.input)
   imageSlots(tensor, manifest.input, 4096).forEach((vector, k) => {
@@ -264,7 +266,7 @@ t.test('every picture can be encrypted at the largest scale that a manifest may 
   // Primes of more than 30 bits use the encoder of node-seal, which rounds sizes to whole bits.
   const modulus = parameters.primes.reduce((sum, prime) => sum + Math.log2(Number(prime)), 0)
   const bits = Math.min(modulus - 1, MAX_MESSAGE_BITS)
-  const largest = 2 ** (bits - 1 - 1e-9) / manifest.input.bound
+  const largest = 2 ** (bits - 1 - 1e-9) / (Math.SQRT2 * manifest.input.bound)
   const sends = async (value: number): Promise<boolean> => {
     const server = new FakeServer()
     server.manifest = forgedManifest(manifest, (content) => {
