@@ -1,3 +1,4 @@
+import { partsFor } from '../../circuit/layout.ts'
 import type { NodeOf, Shape } from '../graph/graph.ts'
 
 // Repacking selects elements by masks, one for each column and each source ciphertext. All masks are
@@ -60,12 +61,15 @@ export function addMaskErrors(
 ): void {
   const [channels, height, width] = shape
   const exact = tensor.slice()
+  // Masks are real, so they move the parts of a slot separately.
+  const parts = partsFor(channels)
   for (let y = 0; y < height; y++) {
     for (let offset = 1 - merged; offset < merged; offset++) {
       const errors = Float64Array.from({ length: 2 * width - 1 }, error)
       for (let c = 0; c < channels; c++) {
-        const other = c + offset
-        if (other >= channels || Math.floor(other / merged) !== Math.floor(c / merged)) continue
+        const other = c + parts * offset
+        const ciphertext = Math.floor(c / (parts * merged))
+        if (other >= channels || Math.floor(other / (parts * merged)) !== ciphertext) continue
         addToRow(tensor, (c * height + y) * width, exact, (other * height + y) * width, errors)
       }
     }

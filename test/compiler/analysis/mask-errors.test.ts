@@ -13,8 +13,8 @@ import { distinct, newBuilder, noisyElements, packedInput, parameters } from '..
 // Compares the analysis of repacking masks with repackings by encoded masks, of maps that are as smooth as
 // those of photographs.
 
-const MAP: Shape = [8, 54, 56]
-const SHAPE: Shape = [8, 27, 28]
+const MAP: Shape = [16, 54, 56]
+const SHAPE: Shape = [16, 27, 28]
 const MERGED = 4
 const DRAWS = 24
 
@@ -37,7 +37,7 @@ function errorOfRepacking(map: Float64Array, scale: number): Float64Array {
   const whole = chooseLayout(parameters.slots, MAP, 2)
   const from = withStride(whole, 2, SHAPE[1], SHAPE[2])
   const to = chooseLayout(parameters.slots, SHAPE, 1)
-  t.same([from.ciphertexts, to.ciphertexts], [MAP[0], MAP[0] / MERGED])
+  t.same([from.ciphertexts, to.ciphertexts], [MAP[0] / 2, MAP[0] / 2 / MERGED])
   const builder = newBuilder()
   const output = lowerRepack(builder, packedInput(builder, from), to, CHAINS, scale)
   const tensor = everySecond(map)
