@@ -17,8 +17,8 @@ interface Choice {
 }
 
 /**
- * Kinds of operations that are chosen. Circuits have two inputs, each product is relinearised at once, and no
- * circuit has refreshes.
+ * Kinds of operations that are chosen. Circuits have two inputs, and no refreshes. Each product is
+ * relinearised, some after a sum.
  */
 type ChosenKind = Exclude<OpKind, 'input' | 'relinearise' | 'refresh'>
 
@@ -72,6 +72,7 @@ class Builder {
   readonly #steps: readonly number[]
   readonly #constants: readonly Constant[]
   readonly #ops: Op[] = []
+  readonly #types: CiphertextType[] = []
 
   constructor(
     parameters: CkksParameters,
@@ -97,10 +98,11 @@ class Builder {
     }
   }
 
-  /** The circuit that computes the last value, without operations that it does not need. */
+  /** The circuit that computes the last relinearised value, without operations that it does not need. */
   finish(): Circuit {
     const base = smallCircuit()
-    const { ops, result } = pruned(this.#ops, this.#ops.length - 1)
+    const last = this.#types.findLastIndex(({ polynomials }) => polynomials === 2)
+    const { ops, result } = pruned(this.#ops, last)
     const { level, scale } = ops[result]
     return {
       ...base,
@@ -188,11 +190,12 @@ class Builder {
   }
 
   #type(id: ValueId): CiphertextType {
-    const { level, scale, kind } = this.#ops[id]
-    return { level, scale, polynomials: kind === 'multiply' ? 3 : 2 }
+    return this.#types[id]
   }
 
-  #push(op: object, { level, scale }: CiphertextType): ValueId {
+  #push(op: object, type: CiphertextType): ValueId {
+    const { level, scale } = type
+    this.#types.push(type)
     return this.#ops.push({ ...op, level, scale, layer: 0 } as Op) - 1
   }
 }

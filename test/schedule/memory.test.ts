@@ -10,6 +10,7 @@ import { ConstantStore } from '../../src/he-ops/simd/constants/constant-store.ts
 import { switchingKeyBytes } from '../../src/he-ops/simd/index.ts'
 import { bundledNetworks, loadNetwork, readCheckpoint } from '../../src/models/index.ts'
 import { constantBytes } from '../../src/schedule/encoded-constants.ts'
+import { POLYNOMIAL_GAP_BYTES } from '../../src/schedule/limits.ts'
 import { simdMemory } from '../../src/schedule/memory.ts'
 import { tableBytes } from '../../src/schedule/program-tables.ts'
 import { golden } from '../compiler/harness.ts'
@@ -31,6 +32,8 @@ const circuitOf = (ops: Op[], constants: Float64Array[] = []) => ({
   result: ops.length - 1,
 })
 const LIMB = 4 * RING
+/** Memory of polynomials of values, with the gaps between them. */
+const polynomials = (count: number, limbs: number): number => count * (limbs * LIMB + POLYNOMIAL_GAP_BYTES)
 /** Tables of seven primes, and the relinearisation key: three digits of two polynomials over seven primes. */
 const ALWAYS = 7 * 4 * LIMB + 3 * 2 * 7 * LIMB
 /** The same for a rotation, with the tables of its automorphism and the inverse. */
@@ -42,28 +45,31 @@ const input: Op = { kind: 'input', index: 0, ...at(4) }
 const rotate = (source: number, steps: number): Op => ({ kind: 'rotate', source, steps, ...at(4) })
 
 t.test('counted by hand: values take their memory', async (t) => {
-  t.equal(simdMemory(circuitOf([input])), ALWAYS + 10 * LIMB)
+  t.equal(simdMemory(circuitOf([input])), ALWAYS + polynomials(2, 5))
   const add: Op = { kind: 'add', left: 0, right: 0, ...at(4) }
-  t.equal(simdMemory(circuitOf([input, add])), ALWAYS + 20 * LIMB)
+  t.equal(simdMemory(circuitOf([input, add])), ALWAYS + polynomials(4, 5))
   const drop: Op = { kind: 'dropLevel', source: 0, ...at(1) }
-  t.equal(simdMemory(circuitOf([input, drop])), ALWAYS + 10 * LIMB, 'the same memory is reused')
+  t.equal(simdMemory(circuitOf([input, drop])), ALWAYS + polynomials(2, 5), 'the same memory is reused')
   const square: Op = { kind: 'multiply', left: 0, right: 0, ...at(4) }
-  t.equal(simdMemory(circuitOf([input, square])), ALWAYS + 25 * LIMB)
+  t.equal(simdMemory(circuitOf([input, square])), ALWAYS + polynomials(5, 5))
 })
 
 t.test('counted by hand: freed values make room', async (t) => {
   const add = (value: number): Op => ({ kind: 'add', left: value, right: value, ...at(4) })
-  t.equal(simdMemory(circuitOf([input, add(0), add(1), add(2)])), ALWAYS + 20 * LIMB)
+  t.equal(simdMemory(circuitOf([input, add(0), add(1), add(2)])), ALWAYS + polynomials(4, 5))
   t.equal(
     simdMemory(circuitOf([input, add(0), add(1), { ...add(2), right: 0 } as Op])),
-    ALWAYS + 30 * LIMB,
+    ALWAYS + polynomials(6, 5),
     'a value with a later reader is not freed',
   )
 })
 
 t.test('counted by hand: the division of a rotation is the peak', async (t) => {
   // The source, the result, the undivided result over seven primes, and the digits.
-  t.equal(simdMemory(circuitOf([input, rotate(0, 1)])), ALWAYS + ROTATION + (10 + 10 + 14) * LIMB + DIGITS)
+  t.equal(
+    simdMemory(circuitOf([input, rotate(0, 1)])),
+    ALWAYS + ROTATION + polynomials(4, 5) + 14 * LIMB + DIGITS,
+  )
 })
 
 t.test('counted by hand: rotations of one source share digits, and stay extended for a sum', async (t) => {
@@ -74,18 +80,21 @@ t.test('counted by hand: rotations of one source share digits, and stay extended
     { kind: 'add', left: 1, right: 2, ...at(4) },
     { kind: 'rescale', source: 3, ...at(3) },
   ]
-  t.equal(simdMemory(circuitOf(ops)), ALWAYS + 2 * ROTATION + (10 + 14 + 14) * LIMB + DIGITS)
+  t.equal(simdMemory(circuitOf(ops)), ALWAYS + 2 * ROTATION + polynomials(2, 5) + polynomials(4, 7) + DIGITS)
 })
 
 t.test('counted by hand: a division needs scratch memory for the residues that it divides by', async (t) => {
   const rescale: Op = { kind: 'rescale', source: 0, ...at(3) }
-  t.equal(simdMemory(circuitOf([input, rescale])), ALWAYS + (10 + 8 + 2 * 2) * LIMB)
+  t.equal(
+    simdMemory(circuitOf([input, rescale])),
+    ALWAYS + polynomials(2, 5) + polynomials(2, 4) + 2 * 2 * LIMB,
+  )
 })
 
 t.test('counted by hand: a refresh takes memory for its source and its result', async (t) => {
   const drop: Op = { kind: 'dropLevel', source: 0, ...at(0) }
   const refresh: Op = { kind: 'refresh', source: 1, round: 0, ...at(4) }
-  t.equal(simdMemory(circuitOf([input, drop, refresh])), ALWAYS + 20 * LIMB)
+  t.equal(simdMemory(circuitOf([input, drop, refresh])), ALWAYS + polynomials(4, 5))
 })
 
 t.test('counted by hand: constants take their own size, once for each use', async (t) => {
@@ -97,7 +106,7 @@ t.test('counted by hand: constants take their own size, once for each use', asyn
   })
   const periodic = Float64Array.of(1, 2, 3, 4)
   const full = new Float64Array(RING / 2).fill(1)
-  const sum = 20 * LIMB
+  const sum = polynomials(4, 5)
   // Each polynomial has a row of addresses, with the size of blocks if there are blocks.
   const row = 2 * 3 * 4
   t.equal(simdMemory(circuitOf([input, dot(0, 8)], [periodic])), ALWAYS + sum + 8 * 4 * 5 + row)
@@ -176,9 +185,9 @@ t.test('counted by hand: conjugation takes a key, and shares digits with rotatio
     { kind: 'add', left: 1, right: 2, ...at(4) },
     { kind: 'rescale', source: 3, ...at(3) },
   ]
-  t.equal(simdMemory(circuitOf(ops)), ALWAYS + 2 * ROTATION + (10 + 14 + 14) * LIMB + DIGITS)
+  t.equal(simdMemory(circuitOf(ops)), ALWAYS + 2 * ROTATION + polynomials(2, 5) + polynomials(4, 7) + DIGITS)
   const timesI: Op = { kind: 'timesI', source: 0, ...at(4) }
-  t.equal(simdMemory(circuitOf([input, timesI])), ALWAYS + 20 * LIMB)
+  t.equal(simdMemory(circuitOf([input, timesI])), ALWAYS + polynomials(4, 5))
 })
 
 t.test('the engine takes the stated memory for complex constants and conjugations', async (t) => {

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { logitCoefficients } from '../../../src/circuit/answer.ts'
 import { digestOf } from '../../../src/circuit/format/digest.ts'
+import { galoisKeyCount } from '../../../src/circuit/keys.ts'
 import { invert } from '../../../src/circuit/parameters/primes.ts'
 import type { Circuit } from '../../../src/circuit/types.ts'
 import { secretPolynomial } from '../../../src/he-ops/seal/keys/index.ts'
@@ -93,9 +94,10 @@ function isChance(found: number, count: number, prime: bigint): boolean {
 }
 
 async function started(circuit: Circuit, steps: readonly number[]) {
-  const fixture = await simdFixture(circuit.parameters, steps)
+  const conjugation = circuit.ops.some(({ kind }) => kind === 'conjugate')
+  const fixture = await simdFixture(circuit.parameters, steps, { conjugation })
   const engine = await SimdEngine.create({ threads: 2 })
-  const keySet = withoutPublicKey(fixture.keySet, circuit, steps.length)
+  const keySet = withoutPublicKey(fixture.keySet, circuit, galoisKeyCount(circuit))
   const session = await engine.open(circuit, engine.newKeySet(circuit.parameters), bytesSource(keySet))
   const { level, scale, layout } = circuit.input
   const inputs = Array.from({ length: layout.ciphertexts }, (_, i) => {
@@ -137,7 +139,7 @@ t.test('an answer is uniform outside the coefficients of its logits', async (t) 
 t.test('a masked value is uniform', async (t) => {
   const circuit = refreshedCircuit({ period: PERIOD })
   const { parameters } = circuit
-  const { fixture, session, inputs, close } = await started(circuit, [7])
+  const { fixture, session, inputs, close } = await started(circuit, [6])
   t.teardown(close)
   const key = await KernelKey.create(parameters, secretPolynomial(fixture.ctx, fixture.secretKey))
   const rounds: PackedFullRlwe[][] = []

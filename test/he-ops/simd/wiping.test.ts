@@ -18,7 +18,7 @@ import { simdFixture } from './fixture.ts'
 const circuit = refreshedCircuit()
 const { parameters } = circuit
 const { ring, slots, topLevel } = parameters
-const fixture = await simdFixture(parameters, [7])
+const fixture = await simdFixture(parameters, [6], { conjugation: true })
 
 const { context, keys } = fixture
 const { heap, kernels } = context

@@ -54,7 +54,7 @@ t.test('an inference with two refresh rounds ends with the logits', async (t) =>
     logits.every((value, k) => Math.abs(value - expectedLogits[k]) < CLOSE),
     `${logits}`,
   )
-  t.match(await status(), { state: 'done', round: 2, rounds: 2, done: 13, total: 13 })
+  t.match(await status(), { state: 'done', round: 2, rounds: 2, done: 14, total: 14 })
   t.match((await events).bytes.toString(), /"state":"refresh".*"round":1,[\s\S]*event: end\n.*"state":"done"/)
   const metrics = (await client.request('GET', 'metrics')).bytes.toString()
   t.match(metrics, 'polyveil_refresh_rounds_total{model="refreshed"} 2')
