@@ -1,6 +1,5 @@
 import { MAX_LOG_QP } from '../circuit/parameters/parameters.ts'
 import type { Circuit } from '../circuit/types.ts'
-import { PolyVeilError } from '../errors/index.ts'
 import type { Network } from '../models/network.ts'
 import type { Preprocessing } from '../preprocessing/types.ts'
 import type { SimdSpeeds } from '../schedule/cost.ts'
@@ -12,12 +11,10 @@ import type { Graph } from './graph/graph.ts'
 import { layerPrecisions } from './layer-precision.ts'
 import { completeCircuit } from './lowered-circuit.ts'
 import { ringsFor } from './planner/modulus/rings.ts'
-import type { FittingCandidate } from './planner/search/candidate.ts'
 import { largestFreeBatch } from './planner/search/free-batch.ts'
 import { imprecise } from './planner/search/no-plan.ts'
 import { costOf, type Objective } from './planner/search/objective.ts'
-import { type PlanRequest, searchPlans } from './planner/search/search.ts'
-import { searchRefreshed } from './planner/search/search-refreshed.ts'
+import { type OtherWay, otherWay, type RefreshChoice, searchWays } from './planner/search/ways.ts'
 import type { Link } from './planner/target/refresh-cost.ts'
 import { DEFAULT_TARGET, type Target, type TargetName, targetNamed } from './planner/target/target.ts'
 import { prepareInput } from './prepare-input.ts'
@@ -39,7 +36,10 @@ export interface CompileOptions {
   /** Bits by which the error of the logits lies below their root mean square; 8.5 by default. */
   readonly precisionBits?: number
   readonly objective?: Objective
-  /** Whether the client refreshes values. With `auto`, the default, it does where one shot does not fit. */
+  /**
+   * Whether the client refreshes values. With `auto`, the default, it does where one shot does not fit or costs more for the
+   * objective.
+   */
   readonly refresh?: RefreshChoice
   /** The engine to plan for. */
   readonly target?: TargetName
@@ -58,13 +58,13 @@ export interface CompileOptions {
   readonly calibration?: readonly Float64Array[]
 }
 
-export type RefreshChoice = 'auto' | 'never' | 'always'
-
 export interface Compiled {
   readonly circuit: Circuit
   readonly plan: PlanReport
   /** Warnings about the calibration images. */
   readonly warnings: readonly string[]
+  /** One shot or refreshes, whichever was not taken; absent where it does not fit or was not allowed. */
+  readonly otherWay?: OtherWay
 }
 
 /** Default precision: an error of 0.004 on logits of deviation 1.5. */
@@ -87,8 +87,8 @@ export function compile(network: Network, options: CompileOptions): Compiled {
   const warnings = images.length > 0 ? [...imageFindings, ...agreementWarnings(agreements)] : []
   const planOf = (batch: number): Planned => bestPlan(graph, options, { ...prepared, images }, batch)
   const { batch = 1 } = options
-  const { circuit, target } = batch === 'auto' ? largestFreeBatch(planOf) : planOf(batch)
-  return { circuit, plan: planReport(circuit, target), warnings }
+  const { circuit, target, otherWay } = batch === 'auto' ? largestFreeBatch(planOf) : planOf(batch)
+  return { circuit, plan: planReport(circuit, target), warnings, ...(otherWay && { otherWay }) }
 }
 
 function checkedImages(
@@ -104,6 +104,7 @@ interface Planned {
   readonly circuit: Circuit
   readonly target: Target
   readonly cost: number
+  readonly otherWay: OtherWay | undefined
 }
 
 /** Packing of images, and the packed calibration images. */
@@ -117,7 +118,7 @@ function bestPlan(graph: Graph, options: CompileOptions, { spec, images }: Input
   const { model, labels = [], precisionBits = DEFAULT_PRECISION_BITS } = options
   const target = targetNamed(options.target ?? DEFAULT_TARGET, options.speeds)
   const objective = options.objective ?? 'latency'
-  const candidates = candidatesFor(graph, options.refresh ?? 'auto', {
+  const candidates = searchWays(graph, options.refresh ?? 'auto', {
     target,
     rings: ringsFor(graph, options.rings ?? Object.keys(MAX_LOG_QP).map(Number), batch),
     batch,
@@ -134,19 +135,12 @@ function bestPlan(graph: Graph, options: CompileOptions, { spec, images }: Input
     bestPrecision = Math.max(bestPrecision, reached)
     if (reached < precisionBits) continue
     const circuit = completeCircuit(lowered, layerPrecisions(lowered, images))
-    return { circuit, target, cost: costOf(objective, candidate) }
+    return {
+      circuit,
+      target,
+      cost: costOf(objective, candidate),
+      otherWay: otherWay(candidates, candidate),
+    }
   }
   throw imprecise(precisionBits, bestPrecision)
-}
-
-/** Candidates in one shot where they fit, and with refreshes otherwise or on request. */
-function candidatesFor(graph: Graph, refresh: RefreshChoice, request: PlanRequest): FittingCandidate[] {
-  if (refresh === 'always') return searchRefreshed(graph, request)
-  try {
-    return searchPlans(graph, request)
-  } catch (error) {
-    const isTooDeep = error instanceof PolyVeilError && error.code === 'DEPTH_EXCEEDED'
-    if (refresh === 'never' || !isTooDeep || request.target.name !== 'simd') throw error
-    return searchRefreshed(graph, request)
-  }
 }

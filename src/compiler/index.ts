@@ -9,6 +9,7 @@ import { prepareInput } from './prepare-input.ts'
 
 export { type Compiled, type CompileOptions, compile } from './compile.ts'
 export type { Objective } from './planner/search/objective.ts'
+export type { OtherWay, RefreshChoice } from './planner/search/ways.ts'
 export type { Link } from './planner/target/refresh-cost.ts'
 export type { TargetName } from './planner/target/target.ts'
 export { type LayerReport, type PlanReport, planReport } from './report.ts'

@@ -17,7 +17,7 @@ import {
   withSource,
 } from '../input/network-source.ts'
 import { batch, link, whole } from '../input/option-values.ts'
-import { planText } from '../output/plan-text.ts'
+import { otherWayText, planText } from '../output/plan-text.ts'
 import { NO_PREPROCESSING } from '../output/preprocessing-text.ts'
 import { writeCircuitFile } from '../output/write-circuit.ts'
 import { checkWritable } from '../output/write-file.ts'
@@ -50,7 +50,7 @@ export const compileCommand = (): Command =>
     .addOption(
       choice(
         '--refresh <when>',
-        'rounds in which the client refreshes values; auto: where one shot does not fit',
+        'rounds in which the client refreshes values; auto: where one shot does not fit, or costs more for the objective',
         ['auto', 'never', 'always'],
         'auto',
       ),
@@ -102,12 +102,14 @@ async function compileCheckpoint(
   return {
     document: {
       ...documentOf(circuit, plan, digest),
+      ...(compiled.otherWay && { otherWay: compiled.otherWay }),
       weights: entryDocument(weights),
       preprocessing,
       warnings,
     },
     text: [
       planText(plan, preprocessing),
+      ...(compiled.otherWay ? [otherWayText(compiled.otherWay)] : []),
       entryText(weights),
       ...warnings.map((warning) => `WARNING: ${warning}`),
       flags.dryRun ? 'Nothing was written.' : `${flags.out}: ${bytes} bytes`,

@@ -1,4 +1,4 @@
-import type { LayerReport, PlanReport } from '../../compiler/index.ts'
+import type { LayerReport, OtherWay, PlanReport } from '../../compiler/index.ts'
 import { printable } from '../../errors/index.ts'
 import type { Preprocessing } from '../../preprocessing/types.ts'
 import { preprocessingText } from './preprocessing-text.ts'
@@ -15,6 +15,13 @@ export const planText = (plan: PlanReport, preprocessing: Preprocessing | null):
     '',
     ...plan.why.map((w) => `- ${printable(w)}`),
   ].join('\n')
+
+/** A sentence on the plan that was not taken, and the flag that takes it. */
+export const otherWayText = ({ refreshes, ring, ...way }: OtherWay): string =>
+  `${refreshes ? 'with refreshes' : 'in one shot'} (--refresh ${refreshes ? 'always' : 'never'}) about ` +
+  `${secondsText(way.seconds)} on one core` +
+  (refreshes ? ` and ${secondsText(way.refreshSeconds)} for refreshes` : '') +
+  `, keys ${bytesText(way.keyBytes)} once, ${bytesText(way.trafficBytes)} for each query, ring ${ring}`
 
 const HEADING = [
   'layer',
