@@ -107,7 +107,7 @@ async function* classifyAll(
   const { name, checkpoint, config } = bundled
   const network = loadNetwork(await readCheckpoint(checkpoint), config)
   const calibration = await bundledImages(bundled)
-  const { circuit } = compile(network, { model: name, ...config, calibration })
+  const { circuit } = compile(network, { model: name, ...config, calibration, refresh: 'never' })
   const backend = await encryptedBackend(circuit, engineNameFor(circuit.parameters))
   const labels = config.labels ?? []
   try {

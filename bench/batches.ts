@@ -69,7 +69,13 @@ async function contender(
   batch: number,
 ): Promise<Contender> {
   const { preprocessing } = network.config
-  const { circuit, plan } = compile(network, { model: NETWORK, preprocessing, calibration, batch })
+  const { circuit, plan } = compile(network, {
+    model: NETWORK,
+    preprocessing,
+    calibration,
+    batch,
+    refresh: 'never',
+  })
   return { batch, plan, backend: await encryptedBackend(circuit, 'simd'), runs: [], largestError: 0 }
 }
 

@@ -48,7 +48,13 @@ async function bundledCase(): Promise<Case> {
   const { name, checkpoint, config } = bundled
   const network = loadNetwork(await readCheckpoint(checkpoint), config)
   const calibration = await bundledImages(bundled)
-  const { circuit } = compile(network, { model: name, ...config, calibration, target: 'simd' })
+  const { circuit } = compile(network, {
+    model: name,
+    ...config,
+    calibration,
+    target: 'simd',
+    refresh: 'never',
+  })
   return { name, parameters: circuit.parameters, steps: rotationSteps(circuit) }
 }
 

@@ -48,7 +48,13 @@ async function measure(bundled: Bundled, target: EngineName, count: number, say:
   const network = loadNetwork(await readCheckpoint(checkpoint), config)
   const calibration = await bundledImages(bundled)
   const start = performance.now()
-  const { circuit, plan } = compile(network, { model: name, ...config, calibration, target })
+  const { circuit, plan } = compile(network, {
+    model: name,
+    ...config,
+    calibration,
+    target,
+    refresh: 'never',
+  })
   const compileSeconds = (performance.now() - start) / 1000
   const backend = await encryptedBackend(circuit, target)
   const rows: { encrypt: number; execute: number; decrypt: number; error: number }[] = []

@@ -32,7 +32,7 @@ export interface BundledProgram {
 export async function bundledProgram(name: string): Promise<BundledProgram> {
   const { checkpoint, config, images } = bundledNetworks().find((network) => network.name === name)!
   const network = loadNetwork(await readCheckpoint(checkpoint), config)
-  const { circuit } = compile(network, { model: name, ...config })
+  const { circuit } = compile(network, { model: name, ...config, refresh: 'never' })
   const { parameters } = circuit
   const manifest = manifestOf(circuit)
   const ring = new KeyRing(memoryKeyStore())

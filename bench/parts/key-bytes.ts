@@ -15,7 +15,7 @@ import { check, figure } from '../harness.ts'
 export async function compareKeyBytes() {
   const { checkpoint, config } = bundledNetworks().find(({ name }) => name === 'digits')!
   const network = loadNetwork(await readCheckpoint(checkpoint), config)
-  const { circuit } = compile(network, { model: 'digits', ...config })
+  const { circuit } = compile(network, { model: 'digits', ...config, refresh: 'never' })
   return [
     await compareFor('the bundled digits network', circuit.parameters),
     await compareFor('a deep circuit: 22 data primes, 8 special', deepParameters()),

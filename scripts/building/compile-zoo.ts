@@ -15,7 +15,9 @@ export async function compileZoo(say: Say): Promise<void> {
     const network = loadNetwork(await readCheckpoint(checkpoint), config)
     const { labels, preprocessing } = config
     const calibration = await bundledImages(bundled)
-    const { circuit, plan } = compile(network, { model: name, labels, preprocessing, calibration })
+    // One query and one answer, as readers meet them first.
+    const options = { model: name, labels, preprocessing, calibration, refresh: 'never' } as const
+    const { circuit, plan } = compile(network, options)
     await writeFile(join(CIRCUITS, `${name}.pvc`), writeCircuit(circuit))
     say(`build: ${name}: ring ${plan.ring}, ${plan.rotations} rotations, ${plan.galoisKeys} Galois keys`)
   }

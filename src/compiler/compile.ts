@@ -37,8 +37,8 @@ export interface CompileOptions {
   readonly precisionBits?: number
   readonly objective?: Objective
   /**
-   * Whether the client refreshes values. With `auto`, the default, it does where one shot does not fit or costs more for the
-   * objective.
+   * Whether the client refreshes values. With `auto`, the default, it does where one shot does not fit or
+   * costs more for the objective.
    */
   readonly refresh?: RefreshChoice
   /** The engine to plan for. */

@@ -15,7 +15,15 @@ const models = join(directory, 'models')
 mkdirSync(models)
 const path = join(models, 'two.pvc')
 const compile = (...flags: string[]) =>
-  polyveil(['compile', ...sourceOf('one_shot'), '--preprocessing', 'imagenet', ...flags])
+  polyveil([
+    'compile',
+    ...sourceOf('one_shot'),
+    '--preprocessing',
+    'imagenet',
+    '--refresh',
+    'never',
+    ...flags,
+  ])
 const compiled = await compile('--batch', '2', '--out', path, ...QUIET)
 
 t.test('compile and inspect show the batch and the seconds of an image', async (t) => {
@@ -46,7 +54,7 @@ t.test('invalid batches, and batches that do not fit, are refused', async (t) =>
   }
   const small = await compile('--batch', '64', '--ring', '8192', '--dry-run', ...QUIET)
   failed(t, small, 3, 'CONFIG_INVALID', { batch: 64, slots: 64 })
-  const deep = ['--batch', '2', '--ring', '8192', '--refresh', 'never', '--dry-run', ...QUIET]
+  const deep = ['--batch', '2', '--ring', '8192', '--dry-run', ...QUIET]
   failed(t, await compile(...deep), 4, 'DEPTH_EXCEEDED')
 })
 

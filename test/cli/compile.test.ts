@@ -9,7 +9,8 @@ import { failed, filesIn, goldenOf, polyveil, sourceOf } from './support.ts'
 
 const directory = t.testdir()
 const path = join(directory, 'one.pvc')
-const compile = (...flags: string[]) => polyveil(['compile', ...sourceOf('one_shot'), ...flags])
+const compile = (...flags: string[]) =>
+  polyveil(['compile', ...sourceOf('one_shot'), '--refresh', 'never', ...flags])
 const compiled = await compile('--out', path, '--json')
 const read = () => readCircuit(new Uint8Array(readFileSync(path)))
 
@@ -145,4 +146,25 @@ t.test('--input and --classes replace what the config says', async (t) => {
   t.strictSame((await dry('--input', '40', '--classes', '10')).json, compiled.json)
   failed(t, await dry('--input', '64'), 3, 'TENSOR_SHAPE')
   failed(t, await dry('--classes', '11'), 3, 'TENSOR_SHAPE', { tensor: 'head.3.weight' })
+})
+
+t.test('the plan states the way that it does not take, and the flag that takes it', async (t) => {
+  const flags = ['--name', 'one', '--dry-run', '--speeds', 'reference', '--quiet']
+  const source = ['compile', ...sourceOf('one_shot'), ...flags]
+  const auto = await polyveil([...source, '--json'])
+  t.ok(auto.json.segments > 1)
+  t.match(auto.json.otherWay, { refreshes: false, ring: 16384, refreshSeconds: 0 })
+  const shown = (await polyveil(source)).stdout.toString()
+  t.match(
+    shown,
+    /\nin one shot \(--refresh never\) about \d\.\d+ s on one core, keys \d+ MB once, \d+ kB for each query, ring 16384\n/,
+  )
+  const never = await polyveil([...source, '--json', '--refresh', 'never'])
+  t.equal(never.json.segments, 1)
+  t.notOk('otherWay' in never.json)
+  const traffic = (await polyveil([...source, '--objective', 'traffic'])).stdout.toString()
+  t.match(
+    traffic,
+    /\nwith refreshes \(--refresh always\) about \d\.\d+ s on one core and \d\.\d+ s for refreshes, keys \d+ MB once, /,
+  )
 })

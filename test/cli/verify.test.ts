@@ -10,7 +10,11 @@ import { failed, goldenOf, polyveil, type Ran, sourceOf } from './support.ts'
 
 const directory = t.testdir()
 const path = join(directory, 'one.pvc')
-const compiled = await polyveil(['compile', ...sourceOf('one_shot'), '--out', path, '--json'])
+const compiled = await polyveil([
+  'compile',
+  ...sourceOf('one_shot'),
+  ...['--refresh', 'never', '--out', path, '--json'],
+])
 const verify = (...flags: string[]) => polyveil(['verify', path, ...flags])
 
 /** Fields of product.md that every backend fills. */

@@ -87,6 +87,7 @@ t.test('one_shot for the SIMD engine', async (t) => {
       model: 'one-shot',
       preprocessing: network.config.preprocessing,
       target: 'simd',
+      refresh: 'never',
       ...options,
     })
   const { circuit, plan } = compileFor()

@@ -72,7 +72,12 @@ for (const bundled of bundledNetworks()) {
     const { preprocessing } = bundled.config
     const network = loadNetwork(await readCheckpoint(bundled.checkpoint), bundled.config)
     const calibration = await bundledImages(bundled)
-    const { circuit } = compile(network, { model: bundled.name, preprocessing, calibration })
+    const { circuit } = compile(network, {
+      model: bundled.name,
+      preprocessing,
+      calibration,
+      refresh: 'never',
+    })
     const tensors = await goldenTensors(`${bundled.name}_one`)
     const [channels, height, width] = circuit.input.image
     for (let k = 0; k < TRAINED_IMAGES; k++) {

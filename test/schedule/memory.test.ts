@@ -235,11 +235,11 @@ t.test('plans state the memory that the engine takes', async (t) => {
   const { preprocessing } = oneShot.network.config
   const plans = [16384, 32768].map((ring): [string, Circuit] => [
     `one_shot, ring ${ring}`,
-    compile(oneShot.network, { model: 'm', preprocessing, rings: [ring] }).circuit,
+    compile(oneShot.network, { model: 'm', preprocessing, rings: [ring], refresh: 'never' }).circuit,
   ])
   for (const { name, checkpoint, config } of bundledNetworks()) {
     const network = loadNetwork(await readCheckpoint(checkpoint), config)
-    plans.push([name, compile(network, { model: name, ...config }).circuit])
+    plans.push([name, compile(network, { model: name, ...config, refresh: 'never' }).circuit])
   }
   for (const [name, circuit] of plans) {
     const taken = await engineBytes(circuit)

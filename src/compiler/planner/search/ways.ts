@@ -48,15 +48,16 @@ function ifAnyFits(search: () => FittingCandidate[]): FittingCandidate[] | undef
   }
 }
 
-/** The best candidate that has refreshes where `taken` has none, or none where it has; undefined when there is none. */
+/**
+ * The best plan of the other search. Undefined when there is none, or when neither plan has refreshes,
+ * because the whole network fits between two of them.
+ */
 export function otherWay(candidates: readonly FittingCandidate[], taken: Candidate): OtherWay | undefined {
-  // A plan with refreshes may have none, where the whole network fits between two of them.
-  const hasRefreshes = ({ refreshBytes }: Candidate): boolean => refreshBytes > 0
-  const other = candidates.find((one) => hasRefreshes(one) !== hasRefreshes(taken))
-  if (other === undefined) return undefined
+  const other = candidates.find(({ refresh }) => (refresh === undefined) !== (taken.refresh === undefined))
+  if (other === undefined || other.refreshBytes + taken.refreshBytes === 0) return undefined
   const { plan, seconds, refreshSeconds, keyBytes, queryBytes, refreshBytes } = other
   return {
-    refreshes: hasRefreshes(other),
+    refreshes: refreshBytes > 0,
     ring: plan.ring,
     seconds,
     refreshSeconds,
