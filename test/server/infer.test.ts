@@ -194,10 +194,10 @@ t.test('server-sent events report progress and then the end', async (t) => {
   while (h.engine.jobs.length === 0) await sleep(1)
   const watching = h.inject({ url: '/v2/inferences/seen/events' })
   for (let done = 1; done <= 3; done++) {
-    await sleep(20)
+    await sleep(200)
     h.engine.jobs[0].onProgress(done, 3)
   }
-  await sleep(20)
+  await sleep(200)
   finish.resolve(new Uint8Array(8))
   const answer = await watching
   t.equal((await running).statusCode, 200)
