@@ -13,7 +13,7 @@ import { serving } from '../server/serving.ts'
 // that the planner chose.
 
 const CASES: [name: string, refresh: NonNullable<CompileOptions['refresh']>][] = [
-  ['one_shot', 'auto'],
+  ['one_shot', 'never'],
   ['one_shot', 'always'],
   ['micro_t', 'auto'],
   ['micro_t', 'always'],
@@ -44,7 +44,7 @@ t.teardown(() => polyveil.close())
 
 for (const { name, model, circuit } of compiled) {
   t.test(`${model}: ${circuit.refresh ? 'with refreshes' : 'one shot'}`, async (t) => {
-    t.equal(circuit.refresh !== undefined, !model.startsWith('one_shot_auto'))
+    t.equal(circuit.refresh !== undefined, !model.startsWith('one_shot_never'))
     const tensors = await goldenTensors(name)
     for (const k of [0, 1]) {
       const image = {
