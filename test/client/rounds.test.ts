@@ -271,22 +271,23 @@ t.test('aborting a call cancels its inference at the server', async (t) => {
 })
 
 t.test('an inference ends at its time limit, even if the server answers every request', async (t) => {
-  const { polyveil, line, server } = await connected(t, undefined, {}, { maxInferenceSeconds: 3 })
+  const { polyveil, line, server } = await connected(t, undefined, {}, { maxInferenceSeconds: 6 })
   await polyveil.keys(MODEL)
   let id = ''
   line.alter = async (path, response) => {
     if (!hasTensor(response)) return response
-    if (!path.endsWith('/infer')) await sleep(2100)
+    if (!path.endsWith('/infer')) await sleep(6000)
     const { json, frame } = await partsOf(response)
     id ||= json.id
     return binary(json, frame)
   }
   await t.rejects(polyveil.classify(MODEL, image), {
     code: 'SERVER_UNREACHABLE',
-    message: /did not finish an inference within 3 seconds/,
-    facts: { reason: 'slow', seconds: 3 },
+    message: /did not finish an inference within 6 seconds/,
+    facts: { reason: 'slow', seconds: 6 },
   })
-  await cancelled(server.url, id)
+  t.not(id, '', 'the query was answered in time')
+  if (id !== '') await cancelled(server.url, id)
 })
 
 t.test('a client can start again after a server forgot its inference', async (t) => {

@@ -51,11 +51,11 @@ for (const [name, known] of Object.entries(KNOWN)) {
   })
 }
 
-t.test('a network has refreshes only where one shot does not fit', async (t) => {
+t.test('a network has refreshes where one shot does not fit, unless that is not allowed', async (t) => {
   const { network } = await golden('one_shot')
   const compiled = (options: Partial<CompileOptions>) =>
     compile(network, { model: 'x', preprocessing: network.config.preprocessing, ...options })
-  t.equal(compiled({}).circuit.refresh, undefined)
+  t.equal(compiled({ refresh: 'never' }).circuit.refresh, undefined)
   t.ok(compiled({ rings: [8192] }).circuit.refresh)
   const uncut = compiled({ refresh: 'always', precisionBits: 16 }).circuit
   verifyCircuit(uncut)
