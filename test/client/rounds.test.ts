@@ -84,7 +84,9 @@ const garbling: Alter = async (_, response) => {
   return binary(json, json.parameters ? noise(json.parameters.round) : frame)
 }
 
-/** The state of an inference once it is cancelled. Clients do not wait for the answer to their cancellation. */
+/**
+ * The state of an inference once it is cancelled. Clients do not wait for the answer to their cancellation.
+ */
 async function cancelled(url: string, id: string): Promise<object> {
   for (;;) {
     const state = await (await fetch(`${url}/v2/inferences/${id}`)).json()
