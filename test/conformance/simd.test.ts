@@ -7,9 +7,10 @@ import { createSimdEvaluator, type SimdCiphertext, type SimdEvaluator } from '..
 import { conformance, STEPS } from './suite.ts'
 
 // One special prime, with digits as in SEAL; and two special primes, with digits of two primes, where the
-// last level's last digit is short.
+// last level's last digit is short. Tolerances are some three times the largest errors of usual keys, and far
+// below the values.
 for (const [name, data, special, tolerance] of [
-  ['simd, one special prime', [30, 30, 30, 30], [30], 5e-2],
+  ['simd, one special prime', [30, 30, 30, 30], [30], 1e-1],
   ['simd, digits of two primes', [30, 30, 30, 30, 30], [30, 30], 5e-3],
 ] as const) {
   const parameters = parametersOf(data, special)

@@ -246,10 +246,10 @@ export function conformance<Ct>(backend: Backend<Ct>): void {
     const a = encrypt(x)
     const rotated = evaluator.rotate(a, 7)
     const wrong = largestError(backend.decrypt(evaluator, rotated), (s) => x[(s + slots - 7) % slots])
-    t.ok(wrong.error > 20 * backend.tolerance, 'a rotation the other way')
+    t.ok(wrong.error > 10 * backend.tolerance, 'a rotation the other way')
     const turned = evaluator.timesI(a)
     const minusI = largestError(backend.decrypt(evaluator, turned), (s) => [0, -x[s]])
-    t.ok(minusI.error > 20 * backend.tolerance, 'minus i')
+    t.ok(minusI.error > 10 * backend.tolerance, 'minus i')
     for (const ciphertext of [a, rotated, turned]) evaluator.free(ciphertext)
   })
 
