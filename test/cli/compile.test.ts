@@ -159,7 +159,7 @@ t.test('the plan states the way that it does not take, and the flag that takes i
   const shown = (await polyveil(source)).stdout.toString()
   t.match(
     shown,
-    /\nin one shot \(--refresh never\) about \d\.\d+ s on one core, keys [\d.]+ MB once, \d+ kB for each query, ring 16384\n/,
+    /\none shot \(--refresh never\) would take about \d\.\d+ s on one core, keys of [\d.]+ MB once, and \d+ kB for each query, in ring 16384\n/,
   )
   const never = await polyveil([...source, '--json', '--refresh', 'never'])
   t.equal(never.json.segments, 1)
@@ -167,6 +167,6 @@ t.test('the plan states the way that it does not take, and the flag that takes i
   const traffic = (await polyveil([...source, '--objective', 'traffic'])).stdout.toString()
   t.match(
     traffic,
-    /\nwith refreshes \(--refresh always\) about \d\.\d+ s on one core and \d\.\d+ s for refreshes, keys [\d.]+ MB once, /,
+    /\nrefreshes \(--refresh always\) would take about \d\.\d+ s on one core and \d\.\d+ s for rounds, keys of [\d.]+ MB once, /,
   )
 })

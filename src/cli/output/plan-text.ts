@@ -18,10 +18,10 @@ export const planText = (plan: PlanReport, preprocessing: Preprocessing | null):
 
 /** A sentence on the plan that was not taken, and the flag that takes it. */
 export const otherWayText = ({ refreshes, ring, ...way }: OtherWay): string =>
-  `${refreshes ? 'with refreshes' : 'in one shot'} (--refresh ${refreshes ? 'always' : 'never'}) about ` +
-  `${secondsText(way.seconds)} on one core` +
-  (refreshes ? ` and ${secondsText(way.refreshSeconds)} for refreshes` : '') +
-  `, keys ${bytesText(way.keyBytes)} once, ${bytesText(way.trafficBytes)} for each query, ring ${ring}`
+  `${refreshes ? 'refreshes' : 'one shot'} (--refresh ${refreshes ? 'always' : 'never'}) would take ` +
+  `about ${secondsText(way.seconds)} on one core` +
+  (refreshes ? ` and ${secondsText(way.refreshSeconds)} for rounds` : '') +
+  `, keys of ${bytesText(way.keyBytes)} once, and ${bytesText(way.trafficBytes)} for each query, in ring ${ring}`
 
 const HEADING = [
   'layer',
