@@ -15,7 +15,7 @@ export async function compileZoo(say: Say): Promise<void> {
     const network = loadNetwork(await readCheckpoint(checkpoint), config)
     const { labels, preprocessing } = config
     const calibration = await bundledImages(bundled)
-    // One query and one answer, as readers meet them first.
+    // The demo and the first tour explain one query and one answer, without rounds between them.
     const options = { model: name, labels, preprocessing, calibration, refresh: 'never' } as const
     const { circuit, plan } = compile(network, options)
     await writeFile(join(CIRCUITS, `${name}.pvc`), writeCircuit(circuit))

@@ -114,7 +114,7 @@ export function typeLaws(parameters: ModulusChain): TypeLaws {
     },
     add(a, b) {
       if (a.polynomials !== b.polynomials) {
-        throw invalid('An unrelinearised product is added to such products only')
+        throw invalid('A product that is not relinearised can be added to another one only')
       }
       requireSummands(a, b)
       return a

@@ -63,7 +63,10 @@ export interface Compiled {
   readonly plan: PlanReport
   /** Warnings about the calibration images. */
   readonly warnings: readonly string[]
-  /** One shot or refreshes, whichever was not taken; absent where it does not fit or was not allowed. */
+  /**
+   * Figures of one shot where the plan has refreshes, and of refreshes where it is one shot. Absent where
+   * that does not fit, or `refresh` does not allow it.
+   */
   readonly otherWay?: OtherWay
 }
 

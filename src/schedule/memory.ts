@@ -19,7 +19,8 @@ type Body = Pick<Circuit, 'parameters' | 'constants' | 'ops' | 'result' | 'refre
 /**
  * Bytes of kernel memory that the simd engine needs for a circuit: keys, tables of primes and automorphisms,
  * encoded constants, the program's tables, and the peak of values and temporaries. The engine takes a little
- * more where freed ranges do not fit the next request; a test holds the two together.
+ * more, for gaps between temporaries and where freed ranges do not fit the next request; a test holds the two
+ * together.
  */
 export function simdMemory(circuit: Body): number {
   const isExpanded = expansionRule(circuit)

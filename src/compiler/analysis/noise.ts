@@ -139,11 +139,10 @@ function varianceOf(
       return before(op.source) + (ofSwitching(op.level) / op.scale) ** 2
     case 'rescale':
       return before(op.source) + (roundingNoise(parameters) / op.scale) ** 2
-    case 'addPlain':
-      return (
-        before(op.source) +
-        constants[op.constant].rounding * (encodingNoise(constants[op.constant].period) / op.scale) ** 2
-      )
+    case 'addPlain': {
+      const { rounding, period } = constants[op.constant]
+      return before(op.source) + rounding * (encodingNoise(period) / op.scale) ** 2
+    }
     case 'add':
     case 'subtract':
     case 'multiply':

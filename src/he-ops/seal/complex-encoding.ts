@@ -61,7 +61,8 @@ export function encodeComplex(
  *
  * @param real in NTT form at `level`; unchanged
  * @param imaginary of the same scale, in NTT form at `level`; unchanged
- * @returns a plaintext on node-seal's heap that the caller deletes
+ * @returns a plaintext at `level` and of the same scale, on node-seal's heap, that the caller deletes
+ * @throws INTERNAL, within `guarded`, when node-seal refuses an operand
  */
 export function joinParts(
   ctx: SealContext,
@@ -134,8 +135,8 @@ function transformed(ctx: SealContext, level: number, polynomial: Uint32Array): 
 }
 
 /**
- * A ciphertext whose first polynomial this is. SEAL refuses results whose second polynomial is zero, as the
- * first may be.
+ * A ciphertext whose first polynomial this is. The second one is not zero, since SEAL refuses results in
+ * which it is.
  */
 const asFirstOfTwo = (polynomial: Uint32Array): FullRlwe => ({
   c0: polynomial,

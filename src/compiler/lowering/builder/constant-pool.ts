@@ -98,7 +98,8 @@ export class DraftConstants implements ConstantPool {
   }
 
   #idsOf({ period, rounding, exact }: ConstantStatistics): Map<number, ConstantId> {
-    // Distinct for all periods, which are powers of two, and roundings, which are powers of two up to 2.
+    // For the roundings 1/2, 1, 2 and 4 this is 9, 10, 12 and 16 times a period. Periods are powers of two,
+    // so no two keys are equal.
     const key = (exact ? -period : period) * 8 * (1 + rounding / 4)
     let ids = this.#ids.get(key)
     if (ids === undefined) {

@@ -15,6 +15,7 @@ import type { Dot } from './weighted-sum.ts'
  * fit the second-level cache.
  */
 const CACHE_BYTES = 256 * 1024
+/** Residues of the shortest range. `POLYNOMIAL_GAP_BYTES` is made for it. */
 const LEAST_RANGE = 256
 
 /**

@@ -163,8 +163,7 @@ export class ProgramBuilder {
   }
 
   /**
-   * As `allocate`, for polynomials. Sums read a range of many of them, so their ranges lie in different sets
-   * of a cache.
+   * As `allocate`, with the gap after a polynomial that keeps ranges of many in different sets of a cache.
    */
   allocatePolynomial(bytes: number): number {
     return this.allocate(bytes + POLYNOMIAL_GAP_BYTES)
