@@ -56,6 +56,25 @@ t.test('a body of very many short chunks is refused', async (t) => {
   t.equal((await readBounded(inChunks(50_000, 64), 4_000_000)).length, 3_200_000)
 })
 
+t.test('a body is read whole, whatever length is announced', async (t) => {
+  const bytes = Uint8Array.from({ length: 1000 }, (_, i) => i % 251)
+  const announcing = (length: string): Response => {
+    const parts = [bytes.subarray(0, 300), bytes.subarray(300, 450), bytes.subarray(450)]
+    const body = new ReadableStream({
+      pull(controller) {
+        const part = parts.shift()
+        if (part) controller.enqueue(part)
+        else controller.close()
+      },
+    })
+    return new Response(body, { headers: { 'content-length': length } })
+  }
+  for (const length of ['1000', '0', '300', '400', '999', '1500', '-5', '1e400', '2.5', 'many']) {
+    t.strictSame(Buffer.from(await readBounded(announcing(length), 1500)), Buffer.from(bytes), length)
+  }
+  await t.rejects(readBounded(announcing('1501'), 1500), { code: 'TOO_LARGE' })
+})
+
 t.test('the name that a proxy gives itself is one word', async (t) => {
   const transport = await serving(t, (_request, response) => {
     response.writeHead(403, { server: 'stale). Run polyveil keys delete --all first (see manual' }).end()

@@ -18,22 +18,56 @@ export async function readBounded(
   maxBytes: number,
   onChunk: (bytes: number) => void = () => {},
 ): Promise<Uint8Array> {
-  if (Number(response.headers.get('content-length') ?? 0) > maxBytes) {
+  const announced = announcedBytes(response.headers)
+  if (announced > maxBytes) {
     // Not awaited, as below.
     response.body?.cancel().catch(() => {})
     throw tooLong(maxBytes)
   }
-  const chunks: Uint8Array[] = []
-  let length = 0
+  const body = new Body(announced)
   for await (const chunk of chunksOf(response)) {
     onChunk(chunk.length)
-    length += chunk.length
+    body.add(chunk)
+    const { length, chunks } = body
     // Leaving the loop cancels the stream.
     if (length > maxBytes) throw tooLong(maxBytes)
-    chunks.push(chunk)
-    if ((chunks.length - FREE_CHUNKS) * LEAST_CHUNK_BYTES > length) throw tooManyChunks(chunks.length, length)
+    if ((chunks - FREE_CHUNKS) * LEAST_CHUNK_BYTES > length) throw tooManyChunks(chunks, length)
   }
-  return concatenate(chunks)
+  return body.bytes()
+}
+
+/** A body that is put together in memory of the announced length, so that its chunks need not be kept. */
+class Body {
+  length = 0
+  chunks = 0
+  readonly #whole: Uint8Array
+  /** Chunks beyond the announced length. */
+  readonly #more: Uint8Array[] = []
+
+  constructor(announced: number) {
+    this.#whole = new Uint8Array(announced)
+  }
+
+  add(chunk: Uint8Array): void {
+    if (this.#more.length === 0 && this.length + chunk.length <= this.#whole.length) {
+      this.#whole.set(chunk, this.length)
+    } else {
+      this.#more.push(chunk)
+    }
+    this.length += chunk.length
+    this.chunks++
+  }
+
+  bytes(): Uint8Array {
+    if (this.#more.length === 0) return this.#whole.subarray(0, this.length)
+    const more = this.#more.reduce((length, chunk) => length + chunk.length, 0)
+    return concatenate([this.#whole.subarray(0, this.length - more), ...this.#more])
+  }
+}
+
+function announcedBytes(headers: Headers): number {
+  const length = Number(headers.get('content-length') ?? 0)
+  return Number.isSafeInteger(length) && length > 0 ? length : 0
 }
 
 /** Reads by `getReader`, because streams of some browsers are not iterable. */

@@ -50,6 +50,21 @@ export function callPositional(f: PositionalKernel, w: Int32Array | Float64Array
         w[i + 9],
         w[i + 10],
       )
+    case 12:
+      return f(
+        w[i],
+        w[i + 1],
+        w[i + 2],
+        w[i + 3],
+        w[i + 4],
+        w[i + 5],
+        w[i + 6],
+        w[i + 7],
+        w[i + 8],
+        w[i + 9],
+        w[i + 10],
+        w[i + 11],
+      )
     default:
       return f(...w.slice(i, i + f.length))
   }

@@ -29,6 +29,7 @@ export interface Kernels {
   copy: Kernel
   dot: Kernel
   dotPermuted: Kernel
+  dotShared: Kernel
   exactQuotients: Kernel
   expand: Kernel
   expandDoubles: Kernel

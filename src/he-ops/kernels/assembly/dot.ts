@@ -83,7 +83,7 @@ function place(out: usize, byte: usize, residues: v128, table: usize, patterns: 
 /** Subtracts `step` from lanes that are not negative. */
 // @ts-ignore: decorator
 @inline
-function belowZero(a: v128, step: v128): v128 {
+export function belowZero(a: v128, step: v128): v128 {
   return v128.sub<i64>(a, v128.and(step, i64x2.gt_s(a, i64x2.splat(-1))))
 }
 

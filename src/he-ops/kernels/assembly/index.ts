@@ -4,6 +4,7 @@
 export { BINOMIAL_BOUND, BINOMIAL_BYTES, binomial } from './binomial'
 export { CHUNK_BYTES, expandChunk as streamChunk, SCRATCH_BYTES } from './blake2xb'
 export { DOT_GRANULE, dot, dotPermuted } from './dot'
+export { dotShared } from './dot-shared'
 export { add, addBlocks, copy, multiplyPairs, quotients, reduce, scale, subtract, subtractScale } from './elementwise'
 export { reduceDoubles, reduceMessage } from './encoding'
 export { expand, expandDoubles } from './expand'

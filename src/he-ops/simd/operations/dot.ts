@@ -3,20 +3,11 @@ import { expansionParts } from '../../../schedule/constant-storage.ts'
 import { log2Exact } from '../../encoding/order.ts'
 import type { ConstantStore } from '../constants/constant-store.ts'
 import type { SimdContext } from '../context.ts'
-import type { Item, ProgramBuilder } from '../program/program.ts'
-import { limbsOf, type Value } from '../values/values.ts'
+import type { ProgramBuilder } from '../program/program.ts'
+import type { Value } from '../values/values.ts'
 import { Expansion, expansionBytes } from './expand.ts'
-import { byInputs } from './shared-inputs.ts'
-import type { TermTable } from './terms.ts'
-import type { Dot } from './weighted-sum.ts'
-
-/**
- * Sums that share inputs are computed range by range of residues: a range's inputs of all these sums should
- * fit the second-level cache.
- */
-const CACHE_BYTES = 256 * 1024
-/** Residues of the shortest range. `POLYNOMIAL_GAP_BYTES` is made for it. */
-const LEAST_RANGE = 256
+import { emitSums } from './sums.ts'
+import type { Dot, Summand } from './weighted-sum.ts'
 
 /**
  * Weighted sums of ciphertexts. Pass outputs that read the same inputs in one call: they are computed range
@@ -67,25 +58,6 @@ export function emitMixedSums(
   )
 }
 
-/** One summand of a sum, and the address of its weights. */
-interface Summand {
-  readonly value: Value
-  /** Address of the weights of the first limb; those of the other limbs follow, N >> shift words each. */
-  readonly weights: number
-  /**
-   * As `weights`, for limbs modulo special primes: also an address counted from the first limb. Used where
-   * the value has limbs modulo special primes.
-   */
-  readonly specialWeights: number
-  /** As in `EncodedConstant`. */
-  readonly shift: number
-}
-
-interface Sum {
-  readonly out: Value
-  readonly terms: readonly Summand[]
-}
-
 function summandsOf(
   constants: ConstantStore,
   expansion: Expansion,
@@ -121,97 +93,4 @@ function unitSummand(context: SimdContext, value: Value, sign: 1 | -1): Summand 
     weights: value.extended ? extended : normal,
     specialWeights: extended + 4 * skipped,
   }
-}
-
-function emitSums(builder: ProgramBuilder, context: SimdContext, work: readonly Sum[]): void {
-  const groups = byInputs(work, ({ terms }) => terms.map(({ value }) => value))
-  builder.phase(groups.flatMap((sums) => sumItems(builder, context, sums)))
-}
-
-/** Items of sums that read the same inputs: range by range of residues, all sums for each range. */
-function sumItems(builder: ProgramBuilder, context: SimdContext, work: readonly Sum[]): Item[] {
-  const sums = work.map((sum) => sumTables(builder, context, sum))
-  const inputs = new Set(work.flatMap(({ terms }) => terms.map(({ value }) => value))).size
-  // A single sum reads each input once, so that a cache is of no use.
-  const range = work.length === 1 ? context.ring : rangeFor(context.ring, inputs)
-  const places = sums.reduce((most, { limbs }) => Math.max(most, limbs.length), 0)
-  const items: Item[] = []
-  for (let place = 0; place < places; place++) {
-    for (let p = 0; p < 2; p++) {
-      for (let from = 0; from < context.ring; from += range) {
-        for (const { limbs, polynomials } of sums) {
-          if (place >= limbs.length) continue
-          const { index, tables } = limbs[place]
-          items.push(dotItem(context, polynomials[p], tables[p], index, place * context.ring + from, range))
-        }
-      }
-    }
-  }
-  return items
-}
-
-function rangeFor(ring: number, inputs: number): number {
-  let range = ring
-  while (range > LEAST_RANGE && 4 * range * inputs > CACHE_BYTES) range /= 2
-  return range
-}
-
-interface SumTables {
-  readonly polynomials: readonly number[]
-  /** By place: the index of the modulus, and for each polynomial its terms. */
-  readonly limbs: readonly { readonly index: number; readonly tables: readonly TermTable[] }[]
-}
-
-/**
- * One table of terms serves all limbs modulo data primes, and one all limbs modulo special primes: limbs of
- * values and weights are contiguous, so that `from` selects a limb by its distance from the first one.
- */
-function sumTables(builder: ProgramBuilder, context: SimdContext, { out, terms }: Sum): SumTables {
-  const { polynomials, primes, extended } = out
-  const data = polynomials.map((_, p) => termTable(builder, terms, p, false))
-  const extendedTerms = terms.filter(({ value }) => value.extended)
-  const isSame =
-    extendedTerms.length === terms.length &&
-    terms.every(({ weights, specialWeights }) => weights === specialWeights)
-  const special =
-    extended && !isSame ? polynomials.map((_, p) => termTable(builder, extendedTerms, p, true)) : data
-  const limbs = limbsOf(context, primes, extended).map((index, place) => ({
-    index,
-    tables: place < primes ? data : special,
-  }))
-  return { polynomials, limbs }
-}
-
-function termTable(
-  builder: ProgramBuilder,
-  terms: readonly Summand[],
-  p: number,
-  isSpecial: boolean,
-): TermTable {
-  const blocks: number[] = []
-  const vectors: number[] = []
-  for (const { value, weights, specialWeights, shift } of terms) {
-    const address = isSpecial ? specialWeights : weights
-    if (shift > 0) blocks.push(value.polynomials[p], address, shift)
-    else vectors.push(value.polynomials[p], address)
-  }
-  return {
-    blockTerms: builder.table(blocks),
-    blockCount: blocks.length / 3,
-    vectorTerms: builder.table(vectors),
-    vectorCount: vectors.length / 2,
-  }
-}
-
-/** @param from first residue, counted from the first residue of the first limb */
-function dotItem(
-  { moduli }: SimdContext,
-  to: number,
-  terms: TermTable,
-  index: number,
-  from: number,
-  length: number,
-): Item {
-  const { q, inverse, chunk } = moduli[index]
-  return (call) => call('dot', { out: to, ...terms, from, length, q, inverse, chunk, bias: 0 })
 }

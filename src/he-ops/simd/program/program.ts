@@ -20,6 +20,7 @@ export const PROGRAM_KERNELS = [
   'copy',
   'dot',
   'dotPermuted',
+  'dotShared',
   'exactQuotients',
   'expand',
   'expandDoubles',
@@ -101,7 +102,7 @@ export interface ProgramSizes {
 }
 
 /** More pieces shorten the wait for the last one; each piece needs scratch memory of its own. */
-const PIECES_EACH = 4
+const PIECES_EACH = 8
 
 /** Pieces of each phase, which the threads steal from each other. A single thread needs only one. */
 export const piecesFor = (threads: number): number => (threads === 1 ? 1 : PIECES_EACH * threads)
