@@ -30,6 +30,8 @@ export interface BenchmarkOptions {
   readonly count?: string
   /** A folder of circuits, NAME.pvc, that were compiled before. */
   readonly circuits?: string
+  /** The one network to measure. */
+  readonly only?: string
   /** A folder of networks that `make-network.ts` wrote, which replace the trained ones. */
   readonly networks?: string
   /** Bits of precision of circuits for these networks. */

@@ -34,21 +34,25 @@ type Say = (line: string) => void
  */
 export const refreshed: Benchmark = {
   name: 'refreshed',
-  what: 'networks with refreshes over HTTP, and where the server’s time goes (--count N, --circuits DIR, --link RTT_MS,MBIT, --networks DIR, --precision BITS)',
-  async run(say, { count, circuits, networks: folder, precision, link: linkText }) {
+  what: 'networks with refreshes over HTTP, and where the server’s time goes (--count N, --only NAME, --circuits DIR, --link RTT_MS,MBIT, --networks DIR, --precision BITS)',
+  async run(say, { count, only, circuits, networks: folder, precision, link: linkText }) {
     await buildIfStale(say)
     const networks: object[] = []
     const link = linkText === undefined ? undefined : linkOf(linkText)
     const images = 1 + (count === undefined ? FEW : Number(count))
     if (folder !== undefined) {
-      for (const name of await madeNetworks(folder)) {
+      for (const name of chosen(await madeNetworks(folder), only)) {
         networks.push(
           await measure(name, await prepareMade(folder, name, images, { circuits, precision }), link, say),
         )
       }
       return { networks }
     }
-    for (const one of REFRESHED_NETWORKS) {
+    const names = chosen(
+      REFRESHED_NETWORKS.map(({ name }) => name),
+      only,
+    )
+    for (const one of REFRESHED_NETWORKS.filter(({ name }) => names.includes(name))) {
       const prepared = await prepare(one, images, circuits)
       if (typeof prepared === 'string') {
         say(`${one.name}: skipped, ${prepared}`)
@@ -59,6 +63,13 @@ export const refreshed: Benchmark = {
     }
     return { networks }
   },
+}
+
+/** @throws when `only` is none of the names */
+function chosen(names: readonly string[], only: string | undefined): readonly string[] {
+  if (only === undefined) return names
+  if (!names.includes(only)) throw new Error(`No network is called ${only}: ${names.join(', ')}`)
+  return [only]
 }
 
 async function measure(name: string, prepared: Prepared, link: Link | undefined, say: Say): Promise<object> {

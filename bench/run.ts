@@ -35,6 +35,7 @@ const { values, positionals } = parseArgs({
     images: { type: 'string' },
     count: { type: 'string' },
     circuits: { type: 'string' },
+    only: { type: 'string' },
     networks: { type: 'string' },
     precision: { type: 'string' },
     link: { type: 'string' },
