@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { parseArgs } from 'node:util'
-import { architecture, loadNetwork, type NetworkConfig, networkConfig } from '../src/models/index.ts'
+import { architecture, familyOf, loadNetwork, type NetworkConfig } from '../src/models/index.ts'
 import { networkInput } from '../src/preprocessing/index.ts'
 import { safetensors } from '../test/cli/safetensors.ts'
 import { trainedConfig } from '../test/support/trained-networks.ts'
@@ -78,10 +78,14 @@ function configOf(name: string): NetworkConfig {
     classes: Number(values.classes),
     inputSize: values.input === undefined ? undefined : Number(values.input),
   })
-  const initChannels = values.channels === undefined ? sized.initChannels : Number(values.channels)
   const { preprocessing } = trainedConfig('t224')
-  return networkConfig({ ...sized, initChannels, preprocessing: resizedTo(preprocessing, sized) })
+  const literal = { ...sized, ...narrowed(values.channels), preprocessing: resizedTo(preprocessing, sized) }
+  return familyOf(sized).config(literal)
 }
+
+/** CPolyNeXt networks of another width. @param channels of the first stage */
+const narrowed = (channels: string | undefined): object =>
+  channels === undefined ? {} : { initChannels: Number(channels) }
 
 function stacked(rows: readonly Float64Array[], shape: readonly number[]) {
   return { shape: [rows.length, ...shape], data: Float32Array.from(rows.flatMap((row) => Array.from(row))) }

@@ -1,102 +1,80 @@
 import { z } from 'zod'
 import type { Preprocessing } from '../preprocessing/types.ts'
-import type { NetworkConfigLiteral } from './config-literal.ts'
-import { type CellGeometry, geometry } from './geometry.ts'
-import { invalidConfig } from './invalid-config.ts'
+import { invalidConfig, type JsonNames } from './invalid-config.ts'
 import { checkPreprocessing } from './preprocessing-defaults.ts'
 
-/** A checked, frozen configuration; only `networkConfig` makes one. */
-export interface NetworkConfig extends NetworkConfigLiteral {
+/** The fields that every config states, whatever its family. */
+export interface ConfigLiteral {
+  readonly classes: number
+  /** Size of the preprocessed image. */
+  readonly inputSize: { readonly height: number; readonly width: number }
+  /** One name for each class. */
+  readonly labels?: readonly string[]
+  /** How pictures become inputs; null or absent where it is not known. */
+  readonly preprocessing?: Preprocessing | null
+}
+
+/** A checked, frozen configuration; only the gate of a family makes one. */
+export interface NetworkConfig extends ConfigLiteral {
+  /** Name of the family, which knows the other fields. */
+  readonly family: string
   /** Null where it is not known: the network takes tensors, and no pictures. */
   readonly preprocessing: Preprocessing | null
-  /** Widths and map sizes of every cell, derived from the rest. */
-  readonly geometry: readonly CellGeometry[]
 }
 
 /** The config of a network that takes pictures. */
-export type PictureConfig = NetworkConfig & { readonly preprocessing: Preprocessing }
+export type PictureConfig<C extends NetworkConfig = NetworkConfig> = C & {
+  readonly preprocessing: Preprocessing
+}
 
-const count = (max: number) => z.number().int().positive().max(max)
-const factor = z.number().positive().max(64)
-const downsizeType = z.enum(['sep3x3', 'full3x3', 'sep2x2', 'full2x2'])
+/**
+ * A whole number from 1 to `max`. Bounds are far above every published network, so no config asks for absurd
+ * work.
+ */
+export const count = (max: number) => z.number().int().positive().max(max)
 
-/** Bounds far above every published network, so that no config can ask for absurd work. */
-const literalSchema = z.object({
-  stem: z.enum(['imagenet', 'lowres']),
-  initChannels: count(4096),
-  nodes: z.array(count(256).multipleOf(2)).min(1).max(1024),
-  downsizes: z.array(z.number().int().nonnegative()).max(16),
-  channelMultipliers: z.array(factor).max(16),
-  expansionConv: z.array(factor).min(1).max(64),
-  expansionMlp: z.array(factor).min(1).max(64),
-  pairedScale: z.boolean(),
-  sigmoidScales: count(512),
-  downsizeTypes: z.tuple([downsizeType, downsizeType]),
-  attention: z.boolean(),
+/** Schema of the common fields but preprocessing, which `completeConfig` checks. */
+export const COMMON_FIELDS = {
   classes: count(100_000),
   inputSize: z.object({ height: count(8192), width: count(8192) }),
   labels: z.array(z.string().min(1).max(256)).optional(),
-})
+}
 
 /**
- * The one gate to a `NetworkConfig`: checks a literal and derives the geometry.
+ * A literal's fields, checked one by one.
  *
- * @returns deeply frozen; it shares no array with the literal
- * @throws CONFIG_INVALID naming the field that is malformed or contradicts another
+ * @param names JSON names of fields for messages
+ * @throws CONFIG_INVALID naming the first field that is malformed
  */
-export function networkConfig(literal: NetworkConfigLiteral): NetworkConfig {
-  const parsed = literalSchema.safeParse(literal)
-  if (!parsed.success) {
-    const { path, message } = parsed.error.issues[0]
-    throw invalidConfig(path.join('.'), message)
-  }
-  const fields = { ...parsed.data, ...stageFactors(parsed.data) }
-  checkDownsizes(fields)
-  checkSigmoidScales(fields)
+export function checkedFields<S extends z.ZodType>(
+  schema: S,
+  literal: unknown,
+  names?: JsonNames,
+): z.infer<S> {
+  const parsed = schema.safeParse(literal)
+  if (parsed.success) return parsed.data
+  const { path, message } = parsed.error.issues[0]
+  throw invalidConfig(path.join('.'), message, names)
+}
+
+/**
+ * Makes a config of checked fields: checks labels and preprocessing, and freezes everything.
+ *
+ * @param fields of the family and common ones, which share no object with the literal
+ * @param preprocessing of the literal; it is copied
+ * @throws CONFIG_INVALID naming the field
+ */
+export function completeConfig<F extends ConfigLiteral, N extends string>(
+  family: N,
+  fields: F,
+  preprocessing: Preprocessing | null | undefined,
+): F & { readonly family: N; readonly preprocessing: Preprocessing | null } {
   if (fields.labels && fields.labels.length !== fields.classes) {
     throw invalidConfig('labels', `${fields.labels.length} labels for ${fields.classes} classes`)
   }
-  const preprocessing = structuredClone(literal.preprocessing) ?? null
-  if (preprocessing !== null) checkPreprocessing(preprocessing, fields.inputSize)
-  return deepFreeze({ ...fields, preprocessing, geometry: geometry(fields) })
-}
-
-type Fields = Omit<NetworkConfigLiteral, 'preprocessing'>
-
-/**
- * Published configs list factors for four stages whatever the network has; only those of its stages count.
- */
-function stageFactors(fields: Fields): Pick<Fields, 'expansionConv' | 'expansionMlp'> {
-  const stages = fields.downsizes.length + 1
-  for (const field of ['expansionConv', 'expansionMlp'] as const) {
-    if (fields[field].length < stages) {
-      throw invalidConfig(field, `${fields[field].length} factors for ${stages} stages`)
-    }
-  }
-  return {
-    expansionConv: fields.expansionConv.slice(0, stages),
-    expansionMlp: fields.expansionMlp.slice(0, stages),
-  }
-}
-
-function checkDownsizes({ downsizes, channelMultipliers, nodes }: Fields): void {
-  for (const [k, cell] of downsizes.entries()) {
-    if (cell >= nodes.length) {
-      throw invalidConfig('downsizes', `cell ${cell} is none of the ${nodes.length} cells`)
-    }
-    if (k > 0 && cell <= downsizes[k - 1]) throw invalidConfig('downsizes', 'cells must ascend')
-  }
-  if (channelMultipliers.length !== downsizes.length) {
-    throw invalidConfig('channels', `${channelMultipliers.length} widths for ${downsizes.length} downsizes`)
-  }
-}
-
-function checkSigmoidScales({ nodes, pairedScale, sigmoidScales }: Fields): void {
-  const stacks = Math.max(...nodes) / 2
-  const needed = pairedScale ? stacks + 1 : 2 * stacks
-  if (sigmoidScales < needed) {
-    throw invalidConfig('sigmoid_scale', `${sigmoidScales} values, but ${stacks} stacks need ${needed}`)
-  }
+  const own = structuredClone(preprocessing) ?? null
+  if (own !== null) checkPreprocessing(own, fields.inputSize)
+  return deepFreeze({ family, ...fields, preprocessing: own })
 }
 
 function deepFreeze<T>(value: T): T {

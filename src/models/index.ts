@@ -1,9 +1,4 @@
-export {
-  ARCHITECTURES,
-  type ArchitectureName,
-  type ArchitectureOptions,
-  architecture,
-} from './architectures.ts'
+export { type ArchitectureName, type ArchitectureOptions, architecture } from './architectures.ts'
 export {
   type Checkpoint,
   type CheckpointTensor,
@@ -14,13 +9,19 @@ export {
   type Weights,
   type WeightsOptions,
 } from './checkpoint/index.ts'
-export { type NetworkConfig, networkConfig, type PictureConfig } from './config.ts'
-export { parseConfig } from './config-json.ts'
-export type { DownsizeType, NetworkConfigLiteral } from './config-literal.ts'
-export { type CellGeometry, outputSize } from './geometry.ts'
+export type { NetworkConfig, PictureConfig } from './config.ts'
+export { type ConfigOverrides, parseConfig } from './config-json.ts'
+export { type CPolyNeXtConfig, cpolynextConfig } from './families/cpolynext/config.ts'
+export type { CellGeometry } from './families/cpolynext/geometry.ts'
+export type { CPolyNeXtLiteral, DownsizeType } from './families/cpolynext/literal.ts'
+export { ARCHITECTURES, FAMILIES, familyOf } from './families/index.ts'
+export type { Family } from './family.ts'
+export { outputSize } from './kernel.ts'
+export { type Convolution, isPositionNorm, NORM_EPSILON, type Norm, type PositionNorm } from './layers.ts'
 export { loadNetwork } from './load.ts'
-export type { Cell, Convolution, Network, PolyConv, PolyMlp, PolyNorm } from './network.ts'
+export type { Network, Operation, OperationOf } from './network.ts'
 export { PUBLISHED_PREPROCESSINGS } from './preprocessing-defaults.ts'
 export { parsePreprocessing } from './preprocessing-json.ts'
-export { NORM_EPSILON, type Observer, referenceForward } from './reference/index.ts'
+export { type Observer, referenceForward } from './reference/index.ts'
+export type { TensorSource } from './tensor-reader.ts'
 export { type BundledNetwork, bundledNetworks } from './zoo/index.ts'

@@ -1,67 +1,66 @@
 import type { NetworkConfig } from './config.ts'
+import type { Convolution, Norm } from './layers.ts'
 
-/** A bias-free convolution. Weights are row-major [out, in / groups, kernel, kernel]. */
-export interface Convolution {
-  /** The checkpoint's name of the weight, for messages. */
+/** Index of an operation in `Network.operations`; sources have smaller indices than their readers. */
+export type OperationId = number
+
+/** [channels, height, width] of an operation's tensor. */
+export type Shape = readonly [channels: number, height: number, width: number]
+
+interface Base {
   readonly name: string
-  readonly weight: Float32Array
-  readonly outChannels: number
-  readonly inChannels: number
-  readonly kernel: number
-  readonly stride: number
-  readonly padding: number
-  readonly dilation: number
-  /** 1, or `inChannels` for a depthwise convolution. */
-  readonly groups: number
-}
-
-/** ChannelBatchNorm: y[c,h,w] = (x - mean[h,w]) / sqrt(variance[h,w] + 1e-5) * gammaHW[h,w] * gammaC[c]. */
-export interface PolyNorm {
-  readonly name: string
-  readonly channels: number
-  readonly height: number
-  readonly width: number
-  readonly gammaC: Float32Array
-  readonly gammaHW: Float32Array
-  readonly mean: Float32Array
-  readonly variance: Float32Array
-}
-
-/** p += sigmoid(skip) * norm(pointwiseOut(depthwise(coarse(b) * flip(fine(b))))), b = pointwiseIn(p). */
-export interface PolyConv {
-  readonly pointwiseIn: Convolution
-  readonly coarse: Convolution
-  readonly fine: Convolution
-  readonly depthwise: Convolution
-  readonly pointwiseOut: Convolution
-  readonly norm: PolyNorm
-  /** The raw Sigmoid-Scale value. */
-  readonly skip: number
-}
-
-/** p += sigmoid(skip) * pointwiseOut(norm(high * low)), [high, low] = split(pointwiseIn(p)). */
-export interface PolyMlp {
-  readonly pointwiseIn: Convolution
-  readonly norm: PolyNorm
-  readonly pointwiseOut: Convolution
-  readonly skip: number
-}
-
-export interface Cell {
+  readonly shape: Shape
   /**
-   * Convolutions applied in order to s0 and to s1 before this cell; absent where the cell does not downsize.
+   * Names under which observers of the float reference see the tensor, in order. Absent means the operation's
+   * own name; empty means that observers do not see it.
    */
-  readonly reductions?: { readonly s0: readonly Convolution[]; readonly s1: readonly Convolution[] }
-  /** Per-channel scales of s0 and s1. */
-  readonly preprocess0: Float32Array
-  readonly preprocess1: Float32Array
-  readonly norm: PolyNorm
-  readonly stacks: readonly { readonly conv: PolyConv; readonly mlp: PolyMlp }[]
-  readonly channels: number
-  /** Map size inside the cell. */
-  readonly height: number
-  readonly width: number
+  readonly tensors?: readonly string[]
 }
+
+interface Unary extends Base {
+  readonly source: OperationId
+}
+
+interface Binary extends Base {
+  readonly left: OperationId
+  readonly right: OperationId
+}
+
+/**
+ * The float operations that networks consist of. A family describes its networks by them; the float reference
+ * computes them, and the compiler turns each into nodes of its graph.
+ */
+export type Operation =
+  | (Base & { readonly kind: 'input' })
+  | (Unary & { readonly kind: 'convolution'; readonly layer: Convolution })
+  | (Unary & { readonly kind: 'norm'; readonly norm: Norm })
+  /** scale[c] * x */
+  | (Unary & { readonly kind: 'scaleChannels'; readonly scale: Float32Array })
+  /** factor * x, with a learned factor. */
+  | (Unary & { readonly kind: 'scale'; readonly factor: number })
+  /** sigmoid(skip) * x */
+  | (Unary & { readonly kind: 'sigmoidScale'; readonly skip: number })
+  /** Reverses the channel axis. */
+  | (Unary & { readonly kind: 'flip' })
+  /** Channels start .. start + shape[0] - 1. */
+  | (Unary & { readonly kind: 'slice'; readonly start: number })
+  /**
+   * Moves the quarters of the channels down, up, right and left by one position. The row or column at the
+   * border that has no source keeps its own value.
+   */
+  | (Unary & { readonly kind: 'shift' })
+  | (Binary & { readonly kind: 'add' })
+  /** Element-wise product. */
+  | (Binary & { readonly kind: 'multiply' })
+  /** weight [classes, C] * (mean over positions) + bias [classes]; shape [classes, 1, 1]. */
+  | (Unary & {
+      readonly kind: 'classify'
+      readonly weight: Float32Array
+      readonly bias: Float32Array
+    })
+
+export type OperationKind = Operation['kind']
+export type OperationOf<K extends OperationKind> = Extract<Operation, { kind: K }>
 
 /** A validated network: every tensor is there and has the shape that the config prescribes. */
 export interface Network {
@@ -69,15 +68,13 @@ export interface Network {
   /** Size of the preprocessed image; channels are 3. */
   readonly height: number
   readonly width: number
-  readonly stem: Convolution
-  readonly cells: readonly Cell[]
-  readonly norm: PolyNorm
-  /** 1x1, C to 4C; split into halves l and r. */
-  readonly proj: Convolution
-  readonly head: {
-    readonly classes: number
-    /** [classes, 2C] */
-    readonly weight: Float32Array
-    readonly bias: Float32Array
-  }
+  readonly classes: number
+  /** In the order of computation. The first is the input, the last the classification. */
+  readonly operations: readonly Operation[]
+}
+
+/** The operands of an operation, in order. */
+export function sourcesOf(operation: Operation): OperationId[] {
+  if (operation.kind === 'input') return []
+  return 'left' in operation ? [operation.left, operation.right] : [operation.source]
 }

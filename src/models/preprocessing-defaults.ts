@@ -1,9 +1,9 @@
 import { preprocessingFault } from '../preprocessing/check.ts'
 import type { Preprocessing } from '../preprocessing/types.ts'
-import type { NetworkConfigLiteral } from './config-literal.ts'
 import { invalidConfig } from './invalid-config.ts'
 
-type Size = NetworkConfigLiteral['inputSize']
+/** Size of the preprocessed image. */
+type Size = { readonly height: number; readonly width: number }
 
 /** The published preprocessings that have a name: that of the stem whose networks are published with it. */
 export const PUBLISHED_PREPROCESSINGS = ['imagenet', 'lowres'] as const

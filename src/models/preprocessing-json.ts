@@ -1,16 +1,10 @@
 import { z } from 'zod'
 import type { Preprocessing } from '../preprocessing/types.ts'
-import type { NetworkConfigLiteral } from './config-literal.ts'
+import type { ConfigLiteral } from './config.ts'
 import { invalidConfig } from './invalid-config.ts'
+import { sides, size } from './json-fields.ts'
 import { invalidBySchema } from './known-keys.ts'
 import { defaultPreprocessing, PUBLISHED_PREPROCESSINGS } from './preprocessing-defaults.ts'
-
-const side = z.number().int().positive()
-/** The side of a square, or height and width. */
-export const size = z.union([side, z.tuple([side, side])])
-
-export const sides = (size: number | [number, number]): [height: number, width: number] =>
-  typeof size === 'number' ? [size, size] : size
 
 /** The sentence for torch's `interpolate`: the same as `bilinear` with `antialias` false. */
 const TORCH_BILINEAR = 'bilinear, half-pixel centres, no antialias'
@@ -31,15 +25,12 @@ const schema = z.strictObject({
 type Fields = z.infer<typeof schema>
 
 /**
- * Reads the JSON form of a preprocessing: its fields, or the name of a published one, `imagenet` or `lowres`.
+ * Reads the JSON form of a preprocessing: its fields, or the name of a published one.
  *
  * @throws CONFIG_INVALID naming the field that is missing, unknown, malformed, or asks for what is not
  *   supported
  */
-export function parsePreprocessing(
-  json: unknown,
-  inputSize: NetworkConfigLiteral['inputSize'],
-): Preprocessing {
+export function parsePreprocessing(json: unknown, inputSize: ConfigLiteral['inputSize']): Preprocessing {
   if (typeof json === 'string') {
     const name = PUBLISHED_PREPROCESSINGS.find((published) => published === json)
     if (name) return defaultPreprocessing(name, inputSize)

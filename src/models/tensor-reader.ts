@@ -1,28 +1,38 @@
 import { PolyVeilError } from '../errors/index.ts'
 import type { Checkpoint } from './checkpoint/index.ts'
-import { ANCHOR, prefixesOfNetworks } from './prefix.ts'
+import type { CheckpointLayout } from './checkpoint-layout.ts'
+import { prefixesOfNetworks } from './prefix.ts'
 
-/**
- * Tensors that inference does not need: batch counters, the dropout rate of the head, and the updates of an
- * average.
- */
-const IGNORED = /(^|\.)num_batches_tracked$|^head\.2\.p$|^n_averaged$/
-
-/** Takes tensors from a checkpoint by name, checks each, and knows which were never taken. */
-export class TensorReader {
-  readonly #checkpoint: Checkpoint
-  readonly #unread: Set<string>
-
-  constructor(checkpoint: Checkpoint) {
-    this.#checkpoint = checkpoint
-    this.#unread = new Set([...checkpoint.keys()].filter((name) => !IGNORED.test(name)))
-  }
-
+/** The tensors that a family reads. */
+export interface TensorSource {
+  /** Whether there is a tensor of this name. */
+  has(name: string): boolean
   /**
    * The tensor's own array.
    *
    * @throws TENSOR_MISSING; TENSOR_SHAPE; CHECKPOINT_UNREADABLE when a value is not finite
    */
+  take(name: string, shape: readonly number[]): Float32Array
+  /** As `take`. @throws CHECKPOINT_UNREADABLE also when a value is negative, since its root is taken */
+  takeVariance(name: string, shape: readonly number[]): Float32Array
+}
+
+/** Takes tensors from a checkpoint by name, checks each, and knows which were never taken. */
+export class TensorReader implements TensorSource {
+  readonly #checkpoint: Checkpoint
+  readonly #anchor: string
+  readonly #unread: Set<string>
+
+  constructor(checkpoint: Checkpoint, { anchor, ignored }: Pick<CheckpointLayout, 'anchor' | 'ignored'>) {
+    this.#checkpoint = checkpoint
+    this.#anchor = anchor
+    this.#unread = new Set([...checkpoint.keys()].filter((name) => !ignored.test(name)))
+  }
+
+  has(name: string): boolean {
+    return this.#checkpoint.has(name)
+  }
+
   take(name: string, shape: readonly number[]): Float32Array {
     const tensor = this.#checkpoint.get(name)
     if (!tensor) {
@@ -41,7 +51,6 @@ export class TensorReader {
     return tensor.data
   }
 
-  /** As `take`. @throws CHECKPOINT_UNREADABLE also when a value is negative, since its root is taken */
   takeVariance(name: string, shape: readonly number[]): Float32Array {
     const data = this.take(name, shape)
     if (data.some((value) => value < 0)) throw badValues(name, 'a negative variance')
@@ -67,9 +76,9 @@ export class TensorReader {
    * has before the names of the network, as Lightning writes `criterion.weight` beside `model.`.
    */
   #prefixBeside(names: readonly string[]): string | undefined {
-    const others = prefixesOfNetworks(this.#checkpoint).filter((prefix) => prefix !== '')
+    const others = prefixesOfNetworks(this.#checkpoint, this.#anchor).filter((prefix) => prefix !== '')
     if (others.length > 0) return others[0]
-    const own = this.#checkpoint.get(ANCHOR)?.prefix
+    const own = this.#checkpoint.get(this.#anchor)?.prefix
     return names.every((name) => this.#checkpoint.get(name)?.prefix !== own) ? own : undefined
   }
 }

@@ -8,9 +8,9 @@ import {
   ARCHITECTURES,
   architecture,
   bundledNetworks,
+  cpolynextConfig,
   loadNetwork,
   type NetworkConfig,
-  networkConfig,
   parseConfig,
   parseSafetensors,
   referenceForward,
@@ -34,7 +34,7 @@ async function images(config: NetworkConfig, count: number, first = 0): Promise<
 }
 
 /** The published S with fewer channels and a smaller input. It has dense reductions. */
-const small = networkConfig({
+const small = cpolynextConfig({
   ...architecture('cpolynext-s', { classes: 10, inputSize: 64 }),
   initChannels: 8,
 })
@@ -54,7 +54,7 @@ t.test(
 )
 
 t.test('the statistics of every norm are those of its input in the batch', async (t) => {
-  const config = networkConfig({ ...ARCHITECTURES.lowres, initChannels: 8 })
+  const config = cpolynextConfig({ ...ARCHITECTURES.lowres, initChannels: 8 })
   const batch = await images(config, 3)
   const network = loadNetwork(await makeNetwork(config, batch), config)
   const norms = normsByInput(network)

@@ -6,6 +6,7 @@ import { verifyCircuit } from '../../src/circuit/verify.ts'
 import { type CompileOptions, compile, planReport } from '../../src/compiler/index.ts'
 import { PolyVeilError } from '../../src/errors/index.ts'
 import { SIMD_SPEEDS, type SimdSpeeds } from '../../src/schedule/cost.ts'
+import { withOperation } from '../models/support/operations.ts'
 import { clearLogits, golden, maxDifference } from './harness.ts'
 
 t.test('one_shot', async (t) => {
@@ -53,12 +54,13 @@ t.test('one_shot', async (t) => {
   })
 
   t.test('the manifest contains no figure that is computed from weights', async (t) => {
-    const doubled = {
-      ...network,
-      stem: { ...network.stem, weight: network.stem.weight.map((w) => w * 1.01) },
-      head: { ...network.head, bias: network.head.bias.map((b) => b + 0.1) },
-    }
-    const other = compile(doubled, {
+    const stem = withOperation(network, 'convolution', 'stem', ({ layer }) => ({
+      layer: { ...layer, weight: layer.weight.map((w) => w * 1.01) },
+    }))
+    const changed = withOperation(stem, 'classify', 'head', ({ bias }) => ({
+      bias: bias.map((b) => b + 0.1),
+    }))
+    const other = compile(changed, {
       model: 'one-shot',
       preprocessing: network.config.preprocessing,
       target: 'seal',
@@ -175,10 +177,16 @@ t.test('a network that does not fit is refused with layer, bits and remedy', asy
 
 t.test('a network of a single logit, whose deviation is 0, gets the usual deviation', async (t) => {
   const { network, images, logits } = await golden('one_shot')
-  const { weight, bias } = network.head
-  const head = { classes: 1, weight: weight.slice(0, weight.length / bias.length), bias: bias.slice(0, 1) }
+  const single = withOperation(network, 'classify', 'head', ({ weight, bias }) => ({
+    weight: weight.slice(0, weight.length / bias.length),
+    bias: bias.slice(0, 1),
+    shape: [1, 1, 1],
+  }))
   const { preprocessing } = network.config
-  const { circuit } = compile({ ...network, head }, { model: 'single', preprocessing, calibration: images })
+  const { circuit } = compile(
+    { ...single, classes: 1 },
+    { model: 'single', preprocessing, calibration: images },
+  )
   images.forEach((image, k) => {
     const [logit] = clearLogits(circuit, image, 'model')
     const error = Math.abs(logit - logits[k][0])

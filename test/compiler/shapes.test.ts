@@ -3,11 +3,12 @@ import { verifyCircuit } from '../../src/circuit/verify.ts'
 import { type CompileOptions, compile } from '../../src/compiler/index.ts'
 import {
   architecture,
+  type CPolyNeXtConfig,
+  type CPolyNeXtLiteral,
+  cpolynextConfig,
   type DownsizeType,
   loadNetwork,
   type Network,
-  type NetworkConfigLiteral,
-  networkConfig,
   referenceForward,
 } from '../../src/models/index.ts'
 import { numbers, syntheticCheckpoint } from '../models/support/checkpoint.ts'
@@ -17,7 +18,7 @@ import { clearLogits, maxDifference } from './harness.ts'
 // refreshes.
 
 interface Case {
-  readonly stem: NetworkConfigLiteral['stem']
+  readonly stem: CPolyNeXtLiteral['stem']
   readonly input: readonly [height: number, width: number]
   /** Reductions of both inputs of a cell. */
   readonly types: readonly [DownsizeType, DownsizeType]
@@ -73,7 +74,7 @@ const LARGEST_LOGIT = 3
 
 /** A network of distinct weights. The head is scaled so that the image has logits of the usual size. */
 function networkOf({ stem, input: [height, width], types }: Case, image: Float64Array): Network {
-  const config = networkConfig({
+  const config = cpolynextConfig({
     ...architecture('cpolynext-t'),
     stem,
     initChannels: 8,
@@ -104,7 +105,7 @@ for (const one of CASES) {
     const images = [image, image.map((x) => 0.95 * x + 0.05 * next())]
     const network = networkOf(one, image)
     t.strictSame(
-      network.config.geometry.map(({ height, width }) => [height, width]),
+      (network.config as CPolyNeXtConfig).geometry.map(({ height, width }) => [height, width]),
       maps,
     )
     const { preprocessing } = network.config

@@ -3,14 +3,18 @@ import { configJson } from '../../bench/parts/config-file.ts'
 import {
   ARCHITECTURES,
   architecture,
-  networkConfig,
-  parseConfig,
+  type CPolyNeXtConfig,
+  cpolynextConfig,
+  parseConfig as parseAny,
   parsePreprocessing,
 } from '../../src/models/index.ts'
 import { goldenJson } from './support/golden.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: the tests break the JSON on purpose
 type Json = any
+
+/** The golden configs and their variants are of this family. */
+const parseConfig = (json: unknown): CPolyNeXtConfig => parseAny(json) as CPolyNeXtConfig
 
 const json = (name: string, change: (json: Json) => void): Json => {
   const copy = structuredClone(goldenJson(name)) as Json
@@ -36,7 +40,7 @@ t.test('the published architectures have their sizes', async (t) => {
       { channels: 288, convChannels: 216, mlpChannels: 504, height: 7 },
     ],
   )
-  const products = (name: string): number =>
+  const products = (name: 'cpolynext-t' | 'cpolynext-s'): number =>
     architecture(name).nodes.reduce((sum, nodes) => sum + nodes, 0) + 1
   t.equal(products('cpolynext-t'), 73)
   t.equal(products('cpolynext-s'), 131)
@@ -79,7 +83,7 @@ t.test('architectures take other sizes', async (t) => {
 t.test('configs are frozen, and do not share objects with their source', async (t) => {
   const { inputSize, ...rest } = architecture('lowres')
   const size = { ...inputSize }
-  const config = networkConfig({ ...rest, inputSize: size })
+  const config = cpolynextConfig({ ...rest, inputSize: size })
   size.height = 5
   t.equal(config.inputSize.height, 32)
   t.throws(() => {

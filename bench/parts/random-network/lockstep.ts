@@ -1,17 +1,17 @@
 import { Worker } from 'node:worker_threads'
-import type { Checkpoint, NetworkConfigLiteral } from '../../../src/models/index.ts'
+import type { Checkpoint, NetworkConfig } from '../../../src/models/index.ts'
 
 /** The data of one thread of a lockstep run. */
 export interface LockstepShare {
   readonly checkpoint: Checkpoint
-  readonly config: NetworkConfigLiteral
+  readonly config: NetworkConfig
   /** [3, H, W] */
   readonly image: Float64Array
   readonly thread: number
   readonly threads: number
   /** Memory of a `Barrier` of all threads. */
   readonly barrier: SharedArrayBuffer
-  /** Sums and squares of each thread, in float64, for as many positions as the largest map has. */
+  /** Sums and squares of each thread, in float64, for as many statistics as the largest norm has. */
   readonly sums: SharedArrayBuffer
 }
 

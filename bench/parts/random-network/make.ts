@@ -1,7 +1,8 @@
 import { Barrier } from '../../../src/he-ops/simd/threads/barrier.ts'
-import type { Checkpoint, NetworkConfig } from '../../../src/models/index.ts'
+import { type Checkpoint, loadNetwork, type NetworkConfig } from '../../../src/models/index.ts'
 import { deviation } from '../../../test/models/support/golden.ts'
 import { runLockstep } from './lockstep.ts'
+import { normsByInput } from './norms.ts'
 import { randomWeights } from './weights.ts'
 
 /** Standard deviation of an image's logits, similar to that of trained networks. */
@@ -19,14 +20,15 @@ export async function makeNetwork(
   seed = 1,
 ): Promise<Checkpoint> {
   const checkpoint = randomWeights(config, seed)
-  const positions = Math.max(...config.geometry.map(({ height, width }) => height * width))
+  const network = loadNetwork(checkpoint, config)
+  const statistics = Math.max(...[...normsByInput(network).values()].map(({ mean }) => mean.length))
   const logits = await runLockstep(images, {
     checkpoint,
     config,
     barrier: new Barrier(images.length).shared,
-    sums: new SharedArrayBuffer(images.length * 2 * positions * Float64Array.BYTES_PER_ELEMENT),
+    sums: new SharedArrayBuffer(images.length * 2 * statistics * Float64Array.BYTES_PER_ELEMENT),
   })
-  const head = checkpoint.get('head.3.weight')!.data
+  const head = network.operations.find((operation) => operation.kind === 'classify')!.weight
   const factor = LOGIT_DEVIATION / rootMeanSquare(logits.map(deviation))
   for (let i = 0; i < head.length; i++) head[i] *= factor
   return checkpoint

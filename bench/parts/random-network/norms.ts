@@ -1,39 +1,53 @@
-import type { Network, PolyNorm } from '../../../src/models/index.ts'
+import { isPositionNorm, type Network, type Norm } from '../../../src/models/index.ts'
 
-/** The norms of a network, by the name of their input in the float reference's observer. */
-export function normsByInput({ cells, norm }: Network): Map<string, PolyNorm> {
-  const norms = new Map<string, PolyNorm>()
-  cells.forEach((cell, i) => {
-    norms.set(`cells.${i}.sum`, cell.norm)
-    cell.stacks.forEach(({ conv, mlp }, j) => {
-      norms.set(`cells.${i}.stack.${j}.conv.out`, conv.norm)
-      norms.set(`cells.${i}.stack.${j}.mlp.product`, mlp.norm)
-    })
-  })
-  norms.set(`cells.${cells.length - 1}`, norm)
+/**
+ * The norms of a network, by the name of their input in the float reference's observer. A norm that is used
+ * several times has the name of its first input.
+ */
+export function normsByInput({ operations }: Network): Map<string, Norm> {
+  const norms = new Map<string, Norm>()
+  const seen = new Set<Norm>()
+  for (const operation of operations) {
+    if (operation.kind !== 'norm' || seen.has(operation.norm)) continue
+    const source = operations[operation.source]
+    const [name] = source.tensors?.slice(-1) ?? [source.name]
+    norms.set(name, operation.norm)
+    seen.add(operation.norm)
+  }
   return norms
 }
 
-/** Sums over the channels of one image, for each position. */
-export interface PositionSums {
+/** Sums over the elements of one image that share a statistic: those of a position, or those of a channel. */
+export interface ElementSums {
   readonly sums: Float64Array
   readonly squares: Float64Array
 }
 
-/** @param data [channels, H, W] @param into arrays of H * W positions, overwritten */
-export function sumOverChannels(data: Float64Array, { sums, squares }: PositionSums): void {
-  const map = sums.length
+/** @param data [channels, H, W] @param into arrays of one element for each statistic, overwritten */
+export function sumElements(norm: Norm, data: Float64Array, { sums, squares }: ElementSums): void {
+  const statistics = sums.length
+  const area = data.length / norm.channels
+  const isPosition = isPositionNorm(norm)
   sums.fill(0)
   squares.fill(0)
   for (let i = 0; i < data.length; i++) {
-    sums[i % map] += data[i]
-    squares[i % map] += data[i] * data[i]
+    const s = isPosition ? i % statistics : Math.floor(i / area)
+    sums[s] += data[i]
+    squares[s] += data[i] * data[i]
   }
 }
 
-/** Writes a norm's running statistics: mean and variance of each position over the channels of all images. */
-export function setStatistics({ channels, mean, variance }: PolyNorm, images: readonly PositionSums[]): void {
-  const count = channels * images.length
+/**
+ * Writes a norm's running statistics: mean and variance over the elements of all images that share them.
+ *
+ * @param elements of one image that share a statistic
+ */
+export function setStatistics(
+  { mean, variance }: Norm,
+  elements: number,
+  images: readonly ElementSums[],
+): void {
+  const count = elements * images.length
   for (let s = 0; s < mean.length; s++) {
     mean[s] = images.reduce((total, { sums }) => total + sums[s], 0) / count
     const square = images.reduce((total, { squares }) => total + squares[s], 0) / count

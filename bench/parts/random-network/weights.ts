@@ -1,5 +1,10 @@
-import type { CheckpointTensor, NetworkConfig } from '../../../src/models/index.ts'
-import { syntheticCheckpoint } from '../../../test/models/support/checkpoint.ts'
+import {
+  type CheckpointTensor,
+  familyOf,
+  type NetworkConfig,
+  type TensorSource,
+} from '../../../src/models/index.ts'
+import { numbers } from '../../../test/models/support/checkpoint.ts'
 
 /** A checkpoint whose tensors are in shared memory and can still change. */
 export type SharedCheckpoint = Map<string, CheckpointTensor>
@@ -7,33 +12,67 @@ export type SharedCheckpoint = Map<string, CheckpointTensor>
 /** Mean and spread of scales and gammas, which start at 1 and change little in training. */
 const GAMMA = 0.985
 const GAMMA_SPREAD = 0.05
+/** Spread of biases and betas, which start at 0. */
+const BIAS_SPREAD = 0.05
 
 /**
- * Random weights in the released layout. Convolutions keep the size of their input; scales, gammas and
- * Sigmoid-Scales are as in trained networks. Norms do not normalise yet: mean 0, variance 1.
+ * Random weights in the public layout of the config's family. Convolutions keep the size of their input;
+ * scales, gammas, betas and the shares of branches are as in trained networks. Norms do not normalise yet:
+ * mean 0, variance 1.
  *
  * @param seed different seeds give different networks
  */
 export function randomWeights(config: NetworkConfig, seed: number): SharedCheckpoint {
-  const tensors: SharedCheckpoint = new Map()
-  for (const [name, { shape, data }] of syntheticCheckpoint(config, seed)) {
-    const value = valueIn(name, shape)
-    const shared = new Float32Array(new SharedArrayBuffer(data.byteLength))
-    for (let i = 0; i < data.length; i++) shared[i] = value(data[i], i)
-    tensors.set(name, { shape, data: shared })
-  }
-  return tensors
+  const source = new RandomTensors(seed)
+  familyOf(config).operations(config, source)
+  return source.tensors
 }
 
-/** The function for a tensor's values, by the tensor's name. */
+/** Makes each tensor that a family reads when it is read. */
+class RandomTensors implements TensorSource {
+  readonly tensors: SharedCheckpoint = new Map()
+  readonly #next: () => number
+
+  constructor(seed: number) {
+    this.#next = numbers(seed)
+  }
+
+  /** Networks are made from their configs, which say everything. */
+  has(): boolean {
+    return false
+  }
+
+  take(name: string, shape: readonly number[]): Float32Array {
+    const size = shape.reduce((product, n) => product * n, 1)
+    const data = new Float32Array(new SharedArrayBuffer(size * Float32Array.BYTES_PER_ELEMENT))
+    const value = valueIn(name, shape)
+    for (let i = 0; i < size; i++) data[i] = value(this.#next(), i)
+    this.tensors.set(name, { shape, data })
+    return data
+  }
+
+  takeVariance(name: string, shape: readonly number[]): Float32Array {
+    return this.take(name, shape)
+  }
+}
+
+/** The function for a tensor's values from random numbers in [-1, 1), by the tensor's name. */
 function valueIn(name: string, shape: readonly number[]): (x: number, index: number) => number {
-  if (/\.(gamma_c|gamma_hw|scale)$/.test(name)) return (x) => GAMMA + 2 * GAMMA_SPREAD * (x - 1)
-  if (name.endsWith('.running_mean') || name === 'head.3.bias') return () => 0
+  const isVector = shape.length === 1
+  if (/\.(gamma_c|gamma_hw|scale)$/.test(name)) return (x) => GAMMA + GAMMA_SPREAD * x
+  if (/^head\.\d+\.bias$/.test(name) || name.endsWith('.running_mean')) return () => 0
   if (name.endsWith('.running_var')) return () => 1
   if (name.endsWith('.skip_weight')) return (_, k) => logit(branchRatio(k))
-  if (name === 'head.3.weight') return (x) => x * Math.sqrt(3 / shape[1])
-  return (x) => x
+  if (name.endsWith('.alpha')) return () => branchRatio(0)
+  if (isVector && name.endsWith('.weight')) return (x) => GAMMA + GAMMA_SPREAD * x
+  if (isVector || /\.beta_(c|hw)$/.test(name)) return (x) => BIAS_SPREAD * x
+  const [, ...inputs] = shape
+  const fanIn = inputs.reduce((product, n) => product * n, 1)
+  return (x) => x * Math.sqrt(3 / fanIn) * shareOf(name)
 }
+
+/** MONet's branches have no factor of their own: their last layer has the share of a branch. */
+const shareOf = (name: string): number => (/\.mlp\d\.C\.weight$/.test(name) ? branchRatio(0) : 1)
 
 /**
  * Share of the k-th branch. Trained networks have 1/2, 1/2, 1/4, 1/8, …, and have learnt to keep all images

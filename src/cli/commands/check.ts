@@ -44,7 +44,7 @@ async function check(context: CommandContext, path: string, options: CheckOption
       text: [`The checkpoint is complete: ${facts.parameters} parameters.`, ...lines].join('\n'),
     }
   }
-  const shape = { height: network.height, width: network.width, classes: network.head.classes }
+  const shape = { height: network.height, width: network.width, classes: network.classes }
   const golden = await readGolden(options.golden, shape)
   const { document, text, holds } = judge(await errorsOf(context, network, golden), golden)
   const rounding = holds ? undefined : await explainedBy(source, golden, document)

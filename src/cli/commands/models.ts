@@ -7,14 +7,13 @@ export const modelsCommand = (): Command =>
   command('models', 'known architectures and bundled networks').action(act(models))
 
 async function models(): Promise<Outcome> {
-  const { ARCHITECTURES, bundledNetworks } = await import('../../models/index.ts')
+  const { ARCHITECTURES, bundledNetworks, familyOf } = await import('../../models/index.ts')
   const architectures = Object.entries(ARCHITECTURES).map(([name, config]) => ({
     name,
     inputSize: [config.inputSize.height, config.inputSize.width],
     classes: config.classes,
-    cells: config.nodes.length,
-    // PolyAttn is known by name, but neither the reference nor the compiler has it.
-    supported: !config.attention,
+    cells: familyOf(config).blocks(config),
+    supported: familyOf(config).isSupported(config),
   }))
   const bundled = bundledNetworks().map(({ name, config, accuracy, images }) => ({
     name,

@@ -92,8 +92,7 @@ async function configOf(options: SourceOptions): Promise<NetworkConfig> {
   const stated = await statedPreprocessing(options)
   if (arch === undefined) {
     const json = await readJsonInput(config!, 'The config')
-    const overrides = { input_size: input, num_classes: classes, preprocessing: stated }
-    return parseConfig(withOverrides(json, overrides))
+    return parseConfig(json, { inputSize: input, classes, preprocessing: stated })
   }
   const published = architecture(arch, { classes, inputSize: input })
   if (stated === undefined) return published
@@ -107,13 +106,4 @@ async function statedPreprocessing({ preprocessing: which }: SourceOptions): Pro
   const { PUBLISHED_PREPROCESSINGS } = await import('../../models/index.ts')
   const isName = PUBLISHED_PREPROCESSINGS.some((name) => name === which)
   return isName ? which : readJsonInput(which, 'The preprocessing')
-}
-
-/** The config's JSON with the fields that flags replace. */
-function withOverrides(json: unknown, fields: Record<string, unknown>): unknown {
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) {
-    throw new PolyVeilError('CONFIG_INVALID', 'The config is no JSON object')
-  }
-  const given = Object.entries(fields).filter(([, value]) => value !== undefined)
-  return { ...json, ...Object.fromEntries(given) }
 }

@@ -1,143 +1,104 @@
-import type { Cell, Convolution, Network, PolyConv, PolyMlp, PolyNorm } from '../../models/network.ts'
-import { type Graph, GraphBuilder, type NodeId, type Shape } from './graph.ts'
+import { type Convolution, isPositionNorm, NORM_EPSILON, type Norm } from '../../models/layers.ts'
+import type { Network, Operation } from '../../models/network.ts'
+import { type Graph, GraphBuilder, type NodeId } from './graph.ts'
 import { rootMeanSquare } from './statistics.ts'
 
-const EPSILON = 1e-5
-
-/** The unfolded graph of a network: one node for each operation of the paper's tables. */
-export function networkGraph(network: Network): Graph {
-  const b = new NetworkGraphBuilder()
-  const image = b.add({ kind: 'input', name: 'input', shape: [3, network.height, network.width], rms: 1 })
-  let s0 = b.conv(network.stem, image, 'stem')
-  let s1 = s0
-  network.cells.forEach((cell, i) => {
-    if (cell.reductions) {
-      s0 = b.convs(cell.reductions.s0, s0)
-      s1 = b.convs(cell.reductions.s1, s1)
-    }
-    const p = b.cell(cell, s0, s1, `cells.${i}`)
-    s0 = s1
-    s1 = p
-  })
-  const proj = b.conv(network.proj, b.norm(network.norm, s1, 'norm'), 'proj')
-  const left = b.half(proj, 0, 'head.l')
-  const right = b.half(proj, 1, 'head.r')
-  const product = b.binary('multiply', left, right, 'head.product')
-  const sum = b.binary('add', left, product, 'head.sum')
-  const output = b.add({
-    kind: 'head',
-    name: 'head',
-    source: sum,
-    weight: Float64Array.from(network.head.weight),
-    bias: Float64Array.from(network.head.bias),
-    shape: [network.head.classes, 1, 1],
-  })
-  return b.finish(output)
+/** The unfolded graph of a network: one node for each operation, and one for each bias. */
+export function networkGraph({ operations }: Network): Graph {
+  const built = new OperationGraphBuilder()
+  const ids: NodeId[] = []
+  for (const operation of operations) ids.push(built.operation(operation, ids))
+  return built.finish(ids.at(-1)!)
 }
 
-class NetworkGraphBuilder extends GraphBuilder {
-  conv(conv: Convolution, source: NodeId, name: string): NodeId {
-    const [, h, w] = this.shape(source)
-    const size = (n: number) =>
-      Math.floor((n + 2 * conv.padding - conv.dilation * (conv.kernel - 1) - 1) / conv.stride) + 1
-    return this.add({
-      kind: 'conv',
-      name,
-      source,
-      weight: Float64Array.from(conv.weight),
-      kernel: conv.kernel,
-      stride: conv.stride,
-      padding: conv.padding,
-      dilation: conv.dilation,
-      groups: conv.groups,
-      shape: [conv.outChannels, size(h), size(w)],
-    })
+class OperationGraphBuilder extends GraphBuilder {
+  /** @param ids nodes of the operations before this one */
+  operation(operation: Operation, ids: readonly NodeId[]): NodeId {
+    const { name, shape } = operation
+    switch (operation.kind) {
+      case 'input':
+        return this.add({ kind: 'input', name, shape, rms: 1 })
+      case 'convolution':
+        return this.#convolution(operation.layer, ids[operation.source], operation)
+      case 'norm':
+        return this.#norm(operation.norm, ids[operation.source], operation)
+      case 'scaleChannels': {
+        const channel = Float64Array.from(operation.scale)
+        return this.add({ kind: 'scaleChannels', name, source: ids[operation.source], channel, shape })
+      }
+      case 'scale': {
+        const channel = new Float64Array(shape[0]).fill(operation.factor)
+        return this.add({ kind: 'scaleChannels', name, source: ids[operation.source], channel, shape })
+      }
+      case 'sigmoidScale': {
+        const { skip } = operation
+        return this.add({ kind: 'sigmoidScale', name, source: ids[operation.source], skip, shape })
+      }
+      case 'flip':
+        return this.add({ kind: 'flip', name, source: ids[operation.source], shape })
+      case 'slice': {
+        const { start } = operation
+        return this.add({ kind: 'slice', name, source: ids[operation.source], start, shape })
+      }
+      case 'shift':
+        throw new Error('The graph has no shift')
+      case 'add':
+      case 'multiply': {
+        const { kind, left, right } = operation
+        return this.add({ kind, name, left: ids[left], right: ids[right], shape })
+      }
+      case 'classify':
+        return this.add({
+          kind: 'head',
+          name,
+          source: ids[operation.source],
+          weight: Float64Array.from(operation.weight),
+          bias: Float64Array.from(operation.bias),
+          shape,
+        })
+    }
   }
 
-  convs(convs: readonly Convolution[], source: NodeId): NodeId {
-    return convs.reduce((id, conv) => this.conv(conv, id, conv.name.replace(/\.weight$/, '')), source)
+  /** A convolution, and behind it its bias. */
+  #convolution(layer: Convolution, source: NodeId, { name, shape }: Operation): NodeId {
+    const { kernel, stride, padding, dilation, groups } = layer
+    const weight = Float64Array.from(layer.weight)
+    const conv = { kind: 'conv', source, weight, kernel, stride, padding, dilation, groups } as const
+    const id = this.add({ ...conv, name, shape })
+    return layer.bias ? this.#channelBias(layer.bias, id, `${name}.bias`) : id
   }
 
-  norm(norm: PolyNorm, source: NodeId, name: string): NodeId {
-    const position = Float64Array.from(norm.gammaHW, (g, i) => g / Math.sqrt(norm.variance[i] + EPSILON))
-    return this.add({
-      kind: 'norm',
-      name,
-      source,
-      mean: Float64Array.from(norm.mean),
-      position,
-      channel: Float64Array.from(norm.gammaC),
-      shape: this.shape(source),
-      // In training, the running statistics gave the normalised tensor unit variance before the gammas.
-      rms: rootMeanSquare(norm.gammaHW) * rootMeanSquare(norm.gammaC),
-    })
+  #norm(norm: Norm, source: NodeId, { name, shape }: Operation): NodeId {
+    // In training, the running statistics gave the normalised tensor unit variance before the gammas.
+    if (isPositionNorm(norm)) {
+      const position = Float64Array.from(
+        norm.gammaHW,
+        (g, i) => g / Math.sqrt(norm.variance[i] + NORM_EPSILON),
+      )
+      const size = rootMeanSquare(norm.gammaHW) * rootMeanSquare(norm.gammaC)
+      const mean = Float64Array.from(norm.mean)
+      const channel = Float64Array.from(norm.gammaC)
+      const id = this.add({ kind: 'norm', name, source, mean, position, channel, shape, rms: size })
+      const { betaC, betaHW } = norm
+      if (betaC === undefined || betaHW === undefined) return id
+      const rms = Math.hypot(size, rootMeanSquare(betaC), rootMeanSquare(betaHW))
+      const bias = Float64Array.from({ length: betaC.length * betaHW.length }, (_, i) => {
+        return betaC[Math.floor(i / betaHW.length)] + betaHW[i % betaHW.length]
+      })
+      return this.add({ kind: 'bias', name: `${name}.beta`, source: id, bias, shape, rms })
+    }
+    const channel = Float64Array.from(norm.weight, (w, c) => w / Math.sqrt(norm.variance[c] + NORM_EPSILON))
+    const offset = Float64Array.from(norm.bias, (b, c) => b - norm.mean[c] * channel[c])
+    const scaled = this.add({ kind: 'scaleChannels', name: `${name}.scale`, source, channel, shape })
+    const rms = Math.hypot(rootMeanSquare(norm.weight), rootMeanSquare(norm.bias))
+    return this.#channelBias(offset, scaled, name, rms)
   }
 
-  /** The first or the second half of the channels. */
-  half(source: NodeId, which: 0 | 1, name: string): NodeId {
-    const [c, h, w] = this.shape(source)
-    const shape: Shape = [c / 2, h, w]
-    return this.add({ kind: 'slice', name, source, start: (which * c) / 2, shape })
-  }
-
-  binary(kind: 'add' | 'multiply', left: NodeId, right: NodeId, name: string): NodeId {
-    return this.add({ kind, name, left, right, shape: this.shape(left) })
-  }
-
-  scaleChannels(channel: Float32Array, source: NodeId, name: string): NodeId {
-    return this.add({
-      kind: 'scaleChannels',
-      name,
-      source,
-      channel: Float64Array.from(channel),
-      shape: this.shape(source),
-    })
-  }
-
-  /** p += sigmoid(skip) * branch. */
-  residual(p: NodeId, branch: NodeId, skip: number, name: string): NodeId {
-    const scaled = this.add({
-      kind: 'sigmoidScale',
-      name: `${name}.ratio`,
-      source: branch,
-      skip,
-      shape: this.shape(branch),
-    })
-    return this.binary('add', p, scaled, name)
-  }
-
-  cell(cell: Cell, s0: NodeId, s1: NodeId, name: string): NodeId {
-    const sum = this.binary(
-      'add',
-      this.scaleChannels(cell.preprocess0, s0, `${name}.preprocess0`),
-      this.scaleChannels(cell.preprocess1, s1, `${name}.preprocess1`),
-      `${name}.sum`,
-    )
-    let p = this.norm(cell.norm, sum, `${name}.postprocess`)
-    cell.stacks.forEach(({ conv, mlp }, j) => {
-      p = this.polyConv(conv, p, `${name}.stack.${j}.conv`)
-      p = this.polyMlp(mlp, p, `${name}.stack.${j}.mlp`)
-    })
-    return p
-  }
-
-  polyConv(layer: PolyConv, p: NodeId, name: string): NodeId {
-    const inner = this.conv(layer.pointwiseIn, p, `${name}.in`)
-    const coarse = this.conv(layer.coarse, inner, `${name}.coarse`)
-    const fine = this.conv(layer.fine, inner, `${name}.fine`)
-    const flipped = this.add({ kind: 'flip', name: `${name}.flip`, source: fine, shape: this.shape(fine) })
-    const product = this.binary('multiply', coarse, flipped, `${name}.product`)
-    const depthwise = this.conv(layer.depthwise, product, `${name}.depthwise`)
-    const out = this.conv(layer.pointwiseOut, depthwise, `${name}.out`)
-    return this.residual(p, this.norm(layer.norm, out, `${name}.norm`), layer.skip, name)
-  }
-
-  polyMlp(layer: PolyMlp, p: NodeId, name: string): NodeId {
-    const inner = this.conv(layer.pointwiseIn, p, `${name}.in`)
-    const high = this.half(inner, 0, `${name}.high`)
-    const low = this.half(inner, 1, `${name}.low`)
-    const product = this.binary('multiply', high, low, `${name}.product`)
-    const normed = this.norm(layer.norm, product, `${name}.norm`)
-    return this.residual(p, this.conv(layer.pointwiseOut, normed, `${name}.out`), layer.skip, name)
+  /** x + bias[c]. */
+  #channelBias(offsets: ArrayLike<number>, source: NodeId, name: string, rms?: number): NodeId {
+    const shape = this.shape(source)
+    const area = shape[1] * shape[2]
+    const bias = Float64Array.from({ length: shape[0] * area }, (_, i) => offsets[Math.floor(i / area)])
+    return this.add({ kind: 'bias', name, source, bias, shape, rms })
   }
 }

@@ -1,5 +1,5 @@
-import { outputSize } from '../geometry.ts'
-import type { Convolution } from '../network.ts'
+import { outputSize } from '../kernel.ts'
+import type { Convolution } from '../layers.ts'
 import type { Tensor } from './tensor.ts'
 
 /** Where one kernel position meets the input: the outputs it reaches, and how far the input is shifted. */
@@ -13,7 +13,7 @@ interface Tap {
 }
 
 /**
- * A bias-free convolution with zero padding, accumulated in float64.
+ * A convolution with zero padding, accumulated in float64. Its bias is added behind the padding.
  *
  * Each weight adds a shifted, strided copy of one input channel to one output channel, so one loop serves
  * dense, depthwise, dilated and strided convolutions.
@@ -35,6 +35,7 @@ export function convolve(layer: Convolution, x: Tensor): Tensor {
   let index = 0
   for (let o = 0; o < layer.outChannels; o++) {
     const output = data.subarray(o * height * width, (o + 1) * height * width)
+    if (layer.bias) output.fill(layer.bias[o])
     const firstInput = Math.floor(o / outPerGroup) * inPerGroup
     for (let i = firstInput; i < firstInput + inPerGroup; i++) {
       const input = x.data.subarray(i * inHeight * inWidth, (i + 1) * inHeight * inWidth)

@@ -1,2 +1,1 @@
 export { type Observer, referenceForward } from './forward.ts'
-export { NORM_EPSILON } from './normalise.ts'

@@ -15,10 +15,16 @@ export function channelRange({ shape: [, height, width], data }: Tensor, from: n
   return { shape: [to - from, height, width], data: data.subarray(from * map, to * map) }
 }
 
-/** The halves of the channel axis. */
-export function split(x: Tensor): [Tensor, Tensor] {
-  const [channels] = x.shape
-  return [channelRange(x, 0, channels / 2), channelRange(x, channels / 2, channels)]
+/** factor * x */
+export const scaled = ({ shape, data }: Tensor, factor: number): Tensor => ({
+  shape,
+  data: data.map((x) => factor * x),
+})
+
+/** factors[c] * x[c] */
+export function scaledChannels({ shape, data }: Tensor, factors: ArrayLike<number>): Tensor {
+  const [, height, width] = shape
+  return { shape, data: data.map((x, i) => x * factors[Math.floor(i / (height * width))]) }
 }
 
 /** The channel axis reversed. */

@@ -4,6 +4,7 @@ import { selectEntry } from '../../../src/models/checkpoint/entries.ts'
 import { type StorageReference, TensorReference } from '../../../src/models/checkpoint/pickle/values.ts'
 import { loadNetwork, parseConfig, readCheckpoint, readWeights } from '../../../src/models/index.ts'
 import { goldenFile, goldenJson } from '../support/golden.ts'
+import { layerOf } from '../support/operations.ts'
 import { call, dictionary, type Fragment, global, integer, raw, text, tuple } from '../support/pickle.ts'
 import { scaled, TorchFile } from '../support/saved.ts'
 
@@ -70,12 +71,12 @@ t.test('the averaged weights of the training script are read', async (t) => {
   t.equal(found.entry, 'ema_state_dict')
   const stem = weights.get('stem.weight')!.data
   t.same(
-    loadNetwork(found.tensors, config).stem.weight,
+    layerOf(loadNetwork(found.tensors, config), 'stem').weight,
     stem.map((x) => x / 2),
     'the average loads',
   )
   const raws = await readWeights(saved, { weights: 'state_dict' })
-  t.same(loadNetwork(raws.tensors, config).stem.weight, stem)
+  t.same(layerOf(loadNetwork(raws.tensors, config), 'stem').weight, stem)
   await t.rejects(readWeights(saved, { weights: 'optimizer' }), {
     code: 'CONFIG_INVALID',
     message: /state_dict \(\d+ tensors\).*ema_state_dict/,

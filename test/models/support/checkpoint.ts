@@ -1,4 +1,4 @@
-import type { Checkpoint, DownsizeType, NetworkConfig } from '../../../src/models/index.ts'
+import type { Checkpoint, CPolyNeXtConfig, DownsizeType } from '../../../src/models/index.ts'
 
 /** A 32-bit linear congruential generator of numbers in [-1, 1). */
 export function numbers(seed: number): () => number {
@@ -14,7 +14,7 @@ export function numbers(seed: number): () => number {
  * released layout, independently of the loader. The variance of weights keeps the size of their input.
  */
 export function syntheticCheckpoint(
-  config: NetworkConfig,
+  config: CPolyNeXtConfig,
   seed = 1,
 ): Map<string, { shape: number[]; data: Float32Array }> {
   const next = numbers(seed)

@@ -1,13 +1,6 @@
-import type { DownsizeType, NetworkConfigLiteral } from './config-literal.ts'
+import { HALVING_2X2, HALVING_3X3, type KernelShape, outputSize, SAME_3X3 } from '../../kernel.ts'
 import { invalidConfig } from './invalid-config.ts'
-
-/** Size of a convolution's kernel and how it moves. */
-export interface KernelShape {
-  readonly kernel: number
-  readonly stride: number
-  readonly padding: number
-  readonly dilation: number
-}
+import type { CPolyNeXtLiteral, DownsizeType } from './literal.ts'
 
 /** Widths and map size of one cell. */
 export interface CellGeometry {
@@ -25,11 +18,7 @@ export interface CellGeometry {
   readonly width: number
 }
 
-/** A depthwise 3x3 that keeps the map's size. */
-export const SAME_3X3: KernelShape = { kernel: 3, stride: 1, padding: 1, dilation: 1 }
-export const POINTWISE: KernelShape = { kernel: 1, stride: 1, padding: 0, dilation: 1 }
-
-export const STEM_KERNEL: Readonly<Record<NetworkConfigLiteral['stem'], KernelShape>> = {
+export const STEM_KERNEL: Readonly<Record<CPolyNeXtLiteral['stem'], KernelShape>> = {
   imagenet: { kernel: 7, stride: 4, padding: 3, dilation: 1 },
   lowres: SAME_3X3,
 }
@@ -42,13 +31,7 @@ export const coarseKernel = (stage: number): KernelShape =>
 
 /** Kernel of a reduction, on the map; whether it is `sep` or `full` does not matter here. */
 export const reductionKernel = (type: DownsizeType): KernelShape =>
-  type.endsWith('3x3')
-    ? { kernel: 3, stride: 2, padding: 1, dilation: 1 }
-    : { kernel: 2, stride: 2, padding: 0, dilation: 1 }
-
-/** Height or width after a convolution; below 1 when the kernel does not fit. */
-export const outputSize = (size: number, { kernel, stride, padding, dilation }: KernelShape): number =>
-  Math.floor((size + 2 * padding - dilation * (kernel - 1) - 1) / stride) + 1
+  type.endsWith('3x3') ? HALVING_3X3 : HALVING_2X2
 
 /**
  * Widths and map sizes of all cells.
@@ -56,7 +39,7 @@ export const outputSize = (size: number, { kernel, stride, padding, dilation }: 
  * @throws CONFIG_INVALID when a map shrinks to nothing, the two reductions disagree in size, or a width is 0
  *   or odd
  */
-export function geometry(config: Omit<NetworkConfigLiteral, 'preprocessing'>): CellGeometry[] {
+export function geometry(config: Omit<CPolyNeXtLiteral, 'preprocessing'>): CellGeometry[] {
   const stem = STEM_KERNEL[config.stem]
   let height = outputSize(config.inputSize.height, stem)
   let width = outputSize(config.inputSize.width, stem)
@@ -78,7 +61,7 @@ export function geometry(config: Omit<NetworkConfigLiteral, 'preprocessing'>): C
   })
 }
 
-function reducedSize(size: number, { downsizeTypes }: Pick<NetworkConfigLiteral, 'downsizeTypes'>): number {
+function reducedSize(size: number, { downsizeTypes }: Pick<CPolyNeXtLiteral, 'downsizeTypes'>): number {
   const [s0, s1] = downsizeTypes.map((type) => outputSize(size, reductionKernel(type)))
   if (s0 !== s1) {
     throw invalidConfig('downsize_type', `${downsizeTypes.join(' and ')} make ${s0} and ${s1} of ${size}`)

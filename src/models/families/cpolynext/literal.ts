@@ -1,10 +1,10 @@
-import type { Preprocessing } from '../preprocessing/types.ts'
+import type { ConfigLiteral } from '../../config.ts'
 
 /** Kind of a reduction: `sep` is depthwise then pointwise, `full` one dense convolution; stride 2. */
 export type DownsizeType = 'sep3x3' | 'full3x3' | 'sep2x2' | 'full2x2'
 
-/** The fields that a config states. `networkConfig` checks them and derives the others. */
-export interface NetworkConfigLiteral {
+/** The fields that a config states. `cpolynextConfig` checks them and derives the others. */
+export interface CPolyNeXtLiteral extends ConfigLiteral {
   /** `imagenet`: 7x7 convolution, stride 4; `lowres`: 3x3, stride 1. */
   readonly stem: 'imagenet' | 'lowres'
   /** C, the width of the first stage. */
@@ -29,11 +29,4 @@ export interface NetworkConfigLiteral {
   readonly downsizeTypes: readonly [s0: DownsizeType, s1: DownsizeType]
   /** Whether PolyAttn takes PolyConv's place in stages 2 and 3. */
   readonly attention: boolean
-  readonly classes: number
-  /** Size of the preprocessed image. */
-  readonly inputSize: { readonly height: number; readonly width: number }
-  /** One name for each class. */
-  readonly labels?: readonly string[]
-  /** How pictures become inputs; null or absent where it is not known. */
-  readonly preprocessing?: Preprocessing | null
 }

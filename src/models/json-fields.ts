@@ -1,0 +1,10 @@
+import { z } from 'zod'
+
+// Fields that JSON forms share.
+
+const side = z.number().int().positive()
+/** The side of a square, or height and width. */
+export const size = z.union([side, z.tuple([side, side])])
+
+export const sides = (size: number | [number, number]): [height: number, width: number] =>
+  typeof size === 'number' ? [size, size] : size
