@@ -4,6 +4,8 @@ import { estimateSensitivities } from './analysis/sensitivity-prior.ts'
 import type { Graph } from './graph/graph.ts'
 import { hoistBiases } from './passes/bias.ts'
 import { foldChannelScales } from './passes/channel-scale.ts'
+import { cleanGuards } from './passes/clean-guards.ts'
+import { delayBiases } from './passes/delay-biases.ts'
 import { equalise } from './passes/equalise.ts'
 import { foldGate } from './passes/gate.ts'
 import { expandNorm } from './passes/norm.ts'
@@ -29,9 +31,9 @@ export interface Folded extends Pick<Measured, 'agreements'> {
 
 /** As `fold`, with the agreements of the images. */
 export function foldMeasured(graph: Graph, calibration: readonly Float64Array[]): Folded {
-  const expanded = expandNorm(foldSlice(pairFlips(foldGate(foldSigmoidScale(graph)))))
+  const expanded = delayBiases(expandNorm(foldSlice(pairFlips(foldGate(foldSigmoidScale(graph))))))
   const inUnits = (ranges: readonly Range[]): Graph =>
-    hoistBiases(hoistPositionScales(foldChannelScales(equalise(expanded, ranges))))
+    cleanGuards(hoistBiases(hoistPositionScales(foldChannelScales(equalise(expanded, ranges)))))
   if (calibration.length === 0) {
     return { graph: estimateSensitivities(inUnits(estimateRanges(expanded))), agreements: [] }
   }

@@ -4,6 +4,7 @@ import type { InputSpec } from '../circuit/types.ts'
 import { largestYield } from '../preprocessing/check.ts'
 import type { Preprocessing } from '../preprocessing/types.ts'
 import type { Graph, Shape } from './graph/graph.ts'
+import { composeStem } from './passes/compose-stem.ts'
 import { foldGreyInput } from './passes/grey.ts'
 import { patchInput } from './passes/patch-input.ts'
 
@@ -15,12 +16,14 @@ export interface PreparedInput {
   readonly pack: (image: Float64Array) => Float64Array
 }
 
-/** Folds three equal channels into one, and a strided stem into patches. */
+/**
+ * Folds three equal channels into one, two convolutions of a stem into one, and a strided stem into patches.
+ */
 export function prepareInput(network: Graph, preprocessing: Preprocessing | null): PreparedInput {
   const grey = preprocessing?.channels === 'grey'
   const base = grey ? foldGreyInput(network) : network
   const image = base.nodes[0].shape
-  const { graph, patch } = patchInput(base)
+  const { graph, patch } = patchInput(composeStem(base))
   return {
     graph,
     spec: { preprocessing, image, patch, bound: Math.max(LEAST_INPUT_BOUND, largestYield(preprocessing)) },

@@ -44,15 +44,22 @@ export function architecture(name: string, options: ArchitectureOptions = {}): P
   return family.config({ ...sized, preprocessing: own }) as PictureConfig
 }
 
-/** Whether a config is that of a published network in all but labels and preprocessing. */
+/**
+ * Whether a config is that of a published network in all but labels and preprocessing. A field that is null
+ * in the published network is shown by the checkpoint, and may be stated.
+ */
 export const isPublished = (config: NetworkConfig): boolean =>
-  Object.values(ARCHITECTURES).some((known) => essence(known) === essence(config))
+  Object.values(ARCHITECTURES).some((known) => {
+    const shown = Object.entries(known).flatMap(([field, value]) => (value === null ? [field] : []))
+    return essence(known, shown) === essence(config, shown)
+  })
 
-/** The fields that make a network; derived fields follow from them. */
-const essence = ({
-  labels,
-  preprocessing,
-  geometry,
-  ...rest
-}: NetworkConfig & { geometry?: unknown }): string =>
-  JSON.stringify(Object.entries(rest).sort(([a], [b]) => (a < b ? -1 : 1)))
+/** Fields that do not make a network, or follow from those that do. */
+const INESSENTIAL = ['labels', 'preprocessing', 'geometry']
+
+const essence = (config: NetworkConfig, shown: readonly string[]): string =>
+  JSON.stringify(
+    Object.entries(config)
+      .filter(([field]) => !INESSENTIAL.includes(field) && !shown.includes(field))
+      .sort(([a], [b]) => (a < b ? -1 : 1)),
+  )

@@ -8,3 +8,12 @@ export const size = z.union([side, z.tuple([side, side])])
 
 export const sides = (size: number | [number, number]): [height: number, width: number] =>
   typeof size === 'number' ? [size, size] : size
+
+/** Fields that every family's JSON form has. */
+export const COMMON_JSON_FIELDS = {
+  labels: z.array(z.string()).optional(),
+  /** Read by `parsePreprocessing`. */
+  preprocessing: z.unknown().optional(),
+  /** Measurements of the network; ignored. */
+  accuracy: z.unknown().optional(),
+}

@@ -20,6 +20,10 @@ const CASES: [name: string, refresh: NonNullable<CompileOptions['refresh']>][] =
   ['micro_s', 'always'],
   ['micro_lr', 'auto'],
   ['micro_lr', 'always'],
+  ['micro_dttn', 'never'],
+  ['micro_dttn', 'always'],
+  ['micro_dttn_product', 'never'],
+  ['micro_dttn_product', 'always'],
 ]
 
 const directory = t.testdir()
@@ -44,7 +48,7 @@ t.teardown(() => polyveil.close())
 
 for (const { name, model, circuit } of compiled) {
   t.test(`${model}: ${circuit.refresh ? 'with refreshes' : 'one shot'}`, async (t) => {
-    t.equal(circuit.refresh !== undefined, !model.startsWith('one_shot_never'))
+    t.equal(circuit.refresh !== undefined, !model.endsWith('_never'))
     const tensors = await goldenTensors(name)
     for (const k of [0, 1]) {
       const image = {

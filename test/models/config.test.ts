@@ -54,6 +54,9 @@ t.test('the published architectures have their sizes', async (t) => {
     'cpolynext-l',
     'apolynext-t',
     'lowres',
+    'dttn-t',
+    'dttn-s',
+    'dttn-l',
   ])
   t.throws(() => architecture('resnet-50'), { code: 'MODEL_UNKNOWN', message: /cpolynext-t/ })
   t.throws(() => architecture('toString'), { code: 'MODEL_UNKNOWN' })

@@ -59,15 +59,16 @@ function combined(
   return map
 }
 
-/** @param pass its gradient has one map for all input channels, or one map for each */
+/** @param pass its gradient has one map for all input channels, or one for each output channel */
 function perWeight(node: ConvNode, { input, inShape, gradient }: LayerPass): number {
   const area = node.shape[1] * node.shape[2]
   const inArea = inShape[1] * inShape[2]
   const isShared = gradient.length === area
+  const maps = isShared ? inShape[0] : node.shape[0]
   let sum = 0
   for (const range of tapRanges(node, inShape)) {
-    for (let c = 0; c < inShape[0]; c++) {
-      sum += overlap(range, gradient, isShared ? 0 : c * area, input, c * inArea) ** 2
+    for (let c = 0; c < maps; c++) {
+      sum += overlap(range, gradient, isShared ? 0 : c * area, input, (c % inShape[0]) * inArea) ** 2
     }
   }
   return sum
@@ -115,7 +116,9 @@ function perPosition(node: ConvNode, { input, inShape, gradient }: LayerPass): n
   const inArea = inShape[1] * inShape[2]
   let sum = 0
   for (const range of tapRanges(node, inShape)) {
-    for (let c = 0; c < out.length / area; c++) sum += overlap(range, out, c * area, into, c * inArea)
+    for (let c = 0; c < out.length / area; c++) {
+      sum += overlap(range, out, c * area, into, (c * inArea) % into.length)
+    }
   }
   return sum
 }

@@ -1,15 +1,50 @@
 import { type Convolution, isPositionNorm, NORM_EPSILON, type Norm } from '../../models/layers.ts'
-import type { Network, Operation } from '../../models/network.ts'
+import { type Network, type Operation, type OperationId, sourcesOf } from '../../models/network.ts'
+import { biasOfChannels } from './channel-bias.ts'
 import { type Graph, GraphBuilder, type NodeId } from './graph.ts'
+import { inBlocks, outputsPerInput, readingBlocks, ungrouped } from './grouped.ts'
 import { rootMeanSquare } from './statistics.ts'
 
 /** The unfolded graph of a network: one node for each operation, and one for each bias. */
-export function networkGraph({ operations }: Network): Graph {
+export function networkGraph(network: Network): Graph {
+  const operations = inGraphOrder(network)
   const built = new OperationGraphBuilder()
   const ids: NodeId[] = []
   for (const operation of operations) ids.push(built.operation(operation, ids))
   return built.finish(ids.at(-1)!)
 }
+
+/**
+ * The operations with convolutions as the graph has them. The outputs of a convolution with several for each
+ * input come in blocks where dense convolutions read them, which take their columns in that order. All other
+ * grouped convolutions become dense.
+ */
+function inGraphOrder({ operations }: Network): readonly Operation[] {
+  const layers = new Map<OperationId, Convolution>()
+  const layerOf = (id: OperationId): Convolution | undefined => {
+    const operation = operations[id]
+    return operation.kind === 'convolution' ? (layers.get(id) ?? operation.layer) : undefined
+  }
+  for (const [id, operation] of operations.entries()) {
+    if (operation.kind !== 'convolution' || !isUnusual(operation.layer)) continue
+    const readers = [...operations.keys()].filter((reader) => sourcesOf(operations[reader]).includes(id))
+    const outputs = outputsPerInput(operation.layer)
+    if (outputs === 1 || !readers.every((reader) => layerOf(reader)?.groups === 1)) {
+      layers.set(id, ungrouped(layerOf(id)!))
+      continue
+    }
+    for (const reader of readers) layers.set(reader, readingBlocks(layerOf(reader)!, outputs))
+    layers.set(id, inBlocks(layerOf(id)!))
+  }
+  return operations.map((operation, id) => {
+    const layer = layers.get(id)
+    return operation.kind === 'convolution' && layer !== undefined ? { ...operation, layer } : operation
+  })
+}
+
+/** Whether a convolution is neither dense nor depthwise with one output for each input. */
+const isUnusual = ({ groups, inChannels, outChannels }: Convolution): boolean =>
+  groups !== 1 && !(groups === inChannels && groups === outChannels)
 
 class OperationGraphBuilder extends GraphBuilder {
   /** @param ids nodes of the operations before this one */
@@ -97,8 +132,6 @@ class OperationGraphBuilder extends GraphBuilder {
   /** x + bias[c]. */
   #channelBias(offsets: ArrayLike<number>, source: NodeId, name: string, rms?: number): NodeId {
     const shape = this.shape(source)
-    const area = shape[1] * shape[2]
-    const bias = Float64Array.from({ length: shape[0] * area }, (_, i) => offsets[Math.floor(i / area)])
-    return this.add({ kind: 'bias', name, source, bias, shape, rms })
+    return this.add({ kind: 'bias', name, source, bias: biasOfChannels(offsets, shape), shape, rms })
   }
 }

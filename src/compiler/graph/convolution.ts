@@ -80,7 +80,7 @@ function eachWeight(
   let index = 0
   for (let o = 0; o < channels; o++) {
     for (let i = 0; i < perGroup; i++) {
-      const channel = groups === 1 ? i : o
+      const channel = groups === 1 ? i : o % groups
       for (const range of taps) visit(weight[index++], range, o * height * width, channel * area)
     }
   }

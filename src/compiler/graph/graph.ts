@@ -31,8 +31,8 @@ interface Base {
 }
 
 /**
- * Bias-free convolution, weight [out, in / groups, kernel, kernel] row-major; groups is 1 or the channel
- * count.
+ * Bias-free convolution, weight [out, in / groups, kernel, kernel] row-major. `groups` is 1, or the number of
+ * input channels: then output o reads input o mod groups.
  */
 export interface ConvNode extends Base {
   readonly kind: 'conv'

@@ -2,22 +2,26 @@ import { lanesIn } from '../../circuit/layout.ts'
 import type { Layout, ValueId } from '../../circuit/types.ts'
 import type { ConvNode } from '../graph/graph.ts'
 import { cachedRootMeanSquare } from '../graph/statistics.ts'
-import { withStride } from '../packing/choose.ts'
+import { withChannels, withStride } from '../packing/choose.ts'
 import { guardsSuffice, missesMap, type Tap, tapsOf } from '../packing/taps.ts'
 import type { CircuitBuilder } from './builder/circuit-builder.ts'
 import type { ConstantDraft } from './builder/constant-pool.ts'
+import type { Operands } from './ciphertexts.ts'
 import { isZeroInLanes, outerConstant, type Part, periodicConstant, positionFactors } from './constants.ts'
-import { channelHalf, type Half, halfGain, roundingVariance } from './halves.ts'
+import { type Half, halfGain, halfWeight, roundingVariance } from './halves.ts'
+import { inputChannel, type LaneRead, laneReads } from './lane-reads.ts'
 import { layerValues } from './layer-values.ts'
 import type { Form, Packed } from './packed.ts'
 import { giantSum, type RotationStrategy, tapSteps } from './strategy.ts'
 
 /**
- * Lowers a depthwise convolution. The separable strategy makes columns baby steps of the input and rows giant
- * steps of the output: a k x k kernel takes 2 (k - 1) rotations. The direct strategy takes k^2 - 1 rotations
- * of the input. The weights are full-size plaintexts where the node scales positions, or where the guards do
- * not do the padding. Full-size weights make the output clean. The two channels of a lane are not added to
- * one another, so that weights are real, or imaginary.
+ * Lowers a convolution with one filter for each output channel. With several outputs for each input, a
+ * ciphertext of outputs reads every ciphertext that has its inputs, moved by whole lanes. The separable
+ * strategy makes columns baby steps of the input and rows giant steps of the output: a k x k kernel takes 2
+ * (k - 1) rotations. The direct strategy takes k^2 - 1 rotations of the input. The weights are full-size
+ * plaintexts where the node scales positions, or where the guards do not do the padding. Full-size weights
+ * make the output clean. The two channels of a lane are not added to one another where they keep their parts
+ * of the slot, so that weights are real, or imaginary.
  *
  * @param constantScale scale of the weights
  * @returns output at the input's level, at the input's scale times `constantScale`
@@ -30,16 +34,39 @@ export function lowerDepthwise(
   constantScale: number,
   form: Form,
 ): Packed {
-  const layout = withStride(input.layout, node.stride, node.shape[1], node.shape[2])
+  const layout = withChannels(
+    withStride(input.layout, node.stride, node.shape[1], node.shape[2]),
+    node.shape[0],
+  )
   const full = needsFullWeights(builder, input, node)
   const factors = tapFactors(builder, input, layout, node)
   const filtering = { builder, input, layout, node, strategy, full, factors, constantScale }
   const sumOfHalf = strategy.depthwise === 'direct' ? sumOfTaps : sumOfRows
+  const reads = Array.from({ length: layout.ciphertexts }, (_, index) =>
+    laneReads(input.layout, layout, index),
+  )
   const sumOf = (index: number) => (half: Half) =>
-    sumOfHalf({ ...filtering, source: input.values[index], index }, half)
-  const made = layerValues(builder, layout, form, [input.values], input.layout.parts, sumOf)
+    sumOfHalf({ ...filtering, reads: reads[index], index }, half)
+  const operands = operandsOf(reads, input.values)
+  const made = layerValues(builder, layout, form, operands, input.layout.parts, sumOf)
   return { layout, ...made, clean: full }
 }
+
+/**
+ * The values that each output ciphertext reads, and a number that is equal where they are moved equally. In a
+ * draft, outputs are replicates of each other only where all of these are equal.
+ */
+function operandsOf(reads: readonly (readonly LaneRead[])[], values: readonly ValueId[]): Operands {
+  const most = Math.max(...reads.map(({ length }) => length))
+  const rows = Array.from({ length: most }, (_, k) =>
+    reads.map((own) => (own[k] === undefined ? undefined : values[own[k].index])),
+  )
+  const shifts = reads.map((own) => own.map(({ shift }) => shift).join())
+  return [...rows, shifts.map((own) => shifts.indexOf(own))]
+}
+
+/** Whether the channels that a slot's parts are made from have the same parts of their slots. */
+export const keepsParts = ({ groups, shape }: ConvNode): boolean => groups === shape[0] || groups % 2 === 0
 
 /** Whether the weights have to be full-size plaintexts; otherwise they are periodic. */
 export function needsFullWeights(builder: CircuitBuilder, input: Packed, node: ConvNode): boolean {
@@ -81,29 +108,40 @@ interface Filtering {
   readonly full: boolean
   readonly factors: TapFactors
   readonly constantScale: number
-  readonly source: ValueId
+  /** Input ciphertexts that the output ciphertext reads. */
+  readonly reads: readonly LaneRead[]
+  /** Index of the output ciphertext. */
   readonly index: number
 }
 
+/** An input ciphertext, moved by whole lanes and then by a tap. */
+function moved({ builder, input }: Filtering, { index, shift }: LaneRead, tap: Tap): ValueId {
+  return builder.rotate(builder.rotate(input.values[index], shift), tapSteps(input.layout, tap))
+}
+
 function sumOfTaps(filtering: Filtering, half: Half): ValueId | undefined {
-  const { builder, input, node, source, constantScale } = filtering
-  const terms = tapsOf(node).map((tap) => ({
-    value: () => builder.rotate(source, tapSteps(input.layout, tap)),
-    constant: weights(filtering, tap, 0, half),
-  }))
+  const { builder, node, reads, constantScale } = filtering
+  const terms = reads.flatMap((read) =>
+    tapsOf(node).map((tap) => ({
+      value: () => moved(filtering, read, tap),
+      constant: weights(filtering, read, tap, 0, half),
+    })),
+  )
   return builder.dot(terms, constantScale)
 }
 
 function sumOfRows(filtering: Filtering, half: Half): ValueId | undefined {
-  const { builder, input, node, strategy, source, constantScale } = filtering
+  const { builder, input, node, strategy, reads, constantScale } = filtering
   const rows = Map.groupBy(tapsOf(node), (tap) => tap.dy)
   const unit = rowUnit([...rows.keys()])
   const parts = new Map<number, ValueId>()
   for (const [dy, taps] of rows) {
-    const terms = taps.map((tap) => ({
-      value: () => builder.rotate(source, tapSteps(input.layout, { ...tap, dy: 0 })),
-      constant: weights(filtering, tap, tapSteps(input.layout, { ...tap, dx: 0 }), half),
-    }))
+    const terms = reads.flatMap((read) =>
+      taps.map((tap) => ({
+        value: () => moved(filtering, read, { ...tap, dy: 0 }),
+        constant: weights(filtering, read, tap, tapSteps(input.layout, { ...tap, dx: 0 }), half),
+      })),
+    )
     const part = builder.dot(terms, constantScale)
     if (part !== undefined) parts.set(dy / unit, part)
   }
@@ -119,23 +157,18 @@ function rowUnit(rows: readonly number[]): number {
 
 function weights(
   { builder, input, layout, node, full, factors, index }: Filtering,
+  read: LaneRead,
   tap: Tap,
   steps: number,
   half: Half,
 ): ConstantDraft {
-  const { interleave, parts } = layout
+  const { interleave } = layout
+  const { parts } = input.layout
   const lanes = lanesIn(layout, index)
-  const weightOf = (lane: number, part: Part): number =>
-    channelHalf(
-      half,
-      part,
-      layout,
-      index,
-      lane,
-      (c) => node.weight[(c * node.kernel + tap.ky) * node.kernel + tap.kx],
-    )
-  const gain = halfGain(cachedRootMeanSquare(node.weight), half, parts, true)
-  const rounding = roundingVariance(half, parts, true)
+  const weightOf = laneWeights(input.layout, layout, node, index, read, tap, half)
+  const isDiagonal = keepsParts(node)
+  const gain = halfGain(cachedRootMeanSquare(node.weight), half, parts, isDiagonal)
+  const rounding = roundingVariance(half, parts, isDiagonal)
   const isZero = (): boolean =>
     (full && missesMap(tap, node.stride, input.layout, layout)) || isZeroInLanes(layout, index, weightOf)
   if (!full) {
@@ -155,5 +188,31 @@ function weights(
     rounding,
     isZero,
     make,
+  }
+}
+
+/** The weight of each lane of an output ciphertext that is made from one read, by its parts. */
+function laneWeights(
+  input: Layout,
+  output: Layout,
+  { weight, kernel }: ConvNode,
+  ciphertext: number,
+  { index, shift }: LaneRead,
+  tap: Tap,
+  half: Half,
+): (lane: number, part: Part) => number {
+  const firstOut = ciphertext * output.channelsPerCiphertext
+  const firstIn = index * input.channelsPerCiphertext
+  const lastIn = Math.min(input.channels, firstIn + input.channelsPerCiphertext)
+  const elementOf = (co: number, ci: number): number =>
+    co < output.channels && ci < lastIn && inputChannel(co, input.channels) === ci
+      ? weight[(co * kernel + tap.ky) * kernel + tap.kx]
+      : 0
+  return (lane, part) => {
+    const co = firstOut + lane * output.parts
+    const ci = firstIn + (lane + shift) * input.parts
+    return halfWeight(half, part, input.parts, (to, from) =>
+      ci < firstIn ? 0 : elementOf(co + to, ci + from),
+    )
   }
 }

@@ -1,4 +1,5 @@
 import type { ValueId } from '../../circuit/types.ts'
+import { channelBias } from '../graph/channel-bias.ts'
 import type { NodeOf } from '../graph/graph.ts'
 import { cachedRootMeanSquare } from '../graph/statistics.ts'
 import type { CircuitBuilder } from './builder/circuit-builder.ts'
@@ -51,18 +52,37 @@ export function lowerDiagonal(
   return { layout, ...made, clean: true }
 }
 
-/** Lowers x + bias, at the level and scale of x. The guards are unchanged. */
+/**
+ * Lowers x + bias, at the level and scale of x. The guards are unchanged. Offsets that are the same at all
+ * positions are stored once for each channel.
+ */
 export function lowerBias(builder: CircuitBuilder, input: Packed, node: NodeOf<'bias'>): Packed {
   const { layout } = input
   const { channels, channelsPerCiphertext, parts, height, width } = layout
+  const offsets = lazily(() => channelBias(node))
+  const inside = lazily(() => positionFactors(builder.chain.slots, layout, 0, () => 1))
   const isSplit = input.imaginary !== undefined
   return mapValues(builder, input, (value, index, channel) => {
-    const make = () =>
-      fullConstant(builder.chain.slots, layout, index, (lane, part, y, x) => {
-        if (isSplit ? part === 1 : part >= parts) return 0
-        const c = index * channelsPerCiphertext + lane * parts + (isSplit ? channel : part)
-        return c < channels ? node.bias[(c * height + y) * width + x] : 0
+    const channelAt = (lane: number, part: Part): number | undefined => {
+      if (isSplit ? part === 1 : part >= parts) return undefined
+      const c = index * channelsPerCiphertext + lane * parts + (isSplit ? channel : part)
+      return c < channels ? c : undefined
+    }
+    const make = () => {
+      const uniform = offsets()
+      if (uniform !== undefined) {
+        return outerConstant(
+          layout,
+          index,
+          inside(),
+          (lane, part) => uniform[channelAt(lane, part) ?? -1] ?? 0,
+        )
+      }
+      return fullConstant(builder.chain.slots, layout, index, (lane, part, y, x) => {
+        const c = channelAt(lane, part)
+        return c === undefined ? 0 : node.bias[(c * height + y) * width + x]
       })
+    }
     return builder.addPlain(value, {
       period: builder.chain.slots,
       gain: cachedRootMeanSquare(node.bias) * (isSplit ? 1 : Math.sqrt(parts)),
@@ -70,4 +90,13 @@ export function lowerBias(builder: CircuitBuilder, input: Packed, node: NodeOf<'
       make,
     })
   })
+}
+
+/** A value that is computed when it is first asked for. Drafts never ask. */
+function lazily<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined
+  return () => {
+    made ??= { value: make() }
+    return made.value
+  }
 }

@@ -6,7 +6,7 @@ import { type ConvNode, type NodeOf, sensitivityOf } from '../graph/graph.ts'
 import { cachedRootMeanSquare } from '../graph/statistics.ts'
 import type { CircuitBuilder } from './builder/circuit-builder.ts'
 import { isMaskedDense } from './dense.ts'
-import { needsFullWeights } from './depthwise.ts'
+import { keepsParts, needsFullWeights } from './depthwise.ts'
 import { roundingVariance } from './halves.ts'
 import type { Form, Packed } from './packed.ts'
 
@@ -40,7 +40,7 @@ export const wantedBits = (rounding: number, sensitivity: number, error: number)
 /** Variance of the rounding errors of a layer's weights, as `roundingVariance` gives it. */
 function roundingOf(node: Weighted, { parts }: Layout, form: Form): number {
   if (node.kind === 'repack') return 1
-  const mixes = node.kind === 'conv' && node.groups === 1
+  const mixes = node.kind === 'conv' && (node.groups === 1 || !keepsParts(node))
   const isJoined = form === 'joined' && partsFor(node.shape[0]) === 2
   return roundingVariance(isJoined ? 'plain' : 'first', parts, !mixes)
 }

@@ -156,7 +156,12 @@ export function scaleRows(conv: ConvNode, factor: Float64Array): Float64Array {
 
 /** Weight with input channel i multiplied by factor[i]. */
 export function scaleColumns(conv: ConvNode, factor: Float64Array): Float64Array {
-  if (conv.groups !== 1) return scaleRows(conv, factor)
+  const { groups, shape } = conv
+  if (groups !== 1)
+    return scaleRows(
+      conv,
+      Float64Array.from({ length: shape[0] }, (_, o) => factor[o % groups]),
+    )
   const taps = conv.kernel ** 2
   return conv.weight.map((w, i) => w * factor[Math.floor(i / taps) % factor.length])
 }

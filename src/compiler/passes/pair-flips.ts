@@ -64,7 +64,10 @@ function channelSets({ nodes, output }: Graph): ChannelSets {
   nodes.forEach((node, id) => {
     if (node.kind === 'input') fixed.push(id)
     else if (node.kind === 'slice' || node.kind === 'repack') fixed.push(id, node.source)
-    else if (!mixes(node)) for (const operand of operands(node)) parent[find(operand)] = find(id)
+    else if (node.kind === 'conv' && node.groups !== 1 && node.groups !== node.shape[0]) {
+      // Each input channel has several outputs, at places that follow from its own.
+      fixed.push(id, node.source)
+    } else if (!mixes(node)) for (const operand of operands(node)) parent[find(operand)] = find(id)
   })
   const fixedSets = new Set(fixed.map(find))
   return { find, isFree: (id) => !fixedSets.has(find(id)) }

@@ -37,6 +37,7 @@ const cases: Record<string, Partial<ConvNode> & Pick<ConvNode, 'shape' | 'kernel
   'dense, strided, of even size': { shape: [4, 4, 2], kernel: 2, stride: 2 },
   depthwise: { shape: [6, 9, 5], kernel: 3, padding: 1, groups: 6 },
   'depthwise, dilated': { shape: [6, 9, 5], kernel: 3, padding: 2, dilation: 2, groups: 6 },
+  'three outputs for each input': { shape: [18, 9, 5], kernel: 3, padding: 1, groups: 6 },
   'depthwise with a position scale': {
     shape: [6, 9, 5],
     kernel: 5,
@@ -86,7 +87,7 @@ function byDefinition(node: ConvNode, x: Float64Array): Float64Array {
         const y = Math.floor(place / width) * stride + Math.floor(k / kernel) * dilation - padding
         const column = (place % width) * stride + (k % kernel) * dilation - padding
         if (y < 0 || y >= inHeight || column < 0 || column >= inWidth) continue
-        const channel = groups === 1 ? i : o
+        const channel = groups === 1 ? i : o % groups
         sum += weight[(o * perGroup + i) * kernel ** 2 + k] * x[(channel * inHeight + y) * inWidth + column]
       }
     }

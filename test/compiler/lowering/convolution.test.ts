@@ -191,6 +191,64 @@ const CASES: Case[] = [
     keys: 4,
     clean: true,
   },
+  {
+    title: '3x3 with three outputs for each input, in one ciphertext',
+    input: [6, 7, 10],
+    outputs: 18,
+    kernel: 3,
+    padding: 1,
+    depthwise: true,
+    reach: 1,
+    // Three lanes to nine: the input in place and moved by three and by six lanes, two columns of each, and
+    // rows of both halves.
+    rotations: 2 + 3 * 2 + 2 * 2,
+    keys: 2 + 2 + 2,
+    clean: false,
+  },
+  {
+    title: '3x3 with two outputs for each of an odd number of inputs',
+    input: [5, 6, 11],
+    outputs: 10,
+    kernel: 3,
+    padding: 1,
+    depthwise: true,
+    position: true,
+    reach: 1,
+    // Output 5 reads input 0, so channels change their parts of a slot: lanes move by 0, -2 and -3.
+    rotations: 2 + 3 * 2 + 2 * 2,
+    keys: 2 + 2 + 2,
+    clean: true,
+  },
+  {
+    title: '3x3 with three outputs for each input, whose ciphertexts do not divide',
+    input: [140, 8, 8],
+    outputs: 420,
+    kernel: 3,
+    padding: 1,
+    depthwise: true,
+    reach: 1,
+    // Two ciphertexts of 35 lanes to four of 53. Each output reads both inputs, the second one the second
+    // input twice: one read is in place, and eight have distances of their own. Then columns of each read,
+    // and rows of both halves of each output.
+    rotations: 8 + 9 * 2 + 4 * 2 * 2,
+    keys: 8 + 2 + 2,
+    conjugations: 4,
+    clean: true,
+  },
+  {
+    title: '3x3 with three outputs for each input, whose ciphertexts divide',
+    input: [64, 17, 30],
+    outputs: 192,
+    kernel: 3,
+    padding: 1,
+    depthwise: true,
+    reach: 1,
+    // Four ciphertexts to twelve: each output reads one input in place. Columns of inputs are shared.
+    rotations: 4 * 2 + 12 * 2 * 2,
+    keys: 4,
+    conjugations: 12,
+    clean: true,
+  },
 ]
 
 /** Rotations and keys of the same layers with other strategies and forms. */

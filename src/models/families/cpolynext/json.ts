@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { PolyVeilError } from '../../../errors/index.ts'
-import { sides, size } from '../../json-fields.ts'
+import { COMMON_JSON_FIELDS, sides, size } from '../../json-fields.ts'
 import { invalidBySchema } from '../../known-keys.ts'
 import { type CPolyNeXtConfig, downsizeType } from './config.ts'
 import { invalidConfig } from './invalid-config.ts'
@@ -32,10 +32,7 @@ const jsonSchema = z.strictObject({
   input_size: size,
   norm,
   config: cellsSchema,
-  labels: z.array(z.string()).optional(),
-  preprocessing: z.unknown().optional(),
-  /** Measurements of the network; ignored. */
-  accuracy: z.unknown().optional(),
+  ...COMMON_JSON_FIELDS,
 })
 
 const KNOWN_KEYS = { '': Object.keys(jsonSchema.shape), config: Object.keys(cellsSchema.shape) }

@@ -1,0 +1,109 @@
+import type { ConvNode, Graph, Node, NodeId } from '../graph/graph.ts'
+
+// Slots without an element are zero where a layer has masked weights. Taps that read beyond the map write
+// other values to these slots, and a pointwise layer passes them on. In a product it is enough that one
+// factor has zeros there.
+
+/**
+ * Masks the slots around the maps where it takes no level: in sums that would carry other values from block
+ * to block, the taps of one factor of the product behind the branch get a mask. Then makes the head's input
+ * clean.
+ *
+ * @param graph in the order of operands; positions of norms are folded
+ */
+export const cleanGuards = (graph: Graph): Graph => maskHead(maskProducts(graph))
+
+/** Whether the slots around a node's map are zero, as far as the graph shows. */
+function cleanNodes({ nodes }: Graph): boolean[] {
+  const clean: boolean[] = []
+  nodes.forEach((node, id) => {
+    clean[id] = isClean(node, clean)
+  })
+  return clean
+}
+
+function isClean(node: Node, clean: readonly boolean[]): boolean {
+  switch (node.kind) {
+    case 'input':
+    case 'diagonal':
+    case 'repack':
+    case 'head':
+      return true
+    case 'conv':
+      if (node.position !== undefined) return true
+      return node.kernel === 1 && node.stride === 1 && clean[node.source]
+    case 'add':
+      return clean[node.left] && clean[node.right]
+    case 'multiply':
+      return clean[node.left] || clean[node.right]
+    case 'norm':
+    case 'sigmoidScale':
+    case 'scaleChannels':
+    case 'bias':
+    case 'flip':
+    case 'exchange':
+    case 'slice':
+      return clean[node.source]
+  }
+}
+
+function maskProducts(graph: Graph): Graph {
+  const { nodes } = graph
+  const clean = cleanNodes(graph)
+  const masked = new Set<NodeId>()
+  for (const node of nodes) {
+    if (node.kind !== 'add') continue
+    for (const operand of [node.left, node.right]) {
+      const product = productBehind(nodes, operand)
+      if (product === undefined || clean[product]) continue
+      const filter = filterOf(nodes, product)
+      if (filter !== undefined) masked.add(filter)
+    }
+  }
+  if (masked.size === 0) return graph
+  return { ...graph, nodes: nodes.map((node, id) => (masked.has(id) ? withMask(node as ConvNode) : node)) }
+}
+
+/** The product that a branch makes, behind pointwise layers and biases. */
+function productBehind(nodes: readonly Node[], id: NodeId): NodeId | undefined {
+  const node = nodes[id]
+  if (node.kind === 'multiply') return id
+  const isPassed = node.kind === 'bias' || (node.kind === 'conv' && node.kernel === 1 && node.stride === 1)
+  return isPassed ? productBehind(nodes, node.source) : undefined
+}
+
+/** A depthwise convolution that makes a factor of the product. */
+function filterOf(nodes: readonly Node[], product: NodeId): NodeId | undefined {
+  const node = nodes[product]
+  if (node.kind !== 'multiply') return undefined
+  return [node.right, node.left].map((id) => filterBehind(nodes, id)).find((id) => id !== undefined)
+}
+
+function filterBehind(nodes: readonly Node[], id: NodeId): NodeId | undefined {
+  const node = nodes[id]
+  if (node.kind === 'bias') return filterBehind(nodes, node.source)
+  return node.kind === 'conv' && node.groups !== 1 && node.position === undefined ? id : undefined
+}
+
+const withMask = (node: ConvNode): ConvNode => ({
+  ...node,
+  position: new Float64Array(node.shape[1] * node.shape[2]).fill(1),
+})
+
+/** The head sums over all slots, so its input needs zeros around the map. */
+function maskHead(graph: Graph): Graph {
+  const { nodes, output } = graph
+  const head = nodes[output]
+  if (head.kind !== 'head' || cleanNodes(graph)[head.source]) return graph
+  const { shape, rms } = nodes[head.source]
+  const mask: Node = {
+    kind: 'diagonal',
+    name: `${head.name}.mask`,
+    source: head.source,
+    channel: new Float64Array(shape[0]).fill(1),
+    position: new Float64Array(shape[1] * shape[2]).fill(1),
+    shape,
+    rms,
+  }
+  return { nodes: [...nodes.slice(0, output), mask, { ...head, source: output }], output: output + 1 }
+}
