@@ -8,6 +8,7 @@ import { cleanGuards } from './passes/clean-guards.ts'
 import { delayBiases } from './passes/delay-biases.ts'
 import { equalise } from './passes/equalise.ts'
 import { foldGate } from './passes/gate.ts'
+import { gatherPositions } from './passes/gather-positions.ts'
 import { expandNorm } from './passes/norm.ts'
 import { pairFlips } from './passes/pair-flips.ts'
 import { hoistPositionScales } from './passes/position.ts'
@@ -31,7 +32,9 @@ export interface Folded extends Pick<Measured, 'agreements'> {
 
 /** As `fold`, with the agreements of the images. */
 export function foldMeasured(graph: Graph, calibration: readonly Float64Array[]): Folded {
-  const expanded = delayBiases(expandNorm(foldSlice(pairFlips(foldGate(foldSigmoidScale(graph))))))
+  const expanded = delayBiases(
+    gatherPositions(expandNorm(foldSlice(pairFlips(foldGate(foldSigmoidScale(graph)))))),
+  )
   const inUnits = (ranges: readonly Range[]): Graph =>
     cleanGuards(hoistBiases(hoistPositionScales(foldChannelScales(equalise(expanded, ranges)))))
   if (calibration.length === 0) {

@@ -20,6 +20,8 @@ const CASES: [name: string, refresh: NonNullable<CompileOptions['refresh']>][] =
   ['micro_s', 'always'],
   ['micro_lr', 'auto'],
   ['micro_lr', 'always'],
+  ['micro_monet', 'never'],
+  ['micro_monet', 'always'],
   ['micro_dttn', 'never'],
   ['micro_dttn', 'always'],
   ['micro_dttn_product', 'never'],

@@ -54,6 +54,8 @@ t.test('the published architectures have their sizes', async (t) => {
     'cpolynext-l',
     'apolynext-t',
     'lowres',
+    'monet-t',
+    'monet-s',
     'dttn-t',
     'dttn-s',
     'dttn-l',

@@ -9,7 +9,15 @@ import { withExchanged } from './support/operations.ts'
  */
 const TOLERANCE = 1e-5
 
-for (const name of ['one_shot', 'micro_t', 'micro_s', 'micro_lr', 'micro_dttn', 'micro_dttn_product']) {
+for (const name of [
+  'one_shot',
+  'micro_t',
+  'micro_s',
+  'micro_lr',
+  'micro_monet',
+  'micro_dttn',
+  'micro_dttn_product',
+]) {
   t.test(`${name}: every tensor agrees with its golden tensor`, async (t) => {
     const network = await goldenNetwork(name)
     const golden = await goldenTensors(name)

@@ -1,6 +1,7 @@
 import { convolveTransposed } from '../graph/convolution.ts'
 import { exchangePairs, product, scale, sum } from '../graph/elementwise.ts'
 import type { Graph, Node, NodeId, NodeOf } from '../graph/graph.ts'
+import { applyTapsTransposed } from '../graph/taps.ts'
 
 /**
  * Receives the gradient with respect to a node's tensor. The visitor may keep the array and must not change
@@ -52,6 +53,8 @@ function passedOn(
       return [[node.source, convolveTransposed(node, gradient, nodes[node.source].shape)]]
     case 'diagonal':
       return [[node.source, scale(gradient, node.channel, node.position)]]
+    case 'taps':
+      return [[node.source, applyTapsTransposed(node, gradient)]]
     case 'bias':
     case 'repack':
       return [[node.source, gradient]]

@@ -42,6 +42,8 @@ export function fanIn(node: Node): number {
       return node.weight.length / node.shape[0]
     case 'repack':
       return node.merged * node.shape[2]
+    case 'taps':
+      return node.taps.length
     case 'input':
     case 'norm':
     case 'sigmoidScale':

@@ -1,5 +1,6 @@
 import type { Graph, Node, NodeOf } from '../graph/graph.ts'
 import { rootMeanSquare } from '../graph/statistics.ts'
+import { meanSquareOfTaps } from '../graph/taps.ts'
 import { fanIn, type IncomingErrors } from './incoming.ts'
 import { estimateRanges, type Range } from './ranges.ts'
 
@@ -56,6 +57,8 @@ function passedVariance(
     }
     case 'diagonal':
       return variances[node.source] * (rootMeanSquare(node.channel) * rootMeanSquare(node.position)) ** 2
+    case 'taps':
+      return variances[node.source] * meanSquareOfTaps(node)
     case 'head':
       return variances[node.source] * meanGain(node, nodes[node.source])
     case 'norm':

@@ -1,6 +1,7 @@
 import { evaluate } from '../graph/evaluate.ts'
 import type { Graph, Node, NodeId } from '../graph/graph.ts'
 import { deviation, geometricMean, peak, rootMeanSquare } from '../graph/statistics.ts'
+import { meanSquareOfTaps } from '../graph/taps.ts'
 
 /** Root mean square and largest absolute value of a tensor. */
 export interface Range {
@@ -39,6 +40,8 @@ function propagate(node: Node, rms: readonly number[], graph: Graph): number {
     }
     case 'diagonal':
       return rms[node.source] * rootMeanSquare(node.channel) * rootMeanSquare(node.position)
+    case 'taps':
+      return rms[node.source] * Math.sqrt(meanSquareOfTaps(node))
     case 'norm':
       return rms[node.source] * rootMeanSquare(node.channel) * rootMeanSquare(node.position)
     case 'scaleChannels':

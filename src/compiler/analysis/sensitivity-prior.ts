@@ -1,5 +1,6 @@
 import type { ConvNode, Graph, Node, NodeId, NodeOf, Sensitivity } from '../graph/graph.ts'
 import { rootMeanSquare } from '../graph/statistics.ts'
+import { meanSquareOfTaps } from '../graph/taps.ts'
 import { estimateRanges, type Range } from './ranges.ts'
 
 /**
@@ -63,6 +64,9 @@ function propagateBack({ nodes, output }: Graph, ranges: readonly Range[]): Floa
       case 'diagonal':
         variances[node.source] += own * (rootMeanSquare(node.channel) * rootMeanSquare(node.position)) ** 2
         break
+      case 'taps':
+        variances[node.source] += own * meanSquareOfTaps(node)
+        break
       case 'head':
         variances[node.source] += ofHead(node, nodes[node.source])
         break
@@ -120,8 +124,9 @@ function sensitivityOf(
       moved: node.stride > 1 ? relative * Math.sqrt(width * COHERENT_ALONG_ROWS) : 0,
     }
   }
+  const terms = node.kind === 'diagonal' ? 1 : node.kind === 'taps' ? node.taps.length : 0
   const scattered =
-    node.kind === 'diagonal' ? tensor * ranges[node.source].rms * Math.sqrt(coherence(channels)) : 0
+    'source' in node ? tensor * ranges[node.source].rms * Math.sqrt(terms * coherence(channels)) : 0
   return { tensor, relative, weights: 0, scattered, moved: 0 }
 }
 

@@ -11,6 +11,7 @@ import {
   relativeGradient,
   scatteredGradient,
   sumOfSquares,
+  tapsGradient,
 } from './weight-gradient.ts'
 
 /** Approximate budget of multiply-adds, for the passes through the network in one direction. */
@@ -105,6 +106,9 @@ function addWeightSquares(
       return
     case 'diagonal':
       sums.scattered += diagonalGradient(node, tensors[node.source], gradient)
+      return
+    case 'taps':
+      sums.scattered += tapsGradient(node, tensors[node.source], gradient)
       return
     case 'input':
     case 'norm':

@@ -1,6 +1,7 @@
 import { convolvePlain, type TapRange, tapRanges } from '../graph/convolution.ts'
 import { product, scalePositions } from '../graph/elementwise.ts'
 import type { ConvNode, NodeOf, Shape } from '../graph/graph.ts'
+import { tapped } from '../graph/taps.ts'
 
 // Sums of squares of a scalar's gradient with respect to all weights of a layer, from the gradient with
 // respect to the layer's output. Independent errors of variance v in the weights give the scalar an error of
@@ -140,6 +141,18 @@ export function diagonalGradient(
   // All ciphertexts share one plaintext, and so its error.
   if (channel.every((scale) => scale === channel[0])) return common
   return relativeGradient(input, gradient) + TRUNCATED_SHARE * common
+}
+
+/**
+ * The sum of squares for the factors of positioned taps. The rounding error of a factor is there where the
+ * factor is zero, too. All ciphertexts share the factors of positions, and so a part of the error.
+ */
+export function tapsGradient(node: NodeOf<'taps'>, input: Float64Array, gradient: Float64Array): number {
+  const area = node.shape[1] * node.shape[2]
+  return node.taps.reduce((sum, tap) => {
+    const read = tapped(input, node.shape, tap)
+    return sum + relativeGradient(read, gradient) + TRUNCATED_SHARE * commonToChannels(read, gradient, area)
+  }, 0)
 }
 
 /** The sum of squares for a head's encoded weights, which are divided by the number of positions. */

@@ -4,6 +4,7 @@ import { biasOfChannels } from './channel-bias.ts'
 import { type Graph, GraphBuilder, type NodeId } from './graph.ts'
 import { inBlocks, outputsPerInput, readingBlocks, ungrouped } from './grouped.ts'
 import { rootMeanSquare } from './statistics.ts'
+import { shiftTaps } from './taps.ts'
 
 /** The unfolded graph of a network: one node for each operation, and one for each bias. */
 export function networkGraph(network: Network): Graph {
@@ -76,7 +77,7 @@ class OperationGraphBuilder extends GraphBuilder {
         return this.add({ kind: 'slice', name, source: ids[operation.source], start, shape })
       }
       case 'shift':
-        throw new Error('The graph has no shift')
+        return this.add({ kind: 'taps', name, source: ids[operation.source], taps: shiftTaps(shape), shape })
       case 'add':
       case 'multiply': {
         const { kind, left, right } = operation

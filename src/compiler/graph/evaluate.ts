@@ -1,6 +1,7 @@
 import { convolve } from './convolution.ts'
 import { exchangePairs, normalise, product, scale, scaleChannels, sum } from './elementwise.ts'
 import { type Graph, type Node, type NodeId, operands, users } from './graph.ts'
+import { applyTaps } from './taps.ts'
 
 /** Values of one node, [C, H, W], row-major. */
 export type Tensor = Float64Array
@@ -65,6 +66,8 @@ function evaluateNode(node: Node, graph: Graph, values: Tensor[], image: Float64
       return scale(values[node.source], node.channel, node.position)
     case 'bias':
       return sum(values[node.source], node.bias)
+    case 'taps':
+      return applyTaps(node, values[node.source])
     case 'flip':
       return reverseChannels(values[node.source], node.shape[0], area)
     case 'exchange':

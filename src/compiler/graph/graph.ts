@@ -47,6 +47,16 @@ export interface ConvNode extends Base {
   readonly position?: Float64Array
 }
 
+/** One of several reads of a `taps` node: output (y, x) reads the input at (y + dy, x + dx). */
+export interface PositionedTap {
+  readonly dy: number
+  readonly dx: number
+  /** Factor of each channel [C]. */
+  readonly channel: Float64Array
+  /** Factor of each position [H * W] of the output; 0 where the tap reads beyond the map. */
+  readonly position: Float64Array
+}
+
 /** The polynomial tensor operations of a network. All tensors are [C, H, W]; vectors are row-major. */
 export type Node =
   | ({ readonly kind: 'input' } & Base)
@@ -69,9 +79,13 @@ export type Node =
       readonly source: NodeId
       readonly channel: Float64Array
       readonly position: Float64Array
+      /** Whether the node only makes the slots around the map zero; all factors are then 1, up to units. */
+      readonly isMask?: boolean
     } & Base)
   /** x + bias[c, h, w]. */
   | ({ readonly kind: 'bias'; readonly source: NodeId; readonly bias: Float64Array } & Base)
+  /** Sum over taps of channel[c] * position[hw] * x[c, h + dy, w + dx]. */
+  | ({ readonly kind: 'taps'; readonly source: NodeId; readonly taps: readonly PositionedTap[] } & Base)
   /** Reverses the channel axis. */
   | ({ readonly kind: 'flip'; readonly source: NodeId } & Base)
   /** Exchanges channels 2k and 2k + 1; of an even number of channels. */
@@ -121,6 +135,7 @@ export function operands(node: Node): NodeId[] {
     case 'scaleChannels':
     case 'diagonal':
     case 'bias':
+    case 'taps':
     case 'flip':
     case 'exchange':
     case 'slice':
@@ -144,6 +159,7 @@ export function withOperands(node: Node, ids: readonly NodeId[]): Node {
     case 'scaleChannels':
     case 'diagonal':
     case 'bias':
+    case 'taps':
     case 'flip':
     case 'exchange':
     case 'slice':

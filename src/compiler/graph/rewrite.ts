@@ -6,6 +6,8 @@ export interface RewriteContext {
   readonly built: GraphBuilder
   /** Number of uses of a node of the old graph. */
   usesOf(id: NodeId): number
+  /** The id in the new graph of the tensor of an old node that comes before the current one. */
+  idOf(id: NodeId): NodeId
   /** Nodes of the old graph that use a node of the old graph. */
   usersOf(id: NodeId): readonly Node[]
 }
@@ -20,13 +22,14 @@ export type Rule = (node: Node, context: RewriteContext, oldId: NodeId) => NodeI
 export function rewrite(graph: Graph, rule: Rule): Graph {
   const built = new GraphBuilder()
   const uses = users(graph)
+  const renamed: NodeId[] = []
   const context: RewriteContext = {
     old: graph,
     built,
+    idOf: (id) => renamed[id],
     usesOf: (id) => uses[id].length,
     usersOf: (id) => uses[id].map((user) => graph.nodes[user]),
   }
-  const renamed: NodeId[] = []
   graph.nodes.forEach((node, id) => {
     const moved = withOperands(
       node,

@@ -13,10 +13,11 @@ import { exchanged, lowerProduct } from './product.ts'
 import { ciphertextStride, lowerRepack } from './repack.ts'
 import { alignedScale, alignPacked, dropPacked, refreshPacked, rescalePacked } from './scale-alignment.ts'
 import { type RotationStrategy, type Strategies, strategyFor } from './strategy.ts'
+import { lowerTaps } from './taps.ts'
 import { weightBits } from './weight-bits.ts'
 
 /** A layer whose constants can have any scale, so that its output can be aligned with another tensor. */
-type Weighted = ConvNode | NodeOf<'diagonal'> | NodeOf<'repack'>
+type Weighted = ConvNode | NodeOf<'diagonal'> | NodeOf<'taps'> | NodeOf<'repack'>
 
 /**
  * Largest number of ciphertexts of a round. There are enough for the threads of both sides, and few enough
@@ -185,6 +186,7 @@ export class Lowering {
         return this.#lowerInput(node)
       case 'conv':
       case 'diagonal':
+      case 'taps':
       case 'repack':
         return this.#rescaled(this.#lowerWeighted(node, this.#value(node.source)))
       case 'bias':
@@ -229,6 +231,7 @@ export class Lowering {
   #lowerAt(node: Weighted, input: Packed, constantScale: number, form: Form): Packed {
     if (node.kind === 'diagonal') return lowerDiagonal(this.#builder, input, node, constantScale, form)
     if (node.kind === 'repack') return this.#lowerRepack(node, input, constantScale)
+    if (node.kind === 'taps') return lowerTaps(this.#builder, input, node, constantScale, form)
     const strategy = this.#strategyFor(input)
     return node.groups === 1
       ? lowerDense(this.#builder, input, node, strategy, constantScale, form)

@@ -1,9 +1,10 @@
 import { periodForBatch } from '../../circuit/image-batch.ts'
-import { partsFor } from '../../circuit/layout.ts'
+import { lanesIn, partsFor } from '../../circuit/layout.ts'
 import type { Layout } from '../../circuit/types.ts'
 import { encodingNoise } from '../../he-ops/noise.ts'
 import { type ConvNode, type NodeOf, sensitivityOf } from '../graph/graph.ts'
 import { cachedRootMeanSquare } from '../graph/statistics.ts'
+import { meanSquareOfTaps } from '../graph/taps.ts'
 import type { CircuitBuilder } from './builder/circuit-builder.ts'
 import { isMaskedDense } from './dense.ts'
 import { keepsParts, needsFullWeights } from './depthwise.ts'
@@ -13,7 +14,7 @@ import type { Form, Packed } from './packed.ts'
 /** Least ratio of a layer's weights to their rounding errors, in bits, whatever the sensitivity. */
 const LEAST_BITS = 3
 
-type Weighted = ConvNode | NodeOf<'diagonal'> | NodeOf<'repack'>
+type Weighted = ConvNode | NodeOf<'diagonal'> | NodeOf<'taps'> | NodeOf<'repack'>
 
 /**
  * log2 of the scale at which a layer's weights are encoded. It is the least scale at which the rounding of
@@ -26,8 +27,25 @@ export function weightBits(builder: CircuitBuilder, node: Weighted, input: Packe
   const { weights, scattered } = sensitivityOf(node)
   const error =
     encodingNoise(periodForBatch(period, builder.batch)) * Math.sqrt(roundingOf(node, input.layout, form))
-  const wanted = wantedBits(builder.policy.rounding, period === slots ? scattered : weights, error)
+  const wanted =
+    wantedBits(builder.policy.rounding, period === slots ? scattered : weights, error) +
+    concentrationBits(builder, node, input)
   return Math.max(wanted, LEAST_BITS + Math.log2(error / sizeOf(node)))
+}
+
+/**
+ * Bits by which the rounding errors of a layer's weights can be larger in the slots that are read than on
+ * average. Factors that are zero in most slots have polynomials of a regular form, whose rounding errors are
+ * regular, too: at worst, all of the errors' energy is in the slots of the factors. The factors for the
+ * border of a map are few.
+ */
+function concentrationBits({ chain }: CircuitBuilder, node: Weighted, { layout }: Packed): number {
+  if (node.kind !== 'taps') return 0
+  const positions = node.taps.map(({ position }) => position.filter((factor) => factor !== 0).length)
+  const fewest = Math.min(...positions.filter((count) => count > 0))
+  // A tap has a quarter of the channels.
+  const lanes = Math.max(1, lanesIn(layout, 0) / 4)
+  return Math.log2(chain.slots / (fewest * lanes)) / 2
 }
 
 /**
@@ -52,6 +70,8 @@ function sizeOf(node: Weighted): number {
       return cachedRootMeanSquare(node.weight) * (node.position ? cachedRootMeanSquare(node.position) : 1)
     case 'diagonal':
       return cachedRootMeanSquare(node.channel) * cachedRootMeanSquare(node.position)
+    case 'taps':
+      return Math.sqrt(meanSquareOfTaps(node))
     case 'repack':
       return 1
   }

@@ -1,4 +1,4 @@
-import type { ConvNode, Graph, Node, NodeId, NodeOf } from '../graph/graph.ts'
+import type { ConvNode, Graph, Node, NodeId, NodeOf, PositionedTap } from '../graph/graph.ts'
 import { fixpoint, type RewriteContext, rewrite } from '../graph/rewrite.ts'
 
 /**
@@ -21,6 +21,8 @@ function foldOnce(node: Node, context: RewriteContext, id: NodeId): NodeId | und
       return intoFollowingConv(node, context, id)
     case 'diagonal':
       return intoDiagonal(node, context, id)
+    case 'taps':
+      return intoFollowingTaps(node, context)
     case 'add':
       return ofEqualSummands(node, context)
     case 'scaleChannels':
@@ -85,6 +87,13 @@ function intoDiagonal(
   return built.add({ ...source, left, right, rms: node.rms })
 }
 
+/** taps(s * x) */
+function intoFollowingTaps(node: NodeOf<'taps'>, { built }: RewriteContext): NodeId | undefined {
+  const source = built.nodes[node.source]
+  if (source.kind !== 'scaleChannels') return undefined
+  return built.add({ ...node, source: source.source, taps: scaleTaps(node, source.channel) })
+}
+
 /** s * x + t * x = (s + t) * x. */
 function ofEqualSummands(node: NodeOf<'add'>, { built }: RewriteContext): NodeId | undefined {
   const left = built.nodes[node.left]
@@ -120,6 +129,8 @@ function intoSource(
       return built.add({ ...source, rms, channel: times(source.channel, channel) })
     case 'conv':
       return built.add({ ...source, rms, weight: scaleRows(source, channel) })
+    case 'taps':
+      return built.add({ ...source, rms, taps: scaleTaps(source, channel) })
     case 'bias': {
       const below = built.add({ ...node, source: source.source, rms: undefined })
       const bias = source.bias.map((b, i) => b * channel[Math.floor(i / area)])
@@ -147,6 +158,10 @@ function intoSource(
 }
 
 const times = (a: Float64Array, b: Float64Array): Float64Array => a.map((x, i) => x * b[i])
+
+/** Taps with channel c multiplied by factor[c]. */
+export const scaleTaps = ({ taps }: NodeOf<'taps'>, factor: Float64Array): PositionedTap[] =>
+  taps.map((tap) => ({ ...tap, channel: times(tap.channel, factor) }))
 
 /** Weight with output channel o multiplied by factor[o]. */
 export function scaleRows(conv: ConvNode, factor: Float64Array): Float64Array {

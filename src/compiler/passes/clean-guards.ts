@@ -1,17 +1,19 @@
-import type { ConvNode, Graph, Node, NodeId } from '../graph/graph.ts'
+import { type ConvNode, type Graph, type Node, type NodeId, users } from '../graph/graph.ts'
+import { rewrite } from '../graph/rewrite.ts'
 
 // Slots without an element are zero where a layer has masked weights. Taps that read beyond the map write
 // other values to these slots, and a pointwise layer passes them on. In a product it is enough that one
 // factor has zeros there.
 
 /**
- * Masks the slots around the maps where it takes no level: in sums that would carry other values from block
- * to block, the taps of one factor of the product behind the branch get a mask. Then makes the head's input
- * clean.
+ * Masks the slots around the maps of residual sums, which would carry other values from block to block. The
+ * taps of one factor of the product behind a branch get a mask, which takes no level. A sum that begins with
+ * a strided convolution gets a mask of its own, which `insertRepacks` removes where it repacks. Then makes
+ * the head's input clean.
  *
  * @param graph in the order of operands; positions of norms are folded
  */
-export const cleanGuards = (graph: Graph): Graph => maskHead(maskProducts(graph))
+export const cleanGuards = (graph: Graph): Graph => maskHead(maskProducts(maskStrided(graph)))
 
 /** Whether the slots around a node's map are zero, as far as the graph shows. */
 function cleanNodes({ nodes }: Graph): boolean[] {
@@ -26,6 +28,7 @@ function isClean(node: Node, clean: readonly boolean[]): boolean {
   switch (node.kind) {
     case 'input':
     case 'diagonal':
+    case 'taps':
     case 'repack':
     case 'head':
       return true
@@ -46,6 +49,33 @@ function isClean(node: Node, clean: readonly boolean[]): boolean {
       return clean[node.source]
   }
 }
+
+/** Masks outputs of strided convolutions, with their biases, that sums read. */
+function maskStrided(graph: Graph): Graph {
+  const { nodes } = graph
+  const uses = users(graph)
+  const isStrided = (id: NodeId): boolean => {
+    const node = nodes[id]
+    if (node.kind === 'bias') return uses[node.source].length === 1 && isStrided(node.source)
+    return node.kind === 'conv' && node.stride > 1 && node.position === undefined
+  }
+  return rewrite(graph, (node, { built }, id) => {
+    if (!isStrided(id) || !uses[id].some((user) => nodes[user].kind === 'add')) return undefined
+    return built.add(maskOf(node, built.add(node)))
+  })
+}
+
+/** A mask behind a node. */
+const maskOf = ({ name, shape, rms }: Node, source: NodeId): Extract<Node, { kind: 'diagonal' }> => ({
+  kind: 'diagonal',
+  name: `${name}.mask`,
+  source,
+  channel: new Float64Array(shape[0]).fill(1),
+  position: new Float64Array(shape[1] * shape[2]).fill(1),
+  shape,
+  rms,
+  isMask: true,
+})
 
 function maskProducts(graph: Graph): Graph {
   const { nodes } = graph
@@ -95,15 +125,6 @@ function maskHead(graph: Graph): Graph {
   const { nodes, output } = graph
   const head = nodes[output]
   if (head.kind !== 'head' || cleanNodes(graph)[head.source]) return graph
-  const { shape, rms } = nodes[head.source]
-  const mask: Node = {
-    kind: 'diagonal',
-    name: `${head.name}.mask`,
-    source: head.source,
-    channel: new Float64Array(shape[0]).fill(1),
-    position: new Float64Array(shape[1] * shape[2]).fill(1),
-    shape,
-    rms,
-  }
+  const mask = maskOf(nodes[head.source], head.source)
   return { nodes: [...nodes.slice(0, output), mask, { ...head, source: output }], output: output + 1 }
 }

@@ -1,6 +1,6 @@
 import type { Range } from '../analysis/ranges.ts'
 import type { Graph, Node, NodeId } from '../graph/graph.ts'
-import { scaleRows } from './channel-scale.ts'
+import { scaleRows, scaleTaps } from './channel-scale.ts'
 
 /**
  * Divides every tensor by a power of two near its root mean square, so that all messages are near 1 and need
@@ -70,6 +70,7 @@ function tieSums(graph: Graph): (id: NodeId) => NodeId {
       case 'sigmoidScale':
       case 'scaleChannels':
       case 'diagonal':
+      case 'taps':
       case 'repack':
       case 'multiply':
       case 'head':
@@ -107,6 +108,10 @@ function inUnits(node: Node, id: NodeId, units: readonly number[]): Node {
     case 'diagonal':
     case 'scaleChannels':
       return { ...node, rms, channel: node.channel.map((s) => (s * units[node.source]) / out) }
+    case 'taps': {
+      const factor = new Float64Array(node.shape[0]).fill(units[node.source] / out)
+      return { ...node, rms, taps: scaleTaps(node, factor) }
+    }
     case 'bias':
       return { ...node, rms, bias: node.bias.map((b) => b / out) }
     case 'head':

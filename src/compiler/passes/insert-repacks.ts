@@ -1,17 +1,19 @@
-import type { Graph, Sensitivity, Shape } from '../graph/graph.ts'
+import type { Graph, Node, NodeId, Sensitivity, Shape } from '../graph/graph.ts'
 import { rewrite } from '../graph/rewrite.ts'
 import { nextPowerOfTwo } from '../packing/choose.ts'
 import { reachOf, tapsOf } from '../packing/taps.ts'
 
 /**
  * Inserts a repack node behind strided convolutions whose outputs fill fewer ciphertexts after repacking. All
- * maps of one size are repacked or none is, because some of them are added to one another.
+ * maps of one size are repacked or none is, because some of them are added to one another. A mask behind a
+ * repack node is removed, since repacking masks.
  *
  * @param slots that one image has in a ciphertext
  */
 export function insertRepacks(graph: Graph, slots: number): Graph {
   const sizes = repackedSizes(graph, slots)
   return rewrite(graph, (node, { built }) => {
+    if (node.kind === 'diagonal' && node.isMask && isRepacked(built.nodes, node.source)) return node.source
     const merged = node.kind === 'conv' && node.stride > 1 ? sizes.get(sizeOf(node.shape)) : undefined
     if (merged === undefined) return undefined
     const { name, shape, rms, sensitivity } = node
@@ -26,6 +28,12 @@ export function insertRepacks(graph: Graph, slots: number): Graph {
       sensitivity: repackSensitivity(sensitivity, merged),
     })
   })
+}
+
+/** Whether a tensor comes from a repacking, which masks, through biases. */
+function isRepacked(nodes: readonly Node[], id: NodeId): boolean {
+  const node = nodes[id]
+  return node.kind === 'repack' || (node.kind === 'bias' && isRepacked(nodes, node.source))
 }
 
 /**

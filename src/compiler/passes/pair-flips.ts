@@ -90,6 +90,10 @@ function inRows(node: Node, order: readonly number[]): Node {
     case 'scaleChannels':
     case 'diagonal':
       return { ...node, shape, channel: gathered(node.channel, node.shape[0], order) }
+    case 'taps': {
+      const taps = node.taps.map((tap) => ({ ...tap, channel: gathered(tap.channel, node.shape[0], order) }))
+      return { ...node, shape, taps }
+    }
     case 'bias':
       return { ...node, shape, bias: gathered(node.bias, node.shape[0], order) }
     case 'sigmoidScale':

@@ -1,5 +1,5 @@
 import { invalidConfig } from '../invalid-config.ts'
-import { HALVING_2X2 } from '../kernel.ts'
+import { HALVING_2X2, type KernelShape, outputSize } from '../kernel.ts'
 import { readConvolution } from '../layer-reader.ts'
 import type { OperationId } from '../network.ts'
 import type { OperationList } from '../operation-list.ts'
@@ -7,6 +7,9 @@ import type { TensorSource } from '../tensor-reader.ts'
 
 // Networks in stages: two convolutions of kernel 2 make patches of 4 x 4 pixels, and later stages halve the
 // map.
+
+/** Side of a patch. */
+const PATCH = 4
 
 /** Width and map size of a stage. */
 export interface StageGeometry {
@@ -20,25 +23,38 @@ interface Stages {
   readonly dims: readonly number[]
   /** Whether each stage begins by halving the map. */
   readonly halves: readonly boolean[]
+  /** Kernel of the convolutions that halve the map. One without padding takes even maps only. */
+  readonly kernel: KernelShape
 }
 
 /**
  * Widths and map sizes of all stages.
  *
- * @throws CONFIG_INVALID naming `input` when the sides of the image cannot be halved as often as the network
- *   does
+ * @throws CONFIG_INVALID naming `input` when the sides of the image, or a map, do not divide
  */
-export function stagesOf({ inputSize, dims, halves }: Stages): StageGeometry[] {
-  const divisor = 4 * 2 ** halves.filter(Boolean).length
-  const { height, width } = inputSize
+export function stagesOf({ inputSize, dims, halves, kernel }: Stages): StageGeometry[] {
+  const halvings = kernel.padding === 0 ? halves.filter(Boolean).length : 0
+  const divisor = PATCH * 2 ** halvings
+  let { height, width } = inputSize
   if (height % divisor !== 0 || width % divisor !== 0) {
     throw invalidConfig('input', `the sides ${height} and ${width} do not divide by ${divisor}`)
   }
-  let factor = 4
+  height /= PATCH
+  width /= PATCH
   return dims.map((channels, i) => {
-    if (halves[i]) factor *= 2
-    return { channels, height: height / factor, width: width / factor }
+    if (halves[i]) {
+      height = outputSize(height, kernel)
+      width = outputSize(width, kernel)
+    }
+    return { channels, height, width }
   })
+}
+
+/** Checks that lists of a config have a value for each stage. @throws CONFIG_INVALID naming the field */
+export function checkStages(stages: number, lists: Readonly<Record<string, readonly unknown[]>>): void {
+  for (const [name, { length }] of Object.entries(lists)) {
+    if (length !== stages) throw invalidConfig(name, `${length} values, but layers has ${stages} stages`)
+  }
 }
 
 /** Reads and appends the convolutions `fs` and `fs2`, which make patches of 4 x 4 pixels. */

@@ -43,7 +43,15 @@ function countsOf({ ops, counts, layers }: CircuitBuilder): Record<string, numbe
   return found
 }
 
-for (const name of ['one_shot', 'micro_t', 'micro_s', 'micro_lr', 'micro_dttn', 'micro_dttn_product']) {
+for (const name of [
+  'one_shot',
+  'micro_t',
+  'micro_s',
+  'micro_lr',
+  'micro_monet',
+  'micro_dttn',
+  'micro_dttn_product',
+]) {
   t.test(`a draft of ${name} has the counts of its circuit`, async (t) => {
     const draft = await lowered(name, 'draft')
     const whole = await lowered(name, 'circuit')

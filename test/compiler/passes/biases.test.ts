@@ -4,6 +4,7 @@ import { type Graph, GraphBuilder, type Node, type Shape } from '../../../src/co
 import { cleanGuards } from '../../../src/compiler/passes/clean-guards.ts'
 import { composeStem } from '../../../src/compiler/passes/compose-stem.ts'
 import { delayBiases } from '../../../src/compiler/passes/delay-biases.ts'
+import { insertRepacks } from '../../../src/compiler/passes/insert-repacks.ts'
 import { hoistPositionScales } from '../../../src/compiler/passes/position.ts'
 import { countKind, distinct, maxDifference } from '../harness.ts'
 
@@ -162,7 +163,7 @@ t.test('the position scale of a product goes into the taps of one factor', async
   t.equal(countKind(hoisted, 'diagonal'), 0)
   t.match(masks(hoisted), [{ groups: 8 }])
   same(t, graph, hoisted)
-  t.equal(cleanGuards(hoisted), hoisted, 'the scale is a mask already')
+  t.strictSame(cleanGuards(hoisted), hoisted, 'the scale is a mask already')
 })
 
 t.test('the taps of one factor of a product get a mask, and nothing else does', async (t) => {
@@ -171,6 +172,24 @@ t.test('the taps of one factor of a product get a mask, and nothing else does', 
   t.match(masks(cleaned), [{ groups: 8, position: new Float64Array(63).fill(1) }])
   t.equal(cleaned.nodes.length, graph.nodes.length)
   same(t, graph, cleaned)
+})
+
+t.test('a sum that begins with a strided convolution gets a mask, which repacking replaces', async (t) => {
+  const nodes = new Nodes([4, 16, 16])
+  const x = nodes.bias(nodes.conv(0, 64, 2, 2, 0))
+  const graph = nodes.finish(nodes.head(nodes.sum(x, nodes.conv(x, 64, 1, 1, 0))))
+  const cleaned = cleanGuards(graph)
+  t.strictSame(
+    cleaned.nodes.map(({ kind }) => kind),
+    ['input', 'conv', 'bias', 'diagonal', 'conv', 'add', 'head'],
+  )
+  same(t, graph, cleaned)
+  const repacked = insertRepacks(cleaned, 512)
+  t.strictSame(
+    repacked.nodes.map(({ kind }) => kind),
+    ['input', 'conv', 'repack', 'bias', 'conv', 'add', 'head'],
+  )
+  same(t, graph, repacked)
 })
 
 t.test('the head of a network whose last map has other values around it gets a mask', async (t) => {

@@ -7,8 +7,9 @@ import {
   count,
   type NetworkConfig,
 } from '../../config.ts'
-import * as common from '../../invalid-config.ts'
-import { type StageGeometry, stagesOf } from '../stages.ts'
+import type { JsonNames } from '../../invalid-config.ts'
+import { HALVING_2X2 } from '../../kernel.ts'
+import { checkStages, type StageGeometry, stagesOf } from '../stages.ts'
 
 /** The fields that a config states. */
 export interface DttnLiteral extends ConfigLiteral {
@@ -35,7 +36,7 @@ export interface DttnConfig extends DttnLiteral, NetworkConfig {
   readonly geometry: readonly StageGeometry[]
 }
 
-export const JSON_NAMES: common.JsonNames = { inputSize: 'input' }
+export const JSON_NAMES: JsonNames = { inputSize: 'input' }
 
 /** Stages and blocks are bounded far above the published networks'. */
 const STAGES = 16
@@ -59,11 +60,7 @@ const literalSchema = z.object({
 export function dttnConfig(literal: DttnLiteral): DttnConfig {
   const fields = checkedFields(literalSchema, literal, JSON_NAMES)
   const { layers, dims, transitions, inputSize } = fields
-  for (const [name, list] of Object.entries({ dims, transitions })) {
-    if (list.length !== layers.length) {
-      throw common.invalidConfig(name, `${list.length} values, but layers has ${layers.length} stages`)
-    }
-  }
-  const geometry = stagesOf({ inputSize, dims, halves: transitions })
+  checkStages(layers.length, { dims, transitions })
+  const geometry = stagesOf({ inputSize, dims, halves: transitions, kernel: HALVING_2X2 })
   return completeConfig('dttn', { ...fields, geometry }, literal.preprocessing)
 }
