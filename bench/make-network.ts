@@ -79,13 +79,20 @@ function configOf(name: string): NetworkConfig {
     inputSize: values.input === undefined ? undefined : Number(values.input),
   })
   const { preprocessing } = trainedConfig('t224')
-  const literal = { ...sized, ...narrowed(values.channels), preprocessing: resizedTo(preprocessing, sized) }
+  const literal = {
+    ...sized,
+    ...narrowed(values.channels, sized),
+    preprocessing: resizedTo(preprocessing, sized),
+  }
   return familyOf(sized).config(literal)
 }
 
-/** CPolyNeXt networks of another width. @param channels of the first stage */
-const narrowed = (channels: string | undefined): object =>
-  channels === undefined ? {} : { initChannels: Number(channels) }
+/** The field of another width, which only CPolyNeXt networks have. @param channels of the first stage */
+function narrowed(channels: string | undefined, config: NetworkConfig): object {
+  if (channels === undefined) return {}
+  if (!('initChannels' in config)) throw new Error(`--channels is for CPolyNeXt networks; ${USAGE}`)
+  return { initChannels: Number(channels) }
+}
 
 function stacked(rows: readonly Float64Array[], shape: readonly number[]) {
   return { shape: [rows.length, ...shape], data: Float32Array.from(rows.flatMap((row) => Array.from(row))) }

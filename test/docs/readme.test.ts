@@ -29,6 +29,7 @@ t.test('every command and snippet has a test', async (t) => {
   t.strictSame(counted, {
     'README.md sh': 3, // test/demo.test.ts tests the two commands, this file the last block
     'README.md ts': 1, // tested in service.test.ts, as are all of the library except the first
+    'docs/adding-a-family.md sh': 1, // tested in families.test.ts
     'docs/getting-started.md sh': 9, // tested in getting-started.test.ts, except the first
     'docs/http-api.md sh': 9, // the last, of refresh rounds, is tested in rounds.test.ts
     'docs/library.md sh': 1, // tested in test/browser, as are the last three of the library in TypeScript
@@ -39,7 +40,10 @@ t.test('every command and snippet has a test', async (t) => {
 t.test('links of the documentation lead to existing files', async (t) => {
   for (const path of [
     'README.md',
+    'docs/adding-a-family.md',
     'docs/architecture.md',
+    'docs/attention.md',
+    'docs/families.md',
     'docs/getting-started.md',
     'docs/http-api.md',
     'docs/library.md',

@@ -34,7 +34,7 @@ function sizeOf(data: Float64Array): { peak: number; rms: number } {
 
 function textOf(tensors: Peaks['largest'], largest: Peaks['largest'], logits: Float64Array): string {
   const [most] = largest
-  const norms = tensors.filter(({ name }) => /norm$|postprocess$/.test(name))
+  const norms = tensors.filter(({ name }) => /norm\d?$|postprocess$/.test(name))
   const worst = norms.toSorted((a, b) => b.rms - a.rms)[0]
   return (
     `logits of deviation ${deviation(logits).toFixed(2)}; peak over root mean square at most ` +

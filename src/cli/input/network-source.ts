@@ -37,7 +37,7 @@ export const withSource = (command: Command): Command =>
     )
     .option(
       '--preprocessing <which>',
-      'how pictures become inputs: imagenet, lowres or a JSON file, instead of what the config says',
+      'how pictures become inputs: imagenet, lowres, dttn, monet or a JSON file, instead of what the config says',
     )
     .option('--prefix <prefix>', 'what stands before the names of its tensors, such as backbone.')
 
