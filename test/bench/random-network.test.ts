@@ -9,7 +9,9 @@ import {
   architecture,
   bundledNetworks,
   cpolynextConfig,
+  dttnConfig,
   loadNetwork,
+  monetConfig,
   type NetworkConfig,
   parseConfig,
   parseSafetensors,
@@ -52,6 +54,46 @@ t.test(
     }
   },
 )
+
+/** Small networks of the other families; MONet's norms belong to positions, DTTN's to channels. */
+const OTHERS: Readonly<Record<string, NetworkConfig>> = {
+  monet: monetConfig({
+    layers: [2, 2],
+    dims: [16, 24],
+    expansion: 3,
+    norm: 'position',
+    normBias: true,
+    classes: 10,
+    inputSize: { height: 64, width: 64 },
+  }),
+  dttn: dttnConfig({
+    layers: [2, 3],
+    dims: [12, 20],
+    scale: 3,
+    transitions: [false, true],
+    form: 'branches',
+    classes: 10,
+    inputSize: { height: 64, width: 64 },
+  }),
+}
+
+for (const [name, config] of Object.entries(OTHERS)) {
+  t.test(`a made network of ${name} has the statistics of its norms, and stays in bounds`, async (t) => {
+    const checkpoint = await makeNetwork(config, await images(config, 4))
+    const network = loadNetwork(parseSafetensors(safetensors(Object.fromEntries(checkpoint))), config)
+    const norms = normsByInput(network)
+    t.ok(norms.size >= 12, `${norms.size} norms`)
+    for (const [input, { variance }] of norms)
+      t.ok(
+        variance.some((value) => value !== 1),
+        input,
+      )
+    for (const image of await images(config, 2, 8)) {
+      const size = deviation(referenceForward(network, image))
+      t.ok(size > 0.5 && size < 20, `deviation ${size}`)
+    }
+  })
+}
 
 t.test('the statistics of every norm are those of its input in the batch', async (t) => {
   const config = cpolynextConfig({ ...ARCHITECTURES.lowres, initChannels: 8 })

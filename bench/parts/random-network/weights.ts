@@ -63,13 +63,19 @@ function valueIn(name: string, shape: readonly number[]): (x: number, index: num
   if (/^head\.\d+\.bias$/.test(name) || name.endsWith('.running_mean')) return () => 0
   if (name.endsWith('.running_var')) return () => 1
   if (name.endsWith('.skip_weight')) return (_, k) => logit(branchRatio(k))
-  if (name.endsWith('.alpha')) return () => branchRatio(0)
+  if (name.endsWith('.alpha')) return () => alphaOf(name)
   if (isVector && name.endsWith('.weight')) return (x) => GAMMA + GAMMA_SPREAD * x
   if (isVector || /\.beta_(c|hw)$/.test(name)) return (x) => BIAS_SPREAD * x
   const [, ...inputs] = shape
   const fanIn = inputs.reduce((product, n) => product * n, 1)
   return (x) => x * Math.sqrt(3 / fanIn) * shareOf(name)
 }
+
+/**
+ * The factor of DTTN's branches, and of the product in MONet's gates. DTTN has up to 56 branches on one path,
+ * so each has less weight than those of other networks.
+ */
+const alphaOf = (name: string): number => (/\.mlp\d\.alpha$/.test(name) ? branchRatio(0) : branchRatio(0) / 4)
 
 /** MONet's branches have no factor of their own: their last layer has the share of a branch. */
 const shareOf = (name: string): number => (/\.mlp\d\.C\.weight$/.test(name) ? branchRatio(0) : 1)
