@@ -1,0 +1,12 @@
+import t from 'tap'
+import { testGolden } from './support/golden-service.ts'
+
+// The golden networks of DTTN on the simd engine, by HTTP: the logits of plans in one shot and with
+// refreshes.
+
+await testGolden(t, [
+  ['micro_dttn', 'never'],
+  ['micro_dttn', 'always'],
+  ['micro_dttn_product', 'never'],
+  ['micro_dttn_product', 'always'],
+])
