@@ -169,18 +169,22 @@ t.test('malformed replies are refused, and the inference waits for a valid one',
 
 t.test('the inference of a client that disconnects ends, and the engine serves others', async (t) => {
   const { client } = await session(t, {
-    roundTimeoutSeconds: 1,
+    roundTimeoutSeconds: 3,
     inferencesPerWorker: 1,
     queue: 1,
   })
   const first = await client.begin()
-  const answer = await client.model.refresh(0, first.frame)
-  const waiting = client.classify()
-  while (!/inferences_waiting 1/.test((await client.request('GET', 'metrics')).bytes.toString()))
-    await sleep(20)
+  let isServed = false
+  const waiting = client.classify().finally(() => {
+    isServed = true
+  })
+  const metrics = async () => (await client.request('GET', 'metrics')).bytes.toString()
+  while (!isServed && !/inferences_waiting 1/.test(await metrics())) await sleep(20)
+  t.notOk(isServed, 'the second inference waits for the first one')
   const busy = await client.begin()
   isProblem(t, busy, 503, 'TOO_BUSY', 'there is no room in the queue')
   t.ok((await waiting) < CLOSE, 'the waiting client is served')
+  const answer = await client.model.refresh(0, first.frame)
   isProblem(t, await client.round(first.json.id, 0, answer), 404, 'INFERENCE_UNKNOWN')
   t.match((await client.request('GET', `v2/inferences/${first.json.id}`)).json, {
     state: 'cancelled',

@@ -102,7 +102,7 @@ export interface ProgramSizes {
 }
 
 /** More pieces shorten the wait for the last one; each piece needs scratch memory of its own. */
-const PIECES_EACH = 8
+const PIECES_EACH = 4
 
 /** Pieces of each phase, which the threads steal from each other. A single thread needs only one. */
 export const piecesFor = (threads: number): number => (threads === 1 ? 1 : PIECES_EACH * threads)
