@@ -11,7 +11,7 @@ type Body = Pick<Circuit, 'parameters' | 'constants' | 'ops' | 'result'>
 /**
  * Bytes of the tables that hold the addresses of summands and weights of a program's weighted sums. A sum has
  * one table for each polynomial, and a second one for limbs modulo the special primes where some summands
- * have none.
+ * have none. Sums of the same ciphertexts share tables and take less, which is not counted.
  */
 export function tableBytes(circuit: Body): number {
   const { constants, ops, result, parameters } = circuit

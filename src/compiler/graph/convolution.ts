@@ -63,7 +63,8 @@ export function convolveTransposed(node: ConvNode, gradient: Float64Array, inSha
   return out
 }
 
-const isPointwise = ({ kernel, stride, padding, groups }: ConvNode): boolean =>
+/** Whether a convolution mixes channels alone: each output position reads its own input position. */
+export const isPointwise = ({ kernel, stride, padding, groups }: ConvNode): boolean =>
   kernel === 1 && stride === 1 && padding === 0 && groups === 1
 
 /** Visits each weight with its range, and the start of its output and input channels. */

@@ -45,7 +45,8 @@ export function lowerHead(
     if (part !== undefined) parts.set(giant, part)
   }
   const mixed = builder.rescaleToWaterline(giantSum(builder, strategy, parts, babies))
-  // The imaginary part of the result is zero, by which a client recognises an honest answer.
+  // The imaginary part of the result is zero by construction: it shows an overflow of this sum, and none
+  // before.
   const summed = realOutput(builder, input.layout.parts, sumOverResidues(builder, mixed, period))!
   const bias = {
     period,

@@ -1,5 +1,6 @@
 import { biasOfChannels, channelBias } from '../graph/channel-bias.ts'
-import type { ConvNode, Graph } from '../graph/graph.ts'
+import { isPointwise } from '../graph/convolution.ts'
+import type { Graph } from '../graph/graph.ts'
 import { multiplyMatrices } from '../graph/matrix.ts'
 import { fixpoint, rewrite } from '../graph/rewrite.ts'
 
@@ -9,9 +10,6 @@ import { fixpoint, rewrite } from '../graph/rewrite.ts'
  * it, it would be a map that differs at the border.
  */
 export const delayBiases = (graph: Graph): Graph => fixpoint(graph, delayOnce)
-
-const isPointwise = ({ kernel, stride, padding, groups }: ConvNode): boolean =>
-  kernel === 1 && stride === 1 && padding === 0 && groups === 1
 
 function delayOnce(graph: Graph): Graph {
   return rewrite(graph, (node, { built, old, usesOf }, id) => {

@@ -1,4 +1,5 @@
 import { type Affine, affineOf } from '../graph/affine.ts'
+import { isPointwise as isPointwiseConvolution } from '../graph/convolution.ts'
 import {
   type ConvNode,
   type Graph,
@@ -187,5 +188,4 @@ function addBias(
   return built.add({ kind: 'bias', name: `${name}.moved`, source, bias, shape, rms })
 }
 
-const isPointwise = (node: Node): node is ConvNode =>
-  node.kind === 'conv' && node.kernel === 1 && node.stride === 1 && node.padding === 0 && node.groups === 1
+const isPointwise = (node: Node): node is ConvNode => node.kind === 'conv' && isPointwiseConvolution(node)
