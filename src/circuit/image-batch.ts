@@ -1,4 +1,4 @@
-import { fineOf, isOuter, periodOf } from './constants/constant.ts'
+import { isOuter, periodOf } from './constants/constant.ts'
 import { isComplexVector, mapParts, partsOf } from './constants/slot-vector.ts'
 import type { Constant, SlotVector } from './types.ts'
 
@@ -56,13 +56,9 @@ export function constantForBatch(constant: Constant, batch: number): Constant {
   return isComplexVector(constant) ? repeated(constant) : { fine: onesOf(batch), coarse: constant }
 }
 
-/** Whether a constant has the same numbers for every image of a batch. */
-export function isAlikeForImages(constant: Constant, batch: number): boolean {
-  if (periodOf(constant) === 1) return true
-  return partsOf(fineOf(constant)).every(
-    (part) => part.length % batch === 0 && part.every((value, i) => value === part[i - (i % batch)]),
-  )
-}
+/** Whether a part of a constant's fine factor has the same numbers for every image of a batch. */
+export const areAlike = (part: Float64Array, batch: number): boolean =>
+  part.length % batch === 0 && part.every((value, i) => value === part[i - (i % batch)])
 
 const ones = new Map<number, Float64Array>()
 

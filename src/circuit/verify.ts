@@ -1,8 +1,8 @@
 import { PolyVeilError } from '../errors/index.ts'
 import { logitCoefficients } from './answer.ts'
-import { type ConstantTable, constantTable, largestOfEach } from './constants/constant-table.ts'
+import { boundOfEach, type ConstantTable, constantTable } from './constants/constant-table.ts'
 import { floodingBound } from './flooding-bound.ts'
-import { isAlikeForImages, isBatch } from './image-batch.ts'
+import { areAlike, isBatch } from './image-batch.ts'
 import {
   type CiphertextType,
   encodedBits,
@@ -28,7 +28,7 @@ import type { Circuit, ConstantId, Op, ValueId } from './types.ts'
 export function verifyCircuit(circuit: Circuit): void {
   verifyBatch(circuit)
   verifyConstants(circuit)
-  const largest = largestOfEach(circuit.constants)
+  const bounds = boundOfEach(circuit.constants)
   const types: CiphertextType[] = []
   const laws = typeLaws(circuit.parameters)
   circuit.ops.forEach((op, index) => {
@@ -37,7 +37,7 @@ export function verifyCircuit(circuit: Circuit): void {
       verifySeparation(circuit, op)
       const type = typeOf(circuit, op, types, laws)
       verifyClaim(op, type)
-      verifyEncodings(op, type, largest, circuit.parameters)
+      verifyEncodings(op, type, bounds, circuit.parameters)
       types.push(type)
     })
   })
@@ -74,7 +74,7 @@ class CheckedFactors {
   readonly #lengths: Uint32Array
   /** By factor; -1 where it is not computed yet. */
   readonly #largest: Float64Array
-  /** By factor: 1 where real constants with this fine factor are alike for all images. */
+  /** By factor: 1 where it is known to be alike for all images. */
   readonly #alike: Uint8Array
 
   constructor(table: ConstantTable) {
@@ -104,13 +104,15 @@ class CheckedFactors {
   }
 
   requireAlike(id: ConstantId, batch: number): void {
+    const imaginary = this.#table.imaginary.at(id)! - 1
     const fine = this.#table.fine.at(id)!
-    const isReal = this.#table.imaginary.at(id) === 0
-    if (isReal && this.#alike[fine] === 1) return
-    if (!isAlikeForImages(this.#table.at(id), batch)) {
-      throw invalid(`Constant ${id} differs among the ${batch} images of a batch`, { constant: id })
-    }
-    if (isReal) this.#alike[fine] = 1
+    if (this.#isAlike(fine, batch) && (imaginary < 0 || this.#isAlike(imaginary, batch))) return
+    throw invalid(`Constant ${id} differs among the ${batch} images of a batch`, { constant: id })
+  }
+
+  #isAlike(factor: number, batch: number): boolean {
+    if (this.#alike[factor] === 0 && areAlike(this.#table.factors.at(factor), batch)) this.#alike[factor] = 1
+    return this.#alike[factor] === 1
   }
 
   /** The largest absolute value of a factor. @throws CONFIG_INVALID when a value is not finite */
@@ -187,13 +189,13 @@ function typeOf(circuit: Circuit, op: Op, types: readonly CiphertextType[], laws
 function verifyEncodings(
   op: Op,
   type: CiphertextType,
-  largest: Float64Array,
+  bounds: Float64Array,
   parameters: CkksParameters,
 ): void {
   const scale = op.kind === 'dot' ? op.constantScale : op.scale
   const haveBits = log2Modulus(parameters, type.level)
   for (const constant of constantsOf(op)) {
-    const needBits = encodedBits(largest[constant], scale)
+    const needBits = encodedBits(bounds[constant], scale)
     if (needBits < haveBits) continue
     throw new PolyVeilError('LEVEL_EXHAUSTED', `Constant ${constant} does not fit level ${type.level}`, {
       constant,

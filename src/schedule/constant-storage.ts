@@ -1,5 +1,5 @@
 import { isComplex, numbersOf, periodOf } from '../circuit/constants/constant.ts'
-import { largestOfEach } from '../circuit/constants/constant-table.ts'
+import { boundOfEach } from '../circuit/constants/constant-table.ts'
 import type { Circuit, Constant, ConstantId } from '../circuit/types.ts'
 import { EXPANSION_BYTES, RESIDUE_BYTES } from './limits.ts'
 
@@ -59,10 +59,10 @@ export function expansionRule(circuit: Pick<Circuit, 'ops' | 'constants' | 'para
   const least = leastExpanded(weightBytes(circuit))
   if (least === Infinity) return NO_EXPANSION
   const periods = numbersOf(circuit.constants, periodOf)
-  const largest = largestOfEach(circuit.constants)
+  const bounds = boundOfEach(circuit.constants)
   // No coefficient exceeds the largest slot.
   return (id, scale, use) =>
-    periods[id] >= least && largest[id] * scale < (use === 'weight' ? INTEGER_BOUND : DOUBLE_BOUND)
+    periods[id] >= least && bounds[id] * scale < (use === 'weight' ? INTEGER_BOUND : DOUBLE_BOUND)
 }
 
 /** Bytes of all weights of a period, for both ways to keep them. */

@@ -1,14 +1,17 @@
 import t from 'tap'
-import { valuesOf } from '../../src/circuit/constants/constant.ts'
-import { realOf } from '../../src/circuit/constants/slot-vector.ts'
+import { fineOf, valuesOf } from '../../src/circuit/constants/constant.ts'
+import { partsOf, realOf } from '../../src/circuit/constants/slot-vector.ts'
 import {
+  areAlike,
   constantForBatch,
   interleaveImages,
-  isAlikeForImages,
   isBatch,
   slotsOfImage,
 } from '../../src/circuit/image-batch.ts'
-import type { ComplexVector } from '../../src/circuit/types.ts'
+import type { ComplexVector, Constant } from '../../src/circuit/types.ts'
+
+const isAlikeForImages = (constant: Constant, batch: number): boolean =>
+  partsOf(fineOf(constant)).every((part) => areAlike(part, batch))
 
 t.test('slot s of image b is slot s * batch + b', async (t) => {
   const images = [0, 1, 2, 3].map((b) => Float64Array.from({ length: 8 }, (_, s) => 100 * b + s))

@@ -2,7 +2,7 @@ import { largestAbsolute } from '../laws.ts'
 import type { Constant, ConstantId, ConstantList, SlotVector } from '../types.ts'
 import { fineOf, isOuter } from './constant.ts'
 import { InternPool } from './intern-pool.ts'
-import { isComplexVector, largestModulus, realOf } from './slot-vector.ts'
+import { isComplexVector, realOf } from './slot-vector.ts'
 import { Uint32Vector } from './uint32-vector.ts'
 
 /** Distinct factors of constants, by number. */
@@ -136,18 +136,20 @@ export function constantTable(constants: ConstantList): ConstantTable {
 }
 
 /**
- * The largest absolute value of a slot of each constant; NaN where any is NaN. Factors that constants share
- * are looked at once.
+ * Bound of the absolute value of a slot of each constant; NaN where any is NaN. The bound is exact for real
+ * constants. For complex ones it is the modulus of the largest real and the largest imaginary part, at most
+ * the square root of 2 too large. So each factor is looked at once, however many constants share it: the
+ * constants of a small file can combine its factors in millions of ways.
  */
-export function largestOfEach(constants: ConstantList): Float64Array {
-  const table = constantTable(constants)
-  const { factors, fine, coarse, imaginary } = table
+export function boundOfEach(constants: ConstantList): Float64Array {
+  const { factors, fine, coarse, imaginary } = constantTable(constants)
   const largest = Float64Array.from({ length: factors.length }, (_, number) =>
     largestAbsolute(factors.at(number)),
   )
   return Float64Array.from({ length: fine.length }, (_, id) => {
-    const other = coarse.at(id)!
-    const ofFine = imaginary.at(id) === 0 ? largest[fine.at(id)!] : largestModulus(fineOf(table.at(id)))
-    return ofFine * (other === 0 ? 1 : largest[other - 1])
+    const [other, ofCoarse] = [imaginary.at(id)!, coarse.at(id)!]
+    const real = largest[fine.at(id)!]
+    const modulus = other === 0 ? real : Math.sqrt(real ** 2 + largest[other - 1] ** 2)
+    return modulus * (ofCoarse === 0 ? 1 : largest[ofCoarse - 1])
   })
 }

@@ -1,8 +1,9 @@
 import t from 'tap'
 import {
+  boundOfEach,
+  ConstantTable,
   constantTable,
   GrowingConstants,
-  largestOfEach,
 } from '../../../src/circuit/constants/constant-table.ts'
 import {
   circuitPieces,
@@ -47,10 +48,30 @@ t.test('a table gives complex constants, and stores each part once', async (t) =
   const [a, b, c, d] = complex.map((constant) => JSON.stringify(pushed.factorsOf(constant)))
   t.equal(new Set([a, b, c, d]).size, 4, 'constants of other parts have other numbers')
   t.equal(JSON.stringify(pushed.factorsOf({ real: real.slice(), imaginary })), a)
-  const largest = largestOfEach(complex)
+  const largest = boundOfEach(complex)
   const expected = Math.hypot(2, 3)
   t.ok(Math.abs(largest[0] - expected) < 1e-15 && Math.abs(largest[2] - expected * Math.cos(0)) < 1e-15)
   t.equal(largest[3], 2)
+})
+
+t.test('each factor is read once for the bounds of all combinations of factors', async (t) => {
+  const reads = new Map<number, number>()
+  const factors = {
+    length: 30,
+    at: (number: number) => {
+      reads.set(number, (reads.get(number) ?? 0) + 1)
+      return Float64Array.of(0, number === 7 ? Number.NaN : -number)
+    },
+  }
+  const pairs = Array.from({ length: 900 }, (_, id) => [id % 30, Math.floor(id / 30)])
+  const words = (numbers: number[]) => ({ length: 900, at: (id: number) => numbers[id] })
+  const [fine, imaginary] = [words(pairs.map(([a]) => a)), words(pairs.map(([, b]) => b + 1))]
+  const bounds = boundOfEach(new ConstantTable(factors, fine, words(pairs.map(() => 0)), imaginary))
+  t.strictSame([...reads.values()], new Array(30).fill(1))
+  for (const [id, [a, b]] of pairs.entries()) {
+    if (a === 7 || b === 7) t.ok(Number.isNaN(bounds[id]))
+    else t.equal(bounds[id], Math.sqrt(a * a + b * b))
+  }
 })
 
 t.test('factors are stored once; constants share the array of their coarse factor', async (t) => {
