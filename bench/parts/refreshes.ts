@@ -37,6 +37,7 @@ import {
 } from '../../src/wire/index.ts'
 import { packedRlwe, rlweBytes, writeRlwe } from '../../src/wire/rlwe.ts'
 import { clientKeySet } from '../../test/support/client-key-set.ts'
+import { refreshed } from '../../test/support/refreshed.ts'
 import { check, figure, median, medianSeconds } from '../harness.ts'
 
 const RING = 8192
@@ -112,8 +113,8 @@ async function timeRound({ ctx, secretKey, keySet }: Keys, threads: number) {
     const start = performance.now()
     const masked = await server.leave()
     const left = performance.now()
-    const fresh = await client.refresh(masked, FROM, TOP)
-    const refreshed = performance.now()
+    const fresh = await refreshed(client, masked, FROM, TOP)
+    const back = performance.now()
     await server.take(fresh)
     const end = performance.now()
     const [{ real: slots }] = decryptSlots(ctx, secretKey, [server.result(round)], TOP, SCALE)
@@ -124,8 +125,8 @@ async function timeRound({ ctx, secretKey, keySet }: Keys, threads: number) {
     // The first round is not counted, because threads start and kernels are compiled.
     if (round === 0) continue
     times.leave.push(left - start)
-    times.client.push(refreshed - left)
-    times.return.push(end - refreshed)
+    times.client.push(back - left)
+    times.return.push(end - back)
   }
   client.delete()
   await server.close()

@@ -102,25 +102,30 @@ export const sealFrame = (
   binding: string,
   body: Uint8Array,
   round = 0,
-): Uint8Array<ArrayBuffer> => writeFrame({ kind, binding, round }, body.length, (place) => place.set(body))
+): Uint8Array<ArrayBuffer> => {
+  const frame = beginFrame({ kind, binding, round }, body.length)
+  frame.body.set(body)
+  return frame.seal()
+}
 
-/**
- * Makes a frame whose body is written in place, without a copy.
- *
- * @param bodyBytes length of the body
- * @param write called once with the bytes of the body, all zero
- */
-export function writeFrame(
-  identity: Omit<FrameHeader, 'length'>,
-  bodyBytes: number,
-  write: (body: Uint8Array) => void,
-): Uint8Array<ArrayBuffer> {
+/** A frame whose body is written in place. */
+export interface OpenFrame {
+  /** The bytes of the body, all zero at first. */
+  readonly body: Uint8Array
+  /** The frame with its digest. The body must not be written to afterwards. */
+  readonly seal: () => Uint8Array<ArrayBuffer>
+}
+
+/** Begins a frame whose body is written in place, without a copy. @param bodyBytes length of the body */
+export function beginFrame(identity: Omit<FrameHeader, 'length'>, bodyBytes: number): OpenFrame {
   const end = FRAME_HEADER_BYTES + bodyBytes
   const frame = new Uint8Array(end + FRAME_DIGEST_BYTES)
   frame.set(frameHeader({ ...identity, length: frame.length }))
-  write(frame.subarray(FRAME_HEADER_BYTES, end))
-  frame.set(digestOf(frame.subarray(0, end)), end)
-  return frame
+  const seal = (): Uint8Array<ArrayBuffer> => {
+    frame.set(digestOf(frame.subarray(0, end)), end)
+    return frame
+  }
+  return { body: frame.subarray(FRAME_HEADER_BYTES, end), seal }
 }
 
 /**

@@ -28,5 +28,6 @@ export {
   openTensor,
   type TensorShape,
   type TensorSpec,
+  TensorWriter,
   tensorBytes,
 } from './tensor.ts'

@@ -1,6 +1,13 @@
 import type { CkksParameters } from '../circuit/parameters/parameters.ts'
 import { PolyVeilError } from '../errors/index.ts'
-import { FRAME_DIGEST_BYTES, FRAME_HEADER_BYTES, type FrameHeader, openFrame, writeFrame } from './frame.ts'
+import {
+  beginFrame,
+  FRAME_DIGEST_BYTES,
+  FRAME_HEADER_BYTES,
+  type FrameHeader,
+  type OpenFrame,
+  openFrame,
+} from './frame.ts'
 import type { PolynomialShape } from './polynomial.ts'
 import {
   type FullRlwe,
@@ -49,6 +56,42 @@ export function tensorBytes(parameters: CkksParameters, { ciphertexts, level, se
   return FRAME_HEADER_BYTES + TENSOR_HEADER_BYTES + payload + FRAME_DIGEST_BYTES
 }
 
+/** Writes an encrypted tensor ciphertext by ciphertext, in any order, without another copy of it. */
+export class TensorWriter {
+  readonly #shape: PolynomialShape
+  readonly #spec: TensorSpec
+  readonly #size: number
+  readonly #frame: OpenFrame
+  readonly #missing: Set<number>
+
+  constructor(parameters: CkksParameters, spec: TensorSpec) {
+    this.#shape = levelShape(parameters, spec.level)
+    this.#spec = spec
+    this.#size = rlweBytes(this.#shape, spec.seeded)
+    const identity = { ...frameOf(spec), binding: spec.manifestDigest }
+    this.#frame = beginFrame(identity, TENSOR_HEADER_BYTES + this.#size * spec.ciphertexts)
+    this.#frame.body.set(tensorHeader(spec))
+    this.#missing = new Set(Array.from({ length: spec.ciphertexts }, (_, index) => index))
+  }
+
+  /**
+   * @param index place of the ciphertext
+   * @param ciphertext at the tensor's level, seeded if the tensor is; copied
+   * @throws INTERNAL when it is not what the tensor announces, or its place is taken
+   */
+  put(index: number, ciphertext: Rlwe | PackedRlwe | PackedFullRlwe): void {
+    if (isSeeded(ciphertext) !== this.#spec.seeded || !this.#missing.delete(index)) throw notAnnounced()
+    const start = TENSOR_HEADER_BYTES + index * this.#size
+    writeRlwe(this.#shape, ciphertext, this.#frame.body.subarray(start, start + this.#size))
+  }
+
+  /** @returns a frame of `tensorBytes` bytes. @throws INTERNAL when a ciphertext is missing */
+  finish(): Uint8Array<ArrayBuffer> {
+    if (this.#missing.size > 0) throw notAnnounced()
+    return this.#frame.seal()
+  }
+}
+
 /**
  * Writes an encrypted tensor.
  *
@@ -61,19 +104,15 @@ export function encodeTensor(
   spec: TensorSpec,
   ciphertexts: readonly (Rlwe | PackedRlwe | PackedFullRlwe)[],
 ): Uint8Array<ArrayBuffer> {
-  if (ciphertexts.length !== spec.ciphertexts || ciphertexts.some((rlwe) => isSeeded(rlwe) !== spec.seeded)) {
-    throw new PolyVeilError('INTERNAL', 'The ciphertexts are not those that the tensor announces')
-  }
-  const shape = levelShape(parameters, spec.level)
-  const size = rlweBytes(shape, spec.seeded)
-  const identity = { ...frameOf(spec), binding: spec.manifestDigest }
-  return writeFrame(identity, TENSOR_HEADER_BYTES + size * ciphertexts.length, (body) => {
-    body.set(tensorHeader(spec))
-    ciphertexts.forEach((rlwe, index) => {
-      writeRlwe(shape, rlwe, body.subarray(TENSOR_HEADER_BYTES + index * size))
-    })
+  const writer = new TensorWriter(parameters, spec)
+  ciphertexts.forEach((ciphertext, index) => {
+    writer.put(index, ciphertext)
   })
+  return writer.finish()
 }
+
+const notAnnounced = (): PolyVeilError =>
+  new PolyVeilError('INTERNAL', 'The ciphertexts are not those that the tensor announces')
 
 /**
  * Reads an encrypted tensor and checks all of it: length, digest, count, level, scale, seeds, every residue.

@@ -13,6 +13,7 @@ import {
   querySpec,
   refreshedSpec,
   responseSpec,
+  TensorWriter,
 } from '../../wire/index.ts'
 import { listArgument, optionsArgument } from '../arguments.ts'
 import { readBatch, roundLogits } from './answer.ts'
@@ -130,7 +131,9 @@ export class LocalModel {
     const { level } = manifest.refresh!
     const key = await this.#keys.unlockExisting(parameters)
     const spec = refreshedSpec(manifest, round)
-    return encodeTensor(parameters, spec, await key.refresh(masked, level, spec.level))
+    const writer = new TensorWriter(parameters, spec)
+    await key.refresh(masked, level, spec.level, (index, fresh) => writer.put(index, fresh))
+    return writer.finish()
   }
 
   /**

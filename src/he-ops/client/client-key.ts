@@ -29,10 +29,16 @@ export interface ClientKey {
    *
    * @param masked at level `from`
    * @param to level of the fresh encryptions
+   * @param take called once for each index with the fresh encryption, whose bytes are valid during the call
    * @throws CONFIG_INVALID when a prime is too large for the kernels; TENSOR_MALFORMED when a residue is not
    *   below its prime; WORKER_LOST
    */
-  refresh(masked: readonly PackedFullRlwe[], from: number, to: number): Promise<PackedRlwe[]>
+  refresh(
+    masked: readonly PackedFullRlwe[],
+    from: number,
+    to: number,
+    take: (index: number, fresh: PackedRlwe) => void,
+  ): Promise<void>
   /**
    * Makes a key set and yields its frame in chunks of one key each. Each Galois key is made when its chunk is
    * requested, so that memory holds one key at a time. The key may be deleted after the first chunk.

@@ -1,12 +1,6 @@
 import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
 import type { ComplexVector, SlotVector } from '../../circuit/types.ts'
-import {
-  type FullRlwe,
-  type PackedFullRlwe,
-  type PackedRlwe,
-  type Polynomial,
-  writeKeySet,
-} from '../../wire/index.ts'
+import { type FullRlwe, type PackedRlwe, type Polynomial, writeKeySet } from '../../wire/index.ts'
 import { requireSecret } from '../secret.ts'
 import { clientThreads } from '../simd/encryption/client-threads.ts'
 import { KernelKey } from '../simd/encryption/kernel-key.ts'
@@ -43,8 +37,8 @@ export class SimdClientKey implements ClientKey {
     return (await this.#kernelKey()).decryptPeriodic(pair, level, scale, period)
   }
 
-  async refresh(masked: readonly PackedFullRlwe[], from: number, to: number): Promise<PackedRlwe[]> {
-    return (await this.#kernelKey()).refresh(masked, from, to)
+  async refresh(...round: Parameters<ClientKey['refresh']>): Promise<void> {
+    await (await this.#kernelKey()).refresh(...round)
   }
 
   async *keySet(galoisElements: readonly number[]): AsyncGenerator<Uint8Array, void, undefined> {

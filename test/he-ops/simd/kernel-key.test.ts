@@ -10,6 +10,7 @@ import { ciphertextFromWire, ciphertextToWire } from '../../../src/he-ops/seal/s
 import { KernelKey } from '../../../src/he-ops/simd/encryption/kernel-key.ts'
 import { levelShape, type PackedFullRlwe, type PackedRlwe, type SeededRlwe } from '../../../src/wire/index.ts'
 import { packedFullRlwe, readRlwe, rlweBytes, writeRlwe } from '../../../src/wire/rlwe.ts'
+import { refreshed } from '../../support/refreshed.ts'
 import { slowBinomial } from '../kernels/slow-sampling.ts'
 import { mod, secretResidues, transforms } from '../seal/exact.ts'
 import { residuesOf, smallParameters } from '../seal/fixture.ts'
@@ -157,9 +158,9 @@ for (const threads of [1, 3]) {
       const masked = values.map((each) => full(key.encryptResidues([residuesAt(each, from)], from)[0], from))
       // The second call has more than one batch, and calls are sequential.
       const rounds = await Promise.all([
-        key.refresh(masked.slice(0, 2), from, to),
-        key.refresh(masked, from, to),
-        key.refresh([], from, to),
+        refreshed(key, masked.slice(0, 2), from, to),
+        refreshed(key, masked, from, to),
+        refreshed(key, [], from, to),
       ])
       t.strictSame(
         rounds.map(({ length }) => length),
@@ -174,7 +175,7 @@ for (const threads of [1, 3]) {
         t.ok(errors[0].every((e) => Math.abs(e) <= 2 * ERROR_BOUND) && rms(errors[0]) > 4)
         for (const error of errors.slice(1)) t.ok(error.every((e, k) => e === errors[0][k]))
       }
-      const [same] = await key.refresh(masked.slice(0, 1), from, from)
+      const [same] = await refreshed(key, masked.slice(0, 1), from, from)
       t.ok(rms(phases(seeded(same, from), from, residuesAt(values[0], from))[1]) < 5, 'to the same level')
       key.delete()
     },
@@ -193,7 +194,7 @@ t.test(
         return k % 2 === 0 ? most - distance : distance - most
       })
       const masked = full(key.encryptResidues([residuesAt(values, from)], from)[0], from)
-      const [fresh] = await key.refresh([masked], from, topLevel)
+      const [fresh] = await refreshed(key, [masked], from, topLevel)
       const errors = phases(seeded(fresh, topLevel), topLevel, residuesAt(values, topLevel))
       t.ok(errors[0].every((e) => Math.abs(e) <= 2 * ERROR_BOUND))
       for (const error of errors.slice(1)) t.ok(error.every((e, k) => e === errors[0][k]))
@@ -206,9 +207,12 @@ t.test('a residue out of range is refused at every place', async (t) => {
   for (const part of ['limbs', 'second'] as const) {
     const bad = { ...good, [part]: good[part].map((limb) => ({ ...limb, bytes: limb.bytes.slice() })) }
     bad[part][1].bytes.fill(255, 1000, 1008)
-    await t.rejects(key.refresh([good, bad], 1, topLevel), { code: 'TENSOR_MALFORMED', facts: { prime: 1 } })
+    await t.rejects(refreshed(key, [good, bad], 1, topLevel), {
+      code: 'TENSOR_MALFORMED',
+      facts: { prime: 1 },
+    })
   }
-  t.equal((await key.refresh([good], 1, topLevel)).length, 1, 'and the key works on')
+  t.equal((await refreshed(key, [good], 1, topLevel)).length, 1, 'and the key works on')
 })
 
 t.test('a seed with a rejected word is not used in a refresh', async (t) => {
@@ -227,7 +231,7 @@ t.test('a seed with a rejected word is not used in a refresh', async (t) => {
     { value: uniformNoted.length },
   )
   const [good] = key.encryptResidues([residuesAt(integers(0), 1)], 1).map((pair) => full(pair, 1))
-  const [fresh] = await own.refresh([good], 1, topLevel)
+  const [fresh] = await refreshed(own, [good], 1, topLevel)
   t.ok(spoilt > 2 * (topLevel + 1) - 1, 'it is made anew')
   const errors = phases(seeded(fresh, topLevel), topLevel, residuesAt(integers(0), topLevel))
   t.ok(errors.every((error) => error.every((e, k) => e === errors[0][k])))
@@ -240,12 +244,12 @@ for (const threads of [1, 2]) {
     const own = await KernelKey.create(parameters, secretPolynomial(ctx, secretKey), { memory, threads })
     const [good] = key.encryptResidues([residuesAt(integers(0), 1)], 1).map((pair) => full(pair, 1))
     const isBlank = (): boolean => Buffer.from(memory.buffer).every((byte) => byte === 0)
-    t.equal((await own.refresh([good], 1, topLevel)).length, 1)
-    const late = own.refresh(new Array(20).fill(good), 1, topLevel)
+    t.equal((await refreshed(own, [good], 1, topLevel)).length, 1)
+    const late = refreshed(own, new Array(20).fill(good), 1, topLevel)
     own.delete()
     await t.rejects(late, { code: 'INTERNAL' })
     t.ok(isBlank(), 'all zero')
-    await t.rejects(own.refresh([good], 1, topLevel), { code: 'INTERNAL' })
+    await t.rejects(refreshed(own, [good], 1, topLevel), { code: 'INTERNAL' })
     t.throws(() => own.encryptResidues([], 1), { code: 'INTERNAL' })
     t.ok(isBlank())
   })
@@ -273,7 +277,7 @@ async function watched(onDraw = () => {}) {
 t.test('deleted while a refresh computes: no answer, and no trace', async (t) => {
   const { own, memory, drawn } = await watched(() => own.delete())
   const [good] = key.encryptResidues([residuesAt(integers(0), 1)], 1).map((pair) => full(pair, 1))
-  await t.rejects(own.refresh([good], 1, topLevel), { code: 'INTERNAL', message: /deleted/ })
+  await t.rejects(refreshed(own, [good], 1, topLevel), { code: 'INTERNAL', message: /deleted/ })
   t.ok(drawn.length > 0, 'it had begun')
   t.ok(Buffer.from(memory.buffer).every((byte) => byte === 0))
 })
@@ -288,7 +292,7 @@ const decrypted = (pair: SeededRlwe, level: number): bigint[][] =>
 t.test('a refresh leaves only public data in scratch memory', async (t) => {
   const { own, memory, drawn } = await watched()
   const [pair] = key.encryptResidues([residuesAt(integers(5), 1)], 1)
-  await own.refresh([full(pair, 1)], 1, topLevel)
+  await refreshed(own, [full(pair, 1)], 1, topLevel)
   t.ok(drawn.length > 0)
   for (const bytes of drawn) {
     t.notOk(Buffer.from(memory.buffer).includes(Buffer.from(bytes.slice(0, 64))), 'random bytes of an error')

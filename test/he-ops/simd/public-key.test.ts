@@ -9,6 +9,7 @@ import { KernelKey } from '../../../src/he-ops/simd/encryption/kernel-key.ts'
 import { SimdEngine } from '../../../src/he-ops/simd/index.ts'
 import { bytesSource, keySetLayout, type PackedFullRlwe } from '../../../src/wire/index.ts'
 import { rlweBytes } from '../../../src/wire/rlwe.ts'
+import { refreshed } from '../../support/refreshed.ts'
 import { mod, transforms } from '../seal/exact.ts'
 import { refreshedCircuit, STEPS, smallSimdCircuit } from './circuits.ts'
 import { simdFixture, unpacked } from './fixture.ts'
@@ -147,7 +148,7 @@ t.test('a masked value is uniform', async (t) => {
     rounds[run] = []
     await session.run(inputs, {}, async (_, masked) => {
       rounds[run].push(...masked)
-      return key.refresh(masked, circuit.refresh!.level, parameters.topLevel)
+      return refreshed(key, masked, circuit.refresh!.level, parameters.topLevel)
     })
   }
   t.equal(rounds[0].length, 3)

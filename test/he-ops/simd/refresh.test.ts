@@ -9,6 +9,7 @@ import { secretPolynomial } from '../../../src/he-ops/seal/keys/index.ts'
 import { KernelKey } from '../../../src/he-ops/simd/encryption/kernel-key.ts'
 import { SimdEngine } from '../../../src/he-ops/simd/index.ts'
 import { bytesSource, type PackedFullRlwe } from '../../../src/wire/index.ts'
+import { refreshed } from '../../support/refreshed.ts'
 import { mod, secretResidues, transforms } from '../seal/exact.ts'
 import { refreshedCircuit } from './circuits.ts'
 import { simdFixture, unpacked } from './fixture.ts'
@@ -28,7 +29,7 @@ const inputs = [x, y].map((v) => fixture.packed(fixture.encrypt(v, topLevel, cir
 /** The client's part, on kernels of its own. */
 async function client() {
   const key = await KernelKey.create(parameters, secretPolynomial(fixture.ctx, fixture.secretKey))
-  return (masked: readonly PackedFullRlwe[]) => key.refresh(masked, LEVEL, topLevel)
+  return (masked: readonly PackedFullRlwe[]) => refreshed(key, masked, LEVEL, topLevel)
 }
 
 t.test('the circuit is lawful, and its refresh level has the modulus that it needs', async (t) => {

@@ -10,6 +10,7 @@ import { ThreadPool } from '../../../src/he-ops/simd/threads/thread-pool.ts'
 import { PairLoader } from '../../../src/he-ops/simd/values/pair-loader.ts'
 import { SeedExpander } from '../../../src/he-ops/simd/values/seeds.ts'
 import { bytesSource, openKeySet } from '../../../src/wire/index.ts'
+import { refreshed } from '../../support/refreshed.ts'
 import { refreshedCircuit } from './circuits.ts'
 import { simdFixture } from './fixture.ts'
 
@@ -70,7 +71,7 @@ t.test('a run that its client breaks off leaves zeros where its masks were', asy
         `round ${round} has masks`,
       )
       if (round === broken) throw new Error('gone')
-      return key.refresh(masked, circuit.refresh!.level, topLevel)
+      return refreshed(key, masked, circuit.refresh!.level, topLevel)
     })
     await t.rejects(running, { message: 'gone' })
     t.strictSame(
@@ -99,7 +100,7 @@ t.test('a run leaves neither masks nor flooding in memory', async (t) => {
           samples.push(Buffer.from(Uint8Array.from(new Uint8Array(mask.slice(at, at + 16).buffer))))
         }
       }
-      return key.refresh(masked, circuit.refresh!.level, topLevel)
+      return refreshed(key, masked, circuit.refresh!.level, topLevel)
     },
   )
   t.ok(drawn > 0, 'while it runs there is flooding')

@@ -13,7 +13,7 @@ import { Heap } from '../memory/heap.ts'
 import { inlineRunner, type ProgramRunner } from '../threads/run.ts'
 import { decryptResidues } from './decryptor.ts'
 import { KernelKeyMaker } from './key-maker.ts'
-import { Refresher } from './refresher.ts'
+import { Refresher, type TakeFresh } from './refresher.ts'
 import { negatedSecret } from './secret.ts'
 import { SymmetricEncryptor } from './symmetric-encryptor.ts'
 
@@ -113,15 +113,16 @@ export class KernelKey {
    *
    * @param masked at level `from`
    * @param to level of the fresh encryptions, not lower
+   * @param take called once for each index with the fresh encryption, whose bytes are valid during the call
    * @throws TENSOR_MALFORMED when a residue is not below its prime; INTERNAL when the key is deleted
-   *   meanwhile; WORKER_LOST
+   *   meanwhile, after which what was taken is of no use; WORKER_LOST
    */
-  async refresh(masked: readonly PackedFullRlwe[], from: number, to: number): Promise<PackedRlwe[]> {
+  async refresh(masked: readonly PackedFullRlwe[], from: number, to: number, take: TakeFresh): Promise<void> {
     this.#refreshes++
-    const fresh = this.#last.then(() => this.#refresh(masked, from, to))
-    this.#last = fresh.catch(() => {})
+    const done = this.#last.then(() => this.#refresh(masked, from, to, take))
+    this.#last = done.catch(() => {})
     try {
-      return await fresh
+      await done
     } finally {
       this.#refreshes--
       this.#release()
@@ -139,7 +140,12 @@ export class KernelKey {
     this.#release()
   }
 
-  async #refresh(masked: readonly PackedFullRlwe[], from: number, to: number): Promise<PackedRlwe[]> {
+  async #refresh(
+    masked: readonly PackedFullRlwe[],
+    from: number,
+    to: number,
+    take: TakeFresh,
+  ): Promise<void> {
     this.#requirePresent()
     this.#runner ??= startThreads(this.context, this.#threads)
     const runner = await this.#runner
@@ -150,9 +156,8 @@ export class KernelKey {
       refresher = new Refresher(this.context, runner, this.#negated, from, to)
       this.#refreshers.set(levels, refresher)
     }
-    const fresh = await refresher.refresh(masked)
+    await refresher.refresh(masked, take)
     this.#requirePresent()
-    return fresh
   }
 
   #requirePresent(): void {

@@ -8,11 +8,14 @@ import {
   reencryptionScratch,
 } from '../operations/reencrypt.ts'
 import { type LinkedProgram, linkProgram, type ProgramRunner } from '../threads/run.ts'
-import { readPacked, writePacked } from '../values/packed-limbs.ts'
+import { packedAt, writePacked } from '../values/packed-limbs.ts'
 import { requireSound } from '../values/pair-loader.ts'
 
 /** Ciphertexts for each thread in one run: enough to make the cost of starting a run negligible. */
 const CIPHERTEXTS_PER_THREAD = 8
+
+/** Takes the fresh encryption of an index. Its bytes are valid during the call. */
+export type TakeFresh = (index: number, fresh: PackedRlwe) => void
 
 /** Refreshes ciphertexts from one level to another, with all threads of a runner, in memory of its own. */
 export class Refresher {
@@ -44,11 +47,11 @@ export class Refresher {
 
   /**
    * @param masked at the lower level; every residue is checked
-   * @returns fresh encryptions of the same integers
+   * @param take called once for each index with a fresh encryption of the same integers, which is valid
+   *   during the call
    * @throws TENSOR_MALFORMED when a residue is not below its prime; errors of the runner
    */
-  async refresh(masked: readonly PackedFullRlwe[]): Promise<PackedRlwe[]> {
-    const fresh: PackedRlwe[] = []
+  async refresh(masked: readonly PackedFullRlwe[], take: TakeFresh): Promise<void> {
     let waiting = [...masked.keys()]
     while (waiting.length > 0) {
       const batch = waiting.slice(0, this.#slots.length)
@@ -58,13 +61,12 @@ export class Refresher {
       const to = Math.ceil(batch.length / this.#runner.threads)
       await this.#runner.run(this.#program.program, {}, { from: 0, to })
       const again = batch.filter((index, slot) => {
-        const made = this.#take(this.#slots[slot])
-        if (made) fresh[index] = made
+        const made = this.#made(this.#slots[slot])
+        if (made) take(index, made)
         return made === undefined
       })
       waiting = [...again, ...waiting.slice(batch.length)]
     }
-    return fresh
   }
 
   #slot(): Reencryption {
@@ -84,20 +86,19 @@ export class Refresher {
   }
 
   /**
-   * Copies a fresh encryption. In about one of 2^16 encryptions a word of the seed's stream is rejected, and
-   * would be replaced from elsewhere in the stream. Such an encryption is discarded; this rule depends only
-   * on the public seed.
+   * A fresh encryption, in kernel memory. In about one of 2^16 encryptions a word of the seed's stream is
+   * rejected, and would be replaced from elsewhere in the stream. Such an encryption is discarded; this rule
+   * depends only on the public seed.
    *
    * @returns nothing when the encryption must be made again
    */
-  #take({ to, seed, sound, rejected }: Reencryption): PackedRlwe | undefined {
+  #made({ to, seed, sound, rejected }: Reencryption): PackedRlwe | undefined {
     const { heap } = this.#context
     const { fromPrimes, toPrimes } = this.#spec
     heap.words(sound, 2 * fromPrimes).forEach((isSound, i) => {
       requireSound(isSound === 1, i % fromPrimes)
     })
     if (heap.words(rejected, toPrimes).some((count) => count > 0)) return undefined
-    const limbs = readPacked(this.#context, to, toPrimes)
-    return { limbs, seed: heap.bytes(seed, SEED_BYTES).slice() }
+    return { limbs: packedAt(this.#context, to, toPrimes), seed: heap.bytes(seed, SEED_BYTES) }
   }
 }

@@ -14,15 +14,21 @@ export function writePacked({ heap }: SimdContext, to: number, limbs: readonly P
 }
 
 /**
- * Copies a packed polynomial from kernel memory.
+ * A packed polynomial in kernel memory.
+ *
  * @param primes number of data primes, level + 1
+ * @returns views, valid until the memory is written
  */
-export function readPacked({ heap, moduli, ring }: SimdContext, from: number, primes: number): PackedLimb[] {
+export function packedAt({ heap, moduli, ring }: SimdContext, from: number, primes: number): PackedLimb[] {
   let at = from
   return moduli.slice(0, primes).map(({ prime }) => {
     const bits = bitLength(prime)
-    const bytes = heap.bytes(at, packedBytes(ring, bits)).slice()
+    const bytes = heap.bytes(at, packedBytes(ring, bits))
     at += bytes.length
     return { prime, bits, bytes }
   })
 }
+
+/** As `packedAt`, but copies the polynomial. */
+export const readPacked = (context: SimdContext, from: number, primes: number): PackedLimb[] =>
+  packedAt(context, from, primes).map((limb) => ({ ...limb, bytes: limb.bytes.slice() }))
