@@ -11,10 +11,10 @@ import type { Graph } from './graph/graph.ts'
 import { layerPrecisions } from './layer-precision.ts'
 import { completeCircuit } from './lowered-circuit.ts'
 import { ringsFor } from './planner/modulus/rings.ts'
+import { bestOfEach, type Emitted } from './planner/search/emitted.ts'
 import { largestFreeBatch } from './planner/search/free-batch.ts'
-import { imprecise } from './planner/search/no-plan.ts'
 import { costOf, type Objective } from './planner/search/objective.ts'
-import { type OtherWay, otherWay, type RefreshChoice, searchWays } from './planner/search/ways.ts'
+import { type OtherWay, otherWay, type RefreshChoice, waysFor } from './planner/search/ways.ts'
 import type { Link } from './planner/target/refresh-cost.ts'
 import { DEFAULT_TARGET, type Target, type TargetName, targetNamed } from './planner/target/target.ts'
 import { prepareInput } from './prepare-input.ts'
@@ -121,7 +121,7 @@ function bestPlan(graph: Graph, options: CompileOptions, { spec, images }: Input
   const { model, labels = [], precisionBits = DEFAULT_PRECISION_BITS } = options
   const target = targetNamed(options.target ?? DEFAULT_TARGET, options.speeds)
   const objective = options.objective ?? 'latency'
-  const candidates = searchWays(graph, options.refresh ?? 'auto', {
+  const ways = waysFor(graph, options.refresh ?? 'auto', {
     target,
     rings: ringsFor(graph, options.rings ?? Object.keys(MAX_LOG_QP).map(Number), batch),
     batch,
@@ -130,20 +130,15 @@ function bestPlan(graph: Graph, options: CompileOptions, { spec, images }: Input
     maxPrimeBits: options.maxPrimeBits ?? target.primeSizes.most,
     link: options.link,
   })
-  let bestPrecision = -Infinity
-  for (const candidate of candidates) {
-    const lowered = emit(candidate, { model, labels, input: spec, precisionBits, target })
-    if (lowered === undefined) continue
-    const reached = lowered.estimate.precisionBits
-    bestPrecision = Math.max(bestPrecision, reached)
-    if (reached < precisionBits) continue
-    const circuit = completeCircuit(lowered, layerPrecisions(lowered, images))
-    return {
-      circuit,
-      target,
-      cost: costOf(objective, candidate),
-      otherWay: otherWay(candidates, candidate),
-    }
+  const cost = ({ candidate }: Emitted): number => costOf(objective, candidate)
+  const emitted = bestOfEach(ways, precisionBits, (candidate) =>
+    emit(candidate, { model, labels, input: spec, precisionBits, target }),
+  )
+  const [taken, other] = emitted.sort((a, b) => cost(a) - cost(b))
+  return {
+    circuit: completeCircuit(taken.lowered, layerPrecisions(taken.lowered, images)),
+    target,
+    cost: cost(taken),
+    otherWay: other && otherWay(other.candidate, taken.candidate),
   }
-  throw imprecise(precisionBits, bestPrecision)
 }

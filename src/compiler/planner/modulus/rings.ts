@@ -1,7 +1,8 @@
 import { isBatch } from '../../../circuit/image-batch.ts'
+import { MAX_LOG_QP } from '../../../circuit/parameters/parameters.ts'
 import { PolyVeilError } from '../../../errors/index.ts'
 import type { Graph } from '../../graph/graph.ts'
-import { nextPowerOfTwo } from '../../packing/choose.ts'
+import { answerSlots, nextPowerOfTwo } from '../../packing/choose.ts'
 
 /** Slots of each image of a batch in a ciphertext of a ring. */
 export const imageSlots = (ring: number, batch: number): number => ring / 2 / batch
@@ -10,10 +11,12 @@ export const imageSlots = (ring: number, batch: number): number => ring / 2 / ba
  * The rings whose ciphertexts hold a channel of the input and the logits of every image of a batch, the
  * smallest first.
  *
- * @throws CONFIG_INVALID when no ring is large enough, or when the batch is not a power of two up to the
- *   slots
+ * @throws CONFIG_INVALID when a ring is not in the security table, when no ring is large enough, or when the
+ *   batch is not a power of two up to the slots
  */
 export function ringsFor(graph: Graph, rings: readonly number[], batch: number): number[] {
+  const unknown = rings.find((ring) => !Object.hasOwn(MAX_LOG_QP, ring))
+  if (unknown !== undefined || rings.length === 0) throw noRing(unknown)
   const ascending = [...rings].sort((a, b) => a - b)
   const largest = ascending.at(-1)!
   if (!isBatch(batch, largest / 2)) throw noBatch(batch, largest)
@@ -27,10 +30,17 @@ export function ringsFor(graph: Graph, rings: readonly number[], batch: number):
 function slotsNeeded(graph: Graph): number {
   const [, height, width] = inputShape(graph)
   const [classes] = graph.nodes[graph.output].shape
-  return Math.max(nextPowerOfTwo(height * width), nextPowerOfTwo(classes))
+  return Math.max(nextPowerOfTwo(height * width), answerSlots(classes))
 }
 
 const inputShape = (graph: Graph) => graph.nodes.find((node) => node.kind === 'input')!.shape
+
+const noRing = (ring: number | undefined): PolyVeilError => {
+  const known = Object.keys(MAX_LOG_QP).join(', ')
+  return ring === undefined
+    ? new PolyVeilError('CONFIG_INVALID', `No ring is given; there are ${known}`)
+    : new PolyVeilError('CONFIG_INVALID', `Ring ${ring} is not one of ${known}`, { ring })
+}
 
 const noBatch = (batch: number, ring: number): PolyVeilError =>
   new PolyVeilError(

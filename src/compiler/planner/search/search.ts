@@ -39,21 +39,23 @@ const DRAFT_TOLERANCE_BITS = 0.25
  * Drafts circuits in one shot for combinations of ring, least rescale, waterline, weight precision, rotation
  * strategy and number of special primes.
  *
- * @returns the candidates of the smallest ring in which one fits, the best for the objective first
- * @throws DEPTH_EXCEEDED with layer, missing bits and remedies when no candidate fits
+ * @returns the candidates that fit, those of the smallest ring first, and of a ring the best for the
+ *   objective first. A ring is searched when the candidates of all smaller ones have been taken: it is slower
+ *   and has larger keys, and serves only where no circuit of them is as precise as its draft
+ * @throws DEPTH_EXCEEDED with layer, missing bits and remedies when no candidate of any ring fits
  */
-export function searchPlans(graph: Graph, request: PlanRequest): FittingCandidate[] {
+export function* searchPlans(graph: Graph, request: PlanRequest): Iterable<FittingCandidate> {
   const tried: Candidate[] = []
-  // A larger ring is slower and has larger keys, so the smallest ring that fits is the best for any
-  // objective.
+  let found = 0
   for (const ring of request.rings) {
     const candidates = new RingSearch(graph, ring, request).run()
     const fitting = precise(candidates, request)
     const cost = (candidate: Candidate) => costOf(request.objective, candidate)
-    if (fitting.length > 0) return fitting.sort((a, b) => cost(a) - cost(b))
+    found += fitting.length
+    yield* fitting.sort((a, b) => cost(a) - cost(b))
     tried.push(...candidates)
   }
-  throw noPlan(graph, tried, request.precisionBits)
+  if (found === 0) throw noPlan(graph, tried, request.precisionBits)
 }
 
 /** The candidates within the budget whose draft is precise enough. */

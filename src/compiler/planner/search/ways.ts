@@ -1,14 +1,12 @@
-import { PolyVeilError } from '../../../errors/index.ts'
 import type { Graph } from '../../graph/graph.ts'
 import type { Candidate, FittingCandidate } from './candidate.ts'
-import { costOf } from './objective.ts'
 import { type PlanRequest, searchPlans } from './search.ts'
 import { searchRefreshed } from './search-refreshed.ts'
 
 /** Whether the client refreshes values. With `auto` it does where that costs less for the objective. */
 export type RefreshChoice = 'auto' | 'never' | 'always'
 
-/** Figures of a plan that was not taken, from the draft of its circuit. */
+/** Figures of a plan that was not taken. */
 export interface OtherWay {
   /** Whether the client refreshes values. */
   readonly refreshes: boolean
@@ -22,39 +20,24 @@ export interface OtherWay {
   readonly trafficBytes: number
 }
 
-/**
- * Candidates in one shot and with refreshes, as far as the choice allows them and they fit.
- *
- * @returns the best for the objective first
- * @throws DEPTH_EXCEEDED when there is none
- */
-export function searchWays(graph: Graph, choice: RefreshChoice, request: PlanRequest): FittingCandidate[] {
-  if (choice === 'always') return searchRefreshed(graph, request)
+/** A search that starts when its candidates are first asked for. It throws DEPTH_EXCEEDED if none fits. */
+export type Way = () => Iterable<FittingCandidate>
+
+/** The ways to run a network that the choice allows: in one shot, with refreshes, or both. */
+export function waysFor(graph: Graph, choice: RefreshChoice, request: PlanRequest): readonly Way[] {
+  const oneShot: Way = () => searchPlans(graph, request)
+  const refreshed: Way = () => searchRefreshed(graph, request)
+  if (choice === 'always') return [refreshed]
   // Only the simd engine runs refreshes.
-  if (choice === 'never' || request.target.name !== 'simd') return searchPlans(graph, request)
-  const oneShot = ifAnyFits(() => searchPlans(graph, request))
-  if (oneShot === undefined) return searchRefreshed(graph, request)
-  const refreshed = ifAnyFits(() => searchRefreshed(graph, request)) ?? []
-  const cost = (candidate: Candidate): number => costOf(request.objective, candidate)
-  return [...oneShot, ...refreshed].sort((a, b) => cost(a) - cost(b))
-}
-
-function ifAnyFits(search: () => FittingCandidate[]): FittingCandidate[] | undefined {
-  try {
-    return search()
-  } catch (error) {
-    if (error instanceof PolyVeilError && error.code === 'DEPTH_EXCEEDED') return undefined
-    throw error
-  }
+  return choice === 'never' || request.target.name !== 'simd' ? [oneShot] : [oneShot, refreshed]
 }
 
 /**
- * The best plan of the other search. Undefined when there is none, or when neither plan has refreshes,
- * because the whole network fits between two of them.
+ * The figures of the plan that was not taken. Undefined when neither plan has refreshes, because the whole
+ * network fits between two of them.
  */
-export function otherWay(candidates: readonly FittingCandidate[], taken: Candidate): OtherWay | undefined {
-  const other = candidates.find(({ refresh }) => (refresh === undefined) !== (taken.refresh === undefined))
-  if (other === undefined || other.refreshBytes + taken.refreshBytes === 0) return undefined
+export function otherWay(other: Candidate, taken: Candidate): OtherWay | undefined {
+  if (other.refreshBytes + taken.refreshBytes === 0) return undefined
   const { plan, seconds, refreshSeconds, keyBytes, queryBytes, refreshBytes } = other
   return {
     refreshes: refreshBytes > 0,

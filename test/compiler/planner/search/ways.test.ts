@@ -39,3 +39,13 @@ t.test('there is no other way where it is not allowed, does not fit, or is not f
   t.notOk('otherWay' in compiled({ target: 'seal' }))
   t.notOk('otherWay' in compiled({ rings: [8192] }), 'one shot does not fit the ring')
 })
+
+t.test('where no circuit of a ring is as precise as its draft, the next ring is tried', async (t) => {
+  // The drafts of this network at this precision fit ring 16384, and none of their circuits is precise
+  // enough.
+  const { network, images } = await golden('micro_dttn')
+  const options = { model: 'one', preprocessing: network.config.preprocessing, precisionBits: 9 }
+  const { circuit } = compile(network, { ...options, calibration: images.slice(0, 2), refresh: 'never' })
+  t.ok(circuit.estimate.precisionBits >= 9)
+  t.comment(`ring ${circuit.parameters.ring}`)
+})
