@@ -1,9 +1,10 @@
+import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { connect, memoryKeyStore, type PolyVeil } from '../../src/client/index.ts'
-import { compile } from '../../src/compiler/index.ts'
+import { type CompileOptions, compile } from '../../src/compiler/index.ts'
 import type { PolyVeilError } from '../../src/errors/index.ts'
-import { referenceForward } from '../../src/models/index.ts'
-import { goldenNetwork, goldenTensors, item, maxAbsDifference } from '../models/support/golden.ts'
+import { loadNetwork, readCheckpoint, referenceForward } from '../../src/models/index.ts'
+import { goldenFile, goldenNetwork, goldenTensors, item, maxAbsDifference } from '../models/support/golden.ts'
 import { serving } from '../server/serving.ts'
 import { factorWithin, stretched } from './stretched.ts'
 
@@ -13,13 +14,13 @@ import { factorWithin, stretched } from './stretched.ts'
 
 const network = await goldenNetwork('micro_t')
 const golden = item((await goldenTensors('micro_t')).get('input')!, 0).data
-const { circuit } = compile(network, {
-  model: 'micro',
+const OPTIONS: Omit<CompileOptions, 'model'> = {
   preprocessing: network.config.preprocessing,
   refresh: 'always',
   rings: [8192],
   precisionBits: 8,
-})
+}
+const { circuit } = compile(network, { ...OPTIONS, model: 'micro' })
 const { url } = await serving(t, circuit)
 
 /** All requests that the client sent. */
@@ -76,5 +77,30 @@ t.test('near its limit the answers of the network are refused or correct', async
     }
     const error = maxAbsDifference(logits, clear) / Math.max(1, largest(clear))
     t.ok(error < 0.05, `factor ${factor}: error ${error}, logits up to ${largest(clear)}`)
+  }
+})
+
+t.test('the spare slot shows an overflow where there is one class', async (t) => {
+  // Its logit alone is within the bound for a quarter of all overflows.
+  const config = { ...network.config, classes: 1 } as typeof network.config
+  const checkpoint = new Map(await readCheckpoint(fileURLToPath(goldenFile('micro_t.pt'))))
+  for (const name of ['head.3.weight', 'head.3.bias']) {
+    const { shape, data } = checkpoint.get(name)!
+    checkpoint.set(name, { shape: shape.with(0, 1), data: data.slice(0, data.length / shape[0]) })
+  }
+  const single = loadNetwork(checkpoint, config)
+  const { circuit: one } = compile(single, { ...OPTIONS, model: 'single' })
+  t.match(one.output, { classes: 1, period: 2 })
+  const { url } = await serving(t, one)
+  const client = await connect(url, { keys: memoryKeyStore() })
+  t.teardown(() => client.close())
+  const limit = factorWithin(golden, one.input.bound)
+  const { sent: image, whole } = stretched(golden, 1, one.input)
+  const [{ logit }] = await client.classify('single', image)
+  t.ok(Math.abs(logit - referenceForward(single, whole)[0]) < 0.1)
+  for (let k = 0; k < 6; k++) {
+    const { sent, whole } = stretched(golden, limit * (1 - k / 100), one.input)
+    t.notOk(largest(referenceForward(single, whole)) < one.output.bound)
+    await t.rejects(client.classify('single', sent), { code: 'TENSOR_OUT_OF_RANGE' }, `image ${k}`)
   }
 })

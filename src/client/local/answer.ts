@@ -3,11 +3,10 @@ import { PolyVeilError, printable } from '../../errors/index.ts'
 
 /**
  * Checks a decrypted answer and returns the logits of every image of its batch. An overflow in the encrypted
- * computation wraps around into noise. Of ten classes it exceeds the bound or fills slots that are empty in
- * an honest answer. A network of one class has no empty slots, and noise may be within its bound. The
- * imaginary part shows an overflow in the head's last additions only, which make it zero whatever came
- * before. Every coefficient that wraps mixes all images of the batch, so either all images are returned or
- * none, and the one that overflowed cannot be identified.
+ * computation wraps around into noise. It fills slots that are empty in an honest answer, and exceeds the
+ * bound. The imaginary part shows an overflow in the head's last additions only, which make it zero whatever
+ * came before. Every coefficient that wraps mixes all images of the batch, so either all images are returned
+ * or none, and the one that overflowed cannot be identified.
  *
  * The outcome must stay with the client: under CKKS, anything that depends on a decryption may reveal the
  * secret key (Li and Micciancio, ePrint 2020/1533).

@@ -4,18 +4,21 @@ import type { ValueId } from '../../circuit/types.ts'
 import { encodingNoise } from '../../he-ops/noise.ts'
 import { type NodeOf, sensitivityOf } from '../graph/graph.ts'
 import { cachedRootMeanSquare } from '../graph/statistics.ts'
-import { nextPowerOfTwo } from '../packing/choose.ts'
+import { answerSlots } from '../packing/choose.ts'
 import { wrap } from '../packing/taps.ts'
 import type { CircuitBuilder, TermDraft } from './builder/circuit-builder.ts'
 import type { ConstantDraft } from './builder/constant-pool.ts'
 import { replicateGroups } from './ciphertexts.ts'
 import { periodicConstant } from './constants.ts'
 import { halfGain, halfWeight, realOutput, roundingVariance } from './halves.ts'
+import { almostZero } from './layer-values.ts'
 import type { Packed } from './packed.ts'
 import { babyStep, giantSum, halfOf, type RotationStrategy } from './strategy.ts'
 import { wantedBits } from './weight-bits.ts'
 
-/** The encrypted logits: one value, with logit k in every slot s with s mod period = k. */
+/**
+ * The encrypted logits: one value, with logit k in every slot s with s mod period = k, and zero in others.
+ */
 export interface LoweredHead {
   readonly value: ValueId
   readonly period: number
@@ -35,7 +38,7 @@ export function lowerHead(
   strategy: RotationStrategy,
 ): LoweredHead {
   if (!input.clean) throw new Error('The head sums over all slots and needs clean guards')
-  const period = nextPowerOfTwo(node.bias.length)
+  const period = answerSlots(node.bias.length)
   const constantScale = 2 ** headBits(builder, input, node, period)
   const { babies } = strategy
   const parts = new Map<number, ValueId>()
@@ -44,9 +47,13 @@ export function lowerHead(
     const part = builder.dot(terms, constantScale)
     if (part !== undefined) parts.set(giant, part)
   }
-  const mixed = builder.rescaleToWaterline(giantSum(builder, strategy, parts, babies))
+  const sum =
+    parts.size === 0
+      ? almostZero(builder, input.values[0], constantScale)
+      : giantSum(builder, strategy, parts, babies)
+  const mixed = builder.rescaleToWaterline(sum)
   // The imaginary part of the result is zero by construction: it shows an overflow of this sum, and none
-  // before.
+  // before. The slots without a logit show overflows everywhere.
   const summed = realOutput(builder, input.layout.parts, sumOverResidues(builder, mixed, period))!
   const bias = {
     period,
@@ -69,7 +76,8 @@ function headBits(builder: CircuitBuilder, input: Packed, node: NodeOf<'head'>, 
   const rounding = roundingVariance('first', input.layout.parts, false)
   const error =
     encodingNoise(periodForBatch(Math.max(outputs, interleave), builder.batch)) * Math.sqrt(rounding)
-  const size = cachedRootMeanSquare(node.weight) / (height * width)
+  // Weights that are all zero take the scale of weights of size 1.
+  const size = (cachedRootMeanSquare(node.weight) || 1) / (height * width)
   const wanted = wantedBits(builder.policy.rounding, sensitivityOf(node).weights, error)
   return Math.max(wanted, LEAST_BITS + Math.log2(error / size))
 }

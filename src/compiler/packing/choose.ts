@@ -81,4 +81,10 @@ function largestFreeGuard(height: number, width: number, positions: number, reac
   return guard
 }
 
+/**
+ * Slots after which an answer repeats: the least power of two above the number of classes. At least one slot
+ * has no logit. It is zero unless a value has overflowed, and the client looks at it.
+ */
+export const answerSlots = (classes: number): number => nextPowerOfTwo(classes + 1)
+
 export const nextPowerOfTwo = (n: number): number => 2 ** Math.ceil(Math.log2(n))
