@@ -19,9 +19,9 @@ import type { Circuit, ConstantId, Op, ValueId } from './types.ts'
 
 /**
  * Checks that a circuit obeys every law that the engine relies on. Values are defined before they are used,
- * and each is used or is the result. Levels and scales are those of `typeLaws`. Inputs and result are as
- * `InputSpec` and `OutputSpec` say. Constants are finite, not all zero, and repeat within the slots. The
- * images of a batch are treated alike and never mixed. Layers exist.
+ * and each is used, or is an input or the result. Levels and scales are those of `typeLaws`. Inputs and
+ * result are as `InputSpec` and `OutputSpec` say. Constants are finite, not all zero, and repeat within the
+ * slots. The images of a batch are treated alike and never mixed. Layers exist.
  *
  * @throws SCALE_MISMATCH, LEVEL_EXHAUSTED or CONFIG_INVALID with the operation's index and its layer's name
  */
@@ -255,8 +255,10 @@ function verifyResult(circuit: Circuit, types: readonly CiphertextType[]): void 
 
 function verifyLiveness(circuit: Circuit): void {
   const last = lastUses(circuit)
-  circuit.ops.forEach((_, index) => {
-    if (last[index] === index) located(circuit, index, () => fail('The value is never used'))
+  circuit.ops.forEach(({ kind }, index) => {
+    // Weights can be zero for all channels of an input.
+    if (last[index] === index && kind !== 'input')
+      located(circuit, index, () => fail('The value is never used'))
   })
 }
 

@@ -6,6 +6,7 @@ import { CircuitBuilder } from './lowering/builder/circuit-builder.ts'
 import type { LoweredHead } from './lowering/head.ts'
 import { lowerGraph, lowerWithCuts } from './lowering/lower.ts'
 import { widen } from './lowering/widen.ts'
+import { withoutUnused } from './lowering/without-unused.ts'
 import { parametersOf } from './planner/modulus/chain.ts'
 import { headroomHolds } from './planner/modulus/headroom.ts'
 import {
@@ -52,13 +53,11 @@ export function emit(candidate: FittingCandidate, options: EmitOptions): Lowered
   const slots = imageSlots(parameters.ring, plan.batch)
   const builder = new CircuitBuilder({ ...parameters, slots, batch: plan.batch }, plan.policy, 'circuit')
   const head = lowerCandidate(builder, candidate)
-  if (!headroomHolds(builder.ops, head.value, parameters)) return undefined
-  const { ops, counts, statistics, noiseSources, noiseSourceOf } = builder
-  const noises = sourceNoises(
-    { ops, counts, statistics, noiseSources, noiseSourceOf, result: head.value },
-    parameters,
-  )
-  const widened = widen(builder, plan.batch)
+  const { ops, counts, noiseSourceOf, statistics, noiseSources, layers, constants } = builder
+  const used = withoutUnused({ ops, counts, noiseSourceOf, result: head.value })
+  if (!headroomHolds(used.ops, used.result, parameters)) return undefined
+  const noises = sourceNoises({ ...used, statistics, noiseSources }, parameters)
+  const widened = widen({ ops: used.ops, constants }, plan.batch)
   const hasRounds = widened.ops.some(({ kind }) => kind === 'refresh')
   const body: CircuitBody = {
     model: options.model,
@@ -73,7 +72,7 @@ export function emit(candidate: FittingCandidate, options: EmitOptions): Lowered
     },
     output: outputSpec(graph, builder, head, options.precisionBits),
     ...widened,
-    result: head.value,
+    result: used.result,
     // A network may be too small for a cut.
     refresh: hasRounds ? { level: refreshLevelOf(candidate) } : undefined,
   }
@@ -84,9 +83,10 @@ export function emit(candidate: FittingCandidate, options: EmitOptions): Lowered
     isMeasured: isMeasured(graph),
     precisionBits: precisionOf(error, logitDeviation(graph)),
   }
-  const seconds = layerSeconds(body, builder.layers.length, options.target)
+  const seconds = layerSeconds(body, layers.length, options.target)
   const estimate = estimateOf(body, seconds, precision, options.target)
-  return { body, layerSeconds: seconds, estimate, graph, builder, noises }
+  const lowered = { ops: used.ops, noiseSourceOf: used.noiseSourceOf, layers, noiseSources }
+  return { body, layerSeconds: seconds, estimate, graph, builder: lowered, noises }
 }
 
 function lowerCandidate(builder: CircuitBuilder, candidate: Candidate): LoweredHead {

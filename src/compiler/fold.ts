@@ -7,6 +7,7 @@ import { foldChannelScales } from './passes/channel-scale.ts'
 import { cleanGuards } from './passes/clean-guards.ts'
 import { delayBiases } from './passes/delay-biases.ts'
 import { equalise } from './passes/equalise.ts'
+import { flushTinyWeights } from './passes/flush-tiny-weights.ts'
 import { foldGate } from './passes/gate.ts'
 import { gatherPositions } from './passes/gather-positions.ts'
 import { expandNorm } from './passes/norm.ts'
@@ -33,7 +34,7 @@ export interface Folded extends Pick<Measured, 'agreements'> {
 /** As `fold`, with the agreements of the images. */
 export function foldMeasured(graph: Graph, calibration: readonly Float64Array[]): Folded {
   const expanded = delayBiases(
-    gatherPositions(expandNorm(foldSlice(pairFlips(foldGate(foldSigmoidScale(graph)))))),
+    gatherPositions(expandNorm(foldSlice(pairFlips(foldGate(foldSigmoidScale(flushTinyWeights(graph))))))),
   )
   const inUnits = (ranges: readonly Range[]): Graph =>
     cleanGuards(hoistBiases(hoistPositionScales(foldChannelScales(equalise(expanded, ranges)))))

@@ -28,9 +28,12 @@ export function layerPrecisions(
   return noiseSourcesOfLayers(builder).map((own) => {
     const sources = [...own]
     const error = Math.hypot(...sources.map((source) => noises[source].logit))
-    const lastNode = builder.noiseSources[sources.at(-1)!]
+    const last = sources.at(-1)
+    // No operation is left of a layer that only weights of zero read.
+    const bits = last === undefined ? DOUBLE_BITS : bitsOf.get(builder.noiseSources[last])!
     return {
-      precisionBits: Math.min(DOUBLE_BITS, bitsOf.get(lastNode)!),
+      // A tensor of zeros has no digits.
+      precisionBits: Math.min(DOUBLE_BITS, Math.max(0, bits)),
       logitBits: Math.min(DOUBLE_BITS, precisionOf(error, deviation)),
     }
   })

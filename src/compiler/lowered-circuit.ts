@@ -1,4 +1,4 @@
-import type { Circuit, Estimate, LayerInfo } from '../circuit/types.ts'
+import type { Circuit, Estimate, LayerInfo, Op } from '../circuit/types.ts'
 import type { SourceNoise } from './analysis/noise.ts'
 import type { Graph } from './graph/graph.ts'
 import type { CircuitBuilder } from './lowering/builder/circuit-builder.ts'
@@ -13,7 +13,9 @@ export interface LoweredCircuit {
   readonly layerSeconds: readonly number[]
   readonly estimate: Estimate
   readonly graph: Graph
-  readonly builder: Pick<CircuitBuilder, 'ops' | 'layers' | 'noiseSources' | 'noiseSourceOf'>
+  readonly builder: Pick<CircuitBuilder, 'layers' | 'noiseSources' | 'noiseSourceOf'> & {
+    readonly ops: readonly Op[]
+  }
   /** Errors that enter at each noise source. */
   readonly noises: readonly SourceNoise[]
 }

@@ -11,6 +11,13 @@ export interface IncomingErrors {
   readonly isScattered: boolean
 }
 
+/**
+ * Bits by which errors lie below values, by their mean squares; infinite where there are no errors, also of
+ * a tensor of zeros.
+ */
+export const bitsBelow = (values: number, errors: number): number =>
+  errors === 0 ? Infinity : Math.log2(values / errors) / 2
+
 const NONE: IncomingErrors = Object.freeze({ tensor: 0, weights: 0, isScattered: false })
 
 /** Sums up the errors of all noise sources for each node of the graph. */

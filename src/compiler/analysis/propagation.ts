@@ -1,7 +1,7 @@
 import type { Graph, Node, NodeOf } from '../graph/graph.ts'
 import { rootMeanSquare } from '../graph/statistics.ts'
 import { meanSquareOfTaps } from '../graph/taps.ts'
-import { fanIn, type IncomingErrors } from './incoming.ts'
+import { bitsBelow, fanIn, type IncomingErrors } from './incoming.ts'
 import { estimateRanges, type Range } from './ranges.ts'
 
 /**
@@ -17,7 +17,7 @@ export function propagateErrors(graph: Graph, incoming: readonly IncomingErrors[
     variances[id] =
       ownVariance(node, graph, incoming[id], ranges) + passedVariance(node, graph, variances, ranges)
   })
-  return variances.map((variance, id) => Math.log2(ranges[id].rms ** 2 / variance) / 2)
+  return variances.map((variance, id) => bitsBelow(ranges[id].rms ** 2, variance))
 }
 
 /** Variance of the errors that enter a node's tensor. */

@@ -2,7 +2,7 @@ import { tapRanges } from '../graph/convolution.ts'
 import { evaluation } from '../graph/evaluate.ts'
 import type { ConvNode, Graph, Node, Shape } from '../graph/graph.ts'
 import { rootMeanSquare } from '../graph/statistics.ts'
-import { fanIn, type IncomingErrors } from './incoming.ts'
+import { bitsBelow, fanIn, type IncomingErrors } from './incoming.ts'
 import { addMaskErrors } from './mask-errors.ts'
 import { seededSigns } from './signs.ts'
 
@@ -39,7 +39,7 @@ export function rehearse(
       sums[id].errors += meanSquareDifference(tensor, values)
     }
   }
-  return sums.map(({ values, errors }) => Math.log2(values / errors) / 2)
+  return sums.map(({ values, errors }) => bitsBelow(values, errors))
 }
 
 /** Adds errors to weights that are equal at all positions. `errorOf` has the errors of scattered weights. */

@@ -49,7 +49,13 @@ export function lowerDense(
     size: cachedRootMeanSquare(node.weight),
   }
   const sumOf = (out: number) => (half: Half) => lowerHalf(mixing, out, half)
-  const made = layerValues(builder, layout, form, [], input.layout.parts, sumOf)
+  const made = layerValues(builder, layout, form, {
+    operands: [],
+    from: input.layout.parts,
+    constantScale,
+    sumOf,
+    sourceOf: () => input.values[0],
+  })
   return { layout, ...made, clean: masked || (input.clean && !isSpatial(taps) && node.stride === 1) }
 }
 

@@ -47,8 +47,13 @@ export function lowerDepthwise(
   )
   const sumOf = (index: number) => (half: Half) =>
     sumOfHalf({ ...filtering, reads: reads[index], index }, half)
-  const operands = operandsOf(reads, input.values)
-  const made = layerValues(builder, layout, form, operands, input.layout.parts, sumOf)
+  const made = layerValues(builder, layout, form, {
+    operands: operandsOf(reads, input.values),
+    from: input.layout.parts,
+    constantScale,
+    sumOf,
+    sourceOf: (index) => input.values[reads[index][0].index],
+  })
   return { layout, ...made, clean: full }
 }
 

@@ -48,7 +48,13 @@ export function lowerDiagonal(
     (index: number) =>
     (half: Half): ValueId | undefined =>
       builder.dot([{ value: () => input.values[index], constant: scales(half, index) }], constantScale)
-  const made = layerValues(builder, layout, form, [input.values], parts, sumOf)
+  const made = layerValues(builder, layout, form, {
+    operands: [input.values],
+    from: parts,
+    constantScale,
+    sumOf,
+    sourceOf: (index) => input.values[index],
+  })
   return { layout, ...made, clean: true }
 }
 

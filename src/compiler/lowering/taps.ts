@@ -36,8 +36,14 @@ export function lowerTaps(
       }))
       return builder.dot(terms, constantScale)
     }
-  const operands = [input.values, tapsByCiphertext(input, node)]
-  return { layout, ...layerValues(builder, layout, form, operands, layout.parts, sumOf), clean: true }
+  const made = layerValues(builder, layout, form, {
+    operands: [input.values, tapsByCiphertext(input, node)],
+    from: layout.parts,
+    constantScale,
+    sumOf,
+    sourceOf: (index) => input.values[index],
+  })
+  return { layout, ...made, clean: true }
 }
 
 /** Slots between an output and the element that a tap reads. */

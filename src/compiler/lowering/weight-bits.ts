@@ -14,6 +14,12 @@ import type { Form, Packed } from './packed.ts'
 /** Least ratio of a layer's weights to their rounding errors, in bits, whatever the sensitivity. */
 const LEAST_BITS = 3
 
+/**
+ * Sensitivity that is assumed at least where an output channel has no weights. The sensitivity can be zero
+ * there, because it is of first order and a product of two zeros has none.
+ */
+const USUAL_SENSITIVITY = 1
+
 type Weighted = ConvNode | NodeOf<'diagonal'> | NodeOf<'taps'> | NodeOf<'repack'>
 
 /**
@@ -30,7 +36,10 @@ export function weightBits(builder: CircuitBuilder, node: Weighted, input: Packe
   const wanted =
     wantedBits(builder.policy.rounding, period === slots ? scattered : weights, error) +
     concentrationBits(builder, node, input)
-  return Math.max(wanted, LEAST_BITS + Math.log2(error / sizeOf(node)))
+  const least = hasEmptyFilter(node)
+    ? wantedBits(builder.policy.rounding, USUAL_SENSITIVITY, error)
+    : LEAST_BITS + Math.log2(error / sizeOf(node))
+  return Math.max(wanted, least)
 }
 
 /**
@@ -61,6 +70,24 @@ function roundingOf(node: Weighted, { parts }: Layout, form: Form): number {
   const mixes = node.kind === 'conv' && (node.groups === 1 || !keepsParts(node))
   const isJoined = form === 'joined' && partsFor(node.shape[0]) === 2
   return roundingVariance(isJoined ? 'plain' : 'first', parts, !mixes)
+}
+
+const emptyFilters = new WeakMap<Float64Array, boolean>()
+
+/** Whether all weights of an output channel are zero. Weights of graphs never change. */
+function hasEmptyFilter(node: Weighted): boolean {
+  if (node.kind === 'repack' || node.kind === 'taps') return false
+  const weights = node.kind === 'conv' ? node.weight : node.channel
+  const known = emptyFilters.get(weights) ?? anyFilterIsEmpty(weights, node.shape[0])
+  emptyFilters.set(weights, known)
+  return known
+}
+
+function anyFilterIsEmpty(weights: Float64Array, channels: number): boolean {
+  const size = weights.length / channels
+  return Array.from({ length: channels }, (_, c) => weights.subarray(c * size, (c + 1) * size)).some(
+    (filter) => filter.every((weight) => weight === 0),
+  )
 }
 
 /** Root mean square of the encoded weights. */

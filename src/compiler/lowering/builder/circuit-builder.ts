@@ -162,7 +162,7 @@ export class CircuitBuilder {
     return id
   }
 
-  /** Sum of value * constant; undefined when all constants are zero. */
+  /** Sum of value * constant; undefined when all constants are zero, or round to zero at `constantScale`. */
   dot(drafts: readonly TermDraft[], constantScale: number): ValueId | undefined {
     const terms: Term[] = []
     const types: CiphertextType[] = []
@@ -173,7 +173,7 @@ export class CircuitBuilder {
       for (let i = 0; i < times; i++) terms.push(term)
       types.push(this.type(term.value))
     }
-    if (terms.length === 0) return undefined
+    if (terms.every(({ constant }) => this.#pool.roundsToZero(constant, constantScale))) return undefined
     const type = this.#laws.dot(types, constantScale)
     return this.#push({ kind: 'dot', terms, constantScale }, type)
   }

@@ -1,3 +1,4 @@
+import { largestOf } from '../../../circuit/constants/constant.ts'
 import { type FactorNumbers, GrowingConstants } from '../../../circuit/constants/constant-table.ts'
 import { periodForBatch } from '../../../circuit/image-batch.ts'
 import type { Constant, ConstantId, ConstantList } from '../../../circuit/types.ts'
@@ -34,6 +35,8 @@ export interface ConstantPool {
   readonly statistics: readonly ConstantStatistics[]
   /** The id of a constant; undefined when all of its slots are zero. */
   idOf(constant: ConstantDraft): ConstantId | undefined
+  /** Whether every coefficient of the constant rounds to zero at a scale. No constant of a draft does. */
+  roundsToZero(id: ConstantId, scale: number): boolean
 }
 
 /** More than the distinct factors of any circuit: keys of two numbers stay exact. */
@@ -44,6 +47,8 @@ export class StoredConstants implements ConstantPool {
   readonly constants = new GrowingConstants()
   readonly statistics: ConstantStatistics[] = []
   readonly #batch: number
+  /** The largest absolute value of a slot of each constant. */
+  readonly #largest: number[] = []
   /** Ids by the coarse factor and the other words of the constant. There are millions of constants. */
   readonly #ids = new Map<number, Map<number, ConstantId>>()
 
@@ -63,9 +68,13 @@ export class StoredConstants implements ConstantPool {
     if (known !== undefined) return known
     this.statistics.push(statisticsOf(draft, this.#batch))
     const id = this.constants.push(factors)
+    this.#largest.push(largestOf(constant))
     ids.set(key, id)
     return id
   }
+
+  // No coefficient exceeds the largest slot.
+  roundsToZero = (id: ConstantId, scale: number): boolean => this.#largest[id] * scale < 1 / 2
 
   #idsOf({ coarse }: FactorNumbers): Map<number, ConstantId> {
     const ids = this.#ids.get(coarse) ?? new Map<number, ConstantId>()
@@ -96,6 +105,8 @@ export class DraftConstants implements ConstantPool {
     ids.set(gain, id)
     return id
   }
+
+  roundsToZero = (): boolean => false
 
   #idsOf({ period, rounding, exact }: ConstantStatistics): Map<number, ConstantId> {
     // For the roundings 1/2, 1, 2 and 4 this is 9, 10, 12 and 16 times a period. Periods are powers of two,
