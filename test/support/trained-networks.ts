@@ -9,6 +9,7 @@ import {
   readCheckpoint,
   readSafetensors,
 } from '../../src/models/index.ts'
+import { isThorough } from './thorough.ts'
 
 /**
  * Networks trained on real images, which are too large for the repository: NAME.pt, NAME.json and
@@ -30,7 +31,7 @@ export function missingTrained(name: string): string | undefined {
 
 /** The reason for skipping a slow test of a trained network; false when the test runs. */
 export function skipTrained(name: string): string | false {
-  if (!process.env.POLYVEIL_SLOW) return 'slow; set POLYVEIL_SLOW=1'
+  if (!isThorough) return 'slow; set POLYVEIL_SLOW=1'
   return missingTrained(name) ?? false
 }
 
