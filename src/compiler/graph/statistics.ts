@@ -5,16 +5,25 @@ export function rootMeanSquare(values: ArrayLike<number>): number {
   return values.length === 0 ? 0 : Math.sqrt(sum / values.length)
 }
 
-const cache = new WeakMap<Float64Array, number>()
-
-/** Root mean square of a vector that never changes, as the vectors of graphs. It is computed once. */
-export function cachedRootMeanSquare(values: Float64Array): number {
-  const before = cache.get(values)
-  if (before !== undefined) return before
-  const size = rootMeanSquare(values)
-  cache.set(values, size)
-  return size
+/** A function of vectors that never change, as the vectors of graphs. It is computed once for each vector. */
+function cached(of: (values: Float64Array) => number): (values: Float64Array) => number {
+  const known = new WeakMap<Float64Array, number>()
+  return (values) => {
+    const before = known.get(values)
+    if (before !== undefined) return before
+    const value = of(values)
+    known.set(values, value)
+    return value
+  }
 }
+
+/** Root mean square of a vector that never changes. */
+export const cachedRootMeanSquare = cached(rootMeanSquare)
+
+/** Number of elements other than 0 of a vector that never changes. */
+export const cachedNonzeros = cached((values) =>
+  values.reduce((count, value) => count + Number(value !== 0), 0),
+)
 
 /** Root mean square of the distances from the mean; 0 for an empty vector. */
 export function deviation(values: Float64Array): number {

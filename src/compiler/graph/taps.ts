@@ -1,5 +1,5 @@
 import type { NodeOf, PositionedTap, Shape } from './graph.ts'
-import { rootMeanSquare } from './statistics.ts'
+import { cachedRootMeanSquare } from './statistics.ts'
 
 /** Sum over taps of channel[c] * position[at] * x[c, at + tap]. @param x [C, H, W] of the node's shape */
 export function applyTaps(node: Pick<NodeOf<'taps'>, 'taps' | 'shape'>, x: Float64Array): Float64Array {
@@ -57,7 +57,8 @@ function eachRead(
 /** Mean square of an output for independent inputs of mean square 1. */
 export const meanSquareOfTaps = ({ taps }: Pick<NodeOf<'taps'>, 'taps'>): number =>
   taps.reduce(
-    (sum, { channel, position }) => sum + (rootMeanSquare(channel) * rootMeanSquare(position)) ** 2,
+    (sum, { channel, position }) =>
+      sum + (cachedRootMeanSquare(channel) * cachedRootMeanSquare(position)) ** 2,
     0,
   )
 

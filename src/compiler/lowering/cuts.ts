@@ -3,6 +3,7 @@ import { type Graph, type NodeId, operands, users } from '../graph/graph.ts'
 import type { CircuitBuilder } from './builder/circuit-builder.ts'
 import type { LoweredHead } from './head.ts'
 import { type Cuts, Lowering, type LoweringOptions } from './lower.ts'
+import { type Alive, aliveAfterEach, dividedWhereLow, type GraphSegment } from './segments.ts'
 
 /** Levels above the refresh level that are reserved for lowering a value's scale before its refresh. */
 const RESERVED_LEVELS = 1
@@ -31,19 +32,13 @@ export function planCuts(
   return new CutPlanner(builder, graph, options).run()
 }
 
-/** Nodes `from` .. `to - 1`, which are lowered together. */
-interface GraphSegment {
-  readonly from: NodeId
-  readonly to: NodeId
-}
-
 class CutPlanner {
   readonly #builder: CircuitBuilder
   readonly #graph: Graph
   readonly #lowering: Lowering
   readonly #lowest: number
-  /** For each node, the number of tensors that are computed up to the node and read after it. */
-  readonly #alive: Int32Array
+  /** For each node, the tensors that are computed up to the node and read after it. */
+  readonly #alive: Alive
   readonly #cuts = new Map<NodeId, readonly NodeId[]>()
 
   constructor(
@@ -55,12 +50,12 @@ class CutPlanner {
     this.#graph = graph
     this.#lowering = new Lowering(builder, graph, options)
     this.#lowest = options.refreshLevel + RESERVED_LEVELS
-    this.#alive = this.#aliveAfterEach(users(graph))
+    this.#alive = aliveAfterEach(graph, users(graph), (id) => this.#lowering.waitsForSum(id))
   }
 
   run(): CutGraph {
     const { output } = this.#graph
-    for (const segment of this.#segments({ from: 0, to: output })) this.#lower(segment)
+    for (const segment of this.#divided({ from: 0, to: output })) this.#lower(segment)
     return { cuts: this.#cuts, head: this.#lowering.finish(this.#lowerHead(output)) }
   }
 
@@ -88,7 +83,7 @@ class CutPlanner {
       undo()
       this.#cuts.delete(from)
     }
-    const parts = this.#segments(segment)
+    const parts = this.#divided(segment)
     if (parts.length > 1) for (const part of parts) this.#lower(part)
     else this.#lowerSingly(segment)
   }
@@ -147,35 +142,8 @@ class CutPlanner {
 
   #sourceOf = (id: NodeId): NodeId => operands(this.#graph.nodes[id])[0]
 
-  /** Divides a segment after each node where fewer tensors are alive than after its neighbours. */
-  #segments({ from, to }: GraphSegment): GraphSegment[] {
-    const alive = this.#alive.subarray(from, to)
-    const least = alive.slice(0, -1).reduce((a, b) => Math.min(a, b), Infinity)
-    const result: GraphSegment[] = []
-    let start = from
-    for (let id = from; id < to - 1; id++) {
-      const count = alive[id - from]
-      const isLow =
-        count === least || (alive[id - from + 1] > count && (alive[id - from - 1] ?? Infinity) >= count)
-      if (!isLow || this.#lowering.waitsForSum(id)) continue
-      result.push({ from: start, to: id + 1 })
-      start = id + 1
-    }
-    result.push({ from: start, to })
-    return result
-  }
-
-  #aliveAfterEach(uses: readonly NodeId[][]): Int32Array {
-    const alive = new Int32Array(uses.length)
-    uses.forEach((own, node) => {
-      if (this.#lowering.waitsForSum(node)) return
-      // A layer that waits for its sum reads its operand when the sum is lowered.
-      const reads = own.flatMap((user) => (this.#lowering.waitsForSum(user) ? uses[user] : [user]))
-      const last = Math.max(node, ...reads)
-      for (let id = node; id < last; id++) alive[id]++
-    })
-    return alive
-  }
+  #divided = (segment: GraphSegment): GraphSegment[] =>
+    dividedWhereLow(segment, this.#alive, (id) => !this.#lowering.waitsForSum(id))
 
   #tooDeep(id: NodeId): PolyVeilError {
     const layer = this.#graph.nodes[id].name

@@ -1,7 +1,7 @@
 import { lanesIn } from '../../circuit/layout.ts'
 import type { ValueId } from '../../circuit/types.ts'
 import type { NodeOf, PositionedTap } from '../graph/graph.ts'
-import { cachedRootMeanSquare } from '../graph/statistics.ts'
+import { cachedNonzeros, cachedRootMeanSquare } from '../graph/statistics.ts'
 import { positionOf } from '../packing/taps.ts'
 import type { CircuitBuilder } from './builder/circuit-builder.ts'
 import type { ConstantDraft } from './builder/constant-pool.ts'
@@ -80,7 +80,7 @@ function constantOf(
     period: builder.chain.slots,
     gain: halfGain(size, half, layout.parts, true),
     rounding: roundingVariance(half, layout.parts, true),
-    isZero: () => position.every((factor) => factor === 0) || isZeroInLanes(layout, index, factorOf),
+    isZero: () => cachedNonzeros(position) === 0 || isZeroInLanes(layout, index, factorOf),
     make: () => outerConstant(layout, index, factors(), factorOf),
   }
 }

@@ -3,7 +3,7 @@ import { lanesIn, partsFor } from '../../circuit/layout.ts'
 import type { Layout } from '../../circuit/types.ts'
 import { encodingNoise } from '../../he-ops/noise.ts'
 import { type ConvNode, type NodeOf, sensitivityOf } from '../graph/graph.ts'
-import { cachedRootMeanSquare } from '../graph/statistics.ts'
+import { cachedNonzeros, cachedRootMeanSquare } from '../graph/statistics.ts'
 import { meanSquareOfTaps } from '../graph/taps.ts'
 import type { CircuitBuilder } from './builder/circuit-builder.ts'
 import { isMaskedDense } from './dense.ts'
@@ -50,7 +50,7 @@ export function weightBits(builder: CircuitBuilder, node: Weighted, input: Packe
  */
 function concentrationBits({ chain }: CircuitBuilder, node: Weighted, { layout }: Packed): number {
   if (node.kind !== 'taps') return 0
-  const positions = node.taps.map(({ position }) => position.filter((factor) => factor !== 0).length)
+  const positions = node.taps.map(({ position }) => cachedNonzeros(position))
   const fewest = Math.min(...positions.filter((count) => count > 0))
   // A tap has a quarter of the channels.
   const lanes = Math.max(1, lanesIn(layout, 0) / 4)

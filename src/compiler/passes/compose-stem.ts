@@ -1,4 +1,5 @@
 import { biasOfChannels, channelBias } from '../graph/channel-bias.ts'
+import { isPointwise } from '../graph/convolution.ts'
 import {
   type ConvNode,
   type Graph,
@@ -10,7 +11,8 @@ import {
 } from '../graph/graph.ts'
 
 /**
- * Composes a stem of two strided convolutions without padding into one, which reads patches of the image. A
+ * Composes a stem of two strided convolutions without padding into one, which reads patches of the image. Two
+ * pointwise convolutions are composed, too, since they are patches of one pixel. A
  * bias between them becomes a bias behind: without padding it is the same at all positions.
  *
  * @returns the graph itself where its stem has another form
@@ -48,8 +50,17 @@ function stemOf(graph: Graph): Stem | undefined {
   const after = nodes[next]
   const bias = after?.kind === 'bias' && channelBias(after) !== undefined ? next : undefined
   const second = bias === undefined ? next : onlyUser(bias)
-  if (second < 0 || !isPlain(graph, second) || (nodes[second] as ConvNode).stride === 1) return undefined
+  if (second < 0 || !isPlain(graph, second) || !isComposed(nodes, first, second)) return undefined
   return { first, bias, second }
+}
+
+/**
+ * Whether the convolutions together make patches. Where the second is not strided, the kernel of the
+ * composition would be larger than both of theirs, unless both are pointwise.
+ */
+function isComposed(nodes: Graph['nodes'], first: NodeId, second: NodeId): boolean {
+  const [a, b] = [nodes[first] as ConvNode, nodes[second] as ConvNode]
+  return b.stride > 1 || (isPointwise(a) && isPointwise(b))
 }
 
 function isPlain({ nodes }: Graph, id: NodeId): boolean {

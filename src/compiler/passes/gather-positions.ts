@@ -1,4 +1,4 @@
-import { type Affine, affineOf } from '../graph/affine.ts'
+import { type Affine, affineOf, chainOf } from '../graph/affine.ts'
 import { isPointwise as isPointwiseConvolution } from '../graph/convolution.ts'
 import {
   type ConvNode,
@@ -32,15 +32,18 @@ export const gatherPositions = (graph: Graph): Graph =>
 function delayScales(graph: Graph): Graph {
   const meets = meetsScale(graph)
   const uses = users(graph)
-  const chainBefore = ({ source }: ConvNode): Affine =>
-    affineOf(graph.nodes, source, (link) => link === source || uses[link].length === 1)
+  const continues =
+    ({ source }: ConvNode) =>
+    (link: NodeId): boolean =>
+      link === source || uses[link].length === 1
   const isDelayed = (node: ConvNode): boolean =>
-    chainBefore(node).links.some((link) => graph.nodes[link].kind === 'diagonal') &&
-    uses[node.source].every((user) => isPointwise(graph.nodes[user]) && meets(user))
+    chainOf(graph.nodes, node.source, continues(node)).links.some(
+      (link) => graph.nodes[link].kind === 'diagonal',
+    ) && uses[node.source].every((user) => isPointwise(graph.nodes[user]) && meets(user))
   return rewrite(graph, (node, { built, idOf }, id) => {
     const old = graph.nodes[id]
     if (!isPointwise(node) || !isPointwise(old) || !isDelayed(old)) return undefined
-    const before = chainBefore(old)
+    const before = affineOf(graph.nodes, old.source, continues(old))
     const weight = scaleColumns(node, before.channel)
     const conv = built.add({ ...node, source: idOf(before.base), weight, rms: undefined })
     const scaled = built.add({
@@ -81,9 +84,10 @@ function gathered(node: Node, context: RewriteContext, id: NodeId): NodeId | und
 
 /** taps(scale * x + bias) */
 function afterChain(node: NodeOf<'taps'>, old: NodeOf<'taps'>, context: RewriteContext): NodeId | undefined {
-  const { built } = context
-  const chain = chainOf(old.source, context)
-  if (chain.links.length === 0) return undefined
+  const { built, old: graph, usesOf } = context
+  const continues = (link: NodeId): boolean => usesOf(link) === 1
+  if (chainOf(graph.nodes, old.source, continues).links.length === 0) return undefined
+  const chain = affineOf(graph.nodes, old.source, continues)
   const scaled = built.add({
     ...node,
     source: context.idOf(chain.base),
@@ -106,28 +110,19 @@ const reading = (tap: PositionedTap, { channel, position }: Affine, width: numbe
 /** A scale behind taps or another scale, with an optional pointwise convolution between them. */
 function intoLower(node: NodeOf<'diagonal'>, id: NodeId, context: RewriteContext): NodeId | undefined {
   const { built, old, usesOf } = context
-  const upper = affineOf(
-    old.nodes,
-    id,
-    (link) => link === id || (isBiasOrScale(old.nodes[link]) && usesOf(link) === 1),
-  )
-  const between = old.nodes[upper.base]
-  if (usesOf(upper.base) !== 1) return undefined
-  if (!isPointwise(between)) {
-    const made = scaledLower(upper.base, upper, context)
-    return made && addBias(built, node, made.id, plus(upper.bias, scaledBias(upper, made.bias)))
-  }
-  const lower = affineOf(
-    old.nodes,
-    between.source,
-    (link) => isBiasOrScale(old.nodes[link]) && usesOf(link) === 1,
-  )
-  if (lower.links.some((link) => usesOf(link) !== 1) || usesOf(lower.base) !== 1) return undefined
+  const isOwn = (link: NodeId): boolean => isBiasOrScale(old.nodes[link]) && usesOf(link) === 1
+  const isUpper = (link: NodeId): boolean => link === id || isOwn(link)
+  const { base } = chainOf(old.nodes, id, isUpper)
+  const between = old.nodes[base]
+  const lowest = isPointwise(between) ? chainOf(old.nodes, between.source, isOwn).base : base
+  if (usesOf(base) !== 1 || usesOf(lowest) !== 1 || !takesScale(lowest, context)) return undefined
+  const upper = affineOf(old.nodes, id, isUpper)
+  if (!isPointwise(between)) return addBias(built, node, scaledLower(base, upper, context), upper.bias)
+  const lower = affineOf(old.nodes, between.source, isOwn)
   const ones = new Float64Array(lower.channel.length).fill(1)
-  const made = scaledLower(lower.base, { channel: ones, position: upper.position }, context)
-  if (made === undefined) return undefined
+  const source = scaledLower(lowest, { channel: ones, position: upper.position }, context)
   const weight = scaleRows({ ...between, weight: scaleColumns(between, lower.channel) }, upper.channel)
-  const conv = built.add({ ...between, source: made.id, weight, rms: undefined })
+  const conv = built.add({ ...between, source, weight, rms: undefined })
   return addBias(built, node, conv, plus(upper.bias, scaledBias(upper, pointwiseOf(between, lower.bias))))
 }
 
@@ -135,36 +130,27 @@ const isBiasOrScale = ({ kind }: Node): boolean => kind === 'bias' || kind === '
 
 type Scale = Pick<Affine, 'channel' | 'position'>
 
-/** Taps or a scale, multiplied by another scale; undefined for other nodes. */
-function scaledLower(
-  old: NodeId,
-  { channel, position }: Scale,
-  context: RewriteContext,
-): { readonly id: NodeId; readonly bias: Float64Array } | undefined {
-  const { built } = context
-  const node = built.nodes[context.idOf(old)]
-  const bias = new Float64Array(channel.length * position.length)
-  if (node.kind === 'taps') {
-    const taps = node.taps.map((tap) => ({
-      ...tap,
-      channel: tap.channel.map((factor, c) => factor * channel[c]),
-      position: tap.position.map((factor, at) => factor * position[at]),
-    }))
-    return { id: built.add({ ...node, taps, rms: undefined }), bias }
-  }
-  if (node.kind !== 'diagonal') return undefined
-  const id = built.add({
-    ...node,
-    channel: node.channel.map((factor, c) => factor * channel[c]),
-    position: node.position.map((factor, at) => factor * position[at]),
-    rms: undefined,
-  })
-  return { id, bias }
+/** The new node of an old one. */
+const newNode = (old: NodeId, { built, idOf }: RewriteContext): Node => built.nodes[idOf(old)]
+
+function takesScale(old: NodeId, context: RewriteContext): boolean {
+  const { kind } = newNode(old, context)
+  return kind === 'taps' || kind === 'diagonal'
 }
 
-/** The chain that ends in an old node, through links that nothing else reads. */
-const chainOf = (old: NodeId, { old: graph, usesOf }: RewriteContext): Affine =>
-  affineOf(graph.nodes, old, (link) => usesOf(link) === 1)
+/** Taps or a scale, multiplied by another scale. */
+function scaledLower(old: NodeId, { channel, position }: Scale, context: RewriteContext): NodeId {
+  const node = newNode(old, context)
+  const scaled = <T extends Scale>(factors: T): T => ({
+    ...factors,
+    channel: factors.channel.map((factor, c) => factor * channel[c]),
+    position: factors.position.map((factor, at) => factor * position[at]),
+  })
+  const { built } = context
+  if (node.kind === 'taps') return built.add({ ...node, taps: node.taps.map(scaled), rms: undefined })
+  if (node.kind === 'diagonal') return built.add({ ...scaled(node), rms: undefined })
+  throw new Error(`${node.kind} takes no scale of positions`)
+}
 
 const plus = (a: Float64Array, b: Float64Array): Float64Array => a.map((x, i) => x + b[i])
 

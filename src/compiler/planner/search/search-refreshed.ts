@@ -4,6 +4,7 @@ import { PolyVeilError } from '../../../errors/index.ts'
 import type { Graph } from '../../graph/graph.ts'
 import { everywhere, type Strategies } from '../../lowering/strategy.ts'
 import { insertRepacks } from '../../passes/insert-repacks.ts'
+import { narrowFirst } from '../../passes/narrow-first.ts'
 import { logitDeviation } from '../modulus/precision.ts'
 import { imageSlots } from '../modulus/rings.ts'
 import { type Candidate, type FittingCandidate, isWithinBudget, type Segment } from './candidate.ts'
@@ -68,6 +69,9 @@ const byCost = <T>(items: readonly T[], costOf: (item: T) => number): T[] =>
     .sort((a, b) => a.cost - b.cost)
     .map(({ item }) => item)
 
+/** The strategies of first drafts. */
+const FIRST = everywhere(CHAINS)
+
 type Scales = { readonly waterline: number; readonly margin: number }
 
 /** The search within one ring. The constructor makes the first drafts. */
@@ -78,6 +82,8 @@ class RefreshedSearch {
   readonly #layout: Layout
   /** Scales of the first drafts. */
   readonly #usual: Scales
+  /** Candidates of the drafts so far, by segment and scales, for each choice of strategies. */
+  readonly #drafted = new Map<Strategies, Map<string, readonly Candidate[]>>()
   /** Segments by ascending cost of their first draft. */
   readonly #segments: readonly Segment[]
   /** Cost of the best segment's first draft; infinite when no segment has a draft. */
@@ -85,13 +91,13 @@ class RefreshedSearch {
 
   constructor(graph: Graph, ring: number, request: PlanRequest) {
     const slots = imageSlots(ring, request.batch)
-    this.#graph = insertRepacks(graph, slots)
+    this.#graph = narrowFirst(insertRepacks(graph, slots))
     this.#ring = ring
     this.#request = request
     this.#layout = inputLayout(graph, slots)
     const segments = segmentsWithin(ring, request)
     this.#usual = { waterline: WATERLINES[0], margin: this.#preciseMargin(segments) }
-    const costs = new Map(segments.map((segment) => [segment, this.#costAt(segment, everywhere(CHAINS))]))
+    const costs = new Map(segments.map((segment) => [segment, this.#costAt(segment, FIRST)]))
     this.#segments = byCost(segments, (segment) => costs.get(segment)!)
     this.firstCost = costs.get(this.#segments[0]) ?? Infinity
   }
@@ -104,7 +110,7 @@ class RefreshedSearch {
     if (this.firstCost === Infinity) return []
     const { target, objective } = this.#request
     const strategies = chooseStrategies(target.name, objective, (strategy) =>
-      this.#draft(this.#segments[0], this.#usual, everywhere(strategy)),
+      this.#draft(this.#segments[0], this.#usual, strategy === CHAINS ? FIRST : everywhere(strategy)),
     )
     const found: Candidate[] = []
     let preciseSegments = 0
@@ -120,9 +126,11 @@ class RefreshedSearch {
   /** The least weight margin at which a segment reaches the precision, or the largest margin. */
   #preciseMargin(segments: readonly Segment[]): number {
     const reaches = (margin: number): boolean =>
-      segments
-        .flatMap((segment) => this.#draft(segment, { waterline: WATERLINES[0], margin }, everywhere(CHAINS)))
-        .some((candidate) => isPrecise(candidate, this.#request))
+      segments.some((segment) =>
+        this.#draft(segment, { waterline: WATERLINES[0], margin }, FIRST).some((candidate) =>
+          isPrecise(candidate, this.#request),
+        ),
+      )
     return WEIGHT_MARGINS.find(reaches) ?? WEIGHT_MARGINS.at(-1)!
   }
 
@@ -145,8 +153,18 @@ class RefreshedSearch {
     return best === undefined ? Infinity : costOf(objective, best)
   }
 
+  /** Candidates of a draft, which is made once. */
+  #draft(segment: Segment, scales: Scales, strategies: Strategies): readonly Candidate[] {
+    const drafted = this.#drafted.get(strategies) ?? new Map<string, readonly Candidate[]>()
+    this.#drafted.set(strategies, drafted)
+    const key = [segment.levels, segment.primeBits, scales.waterline, scales.margin].join()
+    const candidates = drafted.get(key) ?? this.#newDraft(segment, scales, strategies)
+    drafted.set(key, candidates)
+    return candidates
+  }
+
   /** Drafts circuits. There are no candidates when the segment is too short for a layer. */
-  #draft(segment: Segment, { waterline, margin }: Scales, strategies: Strategies): Candidate[] {
+  #newDraft(segment: Segment, { waterline, margin }: Scales, strategies: Strategies): Candidate[] {
     const { target, precisionBits, maxPrimeBits, link, batch } = this.#request
     const sizes = { least: target.primeSizes.least, most: Math.min(target.primeSizes.most, maxPrimeBits) }
     const scales = { step: segment.primeBits - 2, waterline, margin }

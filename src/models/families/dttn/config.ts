@@ -9,7 +9,7 @@ import {
 } from '../../config.ts'
 import type { JsonNames } from '../../invalid-config.ts'
 import { HALVING_2X2 } from '../../kernel.ts'
-import { checkStages, type StageGeometry, stagesOf } from '../stages.ts'
+import { checkStages, type StageGeometry, type StemKernel, stagesOf, stemKernelSchema } from '../stages.ts'
 
 /** The fields that a config states. */
 export interface DttnLiteral extends ConfigLiteral {
@@ -19,6 +19,8 @@ export interface DttnLiteral extends ConfigLiteral {
   readonly dims: readonly number[]
   /** Width inside every second block, in units of the stage's. */
   readonly scale: number
+  /** Kernel and stride of each of the two first convolutions; 2 by default, and 1 at low resolution. */
+  readonly stemKernel?: StemKernel
   /** Whether each stage begins with a convolution that halves the map. */
   readonly transitions: readonly boolean[]
   /**
@@ -32,11 +34,12 @@ export interface DttnLiteral extends ConfigLiteral {
 export interface DttnConfig extends DttnLiteral, NetworkConfig {
   readonly family: 'dttn'
   readonly preprocessing: NetworkConfig['preprocessing']
+  readonly stemKernel: StemKernel
   /** Width and map size of every stage, derived from the rest. */
   readonly geometry: readonly StageGeometry[]
 }
 
-export const JSON_NAMES: JsonNames = { inputSize: 'input' }
+export const JSON_NAMES: JsonNames = { inputSize: 'input', stemKernel: 'stem_kernel' }
 
 /** Stages and blocks are bounded far above the published networks'. */
 const STAGES = 16
@@ -48,6 +51,7 @@ const literalSchema = z.object({
   scale: count(MOST_SCALE),
   transitions: z.array(z.boolean()).min(1).max(STAGES),
   form: z.enum(['branches', 'product']).nullable(),
+  stemKernel: stemKernelSchema.default(2),
   ...COMMON_FIELDS,
 })
 
@@ -59,8 +63,8 @@ const literalSchema = z.object({
  */
 export function dttnConfig(literal: DttnLiteral): DttnConfig {
   const fields = checkedFields(literalSchema, literal, JSON_NAMES)
-  const { layers, dims, transitions, inputSize } = fields
+  const { layers, dims, transitions, stemKernel, inputSize } = fields
   checkStages(layers.length, { dims, transitions })
-  const geometry = stagesOf({ inputSize, dims, halves: transitions, kernel: HALVING_2X2 })
+  const geometry = stagesOf({ inputSize, dims, stemKernel, halves: transitions, kernel: HALVING_2X2 })
   return completeConfig('dttn', { ...fields, geometry }, literal.preprocessing)
 }

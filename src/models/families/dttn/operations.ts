@@ -38,8 +38,8 @@ class Blocks {
   }
 
   network(): readonly Operation[] {
-    const { geometry, layers, transitions, classes } = this.#config
-    let x = patchStem(this.#list, this.#tensors, geometry[0].channels)
+    const { geometry, layers, transitions, stemKernel, classes } = this.#config
+    let x = patchStem(this.#list, this.#tensors, geometry[0].channels, stemKernel)
     let child = 0
     for (const [i, stage] of geometry.entries()) {
       if (transitions[i]) {

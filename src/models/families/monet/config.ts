@@ -9,7 +9,7 @@ import {
 } from '../../config.ts'
 import { invalidConfig, type JsonNames } from '../../invalid-config.ts'
 import { HALVING_3X3 } from '../../kernel.ts'
-import { checkStages, type StageGeometry, stagesOf } from '../stages.ts'
+import { checkStages, type StageGeometry, type StemKernel, stagesOf, stemKernelSchema } from '../stages.ts'
 
 /** The fields that a config states. */
 export interface MonetLiteral extends ConfigLiteral {
@@ -19,6 +19,8 @@ export interface MonetLiteral extends ConfigLiteral {
   readonly dims: readonly number[]
   /** Width inside the second half of each block, in units of the stage's. */
   readonly expansion: number
+  /** Kernel and stride of each of the two first convolutions; 2 by default, and 1 at low resolution. */
+  readonly stemKernel?: StemKernel
   /** Whether norms have statistics of positions or of channels; null where the checkpoint shows it. */
   readonly norm: 'position' | 'channel' | null
   /** Whether norms of positions have betas; null where the checkpoint shows it. */
@@ -29,11 +31,12 @@ export interface MonetLiteral extends ConfigLiteral {
 export interface MonetConfig extends MonetLiteral, NetworkConfig {
   readonly family: 'monet'
   readonly preprocessing: NetworkConfig['preprocessing']
+  readonly stemKernel: StemKernel
   /** Width and map size of every stage, derived from the rest. */
   readonly geometry: readonly StageGeometry[]
 }
 
-export const JSON_NAMES: JsonNames = { inputSize: 'input', normBias: 'norm_bias' }
+export const JSON_NAMES: JsonNames = { inputSize: 'input', stemKernel: 'stem_kernel', normBias: 'norm_bias' }
 
 /** The low-rank branch has this part of the width inside a block. */
 export const RANK_PART = 8
@@ -49,6 +52,7 @@ const literalSchema = z.object({
   expansion: count(16),
   norm: z.enum(['position', 'channel']).nullable(),
   normBias: z.boolean().nullable(),
+  stemKernel: stemKernelSchema.default(2),
   ...COMMON_FIELDS,
 })
 
@@ -60,7 +64,7 @@ const literalSchema = z.object({
  */
 export function monetConfig(literal: MonetLiteral): MonetConfig {
   const fields = checkedFields(literalSchema, literal, JSON_NAMES)
-  const { layers, dims, inputSize } = fields
+  const { layers, dims, stemKernel, inputSize } = fields
   checkStages(layers.length, { dims })
   for (const [i, width] of dims.entries()) {
     if (width % QUARTERS !== 0) {
@@ -77,6 +81,6 @@ export function monetConfig(literal: MonetLiteral): MonetConfig {
     }
   }
   const halves = dims.map((_, i) => i > 0)
-  const geometry = stagesOf({ inputSize, dims, halves, kernel: HALVING_3X3 })
+  const geometry = stagesOf({ inputSize, dims, stemKernel, halves, kernel: HALVING_3X3 })
   return completeConfig('monet', { ...fields, geometry }, literal.preprocessing)
 }

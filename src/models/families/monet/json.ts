@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { PolyVeilError } from '../../../errors/index.ts'
 import { COMMON_JSON_FIELDS, sides, size } from '../../json-fields.ts'
 import { invalidBySchema } from '../../known-keys.ts'
+import { stemKernelSchema } from '../stages.ts'
 import type { MonetConfig, MonetLiteral } from './config.ts'
 
 const schema = z.strictObject({
@@ -11,6 +12,7 @@ const schema = z.strictObject({
   expansion: z.number(),
   norm: z.string().optional(),
   norm_bias: z.boolean().optional(),
+  stem_kernel: stemKernelSchema.optional(),
   classes: z.number(),
   input: size,
   ...COMMON_JSON_FIELDS,
@@ -26,6 +28,7 @@ export function parseMonet(json: unknown): MonetLiteral {
   const parsed = schema.safeParse(json)
   if (!parsed.success) throw invalidBySchema(parsed.error.issues, { '': Object.keys(schema.shape) })
   const { layers, dims, expansion, norm, norm_bias: normBias = null, classes, input, labels } = parsed.data
+  const { stem_kernel: stemKernel } = parsed.data
   const [height, width] = sides(input)
   return {
     layers,
@@ -33,6 +36,7 @@ export function parseMonet(json: unknown): MonetLiteral {
     expansion,
     norm: polynomial(norm),
     normBias,
+    stemKernel,
     classes,
     inputSize: { height, width },
     labels,
@@ -56,6 +60,7 @@ export const monetJson = (config: MonetConfig): Readonly<Record<string, unknown>
   expansion: config.expansion,
   norm: config.norm ?? undefined,
   norm_bias: config.normBias ?? undefined,
+  stem_kernel: config.stemKernel,
   classes: config.classes,
   input: [config.inputSize.height, config.inputSize.width],
 })

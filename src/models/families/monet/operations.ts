@@ -44,9 +44,9 @@ class Blocks {
   }
 
   network(): readonly Operation[] {
-    const { geometry, layers, classes } = this.#config
+    const { geometry, layers, stemKernel, classes } = this.#config
     const list = this.#list
-    let x = patchStem(list, this.#tensors, geometry[0].channels)
+    let x = patchStem(list, this.#tensors, geometry[0].channels, stemKernel)
     for (const [i, stage] of geometry.entries()) {
       if (i > 0) x = this.#between(x, `network.${2 * i - 1}`, stage.channels)
       for (let j = 0; j < layers[i]; j++) {
