@@ -1,3 +1,4 @@
+import { PolyVeilError } from '../../errors/index.ts'
 import { type Convolution, isPositionNorm, NORM_EPSILON, type Norm } from '../../models/layers.ts'
 import { type Network, type Operation, type OperationId, sourcesOf } from '../../models/network.ts'
 import { biasOfChannels } from './channel-bias.ts'
@@ -83,6 +84,8 @@ class OperationGraphBuilder extends GraphBuilder {
         const { kind, left, right } = operation
         return this.add({ kind, name, left: ids[left], right: ids[right], shape })
       }
+      case 'attention':
+        throw new PolyVeilError('CONFIG_INVALID', 'PolyAttn is not compiled yet')
       case 'classify':
         return this.add({
           kind: 'head',
