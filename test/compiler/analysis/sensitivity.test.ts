@@ -71,7 +71,15 @@ const some = (graph: Graph, is: (node: Node) => boolean, count: number): NodeId[
   return Array.from({ length: count }, (_, i) => ids[Math.floor((i * ids.length) / count)])
 }
 
-for (const name of ['one_shot', 'micro_lr', 'micro_t', 'micro_monet', 'micro_dttn', 'micro_dttn_product']) {
+for (const name of [
+  'one_shot',
+  'micro_lr',
+  'micro_t',
+  'micro_monet',
+  'micro_dttn',
+  'micro_dttn_product',
+  'micro_attn',
+]) {
   t.test(`${name}: errors in tensors and in weights`, async (t) => {
     const { graph, images } = await folded(name)
     const analysed = measureSensitivities(graph, images)
