@@ -45,7 +45,7 @@ function scoresOfGroup(
         babyStep(builder, strategy, right[i], near, nearSlots(diagonals, 1)),
       ]),
     )
-    return shifted(builder, realPart(builder, product, gain), offset)
+    return shifted(builder, scaledRealPart(builder, product, gain), offset)
   })
 }
 
@@ -60,7 +60,7 @@ function turnsOfKey(moves: LaneMoves, value: ValueId): ValueId[] {
 const turnsOf = ({ block }: Diagonals): number[] => Array.from({ length: block }, (_, turn) => turn)
 
 /** gain * (z + conj z) / 2, by constants that encoding does not round where the gain is a power of two. */
-function realPart(builder: CircuitBuilder, value: ValueId, gain: number): ValueId {
+function scaledRealPart(builder: CircuitBuilder, value: ValueId, gain: number): ValueId {
   const half = gain / 2
   const scale = 2 ** Math.max(0, Math.ceil(-Math.log2(Math.abs(half))))
   const constant = {
