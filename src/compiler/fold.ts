@@ -2,9 +2,11 @@ import { estimateRanges, type Measured, measureRanges, type Range } from './anal
 import { measureSensitivities } from './analysis/sensitivity.ts'
 import { estimateSensitivities } from './analysis/sensitivity-prior.ts'
 import type { Graph } from './graph/graph.ts'
+import { alignHeads } from './passes/align-heads.ts'
 import { hoistBiases } from './passes/bias.ts'
 import { foldChannelScales } from './passes/channel-scale.ts'
 import { cleanGuards } from './passes/clean-guards.ts'
+import { composeTaps } from './passes/compose-taps.ts'
 import { delayBiases } from './passes/delay-biases.ts'
 import { equalise } from './passes/equalise.ts'
 import { flushTinyWeights } from './passes/flush-tiny-weights.ts'
@@ -17,8 +19,8 @@ import { foldSigmoidScale } from './passes/sigmoid-scale.ts'
 import { foldSlice } from './passes/slice.ts'
 
 /**
- * Runs the folding passes. The result has convolutions, diagonals, biases, sums, products and the head only.
- * Every message is near 1, and every node has a sensitivity.
+ * Runs the folding passes. The result has convolutions, taps, diagonals, biases, sums, products, attention
+ * and the head only. Every message is near 1, and every node has a sensitivity.
  *
  * @param calibration preprocessed images in the graph's input shape. Without images, ranges come from poly-BN
  *   statistics, and sensitivities are estimated
@@ -34,7 +36,11 @@ export interface Folded extends Pick<Measured, 'agreements'> {
 /** As `fold`, with the agreements of the images. */
 export function foldMeasured(graph: Graph, calibration: readonly Float64Array[]): Folded {
   const expanded = delayBiases(
-    gatherPositions(expandNorm(foldSlice(pairFlips(foldGate(foldSigmoidScale(flushTinyWeights(graph))))))),
+    gatherPositions(
+      expandNorm(
+        composeTaps(alignHeads(foldSlice(pairFlips(foldGate(foldSigmoidScale(flushTinyWeights(graph))))))),
+      ),
+    ),
   )
   const inUnits = (ranges: readonly Range[]): Graph =>
     cleanGuards(hoistBiases(hoistPositionScales(foldChannelScales(equalise(expanded, ranges)))))

@@ -19,7 +19,14 @@ export { ARCHITECTURES, FAMILIES, familyOf } from './families/index.ts'
 export { type MonetConfig, monetConfig } from './families/monet/config.ts'
 export type { Family } from './family.ts'
 export { outputSize } from './kernel.ts'
-export { type Convolution, isPositionNorm, NORM_EPSILON, type Norm, type PositionNorm } from './layers.ts'
+export {
+  type Convolution,
+  isPositionNorm,
+  NORM_EPSILON,
+  type Norm,
+  type PolyAttention,
+  type PositionNorm,
+} from './layers.ts'
 export { loadNetwork } from './load.ts'
 export type { Network, Operation, OperationOf } from './network.ts'
 export { PUBLISHED_PREPROCESSINGS } from './preprocessing-defaults.ts'

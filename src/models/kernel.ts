@@ -9,6 +9,8 @@ export interface KernelShape {
 export const POINTWISE: KernelShape = { kernel: 1, stride: 1, padding: 0, dilation: 1 }
 /** A 3x3 that keeps the map's size. */
 export const SAME_3X3: KernelShape = { kernel: 3, stride: 1, padding: 1, dilation: 1 }
+/** A 5x5 that keeps the map's size. */
+export const SAME_5X5: KernelShape = { kernel: 5, stride: 1, padding: 2, dilation: 1 }
 /** A 3x3 that halves the map; an odd row and column are kept. */
 export const HALVING_3X3: KernelShape = { kernel: 3, stride: 2, padding: 1, dilation: 1 }
 /** A 2x2 that halves the map; an odd row and column are dropped. */

@@ -1,5 +1,5 @@
 import type { KernelShape } from './kernel.ts'
-import type { ChannelNorm, Convolution, PositionNorm } from './layers.ts'
+import type { ChannelNorm, Convolution, PolyAttention, PositionNorm } from './layers.ts'
 import type { TensorSource } from './tensor-reader.ts'
 
 // Reads the layers that families share, by the names that PyTorch gives their tensors. All functions throw
@@ -96,6 +96,27 @@ export function readPositionNorm(
     ...norm,
     betaC: tensors.take(`${name}.beta_c`, [channels]),
     betaHW: tensors.take(`${name}.beta_hw`, map),
+  }
+}
+
+/**
+ * Reads the scales of attention's heads, and the constants of its rows.
+ *
+ * @param sizes number of heads, channels of each, and the map whose positions attend to each other
+ */
+export function readAttention(
+  tensors: TensorSource,
+  name: string,
+  { heads, headChannels, height, width }: Pick<PolyAttention, 'heads' | 'headChannels'> & MapSize,
+): PolyAttention {
+  const rows = [1, heads, height * width, 1]
+  return {
+    name,
+    heads,
+    headChannels,
+    scale: tensors.take(`${name}.scale`, [1, heads, 1, 1]),
+    denominator: tensors.takeDenominator(`${name}.norm.running_denom`, rows),
+    gamma: tensors.take(`${name}.norm.gamma`, rows),
   }
 }
 

@@ -41,6 +41,27 @@ export interface ChannelNorm {
   readonly variance: Float32Array
 }
 
+/**
+ * Polynomial attention ("Activation-Free Backbones for Image Recognition", ICML 2026): of each head out[t] =
+ * sum over u of A[t, u] v[u], where A[t, u] = (sigmoid(scale) * (q[t] . k[u]) + 1)^4 / (denominator[t] +
+ * 1e-6) * gamma[t]. Head h has channels h * headChannels .. (h + 1) * headChannels - 1, and positions are
+ * row-major.
+ */
+export interface PolyAttention {
+  readonly name: string
+  readonly heads: number
+  readonly headChannels: number
+  /** [heads] */
+  readonly scale: Float32Array
+  /** [heads, positions]; constants at inference. */
+  readonly denominator: Float32Array
+  /** [heads, positions] */
+  readonly gamma: Float32Array
+}
+
+/** The constant that attention adds to denominators. */
+export const DENOMINATOR_EPSILON = 1e-6
+
 /** A norm with running statistics, which are constants at inference. */
 export type Norm = PositionNorm | ChannelNorm
 

@@ -1,5 +1,5 @@
 import type { NetworkConfig } from './config.ts'
-import type { Convolution, Norm } from './layers.ts'
+import type { Convolution, Norm, PolyAttention } from './layers.ts'
 
 /** Index of an operation in `Network.operations`; sources have smaller indices than their readers. */
 export type OperationId = number
@@ -52,6 +52,14 @@ export type Operation =
   | (Binary & { readonly kind: 'add' })
   /** Element-wise product. */
   | (Binary & { readonly kind: 'multiply' })
+  /** Attention of each position of the query to all positions of the key, applied to the value. */
+  | (Base & {
+      readonly kind: 'attention'
+      readonly query: OperationId
+      readonly key: OperationId
+      readonly value: OperationId
+      readonly layer: PolyAttention
+    })
   /** weight [classes, C] * (mean over positions) + bias [classes]; shape [classes, 1, 1]. */
   | (Unary & {
       readonly kind: 'classify'
@@ -76,5 +84,6 @@ export interface Network {
 /** The operands of an operation, in order. */
 export function sourcesOf(operation: Operation): OperationId[] {
   if (operation.kind === 'input') return []
+  if (operation.kind === 'attention') return [operation.query, operation.key, operation.value]
   return 'left' in operation ? [operation.left, operation.right] : [operation.source]
 }

@@ -1,6 +1,6 @@
 import type { NetworkConfig } from './config.ts'
 import { outputSize } from './kernel.ts'
-import type { Convolution, Norm } from './layers.ts'
+import type { Convolution, Norm, PolyAttention } from './layers.ts'
 import type { Operation, OperationId, OperationKind, OperationOf, Shape } from './network.ts'
 
 export const IMAGE_CHANNELS = 3
@@ -69,6 +69,14 @@ export class OperationList {
 
   multiply(left: OperationId, right: OperationId, name: string, tensors?: Names): OperationId {
     return this.#add({ kind: 'multiply', name, left, right, shape: this.shape(left), tensors })
+  }
+
+  attention(
+    layer: PolyAttention,
+    [query, key, value]: readonly [query: OperationId, key: OperationId, value: OperationId],
+    name: string,
+  ): OperationId {
+    return this.#add({ kind: 'attention', name, query, key, value, layer, shape: this.shape(value) })
   }
 
   /** Ends the network: the mean over all positions, then a linear map. */

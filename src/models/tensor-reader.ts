@@ -15,6 +15,8 @@ export interface TensorSource {
   take(name: string, shape: readonly number[]): Float32Array
   /** As `take`. @throws CHECKPOINT_UNREADABLE also when a value is negative, since its root is taken */
   takeVariance(name: string, shape: readonly number[]): Float32Array
+  /** As `take`. @throws CHECKPOINT_UNREADABLE also when a value is not positive, since it divides */
+  takeDenominator(name: string, shape: readonly number[]): Float32Array
 }
 
 /** Takes tensors from a checkpoint by name, checks each, and knows which were never taken. */
@@ -54,6 +56,12 @@ export class TensorReader implements TensorSource {
   takeVariance(name: string, shape: readonly number[]): Float32Array {
     const data = this.take(name, shape)
     if (data.some((value) => value < 0)) throw badValues(name, 'a negative variance')
+    return data
+  }
+
+  takeDenominator(name: string, shape: readonly number[]): Float32Array {
+    const data = this.take(name, shape)
+    if (data.some((value) => value <= 0)) throw badValues(name, 'a denominator that is not positive')
     return data
   }
 

@@ -6,7 +6,7 @@ import { goldenPath, polyveil, sourceOf } from './support.ts'
 
 const directory = t.testdir()
 
-for (const name of ['micro_monet', 'micro_dttn', 'micro_dttn_product']) {
+for (const name of ['micro_monet', 'micro_dttn', 'micro_dttn_product', 'micro_attn']) {
   t.test(`${name}: check, compile and verify`, async (t) => {
     const golden = ['--golden', goldenPath(`${name}.golden.safetensors`)]
     const checked = await polyveil(['check', ...sourceOf(name), ...golden, '--json'])

@@ -22,7 +22,7 @@ t.test('models lists architectures and bundled networks', async (t) => {
     ],
   )
   t.match(json.architectures[0], { inputSize: [224, 224], classes: 1000, cells: 12, supported: true })
-  t.match(json.architectures[4], { name: 'apolynext-t', supported: false })
+  t.match(json.architectures[4], { name: 'apolynext-t', cells: 12, supported: true })
   t.match(json.architectures[9], { name: 'dttn-s', classes: 1000, cells: 44, supported: true })
   t.match(json.bundled, [
     { name: 'digits', inputSize: [56, 56], classes: 10, images: 10, labels: ['0', '1'] },

@@ -30,7 +30,14 @@ const KNOWN = {
   },
 } as const
 
-for (const [name, known] of Object.entries(KNOWN)) {
+/** APolyNeXt's network is too deep for one shot. `graph/attention.test.ts` has its folded graph. */
+const REFRESHED_ONLY = {
+  micro_attn: {
+    always: { ring: 8192, products: 184, rotations: 1198, keys: 129, refreshes: 43, rounds: 26 },
+  },
+} as const
+
+for (const name of Object.keys(KNOWN)) {
   t.test(`${name}: the folded graph has PyTorch's tensors`, async (t) => {
     const { network, images } = await golden(name)
     const prepared = prepareInput(networkGraph(network), network.config.preprocessing)
@@ -49,7 +56,9 @@ for (const [name, known] of Object.entries(KNOWN)) {
         compareInUnits(t, `image ${k}: ${key}`, found[makerOf(folded, key)], item(tensors.get(key)!, k).data)
     }
   })
+}
 
+for (const [name, known] of Object.entries({ ...KNOWN, ...REFRESHED_ONLY })) {
   for (const [refresh, counts] of Object.entries(known)) {
     t.test(`${name}, refreshes ${refresh}`, async (t) => {
       const { network, images, logits } = await golden(name)

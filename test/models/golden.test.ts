@@ -14,6 +14,7 @@ for (const name of [
   'micro_t',
   'micro_s',
   'micro_lr',
+  'micro_attn',
   'micro_monet',
   'micro_dttn',
   'micro_dttn_product',

@@ -87,14 +87,6 @@ t.test('a config that contradicts the checkpoint is refused', async (t) => {
   t.throws(() => loadNetwork(extra, config), { code: 'CONFIG_INVALID', message: /cells\.4\.ops\.0\.weight/ })
 })
 
-t.test('attention is refused until it can be executed', async (t) => {
-  const checkpoint = await readCheckpoint(goldenFile('micro_attn.pt'))
-  t.throws(() => loadNetwork(checkpoint, parseConfig(goldenJson('micro_attn'))), {
-    code: 'CONFIG_INVALID',
-    message: /attn.*PolyAttn/,
-  })
-})
-
 t.test('LayerNorm is refused by name', async (t) => {
   const layerNorm: Record<string, CheckpointTensor | null> = {}
   for (const name of good.keys()) {

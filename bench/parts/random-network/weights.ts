@@ -9,6 +9,14 @@ import { numbers } from '../../../test/models/support/checkpoint.ts'
 /** A checkpoint whose tensors are in shared memory and can still change. */
 export type SharedCheckpoint = Map<string, CheckpointTensor>
 
+/** Channels of a head of APolyNeXt's attention. */
+const HEAD_CHANNELS = 32
+/**
+ * Share of the size of attention's input that q and k have. Scores are then small before their fourth power,
+ * as they have to be: with larger ones, held-out images diverge.
+ */
+const QUERY_SHARE = 1 / 6
+
 /** Mean and spread of scales and gammas, which start at 1 and change little in training. */
 const GAMMA = 0.985
 const GAMMA_SPREAD = 0.05
@@ -54,12 +62,19 @@ class RandomTensors implements TensorSource {
   takeVariance(name: string, shape: readonly number[]): Float32Array {
     return this.take(name, shape)
   }
+
+  takeDenominator(name: string, shape: readonly number[]): Float32Array {
+    return this.take(name, shape)
+  }
 }
 
 /** The function for a tensor's values from random numbers in [-1, 1), by the tensor's name. */
 function valueIn(name: string, shape: readonly number[]): (x: number, index: number) => number {
   const isVector = shape.length === 1
-  if (/\.(gamma_c|gamma_hw|scale)$/.test(name)) return (x) => GAMMA + GAMMA_SPREAD * x
+  // Scores are about 1, so that rows of attention add up to the number of positions.
+  if (name.endsWith('.running_denom')) return () => shape[2]
+  if (/\.ops\.\d+\.1\.scale$/.test(name)) return () => logit(1 / Math.sqrt(HEAD_CHANNELS))
+  if (/\.(gamma|gamma_c|gamma_hw|scale)$/.test(name)) return (x) => GAMMA + GAMMA_SPREAD * x
   if (/^head\.\d+\.bias$/.test(name) || name.endsWith('.running_mean')) return () => 0
   if (name.endsWith('.running_var')) return () => 1
   if (name.endsWith('.skip_weight')) return (_, k) => logit(branchRatio(k))
@@ -78,7 +93,10 @@ function valueIn(name: string, shape: readonly number[]): (x: number, index: num
 const alphaOf = (name: string): number => (/\.mlp\d\.alpha$/.test(name) ? branchRatio(0) : branchRatio(0) / 4)
 
 /** MONet's branches have no factor of their own: their last layer has the share of a branch. */
-const shareOf = (name: string): number => (/\.mlp\d\.C\.weight$/.test(name) ? branchRatio(0) : 1)
+function shareOf(name: string): number {
+  if (/\.[qk]_conv\.weight$/.test(name)) return QUERY_SHARE
+  return /\.mlp\d\.C\.weight$/.test(name) ? branchRatio(0) : 1
+}
 
 /**
  * Share of the k-th branch. Trained networks have 1/2, 1/2, 1/4, 1/8, …, and have learnt to keep all images

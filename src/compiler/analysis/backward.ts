@@ -1,5 +1,6 @@
+import { exchangedScores, headProducts, weightedValues } from '../graph/attention.ts'
 import { convolveTransposed } from '../graph/convolution.ts'
-import { exchangePairs, product, scale, sum } from '../graph/elementwise.ts'
+import { affine, exchangePairs, product, scale, sum } from '../graph/elementwise.ts'
 import type { Graph, Node, NodeId, NodeOf } from '../graph/graph.ts'
 import { applyTapsTransposed } from '../graph/taps.ts'
 
@@ -72,6 +73,14 @@ function passedOn(
         [node.left, product(gradient, tensors[node.right])],
         [node.right, product(gradient, tensors[node.left])],
       ]
+    case 'scores':
+    case 'attend': {
+      const [left, right] = productGradients(node, tensors, gradient)
+      return [
+        [node.left, left],
+        [node.right, right],
+      ]
+    }
     case 'head':
       return [[node.source, headTransposed(node, gradient, tensors[node.source].length)]]
     case 'norm':
@@ -81,6 +90,27 @@ function passedOn(
     case 'slice':
       throw new Error(`${node.kind} is folded before its gradient is asked for`)
   }
+}
+
+/** Gradients with respect to both operands of one of attention's products. */
+export function productGradients(
+  { kind, left, right, heads, gain, shape: [, height, width] }: NodeOf<'scores'> | NodeOf<'attend'>,
+  tensors: readonly Float64Array[],
+  gradient: Float64Array,
+): [left: Float64Array, right: Float64Array] {
+  const area = height * width
+  const [a, b] = [tensors[left], tensors[right]]
+  const gradients: [Float64Array, Float64Array] =
+    kind === 'scores'
+      ? [
+          weightedValues(gradient, b, heads, area),
+          weightedValues(exchangedScores(gradient, heads, area), a, heads, area),
+        ]
+      : [
+          headProducts(gradient, b, heads, area),
+          weightedValues(exchangedScores(a, heads, area), gradient, heads, area),
+        ]
+  return [affine(gradients[0], gain), affine(gradients[1], gain)]
 }
 
 function headTransposed({ weight }: NodeOf<'head'>, gradient: Float64Array, size: number): Float64Array {

@@ -62,6 +62,8 @@ export function fanIn(node: Node): number {
     case 'slice':
     case 'add':
     case 'multiply':
+    case 'scores':
+    case 'attend':
     case 'head':
       return 1
   }

@@ -1,6 +1,7 @@
 import type { Graph, Node, NodeOf } from '../graph/graph.ts'
 import { rootMeanSquare } from '../graph/statistics.ts'
 import { meanSquareOfTaps } from '../graph/taps.ts'
+import { passedByAttention } from './attention.ts'
 import { bitsBelow, fanIn, type IncomingErrors } from './incoming.ts'
 import { estimateRanges, type Range } from './ranges.ts'
 
@@ -37,16 +38,22 @@ function ownVariance(
 /** Variance of the operands' errors after the node. */
 function passedVariance(
   node: Node,
-  { nodes }: Graph,
+  graph: Graph,
   variances: readonly number[],
   ranges: readonly Range[],
 ): number {
+  const { nodes } = graph
   switch (node.kind) {
     case 'input':
       return 0
     case 'add':
       return variances[node.left] + variances[node.right]
+    case 'scores':
+    case 'attend':
+      return passedByAttention(node, graph, variances, ranges)
     case 'multiply':
+      // The errors of both factors of a square are equal.
+      if (node.left === node.right) return 4 * variances[node.left] * ranges[node.left].rms ** 2
       return (
         variances[node.left] * ranges[node.right].rms ** 2 +
         variances[node.right] * ranges[node.left].rms ** 2

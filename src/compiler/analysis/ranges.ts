@@ -2,6 +2,7 @@ import { evaluate } from '../graph/evaluate.ts'
 import type { Graph, Node, NodeId } from '../graph/graph.ts'
 import { deviation, geometricMean, peak, rootMeanSquare } from '../graph/statistics.ts'
 import { meanSquareOfTaps } from '../graph/taps.ts'
+import { attentionRms } from './attention.ts'
 
 /** Root mean square and largest absolute value of a tensor. */
 export interface Range {
@@ -58,6 +59,9 @@ function propagate(node: Node, rms: readonly number[], graph: Graph): number {
       return Math.hypot(rms[node.left], rms[node.right])
     case 'multiply':
       return rms[node.left] * rms[node.right]
+    case 'scores':
+    case 'attend':
+      return attentionRms(node, graph, rms)
     case 'head': {
       const [channels] = graph.nodes[node.source].shape
       const gain = rootMeanSquare(node.weight) * Math.sqrt(channels)

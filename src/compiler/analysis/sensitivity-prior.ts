@@ -1,6 +1,8 @@
 import type { ConvNode, Graph, Node, NodeId, NodeOf, Sensitivity } from '../graph/graph.ts'
 import { rootMeanSquare } from '../graph/statistics.ts'
 import { meanSquareOfTaps } from '../graph/taps.ts'
+import { attentionMaskSensitivity, backThroughAttention } from './attention.ts'
+import { COHERENT_SHARE, coherence } from './coherence.ts'
 import { estimateRanges, type Range } from './ranges.ts'
 
 /**
@@ -10,13 +12,6 @@ import { estimateRanges, type Range } from './ranges.ts'
  * neither amplify errors with depth nor damp them.
  */
 const OF_SUMS = 0.35
-
-/**
- * Share of positions that add up coherently in the product of a map with a gradient. With n positions, the
- * squared gradient with respect to a weight is 1 + share * n times that of independent positions. The share
- * was 0.01 to 0.1 at nearly all layers of a trained network.
- */
-const COHERENT_SHARE = 0.05
 
 /**
  * Variance in a logit of errors that are equal along rows and in all channels, relative to that of
@@ -57,7 +52,16 @@ function propagateBack({ nodes, output }: Graph, ranges: readonly Range[]): Floa
       case 'multiply':
         variances[node.left] += own * ranges[node.right].rms ** 2
         variances[node.right] += own * ranges[node.left].rms ** 2
+        // The errors of both factors of a square are equal.
+        if (node.left === node.right) variances[node.left] *= 2
         break
+      case 'scores':
+      case 'attend': {
+        const [left, right] = backThroughAttention(node, { nodes, output }, ranges)
+        variances[node.left] += own * left
+        variances[node.right] += own * right
+        break
+      }
       case 'conv':
         variances[node.source] += own * meanRow(node)
         break
@@ -97,12 +101,8 @@ const meanRow = ({ weight, shape, position }: ConvNode): number =>
 const ofHead = ({ weight, bias }: NodeOf<'head'>, { shape: [, height, width] }: Node): number =>
   (rootMeanSquare(weight) ** 2 * weight.length) / bias.length / (height * width)
 
-function sensitivityOf(
-  id: NodeId,
-  { nodes }: Graph,
-  ranges: readonly Range[],
-  variance: number,
-): Sensitivity {
+function sensitivityOf(id: NodeId, graph: Graph, ranges: readonly Range[], variance: number): Sensitivity {
+  const { nodes } = graph
   const node = nodes[id]
   const tensor = Math.sqrt(variance)
   const [channels, height, width] = node.shape
@@ -124,10 +124,13 @@ function sensitivityOf(
       moved: node.stride > 1 ? relative * Math.sqrt(width * COHERENT_ALONG_ROWS) : 0,
     }
   }
+  if (node.kind === 'scores' || node.kind === 'attend') {
+    const [, toRight] = backThroughAttention(node, graph, ranges)
+    const masked = node.kind === 'scores' ? tensor * Math.sqrt(toRight) * ranges[node.right].rms : relative
+    return { tensor, relative, weights: attentionMaskSensitivity(node, masked), scattered: 0, moved: 0 }
+  }
   const terms = node.kind === 'diagonal' ? 1 : node.kind === 'taps' ? node.taps.length : 0
   const scattered =
     'source' in node ? tensor * ranges[node.source].rms * Math.sqrt(terms * coherence(channels)) : 0
   return { tensor, relative, weights: 0, scattered, moved: 0 }
 }
-
-const coherence = (count: number): number => 1 + COHERENT_SHARE * count

@@ -1,6 +1,7 @@
 import { evaluate } from '../graph/evaluate.ts'
 import type { Graph, Node, NodeId, Sensitivity } from '../graph/graph.ts'
-import { backward } from './backward.ts'
+import { attentionMaskGradient, maskedTensor } from './attention.ts'
+import { backward, productGradients } from './backward.ts'
 import { maskGradient } from './mask-errors.ts'
 import { seededSigns } from './signs.ts'
 import {
@@ -104,6 +105,12 @@ function addWeightSquares(
     case 'head':
       sums.weights += headGradient(tensors[node.source], node.weight.length / node.bias.length, gradient)
       return
+    case 'scores':
+    case 'attend': {
+      const masked = node.kind === 'scores' ? productGradients(node, tensors, gradient)[1] : gradient
+      sums.weights += attentionMaskGradient(node, tensors[maskedTensor(node, id)], masked)
+      return
+    }
     case 'diagonal':
       sums.scattered += diagonalGradient(node, tensors[node.source], gradient)
       return
@@ -129,9 +136,14 @@ function addWeightSquares(
 
 const classesOf = ({ nodes, output }: Graph): number => nodes[output].shape[0]
 
-/** Multiply-adds of the convolutions for one image. */
-const multiplyAdds = ({ nodes }: Graph): number =>
-  nodes.reduce(
-    (sum, node) => (node.kind === 'conv' ? sum + node.weight.length * node.shape[1] * node.shape[2] : sum),
-    0,
-  )
+/** Multiply-adds of convolutions and of attention's products for one image. */
+const multiplyAdds = (graph: Graph): number =>
+  graph.nodes.reduce((sum, node) => sum + multiplyAddsOf(node, graph), 0)
+
+function multiplyAddsOf(node: Node, { nodes }: Graph): number {
+  const [channels, height, width] = node.shape
+  const area = height * width
+  if (node.kind === 'conv') return node.weight.length * area
+  if (node.kind === 'scores') return nodes[node.left].shape[0] * area ** 2
+  return node.kind === 'attend' ? channels * area ** 2 : 0
+}

@@ -175,6 +175,16 @@ export function sumOfSquares(values: Float64Array): number {
 export const relativeGradient = (input: Float64Array, gradient: Float64Array): number =>
   sumOfSquares(product(input, gradient))
 
+/** Sum over channels of (sum over positions of the gradient times the element)^2. */
+export function perChannelGradient(input: Float64Array, gradient: Float64Array, area: number): number {
+  const products = product(input, gradient)
+  let sum = 0
+  for (let start = 0; start < products.length; start += area) {
+    sum += products.subarray(start, start + area).reduce((all, x) => all + x, 0) ** 2
+  }
+  return sum
+}
+
 /** Sum over positions of (sum over channels of a times b)^2. */
 const commonToChannels = (a: Float64Array, b: Float64Array, area: number): number =>
   commonSums(a, b, a.length / area, area).reduce((sum, own) => sum + own * own, 0)

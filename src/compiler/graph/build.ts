@@ -1,7 +1,21 @@
-import { type Convolution, isPositionNorm, NORM_EPSILON, type Norm } from '../../models/layers.ts'
-import { type Network, type Operation, type OperationId, sourcesOf } from '../../models/network.ts'
+import {
+  type Convolution,
+  DENOMINATOR_EPSILON,
+  isPositionNorm,
+  NORM_EPSILON,
+  type Norm,
+  type PolyAttention,
+} from '../../models/layers.ts'
+import {
+  type Network,
+  type Operation,
+  type OperationId,
+  type OperationOf,
+  sourcesOf,
+} from '../../models/network.ts'
 import { biasOfChannels } from './channel-bias.ts'
-import { type Graph, GraphBuilder, type NodeId } from './graph.ts'
+import { sigmoid } from './evaluate.ts'
+import { type Graph, GraphBuilder, type NodeId, type PositionedTap, type Shape } from './graph.ts'
 import { inBlocks, outputsPerInput, readingBlocks, ungrouped } from './grouped.ts'
 import { rootMeanSquare } from './statistics.ts'
 import { shiftTaps } from './taps.ts'
@@ -83,6 +97,11 @@ class OperationGraphBuilder extends GraphBuilder {
         const { kind, left, right } = operation
         return this.add({ kind, name, left: ids[left], right: ids[right], shape })
       }
+      case 'attention':
+        return this.#attention(
+          operation,
+          [operation.query, operation.key, operation.value].map((id) => ids[id]),
+        )
       case 'classify':
         return this.add({
           kind: 'head',
@@ -102,6 +121,34 @@ class OperationGraphBuilder extends GraphBuilder {
     const conv = { kind: 'conv', source, weight, kernel, stride, padding, dilation, groups } as const
     const id = this.add({ ...conv, name, shape })
     return layer.bias ? this.#channelBias(layer.bias, id, `${name}.bias`) : id
+  }
+
+  /** The fourth power of the scores, applied to the value; then the constants of rows. */
+  #attention(
+    { name, shape, layer }: OperationOf<'attention'>,
+    [query, key, value]: readonly NodeId[],
+  ): NodeId {
+    const [channels, height, width] = shape
+    const { heads, headChannels } = layer
+    const channel = Float64Array.from({ length: channels }, (_, c) =>
+      sigmoid(layer.scale[Math.floor(c / headChannels)]),
+    )
+    const left = this.add({ kind: 'scaleChannels', name: `${name}.scale`, source: query, channel, shape })
+    const pairs: Shape = [heads * height * width, height, width]
+    const scores = { kind: 'scores', heads, gain: 1, offset: 1, left, right: key, shape: pairs } as const
+    let power = this.add({ ...scores, name: `${name}.scores` })
+    for (const suffix of ['square', 'power']) {
+      power = this.add({
+        kind: 'multiply',
+        name: `${name}.${suffix}`,
+        left: power,
+        right: power,
+        shape: pairs,
+      })
+    }
+    const attend = { kind: 'attend', heads, gain: 1, left: power, right: value, shape } as const
+    const source = this.add({ ...attend, name: `${name}.sum` })
+    return this.add({ kind: 'taps', name, source, taps: rowTaps(layer, shape), shape })
   }
 
   #norm(norm: Norm, source: NodeId, { name, shape }: Operation): NodeId {
@@ -135,4 +182,21 @@ class OperationGraphBuilder extends GraphBuilder {
     const shape = this.shape(source)
     return this.add({ kind: 'bias', name, source, bias: biasOfChannels(offsets, shape), shape, rms })
   }
+}
+
+/** The constants of attention's rows, as a tap of distance 0 for each head. */
+function rowTaps(
+  { heads, headChannels, denominator, gamma }: PolyAttention,
+  [channels]: Shape,
+): PositionedTap[] {
+  const area = gamma.length / heads
+  return Array.from({ length: heads }, (_, head) => ({
+    dy: 0,
+    dx: 0,
+    channel: new Float64Array(channels).fill(1, head * headChannels, (head + 1) * headChannels),
+    position: Float64Array.from({ length: area }, (_, row) => {
+      const at = head * area + row
+      return gamma[at] / (denominator[at] + DENOMINATOR_EPSILON)
+    }),
+  }))
 }

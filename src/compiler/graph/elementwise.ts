@@ -13,6 +13,13 @@ export function product(a: Float64Array, b: Float64Array): Float64Array {
   return out
 }
 
+/** gain * x + offset. */
+export function affine(x: Float64Array, gain: number, offset = 0): Float64Array {
+  const out = new Float64Array(x.length)
+  for (let i = 0; i < out.length; i++) out[i] = gain * x[i] + offset
+  return out
+}
+
 /** x[c, at] * channel[c]. */
 export function scaleChannels(x: Float64Array, channel: Float64Array): Float64Array {
   const out = new Float64Array(x.length)

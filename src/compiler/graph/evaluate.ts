@@ -1,5 +1,6 @@
+import { headProducts, weightedValues } from './attention.ts'
 import { convolve } from './convolution.ts'
-import { exchangePairs, normalise, product, scale, scaleChannels, sum } from './elementwise.ts'
+import { affine, exchangePairs, normalise, product, scale, scaleChannels, sum } from './elementwise.ts'
 import { type Graph, type Node, type NodeId, operands, users } from './graph.ts'
 import { applyTaps } from './taps.ts'
 
@@ -80,6 +81,12 @@ function evaluateNode(node: Node, graph: Graph, values: Tensor[], image: Float64
       return sum(values[node.left], values[node.right])
     case 'multiply':
       return product(values[node.left], values[node.right])
+    case 'scores': {
+      const products = headProducts(values[node.left], values[node.right], node.heads, area)
+      return affine(products, node.gain, node.offset)
+    }
+    case 'attend':
+      return affine(weightedValues(values[node.left], values[node.right], node.heads, area), node.gain)
     case 'head':
       return head(node.weight, node.bias, values[node.source])
   }

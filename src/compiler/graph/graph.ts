@@ -45,6 +45,11 @@ export interface ConvNode extends Base {
   readonly groups: number
   /** Multiplies the output at each position [H * W]; absent means 1 everywhere. */
   readonly position?: Float64Array
+  /**
+   * Output channels that belong together, as those of an attention head do: a ciphertext has a whole number
+   * of such blocks. A power of two; absent means 1.
+   */
+  readonly block?: number
 }
 
 /** One of several reads of a `taps` node: output (y, x) reads the input at (y + dy, x + dx). */
@@ -97,6 +102,29 @@ export type Node =
   | ({ readonly kind: 'add'; readonly left: NodeId; readonly right: NodeId } & Base)
   /** Element-wise product. */
   | ({ readonly kind: 'multiply'; readonly left: NodeId; readonly right: NodeId } & Base)
+  /**
+   * Scores of attention: channel h * T + u, at position t, is gain * (query[t] . key[u]) + offset, with the
+   * dot product over the channels of head h; `left` is the query, `right` the key, T = H W.
+   */
+  | ({
+      readonly kind: 'scores'
+      readonly left: NodeId
+      readonly right: NodeId
+      readonly heads: number
+      readonly gain: number
+      readonly offset: number
+    } & Base)
+  /**
+   * gain * sum over positions u of left[h * T + u] at t times right[c] at u, for the channels c of head h;
+   * `left` has the shape of scores, `right` is the value.
+   */
+  | ({
+      readonly kind: 'attend'
+      readonly left: NodeId
+      readonly right: NodeId
+      readonly heads: number
+      readonly gain: number
+    } & Base)
   /** weight [classes, C] * (mean over positions) + bias; shape [classes, 1, 1]. */
   | ({
       readonly kind: 'head'
@@ -128,6 +156,8 @@ export function operands(node: Node): NodeId[] {
       return []
     case 'add':
     case 'multiply':
+    case 'scores':
+    case 'attend':
       return [node.left, node.right]
     case 'conv':
     case 'norm':
@@ -152,6 +182,8 @@ export function withOperands(node: Node, ids: readonly NodeId[]): Node {
       return node
     case 'add':
     case 'multiply':
+    case 'scores':
+    case 'attend':
       return { ...node, left: ids[0], right: ids[1] }
     case 'conv':
     case 'norm':

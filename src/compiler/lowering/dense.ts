@@ -35,6 +35,7 @@ export function lowerDense(
   const layout = withChannels(
     withStride(input.layout, node.stride, node.shape[1], node.shape[2]),
     node.shape[0],
+    node.block,
   )
   const masked = isMaskedDense(builder, input, node)
   const mixing = {

@@ -34,10 +34,8 @@ export function lowerDepthwise(
   constantScale: number,
   form: Form,
 ): Packed {
-  const layout = withChannels(
-    withStride(input.layout, node.stride, node.shape[1], node.shape[2]),
-    node.shape[0],
-  )
+  const strided = withStride(input.layout, node.stride, node.shape[1], node.shape[2])
+  const layout = node.groups === node.shape[0] ? strided : withChannels(strided, node.shape[0])
   const full = needsFullWeights(builder, input, node)
   const factors = tapFactors(builder, input, layout, node)
   const filtering = { builder, input, layout, node, strategy, full, factors, constantScale }

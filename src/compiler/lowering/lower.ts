@@ -2,6 +2,9 @@ import type { Layout, ValueId, ValueType } from '../../circuit/types.ts'
 import { type ConvNode, type Graph, type Node, type NodeId, type NodeOf, users } from '../graph/graph.ts'
 import { chooseLayout, withChannels } from '../packing/choose.ts'
 import { reachAt } from '../passes/insert-repacks.ts'
+import { lowerAttend } from './attention/attend.ts'
+import { diagonalsOf } from './attention/diagonals.ts'
+import { lowerScores } from './attention/scores.ts'
 import type { CircuitBuilder } from './builder/circuit-builder.ts'
 import { eachCiphertext } from './ciphertexts.ts'
 import { lowerDense } from './dense.ts'
@@ -10,11 +13,12 @@ import { lowerBias, lowerDiagonal } from './diagonal.ts'
 import { type LoweredHead, lowerHead } from './head.ts'
 import type { Form, Packed } from './packed.ts'
 import { exchanged, lowerProduct } from './product.ts'
+import { refreshPacked } from './refresh.ts'
 import { ciphertextStride, lowerRepack } from './repack.ts'
-import { alignedScale, alignPacked, dropPacked, refreshPacked, rescalePacked } from './scale-alignment.ts'
+import { alignedScale, alignPacked, dropPacked, rescalePacked } from './scale-alignment.ts'
 import { type RotationStrategy, type Strategies, strategyFor } from './strategy.ts'
 import { lowerTaps } from './taps.ts'
-import { weightBits } from './weight-bits.ts'
+import { maskBits, weightBits } from './weight-bits.ts'
 
 /** A layer whose constants can have any scale, so that its output can be aligned with another tensor. */
 type Weighted = ConvNode | NodeOf<'diagonal'> | NodeOf<'taps'> | NodeOf<'repack'>
@@ -195,6 +199,9 @@ export class Lowering {
         return this.#rescaled(this.#lowerSum(node))
       case 'multiply':
         return this.#rescaled(this.#lowerProduct(node))
+      case 'scores':
+      case 'attend':
+        return this.#rescaled(this.#lowerAttention(node))
       case 'exchange':
         return exchanged(this.#builder, this.#value(node.source))
       case 'norm':
@@ -290,6 +297,22 @@ export class Lowering {
     const b = dropPacked(this.#builder, right, level)
     this.#startLayer(node, left.layout)
     return lowerProduct(this.#builder, a, b)
+  }
+
+  #lowerAttention(node: NodeOf<'scores'> | NodeOf<'attend'>): Packed {
+    const [left, right] = [this.#value(node.left), this.#value(node.right)]
+    this.#startLayer(node, right.layout)
+    const channels = right.layout.channels / node.heads
+    const diagonals = diagonalsOf(right.layout, channels, this.#builder.chain.slots)
+    const moves = {
+      builder: this.#builder,
+      strategy: this.#strategyFor(right),
+      diagonals,
+      maskScale: 2 ** maskBits(this.#builder, node, diagonals.block),
+    }
+    return node.kind === 'scores'
+      ? lowerScores(moves, left, right, node)
+      : lowerAttend(moves, left, right, node)
   }
 
   /** Layers that products alone read write the form that products read. */

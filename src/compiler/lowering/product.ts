@@ -57,19 +57,34 @@ const half = (real: number, imaginary: number): ConstantDraft => ({
   }),
 })
 
+function sumOfHalves(
+  builder: CircuitBuilder,
+  value: ValueId,
+  weight: ConstantDraft,
+  conjugated: ConstantDraft,
+): ValueId {
+  const terms = [
+    { value: () => value, constant: weight },
+    { value: () => builder.conjugate(value), constant: conjugated },
+  ]
+  return builder.dot(terms, HALF_SCALE)!
+}
+
+/** The real parts of slots, (w + conj w) / 2, at twice the scale. */
+export const realPart = (builder: CircuitBuilder, value: ValueId): ValueId =>
+  sumOfHalves(builder, value, half(1, 0), half(1, 0))
+
+/** The imaginary parts of slots as real parts, i (conj w - w) / 2, at twice the scale. */
+export const imaginaryPart = (builder: CircuitBuilder, value: ValueId): ValueId =>
+  sumOfHalves(builder, value, half(0, -1), half(0, 1))
+
 type Split = Packed & Required<Pick<Packed, 'imaginary'>>
 
-/** The split form of a tensor that other layers read, too: w1 = (w + conj w) / 2, w2 = i (conj w - w) / 2. */
+/** The split form of a tensor that other layers read, too. */
 function split(builder: CircuitBuilder, packed: Packed): Split {
   const { values, imaginary, layout } = packed
   if (imaginary !== undefined) return { ...packed, imaginary }
-  const partOf = (weight: ConstantDraft, conjugated: ConstantDraft) =>
-    eachCiphertext(builder, layout, [values], (index) => {
-      const terms = [
-        { value: () => values[index], constant: weight },
-        { value: () => builder.conjugate(values[index]), constant: conjugated },
-      ]
-      return builder.dot(terms, HALF_SCALE)!
-    })
-  return { ...packed, values: partOf(half(1, 0), half(1, 0)), imaginary: partOf(half(0, -1), half(0, 1)) }
+  const partOf = (part: typeof realPart): ValueId[] =>
+    eachCiphertext(builder, layout, [values], (index) => part(builder, values[index]))
+  return { ...packed, values: partOf(realPart), imaginary: partOf(imaginaryPart) }
 }

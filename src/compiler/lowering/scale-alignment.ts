@@ -1,4 +1,4 @@
-import type { ValueId, ValueType } from '../../circuit/types.ts'
+import type { ValueType } from '../../circuit/types.ts'
 import type { CircuitBuilder } from './builder/circuit-builder.ts'
 import type { ConstantDraft } from './builder/constant-pool.ts'
 import { mapValues, type Packed } from './packed.ts'
@@ -9,10 +9,7 @@ const MIN_FACTOR_BITS = 20
 const SLACK_BITS = 2
 
 /** The constant 1. At an integer scale it is encoded without rounding. */
-const ONE: ConstantDraft = { period: 1, gain: 1, exact: true, make: () => Float64Array.of(1) }
-/** Relative excess of a scale over the waterline that is not worth a level. */
-const SCALE_SLACK = 1
-
+export const ONE: ConstantDraft = { period: 1, gain: 1, exact: true, make: () => Float64Array.of(1) }
 /** Level and scale at which a fixed summand and a weighted layer are added. */
 export interface ScaleAlignment extends ValueType {
   /** Integer factor of the fixed summand; 1 stands for no multiplication. */
@@ -65,37 +62,6 @@ export function alignPacked(builder: CircuitBuilder, packed: Packed, alignment: 
 /** Drops all values to a lower level. */
 export const dropPacked = (builder: CircuitBuilder, packed: Packed, level: number): Packed =>
   mapValues(builder, packed, (value) => builder.dropTo(value, level))
-
-/**
- * Refreshes all values to the highest level. They are sent to the client at the least scale that the
- * waterline allows, because the modulus of the refresh level grows with the scale.
- *
- * @param level the refresh level; values whose scale can be lowered are above it
- * @param roundOf returns the round of the next value; called once for each value
- */
-export function refreshPacked(
-  builder: CircuitBuilder,
-  packed: Packed,
-  level: number,
-  roundOf: () => number,
-): Packed {
-  return mapValues(builder, packed, (value) => {
-    const low = builder.dropTo(lowestScale(builder, value, level), level)
-    return builder.refresh(low, roundOf())
-  })
-}
-
-/** Brings a value's scale close to the waterline by a multiplication and one rescale. */
-function lowestScale(builder: CircuitBuilder, value: ValueId, level: number): ValueId {
-  const type = builder.type(value)
-  const waterline = 2 ** builder.policy.waterline
-  if (type.level === level || type.scale <= waterline * (1 + SCALE_SLACK)) return value
-  builder.chain.choose?.(type.level, Infinity)
-  const prime = Number(builder.chain.primes[type.level])
-  const factor = Math.max(1, Math.round((waterline * prime) / type.scale))
-  const scaled = factor === 1 ? value : builder.dot([{ value: () => value, constant: ONE }], factor)!
-  return builder.rescale(scaled)
-}
 
 /** Rescales all values as often as the waterline allows. */
 export const rescalePacked = (builder: CircuitBuilder, packed: Packed): Packed =>

@@ -53,13 +53,15 @@ export const halfOf = (babies: number): number => Math.floor(babies / 2)
 export const tapSteps = ({ interleave, rowStride, columnStride }: Layout, { dy, dx }: Tap): number =>
   (dy * rowStride + dx * columnStride) * interleave
 
-/** The source rotated by `baby` single slots. */
+/** The source rotated by `baby` steps of `unit` slots. */
 export const babyStep = (
   builder: CircuitBuilder,
   { babySteps }: RotationStrategy,
   source: ValueId,
   baby: number,
-): ValueId => (babySteps === 'chain' ? builder.rotateBy(source, baby, 1) : builder.rotate(source, baby))
+  unit = 1,
+): ValueId =>
+  babySteps === 'chain' ? builder.rotateBy(source, baby, unit) : builder.rotate(source, baby * unit)
 
 /** The source rotated by a tap and a baby step. */
 export function tapAndBabyStep(

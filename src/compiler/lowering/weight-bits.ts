@@ -2,7 +2,7 @@ import { periodForBatch } from '../../circuit/image-batch.ts'
 import { lanesIn, partsFor } from '../../circuit/layout.ts'
 import type { Layout } from '../../circuit/types.ts'
 import { encodingNoise } from '../../he-ops/noise.ts'
-import { type ConvNode, type NodeOf, sensitivityOf } from '../graph/graph.ts'
+import { type ConvNode, type Node, type NodeOf, sensitivityOf } from '../graph/graph.ts'
 import { cachedNonzeros, cachedRootMeanSquare } from '../graph/statistics.ts'
 import { meanSquareOfTaps } from '../graph/taps.ts'
 import type { CircuitBuilder } from './builder/circuit-builder.ts'
@@ -55,6 +55,13 @@ function concentrationBits({ chain }: CircuitBuilder, node: Weighted, { layout }
   // A tap has a quarter of the channels.
   const lanes = Math.max(1, lanesIn(layout, 0) / 4)
   return Math.log2(chain.slots / (fewest * lanes)) / 2
+}
+
+/** log2 of the scale of the masks that move lanes in attention. `weightBits` has the rule. */
+export function maskBits(builder: CircuitBuilder, node: Node, period: number): number {
+  const error = encodingNoise(periodForBatch(period, builder.batch))
+  const wanted = wantedBits(builder.policy.rounding, sensitivityOf(node).weights, error)
+  return Math.max(wanted, LEAST_BITS + Math.log2(error))
 }
 
 /**

@@ -43,17 +43,21 @@ export function chooseLayout(slots: number, shape: Shape, reach: number): Layout
 /**
  * The layout of another number of channels, spread evenly over as few ciphertexts as possible. Two channels
  * share a slot.
+ *
+ * @param block channels that stay together in a ciphertext where they fit one: a power of two that divides
+ *   the channels. Blocks begin at lanes that they divide
  */
-export function withChannels(layout: Layout, channels: number): Layout {
+export function withChannels(layout: Layout, channels: number, block = 1): Layout {
   const parts = partsFor(channels)
-  const slots = Math.ceil(channels / parts)
-  const ciphertexts = Math.ceil(slots / layout.interleave)
+  const lanes = Math.min(Math.ceil(block / parts), layout.interleave)
+  const blocks = Math.ceil(channels / (lanes * parts))
+  const ciphertexts = Math.ceil(blocks / Math.floor(layout.interleave / lanes))
   return {
     ...layout,
     channels,
     parts,
     ciphertexts,
-    channelsPerCiphertext: Math.ceil(slots / ciphertexts) * parts,
+    channelsPerCiphertext: Math.ceil(blocks / ciphertexts) * lanes * parts,
   }
 }
 

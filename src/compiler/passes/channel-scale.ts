@@ -36,6 +36,8 @@ function foldOnce(node: Node, context: RewriteContext, id: NodeId): NodeId | und
     case 'slice':
     case 'repack':
     case 'multiply':
+    case 'scores':
+    case 'attend':
     case 'head':
       return undefined
     default:
@@ -149,6 +151,8 @@ function intoSource(
     case 'slice':
     case 'repack':
     case 'multiply':
+    case 'scores':
+    case 'attend':
     case 'head':
       return undefined
     default:

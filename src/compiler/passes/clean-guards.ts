@@ -9,11 +9,11 @@ import { rewrite } from '../graph/rewrite.ts'
  * Masks the slots around the maps of residual sums, which would carry other values from block to block. The
  * taps of one factor of the product behind a branch get a mask, which takes no level. A sum that begins with
  * a strided convolution gets a mask of its own, which `insertRepacks` removes where it repacks. Then makes
- * the head's input clean.
+ * the values of attention and the head's input clean.
  *
  * @param graph in the order of operands; positions of norms are folded
  */
-export const cleanGuards = (graph: Graph): Graph => maskHead(maskProducts(maskStrided(graph)))
+export const cleanGuards = (graph: Graph): Graph => maskHead(maskValues(maskProducts(maskStrided(graph))))
 
 /** Whether the slots around a node's map are zero, as far as the graph shows. */
 function cleanNodes({ nodes }: Graph): boolean[] {
@@ -32,6 +32,9 @@ function isClean(node: Node, clean: readonly boolean[]): boolean {
     case 'repack':
     case 'head':
       return true
+    case 'scores':
+    case 'attend':
+      return false
     case 'conv':
       if (node.position !== undefined) return true
       return node.kernel === 1 && node.stride === 1 && clean[node.source]
@@ -119,6 +122,27 @@ const withMask = (node: ConvNode): ConvNode => ({
   ...node,
   position: new Float64Array(node.shape[1] * node.shape[2]).fill(1),
 })
+
+/**
+ * Attention sums over all positions around the map, too: their scores are not zero, so the values have to be.
+ * A mask in the taps of the values takes no level.
+ */
+function maskValues(graph: Graph): Graph {
+  const { nodes } = graph
+  const clean = cleanNodes(graph)
+  const masked = new Set<NodeId>()
+  const added = new Set<NodeId>()
+  for (const node of nodes) {
+    if (node.kind !== 'attend' || clean[node.right]) continue
+    const filter = filterBehind(nodes, node.right)
+    if (filter === undefined) added.add(node.right)
+    else masked.add(filter)
+  }
+  return rewrite(graph, (node, { built }, id) => {
+    if (masked.has(id)) return built.add(withMask(node as ConvNode))
+    return added.has(id) ? built.add(maskOf(node, built.add(node))) : undefined
+  })
+}
 
 /** The head sums over all slots, so its input needs zeros around the map. */
 function maskHead(graph: Graph): Graph {

@@ -73,6 +73,8 @@ function tieSums(graph: Graph): (id: NodeId) => NodeId {
       case 'taps':
       case 'repack':
       case 'multiply':
+      case 'scores':
+      case 'attend':
       case 'head':
         return
       default:
@@ -114,6 +116,13 @@ function inUnits(node: Node, id: NodeId, units: readonly number[]): Node {
     }
     case 'bias':
       return { ...node, rms, bias: node.bias.map((b) => b / out) }
+    case 'scores':
+    case 'attend': {
+      const gain = (node.gain * units[node.left] * units[node.right]) / out
+      return node.kind === 'scores'
+        ? { ...node, rms, gain, offset: node.offset / out }
+        : { ...node, rms, gain }
+    }
     case 'head':
       return { ...node, weight: node.weight.map((w) => w * units[node.source]) }
     case 'norm':

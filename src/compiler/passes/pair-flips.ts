@@ -64,6 +64,7 @@ function channelSets({ nodes, output }: Graph): ChannelSets {
   nodes.forEach((node, id) => {
     if (node.kind === 'input') fixed.push(id)
     else if (node.kind === 'slice' || node.kind === 'repack') fixed.push(id, node.source)
+    else if (node.kind === 'scores' || node.kind === 'attend') fixed.push(id, node.left, node.right)
     else if (node.kind === 'conv' && node.groups !== 1 && node.groups !== node.shape[0]) {
       // Each input channel has several outputs, at places that follow from its own.
       fixed.push(id, node.source)
@@ -104,6 +105,8 @@ function inRows(node: Node, order: readonly number[]): Node {
     case 'input':
     case 'slice':
     case 'repack':
+    case 'scores':
+    case 'attend':
     case 'head':
       throw new Error(`The channels of ${node.name} have a fixed order`)
   }

@@ -1,9 +1,11 @@
 import { PolyVeilError } from '../../errors/index.ts'
 import { type Network, type Operation, type OperationId, sourcesOf } from '../network.ts'
 import { IMAGE_CHANNELS } from '../operation-list.ts'
+import { attend } from './attend.ts'
 import { convolve } from './convolve.ts'
 import { normalise } from './normalise.ts'
 import { shiftQuarters } from './shift.ts'
+import { sigmoid } from './sigmoid.ts'
 import { channelRange, combine, flipChannels, scaled, scaledChannels, type Tensor } from './tensor.ts'
 
 /** Called with every named tensor as soon as it is there. It must not change the tensor. */
@@ -67,7 +69,7 @@ function lastReaders(operations: readonly Operation[]): OperationId[] {
 type Computed = Exclude<Operation, { kind: 'classify' }>
 
 /** The tensor of an operation from those of its operands. */
-function computed(operation: Computed, [x, y]: readonly Tensor[], image: Tensor): Tensor {
+function computed(operation: Computed, [x, y, z]: readonly Tensor[], image: Tensor): Tensor {
   switch (operation.kind) {
     case 'input':
       return image
@@ -91,10 +93,10 @@ function computed(operation: Computed, [x, y]: readonly Tensor[], image: Tensor)
       return combine(x, y, (a, b) => a + b)
     case 'multiply':
       return combine(x, y, (a, b) => a * b)
+    case 'attention':
+      return attend(operation.layer, x, y, z)
   }
 }
-
-const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x))
 
 type Classification = Extract<Operation, { kind: 'classify' }>
 

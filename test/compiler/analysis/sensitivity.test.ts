@@ -72,9 +72,17 @@ const some = (graph: Graph, is: (node: Node) => boolean, count: number): NodeId[
   return Array.from({ length: count }, (_, i) => ids[Math.floor((i * ids.length) / count)])
 }
 
-const ALL = ['one_shot', 'micro_lr', 'micro_t', 'micro_monet', 'micro_dttn', 'micro_dttn_product']
+const ALL = [
+  'one_shot',
+  'micro_lr',
+  'micro_t',
+  'micro_monet',
+  'micro_dttn',
+  'micro_dttn_product',
+  'micro_attn',
+]
 
-for (const name of casesOf(ALL, ['one_shot', 'micro_t', 'micro_monet', 'micro_dttn'])) {
+for (const name of casesOf(ALL, ['one_shot', 'micro_t', 'micro_monet', 'micro_dttn', 'micro_attn'])) {
   t.test(`${name}: errors in tensors and in weights`, async (t) => {
     const { graph, images } = await folded(name)
     const analysed = measureSensitivities(graph, images)

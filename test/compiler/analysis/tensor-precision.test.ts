@@ -9,7 +9,15 @@ import { loweredTensors } from '../lowering/lowered-tensors.ts'
 // Compares the precision that plans state for every tensor with the errors of the clear backend. Measured
 // precision is off by less than a bit. Estimates without images may be several bits too low.
 
-for (const name of ['micro_t', 'micro_s', 'micro_lr', 'micro_monet', 'micro_dttn', 'micro_dttn_product']) {
+for (const name of [
+  'micro_t',
+  'micro_s',
+  'micro_lr',
+  'micro_monet',
+  'micro_dttn',
+  'micro_dttn_product',
+  'micro_attn',
+]) {
   t.test(`${name}: bits of every tensor`, async (t) => {
     const { graph, builder, parameters, result, packed, exact, computed } = await loweredTensors(name, {
       noise: 'model',

@@ -51,6 +51,7 @@ for (const name of [
   'micro_monet',
   'micro_dttn',
   'micro_dttn_product',
+  'micro_attn',
 ]) {
   t.test(`a draft of ${name} has the counts of its circuit`, async (t) => {
     const draft = await lowered(name, 'draft')

@@ -1,3 +1,4 @@
+import { realOf } from '../../../src/circuit/constants/slot-vector.ts'
 import { unpack } from '../../../src/circuit/layout.ts'
 import type { CkksParameters } from '../../../src/circuit/parameters/parameters.ts'
 import type { Circuit, SlotVector } from '../../../src/circuit/types.ts'
@@ -16,6 +17,7 @@ import { prepareInput } from '../../../src/compiler/prepare-input.ts'
 import { createClearEvaluator } from '../../../src/he-ops/clear/evaluator.ts'
 import { execute } from '../../../src/he-ops/executor.ts'
 import { golden, slotsOf, valuesOf } from '../harness.ts'
+import { type Heads, scoresFrom } from './score-places.ts'
 
 const SIMD = targetNamed('simd')
 
@@ -82,10 +84,22 @@ export async function loweredTensors(
     lowered.map((id) => {
       const tensor = lowering.tensor(id)
       const slots = valuesOf(tensor).map((value) => seen.get(value)!)
-      return [id, unpack(tensor.layout, slotsOf(tensor.layout, slots, 0.01))]
+      const attention = attentionOf(graph, id)
+      if (attention === undefined) return [id, unpack(tensor.layout, slotsOf(tensor.layout, slots, 0.01))]
+      return [id, scoresFrom(slots.map(realOf), attention, lowering.tensor(attention.query).layout)]
     }),
   )
   return { graph, builder, parameters, result: value, packed, exact, computed }
+}
+
+/** The sizes of attention, and its query, where a tensor has scores or powers of them. */
+function attentionOf({ nodes }: Graph, id: number): (Heads & { readonly query: number }) | undefined {
+  const node = nodes[id]
+  if (node.kind === 'multiply' && node.left === node.right)
+    return attentionOf({ nodes, output: id }, node.left)
+  if (node.kind !== 'scores') return undefined
+  const [channels, height, width] = nodes[node.left].shape
+  return { heads: node.heads, channels: channels / node.heads, height, width, query: node.left }
 }
 
 /** Lowers a candidate's graph with its cuts. */

@@ -21,7 +21,10 @@ const writtenIn = (tensors: ReadonlyMap<string, unknown>): string[] =>
 const isMaker = (key: string, node: string): boolean =>
   node === key || (node.startsWith(`${key}.stack.`) && node.endsWith('.mlp'))
 
-for (const name of casesOf(['micro_t', 'micro_s', 'micro_lr'], ['micro_s', 'micro_lr'])) {
+for (const name of casesOf(
+  ['micro_t', 'micro_s', 'micro_lr', 'micro_attn'],
+  ['micro_s', 'micro_lr', 'micro_attn'],
+)) {
   t.test(`${name}: every tensor agrees`, async (t) => {
     const lowered = await loweredTensors(name, { noise: 'none', isCalibrated: false })
     const { graph, exact, computed } = lowered

@@ -85,7 +85,7 @@ const PASSES: {
 ]
 
 /** Networks of other families have no flips, slices and gates for the passes to fold. */
-const PRESERVED = ['micro_monet', 'micro_dttn', 'micro_dttn_product'] as const
+const PRESERVED = ['micro_monet', 'micro_dttn', 'micro_dttn_product', 'micro_attn'] as const
 
 for (const name of PRESERVED) {
   t.test(`${name}: no pass changes the logits`, async (t) => {

@@ -42,7 +42,7 @@ export function withExchanged(network: Network, a: string, b: string): Network {
   const operations = network.operations.map((operation) => {
     const partner = byName.get(partnerOf(operation.name) ?? '')
     if (partner === undefined) return operation
-    if ('layer' in operation && 'layer' in partner) return { ...operation, layer: partner.layer }
+    if ('layer' in operation && 'layer' in partner) return { ...operation, layer: partner.layer } as Operation
     if ('norm' in operation && 'norm' in partner) return { ...operation, norm: partner.norm }
     if ('skip' in operation && 'skip' in partner) return { ...operation, skip: partner.skip }
     return operation

@@ -41,6 +41,7 @@ export function cpolynextConfig(literal: CPolyNeXtLiteral): CPolyNeXtConfig {
   const fields = { ...parsed, ...stageFactors(parsed) }
   checkDownsizes(fields)
   checkSigmoidScales(fields)
+  checkAttention(fields)
   return completeConfig('cpolynext', { ...fields, geometry: geometry(fields) }, literal.preprocessing)
 }
 
@@ -71,6 +72,13 @@ function checkDownsizes({ downsizes, channelMultipliers, nodes }: Fields): void 
   }
   if (channelMultipliers.length !== downsizes.length) {
     throw invalidConfig('channels', `${channelMultipliers.length} widths for ${downsizes.length} downsizes`)
+  }
+}
+
+/** PolyAttn is in the third stage and later ones. */
+function checkAttention({ attention, downsizes }: Fields): void {
+  if (attention && downsizes.length < 2) {
+    throw invalidConfig('attention', 'PolyAttn begins with the third stage, and the network has fewer stages')
   }
 }
 

@@ -2,6 +2,15 @@ import { HALVING_2X2, HALVING_3X3, type KernelShape, outputSize, SAME_3X3 } from
 import { invalidConfig } from './invalid-config.ts'
 import type { CPolyNeXtLiteral, DownsizeType } from './literal.ts'
 
+/** The first stage in which PolyAttn takes PolyConv's place. */
+const FIRST_ATTENTION_STAGE = 2
+/** Channels of a head of PolyAttn. */
+export const HEAD_CHANNELS = 32
+/** Channels of a cell for each head. */
+const CHANNELS_PER_HEAD = 64
+/** Most positions that attend to each other: the scores of a head are their square. */
+const MOST_POSITIONS = 4096
+
 /** Widths and map size of one cell. */
 export interface CellGeometry {
   readonly stage: number
@@ -10,6 +19,8 @@ export interface CellGeometry {
   /** Width of s0 and s1 before their reduction, if any. */
   readonly inChannels: number
   readonly channels: number
+  /** Heads of PolyAttn; 0 where the cell has PolyConv. */
+  readonly heads: number
   /** Width inside PolyConv. */
   readonly convChannels: number
   /** Width of PolyMLP's first convolution; even, its halves are multiplied. */
@@ -37,7 +48,7 @@ export const reductionKernel = (type: DownsizeType): KernelShape =>
  * Widths and map sizes of all cells.
  *
  * @throws CONFIG_INVALID when a map shrinks to nothing, the two reductions disagree in size, or a width is 0
- *   or odd
+ *   or odd, or when a map with attention is too large
  */
 export function geometry(config: Omit<CPolyNeXtLiteral, 'preprocessing'>): CellGeometry[] {
   const stem = STEM_KERNEL[config.stem]
@@ -57,7 +68,10 @@ export function geometry(config: Omit<CPolyNeXtLiteral, 'preprocessing'>): CellG
     const convChannels = Math.trunc(channels * config.expansionConv[stage])
     const mlpChannels = Math.trunc(channels * config.expansionMlp[stage])
     checkWidths(channels, convChannels, mlpChannels, stage)
-    return { stage, downsizes, inChannels, channels, convChannels, mlpChannels, height, width }
+    const hasAttention = config.attention && stage >= FIRST_ATTENTION_STAGE
+    const heads = hasAttention ? Math.ceil(channels / CHANNELS_PER_HEAD) : 0
+    if (hasAttention) checkPositions(height, width)
+    return { stage, downsizes, inChannels, channels, heads, convChannels, mlpChannels, height, width }
   })
 }
 
@@ -68,6 +82,14 @@ function reducedSize(size: number, { downsizeTypes }: Pick<CPolyNeXtLiteral, 'do
   }
   if (s0 < 1) throw invalidConfig('input_size', 'the map shrinks to nothing')
   return s0
+}
+
+function checkPositions(height: number, width: number): void {
+  if (height * width <= MOST_POSITIONS) return
+  throw invalidConfig(
+    'input_size',
+    `${height} x ${width} positions would attend to each other; at most ${MOST_POSITIONS} can`,
+  )
 }
 
 function checkWidths(channels: number, convChannels: number, mlpChannels: number, stage: number): void {

@@ -6,7 +6,7 @@ import type { CPolyNeXtLiteral } from './literal.ts'
 import { cpolynextOperations } from './operations.ts'
 import { CPOLYNEXT_PUBLISHED } from './published.ts'
 
-/** CPolyNeXt, the BatchNorm variants of the PolyNeXt networks. */
+/** CPolyNeXt and APolyNeXt, the BatchNorm variants of the PolyNeXt networks. */
 export const CPOLYNEXT: Family<CPolyNeXtConfig, CPolyNeXtLiteral> = {
   name: 'cpolynext',
   title: 'CPolyNeXt',
@@ -18,7 +18,7 @@ export const CPOLYNEXT: Family<CPolyNeXtConfig, CPolyNeXtLiteral> = {
   config: cpolynextConfig,
   preprocessing: ({ stem }) => stem,
   blocks: ({ nodes }) => nodes.length,
-  isSupported: ({ attention }) => !attention,
+  isSupported: () => true,
   checkpoint: {
     anchor: 'stem.weight',
     signature: /^cells\.\d+\.(ops\.\d+|preprocess0)\./,

@@ -1,21 +1,27 @@
-import { type KernelShape, POINTWISE, SAME_3X3 } from '../../kernel.ts'
-import { readConvolution, readDepthwise, readLinear, readPositionNorm } from '../../layer-reader.ts'
+import { type KernelShape, POINTWISE, SAME_3X3, SAME_5X5 } from '../../kernel.ts'
+import {
+  readAttention,
+  readConvolution,
+  readDepthwise,
+  readLinear,
+  readPositionNorm,
+} from '../../layer-reader.ts'
 import type { Operation, OperationId } from '../../network.ts'
 import { OperationList } from '../../operation-list.ts'
 import type { TensorSource } from '../../tensor-reader.ts'
 import type { CPolyNeXtConfig } from './config.ts'
-import { type CellGeometry, coarseKernel, reductionKernel, STEM_KERNEL } from './geometry.ts'
-import { invalidConfig } from './invalid-config.ts'
+import { type CellGeometry, coarseKernel, HEAD_CHANNELS, reductionKernel, STEM_KERNEL } from './geometry.ts'
 import type { DownsizeType } from './literal.ts'
 
-/** Entries of `ops` that one stack takes: four of PolyConv, two of PolyMLP. */
-const OPS_PER_STACK = 6
+/** Entries of `ops` that each part of a stack takes. */
+const OPS = { conv: 4, attention: 1, mlp: 2 }
 
 /** Observers do not see the tensor. */
 const UNSEEN: readonly string[] = []
 
 /**
- * The operations of a CPolyNeXt network ("Activation-Free Backbones for Image Recognition", ICML 2026).
+ * The operations of a CPolyNeXt or APolyNeXt network ("Activation-Free Backbones for Image Recognition", ICML
+ * 2026).
  *
  * Names that observers of the float reference see, in order of computation:
  * - `input`, `stem`;
@@ -25,17 +31,17 @@ const UNSEEN: readonly string[] = []
  * - for stack j, PolyConv: `cells.i.stack.j.conv.b`, `.coarse`, `.fine` (before its channels are flipped),
  *   `.product`, `.depthwise`, `.out` (before poly-BN), `.norm`, and `cells.i.stack.j.conv`, p after the
  *   residual;
+ * - for stack j with PolyAttn in PolyConv's place: `cells.i.stack.j.attention.x` (the poly-BN of p), `.qk`,
+ *   `.q`, `.k`, `.v`, `.values` (A v), `.depthwise`, `.norm`, `.out`, and `cells.i.stack.j.attention`, p
+ *   after the residual;
  * - PolyMLP: `cells.i.stack.j.mlp.in` (high, then low), `.product`, `.norm`, `.out`, and
  *   `cells.i.stack.j.mlp`, p after the residual;
  * - `cells.i`, the cell's output; then `norm`, `proj` (l, then r), `head.product` (l * r), `head.sum` (l + l
  *   * r), `head.pool` [2C, 1, 1], `logits` [classes].
  *
- * @throws CONFIG_INVALID when the config has attention; what `TensorSource` throws
+ * @throws what `TensorSource` throws
  */
 export function cpolynextOperations(config: CPolyNeXtConfig, tensors: TensorSource): readonly Operation[] {
-  if (config.attention) {
-    throw invalidConfig('attn', 'PolyAttn (the APolyNeXt networks) is not supported; use a CPolyNeXt network')
-  }
   return new Cells(config, tensors).network()
 }
 
@@ -120,14 +126,20 @@ class Cells {
     ]
     let p = this.#norm(list.add(older, newer, `${name}.sum`), `${name}.postprocess`, `${name}.postprocess`)
     const stacks = nodes[index] / 2
+    const hasAttention = geometry[index].heads > 0
+    const mixing = hasAttention ? OPS.attention : OPS.conv
     for (let j = 0; j < stacks; j++) {
-      const [convSkip, mlpSkip] = pairedScale ? [j, j + 1] : [2 * j, 2 * j + 1]
-      const op = (k: number): string => `${name}.ops.${OPS_PER_STACK * j + k}`
+      const [mixSkip, mlpSkip] = pairedScale ? [j, j + 1] : [2 * j, 2 * j + 1]
       const stack = `${name}.stack.${j}`
-      p = this.#polyConv(p, op, `${stack}.conv`, geometry[index], skips[convSkip])
+      const first = j * (mixing + OPS.mlp)
+      const op = (k: number): string => `${name}.ops.${first + k}`
+      p = hasAttention
+        ? this.#polyAttention(p, op(0), `${stack}.attention`, geometry[index], skips[mixSkip])
+        : this.#polyConv(p, op, `${stack}.conv`, geometry[index], skips[mixSkip])
+      const mlpOp = (k: number): string => op(mixing + k)
       // The output of the last stack is the cell's.
       const seenAs = j === stacks - 1 ? [`${stack}.mlp`, name] : undefined
-      p = this.#polyMlp(p, op, `${stack}.mlp`, geometry[index], skips[mlpSkip], seenAs)
+      p = this.#polyMlp(p, mlpOp, `${stack}.mlp`, geometry[index], skips[mlpSkip], seenAs)
     }
     return p
   }
@@ -157,6 +169,39 @@ class Cells {
     return this.#residual(p, branch, skip, name)
   }
 
+  /**
+   * p += sigmoid(skip) * pointwiseOut(norm(depthwise(A v))), A of q and k, from the halves of
+   * pointwiseIn(norm(p)).
+   *
+   * @param op the checkpoint's name of the norm and the attention
+   */
+  #polyAttention(
+    p: OperationId,
+    op: string,
+    name: string,
+    { channels, heads, height, width }: CellGeometry,
+    skip: number,
+  ): OperationId {
+    const list = this.#list
+    const x = this.#norm(p, `${op}.0`, `${name}.x`)
+    const inner = this.#dense(x, `${op}.1.qkv`, 2 * heads * HEAD_CHANNELS, POINTWISE, `${name}.in`, UNSEEN)
+    const qk = list.half(inner, 0, `${name}.qk`)
+    const q = this.#depthwise(qk, `${op}.1.q_conv`, SAME_5X5, `${name}.q`)
+    const k = this.#depthwise(qk, `${op}.1.k_conv`, SAME_5X5, `${name}.k`)
+    const v = this.#depthwise(
+      list.half(inner, 1, `${name}.vs`, UNSEEN),
+      `${op}.1.v_conv`,
+      SAME_3X3,
+      `${name}.v`,
+    )
+    const sizes = { heads, headChannels: HEAD_CHANNELS, height, width }
+    const values = list.attention(readAttention(this.#tensors, `${op}.1`, sizes), [q, k, v], `${name}.values`)
+    const spread = this.#depthwise(values, `${op}.1.final_conv`, SAME_3X3, `${name}.depthwise`)
+    const normed = this.#norm(spread, `${op}.1.norm2`, `${name}.norm`)
+    const branch = this.#dense(normed, `${op}.1.proj`, channels, POINTWISE, `${name}.out`)
+    return this.#residual(p, branch, skip, name)
+  }
+
   /** p += sigmoid(skip) * pointwiseOut(norm(high * low)), [high, low] = split(pointwiseIn(p)). */
   #polyMlp(
     p: OperationId,
@@ -167,12 +212,12 @@ class Cells {
     seenAs: readonly string[] | undefined,
   ): OperationId {
     const list = this.#list
-    const inner = this.#dense(p, op(4), mlpChannels, POINTWISE, `${name}.in`)
+    const inner = this.#dense(p, op(0), mlpChannels, POINTWISE, `${name}.in`)
     const high = list.half(inner, 0, `${name}.high`, UNSEEN)
     const low = list.half(inner, 1, `${name}.low`, UNSEEN)
     const product = list.multiply(high, low, `${name}.product`)
-    const normed = this.#norm(product, `${op(5)}.0`, `${name}.norm`)
-    const branch = this.#dense(normed, `${op(5)}.1`, channels, POINTWISE, `${name}.out`)
+    const normed = this.#norm(product, `${op(1)}.0`, `${name}.norm`)
+    const branch = this.#dense(normed, `${op(1)}.1`, channels, POINTWISE, `${name}.out`)
     return this.#residual(p, branch, skip, name, seenAs)
   }
 
