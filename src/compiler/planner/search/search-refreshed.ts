@@ -2,6 +2,7 @@ import { MAX_LOG_QP } from '../../../circuit/parameters/parameters.ts'
 import type { Layout } from '../../../circuit/types.ts'
 import { PolyVeilError } from '../../../errors/index.ts'
 import type { Graph } from '../../graph/graph.ts'
+import type { ScalePolicy } from '../../lowering/builder/scale-policy.ts'
 import { everywhere, type Strategies } from '../../lowering/strategy.ts'
 import { insertRepacks } from '../../passes/insert-repacks.ts'
 import { narrowFirst } from '../../passes/narrow-first.ts'
@@ -24,6 +25,10 @@ const WATERLINES = [22, 24, 25, 26, 28]
  * error.
  */
 const WEIGHT_MARGINS = [1, 2, 3, 4, 5, 6, 7, 8]
+
+/** Differences from the best scales that are tried at last. The other waterlines and margins are whole. */
+const FINE_WATERLINES = [-0.5, 0, 0.5]
+const FINE_MARGINS = [-0.75, -0.5, -0.25, 0]
 
 /** Weights with fewer bits are not tried when the precision is this far below the requested one. */
 const OUT_OF_REACH_BITS = 1
@@ -82,6 +87,7 @@ class RefreshedSearch {
   readonly #layout: Layout
   /** Scales of the first drafts. */
   readonly #usual: Scales
+  readonly #scalesOf = new Map<ScalePolicy, Scales>()
   /** Candidates of the drafts so far, by segment and scales, for each choice of strategies. */
   readonly #drafted = new Map<Strategies, Map<string, readonly Candidate[]>>()
   /** Segments by ascending cost of their first draft. */
@@ -103,8 +109,8 @@ class RefreshedSearch {
   }
 
   /**
-   * Chooses strategies, then the segment, then the scales. The best strategies hardly depend on segment and
-   * scales, and the best segment hardly depends on scales.
+   * Chooses strategies, then the segment, then the scales, at last to fractions of a bit. The best strategies
+   * hardly depend on segment and scales, and the best segment hardly depends on scales.
    */
   run(): Candidate[] {
     if (this.firstCost === Infinity) return []
@@ -120,7 +126,21 @@ class RefreshedSearch {
       if (candidates.some((candidate) => isPrecise(candidate, this.#request))) preciseSegments++
       if (preciseSegments === BEST_SEGMENTS) break
     }
-    return found
+    return [...found, ...this.#refined(found, strategies)]
+  }
+
+  /** Candidates near the scales of the best precise one. */
+  #refined(found: readonly Candidate[], strategies: Strategies): Candidate[] {
+    const precise = found.filter((candidate) => isPrecise(candidate, this.#request))
+    const best = cheapest(precise, this.#request.objective)
+    if (best === undefined) return []
+    const { segment, policy } = best.plan
+    const { waterline, margin } = this.#scalesOf.get(policy)!
+    return FINE_WATERLINES.flatMap((bits) =>
+      FINE_MARGINS.flatMap((more) =>
+        this.#draft(segment!, { waterline: waterline + bits, margin: margin + more }, strategies),
+      ),
+    )
   }
 
   /** The least weight margin at which a segment reaches the precision, or the largest margin. */
@@ -169,6 +189,7 @@ class RefreshedSearch {
     const sizes = { least: target.primeSizes.least, most: Math.min(target.primeSizes.most, maxPrimeBits) }
     const scales = { step: segment.primeBits - 2, waterline, margin }
     const policy = policyFor(scales, precisionBits, logitDeviation(this.#graph))
+    this.#scalesOf.set(policy, { waterline, margin })
     try {
       return candidatesOf(this.#graph, {
         ring: this.#ring,
