@@ -1,18 +1,15 @@
 import type { PictureConfig } from '../../config.ts'
-import { defaultPreprocessing } from '../../preprocessing-defaults.ts'
+import { imagenetFields } from '../imagenet.ts'
 import { type DttnConfig, dttnConfig } from './config.ts'
 
 function published(layers: readonly number[], dims: readonly number[]): PictureConfig<DttnConfig> {
-  const inputSize = { height: 224, width: 224 }
   return dttnConfig({
     layers,
     dims,
     scale: 3,
     transitions: [false, true, true, true],
     form: null,
-    classes: 1000,
-    inputSize,
-    preprocessing: defaultPreprocessing('dttn', inputSize),
+    ...imagenetFields('dttn'),
   }) as PictureConfig<DttnConfig>
 }
 

@@ -1,18 +1,15 @@
 import type { PictureConfig } from '../../config.ts'
-import { defaultPreprocessing } from '../../preprocessing-defaults.ts'
+import { imagenetFields } from '../imagenet.ts'
 import { type MonetConfig, monetConfig } from './config.ts'
 
 function published(layers: readonly number[], dims: readonly number[]): PictureConfig<MonetConfig> {
-  const inputSize = { height: 224, width: 224 }
   return monetConfig({
     layers,
     dims,
     expansion: 3,
     norm: null,
     normBias: null,
-    classes: 1000,
-    inputSize,
-    preprocessing: defaultPreprocessing('monet', inputSize),
+    ...imagenetFields('monet'),
   }) as PictureConfig<MonetConfig>
 }
 
