@@ -57,6 +57,32 @@ for (const [family, name] of Object.entries(FAMILIES)) {
   })
 }
 
+t.test('docs/families.md has the names of the tensors of attention', async (t) => {
+  const names = [...section('APolyNeXt').matchAll(/`(cells\.[^`]+)`/g)].map(([, name]) => name)
+  const patterns = names.map(
+    (name) =>
+      new RegExp(
+        `^${name
+          .replaceAll('.', '\\.')
+          .replaceAll(/\{[^}]*\}/g, '\\d+')
+          .replaceAll('*', '.*')}$`,
+      ),
+  )
+  const tensors = [...(await readCheckpoint(goldenPath('micro_attn.pt'))).keys()].filter((name) =>
+    /^cells\.[23]\.ops\./.test(name),
+  )
+  for (const tensor of tensors.filter((name) => !name.endsWith('num_batches_tracked')))
+    t.ok(
+      patterns.some((pattern) => pattern.test(tensor)),
+      tensor,
+    )
+  for (const [i, pattern] of patterns.entries())
+    t.ok(
+      tensors.some((tensor) => pattern.test(tensor)),
+      names[i],
+    )
+})
+
 t.test('the files that docs/adding-a-family.md names exist', async (t) => {
   const guide = page('docs/adding-a-family.md')
   const paths = [...guide.matchAll(/`((?:src|test|docs|bench)\/[\w./-]+\.\w+)`/g)].map(([, path]) => path)

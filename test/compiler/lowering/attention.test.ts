@@ -163,3 +163,38 @@ for (const own of CASES) {
     t.ok(maxDifference(found, sums) < 1e-9, String(maxDifference(found, sums)))
   })
 }
+
+/** Operations of a kind in a circuit. */
+const count = ({ ops }: CircuitBuilder, kind: string): number => ops.filter((op) => op.kind === kind).length
+
+// docs/attention.md has these numbers for a ciphertext of the query.
+const KNOWN = [
+  { own: CASES[0], rotations: 342, conjugations: 17, products: 512, relinearisations: 80 },
+  { own: CASES[1], rotations: 214, conjugations: 5, products: 128, relinearisations: 36 },
+]
+
+for (const { own, ...known } of KNOWN) {
+  for (const strategy of [CHAINS, DIRECT]) {
+    t.test(`${own.title}: counts with ${strategy.babySteps} steps`, async (t) => {
+      const builder = newBuilder()
+      const layout = layoutOf(own, builder.chain.slots)
+      const diagonals = diagonalsOf(layout, own.channels, builder.chain.slots)
+      const moves = { builder, strategy, diagonals, maskScale: MASK_SCALE }
+      const [q, k, v] = inputs(builder, layout, 3)
+      const scores = lowerScores(moves, q, k, { ...base(own), kind: 'scores', gain: 1, offset: 1 })
+      // Scores that a refresh has brought back.
+      const weights = { ...scores, values: scores.values.map((_, i) => builder.input(i)) }
+      lowerAttend(moves, weights, v, { ...base(own), kind: 'attend', gain: 1 })
+      const each = (kind: string): number => count(builder, kind) / layout.ciphertexts
+      t.strictSame(
+        {
+          rotations: each('rotate'),
+          conjugations: each('conjugate'),
+          products: each('multiply'),
+          relinearisations: each('relinearise'),
+        },
+        known,
+      )
+    })
+  }
+}
