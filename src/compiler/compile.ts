@@ -65,7 +65,8 @@ export interface Compiled {
   readonly warnings: readonly string[]
   /**
    * Figures of one shot where the plan has refreshes, and of refreshes where it is one shot. Absent where
-   * that does not fit, or `refresh` does not allow it.
+   * that does not fit, where the best plan with refreshes has none after all, or where `refresh` does not
+   * allow it.
    */
   readonly otherWay?: OtherWay
 }

@@ -1,6 +1,7 @@
 import { estimateRanges, type Measured, measureRanges, type Range } from './analysis/ranges.ts'
 import { measureSensitivities } from './analysis/sensitivity.ts'
 import { estimateSensitivities } from './analysis/sensitivity-prior.ts'
+import { seededSigns } from './analysis/signs.ts'
 import type { Graph } from './graph/graph.ts'
 import { alignHeads } from './passes/align-heads.ts'
 import { hoistBiases } from './passes/bias.ts'
@@ -35,11 +36,10 @@ export interface Folded extends Pick<Measured, 'agreements'> {
 
 /** As `fold`, with the agreements of the images. */
 export function foldMeasured(graph: Graph, calibration: readonly Float64Array[]): Folded {
+  const useful = flushTinyWeights(graph, calibration[0] ?? imageOfSigns(graph))
   const expanded = delayBiases(
     gatherPositions(
-      expandNorm(
-        composeTaps(alignHeads(foldSlice(pairFlips(foldGate(foldSigmoidScale(flushTinyWeights(graph))))))),
-      ),
+      expandNorm(composeTaps(alignHeads(foldSlice(pairFlips(foldGate(foldSigmoidScale(useful))))))),
     ),
   )
   const inUnits = (ranges: readonly Range[]): Graph =>
@@ -50,6 +50,12 @@ export function foldMeasured(graph: Graph, calibration: readonly Float64Array[])
   const { ranges, deviation, agreements } = measureRanges(expanded, calibration)
   const measured = measureSensitivities(inUnits(ranges), calibration)
   return { graph: withDeviation(measured, deviation), agreements }
+}
+
+/** An image of values of 1 and -1, which have the size of a preprocessed image's. */
+function imageOfSigns({ nodes }: Graph): Float64Array {
+  const { shape } = nodes.find(({ kind }) => kind === 'input')!
+  return Float64Array.from({ length: shape[0] * shape[1] * shape[2] }, seededSigns(3))
 }
 
 /** Sets the head's `rms` to the deviation of an image's logits. */

@@ -77,12 +77,14 @@ export class TensorWriter {
   /**
    * @param index place of the ciphertext
    * @param ciphertext at the tensor's level, seeded if the tensor is; copied
-   * @throws INTERNAL when it is not what the tensor announces, or its place is taken
+   * @throws INTERNAL when it is not what the tensor announces, or its place is taken. The frame is of no use
+   *   afterwards
    */
   put(index: number, ciphertext: Rlwe | PackedRlwe | PackedFullRlwe): void {
-    if (isSeeded(ciphertext) !== this.#spec.seeded || !this.#missing.delete(index)) throw notAnnounced()
+    if (isSeeded(ciphertext) !== this.#spec.seeded || !this.#missing.has(index)) throw notAnnounced()
     const start = TENSOR_HEADER_BYTES + index * this.#size
     writeRlwe(this.#shape, ciphertext, this.#frame.body.subarray(start, start + this.#size))
+    this.#missing.delete(index)
   }
 
   /** @returns a frame of `tensorBytes` bytes. @throws INTERNAL when a ciphertext is missing */

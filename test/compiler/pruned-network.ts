@@ -85,6 +85,8 @@ export const PRUNINGS: readonly Pruning[] = [
     tensors: [`${ops(3)}.2.gamma_c`, `${ops(5)}.0.gamma_c`],
     prune: zeroFilters([0, 1]),
   },
+  { name: 'a whole norm of a branch', tensors: [`${ops(3)}.2.gamma_c`], prune: zeroAll },
+  { name: 'a whole norm of positions', tensors: ['norm.gamma_hw'], prune: zeroAll },
   {
     name: 'scales of a cell',
     tensors: ['cells.0.preprocess1.scale'],

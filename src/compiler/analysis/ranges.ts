@@ -102,7 +102,8 @@ export function measureRanges(graph: Graph, images: readonly Float64Array[], mar
       const { kind, rms } = graph.nodes[id]
       const size = rootMeanSquare(tensor)
       squares[id] += size ** 2
-      if (rms !== undefined && kind !== 'input') ratios.push(size / rms)
+      // A norm whose gains are all zero makes no tensor that could agree or not.
+      if (rms !== undefined && rms > 0 && kind !== 'input') ratios.push(size / rms)
       peaks[id] = Math.max(peaks[id], peak(tensor))
     })
     deviations.push(deviation(logits))

@@ -106,6 +106,7 @@ export function scatteredGradient(node: ConvNode, pass: LayerPass): number {
   if (node.position === undefined) return alone
   const plain = convolvePlain(node, pass.input, pass.inShape)
   const size = node.weight.reduce((sum, w) => sum + w * w, 0) / node.weight.length
+  if (size === 0) return alone
   return alone + (TRUNCATED_SHARE * commonToChannels(plain, pass.gradient, node.position.length)) / size
 }
 

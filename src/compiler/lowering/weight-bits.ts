@@ -15,7 +15,7 @@ import type { Form, Packed } from './packed.ts'
 const LEAST_BITS = 3
 
 /**
- * Sensitivity that is assumed at least where an output channel has no weights. The sensitivity can be zero
+ * Sensitivity that is assumed at least where a layer or one of its output channels has no weights. The sensitivity can be zero
  * there, because it is of first order and a product of two zeros has none.
  */
 const USUAL_SENSITIVITY = 1
@@ -36,9 +36,11 @@ export function weightBits(builder: CircuitBuilder, node: Weighted, input: Packe
   const wanted =
     wantedBits(builder.policy.rounding, period === slots ? scattered : weights, error) +
     concentrationBits(builder, node, input)
-  const least = hasEmptyFilter(node)
-    ? wantedBits(builder.policy.rounding, USUAL_SENSITIVITY, error)
-    : LEAST_BITS + Math.log2(error / sizeOf(node))
+  const size = sizeOf(node)
+  const least =
+    size === 0 || hasEmptyFilter(node)
+      ? wantedBits(builder.policy.rounding, USUAL_SENSITIVITY, error)
+      : LEAST_BITS + Math.log2(error / size)
   return Math.max(wanted, least)
 }
 
