@@ -15,8 +15,8 @@ import type { Form, Packed } from './packed.ts'
 const LEAST_BITS = 3
 
 /**
- * Sensitivity that is assumed at least where a layer or one of its output channels has no weights. The sensitivity can be zero
- * there, because it is of first order and a product of two zeros has none.
+ * Sensitivity that is assumed at least where a layer or one of its output channels has no weights. The
+ * sensitivity can be zero there, because it is of first order and a product of two zeros has none.
  */
 const USUAL_SENSITIVITY = 1
 

@@ -1,0 +1,31 @@
+import t from 'tap'
+import { type CompileOptions, compile } from '../../src/compiler/index.ts'
+import { golden } from './harness.ts'
+
+const { network, images } = await golden('one_shot')
+const refused = (options: object): (() => unknown) => {
+  const given = { model: 'x', preprocessing: network.config.preprocessing, ...options } as CompileOptions
+  return () => compile(network, given)
+}
+
+t.test('options that do not exist, and numbers out of range, are named', async (t) => {
+  const cases: [object, RegExp][] = [
+    [{ objective: 'speed' }, /^objective is speed; it is one of latency, traffic, keys/],
+    [{ refresh: 'sometimes' }, /^refresh is sometimes; it is one of auto, never, always/],
+    [{ target: 'cpu' }, /^target is cpu/],
+    [{ precisionBits: Number.NaN }, /^precisionBits is NaN/],
+    [{ precisionBits: -1 }, /^precisionBits is -1/],
+    [{ maxPrimeBits: 20.5 }, /^maxPrimeBits is 20.5/],
+    [{ link: { roundTripMs: -5, megabitsPerSecond: 10 } }, /^link.roundTripMs is -5/],
+    [{ link: { roundTripMs: 5, megabitsPerSecond: 0 } }, /^link.megabitsPerSecond is 0/],
+    [{ rings: [65536] }, /^Ring 65536 is not one of 8192, 16384, 32768/],
+    [{ rings: [] }, /^No ring is given/],
+    [
+      { calibration: [images[0], images[1].subarray(1)] },
+      /^Calibration image 1 has \d+ values; the network takes 3 x \d+ x \d+ = \d+/,
+    ],
+  ]
+  for (const [options, message] of cases) {
+    t.throws(refused(options), { code: 'CONFIG_INVALID', message }, JSON.stringify(options).slice(0, 60))
+  }
+})
