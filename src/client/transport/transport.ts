@@ -8,6 +8,7 @@ import { NetworkError } from './network-error.ts'
 import { PLAIN_BODY, requirePlain } from './plain-body.ts'
 import { problemError } from './problem.ts'
 import { pause, retryDelay } from './retry.ts'
+import { sentBody } from './sent-body.ts'
 import { SilenceLimit } from './silence.ts'
 
 /**
@@ -210,7 +211,7 @@ export class Transport {
         ...(typeof body === 'string' && { 'content-type': 'application/json' }),
         ...headers,
       },
-      body: body as BodyInit | undefined,
+      body: sentBody(body),
       signal: AbortSignal.any([limit.signal, ends ?? []].flat()),
       // Redirects are not followed: keys and queries go only to the server that the caller named.
       redirect: 'manual' as const,
