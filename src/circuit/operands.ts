@@ -26,3 +26,19 @@ export function operandsOf(op: Op): readonly ValueId[] {
       return []
   }
 }
+
+/** The operation with each value that it reads replaced by another one. */
+export function withOperands(op: Op, replacement: (value: ValueId) => ValueId): Op {
+  switch (op.kind) {
+    case 'input':
+      return op
+    case 'dot':
+      return { ...op, terms: op.terms.map((term) => ({ ...term, value: replacement(term.value) })) }
+    case 'add':
+    case 'subtract':
+    case 'multiply':
+      return { ...op, left: replacement(op.left), right: replacement(op.right) }
+    default:
+      return { ...op, source: replacement(op.source) }
+  }
+}

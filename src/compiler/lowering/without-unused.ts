@@ -1,5 +1,5 @@
-import { operandsOf } from '../../circuit/operands.ts'
-import type { Op, Term, ValueId } from '../../circuit/types.ts'
+import { operandsOf, withOperands } from '../../circuit/operands.ts'
+import type { Op, ValueId } from '../../circuit/types.ts'
 
 /** Operations with what is known of each, and the value that they are for. */
 export interface Body {
@@ -28,7 +28,10 @@ export function withoutUnused(body: Body): Body {
   })
   const roundOf = closedUp(kept.map((id) => ops[id]))
   return {
-    ops: kept.map((id) => moved(ops[id], renumbered, roundOf)),
+    ops: kept.map((id) => {
+      const op = withOperands(ops[id], (value) => renumbered[value])
+      return op.kind === 'refresh' ? { ...op, round: roundOf.get(op.round)! } : op
+    }),
     counts: kept.map((id) => counts[id]),
     noiseSourceOf: kept.map((id) => noiseSourceOf[id]),
     result: renumbered[result],
@@ -49,28 +52,4 @@ function usedBy(ops: readonly Op[], result: ValueId): Uint8Array {
 function closedUp(ops: readonly Op[]): ReadonlyMap<number, number> {
   const rounds = new Set(ops.flatMap((op) => (op.kind === 'refresh' ? [op.round] : [])))
   return new Map([...rounds].sort((a, b) => a - b).map((round, index) => [round, index]))
-}
-
-/** The operation with the new numbers of its operands and its round. */
-function moved(op: Op, renumbered: Int32Array, roundOf: ReadonlyMap<number, number>): Op {
-  switch (op.kind) {
-    case 'input':
-      return op
-    case 'dot':
-      return { ...op, terms: op.terms.map((term): Term => ({ ...term, value: renumbered[term.value] })) }
-    case 'add':
-    case 'subtract':
-    case 'multiply':
-      return { ...op, left: renumbered[op.left], right: renumbered[op.right] }
-    case 'refresh':
-      return { ...op, source: renumbered[op.source], round: roundOf.get(op.round)! }
-    case 'rotate':
-    case 'conjugate':
-    case 'timesI':
-    case 'addPlain':
-    case 'relinearise':
-    case 'rescale':
-    case 'dropLevel':
-      return { ...op, source: renumbered[op.source] }
-  }
 }
