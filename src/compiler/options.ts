@@ -2,8 +2,9 @@ import { PolyVeilError, printable } from '../errors/index.ts'
 import type { Network } from '../models/network.ts'
 import type { Preprocessing } from '../preprocessing/types.ts'
 import type { SimdSpeeds } from '../schedule/cost.ts'
-import type { Objective } from './planner/search/objective.ts'
-import type { RefreshChoice } from './planner/search/ways.ts'
+import { ENGINE_NAMES } from '../schedule/engine-name.ts'
+import { OBJECTIVES, type Objective } from './planner/search/objective.ts'
+import { REFRESH_CHOICES, type RefreshChoice } from './planner/search/ways.ts'
 import type { Link } from './planner/target/refresh-cost.ts'
 import type { TargetName } from './planner/target/target.ts'
 
@@ -52,9 +53,9 @@ export const DEFAULT_PRECISION_BITS = 8.5
 // TypeError deep inside. Rings and batches are checked with the network, in `ringsFor`.
 
 const CHOICES: Readonly<Record<'objective' | 'refresh' | 'target', readonly string[]>> = {
-  objective: ['latency', 'traffic', 'keys'],
-  refresh: ['auto', 'never', 'always'],
-  target: ['simd', 'seal'],
+  objective: OBJECTIVES,
+  refresh: REFRESH_CHOICES,
+  target: ENGINE_NAMES,
 }
 
 /**

@@ -2,7 +2,8 @@ import type { CkksParameters } from '../circuit/parameters/parameters.ts'
 import { bitLength } from '../circuit/parameters/primes.ts'
 
 /** The engines that execute circuits on ciphertexts. */
-export type EngineName = 'simd' | 'seal'
+export const ENGINE_NAMES = ['simd', 'seal'] as const
+export type EngineName = (typeof ENGINE_NAMES)[number]
 
 /** Largest prime in bits that the simd kernels' lanes hold. */
 export const SIMD_PRIME_BITS = 30

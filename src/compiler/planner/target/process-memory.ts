@@ -10,8 +10,8 @@ const SERVICE_BYTES = 300e6
 const BYTES_PER_TERM = 900
 
 /**
- * Estimated bytes of a service's process that executes a circuit for one client. The estimate is between 3 %
- * less and 21 % more than was measured.
+ * Estimated bytes of a service's process that executes a circuit for one client. The peaks that were
+ * measured are up to 17 % larger, and up to 17 % smaller (docs/performance.md).
  */
 export function processMemory(ops: readonly Op[], engineBytes: number): number {
   const terms = ops.reduce((sum, op) => sum + (op.kind === 'dot' ? op.terms.length : 0), 0)
