@@ -1,18 +1,9 @@
+import type { ClientKey } from '../../src/he-ops/client/client-key.ts'
 import type { PackedFullRlwe, PackedRlwe } from '../../src/wire/index.ts'
-
-/** A key that refreshes ciphertexts. */
-interface Refreshing {
-  refresh(
-    masked: readonly PackedFullRlwe[],
-    from: number,
-    to: number,
-    take: (index: number, fresh: PackedRlwe) => void,
-  ): Promise<void>
-}
 
 /** Copies of the fresh encryptions of a refresh, by index. */
 export async function refreshed(
-  key: Refreshing,
+  key: Pick<ClientKey, 'refresh'>,
   masked: readonly PackedFullRlwe[],
   from: number,
   to: number,

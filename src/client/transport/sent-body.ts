@@ -2,8 +2,8 @@
 const isBrowser = globalThis.process?.versions?.node === undefined
 
 /**
- * A body in the form in which `fetch` sends it fastest. Chromium sends bytes at two megabytes a second, and
- * the page stands still for a part of that time. It sends the same bytes in a Blob at thirty.
+ * A body in the form in which `fetch` sends it fastest. Chromium sends a Blob about fifteen times as fast as
+ * the same bytes in an array, for which the page stands still a part of the time.
  */
 export const sentBody = (body: Uint8Array | string | undefined): BodyInit | undefined =>
   isBrowser && body instanceof Uint8Array ? new Blob([body as BlobPart]) : (body as BodyInit | undefined)
