@@ -32,7 +32,7 @@ export class SilenceLimit {
 
   /** Something came: so long may the next take. */
   allow(milliseconds: number): void {
-    this.#abortAfter(milliseconds, new Silence(`silent for ${milliseconds / 1000} seconds`))
+    this.#abortAfter(milliseconds, () => `silent for ${milliseconds / 1000} seconds`)
   }
 
   /**
@@ -46,15 +46,16 @@ export class SilenceLimit {
     const end = this.#begun + graceMilliseconds + this.#bytes / leastRate
     const left = end - performance.now()
     if (left >= milliseconds) this.allow(milliseconds)
-    else this.#abortAfter(left, new Silence(`too slow: ${this.#bytes} bytes of its answer came in time`))
+    else this.#abortAfter(left, () => `too slow: ${this.#bytes} bytes of its answer came in time`)
   }
 
   end(): void {
     clearTimeout(this.#timer)
   }
 
-  #abortAfter(milliseconds: number, reason: Silence): void {
+  /** @param reason called when the time is over, because this runs for every chunk of an answer */
+  #abortAfter(milliseconds: number, reason: () => string): void {
     clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => this.#controller.abort(reason), milliseconds)
+    this.#timer = setTimeout(() => this.#controller.abort(new Silence(reason())), milliseconds)
   }
 }

@@ -203,15 +203,11 @@ export class Transport {
     limit: SilenceLimit,
   ): Promise<Response> {
     const ends = later(this.#signals({ signal }), graceMilliseconds)
+    const sent = sentBody(body, this.#fetch === globalThis.fetch)
     const init = {
       method,
-      headers: {
-        ...this.#headers,
-        ...PLAIN_BODY,
-        ...(typeof body === 'string' && { 'content-type': 'application/json' }),
-        ...headers,
-      },
-      body: sentBody(body),
+      ...sent,
+      headers: { ...this.#headers, ...PLAIN_BODY, ...sent.headers, ...headers },
       signal: AbortSignal.any([limit.signal, ends ?? []].flat()),
       // Redirects are not followed: keys and queries go only to the server that the caller named.
       redirect: 'manual' as const,

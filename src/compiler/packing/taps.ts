@@ -53,8 +53,12 @@ export function guardsSuffice(
 ): boolean {
   const occupied = occupiedPositions(layout, positions)
   const { height, width } = layout
+  const reach = reachOf(taps)
+  // Taps of elements further from the border than the reach stay within the map.
+  const isInner = (at: number, size: number): boolean => at >= reach && at + reach < size
   for (let y = 0; y < height; y += stride) {
     for (let x = 0; x < width; x += stride) {
+      if (isInner(y, height) && isInner(x, width)) continue
       for (const { dy, dx } of taps) {
         const inside = y + dy >= 0 && y + dy < height && x + dx >= 0 && x + dx < width
         if (!inside && occupied[wrap(positionOf(layout, y + dy, x + dx), positions)] === 1) return false

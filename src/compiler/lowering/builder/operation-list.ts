@@ -8,6 +8,13 @@ export type UntypedOp = Op extends infer O
     : never
   : never
 
+/** The part of an operation that the list writes. */
+interface Typed {
+  level: number
+  scale: number
+  layer: number
+}
+
 /** The parts of a circuit that an operation belongs to. */
 export interface Place {
   /** Index of the layer. */
@@ -30,12 +37,17 @@ export class OperationList {
     return this.#types[id]
   }
 
+  /** @param op an object of its own, which becomes the operation: there are millions */
   append(op: UntypedOp, type: CiphertextType, { layer, noiseSource }: Place, count: number): ValueId {
     const { level, scale } = type
     this.#types.push(type)
     this.counts.push(count)
     this.noiseSourceOf.push(noiseSource)
-    return this.ops.push({ ...op, level, scale, layer }) - 1
+    const typed = op as Op & Typed
+    typed.level = level
+    typed.scale = scale
+    typed.layer = layer
+    return this.ops.push(typed) - 1
   }
 
   /** Removes all operations from index `length` on. */

@@ -21,17 +21,16 @@ const USUAL_REFRESH_BITS = 76
 const MOST_SPECIAL_PRIMES = 6
 const WATERLINES = [22, 24, 25, 26, 28]
 /**
- * Margins that are tried: bits by which the error of one layer's rounded weights lies below the allowed
- * error.
+ * The margins that are tried lie between these: bits by which the error of one layer's rounded weights lies
+ * below the allowed error.
  */
-const WEIGHT_MARGINS = [1, 2, 3, 4, 5, 6, 7, 8]
+const LEAST_MARGIN = 1
+const MOST_MARGIN = 8
 
 /** Differences from the best scales that are tried at last. The other waterlines and margins are whole. */
 const FINE_WATERLINES = [-0.5, 0, 0.5]
 const FINE_MARGINS = [-0.75, -0.5, -0.25, 0]
 
-/** Weights with fewer bits are not tried when the precision is this far below the requested one. */
-const OUT_OF_REACH_BITS = 1
 /** Number of segments for which scales are varied, from the best at usual scales on. */
 const BEST_SEGMENTS = 2
 /**
@@ -39,6 +38,12 @@ const BEST_SEGMENTS = 2
  * other rings have no plan.
  */
 const WORTH_TRYING = 1.4
+/**
+ * A ring is left when its best strategies cost more than this many times the best candidate of another ring.
+ */
+const WORTH_REFINING = 1.25
+/** Number of segments of a ring's first drafts. */
+const PROBES = 4
 
 /**
  * Drafts circuits with refreshes for combinations of ring, segment between two refreshes, waterline and
@@ -52,9 +57,10 @@ export function searchRefreshed(graph: Graph, request: PlanRequest): FittingCand
   const ranked = byCost(rings, (search) => search.firstCost)
   const candidates: Candidate[] = []
   for (const search of ranked) {
-    const isFar = search.firstCost > WORTH_TRYING * ranked[0].firstCost
-    if (isFar && candidates.some((candidate) => isPrecise(candidate, request))) break
-    candidates.push(...search.run())
+    const precise = candidates.filter((candidate) => isPrecise(candidate, request))
+    const best = cheapest(precise, request.objective)
+    if (best !== undefined && search.firstCost > WORTH_TRYING * ranked[0].firstCost) break
+    candidates.push(...search.run(best ? costOf(request.objective, best) : Infinity))
   }
   const within = candidates.filter(isWithinBudget)
   const precise = within.filter((candidate) => isPrecise(candidate, request))
@@ -74,6 +80,12 @@ const byCost = <T>(items: readonly T[], costOf: (item: T) => number): T[] =>
     .sort((a, b) => a.cost - b.cost)
     .map(({ item }) => item)
 
+/** At most `count` items, evenly spread, with the first and the last one. */
+function spread<T>(items: readonly T[], count: number): T[] {
+  if (items.length <= count) return [...items]
+  return Array.from({ length: count }, (_, i) => items[Math.round((i * (items.length - 1)) / (count - 1))])
+}
+
 /** The strategies of first drafts. */
 const FIRST = everywhere(CHAINS)
 
@@ -90,9 +102,10 @@ class RefreshedSearch {
   readonly #scalesOf = new Map<ScalePolicy, Scales>()
   /** Candidates of the drafts so far, by segment and scales, for each choice of strategies. */
   readonly #drafted = new Map<Strategies, Map<string, readonly Candidate[]>>()
-  /** Segments by ascending cost of their first draft. */
   readonly #segments: readonly Segment[]
-  /** Cost of the best segment's first draft; infinite when no segment has a draft. */
+  /** The segment of the best first draft. */
+  readonly #first: Segment
+  /** Cost of the best first draft; infinite when there is none. */
   readonly firstCost: number
 
   constructor(graph: Graph, ring: number, request: PlanRequest) {
@@ -101,27 +114,33 @@ class RefreshedSearch {
     this.#ring = ring
     this.#request = request
     this.#layout = inputLayout(graph, slots)
-    const segments = segmentsWithin(ring, request)
-    this.#usual = { waterline: WATERLINES[0], margin: this.#preciseMargin(segments) }
-    const costs = new Map(segments.map((segment) => [segment, this.#costAt(segment, FIRST)]))
-    this.#segments = byCost(segments, (segment) => costs.get(segment)!)
-    this.firstCost = costs.get(this.#segments[0]) ?? Infinity
+    this.#segments = segmentsWithin(ring, request)
+    const probes = spread(this.#segments, PROBES)
+    this.#usual = { waterline: WATERLINES[0], margin: this.#preciseMargin(probes) }
+    this.#first = byCost(probes, (segment) => this.#costAt(segment, FIRST))[0]
+    this.firstCost = this.#costAt(this.#first, FIRST)
   }
 
   /**
    * Chooses strategies, then the segment, then the scales, at last to fractions of a bit. The best strategies
    * hardly depend on segment and scales, and the best segment hardly depends on scales.
+   *
+   * @param bestCost of the candidates of other rings
+   * @returns no candidates when others are far better
    */
-  run(): Candidate[] {
+  run(bestCost: number): Candidate[] {
     if (this.firstCost === Infinity) return []
     const { target, objective } = this.#request
     const strategies = chooseStrategies(target.name, objective, (strategy) =>
-      this.#draft(this.#segments[0], this.#usual, strategy === CHAINS ? FIRST : everywhere(strategy)),
+      this.#draft(this.#first, this.#usual, strategy === CHAINS ? FIRST : everywhere(strategy)),
     )
+    if (this.#costAt(this.#first, strategies) > WORTH_REFINING * bestCost) return []
     const found: Candidate[] = []
     let preciseSegments = 0
     for (const segment of byCost(this.#segments, (segment) => this.#costAt(segment, strategies))) {
-      const candidates = WATERLINES.flatMap((waterline) => this.#margins(segment, waterline, strategies))
+      // Scales fit together better at some margins, which saves more than larger margins cost.
+      const marginsAbove = preciseSegments === 0 ? MOST_MARGIN : 1
+      const candidates = this.#waterlines(segment, strategies, marginsAbove)
       found.push(...candidates)
       if (candidates.some((candidate) => isPrecise(candidate, this.#request))) preciseSegments++
       if (preciseSegments === BEST_SEGMENTS) break
@@ -151,20 +170,41 @@ class RefreshedSearch {
           isPrecise(candidate, this.#request),
         ),
       )
-    return WEIGHT_MARGINS.find(reaches) ?? WEIGHT_MARGINS.at(-1)!
+    // A larger margin is at least as precise.
+    let [least, most] = [LEAST_MARGIN, MOST_MARGIN]
+    while (least < most) {
+      const middle = Math.floor((least + most) / 2)
+      if (reaches(middle)) most = middle
+      else least = middle + 1
+    }
+    return least
   }
 
-  /** Candidates of descending weight margins, down to a margin at which the precision is out of reach. */
-  #margins(segment: Segment, waterline: number, strategies: Strategies): Candidate[] {
+  /**
+   * Candidates of all waterlines. A higher waterline leaves less noise, so its least precise margin lies near
+   * that of the waterline before.
+   *
+   * @param marginsAbove how many margins above the least precise one are tried
+   */
+  #waterlines(segment: Segment, strategies: Strategies, marginsAbove: number): Candidate[] {
     const found: Candidate[] = []
-    for (const margin of WEIGHT_MARGINS.toReversed()) {
-      const candidates = this.#draft(segment, { waterline, margin }, strategies)
-      found.push(...candidates)
-      // Without candidates, the weights' bits made a layer too deep, and a smaller margin may fit.
-      const least = this.#request.precisionBits - OUT_OF_REACH_BITS
-      if (candidates.length > 0 && candidates.every(({ precisionBits }) => precisionBits < least)) break
+    let margin = this.#usual.margin
+    for (const waterline of WATERLINES) {
+      const outcomeOf = (tried: number): Outcome => {
+        const candidates = this.#draft(segment, { waterline, margin: tried }, strategies)
+        found.push(...candidates)
+        return this.#outcome(candidates)
+      }
+      margin = leastPrecise(margin, outcomeOf)
+      const most = Math.min(margin + marginsAbove, MOST_MARGIN)
+      for (let above = margin + 1; above <= most; above++) outcomeOf(above)
     }
     return found
+  }
+
+  #outcome(candidates: readonly Candidate[]): Outcome {
+    if (candidates.length === 0) return 'too deep'
+    return candidates.some((candidate) => isPrecise(candidate, this.#request)) ? 'precise' : 'imprecise'
   }
 
   #costAt(segment: Segment, strategies: Strategies): number {
@@ -208,6 +248,22 @@ class RefreshedSearch {
       throw error
     }
   }
+}
+
+/** What a draft is. There are no candidates when the weights' bits make a layer too deep. */
+type Outcome = 'precise' | 'imprecise' | 'too deep'
+
+/**
+ * Tries margins from `start` on, up while drafts are imprecise and down while they are not.
+ *
+ * @returns the least margin of a precise draft, or where the trials ended when there is none
+ */
+function leastPrecise(start: number, outcomeOf: (margin: number) => Outcome): number {
+  let margin = start
+  let outcome = outcomeOf(margin)
+  while (outcome === 'imprecise' && margin < MOST_MARGIN) outcome = outcomeOf(++margin)
+  while (outcome !== 'imprecise' && margin > LEAST_MARGIN && outcomeOf(margin - 1) !== 'imprecise') margin--
+  return margin
 }
 
 /**

@@ -64,12 +64,16 @@ const sealChoices: Choices = [SEAL_BABIES.map((babies) => ({ babies }))]
 const simdChoices = (interleave: number): Choices => {
   // 2 * interleave - 1 baby steps are all shifts between channels.
   const babies = [...SIMD_BABIES, 2 * interleave - 1].filter((count) => count < 2 * interleave)
+  const steps = (['chain', 'direct'] as const).flatMap((babySteps) =>
+    (['horner', 'direct'] as const).map((giantSteps) => ({ babySteps, giantSteps })),
+  )
+  const counts = babies.map((count) => ({ babies: count }))
+  // The best count depends on the steps, and the best steps on the count.
   return [
-    babies.flatMap((count) =>
-      (['chain', 'direct'] as const).flatMap((babySteps) =>
-        (['horner', 'direct'] as const).map((giantSteps) => ({ babies: count, babySteps, giantSteps })),
-      ),
-    ),
+    steps,
+    counts,
+    steps,
+    counts,
     (['separable', 'direct', 'joint'] as const).map((taps) => ({ taps })),
     (['separable', 'direct'] as const).map((depthwise) => ({ depthwise })),
   ]
