@@ -2,15 +2,17 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { CIRCUITS } from '../../scripts/building/paths.ts'
+import { writeDigitsOfFewKeys } from '../support/digits-of-few-keys.ts'
 import { startService } from './service.ts'
 import { failed, filesIn, polyveil, zooPath } from './support.ts'
 
 const QUIET = ['--json', '--quiet']
 const IMAGE = zooPath('digits/images/digits-3-0.png')
 const directory = t.testdir()
+const modelsDir = join(directory, 'models')
+await writeDigitsOfFewKeys(modelsDir)
 const settings = join(directory, 'settings.json')
-writeFileSync(settings, JSON.stringify({ maxUploadsPerAddress: 1, modelsDir: CIRCUITS }))
+writeFileSync(settings, JSON.stringify({ maxUploadsPerAddress: 1, modelsDir }))
 const dataDir = join(directory, 'data')
 const service = await startService(dataDir, '--config', settings)
 t.teardown(() => service.stop())

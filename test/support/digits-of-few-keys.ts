@@ -1,0 +1,29 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { writeCircuit } from '../../src/circuit/index.ts'
+import { compile } from '../../src/compiler/index.ts'
+import { loadNetwork, parseConfig, readCheckpoint } from '../../src/models/index.ts'
+
+const network = (file: string): string =>
+  fileURLToPath(new URL(`../../src/models/zoo/digits/network.${file}`, import.meta.url))
+
+/**
+ * Compiles the digits network with refreshes for the smallest keys: 7 MB, where those of the bundled circuit
+ * have 200 MB. For tests that make and upload many key sets.
+ *
+ * @param folder is made; gets `digits.pvc`
+ */
+export async function writeDigitsOfFewKeys(folder: string): Promise<void> {
+  const config = parseConfig(await readFile(network('json'), 'utf8'))
+  const { circuit } = compile(loadNetwork(await readCheckpoint(network('pt')), config), {
+    model: 'digits',
+    preprocessing: config.preprocessing,
+    labels: config.labels,
+    refresh: 'always',
+    rings: [8192],
+    objective: 'keys',
+  })
+  await mkdir(folder)
+  await writeFile(join(folder, 'digits.pvc'), writeCircuit(circuit))
+}
