@@ -38,6 +38,8 @@ export interface BenchmarkOptions {
   readonly precision?: string
   /** RTT_MS,MBIT of a simulated link between client and service. */
   readonly link?: string
+  /** Leaves out the run that measures the server's stages. */
+  readonly brief?: boolean
 }
 
 /** A benchmark. It checks its results, then returns its figures. */

@@ -18,7 +18,7 @@ import { runClient } from './parts/refreshed/in-process.ts'
 import { relayTo } from './parts/refreshed/link.ts'
 import { madeNetworks, prepareMade } from './parts/refreshed/made-networks.ts'
 import { type Prepared, prepare, REFRESHED_NETWORKS } from './parts/refreshed/networks.ts'
-import { measureStages } from './parts/refreshed/stages.ts'
+import { measureStages, type Stages } from './parts/refreshed/stages.ts'
 
 /** Images of each network after the first one, which loads keys and circuit and is not counted. */
 const FEW = 2
@@ -34,8 +34,8 @@ type Say = (line: string) => void
  */
 export const refreshed: Benchmark = {
   name: 'refreshed',
-  what: 'networks with refreshes over HTTP, and where the server’s time goes (--count N, --only NAME, --circuits DIR, --link RTT_MS,MBIT, --networks DIR, --precision BITS)',
-  async run(say, { count, only, circuits, networks: folder, precision, link: linkText }) {
+  what: 'networks with refreshes over HTTP, and where the server’s time goes (--count N, --only NAME, --circuits DIR, --link RTT_MS,MBIT, --networks DIR, --precision BITS, --brief)',
+  async run(say, { count, only, circuits, networks: folder, precision, link: linkText, brief = false }) {
     await buildIfStale(say)
     const networks: object[] = []
     const link = linkText === undefined ? undefined : linkOf(linkText)
@@ -43,7 +43,12 @@ export const refreshed: Benchmark = {
     if (folder !== undefined) {
       for (const name of chosen(await madeNetworks(folder), only)) {
         networks.push(
-          await measure(name, await prepareMade(folder, name, images, { circuits, precision }), link, say),
+          await measure(
+            name,
+            await prepareMade(folder, name, images, { circuits, precision }),
+            { link, brief },
+            say,
+          ),
         )
       }
       return { networks }
@@ -58,7 +63,7 @@ export const refreshed: Benchmark = {
         say(`${one.name}: skipped, ${prepared}`)
         networks.push({ name: one.name, skipped: prepared })
       } else {
-        networks.push(await measure(one.name, prepared, link, say))
+        networks.push(await measure(one.name, prepared, { link, brief }, say))
       }
     }
     return { networks }
@@ -72,18 +77,19 @@ function chosen(names: readonly string[], only: string | undefined): readonly st
   return [only]
 }
 
-async function measure(name: string, prepared: Prepared, link: Link | undefined, say: Say): Promise<object> {
+async function measure(
+  name: string,
+  prepared: Prepared,
+  { link, brief }: { readonly link: Link | undefined; readonly brief: boolean },
+  say: Say,
+): Promise<object> {
   const { circuit, compileSeconds } = prepared
   say(
     `${name}: ${compileSeconds === undefined ? 'compiled before' : `compiled in ${figure(compileSeconds)} s`}`,
   )
   const served = await overHttp(prepared, link)
   say(`${name}: ${served.seconds.total} s, error ${served.largestErrorInDeviations} deviations`)
-  const { logits, ...stages } = await measureStages(circuit, sent(prepared.images[0], circuit))
-  checkLogits(prepared, 0, logits)
-  say(
-    `${name}: the longest ${stages.operations.slice(0, 3).map(({ what, seconds }) => `${what} ${seconds} s`)}`,
-  )
+  const stages = brief ? undefined : await checkedStages(name, prepared, say)
   return {
     name,
     ...(link && { link }),
@@ -92,8 +98,18 @@ async function measure(name: string, prepared: Prepared, link: Link | undefined,
     engineMemoryStatedBytes: circuit.estimate.memoryBytes,
     serverMemoryStatedBytes: planReport(circuit).processBytes,
     estimatedCoreSeconds: figure(circuit.estimate.seconds),
-    stages,
+    ...(stages && { stages }),
   }
+}
+
+/** The server's time by stage, in this process. */
+async function checkedStages(name: string, prepared: Prepared, say: Say): Promise<Omit<Stages, 'logits'>> {
+  const { circuit, images } = prepared
+  const { logits, ...stages } = await measureStages(circuit, sent(images[0], circuit))
+  checkLogits(prepared, 0, logits)
+  const longest = stages.operations.slice(0, 3).map(({ what, seconds }) => `${what} ${seconds} s`)
+  say(`${name}: the longest ${longest}`)
+  return stages
 }
 
 /** Sends every image to a service of this circuit only. The first classification is reported separately. */

@@ -40,6 +40,7 @@ const { values, positionals } = parseArgs({
     precision: { type: 'string' },
     link: { type: 'string' },
     notes: { type: 'string' },
+    brief: { type: 'boolean' },
   },
 })
 

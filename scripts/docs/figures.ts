@@ -142,7 +142,7 @@ function refreshedTable(runs: readonly Result<unknown>[], networks: readonly Ref
     row('keys', ({ bytes }) => bytesText(bytes.keys)),
     row('refreshes up, down', ({ bytes }) => [bytes.up, bytes.down].map(bytesText).join(', ')),
     row('memory of the engine: stated, measured', (n) =>
-      [n.engineMemoryStatedBytes, n.stages.enginePeakBytes].map(bytesText).join(', '),
+      [n.engineMemoryStatedBytes, ...(n.stages ? [n.stages.enginePeakBytes] : [])].map(bytesText).join(', '),
     ),
     row('memory of the service: stated, peak', (n) =>
       [n.serverMemoryStatedBytes, n.serverPeakRssBytes].map(bytesText).join(', '),
@@ -164,7 +164,7 @@ function imagesADayTable(): string {
       name,
       coreSeconds: seconds.serverCores,
       bytes: bytes.up + bytes.down,
-      memory: stages.engineMemoryBytes,
+      memory: stages!.engineMemoryBytes,
     })),
   ].map(({ name, coreSeconds, bytes, memory }) => {
     const images = (LOAD * cores * DAY_SECONDS) / coreSeconds

@@ -78,7 +78,8 @@ export interface RefreshedNetwork {
   readonly clientPeakRssBytes: number
   readonly engineMemoryStatedBytes: number
   readonly serverMemoryStatedBytes: number
-  readonly stages: { readonly engineMemoryBytes: EngineMemory; readonly enginePeakBytes: number }
+  /** Absent in runs with `--brief`. */
+  readonly stages?: { readonly engineMemoryBytes: EngineMemory; readonly enginePeakBytes: number }
 }
 
 /** `bench/run.ts keys` */
@@ -173,9 +174,9 @@ function result<R>(file: string): Result<R> {
 /** The runs that are the sources of the documentation's tables. */
 export const RESULTS = {
   oneShot: result<OneShot>('2026-11-29-one-shot.json'),
-  refreshed: result<Refreshed>('2026-11-29-refreshed.json'),
-  lowres: result<Refreshed>('2026-11-27-refreshed-lowres.json'),
-  s: result<Refreshed>('2026-11-27-refreshed-s.json'),
+  refreshed: result<Refreshed>('2026-11-30-refreshed.json'),
+  lowres: result<Refreshed>('2026-11-30-refreshed-lowres.json'),
+  s: result<Refreshed>('2026-11-30-refreshed-s.json'),
   accuracy: result<Accuracy>('2026-11-29-accuracy-batches.json'),
   engine: result<Engine>('2026-11-24-engine.json'),
   keys: result<Keys>('2026-11-24-keys.json'),

@@ -40,8 +40,6 @@ export interface Family<C extends NetworkConfig = NetworkConfig, L extends Confi
   preprocessing(config: L): PublishedPreprocessing
   /** Number of blocks or cells. */
   blocks(config: C): number
-  /** Whether the compiler takes networks of this config. */
-  isSupported(config: C): boolean
 
   readonly checkpoint: CheckpointLayout
   /**

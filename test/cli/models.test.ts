@@ -21,9 +21,9 @@ t.test('models lists architectures and bundled networks', async (t) => {
       'dttn-l',
     ],
   )
-  t.match(json.architectures[0], { inputSize: [224, 224], classes: 1000, cells: 12, supported: true })
-  t.match(json.architectures[4], { name: 'apolynext-t', cells: 12, supported: true })
-  t.match(json.architectures[9], { name: 'dttn-s', classes: 1000, cells: 44, supported: true })
+  t.match(json.architectures[0], { inputSize: [224, 224], classes: 1000, cells: 12, family: 'cpolynext' })
+  t.match(json.architectures[4], { name: 'apolynext-t', cells: 12, family: 'cpolynext' })
+  t.match(json.architectures[9], { name: 'dttn-s', classes: 1000, cells: 44, family: 'dttn' })
   t.match(json.bundled, [
     { name: 'digits', inputSize: [56, 56], classes: 10, images: 10, labels: ['0', '1'] },
     { name: 'clothing', inputSize: [56, 56], classes: 10, images: 10 },
@@ -36,7 +36,7 @@ t.test('models prints tables without --json', async (t) => {
   t.equal(code, 0)
   t.match(
     stdout.toString(),
-    /^architecture +input +classes +cells +supported\ncpolynext-t +224x224 +1000 +12 +yes$/m,
+    /^architecture +input +classes +cells +family\ncpolynext-t +224x224 +1000 +12 +cpolynext$/m,
   )
   t.match(stdout.toString(), /^digits +56x56 +10 +99\.06 %/m)
 })

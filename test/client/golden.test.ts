@@ -1,15 +1,28 @@
 import t from 'tap'
-import { testGolden } from './support/golden-service.ts'
+import { casesOf } from '../support/thorough.ts'
+import { type GoldenCase, testGolden } from './support/golden-service.ts'
 
 // The golden networks of CPolyNeXt on the simd engine, by HTTP: the logits of plans with forced refreshes and
 // of plans that the planner chose.
 
-await testGolden(t, [
-  ['one_shot', 'never'],
-  ['one_shot', 'always'],
-  ['micro_t', 'auto'],
-  ['micro_t', 'always'],
-  ['micro_s', 'always'],
-  ['micro_lr', 'auto'],
-  ['micro_lr', 'always'],
-])
+await testGolden(
+  t,
+  casesOf<GoldenCase>(
+    [
+      ['one_shot', 'never'],
+      ['one_shot', 'always'],
+      ['micro_t', 'auto'],
+      ['micro_t', 'always'],
+      ['micro_s', 'always'],
+      ['micro_lr', 'auto'],
+      ['micro_lr', 'always'],
+    ],
+    [
+      ['one_shot', 'never'],
+      ['one_shot', 'always'],
+      ['micro_t', 'auto'],
+      ['micro_s', 'always'],
+      ['micro_lr', 'always'],
+    ],
+  ),
+)

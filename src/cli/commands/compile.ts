@@ -2,9 +2,11 @@ import { basename, extname } from 'node:path'
 import { type Command, Option } from 'commander'
 import type { Circuit } from '../../circuit/index.ts'
 import { isModelName, MODEL_NAME_RULE } from '../../circuit/manifest/model-name.ts'
-import type { Compiled, Link, Objective, TargetName } from '../../compiler/index.ts'
+import { OBJECTIVES, type Objective, REFRESH_CHOICES, type RefreshChoice } from '../../compiler/choices.ts'
+import type { Compiled, Link, TargetName } from '../../compiler/index.ts'
 import { PolyVeilError } from '../../errors/index.ts'
 import type { Network } from '../../models/index.ts'
+import { ENGINE_NAMES } from '../../schedule/engine-name.ts'
 import { act, type CommandContext, command, type Outcome } from '../command.ts'
 import { withHeapForCheckpoint } from '../heap.ts'
 import { readImages } from '../input/golden.ts'
@@ -28,7 +30,7 @@ interface CompileFlags extends SourceOptions {
   readonly name?: string
   readonly labels?: string
   readonly calibrate?: string
-  readonly refresh: 'auto' | 'never' | 'always'
+  readonly refresh: RefreshChoice
   readonly batch: number | 'auto'
   readonly ring: 'auto' | '8192' | '16384' | '32768'
   readonly precision: number
@@ -51,7 +53,7 @@ export const compileCommand = (): Command =>
       choice(
         '--refresh <when>',
         'rounds in which the client refreshes values; auto: where one shot does not fit, or costs more for the objective',
-        ['auto', 'never', 'always'],
+        REFRESH_CHOICES,
         'auto',
       ),
     )
@@ -63,8 +65,8 @@ export const compileCommand = (): Command =>
     )
     .addOption(choice('--ring <n>', 'polynomial modulus degree', ['auto', '8192', '16384', '32768'], 'auto'))
     .option('--precision <bits>', 'bits by which errors lie below the logits', whole(4, 30), 10)
-    .addOption(choice('--objective <what>', 'what to make small', ['latency', 'traffic', 'keys'], 'latency'))
-    .addOption(choice('--target <engine>', 'engine to plan for', ['simd', 'seal']))
+    .addOption(choice('--objective <what>', 'what to make small', OBJECTIVES, 'latency'))
+    .addOption(choice('--target <engine>', 'engine to plan for', ENGINE_NAMES))
     .option(
       '--network <link>',
       'RTT_MS,MBIT of the link that refresh rounds wait for (default: one machine)',

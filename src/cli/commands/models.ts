@@ -13,7 +13,7 @@ async function models(): Promise<Outcome> {
     inputSize: [config.inputSize.height, config.inputSize.width],
     classes: config.classes,
     cells: familyOf(config).blocks(config),
-    supported: familyOf(config).isSupported(config),
+    family: familyOf(config).name,
   }))
   const bundled = bundledNetworks().map(({ name, config, accuracy, images }) => ({
     name,
@@ -33,17 +33,17 @@ interface Described {
 }
 
 function modelsText(
-  architectures: readonly (Described & { cells: number; supported: boolean })[],
+  architectures: readonly (Described & { cells: number; family: string })[],
   bundled: readonly (Described & { accuracy: { images: number; top1: number } })[],
 ): string {
-  const known = architectures.map((a) => [...described(a), String(a.cells), a.supported ? 'yes' : 'no'])
+  const known = architectures.map((a) => [...described(a), String(a.cells), a.family])
   const included = bundled.map(({ accuracy, ...b }) => [
     ...described(b),
     `${(100 * accuracy.top1).toFixed(2)} %`,
     String(accuracy.images),
   ])
   return [
-    table([['architecture', 'input', 'classes', 'cells', 'supported'], ...known]),
+    table([['architecture', 'input', 'classes', 'cells', 'family'], ...known]),
     '',
     table([['bundled', 'input', 'classes', 'top-1', 'test images'], ...included]),
   ].join('\n')

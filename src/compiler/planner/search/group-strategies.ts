@@ -1,9 +1,10 @@
+import type { Objective } from '../../choices.ts'
 import { everywhere, type RotationStrategy, type Strategies } from '../../lowering/strategy.ts'
 import type { TargetName } from '../target/target.ts'
 import type { Candidate } from './candidate.ts'
 import { keyBytes } from './draft.ts'
 import type { InterleaveGroup } from './interleave-groups.ts'
-import { costOf, type Objective } from './objective.ts'
+import { costOf } from './objective.ts'
 import { CHAINS, chooseStrategy } from './strategies.ts'
 
 /**

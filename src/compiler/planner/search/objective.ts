@@ -1,8 +1,5 @@
+import type { Objective } from '../../choices.ts'
 import type { Candidate } from './candidate.ts'
-
-export const OBJECTIVES = ['latency', 'traffic', 'keys'] as const
-/** The figure that the user wants to be small. */
-export type Objective = (typeof OBJECTIVES)[number]
 
 /**
  * Keys beyond this size weigh ten times as much for `latency`, because a client first waits for their upload.

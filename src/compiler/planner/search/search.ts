@@ -1,5 +1,6 @@
 import { MAX_LOG_QP } from '../../../circuit/parameters/parameters.ts'
 import type { Layout } from '../../../circuit/types.ts'
+import type { Objective } from '../../choices.ts'
 import type { Graph } from '../../graph/graph.ts'
 import type { ScalePolicy } from '../../lowering/builder/scale-policy.ts'
 import { everywhere, type RotationStrategy } from '../../lowering/strategy.ts'
@@ -13,7 +14,7 @@ import type { Target } from '../target/target.ts'
 import { type Candidate, type FittingCandidate, isWithinBudget } from './candidate.ts'
 import { candidatesOf } from './draft.ts'
 import { noPlan } from './no-plan.ts'
-import { cheapest, costOf, type Objective } from './objective.ts'
+import { cheapest, costOf } from './objective.ts'
 import { CHAINS, chooseStrategy } from './strategies.ts'
 
 /** The user's request for a plan. */

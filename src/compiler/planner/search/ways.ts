@@ -1,11 +1,8 @@
+import type { RefreshChoice } from '../../choices.ts'
 import type { Graph } from '../../graph/graph.ts'
 import type { Candidate, FittingCandidate } from './candidate.ts'
 import { type PlanRequest, searchPlans } from './search.ts'
 import { searchRefreshed } from './search-refreshed.ts'
-
-export const REFRESH_CHOICES = ['auto', 'never', 'always'] as const
-/** Whether the client refreshes values. With `auto` it does where that costs less for the objective. */
-export type RefreshChoice = (typeof REFRESH_CHOICES)[number]
 
 /** Figures of a plan that was not taken. */
 export interface OtherWay {

@@ -1,19 +1,19 @@
 import type { Op } from '../../../circuit/types.ts'
 
+// Fitted to the peaks of services with one circuit and one client, from 0.6 to 1.9 GB (docs/performance.md).
+
 /** Memory of Node, the service, the frames in transit, and the latest answers. */
-const SERVICE_BYTES = 300e6
+const SERVICE_BYTES = 310e6
+/** Memory beside the engine's that grows with it: keys and encoded weights on their way into it. */
+const SHARE_OF_ENGINE = 0.12
 /**
  * Memory for each weighted summand: its words in the program, and its share of the heap that building the
- * program has taken and that is not returned. It was 600 to 900 in services with one circuit and one client
- * (docs/performance.md).
+ * program has taken and that is not returned.
  */
 const BYTES_PER_TERM = 900
 
-/**
- * Estimated bytes of a service's process that executes a circuit for one client. The peaks that were
- * measured are up to 17 % larger, and up to 17 % smaller (docs/performance.md).
- */
+/** Estimated bytes of a service's process that executes a circuit for one client. */
 export function processMemory(ops: readonly Op[], engineBytes: number): number {
   const terms = ops.reduce((sum, op) => sum + (op.kind === 'dot' ? op.terms.length : 0), 0)
-  return engineBytes + SERVICE_BYTES + BYTES_PER_TERM * terms
+  return SERVICE_BYTES + (1 + SHARE_OF_ENGINE) * engineBytes + BYTES_PER_TERM * terms
 }

@@ -18,7 +18,6 @@ export const CPOLYNEXT: Family<CPolyNeXtConfig, CPolyNeXtLiteral> = {
   config: cpolynextConfig,
   preprocessing: ({ stem }) => stem,
   blocks: ({ nodes }) => nodes.length,
-  isSupported: () => true,
   checkpoint: {
     anchor: 'stem.weight',
     signature: /^cells\.\d+\.(ops\.\d+|preprocess0)\./,

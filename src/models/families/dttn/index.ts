@@ -16,7 +16,6 @@ export const DTTN: Family<DttnConfig, DttnLiteral> = {
   config: dttnConfig,
   preprocessing: () => 'dttn',
   blocks: ({ layers }) => layers.reduce((sum, blocks) => sum + blocks, 0),
-  isSupported: () => true,
   checkpoint: {
     anchor: 'fs.weight',
     signature: /^network\.\d+\.model\.\d+\.0\.(L1|R1|Pro)\./,

@@ -16,7 +16,6 @@ export const MONET: Family<MonetConfig, MonetLiteral> = {
   config: monetConfig,
   preprocessing: () => 'monet',
   blocks: ({ layers }) => layers.reduce((sum, blocks) => sum + blocks, 0),
-  isSupported: () => true,
   checkpoint: {
     anchor: 'fs.weight',
     signature: /^network\.\d+\.model\.\d+\.0\.mlp\d\./,
