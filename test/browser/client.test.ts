@@ -1,10 +1,10 @@
-import { copyFile, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { JSHandle, Page } from 'playwright-core'
 import sharp from 'sharp'
 import t, { type Test } from 'tap'
-import { CIRCUITS, ROOT } from '../../scripts/building/paths.ts'
+import { ROOT } from '../../scripts/building/paths.ts'
 import { type Circuit, writeCircuit } from '../../src/circuit/index.ts'
 import { argmax, rmsWithin } from '../../src/cli/comparison.ts'
 import type { KeyStore } from '../../src/client/index.ts'
@@ -18,6 +18,7 @@ import { behaves, secret } from '../client/key-store-behaviour.ts'
 import { code, DOCUMENTED_URL, project, shell } from '../docs/support.ts'
 import { goldenNetwork, goldenTensors, item, maxAbsDifference } from '../models/support/golden.ts'
 import { requireBuild } from '../support/built.ts'
+import { writeDigitsOfFewKeys } from '../support/digits-of-few-keys.ts'
 import { findChromium, INSECURE_HOST, launch } from './chromium.ts'
 import { servePages } from './pages.ts'
 
@@ -27,7 +28,7 @@ import { servePages } from './pages.ts'
 /** The parts of the client that the page of plain modules uses. */
 declare const polyveil: typeof import('../../src/client/index.ts')
 
-/** Limit on the largest error of an encrypted logit of the bundled networks. */
+/** Limit on the largest error of an encrypted logit of the digits network. */
 const MAX_ERROR = 1e-2
 const PAGE = '### In a browser'
 const REFRESHED = 'one_shot'
@@ -86,11 +87,10 @@ t.test('the client works in a browser', { skip }, async (t) => {
   })
 })
 
-/** Serves a bundled network and one with refreshes to pages of an origin. */
+/** Serves the digits network in one shot, and a network with refreshes, to pages of an origin. */
 async function serve(t: Test, directory: string, refreshed: Circuit, origin: string): Promise<Service> {
   const modelsDir = join(directory, 'models')
-  await mkdir(modelsDir)
-  await copyFile(join(CIRCUITS, 'digits.pvc'), join(modelsDir, 'digits.pvc'))
+  await writeDigitsOfFewKeys(modelsDir, 'never')
   await writeFile(join(modelsDir, `${REFRESHED}.pvc`), writeCircuit(refreshed))
   const config = join(directory, 'server.json')
   await writeFile(config, JSON.stringify({ modelsDir, allowedOrigins: [origin] }))

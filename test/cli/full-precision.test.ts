@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { connect, directoryKeyStore } from '../../src/client/index.ts'
+import { writeDigitsOfFewKeys } from '../support/digits-of-few-keys.ts'
 import { startService } from './service.ts'
 import { polyveil, zooPath } from './support.ts'
 
@@ -11,7 +12,9 @@ import { polyveil, zooPath } from './support.ts'
 const IMAGE = zooPath('digits/images/digits-3-0.png')
 const QUIET = ['--json', '--quiet']
 const directory = t.testdir()
-const service = await startService(join(directory, 'data'))
+const models = join(directory, 'models')
+await writeDigitsOfFewKeys(models)
+const service = await startService(join(directory, 'data'), '--models', models)
 t.teardown(() => service.stop())
 const manifest = `${service.url}/v2/models/digits/manifest`
 const { output } = (await (await fetch(manifest)).json()) as { output: { precision: number } }

@@ -54,6 +54,16 @@ t.test('an empty body and a text have their length, too', async (t) => {
   t.equal(received[1].body.toString(), '{"a":1}')
 })
 
+t.test('a proxy that asks for credentials is named for any body', async (t) => {
+  const server = createServer((request, response) => {
+    request.resume().on('end', () => response.writeHead(401, { server: 'nginx/1.22.1' }).end())
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => server.close())
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+  for (const body of [BODY, '{}']) await t.rejects(send(url, body), { code: 'UNAUTHENTICATED' })
+})
+
 t.test('a fetch of the caller gets the bytes, and may send them twice', async (t) => {
   const { url, received } = await receiver(t, 0)
   const twice: typeof fetch = async (input, init) => {

@@ -9,19 +9,22 @@ const network = (file: string): string =>
   fileURLToPath(new URL(`../../src/models/zoo/digits/network.${file}`, import.meta.url))
 
 /**
- * Compiles the digits network with refreshes for the smallest keys: 7 MB, where those of the bundled circuit
- * have 200 MB. For tests that make and upload many key sets.
+ * Compiles the digits network for the smallest keys: 7 MB with refreshes and 45 MB in one shot, where those
+ * of the bundled circuit have 200 MB. For tests that make and upload key sets.
  *
  * @param folder is made; gets `digits.pvc`
  */
-export async function writeDigitsOfFewKeys(folder: string): Promise<void> {
+export async function writeDigitsOfFewKeys(
+  folder: string,
+  refresh: 'always' | 'never' = 'always',
+): Promise<void> {
   const config = parseConfig(await readFile(network('json'), 'utf8'))
   const { circuit } = compile(loadNetwork(await readCheckpoint(network('pt')), config), {
     model: 'digits',
     preprocessing: config.preprocessing,
     labels: config.labels,
-    refresh: 'always',
-    rings: [8192],
+    refresh,
+    rings: [refresh === 'always' ? 8192 : 16384],
     objective: 'keys',
   })
   await mkdir(folder)

@@ -52,10 +52,9 @@ function meaningOf(reply: ForeignReply): Meaning {
   const proxy = `A proxy in front of ${origin}${product ? ` (${product})` : ''}`
   switch (status) {
     case 401:
-    case 407:
       return {
         code: 'UNAUTHENTICATED',
-        message: `${proxy} asks for credentials (status ${status})`,
+        message: `${proxy} asks for credentials (status 401)`,
         remedy:
           'Give them in the address, https://user:password@host, or in a header: --header, or `headers` of connect.',
       }

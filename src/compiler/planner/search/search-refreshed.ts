@@ -26,6 +26,8 @@ const WATERLINES = [22, 24, 25, 26, 28]
  */
 const LEAST_MARGIN = 1
 const MOST_MARGIN = 8
+/** Smaller margins are not tried when the precision is this far below the requested one. */
+const OUT_OF_REACH_BITS = 1
 
 /** Differences from the best scales that are tried at last. The other waterlines and margins are whole. */
 const FINE_WATERLINES = [-0.5, 0, 0.5]
@@ -117,8 +119,10 @@ class RefreshedSearch {
     this.#segments = segmentsWithin(ring, request)
     const probes = spread(this.#segments, PROBES)
     this.#usual = { waterline: WATERLINES[0], margin: this.#preciseMargin(probes) }
-    this.#first = byCost(probes, (segment) => this.#costAt(segment, FIRST))[0]
-    this.firstCost = this.#costAt(this.#first, FIRST)
+    const costOf = (segment: Segment): number => this.#costAt(segment, FIRST)
+    const isDeep = probes.every((segment) => costOf(segment) === Infinity)
+    this.#first = byCost(isDeep ? this.#segments : probes, costOf)[0]
+    this.firstCost = costOf(this.#first)
   }
 
   /**
@@ -138,9 +142,7 @@ class RefreshedSearch {
     const found: Candidate[] = []
     let preciseSegments = 0
     for (const segment of byCost(this.#segments, (segment) => this.#costAt(segment, strategies))) {
-      // Scales fit together better at some margins, which saves more than larger margins cost.
-      const marginsAbove = preciseSegments === 0 ? MOST_MARGIN : 1
-      const candidates = this.#waterlines(segment, strategies, marginsAbove)
+      const candidates = this.#waterlines(segment, strategies)
       found.push(...candidates)
       if (candidates.some((candidate) => isPrecise(candidate, this.#request))) preciseSegments++
       if (preciseSegments === BEST_SEGMENTS) break
@@ -170,7 +172,7 @@ class RefreshedSearch {
           isPrecise(candidate, this.#request),
         ),
       )
-    // A larger margin is at least as precise.
+    // A larger margin is mostly more precise.
     let [least, most] = [LEAST_MARGIN, MOST_MARGIN]
     while (least < most) {
       const middle = Math.floor((least + most) / 2)
@@ -181,12 +183,11 @@ class RefreshedSearch {
   }
 
   /**
-   * Candidates of all waterlines. A higher waterline leaves less noise, so its least precise margin lies near
-   * that of the waterline before.
-   *
-   * @param marginsAbove how many margins above the least precise one are tried
+   * Candidates of all waterlines, from the least precise margin on. Scales fit together better at some
+   * margins, which saves more than larger margins cost. A higher waterline leaves less noise, so its least
+   * precise margin lies near that of the waterline before.
    */
-  #waterlines(segment: Segment, strategies: Strategies, marginsAbove: number): Candidate[] {
+  #waterlines(segment: Segment, strategies: Strategies): Candidate[] {
     const found: Candidate[] = []
     let margin = this.#usual.margin
     for (const waterline of WATERLINES) {
@@ -195,16 +196,19 @@ class RefreshedSearch {
         found.push(...candidates)
         return this.#outcome(candidates)
       }
-      margin = leastPrecise(margin, outcomeOf)
-      const most = Math.min(margin + marginsAbove, MOST_MARGIN)
-      for (let above = margin + 1; above <= most; above++) outcomeOf(above)
+      const least = leastPrecise(margin, outcomeOf)
+      if (least === undefined) continue
+      margin = least
+      for (let above = margin + 1; above <= MOST_MARGIN; above++) outcomeOf(above)
     }
     return found
   }
 
   #outcome(candidates: readonly Candidate[]): Outcome {
     if (candidates.length === 0) return 'too deep'
-    return candidates.some((candidate) => isPrecise(candidate, this.#request)) ? 'precise' : 'imprecise'
+    if (candidates.some((candidate) => isPrecise(candidate, this.#request))) return 'precise'
+    const least = this.#request.precisionBits - OUT_OF_REACH_BITS
+    return candidates.some(({ precisionBits }) => precisionBits >= least) ? 'imprecise' : 'out of reach'
   }
 
   #costAt(segment: Segment, strategies: Strategies): number {
@@ -251,19 +255,29 @@ class RefreshedSearch {
 }
 
 /** What a draft is. There are no candidates when the weights' bits make a layer too deep. */
-type Outcome = 'precise' | 'imprecise' | 'too deep'
+type Outcome = 'precise' | 'imprecise' | 'out of reach' | 'too deep'
 
 /**
- * Tries margins from `start` on, up while drafts are imprecise and down while they are not.
+ * Tries margins from `start` on until one is precise: the larger ones, then the smaller ones. A larger margin
+ * is mostly more precise. But its weights have more bits, so it can also take more refreshes, whose noise
+ * makes it less precise, or be too deep.
  *
- * @returns the least margin of a precise draft, or where the trials ended when there is none
+ * @returns the least margin of the precise ones next to it; undefined when no draft is precise
  */
-function leastPrecise(start: number, outcomeOf: (margin: number) => Outcome): number {
-  let margin = start
-  let outcome = outcomeOf(margin)
-  while (outcome === 'imprecise' && margin < MOST_MARGIN) outcome = outcomeOf(++margin)
-  while (outcome !== 'imprecise' && margin > LEAST_MARGIN && outcomeOf(margin - 1) !== 'imprecise') margin--
-  return margin
+function leastPrecise(start: number, outcomeOf: (margin: number) => Outcome): number | undefined {
+  let least = firstPrecise(start, outcomeOf)
+  while (least !== undefined && least > LEAST_MARGIN && outcomeOf(least - 1) === 'precise') least--
+  return least
+}
+
+function firstPrecise(start: number, outcomeOf: (margin: number) => Outcome): number | undefined {
+  for (let margin = start; margin <= MOST_MARGIN; margin++) if (outcomeOf(margin) === 'precise') return margin
+  for (let margin = start - 1; margin >= LEAST_MARGIN; margin--) {
+    const outcome = outcomeOf(margin)
+    if (outcome === 'precise') return margin
+    if (outcome === 'out of reach') return undefined
+  }
+  return undefined
 }
 
 /**

@@ -82,6 +82,11 @@ const WEIGHT_MARGIN = { first: 4, least: 0, most: 10 }
 const WEIGHT_GRAIN = 1 / 4
 /** Spare bits of precision that are tried, because a circuit can be less precise than its draft. */
 const PRECISION_RESERVES = [0, 0.25, 0.5, 0.75, 1]
+/**
+ * Other scales are not tried where the first draft exceeds the budget by more than this share of it. They
+ * save an eighth of the bits at most.
+ */
+const WORTH_TRYING = 1 / 4
 /** Number of scales that are tried again with the strategy that is best at the best scales. */
 const BEST_SCALES = 12
 
@@ -110,8 +115,8 @@ class RingSearch {
   run(): Candidate[] {
     const usual = { step: this.#sizes.most, waterline: WATERLINES[0], margin: WEIGHT_MARGIN.first }
     const first = this.#draft(usual, CHAINS)
-    // Other scales save tens of bits, which is too little here.
-    if (first.every(({ excessBits }) => excessBits > MAX_LOG_QP[this.#ring])) return first
+    const outOfReach = WORTH_TRYING * MAX_LOG_QP[this.#ring]
+    if (first.every(({ excessBits }) => excessBits > outOfReach)) return first
     const strategy = this.#strategyAt(usual)
     const candidates = this.#allScales(strategy)
     const best = this.#bestScales(candidates)
