@@ -5,6 +5,7 @@ import { type Circuit, readCircuit, writeCircuit } from '../../src/circuit/index
 import type { Op } from '../../src/circuit/types.ts'
 import { factorWithin } from '../client/stretched.ts'
 import { goldenTensors, item } from '../models/support/golden.ts'
+import { casesOf } from '../support/thorough.ts'
 import { safetensors } from './safetensors.ts'
 import { failed, goldenOf, polyveil, type Ran, sourceOf } from './support.ts'
 
@@ -13,7 +14,8 @@ const path = join(directory, 'one.pvc')
 const compiled = await polyveil([
   'compile',
   ...sourceOf('one_shot'),
-  ...['--refresh', 'never', '--out', path, '--json'],
+  // Small keys, because every verification makes them.
+  ...['--refresh', 'never', '--objective', 'keys', '--out', path, '--json'],
 ])
 const verify = (...flags: string[]) => polyveil(['verify', path, ...flags])
 
@@ -50,7 +52,7 @@ t.test('and under encryption, on the engine that it was compiled for', async (t)
   isEncrypted(t, json, 'simd', 4)
   const { keys, constants, program } = json.engineMemoryBytes
   const planned = compiled.json.estimate.memoryBytes
-  t.ok(keys > 1e8 && constants > 1e6 && program > 1e7)
+  t.ok(keys > 5e7 && constants > 1e6 && program > 1e7)
   t.ok(Math.abs((keys + constants + program) / planned - 1) < 0.15, `${planned} bytes were planned`)
 })
 
@@ -103,7 +105,7 @@ t.test('wrong golden logits end in exit code 1, by every backend’s account', a
   // Images keep their top class: it is the size of the error that shows.
   const off = golden('off', (value) => value * 1.1)
   const swapped = golden('swapped', (_, i) => logits.data[(i + 10) % logits.data.length])
-  for (const backend of ['clear', 'simd', 'seal']) {
+  for (const backend of casesOf(['clear', 'simd', 'seal'], ['clear', 'simd'])) {
     const { code, json } = await verify('--golden', off, '--count', '1', '--backend', backend, '--json')
     t.equal(code, 1, backend)
     t.match(json, { ok: false, top1Agreement: 1 })
