@@ -22,7 +22,7 @@ const KNOWN = {
   },
   micro_dttn: {
     never: { ring: 16384, products: 6, rotations: 249, keys: 29, refreshes: 0, rounds: 0 },
-    always: { ring: 8192, products: 6, rotations: 310, keys: 42, refreshes: 7, rounds: 4 },
+    always: { ring: 8192, products: 6, rotations: 310, keys: 42, refreshes: 12, rounds: 7 },
   },
   micro_dttn_product: {
     never: { ring: 16384, products: 6, rotations: 251, keys: 32, refreshes: 0, rounds: 0 },

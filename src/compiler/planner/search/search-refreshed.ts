@@ -119,10 +119,10 @@ class RefreshedSearch {
     this.#segments = segmentsWithin(ring, request)
     const probes = spread(this.#segments, PROBES)
     this.#usual = { waterline: WATERLINES[0], margin: this.#preciseMargin(probes) }
-    const costOf = (segment: Segment): number => this.#costAt(segment, FIRST)
-    const isDeep = probes.every((segment) => costOf(segment) === Infinity)
-    this.#first = byCost(isDeep ? this.#segments : probes, costOf)[0]
-    this.firstCost = costOf(this.#first)
+    const firstCost = (segment: Segment): number => this.#costAt(segment, FIRST)
+    const areTooDeep = probes.every((segment) => firstCost(segment) === Infinity)
+    this.#first = byCost(areTooDeep ? this.#segments : probes, firstCost)[0]
+    this.firstCost = firstCost(this.#first)
   }
 
   /**
@@ -172,14 +172,9 @@ class RefreshedSearch {
           isPrecise(candidate, this.#request),
         ),
       )
-    // A larger margin is mostly more precise.
-    let [least, most] = [LEAST_MARGIN, MOST_MARGIN]
-    while (least < most) {
-      const middle = Math.floor((least + most) / 2)
-      if (reaches(middle)) most = middle
-      else least = middle + 1
-    }
-    return least
+    let margin = LEAST_MARGIN
+    while (margin < MOST_MARGIN && !reaches(margin)) margin++
+    return margin
   }
 
   /**

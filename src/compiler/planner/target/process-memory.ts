@@ -1,10 +1,11 @@
 import type { Op } from '../../../circuit/types.ts'
 
-// Fitted to the peaks of services with one circuit and one client, from 0.6 to 1.9 GB (docs/performance.md).
+// These are fitted to measured peaks of services with one circuit and one client, from 0.6 to 1.9 GB
+// (docs/performance.md).
 
 /** Memory of Node, the service, the frames in transit, and the latest answers. */
 const SERVICE_BYTES = 310e6
-/** Memory beside the engine's that grows with it: keys and encoded weights on their way into it. */
+/** What a service takes beside its engine's memory, for each byte of it. */
 const SHARE_OF_ENGINE = 0.12
 /**
  * Memory for each weighted summand: its words in the program, and its share of the heap that building the
