@@ -70,13 +70,14 @@ export function readmeTable(): string {
   return `${markdownTable([heading, ...cells])}\n\n${source(oneShot, refreshed)}`
 }
 
-/** The machine, date and files of runs on one machine on one day. */
+/** The machine, dates and files of runs on machines of one kind. */
 function source(...runs: readonly Pick<Result<unknown>, 'machine' | 'date' | 'file'>[]): string {
-  const [{ machine, date }] = runs
+  const [{ machine }] = runs
   const { processor, cores, node } = machine
   const files = runs.map(({ file }) => `\`bench/results/${file}\``).join(', ')
   const loads = runs.map((run) => run.machine.loadBefore).join(', ')
-  return `Machine: ${processor}, ${cores} cores, Node ${node.slice(1)}, load average before: ${loads}. Date: ${date}. Source: ${files}.`
+  const dates = [...new Set(runs.map(({ date }) => date))].join(', ')
+  return `Machine: ${processor}, ${cores} cores, Node ${node.slice(1)}, load average before: ${loads}. Date: ${dates}. Source: ${files}.`
 }
 
 function oneShotNetworks() {
