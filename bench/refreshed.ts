@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buildIfStale } from '../scripts/building/build.ts'
 import { startServer } from '../scripts/demo/server.ts'
-import { type Circuit, manifestOf, refreshRounds, writeCircuit } from '../src/circuit/index.ts'
+import { type Circuit, manifestOf, refreshDepth, refreshRounds, writeCircuit } from '../src/circuit/index.ts'
 import { argmax } from '../src/cli/comparison.ts'
 import { link as linkOf } from '../src/cli/input/option-values.ts'
 import { DEFAULT_LIMITS, refreshBytes } from '../src/client/index.ts'
@@ -129,6 +129,7 @@ async function overHttp(prepared: Prepared, link: Link | undefined) {
       ...secondsOf(classifications),
       bytes: bytesOf(circuit),
       rounds: refreshRounds(circuit).length,
+      refreshDepth: refreshDepth(circuit),
       refreshedCiphertexts: refreshRounds(circuit).reduce((sum, ciphertexts) => sum + ciphertexts, 0),
       serverPeakRssBytes: await server.peakBytes(),
       clientPeakRssBytes: peakRssBytes,

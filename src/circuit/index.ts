@@ -9,6 +9,6 @@ export { type CircuitOutline, checkManifest, type Manifest, manifestOf } from '.
 export { operandsOf } from './operands.ts'
 export * from './parameters/parameters.ts'
 export { nttPrimes } from './parameters/primes.ts'
-export { refreshFailure, refreshModulusBits, refreshRounds, segmentsOf } from './refresh.ts'
+export { refreshDepth, refreshFailure, refreshModulusBits, refreshRounds, segmentsOf } from './refresh.ts'
 export type * from './types.ts'
 export { verifyCircuit } from './verify.ts'

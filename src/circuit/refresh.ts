@@ -66,6 +66,19 @@ export function refreshRounds({ ops, counts }: ReplicatedOps): number[] {
   return rounds
 }
 
+/**
+ * Length of the longest chain of refreshes that the result depends on. Other rounds overlap with these, so an
+ * inference waits for at least this many round trips.
+ */
+export function refreshDepth({ ops, result }: Pick<Circuit, 'ops' | 'result'>): number {
+  const depths = new Uint32Array(ops.length)
+  ops.forEach((op, id) => {
+    const before = operandsOf(op).reduce((most, operand) => Math.max(most, depths[operand]), 0)
+    depths[id] = before + (op.kind === 'refresh' ? 1 : 0)
+  })
+  return depths[result]
+}
+
 /** For each value the number of rounds that must be over before it can be computed. */
 export function segmentsOf(ops: readonly Op[]): Uint32Array {
   const segments = new Uint32Array(ops.length)

@@ -2,7 +2,7 @@ import { galoisKeyCount } from '../circuit/keys.ts'
 import { log2Modulus } from '../circuit/laws.ts'
 import { type CkksParameters, digitCount } from '../circuit/parameters/parameters.ts'
 import { bitLength } from '../circuit/parameters/primes.ts'
-import { MESSAGE_RMS_BOUND, refreshFailure, refreshRounds } from '../circuit/refresh.ts'
+import { MESSAGE_RMS_BOUND, refreshDepth, refreshFailure, refreshRounds } from '../circuit/refresh.ts'
 import type { Circuit, LayerInfo, Op, OpKind } from '../circuit/types.ts'
 import { MOST_ENGINE_BYTES } from '../schedule/limits.ts'
 import { processMemory } from './planner/target/process-memory.ts'
@@ -46,6 +46,8 @@ export interface PlanReport {
   readonly depthBits: number
   /** Number of ciphertexts of each refresh round; empty for one shot. */
   readonly rounds: readonly number[]
+  /** Refreshes that wait for each other, each for the one before: see `refreshDepth`. */
+  readonly refreshDepth: number
   readonly ring: number
   /** Sizes of the data primes from q_0 up, then of the special primes. */
   readonly primeBits: readonly number[]
@@ -89,6 +91,7 @@ export function planReport(circuit: Circuit, target: Target = targetOf(circuit.p
     galoisKeys: galoisKeyCount(circuit),
     depthBits: consumed.reduce((sum, prime) => sum + bitLength(prime), 0),
     rounds: refreshRounds(circuit),
+    refreshDepth: refreshDepth(circuit),
     ring,
     primeBits,
     specialPrimes: specialPrimes.length,

@@ -65,10 +65,10 @@ const totals = (plan: PlanReport): string[] => [
 const batchText = ({ batch, secondsPerImage }: PlanReport): string =>
   batch === 1 ? '' : ` for a batch of ${batch} images, ${secondsText(secondsPerImage)} each`
 
-function roundsText({ rounds }: PlanReport): string {
+function roundsText({ rounds, refreshDepth }: PlanReport): string {
   if (rounds.length === 0) return 'one shot'
   const ciphertexts = rounds.reduce((sum, count) => sum + count, 0)
-  return `${rounds.length} refresh rounds of ${ciphertexts} ciphertexts together`
+  return `${rounds.length} refresh rounds of ${ciphertexts} ciphertexts together, ${refreshDepth} one after another`
 }
 
 const refreshText = ({ rounds, bytes }: PlanReport): string =>
