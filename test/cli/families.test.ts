@@ -1,12 +1,15 @@
 import { join } from 'node:path'
 import t from 'tap'
+import { casesOf } from '../support/thorough.ts'
 import { goldenPath, polyveil, sourceOf } from './support.ts'
 
 // The commands on checkpoints of the families behind the first one.
 
 const directory = t.testdir()
 
-for (const name of ['micro_monet', 'micro_dttn', 'micro_dttn_product', 'micro_attn']) {
+const ALL = ['micro_monet', 'micro_dttn', 'micro_dttn_product', 'micro_attn']
+
+for (const name of casesOf(ALL, ['micro_monet', 'micro_dttn', 'micro_attn'])) {
   t.test(`${name}: check, compile and verify`, async (t) => {
     const golden = ['--golden', goldenPath(`${name}.golden.safetensors`)]
     const checked = await polyveil(['check', ...sourceOf(name), ...golden, '--json'])

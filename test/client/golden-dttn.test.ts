@@ -1,12 +1,23 @@
 import t from 'tap'
-import { testGolden } from './support/golden-service.ts'
+import { casesOf } from '../support/thorough.ts'
+import { type GoldenCase, testGolden } from './support/golden-service.ts'
 
 // The golden networks of DTTN on the simd engine, by HTTP: the logits of plans in one shot and with
 // refreshes.
 
-await testGolden(t, [
-  ['micro_dttn', 'never'],
-  ['micro_dttn', 'always'],
-  ['micro_dttn_product', 'never'],
-  ['micro_dttn_product', 'always'],
-])
+await testGolden(
+  t,
+  casesOf<GoldenCase>(
+    [
+      ['micro_dttn', 'never'],
+      ['micro_dttn', 'always'],
+      ['micro_dttn_product', 'never'],
+      ['micro_dttn_product', 'always'],
+    ],
+    [
+      ['micro_dttn', 'never'],
+      ['micro_dttn', 'always'],
+      ['micro_dttn_product', 'always'],
+    ],
+  ),
+)

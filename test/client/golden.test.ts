@@ -20,7 +20,6 @@ await testGolden(
     [
       ['one_shot', 'never'],
       ['one_shot', 'always'],
-      ['micro_t', 'auto'],
       ['micro_s', 'always'],
       ['micro_lr', 'always'],
     ],
