@@ -164,17 +164,34 @@ class RefreshedSearch {
     )
   }
 
-  /** The least weight margin at which a segment reaches the precision, or the largest margin. */
+  /**
+   * The least weight margin at which a segment reaches the precision, or the largest margin. A bit of margin
+   * gives hardly more than a bit of precision, so margins that lack more are left out.
+   */
   #preciseMargin(segments: readonly Segment[]): number {
-    const reaches = (margin: number): boolean =>
-      segments.some((segment) =>
-        this.#draft(segment, { waterline: WATERLINES[0], margin }, FIRST).some((candidate) =>
-          isPrecise(candidate, this.#request),
-        ),
-      )
     let margin = LEAST_MARGIN
-    while (margin < MOST_MARGIN && !reaches(margin)) margin++
+    while (margin < MOST_MARGIN) {
+      const missing = this.#missingBits(segments, margin)
+      if (missing <= 0) break
+      margin = Math.min(MOST_MARGIN, margin + (missing < Infinity ? Math.max(1, Math.floor(missing)) : 1))
+    }
     return margin
+  }
+
+  /**
+   * Bits that the most precise segment lacks at a margin; infinite when no segment has a candidate within the
+   * budget.
+   */
+  #missingBits(segments: readonly Segment[], margin: number): number {
+    let missing = Infinity
+    for (const segment of segments) {
+      const candidates = this.#draft(segment, { waterline: WATERLINES[0], margin }, FIRST)
+      for (const candidate of candidates.filter(isWithinBudget)) {
+        missing = Math.min(missing, this.#request.precisionBits - candidate.precisionBits)
+      }
+      if (missing <= 0) break
+    }
+    return missing
   }
 
   /**
