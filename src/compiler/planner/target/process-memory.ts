@@ -1,10 +1,10 @@
 import type { Op } from '../../../circuit/types.ts'
 
-// These are fitted to measured peaks of services with one circuit and one client, from 0.6 to 1.9 GB
+// These are fitted to measured peaks of services with one circuit and one client, from 0.6 to 4.9 GB
 // (docs/performance.md).
 
 /** Memory of Node, the service, the frames in transit, and the latest answers. */
-const SERVICE_BYTES = 310e6
+const SERVICE_BYTES = 370e6
 /** What a service takes beside its engine's memory, for each byte of it. */
 const SHARE_OF_ENGINE = 0.12
 /**
