@@ -1,7 +1,10 @@
 import { markdownTable } from './markdown.ts'
-import { type EngineMemory, RESULTS, type RefreshedNetwork, type Result } from './results.ts'
+import { refreshedTable, source } from './refreshed-table.ts'
+import { type EngineMemory, RESULTS } from './results.ts'
+import { bytesText, countText, millisecondsText, percent, secondsText } from './units.ts'
 
-// The tables of docs/performance.md and README.md. Every figure comes from a file of bench/results.
+// The tables of docs/performance.md, and the figures of README.md. Every figure comes from a file of
+// bench/results.
 
 const DAY_SECONDS = 86_400
 /** Share of the cores that the table of images a day assumes. */
@@ -20,7 +23,7 @@ const NETWORKS: Readonly<Record<string, { readonly input: string; readonly produ
   t224: { input: '224 x 224', products: 73 },
 }
 
-const { oneShot, refreshed, lowres, s, accuracy, engine, keys, kernels } = RESULTS
+const { oneShot, refreshed, lowres, s, b, accuracy, engine, keys, kernels } = RESULTS
 
 /** Every table of docs/performance.md, by the name of its block. */
 export const PERFORMANCE_TABLES: Readonly<Record<string, () => string>> = {
@@ -28,15 +31,19 @@ export const PERFORMANCE_TABLES: Readonly<Record<string, () => string>> = {
   'networks with refreshes': () => refreshedTable([refreshed], refreshed.results.refreshed.networks),
   'images a day': imagesADayTable,
   batches: batchesTable,
-  'random networks': () =>
-    refreshedTable([lowres, s], [...lowres.results.refreshed.networks, ...s.results.refreshed.networks]),
+  'low resolution': () => refreshedTable([lowres], lowres.results.refreshed.networks),
+  'large networks': () =>
+    refreshedTable(
+      [s, b],
+      [s, b].flatMap(({ results }) => results.refreshed.networks),
+    ),
   operations: operationsTable,
   keys: keysTable,
   kernels: kernelsTable,
   profile: profileTable,
 }
 
-/** The table of README.md. */
+/** The table of figures in README.md. */
 export function readmeTable(): string {
   const rows = [
     ...oneShotNetworks().map(({ name, service, simd }) => [
@@ -68,16 +75,6 @@ export function readmeTable(): string {
     'refresh rounds',
   ]
   return `${markdownTable([heading, ...cells])}\n\n${source(oneShot, refreshed)}`
-}
-
-/** The machine, dates and files of runs on machines of one kind. */
-function source(...runs: readonly Pick<Result<unknown>, 'machine' | 'date' | 'file'>[]): string {
-  const [{ machine }] = runs
-  const { processor, cores, node } = machine
-  const files = runs.map(({ file }) => `\`bench/results/${file}\``).join(', ')
-  const loads = runs.map((run) => run.machine.loadBefore).join(', ')
-  const dates = [...new Set(runs.map(({ date }) => date))].join(', ')
-  return `Machine: ${processor}, ${cores} cores, Node ${node.slice(1)}, load average before: ${loads}. Date: ${dates}. Source: ${files}.`
 }
 
 function oneShotNetworks() {
@@ -117,39 +114,6 @@ function bundledTable(): string {
   ])
   const memory = bytesText(oneShot.results.service.serverPeakRssBytes)
   return `${table}\n\nPeak memory of the service with both: ${memory}. ${source(oneShot)}\nThe two last rows: \`bench/results/${accuracy.file}\`.`
-}
-
-function refreshedTable(runs: readonly Result<unknown>[], networks: readonly RefreshedNetwork[]): string {
-  const row = (what: string, cell: (network: RefreshedNetwork) => string): string[] => [
-    what,
-    ...networks.map(cell),
-  ]
-  const compiled = networks.every(({ compileSeconds }) => compileSeconds !== undefined)
-  const table = markdownTable([
-    row('', ({ name }) => `\`${name}\``),
-    ...(compiled ? [row('compile', ({ compileSeconds = 0 }) => secondsText(compileSeconds))] : []),
-    row('making and uploading keys', (n) => secondsText(n.keysMadeAndUploadedSeconds)),
-    row('whole classification, median', (n) => secondsText(n.seconds.total)),
-    row('the first classification', (n) => secondsText(n.firstSeconds)),
-    row('seconds of cores: service, client', ({ seconds }) =>
-      [seconds.serverCores, seconds.clientCores].map(secondsText).join(', '),
-    ),
-    row('images; labels as in the clear', (n) => `${n.images}; ${n.sameLabel}`),
-    row('largest error of a logit, in deviations', (n) =>
-      String(Number(n.largestErrorInDeviations.toPrecision(2))),
-    ),
-    row('rounds', ({ rounds }) => String(rounds)),
-    row('refreshed ciphertexts', (n) => String(n.refreshedCiphertexts)),
-    row('keys', ({ bytes }) => bytesText(bytes.keys)),
-    row('refreshes up, down', ({ bytes }) => [bytes.up, bytes.down].map(bytesText).join(', ')),
-    row('memory of the engine: stated, measured', (n) =>
-      [n.engineMemoryStatedBytes, ...(n.stages ? [n.stages.enginePeakBytes] : [])].map(bytesText).join(', '),
-    ),
-    row('memory of the service: stated, peak', (n) =>
-      [n.serverMemoryStatedBytes, n.serverPeakRssBytes].map(bytesText).join(', '),
-    ),
-  ])
-  return `${table}\n\n${source(...runs)}`
 }
 
 function imagesADayTable(): string {
@@ -267,21 +231,3 @@ function profileTable(): string {
 }
 
 const sum = ({ keys, constants, program }: EngineMemory): number => keys + constants + program
-
-/** Seconds with two significant digits, or three from 10 on. */
-const secondsText = (seconds: number): string => `${seconds.toPrecision(seconds < 10 ? 2 : 3)} s`
-
-const millisecondsText = (seconds: number): string => `${(seconds * 1000).toPrecision(2)} ms`
-
-const percent = (share: number): string => `${Math.round(share * 100)} %`
-
-/** A count with two significant digits. */
-const countText = (count: number): string =>
-  Number(count.toPrecision(2)).toLocaleString('en-GB', { maximumFractionDigits: 0 })
-
-/** Decimal units: 154 MB, 1.6 GB. */
-function bytesText(bytes: number): string {
-  if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(2)} GB`
-  if (bytes >= 1e6) return `${bytes < 1e7 ? (bytes / 1e6).toFixed(1) : Math.round(bytes / 1e6)} MB`
-  return `${Math.round(bytes / 1e3)} kB`
-}

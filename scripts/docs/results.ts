@@ -73,11 +73,14 @@ export interface RefreshedNetwork {
   readonly seconds: { readonly total: number; readonly clientCores: number; readonly serverCores: number }
   readonly bytes: { readonly keys: number; readonly up: number; readonly down: number }
   readonly rounds: number
+  /** Absent in older files. */
+  readonly refreshDepth?: number
   readonly refreshedCiphertexts: number
   readonly serverPeakRssBytes: number
   readonly clientPeakRssBytes: number
   readonly engineMemoryStatedBytes: number
   readonly serverMemoryStatedBytes: number
+  readonly estimatedCoreSeconds: number
   /** Absent in runs with `--brief`. */
   readonly stages?: { readonly engineMemoryBytes: EngineMemory; readonly enginePeakBytes: number }
 }
@@ -173,10 +176,12 @@ function result<R>(file: string): Result<R> {
 
 /** The runs that are the sources of the documentation's tables. */
 export const RESULTS = {
-  oneShot: result<OneShot>('2026-11-29-one-shot.json'),
+  oneShot: result<OneShot>('2026-11-30-one-shot.json'),
   refreshed: result<Refreshed>('2026-11-30-refreshed.json'),
   lowres: result<Refreshed>('2026-11-30-refreshed-lowres.json'),
   s: result<Refreshed>('2026-11-30-refreshed-s.json'),
+  b: result<Refreshed>('2026-11-30-refreshed-b.json'),
+  families: result<Refreshed>('2026-11-30-refreshed-families.json'),
   accuracy: result<Accuracy>('2026-11-29-accuracy-batches.json'),
   engine: result<Engine>('2026-11-24-engine.json'),
   keys: result<Keys>('2026-11-24-keys.json'),

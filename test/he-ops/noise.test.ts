@@ -94,9 +94,10 @@ t.test('encryption under the public key', async (t) => {
 })
 
 /**
- * SEAL's digits have a mean: a quarter of the variance is alike in all slots, and three quarters are in the few
- * slots near zeta = 1, most of it in one (see `keySwitchingNoise`). That slot's noise is one random number of a
- * key, so the root mean square of a key can be far from the formula: 4 times it once in a million keys.
+ * SEAL's digits have a mean: a quarter of the variance is alike in all slots, and three quarters are in the
+ * few slots near zeta = 1, most of it in one (see `keySwitchingNoise`). That slot's noise is one random
+ * number of a key, so the root mean square of a key can be far from the formula: 4 times it once in a million
+ * keys.
  */
 function isSwitchingNoise(
   t: { ok(ok: boolean, message: string): void },
