@@ -14,8 +14,8 @@ for (const { path, text } of PAGES) {
 t.test('every file of bench/results is the source of a table, and is named below it', async (t) => {
   const used = Object.values(RESULTS).map(({ file }) => file)
   t.strictSame(readdirSync(new URL('../../bench/results/', import.meta.url)).sort(), used.toSorted())
-  const performance = page('docs/performance.md')
-  for (const file of used) t.ok(performance.includes(`bench/results/${file}`), file)
+  const pages = page('docs/performance.md') + page('docs/families.md')
+  for (const file of used) t.ok(pages.includes(`bench/results/${file}`), file)
 })
 
 t.test('links of generated pages and of the pages beside README lead to existing files', async (t) => {
