@@ -63,12 +63,20 @@ export class OperationList {
     return this.#add({ kind: 'slice', name, source, start: (which * channels) / 2, shape, tensors })
   }
 
+  /** @throws when the shapes differ, which a family's config has to exclude */
+  #commonShape(name: string, left: OperationId, right: OperationId): Shape {
+    const [a, b] = [this.shape(left), this.shape(right)]
+    if (a.join() !== b.join()) throw new Error(`${name} combines the shapes [${a}] and [${b}]`)
+    return a
+  }
+
   add(left: OperationId, right: OperationId, name: string, tensors?: Names): OperationId {
-    return this.#add({ kind: 'add', name, left, right, shape: this.shape(left), tensors })
+    return this.#add({ kind: 'add', name, left, right, shape: this.#commonShape(name, left, right), tensors })
   }
 
   multiply(left: OperationId, right: OperationId, name: string, tensors?: Names): OperationId {
-    return this.#add({ kind: 'multiply', name, left, right, shape: this.shape(left), tensors })
+    const shape = this.#commonShape(name, left, right)
+    return this.#add({ kind: 'multiply', name, left, right, shape, tensors })
   }
 
   attention(

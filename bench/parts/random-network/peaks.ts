@@ -19,7 +19,9 @@ export function peaksOf(network: Network, image: Float64Array): Peaks {
   })
   const largest = tensors.toSorted((a, b) => b.peak / b.rms - a.peak / a.rms)
   const largestLogit = logits.reduce((most, x) => Math.max(most, Math.abs(x)), 0)
-  return { logits, largestLogit, largest, text: textOf(tensors, largest, logits) }
+  const normNames = new Set(network.operations.filter(({ kind }) => kind === 'norm').map(({ name }) => name))
+  const norms = tensors.filter(({ name }) => normNames.has(name))
+  return { logits, largestLogit, largest, text: textOf(norms, largest, logits) }
 }
 
 function sizeOf(data: Float64Array): { peak: number; rms: number } {
@@ -32,13 +34,15 @@ function sizeOf(data: Float64Array): { peak: number; rms: number } {
   return { peak, rms: Math.sqrt(squares / data.length) }
 }
 
-function textOf(tensors: Peaks['largest'], largest: Peaks['largest'], logits: Float64Array): string {
-  const [most] = largest
-  const norms = tensors.filter(({ name }) => /norm\d?$|postprocess$/.test(name))
-  const worst = norms.toSorted((a, b) => b.rms - a.rms)[0]
+function textOf(norms: Peaks['largest'], [most]: Peaks['largest'], logits: Float64Array): string {
+  const [worst] = norms.toSorted((a, b) => b.rms - a.rms)
+  const left =
+    worst === undefined
+      ? ''
+      : `; what poly-BN leaves at most ${worst.rms.toFixed(2)} (${worst.name}), peak ` +
+        Math.max(...norms.map(({ peak }) => peak)).toFixed(0)
   return (
     `logits of deviation ${deviation(logits).toFixed(2)}; peak over root mean square at most ` +
-    `${(most.peak / most.rms).toFixed(0)} (${most.name}); what poly-BN leaves at most ${worst.rms.toFixed(2)} ` +
-    `(${worst.name}), peak ${Math.max(...norms.map(({ peak }) => peak)).toFixed(0)}`
+    `${(most.peak / most.rms).toFixed(0)} (${most.name})${left}`
   )
 }

@@ -37,7 +37,8 @@ interface Stages {
 /**
  * Widths and map sizes of all stages.
  *
- * @throws CONFIG_INVALID naming `input` when the sides of the image, or a map, do not divide
+ * @throws CONFIG_INVALID naming `input` when the sides of the image, or a map, do not divide; naming `dims`
+ *   when the width changes where no convolution changes it
  */
 export function stagesOf({ inputSize, dims, stemKernel, halves, kernel }: Stages): StageGeometry[] {
   const halvings = kernel.padding === 0 ? halves.filter(Boolean).length : 0
@@ -50,6 +51,12 @@ export function stagesOf({ inputSize, dims, stemKernel, halves, kernel }: Stages
   height /= patch
   width /= patch
   return dims.map((channels, i) => {
+    if (i > 0 && !halves[i] && channels !== dims[i - 1]) {
+      throw invalidConfig(
+        `dims[${i}]`,
+        `the stage has ${channels} channels and begins without a convolution, so it must have the ${dims[i - 1]} of the stage before`,
+      )
+    }
     if (halves[i]) {
       height = outputSize(height, kernel)
       width = outputSize(width, kernel)

@@ -88,9 +88,20 @@ t.test('errors name the field', async (t) => {
     message: /128 x 64 positions/,
   })
   t.throws(() => loadNetwork(good, cpolynextConfig({ ...fields, attention: false })), {
-    code: 'TENSOR_MISSING',
-    facts: { tensor: 'cells.2.ops.0.weight' },
+    code: 'CONFIG_INVALID',
+    facts: { field: 'attn' },
+    message: /it is false, but cells\.2 of the checkpoint has PolyAttn/,
   })
+  const plain = parseConfig(goldenJson('micro_t')) as CPolyNeXtConfig
+  const convolutions = await readCheckpoint(goldenFile('micro_t.pt'))
+  t.throws(
+    () => loadNetwork(convolutions, cpolynextConfig({ ...plain, preprocessing: null, attention: true })),
+    {
+      code: 'CONFIG_INVALID',
+      facts: { field: 'attn' },
+      message: /it is true, but cells\.2 of the checkpoint has PolyConv/,
+    },
+  )
 })
 
 t.test('LayerNorm is refused by name', async (t) => {

@@ -158,3 +158,27 @@ t.test('tensors that the config does not prescribe are named', async (t) => {
     message: /network\.3\.weight/,
   })
 })
+
+t.test('a width that changes without a convolution is refused by its field', async (t) => {
+  const shape = { layers: [1, 2, 1], dims: [12, 20, 10], transitions: [false, true, false] }
+  t.throws(() => parseConfig(json(shape)), {
+    code: 'CONFIG_INVALID',
+    facts: { field: 'dims[2]' },
+    message: /has 10 channels and begins without a convolution, so it must have the 20/,
+  })
+  t.match(parseConfig(json({ ...shape, dims: [12, 20, 20] })), { dims: [12, 20, 20] })
+})
+
+t.test('the checkpoint shows its form also where the first stage begins with a convolution', async (t) => {
+  for (const form of ['branches', 'product'] as const) {
+    const stated = parseConfig(json({ transitions: [true, true], form })) as DttnConfig
+    const weights = randomWeights(stated, 1)
+    const open = parseConfig(json({ transitions: [true, true], form: undefined }))
+    const names = (network: ReturnType<typeof loadNetwork>): string[] =>
+      network.operations.map(({ name }) => name)
+    t.strictSame(names(loadNetwork(weights, open)), names(loadNetwork(weights, stated)), form)
+    const other = form === 'branches' ? 'product' : 'branches'
+    const wrong = parseConfig(json({ transitions: [true, true], form: other }))
+    t.throws(() => loadNetwork(weights, wrong), { code: 'CONFIG_INVALID', facts: { field: 'form' } })
+  }
+})

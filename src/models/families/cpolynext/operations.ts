@@ -11,6 +11,7 @@ import { OperationList } from '../../operation-list.ts'
 import type { TensorSource } from '../../tensor-reader.ts'
 import type { CPolyNeXtConfig } from './config.ts'
 import { type CellGeometry, coarseKernel, HEAD_CHANNELS, reductionKernel, STEM_KERNEL } from './geometry.ts'
+import { invalidConfig } from './invalid-config.ts'
 import type { DownsizeType } from './literal.ts'
 
 /** Entries of `ops` that each part of a stack takes. */
@@ -39,7 +40,7 @@ const UNSEEN: readonly string[] = []
  * - `cells.i`, the cell's output; then `norm`, `proj` (l, then r), `head.product` (l * r), `head.sum` (l + l
  *   * r), `head.pool` [2C, 1, 1], `logits` [classes].
  *
- * @throws what `TensorSource` throws
+ * @throws CONFIG_INVALID when `attn` contradicts the checkpoint; what `TensorSource` throws
  */
 export function cpolynextOperations(config: CPolyNeXtConfig, tensors: TensorSource): readonly Operation[] {
   return new Cells(config, tensors).network()
@@ -127,6 +128,7 @@ class Cells {
     let p = this.#norm(list.add(older, newer, `${name}.sum`), `${name}.postprocess`, `${name}.postprocess`)
     const stacks = nodes[index] / 2
     const hasAttention = geometry[index].heads > 0
+    this.#requireMixing(name, hasAttention)
     const mixing = hasAttention ? OPS.attention : OPS.conv
     for (let j = 0; j < stacks; j++) {
       const [mixSkip, mlpSkip] = pairedScale ? [j, j + 1] : [2 * j, 2 * j + 1]
@@ -142,6 +144,18 @@ class Cells {
       p = this.#polyMlp(p, mlpOp, `${stack}.mlp`, geometry[index], skips[mlpSkip], seenAs)
     }
     return p
+  }
+
+  /** @throws CONFIG_INVALID when the cell's first stack mixes by the other of PolyConv and PolyAttn */
+  #requireMixing(cell: string, hasAttention: boolean): void {
+    const isAttention = this.#tensors.has(`${cell}.ops.0.1.qkv.weight`)
+    const isConv = this.#tensors.has(`${cell}.ops.0.weight`)
+    if (isAttention === isConv || isAttention === hasAttention) return
+    const found = isAttention ? 'PolyAttn, as APolyNeXt has' : 'PolyConv, as CPolyNeXt has'
+    throw invalidConfig(
+      'attention',
+      `it is ${this.#config.attention}, but ${cell} of the checkpoint has ${found}`,
+    )
   }
 
   #preprocess(source: OperationId, name: string): OperationId {

@@ -121,8 +121,9 @@ class Blocks {
 }
 
 /** The form that the checkpoint shows: `norm2` is there, or `norm1` belongs to positions. */
-function formOf({ form }: DttnConfig, tensors: TensorSource): 'branches' | 'product' {
-  const block = 'network.0.model.0.0'
+function formOf({ form, transitions }: DttnConfig, tensors: TensorSource): 'branches' | 'product' {
+  // The first child of the network is a convolution where the first stage begins with one.
+  const block = `network.${transitions[0] ? 1 : 0}.model.0.0`
   const isProduct = tensors.has(`${block}.norm1.gamma_hw`) && !tensors.has(`${block}.norm2.weight`)
   const isBranches = tensors.has(`${block}.norm2.weight`)
   const shown = isProduct ? 'product' : isBranches ? 'branches' : undefined
