@@ -58,13 +58,29 @@ t.test('a builder can drop everything that was added after a mark', async (t) =>
   t.equal(builder.ops[2].layer, 0)
 })
 
-t.test('a memo drops values from an id on', async (t) => {
+t.test('a memo drops what was set after a number of operations, in any order of values', async (t) => {
   const memo = new ValueMemo()
-  memo.set(0, 5, 1)
-  memo.set(0, 6, 2)
+  memo.set(0, 5, 1, 2)
+  memo.set(0, 6, 2, 3)
+  // A chain whose last step exists already is an older value.
+  memo.set(0, 7, 1, 3)
   memo.truncate(2)
   t.equal(memo.get(0, 5), 1)
   t.equal(memo.get(0, 6), undefined)
+  t.equal(memo.get(0, 7), undefined)
+})
+
+t.test('chains are dropped, also when a later one ends in an older rotation', async (t) => {
+  const builder = newBuilder()
+  const value = builder.input(0)
+  const other = builder.input(1)
+  const older = builder.rotate(other, 1)
+  const undo = builder.mark()
+  builder.rotateBy(value, 2, 1)
+  t.equal(builder.rotateBy(other, 1, 1), older)
+  undo()
+  builder.rotateBy(value, 2, 1)
+  t.equal(builder.ops.length, 5, 'both steps are appended again')
 })
 
 t.test('a scoped setting returns to its value, after errors too', async (t) => {

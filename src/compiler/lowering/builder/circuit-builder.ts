@@ -126,7 +126,7 @@ export class CircuitBuilder {
     if (known !== undefined) return known
     const type = this.#laws.rotate(this.type(source), positive)
     const id = this.#push({ kind: 'rotate', source, steps: positive }, type, this.counts[source])
-    this.#rotations.set(source, positive, id)
+    this.#rotations.set(source, positive, id, this.ops.length)
     return id
   }
 
@@ -136,7 +136,7 @@ export class CircuitBuilder {
     if (known !== undefined) return known
     const type = this.#laws.conjugate(this.type(source))
     const id = this.#push({ kind: 'conjugate', source }, type, this.counts[source])
-    this.#conjugates.set(source, 0, id)
+    this.#conjugates.set(source, 0, id, this.ops.length)
     return id
   }
 
@@ -158,7 +158,7 @@ export class CircuitBuilder {
     if (known !== undefined) return known
     const before = this.rotateBy(source, count - Math.sign(count), unit)
     const id = this.rotate(before, Math.sign(count) * unit)
-    this.#chains.set(source, key, id)
+    this.#chains.set(source, key, id, this.ops.length)
     return id
   }
 
@@ -228,7 +228,7 @@ export class CircuitBuilder {
     if (known !== undefined) return known
     const dropped = this.#laws.dropLevel(type, level)
     const id = this.#push({ kind: 'dropLevel', source }, dropped, this.counts[source])
-    this.#drops.set(source, level, id)
+    this.#drops.set(source, level, id, this.ops.length)
     return id
   }
 
