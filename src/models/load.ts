@@ -46,12 +46,15 @@ function refuseOtherFamily(checkpoint: Checkpoint, family: Family): void {
   )
 }
 
+/** Statistics of training; a norm with only one of them is damaged. */
+const RUNNING = ['running_mean', 'running_var']
+
 /** A norm with a one-dimensional `weight` and no running statistics normalises by the input itself. */
 function refuseLayerNorm(checkpoint: Checkpoint, { checkpoint: { norms } }: Family): void {
   const names = [...checkpoint]
     .filter(([name, { shape }]) => norms.test(name) && name.endsWith('.weight') && shape.length === 1)
     .map(([name]) => name)
-    .filter((name) => !checkpoint.has(name.replace(/weight$/, 'running_mean')))
+    .filter((name) => !RUNNING.some((statistic) => checkpoint.has(name.replace(/weight$/, statistic))))
   if (names.length === 0) return
   const some = names.slice(0, 3).join(', ') + (names.length > 3 ? ` and ${names.length - 3} more` : '')
   throw new PolyVeilError('NOT_POLYNOMIAL', `The checkpoint has LayerNorm, which is no polynomial: ${some}`, {
