@@ -23,7 +23,7 @@ const NETWORKS: Readonly<Record<string, { readonly input: string; readonly produ
   t224: { input: '224 x 224', products: 73 },
 }
 
-const { oneShot, refreshed, lowres, s, b, accuracy, engine, keys, kernels } = RESULTS
+const { oneShot, refreshed, lowres, s, b, l, accuracy, engine, keys, kernels } = RESULTS
 
 /** Every table of docs/performance.md, by the name of its block. */
 export const PERFORMANCE_TABLES: Readonly<Record<string, () => string>> = {
@@ -34,8 +34,8 @@ export const PERFORMANCE_TABLES: Readonly<Record<string, () => string>> = {
   'low resolution': () => refreshedTable([lowres], lowres.results.refreshed.networks),
   'large networks': () =>
     refreshedTable(
-      [s, b],
-      [s, b].flatMap(({ results }) => results.refreshed.networks),
+      [s, b, l],
+      [s, b, l].flatMap(({ results }) => results.refreshed.networks),
     ),
   operations: operationsTable,
   keys: keysTable,

@@ -5,8 +5,8 @@ import { bytesText, secondsText } from './units.ts'
 
 // Tables of all families: that of README.md, and that of the full-size networks in docs/families.md.
 
-const { refreshed, s, b, families } = RESULTS
-const RUNS = [refreshed, s, b, families]
+const { refreshed, s, b, l, families } = RESULTS
+const RUNS = [refreshed, s, b, l, families]
 const NETWORKS = RUNS.flatMap(({ results }) => results.refreshed.networks)
 
 /** Titles of the networks of docs/families.md, and their products. */
@@ -51,7 +51,7 @@ const FAMILIES: readonly Family[] = [
     networks: 'T, S, B, L, low resolution',
     products: '73, 131, 169, 193, 49',
     accuracy: '78.3 (T), 82.7 (S)',
-    measured: { T: 't224', S: 's224', B: 'b224' },
+    measured: { T: 't224', S: 's224', B: 'b224', L: 'l224' },
     weights: 'T trained briefly on pictures of clothes; made networks of the other sizes',
   },
   {

@@ -181,6 +181,7 @@ export const RESULTS = {
   lowres: result<Refreshed>('2026-11-30-refreshed-lowres.json'),
   s: result<Refreshed>('2026-11-30-refreshed-s.json'),
   b: result<Refreshed>('2026-11-30-refreshed-b.json'),
+  l: result<Refreshed>('2026-11-30-refreshed-l.json'),
   families: result<Refreshed>('2026-11-30-refreshed-families.json'),
   accuracy: result<Accuracy>('2026-11-29-accuracy-batches.json'),
   engine: result<Engine>('2026-11-24-engine.json'),
