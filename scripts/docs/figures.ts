@@ -1,4 +1,5 @@
 import { markdownTable } from './markdown.ts'
+import { NETWORKS } from './networks.ts'
 import { refreshedTable, source } from './refreshed-table.ts'
 import { type EngineMemory, RESULTS } from './results.ts'
 import { bytesText, countText, millisecondsText, percent, secondsText } from './units.ts'
@@ -13,15 +14,6 @@ const LOAD = 0.5
 const IMAGES_OF_A_CLIENT = 100
 /** Default of the setting `workerKeyMegabytes`. */
 const KEY_MEGABYTES = 2048
-
-/** Data of networks that the results do not contain: the input and the number of ciphertext products. */
-const NETWORKS: Readonly<Record<string, { readonly input: string; readonly products: number }>> = {
-  digits: { input: '56 x 56', products: 3 },
-  clothing: { input: '56 x 56', products: 3 },
-  clothing_lr: { input: '28 x 28', products: 7 },
-  clothing_six: { input: '56 x 56', products: 13 },
-  t224: { input: '224 x 224', products: 73 },
-}
 
 const { oneShot, refreshed, lowres, s, b, l, accuracy, engine, keys, kernels } = RESULTS
 

@@ -1,4 +1,5 @@
 import { markdownTable } from './markdown.ts'
+import { NETWORKS } from './networks.ts'
 import { refreshedTable, source } from './refreshed-table.ts'
 import { RESULTS, type RefreshedNetwork } from './results.ts'
 import { bytesText, secondsText } from './units.ts'
@@ -7,22 +8,21 @@ import { bytesText, secondsText } from './units.ts'
 
 const { refreshed, s, b, l, families } = RESULTS
 const RUNS = [refreshed, s, b, l, families]
-const NETWORKS = RUNS.flatMap(({ results }) => results.refreshed.networks)
+const MEASURED = RUNS.flatMap(({ results }) => results.refreshed.networks)
 
-/** Titles of the networks of docs/families.md, and their products. */
-const FULL_SIZE: Readonly<Record<string, { readonly title: string; readonly products: number }>> = {
-  t224: { title: 'CPolyNeXt-T, trained', products: 73 },
-  'apolynext-t': { title: 'APolyNeXt-T, made', products: 145 },
-  'monet-t': { title: 'MONet-T, made', products: 68 },
-  'dttn-s': { title: 'DTTN-S, made', products: 44 },
+/** Titles of the networks of docs/families.md. */
+const FULL_SIZE: Readonly<Record<string, string>> = {
+  t224: 'CPolyNeXt-T, trained',
+  'apolynext-t': 'APolyNeXt-T, made',
+  'monet-t': 'MONet-T, made',
+  'dttn-s': 'DTTN-S, made',
 }
 
 /** The table of docs/families.md: one trained network, and made ones of the other families. */
 export function fullSizeTable(): string {
   const networks = Object.keys(FULL_SIZE).map(measured)
-  const of = (name: string) => FULL_SIZE[name]
-  return refreshedTable([refreshed, families], networks, (name) => of(name).title, [
-    ['products', ...networks.map(({ name }) => String(of(name).products))],
+  return refreshedTable([refreshed, families], networks, (name) => FULL_SIZE[name], [
+    ['products', ...networks.map(({ name }) => String(NETWORKS[name].products))],
     [
       'planned seconds of one core',
       ...networks.map(({ estimatedCoreSeconds }) => String(Math.round(estimatedCoreSeconds))),
@@ -112,7 +112,7 @@ const figures = ({ seconds, bytes, rounds }: RefreshedNetwork): string =>
   ].join(', ')
 
 function measured(name: string): RefreshedNetwork {
-  const found = NETWORKS.find((network) => network.name === name)
+  const found = MEASURED.find((network) => network.name === name)
   if (found === undefined) throw new Error(`No results of ${name}`)
   return found
 }

@@ -166,7 +166,8 @@ class RefreshedSearch {
 
   /**
    * The least weight margin at which a segment reaches the precision, or the largest margin. A bit of margin
-   * gives hardly more than a bit of precision, so margins that lack more are left out.
+   * gives hardly more than a bit of precision, so margins that are too small for the missing bits are
+   * skipped.
    */
   #preciseMargin(segments: readonly Segment[]): number {
     let margin = LEAST_MARGIN

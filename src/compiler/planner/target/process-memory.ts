@@ -1,6 +1,6 @@
 import type { Op } from '../../../circuit/types.ts'
 
-// These are fitted to measured peaks of services with one circuit and one client, from 0.6 to 4.9 GB
+// These are fitted to measured peaks of services with one circuit and one client, from 0.6 to 6.7 GB
 // (docs/performance.md).
 
 /** Memory of Node, the service, the frames in transit, and the latest answers. */
