@@ -30,7 +30,7 @@ export interface BenchmarkOptions {
   readonly count?: string
   /** A folder of circuits, NAME.pvc, that were compiled before. */
   readonly circuits?: string
-  /** The one network to measure. */
+  /** The one network to measure; for `plans` one or several, separated by commas. */
   readonly only?: string
   /** A folder of networks that `make-network.ts` wrote, which replace the trained ones. */
   readonly networks?: string

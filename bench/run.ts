@@ -9,6 +9,7 @@ import { instructions } from './instructions.ts'
 import { kernels } from './kernels.ts'
 import { keys } from './keys.ts'
 import { oneShot } from './one-shot.ts'
+import { plans } from './plans.ts'
 import { profile } from './profile.ts'
 import { refreshed } from './refreshed.ts'
 import { service } from './service.ts'
@@ -18,6 +19,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   engine,
   kernels,
   instructions,
+  plans,
   profile,
   keys,
   oneShot,

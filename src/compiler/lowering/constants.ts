@@ -6,12 +6,14 @@ import { positionOf, wrap } from '../packing/taps.ts'
 /** The real (0) or the imaginary (1) part of a number. */
 export type Part = 0 | 1
 
+const PARTS: readonly Part[] = [0, 1]
+
 /** A vector of numbers, given by their parts; real where all imaginary parts are zero, undefined at zero. */
 function slotVector(
   length: number,
   fill: (values: Float64Array, part: Part) => void,
 ): SlotVector | undefined {
-  const [real, imaginary] = ([0, 1] as const).map((part) => {
+  const [real, imaginary] = PARTS.map((part) => {
     const values = new Float64Array(length)
     fill(values, part)
     return values

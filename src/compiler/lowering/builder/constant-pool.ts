@@ -1,5 +1,6 @@
 import { largestOf } from '../../../circuit/constants/constant.ts'
 import { type FactorNumbers, GrowingConstants } from '../../../circuit/constants/constant-table.ts'
+import { HASH_START, HashIndex, hashStep, mixed } from '../../../circuit/constants/hash-index.ts'
 import { periodForBatch } from '../../../circuit/image-batch.ts'
 import type { Constant, ConstantId, ConstantList } from '../../../circuit/types.ts'
 import type { ConstantStatistics } from '../../graph/statistics.ts'
@@ -39,22 +40,18 @@ export interface ConstantPool {
   roundsToZero(id: ConstantId, scale: number): boolean
 }
 
-/** More than the distinct factors of any circuit: keys of two numbers stay exact. */
-const MOST_FACTORS = 2 ** 26
-
 /** Computes and stores constants. Equal constants of equal rounding get one id. */
 export class StoredConstants implements ConstantPool {
   readonly constants = new GrowingConstants()
   readonly statistics: ConstantStatistics[] = []
-  readonly #batch: number
+  readonly #distinct: DistinctStatistics
   /** The largest absolute value of a slot of each constant. */
   readonly #largest: number[] = []
-  /** Ids by the coarse factor and the other words of the constant. There are millions of constants. */
-  readonly #ids = new Map<number, Map<number, ConstantId>>()
+  readonly #index = new HashIndex()
 
   /** @param batch images that share a ciphertext */
   constructor(batch: number) {
-    this.#batch = batch
+    this.#distinct = new DistinctStatistics(batch)
   }
 
   idOf(draft: ConstantDraft): ConstantId | undefined {
@@ -62,66 +59,88 @@ export class StoredConstants implements ConstantPool {
     const constant = draft.make()
     if (constant === undefined) return undefined
     const factors = this.constants.factorsOf(constant)
-    const ids = this.#idsOf(factors)
-    const key = (2 * factors.fine + Number(draft.exact ?? false)) * MOST_FACTORS + factors.imaginary
-    const known = ids.get(key)
+    const exact = draft.exact ?? false
+    const hash = hashOf(factors, exact)
+    const known = this.#index.find(hash, (id) => this.#isSame(id, factors, exact))
     if (known !== undefined) return known
-    this.statistics.push(statisticsOf(draft, this.#batch))
-    const id = this.constants.push(factors)
+    this.statistics.push(this.#distinct.list[this.#distinct.numberOf(draft)])
     this.#largest.push(largestOf(constant))
-    ids.set(key, id)
-    return id
+    this.#index.add(hash)
+    return this.constants.push(factors)
   }
 
   // No coefficient exceeds the largest slot.
   roundsToZero = (id: ConstantId, scale: number): boolean => this.#largest[id] * scale < 1 / 2
 
-  #idsOf({ coarse }: FactorNumbers): Map<number, ConstantId> {
-    const ids = this.#ids.get(coarse) ?? new Map<number, ConstantId>()
-    this.#ids.set(coarse, ids)
-    return ids
+  #isSame(id: ConstantId, { fine, coarse, imaginary }: FactorNumbers, exact: boolean): boolean {
+    const { constants, statistics } = this
+    return (
+      constants.fine.at(id) === fine &&
+      constants.coarse.at(id) === coarse &&
+      constants.imaginary.at(id) === imaginary &&
+      statistics[id].exact === exact
+    )
   }
+}
+
+function hashOf({ fine, coarse, imaginary }: FactorNumbers, exact: boolean): number {
+  const ofFactors = hashStep(hashStep(hashStep(HASH_START, fine), coarse), imaginary)
+  return mixed(hashStep(ofFactors, Number(exact)))
 }
 
 /** Keeps the statistics of constants only. Constants of equal statistics get one id. */
 export class DraftConstants implements ConstantPool {
   readonly constants: ConstantList = []
-  readonly statistics: ConstantStatistics[] = []
+  readonly #statistics: DistinctStatistics
+
+  /** @param batch images that share a ciphertext */
+  constructor(batch: number) {
+    this.#statistics = new DistinctStatistics(batch)
+  }
+
+  get statistics(): readonly ConstantStatistics[] {
+    return this.#statistics.list
+  }
+
+  idOf(draft: ConstantDraft): ConstantId | undefined {
+    return draft.isZero?.() ? undefined : this.#statistics.numberOf(draft)
+  }
+
+  roundsToZero = (): boolean => false
+}
+
+/** The statistics of constants, each once: there are far fewer than constants. */
+class DistinctStatistics {
+  readonly list: ConstantStatistics[] = []
   readonly #batch: number
-  /** Ids by gain, for each period and rounding; the period is negated for exact constants. */
-  readonly #ids = new Map<number, Map<number, ConstantId>>()
+  /** Numbers by gain, for each period and rounding; the period is negated for exact constants. */
+  readonly #numbers = new Map<number, Map<number, number>>()
 
   /** @param batch images that share a ciphertext */
   constructor(batch: number) {
     this.#batch = batch
   }
 
-  idOf(draft: ConstantDraft): ConstantId | undefined {
-    if (draft.isZero?.()) return undefined
-    const statistics = statisticsOf(draft, this.#batch)
-    const { gain } = statistics
-    const ids = this.#idsOf(statistics)
-    const id = ids.get(gain) ?? this.statistics.push(statistics) - 1
-    ids.set(gain, id)
-    return id
+  /** Index in the list. */
+  numberOf({ period, gain, rounding = 1, exact = false }: ConstantDraft): number {
+    const numbers = this.#byGain(exact ? -period : period, rounding)
+    let number = numbers.get(gain)
+    if (number === undefined) {
+      number = this.list.push({ period: periodForBatch(period, this.#batch), gain, rounding, exact }) - 1
+      numbers.set(gain, number)
+    }
+    return number
   }
 
-  roundsToZero = (): boolean => false
-
-  #idsOf({ period, rounding, exact }: ConstantStatistics): Map<number, ConstantId> {
+  #byGain(signedPeriod: number, rounding: number): Map<number, number> {
     // For the roundings 1/2, 1, 2 and 4 this is 9, 10, 12 and 16 times a period. Periods are powers of two,
     // so no two keys are equal.
-    const key = (exact ? -period : period) * 8 * (1 + rounding / 4)
-    let ids = this.#ids.get(key)
-    if (ids === undefined) {
-      ids = new Map()
-      this.#ids.set(key, ids)
+    const key = signedPeriod * 8 * (1 + rounding / 4)
+    let numbers = this.#numbers.get(key)
+    if (numbers === undefined) {
+      numbers = new Map()
+      this.#numbers.set(key, numbers)
     }
-    return ids
+    return numbers
   }
 }
-
-const statisticsOf = (
-  { period, gain, rounding = 1, exact = false }: ConstantDraft,
-  batch: number,
-): ConstantStatistics => ({ period: periodForBatch(period, batch), gain, rounding, exact })

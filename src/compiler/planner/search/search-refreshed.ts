@@ -55,7 +55,11 @@ const PROBES = 4
  * @throws DEPTH_EXCEEDED when no candidate fits
  */
 export function searchRefreshed(graph: Graph, request: PlanRequest): FittingCandidate[] {
-  const rings = request.rings.map((ring) => new RefreshedSearch(graph, ring, request))
+  const rings: RefreshedSearch[] = []
+  for (const ring of request.rings) {
+    const worthTrying = WORTH_TRYING * Math.min(...rings.map(({ firstCost }) => firstCost))
+    rings.push(new RefreshedSearch(graph, ring, request, worthTrying))
+  }
   const ranked = byCost(rings, (search) => search.firstCost)
   const candidates: Candidate[] = []
   for (const search of ranked) {
@@ -110,7 +114,8 @@ class RefreshedSearch {
   /** Cost of the best first draft; infinite when there is none. */
   readonly firstCost: number
 
-  constructor(graph: Graph, ring: number, request: PlanRequest) {
+  /** @param worthTrying cost above which the ring will not be tried */
+  constructor(graph: Graph, ring: number, request: PlanRequest, worthTrying: number) {
     const slots = imageSlots(ring, request.batch)
     this.#graph = narrowFirst(insertRepacks(graph, slots))
     this.#ring = ring
@@ -118,8 +123,8 @@ class RefreshedSearch {
     this.#layout = inputLayout(graph, slots)
     this.#segments = segmentsWithin(ring, request)
     const probes = spread(this.#segments, PROBES)
-    this.#usual = { waterline: WATERLINES[0], margin: this.#preciseMargin(probes) }
-    const firstCost = (segment: Segment): number => this.#costAt(segment, FIRST)
+    this.#usual = { waterline: WATERLINES[0], margin: this.#preciseMargin(probes, worthTrying) }
+    const firstCost = (segment: Segment): number => this.#costAt(segment, this.#usual, FIRST)
     const areTooDeep = probes.every((segment) => firstCost(segment) === Infinity)
     this.#first = byCost(areTooDeep ? this.#segments : probes, firstCost)[0]
     this.firstCost = firstCost(this.#first)
@@ -138,10 +143,12 @@ class RefreshedSearch {
     const strategies = chooseStrategies(target.name, objective, (strategy) =>
       this.#draft(this.#first, this.#usual, strategy === CHAINS ? FIRST : everywhere(strategy)),
     )
-    if (this.#costAt(this.#first, strategies) > WORTH_REFINING * bestCost) return []
+    if (this.#costAt(this.#first, this.#usual, strategies) > WORTH_REFINING * bestCost) return []
     const found: Candidate[] = []
     let preciseSegments = 0
-    for (const segment of byCost(this.#segments, (segment) => this.#costAt(segment, strategies))) {
+    for (const segment of byCost(this.#segments, (segment) =>
+      this.#costAt(segment, this.#usual, strategies),
+    )) {
       const candidates = this.#waterlines(segment, strategies)
       found.push(...candidates)
       if (candidates.some((candidate) => isPrecise(candidate, this.#request))) preciseSegments++
@@ -167,16 +174,23 @@ class RefreshedSearch {
   /**
    * The least weight margin at which a segment reaches the precision, or the largest margin. A bit of margin
    * gives hardly more than a bit of precision, so margins that are too small for the missing bits are
-   * skipped.
+   * skipped. Larger margins cost more, so none is looked for above a margin that costs more than
+   * `worthTrying`.
    */
-  #preciseMargin(segments: readonly Segment[]): number {
+  #preciseMargin(segments: readonly Segment[], worthTrying: number): number {
     let margin = LEAST_MARGIN
     while (margin < MOST_MARGIN) {
       const missing = this.#missingBits(segments, margin)
-      if (missing <= 0) break
+      if (missing <= 0 || this.#leastCost(segments, margin) > worthTrying) break
       margin = Math.min(MOST_MARGIN, margin + (missing < Infinity ? Math.max(1, Math.floor(missing)) : 1))
     }
     return margin
+  }
+
+  /** Cost of the cheapest first draft at a margin; infinite when there is none. */
+  #leastCost(segments: readonly Segment[], margin: number): number {
+    const scales = { waterline: WATERLINES[0], margin }
+    return Math.min(...segments.map((segment) => this.#costAt(segment, scales, FIRST)))
   }
 
   /**
@@ -224,9 +238,9 @@ class RefreshedSearch {
     return candidates.some(({ precisionBits }) => precisionBits >= least) ? 'imprecise' : 'out of reach'
   }
 
-  #costAt(segment: Segment, strategies: Strategies): number {
+  #costAt(segment: Segment, scales: Scales, strategies: Strategies): number {
     const { objective } = this.#request
-    const best = cheapest(this.#draft(segment, this.#usual, strategies), objective)
+    const best = cheapest(this.#draft(segment, scales, strategies), objective)
     return best === undefined ? Infinity : costOf(objective, best)
   }
 
