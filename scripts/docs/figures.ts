@@ -1,4 +1,4 @@
-import { markdownTable } from './markdown.ts'
+import { code, markdownTable } from './markdown.ts'
 import { NETWORKS } from './networks.ts'
 import { refreshedTable, source } from './refreshed-table.ts'
 import { type EngineMemory, RESULTS } from './results.ts'
@@ -15,7 +15,7 @@ const IMAGES_OF_A_CLIENT = 100
 /** Default of the setting `workerKeyMegabytes`. */
 const KEY_MEGABYTES = 2048
 
-const { oneShot, refreshed, lowres, s, b, l, accuracy, engine, keys, kernels } = RESULTS
+const { oneShot, refreshed, lowres, s, b, l, plans, accuracy, engine, keys, kernels } = RESULTS
 
 /** Every table of docs/performance.md, by the name of its block. */
 export const PERFORMANCE_TABLES: Readonly<Record<string, () => string>> = {
@@ -29,6 +29,7 @@ export const PERFORMANCE_TABLES: Readonly<Record<string, () => string>> = {
       [s, b, l],
       [s, b, l].flatMap(({ results }) => results.refreshed.networks),
     ),
+  plans: plansTable,
   operations: operationsTable,
   keys: keysTable,
   kernels: kernelsTable,
@@ -160,6 +161,26 @@ function batchesTable(): string {
     row('memory of the engine', ({ engineMemoryBytes }) => bytesText(sum(engineMemoryBytes))),
   ])
   return `${table}\n\n${source(accuracy)}`
+}
+
+function plansTable(): string {
+  const heading = [
+    'architecture',
+    'planned and lowered in',
+    'rounds',
+    'of them one after another',
+    'refreshed ciphertexts',
+    'planned seconds of one core',
+  ]
+  const rows = plans.results.plans.networks.map((network) => [
+    code(network.name),
+    secondsText(network.seconds),
+    String(network.rounds),
+    String(network.refreshDepth),
+    String(network.refreshedCiphertexts),
+    String(Math.round(network.plannedCoreSeconds)),
+  ])
+  return `${markdownTable([heading, ...rows])}\n\n${source(plans)}`
 }
 
 function operationsTable(): string {

@@ -165,6 +165,20 @@ export interface Kernels {
   }
 }
 
+/** `bench/run.ts plans` */
+export interface Plans {
+  readonly plans: {
+    readonly networks: readonly {
+      readonly name: string
+      readonly seconds: number
+      readonly rounds: number
+      readonly refreshDepth: number
+      readonly refreshedCiphertexts: number
+      readonly plannedCoreSeconds: number
+    }[]
+  }
+}
+
 /** A file of bench/results, with its name. */
 export type Result<R> = Report<R> & { readonly file: string }
 
@@ -182,6 +196,7 @@ export const RESULTS = {
   s: result<Refreshed>('2026-11-30-refreshed-s.json'),
   b: result<Refreshed>('2026-11-30-refreshed-b.json'),
   l: result<Refreshed>('2026-11-30-refreshed-l.json'),
+  plans: result<Plans>('2026-11-30-plans.json'),
   families: result<Refreshed>('2026-11-30-refreshed-families.json'),
   accuracy: result<Accuracy>('2026-11-29-accuracy-batches.json'),
   engine: result<Engine>('2026-11-24-engine.json'),
