@@ -12,6 +12,7 @@ import { keysCommand } from './commands/keys.ts'
 import { modelsCommand } from './commands/models.ts'
 import { refreshCommand } from './commands/refresh.ts'
 import { serveCommand } from './commands/serve.ts'
+import { tokensCommand } from './commands/tokens.ts'
 import { verifyCommand } from './commands/verify.ts'
 
 /** The whole command line. Commands load what they compute with only when they run. */
@@ -27,6 +28,7 @@ export function program(): Command {
     inspectCommand(),
     verifyCommand(),
     serveCommand(),
+    tokensCommand(),
     classifyCommand(),
     keygenCommand(),
     keysCommand(),

@@ -27,6 +27,11 @@ export interface ConnectOptions extends PinOptions {
    */
   readonly headers?: HeaderValues | Headers
   /**
+   * The token that the operator of the service gave you. It is sent as `Authorization: Bearer`, and errors do
+   * not contain it.
+   */
+  readonly token?: string
+  /**
    * Seconds of silence after which a request fails; by default 30, and 300 for requests that the server
    * computes before it answers. Node's own fetch waits at most 300.
    */
@@ -41,6 +46,7 @@ const CONNECT_OPTIONS = [
   'keys',
   'fetch',
   'headers',
+  'token',
   'silenceSeconds',
   'signal',
   'limits',

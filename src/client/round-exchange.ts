@@ -63,7 +63,7 @@ export async function runRounds(
   } catch (error) {
     exchange.end()
     // Otherwise the server would wait for a reply.
-    await transport.tell(cancelRequest(begun.inference))
+    await transport.tell(cancelRequest(begun))
     throw error
   }
 }

@@ -1,11 +1,16 @@
 import fastify, { type FastifyBaseLogger } from 'fastify'
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
+import { type Audit, auditTo } from './access/audit.ts'
+import { tenantOf } from './access/caller.ts'
+import { ImageBudget } from './access/image-budget.ts'
+import type { Tenants } from './access/tenants.ts'
 import type { ModelCatalogue } from './catalogue.ts'
 import type { InferenceEngine } from './inference/engine.ts'
 import type { Timeouts } from './inference/idle-timer.ts'
 import { Places, type PlacesOptions } from './inference/places.ts'
 import { InferenceRegistry } from './inference/registry.ts'
 import { Metrics } from './metrics.ts'
+import { useAuthentication, useCallers } from './plugins/authentication.ts'
 import { useConnections } from './plugins/connections.ts'
 import { useDocumentation } from './plugins/documentation.ts'
 import { requestId } from './plugins/logging.ts'
@@ -19,7 +24,10 @@ import { modelRoutes } from './routes/models.ts'
 import { roundRoutes } from './routes/rounds.ts'
 import { serverRoutes } from './routes/server.ts'
 import type { App, Services } from './services.ts'
-import type { KeyStore } from './stores/key-store.ts'
+import { HeldKeys } from './stores/held-keys.ts'
+import { type KeyStore, nameOf } from './stores/key-store.ts'
+import { StateDatabase } from './stores/state-database.ts'
+import { loggedName } from './stores/store-log.ts'
 import { type TrustedProxies, trusted } from './trusted-proxies.ts'
 
 export interface AppOptions {
@@ -36,6 +44,12 @@ export interface AppOptions {
   readonly places?: PlacesOptions
   /** Proxies whose `X-Forwarded-For` the server trusts, as Fastify takes them; by default none. */
   readonly trustProxy?: TrustedProxies
+  /** The tenants whose tokens open the service; absent where it is open to all who reach it. */
+  readonly tenants?: Tenants
+  /** Counts the images of tenants; by default without a memory beyond this process. */
+  readonly budget?: ImageBudget
+  /** By default lines of the log. */
+  readonly audit?: Audit
   readonly logger: FastifyBaseLogger
 }
 
@@ -56,7 +70,10 @@ export async function buildApp({
   maxInferenceMinutes = 60,
   places = UNLIMITED,
   trustProxy = false,
+  tenants,
+  budget = new ImageBudget(StateDatabase.inMemory()),
   logger,
+  audit = auditTo(logger),
 }: AppOptions): Promise<App> {
   const app: App = fastify({
     loggerInstance: logger,
@@ -73,6 +90,9 @@ export async function buildApp({
   const services: Services = {
     models,
     keys,
+    keysOf: keysOfCaller(keys, audit),
+    budget,
+    audit,
     engine,
     inferences: new InferenceRegistry({
       client: timeouts(roundTimeoutSeconds * 1000),
@@ -83,7 +103,9 @@ export async function buildApp({
   }
   useConnections(app)
   useProblems(app)
+  useCallers(app, tenants)
   await useSecurity(app, security)
+  useAuthentication(app, tenants, audit)
   await useDocumentation(app)
   useMetrics(app, services)
   serverRoutes(app, services)
@@ -103,6 +125,16 @@ export async function buildApp({
   })
   return app
 }
+
+/** The key sets of a caller: those of its tenant, or those that were announced without one. */
+const keysOfCaller =
+  (keys: KeyStore, audit: Audit): Services['keysOf'] =>
+  (request) =>
+    new HeldKeys(
+      keys,
+      ({ owner }) => tenantOf(owner) === request.caller.tenant,
+      (id) => audit('key set of another tenant asked for', request, { keySet: loggedName(nameOf(id)) }),
+    )
 
 /** A client may fetch a tensor and send its reply twice, and pause in between. */
 const STALLED_ATTEMPTS = 2

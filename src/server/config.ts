@@ -32,7 +32,9 @@ export const configSchema = z.strictObject({
     .describe('threads that work at one inference'),
   maxInferencesPerAddress: whole(1, 10_000)
     .optional()
-    .describe('inferences of one address at once; by default three quarters of what all workers have'),
+    .describe(
+      'inferences of one tenant or address at once; by default three quarters of what all workers have',
+    ),
   queue: whole(0, 10_000).default(8).describe('inferences that may wait for a worker'),
   workerKeyMegabytes: whole(1, 3072).default(2048).describe('memory for loaded key sets in each worker'),
   engineMegabytes: whole(16, 4095)
@@ -53,17 +55,35 @@ export const configSchema = z.strictObject({
   maxKeySets: whole(1, 1_000_000).default(64).describe('key sets kept at once'),
   maxKeySetsPerAddress: whole(1, 1_000_000)
     .default(16)
-    .describe('complete key sets of one address; a further one takes the place of the least recently used'),
-  maxUploadsPerAddress: whole(1, 1_000_000).default(4).describe('incomplete key sets of one address'),
+    .describe(
+      'complete key sets of one tenant or address; a further one takes the place of the least recently used',
+    ),
+  maxUploadsPerAddress: whole(1, 1_000_000)
+    .default(4)
+    .describe('incomplete key sets of one tenant or address'),
   maxKeySetMegabytes: whole(1, 16_384).default(512).describe('largest key set'),
   maxStoredMegabytes: whole(1, 16_777_216).default(16_384).describe('disk space for all key sets'),
   maxStoredMegabytesPerAddress: whole(1, 16_777_216)
     .default(8192)
-    .describe('disk space for the complete key sets of one address; the least recently used make room'),
-  requestsPerMinute: whole(1, 10_000_000).default(1200).describe('requests of one address'),
+    .describe(
+      'disk space for the complete key sets of one tenant or address; the least recently used make room',
+    ),
+  requestsPerMinute: whole(1, 10_000_000).default(1200).describe('requests of one tenant or address'),
   maxOpenRequestsPerAddress: whole(1, 1_000_000)
     .default(128)
-    .describe('requests of one address that are open at once'),
+    .describe('requests of one tenant or address that are open at once'),
+  access: z
+    .enum(['tokens', 'open'])
+    .optional()
+    .describe(
+      'who may use the service: clients with a token of polyveil tokens, or all who reach it; by default open on ' +
+        'loopback addresses without proxies in front, and tokens elsewhere',
+    ),
+  auditLog: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('file that the audit log is appended to; by default its lines are in the log'),
   allowedOrigins: z
     .union([z.array(z.string()), z.string().transform(listed)])
     .pipe(z.array(origin).max(1000))

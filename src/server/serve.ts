@@ -3,6 +3,11 @@ import closeWithGrace from 'close-with-grace'
 import type { Logger } from 'pino'
 import { inFile, PolyVeilError } from '../errors/index.ts'
 import type { EngineMemory } from '../he-ops/engine.ts'
+import { auditFile, auditTo } from './access/audit.ts'
+import { tenantOf } from './access/caller.ts'
+import { ImageBudget } from './access/image-budget.ts'
+import { openTenants } from './access/open-tenants.ts'
+import type { Tenants } from './access/tenants.ts'
 import { buildApp } from './app.ts'
 import { loadCatalogue } from './catalogue.ts'
 import { megabytes, type ServerConfig } from './config.ts'
@@ -12,6 +17,7 @@ import type { App } from './services.ts'
 import { DiskFiles } from './stores/disk-files.ts'
 import { loadFloodingKey } from './stores/flooding-key.ts'
 import { KeyStore } from './stores/key-store.ts'
+import { StateDatabase } from './stores/state-database.ts'
 import { WorkerPool } from './worker/pool.ts'
 
 const MINUTE_MILLISECONDS = 60_000
@@ -36,7 +42,9 @@ export async function startServer(
   logger: Logger = createLogger(config.logLevel),
 ): Promise<RunningServer> {
   const models = await loadCatalogue(config.modelsDir)
-  const keys = await openKeyStore(config, logger)
+  const state = await StateDatabase.open(config.dataDir)
+  const tenants = await openTenants(config, logger)
+  const keys = await openKeyStore(config, logger, tenants)
   const engine = startWorkers(config, await loadFloodingKey(config.dataDir), logger)
   const app = await buildApp({
     models,
@@ -47,7 +55,14 @@ export async function startServer(
     maxInferenceMinutes: config.maxInferenceMinutes,
     places: placesOf(config),
     trustProxy: config.trustProxy,
+    tenants,
+    budget: new ImageBudget(state),
+    audit: auditTo(config.auditLog === undefined ? logger : await auditFile(config.auditLog)),
     logger,
+  })
+  app.addHook('onClose', async () => {
+    tenants?.close()
+    state.close()
   })
   const url = await listen(app, config)
   return { app, url, close: () => app.close() }
@@ -117,7 +132,11 @@ const startWorkers = (
 const inMegabytes = (memory: EngineMemory): Record<string, number> =>
   Object.fromEntries(Object.entries(memory).map(([part, bytes]) => [part, Math.round(bytes / 1e5) / 10]))
 
-async function openKeyStore(config: ServerConfig, logger: Logger): Promise<KeyStore> {
+async function openKeyStore(
+  config: ServerConfig,
+  logger: Logger,
+  tenants: Tenants | undefined,
+): Promise<KeyStore> {
   const directory = join(config.dataDir, 'keys')
   const limits = {
     ttlMilliseconds: config.keyTtlHours * HOUR_MILLISECONDS,
@@ -127,6 +146,7 @@ async function openKeyStore(config: ServerConfig, logger: Logger): Promise<KeySt
     uploadMilliseconds: config.keyUploadMinutes * MINUTE_MILLISECONDS,
     maxUploadsPerOwner: config.maxUploadsPerAddress,
     maxSetsPerOwner: config.maxKeySetsPerAddress,
+    setsOf: (owner: string) => tenants?.get(tenantOf(owner) ?? '')?.quota.keySets,
     maxBytesPerOwner: megabytes(config.maxStoredMegabytesPerAddress),
   }
   return inFile({ name: `The data directory ${directory}` }, async () =>

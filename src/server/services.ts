@@ -1,11 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fastify'
+import type { FastifyBaseLogger, FastifyInstance, FastifyRequest, RawServerDefault } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
+import type { Audit } from './access/audit.ts'
+import type { ImageBudget } from './access/image-budget.ts'
 import type { ModelCatalogue } from './catalogue.ts'
 import type { InferenceEngine } from './inference/engine.ts'
 import type { Places } from './inference/places.ts'
 import type { InferenceRegistry } from './inference/registry.ts'
 import type { Metrics } from './metrics.ts'
+import type { HeldKeys } from './stores/held-keys.ts'
 import type { KeyStore } from './stores/key-store.ts'
 
 export type App = FastifyInstance<
@@ -20,6 +23,10 @@ export type App = FastifyInstance<
 export interface Services {
   readonly models: ModelCatalogue
   readonly keys: KeyStore
+  /** The key sets that the sender of a request may use. */
+  readonly keysOf: (request: FastifyRequest) => HeldKeys
+  readonly budget: ImageBudget
+  readonly audit: Audit
   readonly engine: InferenceEngine
   readonly inferences: InferenceRegistry
   readonly places: Places

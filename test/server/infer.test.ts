@@ -13,6 +13,7 @@ import {
   splitAnswer,
   untilCancelled,
   uploadKeys,
+  watch,
 } from './support.ts'
 
 t.test('the engine gets the encrypted image, and its answer comes back in binary form', async (t) => {
@@ -49,7 +50,7 @@ t.test('the client may choose the id, and reuse it after the end', async (t) => 
     const answer = await h.inject(query(keys, { header: { id: 'my_Inference-1' } }))
     t.equal(splitAnswer(answer).json.id, 'my_Inference-1')
   }
-  t.match((await h.inject({ url: '/v2/inferences/my_Inference-1' })).json(), {
+  t.match((await h.inject(watch('my_Inference-1', keys))).json(), {
     model: 'small',
     state: 'done',
   })
@@ -159,7 +160,7 @@ t.test('the client gets the code of an engine error, and the server continues', 
     isProblem(t, answer, status, code)
     t.notMatch(answer.body, 'secret of')
     t.equal(answer.headers['retry-after'] !== undefined, status === 503)
-    t.match((await h.inject({ url: '/v2/inferences/fault' })).json(), { state: 'failed' })
+    t.match((await h.inject(watch('fault', keys))).json(), { state: 'failed' })
   }
   t.match(h.log(), 'secret of a bug')
   h.engine.work = async ({ frame }) => frame.slice(0, 5)
@@ -172,17 +173,17 @@ t.test('an inference can be watched and cancelled; its id cannot be used twice',
   h.engine.work = untilCancelled
   const running = h.inject(query(keys, { header: { id: 'long' } }))
   while (h.engine.jobs.length === 0) await sleep(1)
-  t.match((await h.inject({ url: '/v2/inferences/long' })).json(), { state: 'waiting', done: 0, total: 0 })
+  t.match((await h.inject(watch('long', keys))).json(), { state: 'waiting', done: 0, total: 0 })
   h.engine.jobs[0].onProgress(3, 7)
-  t.match((await h.inject({ url: '/v2/inferences/long' })).json(), { state: 'running', done: 3, total: 7 })
+  t.match((await h.inject(watch('long', keys))).json(), { state: 'running', done: 3, total: 7 })
   isProblem(t, await h.inject(query(keys, { header: { id: 'long' } })), 409, 'CONFIG_INVALID', { id: 'long' })
-  t.equal((await h.inject({ method: 'DELETE', url: '/v2/inferences/long' })).statusCode, 204)
+  t.equal((await h.inject({ ...watch('long', keys), method: 'DELETE' })).statusCode, 204)
   isProblem(t, await running, 409, 'INFERENCE_UNKNOWN', { id: 'long' })
-  t.match((await h.inject({ url: '/v2/inferences/long' })).json(), { state: 'cancelled', done: 3 })
+  t.match((await h.inject(watch('long', keys))).json(), { state: 'cancelled', done: 3 })
   for (const method of ['GET', 'DELETE'] as const) {
-    isProblem(t, await h.inject({ method, url: '/v2/inferences/none' }), 404, 'INFERENCE_UNKNOWN')
+    isProblem(t, await h.inject({ ...watch('none', keys), method }), 404, 'INFERENCE_UNKNOWN')
   }
-  isProblem(t, await h.inject({ url: '/v2/inferences/none/events' }), 404, 'INFERENCE_UNKNOWN')
+  isProblem(t, await h.inject(watch('none/events', keys)), 404, 'INFERENCE_UNKNOWN')
 })
 
 t.test('server-sent events report progress and then the end', async (t) => {
@@ -192,7 +193,7 @@ t.test('server-sent events report progress and then the end', async (t) => {
   h.engine.work = () => finish.promise
   const running = h.inject(query(keys, { header: { id: 'seen' } }))
   while (h.engine.jobs.length === 0) await sleep(1)
-  const watching = h.inject({ url: '/v2/inferences/seen/events' })
+  const watching = h.inject(watch('seen/events', keys))
   for (let done = 1; done <= 3; done++) {
     await sleep(200)
     h.engine.jobs[0].onProgress(done, 3)
@@ -214,7 +215,7 @@ t.test('server-sent events report progress and then the end', async (t) => {
     ['progress', 'running', 3],
     ['end', 'done', 3],
   ])
-  const late = await h.inject({ url: '/v2/inferences/seen/events' })
+  const late = await h.inject(watch('seen/events', keys))
   t.match(late.body, /^event: end\n/, 'a late listener gets the end at once')
 })
 
@@ -235,5 +236,5 @@ t.test('the inference of a client that disconnects is cancelled', async (t) => {
   client.abort()
   await t.rejects(request)
   while (!h.engine.jobs[0].signal.aborted) await sleep(5)
-  t.match((await h.inject({ url: '/v2/inferences/left' })).json(), { state: 'cancelled' })
+  t.match((await h.inject(watch('left', keys))).json(), { state: 'cancelled' })
 })

@@ -21,7 +21,7 @@ t.test('an owner gets at most its share of the places, and half of the queue', a
   await soon()
   t.strictSame(log, ['a', 'a', 'a'])
   t.equal(places.waiting, 2)
-  await t.rejects(takes(places, 'a', log), { code: 'TOO_BUSY', message: /2 inferences of this address/ })
+  await t.rejects(takes(places, 'a', log), { code: 'TOO_BUSY', message: /2 inferences of this client/ })
   const free = await takes(places, 'b', log)
   t.strictSame(log, ['a', 'a', 'a', 'b'], 'another owner gets a place at once')
   const others = ['b', 'c'].map((owner) => takes(places, owner, log))

@@ -152,6 +152,11 @@ export class StepClient {
     return largestError(await this.model.decrypt(said.frame))
   }
 
+  /** Sends a request that names the client's key set. */
+  own(method: string, path: string): Promise<Said> {
+    return this.request(method, path, undefined, { 'polyveil-key-set': this.keySet })
+  }
+
   async request(
     method: string,
     path: string,

@@ -1,10 +1,13 @@
 import { Writable } from 'node:stream'
 import type { InjectOptions, LightMyRequestResponse } from 'fastify'
 import t, { type Test } from 'tap'
+import type { ImageBudget } from '../../src/server/access/image-budget.ts'
+import type { Tenants } from '../../src/server/access/tenants.ts'
 import { buildApp } from '../../src/server/app.ts'
 import { ModelCatalogue, servedModel } from '../../src/server/catalogue.ts'
 import type { CheckedKeySet, InferenceEngine, InferenceJob } from '../../src/server/inference/engine.ts'
 import { InferenceCancelled } from '../../src/server/inference/engine.ts'
+import type { PlacesOptions } from '../../src/server/inference/places.ts'
 import { createLogger } from '../../src/server/plugins/logging.ts'
 import type { SecurityOptions } from '../../src/server/plugins/security.ts'
 import type { App } from '../../src/server/services.ts'
@@ -68,6 +71,9 @@ export interface HarnessOptions {
   readonly security?: Partial<SecurityOptions>
   readonly models?: ModelCatalogue
   readonly trustProxy?: TrustedProxies
+  readonly tenants?: Tenants
+  readonly budget?: ImageBudget
+  readonly places?: PlacesOptions
 }
 
 export async function harness(test: Test = t as Test, options: HarnessOptions = {}): Promise<Harness> {
@@ -94,6 +100,9 @@ export async function harness(test: Test = t as Test, options: HarnessOptions = 
     keys,
     engine,
     trustProxy: options.trustProxy,
+    tenants: options.tenants,
+    budget: options.budget,
+    places: options.places,
     security: { requestsPerMinute: 10_000, maxEventLoopDelayMs: 0, ...options.security },
     logger,
   })
@@ -175,6 +184,12 @@ export function query(
     payload: Buffer.concat([json, bytes]),
   }
 }
+
+/** A request about an inference. @param keySet with which it began */
+export const watch = (inference: string, keySet: string): InjectOptions => ({
+  url: `/v2/inferences/${inference}`,
+  headers: { 'polyveil-key-set': keySet },
+})
 
 /** The JSON and the frame of a binary answer. */
 export function splitAnswer(answer: LightMyRequestResponse): {

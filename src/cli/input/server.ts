@@ -7,7 +7,9 @@ export interface ServerOptions {
   readonly header?: readonly string[]
 }
 
-const HELP = "sent with every request to the server, 'Name: value'; may be given several times"
+const HELP =
+  "sent with every request to the server, 'Name: value'; may be given several times. A token for the service belongs " +
+  'in the environment variable POLYVEIL_TOKEN'
 
 export const withHeaders = (command: Command): Command =>
   command.option('--header <header>', HELP, (text, before: readonly string[] = []) => [...before, text])
@@ -27,7 +29,15 @@ export function headersOf({ header = [] }: ServerOptions): Readonly<Record<strin
     if (headers.has(name)) throw new UsageError(`The header ${name} is given twice`)
     headers.set(name, match[2])
   }
-  return Object.fromEntries(headers)
+  return Object.fromEntries(headers.has('authorization') ? headers : withToken(headers))
+}
+
+/** The environment variable of the token: a token given as a flag would show in the list of processes. */
+const TOKEN = 'POLYVEIL_TOKEN'
+
+function withToken(headers: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
+  const token = process.env[TOKEN]
+  return token ? new Map([...headers, ['authorization', `Bearer ${token}`]]) : headers
 }
 
 /** An address without credentials, for output. An address that has none stays unchanged. */

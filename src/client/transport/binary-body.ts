@@ -113,9 +113,10 @@ export function outputRequest(
 }
 
 /** The request that ends an inference. */
-export const cancelRequest = (inference: string): Request => ({
+export const cancelRequest = ({ inference, keySet }: Pick<RoundReply, 'inference' | 'keySet'>): Request => ({
   method: 'DELETE',
   path: pathOf(ROUTES.inference, { id: inference }),
+  headers: { [KEY_SET_HEADER]: keySet },
 })
 
 /**

@@ -72,6 +72,8 @@ export interface TransportOptions {
   readonly fetch?: typeof fetch
   /** Sent with every request. */
   readonly headers?: HeaderValues | Headers
+  /** Sent as `Authorization: Bearer`. */
+  readonly token?: string
   /** Ends every request. */
   readonly signal?: AbortSignal
   /** How long the server may be silent, for all requests. */
@@ -93,7 +95,7 @@ export class Transport {
    * @throws CONFIG_INVALID when the address or a header is none
    */
   constructor(url: string | URL, options: TransportOptions = {}) {
-    const { base, headers } = serverAddress(url, options.headers)
+    const { base, headers } = serverAddress(url, options)
     this.base = base
     this.#headers = headers
     this.#fetch = options.fetch ?? globalThis.fetch

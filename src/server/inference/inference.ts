@@ -34,8 +34,9 @@ export interface InferenceLimits {
 
 export interface InferenceOptions {
   readonly id: string
+  /** The key of the registry. */
+  readonly key: string
   readonly model: string
-  readonly keySet: string
   /** Refresh rounds of the model. */
   readonly rounds: number
   /** Encodes an output of the engine as the bytes that the client gets. */
@@ -50,9 +51,8 @@ const FREE_REQUESTS_PER_ROUND = 6
 /** State of one inference: progress, refresh rounds and cancellation. */
 export class Inference {
   readonly id: string
+  readonly key: string
   readonly model: string
-  /** Hash that names the key set. A client that replies to a round must send the key set's id. */
-  readonly keySet: string
   readonly rounds: RoundMailbox
   readonly idleTimer: IdleTimer
   readonly #total: number
@@ -68,10 +68,10 @@ export class Inference {
   #freeRequests: number
   #change = Promise.withResolvers<void>()
 
-  constructor({ id, model, keySet, rounds, encode, cache, limits }: InferenceOptions) {
+  constructor({ id, key, model, rounds, encode, cache, limits }: InferenceOptions) {
     this.id = id
+    this.key = key
     this.model = model
-    this.keySet = keySet
     this.#total = rounds
     this.#freeRequests = FREE_REQUESTS_PER_ROUND * (rounds + 1)
     this.idleTimer = new IdleTimer(limits.client, () => this.cancel())

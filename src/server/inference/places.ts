@@ -12,6 +12,8 @@ export interface PlacesOptions {
 
 interface Waiting {
   readonly owner: string
+  /** Places that the owner may have. */
+  readonly most: number
   readonly start: () => void
 }
 
@@ -40,20 +42,21 @@ export class Places {
    * Waits for a place.
    *
    * @param signal ends the wait
+   * @param most places that the owner may have at once; by default `placesPerOwner`
    * @returns a function that frees the place, to be called once
    * @throws TOO_BUSY when the queue, or the owner's part of it, is full; InferenceCancelled
    */
-  async take(owner: string, signal: AbortSignal): Promise<() => void> {
+  async take(owner: string, signal: AbortSignal, most = this.#options.placesPerOwner): Promise<() => void> {
     if (signal.aborted) throw new InferenceCancelled()
-    if (this.#hasPlace(owner)) this.#start(owner)
-    else await this.#wait(owner, signal)
+    if (this.#hasPlace(owner, most)) this.#start(owner)
+    else await this.#wait(owner, most, signal)
     return () => {
       this.#end(owner)
       this.#next()
     }
   }
 
-  #wait(owner: string, signal: AbortSignal): Promise<void> {
+  #wait(owner: string, most: number, signal: AbortSignal): Promise<void> {
     this.#requireQueue(owner)
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     const leave = (): void => {
@@ -62,6 +65,7 @@ export class Places {
     }
     const waiting = {
       owner,
+      most,
       start: () => {
         signal.removeEventListener('abort', leave)
         this.#start(owner)
@@ -76,7 +80,7 @@ export class Places {
   /** Gives free places to waiting inferences. */
   #next(): void {
     const [next] = [...this.#queue]
-      .filter(({ owner }) => this.#hasPlace(owner))
+      .filter(({ owner, most }) => this.#hasPlace(owner, most))
       .sort((a, b) => this.#runningOf(a.owner) - this.#runningOf(b.owner))
     if (next === undefined) return
     this.#queue.delete(next)
@@ -84,16 +88,16 @@ export class Places {
     this.#next()
   }
 
-  #hasPlace(owner: string): boolean {
+  #hasPlace(owner: string, most: number): boolean {
     const running = [...this.#running.values()].reduce((sum, count) => sum + count, 0)
-    return running < this.#options.places && this.#runningOf(owner) < this.#options.placesPerOwner
+    return running < this.#options.places && this.#runningOf(owner) < most
   }
 
   #requireQueue(owner: string): void {
     const { queue } = this.#options
     const ofOwner = [...this.#queue].filter((waiting) => waiting.owner === owner).length
     if (this.#queue.size < queue && ofOwner < Math.ceil(queue / 2)) return
-    const whose = this.#queue.size < queue ? `${ofOwner} inferences of this address` : `${queue} inferences`
+    const whose = this.#queue.size < queue ? `${ofOwner} inferences of this client` : `${queue} inferences`
     throw new PolyVeilError('TOO_BUSY', `${whose} are waiting already`, { waiting: this.#queue.size })
   }
 

@@ -10,7 +10,19 @@ const MEMORY_ENTRIES = 1000
 /** Memory for outputs of refresh rounds that are over. */
 const ANSWER_BYTES = 64 * 2 ** 20
 
-export type NewInference = Pick<InferenceOptions, 'model' | 'keySet' | 'rounds' | 'encode'> & {
+/**
+ * Whose inference it is: that of a key set, and of the tenant that holds it. Ids are chosen by clients, so
+ * each client has ids of its own.
+ */
+export interface InferenceClient {
+  /** Absent where the service is open. */
+  readonly tenant?: string
+  /** Hash that names the key set. */
+  readonly keySet: string
+}
+
+export type NewInference = Pick<InferenceOptions, 'model' | 'rounds' | 'encode'> & {
+  readonly client: InferenceClient
   /** The id that the client chose; by default a random one. */
   readonly id?: string
 }
@@ -26,8 +38,9 @@ export class InferenceRegistry {
   }
 
   /** @throws CONFIG_INVALID (409) when an inference of that id is under way */
-  begin({ id = randomUUID(), ...options }: NewInference): Inference {
-    const before = this.#inferences.get(id)
+  begin({ id = randomUUID(), client, ...options }: NewInference): Inference {
+    const key = keyOf(client, id)
+    const before = this.#inferences.get(key)
     if (before?.running) {
       throw conflict('CONFIG_INVALID', 'An inference of that id is under way; choose another', { id })
     }
@@ -35,21 +48,22 @@ export class InferenceRegistry {
     const inference = new Inference({
       ...options,
       id,
+      key,
       cache: this.#cache,
       limits: this.#limits,
     })
     // The map is in the order in which the inferences began.
-    this.#inferences.set(id, inference)
+    this.#inferences.set(key, inference)
     return inference
   }
 
-  find(id: string): Inference | undefined {
-    return this.#inferences.get(id)
+  find(client: InferenceClient, id: string): Inference | undefined {
+    return this.#inferences.get(keyOf(client, id))
   }
 
-  /** @throws INFERENCE_UNKNOWN */
-  get(id: string): Inference {
-    const inference = this.find(id)
+  /** @throws INFERENCE_UNKNOWN when the client has no such inference, although another client may have */
+  get(client: InferenceClient, id: string): Inference {
+    const inference = this.find(client, id)
     if (inference) return inference
     throw new PolyVeilError('INFERENCE_UNKNOWN', 'There is no inference of that id')
   }
@@ -81,6 +95,9 @@ export class InferenceRegistry {
 
   #forget(inference: Inference): void {
     inference.rounds.clear()
-    if (this.#inferences.get(inference.id) === inference) this.#inferences.delete(inference.id)
+    if (this.#inferences.get(inference.key) === inference) this.#inferences.delete(inference.key)
   }
 }
+
+// Hashes have no colons, and neither have names of tenants.
+const keyOf = ({ tenant = '', keySet }: InferenceClient, id: string): string => [tenant, keySet, id].join(':')

@@ -17,7 +17,10 @@ export function useMetrics(app: App, { metrics, keys, places }: Services): void 
       reply.elapsedTime,
     )
   })
-  app.get('/metrics', { config: { rateLimit: false }, schema: { hide: true } }, async (_request, reply) =>
-    reply.type(metrics.registry.contentType).send(await metrics.registry.metrics()),
+  app.get(
+    '/metrics',
+    { config: { rateLimit: false, access: 'metrics' }, schema: { hide: true } },
+    async (_request, reply) =>
+      reply.type(metrics.registry.contentType).send(await metrics.registry.metrics()),
   )
 }

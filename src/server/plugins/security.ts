@@ -3,15 +3,14 @@ import helmet from '@fastify/helmet'
 import rateLimit from '@fastify/rate-limit'
 import underPressure from '@fastify/under-pressure'
 import { JSON_LENGTH_HEADER, PROTOCOL_HEADERS } from '../../wire/protocol/index.ts'
-import { countedAddress } from '../client-address.ts'
 import { HttpError } from '../problems/http-error.ts'
 import type { App } from '../services.ts'
 import { limitOpenRequests } from './open-requests.ts'
 
 export interface SecurityOptions {
-  /** Requests of one address in a minute; health checks are not counted. */
+  /** Requests of one tenant or address in a minute; health checks are not counted. */
   readonly requestsPerMinute: number
-  /** Requests of one address that are open at once; default without a limit. */
+  /** Requests of one tenant or address that are open at once; default without a limit. */
   readonly maxOpenRequestsPerAddress?: number
   /** Requests are refused while the event loop lags by more; 0 never. */
   readonly maxEventLoopDelayMs: number
@@ -37,11 +36,11 @@ export async function useSecurity(app: App, options: SecurityOptions): Promise<v
   // CORS comes before the plugins that refuse requests, so that pages can read the reason.
   await useCors(app, options)
   await app.register(rateLimit, {
-    max: options.requestsPerMinute,
+    max: ({ caller }) => caller.quota.requestsPerMinute ?? options.requestsPerMinute,
     timeWindow: '1 minute',
-    keyGenerator: ({ ip }) => countedAddress(ip),
+    keyGenerator: ({ caller }) => caller.owner,
     errorResponseBuilder: (_request, { ttl }) =>
-      new HttpError(429, 'TOO_BUSY', 'Too many requests from this address', {
+      new HttpError(429, 'TOO_BUSY', 'Too many requests in this minute', {
         retryAfter: Math.ceil(ttl / 1000),
       }),
   })

@@ -24,9 +24,8 @@ export function problemOf(error: unknown, requestId: string): Problem {
 
 /** Value of `Retry-After` in seconds, where waiting helps. */
 export function retryAfter(problem: Problem): number | undefined {
-  const usual = RETRY_AFTER[problem.code as ErrorCodeName]
-  if (usual === undefined) return undefined
-  return typeof problem.retryAfter === 'number' ? problem.retryAfter : usual
+  if (typeof problem.retryAfter === 'number') return problem.retryAfter
+  return RETRY_AFTER[problem.code as ErrorCodeName]
 }
 
 interface PublicSide extends Pick<Problem, 'status' | 'detail'> {

@@ -1,3 +1,4 @@
+import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { PolyVeilError } from '../../errors/index.ts'
 import { keysMissing } from '../../wire/index.ts'
@@ -8,8 +9,8 @@ import {
   ROUTES,
   routeOf,
 } from '../../wire/protocol/index.ts'
+import type { Caller } from '../access/caller.ts'
 import type { ServedModel } from '../catalogue.ts'
-import { countedNetwork } from '../client-address.ts'
 import { type InferenceRequest, inferenceResponse, parseInference } from '../inference/binary-body.ts'
 import { InferenceCancelled } from '../inference/engine.ts'
 import type { Inference } from '../inference/inference.ts'
@@ -17,7 +18,9 @@ import type { SentAnswer } from '../inference/reply-cache.ts'
 import type { EngineOutput } from '../inference/round-mailbox.ts'
 import { conflict } from '../problems/http-error.ts'
 import type { App, Services } from '../services.ts'
-import { type KeyStore, nameOf } from '../stores/key-store.ts'
+import type { HeldKeys } from '../stores/held-keys.ts'
+import { nameOf } from '../stores/key-store.ts'
+import { loggedName } from '../stores/store-log.ts'
 import { bytesResponse, modelParams, responses } from './schemas.ts'
 
 const headersSchema = z.looseObject({
@@ -36,7 +39,7 @@ const BODY = `A JSON document of ${JSON_LENGTH_HEADER} bytes, directly followed 
  * tensor.
  */
 export async function inferRoute(app: App, services: Services): Promise<void> {
-  const { models, keys, metrics, inferences } = services
+  const { models, metrics, inferences } = services
   const largest = Math.max(0, ...models.all.map(({ queryBytes }) => queryBytes))
   app.addContentTypeParser(
     BYTES_MEDIA_TYPE,
@@ -59,21 +62,24 @@ export async function inferRoute(app: App, services: Services): Promise<void> {
           ),
         }),
       },
-      // Runs before the body is read, to reject a request early.
-      onRequest: async ({ params, headers }) => {
+      // Runs before the body is read, to reject a request early, and after the caller was let in.
+      preParsing: async ({ params, headers }) => {
         const model = models.get((params as { model: string }).model)
         requireRoom(Number(headers['content-length'] ?? 0), model)
       },
     },
-    async ({ params, headers, body, ip }, reply) => {
+    async (httpRequest, reply) => {
+      const { params, headers, body, caller } = httpRequest
       const model = models.get(params.model)
       const request = parseInference(asBytes(body), Number(headers[JSON_LENGTH_HEADER]), model.queryBytes)
       requireManifest(request, model)
+      const keys = services.keysOf(httpRequest)
       takeKeys(keys, request.keySet, model)
+      const giveBack = takeImages(services, httpRequest, request, model)
       const inference = inferences.begin({
         id: request.id,
         model: model.name,
-        keySet: nameOf(request.keySet),
+        client: { tenant: caller.tenant, keySet: nameOf(request.keySet) },
         rounds: model.manifest.rounds,
         encode: ({ id }, output) => encoded(services, model, id, output),
       })
@@ -84,30 +90,32 @@ export async function inferRoute(app: App, services: Services): Promise<void> {
         if (!reply.raw.writableFinished) inference.cancel()
       })
       const logits = metrics.timeInference(model.name, () =>
-        run(services, model, request, inference, countedNetwork(ip)),
+        run(services, model, { ...request, keys, caller }, inference),
       )
+      logits.catch((error) => isOwnFault(error) && giveBack())
       const { jsonBytes, body: answer } = await inference.rounds.begin(logits)
       return reply.type(BYTES_MEDIA_TYPE).header(JSON_LENGTH_HEADER, jsonBytes).send(answer)
     },
   )
 }
 
-/**
- * Waits for a place, runs an inference on the engine, and notes in the registry how it ended.
- *
- * @param owner for whom places are counted
- */
+/** A query, the key sets that its sender may use, and its sender. */
+interface Query extends InferenceRequest {
+  readonly keys: HeldKeys
+  readonly caller: Caller
+}
+
+/** Waits for a place, runs an inference on the engine, and notes in the registry how it ended. */
 async function run(
-  { keys, engine, inferences, places }: Services,
+  { engine, inferences, places }: Services,
   model: ServedModel,
-  { keySet, frame }: InferenceRequest,
+  { keySet, frame, keys, caller }: Query,
   inference: Inference,
-  owner: string,
 ): Promise<Uint8Array> {
   try {
     const stored = { name: nameOf(keySet), location: keys.location(keySet) }
     const { signal } = inference
-    const onEnd = await places.take(owner, signal)
+    const onEnd = await places.take(caller.network, signal, caller.quota.inferences)
     const onProgress = (done: number, total: number): void => inference.progress(done, total)
     const { client } = inference.rounds
     const answer = await engine.infer({ model, keys: stored, frame, signal, onEnd, onProgress, client })
@@ -117,6 +125,35 @@ async function run(
     const cancelled = error instanceof InferenceCancelled
     inferences.end(inference, cancelled ? 'cancelled' : 'failed')
     if (cancelled) throw conflict('INFERENCE_UNKNOWN', 'The inference was cancelled', { id: inference.id })
+    throw error
+  }
+}
+
+/** Errors after which a client that did nothing wrong has no answer. */
+const OWN_FAULTS: readonly string[] = ['TOO_BUSY', 'WORKER_LOST', 'INTERNAL']
+
+const isOwnFault = (error: unknown): boolean =>
+  !(error instanceof PolyVeilError) || OWN_FAULTS.includes(error.code)
+
+/**
+ * Counts the images of a query against the budget of its tenant.
+ *
+ * @returns a function that takes them back
+ * @throws FORBIDDEN when the tenant has too few left
+ */
+function takeImages(
+  { budget, audit }: Services,
+  request: FastifyRequest,
+  { keySet }: InferenceRequest,
+  { name: model, manifest: { batch } }: ServedModel,
+): () => void {
+  const facts = { model, images: batch, keySet: loggedName(nameOf(keySet)) }
+  try {
+    const giveBack = budget.take(request.caller, batch)
+    audit('query taken', request, facts)
+    return giveBack
+  } catch (error) {
+    audit('query refused: budget spent', request, facts)
     throw error
   }
 }
@@ -155,7 +192,7 @@ function requireManifest({ manifestDigest }: InferenceRequest, { manifest }: Ser
  *
  * @throws KEYS_EXPIRED, KEYS_MISSING, PARAMETERS_MISMATCH when it does not fit the model
  */
-function takeKeys(keys: KeyStore, id: string, { manifest }: ServedModel): void {
+function takeKeys(keys: HeldKeys, id: string, { manifest }: ServedModel): void {
   const { digest, uploadOffset, bytes, parametersDigest, galoisElements } = keys.get(id)
   if (digest === undefined) {
     throw new PolyVeilError('KEYS_MISSING', 'The upload of the key set is not complete', {

@@ -1,12 +1,16 @@
 import { Readable } from 'node:stream'
 import { z } from 'zod'
-import { EVENTS_MEDIA_TYPE, ROUTES, routeOf } from '../../wire/protocol/index.ts'
+import { EVENTS_MEDIA_TYPE, KEY_SET_HEADER, ROUTES, routeOf } from '../../wire/protocol/index.ts'
 import { inferenceEvents } from '../inference/events.ts'
 import { inferenceSchema } from '../inference/inference.ts'
 import type { App, Services } from '../services.ts'
-import { bytesResponse, emptyResponse, responses } from './schemas.ts'
+import { ownInference } from './own-inference.ts'
+import { bytesResponse, emptyResponse, keySetId, responses } from './schemas.ts'
 
 const params = z.object({ id: z.string().max(64).describe('The id that the client gave the inference') })
+const headers = z.looseObject({
+  [KEY_SET_HEADER]: keySetId.describe('Id of the key set that the inference began with'),
+})
 
 /** Routes to watch and cancel an inference while its POST is open. */
 export function inferenceRoutes(app: App, { inferences }: Services): void {
@@ -17,10 +21,11 @@ export function inferenceRoutes(app: App, { inferences }: Services): void {
         tags: ['inference'],
         summary: 'Progress of an inference',
         params,
+        headers,
         response: responses({ 200: inferenceSchema }),
       },
     },
-    ({ params: { id } }) => inferences.get(id).snapshot,
+    (request) => ownInference(inferences, request).snapshot,
   )
   app.get(
     routeOf(ROUTES.inferenceEvents),
@@ -29,11 +34,12 @@ export function inferenceRoutes(app: App, { inferences }: Services): void {
         tags: ['inference'],
         summary: 'Progress as server-sent events: `progress`, at last `end`',
         params,
+        headers,
         response: responses({ 200: bytesResponse(EVENTS_MEDIA_TYPE, 'Each event holds an Inference') }),
       },
     },
-    async ({ params: { id } }, reply) => {
-      const inference = inferences.get(id)
+    async (request, reply) => {
+      const inference = ownInference(inferences, request)
       const gone = new AbortController()
       reply.raw.once('close', () => gone.abort())
       const events = Readable.from(inferenceEvents(inference, gone.signal))
@@ -47,11 +53,12 @@ export function inferenceRoutes(app: App, { inferences }: Services): void {
         tags: ['inference'],
         summary: 'Cancel an inference',
         params,
+        headers,
         response: responses({ 204: emptyResponse('It ends before its next operation') }),
       },
     },
-    async ({ params: { id } }, reply) => {
-      inferences.get(id).cancel()
+    async (request, reply) => {
+      ownInference(inferences, request).cancel()
       return reply.code(204).send(null)
     },
   )

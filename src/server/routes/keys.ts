@@ -17,10 +17,10 @@ import {
   routeOf,
   UPLOAD_OFFSET_HEADER,
 } from '../../wire/protocol/index.ts'
-import { countedAddress, countedNetwork } from '../client-address.ts'
 import type { App, Services } from '../services.ts'
 import type { KeySetRecord } from '../stores/key-set-record.ts'
-import type { NewKeySet, VerifyKeySet } from '../stores/key-store.ts'
+import { type NewKeySet, nameOf, type VerifyKeySet } from '../stores/key-store.ts'
+import { loggedName } from '../stores/store-log.ts'
 import { emptyResponse, responses } from './schemas.ts'
 
 const id = z
@@ -53,7 +53,8 @@ const idIn = ({ params, headers }: FastifyRequest): string =>
   (params as { id?: string }).id ?? (headers[KEY_SET_HEADER] as string)
 
 /** Routes to announce a key set, upload it in resumable parts, read its state and delete it. */
-export async function keyRoutes(app: App, { models, keys, engine }: Services): Promise<void> {
+export async function keyRoutes(app: App, services: Services): Promise<void> {
+  const { models, keys, engine, audit } = services
   // A part is streamed to the store and not buffered in memory.
   app.addContentTypeParser(BYTES_MEDIA_TYPE, (_request, payload, done) => done(null, payload))
 
@@ -73,23 +74,25 @@ export async function keyRoutes(app: App, { models, keys, engine }: Services): P
         response: responses({ 201: keyUploadSchema }),
       },
     },
-    async ({ body, ip }, reply) => {
+    async (request, reply) => {
+      const { body, caller } = request
       requireFitting(models.parameters(body.parametersDigest), body)
-      const { id, record } = await keys.create(body, ownerOf(ip), `network:${countedNetwork(ip)}`)
+      const { id, record } = await keys.create(body, caller.owner, caller.network)
+      audit('key set announced', request, { keySet: loggedName(nameOf(id)), bytes: body.bytes })
       return reply
         .code(201)
         .header('location', routeOf(pathOf(ROUTES.keySet, { id })))
         .send(uploadState(id, record))
     },
   )
-  for (const place of PLACES) keySetRoutes(app, place, keys, verify)
+  for (const place of PLACES) keySetRoutes(app, place, services, verify)
 }
 
 /** The routes of an announced key set, named in one of the places. */
 function keySetRoutes(
   app: App,
   { url, params, headers }: Place,
-  keys: Services['keys'],
+  { keysOf, audit }: Services,
   verify: VerifyKeySet,
 ): void {
   const inPath = url !== routeOf(ROUTES.keys)
@@ -109,9 +112,12 @@ function keySetRoutes(
     },
     async (request) => {
       const id = idIn(request)
+      const keys = keysOf(request)
       const record = await keys.append(id, request.headers[UPLOAD_OFFSET_HEADER], uploadedPart(request.body))
-      const received = record.uploadOffset === record.bytes
-      return uploadState(id, received ? await keys.complete(id, verify) : record)
+      if (record.uploadOffset < record.bytes) return uploadState(id, record)
+      const complete = await keys.complete(id, verify)
+      audit('key set complete', request, { keySet: loggedName(nameOf(id)), bytes: record.bytes })
+      return uploadState(id, complete)
     },
   )
   app.get(
@@ -127,7 +133,7 @@ function keySetRoutes(
     },
     (request) => {
       const id = idIn(request)
-      const record = keys.get(id)
+      const record = keysOf(request).get(id)
       const { parametersDigest, galoisElements } = record
       return { ...uploadState(id, record), parametersDigest, galoisElements }
     },
@@ -144,7 +150,9 @@ function keySetRoutes(
       },
     },
     async (request, reply) => {
-      await keys.delete(idIn(request))
+      const id = idIn(request)
+      await keysOf(request).delete(id)
+      audit('key set deleted', request, { keySet: loggedName(nameOf(id)) })
       return reply.code(204).send(null)
     },
   )
@@ -158,9 +166,6 @@ const uploadState = (id: string, record: KeySetRecord): z.infer<typeof keyUpload
   expires: new Date(record.expires).toISOString(),
   digest: record.digest,
 })
-
-/** The owner that limits on key sets count by: the client's address. */
-const ownerOf = (ip: string): string => `address:${countedAddress(ip)}`
 
 /** @throws CONFIG_INVALID, TENSOR_MALFORMED when a key set with these elements has another size */
 function requireFitting(

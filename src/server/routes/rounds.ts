@@ -5,7 +5,6 @@ import {
   BYTES_MEDIA_TYPE,
   JSON_LENGTH_HEADER,
   KEY_SET_HEADER,
-  MAX_KEY_SET_ID,
   PREFER_HEADER,
   PREFER_MINIMAL,
   ROUTES,
@@ -14,16 +13,12 @@ import {
 import type { Inference } from '../inference/inference.ts'
 import type { SentAnswer } from '../inference/reply-cache.ts'
 import type { App, Services } from '../services.ts'
-import { nameOf } from '../stores/key-store.ts'
 import { asBytes } from './infer.ts'
-import { bytesResponse, emptyResponse, responses } from './schemas.ts'
+import { findOwnInference, ownInference } from './own-inference.ts'
+import { bytesResponse, emptyResponse, keySetId, responses } from './schemas.ts'
 
 const headersSchema = z.looseObject({
-  [KEY_SET_HEADER]: z
-    .string()
-    .min(1)
-    .max(MAX_KEY_SET_ID)
-    .describe('Id of the key set that the inference began with'),
+  [KEY_SET_HEADER]: keySetId.describe('Id of the key set that the inference began with'),
 })
 const params = z.object({
   id: z.string().max(64).describe('The id in the answer that asks for the round'),
@@ -47,9 +42,8 @@ const OUTPUT = bytesResponse(
 /** Routes of refresh rounds: a client fetches a masked tensor and posts its reply. */
 export async function roundRoutes(app: App, services: Services): Promise<void> {
   // Runs before the body is read (reject early, and the idle timer sees the upload) and after rate limiting.
-  app.addHook('preParsing', async ({ params, headers }, reply) => {
-    const inference = services.inferences.get((params as { id: string }).id)
-    requireOwner(inference, headers[KEY_SET_HEADER])
+  app.addHook('preParsing', async (request, reply) => {
+    const inference = ownInference(services.inferences, request)
     requireFewRequests(inference)
     reply.raw.once('close', inference.idleTimer.enter())
   })
@@ -73,11 +67,8 @@ function requireFewRequests({ idleTimer }: Inference): void {
  * as its rounds take.
  */
 const uncounted = ({ inferences }: Services) => ({
-  allowList: ({ params, headers }: FastifyRequest): boolean => {
-    const inference = inferences.find((params as { id: string }).id)
-    if (inference === undefined || !isOwner(inference, headers[KEY_SET_HEADER])) return false
-    return inference.takeFreeRequest()
-  },
+  allowList: (request: FastifyRequest): boolean =>
+    findOwnInference(inferences, request)?.takeFreeRequest() ?? false,
 })
 
 function outputRoute(app: App, services: Services): void {
@@ -97,10 +88,10 @@ function outputRoute(app: App, services: Services): void {
         response: responses({ 200: OUTPUT }),
       },
     },
-    async ({ params: { id, round } }, reply) => {
-      const inference = inferences.get(id)
+    async (request, reply) => {
+      const inference = ownInference(inferences, request)
       requireKnown(inference)
-      return send(reply, await inference.rounds.wait(round))
+      return send(reply, await inference.rounds.wait(request.params.round))
     },
   )
 }
@@ -128,8 +119,10 @@ function replyRoute(app: App, services: Services): void {
         response: responses({ 200: OUTPUT, 204: emptyResponse('The answer is taken') }),
       },
     },
-    async ({ params: { id, round }, headers, body }, reply) => {
-      const inference = inferences.get(id)
+    async (request, reply) => {
+      const { params, headers, body } = request
+      const { round } = params
+      const inference = ownInference(inferences, request)
       const { rounds, model } = inference
       const bytes = asBytes(body)
       const repeated = rounds.isRepeated(round, bytes)
@@ -147,12 +140,6 @@ const MINIMAL = new RegExp(`(^|[,;\\s])${PREFER_MINIMAL}($|[,;\\s])`, 'i')
 const send = (reply: FastifyReply, { jsonBytes, body }: SentAnswer): FastifyReply =>
   reply.type(BYTES_MEDIA_TYPE).header(JSON_LENGTH_HEADER, jsonBytes).send(body)
 
-/** Refuses other clients with the same error as for an unknown inference, so that ids cannot be probed. */
-function requireOwner(inference: Inference, header: string | string[] | undefined): void {
-  if (isOwner(inference, header)) return
-  throw new PolyVeilError('INFERENCE_UNKNOWN', 'There is no inference of that id')
-}
-
 function requireUnderWay({ running }: Inference): void {
   if (running) return
   throw new PolyVeilError('INFERENCE_UNKNOWN', 'The inference has ended')
@@ -163,6 +150,3 @@ function requireKnown({ running, snapshot }: Inference): void {
   if (running || snapshot.state === 'done') return
   throw new PolyVeilError('INFERENCE_UNKNOWN', 'The inference has ended')
 }
-
-const isOwner = ({ keySet }: Inference, header: string | string[] | undefined): boolean =>
-  typeof header === 'string' && nameOf(header) === keySet

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { PROBLEM_MEDIA_TYPE, problemSchema } from '../../wire/protocol/index.ts'
+import { MAX_KEY_SET_ID, PROBLEM_MEDIA_TYPE, problemSchema } from '../../wire/protocol/index.ts'
 
 const problem = {
   description: 'The request failed; see `code`',
@@ -22,5 +22,8 @@ export const bytesResponse = (mediaType: string, description: string) => ({
 })
 
 export const emptyResponse = (description: string) => z.null().describe(description)
+
+/** The id of a key set in a header. */
+export const keySetId = z.string().min(1).max(MAX_KEY_SET_ID)
 
 export const modelParams = z.object({ model: z.string().max(128).describe('Name of a served model') })

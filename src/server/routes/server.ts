@@ -20,7 +20,7 @@ const LINKS = {
 export function serverRoutes(app: App, { engine, models }: Services): void {
   const metadata = { name: NAME, version: VERSION, extensions: SERVER_EXTENSIONS }
   // A browser gets a page that describes the service, other programs get JSON.
-  app.get('/', { schema: { hide: true } }, ({ headers }, reply) => {
+  app.get('/', { config: { access: 'open' }, schema: { hide: true } }, ({ headers }, reply) => {
     reply.header('vary', 'accept')
     if (!headers.accept?.includes('text/html')) return reply.send({ ...metadata, ...LINKS })
     const names = models.all.map(({ name }) => name)
@@ -29,6 +29,7 @@ export function serverRoutes(app: App, { engine, models }: Services): void {
   app.get(
     routeOf(ROUTES.server),
     {
+      config: { access: 'open' },
       schema: {
         tags: ['server'],
         summary: 'Server metadata',
@@ -40,7 +41,7 @@ export function serverRoutes(app: App, { engine, models }: Services): void {
   app.get(
     routeOf(ROUTES.live),
     {
-      config: { rateLimit: false },
+      config: { rateLimit: false, access: 'open' },
       schema: {
         tags: ['server'],
         summary: 'Whether the process answers',
@@ -53,7 +54,7 @@ export function serverRoutes(app: App, { engine, models }: Services): void {
   app.get(
     routeOf(ROUTES.ready),
     {
-      config: { rateLimit: false },
+      config: { rateLimit: false, access: 'open' },
       schema: {
         tags: ['server'],
         summary: 'Whether inferences are taken',

@@ -22,6 +22,8 @@ export interface KeyStoreLimits {
   readonly maxUploadsPerOwner?: number
   /** Complete sets of one owner, by default 16. A further set replaces the least recently used. */
   readonly maxSetsPerOwner?: number
+  /** Complete sets of an owner that has another limit. */
+  readonly setsOf?: (owner: string) => number | undefined
   /**
    * Bytes of one owner's complete sets, by default half of `maxTotalBytes`; the least recently used are
    * replaced.
@@ -69,7 +71,7 @@ type Reason =
  */
 export class KeyStore {
   readonly #files: KeySetFiles
-  readonly #limits: Required<KeyStoreLimits>
+  readonly #limits: Required<Omit<KeyStoreLimits, 'setsOf'>> & Pick<KeyStoreLimits, 'setsOf'>
   readonly #now: () => number
   readonly #log: StoreLog
   readonly #records: Map<string, KeySetRecord>
@@ -268,7 +270,7 @@ export class KeyStore {
   #require(name: string): KeySetRecord {
     const record = this.#records.get(name)
     if (record && record.expires > this.#now()) return record
-    throw new PolyVeilError('KEYS_EXPIRED', 'There is no such key set; it has expired or was deleted')
+    throw noSuchKeySet()
   }
 
   /** @throws TOO_BUSY when the owner or its network has too many incomplete sets */
@@ -282,7 +284,7 @@ export class KeyStore {
       'TOO_BUSY',
       ofOwner < maxUploadsPerOwner
         ? `The network of this address has ${ofNetwork} uploads of key sets under way, as many as it may`
-        : `This address has ${ofOwner} uploads of key sets under way, as many as it may`,
+        : `This client has ${ofOwner} uploads of key sets under way, as many as it may`,
       { retryAfter: UPLOAD_RETRY_SECONDS, maxUploadsPerAddress: maxUploadsPerOwner },
     )
   }
@@ -342,12 +344,16 @@ export class KeyStore {
     let total = others.reduce((sum, [, { bytes }]) => sum + bytes, this.#records.get(latest)?.bytes ?? 0)
     const going: string[] = []
     for (const [name, { bytes }] of others) {
-      if (sets <= this.#limits.maxSetsPerOwner && total <= this.#limits.maxBytesPerOwner) break
+      if (sets <= this.#mostSets(owner) && total <= this.#limits.maxBytesPerOwner) break
       going.push(name)
       sets--
       total -= bytes
     }
     return going
+  }
+
+  #mostSets(owner: string): number {
+    return this.#limits.setsOf?.(owner) ?? this.#limits.maxSetsPerOwner
   }
 
   /** An owner's complete sets, the least recently used first. */
@@ -391,6 +397,10 @@ export class KeyStore {
     this.#log.info({ keySet: loggedName(name), reason }, 'Deleted a key set')
   }
 }
+
+/** The error for a key set that does not exist, or not for the client. */
+export const noSuchKeySet = (): PolyVeilError =>
+  new PolyVeilError('KEYS_EXPIRED', 'There is no such key set; it has expired or was deleted')
 
 interface Room {
   readonly maxSets: number

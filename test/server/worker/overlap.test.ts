@@ -31,7 +31,7 @@ t.test('two rounds wait at once, and are answered in any order', async (t) => {
   const second = await client.output(id, 1)
   t.match(second.json, { id, parameters: { state: 'refresh', round: 1, rounds: 3 } })
   t.ok((await client.output(id, 0)).bytes.equals(first.bytes), 'the first one is still there')
-  const status = () => client.request('GET', `v2/inferences/${id}`).then(({ json }) => json)
+  const status = () => client.own('GET', `v2/inferences/${id}`).then(({ json }) => json)
   t.match(await status(), { state: 'refresh', round: 0, rounds: 3 })
   const later = client.output(id, 2)
   const logits = client.output(id, 3)
@@ -63,7 +63,7 @@ t.test('tensors are the key set’s, and of rounds that there are', async (t) =>
   isProblem(t, await client.output(id, 4), 409, 'CONFIG_INVALID')
   isProblem(t, await client.output(id, 70_000), 400, 'CONFIG_INVALID')
   const waiting = client.output(id, 2)
-  t.equal((await client.request('DELETE', `v2/inferences/${id}`)).status, 204)
+  t.equal((await client.own('DELETE', `v2/inferences/${id}`)).status, 204)
   isProblem(t, await waiting, 409, 'INFERENCE_UNKNOWN', 'who waits is told of the end')
   isProblem(t, await client.output(id, 1), 404, 'INFERENCE_UNKNOWN')
 })
@@ -72,7 +72,7 @@ t.test('a client that vanishes between two answers', async (t) => {
   const { client } = await session(t, { roundTimeoutSeconds: 1 })
   const first = await client.begin()
   await client.round(first.json.id, 0, await client.model.refresh(0, first.frame), client.keySet, MINIMAL)
-  const state = () => client.request('GET', `v2/inferences/${first.json.id}`).then(({ json }) => json.state)
+  const state = () => client.own('GET', `v2/inferences/${first.json.id}`).then(({ json }) => json.state)
   while ((await state()) === 'refresh') await sleep(100)
   t.equal(await state(), 'cancelled')
   let said = await client.begin()
@@ -104,12 +104,15 @@ t.test('whose memory is in use waits for its turn, and can be cancelled meanwhil
   const first = await client.begin()
   const waiting = second.classify()
   const gone = third.begin('gone')
-  const stateOf = async (id: string): Promise<string> =>
-    (await client.request('GET', `v2/inferences/${id}`)).json.state
-  while ((await stateOf('gone')) !== 'waiting') await sleep(20)
-  await client.request('DELETE', 'v2/inferences/gone')
+  const state = () => third.own('GET', 'v2/inferences/gone').then(({ json }) => json.state)
+  while ((await state()) !== 'waiting') await sleep(20)
+  await third.own('DELETE', 'v2/inferences/gone')
   isProblem(t, await gone, 409, 'INFERENCE_UNKNOWN')
-  t.equal(await stateOf(first.json.id), 'refresh', 'the client that is being served is not disturbed')
+  t.equal(
+    (await client.own('GET', `v2/inferences/${first.json.id}`)).json.state,
+    'refresh',
+    'the client that is being served is not disturbed',
+  )
   t.ok((await client.finish(first)) < CLOSE)
   t.ok((await waiting) < CLOSE)
   t.ok((await third.classify()) < CLOSE)

@@ -125,10 +125,10 @@ t.test('events report the progress of an inference until its end', async (t) => 
   const { url } = await started(t)
   const { id } = (await (await upload(url, await keySet())).json()) as { id: string }
   const running = infer(url, id, encryptedQuery(), 'watched')
-  let events = await fetch(`${url}/v2/inferences/watched/events`)
+  let events = await fetch(`${url}/v2/inferences/watched/events`, { headers: { 'polyveil-key-set': id } })
   while (events.status === 404) {
     await sleep(2)
-    events = await fetch(`${url}/v2/inferences/watched/events`)
+    events = await fetch(`${url}/v2/inferences/watched/events`, { headers: { 'polyveil-key-set': id } })
   }
   const last = (await events.text()).trim().split('\n\n').at(-1) ?? ''
   t.match(last, /^event: end\n/)

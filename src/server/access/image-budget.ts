@@ -1,0 +1,68 @@
+import { HttpError } from '../problems/http-error.ts'
+import type { Caller } from './caller.ts'
+
+const DAY_MILLISECONDS = 86_400_000
+const SECOND_MILLISECONDS = 1000
+
+/** Counts of images that were classified, by tenant and day. */
+export interface ImageCounts {
+  /** Images of a tenant on a day, and in all. */
+  of(tenant: string, day: string): { readonly today: number; readonly total: number }
+  /** @param images negative to take some back */
+  add(tenant: string, day: string, images: number): void
+}
+
+/**
+ * The images that tenants may have classified. Who asks often enough can learn a network from its answers, so
+ * a budget limits what one tenant can learn.
+ */
+export class ImageBudget {
+  readonly #counts: ImageCounts
+  readonly #now: () => number
+
+  constructor(counts: ImageCounts, now: () => number = Date.now) {
+    this.#counts = counts
+    this.#now = now
+  }
+
+  /**
+   * Counts the images of a query. Addresses have no budget: they cannot be told from each other well enough.
+   *
+   * @returns a function that takes them back, for a query that the server itself fails to answer
+   * @throws FORBIDDEN (429 with the seconds to wait, or 403) when the tenant has too few left
+   */
+  take({ tenant, quota }: Caller, images: number): () => void {
+    if (tenant === undefined) return () => {}
+    const day = this.#day()
+    const { today, total } = this.#counts.of(tenant, day)
+    if (total + images > (quota.images ?? Infinity)) throw spent(images, quota.images! - total)
+    if (today + images > (quota.imagesPerDay ?? Infinity)) {
+      throw this.#spentToday(images, quota.imagesPerDay! - today)
+    }
+    this.#counts.add(tenant, day, images)
+    return () => this.#counts.add(tenant, day, -images)
+  }
+
+  /** The day in UTC, as 2030-01-31. */
+  #day(): string {
+    return new Date(this.#now()).toISOString().slice(0, 10)
+  }
+
+  #spentToday(images: number, left: number): HttpError {
+    const retryAfter = Math.ceil((DAY_MILLISECONDS - (this.#now() % DAY_MILLISECONDS)) / SECOND_MILLISECONDS)
+    const message = `The query has ${images} images, and your tenant has ${left} left for this day (UTC)`
+    return new HttpError(429, 'FORBIDDEN', message, { images, left, retryAfter }, { remedy: TOMORROW })
+  }
+}
+
+const TOMORROW = 'Go on when the next day begins in UTC, or ask the operator of the service for more.'
+const MORE = 'Ask the operator of the service for more.'
+
+const spent = (images: number, left: number): HttpError =>
+  new HttpError(
+    403,
+    'FORBIDDEN',
+    `The query has ${images} images, and your tenant has ${left} left`,
+    { images, left },
+    { remedy: MORE },
+  )

@@ -1,0 +1,56 @@
+import type { KeySetLocation, KeySetRecord } from './key-set-record.ts'
+import { type KeyStore, noSuchKeySet, type VerifyKeySet } from './key-store.ts'
+
+/**
+ * The key sets that one holder may use: a tenant, or every client of an open service. A key set of another
+ * holder is answered as one that does not exist, so that no one learns of it.
+ */
+export class HeldKeys {
+  readonly #store: KeyStore
+  readonly #isHeld: (record: KeySetRecord) => boolean
+  readonly #onForeign: (id: string) => void
+
+  /** @param onForeign called when a key set of another holder is asked for */
+  constructor(store: KeyStore, isHeld: (record: KeySetRecord) => boolean, onForeign: (id: string) => void) {
+    this.#store = store
+    this.#isHeld = isHeld
+    this.#onForeign = onForeign
+  }
+
+  /** @throws KEYS_EXPIRED when the holder has no key set of this id; so do all methods */
+  get(id: string): KeySetRecord {
+    const record = this.#store.get(id)
+    if (this.#isHeld(record)) return record
+    this.#onForeign(id)
+    throw noSuchKeySet()
+  }
+
+  /** As `KeyStore.use`. */
+  use(id: string): KeySetRecord {
+    this.get(id)
+    return this.#store.use(id)
+  }
+
+  location(id: string): KeySetLocation {
+    this.get(id)
+    return this.#store.location(id)
+  }
+
+  /** As `KeyStore.append`. */
+  async append(id: string, offset: number, part: AsyncIterable<Uint8Array>): Promise<KeySetRecord> {
+    this.get(id)
+    return this.#store.append(id, offset, part)
+  }
+
+  /** As `KeyStore.complete`. */
+  async complete(id: string, verify: VerifyKeySet): Promise<KeySetRecord> {
+    this.get(id)
+    return this.#store.complete(id, verify)
+  }
+
+  /** As `KeyStore.delete`. */
+  async delete(id: string): Promise<void> {
+    this.get(id)
+    return this.#store.delete(id)
+  }
+}
