@@ -50,7 +50,9 @@ export function useAuthentication(app: App, tenants: Tenants | undefined, audit:
 
 const isOpenPath = (url: string): boolean => OPEN_PATHS.includes(url) || url.startsWith('/docs/')
 
-/** A request without a valid token counts for its address. `useAuthentication` refuses it where one is needed. */
+/**
+ * A request without a valid token counts for its address. `useAuthentication` refuses it where one is needed.
+ */
 function callerIn(tenants: Tenants, request: FastifyRequest): Caller {
   try {
     return tenantCaller(ownerIn(tenants, request))

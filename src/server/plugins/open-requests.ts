@@ -2,9 +2,9 @@ import { PolyVeilError } from '../../errors/index.ts'
 import type { App } from '../services.ts'
 
 /**
- * Limits the requests of one tenant, one address or one /48 network of IPv6 that are open at once. A body is kept in
- * memory until it is complete, so that requests which never end would take it all. Health checks and metrics
- * are not counted.
+ * Limits the requests of one tenant, one address or one /48 network of IPv6 that are open at once. A body is
+ * kept in memory until it is complete, so that requests which never end would take it all. Health checks and
+ * metrics are not counted.
  *
  * @param limit requests of one of them
  */

@@ -1,0 +1,108 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { CIRCUITS } from '../../scripts/building/paths.ts'
+import { connect, memoryKeyStore } from '../../src/client/index.ts'
+import { startService } from './service.ts'
+import { failed, polyveil, zooPath } from './support.ts'
+
+const IMAGE = zooPath('digits/images/digits-7-0.png')
+const directory = t.testdir()
+const data = join(directory, 'data')
+const audit = join(directory, 'log', 'audit.jsonl')
+const config = join(directory, 'service.json')
+writeFileSync(config, JSON.stringify({ access: 'tokens', auditLog: audit }))
+const service = await startService(data, '--config', config, '--models', CIRCUITS)
+t.teardown(() => service.stop())
+const { url } = service
+
+async function create(t: Test, ...args: string[]): Promise<{ token: string; id: string }> {
+  const made = await polyveil(['tokens', 'create', ...args, '--data', data, '--json'])
+  t.equal(made.code, 0, made.stderr)
+  return made.json
+}
+
+/** Asks until the service has looked at the tenants again, for ten seconds at most. */
+async function until(state: string, token: string): Promise<void> {
+  for (let i = 0; i < 100; i++) {
+    const { status } = await fetch(new URL('/v2/models', url), {
+      headers: { authorization: `Bearer ${token}` },
+    })
+    if ((status === 200) === (state === 'valid')) return
+    await sleep(100)
+  }
+  throw new Error(`The token is not ${state} after ten seconds`)
+}
+
+t.test('clients classify with a token, and not without one', async (t) => {
+  const classify = ['classify', IMAGE, '--url', url, '--model', 'digits', '--keys', join(directory, 'keys')]
+  failed(t, await polyveil([...classify, '--json', '--quiet']), 3, 'UNAUTHENTICATED')
+  const { token, id } = await create(t, 'clinic', '--note', 'ward 7', '--images', '2')
+  await until('valid', token)
+  const env = { POLYVEIL_TOKEN: token }
+  const first = await polyveil([...classify, '--json', '--quiet'], { env })
+  t.equal(first.code, 0, first.stderr)
+  t.match(first.json.images, [{ classes: [{ label: '7' }] }])
+
+  const sdk = await connect(url, { keys: memoryKeyStore(), token })
+  const [best] = await sdk.classify('digits', readFileSync(IMAGE), { topK: 1 })
+  t.equal(best.label, '7')
+  const spent = await polyveil([...classify, '--json', '--quiet'], { env })
+  failed(t, spent, 3, 'FORBIDDEN')
+
+  await t.rejects(connect(url, { keys: memoryKeyStore(), token, headers: { authorization: 'Bearer x' } }), {
+    code: 'CONFIG_INVALID',
+    message: 'Credentials are in a header and in the token; give one',
+  })
+  await t.rejects(connect(url, { keys: memoryKeyStore(), token: 'a b' }), { code: 'CONFIG_INVALID' })
+
+  const lines = readFileSync(audit, 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+  const told = lines.filter((line) => line.token === id).map((line) => line.audit)
+  t.strictSame(told, [
+    ...['key set announced', 'key set complete', 'query taken'],
+    ...['key set announced', 'key set complete', 'query taken', 'query refused: budget spent'],
+  ])
+  t.notMatch(readFileSync(audit, 'utf8'), token.split('_')[2])
+})
+
+t.test('tokens are listed without secrets, and revoked', async (t) => {
+  const { token, id } = await create(t, 'bank', '--scope', 'infer', 'metrics', '--expires', '7')
+  await until('valid', token)
+  const list = await polyveil(['tokens', 'list', '--data', data])
+  t.match(list.stdout.toString(), new RegExp(`bank +${id} +infer, metrics +valid `))
+  t.match(list.stdout.toString(), /clinic: images 2/)
+  t.notMatch(list.stdout.toString(), token.split('_')[2])
+  const { json } = await polyveil(['tokens', 'list', '--data', data, '--json'])
+  t.match(json.tenants, [{ tenant: 'bank', tokens: [{ id, state: 'valid' }] }, { tenant: 'clinic' }])
+  t.notMatch(JSON.stringify(json), 'sha256')
+
+  const revoked = await polyveil(['tokens', 'revoke', id.slice(0, 8), '--data', data])
+  t.match(revoked.stdout.toString(), `The token ${id} of bank is revoked.`)
+  await until('revoked', token)
+  failed(t, await polyveil(['tokens', 'revoke', 'ffffffff', '--data', data, '--json']), 3, 'CONFIG_INVALID')
+})
+
+t.test('a token can be made without a service, and the settings say where', async (t) => {
+  const other = t.testdir({})
+  const file = join(other, 'service.json')
+  writeFileSync(file, JSON.stringify({ dataDir: join(other, 'data'), modelsDir: 'none' }))
+  const made = await polyveil(['tokens', 'create', 'lab', '--config', file, '--expires', 'never'])
+  t.match(made.stdout.toString(), /^pv_[0-9a-f]{16}_[A-Za-z0-9_-]{43}\n$/)
+  const { json } = await polyveil(['tokens', 'list', '--json'], {
+    env: { POLYVEIL_DATA_DIR: join(other, 'data') },
+  })
+  t.match(json.tenants, [{ tenant: 'lab', tokens: [{ state: 'valid' }] }])
+  t.notOk(json.tenants[0].tokens[0].expires)
+  for (const args of [
+    ['--expires', '0'],
+    ['--expires', 'soon'],
+    ['--images', '0'],
+    ['--scope', 'all'],
+  ]) {
+    t.equal((await polyveil(['tokens', 'create', 'lab', '--config', file, ...args])).code, 2, args.join(' '))
+  }
+})
