@@ -9,7 +9,7 @@ import { ImageBudget } from './access/image-budget.ts'
 import { openTenants } from './access/open-tenants.ts'
 import type { Tenants } from './access/tenants.ts'
 import { buildApp } from './app.ts'
-import { loadCatalogue } from './catalogue.ts'
+import { loadCatalogue, type ModelCatalogue } from './catalogue.ts'
 import { megabytes, type ServerConfig } from './config.ts'
 import type { PlacesOptions } from './inference/places.ts'
 import { createLogger } from './plugins/logging.ts'
@@ -43,8 +43,26 @@ export async function startServer(
 ): Promise<RunningServer> {
   const models = await loadCatalogue(config.modelsDir)
   const state = await StateDatabase.open(config.dataDir)
+  try {
+    const app = await openApp(config, models, state, logger)
+    const url = await listen(app, config)
+    return { app, url, close: () => app.close() }
+  } catch (error) {
+    state.close()
+    throw error
+  }
+}
+
+/** The app on what the data directory has. @param state closed when the app closes */
+async function openApp(
+  config: ServerConfig,
+  models: ModelCatalogue,
+  state: StateDatabase,
+  logger: Logger,
+): Promise<App> {
   const tenants = await openTenants(config, logger)
   const keys = await openKeyStore(config, logger, tenants)
+  const audit = auditTo(config.auditLog === undefined ? logger : await auditFile(config.auditLog))
   const engine = startWorkers(config, await loadFloodingKey(config.dataDir), logger)
   const app = await buildApp({
     models,
@@ -57,15 +75,14 @@ export async function startServer(
     trustProxy: config.trustProxy,
     tenants,
     budget: new ImageBudget(state),
-    audit: auditTo(config.auditLog === undefined ? logger : await auditFile(config.auditLog)),
+    audit,
     logger,
   })
   app.addHook('onClose', async () => {
     tenants?.close()
     state.close()
   })
-  const url = await listen(app, config)
-  return { app, url, close: () => app.close() }
+  return app
 }
 
 /**

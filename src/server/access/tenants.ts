@@ -1,8 +1,10 @@
+import type { FastifyBaseLogger } from 'fastify'
 import { PolyVeilError } from '../../errors/index.ts'
-import type { StoreLog } from '../stores/store-log.ts'
 import { type StoredToken, stateOf, type Tenant } from './tenant.ts'
 import type { TenantFiles } from './tenant-files.ts'
 import { hasHash, tokenParts } from './token.ts'
+
+type TenantLog = Pick<FastifyBaseLogger, 'info' | 'warn'>
 
 /** A tenant and the token that a request has sent. */
 export interface TokenOwner {
@@ -19,7 +21,7 @@ interface Loaded {
 /** The tenants of a service, as their files were when `refresh` last looked at them. */
 export class Tenants {
   readonly #files: TenantFiles
-  readonly #log: Pick<StoreLog, 'info' | 'warn'>
+  readonly #log: TenantLog
   readonly #now: () => number
   readonly #loaded = new Map<string, Loaded>()
   #timer: NodeJS.Timeout | undefined
@@ -27,7 +29,7 @@ export class Tenants {
   /** By the id of the token. */
   #tokens: ReadonlyMap<string, TokenOwner> = new Map()
 
-  constructor(files: TenantFiles, log: Pick<StoreLog, 'info' | 'warn'>, now: () => number = Date.now) {
+  constructor(files: TenantFiles, log: TenantLog, now: () => number = Date.now) {
     this.#files = files
     this.#log = log
     this.#now = now

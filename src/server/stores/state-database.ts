@@ -84,8 +84,9 @@ export class StateDatabase implements ImageCounts {
     this.#add.run(tenant, day, images)
   }
 
+  /** Unlocks the directory. A second call has no effect. */
   close(): void {
-    this.#database.close()
+    if (this.#database.isOpen) this.#database.close()
   }
 }
 

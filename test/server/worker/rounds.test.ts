@@ -39,12 +39,12 @@ t.test('an inference with two refresh rounds ends with the logits', async (t) =>
       },
     ],
   })
-  const status = () => client.request('GET', 'v2/inferences/chosen').then(({ json }) => json)
+  const status = () => client.own('GET', 'v2/inferences/chosen').then(({ json }) => json)
   t.match(await status(), { state: 'refresh', round: 0, rounds: 2 })
   const second = await client.answer(first)
   t.match(second.json, { parameters: { state: 'refresh', round: 1, rounds: 2 } })
   t.match(await status(), { state: 'refresh', round: 1, rounds: 2 })
-  const events = client.request('GET', 'v2/inferences/chosen/events')
+  const events = client.own('GET', 'v2/inferences/chosen/events')
   const last = await client.answer(second)
   t.match(last.json, { id: 'chosen', outputs: [{ name: 'logits' }] })
   t.notOk(last.json.parameters)
@@ -159,7 +159,7 @@ t.test('malformed replies are refused, and the inference waits for a valid one',
   t.ok(good.length > 2 * 5 * perLimb)
   for (const [name, body, status, code] of cases) {
     isProblem(t, await client.round(id, 0, body), status, code, name)
-    t.match((await client.request('GET', `v2/inferences/${id}`)).json, { state: 'refresh', round: 0 }, name)
+    t.match((await client.own('GET', `v2/inferences/${id}`)).json, { state: 'refresh', round: 0 }, name)
   }
   const second = await client.round(id, 0, good)
   t.equal(second.status, 200)
@@ -186,7 +186,7 @@ t.test('the inference of a client that disconnects ends, and the engine serves o
   t.ok((await waiting) < CLOSE, 'the waiting client is served')
   const answer = await client.model.refresh(0, first.frame)
   isProblem(t, await client.round(first.json.id, 0, answer), 404, 'INFERENCE_UNKNOWN')
-  t.match((await client.request('GET', `v2/inferences/${first.json.id}`)).json, {
+  t.match((await client.own('GET', `v2/inferences/${first.json.id}`)).json, {
     state: 'cancelled',
     round: 0,
   })
@@ -208,14 +208,14 @@ t.test(
     for (let i = 0; i < 8; i++) {
       const gone = new AbortController()
       const begun = client.begin(`gone-${i}`, gone.signal)
-      const state = () => client.request('GET', `v2/inferences/gone-${i}`)
+      const state = () => client.own('GET', `v2/inferences/gone-${i}`)
       while ((await state()).status === 404) await sleep(1)
       gone.abort()
       await t.rejects(begun)
     }
     const other = await StepClient.create(server.url)
     t.ok((await other.classify()) < CLOSE, 'another client is served')
-    t.match((await client.request('GET', `v2/inferences/${held.json.id}`)).json, { state: 'refresh' })
+    t.match((await client.own('GET', `v2/inferences/${held.json.id}`)).json, { state: 'refresh' })
     t.ok((await client.finish(held)) < CLOSE, 'and the first one goes on')
   },
 )
@@ -231,7 +231,7 @@ t.test('the inference of a client that asks and never replies ends after its tim
     answer = await asks()
   }
   isProblem(t, answer, 404, 'INFERENCE_UNKNOWN')
-  t.match((await client.request('GET', `v2/inferences/${first.json.id}`)).json, { state: 'cancelled' })
+  t.match((await client.own('GET', `v2/inferences/${first.json.id}`)).json, { state: 'cancelled' })
 })
 
 t.test('the server waits for a slow upload', async (t) => {
@@ -260,15 +260,15 @@ t.test('an inference can be cancelled at any time', async (t) => {
     let said = await client.begin()
     for (let round = 0; round < rounds; round++) said = await client.answer(said)
     const { id } = said.json
-    t.equal((await client.request('DELETE', `v2/inferences/${id}`)).status, 204)
+    t.equal((await client.own('DELETE', `v2/inferences/${id}`)).status, 204)
     isProblem(t, await client.answer(said), 404, 'INFERENCE_UNKNOWN')
   }
   const left = new AbortController()
   const begun = client.begin('left', left.signal)
-  while ((await client.request('GET', 'v2/inferences/left')).status === 404) await sleep(1)
+  while ((await client.own('GET', 'v2/inferences/left')).status === 404) await sleep(1)
   left.abort()
   await t.rejects(begun)
-  const state = () => client.request('GET', 'v2/inferences/left').then(({ json }) => json.state)
+  const state = () => client.own('GET', 'v2/inferences/left').then(({ json }) => json.state)
   while ((await state()) !== 'cancelled') await sleep(10)
   t.ok((await client.classify()) < CLOSE)
 })

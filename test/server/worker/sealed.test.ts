@@ -164,14 +164,17 @@ t.test('a server without circuits, or with a damaged one, does not start', async
   await t.rejects(start(t.testdir({ 'a.pvc': twice, 'b.pvc': twice })), { code: 'CONFIG_INVALID' })
 })
 
-t.test('a port that is in use is refused', async (t) => {
+t.test('a data directory and a port that are in use are refused', async (t) => {
   const { url } = await started(t)
   const port = Number(new URL(url).port)
-  const overrides = {
-    modelsDir: t.testdirName,
-    dataDir: join(t.testdirName, 'data'),
-    port,
-    logLevel: 'silent' as const,
+  const start = (directory: string): Promise<RunningServer> => {
+    const dataDir = join(t.testdirName, directory)
+    const overrides = { modelsDir: t.testdirName, dataDir, port, logLevel: 'silent' as const }
+    return readConfig({ overrides }).then(startServer)
   }
-  await t.rejects(readConfig({ overrides }).then(startServer), { code: 'CONFIG_INVALID', facts: { port } })
+  await t.rejects(start('data'), { code: 'CONFIG_INVALID', message: /Another service uses/ })
+  // The second try shows that the first one has unlocked its directory.
+  for (let i = 0; i < 2; i++) {
+    await t.rejects(start('other'), { code: 'CONFIG_INVALID', facts: { port }, message: /cannot listen/ })
+  }
 })
