@@ -4,6 +4,7 @@ import { verifyCircuit } from '../../src/circuit/verify.ts'
 import { compile } from '../../src/compiler/index.ts'
 import { cpolynextConfig, loadNetwork, referenceForward } from '../../src/models/index.ts'
 import { deviation } from '../models/support/golden.ts'
+import { casesOf } from '../support/thorough.ts'
 import { clearLogits, distinct, maxDifference } from './harness.ts'
 
 // A network of two cells with two heads of attention on a map of 3 x 5 positions, in one shot and with
@@ -27,10 +28,9 @@ const config = cpolynextConfig({
 const network = loadNetwork(randomWeights(config, 1), config)
 const images = [1, 2].map((seed) => distinct(3 * 11 * 20, seed))
 
-for (const [refresh, ring] of [
-  ['never', 32768],
-  ['always', 8192],
-] as const) {
+const WITH_REFRESHES = ['always', 8192] as const
+
+for (const [refresh, ring] of casesOf([['never', 32768] as const, WITH_REFRESHES], [WITH_REFRESHES])) {
   t.test(`two heads on 3 x 5 positions, refreshes ${refresh}`, async (t) => {
     const { circuit, plan } = compile(network, {
       model: 'heads',
