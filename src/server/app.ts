@@ -10,6 +10,7 @@ import type { Timeouts } from './inference/idle-timer.ts'
 import { Places, type PlacesOptions } from './inference/places.ts'
 import { InferenceRegistry } from './inference/registry.ts'
 import { Metrics } from './metrics.ts'
+import { ArrivingBodies } from './plugins/arriving-bodies.ts'
 import { useAuthentication, useCallers } from './plugins/authentication.ts'
 import { useConnections } from './plugins/connections.ts'
 import { useDocumentation } from './plugins/documentation.ts'
@@ -42,6 +43,8 @@ export interface AppOptions {
   readonly maxInferenceMinutes?: number
   /** Inferences that run at once, and that wait; default without a limit of their own. */
   readonly places?: PlacesOptions
+  /** Memory for bodies that are arriving, in bytes; default without a limit. */
+  readonly bodyBytes?: number
   /** Proxies whose `X-Forwarded-For` the server trusts, as Fastify takes them; by default none. */
   readonly trustProxy?: TrustedProxies
   /** The tenants whose tokens open the service; absent where it is open to all who reach it. */
@@ -69,6 +72,7 @@ export async function buildApp({
   roundTimeoutSeconds = 60,
   maxInferenceMinutes = 60,
   places = UNLIMITED,
+  bodyBytes = Infinity,
   trustProxy = false,
   tenants,
   budget = new ImageBudget(StateDatabase.inMemory()),
@@ -92,6 +96,7 @@ export async function buildApp({
     keys,
     keysOf: keysOfCaller(keys, audit),
     budget,
+    bodies: new ArrivingBodies(bodyBytes),
     audit,
     engine,
     inferences: new InferenceRegistry({

@@ -72,6 +72,11 @@ export const configSchema = z.strictObject({
   maxOpenRequestsPerAddress: whole(1, 1_000_000)
     .default(128)
     .describe('requests of one tenant or address that are open at once'),
+  maxBodyMegabytes: whole(1, 65_536)
+    .default(512)
+    .describe(
+      'memory for queries and answers to refresh rounds that are arriving; one tenant or address takes a quarter of it',
+    ),
   access: z
     .enum(['tokens', 'open'])
     .optional()

@@ -72,6 +72,7 @@ async function openApp(
     roundTimeoutSeconds: config.roundTimeoutSeconds,
     maxInferenceMinutes: config.maxInferenceMinutes,
     places: placesOf(config),
+    bodyBytes: megabytes(config.maxBodyMegabytes),
     trustProxy: config.trustProxy,
     tenants,
     budget: new ImageBudget(state),

@@ -8,6 +8,7 @@ import type { InferenceEngine } from './inference/engine.ts'
 import type { Places } from './inference/places.ts'
 import type { InferenceRegistry } from './inference/registry.ts'
 import type { Metrics } from './metrics.ts'
+import type { ArrivingBodies } from './plugins/arriving-bodies.ts'
 import type { HeldKeys } from './stores/held-keys.ts'
 import type { KeyStore } from './stores/key-store.ts'
 
@@ -26,6 +27,7 @@ export interface Services {
   /** The key sets that the sender of a request may use. */
   readonly keysOf: (request: FastifyRequest) => HeldKeys
   readonly budget: ImageBudget
+  readonly bodies: ArrivingBodies
   readonly audit: Audit
   readonly engine: InferenceEngine
   readonly inferences: InferenceRegistry

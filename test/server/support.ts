@@ -74,6 +74,7 @@ export interface HarnessOptions {
   readonly tenants?: Tenants
   readonly budget?: ImageBudget
   readonly places?: PlacesOptions
+  readonly bodyBytes?: number
 }
 
 export async function harness(test: Test = t as Test, options: HarnessOptions = {}): Promise<Harness> {
@@ -103,6 +104,7 @@ export async function harness(test: Test = t as Test, options: HarnessOptions = 
     tenants: options.tenants,
     budget: options.budget,
     places: options.places,
+    bodyBytes: options.bodyBytes,
     security: { requestsPerMinute: 10_000, maxEventLoopDelayMs: 0, ...options.security },
     logger,
   })

@@ -3,9 +3,14 @@ import { peakResidentBytes } from '../../he-ops/peak-memory.ts'
 import type { App, Services } from '../services.ts'
 
 /** `GET /metrics`, and the time of every request. */
-export function useMetrics(app: App, { metrics, keys, places }: Services): void {
+export function useMetrics(app: App, { metrics, keys, places, bodies }: Services): void {
   collectDefaultMetrics({ register: metrics.registry })
   metrics.gauge('polyveil_inferences_waiting', 'Inferences that wait for a place', () => places.waiting)
+  metrics.gauge(
+    'polyveil_arriving_bytes',
+    'Announced bytes of bodies that have not all arrived',
+    () => bodies.bytes,
+  )
   metrics.gauge('polyveil_key_sets', 'Stored key sets', () => keys.size)
   metrics.gauge('polyveil_key_set_bytes', 'Space that stored key sets take', () => keys.reservedBytes)
   metrics.gauge('polyveil_peak_resident_bytes', 'Most memory that the process has taken', peakResidentBytes)

@@ -63,9 +63,10 @@ export async function inferRoute(app: App, services: Services): Promise<void> {
         }),
       },
       // Runs before the body is read, to reject a request early, and after the caller was let in.
-      preParsing: async ({ params, headers }) => {
-        const model = models.get((params as { model: string }).model)
-        requireRoom(Number(headers['content-length'] ?? 0), model)
+      preParsing: async (request, reply) => {
+        const model = models.get((request.params as { model: string }).model)
+        requireRoom(Number(request.headers['content-length'] ?? 0), model)
+        services.bodies.expect(request, reply, model.queryBytes + MAX_JSON_HEADER_BYTES)
       },
     },
     async (httpRequest, reply) => {

@@ -41,14 +41,16 @@ const OUTPUT = bytesResponse(
 
 /** Routes of refresh rounds: a client fetches a masked tensor and posts its reply. */
 export async function roundRoutes(app: App, services: Services): Promise<void> {
+  const largest = Math.max(1, ...services.models.all.flatMap(({ refreshedBytes }) => refreshedBytes))
   // Runs before the body is read (reject early, and the idle timer sees the upload) and after rate limiting.
   app.addHook('preParsing', async (request, reply) => {
     const inference = ownInference(services.inferences, request)
     requireFewRequests(inference)
+    if (request.method === 'POST') services.bodies.expect(request, reply, largest)
     reply.raw.once('close', inference.idleTimer.enter())
   })
   outputRoute(app, services)
-  replyRoute(app, services)
+  replyRoute(app, services, largest)
 }
 
 /** Requests of one inference at once: a client fetches a round while it replies to others. */
@@ -96,9 +98,9 @@ function outputRoute(app: App, services: Services): void {
   )
 }
 
-function replyRoute(app: App, services: Services): void {
-  const { models, inferences, metrics } = services
-  const largest = Math.max(1, ...models.all.flatMap(({ refreshedBytes }) => refreshedBytes))
+/** @param largest bytes of a reply */
+function replyRoute(app: App, services: Services, largest: number): void {
+  const { inferences, metrics } = services
   app.addContentTypeParser(
     BYTES_MEDIA_TYPE,
     { parseAs: 'buffer', bodyLimit: largest },
