@@ -35,7 +35,10 @@ import { createDigest } from './digest.ts'
 // The header has all that is to be known of a circuit without decoding its columns. Equal circuits give equal
 // bytes.
 
-const MAGIC = new Uint8Array(utf8ToBytes('PVCIRC08'))
+const KIND = 'PVCIRC'
+/** Version of the format. Release 0.1.0 wrote version 1. */
+const VERSION = 8
+const MAGIC = new Uint8Array(utf8ToBytes(KIND + String(VERSION).padStart(2, '0')))
 /** Bytes before the header, which give its length. */
 export const HEADER_START = 12
 /** Bytes of the digest at the end of the file. */
@@ -310,7 +313,31 @@ function headerBytes(circuit: Circuit, counts: ColumnCounts): Uint8Array<ArrayBu
 
 function requireVersion(bytes: Uint8Array): void {
   if (bytes.length < HEADER_START) throw invalid('It is too short')
-  if (!MAGIC.every((byte, i) => bytes[i] === byte)) throw invalid('It has another format or version')
+  const version = versionOf(bytes)
+  if (version === undefined) throw invalid('It is no circuit file (*.pvc)')
+  if (version !== VERSION) throw otherVersion(version)
+}
+
+/** The version of the format that a circuit file names; undefined for other files. */
+function versionOf(bytes: Uint8Array): number | undefined {
+  const magic = new TextDecoder('latin1').decode(bytes.subarray(0, MAGIC.length))
+  const digits = magic.startsWith(KIND) ? magic.slice(KIND.length) : ''
+  return /^[0-9]{2}$/.test(digits) ? Number(digits) : undefined
+}
+
+function otherVersion(version: number): PolyVeilError {
+  const age = version < VERSION ? 'an older' : 'a newer'
+  return new PolyVeilError(
+    'CONFIG_INVALID',
+    `The circuit file cannot be used. It has version ${version} of the format, of ${age} PolyVeil, and this one reads version ${VERSION}`,
+    { version, readable: VERSION },
+    {
+      remedy:
+        version < VERSION
+          ? 'Compile it anew from its checkpoint with this PolyVeil; circuit files are not migrated.'
+          : 'Update PolyVeil, or compile it anew from its checkpoint with this one.',
+    },
+  )
 }
 
 function readHeader(bytes: Uint8Array, fileBytes: number): { header: Header; end: number } {
