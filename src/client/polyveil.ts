@@ -28,9 +28,9 @@ import { CLASSIFY_OPTIONS, type ClassifyOptions, classifyMany, type OpenModel } 
 import type { Pins } from './pins/pins.ts'
 import { CALL_OPTIONS, type CallOptions, reportingWait } from './progress.ts'
 import { expectedAfter, newInferenceId, runRounds } from './round-exchange.ts'
+import { isOtherManifest, StaleManifest } from './stale-manifest.ts'
 import { TimeLimit } from './time-limit.ts'
 import { inferenceRequest } from './transport/binary-body.ts'
-import { ForeignAnswer } from './transport/foreign-answer.ts'
 import { type Request, type Transport, unintelligible } from './transport/transport.ts'
 import { until } from './until.ts'
 import { waiting } from './waiting.ts'
@@ -291,7 +291,7 @@ export class PolyVeil {
     options: ClassifyOptions = {},
   ): Promise<Classification[] | Classification[][]> {
     optionsArgument(options, CLASSIFY_OPTIONS)
-    const rows = valuesOf(await classifyMany(this.#opener(model, options), listOf(input), options, 'all'))
+    const rows = valuesOf(await this.#classify(model, listOf(input), options, 'all'))
     return isList(input) ? rows : rows[0]
   }
 
@@ -317,7 +317,26 @@ export class PolyVeil {
       images,
       'For one image give [image], or call classify.',
     )
-    return classifyMany(this.#opener(model, options), list, options, 'readable')
+    return this.#classify(model, list, options, 'readable')
+  }
+
+  /**
+   * Classifies images, and once more from the beginning when the server has replaced the circuit meanwhile:
+   * all steps of a try use one manifest, and no answer has been decrypted before the second one.
+   */
+  async #classify(
+    model: string,
+    images: readonly ImageInput[],
+    options: ClassifyOptions,
+    required: 'all' | 'readable',
+  ): Promise<PromiseSettledResult<Classification[]>[]> {
+    const attempt = () => classifyMany(this.#opener(model, options), images, options, required)
+    try {
+      return await attempt()
+    } catch (error) {
+      if (!(error instanceof StaleManifest)) throw error
+      return await attempt()
+    }
   }
 
   /**
@@ -357,15 +376,25 @@ export class PolyVeil {
       answerBytes,
     })
     const onWait = reportingWait(options, 'inference', frame.length + answerBytes)
-    const sent = this.#transport.send({ ...request, signal: options.signal, onWait })
+    const sent = this.#transport.send({ ...request, signal: options.signal, onWait }).catch((error) => {
+      throw isOtherManifest(error) && error.code !== 'KEYS_EXPIRED' ? new StaleManifest(error) : error
+    })
     const answer = waiting(sent, local, answerBytes, options)
     try {
       return await runRounds(this.#transport, local, { inference, keySet: id, answer }, options)
     } catch (error) {
       // The server now has another circuit of that name; the next call fetches its manifest.
-      if (isOtherManifest(error)) this.#models.delete(manifest.model)
+      if (isOtherManifest(error)) await this.#forget(local)
       throw error
     }
+  }
+
+  /** Forgets a model, unless another call has fetched its manifest anew. */
+  async #forget(local: LocalModel): Promise<void> {
+    const { model: name } = local.manifest
+    const cached = this.#models.get(name)
+    const current = await cached?.catch(() => undefined)
+    if (current === local && this.#models.get(name) === cached) this.#models.delete(name)
   }
 
   #opener(name: string, { signal }: CallOptions): () => Promise<OpenModel> {
@@ -414,9 +443,3 @@ export class PolyVeil {
     })
   }
 }
-
-/** Whether the server refuses a manifest; a proxy may have replaced the server's words by a page. */
-const isOtherManifest = (error: unknown): boolean =>
-  error instanceof ForeignAnswer
-    ? error.status === 409
-    : error instanceof PolyVeilError && error.code === 'PARAMETERS_MISMATCH'
