@@ -115,6 +115,12 @@ export const ERROR_CODES = Object.freeze({
     'No such model, architecture or bundled network.',
     'List them with `polyveil models` or GET /v2/models.',
   ),
+  MODEL_UNAVAILABLE: code(
+    503,
+    5,
+    'The server has the model, and cannot use its circuit file: it is damaged, or being replaced.',
+    'Try again after Retry-After; if it persists, ask who runs the server: its log names the file and the fault.',
+  ),
   INFERENCE_UNKNOWN: code(
     404,
     3,

@@ -91,8 +91,7 @@ export interface OpenRequest {
   /** Keys for the noise of answers, of this circuit and key set. */
   readonly floodingKeys: FloodingKeys
   /**
-   * Sessions with the same identity share encoded constants, which live as long as this object. Default: the
-   * circuit.
+   * Sessions with the same identity share encoded constants, which stay until `forget`. Default: the circuit.
    */
   readonly identity?: object
 }
@@ -114,6 +113,8 @@ export interface Engine {
    * @throws EngineMemoryExceeded when memory does not suffice
    */
   open(request: OpenRequest): Promise<Session>
+  /** Frees the encoded constants of this identity. Its sessions must have been freed before. */
+  forget(identity: object): void
   /** Ends the engine's threads and frees its memory. Its sessions must not be used any more. */
   close(): Promise<void>
 }

@@ -1,5 +1,5 @@
-import { readdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { bytesToHex } from '@noble/hashes/utils.js'
+import { circuitPieces } from '../circuit/format/file.ts'
 import {
   type CircuitOutline,
   type Manifest,
@@ -9,17 +9,29 @@ import {
 import { isModelName } from '../circuit/manifest/model-name.ts'
 import type { CkksParameters } from '../circuit/parameters/parameters.ts'
 import type { Circuit } from '../circuit/types.ts'
-import { inFile, PolyVeilError, refusedFile } from '../errors/index.ts'
+import { PolyVeilError } from '../errors/index.ts'
 import { querySpec, refreshedSpec, responseSpec, tensorBytes } from '../wire/index.ts'
-import { readCheckedOutlineFile } from './circuit-file.ts'
+import type { HeldFile } from './held-file.ts'
+import { gone } from './problems/http-error.ts'
 
-/** A model as the routes see it: its manifest, its sizes and the path of its circuit. It holds no weights. */
+/**
+ * A model as the routes see it: its manifest, its sizes and the place of its circuit. It holds no weights.
+ */
 export interface ServedModel {
   readonly name: string
+  /** From 1 on. */
+  readonly version: number
   readonly manifest: Manifest
+  /**
+   * Digest of the circuit's file, in hex. It identifies the circuit: circuits with other weights can have the
+   * same manifest.
+   */
+  readonly digest: string
   readonly parameters: CkksParameters
   /** The circuit's file; only workers read it. */
   readonly path: string
+  /** The same file, held open: an inference that has begun reads it although the path has another file. */
+  readonly file?: HeldFile
   /** Exact size of an encrypted image in bytes. */
   readonly queryBytes: number
   /** Exact size of the encrypted logits in bytes. */
@@ -28,56 +40,204 @@ export interface ServedModel {
   readonly refreshedBytes: readonly number[]
 }
 
-/** The models that a server offers, by name. Immutable. */
+/** A circuit file that is left out. */
+export interface LeftOutFile {
+  /** Its path within the models directory, with slashes. */
+  readonly file: string
+  /** The model and the version that it is, or by its name should be. */
+  readonly name: string
+  readonly version?: number
+  /** Why; without the path. */
+  readonly error: PolyVeilError
+}
+
+/** Whether a model takes inferences; the reasons name what is wrong with its files. */
+export interface Readiness {
+  readonly ready: boolean
+  readonly reasons: readonly string[]
+}
+
+/** What has been served before under a name. */
+interface Past {
+  /** Digests of manifests. */
+  readonly manifests: Set<string>
+  queryBytes: number
+}
+
+/** The models that a server offers, by name and version. `replace` exchanges all of them at once. */
 export class ModelCatalogue {
-  readonly #models: ReadonlyMap<string, ServedModel>
+  /** The versions of each name, the highest first. */
+  #models: ReadonlyMap<string, readonly ServedModel[]> = new Map()
+  #leftOut: readonly LeftOutFile[] = []
+  readonly #past = new Map<string, Past>()
+  #largestReply = 1
 
-  /** @throws CONFIG_INVALID when two models have one name, or a name does not fit into a URL */
-  constructor(models: readonly ServedModel[]) {
-    this.#models = new Map(models.map((model) => [model.name, model]))
-    const unfit = models.find(({ name }) => !isModelName(name))
-    if (unfit) throw unfitName(unfit)
-    for (const model of models) requireOnly(model, this.#models.get(model.name)!)
+  /**
+   * @throws CONFIG_INVALID when two models have one name and version, or a name does not fit into a URL
+   */
+  constructor(models: readonly ServedModel[], leftOut: readonly LeftOutFile[] = []) {
+    for (const model of models) {
+      const unfit = unfitName(model.name)
+      if (unfit) throw unfit
+      const first = models.find(({ name, version }) => name === model.name && version === model.version)
+      if (first !== model) throw duplicate(model, first!.path)
+    }
+    this.replace(models, leftOut)
   }
 
+  /** @param models of fit names, one of each name and version */
+  replace(models: readonly ServedModel[], leftOut: readonly LeftOutFile[]): void {
+    const sorted = models.toSorted((a, b) => b.version - a.version)
+    this.#models = new Map(models.map(({ name }) => [name, sorted.filter((model) => model.name === name)]))
+    this.#leftOut = leftOut
+    for (const model of models) this.#note(model)
+  }
+
+  #note({ name, manifest, queryBytes, refreshedBytes }: ServedModel): void {
+    const past = this.#past.get(name) ?? { manifests: new Set(), queryBytes: 0 }
+    past.manifests.add(manifest.digest)
+    past.queryBytes = Math.max(past.queryBytes, queryBytes)
+    this.#past.set(name, past)
+    this.#largestReply = Math.max(this.#largestReply, ...refreshedBytes)
+  }
+
+  /** The default version of each model. */
   get all(): readonly ServedModel[] {
-    return [...this.#models.values()]
+    return [...this.#models.values()].map(([model]) => model)
   }
 
-  /** @throws MODEL_UNKNOWN */
-  get(name: string): ServedModel {
-    const model = this.#models.get(name)
+  /** Every version of every model. */
+  get versions(): readonly ServedModel[] {
+    return [...this.#models.values()].flat()
+  }
+
+  get leftOut(): readonly LeftOutFile[] {
+    return this.#leftOut
+  }
+
+  /**
+   * The largest query in bytes that a client of this model may send, also one that has an older manifest.
+   */
+  largestQuery(name: string): number {
+    return this.#past.get(name)?.queryBytes ?? 0
+  }
+
+  /** The largest answer to a refresh round in bytes, also of circuits that are retired. */
+  get largestReply(): number {
+    return this.#largestReply
+  }
+
+  /** The versions of a model, ascending. @throws as `get` */
+  versionsOf(name: string): readonly number[] {
+    this.get(name)
+    return this.#models
+      .get(name)!
+      .map(({ version }) => version)
+      .reverse()
+  }
+
+  /**
+   * @param version the highest that is served, where absent
+   * @throws MODEL_UNKNOWN, with status 410 when it was served before; MODEL_UNAVAILABLE when its file cannot
+   *   be used
+   */
+  get(name: string, version?: string): ServedModel {
+    const versions = this.#models.get(name) ?? []
+    const model = versions.find((each) => version === undefined || String(each.version) === version)
     if (model) return model
-    const models = [...this.#models.keys()]
+    const [leftOut] = this.#leftOutOf(name, version)
+    if (leftOut) throw unavailable(leftOut)
+    if (versions.length > 0) throw unknownVersion(versions)
+    if (this.#past.has(name)) throw retired()
+    throw unknownModel([...this.#models.keys()])
+  }
+
+  /**
+   * The model that a query was encrypted for: the asked one, or another version of the same name. A client
+   * whose manifest is that of an older version is served on while that version is.
+   *
+   * @param manifestDigest that the query names
+   * @param version where the client asked for one: only this version is taken
+   * @throws as `get`; PARAMETERS_MISMATCH, with status 410 when a circuit of this manifest was served before
+   */
+  forQuery(name: string, manifestDigest: string, version?: string): ServedModel {
+    const asked = this.get(name, version)
+    if (asked.manifest.digest === manifestDigest) return asked
+    const others = version === undefined ? this.#models.get(name)! : []
+    const other = others.find(({ manifest }) => manifest.digest === manifestDigest)
+    if (other) return other
+    const facts = { served: asked.manifest.digest }
+    if (this.#past.get(name)?.manifests.has(manifestDigest)) {
+      const message = 'The query was made for a circuit of this model that is not served any more'
+      throw gone('PARAMETERS_MISMATCH', message, facts, { remedy: ANEW_REMEDY })
+    }
     throw new PolyVeilError(
-      'MODEL_UNKNOWN',
-      `No model of that name is served here; there ${models.length === 1 ? 'is' : 'are'} ${listText(models)}`,
-      { models },
-      { remedy: 'Ask for one of these; GET /v2/models describes them.' },
+      'PARAMETERS_MISMATCH',
+      'The query was made for another manifest of this model',
+      facts,
     )
+  }
+
+  /** @throws MODEL_UNKNOWN when neither the model nor a file of it was ever there */
+  readiness(name: string, version?: string): Readiness {
+    const reasons = this.#leftOutOf(name, version).map(({ error }) => error.message)
+    try {
+      this.get(name, version)
+      return { ready: true, reasons }
+    } catch (error) {
+      if (reasons.length > 0) return { ready: false, reasons }
+      if (error instanceof PolyVeilError && this.#past.has(name))
+        return { ready: false, reasons: [error.message] }
+      throw error
+    }
   }
 
   /** The parameters with this digest. @throws PARAMETERS_MISMATCH when no served model uses them */
   parameters(digest: string): CkksParameters {
-    const model = this.all.find(({ parameters }) => parameters.digest === digest)
+    const model = this.versions.find(({ parameters }) => parameters.digest === digest)
     if (model) return model.parameters
     throw new PolyVeilError('PARAMETERS_MISMATCH', 'No served model uses these encryption parameters', {
-      served: [...new Set(this.all.map(({ parameters }) => parameters.digest))],
+      served: [...new Set(this.versions.map(({ parameters }) => parameters.digest))],
     })
+  }
+
+  #leftOutOf(model: string, asked: string | undefined): readonly LeftOutFile[] {
+    return this.#leftOut.filter(
+      ({ name, version }) => name === model && (asked === undefined || String(version) === asked),
+    )
   }
 }
 
-/** The model of a circuit whose file is at `path`. */
-export const servedModel = (circuit: Circuit, path: string): ServedModel => modelOf(outlineOf(circuit), path)
+/**
+ * The model of a circuit whose file is at `path`.
+ *
+ * @param place its version, by default 1, and the digest of its file, which is computed where it is absent
+ * @throws as `circuitPieces` when the digest is computed
+ */
+export const servedModel = (
+  circuit: Circuit,
+  path: string,
+  { version = 1, digest = fileDigest(circuit) }: Partial<Pick<ServedModel, 'version' | 'digest'>> = {},
+): ServedModel => modelOf(outlineOf(circuit), { path, version, digest })
 
-function modelOf(outline: CircuitOutline, path: string): ServedModel {
+function fileDigest(circuit: Circuit): string {
+  let last = new Uint8Array()
+  for (const piece of circuitPieces(circuit)) last = piece
+  return bytesToHex(last)
+}
+
+/** The model of a circuit's outline. */
+export function modelOf(
+  outline: CircuitOutline,
+  place: Pick<ServedModel, 'path' | 'version' | 'digest' | 'file'>,
+): ServedModel {
   const { parameters } = outline
   const manifest = manifestOfOutline(outline)
   return {
     name: outline.model,
     manifest,
     parameters,
-    path,
+    ...place,
     queryBytes: tensorBytes(parameters, querySpec(manifest)),
     responseBytes: tensorBytes(parameters, responseSpec(manifest)),
     refreshedBytes: Array.from({ length: manifest.rounds }, (_, round) =>
@@ -86,63 +246,56 @@ function modelOf(outline: CircuitOutline, path: string): ServedModel {
   }
 }
 
-/**
- * Reads the header of every circuit (`*.pvc`) in a directory and checks the digest of each file. Operations
- * and weights are read by the workers.
- *
- * @throws CONFIG_INVALID when the directory cannot be read or holds no circuit, and as
- *   `readCheckedOutlineFile`
- */
-export async function loadCatalogue(directory: string): Promise<ModelCatalogue> {
-  const files = await circuitFiles(directory)
-  const models: ServedModel[] = []
-  for (const file of files) {
-    const path = join(directory, file)
-    models.push(await inFile({ name: `The circuit ${path}`, remedy: BROKEN_REMEDY }, () => modelIn(path)))
-  }
-  return new ModelCatalogue(models)
-}
+/** The error for a name that cannot be a part of a URL; nothing when it can. */
+export const unfitName = (name: string): PolyVeilError | undefined =>
+  isModelName(name)
+    ? undefined
+    : new PolyVeilError(
+        'CONFIG_INVALID',
+        `Model name "${name}" does not fit into a URL`,
+        {},
+        { remedy: 'Compile it again to a file whose name has letters, digits, dots, - and _ alone.' },
+      )
 
-async function modelIn(path: string): Promise<ServedModel> {
-  const { outline } = await readCheckedOutlineFile(path)
-  return modelOf(outline, path)
-}
-
-async function circuitFiles(directory: string): Promise<string[]> {
-  const name = `The models directory ${directory}`
-  const names = await readdir(directory).catch((cause) => {
-    throw refusedFile({ name }, cause)
-  })
-  const files = names.filter((file) => file.endsWith('.pvc')).sort()
-  if (files.length > 0) return files
-  throw new PolyVeilError(
-    'CONFIG_INVALID',
-    `${name} holds no circuit (*.pvc)`,
-    {},
-    { remedy: 'Make one with polyveil compile, or name another directory.' },
-  )
-}
-
-const BROKEN_REMEDY = 'Make it anew with polyveil compile, or take it out of the models directory.'
-
-const unfitName = ({ name, path }: ServedModel): PolyVeilError =>
+/** The error for a second circuit of one name and version. @param first the circuit that is served */
+export const duplicate = ({ name, version }: ServedModel, first: string): PolyVeilError =>
   new PolyVeilError(
     'CONFIG_INVALID',
-    `Model name "${name}" of ${path} does not fit into a URL`,
-    {},
-    { remedy: 'Compile it again to a file whose name has letters, digits, dots, - and _ alone.' },
-  )
-
-/** @throws CONFIG_INVALID unless the model is the only one of its name */
-function requireOnly(model: ServedModel, last: ServedModel): void {
-  if (model === last) return
-  throw new PolyVeilError(
-    'CONFIG_INVALID',
-    `${model.path} and ${last.path} are both of the model ${model.name}`,
+    `It is version ${version} of the model ${name}, as ${first} is`,
     {},
     { remedy: 'Keep one of them in the models directory.' },
   )
-}
+
+const ANEW_REMEDY = 'Fetch the manifest again, and encrypt the image for it.'
+
+const unavailable = ({ name, error }: LeftOutFile): PolyVeilError =>
+  new PolyVeilError('MODEL_UNAVAILABLE', `The circuit file of model ${name} cannot be used: ${error.message}`)
+
+const retired = (): PolyVeilError =>
+  gone(
+    'MODEL_UNKNOWN',
+    'The model is not served any more',
+    {},
+    { remedy: 'GET /v2/models lists those that are.' },
+  )
+
+const unknownVersion = (versions: readonly ServedModel[]): PolyVeilError =>
+  new PolyVeilError(
+    'MODEL_UNKNOWN',
+    `No such version of the model is served here; there ${versions.length === 1 ? 'is' : 'are'} ${listText(versions.map(({ version }) => String(version)))}`,
+    { versions: versions.map(({ version }) => version) },
+    { remedy: 'Ask for one of these, or for no version.' },
+  )
+
+const unknownModel = (models: readonly string[]): PolyVeilError =>
+  new PolyVeilError(
+    'MODEL_UNKNOWN',
+    models.length === 0
+      ? 'No model is served here now'
+      : `No model of that name is served here; there ${models.length === 1 ? 'is' : 'are'} ${listText(models)}`,
+    { models },
+    { remedy: 'Ask for one of these; GET /v2/models describes them.' },
+  )
 
 const MOST_LISTED = 20
 

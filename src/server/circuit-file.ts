@@ -1,5 +1,5 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
-import { type FileHandle, open } from 'node:fs/promises'
+import { closeSync, fstatSync, openSync, read as readAt, readSync } from 'node:fs'
+import { promisify } from 'node:util'
 import { bytesToHex } from '@noble/hashes/utils.js'
 import { createDigest } from '../circuit/format/digest.ts'
 import {
@@ -15,10 +15,21 @@ import { PolyVeilError } from '../errors/index.ts'
 
 const PIECE_BYTES = 2 ** 20
 
+const readInto = promisify(readAt)
+
 /** The outline in a circuit's header, and the digest of the file in hex. */
 export interface OutlineFile {
   readonly outline: CircuitOutline
   readonly digest: string
+}
+
+/** The place of a circuit file. */
+export interface CircuitLocation {
+  readonly path: string
+  /**
+   * A descriptor of the open file, which is read in place of the path: the path may have another file now.
+   */
+  readonly descriptor?: number
 }
 
 /**
@@ -27,15 +38,13 @@ export interface OutlineFile {
  *
  * @throws as `readCircuitFrom`; system errors when the file cannot be read
  */
-export async function readCircuitFile(path: string): Promise<CircuitFile> {
-  const file = openSync(path, 'r')
-  try {
-    const { size } = fstatSync(file)
-    return readCircuitFrom({ size, read: (target, offset) => fill(file, target, offset) })
-  } finally {
-    closeSync(file)
-  }
-}
+export const readCircuitFile = (path: string): Promise<CircuitFile> => readCircuitAt({ path })
+
+/** As `readCircuitFile`. */
+export const readCircuitAt = (location: CircuitLocation): Promise<CircuitFile> =>
+  withFile(location, async (file, size) =>
+    readCircuitFrom({ size, read: (target, offset) => fill(file, target, offset) }),
+  )
 
 function fill(file: number, target: Uint8Array, offset: number): void {
   for (let filled = 0; filled < target.length; ) {
@@ -51,36 +60,47 @@ function fill(file: number, target: Uint8Array, offset: number): void {
  * @returns the outline, and the digest that the file claims, unchecked
  * @throws as `readOutline`
  */
-export const readOutlineFile = (path: string): Promise<OutlineFile> => withFile(path, outlineIn)
+export const readOutlineFile = (path: string): Promise<OutlineFile> => readOutlineAt({ path })
+
+/** As `readOutlineFile`. */
+export const readOutlineAt = (location: CircuitLocation): Promise<OutlineFile> =>
+  withFile(location, outlineIn)
 
 /**
  * Reads the header as `readOutlineFile` does, and hashes the file piece by piece to check its digest.
  *
  * @throws CONFIG_INVALID when the bytes do not have the digest they claim, and as `readOutline`
  */
-export const readCheckedOutlineFile = (path: string): Promise<OutlineFile> =>
-  withFile(path, async (file, size) => {
+export const readCheckedOutlineFile = (path: string): Promise<OutlineFile> => readCheckedOutlineAt({ path })
+
+/** As `readCheckedOutlineFile`. */
+export const readCheckedOutlineAt = (location: CircuitLocation): Promise<OutlineFile> =>
+  withFile(location, async (file, size) => {
     const found = await outlineIn(file, size)
     if ((await digestIn(file, size)) === found.digest) return found
     throw new PolyVeilError('CONFIG_INVALID', 'The bytes of a circuit file do not have the digest they claim')
   })
 
-async function withFile<T>(path: string, body: (file: FileHandle, size: number) => Promise<T>): Promise<T> {
-  const file = await open(path, 'r')
+/** Runs `body` on an open file, which is opened for it unless the location has a descriptor. */
+async function withFile<T>(
+  { path, descriptor }: CircuitLocation,
+  body: (file: number, size: number) => Promise<T>,
+): Promise<T> {
+  const file = descriptor ?? openSync(path, 'r')
   try {
-    return await body(file, (await file.stat()).size)
+    return await body(file, fstatSync(file).size)
   } finally {
-    await file.close()
+    if (descriptor === undefined) closeSync(file)
   }
 }
 
-async function outlineIn(file: FileHandle, size: number): Promise<OutlineFile> {
+async function outlineIn(file: number, size: number): Promise<OutlineFile> {
   const end = headerEnd(await read(file, 0, Math.min(HEADER_START, size)), size)
   const outline = readOutline(await read(file, 0, end), size)
   return { outline, digest: bytesToHex(await read(file, size - DIGEST_BYTES, DIGEST_BYTES)) }
 }
 
-async function digestIn(file: FileHandle, size: number): Promise<string> {
+async function digestIn(file: number, size: number): Promise<string> {
   const digest = createDigest()
   const end = size - DIGEST_BYTES
   for (let offset = 0; offset < end; offset += PIECE_BYTES) {
@@ -90,10 +110,10 @@ async function digestIn(file: FileHandle, size: number): Promise<string> {
 }
 
 /** @throws CONFIG_INVALID when the file ends before, being written to meanwhile */
-async function read(file: FileHandle, offset: number, length: number): Promise<Uint8Array> {
+async function read(file: number, offset: number, length: number): Promise<Uint8Array> {
   const bytes = new Uint8Array(length)
   for (let filled = 0; filled < length; ) {
-    const { bytesRead } = await file.read(bytes, filled, length - filled, offset + filled)
+    const { bytesRead } = await readInto(file, bytes, filled, length - filled, offset + filled)
     if (bytesRead === 0) throw shortened()
     filled += bytesRead
   }

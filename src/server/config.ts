@@ -18,6 +18,9 @@ export const configSchema = z.strictObject({
   host: z.string().min(1).default('127.0.0.1').describe('address to listen on'),
   port: whole(0, 65_535).default(8080).describe('port to listen on; 0 takes any free one'),
   modelsDir: z.string().min(1).describe('directory of compiled circuits, *.pvc'),
+  modelsPollSeconds: whole(0, 86_400)
+    .default(2)
+    .describe('seconds between two looks for new, changed and removed circuits; 0 looks at SIGHUP only'),
   dataDir: z.string().min(1).default('polyveil-data').describe('directory that key sets are kept in'),
   workers: whole(1, 256)
     .default(1)

@@ -9,9 +9,10 @@ import { ImageBudget } from './access/image-budget.ts'
 import { openTenants } from './access/open-tenants.ts'
 import type { Tenants } from './access/tenants.ts'
 import { buildApp } from './app.ts'
-import { loadCatalogue, type ModelCatalogue } from './catalogue.ts'
+import type { LeftOutFile, ModelCatalogue } from './catalogue.ts'
 import { megabytes, type ServerConfig } from './config.ts'
 import type { PlacesOptions } from './inference/places.ts'
+import { ModelDirectory } from './model-directory.ts'
 import { createLogger } from './plugins/logging.ts'
 import type { App } from './services.ts'
 import { DiskFiles } from './stores/disk-files.ts'
@@ -27,6 +28,10 @@ export interface RunningServer {
   readonly app: App
   /** The address that it listens on, such as http://127.0.0.1:8080. */
   readonly url: string
+  /** Circuit files that could not be served at the start. */
+  readonly leftOut: readonly LeftOutFile[]
+  /** Looks for new, changed and removed circuits now, and not only every `modelsPollSeconds`. */
+  lookForModels(): Promise<void>
   /** Refuses new requests, waits for running ones, and stops the workers. */
   close(): Promise<void>
 }
@@ -41,29 +46,53 @@ export async function startServer(
   config: ServerConfig,
   logger: Logger = createLogger(config.logLevel),
 ): Promise<RunningServer> {
-  const models = await loadCatalogue(config.modelsDir)
+  const directory = await ModelDirectory.open(config.modelsDir, logger)
+  try {
+    return await startWith(directory, config, logger)
+  } catch (error) {
+    await directory.close()
+    throw error
+  }
+}
+
+async function startWith(
+  directory: ModelDirectory,
+  config: ServerConfig,
+  logger: Logger,
+): Promise<RunningServer> {
+  const { models } = directory
+  const { leftOut } = models
+  const app = await openApp(config, models, logger)
+  const url = await listen(app, config)
+  if (config.modelsPollSeconds > 0) directory.watch(config.modelsPollSeconds)
+  const close = async (): Promise<void> => {
+    await app.close()
+    await directory.close()
+  }
+  return { app, url, leftOut, lookForModels: () => directory.look(), close }
+}
+
+/** The app on what the data directory has. It unlocks the directory when it closes, or cannot be made. */
+async function openApp(config: ServerConfig, models: ModelCatalogue, logger: Logger): Promise<App> {
   const state = await StateDatabase.open(config.dataDir)
   try {
-    const app = await openApp(config, models, state, logger)
-    const url = await listen(app, config)
-    return { app, url, close: () => app.close() }
+    return await appOn(state, config, models, logger)
   } catch (error) {
     state.close()
     throw error
   }
 }
 
-/** The app on what the data directory has. @param state closed when the app closes */
-async function openApp(
+async function appOn(
+  state: StateDatabase,
   config: ServerConfig,
   models: ModelCatalogue,
-  state: StateDatabase,
   logger: Logger,
 ): Promise<App> {
   const tenants = await openTenants(config, logger)
   const keys = await openKeyStore(config, logger, tenants)
   const audit = auditTo(config.auditLog === undefined ? logger : await auditFile(config.auditLog))
-  const engine = startWorkers(config, await loadFloodingKey(config.dataDir), logger)
+  const engine = startWorkers(config, await loadFloodingKey(config.dataDir), models, logger)
   const app = await buildApp({
     models,
     keys,
@@ -88,14 +117,17 @@ async function openApp(
 
 /**
  * Runs `startServer` as the only task of this process, with a graceful end on SIGTERM, SIGINT and uncaught
- * errors.
+ * errors. SIGHUP looks for new, changed and removed circuits. At a terminal it ends the service: there it
+ * means that the terminal is closed.
  */
 export async function serve(config: ServerConfig): Promise<RunningServer> {
   const server = await startServer(config)
   const { log } = server.app
   const delay = config.shutdownSeconds * 1000
+  const looksAtHangup = !process.stdin.isTTY
+  if (looksAtHangup) process.on('SIGHUP', server.lookForModels)
   const { uninstall } = closeWithGrace(
-    { delay, logger: log, skip: ['beforeExit'] },
+    { delay, logger: log, skip: looksAtHangup ? ['beforeExit', 'SIGHUP'] : ['beforeExit'] },
     async ({ err, signal }) => {
       if (err) log.fatal({ err }, 'The process ends by a fault')
       else log.info({ signal }, 'Closing')
@@ -104,6 +136,7 @@ export async function serve(config: ServerConfig): Promise<RunningServer> {
   )
   const close = async (): Promise<void> => {
     uninstall()
+    process.off('SIGHUP', server.lookForModels)
     await server.close()
   }
   return { ...server, close }
@@ -126,6 +159,7 @@ function placesOf({
 const startWorkers = (
   { workers, inferencesPerWorker, threads, queue, workerKeyMegabytes, engineMegabytes }: ServerConfig,
   floodingKey: Uint8Array,
+  models: ModelCatalogue,
   logger: Logger,
 ): WorkerPool =>
   new WorkerPool({
@@ -138,6 +172,7 @@ const startWorkers = (
       threads,
       floodingKey,
     },
+    served: () => models.versions.map(({ digest }) => digest),
     onFault: (err) => logger.error({ err }, 'A worker ended unexpectedly'),
     onSession: ({ model, memory, threads }) =>
       logger.info(

@@ -156,20 +156,20 @@ t.test('errors name checkpoints and circuits', async (t) => {
   await told(t, ['inspect', path('file')], 'CONFIG_INVALID', /^The circuit \S+file: /, /polyveil compile/)
 })
 
-t.test('errors name broken and duplicate circuits of a models directory', async (t) => {
+t.test('serve refuses a models directory without a good circuit, and names each file', async (t) => {
   const serve = (models: string) => ['serve', '--models', models, '--port', '0']
   await told(t, serve(path('none')), 'CONFIG_INVALID', /^The models directory \S+none does not exist/)
   await told(t, serve(path('models')), 'CONFIG_INVALID', /models holds no circuit/, /polyveil compile/)
-  for (const name of ['one.pvc', 'two.pvc']) copyFileSync(circuit, path('full', name))
+  writeFileSync(path('full', 'two.pvc'), 'broken')
+  await told(t, serve(path('full')), 'CONFIG_INVALID', /^The circuit \S+two\.pvc: /, /take it out/)
+  writeFileSync(path('full', 'one.pvc'), 'PVCIRC01 and so on')
   await told(
     t,
     serve(path('full')),
     'CONFIG_INVALID',
-    /one\.pvc and \S+two\.pvc are both of the model digits$/,
-    /Keep one/,
+    /^The circuit \S+one\.pvc: .*version 1 of the format.*\. The circuit \S+two\.pvc: /,
+    /take it out/,
   )
-  writeFileSync(path('full', 'two.pvc'), 'broken')
-  await told(t, serve(path('full')), 'CONFIG_INVALID', /^The circuit \S+two\.pvc: /, /take it out/)
 })
 
 t.test('errors name the settings and directories of the service', async (t) => {

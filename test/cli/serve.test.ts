@@ -18,6 +18,29 @@ t.teardown(() => service.stop())
 const { url } = service
 const get = async (path: string): Promise<Response> => fetch(new URL(path, url))
 
+t.test('serve says which circuits it leaves out, and looks again at SIGHUP', async (t) => {
+  const folder = t.testdir({ circuits: { 'bad.pvc': 'this is no circuit' } })
+  const models = join(folder, 'circuits')
+  writeFileSync(join(models, 'small.pvc'), writeCircuit(smallCircuit()))
+  const settings = join(folder, 'server.json')
+  writeFileSync(settings, JSON.stringify({ modelsDir: models, modelsPollSeconds: 0 }))
+  const some = await startService(join(folder, 'data'), '--config', settings)
+  t.teardown(() => some.stop())
+  t.match(some.document, {
+    leftOut: [{ file: 'bad.pvc', reason: /no circuit file/, remedy: String }],
+  })
+  t.match(some.stderr(), /^left out bad\.pvc: The circuit file cannot be used\./m)
+  const names = async () => {
+    const { models } = (await (await fetch(`${some.url}/v2/models`)).json()) as { models: { name: string }[] }
+    return models.map(({ name }) => name).sort()
+  }
+  writeFileSync(join(models, 'later.pvc'), writeCircuit({ ...smallCircuit(), model: 'later' }))
+  t.strictSame(await names(), ['small'])
+  some.hangUp()
+  while ((await names()).length < 2);
+  t.strictSame(await names(), ['later', 'small'])
+})
+
 t.test('serve offers the bundled networks', async (t) => {
   const { models } = (await (await get('/v2/models')).json()) as { models: { name: string }[] }
   t.strictSame(models.map(({ name }) => name).sort(), ['clothing', 'digits'])
@@ -179,7 +202,7 @@ t.test('serve takes a directory or a file of settings', async (t) => {
 t.test('a service that cannot start states the reason', async (t) => {
   const folder = t.testdir({
     none: {},
-    bad: { 'bad.pvc': 'no circuit' },
+    bad: { 'bad.pvc': 'this is no circuit' },
     data: {},
     'settings.json': '{"pört":1}',
   })

@@ -9,6 +9,10 @@ export interface Service {
   readonly url: string
   /** The output on stderr so far. */
   readonly stderr: () => string
+  /** The JSON document that it printed. */
+  readonly document: object
+  /** Sends SIGHUP. */
+  hangUp(): void
   /** Stops the process with the signal that an operator uses. @returns its exit code */
   stop(): Promise<number | null>
 }
@@ -37,8 +41,14 @@ export async function startProgram(command: readonly string[], dataDir: string):
   })
   ended.catch(() => {})
   const [line] = (await Promise.race([once(createInterface(child.stdout), 'line'), ended])) as [string]
-  const { url } = JSON.parse(line) as { url: string }
-  return { url, stderr: () => errors, stop: () => stop(child) }
+  const document = JSON.parse(line) as { url: string }
+  return {
+    url: document.url,
+    stderr: () => errors,
+    document,
+    hangUp: () => void child.kill('SIGHUP'),
+    stop: () => stop(child),
+  }
 }
 
 async function stop(child: ChildProcess): Promise<number | null> {

@@ -41,7 +41,7 @@ function sibling(): Circuit {
 const directory = t.testdir()
 const path = join(directory, 'small.pvc')
 await writeFile(path, writeCircuit(circuit))
-const other = servedModel(sibling(), join(directory, 'never-read.pvc'))
+const other = servedModel(sibling(), join(directory, 'never-read.pvc'), { digest: 'f'.repeat(64) })
 const lines: string[] = []
 const app = await buildApp({
   models: new ModelCatalogue([model, other].map((served) => ({ ...served, path }))),

@@ -10,8 +10,8 @@ import {
   writeCircuit,
 } from '../../src/circuit/format/file.ts'
 import { manifestOf, manifestOfOutline, outlineOf } from '../../src/circuit/manifest/manifest.ts'
-import { loadCatalogue } from '../../src/server/catalogue.ts'
 import { readCheckedOutlineFile, readCircuitFile, readOutlineFile } from '../../src/server/circuit-file.ts'
+import { loadCatalogue } from '../../src/server/model-directory.ts'
 import { ServedCircuit } from '../../src/server/worker/circuits.ts'
 import { smallCircuit, spelledOut } from '../circuit/circuits.ts'
 
@@ -80,18 +80,18 @@ t.test('files that are too short or too long are refused', async (t) => {
 
 t.test('a worker reads a circuit when it needs it, and refuses a file that has changed', async (t) => {
   const { path } = await stored(t as typeof import('tap').t)
-  const served = await ServedCircuit.open({ path, manifestDigest })
+  const served = await ServedCircuit.open({ path, digest: circuitDigest(bytes) })
   const first = await served.read()
   t.strictSame(spelledOut(first), circuit)
   t.equal(await served.read(), first, 'all holders share one circuit')
   t.ok((await readFile(path)).equals(bytes))
-  await t.rejects(ServedCircuit.open({ path, manifestDigest: 'f'.repeat(64) }), { code: 'INTERNAL' })
+  await t.rejects(ServedCircuit.open({ path, digest: 'f'.repeat(64) }), { code: 'MODEL_UNAVAILABLE' })
 
-  const late = await ServedCircuit.open({ path, manifestDigest })
+  const late = await ServedCircuit.open({ path, digest: circuitDigest(bytes) })
   const constants = circuit.constants.map((_, i) => Float64Array.of(0.5 + i))
   for (const changed of [damaged(true), writeCircuit({ ...circuit, constants })]) {
     await writeFile(path, changed)
-    await t.rejects(late.read(), { code: 'INTERNAL' })
+    await t.rejects(late.read(), { code: 'MODEL_UNAVAILABLE' })
   }
   t.equal(await served.read(), first)
 })

@@ -29,9 +29,11 @@ async function startService({ json, progress }: CommandContext, options: ServeOp
     env: { ...(await defaultModels(options)), ...process.env },
     file,
   })
-  const { url } = await serve(config)
+  const { url, leftOut } = await serve(config)
+  for (const { file, error } of leftOut) progress.note(`left out ${file}: ${error.message}`)
   progress.note(`serving ${config.modelsDir} at ${url}`)
-  return { document: { url } }
+  const files = leftOut.map(({ file, error }) => ({ file, reason: error.message, remedy: error.remedy }))
+  return { document: { url, leftOut: files } }
 }
 
 /** The bundled networks, unless a flag or a file says what to serve. */

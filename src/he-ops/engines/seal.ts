@@ -45,6 +45,9 @@ export class SealEngine implements Engine {
     }
   }
 
+  /** Does nothing: sessions have no constants in common. */
+  forget(): void {}
+
   async close(): Promise<void> {
     for (const context of this.#contexts.values()) context.delete()
     this.#contexts.clear()

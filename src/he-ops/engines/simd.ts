@@ -33,6 +33,10 @@ export class FramedSimdEngine implements Engine {
     return openSimdSession(this.#engine, { ...request, keys: own(request.keys) })
   }
 
+  forget(identity: object): void {
+    this.#engine.forget(identity)
+  }
+
   close(): Promise<void> {
     return this.#engine.close()
   }

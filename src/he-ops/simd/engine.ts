@@ -80,7 +80,7 @@ export class SimdEngine {
    * @param keys that are loaded already; new ones are added. They must outlive the session
    * @param source the key set's frame; read only here
    * @param identity identifies the circuit: sessions with the same identity share encoded constants, which
-   *   live as long as the identity object. Later calls may pass the same circuit as another object
+   *   stay until `forget`. Later calls may pass the same circuit as another object
    * @throws CONFIG_INVALID when a prime has more than 30 bits, or all weights of a sum round to zero;
    *   KEYS_MISSING, PARAMETERS_MISMATCH, TENSOR_MALFORMED for the key set; TOO_LARGE when memory does not
    *   suffice; LEVEL_EXHAUSTED when the output's flooding does not fit its level
@@ -118,6 +118,12 @@ export class SimdEngine {
       owned.dispose()
       throw error
     }
+  }
+
+  /** Frees the encoded constants of this identity. Its sessions must have been freed before. */
+  forget(identity: object): void {
+    this.#constants.get(identity)?.free()
+    this.#constants.delete(identity)
   }
 
   /** Ends the threads. Sessions must be freed before, or at least no longer used. */

@@ -24,11 +24,10 @@ export interface InferenceRequest {
  * Splits the body of an inference request.
  *
  * @param jsonBytes length of the JSON document
- * @param frameBytes length that the encrypted image has to have
  * @throws CONFIG_INVALID (400) when the JSON does not fit `queryHeaderSchema`
- * @throws TENSOR_MALFORMED, TOO_LARGE when lengths do not fit
+ * @throws TENSOR_MALFORMED when the lengths contradict each other
  */
-export function parseInference(body: Uint8Array, jsonBytes: number, frameBytes: number): InferenceRequest {
+export function parseInference(body: Uint8Array, jsonBytes: number): InferenceRequest {
   if (jsonBytes > body.length)
     throw malformed('The body ends before its JSON header does', body.length, jsonBytes)
   const { id, parameters, inputs } = parseHeader(body.subarray(0, jsonBytes))
@@ -37,7 +36,6 @@ export function parseInference(body: Uint8Array, jsonBytes: number, frameBytes: 
   if (binary.length !== announced) {
     throw malformed('The body does not have the binary_data_size it announces', binary.length, announced)
   }
-  requireFrameBytes(binary.length, frameBytes)
   return {
     id,
     keySet: parameters.key_set,
@@ -48,7 +46,7 @@ export function parseInference(body: Uint8Array, jsonBytes: number, frameBytes: 
 
 /** Encodes an output of the engine, logits or a masked tensor, as a JSON document followed by the frame. */
 export function inferenceResponse(
-  { name: model, manifest: { rounds } }: ServedModel,
+  { name: model, version, manifest: { rounds } }: ServedModel,
   id: string,
   { frame, ...sent }: EngineOutput,
 ): SentAnswer {
@@ -57,7 +55,7 @@ export function inferenceResponse(
     shape: [1],
     parameters: { binary_data_size: frame.length },
   } as const
-  const identity = { model_name: model, model_version: '1', id }
+  const identity = { model_name: model, model_version: String(version), id }
   const header: AnswerHeader =
     sent.kind === 'logits'
       ? { ...identity, outputs: [{ name: 'logits', ...tensor }] }
@@ -86,7 +84,12 @@ function parseJson(bytes: Uint8Array): unknown {
   }
 }
 
-function requireFrameBytes(bytes: number, expectedBytes: number): void {
+/** @throws TENSOR_MALFORMED, TOO_LARGE unless the encrypted image has the length that the model takes */
+export function requireFrameBytes(
+  { frame }: InferenceRequest,
+  { queryBytes: expectedBytes }: ServedModel,
+): void {
+  const bytes = frame.length
   if (bytes === expectedBytes) return
   const code = bytes > expectedBytes ? 'TOO_LARGE' : 'TENSOR_MALFORMED'
   throw new PolyVeilError(code, `The encrypted image has ${bytes} bytes; this model takes ${expectedBytes}`, {

@@ -26,6 +26,14 @@ export class HttpError extends PolyVeilError {
 export const conflict = (code: ErrorCodeName, message: string, facts: ErrorFacts = {}): HttpError =>
   new HttpError(409, code, message, facts)
 
+/** 410: what the request names was here, and is not any more. */
+export const gone = (
+  code: ErrorCodeName,
+  message: string,
+  facts: ErrorFacts = {},
+  options: PolyVeilErrorOptions = {},
+): HttpError => new HttpError(410, code, message, facts, options)
+
 /** 507: the server lacks the memory that the request needs; sending it again does not help. */
 export const insufficientStorage = ({ code, message, facts, remedy }: ErrorData): HttpError =>
   new HttpError(507, code, message, facts, { remedy })

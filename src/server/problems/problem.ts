@@ -3,7 +3,11 @@ import type { Problem } from '../../wire/protocol/index.ts'
 import { HttpError } from './http-error.ts'
 
 // Seconds after which a client may try again, unless the error says otherwise.
-const RETRY_AFTER: Partial<Record<ErrorCodeName, number>> = { TOO_BUSY: 5, WORKER_LOST: 2 }
+const RETRY_AFTER: Partial<Record<ErrorCodeName, number>> = {
+  TOO_BUSY: 5,
+  MODEL_UNAVAILABLE: 5,
+  WORKER_LOST: 2,
+}
 
 /** The problem document of an error. The message of an INTERNAL fault is not disclosed. */
 export function problemOf(error: unknown, requestId: string): Problem {

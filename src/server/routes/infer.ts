@@ -9,11 +9,16 @@ import {
   ROUTES,
   routeOf,
 } from '../../wire/protocol/index.ts'
-import type { Caller } from '../access/caller.ts'
 import type { ServedModel } from '../catalogue.ts'
-import { type InferenceRequest, inferenceResponse, parseInference } from '../inference/binary-body.ts'
+import {
+  type InferenceRequest,
+  inferenceResponse,
+  parseInference,
+  requireFrameBytes,
+} from '../inference/binary-body.ts'
 import { InferenceCancelled } from '../inference/engine.ts'
 import type { Inference } from '../inference/inference.ts'
+import { limitedBody } from '../inference/limited-body.ts'
 import type { SentAnswer } from '../inference/reply-cache.ts'
 import type { EngineOutput } from '../inference/round-mailbox.ts'
 import { conflict } from '../problems/http-error.ts'
@@ -40,12 +45,9 @@ const BODY = `A JSON document of ${JSON_LENGTH_HEADER} bytes, directly followed 
  */
 export async function inferRoute(app: App, services: Services): Promise<void> {
   const { models, metrics, inferences } = services
-  const largest = Math.max(0, ...models.all.map(({ queryBytes }) => queryBytes))
-  app.addContentTypeParser(
-    BYTES_MEDIA_TYPE,
-    { parseAs: 'buffer', bodyLimit: largest + MAX_JSON_HEADER_BYTES },
-    (_request, body, done) => done(null, body),
-  )
+  const mostBytes = ({ params }: FastifyRequest): number =>
+    models.largestQuery((params as { model: string }).model) + MAX_JSON_HEADER_BYTES
+  app.addContentTypeParser(BYTES_MEDIA_TYPE, limitedBody(mostBytes))
   app.post(
     routeOf(ROUTES.infer),
     {
@@ -64,19 +66,19 @@ export async function inferRoute(app: App, services: Services): Promise<void> {
       },
       // Runs before the body is read, to reject a request early, and after the caller was let in.
       preParsing: async (request, reply) => {
-        const model = models.get((request.params as { model: string }).model)
-        requireRoom(Number(request.headers['content-length'] ?? 0), model)
-        services.bodies.expect(request, reply, model.queryBytes + MAX_JSON_HEADER_BYTES)
+        models.get((request.params as { model: string }).model)
+        const most = mostBytes(request)
+        requireRoom(Number(request.headers['content-length'] ?? 0), most)
+        services.bodies.expect(request, reply, most)
       },
     },
     async (httpRequest, reply) => {
       const { params, headers, body, caller } = httpRequest
-      const model = models.get(params.model)
-      const request = parseInference(asBytes(body), Number(headers[JSON_LENGTH_HEADER]), model.queryBytes)
-      requireManifest(request, model)
+      const request = parseInference(asBytes(body), Number(headers[JSON_LENGTH_HEADER]))
+      const model = models.forQuery(params.model, request.manifestDigest)
+      requireFrameBytes(request, model)
       const keys = services.keysOf(httpRequest)
       takeKeys(keys, request.keySet, model)
-      const giveBack = takeImages(services, httpRequest, request, model)
       const inference = inferences.begin({
         id: request.id,
         model: model.name,
@@ -91,29 +93,35 @@ export async function inferRoute(app: App, services: Services): Promise<void> {
         if (!reply.raw.writableFinished) inference.cancel()
       })
       const logits = metrics.timeInference(model.name, () =>
-        run(services, model, { ...request, keys, caller }, inference),
+        run(services, model, { ...request, keys, httpRequest }, inference),
       )
-      logits.catch((error) => isOwnFault(error) && giveBack())
       const { jsonBytes, body: answer } = await inference.rounds.begin(logits)
       return reply.type(BYTES_MEDIA_TYPE).header(JSON_LENGTH_HEADER, jsonBytes).send(answer)
     },
   )
 }
 
-/** A query, the key sets that its sender may use, and its sender. */
+/** A query, the key sets that its sender may use, and the request that it came with. */
 interface Query extends InferenceRequest {
   readonly keys: HeldKeys
-  readonly caller: Caller
+  readonly httpRequest: FastifyRequest
 }
 
 /** Waits for a place, runs an inference on the engine, and notes in the registry how it ended. */
 async function run(
-  { engine, inferences, places }: Services,
+  services: Services,
   model: ServedModel,
-  { keySet, frame, keys, caller }: Query,
+  query: Query,
   inference: Inference,
 ): Promise<Uint8Array> {
+  const { engine, inferences, places } = services
+  const { keySet, frame, keys, httpRequest } = query
+  const { caller } = httpRequest
+  // The circuit's file may be replaced while the inference waits for a place.
+  const letGo = model.file?.hold()
+  let giveBack = (): void => {}
   try {
+    giveBack = takeImages(services, model, query)
     const stored = { name: nameOf(keySet), location: keys.location(keySet) }
     const { signal } = inference
     const onEnd = await places.take(caller.network, signal, caller.quota.inferences)
@@ -123,18 +131,23 @@ async function run(
     inferences.end(inference, 'done')
     return answer
   } catch (error) {
+    if (isOwnFault(error)) giveBack()
     const cancelled = error instanceof InferenceCancelled
     inferences.end(inference, cancelled ? 'cancelled' : 'failed')
     if (cancelled) throw conflict('INFERENCE_UNKNOWN', 'The inference was cancelled', { id: inference.id })
     throw error
+  } finally {
+    letGo?.()
   }
 }
 
 /** Errors after which a client that did nothing wrong has no answer. */
 const OWN_FAULTS: readonly string[] = ['TOO_BUSY', 'WORKER_LOST', 'INTERNAL']
 
-const isOwnFault = (error: unknown): boolean =>
-  !(error instanceof PolyVeilError) || OWN_FAULTS.includes(error.code)
+function isOwnFault(error: unknown): boolean {
+  if (error instanceof PolyVeilError) return OWN_FAULTS.includes(error.code)
+  return !(error instanceof InferenceCancelled)
+}
 
 /**
  * Counts the images of a query against the budget of its tenant.
@@ -144,9 +157,8 @@ const isOwnFault = (error: unknown): boolean =>
  */
 function takeImages(
   { budget, audit }: Services,
-  request: FastifyRequest,
-  { keySet }: InferenceRequest,
   { name: model, manifest: { batch } }: ServedModel,
+  { keySet, httpRequest: request }: Query,
 ): () => void {
   const facts = { model, images: batch, keySet: loggedName(nameOf(keySet)) }
   try {
@@ -168,8 +180,7 @@ export function asBytes(body: unknown): Uint8Array {
   return body instanceof Uint8Array ? body : new Uint8Array()
 }
 
-function requireRoom(bytes: number, { queryBytes }: ServedModel): void {
-  const maxBytes = queryBytes + MAX_JSON_HEADER_BYTES
+function requireRoom(bytes: number, maxBytes: number): void {
   if (bytes <= maxBytes) return
   throw new PolyVeilError(
     'TOO_LARGE',
@@ -179,13 +190,6 @@ function requireRoom(bytes: number, { queryBytes }: ServedModel): void {
       maxBytes,
     },
   )
-}
-
-function requireManifest({ manifestDigest }: InferenceRequest, { manifest }: ServedModel): void {
-  if (manifestDigest === manifest.digest) return
-  throw new PolyVeilError('PARAMETERS_MISMATCH', 'The query was made for another manifest of this model', {
-    served: manifest.digest,
-  })
 }
 
 /**

@@ -9,7 +9,7 @@ import {
   routeOf,
   type tensorSchema,
 } from '../../wire/protocol/index.ts'
-import type { ServedModel } from '../catalogue.ts'
+import type { ModelCatalogue, ServedModel } from '../catalogue.ts'
 import type { App, Services } from '../services.ts'
 import { modelParams, responses } from './schemas.ts'
 
@@ -29,7 +29,7 @@ export function modelRoutes(app: App, { models, engine }: Services): void {
         response: responses({ 200: modelListSchema }),
       },
     },
-    () => ({ models: models.all.map(metadata) }),
+    () => ({ models: models.all.map((model) => metadata(model, models)) }),
   )
   app.get(
     routeOf(ROUTES.model),
@@ -41,9 +41,13 @@ export function modelRoutes(app: App, { models, engine }: Services): void {
         response: responses({ 200: modelSchema }),
       },
     },
-    ({ params }) => metadata(models.get(params.model)),
+    ({ params }) => metadata(models.get(params.model), models),
   )
-  const readySchema = z.object({ name: z.string(), ready: z.boolean() })
+  const readySchema = z.object({
+    name: z.string(),
+    ready: z.boolean(),
+    reasons: z.array(z.string()).optional().describe('What is wrong with circuit files of the model'),
+  })
   app.get(
     routeOf(ROUTES.modelReady),
     {
@@ -55,8 +59,10 @@ export function modelRoutes(app: App, { models, engine }: Services): void {
       },
     },
     async ({ params }, reply) => {
-      const { name } = models.get(params.model)
-      return reply.code(engine.ready ? 200 : 503).send({ name, ready: engine.ready })
+      const { ready: isServed, reasons } = models.readiness(params.model)
+      const ready = isServed && engine.ready
+      const told = reasons.length > 0 ? { reasons: [...reasons] } : {}
+      return reply.code(ready ? 200 : 503).send({ name: params.model, ready, ...told })
     },
   )
   app.get(
@@ -82,7 +88,10 @@ export function modelRoutes(app: App, { models, engine }: Services): void {
   )
 }
 
-function metadata({ name, manifest, queryBytes, responseBytes }: ServedModel): z.infer<typeof modelSchema> {
+function metadata(
+  { name, manifest, queryBytes, responseBytes }: ServedModel,
+  models: ModelCatalogue,
+): z.infer<typeof modelSchema> {
   const tensor = (tensorName: string, bytes: number): z.infer<typeof tensorSchema> => ({
     name: tensorName,
     datatype: BINARY_DATATYPE,
@@ -91,7 +100,7 @@ function metadata({ name, manifest, queryBytes, responseBytes }: ServedModel): z
   })
   return {
     name,
-    versions: ['1'],
+    versions: models.versionsOf(name).map(String),
     platform: CKKS_EXTENSION,
     inputs: [tensor('image', queryBytes)],
     outputs: [tensor('logits', responseBytes)],

@@ -11,6 +11,7 @@ import {
   routeOf,
 } from '../../wire/protocol/index.ts'
 import type { Inference } from '../inference/inference.ts'
+import { limitedBody } from '../inference/limited-body.ts'
 import type { SentAnswer } from '../inference/reply-cache.ts'
 import type { App, Services } from '../services.ts'
 import { asBytes } from './infer.ts'
@@ -41,16 +42,15 @@ const OUTPUT = bytesResponse(
 
 /** Routes of refresh rounds: a client fetches a masked tensor and posts its reply. */
 export async function roundRoutes(app: App, services: Services): Promise<void> {
-  const largest = Math.max(1, ...services.models.all.flatMap(({ refreshedBytes }) => refreshedBytes))
   // Runs before the body is read (reject early, and the idle timer sees the upload) and after rate limiting.
   app.addHook('preParsing', async (request, reply) => {
     const inference = ownInference(services.inferences, request)
     requireFewRequests(inference)
-    if (request.method === 'POST') services.bodies.expect(request, reply, largest)
+    if (request.method === 'POST') services.bodies.expect(request, reply, services.models.largestReply)
     reply.raw.once('close', inference.idleTimer.enter())
   })
   outputRoute(app, services)
-  replyRoute(app, services, largest)
+  replyRoute(app, services)
 }
 
 /** Requests of one inference at once: a client fetches a round while it replies to others. */
@@ -98,13 +98,11 @@ function outputRoute(app: App, services: Services): void {
   )
 }
 
-/** @param largest bytes of a reply */
-function replyRoute(app: App, services: Services, largest: number): void {
-  const { inferences, metrics } = services
+function replyRoute(app: App, services: Services): void {
+  const { models, inferences, metrics } = services
   app.addContentTypeParser(
     BYTES_MEDIA_TYPE,
-    { parseAs: 'buffer', bodyLimit: largest },
-    (_request, body, done) => done(null, body),
+    limitedBody(() => models.largestReply),
   )
   app.post(
     routeOf(ROUTES.round),

@@ -1,7 +1,7 @@
 import { type CircuitOutline, type Manifest, manifestOfOutline } from '../../circuit/manifest/manifest.ts'
 import type { Circuit } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
-import { type OutlineFile, readCircuitFile, readOutlineFile } from '../circuit-file.ts'
+import { type OutlineFile, readCircuitAt, readOutlineAt } from '../circuit-file.ts'
 import type { CircuitReference } from './messages.ts'
 
 /**
@@ -11,48 +11,70 @@ import type { CircuitReference } from './messages.ts'
 export class ServedCircuit {
   readonly outline: CircuitOutline
   readonly manifest: Manifest
-  readonly #path: string
+  #location: CircuitReference
   /** Digest of the file, in hex. */
   readonly digest: string
   #circuit: WeakRef<Circuit> | undefined
 
-  private constructor(path: string, { outline, digest }: OutlineFile, manifest: Manifest) {
-    this.#path = path
+  private constructor(location: CircuitReference, { outline, digest }: OutlineFile, manifest: Manifest) {
+    this.#location = location
     this.digest = digest
     this.outline = outline
     this.manifest = manifest
   }
 
-  /** @throws INTERNAL when the file has another manifest than clients were told */
-  static async open({ path, manifestDigest }: CircuitReference): Promise<ServedCircuit> {
-    const file = await readOutlineFile(path).catch(changed)
-    const manifest = manifestOfOutline(file.outline)
-    return manifest.digest === manifestDigest ? new ServedCircuit(path, file, manifest) : changed()
+  /** @throws MODEL_UNAVAILABLE when the file is another than the main thread has checked */
+  static async open(reference: CircuitReference): Promise<ServedCircuit> {
+    const file = await readOutlineAt(reference).catch(changed)
+    if (file.digest !== reference.digest) changed()
+    return new ServedCircuit(reference, file, manifestOfOutline(file.outline))
   }
 
-  /** The whole circuit. @throws INTERNAL when its file has changed */
+  /** The same circuit may have come to lie in another file. */
+  movedTo(reference: CircuitReference): void {
+    this.#location = reference
+  }
+
+  /** The whole circuit. @throws MODEL_UNAVAILABLE when its file has changed */
   async read(): Promise<Circuit> {
     const known = this.#circuit?.deref()
     if (known) return known
-    const { circuit, digest } = await readCircuitFile(this.#path).catch(changed)
+    const { circuit, digest } = await readCircuitAt(this.#location).catch(changed)
     if (digest !== this.digest) changed()
     this.#circuit = new WeakRef(circuit)
     return circuit
   }
 }
 
-const served = new Map<string, ServedCircuit>()
+/** The circuits of a worker, by the digests of their files. */
+export class ServedCircuits {
+  readonly #circuits = new Map<string, ServedCircuit>()
 
-/** The circuit of a reference; calls return the same object. @throws as `ServedCircuit.open` */
-export async function servedCircuit(reference: CircuitReference): Promise<ServedCircuit> {
-  const known = served.get(reference.manifestDigest)
-  if (known) return known
-  const circuit = await ServedCircuit.open(reference)
-  served.set(reference.manifestDigest, circuit)
-  return circuit
+  /** The circuit of a reference; calls return the same object. @throws as `ServedCircuit.open` */
+  async get(reference: CircuitReference): Promise<ServedCircuit> {
+    const known = this.#circuits.get(reference.digest)
+    if (known) {
+      known.movedTo(reference)
+      return known
+    }
+    const circuit = await ServedCircuit.open(reference)
+    // Another inference may have opened it meanwhile.
+    const first = this.#circuits.get(reference.digest) ?? circuit
+    this.#circuits.set(reference.digest, first)
+    return first
+  }
+
+  /** Forgets all circuits but these. */
+  retain(digests: ReadonlySet<string>): void {
+    for (const digest of this.#circuits.keys()) if (!digests.has(digest)) this.#circuits.delete(digest)
+  }
 }
 
 function changed(cause?: unknown): never {
-  const message = 'A circuit file was changed while the server runs; restart it'
-  throw new PolyVeilError('INTERNAL', message, {}, { cause })
+  throw new PolyVeilError(
+    'MODEL_UNAVAILABLE',
+    "The model's circuit file is damaged or being replaced",
+    {},
+    { cause },
+  )
 }

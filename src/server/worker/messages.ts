@@ -4,6 +4,7 @@ import { PolyVeilError } from '../../errors/index.ts'
 import type { EngineMemory } from '../../he-ops/engine.ts'
 import { EngineMemoryExceeded } from '../../he-ops/engine-memory-exceeded.ts'
 import { ExecutionStopped } from '../../he-ops/executor.ts'
+import type { CircuitLocation } from '../circuit-file.ts'
 import { InferenceCancelled, type StoredKeySet } from '../inference/engine.ts'
 import { insufficientStorage } from '../problems/http-error.ts'
 import type { KeySetLocation } from '../stores/key-set-record.ts'
@@ -25,14 +26,15 @@ export interface CheckTask {
   readonly location: KeySetLocation
 }
 
-/** A circuit's file, and the digest of the manifest that clients were given. */
-export interface CircuitReference {
-  readonly path: string
-  readonly manifestDigest: string
+/** A circuit's file, and the digest that the file has to have, in hex. */
+export interface CircuitReference extends CircuitLocation {
+  readonly digest: string
 }
 
 export interface InferTask {
   readonly circuit: CircuitReference
+  /** Digests of the circuits that are served now: the worker frees what it has of others. */
+  readonly served?: readonly string[]
   readonly keys: StoredKeySet
   readonly frame: Uint8Array
   /**

@@ -32,6 +32,11 @@ export interface WorkerPoolOptions {
    */
   readonly queue: number
   readonly settings: WorkerSettings
+  /**
+   * Digests of the circuits that are served now; workers free what they have of others. By default they keep
+   * all.
+   */
+  readonly served?: () => readonly string[] | undefined
   /** Called when a worker ends unexpectedly. */
   readonly onFault?: (error: unknown) => void
   /** Called when a worker has opened a session. */
@@ -55,6 +60,7 @@ export class WorkerPool implements InferenceEngine {
   /** One thread for checks of keys, so that they never wait for inferences. It starts when it is needed. */
   readonly #checks: Piscina
   readonly #queue: number
+  readonly #served: () => readonly string[] | undefined
   readonly #onFault: (error: unknown) => void
   #closed = false
 
@@ -63,11 +69,13 @@ export class WorkerPool implements InferenceEngine {
     jobsPerWorker,
     queue,
     settings,
+    served = () => undefined,
     onFault = () => {},
     onSession = () => {},
     filename = workerFile(),
   }: WorkerPoolOptions) {
     this.#queue = queue
+    this.#served = served
     this.#onFault = onFault
     this.#checks = new Piscina({
       filename,
@@ -102,12 +110,16 @@ export class WorkerPool implements InferenceEngine {
     const broken = converse(port1, onProgress, client)
     const stop = new SharedArrayBuffer(4)
     const cancelled = whenAborted(signal, () => Atomics.store(new Int32Array(stop), 0, 1))
-    const circuit = { path: model.path, manifestDigest: model.manifest.digest }
-    const job = this.#run(this.#pool, 'infer', { circuit, keys, frame, port: port2, stop }, [
-      port2,
-      frame.buffer,
-    ])
-    job.then(onEnd, onEnd)
+    // A cancelled inference ends here before its worker does, which may still be reading the file.
+    const letGo = model.file?.hold()
+    const circuit = { path: model.path, descriptor: model.file?.descriptor, digest: model.digest }
+    const task = { circuit, served: this.#served(), keys, frame, port: port2, stop }
+    const job = this.#run(this.#pool, 'infer', task, [port2, frame.buffer])
+    const end = (): void => {
+      letGo?.()
+      onEnd()
+    }
+    job.then(end, end)
     try {
       // A cancelled inference ends at once here, although the worker reads the flag later.
       return await Promise.race([job, cancelled.promise, broken])

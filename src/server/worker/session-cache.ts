@@ -39,6 +39,8 @@ export class SessionCache {
   readonly #engines = new Map<EngineName, Promise<Engine>>()
   /** Clients by the name of their key set, the least recently used first. */
   readonly #clients = new Map<string, Client>()
+  /** Circuits that an engine may have constants of, by their digests. */
+  readonly #circuits = new Map<string, ServedCircuit>()
   readonly #onOpened: (model: string, session: Session) => void
   /** The last load. Loads run one after another, so that one does not take the room that another made. */
   #loading: Promise<unknown> = Promise.resolve()
@@ -78,7 +80,7 @@ export class SessionCache {
 
   /** A session, with its client counted as in use. A client that waits to be loaded does not count. */
   async #acquire(served: ServedCircuit, keys: StoredKeySet, stop: StopSignal): Promise<Acquired> {
-    const { digest } = served.manifest
+    const { digest } = served
     return (
       this.#loaded(keys.name, digest) ??
       (await this.#inTurn(
@@ -105,13 +107,14 @@ export class SessionCache {
   ): Promise<Acquired> {
     const engine = await this.#engineFor(served)
     this.#requireRoom(engine, served)
+    this.#circuits.set(served.digest, served)
     const client = this.#touch(name)
     const { parameters } = served.outline
     try {
       await this.#makeRoom(client, engine.keyBytes(parameters, served.manifest.galoisElements.length), stop)
       client.keys ??= engine.newKeys(parameters)
       const session = await this.#loadWithRoom(engine, served, client, location, stop)
-      client.sessions.set(served.manifest.digest, session)
+      client.sessions.set(served.digest, session)
       client.users++
       this.#onOpened(served.outline.model, session)
       return { client, session }
@@ -136,6 +139,34 @@ export class SessionCache {
     // A load that is stopped while it waits ends before the loads that it waited for.
     this.#loading = Promise.allSettled([before, result])
     return result
+  }
+
+  /**
+   * Frees the sessions and constants of all circuits but these, once they are not in use. A later call frees
+   * those that are in use now.
+   *
+   * @param digests of circuit files
+   */
+  retain(digests: ReadonlySet<string>): void {
+    const stale = [...this.#circuits.values()].filter(({ digest }) => !digests.has(digest))
+    if (stale.length === 0) return
+    // A load that is under way may use the constants of a circuit that has no session yet.
+    const freed = this.#loading.then(() => Promise.all(stale.map((circuit) => this.#forget(circuit))))
+    this.#loading = freed.catch(() => {})
+  }
+
+  async #forget(circuit: ServedCircuit): Promise<void> {
+    const { digest } = circuit
+    for (const { sessions, users } of this.#clients.values()) {
+      const session = sessions.get(digest)
+      if (session === undefined) continue
+      if (users > 0) return
+      sessions.delete(digest)
+      session.free()
+    }
+    this.#circuits.delete(digest)
+    const engine = await this.#engineFor(circuit)
+    engine.forget(circuit)
   }
 
   get count(): number {

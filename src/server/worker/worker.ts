@@ -6,7 +6,7 @@ import type { ExecutionControl } from '../../he-ops/engine.ts'
 import { type ByteSource, verifyKeySet } from '../../wire/index.ts'
 import type { CheckedKeySet } from '../inference/engine.ts'
 import { withKeySet } from '../stores/key-set-source.ts'
-import { servedCircuit } from './circuits.ts'
+import { ServedCircuits } from './circuits.ts'
 import {
   type CheckTask,
   failure,
@@ -24,6 +24,7 @@ import { SessionCache } from './session-cache.ts'
 const DIGEST_BYTES = 32
 const PROGRESS_MILLISECONDS = 100
 
+const circuits = new ServedCircuits()
 const sessions = new SessionCache(workerData as WorkerSettings, (model, { memory, threads }) =>
   parentPort?.postMessage({ kind: 'session opened', model, memory, threads } satisfies SessionOpened),
 )
@@ -41,11 +42,18 @@ export async function infer(task: InferTask): Promise<Outcome<Uint8Array>> {
   const client = refreshOver(task)
   const control = controlOf(task)
   const result = await outcome(async () => {
-    const circuit = await servedCircuit(task.circuit)
+    if (task.served) retain([...task.served, task.circuit.digest])
+    const circuit = await circuits.get(task.circuit)
     return sessions.use(circuit, task.keys, control, (session) => session.infer(task.frame, control, client))
   })
   task.port.close()
   return result.kind === 'value' ? moved(result) : result
+}
+
+function retain(digests: readonly string[]): void {
+  const kept = new Set(digests)
+  circuits.retain(kept)
+  sessions.retain(kept)
 }
 
 /** The digest that a checked frame ends with. */

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { writeCircuit } from '../../../src/circuit/format/file.ts'
+import { circuitDigest, writeCircuit } from '../../../src/circuit/format/file.ts'
 import { manifestOf } from '../../../src/circuit/manifest/manifest.ts'
 import { KeyRing, LocalModel, memoryKeyStore } from '../../../src/client/index.ts'
 import { openSimdSession } from '../../../src/he-ops/engines/simd-session.ts'
@@ -42,7 +42,7 @@ t.test('the flooding noise of workers depends on the circuit’s file and on the
   const floodingKey = newFloodingKey()
   const settings = { keyBytes: 1e9, engineBytes: 2 ** 28, threads: 1, floodingKey }
   const keys = { name: 'key set', location: { bytes: keySet } }
-  const served = await ServedCircuit.open({ path, manifestDigest: manifest.digest })
+  const served = await ServedCircuit.open({ path, digest: circuitDigest(file) })
   const infer = new SessionCache(settings).use(
     served,
     keys,

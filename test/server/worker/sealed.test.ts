@@ -145,10 +145,12 @@ t.test('a circuit file that changed after the start is not executed', async (t) 
   const { id } = (await (await upload(server.url, await keySet())).json()) as { id: string }
   const other = { ...circuit, labels: ['a', 'b', 'c'] }
   await writeFile(join(t.testdirName, 'small.pvc'), writeCircuit(other))
-  t.match(await (await infer(server.url, id, encryptedQuery())).json(), { status: 500, code: 'INTERNAL' })
+  const answer = await infer(server.url, id, encryptedQuery())
+  t.match(await answer.json(), { status: 503, code: 'MODEL_UNAVAILABLE' })
+  t.equal(answer.headers.get('retry-after'), '5')
 })
 
-t.test('a server without circuits, or with a damaged one, does not start', async (t) => {
+t.test('a server without circuits, or with damaged ones alone, does not start', async (t) => {
   const start = async (directory: string) =>
     startServer(
       await readConfig({
@@ -160,8 +162,14 @@ t.test('a server without circuits, or with a damaged one, does not start', async
   const file = Buffer.from(writeCircuit(circuit))
   file[file.length >> 1] ^= 1
   await t.rejects(start(t.testdir({ 'small.pvc': file })), { code: 'CONFIG_INVALID' })
-  const twice = Buffer.from(writeCircuit(circuit))
-  await t.rejects(start(t.testdir({ 'a.pvc': twice, 'b.pvc': twice })), { code: 'CONFIG_INVALID' })
+  await t.rejects(
+    start(t.testdir({ 'a.pvc': file, 'b.pvc': file.subarray(0, 100), two: { '2.pvc': 'x' } })),
+    {
+      code: 'CONFIG_INVALID',
+      message: /The circuit \S+a\.pvc: .*digest.* The circuit \S+b\.pvc: .* The circuit \S+two\/2\.pvc: /,
+      facts: { files: ['a.pvc', 'b.pvc', 'two/2.pvc'] },
+    },
+  )
 })
 
 t.test('a data directory and a port that are in use are refused', async (t) => {
