@@ -1,5 +1,5 @@
 import fastify, { type FastifyBaseLogger } from 'fastify'
-import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
+import { serializerCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
 import { type Audit, auditTo } from './access/audit.ts'
 import { tenantOf } from './access/caller.ts'
 import { ImageBudget } from './access/image-budget.ts'
@@ -15,9 +15,13 @@ import { useAuthentication, useCallers } from './plugins/authentication.ts'
 import { useConnections } from './plugins/connections.ts'
 import { useDocumentation } from './plugins/documentation.ts'
 import { requestId } from './plugins/logging.ts'
+import { useMediaTypes } from './plugins/media-types.ts'
 import { useMetrics } from './plugins/metrics.ts'
-import { useProblems } from './plugins/problems.ts'
+import { sendProblem, useProblems } from './plugins/problems.ts'
 import { type SecurityOptions, useSecurity } from './plugins/security.ts'
+import { useUnknownRoutes } from './plugins/unknown-routes.ts'
+import { answerUnparsed, useUnparsedRequests } from './plugins/unparsed-requests.ts'
+import { requestValidator } from './plugins/validation.ts'
 import { inferRoute } from './routes/infer.ts'
 import { inferenceRoutes } from './routes/inferences.ts'
 import { keyRoutes } from './routes/keys.ts'
@@ -86,8 +90,13 @@ export async function buildApp({
     requestTimeout: REQUEST_MILLISECONDS,
     bodyLimit: MAX_JSON_BODY_BYTES,
     routerOptions: { maxParamLength: 128 },
+    // Requests that Fastify would answer in its own words; the plugins answer them with problem documents.
+    frameworkErrors: sendProblem,
+    clientErrorHandler: answerUnparsed,
+    return503OnClosing: false,
+    http: { requireHostHeader: false },
   }).withTypeProvider<ZodTypeProvider>()
-  app.setValidatorCompiler(validatorCompiler)
+  app.setValidatorCompiler(requestValidator)
   app.setSerializerCompiler(serializerCompiler)
   app.removeContentTypeParser('text/plain')
 
@@ -106,11 +115,14 @@ export async function buildApp({
     places: new Places(places),
     metrics: new Metrics(),
   }
-  useConnections(app)
   useProblems(app)
+  useUnparsedRequests(app)
+  useConnections(app)
   useCallers(app, tenants)
   await useSecurity(app, security)
   useAuthentication(app, tenants, audit)
+  useUnknownRoutes(app)
+  useMediaTypes(app)
   await useDocumentation(app)
   useMetrics(app, services)
   serverRoutes(app, services)

@@ -105,7 +105,9 @@ t.test('malformed bodies are refused', async (t) => {
   isProblem(t, await h.inject({ ...bare, headers, payload: Buffer.from('{"a":') }), 400, 'TENSOR_MALFORMED')
   isProblem(t, await h.inject({ ...bare, headers, payload: undefined }), 400, 'TENSOR_MALFORMED')
   const json = { ...headers, 'content-type': 'application/json' }
-  isProblem(t, await h.inject({ ...bare, headers: json, payload: '{}' }), 400, 'TENSOR_MALFORMED')
+  isProblem(t, await h.inject({ ...bare, headers: json, payload: '{}' }), 415, 'CONFIG_INVALID', {
+    accepted: 'application/octet-stream',
+  })
 
   const wrong = (header: object) => h.inject(query(keys, { header }))
   isProblem(t, await wrong({ inputs: [] }), 400, 'CONFIG_INVALID')

@@ -138,7 +138,7 @@ t.test('parts that do not fit leave the upload where it was', async (t) => {
     headers: { 'upload-offset': '1000' },
     payload: { a: 1 },
   } as const
-  t.equal((await h.inject(json)).json().uploadOffset, 1000, 'a JSON body is no part')
+  isProblem(t, await h.inject(json), 415, 'CONFIG_INVALID', { accepted: 'application/octet-stream' })
   t.equal((await putPart(h, id, 1000, bytes.subarray(1000))).json().complete, true)
   t.same((h.keys.location(id) as { bytes: Uint8Array }).bytes, Buffer.from(bytes))
 })

@@ -8,6 +8,7 @@ import {
 } from '../../wire/protocol/index.ts'
 import type { ServedModel } from '../catalogue.ts'
 import { badRequest } from '../problems/http-error.ts'
+import { issueDescriber } from '../problems/request-issue.ts'
 import type { SentAnswer } from './reply-cache.ts'
 import type { EngineOutput } from './round-mailbox.ts'
 
@@ -68,12 +69,17 @@ export function inferenceResponse(
   return { jsonBytes: json.length, body: Buffer.concat([json, frame]) }
 }
 
+const describeIssue = issueDescriber(
+  { whole: 'The JSON header', member: (name) => `The field ${name} of the JSON header`, field: '' },
+  queryHeaderSchema,
+)
+
 function parseHeader(bytes: Uint8Array): QueryHeader {
-  const parsed = queryHeaderSchema.safeParse(parseJson(bytes))
-  if (parsed.success) return parsed.data
-  const [issue] = parsed.error.issues
-  const field = issue.path.join('.')
-  throw badRequest(`The JSON header is wrong${field && ` at ${field}`}: ${issue.message}`, { field })
+  const json = parseJson(bytes)
+  const { data, error } = queryHeaderSchema.safeParse(json)
+  if (error === undefined) return data
+  const { message, field } = describeIssue(json, error)
+  throw badRequest(message, { field })
 }
 
 function parseJson(bytes: Uint8Array): unknown {

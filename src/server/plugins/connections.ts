@@ -1,20 +1,25 @@
+import { PolyVeilError } from '../../errors/index.ts'
 import type { App } from '../services.ts'
 
 const LOOK_MILLISECONDS = 50
 
 /**
  * On shutdown the server waits for open requests, then closes all connections. Node itself closes idle
- * connections when `close` is called, but neither unused ones nor those that become idle later.
+ * connections when `close` is called, but neither unused ones nor those that become idle later. New requests
+ * on open connections are refused.
  */
 export function useConnections(app: App): void {
   let underWay = 0
+  let closing = false
   app.addHook('onRequest', async (_request, reply) => {
+    if (closing) throw new PolyVeilError('TOO_BUSY', 'The server is shutting down')
     underWay++
     reply.raw.once('close', () => {
       underWay--
     })
   })
   app.addHook('preClose', async () => {
+    closing = true
     const timer = setInterval(() => {
       if (underWay === 0) app.server.closeAllConnections()
     }, LOOK_MILLISECONDS)

@@ -1,27 +1,21 @@
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify'
-import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod'
-import { PROBLEM_MEDIA_TYPE, RETRY_AFTER_HEADER } from '../../wire/protocol/index.ts'
-import { badRequest, HttpError } from '../problems/http-error.ts'
+import { PROBLEM_MEDIA_TYPE, REQUEST_ID_HEADER, RETRY_AFTER_HEADER } from '../../wire/protocol/index.ts'
 import { problemOf, retryAfter } from '../problems/problem.ts'
 import type { App } from '../services.ts'
 
 /**
- * Answers every error, including unknown routes, as `application/problem+json`, and logs faults of the
- * server.
+ * Answers every error of a route as `application/problem+json`, and logs faults of the server. Every answer
+ * names its request.
  */
 export function useProblems(app: App): void {
-  app.setErrorHandler((error, request, reply) => sendProblem(asHttpError(error), request, reply))
-  app.setNotFoundHandler((request, reply) => {
-    const error = new HttpError(
-      404,
-      'CONFIG_INVALID',
-      'There is no such route; GET /openapi.json lists them all',
-    )
-    return sendProblem(error, request, reply)
+  app.setErrorHandler(sendProblem)
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header(REQUEST_ID_HEADER, request.id)
   })
 }
 
-function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+/** Answers a request with the problem document of an error; hooks need not have run. */
+export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const problem = problemOf(error, request.id)
   if (problem.status >= 500) logFault(request.log, error)
   const wait = retryAfter(problem)
@@ -29,16 +23,10 @@ function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyRepl
   // The body is sent as bytes, because Fastify adds a charset to text, which this media type does not have.
   return reply
     .code(problem.status)
+    .header(REQUEST_ID_HEADER, request.id)
     .type(PROBLEM_MEDIA_TYPE)
     .send(Buffer.from(JSON.stringify(problem)))
 }
 
 const logFault = (log: FastifyBaseLogger, error: unknown): void =>
   log.error({ err: error }, 'The request failed by a fault of the server')
-
-function asHttpError(error: unknown): unknown {
-  if (!hasZodFastifySchemaValidationErrors(error)) return error
-  const [issue] = error.validation
-  const place = `${error.validationContext}${issue.instancePath.replaceAll('/', '.')}`
-  return badRequest(`${place}: ${issue.message}`, { field: place })
-}

@@ -2,7 +2,7 @@ import cors from '@fastify/cors'
 import helmet from '@fastify/helmet'
 import rateLimit from '@fastify/rate-limit'
 import underPressure from '@fastify/under-pressure'
-import { JSON_LENGTH_HEADER, PROTOCOL_HEADERS } from '../../wire/protocol/index.ts'
+import { JSON_LENGTH_HEADER, PROTOCOL_HEADERS, REQUEST_ID_HEADER } from '../../wire/protocol/index.ts'
 import { HttpError } from '../problems/http-error.ts'
 import type { App } from '../services.ts'
 import { limitOpenRequests } from './open-requests.ts'
@@ -20,7 +20,7 @@ export interface SecurityOptions {
 
 /** Headers that a page of another origin may send, and read, besides those that CORS always allows. */
 const REQUEST_HEADERS = ['Authorization', 'Content-Type', ...PROTOCOL_HEADERS]
-const RESPONSE_HEADERS = [JSON_LENGTH_HEADER, 'Retry-After']
+const RESPONSE_HEADERS = [JSON_LENGTH_HEADER, 'Retry-After', REQUEST_ID_HEADER]
 const PREFLIGHT_SECONDS = 7200
 
 /** Sets security headers, CORS, the rate limit and the limit on load. */
@@ -65,5 +65,7 @@ async function useCors(app: App, { allowedOrigins = [] }: SecurityOptions): Prom
     allowedHeaders: REQUEST_HEADERS,
     exposedHeaders: RESPONSE_HEADERS,
     maxAge: PREFLIGHT_SECONDS,
+    // Other requests with the method OPTIONS are answered like preflight requests, and not refused.
+    strictPreflight: false,
   })
 }

@@ -41,3 +41,5 @@ export const insufficientStorage = ({ code, message, facts, remedy }: ErrorData)
 /** 400: a header, parameter or JSON body is not as the OpenAPI document describes it. */
 export const badRequest = (message: string, facts: ErrorFacts = {}): HttpError =>
   new HttpError(400, 'CONFIG_INVALID', message, facts)
+
+export const uriTooLong = (): HttpError => new HttpError(414, 'TOO_LARGE', 'The URL is too long')

@@ -54,15 +54,36 @@ function publicSide(error: unknown): PublicSide {
  * 503 under load, are disclosed.
  */
 function frameworkError(error: unknown): PublicSide | undefined {
-  const { statusCode, message } = error as { statusCode?: number; message?: string }
+  const { statusCode, message, code: name = '' } = error as Partial<FrameworkError>
   if (statusCode === undefined || message === undefined) return undefined
   const code = FRAMEWORK_CODES[statusCode]
   if (code === undefined && (statusCode < 400 || statusCode >= 500)) return undefined
-  return { code: code ?? 'CONFIG_INVALID', status: statusCode, detail: message, facts: {} }
+  const detail = FRAMEWORK_SENTENCES[name] ?? message
+  return { code: code ?? 'CONFIG_INVALID', status: statusCode, detail, facts: {} }
+}
+
+interface FrameworkError {
+  readonly statusCode: number
+  readonly message: string
+  /** Such as FST_ERR_BAD_URL. */
+  readonly code: string
 }
 
 const FRAMEWORK_CODES: Readonly<Record<number, ErrorCodeName | undefined>> = {
   413: 'TOO_LARGE',
+  414: 'TOO_LARGE',
   429: 'TOO_BUSY',
   503: 'TOO_BUSY',
+}
+
+/** Sentences in place of Fastify's own, some of which repeat the URL. */
+const FRAMEWORK_SENTENCES: Readonly<Record<string, string | undefined>> = {
+  FST_ERR_BAD_URL:
+    'The path of the URL has a percent sign that two hexadecimal digits of UTF-8 do not follow',
+  FST_ERR_MAX_PARAM_LENGTH: 'A part of the path is longer than any name or id',
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'The content type of the body is not taken here',
+  FST_ERR_CTP_BODY_TOO_LARGE: 'The body is larger than this route takes',
+  FST_ERR_CTP_EMPTY_JSON_BODY: 'The body is empty, and its content type announces JSON',
+  FST_ERR_CTP_INVALID_JSON_BODY: 'The body is not valid JSON',
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'The body has another length than the header Content-Length says',
 }

@@ -26,15 +26,12 @@ import type { App, Services } from '../services.ts'
 import type { HeldKeys } from '../stores/held-keys.ts'
 import { nameOf } from '../stores/key-store.ts'
 import { loggedName } from '../stores/store-log.ts'
-import { bytesResponse, modelParams, responses } from './schemas.ts'
+import { bytesResponse, modelParams, responses, wholeNumber } from './schemas.ts'
 
 const headersSchema = z.looseObject({
-  [JSON_LENGTH_HEADER]: z
-    .string()
-    .regex(/^[1-9][0-9]{0,5}$/, 'must be the length of the JSON header in bytes')
-    .transform(Number)
-    .refine((length) => length <= MAX_JSON_HEADER_BYTES, `must be at most ${MAX_JSON_HEADER_BYTES}`)
-    .describe('Bytes of JSON at the beginning of the body'),
+  [JSON_LENGTH_HEADER]: wholeNumber(1, MAX_JSON_HEADER_BYTES).describe(
+    'The number of bytes of JSON at the beginning of the body',
+  ),
 })
 
 const BODY = `A JSON document of ${JSON_LENGTH_HEADER} bytes, directly followed by the frame of the encrypted image`

@@ -21,20 +21,22 @@ import type { App, Services } from '../services.ts'
 import type { KeySetRecord } from '../stores/key-set-record.ts'
 import { type NewKeySet, nameOf, type VerifyKeySet } from '../stores/key-store.ts'
 import { loggedName } from '../stores/store-log.ts'
-import { emptyResponse, responses } from './schemas.ts'
+import { emptyResponse, responses, wholeNumber } from './schemas.ts'
 
 const id = z
   .string()
   .min(1)
   .max(MAX_KEY_SET_ID)
-  .describe('The id that POST /v2/keys answered; keep it secret')
+  .describe('The id that POST /v2/keys answered, which is a secret')
+  .meta({ format: 'password' })
+
+// Beyond any key set.
+const MAX_OFFSET = 10 ** 12
 
 const uploadHeaders = z.looseObject({
-  [UPLOAD_OFFSET_HEADER]: z
-    .string()
-    .regex(/^(0|[1-9][0-9]{0,12})$/, 'must be the number of bytes that the server has')
-    .transform(Number)
-    .describe('Where the part begins in the key set'),
+  [UPLOAD_OFFSET_HEADER]: wholeNumber(0, MAX_OFFSET).describe(
+    'The offset in bytes at which the part begins in the key set',
+  ),
 })
 
 /**

@@ -16,14 +16,14 @@ import type { SentAnswer } from '../inference/reply-cache.ts'
 import type { App, Services } from '../services.ts'
 import { asBytes } from './infer.ts'
 import { findOwnInference, ownInference } from './own-inference.ts'
-import { bytesResponse, emptyResponse, keySetId, responses } from './schemas.ts'
+import { bytesResponse, emptyResponse, keySetId, responses, wholeNumber } from './schemas.ts'
 
 const headersSchema = z.looseObject({
-  [KEY_SET_HEADER]: keySetId.describe('Id of the key set that the inference began with'),
+  [KEY_SET_HEADER]: keySetId.describe('The id of the key set that the inference began with'),
 })
 const params = z.object({
   id: z.string().max(64).describe('The id in the answer that asks for the round'),
-  round: z.coerce.number().int().nonnegative().max(65_535).describe('The round, from 0 on'),
+  round: wholeNumber(0, 65_535).describe('The number of the round, from 0 on'),
 })
 
 const preferSchema = headersSchema.extend({

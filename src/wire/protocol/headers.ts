@@ -2,6 +2,9 @@
 
 export const CONTENT_TYPE = 'content-type'
 
+/** Methods that a path has, in answers with status 405 (RFC 9110, 10.2.1). */
+export const ALLOW_HEADER = 'allow'
+
 /**
  * Length in bytes of the JSON document that a binary body begins with; the tensor's bytes follow directly
  * (Open Inference Protocol, binary tensor data extension).
@@ -23,6 +26,9 @@ export const PREFER_MINIMAL = 'return=minimal'
 
 /** Seconds after which a refused request may be sent again (RFC 9110, 10.2.3). */
 export const RETRY_AFTER_HEADER = 'retry-after'
+
+/** The server's own id of a request, which its log names too. */
+export const REQUEST_ID_HEADER = 'x-request-id'
 
 /** Request headers of the protocol besides those of every HTTP request. */
 export const PROTOCOL_HEADERS = [

@@ -2,12 +2,14 @@
 // builders and JSON shapes belong here. Code that uses them belongs to the server or the client.
 
 export {
+  ALLOW_HEADER,
   CONTENT_TYPE,
   JSON_LENGTH_HEADER,
   KEY_SET_HEADER,
   PREFER_HEADER,
   PREFER_MINIMAL,
   PROTOCOL_HEADERS,
+  REQUEST_ID_HEADER,
   RETRY_AFTER_HEADER,
   UPLOAD_OFFSET_HEADER,
 } from './headers.ts'
@@ -27,7 +29,7 @@ export {
   MAX_GALOIS_ELEMENTS,
 } from './key-sets.ts'
 export { MAX_JSON_HEADER_BYTES, MAX_KEY_SET_ID, MAX_PART_BYTES } from './limits.ts'
-export { BYTES_MEDIA_TYPE, EVENTS_MEDIA_TYPE, PROBLEM_MEDIA_TYPE } from './media-types.ts'
+export { BYTES_MEDIA_TYPE, EVENTS_MEDIA_TYPE, JSON_MEDIA_TYPE, PROBLEM_MEDIA_TYPE } from './media-types.ts'
 export { modelListSchema, modelSchema, tensorSchema } from './models.ts'
 export { PRESENTATION_MEMBERS, type Problem, problemSchema } from './problem.ts'
 export { type PathParams, pathOf, ROUTES, routeOf } from './routes.ts'

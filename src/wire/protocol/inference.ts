@@ -9,16 +9,24 @@ export const BINARY_DATATYPE = 'BYTES'
 /** Id that a client gives an inference, to watch, answer and cancel it. */
 export const INFERENCE_ID = /^[A-Za-z0-9_-]{1,64}$/
 
+const frameSize = z.int().nonnegative().describe('The number of bytes of the frame')
+
 /** JSON document of `POST /v2/models/:model/infer`; the frame of the encrypted image follows. */
 export const queryHeaderSchema = z.object({
-  id: z.string().regex(INFERENCE_ID, 'must be 1 to 64 letters, digits, - or _').optional(),
-  parameters: z.object({ key_set: z.string().max(MAX_KEY_SET_ID), manifest_digest: z.string().max(64) }),
+  id: z.string().regex(INFERENCE_ID, 'must have 1 to 64 letters, digits, - or _').optional(),
+  parameters: z.object({
+    key_set: z.string().max(MAX_KEY_SET_ID).describe('The id of the key set').meta({ format: 'password' }),
+    manifest_digest: z
+      .string()
+      .max(64)
+      .describe('The digest of the manifest that the image was encrypted for'),
+  }),
   inputs: z.tuple([
     z.object({
       name: z.literal('image'),
       datatype: z.literal(BINARY_DATATYPE),
       shape: z.tuple([z.literal(1)]),
-      parameters: z.object({ binary_data_size: z.int().nonnegative() }),
+      parameters: z.object({ binary_data_size: frameSize }),
     }),
   ]),
 })

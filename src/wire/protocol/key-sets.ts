@@ -6,9 +6,12 @@ export const MAX_GALOIS_ELEMENTS = 4096
 
 /** Body of `POST /v2/keys`. */
 export const keySetAnnouncementSchema = z.strictObject({
-  parametersDigest: z.string().max(64),
-  bytes: z.int().positive().describe('Exact size of the key set'),
-  galoisElements: z.array(z.int()).max(MAX_GALOIS_ELEMENTS).describe('Ascending'),
+  parametersDigest: z.string().max(64).describe('The digest of the encryption parameters'),
+  bytes: z.int().positive().describe('The exact size of the key set'),
+  galoisElements: z
+    .array(z.int())
+    .max(MAX_GALOIS_ELEMENTS)
+    .describe('The Galois elements of its keys, ascending'),
 })
 
 /**
