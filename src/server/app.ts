@@ -25,6 +25,7 @@ import { requestValidator } from './plugins/validation.ts'
 import { inferRoute } from './routes/infer.ts'
 import { inferenceRoutes } from './routes/inferences.ts'
 import { keyRoutes } from './routes/keys.ts'
+import { useModelVersions } from './routes/model-versions.ts'
 import { modelRoutes } from './routes/models.ts'
 import { roundRoutes } from './routes/rounds.ts'
 import { serverRoutes } from './routes/server.ts'
@@ -115,6 +116,7 @@ export async function buildApp({
     places: new Places(places),
     metrics: new Metrics(),
   }
+  useModelVersions(app)
   useProblems(app)
   useUnparsedRequests(app)
   useConnections(app)

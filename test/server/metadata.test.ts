@@ -1,6 +1,6 @@
 import t from 'tap'
 import { checkManifest } from '../../src/circuit/manifest/manifest.ts'
-import { harness, isProblem, model } from './support.ts'
+import { harness, isProblem, model, query, splitAnswer, uploadKeys } from './support.ts'
 
 t.test('server metadata and health', async (t) => {
   const h = await harness(t)
@@ -65,6 +65,45 @@ t.test('unknown models and routes are 404', async (t) => {
     isProblem(t, await h.inject({ url }), 404, 'MODEL_UNKNOWN', { models: ['small'] })
   }
   isProblem(t, await h.inject({ url: '/v2/nothing' }), 404, 'CONFIG_INVALID')
+})
+
+t.test('a listed version has the routes of its model, and other versions are unknown', async (t) => {
+  const h = await harness(t)
+  const keys = await uploadKeys(h)
+  const { versions } = (await h.inject({ url: '/v2/models/small' })).json()
+  t.same(versions, ['1'])
+  for (const path of ['', '/ready', '/manifest']) {
+    const plain = await h.inject({ url: `/v2/models/small${path}` })
+    for (const method of ['GET', 'HEAD'] as const) {
+      const versioned = await h.inject({ method, url: `/v2/models/small/versions/1${path}` })
+      t.equal(versioned.statusCode, 200, path)
+      if (method === 'GET') t.same(versioned.json(), plain.json())
+    }
+    for (const version of ['2', '01', 'v1', '1.0', '%20'])
+      isProblem(
+        t,
+        await h.inject({ url: `/v2/models/small/versions/${version}${path}` }),
+        404,
+        'MODEL_UNKNOWN',
+        { versions: ['1'] },
+      )
+    isProblem(t, await h.inject({ url: `/v2/models/none/versions/1${path}` }), 404, 'MODEL_UNKNOWN', {
+      models: ['small'],
+    })
+  }
+  const inferAt = (version: string) =>
+    h.inject({ ...query(keys), url: `/v2/models/small/versions/${version}/infer` })
+  const answer = await inferAt('1')
+  t.equal(answer.statusCode, 200)
+  t.equal(splitAnswer(answer).json.model_version, '1')
+  isProblem(t, await inferAt('2'), 404, 'MODEL_UNKNOWN', { versions: ['1'] })
+  isProblem(t, await h.inject({ url: '/v2/models/small/versions' }), 404, 'CONFIG_INVALID')
+})
+
+t.test('requests of a version count once against the rate limit', async (t) => {
+  const h = await harness(t, { security: { requestsPerMinute: 3 } })
+  const status = async () => (await h.inject({ url: '/v2/models/small/versions/1' })).statusCode
+  t.same([await status(), await status(), await status(), await status()], [200, 200, 200, 429])
 })
 
 t.test('a fault of the program is INTERNAL, and only the log has its message', async (t) => {

@@ -1,5 +1,6 @@
 import { collectDefaultMetrics } from 'prom-client'
 import { peakResidentBytes } from '../../he-ops/peak-memory.ts'
+import { bytesResponse, responses } from '../openapi/response-schemas.ts'
 import type { App, Services } from '../services.ts'
 
 /** `GET /metrics`, and the time of every request. */
@@ -24,7 +25,15 @@ export function useMetrics(app: App, { metrics, keys, places, bodies }: Services
   })
   app.get(
     '/metrics',
-    { config: { rateLimit: false, access: 'metrics' }, schema: { hide: true } },
+    {
+      config: { rateLimit: false, access: 'metrics' },
+      schema: {
+        tags: ['server'],
+        operationId: 'metrics',
+        summary: 'Metrics for Prometheus',
+        response: responses({ 200: bytesResponse('text/plain', 'The text format of Prometheus') }),
+      },
+    },
     async (_request, reply) =>
       reply.type(metrics.registry.contentType).send(await metrics.registry.metrics()),
   )

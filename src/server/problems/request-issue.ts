@@ -25,6 +25,8 @@ interface Described {
   readonly properties?: Readonly<Record<string, Described>>
   readonly prefixItems?: readonly Described[]
   readonly items?: Described
+  readonly $ref?: string
+  readonly $defs?: Readonly<Record<string, Described>>
 }
 
 type Issue = z.core.$ZodIssue
@@ -122,9 +124,15 @@ const quoted = (text: string): string =>
 const valueAt = (data: unknown, path: readonly PropertyKey[]): unknown =>
   path.reduce((value, key) => (value as Record<PropertyKey, unknown> | null | undefined)?.[key], data)
 
-const schemaAt = (schema: Described, path: readonly PropertyKey[]): Described | undefined =>
-  path.reduce<Described | undefined>(
+function schemaAt(root: Described, path: readonly PropertyKey[]): Described | undefined {
+  // A schema with a name is among the definitions.
+  const resolved = (node?: Described): Described | undefined =>
+    node?.$ref === undefined ? node : root.$defs?.[node.$ref.replace('#/$defs/', '')]
+  return path.reduce<Described | undefined>(
     (node, key) =>
-      typeof key === 'number' ? (node?.prefixItems?.[key] ?? node?.items) : node?.properties?.[String(key)],
-    schema,
+      resolved(
+        typeof key === 'number' ? (node?.prefixItems?.[key] ?? node?.items) : node?.properties?.[String(key)],
+      ),
+    resolved(root),
   )
+}

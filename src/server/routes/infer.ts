@@ -3,9 +3,11 @@ import { z } from 'zod'
 import { PolyVeilError } from '../../errors/index.ts'
 import { keysMissing } from '../../wire/index.ts'
 import {
+  ANSWER_HEADER_NAME,
   BYTES_MEDIA_TYPE,
   JSON_LENGTH_HEADER,
   MAX_JSON_HEADER_BYTES,
+  QUERY_HEADER_NAME,
   ROUTES,
   routeOf,
 } from '../../wire/protocol/index.ts'
@@ -26,7 +28,8 @@ import type { App, Services } from '../services.ts'
 import type { HeldKeys } from '../stores/held-keys.ts'
 import { nameOf } from '../stores/key-store.ts'
 import { loggedName } from '../stores/store-log.ts'
-import { bytesResponse, modelParams, responses, wholeNumber } from './schemas.ts'
+import { type ModelPath, modelAt } from './model-path.ts'
+import { bytesResponse, jsonHeader, modelParams, responses, wholeNumber } from './schemas.ts'
 
 const headersSchema = z.looseObject({
   [JSON_LENGTH_HEADER]: wholeNumber(1, MAX_JSON_HEADER_BYTES).describe(
@@ -48,22 +51,34 @@ export async function inferRoute(app: App, services: Services): Promise<void> {
   app.post(
     routeOf(ROUTES.infer),
     {
-      config: { binaryBody: BODY },
+      config: {
+        binaryBody: BODY,
+        bodyHeader: QUERY_HEADER_NAME,
+        answerHeaders: { 200: [JSON_LENGTH_HEADER] },
+      },
       schema: {
         tags: ['inference'],
+        operationId: 'infer',
         summary: 'Classify an encrypted image',
         params: modelParams,
         headers: headersSchema,
-        response: responses({
-          200: bytesResponse(
-            BYTES_MEDIA_TYPE,
-            'A JSON document, directly followed by the frame of the encrypted logits or of a masked tensor',
-          ),
-        }),
+        response: responses(
+          {
+            200: bytesResponse(
+              BYTES_MEDIA_TYPE,
+              'A JSON document, directly followed by the frame of the encrypted logits or of a masked tensor',
+              jsonHeader(ANSWER_HEADER_NAME),
+            ),
+          },
+          404,
+          409,
+          410,
+          507,
+        ),
       },
       // Runs before the body is read, to reject a request early, and after the caller was let in.
       preParsing: async (request, reply) => {
-        models.get((request.params as { model: string }).model)
+        modelAt(models, request.params as ModelPath)
         const most = mostBytes(request)
         requireRoom(Number(request.headers['content-length'] ?? 0), most)
         services.bodies.expect(request, reply, most)
@@ -72,7 +87,8 @@ export async function inferRoute(app: App, services: Services): Promise<void> {
     async (httpRequest, reply) => {
       const { params, headers, body, caller } = httpRequest
       const request = parseInference(asBytes(body), Number(headers[JSON_LENGTH_HEADER]))
-      const model = models.forQuery(params.model, request.manifestDigest)
+      const { version }: ModelPath = params
+      const model = models.forQuery(params.model, request.manifestDigest, version)
       requireFrameBytes(request, model)
       const keys = services.keysOf(httpRequest)
       takeKeys(keys, request.keySet, model)

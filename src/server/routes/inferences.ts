@@ -19,10 +19,11 @@ export function inferenceRoutes(app: App, { inferences }: Services): void {
     {
       schema: {
         tags: ['inference'],
+        operationId: 'inferenceProgress',
         summary: 'Progress of an inference',
         params,
         headers,
-        response: responses({ 200: inferenceSchema }),
+        response: responses({ 200: inferenceSchema }, 404),
       },
     },
     (request) => ownInference(inferences, request).snapshot,
@@ -32,10 +33,11 @@ export function inferenceRoutes(app: App, { inferences }: Services): void {
     {
       schema: {
         tags: ['inference'],
+        operationId: 'inferenceEvents',
         summary: 'Progress as server-sent events: `progress`, at last `end`',
         params,
         headers,
-        response: responses({ 200: bytesResponse(EVENTS_MEDIA_TYPE, 'Each event holds an Inference') }),
+        response: responses({ 200: bytesResponse(EVENTS_MEDIA_TYPE, 'Each event holds an Inference') }, 404),
       },
     },
     async (request, reply) => {
@@ -51,10 +53,11 @@ export function inferenceRoutes(app: App, { inferences }: Services): void {
     {
       schema: {
         tags: ['inference'],
+        operationId: 'cancelInference',
         summary: 'Cancel an inference',
         params,
         headers,
-        response: responses({ 204: emptyResponse('It ends before its next operation') }),
+        response: responses({ 204: emptyResponse('It ends before its next operation') }, 404),
       },
     },
     async (request, reply) => {

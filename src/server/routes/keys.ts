@@ -10,7 +10,6 @@ import {
   keySetSchema,
   keyUploadProgressSchema,
   keyUploadSchema,
-  MAX_KEY_SET_ID,
   MAX_PART_BYTES,
   pathOf,
   ROUTES,
@@ -21,14 +20,9 @@ import type { App, Services } from '../services.ts'
 import type { KeySetRecord } from '../stores/key-set-record.ts'
 import { type NewKeySet, nameOf, type VerifyKeySet } from '../stores/key-store.ts'
 import { loggedName } from '../stores/store-log.ts'
-import { emptyResponse, responses, wholeNumber } from './schemas.ts'
+import { emptyResponse, keySetId, responses, wholeNumber } from './schemas.ts'
 
-const id = z
-  .string()
-  .min(1)
-  .max(MAX_KEY_SET_ID)
-  .describe('The id that POST /v2/keys answered, which is a secret')
-  .meta({ format: 'password' })
+const id = keySetId.describe('The id that POST /v2/keys answered, which is a secret')
 
 // Beyond any key set.
 const MAX_OFFSET = 10 ** 12
@@ -69,11 +63,13 @@ export async function keyRoutes(app: App, services: Services): Promise<void> {
   app.post(
     routeOf(ROUTES.keys),
     {
+      config: { answerHeaders: { 201: ['location'] } },
       schema: {
         tags: ['keys'],
+        operationId: 'announceKeySet',
         summary: 'Announce a key set',
         body: keySetAnnouncementSchema,
-        response: responses({ 201: keyUploadSchema }),
+        response: responses({ 201: keyUploadSchema }, 409, 422),
       },
     },
     async (request, reply) => {
@@ -98,6 +94,7 @@ function keySetRoutes(
   verify: VerifyKeySet,
 ): void {
   const inPath = url !== routeOf(ROUTES.keys)
+  const operation = (name: string): string => (inPath ? `${name}ByPath` : name)
   const summary = (text: string): string => (inPath ? `${text}; better with the id in a header` : text)
   app.put(
     url,
@@ -105,11 +102,12 @@ function keySetRoutes(
       config: { binaryBody: `The next part of the key set, at most ${MAX_PART_BYTES} bytes` },
       schema: {
         tags: ['keys'],
+        operationId: operation('uploadKeySetPart'),
         summary: summary('Upload the next part; the last one has the key set checked'),
         description: 'After a failure, go on at the `uploadOffset` that GET, or the 409, answers.',
         params,
         headers: headers.extend(uploadHeaders.shape),
-        response: responses({ 200: keyUploadProgressSchema }),
+        response: responses({ 200: keyUploadProgressSchema }, 409, 410),
       },
     },
     async (request) => {
@@ -127,10 +125,11 @@ function keySetRoutes(
     {
       schema: {
         tags: ['keys'],
+        operationId: operation('readKeySet'),
         summary: summary('What is stored'),
         params,
         headers,
-        response: responses({ 200: keySetSchema }),
+        response: responses({ 200: keySetSchema }, 410),
       },
     },
     (request) => {
@@ -145,10 +144,11 @@ function keySetRoutes(
     {
       schema: {
         tags: ['keys'],
+        operationId: operation('deleteKeySet'),
         summary: summary('Delete a key set'),
         params,
         headers,
-        response: responses({ 204: emptyResponse('Deleted') }),
+        response: responses({ 204: emptyResponse('Deleted') }, 410),
       },
     },
     async (request, reply) => {

@@ -11,7 +11,8 @@ import {
 } from '../../wire/protocol/index.ts'
 import type { ModelCatalogue, ServedModel } from '../catalogue.ts'
 import type { App, Services } from '../services.ts'
-import { modelParams, responses } from './schemas.ts'
+import { type ModelPath, modelAt } from './model-path.ts'
+import { emptyResponse, modelParams, responses } from './schemas.ts'
 
 const manifestSchema = z.looseObject({ format: z.string(), model: z.string(), digest: z.string() }).meta({
   id: 'Manifest',
@@ -25,6 +26,7 @@ export function modelRoutes(app: App, { models, engine }: Services): void {
     {
       schema: {
         tags: ['models'],
+        operationId: 'listModels',
         summary: 'Served models',
         response: responses({ 200: modelListSchema }),
       },
@@ -36,12 +38,13 @@ export function modelRoutes(app: App, { models, engine }: Services): void {
     {
       schema: {
         tags: ['models'],
+        operationId: 'modelMetadata',
         summary: 'Model metadata',
         params: modelParams,
-        response: responses({ 200: modelSchema }),
+        response: responses({ 200: modelSchema }, 404),
       },
     },
-    ({ params }) => metadata(models.get(params.model), models),
+    ({ params }) => metadata(modelAt(models, params), models),
   )
   const readySchema = z.object({
     name: z.string(),
@@ -53,33 +56,43 @@ export function modelRoutes(app: App, { models, engine }: Services): void {
     {
       schema: {
         tags: ['models'],
+        operationId: 'modelReady',
         summary: 'Whether the model takes inferences',
         params: modelParams,
-        response: responses({ 200: readySchema, 503: readySchema }),
+        response: responses({ 200: readySchema, 503: readySchema }, 404),
       },
     },
     async ({ params }, reply) => {
-      const { ready: isServed, reasons } = models.readiness(params.model)
+      const { model, version }: ModelPath = params
+      const { ready: isServed, reasons } = models.readiness(model, version)
       const ready = isServed && engine.ready
       const told = reasons.length > 0 ? { reasons: [...reasons] } : {}
-      return reply.code(ready ? 200 : 503).send({ name: params.model, ready, ...told })
+      return reply.code(ready ? 200 : 503).send({ name: model, ready, ...told })
     },
   )
   app.get(
     routeOf(ROUTES.manifest),
     {
+      config: { answerHeaders: { 200: ['etag'], 304: ['etag'] } },
       schema: {
         tags: ['models'],
+        operationId: 'modelManifest',
         summary: 'All that a client needs to make keys, encrypt and decrypt',
         params: modelParams,
-        response: responses({
-          200: manifestSchema,
-          304: z.null().describe('The manifest is the one you have'),
+        headers: z.looseObject({
+          'if-none-match': z.string().optional().describe('The ETag of the manifest that the client has'),
         }),
+        response: responses(
+          {
+            200: manifestSchema,
+            304: emptyResponse('The manifest is the one you have'),
+          },
+          404,
+        ),
       },
     },
     async ({ params, headers }, reply) => {
-      const { manifest } = models.get(params.model)
+      const { manifest } = modelAt(models, params)
       const etag = `"${manifest.digest}"`
       reply.header('etag', etag).header('cache-control', 'no-cache')
       if (matches(headers['if-none-match'], etag)) return reply.code(304).send(null)

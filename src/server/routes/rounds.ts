@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { PolyVeilError } from '../../errors/index.ts'
 import {
+  ANSWER_HEADER_NAME,
   BYTES_MEDIA_TYPE,
   JSON_LENGTH_HEADER,
   KEY_SET_HEADER,
@@ -16,7 +17,7 @@ import type { SentAnswer } from '../inference/reply-cache.ts'
 import type { App, Services } from '../services.ts'
 import { asBytes } from './infer.ts'
 import { findOwnInference, ownInference } from './own-inference.ts'
-import { bytesResponse, emptyResponse, keySetId, responses, wholeNumber } from './schemas.ts'
+import { bytesResponse, emptyResponse, jsonHeader, keySetId, responses, wholeNumber } from './schemas.ts'
 
 const headersSchema = z.looseObject({
   [KEY_SET_HEADER]: keySetId.describe('The id of the key set that the inference began with'),
@@ -38,6 +39,7 @@ const preferSchema = headersSchema.extend({
 const OUTPUT = bytesResponse(
   BYTES_MEDIA_TYPE,
   'A JSON document, directly followed by the frame of a masked tensor or of the encrypted logits',
+  jsonHeader(ANSWER_HEADER_NAME),
 )
 
 /** Routes of refresh rounds: a client fetches a masked tensor and posts its reply. */
@@ -78,16 +80,17 @@ function outputRoute(app: App, services: Services): void {
   app.get(
     routeOf(ROUTES.round),
     {
-      config: { rateLimit: uncounted(services) },
+      config: { answerHeaders: { 200: [JSON_LENGTH_HEADER] }, rateLimit: uncounted(services) },
       schema: {
         tags: ['inference'],
+        operationId: 'refreshRequest',
         summary: 'The masked tensor of a refresh round',
         description:
           'Waits until it is there. Behind the last round come the encrypted logits. With it a client has the next round ' +
           'while it works at one.',
         params,
         headers: headersSchema,
-        response: responses({ 200: OUTPUT }),
+        response: responses({ 200: OUTPUT }, 404, 409),
       },
     },
     async (request, reply) => {
@@ -107,16 +110,21 @@ function replyRoute(app: App, services: Services): void {
   app.post(
     routeOf(ROUTES.round),
     {
-      config: { binaryBody: 'The frame of the refreshed tensor', rateLimit: uncounted(services) },
+      config: {
+        binaryBody: 'The frame of the refreshed tensor',
+        answerHeaders: { 200: [JSON_LENGTH_HEADER], 204: ['preference-applied'] },
+        rateLimit: uncounted(services),
+      },
       schema: {
         tags: ['inference'],
+        operationId: 'answerRefresh',
         summary: 'Answer a refresh round',
         description:
           'Idempotent: the same body gets the same bytes again. Another body for the round, or another round than one ' +
           'that waits, is 409.',
         params,
         headers: preferSchema,
-        response: responses({ 200: OUTPUT, 204: emptyResponse('The answer is taken') }),
+        response: responses({ 200: OUTPUT, 204: emptyResponse('The answer is taken') }, 404, 409),
       },
     },
     async (request, reply) => {

@@ -1,27 +1,7 @@
 import { z } from 'zod'
-import { MAX_KEY_SET_ID, PROBLEM_MEDIA_TYPE, problemSchema } from '../../wire/protocol/index.ts'
+import { MAX_KEY_SET_ID } from '../../wire/protocol/index.ts'
 
-const problem = {
-  description: 'The request failed; see `code`',
-  content: { [PROBLEM_MEDIA_TYPE]: { schema: problemSchema } },
-}
-
-/** Response schemas of a route: those of success, and problem details for 4xx and 5xx. */
-export const responses = <T extends object>(
-  good: T,
-): T & { '4xx': typeof problem; '5xx': typeof problem } => ({
-  ...good,
-  '4xx': problem,
-  '5xx': problem,
-})
-
-/** Schema of a binary response. */
-export const bytesResponse = (mediaType: string, description: string) => ({
-  description,
-  content: { [mediaType]: { schema: z.any().meta({ type: 'string', contentMediaType: mediaType }) } },
-})
-
-export const emptyResponse = (description: string) => z.null().describe(description)
+export { bytesResponse, emptyResponse, jsonHeader, responses } from '../openapi/response-schemas.ts'
 
 /** The id of a key set in a header. It is a secret, which errors do not repeat. */
 export const keySetId = z.string().min(1).max(MAX_KEY_SET_ID).meta({ format: 'password' })
@@ -41,3 +21,8 @@ const rangeRule = (least: number, most: number): string =>
   `must be a whole number from ${least} to ${most}, in decimal digits without leading zeros`
 
 export const modelParams = z.object({ model: z.string().max(128).describe('The name of a served model') })
+
+/** The same below `/versions/{version}`. */
+export const versionParams = modelParams.extend({
+  version: z.string().max(128).describe('A version that the metadata of the model lists'),
+})

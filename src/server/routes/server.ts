@@ -32,6 +32,7 @@ export function serverRoutes(app: App, { engine, models }: Services): void {
       config: { access: 'open' },
       schema: {
         tags: ['server'],
+        operationId: 'serverMetadata',
         summary: 'Server metadata',
         response: responses({ 200: serverMetadataSchema }),
       },
@@ -44,6 +45,7 @@ export function serverRoutes(app: App, { engine, models }: Services): void {
       config: { rateLimit: false, access: 'open' },
       schema: {
         tags: ['server'],
+        operationId: 'serverLive',
         summary: 'Whether the process answers',
         response: responses({ 200: z.object({ live: z.boolean() }) }),
       },
@@ -57,6 +59,7 @@ export function serverRoutes(app: App, { engine, models }: Services): void {
       config: { rateLimit: false, access: 'open' },
       schema: {
         tags: ['server'],
+        operationId: 'serverReady',
         summary: 'Whether inferences are taken',
         response: responses({ 200: readySchema, 503: readySchema }),
       },

@@ -14,10 +14,12 @@ export {
   UPLOAD_OFFSET_HEADER,
 } from './headers.ts'
 export {
+  ANSWER_HEADER_NAME,
   type AnswerHeader,
   answerHeaderSchema,
   BINARY_DATATYPE,
   INFERENCE_ID,
+  QUERY_HEADER_NAME,
   type QueryHeader,
   queryHeaderSchema,
 } from './inference.ts'

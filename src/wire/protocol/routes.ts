@@ -8,6 +8,8 @@ export const ROUTES = {
   ready: 'v2/health/ready',
   models: 'v2/models',
   model: 'v2/models/:model',
+  /** Every route of a model is there below it too. */
+  modelVersion: 'v2/models/:model/versions/:version',
   modelReady: 'v2/models/:model/ready',
   manifest: 'v2/models/:model/manifest',
   infer: 'v2/models/:model/infer',
