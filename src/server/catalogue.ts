@@ -12,7 +12,7 @@ import type { Circuit } from '../circuit/types.ts'
 import { PolyVeilError } from '../errors/index.ts'
 import { querySpec, refreshedSpec, responseSpec, tensorBytes } from '../wire/index.ts'
 import type { HeldFile } from './held-file.ts'
-import { gone } from './problems/http-error.ts'
+import { gone, HttpError } from './problems/http-error.ts'
 
 /**
  * A model as the routes see it: its manifest, its sizes and the place of its circuit. It holds no weights.
@@ -186,7 +186,7 @@ export class ModelCatalogue {
       return { ready: true, reasons }
     } catch (error) {
       if (reasons.length > 0) return { ready: false, reasons }
-      if (error instanceof PolyVeilError && this.#past.has(name))
+      if (error instanceof HttpError && error.status === 410)
         return { ready: false, reasons: [error.message] }
       throw error
     }
@@ -283,7 +283,7 @@ const unknownVersion = (versions: readonly ServedModel[]): PolyVeilError =>
   new PolyVeilError(
     'MODEL_UNKNOWN',
     `No such version of the model is served here; there ${versions.length === 1 ? 'is' : 'are'} ${listText(versions.map(({ version }) => String(version)))}`,
-    { versions: versions.map(({ version }) => version) },
+    { versions: versions.map(({ version }) => String(version)) },
     { remedy: 'Ask for one of these, or for no version.' },
   )
 

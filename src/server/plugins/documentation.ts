@@ -60,7 +60,7 @@ export async function useDocumentation(app: App): Promise<void> {
 }
 
 /** A token, or nothing where the service is open. */
-const TOKEN_OR_OPEN = [{ token: [] }, {}]
+const TOKEN_OR_OPEN: readonly Record<string, readonly string[]>[] = [{ token: [] }, {}]
 
 const transform: Transform = (document) => {
   const { schema, url } = jsonSchemaTransform(document)
