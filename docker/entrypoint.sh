@@ -2,4 +2,5 @@
 # Runs the service in place of this shell, so that it gets the signals that end it. Flags of `polyveil serve` may follow.
 set -eu
 cd "$(dirname "$0")/.."
-exec node dist/cli/main.js serve "$@"
+# SIGUSR1 would start the inspector.
+exec node --disable-sigusr1 dist/cli/main.js serve "$@"

@@ -7,6 +7,7 @@ import type { Tenants } from './access/tenants.ts'
 import type { ModelCatalogue } from './catalogue.ts'
 import type { InferenceEngine } from './inference/engine.ts'
 import type { Timeouts } from './inference/idle-timer.ts'
+import { Intake } from './inference/intake.ts'
 import { Places, type PlacesOptions } from './inference/places.ts'
 import { InferenceRegistry } from './inference/registry.ts'
 import { Metrics } from './metrics.ts'
@@ -46,6 +47,8 @@ export interface AppOptions {
   readonly roundTimeoutSeconds?: number
   /** The server ends an inference so long after its query; default 60. */
   readonly maxInferenceMinutes?: number
+  /** When the app closes, inferences that run get this time to end; default none. */
+  readonly drainSeconds?: number
   /** Inferences that run at once, and that wait; default without a limit of their own. */
   readonly places?: PlacesOptions
   /** Memory for bodies that are arriving, in bytes; default without a limit. */
@@ -76,6 +79,7 @@ export async function buildApp({
   security,
   roundTimeoutSeconds = 60,
   maxInferenceMinutes = 60,
+  drainSeconds = 0,
   places = UNLIMITED,
   bodyBytes = Infinity,
   trustProxy = false,
@@ -113,12 +117,19 @@ export async function buildApp({
       client: timeouts(roundTimeoutSeconds * 1000),
       total: maxInferenceMinutes * 60_000,
     }),
+    intake: new Intake(),
     places: new Places(places),
     metrics: new Metrics(),
   }
   useModelVersions(app)
   useProblems(app)
   useUnparsedRequests(app)
+  // The port stays open meanwhile, because clients send their replies to refresh rounds.
+  app.addHook('preClose', async () => {
+    await services.intake.drain(services.inferences, drainSeconds * 1000)
+    // A client cannot send a reply once the server refuses all requests.
+    services.inferences.cancelUnanswered()
+  })
   useConnections(app)
   useCallers(app, tenants)
   await useSecurity(app, security)
@@ -136,8 +147,6 @@ export async function buildApp({
   await app.register((scope) => roundRoutes(scope.withTypeProvider<ZodTypeProvider>(), services))
 
   sweepExpiredKeys(app, keys)
-  // A client cannot send its reply to a refresh round once the server refuses new requests.
-  app.addHook('preClose', async () => services.inferences.cancelUnanswered())
   app.addHook('onClose', async () => {
     services.inferences.cancelAll()
     await engine.close()

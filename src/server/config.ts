@@ -152,6 +152,17 @@ export const megabytes = (count: number): number => count * MEGABYTE
 export const environmentName = (setting: string): string =>
   `POLYVEIL_${setting.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`
 
+/** Variables of the command line, beside the settings of the server. */
+const OTHER_VARIABLES = ['POLYVEIL_TOKEN', 'POLYVEIL_PASSPHRASE', 'POLYVEIL_DEBUG', 'POLYVEIL_SLOW']
+
+/** Names of variables that look like settings and are none, such as misspelt ones. */
+export function unknownVariables(env: NonNullable<ConfigSources['env']>): string[] {
+  const known = [...Object.keys(configSchema.shape).map(environmentName), ...OTHER_VARIABLES]
+  return Object.keys(env)
+    .filter((name) => name.startsWith('POLYVEIL_') && !known.includes(name))
+    .sort()
+}
+
 function fromEnvironment(env: NonNullable<ConfigSources['env']>): Record<string, string> {
   const entries = Object.keys(configSchema.shape).map((key) => [key, env[environmentName(key)]])
   return defined(Object.fromEntries(entries))

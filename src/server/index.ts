@@ -8,7 +8,13 @@ export { TenantFiles } from './access/tenant-files.ts'
 export { Tenants } from './access/tenants.ts'
 export { type AppOptions, buildApp } from './app.ts'
 export { type LeftOutFile, ModelCatalogue, type ServedModel, servedModel } from './catalogue.ts'
-export { type ConfigSources, configSchema, readConfig, type ServerConfig } from './config.ts'
+export {
+  type ConfigSources,
+  configSchema,
+  readConfig,
+  type ServerConfig,
+  unknownVariables,
+} from './config.ts'
 export type { CheckedKeySet, InferenceEngine, InferenceJob, StoredKeySet } from './inference/engine.ts'
 export { InferenceCancelled } from './inference/engine.ts'
 export { loadCatalogue, ModelDirectory } from './model-directory.ts'

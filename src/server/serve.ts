@@ -22,6 +22,8 @@ import { StateDatabase } from './stores/state-database.ts'
 import { WorkerPool } from './worker/pool.ts'
 
 const MINUTE_MILLISECONDS = 60_000
+/** Time to close connections and to stop workers, after running inferences had theirs. */
+const CLOSING_MILLISECONDS = 15_000
 const HOUR_MILLISECONDS = 60 * MINUTE_MILLISECONDS
 
 export interface RunningServer {
@@ -100,6 +102,7 @@ async function appOn(
     security: config,
     roundTimeoutSeconds: config.roundTimeoutSeconds,
     maxInferenceMinutes: config.maxInferenceMinutes,
+    drainSeconds: config.shutdownSeconds,
     places: placesOf(config),
     bodyBytes: megabytes(config.maxBodyMegabytes),
     trustProxy: config.trustProxy,
@@ -123,7 +126,7 @@ async function appOn(
 export async function serve(config: ServerConfig): Promise<RunningServer> {
   const server = await startServer(config)
   const { log } = server.app
-  const delay = config.shutdownSeconds * 1000
+  const delay = config.shutdownSeconds * 1000 + CLOSING_MILLISECONDS
   const looksAtHangup = !process.stdin.isTTY
   if (looksAtHangup) process.on('SIGHUP', server.lookForModels)
   const { uninstall } = closeWithGrace(

@@ -5,6 +5,7 @@ import type { Audit } from './access/audit.ts'
 import type { ImageBudget } from './access/image-budget.ts'
 import type { ModelCatalogue } from './catalogue.ts'
 import type { InferenceEngine } from './inference/engine.ts'
+import type { Intake } from './inference/intake.ts'
 import type { Places } from './inference/places.ts'
 import type { InferenceRegistry } from './inference/registry.ts'
 import type { Metrics } from './metrics.ts'
@@ -31,6 +32,7 @@ export interface Services {
   readonly audit: Audit
   readonly engine: InferenceEngine
   readonly inferences: InferenceRegistry
+  readonly intake: Intake
   readonly places: Places
   readonly metrics: Metrics
 }

@@ -4,7 +4,14 @@ import t, { type Test } from 'tap'
 import { type Circuit, manifestOf } from '../../src/circuit/index.ts'
 import { checkParameters } from '../../src/circuit/parameters/parameters.ts'
 import { nttPrimes } from '../../src/circuit/parameters/primes.ts'
-import { type ClientProgress, connect, KeyRing, LocalModel, memoryKeyStore } from '../../src/client/index.ts'
+import {
+  type ClientProgress,
+  connect,
+  KeyRing,
+  LocalModel,
+  memoryKeyStore,
+  type PolyVeil,
+} from '../../src/client/index.ts'
 import { encodeTensor, maskedSpec } from '../../src/wire/index.ts'
 import { circuit, image, largestError, MODEL, manifest, sizes, started } from '../server/refreshed-service.ts'
 
@@ -87,9 +94,10 @@ const garbling: Alter = async (_, response) => {
 /**
  * The state of an inference once it is cancelled. Clients do not wait for the answer to their cancellation.
  */
-async function cancelled(url: string, id: string): Promise<object> {
+async function cancelled(url: string, id: string, polyveil: PolyVeil): Promise<object> {
+  const headers = { 'polyveil-key-set': (await polyveil.keys(MODEL)).id }
   for (;;) {
-    const state = await (await fetch(`${url}/v2/inferences/${id}`)).json()
+    const state = await (await fetch(`${url}/v2/inferences/${id}`, { headers })).json()
     if (state.state === 'cancelled') return state
     await sleep(20)
   }
@@ -267,7 +275,7 @@ t.test('aborting a call cancels its inference at the server', async (t) => {
     return binary(json, frame)
   }
   await t.rejects(polyveil.classify(MODEL, image, { signal: stop.signal }), { message: 'enough' })
-  t.match(await cancelled(server.url, id), { round: 0 })
+  t.match(await cancelled(server.url, id, polyveil), { round: 0 })
   line.alter = (_, response) => response
   t.equal((await polyveil.classify(MODEL, image)).length, 3)
 })
@@ -289,7 +297,7 @@ t.test('an inference ends at its time limit, even if the server answers every re
     facts: { reason: 'slow', seconds: 6 },
   })
   t.not(id, '', 'the query was answered in time')
-  if (id !== '') await cancelled(server.url, id)
+  if (id !== '') await cancelled(server.url, id, polyveil)
 })
 
 t.test('a client can start again after a server forgot its inference', async (t) => {
@@ -297,7 +305,8 @@ t.test('a client can start again after a server forgot its inference', async (t)
   line.alter = async (path, response) => {
     if (!path.endsWith('/infer')) return response
     const { json, frame } = await partsOf(response)
-    await fetch(`${server.url}/v2/inferences/${json.id}`, { method: 'DELETE' })
+    const headers = { 'polyveil-key-set': (await polyveil.keys(MODEL)).id }
+    await fetch(`${server.url}/v2/inferences/${json.id}`, { method: 'DELETE', headers })
     return binary(json, frame)
   }
   await t.rejects(polyveil.classify(MODEL, image), { code: 'INFERENCE_UNKNOWN' })

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import t from 'tap'
-import { configSchema, environmentName, readConfig } from '../../src/server/config.ts'
+import { configSchema, environmentName, readConfig, unknownVariables } from '../../src/server/config.ts'
 
 t.test('by default the server listens only on this machine', async (t) => {
   const config = await readConfig({ overrides: { modelsDir: 'models' } })
@@ -89,4 +89,16 @@ t.test('trusted proxies are given as nothing, all, a number or a list', async (t
   ] as const) {
     t.strictSame(await trusted(undefined as never, { POLYVEIL_TRUST_PROXY: text }), value, text)
   }
+})
+
+t.test('variables that are no settings are found', async (t) => {
+  const env = {
+    POLYVEIL_PORT: '1',
+    POLYVEIL_PROT: '1',
+    POLYVEIL_KEYTTLHOURS: '1',
+    POLYVEIL_TOKEN: 'x',
+    PATH: '/bin',
+    polyveil_port: '1',
+  }
+  t.strictSame(unknownVariables(env), ['POLYVEIL_KEYTTLHOURS', 'POLYVEIL_PROT'])
 })

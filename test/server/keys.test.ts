@@ -395,3 +395,15 @@ t.test('by bytes, too; and an address may have its own limit', async (t) => {
   for (let set = 0; set < 4; set++) t.ok(await uploadKeys(alone, '203.0.113.7'))
   t.equal(alone.keys.size, 4)
 })
+
+t.test('a key set that a worker finds damaged is deleted, and its client uploads it again', async (t) => {
+  const h = await harness(t)
+  const id = await uploadKeys(h)
+  h.engine.work = () =>
+    Promise.reject(new PolyVeilError('KEYS_EXPIRED', 'The stored key set is damaged', { isDamaged: true }))
+  isProblem(t, await h.inject(query(id)), 410, 'KEYS_EXPIRED')
+  h.engine.work = async () => new Uint8Array(8)
+  isProblem(t, await h.inject(query(id)), 410, 'KEYS_EXPIRED')
+  t.match(h.log(), 'damaged on disk')
+  t.equal((await h.inject(query(await uploadKeys(h)))).statusCode, 200)
+})

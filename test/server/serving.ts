@@ -25,6 +25,7 @@ export async function serving(
       threads: 1,
       maxEventLoopDelayMs: 0,
       logLevel: 'silent',
+      shutdownSeconds: 1,
       ...overrides,
     },
   })

@@ -75,6 +75,7 @@ export interface HarnessOptions {
   readonly budget?: ImageBudget
   readonly places?: PlacesOptions
   readonly bodyBytes?: number
+  readonly drainSeconds?: number
 }
 
 export async function harness(test: Test = t as Test, options: HarnessOptions = {}): Promise<Harness> {
@@ -105,6 +106,7 @@ export async function harness(test: Test = t as Test, options: HarnessOptions = 
     budget: options.budget,
     places: options.places,
     bodyBytes: options.bodyBytes,
+    drainSeconds: options.drainSeconds,
     security: { requestsPerMinute: 10_000, maxEventLoopDelayMs: 0, ...options.security },
     logger,
   })

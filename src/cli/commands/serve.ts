@@ -20,7 +20,7 @@ export const serveCommand = (): Command =>
     .action(act(startService))
 
 async function startService({ json, progress }: CommandContext, options: ServeOptions): Promise<Outcome> {
-  const { readConfig, serve } = await import('../../server/index.ts')
+  const { readConfig, serve, unknownVariables } = await import('../../server/index.ts')
   const { models: modelsDir, host, port, config: file } = options
   // Its log goes to stdout, which belongs to the one JSON document.
   const logLevel = json ? ('silent' as const) : undefined
@@ -29,6 +29,8 @@ async function startService({ json, progress }: CommandContext, options: ServeOp
     env: { ...(await defaultModels(options)), ...process.env },
     file,
   })
+  for (const name of unknownVariables(process.env))
+    progress.warn(`warning: ${name} is no setting of the service`)
   const { url, leftOut } = await serve(config)
   for (const { file, error } of leftOut) progress.note(`left out ${file}: ${error.message}`)
   progress.note(`serving ${config.modelsDir} at ${url}`)

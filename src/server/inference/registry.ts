@@ -57,6 +57,11 @@ export class InferenceRegistry {
     return inference
   }
 
+  /** Inferences that have not ended. */
+  get running(): number {
+    return [...this.#inferences.values()].filter(({ running }) => running).length
+  }
+
   find(client: InferenceClient, id: string): Inference | undefined {
     return this.#inferences.get(keyOf(client, id))
   }

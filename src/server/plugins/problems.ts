@@ -1,5 +1,11 @@
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify'
-import { PROBLEM_MEDIA_TYPE, REQUEST_ID_HEADER, RETRY_AFTER_HEADER } from '../../wire/protocol/index.ts'
+import { PolyVeilError } from '../../errors/index.ts'
+import {
+  PROBLEM_MEDIA_TYPE,
+  type Problem,
+  REQUEST_ID_HEADER,
+  RETRY_AFTER_HEADER,
+} from '../../wire/protocol/index.ts'
 import { problemOf, retryAfter } from '../problems/problem.ts'
 import type { App } from '../services.ts'
 
@@ -17,7 +23,7 @@ export function useProblems(app: App): void {
 /** Answers a request with the problem document of an error; hooks need not have run. */
 export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const problem = problemOf(error, request.id)
-  if (problem.status >= 500) logFault(request.log, error)
+  if (problem.status >= 500) logFailure(request.log, problem, error)
   const wait = retryAfter(problem)
   if (wait !== undefined) reply.header(RETRY_AFTER_HEADER, wait)
   // The body is sent as bytes, because Fastify adds a charset to text, which this media type does not have.
@@ -28,5 +34,9 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
     .send(Buffer.from(JSON.stringify(problem)))
 }
 
-const logFault = (log: FastifyBaseLogger, error: unknown): void =>
-  log.error({ err: error }, 'The request failed by a fault of the server')
+/** A server that has no room is no fault: its line is short, since under load there are many. */
+function logFailure(log: FastifyBaseLogger, { code, status, detail }: Problem, error: unknown): void {
+  const isFault = code === 'INTERNAL' || !(error instanceof PolyVeilError)
+  if (isFault) log.error({ err: error }, 'The request failed by a fault of the server')
+  else log.warn({ code, status, detail }, 'The request was not served')
+}

@@ -47,7 +47,9 @@ export async function useSecurity(app: App, options: SecurityOptions): Promise<v
   limitOpenRequests(app, options.maxOpenRequestsPerAddress ?? Infinity)
   await app.register(underPressure, {
     maxEventLoopDelay: options.maxEventLoopDelayMs,
-    pressureHandler: () => {
+    // Probes and metrics are answered under load, too: they tell the operator of it.
+    pressureHandler: ({ routeOptions }) => {
+      if (routeOptions.config?.rateLimit === false) return
       throw new HttpError(503, 'TOO_BUSY', 'The server is overloaded')
     },
   })

@@ -26,7 +26,7 @@ import type { EngineOutput } from '../inference/round-mailbox.ts'
 import { conflict } from '../problems/http-error.ts'
 import type { App, Services } from '../services.ts'
 import type { HeldKeys } from '../stores/held-keys.ts'
-import { nameOf } from '../stores/key-store.ts'
+import { type KeyStore, nameOf } from '../stores/key-store.ts'
 import { loggedName } from '../stores/store-log.ts'
 import { type ModelPath, modelAt } from './model-path.ts'
 import { bytesResponse, jsonHeader, modelParams, responses, wholeNumber } from './schemas.ts'
@@ -78,6 +78,7 @@ export async function inferRoute(app: App, services: Services): Promise<void> {
       },
       // Runs before the body is read, to reject a request early, and after the caller was let in.
       preParsing: async (request, reply) => {
+        services.intake.require()
         modelAt(models, request.params as ModelPath)
         const most = mostBytes(request)
         requireRoom(Number(request.headers['content-length'] ?? 0), most)
@@ -142,16 +143,35 @@ async function run(
     const { client } = inference.rounds
     const answer = await engine.infer({ model, keys: stored, frame, signal, onEnd, onProgress, client })
     inferences.end(inference, 'done')
+    logEnd(query, inference, 'ok')
     return answer
   } catch (error) {
     if (isOwnFault(error)) giveBack()
+    await discardDamaged(services.keys, keySet, error)
+    const { code = 'INTERNAL' } = error as { code?: string }
     const cancelled = error instanceof InferenceCancelled
     inferences.end(inference, cancelled ? 'cancelled' : 'failed')
+    logEnd(query, inference, cancelled ? 'cancelled' : code)
     if (cancelled) throw conflict('INFERENCE_UNKNOWN', 'The inference was cancelled', { id: inference.id })
     throw error
   } finally {
     letGo?.()
   }
+}
+
+/** Logs how an inference ended: `outcome` is ok, cancelled, or an error code. */
+function logEnd({ keySet, httpRequest }: Query, inference: Inference, outcome: string): void {
+  const { id, model, round, rounds, seconds } = inference.snapshot
+  httpRequest.log.info(
+    { inference: id, model, keySet: loggedName(nameOf(keySet)), outcome, round, rounds, seconds },
+    'An inference ended',
+  )
+}
+
+/** Deletes a key set that a worker found damaged, so that no later query meets it. */
+async function discardDamaged(keys: KeyStore, keySet: string, error: unknown): Promise<void> {
+  if (!(error instanceof PolyVeilError) || error.facts.isDamaged !== true) return
+  await keys.discard(keySet)
 }
 
 /** Errors after which a client that did nothing wrong has no answer. */

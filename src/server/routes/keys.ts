@@ -73,6 +73,7 @@ export async function keyRoutes(app: App, services: Services): Promise<void> {
       },
     },
     async (request, reply) => {
+      services.intake.require()
       const { body, caller } = request
       requireFitting(models.parameters(body.parametersDigest), body)
       const { id, record } = await keys.create(body, caller.owner, caller.network)

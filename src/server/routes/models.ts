@@ -20,7 +20,7 @@ const manifestSchema = z.looseObject({ format: z.string(), model: z.string(), di
 })
 
 /** The served models and their public manifests. */
-export function modelRoutes(app: App, { models, engine }: Services): void {
+export function modelRoutes(app: App, { models, engine, intake }: Services): void {
   app.get(
     routeOf(ROUTES.models),
     {
@@ -65,7 +65,7 @@ export function modelRoutes(app: App, { models, engine }: Services): void {
     async ({ params }, reply) => {
       const { model, version }: ModelPath = params
       const { ready: isServed, reasons } = models.readiness(model, version)
-      const ready = isServed && engine.ready
+      const ready = isServed && engine.ready && intake.isOpen
       const told = reasons.length > 0 ? { reasons: [...reasons] } : {}
       return reply.code(ready ? 200 : 503).send({ name: model, ready, ...told })
     },

@@ -17,7 +17,7 @@ const LINKS = {
 }
 
 /** Routes of server metadata and health. */
-export function serverRoutes(app: App, { engine, models }: Services): void {
+export function serverRoutes(app: App, { engine, models, intake }: Services): void {
   const metadata = { name: NAME, version: VERSION, extensions: SERVER_EXTENSIONS }
   // A browser gets a page that describes the service, other programs get JSON.
   app.get('/', { config: { access: 'open' }, schema: { hide: true } }, ({ headers }, reply) => {
@@ -64,6 +64,9 @@ export function serverRoutes(app: App, { engine, models }: Services): void {
         response: responses({ 200: readySchema, 503: readySchema }),
       },
     },
-    async (_request, reply) => reply.code(engine.ready ? 200 : 503).send({ ready: engine.ready }),
+    async (_request, reply) => {
+      const ready = engine.ready && intake.isOpen
+      return reply.code(ready ? 200 : 503).send({ ready })
+    },
   )
 }

@@ -61,6 +61,7 @@ type Reason =
   | 'upload given up'
   | 'found bad'
   | 'made room for its owner'
+  | 'damaged on disk'
 
 /**
  * Key sets by id, which are uploaded in parts, checked, and kept until they expire. An id is an unguessable
@@ -234,6 +235,14 @@ export class KeyStore {
     return this.#serial.run(name, async () => {
       this.#require(name)
       await this.#remove(name, 'deleted by its client')
+    })
+  }
+
+  /** Removes a key set that was found damaged, if it still exists. */
+  discard(id: string): Promise<void> {
+    const name = nameOf(id)
+    return this.#serial.run(name, async () => {
+      if (this.#records.has(name)) await this.#remove(name, 'damaged on disk')
     })
   }
 

@@ -1,4 +1,5 @@
 import { hexToBytes } from '@noble/hashes/utils.js'
+import { PolyVeilError } from '../../errors/index.ts'
 import type { Engine, EngineKeys, ExecutionControl, Session } from '../../he-ops/engine.ts'
 import { createEngine } from '../../he-ops/engine-for.ts'
 import { EngineMemoryExceeded } from '../../he-ops/engine-memory-exceeded.ts'
@@ -185,7 +186,7 @@ export class SessionCache {
       try {
         return await withCheckedKeySet(location, (source) => this.#load(engine, served, client, source))
       } catch (error) {
-        if (!(error instanceof EngineMemoryExceeded)) throw error
+        if (!(error instanceof EngineMemoryExceeded)) throw damagedOr(error)
         if (!(await this.#freeAnother(client, stop))) throw this.#tooLarge(served, error)
       }
     }
@@ -265,6 +266,16 @@ export class SessionCache {
     }
     return engine
   }
+}
+
+/** Codes of bytes that are no good key set. Stored ones were good when they were uploaded. */
+const BAD_KEYS: readonly string[] = ['TENSOR_MALFORMED', 'TOO_LARGE']
+
+/** A stored key set that cannot be read is no fault of the query: its client uploads it again. */
+function damagedOr(error: unknown): unknown {
+  if (!(error instanceof PolyVeilError) || !BAD_KEYS.includes(error.code)) return error
+  const message = 'The stored key set is damaged, as by a fault of the disk'
+  return new PolyVeilError('KEYS_EXPIRED', message, { isDamaged: true }, { cause: error })
 }
 
 /** @throws ExecutionStopped */

@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
@@ -186,3 +186,23 @@ t.test('a data directory and a port that are in use are refused', async (t) => {
     await t.rejects(start('other'), { code: 'CONFIG_INVALID', facts: { port }, message: /cannot listen/ })
   }
 })
+
+t.test(
+  'stored keys that rot on the disk are deleted, and their client is told to upload again',
+  async (t) => {
+    const { url } = await started(t)
+    const bytes = await keySet()
+    const { id } = (await (await upload(url, bytes)).json()) as { id: string }
+    const directory = join(t.testdirName, 'data', 'keys')
+    const [file] = (await readdir(directory)).filter((name) => name.endsWith('.keys'))
+    const stored = await readFile(join(directory, file))
+    stored.fill(0xff, stored.length >> 1, (stored.length >> 1) + 64)
+    await writeFile(join(directory, file), stored)
+    const refused = await infer(url, id, encryptedQuery())
+    t.equal(refused.status, 410)
+    t.match(await refused.json(), { code: 'KEYS_EXPIRED', detail: /damaged/ })
+    t.notOk((await readdir(directory)).includes(file))
+    const again = (await (await upload(url, bytes)).json()) as { id: string }
+    t.ok(errorOf(await frameOf(await infer(url, again.id, encryptedQuery()))) < 0.01)
+  },
+)

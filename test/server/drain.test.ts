@@ -1,0 +1,72 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import { Intake } from '../../src/server/inference/intake.ts'
+import { largestError, type Said, StepClient, started } from './refreshed-service.ts'
+import { announce, harness, isProblem, query, splitAnswer, uploadKeys } from './support.ts'
+
+t.test('a service that ends finishes an inference with all of its rounds, and takes no other', async (t) => {
+  const server = await started(t, { shutdownSeconds: 30 })
+  const client = await StepClient.create(server.url)
+  let said: Said = await client.begin()
+  t.equal(said.json.outputs[0].name, 'refresh')
+  const closing = server.close()
+  const ready = () => client.request('GET', 'v2/health/ready')
+  while ((await ready()).status === 200) await sleep(10)
+  t.equal((await client.request('GET', 'v2/health/live')).status, 200)
+  t.equal((await client.request('GET', 'v2/models/refreshed/ready')).status, 503)
+  const refused = await client.begin()
+  t.equal(refused.status, 503)
+  t.match(refused.json, { code: 'TOO_BUSY', detail: /about to end/ })
+  while (said.json.outputs[0].name === 'refresh') said = await client.answer(said)
+  t.equal(said.status, 200)
+  t.ok(largestError(await client.model.decrypt(said.frame)) < 0.01)
+  await closing
+  await t.rejects(ready())
+})
+
+t.test('a client that stays silent holds a service up for no longer than it is given', async (t) => {
+  const server = await started(t, { shutdownSeconds: 1 })
+  const client = await StepClient.create(server.url)
+  const said = await client.begin()
+  t.equal(said.json.outputs[0].name, 'refresh')
+  await server.close()
+  await t.rejects(client.answer(said))
+})
+
+t.test('nothing new is announced to a service that ends', async (t) => {
+  const h = await harness(t)
+  const keys = await uploadKeys(h)
+  const finish = Promise.withResolvers<Uint8Array>()
+  h.engine.work = () => finish.promise
+  const running = h.inject(query(keys))
+  while (h.engine.jobs.length === 0) await sleep(1)
+  const closing = h.app.close()
+  finish.resolve(new Uint8Array(8))
+  t.equal(splitAnswer(await running).frame.length, 8)
+  await closing
+  t.ok(h.engine.closed)
+})
+
+t.test('an intake that is closed refuses with a time to come back', async (t) => {
+  const intake = new Intake()
+  t.doesNotThrow(() => intake.require())
+  await intake.drain({ running: 0 } as never, 1000)
+  t.notOk(intake.isOpen)
+  t.throws(() => intake.require(), { code: 'TOO_BUSY', facts: { retryAfter: 5 } as never })
+})
+
+t.test('keys are not announced while a service drains', async (t) => {
+  const h = await harness(t, { drainSeconds: 30 })
+  const keys = await uploadKeys(h)
+  const finish = Promise.withResolvers<Uint8Array>()
+  h.engine.work = () => finish.promise
+  const running = h.inject(query(keys))
+  while (h.engine.jobs.length === 0) await sleep(1)
+  const closing = h.app.close()
+  await sleep(20)
+  isProblem(t, await announce(h), 503, 'TOO_BUSY')
+  isProblem(t, await h.inject(query(keys)), 503, 'TOO_BUSY')
+  finish.resolve(new Uint8Array(8))
+  t.equal((await running).statusCode, 200)
+  await closing
+})
