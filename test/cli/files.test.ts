@@ -194,7 +194,7 @@ t.test('errors name the settings and directories of the service', async (t) => {
     env: { POLYVEIL_DATA_DIR: path('file') },
   })
   failed(t, ran, 3, 'CONFIG_INVALID')
-  t.match(ran.json.error.message, /^The data directory \S+file\/keys is a file/)
+  t.match(ran.json.error.message, /^The data directory \S+file is there already/)
 })
 
 t.test('an error keeps its own remedy across threads and the network', async (t) => {

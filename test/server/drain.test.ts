@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { Intake } from '../../src/server/inference/intake.ts'
+import { parameters } from '../circuit/circuits.ts'
 import { largestError, type Said, StepClient, started } from './refreshed-service.ts'
-import { announce, harness, isProblem, query, splitAnswer, uploadKeys } from './support.ts'
+import { elements, harness, keyBytes, query, splitAnswer, uploadKeys } from './support.ts'
 
 t.test('a service that ends finishes an inference with all of its rounds, and takes no other', async (t) => {
   const server = await started(t, { shutdownSeconds: 30 })
@@ -57,15 +58,22 @@ t.test('an intake that is closed refuses with a time to come back', async (t) =>
 
 t.test('keys are not announced while a service drains', async (t) => {
   const h = await harness(t, { drainSeconds: 30 })
+  const url = await h.app.listen({ port: 0, host: '127.0.0.1' })
   const keys = await uploadKeys(h)
   const finish = Promise.withResolvers<Uint8Array>()
   h.engine.work = () => finish.promise
   const running = h.inject(query(keys))
   while (h.engine.jobs.length === 0) await sleep(1)
   const closing = h.app.close()
-  await sleep(20)
-  isProblem(t, await announce(h), 503, 'TOO_BUSY')
-  isProblem(t, await h.inject(query(keys)), 503, 'TOO_BUSY')
+  const headers = { 'content-type': 'application/json' }
+  const body = JSON.stringify({
+    parametersDigest: parameters.digest,
+    bytes: keyBytes,
+    galoisElements: elements,
+  })
+  const refused = await fetch(`${url}/v2/keys`, { method: 'POST', headers, body })
+  t.equal(refused.status, 503)
+  t.match(await refused.json(), { code: 'TOO_BUSY' })
   finish.resolve(new Uint8Array(8))
   t.equal((await running).statusCode, 200)
   await closing

@@ -3,7 +3,10 @@ import type { InferenceRegistry } from './registry.ts'
 
 const LOOK_MILLISECONDS = 50
 
-/** Whether the service takes new work. A service that is told to end finishes what runs, and takes nothing new. */
+/**
+ * Whether the service takes new work. A service that is told to end finishes what runs, and takes nothing
+ * new.
+ */
 export class Intake {
   #isOpen = true
 

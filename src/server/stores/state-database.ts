@@ -1,6 +1,7 @@
+import { access, constants } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { PolyVeilError } from '../../errors/index.ts'
+import { inFile, PolyVeilError } from '../../errors/index.ts'
 import { makeDirectory } from '../../files/atomic.ts'
 import type { ImageCounts } from '../access/image-budget.ts'
 
@@ -43,8 +44,8 @@ export class StateDatabase implements ImageCounts {
    */
   static async open(directory: string): Promise<StateDatabase> {
     const path = join(directory, FILE)
+    await inFile({ name: `The data directory ${directory}` }, () => makeWritable(directory))
     try {
-      await makeDirectory(directory)
       return StateDatabase.#prepared(path)
     } catch (cause) {
       if (cause instanceof PolyVeilError) throw cause
@@ -88,6 +89,12 @@ export class StateDatabase implements ImageCounts {
   close(): void {
     if (this.#database.isOpen) this.#database.close()
   }
+}
+
+// SQLite does not say why it cannot open a file.
+async function makeWritable(directory: string): Promise<void> {
+  await makeDirectory(directory)
+  await access(directory, constants.R_OK | constants.W_OK | constants.X_OK)
 }
 
 const laterVersion = (path: string, layout: number): PolyVeilError =>
