@@ -12,23 +12,15 @@ import {
   routeOf,
 } from '../../wire/protocol/index.ts'
 import type { ServedModel } from '../catalogue.ts'
-import {
-  type InferenceRequest,
-  inferenceResponse,
-  parseInference,
-  requireFrameBytes,
-} from '../inference/binary-body.ts'
-import { InferenceCancelled } from '../inference/engine.ts'
-import type { Inference } from '../inference/inference.ts'
+import { inferenceResponse, parseInference, requireFrameBytes } from '../inference/binary-body.ts'
 import { limitedBody } from '../inference/limited-body.ts'
 import type { SentAnswer } from '../inference/reply-cache.ts'
 import type { EngineOutput } from '../inference/round-mailbox.ts'
-import { conflict } from '../problems/http-error.ts'
 import type { App, Services } from '../services.ts'
 import type { HeldKeys } from '../stores/held-keys.ts'
-import { type KeyStore, nameOf } from '../stores/key-store.ts'
-import { loggedName } from '../stores/store-log.ts'
+import { nameOf } from '../stores/key-store.ts'
 import { type ModelPath, modelAt } from './model-path.ts'
+import { runQuery } from './run-query.ts'
 import { bytesResponse, jsonHeader, modelParams, responses, wholeNumber } from './schemas.ts'
 
 const headersSchema = z.looseObject({
@@ -107,101 +99,12 @@ export async function inferRoute(app: App, services: Services): Promise<void> {
         if (!reply.raw.writableFinished) inference.cancel()
       })
       const logits = metrics.timeInference(model.name, () =>
-        run(services, model, { ...request, keys, httpRequest }, inference),
+        runQuery(services, model, { ...request, keys, httpRequest }, inference),
       )
       const { jsonBytes, body: answer } = await inference.rounds.begin(logits)
       return reply.type(BYTES_MEDIA_TYPE).header(JSON_LENGTH_HEADER, jsonBytes).send(answer)
     },
   )
-}
-
-/** A query, the key sets that its sender may use, and the request that it came with. */
-interface Query extends InferenceRequest {
-  readonly keys: HeldKeys
-  readonly httpRequest: FastifyRequest
-}
-
-/** Waits for a place, runs an inference on the engine, and notes in the registry how it ended. */
-async function run(
-  services: Services,
-  model: ServedModel,
-  query: Query,
-  inference: Inference,
-): Promise<Uint8Array> {
-  const { engine, inferences, places } = services
-  const { keySet, frame, keys, httpRequest } = query
-  const { caller } = httpRequest
-  // The circuit's file may be replaced while the inference waits for a place.
-  const letGo = model.file?.hold()
-  let giveBack = (): void => {}
-  try {
-    giveBack = takeImages(services, model, query)
-    const stored = { name: nameOf(keySet), location: keys.location(keySet) }
-    const { signal } = inference
-    const onEnd = await places.take(caller.network, signal, caller.quota.inferences)
-    const onProgress = (done: number, total: number): void => inference.progress(done, total)
-    const { client } = inference.rounds
-    const answer = await engine.infer({ model, keys: stored, frame, signal, onEnd, onProgress, client })
-    inferences.end(inference, 'done')
-    logEnd(query, inference, 'ok')
-    return answer
-  } catch (error) {
-    if (isOwnFault(error)) giveBack()
-    await discardDamaged(services.keys, keySet, error)
-    const { code = 'INTERNAL' } = error as { code?: string }
-    const cancelled = error instanceof InferenceCancelled
-    inferences.end(inference, cancelled ? 'cancelled' : 'failed')
-    logEnd(query, inference, cancelled ? 'cancelled' : code)
-    if (cancelled) throw conflict('INFERENCE_UNKNOWN', 'The inference was cancelled', { id: inference.id })
-    throw error
-  } finally {
-    letGo?.()
-  }
-}
-
-/** Logs how an inference ended: `outcome` is ok, cancelled, or an error code. */
-function logEnd({ keySet, httpRequest }: Query, inference: Inference, outcome: string): void {
-  const { id, model, round, rounds, seconds } = inference.snapshot
-  httpRequest.log.info(
-    { inference: id, model, keySet: loggedName(nameOf(keySet)), outcome, round, rounds, seconds },
-    'An inference ended',
-  )
-}
-
-/** Deletes a key set that a worker found damaged, so that no later query meets it. */
-async function discardDamaged(keys: KeyStore, keySet: string, error: unknown): Promise<void> {
-  if (!(error instanceof PolyVeilError) || error.facts.isDamaged !== true) return
-  await keys.discard(keySet)
-}
-
-/** Errors after which a client that did nothing wrong has no answer. */
-const OWN_FAULTS: readonly string[] = ['TOO_BUSY', 'WORKER_LOST', 'INTERNAL']
-
-function isOwnFault(error: unknown): boolean {
-  if (error instanceof PolyVeilError) return OWN_FAULTS.includes(error.code)
-  return !(error instanceof InferenceCancelled)
-}
-
-/**
- * Counts the images of a query against the budget of its tenant.
- *
- * @returns a function that takes them back
- * @throws FORBIDDEN when the tenant has too few left
- */
-function takeImages(
-  { budget, audit }: Services,
-  { name: model, manifest: { batch } }: ServedModel,
-  { keySet, httpRequest: request }: Query,
-): () => void {
-  const facts = { model, images: batch, keySet: loggedName(nameOf(keySet)) }
-  try {
-    const giveBack = budget.take(request.caller, batch)
-    audit('query taken', request, facts)
-    return giveBack
-  } catch (error) {
-    audit('query refused: budget spent', request, facts)
-    throw error
-  }
 }
 
 function encoded({ metrics }: Services, model: ServedModel, id: string, output: EngineOutput): SentAnswer {
