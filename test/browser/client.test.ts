@@ -28,8 +28,11 @@ import { servePages } from './pages.ts'
 /** The parts of the client that the page of plain modules uses. */
 declare const polyveil: typeof import('../../src/client/index.ts')
 
-/** Limit on the largest error of an encrypted logit of the digits network. */
-const MAX_ERROR = 1e-2
+/**
+ * Limit on the largest error of an encrypted logit of the digits network: four times the root mean square that
+ * its plan allows, which is 0.005. Answers are rounded, too.
+ */
+const MAX_ERROR = 0.02
 const PAGE = '### In a browser'
 const REFRESHED = 'one_shot'
 
