@@ -12,7 +12,8 @@ const CODES: readonly string[] = ['PARAMETERS_MISMATCH', 'MODEL_UNKNOWN']
 const STATUSES = [409, 410]
 
 /** Whether an error says that the manifest is out of date; a proxy may have a page in the server's place. */
-export const isOtherManifest = (error: unknown): error is PolyVeilError =>
-  error instanceof ForeignAnswer
-    ? STATUSES.includes(error.status)
-    : error instanceof PolyVeilError && CODES.includes(error.code)
+export function isOtherManifest(error: unknown): error is PolyVeilError {
+  if (error instanceof StaleManifest) return true
+  if (error instanceof ForeignAnswer) return STATUSES.includes(error.status)
+  return error instanceof PolyVeilError && CODES.includes(error.code)
+}
