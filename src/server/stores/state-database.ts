@@ -1,6 +1,6 @@
 import { access, constants } from 'node:fs/promises'
 import { join } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
+import type { DatabaseSync } from 'node:sqlite'
 import { inFile, PolyVeilError } from '../../errors/index.ts'
 import { makeDirectory } from '../../files/atomic.ts'
 import type { ImageCounts } from '../access/image-budget.ts'
@@ -59,6 +59,8 @@ export class StateDatabase implements ImageCounts {
   }
 
   static #prepared(path: string): StateDatabase {
+    // An import would fail on an older Node before the program can say which Node it needs.
+    const { DatabaseSync } = process.getBuiltinModule('node:sqlite')
     const database = new DatabaseSync(path)
     try {
       // The lock is taken by the first write.
