@@ -4,7 +4,7 @@ import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { LightMyRequestResponse } from 'fastify'
 import t, { type Test } from 'tap'
-import { type Harness, harness, isProblem, query, untilCancelled, uploadKeys } from './support.ts'
+import { type Harness, harness, isProblem, query, untilCancelled, uploadKeys, watch } from './support.ts'
 
 /** Sends bytes over a connection of their own. @returns the answer, as `inject` gives it */
 async function exchange(h: Harness, bytes: string): Promise<LightMyRequestResponse> {
@@ -76,19 +76,21 @@ t.test('a request that does not arrive in time is 408', async (t) => {
 t.test('an answer that is under way is not followed by another one', async (t) => {
   const h = await listening(t)
   h.engine.work = untilCancelled
-  const running = h.inject(query(await uploadKeys(h), { header: { id: 'mine' } }))
+  const keys = await uploadKeys(h)
+  const running = h.inject(query(keys, { header: { id: 'mine' } }))
+  while (h.engine.jobs.length === 0) await sleep(1)
   const socket = connect(portOf(h), '127.0.0.1')
   let received = ''
   socket.on('data', (chunk) => {
     received += chunk
   })
   socket.on('error', () => {})
-  socket.write('GET /v2/inferences/mine/events HTTP/1.1\r\nHost: x\r\n\r\n')
+  socket.write(`GET /v2/inferences/mine/events HTTP/1.1\r\nHost: x\r\nPolyVeil-Key-Set: ${keys}\r\n\r\n`)
   while (!received.includes('event: progress')) await sleep(5)
   socket.write('no request\r\n\r\n')
   await new Promise((resolve) => socket.once('close', resolve))
   t.equal(received.match(/HTTP\/1\.1/g)?.length, 1)
-  await h.inject({ method: 'DELETE', url: '/v2/inferences/mine' })
+  await h.inject({ ...watch('mine', keys), method: 'DELETE' })
   await running
 })
 
@@ -210,7 +212,7 @@ t.test('while the server shuts down, requests on open connections are refused as
   const work = Promise.withResolvers<Uint8Array>()
   h.engine.work = () => work.promise
   const running = h.inject(query(await uploadKeys(h), { header: { id: 'mine' } }))
-  while ((await h.inject({ url: '/v2/inferences/mine' })).statusCode !== 200) await sleep(5)
+  while (h.engine.jobs.length === 0) await sleep(1)
   const socket = connect(portOf(h), '127.0.0.1')
   await once(socket, 'connect')
   const closed = h.app.close()
