@@ -29,8 +29,8 @@ import { servePages } from './pages.ts'
 declare const polyveil: typeof import('../../src/client/index.ts')
 
 /**
- * Limit on the largest error of an encrypted logit of the digits network: four times the root mean square that
- * its plan allows, which is 0.005. Answers are rounded, too.
+ * Limit on the largest error of an encrypted logit of the digits network: four times the root mean square
+ * that its plan allows, which is 0.005. Answers are rounded, too.
  */
 const MAX_ERROR = 0.02
 const PAGE = '### In a browser'

@@ -21,8 +21,8 @@ export interface Query extends InferenceRequest {
  * notes how it ended: in the registry and in the log.
  *
  * @returns the frame of the encrypted logits
- * @throws FORBIDDEN when the budget is spent; INFERENCE_UNKNOWN (409) when the inference is cancelled; errors of
- *   `places` and of the engine
+ * @throws FORBIDDEN when the budget is spent; INFERENCE_UNKNOWN (409) when the inference is cancelled; errors
+ *   of `places` and of the engine
  */
 export async function runQuery(
   services: Services,
