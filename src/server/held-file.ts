@@ -32,7 +32,7 @@ export class HeldFile {
     }
   }
 
-  /** Ends the holding of the one who opened the file. */
+  /** Ends the first holding, which the constructor begins. */
   close(): void {
     this.#holders--
     if (this.#holders === 0) closeSync(this.#descriptor)

@@ -53,12 +53,17 @@ export class HashIndex {
 }
 
 /** A step of FNV-1a over words instead of bytes. */
-export const hashStep = (hash: number, word: number): number => Math.imul(hash ^ word, 0x01000193)
+export const fnv1aStep = (hash: number, word: number): number => Math.imul(hash ^ word, 0x01000193)
 
-/** Where FNV-1a starts. */
-export const HASH_START = 0x811c9dc5
+/** The offset basis of FNV-1a (Fowler, Noll and Vo) with 32 bits. */
+export const FNV_OFFSET_BASIS = 0x811c9dc5
 
-/** The last mixing step. @returns an unsigned word */
+/**
+ * Mixes the bits of a hash at its end, since a table reads its low bits and FNV-1a leaves those of doubles
+ * alike.
+ *
+ * @returns an unsigned word
+ */
 export function mixed(hash: number): number {
   const half = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
   return (half ^ (half >>> 13)) >>> 0

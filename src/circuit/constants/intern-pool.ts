@@ -1,4 +1,4 @@
-import { HASH_START, HashIndex, hashStep, mixed } from './hash-index.ts'
+import { FNV_OFFSET_BASIS, fnv1aStep, HashIndex, mixed } from './hash-index.ts'
 import { Uint32Vector } from './uint32-vector.ts'
 
 /** Length up to which an array is compared faster than its number is remembered. */
@@ -81,11 +81,11 @@ const double = new Float64Array(1)
 const words = new Uint32Array(double.buffer)
 
 function hashOf(values: Float64Array): number {
-  let hash = HASH_START
+  let hash = FNV_OFFSET_BASIS
   for (let i = 0; i < values.length; i++) {
     double[0] = values[i]
-    hash = hashStep(hash, words[0])
-    hash = hashStep(hash, words[1] ^ (hash >>> 15))
+    hash = fnv1aStep(hash, words[0])
+    hash = fnv1aStep(hash, words[1] ^ (hash >>> 15))
   }
   return mixed(hash)
 }

@@ -72,7 +72,7 @@ async function createOne(
   tenant: string,
   { scope, expires = DEFAULT_DAYS * DAY_MILLISECONDS, note, ...rest }: CreateFlags,
 ): Promise<Outcome> {
-  const { createToken } = await import('../../server/access/issue.ts')
+  const { createToken } = await import('../../server/access/manage-tokens.ts')
   const made = await createToken(await filesOf(rest), {
     tenant,
     scopes: scope,
@@ -94,7 +94,7 @@ function quotaIn({ imagesPerDay, images, requestsPerMinute, inferences, keySets 
 }
 
 async function list(_context: CommandContext, flags: Where): Promise<Outcome> {
-  const { allTenants } = await import('../../server/access/issue.ts')
+  const { allTenants } = await import('../../server/access/manage-tokens.ts')
   const { stateOf } = await import('../../server/access/tenant.ts')
   const now = Date.now()
   const tenants = (await allTenants(await filesOf(flags))).map(({ tenant, quota, tokens }) => ({
@@ -102,7 +102,7 @@ async function list(_context: CommandContext, flags: Where): Promise<Outcome> {
     quota,
     tokens: tokens.map(({ sha256: _, ...token }) => ({
       ...token,
-      state: stateOf({ sha256: '', ...token }, now),
+      state: stateOf(token, now),
     })),
   }))
   const rows = tenants.flatMap(({ tenant, tokens }) =>
@@ -134,7 +134,7 @@ const quotaText = (quota: Quota): string =>
 const day = (instant: StoredToken['created']): string => instant.slice(0, 10)
 
 async function revoke(_context: CommandContext, id: string, flags: Where): Promise<Outcome> {
-  const { revokeToken } = await import('../../server/access/issue.ts')
+  const { revokeToken } = await import('../../server/access/manage-tokens.ts')
   const { tenant, token } = await revokeToken(await filesOf(flags), id)
   return {
     document: { tenant, id: token.id, revoked: token.revoked },

@@ -9,7 +9,6 @@ export type AuditEvent =
   | 'key set complete'
   | 'key set deleted'
   | 'key set of another tenant asked for'
-  | 'inference of another client asked for'
   | 'query taken'
   | 'query refused: budget spent'
 

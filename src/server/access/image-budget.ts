@@ -13,8 +13,8 @@ export interface ImageCounts {
 }
 
 /**
- * The images that tenants may have classified. Who asks often enough can learn a network from its answers, so
- * a budget limits what one tenant can learn.
+ * The images that tenants may have classified. A client that asks often enough can learn a network from its
+ * answers, so a budget limits what one tenant can learn.
  */
 export class ImageBudget {
   readonly #counts: ImageCounts

@@ -59,7 +59,10 @@ export function requireTenantName(name: string): void {
 export type TokenState = 'valid' | 'expired' | 'revoked'
 
 /** @param now milliseconds since 1970 */
-export function stateOf({ expires, revoked }: StoredToken, now: number): TokenState {
+export function stateOf(
+  { expires, revoked }: Pick<StoredToken, 'expires' | 'revoked'>,
+  now: number,
+): TokenState {
   if (revoked !== undefined) return 'revoked'
   return expires !== undefined && Date.parse(expires) <= now ? 'expired' : 'valid'
 }

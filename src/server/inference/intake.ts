@@ -25,7 +25,7 @@ export class Intake {
   }
 
   /** Takes nothing new from now on, and waits until no inference runs, or for `milliseconds` at most. */
-  async drain(inferences: InferenceRegistry, milliseconds: number): Promise<void> {
+  async drain(inferences: Pick<InferenceRegistry, 'running'>, milliseconds: number): Promise<void> {
     this.#isOpen = false
     const end = performance.now() + milliseconds
     while (inferences.running > 0 && performance.now() < end) {

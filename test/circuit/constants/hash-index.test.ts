@@ -1,5 +1,5 @@
 import t from 'tap'
-import { HASH_START, HashIndex, hashStep, mixed } from '../../../src/circuit/constants/hash-index.ts'
+import { FNV_OFFSET_BASIS, fnv1aStep, HashIndex, mixed } from '../../../src/circuit/constants/hash-index.ts'
 
 /** Adds each number with a hash, and keeps what it stands for. */
 function filled(count: number, hashOf: (number: number) => number): HashIndex {
@@ -43,9 +43,9 @@ t.test('the mixed hash is FNV-1a over words, and an unsigned word', async (t) =>
   // FNV-1a of the words 1 and 2 in exact integers.
   let hash = 0x811c9dc5n
   for (const word of [1n, 2n]) hash = ((hash ^ word) * 0x01000193n) & 0xffffffffn
-  const words = hashStep(hashStep(HASH_START, 1), 2)
+  const words = fnv1aStep(fnv1aStep(FNV_OFFSET_BASIS, 1), 2)
   t.equal(BigInt(words >>> 0), hash)
-  const hashes = Array.from({ length: 1000 }, (_, word) => mixed(hashStep(HASH_START, word)))
+  const hashes = Array.from({ length: 1000 }, (_, word) => mixed(fnv1aStep(FNV_OFFSET_BASIS, word)))
   t.ok(hashes.every((mix) => Number.isInteger(mix) && mix >= 0 && mix < 2 ** 32))
   t.equal(new Set(hashes).size, 1000)
 })

@@ -7,6 +7,7 @@ import { createLogger } from '../../../src/server/plugins/logging.ts'
 import { startServer } from '../../../src/server/serve.ts'
 import { rotatingCircuit } from '../rotating-circuit.ts'
 import { type KnownCircuit, SealedClient } from '../sealed-client.ts'
+import { uploadKeySet } from '../upload-keys.ts'
 
 // A server whose engine has the least memory that can be set. It has room for one client's keys for the small
 // circuit, but neither for two clients' keys at once nor for the large circuit.
@@ -36,28 +37,6 @@ t.teardown(async () => {
   await server.close()
   for (const client of clients) client.delete()
 })
-
-async function upload({ circuit, manifest }: KnownCircuit, bytes: Uint8Array): Promise<string> {
-  const galoisElements = [...manifest.galoisElements].sort((a, b) => a - b)
-  const created = await fetch(`${server.url}/v2/keys`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({
-      parametersDigest: circuit.parameters.digest,
-      bytes: bytes.length,
-      galoisElements,
-    }),
-  })
-  const { id } = (await created.json()) as { id: string }
-  for (let offset = 0; offset < bytes.length; offset += 2 ** 24) {
-    await fetch(`${server.url}/v2/keys/${id}`, {
-      method: 'PUT',
-      headers: { 'content-type': 'application/octet-stream', 'upload-offset': String(offset) },
-      body: new Uint8Array(bytes.subarray(offset, offset + 2 ** 24)),
-    })
-  }
-  return id
-}
 
 async function infer(
   client: SealedClient,
@@ -89,8 +68,8 @@ async function errorOf(client: SealedClient, answer: Response, known: KnownCircu
 }
 
 const ids = await Promise.all([
-  clients[0].keySet().then((bytes) => upload(large, bytes)),
-  clients[1].keySet().then((bytes) => upload(small, bytes)),
+  clients[0].keySet().then((bytes) => uploadKeySet(server.url, large.circuit, bytes)),
+  clients[1].keySet().then((bytes) => uploadKeySet(server.url, small.circuit, bytes)),
 ])
 
 t.test(
@@ -117,7 +96,7 @@ t.test(
 t.test(
   'requests for a model that does not fit do not block each other or those for the small model',
   async (t) => {
-    const another = await clients[0].keySet().then((bytes) => upload(large, bytes))
+    const another = await clients[0].keySet().then((bytes) => uploadKeySet(server.url, large.circuit, bytes))
     const answers = await Promise.all([
       infer(clients[0], ids[0], large),
       infer(clients[0], another, large),

@@ -10,6 +10,7 @@ import { StepClient } from '../refreshed-service.ts'
 import { rotatingCircuit } from '../rotating-circuit.ts'
 import { SealedClient } from '../sealed-client.ts'
 import { serving } from '../serving.ts'
+import { uploadKeySet } from '../upload-keys.ts'
 
 // Circuits that are replaced and removed while a complete service runs them.
 
@@ -53,7 +54,7 @@ t.test('new inferences get the new circuit, also when its manifest is the same',
   const server = await serving(t as Test, known.circuit, { modelsPollSeconds: 0, engineMegabytes: 16 })
   const client = await SealedClient.create(known)
   t.teardown(() => client.delete())
-  const id = await upload(server, client, known.circuit)
+  const id = await uploadKeySet(server.url, known.circuit, await client.keySet())
   const errorNow = async (of: typeof known): Promise<number> => {
     const answer = await infer(server, client, id, known)
     const body = new Uint8Array(await answer.arrayBuffer())
@@ -72,24 +73,6 @@ t.test('new inferences get the new circuit, also when its manifest is the same',
     t.ok((await errorNow({ ...known, expected })) < 0.01, `circuit ${factor}`)
   }
 })
-
-async function upload({ url }: RunningServer, client: SealedClient, circuit: Circuit): Promise<string> {
-  const bytes = await client.keySet()
-  const galoisElements = [...manifestOf(circuit).galoisElements].sort((a, b) => a - b)
-  const created = await fetch(`${url}/v2/keys`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({
-      parametersDigest: circuit.parameters.digest,
-      bytes: bytes.length,
-      galoisElements,
-    }),
-  })
-  const { id } = (await created.json()) as { id: string }
-  const headers = { 'content-type': 'application/octet-stream', 'upload-offset': '0' }
-  await fetch(`${url}/v2/keys/${id}`, { method: 'PUT', headers, body: new Uint8Array(bytes) })
-  return id
-}
 
 function infer(
   { url }: RunningServer,

@@ -1,6 +1,6 @@
 import { largestOf } from '../../../circuit/constants/constant.ts'
 import { type FactorNumbers, GrowingConstants } from '../../../circuit/constants/constant-table.ts'
-import { HASH_START, HashIndex, hashStep, mixed } from '../../../circuit/constants/hash-index.ts'
+import { FNV_OFFSET_BASIS, fnv1aStep, HashIndex, mixed } from '../../../circuit/constants/hash-index.ts'
 import { periodForBatch } from '../../../circuit/image-batch.ts'
 import type { Constant, ConstantId, ConstantList } from '../../../circuit/types.ts'
 import type { ConstantStatistics } from '../../graph/statistics.ts'
@@ -84,8 +84,8 @@ export class StoredConstants implements ConstantPool {
 }
 
 function hashOf({ fine, coarse, imaginary }: FactorNumbers, exact: boolean): number {
-  const ofFactors = hashStep(hashStep(hashStep(HASH_START, fine), coarse), imaginary)
-  return mixed(hashStep(ofFactors, Number(exact)))
+  const ofFactors = fnv1aStep(fnv1aStep(fnv1aStep(FNV_OFFSET_BASIS, fine), coarse), imaginary)
+  return mixed(fnv1aStep(ofFactors, Number(exact)))
 }
 
 /** Keeps the statistics of constants only. Constants of equal statistics get one id. */
@@ -109,7 +109,7 @@ export class DraftConstants implements ConstantPool {
   roundsToZero = (): boolean => false
 }
 
-/** The statistics of constants, each once: there are far fewer than constants. */
+/** The statistics of constants, each once, because many constants share them. */
 class DistinctStatistics {
   readonly list: ConstantStatistics[] = []
   readonly #batch: number
