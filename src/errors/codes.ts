@@ -119,7 +119,7 @@ export const ERROR_CODES = Object.freeze({
     503,
     5,
     'The server has the model, and cannot use its circuit file: it is damaged, or being replaced.',
-    'Try again after Retry-After; if it persists, ask who runs the server: its log names the file and the fault.',
+    'Try again after Retry-After; if it persists, ask the operator of the server, whose log names the file and the fault.',
   ),
   INFERENCE_UNKNOWN: code(
     404,

@@ -115,7 +115,7 @@ t.test('the detail of a malformed announcement is a sentence', async (t) => {
       `body.galoisElements.${elements.length}`,
       `The field galoisElements.${elements.length} of the body is "x"; it must be a whole number`,
     ],
-    [{ secretKey: 'x' }, 'body', 'The body has a member that nobody asked for: "secretKey"'],
+    [{ secretKey: 'x' }, 'body', 'The body has an unknown member: "secretKey"'],
     [
       { parametersDigest: undefined },
       'body.parametersDigest',

@@ -60,8 +60,7 @@ interface Place {
 
 function sentence(place: Place, issue: Issue): string {
   const { name, value, schema } = place
-  if (issue.code === 'unrecognized_keys')
-    return `${name} has a member that nobody asked for: ${quoted(issue.keys[0])}`
+  if (issue.code === 'unrecognized_keys') return `${name} has an unknown member: ${quoted(issue.keys[0])}`
   if (value !== undefined) return `${name} ${found(place)}; it ${expectation(issue, schema)}`
   const meaning =
     schema.description && `is ${schema.description[0].toLowerCase()}${schema.description.slice(1)}`
