@@ -7,6 +7,7 @@ import { createToken } from '../../../src/server/access/manage-tokens.ts'
 import type { Quota, Scope } from '../../../src/server/access/tenant.ts'
 import { TenantFiles } from '../../../src/server/access/tenant-files.ts'
 import { Tenants } from '../../../src/server/access/tenants.ts'
+import { tokenParts } from '../../../src/server/access/token.ts'
 import { StateDatabase } from '../../../src/server/stores/state-database.ts'
 import { parameters } from '../../circuit/circuits.ts'
 import {
@@ -21,6 +22,9 @@ import {
   untilCancelled,
   watch,
 } from '../support.ts'
+
+/** The secret of a token, which may have underscores. */
+const secretOf = (token: string): string => tokenParts(token)!.secret
 
 interface Wanted {
   readonly tenant: string
@@ -114,7 +118,7 @@ t.test('a refusal says how to authenticate, and has no secret', async (t) => {
   const metrics = await h.inject(as(tokens[0], { url: '/metrics' }))
   isProblem(t, metrics, 403, 'FORBIDDEN', { scope: 'metrics' })
   t.match(challenge(metrics), /insufficient_scope/)
-  t.notMatch(h.log(), tokens[0].split('_')[2])
+  t.notMatch(h.log(), secretOf(tokens[0]))
   t.notMatch(h.log(), 'xxxxxxxx')
   t.match(audits(h), [
     { audit: 'access refused', route: '/v2/models', why: 'UNAUTHENTICATED' },
