@@ -16,6 +16,11 @@ export interface ExecutionControl {
    */
   readonly stopped?: Promise<unknown>
   /**
+   * Called with true when the execution can compute nothing more until its client has answered a refresh
+   * round, and with false when it goes on.
+   */
+  readonly onWaiting?: (isWaiting: boolean) => void
+  /**
    * False: refresh rounds run one after the other, for clients that work on the engine's thread. Default
    * true.
    */
@@ -115,6 +120,11 @@ export interface Engine {
   open(request: OpenRequest): Promise<Session>
   /** Frees the encoded constants of this identity. Its sessions must have been freed before. */
   forget(identity: object): void
+  /**
+   * Frees all that is kept between sessions, so that the memory is as in a new engine. All sessions and key
+   * sets must have been freed before.
+   */
+  clear(): Promise<void>
   /** Ends the engine's threads and frees its memory. Its sessions must not be used any more. */
   close(): Promise<void>
 }

@@ -8,7 +8,6 @@ import type { ModelCatalogue } from './catalogue.ts'
 import type { InferenceEngine } from './inference/engine.ts'
 import type { Timeouts } from './inference/idle-timer.ts'
 import { Intake } from './inference/intake.ts'
-import { Places, type PlacesOptions } from './inference/places.ts'
 import { InferenceRegistry } from './inference/registry.ts'
 import { Metrics } from './metrics.ts'
 import { ArrivingBodies } from './plugins/arriving-bodies.ts'
@@ -49,8 +48,6 @@ export interface AppOptions {
   readonly maxInferenceMinutes?: number
   /** When the app closes, inferences that run get this time to end; default none. */
   readonly drainSeconds?: number
-  /** Inferences that run at once, and that wait; default without a limit of their own. */
-  readonly places?: PlacesOptions
   /** Memory for bodies that are arriving, in bytes; default without a limit. */
   readonly bodyBytes?: number
   /** Proxies whose `X-Forwarded-For` the server trusts, as Fastify takes them; by default none. */
@@ -69,8 +66,6 @@ const REQUEST_MILLISECONDS = 120_000
 const SWEEP_MILLISECONDS = 60_000
 const MAX_JSON_BODY_BYTES = 256 * 1024
 
-const UNLIMITED: PlacesOptions = { places: Infinity, placesPerOwner: Infinity, queue: 0 }
-
 /** Builds the service, without a port: `listen` opens one, `inject` needs none. */
 export async function buildApp({
   models,
@@ -80,7 +75,6 @@ export async function buildApp({
   roundTimeoutSeconds = 60,
   maxInferenceMinutes = 60,
   drainSeconds = 0,
-  places = UNLIMITED,
   bodyBytes = Infinity,
   trustProxy = false,
   tenants,
@@ -118,7 +112,6 @@ export async function buildApp({
       total: maxInferenceMinutes * 60_000,
     }),
     intake: new Intake(),
-    places: new Places(places),
     metrics: new Metrics(),
   }
   useModelVersions(app)

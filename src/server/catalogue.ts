@@ -32,6 +32,8 @@ export interface ServedModel {
   readonly path: string
   /** The same file, held open: an inference that has begun reads it although the path has another file. */
   readonly file?: HeldFile
+  /** Engine memory for one client's keys, the circuit and a run, by the compiler's estimate. */
+  readonly memoryBytes: number
   /** Exact size of an encrypted image in bytes. */
   readonly queryBytes: number
   /** Exact size of the encrypted logits in bytes. */
@@ -238,6 +240,7 @@ export function modelOf(
     manifest,
     parameters,
     ...place,
+    memoryBytes: outline.estimate.memoryBytes,
     queryBytes: tensorBytes(parameters, querySpec(manifest)),
     responseBytes: tensorBytes(parameters, responseSpec(manifest)),
     refreshedBytes: Array.from({ length: manifest.rounds }, (_, round) =>

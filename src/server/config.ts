@@ -26,19 +26,27 @@ export const configSchema = z.strictObject({
     .default(1)
     .describe('workers, each with memory and keys of its own, that compute at the same time'),
   inferencesPerWorker: whole(1, 64)
-    .default(4)
+    .default(2)
     .describe(
-      'inferences that a worker has at once: it computes for one while others wait for their clients',
+      'inferences that a worker computes for in turns; those that wait for their clients do not count',
     ),
   threads: whole(1, 256)
     .default(() => availableParallelism())
     .describe('threads that work at one inference'),
   maxInferencesPerAddress: whole(1, 10_000)
-    .optional()
+    .default(16)
+    .describe('inferences of one tenant or address at once, those that wait for their clients included'),
+  maxInferencesPerKeySet: whole(1, 10_000)
+    .default(2)
+    .describe('inferences of one key set at once; further ones wait'),
+  queue: whole(0, 10_000)
+    .default(32)
     .describe(
-      'inferences of one tenant or address at once; by default three quarters of what all workers have',
+      'inferences that may wait for a worker; those of one tenant or address fill half of it, and those of one key set a quarter',
     ),
-  queue: whole(0, 10_000).default(8).describe('inferences that may wait for a worker'),
+  queueSeconds: whole(1, 86_400)
+    .default(600)
+    .describe('an inference that would wait longer for a worker, by estimate, is refused'),
   workerKeyMegabytes: whole(1, 3072).default(2048).describe('memory for loaded key sets in each worker'),
   engineMegabytes: whole(16, 4095)
     .default(4000)
@@ -106,6 +114,9 @@ export const configSchema = z.strictObject({
   roundTimeoutSeconds: whole(1, 86_400)
     .default(60)
     .describe('time that a client may be silent in a refresh round before its inference ends'),
+  contendedTimeoutSeconds: whole(1, 86_400)
+    .default(15)
+    .describe('the same while another inference waits for the memory that it holds'),
   maxInferenceMinutes: z.coerce
     .number()
     .positive()

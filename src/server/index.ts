@@ -15,10 +15,19 @@ export {
   type ServerConfig,
   unknownVariables,
 } from './config.ts'
-export type { CheckedKeySet, InferenceEngine, InferenceJob, StoredKeySet } from './inference/engine.ts'
+export type {
+  CheckedKeySet,
+  EngineLoad,
+  InferenceEngine,
+  InferenceJob,
+  JobOwner,
+  StoredKeySet,
+} from './inference/engine.ts'
 export { InferenceCancelled } from './inference/engine.ts'
 export { loadCatalogue, ModelDirectory } from './model-directory.ts'
 export { createLogger } from './plugins/logging.ts'
+export type { JobEvents, LaneEvents, LaneExecutor } from './scheduling/lane-executor.ts'
+export { ScheduledEngine, type ScheduledEngineOptions } from './scheduling/scheduled-engine.ts'
 export { type RunningServer, serve, startServer } from './serve.ts'
 export type { App } from './services.ts'
 export { DiskFiles } from './stores/disk-files.ts'

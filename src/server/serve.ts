@@ -11,9 +11,9 @@ import type { Tenants } from './access/tenants.ts'
 import { buildApp } from './app.ts'
 import type { LeftOutFile, ModelCatalogue } from './catalogue.ts'
 import { megabytes, type ServerConfig } from './config.ts'
-import type { PlacesOptions } from './inference/places.ts'
 import { ModelDirectory } from './model-directory.ts'
 import { createLogger } from './plugins/logging.ts'
+import { ScheduledEngine } from './scheduling/scheduled-engine.ts'
 import type { App } from './services.ts'
 import { DiskFiles } from './stores/disk-files.ts'
 import { loadFloodingKey } from './stores/flooding-key.ts'
@@ -94,7 +94,7 @@ async function appOn(
   const tenants = await openTenants(config, logger)
   const keys = await openKeyStore(config, logger, tenants)
   const audit = auditTo(config.auditLog === undefined ? logger : await auditFile(config.auditLog))
-  const engine = startWorkers(config, await loadFloodingKey(config.dataDir), models, logger)
+  const engine = startEngine(config, await loadFloodingKey(config.dataDir), models, logger)
   const app = await buildApp({
     models,
     keys,
@@ -103,7 +103,6 @@ async function appOn(
     roundTimeoutSeconds: config.roundTimeoutSeconds,
     maxInferenceMinutes: config.maxInferenceMinutes,
     drainSeconds: config.shutdownSeconds,
-    places: placesOf(config),
     bodyBytes: megabytes(config.maxBodyMegabytes),
     trustProxy: config.trustProxy,
     tenants,
@@ -145,29 +144,36 @@ export async function serve(config: ServerConfig): Promise<RunningServer> {
   return { ...server, close }
 }
 
-/** One address leaves a quarter of the places to others, unless it is set otherwise. */
-const ADDRESS_SHARE = 0.75
+/** One owner leaves a quarter of the slots to others, where there are several. */
+const OWNER_SHARE = 0.75
 
-function placesOf({
-  workers,
-  inferencesPerWorker,
-  queue,
-  maxInferencesPerAddress,
-}: ServerConfig): PlacesOptions {
-  const places = workers * inferencesPerWorker
-  const share = Math.max(1, Math.floor(ADDRESS_SHARE * places))
-  return { places, placesPerOwner: maxInferencesPerAddress ?? share, queue }
+function startEngine(
+  config: ServerConfig,
+  floodingKey: Uint8Array,
+  models: ModelCatalogue,
+  logger: Logger,
+): ScheduledEngine {
+  const { workers, inferencesPerWorker: slotsPerLane, queue, queueSeconds } = config
+  return new ScheduledEngine(startWorkers(config, floodingKey, models, logger), {
+    slotsPerLane,
+    slotsPerOwner: Math.ceil(OWNER_SHARE * workers * slotsPerLane),
+    mostPerOwner: config.maxInferencesPerAddress,
+    mostPerKeySet: config.maxInferencesPerKeySet,
+    laneBytes: megabytes(config.engineMegabytes),
+    queue,
+    queueSeconds,
+    silenceMilliseconds: config.contendedTimeoutSeconds * 1000,
+  })
 }
 
 const startWorkers = (
-  { workers, inferencesPerWorker, threads, queue, workerKeyMegabytes, engineMegabytes }: ServerConfig,
+  { workers, threads, queue, workerKeyMegabytes, engineMegabytes }: ServerConfig,
   floodingKey: Uint8Array,
   models: ModelCatalogue,
   logger: Logger,
 ): WorkerPool =>
   new WorkerPool({
     workers,
-    jobsPerWorker: inferencesPerWorker,
     queue,
     settings: {
       keyBytes: megabytes(workerKeyMegabytes),

@@ -6,7 +6,6 @@ import type { ImageBudget } from './access/image-budget.ts'
 import type { ModelCatalogue } from './catalogue.ts'
 import type { InferenceEngine } from './inference/engine.ts'
 import type { Intake } from './inference/intake.ts'
-import type { Places } from './inference/places.ts'
 import type { InferenceRegistry } from './inference/registry.ts'
 import type { Metrics } from './metrics.ts'
 import type { ArrivingBodies } from './plugins/arriving-bodies.ts'
@@ -33,6 +32,5 @@ export interface Services {
   readonly engine: InferenceEngine
   readonly inferences: InferenceRegistry
   readonly intake: Intake
-  readonly places: Places
   readonly metrics: Metrics
 }

@@ -8,6 +8,7 @@ import { newFloodingKey } from '../../src/he-ops/flooding.ts'
 import { buildApp } from '../../src/server/app.ts'
 import { ModelCatalogue, servedModel } from '../../src/server/catalogue.ts'
 import { createLogger } from '../../src/server/plugins/logging.ts'
+import { ScheduledEngine } from '../../src/server/scheduling/scheduled-engine.ts'
 import { KeyStore } from '../../src/server/stores/key-store.ts'
 import { MemoryFiles } from '../../src/server/stores/memory-files.ts'
 import { WorkerPool } from '../../src/server/worker/pool.ts'
@@ -16,7 +17,7 @@ import { numbers } from '../models/support/checkpoint.ts'
 import { saturate } from '../wire/fixtures.ts'
 import { rotatingCircuit, simdParameters } from './rotating-circuit.ts'
 import { SealedClient } from './sealed-client.ts'
-import { isProblem, query, splitAnswer } from './support.ts'
+import { isProblem, query, splitAnswer, UNLIMITED } from './support.ts'
 
 // Malformed frames against the simd engine. Its kernels unpack and check frames, so its errors come from
 // other code than those of the seal engine. Routes and bodies are the same for all engines: bad-input.test.ts
@@ -39,13 +40,15 @@ const app = await buildApp({
     maxSetBytes: 1e9,
     maxTotalBytes: 1e9,
   }),
-  engine: new WorkerPool({
-    workers: 1,
-    jobsPerWorker: 1,
-    queue: 8,
-    settings: { keyBytes: 2 ** 28, engineBytes: 2 ** 28, threads: 2, floodingKey: newFloodingKey() },
-    onFault: (error) => faults.push(String(error)),
-  }),
+  engine: new ScheduledEngine(
+    new WorkerPool({
+      workers: 1,
+      queue: 8,
+      settings: { keyBytes: 2 ** 28, engineBytes: 2 ** 28, threads: 2, floodingKey: newFloodingKey() },
+      onFault: (error) => faults.push(String(error)),
+    }),
+    { ...UNLIMITED, slotsPerLane: 1 },
+  ),
   security: { requestsPerMinute: 100_000, maxEventLoopDelayMs: 0 },
   logger: createLogger('error', { write: (line) => faults.push(line) }),
 })

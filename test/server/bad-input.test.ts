@@ -14,6 +14,7 @@ import { newFloodingKey } from '../../src/he-ops/flooding.ts'
 import { buildApp } from '../../src/server/app.ts'
 import { ModelCatalogue, servedModel } from '../../src/server/catalogue.ts'
 import { createLogger } from '../../src/server/plugins/logging.ts'
+import { ScheduledEngine } from '../../src/server/scheduling/scheduled-engine.ts'
 import { DiskFiles } from '../../src/server/stores/disk-files.ts'
 import { KeyStore } from '../../src/server/stores/key-store.ts'
 import { WorkerPool } from '../../src/server/worker/pool.ts'
@@ -21,7 +22,7 @@ import { keySetLayout, tensorBytes } from '../../src/wire/index.ts'
 import { numbers } from '../models/support/checkpoint.ts'
 import { saturate } from '../wire/fixtures.ts'
 import { SealedClient } from './sealed-client.ts'
-import { circuit, elements, isProblem, model, query, splitAnswer } from './support.ts'
+import { circuit, elements, isProblem, model, query, splitAnswer, UNLIMITED } from './support.ts'
 
 // Malformed requests against the real engine. After each of them the same server answers a good query
 // correctly.
@@ -51,13 +52,15 @@ const app = await buildApp({
     maxSetBytes: 1e9,
     maxTotalBytes: 1e9,
   }),
-  engine: new WorkerPool({
-    workers: 1,
-    jobsPerWorker: 1,
-    queue: 8,
-    settings: { keyBytes: 2 ** 28, engineBytes: 2 ** 28, threads: 1, floodingKey: newFloodingKey() },
-    onFault: (error) => lines.push(String(error)),
-  }),
+  engine: new ScheduledEngine(
+    new WorkerPool({
+      workers: 1,
+      queue: 8,
+      settings: { keyBytes: 2 ** 28, engineBytes: 2 ** 28, threads: 1, floodingKey: newFloodingKey() },
+      onFault: (error) => lines.push(String(error)),
+    }),
+    { ...UNLIMITED, slotsPerLane: 1 },
+  ),
   security: { requestsPerMinute: 100_000, maxEventLoopDelayMs: 0 },
   logger: createLogger('error', { write: (line) => lines.push(line) }),
 })

@@ -5,11 +5,12 @@ import type { ImageBudget } from '../../src/server/access/image-budget.ts'
 import type { Tenants } from '../../src/server/access/tenants.ts'
 import { buildApp } from '../../src/server/app.ts'
 import { ModelCatalogue, servedModel } from '../../src/server/catalogue.ts'
-import type { CheckedKeySet, InferenceEngine, InferenceJob } from '../../src/server/inference/engine.ts'
+import type { CheckedKeySet, InferenceJob } from '../../src/server/inference/engine.ts'
 import { InferenceCancelled } from '../../src/server/inference/engine.ts'
-import type { PlacesOptions } from '../../src/server/inference/places.ts'
 import { createLogger } from '../../src/server/plugins/logging.ts'
 import type { SecurityOptions } from '../../src/server/plugins/security.ts'
+import type { JobEvents, LaneExecutor } from '../../src/server/scheduling/lane-executor.ts'
+import { ScheduledEngine, type ScheduledEngineOptions } from '../../src/server/scheduling/scheduled-engine.ts'
 import type { App } from '../../src/server/services.ts'
 import { KeyStore, type KeyStoreLimits } from '../../src/server/stores/key-store.ts'
 import { MemoryFiles } from '../../src/server/stores/memory-files.ts'
@@ -22,16 +23,31 @@ export const model = servedModel(circuit, 'small.pvc')
 export const elements = [...model.manifest.galoisElements].sort((a, b) => a - b)
 export const keyBytes = keySetBytes(parameters, elements)
 
-/** An engine without encryption. Tests set the results of its checks and its inferences. */
-export class SteeredEngine implements InferenceEngine {
+/** Workers without encryption. Tests set the results of their checks and their inferences. */
+export class SteeredEngine implements LaneExecutor {
+  readonly lanes: number
+  readonly threads = 1
   ready = true
   closed = false
   /** Results of the next checks of key sets, in order; afterwards all key sets are good. */
   readonly checks: (CheckedKeySet | Error)[] = []
   readonly jobs: InferenceJob[] = []
   checked = 0
+  /** Key sets that the workers were told to forget. */
+  readonly forgotten: string[] = []
   /** The result of an inference; by default the first 100 bytes of the frame, reversed. */
   work: (job: InferenceJob) => Promise<Uint8Array> = async ({ frame }) => frame.slice(0, 100).reverse()
+
+  /** @param lanes each runs one inference of a key set and circuit at a time */
+  constructor(lanes = 64) {
+    this.lanes = lanes
+  }
+
+  watch(): void {}
+
+  forgetKeys(name: string): void {
+    this.forgotten.push(name)
+  }
 
   async checkKeys(): Promise<CheckedKeySet> {
     this.checked++
@@ -40,9 +56,9 @@ export class SteeredEngine implements InferenceEngine {
     return result
   }
 
-  infer(job: InferenceJob): Promise<Uint8Array> {
+  infer(job: InferenceJob, _lane: number, { onEnd }: JobEvents): Promise<Uint8Array> {
     this.jobs.push(job)
-    return this.work(job).finally(job.onEnd)
+    return this.work(job).finally(onEnd)
   }
 
   async close(): Promise<void> {
@@ -73,13 +89,26 @@ export interface HarnessOptions {
   readonly trustProxy?: TrustedProxies
   readonly tenants?: Tenants
   readonly budget?: ImageBudget
-  readonly places?: PlacesOptions
+  readonly lanes?: number
+  readonly scheduling?: Partial<ScheduledEngineOptions>
   readonly bodyBytes?: number
   readonly drainSeconds?: number
 }
 
+/** A scheduler that refuses and delays nothing. */
+export const UNLIMITED: ScheduledEngineOptions = {
+  slotsPerLane: Infinity,
+  slotsPerOwner: Infinity,
+  mostPerOwner: Infinity,
+  mostPerKeySet: Infinity,
+  laneBytes: Infinity,
+  queue: Infinity,
+  queueSeconds: Infinity,
+  silenceMilliseconds: Infinity,
+}
+
 export async function harness(test: Test = t as Test, options: HarnessOptions = {}): Promise<Harness> {
-  const engine = new SteeredEngine()
+  const engine = new SteeredEngine(options.lanes)
   const clock = { now: Date.UTC(2030, 0, 1) }
   const limits = {
     ttlMilliseconds: 3_600_000,
@@ -100,11 +129,10 @@ export async function harness(test: Test = t as Test, options: HarnessOptions = 
   const app = await buildApp({
     models: options.models ?? new ModelCatalogue([model]),
     keys,
-    engine,
+    engine: new ScheduledEngine(engine, { ...UNLIMITED, ...options.scheduling }),
     trustProxy: options.trustProxy,
     tenants: options.tenants,
     budget: options.budget,
-    places: options.places,
     bodyBytes: options.bodyBytes,
     drainSeconds: options.drainSeconds,
     security: { requestsPerMinute: 10_000, maxEventLoopDelayMs: 0, ...options.security },

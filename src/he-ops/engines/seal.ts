@@ -48,6 +48,11 @@ export class SealEngine implements Engine {
   /** Does nothing: sessions have no constants in common. */
   forget(): void {}
 
+  clear(): Promise<void> {
+    return this.close()
+  }
+
+  /** Contexts are made again when they are needed. */
   async close(): Promise<void> {
     for (const context of this.#contexts.values()) context.delete()
     this.#contexts.clear()

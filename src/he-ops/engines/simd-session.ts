@@ -37,7 +37,7 @@ export async function openSimdSession(
     bytes: session.memory.program,
     memory: { keys: keys.bytes, ...session.memory },
     threads: engine.threads,
-    async infer(frame, { onProgress, shouldStop, stopped, overlap } = {}, client?) {
+    async infer(frame, { onProgress, shouldStop, stopped, onWaiting, overlap } = {}, client?) {
       const pairs = openTensor(parameters, querySpec(manifest), frame)
       const replies: Uint8Array[] = []
       const result = await session.run(
@@ -46,6 +46,7 @@ export async function openSimdSession(
           onProgress: (done) => onProgress?.(done, operations),
           shouldStop,
           stopped,
+          onWaiting,
           overlap,
           flooding: floodingFor(floodingKeys, frameDigest(frame), replies),
         },

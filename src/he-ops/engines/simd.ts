@@ -37,6 +37,10 @@ export class FramedSimdEngine implements Engine {
     this.#engine.forget(identity)
   }
 
+  clear(): Promise<void> {
+    return this.#engine.clear()
+  }
+
   close(): Promise<void> {
     return this.#engine.close()
   }

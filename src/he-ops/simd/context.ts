@@ -10,7 +10,7 @@ import { createModulus, type Modulus, montgomery, type ShoupConstant, shoup } fr
 
 const PRIME_LIMIT = 2n ** BigInt(SIMD_PRIME_BITS)
 
-/** Tables that all circuits under one set of parameters share. They stay on the heap for its whole life. */
+/** Tables that all circuits under one set of parameters share. They stay on the heap until it is cleared. */
 export interface SimdContext {
   readonly parameters: CkksParameters
   readonly heap: Heap

@@ -27,14 +27,14 @@ export interface SimdEngineOptions {
 
 /**
  * Executes circuits in one kernel memory. All threads compute one inference together. Contexts and encoded
- * constants are made once and stay; the caller frees sessions.
+ * constants are made once and stay until `clear`; the caller frees sessions.
  */
 export class SimdEngine {
   readonly #kernels: Kernels
   readonly #heap: Heap
   readonly #pool: ThreadPool
   readonly #contexts = new Map<string, SimdContext>()
-  readonly #constants = new WeakMap<object, ConstantStore>()
+  #constants = new WeakMap<object, ConstantStore>()
   /** Runs are sequential, because there is one memory and one thread pool. */
   #last: Promise<unknown> = Promise.resolve()
 
@@ -124,6 +124,18 @@ export class SimdEngine {
   forget(identity: object): void {
     this.#constants.get(identity)?.free()
     this.#constants.delete(identity)
+  }
+
+  /**
+   * Frees the tables and constants of all circuits. They would stay otherwise, and the ranges between them
+   * become too small for large programs. All sessions and key sets must have been freed before.
+   */
+  clear(): Promise<void> {
+    return this.#alone(async () => {
+      this.#contexts.clear()
+      this.#constants = new WeakMap()
+      this.#heap.clear()
+    })
   }
 
   /** Ends the threads. Sessions must be freed before, or at least no longer used. */

@@ -36,6 +36,8 @@ export interface SessionControl extends RunControl {
   readonly flooding?: DrawFlooding
   /** Resolves when `shouldStop` becomes true, so that a run that waits for its turn ends at once. */
   readonly stopped?: Promise<unknown>
+  /** Called with true when the run waits for its client, and with false when it goes on. */
+  readonly onWaiting?: (isWaiting: boolean) => void
   /**
    * False: the run waits for each round as soon as it is sent, for clients that work on the calling thread.
    * Default true: the run continues with operations that do not depend on the round.
@@ -171,7 +173,7 @@ export class CircuitSession implements SimdSession {
    */
   async #runSegments(control: SessionControl | undefined, client: RefreshPairs): Promise<void> {
     const { pool, program } = this.#parts
-    const rounds = new RoundsUnderWay(this.#parts, client)
+    const rounds = new RoundsUnderWay(this.#parts, client, control?.onWaiting)
     let from = 0
     try {
       for (const [i, to] of program.program.stops.entries()) {
@@ -208,12 +210,17 @@ class RoundsUnderWay implements Record<Stop['kind'], (round: number) => void | P
   readonly #client: RefreshPairs
   /** The client's fresh encryptions, by round. */
   readonly #fresh = new Map<number, Promise<readonly PackedRlwe[]>>()
+  /** Rounds that the client has answered. */
+  readonly #answered = new Set<number>()
   /** Rounds that may have masks in memory. */
   readonly #masked = new Set<number>()
 
-  constructor(parts: SessionParts, client: RefreshPairs) {
+  readonly #onWaiting: (isWaiting: boolean) => void
+
+  constructor(parts: SessionParts, client: RefreshPairs, onWaiting: (isWaiting: boolean) => void = () => {}) {
     this.#parts = parts
     this.#client = client
+    this.#onWaiting = onWaiting
   }
 
   /** Called before the segment that draws a round's masks, so that `wipe` knows of them if it fails. */
@@ -228,14 +235,17 @@ class RoundsUnderWay implements Record<Stop['kind'], (round: number) => void | P
     const masked = out.map(({ polynomials }) => readEgress(context, polynomials, level))
     const fresh = this.#client(round, masked)
     // A failure is reported by `wait`; until then it is no unhandled rejection.
-    fresh.catch(() => {})
+    fresh.then(
+      () => this.#answered.add(round),
+      () => {},
+    )
     this.#fresh.set(round, fresh)
   }
 
   /** Waits for a round's fresh encryptions, and copies them to where the next segment reads them. */
   async wait(round: number): Promise<void> {
     const { context, program } = this.#parts
-    stageIngress(context, program.refreshes[round], await this.#fresh.get(round)!)
+    stageIngress(context, program.refreshes[round], await this.#answerTo(round))
   }
 
   /** Checks the fresh encryptions that the segment before has taken in, and ends the round. */
@@ -247,7 +257,7 @@ class RoundsUnderWay implements Record<Stop['kind'], (round: number) => void | P
 
   /** Waits until the client has answered every round that was sent. */
   async waitForAll(): Promise<void> {
-    await Promise.all(this.#fresh.values())
+    for (const round of this.#fresh.keys()) await this.#answerTo(round)
   }
 
   /**
@@ -255,6 +265,17 @@ class RoundsUnderWay implements Record<Stop['kind'], (round: number) => void | P
    */
   wipe(): void {
     for (const round of this.#masked) this.#end(round)
+  }
+
+  async #answerTo(round: number): Promise<readonly PackedRlwe[]> {
+    const fresh = this.#fresh.get(round)!
+    if (this.#answered.has(round)) return fresh
+    this.#onWaiting(true)
+    try {
+      return await fresh
+    } finally {
+      this.#onWaiting(false)
+    }
   }
 
   #end(round: number): void {

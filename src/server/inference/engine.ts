@@ -20,6 +20,18 @@ export interface CheckedKeySet {
 /** Reports operations done and their total. Before the first report the worker loads circuit and keys. */
 export type OnProgress = (done: number, total: number) => void
 
+/** The client of a job, as a scheduler sees it. */
+export interface JobOwner {
+  /** Owners get equal shares of the engine. */
+  readonly owner: string
+  /** Inferences that the owner may have under way at once; by default the engine's own limit. */
+  readonly mostOfOwner?: number
+  /** Milliseconds since a client that has to act had its last request open; 0 for any other. */
+  readonly silence: () => number
+  /** Ends the inference, because others wait for the memory that it holds. */
+  readonly evict: () => void
+}
+
 export interface InferenceJob {
   readonly model: ServedModel
   readonly keys: StoredKeySet
@@ -28,20 +40,29 @@ export interface InferenceJob {
    */
   readonly frame: Uint8Array<ArrayBuffer>
   readonly signal: AbortSignal
-  /**
-   * Called once when the job takes no more of the engine, which for a cancelled inference is later than its
-   * rejection.
-   */
-  readonly onEnd: () => void
+  readonly whose: JobOwner
   readonly onProgress: OnProgress
   /** Refreshes masked tensors. An error that it throws ends the inference. */
   readonly client: RefreshClient
+}
+
+/** What the engine has to do. */
+export interface EngineLoad {
+  /** Inferences that wait for their turn. */
+  readonly waiting: number
+  /** Inferences that are computed for. */
+  readonly computing: number
+  /** Inferences that wait for their clients. */
+  readonly paused: number
+  /** Seconds that an inference that comes now waits for its turn, by estimate. */
+  readonly waitSeconds: number
 }
 
 /** Executes circuits on other threads than the one that answers requests. */
 export interface InferenceEngine {
   /** Whether the engine accepts jobs. */
   readonly ready: boolean
+  readonly load: EngineLoad
   /**
    * Checks a key set to its last residue.
    *
@@ -50,12 +71,17 @@ export interface InferenceEngine {
    */
   checkKeys(parameters: CkksParameters, location: KeySetLocation): Promise<CheckedKeySet>
   /**
+   * Runs an inference when its turn has come.
+   *
    * @returns the frame of the encrypted logits, re-randomised
+   * @throws TOO_BUSY when too many wait already
    * @throws InferenceCancelled once `signal` is aborted
    * @throws TENSOR_MALFORMED, PARAMETERS_MISMATCH, KEYS_MISSING, KEYS_EXPIRED, TOO_BUSY, WORKER_LOST
    * @throws TOO_LARGE as HttpError with status 507 when the model does not fit the engine's memory
    */
   infer(job: InferenceJob): Promise<Uint8Array>
+  /** Frees the keys of a deleted set wherever they are loaded, once no inference uses them. */
+  forgetKeys(name: string): void
   close(): Promise<void>
 }
 

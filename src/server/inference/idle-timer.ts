@@ -20,6 +20,8 @@ export class IdleTimer {
   readonly #onSilence: () => void
   #expected = false
   #present = 0
+  /** When the client began to have to act, or its last request closed. */
+  #silentSince = 0
   #silence: NodeJS.Timeout | undefined
   #stall: NodeJS.Timeout | undefined
 
@@ -35,6 +37,11 @@ export class IdleTimer {
   /** Open requests of the client. */
   get present(): number {
     return this.#present
+  }
+
+  /** Milliseconds since a client that has to act had its last request open; 0 for any other. */
+  get silence(): number {
+    return this.#expected && this.#present === 0 ? performance.now() - this.#silentSince : 0
   }
 
   /**
@@ -60,6 +67,7 @@ export class IdleTimer {
 
   #arm(): void {
     clearTimeout(this.#silence)
+    this.#silentSince = performance.now()
     if (!this.#expected) return
     const { absent, present } = this.#timeouts
     this.#silence = setTimeout(this.#onSilence, this.#present > 0 ? present : absent).unref()

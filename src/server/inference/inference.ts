@@ -48,6 +48,11 @@ export interface InferenceOptions {
 /** A client fetches a round and sends its reply, and repeats either when the network fails. */
 const FREE_REQUESTS_PER_ROUND = 6
 
+const SILENT = 'The inference was ended, because its client had to act and was silent'
+const TOO_LONG = 'The inference was ended, because it took longer than maxInferenceMinutes'
+const EVICTED =
+  'The inference was ended, because its client was silent while others waited for the memory that it held'
+
 /** State of one inference: progress, refresh rounds and cancellation. */
 export class Inference {
   readonly id: string
@@ -74,8 +79,8 @@ export class Inference {
     this.model = model
     this.#total = rounds
     this.#freeRequests = FREE_REQUESTS_PER_ROUND * (rounds + 1)
-    this.idleTimer = new IdleTimer(limits.client, () => this.cancel())
-    this.#limit = setTimeout(() => this.cancel(), limits.total).unref()
+    this.idleTimer = new IdleTimer(limits.client, () => this.cancel(SILENT))
+    this.#limit = setTimeout(() => this.cancel(TOO_LONG), limits.total).unref()
     this.rounds = new RoundMailbox({
       encode: (output) => encode(this, output),
       rounds,
@@ -141,8 +146,19 @@ export class Inference {
     return this.#freeRequests >= 0
   }
 
-  cancel(): void {
-    if (this.running) this.#cancellation.abort()
+  /** @param reason a sentence that tells the client why */
+  cancel(reason = 'The inference was cancelled'): void {
+    if (this.running) this.#cancellation.abort(reason)
+  }
+
+  /** Ends the inference, because others wait for its memory. */
+  evict(): void {
+    this.cancel(EVICTED)
+  }
+
+  /** Why the inference was cancelled. */
+  get cancelReason(): string {
+    return String(this.#cancellation.signal.reason)
   }
 
   /** Resolves at the next change, or at once when the inference has ended. */

@@ -4,9 +4,28 @@ import { bytesResponse, responses } from '../openapi/response-schemas.ts'
 import type { App, Services } from '../services.ts'
 
 /** `GET /metrics`, and the time of every request. */
-export function useMetrics(app: App, { metrics, keys, places, bodies }: Services): void {
+export function useMetrics(app: App, { metrics, keys, engine, bodies }: Services): void {
   collectDefaultMetrics({ register: metrics.registry })
-  metrics.gauge('polyveil_inferences_waiting', 'Inferences that wait for a place', () => places.waiting)
+  metrics.gauge(
+    'polyveil_inferences_waiting',
+    'Inferences that wait for their turn',
+    () => engine.load.waiting,
+  )
+  metrics.gauge(
+    'polyveil_inferences_computing',
+    'Inferences that are computed for',
+    () => engine.load.computing,
+  )
+  metrics.gauge(
+    'polyveil_inferences_paused',
+    'Inferences that wait for their clients',
+    () => engine.load.paused,
+  )
+  metrics.gauge(
+    'polyveil_queue_seconds',
+    'Time that an inference that comes now waits for its turn, by estimate',
+    () => engine.load.waitSeconds,
+  )
   metrics.gauge(
     'polyveil_arriving_bytes',
     'Announced bytes of bodies that have not all arrived',

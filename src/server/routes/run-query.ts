@@ -17,12 +17,12 @@ export interface Query extends InferenceRequest {
 }
 
 /**
- * Counts a query against the budget of its tenant, waits for a place, runs the inference on the engine, and
- * notes how it ended: in the registry and in the log.
+ * Counts a query against the budget of its tenant, runs the inference on the engine, and notes how it ended:
+ * in the registry and in the log.
  *
  * @returns the frame of the encrypted logits
  * @throws FORBIDDEN when the budget is spent; INFERENCE_UNKNOWN (409) when the inference is cancelled; errors
- *   of `places` and of the engine
+ *   of the engine
  */
 export async function runQuery(
   services: Services,
@@ -30,20 +30,25 @@ export async function runQuery(
   query: Query,
   inference: Inference,
 ): Promise<Uint8Array> {
-  const { engine, inferences, places } = services
+  const { engine, inferences } = services
   const { keySet, frame, keys, httpRequest } = query
   const { caller } = httpRequest
-  // The circuit's file may be replaced while the inference waits for a place.
+  // The circuit's file may be replaced while the inference waits for its turn.
   const letGo = model.file?.hold()
   let giveBack = (): void => {}
   try {
     giveBack = takeImages(services, model, query)
     const stored = { name: nameOf(keySet), location: keys.location(keySet) }
     const { signal } = inference
-    const onEnd = await places.take(caller.network, signal, caller.quota.inferences)
+    const whose = {
+      owner: caller.network,
+      mostOfOwner: caller.quota.inferences,
+      silence: () => inference.idleTimer.silence,
+      evict: () => inference.evict(),
+    }
     const onProgress = (done: number, total: number): void => inference.progress(done, total)
     const { client } = inference.rounds
-    const answer = await engine.infer({ model, keys: stored, frame, signal, onEnd, onProgress, client })
+    const answer = await engine.infer({ model, keys: stored, frame, signal, whose, onProgress, client })
     inferences.end(inference, 'done')
     logEnd(query, inference, 'ok')
     return answer
@@ -53,7 +58,7 @@ export async function runQuery(
     const isCancelled = error instanceof InferenceCancelled
     inferences.end(inference, isCancelled ? 'cancelled' : 'failed')
     logEnd(query, inference, outcomeOf(error))
-    if (isCancelled) throw conflict('INFERENCE_UNKNOWN', 'The inference was cancelled', { id: inference.id })
+    if (isCancelled) throw conflict('INFERENCE_UNKNOWN', inference.cancelReason, { id: inference.id })
     throw error
   } finally {
     letGo?.()

@@ -5,7 +5,7 @@ import type { EngineMemory } from '../../he-ops/engine.ts'
 import { EngineMemoryExceeded } from '../../he-ops/engine-memory-exceeded.ts'
 import { ExecutionStopped } from '../../he-ops/executor.ts'
 import type { CircuitLocation } from '../circuit-file.ts'
-import { InferenceCancelled, type StoredKeySet } from '../inference/engine.ts'
+import { type CheckedKeySet, InferenceCancelled, type StoredKeySet } from '../inference/engine.ts'
 import { insufficientStorage } from '../problems/http-error.ts'
 import type { KeySetLocation } from '../stores/key-set-record.ts'
 
@@ -52,6 +52,8 @@ export interface InferTask {
 /** Message of a worker that executes a circuit. */
 export type WorkerMessage =
   | { readonly kind: 'progress'; readonly done: number; readonly total: number }
+  /** The inference waits for its client and computes nothing meanwhile, or goes on. */
+  | { readonly kind: 'waiting'; readonly isWaiting: boolean }
   /** Sends a masked tensor to the client; the worker waits for the reply. */
   | { readonly kind: 'refresh'; readonly round: number; readonly masked: Uint8Array<ArrayBuffer> }
   /** Result of checking a reply. After an error the worker waits for another reply. */
@@ -63,12 +65,28 @@ export interface RefreshReply {
   readonly refreshed: Uint8Array<ArrayBuffer>
 }
 
-/** Message of a worker, outside of any task, that a session is ready to run. */
-export interface SessionOpened {
-  readonly kind: 'session opened'
-  readonly model: string
-  readonly memory: EngineMemory
-  readonly threads: number
+/** Messages of a worker outside of any task. */
+export type WorkerNotice =
+  /** A session is ready to run. */
+  | {
+      readonly kind: 'session opened'
+      readonly model: string
+      /** Digest of the circuit's file, in hex. */
+      readonly digest: string
+      readonly memory: EngineMemory
+      readonly threads: number
+    }
+  /** The keys of a set have been freed. */
+  | { readonly kind: 'keys freed'; readonly keySet: string }
+
+export type SessionOpened = Extract<WorkerNotice, { kind: 'session opened' }>
+
+/** The tasks of `worker.ts`, by the names of its functions. */
+export interface Tasks {
+  checkKeys: { task: CheckTask; result: CheckedKeySet }
+  infer: { task: InferTask; result: Uint8Array }
+  /** @param task name of a key set that has been deleted */
+  forgetKeys: { task: string; result: undefined }
 }
 
 /**

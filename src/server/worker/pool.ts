@@ -1,35 +1,17 @@
 import { fileURLToPath } from 'node:url'
-import { MessageChannel, type MessagePort, type Transferable } from 'node:worker_threads'
-import { Piscina } from 'piscina'
+import { MessageChannel } from 'node:worker_threads'
 import { type CkksParameters, parametersLiteral } from '../../circuit/parameters/parameters.ts'
 import { PolyVeilError } from '../../errors/index.ts'
-import type { RefreshClient } from '../../he-ops/engine.ts'
-import {
-  type CheckedKeySet,
-  InferenceCancelled,
-  type InferenceEngine,
-  type InferenceJob,
-  type OnProgress,
-} from '../inference/engine.ts'
+import { type CheckedKeySet, InferenceCancelled, type InferenceJob } from '../inference/engine.ts'
+import type { JobEvents, LaneEvents, LaneExecutor } from '../scheduling/lane-executor.ts'
 import type { KeySetLocation } from '../stores/key-set-record.ts'
-import {
-  type CheckTask,
-  type InferTask,
-  type Outcome,
-  type RefreshReply,
-  type SessionOpened,
-  unwrap,
-  type WorkerMessage,
-  type WorkerSettings,
-} from './messages.ts'
+import { converse } from './conversation.ts'
+import { WorkerLane } from './lane.ts'
+import type { SessionOpened, WorkerNotice, WorkerSettings } from './messages.ts'
 
 export interface WorkerPoolOptions {
   readonly workers: number
-  /** Jobs that a worker runs at once: it computes for one while others wait for their clients. */
-  readonly jobsPerWorker: number
-  /**
-   * Checks of key sets that may wait for their thread; further ones are refused. Inferences wait in `Places`.
-   */
+  /** Checks of key sets that may wait for their thread; further ones are refused. */
   readonly queue: number
   readonly settings: WorkerSettings
   /**
@@ -45,28 +27,25 @@ export interface WorkerPoolOptions {
   readonly filename?: string
 }
 
-/** The tasks of `worker.ts`. */
-interface Tasks {
-  checkKeys: { task: CheckTask; result: CheckedKeySet }
-  infer: { task: InferTask; result: Uint8Array }
-}
-
 /** After this time without a check its thread ends. */
 const CHECKS_IDLE_MILLISECONDS = 60_000
 
+const NO_EVENTS: LaneEvents = { onOpened: () => {}, onUnloaded: () => {}, onReplaced: () => {} }
+
 /** Executes circuits in worker threads. */
-export class WorkerPool implements InferenceEngine {
-  readonly #pool: Piscina
+export class WorkerPool implements LaneExecutor {
+  readonly threads: number
+  readonly #lanes: readonly WorkerLane[]
   /** One thread for checks of keys, so that they never wait for inferences. It starts when it is needed. */
-  readonly #checks: Piscina
+  readonly #checks: WorkerLane
   readonly #queue: number
   readonly #served: () => readonly string[] | undefined
-  readonly #onFault: (error: unknown) => void
-  #closed = false
+  readonly #onSession: (opened: SessionOpened) => void
+  #events = NO_EVENTS
+  #checking = 0
 
   constructor({
     workers,
-    jobsPerWorker,
     queue,
     settings,
     served = () => undefined,
@@ -74,94 +53,98 @@ export class WorkerPool implements InferenceEngine {
     onSession = () => {},
     filename = workerFile(),
   }: WorkerPoolOptions) {
+    this.threads = settings.threads
     this.#queue = queue
     this.#served = served
-    this.#onFault = onFault
-    this.#checks = new Piscina({
+    this.#onSession = onSession
+    this.#checks = new WorkerLane({
       filename,
-      minThreads: 0,
-      maxThreads: 1,
-      idleTimeout: CHECKS_IDLE_MILLISECONDS,
-      workerData: settings,
+      settings,
+      onFault,
+      idleMilliseconds: CHECKS_IDLE_MILLISECONDS,
+      jobs: 1,
     })
-    this.#checks.on('error', onFault)
-    this.#pool = new Piscina({
-      filename,
-      minThreads: workers,
-      maxThreads: workers,
-      concurrentTasksPerWorker: jobsPerWorker,
-      workerData: settings,
-    })
-    // A worker that ends without a job emits an error event, which must have a listener.
-    this.#pool.on('error', onFault)
-    this.#pool.on('message', onSession)
+    this.#lanes = Array.from(
+      { length: workers },
+      (_, lane) =>
+        new WorkerLane({
+          filename,
+          settings,
+          onFault: (error) => {
+            this.#events.onReplaced(lane)
+            onFault(error)
+          },
+          onNotice: (notice) => this.#note(lane, notice),
+        }),
+    )
+  }
+
+  get lanes(): number {
+    return this.#lanes.length
   }
 
   get ready(): boolean {
-    return !this.#closed && this.#pool.threads.length > 0
+    return this.#lanes.some(({ ready }) => ready)
   }
 
-  checkKeys(parameters: CkksParameters, location: KeySetLocation): Promise<CheckedKeySet> {
-    return this.#check({ parameters: parametersLiteral(parameters), location })
+  watch(events: LaneEvents): void {
+    this.#events = events
   }
 
-  async infer({ model, keys, frame, signal, onEnd, onProgress, client }: InferenceJob): Promise<Uint8Array> {
+  async checkKeys(parameters: CkksParameters, location: KeySetLocation): Promise<CheckedKeySet> {
+    const waiting = this.#checking - 1
+    if (waiting >= this.#queue) {
+      throw new PolyVeilError('TOO_BUSY', `${waiting} key sets wait to be checked`, { waiting })
+    }
+    this.#checking++
+    try {
+      return await this.#checks.run('checkKeys', { parameters: parametersLiteral(parameters), location })
+    } finally {
+      this.#checking--
+    }
+  }
+
+  async infer(job: InferenceJob, lane: number, { onPaused, onEnd }: JobEvents): Promise<Uint8Array> {
+    const { model, keys, frame, signal, onProgress, client } = job
     const { port1, port2 } = new MessageChannel()
-    const broken = converse(port1, onProgress, client)
+    const broken = converse(port1, { onProgress, onPaused, client })
     const stop = new SharedArrayBuffer(4)
     const cancelled = whenAborted(signal, () => Atomics.store(new Int32Array(stop), 0, 1))
     // A cancelled inference ends here before its worker does, which may still be reading the file.
     const letGo = model.file?.hold()
     const circuit = { path: model.path, descriptor: model.file?.descriptor, digest: model.digest }
     const task = { circuit, served: this.#served(), keys, frame, port: port2, stop }
-    const job = this.#run(this.#pool, 'infer', task, [port2, frame.buffer])
+    const result = this.#lanes[lane].run('infer', task, [port2, frame.buffer])
     const end = (): void => {
       letGo?.()
       onEnd()
     }
-    job.then(end, end)
+    result.then(end, end)
     try {
       // A cancelled inference ends at once here, although the worker reads the flag later.
-      return await Promise.race([job, cancelled.promise, broken])
+      return await Promise.race([result, cancelled.promise, broken])
     } finally {
       cancelled.forget()
       port1.close()
     }
   }
 
+  forgetKeys(name: string): void {
+    // A worker that has ended has freed them.
+    for (const lane of this.#lanes) lane.run('forgetKeys', name).catch(() => {})
+  }
+
   /** Waits for running jobs. */
   async close(): Promise<void> {
-    this.#closed = true
-    await Promise.all([this.#pool.close(), this.#checks.close()])
+    await Promise.all([...this.#lanes, this.#checks].map((lane) => lane.close()))
   }
 
-  async #check(task: CheckTask): Promise<CheckedKeySet> {
-    const { queueSize } = this.#checks
-    if (queueSize > this.#queue) {
-      throw new PolyVeilError('TOO_BUSY', `${queueSize} key sets wait to be checked`, { waiting: queueSize })
+  #note(lane: number, notice: WorkerNotice): void {
+    if (notice.kind === 'keys freed') this.#events.onUnloaded(lane, notice.keySet)
+    else {
+      this.#events.onOpened(lane, notice)
+      this.#onSession(notice)
     }
-    return this.#run(this.#checks, 'checkKeys', task)
-  }
-
-  async #run<Name extends keyof Tasks>(
-    pool: Piscina,
-    name: Name,
-    task: Tasks[Name]['task'],
-    transferList: Transferable[] = [],
-  ): Promise<Tasks[Name]['result']> {
-    this.#requireReady()
-    const outcome = await pool.run(task, { name, transferList }).catch(this.#lost)
-    return unwrap(outcome as Outcome<Tasks[Name]['result']>)
-  }
-
-  #requireReady(): void {
-    if (!this.ready) throw new PolyVeilError('WORKER_LOST', 'The server has no worker now')
-  }
-
-  /** Tasks return even faults as values, so a rejection means that the thread has ended. */
-  readonly #lost = (cause: unknown): never => {
-    this.#onFault(cause)
-    throw new PolyVeilError('WORKER_LOST', 'The worker ended before it had an answer', {}, { cause })
   }
 }
 
@@ -169,47 +152,6 @@ export class WorkerPool implements InferenceEngine {
 function workerFile(): string {
   const ending = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
   return fileURLToPath(new URL(`./worker.${ending}`, import.meta.url))
-}
-
-/**
- * Forwards the messages of a worker to the client of an inference, and the client's replies to the worker.
- *
- * @returns a promise that never resolves, and rejects with an error of the client
- */
-function converse(port: MessagePort, onProgress: OnProgress, client: RefreshClient): Promise<never> {
-  const { promise, reject } = Promise.withResolvers<never>()
-  // The job may end first.
-  promise.catch(() => {})
-  const replies = new Map<number, PromiseWithResolvers<void>>()
-  const reply = (round: number, refreshed: Uint8Array): Promise<void> => {
-    const checked = Promise.withResolvers<void>()
-    replies.set(round, checked)
-    const copy = new Uint8Array(refreshed)
-    port.postMessage({ round, refreshed: copy } satisfies RefreshReply, [copy.buffer])
-    return checked.promise
-  }
-  port.on('message', (message: WorkerMessage) => {
-    switch (message.kind) {
-      case 'progress':
-        return onProgress(message.done, message.total)
-      case 'refresh': {
-        const { round, masked } = message
-        return void client(round, masked, (refreshed) => reply(round, refreshed)).catch(reject)
-      }
-      case 'reply checked':
-        return void settleReply(replies.get(message.round), message.outcome)
-    }
-  })
-  return promise
-}
-
-/** Settles the promise of a reply with the result of its check. */
-function settleReply(checked: PromiseWithResolvers<void> | undefined, outcome: Outcome<undefined>): void {
-  try {
-    checked?.resolve(unwrap(outcome))
-  } catch (error) {
-    checked?.reject(error)
-  }
 }
 
 /** A promise that rejects when the signal is aborted; `onAbort` runs then, at once if it already is. */

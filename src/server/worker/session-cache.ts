@@ -18,6 +18,8 @@ interface Client {
   readonly sessions: Map<string, Session>
   /** Running inferences. The client is not evicted while there are any. */
   users: number
+  /** The key set has been deleted: the client is evicted after its last inference. */
+  isDeleted?: true
   /** Keys that the sessions share. A key set has one set of parameters and therefore one engine. */
   keys?: EngineKeys
 }
@@ -29,6 +31,16 @@ interface Acquired {
 
 /** How a caller ends what it waits for. */
 export type StopSignal = Required<Pick<ExecutionControl, 'shouldStop' | 'stopped'>>
+
+/** What the cache tells of itself. */
+export interface SessionCacheEvents {
+  /** A session is ready to run. @param digest of the circuit's file in hex */
+  onOpened(digest: string, model: string, session: Session): void
+  /** The keys of a set, and its sessions, have been freed. */
+  onUnloaded(keySet: string): void
+}
+
+const NO_EVENTS: SessionCacheEvents = { onOpened: () => {}, onUnloaded: () => {} }
 
 /**
  * Cache of loaded keys and sessions, by key set. When it exceeds the budget, or the engine its memory, the
@@ -42,15 +54,14 @@ export class SessionCache {
   readonly #clients = new Map<string, Client>()
   /** Circuits that an engine may have constants of, by their digests. */
   readonly #circuits = new Map<string, ServedCircuit>()
-  readonly #onOpened: (model: string, session: Session) => void
+  readonly #events: SessionCacheEvents
   /** The last load. Loads run one after another, so that one does not take the room that another made. */
   #loading: Promise<unknown> = Promise.resolve()
   #released = Promise.withResolvers<void>()
 
-  /** @param onOpened called for each session that is opened */
-  constructor(settings: WorkerSettings, onOpened: (model: string, session: Session) => void = () => {}) {
+  constructor(settings: WorkerSettings, events: SessionCacheEvents = NO_EVENTS) {
     this.#settings = settings
-    this.#onOpened = onOpened
+    this.#events = events
   }
 
   /**
@@ -74,6 +85,7 @@ export class SessionCache {
       return await body(session)
     } finally {
       client.users--
+      this.#evictDeleted(keys.name)
       this.#released.resolve()
       this.#released = Promise.withResolvers()
     }
@@ -117,7 +129,7 @@ export class SessionCache {
       const session = await this.#loadWithRoom(engine, served, client, location, stop)
       client.sessions.set(served.digest, session)
       client.users++
-      this.#onOpened(served.outline.model, session)
+      this.#events.onOpened(served.digest, served.outline.model, session)
       return { client, session }
     } catch (error) {
       // A client whose keys failed to load is not cached.
@@ -170,11 +182,25 @@ export class SessionCache {
     engine.forget(circuit)
   }
 
+  /** Frees the keys of a deleted set, once they are not in use. A key set of that name does not come back. */
+  forgetKeys(name: string): void {
+    const client = this.#clients.get(name)
+    if (client === undefined) return
+    client.isDeleted = true
+    this.#evictDeleted(name)
+  }
+
+  #evictDeleted(name: string): void {
+    const client = this.#clients.get(name)
+    // A client without sessions is being loaded, and counts no users yet.
+    if (client?.isDeleted && client.users === 0 && client.sessions.size > 0) this.#evict(name)
+  }
+
   get count(): number {
     return [...this.#clients.values()].reduce((sum, { sessions }) => sum + sessions.size, 0)
   }
 
-  /** Opens a session, and evicts other clients one by one while the engine's memory does not suffice. */
+  /** Opens a session, and makes room step by step while the engine's memory does not suffice. */
   async #loadWithRoom(
     engine: Engine,
     served: ServedCircuit,
@@ -182,18 +208,26 @@ export class SessionCache {
     location: KeySetLocation,
     stop: StopSignal,
   ): Promise<Session> {
-    for (;;) {
+    for (let isClear = false; ; ) {
       try {
         return await withCheckedKeySet(location, (source) => this.#load(engine, served, client, source))
       } catch (error) {
         if (!(error instanceof EngineMemoryExceeded)) throw damagedOr(error)
-        if (!(await this.#freeAnother(client, stop))) throw this.#tooLarge(served, error)
+        if (await this.#freeAnother(client, stop)) continue
+        if (client.users > 0) {
+          await waitFor(this.#released.promise, stop)
+          continue
+        }
+        if (isClear) throw this.#tooLarge(served, error)
+        await this.#clear(engine, served, client)
+        isClear = true
       }
     }
   }
 
   /**
-   * Evicts the least recently used client that is not in use. If all are in use, waits until one is not.
+   * Evicts the least recently used client that is not in use. If all others are in use, waits until one is
+   * not.
    *
    * @returns false when there is no other client
    * @throws ExecutionStopped
@@ -201,14 +235,28 @@ export class SessionCache {
   async #freeAnother(client: Client, stop: StopSignal): Promise<boolean> {
     for (;;) {
       const others = [...this.#clients].filter(([, other]) => other !== client)
-      if (others.length === 0) return false
       const idle = others.find(([, { users }]) => users === 0)
       if (idle) {
         this.#evict(idle[0])
         return true
       }
+      if (others.length === 0) return false
       await waitFor(this.#released.promise, stop)
     }
+  }
+
+  /**
+   * Frees all that an engine has while no other client is loaded: constants of circuits that nobody has asked
+   * for lately, and the gaps that freed keys have left.
+   */
+  async #clear(engine: Engine, served: ServedCircuit, client: Client): Promise<void> {
+    for (const session of client.sessions.values()) session.free()
+    client.sessions.clear()
+    client.keys?.free()
+    this.#circuits.clear()
+    await engine.clear()
+    this.#circuits.set(served.digest, served)
+    client.keys = engine.newKeys(served.outline.parameters)
   }
 
   /** Refuses a model that exceeds the engine's memory, before keys are read and other clients are evicted. */
@@ -253,6 +301,7 @@ export class SessionCache {
     this.#clients.delete(name)
     for (const session of client?.sessions.values() ?? []) session.free()
     client?.keys?.free()
+    this.#events.onUnloaded(name)
   }
 
   #engineFor({ outline }: ServedCircuit): Promise<Engine> {

@@ -2,6 +2,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { bytesToHex } from '@noble/hashes/utils.js'
 import { move, transferableSymbol, valueSymbol } from 'piscina'
 import { checkParameters } from '../../circuit/parameters/parameters.ts'
+import { PolyVeilError } from '../../errors/index.ts'
 import type { ExecutionControl } from '../../he-ops/engine.ts'
 import { type ByteSource, verifyKeySet } from '../../wire/index.ts'
 import type { CheckedKeySet } from '../inference/engine.ts'
@@ -12,8 +13,8 @@ import {
   failure,
   type InferTask,
   type Outcome,
-  type SessionOpened,
   type WorkerMessage,
+  type WorkerNotice,
   type WorkerSettings,
 } from './messages.ts'
 import { refreshOver } from './refresh.ts'
@@ -25,9 +26,12 @@ const DIGEST_BYTES = 32
 const PROGRESS_MILLISECONDS = 100
 
 const circuits = new ServedCircuits()
-const sessions = new SessionCache(workerData as WorkerSettings, (model, { memory, threads }) =>
-  parentPort?.postMessage({ kind: 'session opened', model, memory, threads } satisfies SessionOpened),
-)
+const notify = (notice: WorkerNotice): void => parentPort?.postMessage(notice)
+const sessions = new SessionCache(workerData as WorkerSettings, {
+  onOpened: (digest, model, { memory, threads }) =>
+    notify({ kind: 'session opened', digest, model, memory, threads }),
+  onUnloaded: (keySet) => notify({ kind: 'keys freed', keySet }),
+})
 
 export function checkKeys({ parameters, location }: CheckTask): Promise<Outcome<CheckedKeySet>> {
   return outcome(() =>
@@ -50,6 +54,10 @@ export async function infer(task: InferTask): Promise<Outcome<Uint8Array>> {
   return result.kind === 'value' ? moved(result) : result
 }
 
+export function forgetKeys(name: string): Promise<Outcome<undefined>> {
+  return outcome(async () => sessions.forgetKeys(name) as undefined)
+}
+
 function retain(digests: readonly string[]): void {
   const kept = new Set(digests)
   circuits.retain(kept)
@@ -67,6 +75,7 @@ function controlOf({ port, stop }: InferTask): Required<Omit<ExecutionControl, '
     shouldStop: () => Atomics.load(flag, 0) !== 0,
     // The other side closes the port when it cancels.
     stopped: new Promise((resolve) => port.once('close', resolve)),
+    onWaiting: (isWaiting) => port.postMessage({ kind: 'waiting', isWaiting } satisfies WorkerMessage),
     onProgress(done, total) {
       const now = performance.now()
       if (done < total && now - last < PROGRESS_MILLISECONDS) return
@@ -80,18 +89,21 @@ async function outcome<T>(task: () => Promise<T>): Promise<Outcome<T>> {
   try {
     return { kind: 'value', value: await task() }
   } catch (error) {
-    if (leavesHeapBroken(error)) process.exit(1)
+    if (isSuspect(error)) process.exit(1)
     return failure(error)
   }
 }
 
 /**
- * Whether node-seal's heap is in an unknown state: after a trap, or when an allocation failed. The thread
- * then ends, and the pool answers WORKER_LOST and starts another.
+ * Whether the worker's memory is in an unknown state: after a trap, when an allocation of node-seal failed,
+ * or when a thread of the engine was lost, which may still write. The thread then ends, and the pool answers
+ * WORKER_LOST and starts another.
  */
-const leavesHeapBroken = (error: unknown): boolean =>
-  error instanceof WebAssembly.RuntimeError ||
-  (error instanceof Error && /bad_alloc|allocation failed/.test(error.message))
+function isSuspect(error: unknown): boolean {
+  if (error instanceof PolyVeilError) return error.code === 'WORKER_LOST'
+  if (error instanceof WebAssembly.RuntimeError) return true
+  return error instanceof Error && /bad_alloc|allocation failed/.test(error.message)
+}
 
 /** Transfers the answer's buffer instead of copying it. */
 const moved = (result: { readonly kind: 'value'; readonly value: Uint8Array }): Outcome<Uint8Array> =>

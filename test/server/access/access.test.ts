@@ -232,7 +232,7 @@ t.test('a tenant has as many inferences at once as its limit says', async (t) =>
     t,
     [{ tenant: 'clinic', quota: { inferences: 1 } }, { tenant: 'bank' }],
     {
-      places: { places: 4, placesPerOwner: 3, queue: 8 },
+      scheduling: { mostPerOwner: 3, queue: 8 },
     },
   )
   const [clinic, bank] = tokens

@@ -13,7 +13,6 @@ function start(t: Test, faults: unknown[] = [], queue = 2): WorkerPool {
   const settings = { keyBytes: 0, engineBytes: 0, threads: 1, floodingKey: newFloodingKey() }
   const pool = new WorkerPool({
     workers: 1,
-    jobsPerWorker: 1,
     queue,
     settings,
     filename,
@@ -23,12 +22,16 @@ function start(t: Test, faults: unknown[] = [], queue = 2): WorkerPool {
   return pool
 }
 
+/** Runs a job on the only worker. */
+const infer = (pool: WorkerPool, job: InferenceJob, onEnd = () => {}): Promise<Uint8Array> =>
+  pool.infer(job, 0, { onPaused: () => {}, onEnd })
+
 const job = (bytes: number[], more: Partial<InferenceJob> = {}): InferenceJob => ({
   model,
   keys: { name: 'n', location },
   frame: Uint8Array.from(bytes),
   signal: new AbortController().signal,
-  onEnd: () => {},
+  whose: { owner: 'o', silence: () => 0, evict: () => {} },
   onProgress: () => {},
   client: async () => {},
   ...more,
@@ -37,7 +40,7 @@ const job = (bytes: number[], more: Partial<InferenceJob> = {}): InferenceJob =>
 t.test('the pool returns results, and transfers the frame’s buffer to the worker', async (t) => {
   const pool = start(t)
   const sent = job([9, 8, 7, 6])
-  t.same(await pool.infer(sent), Uint8Array.of(9, 8, 7))
+  t.same(await infer(pool, sent), Uint8Array.of(9, 8, 7))
   t.equal(sent.frame.length, 0, 'the buffer is transferred, not copied')
   t.same(await pool.checkKeys(parameters, location), { galoisElements: [3], digest: 'd' })
 })
@@ -48,10 +51,8 @@ t.test(
     const faults: unknown[] = []
     const pool = start(t, faults)
     for (let round = 1; round <= 3; round++) {
-      const lost = pool.infer(job([1]))
-      const next = pool.infer(job([5, 6, 7]))
-      await t.rejects(lost, { code: 'WORKER_LOST' })
-      t.same(await next, Uint8Array.of(5, 6, 7))
+      await t.rejects(infer(pool, job([1])), { code: 'WORKER_LOST' })
+      t.same(await infer(pool, job([5, 6, 7])), Uint8Array.of(5, 6, 7))
       t.ok(pool.ready)
       t.equal(faults.length, round)
     }
@@ -60,8 +61,8 @@ t.test(
 
 t.test('the log gets message and stack of a fault in a worker', async (t) => {
   const pool = start(t)
-  await t.rejects(pool.infer(job([2])), { message: 'a bug', stack: 'at its place' })
-  t.same(await pool.infer(job([4, 4, 4])), Uint8Array.of(4, 4, 4))
+  await t.rejects(infer(pool, job([2])), { message: 'a bug', stack: 'at its place' })
+  t.same(await infer(pool, job([4, 4, 4])), Uint8Array.of(4, 4, 4))
 })
 
 t.test('a running job is cancelled at once, and its worker takes the next one', async (t) => {
@@ -69,12 +70,12 @@ t.test('a running job is cancelled at once, and its worker takes the next one', 
   const cancel = new AbortController()
   const started = Promise.withResolvers<[number, number]>()
   const onProgress = (done: number, total: number): void => started.resolve([done, total])
-  const running = pool.infer(job([3], { signal: cancel.signal, onProgress }))
+  const running = infer(pool, job([3], { signal: cancel.signal, onProgress }))
   t.same(await started.promise, [1, 2])
   cancel.abort()
   await t.rejects(running, { name: 'InferenceCancelled' })
-  t.same(await pool.infer(job([7, 7, 7])), Uint8Array.of(7, 7, 7))
-  await t.rejects(pool.infer(job([3], { signal: AbortSignal.abort() })), { name: 'InferenceCancelled' })
+  t.same(await infer(pool, job([7, 7, 7])), Uint8Array.of(7, 7, 7))
+  await t.rejects(infer(pool, job([3], { signal: AbortSignal.abort() })), { name: 'InferenceCancelled' })
 })
 
 t.test('a check of keys beyond the queue is TOO_BUSY', async (t) => {
@@ -90,6 +91,6 @@ t.test('a closed pool refuses jobs', async (t) => {
   await pool.close()
   t.notOk(pool.ready)
   const ended = Promise.withResolvers<void>()
-  await t.rejects(pool.infer(job([4], { onEnd: ended.resolve })), { code: 'WORKER_LOST' })
+  await t.rejects(infer(pool, job([4]), ended.resolve), { code: 'WORKER_LOST' })
   await ended.promise
 })

@@ -24,13 +24,13 @@ async function put(t: Test, server: RunningServer, circuit: Circuit): Promise<vo
 
 t.test('inferences under way end with the circuit that they began with', async (t) => {
   const circuit = refreshedCircuit({ overlapping: true })
-  const server = await serving(t as Test, circuit, { modelsPollSeconds: 0, inferencesPerWorker: 1 })
+  const server = await serving(t as Test, circuit, { modelsPollSeconds: 0, maxInferencesPerAddress: 1 })
   const manifest = manifestOf(circuit)
   const client = await StepClient.create(server.url, manifest)
   const another = await StepClient.create(server.url, manifest)
   const first = await client.begin()
   t.equal(first.status, 200)
-  // This one waits for a place. No worker has its keys, so it opens a session after the file was removed.
+  // This one waits for its turn. No worker has its keys, so it opens a session after the file was removed.
   const waiting = another.begin()
   while (
     (await (await fetch(`${server.url}/metrics`)).text()).match(

@@ -12,7 +12,7 @@ export class Heap {
   readonly memory: WebAssembly.Memory
   readonly #limit: number
   /** Address 0 is reserved for "none". */
-  readonly #ranges = new Ranges(ALIGNMENT)
+  #ranges = new Ranges(ALIGNMENT)
   /** Allocations of the running `attempt` calls, the innermost last. */
   readonly #attempts: Set<number>[] = []
   #peak = 0
@@ -58,6 +58,11 @@ export class Heap {
   free(start: number): void {
     this.#ranges.free(start)
     for (const made of this.#attempts) made.delete(start)
+  }
+
+  /** Frees everything at once: no range may be used any more. The memory keeps the size that it has. */
+  clear(): void {
+    this.#ranges = new Ranges(ALIGNMENT)
   }
 
   /**

@@ -20,7 +20,9 @@ export type Verdict = typeof VERDICT_RUN | typeof VERDICT_STOP | typeof VERDICT_
  */
 const SPINS = 4000
 /** A thread that does not arrive within this time counts as lost; no phase takes nearly as long. */
-const PATIENCE_MILLISECONDS = 120_000
+const PATIENCE_MILLISECONDS = 20_000
+/** The same for a thread that has to start first, which reads its modules from the disk. */
+const START_MILLISECONDS = 120_000
 
 /**
  * A barrier between phases. The last thread that arrives decides the verdict, so that all threads leave the
@@ -31,20 +33,18 @@ export class Barrier {
   readonly #words: Int32Array
   readonly #threads: number
   readonly #patience: number
+  readonly #startPatience: number
 
   /**
    * @param threads that arrive at each barrier, the calling one included
    * @param shared of the other threads' barrier; by default a new one
    * @param patience milliseconds after which a missing thread counts as lost
    */
-  constructor(
-    threads: number,
-    shared = new SharedArrayBuffer(4 * WORDS),
-    patience: number = PATIENCE_MILLISECONDS,
-  ) {
+  constructor(threads: number, shared = new SharedArrayBuffer(4 * WORDS), patience?: number) {
     this.shared = shared
     this.#threads = threads
-    this.#patience = patience
+    this.#patience = patience ?? PATIENCE_MILLISECONDS
+    this.#startPatience = patience ?? START_MILLISECONDS
     this.#words = new Int32Array(shared)
   }
 
@@ -63,7 +63,7 @@ export class Barrier {
     for (;;) {
       const count = Atomics.load(this.#words, PRESENT)
       if (count >= this.#threads - 1) return
-      const outcome = await Atomics.waitAsync(this.#words, PRESENT, count, this.#patience).value
+      const outcome = await Atomics.waitAsync(this.#words, PRESENT, count, this.#startPatience).value
       if (outcome === 'timed-out') throw lost('A thread of the engine did not begin')
     }
   }

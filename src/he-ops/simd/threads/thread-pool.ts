@@ -8,6 +8,9 @@ import type { PoolMember, Share } from './pool-worker.ts'
 import { type PhaseRange, runShares } from './shares.ts'
 import { WorkStealing } from './work-stealing.ts'
 
+/** A lost thread may never end. Its engine must not be used again. */
+const GIVEN_UP_MILLISECONDS = 10_000
+
 /** Callbacks of a run. An error that they throw ends the run and is rethrown. */
 export interface RunControl {
   /** Called after each phase with the number of operations done; at the end with their total. */
@@ -47,7 +50,8 @@ export class ThreadPool {
    * thread computes, and handles no events once all threads have begun. Only one program may run at a time.
    * When this throws, the program's memory has no meaningful values.
    *
-   * @throws ExecutionStopped, WORKER_LOST, and errors of the threads; all threads have ended by then
+   * @throws ExecutionStopped, and errors of the threads; all threads have ended by then
+   * @throws WORKER_LOST when a thread is lost. It may still write to the memory, which must not be used again
    */
   async run(
     program: Program,
@@ -83,10 +87,9 @@ export class ThreadPool {
     } catch (error) {
       // Releases workers that wait for a thread that never began.
       barrier.fail()
-      throw error
-    } finally {
       // No thread may use the memory after this function has ended, even when some have failed.
-      await Promise.allSettled(shares)
+      await settledOrGivenUp(shares)
+      throw error
     }
   }
 
@@ -101,6 +104,14 @@ export class ThreadPool {
       return this.#pool!.run(share, { signal })
     })
   }
+}
+
+/** Waits until all have ended, or one of them has not ended for too long. */
+async function settledOrGivenUp(shares: readonly Promise<void>[]): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const timer = setTimeout(resolve, GIVEN_UP_MILLISECONDS)
+  await Promise.race([Promise.allSettled(shares), promise])
+  clearTimeout(timer)
 }
 
 /** The worker module next to this one: TypeScript in the source tree, JavaScript in the build. */

@@ -1,0 +1,103 @@
+import { LaneRoom, type SessionRoom } from './lane-room.ts'
+
+export interface LanesOptions {
+  /** Workers that compute at the same time. */
+  readonly lanes: number
+  /** Inferences that each computes for in turns. Those that wait for their clients do not count. */
+  readonly slotsPerLane: number
+  /** Engine memory of each in bytes. */
+  readonly laneBytes: number
+}
+
+interface Lane {
+  readonly room: LaneRoom
+  /** Inferences that it computes for. */
+  computing: number
+  /** Names of key sets that its worker has loaded. */
+  readonly loaded: Set<string>
+}
+
+/** What each worker has to do and holds in memory. Workers go by numbers from 0 on. */
+export class Lanes {
+  readonly #lanes: readonly Lane[]
+  readonly #slotsPerLane: number
+
+  constructor({ lanes, slotsPerLane, laneBytes }: LanesOptions) {
+    this.#slotsPerLane = slotsPerLane
+    this.#lanes = Array.from({ length: lanes }, () => ({
+      room: new LaneRoom(laneBytes),
+      computing: 0,
+      loaded: new Set<string>(),
+    }))
+  }
+
+  get slots(): number {
+    return this.#lanes.length * this.#slotsPerLane
+  }
+
+  /** Whether a worker could compute for one more inference. */
+  get hasSlot(): boolean {
+    return this.#lanes.some(({ computing }) => computing < this.#slotsPerLane)
+  }
+
+  /**
+   * The worker for an inference: one with its keys if that is free, since loading them takes seconds; else
+   * the one with least to do.
+   */
+  choose(session: SessionRoom): number | undefined {
+    const [best] = this.#lanes
+      .map((lane, number) => ({ lane, number }))
+      .filter(({ lane }) => this.#isFree(lane, session) && lane.room.fits(session))
+      .sort(
+        ({ lane: a }, { lane: b }) =>
+          Number(b.loaded.has(session.keySet)) - Number(a.loaded.has(session.keySet)) ||
+          a.computing - b.computing ||
+          a.room.held - b.room.held,
+      )
+    return best?.number
+  }
+
+  /** Whether an inference could start if a worker had more memory. */
+  lacksMemory(session: SessionRoom): boolean {
+    const free = this.#lanes.filter((lane) => this.#isFree(lane, session))
+    return free.length > 0 && !free.some(({ room }) => room.fits(session))
+  }
+
+  start(number: number, session: SessionRoom): void {
+    const { room, loaded } = this.#lanes[number]
+    room.hold(session)
+    loaded.add(session.keySet)
+    this.resume(number)
+  }
+
+  /** An inference of the worker waits for its client. It keeps its memory. */
+  pause(number: number): void {
+    this.#lanes[number].computing--
+  }
+
+  /**
+   * The client has answered. The worker may then have more to do than a new inference would find room for.
+   */
+  resume(number: number): void {
+    this.#lanes[number].computing++
+  }
+
+  /** Frees the memory of an inference that has been paused before. */
+  release(number: number, session: SessionRoom): void {
+    this.#lanes[number].room.release(session)
+  }
+
+  /** Notes that a worker has freed the keys of a set. */
+  unloaded(number: number, keySet: string): void {
+    this.#lanes[number].loaded.delete(keySet)
+  }
+
+  /** Notes that a worker has ended, and another has taken its place. */
+  replaced(number: number): void {
+    this.#lanes[number].loaded.clear()
+  }
+
+  #isFree({ computing, room }: Lane, session: SessionRoom): boolean {
+    return computing < this.#slotsPerLane && !room.isRunning(session)
+  }
+}

@@ -1,0 +1,62 @@
+import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
+import type { CheckedKeySet, EngineLoad, InferenceEngine, InferenceJob } from '../inference/engine.ts'
+import type { KeySetLocation } from '../stores/key-set-record.ts'
+import type { LaneEvents, LaneExecutor } from './lane-executor.ts'
+import { PlannedWork } from './planned-work.ts'
+import { Scheduler, type SchedulerOptions } from './scheduler.ts'
+
+export type ScheduledEngineOptions = Omit<SchedulerOptions, 'lanes'>
+
+/** Runs inferences on the workers of this process, each when its turn has come. */
+export class ScheduledEngine implements InferenceEngine {
+  readonly #executor: LaneExecutor
+  readonly #scheduler: Scheduler
+  readonly #planned: PlannedWork
+
+  /** @param executor closed with this engine */
+  constructor(executor: LaneExecutor, options: ScheduledEngineOptions) {
+    this.#executor = executor
+    this.#scheduler = new Scheduler({ ...options, lanes: executor.lanes })
+    this.#planned = new PlannedWork(executor.threads)
+    const { lanes } = this.#scheduler
+    executor.watch({
+      onOpened: (_lane, { digest, memory }) => this.#planned.opened(digest, memory),
+      onUnloaded: (lane, keySet) => lanes.unloaded(lane, keySet),
+      onReplaced: (lane) => lanes.replaced(lane),
+    } satisfies LaneEvents)
+  }
+
+  get ready(): boolean {
+    return this.#executor.ready
+  }
+
+  get load(): EngineLoad {
+    const { waiting, computing, paused, waitSeconds } = this.#scheduler
+    return { waiting, computing, paused, waitSeconds }
+  }
+
+  checkKeys(parameters: CkksParameters, location: KeySetLocation): Promise<CheckedKeySet> {
+    return this.#executor.checkKeys(parameters, location)
+  }
+
+  async infer(job: InferenceJob): Promise<Uint8Array> {
+    const { model, keys } = job
+    const seconds = this.#planned.secondsOf(model)
+    const session = this.#planned.roomOf(model, keys.name)
+    const turn = await this.#scheduler.take({ ...job.whose, seconds, session }, job.signal)
+    const onPaused = (isPaused: boolean): void => (isPaused ? turn.pause() : turn.resume())
+    const ended = Promise.withResolvers<number>()
+    const onEnd = (): void => ended.resolve(turn.end())
+    const answer = await this.#executor.infer(job, turn.lane, { onPaused, onEnd })
+    this.#planned.measured(model, await ended.promise)
+    return answer
+  }
+
+  forgetKeys(name: string): void {
+    this.#executor.forgetKeys(name)
+  }
+
+  close(): Promise<void> {
+    return this.#executor.close()
+  }
+}
