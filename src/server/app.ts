@@ -46,6 +46,8 @@ export interface AppOptions {
   readonly roundTimeoutSeconds?: number
   /** The server ends an inference so long after its query; default 60. */
   readonly maxInferenceMinutes?: number
+  /** The server keeps the answer of an asynchronous inference for so long; default 10. */
+  readonly answerMinutes?: number
   /** When the app closes, inferences that run get this time to end; default none. */
   readonly drainSeconds?: number
   /** Memory for bodies that are arriving, in bytes; default without a limit. */
@@ -74,6 +76,7 @@ export async function buildApp({
   security,
   roundTimeoutSeconds = 60,
   maxInferenceMinutes = 60,
+  answerMinutes = 10,
   drainSeconds = 0,
   bodyBytes = Infinity,
   trustProxy = false,
@@ -110,6 +113,7 @@ export async function buildApp({
     inferences: new InferenceRegistry({
       client: timeouts(roundTimeoutSeconds * 1000),
       total: maxInferenceMinutes * 60_000,
+      answer: answerMinutes * 60_000,
     }),
     intake: new Intake(),
     metrics: new Metrics(),

@@ -123,6 +123,12 @@ export const configSchema = z.strictObject({
     .max(24 * 60)
     .default(60)
     .describe('minutes after its query when an inference ends, finished or not'),
+  answerMinutes: z.coerce
+    .number()
+    .positive()
+    .max(24 * 60)
+    .default(10)
+    .describe('minutes for which the answer of an asynchronous inference is kept'),
   shutdownSeconds: whole(1, 3600).default(60).describe('time that running inferences get at shutdown'),
   logLevel: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])

@@ -102,6 +102,7 @@ async function appOn(
     security: config,
     roundTimeoutSeconds: config.roundTimeoutSeconds,
     maxInferenceMinutes: config.maxInferenceMinutes,
+    answerMinutes: config.answerMinutes,
     drainSeconds: config.shutdownSeconds,
     bodyBytes: megabytes(config.maxBodyMegabytes),
     trustProxy: config.trustProxy,

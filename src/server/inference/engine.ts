@@ -56,6 +56,10 @@ export interface EngineLoad {
   readonly paused: number
   /** Seconds that an inference that comes now waits for its turn, by estimate. */
   readonly waitSeconds: number
+  /** Key sets that workers have loaded. */
+  readonly loadedKeySets: number
+  /** Engine memory that inferences under way hold, in bytes by estimate. */
+  readonly heldBytes: number
 }
 
 /** Executes circuits on other threads than the one that answers requests. */

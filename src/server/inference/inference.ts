@@ -24,12 +24,14 @@ export const inferenceSchema = z
 
 export type InferenceSnapshot = z.infer<typeof inferenceSchema>
 
-/** Times in milliseconds after which an inference is cancelled. */
+/** Times in milliseconds. An inference that exceeds one of the first two is cancelled. */
 export interface InferenceLimits {
   /** Limits on the client while the inference waits for it. */
   readonly client: Timeouts
   /** Limit from the query on. */
   readonly total: number
+  /** Time for which the answer of an asynchronous inference is kept. */
+  readonly answer: number
 }
 
 export interface InferenceOptions {
@@ -39,6 +41,8 @@ export interface InferenceOptions {
   readonly model: string
   /** Refresh rounds of the model. */
   readonly rounds: number
+  /** Whether the client fetches the answer by a request of its own, and none of its requests stays open. */
+  readonly isAsync?: boolean
   /** Encodes an output of the engine as the bytes that the client gets. */
   readonly encode: (inference: Inference, output: EngineOutput) => SentAnswer
   readonly cache: ReplyCache
@@ -58,6 +62,7 @@ export class Inference {
   readonly id: string
   readonly key: string
   readonly model: string
+  readonly isAsync: boolean
   readonly rounds: RoundMailbox
   readonly idleTimer: IdleTimer
   readonly #total: number
@@ -73,10 +78,11 @@ export class Inference {
   #freeRequests: number
   #change = Promise.withResolvers<void>()
 
-  constructor({ id, key, model, rounds, encode, cache, limits }: InferenceOptions) {
+  constructor({ id, key, model, rounds, isAsync = false, encode, cache, limits }: InferenceOptions) {
     this.id = id
     this.key = key
     this.model = model
+    this.isAsync = isAsync
     this.#total = rounds
     this.#freeRequests = FREE_REQUESTS_PER_ROUND * (rounds + 1)
     this.idleTimer = new IdleTimer(limits.client, () => this.cancel(SILENT))

@@ -21,7 +21,7 @@ export interface InferenceClient {
   readonly keySet: string
 }
 
-export type NewInference = Pick<InferenceOptions, 'model' | 'rounds' | 'encode'> & {
+export type NewInference = Pick<InferenceOptions, 'model' | 'rounds' | 'isAsync' | 'encode'> & {
   readonly client: InferenceClient
   /** The id that the client chose; by default a random one. */
   readonly id?: string
@@ -75,7 +75,8 @@ export class InferenceRegistry {
 
   end(inference: Inference, state: InferenceState): void {
     inference.settle(state)
-    setTimeout(() => this.#forget(inference), MEMORY_MILLISECONDS).unref()
+    const { isAsync } = inference
+    setTimeout(() => this.#forget(inference), isAsync ? this.#limits.answer : MEMORY_MILLISECONDS).unref()
     this.#forgetSurplus()
   }
 

@@ -72,8 +72,11 @@ export class RoundMailbox {
   begin(logits: Promise<Uint8Array>): Promise<SentAnswer> {
     logits.then(
       (frame) => {
-        this.#send(this.#options.rounds, { kind: 'logits', frame })
+        const { rounds } = this.#options
+        this.#send(rounds, { kind: 'logits', frame })
         this.#end.resolve()
+        // The client may still ask for the logits, but they must not fill the memory.
+        void this.#replace(rounds)
       },
       (error) => this.#fail(error),
     )
@@ -152,10 +155,13 @@ export class RoundMailbox {
     await this.#replace(round)
   }
 
-  /** Replaces the promise of an output by a cache entry: a client that replied has received the output. */
+  /** Replaces the promise of an output by a cache entry. */
   async #replace(round: number): Promise<void> {
     const output = this.#outputOf(round)
-    if ('promise' in output) this.#outputs.set(round, this.#options.cache.keep(await output.promise))
+    if (!('promise' in output)) return
+    const answer = await output.promise
+    // The inference may have been forgotten meanwhile.
+    if (this.#outputs.get(round) === output) this.#outputs.set(round, this.#options.cache.keep(answer))
   }
 
   /**

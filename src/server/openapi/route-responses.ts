@@ -58,7 +58,7 @@ const HEADERS = {
     description: 'The number of bytes of JSON at the beginning of the body; the frame follows',
   },
   'www-authenticate': { type: 'string', description: 'The challenge of RFC 6750' },
-  location: { type: 'string', description: 'The path of the key set' },
+  location: { type: 'string', description: 'The path of the key set or of the inference' },
   etag: { type: 'string', description: 'The digest of the manifest, in quotation marks' },
   'preference-applied': { type: 'string', description: 'The preference that was honoured (RFC 7240)' },
 } as const

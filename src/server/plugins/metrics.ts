@@ -27,6 +27,16 @@ export function useMetrics(app: App, { metrics, keys, engine, bodies }: Services
     () => engine.load.waitSeconds,
   )
   metrics.gauge(
+    'polyveil_loaded_key_sets',
+    'Key sets that workers have loaded',
+    () => engine.load.loadedKeySets,
+  )
+  metrics.gauge(
+    'polyveil_held_engine_bytes',
+    'Engine memory that inferences under way hold, by estimate',
+    () => engine.load.heldBytes,
+  )
+  metrics.gauge(
     'polyveil_arriving_bytes',
     'Announced bytes of bodies that have not all arrived',
     () => bodies.bytes,

@@ -20,7 +20,13 @@ export interface SecurityOptions {
 
 /** Headers that a page of another origin may send, and read, besides those that CORS always allows. */
 const REQUEST_HEADERS = ['Authorization', 'Content-Type', ...PROTOCOL_HEADERS]
-const RESPONSE_HEADERS = [JSON_LENGTH_HEADER, 'Retry-After', REQUEST_ID_HEADER]
+const RESPONSE_HEADERS = [
+  JSON_LENGTH_HEADER,
+  'Location',
+  'Preference-Applied',
+  'Retry-After',
+  REQUEST_ID_HEADER,
+]
 const PREFLIGHT_SECONDS = 7200
 
 /** Sets security headers, CORS, the rate limit and the limit on load. */

@@ -1,4 +1,4 @@
-import type { FastifyRequest } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { PolyVeilError } from '../../errors/index.ts'
 import { keysMissing } from '../../wire/index.ts'
@@ -7,12 +7,16 @@ import {
   BYTES_MEDIA_TYPE,
   JSON_LENGTH_HEADER,
   MAX_JSON_HEADER_BYTES,
+  PREFER_ASYNC,
+  PREFER_HEADER,
+  pathOf,
   QUERY_HEADER_NAME,
   ROUTES,
   routeOf,
 } from '../../wire/protocol/index.ts'
 import type { ServedModel } from '../catalogue.ts'
 import { inferenceResponse, parseInference, requireFrameBytes } from '../inference/binary-body.ts'
+import { type Inference, inferenceSchema } from '../inference/inference.ts'
 import { limitedBody } from '../inference/limited-body.ts'
 import type { SentAnswer } from '../inference/reply-cache.ts'
 import type { EngineOutput } from '../inference/round-mailbox.ts'
@@ -20,6 +24,7 @@ import type { App, Services } from '../services.ts'
 import type { HeldKeys } from '../stores/held-keys.ts'
 import { nameOf } from '../stores/key-store.ts'
 import { type ModelPath, modelAt } from './model-path.ts'
+import { prefers } from './preferences.ts'
 import { runQuery } from './run-query.ts'
 import { bytesResponse, jsonHeader, modelParams, responses, wholeNumber } from './schemas.ts'
 
@@ -27,6 +32,13 @@ const headersSchema = z.looseObject({
   [JSON_LENGTH_HEADER]: wholeNumber(1, MAX_JSON_HEADER_BYTES).describe(
     'The number of bytes of JSON at the beginning of the body',
   ),
+  [PREFER_HEADER]: z
+    .string()
+    .optional()
+    .describe(
+      `\`${PREFER_ASYNC}\` (RFC 7240): 202 at once, for clients that fetch the answer later, as behind a proxy that ` +
+        'closes idle connections',
+    ),
 })
 
 const BODY = `A JSON document of ${JSON_LENGTH_HEADER} bytes, directly followed by the frame of the encrypted image`
@@ -46,7 +58,7 @@ export async function inferRoute(app: App, services: Services): Promise<void> {
       config: {
         binaryBody: BODY,
         bodyHeader: QUERY_HEADER_NAME,
-        answerHeaders: { 200: [JSON_LENGTH_HEADER] },
+        answerHeaders: { 200: [JSON_LENGTH_HEADER], 202: ['location', 'preference-applied'] },
       },
       schema: {
         tags: ['inference'],
@@ -61,6 +73,7 @@ export async function inferRoute(app: App, services: Services): Promise<void> {
               'A JSON document, directly followed by the frame of the encrypted logits or of a masked tensor',
               jsonHeader(ANSWER_HEADER_NAME),
             ),
+            202: inferenceSchema,
           },
           404,
           409,
@@ -85,26 +98,50 @@ export async function inferRoute(app: App, services: Services): Promise<void> {
       requireFrameBytes(request, model)
       const keys = services.keysOf(httpRequest)
       takeKeys(keys, request.keySet, model)
+      const isAsync = prefers(httpRequest, PREFER_ASYNC)
       const inference = inferences.begin({
         id: request.id,
         model: model.name,
         client: { tenant: caller.tenant, keySet: nameOf(request.keySet) },
         rounds: model.manifest.rounds,
+        isAsync,
         encode: ({ id }, output) => encoded(services, model, id, output),
       })
-      const leave = inference.idleTimer.enter()
-      reply.raw.once('close', () => {
-        leave()
-        // The client that sent the query has gone without its answer, so it cannot continue the inference.
-        if (!reply.raw.writableFinished) inference.cancel()
-      })
+      if (!isAsync) tieTo(inference, reply)
       const logits = metrics.timeInference(model.name, () =>
         runQuery(services, model, { ...request, keys, httpRequest }, inference),
       )
-      const { jsonBytes, body: answer } = await inference.rounds.begin(logits)
-      return reply.type(BYTES_MEDIA_TYPE).header(JSON_LENGTH_HEADER, jsonBytes).send(answer)
+      const first = inference.rounds.begin(logits)
+      if (!isAsync) {
+        const { jsonBytes, body: answer } = await first
+        return reply.type(BYTES_MEDIA_TYPE).header(JSON_LENGTH_HEADER, jsonBytes).send(answer)
+      }
+      await refusedAtOnce(first)
+      return reply
+        .code(202)
+        .header('location', `/${pathOf(ROUTES.inference, { id: inference.id })}`)
+        .header('preference-applied', PREFER_ASYNC)
+        .send(inference.snapshot)
     },
   )
+}
+
+/** Cancels an inference whose client goes before it has the first answer: then it cannot continue. */
+function tieTo(inference: Inference, reply: FastifyReply): void {
+  const leave = inference.idleTimer.enter()
+  reply.raw.once('close', () => {
+    leave()
+    if (!reply.raw.writableFinished) inference.cancel()
+  })
+}
+
+/** Throws what refuses an inference before it waits for anything, such as a full queue or a spent budget. */
+async function refusedAtOnce(first: Promise<unknown>): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  setImmediate(resolve)
+  // The outcome of an inference that runs on is for those who ask for it.
+  first.catch(() => {})
+  await Promise.race([promise, first])
 }
 
 function encoded({ metrics }: Services, model: ServedModel, id: string, output: EngineOutput): SentAnswer {

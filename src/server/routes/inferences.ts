@@ -12,7 +12,7 @@ const headers = z.looseObject({
   [KEY_SET_HEADER]: keySetId.describe('Id of the key set that the inference began with'),
 })
 
-/** Routes to watch and cancel an inference while its POST is open. */
+/** Routes to watch and cancel an inference. */
 export function inferenceRoutes(app: App, { inferences }: Services): void {
   app.get(
     routeOf(ROUTES.inference),

@@ -6,6 +6,7 @@ import {
   BYTES_MEDIA_TYPE,
   JSON_LENGTH_HEADER,
   KEY_SET_HEADER,
+  PREFER_ASYNC,
   PREFER_HEADER,
   PREFER_MINIMAL,
   ROUTES,
@@ -17,6 +18,7 @@ import type { SentAnswer } from '../inference/reply-cache.ts'
 import type { App, Services } from '../services.ts'
 import { asBytes } from './infer.ts'
 import { findOwnInference, ownInference } from './own-inference.ts'
+import { prefers } from './preferences.ts'
 import { bytesResponse, emptyResponse, jsonHeader, keySetId, responses, wholeNumber } from './schemas.ts'
 
 const headersSchema = z.looseObject({
@@ -86,11 +88,12 @@ function outputRoute(app: App, services: Services): void {
         operationId: 'refreshRequest',
         summary: 'The masked tensor of a refresh round',
         description:
-          'Waits until it is there. Behind the last round come the encrypted logits. With it a client has the next round ' +
-          'while it works at one.',
+          'Waits until it is there. Behind the last round come the encrypted logits: number 0 of an inference without rounds. ' +
+          'With it a client has the next round while it works at one, or the answer of an inference that it began with ' +
+          `\`${PREFER_HEADER}: ${PREFER_ASYNC}\`. An inference that failed gives its error.`,
         params,
         headers: headersSchema,
-        response: responses({ 200: OUTPUT }, 404, 409),
+        response: responses({ 200: OUTPUT }, 404, 409, 410, 507),
       },
     },
     async (request, reply) => {
@@ -128,7 +131,7 @@ function replyRoute(app: App, services: Services): void {
       },
     },
     async (request, reply) => {
-      const { params, headers, body } = request
+      const { params, body } = request
       const { round } = params
       const inference = ownInference(inferences, request)
       const { rounds, model } = inference
@@ -137,13 +140,11 @@ function replyRoute(app: App, services: Services): void {
       if (!repeated) requireUnderWay(inference)
       await rounds.reply(round, bytes)
       if (!repeated) metrics.replyReceived(model, bytes.length)
-      if (!MINIMAL.test(headers[PREFER_HEADER] ?? '')) return send(reply, await rounds.wait(round + 1))
+      if (!prefers(request, PREFER_MINIMAL)) return send(reply, await rounds.wait(round + 1))
       return reply.code(204).header('preference-applied', PREFER_MINIMAL).send(null)
     },
   )
 }
-
-const MINIMAL = new RegExp(`(^|[,;\\s])${PREFER_MINIMAL}($|[,;\\s])`, 'i')
 
 const send = (reply: FastifyReply, { jsonBytes, body }: SentAnswer): FastifyReply =>
   reply.type(BYTES_MEDIA_TYPE).header(JSON_LENGTH_HEADER, jsonBytes).send(body)
@@ -153,8 +154,10 @@ function requireUnderWay({ running }: Inference): void {
   throw new PolyVeilError('INFERENCE_UNKNOWN', 'The inference has ended')
 }
 
-/** Clients can fetch outputs of a running inference, and for a while of one that is done. */
-function requireKnown({ running, snapshot }: Inference): void {
-  if (running || snapshot.state === 'done') return
-  throw new PolyVeilError('INFERENCE_UNKNOWN', 'The inference has ended')
+/**
+ * Clients can fetch outputs of a running inference, and for a while of one that is done. One that has failed
+ * gives its error instead.
+ */
+function requireKnown({ snapshot, cancelReason }: Inference): void {
+  if (snapshot.state === 'cancelled') throw new PolyVeilError('INFERENCE_UNKNOWN', cancelReason)
 }

@@ -35,6 +35,16 @@ export class Lanes {
     return this.#lanes.length * this.#slotsPerLane
   }
 
+  /** Key sets that workers have loaded. */
+  get loaded(): number {
+    return this.#lanes.reduce((sum, { loaded }) => sum + loaded.size, 0)
+  }
+
+  /** Engine memory that inferences under way hold, in bytes by estimate. */
+  get held(): number {
+    return this.#lanes.reduce((sum, { room }) => sum + room.held, 0)
+  }
+
   /** Whether a worker could compute for one more inference. */
   get hasSlot(): boolean {
     return this.#lanes.some(({ computing }) => computing < this.#slotsPerLane)

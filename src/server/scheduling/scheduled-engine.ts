@@ -31,8 +31,9 @@ export class ScheduledEngine implements InferenceEngine {
   }
 
   get load(): EngineLoad {
-    const { waiting, computing, paused, waitSeconds } = this.#scheduler
-    return { waiting, computing, paused, waitSeconds }
+    const { waiting, computing, paused, waitSeconds, lanes } = this.#scheduler
+    const { loaded: loadedKeySets, held: heldBytes } = lanes
+    return { waiting, computing, paused, waitSeconds, loadedKeySets, heldBytes }
   }
 
   checkKeys(parameters: CkksParameters, location: KeySetLocation): Promise<CheckedKeySet> {

@@ -23,6 +23,8 @@ export const UPLOAD_OFFSET_HEADER = 'upload-offset'
 export const PREFER_HEADER = 'prefer'
 /** Asks for an answer without a body: the client fetches the next output by a request of its own. */
 export const PREFER_MINIMAL = 'return=minimal'
+/** Preference for 202 at once: the answer is fetched later. */
+export const PREFER_ASYNC = 'respond-async'
 
 /** Seconds after which a refused request may be sent again (RFC 9110, 10.2.3). */
 export const RETRY_AFTER_HEADER = 'retry-after'

@@ -1,0 +1,50 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import { circuit, MODEL, StepClient, started } from '../refreshed-service.ts'
+import { serving } from '../serving.ts'
+
+const CLOSE = 0.02
+
+const gauge = async (client: StepClient, name: string): Promise<number> => {
+  const text = (await client.request('GET', 'metrics')).bytes.toString()
+  return Number(new RegExp(`^polyveil_${name} (\\S+)$`, 'm').exec(text)?.[1])
+}
+
+t.test('abandoned refresh inferences keep nobody from starting', async (t) => {
+  const server = await started(t, { inferencesPerWorker: 1, roundTimeoutSeconds: 600 })
+  const abandoning = await Promise.all(Array.from({ length: 12 }, () => StepClient.create(server.url)))
+  for (const client of abandoning) t.equal((await client.begin()).status, 200)
+  const other = await StepClient.create(server.url)
+  t.equal(await gauge(other, 'inferences_paused'), 12)
+  t.ok((await other.classify()) < CLOSE, 'another client is served while twelve are silent')
+  t.equal(await gauge(other, 'inferences_paused'), 12)
+  t.equal(await gauge(other, 'inferences_computing'), 0)
+})
+
+t.test('a silent client loses its memory to one that waits for it', async (t) => {
+  // Planned memory of two inferences does not fit, so one waits for the other.
+  const large = { ...circuit, estimate: { ...circuit.estimate, memoryBytes: 16e6 } }
+  const server = await serving(t, large, {
+    roundTimeoutSeconds: 600,
+    contendedTimeoutSeconds: 1,
+    engineMegabytes: 16,
+  })
+  const [silent, other] = [await StepClient.create(server.url), await StepClient.create(server.url)]
+  const held = await silent.begin()
+  t.equal(held.status, 200)
+  t.ok((await other.classify()) < CLOSE, 'long before the time limit of rounds')
+  const late = await silent.round(held.json.id, 0, await silent.model.refresh(0, held.frame))
+  t.match(late, { status: 404, json: { code: 'INFERENCE_UNKNOWN' } })
+  t.ok((await silent.classify()) < CLOSE, 'and it may start again')
+})
+
+t.test('a deleted key set leaves the worker, and its memory with it', async (t) => {
+  const server = await started(t)
+  const client = await StepClient.create(server.url)
+  t.ok((await client.classify()) < CLOSE)
+  t.equal(await gauge(client, 'loaded_key_sets'), 1)
+  t.equal((await client.own('DELETE', 'v2/keys')).status, 204)
+  while ((await gauge(client, 'loaded_key_sets')) > 0) await sleep(20)
+  t.equal((await client.begin()).status, 410)
+  t.match((await client.request('GET', `v2/models/${MODEL}/ready`)).status, 200)
+})
