@@ -33,9 +33,12 @@ export const CLASSIFY_OPTIONS = [
  */
 export interface OpenModel {
   readonly manifest: Manifest
-  /** @param tensors of the model's shape; their values have been checked */
-  encrypt(tensors: readonly PreprocessedImage[], options: CallOptions): Promise<Uint8Array>
-  infer(frame: Uint8Array, options: CallOptions): Promise<Uint8Array>
+  /**
+   * Encrypts images and has the server evaluate the model on them.
+   *
+   * @param tensors of the model's shape; their values have been checked
+   */
+  infer(tensors: readonly PreprocessedImage[], options: CallOptions): Promise<Uint8Array>
   decryptBatch(frame: Uint8Array, options: CallOptions & DecryptOptions): Promise<Float64Array[]>
   /** Deletes the key sets that a temporary store has on the server. */
   releaseKeys(): Promise<void>
@@ -57,8 +60,7 @@ interface Batch {
 
 /**
  * Classifies images in batches of the model's size. All images are read before a batch is sent, and all
- * batches are sent before an answer is decrypted. So no request depends on a decryption, and no image is sent
- * twice.
+ * batches are sent before an answer is decrypted. So no request depends on a decryption.
  *
  * @param open called when the form of the images has been checked
  * @param required `all` sends nothing unless every image can be read, and rejects with the first failure of
@@ -137,8 +139,7 @@ async function sendAll(
     const places = images.map(({ place }) => place)
     const own = { ...options, onProgress: inInference(options, index, groups.length, places) }
     const tensors = images.map(({ image }) => image)
-    const send = async () => model.infer(await model.encrypt(tensors, own), own)
-    const answer = failure ?? (await settled(send))
+    const answer = failure ?? (await settled(() => model.infer(tensors, own)))
     if (answer.status === 'rejected') {
       if (required === 'all' || index === 0) throw answer.reason
       failure = answer

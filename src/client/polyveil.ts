@@ -7,6 +7,7 @@ import { PolyVeilError, printable } from '../errors/index.ts'
 import type { PreprocessedImage } from '../preprocessing/index.ts'
 import { pathOf, ROUTES } from '../wire/protocol/index.ts'
 import { frameArgument, listArgument, modelArgument, optionsArgument } from './arguments.ts'
+import { beginningAgain, type Rule } from './begin-again.ts'
 import { KeyLife } from './key-life.ts'
 import { KeySets, type UploadedKeys } from './key-sets.ts'
 import type { KeyStore } from './keys/key-store.ts'
@@ -24,11 +25,12 @@ import {
 import { KeyRing } from './local/key-ring.ts'
 import { type ClientLimits, DEFAULT_LIMITS } from './local/limits.ts'
 import { DECRYPT_OPTIONS, type DecryptOptions, LocalModel } from './local/local-model.ts'
+import { isLost, LostInference, restartingLost } from './lost-inference.ts'
 import { CLASSIFY_OPTIONS, type ClassifyOptions, classifyMany, type OpenModel } from './many.ts'
 import type { Pins } from './pins/pins.ts'
 import { CALL_OPTIONS, type CallOptions, reportingWait } from './progress.ts'
 import { expectedAfter, newInferenceId, runRounds } from './round-exchange.ts'
-import { isOtherManifest, StaleManifest } from './stale-manifest.ts'
+import { isOtherManifest, restartingStale, StaleManifest } from './stale-manifest.ts'
 import { TimeLimit } from './time-limit.ts'
 import { inferenceRequest } from './transport/binary-body.ts'
 import { type Request, type Transport, unintelligible } from './transport/transport.ts'
@@ -164,7 +166,8 @@ export class PolyVeil {
   /**
    * Asks the server to evaluate the model on encrypted images. Uploads keys first if the server does not have
    * them, and takes part in refresh rounds. An aborted signal also cancels the inference on the server, and
-   * so does the limit on an inference's time.
+   * so does the limit on an inference's time. A lost inference does not begin again, as in `classify`,
+   * because its query would have to be encrypted anew.
    *
    * @param frame from `encrypt`
    * @returns the frame of the encrypted logits
@@ -172,21 +175,53 @@ export class PolyVeil {
   async infer(model: string, frame: Uint8Array, options: CallOptions = {}): Promise<Uint8Array> {
     optionsArgument(options, CALL_OPTIONS)
     const query = frameArgument(frame, 'The encrypted image')
-    return this.#infer(await this.#modelToUse(model, options.signal), query, options)
+    const local = await this.#modelToUse(model, options.signal)
+    return this.#infer(local, async () => query, options, this.#inferenceTime(), [this.#uploadingLost(local)])
   }
 
-  async #infer(local: LocalModel, query: Uint8Array, options: CallOptions): Promise<Uint8Array> {
-    const time = new TimeLimit('an inference', this.#limits.maxInferenceSeconds, this.#transport.base.origin)
-    const send = async (): Promise<Uint8Array> => {
+  /** Encrypts and infers. A lost inference begins again with a query that is encrypted anew. */
+  #encryptAndInfer(
+    local: LocalModel,
+    encrypt: () => Promise<Uint8Array>,
+    options: CallOptions,
+  ): Promise<Uint8Array> {
+    const time = this.#inferenceTime()
+    const wait = (seconds: number): Promise<void> =>
+      time.within(options.signal, (signal) => this.#transport.pause(seconds * 1000, { signal }))
+    const lost = restartingLost(options, local.sizes.query, wait)
+    return this.#infer(local, encrypt, options, time, [this.#uploadingLost(local), lost])
+  }
+
+  /**
+   * @param queryOf gives the query of each try
+   * @param time of all tries together
+   * @param rules for further tries
+   */
+  #infer(
+    local: LocalModel,
+    queryOf: () => Promise<Uint8Array>,
+    options: CallOptions,
+    time: TimeLimit,
+    rules: readonly Rule[],
+  ): Promise<Uint8Array> {
+    const attempt = async (): Promise<Uint8Array> => {
+      const query = await queryOf()
       const keys = await this.#keySets.ensure(local, options)
       return time.within(options.signal, (signal) => this.#query(local, keys, query, { ...options, signal }))
     }
-    try {
-      return await send()
-    } catch (error) {
-      if (!(error instanceof PolyVeilError) || error.code !== 'KEYS_EXPIRED') throw error
-      this.#keySets.forget(local)
-      return await send()
+    return beginningAgain(attempt, rules)
+  }
+
+  #inferenceTime(): TimeLimit {
+    return new TimeLimit('an inference', this.#limits.maxInferenceSeconds, this.#transport.base.origin)
+  }
+
+  /** The rule that an inference begins again with new keys when the server does not have its key set. */
+  #uploadingLost(local: LocalModel): Rule {
+    return {
+      covers: ({ code }) => code === 'KEYS_EXPIRED',
+      times: 1,
+      prepare: () => this.#keySets.forget(local),
     }
   }
 
@@ -260,8 +295,10 @@ export class PolyVeil {
   }
 
   /**
-   * Classifies an image without showing it to the server: uploads keys, encrypts, infers, decrypts. Scores
-   * are computed from logits rounded to the plan's precision, unless `fullPrecision` is set.
+   * Classifies an image without showing it to the server: uploads keys, encrypts, infers, decrypts. An
+   * inference that the server or the network loses begins again, twice at most, with the image encrypted
+   * anew; `onProgress` tells so in the stage `restart`. Scores are computed from logits rounded to the plan's
+   * precision, unless `fullPrecision` is set.
    *
    * The encryption hides queries from everybody who sees only encrypted data (IND-CPA). It does not protect
    * decrypted numbers that others get to know (it is not IND-CPA-D): their last bits are noise that depends
@@ -299,8 +336,8 @@ export class PolyVeil {
    * Classifies many images as `classify` does, with a result for each as of `Promise.allSettled`. An image
    * that cannot be read does not affect the others; one on which the network diverges affects those of its
    * batch. Images that cannot be read are found before anything is sent and are left out. All others are sent
-   * before any answer is decrypted, and nothing is sent again. When an inference fails after others
-   * succeeded, it is the last: its images and those after it are rejected with that error.
+   * before any answer is decrypted. An inference that is lost begins again by itself. When it fails after
+   * others succeeded, it is the last: its images and those after it are rejected with that error.
    *
    * @returns for each image the best `topK` classes, best first, or a `PolyVeilError`
    * @throws errors that concern all images: an unknown model, missing keys, a server that fails before the
@@ -331,12 +368,7 @@ export class PolyVeil {
     required: 'all' | 'readable',
   ): Promise<PromiseSettledResult<Classification[]>[]> {
     const attempt = () => classifyMany(this.#opener(model, options), images, options, required)
-    try {
-      return await attempt()
-    } catch (error) {
-      if (!(error instanceof StaleManifest)) throw error
-      return await attempt()
-    }
+    return beginningAgain(attempt, [restartingStale])
   }
 
   /**
@@ -385,7 +417,10 @@ export class PolyVeil {
     } catch (error) {
       // The server now has another circuit of that name; the next call fetches its manifest.
       if (isOtherManifest(error)) await this.#forget(local)
-      throw error
+      if (!isLost(error)) throw error
+      // A caller's reason may look like a loss, and a loss may come after an abort.
+      this.#transport.throwIfAborted(options)
+      throw new LostInference(error)
     }
   }
 
@@ -402,11 +437,11 @@ export class PolyVeil {
       const local = await this.#model(name, signal)
       return {
         manifest: local.manifest,
-        encrypt: async (tensors, options) => {
+        infer: async (tensors, options) => {
           await this.#pins.remember(local.manifest)
-          return this.#encrypt(local, async () => tensors, options)
+          const encrypt = () => this.#encrypt(local, async () => tensors, options)
+          return this.#encryptAndInfer(local, encrypt, options)
         },
-        infer: (frame, options) => this.#infer(local, frame, options),
         decryptBatch: (frame, options) => this.#decrypt(local, frame, options),
         releaseKeys: () => this.#keySets.release(),
       }

@@ -1,13 +1,21 @@
+import type { ErrorCodeName } from '../errors/index.ts'
+
 /** Progress of a client's call. */
 export interface ClientProgress {
   /**
    * `keys` makes and uploads keys, `infer` sends the query and waits for the first output, `refresh` decrypts
    * masked tensors and encrypts them again. `wait` is between two tries while the server has no room;
-   * `secondsLeft` is then the time until the next.
+   * `secondsLeft` is then the time until the next. `restart` says that an inference is lost and begins again
+   * after `secondsLeft`.
    */
-  readonly stage: 'keys' | 'encrypt' | 'infer' | 'refresh' | 'decrypt' | 'wait'
+  readonly stage: 'keys' | 'encrypt' | 'infer' | 'refresh' | 'decrypt' | 'wait' | 'restart'
   /** In stage `wait`: the request that the server has no room for. */
   readonly waitsFor?: 'keys' | 'inference'
+  /** In stage `restart`: the code of the error that ended the inference. */
+  readonly reason?: ErrorCodeName
+  /** In stage `restart`: which restart of this inference it is, from 1 on, and how many there are at most. */
+  readonly restart?: number
+  readonly restarts?: number
   /** Refresh round, from 1 on; 0 outside of rounds. */
   readonly round: number
   /** Refresh rounds in all; in stage `refresh`. */
@@ -39,6 +47,12 @@ export const reportingWait =
   ({ onProgress }: CallOptions, waitsFor: 'keys' | 'inference', bytesTotal: number) =>
   (secondsLeft: number): void =>
     onProgress?.({ stage: 'wait', waitsFor, round: 0, bytesDone: 0, bytesTotal, secondsLeft })
+
+/** Reports that a lost inference begins again. */
+export const reportRestart = (
+  { onProgress }: CallOptions,
+  restart: Required<Pick<ClientProgress, 'reason' | 'restart' | 'restarts' | 'bytesTotal' | 'secondsLeft'>>,
+): void => onProgress?.({ stage: 'restart', round: 0, bytesDone: 0, ...restart })
 
 /** Reports progress as that of one inference of several. @param index from 0 on */
 export function inInference(

@@ -1,4 +1,5 @@
 import { PolyVeilError } from '../errors/index.ts'
+import type { Rule } from './begin-again.ts'
 import { ForeignAnswer } from './transport/foreign-answer.ts'
 
 /** The server refuses a query because it has another circuit of that name now. Nothing has been decrypted. */
@@ -17,3 +18,6 @@ export function isOtherManifest(error: unknown): error is PolyVeilError {
   if (error instanceof ForeignAnswer) return STATUSES.includes(error.status)
   return error instanceof PolyVeilError && CODES.includes(error.code)
 }
+
+/** The rule that `classify` begins again under the new manifest, whose predecessor has been forgotten. */
+export const restartingStale: Rule = { covers: (error) => error instanceof StaleManifest, times: 1 }

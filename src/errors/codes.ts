@@ -125,7 +125,7 @@ export const ERROR_CODES = Object.freeze({
     404,
     3,
     'No such inference; it may have ended or been cancelled.',
-    'Start the inference again.',
+    'Start the inference again; `classify` does it by itself, twice at most.',
   ),
   TOO_BUSY: code(503, 5, 'The server has no room for more work now.', 'Try again after Retry-After.'),
   TOO_LARGE: code(
@@ -140,7 +140,7 @@ export const ERROR_CODES = Object.freeze({
     503,
     5,
     'The worker that executed the circuit ended unexpectedly.',
-    'Try again; if it persists, give the server more memory.',
+    'Try again, as `classify` does by itself, twice at most; if it persists, give the server more memory.',
   ),
   SERVER_UNREACHABLE: code(
     502,

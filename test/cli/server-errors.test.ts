@@ -92,6 +92,23 @@ t.test('an unknown model is refused with a list of the models of the server', as
   })
 })
 
+t.test('classify prints that an inference is lost and begins again', async (t) => {
+  const service = await startService(t.testdir())
+  t.teardown(() => service.stop())
+  let losses = 1
+  const between = await proxy(t, service.url, ({ url }, response) => {
+    if (!url?.endsWith('/infer') || losses-- <= 0) return false
+    response.writeHead(503, { 'content-type': 'application/problem+json', 'retry-after': '0' })
+    response.end(JSON.stringify({ code: 'WORKER_LOST', detail: 'gone', status: 503 }))
+    return true
+  })
+  const ran = await polyveil(['classify', image, '--url', between.url, '--model', 'digits', '--json'])
+  t.equal(ran.code, 0, ran.stderr)
+  const line = `${image}: the inference is lost (WORKER_LOST); beginning again in 0 s (restart 1 of 2 at most)`
+  t.equal(ran.stderr.split('\n').filter((each) => each === line).length, 1, ran.stderr)
+  t.match(ran.json, { images: [{ classes: Array }] })
+})
+
 t.test('malformed headers are wrong usage', async (t) => {
   for (const flags of [['nothing'], [': x'], ['A: 1', 'a: 2'], ['']]) {
     const ran = await classify('http://127.0.0.1:9', ...flags.flatMap((flag) => ['--header', flag]))

@@ -43,20 +43,21 @@ class Steps implements OpenModel {
 
   readonly manifest: Manifest = { ...manifest, batch: 2 }
 
-  async encrypt(tensors: readonly PreprocessedImage[], options: ClassifyOptions) {
+  async infer(tensors: readonly PreprocessedImage[], options: ClassifyOptions) {
+    const inference = this.#encrypt(tensors, options)
+    this.calls.push(`infer ${inference}`)
+    options.signal?.throwIfAborted()
+    const fault = this.#faults.infer?.[inference]
+    if (fault) throw fault
+    return Uint8Array.of(inference)
+  }
+
+  #encrypt(tensors: readonly PreprocessedImage[], options: ClassifyOptions): number {
     const values = tensors.map(({ tensor }) => tensor[0])
     this.calls.push(`encrypt ${values.join(' ')}`)
     options.onProgress?.({ stage: 'encrypt', round: 0, bytesDone: 0, bytesTotal: 1 })
     this.#sent.push(values)
-    return Uint8Array.of(this.#sent.length - 1)
-  }
-
-  async infer(frame: Uint8Array, { signal }: ClassifyOptions) {
-    this.calls.push(`infer ${frame[0]}`)
-    signal?.throwIfAborted()
-    const fault = this.#faults.infer?.[frame[0]]
-    if (fault) throw fault
-    return frame
+    return this.#sent.length - 1
   }
 
   async decryptBatch([inference]: Uint8Array) {

@@ -300,18 +300,31 @@ t.test('an inference ends at its time limit, even if the server answers every re
   if (id !== '') await cancelled(server.url, id, polyveil)
 })
 
-t.test('a client can start again after a server forgot its inference', async (t) => {
-  const { polyveil, line, server } = await connected(t)
+t.test('classify begins an inference that the server forgot again, twice at most', async (t) => {
+  const { polyveil, line, server, seen } = await connected(t)
+  const queries = () => seen.filter(({ path }) => path.endsWith('/infer')).length
+  let forgotten = 0
+  let losses = 1
+  const restarts: ClientProgress[] = []
+  const onProgress = (state: ClientProgress): void => {
+    if (state.stage === 'restart') restarts.push(state)
+  }
   line.alter = async (path, response) => {
-    if (!path.endsWith('/infer')) return response
+    if (!path.endsWith('/infer') || forgotten === losses) return response
+    forgotten++
     const { json, frame } = await partsOf(response)
     const headers = { 'polyveil-key-set': (await polyveil.keys(MODEL)).id }
     await fetch(`${server.url}/v2/inferences/${json.id}`, { method: 'DELETE', headers })
     return binary(json, frame)
   }
-  await t.rejects(polyveil.classify(MODEL, image), { code: 'INFERENCE_UNKNOWN' })
+  t.equal((await polyveil.classify(MODEL, image, { onProgress })).length, 3)
+  t.match(restarts, [{ reason: 'INFERENCE_UNKNOWN', restart: 1 }])
+  t.equal(queries(), 2)
+  losses = 4
+  await t.rejects(polyveil.classify(MODEL, image), { code: 'INFERENCE_UNKNOWN', facts: { tries: 3 } })
+  t.equal(queries(), 2 + 3)
   line.alter = (_, response) => response
-  t.equal((await polyveil.classify(MODEL, image)).length, 3)
+  t.equal((await polyveil.classify(MODEL, image)).length, 3, 'the next call is not affected')
 })
 
 t.test('refresh computes a single round', async (t) => {

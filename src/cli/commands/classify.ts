@@ -121,10 +121,16 @@ const STAGES = {
  */
 function showing(progress: Progress, files: readonly string[]): (state: ClientProgress) => void {
   let current: string | undefined
-  return ({ stage, rounds, images = [], bytesDone, bytesTotal, waitsFor, secondsLeft }) => {
+  return (state) => {
+    const { stage, rounds, images = [], bytesDone, bytesTotal } = state
     const names = namesText(images.map((place) => files[place]))
     if (stage === 'wait') {
-      progress.step(`${names}: ${waitText(waitsFor, secondsLeft)}`)
+      progress.step(`${names}: ${waitText(state)}`)
+      current = undefined
+      return
+    }
+    if (stage === 'restart') {
+      progress.note(`${names}: ${restartText(state)}`)
       current = undefined
       return
     }
@@ -135,8 +141,11 @@ function showing(progress: Progress, files: readonly string[]): (state: ClientPr
   }
 }
 
-const waitText = (waitsFor: ClientProgress['waitsFor'], seconds = 0): string =>
-  `the server has no room for ${waitsFor === 'keys' ? 'keys' : 'an inference'} now; trying again in ${Math.ceil(seconds)} s`
+const waitText = ({ waitsFor, secondsLeft = 0 }: ClientProgress): string =>
+  `the server has no room for ${waitsFor === 'keys' ? 'keys' : 'an inference'} now; trying again in ${Math.ceil(secondsLeft)} s`
+
+const restartText = ({ reason, restart, restarts, secondsLeft = 0 }: ClientProgress): string =>
+  `the inference is lost (${reason}); beginning again in ${Math.ceil(secondsLeft)} s (restart ${restart} of ${restarts} at most)`
 
 const namesText = ([first, ...others]: readonly string[]): string =>
   others.length === 0 ? first : `${first} and ${others.length} more`

@@ -21,6 +21,8 @@ export interface ForeignReply {
   readonly sentBytes: number
   /** Whether the request names a key set. */
   readonly namesKeySet: boolean
+  /** Whether the request's path names an inference. */
+  readonly namesInference: boolean
 }
 
 /**
@@ -47,7 +49,7 @@ interface Meaning {
 }
 
 function meaningOf(reply: ForeignReply): Meaning {
-  const { origin, status, server, namesKeySet } = reply
+  const { origin, status, server, namesKeySet, namesInference } = reply
   const product = productOf(server)
   const proxy = `A proxy in front of ${origin}${product ? ` (${product})` : ''}`
   switch (status) {
@@ -64,6 +66,8 @@ function meaningOf(reply: ForeignReply): Meaning {
         message: `${proxy} does not let the request through (status 403)`,
         remedy: 'Check the credentials, in the address or in a header, and what the proxy allows.',
       }
+    case 404:
+      return namesInference ? inferenceGone(proxy) : elsewhere(reply)
     case 410:
       return namesKeySet ? keysGone(proxy) : elsewhere(reply)
     case 413:
@@ -103,6 +107,13 @@ const keysGone = (proxy: string): Meaning => ({
   code: 'KEYS_EXPIRED',
   message: `${proxy} answers with a page of its own that the key set is gone (status 410)`,
   remedy: `The SDK uploads the keys again. The proxy replaces the server's error pages: ${PASS_ERRORS}.`,
+})
+
+/** The server's answer about an inference that it does not know any more, with a page in its place. */
+const inferenceGone = (proxy: string): Meaning => ({
+  code: 'INFERENCE_UNKNOWN',
+  message: `${proxy} answers with a page of its own that the inference is gone (status 404)`,
+  remedy: `The SDK's classify begins again. The proxy replaces the server's error pages: ${PASS_ERRORS}.`,
 })
 
 function tooLarge(proxy: string, { method, sentBytes }: ForeignReply): Meaning {

@@ -7,6 +7,7 @@ import {
   printable,
 } from '../../errors/index.ts'
 import { PRESENTATION_MEMBERS } from '../../wire/protocol/index.ts'
+import { retryAfterSeconds } from './retry.ts'
 
 // Messages and facts are shown in terminals, so control characters of the server are removed.
 const text = (length: number) => z.string().max(length).transform(printable)
@@ -21,12 +22,16 @@ const problemSchema = z.looseObject({
  * The error in a PolyVeil server's problem document (RFC 9457); undefined when the body is another document,
  * such as a proxy's. Message and remedy name the server as their author, so that its words are not taken for
  * the program's.
+ *
+ * @param headers of the answer; `Retry-After` becomes the fact `retryAfter`
  */
-export function problemError(body: Uint8Array): PolyVeilError | undefined {
+export function problemError(body: Uint8Array, headers: Headers): PolyVeilError | undefined {
   const parsed = problemSchema.safeParse(parseJson(body))
   if (!parsed.success || !Object.hasOwn(ERROR_CODES, parsed.data.code)) return undefined
   const { code, detail, remedy } = parsed.data
-  return new PolyVeilError(code as ErrorCodeName, `The server says: ${detail}`, factsOf(parsed.data), {
+  const retryAfter = retryAfterSeconds(headers)
+  const facts = { ...factsOf(parsed.data), ...(retryAfter !== undefined && { retryAfter }) }
+  return new PolyVeilError(code as ErrorCodeName, `The server says: ${detail}`, facts, {
     remedy: remedy && `The server's advice: ${remedy}`,
   })
 }

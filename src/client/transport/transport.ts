@@ -1,5 +1,5 @@
 import { PolyVeilError } from '../../errors/index.ts'
-import { KEY_SET_HEADER } from '../../wire/protocol/index.ts'
+import { KEY_SET_HEADER, ROUTES } from '../../wire/protocol/index.ts'
 import { serverAddress } from './address.ts'
 import { readBounded } from './body.ts'
 import { ForeignAnswer } from './foreign-answer.ts'
@@ -16,8 +16,12 @@ import { SilenceLimit } from './silence.ts'
  */
 const MAX_JSON_BYTES = 64 * 2 ** 10
 const MAX_PROBLEM_BYTES = 64 * 2 ** 10
-/** How often a request is sent again when the server has no room. */
-const MAX_RETRIES = 5
+/**
+ * How often a request is sent again after less than `LEAST_WAIT_MILLISECONDS` when the server has no room.
+ * `MAX_WAIT_SECONDS` limits longer waits.
+ */
+const MAX_HASTY_RETRIES = 5
+const LEAST_WAIT_MILLISECONDS = 1000
 /** Limit on all waits for room of one request together, in seconds. */
 const MAX_WAIT_SECONDS = 120
 /**
@@ -40,6 +44,8 @@ const LEAST_RATE = 128
  * Statuses of a proxy after which a repeated request may succeed.
  */
 const PASSING = [429, 502, 503]
+/** What paths that name an inference begin with. */
+const INFERENCES = ROUTES.inference.slice(0, ROUTES.inference.indexOf(':'))
 
 export interface Request {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
@@ -104,8 +110,8 @@ export class Transport {
   }
 
   /**
-   * Sends a request. A TOO_BUSY answer is retried after `Retry-After`, `MAX_RETRIES` times and for two
-   * minutes at most.
+   * Sends a request. After TOO_BUSY it is sent again when `Retry-After` is over, until all waits together
+   * would be longer than two minutes.
    *
    * @throws the server's error by its code; ForeignAnswer when another program answers in its place;
    *   TOO_LARGE when the answer is longer than `maxBytes`; NetworkError; the signal's reason
@@ -115,12 +121,13 @@ export class Transport {
     for (let attempt = 1; ; attempt++) {
       const { response, body } = await this.#exchange(request)
       if (response.ok && !isPage(response)) return { headers: response.headers, body }
-      const error = problemError(body) ?? this.#foreign(response, request)
+      const error = problemError(body, response.headers) ?? this.#foreign(response, request)
       if (!mayPass(error)) throw error
       const delay = retryDelay(response.headers, attempt)
-      if (attempt > MAX_RETRIES || waited + delay > MAX_WAIT_SECONDS * 1000) throw stillBusy(error, waited)
+      const isHasty = attempt > MAX_HASTY_RETRIES && delay < LEAST_WAIT_MILLISECONDS
+      if (isHasty || waited + delay > MAX_WAIT_SECONDS * 1000) throw stillBusy(error, waited)
       request.onWait?.(delay / 1000)
-      await pause(delay, this.#signals(request))
+      await this.pause(delay, request)
       waited += delay
     }
   }
@@ -136,7 +143,7 @@ export class Transport {
         return await this.send(request)
       } catch (error) {
         if (!isInBetween(error) || attempt > MAX_REPEATS) throw error
-        await pause(REPEAT_MILLISECONDS * 2 ** attempt, this.#signals(request))
+        await this.pause(REPEAT_MILLISECONDS * 2 ** attempt, request)
       }
     }
   }
@@ -177,6 +184,11 @@ export class Transport {
   /** @throws the reason of the caller's signal, or of the connection's, when it is aborted */
   throwIfAborted(request: Pick<Request, 'signal'>): void {
     this.#signals(request)?.throwIfAborted()
+  }
+
+  /** Resolves after a time; rejects with the reason of the caller's signal, or of the connection's. */
+  pause(milliseconds: number, request: Pick<Request, 'signal'>): Promise<void> {
+    return pause(milliseconds, this.#signals(request))
   }
 
   /** One request and the whole answer to it, in bounded time. */
@@ -229,6 +241,7 @@ export class Transport {
       contentType: headers.get('content-type'),
       location: headers.get('location'),
       sentBytes: bodyBytes(request),
+      namesInference: request.path.startsWith(INFERENCES),
       namesKeySet: request.bodyNamesKeySet === true || KEY_SET_HEADER in (request.headers ?? {}),
     })
   }
