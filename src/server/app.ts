@@ -39,6 +39,8 @@ import { type TrustedProxies, trusted } from './trusted-proxies.ts'
 export interface AppOptions {
   readonly models: ModelCatalogue
   readonly keys: KeyStore
+  /** Whether the state can be written; by default it always can. */
+  readonly storage?: Services['storage']
   /** The app closes it when the app closes. */
   readonly engine: InferenceEngine
   readonly security: SecurityOptions
@@ -72,6 +74,7 @@ const MAX_JSON_BODY_BYTES = 256 * 1024
 export async function buildApp({
   models,
   keys,
+  storage = { isWritable: true },
   engine,
   security,
   roundTimeoutSeconds = 60,
@@ -106,6 +109,7 @@ export async function buildApp({
     models,
     keys,
     keysOf: keysOfCaller(keys, audit),
+    storage,
     budget,
     bodies: new ArrivingBodies(bodyBytes),
     audit,

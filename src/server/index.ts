@@ -31,8 +31,14 @@ export { ScheduledEngine, type ScheduledEngineOptions } from './scheduling/sched
 export { type RunningServer, serve, startServer } from './serve.ts'
 export type { App } from './services.ts'
 export { DiskFiles } from './stores/disk-files.ts'
-export type { KeySetFiles, KeySetLocation, KeySetRecord } from './stores/key-set-record.ts'
+export type {
+  KeySetFiles,
+  KeySetIndex,
+  KeySetLocation,
+  KeySetRecord,
+} from './stores/key-set-record.ts'
 export { KeyStore, type KeyStoreLimits } from './stores/key-store.ts'
 export { MemoryFiles } from './stores/memory-files.ts'
 export { StateDatabase } from './stores/state-database.ts'
+export { StorageHealth } from './stores/storage-health.ts'
 export { WorkerPool, type WorkerPoolOptions } from './worker/pool.ts'

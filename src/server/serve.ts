@@ -19,6 +19,7 @@ import { DiskFiles } from './stores/disk-files.ts'
 import { loadFloodingKey } from './stores/flooding-key.ts'
 import { KeyStore } from './stores/key-store.ts'
 import { StateDatabase } from './stores/state-database.ts'
+import { StorageHealth } from './stores/storage-health.ts'
 import { WorkerPool } from './worker/pool.ts'
 
 const MINUTE_MILLISECONDS = 60_000
@@ -76,10 +77,12 @@ async function startWith(
 
 /** The app on what the data directory has. It unlocks the directory when it closes, or cannot be made. */
 async function openApp(config: ServerConfig, models: ModelCatalogue, logger: Logger): Promise<App> {
-  const state = await StateDatabase.open(config.dataDir)
+  const storage = new StorageHealth(logger)
+  const state = await StateDatabase.open(config.dataDir, storage)
   try {
-    return await appOn(state, config, models, logger)
+    return await appOn(state, storage, config, models, logger)
   } catch (error) {
+    storage.close()
     state.close()
     throw error
   }
@@ -87,17 +90,19 @@ async function openApp(config: ServerConfig, models: ModelCatalogue, logger: Log
 
 async function appOn(
   state: StateDatabase,
+  storage: StorageHealth,
   config: ServerConfig,
   models: ModelCatalogue,
   logger: Logger,
 ): Promise<App> {
   const tenants = await openTenants(config, logger)
-  const keys = await openKeyStore(config, logger, tenants)
+  const keys = await openKeyStore(config, logger, tenants, state, storage)
   const audit = auditTo(config.auditLog === undefined ? logger : await auditFile(config.auditLog))
   const engine = startEngine(config, await loadFloodingKey(config.dataDir), models, logger)
   const app = await buildApp({
     models,
     keys,
+    storage,
     engine,
     security: config,
     roundTimeoutSeconds: config.roundTimeoutSeconds,
@@ -113,6 +118,8 @@ async function appOn(
   })
   app.addHook('onClose', async () => {
     tenants?.close()
+    await keys.close()
+    storage.close()
     state.close()
   })
   return app
@@ -199,6 +206,8 @@ async function openKeyStore(
   config: ServerConfig,
   logger: Logger,
   tenants: Tenants | undefined,
+  state: StateDatabase,
+  health: StorageHealth,
 ): Promise<KeyStore> {
   const directory = join(config.dataDir, 'keys')
   const limits = {
@@ -213,7 +222,12 @@ async function openKeyStore(
     maxBytesPerOwner: megabytes(config.maxStoredMegabytesPerAddress),
   }
   return inFile({ name: `The data directory ${directory}` }, async () =>
-    KeyStore.open(await DiskFiles.open(directory, logger), limits, Date.now, logger),
+    KeyStore.open(
+      await DiskFiles.open(directory, state.keySets, { log: logger, health }),
+      limits,
+      Date.now,
+      logger,
+    ),
   )
 }
 

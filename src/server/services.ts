@@ -11,6 +11,7 @@ import type { Metrics } from './metrics.ts'
 import type { ArrivingBodies } from './plugins/arriving-bodies.ts'
 import type { HeldKeys } from './stores/held-keys.ts'
 import type { KeyStore } from './stores/key-store.ts'
+import type { StorageHealth } from './stores/storage-health.ts'
 
 export type App = FastifyInstance<
   RawServerDefault,
@@ -26,6 +27,7 @@ export interface Services {
   readonly keys: KeyStore
   /** The key sets that the sender of a request may use. */
   readonly keysOf: (request: FastifyRequest) => HeldKeys
+  readonly storage: Pick<StorageHealth, 'isWritable'>
   readonly budget: ImageBudget
   readonly bodies: ArrivingBodies
   readonly audit: Audit

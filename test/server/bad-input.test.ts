@@ -17,6 +17,7 @@ import { createLogger } from '../../src/server/plugins/logging.ts'
 import { ScheduledEngine } from '../../src/server/scheduling/scheduled-engine.ts'
 import { DiskFiles } from '../../src/server/stores/disk-files.ts'
 import { KeyStore } from '../../src/server/stores/key-store.ts'
+import { StateDatabase } from '../../src/server/stores/state-database.ts'
 import { WorkerPool } from '../../src/server/worker/pool.ts'
 import { keySetLayout, tensorBytes } from '../../src/wire/index.ts'
 import { numbers } from '../models/support/checkpoint.ts'
@@ -46,7 +47,7 @@ const other = servedModel(sibling(), join(directory, 'never-read.pvc'), { digest
 const lines: string[] = []
 const app = await buildApp({
   models: new ModelCatalogue([model, other].map((served) => ({ ...served, path }))),
-  keys: await KeyStore.open(await DiskFiles.open(join(directory, 'keys')), {
+  keys: await KeyStore.open(await DiskFiles.open(join(directory, 'keys'), StateDatabase.inMemory().keySets), {
     ttlMilliseconds: 3_600_000,
     maxSets: 100,
     maxSetBytes: 1e9,

@@ -3,7 +3,7 @@ import type { InjectOptions, LightMyRequestResponse } from 'fastify'
 import t, { type Test } from 'tap'
 import type { ImageBudget } from '../../src/server/access/image-budget.ts'
 import type { Tenants } from '../../src/server/access/tenants.ts'
-import { buildApp } from '../../src/server/app.ts'
+import { type AppOptions, buildApp } from '../../src/server/app.ts'
 import { ModelCatalogue, servedModel } from '../../src/server/catalogue.ts'
 import type { CheckedKeySet, InferenceJob } from '../../src/server/inference/engine.ts'
 import { InferenceCancelled } from '../../src/server/inference/engine.ts'
@@ -12,6 +12,7 @@ import type { SecurityOptions } from '../../src/server/plugins/security.ts'
 import type { JobEvents, LaneExecutor } from '../../src/server/scheduling/lane-executor.ts'
 import { ScheduledEngine, type ScheduledEngineOptions } from '../../src/server/scheduling/scheduled-engine.ts'
 import type { App } from '../../src/server/services.ts'
+import type { KeySetFiles } from '../../src/server/stores/key-set-record.ts'
 import { KeyStore, type KeyStoreLimits } from '../../src/server/stores/key-store.ts'
 import { MemoryFiles } from '../../src/server/stores/memory-files.ts'
 import type { TrustedProxies } from '../../src/server/trusted-proxies.ts'
@@ -93,6 +94,9 @@ export interface HarnessOptions {
   readonly scheduling?: Partial<ScheduledEngineOptions>
   readonly bodyBytes?: number
   readonly drainSeconds?: number
+  /** By default in memory. */
+  readonly files?: KeySetFiles
+  readonly storage?: AppOptions['storage']
 }
 
 /** A scheduler that refuses and delays nothing. */
@@ -125,10 +129,11 @@ export async function harness(test: Test = t as Test, options: HarnessOptions = 
     },
   })
   const logger = createLogger('trace', stream)
-  const keys = await KeyStore.open(new MemoryFiles(), limits, () => clock.now, logger)
+  const keys = await KeyStore.open(options.files ?? new MemoryFiles(), limits, () => clock.now, logger)
   const app = await buildApp({
     models: options.models ?? new ModelCatalogue([model]),
     keys,
+    storage: options.storage,
     engine: new ScheduledEngine(engine, { ...UNLIMITED, ...options.scheduling }),
     trustProxy: options.trustProxy,
     tenants: options.tenants,

@@ -35,7 +35,7 @@ const PROBLEMS = {
   431: 'The headers are too large',
   500: 'The server has a fault',
   503: 'The server has no room now',
-  507: 'The server lacks the memory that the model needs',
+  507: 'The server lacks the memory that the model needs, or cannot write to its disk now',
 } as const
 export type ProblemStatus = keyof typeof PROBLEMS
 

@@ -8,6 +8,7 @@ import {
 } from '../../wire/protocol/index.ts'
 import { problemOf, retryAfter } from '../problems/problem.ts'
 import type { App } from '../services.ts'
+import { StorageTrouble } from '../stores/storage-trouble.ts'
 
 /**
  * Answers every error of a route as `application/problem+json`, and logs faults of the server. Every answer
@@ -36,7 +37,10 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
 
 /** A server that has no room is no fault: its line is short, since under load there are many. */
 function logFailure(log: FastifyBaseLogger, { code, status, detail }: Problem, error: unknown): void {
+  // The log has one line for a disk that cannot be written, and another one when it can be again.
+  const isKnown = error instanceof StorageTrouble
   const isFault = code === 'INTERNAL' || !(error instanceof PolyVeilError)
-  if (isFault) log.error({ err: error }, 'The request failed by a fault of the server')
+  if (isKnown) log.debug({ code, status, detail }, 'The request was not served')
+  else if (isFault) log.error({ err: error }, 'The request failed by a fault of the server')
   else log.warn({ code, status, detail }, 'The request was not served')
 }

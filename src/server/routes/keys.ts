@@ -69,7 +69,7 @@ export async function keyRoutes(app: App, services: Services): Promise<void> {
         operationId: 'announceKeySet',
         summary: 'Announce a key set',
         body: keySetAnnouncementSchema,
-        response: responses({ 201: keyUploadSchema }, 409, 422),
+        response: responses({ 201: keyUploadSchema }, 409, 422, 507),
       },
     },
     async (request, reply) => {
@@ -108,7 +108,7 @@ function keySetRoutes(
         description: 'After a failure, go on at the `uploadOffset` that GET, or the 409, answers.',
         params,
         headers: headers.extend(uploadHeaders.shape),
-        response: responses({ 200: keyUploadProgressSchema }, 409, 410),
+        response: responses({ 200: keyUploadProgressSchema }, 409, 410, 507),
       },
     },
     async (request) => {
@@ -149,7 +149,7 @@ function keySetRoutes(
         summary: summary('Delete a key set'),
         params,
         headers,
-        response: responses({ 204: emptyResponse('Deleted') }, 410),
+        response: responses({ 204: emptyResponse('Deleted') }, 410, 507),
       },
     },
     async (request, reply) => {

@@ -17,7 +17,7 @@ const LINKS = {
 }
 
 /** Routes of server metadata and health. */
-export function serverRoutes(app: App, { engine, models, intake }: Services): void {
+export function serverRoutes(app: App, { engine, models, intake, storage }: Services): void {
   const metadata = { name: NAME, version: VERSION, extensions: SERVER_EXTENSIONS }
   // A browser gets a page that describes the service, other programs get JSON.
   app.get('/', { config: { access: 'open' }, schema: { hide: true } }, ({ headers }, reply) => {
@@ -60,12 +60,12 @@ export function serverRoutes(app: App, { engine, models, intake }: Services): vo
       schema: {
         tags: ['server'],
         operationId: 'serverReady',
-        summary: 'Whether inferences are taken',
+        summary: 'Whether inferences and key sets are taken',
         response: responses({ 200: readySchema, 503: readySchema }),
       },
     },
     async (_request, reply) => {
-      const ready = engine.ready && intake.isOpen
+      const ready = engine.ready && intake.isOpen && storage.isWritable
       return reply.code(ready ? 200 : 503).send({ ready })
     },
   )

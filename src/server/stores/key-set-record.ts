@@ -31,14 +31,43 @@ export type KeySetRecord = Readonly<z.infer<typeof keySetRecordSchema>>
 /** Where any thread can read the bytes of a key set. */
 export type KeySetLocation = { readonly path: string } | { readonly bytes: Uint8Array }
 
+/** Name of a key set: the SHA-256 of its id in hex. */
+export const KEY_SET_NAME = /^[0-9a-f]{64}$/
+
+export interface LoadedRecords {
+  readonly records: Map<string, KeySetRecord>
+  /** Names whose records cannot be read. They stay where they are, and so do their bytes. */
+  readonly unreadable: readonly string[]
+}
+
+/**
+ * Records of key sets by name, apart from their bytes. Each method is one transaction: all of its changes
+ * are made, or none.
+ */
+export interface KeySetIndex {
+  load(): Promise<LoadedRecords>
+  /** Adds or replaces records. They are durable when this returns. */
+  save(records: ReadonlyMap<string, KeySetRecord>): Promise<void>
+  /**
+   * Notes when sets were last used, in milliseconds since 1970. Need not be durable: a loss costs only the
+   * order of use.
+   */
+  saveUses(uses: ReadonlyMap<string, number>): Promise<void>
+  /** Removes records, if they exist. */
+  remove(names: readonly string[]): Promise<void>
+}
+
 /**
  * Stores records and bytes by name. `KeyStore` has the rules, and never works on one name twice at a time.
+ * Writes throw `StorageTrouble` when the disk refuses them.
  */
 export interface KeySetFiles {
-  /** All records. Deletes files of the store that belong to no record. */
+  /** All records that agree with their bytes. Puts the others in order. */
   load(): Promise<Map<string, KeySetRecord>>
   /** Writes a record atomically: at any moment either the old or the new record exists. */
   save(name: string, record: KeySetRecord): Promise<void>
+  /** Notes when sets were last used. Need not be durable. */
+  saveUses(uses: ReadonlyMap<string, number>): Promise<void>
   /**
    * Writes a part at `offset` and makes it durable. A failure leaves the bytes before `offset` unchanged.
    *
@@ -46,6 +75,9 @@ export interface KeySetFiles {
    * @throws errors of `part`
    */
   write(name: string, offset: number, part: AsyncIterable<Uint8Array>): Promise<number>
+  /** Forgets the bytes from `offset` on, which belong to no record. Failures are ignored. */
+  cut(name: string, offset: number): Promise<void>
+  /** Removes bytes and record. If this fails, both are there as before. */
   remove(name: string): Promise<void>
   location(name: string): KeySetLocation
 }

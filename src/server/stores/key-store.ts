@@ -4,6 +4,7 @@ import { MAX_PART_BYTES } from '../../wire/protocol/index.ts'
 import { conflict } from '../problems/http-error.ts'
 import type { KeySetFiles, KeySetLocation, KeySetRecord } from './key-set-record.ts'
 import { Serial } from './serial.ts'
+import { StorageTrouble } from './storage-trouble.ts'
 import { loggedName, NO_LOG, type StoreLog } from './store-log.ts'
 
 export interface KeyStoreLimits {
@@ -77,6 +78,8 @@ export class KeyStore {
   readonly #log: StoreLog
   readonly #records: Map<string, KeySetRecord>
   readonly #serial = new Serial()
+  /** Times of use that the files do not have yet, by name. */
+  readonly #uses = new Map<string, number>()
 
   private constructor(
     files: KeySetFiles,
@@ -105,7 +108,8 @@ export class KeyStore {
   ): Promise<KeyStore> {
     const store = new KeyStore(files, limits, now, log, await files.load())
     store.#limitUploads()
-    await store.sweep()
+    // A disk that refuses deletions now is asked again by later sweeps.
+    await store.sweep().catch(unlessStorageTrouble)
     return store
   }
 
@@ -153,17 +157,18 @@ export class KeyStore {
     return { id, record }
   }
 
-  /** Notes that a key set is used: the owner's other sets are removed before it. @throws KEYS_EXPIRED */
+  /**
+   * Notes that a key set is used: the owner's other sets are removed before it. The next sweep writes it to
+   * the files, so that a query costs no write; a crash in between forgets only the order of use.
+   *
+   * @throws KEYS_EXPIRED
+   */
   use(id: string): KeySetRecord {
     const name = nameOf(id)
-    const used = { ...this.#require(name), used: this.#now() }
+    const now = this.#now()
+    const used = { ...this.#require(name), used: now }
     this.#records.set(name, used)
-    // No caller waits for the disk. If it fails, a restart forgets only the order of use.
-    this.#serial
-      .run(name, () => this.#saveIfPresent(name))
-      .catch((err) =>
-        this.#log.warn({ err, keySet: loggedName(name) }, 'The use of a key set could not be noted on disk'),
-      )
+    this.#uses.set(name, now)
     return used
   }
 
@@ -193,8 +198,14 @@ export class KeyStore {
       if (offset !== record.uploadOffset) throw wrongOffset(offset, record.uploadOffset)
       const room = Math.min(MAX_PART_BYTES, record.bytes - offset)
       const written = await this.#files.write(name, offset, atMost(room, part))
-      if (written === 0) return this.#update(name, record)
-      return this.#update(name, this.#received({ ...record, uploadOffset: offset + written }))
+      if (written === 0) return record
+      try {
+        return await this.#update(name, this.#received({ ...record, uploadOffset: offset + written }))
+      } catch (error) {
+        // No record counts the bytes.
+        await this.#files.cut(name, offset)
+        throw error
+      }
     })
   }
 
@@ -246,7 +257,12 @@ export class KeyStore {
     })
   }
 
-  /** Removes key sets that have expired. */
+  /** Writes times of use, and stops. Must be called when no request runs any more. */
+  async close(): Promise<void> {
+    await this.#saveUses().catch(unlessStorageTrouble)
+  }
+
+  /** Removes key sets that have expired, and writes times of use. */
   async sweep(): Promise<void> {
     const expired = (name: string): boolean => (this.#records.get(name)?.expires ?? Infinity) <= this.#now()
     const names = [...this.#records.keys()].filter(expired)
@@ -257,6 +273,14 @@ export class KeyStore {
       }),
     )
     await Promise.all(removed)
+    await this.#saveUses()
+  }
+
+  async #saveUses(): Promise<void> {
+    if (this.#uses.size === 0) return
+    const uses = new Map(this.#uses)
+    await this.#files.saveUses(uses)
+    for (const [name, used] of uses) if (this.#uses.get(name) === used) this.#uses.delete(name)
   }
 
   /** Incomplete sets of PolyVeil 0.1 would keep their places for a week. */
@@ -377,21 +401,18 @@ export class KeyStore {
     return [...this.#records].filter(([, { expires }]) => expires > this.#now())
   }
 
-  /** Removes sets. They stop counting as soon as this is called. */
+  /** Removes sets. They stop counting as soon as this is called, and count again if the disk refuses it. */
   async #makeRoom(names: readonly string[]): Promise<void> {
-    for (const name of names) this.#records.delete(name)
-    await Promise.all(
-      names.map((name) => this.#serial.run(name, () => this.#remove(name, 'made room for its owner'))),
-    )
+    const removed = names.map((name) => {
+      const record = this.#records.get(name)
+      this.#records.delete(name)
+      return this.#serial.run(name, () => this.#remove(name, 'made room for its owner', record))
+    })
+    await Promise.all(removed)
   }
 
   #isComplete(name: string): boolean {
     return this.#records.get(name)?.digest !== undefined
-  }
-
-  async #saveIfPresent(name: string): Promise<void> {
-    const record = this.#records.get(name)
-    if (record) await this.#files.save(name, record)
   }
 
   async #update(name: string, record: KeySetRecord): Promise<KeySetRecord> {
@@ -400,11 +421,22 @@ export class KeyStore {
     return record
   }
 
-  async #remove(name: string, reason: Reason): Promise<void> {
+  /** @param record that the set keeps when it cannot be removed */
+  async #remove(name: string, reason: Reason, record = this.#records.get(name)): Promise<void> {
     this.#records.delete(name)
-    await this.#files.remove(name)
+    try {
+      await this.#files.remove(name)
+    } catch (error) {
+      if (record) this.#records.set(name, record)
+      throw error
+    }
+    this.#uses.delete(name)
     this.#log.info({ keySet: loggedName(name), reason }, 'Deleted a key set')
   }
+}
+
+function unlessStorageTrouble(error: unknown): void {
+  if (!(error instanceof StorageTrouble)) throw error
 }
 
 /** The error for a key set that does not exist, or not for the client. */

@@ -13,6 +13,13 @@ export class MemoryFiles implements KeySetFiles {
     this.#records.set(name, record)
   }
 
+  async saveUses(uses: ReadonlyMap<string, number>): Promise<void> {
+    for (const [name, used] of uses) {
+      const record = this.#records.get(name)
+      if (record) this.#records.set(name, { ...record, used })
+    }
+  }
+
   async write(name: string, offset: number, part: AsyncIterable<Uint8Array>): Promise<number> {
     const before = (this.#bytes.get(name) ?? new Uint8Array()).subarray(0, offset)
     const chunks: Uint8Array[] = [before]
@@ -20,6 +27,11 @@ export class MemoryFiles implements KeySetFiles {
     const after = Buffer.concat(chunks)
     this.#bytes.set(name, after)
     return after.length - offset
+  }
+
+  async cut(name: string, offset: number): Promise<void> {
+    const bytes = this.#bytes.get(name)
+    if (bytes) this.#bytes.set(name, bytes.subarray(0, offset))
   }
 
   async remove(name: string): Promise<void> {

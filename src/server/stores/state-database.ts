@@ -1,12 +1,20 @@
-import { access, constants } from 'node:fs/promises'
+import { access, chmod, constants, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { inFile, PolyVeilError } from '../../errors/index.ts'
 import { makeDirectory } from '../../files/atomic.ts'
 import type { ImageCounts } from '../access/image-budget.ts'
+import type { KeySetIndex } from './key-set-record.ts'
+import { KEY_SET_TABLE, KeySetTable } from './key-set-table.ts'
+import { StorageHealth } from './storage-health.ts'
+import { StorageTrouble } from './storage-trouble.ts'
 
 const FILE = 'state.db'
-const LAYOUT = 1
+const OWNER_ONLY = 0o600
+/** 1 had no key sets. */
+const LAYOUT = 2
+/** Marks the file as ours in its header: "PVst" in ASCII. Layout 1 had no mark. */
+const APPLICATION = 0x50_56_73_74
 
 const TABLES = `
   CREATE TABLE IF NOT EXISTS images (
@@ -15,38 +23,50 @@ const TABLES = `
     count INTEGER NOT NULL,
     PRIMARY KEY (tenant, day)
   ) STRICT, WITHOUT ROWID;
+  ${KEY_SET_TABLE}
 `
 
 /**
- * What the service counts and must still know after a restart. The open database also locks the data
- * directory: the system frees the lock when the process ends, in whatever way.
+ * What the service must still know after a restart: images that tenants have classified, and records of key
+ * sets. The open database also locks the data directory: the system frees the lock when the process ends, in
+ * whatever way.
  */
 export class StateDatabase implements ImageCounts {
+  readonly keySets: KeySetIndex
   readonly #database: DatabaseSync
+  readonly #health: StorageHealth
   readonly #read: ReturnType<DatabaseSync['prepare']>
   readonly #add: ReturnType<DatabaseSync['prepare']>
 
-  private constructor(database: DatabaseSync) {
+  private constructor(database: DatabaseSync, health: StorageHealth) {
     this.#database = database
+    this.#health = health
+    this.keySets = new KeySetTable(database)
     this.#read = database.prepare(
       'SELECT TOTAL(count) AS total, TOTAL(count) FILTER (WHERE day = ?) AS today FROM images WHERE tenant = ?',
     )
     this.#add = database.prepare(
       'INSERT INTO images VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count',
     )
+    // This writes a page, with the value that the header has already.
+    health.addProbe(() => database.exec(`PRAGMA user_version = ${LAYOUT}`))
   }
 
   /**
    * Opens the database of a data directory, and locks the directory.
    *
-   * @throws CONFIG_INVALID when another service uses the directory, or the file is damaged, of a later
-   *   version, or cannot be written
+   * @param health gets failures of writes
+   * @throws CONFIG_INVALID when another service uses the directory, or the file is damaged, of another
+   *   program, of a later version, or cannot be written
    */
-  static async open(directory: string): Promise<StateDatabase> {
+  static async open(directory: string, health = new StorageHealth()): Promise<StateDatabase> {
     const path = join(directory, FILE)
-    await inFile({ name: `The data directory ${directory}` }, () => makeWritable(directory))
+    await inFile({ name: `The data directory ${directory}` }, async () => {
+      await makeWritable(directory)
+      await makePrivate(path)
+    })
     try {
-      return StateDatabase.#prepared(path)
+      return StateDatabase.#prepared(path, health)
     } catch (cause) {
       if (cause instanceof PolyVeilError) throw cause
       throw unusable(directory, path, cause)
@@ -55,23 +75,25 @@ export class StateDatabase implements ImageCounts {
 
   /** A database that is kept in memory, for a service without a data directory. */
   static inMemory(): StateDatabase {
-    return StateDatabase.#prepared(':memory:')
+    return StateDatabase.#prepared(':memory:', new StorageHealth())
   }
 
-  static #prepared(path: string): StateDatabase {
+  static #prepared(path: string, health: StorageHealth): StateDatabase {
     // An import would fail on an older Node before the program can say which Node it needs.
     const { DatabaseSync } = process.getBuiltinModule('node:sqlite')
     const database = new DatabaseSync(path)
     try {
-      // The lock is taken by the first write.
-      database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL')
-      database.exec(`BEGIN IMMEDIATE; ${TABLES}`)
-      const { user_version: layout } = database.prepare('PRAGMA user_version').get() as {
-        user_version: number
+      database.exec('PRAGMA locking_mode = EXCLUSIVE')
+      requireOwn(database, path)
+      database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL')
+      // The transaction takes the lock. It writes only to a database of another layout, so that a service
+      // also starts while the disk is full.
+      database.exec('BEGIN IMMEDIATE')
+      if (numberOf(database, 'user_version') < LAYOUT) {
+        database.exec(`${TABLES} PRAGMA application_id = ${APPLICATION}; PRAGMA user_version = ${LAYOUT}`)
       }
-      if (layout > LAYOUT) throw laterVersion(path, layout)
-      database.exec(`PRAGMA user_version = ${LAYOUT}; COMMIT`)
-      return new StateDatabase(database)
+      database.exec('COMMIT')
+      return new StateDatabase(database, health)
     } catch (error) {
       database.close()
       throw error
@@ -84,7 +106,14 @@ export class StateDatabase implements ImageCounts {
   }
 
   add(tenant: string, day: string, images: number): void {
-    this.#add.run(tenant, day, images)
+    try {
+      this.#add.run(tenant, day, images)
+    } catch (cause) {
+      const error = this.#health.failed(cause)
+      // Images that a full disk does not let a tenant have back stay counted; the query has its own error.
+      if (images < 0 && error instanceof StorageTrouble) return
+      throw error
+    }
   }
 
   /** Unlocks the directory. A second call has no effect. */
@@ -99,6 +128,24 @@ async function makeWritable(directory: string): Promise<void> {
   await access(directory, constants.R_OK | constants.W_OK | constants.X_OK)
 }
 
+/** @throws CONFIG_INVALID for a database of another program, a later version, or with damaged pages */
+function requireOwn(database: DatabaseSync, path: string): void {
+  const application = numberOf(database, 'application_id')
+  const layout = numberOf(database, 'user_version')
+  const tables = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all()
+  const isNew = application === 0 && layout === 0 && tables.length === 0
+  const isUnmarked = application === 0 && layout === 1 && tables.some(({ name }) => name === 'images')
+  if (!isNew && !isUnmarked && application !== APPLICATION) throw foreign(path)
+  if (layout > LAYOUT) throw laterVersion(path, layout)
+  const [{ quick_check: found }] = database.prepare('PRAGMA quick_check(1)').all() as [
+    { quick_check: string },
+  ]
+  if (found !== 'ok') throw damaged(path, found.split('\n').at(-1) ?? found)
+}
+
+const numberOf = (database: DatabaseSync, pragma: 'application_id' | 'user_version'): number =>
+  Number(database.prepare(`PRAGMA ${pragma}`).get()?.[pragma])
+
 const laterVersion = (path: string, layout: number): PolyVeilError =>
   new PolyVeilError(
     'CONFIG_INVALID',
@@ -107,6 +154,39 @@ const laterVersion = (path: string, layout: number): PolyVeilError =>
     { remedy: 'Run that version, or restore the data directory from a backup made before the upgrade.' },
   )
 
+/** Makes a file that only its owner can read. SQLite gives its other files the same mode. */
+async function makePrivate(path: string): Promise<void> {
+  try {
+    // A file that exists must not be opened here: closing it would free the lock of this process on it.
+    await writeFile(path, '', { flag: 'wx', mode: OWNER_ONLY })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    await chmod(path, OWNER_ONLY).catch(() => {})
+  }
+}
+
+const foreign = (path: string): PolyVeilError =>
+  new PolyVeilError(
+    'CONFIG_INVALID',
+    `${path} is a database of another program; nothing in it was changed`,
+    {},
+    { remedy: 'Move it elsewhere, or give the service a dataDir of its own.' },
+  )
+
+const RESTORE =
+  'Restore the data directory from a backup. Without a backup, move the file and those named after it (-wal, -shm) ' +
+  'elsewhere: the next start makes a new one, counts of images begin at 0, and clients upload their key sets again.'
+
+const damaged = (path: string, found: string): PolyVeilError =>
+  new PolyVeilError(
+    'CONFIG_INVALID',
+    `${path} is damaged (${found}); nothing was changed`,
+    {},
+    { remedy: RESTORE },
+  )
+
+/** Result codes of a damaged file: SQLITE_CORRUPT, SQLITE_NOTADB. */
+const DAMAGED: readonly number[] = [11, 26]
 /** SQLITE_BUSY, also with an extended code in the higher bytes. */
 const BUSY = 5
 
@@ -120,13 +200,11 @@ function unusable(directory: string, path: string, cause: unknown): PolyVeilErro
       { cause, remedy: 'End that service, or give this one a dataDir of its own.' },
     )
   }
+  if (DAMAGED.includes(errcode & 255)) return damaged(path, String(message))
   return new PolyVeilError(
     'CONFIG_INVALID',
     `${path} cannot be used (${message})`,
     {},
-    {
-      cause,
-      remedy: 'Check the rights and the room on the disk; a damaged file is restored from a backup.',
-    },
+    { cause, remedy: 'Check the rights and the room on the disk.' },
   )
 }

@@ -1,12 +1,25 @@
 import { existsSync } from 'node:fs'
-import { mkdir, readdir, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises'
+import {
+  appendFile,
+  mkdir,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  truncate,
+  writeFile,
+} from 'node:fs/promises'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { PolyVeilError } from '../../../src/errors/index.ts'
 import { DiskFiles } from '../../../src/server/stores/disk-files.ts'
+import type { KeySetIndex } from '../../../src/server/stores/key-set-record.ts'
 import { withKeySet } from '../../../src/server/stores/key-set-source.ts'
-import { KeyStore, nameOf } from '../../../src/server/stores/key-store.ts'
+import { KeyStore, type KeyStoreLimits, nameOf } from '../../../src/server/stores/key-store.ts'
+import { StateDatabase } from '../../../src/server/stores/state-database.ts'
 import type { StoreLog } from '../../../src/server/stores/store-log.ts'
 import { patterned } from '../support.ts'
 
@@ -25,15 +38,23 @@ async function* inChunks(bytes: Uint8Array, size = 65_537): AsyncGenerator<Uint8
   for (let i = 0; i < bytes.length; i += size) yield bytes.subarray(i, i + size)
 }
 
-async function opened(
-  t: Test,
-): Promise<{ directory: string; clock: { now: number }; reopen: (log?: StoreLog) => Promise<KeyStore> }> {
-  const directory = join(t.testdir(), 'keys')
+/** A store in a directory of its own. `reopen` ends it, and opens it again as a restart does. */
+async function opened(t: Test, change: Partial<KeyStoreLimits> = {}) {
+  const data = t.testdir()
+  const directory = join(data, 'keys')
   const clock = { now: 1e12 }
-  const reopen = async (log?: StoreLog) =>
-    KeyStore.open(await DiskFiles.open(directory, log), LIMITS, () => clock.now, log)
-  return { directory, clock, reopen }
+  let state: StateDatabase | undefined
+  t.teardown(() => state?.close())
+  const reopen = async (log?: StoreLog): Promise<KeyStore> => {
+    state?.close()
+    state = await StateDatabase.open(data)
+    const files = await DiskFiles.open(directory, state.keySets, { log })
+    return KeyStore.open(files, { ...LIMITS, ...change }, () => clock.now, log)
+  }
+  return { directory, clock, reopen, index: () => state!.keySets, close: () => state?.close() }
 }
+
+const index = (): KeySetIndex => StateDatabase.inMemory().keySets
 
 t.test('an upload survives a restart at every stage', async (t) => {
   const { directory, reopen } = await opened(t)
@@ -53,12 +74,11 @@ t.test('an upload survives a restart at every stage', async (t) => {
   t.same(await withKeySet(last.location(id), (source) => source.read(299_999, 100)), bytes.slice(299_999))
 
   const files = await readdir(directory)
-  t.same(
-    files.sort(),
-    [`${nameOf(id)}.json`, `${nameOf(id)}.keys`, MARKER].sort(),
-    'file names are hashes of ids',
-  )
-  t.notMatch(await readFile(join(directory, `${nameOf(id)}.json`), 'utf8'), id)
+  t.same(files.sort(), [`${nameOf(id)}.keys`, MARKER].sort(), 'file names are hashes of ids')
+  for (const file of ['state.db', 'state.db-wal']) {
+    t.notOk((await readFile(join(directory, '..', file))).includes(id), 'the index has no ids')
+    t.equal((await stat(join(directory, '..', file))).mode & 0o077, 0, 'only the owner can read the index')
+  }
   for (const file of files)
     t.equal((await stat(join(directory, file))).mode & 0o077, 0, 'only the owner can read the files')
 })
@@ -74,9 +94,10 @@ t.test('a part that breaks off does not move the upload offset', async (t) => {
     throw new Error('connection lost')
   }
   await t.rejects(store.append(id, 100_000, broken()), { message: 'connection lost' })
-  t.equal((await reopen()).get(id).uploadOffset, 100_000)
-  await store.append(id, 100_000, inChunks(bytes.subarray(100_000)))
-  const stored = await withKeySet(store.location(id), (source) => source.read(0, source.size))
+  const again = await reopen()
+  t.equal(again.get(id).uploadOffset, 100_000)
+  await again.append(id, 100_000, inChunks(bytes.subarray(100_000)))
+  const stored = await withKeySet(again.location(id), (source) => source.read(0, source.size))
   t.ok(Buffer.from(bytes).equals(stored), 'no bytes of the broken part are left')
 })
 
@@ -93,30 +114,10 @@ t.test('a broken part takes no room beyond the upload offset', async (t) => {
   t.equal((await stat(join(directory, `${nameOf(id)}.keys`))).size, 1000)
 })
 
-t.test(
-  'a full disk is TOO_BUSY, and leaves no temporary file',
-  { skip: !existsSync('/dev/full') },
-  async (t) => {
-    const { directory, reopen } = await opened(t)
-    const store = await reopen()
-    const { id } = await store.create(KEY_SET)
-    const draft = `${nameOf(id)}.json.new`
-    await symlink('/dev/full', join(directory, draft))
-    await t.rejects(store.append(id, 0, inChunks(patterned(1000))), {
-      code: 'TOO_BUSY',
-      message: /The disk is full/,
-      facts: { retryAfter: 60 },
-    })
-    t.notOk((await readdir(directory)).includes(draft))
-    t.equal(store.get(id).uploadOffset, 0)
-    t.equal((await store.append(id, 0, inChunks(patterned(1000)))).uploadOffset, 1000)
-  },
-)
-
 t.test('parts larger than 16 MiB are refused', async (t) => {
   const { directory } = await opened(t)
   const limits = { ...LIMITS, maxSetBytes: 1e8, maxTotalBytes: 1e8 }
-  const store = await KeyStore.open(await DiskFiles.open(directory), limits)
+  const store = await KeyStore.open(await DiskFiles.open(directory, index()), limits)
   const { id } = await store.create({ ...KEY_SET, bytes: 20 * 2 ** 20 })
   const part = new Uint8Array(16 * 2 ** 20 + 1)
   await t.rejects(store.append(id, 0, inChunks(part)), {
@@ -126,42 +127,47 @@ t.test('parts larger than 16 MiB are refused', async (t) => {
   t.equal((await store.append(id, 0, inChunks(part.subarray(1)))).uploadOffset, 16 * 2 ** 20)
 })
 
-t.test('opening the store deletes expired, orphaned, unfinished and corrupt key sets', async (t) => {
+t.test('opening the store puts records and bytes in order, with a log line for each kind', async (t) => {
   const { directory, clock, reopen } = await opened(t)
   const store = await reopen()
   const { id: old } = await store.create(KEY_SET)
   clock.now += 600
-  const [{ id: kept }, { id: cut }, { id: corrupt }] = await Promise.all([
-    store.create(KEY_SET),
-    store.create(KEY_SET),
-    store.create(KEY_SET),
-  ])
-  for (const id of [kept, cut]) await store.append(id, 0, inChunks(patterned(1000)))
-  await truncate(join(directory, `${nameOf(cut)}.keys`), 999)
-  await writeFile(join(directory, `${nameOf(corrupt)}.json`), '{"bytes":')
-  await writeFile(join(directory, `${nameOf('orphan')}.keys`), 'x')
+  const ids: string[] = []
+  for (let i = 0; i < 6; i++) {
+    const { id } = await store.create(KEY_SET, `client ${i}`)
+    await store.append(id, 0, inChunks(patterned(1000)))
+    ids.push(id)
+  }
+  const [kept, cut, alsoCut, gone, longer, untouched] = ids
+  const bytesOf = (id: string) => join(directory, `${nameOf(id)}.keys`)
+  for (const id of [cut, alsoCut]) await truncate(bytesOf(id), 999)
+  await rm(bytesOf(gone))
+  await appendFile(bytesOf(longer), 'of a part that broke off')
+  for (const orphan of ['one', 'two', 'three', 'four']) await writeFile(bytesOf(orphan), 'x')
   await writeFile(join(directory, `${nameOf('half')}.json.new`), '{')
   clock.now += 500
   const { log, lines } = recorded()
   const after = await reopen(log)
-  t.equal(after.size, 1)
-  t.equal(after.get(kept).uploadOffset, 1000)
-  for (const id of [old, cut, corrupt]) t.throws(() => after.get(id), { code: 'KEYS_EXPIRED' })
-  t.same((await readdir(directory)).sort(), [`${nameOf(kept)}.json`, `${nameOf(kept)}.keys`, MARKER].sort())
-  const deleted = lines.map(({ keySet, file, reason }) => `${keySet} ${file ?? ''} ${reason}`)
-  const short = (id: string) => nameOf(id).slice(0, 12)
-  t.same(
-    deleted.sort(),
-    [
-      `${short('orphan')} .keys bytes without a record`,
-      `${short('half')} .json.new a damaged or unfinished record`,
-      `${short(cut)} .json a damaged or unfinished record`,
-      `${short(cut)} .keys bytes without a record`,
-      `${short(corrupt)} .json a damaged or unfinished record`,
-      `${short(old)}  upload given up`,
-    ].sort(),
-    'the log has one line for each deletion',
-  )
+  t.equal(after.size, 3)
+  for (const id of [kept, longer, untouched]) t.equal(after.get(id).uploadOffset, 1000)
+  for (const id of [old, cut, alsoCut, gone]) t.throws(() => after.get(id), { code: 'KEYS_EXPIRED' })
+  t.equal((await stat(bytesOf(longer))).size, 1000)
+  const files = [kept, longer, untouched].map((id) => `${nameOf(id)}.keys`)
+  t.same((await readdir(directory)).sort(), [...files, MARKER].sort())
+  const short = (...ids: string[]) => ids.map((id) => nameOf(id).slice(0, 12))
+  t.match(lines, [
+    { message: /bytes are missing/, count: 1, keySets: short(gone) },
+    { message: /fewer bytes/, count: 2 },
+    { message: /after the last complete part/, count: 1, keySets: short(longer) },
+    { message: /no record/, count: 4 },
+    { reason: 'upload given up', keySet: short(old)[0] },
+  ])
+  t.equal(lines.length, 5)
+  t.match((lines[3].keySets as string[]).length, 3, 'a line names three at most')
+
+  const again = recorded()
+  t.equal((await reopen(again.log)).size, 3)
+  t.same(again.lines, [], 'the next start finds everything in order')
 })
 
 /** A log that keeps its lines. */
@@ -206,23 +212,98 @@ t.test('the store refuses a directory with files of another program', async (t) 
   ] as const) {
     const path = join(directory, place)
     const before = await readdir(path, { recursive: true })
-    await t.rejects(DiskFiles.open(path), { code: 'CONFIG_INVALID', message, facts: { directory: path } })
+    await t.rejects(DiskFiles.open(path, index()), {
+      code: 'CONFIG_INVALID',
+      message,
+      facts: { directory: path },
+    })
     t.same(await readdir(path, { recursive: true }), before, `${place} is unchanged`)
   }
 })
 
-t.test('the store takes over a directory of PolyVeil 0.1 with its key sets', async (t) => {
-  const { directory, reopen } = await opened(t)
-  const name = nameOf('an-id')
-  const record = { ...KEY_SET, bytes: 3, uploadOffset: 3, ...DIGEST, expires: 1e12 + 500 }
+t.test('records that an older version kept as files move to the index, once and without loss', async (t) => {
+  const { directory, reopen, index } = await opened(t)
+  const full = { announced: 1e12 - 5.5, owner: 'tenant:a', network: 'tenant:a', used: 1e12 - 1 }
+  const records = {
+    old: { ...KEY_SET, bytes: 3, uploadOffset: 3, ...DIGEST, expires: 1e12 + 500 },
+    full: { ...KEY_SET, bytes: 3, uploadOffset: 3, ...DIGEST, expires: 1e12 + 500.25, ...full },
+    half: { ...KEY_SET, uploadOffset: 2, expires: 1e12 + 400 },
+  }
   await mkdir(directory)
-  await writeFile(join(directory, `${name}.json`), JSON.stringify(record))
-  await writeFile(join(directory, `${name}.keys`), 'abc')
+  for (const [id, record] of Object.entries(records)) {
+    await writeFile(join(directory, `${nameOf(id)}.json`), JSON.stringify(record))
+    await writeFile(join(directory, `${nameOf(id)}.keys`), 'abc'.slice(0, record.uploadOffset))
+  }
   const { log, lines } = recorded()
   const store = await reopen(log)
-  t.match(store.get('an-id'), record)
-  t.match(lines, [{ message: /Took over/, directory }])
-  t.ok((await readdir(directory)).includes(MARKER))
+  for (const [id, record] of Object.entries(records)) t.strictSame(store.get(id), record)
+  t.match(lines, [
+    { message: /Took over/, directory },
+    { message: /Moved records/, count: 3 },
+  ])
+  const files = Object.keys(records).map((id) => `${nameOf(id)}.keys`)
+  t.same((await readdir(directory)).sort(), [...files, MARKER].sort())
+  t.equal((await index().load()).records.size, 3)
+
+  await t.test('an interrupted move goes on, and does not undo what came after it', async (t) => {
+    await store.append('half', 2, inChunks(patterned(10)))
+    await writeFile(join(directory, `${nameOf('half')}.json`), JSON.stringify(records.half))
+    const again = recorded()
+    const after = await reopen(again.log)
+    t.equal(after.get('half').uploadOffset, 12)
+    t.strictSame(after.get('full'), records.full)
+    t.same(again.lines, [])
+    t.same((await readdir(directory)).sort(), [...files, MARKER].sort())
+  })
+})
+
+t.test('an older record that cannot be read is named, and left aside with its bytes', async (t) => {
+  const { directory, reopen } = await opened(t)
+  await reopen()
+  const names = ['torn', 'foreign', 'good'].map(nameOf)
+  const good = { ...KEY_SET, bytes: 3, uploadOffset: 3, ...DIGEST, expires: 1e12 + 500 }
+  const texts = ['{"bytes":', '{"of":"another program"}', JSON.stringify(good)]
+  for (const [i, name] of names.entries()) {
+    await writeFile(join(directory, `${name}.json`), texts[i])
+    await writeFile(join(directory, `${name}.keys`), 'abc')
+  }
+  for (let start = 0; start < 2; start++) {
+    const { log, lines } = recorded()
+    const store = await reopen(log)
+    t.equal(store.size, 1)
+    t.match(store.get('good'), good)
+    const named = lines.find(({ message }) => /cannot be read/.test(String(message)))
+    t.match(named, { count: 2, files: names.slice(0, 2).map((name) => `${name}.json`) })
+    for (const [i, name] of names.slice(0, 2).entries()) {
+      t.equal(await readFile(join(directory, `${name}.json`), 'utf8'), texts[i])
+      t.equal(await readFile(join(directory, `${name}.keys`), 'utf8'), 'abc')
+    }
+  }
+})
+
+t.test('a record of the index that cannot be read is named, and left aside with its bytes', async (t) => {
+  const { directory, reopen, close } = await opened(t)
+  const store = await reopen()
+  const [bad, good] = [(await store.create(KEY_SET)).id, (await store.create(KEY_SET)).id]
+  for (const id of [bad, good]) await store.append(id, 0, inChunks(patterned(10)))
+  close()
+  const database = new DatabaseSync(join(directory, '..', 'state.db'))
+  database.prepare('UPDATE key_sets SET galois_elements = ? WHERE name = ?').run('[', nameOf(bad))
+  const elsewhere =
+    'INSERT INTO key_sets SELECT ?, owner, network, parameters_digest, galois_elements, bytes, '
+  database
+    .prepare(`${elsewhere} 5, digest, announced, expires, used FROM key_sets WHERE name = ?`)
+    .run('../state', nameOf(good))
+  database.close()
+  for (let start = 0; start < 2; start++) {
+    const { log, lines } = recorded()
+    const after = await reopen(log)
+    t.equal(after.size, 1)
+    t.equal(after.get(good).uploadOffset, 10)
+    t.match(lines, [{ message: /cannot be read/, count: 2 }])
+    t.ok((lines[0].keySets as string[]).includes(nameOf(bad).slice(0, 12)))
+    t.equal((await stat(join(directory, `${nameOf(bad)}.keys`))).size, 10)
+  }
 })
 
 t.test(
@@ -233,7 +314,7 @@ t.test(
       { [`${'ab'.repeat(32)}.json`]: '{"of":"another program"}' },
     ]) {
       const directory = t.testdir({ keys: files })
-      await t.rejects(DiskFiles.open(join(directory, 'keys')), {
+      await t.rejects(DiskFiles.open(join(directory, 'keys'), index()), {
         code: 'CONFIG_INVALID',
         message: /Nothing was changed/,
       })
@@ -242,28 +323,23 @@ t.test(
   },
 )
 
-t.test('a record that cannot be read for lack of permission is not deleted', async (t) => {
+t.test('an older record that this user may not read is not deleted', async (t) => {
   const { directory, reopen } = await opened(t)
-  const { id } = await (await reopen()).create(KEY_SET)
-  const path = join(directory, `${nameOf(id)}.json`)
-  await rm(path)
+  await reopen()
+  const path = join(directory, `${nameOf('an-id')}.json`)
   // Reading a directory fails for root, too. This directory has the name of a record.
   await mkdir(path)
-  const before = (await readdir(directory)).sort()
   await reopen()
-  t.same((await readdir(directory)).sort(), before)
+  t.ok((await stat(path)).isDirectory())
   if (process.getuid?.() === 0) return
   await rm(path, { recursive: true })
   await writeFile(path, '{}', { mode: 0 })
-  await t.rejects(reopen(), { code: 'CONFIG_INVALID', message: /EACCES/ })
-  t.same((await readdir(directory)).sort(), before)
+  t.equal((await reopen()).size, 0)
+  t.ok((await stat(path)).isFile())
 })
 
 t.test('the order of use survives a restart', async (t) => {
-  const directory = join(t.testdir(), 'keys')
-  const clock = { now: 1e12 }
-  const limits = { ...LIMITS, ttlMilliseconds: 1e6, maxSetsPerOwner: 2 }
-  const reopen = async () => KeyStore.open(await DiskFiles.open(directory), limits, () => clock.now)
+  const { clock, reopen } = await opened(t, { ttlMilliseconds: 1e6, maxSetsPerOwner: 2 })
   const complete = async (store: KeyStore) => {
     clock.now += 10
     const { id } = await store.create({ ...KEY_SET, bytes: 10 }, 'one')
@@ -271,17 +347,81 @@ t.test('the order of use survives a restart', async (t) => {
     await store.complete(id, async () => DIGEST)
     return id
   }
-  const before = await reopen()
-  const first = await complete(before)
-  const second = await complete(before)
+  for (const write of ['close', 'sweep'] as const) {
+    const before = await reopen()
+    const first = await complete(before)
+    const second = await complete(before)
+    clock.now += 10
+    before.use(first)
+    await before[write]()
+    const after = await reopen()
+    await complete(after)
+    t.ok(after.get(first), write)
+    t.throws(() => after.get(second), { code: 'KEYS_EXPIRED' }, write)
+  }
+})
+
+t.test('a budget of bytes removes the least recently used sets, also after a restart', async (t) => {
+  const { directory, clock, reopen } = await opened(t, {
+    ttlMilliseconds: 1e6,
+    maxTotalBytes: 35,
+    maxBytesPerOwner: 35,
+  })
+  const complete = async (store: KeyStore) => {
+    clock.now += 10
+    const { id } = await store.create({ ...KEY_SET, bytes: 10 }, 'one')
+    await store.append(id, 0, inChunks(patterned(10)))
+    await store.complete(id, async () => DIGEST)
+    return id
+  }
+  let store = await reopen()
+  const ids = [await complete(store), await complete(store), await complete(store)]
   clock.now += 10
-  before.use(first)
-  // The store writes the time of use to disk before it processes this call.
-  await before.append(first, 10, inChunks(new Uint8Array()))
-  const after = await reopen()
-  await complete(after)
-  t.ok(after.get(first))
-  t.throws(() => after.get(second), { code: 'KEYS_EXPIRED' })
+  store.use(ids[1])
+  clock.now += 10
+  store.use(ids[0])
+  await store.close()
+  store = await reopen()
+  const removed: string[] = []
+  for (let more = 0; more < 3; more++) {
+    await complete(store)
+    const gone = ids.filter((id) => !existsSync(join(directory, `${nameOf(id)}.keys`)))
+    removed.push(...gone.filter((id) => !removed.includes(id)))
+    t.equal(removed.length, more + 1)
+    t.equal(store.reservedBytes, 30)
+  }
+  t.same(removed, [ids[2], ids[1], ids[0]])
+})
+
+t.test('uses of a key set write nothing until the next sweep, which writes them at once', async (t) => {
+  const { directory, reopen, index } = await opened(t)
+  const store = await reopen()
+  const { id } = await store.create(KEY_SET)
+  const log = join(directory, '..', 'state.db-wal')
+  const before = (await stat(log)).size
+  for (let query = 0; query < 1000; query++) store.use(id)
+  t.equal((await stat(log)).size, before)
+  await store.sweep()
+  const after = (await stat(log)).size
+  t.ok(after > before && after - before < 20_000, `${after - before} bytes`)
+  t.equal((await index().load()).records.get(nameOf(id))?.used, 1e12)
+  await store.sweep()
+  t.equal((await stat(log)).size, after, 'a sweep without uses writes nothing')
+})
+
+t.test('a key set that is deleted while an inference reads it is read to its end', async (t) => {
+  const { directory, reopen } = await opened(t)
+  const store = await reopen()
+  const bytes = patterned(KEY_SET.bytes)
+  const { id } = await store.create(KEY_SET)
+  await store.append(id, 0, inChunks(bytes))
+  await store.complete(id, async () => DIGEST)
+  await withKeySet(store.location(id), async (source) => {
+    t.same(await source.read(0, 1000), bytes.slice(0, 1000))
+    await store.delete(id)
+    t.notOk(existsSync(join(directory, `${nameOf(id)}.keys`)))
+    t.same(await source.read(1000, bytes.length), bytes.slice(1000))
+  })
 })
 
 t.test('a key set is checked once at a time; a bad one is deleted', async (t) => {
@@ -314,7 +454,7 @@ t.test('a key set is checked once at a time; a bad one is deleted', async (t) =>
     malformed,
   )
   t.throws(() => store.get(bad), { code: 'KEYS_EXPIRED' })
-  t.equal((await readdir(directory)).length, 3, 'the marker and the two files of the good key set')
+  t.equal((await readdir(directory)).length, 2, 'the marker and the bytes of the good key set')
 })
 
 t.test('a key set that was deleted between lookup and use has expired', async (t) => {
@@ -333,7 +473,7 @@ t.test('a key set that was deleted between lookup and use has expired', async (t
 t.test('an announced key set reserves its room', async (t) => {
   const directory = join(t.testdir(), 'keys')
   const limits = { ...LIMITS, maxTotalBytes: 3 * KEY_SET.bytes - 1 }
-  const store = await KeyStore.open(await DiskFiles.open(directory), limits)
+  const store = await KeyStore.open(await DiskFiles.open(directory, index()), limits)
   const results = await Promise.allSettled([1, 2, 3].map(() => store.create(KEY_SET)))
   t.same(results.map(({ status }) => status).sort(), ['fulfilled', 'fulfilled', 'rejected'])
   t.equal(store.reservedBytes, 2 * KEY_SET.bytes)
@@ -341,7 +481,7 @@ t.test('an announced key set reserves its room', async (t) => {
 
 t.test('a data directory that cannot be made is refused', async (t) => {
   const file = join(t.testdir({ taken: 'a file' }), 'taken')
-  await t.rejects(DiskFiles.open(join(file, 'keys')), { code: 'CONFIG_INVALID' })
+  await t.rejects(DiskFiles.open(join(file, 'keys'), index()), { code: 'CONFIG_INVALID' })
 })
 
 t.test('incomplete uploads of PolyVeil 0.1 expire within minutes', async (t) => {

@@ -1,0 +1,54 @@
+import { readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type KeySetIndex, type KeySetRecord, keySetRecordSchema } from './key-set-record.ts'
+import { type StoreLog, someNames } from './store-log.ts'
+
+/** Ending of the files that older versions kept records in. */
+export const RECORD = '.json'
+
+export function parsedRecord(text: string): KeySetRecord | undefined {
+  try {
+    return keySetRecordSchema.parse(JSON.parse(text))
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * Moves the records that an older version kept as files to the index, and adds them to `records`. A file is
+ * deleted once the index has its record. If this is interrupted, the next start goes on.
+ *
+ * @param records those of the index; mutated
+ * @returns names of sets whose files cannot be read; these stay
+ */
+export async function adoptedRecords(
+  directory: string,
+  files: readonly string[],
+  records: Map<string, KeySetRecord>,
+  index: KeySetIndex,
+  log: StoreLog,
+): Promise<{ unreadable: string[] }> {
+  const names = files.filter((file) => file.endsWith(RECORD)).map((file) => file.slice(0, -RECORD.length))
+  if (names.length === 0) return { unreadable: [] }
+  const adopted = new Map<string, KeySetRecord>()
+  const unreadable: string[] = []
+  for (const name of names.filter((each) => !records.has(each))) {
+    const record = await recordIn(join(directory, name + RECORD))
+    if (record) adopted.set(name, record)
+    else unreadable.push(name)
+  }
+  await index.save(adopted)
+  for (const [name, record] of adopted) records.set(name, record)
+  for (const name of names.filter((each) => records.has(each))) {
+    await rm(join(directory, name + RECORD), { force: true })
+  }
+  if (adopted.size > 0) log.info({ count: adopted.size }, 'Moved records of key sets to the state database')
+  if (unreadable.length > 0) {
+    const facts = { files: unreadable.slice(0, 3).map((name) => name + RECORD), ...someNames(unreadable) }
+    log.warn(facts, 'Files of records cannot be read; they and the bytes of their key sets are left aside')
+  }
+  return { unreadable }
+}
+
+const recordIn = (path: string): Promise<KeySetRecord | undefined> =>
+  readFile(path, 'utf8').then(parsedRecord, () => undefined)
