@@ -1,0 +1,95 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import { nameOf } from '../../../src/server/stores/key-store.ts'
+import { isThorough } from '../../support/thorough.ts'
+import { patterned } from '../support.ts'
+import { KeyService } from './key-service-process.ts'
+
+const MEGABYTE = 2 ** 20
+const PART = 16 * MEGABYTE
+const KILLS = 10
+const ROUNDS = 25
+const stored = (data: string, id: string) => readFile(join(data, 'keys', `${nameOf(id)}.keys`))
+const part = (seed: number, length: number) => new Uint8Array(patterned(length, seed))
+
+t.test(
+  'of parts at one offset that come at once, one wins, and the others learn where to go on',
+  async (t) => {
+    const data = t.testdir()
+    const service = await KeyService.start(t, data)
+    const { id } = await service.announce(100)
+    let expected = Buffer.alloc(0)
+    for (let round = 0; round < ROUNDS; round++) {
+      // Parts of different lengths and contents, so that a mixture would show.
+      const parts = [0, 1, 2].map((writer) => part(round * 3 + writer, 300_000 + 70_001 * writer))
+      const answers = await Promise.all(parts.map((each) => service.put(id, expected.length, each)))
+      const won = answers.findIndex(({ status }) => status === 200)
+      t.same(answers.map(({ status }) => status).sort(), [200, 409, 409], `round ${round}`)
+      expected = Buffer.concat([expected, parts[won]])
+      for (const { json } of answers) t.equal(json.uploadOffset, expected.length)
+      t.ok(expected.equals(await stored(data, id)), 'the bytes are those of the winner')
+    }
+  },
+)
+
+t.test('an upload whose service is killed goes on at the offset that was stored', async (t) => {
+  const data = t.testdir()
+  let service = await KeyService.start(t, data)
+  const { id, bytes } = await service.announce(100)
+  const all = part(0, bytes)
+  let acknowledged = 0
+  let kills = 0
+  let offset = 0
+  while (offset < bytes) {
+    const isKilled = kills < KILLS
+    // Each kill comes at another moment: before, in, or after one of the parts.
+    if (isKilled) void sleep((kills * 13) % 60).then(() => service.kill())
+    try {
+      while (offset < bytes) {
+        const length = Math.min(isKilled ? 500_000 : PART, bytes - offset)
+        const { status, json } = await service.put(id, offset, all.subarray(offset, offset + length))
+        if (status !== 200) throw new Error(JSON.stringify(json))
+        offset = Number(json.uploadOffset)
+        acknowledged = offset
+      }
+    } catch (error) {
+      if (!isKilled) throw error
+    }
+    if (!isKilled) break
+    kills++
+    service = await KeyService.start(t, data)
+    const { status, json } = await service.get(id)
+    t.equal(status, 200)
+    offset = Number(json.uploadOffset)
+    t.ok(offset >= acknowledged, `${offset} of ${acknowledged} acknowledged bytes`)
+    const found = await stored(data, id).catch(() => Buffer.alloc(0))
+    t.ok(found.equals(all.subarray(0, offset)), 'the file has these bytes and no others')
+  }
+  t.equal(kills, KILLS)
+  t.match((await service.get(id)).json, { complete: true, uploadOffset: bytes })
+  t.ok(Buffer.from(all).equals(await stored(data, id)))
+})
+
+t.test('memory does not grow with the size of a key set', async (t) => {
+  const galoisKeys = isThorough ? 1900 : 250
+  const service = await KeyService.start(t, t.testdir())
+  const piece = part(1, PART)
+  // The first upload takes buffers that all others use again.
+  const first = await service.announce(20)
+  t.match((await service.put(first.id, 0, piece.subarray(0, first.bytes))).json, { complete: true })
+  const before = await service.peakBytes()
+  const { id, bytes } = await service.announce(galoisKeys)
+  if (isThorough) t.ok(bytes > 1e9)
+  let last: unknown
+  for (let offset = 0; offset < bytes; offset += PART) {
+    const { status, json } = await service.put(id, offset, piece.subarray(0, Math.min(PART, bytes - offset)))
+    t.equal(status, 200)
+    last = json
+  }
+  t.match(last, { complete: true, uploadOffset: bytes })
+  const grown = (await service.peakBytes()) - before
+  t.comment(`${Math.round(bytes / MEGABYTE)} MB, and ${Math.round(grown / MEGABYTE)} MB of memory more`)
+  t.ok(grown < 64 * MEGABYTE, `${grown} bytes`)
+})
