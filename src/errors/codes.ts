@@ -127,7 +127,12 @@ export const ERROR_CODES = Object.freeze({
     'No such inference; it may have ended or been cancelled.',
     'Start the inference again; `classify` does it by itself, twice at most.',
   ),
-  TOO_BUSY: code(503, 5, 'The server has no room for more work now.', 'Try again after Retry-After.'),
+  TOO_BUSY: code(
+    503,
+    5,
+    'The server has no room for more work now, or cannot write to its disk (status 507).',
+    'Try again after Retry-After.',
+  ),
   TOO_LARGE: code(
     413,
     3,

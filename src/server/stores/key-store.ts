@@ -108,8 +108,7 @@ export class KeyStore {
   ): Promise<KeyStore> {
     const store = new KeyStore(files, limits, now, log, await files.load())
     store.#limitUploads()
-    // A disk that refuses deletions now is asked again by later sweeps.
-    await store.sweep().catch(unlessStorageTrouble)
+    await store.sweep()
     return store
   }
 
@@ -262,7 +261,10 @@ export class KeyStore {
     await this.#saveUses().catch(unlessStorageTrouble)
   }
 
-  /** Removes key sets that have expired, and writes times of use. */
+  /**
+   * Removes key sets that have expired, and writes times of use. What the disk refuses now is for later
+   * sweeps.
+   */
   async sweep(): Promise<void> {
     const expired = (name: string): boolean => (this.#records.get(name)?.expires ?? Infinity) <= this.#now()
     const names = [...this.#records.keys()].filter(expired)
@@ -272,8 +274,8 @@ export class KeyStore {
         if (expired(name)) await this.#remove(name, this.#isComplete(name) ? 'expired' : 'upload given up')
       }),
     )
-    await Promise.all(removed)
-    await this.#saveUses()
+    await Promise.all(removed.map((each) => each.catch(unlessStorageTrouble)))
+    await this.#saveUses().catch(unlessStorageTrouble)
   }
 
   async #saveUses(): Promise<void> {

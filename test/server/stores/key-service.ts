@@ -1,6 +1,6 @@
 // A service in a process of its own that takes key sets and checks nothing in them, for tests that kill it or
-// measure its memory. The argument is its data directory. It sends its address to its parent, and answers each
-// message with the most memory that it had since the last one.
+// measure its memory. The argument is its data directory. It sends its address to its parent, and answers
+// each message with the most memory that it had since the last one.
 import { join } from 'node:path'
 import { buildApp } from '../../../src/server/app.ts'
 import { ModelCatalogue, servedModel } from '../../../src/server/catalogue.ts'

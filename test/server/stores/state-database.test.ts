@@ -1,4 +1,4 @@
-import { open, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { copyFile, open, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import t from 'tap'
@@ -141,4 +141,21 @@ t.test('a change of several records is made as a whole, or not at all', async (t
   t.strictSame((await keySets.load()).records, new Map([[one, record]]))
   await keySets.remove([one, two])
   t.equal((await keySets.load()).records.size, 0)
+})
+
+t.test('a copy of one moment of both files has all records, and other programs are locked out', async (t) => {
+  const directory = t.testdir({ copy: {} })
+  const state = await StateDatabase.open(directory)
+  const record = { parametersDigest: 'p', galoisElements: [3], bytes: 5, uploadOffset: 0, expires: 1.5 }
+  await state.keySets.save(new Map([['1'.repeat(64), record]]))
+  const reader = new DatabaseSync(join(directory, 'state.db'), { readOnly: true })
+  t.throws(() => reader.prepare('SELECT * FROM key_sets').all(), /locked/)
+  reader.close()
+  for (const file of ['state.db', 'state.db-wal'])
+    await copyFile(join(directory, file), join(directory, 'copy', file))
+  state.close()
+  const copy = await StateDatabase.open(join(directory, 'copy'))
+  t.equal((await copy.keySets.load()).records.size, 1)
+  copy.close()
+  t.notOk((await readdir(directory)).includes('state.db-wal'), 'the end leaves one complete file')
 })

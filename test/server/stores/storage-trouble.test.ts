@@ -1,5 +1,7 @@
+import { execFile } from 'node:child_process'
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
 import { DiskFiles } from '../../../src/server/stores/disk-files.ts'
 import { nameOf } from '../../../src/server/stores/key-store.ts'
@@ -19,6 +21,8 @@ import { type Faults, faultyIndex, faultyLayer, fullDatabase } from './faulty-la
 
 const MARKER = 'polyveil-key-sets.json'
 const bytes = patterned(keyBytes)
+const run = promisify(execFile)
+const STATE = new URL('../../../src/server/stores/state-database.ts', import.meta.url).href
 const DEBUG = 20
 const FULL = { retryAfter: 60, reason: 'full' }
 const sqliteFull = await fullDatabase()
@@ -157,7 +161,7 @@ t.test('a key set that the disk does not let go stays, and is deleted later', as
   isProblem(t, refused, 507, 'TOO_BUSY', { reason: 'read-only' })
   t.equal((await get(h, id)).json().uploadOffset, 1000)
   h.clock.now += 300_000
-  await t.rejects(h.keys.sweep())
+  await h.keys.sweep()
   isProblem(t, await get(h, id), 410, 'KEYS_EXPIRED', {})
   t.equal(h.keys.size, 1)
   Object.assign(faults, { code: undefined, removal: undefined })
@@ -209,3 +213,32 @@ t.test('small writes are tried by themselves, now and then', async (t) => {
   t.ok(health.isWritable)
   t.equal(tries, 3)
 })
+
+t.test(
+  'images that a full database cannot count are 507; those it cannot give back stay counted',
+  async (t) => {
+    // In a process of its own whose files may not grow: SQLite then cannot write its log.
+    const program = `
+    const { StateDatabase } = await import(${JSON.stringify(STATE)})
+    process.on('SIGXFSZ', () => {})
+    const state = await StateDatabase.open(process.argv[1])
+    const day = '2030-01-01'
+    const outcome = (images) => {
+      try {
+        state.add('clinic', day, images)
+        return 'counted'
+      } catch (error) {
+        return [error.status, error.code]
+      }
+    }
+    let added = 0
+    let last
+    while (added < 10_000 && (last = outcome(1)) === 'counted') added++
+    console.log(JSON.stringify({ added, last, back: outcome(-1), kept: state.of('clinic', day).total === added }))`
+    const limited = `ulimit -f 64; exec "$0" --input-type=module -e "$1" "$2"`
+    const { stdout } = await run('bash', ['-c', limited, process.execPath, program, t.testdir()])
+    const { added, ...told } = JSON.parse(stdout)
+    t.ok(added > 0 && added < 10_000, `${added} images`)
+    t.strictSame(told, { last: [507, 'TOO_BUSY'], back: 'counted', kept: true })
+  },
+)
