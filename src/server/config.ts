@@ -30,6 +30,7 @@ export const configSchema = z.strictObject({
     .describe(
       'inferences that a worker computes for in turns; those that wait for their clients do not count',
     ),
+  // Node counts the processors that the quota of a container allows.
   threads: whole(1, 256)
     .default(() => availableParallelism())
     .describe('threads that work at one inference'),

@@ -11,6 +11,7 @@ import type { Tenants } from './access/tenants.ts'
 import { buildApp } from './app.ts'
 import type { LeftOutFile, ModelCatalogue } from './catalogue.ts'
 import { megabytes, type ServerConfig } from './config.ts'
+import { warnOfShortage } from './memory-need.ts'
 import { ModelDirectory } from './model-directory.ts'
 import { createLogger } from './plugins/logging.ts'
 import { ScheduledEngine } from './scheduling/scheduled-engine.ts'
@@ -49,6 +50,7 @@ export async function startServer(
   config: ServerConfig,
   logger: Logger = createLogger(config.logLevel),
 ): Promise<RunningServer> {
+  warnOfShortage(config, logger)
   const directory = await ModelDirectory.open(config.modelsDir, logger)
   try {
     return await startWith(directory, config, logger)
