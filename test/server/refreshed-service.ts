@@ -93,7 +93,7 @@ export class StepClient {
   }
 
   /** Starts an inference; the answer asks for round 0. */
-  async begin(id?: string, signal?: AbortSignal): Promise<Said> {
+  async begin(id?: string, signal?: AbortSignal, headers = {}): Promise<Said> {
     const { manifest } = this.model
     const frame = await this.model.encrypt(image)
     const tensor = {
@@ -108,7 +108,7 @@ export class StepClient {
       'POST',
       `v2/models/${MODEL}/infer`,
       Buffer.concat([json, frame]),
-      { 'inference-header-content-length': String(json.length) },
+      { 'inference-header-content-length': String(json.length), ...headers },
       signal,
     )
   }

@@ -80,6 +80,7 @@ export class KeyStore {
   readonly #serial = new Serial()
   /** Times of use that the files do not have yet, by name. */
   readonly #uses = new Map<string, number>()
+  #onRemoved: (name: string) => void = () => {}
 
   private constructor(
     files: KeySetFiles,
@@ -110,6 +111,11 @@ export class KeyStore {
     store.#limitUploads()
     await store.sweep()
     return store
+  }
+
+  /** @param onRemoved called with the name of each key set that has been removed */
+  watch(onRemoved: (name: string) => void): void {
+    this.#onRemoved = onRemoved
   }
 
   get size(): number {
@@ -433,6 +439,7 @@ export class KeyStore {
       throw error
     }
     this.#uses.delete(name)
+    this.#onRemoved(name)
     this.#log.info({ keySet: loggedName(name), reason }, 'Deleted a key set')
   }
 }
