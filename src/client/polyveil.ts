@@ -11,6 +11,7 @@ import { beginningAgain, type Rule } from './begin-again.ts'
 import { KeyLife } from './key-life.ts'
 import { KeySets, type UploadedKeys } from './key-sets.ts'
 import type { KeyStore } from './keys/key-store.ts'
+import { isAnsweredLater, laterAnswer } from './later-answer.ts'
 import type { Classification } from './local/answer.ts'
 import type { ImageInput } from './local/image-argument.ts'
 import { readImages, valuesOf } from './local/image-tensors.ts'
@@ -406,12 +407,15 @@ export class PolyVeil {
       manifestDigest: manifest.digest,
       frame,
       answerBytes,
+      isAnsweredLater: isAnsweredLater(manifest),
     })
     const onWait = reportingWait(options, 'inference', frame.length + answerBytes)
     const sent = this.#transport.send({ ...request, signal: options.signal, onWait }).catch((error) => {
       throw isOtherManifest(error) && error.code !== 'KEYS_EXPIRED' ? new StaleManifest(error) : error
     })
-    const answer = waiting(sent, local, answerBytes, options)
+    const later = { inference, keySet: id, manifest, bytes: answerBytes }
+    const first = isAnsweredLater(manifest) ? laterAnswer(this.#transport, sent, later, options) : sent
+    const answer = waiting(first, local, answerBytes, options)
     try {
       return await runRounds(this.#transport, local, { inference, keySet: id, answer }, options)
     } catch (error) {

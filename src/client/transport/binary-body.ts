@@ -8,6 +8,7 @@ import {
   JSON_LENGTH_HEADER,
   KEY_SET_HEADER,
   MAX_JSON_HEADER_BYTES,
+  PREFER_ASYNC,
   PREFER_HEADER,
   PREFER_MINIMAL,
   pathOf,
@@ -26,6 +27,8 @@ export interface Query {
   readonly frame: Uint8Array
   /** Exact size of the frame that answers it: a masked tensor's or the encrypted logits'. */
   readonly answerBytes: number
+  /** Whether the answer is fetched by a request of its own. */
+  readonly isAnsweredLater?: boolean
 }
 
 /** The request that has an encrypted image classified. */
@@ -36,6 +39,7 @@ export function inferenceRequest({
   manifestDigest,
   frame,
   answerBytes,
+  isAnsweredLater,
 }: Query): Request {
   const document: QueryHeader = {
     id: inference,
@@ -56,7 +60,11 @@ export function inferenceRequest({
   return {
     method: 'POST',
     path: pathOf(ROUTES.infer, { model }),
-    headers: { [CONTENT_TYPE]: BYTES_MEDIA_TYPE, [JSON_LENGTH_HEADER]: String(header.length) },
+    headers: {
+      [CONTENT_TYPE]: BYTES_MEDIA_TYPE,
+      [JSON_LENGTH_HEADER]: String(header.length),
+      ...(isAnsweredLater && { [PREFER_HEADER]: PREFER_ASYNC }),
+    },
     body,
     bodyNamesKeySet: true,
     maxBytes: answerBytes + MAX_JSON_HEADER_BYTES,
@@ -111,6 +119,17 @@ export function outputRequest(
     silenceMilliseconds: COMPUTING_MILLISECONDS,
   }
 }
+
+/** The request for the state of an inference. It can be repeated. */
+export const progressRequest = ({
+  inference,
+  keySet,
+}: Pick<RoundReply, 'inference' | 'keySet'>): Request => ({
+  method: 'GET',
+  path: pathOf(ROUTES.inference, { id: inference }),
+  headers: { [KEY_SET_HEADER]: keySet },
+  maxBytes: MAX_JSON_HEADER_BYTES,
+})
 
 /** The request that ends an inference. */
 export const cancelRequest = ({ inference, keySet }: Pick<RoundReply, 'inference' | 'keySet'>): Request => ({
