@@ -1,10 +1,13 @@
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { connect, memoryKeyStore, type PolyVeil } from '../../src/client/index.ts'
 import { circuit, image, largestError, MODEL } from '../server/refreshed-service.ts'
 import { serving } from '../server/serving.ts'
 
 // A circuit whose plan says that it takes long: its answers are fetched by requests of their own.
 const slow = { ...circuit, estimate: { ...circuit.estimate, seconds: 30 } }
+const server = await serving(t as Test, slow)
+// Clients with one key store make their keys once.
+const keys = memoryKeyStore()
 
 interface Seen {
   readonly method: string
@@ -30,7 +33,7 @@ async function client(
     if (/infer/.test(request.path)) seen.push(request)
     return change(request, answer)
   }
-  const polyveil = await connect(url, { keys: memoryKeyStore(), fetch: recording })
+  const polyveil = await connect(url, { keys, fetch: recording })
   t.teardown(() => polyveil.close())
   return { polyveil, seen }
 }
@@ -42,7 +45,6 @@ async function errorOf(polyveil: PolyVeil): Promise<number> {
 }
 
 t.test('a long inference needs no open connection', async (t) => {
-  const server = await serving(t, slow)
   const { polyveil, seen } = await client(server.url)
   t.ok((await errorOf(polyveil)) < 0.02)
   t.match(seen[0], {
@@ -65,7 +67,6 @@ t.test('a short one is answered by its own request', async (t) => {
 })
 
 t.test('a server that does not know the preference is understood', async (t) => {
-  const server = await serving(t, slow)
   const seen: (string | null)[] = []
   const without: typeof fetch = (input, init) => {
     const headers = new Headers(init?.headers)
@@ -75,14 +76,13 @@ t.test('a server that does not know the preference is understood', async (t) => 
     }
     return fetch(input, { ...init, headers })
   }
-  const polyveil = await connect(server.url, { keys: memoryKeyStore(), fetch: without })
+  const polyveil = await connect(server.url, { keys, fetch: without })
   t.teardown(() => polyveil.close())
   t.ok((await errorOf(polyveil)) < 0.02)
   t.strictSame(seen, ['respond-async'])
 })
 
 t.test('a client that gives up ends its inference on the server', async (t) => {
-  const server = await serving(t, slow)
   const gone = new AbortController()
   const { polyveil, seen } = await client(server.url, ({ path, method }, answer) => {
     if (method === 'GET' && path === '/v2/inferences/ID') gone.abort(new Error('enough'))
@@ -93,7 +93,6 @@ t.test('a client that gives up ends its inference on the server', async (t) => {
 })
 
 t.test('a nonsensical state is refused', async (t) => {
-  const server = await serving(t, slow)
   const { polyveil } = await client(server.url, ({ path }, answer) =>
     path === '/v2/inferences/ID' ? new Response('{"state":5}', { status: 200 }) : answer,
   )
