@@ -20,6 +20,7 @@ import {
   responseSpec,
 } from '../../../src/wire/index.ts'
 import { golden } from '../../compiler/harness.ts'
+import { casesOf } from '../../support/thorough.ts'
 import { collect } from '../../wire/fixtures.ts'
 import { mod, residuesOf, transforms } from '../seal/exact.ts'
 import { unpacked } from './fixture.ts'
@@ -204,7 +205,10 @@ for (const [name, make] of Object.entries({ digits, micro_t: microT })) {
     const extremes = pictures((1 - mean[0]) / std[0], -mean[0] / std[0])
     const last = service.rounds - 1
     const rounds = [0, Math.floor(last / 2), last]
-    for (const [kind, picture] of Object.entries(extremes)) {
+    const all = Object.entries(extremes)
+    // The other network has every kind in each run.
+    const few = all.filter(([kind]) => name === 'digits' || ['white', 'checkered', 'noise'].includes(kind))
+    for (const [kind, picture] of casesOf(all, few)) {
       const first = await service.query(picture, rounds)
       const second = await service.query(picture, rounds)
       rounds.forEach((round, i) => {
