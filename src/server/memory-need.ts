@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import { megabytes, type ServerConfig } from './config.ts'
 
 // Megabytes beside the engines, by the measured peaks of services (docs/performance.md, "Memory of the
-// service"). The largest networks take some hundred megabytes more.
+// service"). The largest networks take up to 1.6 GB more.
 
 /** Node, the service, and frames under way. */
 const PROCESS_MEGABYTES = 350
