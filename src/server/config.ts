@@ -93,8 +93,8 @@ export const configSchema = z.strictObject({
     .enum(['tokens', 'open'])
     .optional()
     .describe(
-      'who may use the service: clients with a token of polyveil tokens, or all who reach it; by default open on ' +
-        'loopback addresses without proxies in front, and tokens elsewhere',
+      'who may use the service: clients with a token of polyveil tokens, or all who reach it; by default programs ' +
+        'of this machine on loopback addresses without proxies in front, and clients with tokens elsewhere',
     ),
   auditLog: z
     .string()
@@ -153,15 +153,34 @@ export interface ConfigSources {
  *
  * @throws CONFIG_INVALID naming the first setting that is wrong
  */
-export async function readConfig({ overrides = {}, env = {}, file }: ConfigSources): Promise<ServerConfig> {
-  const settings = { ...(file && (await readSettings(file))), ...fromEnvironment(env), ...defined(overrides) }
-  const parsed = configSchema.safeParse(settings)
+export async function readConfig(sources: ConfigSources): Promise<ServerConfig> {
+  const parsed = configSchema.safeParse(await settingsOf(sources))
   if (parsed.success) return Object.freeze(parsed.data)
   const [issue] = parsed.error.issues
-  const setting = issue.path.join('.')
-  throw new PolyVeilError('CONFIG_INVALID', `Server setting ${setting || file}: ${issue.message}`, {
-    setting,
-  })
+  throw wrongSetting(issue.path.join('.') || sources.file, issue)
+}
+
+async function settingsOf({
+  overrides = {},
+  env = {},
+  file,
+}: ConfigSources): Promise<Record<string, unknown>> {
+  return { ...(file && (await readSettings(file))), ...fromEnvironment(env), ...defined(overrides) }
+}
+
+const wrongSetting = (setting: string | undefined, { message }: z.core.$ZodIssue): PolyVeilError =>
+  new PolyVeilError('CONFIG_INVALID', `Server setting ${setting}: ${message}`, { setting })
+
+/**
+ * The data directory of a service with these sources. Its other settings are not checked.
+ *
+ * @throws CONFIG_INVALID when it is empty, or the file cannot be read
+ */
+export async function readDataDirectory(sources: ConfigSources): Promise<string> {
+  const { dataDir } = await settingsOf(sources)
+  const parsed = configSchema.shape.dataDir.safeParse(dataDir)
+  if (parsed.success) return parsed.data
+  throw wrongSetting('dataDir', parsed.error.issues[0])
 }
 
 export const megabytes = (count: number): number => count * MEGABYTE

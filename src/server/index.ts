@@ -2,8 +2,15 @@ import '../errors/require-node.ts'
 
 export { type Audit, auditTo } from './access/audit.ts'
 export { ImageBudget, type ImageCounts } from './access/image-budget.ts'
-export { createToken, revokeToken, type TokenRequest } from './access/manage-tokens.ts'
+export {
+  changeQuota,
+  createToken,
+  type QuotaChange,
+  revokeToken,
+  type TokenRequest,
+} from './access/manage-tokens.ts'
 export type { Quota, Scope, Tenant } from './access/tenant.ts'
+export type { TenantChange } from './access/tenant-changes.ts'
 export { TenantFiles } from './access/tenant-files.ts'
 export { Tenants } from './access/tenants.ts'
 export { type AppOptions, buildApp } from './app.ts'

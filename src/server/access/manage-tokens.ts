@@ -14,6 +14,15 @@ export interface TokenRequest {
   readonly quota: Quota
 }
 
+/** Limits to set, and with null to remove; those that are absent stay as they are. */
+export type QuotaChange = { readonly [Limit in keyof Quota]?: Quota[Limit] | null }
+
+/** The tenants of a directory, and what its other files are refused for. */
+export interface ReadTenants {
+  readonly tenants: readonly Tenant[]
+  readonly refused: readonly PolyVeilError[]
+}
+
 /** Ids are shown at this length and longer. */
 const LEAST_ID = 4
 
@@ -29,7 +38,6 @@ export async function createToken(
   now = Date.now(),
 ): Promise<{ readonly text: string; readonly token: StoredToken; readonly tenant: Tenant }> {
   requireTenantName(name)
-  const before = (await files.read(name)) ?? { tenant: name, quota: {}, tokens: [] }
   const parts = newToken()
   const token: StoredToken = {
     id: parts.id,
@@ -39,13 +47,28 @@ export async function createToken(
     ...(lifetime !== undefined && { expires: new Date(now + lifetime).toISOString() }),
     ...(note !== undefined && { note }),
   }
-  const tenant = { ...before, quota: { ...before.quota, ...quota }, tokens: [...before.tokens, token] }
-  await files.save(tenant)
-  return { text: tokenText(parts), token, tenant }
+  return files.alone(async () => {
+    const before = (await files.read(name)) ?? { tenant: name, quota: {}, tokens: [] }
+    const tenant = { ...before, quota: { ...before.quota, ...quota }, tokens: [...before.tokens, token] }
+    await files.save(tenant)
+    return { text: tokenText(parts), token, tenant }
+  })
+}
+
+/** Sets and removes limits of a tenant. @throws CONFIG_INVALID when there is no such tenant */
+export async function changeQuota(files: TenantFiles, name: string, change: QuotaChange): Promise<Tenant> {
+  await requireTenant(files, name)
+  return files.alone(async () => {
+    const before = await requireTenant(files, name)
+    const limits = Object.entries({ ...before.quota, ...change }).filter(([, limit]) => limit !== null)
+    const tenant = { ...before, quota: Object.fromEntries(limits) as Quota }
+    await files.save(tenant)
+    return tenant
+  })
 }
 
 /**
- * Revokes a token.
+ * Revokes a token. Tenants whose files are damaged do not hinder that.
  *
  * @param beginning of its id
  * @throws CONFIG_INVALID when no token, or several, have an id that begins so
@@ -54,31 +77,74 @@ export async function revokeToken(
   files: TenantFiles,
   beginning: string,
   now = Date.now(),
-): Promise<{ readonly tenant: string; readonly token: StoredToken }> {
-  const found = (await allTenants(files)).flatMap((tenant) =>
-    tenant.tokens.filter(({ id }) => id.startsWith(beginning)).map((token) => ({ tenant, token })),
-  )
-  if (found.length !== 1 || beginning.length < LEAST_ID) throw notOne(found.length, beginning)
-  const [{ tenant, token }] = found
-  const revoked = { ...token, revoked: token.revoked ?? new Date(now).toISOString() }
-  const tokens = tenant.tokens.map((each) => (each.id === token.id ? revoked : each))
-  await files.save({ ...tenant, tokens })
-  return { tenant: tenant.tenant, token: revoked }
+): Promise<{
+  readonly tenant: string
+  readonly token: StoredToken
+  readonly refused: ReadTenants['refused']
+}> {
+  // A directory that has no such token is not locked, since that would make it.
+  await onlyToken(files, beginning)
+  return files.alone(async () => {
+    const { tenant, token, refused } = await onlyToken(files, beginning)
+    const revoked = { ...token, revoked: token.revoked ?? new Date(now).toISOString() }
+    const tokens = tenant.tokens.map((each) => (each.id === token.id ? revoked : each))
+    await files.save({ ...tenant, tokens })
+    return { tenant: tenant.tenant, token: revoked, refused }
+  })
 }
 
-/** All tenants, sorted by name. @throws CONFIG_INVALID when a file is damaged */
-export async function allTenants(files: TenantFiles): Promise<Tenant[]> {
+/** All tenants, sorted by name. @throws CONFIG_INVALID when the directory cannot be read */
+export async function readTenants(files: TenantFiles): Promise<ReadTenants> {
   const names = await files.names()
-  const tenants = await Promise.all(names.map((name) => files.read(name)))
-  return tenants.filter((tenant) => tenant !== undefined)
+  const read = await Promise.all(names.map((name) => files.read(name).catch(asRefusal)))
+  return {
+    tenants: read.filter((each) => each !== undefined && !(each instanceof PolyVeilError)) as Tenant[],
+    refused: read.filter((each) => each instanceof PolyVeilError),
+  }
 }
 
-function notOne(count: number, beginning: string): PolyVeilError {
+function asRefusal(error: unknown): PolyVeilError {
+  if (error instanceof PolyVeilError) return error
+  throw error
+}
+
+async function onlyToken(
+  files: TenantFiles,
+  beginning: string,
+): Promise<{ tenant: Tenant; token: StoredToken; refused: ReadTenants['refused'] }> {
+  const { tenants, refused } = await readTenants(files)
+  const found = tenants.flatMap((tenant) =>
+    tenant.tokens.filter(({ id }) => id.startsWith(beginning)).map((token) => ({ tenant, token, refused })),
+  )
+  if (found.length === 1 && beginning.length >= LEAST_ID) return found[0]
+  throw notOne(files, found.length, beginning, refused)
+}
+
+function notOne(
+  { directory }: TenantFiles,
+  count: number,
+  beginning: string,
+  refused: ReadTenants['refused'],
+): PolyVeilError {
+  const others = refused.map(({ message }) => `; ${message}`).join('')
+  const none = `No token in ${directory} has an id that begins so${others}`
   const why = beginning.length < LEAST_ID ? `Give at least ${LEAST_ID} characters of the id` : undefined
   return new PolyVeilError(
     'CONFIG_INVALID',
-    why ?? (count === 0 ? 'No token has an id that begins so' : `${count} tokens have an id that begins so`),
+    why ?? (count === 0 ? none : `${count} tokens have an id that begins so`),
     { matches: count },
     { remedy: 'polyveil tokens list shows the ids.' },
+  )
+}
+
+async function requireTenant(files: TenantFiles, name: string): Promise<Tenant> {
+  requireTenantName(name)
+  const tenant = await files.read(name)
+  if (tenant !== undefined) return tenant
+  throw new PolyVeilError(
+    'CONFIG_INVALID',
+    `There is no tenant of this name in ${files.directory}`,
+    {},
+    { remedy: 'polyveil tokens list shows the tenants; polyveil tokens create makes one.' },
   )
 }

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net'
 import type { Logger } from 'pino'
 import type { ServerConfig } from '../config.ts'
+import type { TenantChange } from './tenant-changes.ts'
 import { TenantFiles } from './tenant-files.ts'
 import { Tenants } from './tenants.ts'
 
@@ -10,18 +11,20 @@ const LOOK_MILLISECONDS = 1000
 /**
  * The tenants of a service, read again whenever `polyveil tokens` has changed them.
  *
+ * @param onChange gets what an operator changes while the service runs
  * @returns undefined where the service is open
  * @throws CONFIG_INVALID when the tenants cannot be read
  */
 export async function openTenants(
   config: Pick<ServerConfig, 'access' | 'host' | 'trustProxy' | 'dataDir'>,
   logger: Logger,
+  onChange?: (change: TenantChange) => void,
 ): Promise<Tenants | undefined> {
   if (accessOf(config) === 'open') {
     logger.info('The service is open: clients need no token')
     return undefined
   }
-  const tenants = new Tenants(new TenantFiles(config.dataDir), logger)
+  const tenants = new Tenants(new TenantFiles(config.dataDir), logger, Date.now, onChange)
   await tenants.refresh()
   if (tenants.valid === 0) {
     logger.warn('No token is valid yet, so all clients are refused; polyveil tokens create makes one')
@@ -41,6 +44,13 @@ export function accessOf({
   return isLoopback(host) && !hasProxy ? 'open' : 'tokens'
 }
 
-function isLoopback(host: string): boolean {
+/**
+ * Whether the service is open because its address is a loopback address, and not because it was told to be.
+ */
+export const isOpenByDefault = (config: Pick<ServerConfig, 'access' | 'host' | 'trustProxy'>): boolean =>
+  config.access === undefined && accessOf(config) === 'open'
+
+/** Whether a host is this machine only: a loopback address, or the name that stands for them. */
+export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { PolyVeilError } from '../../errors/index.ts'
+import { MOST_NOTE } from './note.ts'
 
 /** What a token allows. */
 export const SCOPES = {
@@ -35,7 +36,7 @@ const tokenSchema = z.strictObject({
   /** Absent in tokens that never expire. */
   expires: instant.optional(),
   revoked: instant.optional(),
-  note: z.string().max(200).optional(),
+  note: z.string().max(MOST_NOTE).optional(),
 })
 export type StoredToken = Readonly<z.infer<typeof tokenSchema>>
 
@@ -54,6 +55,14 @@ export function requireTenantName(name: string): void {
     'CONFIG_INVALID',
     'The name of a tenant has 1 to 63 small letters, digits and hyphens, and begins with a letter or digit',
   )
+}
+
+/** The error for a tenant that its schema does not take. */
+export function tenantTrouble({ issues: [issue] }: z.ZodError): PolyVeilError {
+  const place = issue.path.join('.') || 'tenant'
+  return new PolyVeilError('CONFIG_INVALID', `The tenant cannot be stored: ${place}: ${issue.message}`, {
+    field: place,
+  })
 }
 
 export type TokenState = 'valid' | 'expired' | 'revoked'

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { allTenants, createToken, revokeToken } from '../../../src/server/access/manage-tokens.ts'
+import { createToken, readTenants, revokeToken } from '../../../src/server/access/manage-tokens.ts'
 import { TenantFiles } from '../../../src/server/access/tenant-files.ts'
 import { Tenants } from '../../../src/server/access/tenants.ts'
 import { tokenParts } from '../../../src/server/access/token.ts'
@@ -32,7 +32,11 @@ t.test('a token is shown once, and only the hash of its secret is stored', async
       { id, scopes: ['infer'], created: '2030-01-01T00:00:00.000Z', expires: '2030-01-02T00:00:00.000Z' },
     ],
   })
-  t.strictSame(await readdir(join(directory, 'tenants')), ['clinic.json'], 'no temporary file is left')
+  t.strictSame(
+    await readdir(join(directory, 'tenants')),
+    ['.lock', 'clinic.json'],
+    'no temporary file is left',
+  )
 })
 
 t.test('a service takes new tokens, and refuses expired and revoked ones', async (t) => {
@@ -85,7 +89,7 @@ t.test('a token that is made for a known tenant keeps its limits, and sets the g
   const files = new TenantFiles(t.testdir({}))
   await createToken(files, { ...clinic, quota: { imagesPerDay: 5, keySets: 2 } })
   await createToken(files, { ...clinic, quota: { imagesPerDay: 9 } })
-  const [tenant] = await allTenants(files)
+  const [tenant] = (await readTenants(files)).tenants
   t.strictSame(tenant.quota, { imagesPerDay: 9, keySets: 2 })
   t.equal(tenant.tokens.length, 2)
 })
@@ -95,7 +99,7 @@ t.test('names of tenants that are no file names are refused', async (t) => {
   for (const tenant of ['', '../x', 'A', 'a/b', 'a.b', 'a b', 'a:b', '-a', 'ä', 'x'.repeat(64)]) {
     await t.rejects(createToken(files, { ...clinic, tenant }), { code: 'CONFIG_INVALID' }, tenant)
   }
-  t.strictSame(await allTenants(files), [])
+  t.strictSame((await readTenants(files)).tenants, [])
 })
 
 t.test('a damaged file locks out its own tenant alone', async (t) => {
@@ -139,7 +143,8 @@ t.test('a token is revoked by the beginning of its id, if it is the only one', a
   t.equal(first.tenant, 'clinic')
   t.equal(again.token.revoked, first.token.revoked, 'the time of the first revocation stays')
   t.equal(
-    (await allTenants(files)).flatMap(({ tokens }) => tokens).filter(({ revoked }) => revoked).length,
+    (await readTenants(files)).tenants.flatMap(({ tokens }) => tokens).filter(({ revoked }) => revoked)
+      .length,
     1,
   )
 })
