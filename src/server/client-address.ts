@@ -25,6 +25,9 @@ function counted(text: string, prefix: number): string {
 
 const MAX_TEXT = 64
 
+/** An address as logs show it. What a proxy passes on as an address may be any text of a client. */
+export const shownAddress = (text: string): string => text.slice(0, MAX_TEXT)
+
 /** The address in `192.0.2.1:5678` or `[2001:db8::1]:5678`. */
 function withoutPort(text: string): string {
   const [, four, six] = /^(?:([^:[\]]+):\d+|\[(.+)\](?::\d+)?)$/.exec(text) ?? []

@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { type DestinationStream, type Logger, pino, stdSerializers } from 'pino'
 import { printableJson } from '../../errors/index.ts'
 import { KEY_SET_HEADER, ROUTES, routeOf } from '../../wire/protocol/index.ts'
+import { shownAddress } from '../client-address.ts'
 import { nameOf } from '../stores/key-store.ts'
 import { loggedName } from '../stores/store-log.ts'
 
@@ -16,7 +17,11 @@ export const createLogger = (level: string, stream?: DestinationStream): Logger 
   pino(
     {
       level,
-      redact: ['req.headers', 'headers.authorization', 'headers.cookie', `headers["${KEY_SET_HEADER}"]`],
+      redact: [
+        ...['req.headers', 'headers.authorization', 'headers.cookie', `headers["${KEY_SET_HEADER}"]`],
+        // Errors of Node's parser have the bytes that arrived.
+        ...['err.rawPacket', 'rawPacket'],
+      ],
       serializers: { req: loggedRequest, res: loggedReply, err: stdSerializers.err },
     },
     printableStream(stream ?? pino.destination(1)),
@@ -42,7 +47,7 @@ function loggedRequest(request: FastifyRequest): Record<string, unknown> {
   return {
     method: request.method,
     route,
-    remoteAddress: request.ip,
+    remoteAddress: shownAddress(request.ip),
     ...(typeof id === 'string' && { keySet: loggedName(nameOf(id)) }),
   }
 }

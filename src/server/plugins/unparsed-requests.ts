@@ -46,7 +46,9 @@ export function answerUnparsed(this: FastifyInstance, fault: ConnectionError, so
   const error = faultOf(fault)
   const { head, body } = answerTo(error)
   const lines = Object.entries(head).map(([name, value]) => `${name}: ${value}\r\n`)
-  this.log.trace({ err: fault }, 'A request could not be parsed')
+  // The error itself has the bytes that arrived, with all headers.
+  const { code, reason, bytesParsed } = fault as ConnectionError & { reason?: string }
+  this.log.trace({ code, reason, bytesParsed }, 'A request could not be parsed')
   socket.end(`HTTP/1.1 ${error.status} ${STATUS_CODES[error.status]}\r\n${lines.join('')}\r\n${body}`)
   // To destroy it at once could lose the answer, because the client may still be sending.
   setTimeout(() => socket.destroy(), LINGER_MILLISECONDS).unref()
