@@ -110,6 +110,7 @@ export async function buildApp({
     keys,
     keysOf: keysOfCaller(keys, audit),
     storage,
+    tenants,
     budget,
     bodies: new ArrivingBodies(bodyBytes),
     audit,
@@ -133,7 +134,7 @@ export async function buildApp({
   })
   useConnections(app)
   useCallers(app, tenants)
-  await useSecurity(app, security)
+  await useSecurity(app, security, audit)
   useAuthentication(app, tenants, audit)
   useUnknownRoutes(app)
   useMediaTypes(app)

@@ -3,6 +3,7 @@ import type { FastifyBaseLogger, FastifyInstance, FastifyRequest, RawServerDefau
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import type { Audit } from './access/audit.ts'
 import type { ImageBudget } from './access/image-budget.ts'
+import type { Tenants } from './access/tenants.ts'
 import type { ModelCatalogue } from './catalogue.ts'
 import type { InferenceEngine } from './inference/engine.ts'
 import type { Intake } from './inference/intake.ts'
@@ -28,6 +29,8 @@ export interface Services {
   /** The key sets that the sender of a request may use. */
   readonly keysOf: (request: FastifyRequest) => HeldKeys
   readonly storage: Pick<StorageHealth, 'isWritable'>
+  /** Absent where the service is open. */
+  readonly tenants: Tenants | undefined
   readonly budget: ImageBudget
   readonly bodies: ArrivingBodies
   readonly audit: Audit

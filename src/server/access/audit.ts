@@ -11,6 +11,7 @@ export type AuditEvent =
   | 'key set of another tenant asked for'
   | 'query taken'
   | 'query refused: budget spent'
+  | 'requests refused: too many'
 
 export type AuditFacts = Readonly<Record<string, string | number | undefined>>
 

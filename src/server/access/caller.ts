@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import { countedAddress, countedNetwork } from '../client-address.ts'
-import type { Quota } from './tenant.ts'
+import type { Quota, Scope } from './tenant.ts'
 import type { TokenOwner } from './tenants.ts'
 
 /** Who sends a request, as limits and logs see it. */
@@ -13,6 +13,8 @@ export interface Caller {
   readonly tenant?: string
   /** Id of the token. */
   readonly token?: string
+  /** What the token allows; absent where the request has no valid one. */
+  readonly scopes?: readonly Scope[]
   readonly quota: Quota
 }
 
@@ -28,7 +30,7 @@ export function addressCaller({ ip }: Pick<FastifyRequest, 'ip'>): Caller {
 
 export function tenantCaller({ tenant: { tenant, quota }, token }: TokenOwner): Caller {
   const owner = tenantOwner(tenant)
-  return { owner, network: owner, tenant, token: token.id, quota }
+  return { owner, network: owner, tenant, token: token.id, scopes: token.scopes, quota }
 }
 
 const PREFIX = 'tenant:'

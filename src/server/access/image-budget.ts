@@ -36,9 +36,9 @@ export class ImageBudget {
     const day = this.#day()
     const { today, total } = this.#counts.of(tenant, day)
     if (total + images > (quota.images ?? Infinity)) throw spent(images, quota.images! - total)
-    if (today + images > (quota.imagesPerDay ?? Infinity)) {
-      throw this.#spentToday(images, quota.imagesPerDay! - today)
-    }
+    const ofDay = quota.imagesPerDay ?? Infinity
+    if (images > ofDay) throw tooManyForADay(images, ofDay)
+    if (today + images > ofDay) throw this.#spentToday(images, ofDay - today)
     this.#counts.add(tenant, day, images)
     return () => this.#counts.add(tenant, day, -images)
   }
@@ -65,4 +65,14 @@ const spent = (images: number, left: number): HttpError =>
     `The query has ${images} images, and your tenant has ${left} left`,
     { images, left },
     { remedy: MORE },
+  )
+
+/** Waiting for the next day does not help. */
+const tooManyForADay = (images: number, imagesPerDay: number): HttpError =>
+  new HttpError(
+    403,
+    'FORBIDDEN',
+    `The query has ${images} images, and your tenant may classify ${imagesPerDay} in a whole day`,
+    { images, imagesPerDay },
+    { remedy: 'Use a model with a smaller batch, or ask the operator of the service for a larger limit.' },
   )

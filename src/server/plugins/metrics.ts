@@ -4,7 +4,7 @@ import { bytesResponse, responses } from '../openapi/response-schemas.ts'
 import type { App, Services } from '../services.ts'
 
 /** `GET /metrics`, and the time of every request. */
-export function useMetrics(app: App, { metrics, keys, engine, bodies }: Services): void {
+export function useMetrics(app: App, { metrics, keys, engine, bodies, tenants }: Services): void {
   collectDefaultMetrics({ register: metrics.registry })
   metrics.gauge(
     'polyveil_inferences_waiting',
@@ -55,7 +55,14 @@ export function useMetrics(app: App, { metrics, keys, engine, bodies }: Services
   app.get(
     '/metrics',
     {
-      config: { rateLimit: false, access: 'metrics' },
+      config: {
+        isProbe: true,
+        access: 'metrics',
+        // Callers who may read metrics are not counted. Others are, so that they cannot flood the audit log.
+        rateLimit: {
+          allowList: ({ caller }) => tenants === undefined || caller.scopes?.includes('metrics') === true,
+        },
+      },
       schema: {
         tags: ['server'],
         operationId: 'metrics',

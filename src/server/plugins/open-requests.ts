@@ -11,7 +11,7 @@ import type { App } from '../services.ts'
 export function limitOpenRequests(app: App, limit: number): void {
   const open = new Map<string, number>()
   app.addHook('onRequest', async (request, reply) => {
-    if (request.routeOptions.config?.rateLimit === false) return
+    if (request.routeOptions.config?.isProbe) return
     const owner = request.caller.network
     const count = open.get(owner) ?? 0
     if (count >= limit) {

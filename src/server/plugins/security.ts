@@ -1,11 +1,21 @@
 import cors from '@fastify/cors'
 import helmet from '@fastify/helmet'
-import rateLimit from '@fastify/rate-limit'
+import rateLimit, { type FastifyRateLimitStoreCtor } from '@fastify/rate-limit'
 import underPressure from '@fastify/under-pressure'
 import { JSON_LENGTH_HEADER, PROTOCOL_HEADERS, REQUEST_ID_HEADER } from '../../wire/protocol/index.ts'
+import type { Audit } from '../access/audit.ts'
+import { tenantOf } from '../access/caller.ts'
 import { HttpError } from '../problems/http-error.ts'
 import type { App } from '../services.ts'
 import { limitOpenRequests } from './open-requests.ts'
+import { RequestCounts } from './request-counts.ts'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Health checks and metrics are answered under load, too, and for clients with many open requests. */
+    isProbe?: boolean
+  }
+}
 
 export interface SecurityOptions {
   /** Requests of one tenant or address in a minute; health checks are not counted. */
@@ -29,8 +39,12 @@ const RESPONSE_HEADERS = [
 ]
 const PREFLIGHT_SECONDS = 7200
 
-/** Sets security headers, CORS, the rate limit and the limit on load. */
-export async function useSecurity(app: App, options: SecurityOptions): Promise<void> {
+/**
+ * Sets security headers, CORS, the rate limit and the limit on load.
+ *
+ * @param audit gets the first request of a tenant that is refused in a minute
+ */
+export async function useSecurity(app: App, options: SecurityOptions, audit: Audit): Promise<void> {
   await app.register(helmet, {
     contentSecurityPolicy: {
       useDefaults: false,
@@ -41,10 +55,17 @@ export async function useSecurity(app: App, options: SecurityOptions): Promise<v
   })
   // CORS comes before the plugins that refuse requests, so that pages can read the reason.
   await useCors(app, options)
+  const counts = new RequestCounts((key) => tenantOf(key) !== undefined)
   await app.register(rateLimit, {
+    store: sharedStore(counts),
     max: ({ caller }) => caller.quota.requestsPerMinute ?? options.requestsPerMinute,
     timeWindow: '1 minute',
     keyGenerator: ({ caller }) => caller.owner,
+    onExceeded: (request, key) => {
+      if (request.caller.tenant === undefined || !counts.refuse(key)) return
+      const { requestsPerMinute = options.requestsPerMinute } = request.caller.quota
+      audit('requests refused: too many', request, { requestsPerMinute })
+    },
     errorResponseBuilder: (_request, { ttl }) =>
       new HttpError(429, 'TOO_BUSY', 'Too many requests in this minute', {
         retryAfter: Math.ceil(ttl / 1000),
@@ -53,9 +74,8 @@ export async function useSecurity(app: App, options: SecurityOptions): Promise<v
   limitOpenRequests(app, options.maxOpenRequestsPerAddress ?? Infinity)
   await app.register(underPressure, {
     maxEventLoopDelay: options.maxEventLoopDelayMs,
-    // Probes and metrics are answered under load, too: they tell the operator of it.
     pressureHandler: ({ routeOptions }) => {
-      if (routeOptions.config?.rateLimit === false) return
+      if (routeOptions.config?.isProbe) return
       throw new HttpError(503, 'TOO_BUSY', 'The server is overloaded')
     },
   })
@@ -76,4 +96,14 @@ async function useCors(app: App, { allowedOrigins = [] }: SecurityOptions): Prom
     // Other requests with the method OPTIONS are answered like preflight requests, and not refused.
     strictPreflight: false,
   })
+}
+
+/** The plugin makes its store from a class; this one gives it a store that exists. */
+function sharedStore(counts: RequestCounts): FastifyRateLimitStoreCtor {
+  return class {
+    constructor() {
+      // biome-ignore lint/correctness/noConstructorReturn: see above
+      return counts
+    }
+  } as unknown as FastifyRateLimitStoreCtor
 }

@@ -8,9 +8,13 @@ import type { App } from '../services.ts'
  * methods, 404 otherwise. OPTIONS for a known path is 204 with `Allow`. Their bodies are not read.
  */
 export function useUnknownRoutes(app: App): void {
-  app.addHook('onRequest', async ({ is404, method, url }, reply) => {
+  // The rate limit counts requests for routes by itself, and no others.
+  const count = app.rateLimit()
+  app.addHook('onRequest', async function (request, reply) {
+    const { is404, method, url } = request
+    if (!is404 && url.length <= MAX_URL) return
+    await count.call(this, request, reply)
     if (url.length > MAX_URL) throw uriTooLong()
-    if (!is404) return
     const allow = allowedMethods(app, url)
     if (allow.length === 0)
       throw new HttpError(404, 'CONFIG_INVALID', 'There is no such route; GET /openapi.json lists them all')

@@ -10,12 +10,12 @@ const TITLES: Readonly<Record<string, string>> = {
  * The page at the root, which describes the service and links to its documentation. It has no script and no
  * style, since the content security policy forbids them.
  *
- * @param models names of the served models
+ * @param models names of the served models; absent where clients need a token to see them
  * @param links relative addresses
  */
 export function homePage(
   version: string,
-  models: readonly string[],
+  models: readonly string[] | undefined,
   links: Readonly<Record<string, string>>,
 ): string {
   const items = Object.entries(links).map(
@@ -31,12 +31,17 @@ export function homePage(
 encrypted image, and only the client can decrypt the answer. It is used by the command line
 (<code>polyveil classify IMAGE --url ADDRESS --model NAME</code>) and by programs (<code>polyveil/client</code>), not with a
 browser alone.</p>
-<p>Models: ${models.map((name) => `<code>${escaped(name)}</code>`).join(', ')}</p>
+<p>${modelsText(models)}</p>
 <ul>
 ${items.join('\n')}
 </ul>
 </html>
 `
+}
+
+function modelsText(models: readonly string[] | undefined): string {
+  if (models === undefined) return 'Clients need a token, which the operator of the service gives.'
+  return `Models: ${models.map((name) => `<code>${escaped(name)}</code>`).join(', ')}`
 }
 
 const ESCAPES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' }

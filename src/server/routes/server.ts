@@ -17,13 +17,14 @@ const LINKS = {
 }
 
 /** Routes of server metadata and health. */
-export function serverRoutes(app: App, { engine, models, intake, storage }: Services): void {
+export function serverRoutes(app: App, { engine, models, intake, storage, tenants }: Services): void {
   const metadata = { name: NAME, version: VERSION, extensions: SERVER_EXTENSIONS }
   // A browser gets a page that describes the service, other programs get JSON.
   app.get('/', { config: { access: 'open' }, schema: { hide: true } }, ({ headers }, reply) => {
     reply.header('vary', 'accept')
     if (!headers.accept?.includes('text/html')) return reply.send({ ...metadata, ...LINKS })
-    const names = models.all.map(({ name }) => name)
+    // Where tokens are needed, strangers do not learn what is served.
+    const names = tenants ? undefined : models.all.map(({ name }) => name)
     return reply.type('text/html; charset=utf-8').send(homePage(VERSION, names, LINKS))
   })
   app.get(
@@ -42,7 +43,7 @@ export function serverRoutes(app: App, { engine, models, intake, storage }: Serv
   app.get(
     routeOf(ROUTES.live),
     {
-      config: { rateLimit: false, access: 'open' },
+      config: { rateLimit: false, isProbe: true, access: 'open' },
       schema: {
         tags: ['server'],
         operationId: 'serverLive',
@@ -56,7 +57,7 @@ export function serverRoutes(app: App, { engine, models, intake, storage }: Serv
   app.get(
     routeOf(ROUTES.ready),
     {
-      config: { rateLimit: false, access: 'open' },
+      config: { rateLimit: false, isProbe: true, access: 'open' },
       schema: {
         tags: ['server'],
         operationId: 'serverReady',
@@ -65,7 +66,8 @@ export function serverRoutes(app: App, { engine, models, intake, storage }: Serv
       },
     },
     async (_request, reply) => {
-      const ready = engine.ready && intake.isOpen && storage.isWritable
+      const ready =
+        engine.ready && intake.isOpen && storage.isWritable && (tenants?.isCurrent ?? true)
       return reply.code(ready ? 200 : 503).send({ ready })
     },
   )

@@ -1,84 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { InjectOptions, LightMyRequestResponse } from 'fastify'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { PolyVeilError } from '../../../src/errors/index.ts'
 import { ImageBudget } from '../../../src/server/access/image-budget.ts'
-import { createToken } from '../../../src/server/access/manage-tokens.ts'
-import type { Quota, Scope } from '../../../src/server/access/tenant.ts'
-import { TenantFiles } from '../../../src/server/access/tenant-files.ts'
-import { Tenants } from '../../../src/server/access/tenants.ts'
-import { tokenParts } from '../../../src/server/access/token.ts'
 import { StateDatabase } from '../../../src/server/stores/state-database.ts'
-import { parameters } from '../../circuit/circuits.ts'
-import {
-  elements,
-  type Harness,
-  type HarnessOptions,
-  harness,
-  isProblem,
-  keyBytes,
-  patterned,
-  query,
-  untilCancelled,
-  watch,
-} from '../support.ts'
-
-/** The secret of a token, which may have underscores. */
-const secretOf = (token: string): string => tokenParts(token)!.secret
-
-interface Wanted {
-  readonly tenant: string
-  readonly scopes?: readonly Scope[]
-  readonly quota?: Quota
-}
-
-/** A service with tokens, and a token for each of the wanted ones. */
-async function guarded(
-  t: Test,
-  wanted: readonly Wanted[],
-  options: HarnessOptions = {},
-): Promise<{ h: Harness; tokens: string[]; tenants: Tenants; files: TenantFiles }> {
-  const files = new TenantFiles(t.testdir({}))
-  const tokens: string[] = []
-  for (const { tenant, scopes = ['infer'] as const, quota = {} } of wanted) {
-    tokens.push((await createToken(files, { tenant, scopes, quota })).text)
-  }
-  const tenants = new Tenants(files, { info() {}, warn() {} })
-  await tenants.refresh()
-  return { h: await harness(t, { ...options, tenants }), tokens, tenants, files }
-}
-
-const as = (token: string, request: InjectOptions): InjectOptions => ({
-  ...request,
-  headers: { ...request.headers, authorization: `Bearer ${token}` },
-})
-
-/** Announces and uploads a key set. @returns its id */
-async function upload(h: Harness, token: string): Promise<string> {
-  const payload = { parametersDigest: parameters.digest, bytes: keyBytes, galoisElements: elements }
-  const announced = await h.inject(as(token, { method: 'POST', url: '/v2/keys', payload }))
-  const { id } = announced.json()
-  const bytes = patterned(keyBytes)
-  for (let offset = 0; offset < keyBytes; offset += 8 << 20) {
-    const part = Buffer.from(bytes.subarray(offset, offset + (8 << 20)))
-    const headers = {
-      'content-type': 'application/octet-stream',
-      'upload-offset': String(offset),
-      'polyveil-key-set': id,
-    }
-    const answer = await h.inject(as(token, { method: 'PUT', url: '/v2/keys', headers, payload: part }))
-    if (answer.statusCode !== 200) throw new Error(answer.body)
-  }
-  return id
-}
-
-/** The lines of the audit log. */
-const audits = (h: Harness): Record<string, unknown>[] =>
-  h
-    .log()
-    .split('\n')
-    .filter((line) => line.includes('"audit"'))
-    .map((line) => JSON.parse(line))
+import { isProblem, query, untilCancelled, watch } from '../support.ts'
+import { as, audits, guarded, secretOf, upload } from './guarded.ts'
 
 /** Routes that need no token. */
 const OPEN = ['/', '/v2', '/v2/health/live', '/v2/health/ready', '/openapi.json', '/docs', '/docs/']
@@ -304,5 +231,12 @@ t.test('a query counts all images of its batch, and none when they exceed what i
   budget.take(caller, 2)
   giveBack()
   t.throws(() => budget.take(caller, 9), { code: 'FORBIDDEN', facts: { images: 9, left: 8 } })
+  const daily = { ...caller, quota: { imagesPerDay: 4 } }
+  t.throws(
+    () => budget.take(daily, 5),
+    { code: 'FORBIDDEN', status: 403, message: /may classify 4 in a whole day/, facts: { imagesPerDay: 4 } },
+    'to wait for the next day would not help',
+  )
+  t.throws(() => budget.take(daily, 4), { code: 'FORBIDDEN', status: 429 })
   t.doesNotThrow(() => budget.take({ ...caller, tenant: undefined }, 100), 'an open service counts nothing')
 })
