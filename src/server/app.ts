@@ -14,6 +14,7 @@ import { ArrivingBodies } from './plugins/arriving-bodies.ts'
 import { useAuthentication, useCallers } from './plugins/authentication.ts'
 import { useConnections } from './plugins/connections.ts'
 import { useDocumentation } from './plugins/documentation.ts'
+import { useLocalRequests } from './plugins/local-requests.ts'
 import { requestId } from './plugins/logging.ts'
 import { useMediaTypes } from './plugins/media-types.ts'
 import { useMetrics } from './plugins/metrics.ts'
@@ -58,16 +59,22 @@ export interface AppOptions {
   readonly trustProxy?: TrustedProxies
   /** The tenants whose tokens open the service; absent where it is open to all who reach it. */
   readonly tenants?: Tenants
+  /** Whether requests that do not come from this machine itself are refused; by default they are not. */
+  readonly isLocal?: boolean
   /** Counts the images of tenants; by default without a memory beyond this process. */
   readonly budget?: ImageBudget
   /** By default lines of the log. */
   readonly audit?: Audit
+  /** Called when the app has closed, and nothing runs any more. */
+  readonly onClosed?: () => Promise<void>
   readonly logger: FastifyBaseLogger
 }
 
 // A request has to arrive within this time. A part of 16 MiB does so over a line of 1.2 Mbit/s.
 const REQUEST_MILLISECONDS = 120_000
 const SWEEP_MILLISECONDS = 60_000
+/** Inferences that are cancelled at the end get this time to note it. */
+const SETTLE_MILLISECONDS = 5000
 const MAX_JSON_BODY_BYTES = 256 * 1024
 
 /** Builds the service, without a port: `listen` opens one, `inject` needs none. */
@@ -84,9 +91,11 @@ export async function buildApp({
   bodyBytes = Infinity,
   trustProxy = false,
   tenants,
+  isLocal = false,
   budget = new ImageBudget(StateDatabase.inMemory()),
   logger,
   audit = auditTo(logger),
+  onClosed = async () => {},
 }: AppOptions): Promise<App> {
   const app: App = fastify({
     loggerInstance: logger,
@@ -101,6 +110,8 @@ export async function buildApp({
     return503OnClosing: false,
     http: { requireHostHeader: false },
   }).withTypeProvider<ZodTypeProvider>()
+  // Fastify calls these hooks in the reverse order.
+  app.addHook('onClose', onClosed)
   app.setValidatorCompiler(requestValidator)
   app.setSerializerCompiler(serializerCompiler)
   app.removeContentTypeParser('text/plain')
@@ -136,6 +147,7 @@ export async function buildApp({
   useCallers(app, tenants)
   await useSecurity(app, security, audit)
   useAuthentication(app, tenants, audit)
+  if (isLocal) useLocalRequests(app)
   useUnknownRoutes(app)
   useMediaTypes(app)
   await useDocumentation(app)
@@ -153,6 +165,7 @@ export async function buildApp({
   app.addHook('onClose', async () => {
     services.inferences.cancelAll()
     await engine.close()
+    await services.intake.drain(services.inferences, SETTLE_MILLISECONDS)
   })
   return app
 }

@@ -3,10 +3,11 @@ import closeWithGrace from 'close-with-grace'
 import type { Logger } from 'pino'
 import { inFile, PolyVeilError } from '../errors/index.ts'
 import type { EngineMemory } from '../he-ops/engine.ts'
-import { auditFile, auditTo } from './access/audit.ts'
+import { type Audit, auditTo } from './access/audit.ts'
+import { AuditFile } from './access/audit-file.ts'
 import { tenantOf } from './access/caller.ts'
 import { ImageBudget } from './access/image-budget.ts'
-import { openTenants } from './access/open-tenants.ts'
+import { isOpenByDefault, openTenants } from './access/open-tenants.ts'
 import type { Tenants } from './access/tenants.ts'
 import { buildApp } from './app.ts'
 import type { LeftOutFile, ModelCatalogue } from './catalogue.ts'
@@ -18,7 +19,7 @@ import { ScheduledEngine } from './scheduling/scheduled-engine.ts'
 import type { App } from './services.ts'
 import { DiskFiles } from './stores/disk-files.ts'
 import { loadFloodingKey } from './stores/flooding-key.ts'
-import { KeyStore } from './stores/key-store.ts'
+import { KeyStore, type RemovedKeySet } from './stores/key-store.ts'
 import { StateDatabase } from './stores/state-database.ts'
 import { StorageHealth } from './stores/storage-health.ts'
 import { WorkerPool } from './worker/pool.ts'
@@ -36,6 +37,8 @@ export interface RunningServer {
   readonly leftOut: readonly LeftOutFile[]
   /** Looks for new, changed and removed circuits now, and not only every `modelsPollSeconds`. */
   lookForModels(): Promise<void>
+  /** Goes on in a new file of the name `auditLog`, after the one so far has been moved away. */
+  reopenAuditLog(): void
   /** Refuses new requests, waits for running ones, and stops the workers. */
   close(): Promise<void>
 }
@@ -67,22 +70,41 @@ async function startWith(
 ): Promise<RunningServer> {
   const { models } = directory
   const { leftOut } = models
-  const app = await openApp(config, models, logger)
+  const auditFile = config.auditLog === undefined ? undefined : AuditFile.open(config.auditLog)
+  const app = await openApp(config, models, auditFile, logger).catch((error) => {
+    auditFile?.close()
+    throw error
+  })
   const url = await listen(app, config)
   if (config.modelsPollSeconds > 0) directory.watch(config.modelsPollSeconds)
   const close = async (): Promise<void> => {
     await app.close()
     await directory.close()
   }
-  return { app, url, leftOut, lookForModels: () => directory.look(), close }
+  const reopenAuditLog = (): void => reopen(auditFile, logger)
+  return { app, url, leftOut, lookForModels: () => directory.look(), reopenAuditLog, close }
+}
+
+/** If it fails, lines go to the file so far. */
+function reopen(auditFile: AuditFile | undefined, logger: Logger): void {
+  try {
+    auditFile?.reopen()
+  } catch (err) {
+    logger.error({ err }, 'The audit log cannot be opened anew')
+  }
 }
 
 /** The app on what the data directory has. It unlocks the directory when it closes, or cannot be made. */
-async function openApp(config: ServerConfig, models: ModelCatalogue, logger: Logger): Promise<App> {
+async function openApp(
+  config: ServerConfig,
+  models: ModelCatalogue,
+  auditFile: AuditFile | undefined,
+  logger: Logger,
+): Promise<App> {
   const storage = new StorageHealth(logger)
   const state = await StateDatabase.open(config.dataDir, storage)
   try {
-    return await appOn(state, storage, config, models, logger)
+    return await appOn(state, storage, config, models, auditFile, logger)
   } catch (error) {
     storage.close()
     state.close()
@@ -95,11 +117,12 @@ async function appOn(
   storage: StorageHealth,
   config: ServerConfig,
   models: ModelCatalogue,
+  auditFile: AuditFile | undefined,
   logger: Logger,
 ): Promise<App> {
-  const tenants = await openTenants(config, logger)
-  const keys = await openKeyStore(config, logger, tenants, state, storage)
-  const audit = auditTo(config.auditLog === undefined ? logger : await auditFile(config.auditLog))
+  const audit = auditFile === undefined ? auditTo(logger) : auditTo(auditFile.log, logger)
+  const tenants = await openTenants(config, logger, ({ event, ...facts }) => audit(event, undefined, facts))
+  const keys = await openKeyStore(config, logger, tenants, state, storage, audit)
   const engine = startEngine(config, await loadFloodingKey(config.dataDir), models, logger)
   const app = await buildApp({
     models,
@@ -114,30 +137,36 @@ async function appOn(
     bodyBytes: megabytes(config.maxBodyMegabytes),
     trustProxy: config.trustProxy,
     tenants,
+    isLocal: isOpenByDefault(config),
     budget: new ImageBudget(state),
     audit,
     logger,
-  })
-  app.addHook('onClose', async () => {
-    tenants?.close()
-    await keys.close()
-    storage.close()
-    state.close()
+    onClosed: async () => {
+      tenants?.close()
+      await keys.close()
+      storage.close()
+      state.close()
+      auditFile?.close()
+    },
   })
   return app
 }
 
 /**
  * Runs `startServer` as the only task of this process, with a graceful end on SIGTERM, SIGINT and uncaught
- * errors. SIGHUP looks for new, changed and removed circuits. At a terminal it ends the service: there it
- * means that the terminal is closed.
+ * errors. SIGHUP looks for new, changed and removed circuits, and opens the audit log anew. At a terminal it
+ * ends the service: there it means that the terminal is closed.
  */
 export async function serve(config: ServerConfig): Promise<RunningServer> {
   const server = await startServer(config)
   const { log } = server.app
   const delay = config.shutdownSeconds * 1000 + CLOSING_MILLISECONDS
   const looksAtHangup = !process.stdin.isTTY
-  if (looksAtHangup) process.on('SIGHUP', server.lookForModels)
+  const onHangup = (): void => {
+    server.reopenAuditLog()
+    void server.lookForModels()
+  }
+  if (looksAtHangup) process.on('SIGHUP', onHangup)
   const { uninstall } = closeWithGrace(
     { delay, logger: log, skip: looksAtHangup ? ['beforeExit', 'SIGHUP'] : ['beforeExit'] },
     async ({ err, signal }) => {
@@ -148,7 +177,7 @@ export async function serve(config: ServerConfig): Promise<RunningServer> {
   )
   const close = async (): Promise<void> => {
     uninstall()
-    process.off('SIGHUP', server.lookForModels)
+    process.off('SIGHUP', onHangup)
     await server.close()
   }
   return { ...server, close }
@@ -210,6 +239,7 @@ async function openKeyStore(
   tenants: Tenants | undefined,
   state: StateDatabase,
   health: StorageHealth,
+  audit: Audit,
 ): Promise<KeyStore> {
   const directory = join(config.dataDir, 'keys')
   const limits = {
@@ -229,9 +259,18 @@ async function openKeyStore(
       limits,
       Date.now,
       logger,
+      recordedIn(audit),
     ),
   )
 }
+
+/** Key sets that a client deletes are recorded with its request. */
+const recordedIn =
+  (audit: Audit) =>
+  ({ keySet, reason, owner }: RemovedKeySet): void => {
+    if (reason === 'deleted by its client') return
+    audit('key set removed', undefined, { tenant: tenantOf(owner), keySet, reason })
+  }
 
 const LISTEN_TROUBLES: Readonly<Record<string, string>> = {
   EADDRINUSE: 'a program listens there already',

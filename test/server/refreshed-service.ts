@@ -62,16 +62,18 @@ export interface Said {
 export class StepClient {
   readonly model: LocalModel
   readonly #url: string
+  readonly #authorization: Record<string, string>
   keySet = ''
 
-  private constructor(url: string, served: Manifest) {
+  private constructor(url: string, served: Manifest, token?: string) {
     this.#url = url
+    this.#authorization = token === undefined ? {} : { authorization: `Bearer ${token}` }
     this.model = new LocalModel(served, new KeyRing(memoryKeyStore()))
   }
 
   /** @param served the manifest of the circuit */
-  static async create(url: string, served = manifest): Promise<StepClient> {
-    const client = new StepClient(url, served)
+  static async create(url: string, served = manifest, token?: string): Promise<StepClient> {
+    const client = new StepClient(url, served, token)
     await client.#upload()
     return client
   }
@@ -167,7 +169,11 @@ export class StepClient {
     const response = await fetch(`${this.#url}/${path}`, {
       method,
       body: body as BodyInit,
-      headers: { ...(body && { 'content-type': 'application/octet-stream' }), ...headers },
+      headers: {
+        ...(body && { 'content-type': 'application/octet-stream' }),
+        ...this.#authorization,
+        ...headers,
+      },
       signal,
       // Bodies that are streams need this.
       ...({ duplex: 'half' } as object),

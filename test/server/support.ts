@@ -1,6 +1,7 @@
 import { Writable } from 'node:stream'
 import type { InjectOptions, LightMyRequestResponse } from 'fastify'
 import t, { type Test } from 'tap'
+import type { Audit } from '../../src/server/access/audit.ts'
 import type { ImageBudget } from '../../src/server/access/image-budget.ts'
 import type { Tenants } from '../../src/server/access/tenants.ts'
 import { type AppOptions, buildApp } from '../../src/server/app.ts'
@@ -90,6 +91,9 @@ export interface HarnessOptions {
   readonly trustProxy?: TrustedProxies
   readonly tenants?: Tenants
   readonly budget?: ImageBudget
+  readonly audit?: Audit
+  readonly isLocal?: boolean
+  readonly maxInferenceMinutes?: number
   readonly lanes?: number
   readonly scheduling?: Partial<ScheduledEngineOptions>
   readonly bodyBytes?: number
@@ -138,6 +142,9 @@ export async function harness(test: Test = t as Test, options: HarnessOptions = 
     trustProxy: options.trustProxy,
     tenants: options.tenants,
     budget: options.budget,
+    audit: options.audit,
+    isLocal: options.isLocal,
+    maxInferenceMinutes: options.maxInferenceMinutes,
     bodyBytes: options.bodyBytes,
     drainSeconds: options.drainSeconds,
     security: { requestsPerMinute: 10_000, maxEventLoopDelayMs: 0, ...options.security },

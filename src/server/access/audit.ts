@@ -1,6 +1,8 @@
 import type { FastifyRequest } from 'fastify'
-import { type DestinationStream, type Logger, pino } from 'pino'
-import { PolyVeilError } from '../../errors/index.ts'
+import type { Logger } from 'pino'
+import { shownAddress } from '../client-address.ts'
+import { HttpError } from '../problems/http-error.ts'
+import type { TenantChange } from './tenant-changes.ts'
 
 /** What an audit log records. */
 export type AuditEvent =
@@ -8,56 +10,67 @@ export type AuditEvent =
   | 'key set announced'
   | 'key set complete'
   | 'key set deleted'
+  | 'key set removed'
   | 'key set of another tenant asked for'
   | 'query taken'
   | 'query refused: budget spent'
+  | 'images given back'
   | 'requests refused: too many'
+  | TenantChange['event']
+
+/** A service does not do these unless they can be recorded. */
+const ESSENTIAL: readonly AuditEvent[] = ['key set announced', 'key set deleted', 'query taken']
 
 export type AuditFacts = Readonly<Record<string, string | number | undefined>>
 
-/** Records who did what. Its lines have no secrets: tokens appear by their id, key sets by their hash. */
-export type Audit = (event: AuditEvent, request: FastifyRequest, facts?: AuditFacts) => void
+/**
+ * Records who did what. Its lines have no secrets: tokens appear by their id, key sets by their hash.
+ *
+ * @param request absent for what the service does by itself, or an operator does
+ * @throws TOO_BUSY (503) when an event that must be recorded cannot be; so it is called before its effect
+ */
+export type Audit = (
+  event: AuditEvent,
+  request: Pick<FastifyRequest, 'id' | 'ip' | 'caller'> | undefined,
+  facts?: AuditFacts,
+) => void
 
 /**
  * An audit log as JSON lines: `audit` is the event.
  *
  * @param log where lines go
+ * @param faults the log that tells when these lines cannot be written, and when they can be again
  */
-export const auditTo =
-  (log: Pick<Logger, 'info'>): Audit =>
-  (event, { id, ip, caller }, facts = {}) =>
-    log.info(
-      {
-        audit: event,
-        tenant: caller.tenant,
-        token: caller.token,
-        requestId: id,
-        remoteAddress: ip,
-        ...facts,
-      },
-      event,
-    )
-
-/**
- * A log of its own, in a file that is appended to.
- *
- * @throws CONFIG_INVALID when the file cannot be written
- */
-export async function auditFile(path: string): Promise<Logger> {
-  const stream = pino.destination({ dest: path, append: true, mkdir: true, mode: 0o600, sync: true })
-  const opened = Promise.withResolvers<void>()
-  stream.once('ready', opened.resolve)
-  stream.once('error', opened.reject)
-  try {
-    await opened.promise
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException
-    throw new PolyVeilError(
-      'CONFIG_INVALID',
-      `The audit log ${path} cannot be written (${code})`,
-      {},
-      { cause },
-    )
+export function auditTo(log: Pick<Logger, 'info'>, faults?: Pick<Logger, 'error' | 'info'>): Audit {
+  let isFailing = false
+  return (event, request, facts = {}) => {
+    try {
+      log.info({ audit: event, ...sender(request), ...facts }, event)
+      if (isFailing) faults?.info('The audit log can be written again')
+      isFailing = false
+    } catch (err) {
+      if (!isFailing) faults?.error({ err }, UNWRITABLE)
+      isFailing = true
+      if (ESSENTIAL.includes(event)) throw unrecorded(err)
+    }
   }
-  return pino({ base: null }, stream as DestinationStream)
 }
+
+const UNWRITABLE = 'The audit log cannot be written, so the service takes no queries and no key sets'
+
+function sender(request: Parameters<Audit>[1]): AuditFacts {
+  if (request === undefined) return {}
+  const { id, ip, caller } = request
+  return { tenant: caller.tenant, token: caller.token, requestId: id, remoteAddress: shownAddress(ip) }
+}
+
+const RETRY_SECONDS = 30
+
+const unrecorded = (cause: unknown): HttpError =>
+  new HttpError(
+    503,
+    'TOO_BUSY',
+    'The service cannot write its audit log, without which it does not do this',
+    { retryAfter: RETRY_SECONDS },
+    { cause, remedy: 'Try again later; the operator of the service finds the reason in its log.' },
+  )

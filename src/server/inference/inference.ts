@@ -54,6 +54,8 @@ const FREE_REQUESTS_PER_ROUND = 6
 
 const SILENT = 'The inference was ended, because its client had to act and was silent'
 const TOO_LONG = 'The inference was ended, because it took longer than maxInferenceMinutes'
+/** Why inferences end with the service. */
+export const CLOSING = 'The inference was ended, because the server shuts down'
 const EVICTED =
   'The inference was ended, because its client was silent while others waited for the memory that it held'
 
@@ -75,6 +77,7 @@ export class Inference {
   #operations = 0
   #round = 0
   #waiting = 0
+  #isStopped = false
   #freeRequests: number
   #change = Promise.withResolvers<void>()
 
@@ -86,7 +89,7 @@ export class Inference {
     this.#total = rounds
     this.#freeRequests = FREE_REQUESTS_PER_ROUND * (rounds + 1)
     this.idleTimer = new IdleTimer(limits.client, () => this.cancel(SILENT))
-    this.#limit = setTimeout(() => this.cancel(TOO_LONG), limits.total).unref()
+    this.#limit = setTimeout(() => this.stop(TOO_LONG), limits.total).unref()
     this.rounds = new RoundMailbox({
       encode: (output) => encode(this, output),
       rounds,
@@ -152,14 +155,30 @@ export class Inference {
     return this.#freeRequests >= 0
   }
 
-  /** @param reason a sentence that tells the client why */
+  /**
+   * Ends the inference, because its client wants that or does not do its part.
+   *
+   * @param reason a sentence that tells the client why
+   */
   cancel(reason = 'The inference was cancelled'): void {
     if (this.running) this.#cancellation.abort(reason)
   }
 
+  /** Ends the inference for a reason of the server's own. */
+  stop(reason: string): void {
+    if (!this.running || this.signal.aborted) return
+    this.#isStopped = true
+    this.cancel(reason)
+  }
+
+  /** Whether the server ended it for a reason of its own. */
+  get isStopped(): boolean {
+    return this.#isStopped
+  }
+
   /** Ends the inference, because others wait for its memory. */
   evict(): void {
-    this.cancel(EVICTED)
+    this.stop(EVICTED)
   }
 
   /** Why the inference was cancelled. */

@@ -1,7 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import { PolyVeilError } from '../../errors/index.ts'
 import { conflict } from '../problems/http-error.ts'
-import { Inference, type InferenceLimits, type InferenceOptions, type InferenceState } from './inference.ts'
+import {
+  CLOSING,
+  Inference,
+  type InferenceLimits,
+  type InferenceOptions,
+  type InferenceState,
+} from './inference.ts'
 import { ReplyCache } from './reply-cache.ts'
 
 // Ended inferences are kept for this long, so that clients that watch them learn how they ended.
@@ -84,12 +90,12 @@ export class InferenceRegistry {
   cancelUnanswered(): void {
     for (const inference of this.#inferences.values()) {
       const { round, rounds } = inference.snapshot
-      if (round < rounds) inference.cancel()
+      if (round < rounds) inference.stop(CLOSING)
     }
   }
 
   cancelAll(): void {
-    for (const inference of this.#inferences.values()) inference.cancel()
+    for (const inference of this.#inferences.values()) inference.stop(CLOSING)
   }
 
   /** Forgets the oldest ended inferences beyond the limit. */

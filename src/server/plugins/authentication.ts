@@ -1,9 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { PolyVeilError } from '../../errors/index.ts'
-import type { Audit } from '../access/audit.ts'
+import type { Audit, AuditFacts } from '../access/audit.ts'
 import { addressCaller, type Caller, tenantCaller } from '../access/caller.ts'
 import type { Scope } from '../access/tenant.ts'
-import type { Tenants, TokenOwner } from '../access/tenants.ts'
+import { RefusedToken, type Tenants, type TokenOwner } from '../access/tenants.ts'
 import type { App } from '../services.ts'
 
 declare module 'fastify' {
@@ -41,7 +41,7 @@ export function useAuthentication(app: App, tenants: Tenants | undefined, audit:
     try {
       requireScope(ownerIn(tenants, request), access)
     } catch (error) {
-      audit('access refused', request, { route: url, why: (error as PolyVeilError).code })
+      audit('access refused', request, { route: url, ...refusalFacts(error) })
       challenge(reply, error)
       throw error
     }
@@ -88,9 +88,20 @@ function requireScope({ token }: TokenOwner, scope: Scope): void {
   )
 }
 
+/**
+ * Why access is refused, and to whom where the request has the secret of a token that is not valid any more.
+ */
+function refusalFacts(error: unknown): AuditFacts {
+  const { code: why } = error as PolyVeilError
+  if (!(error instanceof RefusedToken)) return { why }
+  const { reason, owner } = error
+  return { why, reason, ...(owner && { tenant: owner.tenant.tenant, token: owner.token.id }) }
+}
+
 /** The challenge of RFC 6750, section 3. */
 function challenge(reply: FastifyReply, error: unknown): void {
   const { code } = error as PolyVeilError
+  if (code !== 'UNAUTHENTICATED' && code !== 'FORBIDDEN') return
   const cause = code === 'FORBIDDEN' ? 'insufficient_scope' : 'invalid_token'
   const hasToken = reply.request.headers.authorization !== undefined
   reply.header('www-authenticate', `Bearer realm="polyveil"${hasToken ? `, error="${cause}"` : ''}`)

@@ -16,7 +16,8 @@ import {
 } from '../../wire/protocol/index.ts'
 import type { ServedModel } from '../catalogue.ts'
 import { inferenceResponse, parseInference, requireFrameBytes } from '../inference/binary-body.ts'
-import { type Inference, inferenceSchema } from '../inference/inference.ts'
+import { CLOSING, type Inference, inferenceSchema } from '../inference/inference.ts'
+import type { Intake } from '../inference/intake.ts'
 import { limitedBody } from '../inference/limited-body.ts'
 import type { SentAnswer } from '../inference/reply-cache.ts'
 import type { EngineOutput } from '../inference/round-mailbox.ts'
@@ -107,7 +108,7 @@ export async function inferRoute(app: App, services: Services): Promise<void> {
         isAsync,
         encode: ({ id }, output) => encoded(services, model, id, output),
       })
-      if (!isAsync) tieTo(inference, reply)
+      if (!isAsync) tieTo(inference, reply, services.intake)
       const logits = metrics.timeInference(model.name, () =>
         runQuery(services, model, { ...request, keys, httpRequest }, inference),
       )
@@ -127,11 +128,14 @@ export async function inferRoute(app: App, services: Services): Promise<void> {
 }
 
 /** Cancels an inference whose client goes before it has the first answer: then it cannot continue. */
-function tieTo(inference: Inference, reply: FastifyReply): void {
+function tieTo(inference: Inference, reply: FastifyReply, intake: Intake): void {
   const leave = inference.idleTimer.enter()
   reply.raw.once('close', () => {
     leave()
-    if (!reply.raw.writableFinished) inference.cancel()
+    if (reply.raw.writableFinished) return
+    // A server that shuts down closes connections itself.
+    if (intake.isOpen) inference.cancel()
+    else inference.stop(CLOSING)
   })
 }
 

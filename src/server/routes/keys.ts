@@ -77,7 +77,13 @@ export async function keyRoutes(app: App, services: Services): Promise<void> {
       const { body, caller } = request
       requireFitting(models.parameters(body.parametersDigest), body)
       const { id, record } = await keys.create(body, caller.owner, caller.network)
-      audit('key set announced', request, { keySet: loggedName(nameOf(id)), bytes: body.bytes })
+      try {
+        audit('key set announced', request, { keySet: loggedName(nameOf(id)), bytes: body.bytes })
+      } catch (error) {
+        // The name is known only now. A set that cannot be recorded must not take a place.
+        await keys.delete(id)
+        throw error
+      }
       return reply
         .code(201)
         .header('location', routeOf(pathOf(ROUTES.keySet, { id })))
@@ -154,8 +160,10 @@ function keySetRoutes(
     },
     async (request, reply) => {
       const id = idIn(request)
-      await keysOf(request).delete(id)
+      const keys = keysOf(request)
+      keys.get(id)
       audit('key set deleted', request, { keySet: loggedName(nameOf(id)) })
+      await keys.delete(id)
       return reply.code(204).send(null)
     },
   )

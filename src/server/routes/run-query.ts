@@ -4,7 +4,7 @@ import type { ServedModel } from '../catalogue.ts'
 import type { InferenceRequest } from '../inference/binary-body.ts'
 import { InferenceCancelled } from '../inference/engine.ts'
 import type { Inference } from '../inference/inference.ts'
-import { conflict } from '../problems/http-error.ts'
+import { conflict, HttpError } from '../problems/http-error.ts'
 import type { Services } from '../services.ts'
 import type { HeldKeys } from '../stores/held-keys.ts'
 import { type KeyStore, nameOf } from '../stores/key-store.ts'
@@ -53,11 +53,12 @@ export async function runQuery(
     logEnd(query, inference, 'ok')
     return answer
   } catch (error) {
-    if (isOwnFault(error)) giveBack()
-    await discardDamaged(services.keys, keySet, error)
     const isCancelled = error instanceof InferenceCancelled
+    // What follows may fail, and the inference has ended all the same.
     inferences.end(inference, isCancelled ? 'cancelled' : 'failed')
     logEnd(query, inference, outcomeOf(error))
+    if (isOwnFault(error, inference)) giveBack()
+    await discardDamaged(services.keys, query, error)
     if (isCancelled) throw conflict('INFERENCE_UNKNOWN', inference.cancelReason, { id: inference.id })
     throw error
   } finally {
@@ -79,25 +80,43 @@ function logEnd({ keySet, httpRequest }: Query, inference: Inference, outcome: s
   )
 }
 
-/** Deletes a key set that a worker found damaged, so that no later query meets it. */
-async function discardDamaged(keys: KeyStore, keySet: string, error: unknown): Promise<void> {
-  if (!(error instanceof PolyVeilError) || error.facts.isDamaged !== true) return
-  await keys.discard(keySet)
+/**
+ * Deletes a key set that a worker found damaged, so that no later query meets it. The client gets the error
+ * of its query, also when that fails.
+ */
+async function discardDamaged(
+  keys: KeyStore,
+  { keySet, httpRequest: { log } }: Query,
+  error: unknown,
+): Promise<void> {
+  if (!isDamaged(error)) return
+  try {
+    await keys.discard(keySet)
+  } catch (err) {
+    log.error({ err, keySet: loggedName(nameOf(keySet)) }, 'A damaged key set could not be deleted')
+  }
 }
 
-/** Errors after which a client that did nothing wrong has no answer. */
-const OWN_FAULTS: readonly string[] = ['TOO_BUSY', 'WORKER_LOST', 'INTERNAL']
+const isDamaged = (error: unknown): boolean =>
+  error instanceof PolyVeilError && error.facts.isDamaged === true
 
-function isOwnFault(error: unknown): boolean {
-  if (error instanceof PolyVeilError) return OWN_FAULTS.includes(error.code)
-  return !(error instanceof InferenceCancelled)
+/** Errors after which a client that did nothing wrong has no answer. */
+const OWN_FAULTS: readonly string[] = ['TOO_BUSY', 'WORKER_LOST', 'MODEL_UNAVAILABLE', 'INTERNAL']
+/** The server lacks memory or disk space. */
+const INSUFFICIENT_STORAGE = 507
+
+function isOwnFault(error: unknown, { isStopped }: Inference): boolean {
+  if (error instanceof InferenceCancelled) return isStopped
+  if (!(error instanceof PolyVeilError)) return true
+  const isLackOfRoom = error instanceof HttpError && error.status === INSUFFICIENT_STORAGE
+  return isLackOfRoom || isDamaged(error) || OWN_FAULTS.includes(error.code)
 }
 
 /**
  * Counts the images of a query against the budget of its tenant.
  *
- * @returns a function that takes them back
- * @throws FORBIDDEN when the tenant has too few left
+ * @returns a function that gives them back, and logs it when that fails
+ * @throws FORBIDDEN when the tenant has too few left; TOO_BUSY when the query cannot be recorded
  */
 function takeImages(
   { budget, audit }: Services,
@@ -105,12 +124,30 @@ function takeImages(
   { keySet, httpRequest: request }: Query,
 ): () => void {
   const facts = { model, images: batch, keySet: loggedName(nameOf(keySet)) }
+  const take = (): (() => void) => {
+    try {
+      return budget.take(request.caller, batch)
+    } catch (error) {
+      if (isSpent(error)) audit('query refused: budget spent', request, facts)
+      throw error
+    }
+  }
+  const addBack = take()
+  const giveBack = (): void => {
+    try {
+      addBack()
+      if (request.caller.tenant !== undefined) audit('images given back', request, facts)
+    } catch (err) {
+      request.log.error({ err, ...facts }, 'Images could not be given back to a tenant')
+    }
+  }
   try {
-    const giveBack = budget.take(request.caller, batch)
     audit('query taken', request, facts)
-    return giveBack
   } catch (error) {
-    audit('query refused: budget spent', request, facts)
+    giveBack()
     throw error
   }
+  return giveBack
 }
+
+const isSpent = (error: unknown): boolean => error instanceof PolyVeilError && error.code === 'FORBIDDEN'

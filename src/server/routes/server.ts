@@ -66,8 +66,7 @@ export function serverRoutes(app: App, { engine, models, intake, storage, tenant
       },
     },
     async (_request, reply) => {
-      const ready =
-        engine.ready && intake.isOpen && storage.isWritable && (tenants?.isCurrent ?? true)
+      const ready = engine.ready && intake.isOpen && storage.isWritable && (tenants?.isCurrent ?? true)
       return reply.code(ready ? 200 : 503).send({ ready })
     },
   )

@@ -56,13 +56,21 @@ export type NewKeySet = Pick<KeySetRecord, 'parametersDigest' | 'galoisElements'
 export type VerifyKeySet = (record: KeySetRecord, location: KeySetLocation) => Promise<{ digest: string }>
 
 /** Why a key set was removed, for the log. */
-type Reason =
+export type Reason =
   | 'deleted by its client'
   | 'expired'
   | 'upload given up'
   | 'found bad'
   | 'made room for its owner'
   | 'damaged on disk'
+
+/** A key set that was removed. */
+export interface RemovedKeySet {
+  /** Its name in the log. */
+  readonly keySet: string
+  readonly reason: Reason
+  readonly owner?: string
+}
 
 /**
  * Key sets by id, which are uploaded in parts, checked, and kept until they expire. An id is an unguessable
@@ -76,11 +84,12 @@ export class KeyStore {
   readonly #limits: Required<Omit<KeyStoreLimits, 'setsOf'>> & Pick<KeyStoreLimits, 'setsOf'>
   readonly #now: () => number
   readonly #log: StoreLog
+  readonly #onRemoved: (removed: RemovedKeySet) => void
   readonly #records: Map<string, KeySetRecord>
   readonly #serial = new Serial()
   /** Times of use that the files do not have yet, by name. */
   readonly #uses = new Map<string, number>()
-  #onRemoved: (name: string) => void = () => {}
+  #onGone: (name: string) => void = () => {}
 
   private constructor(
     files: KeySetFiles,
@@ -88,34 +97,38 @@ export class KeyStore {
     now: () => number,
     log: StoreLog,
     records: Map<string, KeySetRecord>,
+    onRemoved: (removed: RemovedKeySet) => void,
   ) {
     this.#files = files
     this.#limits = { ...DEFAULTS, maxBytesPerOwner: limits.maxTotalBytes / 2, ...limits }
     this.#now = now
     this.#log = log
     this.#records = records
+    this.#onRemoved = onRemoved
   }
 
   /**
    * Opens a store on the records in `files`, and removes expired ones.
    *
    * @param log gets each key set that is removed
+   * @param onRemoved the same, with its owner
    */
   static async open(
     files: KeySetFiles,
     limits: KeyStoreLimits,
     now: () => number = Date.now,
     log: StoreLog = NO_LOG,
+    onRemoved: (removed: RemovedKeySet) => void = () => {},
   ): Promise<KeyStore> {
-    const store = new KeyStore(files, limits, now, log, await files.load())
+    const store = new KeyStore(files, limits, now, log, await files.load(), onRemoved)
     store.#limitUploads()
     await store.sweep()
     return store
   }
 
-  /** @param onRemoved called with the name of each key set that has been removed */
-  watch(onRemoved: (name: string) => void): void {
-    this.#onRemoved = onRemoved
+  /** @param onGone called with the name of each key set that has been removed */
+  watch(onGone: (name: string) => void): void {
+    this.#onGone = onGone
   }
 
   get size(): number {
@@ -439,8 +452,9 @@ export class KeyStore {
       throw error
     }
     this.#uses.delete(name)
-    this.#onRemoved(name)
+    this.#onGone(name)
     this.#log.info({ keySet: loggedName(name), reason }, 'Deleted a key set')
+    this.#onRemoved({ keySet: loggedName(name), reason, owner: record?.owner })
   }
 }
 

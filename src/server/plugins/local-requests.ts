@@ -1,0 +1,46 @@
+import type { FastifyRequest } from 'fastify'
+import { isLoopback } from '../access/open-tenants.ts'
+import { HttpError } from '../problems/http-error.ts'
+import type { App } from '../services.ts'
+
+/**
+ * Refuses requests that do not come from this machine itself, for a service that is open because only this
+ * machine reaches its address. Two ways lead there from elsewhere: a proxy in front that `trustProxy` does
+ * not name, and a web page whose name was made to stand for a loopback address (DNS rebinding). Health checks
+ * stay open.
+ */
+export function useLocalRequests(app: App): void {
+  // After the rate limit, and before the body is read.
+  app.addHook('preParsing', async (request) => {
+    const { isProbe, access } = request.routeOptions.config ?? {}
+    if (isProbe && access === 'open') return
+    const header = forwardingHeader(request)
+    if (header !== undefined) throw refused(`it came by way of a proxy (header ${header})`)
+    if (!isLocalHost(request.headers.host)) throw refused('its header Host names no loopback address')
+  })
+}
+
+function forwardingHeader({ headers }: FastifyRequest): string | undefined {
+  return Object.keys(headers).find((name) => NAMES.includes(name) || name.startsWith('x-forwarded-'))
+}
+
+const NAMES = ['forwarded', 'via', 'x-real-ip']
+
+/** Whether the header Host has a loopback name. Only old clients send none, and no web browser. */
+function isLocalHost(host: string | undefined): boolean {
+  if (host === undefined) return true
+  const address = `http://${host}/`
+  if (!URL.canParse(address)) return false
+  const name = new URL(address).hostname.replace(/^\[(.*)\]$/, '$1')
+  return isLoopback(name) || name.endsWith('.localhost')
+}
+
+const refused = (why: string): HttpError =>
+  new HttpError(
+    403,
+    'FORBIDDEN',
+    `The service is open to requests of its own machine only, and refuses this one: ${why}. The operator may set ` +
+      'access to tokens or open, and with a proxy in front trustProxy',
+    {},
+    { remedy: 'Use a loopback address such as 127.0.0.1, or ask the operator of the service for access.' },
+  )
