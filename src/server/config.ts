@@ -110,8 +110,8 @@ export const configSchema = z.strictObject({
     'proxies in front that are believed about the address of a client: their addresses, their number, or true',
   ),
   maxEventLoopDelayMs: whole(0, 600_000)
-    .default(5000)
-    .describe('delay above which requests are refused; 0 never'),
+    .default(3000)
+    .describe('requests are refused for a second after the event loop was blocked for longer; 0 never'),
   roundTimeoutSeconds: whole(1, 86_400)
     .default(60)
     .describe('time that a client may be silent in a refresh round before its inference ends'),

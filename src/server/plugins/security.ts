@@ -1,12 +1,12 @@
 import cors from '@fastify/cors'
 import helmet from '@fastify/helmet'
 import rateLimit, { type FastifyRateLimitStoreCtor } from '@fastify/rate-limit'
-import underPressure from '@fastify/under-pressure'
 import { JSON_LENGTH_HEADER, PROTOCOL_HEADERS, REQUEST_ID_HEADER } from '../../wire/protocol/index.ts'
 import type { Audit } from '../access/audit.ts'
 import { tenantOf } from '../access/caller.ts'
 import { HttpError } from '../problems/http-error.ts'
 import type { App } from '../services.ts'
+import { limitEventLoopDelay } from './event-loop.ts'
 import { limitOpenRequests } from './open-requests.ts'
 import { RequestCounts } from './request-counts.ts'
 
@@ -22,7 +22,7 @@ export interface SecurityOptions {
   readonly requestsPerMinute: number
   /** Requests of one tenant or address that are open at once; default without a limit. */
   readonly maxOpenRequestsPerAddress?: number
-  /** Requests are refused while the event loop lags by more; 0 never. */
+  /** Requests are refused for a second after the event loop was blocked for longer; 0 never. */
   readonly maxEventLoopDelayMs: number
   /** Origins of web pages that may use the service, such as https://app.example; by default none. */
   readonly allowedOrigins?: readonly string[]
@@ -72,13 +72,7 @@ export async function useSecurity(app: App, options: SecurityOptions, audit: Aud
       }),
   })
   limitOpenRequests(app, options.maxOpenRequestsPerAddress ?? Infinity)
-  await app.register(underPressure, {
-    maxEventLoopDelay: options.maxEventLoopDelayMs,
-    pressureHandler: ({ routeOptions }) => {
-      if (routeOptions.config?.isProbe) return
-      throw new HttpError(503, 'TOO_BUSY', 'The server is overloaded')
-    },
-  })
+  limitEventLoopDelay(app, options.maxEventLoopDelayMs)
 }
 
 /**
