@@ -38,7 +38,7 @@ t.test('the session of docs/http-api.md works', async (t) => {
   t.match(stdout, '{"model_name":"digits","model_version":"1","id":"first"')
   t.match(file('events').trim().split('\n\n').at(-1), /^event: end\ndata: .*"state":"done"/)
   t.match(JSON.parse(file('decrypted.json')).classes[0], { label: '3' }, 'the decrypted answer is the digit')
-  t.match(file('metrics'), 'polyveil_inferences_total{model="digits",outcome="ok"} 1')
+  t.match(file('metrics'), 'polyveil_inferences_total{model="digits",outcome="ok"} 2')
   t.match(file('metrics'), /^polyveil_key_sets 0$/m, 'the key set is deleted')
 })
 
