@@ -5,6 +5,7 @@ import { configurationPage } from './configuration-page.ts'
 import { PERFORMANCE_TABLES, readmeTable } from './figures.ts'
 import { glossaryPage } from './glossary-page.ts'
 import { withBlock } from './markdown.ts'
+import { metricsTable } from './metrics-table.ts'
 import { familiesTable, fullSizeTable } from './network-tables.ts'
 
 /** A page of the documentation of which a script writes all or parts. */
@@ -30,5 +31,6 @@ export const PAGES: readonly Page[] = [
   { path: 'docs/glossary.md', text: glossaryPage },
   withTables('docs/performance.md', PERFORMANCE_TABLES),
   withTables('docs/families.md', { 'full size': fullSizeTable }),
+  withTables('docs/observability.md', { metrics: metricsTable }),
   withTables('README.md', { figures: readmeTable, families: familiesTable }),
 ]

@@ -106,6 +106,8 @@ export interface Engine {
   readonly name: EngineName
   /** The most bytes that circuits and keys may take; infinite where the engine has no limit. */
   readonly memoryLimit: number
+  /** Bytes of memory in use; 0 where the engine does not count them. */
+  readonly usedBytes: number
   /** Bytes of an evaluation key set with this many Galois keys, the relinearisation key included. */
   keyBytes(parameters: CkksParameters, galoisKeys: number): number
   /** An empty key set for one client. `open` loads the keys of a circuit; the caller frees the set. */

@@ -3,13 +3,14 @@ import { serializerCompiler, type ZodTypeProvider } from 'fastify-type-provider-
 import { type Audit, auditTo } from './access/audit.ts'
 import { tenantOf } from './access/caller.ts'
 import { ImageBudget } from './access/image-budget.ts'
+import { observedAudit } from './access/observed-audit.ts'
 import type { Tenants } from './access/tenants.ts'
 import type { ModelCatalogue } from './catalogue.ts'
 import type { InferenceEngine } from './inference/engine.ts'
 import type { Timeouts } from './inference/idle-timer.ts'
 import { Intake } from './inference/intake.ts'
 import { InferenceRegistry } from './inference/registry.ts'
-import { Metrics } from './metrics.ts'
+import { Metrics } from './metrics/metrics.ts'
 import { ArrivingBodies } from './plugins/arriving-bodies.ts'
 import { useAuthentication, useCallers } from './plugins/authentication.ts'
 import { useConnections } from './plugins/connections.ts'
@@ -20,6 +21,7 @@ import { useMediaTypes } from './plugins/media-types.ts'
 import { useMetrics } from './plugins/metrics.ts'
 import { sendProblem, useProblems } from './plugins/problems.ts'
 import { type SecurityOptions, useSecurity } from './plugins/security.ts'
+import { useTracing } from './plugins/tracing.ts'
 import { useUnknownRoutes } from './plugins/unknown-routes.ts'
 import { answerUnparsed, useUnparsedRequests } from './plugins/unparsed-requests.ts'
 import { requestValidator } from './plugins/validation.ts'
@@ -35,6 +37,7 @@ import { HeldKeys } from './stores/held-keys.ts'
 import { type KeyStore, nameOf } from './stores/key-store.ts'
 import { StateDatabase } from './stores/state-database.ts'
 import { loggedName } from './stores/store-log.ts'
+import { endRequestWith, tracedLogger } from './tracing.ts'
 import { type TrustedProxies, trusted } from './trusted-proxies.ts'
 
 export interface AppOptions {
@@ -67,6 +70,8 @@ export interface AppOptions {
   readonly audit?: Audit
   /** Called when the app has closed, and nothing runs any more. */
   readonly onClosed?: () => Promise<void>
+  /** By default new ones. */
+  readonly metrics?: Metrics
   readonly logger: FastifyBaseLogger
 }
 
@@ -81,7 +86,7 @@ const MAX_JSON_BODY_BYTES = 256 * 1024
 export async function buildApp({
   models,
   keys,
-  storage = { isWritable: true },
+  storage = { isWritable: true, failures: new Map() },
   engine,
   security,
   roundTimeoutSeconds = 60,
@@ -94,18 +99,24 @@ export async function buildApp({
   isLocal = false,
   budget = new ImageBudget(StateDatabase.inMemory()),
   logger,
-  audit = auditTo(logger),
+  audit: given = auditTo(logger),
   onClosed = async () => {},
+  metrics = new Metrics(),
 }: AppOptions): Promise<App> {
+  const audit = observedAudit(given, (code) => metrics.tenants.loginRefused(code))
   const app: App = fastify({
     loggerInstance: logger,
+    childLoggerFactory: tracedLogger,
     genReqId: requestId,
     trustProxy: trusted(trustProxy),
     requestTimeout: REQUEST_MILLISECONDS,
     bodyLimit: MAX_JSON_BODY_BYTES,
     routerOptions: { maxParamLength: 128 },
     // Requests that Fastify would answer in its own words; the plugins answer them with problem documents.
-    frameworkErrors: sendProblem,
+    frameworkErrors: (error, request, reply) => {
+      endRequestWith(request, reply.raw)
+      return sendProblem(error, request, reply)
+    },
     clientErrorHandler: answerUnparsed,
     return503OnClosing: false,
     http: { requireHostHeader: false },
@@ -132,8 +143,9 @@ export async function buildApp({
       answer: answerMinutes * 60_000,
     }),
     intake: new Intake(),
-    metrics: new Metrics(),
+    metrics,
   }
+  useTracing(app)
   useModelVersions(app)
   useProblems(app)
   useUnparsedRequests(app)

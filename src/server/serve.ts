@@ -13,6 +13,7 @@ import { buildApp } from './app.ts'
 import type { LeftOutFile, ModelCatalogue } from './catalogue.ts'
 import { megabytes, type ServerConfig } from './config.ts'
 import { warnOfShortage } from './memory-need.ts'
+import { Metrics } from './metrics/metrics.ts'
 import { ModelDirectory } from './model-directory.ts'
 import { createLogger } from './plugins/logging.ts'
 import { ScheduledEngine } from './scheduling/scheduled-engine.ts'
@@ -22,7 +23,7 @@ import { loadFloodingKey } from './stores/flooding-key.ts'
 import { KeyStore, type RemovedKeySet } from './stores/key-store.ts'
 import { StateDatabase } from './stores/state-database.ts'
 import { StorageHealth } from './stores/storage-health.ts'
-import { WorkerPool } from './worker/pool.ts'
+import { type WorkerObserver, WorkerPool } from './worker/pool.ts'
 
 const MINUTE_MILLISECONDS = 60_000
 /** Time to close connections and to stop workers, after running inferences had theirs. */
@@ -123,7 +124,9 @@ async function appOn(
   const audit = auditFile === undefined ? auditTo(logger) : auditTo(auditFile.log, logger)
   const tenants = await openTenants(config, logger, ({ event, ...facts }) => audit(event, undefined, facts))
   const keys = await openKeyStore(config, logger, tenants, state, storage, audit)
-  const engine = startEngine(config, await loadFloodingKey(config.dataDir), models, logger)
+  const metrics = new Metrics()
+  const floodingKey = await loadFloodingKey(config.dataDir)
+  const engine = startEngine(config, floodingKey, models, logger, metrics.workers)
   const app = await buildApp({
     models,
     keys,
@@ -140,6 +143,7 @@ async function appOn(
     isLocal: isOpenByDefault(config),
     budget: new ImageBudget(state),
     audit,
+    metrics,
     logger,
     onClosed: async () => {
       tenants?.close()
@@ -191,9 +195,10 @@ function startEngine(
   floodingKey: Uint8Array,
   models: ModelCatalogue,
   logger: Logger,
+  observer: WorkerObserver,
 ): ScheduledEngine {
   const { workers, inferencesPerWorker: slotsPerLane, queue, queueSeconds } = config
-  return new ScheduledEngine(startWorkers(config, floodingKey, models, logger), {
+  return new ScheduledEngine(startWorkers(config, floodingKey, models, logger, observer), {
     slotsPerLane,
     slotsPerOwner: Math.ceil(OWNER_SHARE * workers * slotsPerLane),
     mostPerOwner: config.maxInferencesPerAddress,
@@ -210,6 +215,7 @@ const startWorkers = (
   floodingKey: Uint8Array,
   models: ModelCatalogue,
   logger: Logger,
+  observer: WorkerObserver,
 ): WorkerPool =>
   new WorkerPool({
     workers,
@@ -221,6 +227,7 @@ const startWorkers = (
       floodingKey,
     },
     served: () => models.versions.map(({ digest }) => digest),
+    observer,
     onFault: (err) => logger.error({ err }, 'A worker ended unexpectedly'),
     onSession: ({ model, memory, threads }) =>
       logger.info(

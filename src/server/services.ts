@@ -8,7 +8,7 @@ import type { ModelCatalogue } from './catalogue.ts'
 import type { InferenceEngine } from './inference/engine.ts'
 import type { Intake } from './inference/intake.ts'
 import type { InferenceRegistry } from './inference/registry.ts'
-import type { Metrics } from './metrics.ts'
+import type { Metrics } from './metrics/metrics.ts'
 import type { ArrivingBodies } from './plugins/arriving-bodies.ts'
 import type { HeldKeys } from './stores/held-keys.ts'
 import type { KeyStore } from './stores/key-store.ts'
@@ -28,7 +28,7 @@ export interface Services {
   readonly keys: KeyStore
   /** The key sets that the sender of a request may use. */
   readonly keysOf: (request: FastifyRequest) => HeldKeys
-  readonly storage: Pick<StorageHealth, 'isWritable'>
+  readonly storage: Pick<StorageHealth, 'isWritable' | 'failures'>
   /** Absent where the service is open. */
   readonly tenants: Tenants | undefined
   readonly budget: ImageBudget

@@ -48,11 +48,3 @@ t.test('docs/http-api.md has every field of the manifest', async (t) => {
     for (const field of Object.keys(fields)) t.ok(words.has(field), `${place}: ${field}`)
   }
 })
-
-t.test('docs/http-api.md has the metrics of a server', async (t) => {
-  const h = await harness(t)
-  const metrics = (await h.inject({ url: '/metrics' })).body
-  const served = [...metrics.matchAll(/^# HELP (polyveil_\w+)/gm)].map(([, name]) => name)
-  const documented = [...section('Afterwards').matchAll(/`(polyveil_\w+)`/g)].map(([, name]) => name)
-  t.strictSame(documented.sort(), served.sort())
-})

@@ -15,6 +15,7 @@ const NO_SHARED_KEYS: EngineKeys = Object.freeze({ bytes: 0, free() {} })
 export class SealEngine implements Engine {
   readonly name = 'seal'
   readonly memoryLimit = Number.POSITIVE_INFINITY
+  readonly usedBytes = 0
   readonly #seal: Seal
   readonly #contexts = new Map<string, SealContext>()
 

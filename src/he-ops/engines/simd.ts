@@ -21,6 +21,10 @@ export class FramedSimdEngine implements Engine {
     return new FramedSimdEngine(await SimdEngine.create(options), options.memoryBytes ?? MOST_ENGINE_BYTES)
   }
 
+  get usedBytes(): number {
+    return this.#engine.memory.used
+  }
+
   keyBytes(parameters: CkksParameters, galoisKeys: number): number {
     return (1 + galoisKeys) * switchingKeyBytes(parameters)
   }

@@ -1,5 +1,6 @@
 import { HttpError } from '../problems/http-error.ts'
 import type { Caller } from './caller.ts'
+import type { Quota } from './tenant.ts'
 
 const DAY_MILLISECONDS = 86_400_000
 const SECOND_MILLISECONDS = 1000
@@ -41,6 +42,16 @@ export class ImageBudget {
     if (today + images > ofDay) throw this.#spentToday(images, ofDay - today)
     this.#counts.add(tenant, day, images)
     return () => this.#counts.add(tenant, day, -images)
+  }
+
+  /** Images that a tenant has left on this day, and in all; absent where there is no limit. */
+  left(tenant: string, { imagesPerDay, images }: Quota): { readonly day?: number; readonly all?: number } {
+    if (imagesPerDay === undefined && images === undefined) return {}
+    const { today, total } = this.#counts.of(tenant, this.#day())
+    return {
+      ...(imagesPerDay !== undefined && { day: Math.max(0, imagesPerDay - today) }),
+      ...(images !== undefined && { all: Math.max(0, images - total) }),
+    }
   }
 
   /** The day in UTC, as 2030-01-31. */

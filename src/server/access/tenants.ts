@@ -84,6 +84,10 @@ export class Tenants {
     return !this.#isLooking || this.#now() - this.#refreshed <= TRUSTED_MILLISECONDS
   }
 
+  get all(): readonly Tenant[] {
+    return [...this.#loaded.values()].flatMap(({ tenant }) => tenant ?? [])
+  }
+
   get(name: string): Tenant | undefined {
     return this.#loaded.get(name)?.tenant
   }

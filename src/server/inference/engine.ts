@@ -20,6 +20,12 @@ export interface CheckedKeySet {
 /** Reports operations done and their total. Before the first report the worker loads circuit and keys. */
 export type OnProgress = (done: number, total: number) => void
 
+/**
+ * Stages of an inference: it waits for its turn, keys and circuit are loaded, and then it is computed for or
+ * waits for its client.
+ */
+export type EngineStage = 'queue' | 'load' | 'compute' | 'client'
+
 /** The client of a job, as a scheduler sees it. */
 export interface JobOwner {
   /** Owners get equal shares of the engine. */
@@ -42,6 +48,8 @@ export interface InferenceJob {
   readonly signal: AbortSignal
   readonly whose: JobOwner
   readonly onProgress: OnProgress
+  /** Called when a stage begins that follows the queue. */
+  readonly onStage?: (stage: EngineStage) => void
   /** Refreshes masked tensors. An error that it throws ends the inference. */
   readonly client: RefreshClient
 }

@@ -45,6 +45,8 @@ export interface InferenceOptions {
   readonly isAsync?: boolean
   /** Encodes an output of the engine as the bytes that the client gets. */
   readonly encode: (inference: Inference, output: EngineOutput) => SentAnswer
+  /** Called when an output begins to be sent; the function that it returns, when it has been sent. */
+  readonly onSending?: () => () => void
   readonly cache: ReplyCache
   readonly limits: InferenceLimits
 }
@@ -65,6 +67,7 @@ export class Inference {
   readonly key: string
   readonly model: string
   readonly isAsync: boolean
+  readonly onSending: () => () => void
   readonly rounds: RoundMailbox
   readonly idleTimer: IdleTimer
   readonly #total: number
@@ -81,11 +84,14 @@ export class Inference {
   #freeRequests: number
   #change = Promise.withResolvers<void>()
 
-  constructor({ id, key, model, rounds, isAsync = false, encode, cache, limits }: InferenceOptions) {
+  constructor(options: InferenceOptions) {
+    const { id, key, model, rounds, isAsync = false, encode, onSending = () => () => {}, cache } = options
+    const { limits } = options
     this.id = id
     this.key = key
     this.model = model
     this.isAsync = isAsync
+    this.onSending = onSending
     this.#total = rounds
     this.#freeRequests = FREE_REQUESTS_PER_ROUND * (rounds + 1)
     this.idleTimer = new IdleTimer(limits.client, () => this.cancel(SILENT))

@@ -27,7 +27,7 @@ export interface InferenceClient {
   readonly keySet: string
 }
 
-export type NewInference = Pick<InferenceOptions, 'model' | 'rounds' | 'isAsync' | 'encode'> & {
+export type NewInference = Pick<InferenceOptions, 'model' | 'rounds' | 'isAsync' | 'encode' | 'onSending'> & {
   readonly client: InferenceClient
   /** The id that the client chose; by default a random one. */
   readonly id?: string

@@ -10,11 +10,19 @@ import { problemOf, retryAfter } from '../problems/problem.ts'
 import type { App } from '../services.ts'
 import { StorageTrouble } from '../stores/storage-trouble.ts'
 
+declare module 'fastify' {
+  interface FastifyReply {
+    /** Code of the problem that it tells. */
+    problemCode?: string
+  }
+}
+
 /**
  * Answers every error of a route as `application/problem+json`, and logs faults of the server. Every answer
  * names its request.
  */
 export function useProblems(app: App): void {
+  app.decorateReply('problemCode')
   app.setErrorHandler(sendProblem)
   app.addHook('onRequest', async (request, reply) => {
     reply.header(REQUEST_ID_HEADER, request.id)
@@ -25,6 +33,7 @@ export function useProblems(app: App): void {
 export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const problem = problemOf(error, request.id)
   if (problem.status >= 500) logFailure(request.log, problem, error)
+  reply.problemCode = problem.code
   const wait = retryAfter(problem)
   if (wait !== undefined) reply.header(RETRY_AFTER_HEADER, wait)
   // The body is sent as bytes, because Fastify adds a charset to text, which this media type does not have.

@@ -21,6 +21,7 @@ import type { Intake } from '../inference/intake.ts'
 import { limitedBody } from '../inference/limited-body.ts'
 import type { SentAnswer } from '../inference/reply-cache.ts'
 import type { EngineOutput } from '../inference/round-mailbox.ts'
+import { InferenceWatch } from '../inference-watch.ts'
 import type { App, Services } from '../services.ts'
 import type { HeldKeys } from '../stores/held-keys.ts'
 import { nameOf } from '../stores/key-store.ts'
@@ -28,6 +29,7 @@ import { type ModelPath, modelAt } from './model-path.ts'
 import { prefers } from './preferences.ts'
 import { runQuery } from './run-query.ts'
 import { bytesResponse, jsonHeader, modelParams, responses, wholeNumber } from './schemas.ts'
+import { sendOutput } from './send-output.ts'
 
 const headersSchema = z.looseObject({
   [JSON_LENGTH_HEADER]: wholeNumber(1, MAX_JSON_HEADER_BYTES).describe(
@@ -99,6 +101,8 @@ export async function inferRoute(app: App, services: Services): Promise<void> {
       requireFrameBytes(request, model)
       const keys = services.keysOf(httpRequest)
       takeKeys(keys, request.keySet, model)
+      metrics.inferences.queryReceived(model.name, request.frame.length)
+      const watch = new InferenceWatch(metrics, model, httpRequest)
       const isAsync = prefers(httpRequest, PREFER_ASYNC)
       const inference = inferences.begin({
         id: request.id,
@@ -107,16 +111,15 @@ export async function inferRoute(app: App, services: Services): Promise<void> {
         rounds: model.manifest.rounds,
         isAsync,
         encode: ({ id }, output) => encoded(services, model, id, output),
+        onSending: watch.onSending,
       })
       if (!isAsync) tieTo(inference, reply, services.intake)
-      const logits = metrics.timeInference(model.name, () =>
-        runQuery(services, model, { ...request, keys, httpRequest }, inference),
+      const { onStage } = watch
+      const logits = watch.follow(() =>
+        runQuery(services, model, { ...request, keys, httpRequest, onStage }, inference),
       )
       const first = inference.rounds.begin(logits)
-      if (!isAsync) {
-        const { jsonBytes, body: answer } = await first
-        return reply.type(BYTES_MEDIA_TYPE).header(JSON_LENGTH_HEADER, jsonBytes).send(answer)
-      }
+      if (!isAsync) return sendOutput(reply, inference, await first)
       await refusedAtOnce(first)
       return reply
         .code(202)
@@ -149,7 +152,9 @@ async function refusedAtOnce(first: Promise<unknown>): Promise<void> {
 }
 
 function encoded({ metrics }: Services, model: ServedModel, id: string, output: EngineOutput): SentAnswer {
-  if (output.kind === 'refresh') metrics.refreshSent(model.name, output.frame.length)
+  const bytes = output.frame.length
+  if (output.kind === 'refresh') metrics.inferences.refreshSent(model.name, bytes)
+  else metrics.inferences.answerComputed(model.name, bytes)
   return inferenceResponse(model, id, output)
 }
 

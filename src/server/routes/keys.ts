@@ -97,7 +97,7 @@ export async function keyRoutes(app: App, services: Services): Promise<void> {
 function keySetRoutes(
   app: App,
   { url, params, headers }: Place,
-  { keysOf, audit }: Services,
+  { keysOf, audit, metrics }: Services,
   verify: VerifyKeySet,
 ): void {
   const inPath = url !== routeOf(ROUTES.keys)
@@ -120,7 +120,9 @@ function keySetRoutes(
     async (request) => {
       const id = idIn(request)
       const keys = keysOf(request)
-      const record = await keys.append(id, request.headers[UPLOAD_OFFSET_HEADER], uploadedPart(request.body))
+      const offset = request.headers[UPLOAD_OFFSET_HEADER]
+      const record = await keys.append(id, offset, uploadedPart(request.body))
+      metrics.keysReceived(record.uploadOffset - offset)
       if (record.uploadOffset < record.bytes) return uploadState(id, record)
       const complete = await keys.complete(id, verify)
       audit('key set complete', request, { keySet: loggedName(nameOf(id)), bytes: record.bytes })

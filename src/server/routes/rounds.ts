@@ -1,4 +1,4 @@
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { PolyVeilError } from '../../errors/index.ts'
 import {
@@ -14,12 +14,12 @@ import {
 } from '../../wire/protocol/index.ts'
 import type { Inference } from '../inference/inference.ts'
 import { limitedBody } from '../inference/limited-body.ts'
-import type { SentAnswer } from '../inference/reply-cache.ts'
 import type { App, Services } from '../services.ts'
 import { asBytes } from './infer.ts'
 import { findOwnInference, ownInference } from './own-inference.ts'
 import { prefers } from './preferences.ts'
 import { bytesResponse, emptyResponse, jsonHeader, keySetId, responses, wholeNumber } from './schemas.ts'
+import { sendOutput } from './send-output.ts'
 
 const headersSchema = z.looseObject({
   [KEY_SET_HEADER]: keySetId.describe('The id of the key set that the inference began with'),
@@ -99,7 +99,7 @@ function outputRoute(app: App, services: Services): void {
     async (request, reply) => {
       const inference = ownInference(inferences, request)
       requireKnown(inference)
-      return send(reply, await inference.rounds.wait(request.params.round))
+      return sendOutput(reply, inference, await inference.rounds.wait(request.params.round))
     },
   )
 }
@@ -139,15 +139,12 @@ function replyRoute(app: App, services: Services): void {
       const repeated = rounds.isRepeated(round, bytes)
       if (!repeated) requireUnderWay(inference)
       await rounds.reply(round, bytes)
-      if (!repeated) metrics.replyReceived(model, bytes.length)
-      if (!prefers(request, PREFER_MINIMAL)) return send(reply, await rounds.wait(round + 1))
+      if (!repeated) metrics.inferences.replyReceived(model, bytes.length)
+      if (!prefers(request, PREFER_MINIMAL)) return sendOutput(reply, inference, await rounds.wait(round + 1))
       return reply.code(204).header('preference-applied', PREFER_MINIMAL).send(null)
     },
   )
 }
-
-const send = (reply: FastifyReply, { jsonBytes, body }: SentAnswer): FastifyReply =>
-  reply.type(BYTES_MEDIA_TYPE).header(JSON_LENGTH_HEADER, jsonBytes).send(body)
 
 function requireUnderWay({ running }: Inference): void {
   if (running) return

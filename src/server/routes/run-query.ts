@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import { PolyVeilError } from '../../errors/index.ts'
 import type { ServedModel } from '../catalogue.ts'
 import type { InferenceRequest } from '../inference/binary-body.ts'
-import { InferenceCancelled } from '../inference/engine.ts'
+import { type EngineStage, InferenceCancelled } from '../inference/engine.ts'
 import type { Inference } from '../inference/inference.ts'
 import { conflict, HttpError } from '../problems/http-error.ts'
 import type { Services } from '../services.ts'
@@ -14,6 +14,7 @@ import { loggedName } from '../stores/store-log.ts'
 export interface Query extends InferenceRequest {
   readonly keys: HeldKeys
   readonly httpRequest: FastifyRequest
+  readonly onStage?: (stage: EngineStage) => void
 }
 
 /**
@@ -31,7 +32,7 @@ export async function runQuery(
   inference: Inference,
 ): Promise<Uint8Array> {
   const { engine, inferences } = services
-  const { keySet, frame, keys, httpRequest } = query
+  const { keySet, frame, keys, httpRequest, onStage } = query
   const { caller } = httpRequest
   // The circuit's file may be replaced while the inference waits for its turn.
   const letGo = model.file?.hold()
@@ -48,7 +49,8 @@ export async function runQuery(
     }
     const onProgress = (done: number, total: number): void => inference.progress(done, total)
     const { client } = inference.rounds
-    const answer = await engine.infer({ model, keys: stored, frame, signal, whose, onProgress, client })
+    const job = { model, keys: stored, frame, signal, whose, onProgress, onStage, client }
+    const answer = await engine.infer(job)
     inferences.end(inference, 'done')
     logEnd(query, inference, 'ok')
     return answer

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { VERSION } from '../../version.ts'
 import { ROUTES, routeOf, SERVER_EXTENSIONS, serverMetadataSchema } from '../../wire/protocol/index.ts'
+import { isReady } from '../readiness.ts'
 import type { App, Services } from '../services.ts'
 import { homePage } from './home-page.ts'
 import { responses } from './schemas.ts'
@@ -17,7 +18,8 @@ const LINKS = {
 }
 
 /** Routes of server metadata and health. */
-export function serverRoutes(app: App, { engine, models, intake, storage, tenants }: Services): void {
+export function serverRoutes(app: App, services: Services): void {
+  const { models, tenants } = services
   const metadata = { name: NAME, version: VERSION, extensions: SERVER_EXTENSIONS }
   // A browser gets a page that describes the service, other programs get JSON.
   app.get('/', { config: { access: 'open' }, schema: { hide: true } }, ({ headers }, reply) => {
@@ -66,7 +68,7 @@ export function serverRoutes(app: App, { engine, models, intake, storage, tenant
       },
     },
     async (_request, reply) => {
-      const ready = engine.ready && intake.isOpen && storage.isWritable && (tenants?.isCurrent ?? true)
+      const ready = isReady(services)
       return reply.code(ready ? 200 : 503).send({ ready })
     },
   )

@@ -45,7 +45,12 @@ export class ScheduledEngine implements InferenceEngine {
     const seconds = this.#planned.secondsOf(model)
     const session = this.#planned.roomOf(model, keys.name)
     const turn = await this.#scheduler.take({ ...job.whose, seconds, session }, job.signal)
-    const onPaused = (isPaused: boolean): void => (isPaused ? turn.pause() : turn.resume())
+    job.onStage?.('load')
+    const onPaused = (isPaused: boolean): void => {
+      job.onStage?.(isPaused ? 'client' : 'compute')
+      if (isPaused) turn.pause()
+      else turn.resume()
+    }
     const ended = Promise.withResolvers<number>()
     const onEnd = (): void => ended.resolve(turn.end())
     const answer = await this.#executor.infer(job, turn.lane, { onPaused, onEnd })

@@ -55,8 +55,8 @@ export type NewKeySet = Pick<KeySetRecord, 'parametersDigest' | 'galoisElements'
  */
 export type VerifyKeySet = (record: KeySetRecord, location: KeySetLocation) => Promise<{ digest: string }>
 
-/** Why a key set was removed, for the log. */
-export type Reason =
+/** Why a key set was removed, for the log and for metrics. */
+export type RemovalReason =
   | 'deleted by its client'
   | 'expired'
   | 'upload given up'
@@ -68,7 +68,7 @@ export type Reason =
 export interface RemovedKeySet {
   /** Its name in the log. */
   readonly keySet: string
-  readonly reason: Reason
+  readonly reason: RemovalReason
   readonly owner?: string
 }
 
@@ -90,6 +90,7 @@ export class KeyStore {
   /** Times of use that the files do not have yet, by name. */
   readonly #uses = new Map<string, number>()
   #onGone: (name: string) => void = () => {}
+  readonly #removed = new Map<RemovalReason, number>()
 
   private constructor(
     files: KeySetFiles,
@@ -133,6 +134,16 @@ export class KeyStore {
 
   get size(): number {
     return this.#records.size
+  }
+
+  /** Key sets whose upload is under way. */
+  get uploads(): number {
+    return this.#live().filter(([, { digest }]) => digest === undefined).length
+  }
+
+  /** Key sets that were removed, by reason. */
+  get removed(): ReadonlyMap<RemovalReason, number> {
+    return this.#removed
   }
 
   /** Bytes of all key sets; incomplete ones count in full. */
@@ -443,7 +454,7 @@ export class KeyStore {
   }
 
   /** @param record that the set keeps when it cannot be removed */
-  async #remove(name: string, reason: Reason, record = this.#records.get(name)): Promise<void> {
+  async #remove(name: string, reason: RemovalReason, record = this.#records.get(name)): Promise<void> {
     this.#records.delete(name)
     try {
       await this.#files.remove(name)
@@ -453,6 +464,7 @@ export class KeyStore {
     }
     this.#uses.delete(name)
     this.#onGone(name)
+    this.#removed.set(reason, (this.#removed.get(reason) ?? 0) + 1)
     this.#log.info({ keySet: loggedName(name), reason }, 'Deleted a key set')
     this.#onRemoved({ keySet: loggedName(name), reason, owner: record?.owner })
   }

@@ -1,4 +1,4 @@
-import { storageTrouble } from './storage-trouble.ts'
+import { type StorageReason, storageTrouble } from './storage-trouble.ts'
 import { NO_LOG, type StoreLog } from './store-log.ts'
 
 const PROBE_MILLISECONDS = 10_000
@@ -14,6 +14,7 @@ export class StorageHealth {
   readonly #log: StoreLog
   readonly #milliseconds: number
   readonly #probes: Probe[] = []
+  readonly #failures = new Map<StorageReason, number>()
   #timer: NodeJS.Timeout | undefined
   #isProbing = false
 
@@ -26,6 +27,11 @@ export class StorageHealth {
     return this.#timer === undefined
   }
 
+  /** Writes that the disk refused, by reason. */
+  get failures(): ReadonlyMap<StorageReason, number> {
+    return this.#failures
+  }
+
   /** Adds a write that has to succeed before the store counts as writable again. */
   addProbe(probe: Probe): void {
     this.#probes.push(probe)
@@ -35,8 +41,9 @@ export class StorageHealth {
   failed(cause: unknown): unknown {
     const trouble = storageTrouble(cause)
     if (trouble === undefined) return cause
+    const { reason } = trouble
+    this.#failures.set(reason, (this.#failures.get(reason) ?? 0) + 1)
     if (this.isWritable) {
-      const { reason } = trouble
       this.#log.warn(
         { err: cause, reason },
         'The state cannot be written. The service is not ready until it can be written again',

@@ -15,6 +15,7 @@ export class ServedCircuit {
   /** Digest of the file, in hex. */
   readonly digest: string
   #circuit: WeakRef<Circuit> | undefined
+  #operations: Readonly<Record<string, number>> = {}
 
   private constructor(location: CircuitReference, { outline, digest }: OutlineFile, manifest: Manifest) {
     this.#location = location
@@ -35,6 +36,11 @@ export class ServedCircuit {
     this.#location = reference
   }
 
+  /** Operations by their kind; none until `read` has been called. */
+  get operations(): Readonly<Record<string, number>> {
+    return this.#operations
+  }
+
   /** The whole circuit. @throws MODEL_UNAVAILABLE when its file has changed */
   async read(): Promise<Circuit> {
     const known = this.#circuit?.deref()
@@ -42,6 +48,7 @@ export class ServedCircuit {
     const { circuit, digest } = await readCircuitAt(this.#location).catch(changed)
     if (digest !== this.digest) changed()
     this.#circuit = new WeakRef(circuit)
+    this.#operations = countKinds(circuit)
     return circuit
   }
 }
@@ -68,6 +75,12 @@ export class ServedCircuits {
   retain(digests: ReadonlySet<string>): void {
     for (const digest of this.#circuits.keys()) if (!digests.has(digest)) this.#circuits.delete(digest)
   }
+}
+
+function countKinds({ ops }: Circuit): Record<string, number> {
+  const counts: Record<string, number> = {}
+  for (const { kind } of ops) counts[kind] = (counts[kind] ?? 0) + 1
+  return counts
 }
 
 function changed(cause?: unknown): never {

@@ -6,6 +6,8 @@ import { type Outcome, type RefreshReply, unwrap, type WorkerMessage } from './m
 /** What follows an inference on a worker. */
 export interface Followers {
   readonly onProgress: OnProgress
+  /** Keys and circuit are loaded. */
+  readonly onReady: () => void
   readonly onPaused: (isPaused: boolean) => void
   readonly client: RefreshClient
 }
@@ -15,7 +17,10 @@ export interface Followers {
  *
  * @returns a promise that never resolves, and rejects with an error of the client
  */
-export function converse(port: MessagePort, { onProgress, onPaused, client }: Followers): Promise<never> {
+export function converse(
+  port: MessagePort,
+  { onProgress, onReady, onPaused, client }: Followers,
+): Promise<never> {
   const { promise, reject } = Promise.withResolvers<never>()
   // The job may end first.
   promise.catch(() => {})
@@ -31,6 +36,8 @@ export function converse(port: MessagePort, { onProgress, onPaused, client }: Fo
     switch (message.kind) {
       case 'progress':
         return onProgress(message.done, message.total)
+      case 'ready':
+        return onReady()
       case 'waiting':
         return onPaused(message.isWaiting)
       case 'refresh': {

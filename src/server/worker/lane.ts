@@ -23,6 +23,7 @@ export class WorkerLane {
   readonly #pool: Piscina
   readonly #onFault: (error: unknown) => void
   #isClosed = false
+  #isReported = false
 
   constructor({
     filename,
@@ -70,7 +71,17 @@ export class WorkerLane {
 
   /** Tasks return even faults as values, so a rejection means that the thread has ended. */
   readonly #lost = (cause: unknown): never => {
-    this.#onFault(cause)
+    this.#report(cause)
     throw new PolyVeilError('WORKER_LOST', 'The worker ended before it had an answer', {}, { cause })
+  }
+
+  /** The jobs of a thread that ends are rejected all at once; it is reported once. */
+  #report(cause: unknown): void {
+    if (this.#isReported) return
+    this.#isReported = true
+    setImmediate(() => {
+      this.#isReported = false
+    })
+    this.#onFault(cause)
   }
 }

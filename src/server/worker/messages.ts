@@ -51,6 +51,8 @@ export interface InferTask {
 
 /** Message of a worker that executes a circuit. */
 export type WorkerMessage =
+  /** Keys and circuit are loaded, and the inference is computed for. */
+  | { readonly kind: 'ready' }
   | { readonly kind: 'progress'; readonly done: number; readonly total: number }
   /** The inference waits for its client and computes nothing meanwhile, or goes on. */
   | { readonly kind: 'waiting'; readonly isWaiting: boolean }
@@ -65,6 +67,19 @@ export interface RefreshReply {
   readonly refreshed: Uint8Array<ArrayBuffer>
 }
 
+/** Engine memory of a worker, in bytes. */
+export interface WorkerMemory extends Pick<EngineMemory, 'keys' | 'constants'> {
+  /** Of all sessions together. */
+  readonly programs: number
+  /** All that engines have taken. */
+  readonly used: number
+  readonly limit: number
+}
+
+/** Why a worker has freed keys: others needed the room, the set was deleted, or its load failed. */
+export const FREED_REASONS = ['room', 'deleted', 'failed'] as const
+export type FreedReason = (typeof FREED_REASONS)[number]
+
 /** Messages of a worker outside of any task. */
 export type WorkerNotice =
   /** A session is ready to run. */
@@ -75,9 +90,15 @@ export type WorkerNotice =
       readonly digest: string
       readonly memory: EngineMemory
       readonly threads: number
+      /** Operations of the circuit by their kind. */
+      readonly operations: Readonly<Record<string, number>>
     }
+  /** An inference has found its session ready to run. */
+  | { readonly kind: 'session reused' }
   /** The keys of a set have been freed. */
-  | { readonly kind: 'keys freed'; readonly keySet: string }
+  | { readonly kind: 'keys freed'; readonly keySet: string; readonly reason: FreedReason }
+  /** The engine's memory has changed. */
+  | { readonly kind: 'memory'; readonly memory: WorkerMemory }
 
 export type SessionOpened = Extract<WorkerNotice, { kind: 'session opened' }>
 

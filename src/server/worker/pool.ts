@@ -9,6 +9,13 @@ import { converse } from './conversation.ts'
 import { WorkerLane } from './lane.ts'
 import type { SessionOpened, WorkerNotice, WorkerSettings } from './messages.ts'
 
+/** What a pool tells of its workers, for metrics. Workers go by numbers from 0 on. */
+export interface WorkerObserver {
+  onNotice(lane: number, notice: WorkerNotice): void
+  /** A thread has ended unexpectedly. @param lane absent for the thread that checks key sets */
+  onLost(lane?: number): void
+}
+
 export interface WorkerPoolOptions {
   readonly workers: number
   /** Checks of key sets that may wait for their thread; further ones are refused. */
@@ -23,6 +30,7 @@ export interface WorkerPoolOptions {
   readonly onFault?: (error: unknown) => void
   /** Called when a worker has opened a session. */
   readonly onSession?: (opened: SessionOpened) => void
+  readonly observer?: WorkerObserver
   /** The module that workers run; a test replaces it by one that fails. */
   readonly filename?: string
 }
@@ -31,6 +39,7 @@ export interface WorkerPoolOptions {
 const CHECKS_IDLE_MILLISECONDS = 60_000
 
 const NO_EVENTS: LaneEvents = { onOpened: () => {}, onUnloaded: () => {}, onReplaced: () => {} }
+const NO_OBSERVER: WorkerObserver = { onNotice: () => {}, onLost: () => {} }
 
 /** Executes circuits in worker threads. */
 export class WorkerPool implements LaneExecutor {
@@ -41,6 +50,7 @@ export class WorkerPool implements LaneExecutor {
   readonly #queue: number
   readonly #served: () => readonly string[] | undefined
   readonly #onSession: (opened: SessionOpened) => void
+  readonly #observer: WorkerObserver
   #events = NO_EVENTS
   #checking = 0
 
@@ -51,16 +61,21 @@ export class WorkerPool implements LaneExecutor {
     served = () => undefined,
     onFault = () => {},
     onSession = () => {},
+    observer = NO_OBSERVER,
     filename = workerFile(),
   }: WorkerPoolOptions) {
     this.threads = settings.threads
     this.#queue = queue
     this.#served = served
     this.#onSession = onSession
+    this.#observer = observer
     this.#checks = new WorkerLane({
       filename,
       settings,
-      onFault,
+      onFault: (error) => {
+        observer.onLost()
+        onFault(error)
+      },
       idleMilliseconds: CHECKS_IDLE_MILLISECONDS,
       jobs: 1,
     })
@@ -72,6 +87,7 @@ export class WorkerPool implements LaneExecutor {
           settings,
           onFault: (error) => {
             this.#events.onReplaced(lane)
+            observer.onLost(lane)
             onFault(error)
           },
           onNotice: (notice) => this.#note(lane, notice),
@@ -105,9 +121,10 @@ export class WorkerPool implements LaneExecutor {
   }
 
   async infer(job: InferenceJob, lane: number, { onPaused, onEnd }: JobEvents): Promise<Uint8Array> {
-    const { model, keys, frame, signal, onProgress, client } = job
+    const { model, keys, frame, signal, onProgress, onStage, client } = job
     const { port1, port2 } = new MessageChannel()
-    const broken = converse(port1, { onProgress, onPaused, client })
+    const onReady = (): void => onStage?.('compute')
+    const broken = converse(port1, { onProgress, onReady, onPaused, client })
     const stop = new SharedArrayBuffer(4)
     const cancelled = whenAborted(signal, () => Atomics.store(new Int32Array(stop), 0, 1))
     // A cancelled inference ends here before its worker does, which may still be reading the file.
@@ -140,8 +157,9 @@ export class WorkerPool implements LaneExecutor {
   }
 
   #note(lane: number, notice: WorkerNotice): void {
+    this.#observer.onNotice(lane, notice)
     if (notice.kind === 'keys freed') this.#events.onUnloaded(lane, notice.keySet)
-    else {
+    if (notice.kind === 'session opened') {
       this.#events.onOpened(lane, notice)
       this.#onSession(notice)
     }

@@ -11,7 +11,7 @@ import type { StoredKeySet } from '../inference/engine.ts'
 import type { KeySetLocation } from '../stores/key-set-record.ts'
 import { withCheckedKeySet } from '../stores/key-set-source.ts'
 import type { ServedCircuit } from './circuits.ts'
-import type { WorkerSettings } from './messages.ts'
+import type { FreedReason, WorkerMemory, WorkerSettings } from './messages.ts'
 
 /** A client's loaded keys and the sessions that use them. */
 interface Client {
@@ -34,13 +34,22 @@ export type StopSignal = Required<Pick<ExecutionControl, 'shouldStop' | 'stopped
 
 /** What the cache tells of itself. */
 export interface SessionCacheEvents {
-  /** A session is ready to run. @param digest of the circuit's file in hex */
-  onOpened(digest: string, model: string, session: Session): void
+  /** A session is ready to run. */
+  onOpened(served: ServedCircuit, session: Session): void
+  /** An inference has found its session ready to run. */
+  onReused(): void
   /** The keys of a set, and its sessions, have been freed. */
-  onUnloaded(keySet: string): void
+  onUnloaded(keySet: string, reason: FreedReason): void
+  /** The engines' memory has changed. */
+  onMemory(memory: WorkerMemory): void
 }
 
-const NO_EVENTS: SessionCacheEvents = { onOpened: () => {}, onUnloaded: () => {} }
+const NO_EVENTS: SessionCacheEvents = {
+  onOpened: () => {},
+  onReused: () => {},
+  onUnloaded: () => {},
+  onMemory: () => {},
+}
 
 /**
  * Cache of loaded keys and sessions, by key set. When it exceeds the budget, or the engine its memory, the
@@ -50,6 +59,8 @@ export class SessionCache {
   readonly #settings: WorkerSettings
   /** Engines, each made when a circuit first needs it. */
   readonly #engines = new Map<EngineName, Promise<Engine>>()
+  /** Those of them that circuits have been loaded into. */
+  readonly #begun = new Set<Engine>()
   /** Clients by the name of their key set, the least recently used first. */
   readonly #clients = new Map<string, Client>()
   /** Circuits that an engine may have constants of, by their digests. */
@@ -110,6 +121,7 @@ export class SessionCache {
     if (session === undefined) return undefined
     const client = this.#touch(name)
     client.users++
+    this.#events.onReused()
     return { client, session }
   }
 
@@ -119,6 +131,7 @@ export class SessionCache {
     stop: StopSignal,
   ): Promise<Acquired> {
     const engine = await this.#engineFor(served)
+    this.#begun.add(engine)
     this.#requireRoom(engine, served)
     this.#circuits.set(served.digest, served)
     const client = this.#touch(name)
@@ -129,11 +142,12 @@ export class SessionCache {
       const session = await this.#loadWithRoom(engine, served, client, location, stop)
       client.sessions.set(served.digest, session)
       client.users++
-      this.#events.onOpened(served.digest, served.outline.model, session)
+      this.#events.onOpened(served, session)
+      this.#events.onMemory(this.memory)
       return { client, session }
     } catch (error) {
       // A client whose keys failed to load is not cached.
-      if (client.sessions.size === 0) this.#evict(name)
+      if (client.sessions.size === 0) this.#evict(name, 'failed')
       throw error
     }
   }
@@ -180,6 +194,7 @@ export class SessionCache {
     this.#circuits.delete(digest)
     const engine = await this.#engineFor(circuit)
     engine.forget(circuit)
+    this.#events.onMemory(this.memory)
   }
 
   /** Frees the keys of a deleted set, once they are not in use. A key set of that name does not come back. */
@@ -193,11 +208,25 @@ export class SessionCache {
   #evictDeleted(name: string): void {
     const client = this.#clients.get(name)
     // A client without sessions is being loaded, and counts no users yet.
-    if (client?.isDeleted && client.users === 0 && client.sessions.size > 0) this.#evict(name)
+    if (client?.isDeleted && client.users === 0 && client.sessions.size > 0) this.#evict(name, 'deleted')
   }
 
   get count(): number {
     return [...this.#clients.values()].reduce((sum, { sessions }) => sum + sessions.size, 0)
+  }
+
+  /** The engines' memory, with what sessions share counted once. */
+  get memory(): WorkerMemory {
+    const clients = [...this.#clients.values()]
+    const sessions = clients.flatMap((client) => [...client.sessions])
+    const constants = new Map(sessions.map(([digest, { memory }]) => [digest, memory.constants]))
+    return {
+      keys: sum(clients.map(({ keys }) => keys?.bytes ?? 0)),
+      constants: sum([...constants.values()]),
+      programs: sum(sessions.map(([, { memory }]) => memory.program)),
+      used: sum([...this.#begun].map(({ usedBytes }) => usedBytes)),
+      limit: this.#settings.engineBytes,
+    }
   }
 
   /** Opens a session, and makes room step by step while the engine's memory does not suffice. */
@@ -237,7 +266,7 @@ export class SessionCache {
       const others = [...this.#clients].filter(([, other]) => other !== client)
       const idle = others.find(([, { users }]) => users === 0)
       if (idle) {
-        this.#evict(idle[0])
+        this.#evict(idle[0], 'room')
         return true
       }
       if (others.length === 0) return false
@@ -296,12 +325,13 @@ export class SessionCache {
     while (used() + bytes > this.#settings.keyBytes && (await this.#freeAnother(client, stop)));
   }
 
-  #evict(name: string): void {
+  #evict(name: string, reason: FreedReason): void {
     const client = this.#clients.get(name)
     this.#clients.delete(name)
     for (const session of client?.sessions.values() ?? []) session.free()
     client?.keys?.free()
-    this.#events.onUnloaded(name)
+    this.#events.onUnloaded(name, reason)
+    this.#events.onMemory(this.memory)
   }
 
   #engineFor({ outline }: ServedCircuit): Promise<Engine> {
@@ -332,6 +362,8 @@ async function waitFor(event: Promise<unknown>, { shouldStop, stopped }: StopSig
   await Promise.race([event, stopped])
   if (shouldStop()) throw new ExecutionStopped(0)
 }
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((total, each) => total + each, 0)
 
 const megabytes = (bytes: number): number => Math.round(bytes / 1e6)
 

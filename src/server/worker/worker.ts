@@ -28,9 +28,11 @@ const PROGRESS_MILLISECONDS = 100
 const circuits = new ServedCircuits()
 const notify = (notice: WorkerNotice): void => parentPort?.postMessage(notice)
 const sessions = new SessionCache(workerData as WorkerSettings, {
-  onOpened: (digest, model, { memory, threads }) =>
-    notify({ kind: 'session opened', digest, model, memory, threads }),
-  onUnloaded: (keySet) => notify({ kind: 'keys freed', keySet }),
+  onOpened: ({ digest, outline: { model }, operations }, { memory, threads }) =>
+    notify({ kind: 'session opened', digest, model, memory, threads, operations }),
+  onReused: () => notify({ kind: 'session reused' }),
+  onUnloaded: (keySet, reason) => notify({ kind: 'keys freed', keySet, reason }),
+  onMemory: (memory) => notify({ kind: 'memory', memory }),
 })
 
 export function checkKeys({ parameters, location }: CheckTask): Promise<Outcome<CheckedKeySet>> {
@@ -48,7 +50,10 @@ export async function infer(task: InferTask): Promise<Outcome<Uint8Array>> {
   const result = await outcome(async () => {
     if (task.served) retain([...task.served, task.circuit.digest])
     const circuit = await circuits.get(task.circuit)
-    return sessions.use(circuit, task.keys, control, (session) => session.infer(task.frame, control, client))
+    return sessions.use(circuit, task.keys, control, (session) => {
+      task.port.postMessage({ kind: 'ready' } satisfies WorkerMessage)
+      return session.infer(task.frame, control, client)
+    })
   })
   task.port.close()
   return result.kind === 'value' ? moved(result) : result
