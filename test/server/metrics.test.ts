@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { InjectOptions } from 'fastify'
 import t, { type Test } from 'tap'
 import { PolyVeilError } from '../../src/errors/index.ts'
 import { ImageBudget } from '../../src/server/access/image-budget.ts'
@@ -131,7 +132,7 @@ t.test('tenants have requests, refusals, images and what is left of their budget
   const inject = h.inject
   const own = {
     ...h,
-    inject: (request) => inject({ ...request, headers: { ...request.headers, ...headers } }),
+    inject: (request: InjectOptions) => inject({ ...request, headers: { ...request.headers, ...headers } }),
   }
   const keys = await uploadKeys(own as Harness)
   const before = await scraped(h, observer)
