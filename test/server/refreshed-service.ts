@@ -62,18 +62,21 @@ export interface Said {
 export class StepClient {
   readonly model: LocalModel
   readonly #url: string
-  readonly #authorization: Record<string, string>
+  readonly #headers: Readonly<Record<string, string>>
   keySet = ''
 
-  private constructor(url: string, served: Manifest, token?: string) {
+  private constructor(url: string, served: Manifest, headers: Readonly<Record<string, string>>) {
     this.#url = url
-    this.#authorization = token === undefined ? {} : { authorization: `Bearer ${token}` }
+    this.#headers = headers
     this.model = new LocalModel(served, new KeyRing(memoryKeyStore()))
   }
 
-  /** @param served the manifest of the circuit */
-  static async create(url: string, served = manifest, token?: string): Promise<StepClient> {
-    const client = new StepClient(url, served, token)
+  /**
+   * @param served the manifest of the circuit
+   * @param headers of every request
+   */
+  static async create(url: string, served = manifest, headers = {}): Promise<StepClient> {
+    const client = new StepClient(url, served, headers)
     await client.#upload()
     return client
   }
@@ -169,11 +172,7 @@ export class StepClient {
     const response = await fetch(`${this.#url}/${path}`, {
       method,
       body: body as BodyInit,
-      headers: {
-        ...(body && { 'content-type': 'application/octet-stream' }),
-        ...this.#authorization,
-        ...headers,
-      },
+      headers: { ...(body && { 'content-type': 'application/octet-stream' }), ...this.#headers, ...headers },
       signal,
       // Bodies that are streams need this.
       ...({ duplex: 'half' } as object),

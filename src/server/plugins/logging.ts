@@ -22,7 +22,7 @@ export const createLogger = (level: string, stream?: DestinationStream): Logger 
         // Errors of Node's parser have the bytes that arrived.
         ...['err.rawPacket', 'rawPacket'],
       ],
-      serializers: { req: loggedRequest, res: loggedReply, err: stdSerializers.err },
+      serializers: { req: loggedRequest, res: loggedReply, err: loggedError },
     },
     printableStream(stream ?? pino.destination(1)),
   )
@@ -50,6 +50,16 @@ function loggedRequest(request: FastifyRequest): Record<string, unknown> {
     remoteAddress: shownAddress(request.ip),
     ...(typeof id === 'string' && { keySet: loggedName(nameOf(id)) }),
   }
+}
+
+/**
+ * An error without bytes: the parser of HTTP attaches the packet that it refuses, with tokens and ids of key
+ * sets in it.
+ */
+function loggedError(error: unknown): unknown {
+  if (!(error instanceof Error)) return error
+  const fields = Object.entries(stdSerializers.err(error))
+  return Object.fromEntries(fields.filter(([, value]) => !ArrayBuffer.isView(value)))
 }
 
 const loggedReply = (reply: FastifyReply): Record<string, unknown> => ({ statusCode: reply.statusCode })

@@ -2,20 +2,21 @@ import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { newFloodingKey } from '../../../src/he-ops/flooding.ts'
 import type { InferenceJob } from '../../../src/server/inference/engine.ts'
-import { WorkerPool } from '../../../src/server/worker/pool.ts'
+import { type WorkerObserver, WorkerPool } from '../../../src/server/worker/pool.ts'
 import { parameters } from '../../circuit/circuits.ts'
 import { model } from '../support.ts'
 
 const filename = fileURLToPath(new URL('./failing-worker.ts', import.meta.url))
 const location = { bytes: new Uint8Array() }
 
-function start(t: Test, faults: unknown[] = [], queue = 2): WorkerPool {
+function start(t: Test, faults: unknown[] = [], queue = 2, observer?: WorkerObserver): WorkerPool {
   const settings = { keyBytes: 0, engineBytes: 0, threads: 1, floodingKey: newFloodingKey() }
   const pool = new WorkerPool({
     workers: 1,
     queue,
     settings,
     filename,
+    observer,
     onFault: (error) => faults.push(error),
   })
   t.teardown(() => pool.close())
@@ -43,6 +44,20 @@ t.test('the pool returns results, and transfers the frame’s buffer to the work
   t.same(await infer(pool, sent), Uint8Array.of(9, 8, 7))
   t.equal(sent.frame.length, 0, 'the buffer is transferred, not copied')
   t.same(await pool.checkKeys(parameters, location), { galoisElements: [3], digest: 'd' })
+})
+
+t.test('a worker that ends with several jobs is lost once, and its observer is told', async (t) => {
+  const faults: unknown[] = []
+  const lost: unknown[] = []
+  const pool = start(t, faults, 2, { onNotice: () => {}, onLost: (lane) => lost.push(lane) })
+  const slow = [1, 2].map(() => infer(pool, job([3])).catch(({ code }) => code))
+  await t.rejects(infer(pool, job([1])), { code: 'WORKER_LOST' })
+  t.strictSame(await Promise.all(slow), ['WORKER_LOST', 'WORKER_LOST'])
+  t.equal(faults.length, 1)
+  t.strictSame(lost, [0])
+  t.same(await infer(pool, job([5, 6, 7])), Uint8Array.of(5, 6, 7), 'another takes its place')
+  await t.rejects(infer(pool, job([1])), { code: 'WORKER_LOST' })
+  t.strictSame(lost, [0, 0], 'the next one counts again')
 })
 
 t.test(

@@ -3,7 +3,15 @@ import { once } from 'node:events'
 import { createConnection } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { expectedLogits, largestError, type Said, StepClient, sizes, started } from '../refreshed-service.ts'
+import {
+  circuit,
+  expectedLogits,
+  largestError,
+  type Said,
+  StepClient,
+  sizes,
+  started,
+} from '../refreshed-service.ts'
 
 // Every fault of a refresh round, against a server with the real engine. After each fault the server still
 // serves.
@@ -62,6 +70,33 @@ t.test('an inference with two refresh rounds ends with the logits', async (t) =>
   t.match(metrics, `polyveil_refresh_bytes_total{model="refreshed",direction="down"} ${down}`)
   const up = sizes.rounds[0].up + sizes.rounds[1].up
   t.match(metrics, `polyveil_refresh_bytes_total{model="refreshed",direction="up"} ${up}`)
+})
+
+t.test('metrics have the stages, operations, keys and memory of inferences', async (t) => {
+  const { client } = await session(t, { engineMegabytes: 100 })
+  for (let i = 0; i < 2; i++) t.ok((await client.classify()) < CLOSE)
+  const metrics = (await client.request('GET', 'metrics')).bytes.toString()
+  const value = (name: string): number => {
+    const line = metrics.split('\n').find((each) => each.startsWith(`${name} `))
+    return Number(line?.slice(name.length))
+  }
+  const stage = (name: string) => `polyveil_inference_stage_seconds_count{model="refreshed",stage="${name}"}`
+  for (const name of ['queue', 'load', 'compute', 'client']) t.equal(value(stage(name)), 2, name)
+  t.equal(value(stage('send')), 6, 'two rounds and the logits of each')
+  const counts = Map.groupBy(circuit.ops, ({ kind }) => kind)
+  t.ok(counts.has('rotate'))
+  for (const [kind, ops] of counts) {
+    t.equal(value(`polyveil_operations_total{model="refreshed",kind="${kind}"}`), 2 * ops.length, kind)
+  }
+  t.equal(value('polyveil_key_cache_loads_total'), 1)
+  t.equal(value('polyveil_key_cache_hits_total'), 1)
+  const memory = (part: string) => value(`polyveil_engine_memory_bytes{worker="0",part="${part}"}`)
+  const used = value('polyveil_engine_used_bytes{worker="0"}')
+  const parts = memory('keys') + memory('constants') + memory('programs')
+  t.ok(memory('keys') > 0 && memory('constants') > 0 && memory('programs') > 0)
+  t.ok(used >= parts, `${used} used, ${parts} in parts`)
+  t.equal(value('polyveil_engine_limit_bytes{worker="0"}'), 100 * 2 ** 20)
+  t.match(metrics, /^polyveil_loaded_key_sets 1$/m)
 })
 
 t.test('a repeated round gets the same bytes; another body or another round is a conflict', async (t) => {
