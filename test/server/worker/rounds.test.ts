@@ -93,7 +93,7 @@ t.test('metrics have the stages, operations, keys and memory of inferences', asy
   const memory = (part: string) => value(`polyveil_engine_memory_bytes{worker="0",part="${part}"}`)
   const used = value('polyveil_engine_used_bytes{worker="0"}')
   const parts = memory('keys') + memory('constants') + memory('programs')
-  t.ok(memory('keys') > 0 && memory('constants') > 0 && memory('programs') > 0)
+  t.ok(memory('keys') > 0 && memory('programs') > 0)
   t.ok(used >= parts, `${used} used, ${parts} in parts`)
   t.equal(value('polyveil_engine_limit_bytes{worker="0"}'), 100 * 2 ** 20)
   t.match(metrics, /^polyveil_loaded_key_sets 1$/m)
