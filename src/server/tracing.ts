@@ -42,8 +42,11 @@ export const contextOf = ({ raw }: Pick<FastifyRequest, 'raw'>): Context =>
   requests.get(raw)?.context ?? context.active()
 
 /** Fields of log lines that belong to a request; none when it has no span. */
-export function traceFields({ raw }: Pick<FastifyRequest, 'raw'>): { trace_id?: string; span_id?: string } {
-  const spanContext = requests.get(raw)?.span.spanContext()
+export function traceFields({ raw }: Partial<Pick<FastifyRequest, 'raw'>>): {
+  trace_id?: string
+  span_id?: string
+} {
+  const spanContext = raw && requests.get(raw)?.span.spanContext()
   if (spanContext === undefined || !isSpanContextValid(spanContext)) return {}
   return { trace_id: spanContext.traceId, span_id: spanContext.spanId }
 }

@@ -31,7 +31,7 @@ export type AuditFacts = Readonly<Record<string, string | number | undefined>>
  */
 export type Audit = (
   event: AuditEvent,
-  request: Pick<FastifyRequest, 'id' | 'ip' | 'caller' | 'raw'> | undefined,
+  request: (Pick<FastifyRequest, 'id' | 'ip' | 'caller'> & Partial<Pick<FastifyRequest, 'raw'>>) | undefined,
   facts?: AuditFacts,
 ) => void
 

@@ -1,5 +1,4 @@
 import { collectDefaultMetrics } from 'prom-client'
-import type { Tenants } from '../access/tenants.ts'
 import { observeService } from '../metrics/service-gauges.ts'
 import { bytesResponse, responses } from '../openapi/response-schemas.ts'
 import type { App, Services } from '../services.ts'

@@ -108,7 +108,7 @@ t.test('what a service that ends gives back is stored', async (t) => {
     quota: {},
   })
   const server = await started(t, { access: 'tokens', auditLog, dataDir, shutdownSeconds: 1 }, directory)
-  const client = await StepClient.create(server.url, manifest, text)
+  const client = await StepClient.create(server.url, manifest, { authorization: `Bearer ${text}` })
   t.equal((await client.begin()).json.outputs[0].name, 'refresh')
   await server.close()
   const state = await StateDatabase.open(dataDir)

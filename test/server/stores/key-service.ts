@@ -38,7 +38,6 @@ const engine: InferenceEngine = {
     return { galoisElements: latest?.galoisElements ?? [], digest: 'd'.repeat(64) }
   },
   infer: () => Promise.reject(new Error('this service takes only key sets')),
-  forgetKeys() {},
   close: async () => {},
 }
 
