@@ -27,6 +27,9 @@ const DEFAULTS: Readonly<Record<string, string>> = {
   modelsDir: 'the bundled networks, where neither `--models` nor `--config` is given',
   threads: 'the number of cores',
   allowedOrigins: 'no origin',
+  managementPort: 'no port',
+  managementAccess: '`open` on loopback addresses, else `tokens`',
+  backupDir: 'none',
 }
 
 /** Kinds of values that the JSON schema does not state in one word. */

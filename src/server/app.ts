@@ -1,5 +1,5 @@
-import fastify, { type FastifyBaseLogger } from 'fastify'
-import { serializerCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
+import type { FastifyBaseLogger } from 'fastify'
+import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { type Audit, auditTo } from './access/audit.ts'
 import { tenantOf } from './access/caller.ts'
 import { ImageBudget } from './access/image-budget.ts'
@@ -11,20 +11,19 @@ import type { Timeouts } from './inference/idle-timer.ts'
 import { Intake } from './inference/intake.ts'
 import { InferenceRegistry } from './inference/registry.ts'
 import { Metrics } from './metrics/metrics.ts'
+import { newApp, REQUEST_MILLISECONDS } from './new-app.ts'
 import { ArrivingBodies } from './plugins/arriving-bodies.ts'
 import { useAuthentication, useCallers } from './plugins/authentication.ts'
 import { useConnections } from './plugins/connections.ts'
 import { useDocumentation } from './plugins/documentation.ts'
 import { useLocalRequests } from './plugins/local-requests.ts'
-import { requestId } from './plugins/logging.ts'
 import { useMediaTypes } from './plugins/media-types.ts'
-import { useMetrics } from './plugins/metrics.ts'
-import { sendProblem, useProblems } from './plugins/problems.ts'
+import { metricsRoute, useMetrics } from './plugins/metrics.ts'
+import { useProblems } from './plugins/problems.ts'
 import { type SecurityOptions, useSecurity } from './plugins/security.ts'
 import { useTracing } from './plugins/tracing.ts'
 import { useUnknownRoutes } from './plugins/unknown-routes.ts'
-import { answerUnparsed, useUnparsedRequests } from './plugins/unparsed-requests.ts'
-import { requestValidator } from './plugins/validation.ts'
+import { useUnparsedRequests } from './plugins/unparsed-requests.ts'
 import { inferRoute } from './routes/infer.ts'
 import { inferenceRoutes } from './routes/inferences.ts'
 import { keyRoutes } from './routes/keys.ts'
@@ -37,8 +36,7 @@ import { HeldKeys } from './stores/held-keys.ts'
 import { type KeyStore, nameOf } from './stores/key-store.ts'
 import { StateDatabase } from './stores/state-database.ts'
 import { loggedName } from './stores/store-log.ts'
-import { endRequestWith, tracedLogger } from './tracing.ts'
-import { type TrustedProxies, trusted } from './trusted-proxies.ts'
+import type { TrustedProxies } from './trusted-proxies.ts'
 
 export interface AppOptions {
   readonly models: ModelCatalogue
@@ -72,15 +70,14 @@ export interface AppOptions {
   readonly onClosed?: () => Promise<void>
   /** By default new ones. */
   readonly metrics?: Metrics
+  /** Whether this port has /metrics; by default it has. */
+  readonly hasMetrics?: boolean
   readonly logger: FastifyBaseLogger
 }
 
-// A request has to arrive within this time. A part of 16 MiB does so over a line of 1.2 Mbit/s.
-const REQUEST_MILLISECONDS = 120_000
 const SWEEP_MILLISECONDS = 60_000
 /** Inferences that are cancelled at the end get this time to note it. */
 const SETTLE_MILLISECONDS = 5000
-const MAX_JSON_BODY_BYTES = 256 * 1024
 
 /** Builds the service, without a port: `listen` opens one, `inject` needs none. */
 export async function buildApp({
@@ -102,31 +99,12 @@ export async function buildApp({
   audit: given = auditTo(logger),
   onClosed = async () => {},
   metrics = new Metrics(),
+  hasMetrics = true,
 }: AppOptions): Promise<App> {
   const audit = observedAudit(given, (code) => metrics.tenants.loginRefused(code))
-  const app: App = fastify({
-    loggerInstance: logger,
-    childLoggerFactory: tracedLogger,
-    genReqId: requestId,
-    trustProxy: trusted(trustProxy),
-    requestTimeout: REQUEST_MILLISECONDS,
-    bodyLimit: MAX_JSON_BODY_BYTES,
-    routerOptions: { maxParamLength: 128 },
-    // Requests that Fastify would answer in its own words; the plugins answer them with problem documents.
-    frameworkErrors: (error, request, reply) => {
-      endRequestWith(request, reply.raw)
-      return sendProblem(error, request, reply)
-    },
-    clientErrorHandler: answerUnparsed,
-    return503OnClosing: false,
-    http: { requireHostHeader: false },
-  }).withTypeProvider<ZodTypeProvider>()
+  const app = newApp(logger, trustProxy)
   // Fastify calls these hooks in the reverse order.
   app.addHook('onClose', onClosed)
-  app.setValidatorCompiler(requestValidator)
-  app.setSerializerCompiler(serializerCompiler)
-  app.removeContentTypeParser('text/plain')
-
   const services: Services = {
     models,
     keys,
@@ -145,6 +123,7 @@ export async function buildApp({
     intake: new Intake(),
     metrics,
   }
+  app.decorate('services', services)
   useTracing(app)
   useModelVersions(app)
   useProblems(app)
@@ -164,6 +143,7 @@ export async function buildApp({
   useMediaTypes(app)
   await useDocumentation(app)
   useMetrics(app, services)
+  if (hasMetrics) metricsRoute(app, services)
   serverRoutes(app, services)
   modelRoutes(app, services)
   inferenceRoutes(app, services)

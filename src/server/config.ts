@@ -17,6 +17,31 @@ const origin = z
 export const configSchema = z.strictObject({
   host: z.string().min(1).default('127.0.0.1').describe('address to listen on'),
   port: whole(0, 65_535).default(8080).describe('port to listen on; 0 takes any free one'),
+  managementHost: z
+    .string()
+    .min(1)
+    .default('127.0.0.1')
+    .describe('address of the management port; beyond loopback addresses it needs tokens of the scope admin'),
+  managementPort: whole(0, 65_535)
+    .optional()
+    .describe(
+      'port of health, metrics and administration; 0 takes any free one, and without it there is none',
+    ),
+  managementAccess: z
+    .enum(['tokens', 'open'])
+    .optional()
+    .describe(
+      'whether the management port needs tokens of the scope admin; by default it is open on loopback addresses',
+    ),
+  publicMetrics: z
+    .enum(['on', 'off'])
+    .default('on')
+    .describe('whether the public port has /metrics; the management port always has it'),
+  backupDir: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('directory below which the management port makes backups; without it there are none'),
   modelsDir: z.string().min(1).describe('directory of compiled circuits, *.pvc'),
   modelsPollSeconds: whole(0, 86_400)
     .default(2)

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import closeWithGrace from 'close-with-grace'
 import type { Logger } from 'pino'
-import { inFile, PolyVeilError } from '../errors/index.ts'
+import { inFile } from '../errors/index.ts'
 import type { EngineMemory } from '../he-ops/engine.ts'
 import { type Audit, auditTo } from './access/audit.ts'
 import { AuditFile } from './access/audit-file.ts'
@@ -12,6 +12,8 @@ import type { Tenants } from './access/tenants.ts'
 import { buildApp } from './app.ts'
 import type { LeftOutFile, ModelCatalogue } from './catalogue.ts'
 import { megabytes, type ServerConfig } from './config.ts'
+import { listen } from './listen.ts'
+import { ManagementPort } from './management/port.ts'
 import { warnOfShortage } from './memory-need.ts'
 import { Metrics } from './metrics/metrics.ts'
 import { ModelDirectory } from './model-directory.ts'
@@ -20,7 +22,7 @@ import { ScheduledEngine } from './scheduling/scheduled-engine.ts'
 import type { App } from './services.ts'
 import { DiskFiles } from './stores/disk-files.ts'
 import { loadFloodingKey } from './stores/flooding-key.ts'
-import { KeyStore, type RemovedKeySet } from './stores/key-store.ts'
+import { KeyStore, type RemovalReason, type RemovedKeySet } from './stores/key-store.ts'
 import { StateDatabase } from './stores/state-database.ts'
 import { StorageHealth } from './stores/storage-health.ts'
 import { type WorkerObserver, WorkerPool } from './worker/pool.ts'
@@ -34,6 +36,8 @@ export interface RunningServer {
   readonly app: App
   /** The address that it listens on, such as http://127.0.0.1:8080. */
   readonly url: string
+  /** The address of the management port, if there is one. */
+  readonly managementUrl?: string
   /** Circuit files that could not be served at the start. */
   readonly leftOut: readonly LeftOutFile[]
   /** Looks for new, changed and removed circuits now, and not only every `modelsPollSeconds`. */
@@ -69,21 +73,24 @@ async function startWith(
   config: ServerConfig,
   logger: Logger,
 ): Promise<RunningServer> {
-  const { models } = directory
-  const { leftOut } = models
+  const { leftOut } = directory.models
   const auditFile = config.auditLog === undefined ? undefined : AuditFile.open(config.auditLog)
-  const app = await openApp(config, models, auditFile, logger).catch((error) => {
+  const { app, management } = await openApp(config, directory, auditFile, logger).catch((error) => {
     auditFile?.close()
     throw error
   })
   const url = await listen(app, config)
+  const managementUrl = await management?.listen().catch(async (error) => {
+    await app.close()
+    throw error
+  })
   if (config.modelsPollSeconds > 0) directory.watch(config.modelsPollSeconds)
   const close = async (): Promise<void> => {
     await app.close()
     await directory.close()
   }
   const reopenAuditLog = (): void => reopen(auditFile, logger)
-  return { app, url, leftOut, lookForModels: () => directory.look(), reopenAuditLog, close }
+  return { app, url, managementUrl, leftOut, lookForModels: () => directory.look(), reopenAuditLog, close }
 }
 
 /** If it fails, lines go to the file so far. */
@@ -95,17 +102,23 @@ function reopen(auditFile: AuditFile | undefined, logger: Logger): void {
   }
 }
 
+interface OpenedApp {
+  readonly app: App
+  /** Closed when the app closes. */
+  readonly management?: ManagementPort
+}
+
 /** The app on what the data directory has. It unlocks the directory when it closes, or cannot be made. */
 async function openApp(
   config: ServerConfig,
-  models: ModelCatalogue,
+  directory: ModelDirectory,
   auditFile: AuditFile | undefined,
   logger: Logger,
-): Promise<App> {
+): Promise<OpenedApp> {
   const storage = new StorageHealth(logger)
   const state = await StateDatabase.open(config.dataDir, storage)
   try {
-    return await appOn(state, storage, config, models, auditFile, logger)
+    return await appOn(state, storage, config, directory, auditFile, logger)
   } catch (error) {
     storage.close()
     state.close()
@@ -117,13 +130,15 @@ async function appOn(
   state: StateDatabase,
   storage: StorageHealth,
   config: ServerConfig,
-  models: ModelCatalogue,
+  directory: ModelDirectory,
   auditFile: AuditFile | undefined,
   logger: Logger,
-): Promise<App> {
+): Promise<OpenedApp> {
+  const { models } = directory
   const audit = auditFile === undefined ? auditTo(logger) : auditTo(auditFile.log, logger)
   const tenants = await openTenants(config, logger, ({ event, ...facts }) => audit(event, undefined, facts))
-  const keys = await openKeyStore(config, logger, tenants, state, storage, audit)
+  const files = await openKeyFiles(config, logger, state, storage)
+  const keys = await openKeyStore(config, logger, tenants, files, audit)
   const metrics = new Metrics()
   const floodingKey = await loadFloodingKey(config.dataDir)
   const engine = startEngine(config, floodingKey, models, logger, metrics.workers)
@@ -144,6 +159,7 @@ async function appOn(
     budget: new ImageBudget(state),
     audit,
     metrics,
+    hasMetrics: config.publicMetrics === 'on',
     logger,
     onClosed: async () => {
       tenants?.close()
@@ -153,7 +169,18 @@ async function appOn(
       auditFile?.close()
     },
   })
-  return app
+  const management = await ManagementPort.open({
+    config,
+    services: app.services,
+    source: { dataDir: config.dataDir, state, files },
+    lookForModels: () => directory.look(),
+    tenants,
+    logger,
+  })
+  app.addHook('onClose', async () => {
+    await management?.close()
+  })
+  return { app, management }
 }
 
 /**
@@ -240,15 +267,23 @@ const startWorkers = (
 const inMegabytes = (memory: EngineMemory): Record<string, number> =>
   Object.fromEntries(Object.entries(memory).map(([part, bytes]) => [part, Math.round(bytes / 1e5) / 10]))
 
-async function openKeyStore(
+const keyDirectory = ({ dataDir }: ServerConfig): string => join(dataDir, 'keys')
+
+const openKeyFiles = (
+  config: ServerConfig,
+  log: Logger,
+  state: StateDatabase,
+  health: StorageHealth,
+): Promise<DiskFiles> =>
+  inDataDirectory(config, () => DiskFiles.open(keyDirectory(config), state.keySets, { log, health }))
+
+function openKeyStore(
   config: ServerConfig,
   logger: Logger,
   tenants: Tenants | undefined,
-  state: StateDatabase,
-  health: StorageHealth,
+  files: DiskFiles,
   audit: Audit,
 ): Promise<KeyStore> {
-  const directory = join(config.dataDir, 'keys')
   const limits = {
     ttlMilliseconds: config.keyTtlHours * HOUR_MILLISECONDS,
     maxSets: config.maxKeySets,
@@ -260,42 +295,18 @@ async function openKeyStore(
     setsOf: (owner: string) => tenants?.get(tenantOf(owner) ?? '')?.quota.keySets,
     maxBytesPerOwner: megabytes(config.maxStoredMegabytesPerAddress),
   }
-  return inFile({ name: `The data directory ${directory}` }, async () =>
-    KeyStore.open(
-      await DiskFiles.open(directory, state.keySets, { log: logger, health }),
-      limits,
-      Date.now,
-      logger,
-      recordedIn(audit),
-    ),
-  )
+  return inDataDirectory(config, () => KeyStore.open(files, limits, Date.now, logger, recordedIn(audit)))
 }
 
-/** Key sets that a client deletes are recorded with its request. */
+/** Removals that are recorded with the request for them. */
+const BY_REQUEST: readonly RemovalReason[] = ['deleted by its client', 'deleted by an operator']
+
 const recordedIn =
   (audit: Audit) =>
   ({ keySet, reason, owner }: RemovedKeySet): void => {
-    if (reason === 'deleted by its client') return
+    if (BY_REQUEST.includes(reason)) return
     audit('key set removed', undefined, { tenant: tenantOf(owner), keySet, reason })
   }
 
-const LISTEN_TROUBLES: Readonly<Record<string, string>> = {
-  EADDRINUSE: 'a program listens there already',
-  EACCES: 'this user may not, as below port 1024',
-  EADDRNOTAVAIL: 'this machine has no such address',
-  ENOTFOUND: 'the name cannot be resolved',
-}
-const LISTEN_REMEDY = 'Choose another port or host, or end the program that listens there.'
-
-async function listen(app: App, { host, port }: ServerConfig): Promise<string> {
-  try {
-    return await app.listen({ host, port })
-  } catch (cause) {
-    await app.close()
-    const { code } = cause as NodeJS.ErrnoException
-    if (code === undefined) throw cause
-    const why = LISTEN_TROUBLES[code] ?? 'the system refuses it'
-    const message = `The server cannot listen on ${host}:${port}: ${why} (${code})`
-    throw new PolyVeilError('CONFIG_INVALID', message, { host, port }, { cause, remedy: LISTEN_REMEDY })
-  }
-}
+const inDataDirectory = <T>(config: ServerConfig, action: () => Promise<T>): Promise<T> =>
+  inFile({ name: `The data directory ${keyDirectory(config)}` }, action)

@@ -22,6 +22,13 @@ export type App = FastifyInstance<
   ZodTypeProvider
 >
 
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Those of the public port. */
+    services: Services
+  }
+}
+
 /** Services that the routes use. */
 export interface Services {
   readonly models: ModelCatalogue

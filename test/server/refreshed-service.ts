@@ -1,6 +1,6 @@
 import type { Test } from 'tap'
 import { answerPeriod } from '../../src/circuit/answer.ts'
-import { type Manifest, manifestOf } from '../../src/circuit/manifest/manifest.ts'
+import { manifestOf } from '../../src/circuit/manifest/manifest.ts'
 import {
   DEFAULT_LIMITS,
   imageSlots,
@@ -65,10 +65,17 @@ export class StepClient {
   readonly #headers: Readonly<Record<string, string>>
   keySet = ''
 
-  private constructor(url: string, served: Manifest, headers: Readonly<Record<string, string>>) {
+  private constructor(url: string, model: LocalModel, headers: Readonly<Record<string, string>>) {
     this.#url = url
     this.#headers = headers
-    this.model = new LocalModel(served, new KeyRing(memoryKeyStore()))
+    this.model = model
+  }
+
+  /** The same client, with its keys, at another address. It uploads nothing. */
+  at(url: string): StepClient {
+    const client = new StepClient(url, this.model, this.#headers)
+    client.keySet = this.keySet
+    return client
   }
 
   /**
@@ -76,7 +83,7 @@ export class StepClient {
    * @param headers of every request
    */
   static async create(url: string, served = manifest, headers = {}): Promise<StepClient> {
-    const client = new StepClient(url, served, headers)
+    const client = new StepClient(url, new LocalModel(served, new KeyRing(memoryKeyStore())), headers)
     await client.#upload()
     return client
   }

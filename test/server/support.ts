@@ -45,6 +45,10 @@ export class SteeredEngine implements LaneExecutor {
     this.lanes = lanes
   }
 
+  isReady(): boolean {
+    return this.ready
+  }
+
   watch(): void {}
 
   forgetKeys(name: string): void {

@@ -31,11 +31,12 @@ async function startService({ json, progress }: CommandContext, options: ServeOp
   })
   for (const name of unknownVariables(process.env))
     progress.warn(`warning: ${name} is no setting of the service`)
-  const { url, leftOut } = await serve(config)
+  const { url, managementUrl, leftOut } = await serve(config)
   for (const { file, error } of leftOut) progress.note(`left out ${file}: ${error.message}`)
   progress.note(`serving ${config.modelsDir} at ${url}`)
+  if (managementUrl !== undefined) progress.note(`management at ${managementUrl}`)
   const files = leftOut.map(({ file, error }) => ({ file, reason: error.message, remedy: error.remedy }))
-  return { document: { url, leftOut: files } }
+  return { document: { url, managementUrl, leftOut: files } }
 }
 
 /** The bundled networks, unless a flag or a file says what to serve. */

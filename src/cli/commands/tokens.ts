@@ -43,8 +43,11 @@ export function tokensCommand(): Command {
     ),
   )
     .addOption(
-      new Option('--scope <scope...>', 'what the token allows: infer, or metrics to read /metrics')
-        .choices(['infer', 'metrics'])
+      new Option(
+        '--scope <scope...>',
+        'what the token allows: infer, metrics to read /metrics, or admin for the management port',
+      )
+        .choices(['infer', 'metrics', 'admin'])
         .default(['infer']),
     )
     .option('--expires <days>', `days until it expires, or never (default: ${DEFAULT_DAYS})`, lifetime)

@@ -16,6 +16,11 @@ export type AuditEvent =
   | 'query refused: budget spent'
   | 'images given back'
   | 'requests refused: too many'
+  | 'key set deleted by an operator'
+  | 'inference cancelled by an operator'
+  | 'drained by an operator'
+  | 'drain ended by an operator'
+  | 'backup begun by an operator'
   | TenantChange['event']
 
 /** A service does not do these unless they can be recorded. */

@@ -164,3 +164,5 @@ const tooManyTokens = ({ tenant, tokens }: Tenant): PolyVeilError =>
     { bytes: MOST_BYTES },
     { remedy: 'Use a further tenant, or delete revoked tokens from the file of this one.' },
   )
+
+export { DIRECTORY as TENANT_DIRECTORY, ENDING as TENANT_ENDING }

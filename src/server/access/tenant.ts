@@ -6,10 +6,11 @@ import { MOST_NOTE } from './note.ts'
 export const SCOPES = {
   infer: 'read models, upload keys and classify',
   metrics: 'read /metrics',
+  admin: 'use the management port',
 } as const
 export type Scope = keyof typeof SCOPES
 
-const NAME = /^[a-z0-9][a-z0-9-]{0,62}$/
+export const TENANT_NAME = /^[a-z0-9][a-z0-9-]{0,62}$/
 
 /** Limits of one tenant. Where one is absent, the setting for all clients holds, or there is none. */
 export const quotaSchema = z.strictObject({
@@ -42,7 +43,7 @@ export type StoredToken = Readonly<z.infer<typeof tokenSchema>>
 
 /** A tenant as its file has it. */
 export const tenantSchema = z.strictObject({
-  tenant: z.string().regex(NAME),
+  tenant: z.string().regex(TENANT_NAME),
   quota: quotaSchema,
   tokens: z.array(tokenSchema),
 })
@@ -50,7 +51,7 @@ export type Tenant = Readonly<z.infer<typeof tenantSchema>>
 
 /** @throws CONFIG_INVALID */
 export function requireTenantName(name: string): void {
-  if (NAME.test(name)) return
+  if (TENANT_NAME.test(name)) return
   throw new PolyVeilError(
     'CONFIG_INVALID',
     'The name of a tenant has 1 to 63 small letters, digits and hyphens, and begins with a letter or digit',

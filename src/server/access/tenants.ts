@@ -1,7 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { PolyVeilError } from '../../errors/index.ts'
 import { HttpError } from '../problems/http-error.ts'
-import { type StoredToken, stateOf, type Tenant } from './tenant.ts'
+import { type Scope, type StoredToken, stateOf, type Tenant } from './tenant.ts'
 import { type TenantChange, tenantChanges } from './tenant-changes.ts'
 import { DamagedTenant, type TenantFiles } from './tenant-files.ts'
 import { hasHash, tokenParts } from './token.ts'
@@ -86,6 +86,14 @@ export class Tenants {
 
   get all(): readonly Tenant[] {
     return [...this.#loaded.values()].flatMap(({ tenant }) => tenant ?? [])
+  }
+
+  /** Whether a token with this scope is valid now. */
+  hasValid(scope: Scope): boolean {
+    const single = [...this.#tokens.values()].filter(({ length }) => length === 1)
+    return single.some(
+      ([{ token }]) => token.scopes.includes(scope) && stateOf(token, this.#now()) === 'valid',
+    )
   }
 
   get(name: string): Tenant | undefined {

@@ -70,11 +70,24 @@ export interface EngineLoad {
   readonly heldBytes: number
 }
 
+/** One worker of the engine. */
+export interface WorkerState {
+  /** Whether its thread runs. */
+  readonly ready: boolean
+  /** Inferences that it computes for. */
+  readonly computing: number
+  /** Key sets that it has loaded. */
+  readonly loadedKeySets: number
+  /** Engine memory that inferences under way hold, in bytes by estimate. */
+  readonly heldBytes: number
+}
+
 /** Executes circuits on other threads than the one that answers requests. */
 export interface InferenceEngine {
   /** Whether the engine accepts jobs. */
   readonly ready: boolean
   readonly load: EngineLoad
+  readonly workers: readonly WorkerState[]
   /**
    * Checks a key set to its last residue.
    *

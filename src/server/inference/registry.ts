@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { PolyVeilError } from '../../errors/index.ts'
 import { conflict } from '../problems/http-error.ts'
 import {
@@ -33,9 +33,18 @@ export type NewInference = Pick<InferenceOptions, 'model' | 'rounds' | 'isAsync'
   readonly id?: string
 }
 
+/** An inference that has not ended, and whose it is. */
+export interface InferenceUnderWay {
+  /** Names it among those of all clients. Ids are chosen by clients, so that two may have the same one. */
+  readonly handle: string
+  readonly inference: Inference
+  readonly client: InferenceClient
+}
+
 /** Running inferences, and those that ended within the last minute. */
 export class InferenceRegistry {
   readonly #inferences = new Map<string, Inference>()
+  readonly #clients = new WeakMap<Inference, InferenceClient>()
   readonly #cache = new ReplyCache(ANSWER_BYTES)
   readonly #limits: InferenceLimits
 
@@ -60,12 +69,24 @@ export class InferenceRegistry {
     })
     // The map is in the order in which the inferences began.
     this.#inferences.set(key, inference)
+    this.#clients.set(inference, client)
     return inference
   }
 
   /** Inferences that have not ended. */
   get running(): number {
     return [...this.#inferences.values()].filter(({ running }) => running).length
+  }
+
+  /** Inferences of all clients that have not ended, the oldest first. */
+  get underWay(): InferenceUnderWay[] {
+    return [...this.#inferences.values()]
+      .filter(({ running }) => running)
+      .map((inference) => ({
+        handle: handleOf(inference),
+        inference,
+        client: this.#clients.get(inference)!,
+      }))
   }
 
   find(client: InferenceClient, id: string): Inference | undefined {
@@ -110,6 +131,11 @@ export class InferenceRegistry {
     if (this.#inferences.get(inference.key) === inference) this.#inferences.delete(inference.key)
   }
 }
+
+const HANDLE_DIGITS = 16
+
+const handleOf = ({ key }: Inference): string =>
+  createHash('sha256').update(key).digest('hex').slice(0, HANDLE_DIGITS)
 
 // Hashes have no colons, and neither have names of tenants.
 const keyOf = ({ tenant = '', keySet }: InferenceClient, id: string): string => [tenant, keySet, id].join(':')

@@ -19,15 +19,36 @@ declare module 'fastify' {
 type Transform = typeof jsonSchemaTransform
 type TransformObject = typeof jsonSchemaTransformObject
 
+/** What the document says of the app as a whole. */
+export interface DocumentedApp {
+  readonly title: string
+  readonly description: string
+  readonly tags: readonly { readonly name: string; readonly description: string }[]
+}
+
+const PUBLIC: DocumentedApp = {
+  title: 'PolyVeil',
+  description: 'Private image classification, in the style of the Open Inference Protocol v2',
+  tags: [
+    { name: 'server', description: 'Metadata and health' },
+    { name: 'models', description: 'What is served' },
+    { name: 'keys', description: 'Public and evaluation keys' },
+    { name: 'inference', description: 'Encrypted images in, encrypted logits out' },
+  ],
+}
+
 /** The OpenAPI 3.1 document, made from the schemas that validate requests, and a page that shows it. */
-export async function useDocumentation(app: App): Promise<void> {
+export async function useDocumentation(
+  app: App,
+  { title, description, tags }: DocumentedApp = PUBLIC,
+): Promise<void> {
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
       info: {
-        title: 'PolyVeil',
+        title,
         version: VERSION,
-        description: 'Private image classification, in the style of the Open Inference Protocol v2',
+        description,
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       },
       components: {
@@ -39,12 +60,7 @@ export async function useDocumentation(app: App): Promise<void> {
           },
         },
       },
-      tags: [
-        { name: 'server', description: 'Metadata and health' },
-        { name: 'models', description: 'What is served' },
-        { name: 'keys', description: 'Public and evaluation keys' },
-        { name: 'inference', description: 'Encrypted images in, encrypted logits out' },
-      ],
+      tags: [...tags],
     },
     transform,
     transformObject,

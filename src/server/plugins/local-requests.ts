@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify'
-import { isLoopback } from '../access/open-tenants.ts'
+import { isLocalHost } from '../access/local-host.ts'
 import { HttpError } from '../problems/http-error.ts'
 import type { App } from '../services.ts'
 
@@ -25,15 +25,6 @@ function forwardingHeader({ headers }: FastifyRequest): string | undefined {
 }
 
 const NAMES = ['forwarded', 'via', 'x-real-ip']
-
-/** Whether the header Host has a loopback name. Only old clients send none, and no web browser. */
-function isLocalHost(host: string | undefined): boolean {
-  if (host === undefined) return true
-  const address = `http://${host}/`
-  if (!URL.canParse(address)) return false
-  const name = new URL(address).hostname.replace(/^\[(.*)\]$/, '$1')
-  return isLoopback(name) || name.endsWith('.localhost')
-}
 
 const refused = (why: string): HttpError =>
   new HttpError(

@@ -3,15 +3,19 @@ import { observeService } from '../metrics/service-gauges.ts'
 import { bytesResponse, responses } from '../openapi/response-schemas.ts'
 import type { App, Services } from '../services.ts'
 
-/** `GET /metrics`, and the time of every request. */
+/** What the service measures of itself, and the time of every request. */
 export function useMetrics(app: App, services: Services): void {
-  const { metrics, tenants } = services
+  const { metrics } = services
   collectDefaultMetrics({ register: metrics.registry })
-  observeService(services, tenants)
+  observeService(services, services.tenants)
   app.addHook('onResponse', async ({ method, routeOptions, caller }, reply) => {
     metrics.request(method, routeOptions.url ?? 'unknown', reply.statusCode, reply.elapsedTime)
     metrics.tenants.request(caller?.tenant, reply.problemCode)
   })
+}
+
+/** `GET /metrics` */
+export function metricsRoute(app: App, { metrics, tenants }: Pick<Services, 'metrics' | 'tenants'>): void {
   app.get(
     '/metrics',
     {

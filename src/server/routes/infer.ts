@@ -137,8 +137,8 @@ function tieTo(inference: Inference, reply: FastifyReply, intake: Intake): void 
     leave()
     if (reply.raw.writableFinished) return
     // A server that shuts down closes connections itself.
-    if (intake.isOpen) inference.cancel()
-    else inference.stop(CLOSING)
+    if (intake.state === 'ending') inference.stop(CLOSING)
+    else inference.cancel()
   })
 }
 

@@ -32,6 +32,8 @@ export interface LaneExecutor {
   readonly threads: number
   /** Whether jobs are accepted. */
   readonly ready: boolean
+  /** Whether the thread of a worker runs. */
+  isReady(lane: number): boolean
   /** Called once, before the first job. */
   watch(events: LaneEvents): void
   /** As `InferenceEngine` has it. */

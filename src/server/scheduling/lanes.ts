@@ -9,6 +9,13 @@ export interface LanesOptions {
   readonly laneBytes: number
 }
 
+/** What one worker does and holds. */
+export interface LaneState {
+  readonly computing: number
+  readonly loadedKeySets: number
+  readonly heldBytes: number
+}
+
 interface Lane {
   readonly room: LaneRoom
   /** Inferences that it computes for. */
@@ -48,6 +55,14 @@ export class Lanes {
   /** Whether a worker could compute for one more inference. */
   get hasSlot(): boolean {
     return this.#lanes.some(({ computing }) => computing < this.#slotsPerLane)
+  }
+
+  get states(): LaneState[] {
+    return this.#lanes.map(({ computing, loaded, room }) => ({
+      computing,
+      loadedKeySets: loaded.size,
+      heldBytes: room.held,
+    }))
   }
 
   /**

@@ -1,5 +1,11 @@
 import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
-import type { CheckedKeySet, EngineLoad, InferenceEngine, InferenceJob } from '../inference/engine.ts'
+import type {
+  CheckedKeySet,
+  EngineLoad,
+  InferenceEngine,
+  InferenceJob,
+  WorkerState,
+} from '../inference/engine.ts'
 import type { KeySetLocation } from '../stores/key-set-record.ts'
 import type { LaneEvents, LaneExecutor } from './lane-executor.ts'
 import { PlannedWork } from './planned-work.ts'
@@ -34,6 +40,13 @@ export class ScheduledEngine implements InferenceEngine {
     const { waiting, computing, paused, waitSeconds, lanes } = this.#scheduler
     const { loaded: loadedKeySets, held: heldBytes } = lanes
     return { waiting, computing, paused, waitSeconds, loadedKeySets, heldBytes }
+  }
+
+  get workers(): readonly WorkerState[] {
+    return this.#scheduler.lanes.states.map((state, lane) => ({
+      ready: this.#executor.isReady(lane),
+      ...state,
+    }))
   }
 
   checkKeys(parameters: CkksParameters, location: KeySetLocation): Promise<CheckedKeySet> {

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { PolyVeilError } from '../../errors/index.ts'
 import { MAX_PART_BYTES } from '../../wire/protocol/index.ts'
 import { type Disorder, disorderOf } from './integrity.ts'
+import { keepCopy, synchronised } from './kept-copy.ts'
 import type { KeySetFiles, KeySetIndex, KeySetLocation, KeySetRecord } from './key-set-record.ts'
 import { adoptedRecords, parsedRecord, RECORD } from './older-records.ts'
 import { openOwnDirectory, ownFiles } from './own-directory.ts'
@@ -21,7 +22,10 @@ const OWN = /^([0-9a-f]{64}(\.json|\.json\.new|\.keys)|write-probe)$/
 const isOwn = (file: string): boolean => OWN.test(file)
 
 /** The part of the file system that bytes of key sets are written with. */
-export type FileLayer = Pick<typeof fileSystem, 'open' | 'rm' | 'stat' | 'statfs' | 'truncate' | 'writeFile'>
+export type FileLayer = Pick<
+  typeof fileSystem,
+  'copyFile' | 'link' | 'open' | 'rm' | 'stat' | 'statfs' | 'truncate' | 'writeFile'
+>
 
 export interface DiskFilesOptions {
   /** Gets what is deleted at the start, and files of others. */
@@ -143,6 +147,25 @@ export class DiskFiles implements KeySetFiles {
 
   location(name: string): KeySetLocation {
     return { path: this.#path(name) }
+  }
+
+  /**
+   * Gives the bytes of complete sets, which do not change any more, a second place in a new directory.
+   *
+   * @returns names of the sets whose bytes are there: not those that are incomplete, or deleted meanwhile
+   */
+  async copyTo(directory: string, records: ReadonlyMap<string, KeySetRecord>): Promise<Set<string>> {
+    await openOwnDirectory(directory, isOwn, async () => false, NO_LOG)
+    const kept = new Set<string>()
+    for (const [name, { digest, bytes }] of records) {
+      if (digest === undefined) continue
+      const to = join(directory, name + BYTES)
+      if (!(await keepCopy(this.#path(name), to, this.#layer))) continue
+      if ((await this.#layer.stat(to)).size === bytes) kept.add(name)
+      else await this.#layer.rm(to, { force: true })
+    }
+    await synchronised(directory)
+    return kept
   }
 
   /** Removes records of sets whose bytes are gone, or notes them for later when the disk refuses it. */

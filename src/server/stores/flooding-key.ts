@@ -3,7 +3,7 @@ import { PolyVeilError } from '../../errors/index.ts'
 import { addFile, makeDirectory, readIfPresent, removeAbandoned } from '../../files/atomic.ts'
 import { FLOODING_KEY_BYTES, newFloodingKey } from '../../he-ops/flooding.ts'
 
-const FILE = 'flooding.key'
+export const FLOODING_KEY_FILE = 'flooding.key'
 
 /**
  * The service's secret key for the flooding noise of answers. The first start makes it, and it stays: under
@@ -13,12 +13,14 @@ const FILE = 'flooding.key'
  * @throws CONFIG_INVALID when the file cannot be read or written, or has another length
  */
 export async function loadFloodingKey(directory: string): Promise<Uint8Array> {
-  const path = join(directory, FILE)
+  const path = join(directory, FLOODING_KEY_FILE)
   try {
     await makeDirectory(directory)
-    await removeAbandoned(directory, (name) => name === FILE)
+    await removeAbandoned(directory, (name) => name === FLOODING_KEY_FILE)
     // When two services start at once, the second takes the key of the first.
-    const key = (await readIfPresent(directory, FILE)) ?? (await addFile(directory, FILE, newFloodingKey()))
+    const key =
+      (await readIfPresent(directory, FLOODING_KEY_FILE)) ??
+      (await addFile(directory, FLOODING_KEY_FILE, newFloodingKey()))
     if (key.length === FLOODING_KEY_BYTES) return key
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException

@@ -58,6 +58,7 @@ export type VerifyKeySet = (record: KeySetRecord, location: KeySetLocation) => P
 /** Why a key set was removed, for the log and for metrics. */
 export type RemovalReason =
   | 'deleted by its client'
+  | 'deleted by an operator'
   | 'expired'
   | 'upload given up'
   | 'found bad'
@@ -144,6 +145,11 @@ export class KeyStore {
   /** Key sets that were removed, by reason. */
   get removed(): ReadonlyMap<RemovalReason, number> {
     return this.#removed
+  }
+
+  /** The key sets that have not expired, by name. */
+  get live(): readonly (readonly [name: string, record: KeySetRecord])[] {
+    return this.#live()
   }
 
   /** Bytes of all key sets; incomplete ones count in full. */
@@ -275,6 +281,15 @@ export class KeyStore {
     return this.#serial.run(name, async () => {
       this.#require(name)
       await this.#remove(name, 'deleted by its client')
+    })
+  }
+
+  /** Removes a key set for an operator, who has its name and not its id. @returns whether it was there */
+  deleteNamed(name: string): Promise<boolean> {
+    return this.#serial.run(name, async () => {
+      if (!this.#records.has(name)) return false
+      await this.#remove(name, 'deleted by an operator')
+      return true
     })
   }
 

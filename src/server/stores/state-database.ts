@@ -116,6 +116,14 @@ export class StateDatabase implements ImageCounts {
     }
   }
 
+  /** Writes the state of this moment to a directory that has none. */
+  async copyTo(directory: string): Promise<void> {
+    const path = join(directory, FILE)
+    await makePrivate(path)
+    // SQLite takes an empty file, and refuses any other.
+    this.#database.prepare('VACUUM INTO ?').run(path)
+  }
+
   /** Unlocks the directory. A second call has no effect. */
   close(): void {
     if (this.#database.isOpen) this.#database.close()

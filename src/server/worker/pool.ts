@@ -103,6 +103,10 @@ export class WorkerPool implements LaneExecutor {
     return this.#lanes.some(({ ready }) => ready)
   }
 
+  isReady(lane: number): boolean {
+    return this.#lanes[lane].ready
+  }
+
   watch(events: LaneEvents): void {
     this.#events = events
   }

@@ -29,6 +29,7 @@ const keys = await KeyStore.open(files, {
 
 const engine: InferenceEngine = {
   ready: true,
+  workers: [],
   load: { waiting: 0, computing: 0, paused: 0, waitSeconds: 0, loadedKeySets: 0, heldBytes: 0 },
   forgetKeys: () => {},
   // A set has to have the elements that were announced. The tests complete one set at a time.

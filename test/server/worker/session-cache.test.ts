@@ -34,7 +34,9 @@ function caching(engineBytes = 2 ** 28) {
   const events: string[] = []
   const cache = new SessionCache(settings(engineBytes), {
     onOpened: () => events.push('opened'),
+    onReused: () => {},
     onUnloaded: (name) => events.push(`unloaded ${name}`),
+    onMemory: () => {},
   })
   return { cache, events }
 }
