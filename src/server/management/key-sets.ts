@@ -86,7 +86,7 @@ export function keySetRoutes(app: App, services: Services): void {
       const names = ofTenant(tenant).map(([name]) => name)
       audit('key set deleted by an operator', request, { ofTenant: tenant, count: names.length })
       let deleted = 0
-      for (const name of names) if (await removed(name)) deleted++
+      for (const name of names) if (await keys.deleteNamed(name)) deleted++
       return { deleted }
     },
   )
@@ -104,17 +104,10 @@ export function keySetRoutes(app: App, services: Services): void {
     async (request, reply) => {
       const name = theOne(keys.live, request.params.name)
       audit('key set deleted by an operator', request, { keySet: loggedName(name) })
-      if (!(await removed(name))) throw noSuchKeySet()
+      if (!(await keys.deleteNamed(name))) throw noSuchKeySet()
       return reply.code(204).send(null)
     },
   )
-
-  /** Deletes a set on disk and in the workers. @returns whether it was still there */
-  async function removed(name: string): Promise<boolean> {
-    const wasThere = await keys.deleteNamed(name)
-    if (wasThere) engine.forgetKeys(name)
-    return wasThere
-  }
 }
 
 function pageOf(sets: readonly Named[], after: string, limit: number): KeySetPage {
