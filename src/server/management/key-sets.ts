@@ -54,7 +54,7 @@ type Named = readonly [name: string, record: KeySetRecord]
 
 /** Stored key sets of all tenants, without the ids that give access to them. */
 export function keySetRoutes(app: App, services: Services): void {
-  const { keys, engine, audit } = services
+  const { keys, audit } = services
   const ofTenant = (name: string | undefined): Named[] =>
     keys.live.filter(([, { owner }]) => name === undefined || tenantOf(owner) === name)
   app.get(
