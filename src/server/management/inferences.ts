@@ -57,7 +57,7 @@ export function inferenceRoutes(app: App, { inferences, audit }: Services): void
       const { inference, client } = found
       const facts = { model: inference.model, keySet: loggedName(client.keySet), ofTenant: client.tenant }
       audit('inference cancelled by an operator', request, facts)
-      inference.cancel(CANCELLED)
+      inference.stop(CANCELLED)
       return reply.code(204).send(null)
     },
   )
