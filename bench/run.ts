@@ -8,6 +8,7 @@ import { type Benchmark, machine } from './harness.ts'
 import { instructions } from './instructions.ts'
 import { kernels } from './kernels.ts'
 import { keys } from './keys.ts'
+import { load } from './load.ts'
 import { oneShot } from './one-shot.ts'
 import { plans } from './plans.ts'
 import { profile } from './profile.ts'
@@ -25,6 +26,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   oneShot,
   batches,
   service,
+  load,
   accuracy,
   refreshed,
 ]

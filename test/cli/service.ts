@@ -15,6 +15,8 @@ export interface Service {
   hangUp(): void
   /** Stops the process with the signal that an operator uses. @returns its exit code */
   stop(): Promise<number | null>
+  /** Ends the process at once with SIGKILL. */
+  kill(): Promise<void>
 }
 
 /** Starts `polyveil serve --port 0 --json ARGS`. @param dataDir directory for uploaded keys */
@@ -48,11 +50,18 @@ export async function startProgram(command: readonly string[], dataDir: string):
     document,
     hangUp: () => void child.kill('SIGHUP'),
     stop: () => stop(child),
+    kill: () => kill(child),
   }
 }
 
+async function kill(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  child.kill('SIGKILL')
+  await once(child, 'exit')
+}
+
 async function stop(child: ChildProcess): Promise<number | null> {
-  if (child.exitCode === null) {
+  if (child.exitCode === null && child.signalCode === null) {
     child.kill('SIGTERM')
     await once(child, 'exit')
   }

@@ -1,0 +1,104 @@
+import { buildIfStale } from '../scripts/building/build.ts'
+import { startServer } from '../scripts/demo/server.ts'
+import { type Benchmark, check, figure } from './harness.ts'
+import { type StoredQuery, send, storedQuery } from './parts/stored-query.ts'
+
+const MODEL = 'digits'
+const CLIENTS = [1, 2, 4]
+const SECONDS = 20
+/** Queries at once that saturate the workers and fill what one client may have of the queue. */
+const FLOOD = 40
+const PROBES = 500
+
+/**
+ * What a service under load gives: inferences a minute for several clients, and the times of probes and of
+ * refusals while all workers compute. Each client has keys of its own, and sends a query that was encrypted
+ * before. Service and clients share the machine.
+ */
+export const load: Benchmark = {
+  name: 'load',
+  what: 'inferences a minute, and probes and refusals under saturation',
+  async run(say) {
+    await buildIfStale(say)
+    const server = await startServer()
+    try {
+      const queries: StoredQuery[] = []
+      for (let i = 0; i < Math.max(...CLIENTS); i++) queries.push(await storedQuery(server.url, MODEL))
+      for (const query of queries) check((await send(query)) === 200, 'a first inference is answered')
+      const throughput = []
+      for (const clients of CLIENTS) throughput.push(await perMinute(queries.slice(0, clients), say))
+      return { model: MODEL, throughput, saturated: await saturated(server.url, queries, say) }
+    } finally {
+      await server.stop()
+    }
+  },
+}
+
+/** Each client sends its next query when it has its answer. */
+async function perMinute(queries: readonly StoredQuery[], say: (line: string) => void) {
+  const startedAt = performance.now()
+  const times: number[] = []
+  const runClient = async (query: StoredQuery): Promise<void> => {
+    while (performance.now() - startedAt < SECONDS * 1000) {
+      const sentAt = performance.now()
+      check((await send(query)) === 200, 'an inference is answered')
+      times.push(performance.now() - sentAt)
+    }
+  }
+  await Promise.all(queries.map(runClient))
+  const minutes = (performance.now() - startedAt) / 60_000
+  const row = {
+    clients: queries.length,
+    inferencesPerMinute: figure(times.length / minutes),
+    ...milliseconds(times),
+  }
+  say(`${row.clients} clients: ${row.inferencesPerMinute} inferences a minute, median ${row.p50} ms`)
+  return row
+}
+
+/** Probes and refusals while a flood of queries is under way. */
+async function saturated(url: string, queries: readonly StoredQuery[], say: (line: string) => void) {
+  let open = 0
+  const refusals: number[] = []
+  let answered = 0
+  const flood = async (query: StoredQuery): Promise<void> => {
+    const sentAt = performance.now()
+    open++
+    const status = await send(query)
+    open--
+    if (status === 200) answered++
+    else {
+      check([429, 503].includes(status), `a refusal has status ${status}`)
+      refusals.push(performance.now() - sentAt)
+    }
+  }
+  const sent = Array.from({ length: FLOOD }, (_, i) => flood(queries[i % queries.length]))
+  const probes: number[] = []
+  for (let i = 0; i < PROBES && open > 0; i++) {
+    const sentAt = performance.now()
+    const answer = await fetch(new URL(i % 2 === 0 ? '/v2/health/live' : '/v2/health/ready', url))
+    check(answer.status === 200, 'a probe is answered')
+    await answer.arrayBuffer()
+    probes.push(performance.now() - sentAt)
+  }
+  await Promise.all(sent)
+  check(answered + refusals.length === FLOOD, 'every query has an answer')
+  const figures = {
+    queries: FLOOD,
+    answered,
+    probes: { count: probes.length, ...milliseconds(probes) },
+    refusals: { count: refusals.length, ...milliseconds(refusals) },
+  }
+  say(`probes under saturation: p50 ${figures.probes.p50} ms, p99 ${figures.probes.p99} ms`)
+  say(`refusals: p50 ${figures.refusals.p50} ms, p99 ${figures.refusals.p99} ms of ${refusals.length}`)
+  return figures
+}
+
+/** Median and 99th percentile, in milliseconds. */
+function milliseconds(times: readonly number[]): { p50?: number; p99?: number } {
+  if (times.length === 0) return {}
+  const sorted = times.toSorted((a, b) => a - b)
+  const at = (share: number): number =>
+    figure(sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))])
+  return { p50: at(0.5), p99: at(0.99) }
+}

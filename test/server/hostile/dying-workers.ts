@@ -1,0 +1,27 @@
+/**
+ * The channel on which `dying-worker.ts` says which thread takes an inference, and is told which one ends.
+ */
+export const DYING_WORKERS = 'polyveil test: dying workers'
+
+/** The test's end of the channel. */
+export class DyingWorkers {
+  readonly #channel = new BroadcastChannel(DYING_WORKERS)
+  /** The threads that took inferences, in order. */
+  readonly took: number[] = []
+
+  constructor() {
+    this.#channel.onmessage = ({ data }: MessageEvent) => {
+      const { took } = data as { took?: number }
+      if (took !== undefined) this.took.push(took)
+    }
+  }
+
+  /** Ends a thread, whatever it does. */
+  end(thread: number): void {
+    this.#channel.postMessage({ end: thread })
+  }
+
+  close(): void {
+    this.#channel.close()
+  }
+}
