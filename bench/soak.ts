@@ -127,7 +127,8 @@ try {
   }
   await working
   samples.push(await sampleOf(server.url, startedAt))
-  const steady = samples.filter(({ seconds: at }) => at > WARM_UP * seconds)
+  // The last sample is of an idle service.
+  const steady = samples.slice(0, -1).filter(({ seconds: at }) => at > WARM_UP * seconds)
   const slopesPerHour = Object.fromEntries(Object.keys(FIGURES).map((name) => [name, slope(steady, name)]))
   const report = {
     machine: machine(),

@@ -1,7 +1,11 @@
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
+import t from 'tap'
 import { ERROR_CODES, PolyVeilError } from '../../../src/errors/index.ts'
 import { isThorough } from '../../support/thorough.ts'
+
+// A thorough run takes up to an hour a file.
+if (isThorough) t.setTimeout(3_600_000)
 
 /** Inputs that a property is tried with: many in a thorough run. */
 export const runs = (usual: number): { numRuns: number } => ({ numRuns: isThorough ? 100_000 : usual })
