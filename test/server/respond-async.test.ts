@@ -51,12 +51,21 @@ t.test('what can be refused at once is refused at once', async (t) => {
   const busy = await send('second')
   isProblem(t, busy, 503, 'TOO_BUSY', { waiting: 0 })
   t.match(busy.headers['retry-after'], /^\d+$/)
-  isProblem(t, await send('first'), 409, 'CONFIG_INVALID')
   t.equal((await h.inject({ ...watch('first', keys), method: 'DELETE' })).statusCode, 204)
   while ((await h.inject(watch('first', keys))).json().state !== 'cancelled') await sleep(1)
   isProblem(t, await h.inject(watch('first/rounds/0', keys)), 404, 'INFERENCE_UNKNOWN')
   t.equal((await send('third')).statusCode, 202, 'the cancelled one has left its place')
   await h.inject({ ...watch('third', keys), method: 'DELETE' })
+})
+
+t.test('an id is used once at a time', async (t) => {
+  const h = await harness(t)
+  const keys = await uploadKeys(h)
+  h.engine.work = untilCancelled
+  const send = () => h.inject(query(keys, { header: { id: 'same' }, headers: ASYNC }))
+  t.equal((await send()).statusCode, 202)
+  isProblem(t, await send(), 409, 'CONFIG_INVALID')
+  await h.inject({ ...watch('same', keys), method: 'DELETE' })
 })
 
 t.test('who asks for the answer of a failed inference gets its error', async (t) => {

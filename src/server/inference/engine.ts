@@ -96,6 +96,13 @@ export interface InferenceEngine {
    */
   checkKeys(parameters: CkksParameters, location: KeySetLocation): Promise<CheckedKeySet>
   /**
+   * Refuses an inference before its query has arrived, when too many wait already.
+   *
+   * @param owner as in `JobOwner`
+   * @throws TOO_BUSY
+   */
+  requireRoom(owner: string): void
+  /**
    * Runs an inference when its turn has come.
    *
    * @returns the frame of the encrypted logits, re-randomised

@@ -87,6 +87,7 @@ export async function inferRoute(app: App, services: Services): Promise<void> {
       // Runs before the body is read, to reject a request early, and after the caller was let in.
       preParsing: async (request, reply) => {
         services.intake.require()
+        services.engine.requireRoom(request.caller.network)
         modelAt(models, request.params as ModelPath)
         const most = mostBytes(request)
         requireRoom(Number(request.headers['content-length'] ?? 0), most)

@@ -53,6 +53,10 @@ export class ScheduledEngine implements InferenceEngine {
     return this.#executor.checkKeys(parameters, location)
   }
 
+  requireRoom(owner: string): void {
+    this.#scheduler.requireRoom(owner)
+  }
+
   async infer(job: InferenceJob): Promise<Uint8Array> {
     const { model, keys } = job
     const seconds = this.#planned.secondsOf(model)

@@ -74,6 +74,18 @@ export class Scheduler {
   }
 
   /**
+   * Refuses an inference before its query has arrived, if there is neither a slot nor room in the queue.
+   *
+   * @throws TOO_BUSY as `take`
+   */
+  requireRoom(owner: string): void {
+    if (this.lanes.hasSlot) return
+    const waiting = [...this.#waiting].map(({ request }) => request)
+    const refusal = refusalOf({ owner }, waiting, this.waitSeconds, this.#options)
+    if (refusal) throw refusal
+  }
+
+  /**
    * Waits for a turn.
    *
    * @param signal ends the wait

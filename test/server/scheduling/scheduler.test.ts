@@ -302,6 +302,18 @@ t.test('a full queue refuses, and says when to come again', async (t) => {
   t.equal((await others[0]).lane, 0)
 })
 
+t.test('a full queue refuses before the query has arrived', async (t) => {
+  const { scheduler, take } = scheduling({ queue: 4 })
+  scheduler.requireRoom('a')
+  await take('running', 'a', { seconds: 30 })
+  scheduler.requireRoom('a')
+  for (const name of ['a1', 'a2']) void take(name, 'a')
+  t.throws(() => scheduler.requireRoom('a'), { status: 429, message: /^2 inferences of this client/ })
+  scheduler.requireRoom('b')
+  for (const name of ['b1', 'b2']) void take(name, 'b')
+  t.throws(() => scheduler.requireRoom('c'), { code: 'TOO_BUSY', message: /^4 inferences are waiting/ })
+})
+
 t.test('an inference that would wait too long is refused', async (t) => {
   const { scheduler, take } = scheduling({ lanes: 2, queueSeconds: 60 })
   await take('1', 'a', { seconds: 100 })
