@@ -49,7 +49,7 @@ export async function laterAnswer(
       ...options,
     })
   } catch (error) {
-    // No connection tells the server that nobody waits any more.
+    // There is no open connection whose end would tell the server that the client has given up.
     await transport.tell(cancelRequest(later))
     throw error
   }

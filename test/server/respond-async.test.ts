@@ -68,7 +68,7 @@ t.test('an id is used once at a time', async (t) => {
   await h.inject({ ...watch('same', keys), method: 'DELETE' })
 })
 
-t.test('who asks for the answer of a failed inference gets its error', async (t) => {
+t.test('a request for the answer of a failed inference gets its error', async (t) => {
   const h = await harness(t)
   const keys = await uploadKeys(h)
   h.engine.work = async () => {
@@ -84,7 +84,7 @@ t.test('who asks for the answer of a failed inference gets its error', async (t)
   t.match((await h.inject(watch('f', keys))).json(), { state: 'failed' })
 })
 
-t.test('nobody has to keep a connection open', async (t) => {
+t.test('a client need not keep a connection open', async (t) => {
   const h = await harness(t)
   const keys = await uploadKeys(h)
   const finish = Promise.withResolvers<Uint8Array>()

@@ -1,7 +1,7 @@
 /**
  * Start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996): each name is charged the seconds of its
  * work, and the name with the least tag goes first. A name that was idle begins at the present virtual time,
- * so that it can neither save up time nor be made to pay for time that nobody else wanted.
+ * so that unused time is neither saved up nor owed.
  */
 export class FairShare {
   /** Virtual time at which the work that a name has started is paid for. */
@@ -21,7 +21,7 @@ export class FairShare {
     for (const [other, paid] of this.#paid) if (paid <= this.#now) this.#paid.delete(other)
   }
 
-  /** Ends a busy period, because no work runs or waits: nobody owes anything to those who come later. */
+  /** Ends a busy period, in which no work runs or waits any more. All names begin alike afterwards. */
   rest(): void {
     this.#paid.clear()
   }

@@ -10,7 +10,7 @@ const gauge = async (client: StepClient, name: string): Promise<number> => {
   return Number(new RegExp(`^polyveil_${name} (\\S+)$`, 'm').exec(text)?.[1])
 }
 
-t.test('abandoned refresh inferences keep nobody from starting', async (t) => {
+t.test('abandoned refresh inferences do not keep others from starting', async (t) => {
   const server = await started(t, { inferencesPerWorker: 1, roundTimeoutSeconds: 600 })
   for (let i = 0; i < 12; i++) {
     const client = await StepClient.create(server.url)

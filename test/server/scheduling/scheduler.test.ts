@@ -67,7 +67,7 @@ t.test('the key sets of an owner take turns', async (t) => {
   t.strictSame(log, ['a1', 'b1', 'a2', 'b2', 'a3'])
 })
 
-t.test('shares are of seconds: who runs long inferences runs fewer', async (t) => {
+t.test('shares are of seconds: an owner of long inferences runs fewer', async (t) => {
   const { log, take } = scheduling({})
   const long = ['l1', 'l2'].map((name) => take(name, 'a', { seconds: 3 }))
   const short = ['s1', 's2', 's3', 's4', 's5'].map((name) => take(name, 'b'))
@@ -98,7 +98,7 @@ t.test('an inference that waits for its client takes no slot, and takes one agai
   t.equal(log.at(-1), 'other', 'another client is served at once')
   abandoned[0].resume()
   abandoned[0].resume()
-  t.match(scheduler, { paused: 11, computing: 2 }, 'who has an answer goes on, beyond the slots')
+  t.match(scheduler, { paused: 11, computing: 2 }, 'an inference with an answer goes on, beyond the slots')
   const next = take('next', 'b')
   other.end()
   await soon()
@@ -124,7 +124,7 @@ t.test('limits of owners and key sets delay their own inferences alone', async (
   t.strictSame(log, ['a1', 'a2', 'a4'], 'two of a key set, three of an owner')
   ;(await others[0]).pause()
   await soon()
-  t.strictSame(log.slice(3), ['a5'], 'who waits for its client leaves its slot')
+  t.strictSame(log.slice(3), ['a5'], 'an inference that waits for its client leaves its slot')
   ;(await turns[0]).pause()
   await soon()
   t.equal(log.length, 4, 'four of an owner, those that wait for their client included')
@@ -192,7 +192,7 @@ t.test('memory of inferences under way is not given twice', async (t) => {
   t.strictSame(log, ['first', 'small'], 'a smaller one overtakes')
   first.pause()
   await soon()
-  t.equal(log.length, 2, 'who waits for its client keeps its memory')
+  t.equal(log.length, 2, 'an inference that waits for its client keeps its memory')
   first.end()
   ;(await large).end()
   small.end()
@@ -263,7 +263,7 @@ t.test('the longest silent client loses its place when another waits for its mem
   t.equal(log.at(-1), 'new')
 })
 
-t.test('nobody is evicted while memory suffices', async (t) => {
+t.test('no client is evicted while memory suffices', async (t) => {
   const { take } = scheduling({ silenceMilliseconds: 0 })
   const held = await take('held', 'a', { silence: () => 1e6, evict: () => t.fail('is evicted') })
   held.pause()
