@@ -21,6 +21,7 @@ import { useMediaTypes } from './plugins/media-types.ts'
 import { metricsRoute, useMetrics } from './plugins/metrics.ts'
 import { useProblems } from './plugins/problems.ts'
 import { type SecurityOptions, useSecurity } from './plugins/security.ts'
+import { closeStalledReaders } from './plugins/stalled-readers.ts'
 import { useTracing } from './plugins/tracing.ts'
 import { useUnknownRoutes } from './plugins/unknown-routes.ts'
 import { useUnparsedRequests } from './plugins/unparsed-requests.ts'
@@ -50,6 +51,8 @@ export interface AppOptions {
   readonly roundTimeoutSeconds?: number
   /** The server ends an inference so long after its query; default 60. */
   readonly maxInferenceMinutes?: number
+  /** A client that reads nothing of its answer for so long is disconnected; default 60. */
+  readonly stalledReaderSeconds?: number
   /** The server keeps the answer of an asynchronous inference for so long; default 10. */
   readonly answerMinutes?: number
   /** When the app closes, inferences that run get this time to end; default none. */
@@ -89,6 +92,7 @@ export async function buildApp({
   roundTimeoutSeconds = 60,
   maxInferenceMinutes = 60,
   answerMinutes = 10,
+  stalledReaderSeconds = 60,
   drainSeconds = 0,
   bodyBytes = Infinity,
   trustProxy = false,
@@ -135,6 +139,7 @@ export async function buildApp({
     services.inferences.cancelUnanswered()
   })
   useConnections(app)
+  closeStalledReaders(app, stalledReaderSeconds * 1000)
   useCallers(app, tenants)
   await useSecurity(app, security, audit)
   useAuthentication(app, tenants, audit)

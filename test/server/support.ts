@@ -102,6 +102,7 @@ export interface HarnessOptions {
   readonly scheduling?: Partial<ScheduledEngineOptions>
   readonly bodyBytes?: number
   readonly drainSeconds?: number
+  readonly stalledReaderSeconds?: number
   /** By default in memory. */
   readonly files?: KeySetFiles
   readonly storage?: AppOptions['storage']
@@ -151,6 +152,7 @@ export async function harness(test: Test = t as Test, options: HarnessOptions = 
     maxInferenceMinutes: options.maxInferenceMinutes,
     bodyBytes: options.bodyBytes,
     drainSeconds: options.drainSeconds,
+    stalledReaderSeconds: options.stalledReaderSeconds,
     security: { requestsPerMinute: 10_000, maxEventLoopDelayMs: 0, ...options.security },
     logger,
   })

@@ -109,6 +109,42 @@ t.test('clients that do not read their answers hold up neither others nor the en
   t.ok(h.engine.closed, 'the service ends without them')
 })
 
+t.test('a client that stops reading its answer is disconnected, and a slow one is not', async (t) => {
+  const h = await harness(t, { stalledReaderSeconds: 1 })
+  await listening(h)
+  const keys = await uploadKeys(h)
+  h.engine.work = async () => new Uint8Array(16 * 2 ** 20)
+  const { payload, headers } = query(keys)
+  const body = payload as Buffer
+  const fields = Object.entries(headers as Record<string, string>).map(([name, value]) => `${name}: ${value}`)
+  const [stalled, slow] = await Promise.all([RawClient.open(h), RawClient.open(h)])
+  let received = 0
+  const connections = () =>
+    new Promise<number>((resolve) => h.app.server.getConnections((_, n) => resolve(n)))
+  slow.socket.on('data', ({ length }) => {
+    received += length
+  })
+  for (const client of [stalled, slow]) {
+    client.socket.pause()
+    client.write(head('POST /v2/models/small/infer', ...fields, `Content-Length: ${body.length}`))
+    client.write(body)
+  }
+  // Reads a little now and then, for longer than the limit.
+  const reading = setInterval(() => {
+    slow.socket.resume()
+    setTimeout(() => slow.socket.pause(), 2)
+  }, 200)
+  while (h.engine.jobs.length < 2) await sleep(5)
+  t.equal(await connections(), 2)
+  while ((await connections()) > 1) await sleep(20)
+  t.notOk(slow.socket.destroyed, 'the connection of the other one is open')
+  clearInterval(reading)
+  slow.socket.resume()
+  while (received < 16 * 2 ** 20) await sleep(20)
+  t.pass('it gets all of its answer')
+  for (const { socket } of [stalled, slow]) socket.destroy()
+})
+
 t.test('a reader of events that does not read takes no memory', async (t) => {
   const h = await harness(t)
   let written = 0
