@@ -13,6 +13,9 @@ export function closeStalledReaders(app: App, milliseconds: number): void {
     // Requests that are injected have no connection.
     if (!(socket instanceof Socket)) return
     socket.setTimeout(milliseconds)
-    raw.once('close', () => socket.setTimeout(0))
+    raw.once('finish', () => {
+      // Node has set the limit of idle connections by now, unless another answer follows on this one.
+      if (socket.timeout === milliseconds) socket.setTimeout(0)
+    })
   })
 }

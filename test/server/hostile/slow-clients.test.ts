@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { type Harness, harness, isProblem, query, splitAnswer, uploadKeys } from '../support.ts'
@@ -143,6 +144,18 @@ t.test('a client that stops reading its answer is disconnected, and a slow one i
   while (received < 16 * 2 ** 20) await sleep(20)
   t.pass('it gets all of its answer')
   for (const { socket } of [stalled, slow]) socket.destroy()
+})
+
+t.test('an idle connection keeps its own limit after an answer', async (t) => {
+  const h = await harness(t, { stalledReaderSeconds: 1 })
+  const sockets: Socket[] = []
+  h.app.server.on('connection', (socket) => sockets.push(socket))
+  const url = await listening(h, { keepAliveTimeout: 30_000 })
+  await (await fetch(`${url}/v2`)).text()
+  await sleep(1500)
+  t.equal(sockets.length, 1)
+  t.notOk(sockets[0].destroyed, 'the limit of an answer is over')
+  t.ok((sockets[0].timeout ?? 0) >= 30_000)
 })
 
 t.test('a reader of events that does not read takes no memory', async (t) => {
