@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import type { IncomingHttpHeaders } from 'node:http'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -43,7 +43,9 @@ function infer(client: Http2Client, keySet: string): ReturnType<Http2Client['req
 
 t.test('clients classify through the proxy, and send key sets in parts', { skip }, async (t) => {
   const folder = t.testdir()
-  const service = await startService(join(folder, 'data'), '--models', CIRCUITS)
+  const config = join(folder, 'service.json')
+  writeFileSync(config, JSON.stringify({ trustProxy: '1', access: 'open' }))
+  const service = await startService(join(folder, 'data'), '--models', CIRCUITS, '--config', config)
   t.teardown(() => service.stop())
   const { url, log } = await startProxy(t, service.url, folder)
   const client = http2Client(t, url)
