@@ -78,6 +78,8 @@ t.test('a page of an allowed origin may read all headers that the SDK reads, als
     t.match(headers.vary, /\borigin\b/i, 'caches know that the answer depends on the origin')
     t.strictSame(listOf(headers['access-control-expose-headers']).sort(), [
       'inference-header-content-length',
+      'location',
+      'preference-applied',
       'retry-after',
       'x-request-id',
     ])
