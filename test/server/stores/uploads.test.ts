@@ -9,7 +9,7 @@ import { KeyService } from './key-service-process.ts'
 
 const MEGABYTE = 2 ** 20
 const PART = 16 * MEGABYTE
-const KILLS = 10
+const KILLS = isThorough ? 10 : 3
 const ROUNDS = 25
 const stored = (data: string, id: string) => readFile(join(data, 'keys', `${nameOf(id)}.keys`))
 const part = (seed: number, length: number) => new Uint8Array(patterned(length, seed))
