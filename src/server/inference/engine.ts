@@ -96,12 +96,13 @@ export interface InferenceEngine {
    */
   checkKeys(parameters: CkksParameters, location: KeySetLocation): Promise<CheckedKeySet>
   /**
-   * Refuses an inference before its query has arrived, when too many wait already.
+   * Announces an inference whose query is about to arrive.
    *
    * @param owner as in `JobOwner`
-   * @throws TOO_BUSY
+   * @returns a function to call when the query has arrived, or will not
+   * @throws TOO_BUSY when too many wait already
    */
-  requireRoom(owner: string): void
+  announce(owner: string): () => void
   /**
    * Runs an inference when its turn has come.
    *

@@ -54,6 +54,8 @@ export async function inferRoute(app: App, services: Services): Promise<void> {
   const { models, metrics, inferences } = services
   const mostBytes = ({ params }: FastifyRequest): number =>
     models.largestQuery((params as { model: string }).model) + MAX_JSON_HEADER_BYTES
+  /** Ends the announcement of a query that has arrived. */
+  const announced = new WeakMap<FastifyRequest, () => void>()
   app.addContentTypeParser(BYTES_MEDIA_TYPE, limitedBody(mostBytes))
   app.post(
     routeOf(ROUTES.infer),
@@ -87,14 +89,17 @@ export async function inferRoute(app: App, services: Services): Promise<void> {
       // Runs before the body is read, to reject a request early, and after the caller was let in.
       preParsing: async (request, reply) => {
         services.intake.require()
-        services.engine.requireRoom(request.caller.network)
         modelAt(models, request.params as ModelPath)
         const most = mostBytes(request)
         requireRoom(Number(request.headers['content-length'] ?? 0), most)
+        const arrived = services.engine.announce(request.caller.network)
+        announced.set(request, arrived)
+        reply.raw.once('close', arrived)
         services.bodies.expect(request, reply, most)
       },
     },
     async (httpRequest, reply) => {
+      announced.get(httpRequest)?.()
       const { params, headers, body, caller } = httpRequest
       const request = parseInference(asBytes(body), Number(headers[JSON_LENGTH_HEADER]))
       const { version }: ModelPath = params

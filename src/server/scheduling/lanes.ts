@@ -52,9 +52,15 @@ export class Lanes {
     return this.#lanes.reduce((sum, { room }) => sum + room.held, 0)
   }
 
+  /** Inferences that could start, if there were enough memory. */
+  get freeSlots(): number {
+    const free = ({ computing }: Lane): number => Math.max(0, this.#slotsPerLane - computing)
+    return this.#lanes.reduce((sum, lane) => sum + free(lane), 0)
+  }
+
   /** Whether a worker could compute for one more inference. */
   get hasSlot(): boolean {
-    return this.#lanes.some(({ computing }) => computing < this.#slotsPerLane)
+    return this.freeSlots > 0
   }
 
   get states(): LaneState[] {

@@ -9,26 +9,29 @@ export interface QueueLimits {
   readonly queueSeconds: number
 }
 
+/** An inference that waits; its session is absent while its query has not arrived. */
+export type QueuedRequest = Pick<TurnRequest, 'owner'> & Partial<Pick<TurnRequest, 'session'>>
+
 const MOST_RETRY_SECONDS = 120
 
 /**
  * The error for an inference that may not wait; undefined when it may.
  *
- * @param request its session is absent while its query has not arrived
  * @param waiting the others that wait
  * @param waitSeconds that it would wait, by estimate
  */
 export function refusalOf(
-  { owner, session }: Pick<TurnRequest, 'owner'> & Partial<Pick<TurnRequest, 'session'>>,
-  waiting: readonly TurnRequest[],
+  { owner, session }: QueuedRequest,
+  waiting: readonly QueuedRequest[],
   waitSeconds: number,
   { queue, queueSeconds }: QueueLimits,
 ): PolyVeilError | undefined {
   const facts = { waiting: waiting.length, retryAfter: retryAfter(waitSeconds) }
-  const ofKeySet = waiting.filter((other) => other.session.keySet === session?.keySet).length
+  const keySet = session?.keySet
+  const ofKeySet = keySet && waiting.filter((other) => other.session?.keySet === keySet).length
   const ofOwner = waiting.filter((other) => other.owner === owner).length
   if (waiting.length >= queue) return busy(503, `${queue} inferences are waiting already`, facts)
-  if (ofKeySet >= Math.ceil(queue / 4)) {
+  if (ofKeySet && ofKeySet >= Math.ceil(queue / 4)) {
     return busy(429, `${ofKeySet} inferences of this key set are waiting already`, facts)
   }
   if (ofOwner >= Math.ceil(queue / 2)) {

@@ -53,8 +53,8 @@ export class ScheduledEngine implements InferenceEngine {
     return this.#executor.checkKeys(parameters, location)
   }
 
-  requireRoom(owner: string): void {
-    this.#scheduler.requireRoom(owner)
+  announce(owner: string): () => void {
+    return this.#scheduler.announce(owner)
   }
 
   async infer(job: InferenceJob): Promise<Uint8Array> {

@@ -1,7 +1,7 @@
 import { InferenceCancelled } from '../inference/engine.ts'
 import { FairShare } from './fair-share.ts'
 import { Lanes, type LanesOptions } from './lanes.ts'
-import { type QueueLimits, refusalOf } from './queue-limits.ts'
+import { type QueuedRequest, type QueueLimits, refusalOf } from './queue-limits.ts'
 import { type Turn, type TurnRequest, TurnUnderWay } from './turn.ts'
 
 export interface SchedulerOptions extends LanesOptions, QueueLimits {
@@ -44,6 +44,8 @@ export class Scheduler {
   readonly #owners = new FairShare()
   readonly #keySets = new FairShare()
   readonly #waiting = new Set<Waiting>()
+  /** Inferences whose queries have not arrived. */
+  readonly #arriving = new Set<QueuedRequest>()
   readonly #underWay = new Set<TurnUnderWay>()
   #arrivals = 0
   #look: NodeJS.Timeout | undefined
@@ -74,15 +76,22 @@ export class Scheduler {
   }
 
   /**
-   * Refuses an inference before its query has arrived, if there is neither a slot nor room in the queue.
+   * Announces an inference whose query is about to arrive. It counts for others that are announced, so that
+   * of many at once those are refused early that would be refused when they have arrived.
    *
-   * @throws TOO_BUSY as `take`
+   * @returns a function to call when the query has arrived, or will not
+   * @throws TOO_BUSY as `take`, if there is neither a slot nor room in the queue
    */
-  requireRoom(owner: string): void {
-    if (this.lanes.hasSlot) return
-    const waiting = [...this.#waiting].map(({ request }) => request)
-    const refusal = refusalOf({ owner }, waiting, this.waitSeconds, this.#options)
+  announce(owner: string): () => void {
+    const before = [...[...this.#waiting].map(({ request }) => request), ...this.#arriving]
+    // The first of them take the slots that are free.
+    const waiting = before.slice(this.lanes.freeSlots)
+    const isWaiting = before.length >= this.lanes.freeSlots
+    const refusal = isWaiting && refusalOf({ owner }, waiting, this.waitSeconds, this.#options)
     if (refusal) throw refusal
+    const arriving = { owner }
+    this.#arriving.add(arriving)
+    return () => this.#arriving.delete(arriving)
   }
 
   /**

@@ -304,14 +304,39 @@ t.test('a full queue refuses, and says when to come again', async (t) => {
 
 t.test('a full queue refuses before the query has arrived', async (t) => {
   const { scheduler, take } = scheduling({ queue: 4 })
-  scheduler.requireRoom('a')
-  await take('running', 'a', { seconds: 30 })
-  scheduler.requireRoom('a')
+  const leaves = (owner: string) => scheduler.announce(owner)()
+  leaves('a')
+  const running = await take('running', 'a', { seconds: 30 })
+  leaves('a')
   for (const name of ['a1', 'a2']) void take(name, 'a')
-  t.throws(() => scheduler.requireRoom('a'), { status: 429, message: /^2 inferences of this client/ })
-  scheduler.requireRoom('b')
+  t.throws(() => leaves('a'), { status: 429, message: /^2 inferences of this client/ })
+  leaves('b')
   for (const name of ['b1', 'b2']) void take(name, 'b')
-  t.throws(() => scheduler.requireRoom('c'), { code: 'TOO_BUSY', message: /^4 inferences are waiting/ })
+  t.throws(() => leaves('c'), { code: 'TOO_BUSY', message: /^4 inferences are waiting/ })
+  running.end()
+  await soon()
+  leaves('c')
+})
+
+t.test('queries that are arriving count for one another', async (t) => {
+  const { scheduler, take } = scheduling({ slotsPerLane: 2, queue: 4 })
+  // Two slots, and half of the queue.
+  const mine = Array.from({ length: 4 }, () => scheduler.announce('a'))
+  t.throws(() => scheduler.announce('a'), { status: 429, message: /^2 inferences of this client/ })
+  const others = [scheduler.announce('b'), scheduler.announce('b')]
+  t.throws(() => scheduler.announce('c'), { status: 503, message: /^4 inferences are waiting/ })
+  mine[0]()
+  mine[0]()
+  // One that has arrived takes a slot.
+  const first = await take('a', 'a')
+  t.throws(() => scheduler.announce('c'), { status: 503, message: /^4 inferences are waiting/ })
+  others[0]()
+  scheduler.announce('c')()
+  first.end()
+  for (const arrived of [...mine, ...others]) arrived()
+  t.equal(scheduler.waiting, 0)
+  for (let i = 0; i < 6; i++) scheduler.announce(`${i}`)
+  t.throws(() => scheduler.announce('6'), { status: 503 })
 })
 
 t.test('an inference that would wait too long is refused', async (t) => {

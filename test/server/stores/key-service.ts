@@ -32,7 +32,7 @@ const engine: InferenceEngine = {
   workers: [],
   load: { waiting: 0, computing: 0, paused: 0, waitSeconds: 0, loadedKeySets: 0, heldBytes: 0 },
   forgetKeys: () => {},
-  requireRoom: () => {},
+  announce: () => () => {},
   // A set has to have the elements that were announced. The tests complete one set at a time.
   async checkKeys() {
     const { records } = await state.keySets.load()
