@@ -336,7 +336,7 @@ t.test('queries that are arriving count for one another', async (t) => {
   for (const arrived of [...mine, ...others]) arrived()
   t.equal(scheduler.waiting, 0)
   for (let i = 0; i < 6; i++) scheduler.announce(`${i}`)
-  t.throws(() => scheduler.announce('6'), { status: 503 })
+  t.throws(() => scheduler.announce('6'), { status: 503, message: /^4 inferences are waiting/ })
 })
 
 t.test('an inference that would wait too long is refused', async (t) => {
