@@ -6,12 +6,12 @@ import { ImageBudget } from './access/image-budget.ts'
 import { observedAudit } from './access/observed-audit.ts'
 import type { Tenants } from './access/tenants.ts'
 import type { ModelCatalogue } from './catalogue.ts'
+import { newApp, REQUEST_MILLISECONDS } from './fastify-app.ts'
 import type { InferenceEngine } from './inference/engine.ts'
 import type { Timeouts } from './inference/idle-timer.ts'
 import { Intake } from './inference/intake.ts'
 import { InferenceRegistry } from './inference/registry.ts'
 import { Metrics } from './metrics/metrics.ts'
-import { newApp, REQUEST_MILLISECONDS } from './new-app.ts'
 import { ArrivingBodies } from './plugins/arriving-bodies.ts'
 import { useAuthentication, useCallers } from './plugins/authentication.ts'
 import { useConnections } from './plugins/connections.ts'
@@ -157,7 +157,7 @@ export async function buildApp({
   await app.register((scope) => inferRoute(scope.withTypeProvider<ZodTypeProvider>(), services))
   await app.register((scope) => roundRoutes(scope.withTypeProvider<ZodTypeProvider>(), services))
 
-  keys.watch((name) => engine.forgetKeys(name))
+  keys.watch(({ name }) => engine.forgetKeys(name))
   sweepExpiredKeys(app, keys)
   app.addHook('onClose', async () => {
     services.inferences.cancelAll()

@@ -25,6 +25,7 @@ import { loadFloodingKey } from './stores/flooding-key.ts'
 import { KeyStore, type RemovalReason, type RemovedKeySet } from './stores/key-store.ts'
 import { StateDatabase } from './stores/state-database.ts'
 import { StorageHealth } from './stores/storage-health.ts'
+import { loggedName } from './stores/store-log.ts'
 import { type WorkerObserver, WorkerPool } from './worker/pool.ts'
 
 const MINUTE_MILLISECONDS = 60_000
@@ -214,7 +215,7 @@ export async function serve(config: ServerConfig): Promise<RunningServer> {
   return { ...server, close }
 }
 
-/** One owner leaves a quarter of the slots to others, where there are several. */
+/** One owner leaves a quarter of the places to others, where there are several. */
 const OWNER_SHARE = 0.75
 
 function startEngine(
@@ -224,10 +225,10 @@ function startEngine(
   logger: Logger,
   observer: WorkerObserver,
 ): ScheduledEngine {
-  const { workers, inferencesPerWorker: slotsPerLane, queue, queueSeconds } = config
+  const { workers, inferencesPerWorker: placesPerLane, queue, queueSeconds } = config
   return new ScheduledEngine(startWorkers(config, floodingKey, models, logger, observer), {
-    slotsPerLane,
-    slotsPerOwner: Math.ceil(OWNER_SHARE * workers * slotsPerLane),
+    placesPerLane,
+    placesPerOwner: Math.ceil(OWNER_SHARE * workers * placesPerLane),
     mostPerOwner: config.maxInferencesPerAddress,
     mostPerKeySet: config.maxInferencesPerKeySet,
     laneBytes: megabytes(config.engineMegabytes),
@@ -303,9 +304,9 @@ const BY_REQUEST: readonly RemovalReason[] = ['deleted by its client', 'deleted 
 
 const recordedIn =
   (audit: Audit) =>
-  ({ keySet, reason, owner }: RemovedKeySet): void => {
+  ({ name, reason, owner }: RemovedKeySet): void => {
     if (BY_REQUEST.includes(reason)) return
-    audit('key set removed', undefined, { tenant: tenantOf(owner), keySet, reason })
+    audit('key set removed', undefined, { tenant: tenantOf(owner), keySet: loggedName(name), reason })
   }
 
 const inDataDirectory = <T>(config: ServerConfig, action: () => Promise<T>): Promise<T> =>

@@ -47,7 +47,7 @@ const app = await buildApp({
       settings: { keyBytes: 2 ** 28, engineBytes: 2 ** 28, threads: 2, floodingKey: newFloodingKey() },
       onFault: (error) => faults.push(String(error)),
     }),
-    { ...UNLIMITED, slotsPerLane: 1 },
+    { ...UNLIMITED, placesPerLane: 1 },
   ),
   security: { requestsPerMinute: 100_000, maxEventLoopDelayMs: 0 },
   logger: createLogger('error', { write: (line) => faults.push(line) }),

@@ -60,7 +60,7 @@ const app = await buildApp({
       settings: { keyBytes: 2 ** 28, engineBytes: 2 ** 28, threads: 1, floodingKey: newFloodingKey() },
       onFault: (error) => lines.push(String(error)),
     }),
-    { ...UNLIMITED, slotsPerLane: 1 },
+    { ...UNLIMITED, placesPerLane: 1 },
   ),
   security: { requestsPerMinute: 100_000, maxEventLoopDelayMs: 0 },
   logger: createLogger('error', { write: (line) => lines.push(line) }),

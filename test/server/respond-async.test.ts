@@ -43,7 +43,7 @@ t.test('the preference is one among others, and may be written in capitals', asy
 })
 
 t.test('what can be refused at once is refused at once', async (t) => {
-  const h = await harness(t, { lanes: 1, scheduling: { slotsPerLane: 1, queue: 0 } })
+  const h = await harness(t, { lanes: 1, scheduling: { placesPerLane: 1, queue: 0 } })
   const keys = await uploadKeys(h)
   const send = (id: string) => h.inject(query(keys, { header: { id }, headers: ASYNC }))
   h.engine.work = untilCancelled

@@ -110,8 +110,8 @@ export interface HarnessOptions {
 
 /** A scheduler that refuses and delays nothing. */
 export const UNLIMITED: ScheduledEngineOptions = {
-  slotsPerLane: Infinity,
-  slotsPerOwner: Infinity,
+  placesPerLane: Infinity,
+  placesPerOwner: Infinity,
   mostPerOwner: Infinity,
   mostPerKeySet: Infinity,
   laneBytes: Infinity,

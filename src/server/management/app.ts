@@ -1,4 +1,4 @@
-import { newApp } from '../new-app.ts'
+import { newApp } from '../fastify-app.ts'
 import { useAuthentication, useCallers } from '../plugins/authentication.ts'
 import { useConnections } from '../plugins/connections.ts'
 import { type DocumentedApp, useDocumentation } from '../plugins/documentation.ts'

@@ -1,10 +1,10 @@
 import { SpanStatusCode } from '@opentelemetry/api'
 import type { FastifyRequest } from 'fastify'
-import { PolyVeilError } from '../errors/index.ts'
-import type { ServedModel } from './catalogue.ts'
-import type { EngineStage } from './inference/engine.ts'
-import type { Metrics } from './metrics/metrics.ts'
-import { beginSpan, contextOf, type Traced } from './tracing.ts'
+import { PolyVeilError } from '../../errors/index.ts'
+import type { ServedModel } from '../catalogue.ts'
+import type { EngineStage } from '../inference/engine.ts'
+import { beginSpan, contextOf, type Traced } from '../tracing.ts'
+import type { Metrics } from './metrics.ts'
 
 interface Stage {
   readonly name: EngineStage

@@ -4,7 +4,7 @@ export interface LanesOptions {
   /** Workers that compute at the same time. */
   readonly lanes: number
   /** Inferences that each computes for in turns. Those that wait for their clients do not count. */
-  readonly slotsPerLane: number
+  readonly placesPerLane: number
   /** Engine memory of each in bytes. */
   readonly laneBytes: number
 }
@@ -27,10 +27,10 @@ interface Lane {
 /** What each worker has to do and holds in memory. Workers go by numbers from 0 on. */
 export class Lanes {
   readonly #lanes: readonly Lane[]
-  readonly #slotsPerLane: number
+  readonly #placesPerLane: number
 
-  constructor({ lanes, slotsPerLane, laneBytes }: LanesOptions) {
-    this.#slotsPerLane = slotsPerLane
+  constructor({ lanes, placesPerLane, laneBytes }: LanesOptions) {
+    this.#placesPerLane = placesPerLane
     this.#lanes = Array.from({ length: lanes }, () => ({
       room: new LaneRoom(laneBytes),
       computing: 0,
@@ -38,8 +38,8 @@ export class Lanes {
     }))
   }
 
-  get slots(): number {
-    return this.#lanes.length * this.#slotsPerLane
+  get places(): number {
+    return this.#lanes.length * this.#placesPerLane
   }
 
   /** Key sets that workers have loaded. */
@@ -53,14 +53,14 @@ export class Lanes {
   }
 
   /** Inferences that could start, if there were enough memory. */
-  get freeSlots(): number {
-    const free = ({ computing }: Lane): number => Math.max(0, this.#slotsPerLane - computing)
+  get freePlaces(): number {
+    const free = ({ computing }: Lane): number => Math.max(0, this.#placesPerLane - computing)
     return this.#lanes.reduce((sum, lane) => sum + free(lane), 0)
   }
 
   /** Whether a worker could compute for one more inference. */
-  get hasSlot(): boolean {
-    return this.freeSlots > 0
+  get hasPlace(): boolean {
+    return this.freePlaces > 0
   }
 
   get states(): LaneState[] {
@@ -129,6 +129,6 @@ export class Lanes {
   }
 
   #isFree({ computing, room }: Lane, session: SessionRoom): boolean {
-    return computing < this.#slotsPerLane && !room.isRunning(session)
+    return computing < this.#placesPerLane && !room.isRunning(session)
   }
 }

@@ -6,7 +6,7 @@ import { type Turn, type TurnRequest, TurnUnderWay } from './turn.ts'
 
 export interface SchedulerOptions extends LanesOptions, QueueLimits {
   /** Inferences of one owner that are computed for at once. */
-  readonly slotsPerOwner: number
+  readonly placesPerOwner: number
   /** Inferences of one owner under way at once, those that wait for their client included. */
   readonly mostPerOwner: number
   /** The same of one key set. */
@@ -34,7 +34,7 @@ const MOST_OVERTAKES = 16
 const LOOK_MILLISECONDS = 500
 
 /**
- * Decides which inference starts when, and on which worker. A slot is taken by computing alone: while an
+ * Decides which inference starts when, and on which worker. A place is taken by computing alone: while an
  * inference waits for its client it keeps only its memory. Owners get equal shares of the workers' seconds,
  * and so do the key sets of an owner.
  */
@@ -72,7 +72,7 @@ export class Scheduler {
 
   /** Seconds that an inference that comes now waits for its turn, by estimate. */
   get waitSeconds(): number {
-    return this.#backlogSeconds / this.lanes.slots
+    return this.#backlogSeconds / this.lanes.places
   }
 
   /**
@@ -80,13 +80,13 @@ export class Scheduler {
    * of many at once those are refused early that would be refused when they have arrived.
    *
    * @returns a function to call when the query has arrived, or will not
-   * @throws TOO_BUSY as `take`, if there is neither a slot nor room in the queue
+   * @throws TOO_BUSY as `take`, if there is neither a place nor room in the queue
    */
   announce(owner: string): () => void {
     const before = [...[...this.#waiting].map(({ request }) => request), ...this.#arriving]
-    // The first of them take the slots that are free.
-    const waiting = before.slice(this.lanes.freeSlots)
-    const isWaiting = before.length >= this.lanes.freeSlots
+    // The first of them take the places that are free.
+    const waiting = before.slice(this.lanes.freePlaces)
+    const isWaiting = before.length >= this.lanes.freePlaces
     const refusal = isWaiting && refusalOf({ owner }, waiting, this.waitSeconds, this.#options)
     if (refusal) throw refusal
     const arriving = { owner }
@@ -150,7 +150,7 @@ export class Scheduler {
 
   /** The inference that starts next, and its worker. */
   #next(): [Waiting, lane: number] | undefined {
-    if (!this.lanes.hasSlot) return undefined
+    if (!this.lanes.hasPlace) return undefined
     let blocked: Waiting | undefined
     for (const waiting of this.#inFairOrder()) {
       const lane = this.lanes.choose(waiting.request.session)
@@ -177,11 +177,11 @@ export class Scheduler {
   }
 
   #hasShare({ owner, mostOfOwner, session: { keySet } }: TurnRequest): boolean {
-    const { slotsPerOwner, mostPerOwner, mostPerKeySet } = this.#options
+    const { placesPerOwner, mostPerOwner, mostPerKeySet } = this.#options
     const ofOwner = [...this.#underWay].filter(({ request }) => request.owner === owner)
     return (
       ofOwner.length < (mostOfOwner ?? mostPerOwner) &&
-      ofOwner.filter(({ isPaused }) => !isPaused).length < slotsPerOwner &&
+      ofOwner.filter(({ isPaused }) => !isPaused).length < placesPerOwner &&
       this.#count(({ request: { session } }) => session.keySet === keySet) < mostPerKeySet
     )
   }

@@ -67,8 +67,7 @@ export type RemovalReason =
 
 /** A key set that was removed. */
 export interface RemovedKeySet {
-  /** Its name in the log. */
-  readonly keySet: string
+  readonly name: string
   readonly reason: RemovalReason
   readonly owner?: string
 }
@@ -85,12 +84,12 @@ export class KeyStore {
   readonly #limits: Required<Omit<KeyStoreLimits, 'setsOf'>> & Pick<KeyStoreLimits, 'setsOf'>
   readonly #now: () => number
   readonly #log: StoreLog
-  readonly #onRemoved: (removed: RemovedKeySet) => void
+  /** Called with each key set that is removed. */
+  readonly #watchers: ((removed: RemovedKeySet) => void)[]
   readonly #records: Map<string, KeySetRecord>
   readonly #serial = new Serial()
   /** Times of use that the files do not have yet, by name. */
   readonly #uses = new Map<string, number>()
-  #onGone: (name: string) => void = () => {}
   readonly #removed = new Map<RemovalReason, number>()
 
   private constructor(
@@ -106,14 +105,14 @@ export class KeyStore {
     this.#now = now
     this.#log = log
     this.#records = records
-    this.#onRemoved = onRemoved
+    this.#watchers = [onRemoved]
   }
 
   /**
    * Opens a store on the records in `files`, and removes expired ones.
    *
    * @param log gets each key set that is removed
-   * @param onRemoved the same, with its owner
+   * @param onRemoved as in `watch`, also for those that have expired before
    */
   static async open(
     files: KeySetFiles,
@@ -128,9 +127,9 @@ export class KeyStore {
     return store
   }
 
-  /** @param onGone called with the name of each key set that has been removed */
-  watch(onGone: (name: string) => void): void {
-    this.#onGone = onGone
+  /** @param onRemoved called with each key set that is removed from now on */
+  watch(onRemoved: (removed: RemovedKeySet) => void): void {
+    this.#watchers.push(onRemoved)
   }
 
   get size(): number {
@@ -478,10 +477,9 @@ export class KeyStore {
       throw error
     }
     this.#uses.delete(name)
-    this.#onGone(name)
     this.#removed.set(reason, (this.#removed.get(reason) ?? 0) + 1)
     this.#log.info({ keySet: loggedName(name), reason }, 'Deleted a key set')
-    this.#onRemoved({ keySet: loggedName(name), reason, owner: record?.owner })
+    for (const onRemoved of this.#watchers) onRemoved({ name, reason, owner: record?.owner })
   }
 }
 

@@ -162,7 +162,7 @@ t.test('key sets that the service removes are told with their owner and the reas
   clock.now += 2000
   await store.sweep()
   t.match(removed, [
-    { owner: 'tenant:clinic', reason: 'made room for its owner', keySet: /^[0-9a-f]{12}$/ },
+    { owner: 'tenant:clinic', reason: 'made room for its owner', name: /^[0-9a-f]{64}$/ },
     { owner: 'tenant:clinic', reason: 'expired' },
   ])
 })

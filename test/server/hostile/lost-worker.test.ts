@@ -42,7 +42,7 @@ async function service(t: Test) {
   const app = await buildApp({
     models: new ModelCatalogue([{ ...servedModel(circuit, path, { digest: circuitDigest(bytes) }), path }]),
     keys: await KeyStore.open(files, limits),
-    engine: new ScheduledEngine(pool, { ...UNLIMITED, slotsPerLane: 1 }),
+    engine: new ScheduledEngine(pool, { ...UNLIMITED, placesPerLane: 1 }),
     security: { requestsPerMinute: 100_000, maxEventLoopDelayMs: 0 },
     logger: createLogger('silent'),
   })

@@ -13,8 +13,8 @@ const SENT = 10 * CAPACITY
 
 /** The settings of a service by default, for these numbers of workers. */
 const SCHEDULING = {
-  slotsPerLane: SLOTS,
-  slotsPerOwner: 3,
+  placesPerLane: SLOTS,
+  placesPerOwner: 3,
   mostPerOwner: 16,
   mostPerKeySet: 2,
   laneBytes: 2 ** 32,
@@ -91,7 +91,7 @@ t.test('many clients together fill the queue, and are refused with 503', async (
   const clients = 30
   const h = await harness(t, {
     lanes: 1,
-    scheduling: { ...SCHEDULING, slotsPerOwner: 2 },
+    scheduling: { ...SCHEDULING, placesPerOwner: 2 },
     limits: { maxSets: clients, maxUploadsPerOwner: 4 },
   })
   const keySets: string[] = []

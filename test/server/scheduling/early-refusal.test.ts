@@ -16,7 +16,7 @@ function statusWithoutBody(url: string, headers: Record<string, string>): Promis
 }
 
 t.test('a full service refuses a query before its body', async (t) => {
-  const h = await harness(t, { lanes: 1, scheduling: { slotsPerLane: 1, queue: 0 } })
+  const h = await harness(t, { lanes: 1, scheduling: { placesPerLane: 1, queue: 0 } })
   const keys = await uploadKeys(h)
   h.engine.work = untilCancelled
   const url = await h.app.listen({ port: 0, host: '127.0.0.1' })
