@@ -125,7 +125,7 @@ export class DiskFiles implements KeySetFiles {
         await file.sync()
         return end - offset
       } catch (cause) {
-        // The upload goes on at its offset; what lies behind would take room that nobody counts.
+        // The upload goes on at its offset; the bytes behind it are in no record's length.
         await file.truncate(offset).catch(() => {})
         throw cause
       } finally {

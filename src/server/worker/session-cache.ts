@@ -275,8 +275,8 @@ export class SessionCache {
   }
 
   /**
-   * Frees all that an engine has while no other client is loaded: constants of circuits that nobody has asked
-   * for lately, and the gaps that freed keys have left.
+   * Frees all that an engine has while no other client is loaded: constants of circuits without a session,
+   * and the gaps that freed keys have left.
    */
   async #clear(engine: Engine, served: ServedCircuit, client: Client): Promise<void> {
     for (const session of client.sessions.values()) session.free()
