@@ -10,6 +10,7 @@ import { newApp, REQUEST_MILLISECONDS } from './fastify-app.ts'
 import type { InferenceEngine } from './inference/engine.ts'
 import type { Timeouts } from './inference/idle-timer.ts'
 import { Intake } from './inference/intake.ts'
+import { LocalHost } from './inference/local-host.ts'
 import { InferenceRegistry } from './inference/registry.ts'
 import { Metrics } from './metrics/metrics.ts'
 import { ArrivingBodies } from './plugins/arriving-bodies.ts'
@@ -109,6 +110,11 @@ export async function buildApp({
   const app = newApp(logger, trustProxy)
   // Fastify calls these hooks in the reverse order.
   app.addHook('onClose', onClosed)
+  const inferences = new InferenceRegistry({
+    client: timeouts(roundTimeoutSeconds * 1000),
+    total: maxInferenceMinutes * 60_000,
+    answer: answerMinutes * 60_000,
+  })
   const services: Services = {
     models,
     keys,
@@ -119,11 +125,8 @@ export async function buildApp({
     bodies: new ArrivingBodies(bodyBytes),
     audit,
     engine,
-    inferences: new InferenceRegistry({
-      client: timeouts(roundTimeoutSeconds * 1000),
-      total: maxInferenceMinutes * 60_000,
-      answer: answerMinutes * 60_000,
-    }),
+    inferences,
+    host: new LocalHost({ engine, inferences, budget, audit, metrics }),
     intake: new Intake(),
     metrics,
   }

@@ -1,7 +1,7 @@
 import '../errors/require-node.ts'
 
 export { type Audit, auditTo } from './access/audit.ts'
-export { ImageBudget, type ImageCounts } from './access/image-budget.ts'
+export { ImageBudget, type ImageCount, type ImageCounts, type TakenImages } from './access/image-budget.ts'
 export {
   changeQuota,
   createToken,

@@ -6,6 +6,7 @@ import type { ImageBudget } from './access/image-budget.ts'
 import type { Tenants } from './access/tenants.ts'
 import type { ModelCatalogue } from './catalogue.ts'
 import type { InferenceEngine } from './inference/engine.ts'
+import type { InferenceHost } from './inference/host.ts'
 import type { Intake } from './inference/intake.ts'
 import type { InferenceRegistry } from './inference/registry.ts'
 import type { Metrics } from './metrics/metrics.ts'
@@ -43,6 +44,7 @@ export interface Services {
   readonly audit: Audit
   readonly engine: InferenceEngine
   readonly inferences: InferenceRegistry
+  readonly host: InferenceHost
   readonly intake: Intake
   readonly metrics: Metrics
 }

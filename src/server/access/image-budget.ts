@@ -5,12 +5,24 @@ import type { Quota } from './tenant.ts'
 const DAY_MILLISECONDS = 86_400_000
 const SECOND_MILLISECONDS = 1000
 
+/** Images of a tenant on a day, and in all. */
+export interface ImageCount {
+  readonly today: number
+  readonly total: number
+}
+
 /** Counts of images that were classified, by tenant and day. */
 export interface ImageCounts {
-  /** Images of a tenant on a day, and in all. */
-  of(tenant: string, day: string): { readonly today: number; readonly total: number }
-  /** @param images negative to take some back */
-  add(tenant: string, day: string, images: number): void
+  of(tenant: string, day: string): Promise<ImageCount>
+  /** @param images negative to take some back @returns the counts with them */
+  add(tenant: string, day: string, images: number): Promise<ImageCount>
+}
+
+/** Images that were counted for a tenant; none where there is no tenant. */
+export interface TakenImages {
+  readonly tenant?: string
+  readonly day: string
+  readonly images: number
 }
 
 /**
@@ -29,25 +41,45 @@ export class ImageBudget {
   /**
    * Counts the images of a query. Addresses have no budget: they cannot be told from each other well enough.
    *
-   * @returns a function that takes them back, for a query that the server itself fails to answer
+   * @returns what `giveBack` takes, for a query that the server itself fails to answer
    * @throws FORBIDDEN (429 with the seconds to wait, or 403) when the tenant has too few left
    */
-  take({ tenant, quota }: Caller, images: number): () => void {
-    if (tenant === undefined) return () => {}
+  async take({ tenant, quota }: Caller, images: number): Promise<TakenImages> {
     const day = this.#day()
-    const { today, total } = this.#counts.of(tenant, day)
+    const taken = { tenant, day, images }
+    if (tenant === undefined) return taken
+    this.#requireEnough(await this.#counts.of(tenant, day), quota, images)
+    const { today, total } = await this.#counts.add(tenant, day, images)
+    try {
+      // Another process may have counted images of the same tenant meanwhile.
+      this.#requireEnough({ today: today - images, total: total - images }, quota, images)
+    } catch (error) {
+      await this.giveBack(taken)
+      throw error
+    }
+    return taken
+  }
+
+  /** Takes images back that `take` has counted. */
+  async giveBack({ tenant, day, images }: TakenImages): Promise<void> {
+    if (tenant !== undefined) await this.#counts.add(tenant, day, -images)
+  }
+
+  /** @throws FORBIDDEN as `take` */
+  #requireEnough({ today, total }: ImageCount, quota: Quota, images: number): void {
     if (total + images > (quota.images ?? Infinity)) throw spent(images, quota.images! - total)
     const ofDay = quota.imagesPerDay ?? Infinity
     if (images > ofDay) throw tooManyForADay(images, ofDay)
     if (today + images > ofDay) throw this.#spentToday(images, ofDay - today)
-    this.#counts.add(tenant, day, images)
-    return () => this.#counts.add(tenant, day, -images)
   }
 
   /** Images that a tenant has left on this day, and in all; absent where there is no limit. */
-  left(tenant: string, { imagesPerDay, images }: Quota): { readonly day?: number; readonly all?: number } {
+  async left(
+    tenant: string,
+    { imagesPerDay, images }: Quota,
+  ): Promise<{ readonly day?: number; readonly all?: number }> {
     if (imagesPerDay === undefined && images === undefined) return {}
-    const { today, total } = this.#counts.of(tenant, this.#day())
+    const { today, total } = await this.#counts.of(tenant, this.#day())
     return {
       ...(imagesPerDay !== undefined && { day: Math.max(0, imagesPerDay - today) }),
       ...(images !== undefined && { all: Math.max(0, images - total) }),

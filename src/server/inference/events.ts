@@ -1,4 +1,5 @@
-import type { Inference, InferenceSnapshot } from './inference.ts'
+import type { HostedInference } from './host.ts'
+import type { InferenceMoment, InferenceSnapshot } from './inference.ts'
 
 const HEARTBEAT_MILLISECONDS = 15_000
 
@@ -9,33 +10,41 @@ const HEARTBEAT_MILLISECONDS = 15_000
  * @param signal aborted when the reader has closed the connection
  */
 export async function* inferenceEvents(
-  inference: Inference,
+  inference: Pick<HostedInference, 'moment'>,
   signal: AbortSignal,
   heartbeat = HEARTBEAT_MILLISECONDS,
 ): AsyncGenerator<string> {
-  while (!signal.aborted) {
-    const { changed, running, snapshot } = inference
+  for (let seen = -1; !signal.aborted; ) {
+    const next = inference.moment(seen)
+    // An inference whose process ends while nobody waits for its state must not end this process.
+    next.catch(() => {})
+    let moment: InferenceMoment | 'idle' | 'gone' = 'idle'
+    while (moment === 'idle') {
+      moment = await within(next, heartbeat, signal)
+      if (moment === 'idle') yield ': still here\n\n'
+    }
+    if (moment === 'gone') return
+    const { version, running, snapshot } = moment
     yield event(running ? 'progress' : 'end', snapshot)
     if (!running) return
-    while (!signal.aborted && (await changedWithin(changed, heartbeat, signal)) === 'idle')
-      yield ': still here\n\n'
+    seen = version
   }
 }
 
 const event = (name: string, data: InferenceSnapshot): string =>
   `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`
 
-async function changedWithin(
-  changed: Promise<void>,
+async function within(
+  next: Promise<InferenceMoment>,
   milliseconds: number,
   signal: AbortSignal,
-): Promise<'changed' | 'idle' | 'gone'> {
+): Promise<InferenceMoment | 'idle' | 'gone'> {
   const { promise, resolve } = Promise.withResolvers<'idle' | 'gone'>()
   const gone = (): void => resolve('gone')
   const timer = setTimeout(resolve, milliseconds, 'idle')
   signal.addEventListener('abort', gone, { once: true })
   try {
-    return await Promise.race([changed.then(() => 'changed' as const), promise])
+    return await Promise.race([next, promise])
   } finally {
     clearTimeout(timer)
     signal.removeEventListener('abort', gone)

@@ -24,6 +24,13 @@ export const inferenceSchema = z
 
 export type InferenceSnapshot = z.infer<typeof inferenceSchema>
 
+/** A state of an inference. A later state has a greater version. */
+export interface InferenceMoment {
+  readonly version: number
+  readonly running: boolean
+  readonly snapshot: InferenceSnapshot
+}
+
 /** Times in milliseconds. An inference that exceeds one of the first two is cancelled. */
 export interface InferenceLimits {
   /** Limits on the client while the inference waits for it. */
@@ -82,6 +89,7 @@ export class Inference {
   #waiting = 0
   #isStopped = false
   #freeRequests: number
+  #version = 0
   #change = Promise.withResolvers<void>()
 
   constructor(options: InferenceOptions) {
@@ -192,9 +200,10 @@ export class Inference {
     return String(this.#cancellation.signal.reason)
   }
 
-  /** Resolves at the next change, or at once when the inference has ended. */
-  get changed(): Promise<void> {
-    return this.running ? this.#change.promise : Promise.resolve()
+  /** The first state behind a version, or the last one of an inference that has ended. */
+  async moment(after = -1): Promise<InferenceMoment> {
+    while (this.running && this.#version <= after) await this.#change.promise
+    return { version: this.#version, running: this.running, snapshot: this.snapshot }
   }
 
   #wait(waiting: number, over: number): void {
@@ -207,6 +216,7 @@ export class Inference {
   }
 
   #announce(): void {
+    this.#version++
     this.#change.resolve()
     this.#change = Promise.withResolvers()
   }

@@ -1,9 +1,9 @@
 import { SpanStatusCode } from '@opentelemetry/api'
-import type { FastifyRequest } from 'fastify'
 import { PolyVeilError } from '../../errors/index.ts'
 import type { ServedModel } from '../catalogue.ts'
 import type { EngineStage } from '../inference/engine.ts'
-import { beginSpan, contextOf, type Traced } from '../tracing.ts'
+import type { QueryRequest } from '../inference/host.ts'
+import { beginSpan, type Traced } from '../tracing.ts'
 import type { Metrics } from './metrics.ts'
 
 interface Stage {
@@ -22,17 +22,17 @@ export class InferenceWatch {
   #stage: Stage | undefined
 
   /** @param request with which the query came */
-  constructor(metrics: Metrics, model: ServedModel, request: FastifyRequest) {
+  constructor(metrics: Metrics, model: ServedModel, { audited, context }: QueryRequest) {
     this.#metrics = metrics
     this.#model = model
-    this.#tenant = request.caller.tenant
+    this.#tenant = audited.caller.tenant
     const { name, version, manifest } = model
-    this.#traced = beginSpan('inference', contextOf(request), {
+    this.#traced = beginSpan('inference', context, {
       'polyveil.model': name,
       'polyveil.model_version': String(version),
       'polyveil.rounds': manifest.rounds,
       'polyveil.images': manifest.batch,
-      'polyveil.request_id': request.id,
+      'polyveil.request_id': audited.id,
     })
   }
 

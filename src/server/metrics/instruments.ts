@@ -34,25 +34,29 @@ export const seconds = <Label extends string>(
   buckets: number[],
 ): Histogram<Label> => new Histogram({ ...description, buckets, registers: [registry] })
 
+/** What is known at once, or must be asked for. */
+type Known<T> = T | Promise<T>
+
 /** Registers a gauge that is read when metrics are collected. */
 export function readGauge<Label extends string>(
   registry: Registry,
   description: Description<Label>,
-  read: () => readonly Reading<Label>[],
+  read: () => Known<readonly Reading<Label>[]>,
 ): void {
   new Gauge<Label>({
     ...description,
     registers: [registry],
-    collect() {
+    async collect() {
+      const readings = await read()
       this.reset()
-      for (const [labels, value] of read()) this.set(labels, value)
+      for (const [labels, value] of readings) this.set(labels, value)
     },
   })
 }
 
 /** Registers a gauge of one number, which is read when metrics are collected. */
-export const readNumber = (registry: Registry, name: string, help: string, read: () => number): void =>
-  readGauge(registry, { name, help }, () => [[{}, read()]])
+export const readNumber = (registry: Registry, name: string, help: string, read: () => Known<number>): void =>
+  readGauge(registry, { name, help }, async () => [[{}, await read()]])
 
 /**
  * Registers a counter of what another part of the service counts, read when metrics are collected.
@@ -62,15 +66,16 @@ export const readNumber = (registry: Registry, name: string, help: string, read:
 export function readCounter<Label extends string>(
   registry: Registry,
   description: Description<Label> & { readonly labelNames: readonly [Label] },
-  read: () => ReadonlyMap<string, number>,
+  read: () => Known<ReadonlyMap<string, number>>,
 ): void {
   const [label] = description.labelNames
   new Counter<Label>({
     ...description,
     registers: [registry],
-    collect() {
+    async collect() {
+      const counts = await read()
       this.reset()
-      for (const [value, count] of read()) this.inc({ [label]: value } as Labels<Label>, count)
+      for (const [value, count] of counts) this.inc({ [label]: value } as Labels<Label>, count)
     },
   })
 }

@@ -86,14 +86,16 @@ function observeBudgets({ metrics: { registry }, budget }: Services, tenants: Te
       help: 'Images that a tenant with a budget has left, by period: day (UTC) or all',
       labelNames: ['tenant', 'period'],
     },
-    () =>
-      (tenants?.all ?? []).flatMap(({ tenant, quota }) => {
-        const { day, all } = budget.left(tenant, quota)
+    async () => {
+      const readings = (tenants?.all ?? []).map(async ({ tenant, quota }) => {
+        const { day, all } = await budget.left(tenant, quota)
         return [
           ...reading(day, { tenant, period: 'day' } as const),
           ...reading(all, { tenant, period: 'all' } as const),
         ]
-      }),
+      })
+      return (await Promise.all(readings)).flat()
+    },
   )
 }
 

@@ -15,21 +15,19 @@ import {
   routeOf,
 } from '../../wire/protocol/index.ts'
 import type { ServedModel } from '../catalogue.ts'
-import { inferenceResponse, parseInference, requireFrameBytes } from '../inference/binary-body.ts'
-import { CLOSING, type Inference, inferenceSchema } from '../inference/inference.ts'
+import { parseInference, requireFrameBytes } from '../inference/binary-body.ts'
+import type { HostedInference, QueryKeySet, QueryRequest } from '../inference/host.ts'
+import { CLOSING, inferenceSchema } from '../inference/inference.ts'
 import type { Intake } from '../inference/intake.ts'
 import { limitedBody } from '../inference/limited-body.ts'
-import type { SentAnswer } from '../inference/reply-cache.ts'
-import type { EngineOutput } from '../inference/round-mailbox.ts'
-import { InferenceWatch } from '../metrics/inference-watch.ts'
 import type { App, Services } from '../services.ts'
-import type { HeldKeys } from '../stores/held-keys.ts'
 import { nameOf } from '../stores/key-store.ts'
+import { contextOf } from '../tracing.ts'
 import { type ModelPath, modelAt } from './model-path.ts'
 import { prefers } from './preferences.ts'
-import { runQuery } from './run-query.ts'
 import { bytesResponse, jsonHeader, modelParams, responses, wholeNumber } from './schemas.ts'
 import { sendOutput } from './send-output.ts'
+import { whenClosed } from './when-closed.ts'
 
 const headersSchema = z.looseObject({
   [JSON_LENGTH_HEADER]: wholeNumber(1, MAX_JSON_HEADER_BYTES).describe(
@@ -51,7 +49,7 @@ const BODY = `A JSON document of ${JSON_LENGTH_HEADER} bytes, directly followed 
  * tensor.
  */
 export async function inferRoute(app: App, services: Services): Promise<void> {
-  const { models, metrics, inferences } = services
+  const { models, metrics } = services
   const mostBytes = ({ params }: FastifyRequest): number =>
     models.largestQuery((params as { model: string }).model) + MAX_JSON_HEADER_BYTES
   /** Ends the announcement of a query that has arrived. */
@@ -100,51 +98,53 @@ export async function inferRoute(app: App, services: Services): Promise<void> {
     },
     async (httpRequest, reply) => {
       announced.get(httpRequest)?.()
-      const { params, headers, body, caller } = httpRequest
+      const { params, headers, body } = httpRequest
       const request = parseInference(asBytes(body), Number(headers[JSON_LENGTH_HEADER]))
       const { version }: ModelPath = params
       const model = models.forQuery(params.model, request.manifestDigest, version)
       requireFrameBytes(request, model)
-      const keys = services.keysOf(httpRequest)
-      takeKeys(keys, request.keySet, model)
+      const stored = takeKeys(services, httpRequest, request.keySet, model)
       metrics.inferences.queryReceived(model.name, request.frame.length)
-      const watch = new InferenceWatch(metrics, model, httpRequest)
       const isAsync = prefers(httpRequest, PREFER_ASYNC)
-      const inference = inferences.begin({
+      const { inference, first } = await services.host.begin({
+        request: queryRequest(httpRequest),
+        model,
+        keys: stored,
+        frame: request.frame,
         id: request.id,
-        model: model.name,
-        client: { tenant: caller.tenant, keySet: nameOf(request.keySet) },
-        rounds: model.manifest.rounds,
         isAsync,
-        encode: ({ id }, output) => encoded(services, model, id, output),
-        onSending: watch.onSending,
       })
-      if (!isAsync) tieTo(inference, reply, services.intake)
-      const { onStage } = watch
-      const logits = watch.follow(() =>
-        runQuery(services, model, { ...request, keys, httpRequest, onStage }, inference),
-      )
-      const first = inference.rounds.begin(logits)
-      if (!isAsync) return sendOutput(reply, inference, await first)
+      if (!isAsync) {
+        // An output that fails is for those who wait for it.
+        first.catch(() => {})
+        await tieTo(inference, reply, services.intake)
+        return sendOutput(reply, inference, await first)
+      }
       await refusedAtOnce(first)
       return reply
         .code(202)
         .header('location', `/${pathOf(ROUTES.inference, { id: inference.id })}`)
         .header('preference-applied', PREFER_ASYNC)
-        .send(inference.snapshot)
+        .send((await inference.moment()).snapshot)
     },
   )
 }
 
+/** The parts of a request that outlive it. */
+const queryRequest = (request: FastifyRequest): QueryRequest => ({
+  audited: request,
+  log: request.log,
+  context: contextOf(request),
+})
+
 /** Cancels an inference whose client goes before it has the first answer: then it cannot continue. */
-function tieTo(inference: Inference, reply: FastifyReply, intake: Intake): void {
-  const leave = inference.idleTimer.enter()
-  reply.raw.once('close', () => {
+async function tieTo(inference: HostedInference, reply: FastifyReply, intake: Intake): Promise<void> {
+  const leave = await inference.enter()
+  whenClosed(reply, () => {
     leave()
     if (reply.raw.writableFinished) return
     // A server that shuts down closes connections itself.
-    if (intake.state === 'ending') inference.stop(CLOSING)
-    else inference.cancel()
+    void (intake.state === 'ending' ? inference.stop(CLOSING) : inference.cancel())
   })
 }
 
@@ -155,13 +155,6 @@ async function refusedAtOnce(first: Promise<unknown>): Promise<void> {
   // The outcome of an inference that runs on is for those who ask for it.
   first.catch(() => {})
   await Promise.race([promise, first])
-}
-
-function encoded({ metrics }: Services, model: ServedModel, id: string, output: EngineOutput): SentAnswer {
-  const bytes = output.frame.length
-  if (output.kind === 'refresh') metrics.inferences.refreshSent(model.name, bytes)
-  else metrics.inferences.answerComputed(model.name, bytes)
-  return inferenceResponse(model, id, output)
 }
 
 export function asBytes(body: unknown): Uint8Array {
@@ -185,7 +178,9 @@ function requireRoom(bytes: number, maxBytes: number): void {
  *
  * @throws KEYS_EXPIRED, KEYS_MISSING, PARAMETERS_MISMATCH when it does not fit the model
  */
-function takeKeys(keys: HeldKeys, id: string, { manifest }: ServedModel): void {
+function takeKeys(services: Services, request: FastifyRequest, id: string, model: ServedModel): QueryKeySet {
+  const keys = services.keysOf(request)
+  const { manifest } = model
   const { digest, uploadOffset, bytes, parametersDigest, galoisElements } = keys.get(id)
   if (digest === undefined) {
     throw new PolyVeilError('KEYS_MISSING', 'The upload of the key set is not complete', {
@@ -202,4 +197,5 @@ function takeKeys(keys: HeldKeys, id: string, { manifest }: ServedModel): void {
   const missing = manifest.galoisElements.filter((element) => !present.has(element))
   if (missing.length > 0) throw keysMissing(missing)
   keys.use(id)
+  return { name: nameOf(id), location: keys.location(id), discard: () => services.keys.discard(id) }
 }

@@ -6,6 +6,7 @@ import { inferenceSchema } from '../inference/inference.ts'
 import type { App, Services } from '../services.ts'
 import { ownInference } from './own-inference.ts'
 import { bytesResponse, emptyResponse, keySetId, responses } from './schemas.ts'
+import { whenClosed } from './when-closed.ts'
 
 const params = z.object({ id: z.string().max(64).describe('The id that the client gave the inference') })
 const headers = z.looseObject({
@@ -13,7 +14,7 @@ const headers = z.looseObject({
 })
 
 /** Routes to watch and cancel an inference. */
-export function inferenceRoutes(app: App, { inferences }: Services): void {
+export function inferenceRoutes(app: App, { host }: Services): void {
   app.get(
     routeOf(ROUTES.inference),
     {
@@ -26,7 +27,7 @@ export function inferenceRoutes(app: App, { inferences }: Services): void {
         response: responses({ 200: inferenceSchema }, 404),
       },
     },
-    (request) => ownInference(inferences, request).snapshot,
+    async (request) => (await (await ownInference(host, request)).moment()).snapshot,
   )
   app.get(
     routeOf(ROUTES.inferenceEvents),
@@ -41,9 +42,9 @@ export function inferenceRoutes(app: App, { inferences }: Services): void {
       },
     },
     async (request, reply) => {
-      const inference = ownInference(inferences, request)
+      const inference = await ownInference(host, request)
       const gone = new AbortController()
-      reply.raw.once('close', () => gone.abort())
+      whenClosed(reply, () => gone.abort())
       const events = Readable.from(inferenceEvents(inference, gone.signal))
       return reply.type(EVENTS_MEDIA_TYPE).header('cache-control', 'no-store').send(events)
     },
@@ -61,7 +62,8 @@ export function inferenceRoutes(app: App, { inferences }: Services): void {
       },
     },
     async (request, reply) => {
-      ownInference(inferences, request).cancel()
+      const inference = await ownInference(host, request)
+      await inference.cancel()
       return reply.code(204).send(null)
     },
   )

@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
+import { PolyVeilError } from '../../errors/index.ts'
 import { KEY_SET_HEADER } from '../../wire/protocol/index.ts'
-import type { Inference } from '../inference/inference.ts'
-import type { InferenceRegistry } from '../inference/registry.ts'
+import type { HostedInference, InferenceHost } from '../inference/host.ts'
 import { nameOf } from '../stores/key-store.ts'
 
 /**
@@ -10,15 +10,16 @@ import { nameOf } from '../stores/key-store.ts'
  *
  * @throws INFERENCE_UNKNOWN
  */
-export const ownInference = (inferences: InferenceRegistry, request: FastifyRequest): Inference =>
-  inferences.get(clientOf(request), idOf(request))
+export async function ownInference(host: InferenceHost, request: FastifyRequest): Promise<HostedInference> {
+  const inference = await findOwnInference(host, request)
+  if (inference) return inference
+  throw new PolyVeilError('INFERENCE_UNKNOWN', 'There is no inference of that id')
+}
 
 export const findOwnInference = (
-  inferences: InferenceRegistry,
+  host: InferenceHost,
   request: FastifyRequest,
-): Inference | undefined => inferences.find(clientOf(request), idOf(request))
-
-const idOf = ({ params }: FastifyRequest): string => (params as { id: string }).id
+): Promise<HostedInference | undefined> => host.find(clientOf(request), (request.params as { id: string }).id)
 
 /** Before a header has passed its schema, it may be absent. */
 function clientOf({ headers, caller }: FastifyRequest): { tenant?: string; keySet: string } {

@@ -1,6 +1,5 @@
 import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
-import { PolyVeilError } from '../../errors/index.ts'
 import {
   ANSWER_HEADER_NAME,
   BYTES_MEDIA_TYPE,
@@ -12,7 +11,6 @@ import {
   ROUTES,
   routeOf,
 } from '../../wire/protocol/index.ts'
-import type { Inference } from '../inference/inference.ts'
 import { limitedBody } from '../inference/limited-body.ts'
 import type { App, Services } from '../services.ts'
 import { asBytes } from './infer.ts'
@@ -20,6 +18,7 @@ import { findOwnInference, ownInference } from './own-inference.ts'
 import { prefers } from './preferences.ts'
 import { bytesResponse, emptyResponse, jsonHeader, keySetId, responses, wholeNumber } from './schemas.ts'
 import { sendOutput } from './send-output.ts'
+import { whenClosed } from './when-closed.ts'
 
 const headersSchema = z.looseObject({
   [KEY_SET_HEADER]: keySetId.describe('The id of the key set that the inference began with'),
@@ -48,37 +47,26 @@ const OUTPUT = bytesResponse(
 export async function roundRoutes(app: App, services: Services): Promise<void> {
   // Runs before the body is read (reject early, and the idle timer sees the upload) and after rate limiting.
   app.addHook('preParsing', async (request, reply) => {
-    const inference = ownInference(services.inferences, request)
-    requireFewRequests(inference)
+    const inference = await ownInference(services.host, request)
+    const leave = await inference.enter()
+    whenClosed(reply, leave)
     if (request.method === 'POST') services.bodies.expect(request, reply, services.models.largestReply)
-    reply.raw.once('close', inference.idleTimer.enter())
   })
   outputRoute(app, services)
   replyRoute(app, services)
-}
-
-/** Requests of one inference at once: a client fetches a round while it replies to others. */
-const MOST_AT_ONCE = 16
-
-/** @throws TOO_BUSY */
-function requireFewRequests({ idleTimer }: Inference): void {
-  if (idleTimer.present < MOST_AT_ONCE) return
-  throw new PolyVeilError('TOO_BUSY', `${idleTimer.present} requests for rounds of this inference are open`, {
-    retryAfter: 1,
-  })
 }
 
 /**
  * Exempts the inference's own client from the rate limit, which has counted the query, for as many requests
  * as its rounds take.
  */
-const uncounted = ({ inferences }: Services) => ({
-  allowList: (request: FastifyRequest): boolean =>
-    findOwnInference(inferences, request)?.takeFreeRequest() ?? false,
+const uncounted = ({ host }: Services) => ({
+  allowList: async (request: FastifyRequest): Promise<boolean> =>
+    (await (await findOwnInference(host, request))?.takeFreeRequest()) ?? false,
 })
 
 function outputRoute(app: App, services: Services): void {
-  const { inferences } = services
+  const { host } = services
   app.get(
     routeOf(ROUTES.round),
     {
@@ -97,15 +85,14 @@ function outputRoute(app: App, services: Services): void {
       },
     },
     async (request, reply) => {
-      const inference = ownInference(inferences, request)
-      requireKnown(inference)
-      return sendOutput(reply, inference, await inference.rounds.wait(request.params.round))
+      const inference = await ownInference(host, request)
+      return sendOutput(reply, inference, await inference.output(request.params.round))
     },
   )
 }
 
 function replyRoute(app: App, services: Services): void {
-  const { models, inferences, metrics } = services
+  const { models, host } = services
   app.addContentTypeParser(
     BYTES_MEDIA_TYPE,
     limitedBody(() => models.largestReply),
@@ -133,28 +120,11 @@ function replyRoute(app: App, services: Services): void {
     async (request, reply) => {
       const { params, body } = request
       const { round } = params
-      const inference = ownInference(inferences, request)
-      const { rounds, model } = inference
-      const bytes = asBytes(body)
-      const repeated = rounds.isRepeated(round, bytes)
-      if (!repeated) requireUnderWay(inference)
-      await rounds.reply(round, bytes)
-      if (!repeated) metrics.inferences.replyReceived(model, bytes.length)
-      if (!prefers(request, PREFER_MINIMAL)) return sendOutput(reply, inference, await rounds.wait(round + 1))
+      const inference = await ownInference(host, request)
+      await inference.reply(round, asBytes(body))
+      if (!prefers(request, PREFER_MINIMAL))
+        return sendOutput(reply, inference, await inference.output(round + 1))
       return reply.code(204).header('preference-applied', PREFER_MINIMAL).send(null)
     },
   )
-}
-
-function requireUnderWay({ running }: Inference): void {
-  if (running) return
-  throw new PolyVeilError('INFERENCE_UNKNOWN', 'The inference has ended')
-}
-
-/**
- * Clients can fetch outputs of a running inference, and for a while of one that is done. One that has failed
- * gives its error instead.
- */
-function requireKnown({ snapshot, cancelReason }: Inference): void {
-  if (snapshot.state === 'cancelled') throw new PolyVeilError('INFERENCE_UNKNOWN', cancelReason)
 }

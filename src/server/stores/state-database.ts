@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { inFile, PolyVeilError } from '../../errors/index.ts'
 import { makeDirectory } from '../../files/atomic.ts'
-import type { ImageCounts } from '../access/image-budget.ts'
+import type { ImageCount, ImageCounts } from '../access/image-budget.ts'
 import type { KeySetIndex } from './key-set-record.ts'
 import { KEY_SET_TABLE, KeySetTable } from './key-set-table.ts'
 import { StorageHealth } from './storage-health.ts'
@@ -100,20 +100,20 @@ export class StateDatabase implements ImageCounts {
     }
   }
 
-  of(tenant: string, day: string): { today: number; total: number } {
-    const { today, total } = this.#read.get(day, tenant) as { today: number; total: number }
+  async of(tenant: string, day: string): Promise<ImageCount> {
+    const { today, total } = this.#read.get(day, tenant) as unknown as ImageCount
     return { today, total }
   }
 
-  add(tenant: string, day: string, images: number): void {
+  async add(tenant: string, day: string, images: number): Promise<ImageCount> {
     try {
       this.#add.run(tenant, day, images)
     } catch (cause) {
       const error = this.#health.failed(cause)
       // Images that a full disk does not let a tenant have back stay counted; the query has its own error.
-      if (images < 0 && error instanceof StorageTrouble) return
-      throw error
+      if (images >= 0 || !(error instanceof StorageTrouble)) throw error
     }
+    return this.of(tenant, day)
   }
 
   /** Writes the state of this moment to a directory that has none. */

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { InjectOptions, LightMyRequestResponse } from 'fastify'
 import t from 'tap'
 import { PolyVeilError } from '../../../src/errors/index.ts'
-import { ImageBudget } from '../../../src/server/access/image-budget.ts'
+import { ImageBudget, type ImageCounts } from '../../../src/server/access/image-budget.ts'
 import { StateDatabase } from '../../../src/server/stores/state-database.ts'
 import { isProblem, query, untilCancelled, watch } from '../support.ts'
 import { as, audits, guarded, secretOf, upload } from './guarded.ts'
@@ -226,17 +226,35 @@ t.test('the audit log tells what was done with keys', async (t) => {
 t.test('a query counts all images of its batch, and none when they exceed what is left', async (t) => {
   const budget = new ImageBudget(StateDatabase.inMemory(), () => Date.UTC(2030, 0, 1))
   const caller = { owner: 'tenant:clinic', network: 'tenant:clinic', tenant: 'clinic', quota: { images: 10 } }
-  const giveBack = budget.take(caller, 8)
-  t.throws(() => budget.take(caller, 4), { code: 'FORBIDDEN', status: 403, facts: { images: 4, left: 2 } })
-  budget.take(caller, 2)
-  giveBack()
-  t.throws(() => budget.take(caller, 9), { code: 'FORBIDDEN', facts: { images: 9, left: 8 } })
+  const taken = await budget.take(caller, 8)
+  await t.rejects(budget.take(caller, 4), { code: 'FORBIDDEN', status: 403, facts: { images: 4, left: 2 } })
+  await budget.take(caller, 2)
+  await budget.giveBack(taken)
+  await t.rejects(budget.take(caller, 9), { code: 'FORBIDDEN', facts: { images: 9, left: 8 } })
   const daily = { ...caller, quota: { imagesPerDay: 4 } }
-  t.throws(
-    () => budget.take(daily, 5),
+  await t.rejects(
+    budget.take(daily, 5),
     { code: 'FORBIDDEN', status: 403, message: /may classify 4 in a whole day/, facts: { imagesPerDay: 4 } },
     'to wait for the next day would not help',
   )
-  t.throws(() => budget.take(daily, 4), { code: 'FORBIDDEN', status: 429 })
-  t.doesNotThrow(() => budget.take({ ...caller, tenant: undefined }, 100), 'an open service counts nothing')
+  await t.rejects(budget.take(daily, 4), { code: 'FORBIDDEN', status: 429 })
+  await t.resolves(budget.take({ ...caller, tenant: undefined }, 100), 'an open service counts nothing')
+})
+
+t.test('of queries that come at once no more are taken than the budget has', async (t) => {
+  const counts = StateDatabase.inMemory()
+  // As another process that counts between the look and the change.
+  const slow: ImageCounts = {
+    of: async (...what) => {
+      const count = await counts.of(...what)
+      await sleep(2)
+      return count
+    },
+    add: (...what) => counts.add(...what),
+  }
+  const budget = new ImageBudget(slow, () => Date.UTC(2030, 0, 1))
+  const caller = { owner: 'tenant:clinic', network: 'tenant:clinic', tenant: 'clinic', quota: { images: 10 } }
+  const outcomes = await Promise.allSettled(Array.from({ length: 8 }, () => budget.take(caller, 3)))
+  t.equal(outcomes.filter(({ status }) => status === 'fulfilled').length, 3)
+  t.same(await counts.of('clinic', '2030-01-01'), { today: 9, total: 9 })
 })

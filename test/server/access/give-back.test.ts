@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { PolyVeilError } from '../../../src/errors/index.ts'
-import { ImageBudget, type ImageCounts } from '../../../src/server/access/image-budget.ts'
+import { ImageBudget, type ImageCount, type ImageCounts } from '../../../src/server/access/image-budget.ts'
 import { createToken } from '../../../src/server/access/manage-tokens.ts'
 import { TenantFiles } from '../../../src/server/access/tenant-files.ts'
 import { HttpError } from '../../../src/server/problems/http-error.ts'
@@ -17,13 +17,14 @@ class Counts implements ImageCounts {
   total = 0
   isFailing = false
 
-  of(): { today: number; total: number } {
+  async of(): Promise<ImageCount> {
     return { today: this.total, total: this.total }
   }
 
-  add(_tenant: string, _day: string, images: number): void {
+  async add(_tenant: string, _day: string, images: number): Promise<ImageCount> {
     if (this.isFailing) throw new Error('SQLITE_FULL')
     this.total += images
+    return this.of()
   }
 }
 
@@ -112,7 +113,7 @@ t.test('what a service that ends gives back is stored', async (t) => {
   t.equal((await client.begin()).json.outputs[0].name, 'refresh')
   await server.close()
   const state = await StateDatabase.open(dataDir)
-  t.equal(state.of('clinic', '2030-01-01').total, 0)
+  t.equal((await state.of('clinic', '2030-01-01')).total, 0)
   state.close()
   t.match(readFileSync(auditLog, 'utf8'), /"audit":"query taken".*\n.*"audit":"images given back"/)
 })

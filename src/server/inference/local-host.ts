@@ -1,0 +1,118 @@
+import { PolyVeilError } from '../../errors/index.ts'
+import type { ServedModel } from '../catalogue.ts'
+import { InferenceWatch } from '../metrics/inference-watch.ts'
+import type { Metrics } from '../metrics/metrics.ts'
+import { inferenceResponse } from './binary-body.ts'
+import type { BegunInference, HostedInference, InferenceHost, NewQuery } from './host.ts'
+import type { Inference, InferenceMoment } from './inference.ts'
+import type { InferenceClient, InferenceRegistry } from './registry.ts'
+import type { SentAnswer } from './reply-cache.ts'
+import type { EngineOutput } from './round-mailbox.ts'
+import { type QueryServices, runQuery } from './run-query.ts'
+
+export interface LocalHostServices extends QueryServices {
+  readonly inferences: InferenceRegistry
+  readonly metrics: Metrics
+}
+
+/** Runs inferences on the engine of this process. */
+export class LocalHost implements InferenceHost {
+  readonly #services: LocalHostServices
+
+  constructor(services: LocalHostServices) {
+    this.#services = services
+  }
+
+  async begin(query: NewQuery): Promise<BegunInference> {
+    const { inferences, metrics } = this.#services
+    const { model, keys, request, isAsync } = query
+    const watch = new InferenceWatch(metrics, model, request)
+    const inference = inferences.begin({
+      id: query.id,
+      model: model.name,
+      client: { tenant: request.audited.caller.tenant, keySet: keys.name },
+      rounds: model.manifest.rounds,
+      isAsync,
+      encode: ({ id }, output) => encoded(metrics, model, id, output),
+      onSending: watch.onSending,
+    })
+    const logits = watch.follow(() => runQuery(this.#services, query, inference, watch.onStage))
+    return { inference: new LocalInference(inference, metrics), first: inference.rounds.begin(logits) }
+  }
+
+  async find(client: InferenceClient, id: string): Promise<HostedInference | undefined> {
+    const inference = this.#services.inferences.find(client, id)
+    return inference && new LocalInference(inference, this.#services.metrics)
+  }
+}
+
+function encoded(metrics: Metrics, model: ServedModel, id: string, output: EngineOutput): SentAnswer {
+  const bytes = output.frame.length
+  if (output.kind === 'refresh') metrics.inferences.refreshSent(model.name, bytes)
+  else metrics.inferences.answerComputed(model.name, bytes)
+  return inferenceResponse(model, id, output)
+}
+
+/** Requests of one inference at once: a client fetches a round while it replies to others. */
+const MOST_AT_ONCE = 16
+
+/** An inference of this process. */
+class LocalInference implements HostedInference {
+  readonly #inference: Inference
+  readonly #metrics: Metrics
+
+  constructor(inference: Inference, metrics: Metrics) {
+    this.#inference = inference
+    this.#metrics = metrics
+  }
+
+  get id(): string {
+    return this.#inference.id
+  }
+
+  moment(after?: number): Promise<InferenceMoment> {
+    return this.#inference.moment(after)
+  }
+
+  async enter(): Promise<() => void> {
+    const { idleTimer } = this.#inference
+    if (idleTimer.present < MOST_AT_ONCE) return idleTimer.enter()
+    throw new PolyVeilError(
+      'TOO_BUSY',
+      `${idleTimer.present} requests for rounds of this inference are open`,
+      { retryAfter: 1 },
+    )
+  }
+
+  async takeFreeRequest(): Promise<boolean> {
+    return this.#inference.takeFreeRequest()
+  }
+
+  async output(number: number): Promise<SentAnswer> {
+    const { snapshot, cancelReason, rounds } = this.#inference
+    // Clients can fetch outputs of a running inference, and for a while of one that is done. One that has
+    // failed gives its error instead.
+    if (snapshot.state === 'cancelled') throw new PolyVeilError('INFERENCE_UNKNOWN', cancelReason)
+    return rounds.wait(number)
+  }
+
+  async reply(round: number, body: Uint8Array): Promise<void> {
+    const { rounds, running, model } = this.#inference
+    const repeated = rounds.isRepeated(round, body)
+    if (!repeated && !running) throw new PolyVeilError('INFERENCE_UNKNOWN', 'The inference has ended')
+    await rounds.reply(round, body)
+    if (!repeated) this.#metrics.inferences.replyReceived(model, body.length)
+  }
+
+  async cancel(): Promise<void> {
+    this.#inference.cancel()
+  }
+
+  async stop(reason: string): Promise<void> {
+    this.#inference.stop(reason)
+  }
+
+  onSending(): () => void {
+    return this.#inference.onSending()
+  }
+}
