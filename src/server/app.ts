@@ -6,12 +6,10 @@ import { ImageBudget } from './access/image-budget.ts'
 import { observedAudit } from './access/observed-audit.ts'
 import type { Tenants } from './access/tenants.ts'
 import type { ModelCatalogue } from './catalogue.ts'
-import { newApp, REQUEST_MILLISECONDS } from './fastify-app.ts'
-import type { InferenceEngine } from './inference/engine.ts'
-import type { Timeouts } from './inference/idle-timer.ts'
+import { newApp } from './fastify-app.ts'
+import type { EngineAccess } from './inference/engine.ts'
+import type { InferenceHost } from './inference/host.ts'
 import { Intake } from './inference/intake.ts'
-import { LocalHost } from './inference/local-host.ts'
-import { InferenceRegistry } from './inference/registry.ts'
 import { Metrics } from './metrics/metrics.ts'
 import { ArrivingBodies } from './plugins/arriving-bodies.ts'
 import { useAuthentication, useCallers } from './plugins/authentication.ts'
@@ -40,22 +38,21 @@ import { StateDatabase } from './stores/state-database.ts'
 import { loggedName } from './stores/store-log.ts'
 import type { TrustedProxies } from './trusted-proxies.ts'
 
+/** Parts of the app that hosts of inferences use. */
+export type HostParts = Pick<Services, 'budget' | 'audit' | 'metrics'>
+
 export interface AppOptions {
   readonly models: ModelCatalogue
   readonly keys: KeyStore
   /** Whether the state can be written; by default it always can. */
   readonly storage?: Services['storage']
   /** The app closes it when the app closes. */
-  readonly engine: InferenceEngine
+  readonly engine: EngineAccess
+  /** Makes the host of inferences. */
+  readonly host: (parts: HostParts) => InferenceHost
   readonly security: SecurityOptions
-  /** The server ends an inference whose client is silent in a refresh round for this long; default 60. */
-  readonly roundTimeoutSeconds?: number
-  /** The server ends an inference so long after its query; default 60. */
-  readonly maxInferenceMinutes?: number
   /** A client that reads nothing of its answer for so long is disconnected; default 60. */
   readonly stalledReaderSeconds?: number
-  /** The server keeps the answer of an asynchronous inference for so long; default 10. */
-  readonly answerMinutes?: number
   /** When the app closes, inferences that run get this time to end; default none. */
   readonly drainSeconds?: number
   /** Memory for bodies that are arriving, in bytes; default without a limit. */
@@ -89,10 +86,8 @@ export async function buildApp({
   keys,
   storage = { isWritable: true, failures: new Map() },
   engine,
+  host,
   security,
-  roundTimeoutSeconds = 60,
-  maxInferenceMinutes = 60,
-  answerMinutes = 10,
   stalledReaderSeconds = 60,
   drainSeconds = 0,
   bodyBytes = Infinity,
@@ -110,11 +105,6 @@ export async function buildApp({
   const app = newApp(logger, trustProxy)
   // Fastify calls these hooks in the reverse order.
   app.addHook('onClose', onClosed)
-  const inferences = new InferenceRegistry({
-    client: timeouts(roundTimeoutSeconds * 1000),
-    total: maxInferenceMinutes * 60_000,
-    answer: answerMinutes * 60_000,
-  })
   const services: Services = {
     models,
     keys,
@@ -125,8 +115,7 @@ export async function buildApp({
     bodies: new ArrivingBodies(bodyBytes),
     audit,
     engine,
-    inferences,
-    host: new LocalHost({ engine, inferences, budget, audit, metrics }),
+    host: host({ budget, audit, metrics }),
     intake: new Intake(),
     metrics,
   }
@@ -137,9 +126,9 @@ export async function buildApp({
   useUnparsedRequests(app)
   // The port stays open meanwhile, because clients send their replies to refresh rounds.
   app.addHook('preClose', async () => {
-    await services.intake.drain(services.inferences, drainSeconds * 1000)
+    await services.intake.drain(services.host, drainSeconds * 1000)
     // A client cannot send a reply once the server refuses all requests.
-    services.inferences.cancelUnanswered()
+    services.host.stopUnanswered()
   })
   useConnections(app)
   closeStalledReaders(app, stalledReaderSeconds * 1000)
@@ -163,9 +152,9 @@ export async function buildApp({
   keys.watch(({ name }) => engine.forgetKeys(name))
   sweepExpiredKeys(app, keys)
   app.addHook('onClose', async () => {
-    services.inferences.cancelAll()
+    services.host.stopAll()
     await engine.close()
-    await services.intake.drain(services.inferences, SETTLE_MILLISECONDS)
+    await services.intake.drain(services.host, SETTLE_MILLISECONDS)
   })
   return app
 }
@@ -179,15 +168,6 @@ const keysOfCaller =
       ({ owner }) => tenantOf(owner) === request.caller.tenant,
       (id) => audit('key set of another tenant asked for', request, { keySet: loggedName(nameOf(id)) }),
     )
-
-/** A client may fetch a tensor and send its reply twice, and pause in between. */
-const STALLED_ATTEMPTS = 2
-
-/** While a request of the client is open, the timeout is at least the time that one request may take. */
-function timeouts(absent: number): Timeouts {
-  const present = Math.max(absent, REQUEST_MILLISECONDS)
-  return { absent, present, stalled: STALLED_ATTEMPTS * (absent + 2 * present) }
-}
 
 function sweepExpiredKeys(app: App, keys: KeyStore): void {
   const sweep = (): void => {

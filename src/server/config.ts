@@ -47,6 +47,21 @@ export const configSchema = z.strictObject({
     .default(2)
     .describe('seconds between two looks for new, changed and removed circuits; 0 looks at SIGHUP only'),
   dataDir: z.string().min(1).default('polyveil-data').describe('directory that key sets are kept in'),
+  redis: z
+    .string()
+    .refine(
+      isRedisAddress,
+      'must be an address such as redis://HOST:6379 or rediss://USER:PASSWORD@HOST:6379',
+    )
+    .optional()
+    .describe(
+      'address of the Redis or Valkey that the processes of a service on several machines share; without it one process does all',
+    ),
+  redisPrefix: z
+    .string()
+    .regex(/^[\w.-]{1,64}$/, 'must be 1 to 64 letters, digits, dots, - and _')
+    .default('polyveil')
+    .describe('beginning of all names in Redis; services with different ones can share it'),
   workers: whole(1, 256)
     .default(1)
     .describe('workers, each with memory and keys of its own, that compute at the same time'),
@@ -248,6 +263,10 @@ function listed(text: string): string[] {
     .split(',')
     .map((item) => item.trim())
     .filter((item) => item !== '')
+}
+
+function isRedisAddress(text: string): boolean {
+  return URL.canParse(text) && ['redis:', 'rediss:'].includes(new URL(text).protocol)
 }
 
 function isOrigin(text: string): boolean {

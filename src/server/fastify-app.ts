@@ -4,12 +4,11 @@ import { requestId } from './plugins/logging.ts'
 import { sendProblem } from './plugins/problems.ts'
 import { answerUnparsed } from './plugins/unparsed-requests.ts'
 import { requestValidator } from './plugins/validation.ts'
+import { REQUEST_MILLISECONDS } from './request-time.ts'
 import type { App } from './services.ts'
 import { endRequestWith, tracedLogger } from './tracing.ts'
 import { type TrustedProxies, trusted } from './trusted-proxies.ts'
 
-// A request has to arrive within this time. A part of 16 MiB does so over a line of 1.2 Mbit/s.
-export const REQUEST_MILLISECONDS = 120_000
 const MAX_JSON_BODY_BYTES = 256 * 1024
 
 /** An app without routes, for one port of the service. Its errors are problem documents. */

@@ -12,6 +12,7 @@ import type { Tenants } from './access/tenants.ts'
 import { buildApp } from './app.ts'
 import type { LeftOutFile, ModelCatalogue } from './catalogue.ts'
 import { megabytes, type ServerConfig } from './config.ts'
+import { localHost } from './execution/local-host.ts'
 import { listen } from './listen.ts'
 import { ManagementPort } from './management/port.ts'
 import { warnOfShortage } from './memory-need.ts'
@@ -148,10 +149,8 @@ async function appOn(
     keys,
     storage,
     engine,
+    host: localHost(engine, config),
     security: config,
-    roundTimeoutSeconds: config.roundTimeoutSeconds,
-    maxInferenceMinutes: config.maxInferenceMinutes,
-    answerMinutes: config.answerMinutes,
     drainSeconds: config.shutdownSeconds,
     bodyBytes: megabytes(config.maxBodyMegabytes),
     trustProxy: config.trustProxy,

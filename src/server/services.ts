@@ -5,10 +5,9 @@ import type { Audit } from './access/audit.ts'
 import type { ImageBudget } from './access/image-budget.ts'
 import type { Tenants } from './access/tenants.ts'
 import type { ModelCatalogue } from './catalogue.ts'
-import type { InferenceEngine } from './inference/engine.ts'
+import type { EngineAccess } from './inference/engine.ts'
 import type { InferenceHost } from './inference/host.ts'
 import type { Intake } from './inference/intake.ts'
-import type { InferenceRegistry } from './inference/registry.ts'
 import type { Metrics } from './metrics/metrics.ts'
 import type { ArrivingBodies } from './plugins/arriving-bodies.ts'
 import type { HeldKeys } from './stores/held-keys.ts'
@@ -42,8 +41,7 @@ export interface Services {
   readonly budget: ImageBudget
   readonly bodies: ArrivingBodies
   readonly audit: Audit
-  readonly engine: InferenceEngine
-  readonly inferences: InferenceRegistry
+  readonly engine: EngineAccess
   readonly host: InferenceHost
   readonly intake: Intake
   readonly metrics: Metrics

@@ -7,6 +7,7 @@ import { writeCircuit } from '../../src/circuit/format/file.ts'
 import { newFloodingKey } from '../../src/he-ops/flooding.ts'
 import { buildApp } from '../../src/server/app.ts'
 import { ModelCatalogue, servedModel } from '../../src/server/catalogue.ts'
+import { localHost } from '../../src/server/execution/local-host.ts'
 import { createLogger } from '../../src/server/plugins/logging.ts'
 import { ScheduledEngine } from '../../src/server/scheduling/scheduled-engine.ts'
 import { KeyStore } from '../../src/server/stores/key-store.ts'
@@ -32,6 +33,15 @@ const { ring } = simdParameters
 const path = join(t.testdir(), 'small.pvc')
 await writeFile(path, writeCircuit(known.circuit))
 const faults: string[] = []
+const engine = new ScheduledEngine(
+  new WorkerPool({
+    workers: 1,
+    queue: 8,
+    settings: { keyBytes: 2 ** 28, engineBytes: 2 ** 28, threads: 2, floodingKey: newFloodingKey() },
+    onFault: (error) => faults.push(String(error)),
+  }),
+  { ...UNLIMITED, placesPerLane: 1 },
+)
 const app = await buildApp({
   models: new ModelCatalogue([{ ...servedModel(known.circuit, path) }]),
   keys: await KeyStore.open(new MemoryFiles(), {
@@ -40,15 +50,8 @@ const app = await buildApp({
     maxSetBytes: 1e9,
     maxTotalBytes: 1e9,
   }),
-  engine: new ScheduledEngine(
-    new WorkerPool({
-      workers: 1,
-      queue: 8,
-      settings: { keyBytes: 2 ** 28, engineBytes: 2 ** 28, threads: 2, floodingKey: newFloodingKey() },
-      onFault: (error) => faults.push(String(error)),
-    }),
-    { ...UNLIMITED, placesPerLane: 1 },
-  ),
+  engine,
+  host: localHost(engine),
   security: { requestsPerMinute: 100_000, maxEventLoopDelayMs: 0 },
   logger: createLogger('error', { write: (line) => faults.push(line) }),
 })

@@ -13,6 +13,7 @@ import type { Circuit } from '../../src/circuit/types.ts'
 import { newFloodingKey } from '../../src/he-ops/flooding.ts'
 import { buildApp } from '../../src/server/app.ts'
 import { ModelCatalogue, servedModel } from '../../src/server/catalogue.ts'
+import { localHost } from '../../src/server/execution/local-host.ts'
 import { createLogger } from '../../src/server/plugins/logging.ts'
 import { ScheduledEngine } from '../../src/server/scheduling/scheduled-engine.ts'
 import { DiskFiles } from '../../src/server/stores/disk-files.ts'
@@ -45,6 +46,15 @@ const path = join(directory, 'small.pvc')
 await writeFile(path, writeCircuit(circuit))
 const other = servedModel(sibling(), join(directory, 'never-read.pvc'), { digest: 'f'.repeat(64) })
 const lines: string[] = []
+const engine = new ScheduledEngine(
+  new WorkerPool({
+    workers: 1,
+    queue: 8,
+    settings: { keyBytes: 2 ** 28, engineBytes: 2 ** 28, threads: 1, floodingKey: newFloodingKey() },
+    onFault: (error) => lines.push(String(error)),
+  }),
+  { ...UNLIMITED, placesPerLane: 1 },
+)
 const app = await buildApp({
   models: new ModelCatalogue([model, other].map((served) => ({ ...served, path }))),
   keys: await KeyStore.open(await DiskFiles.open(join(directory, 'keys'), StateDatabase.inMemory().keySets), {
@@ -53,15 +63,8 @@ const app = await buildApp({
     maxSetBytes: 1e9,
     maxTotalBytes: 1e9,
   }),
-  engine: new ScheduledEngine(
-    new WorkerPool({
-      workers: 1,
-      queue: 8,
-      settings: { keyBytes: 2 ** 28, engineBytes: 2 ** 28, threads: 1, floodingKey: newFloodingKey() },
-      onFault: (error) => lines.push(String(error)),
-    }),
-    { ...UNLIMITED, placesPerLane: 1 },
-  ),
+  engine,
+  host: localHost(engine),
   security: { requestsPerMinute: 100_000, maxEventLoopDelayMs: 0 },
   logger: createLogger('error', { write: (line) => lines.push(line) }),
 })

@@ -10,8 +10,8 @@ function counted(counts: RequestCounts, key: string): number {
   let result = 0
   counts.incr(
     key,
-    (_error, { current }) => {
-      result = current
+    (_error, of) => {
+      result = of?.current ?? 0
     },
     WINDOW,
   )

@@ -6,6 +6,7 @@ import type { ImageBudget } from '../../src/server/access/image-budget.ts'
 import type { Tenants } from '../../src/server/access/tenants.ts'
 import { type AppOptions, buildApp } from '../../src/server/app.ts'
 import { ModelCatalogue, servedModel } from '../../src/server/catalogue.ts'
+import { localHost } from '../../src/server/execution/local-host.ts'
 import type { CheckedKeySet, InferenceJob } from '../../src/server/inference/engine.ts'
 import { InferenceCancelled } from '../../src/server/inference/engine.ts'
 import { createLogger } from '../../src/server/plugins/logging.ts'
@@ -139,17 +140,18 @@ export async function harness(test: Test = t as Test, options: HarnessOptions = 
   })
   const logger = createLogger('trace', stream)
   const keys = await KeyStore.open(options.files ?? new MemoryFiles(), limits, () => clock.now, logger)
+  const scheduled = new ScheduledEngine(engine, { ...UNLIMITED, ...options.scheduling })
   const app = await buildApp({
     models: options.models ?? new ModelCatalogue([model]),
     keys,
     storage: options.storage,
-    engine: new ScheduledEngine(engine, { ...UNLIMITED, ...options.scheduling }),
+    engine: scheduled,
+    host: localHost(scheduled, options),
     trustProxy: options.trustProxy,
     tenants: options.tenants,
     budget: options.budget,
     audit: options.audit,
     isLocal: options.isLocal,
-    maxInferenceMinutes: options.maxInferenceMinutes,
     bodyBytes: options.bodyBytes,
     drainSeconds: options.drainSeconds,
     stalledReaderSeconds: options.stalledReaderSeconds,

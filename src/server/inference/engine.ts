@@ -82,8 +82,8 @@ export interface WorkerState {
   readonly heldBytes: number
 }
 
-/** Executes circuits on other threads than the one that answers requests. */
-export interface InferenceEngine {
+/** What routes need of engines, in whatever process these run. */
+export interface EngineAccess {
   /** Whether the engine accepts jobs. */
   readonly ready: boolean
   readonly load: EngineLoad
@@ -103,6 +103,13 @@ export interface InferenceEngine {
    * @throws TOO_BUSY when too many wait already
    */
   announce(owner: string): () => void
+  /** Frees the keys of a deleted set wherever they are loaded, once no inference uses them. */
+  forgetKeys(name: string): void
+  close(): Promise<void>
+}
+
+/** Executes circuits on other threads than the one that answers requests. */
+export interface InferenceEngine extends EngineAccess {
   /**
    * Runs an inference when its turn has come.
    *
@@ -113,9 +120,6 @@ export interface InferenceEngine {
    * @throws TOO_LARGE as HttpError with status 507 when the model does not fit the engine's memory
    */
   infer(job: InferenceJob): Promise<Uint8Array>
-  /** Frees the keys of a deleted set wherever they are loaded, once no inference uses them. */
-  forgetKeys(name: string): void
-  close(): Promise<void>
 }
 
 /** Ends an inference that was cancelled. */

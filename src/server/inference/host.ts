@@ -4,9 +4,19 @@ import type { Audit } from '../access/audit.ts'
 import type { TakenImages } from '../access/image-budget.ts'
 import type { ServedModel } from '../catalogue.ts'
 import type { StoredKeySet } from './engine.ts'
-import type { InferenceMoment } from './inference.ts'
-import type { InferenceClient } from './registry.ts'
+import type { InferenceMoment, InferenceSnapshot } from './inference.ts'
 import type { SentAnswer } from './reply-cache.ts'
+
+/**
+ * Whose inference it is: that of a key set, and of the tenant that holds it. Ids are chosen by clients, so
+ * each client has ids of its own.
+ */
+export interface InferenceClient {
+  /** Absent where the service is open. */
+  readonly tenant?: string
+  /** Hash that names the key set. */
+  readonly keySet: string
+}
 
 /** The request that a query came with, as limits, logs, the audit log and traces name it. */
 export interface QueryRequest {
@@ -80,8 +90,18 @@ export interface BegunInference {
   readonly first: Promise<SentAnswer>
 }
 
+/** An inference that has not ended, and whose it is. */
+export interface InferenceUnderWay {
+  /** Names it among those of all clients. Ids are chosen by clients, so that two may have the same one. */
+  readonly handle: string
+  readonly snapshot: InferenceSnapshot
+  readonly client: InferenceClient
+}
+
 /** Where inferences run: in this process, or in worker processes. */
 export interface InferenceHost {
+  /** Inferences that this process has to see to their end. */
+  readonly running: number
   /**
    * Begins an inference.
    *
@@ -90,4 +110,12 @@ export interface InferenceHost {
   begin(query: NewQuery): Promise<BegunInference>
   /** An inference of a client; undefined when it has none of that id, although another client may have. */
   find(client: InferenceClient, id: string): Promise<HostedInference | undefined>
+  /** Inferences of all clients that have not ended, the oldest first. */
+  underWay(): Promise<readonly InferenceUnderWay[]>
+  /** Ends an inference for a reason of the server's own. @returns whether one of that handle is under way */
+  stop(handle: string, reason: string): Promise<boolean>
+  /** Ends those that this process has to see to their end and that still need a reply of their client. */
+  stopUnanswered(): void
+  /** Ends those that this process has to see to their end. */
+  stopAll(): void
 }

@@ -1,5 +1,5 @@
 import { PolyVeilError } from '../../errors/index.ts'
-import type { InferenceRegistry } from './registry.ts'
+import type { InferenceHost } from './host.ts'
 
 const LOOK_MILLISECONDS = 50
 
@@ -50,10 +50,10 @@ export class Intake {
   }
 
   /** Takes nothing new from now on, and waits until no inference runs, or for `milliseconds` at most. */
-  async drain(inferences: Pick<InferenceRegistry, 'running'>, milliseconds: number): Promise<void> {
+  async drain(host: Pick<InferenceHost, 'running'>, milliseconds: number): Promise<void> {
     this.#isEnding = true
     const end = performance.now() + milliseconds
-    while (inferences.running > 0 && performance.now() < end) {
+    while (host.running > 0 && performance.now() < end) {
       await new Promise((resolve) => setTimeout(resolve, LOOK_MILLISECONDS))
     }
   }

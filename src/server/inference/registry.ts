@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto'
-import { PolyVeilError } from '../../errors/index.ts'
 import { conflict } from '../problems/http-error.ts'
+import type { InferenceClient, InferenceUnderWay } from './host.ts'
 import {
   CLOSING,
   Inference,
@@ -16,29 +16,10 @@ const MEMORY_ENTRIES = 1000
 /** Memory for outputs of refresh rounds that are over. */
 const ANSWER_BYTES = 64 * 2 ** 20
 
-/**
- * Whose inference it is: that of a key set, and of the tenant that holds it. Ids are chosen by clients, so
- * each client has ids of its own.
- */
-export interface InferenceClient {
-  /** Absent where the service is open. */
-  readonly tenant?: string
-  /** Hash that names the key set. */
-  readonly keySet: string
-}
-
 export type NewInference = Pick<InferenceOptions, 'model' | 'rounds' | 'isAsync' | 'encode' | 'onSending'> & {
   readonly client: InferenceClient
   /** The id that the client chose; by default a random one. */
   readonly id?: string
-}
-
-/** An inference that has not ended, and whose it is. */
-export interface InferenceUnderWay {
-  /** Names it among those of all clients. Ids are chosen by clients, so that two may have the same one. */
-  readonly handle: string
-  readonly inference: Inference
-  readonly client: InferenceClient
 }
 
 /** Running inferences, and those that ended within the last minute. */
@@ -75,29 +56,31 @@ export class InferenceRegistry {
 
   /** Inferences that have not ended. */
   get running(): number {
-    return [...this.#inferences.values()].filter(({ running }) => running).length
+    return this.#running.length
+  }
+
+  get #running(): Inference[] {
+    return [...this.#inferences.values()].filter(({ running }) => running)
   }
 
   /** Inferences of all clients that have not ended, the oldest first. */
   get underWay(): InferenceUnderWay[] {
-    return [...this.#inferences.values()]
-      .filter(({ running }) => running)
-      .map((inference) => ({
-        handle: handleOf(inference),
-        inference,
-        client: this.#clients.get(inference)!,
-      }))
+    return this.#running.map((inference) => ({
+      handle: handleOf(inference),
+      snapshot: inference.snapshot,
+      client: this.#clients.get(inference)!,
+    }))
+  }
+
+  /** Ends an inference for a reason of the server's own. @returns whether one of that handle is under way */
+  stop(handle: string, reason: string): boolean {
+    const inference = this.#running.find((each) => handleOf(each) === handle)
+    inference?.stop(reason)
+    return inference !== undefined
   }
 
   find(client: InferenceClient, id: string): Inference | undefined {
     return this.#inferences.get(keyOf(client, id))
-  }
-
-  /** @throws INFERENCE_UNKNOWN when the client has no such inference, although another client may have */
-  get(client: InferenceClient, id: string): Inference {
-    const inference = this.find(client, id)
-    if (inference) return inference
-    throw new PolyVeilError('INFERENCE_UNKNOWN', 'There is no inference of that id')
   }
 
   end(inference: Inference, state: InferenceState): void {

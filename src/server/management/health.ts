@@ -43,8 +43,8 @@ export function reasonsOf(services: Services): Reason[] {
 
 /** Health for orchestrators, which send no tokens, and the drain. */
 export function healthRoutes(app: App, services: Services): void {
-  const { intake, inferences, audit } = services
-  const drain = (): Drain => ({ intake: intake.state, running: inferences.running })
+  const { intake, host, audit } = services
+  const drain = (): Drain => ({ intake: intake.state, running: host.running })
   app.get(
     '/livez',
     {

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { PolyVeilError } from '../../errors/index.ts'
+import type { InferenceUnderWay } from '../inference/host.ts'
 import { inferenceSchema } from '../inference/inference.ts'
-import type { InferenceUnderWay } from '../inference/registry.ts'
 import { emptyResponse, responses } from '../openapi/response-schemas.ts'
 import type { App, Services } from '../services.ts'
 import { loggedName } from '../stores/store-log.ts'
@@ -20,7 +20,7 @@ export type InferenceList = z.infer<typeof listSchema>
 const CANCELLED = 'The inference was cancelled by the operator of the service'
 
 /** Inferences under way, of all tenants. */
-export function inferenceRoutes(app: App, { inferences, audit }: Services): void {
+export function inferenceRoutes(app: App, { host, audit }: Services): void {
   app.get(
     '/inferences',
     {
@@ -31,7 +31,7 @@ export function inferenceRoutes(app: App, { inferences, audit }: Services): void
         response: responses({ 200: listSchema }),
       },
     },
-    () => ({ inferences: inferences.underWay.map(described) }),
+    async () => ({ inferences: (await host.underWay()).map(described) }),
   )
   app.delete(
     '/inferences/:handle',
@@ -45,26 +45,27 @@ export function inferenceRoutes(app: App, { inferences, audit }: Services): void
       },
     },
     async (request, reply) => {
-      const found = inferences.underWay.find(({ handle }) => handle === request.params.handle)
-      if (found === undefined) {
-        throw new PolyVeilError(
-          'INFERENCE_UNKNOWN',
-          'No inference under way has this handle',
-          {},
-          { remedy: 'GET /inferences lists those under way.' },
-        )
-      }
-      const { inference, client } = found
-      const facts = { model: inference.model, keySet: loggedName(client.keySet), ofTenant: client.tenant }
+      const found = (await host.underWay()).find(({ handle }) => handle === request.params.handle)
+      if (found === undefined) throw unknownHandle()
+      const { handle, snapshot, client } = found
+      const facts = { model: snapshot.model, keySet: loggedName(client.keySet), ofTenant: client.tenant }
       audit('inference cancelled by an operator', request, facts)
-      inference.stop(CANCELLED)
+      await host.stop(handle, CANCELLED)
       return reply.code(204).send(null)
     },
   )
 }
 
-const described = ({ handle, inference, client }: InferenceUnderWay): z.infer<typeof underWaySchema> => ({
-  ...inference.snapshot,
+const unknownHandle = (): PolyVeilError =>
+  new PolyVeilError(
+    'INFERENCE_UNKNOWN',
+    'No inference under way has this handle',
+    {},
+    { remedy: 'GET /inferences lists those under way.' },
+  )
+
+const described = ({ handle, snapshot, client }: InferenceUnderWay): z.infer<typeof underWaySchema> => ({
+  ...snapshot,
   handle,
   tenant: client.tenant,
   keySet: client.keySet,

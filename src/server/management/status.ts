@@ -4,6 +4,7 @@ import { VERSION } from '../../version.ts'
 import { megabytes } from '../config.ts'
 import { responses } from '../openapi/response-schemas.ts'
 import type { App } from '../services.ts'
+import { shownAddress } from '../shown-address.ts'
 import { reasonSchema, reasonsOf } from './health.ts'
 import type { ManagementOptions } from './options.ts'
 
@@ -68,7 +69,7 @@ export function statusRoutes(app: App, options: ManagementOptions): void {
         response: responses({ 200: settingsSchema }),
       },
     },
-    () => ({ ...options.config }),
+    () => ({ ...options.config, redis: options.config.redis && shownAddress(options.config.redis) }),
   )
 }
 

@@ -8,14 +8,25 @@ interface Count {
 /** Addresses that are counted at once; the window of the oldest is the first to end. */
 const MOST_ADDRESSES = 50_000
 
-type Done = (error: Error | null, result: { current: number; ttl: number }) => void
+/** Gets how many requests a caller has made in the window, and the milliseconds until its end. */
+export type Counted = (error: Error | null, result?: { current: number; ttl: number }) => void
+
+/** Where requests are counted. */
+export interface RequestStore {
+  /** Counts a request. Fastify's plugin calls this. @param window in milliseconds */
+  incr(key: string, done: Counted, window: number): void
+  /** Fastify's plugin asks for a store for each route that has options of its own. */
+  child(): RequestStore
+  /** Notes that a request was refused. @returns whether it is the first one in the window */
+  refuse(key: string): boolean
+}
 
 /**
  * The counts of the rate limit, as its plugin uses them. All routes share one store, so that a request
  * counts the same wherever it goes. The store of the plugin itself keeps the latest 5000 callers, tenants
  * among them, whose counts requests from many addresses would so begin anew.
  */
-export class RequestCounts {
+export class RequestCounts implements RequestStore {
   readonly #isTenant: (key: string) => boolean
   readonly #now: () => number
   readonly #tenants = new Map<string, Count>()
@@ -27,8 +38,7 @@ export class RequestCounts {
     this.#now = now
   }
 
-  /** Counts a request. Fastify's plugin calls this. */
-  incr(key: string, done: Done, window: number): void {
+  incr(key: string, done: Counted, window: number): void {
     const counts = this.#isTenant(key) ? this.#tenants : this.#addresses
     const now = this.#now()
     let count = counts.get(key)
@@ -43,12 +53,10 @@ export class RequestCounts {
     done(null, { current: count.current, ttl: count.begun + window - now })
   }
 
-  /** Fastify's plugin asks for a store for each route that has options of its own. */
   child(): this {
     return this
   }
 
-  /** Notes that a request was refused. @returns whether it is the first one in the window */
   refuse(key: string): boolean {
     const count = this.#tenants.get(key) ?? this.#addresses.get(key)
     if (count === undefined || count.isRefused) return false

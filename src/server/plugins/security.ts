@@ -8,7 +8,7 @@ import { HttpError } from '../problems/http-error.ts'
 import type { App } from '../services.ts'
 import { limitEventLoopDelay } from './event-loop.ts'
 import { limitOpenRequests } from './open-requests.ts'
-import { RequestCounts } from './request-counts.ts'
+import { RequestCounts, type RequestStore } from './request-counts.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -26,7 +26,12 @@ export interface SecurityOptions {
   readonly maxEventLoopDelayMs: number
   /** Origins of web pages that may use the service, such as https://app.example; by default none. */
   readonly allowedOrigins?: readonly string[]
+  /** Counts requests; by default in this process alone. */
+  readonly counts?: RequestStore
 }
+
+/** Counts of the requests of this process. */
+export const ownCounts = (): RequestCounts => new RequestCounts((key) => tenantOf(key) !== undefined)
 
 /** Headers that a page of another origin may send, and read, besides those that CORS always allows. */
 const REQUEST_HEADERS = ['Authorization', 'Content-Type', ...PROTOCOL_HEADERS]
@@ -55,7 +60,7 @@ export async function useSecurity(app: App, options: SecurityOptions, audit: Aud
   })
   // CORS comes before the plugins that refuse requests, so that pages can read the reason.
   await useCors(app, options)
-  const counts = new RequestCounts((key) => tenantOf(key) !== undefined)
+  const counts = options.counts ?? ownCounts()
   await app.register(rateLimit, {
     store: sharedStore(counts),
     max: ({ caller }) => caller.quota.requestsPerMinute ?? options.requestsPerMinute,
@@ -93,7 +98,7 @@ async function useCors(app: App, { allowedOrigins = [] }: SecurityOptions): Prom
 }
 
 /** The plugin makes its store from a class; this one gives it a store that exists. */
-function sharedStore(counts: RequestCounts): FastifyRateLimitStoreCtor {
+function sharedStore(counts: RequestStore): FastifyRateLimitStoreCtor {
   return class {
     constructor() {
       // biome-ignore lint/correctness/noConstructorReturn: see above

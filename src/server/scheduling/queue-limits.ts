@@ -1,6 +1,5 @@
 import type { PolyVeilError } from '../../errors/index.ts'
 import { HttpError } from '../problems/http-error.ts'
-import type { TurnRequest } from './turn.ts'
 
 export interface QueueLimits {
   /** Inferences that wait for their turn. One owner may have half of them, one key set a quarter. */
@@ -9,8 +8,12 @@ export interface QueueLimits {
   readonly queueSeconds: number
 }
 
-/** An inference that waits; its session is absent while its query has not arrived. */
-export type QueuedRequest = Pick<TurnRequest, 'owner'> & Partial<Pick<TurnRequest, 'session'>>
+/** An inference that waits. */
+export interface QueuedRequest {
+  readonly owner: string
+  /** Name of its key set; absent while its query has not arrived. */
+  readonly keySet?: string
+}
 
 const MOST_RETRY_SECONDS = 120
 
@@ -21,14 +24,13 @@ const MOST_RETRY_SECONDS = 120
  * @param waitSeconds that it would wait, by estimate
  */
 export function refusalOf(
-  { owner, session }: QueuedRequest,
+  { owner, keySet }: QueuedRequest,
   waiting: readonly QueuedRequest[],
   waitSeconds: number,
   { queue, queueSeconds }: QueueLimits,
 ): PolyVeilError | undefined {
   const facts = { waiting: waiting.length, retryAfter: retryAfter(waitSeconds) }
-  const keySet = session?.keySet
-  const ofKeySet = keySet && waiting.filter((other) => other.session?.keySet === keySet).length
+  const ofKeySet = keySet && waiting.filter((other) => other.keySet === keySet).length
   const ofOwner = waiting.filter((other) => other.owner === owner).length
   if (waiting.length >= queue) return busy(503, `${queue} inferences are waiting already`, facts)
   if (ofKeySet && ofKeySet >= Math.ceil(queue / 4)) {

@@ -83,7 +83,7 @@ export class Scheduler {
    * @throws TOO_BUSY as `take`, if there is neither a place nor room in the queue
    */
   announce(owner: string): () => void {
-    const before = [...[...this.#waiting].map(({ request }) => request), ...this.#arriving]
+    const before = [...[...this.#waiting].map(({ request }) => queued(request)), ...this.#arriving]
     // The first of them take the places that are free.
     const waiting = before.slice(this.lanes.freePlaces)
     const isWaiting = before.length >= this.lanes.freePlaces
@@ -129,8 +129,10 @@ export class Scheduler {
     this.#waiting.add(waiting)
     this.#startNext()
     if (!this.#waiting.has(waiting)) return
-    const others = [...this.#waiting].map((other) => other.request).filter((other) => other !== request)
-    const refusal = refusalOf(request, others, waitSeconds, this.#options)
+    const others = [...this.#waiting]
+      .filter((other) => other !== waiting)
+      .map((other) => queued(other.request))
+    const refusal = refusalOf(queued(request), others, waitSeconds, this.#options)
     if (refusal) {
       this.#waiting.delete(waiting)
       reject(refusal)
@@ -233,3 +235,5 @@ export class Scheduler {
     return [...this.#underWay].filter(isCounted).length
   }
 }
+
+const queued = ({ owner, session: { keySet } }: TurnRequest): QueuedRequest => ({ owner, keySet })

@@ -8,6 +8,7 @@ import { connect, memoryKeyStore } from '../../../src/client/index.ts'
 import { newFloodingKey } from '../../../src/he-ops/flooding.ts'
 import { buildApp } from '../../../src/server/app.ts'
 import { ModelCatalogue, servedModel } from '../../../src/server/catalogue.ts'
+import { localHost } from '../../../src/server/execution/local-host.ts'
 import { createLogger } from '../../../src/server/plugins/logging.ts'
 import { ScheduledEngine } from '../../../src/server/scheduling/scheduled-engine.ts'
 import { DiskFiles } from '../../../src/server/stores/disk-files.ts'
@@ -39,10 +40,12 @@ async function service(t: Test) {
   })
   const limits = { ttlMilliseconds: 3_600_000, maxSets: 100, maxSetBytes: 1e9, maxTotalBytes: 1e9 }
   const files = await DiskFiles.open(join(directory, 'keys'), StateDatabase.inMemory().keySets)
+  const engine = new ScheduledEngine(pool, { ...UNLIMITED, placesPerLane: 1 })
   const app = await buildApp({
     models: new ModelCatalogue([{ ...servedModel(circuit, path, { digest: circuitDigest(bytes) }), path }]),
     keys: await KeyStore.open(files, limits),
-    engine: new ScheduledEngine(pool, { ...UNLIMITED, placesPerLane: 1 }),
+    engine,
+    host: localHost(engine),
     security: { requestsPerMinute: 100_000, maxEventLoopDelayMs: 0 },
     logger: createLogger('silent'),
   })

@@ -4,6 +4,7 @@
 import { join } from 'node:path'
 import { buildApp } from '../../../src/server/app.ts'
 import { ModelCatalogue, servedModel } from '../../../src/server/catalogue.ts'
+import { localHost } from '../../../src/server/execution/local-host.ts'
 import type { InferenceEngine } from '../../../src/server/inference/engine.ts'
 import { createLogger } from '../../../src/server/plugins/logging.ts'
 import { DiskFiles } from '../../../src/server/stores/disk-files.ts'
@@ -48,6 +49,7 @@ const app = await buildApp({
   keys,
   storage: health,
   engine,
+  host: localHost(engine),
   security: { requestsPerMinute: 1_000_000, maxEventLoopDelayMs: 0 },
   logger,
 })

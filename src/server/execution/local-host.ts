@@ -1,13 +1,22 @@
 import { PolyVeilError } from '../../errors/index.ts'
 import type { ServedModel } from '../catalogue.ts'
+import { inferenceResponse } from '../inference/binary-body.ts'
+import type { InferenceEngine } from '../inference/engine.ts'
+import type {
+  BegunInference,
+  HostedInference,
+  InferenceClient,
+  InferenceHost,
+  InferenceUnderWay,
+  NewQuery,
+} from '../inference/host.ts'
+import type { Inference, InferenceMoment } from '../inference/inference.ts'
+import { type InferenceTimes, inferenceLimits } from '../inference/limits.ts'
+import { InferenceRegistry } from '../inference/registry.ts'
+import type { SentAnswer } from '../inference/reply-cache.ts'
+import type { EngineOutput } from '../inference/round-mailbox.ts'
 import { InferenceWatch } from '../metrics/inference-watch.ts'
 import type { Metrics } from '../metrics/metrics.ts'
-import { inferenceResponse } from './binary-body.ts'
-import type { BegunInference, HostedInference, InferenceHost, NewQuery } from './host.ts'
-import type { Inference, InferenceMoment } from './inference.ts'
-import type { InferenceClient, InferenceRegistry } from './registry.ts'
-import type { SentAnswer } from './reply-cache.ts'
-import type { EngineOutput } from './round-mailbox.ts'
 import { type QueryServices, runQuery } from './run-query.ts'
 
 export interface LocalHostServices extends QueryServices {
@@ -21,6 +30,10 @@ export class LocalHost implements InferenceHost {
 
   constructor(services: LocalHostServices) {
     this.#services = services
+  }
+
+  get running(): number {
+    return this.#services.inferences.running
   }
 
   async begin(query: NewQuery): Promise<BegunInference> {
@@ -44,6 +57,22 @@ export class LocalHost implements InferenceHost {
     const inference = this.#services.inferences.find(client, id)
     return inference && new LocalInference(inference, this.#services.metrics)
   }
+
+  async underWay(): Promise<readonly InferenceUnderWay[]> {
+    return this.#services.inferences.underWay
+  }
+
+  async stop(handle: string, reason: string): Promise<boolean> {
+    return this.#services.inferences.stop(handle, reason)
+  }
+
+  stopUnanswered(): void {
+    this.#services.inferences.cancelUnanswered()
+  }
+
+  stopAll(): void {
+    this.#services.inferences.cancelAll()
+  }
 }
 
 function encoded(metrics: Metrics, model: ServedModel, id: string, output: EngineOutput): SentAnswer {
@@ -52,6 +81,12 @@ function encoded(metrics: Metrics, model: ServedModel, id: string, output: Engin
   else metrics.inferences.answerComputed(model.name, bytes)
   return inferenceResponse(model, id, output)
 }
+
+/** Makes a host from the rest of what it uses. */
+export const localHost =
+  (engine: InferenceEngine, times?: InferenceTimes) =>
+  (parts: Pick<LocalHostServices, 'budget' | 'audit' | 'metrics'>): LocalHost =>
+    new LocalHost({ ...parts, engine, inferences: new InferenceRegistry(inferenceLimits(times)) })
 
 /** Requests of one inference at once: a client fetches a round while it replies to others. */
 const MOST_AT_ONCE = 16

@@ -1,19 +1,21 @@
 import { PolyVeilError } from '../../errors/index.ts'
-import type { Audit, AuditFacts } from '../access/audit.ts'
-import type { ImageBudget, TakenImages } from '../access/image-budget.ts'
+import {
+  type EngineStage,
+  InferenceCancelled,
+  type InferenceEngine,
+  type InferenceJob,
+} from '../inference/engine.ts'
+import type { NewQuery } from '../inference/host.ts'
+import type { Inference } from '../inference/inference.ts'
+import type { InferenceRegistry } from '../inference/registry.ts'
 import { conflict, HttpError } from '../problems/http-error.ts'
 import { loggedName } from '../stores/store-log.ts'
-import { type EngineStage, InferenceCancelled, type InferenceEngine, type InferenceJob } from './engine.ts'
-import type { NewQuery } from './host.ts'
-import type { Inference } from './inference.ts'
-import type { InferenceRegistry } from './registry.ts'
+import { type BudgetServices, giveBackImages, takeImages } from './take-images.ts'
 
 /** What queries are run with. */
-export interface QueryServices {
+export interface QueryServices extends BudgetServices {
   readonly engine: Pick<InferenceEngine, 'infer'>
   readonly inferences: Pick<InferenceRegistry, 'end'>
-  readonly budget: ImageBudget
-  readonly audit: Audit
 }
 
 /**
@@ -111,58 +113,3 @@ function isOwnFault(error: unknown, { isStopped }: Inference): boolean {
   const isLackOfRoom = error instanceof HttpError && error.status === INSUFFICIENT_STORAGE
   return isLackOfRoom || isDamaged(error) || OWN_FAULTS.includes(error.code)
 }
-
-/**
- * Counts the images of a query against the budget of its tenant.
- *
- * @returns what was taken
- * @throws FORBIDDEN when the tenant has too few left; TOO_BUSY when the query cannot be recorded
- */
-export async function takeImages(
-  services: Pick<QueryServices, 'budget' | 'audit'>,
-  query: NewQuery,
-): Promise<TakenImages> {
-  const { budget, audit } = services
-  const { audited } = query.request
-  const facts = factsOf(query)
-  const take = async (): Promise<TakenImages> => {
-    try {
-      return await budget.take(audited.caller, query.model.manifest.batch)
-    } catch (error) {
-      if (isSpent(error)) audit('query refused: budget spent', audited, facts)
-      throw error
-    }
-  }
-  const taken = await take()
-  try {
-    audit('query taken', audited, facts)
-  } catch (error) {
-    await giveBackImages(services, query, taken)
-    throw error
-  }
-  return taken
-}
-
-/** Gives images back to a tenant, and logs it when that fails. */
-export async function giveBackImages(
-  { budget, audit }: Pick<QueryServices, 'budget' | 'audit'>,
-  query: NewQuery,
-  taken: TakenImages | undefined,
-): Promise<void> {
-  if (taken?.tenant === undefined) return
-  const { audited, log } = query.request
-  try {
-    await budget.giveBack(taken)
-    audit('images given back', audited, factsOf(query))
-  } catch (err) {
-    log.error({ err, ...factsOf(query) }, 'Images could not be given back to a tenant')
-  }
-}
-
-const factsOf = ({ model, keys }: NewQuery): AuditFacts => ({
-  model: model.name,
-  images: model.manifest.batch,
-  keySet: loggedName(keys.name),
-})
-
-const isSpent = (error: unknown): boolean => error instanceof PolyVeilError && error.code === 'FORBIDDEN'
