@@ -149,7 +149,7 @@ export async function buildApp({
   await app.register((scope) => inferRoute(scope.withTypeProvider<ZodTypeProvider>(), services))
   await app.register((scope) => roundRoutes(scope.withTypeProvider<ZodTypeProvider>(), services))
 
-  keys.watch(({ name }) => engine.forgetKeys(name))
+  keys.watch((name) => engine.forgetKeys(name))
   sweepExpiredKeys(app, keys)
   app.addHook('onClose', async () => {
     services.host.stopAll()

@@ -37,15 +37,13 @@ export type { JobEvents, LaneEvents, LaneExecutor } from './scheduling/lane-exec
 export { ScheduledEngine, type ScheduledEngineOptions } from './scheduling/scheduled-engine.ts'
 export { type RunningServer, serve, startServer } from './serve.ts'
 export type { App } from './services.ts'
-export { DiskFiles } from './stores/disk-files.ts'
-export type {
-  KeySetFiles,
-  KeySetIndex,
-  KeySetLocation,
-  KeySetRecord,
-} from './stores/key-set-record.ts'
-export { KeyStore, type KeyStoreLimits } from './stores/key-store.ts'
-export { MemoryFiles } from './stores/memory-files.ts'
+export { type DiskStorage, type DiskStorageOptions, openDiskStorage } from './stores/disk-storage.ts'
+export type { KeptLocation, KeySetBytes, KeySetStorage } from './stores/key-set-bytes.ts'
+export type { KeySetIndex } from './stores/key-set-index.ts'
+export type { KeySetLocation, KeySetRecord, RecordTable } from './stores/key-set-record.ts'
+export { KeyStore } from './stores/key-store.ts'
+export type { KeyStoreLimits } from './stores/key-store-limits.ts'
+export { memoryStorage } from './stores/memory-files.ts'
 export { StateDatabase } from './stores/state-database.ts'
 export { StorageHealth } from './stores/storage-health.ts'
 export { WorkerPool, type WorkerPoolOptions } from './worker/pool.ts'

@@ -21,9 +21,11 @@ import { ModelDirectory } from './model-directory.ts'
 import { createLogger } from './plugins/logging.ts'
 import { ScheduledEngine } from './scheduling/scheduled-engine.ts'
 import type { App } from './services.ts'
-import { DiskFiles } from './stores/disk-files.ts'
+import { type DiskStorage, openDiskStorage } from './stores/disk-storage.ts'
 import { loadFloodingKey } from './stores/flooding-key.ts'
-import { KeyStore, type RemovalReason, type RemovedKeySet } from './stores/key-store.ts'
+import type { RemovalReason } from './stores/key-set-index.ts'
+import { KeyStore } from './stores/key-store.ts'
+import type { RemovedKeySet } from './stores/removals.ts'
 import { StateDatabase } from './stores/state-database.ts'
 import { StorageHealth } from './stores/storage-health.ts'
 import { loggedName } from './stores/store-log.ts'
@@ -139,8 +141,8 @@ async function appOn(
   const { models } = directory
   const audit = auditFile === undefined ? auditTo(logger) : auditTo(auditFile.log, logger)
   const tenants = await openTenants(config, logger, ({ event, ...facts }) => audit(event, undefined, facts))
-  const files = await openKeyFiles(config, logger, state, storage)
-  const keys = await openKeyStore(config, logger, tenants, files, audit)
+  const keySets = await openKeySets(config, logger, state, storage)
+  const keys = await openKeyStore(config, logger, tenants, keySets, audit)
   const metrics = new Metrics()
   const floodingKey = await loadFloodingKey(config.dataDir)
   const engine = startEngine(config, floodingKey, models, logger, metrics.workers)
@@ -172,7 +174,7 @@ async function appOn(
   const management = await ManagementPort.open({
     config,
     services: app.services,
-    source: { dataDir: config.dataDir, state, files },
+    source: { dataDir: config.dataDir, state, files: keySets.bytes },
     lookForModels: () => directory.look(),
     tenants,
     logger,
@@ -269,19 +271,22 @@ const inMegabytes = (memory: EngineMemory): Record<string, number> =>
 
 const keyDirectory = ({ dataDir }: ServerConfig): string => join(dataDir, 'keys')
 
-const openKeyFiles = (
+const openKeySets = (
   config: ServerConfig,
   log: Logger,
   state: StateDatabase,
   health: StorageHealth,
-): Promise<DiskFiles> =>
-  inDataDirectory(config, () => DiskFiles.open(keyDirectory(config), state.keySets, { log, health }))
+): Promise<DiskStorage> => {
+  const uploadsUntil = Date.now() + config.keyUploadMinutes * MINUTE_MILLISECONDS
+  const options = { log, health, uploadsUntil }
+  return inDataDirectory(config, () => openDiskStorage(keyDirectory(config), state.keySets, options))
+}
 
 function openKeyStore(
   config: ServerConfig,
   logger: Logger,
   tenants: Tenants | undefined,
-  files: DiskFiles,
+  keySets: DiskStorage,
   audit: Audit,
 ): Promise<KeyStore> {
   const limits = {
@@ -295,7 +300,7 @@ function openKeyStore(
     setsOf: (owner: string) => tenants?.get(tenantOf(owner) ?? '')?.quota.keySets,
     maxBytesPerOwner: megabytes(config.maxStoredMegabytesPerAddress),
   }
-  return inDataDirectory(config, () => KeyStore.open(files, limits, Date.now, logger, recordedIn(audit)))
+  return inDataDirectory(config, () => KeyStore.open(keySets, limits, Date.now, logger, recordedIn(audit)))
 }
 
 /** Removals that are recorded with the request for them. */

@@ -11,7 +11,7 @@ import { localHost } from '../../src/server/execution/local-host.ts'
 import { createLogger } from '../../src/server/plugins/logging.ts'
 import { ScheduledEngine } from '../../src/server/scheduling/scheduled-engine.ts'
 import { KeyStore } from '../../src/server/stores/key-store.ts'
-import { MemoryFiles } from '../../src/server/stores/memory-files.ts'
+import { memoryStorage } from '../../src/server/stores/memory-files.ts'
 import { WorkerPool } from '../../src/server/worker/pool.ts'
 import { keySetLayout, tensorBytes } from '../../src/wire/index.ts'
 import { numbers } from '../models/support/checkpoint.ts'
@@ -44,7 +44,7 @@ const engine = new ScheduledEngine(
 )
 const app = await buildApp({
   models: new ModelCatalogue([{ ...servedModel(known.circuit, path) }]),
-  keys: await KeyStore.open(new MemoryFiles(), {
+  keys: await KeyStore.open(memoryStorage(), {
     ttlMilliseconds: 3_600_000,
     maxSets: 100,
     maxSetBytes: 1e9,

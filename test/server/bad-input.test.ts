@@ -16,7 +16,7 @@ import { ModelCatalogue, servedModel } from '../../src/server/catalogue.ts'
 import { localHost } from '../../src/server/execution/local-host.ts'
 import { createLogger } from '../../src/server/plugins/logging.ts'
 import { ScheduledEngine } from '../../src/server/scheduling/scheduled-engine.ts'
-import { DiskFiles } from '../../src/server/stores/disk-files.ts'
+import { openDiskStorage } from '../../src/server/stores/disk-storage.ts'
 import { KeyStore } from '../../src/server/stores/key-store.ts'
 import { StateDatabase } from '../../src/server/stores/state-database.ts'
 import { WorkerPool } from '../../src/server/worker/pool.ts'
@@ -57,12 +57,15 @@ const engine = new ScheduledEngine(
 )
 const app = await buildApp({
   models: new ModelCatalogue([model, other].map((served) => ({ ...served, path }))),
-  keys: await KeyStore.open(await DiskFiles.open(join(directory, 'keys'), StateDatabase.inMemory().keySets), {
-    ttlMilliseconds: 3_600_000,
-    maxSets: 100,
-    maxSetBytes: 1e9,
-    maxTotalBytes: 1e9,
-  }),
+  keys: await KeyStore.open(
+    await openDiskStorage(join(directory, 'keys'), StateDatabase.inMemory().keySets),
+    {
+      ttlMilliseconds: 3_600_000,
+      maxSets: 100,
+      maxSetBytes: 1e9,
+      maxTotalBytes: 1e9,
+    },
+  ),
   engine,
   host: localHost(engine),
   security: { requestsPerMinute: 100_000, maxEventLoopDelayMs: 0 },

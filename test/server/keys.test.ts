@@ -42,7 +42,7 @@ t.test('a key set is announced, uploaded in parts, checked once, read and delete
   t.equal(last.expires, '2030-01-01T01:00:00.000Z', 'it lives longer now')
   t.equal(h.engine.checked, 1)
   t.same(
-    (h.keys.location(id) as { bytes: Uint8Array }).bytes,
+    ((await h.keys.location(id)).location as { bytes: Uint8Array }).bytes,
     Buffer.from(bytes),
     'what was sent is what is stored',
   )
@@ -86,7 +86,7 @@ t.test('announcements that cannot be', async (t) => {
     payload: 'hi',
   } as const
   isProblem(t, await h.inject(text), 415, 'CONFIG_INVALID')
-  t.equal(h.keys.size, 0)
+  t.equal((await h.keys.totals()).sets, 0)
 
   await t.test('no room', async (t) => {
     const more = [...new Set([...elements, 5, 25])].sort((a, b) => a - b)
@@ -140,7 +140,7 @@ t.test('parts that do not fit leave the upload where it was', async (t) => {
   } as const
   isProblem(t, await h.inject(json), 415, 'CONFIG_INVALID', { accepted: 'application/octet-stream' })
   t.equal((await putPart(h, id, 1000, bytes.subarray(1000))).json().complete, true)
-  t.same((h.keys.location(id) as { bytes: Uint8Array }).bytes, Buffer.from(bytes))
+  t.same(((await h.keys.location(id)).location as { bytes: Uint8Array }).bytes, Buffer.from(bytes))
 })
 
 t.test('two parts at a time: one wins, the other learns where to go on', async (t) => {
@@ -174,7 +174,7 @@ t.test('a bad key set is deleted, a check that could not be made is made again',
       const id = await announced(h)
       isProblem(t, await putPart(h, id, 0, bytes), status, code)
       isProblem(t, await get(h, id), 410, 'KEYS_EXPIRED')
-      t.equal(h.keys.size, 0)
+      t.equal((await h.keys.totals()).sets, 0)
       t.ok(await uploadKeys(h), 'still serving')
     })
   await bad(
@@ -256,7 +256,7 @@ t.test(
     t.ok(await uploadKeys(h, '203.0.113.8'), 'another address uploads')
     h.clock.now += 300_000
     await h.keys.sweep()
-    t.equal(h.keys.size, 1)
+    t.equal((await h.keys.totals()).sets, 1)
     t.match(h.log(), /"reason":"upload given up"/)
   },
 )
@@ -330,7 +330,7 @@ t.test('in a full store only an address’s own sets make room for it', async (t
   t.equal((await announce(h, {}, '203.0.113.7')).statusCode, 201)
   isProblem(t, await get(h, second), 410, 'KEYS_EXPIRED')
   t.equal((await get(h, first)).statusCode, 200)
-  t.equal(h.keys.size, 2)
+  t.equal((await h.keys.totals()).sets, 2)
 })
 
 t.test('a network of IPv6 that one host has is one address', async (t) => {
@@ -380,7 +380,7 @@ t.test('complete key sets of such a household leave room for others, too', async
   isProblem(t, refused, 503, 'TOO_BUSY')
   t.match(refused.json().detail, /network of this address/)
   t.ok(await uploadKeys(h, '2001:db8:1:0::1'), 'an address replaces its own')
-  t.equal(h.keys.size, 6)
+  t.equal((await h.keys.totals()).sets, 6)
   t.ok(await uploadKeys(h, '2001:db8:2::1'), 'another network')
 })
 
@@ -393,7 +393,7 @@ t.test('by bytes, too; and an address may have its own limit', async (t) => {
 
   const alone = await harness(t, { limits: { maxSets: 4, maxTotalBytes: 8 * keyBytes, maxSetsPerOwner: 4 } })
   for (let set = 0; set < 4; set++) t.ok(await uploadKeys(alone, '203.0.113.7'))
-  t.equal(alone.keys.size, 4)
+  t.equal((await alone.keys.totals()).sets, 4)
 })
 
 t.test('a key set that a worker finds damaged is deleted, and its client uploads it again', async (t) => {

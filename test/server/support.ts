@@ -14,9 +14,10 @@ import type { SecurityOptions } from '../../src/server/plugins/security.ts'
 import type { JobEvents, LaneExecutor } from '../../src/server/scheduling/lane-executor.ts'
 import { ScheduledEngine, type ScheduledEngineOptions } from '../../src/server/scheduling/scheduled-engine.ts'
 import type { App } from '../../src/server/services.ts'
-import type { KeySetFiles } from '../../src/server/stores/key-set-record.ts'
-import { KeyStore, type KeyStoreLimits } from '../../src/server/stores/key-store.ts'
-import { MemoryFiles } from '../../src/server/stores/memory-files.ts'
+import type { KeySetStorage } from '../../src/server/stores/key-set-bytes.ts'
+import { KeyStore } from '../../src/server/stores/key-store.ts'
+import type { KeyStoreLimits } from '../../src/server/stores/key-store-limits.ts'
+import { memoryStorage } from '../../src/server/stores/memory-files.ts'
 import type { TrustedProxies } from '../../src/server/trusted-proxies.ts'
 import { keySetBytes } from '../../src/wire/index.ts'
 import { parameters, smallCircuit, withEverySlot } from '../circuit/circuits.ts'
@@ -105,7 +106,7 @@ export interface HarnessOptions {
   readonly drainSeconds?: number
   readonly stalledReaderSeconds?: number
   /** By default in memory. */
-  readonly files?: KeySetFiles
+  readonly keySets?: KeySetStorage
   readonly storage?: AppOptions['storage']
 }
 
@@ -139,7 +140,7 @@ export async function harness(test: Test = t as Test, options: HarnessOptions = 
     },
   })
   const logger = createLogger('trace', stream)
-  const keys = await KeyStore.open(options.files ?? new MemoryFiles(), limits, () => clock.now, logger)
+  const keys = await KeyStore.open(options.keySets ?? memoryStorage(), limits, () => clock.now, logger)
   const scheduled = new ScheduledEngine(engine, { ...UNLIMITED, ...options.scheduling })
   const app = await buildApp({
     models: options.models ?? new ModelCatalogue([model]),

@@ -38,7 +38,9 @@ export async function runQuery(
   let { taken } = query
   try {
     taken ??= await takeImages(services, query)
-    const answer = await engine.infer(jobOf(query, inference, onStage))
+    using stored = await query.keys.locate()
+    const keys = { name: query.keys.name, location: stored.location }
+    const answer = await engine.infer({ ...jobOf(query, inference), keys, onStage })
     inferences.end(inference, 'done')
     logEnd(query, inference, 'ok')
     return answer
@@ -56,8 +58,8 @@ export async function runQuery(
   }
 }
 
-function jobOf(query: NewQuery, inference: Inference, onStage: (stage: EngineStage) => void): InferenceJob {
-  const { model, keys, frame, request } = query
+function jobOf(query: NewQuery, inference: Inference): Omit<InferenceJob, 'keys' | 'onStage'> {
+  const { model, frame, request } = query
   const { caller } = request.audited
   const whose = {
     owner: caller.network,
@@ -68,8 +70,7 @@ function jobOf(query: NewQuery, inference: Inference, onStage: (stage: EngineSta
   const onProgress = (done: number, total: number): void => inference.progress(done, total)
   const { signal } = inference
   const { client } = inference.rounds
-  const stored = { name: keys.name, location: keys.location }
-  return { model, keys: stored, frame, signal, whose, onProgress, onStage, client }
+  return { model, frame, signal, whose, onProgress, client }
 }
 
 function outcomeOf(error: unknown): string {

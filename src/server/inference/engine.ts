@@ -1,6 +1,7 @@
 import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
 import type { RefreshClient } from '../../he-ops/engine.ts'
 import type { ServedModel } from '../catalogue.ts'
+import type { LocatedKeySet } from '../stores/key-set-bytes.ts'
 import type { KeySetLocation } from '../stores/key-set-record.ts'
 
 /** A stored key set that is complete, has passed `checkKeys`, and does not change any more. */
@@ -94,7 +95,7 @@ export interface EngineAccess {
    * @throws TENSOR_MALFORMED, PARAMETERS_MISMATCH, TOO_LARGE for bad bytes
    * @throws TOO_BUSY, WORKER_LOST when a later try may succeed
    */
-  checkKeys(parameters: CkksParameters, location: KeySetLocation): Promise<CheckedKeySet>
+  checkKeys(parameters: CkksParameters, keys: LocatedKeySet): Promise<CheckedKeySet>
   /**
    * Announces an inference whose query is about to arrive.
    *

@@ -3,7 +3,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import type { Audit } from '../access/audit.ts'
 import type { TakenImages } from '../access/image-budget.ts'
 import type { ServedModel } from '../catalogue.ts'
-import type { StoredKeySet } from './engine.ts'
+import type { LocatedKeySet } from '../stores/key-set-bytes.ts'
 import type { InferenceMoment, InferenceSnapshot } from './inference.ts'
 import type { SentAnswer } from './reply-cache.ts'
 
@@ -27,7 +27,7 @@ export interface QueryRequest {
 }
 
 /** The key set of a query. It is complete and fits the model. */
-export interface QueryKeySet extends StoredKeySet {
+export interface QueryKeySet extends LocatedKeySet {
   /** Deletes it, when a worker has found it damaged. */
   discard(): Promise<void>
 }

@@ -5,8 +5,8 @@ import { emptyResponse, responses } from '../openapi/response-schemas.ts'
 import { conflict } from '../problems/http-error.ts'
 import { wholeNumber } from '../routes/schemas.ts'
 import type { App, Services } from '../services.ts'
-import { KEY_SET_NAME, type KeySetRecord } from '../stores/key-set-record.ts'
-import { noSuchKeySet } from '../stores/key-store.ts'
+import { noSuchKeySet } from '../stores/key-set-errors.ts'
+import { KEY_SET_NAME, type NamedKeySet } from '../stores/key-set-record.ts'
 import { loggedName } from '../stores/store-log.ts'
 
 const MOST = 1000
@@ -50,13 +50,13 @@ const beginning = z
   )
   .describe('The name of a key set, or its beginning')
 
-type Named = readonly [name: string, record: KeySetRecord]
-
 /** Stored key sets of all tenants, without the ids that give access to them. */
 export function keySetRoutes(app: App, services: Services): void {
   const { keys, audit } = services
-  const ofTenant = (name: string | undefined): Named[] =>
-    keys.live.filter(([, { owner }]) => name === undefined || tenantOf(owner) === name)
+  const ofTenant = async (name: string | undefined): Promise<NamedKeySet[]> => {
+    const live = await keys.live()
+    return live.filter(([, { owner }]) => name === undefined || tenantOf(owner) === name)
+  }
   app.get(
     '/keys',
     {
@@ -68,7 +68,8 @@ export function keySetRoutes(app: App, services: Services): void {
         response: responses({ 200: pageSchema }),
       },
     },
-    ({ query: { tenant, after = '', limit = DEFAULT } }) => pageOf(ofTenant(tenant), after, limit),
+    async ({ query: { tenant, after = '', limit = DEFAULT } }) =>
+      pageOf(await ofTenant(tenant), after, limit),
   )
   app.delete(
     '/keys',
@@ -83,7 +84,7 @@ export function keySetRoutes(app: App, services: Services): void {
     },
     async (request) => {
       const { tenant } = request.query
-      const names = ofTenant(tenant).map(([name]) => name)
+      const names = (await ofTenant(tenant)).map(([name]) => name)
       audit('key set deleted by an operator', request, { ofTenant: tenant, count: names.length })
       let deleted = 0
       for (const name of names) if (await keys.deleteNamed(name)) deleted++
@@ -102,7 +103,7 @@ export function keySetRoutes(app: App, services: Services): void {
       },
     },
     async (request, reply) => {
-      const name = theOne(keys.live, request.params.name)
+      const name = theOne(await keys.live(), request.params.name)
       audit('key set deleted by an operator', request, { keySet: loggedName(name) })
       if (!(await keys.deleteNamed(name))) throw noSuchKeySet()
       return reply.code(204).send(null)
@@ -110,7 +111,7 @@ export function keySetRoutes(app: App, services: Services): void {
   )
 }
 
-function pageOf(sets: readonly Named[], after: string, limit: number): KeySetPage {
+function pageOf(sets: readonly NamedKeySet[], after: string, limit: number): KeySetPage {
   const rest = sets.filter(([name]) => name > after).sort(([a], [b]) => (a < b ? -1 : 1))
   const page = rest.slice(0, limit)
   return {
@@ -120,7 +121,7 @@ function pageOf(sets: readonly Named[], after: string, limit: number): KeySetPag
   }
 }
 
-const described = ([name, record]: Named): z.infer<typeof keySetSchema> => ({
+const described = ([name, record]: NamedKeySet): z.infer<typeof keySetSchema> => ({
   name,
   tenant: tenantOf(record.owner),
   bytes: record.bytes,
@@ -136,7 +137,7 @@ const instantOf = (milliseconds: number | undefined): string | undefined =>
   milliseconds === undefined ? undefined : new Date(milliseconds).toISOString()
 
 /** @throws KEYS_EXPIRED; CONFIG_INVALID (409) when several names begin so */
-function theOne(sets: readonly Named[], start: string): string {
+function theOne(sets: readonly NamedKeySet[], start: string): string {
   const [first, ...others] = sets.filter(([name]) => name.startsWith(start))
   if (first === undefined) throw noSuchKeySet()
   if (others.length === 0) return first[0]

@@ -73,13 +73,12 @@ export function statusRoutes(app: App, options: ManagementOptions): void {
   )
 }
 
-function statusOf({ config, services }: ManagementOptions): Status {
+async function statusOf({ config, services }: ManagementOptions): Promise<Status> {
   const { engine, keys, models, bodies } = services
   const reasons = reasonsOf(services)
   const { waiting, computing, paused, waitSeconds } = engine.load
   const { rss, heapUsed } = process.memoryUsage()
-  const live = keys.live
-  const complete = live.filter(([, { digest }]) => digest !== undefined).length
+  const { live, uploads, bytes } = await keys.totals()
   return {
     version: VERSION,
     seconds: process.uptime(),
@@ -91,7 +90,7 @@ function statusOf({ config, services }: ManagementOptions): Status {
       limitBytes: megabytes(config.engineMegabytes),
     })),
     memory: { residentBytes: rss, peakResidentBytes: peakResidentBytes(), heapBytes: heapUsed },
-    keySets: { complete, uploads: live.length - complete, bytes: keys.reservedBytes },
+    keySets: { complete: live - uploads, uploads, bytes },
     models: { served: models.versions.length, leftOut: models.leftOut.length },
   }
 }

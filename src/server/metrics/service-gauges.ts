@@ -3,7 +3,9 @@ import type { Tenants } from '../access/tenants.ts'
 import type { EngineLoad } from '../inference/engine.ts'
 import { isReady } from '../readiness.ts'
 import type { Services } from '../services.ts'
-import { readCounter, readGauge, readNumber } from './instruments.ts'
+import { unlessBusy } from '../stores/key-set-errors.ts'
+import type { Totals } from '../stores/key-set-index.ts'
+import { type Reading, readCounter, readGauge, readNumber } from './instruments.ts'
 
 /** Gauges of the engine's load. */
 const LOAD_GAUGES: readonly (readonly [keyof EngineLoad, name: string, help: string])[] = [
@@ -17,6 +19,13 @@ const LOAD_GAUGES: readonly (readonly [keyof EngineLoad, name: string, help: str
   ],
   ['loadedKeySets', 'polyveil_loaded_key_sets', 'Key sets that workers have loaded'],
   ['heldBytes', 'polyveil_held_engine_bytes', 'Engine memory that inferences under way hold, by estimate'],
+]
+
+/** Gauges of the stored key sets. */
+const KEY_GAUGES: readonly (readonly [keyof Totals, name: string, help: string])[] = [
+  ['sets', 'polyveil_key_sets', 'Stored key sets, incomplete ones included'],
+  ['bytes', 'polyveil_key_set_bytes', 'Space that stored key sets take; incomplete ones count in full'],
+  ['uploads', 'polyveil_key_set_uploads', 'Key sets whose upload is under way'],
 ]
 
 /**
@@ -44,14 +53,11 @@ function observeProcess(services: Services): void {
 }
 
 function observeKeyStore({ metrics: { registry }, keys }: Services): void {
-  const one = readNumber.bind(undefined, registry)
-  one('polyveil_key_sets', 'Stored key sets, incomplete ones included', () => keys.size)
-  one(
-    'polyveil_key_set_bytes',
-    'Space that stored key sets take; incomplete ones count in full',
-    () => keys.reservedBytes,
-  )
-  one('polyveil_key_set_uploads', 'Key sets whose upload is under way', () => keys.uploads)
+  for (const [part, name, help] of KEY_GAUGES) {
+    // A place of records that is away leaves out its numbers, and not those of the process.
+    const read = async (): Promise<Reading<never>[]> => [[{}, (await keys.totals())[part]]]
+    readGauge(registry, { name, help }, () => read().catch(noneIfBusy))
+  }
   readCounter(
     registry,
     {
@@ -61,6 +67,11 @@ function observeKeyStore({ metrics: { registry }, keys }: Services): void {
     },
     () => keys.removed,
   )
+}
+
+function noneIfBusy(error: unknown): [] {
+  unlessBusy(error)
+  return []
 }
 
 function observeStorage({ metrics: { registry }, storage }: Services): void {

@@ -103,7 +103,7 @@ export async function inferRoute(app: App, services: Services): Promise<void> {
       const { version }: ModelPath = params
       const model = models.forQuery(params.model, request.manifestDigest, version)
       requireFrameBytes(request, model)
-      const stored = takeKeys(services, httpRequest, request.keySet, model)
+      const stored = await takeKeys(services, httpRequest, request.keySet, model)
       metrics.inferences.queryReceived(model.name, request.frame.length)
       const isAsync = prefers(httpRequest, PREFER_ASYNC)
       const { inference, first } = await services.host.begin({
@@ -178,10 +178,15 @@ function requireRoom(bytes: number, maxBytes: number): void {
  *
  * @throws KEYS_EXPIRED, KEYS_MISSING, PARAMETERS_MISMATCH when it does not fit the model
  */
-function takeKeys(services: Services, request: FastifyRequest, id: string, model: ServedModel): QueryKeySet {
+async function takeKeys(
+  services: Services,
+  request: FastifyRequest,
+  id: string,
+  model: ServedModel,
+): Promise<QueryKeySet> {
   const keys = services.keysOf(request)
   const { manifest } = model
-  const { digest, uploadOffset, bytes, parametersDigest, galoisElements } = keys.get(id)
+  const { digest, uploadOffset, bytes, parametersDigest, galoisElements } = await keys.get(id)
   if (digest === undefined) {
     throw new PolyVeilError('KEYS_MISSING', 'The upload of the key set is not complete', {
       uploadOffset,
@@ -196,6 +201,6 @@ function takeKeys(services: Services, request: FastifyRequest, id: string, model
   const present = new Set(galoisElements)
   const missing = manifest.galoisElements.filter((element) => !present.has(element))
   if (missing.length > 0) throw keysMissing(missing)
-  keys.use(id)
-  return { name: nameOf(id), location: keys.location(id), discard: () => services.keys.discard(id) }
+  await keys.use(id)
+  return { name: nameOf(id), locate: () => keys.location(id), discard: () => services.keys.discard(id) }
 }

@@ -18,8 +18,9 @@ import {
 } from '../../wire/protocol/index.ts'
 import type { App, Services } from '../services.ts'
 import type { KeySetRecord } from '../stores/key-set-record.ts'
-import { type NewKeySet, nameOf, type VerifyKeySet } from '../stores/key-store.ts'
+import { type NewKeySet, nameOf } from '../stores/key-store.ts'
 import { loggedName } from '../stores/store-log.ts'
+import type { VerifyKeySet } from '../stores/uploads.ts'
 import { emptyResponse, keySetId, responses, wholeNumber } from './schemas.ts'
 
 const id = keySetId.describe('The id that POST /v2/keys answered, which is a secret')
@@ -54,8 +55,8 @@ export async function keyRoutes(app: App, services: Services): Promise<void> {
   // A part is streamed to the store and not buffered in memory.
   app.addContentTypeParser(BYTES_MEDIA_TYPE, (_request, payload, done) => done(null, payload))
 
-  const verify: VerifyKeySet = async (record, location) => {
-    const checked = await engine.checkKeys(models.parameters(record.parametersDigest), location)
+  const verify: VerifyKeySet = async (record, stored) => {
+    const checked = await engine.checkKeys(models.parameters(record.parametersDigest), stored)
     requireSameElements(record.galoisElements, checked.galoisElements)
     return checked
   }
@@ -141,9 +142,9 @@ function keySetRoutes(
         response: responses({ 200: keySetSchema }, 410),
       },
     },
-    (request) => {
+    async (request) => {
       const id = idIn(request)
-      const record = keysOf(request).get(id)
+      const record = await keysOf(request).get(id)
       const { parametersDigest, galoisElements } = record
       return { ...uploadState(id, record), parametersDigest, galoisElements }
     },
@@ -163,7 +164,7 @@ function keySetRoutes(
     async (request, reply) => {
       const id = idIn(request)
       const keys = keysOf(request)
-      keys.get(id)
+      await keys.get(id)
       audit('key set deleted', request, { keySet: loggedName(nameOf(id)) })
       await keys.delete(id)
       return reply.code(204).send(null)

@@ -6,7 +6,7 @@ import type {
   InferenceJob,
   WorkerState,
 } from '../inference/engine.ts'
-import type { KeySetLocation } from '../stores/key-set-record.ts'
+import type { LocatedKeySet } from '../stores/key-set-bytes.ts'
 import type { LaneEvents, LaneExecutor } from './lane-executor.ts'
 import { PlannedWork } from './planned-work.ts'
 import { Scheduler, type SchedulerOptions } from './scheduler.ts'
@@ -49,8 +49,9 @@ export class ScheduledEngine implements InferenceEngine {
     }))
   }
 
-  checkKeys(parameters: CkksParameters, location: KeySetLocation): Promise<CheckedKeySet> {
-    return this.#executor.checkKeys(parameters, location)
+  async checkKeys(parameters: CkksParameters, keys: LocatedKeySet): Promise<CheckedKeySet> {
+    using stored = await keys.locate()
+    return await this.#executor.checkKeys(parameters, stored.location)
   }
 
   announce(owner: string): () => void {

@@ -2,24 +2,26 @@ import * as fileSystem from 'node:fs/promises'
 import { join } from 'node:path'
 import { PolyVeilError } from '../../errors/index.ts'
 import { MAX_PART_BYTES } from '../../wire/protocol/index.ts'
-import { type Disorder, disorderOf } from './integrity.ts'
 import { keepCopy, synchronised } from './kept-copy.ts'
-import type { KeySetFiles, KeySetIndex, KeySetLocation, KeySetRecord } from './key-set-record.ts'
-import { adoptedRecords, parsedRecord, RECORD } from './older-records.ts'
-import { openOwnDirectory, ownFiles } from './own-directory.ts'
-import { StorageHealth } from './storage-health.ts'
+import { type KeptLocation, type KeySetBytes, kept, type Received } from './key-set-bytes.ts'
+import type { KeySetRecord } from './key-set-record.ts'
+import { openOwnDirectory } from './own-directory.ts'
+import type { StorageHealth } from './storage-health.ts'
 import { StorageTrouble } from './storage-trouble.ts'
-import { NO_LOG, type StoreLog, someNames } from './store-log.ts'
+import { NO_LOG } from './store-log.ts'
 
 const BYTES = '.keys'
-/** Unfinished records of an older version. */
-const DRAFT = '.json.new'
+const OWNER_ONLY = 0o600
 const PROBE = 'write-probe'
 const PROBE_BYTES = 4096
-const OWNER_ONLY = 0o600
 /** Files of key sets are named by a SHA-256 in hex. The store never deletes files with other names. */
 const OWN = /^([0-9a-f]{64}(\.json|\.json\.new|\.keys)|write-probe)$/
-const isOwn = (file: string): boolean => OWN.test(file)
+/** Unfinished files of a write that broke off: records of an older version, and probes. */
+const LEFTOVER = /\.json\.new$|^write-probe$/
+
+/** Whether a file of the directory has a name that the store gives. */
+export const isOwn = (file: string): boolean => OWN.test(file)
+export const isLeftover = (file: string): boolean => LEFTOVER.test(file)
 
 /** The part of the file system that bytes of key sets are written with. */
 export type FileLayer = Pick<
@@ -27,103 +29,32 @@ export type FileLayer = Pick<
   'copyFile' | 'link' | 'open' | 'rm' | 'stat' | 'statfs' | 'truncate' | 'writeFile'
 >
 
-export interface DiskFilesOptions {
-  /** Gets what is deleted at the start, and files of others. */
-  readonly log?: StoreLog
-  readonly health?: StorageHealth
-  readonly layer?: FileLayer
-}
-
 /**
- * Key sets whose bytes are files `NAME.keys` in a directory that a marker file reserves for them, and whose
- * records are in an index. Only the owner can read the files. Files with other names, and directories, stay
- * untouched.
+ * Bytes of key sets as files `NAME.keys` in a directory of one process. Only the owner can read the files.
+ * Files with other names, and directories, stay untouched.
  */
-export class DiskFiles implements KeySetFiles {
+export class DiskFiles implements KeySetBytes {
   readonly #directory: string
-  readonly #index: KeySetIndex
-  readonly #log: StoreLog
   readonly #health: StorageHealth
   readonly #layer: FileLayer
-  /** Names of sets without bytes whose records could not be removed yet. */
-  readonly #unremoved = new Set<string>()
 
-  private constructor(
-    directory: string,
-    index: KeySetIndex,
-    { log = NO_LOG, health = new StorageHealth(log), layer = fileSystem }: DiskFilesOptions,
-  ) {
+  /** @param directory that a marker file reserves for key sets */
+  constructor(directory: string, health: StorageHealth, layer: FileLayer = fileSystem) {
     this.#directory = directory
-    this.#index = index
-    this.#log = log
     this.#health = health
     this.#layer = layer
-    health.addProbe(() => this.#probe())
+    health.addProbe(() => probeDirectory(directory, layer))
   }
 
-  /**
-   * @throws CONFIG_INVALID when the directory cannot be made or used, or has other files and no marker
-   */
-  static async open(
-    directory: string,
-    index: KeySetIndex,
-    options: DiskFilesOptions = {},
-  ): Promise<DiskFiles> {
-    const store = new DiskFiles(directory, index, options)
-    await openOwnDirectory(directory, isOwn, (files) => store.#hasRecords(files), store.#log)
-    return store
-  }
-
-  /** Whether the files are key sets of an older version: there are records, and each can be read. */
-  async #hasRecords(files: readonly string[]): Promise<boolean> {
-    const texts = await Promise.all(
-      files
-        .filter((name) => name.endsWith(RECORD))
-        .map((name) =>
-          fileSystem.readFile(join(this.#directory, name), 'utf8').catch((cause) => {
-            throw unreadable(name, cause)
-          }),
-        ),
-    )
-    return texts.length > 0 && texts.every((text) => parsedRecord(text) !== undefined)
-  }
-
-  /**
-   * The records that agree with their bytes. Records that lack bytes, bytes without a record, and bytes
-   * beyond a record are removed. Contents are not read.
-   *
-   * @throws CONFIG_INVALID when the disk or the permissions fail; then nothing is deleted
-   */
-  async load(): Promise<Map<string, KeySetRecord>> {
-    const files = await ownFiles(this.#directory, isOwn, this.#log)
-    const { records, unreadable } = await this.#index.load()
-    if (unreadable.length > 0) {
-      this.#log.warn(someNames(unreadable), 'Records of key sets cannot be read; they are left aside')
-    }
-    const older = await adoptedRecords(this.#directory, files, records, this.#index, this.#log)
-    const leftAside = new Set([...unreadable, ...older.unreadable])
-    const sizes = await this.#sizes(files)
-    await this.#putInOrder(records, disorderOf(records, sizes, leftAside))
-    for (const file of files.filter((each) => each.endsWith(DRAFT) || each === PROBE)) await this.#rm(file)
-    return records
-  }
-
-  async save(name: string, record: KeySetRecord): Promise<void> {
-    await this.#health.guard(() => this.#index.save(new Map([[name, record]])))
-  }
-
-  async saveUses(uses: ReadonlyMap<string, number>): Promise<void> {
-    await this.#health.guard(() => this.#index.saveUses(uses))
-  }
-
-  async write(name: string, offset: number, part: AsyncIterable<Uint8Array>): Promise<number> {
+  async write(name: string, record: KeySetRecord, part: AsyncIterable<Uint8Array>): Promise<Received> {
+    const offset = record.uploadOffset
     return this.#health.guard(async () => {
       const file = await this.#layer.open(this.#path(name), offset === 0 ? 'w' : 'r+', OWNER_ONLY)
       try {
         const end = await writeAll(file, offset, part)
         await file.truncate(end)
         await file.sync()
-        return end - offset
+        return { uploadOffset: end }
       } catch (cause) {
         // The upload goes on at its offset; the bytes behind it are in no record's length.
         await file.truncate(offset).catch(() => {})
@@ -134,19 +65,42 @@ export class DiskFiles implements KeySetFiles {
     })
   }
 
-  async cut(name: string, offset: number): Promise<void> {
-    await this.#layer.truncate(this.#path(name), offset).catch(() => {})
+  async cut(name: string, { uploadOffset }: KeySetRecord): Promise<void> {
+    await this.shorten(name, uploadOffset).catch(() => {})
   }
 
   async remove(name: string): Promise<void> {
-    // The bytes go first, because a full disk may have no room for the change of the index. The next start
-    // removes a record that has no bytes.
-    await this.#health.guard(() => this.#rm(name + BYTES))
-    await this.#forget([name])
+    await this.#health.guard(() => this.removeFile(name + BYTES))
   }
 
-  location(name: string): KeySetLocation {
-    return { path: this.#path(name) }
+  async location(name: string): Promise<KeptLocation> {
+    return kept({ path: this.#path(name) })
+  }
+
+  /** Cuts off the bytes of a set from `bytes` on. */
+  shorten(name: string, bytes: number): Promise<void> {
+    return this.#layer.truncate(this.#path(name), bytes)
+  }
+
+  /** @param file a name in the directory */
+  removeFile(file: string): Promise<void> {
+    return this.#layer.rm(join(this.#directory, file), { force: true })
+  }
+
+  /**
+   * Lengths of the files of bytes, by name of the key set.
+   *
+   * @param files names in the directory
+   */
+  async sizes(files: readonly string[]): Promise<Map<string, number>> {
+    const sizes = new Map<string, number>()
+    for (const file of files.filter((each) => each.endsWith(BYTES))) {
+      const { size } = await this.#layer.stat(join(this.#directory, file)).catch((cause) => {
+        throw unreadable(file, cause)
+      })
+      sizes.set(file.slice(0, -BYTES.length), size)
+    }
+    return sizes
   }
 
   /**
@@ -168,74 +122,29 @@ export class DiskFiles implements KeySetFiles {
     return kept
   }
 
-  /** Removes records of sets whose bytes are gone, or notes them for later when the disk refuses it. */
-  async #forget(names: readonly string[]): Promise<void> {
-    for (const name of names) this.#unremoved.add(name)
-    try {
-      await this.#health.guard(() => this.#removeRecords())
-    } catch (error) {
-      if (!(error instanceof StorageTrouble)) throw error
-    }
-  }
-
-  async #removeRecords(): Promise<void> {
-    const names = [...this.#unremoved]
-    if (names.length > 0) await this.#index.remove(names)
-    for (const name of names) this.#unremoved.delete(name)
-  }
-
-  async #putInOrder(records: Map<string, KeySetRecord>, disorder: Disorder): Promise<void> {
-    const { withoutBytes, tooShort, tooLong, withoutRecord } = disorder
-    for (const name of [...tooShort, ...withoutRecord]) await this.#rm(name + BYTES)
-    for (const name of tooLong) await this.#layer.truncate(this.#path(name), records.get(name)!.uploadOffset)
-    const incomplete = [...withoutBytes, ...tooShort]
-    for (const name of incomplete) records.delete(name)
-    if (incomplete.length > 0) await this.#forget(incomplete)
-    this.#say(withoutBytes, 'Removed records of key sets whose bytes are missing')
-    this.#say(tooShort, 'Removed key sets that have fewer bytes than their records say')
-    this.#say(tooLong, 'Cut off bytes of key sets that came after the last complete part')
-    this.#say(withoutRecord, 'Removed bytes of key sets that have no record')
-  }
-
-  #say(names: readonly string[], what: string): void {
-    if (names.length > 0) this.#log.warn(someNames(names), what)
-  }
-
-  /** Lengths of the files of bytes, by name of the key set. */
-  async #sizes(files: readonly string[]): Promise<Map<string, number>> {
-    const sizes = new Map<string, number>()
-    for (const file of files.filter((each) => each.endsWith(BYTES))) {
-      const { size } = await this.#layer.stat(join(this.#directory, file)).catch((cause) => {
-        throw unreadable(file, cause)
-      })
-      sizes.set(file.slice(0, -BYTES.length), size)
-    }
-    return sizes
-  }
-
-  /** Fails while nothing can be written, or there is less room than a part needs. */
-  async #probe(): Promise<void> {
-    const path = join(this.#directory, PROBE)
-    try {
-      await this.#layer.writeFile(path, new Uint8Array(PROBE_BYTES), { mode: OWNER_ONLY, flush: true })
-    } finally {
-      await this.#rm(PROBE)
-    }
-    const { bavail, bsize } = await this.#layer.statfs(this.#directory)
-    if (bavail * bsize < MAX_PART_BYTES) throw new StorageTrouble('full')
-    await this.#removeRecords()
-  }
-
-  #rm(file: string): Promise<void> {
-    return this.#layer.rm(join(this.#directory, file), { force: true })
-  }
-
   #path(name: string): string {
     return join(this.#directory, name + BYTES)
   }
 }
 
-const unreadable = (file: string, cause: NodeJS.ErrnoException): PolyVeilError =>
+/** Fails while nothing can be written to a directory, or there is less room than a part needs. */
+export async function probeDirectory(
+  directory: string,
+  layer: Pick<FileLayer, 'writeFile' | 'rm' | 'statfs'> = fileSystem,
+  name = PROBE,
+): Promise<void> {
+  const path = join(directory, name)
+  try {
+    await layer.writeFile(path, new Uint8Array(PROBE_BYTES), { mode: OWNER_ONLY, flush: true })
+  } finally {
+    await layer.rm(path, { force: true })
+  }
+  const { bavail, bsize } = await layer.statfs(directory)
+  if (bavail * bsize < MAX_PART_BYTES) throw new StorageTrouble('full')
+}
+
+/** The error for a file that the disk or the permissions do not let this process read. */
+export const unreadable = (file: string, cause: NodeJS.ErrnoException): PolyVeilError =>
   new PolyVeilError(
     'CONFIG_INVALID',
     `A file of the data directory cannot be read (${cause.code}): ${file}`,
@@ -243,8 +152,9 @@ const unreadable = (file: string, cause: NodeJS.ErrnoException): PolyVeilError =
     { cause },
   )
 
-async function writeAll(
-  file: fileSystem.FileHandle,
+/** Writes a part to a file from `offset` on. @returns its end */
+export async function writeAll(
+  file: Pick<fileSystem.FileHandle, 'write'>,
   offset: number,
   part: AsyncIterable<Uint8Array>,
 ): Promise<number> {

@@ -1,5 +1,8 @@
-import type { KeySetLocation, KeySetRecord } from './key-set-record.ts'
-import { type KeyStore, noSuchKeySet, type VerifyKeySet } from './key-store.ts'
+import type { KeptLocation } from './key-set-bytes.ts'
+import { noSuchKeySet } from './key-set-errors.ts'
+import type { KeySetRecord } from './key-set-record.ts'
+import type { KeyStore } from './key-store.ts'
+import type { VerifyKeySet } from './uploads.ts'
 
 /**
  * The key sets that one holder may use: a tenant, or every client of an open service. A key set of another
@@ -18,39 +21,40 @@ export class HeldKeys {
   }
 
   /** @throws KEYS_EXPIRED when the holder has no key set of this id; so do all methods */
-  get(id: string): KeySetRecord {
-    const record = this.#store.get(id)
+  async get(id: string): Promise<KeySetRecord> {
+    const record = await this.#store.get(id)
     if (this.#isHeld(record)) return record
     this.#onForeign(id)
     throw noSuchKeySet()
   }
 
   /** As `KeyStore.use`. */
-  use(id: string): KeySetRecord {
-    this.get(id)
+  async use(id: string): Promise<KeySetRecord> {
+    await this.get(id)
     return this.#store.use(id)
   }
 
-  location(id: string): KeySetLocation {
-    this.get(id)
+  /** As `KeyStore.location`. */
+  async location(id: string): Promise<KeptLocation> {
+    await this.get(id)
     return this.#store.location(id)
   }
 
   /** As `KeyStore.append`. */
   async append(id: string, offset: number, part: AsyncIterable<Uint8Array>): Promise<KeySetRecord> {
-    this.get(id)
+    await this.get(id)
     return this.#store.append(id, offset, part)
   }
 
   /** As `KeyStore.complete`. */
   async complete(id: string, verify: VerifyKeySet): Promise<KeySetRecord> {
-    this.get(id)
+    await this.get(id)
     return this.#store.complete(id, verify)
   }
 
   /** As `KeyStore.delete`. */
   async delete(id: string): Promise<void> {
-    this.get(id)
+    await this.get(id)
     return this.#store.delete(id)
   }
 }

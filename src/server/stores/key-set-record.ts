@@ -24,12 +24,41 @@ export const keySetRecordSchema = z.object({
   network: z.string().max(200).optional(),
   /** Milliseconds since 1970 of the last use, or of the completion. */
   used: z.number().optional(),
+  /** The pieces that the received bytes consist of, in order, where each part is stored as one of its own. */
+  pieces: z
+    .array(
+      z.object({
+        /** Names this piece among all that were written for its offset. */
+        tag: z.string().regex(/^[0-9a-f]{16}$/),
+        bytes: z.int().positive(),
+        /** SHA-256 in hex. */
+        digest: z.string().regex(/^[0-9a-f]{64}$/),
+      }),
+    )
+    .optional(),
 })
 
 export type KeySetRecord = Readonly<z.infer<typeof keySetRecordSchema>>
 
-/** Where any thread can read the bytes of a key set. */
-export type KeySetLocation = { readonly path: string } | { readonly bytes: Uint8Array }
+/** One accepted part of a key set. */
+export type Piece = NonNullable<KeySetRecord['pieces']>[number]
+
+export type NamedKeySet = readonly [name: string, record: KeySetRecord]
+
+/** Parses a record. @returns undefined for a text that is none */
+export function parsedRecord(text: string): KeySetRecord | undefined {
+  try {
+    return keySetRecordSchema.parse(JSON.parse(text))
+  } catch {
+    return undefined
+  }
+}
+
+/** Where any thread of this machine can read the bytes of a key set. */
+export type KeySetLocation =
+  | { readonly path: string }
+  | { readonly bytes: Uint8Array }
+  | { readonly pieces: readonly { readonly path: string; readonly bytes: number }[] }
 
 /** Name of a key set: the SHA-256 of its id in hex. */
 export const KEY_SET_NAME = /^[0-9a-f]{64}$/
@@ -41,10 +70,10 @@ export interface LoadedRecords {
 }
 
 /**
- * Records of key sets by name, apart from their bytes. Each method is one transaction: all of its changes
+ * Records of key sets by name on a disk, for one process. Each method is one transaction: all of its changes
  * are made, or none.
  */
-export interface KeySetIndex {
+export interface RecordTable {
   load(): Promise<LoadedRecords>
   /** Adds or replaces records. They are durable when this returns. */
   save(records: ReadonlyMap<string, KeySetRecord>): Promise<void>
@@ -55,29 +84,4 @@ export interface KeySetIndex {
   saveUses(uses: ReadonlyMap<string, number>): Promise<void>
   /** Removes records, if they exist. */
   remove(names: readonly string[]): Promise<void>
-}
-
-/**
- * Stores records and bytes by name. `KeyStore` has the rules, and never works on one name twice at a time.
- * Writes throw `StorageTrouble` when the disk refuses them.
- */
-export interface KeySetFiles {
-  /** All records that agree with their bytes. Puts the others in order. */
-  load(): Promise<Map<string, KeySetRecord>>
-  /** Writes a record atomically: at any moment either the old or the new record exists. */
-  save(name: string, record: KeySetRecord): Promise<void>
-  /** Notes when sets were last used. Need not be durable. */
-  saveUses(uses: ReadonlyMap<string, number>): Promise<void>
-  /**
-   * Writes a part at `offset` and makes it durable. A failure leaves the bytes before `offset` unchanged.
-   *
-   * @returns bytes written
-   * @throws errors of `part`
-   */
-  write(name: string, offset: number, part: AsyncIterable<Uint8Array>): Promise<number>
-  /** Forgets the bytes from `offset` on, which belong to no record. Failures are ignored. */
-  cut(name: string, offset: number): Promise<void>
-  /** Removes bytes and record. If this fails, both are there as before. */
-  remove(name: string): Promise<void>
-  location(name: string): KeySetLocation
 }

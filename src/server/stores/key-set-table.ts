@@ -1,10 +1,10 @@
 import type { DatabaseSync } from 'node:sqlite'
 import {
   KEY_SET_NAME,
-  type KeySetIndex,
   type KeySetRecord,
   keySetRecordSchema,
   type LoadedRecords,
+  type RecordTable,
 } from './key-set-record.ts'
 
 export const KEY_SET_TABLE = `
@@ -26,7 +26,7 @@ export const KEY_SET_TABLE = `
 type Row = Readonly<Record<string, string | number | null>>
 
 /** Records of key sets in a table of the state database. */
-export class KeySetTable implements KeySetIndex {
+export class KeySetTable implements RecordTable {
   readonly #database: DatabaseSync
   readonly #save: ReturnType<DatabaseSync['prepare']>
   readonly #use: ReturnType<DatabaseSync['prepare']>

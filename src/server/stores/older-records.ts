@@ -1,31 +1,23 @@
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type KeySetIndex, type KeySetRecord, keySetRecordSchema } from './key-set-record.ts'
+import { type KeySetRecord, parsedRecord, type RecordTable } from './key-set-record.ts'
 import { type StoreLog, someNames } from './store-log.ts'
 
 /** Ending of the files that older versions kept records in. */
 export const RECORD = '.json'
 
-export function parsedRecord(text: string): KeySetRecord | undefined {
-  try {
-    return keySetRecordSchema.parse(JSON.parse(text))
-  } catch {
-    return undefined
-  }
-}
-
 /**
- * Moves the records that an older version kept as files to the index, and adds them to `records`. A file is
- * deleted once the index has its record. If this is interrupted, the next start goes on.
+ * Moves the records that an older version kept as files to the table, and adds them to `records`. A file is
+ * deleted once the table has its record. If this is interrupted, the next start goes on.
  *
- * @param records those of the index; mutated
+ * @param records those of the table; mutated
  * @returns names of sets whose files cannot be read; these stay
  */
 export async function adoptedRecords(
   directory: string,
   files: readonly string[],
   records: Map<string, KeySetRecord>,
-  index: KeySetIndex,
+  table: RecordTable,
   log: StoreLog,
 ): Promise<{ unreadable: string[] }> {
   const names = files.filter((file) => file.endsWith(RECORD)).map((file) => file.slice(0, -RECORD.length))
@@ -37,7 +29,7 @@ export async function adoptedRecords(
     if (record) adopted.set(name, record)
     else unreadable.push(name)
   }
-  await index.save(adopted)
+  await table.save(adopted)
   for (const [name, record] of adopted) records.set(name, record)
   for (const name of names.filter((each) => records.has(each))) {
     await rm(join(directory, name + RECORD), { force: true })

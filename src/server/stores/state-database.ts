@@ -4,7 +4,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import { inFile, PolyVeilError } from '../../errors/index.ts'
 import { makeDirectory } from '../../files/atomic.ts'
 import type { ImageCount, ImageCounts } from '../access/image-budget.ts'
-import type { KeySetIndex } from './key-set-record.ts'
+import type { RecordTable } from './key-set-record.ts'
 import { KEY_SET_TABLE, KeySetTable } from './key-set-table.ts'
 import { StorageHealth } from './storage-health.ts'
 import { StorageTrouble } from './storage-trouble.ts'
@@ -32,7 +32,7 @@ const TABLES = `
  * whatever way.
  */
 export class StateDatabase implements ImageCounts {
-  readonly keySets: KeySetIndex
+  readonly keySets: RecordTable
   readonly #database: DatabaseSync
   readonly #health: StorageHealth
   readonly #read: ReturnType<DatabaseSync['prepare']>

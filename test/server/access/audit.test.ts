@@ -8,8 +8,9 @@ import { addressCaller } from '../../../src/server/access/caller.ts'
 import { ImageBudget } from '../../../src/server/access/image-budget.ts'
 import { createToken, revokeToken } from '../../../src/server/access/manage-tokens.ts'
 import { tokenParts } from '../../../src/server/access/token.ts'
-import { KeyStore, type RemovedKeySet } from '../../../src/server/stores/key-store.ts'
-import { MemoryFiles } from '../../../src/server/stores/memory-files.ts'
+import { KeyStore } from '../../../src/server/stores/key-store.ts'
+import { memoryStorage } from '../../../src/server/stores/memory-files.ts'
+import type { RemovedKeySet } from '../../../src/server/stores/removals.ts'
 import { StateDatabase } from '../../../src/server/stores/state-database.ts'
 import { parameters } from '../../circuit/circuits.ts'
 import { elements, harness, isProblem, keyBytes, query } from '../support.ts'
@@ -103,7 +104,7 @@ t.test('without an audit log nothing is done that must be recorded', async (t) =
     isProblem(t, announced, 503, 'TOO_BUSY')
     t.match(announced.json().detail, /cannot write its audit log/)
   }
-  t.equal(h.keys.size, 1, 'no announcement has taken a place')
+  t.equal((await h.keys.totals()).sets, 1, 'no announcement has taken a place')
   const remove = { method: 'DELETE', url: '/v2/keys', headers: named } as const
   isProblem(t, await h.inject(as(tokens[0], remove)), 503, 'TOO_BUSY')
   t.equal((await h.inject(as(tokens[0], { url: '/v2/keys', headers: named }))).statusCode, 200)
@@ -141,7 +142,7 @@ t.test('key sets that the service removes are told with their owner and the reas
   const removed: RemovedKeySet[] = []
   const clock = { now: 0 }
   const store = await KeyStore.open(
-    new MemoryFiles(),
+    memoryStorage(),
     { ttlMilliseconds: 1000, maxSets: 8, maxSetBytes: 100, maxTotalBytes: 1000, maxSetsPerOwner: 1 },
     () => clock.now,
     undefined,

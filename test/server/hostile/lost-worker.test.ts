@@ -11,7 +11,7 @@ import { ModelCatalogue, servedModel } from '../../../src/server/catalogue.ts'
 import { localHost } from '../../../src/server/execution/local-host.ts'
 import { createLogger } from '../../../src/server/plugins/logging.ts'
 import { ScheduledEngine } from '../../../src/server/scheduling/scheduled-engine.ts'
-import { DiskFiles } from '../../../src/server/stores/disk-files.ts'
+import { openDiskStorage } from '../../../src/server/stores/disk-storage.ts'
 import { KeyStore } from '../../../src/server/stores/key-store.ts'
 import { StateDatabase } from '../../../src/server/stores/state-database.ts'
 import { WorkerPool } from '../../../src/server/worker/pool.ts'
@@ -39,11 +39,11 @@ async function service(t: Test) {
     onFault: (error) => faults.push(error),
   })
   const limits = { ttlMilliseconds: 3_600_000, maxSets: 100, maxSetBytes: 1e9, maxTotalBytes: 1e9 }
-  const files = await DiskFiles.open(join(directory, 'keys'), StateDatabase.inMemory().keySets)
+  const keySets = await openDiskStorage(join(directory, 'keys'), StateDatabase.inMemory().keySets)
   const engine = new ScheduledEngine(pool, { ...UNLIMITED, placesPerLane: 1 })
   const app = await buildApp({
     models: new ModelCatalogue([{ ...servedModel(circuit, path, { digest: circuitDigest(bytes) }), path }]),
-    keys: await KeyStore.open(files, limits),
+    keys: await KeyStore.open(keySets, limits),
     engine,
     host: localHost(engine),
     security: { requestsPerMinute: 100_000, maxEventLoopDelayMs: 0 },

@@ -15,10 +15,11 @@ import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { PolyVeilError } from '../../../src/errors/index.ts'
-import { DiskFiles } from '../../../src/server/stores/disk-files.ts'
-import type { KeySetIndex } from '../../../src/server/stores/key-set-record.ts'
+import { openDiskStorage } from '../../../src/server/stores/disk-storage.ts'
+import type { RecordTable } from '../../../src/server/stores/key-set-record.ts'
 import { withKeySet } from '../../../src/server/stores/key-set-source.ts'
-import { KeyStore, type KeyStoreLimits, nameOf } from '../../../src/server/stores/key-store.ts'
+import { KeyStore, nameOf } from '../../../src/server/stores/key-store.ts'
+import type { KeyStoreLimits } from '../../../src/server/stores/key-store-limits.ts'
 import { StateDatabase } from '../../../src/server/stores/state-database.ts'
 import type { StoreLog } from '../../../src/server/stores/store-log.ts'
 import { patterned } from '../support.ts'
@@ -48,13 +49,14 @@ async function opened(t: Test, change: Partial<KeyStoreLimits> = {}) {
   const reopen = async (log?: StoreLog): Promise<KeyStore> => {
     state?.close()
     state = await StateDatabase.open(data)
-    const files = await DiskFiles.open(directory, state.keySets, { log })
-    return KeyStore.open(files, { ...LIMITS, ...change }, () => clock.now, log)
+    const uploadsUntil = clock.now + LIMITS.uploadMilliseconds
+    const storage = await openDiskStorage(directory, state.keySets, { log, uploadsUntil })
+    return KeyStore.open(storage, { ...LIMITS, ...change }, () => clock.now, log)
   }
   return { directory, clock, reopen, index: () => state!.keySets, close: () => state?.close() }
 }
 
-const index = (): KeySetIndex => StateDatabase.inMemory().keySets
+const index = (): RecordTable => StateDatabase.inMemory().keySets
 
 t.test('an upload survives a restart at every stage', async (t) => {
   const { directory, reopen } = await opened(t)
@@ -64,14 +66,17 @@ t.test('an upload survives a restart at every stage', async (t) => {
   const restarted = await reopen()
   await restarted.append(id, 0, inChunks(bytes.subarray(0, 200_000)))
   const again = await reopen()
-  t.equal(again.get(id).uploadOffset, 200_000)
+  t.equal((await again.get(id)).uploadOffset, 200_000)
   await again.append(id, 200_000, inChunks(bytes.subarray(200_000)))
   await again.complete(id, async () => DIGEST)
   const last = await reopen()
-  t.match(last.get(id), { ...KEY_SET, uploadOffset: KEY_SET.bytes, digest: DIGEST.digest })
-  const stored = await withKeySet(last.location(id), (source) => source.read(0, source.size))
+  t.match(await last.get(id), { ...KEY_SET, uploadOffset: KEY_SET.bytes, digest: DIGEST.digest })
+  const stored = await withKeySet((await last.location(id)).location, (source) => source.read(0, source.size))
   t.ok(Buffer.from(bytes).equals(stored))
-  t.same(await withKeySet(last.location(id), (source) => source.read(299_999, 100)), bytes.slice(299_999))
+  t.same(
+    await withKeySet((await last.location(id)).location, (source) => source.read(299_999, 100)),
+    bytes.slice(299_999),
+  )
 
   const files = await readdir(directory)
   t.same(files.sort(), [`${nameOf(id)}.keys`, MARKER].sort(), 'file names are hashes of ids')
@@ -95,9 +100,11 @@ t.test('a part that breaks off does not move the upload offset', async (t) => {
   }
   await t.rejects(store.append(id, 100_000, broken()), { message: 'connection lost' })
   const again = await reopen()
-  t.equal(again.get(id).uploadOffset, 100_000)
+  t.equal((await again.get(id)).uploadOffset, 100_000)
   await again.append(id, 100_000, inChunks(bytes.subarray(100_000)))
-  const stored = await withKeySet(again.location(id), (source) => source.read(0, source.size))
+  const stored = await withKeySet((await again.location(id)).location, (source) =>
+    source.read(0, source.size),
+  )
   t.ok(Buffer.from(bytes).equals(stored), 'no bytes of the broken part are left')
 })
 
@@ -117,7 +124,7 @@ t.test('a broken part takes no room beyond the upload offset', async (t) => {
 t.test('parts larger than 16 MiB are refused', async (t) => {
   const { directory } = await opened(t)
   const limits = { ...LIMITS, maxSetBytes: 1e8, maxTotalBytes: 1e8 }
-  const store = await KeyStore.open(await DiskFiles.open(directory, index()), limits)
+  const store = await KeyStore.open(await openDiskStorage(directory, index()), limits)
   const { id } = await store.create({ ...KEY_SET, bytes: 20 * 2 ** 20 })
   const part = new Uint8Array(16 * 2 ** 20 + 1)
   await t.rejects(store.append(id, 0, inChunks(part)), {
@@ -148,9 +155,9 @@ t.test('opening the store puts records and bytes in order, with a log line for e
   clock.now += 500
   const { log, lines } = recorded()
   const after = await reopen(log)
-  t.equal(after.size, 3)
-  for (const id of [kept, longer, untouched]) t.equal(after.get(id).uploadOffset, 1000)
-  for (const id of [old, cut, alsoCut, gone]) t.throws(() => after.get(id), { code: 'KEYS_EXPIRED' })
+  t.equal((await after.totals()).sets, 3)
+  for (const id of [kept, longer, untouched]) t.equal((await after.get(id)).uploadOffset, 1000)
+  for (const id of [old, cut, alsoCut, gone]) await t.rejects(after.get(id), { code: 'KEYS_EXPIRED' })
   t.equal((await stat(bytesOf(longer))).size, 1000)
   const files = [kept, longer, untouched].map((id) => `${nameOf(id)}.keys`)
   t.same((await readdir(directory)).sort(), [...files, MARKER].sort())
@@ -166,7 +173,7 @@ t.test('opening the store puts records and bytes in order, with a log line for e
   t.match((lines[3].keySets as string[]).length, 3, 'a line names three at most')
 
   const again = recorded()
-  t.equal((await reopen(again.log)).size, 3)
+  t.equal((await (await reopen(again.log)).totals()).sets, 3)
   t.same(again.lines, [], 'the next start finds everything in order')
 })
 
@@ -212,7 +219,7 @@ t.test('the store refuses a directory with files of another program', async (t) 
   ] as const) {
     const path = join(directory, place)
     const before = await readdir(path, { recursive: true })
-    await t.rejects(DiskFiles.open(path, index()), {
+    await t.rejects(openDiskStorage(path, index()), {
       code: 'CONFIG_INVALID',
       message,
       facts: { directory: path },
@@ -236,7 +243,7 @@ t.test('records that an older version kept as files move to the index, once and 
   }
   const { log, lines } = recorded()
   const store = await reopen(log)
-  for (const [id, record] of Object.entries(records)) t.strictSame(store.get(id), record)
+  for (const [id, record] of Object.entries(records)) t.strictSame(await store.get(id), record)
   t.match(lines, [
     { message: /Took over/, directory },
     { message: /Moved records/, count: 3 },
@@ -250,8 +257,8 @@ t.test('records that an older version kept as files move to the index, once and 
     await writeFile(join(directory, `${nameOf('half')}.json`), JSON.stringify(records.half))
     const again = recorded()
     const after = await reopen(again.log)
-    t.equal(after.get('half').uploadOffset, 12)
-    t.strictSame(after.get('full'), records.full)
+    t.equal((await after.get('half')).uploadOffset, 12)
+    t.strictSame(await after.get('full'), records.full)
     t.same(again.lines, [])
     t.same((await readdir(directory)).sort(), [...files, MARKER].sort())
   })
@@ -270,8 +277,8 @@ t.test('an older record that cannot be read is named, and left aside with its by
   for (let start = 0; start < 2; start++) {
     const { log, lines } = recorded()
     const store = await reopen(log)
-    t.equal(store.size, 1)
-    t.match(store.get('good'), good)
+    t.equal((await store.totals()).sets, 1)
+    t.match(await store.get('good'), good)
     const named = lines.find(({ message }) => /cannot be read/.test(String(message)))
     t.match(named, { count: 2, files: names.slice(0, 2).map((name) => `${name}.json`) })
     for (const [i, name] of names.slice(0, 2).entries()) {
@@ -298,8 +305,8 @@ t.test('a record of the index that cannot be read is named, and left aside with 
   for (let start = 0; start < 2; start++) {
     const { log, lines } = recorded()
     const after = await reopen(log)
-    t.equal(after.size, 1)
-    t.equal(after.get(good).uploadOffset, 10)
+    t.equal((await after.totals()).sets, 1)
+    t.equal((await after.get(good)).uploadOffset, 10)
     t.match(lines, [{ message: /cannot be read/, count: 2 }])
     t.ok((lines[0].keySets as string[]).includes(nameOf(bad).slice(0, 12)))
     t.equal((await stat(join(directory, `${nameOf(bad)}.keys`))).size, 10)
@@ -314,7 +321,7 @@ t.test(
       { [`${'ab'.repeat(32)}.json`]: '{"of":"another program"}' },
     ]) {
       const directory = t.testdir({ keys: files })
-      await t.rejects(DiskFiles.open(join(directory, 'keys'), index()), {
+      await t.rejects(openDiskStorage(join(directory, 'keys'), index()), {
         code: 'CONFIG_INVALID',
         message: /Nothing was changed/,
       })
@@ -334,7 +341,7 @@ t.test('an older record that this user may not read is not deleted', async (t) =
   if (process.getuid?.() === 0) return
   await rm(path, { recursive: true })
   await writeFile(path, '{}', { mode: 0 })
-  t.equal((await reopen()).size, 0)
+  t.equal((await (await reopen()).totals()).sets, 0)
   t.ok((await stat(path)).isFile())
 })
 
@@ -352,12 +359,12 @@ t.test('the order of use survives a restart', async (t) => {
     const first = await complete(before)
     const second = await complete(before)
     clock.now += 10
-    before.use(first)
+    await before.use(first)
     await before[write]()
     const after = await reopen()
     await complete(after)
-    t.ok(after.get(first), write)
-    t.throws(() => after.get(second), { code: 'KEYS_EXPIRED' }, write)
+    t.ok(await after.get(first), write)
+    await t.rejects(after.get(second), { code: 'KEYS_EXPIRED' }, write)
   }
 })
 
@@ -377,9 +384,9 @@ t.test('a budget of bytes removes the least recently used sets, also after a res
   let store = await reopen()
   const ids = [await complete(store), await complete(store), await complete(store)]
   clock.now += 10
-  store.use(ids[1])
+  await store.use(ids[1])
   clock.now += 10
-  store.use(ids[0])
+  await store.use(ids[0])
   await store.close()
   store = await reopen()
   const removed: string[] = []
@@ -388,7 +395,7 @@ t.test('a budget of bytes removes the least recently used sets, also after a res
     const gone = ids.filter((id) => !existsSync(join(directory, `${nameOf(id)}.keys`)))
     removed.push(...gone.filter((id) => !removed.includes(id)))
     t.equal(removed.length, more + 1)
-    t.equal(store.reservedBytes, 30)
+    t.equal((await store.totals()).bytes, 30)
   }
   t.same(removed, [ids[2], ids[1], ids[0]])
 })
@@ -399,7 +406,7 @@ t.test('uses of a key set write nothing until the next sweep, which writes them 
   const { id } = await store.create(KEY_SET)
   const log = join(directory, '..', 'state.db-wal')
   const before = (await stat(log)).size
-  for (let query = 0; query < 1000; query++) store.use(id)
+  for (let query = 0; query < 1000; query++) await store.use(id)
   t.equal((await stat(log)).size, before)
   await store.sweep()
   const after = (await stat(log)).size
@@ -416,7 +423,7 @@ t.test('a key set that is deleted while an inference reads it is read to its end
   const { id } = await store.create(KEY_SET)
   await store.append(id, 0, inChunks(bytes))
   await store.complete(id, async () => DIGEST)
-  await withKeySet(store.location(id), async (source) => {
+  await withKeySet((await store.location(id)).location, async (source) => {
     t.same(await source.read(0, 1000), bytes.slice(0, 1000))
     await store.delete(id)
     t.notOk(existsSync(join(directory, `${nameOf(id)}.keys`)))
@@ -453,7 +460,7 @@ t.test('a key set is checked once at a time; a bad one is deleted', async (t) =>
     store.complete(bad, () => Promise.reject(malformed)),
     malformed,
   )
-  t.throws(() => store.get(bad), { code: 'KEYS_EXPIRED' })
+  await t.rejects(store.get(bad), { code: 'KEYS_EXPIRED' })
   t.equal((await readdir(directory)).length, 2, 'the marker and the bytes of the good key set')
 })
 
@@ -462,7 +469,7 @@ t.test('a key set that was deleted between lookup and use has expired', async (t
   const store = await reopen()
   const { id } = await store.create(KEY_SET)
   await store.append(id, 0, inChunks(patterned(10)))
-  const location = store.location(id)
+  const { location } = await store.location(id)
   await store.delete(id)
   await t.rejects(
     withKeySet(location, async () => 1),
@@ -473,15 +480,15 @@ t.test('a key set that was deleted between lookup and use has expired', async (t
 t.test('an announced key set reserves its room', async (t) => {
   const directory = join(t.testdir(), 'keys')
   const limits = { ...LIMITS, maxTotalBytes: 3 * KEY_SET.bytes - 1 }
-  const store = await KeyStore.open(await DiskFiles.open(directory, index()), limits)
+  const store = await KeyStore.open(await openDiskStorage(directory, index()), limits)
   const results = await Promise.allSettled([1, 2, 3].map(() => store.create(KEY_SET)))
   t.same(results.map(({ status }) => status).sort(), ['fulfilled', 'fulfilled', 'rejected'])
-  t.equal(store.reservedBytes, 2 * KEY_SET.bytes)
+  t.equal((await store.totals()).bytes, 2 * KEY_SET.bytes)
 })
 
 t.test('a data directory that cannot be made is refused', async (t) => {
   const file = join(t.testdir({ taken: 'a file' }), 'taken')
-  await t.rejects(DiskFiles.open(join(file, 'keys'), index()), { code: 'CONFIG_INVALID' })
+  await t.rejects(openDiskStorage(join(file, 'keys'), index()), { code: 'CONFIG_INVALID' })
 })
 
 t.test('incomplete uploads of PolyVeil 0.1 expire within minutes', async (t) => {
@@ -494,8 +501,8 @@ t.test('incomplete uploads of PolyVeil 0.1 expire within minutes', async (t) => 
     JSON.stringify({ ...KEY_SET, uploadOffset: 0, expires: week }),
   )
   const store = await reopen()
-  t.equal(store.size, 1)
+  t.equal((await store.totals()).sets, 1)
   clock.now += LIMITS.uploadMilliseconds
   await store.sweep()
-  t.equal(store.size, 0)
+  t.equal((await store.totals()).sets, 0)
 })

@@ -1,6 +1,6 @@
 import * as fileSystem from 'node:fs/promises'
 import type { FileLayer } from '../../../src/server/stores/disk-files.ts'
-import type { KeySetIndex } from '../../../src/server/stores/key-set-record.ts'
+import type { RecordTable } from '../../../src/server/stores/key-set-record.ts'
 
 /** What a disk refuses now. */
 export interface Faults {
@@ -10,7 +10,7 @@ export interface Faults {
   room?: number
   /** The error of `rm`. */
   removal?: string
-  /** The error of changes of the index: one of SQLite. */
+  /** The error of changes of the table: one of SQLite. */
   index?: Error
 }
 
@@ -52,15 +52,15 @@ export function faultyLayer(faults: Faults): FileLayer {
   }
 }
 
-/** An index whose changes fail as `faults` says. */
-export function faultyIndex(index: KeySetIndex, faults: Faults): KeySetIndex {
+/** A table whose changes fail as `faults` says. */
+export function faultyTable(table: RecordTable, faults: Faults): RecordTable {
   const unlessFaulty = <T>(action: () => Promise<T>): Promise<T> =>
     faults.index ? Promise.reject(faults.index) : action()
   return {
-    load: () => index.load(),
-    save: (records) => unlessFaulty(() => index.save(records)),
-    saveUses: (uses) => unlessFaulty(() => index.saveUses(uses)),
-    remove: (names) => unlessFaulty(() => index.remove(names)),
+    load: () => table.load(),
+    save: (records) => unlessFaulty(() => table.save(records)),
+    saveUses: (uses) => unlessFaulty(() => table.saveUses(uses)),
+    remove: (names) => unlessFaulty(() => table.remove(names)),
   }
 }
 

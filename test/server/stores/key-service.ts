@@ -7,7 +7,7 @@ import { ModelCatalogue, servedModel } from '../../../src/server/catalogue.ts'
 import { localHost } from '../../../src/server/execution/local-host.ts'
 import type { InferenceEngine } from '../../../src/server/inference/engine.ts'
 import { createLogger } from '../../../src/server/plugins/logging.ts'
-import { DiskFiles } from '../../../src/server/stores/disk-files.ts'
+import { openDiskStorage } from '../../../src/server/stores/disk-storage.ts'
 import { KeyStore } from '../../../src/server/stores/key-store.ts'
 import { StateDatabase } from '../../../src/server/stores/state-database.ts'
 import { StorageHealth } from '../../../src/server/stores/storage-health.ts'
@@ -19,8 +19,8 @@ const PROBE_MILLISECONDS = 50
 const logger = createLogger('silent')
 const health = new StorageHealth(logger, PROBE_MILLISECONDS)
 const state = await StateDatabase.open(data, health)
-const files = await DiskFiles.open(join(data, 'keys'), state.keySets, { health })
-const keys = await KeyStore.open(files, {
+const keySets = await openDiskStorage(join(data, 'keys'), state.keySets, { health })
+const keys = await KeyStore.open(keySets, {
   ttlMilliseconds: 3_600_000,
   maxSets: 1000,
   maxUploadsPerOwner: 1000,

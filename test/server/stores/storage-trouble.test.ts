@@ -3,7 +3,7 @@ import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
-import { DiskFiles } from '../../../src/server/stores/disk-files.ts'
+import { openDiskStorage } from '../../../src/server/stores/disk-storage.ts'
 import { nameOf } from '../../../src/server/stores/key-store.ts'
 import { StateDatabase } from '../../../src/server/stores/state-database.ts'
 import { StorageHealth } from '../../../src/server/stores/storage-health.ts'
@@ -17,7 +17,7 @@ import {
   putPart,
   query,
 } from '../support.ts'
-import { type Faults, faultyIndex, faultyLayer, fullDatabase } from './faulty-layer.ts'
+import { type Faults, faultyLayer, faultyTable, fullDatabase } from './faulty-layer.ts'
 
 const MARKER = 'polyveil-key-sets.json'
 const bytes = patterned(keyBytes)
@@ -39,9 +39,9 @@ async function faulty(t: Test) {
   }
   const health = new StorageHealth(log, 3_600_000)
   const state = await StateDatabase.open(data, health)
-  const index = faultyIndex(state.keySets, faults)
-  const files = await DiskFiles.open(directory, index, { health, layer: faultyLayer(faults) })
-  const h = await harness(t, { files, storage: health, limits: { maxSets: 64, maxUploadsPerOwner: 64 } })
+  const table = faultyTable(state.keySets, faults)
+  const keySets = await openDiskStorage(directory, table, { health, layer: faultyLayer(faults) })
+  const h = await harness(t, { keySets, storage: health, limits: { maxSets: 64, maxUploadsPerOwner: 64 } })
   t.teardown(() => {
     health.close()
     state.close()
@@ -113,7 +113,7 @@ t.test('a full disk while a record is written leaves no half key', async (t) => 
   const id = await stored(h)
   faults.index = sqliteFull
   isProblem(t, await announce(h), 507, 'TOO_BUSY', FULL)
-  t.equal(h.keys.size, 1)
+  t.equal((await h.keys.totals()).sets, 1)
   isProblem(t, await putPart(h, id, 1000, bytes.subarray(1000, 5000)), 507, 'TOO_BUSY', FULL)
   t.equal(await size(directory, id), 1000, 'bytes that no record counts are cut off')
   t.equal((await get(h, id)).json().uploadOffset, 1000)
@@ -163,10 +163,10 @@ t.test('a key set that the disk does not let go stays, and is deleted later', as
   h.clock.now += 300_000
   await h.keys.sweep()
   isProblem(t, await get(h, id), 410, 'KEYS_EXPIRED', {})
-  t.equal(h.keys.size, 1)
+  t.equal((await h.keys.totals()).sets, 1)
   Object.assign(faults, { code: undefined, removal: undefined })
   await h.keys.sweep()
-  t.equal(h.keys.size, 0)
+  t.equal((await h.keys.totals()).sets, 0)
 })
 
 t.test(

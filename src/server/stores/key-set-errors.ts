@@ -1,0 +1,15 @@
+import { PolyVeilError } from '../../errors/index.ts'
+import { conflict, type HttpError } from '../problems/http-error.ts'
+
+/** The error for a key set that does not exist, or not for the client. */
+export const noSuchKeySet = (cause?: unknown): PolyVeilError =>
+  new PolyVeilError('KEYS_EXPIRED', 'There is no such key set; it has expired or was deleted', {}, { cause })
+
+/** 409: a part begins elsewhere than at the offset that the set has. */
+export const wrongOffset = (offset: number, uploadOffset: number): HttpError =>
+  conflict('TENSOR_MALFORMED', `The part begins at ${offset}; go on at ${uploadOffset}`, { uploadOffset })
+
+/** Lets pass that something cannot be done now, and is done later. */
+export function unlessBusy(error: unknown): void {
+  if (!(error instanceof PolyVeilError && error.code === 'TOO_BUSY')) throw error
+}
