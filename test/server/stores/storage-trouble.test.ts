@@ -223,9 +223,9 @@ t.test(
     process.on('SIGXFSZ', () => {})
     const state = await StateDatabase.open(process.argv[1])
     const day = '2030-01-01'
-    const outcome = (images) => {
+    const outcome = async (images) => {
       try {
-        state.add('clinic', day, images)
+        await state.add('clinic', day, images)
         return 'counted'
       } catch (error) {
         return [error.status, error.code]
@@ -233,8 +233,8 @@ t.test(
     }
     let added = 0
     let last
-    while (added < 10_000 && (last = outcome(1)) === 'counted') added++
-    console.log(JSON.stringify({ added, last, back: outcome(-1), kept: state.of('clinic', day).total === added }))`
+    while (added < 10_000 && (last = await outcome(1)) === 'counted') added++
+    console.log(JSON.stringify({ added, last, back: await outcome(-1), kept: (await state.of('clinic', day)).total === added }))`
     const limited = `ulimit -f 64; exec "$0" --input-type=module -e "$1" "$2"`
     const { stdout } = await run('bash', ['-c', limited, process.execPath, program, t.testdir()])
     const { added, ...told } = JSON.parse(stdout)
