@@ -15,6 +15,8 @@ export { TenantFiles } from './access/tenant-files.ts'
 export { Tenants } from './access/tenants.ts'
 export { type AppOptions, buildApp } from './app.ts'
 export { type LeftOutFile, ModelCatalogue, type ServedModel, servedModel } from './catalogue.ts'
+export { PieceFiles } from './cluster/key-sets/piece-files.ts'
+export { RedisIndex, type RedisIndexOptions } from './cluster/key-sets/redis-index.ts'
 export {
   type ConfigSources,
   configSchema,

@@ -1,0 +1,82 @@
+import { createHash } from 'node:crypto'
+import type { Redis } from 'ioredis'
+import { PolyVeilError } from '../../errors/index.ts'
+
+/** Seconds after which a client may try again. */
+const RETRY_SECONDS = 5
+const CALL_MILLISECONDS = 5000
+/** Errors of a server that runs and takes no such command now. Others are faults of this program. */
+const PASSING = /^(LOADING|READONLY|OOM|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|NOREPLICAS|MISCONF|UNBLOCKED)\b/
+
+/** A script in Lua that Redis runs as a whole: no other command comes in between. */
+export interface Script {
+  readonly text: string
+  readonly sha: string
+}
+
+export const script = (text: string): Script => ({
+  text,
+  sha: createHash('sha1').update(text).digest('hex'),
+})
+
+/**
+ * Calls of Redis that end: with its answer, or soon with TOO_BUSY. A connection alone would wait for a server
+ * that is away as long as its options say, which may be for ever.
+ *
+ * After TOO_BUSY it is not known whether the call was made. Callers must be right either way.
+ */
+export class RedisCalls {
+  readonly #connection: Redis
+  readonly #milliseconds: number
+
+  constructor(connection: Redis, milliseconds = CALL_MILLISECONDS) {
+    this.#connection = connection
+    this.#milliseconds = milliseconds
+  }
+
+  /** @throws TOO_BUSY when Redis is away, or refuses commands for now */
+  async ask<T>(call: (connection: Redis) => Promise<T>): Promise<T> {
+    const { promise: late, reject } = Promise.withResolvers<never>()
+    const timer = setTimeout(() => reject(away()), this.#milliseconds)
+    const answer = call(this.#connection)
+    // An answer that comes too late is nobody's.
+    answer.catch(() => {})
+    try {
+      return await Promise.race([answer, late])
+    } catch (cause) {
+      throw isPassing(cause) ? away(cause) : cause
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  /** Runs a script, whose only key is `key`. @throws TOO_BUSY as `ask` */
+  run({ text, sha }: Script, key: string, args: readonly (string | number)[]): Promise<unknown> {
+    return this.ask(async (connection) => {
+      try {
+        return await connection.evalsha(sha, 1, key, ...args)
+      } catch (error) {
+        // A server that was started anew does not know the script.
+        if (!String(error).includes('NOSCRIPT')) throw error
+        return connection.eval(text, 1, key, ...args)
+      }
+    })
+  }
+}
+
+/** Whether the cause is the connection, or a state of the server that passes. */
+function isPassing(cause: unknown): boolean {
+  if (cause instanceof PolyVeilError || !(cause instanceof Error)) return false
+  return cause.name !== 'ReplyError' || PASSING.test(cause.message)
+}
+
+const away = (cause?: unknown): PolyVeilError =>
+  new PolyVeilError(
+    'TOO_BUSY',
+    'The servers of this service cannot reach the records that they share',
+    { retryAfter: RETRY_SECONDS },
+    {
+      cause,
+      remedy: 'Try again after Retry-After. If it persists, tell the operator, whose Redis is away or full.',
+    },
+  )
