@@ -15,6 +15,7 @@ import { refreshCommand } from './commands/refresh.ts'
 import { serveCommand } from './commands/serve.ts'
 import { tokensCommand } from './commands/tokens.ts'
 import { verifyCommand } from './commands/verify.ts'
+import { workerCommand } from './commands/worker.ts'
 
 /** The whole command line. Commands load what they compute with only when they run. */
 export function program(): Command {
@@ -29,6 +30,7 @@ export function program(): Command {
     inspectCommand(),
     verifyCommand(),
     serveCommand(),
+    workerCommand(),
     tokensCommand(),
     adminCommand(),
     classifyCommand(),

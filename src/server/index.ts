@@ -24,8 +24,10 @@ export {
   type ServerConfig,
   unknownVariables,
 } from './config.ts'
+export { localHost } from './execution/local-host.ts'
 export type {
   CheckedKeySet,
+  EngineAccess,
   EngineLoad,
   InferenceEngine,
   InferenceJob,
@@ -33,12 +35,14 @@ export type {
   StoredKeySet,
 } from './inference/engine.ts'
 export { InferenceCancelled } from './inference/engine.ts'
+export type { InferenceHost } from './inference/host.ts'
 export { loadCatalogue, ModelDirectory } from './model-directory.ts'
 export { createLogger } from './plugins/logging.ts'
 export type { JobEvents, LaneEvents, LaneExecutor } from './scheduling/lane-executor.ts'
 export { ScheduledEngine, type ScheduledEngineOptions } from './scheduling/scheduled-engine.ts'
-export { type RunningServer, serve, startServer } from './serve.ts'
+export { serve, work } from './serve.ts'
 export type { App } from './services.ts'
+export { type RunningProcess, type RunningServer, startServer, startWorker } from './start.ts'
 export { type DiskStorage, type DiskStorageOptions, openDiskStorage } from './stores/disk-storage.ts'
 export type { KeptLocation, KeySetBytes, KeySetStorage } from './stores/key-set-bytes.ts'
 export type { KeySetIndex } from './stores/key-set-index.ts'

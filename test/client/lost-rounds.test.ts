@@ -1,6 +1,6 @@
 import t from 'tap'
 import { type ClientProgress, connect, memoryKeyStore, type PolyVeil } from '../../src/client/index.ts'
-import type { RunningServer } from '../../src/server/serve.ts'
+import type { RunningServer } from '../../src/server/start.ts'
 import { image, largestError, MODEL, started } from '../server/refreshed-service.ts'
 import { type Pass, proxy, replacingErrors } from './proxies.ts'
 

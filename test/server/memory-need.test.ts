@@ -86,7 +86,7 @@ t.test(
     // The service does not start, because there is no model.
     const program = `
       import { readConfig } from ${source('config.ts')}
-      import { startServer } from ${source('serve.ts')}
+      import { startServer } from ${source('start.ts')}
       const config = await readConfig({ overrides: { modelsDir: '/nowhere', engineMegabytes: 1000 } })
       await startServer(config).catch(() => {})`
     const [line, ...others] = runInGroup(t, program, 'max 100000', '1073741824').trim().split('\n')

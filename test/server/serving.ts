@@ -4,7 +4,7 @@ import type { Test } from 'tap'
 import { writeCircuit } from '../../src/circuit/format/file.ts'
 import type { Circuit } from '../../src/circuit/types.ts'
 import { readConfig, type ServerOverrides } from '../../src/server/config.ts'
-import { type RunningServer, startServer } from '../../src/server/serve.ts'
+import { type RunningServer, startServer } from '../../src/server/start.ts'
 
 /**
  * Serves a circuit on a complete service until the end of the test: a port, key sets on disk, and a worker

@@ -1,12 +1,13 @@
 import type { Command } from 'commander'
-import { bundledCircuits } from '../bundled.ts'
 import { act, type CommandContext, command, type Outcome } from '../command.ts'
+import { defaultModels } from '../default-models.ts'
 import { whole } from '../input/option-values.ts'
 
 interface ServeOptions {
   readonly models?: string
   readonly port?: number
   readonly host?: string
+  readonly redis?: string
   readonly config?: string
 }
 
@@ -16,16 +17,20 @@ export const serveCommand = (): Command =>
     .option('--models <dir>', 'directory of circuits, *.pvc (default: the bundled networks)')
     .option('--port <n>', 'port to listen on, 0 for any free one (default: 8080)', whole(0, 65_535))
     .option('--host <address>', 'address to listen on (default: 127.0.0.1)')
+    .option(
+      '--redis <address>',
+      'address of the Redis of a service on several machines, whose worker processes run the circuits',
+    )
     .option('--config <file>', 'JSON file with these and further settings, modelsDir among them')
     .action(act(startService))
 
 async function startService({ json, progress }: CommandContext, options: ServeOptions): Promise<Outcome> {
   const { readConfig, serve, unknownVariables } = await import('../../server/index.ts')
-  const { models: modelsDir, host, port, config: file } = options
+  const { models: modelsDir, host, port, redis, config: file } = options
   // Its log goes to stdout, which belongs to the one JSON document.
   const logLevel = json ? ('silent' as const) : undefined
   const config = await readConfig({
-    overrides: { modelsDir, host, port, logLevel },
+    overrides: { modelsDir, host, port, redis, logLevel },
     env: { ...(await defaultModels(options)), ...process.env },
     file,
   })
@@ -37,10 +42,4 @@ async function startService({ json, progress }: CommandContext, options: ServeOp
   if (managementUrl !== undefined) progress.note(`management at ${managementUrl}`)
   const files = leftOut.map(({ file, error }) => ({ file, reason: error.message, remedy: error.remedy }))
   return { document: { url, managementUrl, leftOut: files } }
-}
-
-/** The bundled networks, unless a flag or a file says what to serve. */
-async function defaultModels({ models, config }: ServeOptions): Promise<Record<string, string>> {
-  const stated = models ?? config ?? process.env.POLYVEIL_MODELS_DIR
-  return stated === undefined ? { POLYVEIL_MODELS_DIR: await bundledCircuits() } : {}
 }

@@ -37,14 +37,14 @@ export class RedisCalls {
   /** @throws TOO_BUSY when Redis is away, or refuses commands for now */
   async ask<T>(call: (connection: Redis) => Promise<T>): Promise<T> {
     const { promise: late, reject } = Promise.withResolvers<never>()
-    const timer = setTimeout(() => reject(away()), this.#milliseconds)
+    const timer = setTimeout(() => reject(redisAway()), this.#milliseconds)
     const answer = call(this.#connection)
     // An answer that comes too late is nobody's.
     answer.catch(() => {})
     try {
       return await Promise.race([answer, late])
     } catch (cause) {
-      throw isPassing(cause) ? away(cause) : cause
+      throw isPassing(cause) ? redisAway(cause) : cause
     } finally {
       clearTimeout(timer)
     }
@@ -70,10 +70,11 @@ function isPassing(cause: unknown): boolean {
   return cause.name !== 'ReplyError' || PASSING.test(cause.message)
 }
 
-const away = (cause?: unknown): PolyVeilError =>
+/** The error for what needs Redis while it is away. */
+export const redisAway = (cause?: unknown): PolyVeilError =>
   new PolyVeilError(
     'TOO_BUSY',
-    'The servers of this service cannot reach the records that they share',
+    'The processes of this service cannot reach the Redis that they share',
     { retryAfter: RETRY_SECONDS },
     {
       cause,

@@ -11,7 +11,8 @@ import type { ManagementOptions } from './options.ts'
 
 export interface ManagementPortOptions
   extends Pick<ManagementOptions, 'config' | 'services' | 'lookForModels'> {
-  readonly source: BackupSource
+  /** What backups copy; absent where this process makes none. */
+  readonly source?: BackupSource
   /** The tenants of the public port, where it needs tokens. */
   readonly tenants?: Tenants
   readonly logger: Logger
@@ -51,7 +52,7 @@ export class ManagementPort {
     try {
       const admins = needsTokens ? (tenants ?? ownTenants) : undefined
       if (admins?.hasValid('admin') === false) throw noToken(config)
-      const backups = backupDir === undefined ? undefined : new Backups(backupDir, source)
+      const backups = backupDir && source ? new Backups(backupDir, source) : undefined
       const app = await buildManagement({ config, ...rest, backups, tenants: admins, logger })
       return new ManagementPort(app, config, managementPort, ownTenants)
     } catch (error) {

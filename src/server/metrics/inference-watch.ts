@@ -1,4 +1,4 @@
-import { SpanStatusCode } from '@opentelemetry/api'
+import { type Context, SpanStatusCode } from '@opentelemetry/api'
 import { PolyVeilError } from '../../errors/index.ts'
 import type { ServedModel } from '../catalogue.ts'
 import type { EngineStage } from '../inference/engine.ts'
@@ -60,14 +60,7 @@ export class InferenceWatch {
   }
 
   /** Notes that an output begins to be sent. @returns a function to call when it has been sent */
-  readonly onSending = (): (() => void) => {
-    const begun = performance.now()
-    const { span } = beginSpan('inference.send', this.#traced.context)
-    return () => {
-      this.#metrics.inferences.stage(this.#model.name, 'send', secondsSince(begun))
-      span.end()
-    }
-  }
+  readonly onSending = (): (() => void) => watchSending(this.#metrics, this.#model.name, this.#traced.context)
 
   #begin(name: EngineStage): void {
     this.#endStage()
@@ -92,6 +85,16 @@ export class InferenceWatch {
     const { span } = this.#traced
     span.setAttribute('polyveil.outcome', outcome)
     if (outcome !== 'ok') span.setStatus({ code: SpanStatusCode.ERROR })
+    span.end()
+  }
+}
+
+/** Follows the sending of an output. @returns a function to call when it has been sent */
+export function watchSending(metrics: Metrics, model: string, parent: Context): () => void {
+  const begun = performance.now()
+  const { span } = beginSpan('inference.send', parent)
+  return () => {
+    metrics.inferences.stage(model, 'send', secondsSince(begun))
     span.end()
   }
 }

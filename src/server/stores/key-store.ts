@@ -154,8 +154,12 @@ export class KeyStore {
   }
 
   /** Where the bytes can be read, until the answer is disposed of. @throws KEYS_EXPIRED */
-  async location(id: string): Promise<KeptLocation> {
-    const name = nameOf(id)
+  location(id: string): Promise<KeptLocation> {
+    return this.locationNamed(nameOf(id))
+  }
+
+  /** Where the bytes of a set of this name can be read, complete or not. @throws KEYS_EXPIRED */
+  async locationNamed(name: string): Promise<KeptLocation> {
     return this.#storage.bytes.location(name, await this.#require(name))
   }
 
@@ -211,8 +215,12 @@ export class KeyStore {
   }
 
   /** Removes a key set that was found damaged, if it still exists. */
-  async discard(id: string): Promise<void> {
-    const name = nameOf(id)
+  discard(id: string): Promise<void> {
+    return this.discardNamed(nameOf(id))
+  }
+
+  /** As `discard`, by name. */
+  async discardNamed(name: string): Promise<void> {
     await this.#storage.index.alone(name, () => this.#removals.remove(name, 'damaged on disk'))
   }
 

@@ -307,7 +307,7 @@ t.test('a Redis that is away is TOO_BUSY, and what it has lost is gone', needsRe
     store.totals(),
   ]
   t.same(await outcomes(calls), Array(calls.length).fill('TOO_BUSY'))
-  await t.rejects(store.get(id), { facts: { retryAfter: 5 }, message: /records that they share/ })
+  await t.rejects(store.get(id), { facts: { retryAfter: 5 }, message: /Redis that they share/ })
   await t.rejects(store.sweep(), { code: 'TOO_BUSY' })
   await shared.redis.start()
   while ((await outcomes([store.totals()]))[0] === 'TOO_BUSY') await sleep(20)

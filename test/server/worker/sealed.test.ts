@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { writeCircuit } from '../../../src/circuit/format/file.ts'
 import { readConfig } from '../../../src/server/config.ts'
-import { type RunningServer, startServer } from '../../../src/server/serve.ts'
+import { type RunningServer, startServer } from '../../../src/server/start.ts'
 import { SealedClient } from '../sealed-client.ts'
 import { circuit, elements, model } from '../support.ts'
 

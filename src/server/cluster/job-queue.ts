@@ -1,0 +1,161 @@
+import type { Job, Queue, Worker } from 'bullmq'
+import { PolyVeilError } from '../../errors/index.ts'
+import { type QueryJob, queryJobSchema } from './query-job.ts'
+import { loadPackage, type RedisLog, type SharedRedis } from './redis.ts'
+
+/** BullMQ keeps its own names below this part of the prefix. */
+const QUEUES = 'queues'
+const SHARED = 'inferences'
+/** A worker that does not renew its claim on a job for so long has ended. */
+const LOCK_MILLISECONDS = 30_000
+const RENEW_MILLISECONDS = 10_000
+
+type BullMq = typeof import('bullmq')
+
+/** The queue of a worker process; that of all for undefined. */
+const queueName = (worker: string | undefined): string =>
+  worker === undefined ? SHARED : `${SHARED}-${worker}`
+
+/** A job that a worker has taken. */
+export interface TakenJob {
+  readonly job: QueryJob
+  /** Ends the job. */
+  done(): Promise<void>
+}
+
+/**
+ * Inferences that wait, as jobs of BullMQ: one queue that all workers take from, and one for each worker, for
+ * inferences whose keys it has loaded.
+ */
+export class JobQueue {
+  readonly #bull: BullMq
+  readonly #redis: SharedRedis
+  readonly #log: RedisLog
+  readonly #queues = new Map<string, Queue>()
+  readonly #workers: Worker[] = []
+  readonly #taken = new Map<string, { readonly job: Job; readonly token: string }>()
+  #renewal: NodeJS.Timeout | undefined
+  #tokens = 0
+
+  private constructor(bull: BullMq, redis: SharedRedis, log: RedisLog) {
+    this.#bull = bull
+    this.#redis = redis
+    this.#log = log
+  }
+
+  /** @throws CONFIG_INVALID when the package bullmq is not installed */
+  static async open(redis: SharedRedis, log: RedisLog): Promise<JobQueue> {
+    return new JobQueue(await loadPackage('bullmq', () => import('bullmq')), redis, log)
+  }
+
+  /**
+   * Adds a job. @param worker in whose own queue @param priority as `priorityOf` has it
+   *
+   * @throws TOO_BUSY (503) when Redis is away
+   */
+  async add(job: QueryJob, priority: number, worker?: string): Promise<void> {
+    const options = { jobId: jobId(job), priority, removeOnComplete: true, removeOnFail: true }
+    await this.#redis.run(() => this.#queue(worker).add('infer', job, options))
+  }
+
+  /** Removes a job that no worker has taken. @returns it, if it was there */
+  async remove(id: string, worker?: string): Promise<QueryJob | undefined> {
+    return this.#redis.run(async () => {
+      const queue = this.#queue(worker)
+      const found = await queue.getJob(id)
+      if (!found || (await queue.remove(id)) !== 1) return undefined
+      return queryJobSchema.parse(found.data)
+    })
+  }
+
+  /**
+   * Takes the next job, first from the worker's own queue.
+   *
+   * @param worker this process
+   */
+  async take(worker: string): Promise<TakenJob | undefined> {
+    if (this.#workers.length === 0) this.#begin(worker)
+    for (const source of this.#workers) {
+      const token = `${worker}:${this.#tokens++}`
+      const job = await this.#redis.run(() => source.getNextJob(token, { block: false }))
+      if (job) return this.#claimed(job, token)
+    }
+    return undefined
+  }
+
+  /** Moves what waits for a worker that has ended to the queue of all, and removes its own queue. */
+  async inherit(worker: string): Promise<void> {
+    await this.#redis.run(async () => {
+      const queue = this.#queue(worker)
+      for (const { data, opts } of await queue.getJobs(['prioritized', 'waiting'])) {
+        await this.add(queryJobSchema.parse(data), opts.priority ?? 1)
+      }
+      await queue.obliterate({ force: true })
+      this.#queues.delete(queueName(worker))
+      await queue.close()
+    })
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#renewal)
+    await Promise.allSettled([...this.#workers, ...this.#queues.values()].map((each) => each.close()))
+  }
+
+  #begin(worker: string): void {
+    for (const name of [queueName(worker), SHARED]) {
+      const source = new this.#bull.Worker(name, null, {
+        ...this.#options,
+        connection: this.#redis.connect(),
+        autorun: false,
+        lockDuration: LOCK_MILLISECONDS,
+        // Processes that wait for an inference restart it themselves.
+        maxStalledCount: 0,
+      })
+      source.on('error', (err) => this.#log.warn({ err }, 'The queue has a fault'))
+      void source.startStalledCheckTimer()
+      this.#workers.push(source)
+    }
+    this.#renewal = setInterval(() => void this.#renew(), RENEW_MILLISECONDS).unref()
+  }
+
+  #claimed(job: Job, token: string): TakenJob {
+    const id = job.id ?? ''
+    this.#taken.set(id, { job, token })
+    const parsed = queryJobSchema.safeParse(job.data)
+    const done = async (): Promise<void> => {
+      this.#taken.delete(id)
+      // A claim that was lost, as after a restart of Redis, leaves nothing to end.
+      await job.moveToCompleted(null, token, false).catch(() => {})
+    }
+    if (parsed.success) return { job: parsed.data, done }
+    void done()
+    throw new PolyVeilError(
+      'CONFIG_INVALID',
+      'A job in the queue was not written by this version of PolyVeil',
+    )
+  }
+
+  async #renew(): Promise<void> {
+    for (const { job, token } of this.#taken.values()) {
+      await job.extendLock(token, LOCK_MILLISECONDS).catch(() => {})
+    }
+  }
+
+  #queue(worker: string | undefined): Queue {
+    const name = queueName(worker)
+    const known = this.#queues.get(name)
+    if (known) return known
+    const queue = new this.#bull.Queue(name, { ...this.#options, connection: this.#redis.commands })
+    queue.on('error', (err) => this.#log.warn({ err }, 'The queue has a fault'))
+    this.#queues.set(name, queue)
+    return queue
+  }
+
+  get #options(): { prefix: string } {
+    return { prefix: this.#redis.name(QUEUES) }
+  }
+}
+
+/** The id of a job. An inference that begins again is another job. A second one of the same id is ignored. */
+export const jobId = ({ asker, restarts }: Pick<QueryJob, 'asker' | 'restarts'>): string =>
+  `${asker.call}-${restarts}`

@@ -1,0 +1,242 @@
+import type { TextMapGetter } from '@opentelemetry/api'
+import { propagation, ROOT_CONTEXT } from '@opentelemetry/api'
+import type { Logger } from 'pino'
+import { PolyVeilError } from '../../errors/index.ts'
+import type { ImageBudget } from '../access/image-budget.ts'
+import type { ServedModel } from '../catalogue.ts'
+import type { EngineLoad } from '../inference/engine.ts'
+import type { HostedInference, InferenceHost, NewQuery, QueryKeySet } from '../inference/host.ts'
+import type { InferenceLimits } from '../inference/inference.ts'
+import type { Calls } from './calls.ts'
+import type { Frames } from './frames.ts'
+import type { InferenceRecords } from './inference-records.ts'
+import type { JobQueue, TakenJob } from './job-queue.ts'
+import type { Peers } from './peers.ts'
+import { TAKEN } from './protocol.ts'
+import type { QueryJob } from './query-job.ts'
+import type { WaitingList } from './waiting-list.ts'
+import { outputPayload } from './worker-calls.ts'
+
+export interface JobTakerOptions {
+  readonly calls: Calls
+  readonly peers: Pick<Peers, 'isAlive'>
+  readonly queue: JobQueue
+  readonly waiting: WaitingList
+  readonly records: InferenceRecords
+  readonly frames: Frames
+  readonly host: InferenceHost
+  /** What the engine of this process has to do. */
+  readonly load: () => EngineLoad
+  /** Inferences that the engine computes for at once. */
+  readonly places: number
+  /** The circuit whose file has this digest. @throws MODEL_UNAVAILABLE */
+  readonly modelOf: (digest: string) => Promise<ServedModel>
+  readonly keysOf: (name: string) => QueryKeySet
+  readonly budget: ImageBudget
+  readonly limits: Pick<InferenceLimits, 'answer'>
+  /** Called when an inference has begun or ended. */
+  readonly onChange: () => void
+  readonly log: Logger
+}
+
+/** Between two looks for jobs, where nobody has told of one. */
+const LOOK_MILLISECONDS = 250
+/** Inferences that ended are kept for this long, or for the time that an answer is kept. */
+const MEMORY_MILLISECONDS = 60_000
+
+/**
+ * Takes inferences from the queue of a cluster, whenever the engine of this process has a place, and holds
+ * them to their end.
+ */
+export class JobTaker {
+  readonly #options: JobTakerOptions
+  readonly #held = new Map<string, HostedInference>()
+  /** Jobs that are taken, and have not come to the engine. */
+  #starting = 0
+  #isOpen = false
+  #looking = false
+  /** Whether a job may have come since the last look began. */
+  #isWoken = false
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(options: JobTakerOptions) {
+    this.#options = options
+  }
+
+  /** Whether jobs are taken. */
+  get isOpen(): boolean {
+    return this.#isOpen
+  }
+
+  /** Inferences that could begin at once. */
+  get freePlaces(): number {
+    const { computing, waiting } = this.#options.load()
+    return Math.max(0, this.#options.places - computing - waiting - this.#starting)
+  }
+
+  /** The inference of a name in the cluster. */
+  find(name: string): HostedInference | undefined {
+    return this.#held.get(name)
+  }
+
+  /** Begins to take jobs. */
+  open(): void {
+    this.#isOpen = true
+    this.#timer ??= setInterval(() => this.wake(), LOOK_MILLISECONDS).unref()
+    this.wake()
+  }
+
+  /** Takes no more jobs. Those that are held go on. */
+  close(): void {
+    this.#isOpen = false
+    clearInterval(this.#timer)
+    this.#timer = undefined
+  }
+
+  /** Looks for jobs at once. */
+  readonly wake = (): void => {
+    this.#isWoken = true
+    if (this.#looking) return
+    this.#looking = true
+    this.#takeAll()
+      .catch((err) => this.#options.log.warn({ err }, 'The queue cannot be read'))
+      .finally(() => {
+        this.#looking = false
+      })
+  }
+
+  async #takeAll(): Promise<void> {
+    const { queue, calls } = this.#options
+    while (this.#isOpen && this.#isWoken && this.freePlaces > 0) {
+      this.#isWoken = false
+      const taken = await queue.take(calls.self)
+      if (taken === undefined) continue
+      this.#isWoken = true
+      this.#starting++
+      void this.#run(taken).finally(() => {
+        this.#options.onChange()
+        this.wake()
+      })
+    }
+  }
+
+  async #run({ job, done }: TakenJob): Promise<void> {
+    const { log, waiting, frames } = this.#options
+    let isStarting = true
+    const started = (): void => {
+      if (isStarting) this.#starting--
+      isStarting = false
+    }
+    try {
+      await waiting.remove(job.inference)
+      const inference = await this.#begin(job, started)
+      if (inference) await this.#follow(job, inference)
+    } catch (err) {
+      log.error({ err, inference: job.id }, 'A job of the queue cannot be followed')
+    } finally {
+      started()
+      await done()
+      await frames.remove(job.inference).catch(() => {})
+    }
+  }
+
+  /** @returns undefined for an inference that does not begin; then its asker has been told */
+  async #begin(job: QueryJob, started: () => void): Promise<HostedInference | undefined> {
+    const { calls, host, log } = this.#options
+    const { process, call } = job.asker
+    try {
+      if (await this.#isAbandoned(job)) return undefined
+      const { inference, first } = await host.begin(await this.#queryOf(job))
+      started()
+      this.#options.onChange()
+      this.#held.set(job.inference, inference)
+      await calls.tell(process, TAKEN, { data: { call } })
+      await this.#record(job, inference, false)
+      const leave = job.isAsync ? () => {} : await inference.enter()
+      first
+        .then((output) => calls.answer(process, call, job.isAsync ? NOTHING : outputPayload(output)))
+        .catch((error) => calls.refuse(process, call, error))
+        .catch((err) => log.warn({ err, inference: job.id }, 'The first output cannot be sent'))
+        .finally(leave)
+      return inference
+    } catch (error) {
+      await this.#giveBack(job)
+      await this.#options.records.remove(job.inference)
+      await calls.refuse(process, call, error)
+      return undefined
+    }
+  }
+
+  /** A client whose connection ended with its HTTP process cannot go on with the inference. */
+  async #isAbandoned({ asker, isAsync, ...job }: QueryJob): Promise<boolean> {
+    if (isAsync || (await this.#options.peers.isAlive(asker.process))) return false
+    this.#options.log.info({ inference: job.id }, 'An inference is left, because its HTTP process has ended')
+    await this.#giveBack({ ...job, asker, isAsync })
+    await this.#options.records.remove(job.inference)
+    return true
+  }
+
+  async #queryOf(job: QueryJob): Promise<NewQuery> {
+    const { frames, modelOf, keysOf, log } = this.#options
+    const { id, ip, caller, trace } = job.request
+    const frame = await frames.get(job.inference)
+    if (frame === undefined) throw new PolyVeilError('WORKER_LOST', 'The query is not kept any more')
+    // Bytes that are brought to this machine first take time, in which the place is taken.
+    const keys = keysOf(job.keySet)
+    const located = await keys.locate()
+    return {
+      request: {
+        audited: { id, ip, caller },
+        log: log.child({ reqId: id }),
+        context: propagation.extract(ROOT_CONTEXT, trace, GETTER),
+      },
+      model: await modelOf(job.model.digest),
+      keys: { ...keys, locate: async () => located },
+      frame,
+      id: job.id,
+      isAsync: job.isAsync,
+      taken: job.taken,
+    }
+  }
+
+  /** Waits until the inference ends. Its outputs can be fetched for a while. */
+  async #follow(job: QueryJob, inference: HostedInference): Promise<void> {
+    let moment = await inference.moment()
+    while (moment.running) moment = await inference.moment(moment.version)
+    const milliseconds = job.isAsync ? this.#options.limits.answer : MEMORY_MILLISECONDS
+    setTimeout(() => {
+      if (this.#held.get(job.inference) === inference) this.#held.delete(job.inference)
+    }, milliseconds).unref()
+    await this.#record(job, inference, true, milliseconds)
+  }
+
+  async #record(
+    job: QueryJob,
+    inference: HostedInference,
+    ended: boolean,
+    milliseconds?: number,
+  ): Promise<void> {
+    const { calls, records } = this.#options
+    const { rounds } = (await inference.moment()).snapshot
+    const place = { kind: 'worker', worker: calls.self, ended } as const
+    const record = { id: job.id, model: job.model.name, rounds, begun: Date.now(), place }
+    await records.replace(job.inference, record, milliseconds)
+  }
+
+  /** What the query took from its tenant's budget, when no inference has begun that would give it back. */
+  async #giveBack({ taken, id }: QueryJob): Promise<void> {
+    await this.#options.budget
+      .giveBack(taken)
+      .catch((err) =>
+        this.#options.log.error({ err, inference: id }, 'Images could not be given back to a tenant'),
+      )
+  }
+}
+
+/** The client of an asynchronous inference fetches its first output by a request of its own. */
+const NOTHING = { data: { jsonBytes: 0 } }
+
+const GETTER: TextMapGetter<Record<string, string>> = {
+  keys: (carrier) => Object.keys(carrier),
+  get: (carrier, key) => carrier[key],
+}

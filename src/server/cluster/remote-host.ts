@@ -1,0 +1,266 @@
+import { randomUUID } from 'node:crypto'
+import { propagation } from '@opentelemetry/api'
+import { PolyVeilError } from '../../errors/index.ts'
+import { type BudgetServices, giveBackImages, type QueryFacts, takeImages } from '../execution/take-images.ts'
+import type {
+  BegunInference,
+  HostedInference,
+  InferenceClient,
+  InferenceHost,
+  InferenceUnderWay,
+  NewQuery,
+} from '../inference/host.ts'
+import { CLOSING } from '../inference/inference.ts'
+import type { SentAnswer } from '../inference/reply-cache.ts'
+import { conflict } from '../problems/http-error.ts'
+import type { Calls } from './calls.ts'
+import { able, isFull, placesOf, requireAble } from './fleet.ts'
+import type { Frames } from './frames.ts'
+import { type InferenceRecord, InferenceRecords } from './inference-records.ts'
+import { type JobQueue, jobId } from './job-queue.ts'
+import type { KeyHolders } from './key-holders.ts'
+import type { Peers } from './peers.ts'
+import { placeFor, priorityOf } from './placement.ts'
+import { outputSchema, TAKEN, takenSchema, underWaySchema } from './protocol.ts'
+import type { QueryJob } from './query-job.ts'
+import type { QueueClock } from './queue-clock.ts'
+import { RemoteInference, type RemoteInferenceServices } from './remote-inference.ts'
+import type { WaitingList } from './waiting-list.ts'
+
+export interface RemoteHostServices extends BudgetServices {
+  readonly calls: Calls
+  readonly peers: Peers
+  readonly queue: JobQueue
+  readonly waiting: WaitingList
+  readonly records: InferenceRecords
+  readonly frames: Frames
+  readonly holders: KeyHolders
+  readonly clock: QueueClock
+  readonly onSending: RemoteInferenceServices['onSending']
+}
+
+/** An inference begins again on another worker so many times, when the one that had it ends. */
+const MOST_RESTARTS = 1
+
+/** Workers that are told of a job that any of them may take. */
+const MOST_WOKEN = 2
+
+/** An inference whose first output this process waits for. */
+interface Asked {
+  readonly name: string
+  readonly query: QueryFacts
+  job: QueryJob
+  /** The worker that has it, or in whose own queue it waits. */
+  worker?: string
+  isTaken: boolean
+}
+
+/** Runs inferences on the worker processes of a cluster. */
+export class RemoteHost implements InferenceHost {
+  readonly #services: RemoteHostServices
+  /** By the id of the call that the first output answers. */
+  readonly #asked = new Map<string, Asked>()
+
+  constructor(services: RemoteHostServices) {
+    this.#services = services
+    services.calls.handle(TAKEN, async ({ data }, from) => {
+      this.#taken(takenSchema.parse(data).call, from)
+      return {}
+    })
+    services.peers.onWorkerLost((worker) => this.#lost(worker))
+  }
+
+  get running(): number {
+    return this.#asked.size
+  }
+
+  async begin(query: NewQuery): Promise<BegunInference> {
+    const { records } = this.#services
+    const { tenant } = query.request.audited.caller
+    const id = query.id ?? randomUUID()
+    const name = InferenceRecords.nameOf({ tenant, keySet: query.keys.name }, id)
+    const taken = await takeImages(this.#services, query)
+    const { id: call, answer } = this.#services.calls.expect()
+    const job = this.#jobOf(name, id, query, call, taken)
+    const record = recordOf(job, query)
+    const { request, model, keys } = query
+    const asked: Asked = { name, query: { request, model, keys }, job, isTaken: false }
+    try {
+      if (!(await records.add(name, record))) {
+        throw conflict('CONFIG_INVALID', 'An inference of that id is under way; choose another', { id })
+      }
+      this.#asked.set(call, asked)
+      await this.#enqueue(asked, query.frame).catch(async (error) => {
+        this.#asked.delete(call)
+        await records.remove(name)
+        throw error
+      })
+    } catch (error) {
+      this.#services.calls.giveUp(call, error)
+      await giveBackImages(this.#services, query, taken)
+      throw error
+    }
+    const first = answer.then(({ data, body }) => ({ ...outputSchema.parse(data), body }))
+    return { inference: this.#handle(name, record), first: this.#untilAnswered(call, first) }
+  }
+
+  async find(client: InferenceClient, id: string): Promise<HostedInference | undefined> {
+    const name = InferenceRecords.nameOf(client, id)
+    const record = await this.#services.records.get(name)
+    return record && this.#handle(name, record)
+  }
+
+  async underWay(): Promise<readonly InferenceUnderWay[]> {
+    const { calls, peers } = this.#services
+    const all = peers.workers.map(async ({ name }) =>
+      underWaySchema.parse((await calls.call(name, 'underWay')).data),
+    )
+    return (await Promise.all(all)).flat()
+  }
+
+  async stop(handle: string, reason: string): Promise<boolean> {
+    const { calls, peers } = this.#services
+    const all = peers.workers.map(({ name }) => calls.call(name, 'stopHandle', { data: { handle, reason } }))
+    return (await Promise.all(all)).some(({ data }) => data === true)
+  }
+
+  /** Replies of clients reach the workers through other HTTP processes. */
+  stopUnanswered(): void {}
+
+  /** Those whose first output this process waits for have lost their connections. */
+  stopAll(): void {
+    for (const { name, job } of this.#asked.values()) {
+      if (!job.isAsync) this.#withdraw(name, jobId(job), CLOSING, true).catch(() => {})
+    }
+  }
+
+  async #untilAnswered(call: string, first: Promise<SentAnswer>): Promise<SentAnswer> {
+    try {
+      return await first
+    } finally {
+      this.#asked.delete(call)
+    }
+  }
+
+  /**
+   * Puts a job where a worker takes it.
+   *
+   * @param frame the encrypted image, where it is not kept in Redis already
+   * @throws TOO_BUSY when too many wait, or Redis is away
+   */
+  async #enqueue(asked: Asked, frame?: Uint8Array): Promise<void> {
+    const { job } = asked
+    const { frames, waiting, queue, peers, holders, clock } = this.#services
+    const workers = await requireAble(peers)
+    const { network: owner } = job.request.caller
+    const before = await waiting.all()
+    if (isFull(workers) || before.length > 0) {
+      waiting.requireRoom({ owner, keySet: job.keySet }, before, placesOf(workers))
+    }
+    const worker = placeFor(await holders.of(job.keySet), workers, before)
+    asked.worker = worker
+    const priority = priorityOf(owner, before, await clock.second(before.length === 0))
+    if (frame) await frames.put(job.inference, frame)
+    await waiting.add(job.inference, { owner, keySet: job.keySet, seconds: job.seconds, worker })
+    await queue.add(job, priority, worker)
+    await this.#wake(worker)
+  }
+
+  /** Tells a worker of a job. By default it is told to some that have a place; others look by themselves. */
+  async #wake(worker: string | undefined): Promise<void> {
+    const { calls, peers } = this.#services
+    const free = able(peers.workers).filter(({ freePlaces }) => freePlaces > 0)
+    const first = Math.floor(Math.random() * free.length)
+    const some = [...free.slice(first), ...free.slice(0, first)].slice(0, MOST_WOKEN).map(({ name }) => name)
+    for (const name of worker === undefined ? some : [worker]) await calls.tell(name, 'wake', { data: null })
+  }
+
+  #jobOf(name: string, id: string, query: NewQuery, call: string, taken: QueryJob['taken']): QueryJob {
+    const { model, keys, isAsync, request } = query
+    const { audited, context } = request
+    const trace: Record<string, string> = {}
+    propagation.inject(context, trace)
+    const { owner, network, tenant, token, quota } = audited.caller
+    return {
+      inference: name,
+      id,
+      model: { name: model.name, digest: model.digest },
+      keySet: keys.name,
+      isAsync,
+      asker: { process: this.#services.calls.self, call },
+      request: { id: audited.id, ip: audited.ip, caller: { owner, network, tenant, token, quota }, trace },
+      taken,
+      seconds: model.manifest.estimate.seconds / this.#threads,
+      restarts: 0,
+    }
+  }
+
+  get #threads(): number {
+    return Math.max(1, ...this.#services.peers.workers.map(({ threads }) => threads))
+  }
+
+  #taken(call: string, worker: string): void {
+    const { calls } = this.#services
+    const asked = this.#asked.get(call)
+    if (asked) asked.worker = worker
+    if (asked) asked.isTaken = true
+    calls.expectFrom(call, worker)
+  }
+
+  /** Has inferences that a worker had, or that waited for it, begin again, and fails other calls to it. */
+  #lost(worker: string): void {
+    const { calls } = this.#services
+    for (const [call, asked] of this.#asked) if (asked.worker === worker) void this.#beginAgain(call, asked)
+    for (const call of calls.awaitedFrom(worker)) calls.giveUp(call, workerLost())
+  }
+
+  /** No output of the inference has reached its client, so it need not know. */
+  async #beginAgain(call: string, asked: Asked): Promise<void> {
+    const { calls, records } = this.#services
+    const { isTaken, job, query, name } = asked
+    if (isTaken && job.restarts === MOST_RESTARTS) return calls.giveUp(call, workerLost())
+    calls.expectFrom(call, undefined)
+    asked.job = { ...job, restarts: job.restarts + Number(isTaken) }
+    asked.isTaken = false
+    try {
+      query.request.log.warn({ inference: job.id }, 'An inference begins again, because its worker has ended')
+      await records.replace(name, recordOf(asked.job, query))
+      await this.#enqueue(asked)
+    } catch (error) {
+      calls.giveUp(call, error)
+      await giveBackImages(this.#services, query, job.taken)
+    }
+  }
+
+  #handle(name: string, record: InferenceRecord): RemoteInference {
+    const { calls, records, onSending } = this.#services
+    const withdraw: RemoteInferenceServices['withdraw'] = (job, reason, isOwnReason) =>
+      this.#withdraw(name, job, reason, isOwnReason)
+    return new RemoteInference({ calls, records, withdraw, onSending }, name, record)
+  }
+
+  /** @param reason a sentence @returns whether no worker had taken it */
+  async #withdraw(name: string, id: string, reason: string, isOwnReason: boolean): Promise<boolean> {
+    const { queue, peers, waiting, records, frames, calls, budget } = this.#services
+    const queues = [undefined, ...peers.workers.map((worker) => worker.name)]
+    const removed = await Promise.all(queues.map((worker) => queue.remove(id, worker)))
+    const job = removed.find((each) => each !== undefined)
+    if (job === undefined) return false
+    await Promise.all([waiting.remove(name), records.remove(name), frames.remove(name)])
+    if (isOwnReason) await budget.giveBack(job.taken)
+    const { process, call } = job.asker
+    await calls.refuse(process, call, conflict('INFERENCE_UNKNOWN', reason, { id: job.id }))
+    return true
+  }
+}
+
+const recordOf = (job: QueryJob, { model }: QueryFacts): InferenceRecord => ({
+  id: job.id,
+  model: model.name,
+  rounds: model.manifest.rounds,
+  begun: Date.now(),
+  place: { kind: 'waiting', job: jobId(job) },
+})
+
+const workerLost = (): PolyVeilError =>
+  new PolyVeilError('WORKER_LOST', 'The worker process that had the inference has ended')

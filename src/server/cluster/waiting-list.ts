@@ -1,0 +1,72 @@
+import { z } from 'zod'
+import { type QueuedRequest, type QueueLimits, refusalOf } from '../scheduling/queue-limits.ts'
+import type { SharedRedis } from './redis.ts'
+
+/** An estimate may be wrong by so much. */
+const LEEWAY_MILLISECONDS = 60_000
+
+const waitingSchema = z.object({
+  owner: z.string(),
+  keySet: z.string(),
+  seconds: z.number(),
+  /** The worker process whose own queue it is in; absent in the queue of all. */
+  worker: z.string().optional(),
+  /**
+   * Milliseconds since 1970. Later it does not count any more: a process that ended between two steps must
+   * not leave it for ever.
+   */
+  until: z.number(),
+})
+
+/** An inference that waits for a worker process. */
+export type Waiting = z.infer<typeof waitingSchema>
+
+/** The inferences that no worker has taken yet, of all HTTP processes. */
+export class WaitingList {
+  readonly #redis: SharedRedis
+  readonly #limits: QueueLimits
+
+  constructor(redis: SharedRedis, limits: QueueLimits) {
+    this.#redis = redis
+    this.#limits = limits
+  }
+
+  async all(): Promise<Waiting[]> {
+    const texts = await this.#redis.run((commands) => commands.hgetall(this.#key))
+    const entries = Object.entries(texts).map(
+      ([name, text]) => [name, waitingSchema.parse(JSON.parse(text))] as const,
+    )
+    const now = Date.now()
+    const stale = entries.filter(([, { until }]) => until < now).map(([name]) => name)
+    if (stale.length > 0) await this.#redis.run((commands) => commands.hdel(this.#key, ...stale))
+    return entries.map(([, waiting]) => waiting).filter(({ until }) => until >= now)
+  }
+
+  /**
+   * Throws when one more may not wait. Two processes that ask at once may both get the last place.
+   *
+   * @param waiting those that wait @param places at which inferences are computed for, in all workers
+   * @throws TOO_BUSY
+   */
+  requireRoom(request: QueuedRequest, waiting: readonly Waiting[], places: number): void {
+    const refusal = refusalOf(request, waiting, waitSecondsOf(waiting, places), this.#limits)
+    if (refusal) throw refusal
+  }
+
+  async add(name: string, waiting: Omit<Waiting, 'until'>): Promise<void> {
+    const until = Date.now() + 1000 * this.#limits.queueSeconds + LEEWAY_MILLISECONDS
+    await this.#redis.run((commands) => commands.hset(this.#key, name, JSON.stringify({ ...waiting, until })))
+  }
+
+  async remove(name: string): Promise<void> {
+    await this.#redis.run((commands) => commands.hdel(this.#key, name))
+  }
+
+  get #key(): string {
+    return this.#redis.name('waiting')
+  }
+}
+
+/** Seconds that an inference which comes now waits, by estimate. @param places as in `requireRoom` */
+export const waitSecondsOf = (waiting: readonly Waiting[], places: number): number =>
+  waiting.reduce((sum, { seconds }) => sum + seconds, 0) / Math.max(1, places)

@@ -1,0 +1,145 @@
+import { PolyVeilError } from '../../errors/index.ts'
+import { ImageBudget } from '../access/image-budget.ts'
+import type { HostParts } from '../app.ts'
+import type { ServedModel } from '../catalogue.ts'
+import { localHost } from '../execution/local-host.ts'
+import type { EngineAccess } from '../inference/engine.ts'
+import type { QueryKeySet } from '../inference/host.ts'
+import { inferenceLimits } from '../inference/limits.ts'
+import { openKeyStore } from '../key-store-settings.ts'
+import { placesOf, startEngine } from '../local-engine.ts'
+import type { ModelDirectory } from '../model-directory.ts'
+import type { ScheduledEngine } from '../scheduling/scheduled-engine.ts'
+import type { ServiceBase, ServiceParts } from '../service-parts.ts'
+import type { KeyStore } from '../stores/key-store.ts'
+import { StorageHealth } from '../stores/storage-health.ts'
+import { type Cluster, joinCluster } from './cluster.ts'
+import { SharedImageCounts } from './image-counts.ts'
+import { JobTaker } from './job-taker.ts'
+import type { WorkerFacts } from './peers.ts'
+import { openSharedKeySets } from './shared-key-sets.ts'
+import { serveWorkerCalls } from './worker-calls.ts'
+
+/**
+ * The parts of a worker process: it takes whole inferences from the queue, and holds them to their end.
+ *
+ * @throws CONFIG_INVALID as `joinCluster`, or when the data directory is unusable
+ */
+export async function openWorker(base: ServiceBase): Promise<ServiceParts> {
+  let facts = (name: string): WorkerFacts => ({ ...RESTING, name, threads: base.config.threads })
+  const cluster = await joinCluster(base, (name) => facts(name))
+  try {
+    const engine = await startEngine(base)
+    const storage = new StorageHealth(base.logger)
+    const keys = await openKeyStore(base, await openSharedKeySets(cluster.redis, base, storage))
+    const budget = new ImageBudget(new SharedImageCounts(cluster.redis))
+    let taker: JobTaker | undefined
+    facts = (name) => factsOf(name, base.config.threads, engine, taker)
+    return {
+      keys,
+      storage,
+      engine,
+      budget,
+      host: (parts) => {
+        const host = localHost(engine, base.config)(parts)
+        taker = takerOf(cluster, base, { budget, engine, host, keys })
+        return host
+      },
+      open: () => {
+        taker?.open()
+        void cluster.peers.beat()
+      },
+      pause: () => {
+        taker?.close()
+        void cluster.peers.beat()
+      },
+      close: async () => {
+        await keys.close()
+        storage.close()
+        await cluster.close()
+      },
+    }
+  } catch (error) {
+    await cluster.close()
+    throw error
+  }
+}
+
+/** A worker that has not begun. */
+const RESTING = {
+  accepts: false,
+  freePlaces: 0,
+  waiting: 0,
+  computing: 0,
+  paused: 0,
+  waitSeconds: 0,
+  loadedKeySets: 0,
+  heldBytes: 0,
+}
+
+const factsOf = (
+  name: string,
+  threads: number,
+  engine: EngineAccess,
+  taker: JobTaker | undefined,
+): WorkerFacts => ({
+  name,
+  accepts: taker?.isOpen === true && engine.ready,
+  freePlaces: taker?.freePlaces ?? 0,
+  threads,
+  ...engine.load,
+})
+
+interface TakerParts extends Pick<HostParts, 'budget'> {
+  readonly engine: ScheduledEngine
+  readonly host: ReturnType<ReturnType<typeof localHost>>
+  readonly keys: KeyStore
+}
+
+function takerOf(cluster: Cluster, base: ServiceBase, { engine, host, keys, budget }: TakerParts): JobTaker {
+  const { calls, holders, peers } = cluster
+  const { config, directory, logger } = base
+  const keysOf = (name: string): QueryKeySet => ({
+    name,
+    locate: () => keys.locationNamed(name),
+    discard: () => keys.discardNamed(name),
+  })
+  const taker = new JobTaker({
+    ...cluster,
+    host,
+    load: () => engine.load,
+    places: placesOf(config),
+    modelOf: (digest) => modelOf(directory, digest),
+    keysOf: (name) => {
+      // A worker that has begun with the keys of a set gets its further inferences.
+      void holders.note(name, calls.self).catch(() => {})
+      return keysOf(name)
+    },
+    budget,
+    limits: inferenceLimits(config),
+    onChange: () => void peers.beat(),
+    log: logger,
+  })
+  serveWorkerCalls({
+    calls,
+    host,
+    engine,
+    find: (name) => taker.find(name),
+    keysOf,
+    parametersOf: (digest) => directory.models.parameters(digest),
+    wake: taker.wake,
+  })
+  return taker
+}
+
+/** A circuit may have been added since this process has last looked. */
+async function modelOf(directory: ModelDirectory, digest: string): Promise<ServedModel> {
+  const find = (): ServedModel | undefined =>
+    directory.models.versions.find((model) => model.digest === digest)
+  const known = find()
+  if (known) return known
+  await directory.look()
+  const found = find()
+  if (found) return found
+  throw new PolyVeilError('MODEL_UNAVAILABLE', 'The worker process does not have the circuit of this model')
+}

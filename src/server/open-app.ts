@@ -1,0 +1,89 @@
+import type { Logger } from 'pino'
+import { auditTo } from './access/audit.ts'
+import type { AuditFile } from './access/audit-file.ts'
+import { isOpenByDefault, openTenants } from './access/open-tenants.ts'
+import { buildApp } from './app.ts'
+import { megabytes, type ServerConfig } from './config.ts'
+import { ManagementPort } from './management/port.ts'
+import { Metrics } from './metrics/metrics.ts'
+import type { ModelDirectory } from './model-directory.ts'
+import type { ServiceBase, ServiceParts } from './service-parts.ts'
+import type { App } from './services.ts'
+
+export interface OpenedApp {
+  readonly app: App
+  readonly parts: ServiceParts
+  /** Closed when the app closes. */
+  readonly management?: ManagementPort
+}
+
+/** The app of a process. Its parts are closed when it closes, or cannot be made. */
+export async function openApp(
+  config: ServerConfig,
+  directory: ModelDirectory,
+  auditFile: AuditFile | undefined,
+  logger: Logger,
+  openParts: (base: ServiceBase) => Promise<ServiceParts>,
+): Promise<OpenedApp> {
+  const audit = auditFile === undefined ? auditTo(logger) : auditTo(auditFile.log, logger)
+  const tenants = await openTenants(config, logger, ({ event, ...facts }) => audit(event, undefined, facts))
+  const base = { config, directory, audit, tenants, metrics: new Metrics(), logger }
+  try {
+    const parts = await openParts(base)
+    try {
+      return await appOn(base, parts, auditFile)
+    } catch (error) {
+      await parts.engine.close()
+      await parts.close()
+      throw error
+    }
+  } catch (error) {
+    tenants?.close()
+    auditFile?.close()
+    throw error
+  }
+}
+
+async function appOn(
+  base: ServiceBase,
+  parts: ServiceParts,
+  auditFile: AuditFile | undefined,
+): Promise<OpenedApp> {
+  const { config, directory, audit, tenants, metrics, logger } = base
+  const { keys, storage, engine, host, budget, counts } = parts
+  const app = await buildApp({
+    models: directory.models,
+    keys,
+    storage,
+    engine,
+    host,
+    security: { ...config, counts },
+    drainSeconds: config.shutdownSeconds,
+    bodyBytes: megabytes(config.maxBodyMegabytes),
+    trustProxy: config.trustProxy,
+    tenants,
+    isLocal: isOpenByDefault(config),
+    budget,
+    audit,
+    metrics,
+    hasMetrics: config.publicMetrics === 'on',
+    logger,
+    onClosed: async () => {
+      tenants?.close()
+      await parts.close()
+      auditFile?.close()
+    },
+  })
+  const management = await ManagementPort.open({
+    config,
+    services: app.services,
+    source: parts.backup,
+    lookForModels: () => directory.look(),
+    tenants,
+    logger,
+  })
+  app.addHook('onClose', async () => {
+    await management?.close()
+  })
+  return { app, parts, management }
+}
