@@ -165,7 +165,7 @@ export async function harness(test: Test = t as Test, options: HarnessOptions = 
 
 /** Announces a key set of the small model. @param remoteAddress address of the client */
 export const announce = (
-  h: Harness,
+  h: Pick<Harness, 'inject'>,
   change: object = {},
   remoteAddress?: string,
 ): Promise<LightMyRequestResponse> =>
@@ -177,7 +177,7 @@ export const announce = (
   })
 
 export const putPart = (
-  h: Harness,
+  h: Pick<Harness, 'inject'>,
   id: string,
   offset: number,
   part: Uint8Array,
@@ -194,7 +194,7 @@ export const patterned = (length: number, seed = 0): Uint8Array =>
   Uint8Array.from({ length }, (_, i) => (i * 31 + (i >> 8) * 17 + seed) & 255)
 
 /** Uploads a complete key set that the steered engine accepts. @returns its id */
-export async function uploadKeys(h: Harness, remoteAddress?: string): Promise<string> {
+export async function uploadKeys(h: Pick<Harness, 'inject'>, remoteAddress?: string): Promise<string> {
   const { id } = (await announce(h, {}, remoteAddress)).json()
   const bytes = patterned(keyBytes)
   for (let offset = 0; offset < keyBytes; offset += 8 << 20) {

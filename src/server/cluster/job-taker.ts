@@ -34,6 +34,8 @@ export interface JobTakerOptions {
   readonly keysOf: (name: string) => QueryKeySet
   readonly budget: ImageBudget
   readonly limits: Pick<InferenceLimits, 'answer'>
+  /** Looks for work elsewhere, when there are places and nothing in the queue. @returns what it found */
+  readonly findWork: () => Promise<number>
   /** Called when an inference has begun or ended. */
   readonly onChange: () => void
   readonly log: Logger
@@ -110,7 +112,10 @@ export class JobTaker {
     while (this.#isOpen && this.#isWoken && this.freePlaces > 0) {
       this.#isWoken = false
       const taken = await queue.take(calls.self)
-      if (taken === undefined) continue
+      if (taken === undefined) {
+        this.#isWoken ||= (await this.#options.findWork()) > 0
+        continue
+      }
       this.#isWoken = true
       this.#starting++
       void this.#run(taken).finally(() => {

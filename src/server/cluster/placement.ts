@@ -5,7 +5,7 @@ import type { Waiting } from './waiting-list.ts'
  * Seconds that an inference rather waits for the worker that has its keys loaded than to have them loaded by
  * another: about what it takes to load a key set.
  */
-const WORTH_SECONDS = 2
+export const WORTH_SECONDS = 2
 
 /**
  * The worker process in whose own queue an inference waits, because it has the keys loaded and is free soon.

@@ -161,7 +161,15 @@ export class RemoteHost implements InferenceHost {
     asked.worker = worker
     const priority = priorityOf(owner, before, await clock.second(before.length === 0))
     if (frame) await frames.put(job.inference, frame)
-    await waiting.add(job.inference, { owner, keySet: job.keySet, seconds: job.seconds, worker })
+    await waiting.add(job.inference, {
+      owner,
+      keySet: job.keySet,
+      seconds: job.seconds,
+      job: jobId(job),
+      priority,
+      since: Date.now(),
+      worker,
+    })
     await queue.add(job, priority, worker)
     await this.#wake(worker)
   }
@@ -241,10 +249,9 @@ export class RemoteHost implements InferenceHost {
 
   /** @param reason a sentence @returns whether no worker had taken it */
   async #withdraw(name: string, id: string, reason: string, isOwnReason: boolean): Promise<boolean> {
-    const { queue, peers, waiting, records, frames, calls, budget } = this.#services
-    const queues = [undefined, ...peers.workers.map((worker) => worker.name)]
-    const removed = await Promise.all(queues.map((worker) => queue.remove(id, worker)))
-    const job = removed.find((each) => each !== undefined)
+    const { queue, waiting, records, frames, calls, budget } = this.#services
+    const worker = (await waiting.get(name))?.worker
+    const job = (await queue.remove(id, worker)) ?? (await queue.remove(id))
     if (job === undefined) return false
     await Promise.all([waiting.remove(name), records.remove(name), frames.remove(name)])
     if (isOwnReason) await budget.giveBack(job.taken)

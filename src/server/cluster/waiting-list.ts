@@ -9,6 +9,11 @@ const waitingSchema = z.object({
   owner: z.string(),
   keySet: z.string(),
   seconds: z.number(),
+  /** Its job in the queue. */
+  job: z.string(),
+  priority: z.int(),
+  /** Milliseconds since 1970. */
+  since: z.number(),
   /** The worker process whose own queue it is in; absent in the queue of all. */
   worker: z.string().optional(),
   /**
@@ -32,6 +37,11 @@ export class WaitingList {
   }
 
   async all(): Promise<Waiting[]> {
+    return (await this.entries()).map(([, waiting]) => waiting)
+  }
+
+  /** Those that wait, by name. */
+  async entries(): Promise<(readonly [name: string, waiting: Waiting])[]> {
     const texts = await this.#redis.run((commands) => commands.hgetall(this.#key))
     const entries = Object.entries(texts).map(
       ([name, text]) => [name, waitingSchema.parse(JSON.parse(text))] as const,
@@ -39,7 +49,12 @@ export class WaitingList {
     const now = Date.now()
     const stale = entries.filter(([, { until }]) => until < now).map(([name]) => name)
     if (stale.length > 0) await this.#redis.run((commands) => commands.hdel(this.#key, ...stale))
-    return entries.map(([, waiting]) => waiting).filter(({ until }) => until >= now)
+    return entries.filter(([, { until }]) => until >= now)
+  }
+
+  async get(name: string): Promise<Waiting | undefined> {
+    const text = await this.#redis.run((commands) => commands.hget(this.#key, name))
+    return text === null ? undefined : waitingSchema.parse(JSON.parse(text))
   }
 
   /**

@@ -16,6 +16,7 @@ import { StorageHealth } from '../stores/storage-health.ts'
 import { type Cluster, joinCluster } from './cluster.ts'
 import { SharedImageCounts } from './image-counts.ts'
 import { JobTaker } from './job-taker.ts'
+import { moveOverdue } from './overdue.ts'
 import type { WorkerFacts } from './peers.ts'
 import { openSharedKeySets } from './shared-key-sets.ts'
 import { serveWorkerCalls } from './worker-calls.ts'
@@ -25,16 +26,19 @@ import { serveWorkerCalls } from './worker-calls.ts'
  *
  * @throws CONFIG_INVALID as `joinCluster`, or when the data directory is unusable
  */
-export async function openWorker(base: ServiceBase): Promise<ServiceParts> {
-  let facts = (name: string): WorkerFacts => ({ ...RESTING, name, threads: base.config.threads })
-  const cluster = await joinCluster(base, (name) => facts(name))
+export const openWorker = async (base: ServiceBase): Promise<ServiceParts> =>
+  openWorkerOn(base, await startEngine(base))
+
+/** As `openWorker`, on an engine that runs. */
+export async function openWorkerOn(base: ServiceBase, engine: ScheduledEngine): Promise<ServiceParts> {
+  let taker: JobTaker | undefined
+  const { threads } = base.config
+  const cluster = await joinCluster(base, (name) => factsOf(name, threads, engine, taker))
   try {
-    const engine = await startEngine(base)
     const storage = new StorageHealth(base.logger)
     const keys = await openKeyStore(base, await openSharedKeySets(cluster.redis, base, storage))
     const budget = new ImageBudget(new SharedImageCounts(cluster.redis))
-    let taker: JobTaker | undefined
-    facts = (name) => factsOf(name, base.config.threads, engine, taker)
+    const tell = (): void => void cluster.peers.beat()
     return {
       keys,
       storage,
@@ -47,11 +51,11 @@ export async function openWorker(base: ServiceBase): Promise<ServiceParts> {
       },
       open: () => {
         taker?.open()
-        void cluster.peers.beat()
+        tell()
       },
       pause: () => {
         taker?.close()
-        void cluster.peers.beat()
+        tell()
       },
       close: async () => {
         await keys.close()
@@ -63,18 +67,6 @@ export async function openWorker(base: ServiceBase): Promise<ServiceParts> {
     await cluster.close()
     throw error
   }
-}
-
-/** A worker that has not begun. */
-const RESTING = {
-  accepts: false,
-  freePlaces: 0,
-  waiting: 0,
-  computing: 0,
-  paused: 0,
-  waitSeconds: 0,
-  loadedKeySets: 0,
-  heldBytes: 0,
 }
 
 const factsOf = (
@@ -117,6 +109,7 @@ function takerOf(cluster: Cluster, base: ServiceBase, { engine, host, keys, budg
     },
     budget,
     limits: inferenceLimits(config),
+    findWork: () => moveOverdue(cluster, calls.self),
     onChange: () => void peers.beat(),
     log: logger,
   })

@@ -144,7 +144,9 @@ async function tieTo(inference: HostedInference, reply: FastifyReply, intake: In
     leave()
     if (reply.raw.writableFinished) return
     // A server that shuts down closes connections itself.
-    void (intake.state === 'ending' ? inference.stop(CLOSING) : inference.cancel())
+    const ended = intake.state === 'ending' ? inference.stop(CLOSING) : inference.cancel()
+    // Nobody is left to be told that it has ended already, or its process.
+    ended.catch(() => {})
   })
 }
 

@@ -1,0 +1,173 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { LightMyRequestResponse } from 'fastify'
+import t from 'tap'
+import type { InferenceJob } from '../../../src/server/inference/engine.ts'
+import { needsRedis } from '../../support/redis.ts'
+import { isProblem, query, splitAnswer, untilCancelled, uploadKeys, watch } from '../support.ts'
+import { type Front, SteeredCluster } from './steered.ts'
+
+const send = (front: Front, keys: string, id?: string, headers = {}): Promise<LightMyRequestResponse> =>
+  front.inject(query(keys, { header: { id }, headers }))
+
+const cancel = (front: Front, id: string, keys: string): Promise<LightMyRequestResponse> =>
+  front.inject({ ...watch(id, keys), method: 'DELETE' })
+
+/** Inferences that end when the test says so. */
+function held() {
+  const finish = Promise.withResolvers<void>()
+  const work = async ({ frame }: InferenceJob): Promise<Uint8Array> => {
+    await finish.promise
+    return frame.slice(0, 10)
+  }
+  return { work, finish: finish.resolve }
+}
+
+async function until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await isTrue())) await sleep(2)
+}
+
+async function untilFound<T>(find: () => Promise<T | undefined>): Promise<T> {
+  for (;;) {
+    const found = await find()
+    if (found !== undefined) return found
+    await sleep(20)
+  }
+}
+
+const stateOf = async (front: Front, id: string, keys: string): Promise<string> =>
+  (await front.inject(watch(id, keys))).json().state
+
+t.test(
+  'without a worker process the service is not ready and says when to come again',
+  needsRedis,
+  async (t) => {
+    const cluster = await SteeredCluster.start(t)
+    const front = await cluster.front()
+    t.equal((await front.inject({ url: '/v2/health/ready' })).statusCode, 503)
+    const worker = await cluster.worker()
+    const keys = await uploadKeys(front)
+    t.equal((await send(front, keys)).statusCode, 200)
+    t.equal((await front.inject({ url: '/v2/health/ready' })).statusCode, 200)
+    await worker.close()
+    const refused = await untilFound(async () => {
+      const answer = await send(front, keys)
+      return answer.statusCode === 503 ? answer : undefined
+    })
+    isProblem(t, refused, 503, 'TOO_BUSY')
+    t.match(refused.headers['retry-after'], /^\d+$/)
+  },
+)
+
+t.test('an inference that waits is seen and cancelled through any HTTP process', needsRedis, async (t) => {
+  const cluster = await SteeredCluster.start(t)
+  const [front, other] = [await cluster.front(), await cluster.front()]
+  const { engine } = await cluster.worker()
+  const keys = await uploadKeys(front)
+  engine.work = untilCancelled
+  const first = send(front, keys, 'first')
+  await until(() => engine.jobs.length === 1)
+  const second = send(front, keys, 'second')
+  await until(async () => (await other.inject(watch('second', keys))).statusCode === 200)
+  t.equal(await stateOf(other, 'second', keys), 'waiting')
+  const repeated = await send(other, keys, 'second')
+  isProblem(t, repeated, 409, 'CONFIG_INVALID', { id: 'second' })
+  t.equal((await cancel(other, 'second', keys)).statusCode, 204)
+  isProblem(t, await second, 409, 'INFERENCE_UNKNOWN')
+  isProblem(t, await other.inject(watch('second', keys)), 404, 'INFERENCE_UNKNOWN')
+  t.equal((await cancel(other, 'first', keys)).statusCode, 204)
+  isProblem(t, await first, 409, 'INFERENCE_UNKNOWN')
+  t.equal(engine.jobs.length, 1, 'no worker has begun the second')
+})
+
+t.test('the answer of an inference that waited can be asked for before it begins', needsRedis, async (t) => {
+  const cluster = await SteeredCluster.start(t)
+  const [front, other] = [await cluster.front(), await cluster.front()]
+  const { engine } = await cluster.worker()
+  const keys = await uploadKeys(front)
+  const { work, finish } = held()
+  engine.work = work
+  const first = send(front, keys, 'first')
+  await until(() => engine.jobs.length === 1)
+  const ASYNC = { prefer: 'respond-async' }
+  t.equal((await send(front, keys, 'second', ASYNC)).statusCode, 202)
+  const output = other.inject(watch('second/rounds/0', keys))
+  const events = other.inject(watch('second/events', keys))
+  finish()
+  t.equal((await first).statusCode, 200)
+  t.equal(splitAnswer(await output).frame.length, 10)
+  t.match((await events).body, /"state":"waiting"[^]*event: end\ndata: .*"state":"done"/)
+})
+
+t.test('the queue has one limit for all HTTP processes', needsRedis, async (t) => {
+  const cluster = await SteeredCluster.start(t, { queue: 4, maxInferencesPerKeySet: 100 })
+  const [front, other] = [await cluster.front(), await cluster.front()]
+  const { engine } = await cluster.worker()
+  const keys = await uploadKeys(front)
+  const { work, finish } = held()
+  engine.work = work
+  const first = send(front, keys, 'first')
+  await until(() => engine.jobs.length === 1)
+  const second = send(other, keys, 'second')
+  const redis = cluster.redis.connect()
+  await until(async () => (await redis.hlen('polyveil:waiting')) === 1)
+  const third = await send(front, keys, 'third')
+  isProblem(t, third, 429, 'TOO_BUSY', { waiting: 1 })
+  finish()
+  for (const each of [first, second]) t.equal((await each).statusCode, 200)
+  t.equal((await send(front, keys, 'third')).statusCode, 200)
+})
+
+t.test('a client gets the worker that has its keys, while it is free', needsRedis, async (t) => {
+  const cluster = await SteeredCluster.start(t)
+  const front = await cluster.front()
+  const workers = [await cluster.worker(), await cluster.worker()]
+  const keys = await uploadKeys(front)
+  for (let i = 0; i < 6; i++) t.equal((await send(front, keys)).statusCode, 200)
+  const counts = workers.map(({ engine }) => engine.jobs.length).sort()
+  t.strictSame(counts, [0, 6])
+  const last = held()
+  for (const { engine } of workers) engine.work = last.work
+  const both = [send(front, keys), send(front, keys)]
+  await until(() => workers.every(({ engine }) => engine.jobs.length > 0))
+  last.finish()
+  for (const each of both) t.equal((await each).statusCode, 200, 'another worker helps when it is busy')
+})
+
+t.test('workers free the keys that a client deletes', needsRedis, async (t) => {
+  const cluster = await SteeredCluster.start(t)
+  const front = await cluster.front()
+  const { engine } = await cluster.worker()
+  const keys = await uploadKeys(front)
+  t.equal((await send(front, keys)).statusCode, 200)
+  t.equal((await front.inject({ method: 'DELETE', url: `/v2/keys/${keys}` })).statusCode, 204)
+  await until(() => engine.forgotten.length === 1)
+  isProblem(t, await send(front, keys), 410, 'KEYS_EXPIRED')
+})
+
+t.test('requests are counted by all HTTP processes together', needsRedis, async (t) => {
+  const cluster = await SteeredCluster.start(t, { requestsPerMinute: 10 })
+  const fronts = [await cluster.front(), await cluster.front()]
+  const statuses: number[] = []
+  for (let i = 0; i < 12; i++) {
+    statuses.push((await fronts[i % 2].inject({ url: '/v2/models' })).statusCode)
+  }
+  t.strictSame(statuses, [...Array(10).fill(200), 429, 429])
+})
+
+t.test('while Redis is away all is refused, and afterwards the service goes on', needsRedis, async (t) => {
+  const cluster = await SteeredCluster.start(t)
+  const front = await cluster.front()
+  await cluster.worker()
+  const keys = await uploadKeys(front)
+  t.equal((await send(front, keys)).statusCode, 200)
+  await cluster.redis.kill()
+  isProblem(t, await send(front, keys), 503, 'TOO_BUSY')
+  isProblem(t, await front.inject(watch('any', keys)), 503, 'TOO_BUSY')
+  t.equal((await front.inject({ url: '/v2/health/live' })).statusCode, 200)
+  t.equal((await front.inject({ url: '/v2/health/ready' })).statusCode, 503)
+  await cluster.redis.start()
+  await until(async () => (await front.inject({ url: '/v2/health/ready' })).statusCode === 200)
+  isProblem(t, await send(front, keys), 410, 'KEYS_EXPIRED')
+  const again = await untilFound(async () => uploadKeys(front).catch(() => undefined))
+  t.equal((await send(front, again)).statusCode, 200)
+})
