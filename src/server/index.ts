@@ -15,8 +15,11 @@ export { TenantFiles } from './access/tenant-files.ts'
 export { Tenants } from './access/tenants.ts'
 export { type AppOptions, buildApp } from './app.ts'
 export { type LeftOutFile, ModelCatalogue, type ServedModel, servedModel } from './catalogue.ts'
+export { removeOrphans } from './cluster/key-sets/orphans.ts'
 export { PieceFiles } from './cluster/key-sets/piece-files.ts'
 export { RedisIndex, type RedisIndexOptions } from './cluster/key-sets/redis-index.ts'
+export { S3Pieces, type S3PiecesOptions } from './cluster/key-sets/s3-pieces.ts'
+export { openSharedStorage, type SharedStorageOptions } from './cluster/key-sets/shared-storage.ts'
 export {
   type ConfigSources,
   configSchema,

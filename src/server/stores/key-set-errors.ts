@@ -5,6 +5,13 @@ import { conflict, type HttpError } from '../problems/http-error.ts'
 export const noSuchKeySet = (cause?: unknown): PolyVeilError =>
   new PolyVeilError('KEYS_EXPIRED', 'There is no such key set; it has expired or was deleted', {}, { cause })
 
+/**
+ * The error for a key set whose bytes are not those that were written. It says that the set has to be
+ * removed.
+ */
+export const damagedKeySet = (cause?: unknown): PolyVeilError =>
+  new PolyVeilError('KEYS_EXPIRED', 'The stored key set is damaged', { isDamaged: true }, { cause })
+
 /** 409: a part begins elsewhere than at the offset that the set has. */
 export const wrongOffset = (offset: number, uploadOffset: number): HttpError =>
   conflict('TENSOR_MALFORMED', `The part begins at ${offset}; go on at ${uploadOffset}`, { uploadOffset })

@@ -24,24 +24,21 @@ export const keySetRecordSchema = z.object({
   network: z.string().max(200).optional(),
   /** Milliseconds since 1970 of the last use, or of the completion. */
   used: z.number().optional(),
-  /** The pieces that the received bytes consist of, in order, where each part is stored as one of its own. */
-  pieces: z
-    .array(
-      z.object({
-        /** Names this piece among all that were written for its offset. */
-        tag: z.string().regex(/^[0-9a-f]{16}$/),
-        bytes: z.int().positive(),
-        /** SHA-256 in hex. */
-        digest: z.string().regex(/^[0-9a-f]{64}$/),
-      }),
-    )
-    .optional(),
 })
 
-export type KeySetRecord = Readonly<z.infer<typeof keySetRecordSchema>>
+/** One accepted part of a key set, where each is stored for itself. */
+export interface Piece {
+  /** Names this piece among all that were written for its offset. */
+  readonly tag: string
+  readonly bytes: number
+  /** SHA-256 in hex. */
+  readonly digest: string
+}
 
-/** One accepted part of a key set. */
-export type Piece = NonNullable<KeySetRecord['pieces']>[number]
+export type KeySetRecord = Readonly<z.infer<typeof keySetRecordSchema>> & {
+  /** What the received bytes consist of, in order. Lists of records leave it out. */
+  readonly pieces?: readonly Piece[]
+}
 
 export type NamedKeySet = readonly [name: string, record: KeySetRecord]
 

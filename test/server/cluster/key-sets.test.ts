@@ -1,11 +1,13 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { on, once } from 'node:events'
-import { access, readdir } from 'node:fs/promises'
+import { access, mkdir, readdir, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { PolyVeilError } from '../../../src/errors/index.ts'
+import { removeOrphans } from '../../../src/server/cluster/key-sets/orphans.ts'
+import type { PieceFiles } from '../../../src/server/cluster/key-sets/piece-files.ts'
 import { nameOf } from '../../../src/server/stores/key-store.ts'
 import { needsRedis } from '../../support/redis.ts'
 import { patterned } from '../support.ts'
@@ -168,6 +170,33 @@ t.test('sets that expire are removed once, by one of the stores', needsRedis, as
   const redis = shared.redis.connect()
   t.same(await redis.keys('*'), [`${PREFIX}version`], 'nothing is left in Redis')
   t.equal((await readdir(shared.directory)).length, 1, 'and only the marker in the directory')
+})
+
+t.test('a set that comes in too many parts is refused', needsRedis, async (t) => {
+  const shared = await SharedStores.start(t)
+  const { store, bytes } = await shared.open()
+  const { id, record } = await store.create(keySet(100_000))
+  const piece = { tag: '0'.repeat(16), bytes: 1, digest: '0'.repeat(64) }
+  const many = { ...record, uploadOffset: 20_000, pieces: Array(20_000).fill(piece) }
+  const part = inChunks(patterned(1))
+  await t.rejects(bytes.write(nameOf(id), many, part), { code: 'TOO_LARGE', facts: { maxParts: 20_000 } })
+})
+
+t.test('bytes without a record go when they are as old as a set becomes', needsRedis, async (t) => {
+  const shared = await SharedStores.start(t)
+  const { store, bytes, index } = await shared.open()
+  const ids = [1, 2, 3].map(() => completeSet(store, patterned(10), 'one'))
+  const [gone, young, there] = await Promise.all(ids)
+  const pieces = bytes as PieceFiles
+  const directory = (id: string) => join(shared.directory, nameOf(id))
+  for (const id of [gone, there]) await utimes(directory(id), 1000, 1000)
+  for (const id of [gone, young]) await index.retire([nameOf(id)], 'expired')
+  await mkdir(join(shared.directory, 'another'))
+  await utimes(join(shared.directory, 'another'), 1000, 1000)
+  t.equal(await removeOrphans(index, pieces, 1_000_001), 1)
+  await t.rejects(access(directory(gone)), { code: 'ENOENT' })
+  for (const each of [directory(young), directory(there), join(shared.directory, 'another')])
+    await access(each)
 })
 
 t.test('a removal whose process ended in between is ended by another one', needsRedis, async (t) => {

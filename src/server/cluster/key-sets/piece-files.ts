@@ -1,20 +1,15 @@
-import { createHash, type Hash, randomBytes } from 'node:crypto'
-import { mkdir, open, readdir, rm } from 'node:fs/promises'
+import { mkdir, opendir, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { PolyVeilError } from '../../../errors/index.ts'
-import { addFile, makeDirectory, readIfPresent } from '../../../files/atomic.ts'
-import { probeDirectory, writeAll } from '../../stores/disk-files.ts'
+import { probeDirectory } from '../../stores/disk-files.ts'
 import { synchronised } from '../../stores/kept-copy.ts'
 import { type KeptLocation, type KeySetBytes, kept, type Received } from '../../stores/key-set-bytes.ts'
 import { noSuchKeySet } from '../../stores/key-set-errors.ts'
-import type { KeySetRecord, Piece } from '../../stores/key-set-record.ts'
+import { KEY_SET_NAME, type KeySetRecord } from '../../stores/key-set-record.ts'
 import type { StorageHealth } from '../../stores/storage-health.ts'
+import { type Marker, openMarkedDirectory } from './marked-directory.ts'
+import { fileOf, newTag, placed, requireFewPieces, writeNewFile } from './pieces.ts'
 
-/** The file that marks a directory as one of pieces. Without it nothing may be deleted there. */
-const MARKER = 'polyveil-key-pieces.json'
-const MARK = '{"format":"polyveil-key-pieces-1"}\n'
-const OWNER_ONLY = 0o600
-const TAG_BYTES = 8
+const MARKER: Marker = { file: 'polyveil-key-pieces.json', format: 'polyveil-key-pieces-1' }
 
 /**
  * Bytes of key sets in a directory that several processes share. Each accepted part is a file of its own,
@@ -31,51 +26,31 @@ export class PieceFiles implements KeySetBytes {
   private constructor(directory: string, health: StorageHealth) {
     this.#directory = directory
     this.#health = health
-    const probe = `.probe-${randomBytes(TAG_BYTES).toString('hex')}`
+    const probe = `.probe-${newTag()}`
     health.addProbe(() => probeDirectory(directory, undefined, probe))
   }
 
   /** @throws CONFIG_INVALID when the directory cannot be made or used, or has other files and no marker */
   static async open(directory: string, health: StorageHealth): Promise<PieceFiles> {
-    try {
-      await makeDirectory(directory)
-      await requireOwn(directory)
-    } catch (cause) {
-      if (cause instanceof PolyVeilError) throw cause
-      const { code } = cause as NodeJS.ErrnoException
-      const message = `The directory ${directory} for key sets cannot be made, read or written (${code})`
-      throw new PolyVeilError('CONFIG_INVALID', message, { directory }, { cause })
-    }
+    await openMarkedDirectory(directory, MARKER)
     return new PieceFiles(directory, health)
   }
 
   async write(name: string, record: KeySetRecord, part: AsyncIterable<Uint8Array>): Promise<Received> {
-    const { uploadOffset, pieces = [] } = record
-    const piece = await this.writePiece(name, uploadOffset, part)
-    if (piece === undefined) return { uploadOffset, pieces }
-    return { uploadOffset: uploadOffset + piece.bytes, pieces: [...pieces, piece] }
-  }
-
-  /** @returns undefined for an empty part, which leaves no file */
-  writePiece(name: string, offset: number, part: AsyncIterable<Uint8Array>): Promise<Piece | undefined> {
-    const tag = randomBytes(TAG_BYTES).toString('hex')
+    const { uploadOffset: offset, pieces = [] } = record
+    requireFewPieces(pieces)
+    const tag = newTag()
+    const directory = this.#directoryOf(name)
+    const path = join(directory, fileOf({ offset, tag }))
     return this.#health.guard(async () => {
-      const directory = join(this.#directory, name)
       if (offset === 0) await mkdir(directory, { recursive: true, mode: 0o700 })
-      const path = this.pathOf(name, offset, tag)
-      const hash = createHash('sha256')
-      try {
-        const bytes = await writeFile(path, part, hash)
-        if (bytes > 0) {
-          await synchronised(directory)
-          return { tag, bytes, digest: hash.digest('hex') }
-        }
-      } catch (cause) {
-        await rm(path, { force: true }).catch(() => {})
-        throw (cause as NodeJS.ErrnoException).code === 'ENOENT' ? noSuchKeySet(cause) : cause
+      const { bytes, digest } = await writeNewFile(path, part).catch(expiredIfGone)
+      if (bytes === 0) {
+        await rm(path, { force: true })
+        return { uploadOffset: offset, pieces }
       }
-      await rm(path, { force: true })
-      return undefined
+      await synchronised(directory)
+      return { uploadOffset: offset + bytes, pieces: [...pieces, { tag, bytes, digest }] }
     })
   }
 
@@ -85,78 +60,41 @@ export class PieceFiles implements KeySetBytes {
    */
   async cut(name: string, { digest, pieces = [] }: KeySetRecord): Promise<void> {
     if (digest === undefined) return
-    const named = new Set(placed(pieces).map(({ offset, tag }) => fileOf(offset, tag)))
-    const files = await readdir(join(this.#directory, name)).catch(() => [])
+    const directory = this.#directoryOf(name)
+    const named = new Set(placed(pieces).map(fileOf))
+    const files = await readdir(directory).catch(() => [])
     const others = files.filter((file) => !named.has(file))
-    await Promise.all(
-      others.map((file) => rm(join(this.#directory, name, file), { force: true }).catch(() => {})),
-    )
+    await Promise.all(others.map((file) => rm(join(directory, file), { force: true }).catch(() => {})))
   }
 
   async remove(name: string): Promise<void> {
-    await this.#health.guard(() => rm(join(this.#directory, name), { recursive: true, force: true }))
+    await this.#health.guard(() => rm(this.#directoryOf(name), { recursive: true, force: true }))
   }
 
   async location(name: string, { pieces = [] }: KeySetRecord): Promise<KeptLocation> {
-    return kept({
-      pieces: placed(pieces).map(({ offset, tag, bytes }) => ({
-        path: this.pathOf(name, offset, tag),
-        bytes,
-      })),
-    })
+    const directory = this.#directoryOf(name)
+    const files = placed(pieces).map((piece) => ({
+      path: join(directory, fileOf(piece)),
+      bytes: piece.bytes,
+    }))
+    return kept({ pieces: files })
   }
 
-  pathOf(name: string, offset: number, tag: string): string {
-    return join(this.#directory, name, fileOf(offset, tag))
+  /** Names of sets whose files have not changed since a time, in milliseconds since 1970. */
+  async *unchangedSince(time: number): AsyncGenerator<string> {
+    for await (const entry of await opendir(this.#directory)) {
+      if (!entry.isDirectory() || !KEY_SET_NAME.test(entry.name)) continue
+      const found = await stat(this.#directoryOf(entry.name)).catch(() => undefined)
+      if (found !== undefined && found.mtimeMs < time) yield entry.name
+    }
   }
-}
 
-/** Name of a piece among those of its set. */
-export const fileOf = (offset: number, tag: string): string => `${offset}-${tag}`
-
-/** Pieces with the offsets at which they begin. */
-export function placed(pieces: readonly Piece[]): (Piece & { readonly offset: number })[] {
-  let offset = 0
-  return pieces.map((piece) => {
-    const at = { ...piece, offset }
-    offset += piece.bytes
-    return at
-  })
-}
-
-/** Writes a new file, durably. @param hash gets all bytes @returns its length */
-async function writeFile(path: string, part: AsyncIterable<Uint8Array>, hash: Hash): Promise<number> {
-  const file = await open(path, 'wx', OWNER_ONLY)
-  try {
-    const end = await writeAll(file, 0, hashed(part, hash))
-    await file.sync()
-    return end
-  } finally {
-    await file.close()
+  #directoryOf(name: string): string {
+    return join(this.#directory, name)
   }
 }
 
-async function* hashed(part: AsyncIterable<Uint8Array>, hash: Hash): AsyncGenerator<Uint8Array> {
-  for await (const chunk of part) {
-    hash.update(chunk)
-    yield chunk
-  }
+/** The directory of a set goes with it. */
+function expiredIfGone(cause: NodeJS.ErrnoException): never {
+  throw cause.code === 'ENOENT' ? noSuchKeySet(cause) : cause
 }
-
-/** Marks a new directory, which several processes may do at once. */
-async function requireOwn(directory: string): Promise<void> {
-  const entries = await readdir(directory)
-  const isNew = entries.every((name) => name.startsWith(MARKER)) && !entries.includes(MARKER)
-  const mark = isNew
-    ? await addFile(directory, MARKER, new TextEncoder().encode(MARK))
-    : await readIfPresent(directory, MARKER)
-  if (mark === undefined || new TextDecoder().decode(mark) !== MARK) throw notOurs(directory)
-}
-
-const notOurs = (directory: string): PolyVeilError =>
-  new PolyVeilError(
-    'CONFIG_INVALID',
-    `The directory ${directory} holds other things than key sets that several servers share. Nothing was changed`,
-    { directory },
-    { remedy: 'Choose another directory, which is empty at first.' },
-  )

@@ -9,11 +9,11 @@ import type {
   Totals,
   Turn,
 } from '../../stores/key-set-index.ts'
-import { type KeySetRecord, type NamedKeySet, parsedRecord } from '../../stores/key-set-record.ts'
+import { type KeySetRecord, type NamedKeySet, type Piece, parsedRecord } from '../../stores/key-set-record.ts'
 import { Serial } from '../../stores/serial.ts'
 import { type LeaseTimes, underLease } from '../lease.ts'
 import { RedisCalls, type Script } from '../redis-calls.ts'
-import { ANNOUNCE, FORGET, READ, RESTORE, RETIRE, SAVE, TOTALS, USE, VIEW } from './scripts.ts'
+import { ANNOUNCE, FORGET, READ, READ_WHOLE, RESTORE, RETIRE, SAVE, TOTALS, USE, VIEW } from './scripts.ts'
 
 /** Sets that one call reads, or one sweep removes, at most. */
 const BATCH = 500
@@ -74,8 +74,7 @@ export class RedisIndex implements KeySetIndex {
   }
 
   async get(name: string): Promise<KeySetRecord | undefined> {
-    const [[, record] = []] = await this.#read([name])
-    return record
+    return (await this.#whole(name)).record
   }
 
   async view(owner: string, network: string, now: number): Promise<RoomView> {
@@ -121,13 +120,18 @@ export class RedisIndex implements KeySetIndex {
   }
 
   async #turn(name: string, token: string): Promise<Turn> {
-    const [before, used] = (await this.#run(READ, [name])) as [string, string]
+    let { text: before, record } = await this.#whole(name)
+    let count = record?.pieces?.length ?? 0
     return {
-      record: before === '' ? undefined : recordOf(name, before, used),
-      save: async (record) => {
-        const outcome = await this.#run(SAVE, [name, token, before, JSON.stringify(record)])
+      record,
+      save: async ({ pieces, ...rest }) => {
+        const text = JSON.stringify(rest)
+        const added = pieces?.slice(count).map(textOf) ?? []
+        const outcome = await this.#run(SAVE, [name, token, before, text, ...added])
         if (outcome === 'gone') throw noSuchKeySet()
         if (outcome === 'lost') throw lostTurn()
+        before = text
+        count += added.length
       },
     }
   }
@@ -219,7 +223,15 @@ export class RedisIndex implements KeySetIndex {
     return this.#calls.ask((redis) => redis.zrangebyscore(this.#key(list), '-inf', until, 'LIMIT', 0, BATCH))
   }
 
-  /** The records of those sets that exist. */
+  /** The record of a set with its pieces, and its text without them. */
+  async #whole(name: string): Promise<{ text: string; record: KeySetRecord | undefined }> {
+    const [text, used, pieces] = (await this.#run(READ_WHOLE, [name])) as [string, string, string[]]
+    if (text === '') return { text, record: undefined }
+    const record = recordOf(name, text, used)
+    return { text, record: { ...record, ...(pieces.length > 0 && { pieces: pieces.map(pieceOf) }) } }
+  }
+
+  /** The records of those sets that exist, without pieces. */
   async #read(names: readonly string[]): Promise<NamedKeySet[]> {
     const texts = (await this.#run(READ, names)) as string[]
     return names.flatMap((name, i): NamedKeySet[] => {
@@ -243,6 +255,13 @@ function recordOf(name: string, text: string, used: string): KeySetRecord {
   const record = parsedRecord(text)
   if (record === undefined) throw new Error(`The record of the key set ${name.slice(0, 12)} is damaged`)
   return used === '' ? record : { ...record, used: Number(used) }
+}
+
+const textOf = ({ tag, bytes, digest }: Piece): string => `${tag}:${bytes}:${digest}`
+
+function pieceOf(text: string): Piece {
+  const [tag, bytes, digest] = text.split(':')
+  return { tag, bytes: Number(bytes), digest }
 }
 
 const lostTurn = (): PolyVeilError =>

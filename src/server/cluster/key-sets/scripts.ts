@@ -5,6 +5,7 @@ import { script } from '../redis-calls.ts'
 //
 // Keys, below a prefix:
 //   set:NAME            hash: `record` (JSON), `used`; for complete sets `used` is the newer one
+//   pieces:NAME         list of its pieces, which the record leaves out; it stays until the set is forgotten
 //   turn:NAME           the lease of the set, with the token of its holder
 //   expires             sorted set of all names by expiry
 //   uploads             sorted set of the names of incomplete sets by expiry; the same for
@@ -118,17 +119,18 @@ export const ANNOUNCE = script(`${COMMON}
   return going`)
 
 /**
- * ARGV: name, token of the turn, the record that the turn began with, the new one.
+ * ARGV: name, token of the turn, the record that the turn began with, the new one, new pieces.
  *
  * @returns saved, lost (another turn has begun, or this one was not alone), or gone
  */
 export const SAVE = script(`${COMMON}
-  local name, token, before, text = unpack(ARGV)
+  local name, token, before, text = unpack(ARGV, 1, 4)
   local found = read(name)
   if not found then return 'gone' end
   if redis.call('get', key('turn:' .. name)) ~= token or found ~= before then return 'lost' end
   take(name)
   put(name, text)
+  for i = 5, #ARGV do redis.call('rpush', key('pieces:' .. name), ARGV[i]) end
   return 'saved'`)
 
 /** ARGV: name, now. @returns the record; nothing when there is none */
@@ -164,6 +166,7 @@ export const RESTORE = script(`${COMMON}
 export const FORGET = script(`${COMMON}
   redis.call('zrem', key('retired'), ARGV[1])
   redis.call('hdel', key('retired:sets'), ARGV[1])
+  redis.call('del', key('pieces:' .. ARGV[1]))
   redis.call('publish', ARGV[2], ARGV[1])`)
 
 /** ARGV: now. */
@@ -175,6 +178,12 @@ export const TOTALS = script(`${COMMON}
     redis.call('zcount', key('expires'), live, '+inf'),
     redis.call('zcount', key('uploads'), live, '+inf'),
   }`)
+
+/** ARGV: name. @returns record, time of use and pieces; empty texts for a set that is gone */
+export const READ_WHOLE = script(`${COMMON}
+  local name = ARGV[1]
+  local text, used = unpack(redis.call('hmget', key('set:' .. name), 'record', 'used'))
+  return { text or '', used or '', redis.call('lrange', key('pieces:' .. name), 0, -1) }`)
 
 /**
  * ARGV: names. @returns records and times of use, one behind the other; empty texts for sets that are gone
