@@ -54,9 +54,8 @@ function observeProcess(services: Services): void {
 
 function observeKeyStore({ metrics: { registry }, keys }: Services): void {
   for (const [part, name, help] of KEY_GAUGES) {
-    // A place of records that is away leaves out its numbers, and not those of the process.
     const read = async (): Promise<Reading<never>[]> => [[{}, (await keys.totals())[part]]]
-    readGauge(registry, { name, help }, () => read().catch(noneIfBusy))
+    readGauge(registry, { name, help }, () => read().catch(unknownIfBusy))
   }
   readCounter(
     registry,
@@ -69,9 +68,10 @@ function observeKeyStore({ metrics: { registry }, keys }: Services): void {
   )
 }
 
-function noneIfBusy(error: unknown): [] {
+/** Numbers of a place of records that is away are NaN, and those of the process are read all the same. */
+function unknownIfBusy(error: unknown): Reading<never>[] {
   unlessBusy(error)
-  return []
+  return [[{}, Number.NaN]]
 }
 
 function observeStorage({ metrics: { registry }, storage }: Services): void {

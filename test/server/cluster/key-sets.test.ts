@@ -8,12 +8,16 @@ import t, { type Test } from 'tap'
 import { PolyVeilError } from '../../../src/errors/index.ts'
 import { removeOrphans } from '../../../src/server/cluster/key-sets/orphans.ts'
 import type { PieceFiles } from '../../../src/server/cluster/key-sets/piece-files.ts'
+import { openSharedStorage } from '../../../src/server/cluster/key-sets/shared-storage.ts'
+import { withKeySet } from '../../../src/server/stores/key-set-source.ts'
 import { nameOf } from '../../../src/server/stores/key-store.ts'
+import { StorageHealth } from '../../../src/server/stores/storage-health.ts'
 import { needsRedis } from '../../support/redis.ts'
-import { patterned } from '../support.ts'
+import { announce, harness, isProblem, keyBytes, patterned, putPart, query } from '../support.ts'
 import { completeSet, DIGEST, inChunks, keySet, PREFIX, SharedStores, storedBytes } from './shared-stores.ts'
 
 const PAUSED = fileURLToPath(new URL('paused-upload.ts', import.meta.url))
+/** Lease of processes that end or stand still, in milliseconds. */
 const LEASE = 300
 
 const codeOf = (error: unknown): unknown =>
@@ -55,6 +59,66 @@ t.test('what one store does, the others see', needsRedis, async (t) => {
     (await c.live()).map(([name, { used }]) => [name, used]),
     [[nameOf(id), shared.clock.now]],
   )
+})
+
+t.test('a set of several pieces is read like one file', needsRedis, async (t) => {
+  const shared = await SharedStores.start(t)
+  const { store } = await shared.open()
+  const bytes = patterned(5000)
+  const { id } = await store.create(keySet(bytes.length))
+  for (const [from, to] of [
+    [0, 1],
+    [1, 1700],
+    [1700, 1701],
+    [1701, 5000],
+  ]) {
+    await store.append(id, from, inChunks(bytes.subarray(from, to), 100))
+  }
+  using located = await store.location(id)
+  await withKeySet(located.location, async (source) => {
+    t.equal(source.size, 5000)
+    const cuts = [0, 1, 2, 999, 1699, 1700, 1701, 1702, 4999, 5000, 5001]
+    for (const from of cuts) {
+      for (const length of [0, 1, 2, 1000, 5000, 6000]) {
+        const read = await source.read(from, length)
+        t.ok(Buffer.from(bytes.subarray(from, from + length)).equals(read), `${length} bytes from ${from}`)
+      }
+    }
+  })
+})
+
+t.test('a key set is announced, uploaded, used and deleted at different services', needsRedis, async (t) => {
+  const shared = await SharedStores.start(t)
+  const start = async () => {
+    const now = () => Date.UTC(2030, 0, 1)
+    const health = new StorageHealth()
+    const options = { place: shared.directory, health, prefix: PREFIX, now, callMilliseconds: 1000 }
+    return harness(t, { keySets: await openSharedStorage(shared.redis.connect(), options) })
+  }
+  const [a, b, c] = [await start(), await start(), await start()]
+  t.teardown(() => Promise.all([a, b, c].map(({ keys }) => keys.close())))
+  const { id } = (await announce(a)).json()
+  const bytes = patterned(keyBytes)
+  t.equal((await putPart(b, id, 0, bytes.subarray(0, 5000))).json().uploadOffset, 5000)
+  isProblem(t, await putPart(a, id, 0, bytes), 409, 'TENSOR_MALFORMED', { uploadOffset: 5000 })
+  t.match((await putPart(c, id, 5000, bytes.subarray(5000))).json(), { complete: true })
+  t.same(
+    [a, b, c].map(({ engine }) => engine.checked),
+    [0, 0, 1],
+  )
+  t.equal((await a.inject(query(id))).statusCode, 200)
+  const [{ keys }] = a.engine.jobs
+  t.ok(Buffer.from(bytes).equals(await withKeySet(keys.location, (source) => source.read(0, source.size))))
+  t.match((await b.inject({ url: '/metrics' })).body, /^polyveil_key_sets 1$/m)
+  t.equal((await b.inject({ method: 'DELETE', url: `/v2/keys/${id}` })).statusCode, 204)
+  isProblem(t, await c.inject(query(id)), 410, 'KEYS_EXPIRED')
+  while (a.engine.forgotten.length === 0) await sleep(5)
+  t.same(a.engine.forgotten, [nameOf(id)], 'workers free the keys')
+  await shared.redis.kill()
+  isProblem(t, await a.inject({ url: `/v2/keys/${id}` }), 503, 'TOO_BUSY', { retryAfter: 5 })
+  const { statusCode, body } = await a.inject({ url: '/metrics' })
+  t.equal(statusCode, 200)
+  t.match(body, /^polyveil_key_sets nan$/im, 'metrics say that it is not known')
 })
 
 t.test('of parts at one offset that come to several stores, one wins', needsRedis, async (t) => {
@@ -252,7 +316,7 @@ async function pausedUpload(
 
 t.test('an upload whose process is killed in the middle of a part goes on', needsRedis, async (t) => {
   const shared = await SharedStores.start(t)
-  const { store } = await shared.open({}, { leaseMilliseconds: LEASE })
+  const { store } = await shared.open()
   const bytes = patterned(10_000)
   const { id } = await store.create(keySet(bytes.length))
   await store.append(id, 0, inChunks(bytes.subarray(0, 3000)))
@@ -271,7 +335,7 @@ t.test('an upload whose process is killed in the middle of a part goes on', need
 
 t.test('a process that stands still loses its turn, and does not spoil the upload', needsRedis, async (t) => {
   const shared = await SharedStores.start(t)
-  const { store } = await shared.open({}, { leaseMilliseconds: LEASE })
+  const { store } = await shared.open()
   const bytes = patterned(10_000)
   const { id } = await store.create(keySet(bytes.length))
   for (const completes of [false, true]) {
@@ -323,7 +387,7 @@ t.test('an announcement costs as many commands in a full Redis as in an empty on
 
 t.test('a Redis that is away is TOO_BUSY, and what it has lost is gone', needsRedis, async (t) => {
   const shared = await SharedStores.start(t)
-  const { store } = await shared.open({}, { callMilliseconds: 300 })
+  const { store } = await shared.open({}, { callMilliseconds: 1000 })
   const id = await completeSet(store, patterned(1000), 'one')
   const { id: half } = await store.create(keySet(10), 'one')
   await shared.redis.kill()
