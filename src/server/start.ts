@@ -43,7 +43,8 @@ export async function startServer(
   logger: Logger = createLogger(config.logLevel),
 ): Promise<RunningServer> {
   if (config.redis === undefined) warnOfShortage(config, logger)
-  const openParts = config.redis === undefined ? openEmbedded : (await import('./cluster/front.ts')).openFront
+  const openParts =
+    config.redis === undefined ? openEmbedded : (await import('./cluster/front/front.ts')).openFront
   const started = await start(config, logger, openParts)
   try {
     return { ...started, url: await listen(started.app, config) }
@@ -65,7 +66,7 @@ export async function startWorker(
   logger: Logger = createLogger(config.logLevel),
 ): Promise<RunningProcess> {
   warnOfShortage(config, logger)
-  const { openWorker } = await import('./cluster/worker-process.ts')
+  const { openWorker } = await import('./cluster/worker/worker-process.ts')
   const { parts, ...started } = await start(config, logger, openWorker)
   parts.open?.()
   const close = async (): Promise<void> => {

@@ -1,5 +1,5 @@
 import type { ImageCount, ImageCounts } from '../access/image-budget.ts'
-import type { SharedRedis } from './redis.ts'
+import type { SharedRedis } from './exchange/redis.ts'
 
 /** A count of a day is kept for so long. */
 const DAYS_SECONDS = 3 * 86_400

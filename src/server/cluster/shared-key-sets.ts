@@ -2,9 +2,9 @@ import { inDataDirectory, keyDirectory } from '../key-store-settings.ts'
 import type { ServiceBase } from '../service-parts.ts'
 import type { KeySetStorage } from '../stores/key-set-bytes.ts'
 import type { StorageHealth } from '../stores/storage-health.ts'
+import type { SharedRedis } from './exchange/redis.ts'
 import { PieceFiles } from './key-sets/piece-files.ts'
 import { RedisIndex } from './key-sets/redis-index.ts'
-import type { SharedRedis } from './redis.ts'
 
 /**
  * Opens the key sets that the processes of a cluster share: records in Redis, and bytes in the data

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { InferenceRecords } from '../../../src/server/cluster/inference-records.ts'
+import { InferenceRecords } from '../../../src/server/cluster/queue/inference-records.ts'
 import { nameOf } from '../../../src/server/stores/key-store.ts'
 import { needsRedis } from '../../support/redis.ts'
 import { StepClient } from '../refreshed-service.ts'

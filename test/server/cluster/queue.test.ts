@@ -164,10 +164,14 @@ t.test('while Redis is away all is refused, and afterwards the service goes on',
   isProblem(t, await send(front, keys), 503, 'TOO_BUSY')
   isProblem(t, await front.inject(watch('any', keys)), 503, 'TOO_BUSY')
   t.equal((await front.inject({ url: '/v2/health/live' })).statusCode, 200)
-  t.equal((await front.inject({ url: '/v2/health/ready' })).statusCode, 503)
+  const isReady = async (): Promise<boolean> =>
+    (await front.inject({ url: '/v2/health/ready' })).statusCode === 200
+  await until(async () => !(await isReady()))
   await cluster.redis.start()
-  await until(async () => (await front.inject({ url: '/v2/health/ready' })).statusCode === 200)
+  const redis = cluster.redis.connect()
+  await until(async () => (await redis.scard('polyveil:workers')) === 1)
+  await until(isReady)
   isProblem(t, await send(front, keys), 410, 'KEYS_EXPIRED')
-  const again = await untilFound(async () => uploadKeys(front).catch(() => undefined))
+  const again = await uploadKeys(front)
   t.equal((await send(front, again)).statusCode, 200)
 })

@@ -11,8 +11,8 @@ import type {
 } from '../../stores/key-set-index.ts'
 import { type KeySetRecord, type NamedKeySet, type Piece, parsedRecord } from '../../stores/key-set-record.ts'
 import { Serial } from '../../stores/serial.ts'
-import { type LeaseTimes, underLease } from '../lease.ts'
-import { RedisCalls, type Script } from '../redis-calls.ts'
+import { type LeaseTimes, underLease } from '../exchange/lease.ts'
+import { RedisCalls, type Script } from '../exchange/redis-calls.ts'
 import { ANNOUNCE, FORGET, READ, READ_WHOLE, RESTORE, RETIRE, SAVE, TOTALS, USE, VIEW } from './scripts.ts'
 
 /** Sets that one call reads, or one sweep removes, at most. */
@@ -197,7 +197,11 @@ export class RedisIndex implements KeySetIndex {
    * A connection of its own, since one that subscribes takes no other commands. It subscribes anew by itself.
    */
   #subscribed(): Redis {
-    const subscriber = this.#connection.duplicate({ maxRetriesPerRequest: null })
+    const subscriber = this.#connection.duplicate({
+      maxRetriesPerRequest: null,
+      enableOfflineQueue: true,
+      lazyConnect: false,
+    })
     // The calls of the other connection tell that Redis is away.
     subscriber.on('error', () => {})
     subscriber.on('message', (_channel: string, name: string) => {

@@ -1,4 +1,4 @@
-import { script } from '../redis-calls.ts'
+import { script } from '../exchange/redis-calls.ts'
 
 // Scripts that keep the keys of the shared index consistent. They have no rule of the store: which sets have
 // room, go or expire is decided by the caller.

@@ -1,6 +1,6 @@
-import type { Counted, RequestStore } from '../plugins/request-counts.ts'
-import { ownCounts } from '../plugins/security.ts'
-import type { SharedRedis } from './redis.ts'
+import type { Counted, RequestStore } from '../../plugins/request-counts.ts'
+import { ownCounts } from '../../plugins/security.ts'
+import type { SharedRedis } from '../exchange/redis.ts'
 
 /** Requests of callers, counted in Redis by all HTTP processes together. */
 export class SharedRequestCounts implements RequestStore {

@@ -1,7 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { propagation } from '@opentelemetry/api'
-import { PolyVeilError } from '../../errors/index.ts'
-import { type BudgetServices, giveBackImages, type QueryFacts, takeImages } from '../execution/take-images.ts'
+import { PolyVeilError } from '../../../errors/index.ts'
+import {
+  type BudgetServices,
+  giveBackImages,
+  type QueryFacts,
+  takeImages,
+} from '../../execution/take-images.ts'
 import type {
   BegunInference,
   HostedInference,
@@ -9,23 +14,23 @@ import type {
   InferenceHost,
   InferenceUnderWay,
   NewQuery,
-} from '../inference/host.ts'
-import { CLOSING } from '../inference/inference.ts'
-import type { SentAnswer } from '../inference/reply-cache.ts'
-import { conflict } from '../problems/http-error.ts'
-import type { Calls } from './calls.ts'
-import { able, isFull, placesOf, requireAble } from './fleet.ts'
-import type { Frames } from './frames.ts'
-import { type InferenceRecord, InferenceRecords } from './inference-records.ts'
-import { type JobQueue, jobId } from './job-queue.ts'
-import type { KeyHolders } from './key-holders.ts'
-import type { Peers } from './peers.ts'
-import { placeFor, priorityOf } from './placement.ts'
-import { outputSchema, TAKEN, takenSchema, underWaySchema } from './protocol.ts'
-import type { QueryJob } from './query-job.ts'
-import type { QueueClock } from './queue-clock.ts'
+} from '../../inference/host.ts'
+import { CLOSING } from '../../inference/inference.ts'
+import type { SentAnswer } from '../../inference/reply-cache.ts'
+import { conflict } from '../../problems/http-error.ts'
+import type { Calls } from '../exchange/calls.ts'
+import type { Peers } from '../exchange/peers.ts'
+import { outputSchema, TAKEN, takenSchema, underWaySchema } from '../exchange/protocol.ts'
+import { able, isFull, placesOf, requireAble } from '../queue/fleet.ts'
+import type { Frames } from '../queue/frames.ts'
+import { type InferenceRecord, InferenceRecords } from '../queue/inference-records.ts'
+import { type JobQueue, jobId } from '../queue/job-queue.ts'
+import type { KeyHolders } from '../queue/key-holders.ts'
+import { placeFor, priorityOf } from '../queue/placement.ts'
+import type { QueryJob } from '../queue/query-job.ts'
+import type { QueueClock } from '../queue/queue-clock.ts'
+import type { WaitingList } from '../queue/waiting-list.ts'
 import { RemoteInference, type RemoteInferenceServices } from './remote-inference.ts'
-import type { WaitingList } from './waiting-list.ts'
 
 export interface RemoteHostServices extends BudgetServices {
   readonly calls: Calls

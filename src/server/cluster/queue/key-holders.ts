@@ -1,4 +1,4 @@
-import type { SharedRedis } from './redis.ts'
+import type { SharedRedis } from '../exchange/redis.ts'
 
 const DAY_SECONDS = 86_400
 

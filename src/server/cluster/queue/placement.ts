@@ -1,4 +1,4 @@
-import type { WorkerFacts } from './peers.ts'
+import type { WorkerFacts } from '../exchange/peers.ts'
 import type { Waiting } from './waiting-list.ts'
 
 /**

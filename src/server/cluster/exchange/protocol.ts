@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { INFERENCE_STATES } from '../inference/inference.ts'
+import { INFERENCE_STATES } from '../../inference/inference.ts'
 
 // What the processes of a cluster call each other for. Bytes travel behind the data.
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Redis } from 'ioredis'
-import { PolyVeilError } from '../../errors/index.ts'
+import { PolyVeilError } from '../../../errors/index.ts'
 
 /** Seconds after which a client may try again. */
 const RETRY_SECONDS = 5

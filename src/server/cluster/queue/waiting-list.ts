@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import { type QueuedRequest, type QueueLimits, refusalOf } from '../scheduling/queue-limits.ts'
-import type { SharedRedis } from './redis.ts'
+import { type QueuedRequest, type QueueLimits, refusalOf } from '../../scheduling/queue-limits.ts'
+import type { SharedRedis } from '../exchange/redis.ts'
 
 /** An estimate may be wrong by so much. */
 const LEEWAY_MILLISECONDS = 60_000

@@ -1,6 +1,6 @@
+import type { SharedRedis } from '../exchange/redis.ts'
 import type { JobQueue } from './job-queue.ts'
 import { WORTH_SECONDS } from './placement.ts'
-import type { SharedRedis } from './redis.ts'
 import type { WaitingList } from './waiting-list.ts'
 
 export interface OverdueServices {

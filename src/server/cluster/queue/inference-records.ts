@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
-import type { InferenceClient } from '../inference/host.ts'
-import type { SharedRedis } from './redis.ts'
+import type { InferenceClient } from '../../inference/host.ts'
+import type { SharedRedis } from '../exchange/redis.ts'
 
 const recordSchema = z.object({
   id: z.string(),

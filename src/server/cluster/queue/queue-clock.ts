@@ -1,4 +1,4 @@
-import type { SharedRedis } from './redis.ts'
+import type { SharedRedis } from '../exchange/redis.ts'
 
 /** Counts seconds since the queue was empty, for priorities. */
 export class QueueClock {

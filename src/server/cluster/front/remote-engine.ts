@@ -1,12 +1,12 @@
-import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
-import type { CheckedKeySet, EngineAccess, EngineLoad, WorkerState } from '../inference/engine.ts'
-import type { LocatedKeySet } from '../stores/key-set-bytes.ts'
-import type { Calls } from './calls.ts'
-import { able, isFull, placesOf, requireAble } from './fleet.ts'
-import type { Peers } from './peers.ts'
-import { checkedKeysSchema } from './protocol.ts'
-import type { SharedRedis } from './redis.ts'
-import { type Waiting, type WaitingList, waitSecondsOf } from './waiting-list.ts'
+import type { CkksParameters } from '../../../circuit/parameters/parameters.ts'
+import type { CheckedKeySet, EngineAccess, EngineLoad, WorkerState } from '../../inference/engine.ts'
+import type { LocatedKeySet } from '../../stores/key-set-bytes.ts'
+import type { Calls } from '../exchange/calls.ts'
+import type { Peers } from '../exchange/peers.ts'
+import { checkedKeysSchema } from '../exchange/protocol.ts'
+import type { SharedRedis } from '../exchange/redis.ts'
+import { able, isFull, placesOf, requireAble } from '../queue/fleet.ts'
+import { type Waiting, type WaitingList, waitSecondsOf } from '../queue/waiting-list.ts'
 
 /** The engines of the worker processes, as an HTTP process sees them. */
 export class RemoteEngine implements EngineAccess {

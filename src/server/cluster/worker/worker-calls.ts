@@ -1,11 +1,11 @@
-import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
-import { PolyVeilError } from '../../errors/index.ts'
-import type { EngineAccess } from '../inference/engine.ts'
-import type { HostedInference, InferenceHost } from '../inference/host.ts'
-import type { SentAnswer } from '../inference/reply-cache.ts'
-import type { LocatedKeySet } from '../stores/key-set-bytes.ts'
-import type { Calls, Payload } from './calls.ts'
-import { WORKER_CALLS, type WorkerCall, type WorkerCallData } from './protocol.ts'
+import type { CkksParameters } from '../../../circuit/parameters/parameters.ts'
+import { PolyVeilError } from '../../../errors/index.ts'
+import type { EngineAccess } from '../../inference/engine.ts'
+import type { HostedInference, InferenceHost } from '../../inference/host.ts'
+import type { SentAnswer } from '../../inference/reply-cache.ts'
+import type { LocatedKeySet } from '../../stores/key-set-bytes.ts'
+import type { Calls, Payload } from '../exchange/calls.ts'
+import { WORKER_CALLS, type WorkerCall, type WorkerCallData } from '../exchange/protocol.ts'
 
 export interface WorkerCallServices {
   readonly calls: Calls

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Redis } from 'ioredis'
-import { PolyVeilError } from '../../errors/index.ts'
+import { PolyVeilError } from '../../../errors/index.ts'
 import { decodeMessage, encodeMessage, type MessageHead, receivedError, sentError } from './call-message.ts'
 import type { RedisLog, SharedRedis } from './redis.ts'
 import { redisAway } from './redis-calls.ts'

@@ -1,7 +1,7 @@
 import type { Job, Queue, Worker } from 'bullmq'
-import { PolyVeilError } from '../../errors/index.ts'
+import { PolyVeilError } from '../../../errors/index.ts'
+import { loadPackage, type RedisLog, type SharedRedis } from '../exchange/redis.ts'
 import { type QueryJob, queryJobSchema } from './query-job.ts'
-import { loadPackage, type RedisLog, type SharedRedis } from './redis.ts'
 
 /** BullMQ keeps its own names below this part of the prefix. */
 const QUEUES = 'queues'

@@ -1,5 +1,5 @@
-import { PolyVeilError } from '../../errors/index.ts'
-import type { Peers, WorkerFacts } from './peers.ts'
+import { PolyVeilError } from '../../../errors/index.ts'
+import type { Peers, WorkerFacts } from '../exchange/peers.ts'
 
 /** Worker processes that take inferences. */
 export const able = (workers: readonly WorkerFacts[]): WorkerFacts[] =>

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { PolyVeilError } from '../../errors/index.ts'
+import { PolyVeilError } from '../../../errors/index.ts'
 import { type RedisCalls, script } from './redis-calls.ts'
 
 const LOOK_MILLISECONDS = 25

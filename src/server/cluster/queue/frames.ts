@@ -1,4 +1,4 @@
-import type { SharedRedis } from './redis.ts'
+import type { SharedRedis } from '../exchange/redis.ts'
 
 /** Encrypted images of queries that wait for a worker, or whose first output is not there yet. */
 export class Frames {

@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import { PolyVeilError } from '../../errors/index.ts'
-import { HttpError } from '../problems/http-error.ts'
+import { PolyVeilError } from '../../../errors/index.ts'
+import { HttpError } from '../../problems/http-error.ts'
 
 const errorSchema = z.object({
   code: z.string(),

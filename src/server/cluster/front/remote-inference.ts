@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { HostedInference } from '../inference/host.ts'
-import type { InferenceMoment } from '../inference/inference.ts'
-import type { SentAnswer } from '../inference/reply-cache.ts'
-import { conflict } from '../problems/http-error.ts'
-import type { Calls, Payload, Received } from './calls.ts'
-import type { InferenceRecord, InferenceRecords } from './inference-records.ts'
-import { momentSchema, outputSchema, type WorkerCall, type WorkerCallData } from './protocol.ts'
+import type { HostedInference } from '../../inference/host.ts'
+import type { InferenceMoment } from '../../inference/inference.ts'
+import type { SentAnswer } from '../../inference/reply-cache.ts'
+import { conflict } from '../../problems/http-error.ts'
+import type { Calls, Payload, Received } from '../exchange/calls.ts'
+import { momentSchema, outputSchema, type WorkerCall, type WorkerCallData } from '../exchange/protocol.ts'
+import type { InferenceRecord, InferenceRecords } from '../queue/inference-records.ts'
 
 export interface RemoteInferenceServices {
   readonly calls: Calls
