@@ -3,8 +3,10 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
-import { CIRCUITS } from '../../scripts/building/paths.ts'
+import { writeCircuit } from '../../src/circuit/index.ts'
 import { connect, memoryKeyStore } from '../../src/client/index.ts'
+import { smallCircuit } from '../circuit/circuits.ts'
+import { writeDigitsOfFewKeys } from '../support/digits-of-few-keys.ts'
 import { startService } from './service.ts'
 import { failed, polyveil, zooPath } from './support.ts'
 
@@ -17,7 +19,10 @@ await new Promise((resolve) => free.once('listening', resolve))
 const { port } = free.address() as AddressInfo
 await new Promise((resolve) => free.close(resolve))
 writeFileSync(config, JSON.stringify({ managementPort: port, backupDir: backups }))
-const service = await startService(join(directory, 'data'), '--config', config, '--models', CIRCUITS)
+const models = join(directory, 'models')
+await writeDigitsOfFewKeys(models)
+writeFileSync(join(models, 'small.pvc'), writeCircuit(smallCircuit()))
+const service = await startService(join(directory, 'data'), '--config', config, '--models', models)
 t.teardown(() => service.stop())
 const { managementUrl } = service.document as { managementUrl: string }
 
@@ -26,7 +31,15 @@ const admin = (...args: string[]) => polyveil(['admin', ...args, '--config', con
 const document = async (...args: string[]) => (await admin(...args, '--json', '--quiet')).json
 const text = async (...args: string[]) => (await admin(...args)).stdout.toString()
 
-const sdk = await connect(service.url, { keys: memoryKeyStore() })
+/** The client replies to refresh rounds only after this. */
+let replies = Promise.resolve()
+const sdk = await connect(service.url, {
+  keys: memoryKeyStore(),
+  fetch: async (resource, init) => {
+    if (String(resource).includes('/inferences/')) await replies
+    return fetch(resource, init)
+  },
+})
 await sdk.classify('digits', IMAGE)
 
 t.test('status shows readiness, load, workers and memory', async (t) => {
@@ -58,7 +71,7 @@ t.test('models are listed with what is left out', async (t) => {
   t.match(shown, /^model +version +circuit +parameters +batch +rounds +memory$/m)
   t.match(shown, /^digits +1 +[0-9a-f]{12} /m)
   t.match(await document('models', '--look'), {
-    served: [{ name: 'clothing' }, { name: 'digits' }],
+    served: [{ name: 'digits' }, { name: 'small' }],
     leftOut: [],
   })
 })
@@ -71,18 +84,23 @@ t.test('inferences are listed, and unknown ones are not cancelled', async (t) =>
 })
 
 t.test('an inference under way is cancelled', async (t) => {
-  // The key set has two at once, so that the last ones wait for some seconds.
-  const classified = Promise.allSettled(Array.from({ length: 8 }, () => sdk.classify('digits', IMAGE)))
+  const { promise, resolve } = Promise.withResolvers<void>()
+  replies = promise
+  const outcome = sdk.classify('digits', IMAGE).then(
+    () => 'labels',
+    ({ code }) => code,
+  )
   let handle: string | undefined
   while (handle === undefined) {
     const { inferences } = await (await fetch(`${managementUrl}/inferences`)).json()
-    handle = inferences[7]?.handle
+    handle = inferences[0]?.handle
   }
-  t.match(await text('inferences'), /^[0-9a-f]{16} +digits +- +[0-9a-f]{12} +(waiting|running) +0\/0 +\d/m)
+  t.match(await text('inferences'), /^[0-9a-f]{16} +digits +- +[0-9a-f]{12} +(running|refresh) +\d\/\d +\d/m)
   t.strictSame(await document('cancel', handle), { cancelled: handle })
   const left = (await document('inferences')).inferences.map((each: { handle: string }) => each.handle)
   t.notOk(left.includes(handle))
-  await classified
+  resolve()
+  t.equal(await outcome, 'labels', 'the client begins the lost inference again')
 })
 
 t.test('a backup is made below backupDir', async (t) => {

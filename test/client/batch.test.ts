@@ -13,6 +13,7 @@ import { compile } from '../../src/compiler/index.ts'
 import type { PreprocessedImage } from '../../src/preprocessing/index.ts'
 import { goldenNetwork, goldenTensors, item, maxAbsDifference } from '../models/support/golden.ts'
 import { serving } from '../server/serving.ts'
+import { casesOf } from '../support/thorough.ts'
 import { stretched } from './stretched.ts'
 
 // Batches end to end: several images share ciphertexts, a client and a service exchange them by HTTP, and the
@@ -150,12 +151,9 @@ t.test(
   async (t) => {
     const { images } = networks.micro_t
     const { sent: wild } = stretched(images[0].tensor, 1.3, refreshed.input)
-    for (const pair of [
-      [wild, images[1]],
-      [images[1], wild],
-      // The free place of the batch holds the same image.
-      [wild],
-    ]) {
+    // The free place of the last batch holds the same image.
+    const pairs = [[wild, images[1]], [images[1], wild], [wild]]
+    for (const pair of casesOf(pairs, pairs.slice(1))) {
       const answer = await polyveil.infer('micro_t', await polyveil.encrypt('micro_t', pair))
       const refused = {
         code: 'TENSOR_OUT_OF_RANGE',
@@ -165,7 +163,7 @@ t.test(
       await t.rejects(polyveil.decryptBatch('micro_t', answer), refused)
       await t.rejects(polyveil.decrypt('micro_t', answer), refused)
     }
-    const manyOf = (first: PreprocessedImage) => [first, images[1], images[2], images[3], images[1]]
+    const manyOf = (first: PreprocessedImage) => [first, images[1], images[2], images[3]]
     const traffic = async (first: PreprocessedImage, outcome: string): Promise<string[]> => {
       const before = sent.length
       const found = await polyveil.classify('micro_t', manyOf(first)).then(
@@ -179,7 +177,7 @@ t.test(
     t.strictSame(
       bad,
       await traffic(images[0], 'labels'),
-      'the requests are the same, also for the later batches',
+      'the requests are the same, also for the later batch',
     )
 
     const before = sent.length
@@ -188,7 +186,7 @@ t.test(
     const expected = networks.micro_t.logits
     const code = 'TENSOR_OUT_OF_RANGE'
     for (const result of settled.slice(0, 2)) t.match(result, { status: 'rejected', reason: { code } })
-    for (const [k, place] of [2, 3, 1].entries()) {
+    for (const [k, place] of [2, 3].entries()) {
       const result = settled[2 + k] as PromiseFulfilledResult<Classification[]>
       t.ok(
         maxAbsDifference(logitsOf(result.value), expected[place]) < MAX_ERROR,

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { partsOf } from '../../src/circuit/constants/slot-vector.ts'
 import { MAX_MESSAGE_BITS } from '../../src/circuit/manifest/bounds.ts'
 import { manifestOf } from '../../src/circuit/manifest/manifest.ts'
+import type { Circuit } from '../../src/circuit/types.ts'
 import {
   type ClientProgress,
   connect,
@@ -20,15 +21,16 @@ import { importSecretKey } from '../../src/he-ops/seal/keys/index.ts'
 import { loadSeal } from '../../src/he-ops/seal/runtime.ts'
 import { decodeTensor, keySetBytes, querySpec } from '../../src/wire/index.ts'
 import { forgedManifest, type Loose } from '../circuit/forged.ts'
-import { parameters } from '../wire/fixtures.ts'
 import {
   binaryAnswer,
   circuit,
+  circuitOfLargePrimes,
   FakeServer,
   honestSlots,
   LABELS,
   manifest,
   ORIGIN,
+  parameters,
   problem,
   type Seen,
   wrappedSlots,
@@ -53,8 +55,17 @@ const shapeOf = ({ method, path, headers, body }: Seen) => ({ method, path, head
 
 const pathsOf = ({ seen }: FakeServer): string[] => seen.map(({ method, path }) => `${method} ${path}`)
 
-t.test('a server that gets only keys and a query classifies an image', async (t) => {
-  const { server, polyveil } = await connected()
+for (const [primes, served] of [
+  ['of the kernels', circuit],
+  ['too large for the kernels', circuitOfLargePrimes],
+] as const) {
+  t.test(`a server that gets only keys and a query classifies an image: primes ${primes}`, (t) =>
+    classifies(t, served),
+  )
+}
+
+async function classifies(t: Test, served: Circuit): Promise<void> {
+  const { server, polyveil } = await connected(new FakeServer(served))
   const stages: ClientProgress[] = []
   const best = await polyveil.classify(MODEL, image, { topK: 2, onProgress: (p) => stages.push(p) })
   t.match(best, [
@@ -72,10 +83,10 @@ t.test('a server that gets only keys and a query classifies an image', async (t)
   ])
   t.strictSame([...new Set(stages.map(({ stage }) => stage))], ['encrypt', 'keys', 'infer', 'decrypt'])
   const keys = stages.filter(({ stage }) => stage === 'keys')
-  const total = keySetBytes(parameters, manifest.galoisElements)
+  const total = keySetBytes(served.parameters, manifest.galoisElements)
   t.strictSame([keys[0].bytesDone, keys.at(-1)?.bytesDone, keys[0].bytesTotal], [0, total, total])
   polyveil.close()
-})
+}
 
 t.test('the client encrypts the packed image', async (t) => {
   const { server, keys, polyveil } = await connected()

@@ -51,7 +51,7 @@ t.test('values beyond the input bound are refused before anything is encrypted o
 
 t.test('values within the bound on which the network diverges are refused after decryption', async (t) => {
   const limit = factorWithin(golden, circuit.input.bound)
-  for (const factor of [1.3, limit]) {
+  for (const factor of casesOf([1.3, limit], [limit])) {
     const { sent, whole } = stretched(golden, factor, circuit.input)
     const clear = referenceForward(network, whole)
     t.notOk(largest(clear) < circuit.output.bound, `logits in the clear: ${largest(clear)}`)
@@ -65,7 +65,7 @@ t.test('values within the bound on which the network diverges are refused after 
 })
 
 t.test('near its limit the answers of the network are refused or correct', async (t) => {
-  for (const factor of [1, 1.1, 1.2]) {
+  for (const factor of casesOf([1, 1.1, 1.2], [1, 1.2])) {
     const { sent, whole } = stretched(golden, factor, circuit.input)
     const clear = referenceForward(network, whole)
     const answer = await polyveil.infer('micro', await polyveil.encrypt('micro', sent))
@@ -99,7 +99,7 @@ t.test('the spare slot shows an overflow where there is one class', async (t) =>
   const { sent: image, whole } = stretched(golden, 1, one.input)
   const [{ logit }] = await client.classify('single', image)
   t.ok(Math.abs(logit - referenceForward(single, whole)[0]) < 0.1)
-  for (const k of casesOf([0, 1, 2, 3, 4, 5], [0, 5])) {
+  for (const k of casesOf([0, 1, 2, 3, 4, 5], [5])) {
     const { sent, whole } = stretched(golden, limit * (1 - k / 100), one.input)
     t.notOk(largest(referenceForward(single, whole)) < one.output.bound)
     await t.rejects(client.classify('single', sent), { code: 'TENSOR_OUT_OF_RANGE' }, `image ${k}`)

@@ -1,16 +1,26 @@
 import { type Manifest, manifestOf } from '../../src/circuit/manifest/manifest.ts'
+import { type CkksParameters, checkParameters } from '../../src/circuit/parameters/parameters.ts'
+import { nttPrimes } from '../../src/circuit/parameters/primes.ts'
 import type { Circuit } from '../../src/circuit/types.ts'
 import { PolyVeilError } from '../../src/errors/index.ts'
-import { createSealContext } from '../../src/he-ops/seal/context.ts'
+import { createSealContext, type SealContext } from '../../src/he-ops/seal/context.ts'
 import { loadKeySet } from '../../src/he-ops/seal/keys/index.ts'
 import { loadSeal, withHeap } from '../../src/he-ops/seal/runtime.ts'
 import { ciphertextToWire } from '../../src/he-ops/seal/serialization/ciphertexts.ts'
 import { toSealOrder } from '../../src/he-ops/seal/slot-order.ts'
 import { bytesSource, decodeTensor, encodeTensor, querySpec, responseSpec } from '../../src/wire/index.ts'
-import { parameters } from '../wire/fixtures.ts'
+import { parameters as largePrimes } from '../wire/fixtures.ts'
 
 export const ORIGIN = 'http://polyveil.test/prefix/'
 export const LABELS = ['zero', 'one', 'two', 'three', 'four']
+
+const primes = nttPrimes(8192, [30, 29, 28, 30]).map(String)
+/** Three levels and a special prime, for which clients use the kernels. */
+export const parameters = checkParameters({
+  ring: 8192,
+  primes: primes.slice(0, -1),
+  specialPrimes: primes.slice(-1),
+})
 
 const op = { layer: 0, level: 2, scale: 2 ** 28 }
 
@@ -51,7 +61,7 @@ export const circuit: Circuit = {
   output: {
     classes: 5,
     period: 8,
-    level: 0,
+    level: 1,
     scale: 2 ** 26,
     bound: 50,
     tolerance: 0.01,
@@ -77,6 +87,9 @@ export const circuit: Circuit = {
 }
 
 export const manifest: Manifest = manifestOf(circuit)
+
+/** The same circuit with primes that the kernels cannot take, so that clients use node-seal. */
+export const circuitOfLargePrimes: Circuit = { ...circuit, parameters: largePrimes }
 
 /** The slots of an honest answer with these logits and a little noise. */
 export const honestSlots = (logits: readonly number[]): Float64Array =>
@@ -107,13 +120,19 @@ export class FakeServer {
   >()
   #created = 0
   slots = honestSlots([1, 2, 3, 4, 5])
-  manifest: unknown = manifest
+  readonly #circuit: Circuit
+  manifest: unknown
   /** Manifests of further models by name. The server gives them out, and accepts keys for them. */
   readonly others = new Map<string, Manifest>()
   /** Replaces the answer of the server when it returns a response; breaks the connection when it throws. */
   intercept: Handler = () => undefined
   /** The latest query. */
   query: Uint8Array | undefined
+
+  constructor(served: Circuit = circuit) {
+    this.#circuit = served
+    this.manifest = manifestOf(served)
+  }
 
   readonly fetch: typeof fetch = async (url, init) => {
     init?.signal?.throwIfAborted()
@@ -203,13 +222,14 @@ export class FakeServer {
     const { parameters: asked, inputs } = JSON.parse(new TextDecoder().decode(body.subarray(0, length)))
     const frame = body.subarray(length)
     if (inputs[0].parameters.binary_data_size !== frame.length) throw new Error('wrong binary_data_size')
-    if (asked.manifest_digest !== manifest.digest)
+    const served = manifestOf(this.#circuit)
+    if (asked.manifest_digest !== served.digest)
       throw new PolyVeilError('PARAMETERS_MISMATCH', 'old manifest')
     this.#state(asked.key_set)
     this.query = frame
-    decodeTensor(parameters, querySpec(manifest), frame)
+    decodeTensor(this.#circuit.parameters, querySpec(served), frame)
     const keys = Buffer.concat(this.keySets.get(asked.key_set)!.received)
-    return binaryAnswer(await encryptedAnswer(Uint8Array.from(keys), this.slots))
+    return binaryAnswer(await encryptedAnswer(Uint8Array.from(keys), this.slots, this.#circuit))
   }
 }
 
@@ -248,9 +268,15 @@ export const problem = (error: PolyVeilError, headers: Record<string, string> = 
   )
 
 /** Loads all keys of an uploaded key set, and encrypts slots under its public key. */
-export async function encryptedAnswer(keySet: Uint8Array, slots: Float64Array): Promise<Uint8Array> {
-  const seal = await loadSeal()
-  const ctx = createSealContext(seal, parameters)
+export async function encryptedAnswer(
+  keySet: Uint8Array,
+  slots: Float64Array,
+  served: Circuit = circuit,
+): Promise<Uint8Array> {
+  const { parameters } = served
+  const ctx = await answeringContext(parameters)
+  const { seal } = ctx
+  const manifest = manifestOf(served)
   const keys = await loadKeySet(ctx, bytesSource(keySet), manifest.galoisElements)
   const spec = responseSpec(manifest)
   try {
@@ -268,6 +294,16 @@ export async function encryptedAnswer(keySet: Uint8Array, slots: Float64Array): 
     })
   } finally {
     keys.delete()
-    ctx.delete()
   }
+}
+
+const contexts = new Map<CkksParameters, Promise<SealContext>>()
+
+/**
+ * The one context of all answers. It takes a quarter of a second to make, and lives as long as the process.
+ */
+function answeringContext(parameters: CkksParameters): Promise<SealContext> {
+  const made = contexts.get(parameters) ?? loadSeal().then((seal) => createSealContext(seal, parameters))
+  contexts.set(parameters, made)
+  return made
 }

@@ -13,8 +13,7 @@ import {
 } from '../../src/client/index.ts'
 import { keySetListEntry, placeOfKeySet } from '../../src/client/keys/entry-names.ts'
 import { PolyVeilError } from '../../src/errors/index.ts'
-import { parameters } from '../wire/fixtures.ts'
-import { FakeServer, manifest, ORIGIN, problem, type Seen } from './fake-server.ts'
+import { FakeServer, manifest, ORIGIN, parameters, problem, type Seen } from './fake-server.ts'
 
 delete process.env.POLYVEIL_PASSPHRASE
 
