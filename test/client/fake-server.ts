@@ -1,14 +1,14 @@
 import { type Manifest, manifestOf } from '../../src/circuit/manifest/manifest.ts'
-import { type CkksParameters, checkParameters } from '../../src/circuit/parameters/parameters.ts'
+import { checkParameters } from '../../src/circuit/parameters/parameters.ts'
 import { nttPrimes } from '../../src/circuit/parameters/primes.ts'
 import type { Circuit } from '../../src/circuit/types.ts'
 import { PolyVeilError } from '../../src/errors/index.ts'
-import { createSealContext, type SealContext } from '../../src/he-ops/seal/context.ts'
 import { loadKeySet } from '../../src/he-ops/seal/keys/index.ts'
-import { loadSeal, withHeap } from '../../src/he-ops/seal/runtime.ts'
+import { withHeap } from '../../src/he-ops/seal/runtime.ts'
 import { ciphertextToWire } from '../../src/he-ops/seal/serialization/ciphertexts.ts'
 import { toSealOrder } from '../../src/he-ops/seal/slot-order.ts'
 import { bytesSource, decodeTensor, encodeTensor, querySpec, responseSpec } from '../../src/wire/index.ts'
+import { sharedSealContext } from '../support/seal-contexts.ts'
 import { parameters as largePrimes } from '../wire/fixtures.ts'
 
 export const ORIGIN = 'http://polyveil.test/prefix/'
@@ -274,7 +274,7 @@ export async function encryptedAnswer(
   served: Circuit = circuit,
 ): Promise<Uint8Array> {
   const { parameters } = served
-  const ctx = await answeringContext(parameters)
+  const ctx = await sharedSealContext(parameters)
   const { seal } = ctx
   const manifest = manifestOf(served)
   const keys = await loadKeySet(ctx, bytesSource(keySet), manifest.galoisElements)
@@ -295,15 +295,4 @@ export async function encryptedAnswer(
   } finally {
     keys.delete()
   }
-}
-
-const contexts = new Map<CkksParameters, Promise<SealContext>>()
-
-/**
- * The one context of all answers. It takes a quarter of a second to make, and lives as long as the process.
- */
-function answeringContext(parameters: CkksParameters): Promise<SealContext> {
-  const made = contexts.get(parameters) ?? loadSeal().then((seal) => createSealContext(seal, parameters))
-  contexts.set(parameters, made)
-  return made
 }

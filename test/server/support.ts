@@ -190,8 +190,12 @@ export const putPart = (
   })
 
 /** Bytes that differ from place to place, so that a test notices parts in a wrong order. */
-export const patterned = (length: number, seed = 0): Uint8Array =>
-  Uint8Array.from({ length }, (_, i) => (i * 31 + (i >> 8) * 17 + seed) & 255)
+export function patterned(length: number, seed = 0): Uint8Array {
+  const bytes = new Uint8Array(length)
+  // Key sets have megabytes, and `Uint8Array.from` is ten times slower than this loop.
+  for (let i = 0; i < length; i++) bytes[i] = i * 31 + (i >> 8) * 17 + seed
+  return bytes
+}
 
 /** Uploads a complete key set that the steered engine accepts. @returns its id */
 export async function uploadKeys(h: Pick<Harness, 'inject'>, remoteAddress?: string): Promise<string> {

@@ -4,10 +4,9 @@ import type { CkksParameters } from '../../../src/circuit/parameters/parameters.
 import { memoryKeyStore } from '../../../src/client/index.ts'
 import { KeyRing } from '../../../src/client/local/key-ring.ts'
 import { createClientKey, sampleSecretKey } from '../../../src/he-ops/client/create.ts'
-import { createSealContext, type SealContext } from '../../../src/he-ops/seal/context.ts'
+import type { SealContext } from '../../../src/he-ops/seal/context.ts'
 import { decryptSlots, encryptSlots } from '../../../src/he-ops/seal/encryptor.ts'
 import { importSecretKey } from '../../../src/he-ops/seal/keys/index.ts'
-import { loadSeal } from '../../../src/he-ops/seal/runtime.ts'
 import { ciphertextFromWire, ciphertextToWire } from '../../../src/he-ops/seal/serialization/ciphertexts.ts'
 import {
   bytesSource,
@@ -19,11 +18,11 @@ import {
   verifyKeySet,
 } from '../../../src/wire/index.ts'
 import { readRlwe, rlweBytes, writeRlwe } from '../../../src/wire/rlwe.ts'
+import { sharedSealContext } from '../../support/seal-contexts.ts'
 import { collect } from '../../wire/fixtures.ts'
 import { secretResidues, transforms } from '../seal/exact.ts'
 import { smallParameters } from '../seal/fixture.ts'
 
-const seal = await loadSeal()
 const SCALE = 2 ** 25
 const ELEMENTS = rotationElements({ ring: 8192 }, [1, 7])
 /** A vector with another value in every slot. */
@@ -61,7 +60,7 @@ for (const [name, parameters] of Object.entries(chains)) {
       secret.every((half, i) => half === other[i]),
       'each key is new',
     )
-    const ctx = createSealContext(seal, parameters)
+    const ctx = await sharedSealContext(parameters)
     const key = importSecretKey(ctx, encodeSecretKey(parameters, secret))
     const all = [...parameters.primes, ...parameters.specialPrimes]
     const residues = secretResidues(ctx, key)
@@ -75,12 +74,12 @@ for (const [name, parameters] of Object.entries(chains)) {
       // A tolerance of five standard deviations around a third.
       t.ok(Math.abs(share - 1 / 3) < 0.027, `${value} has a share of ${share}`)
     }
-    for (const object of [key, ctx]) object.delete()
+    key.delete()
   })
 
   t.test(`encryption and decryption agree with node-seal at every level: ${name}`, async (t) => {
     const secret = await sampleSecretKey(parameters)
-    const ctx = createSealContext(seal, parameters)
+    const ctx = await sharedSealContext(parameters)
     const whole = importSecretKey(ctx, encodeSecretKey(parameters, secret))
     const key = await createClientKey(parameters, secret, 'f')
     for (const level of [1, topLevel]) {
@@ -117,12 +116,12 @@ for (const [name, parameters] of Object.entries(chains)) {
       secret.every((half) => half === 0),
       'the secret is overwritten',
     )
-    for (const object of [whole, ctx]) object.delete()
+    whole.delete()
   })
 
   t.test(`an overwritten key refuses to make anything: ${name}`, async (t) => {
     const secret = await sampleSecretKey(parameters)
-    const ctx = createSealContext(seal, parameters)
+    const ctx = await sharedSealContext(parameters)
     const whole = importSecretKey(ctx, encodeSecretKey(parameters, secret))
     const pairs = encryptSlots(ctx, whole, [slots], 1, SCALE)
     const key = await createClientKey(parameters, secret, 'f')
@@ -139,7 +138,7 @@ for (const [name, parameters] of Object.entries(chains)) {
     })
     t.throws(() => key.copySecret(), { code: 'INTERNAL', message: /overwritten/ })
     await t.rejects(collect(key.keySet(ELEMENTS)), { code: 'INTERNAL', message: /overwritten/ })
-    for (const object of [whole, ctx]) object.delete()
+    whole.delete()
   })
 }
 
@@ -184,9 +183,8 @@ t.test('all callers of a ring get the same key, also after it was closed', async
   await t.rejects(first.encryptSlots([slots], 1, SCALE), { code: 'INTERNAL' })
   const again = await ring.unlockExisting(parameters)
   t.equal(again.fingerprint, first.fingerprint)
-  const ctx = createSealContext(seal, parameters)
+  const ctx = await sharedSealContext(parameters)
   const full = expanded(ctx, unpacked(parameters, pair, 1), 1)
   t.ok(close((await again.decryptPeriodic(full, 1, SCALE, 4096)).real), 'it is the same key')
-  ctx.delete()
   ring.close()
 })

@@ -2,13 +2,13 @@ import type { SecretKey } from 'node-seal'
 import t from 'tap'
 import { galoisElement, rotationElements } from '../../../../src/circuit/keys.ts'
 import { type CkksParameters, digitCount, digitRange } from '../../../../src/circuit/parameters/parameters.ts'
-import { createSealContext, type SealContext } from '../../../../src/he-ops/seal/context.ts'
+import type { SealContext } from '../../../../src/he-ops/seal/context.ts'
 import { generateKeySet, generateSecretKey, loadKeySet } from '../../../../src/he-ops/seal/keys/index.ts'
 import { secretPolynomial } from '../../../../src/he-ops/seal/keys/secret.ts'
 import { createKeyMaker } from '../../../../src/he-ops/seal/keys/switching.ts'
-import { loadSeal } from '../../../../src/he-ops/seal/runtime.ts'
 import { KernelKey } from '../../../../src/he-ops/simd/encryption/kernel-key.ts'
 import { bytesSource, openKeySet, type Rlwe, verifyKeySet, writeKeySet } from '../../../../src/wire/index.ts'
+import { sharedSealContext } from '../../../support/seal-contexts.ts'
 import { collect } from '../../../wire/fixtures.ts'
 import { automorphism, expanded, secretResidues, transforms } from '../exact.ts'
 import { smallParameters } from '../fixture.ts'
@@ -16,7 +16,6 @@ import { smallParameters } from '../fixture.ts'
 // Keys are compared with their definition in exact arithmetic: c0 + c1 * s - P * g_j * s' must be the small
 // error of an encryption, and the same modulo every prime.
 
-const seal = await loadSeal()
 const RING = 8192
 const STEPS = [1, 4095]
 
@@ -43,7 +42,7 @@ for (const { chain, parameters, name, createMaker } of cases) {
   const fits = [...parameters.primes, ...parameters.specialPrimes].every((prime) => prime < 2n ** 30n)
   if (name === 'the kernels' && !fits) continue
   t.test(`${chain}, made by ${name}`, async (t) => {
-    const ctx = createSealContext(seal, parameters)
+    const ctx = await sharedSealContext(parameters)
     const secretKey = generateSecretKey(ctx)
     const maker = await createMaker(ctx, secretKey)
     const frame = await collect(writeKeySet(parameters, rotationElements(ctx.parameters, STEPS), maker))
@@ -108,7 +107,6 @@ for (const { chain, parameters, name, createMaker } of cases) {
       'the public key encrypts zero',
     )
     secretKey.delete()
-    ctx.delete()
   })
 }
 
@@ -118,20 +116,18 @@ t.test('key sets can be made for primes of any size; the kernels refuse large on
   const secret = new Uint32Array(2 * RING * (large.primes.length + 1)).fill(1)
   await t.rejects(KernelKey.create(large, secret), { code: 'CONFIG_INVALID' })
   for (const parameters of [small, large]) {
-    const ctx = createSealContext(seal, parameters)
+    const ctx = await sharedSealContext(parameters)
     const secretKey = generateSecretKey(ctx)
     const frame = await collect(generateKeySet(ctx, secretKey, rotationElements(ctx.parameters, STEPS)))
     await t.resolves(verifyKeySet(parameters, bytesSource(frame)))
     secretKey.delete()
-    ctx.delete()
   }
 })
 
 t.test('keys that SEAL cannot use are not passed to it', async (t) => {
-  const ctx = createSealContext(seal, chains['two of 30 bits, the last digit short'])
+  const ctx = await sharedSealContext(chains['two of 30 bits, the last digit short'])
   const secretKey = generateSecretKey(ctx)
   const frame = await collect(generateKeySet(ctx, secretKey, []))
   await t.rejects(loadKeySet(ctx, bytesSource(frame), []), { code: 'CONFIG_INVALID' })
   secretKey.delete()
-  ctx.delete()
 })
