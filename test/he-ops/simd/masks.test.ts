@@ -207,7 +207,7 @@ for (const [name, make] of Object.entries({ digits, micro_t: microT })) {
     const rounds = [0, Math.floor(last / 2), last]
     const all = Object.entries(extremes)
     // The other network has every kind in each run.
-    const few = all.filter(([kind]) => name === 'digits' || ['white', 'checkered', 'noise'].includes(kind))
+    const few = all.filter(([kind]) => name === 'digits' || ['white', 'noise'].includes(kind))
     for (const [kind, picture] of casesOf(all, few)) {
       const first = await service.query(picture, rounds)
       const second = await service.query(picture, rounds)
