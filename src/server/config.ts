@@ -42,7 +42,10 @@ export const configSchema = z.strictObject({
     .min(1)
     .optional()
     .describe('directory below which the management port makes backups; without it there are none'),
-  modelsDir: z.string().min(1).describe('directory of compiled circuits, *.pvc'),
+  modelsDir: z
+    .string()
+    .min(1)
+    .describe('directory of compiled circuits, *.pvc, or s3://BUCKET/PREFIX, of which cacheDir gets a copy'),
   modelsPollSeconds: whole(0, 86_400)
     .default(2)
     .describe('seconds between two looks for new, changed and removed circuits; 0 looks at SIGHUP only'),
@@ -62,6 +65,28 @@ export const configSchema = z.strictObject({
     .regex(/^[\w.-]{1,64}$/, 'must be 1 to 64 letters, digits, dots, - and _')
     .default('polyveil')
     .describe('beginning of all names in Redis; services with different ones can share it'),
+  keyStorage: z
+    .string()
+    .refine((text) => text.startsWith('s3://'), 'must be an address such as s3://BUCKET/PREFIX')
+    .optional()
+    .describe(
+      'where the bytes of key sets are that several machines share, s3://BUCKET/PREFIX; by default in the data directory',
+    ),
+  s3Endpoint: z
+    .string()
+    .refine(URL.canParse, 'must be a URL')
+    .optional()
+    .describe('URL of a service that is compatible with S3; by default that of the variables AWS_...'),
+  cacheDir: z
+    .string()
+    .min(1)
+    .default('polyveil-cache')
+    .describe(
+      'local directory of this process alone for copies of circuits and key sets in S3; it is emptied at the start',
+    ),
+  cacheMegabytes: whole(16, 16_777_216)
+    .default(8192)
+    .describe('most disk space for copies of key sets; at least that of the largest one'),
   workers: whole(1, 256)
     .default(1)
     .describe('workers, each with memory and keys of its own, that compute at the same time'),

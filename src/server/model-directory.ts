@@ -38,25 +38,32 @@ export class ModelDirectory {
   readonly models = new ModelCatalogue([])
   readonly #directory: string
   readonly #log: DirectoryLog
+  readonly #refresh: () => Promise<void>
   #found: ReadonlyMap<string, Found> = new Map()
   /** Faults that the log has. */
   #told = new Set<string>()
   #looking: Promise<void> = Promise.resolve()
   #timer: NodeJS.Timeout | undefined
 
-  private constructor(directory: string, log: DirectoryLog) {
+  private constructor(directory: string, log: DirectoryLog, refresh: () => Promise<void>) {
     this.#directory = directory
     this.#log = log
+    this.#refresh = refresh
   }
 
   /**
    * Reads the header of every circuit in a directory and checks the digest of each file. Operations and
    * weights are read by the workers. Files that cannot be served are left out.
    *
+   * @param refresh brings the directory up to date before each later look
    * @throws CONFIG_INVALID when the directory cannot be read, or has no circuit that can be served
    */
-  static async open(directory: string, log: DirectoryLog = SILENT): Promise<ModelDirectory> {
-    const opened = new ModelDirectory(directory, log)
+  static async open(
+    directory: string,
+    log: DirectoryLog = SILENT,
+    refresh: () => Promise<void> = async () => {},
+  ): Promise<ModelDirectory> {
+    const opened = new ModelDirectory(directory, log, refresh)
     await opened.#look()
     const { models } = opened
     if (models.all.length === 0) throw nothingToServe(directory, models.leftOut)
@@ -66,7 +73,10 @@ export class ModelDirectory {
 
   /** Looks at the directory now. Errors are logged. */
   look(): Promise<void> {
-    this.#looking = this.#looking.then(() => this.#look()).then(() => this.#tellSettled(), this.#failed)
+    this.#looking = this.#looking
+      .then(() => this.#refresh())
+      .then(() => this.#look())
+      .then(() => this.#tellSettled(), this.#failed)
     return this.#looking
   }
 

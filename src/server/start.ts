@@ -1,4 +1,6 @@
+import { join } from 'node:path'
 import type { Logger } from 'pino'
+import { PolyVeilError } from '../errors/index.ts'
 import { AuditFile } from './access/audit-file.ts'
 import type { LeftOutFile } from './catalogue.ts'
 import type { ServerConfig } from './config.ts'
@@ -42,7 +44,10 @@ export async function startServer(
   config: ServerConfig,
   logger: Logger = createLogger(config.logLevel),
 ): Promise<RunningServer> {
-  if (config.redis === undefined) warnOfShortage(config, logger)
+  if (config.redis === undefined) {
+    requireOneProcess(config)
+    warnOfShortage(config, logger)
+  }
   const openParts =
     config.redis === undefined ? openEmbedded : (await import('./cluster/front/front.ts')).openFront
   const started = await start(config, logger, openParts)
@@ -52,6 +57,17 @@ export async function startServer(
     await started.close()
     throw error
   }
+}
+
+/** One process keeps key sets in its data directory. */
+function requireOneProcess({ keyStorage }: ServerConfig): void {
+  if (keyStorage === undefined) return
+  throw new PolyVeilError(
+    'CONFIG_INVALID',
+    'Key sets can be in S3 for a service on several machines alone',
+    { setting: 'keyStorage' },
+    { remedy: 'Set redis, too, or leave keyStorage out.' },
+  )
 }
 
 /**
@@ -81,7 +97,7 @@ async function start(
   logger: Logger,
   openParts: (base: ServiceBase) => Promise<ServiceParts>,
 ): Promise<RunningProcess & Pick<OpenedApp, 'parts'>> {
-  const directory = await ModelDirectory.open(config.modelsDir, logger)
+  const directory = await openModels(config, logger)
   try {
     return await startWith(directory, config, logger, openParts)
   } catch (error) {
@@ -110,6 +126,18 @@ async function startWith(
   }
   const reopenAuditLog = (): void => reopen(auditFile, logger)
   return { app, parts, managementUrl, leftOut, lookForModels: () => directory.look(), reopenAuditLog, close }
+}
+
+/** The models directory, or a local copy of the bucket that the settings name. */
+async function openModels(
+  { modelsDir, cacheDir, s3Endpoint }: ServerConfig,
+  logger: Logger,
+): Promise<ModelDirectory> {
+  if (!modelsDir.startsWith('s3://')) return ModelDirectory.open(modelsDir, logger)
+  const { CircuitMirror } = await import('./s3/circuit-mirror.ts')
+  const copy = join(cacheDir, 'circuits')
+  const mirror = await CircuitMirror.open({ address: modelsDir, endpoint: s3Endpoint }, copy)
+  return ModelDirectory.open(copy, logger, () => mirror.look())
 }
 
 /** If it fails, lines go to the file so far. */

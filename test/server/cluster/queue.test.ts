@@ -95,7 +95,7 @@ t.test('the answer of an inference that waited can be asked for before it begins
   finish()
   t.equal((await first).statusCode, 200)
   t.equal(splitAnswer(await output).frame.length, 10)
-  t.match((await events).body, /"state":"waiting"[^]*event: end\ndata: .*"state":"done"/)
+  t.match((await events).body, /"state":"waiting"[\s\S]*event: end\ndata: .*"state":"done"/)
 })
 
 t.test('the queue has one limit for all HTTP processes', needsRedis, async (t) => {

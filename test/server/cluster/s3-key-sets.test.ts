@@ -6,9 +6,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
-import { S3Objects } from '../../../src/server/cluster/key-sets/s3-objects.ts'
 import { S3Pieces } from '../../../src/server/cluster/key-sets/s3-pieces.ts'
 import { openSharedStorage } from '../../../src/server/cluster/key-sets/shared-storage.ts'
+import { S3Objects } from '../../../src/server/s3/s3-objects.ts'
+import { damagedKeySet } from '../../../src/server/stores/key-set-errors.ts'
 import { KeyStore, nameOf } from '../../../src/server/stores/key-store.ts'
 import { memoryStorage } from '../../../src/server/stores/memory-files.ts'
 import { StorageHealth } from '../../../src/server/stores/storage-health.ts'
@@ -19,6 +20,7 @@ import { completeSet, DIGEST, inChunks, keySet, SharedStores, storedBytes } from
 
 const run = promisify(execFile)
 const PREFIX = 'of/a service'
+const CONTENTS = { name: 'key sets', missing: damagedKeySet }
 const LIMITS = { ttlMilliseconds: 1e6, maxSets: 100, maxSetBytes: 1e8, maxTotalBytes: 1e9 }
 
 /** A service of objects, and what a process needs to use it. */
@@ -31,7 +33,7 @@ async function started(t: Test) {
   })
   const { endpoint, region, credentials } = server
   const options = { address: `s3://${BUCKET}/${PREFIX}`, endpoint, region, credentials }
-  const objects = await S3Objects.open(options)
+  const objects = await S3Objects.open(options, CONTENTS)
   let count = 0
   /** The bytes as one more process has them, with a cache of its own. */
   const pieces = async (cacheBytes = 1e7) => {
@@ -210,10 +212,13 @@ t.test('S3 that is away is TOO_BUSY, and the upload goes on', async (t) => {
 t.test('a place that cannot be used is named at the start', async (t) => {
   const { directory, options } = await started(t)
   const refusal = (message: RegExp) => ({ code: 'CONFIG_INVALID', message })
-  await t.rejects(S3Objects.open({ ...options, address: 's3://' }), refusal(/no address of key sets/))
-  await t.rejects(S3Objects.open({ ...options, address: 's3://another-bucket' }), refusal(/NoSuchBucket/))
+  await t.rejects(S3Objects.open({ ...options, address: 's3://' }, CONTENTS), refusal(/no address in S3/))
   await t.rejects(
-    S3Objects.open({ ...options, endpoint: 'http://127.0.0.1:1' }),
+    S3Objects.open({ ...options, address: 's3://another-bucket' }, CONTENTS),
+    refusal(/NoSuchBucket/),
+  )
+  await t.rejects(
+    S3Objects.open({ ...options, endpoint: 'http://127.0.0.1:1' }, CONTENTS),
     refusal(/cannot be reached.*ECONNREFUSED/),
   )
   const health = new StorageHealth()
@@ -230,9 +235,9 @@ t.test('a place that cannot be used is named at the start', async (t) => {
         if (specifier === '@aws-sdk/client-s3') throw new Error('not installed')
         return next(specifier, context)
       } })`
-    const module = new URL('../../../src/server/cluster/key-sets/s3-objects.ts', import.meta.url).href
+    const module = new URL('../../../src/server/s3/s3-objects.ts', import.meta.url).href
     const program = `const { S3Objects } = await import(${JSON.stringify(module)})
-      const error = await S3Objects.open({ address: 's3://some-bucket' }).catch((error) => error)
+      const error = await S3Objects.open({ address: 's3://some-bucket' }, { name: 'key sets' }).catch((error) => error)
       console.log(JSON.stringify([error.code, error.message, error.remedy]))`
     const args = [
       `--import=data:text/javascript,${encodeURIComponent(hook)}`,

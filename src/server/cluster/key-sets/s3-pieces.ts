@@ -1,11 +1,11 @@
 import { MAX_PART_BYTES } from '../../../wire/protocol/index.ts'
+import { S3Objects, type S3Options } from '../../s3/s3-objects.ts'
 import type { KeptLocation, KeySetBytes, Received } from '../../stores/key-set-bytes.ts'
 import { damagedKeySet } from '../../stores/key-set-errors.ts'
 import type { KeySetRecord } from '../../stores/key-set-record.ts'
 import type { StorageHealth } from '../../stores/storage-health.ts'
 import { PieceCache } from './piece-cache.ts'
 import { fileOf, newTag, placed, requireFewPieces } from './pieces.ts'
-import { S3Objects, type S3Options } from './s3-objects.ts'
 
 export interface S3PiecesOptions extends S3Options {
   /** A local directory of this process alone, for copies. */
@@ -35,7 +35,7 @@ export class S3Pieces implements KeySetBytes {
   /** @throws CONFIG_INVALID as `S3Objects.open`, or when the cache directory cannot be used */
   static async open({ cacheDirectory, cacheBytes, health, ...s3 }: S3PiecesOptions): Promise<S3Pieces> {
     const cache = await PieceCache.open(cacheDirectory, cacheBytes, health)
-    return new S3Pieces(await S3Objects.open(s3), cache)
+    return new S3Pieces(await S3Objects.open(s3, { name: 'key sets', missing: damagedKeySet }), cache)
   }
 
   async write(name: string, record: KeySetRecord, part: AsyncIterable<Uint8Array>): Promise<Received> {

@@ -1,10 +1,10 @@
 import type { Redis } from 'ioredis'
 import { PolyVeilError } from '../../../errors/index.ts'
+import type { S3Options } from '../../s3/s3-objects.ts'
 import type { KeySetStorage } from '../../stores/key-set-bytes.ts'
 import type { StorageHealth } from '../../stores/storage-health.ts'
 import { PieceFiles } from './piece-files.ts'
 import { RedisIndex, type RedisIndexOptions } from './redis-index.ts'
-import type { S3Options } from './s3-objects.ts'
 import { S3Pieces, type S3PiecesOptions } from './s3-pieces.ts'
 
 export interface SharedStorageOptions

@@ -1,7 +1,6 @@
 import { createReadStream } from 'node:fs'
 import type { S3Client } from '@aws-sdk/client-s3'
-import { PolyVeilError } from '../../../errors/index.ts'
-import { damagedKeySet } from '../../stores/key-set-errors.ts'
+import { PolyVeilError } from '../../errors/index.ts'
 
 type Sdk = typeof import('@aws-sdk/client-s3')
 
@@ -13,6 +12,23 @@ export interface S3Options {
   readonly endpoint?: string
   readonly region?: string
   readonly credentials?: { readonly accessKeyId: string; readonly secretAccessKey: string }
+}
+
+/** What the objects of a bucket are, for messages. */
+export interface S3Contents {
+  /** In the plural, such as `key sets`. */
+  readonly name: string
+  /** The error for an object that is gone. */
+  readonly missing: (cause: unknown) => PolyVeilError
+}
+
+/** An object, as a list has it. */
+export interface ListedObject {
+  /** Without the prefix. */
+  readonly key: string
+  readonly bytes: number
+  /** Changes when the object does. */
+  readonly mark: string
 }
 
 const ADDRESS = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:\/(.*))?$/
@@ -31,12 +47,14 @@ export class S3Objects {
   readonly #client: S3Client
   readonly #bucket: string
   readonly #prefix: string
+  readonly #contents: S3Contents
 
-  private constructor(sdk: Sdk, client: S3Client, bucket: string, prefix: string) {
+  private constructor(sdk: Sdk, client: S3Client, bucket: string, prefix: string, contents: S3Contents) {
     this.#sdk = sdk
     this.#client = client
     this.#bucket = bucket
     this.#prefix = prefix
+    this.#contents = contents
   }
 
   /**
@@ -45,13 +63,16 @@ export class S3Objects {
    * @throws CONFIG_INVALID when the package `@aws-sdk/client-s3` is not installed, the address is none, or
    *   the bucket cannot be reached or used
    */
-  static async open({ address, endpoint, region, credentials }: S3Options): Promise<S3Objects> {
+  static async open(
+    { address, endpoint, region, credentials }: S3Options,
+    contents: S3Contents,
+  ): Promise<S3Objects> {
     const [, bucket, path = ''] = ADDRESS.exec(address) ?? []
     if (bucket === undefined) {
-      const message = `${address} is no address of key sets; give s3://BUCKET or s3://BUCKET/PREFIX`
+      const message = `${address} is no address in S3; give s3://BUCKET or s3://BUCKET/PREFIX`
       throw new PolyVeilError('CONFIG_INVALID', message, { address })
     }
-    const sdk = await loadSdk()
+    const sdk = await loadSdk(contents.name)
     const hasEndpoint = Boolean(endpoint ?? process.env.AWS_ENDPOINT_URL_S3 ?? process.env.AWS_ENDPOINT_URL)
     const client = new sdk.S3Client({
       ...(endpoint !== undefined && { endpoint }),
@@ -64,10 +85,10 @@ export class S3Objects {
       requestHandler: { connectionTimeout: CONNECT_MILLISECONDS, socketTimeout: SILENT_MILLISECONDS },
     })
     const prefix = path === '' || path.endsWith('/') ? path : `${path}/`
-    const objects = new S3Objects(sdk, client, bucket, prefix)
+    const objects = new S3Objects(sdk, client, bucket, prefix, contents)
     await objects.#list(NOTHING, 1).catch((cause) => {
       client.destroy()
-      throw unusable(address, cause)
+      throw unusable(contents.name, address, cause)
     })
     return objects
   }
@@ -87,7 +108,7 @@ export class S3Objects {
   }
 
   /**
-   * Reads an object. @throws KEYS_EXPIRED with `isDamaged` when there is none; TOO_BUSY, also in the middle
+   * Reads an object. @throws the error of `S3Contents` when there is none; TOO_BUSY, also in the middle
    */
   async *get(key: string): AsyncGenerator<Uint8Array> {
     const { Body: body } = await this.#ask(() =>
@@ -96,20 +117,27 @@ export class S3Objects {
     try {
       yield* body as AsyncIterable<Uint8Array>
     } catch (cause) {
-      throw away(cause)
+      throw away(this.#contents.name, cause)
     }
   }
 
   /** Keys of objects that begin so. */
   async keys(beginning: string): Promise<string[]> {
-    const keys: string[] = []
+    return (await this.list(beginning)).map(({ key }) => key)
+  }
+
+  /** Objects whose keys begin so. */
+  async list(beginning = ''): Promise<ListedObject[]> {
+    const objects: ListedObject[] = []
     let next: string | undefined
     do {
       const page = await this.#ask(() => this.#list(beginning, undefined, next))
-      for (const { Key: key = '' } of page.Contents ?? []) keys.push(key.slice(this.#prefix.length))
+      for (const { Key = '', Size = 0, ETag = '' } of page.Contents ?? []) {
+        objects.push({ key: Key.slice(this.#prefix.length), bytes: Size, mark: `${ETag}-${Size}` })
+      }
       next = page.NextContinuationToken
     } while (next !== undefined)
-    return keys
+    return objects
   }
 
   /** Removes objects, if they exist. Each has a request, since not all compatible services know others. */
@@ -141,28 +169,29 @@ export class S3Objects {
     try {
       return await request()
     } catch (cause) {
-      throw (cause as Error).name === 'NoSuchKey' ? damagedKeySet(cause) : away(cause)
+      const { missing, name } = this.#contents
+      throw (cause as Error).name === 'NoSuchKey' ? missing(cause) : away(name, cause)
     }
   }
 }
 
-async function loadSdk(): Promise<Sdk> {
+async function loadSdk(contents: string): Promise<Sdk> {
   try {
     return await import('@aws-sdk/client-s3')
   } catch (cause) {
     throw new PolyVeilError(
       'CONFIG_INVALID',
-      'Key sets cannot be kept in S3 without the package @aws-sdk/client-s3',
+      `The ${contents} cannot be in S3 without the package @aws-sdk/client-s3`,
       {},
-      { cause, remedy: 'Install it with npm install @aws-sdk/client-s3, or keep key sets in a directory.' },
+      { cause, remedy: 'Install it with npm install @aws-sdk/client-s3, or use a directory.' },
     )
   }
 }
 
-const unusable = (address: string, cause: Error): PolyVeilError =>
+const unusable = (contents: string, address: string, cause: Error): PolyVeilError =>
   new PolyVeilError(
     'CONFIG_INVALID',
-    `The key sets at ${address} cannot be reached: ${cause.name}: ${cause.message}`,
+    `The ${contents} at ${address} cannot be reached: ${cause.name}: ${cause.message}`,
     { address },
     {
       cause,
@@ -171,10 +200,10 @@ const unusable = (address: string, cause: Error): PolyVeilError =>
     },
   )
 
-const away = (cause: unknown): PolyVeilError =>
+const away = (contents: string, cause: unknown): PolyVeilError =>
   new PolyVeilError(
     'TOO_BUSY',
-    'The servers of this service cannot reach the key sets that they share',
+    `The servers of this service cannot reach the ${contents} that they share`,
     { retryAfter: RETRY_SECONDS },
     { cause, remedy: 'Try again after Retry-After. If it persists, tell the operator, whose S3 is away.' },
   )
