@@ -1,11 +1,11 @@
 import { buildIfStale } from '../scripts/building/build.ts'
 import { startServer } from '../scripts/demo/server.ts'
-import { type Benchmark, check, figure } from './harness.ts'
+import { type Benchmark, check } from './harness.ts'
+import { milliseconds, perMinute } from './parts/per-minute.ts'
 import { type StoredQuery, send, storedQuery } from './parts/stored-query.ts'
 
 const MODEL = 'digits'
 const CLIENTS = [1, 2, 4]
-const SECONDS = 20
 /** Queries at once that saturate the workers and fill what one client may have of the queue. */
 const FLOOD = 40
 const PROBES = 500
@@ -34,28 +34,6 @@ export const load: Benchmark = {
       await server.stop()
     }
   },
-}
-
-/** Each client sends its next query when it has its answer. */
-async function perMinute(queries: readonly StoredQuery[], say: (line: string) => void) {
-  const startedAt = performance.now()
-  const times: number[] = []
-  const runClient = async (query: StoredQuery): Promise<void> => {
-    while (performance.now() - startedAt < SECONDS * 1000) {
-      const sentAt = performance.now()
-      check((await send(query)) === 200, 'an inference is answered')
-      times.push(performance.now() - sentAt)
-    }
-  }
-  await Promise.all(queries.map(runClient))
-  const minutes = (performance.now() - startedAt) / 60_000
-  const row = {
-    clients: queries.length,
-    inferencesPerMinute: figure(times.length / minutes),
-    ...milliseconds(times),
-  }
-  say(`${row.clients} clients: ${row.inferencesPerMinute} inferences a minute, median ${row.p50} ms`)
-  return row
 }
 
 /** Probes and refusals while a flood of queries is under way. */
@@ -107,13 +85,4 @@ async function saturated(url: string, queries: readonly StoredQuery[], say: (lin
     `refusals, one by one: p50 ${figures.refusals.p50} ms, p99 ${figures.refusals.p99} ms of ${alone.length}`,
   )
   return figures
-}
-
-/** Median and 99th percentile, in milliseconds. */
-function milliseconds(times: readonly number[]): { p50?: number; p99?: number } {
-  if (times.length === 0) return {}
-  const sorted = times.toSorted((a, b) => a - b)
-  const at = (share: number): number =>
-    figure(sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))])
-  return { p50: at(0.5), p99: at(0.99) }
 }

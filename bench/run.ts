@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { accuracy } from './accuracy.ts'
 import { batches } from './batches.ts'
+import { cluster } from './cluster.ts'
 import { encoding } from './encoding.ts'
 import { engine } from './engine.ts'
 import { type Benchmark, machine } from './harness.ts'
@@ -27,6 +28,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   batches,
   service,
   load,
+  cluster,
   accuracy,
   refreshed,
 ]

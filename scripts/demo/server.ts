@@ -9,17 +9,25 @@ import { CLI } from '../building/paths.ts'
 /** The service in its own process, on a free port. Its data directory is deleted at the end. */
 export interface DemoServer {
   readonly url: string
+  /** Of the process. */
+  readonly pid: number
   /** Peak memory of the process so far. */
   peakBytes(): Promise<number>
   stop(): Promise<void>
 }
 
-/** @param models directory of circuits; by default the bundled networks */
-export async function startServer(models?: string): Promise<DemoServer> {
+/**
+ * @param models directory of circuits; by default the bundled networks
+ * @param settings of the service, as environment variables
+ */
+export async function startServer(
+  models?: string,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<DemoServer> {
   const directory = await mkdtemp(join(tmpdir(), 'polyveil-demo-'))
   const served = models === undefined ? [] : ['--models', models]
   const child = spawn(process.execPath, [CLI, 'serve', ...served, '--port', '0', '--json', '--quiet'], {
-    env: { ...process.env, POLYVEIL_DATA_DIR: directory },
+    env: { ...process.env, POLYVEIL_DATA_DIR: directory, ...settings },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const stop = async (): Promise<void> => {
@@ -29,7 +37,7 @@ export async function startServer(models?: string): Promise<DemoServer> {
   }
   try {
     const url = await addressOf(child)
-    return { url, peakBytes: () => peakBytes(url), stop }
+    return { url, pid: child.pid!, peakBytes: () => peakBytes(url), stop }
   } catch (cause) {
     await stop()
     throw cause

@@ -16,6 +16,9 @@ const HOUR_MILLISECONDS = 60 * MINUTE_MILLISECONDS
 
 export const keyDirectory = ({ dataDir }: ServerConfig): string => join(dataDir, 'keys')
 
+/** Time for which a key set is kept. */
+export const keyMilliseconds = ({ keyTtlHours }: ServerConfig): number => keyTtlHours * HOUR_MILLISECONDS
+
 /** Opens the key store of a service, with the limits of its settings. */
 export function openKeyStore(base: ServiceBase, storage: KeySetStorage): Promise<KeyStore> {
   const { config, logger, audit } = base
@@ -28,7 +31,7 @@ export const inDataDirectory = <T>(config: ServerConfig, action: () => Promise<T
   inFile({ name: `The data directory ${keyDirectory(config)}` }, action)
 
 const limitsOf = ({ config, tenants }: ServiceBase): KeyStoreLimits => ({
-  ttlMilliseconds: config.keyTtlHours * HOUR_MILLISECONDS,
+  ttlMilliseconds: keyMilliseconds(config),
   maxSets: config.maxKeySets,
   maxSetBytes: megabytes(config.maxKeySetMegabytes),
   maxTotalBytes: megabytes(config.maxStoredMegabytes),

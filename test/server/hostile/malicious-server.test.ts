@@ -175,7 +175,7 @@ t.test('any document of a server is read or refused with a code', async (t: Test
     JSON.stringify(manifest),
     '{"models":[{"name":"toy-model","labels":["a","b"]}]}',
     '{"extensions":["polyveil_ckks"],"name":"x","version":"1"}',
-    '{"code":"TOO_BUSY","detail":"full","remedy":"wait","retryAfter":5,"type":"urn:x","title":"t","status":503}',
+    '{"code":"TOO_BUSY","detail":"full","remedy":"wait","retryAfter":0,"type":"urn:x","title":"t","status":503}',
     '{"id":"k","uploadOffset":0,"bytes":5,"complete":false,"expires":"2099-01-01T00:00:00.000Z"}',
   ]
   const input = fc.tuple(

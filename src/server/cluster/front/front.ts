@@ -30,7 +30,8 @@ export async function openFront(base: ServiceBase): Promise<ServiceParts> {
 async function partsOn(cluster: Cluster, base: ServiceBase): Promise<ServiceParts> {
   const { redis } = cluster
   const storage = new StorageHealth(base.logger)
-  const keys = await openKeyStore(base, await openSharedKeySets(redis, base, storage))
+  const { storage: keySets, stop } = await openSharedKeySets(redis, base, storage)
+  const keys = await openKeyStore(base, keySets)
   return {
     keys,
     storage,
@@ -45,6 +46,7 @@ async function partsOn(cluster: Cluster, base: ServiceBase): Promise<ServicePart
     budget: new ImageBudget(new SharedImageCounts(redis)),
     counts: new SharedRequestCounts(redis),
     close: async () => {
+      stop()
       await keys.close()
       storage.close()
       await cluster.close()

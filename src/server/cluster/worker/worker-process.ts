@@ -36,7 +36,8 @@ export async function openWorkerOn(base: ServiceBase, engine: ScheduledEngine): 
   const cluster = await joinCluster(base, (name) => factsOf(name, threads, engine, taker))
   try {
     const storage = new StorageHealth(base.logger)
-    const keys = await openKeyStore(base, await openSharedKeySets(cluster.redis, base, storage))
+    const { storage: keySets, stop } = await openSharedKeySets(cluster.redis, base, storage)
+    const keys = await openKeyStore(base, keySets)
     const budget = new ImageBudget(new SharedImageCounts(cluster.redis))
     const tell = (): void => void cluster.peers.beat()
     return {
@@ -58,6 +59,7 @@ export async function openWorkerOn(base: ServiceBase, engine: ScheduledEngine): 
         tell()
       },
       close: async () => {
+        stop()
         await keys.close()
         storage.close()
         await cluster.close()
