@@ -46,7 +46,7 @@ t.test('uploads use smaller parts behind a proxy that answers 413 above a megaby
   const { url, keys } = await service(t)
   const between = await proxy(t, url, limitedTo(1e6))
   const { id, sent } = await upload(t, between.url)
-  t.match(keys.get(id), { uploadOffset: BYTES, bytes: BYTES, digest: 'd'.repeat(64) })
+  t.match(await keys.get(id), { uploadOffset: BYTES, bytes: BYTES, digest: 'd'.repeat(64) })
   t.ok(between.bodies.filter((bytes) => bytes > 1e6).length <= 3, 'the limit is found once')
   t.strictSame(
     sent,
@@ -60,7 +60,7 @@ t.test('an upload resumes behind a proxy that closes the connection after 5 MiB'
   const { url, keys } = await service(t)
   const between = await proxy(t, url, () => false, 5 * 2 ** 20)
   const { id } = await upload(t, between.url)
-  t.match(keys.get(id), { uploadOffset: BYTES, bytes: BYTES, digest: 'd'.repeat(64) })
+  t.match(await keys.get(id), { uploadOffset: BYTES, bytes: BYTES, digest: 'd'.repeat(64) })
   t.equal(between.bodies.filter((bytes) => bytes > 5 * 2 ** 20).length, 1, 'the limit is found once')
 })
 
@@ -210,7 +210,7 @@ t.test(
       return fetch(input, init)
     }
     const { id } = await uploadKeySet(new Transport(between.url, { fetch: twice }), keySet, chunks(), {})
-    t.match(keys.get(id), { uploadOffset: BYTES, bytes: BYTES })
+    t.match(await keys.get(id), { uploadOffset: BYTES, bytes: BYTES })
   },
 )
 

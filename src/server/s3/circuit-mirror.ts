@@ -69,10 +69,12 @@ export class CircuitMirror {
   }
 }
 
-/** Keys come from the bucket, and become paths. */
+/** Keys come from the bucket, and become paths. Hidden files are no circuits. */
 function isCircuit(key: string): boolean {
   const [, folder, stem] = CIRCUIT.exec(key) ?? []
-  return stem !== undefined && isModelName(stem) && (folder === undefined || isModelName(folder))
+  const isName = (name: string | undefined): boolean =>
+    name !== undefined && isModelName(name) && !name.startsWith('.')
+  return isName(stem) && (folder === undefined || isName(folder))
 }
 
 const gone = (cause: unknown): PolyVeilError =>
