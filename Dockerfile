@@ -10,8 +10,11 @@ RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY tsconfig.json tsconfig.build.json ./
 COPY scripts scripts
 COPY src src
+RUN node scripts/build.ts
+# A service on several machines needs these packages, which are for development elsewhere.
+RUN npm pkg delete devDependencies && npm pkg set dependencies.bullmq='*' dependencies.ioredis='*'
 # Optional packages have code of one platform. The service does without them.
-RUN node scripts/build.ts && npm prune --omit=dev --omit=optional --ignore-scripts --no-audit --no-fund
+RUN npm prune --omit=dev --omit=optional --omit=peer --ignore-scripts --no-audit --no-fund
 # The volume below gets the owner of this directory.
 RUN mkdir data
 

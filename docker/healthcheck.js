@@ -1,13 +1,23 @@
-// Exits 0 when the service takes inferences. It follows the environment, as the service does.
+// Exits 0 when the service takes inferences. It follows the environment, as the service does. A worker process has no public
+// port: with the argument `worker` this asks the management port.
 
-const { POLYVEIL_HOST = '127.0.0.1', POLYVEIL_PORT = '8080' } = process.env
+const {
+  POLYVEIL_HOST = '127.0.0.1',
+  POLYVEIL_PORT = '8080',
+  POLYVEIL_MANAGEMENT_HOST = '127.0.0.1',
+  POLYVEIL_MANAGEMENT_PORT,
+} = process.env
 
 /** Addresses that stand for all of the machine, and the one among them to ask. */
 const LOOPBACK = { '0.0.0.0': '127.0.0.1', '::': '::1' }
 
-const address = LOOPBACK[POLYVEIL_HOST] ?? POLYVEIL_HOST
-const host = address.includes(':') ? `[${address}]` : address
-const isReady = await fetch(`http://${host}:${POLYVEIL_PORT}/v2/health/ready`, {
+const isWorker = process.argv[2] === 'worker'
+const [host, port, path] = isWorker
+  ? [POLYVEIL_MANAGEMENT_HOST, POLYVEIL_MANAGEMENT_PORT, 'readyz']
+  : [POLYVEIL_HOST, POLYVEIL_PORT, 'v2/health/ready']
+const address = LOOPBACK[host] ?? host
+const authority = `${address.includes(':') ? `[${address}]` : address}:${port}`
+const isReady = await fetch(`http://${authority}/${path}`, {
   signal: AbortSignal.timeout(4000),
 }).then(
   ({ ok }) => ok,

@@ -7,9 +7,12 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { parse } from 'yaml'
+import { CIRCUITS } from '../../scripts/building/paths.ts'
 import { configSchema, environmentName } from '../../src/server/config.ts'
+import { polyveil } from '../cli/support.ts'
 import { requireBuild } from '../support/built.ts'
 import { freePort } from '../support/free-port.ts'
+import { needsRedis, RedisServer } from '../support/redis.ts'
 import { isSent } from './dockerfile.ts'
 
 // Checks of the container without building it: the files that it copies, and its commands.
@@ -62,9 +65,11 @@ t.test('settings in container files are settings of the service', async (t) => {
   for (const file of [
     'Dockerfile',
     'docker/compose.yaml',
+    'docker/compose-cluster.yaml',
     'docker/nginx.conf',
     'docker/healthcheck.js',
     'docs/deployment.md',
+    'docs/several-machines.md',
   ]) {
     for (const [name] of (await read(file)).matchAll(/POLYVEIL_\w+/g))
       t.ok(names.includes(name), `${file}: ${name}`)
@@ -104,6 +109,39 @@ t.test(
   },
 )
 
+t.test(
+  'the entry point runs a worker process, and the health check asks its management port',
+  needsRedis,
+  async (t) => {
+    await requireBuild()
+    const redis = await RedisServer.start()
+    t.teardown(() => redis.close())
+    const env = {
+      ...process.env,
+      POLYVEIL_REDIS: redis.url,
+      POLYVEIL_DATA_DIR: t.testdir(),
+      POLYVEIL_MANAGEMENT_HOST: '0.0.0.0',
+      POLYVEIL_MANAGEMENT_ACCESS: 'tokens',
+      POLYVEIL_MANAGEMENT_PORT: String(await freePort()),
+    }
+    const data = ['--data', env.POLYVEIL_DATA_DIR]
+    t.equal((await polyveil(['tokens', 'create', 'operator', '--scope', 'admin', ...data])).code, 0)
+    t.equal(await healthOf(env, 'worker'), 1, 'the process is not running yet')
+    const worker = spawn('sh', [join(root, 'docker/entrypoint.sh'), 'worker', '--models', CIRCUITS], {
+      env,
+      cwd: t.testdirName,
+      stdio: 'ignore',
+    })
+    const ended = once(worker, 'exit')
+    t.teardown(() => worker.kill('SIGKILL'))
+    for (let i = 0; i < 60 && (await healthOf(env, 'worker')) !== 0; i++)
+      t.equal(worker.exitCode, null, 'the process is starting')
+    t.equal(await healthOf(env, 'worker'), 0, 'without a token')
+    worker.kill('SIGTERM')
+    t.strictSame(await ended, [0, null], 'the process exits with code 0')
+  },
+)
+
 t.test('compose has the service behind a proxy, and nothing else reaches it', async (t) => {
   const { services } = parse(await read('docker/compose.yaml'))
   const { polyveil, proxy } = services
@@ -121,6 +159,54 @@ t.test('compose has the service behind a proxy, and nothing else reaches it', as
     t.match(service, { read_only: true, cap_drop: ['ALL'], security_opt: ['no-new-privileges:true'] })
   }
 })
+
+t.test(
+  'compose of several processes has a Redis that keeps its records, and nothing else reaches it',
+  async (t) => {
+    const { services, networks, volumes } = parse(await read('docker/compose-cluster.yaml'), { merge: true })
+    const { polyveil, worker, redis, proxy } = services
+    const one = parse(await read('docker/compose.yaml')).services
+    t.strictSame(Object.keys(services).sort(), ['polyveil', 'proxy', 'redis', 'worker'])
+    for (const service of [polyveil, worker]) {
+      t.ok(service.deploy.replicas >= 2)
+      t.strictSame(service.build, one.polyveil.build)
+      t.equal(service.environment.POLYVEIL_REDIS, worker.environment.POLYVEIL_REDIS)
+      t.match(service.environment.POLYVEIL_REDIS, /^redis:\/\/:\$\{REDIS_PASSWORD:\?[^}]+\}@redis:6379$/)
+      t.match(service.environment, { POLYVEIL_ACCESS: 'tokens', POLYVEIL_MODELS_DIR: '/models' })
+      t.strictSame(service.volumes, ['../models:/models:ro', 'shared:/data'])
+      t.strictSame(service.depends_on, { redis: { condition: 'service_healthy' } })
+      t.ok(
+        Number(/^(\d+)s$/.exec(service.stop_grace_period)![1]) >=
+          Number(service.environment.POLYVEIL_SHUTDOWN_SECONDS) + 20,
+      )
+    }
+    t.strictSame(worker.command, ['worker'])
+    t.strictSame(worker.healthcheck.test, ['CMD', 'node', 'docker/healthcheck.js', 'worker'])
+    t.equal(worker.mem_limit, one.polyveil.mem_limit)
+    const options = redis.command.join(' ')
+    for (const option of [
+      '--appendonly yes',
+      '--maxmemory-policy noeviction',
+      '--requirepass ${REDIS_PASSWORD',
+    ])
+      t.ok(options.includes(option), option)
+    for (const service of Object.values(services) as Record<string, unknown>[]) {
+      t.match(service, { read_only: true, cap_drop: ['ALL'], security_opt: ['no-new-privileges:true'] })
+      t.equal(service.ports, service === proxy ? proxy.ports : undefined, 'the proxy alone has a port')
+    }
+    t.strictSame(polyveil.networks, ['proxied', 'inner'])
+    t.strictSame(worker.networks, ['inner'])
+    t.strictSame(redis.networks, ['inner'])
+    t.strictSame(networks.inner, { internal: true })
+    t.strictSame(Object.keys(volumes), ['shared', 'redis'])
+    const { networks: proxied, ...rest } = proxy
+    t.strictSame(proxied, ['proxied'])
+    t.strictSame(rest, one.proxy, 'the proxy is that of one process')
+    t.match(polyveil.environment, { POLYVEIL_TRUST_PROXY: '1' })
+    t.strictSame(polyveil.expose, one.polyveil.expose, 'where nginx looks for it')
+    t.match(await read('.gitignore'), /^\/docker\/\.env$/m, 'the password is not committed')
+  },
+)
 
 t.test('the health check asks the host and the port that the service is given', async (t) => {
   for (const [host, address] of [
@@ -154,7 +240,8 @@ t.test('the health check asks the host and the port that the service is given', 
 })
 
 /** The exit code of the health check. */
-async function healthOf(env: NodeJS.ProcessEnv): Promise<number> {
-  const [code] = await once(spawn(process.execPath, [join(root, 'docker/healthcheck.js')], { env }), 'exit')
+async function healthOf(env: NodeJS.ProcessEnv, ...args: string[]): Promise<number> {
+  const check = spawn(process.execPath, [join(root, 'docker/healthcheck.js'), ...args], { env })
+  const [code] = await once(check, 'exit')
   return code
 }

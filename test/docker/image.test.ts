@@ -16,6 +16,13 @@ import { carryOut, type Image, STAGES } from './image.ts'
 
 if (isThorough) t.setTimeout(1_200_000)
 
+type Lock = Record<string, { dev?: boolean; optional?: boolean; dependencies?: Record<string, string> }>
+
+/** Packages that the first stage adds to the dependencies. */
+const ADDED = STAGES[0].instructions.flatMap(({ text }) =>
+  [...text.matchAll(/ dependencies\.([\w-]+)=/g)].map(([, name]) => name),
+)
+
 const skip = !canUnshare() && 'this needs root on Linux, and mount namespaces'
 
 t.test('the image of the build of this repository serves', { skip }, async (t) => {
@@ -73,6 +80,8 @@ async function serves(t: Test, image: Image, folder: string): Promise<void> {
   t.equal(classified.code, 0, classified.stderr)
   t.match(classified.json.images, [{ classes: [{ label: '7' }] }])
 
+  const loaded = await container.execute('node', '-e', "import('bullmq').then(() => import('ioredis'))")
+  t.strictSame(loaded, { code: 0, stdout: '', stderr: '' }, 'it can be one process of several')
   for (const place of ['/app', '/', '/tmp'])
     t.not((await container.execute('touch', `${place}/file`)).code, 0, `${place} cannot be written`)
   t.match((await container.execute('id', '-u')).stdout, /^1000\n$/)
@@ -87,12 +96,21 @@ function builtStage(root: string): string {
   mkdirSync(join(folder, 'data'), { recursive: true })
   writeFileSync(join(folder, 'package.json'), readFileSync(join(ROOT, 'package.json')))
   link(join(ROOT, 'dist'), folder)
-  const { packages } = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as {
-    packages: Record<string, { dev?: boolean; optional?: boolean }>
-  }
-  for (const [path, { dev, optional }] of Object.entries(packages))
-    if (path !== '' && !dev && !optional) copyPackage(path, folder)
+  const { packages } = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as { packages: Lock }
+  const kept = Object.keys(packages).filter(
+    (path) => path !== '' && !packages[path].dev && !packages[path].optional,
+  )
+  for (const path of new Set([...kept, ...ADDED.flatMap((name) => withDependencies(name, packages))]))
+    copyPackage(path, folder)
   return root
+}
+
+/** Where a package is, and all that it needs. @param from the package that needs it */
+function withDependencies(name: string, packages: Lock, from = ''): string[] {
+  const path = [`${from}/node_modules/${name}`, `node_modules/${name}`].find((each) => each in packages)
+  if (path === undefined) throw new Error(`package-lock.json has no ${name}`)
+  const needed = Object.keys(packages[path].dependencies ?? {})
+  return [path, ...needed.flatMap((each) => withDependencies(each, packages, path))]
 }
 
 /** Links the files of a package, without the packages inside it, which are listed themselves. */
@@ -124,6 +142,10 @@ function beginning(file: string): string {
   closeSync(descriptor)
   return bytes.toString('hex')
 }
+
+t.test('the image has the packages of a service on several machines', async (t) => {
+  t.strictSame(ADDED, ['bullmq', 'ioredis'])
+})
 
 t.test('the image has labels, a numeric user and a base for all processors', async (t) => {
   const [, final] = STAGES

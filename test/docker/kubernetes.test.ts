@@ -1,67 +1,35 @@
-import { spawnSync } from 'node:child_process'
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import type { StatefulSet } from 'kubernetes-types/apps/v1.js'
 import type { Service } from 'kubernetes-types/core/v1.js'
 import type { Ingress, NetworkPolicy } from 'kubernetes-types/networking/v1.js'
 import type { PodDisruptionBudget } from 'kubernetes-types/policy/v1.js'
-import t, { type Test } from 'tap'
-import { parse } from 'yaml'
+import t from 'tap'
 import { ROOT } from '../../scripts/building/paths.ts'
 import { configSchema, environmentName, megabytes, readConfig } from '../../src/server/config.ts'
 import { memoryShortage } from '../../src/server/memory-need.ts'
 import { settingsOfImage } from './image.ts'
-
-const FOLDER = join(ROOT, 'deploy/kubernetes')
-const read = <T>(name: string): T => parse(readFileSync(join(FOLDER, name), 'utf8')) as T
+import {
+  complaints,
+  gibibytesOf,
+  type Kustomization,
+  MANIFESTS,
+  type Resource,
+  manifest as read,
+  variablesOf,
+} from './kubernetes.ts'
 
 const image = settingsOfImage()
 const { spec: set } = read<StatefulSet>('statefulset.yaml')
 const pod = set!.template.spec!
 const [container] = pod.containers
-const env = Object.fromEntries((container.env ?? []).map(({ name, value }) => [name, value]))
-
-interface Kustomization {
-  readonly resources: readonly string[]
-  readonly images: readonly { name: string; newTag: string }[]
-}
-
-/** The module of kubernetes-types that has the resources of an API. */
-const MODULES: Readonly<Record<string, string>> = {
-  'apps/v1': 'apps/v1',
-  v1: 'core/v1',
-  'networking.k8s.io/v1': 'networking/v1',
-  'policy/v1': 'policy/v1',
-}
-
-interface Resource {
-  readonly apiVersion: string
-  readonly kind: string
-}
-
-/** What the TypeScript compiler says about a resource whose type is the one of its kind. */
-function complaints(t: Test, resource: Resource): string {
-  const { apiVersion, kind } = resource
-  const folder = t.testdir()
-  const file = join(folder, 'resource.ts')
-  const source = `import type { ${kind} } from 'kubernetes-types/${MODULES[apiVersion]}.js'
-    export const resource: ${kind} = ${JSON.stringify(resource)}`
-  writeFileSync(file, source)
-  writeFileSync(
-    join(folder, 'tsconfig.json'),
-    JSON.stringify({ compilerOptions: { strict: true, noEmit: true, types: [] }, files: ['resource.ts'] }),
-  )
-  const compiler = fileURLToPath(new URL('bin/tsc', import.meta.resolve('typescript/package.json')))
-  // tap adds NODE_OPTIONS, with which its loader would run the compiler.
-  const command = ['-u', 'NODE_OPTIONS', process.execPath, compiler, '-p', folder]
-  const { stdout, stderr } = spawnSync('env', command, { encoding: 'utf8' })
-  return stdout + stderr
-}
+const env = variablesOf(container)
 
 t.test('all resources have the fields of their kinds', async (t) => {
   const { resources, images } = read<Kustomization>('kustomization.yaml')
-  const files = readdirSync(FOLDER).filter((name) => name !== 'kustomization.yaml')
+  const files = readdirSync(MANIFESTS).filter(
+    (name) => name.endsWith('.yaml') && name !== 'kustomization.yaml',
+  )
   t.strictSame([...resources, 'ingress.yaml'].sort(), files.sort())
   for (const file of files) t.equal(complaints(t, read<Resource>(file)), '', file)
   t.match(
@@ -105,10 +73,9 @@ t.test('the settings are those of the service, and fit the limits of the pod', a
   t.equal(set!.replicas, 1, 'the data directory is locked')
   const { limits, requests } = container.resources!
   t.equal(requests!.memory, limits!.memory)
-  const gibibytes = Number(/^(\d+)Gi$/.exec(String(limits!.memory))![1])
-  t.equal(memoryShortage(config, megabytes(1024 * gibibytes)), undefined)
+  t.equal(memoryShortage(config, megabytes(1024 * gibibytesOf(limits!.memory))), undefined)
   const [claim] = set!.volumeClaimTemplates!
-  const stored = Number(/^(\d+)Gi$/.exec(String(claim.spec!.resources!.requests!.storage))![1])
+  const stored = gibibytesOf(claim.spec!.resources!.requests!.storage)
   t.ok(1024 * stored > config.maxStoredMegabytes)
   t.ok(Number(limits!.cpu) >= 1, 'the service has at least one thread')
   t.equal(container.ports![0].containerPort, config.port)
