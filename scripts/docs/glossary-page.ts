@@ -40,6 +40,10 @@ const FURTHER_TERMS: readonly Term[] = [
     'A ciphertext is decomposed once for several rotations. Without hoisting, each rotation decomposes it again.',
   ],
   [
+    'HTTP process and worker process',
+    'The processes of a service on several machines. HTTP processes take requests, and worker processes compute. A Redis is between them.',
+  ],
+  [
     'Interleave',
     'The number of slots (lanes) of one position of a ciphertext: slot = position * interleave + lane. A lane holds two channels, in the real and the imaginary part of its slots.',
   ],

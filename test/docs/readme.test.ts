@@ -34,6 +34,7 @@ t.test('every command and snippet has a test', async (t) => {
     'docs/http-api.md sh': 10, // the last, of refresh rounds, is tested in rounds.test.ts
     'docs/library.md sh': 1, // tested in test/browser, as are the last three of the library in TypeScript
     'docs/library.md ts': 6,
+    'docs/several-machines.md sh': 3, // tested in several-machines.test.ts
   })
 })
 
@@ -51,6 +52,7 @@ t.test('links of the documentation lead to existing files', async (t) => {
     'docs/network-config.md',
     'docs/parameters.md',
     'docs/preprocessing.md',
+    'docs/several-machines.md',
     'docs/threat-model.md',
   ]) {
     const links = [...page(path).matchAll(/\]\((?!https?:)([^)#]+)(#[\w-]+)?\)/g)].map(([, target]) => target)
