@@ -19,6 +19,8 @@ export function newApp(loggerInstance: FastifyBaseLogger, trustProxy: TrustedPro
     genReqId: requestId,
     trustProxy: trusted(trustProxy),
     requestTimeout: REQUEST_MILLISECONDS,
+    // It would also end the wait for running inferences when the app closes.
+    pluginTimeout: 0,
     bodyLimit: MAX_JSON_BODY_BYTES,
     routerOptions: { maxParamLength: 128 },
     // Requests that Fastify would answer in its own words; the plugins answer them with problem documents.

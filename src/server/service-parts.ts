@@ -6,6 +6,7 @@ import type { HostParts } from './app.ts'
 import type { ServerConfig } from './config.ts'
 import type { EngineAccess } from './inference/engine.ts'
 import type { InferenceHost } from './inference/host.ts'
+import type { Intake } from './inference/intake.ts'
 import type { Metrics } from './metrics/metrics.ts'
 import type { ModelDirectory } from './model-directory.ts'
 import type { RequestStore } from './plugins/request-counts.ts'
@@ -35,10 +36,10 @@ export interface ServiceParts {
   readonly counts?: RequestStore
   /** What backups copy, where this process can make them. */
   readonly backup?: BackupSource
-  /** Begins to take work that does not come by requests. */
-  open?(): void
-  /** Takes no more of it. */
-  pause?(): void
+  /** Begins to take work that does not come by requests, while the intake is open. */
+  open?(intake: Intake): void
+  /** Takes no more of it, and leaves to others what waits. */
+  pause?(): Promise<void>
   /** Called when nothing runs any more. */
   close(): Promise<void>
 }

@@ -84,9 +84,9 @@ export async function startWorker(
   warnOfShortage(config, logger)
   const { openWorker } = await import('./cluster/worker/worker-process.ts')
   const { parts, ...started } = await start(config, logger, openWorker)
-  parts.open?.()
+  parts.open?.(started.app.services.intake)
   const close = async (): Promise<void> => {
-    parts.pause?.()
+    await parts.pause?.()
     await started.close()
   }
   return { ...started, close }
@@ -97,6 +97,7 @@ async function start(
   logger: Logger,
   openParts: (base: ServiceBase) => Promise<ServiceParts>,
 ): Promise<RunningProcess & Pick<OpenedApp, 'parts'>> {
+  requireNoBackups(config)
   const directory = await openModels(config, logger)
   try {
     return await startWith(directory, config, logger, openParts)
@@ -126,6 +127,17 @@ async function startWith(
   }
   const reopenAuditLog = (): void => reopen(auditFile, logger)
   return { app, parts, managementUrl, leftOut, lookForModels: () => directory.look(), reopenAuditLog, close }
+}
+
+/** Backups are copies of one data directory and its database. */
+function requireNoBackups({ redis, backupDir }: ServerConfig): void {
+  if (redis === undefined || backupDir === undefined) return
+  throw new PolyVeilError(
+    'CONFIG_INVALID',
+    'A service on several machines makes no backups by itself',
+    { setting: 'backupDir' },
+    { remedy: 'Leave backupDir out, and back up Redis and the data directory with their own means.' },
+  )
 }
 
 /** The models directory, or a local copy of the bucket that the settings name. */

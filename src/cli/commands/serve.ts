@@ -7,6 +7,7 @@ interface ServeOptions {
   readonly models?: string
   readonly port?: number
   readonly host?: string
+  readonly data?: string
   readonly redis?: string
   readonly config?: string
 }
@@ -16,6 +17,7 @@ export const serveCommand = (): Command =>
   command('serve', 'run the service until it is told to end')
     .option('--models <dir>', 'directory of circuits, *.pvc (default: the bundled networks)')
     .option('--port <n>', 'port to listen on, 0 for any free one (default: 8080)', whole(0, 65_535))
+    .option('--data <dir>', 'directory that key sets are kept in (default: polyveil-data)')
     .option('--host <address>', 'address to listen on (default: 127.0.0.1)')
     .option(
       '--redis <address>',
@@ -26,11 +28,11 @@ export const serveCommand = (): Command =>
 
 async function startService({ json, progress }: CommandContext, options: ServeOptions): Promise<Outcome> {
   const { readConfig, serve, unknownVariables } = await import('../../server/index.ts')
-  const { models: modelsDir, host, port, redis, config: file } = options
+  const { models: modelsDir, data: dataDir, host, port, redis, config: file } = options
   // Its log goes to stdout, which belongs to the one JSON document.
   const logLevel = json ? ('silent' as const) : undefined
   const config = await readConfig({
-    overrides: { modelsDir, host, port, redis, logLevel },
+    overrides: { modelsDir, dataDir, host, port, redis, logLevel },
     env: { ...(await defaultModels(options)), ...process.env },
     file,
   })

@@ -11,6 +11,7 @@ import { Frames } from './queue/frames.ts'
 import { InferenceRecords } from './queue/inference-records.ts'
 import { JobQueue } from './queue/job-queue.ts'
 import { KeyHolders } from './queue/key-holders.ts'
+import { handOver } from './queue/overdue.ts'
 import { WaitingList } from './queue/waiting-list.ts'
 
 /** What each process of a cluster has. */
@@ -42,10 +43,13 @@ export async function joinCluster(
     const queue = await JobQueue.open(redis, logger)
     const calls = new Calls(redis, newName(), logger)
     const peers = await Peers.join(redis, calls.self, logger, facts && (() => facts(calls.self)))
+    // A Redis that was started anew knows nobody.
+    redis.commands.on('ready', () => void peers.beat())
+    const waiting = new WaitingList(redis, config)
     peers.onInheritance((worker) => {
-      queue
-        .inherit(worker)
-        .catch((err) => logger.error({ err, worker }, 'What waited for a worker that ended is left'))
+      handOver({ redis, queue, waiting }, worker).catch((err) =>
+        logger.error({ err, worker }, 'What waited for a worker that ended is left'),
+      )
     })
     const { total, answer } = inferenceLimits(config)
     const close = async (): Promise<void> => {
@@ -59,7 +63,7 @@ export async function joinCluster(
       calls,
       peers,
       queue,
-      waiting: new WaitingList(redis, config),
+      waiting,
       records: new InferenceRecords(redis, total + answer),
       frames: new Frames(redis, total),
       holders: new KeyHolders(redis),

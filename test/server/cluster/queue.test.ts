@@ -173,5 +173,100 @@ t.test('while Redis is away all is refused, and afterwards the service goes on',
   await until(isReady)
   isProblem(t, await send(front, keys), 410, 'KEYS_EXPIRED')
   const again = await uploadKeys(front)
-  t.equal((await send(front, again)).statusCode, 200)
+  await untilFound(async () => ((await send(front, again)).statusCode === 200 ? true : undefined))
 })
+
+t.test('what waits for a worker goes to others when that worker is to end', needsRedis, async (t) => {
+  const cluster = await SteeredCluster.start(t)
+  const front = await cluster.front()
+  const first = await cluster.worker()
+  const keys = await uploadKeys(front)
+  t.equal((await send(front, keys)).statusCode, 200)
+  const { work, finish } = held()
+  first.engine.work = work
+  const running = send(front, keys)
+  await until(() => first.engine.jobs.length === 2)
+  const waiting = send(front, keys, 'waiting')
+  const redis = cluster.redis.connect()
+  await until(async () => (await redis.hlen('polyveil:waiting')) === 1)
+  await first.pause()
+  const second = await cluster.worker()
+  t.equal((await waiting).statusCode, 200)
+  t.equal(second.engine.jobs.length, 1)
+  finish()
+  t.equal((await running).statusCode, 200, 'what the worker has is ended')
+  await first.close()
+  const queues = (await redis.keys('polyveil:queues:inferences-*')).map((key) => key.split(':')[2])
+  t.equal(new Set(queues).size, 1, 'only the queue of the other worker stays')
+})
+
+t.test('a drained worker takes nothing until the drain ends', needsRedis, async (t) => {
+  const cluster = await SteeredCluster.start(t)
+  const front = await cluster.front()
+  const { engine, intake } = await cluster.worker()
+  const keys = await uploadKeys(front)
+  intake.pause()
+  const isReady = async (): Promise<boolean> =>
+    (await front.inject({ url: '/v2/health/ready' })).statusCode === 200
+  await until(async () => !(await isReady()))
+  isProblem(t, await send(front, keys), 503, 'TOO_BUSY')
+  intake.resume()
+  await until(isReady)
+  t.equal((await send(front, keys)).statusCode, 200)
+  t.equal(engine.jobs.length, 1)
+})
+
+t.test('requests about an inference of a worker that has ended are answered', needsRedis, async (t) => {
+  const cluster = await SteeredCluster.start(t)
+  const front = await cluster.front()
+  const worker = await cluster.worker()
+  const keys = await uploadKeys(front)
+  t.equal((await send(front, keys, 'mine')).statusCode, 200)
+  await worker.close()
+  isProblem(t, await front.inject(watch('mine', keys)), 503, 'WORKER_LOST')
+})
+
+t.test('a job of another version is refused and its asker told', needsRedis, async (t) => {
+  const cluster = await SteeredCluster.start(t)
+  const front = await cluster.front()
+  const { engine, pause } = await cluster.worker()
+  const keys = await uploadKeys(front)
+  const { work, finish } = held()
+  engine.work = work
+  const first = send(front, keys)
+  await until(() => engine.jobs.length === 1)
+  const second = send(front, keys)
+  const redis = cluster.redis.connect()
+  await until(async () => (await redis.hlen('polyveil:waiting')) === 1)
+  const [entry] = (await redis.hvals('polyveil:waiting')).map((text) => JSON.parse(text))
+  const queue = `polyveil:queues:inferences${entry.worker ? `-${entry.worker}` : ''}:${entry.job}`
+  const job = JSON.parse((await redis.hget(queue, 'data')) ?? '')
+  await redis.hset(queue, 'data', JSON.stringify({ ...job, format: 2 }))
+  finish()
+  t.equal((await first).statusCode, 200)
+  isProblem(t, await second, 503, 'WORKER_LOST')
+  t.equal((await send(front, keys)).statusCode, 200, 'the worker goes on')
+  await pause()
+})
+
+t.test(
+  'the id of an inference that failed with the connection to Redis is free again',
+  needsRedis,
+  async (t) => {
+    const cluster = await SteeredCluster.start(t)
+    const front = await cluster.front()
+    const { engine } = await cluster.worker()
+    const keys = await uploadKeys(front)
+    engine.work = untilCancelled
+    const first = send(front, keys, 'mine')
+    await until(() => engine.jobs.length === 1)
+    await cluster.redis.connect().client('KILL', 'TYPE', 'normal')
+    isProblem(t, await first, 503, 'TOO_BUSY')
+    engine.work = async () => new Uint8Array([1, 2, 3])
+    const again = await untilFound(async () => {
+      const answer = await send(front, keys, 'mine')
+      return answer.statusCode === 200 ? answer : undefined
+    })
+    t.strictSame([...splitAnswer(again).frame], [1, 2, 3])
+  },
+)

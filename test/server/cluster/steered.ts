@@ -6,6 +6,7 @@ import { writeCircuit } from '../../../src/circuit/format/file.ts'
 import { auditTo } from '../../../src/server/access/audit.ts'
 import { openWorkerOn } from '../../../src/server/cluster/worker/worker-process.ts'
 import { readConfig, type ServerConfig, type ServerOverrides } from '../../../src/server/config.ts'
+import { Intake } from '../../../src/server/inference/intake.ts'
 import { Metrics } from '../../../src/server/metrics/metrics.ts'
 import { ModelDirectory } from '../../../src/server/model-directory.ts'
 import { createLogger } from '../../../src/server/plugins/logging.ts'
@@ -22,8 +23,9 @@ export interface Front extends Pick<Harness, 'inject'> {
 /** A worker process in this one, whose inferences the test steers. */
 export interface SteeredWorker {
   readonly engine: SteeredEngine
-  /** Takes no more inferences. */
-  pause(): void
+  readonly intake: Intake
+  /** Takes no more inferences, and leaves to others what waits. */
+  pause(): Promise<void>
   close(): Promise<void>
 }
 
@@ -77,13 +79,15 @@ export class SteeredCluster {
     const parts = await openWorkerOn(base, scheduled)
     parts.host({ budget: parts.budget, audit, metrics })
     parts.keys.watch((name) => scheduled.forgetKeys(name))
-    parts.open?.()
+    const intake = new Intake()
+    parts.open?.(intake)
     const worker = {
       engine,
-      pause: () => parts.pause?.(),
+      intake,
+      pause: async () => parts.pause?.(),
       close: async () => {
         this.#open.delete(worker)
-        parts.pause?.()
+        await parts.pause?.()
         await parts.close()
         await directory.close()
       },

@@ -35,6 +35,8 @@ export class Peers {
   readonly #self: string
   readonly #facts: (() => WorkerFacts) | undefined
   readonly #lost: ((name: string) => void)[] = []
+  /** Each gives processes whose end matters to it. */
+  readonly #awaited: (() => Iterable<string>)[] = []
   readonly #heirs: ((name: string) => void)[] = []
   #workers: readonly WorkerFacts[] = []
   #known = new Set<string>()
@@ -62,9 +64,15 @@ export class Peers {
     return peers
   }
 
-  /** Calls back with the name of each worker process that ends, in each process. */
-  onWorkerLost(listener: (name: string) => void): void {
+  /**
+   * Calls back with the name of each worker process that is seen to have ended, and of each process among
+   * those that are waited for that does not live, perhaps repeatedly.
+   *
+   * @param awaited the processes that are waited for, read every second
+   */
+  onLost(listener: (name: string) => void, awaited: () => Iterable<string> = () => []): void {
     this.#lost.push(listener)
+    this.#awaited.push(awaited)
   }
 
   /** Calls back with the name of each worker process that ends without leaving, in one process of all. */
@@ -108,8 +116,13 @@ export class Peers {
       if (facts) beat.sadd(this.#list, this.#self)
       await beat.exec()
       const names = await commands.smembers(this.#list)
-      const beats = names.length === 0 ? [] : await commands.mget(names.map((name) => this.#beatName(name)))
-      await this.#note(names, beats)
+      const awaited = new Set(this.#awaited.flatMap((read) => [...read()]))
+      const others = [...awaited].filter((name) => !names.includes(name))
+      const all = [...names, ...others]
+      const beats = all.length === 0 ? [] : await commands.mget(all.map((name) => this.#beatName(name)))
+      await this.#note(names, beats.slice(0, names.length))
+      const ended = others.filter((_, index) => beats[names.length + index] === null)
+      for (const name of ended) this.#tellLost(name)
     })
   }
 
@@ -123,7 +136,11 @@ export class Peers {
     this.#workers = found
     this.#known = new Set(found.map(({ name }) => name))
     for (const name of names.filter((_, index) => beats[index] === null)) await this.#inherit(name)
-    for (const name of before) if (!this.#known.has(name)) for (const tell of this.#lost) tell(name)
+    for (const name of before) if (!this.#known.has(name)) this.#tellLost(name)
+  }
+
+  #tellLost(name: string): void {
+    for (const tell of this.#lost) tell(name)
   }
 
   /** One process alone gets a worker that has ended off the list. */

@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { propagation } from '@opentelemetry/api'
+import type { Logger } from 'pino'
 import { PolyVeilError } from '../../../errors/index.ts'
 import {
   type BudgetServices,
@@ -27,7 +29,7 @@ import { type InferenceRecord, InferenceRecords } from '../queue/inference-recor
 import { type JobQueue, jobId } from '../queue/job-queue.ts'
 import type { KeyHolders } from '../queue/key-holders.ts'
 import { placeFor, priorityOf } from '../queue/placement.ts'
-import type { QueryJob } from '../queue/query-job.ts'
+import { FORMAT, type QueryJob } from '../queue/query-job.ts'
 import type { QueueClock } from '../queue/queue-clock.ts'
 import type { WaitingList } from '../queue/waiting-list.ts'
 import { RemoteInference, type RemoteInferenceServices } from './remote-inference.ts'
@@ -42,10 +44,15 @@ export interface RemoteHostServices extends BudgetServices {
   readonly holders: KeyHolders
   readonly clock: QueueClock
   readonly onSending: RemoteInferenceServices['onSending']
+  readonly log: Pick<Logger, 'warn'>
 }
 
 /** An inference begins again on another worker so many times, when the one that had it ends. */
 const MOST_RESTARTS = 1
+
+/** Between two tries to end an inference that failed, and their number. */
+const ABANDON_MILLISECONDS = 1000
+const ABANDON_TRIES = 60
 
 /** Workers that are told of a job that any of them may take. */
 const MOST_WOKEN = 2
@@ -72,7 +79,10 @@ export class RemoteHost implements InferenceHost {
       this.#taken(takenSchema.parse(data).call, from)
       return {}
     })
-    services.peers.onWorkerLost((worker) => this.#lost(worker))
+    services.peers.onLost(
+      (worker) => this.#lost(worker),
+      () => [...services.calls.awaited, ...[...this.#asked.values()].flatMap(({ worker }) => worker ?? [])],
+    )
   }
 
   get running(): number {
@@ -140,10 +150,33 @@ export class RemoteHost implements InferenceHost {
   }
 
   async #untilAnswered(call: string, first: Promise<SentAnswer>): Promise<SentAnswer> {
+    const asked = this.#asked.get(call)
     try {
       return await first
+    } catch (error) {
+      if (asked) void this.#abandon(asked)
+      throw error
     } finally {
       this.#asked.delete(call)
+    }
+  }
+
+  /**
+   * Ends an inference whose client was told that it failed, wherever it is. It may go on elsewhere when this
+   * process alone could not reach Redis, and its id would be taken then.
+   */
+  async #abandon({ name, job }: Asked): Promise<void> {
+    for (let tries = 0; tries < ABANDON_TRIES; tries++) {
+      try {
+        const record = await this.#services.records.get(name)
+        const isOver = record?.place.kind === 'worker' && record.place.ended
+        if (record === undefined || isOver) return
+        return await this.#handle(name, record).cancel()
+      } catch (err) {
+        if (tries === ABANDON_TRIES - 1)
+          this.#services.log.warn({ err, inference: job.id }, 'An inference is left')
+        await sleep(ABANDON_MILLISECONDS, undefined, { ref: false })
+      }
     }
   }
 
@@ -195,6 +228,7 @@ export class RemoteHost implements InferenceHost {
     propagation.inject(context, trace)
     const { owner, network, tenant, token, quota } = audited.caller
     return {
+      format: FORMAT,
       inference: name,
       id,
       model: { name: model.name, digest: model.digest },
@@ -258,6 +292,8 @@ export class RemoteHost implements InferenceHost {
     const worker = (await waiting.get(name))?.worker
     const job = (await queue.remove(id, worker)) ?? (await queue.remove(id))
     if (job === undefined) return false
+    // A job that was done between the two steps of its removal seems to have been removed.
+    if ((await records.get(name))?.place.kind !== 'waiting') return false
     await Promise.all([waiting.remove(name), records.remove(name), frames.remove(name)])
     if (isOwnReason) await budget.giveBack(job.taken)
     const { process, call } = job.asker

@@ -1,7 +1,7 @@
 import type { Job, Queue, Worker } from 'bullmq'
 import { PolyVeilError } from '../../../errors/index.ts'
 import { loadPackage, type RedisLog, type SharedRedis } from '../exchange/redis.ts'
-import { type QueryJob, queryJobSchema } from './query-job.ts'
+import { type Asker, askerOf, type QueryJob, queryJobSchema } from './query-job.ts'
 
 /** BullMQ keeps its own names below this part of the prefix. */
 const QUEUES = 'queues'
@@ -10,11 +10,25 @@ const SHARED = 'inferences'
 const LOCK_MILLISECONDS = 30_000
 const RENEW_MILLISECONDS = 10_000
 
+/** Parts of a queue that its removal leaves. */
+const REMAINS = ['meta', 'id', 'marker', 'events', 'stalled-check', 'pc'] as const
+
 type BullMq = typeof import('bullmq')
 
 /** The queue of a worker process; that of all for undefined. */
 const queueName = (worker: string | undefined): string =>
   worker === undefined ? SHARED : `${SHARED}-${worker}`
+
+/** A job in the queue was written by another version of the program. */
+export class UnreadableJob extends PolyVeilError {
+  /** Who waits for its first output, if that can be read. */
+  readonly asker: Asker | undefined
+
+  constructor(asker: Asker | undefined) {
+    super('WORKER_LOST', 'The worker processes run another version of the service than the HTTP process')
+    this.asker = asker
+  }
+}
 
 /** A job that a worker has taken. */
 export interface TakenJob {
@@ -83,22 +97,37 @@ export class JobQueue {
     return undefined
   }
 
-  /** Moves what waits for a worker that has ended to the queue of all, and removes its own queue. */
-  async inherit(worker: string): Promise<void> {
-    await this.#redis.run(async () => {
+  /**
+   * Moves what waits for a worker that ends to the queue of all, and removes its own queue. @returns the jobs
+   */
+  async inherit(worker: string): Promise<QueryJob[]> {
+    return this.#redis.run(async () => {
       const queue = this.#queue(worker)
+      const jobs: QueryJob[] = []
       for (const { data, opts } of await queue.getJobs(['prioritized', 'waiting'])) {
-        await this.add(queryJobSchema.parse(data), opts.priority ?? 1)
+        const { data: job } = queryJobSchema.safeParse(data)
+        if (job === undefined) continue
+        await this.add(job, opts.priority ?? 1)
+        jobs.push(job)
       }
       await queue.obliterate({ force: true })
+      // BullMQ leaves these.
+      await this.#redis.commands.del(REMAINS.map((part) => queue.toKey(part)))
       this.#queues.delete(queueName(worker))
       await queue.close()
+      return jobs
     })
   }
 
-  async close(): Promise<void> {
+  /** Takes no more jobs. */
+  async stop(): Promise<void> {
     clearInterval(this.#renewal)
-    await Promise.allSettled([...this.#workers, ...this.#queues.values()].map((each) => each.close()))
+    await Promise.allSettled(this.#workers.map((each) => each.close()))
+  }
+
+  async close(): Promise<void> {
+    await this.stop()
+    await Promise.allSettled([...this.#queues.values()].map((each) => each.close()))
   }
 
   #begin(worker: string): void {
@@ -129,10 +158,7 @@ export class JobQueue {
     }
     if (parsed.success) return { job: parsed.data, done }
     void done()
-    throw new PolyVeilError(
-      'CONFIG_INVALID',
-      'A job in the queue was not written by this version of PolyVeil',
-    )
+    throw new UnreadableJob(askerOf(job.data))
   }
 
   async #renew(): Promise<void> {
@@ -145,7 +171,12 @@ export class JobQueue {
     const name = queueName(worker)
     const known = this.#queues.get(name)
     if (known) return known
-    const queue = new this.#bull.Queue(name, { ...this.#options, connection: this.#redis.commands })
+    const queue = new this.#bull.Queue(name, {
+      ...this.#options,
+      connection: this.#redis.commands,
+      // Nothing of the queue of a worker that has ended is to stay.
+      skipMetasUpdate: true,
+    })
     queue.on('error', (err) => this.#log.warn({ err }, 'The queue has a fault'))
     this.#queues.set(name, queue)
     return queue

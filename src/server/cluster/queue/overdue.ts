@@ -9,6 +9,14 @@ export interface OverdueServices {
   readonly waiting: WaitingList
 }
 
+/** Gives what waits for a worker that ends, in its own queue, to all workers. */
+export async function handOver({ queue, waiting }: OverdueServices, worker: string): Promise<void> {
+  for (const { inference } of await queue.inherit(worker)) {
+    const entry = await waiting.get(inference)
+    if (entry) await waiting.add(inference, { ...entry, worker: undefined })
+  }
+}
+
 const CLAIM_MILLISECONDS = 60_000
 
 /**

@@ -1,7 +1,16 @@
 import { z } from 'zod'
 
+/** Another one for each change that another version could misread. */
+export const FORMAT = 1
+
+/** The process that waits for a first output, and by which id. */
+const askerSchema = z.object({ process: z.string(), call: z.string() })
+export type Asker = z.infer<typeof askerSchema>
+
 /** What a worker process has to know of a query. Its frame is kept beside. */
 export const queryJobSchema = z.object({
+  /** The version of this schema. */
+  format: z.literal(FORMAT),
   /** Names the inference in the cluster. */
   inference: z.string(),
   /** The id that the client knows. */
@@ -10,8 +19,7 @@ export const queryJobSchema = z.object({
   /** Name of the key set. */
   keySet: z.string(),
   isAsync: z.boolean(),
-  /** The process that waits for the first output, and by which id. */
-  asker: z.object({ process: z.string(), call: z.string() }),
+  asker: askerSchema,
   request: z.object({
     id: z.string(),
     ip: z.string(),
@@ -34,3 +42,7 @@ export const queryJobSchema = z.object({
 })
 
 export type QueryJob = z.infer<typeof queryJobSchema>
+
+/** The asker of a job that cannot be read otherwise. */
+export const askerOf = (data: unknown): Asker | undefined =>
+  z.object({ asker: askerSchema }).safeParse(data).data?.asker

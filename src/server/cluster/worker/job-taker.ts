@@ -7,12 +7,13 @@ import type { ServedModel } from '../../catalogue.ts'
 import type { EngineLoad } from '../../inference/engine.ts'
 import type { HostedInference, InferenceHost, NewQuery, QueryKeySet } from '../../inference/host.ts'
 import type { InferenceLimits } from '../../inference/inference.ts'
+import type { Intake } from '../../inference/intake.ts'
 import type { Calls } from '../exchange/calls.ts'
 import type { Peers } from '../exchange/peers.ts'
 import { TAKEN } from '../exchange/protocol.ts'
 import type { Frames } from '../queue/frames.ts'
 import type { InferenceRecords } from '../queue/inference-records.ts'
-import type { JobQueue, TakenJob } from '../queue/job-queue.ts'
+import { type JobQueue, type TakenJob, UnreadableJob } from '../queue/job-queue.ts'
 import type { QueryJob } from '../queue/query-job.ts'
 import type { WaitingList } from '../queue/waiting-list.ts'
 import { outputPayload } from './worker-calls.ts'
@@ -55,7 +56,7 @@ export class JobTaker {
   readonly #held = new Map<string, HostedInference>()
   /** Jobs that are taken, and have not come to the engine. */
   #starting = 0
-  #isOpen = false
+  #intake: Pick<Intake, 'isOpen'> | undefined
   #looking = false
   /** Whether a job may have come since the last look began. */
   #isWoken = false
@@ -67,7 +68,7 @@ export class JobTaker {
 
   /** Whether jobs are taken. */
   get isOpen(): boolean {
-    return this.#isOpen
+    return this.#intake?.isOpen ?? false
   }
 
   /** Inferences that could begin at once. */
@@ -81,16 +82,16 @@ export class JobTaker {
     return this.#held.get(name)
   }
 
-  /** Begins to take jobs. */
-  open(): void {
-    this.#isOpen = true
+  /** Takes jobs while the intake is open. */
+  open(intake: Pick<Intake, 'isOpen'>): void {
+    this.#intake = intake
     this.#timer ??= setInterval(() => this.wake(), LOOK_MILLISECONDS).unref()
     this.wake()
   }
 
   /** Takes no more jobs. Those that are held go on. */
   close(): void {
-    this.#isOpen = false
+    this.#intake = undefined
     clearInterval(this.#timer)
     this.#timer = undefined
   }
@@ -109,9 +110,9 @@ export class JobTaker {
 
   async #takeAll(): Promise<void> {
     const { queue, calls } = this.#options
-    while (this.#isOpen && this.#isWoken && this.freePlaces > 0) {
+    while (this.isOpen && this.#isWoken && this.freePlaces > 0) {
       this.#isWoken = false
-      const taken = await queue.take(calls.self)
+      const taken = await queue.take(calls.self).catch((error) => this.#refuseUnreadable(error))
       if (taken === undefined) {
         this.#isWoken ||= (await this.#options.findWork()) > 0
         continue
@@ -123,6 +124,16 @@ export class JobTaker {
         this.wake()
       })
     }
+  }
+
+  /** Tells the asker of a job that this version cannot read. @throws other errors */
+  async #refuseUnreadable(error: unknown): Promise<undefined> {
+    if (!(error instanceof UnreadableJob)) throw error
+    const { calls, log } = this.#options
+    log.error({ err: error }, 'A job cannot be read')
+    this.#isWoken = true
+    if (error.asker) await calls.refuse(error.asker.process, error.asker.call, error)
+    return undefined
   }
 
   async #run({ job, done }: TakenJob): Promise<void> {
@@ -150,7 +161,7 @@ export class JobTaker {
     const { calls, host, log } = this.#options
     const { process, call } = job.asker
     try {
-      if (await this.#isAbandoned(job)) return undefined
+      await this.#requireAsker(job)
       const { inference, first } = await host.begin(await this.#queryOf(job))
       started()
       this.#options.onChange()
@@ -172,13 +183,14 @@ export class JobTaker {
     }
   }
 
-  /** A client whose connection ended with its HTTP process cannot go on with the inference. */
-  async #isAbandoned({ asker, isAsync, ...job }: QueryJob): Promise<boolean> {
-    if (isAsync || (await this.#options.peers.isAlive(asker.process))) return false
-    this.#options.log.info({ inference: job.id }, 'An inference is left, because its HTTP process has ended')
-    await this.#giveBack({ ...job, asker, isAsync })
-    await this.#options.records.remove(job.inference)
-    return true
+  /**
+   * A client whose connection ended with its HTTP process cannot go on with the inference. A process that
+   * lives all the same, as after a restart of Redis, gets the error.
+   */
+  async #requireAsker({ asker, isAsync, id }: QueryJob): Promise<void> {
+    if (isAsync || (await this.#options.peers.isAlive(asker.process))) return
+    this.#options.log.info({ inference: id }, 'An inference is left, because its HTTP process has ended')
+    throw new PolyVeilError('WORKER_LOST', 'The HTTP process that waits for the inference was not seen')
   }
 
   async #queryOf(job: QueryJob): Promise<NewQuery> {

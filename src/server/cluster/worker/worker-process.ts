@@ -1,3 +1,4 @@
+import type { Logger } from 'pino'
 import { PolyVeilError } from '../../../errors/index.ts'
 import { ImageBudget } from '../../access/image-budget.ts'
 import type { HostParts } from '../../app.ts'
@@ -16,7 +17,7 @@ import { StorageHealth } from '../../stores/storage-health.ts'
 import { type Cluster, joinCluster } from '../cluster.ts'
 import type { WorkerFacts } from '../exchange/peers.ts'
 import { SharedImageCounts } from '../image-counts.ts'
-import { moveOverdue } from '../queue/overdue.ts'
+import { handOver, moveOverdue } from '../queue/overdue.ts'
 import { openSharedKeySets } from '../shared-key-sets.ts'
 import { JobTaker } from './job-taker.ts'
 import { serveWorkerCalls } from './worker-calls.ts'
@@ -50,18 +51,21 @@ export async function openWorkerOn(base: ServiceBase, engine: ScheduledEngine): 
         taker = takerOf(cluster, base, { budget, engine, host, keys })
         return host
       },
-      open: () => {
-        taker?.open()
+      open: (intake) => {
+        taker?.open(intake)
         tell()
       },
-      pause: () => {
+      pause: async () => {
         taker?.close()
-        tell()
+        await cluster.peers.beat()
+        await leaveQueue(cluster, base.logger)
       },
       close: async () => {
         stop()
         await keys.close()
         storage.close()
+        await cluster.queue.stop()
+        await leaveQueue(cluster, base.logger)
         await cluster.close()
       },
     }
@@ -69,6 +73,12 @@ export async function openWorkerOn(base: ServiceBase, engine: ScheduledEngine): 
     await cluster.close()
     throw error
   }
+}
+
+async function leaveQueue(cluster: Cluster, log: Logger): Promise<void> {
+  await handOver(cluster, cluster.calls.self).catch((err) =>
+    log.warn({ err }, 'What waits for this worker process cannot be given to others'),
+  )
 }
 
 const factsOf = (
