@@ -67,6 +67,15 @@ export class RedisServer implements AsyncDisposable {
     await exit
   }
 
+  /** Has the server stand still, as a machine does that swaps. */
+  stop(): void {
+    this.#process?.kill('SIGSTOP')
+  }
+
+  goOn(): void {
+    this.#process?.kill('SIGCONT')
+  }
+
   /** Ends the server and its connections. */
   async close(): Promise<void> {
     for (const connection of this.#connections) connection.disconnect()

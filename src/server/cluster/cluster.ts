@@ -43,14 +43,13 @@ export async function joinCluster(
     const queue = await JobQueue.open(redis, logger)
     const calls = new Calls(redis, newName(), logger)
     const peers = await Peers.join(redis, calls.self, logger, facts && (() => facts(calls.self)))
-    // A Redis that was started anew knows nobody.
-    redis.commands.on('ready', () => void peers.beat())
     const waiting = new WaitingList(redis, config)
     peers.onInheritance((worker) => {
       handOver({ redis, queue, waiting }, worker).catch((err) =>
         logger.error({ err, worker }, 'What waited for a worker that ended is left'),
       )
     })
+    peers.onWorkerLost((worker) => void queue.forget(worker))
     const { total, answer } = inferenceLimits(config)
     const close = async (): Promise<void> => {
       await peers.close()

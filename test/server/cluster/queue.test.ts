@@ -1,30 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { LightMyRequestResponse } from 'fastify'
 import t from 'tap'
-import type { InferenceJob } from '../../../src/server/inference/engine.ts'
 import { needsRedis } from '../../support/redis.ts'
-import { isProblem, query, splitAnswer, untilCancelled, uploadKeys, watch } from '../support.ts'
+import { isProblem, splitAnswer, untilCancelled, uploadKeys, watch } from '../support.ts'
+import { cancel, held, send, until } from './requests.ts'
 import { type Front, SteeredCluster } from './steered.ts'
-
-const send = (front: Front, keys: string, id?: string, headers = {}): Promise<LightMyRequestResponse> =>
-  front.inject(query(keys, { header: { id }, headers }))
-
-const cancel = (front: Front, id: string, keys: string): Promise<LightMyRequestResponse> =>
-  front.inject({ ...watch(id, keys), method: 'DELETE' })
-
-/** Inferences that end when the test says so. */
-function held() {
-  const finish = Promise.withResolvers<void>()
-  const work = async ({ frame }: InferenceJob): Promise<Uint8Array> => {
-    await finish.promise
-    return frame.slice(0, 10)
-  }
-  return { work, finish: finish.resolve }
-}
-
-async function until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await isTrue())) await sleep(2)
-}
 
 async function untilFound<T>(find: () => Promise<T | undefined>): Promise<T> {
   for (;;) {
@@ -95,7 +74,7 @@ t.test('the answer of an inference that waited can be asked for before it begins
   finish()
   t.equal((await first).statusCode, 200)
   t.equal(splitAnswer(await output).frame.length, 10)
-  t.match((await events).body, /"state":"waiting"[\s\S]*event: end\ndata: .*"state":"done"/)
+  t.match((await events).body, /"state":"waiting".*event: end\ndata: [^\n]*"state":"done"/s)
 })
 
 t.test('the queue has one limit for all HTTP processes', needsRedis, async (t) => {

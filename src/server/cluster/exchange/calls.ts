@@ -24,6 +24,8 @@ export type Handler = (received: Received, from: string) => Promise<Payload>
 const INBOX_MILLISECONDS = 60_000
 /** The wait for a message is renewed after so many seconds. */
 const WAIT_SECONDS = 5
+/** A connection without an answer for so long is made anew: a network may have lost it without a word. */
+const SILENT_MILLISECONDS = 15_000
 
 interface Expected {
   readonly resolve: (received: Received) => void
@@ -112,9 +114,12 @@ export class Calls {
     if (expected) expected.to = to
   }
 
-  /** Whether an answer is still waited for. */
-  isExpected(id: string): boolean {
-    return this.#expected.has(id)
+  /** Gives an answer that is waited for another id. One that names the former id is ignored from now on. */
+  renew(id: string): string {
+    const next = randomUUID()
+    const expected = this.#take(id)
+    if (expected) this.#expected.set(next, { ...expected, to: undefined })
+    return next
   }
 
   /** Ends the wait for an answer. */
@@ -148,13 +153,23 @@ export class Calls {
   async #read(): Promise<void> {
     while (!this.#isClosed) {
       try {
-        const found = await this.#reader.brpopBuffer(this.#inbox(this.#self), WAIT_SECONDS)
-        if (found) this.#receive(found[1])
+        const found = await this.#next()
+        if (found) this.#receive(found)
       } catch (err) {
         if (!this.#isClosed) this.#log.warn({ err }, 'Messages of other processes cannot be read')
         // The connection is made anew meanwhile.
         if (!this.#isClosed) await new Promise((resolve) => setTimeout(resolve, 100).unref())
       }
+    }
+  }
+
+  /** @returns undefined when none has come within the time of a wait */
+  async #next(): Promise<Buffer | undefined> {
+    const timer = setTimeout(() => this.#reader.disconnect(true), SILENT_MILLISECONDS).unref()
+    try {
+      return (await this.#reader.brpopBuffer(this.#inbox(this.#self), WAIT_SECONDS))?.[1]
+    } finally {
+      clearTimeout(timer)
     }
   }
 

@@ -24,6 +24,15 @@ const workerFactsSchema = z.object({
 /** What a worker process tells of itself. */
 export type WorkerFacts = z.infer<typeof workerFactsSchema>
 
+/** @returns undefined for an HTTP process, and what is not understood, such as facts of another version */
+function factsIn(beat: string | null): WorkerFacts | undefined {
+  try {
+    return workerFactsSchema.safeParse(JSON.parse(beat ?? 'null')).data
+  } catch {
+    return undefined
+  }
+}
+
 /**
  * The processes of a cluster. Each tells every second that it lives, by a key that expires. The clock of
  * Redis decides alone.
@@ -35,13 +44,18 @@ export class Peers {
   readonly #self: string
   readonly #facts: (() => WorkerFacts) | undefined
   readonly #lost: ((name: string) => void)[] = []
-  /** Each gives processes whose end matters to it. */
-  readonly #awaited: (() => Iterable<string>)[] = []
   readonly #heirs: ((name: string) => void)[] = []
+  readonly #watched: (() => Iterable<string>)[] = []
+  readonly #beats: (() => void)[] = []
   #workers: readonly WorkerFacts[] = []
   #known = new Set<string>()
   #beating: Promise<void> = Promise.resolve()
+  #lastBeat = performance.now()
+  /** Until then no process counts as ended. */
+  #patientUntil = 0
   #isClosed = false
+
+  readonly #beatAgain = (): void => void this.beat()
 
   /** @param facts of this process, where it is a worker */
   private constructor(redis: SharedRedis, self: string, log: RedisLog, facts?: () => WorkerFacts) {
@@ -49,7 +63,9 @@ export class Peers {
     this.#self = self
     this.#log = log
     this.#facts = facts
-    this.#timer = setInterval(() => void this.beat(), BEAT_MILLISECONDS).unref()
+    this.#timer = setInterval(this.#beatAgain, BEAT_MILLISECONDS).unref()
+    // A Redis that has lost its data does not know this process.
+    redis.commands.on('ready', this.#beatAgain)
   }
 
   /** Joins the cluster, and reads who else is there. @throws TOO_BUSY (503) when Redis is away */
@@ -65,19 +81,26 @@ export class Peers {
   }
 
   /**
-   * Calls back with the name of each worker process that is seen to have ended, and of each process among
-   * those that are waited for that does not live, perhaps repeatedly.
-   *
-   * @param awaited the processes that are waited for, read every second
+   * Calls back with the name of each process that has ended, in each process: of worker processes, and of
+   * processes that are watched.
    */
-  onLost(listener: (name: string) => void, awaited: () => Iterable<string> = () => []): void {
+  onWorkerLost(listener: (name: string) => void): void {
     this.#lost.push(listener)
-    this.#awaited.push(awaited)
   }
 
   /** Calls back with the name of each worker process that ends without leaving, in one process of all. */
   onInheritance(listener: (name: string) => void): void {
     this.#heirs.push(listener)
+  }
+
+  /** Watches processes, also those that have ended before. @param names at each beat */
+  watch(names: () => Iterable<string>): void {
+    this.#watched.push(names)
+  }
+
+  /** Calls back after each beat, about every second while Redis answers. */
+  onBeat(listener: () => void): void {
+    this.#beats.push(listener)
   }
 
   /** The worker processes that live, as of the last second. */
@@ -100,6 +123,7 @@ export class Peers {
   async close(): Promise<void> {
     this.#isClosed = true
     clearInterval(this.#timer)
+    this.#redis.commands.off('ready', this.#beatAgain)
     await this.#beating
     await this.#redis
       .run((commands) => commands.multi().del(this.#beatName(this.#self)).srem(this.#list, this.#self).exec())
@@ -115,32 +139,37 @@ export class Peers {
         .set(this.#beatName(this.#self), JSON.stringify(facts ?? null), 'PX', SILENT_MILLISECONDS)
       if (facts) beat.sadd(this.#list, this.#self)
       await beat.exec()
-      const names = await commands.smembers(this.#list)
-      const awaited = new Set(this.#awaited.flatMap((read) => [...read()]))
-      const others = [...awaited].filter((name) => !names.includes(name))
-      const all = [...names, ...others]
-      const beats = all.length === 0 ? [] : await commands.mget(all.map((name) => this.#beatName(name)))
-      await this.#note(names, beats.slice(0, names.length))
-      const ended = others.filter((_, index) => beats[names.length + index] === null)
-      for (const name of ended) this.#tellLost(name)
+      const workers = await commands.smembers(this.#list)
+      const names = [...new Set([...workers, ...this.#watched.flatMap((watched) => [...watched()])])]
+      const beats = names.length === 0 ? [] : await commands.mget(names.map((name) => this.#beatName(name)))
+      await this.#note(names, beats)
     })
+    for (const tell of this.#beats) tell()
   }
 
   /** @param beats the facts of each name; null for one that has ended */
   async #note(names: readonly string[], beats: readonly (string | null)[]): Promise<void> {
-    const found = beats.flatMap((text) => {
-      const parsed = workerFactsSchema.safeParse(text === null ? null : JSON.parse(text))
-      return parsed.success ? [parsed.data] : []
-    })
-    const before = this.#known
+    const found = beats.flatMap((text) => factsIn(text) ?? [])
     this.#workers = found
-    this.#known = new Set(found.map(({ name }) => name))
-    for (const name of names.filter((_, index) => beats[index] === null)) await this.#inherit(name)
-    for (const name of before) if (!this.#known.has(name)) this.#tellLost(name)
+    const present = new Set(found.map(({ name }) => name))
+    const silent = names.filter((_, index) => beats[index] === null)
+    const missing = new Set([...this.#known, ...silent].filter((name) => !present.has(name)))
+    const isPatient = this.#isPatient()
+    this.#known = isPatient ? new Set([...this.#known, ...present]) : present
+    if (isPatient) return
+    for (const name of silent) await this.#inherit(name)
+    for (const name of missing) for (const tell of this.#lost) tell(name)
   }
 
-  #tellLost(name: string): void {
-    for (const tell of this.#lost) tell(name)
+  /**
+   * While Redis stands still or is away, or this process stands still, signs of life expire unseen. So all
+   * get the time to give new ones.
+   */
+  #isPatient(): boolean {
+    const now = performance.now()
+    if (now - this.#lastBeat > SILENT_MILLISECONDS / 2) this.#patientUntil = now + SILENT_MILLISECONDS
+    this.#lastBeat = now
+    return now < this.#patientUntil
   }
 
   /** One process alone gets a worker that has ended off the list. */

@@ -67,7 +67,10 @@ export class RedisCalls {
 /** Whether the cause is the connection, or a state of the server that passes. */
 function isPassing(cause: unknown): boolean {
   if (cause instanceof PolyVeilError || !(cause instanceof Error)) return false
-  return cause.name !== 'ReplyError' || PASSING.test(cause.message)
+  if (cause.name !== 'ReplyError' || PASSING.test(cause.message)) return true
+  // A transaction tells of the commands that were refused.
+  const { previousErrors = [] } = cause as { previousErrors?: readonly unknown[] }
+  return previousErrors.length > 0 && previousErrors.every(isPassing)
 }
 
 /** The error for what needs Redis while it is away. */

@@ -2,7 +2,7 @@ import type { Redis, RedisOptions } from 'ioredis'
 import type { Logger } from 'pino'
 import { PolyVeilError } from '../../../errors/index.ts'
 import { shownAddress } from '../../shown-address.ts'
-import { RedisCalls } from './redis-calls.ts'
+import { RedisCalls, type Script } from './redis-calls.ts'
 
 const MOST_RECONNECT_MILLISECONDS = 2000
 
@@ -91,6 +91,11 @@ export class SharedRedis {
   /** Runs commands. @throws TOO_BUSY (503) when Redis does not take them */
   run<T>(action: (commands: Redis) => Promise<T>): Promise<T> {
     return this.#calls.ask(action)
+  }
+
+  /** Runs a script, whose only key is `key`. @throws TOO_BUSY (503) when Redis does not take it */
+  script(script: Script, key: string, args: readonly (string | number)[]): Promise<unknown> {
+    return this.#calls.run(script, key, args)
   }
 
   /** Ends all connections. */

@@ -54,6 +54,9 @@ const MOST_RESTARTS = 1
 const ABANDON_MILLISECONDS = 1000
 const ABANDON_TRIES = 60
 
+/** Between two looks whether a job is still there. */
+const LOOK_MILLISECONDS = 5000
+
 /** Workers that are told of a job that any of them may take. */
 const MOST_WOKEN = 2
 
@@ -65,6 +68,8 @@ interface Asked {
   /** The worker that has it, or in whose own queue it waits. */
   worker?: string
   isTaken: boolean
+  /** When its job was last in the queue, by `performance.now()`; absent while it is brought there. */
+  seen?: number
 }
 
 /** Runs inferences on the worker processes of a cluster. */
@@ -79,10 +84,9 @@ export class RemoteHost implements InferenceHost {
       this.#taken(takenSchema.parse(data).call, from)
       return {}
     })
-    services.peers.onLost(
-      (worker) => this.#lost(worker),
-      () => [...services.calls.awaited, ...[...this.#asked.values()].flatMap(({ worker }) => worker ?? [])],
-    )
+    services.peers.onWorkerLost((worker) => this.#lost(worker))
+    services.peers.watch(() => this.#awaited)
+    services.peers.onBeat(() => this.#lookForJobs())
   }
 
   get running(): number {
@@ -90,7 +94,6 @@ export class RemoteHost implements InferenceHost {
   }
 
   async begin(query: NewQuery): Promise<BegunInference> {
-    const { records } = this.#services
     const { tenant } = query.request.audited.caller
     const id = query.id ?? randomUUID()
     const name = InferenceRecords.nameOf({ tenant, keySet: query.keys.name }, id)
@@ -101,13 +104,13 @@ export class RemoteHost implements InferenceHost {
     const { request, model, keys } = query
     const asked: Asked = { name, query: { request, model, keys }, job, isTaken: false }
     try {
-      if (!(await records.add(name, record))) {
+      if (!(await this.#add(name, record))) {
         throw conflict('CONFIG_INVALID', 'An inference of that id is under way; choose another', { id })
       }
       this.#asked.set(call, asked)
       await this.#enqueue(asked, query.frame).catch(async (error) => {
         this.#asked.delete(call)
-        await records.remove(name)
+        await this.#remove(asked)
         throw error
       })
     } catch (error) {
@@ -116,7 +119,7 @@ export class RemoteHost implements InferenceHost {
       throw error
     }
     const first = answer.then(({ data, body }) => ({ ...outputSchema.parse(data), body }))
-    return { inference: this.#handle(name, record), first: this.#untilAnswered(call, first) }
+    return { inference: this.#handle(name, record), first: this.#untilAnswered(asked, first) }
   }
 
   async find(client: InferenceClient, id: string): Promise<HostedInference | undefined> {
@@ -149,15 +152,24 @@ export class RemoteHost implements InferenceHost {
     }
   }
 
-  async #untilAnswered(call: string, first: Promise<SentAnswer>): Promise<SentAnswer> {
-    const asked = this.#asked.get(call)
+  /** Adds a record, also in place of that of an inference whose worker has ended. */
+  async #add(name: string, record: InferenceRecord): Promise<boolean> {
+    const { records, peers } = this.#services
+    if (await records.add(name, record)) return true
+    const place = (await records.get(name))?.place
+    if (place?.kind !== 'worker' || (await peers.isAlive(place.worker))) return false
+    await records.release(name, place)
+    return records.add(name, record)
+  }
+
+  async #untilAnswered(asked: Asked, first: Promise<SentAnswer>): Promise<SentAnswer> {
     try {
       return await first
     } catch (error) {
-      if (asked) void this.#abandon(asked)
+      void this.#abandon(asked)
       throw error
     } finally {
-      this.#asked.delete(call)
+      this.#asked.delete(asked.job.asker.call)
     }
   }
 
@@ -209,6 +221,7 @@ export class RemoteHost implements InferenceHost {
       worker,
     })
     await queue.add(job, priority, worker)
+    asked.seen = performance.now()
     await this.#wake(worker)
   }
 
@@ -257,26 +270,86 @@ export class RemoteHost implements InferenceHost {
   /** Has inferences that a worker had, or that waited for it, begin again, and fails other calls to it. */
   #lost(worker: string): void {
     const { calls } = this.#services
-    for (const [call, asked] of this.#asked) if (asked.worker === worker) void this.#beginAgain(call, asked)
+    for (const asked of [...this.#asked.values()]) {
+      if (asked.worker === worker) void this.#beginAgain(asked, asked.isTaken)
+      else if (!asked.isTaken) void this.#beginAgainIfTaken(asked, worker)
+    }
     for (const call of calls.awaitedFrom(worker)) calls.giveUp(call, workerLost())
   }
 
-  /** No output of the inference has reached its client, so it need not know. */
-  async #beginAgain(call: string, asked: Asked): Promise<void> {
+  /** A worker may have ended when it had taken a job, and before it has told of that. */
+  async #beginAgainIfTaken(asked: Asked, worker: string): Promise<void> {
+    const { job } = asked
+    // What Redis does not say now, a look for the job finds.
+    const record = await this.#services.records.get(asked.name).catch(() => undefined)
+    const isHere = record?.place.worker === worker && record.place.job === jobId(job)
+    if (isHere && asked.job === job) await this.#beginAgain(asked, true)
+  }
+
+  /**
+   * No output of the inference has reached its client, so it need not know.
+   *
+   * @param hasBegun whether a worker had taken it
+   */
+  async #beginAgain(asked: Asked, hasBegun: boolean): Promise<void> {
     const { calls, records } = this.#services
-    const { isTaken, job, query, name } = asked
-    if (isTaken && job.restarts === MOST_RESTARTS) return calls.giveUp(call, workerLost())
-    calls.expectFrom(call, undefined)
-    asked.job = { ...job, restarts: job.restarts + Number(isTaken) }
+    const { job, query, name } = asked
+    const former = job.asker.call
+    if (this.#asked.get(former) !== asked) return
+    this.#asked.delete(former)
+    // What a worker still says of the former job, when it has only stood still, is not listened to.
+    const call = calls.renew(former)
+    asked.job = { ...job, asker: { ...job.asker, call }, restarts: job.restarts + Number(hasBegun) }
     asked.isTaken = false
+    asked.worker = undefined
+    asked.seen = undefined
+    this.#asked.set(call, asked)
     try {
+      if (asked.job.restarts > MOST_RESTARTS) throw workerLost()
       query.request.log.warn({ inference: job.id }, 'An inference begins again, because its worker has ended')
       await records.replace(name, recordOf(asked.job, query))
       await this.#enqueue(asked)
     } catch (error) {
       calls.giveUp(call, error)
+      await this.#remove(asked)
       await giveBackImages(this.#services, query, job.taken)
     }
+  }
+
+  /** Removes what is in Redis of an inference that does not begin. What is left there ends by its time. */
+  async #remove({ name, job, worker }: Asked): Promise<void> {
+    const { queue, waiting, records, frames } = this.#services
+    await Promise.allSettled([
+      queue.remove(jobId(job), worker),
+      waiting.remove(name),
+      records.remove(name),
+      frames.remove(name),
+    ])
+  }
+
+  /** Processes that inferences of this one depend on. */
+  get #awaited(): string[] {
+    const ofAsked = [...this.#asked.values()].flatMap(({ worker }) => worker ?? [])
+    return [...this.#services.calls.awaited, ...ofAsked]
+  }
+
+  /** A job is lost when its worker ends as it takes it, or when Redis loses its data. */
+  #lookForJobs(): void {
+    const now = performance.now()
+    for (const asked of this.#asked.values()) {
+      const { isTaken, seen = now } = asked
+      if (!isTaken && now - seen > LOOK_MILLISECONDS) void this.#lookFor(asked, now)
+    }
+  }
+
+  async #lookFor(asked: Asked, now: number): Promise<void> {
+    const { job, worker, seen = now } = asked
+    // While Redis does not say it, the next beat looks again.
+    const isThere = await this.#services.queue.has(jobId(job), worker).catch(() => true)
+    if (asked.job !== job || asked.isTaken || asked.seen !== seen) return
+    if (isThere) asked.seen = now
+    // A message that tells of it may be under way.
+    else if (now - seen > 2 * LOOK_MILLISECONDS) await this.#beginAgain(asked, true)
   }
 
   #handle(name: string, record: InferenceRecord): RemoteInference {

@@ -82,6 +82,13 @@ export class JobQueue {
     })
   }
 
+  /** Whether a job waits or is worked at. */
+  async has(id: string, worker?: string): Promise<boolean> {
+    const queues = worker === undefined ? [undefined] : [worker, undefined]
+    const found = await this.#redis.run(() => Promise.all(queues.map((each) => this.#queue(each).getJob(id))))
+    return found.some((job) => job !== undefined)
+  }
+
   /**
    * Takes the next job, first from the worker's own queue.
    *
@@ -113,10 +120,17 @@ export class JobQueue {
       await queue.obliterate({ force: true })
       // BullMQ leaves these.
       await this.#redis.commands.del(REMAINS.map((part) => queue.toKey(part)))
-      this.#queues.delete(queueName(worker))
-      await queue.close()
+      await this.forget(worker)
       return jobs
     })
+  }
+
+  /** Frees what this process holds to reach the queue of a worker that has ended. */
+  async forget(worker: string): Promise<void> {
+    const name = queueName(worker)
+    const queue = this.#queues.get(name)
+    this.#queues.delete(name)
+    await queue?.close().catch(() => {})
   }
 
   /** Takes no more jobs. */

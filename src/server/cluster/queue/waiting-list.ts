@@ -43,18 +43,20 @@ export class WaitingList {
   /** Those that wait, by name. */
   async entries(): Promise<(readonly [name: string, waiting: Waiting])[]> {
     const texts = await this.#redis.run((commands) => commands.hgetall(this.#key))
-    const entries = Object.entries(texts).map(
-      ([name, text]) => [name, waitingSchema.parse(JSON.parse(text))] as const,
-    )
     const now = Date.now()
-    const stale = entries.filter(([, { until }]) => until < now).map(([name]) => name)
+    const entries = Object.entries(texts).flatMap(([name, text]) => {
+      const waiting = waitingIn(text)
+      return waiting && waiting.until >= now ? [[name, waiting] as const] : []
+    })
+    const current = new Set(entries.map(([name]) => name))
+    const stale = Object.keys(texts).filter((name) => !current.has(name))
     if (stale.length > 0) await this.#redis.run((commands) => commands.hdel(this.#key, ...stale))
-    return entries.filter(([, { until }]) => until >= now)
+    return entries
   }
 
   async get(name: string): Promise<Waiting | undefined> {
     const text = await this.#redis.run((commands) => commands.hget(this.#key, name))
-    return text === null ? undefined : waitingSchema.parse(JSON.parse(text))
+    return text === null ? undefined : waitingIn(text)
   }
 
   /**
@@ -79,6 +81,15 @@ export class WaitingList {
 
   get #key(): string {
     return this.#redis.name('waiting')
+  }
+}
+
+/** @returns undefined for what is not understood, such as an entry of another version */
+function waitingIn(text: string): Waiting | undefined {
+  try {
+    return waitingSchema.safeParse(JSON.parse(text)).data
+  } catch {
+    return undefined
   }
 }
 

@@ -12,8 +12,8 @@ import type { Calls } from '../exchange/calls.ts'
 import type { Peers } from '../exchange/peers.ts'
 import { TAKEN } from '../exchange/protocol.ts'
 import type { Frames } from '../queue/frames.ts'
-import type { InferenceRecords } from '../queue/inference-records.ts'
-import { type JobQueue, type TakenJob, UnreadableJob } from '../queue/job-queue.ts'
+import type { InferenceRecords, JobHolder } from '../queue/inference-records.ts'
+import { type JobQueue, jobId, type TakenJob, UnreadableJob } from '../queue/job-queue.ts'
 import type { QueryJob } from '../queue/query-job.ts'
 import type { WaitingList } from '../queue/waiting-list.ts'
 import { outputPayload } from './worker-calls.ts'
@@ -137,14 +137,14 @@ export class JobTaker {
   }
 
   async #run({ job, done }: TakenJob): Promise<void> {
-    const { log, waiting, frames } = this.#options
+    const { log } = this.#options
     let isStarting = true
     const started = (): void => {
       if (isStarting) this.#starting--
       isStarting = false
     }
     try {
-      await waiting.remove(job.inference)
+      if (!(await this.#claim(job))) return
       const inference = await this.#begin(job, started)
       if (inference) await this.#follow(job, inference)
     } catch (err) {
@@ -152,8 +152,25 @@ export class JobTaker {
     } finally {
       started()
       await done()
-      await frames.remove(job.inference).catch(() => {})
     }
+  }
+
+  /** @returns false for a job that is left over, and whose inference is elsewhere */
+  async #claim(job: QueryJob): Promise<boolean> {
+    const { calls, records, waiting, log } = this.#options
+    const { process, call } = job.asker
+    if (!(await records.take(job.inference, this.#holderOf(job)))) {
+      log.info({ inference: job.id }, 'A job is left, because its inference does not wait any more')
+      return false
+    }
+    await waiting.remove(job.inference)
+    await calls.tell(process, TAKEN, { data: { call } })
+    return true
+  }
+
+  /** What names this process and a job in records. */
+  #holderOf(job: QueryJob): JobHolder {
+    return { worker: this.#options.calls.self, job: jobId(job) }
   }
 
   /** @returns undefined for an inference that does not begin; then its asker has been told */
@@ -166,8 +183,8 @@ export class JobTaker {
       started()
       this.#options.onChange()
       this.#held.set(job.inference, inference)
-      await calls.tell(process, TAKEN, { data: { call } })
-      await this.#record(job, inference, false)
+      // Another process has it, when this one has stood still in the meantime.
+      if (!(await this.#record(job, inference, false))) await inference.cancel()
       const leave = job.isAsync ? () => {} : await inference.enter()
       first
         .then((output) => calls.answer(process, call, job.isAsync ? NOTHING : outputPayload(output)))
@@ -176,8 +193,7 @@ export class JobTaker {
         .finally(leave)
       return inference
     } catch (error) {
-      await this.#giveBack(job)
-      await this.#options.records.remove(job.inference)
+      await this.#leave(job)
       await calls.refuse(process, call, error)
       return undefined
     }
@@ -224,7 +240,9 @@ export class JobTaker {
     setTimeout(() => {
       if (this.#held.get(job.inference) === inference) this.#held.delete(job.inference)
     }, milliseconds).unref()
-    await this.#record(job, inference, true, milliseconds)
+    // Another process may have it meanwhile, which needs the frame.
+    const isOurs = await this.#record(job, inference, true, milliseconds)
+    if (isOurs) await this.#options.frames.remove(job.inference)
   }
 
   async #record(
@@ -232,12 +250,21 @@ export class JobTaker {
     inference: HostedInference,
     ended: boolean,
     milliseconds?: number,
-  ): Promise<void> {
-    const { calls, records } = this.#options
+  ): Promise<boolean> {
+    const { records } = this.#options
     const { rounds } = (await inference.moment()).snapshot
-    const place = { kind: 'worker', worker: calls.self, ended } as const
+    const holder = this.#holderOf(job)
+    const place = { kind: 'worker', ...holder, ended } as const
     const record = { id: job.id, model: job.model.name, rounds, begun: Date.now(), place }
-    await records.replace(job.inference, record, milliseconds)
+    return records.update(job.inference, holder, record, milliseconds)
+  }
+
+  /** Ends an inference that has not begun, unless another process has it meanwhile. */
+  async #leave(job: QueryJob): Promise<void> {
+    const { records, frames } = this.#options
+    if (!(await records.release(job.inference, this.#holderOf(job)))) return
+    await this.#giveBack(job)
+    await frames.remove(job.inference)
   }
 
   /** What the query took from its tenant's budget, when no inference has begun that would give it back. */

@@ -1,0 +1,89 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import { needsRedis } from '../../support/redis.ts'
+import { isProblem, uploadKeys, watch } from '../support.ts'
+import { held, send, until } from './requests.ts'
+import { SteeredCluster } from './steered.ts'
+
+t.test('what is asked of an inference whose worker has ended gets a clear answer', needsRedis, async (t) => {
+  const cluster = await SteeredCluster.start(t)
+  const front = await cluster.front()
+  const worker = await cluster.worker()
+  const keys = await uploadKeys(front)
+  t.equal((await send(front, keys, 'mine', { prefer: 'respond-async' })).statusCode, 202)
+  t.equal((await front.inject(watch('mine/rounds/0', keys))).statusCode, 200)
+  await worker.close()
+  const redis = cluster.redis.connect()
+  t.strictSame(await redis.keys('polyveil:queues:inferences-*'), [], 'its queue is removed')
+  // Long enough for its end to be known before.
+  await sleep(2000)
+  for (const path of ['mine', 'mine/rounds/0']) {
+    isProblem(t, await front.inject(watch(path, keys)), 503, 'WORKER_LOST')
+  }
+  await cluster.worker()
+  t.equal((await send(front, keys, 'mine')).statusCode, 200, 'the id is free')
+})
+
+t.test('a job that is lost begins again once', needsRedis, async (t) => {
+  const cluster = await SteeredCluster.start(t)
+  const front = await cluster.front()
+  const worker = await cluster.worker()
+  const keys = await uploadKeys(front)
+  const { work, finish } = held()
+  worker.engine.work = work
+  const first = send(front, keys, 'first')
+  await until(() => worker.engine.jobs.length === 1)
+  const redis = cluster.redis.connect()
+  const queued = async (): Promise<string[]> => redis.keys('polyveil:queues:*:prioritized')
+  const second = send(front, keys, 'second')
+  await until(async () => (await queued()).length === 1)
+  await redis.del(await redis.keys('polyveil:queues:*'))
+  await until(async () => (await queued()).length === 1)
+  finish()
+  t.equal((await first).statusCode, 200)
+  t.equal((await second).statusCode, 200)
+})
+
+t.test('entries in Redis that are not understood stop nothing', needsRedis, async (t) => {
+  const cluster = await SteeredCluster.start(t)
+  const front = await cluster.front()
+  await cluster.worker()
+  const keys = await uploadKeys(front)
+  const redis = cluster.redis.connect()
+  await redis.hset('polyveil:waiting', { other: '{"version":2}', bad: 'no JSON' })
+  await redis.set('polyveil:beat:other', 'no JSON')
+  await redis.sadd('polyveil:workers', 'other')
+  await sleep(1500)
+  t.equal((await send(front, keys)).statusCode, 200)
+  t.equal(await redis.hlen('polyveil:waiting'), 0)
+})
+
+t.test('a Redis that is full is told as such, and the service goes on', needsRedis, async (t) => {
+  const cluster = await SteeredCluster.start(t)
+  const front = await cluster.front()
+  await cluster.worker()
+  const keys = await uploadKeys(front)
+  const redis = cluster.redis.connect()
+  await redis.config('SET', 'maxmemory', '1mb')
+  isProblem(t, await send(front, keys), 503, 'TOO_BUSY')
+  await redis.config('SET', 'maxmemory', '0')
+  t.equal((await send(front, keys)).statusCode, 200)
+})
+
+t.test('a Redis that stands still for a while ends no worker', needsRedis, async (t) => {
+  const cluster = await SteeredCluster.start(t)
+  const front = await cluster.front()
+  const { engine } = await cluster.worker()
+  const keys = await uploadKeys(front)
+  const { work, finish } = held()
+  engine.work = work
+  const answer = send(front, keys)
+  await until(() => engine.jobs.length === 1)
+  cluster.redis.stop()
+  await sleep(8000)
+  cluster.redis.goOn()
+  await sleep(3000)
+  finish()
+  t.equal((await answer).statusCode, 200)
+  t.equal(engine.jobs.length, 1)
+})
