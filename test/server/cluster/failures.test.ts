@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { needsRedis } from '../../support/redis.ts'
-import { isProblem, uploadKeys, watch } from '../support.ts'
+import { isProblem, splitAnswer, uploadKeys, watch } from '../support.ts'
 import { held, send, until } from './requests.ts'
 import { SteeredCluster } from './steered.ts'
 
@@ -87,3 +87,31 @@ t.test('a Redis that stands still for a while ends no worker', needsRedis, async
   t.equal((await answer).statusCode, 200)
   t.equal(engine.jobs.length, 1)
 })
+
+t.test(
+  'a worker that stood still does not answer for the one that has its inference',
+  needsRedis,
+  async (t) => {
+    const cluster = await SteeredCluster.start(t)
+    const front = await cluster.front()
+    const still = await cluster.worker()
+    const keys = await uploadKeys(front)
+    const [first, second] = [held(), held()]
+    still.engine.work = async (job) => (await first.work(job)).fill(1)
+    const answer = send(front, keys, 'mine')
+    await until(() => still.engine.jobs.length === 1)
+    const redis = cluster.redis.connect()
+    const [name] = await redis.smembers('polyveil:workers')
+    const other = await cluster.worker()
+    other.engine.work = async (job) => (await second.work(job)).fill(2)
+    await until(async () => {
+      await redis.del(`polyveil:beat:${name}`)
+      return other.engine.jobs.length === 1
+    })
+    first.finish()
+    await sleep(300)
+    second.finish()
+    t.strictSame([...splitAnswer(await answer).frame], Array(10).fill(2))
+    t.match((await front.inject(watch('mine', keys))).json(), { state: 'done' })
+  },
+)
