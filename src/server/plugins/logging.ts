@@ -52,14 +52,19 @@ function loggedRequest(request: FastifyRequest): Record<string, unknown> {
   }
 }
 
+/** Commands of Redis that an error is about, with their arguments, such as passwords and what is stored. */
+const COMMANDS: readonly string[] = ['command', 'previousErrors']
+
 /**
- * An error without bytes: the parser of HTTP attaches the packet that it refuses, with tokens and ids of key
- * sets in it.
+ * An error without bytes and commands: the parser of HTTP attaches the packet that it refuses, with tokens
+ * and ids of key sets in it.
  */
 function loggedError(error: unknown): unknown {
   if (!(error instanceof Error)) return error
-  const fields = Object.entries(stdSerializers.err(error))
-  return Object.fromEntries(fields.filter(([, value]) => !ArrayBuffer.isView(value)))
+  const fields = Object.entries(stdSerializers.err(error)).filter(
+    ([name, value]) => !ArrayBuffer.isView(value) && !COMMANDS.includes(name),
+  )
+  return Object.fromEntries(fields)
 }
 
 const loggedReply = (reply: FastifyReply): Record<string, unknown> => ({ statusCode: reply.statusCode })
