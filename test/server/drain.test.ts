@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { Intake } from '../../src/server/inference/intake.ts'
 import { parameters } from '../circuit/circuits.ts'
+import { isThorough } from '../support/thorough.ts'
 import { largestError, type Said, StepClient, started } from './refreshed-service.ts'
 import { elements, harness, keyBytes, query, uploadKeys } from './support.ts'
 
@@ -63,4 +64,19 @@ t.test('keys are not announced while a service drains', async (t) => {
   finish.resolve(new Uint8Array(8))
   t.equal((await running).statusCode, 200)
   await closing
+})
+
+t.test('a drain takes as long as it may, also beyond the time that plugins get', async (t) => {
+  const h = await harness(t, { drainSeconds: 30 })
+  t.equal(h.app.initialConfig.pluginTimeout, 0)
+  if (!isThorough) return
+  const keys = await uploadKeys(h)
+  h.engine.work = async () => {
+    await sleep(12_000)
+    return new Uint8Array([7])
+  }
+  const answer = h.inject(query(keys))
+  while (h.engine.jobs.length === 0) await sleep(1)
+  await h.app.close()
+  t.equal((await answer).statusCode, 200)
 })
