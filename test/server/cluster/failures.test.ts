@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { needsRedis } from '../../support/redis.ts'
-import { isProblem, splitAnswer, uploadKeys, watch } from '../support.ts'
+import { isProblem, splitAnswer, untilCancelled, uploadKeys, watch } from '../support.ts'
 import { held, send, until } from './requests.ts'
 import { SteeredCluster } from './steered.ts'
 
@@ -115,3 +115,23 @@ t.test(
     t.match((await front.inject(watch('mine', keys))).json(), { state: 'done' })
   },
 )
+
+t.test('nothing is computed for a client whose answer was lost with a connection', needsRedis, async (t) => {
+  const cluster = await SteeredCluster.start(t)
+  const front = await cluster.front()
+  const { engine } = await cluster.worker()
+  const keys = await uploadKeys(front)
+  engine.work = untilCancelled
+  const first = send(front, keys, 'first')
+  await until(() => engine.jobs.length === 1)
+  const second = send(front, keys, 'second')
+  const redis = cluster.redis.connect()
+  await until(async () => (await redis.hlen('polyveil:waiting')) === 1)
+  await redis.client('KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+  for (const each of [first, second]) isProblem(t, await each, 503, 'TOO_BUSY')
+  await until(() => engine.jobs[0].signal.aborted)
+  await until(async () => (await redis.hlen('polyveil:waiting')) === 0)
+  engine.work = async ({ frame }) => frame.slice(0, 10)
+  t.equal((await send(front, keys, 'second')).statusCode, 200)
+  t.equal(engine.jobs.length, 2, 'the second has not run without its client')
+})

@@ -41,7 +41,6 @@ async function partsOn(cluster: Cluster, base: ServiceBase): Promise<ServicePart
         ...cluster,
         ...parts,
         clock: new QueueClock(redis),
-        log: base.logger,
         onSending: (model) => watchSending(parts.metrics, model, context.active()),
       }),
     budget: new ImageBudget(new SharedImageCounts(redis)),

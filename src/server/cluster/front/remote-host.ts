@@ -1,7 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { propagation } from '@opentelemetry/api'
-import type { Logger } from 'pino'
 import { PolyVeilError } from '../../../errors/index.ts'
 import {
   type BudgetServices,
@@ -44,15 +42,10 @@ export interface RemoteHostServices extends BudgetServices {
   readonly holders: KeyHolders
   readonly clock: QueueClock
   readonly onSending: RemoteInferenceServices['onSending']
-  readonly log: Pick<Logger, 'warn'>
 }
 
 /** An inference begins again on another worker so many times, when the one that had it ends. */
 const MOST_RESTARTS = 1
-
-/** Between two tries to end an inference that failed, and their number. */
-const ABANDON_MILLISECONDS = 1000
-const ABANDON_TRIES = 60
 
 /** Between two looks whether a job is still there. */
 const LOOK_MILLISECONDS = 5000
@@ -77,6 +70,8 @@ export class RemoteHost implements InferenceHost {
   readonly #services: RemoteHostServices
   /** By the id of the call that the first output answers. */
   readonly #asked = new Map<string, Asked>()
+  /** Those whose answer is lost with the connection to Redis, until it is there again. */
+  readonly #left = new Set<Asked>()
 
   constructor(services: RemoteHostServices) {
     this.#services = services
@@ -86,7 +81,10 @@ export class RemoteHost implements InferenceHost {
     })
     services.peers.onWorkerLost((worker) => this.#lost(worker))
     services.peers.watch(() => this.#awaited)
-    services.peers.onBeat(() => this.#lookForJobs())
+    services.peers.onBeat(() => {
+      this.#lookForJobs()
+      for (const asked of this.#left) void this.#leave(asked)
+    })
   }
 
   get running(): number {
@@ -133,13 +131,13 @@ export class RemoteHost implements InferenceHost {
     const all = peers.workers.map(async ({ name }) =>
       underWaySchema.parse((await calls.call(name, 'underWay')).data),
     )
-    return (await Promise.all(all)).flat()
+    return (await ofThoseThatLive(all)).flat()
   }
 
   async stop(handle: string, reason: string): Promise<boolean> {
     const { calls, peers } = this.#services
     const all = peers.workers.map(({ name }) => calls.call(name, 'stopHandle', { data: { handle, reason } }))
-    return (await Promise.all(all)).some(({ data }) => data === true)
+    return (await ofThoseThatLive(all)).some(({ data }) => data === true)
   }
 
   /** Replies of clients reach the workers through other HTTP processes. */
@@ -166,29 +164,23 @@ export class RemoteHost implements InferenceHost {
     try {
       return await first
     } catch (error) {
-      void this.#abandon(asked)
+      if (isAway(error) && !asked.job.isAsync) this.#left.add(asked)
       throw error
     } finally {
       this.#asked.delete(asked.job.asker.call)
     }
   }
 
-  /**
-   * Ends an inference whose client was told that it failed, wherever it is. It may go on elsewhere when this
-   * process alone could not reach Redis, and its id would be taken then.
-   */
-  async #abandon({ name, job }: Asked): Promise<void> {
-    for (let tries = 0; tries < ABANDON_TRIES; tries++) {
-      try {
-        const record = await this.#services.records.get(name)
-        const isOver = record?.place.kind === 'worker' && record.place.ended
-        if (record === undefined || isOver) return
-        return await this.#handle(name, record).cancel()
-      } catch (err) {
-        if (tries === ABANDON_TRIES - 1)
-          this.#services.log.warn({ err, inference: job.id }, 'An inference is left')
-        await sleep(ABANDON_MILLISECONDS, undefined, { ref: false })
-      }
+  /** Ends an inference whose client has got an error, so that none is computed for nobody. */
+  async #leave(asked: Asked): Promise<void> {
+    const { name, job, query } = asked
+    this.#left.delete(asked)
+    try {
+      const record = await this.#services.records.get(name)
+      // The client may have begun another of this id.
+      if (record?.place.job === jobId(job)) await this.#handle(name, record).stop(UNREACHABLE)
+    } catch (err) {
+      query.request.log.warn({ err, inference: job.id }, 'An inference that nobody waits for goes on')
     }
   }
 
@@ -375,6 +367,18 @@ export class RemoteHost implements InferenceHost {
   }
 }
 
+/** The answers of workers, without those of workers that end meanwhile. */
+async function ofThoseThatLive<T>(answers: readonly Promise<T>[]): Promise<T[]> {
+  const settled = await Promise.allSettled(answers)
+  return settled.flatMap((each) => {
+    if (each.status === 'fulfilled') return [each.value]
+    if (isLost(each.reason)) return []
+    throw each.reason
+  })
+}
+
+const isLost = (error: unknown): boolean => error instanceof PolyVeilError && error.code === 'WORKER_LOST'
+
 const recordOf = (job: QueryJob, { model }: QueryFacts): InferenceRecord => ({
   id: job.id,
   model: model.name,
@@ -382,6 +386,10 @@ const recordOf = (job: QueryJob, { model }: QueryFacts): InferenceRecord => ({
   begun: Date.now(),
   place: { kind: 'waiting', job: jobId(job) },
 })
+
+const UNREACHABLE = 'The inference was ended, because its HTTP process lost the connection to Redis'
+
+const isAway = (error: unknown): boolean => error instanceof PolyVeilError && error.code === 'TOO_BUSY'
 
 const workerLost = (): PolyVeilError =>
   new PolyVeilError('WORKER_LOST', 'The worker process that had the inference has ended')

@@ -16,7 +16,7 @@ export interface WorkerCallServices {
   /** @param keySet name of a stored key set, complete or to be checked */
   readonly keysOf: (keySet: string) => LocatedKeySet
   /** @throws PARAMETERS_MISMATCH when no model has parameters of this digest */
-  readonly parametersOf: (digest: string) => CkksParameters
+  readonly parametersOf: (digest: string) => Promise<CkksParameters>
   /** Looks for a job at once. */
   readonly wake: () => void
 }
@@ -65,7 +65,7 @@ export function serveWorkerCalls({
   serve(calls, 'underWay', async () => ({ data: await host.underWay() }))
   serve(calls, 'stopHandle', async ({ handle, reason }) => ({ data: await host.stop(handle, reason) }))
   serve(calls, 'checkKeys', async ({ parameters, keySet }) => ({
-    data: await engine.checkKeys(parametersOf(parameters), keysOf(keySet)),
+    data: await engine.checkKeys(await parametersOf(parameters), keysOf(keySet)),
   }))
   serve(calls, 'wake', async () => {
     wake()

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import type { CkksParameters } from '../../../circuit/parameters/parameters.ts'
 import { PolyVeilError } from '../../../errors/index.ts'
 import { ImageBudget } from '../../access/image-budget.ts'
 import type { HostParts } from '../../app.ts'
@@ -131,10 +132,20 @@ function takerOf(cluster: Cluster, base: ServiceBase, { engine, host, keys, budg
     engine,
     find: (name) => taker.find(name),
     keysOf,
-    parametersOf: (digest) => directory.models.parameters(digest),
+    parametersOf: (digest) => parametersOf(directory, digest),
     wake: taker.wake,
   })
   return taker
+}
+
+/** @throws PARAMETERS_MISMATCH when no circuit has them, also none that was added since the last look */
+async function parametersOf(directory: ModelDirectory, digest: string): Promise<CkksParameters> {
+  try {
+    return directory.models.parameters(digest)
+  } catch {
+    await directory.look()
+    return directory.models.parameters(digest)
+  }
 }
 
 /** A circuit may have been added since this process has last looked. */
