@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
+import { nameOf } from '../../../src/server/stores/key-store.ts'
 import { needsRedis } from '../../support/redis.ts'
 import { isProblem, splitAnswer, untilCancelled, uploadKeys, watch } from '../support.ts'
 import { held, send, until } from './requests.ts'
@@ -134,4 +135,26 @@ t.test('nothing is computed for a client whose answer was lost with a connection
   engine.work = async ({ frame }) => frame.slice(0, 10)
   t.equal((await send(front, keys, 'second')).statusCode, 200)
   t.equal(engine.jobs.length, 2, 'the second has not run without its client')
+})
+
+t.test('a client whose keys a worker has does not keep others waiting', needsRedis, async (t) => {
+  const cluster = await SteeredCluster.start(t)
+  const front = await cluster.front()
+  const { engine } = await cluster.worker()
+  const [loaded, other] = [await uploadKeys(front), await uploadKeys(front)]
+  t.equal((await send(front, loaded)).statusCode, 200)
+  const { work, finish } = held()
+  engine.work = work
+  const answers = [send(front, loaded)]
+  await until(() => engine.jobs.length === 2)
+  const redis = cluster.redis.connect()
+  for (const keys of [loaded, loaded, loaded, other]) {
+    const before = await redis.hlen('polyveil:waiting')
+    answers.push(send(front, keys))
+    await until(async () => (await redis.hlen('polyveil:waiting')) === before + 1)
+  }
+  finish()
+  for (const each of answers) t.equal((await each).statusCode, 200)
+  const order = engine.jobs.slice(2).map(({ keys }) => keys.name === nameOf(other))
+  t.ok(order.indexOf(true) <= 1, `its turn comes: ${order}`)
 })

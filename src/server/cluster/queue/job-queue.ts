@@ -90,16 +90,19 @@ export class JobQueue {
   }
 
   /**
-   * Takes the next job, first from the worker's own queue.
+   * Takes the next job, in turns first from the worker's own queue and from that of all: neither waits for
+   * the other to be empty.
    *
    * @param worker this process
    */
   async take(worker: string): Promise<TakenJob | undefined> {
     if (this.#workers.length === 0) this.#begin(worker)
-    for (const source of this.#workers) {
+    for (const [index, source] of this.#workers.entries()) {
       const token = `${worker}:${this.#tokens++}`
       const job = await this.#redis.run(() => source.getNextJob(token, { block: false }))
-      if (job) return this.#claimed(job, token)
+      if (!job) continue
+      if (index === 0) this.#workers.reverse()
+      return this.#claimed(job, token)
     }
     return undefined
   }
