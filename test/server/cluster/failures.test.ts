@@ -80,6 +80,8 @@ t.test('a Redis that stands still for a while ends no worker', needsRedis, async
   engine.work = work
   const answer = send(front, keys)
   await until(() => engine.jobs.length === 1)
+  // The worker notes what it has.
+  await sleep(500)
   cluster.redis.stop()
   await sleep(8000)
   cluster.redis.goOn()

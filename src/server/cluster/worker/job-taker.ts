@@ -177,9 +177,13 @@ export class JobTaker {
   async #begin(job: QueryJob, started: () => void): Promise<HostedInference | undefined> {
     const { calls, host, log } = this.#options
     const { process, call } = job.asker
+    let begun: HostedInference | undefined
     try {
       await this.#requireAsker(job)
       const { inference, first } = await host.begin(await this.#queryOf(job))
+      begun = inference
+      // What ends it is for those who ask for it.
+      first.catch(() => {})
       started()
       this.#options.onChange()
       this.#held.set(job.inference, inference)
@@ -193,6 +197,7 @@ export class JobTaker {
         .finally(leave)
       return inference
     } catch (error) {
+      await begun?.cancel()
       await this.#leave(job)
       await calls.refuse(process, call, error)
       return undefined
