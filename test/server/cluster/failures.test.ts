@@ -160,3 +160,21 @@ t.test('a client whose keys a worker has does not keep others waiting', needsRed
   const order = engine.jobs.slice(2).map(({ keys }) => keys.name === nameOf(other))
   t.ok(order.indexOf(true) <= 1, `its turn comes: ${order}`)
 })
+
+t.test('an inference that nobody has begin again is told as lost', needsRedis, async (t) => {
+  const cluster = await SteeredCluster.start(t)
+  const [front, other] = [await cluster.front(), await cluster.front()]
+  const { engine } = await cluster.worker()
+  const keys = await uploadKeys(front)
+  const { work, finish } = held()
+  engine.work = work
+  const first = send(other, keys, 'first')
+  await until(() => engine.jobs.length === 1)
+  t.equal((await send(front, keys, 'mine', { prefer: 'respond-async' })).statusCode, 202)
+  await front.close()
+  const redis = cluster.redis.connect()
+  await redis.del(await redis.keys('polyveil:queues:*'))
+  isProblem(t, await other.inject(watch('mine/rounds/0', keys)), 503, 'WORKER_LOST')
+  finish()
+  t.equal((await first).statusCode, 200)
+})

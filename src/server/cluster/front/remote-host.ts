@@ -345,10 +345,12 @@ export class RemoteHost implements InferenceHost {
   }
 
   #handle(name: string, record: InferenceRecord): RemoteInference {
-    const { calls, records, onSending } = this.#services
+    const { calls, records, queue, waiting, onSending } = this.#services
     const withdraw: RemoteInferenceServices['withdraw'] = (job, reason, isOwnReason) =>
       this.#withdraw(name, job, reason, isOwnReason)
-    return new RemoteInference({ calls, records, withdraw, onSending }, name, record)
+    const isQueued: RemoteInferenceServices['isQueued'] = async (job, worker) =>
+      queue.has(job, worker ?? (await waiting.get(name))?.worker)
+    return new RemoteInference({ calls, records, withdraw, isQueued, onSending }, name, record)
   }
 
   /** @param reason a sentence @returns whether no worker had taken it */

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { PolyVeilError } from '../../../errors/index.ts'
 import type { HostedInference } from '../../inference/host.ts'
 import type { InferenceMoment } from '../../inference/inference.ts'
 import type { SentAnswer } from '../../inference/reply-cache.ts'
@@ -17,11 +18,19 @@ export interface RemoteInferenceServices {
    * @param reason a sentence
    */
   readonly withdraw: (job: string, reason: string, isOwnReason: boolean) => Promise<boolean>
+  /** Whether its job waits or is worked at. @param worker that has taken it */
+  readonly isQueued: (job: string, worker?: string) => Promise<boolean>
   readonly onSending: (model: string) => () => void
 }
 
 /** Between two looks at where a waiting inference is. */
 const LOOK_MILLISECONDS = 100
+/**
+ * After so many looks its job is looked for, too. Within less time than three of these, the process that
+ * waits for it has a lost job begin again.
+ */
+const LOOKS_BETWEEN = 60
+const MOST_MISSES = 3
 
 const CANCELLED = 'The inference was cancelled'
 
@@ -109,10 +118,21 @@ export class RemoteInference implements HostedInference {
     return this.#services.calls.call(worker, call, { data: { inference: this.#name, ...data }, body })
   }
 
-  /** The process that has the inference, once one has. @throws INFERENCE_UNKNOWN when it was withdrawn */
+  /**
+   * The process that has the inference, once one has.
+   *
+   * @throws INFERENCE_UNKNOWN when it was withdrawn; WORKER_LOST when its job is lost, and nobody has it
+   *   begin again
+   */
   async #worker(): Promise<string> {
-    while (this.#record.place.kind === 'waiting') {
+    let misses = 0
+    for (let looks = 1; this.#record.place.kind === 'waiting'; looks++) {
       await sleep(LOOK_MILLISECONDS)
+      if (looks % LOOKS_BETWEEN === 0) {
+        const { job, worker } = this.#record.place
+        misses = (await this.#services.isQueued(job, worker)) ? 0 : misses + 1
+        if (misses === MOST_MISSES) throw new PolyVeilError('WORKER_LOST', 'The inference is lost')
+      }
       const record = await this.#services.records.get(this.#name)
       if (record === undefined) throw conflict('INFERENCE_UNKNOWN', CANCELLED, { id: this.id })
       this.#record = record
