@@ -49,7 +49,7 @@ export async function joinCluster(
         logger.error({ err, worker }, 'What waited for a worker that ended is left'),
       )
     })
-    peers.onWorkerLost((worker) => void queue.forget(worker))
+    peers.onLost((worker) => void queue.forget(worker))
     const { total, answer } = inferenceLimits(config)
     const close = async (): Promise<void> => {
       await peers.close()

@@ -11,8 +11,10 @@ import {
   sentError,
 } from '../../../src/server/cluster/exchange/call-message.ts'
 import type { WorkerFacts } from '../../../src/server/cluster/exchange/peers.ts'
+import { RedisCalls } from '../../../src/server/cluster/exchange/redis-calls.ts'
 import { placeFor, priorityOf } from '../../../src/server/cluster/queue/placement.ts'
 import type { Waiting } from '../../../src/server/cluster/queue/waiting-list.ts'
+import { OpenRequests } from '../../../src/server/cluster/worker/open-requests.ts'
 import { readConfig, type ServerOverrides } from '../../../src/server/config.ts'
 import { createLogger } from '../../../src/server/plugins/logging.ts'
 import { HttpError } from '../../../src/server/problems/http-error.ts'
@@ -60,10 +62,11 @@ t.test('an inference waits for the worker with its keys only if that is free soo
 
 t.test('one owner with many inferences does not hold up another, and none waits for ever', async (t) => {
   const many = Array.from({ length: 20 }, () => waiting('many', 10))
-  t.equal(priorityOf('many', many, 0), 201)
+  t.equal(priorityOf('many', many, 0), 2001)
   t.equal(priorityOf('one', many, 0), 1)
-  t.equal(priorityOf('one', many, 150), 151, 'later it is behind those that would have had their turn')
-  t.ok(priorityOf('one', many, 250) > 201, 'and the last of the many comes before it')
+  t.equal(priorityOf('one', many, 150), 1501, 'later it is behind those that would have had their turn')
+  t.ok(priorityOf('one', many, 250) > 2001, 'and the last of the many comes before it')
+  t.equal(priorityOf('one', [waiting('one', 0.3), waiting('one', 0.4)], 0), 8, 'small networks count, too')
   t.equal(priorityOf('one', many, 1e9), 2 ** 21, 'BullMQ takes no later one')
 })
 
@@ -131,4 +134,50 @@ t.test('settings that do not belong together are named at the start', async (t) 
     const error = await readConfig({ overrides: { modelsDir, redis: address } }).catch((error) => error)
     isRefused(error, 'redis')
   }
+})
+
+t.test('requests that are open in a process that ends are closed', async (t) => {
+  let tell = (_name: string): void => {}
+  let watched = (): Iterable<string> => []
+  const open = new OpenRequests({
+    watch: (names) => {
+      watched = names
+    },
+    onLost: (listener) => {
+      tell = listener
+    },
+  })
+  const left: string[] = []
+  for (const [token, process] of [
+    ['a', 'one'],
+    ['b', 'two'],
+    ['c', 'one'],
+  ]) {
+    open.add(token, process, () => left.push(token))
+  }
+  t.strictSame([...watched()], ['one', 'two'])
+  open.close('c')
+  tell('one')
+  open.close('a')
+  t.strictSame(left, ['c', 'a'], 'each once')
+  t.strictSame([...watched()], ['two'])
+})
+
+t.test('a connection that has no answer several times in a row is made anew', async (t) => {
+  let disconnects = 0
+  const connection = { disconnect: () => disconnects++ } as never
+  const calls = new RedisCalls(connection, 5)
+  const silent = () =>
+    t.rejects(
+      calls.ask(() => new Promise(() => {})),
+      { code: 'TOO_BUSY' },
+    )
+  await silent()
+  await silent()
+  t.equal(await calls.ask(async () => 7), 7)
+  await silent()
+  await silent()
+  t.equal(disconnects, 0, 'an answer in between shows that it lives')
+  await silent()
+  t.equal(disconnects, 1)
 })

@@ -84,7 +84,7 @@ export class Peers {
    * Calls back with the name of each process that has ended, in each process: of worker processes, and of
    * processes that are watched.
    */
-  onWorkerLost(listener: (name: string) => void): void {
+  onLost(listener: (name: string) => void): void {
     this.#lost.push(listener)
   }
 

@@ -5,6 +5,8 @@ import { PolyVeilError } from '../../../errors/index.ts'
 /** Seconds after which a client may try again. */
 const RETRY_SECONDS = 5
 const CALL_MILLISECONDS = 5000
+/** So many calls in a row without an answer end the connection. */
+const MOST_UNANSWERED = 3
 /** Errors of a server that runs and takes no such command now. Others are faults of this program. */
 const PASSING = /^(LOADING|READONLY|OOM|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|NOREPLICAS|MISCONF|UNBLOCKED)\b/
 
@@ -28,6 +30,8 @@ export const script = (text: string): Script => ({
 export class RedisCalls {
   readonly #connection: Redis
   readonly #milliseconds: number
+  /** Calls in a row that had no answer in time. */
+  #unanswered = 0
 
   constructor(connection: Redis, milliseconds = CALL_MILLISECONDS) {
     this.#connection = connection
@@ -37,17 +41,30 @@ export class RedisCalls {
   /** @throws TOO_BUSY when Redis is away, or refuses commands for now */
   async ask<T>(call: (connection: Redis) => Promise<T>): Promise<T> {
     const { promise: late, reject } = Promise.withResolvers<never>()
-    const timer = setTimeout(() => reject(redisAway()), this.#milliseconds)
+    const timer = setTimeout(() => {
+      reject(redisAway())
+      this.#noteSilence()
+    }, this.#milliseconds)
     const answer = call(this.#connection)
     // An answer that comes too late is nobody's.
     answer.catch(() => {})
     try {
-      return await Promise.race([answer, late])
+      const result = await Promise.race([answer, late])
+      this.#unanswered = 0
+      return result
     } catch (cause) {
       throw isPassing(cause) ? redisAway(cause) : cause
     } finally {
       clearTimeout(timer)
     }
+  }
+
+  /** A network may have lost the connection without a word: then it is made anew. */
+  #noteSilence(): void {
+    this.#unanswered++
+    if (this.#unanswered < MOST_UNANSWERED) return
+    this.#unanswered = 0
+    this.#connection.disconnect(true)
   }
 
   /** Runs a script, whose only key is `key`. @throws TOO_BUSY as `ask` */

@@ -1,8 +1,11 @@
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
+import type { ServedModel } from '../../catalogue.ts'
 import type { InferenceClient } from '../../inference/host.ts'
 import type { SharedRedis } from '../exchange/redis.ts'
 import { script } from '../exchange/redis-calls.ts'
+import { jobId } from './job-queue.ts'
+import type { QueryJob } from './query-job.ts'
 
 const recordSchema = z.object({
   id: z.string(),
@@ -152,3 +155,15 @@ export class InferenceRecords {
     return this.#redis.name('inference', name)
   }
 }
+
+/** The record of an inference that waits. */
+export const waitingRecord = (
+  job: QueryJob,
+  model: Pick<ServedModel, 'name' | 'manifest'>,
+): InferenceRecord => ({
+  id: job.id,
+  model: model.name,
+  rounds: model.manifest.rounds,
+  begun: Date.now(),
+  place: { kind: 'waiting', job: jobId(job) },
+})

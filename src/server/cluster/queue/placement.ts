@@ -28,15 +28,19 @@ export function placeFor(
 
 /** BullMQ takes priorities from 1 on, the smallest first, up to this one. */
 const LAST_PRIORITY = 2 ** 21
+/**
+ * Priorities in a second: the smallest networks take a few tenths. They last for 58 hours of a full queue.
+ */
+const IN_A_SECOND = 10
 
 /**
- * The priority of an inference: the second in which it would begin if its owner had one worker alone. So each
- * owner's turn comes however many inferences another has queued, and none waits for ever (a virtual clock as
- * in L. Zhang, "VirtualClock", SIGCOMM 1990, that starts anew when nothing waits).
+ * The priority of an inference: when it would begin if its owner had one worker alone, in tenths of seconds.
+ * So each owner's turn comes however many inferences another has queued, and none waits for ever (a virtual
+ * clock as in L. Zhang, "VirtualClock", SIGCOMM 1990, that starts anew when nothing waits).
  *
  * @param second since the queue was empty
  */
 export function priorityOf(owner: string, waiting: readonly Waiting[], second: number): number {
   const before = waiting.filter((each) => each.owner === owner).reduce((sum, { seconds }) => sum + seconds, 0)
-  return Math.min(LAST_PRIORITY, Math.max(1, Math.round(1 + second + before)))
+  return Math.min(LAST_PRIORITY, Math.max(1, 1 + Math.round(IN_A_SECOND * (second + before))))
 }

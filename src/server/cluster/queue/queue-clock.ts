@@ -15,7 +15,7 @@ export class QueueClock {
       if (isEmpty) await commands.set(this.#key, now)
       return commands.get(this.#key)
     })
-    return Math.max(0, Math.floor((now - Number(begun ?? now)) / 1000))
+    return Math.max(0, (now - Number(begun ?? now)) / 1000)
   }
 
   get #key(): string {

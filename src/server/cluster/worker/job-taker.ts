@@ -1,17 +1,21 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { TextMapGetter } from '@opentelemetry/api'
 import { propagation, ROOT_CONTEXT } from '@opentelemetry/api'
 import type { Logger } from 'pino'
 import { PolyVeilError } from '../../../errors/index.ts'
+import type { Audit } from '../../access/audit.ts'
 import type { ImageBudget } from '../../access/image-budget.ts'
 import type { ServedModel } from '../../catalogue.ts'
 import type { EngineLoad } from '../../inference/engine.ts'
 import type { HostedInference, InferenceHost, NewQuery, QueryKeySet } from '../../inference/host.ts'
 import type { InferenceLimits } from '../../inference/inference.ts'
 import type { Intake } from '../../inference/intake.ts'
+import type { SentAnswer } from '../../inference/reply-cache.ts'
 import type { Calls } from '../exchange/calls.ts'
 import type { Peers } from '../exchange/peers.ts'
 import { TAKEN } from '../exchange/protocol.ts'
 import type { Frames } from '../queue/frames.ts'
+import { giveBackJob } from '../queue/give-back.ts'
 import type { InferenceRecords, JobHolder } from '../queue/inference-records.ts'
 import { type JobQueue, jobId, type TakenJob, UnreadableJob } from '../queue/job-queue.ts'
 import type { QueryJob } from '../queue/query-job.ts'
@@ -34,6 +38,7 @@ export interface JobTakerOptions {
   readonly modelOf: (digest: string) => Promise<ServedModel>
   readonly keysOf: (name: string) => QueryKeySet
   readonly budget: ImageBudget
+  readonly audit: Audit
   readonly limits: Pick<InferenceLimits, 'answer'>
   /** Looks for work elsewhere, when there are places and nothing in the queue. @returns what it found */
   readonly findWork: () => Promise<number>
@@ -44,6 +49,11 @@ export interface JobTakerOptions {
 
 /** Between two looks for jobs, where nobody has told of one. */
 const LOOK_MILLISECONDS = 250
+/** Between two looks whether jobs that were taken have begun. */
+const SETTLE_MILLISECONDS = 20
+/** Between two tries to send a first output, and their number. */
+const SEND_MILLISECONDS = 1000
+const MOST_SENDS = 60
 /** Inferences that ended are kept for this long, or for the time that an answer is kept. */
 const MEMORY_MILLISECONDS = 60_000
 
@@ -89,11 +99,12 @@ export class JobTaker {
     this.wake()
   }
 
-  /** Takes no more jobs. Those that are held go on. */
-  close(): void {
+  /** Takes no more jobs, and waits until those that are taken have begun. */
+  async close(): Promise<void> {
     this.#intake = undefined
     clearInterval(this.#timer)
     this.#timer = undefined
+    while (this.#starting > 0) await sleep(SETTLE_MILLISECONDS)
   }
 
   /** Looks for jobs at once. */
@@ -175,7 +186,7 @@ export class JobTaker {
 
   /** @returns undefined for an inference that does not begin; then its asker has been told */
   async #begin(job: QueryJob, started: () => void): Promise<HostedInference | undefined> {
-    const { calls, host, log } = this.#options
+    const { calls, host } = this.#options
     const { process, call } = job.asker
     let begun: HostedInference | undefined
     try {
@@ -190,17 +201,33 @@ export class JobTaker {
       // Another process has it, when this one has stood still in the meantime.
       if (!(await this.#record(job, inference, false))) await inference.cancel()
       const leave = job.isAsync ? () => {} : await inference.enter()
-      first
-        .then((output) => calls.answer(process, call, job.isAsync ? NOTHING : outputPayload(output)))
-        .catch((error) => calls.refuse(process, call, error))
-        .catch((err) => log.warn({ err, inference: job.id }, 'The first output cannot be sent'))
-        .finally(leave)
+      void this.#sendFirst(job, first).finally(leave)
       return inference
     } catch (error) {
       await begun?.cancel()
       await this.#leave(job)
       await calls.refuse(process, call, error)
       return undefined
+    }
+  }
+
+  /** Answers the asker. While Redis is away or full, it is tried again and again. */
+  async #sendFirst(
+    { id, isAsync, asker: { process, call } }: QueryJob,
+    first: Promise<SentAnswer>,
+  ): Promise<void> {
+    const { calls, log } = this.#options
+    const send = await first.then(
+      (output) => () => calls.answer(process, call, isAsync ? NOTHING : outputPayload(output)),
+      (error) => () => calls.refuse(process, call, error),
+    )
+    for (let tries = 1; ; tries++) {
+      try {
+        return await send()
+      } catch (err) {
+        if (tries === MOST_SENDS) return log.warn({ err, inference: id }, 'The first output cannot be sent')
+        await sleep(SEND_MILLISECONDS, undefined, { ref: false })
+      }
     }
   }
 
@@ -273,12 +300,11 @@ export class JobTaker {
   }
 
   /** What the query took from its tenant's budget, when no inference has begun that would give it back. */
-  async #giveBack({ taken, id }: QueryJob): Promise<void> {
-    await this.#options.budget
-      .giveBack(taken)
-      .catch((err) =>
-        this.#options.log.error({ err, inference: id }, 'Images could not be given back to a tenant'),
-      )
+  async #giveBack(job: QueryJob): Promise<void> {
+    const { budget, audit, log } = this.#options
+    await giveBackJob({ budget, audit }, job).catch((err) =>
+      log.error({ err, inference: job.id }, 'Images could not be given back to a tenant'),
+    )
   }
 }
 

@@ -5,10 +5,13 @@ import type { HostedInference, InferenceHost } from '../../inference/host.ts'
 import type { SentAnswer } from '../../inference/reply-cache.ts'
 import type { LocatedKeySet } from '../../stores/key-set-bytes.ts'
 import type { Calls, Payload } from '../exchange/calls.ts'
+import type { Peers } from '../exchange/peers.ts'
 import { WORKER_CALLS, type WorkerCall, type WorkerCallData } from '../exchange/protocol.ts'
+import { OpenRequests } from './open-requests.ts'
 
 export interface WorkerCallServices {
   readonly calls: Calls
+  readonly peers: Pick<Peers, 'watch' | 'onLost'>
   readonly host: InferenceHost
   readonly engine: EngineAccess
   /** The inference of a name in the cluster, which this process holds. */
@@ -24,6 +27,7 @@ export interface WorkerCallServices {
 /** Has a worker process act on the calls of HTTP processes. */
 export function serveWorkerCalls({
   calls,
+  peers,
   host,
   engine,
   find,
@@ -36,16 +40,14 @@ export function serveWorkerCalls({
     if (found) return found
     throw new PolyVeilError('INFERENCE_UNKNOWN', 'There is no inference of that id')
   }
-  /** Ends of requests that are open in HTTP processes. */
-  const open = new Map<string, () => void>()
+  const open = new OpenRequests(peers)
   serve(calls, 'moment', async ({ after, ...which }) => ({ data: await held(which).moment(after) }))
-  serve(calls, 'enter', async ({ token, ...which }) => {
-    open.set(token, await held(which).enter())
+  serve(calls, 'enter', async ({ token, ...which }, _body, from) => {
+    open.add(token, from, await held(which).enter())
     return {}
   })
   serve(calls, 'leave', async ({ token }) => {
-    open.get(token)?.()
-    open.delete(token)
+    open.close(token)
     return {}
   })
   serve(calls, 'freeRequest', async (which) => ({ data: await held(which).takeFreeRequest() }))
@@ -76,10 +78,10 @@ export function serveWorkerCalls({
 function serve<Name extends WorkerCall>(
   calls: Calls,
   name: Name,
-  handler: (data: WorkerCallData<Name>, body: Buffer) => Promise<Payload>,
+  handler: (data: WorkerCallData<Name>, body: Buffer, from: string) => Promise<Payload>,
 ): void {
-  calls.handle(name, async ({ data, body }) =>
-    handler(WORKER_CALLS[name].parse(data) as WorkerCallData<Name>, body),
+  calls.handle(name, async ({ data, body }, from) =>
+    handler(WORKER_CALLS[name].parse(data) as WorkerCallData<Name>, body, from),
   )
 }
 

@@ -49,7 +49,7 @@ export async function openWorkerOn(base: ServiceBase, engine: ScheduledEngine): 
       budget,
       host: (parts) => {
         const host = localHost(engine, base.config)(parts)
-        taker = takerOf(cluster, base, { budget, engine, host, keys })
+        taker = takerOf(cluster, base, { ...parts, budget, engine, host, keys })
         return host
       },
       open: (intake) => {
@@ -57,7 +57,7 @@ export async function openWorkerOn(base: ServiceBase, engine: ScheduledEngine): 
         tell()
       },
       pause: async () => {
-        taker?.close()
+        await taker?.close()
         await cluster.peers.beat()
         await leaveQueue(cluster, base.logger)
       },
@@ -95,13 +95,17 @@ const factsOf = (
   ...engine.load,
 })
 
-interface TakerParts extends Pick<HostParts, 'budget'> {
+interface TakerParts extends Pick<HostParts, 'budget' | 'audit'> {
   readonly engine: ScheduledEngine
   readonly host: ReturnType<ReturnType<typeof localHost>>
   readonly keys: KeyStore
 }
 
-function takerOf(cluster: Cluster, base: ServiceBase, { engine, host, keys, budget }: TakerParts): JobTaker {
+function takerOf(
+  cluster: Cluster,
+  base: ServiceBase,
+  { engine, host, keys, budget, audit }: TakerParts,
+): JobTaker {
   const { calls, holders, peers } = cluster
   const { config, directory, logger } = base
   const keysOf = (name: string): QueryKeySet => ({
@@ -121,6 +125,7 @@ function takerOf(cluster: Cluster, base: ServiceBase, { engine, host, keys, budg
       return keysOf(name)
     },
     budget,
+    audit,
     limits: inferenceLimits(config),
     findWork: () => moveOverdue(cluster, calls.self),
     onChange: () => void peers.beat(),
@@ -128,6 +133,7 @@ function takerOf(cluster: Cluster, base: ServiceBase, { engine, host, keys, budg
   })
   serveWorkerCalls({
     calls,
+    peers,
     host,
     engine,
     find: (name) => taker.find(name),
