@@ -33,7 +33,7 @@ t.test(
       'sh',
     ).map((block) => block.trim().replace('redis://127.0.0.1:6379', redis.url))
     t.equal(workerLine, `npx polyveil worker --redis ${redis.url} --data shared`)
-    t.equal(serveLine, `POLYVEIL_DATA_DIR=shared npx polyveil serve --redis ${redis.url}`)
+    t.equal(serveLine, `npx polyveil serve --redis ${redis.url} --data shared`)
     // startProgram gives the data directory, of which the folder `shared` of the commands is the path.
     const started = (line: string, ...further: string[]) => {
       const [role, ...args] = line
@@ -108,7 +108,7 @@ t.test('the page names settings, variables, flags and codes that exist', async (
   for (const name of settings) t.ok(name in configSchema.shape, name)
   const variables = Object.keys(configSchema.shape).map(environmentName)
   for (const [name] of text.matchAll(/POLYVEIL_\w+/g)) t.ok(variables.includes(name), name)
-  const codes = inCode.filter((each) => /^[A-Z]+_[A-Z_]+$/.test(each) && !/^(POLYVEIL|NODE)_/.test(each))
+  const codes = inCode.filter((each) => /^[A-Z]+_[A-Z_]+$/.test(each) && !/^(POLYVEIL|NODE|AWS)_/.test(each))
   t.ok(codes.length > 3, codes.join())
   for (const each of codes) t.ok(each in ERROR_CODES, each)
 })
