@@ -83,6 +83,8 @@ async function clientsOf(url: string): Promise<StoredQuery[]> {
   const queries: StoredQuery[] = []
   for (let i = 0; i < CLIENTS; i++) queries.push(await storedQuery(url, MODEL))
   for (const query of queries) check((await send(query)) === 200, 'a first inference is answered')
+  // Until each worker process has loaded the keys of each client, times are those of loading.
+  await perMinute(queries, () => {})
   return queries
 }
 

@@ -267,7 +267,11 @@ export class JobTaker {
   /** Waits until the inference ends. Its outputs can be fetched for a while. */
   async #follow(job: QueryJob, inference: HostedInference): Promise<void> {
     let moment = await inference.moment()
-    while (moment.running) moment = await inference.moment(moment.version)
+    while (moment.running) {
+      moment = await inference.moment(moment.version)
+      // A place is free when it ends, or waits for its client.
+      this.wake()
+    }
     const milliseconds = job.isAsync ? this.#options.limits.answer : MEMORY_MILLISECONDS
     setTimeout(() => {
       if (this.#held.get(job.inference) === inference) this.#held.delete(job.inference)
