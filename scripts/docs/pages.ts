@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { program } from '../../src/cli/program.ts'
 import { cliPage } from './cli-page.ts'
+import { clusterTable } from './cluster-table.ts'
 import { configurationPage } from './configuration-page.ts'
 import { PERFORMANCE_TABLES, readmeTable } from './figures.ts'
 import { glossaryPage } from './glossary-page.ts'
@@ -31,6 +32,7 @@ export const PAGES: readonly Page[] = [
   { path: 'docs/glossary.md', text: glossaryPage },
   withTables('docs/performance.md', PERFORMANCE_TABLES),
   withTables('docs/families.md', { 'full size': fullSizeTable }),
+  withTables('docs/several-machines.md', { throughput: clusterTable }),
   withTables('docs/observability.md', { metrics: metricsTable }),
   withTables('README.md', { figures: readmeTable, families: familiesTable }),
 ]

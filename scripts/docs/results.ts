@@ -57,6 +57,24 @@ export interface EngineMemory {
   readonly program: number
 }
 
+/** `bench/run.ts cluster` */
+export interface ClusterRuns {
+  readonly cluster: {
+    readonly rows: readonly {
+      /** 0 for one process that does all. */
+      readonly workers: number
+      readonly inferencesPerMinute: number
+      readonly p50: number
+      readonly ofEachInference?: {
+        readonly redisMilliseconds: number
+        readonly redisCommands: number
+        readonly redisBytes: number
+        readonly httpMilliseconds: number
+      }
+    }[]
+  }
+}
+
 /** `bench/run.ts refreshed` */
 export interface Refreshed {
   readonly refreshed: { readonly networks: readonly RefreshedNetwork[] }
@@ -202,4 +220,5 @@ export const RESULTS = {
   engine: result<Engine>('2026-11-24-engine.json'),
   keys: result<Keys>('2026-11-24-keys.json'),
   kernels: result<Kernels>('2026-11-24-kernels.json'),
+  cluster: result<ClusterRuns>('2026-11-30-cluster.json'),
 } as const

@@ -14,7 +14,7 @@ for (const { path, text } of PAGES) {
 t.test('every file of bench/results is the source of a table, and is named below it', async (t) => {
   const used = Object.values(RESULTS).map(({ file }) => file)
   t.strictSame(readdirSync(new URL('../../bench/results/', import.meta.url)).sort(), used.toSorted())
-  const pages = page('docs/performance.md') + page('docs/families.md')
+  const pages = ['performance', 'families', 'several-machines'].map((name) => page(`docs/${name}.md`)).join()
   for (const file of used) t.ok(pages.includes(`bench/results/${file}`), file)
 })
 
