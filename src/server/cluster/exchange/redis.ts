@@ -59,10 +59,6 @@ export class SharedRedis {
     return [this.#prefix, ...parts].join(':')
   }
 
-  get prefix(): string {
-    return this.#prefix
-  }
-
   /** A further connection; by default one whose commands wait until Redis is there again. */
   connect(options: RedisOptions = {}): Redis {
     const connection = new this.#Connection(this.#url, {

@@ -1,23 +1,11 @@
-import type { Calls } from '../exchange/calls.ts'
-import type { Peers } from '../exchange/peers.ts'
+import type { Cluster } from '../cluster.ts'
 import { able, isFull, placesOf, requireAble } from '../queue/fleet.ts'
-import type { Frames } from '../queue/frames.ts'
-import type { InferenceRecords } from '../queue/inference-records.ts'
-import { type JobQueue, jobId } from '../queue/job-queue.ts'
-import type { KeyHolders } from '../queue/key-holders.ts'
+import { jobId } from '../queue/job-queue.ts'
 import { placeFor, priorityOf } from '../queue/placement.ts'
 import type { QueryJob } from '../queue/query-job.ts'
 import type { QueueClock } from '../queue/queue-clock.ts'
-import type { WaitingList } from '../queue/waiting-list.ts'
 
-export interface QueryQueueServices {
-  readonly calls: Calls
-  readonly peers: Peers
-  readonly queue: JobQueue
-  readonly waiting: WaitingList
-  readonly records: InferenceRecords
-  readonly frames: Frames
-  readonly holders: KeyHolders
+export interface QueryQueueServices extends Omit<Cluster, 'redis' | 'close'> {
   readonly clock: QueueClock
 }
 

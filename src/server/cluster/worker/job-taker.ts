@@ -246,6 +246,7 @@ export class JobTaker {
     const { id, ip, caller, trace } = job.request
     const frame = await frames.get(job.inference)
     if (frame === undefined) throw new PolyVeilError('WORKER_LOST', 'The query is not kept any more')
+    const model = await modelOf(job.model.digest)
     // Bytes that are brought to this machine first take time, in which the place is taken.
     const keys = keysOf(job.keySet)
     const located = await keys.locate()
@@ -255,7 +256,7 @@ export class JobTaker {
         log: log.child({ reqId: id }),
         context: propagation.extract(ROOT_CONTEXT, trace, GETTER),
       },
-      model: await modelOf(job.model.digest),
+      model,
       keys: { ...keys, locate: async () => located },
       frame,
       id: job.id,
