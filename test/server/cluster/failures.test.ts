@@ -133,11 +133,14 @@ t.test('nothing is computed for a client whose answer was lost with a connection
   await redis.client('KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
   for (const each of [first, second]) isProblem(t, await each, 503, 'TOO_BUSY')
   await until(() => engine.jobs[0].signal.aborted)
-  await until(async () => (await redis.hlen('polyveil:waiting')) === 0)
+  // The worker may take the second before it is withdrawn; then it is ended, too.
+  await until(async () => {
+    const answer = await front.inject(watch('second', keys))
+    return answer.statusCode === 404 || answer.json().state === 'cancelled'
+  })
   engine.work = async ({ frame }) => frame.slice(0, 10)
-  // Its id is free when the last trace of it in Redis has gone.
   await until(async () => (await send(front, keys, 'second')).statusCode === 200)
-  t.equal(engine.jobs.length, 2, 'the second has not run without its client')
+  t.ok(engine.jobs.slice(0, -1).every(({ signal }) => signal.aborted))
 })
 
 t.test('a client whose keys a worker has does not keep others waiting', needsRedis, async (t) => {
