@@ -40,7 +40,10 @@ export async function runQuery(
     taken ??= await takeImages(services, query)
     using stored = await query.keys.locate()
     const keys = { name: query.keys.name, location: stored.location }
-    const answer = await engine.infer({ ...jobOf(query, inference), keys, onStage })
+    const onRestart = (err: unknown): void => {
+      query.request.log.warn({ err, inference: inference.id }, 'An inference begins again on another worker')
+    }
+    const answer = await engine.infer({ ...jobOf(query, inference), keys, onStage, onRestart })
     inferences.end(inference, 'done')
     logEnd(query, inference, 'ok')
     return answer
@@ -58,7 +61,7 @@ export async function runQuery(
   }
 }
 
-function jobOf(query: NewQuery, inference: Inference): Omit<InferenceJob, 'keys' | 'onStage'> {
+function jobOf(query: NewQuery, inference: Inference): Omit<InferenceJob, 'keys' | 'onStage' | 'onRestart'> {
   const { model, frame, request } = query
   const { caller } = request.audited
   const whose = {

@@ -51,6 +51,8 @@ export interface InferenceJob {
   readonly onProgress: OnProgress
   /** Called when a stage begins that follows the queue. */
   readonly onStage?: (stage: EngineStage) => void
+  /** Called when the inference begins again, because its worker was lost. */
+  readonly onRestart?: (error: unknown) => void
   /** Refreshes masked tensors. An error that it throws ends the inference. */
   readonly client: RefreshClient
 }

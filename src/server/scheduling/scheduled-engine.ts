@@ -10,14 +10,19 @@ import type { LocatedKeySet } from '../stores/key-set-bytes.ts'
 import type { LaneEvents, LaneExecutor } from './lane-executor.ts'
 import { PlannedWork } from './planned-work.ts'
 import { Scheduler, type SchedulerOptions } from './scheduler.ts'
+import { SecondAttempt } from './second-attempt.ts'
 
 export type ScheduledEngineOptions = Omit<SchedulerOptions, 'lanes'>
 
-/** Runs inferences on the workers of this process, each when its turn has come. */
+/**
+ * Runs inferences on the workers of this process, each when its turn has come, and once more when its worker
+ * is lost before the client has an output.
+ */
 export class ScheduledEngine implements InferenceEngine {
   readonly #executor: LaneExecutor
   readonly #scheduler: Scheduler
   readonly #planned: PlannedWork
+  #isClosed = false
 
   /** @param executor closed with this engine */
   constructor(executor: LaneExecutor, options: ScheduledEngineOptions) {
@@ -59,6 +64,20 @@ export class ScheduledEngine implements InferenceEngine {
   }
 
   async infer(job: InferenceJob): Promise<Uint8Array> {
+    const attempts = new SecondAttempt(job)
+    try {
+      return await this.#execute(attempts.first)
+    } catch (error) {
+      const second = attempts.after(error)
+      // An engine that closes has no other worker.
+      if (second === undefined || this.#isClosed) throw error
+      job.onRestart?.(error)
+      job.onStage?.('queue')
+      return await this.#execute(second)
+    }
+  }
+
+  async #execute(job: InferenceJob): Promise<Uint8Array> {
     const { model, keys } = job
     const seconds = this.#planned.secondsOf(model)
     const session = this.#planned.roomOf(model, keys.name)
@@ -81,6 +100,7 @@ export class ScheduledEngine implements InferenceEngine {
   }
 
   close(): Promise<void> {
+    this.#isClosed = true
     return this.#executor.close()
   }
 }

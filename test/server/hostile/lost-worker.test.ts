@@ -93,6 +93,28 @@ t.test('a request that waits for a worker that ends is answered with WORKER_LOST
   t.ok((await client.classify()) < CLOSE)
 })
 
+t.test('a query whose worker ends before its first output is executed by another', async (t) => {
+  const { url, workers, faults } = await service(t)
+  const client = await StepClient.create(url)
+  workers.endingNext = 1
+  const begun = await client.begin()
+  t.equal(begun.status, 200, 'the client sees nothing of it')
+  t.equal(workers.took.length, 2)
+  t.not(workers.took[0], workers.took[1])
+  t.equal(faults.length, 1, 'the operator does')
+  t.ok((await client.finish(begun)) < CLOSE)
+})
+
+t.test('a query whose worker ends twice is answered with WORKER_LOST', async (t) => {
+  const { url, workers, faults } = await service(t)
+  const client = await StepClient.create(url)
+  workers.endingNext = 2
+  t.match(await client.begin(), { status: 503, json: { code: 'WORKER_LOST', remedy: String } })
+  t.equal(workers.took.length, 2, 'it is not tried a third time')
+  t.equal(faults.length, 2)
+  t.ok((await client.classify()) < CLOSE)
+})
+
 t.test('the SDK begins a lost inference again, and the answer is right', async (t) => {
   const { url, workers } = await service(t)
   let replies = 0
