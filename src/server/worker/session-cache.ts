@@ -1,36 +1,22 @@
 import { hexToBytes } from '@noble/hashes/utils.js'
 import { PolyVeilError } from '../../errors/index.ts'
-import type { Engine, EngineKeys, ExecutionControl, Session } from '../../he-ops/engine.ts'
-import { createEngine } from '../../he-ops/engine-for.ts'
+import type { Engine, Session } from '../../he-ops/engine.ts'
 import { EngineMemoryExceeded } from '../../he-ops/engine-memory-exceeded.ts'
-import { ExecutionStopped } from '../../he-ops/executor.ts'
 import { type FloodingKeys, floodingKeysOf } from '../../he-ops/flooding.ts'
-import { type EngineName, engineNameFor } from '../../schedule/engine-name.ts'
 import { type ByteSource, FRAME_DIGEST_BYTES, readExactly } from '../../wire/index.ts'
 import type { StoredKeySet } from '../inference/engine.ts'
 import type { KeySetLocation } from '../stores/key-set-record.ts'
 import { withCheckedKeySet } from '../stores/key-set-source.ts'
 import type { ServedCircuit } from './circuits.ts'
-import type { FreedReason, WorkerMemory, WorkerSettings } from './messages.ts'
-
-/** A client's loaded keys and the sessions that use them. */
-interface Client {
-  readonly sessions: Map<string, Session>
-  /** Running inferences. The client is not evicted while there are any. */
-  users: number
-  /** The key set has been deleted: the client is evicted after its last inference. */
-  isDeleted?: true
-  /** Keys that the sessions share. A key set has one set of parameters and therefore one engine. */
-  keys?: EngineKeys
-}
+import { Engines } from './engines.ts'
+import { type Client, LoadedClients, type OnUnloaded } from './loaded-clients.ts'
+import type { WorkerMemory, WorkerSettings } from './messages.ts'
+import { type StopSignal, waitFor } from './stop-signal.ts'
 
 interface Acquired {
   readonly client: Client
   readonly session: Session
 }
-
-/** How a caller ends what it waits for. */
-export type StopSignal = Required<Pick<ExecutionControl, 'shouldStop' | 'stopped'>>
 
 /** What the cache tells of itself. */
 export interface SessionCacheEvents {
@@ -39,7 +25,7 @@ export interface SessionCacheEvents {
   /** An inference has found its session ready to run. */
   onReused(): void
   /** The keys of a set, and its sessions, have been freed. */
-  onUnloaded(keySet: string, reason: FreedReason): void
+  readonly onUnloaded: OnUnloaded
   /** The engines' memory has changed. */
   onMemory(memory: WorkerMemory): void
 }
@@ -57,12 +43,8 @@ const NO_EVENTS: SessionCacheEvents = {
  */
 export class SessionCache {
   readonly #settings: WorkerSettings
-  /** Engines, each made when a circuit first needs it. */
-  readonly #engines = new Map<EngineName, Promise<Engine>>()
-  /** Those of them that circuits have been loaded into. */
-  readonly #begun = new Set<Engine>()
-  /** Clients by the name of their key set, the least recently used first. */
-  readonly #clients = new Map<string, Client>()
+  readonly #engines: Engines
+  readonly #clients: LoadedClients
   /** Circuits that an engine may have constants of, by their digests. */
   readonly #circuits = new Map<string, ServedCircuit>()
   readonly #events: SessionCacheEvents
@@ -73,6 +55,11 @@ export class SessionCache {
   constructor(settings: WorkerSettings, events: SessionCacheEvents = NO_EVENTS) {
     this.#settings = settings
     this.#events = events
+    this.#engines = new Engines(settings)
+    this.#clients = new LoadedClients((keySet, reason) => {
+      events.onUnloaded(keySet, reason)
+      events.onMemory(this.memory)
+    })
   }
 
   /**
@@ -96,7 +83,7 @@ export class SessionCache {
       return await body(session)
     } finally {
       client.users--
-      this.#evictDeleted(keys.name)
+      this.#clients.evictDeleted(keys.name)
       this.#released.resolve()
       this.#released = Promise.withResolvers()
     }
@@ -117,9 +104,9 @@ export class SessionCache {
   }
 
   #loaded(name: string, digest: string): Acquired | undefined {
-    const session = this.#clients.get(name)?.sessions.get(digest)
+    const session = this.#clients.session(name, digest)
     if (session === undefined) return undefined
-    const client = this.#touch(name)
+    const client = this.#clients.touch(name)
     client.users++
     this.#events.onReused()
     return { client, session }
@@ -130,11 +117,11 @@ export class SessionCache {
     { name, location }: StoredKeySet,
     stop: StopSignal,
   ): Promise<Acquired> {
-    const engine = await this.#engineFor(served)
-    this.#begun.add(engine)
-    this.#requireRoom(engine, served)
+    const engine = await this.#engines.for(served)
+    // Before keys are read, and other clients are evicted.
+    this.#engines.requireRoom(engine, served)
     this.#circuits.set(served.digest, served)
-    const client = this.#touch(name)
+    const client = this.#clients.touch(name)
     const { parameters } = served.outline
     try {
       await this.#makeRoom(client, engine.keyBytes(parameters, served.manifest.galoisElements.length), stop)
@@ -147,17 +134,9 @@ export class SessionCache {
       return { client, session }
     } catch (error) {
       // A client whose keys failed to load is not cached.
-      if (client.sessions.size === 0) this.#evict(name, 'failed')
+      if (client.sessions.size === 0) this.#clients.evict(name, 'failed')
       throw error
     }
-  }
-
-  /** A client, moved to the end of the order of use. */
-  #touch(name: string): Client {
-    const client = this.#clients.get(name) ?? { sessions: new Map(), users: 0 }
-    this.#clients.delete(name)
-    this.#clients.set(name, client)
-    return client
   }
 
   #inTurn<T>(stop: StopSignal, load: () => Promise<T>): Promise<T> {
@@ -183,48 +162,29 @@ export class SessionCache {
   }
 
   async #forget(circuit: ServedCircuit): Promise<void> {
-    const { digest } = circuit
-    for (const { sessions, users } of this.#clients.values()) {
-      const session = sessions.get(digest)
-      if (session === undefined) continue
-      if (users > 0) return
-      sessions.delete(digest)
-      session.free()
-    }
-    this.#circuits.delete(digest)
-    const engine = await this.#engineFor(circuit)
+    if (!this.#clients.freeCircuit(circuit.digest)) return
+    this.#circuits.delete(circuit.digest)
+    const engine = await this.#engines.for(circuit)
     engine.forget(circuit)
     this.#events.onMemory(this.memory)
   }
 
   /** Frees the keys of a deleted set, once they are not in use. A key set of that name does not come back. */
   forgetKeys(name: string): void {
-    const client = this.#clients.get(name)
-    if (client === undefined) return
-    client.isDeleted = true
-    this.#evictDeleted(name)
+    this.#clients.markDeleted(name)
+    this.#clients.evictDeleted(name)
   }
 
-  #evictDeleted(name: string): void {
-    const client = this.#clients.get(name)
-    // A client without sessions is being loaded, and counts no users yet.
-    if (client?.isDeleted && client.users === 0 && client.sessions.size > 0) this.#evict(name, 'deleted')
-  }
-
+  /** Sessions of all clients. */
   get count(): number {
-    return [...this.#clients.values()].reduce((sum, { sessions }) => sum + sessions.size, 0)
+    return this.#clients.count
   }
 
-  /** The engines' memory, with what sessions share counted once. */
+  /** The engines' memory. */
   get memory(): WorkerMemory {
-    const clients = [...this.#clients.values()]
-    const sessions = clients.flatMap((client) => [...client.sessions])
-    const constants = new Map(sessions.map(([digest, { memory }]) => [digest, memory.constants]))
     return {
-      keys: sum(clients.map(({ keys }) => keys?.bytes ?? 0)),
-      constants: sum([...constants.values()]),
-      programs: sum(sessions.map(([, { memory }]) => memory.program)),
-      used: sum([...this.#begun].map(({ usedBytes }) => usedBytes)),
+      ...this.#clients.memory,
+      used: this.#engines.usedBytes,
       limit: this.#settings.engineBytes,
     }
   }
@@ -247,7 +207,7 @@ export class SessionCache {
           await waitFor(this.#released.promise, stop)
           continue
         }
-        if (isClear) throw this.#tooLarge(served, error)
+        if (isClear) throw this.#engines.tooLarge(served, error)
         await this.#clear(engine, served, client)
         isClear = true
       }
@@ -262,16 +222,11 @@ export class SessionCache {
    * @throws ExecutionStopped
    */
   async #freeAnother(client: Client, stop: StopSignal): Promise<boolean> {
-    for (;;) {
-      const others = [...this.#clients].filter(([, other]) => other !== client)
-      const idle = others.find(([, { users }]) => users === 0)
-      if (idle) {
-        this.#evict(idle[0], 'room')
-        return true
-      }
-      if (others.length === 0) return false
+    while (!this.#clients.evictIdle(client)) {
+      if (this.#clients.others(client).length === 0) return false
       await waitFor(this.#released.promise, stop)
     }
+    return true
   }
 
   /**
@@ -286,20 +241,6 @@ export class SessionCache {
     await engine.clear()
     this.#circuits.set(served.digest, served)
     client.keys = engine.newKeys(served.outline.parameters)
-  }
-
-  /** Refuses a model that exceeds the engine's memory, before keys are read and other clients are evicted. */
-  #requireRoom(engine: Engine, served: ServedCircuit): void {
-    if (served.outline.estimate.memoryBytes > engine.memoryLimit) throw this.#tooLarge(served)
-  }
-
-  #tooLarge({ outline }: ServedCircuit, cause?: EngineMemoryExceeded): EngineMemoryExceeded {
-    const { memoryBytes } = outline.estimate
-    const { engineBytes } = this.#settings
-    const message =
-      `Model ${outline.model} takes about ${megabytes(memoryBytes)} MB of engine memory for one client's keys and a ` +
-      `run; this server gives its engine ${megabytes(engineBytes)} MB`
-    return new EngineMemoryExceeded(message, memoryBytes, engineBytes, { cause })
   }
 
   async #load(engine: Engine, served: ServedCircuit, client: Client, source: ByteSource): Promise<Session> {
@@ -321,29 +262,8 @@ export class SessionCache {
 
   /** Makes room before anything is loaded. WebAssembly memory never shrinks, so the peak counts. */
   async #makeRoom(client: Client, bytes: number, stop: StopSignal): Promise<void> {
-    const used = (): number => [...this.#clients.values()].reduce((sum, each) => sum + bytesOf(each), 0)
-    while (used() + bytes > this.#settings.keyBytes && (await this.#freeAnother(client, stop)));
-  }
-
-  #evict(name: string, reason: FreedReason): void {
-    const client = this.#clients.get(name)
-    this.#clients.delete(name)
-    for (const session of client?.sessions.values() ?? []) session.free()
-    client?.keys?.free()
-    this.#events.onUnloaded(name, reason)
-    this.#events.onMemory(this.memory)
-  }
-
-  #engineFor({ outline }: ServedCircuit): Promise<Engine> {
-    const name = engineNameFor(outline.parameters)
-    const { threads, engineBytes: memoryBytes } = this.#settings
-    let engine = this.#engines.get(name)
-    if (engine === undefined) {
-      engine = createEngine(name, { threads, memoryBytes })
-      engine.catch(() => this.#engines.delete(name))
-      this.#engines.set(name, engine)
-    }
-    return engine
+    const { keyBytes } = this.#settings
+    while (this.#clients.bytes + bytes > keyBytes && (await this.#freeAnother(client, stop)));
   }
 }
 
@@ -356,16 +276,3 @@ function damagedOr(error: unknown): unknown {
   const message = 'The stored key set is damaged, as by a fault of the disk'
   return new PolyVeilError('KEYS_EXPIRED', message, { isDamaged: true }, { cause: error })
 }
-
-/** @throws ExecutionStopped */
-async function waitFor(event: Promise<unknown>, { shouldStop, stopped }: StopSignal): Promise<void> {
-  await Promise.race([event, stopped])
-  if (shouldStop()) throw new ExecutionStopped(0)
-}
-
-const sum = (numbers: readonly number[]): number => numbers.reduce((total, each) => total + each, 0)
-
-const megabytes = (bytes: number): number => Math.round(bytes / 1e6)
-
-const bytesOf = ({ sessions, keys }: Client): number =>
-  [...sessions.values()].reduce((sum, { bytes }) => sum + bytes, keys?.bytes ?? 0)
