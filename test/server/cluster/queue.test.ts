@@ -219,7 +219,8 @@ t.test('a job of another version is refused and its asker told', needsRedis, asy
   await until(async () => (await redis.hlen('polyveil:waiting')) === 1)
   const [entry] = (await redis.hvals('polyveil:waiting')).map((text) => JSON.parse(text))
   const queue = `polyveil:queues:inferences${entry.worker ? `-${entry.worker}` : ''}:${entry.job}`
-  const job = JSON.parse((await redis.hget(queue, 'data')) ?? '')
+  // The job is written after its place in the list.
+  const job = JSON.parse(await untilFound(async () => (await redis.hget(queue, 'data')) ?? undefined))
   await redis.hset(queue, 'data', JSON.stringify({ ...job, format: 2 }))
   finish()
   t.equal((await first).statusCode, 200)

@@ -20,6 +20,7 @@ import type { WorkerFacts } from '../exchange/peers.ts'
 import { SharedImageCounts } from '../image-counts.ts'
 import { handOver, moveOverdue } from '../queue/overdue.ts'
 import { openSharedKeySets } from '../shared-key-sets.ts'
+import { HeldInferences } from './held-inferences.ts'
 import { JobTaker } from './job-taker.ts'
 import { serveWorkerCalls } from './worker-calls.ts'
 
@@ -113,11 +114,9 @@ function takerOf(
     locate: () => keys.locationNamed(name),
     discard: () => keys.discardNamed(name),
   })
-  const taker = new JobTaker({
+  const inferences = new HeldInferences({
     ...cluster,
     host,
-    load: () => engine.load,
-    places: placesOf(config),
     modelOf: (digest) => modelOf(directory, digest),
     keysOf: (name) => {
       // A worker that has begun with the keys of a set gets its further inferences.
@@ -127,6 +126,13 @@ function takerOf(
     budget,
     audit,
     limits: inferenceLimits(config),
+    log: logger,
+  })
+  const taker = new JobTaker({
+    ...cluster,
+    inferences,
+    load: () => engine.load,
+    places: placesOf(config),
     findWork: () => moveOverdue(cluster, calls.self),
     onChange: () => void peers.beat(),
     log: logger,
@@ -136,7 +142,7 @@ function takerOf(
     peers,
     host,
     engine,
-    find: (name) => taker.find(name),
+    find: (name) => inferences.find(name),
     keysOf,
     parametersOf: (digest) => parametersOf(directory, digest),
     wake: taker.wake,
