@@ -183,7 +183,7 @@ t.test('the engine is chosen in four modules, and engines do not import each oth
     'cli/commands/verify.ts',
     'compiler/planner/target/target.ts',
     'he-ops/client/create.ts',
-    'server/worker/session-cache.ts',
+    'server/worker/engines.ts',
   ]
   const choosers = modules.filter((path) =>
     /\bengineNameFor\(/.test(readFileSync(join(SOURCE, path), 'utf8')),

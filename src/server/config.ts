@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { z } from 'zod'
 import { PolyVeilError, refusedFile } from '../errors/index.ts'
-import { trustedProxies } from './trusted-proxies.ts'
+import { trustedProxies } from './addresses/trusted-proxies.ts'
 
 const MEGABYTE = 2 ** 20
 const whole = (least: number, most: number) => z.coerce.number().int().min(least).max(most)

@@ -1,5 +1,6 @@
 import fastify, { type FastifyBaseLogger } from 'fastify'
 import { serializerCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
+import { type TrustedProxies, trusted } from './addresses/trusted-proxies.ts'
 import { requestId } from './plugins/logging.ts'
 import { sendProblem } from './plugins/problems.ts'
 import { answerUnparsed } from './plugins/unparsed-requests.ts'
@@ -7,7 +8,6 @@ import { requestValidator } from './plugins/validation.ts'
 import { REQUEST_MILLISECONDS } from './request-time.ts'
 import type { App } from './services.ts'
 import { endRequestWith, tracedLogger } from './tracing.ts'
-import { type TrustedProxies, trusted } from './trusted-proxies.ts'
 
 const MAX_JSON_BODY_BYTES = 256 * 1024
 

@@ -6,7 +6,7 @@ import { buildApp } from './app.ts'
 import { megabytes, type ServerConfig } from './config.ts'
 import { ManagementPort } from './management/port.ts'
 import { Metrics } from './metrics/metrics.ts'
-import type { ModelDirectory } from './model-directory.ts'
+import type { ModelDirectory } from './models/model-directory.ts'
 import type { ServiceBase, ServiceParts } from './service-parts.ts'
 import type { App } from './services.ts'
 

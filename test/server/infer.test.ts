@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { PolyVeilError } from '../../src/errors/index.ts'
-import { ModelCatalogue, servedModel } from '../../src/server/catalogue.ts'
+import { ModelCatalogue, servedModel } from '../../src/server/models/catalogue.ts'
 import { smallCircuit } from '../circuit/circuits.ts'
 import {
   announce,

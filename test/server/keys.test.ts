@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
 import { PolyVeilError } from '../../src/errors/index.ts'
-import { countedAddress, countedNetwork } from '../../src/server/client-address.ts'
+import { countedAddress, countedNetwork } from '../../src/server/addresses/client-address.ts'
 import { keySetBytes } from '../../src/wire/index.ts'
 import { parameters } from '../circuit/circuits.ts'
 import {

@@ -6,7 +6,7 @@ import { inFile } from '../../errors/index.ts'
  * throws
  */
 export async function loadCircuit(path: string): Promise<CircuitFile> {
-  const { readCircuitFile } = await import('../../server/circuit-file.ts')
+  const { readCircuitFile } = await import('../../server/models/circuit-file.ts')
   const remedy = 'Check the path; if it is the right file, make it anew with polyveil compile.'
   return inFile({ name: `The circuit ${path}`, remedy }, () => readCircuitFile(path))
 }

@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
-import { shownAddress } from '../client-address.ts'
+import { shownAddress } from '../addresses/client-address.ts'
 import { HttpError } from '../problems/http-error.ts'
 import type { TenantChange } from './tenant-changes.ts'
 

@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify'
-import { countedAddress, countedNetwork } from '../client-address.ts'
+import { countedAddress, countedNetwork } from '../addresses/client-address.ts'
 import type { Quota, Scope } from './tenant.ts'
 import type { TokenOwner } from './tenants.ts'
 

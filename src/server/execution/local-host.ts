@@ -1,5 +1,4 @@
 import { PolyVeilError } from '../../errors/index.ts'
-import type { ServedModel } from '../catalogue.ts'
 import { inferenceResponse } from '../inference/binary-body.ts'
 import type { InferenceEngine } from '../inference/engine.ts'
 import type {
@@ -17,6 +16,7 @@ import type { SentAnswer } from '../inference/reply-cache.ts'
 import type { EngineOutput } from '../inference/round-mailbox.ts'
 import { InferenceWatch } from '../metrics/inference-watch.ts'
 import type { Metrics } from '../metrics/metrics.ts'
+import type { ServedModel } from '../models/catalogue.ts'
 import { type QueryServices, runQuery } from './run-query.ts'
 
 export interface LocalHostServices extends QueryServices {

@@ -6,7 +6,7 @@ import {
   type QueryHeader,
   queryHeaderSchema,
 } from '../../wire/protocol/index.ts'
-import type { ServedModel } from '../catalogue.ts'
+import type { ServedModel } from '../models/catalogue.ts'
 import { badRequest } from '../problems/http-error.ts'
 import { issueDescriber } from '../problems/request-issue.ts'
 import type { SentAnswer } from './reply-cache.ts'

@@ -1,6 +1,6 @@
 import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
 import type { RefreshClient } from '../../he-ops/engine.ts'
-import type { ServedModel } from '../catalogue.ts'
+import type { ServedModel } from '../models/catalogue.ts'
 import type { LocatedKeySet } from '../stores/key-set-bytes.ts'
 import type { KeySetLocation } from '../stores/key-set-record.ts'
 

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { ModelCatalogue } from '../catalogue.ts'
+import type { ModelCatalogue } from '../models/catalogue.ts'
 import { responses } from '../openapi/response-schemas.ts'
 import type { App } from '../services.ts'
 import type { ManagementOptions } from './options.ts'

@@ -1,10 +1,10 @@
 import { z } from 'zod'
 import { peakResidentBytes } from '../../he-ops/peak-memory.ts'
 import { VERSION } from '../../version.ts'
+import { shownAddress } from '../addresses/shown-address.ts'
 import { megabytes } from '../config.ts'
 import { responses } from '../openapi/response-schemas.ts'
 import type { App } from '../services.ts'
-import { shownAddress } from '../shown-address.ts'
 import { reasonSchema, reasonsOf } from './health.ts'
 import type { ManagementOptions } from './options.ts'
 

@@ -1,8 +1,8 @@
 import { type Context, SpanStatusCode } from '@opentelemetry/api'
 import { PolyVeilError } from '../../errors/index.ts'
-import type { ServedModel } from '../catalogue.ts'
 import type { EngineStage } from '../inference/engine.ts'
 import type { QueryRequest } from '../inference/host.ts'
+import type { ServedModel } from '../models/catalogue.ts'
 import { beginSpan, type Traced } from '../tracing.ts'
 import type { Metrics } from './metrics.ts'
 

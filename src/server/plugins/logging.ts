@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { type DestinationStream, type Logger, pino, stdSerializers } from 'pino'
 import { printableJson } from '../../errors/index.ts'
 import { KEY_SET_HEADER, ROUTES, routeOf } from '../../wire/protocol/index.ts'
-import { shownAddress } from '../client-address.ts'
+import { shownAddress } from '../addresses/client-address.ts'
 import { nameOf } from '../stores/key-store.ts'
 import { loggedName } from '../stores/store-log.ts'
 

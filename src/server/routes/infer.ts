@@ -14,12 +14,12 @@ import {
   ROUTES,
   routeOf,
 } from '../../wire/protocol/index.ts'
-import type { ServedModel } from '../catalogue.ts'
 import { parseInference, requireFrameBytes } from '../inference/binary-body.ts'
 import type { HostedInference, QueryKeySet, QueryRequest } from '../inference/host.ts'
 import { CLOSING, inferenceSchema } from '../inference/inference.ts'
 import type { Intake } from '../inference/intake.ts'
 import { limitedBody } from '../inference/limited-body.ts'
+import type { ServedModel } from '../models/catalogue.ts'
 import type { App, Services } from '../services.ts'
 import { nameOf } from '../stores/key-store.ts'
 import { contextOf } from '../tracing.ts'

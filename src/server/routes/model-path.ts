@@ -1,4 +1,4 @@
-import type { ModelCatalogue, ServedModel } from '../catalogue.ts'
+import type { ModelCatalogue, ServedModel } from '../models/catalogue.ts'
 
 /** Parameters of the path to a model. The version is there below `/versions/{version}`. */
 export interface ModelPath {

@@ -9,7 +9,7 @@ import {
   routeOf,
   type tensorSchema,
 } from '../../wire/protocol/index.ts'
-import type { ModelCatalogue, ServedModel } from '../catalogue.ts'
+import type { ModelCatalogue, ServedModel } from '../models/catalogue.ts'
 import type { App, Services } from '../services.ts'
 import { type ModelPath, modelAt } from './model-path.ts'
 import { emptyResponse, modelParams, responses } from './schemas.ts'

@@ -1,5 +1,5 @@
 import type { EngineMemory } from '../../he-ops/engine.ts'
-import type { ServedModel } from '../catalogue.ts'
+import type { ServedModel } from '../models/catalogue.ts'
 import type { SessionRoom } from './lane-room.ts'
 
 /** The weight of the last measurement in the mean. */

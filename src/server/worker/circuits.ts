@@ -1,7 +1,7 @@
 import { type CircuitOutline, type Manifest, manifestOfOutline } from '../../circuit/manifest/manifest.ts'
 import type { Circuit } from '../../circuit/types.ts'
 import { PolyVeilError } from '../../errors/index.ts'
-import { type OutlineFile, readCircuitAt, readOutlineAt } from '../circuit-file.ts'
+import { type OutlineFile, readCircuitAt, readOutlineAt } from '../models/circuit-file.ts'
 import type { CircuitReference } from './messages.ts'
 
 /**

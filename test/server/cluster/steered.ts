@@ -8,7 +8,7 @@ import { openWorkerOn } from '../../../src/server/cluster/worker/worker-process.
 import { readConfig, type ServerConfig, type ServerOverrides } from '../../../src/server/config.ts'
 import { Intake } from '../../../src/server/inference/intake.ts'
 import { Metrics } from '../../../src/server/metrics/metrics.ts'
-import { ModelDirectory } from '../../../src/server/model-directory.ts'
+import { ModelDirectory } from '../../../src/server/models/model-directory.ts'
 import { createLogger } from '../../../src/server/plugins/logging.ts'
 import { ScheduledEngine } from '../../../src/server/scheduling/scheduled-engine.ts'
 import { startServer } from '../../../src/server/start.ts'

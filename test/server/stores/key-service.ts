@@ -3,9 +3,9 @@
 // each message with the most memory that it had since the last one.
 import { join } from 'node:path'
 import { buildApp } from '../../../src/server/app.ts'
-import { ModelCatalogue, servedModel } from '../../../src/server/catalogue.ts'
 import { localHost } from '../../../src/server/execution/local-host.ts'
 import type { InferenceEngine } from '../../../src/server/inference/engine.ts'
+import { ModelCatalogue, servedModel } from '../../../src/server/models/catalogue.ts'
 import { createLogger } from '../../../src/server/plugins/logging.ts'
 import { openDiskStorage } from '../../../src/server/stores/disk-storage.ts'
 import { KeyStore } from '../../../src/server/stores/key-store.ts'

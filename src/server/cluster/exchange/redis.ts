@@ -1,7 +1,7 @@
 import type { Redis, RedisOptions } from 'ioredis'
 import type { Logger } from 'pino'
 import { PolyVeilError } from '../../../errors/index.ts'
-import { shownAddress } from '../../shown-address.ts'
+import { shownAddress } from '../../addresses/shown-address.ts'
 import { RedisCalls, type Script } from './redis-calls.ts'
 
 const MOST_RECONNECT_MILLISECONDS = 2000

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
-import type { ServedModel } from '../../catalogue.ts'
 import type { InferenceClient } from '../../inference/host.ts'
+import type { ServedModel } from '../../models/catalogue.ts'
 import type { SharedRedis } from '../exchange/redis.ts'
 import { script } from '../exchange/redis-calls.ts'
 import { jobId } from './job-queue.ts'

@@ -1,7 +1,7 @@
 import { closeSync, fstatSync, openSync, read as readAt, readSync } from 'node:fs'
 import { promisify } from 'node:util'
 import { bytesToHex } from '@noble/hashes/utils.js'
-import { createDigest } from '../circuit/format/digest.ts'
+import { createDigest } from '../../circuit/format/digest.ts'
 import {
   type CircuitFile,
   DIGEST_BYTES,
@@ -9,9 +9,9 @@ import {
   headerEnd,
   readCircuitFrom,
   readOutline,
-} from '../circuit/format/file.ts'
-import type { CircuitOutline } from '../circuit/manifest/manifest.ts'
-import { PolyVeilError } from '../errors/index.ts'
+} from '../../circuit/format/file.ts'
+import type { CircuitOutline } from '../../circuit/manifest/manifest.ts'
+import { PolyVeilError } from '../../errors/index.ts'
 
 const PIECE_BYTES = 2 ** 20
 

@@ -1,12 +1,12 @@
 import { appendFile, mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { circuitDigest, writeCircuit } from '../../src/circuit/format/file.ts'
-import type { Circuit } from '../../src/circuit/types.ts'
-import { readCircuitAt } from '../../src/server/circuit-file.ts'
-import { ModelDirectory } from '../../src/server/model-directory.ts'
-import { rotatingCircuit } from './rotating-circuit.ts'
-import { circuit, harness, isProblem, model, query, uploadKeys } from './support.ts'
+import { circuitDigest, writeCircuit } from '../../../src/circuit/format/file.ts'
+import type { Circuit } from '../../../src/circuit/types.ts'
+import { readCircuitAt } from '../../../src/server/models/circuit-file.ts'
+import { ModelDirectory } from '../../../src/server/models/model-directory.ts'
+import { rotatingCircuit } from '../rotating-circuit.ts'
+import { circuit, harness, isProblem, model, query, uploadKeys } from '../support.ts'
 
 const good = writeCircuit(circuit)
 /** The same manifest, and other weights. */

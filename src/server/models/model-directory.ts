@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { FastifyBaseLogger } from 'fastify'
-import { isSystemError, PolyVeilError, refusedFile } from '../errors/index.ts'
+import { isSystemError, PolyVeilError, refusedFile } from '../../errors/index.ts'
 import {
   duplicate,
   type LeftOutFile,

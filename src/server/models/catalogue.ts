@@ -1,18 +1,18 @@
 import { bytesToHex } from '@noble/hashes/utils.js'
-import { circuitPieces } from '../circuit/format/file.ts'
+import { circuitPieces } from '../../circuit/format/file.ts'
 import {
   type CircuitOutline,
   type Manifest,
   manifestOfOutline,
   outlineOf,
-} from '../circuit/manifest/manifest.ts'
-import { isModelName } from '../circuit/manifest/model-name.ts'
-import type { CkksParameters } from '../circuit/parameters/parameters.ts'
-import type { Circuit } from '../circuit/types.ts'
-import { PolyVeilError } from '../errors/index.ts'
-import { querySpec, refreshedSpec, responseSpec, tensorBytes } from '../wire/index.ts'
+} from '../../circuit/manifest/manifest.ts'
+import { isModelName } from '../../circuit/manifest/model-name.ts'
+import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
+import type { Circuit } from '../../circuit/types.ts'
+import { PolyVeilError } from '../../errors/index.ts'
+import { querySpec, refreshedSpec, responseSpec, tensorBytes } from '../../wire/index.ts'
+import { gone, HttpError } from '../problems/http-error.ts'
 import type { HeldFile } from './held-file.ts'
-import { gone, HttpError } from './problems/http-error.ts'
 
 /**
  * A model as the routes see it: its manifest, its sizes and the place of its circuit. It holds no weights.

@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isModelName } from '../circuit/manifest/model-name.ts'
-import { refusedFile } from '../errors/index.ts'
+import { isModelName } from '../../circuit/manifest/model-name.ts'
+import { refusedFile } from '../../errors/index.ts'
 
 /** A circuit file (`*.pvc`) of a models directory. */
 export interface CircuitPath {

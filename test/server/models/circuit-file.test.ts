@@ -8,12 +8,16 @@ import {
   headerEnd,
   readOutline,
   writeCircuit,
-} from '../../src/circuit/format/file.ts'
-import { manifestOf, manifestOfOutline, outlineOf } from '../../src/circuit/manifest/manifest.ts'
-import { readCheckedOutlineFile, readCircuitFile, readOutlineFile } from '../../src/server/circuit-file.ts'
-import { loadCatalogue } from '../../src/server/model-directory.ts'
-import { ServedCircuit } from '../../src/server/worker/circuits.ts'
-import { smallCircuit, spelledOut } from '../circuit/circuits.ts'
+} from '../../../src/circuit/format/file.ts'
+import { manifestOf, manifestOfOutline, outlineOf } from '../../../src/circuit/manifest/manifest.ts'
+import {
+  readCheckedOutlineFile,
+  readCircuitFile,
+  readOutlineFile,
+} from '../../../src/server/models/circuit-file.ts'
+import { loadCatalogue } from '../../../src/server/models/model-directory.ts'
+import { ServedCircuit } from '../../../src/server/worker/circuits.ts'
+import { smallCircuit, spelledOut } from '../../circuit/circuits.ts'
 
 const circuit = smallCircuit()
 const { digest: manifestDigest } = manifestOf(circuit)
