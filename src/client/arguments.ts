@@ -70,6 +70,7 @@ const OPTION_RULES: Readonly<Record<string, OptionRule>> = {
   fullPrecision: BOOLEAN,
   invert: BOOLEAN,
   releaseKeys: BOOLEAN,
+  watch: BOOLEAN,
   leftOver: BOOLEAN,
   topK: {
     fits: (value) => Number.isInteger(value) && Number(value) > 0,

@@ -7,9 +7,9 @@ import { readImages, settled, valuesOf } from './local/image-tensors.ts'
 import { PICTURE_OPTIONS, type PictureOptions, sendableImage, tensorOf } from './local/input.ts'
 import { DECRYPT_OPTIONS, type DecryptOptions } from './local/local-model.ts'
 import { brightness } from './local/picture-kind.ts'
-import { CALL_OPTIONS, type CallOptions, inInference } from './progress.ts'
+import { type CallOptions, INFER_OPTIONS, type InferOptions, inInference } from './progress.ts'
 
-export interface ClassifyOptions extends CallOptions, DecryptOptions, PictureOptions {
+export interface ClassifyOptions extends InferOptions, DecryptOptions, PictureOptions {
   /** Number of classes to return, best first; all when absent. */
   readonly topK?: number
   /**
@@ -24,7 +24,7 @@ export const CLASSIFY_OPTIONS = [
   'releaseKeys',
   ...DECRYPT_OPTIONS,
   ...PICTURE_OPTIONS,
-  ...CALL_OPTIONS,
+  ...INFER_OPTIONS,
 ] as const
 
 /**
@@ -38,7 +38,7 @@ export interface OpenModel {
    *
    * @param tensors of the model's shape; their values have been checked
    */
-  infer(tensors: readonly PreprocessedImage[], options: CallOptions): Promise<Uint8Array>
+  infer(tensors: readonly PreprocessedImage[], options: InferOptions): Promise<Uint8Array>
   decryptBatch(frame: Uint8Array, options: CallOptions & DecryptOptions): Promise<Float64Array[]>
   /** Deletes the key sets that a temporary store has on the server. */
   releaseKeys(): Promise<void>
@@ -54,7 +54,7 @@ interface Sent {
 /** Images that share an inference, and its encrypted answer or its error. */
 interface Batch {
   readonly images: readonly Sent[]
-  readonly options: CallOptions
+  readonly options: InferOptions
   readonly answer: PromiseSettledResult<Uint8Array>
 }
 
@@ -130,7 +130,7 @@ const sentOf = (tensors: readonly PromiseSettledResult<PreprocessedImage>[]): Se
 async function sendAll(
   model: OpenModel,
   groups: readonly (readonly Sent[])[],
-  options: CallOptions,
+  options: InferOptions,
   required: 'all' | 'readable',
 ): Promise<Batch[]> {
   const batches: Batch[] = []

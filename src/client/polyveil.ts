@@ -8,6 +8,7 @@ import type { PreprocessedImage } from '../preprocessing/index.ts'
 import { pathOf, ROUTES } from '../wire/protocol/index.ts'
 import { frameArgument, listArgument, modelArgument, optionsArgument } from './arguments.ts'
 import { beginningAgain, type Rule } from './begin-again.ts'
+import { watchExecution } from './execution-watch.ts'
 import { KeyLife } from './key-life.ts'
 import { KeySets, type UploadedKeys } from './key-sets.ts'
 import type { KeyStore } from './keys/key-store.ts'
@@ -29,7 +30,13 @@ import { DECRYPT_OPTIONS, type DecryptOptions, LocalModel } from './local/local-
 import { isLost, LostInference, restartingLost } from './lost-inference.ts'
 import { CLASSIFY_OPTIONS, type ClassifyOptions, classifyMany, type OpenModel } from './many.ts'
 import type { Pins } from './pins/pins.ts'
-import { CALL_OPTIONS, type CallOptions, reportingWait } from './progress.ts'
+import {
+  CALL_OPTIONS,
+  type CallOptions,
+  INFER_OPTIONS,
+  type InferOptions,
+  reportingWait,
+} from './progress.ts'
 import { expectedAfter, newInferenceId, runRounds } from './round-exchange.ts'
 import { isOtherManifest, restartingStale, StaleManifest } from './stale-manifest.ts'
 import { TimeLimit } from './time-limit.ts'
@@ -173,8 +180,8 @@ export class PolyVeil {
    * @param frame from `encrypt`
    * @returns the frame of the encrypted logits
    */
-  async infer(model: string, frame: Uint8Array, options: CallOptions = {}): Promise<Uint8Array> {
-    optionsArgument(options, CALL_OPTIONS)
+  async infer(model: string, frame: Uint8Array, options: InferOptions = {}): Promise<Uint8Array> {
+    optionsArgument(options, INFER_OPTIONS)
     const query = frameArgument(frame, 'The encrypted image')
     const local = await this.#modelToUse(model, options.signal)
     return this.#infer(local, async () => query, options, this.#inferenceTime(), [this.#uploadingLost(local)])
@@ -184,7 +191,7 @@ export class PolyVeil {
   #encryptAndInfer(
     local: LocalModel,
     encrypt: () => Promise<Uint8Array>,
-    options: CallOptions,
+    options: InferOptions,
   ): Promise<Uint8Array> {
     const time = this.#inferenceTime()
     const wait = (seconds: number): Promise<void> =>
@@ -201,7 +208,7 @@ export class PolyVeil {
   #infer(
     local: LocalModel,
     queryOf: () => Promise<Uint8Array>,
-    options: CallOptions,
+    options: InferOptions,
     time: TimeLimit,
     rules: readonly Rule[],
   ): Promise<Uint8Array> {
@@ -395,7 +402,7 @@ export class PolyVeil {
     local: LocalModel,
     { id }: UploadedKeys,
     frame: Uint8Array,
-    options: CallOptions,
+    options: InferOptions,
   ): Promise<Uint8Array> {
     const { manifest } = local
     const { bytes: answerBytes } = expectedAfter(local, 0)
@@ -416,6 +423,9 @@ export class PolyVeil {
     const later = { inference, keySet: id, manifest, bytes: answerBytes }
     const first = isAnsweredLater(manifest) ? laterAnswer(this.#transport, sent, later, options) : sent
     const answer = waiting(first, local, answerBytes, options)
+    const ended = new AbortController()
+    const bytesTotal = frame.length + answerBytes
+    watchExecution(this.#transport, later, bytesTotal, options, ended.signal).catch(() => {})
     try {
       return await runRounds(this.#transport, local, { inference, keySet: id, answer }, options)
     } catch (error) {
@@ -425,6 +435,8 @@ export class PolyVeil {
       // A caller's reason may look like a loss, and a loss may come after an abort.
       this.#transport.throwIfAborted(options)
       throw new LostInference(error)
+    } finally {
+      ended.abort()
     }
   }
 

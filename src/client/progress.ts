@@ -25,6 +25,8 @@ export interface ClientProgress {
   readonly inferences?: number
   /** Which of the images of `classify` this inference has, by their place in the list. */
   readonly images?: readonly number[]
+  /** In stage `infer` with `watch`: encrypted operations that the server has done, and their total. */
+  readonly operations?: { readonly done: number; readonly total: number }
   /** Bytes sent and received in this stage. */
   readonly bytesDone: number
   readonly bytesTotal: number
@@ -41,6 +43,18 @@ export interface CallOptions {
 
 /** The names of `CallOptions`. */
 export const CALL_OPTIONS = ['onProgress', 'signal'] as const
+
+/** Options of calls that run an inference. */
+export interface InferOptions extends CallOptions {
+  /**
+   * Asks the server four times a second how many operations it has done, and reports them in the stage
+   * `infer`.
+   */
+  readonly watch?: boolean
+}
+
+/** The names of `InferOptions`. */
+export const INFER_OPTIONS = [...CALL_OPTIONS, 'watch'] as const
 
 /** Reports a wait until a server may have room. */
 export const reportingWait =

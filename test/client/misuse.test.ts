@@ -205,7 +205,7 @@ t.test('options of wrong types are refused', async (t) => {
   }
   await told(t, () => classify({ signal: new AbortController() }), /signal is an AbortSignal/, /controller/)
   await told(t, () => classify({ onProgress: 'x' }), /onProgress is a function/, /Leave it out/)
-  for (const name of ['fullPrecision', 'invert', 'releaseKeys']) {
+  for (const name of ['fullPrecision', 'invert', 'releaseKeys', 'watch']) {
     for (const value of ['false', 'no', 0, null]) {
       await told(t, () => classify({ [name]: value }), RegExp(`${name} is true or false`), /boolean/)
     }
