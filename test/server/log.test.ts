@@ -1,3 +1,5 @@
+import { spawnSync } from 'node:child_process'
+import { existsSync, openSync } from 'node:fs'
 import { type AddressInfo, connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 import t from 'tap'
@@ -103,3 +105,23 @@ t.test('errors of the parser lose their bytes wherever they are logged', async (
   const [line] = lines(h, 'a fault')
   for (const each of textsIn(line)) t.notMatch(each, 'SECRETSECRET')
 })
+
+t.test(
+  'a log that cannot be written does not end the process',
+  { skip: !existsSync('/dev/full') },
+  async (t) => {
+    const logging = new URL('../../src/server/plugins/logging.ts', import.meta.url)
+    const program = `
+    const { createLogger } = await import(${JSON.stringify(logging.href)})
+    const log = createLogger('info')
+    for (let i = 0; i < 3; i++) log.info({ i }, 'A line')
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    console.error('goes on')`
+    const { status, stderr } = spawnSync(process.execPath, ['--input-type=module', '--eval', program], {
+      stdio: ['ignore', openSync('/dev/full', 'w'), 'pipe'],
+      encoding: 'utf8',
+    })
+    t.equal(stderr.trim(), 'goes on')
+    t.equal(status, 0)
+  },
+)

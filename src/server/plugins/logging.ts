@@ -24,8 +24,21 @@ export const createLogger = (level: string, stream?: DestinationStream): Logger 
       ],
       serializers: { req: loggedRequest, res: loggedReply, err: loggedError },
     },
-    printableStream(stream ?? pino.destination(1)),
+    printableStream(stream ?? standardOutput()),
   )
+
+/** Characters of lines that are kept while they cannot be written. */
+const MOST_KEPT = 4 * 2 ** 20
+
+/**
+ * Standard output. While it cannot be written, as on a full disk, lines wait for the next write that
+ * succeeds, and are lost beyond `MOST_KEPT`. Without a listener the error would end the process.
+ */
+function standardOutput(): DestinationStream {
+  const stream = pino.destination({ dest: 1, sync: true, maxLength: MOST_KEPT })
+  stream.on('error', () => {})
+  return stream
+}
 
 /**
  * Escapes control characters that pino's JSON leaves in place: DEL, C1, and those that turn the direction of
