@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, read as readAt, readSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, read as readAt, readSync } from 'node:fs'
 import { promisify } from 'node:util'
 import { bytesToHex } from '@noble/hashes/utils.js'
 import { createDigest } from '../../circuit/format/digest.ts'
@@ -81,12 +81,20 @@ export const readCheckedOutlineAt = (location: CircuitLocation): Promise<Outline
     throw new PolyVeilError('CONFIG_INVALID', 'The bytes of a circuit file do not have the digest they claim')
   })
 
+/**
+ * Opens a file. Without O_NONBLOCK a named pipe would keep its reader, and so this thread, waiting.
+ *
+ * @throws errors of the system
+ */
+export const openToRead = (path: string): number =>
+  openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
+
 /** Runs `body` on an open file, which is opened for it unless the location has a descriptor. */
 async function withFile<T>(
   { path, descriptor }: CircuitLocation,
   body: (file: number, size: number) => Promise<T>,
 ): Promise<T> {
-  const file = descriptor ?? openSync(path, 'r')
+  const file = descriptor ?? openToRead(path)
   try {
     return await body(file, fstatSync(file).size)
   } finally {

@@ -1,4 +1,5 @@
-import { closeSync, openSync } from 'node:fs'
+import { closeSync } from 'node:fs'
+import { openToRead } from './circuit-file.ts'
 
 /**
  * A file that stays open as long as somebody holds it. Its bytes can then be read although its name was given
@@ -12,7 +13,7 @@ export class HeldFile {
   /** @throws errors of the system */
   constructor(path: string) {
     this.path = path
-    this.#descriptor = openSync(path, 'r')
+    this.#descriptor = openToRead(path)
     this.#holders = 1
   }
 
