@@ -5,7 +5,19 @@ import { PolyVeilError, refusedFile } from '../errors/index.ts'
 import { trustedProxies } from './addresses/trusted-proxies.ts'
 
 const MEGABYTE = 2 ** 20
-const whole = (least: number, most: number) => z.coerce.number().int().min(least).max(most)
+/** With spaces around it, which files of settings for the environment may have. */
+const DECIMAL = /^\s*-?\d+(\.\d+)?\s*$/
+
+/**
+ * A number as JSON has it, or its text in the environment. `Number` alone would take an empty text, null and
+ * an empty list for 0.
+ */
+const numeric = z.union(
+  [z.number(), z.string().regex(DECIMAL).transform(Number)],
+  'must be a number in decimal digits',
+)
+const positive = (most: number) => numeric.pipe(z.number().positive().max(most))
+const whole = (least: number, most: number) => numeric.pipe(z.number().int().min(least).max(most))
 
 const origin = z
   .string()
@@ -117,16 +129,10 @@ export const configSchema = z.strictObject({
   engineMegabytes: whole(16, 4095)
     .default(4000)
     .describe("most memory of each worker's engine: keys, constants and running programs together"),
-  keyTtlHours: z.coerce
-    .number()
-    .positive()
-    .max(24 * 366)
+  keyTtlHours: positive(24 * 366)
     .default(168)
     .describe('hours until a key set expires'),
-  keyUploadMinutes: z.coerce
-    .number()
-    .positive()
-    .max(24 * 60)
+  keyUploadMinutes: positive(24 * 60)
     .default(5)
     .describe('minutes after its last part until an incomplete key set expires'),
   maxKeySets: whole(1, 1_000_000).default(64).describe('key sets kept at once'),
@@ -183,16 +189,10 @@ export const configSchema = z.strictObject({
   contendedTimeoutSeconds: whole(1, 86_400)
     .default(15)
     .describe('the same while another inference waits for the memory that it holds'),
-  maxInferenceMinutes: z.coerce
-    .number()
-    .positive()
-    .max(24 * 60)
+  maxInferenceMinutes: positive(24 * 60)
     .default(60)
     .describe('minutes after its query when an inference ends, finished or not'),
-  answerMinutes: z.coerce
-    .number()
-    .positive()
-    .max(24 * 60)
+  answerMinutes: positive(24 * 60)
     .default(10)
     .describe('minutes for which the answer of an asynchronous inference is kept'),
   shutdownSeconds: whole(1, 3600).default(60).describe('time that running inferences get at shutdown'),

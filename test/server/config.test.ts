@@ -30,6 +30,13 @@ t.test('an error names the wrong setting', async (t) => {
   const wrong: [object, string][] = [
     [{ port: '80a' }, 'port'],
     [{ port: 65_536 }, 'port'],
+    [{ port: '' }, 'port'],
+    [{ port: ' ' }, 'port'],
+    [{ port: null }, 'port'],
+    [{ port: [] }, 'port'],
+    [{ port: '0x50' }, 'port'],
+    [{ workers: true }, 'workers'],
+    [{ keyTtlHours: '' }, 'keyTtlHours'],
     [{ workers: 0 }, 'workers'],
     [{ workers: 1.5 }, 'workers'],
     [{ logLevel: 'loud' }, 'logLevel'],
@@ -51,6 +58,8 @@ t.test('an error names the wrong setting', async (t) => {
     const reading = readConfig({ overrides: { modelsDir: 'm', ...overrides } })
     await t.rejects(reading, { code: 'CONFIG_INVALID', facts: { setting } }, setting)
   }
+  const env = { POLYVEIL_MODELS_DIR: 'm', POLYVEIL_MANAGEMENT_PORT: '' }
+  await t.rejects(readConfig({ env }), { code: 'CONFIG_INVALID', facts: { setting: 'managementPort' } })
   await t.rejects(readConfig({}), { code: 'CONFIG_INVALID', facts: { setting: 'modelsDir' } })
   const directory = t.testdir({ unknown: '{"modelsDir":"m","pört":1}', torn: '{"port":', list: '[1]' })
   for (const file of ['unknown', 'torn', 'list', 'absent']) {
