@@ -81,3 +81,17 @@ t.test('a window that is over begins anew', async (t) => {
   t.equal(counted(counts, 'a'), 1)
   t.ok(counts.refuse('a'))
 })
+
+t.test('a system clock that is set back does not lengthen a window', async (t) => {
+  const counts = new RequestCounts(() => false)
+  const windows: number[] = []
+  const count = (): void => counts.incr('a', (_error, result) => windows.push(result!.ttl), WINDOW)
+  const { now } = Date
+  t.teardown(() => {
+    Date.now = now
+  })
+  count()
+  Date.now = () => now() - 3_600_000
+  count()
+  t.ok(windows.every((milliseconds) => milliseconds <= WINDOW))
+})

@@ -32,8 +32,11 @@ export class RequestCounts implements RequestStore {
   readonly #tenants = new Map<string, Count>()
   readonly #addresses = new Map<string, Count>()
 
-  /** @param isTenant whether the key is one of the tenants, whose number is small */
-  constructor(isTenant: (key: string) => boolean, now: () => number = Date.now) {
+  /**
+   * @param isTenant whether the key is one of the tenants, whose number is small
+   * @param now milliseconds; by default of a clock that is never set back, which would lengthen the windows
+   */
+  constructor(isTenant: (key: string) => boolean, now: () => number = () => performance.now()) {
     this.#isTenant = isTenant
     this.#now = now
   }
