@@ -67,3 +67,14 @@ t.test('answers are kept while there is room; the oldest are dropped first', asy
   t.notOk(room.keep(answer(101)).answer, 'an answer larger than the room')
   t.equal(room.bytes, 0)
 })
+
+t.test('the holder of most bytes loses its oldest answers first', async (t) => {
+  const room = new ReplyCache(100)
+  const answer = (bytes: number) => ({ jsonBytes: 0, body: Buffer.alloc(bytes) })
+  const ofOne = room.of('one').keep(answer(10))
+  const many = Array.from({ length: 20 }, () => room.of('another').keep(answer(10)))
+  t.ok(ofOne.answer)
+  t.equal(many.filter(({ answer }) => answer !== undefined).length, 9)
+  t.ok(many.at(-1)?.answer)
+  t.equal(room.bytes, 100)
+})

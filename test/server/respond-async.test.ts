@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { PolyVeilError } from '../../src/errors/index.ts'
+import { inferenceLimits } from '../../src/server/inference/limits.ts'
+import { InferenceRegistry } from '../../src/server/inference/registry.ts'
 import { StepClient, started } from './refreshed-service.ts'
 import { harness, isProblem, query, splitAnswer, untilCancelled, uploadKeys, watch } from './support.ts'
 
@@ -120,4 +122,20 @@ t.test('refresh rounds of an asynchronous inference go as those of any other', a
   t.match(accepted, { status: 202, json: { id: 'slow', rounds: 2 } })
   t.ok((await client.finish(await client.output('slow', 0))) < 0.02)
   t.ok((await client.finish(await client.output('slow', 2))) < 0.02, 'the logits can be fetched again')
+})
+
+t.test('queries of one client that fail do not have the answers of another forgotten', async (t) => {
+  const registry = new InferenceRegistry(inferenceLimits())
+  const begin = (keySet: string) =>
+    registry.begin({
+      model: 'small',
+      rounds: 0,
+      isAsync: true,
+      client: { keySet },
+      encode: () => ({ jsonBytes: 0, body: Buffer.alloc(1) }),
+    })
+  const kept = begin('one')
+  registry.end(kept, 'done')
+  for (let i = 0; i < 1500; i++) registry.end(begin('another'), 'failed')
+  t.equal(registry.find({ keySet: 'one' }, kept.id), kept)
 })

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { IdleTimer, type Timeouts } from './idle-timer.ts'
-import type { ReplyCache, SentAnswer } from './reply-cache.ts'
+import type { AnswerMemory, SentAnswer } from './reply-cache.ts'
 import { type EngineOutput, RoundMailbox } from './round-mailbox.ts'
 
 export const INFERENCE_STATES = ['waiting', 'running', 'refresh', 'done', 'failed', 'cancelled'] as const
@@ -54,7 +54,7 @@ export interface InferenceOptions {
   readonly encode: (inference: Inference, output: EngineOutput) => SentAnswer
   /** Called when an output begins to be sent; the function that it returns, when it has been sent. */
   readonly onSending?: () => () => void
-  readonly cache: ReplyCache
+  readonly cache: AnswerMemory
   readonly limits: InferenceLimits
 }
 

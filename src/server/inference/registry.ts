@@ -45,7 +45,7 @@ export class InferenceRegistry {
       ...options,
       id,
       key,
-      cache: this.#cache,
+      cache: this.#cache.of(holderOf(client)),
       limits: this.#limits,
     })
     // The map is in the order in which the inferences began.
@@ -102,18 +102,29 @@ export class InferenceRegistry {
     for (const inference of this.#inferences.values()) inference.stop(CLOSING)
   }
 
-  /** Forgets the oldest ended inferences beyond the limit. */
+  /**
+   * Forgets ended inferences beyond the limit: the oldest of the holder that has most of them. So one client
+   * cannot have the answers of others forgotten by many queries that fail at once.
+   */
   #forgetSurplus(): void {
-    const surplus = Math.max(0, this.#inferences.size - MEMORY_ENTRIES)
-    const ended = [...this.#inferences.values()].filter(({ running }) => !running)
-    for (const inference of ended.slice(0, surplus)) this.#forget(inference)
+    while (this.#inferences.size > MEMORY_ENTRIES) {
+      const ended = [...this.#inferences.values()].filter(({ running }) => !running)
+      const [most] = [...Map.groupBy(ended, this.#holder).values()].sort((a, b) => b.length - a.length)
+      if (most === undefined) return
+      this.#forget(most[0])
+    }
   }
+
+  readonly #holder = (inference: Inference): string => holderOf(this.#clients.get(inference)!)
 
   #forget(inference: Inference): void {
     inference.rounds.clear()
     if (this.#inferences.get(inference.key) === inference) this.#inferences.delete(inference.key)
   }
 }
+
+/** For whom answers are kept: a tenant, or a key set of an open service. */
+const holderOf = ({ tenant, keySet }: InferenceClient): string => tenant ?? keySet
 
 const HANDLE_DIGITS = 16
 

@@ -9,14 +9,18 @@ export interface KeptAnswer {
   answer?: SentAnswer
 }
 
+/** What an inference uses of the cache. */
+export type AnswerMemory = Pick<ReplyCache, 'keep' | 'drop'>
+
 /**
- * Cache of the outputs of rounds that are over, shared by all inferences. A client asks for one again only
- * after a network failure, so memory is limited and the oldest are evicted.
+ * Cache of answers that clients may still fetch, shared by all inferences. Memory is limited. The holder that
+ * takes most of it loses its oldest answers first, so that one client cannot displace the answers of others.
  */
 export class ReplyCache {
   readonly #maxBytes: number
-  /** Entries, the oldest first. */
-  readonly #kept = new Set<KeptAnswer>()
+  /** Entries and their holders, the oldest first. */
+  readonly #kept = new Map<KeptAnswer, string>()
+  readonly #bytesOf = new Map<string, number>()
   #bytes = 0
 
   constructor(maxBytes: number) {
@@ -27,21 +31,39 @@ export class ReplyCache {
     return this.#bytes
   }
 
-  /** Adds an answer and evicts the oldest entries until all fit. */
-  keep(answer: SentAnswer): KeptAnswer {
+  /** Adds an answer and evicts entries until all fit. */
+  keep(answer: SentAnswer, holder = ''): KeptAnswer {
     const kept: KeptAnswer = { answer }
-    this.#kept.add(kept)
-    this.#bytes += answer.body.length
-    for (const oldest of this.#kept) {
-      if (this.#bytes <= this.#maxBytes) break
-      this.drop(oldest)
-    }
+    this.#kept.set(kept, holder)
+    this.#add(holder, answer.body.length)
+    while (this.#bytes > this.#maxBytes) this.drop(this.#next())
     return kept
   }
 
   drop(kept: KeptAnswer): void {
-    if (!this.#kept.delete(kept)) return
-    this.#bytes -= kept.answer?.body.length ?? 0
+    const holder = this.#kept.get(kept)
+    if (holder === undefined) return
+    this.#kept.delete(kept)
+    this.#add(holder, -(kept.answer?.body.length ?? 0))
     kept.answer = undefined
+  }
+
+  /** The cache for the inferences of one holder. */
+  of(holder: string): AnswerMemory {
+    return { keep: (answer) => this.keep(answer, holder), drop: (kept) => this.drop(kept) }
+  }
+
+  /** The entry to evict next. The cache is not empty. */
+  #next(): KeptAnswer {
+    const [[greatest]] = [...this.#bytesOf].sort(([, a], [, b]) => b - a)
+    const [oldest] = [...this.#kept].find(([, holder]) => holder === greatest)!
+    return oldest
+  }
+
+  #add(holder: string, bytes: number): void {
+    this.#bytes += bytes
+    const left = (this.#bytesOf.get(holder) ?? 0) + bytes
+    if (left > 0) this.#bytesOf.set(holder, left)
+    else this.#bytesOf.delete(holder)
   }
 }

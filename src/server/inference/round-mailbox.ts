@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { RefreshClient } from '../../he-ops/engine.ts'
 import { conflict, type HttpError } from '../problems/http-error.ts'
-import type { KeptAnswer, ReplyCache, SentAnswer } from './reply-cache.ts'
+import type { AnswerMemory, KeptAnswer, SentAnswer } from './reply-cache.ts'
 
 /** A frame that the engine makes for the client. */
 export type EngineOutput =
@@ -16,7 +16,7 @@ export interface RoundMailboxOptions {
   /** Called when a round begins to wait for the client or is over, with the number of either. */
   readonly onWaiting: (waiting: number, over: number) => void
   /** Keeps the outputs of rounds that are over. */
-  readonly cache: ReplyCache
+  readonly cache: AnswerMemory
 }
 
 type SendReply = Parameters<RefreshClient>[2]
