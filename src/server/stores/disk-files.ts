@@ -4,6 +4,7 @@ import { PolyVeilError } from '../../errors/index.ts'
 import { MAX_PART_BYTES } from '../../wire/protocol/index.ts'
 import { keepCopy, synchronised } from './kept-copy.ts'
 import { type KeptLocation, type KeySetBytes, kept, type Received } from './key-set-bytes.ts'
+import { noSuchKeySet } from './key-set-errors.ts'
 import type { KeySetRecord } from './key-set-record.ts'
 import { openOwnDirectory } from './own-directory.ts'
 import type { StorageHealth } from './storage-health.ts'
@@ -49,7 +50,7 @@ export class DiskFiles implements KeySetBytes {
   async write(name: string, record: KeySetRecord, part: AsyncIterable<Uint8Array>): Promise<Received> {
     const offset = record.uploadOffset
     return this.#health.guard(async () => {
-      const file = await this.#layer.open(this.#path(name), offset === 0 ? 'w' : 'r+', OWNER_ONLY)
+      const file = await this.#open(name, offset)
       try {
         const end = await writeAll(file, offset, part)
         await file.truncate(end)
@@ -63,6 +64,20 @@ export class DiskFiles implements KeySetBytes {
         await file.close()
       }
     })
+  }
+
+  /** @throws KEYS_EXPIRED when the bytes before `offset` are gone; StorageTrouble when the directory is */
+  async #open(name: string, offset: number): Promise<fileSystem.FileHandle> {
+    try {
+      return await this.#layer.open(this.#path(name), offset === 0 ? 'w' : 'r+', OWNER_ONLY)
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause
+      const isThere = await this.#layer.stat(this.#directory).then(
+        () => true,
+        () => false,
+      )
+      throw isThere ? noSuchKeySet(cause) : new StorageTrouble('fault', cause)
+    }
   }
 
   async cut(name: string, { uploadOffset }: KeySetRecord): Promise<void> {

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { readdir, stat } from 'node:fs/promises'
+import { readdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
@@ -242,3 +242,27 @@ t.test(
     t.strictSame(told, { last: [507, 'TOO_BUSY'], back: 'counted', kept: true })
   },
 )
+
+t.test('a directory of key sets that goes away is 507 until it is back', async (t) => {
+  const { h, health, directory } = await faulty(t)
+  const id = await stored(h)
+  await rename(directory, `${directory}-away`)
+  const fault = { retryAfter: 60, reason: 'fault' }
+  isProblem(t, await putPart(h, id, 1000, bytes.subarray(1000)), 507, 'TOO_BUSY', fault)
+  const another = (await announce(h)).json().id
+  isProblem(t, await putPart(h, another, 0, bytes.subarray(0, 1000)), 507, 'TOO_BUSY', fault)
+  await health.probe()
+  t.same([await status(h, 'ready'), await status(h, 'live')], [503, 200])
+  await rename(`${directory}-away`, directory)
+  await health.probe()
+  t.equal(await status(h, 'ready'), 200)
+  t.equal((await putPart(h, id, 1000, bytes.subarray(1000))).json().complete, true)
+})
+
+t.test('an upload whose bytes are gone has expired', async (t) => {
+  const { h, directory } = await faulty(t)
+  const id = await stored(h)
+  await rm(join(directory, `${nameOf(id)}.keys`))
+  isProblem(t, await putPart(h, id, 1000, bytes.subarray(1000)), 410, 'KEYS_EXPIRED')
+  t.equal(await status(h, 'ready'), 200)
+})
