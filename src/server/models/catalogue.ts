@@ -72,6 +72,7 @@ export class ModelCatalogue {
   #models: ReadonlyMap<string, readonly ServedModel[]> = new Map()
   #leftOut: readonly LeftOutFile[] = []
   readonly #past = new Map<string, Past>()
+  readonly #parameters = new Map<string, CkksParameters>()
   #largestReply = 1
 
   /**
@@ -95,7 +96,8 @@ export class ModelCatalogue {
     for (const model of models) this.#note(model)
   }
 
-  #note({ name, manifest, queryBytes, refreshedBytes }: ServedModel): void {
+  #note({ name, manifest, parameters, queryBytes, refreshedBytes }: ServedModel): void {
+    this.#parameters.set(parameters.digest, parameters)
     const past = this.#past.get(name) ?? { manifests: new Set(), queryBytes: 0 }
     past.manifests.add(manifest.digest)
     past.queryBytes = Math.max(past.queryBytes, queryBytes)
@@ -201,6 +203,14 @@ export class ModelCatalogue {
     throw new PolyVeilError('PARAMETERS_MISMATCH', 'No served model uses these encryption parameters', {
       served: [...new Set(this.versions.map(({ parameters }) => parameters.digest))],
     })
+  }
+
+  /**
+   * As `parameters`, also when the last circuit with them was retired or is being replaced: a key set that
+   * was announced before is good all the same.
+   */
+  parametersOnce(digest: string): CkksParameters {
+    return this.#parameters.get(digest) ?? this.parameters(digest)
   }
 
   #leftOutOf(model: string, asked: string | undefined): readonly LeftOutFile[] {

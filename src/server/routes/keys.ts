@@ -56,7 +56,7 @@ export async function keyRoutes(app: App, services: Services): Promise<void> {
   app.addContentTypeParser(BYTES_MEDIA_TYPE, (_request, payload, done) => done(null, payload))
 
   const verify: VerifyKeySet = async (record, stored) => {
-    const checked = await engine.checkKeys(models.parameters(record.parametersDigest), stored)
+    const checked = await engine.checkKeys(models.parametersOnce(record.parametersDigest), stored)
     requireSameElements(record.galoisElements, checked.galoisElements)
     return checked
   }

@@ -1,12 +1,26 @@
+import { execFile } from 'node:child_process'
 import { appendFile, mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
 import { circuitDigest, writeCircuit } from '../../../src/circuit/format/file.ts'
 import type { Circuit } from '../../../src/circuit/types.ts'
+import { ModelCatalogue } from '../../../src/server/models/catalogue.ts'
 import { readCircuitAt } from '../../../src/server/models/circuit-file.ts'
 import { ModelDirectory } from '../../../src/server/models/model-directory.ts'
 import { rotatingCircuit } from '../rotating-circuit.ts'
-import { circuit, harness, isProblem, model, query, uploadKeys } from '../support.ts'
+import {
+  announce,
+  circuit,
+  harness,
+  isProblem,
+  keyBytes,
+  model,
+  patterned,
+  putPart,
+  query,
+  uploadKeys,
+} from '../support.ts'
 
 const good = writeCircuit(circuit)
 /** The same manifest, and other weights. */
@@ -308,4 +322,31 @@ t.test('what is served stays while the directory cannot be read', async (t) => {
   await rename(`${o.directory}-away`, o.directory)
   await o.look()
   t.strictSame(served(o), [line('small', 1, good)])
+})
+
+t.test(
+  'a named pipe is left out, and nothing waits for its writer',
+  { skip: process.platform === 'win32' },
+  async (t) => {
+    const found = await opened(t, { 'small.pvc': good })
+    await promisify(execFile)('mkfifo', [join(found.directory, 'pipe.pvc')])
+    await found.look()
+    t.strictSame(served(found), [line('small', 1, good)])
+    t.strictSame(
+      found.models.leftOut.map(({ file }) => file),
+      ['pipe.pvc'],
+    )
+  },
+)
+
+t.test('a key set that arrives while its model is away is kept', async (t) => {
+  const models = new ModelCatalogue([model])
+  const h = await harness(t, { models })
+  const { id } = (await announce(h)).json()
+  models.replace([], [])
+  const answer = await putPart(h, id, 0, patterned(keyBytes))
+  t.match(answer.json(), { complete: true })
+  isProblem(t, await announce(h), 409, 'PARAMETERS_MISMATCH')
+  models.replace([model], [])
+  t.equal((await h.inject(query(id))).statusCode, 200)
 })
