@@ -124,11 +124,16 @@ class LocalInference implements HostedInference {
   }
 
   async output(number: number): Promise<SentAnswer> {
-    const { snapshot, cancelReason, rounds } = this.#inference
+    const { snapshot, cancelReason, rounds, idleTimer } = this.#inference
     // Clients can fetch outputs of a running inference, and for a while of one that is done. One that has
     // failed gives its error instead.
     if (snapshot.state === 'cancelled') throw new PolyVeilError('INFERENCE_UNKNOWN', cancelReason)
-    return rounds.wait(number)
+    const hasIt = idleTimer.wait()
+    try {
+      return await rounds.wait(number)
+    } finally {
+      hasIt()
+    }
   }
 
   async reply(round: number, body: Uint8Array): Promise<void> {

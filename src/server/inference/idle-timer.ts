@@ -20,7 +20,9 @@ export class IdleTimer {
   readonly #onSilence: () => void
   #expected = false
   #present = 0
-  /** When the client began to have to act, or its last request closed. */
+  /** Those of them that wait for an output. */
+  #waiting = 0
+  /** When the client began to have to act, or its last request opened, began to wait or closed. */
   #silentSince = 0
   #silence: NodeJS.Timeout | undefined
   #stall: NodeJS.Timeout | undefined
@@ -39,9 +41,13 @@ export class IdleTimer {
     return this.#present
   }
 
-  /** Milliseconds since a client that has to act had its last request open; 0 for any other. */
+  /**
+   * Milliseconds since a client that has to act had its last request open; 0 for any other. Requests that wait
+   * for an output do not count: they may stay open for as long as the client does nothing.
+   */
   get silence(): number {
-    return this.#expected && this.#present === 0 ? performance.now() - this.#silentSince : 0
+    const acts = this.#present > this.#waiting
+    return this.#expected && !acts ? performance.now() - this.#silentSince : 0
   }
 
   /**
@@ -62,6 +68,15 @@ export class IdleTimer {
     return () => {
       this.#present--
       this.#arm()
+    }
+  }
+
+  /** Notes that an open request waits for an output. @returns a function to call when it has it */
+  wait(): () => void {
+    this.#waiting++
+    this.#silentSince = performance.now()
+    return () => {
+      this.#waiting--
     }
   }
 

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import t from 'tap'
+import t, { type Test } from 'tap'
+import type { RunningServer } from '../../../src/server/start.ts'
 import { circuit, MODEL, StepClient, started } from '../refreshed-service.ts'
 import { serving } from '../serving.ts'
 
@@ -23,14 +24,16 @@ t.test('abandoned refresh inferences do not keep others from starting', async (t
   t.equal(await gauge(other, 'inferences_computing'), 0)
 })
 
+/** A service whose memory does not suffice for two inferences by plan, so that one waits for the other. */
+const crowded = (t: Test): Promise<RunningServer> =>
+  serving(
+    t,
+    { ...circuit, estimate: { ...circuit.estimate, memoryBytes: 16e6 } },
+    { roundTimeoutSeconds: 600, contendedTimeoutSeconds: 1, engineMegabytes: 16 },
+  )
+
 t.test('a silent client loses its memory to one that waits for it', async (t) => {
-  // Planned memory of two inferences does not fit, so one waits for the other.
-  const large = { ...circuit, estimate: { ...circuit.estimate, memoryBytes: 16e6 } }
-  const server = await serving(t, large, {
-    roundTimeoutSeconds: 600,
-    contendedTimeoutSeconds: 1,
-    engineMegabytes: 16,
-  })
+  const server = await crowded(t)
   const [silent, other] = [await StepClient.create(server.url), await StepClient.create(server.url)]
   const held = await silent.begin()
   t.equal(held.status, 200)
@@ -38,6 +41,16 @@ t.test('a silent client loses its memory to one that waits for it', async (t) =>
   const late = await silent.round(held.json.id, 0, await silent.model.refresh(0, held.frame))
   t.match(late, { status: 404, json: { code: 'INFERENCE_UNKNOWN' } })
   t.ok((await silent.classify()) < CLOSE, 'and it may start again')
+})
+
+t.test('a client is silent, too, that waits for a later output and does not act', async (t) => {
+  const server = await crowded(t)
+  const [silent, other] = [await StepClient.create(server.url), await StepClient.create(server.url)]
+  const held = await silent.begin()
+  t.equal(held.status, 200)
+  const next = silent.output(held.json.id, 1)
+  t.ok((await other.classify()) < CLOSE)
+  t.match(await next, { status: 409, json: { code: 'INFERENCE_UNKNOWN' } })
 })
 
 t.test('a deleted key set leaves the worker, and its memory with it', async (t) => {
