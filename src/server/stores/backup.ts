@@ -101,6 +101,7 @@ async function copyInto(directory: string, source: BackupSource): Promise<Omit<B
   const { dataDir, state, files } = source
   await state.copyTo(directory)
   const sets = await keySetsInto(directory, files)
+  await StateDatabase.addEmptyLog(directory)
   const tenants = await tenantsInto(directory, dataDir)
   if (!(await durableCopy(join(dataDir, FLOODING_KEY_FILE), join(directory, FLOODING_KEY_FILE)))) {
     throw new PolyVeilError('CONFIG_INVALID', `The data directory has no ${FLOODING_KEY_FILE} any more`)

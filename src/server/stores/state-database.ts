@@ -10,6 +10,8 @@ import { StorageHealth } from './storage-health.ts'
 import { StorageTrouble } from './storage-trouble.ts'
 
 const FILE = 'state.db'
+/** The name that SQLite gives its write-ahead log. */
+const LOG = 'state.db-wal'
 const OWNER_ONLY = 0o600
 /** 1 had no key sets. */
 const LAYOUT = 2
@@ -122,6 +124,14 @@ export class StateDatabase implements ImageCounts {
     await makePrivate(path)
     // SQLite takes an empty file, and refuses any other.
     this.#database.prepare('VACUUM INTO ?').run(path)
+  }
+
+  /**
+   * Adds an empty log of changes to a closed copy. Copied over the files of a service that was killed, it
+   * takes the place of that service's log, which SQLite would apply to the copy.
+   */
+  static async addEmptyLog(directory: string): Promise<void> {
+    await writeFile(join(directory, LOG), '', { flag: 'wx', mode: OWNER_ONLY })
   }
 
   /** Unlocks the directory. A second call has no effect. */

@@ -5,6 +5,8 @@ import t, { type Test } from 'tap'
 import { createToken } from '../../../src/server/access/manage-tokens.ts'
 import { TenantFiles } from '../../../src/server/access/tenant-files.ts'
 import type { RunningServer } from '../../../src/server/start.ts'
+import { Backups } from '../../../src/server/stores/backup.ts'
+import { openDiskStorage } from '../../../src/server/stores/disk-storage.ts'
 import { keepCopy } from '../../../src/server/stores/kept-copy.ts'
 import { nameOf } from '../../../src/server/stores/key-store.ts'
 import { StateDatabase } from '../../../src/server/stores/state-database.ts'
@@ -74,7 +76,7 @@ t.test('a backup made during uploads and inferences starts a service that has al
   t.ok(finished < 0.01)
 
   const backup = join(backups, 'monday')
-  const expected = ['backup.json', 'flooding.key', 'keys', 'state.db', 'tenants']
+  const expected = ['backup.json', 'flooding.key', 'keys', 'state.db', 'state.db-wal', 'tenants']
   t.strictSame(readdirSync(backup).sort(), expected)
   t.strictSame(
     readdirSync(join(backup, 'keys')).sort(),
@@ -175,4 +177,25 @@ t.test('where there can be no hard link, bytes are copied', async (t) => {
   t.notOk(await keepCopy(path('none'), path('x'), refusing('EXDEV')))
   t.notOk(await keepCopy(path('none'), path('x')))
   await t.rejects(keepCopy(path('from'), path('y'), refusing('ENOSPC')), { code: 'ENOSPC' })
+})
+
+t.test('a backup that is copied over the files of a service that was killed has its own state', async (t) => {
+  const root = t.testdir({ data: { 'flooding.key': 'x' }, killed: {} })
+  const data = join(root, 'data')
+  const killed = join(root, 'killed')
+  const state = await StateDatabase.open(data)
+  t.teardown(() => state.close())
+  const { bytes } = await openDiskStorage(join(data, 'keys'), state.keySets)
+  await state.add('clinic', '2030-01-01', 5)
+  const { path } = await new Backups(join(root, 'backups'), { dataDir: data, state, files: bytes }).make('b')
+  for (let i = 0; i < 20; i++) await state.add(`tenant-${i}`, '2030-01-01', 1)
+  await state.add('clinic', '2030-01-01', 5)
+  // The files of a service that runs are those of one that is killed now.
+  for (const file of ['state.db', 'state.db-wal']) await copyFile(join(data, file), join(killed, file))
+  t.not(statSync(join(killed, 'state.db-wal')).size, 0)
+  await cp(path, killed, { recursive: true })
+  const restored = await StateDatabase.open(killed)
+  t.teardown(() => restored.close())
+  t.match(await restored.of('clinic', '2030-01-01'), { total: 5 })
+  t.match(await restored.of('tenant-1', '2030-01-01'), { total: 0 })
 })
