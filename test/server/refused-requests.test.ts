@@ -4,7 +4,16 @@ import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { LightMyRequestResponse } from 'fastify'
 import t, { type Test } from 'tap'
-import { type Harness, harness, isProblem, query, untilCancelled, uploadKeys, watch } from './support.ts'
+import {
+  announce,
+  type Harness,
+  harness,
+  isProblem,
+  query,
+  untilCancelled,
+  uploadKeys,
+  watch,
+} from './support.ts'
 
 /** Sends bytes over a connection of their own. @returns the answer, as `inject` gives it */
 async function exchange(h: Harness, bytes: string): Promise<LightMyRequestResponse> {
@@ -246,4 +255,19 @@ t.test('every answer names its request', async (t) => {
   t.equal(seen.size, urls.length)
   const [id] = seen
   t.match(h.log(), `"reqId":"${id}"`, 'the log has the same id')
+})
+
+t.test('a compressed body is 415, and not taken for what it stands for', async (t) => {
+  const h = await harness(t)
+  const keys = await uploadKeys(h)
+  const coded = { 'content-encoding': 'gzip' }
+  isProblem(t, await h.inject(query(keys, { headers: coded })), 415, 'CONFIG_INVALID', {
+    accepted: 'identity',
+  })
+  const { id } = (await announce(h)).json()
+  const part = { method: 'PUT', url: `/v2/keys/${id}`, payload: Buffer.alloc(10) } as const
+  const headers = { 'content-type': 'application/octet-stream', 'upload-offset': '0' }
+  isProblem(t, await h.inject({ ...part, headers: { ...headers, ...coded } }), 415, 'CONFIG_INVALID')
+  const plain = await h.inject({ ...part, headers: { ...headers, 'content-encoding': 'identity' } })
+  t.equal(plain.statusCode, 200)
 })

@@ -29,7 +29,7 @@ const PROBLEMS = {
   410: 'The key set or the circuit is gone: it has expired, was deleted or retired, or never was',
   413: 'The body is too large',
   414: 'The URL, or a part of its path, is too long',
-  415: 'The body has another content type than the route takes',
+  415: 'The body has another content type than the route takes, or is compressed',
   422: 'The body is well-formed, but contradicts itself or the model',
   429: 'The client has sent too many requests',
   431: 'The headers are too large',
