@@ -42,8 +42,8 @@ export class IdleTimer {
   }
 
   /**
-   * Milliseconds since a client that has to act had its last request open; 0 for any other. Requests that wait
-   * for an output do not count: they may stay open for as long as the client does nothing.
+   * Milliseconds since a client that has to act had its last request open; 0 for any other. Requests that
+   * wait for an output do not count: they may stay open for as long as the client does nothing.
    */
   get silence(): number {
     const acts = this.#present > this.#waiting

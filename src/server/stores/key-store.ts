@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { PolyVeilError } from '../../errors/index.ts'
 import type { KeptLocation, KeySetStorage } from './key-set-bytes.ts'
 import { noSuchKeySet, unlessBusy } from './key-set-errors.ts'
-import type { RemovalReason, RetiredKeySet, Totals } from './key-set-index.ts'
+import type { RemovalReason, RetiredKeySet, Totals, Turn } from './key-set-index.ts'
 import type { KeySetRecord, NamedKeySet } from './key-set-record.ts'
 import { type AllLimits, type KeyStoreLimits, withDefaults } from './key-store-limits.ts'
 import { Removals, type RemovedKeySet } from './removals.ts'
@@ -203,7 +203,7 @@ export class KeyStore {
   /** @throws KEYS_EXPIRED */
   delete(id: string): Promise<void> {
     const name = nameOf(id)
-    return this.#storage.index.alone(name, async ({ record }) => {
+    return this.#alone(name, async ({ record }) => {
       requireLive(record, this.#now())
       if (!(await this.#removals.remove(name, 'deleted by its client'))) throw noSuchKeySet()
     })
@@ -211,7 +211,7 @@ export class KeyStore {
 
   /** Removes a key set for an operator, who has its name and not its id. @returns whether it was there */
   deleteNamed(name: string): Promise<boolean> {
-    return this.#storage.index.alone(name, () => this.#removals.remove(name, 'deleted by an operator'))
+    return this.#alone(name, () => this.#removals.remove(name, 'deleted by an operator'))
   }
 
   /** Removes a key set that was found damaged, if it still exists. */
@@ -221,7 +221,12 @@ export class KeyStore {
 
   /** As `discard`, by name. */
   async discardNamed(name: string): Promise<void> {
-    await this.#storage.index.alone(name, () => this.#removals.remove(name, 'damaged on disk'))
+    await this.#alone(name, () => this.#removals.remove(name, 'damaged on disk'))
+  }
+
+  /** Runs a removal in the turn of its set, and does not wait for parts that arrive. */
+  #alone<T>(name: string, removal: (turn: Turn) => Promise<T>): Promise<T> {
+    return this.#uploads.removing(name, () => this.#storage.index.alone(name, removal))
   }
 
   /** Writes times of use, and stops. Must be called when no request runs any more. */

@@ -25,6 +25,10 @@ export class Uploads {
   readonly #limits: AllLimits
   readonly #removals: Removals
   readonly #now: () => number
+  /** Ends the parts that arrive now, by name of their set. */
+  readonly #arriving = new Map<string, AbortController>()
+  /** Names of sets that are being removed. */
+  readonly #leaving = new Set<string>()
 
   constructor(storage: KeySetStorage, limits: AllLimits, removals: Removals, now: () => number) {
     this.#storage = storage
@@ -40,7 +44,9 @@ export class Uploads {
       const record = requireLive(turn.record, this.#now())
       if (offset !== record.uploadOffset) throw wrongOffset(offset, record.uploadOffset)
       const room = Math.min(MAX_PART_BYTES, record.bytes - offset)
-      const received = await bytes.write(name, record, atMost(room, part))
+      const received = await this.#interruptible(name, (signal) =>
+        bytes.write(name, record, until(signal, atMost(room, part))),
+      )
       if (received.uploadOffset === offset) return record
       const longer = this.#prolonged({ ...record, ...received })
       try {
@@ -51,6 +57,32 @@ export class Uploads {
       }
       return longer
     })
+  }
+
+  /**
+   * Runs a removal. Parts of the set that arrive, or wait for their turn, end with KEYS_EXPIRED, so that it
+   * does not wait for clients that have stopped sending.
+   */
+  async removing<T>(name: string, removal: () => Promise<T>): Promise<T> {
+    this.#leaving.add(name)
+    this.#arriving.get(name)?.abort()
+    try {
+      return await removal()
+    } finally {
+      this.#leaving.delete(name)
+    }
+  }
+
+  /** Runs the action of a turn with a signal that `removing` aborts. */
+  async #interruptible<T>(name: string, action: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    if (this.#leaving.has(name)) throw noSuchKeySet()
+    const arriving = new AbortController()
+    this.#arriving.set(name, arriving)
+    try {
+      return await action(arriving.signal)
+    } finally {
+      this.#arriving.delete(name)
+    }
   }
 
   /** Checks a completely received key set once, and deletes it when its bytes are bad. */
@@ -98,6 +130,30 @@ async function* atMost(room: number, part: AsyncIterable<Uint8Array>): AsyncGene
       })
     }
     yield chunk
+  }
+}
+
+/** The chunks of a part until a signal is aborted. @throws KEYS_EXPIRED then */
+async function* until(signal: AbortSignal, part: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const chunks = part[Symbol.asyncIterator]()
+  // A promise of its own for each chunk: one for all would keep all chunks in memory.
+  let stop = (): void => {}
+  const onAbort = (): void => stop()
+  signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    for (;;) {
+      if (signal.aborted) throw noSuchKeySet()
+      const { promise, resolve, reject } = Promise.withResolvers<IteratorResult<Uint8Array>>()
+      stop = () => reject(noSuchKeySet())
+      chunks.next().then(resolve, reject)
+      const { done, value } = await promise
+      if (done) return
+      yield value
+    }
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+    // It ends when its client sends something or goes, for which nobody waits.
+    chunks.return?.().catch(() => {})
   }
 }
 

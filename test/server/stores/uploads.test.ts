@@ -2,7 +2,8 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { nameOf } from '../../../src/server/stores/key-store.ts'
+import { KeyStore, nameOf } from '../../../src/server/stores/key-store.ts'
+import { memoryStorage } from '../../../src/server/stores/memory-files.ts'
 import { isThorough } from '../../support/thorough.ts'
 import { patterned } from '../support.ts'
 import { KeyService } from './key-service-process.ts'
@@ -92,4 +93,26 @@ t.test('memory does not grow with the size of a key set', async (t) => {
   const grown = (await service.peakBytes()) - before
   t.comment(`${Math.round(bytes / MEGABYTE)} MB, and ${Math.round(grown / MEGABYTE)} MB of memory more`)
   t.ok(grown < 64 * MEGABYTE, `${grown} bytes`)
+})
+
+t.test('a removal does not wait for parts that are stuck on their way', async (t) => {
+  const limits = { ttlMilliseconds: 1e6, maxSets: 10, maxSetBytes: 1e6, maxTotalBytes: 1e7 }
+  const store = await KeyStore.open(memoryStorage(), limits)
+  const removals: [string, (id: string) => Promise<unknown>][] = [
+    ['its client', (id) => store.delete(id)],
+    ['an operator', (id) => store.deleteNamed(nameOf(id))],
+  ]
+  for (const [who, remove] of removals) {
+    const { id } = await store.create({ parametersDigest: 'p', galoisElements: [], bytes: 100 })
+    const stuck = async function* () {
+      yield new Uint8Array(10)
+      await new Promise(() => {})
+    }
+    const parts = [store.append(id, 0, stuck()), store.append(id, 0, stuck())]
+    const refused = parts.map((each) => t.rejects(each, { code: 'KEYS_EXPIRED' }, who))
+    await sleep(10)
+    await remove(id)
+    await Promise.all(refused)
+    await t.rejects(store.get(id), { code: 'KEYS_EXPIRED' })
+  }
 })
