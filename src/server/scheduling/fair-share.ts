@@ -13,6 +13,11 @@ export class FairShare {
     return Math.max(this.#now, this.#paid.get(name) ?? 0)
   }
 
+  /** Seconds of work that each other name has before the name's next one starts. */
+  lagOf(name: string): number {
+    return this.tagOf(name) - this.#now
+  }
+
   /** Charges a name for work that starts now. */
   charge(name: string, seconds: number): void {
     const start = this.tagOf(name)
@@ -26,3 +31,29 @@ export class FairShare {
     this.#paid.clear()
   }
 }
+
+/** Work that waits for its turn. */
+interface WaitingWork {
+  readonly owner: string
+  readonly seconds: number
+}
+
+/**
+ * Seconds of waiting work that come before the next work of an owner, by estimate. Owners have equal shares:
+ * of each other one comes as much first as of this owner, and one work beside. So an owner that fills the
+ * queue makes its own waits longer, and not those of others.
+ *
+ * @param lag as `lagOf` the owner
+ */
+export function secondsBefore(owner: string, waiting: readonly WaitingWork[], lag = 0): number {
+  const byOwner = Map.groupBy(waiting, (work) => work.owner)
+  const own = secondsOf(byOwner.get(owner) ?? [])
+  byOwner.delete(owner)
+  const ofOthers = [...byOwner.values()].map((works) =>
+    Math.min(secondsOf(works), own + lag + works[0].seconds),
+  )
+  return ofOthers.reduce((sum, seconds) => sum + seconds, own)
+}
+
+const secondsOf = (works: readonly WaitingWork[]): number =>
+  works.reduce((sum, { seconds }) => sum + seconds, 0)

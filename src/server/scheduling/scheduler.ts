@@ -1,5 +1,5 @@
 import { InferenceCancelled } from '../inference/engine.ts'
-import { FairShare } from './fair-share.ts'
+import { FairShare, secondsBefore } from './fair-share.ts'
 import { Lanes, type LanesOptions } from './lanes.ts'
 import { type QueuedRequest, type QueueLimits, refusalOf } from './queue-limits.ts'
 import { type Turn, type TurnRequest, TurnUnderWay } from './turn.ts'
@@ -70,7 +70,7 @@ export class Scheduler {
     return this.#count(({ isPaused }) => isPaused)
   }
 
-  /** Seconds that an inference that comes now waits for its turn, by estimate. */
+  /** Seconds in which all that runs and waits is done, by estimate. Nobody who comes now waits longer. */
   get waitSeconds(): number {
     return this.#backlogSeconds / this.lanes.places
   }
@@ -87,7 +87,7 @@ export class Scheduler {
     // The first of them take the places that are free.
     const waiting = before.slice(this.lanes.freePlaces)
     const isWaiting = before.length >= this.lanes.freePlaces
-    const refusal = isWaiting && refusalOf({ owner }, waiting, this.waitSeconds, this.#options)
+    const refusal = isWaiting && refusalOf({ owner }, waiting, this.#waitSecondsOf(owner), this.#options)
     if (refusal) throw refusal
     const arriving = { owner }
     this.#arriving.add(arriving)
@@ -115,7 +115,7 @@ export class Scheduler {
     reject: (error: unknown) => void,
   ): void {
     if (this.waiting === 0 && this.computing === 0) this.#rest()
-    const waitSeconds = this.waitSeconds
+    const waitSeconds = this.#waitSecondsOf(request.owner)
     const leave = (): void => {
       this.#waiting.delete(waiting)
       reject(new InferenceCancelled())
@@ -202,8 +202,19 @@ export class Scheduler {
   }
 
   get #backlogSeconds(): number {
-    const waiting = [...this.#waiting].reduce((sum, { request }) => sum + request.seconds, 0)
-    return [...this.#underWay].reduce((sum, turn) => sum + turn.secondsLeft, waiting)
+    return [...this.#waiting].reduce((sum, { request }) => sum + request.seconds, this.#runningSeconds)
+  }
+
+  /** Seconds that inferences under way still keep workers busy, by estimate. */
+  get #runningSeconds(): number {
+    return [...this.#underWay].reduce((sum, turn) => sum + turn.secondsLeft, 0)
+  }
+
+  /** Seconds that an inference of an owner that comes now waits for its turn, by estimate. */
+  #waitSecondsOf(owner: string): number {
+    const waiting = [...this.#waiting].map(({ request }) => request)
+    const before = secondsBefore(owner, waiting, this.#owners.lagOf(owner))
+    return (this.#runningSeconds + before) / this.lanes.places
   }
 
   /** While an inference waits for memory, ends those whose clients have been silent for too long. */

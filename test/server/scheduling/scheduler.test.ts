@@ -355,6 +355,19 @@ t.test('an inference that would wait too long is refused', async (t) => {
   t.ok(seconds > 0 && seconds < 40, 'seconds are those of computing, and not those that were planned')
 })
 
+t.test('an owner whose inferences would wait too long does not have others refused', async (t) => {
+  const { scheduler, log, take } = scheduling({ queueSeconds: 600 })
+  const running = await take('a1', 'a', { seconds: 100 })
+  const waiting = ['a2', 'a3', 'a4', 'a5', 'a6', 'a7'].map((name) => take(name, 'a', { seconds: 100 }))
+  await t.rejects(take('a8', 'a', { seconds: 100 }), { code: 'TOO_BUSY', facts: { waiting: 6 } })
+  t.ok(scheduler.waitSeconds > 600)
+  scheduler.announce('b')()
+  const other = take('b1', 'b', { seconds: 100 })
+  running.end()
+  await endAll([other, ...waiting])
+  t.strictSame(log.slice(0, 3), ['a1', 'b1', 'a2'])
+})
+
 t.test('an inference that leaves the queue gets no turn', async (t) => {
   const { scheduler, log, take } = scheduling({})
   const turn = await take('a', 'a')

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { secondsBefore } from '../../scheduling/fair-share.ts'
 import { type QueuedRequest, type QueueLimits, refusalOf } from '../../scheduling/queue-limits.ts'
 import type { SharedRedis } from '../exchange/redis.ts'
 
@@ -66,7 +67,8 @@ export class WaitingList {
    * @throws TOO_BUSY
    */
   requireRoom(request: QueuedRequest, waiting: readonly Waiting[], places: number): void {
-    const refusal = refusalOf(request, waiting, waitSecondsOf(waiting, places), this.#limits)
+    const waitSeconds = secondsBefore(request.owner, waiting) / Math.max(1, places)
+    const refusal = refusalOf(request, waiting, waitSeconds, this.#limits)
     if (refusal) throw refusal
   }
 
