@@ -72,7 +72,8 @@ export class ModelCatalogue {
   #models: ReadonlyMap<string, readonly ServedModel[]> = new Map()
   #leftOut: readonly LeftOutFile[] = []
   readonly #past = new Map<string, Past>()
-  readonly #parameters = new Map<string, CkksParameters>()
+  /** Parameters that were served, and names of the models that had them, by digest. */
+  readonly #parameters = new Map<string, { parameters: CkksParameters; readonly models: Set<string> }>()
   #largestReply = 1
 
   /**
@@ -97,7 +98,9 @@ export class ModelCatalogue {
   }
 
   #note({ name, manifest, parameters, queryBytes, refreshedBytes }: ServedModel): void {
-    this.#parameters.set(parameters.digest, parameters)
+    const known = this.#parameters.get(parameters.digest) ?? { parameters, models: new Set() }
+    known.models.add(name)
+    this.#parameters.set(parameters.digest, known)
     const past = this.#past.get(name) ?? { manifests: new Set(), queryBytes: 0 }
     past.manifests.add(manifest.digest)
     past.queryBytes = Math.max(past.queryBytes, queryBytes)
@@ -196,10 +199,18 @@ export class ModelCatalogue {
     }
   }
 
-  /** The parameters with this digest. @throws PARAMETERS_MISMATCH when no served model uses them */
+  /**
+   * The parameters with this digest.
+   *
+   * @throws PARAMETERS_MISMATCH when no served model uses them; MODEL_UNAVAILABLE when one did whose file
+   *   cannot be used now, such as while it is being written
+   */
   parameters(digest: string): CkksParameters {
     const model = this.versions.find(({ parameters }) => parameters.digest === digest)
     if (model) return model.parameters
+    const models = this.#parameters.get(digest)?.models
+    const leftOut = this.#leftOut.find(({ name }) => models?.has(name))
+    if (leftOut) throw unavailable(leftOut)
     throw new PolyVeilError('PARAMETERS_MISMATCH', 'No served model uses these encryption parameters', {
       served: [...new Set(this.versions.map(({ parameters }) => parameters.digest))],
     })
@@ -210,7 +221,7 @@ export class ModelCatalogue {
    * was announced before is good all the same.
    */
   parametersOnce(digest: string): CkksParameters {
-    return this.#parameters.get(digest) ?? this.parameters(digest)
+    return this.#parameters.get(digest)?.parameters ?? this.parameters(digest)
   }
 
   #leftOutOf(model: string, asked: string | undefined): readonly LeftOutFile[] {

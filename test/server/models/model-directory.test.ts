@@ -5,6 +5,7 @@ import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
 import { circuitDigest, writeCircuit } from '../../../src/circuit/format/file.ts'
 import type { Circuit } from '../../../src/circuit/types.ts'
+import { PolyVeilError } from '../../../src/errors/index.ts'
 import { ModelCatalogue } from '../../../src/server/models/catalogue.ts'
 import { readCircuitAt } from '../../../src/server/models/circuit-file.ts'
 import { ModelDirectory } from '../../../src/server/models/model-directory.ts'
@@ -347,6 +348,9 @@ t.test('a key set that arrives while its model is away is kept', async (t) => {
   const answer = await putPart(h, id, 0, patterned(keyBytes))
   t.match(answer.json(), { complete: true })
   isProblem(t, await announce(h), 409, 'PARAMETERS_MISMATCH')
+  const error = new PolyVeilError('CONFIG_INVALID', 'It is being written')
+  models.replace([], [{ file: 'small.pvc', name: 'small', version: 1, error }])
+  isProblem(t, await announce(h), 503, 'MODEL_UNAVAILABLE')
   models.replace([model], [])
   t.equal((await h.inject(query(id))).statusCode, 200)
 })
