@@ -11,39 +11,50 @@ const CLOSING_MILLISECONDS = 15_000
  * ends the service: there it means that the terminal is closed.
  */
 export async function serve(config: ServerConfig): Promise<RunningServer> {
-  return untilTold(await startServer(config), config)
+  return untilTold(() => startServer(config), config)
 }
 
 /** Runs `startWorker` as the only task of this process, which ends as in `serve`. */
 export async function work(config: ServerConfig): Promise<RunningProcess> {
-  return untilTold(await startWorker(config), config)
+  return untilTold(() => startWorker(config), config)
 }
 
-/** Closes a process of the service when this process is told to end. */
-function untilTold<Running extends RunningProcess>(
-  running: Running,
+/** Starts a process of the service, and closes it when this process is told to end. */
+async function untilTold<Running extends RunningProcess>(
+  start: () => Promise<Running>,
   { shutdownSeconds }: ServerConfig,
-): Running {
-  const { log } = running.app
+): Promise<Running> {
   const delay = shutdownSeconds * 1000 + CLOSING_MILLISECONDS
   const looksAtHangup = !process.stdin.isTTY
+  let running: Running | undefined
+  let isBehind = false
   const onHangup = (): void => {
-    running.reopenAuditLog()
-    void running.lookForModels()
+    isBehind = running === undefined
+    running?.reopenAuditLog()
+    void running?.lookForModels()
   }
+  const forgetHangup = (): void => void process.off('SIGHUP', onHangup)
+  // Before the service runs, too: without a listener the signal would end the process.
   if (looksAtHangup) process.on('SIGHUP', onHangup)
+  const started = await start().catch((error) => {
+    forgetHangup()
+    throw error
+  })
+  running = started
+  if (isBehind) onHangup()
+  const { log } = started.app
   const { uninstall } = closeWithGrace(
     { delay, logger: log, skip: looksAtHangup ? ['beforeExit', 'SIGHUP'] : ['beforeExit'] },
     async ({ err, signal }) => {
       if (err) log.fatal({ err }, 'The process ends by a fault')
       else log.info({ signal }, 'Closing')
-      await running.close()
+      await started.close()
     },
   )
   const close = async (): Promise<void> => {
     uninstall()
-    process.off('SIGHUP', onHangup)
-    await running.close()
+    forgetHangup()
+    await started.close()
   }
-  return { ...running, close }
+  return { ...started, close }
 }
