@@ -24,9 +24,9 @@ export interface Source {
   readonly network: Network
 }
 
-export const withSource = (command: Command): Command =>
+/** Flags of the network that a checkpoint has the weights of. */
+export const withNetwork = (command: Command): Command =>
   command
-    .argument('<checkpoint>', 'weights: .pt, .pth or .safetensors')
     .option('--arch <name>', 'the published architecture, see `polyveil models`')
     .option('--config <file>', 'or its configuration as JSON')
     .option('--input <n>', 'side of the square input, where it is not the published one', whole(1, 8192))
@@ -35,11 +35,13 @@ export const withSource = (command: Command): Command =>
       '--weights <name>',
       'the entry of the checkpoint to read (default: averaged weights before raw ones)',
     )
-    .option(
-      '--preprocessing <which>',
-      'how pictures become inputs: imagenet, lowres, dttn, monet or a JSON file, instead of what the config says',
-    )
     .option('--prefix <prefix>', 'what stands before the names of its tensors, such as backbone.')
+
+export const withSource = (command: Command): Command =>
+  withNetwork(command.argument('<checkpoint>', 'weights: .pt, .pth or .safetensors')).option(
+    '--preprocessing <which>',
+    'how pictures become inputs: imagenet, lowres, dttn, monet or a JSON file, instead of what the config says',
+  )
 
 /**
  * Loads and checks the network that the flags describe.

@@ -1,6 +1,5 @@
 import type { Circuit, InputSpec } from '../../circuit/index.ts'
 import { imageTensor } from '../../client/index.ts'
-import { PolyVeilError } from '../../errors/index.ts'
 import type { EngineMemory } from '../../he-ops/engine.ts'
 import { peakResidentBytes } from '../../he-ops/peak-memory.ts'
 import type { PreprocessedImage } from '../../preprocessing/index.ts'
@@ -8,7 +7,8 @@ import { type Comparison, compare } from '../comparison.ts'
 import type { Golden } from '../input/golden.ts'
 import type { Progress } from '../output/progress.ts'
 import { Stopwatch } from '../stopwatch.ts'
-import type { BackendName, BatchSeconds, VerificationBackend, VerifiedBatch } from './backend.ts'
+import type { BackendName, BatchSeconds, VerificationBackend } from './backend.ts'
+import { inRange, runSeparating } from './in-range.ts'
 
 /** Result of a verification, with the fields that `verify --json` prints. */
 export interface Verification extends Comparison {
@@ -89,19 +89,13 @@ async function runImages(
   const logits: (Float64Array | undefined)[] = golden.inputs.map(() => undefined)
   const seconds = { encrypt: 0, execute: 0, refreshClient: 0, decrypt: 0 }
   const sendable = await placesWithin(golden, circuit.input)
-  const run = async (places: readonly number[]): Promise<VerifiedBatch | undefined> => {
-    const images = places.map((place) => sentChannels(golden.inputs[place], circuit.input))
-    const result = await inRange(() => engine.run(images, (done, total) => progress.update(done, total)))
-    for (const [k, place] of places.entries()) logits[place] = result?.logits[k]
-    return result
-  }
   for (let first = 0; first < sendable.length; first += circuit.batch) {
     const places = sendable.slice(first, first + circuit.batch)
     progress.step(`image ${places.at(-1)! + 1} of ${golden.inputs.length}`)
-    const result = await run(places)
-    if (result) addSeconds(seconds, result.seconds)
-    // One image that overflows spoils its batch, so each image is run separately to find it.
-    else if (places.length > 1) for (const place of places) await run([place])
+    const images = places.map((place) => sentChannels(golden.inputs[place], circuit.input))
+    const result = await runSeparating(engine, images, (done, total) => progress.update(done, total))
+    for (const [k, place] of places.entries()) logits[place] = result.logits[k]
+    if (result.seconds) addSeconds(seconds, result.seconds)
   }
   return { logits, seconds }
 }
@@ -120,16 +114,6 @@ async function placesWithin({ inputs }: Golden, input: InputSpec): Promise<numbe
     if (await inRange(() => imageTensor(sentChannels(image, input), input))) places.push(place)
   }
   return places
-}
-
-/** The result of a step; undefined when an image is out of range. */
-async function inRange<T>(step: () => Promise<T>): Promise<T | undefined> {
-  try {
-    return await step()
-  } catch (error) {
-    if (error instanceof PolyVeilError && error.code === 'TENSOR_OUT_OF_RANGE') return undefined
-    throw error
-  }
 }
 
 /** The channels of a golden image that the circuit takes: three, or the first of three equal ones. */
