@@ -20,7 +20,7 @@ Results go to stdout. Progress goes to stderr: a bar on a terminal, plain lines 
 | exit code | meaning |
 | --- | --- |
 | 0 | The command is done. |
-| 1 | The check failed: a verification does not hold. |
+| 1 | The check failed: a verification does not hold, or an accuracy is too low. |
 | 2 | The usage is wrong. |
 | 3 | An input is bad. |
 | 4 | The network does not fit the budget. |

@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { VERSION } from '../version.ts'
 import { quietParser } from './command.ts'
+import { accuracyCommand } from './commands/accuracy.ts'
 import { adminCommand } from './commands/admin.ts'
 import { checkCommand } from './commands/check.ts'
 import { classifyCommand } from './commands/classify.ts'
@@ -29,6 +30,7 @@ export function program(): Command {
     compileCommand(),
     inspectCommand(),
     verifyCommand(),
+    accuracyCommand(),
     serveCommand(),
     workerCommand(),
     tokensCommand(),

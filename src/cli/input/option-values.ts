@@ -27,3 +27,17 @@ export function link(text: string): Link {
     'It must be a round trip in milliseconds and a rate in Mbit/s, such as 20,100.',
   )
 }
+
+/** For commander: a whole number, or `all`, which is infinite. */
+export function countOrAll(text: string): number {
+  if (text === 'all') return Number.POSITIVE_INFINITY
+  if (/^\d{1,9}$/.test(text)) return Number(text)
+  throw new InvalidArgumentError('It must be a whole number, or all.')
+}
+
+/** For commander: a fraction from 0 to 1. */
+export function fraction(text: string): number {
+  const value = Number(text)
+  if (/^\d*\.?\d+$/.test(text) && value <= 1) return value
+  throw new InvalidArgumentError('It must be a fraction from 0 to 1, such as 0.95.')
+}
