@@ -277,8 +277,8 @@ t.test('a service classifies the encrypted images', async (t) => {
     const { code, json, stderr } = await accuracy(folder, ...flags, '--json')
     t.equal(code, 0, stderr)
     t.match(json.clear, { by: 'circuit', images: 12, top1: { count: 10 } })
-    // The third of the four is the dark one.
-    t.match(json.encrypted, { by: 'service', images: 4, outOfRange: 1, top1: { count: 3 } })
+    // The four are a 1, the wrong one, the dark one and an 8.
+    t.match(json.encrypted, { by: 'service', images: 4, outOfRange: 1, top1: { count: 2 } })
     t.match(json.agreement, { images: 4, sameLabel: 3 })
     t.ok(json.agreement.maxAbsError > 1e-7 && json.agreement.maxAbsError < 0.1)
     t.match(stderr, /making and uploading keys\n[\s\S]*image 4 of 4: waiting for the server/)
