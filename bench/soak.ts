@@ -9,7 +9,10 @@ import { figure, machine } from './harness.ts'
 // reports what its process takes at intervals, and the slope of each figure. A slope that stays above zero in
 // a long run is a leak.
 //
-//   node bench/soak.ts [--minutes 5] [--clients 3] [--every 10] [--model digits] [--out FILE]
+// node bench/soak.ts [--minutes 5] [--clients 3] [--every 10] [--model digits] [--inferences 7] [--cancel 4]
+// [--out FILE]
+//
+// A client makes new keys after so many inferences, and cancels one of so many, 0 for none.
 
 type Client = typeof import('../src/client/index.ts')
 
@@ -19,6 +22,8 @@ const { values } = parseArgs({
     clients: { type: 'string', default: '3' },
     every: { type: 'string', default: '10' },
     model: { type: 'string', default: 'digits' },
+    inferences: { type: 'string', default: '7' },
+    cancel: { type: 'string', default: '4' },
     out: { type: 'string' },
   },
 })
@@ -26,8 +31,7 @@ const seconds = 60 * Number(values.minutes)
 const [clients, every] = [Number(values.clients), Number(values.every)]
 
 /** Inferences between two cancellations, and between two key sets, of a client. */
-const CANCEL_EVERY = 4
-const RENEW_EVERY = 7
+const [cancelEvery, renewEvery] = [Number(values.cancel), Number(values.inferences)]
 /** Share of the run that is left out of slopes: caches fill at first. */
 const WARM_UP = 0.3
 
@@ -93,8 +97,8 @@ async function runClient(): Promise<void> {
         shape: [channels, height, width] as const,
         tensor: new Float64Array(channels * height * width),
       }
-      for (let i = 1; i <= RENEW_EVERY && !isOver(); i++) {
-        const isCancelled = i % CANCEL_EVERY === 0
+      for (let i = 1; i <= renewEvery && !isOver(); i++) {
+        const isCancelled = cancelEvery > 0 && i % cancelEvery === 0
         const gone = new AbortController()
         const timer = isCancelled ? setTimeout(() => gone.abort(), 150 + 50 * i) : undefined
         try {

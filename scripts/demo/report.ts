@@ -1,5 +1,5 @@
 import { table } from '../../src/cli/output/table.ts'
-import { bytesText, errorText, secondsText } from '../../src/cli/output/units.ts'
+import { bytesText, errorText, secondsText } from '../../src/text/units.ts'
 import type { Classified, ModelKeys } from './classify.ts'
 
 /** Limit on the largest error of an encrypted logit. */

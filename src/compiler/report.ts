@@ -18,6 +18,8 @@ export interface LayerReport {
   readonly scaleBits: number
   /** Lowest level of the layer's values. */
   readonly lowestLevel: number
+  /** Number of the layer's operations, of all kinds. */
+  readonly operations: number
   /** Number of the layer's ciphertexts that are refreshed. */
   readonly refreshes: number
   readonly slotsUsed: number
@@ -138,6 +140,7 @@ function layerReport(info: LayerInfo, own: readonly Op[]): LayerReport {
     level: last?.level ?? 0,
     scaleBits: last ? Math.log2(last.scale) : 0,
     lowestLevel: own.reduce((lowest, { level }) => Math.min(lowest, level), last?.level ?? 0),
+    operations: own.length,
     refreshes: own.filter((op) => op.kind === 'refresh').length,
     rotations: own.filter((op) => op.kind === 'rotate').length,
     terms: own.reduce((sum, op) => sum + (op.kind === 'dot' ? op.terms.length : 0), 0),

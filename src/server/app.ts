@@ -19,6 +19,7 @@ import { useDocumentation } from './plugins/documentation.ts'
 import { useLocalRequests } from './plugins/local-requests.ts'
 import { useMediaTypes } from './plugins/media-types.ts'
 import { metricsRoute, useMetrics } from './plugins/metrics.ts'
+import { usePage } from './plugins/page.ts'
 import { useProblems } from './plugins/problems.ts'
 import { type SecurityOptions, useSecurity } from './plugins/security.ts'
 import { closeStalledReaders } from './plugins/stalled-readers.ts'
@@ -69,6 +70,8 @@ export interface AppOptions {
   readonly audit?: Audit
   /** Called when the app has closed, and nothing runs any more. */
   readonly onClosed?: () => Promise<void>
+  /** The directory of the web page; absent where the service has none. */
+  readonly page?: string
   /** By default new ones. */
   readonly metrics?: Metrics
   /** Whether this port has /metrics; by default it has. */
@@ -98,6 +101,7 @@ export async function buildApp({
   logger,
   audit: given = auditTo(logger),
   onClosed = async () => {},
+  page,
   metrics = new Metrics(),
   hasMetrics = true,
 }: AppOptions): Promise<App> {
@@ -141,7 +145,7 @@ export async function buildApp({
   await useDocumentation(app)
   useMetrics(app, services)
   if (hasMetrics) metricsRoute(app, services)
-  serverRoutes(app, services)
+  serverRoutes(app, services, page === undefined ? undefined : await usePage(app, page))
   modelRoutes(app, services)
   inferenceRoutes(app, services)
   // Each of these routes parses `application/octet-stream` in its own way and therefore has its own scope.

@@ -172,6 +172,10 @@ export const configSchema = z.strictObject({
     .min(1)
     .optional()
     .describe('file that the audit log is appended to; by default its lines are in the log'),
+  page: z
+    .enum(['on', 'off'])
+    .default('on')
+    .describe('whether the address of the service shows the web page on which people classify pictures'),
   allowedOrigins: z
     .union([z.array(z.string()), z.string().transform(listed)])
     .pipe(z.array(origin).max(1000))

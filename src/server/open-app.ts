@@ -7,6 +7,7 @@ import { megabytes, type ServerConfig } from './config.ts'
 import { ManagementPort } from './management/port.ts'
 import { Metrics } from './metrics/metrics.ts'
 import type { ModelDirectory } from './models/model-directory.ts'
+import { pageDirectory } from './page-directory.ts'
 import type { ServiceBase, ServiceParts } from './service-parts.ts'
 import type { App } from './services.ts'
 
@@ -67,6 +68,7 @@ async function appOn(
     audit,
     metrics,
     hasMetrics: config.publicMetrics === 'on',
+    page: config.page === 'on' ? await pageDirectory() : undefined,
     logger,
     onClosed: async () => {
       tenants?.close()

@@ -26,6 +26,9 @@ import {
 // Body of a tensor frame: u32 ciphertexts, u16 level, u8 seeded, u8 zero, f64 scale, then the ciphertexts.
 const TENSOR_HEADER_BYTES = 16
 
+/** Where the residues of the first ciphertext begin in the frame of an encrypted tensor. */
+export const RESIDUES_OFFSET = FRAME_HEADER_BYTES + TENSOR_HEADER_BYTES
+
 /** The figures that the size of an encrypted tensor depends on, together with the parameters. */
 export interface TensorShape {
   readonly ciphertexts: number

@@ -38,6 +38,7 @@ const expectedRows = ({ layers, rounds }: PlanReport): string[][] =>
     layer.name,
     layer.kind,
     layer.shape.join(' × '),
+    String(layer.operations),
     String(layer.level),
     `2${layer.scaleBits.toFixed(1)}`,
     `${Math.round(100 * layer.slotsUsed)} %`,

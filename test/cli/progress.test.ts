@@ -1,7 +1,7 @@
 import type { WriteStream } from 'node:tty'
 import t from 'tap'
 import { createProgress } from '../../src/cli/output/progress.ts'
-import { bytesText, secondsText } from '../../src/cli/output/units.ts'
+import { bytesText, secondsText } from '../../src/text/units.ts'
 
 /** A stderr that keeps its output. */
 function stream(isTTY: boolean): { written: () => string; stream: WriteStream } {

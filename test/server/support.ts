@@ -108,6 +108,8 @@ export interface HarnessOptions {
   /** By default in memory. */
   readonly keySets?: KeySetStorage
   readonly storage?: AppOptions['storage']
+  /** Directory of the web page; by default there is none. */
+  readonly page?: string
 }
 
 /** A scheduler that refuses and delays nothing. */
@@ -146,6 +148,7 @@ export async function harness(test: Test = t as Test, options: HarnessOptions = 
     models: options.models ?? new ModelCatalogue([model]),
     keys,
     storage: options.storage,
+    page: options.page,
     engine: scheduled,
     host: localHost(scheduled, options),
     trustProxy: options.trustProxy,

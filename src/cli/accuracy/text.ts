@@ -1,5 +1,5 @@
+import { errorText, secondsText } from '../../text/units.ts'
 import { table } from '../output/table.ts'
-import { errorText, secondsText } from '../output/units.ts'
 import type { Evaluated } from './evaluate.ts'
 import type { Accuracy, ClassCount } from './figures.ts'
 import type { Share } from './wilson.ts'

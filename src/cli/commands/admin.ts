@@ -5,11 +5,11 @@ import type { InferenceList } from '../../server/management/inferences.ts'
 import type { KeySetPage } from '../../server/management/key-sets.ts'
 import type { Models } from '../../server/management/models.ts'
 import type { Status } from '../../server/management/status.ts'
+import { bytesText, secondsText } from '../../text/units.ts'
 import { act, type CommandContext, command, type Outcome, quietParser } from '../command.ts'
 import { ManagementClient, type ManagementFlags, withManagement } from '../input/management.ts'
 import { whole } from '../input/option-values.ts'
 import { table } from '../output/table.ts'
-import { bytesText, secondsText } from '../output/units.ts'
 import { UsageError } from '../usage-error.ts'
 
 interface ListFlags extends ManagementFlags {

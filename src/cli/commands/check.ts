@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import type { Network } from '../../models/index.ts'
+import { errorText } from '../../text/units.ts'
 import { act, type CommandContext, command, type Outcome } from '../command.ts'
 import { compare } from '../comparison.ts'
 import { type Golden, readGolden } from '../input/golden.ts'
@@ -12,7 +13,6 @@ import {
   withSource,
 } from '../input/network-source.ts'
 import { preprocessingText } from '../output/preprocessing-text.ts'
-import { errorText } from '../output/units.ts'
 import { parameterCount } from '../parameter-count.ts'
 
 interface CheckOptions extends SourceOptions {

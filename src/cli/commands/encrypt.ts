@@ -1,9 +1,9 @@
 import type { Command } from 'commander'
 import type { LocalModel, PreprocessedImage } from '../../client/index.ts'
+import { bytesText } from '../../text/units.ts'
 import { act, type CommandContext, command, type Outcome } from '../command.ts'
 import { IMAGE_ARGUMENT, INVERT_HELP, ofFile, readImageFile } from '../input/images.ts'
 import { type LocalOptions, withLocalModel, withModel } from '../input/local-model.ts'
-import { bytesText } from '../output/units.ts'
 import { writeWhole } from '../output/write-file.ts'
 import { UsageError } from '../usage-error.ts'
 

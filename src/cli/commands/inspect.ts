@@ -28,16 +28,13 @@ async function inspect(
 ): Promise<Outcome> {
   checkPlace(path, html)
   const { circuit, digest } = await loadCircuit(path)
-  const { planReport } = await import('../../compiler/index.ts')
-  const { circuitText, manifestOf } = await import('../../circuit/index.ts')
-  const { model, labels } = circuit
-  const { preprocessing } = circuit.input
-  const plan = planReport(circuit)
+  const { planSubject } = await import('../output/plan-page/page.ts')
+  const { circuitText } = await import('../../circuit/index.ts')
+  const subject = planSubject(circuit, digest)
+  const { model, manifest, preprocessing, plan } = subject
   const listing = text ? { text: circuitText(circuit) } : {}
-  const manifest = manifestOf(circuit).digest
   const page = html === undefined ? {} : { html }
-  if (html !== undefined)
-    await writePage(context, html, { model, labels, preprocessing, digest, manifest, plan })
+  if (html !== undefined) await writePage(context, html, subject)
   return {
     document: { model, digest, manifest, preprocessing, plan, ...listing, ...page },
     text:

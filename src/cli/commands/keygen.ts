@@ -1,11 +1,11 @@
 import type { Command } from 'commander'
 import type { LocalModel } from '../../client/index.ts'
+import { bytesText } from '../../text/units.ts'
 import { act, type CommandContext, command, type Outcome } from '../command.ts'
 import { withKeys } from '../input/key-store.ts'
 import { type LocalOptions, MANIFEST_HELP, withModel } from '../input/local-model.ts'
 import { withPins } from '../input/pins.ts'
 import { withHeaders } from '../input/server.ts'
-import { bytesText } from '../output/units.ts'
 import { writeWhole } from '../output/write-file.ts'
 
 interface KeygenOptions extends Omit<LocalOptions, 'manifest'> {

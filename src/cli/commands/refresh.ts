@@ -1,9 +1,9 @@
 import type { Command } from 'commander'
+import { bytesText } from '../../text/units.ts'
 import { act, type CommandContext, command, type Outcome } from '../command.ts'
 import { readInput } from '../input/files.ts'
 import { type LocalOptions, withLocalModel, withModel } from '../input/local-model.ts'
 import { whole } from '../input/option-values.ts'
-import { bytesText } from '../output/units.ts'
 import { writeWhole } from '../output/write-file.ts'
 
 interface RefreshOptions extends LocalOptions {

@@ -1,11 +1,11 @@
 import { type Command, Option } from 'commander'
 import { engineNameFor } from '../../schedule/engine-name.ts'
+import { bytesText, errorText, secondsText } from '../../text/units.ts'
 import { act, type CommandContext, command, type Outcome } from '../command.ts'
 import { rmsWithin } from '../comparison.ts'
 import { loadCircuit } from '../input/circuit.ts'
 import { readGolden } from '../input/golden.ts'
 import { whole } from '../input/option-values.ts'
-import { bytesText, errorText, secondsText } from '../output/units.ts'
 import type { BackendName } from '../verification/backend.ts'
 import type { Verification } from '../verification/verify.ts'
 

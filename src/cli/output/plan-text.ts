@@ -1,9 +1,9 @@
 import type { LayerReport, OtherWay, PlanReport } from '../../compiler/index.ts'
 import { printable } from '../../errors/index.ts'
 import type { Preprocessing } from '../../preprocessing/types.ts'
+import { bytesText, secondsText } from '../../text/units.ts'
 import { preprocessingText } from './preprocessing-text.ts'
 import { table } from './table.ts'
-import { bytesText, secondsText } from './units.ts'
 
 /** Text of a plan: layers, totals, preprocessing of inputs, and the reasons for its choices. */
 export const planText = (plan: PlanReport, preprocessing: Preprocessing | null): string =>

@@ -10,9 +10,10 @@ import {
   type tensorSchema,
 } from '../../wire/protocol/index.ts'
 import type { ModelCatalogue, ServedModel } from '../models/catalogue.ts'
+import { hasPlanPage, planPageOf } from '../models/plan-page.ts'
 import type { App, Services } from '../services.ts'
 import { type ModelPath, modelAt } from './model-path.ts'
-import { emptyResponse, modelParams, responses } from './schemas.ts'
+import { bytesResponse, emptyResponse, modelParams, responses } from './schemas.ts'
 
 const manifestSchema = z.looseObject({ format: z.string(), model: z.string(), digest: z.string() }).meta({
   id: 'Manifest',
@@ -31,7 +32,7 @@ export function modelRoutes(app: App, { models, engine, intake }: Services): voi
         response: responses({ 200: modelListSchema }),
       },
     },
-    () => ({ models: models.all.map((model) => metadata(model, models)) }),
+    async () => ({ models: await Promise.all(models.all.map((model) => metadata(model, models))) }),
   )
   app.get(
     routeOf(ROUTES.model),
@@ -100,12 +101,36 @@ export function modelRoutes(app: App, { models, engine, intake }: Services): voi
       return reply.send(manifest as Manifest & Record<string, unknown>)
     },
   )
+  app.get(
+    routeOf(ROUTES.plan),
+    {
+      schema: {
+        tags: ['models'],
+        operationId: 'modelPlan',
+        summary: 'How the model is computed, where its operator has published that',
+        params: modelParams,
+        response: responses(
+          { 200: bytesResponse(PAGE_MEDIA_TYPE, 'A page with charts and tables') },
+          404,
+          410,
+        ),
+      },
+    },
+    async ({ params }, reply) =>
+      reply
+        .type(PAGE_MEDIA_TYPE)
+        .header('content-security-policy', PLAN_POLICY)
+        .header('cache-control', 'no-cache')
+        .send(await planPageOf(modelAt(models, params))),
+  )
 }
 
-function metadata(
-  { name, manifest, queryBytes, responseBytes }: ServedModel,
-  models: ModelCatalogue,
-): z.infer<typeof modelSchema> {
+const PAGE_MEDIA_TYPE = 'text/html; charset=utf-8'
+/** A plan's page has styles, and nothing that could run. */
+const PLAN_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+
+async function metadata(model: ServedModel, models: ModelCatalogue): Promise<z.infer<typeof modelSchema>> {
+  const { name, manifest, queryBytes, responseBytes } = model
   const tensor = (tensorName: string, bytes: number): z.infer<typeof tensorSchema> => ({
     name: tensorName,
     datatype: BINARY_DATATYPE,
@@ -124,6 +149,7 @@ function metadata(
       parameters_digest: manifest.parametersDigest,
       image_shape: manifest.input.image,
       batch: manifest.batch,
+      plan: await hasPlanPage(model),
     },
   }
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { VERSION } from '../../version.ts'
 import { ROUTES, routeOf, SERVER_EXTENSIONS, serverMetadataSchema } from '../../wire/protocol/index.ts'
+import type { PageSender } from '../plugins/page.ts'
 import { isReady } from '../readiness.ts'
 import type { App, Services } from '../services.ts'
 import { homePage } from './home-page.ts'
@@ -17,14 +18,19 @@ const LINKS = {
   health: ROUTES.ready,
 }
 
-/** Routes of server metadata and health. */
-export function serverRoutes(app: App, services: Services): void {
+/**
+ * Routes of server metadata and health.
+ *
+ * @param page absent where the service has no web page; a description of the service takes its place
+ */
+export function serverRoutes(app: App, services: Services, page?: PageSender): void {
   const { models, tenants } = services
   const metadata = { name: NAME, version: VERSION, extensions: SERVER_EXTENSIONS }
   // A browser gets a page that describes the service, other programs get JSON.
   app.get('/', { config: { access: 'open' }, schema: { hide: true } }, ({ headers }, reply) => {
     reply.header('vary', 'accept')
     if (!headers.accept?.includes('text/html')) return reply.send({ ...metadata, ...LINKS })
+    if (page) return page.send(reply)
     // Where tokens are needed, strangers do not learn what is served.
     const names = tenants ? undefined : models.all.map(({ name }) => name)
     return reply.type('text/html; charset=utf-8').send(homePage(VERSION, names, LINKS))

@@ -23,6 +23,7 @@ export const modelSchema = z
       parameters_digest: z.string(),
       image_shape: z.array(z.int()).describe('[C, H, W] of the preprocessed image'),
       batch: z.int().describe('Images that one query can hold; how many it does hold is encrypted with them'),
+      plan: z.boolean().describe('Whether there is a page about the plan of the model, at .../plan'),
     }),
   })
   .meta({ id: 'Model' })

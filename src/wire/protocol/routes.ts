@@ -12,6 +12,8 @@ export const ROUTES = {
   modelVersion: 'v2/models/:model/versions/:version',
   modelReady: 'v2/models/:model/ready',
   manifest: 'v2/models/:model/manifest',
+  /** A page about the model's plan, where its operator has published one. */
+  plan: 'v2/models/:model/plan',
   infer: 'v2/models/:model/infer',
   keys: 'v2/keys',
   /** The form of version 0.1, with the id in the path; clients of today send `KEY_SET_HEADER`. */

@@ -23,6 +23,7 @@ const COLUMNS: readonly TableColumn<LayerReport>[] = [
   { heading: 'layer', cell: ({ name }) => markup`<code>${name}</code>`, isName: true },
   { heading: 'kind', cell: ({ kind }) => kind },
   number('shape', ({ shape }) => shape.join(' × ')),
+  number('operations', ({ operations }) => operations),
   number('level', ({ level }) => level),
   number('scale', ({ scaleBits }) => markup`2<sup>${scaleBits.toFixed(1)}</sup>`),
   number('slots', ({ slotsUsed }) => percentText(100 * slotsUsed)),

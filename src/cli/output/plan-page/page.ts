@@ -1,4 +1,5 @@
-import type { PlanReport } from '../../../compiler/index.ts'
+import { type Circuit, manifestOf } from '../../../circuit/index.ts'
+import { type PlanReport, planReport } from '../../../compiler/index.ts'
 import type { Preprocessing } from '../../../preprocessing/types.ts'
 import { VERSION } from '../../../version.ts'
 import { preprocessingText } from '../preprocessing-text.ts'
@@ -22,6 +23,16 @@ export interface PlanSubject {
   readonly manifest: string
   readonly plan: PlanReport
 }
+
+/** What the page of a circuit tells. @param digest of the circuit's file, in hex */
+export const planSubject = (circuit: Circuit, digest: string): PlanSubject => ({
+  model: circuit.model,
+  labels: circuit.labels,
+  preprocessing: circuit.input.preprocessing,
+  digest,
+  manifest: manifestOf(circuit).digest,
+  plan: planReport(circuit),
+})
 
 /**
  * A plan as a page of its own: charts, tables and words. It loads nothing and runs nothing, so that it can be

@@ -1,6 +1,6 @@
 import { MAX_LOG_QP } from '../../../circuit/parameters/parameters.ts'
 import type { PlanReport } from '../../../compiler/index.ts'
-import { bytesText, secondsText } from '../units.ts'
+import { bytesText, secondsText } from '../../../text/units.ts'
 import { sumOf } from './columns.ts'
 import { type Markup, markup, type Part } from './markup.ts'
 import { bitsText, counted, countText, sizesText } from './texts.ts'

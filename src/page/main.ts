@@ -1,0 +1,205 @@
+import { z } from 'zod'
+import type { Manifest } from '../circuit/manifest/manifest.ts'
+import type { ModelSizes } from '../client/local/limits.ts'
+import type { OfferedModel } from '../client/polyveil.ts'
+import { PolyVeilError } from '../errors/index.ts'
+import { RESIDUES_OFFSET } from '../wire/tensor.ts'
+import { byId, make } from './elements.ts'
+import { KeyPanel } from './key-panel.ts'
+import { type PublishedPlan, publishedPlan } from './layers.ts'
+import { showError } from './messages.ts'
+import { ModelPicker } from './models.ts'
+import { drawNoise } from './noise.ts'
+import type { Picture } from './picture.ts'
+import { type Prepared, prepared, show } from './preview.ts'
+import { run } from './run.ts'
+import { showScores } from './scores.ts'
+import { showSeen } from './seen.ts'
+import { connectTo, type PrivateClient } from './service.ts'
+import { sizesOf } from './sizes.ts'
+import { isDrawable, Sources } from './sources.ts'
+import { STAGES, StageList } from './stages.ts'
+
+// The policy of the page forbids code that is made at run time, which zod would try.
+z.config({ jitless: true })
+
+/** The model that is chosen. */
+interface Chosen {
+  readonly manifest: Manifest
+  readonly sizes: ModelSizes
+  readonly plan: PublishedPlan | undefined
+}
+
+const service = new URL('.', document.baseURI)
+const trouble = byId('trouble', HTMLElement)
+const status = byId('status', HTMLElement)
+const classify = byId('classify', HTMLButtonElement)
+const cancel = byId('cancel', HTMLButtonElement)
+const invert = byId('invert', HTMLInputElement)
+const preview = byId('preview', HTMLCanvasElement)
+
+/** The page: what is chosen, and what happens with it. */
+class Page {
+  // Stated first: the parts below tell of pictures as soon as they are made.
+  #client: PrivateClient | undefined
+  #token: string | undefined
+  #chosen: Chosen | undefined
+  #picture: Picture | undefined
+  #prepared: Prepared | undefined
+  #running: AbortController | undefined
+  readonly #picker = new ModelPicker(byId('models', HTMLElement), (model) =>
+    this.#act(() => this.#choose(model)),
+  )
+  readonly #sources = new Sources(
+    new URL('assets/samples/', service),
+    (picture) => this.#act(() => this.#take(picture)),
+    report,
+  )
+  readonly #keys = new KeyPanel(report)
+
+  constructor() {
+    classify.addEventListener('click', () => this.#act(() => this.#run()))
+    cancel.addEventListener('click', () => this.#running?.abort())
+    invert.addEventListener('change', () => this.#act(() => this.#prepare(invert.checked)))
+    byId('token-form', HTMLFormElement).addEventListener('submit', (event) => {
+      event.preventDefault()
+      this.connect(byId('token', HTMLInputElement).value)
+    })
+  }
+
+  /** Connects, and shows the models. */
+  connect(token?: string): void {
+    this.#act(async () => {
+      try {
+        this.#client = await connectTo(service, token)
+        this.#token = token
+        byId('token-form', HTMLElement).hidden = true
+        const models = await this.#client.models()
+        this.#picker.show(models, models.find(isDrawable) ?? models[0])
+      } catch (error) {
+        if (!(error instanceof PolyVeilError) || error.code !== 'UNAUTHENTICATED') throw error
+        byId('token-form', HTMLElement).hidden = false
+        byId('token', HTMLElement).focus()
+        if (token !== undefined) throw error
+      }
+    })
+  }
+
+  async #choose({ name }: OfferedModel): Promise<void> {
+    const client = this.#client!
+    this.#chosen = undefined
+    this.#update()
+    const manifest = await client.manifest(name)
+    const sizes = sizesOf(manifest)
+    const plan = await publishedPlan(service, name, this.#token)
+    this.#chosen = { manifest, sizes, plan }
+    this.#picker.note(name, ...notesOn(this.#chosen))
+    await this.#sources.offer(manifest)
+    await this.#prepare()
+    await this.#keys.show(client, manifest, sizes)
+  }
+
+  async #take(picture: Picture | undefined): Promise<void> {
+    this.#picture = picture
+    await this.#prepare()
+  }
+
+  /** @param wanted whether to swap black and white; undefined where the picture decides */
+  async #prepare(wanted?: boolean): Promise<void> {
+    const [picture, chosen] = [this.#picture, this.#chosen]
+    this.#prepared = undefined
+    this.#update()
+    if (picture === undefined || chosen === undefined) return
+    const ready = await prepared(picture, chosen.manifest, wanted)
+    if (this.#picture !== picture || this.#chosen !== chosen) return
+    this.#prepared = ready
+    invert.checked = ready.invert
+    show(preview, ready, chosen.manifest, 'The picture as the network gets it')
+    this.#update()
+  }
+
+  #update(): void {
+    const isReady = this.#prepared !== undefined && this.#chosen !== undefined
+    classify.disabled = !isReady || this.#running !== undefined
+    cancel.hidden = this.#running === undefined
+  }
+
+  async #run(): Promise<void> {
+    const [client, chosen, ready, picture] = [this.#client!, this.#chosen!, this.#prepared!, this.#picture!]
+    const running = new AbortController()
+    this.#running = running
+    this.#update()
+    byId('result', HTMLElement).hidden = false
+    byId('scores', HTMLElement).replaceChildren(make('p', { className: 'soft' }, 'No answer yet'))
+    byId('truth', HTMLElement).textContent = 'The answer, which only this browser can read'
+    byId('seen', HTMLElement).replaceChildren()
+    show(byId('shown', HTMLCanvasElement), ready, chosen.manifest, 'Your picture')
+    const names = STAGES.filter((name) => name !== 'refresh' || chosen.manifest.rounds > 0)
+    const stages = new StageList(byId('stages', HTMLElement), names)
+    status.textContent = 'Under way…'
+    let frame = new Uint8Array()
+    const begun = performance.now()
+    try {
+      const { best, exchanged } = await run(ready.tensor, {
+        ...chosen,
+        client,
+        signal: running.signal,
+        onStage: (name, state) => stages.set(name, state),
+        onEncrypted: (query) => {
+          // The client may transfer the query's memory.
+          frame = query.slice(0, 64 * 1024)
+          showNoise(frame, query.length)
+        },
+      })
+      const seconds = ((performance.now() - begun) / 1000).toFixed(1)
+      showScores(byId('scores', HTMLElement), best)
+      showTruth(picture.truth)
+      showSeen(byId('seen', HTMLElement), exchanged, frame.subarray(RESIDUES_OFFSET))
+      status.textContent = `Answered in ${seconds} s: ${best[0].label}.`
+      byId('result-title', HTMLElement).focus({ preventScroll: true })
+    } catch (error) {
+      stages.fail()
+      status.textContent = running.signal.aborted ? 'Cancelled.' : ''
+      if (!running.signal.aborted) throw error
+    } finally {
+      this.#running = undefined
+      this.#update()
+      await this.#keys.refresh().catch(() => {})
+    }
+  }
+
+  /** Does something, and shows what goes wrong. */
+  #act(action: () => Promise<void>): void {
+    trouble.hidden = true
+    void action().catch(report)
+  }
+}
+
+function report(error: unknown): void {
+  showError(trouble, error)
+  trouble.scrollIntoView({ block: 'nearest' })
+}
+
+function showNoise(frame: Uint8Array, bytes: number): void {
+  const noise = byId('noise', HTMLCanvasElement)
+  drawNoise(noise, frame, RESIDUES_OFFSET)
+  byId('noise-bytes', HTMLElement).textContent = `${(bytes / 1e6).toFixed(2)} MB of noise`
+}
+
+function showTruth(truth: string | undefined): void {
+  byId('truth', HTMLElement).textContent =
+    truth === undefined
+      ? 'The answer, which only this browser can read'
+      : `The picture is labelled “${truth}”`
+}
+
+function notesOn({ manifest, plan }: Chosen): (Node | string)[] {
+  const way =
+    manifest.rounds === 0
+      ? 'One message there, one back. '
+      : `${manifest.rounds} rounds, in which your browser refreshes masked values. `
+  if (plan === undefined) return [way]
+  return [way, make('a', { href: plan.address.href }, 'How it is computed')]
+}
+
+new Page().connect()

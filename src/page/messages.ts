@@ -1,0 +1,99 @@
+import { PolyVeilError } from '../errors/index.ts'
+import { make } from './elements.ts'
+
+/** What happened, and what somebody can do about it who knows nothing of cryptography. */
+interface Words {
+  readonly title: string
+  readonly advice: string
+}
+
+const WORDS: Readonly<Record<string, Words>> = {
+  SERVER_UNREACHABLE: {
+    title: 'The server cannot be reached.',
+    advice: 'Check that it runs and that you are online, then try again. Your keys are kept.',
+  },
+  TOO_BUSY: {
+    title: 'The server has too much to do at present.',
+    advice: 'Try again in a moment.',
+  },
+  WORKER_LOST: {
+    title: 'The computation was lost on the way.',
+    advice: 'Nothing of your picture was shown to anybody. Try again.',
+  },
+  INFERENCE_UNKNOWN: {
+    title: 'The server does not know this computation any more, as after a restart.',
+    advice: 'Try again; the picture is then encrypted anew.',
+  },
+  IMAGE_UNREADABLE: {
+    title: 'This file is not a picture that the browser can read.',
+    advice: 'Choose a PNG, JPEG or WebP file.',
+  },
+  TENSOR_OUT_OF_RANGE: {
+    title: 'The network cannot handle this picture.',
+    advice:
+      'It was trained on pictures of another kind, and computes nonsense on this one. Try a picture that is more like ' +
+      'the samples, or swap black and white.',
+  },
+  KEYS_EXPIRED: {
+    title: 'The server does not have your keys any more.',
+    advice: 'Try again; new ones are made.',
+  },
+  KEYS_MISSING: { title: 'The server does not have your keys.', advice: 'Try again; new ones are made.' },
+  MODEL_UNKNOWN: {
+    title: 'The server does not have this model any more.',
+    advice: 'Load the page again.',
+  },
+  MODEL_UNAVAILABLE: { title: 'The model is being replaced.', advice: 'Try again in a moment.' },
+  UNAUTHENTICATED: {
+    title: 'The service asks for a token.',
+    advice: 'Ask its operator for one, and enter it above.',
+  },
+  FORBIDDEN: {
+    title: 'Your token does not allow this, or its pictures are used up.',
+    advice: 'Ask the operator of the service.',
+  },
+  PARAMETERS_MISMATCH: {
+    title: 'The server shows another model than before under the same name.',
+    advice: 'Load the page again, and ask its operator whether the model was replaced.',
+  },
+  TOO_LARGE: {
+    title: 'This is too large.',
+    advice: 'For a picture, choose a smaller one. For a model, your browser or the server lacks the memory.',
+  },
+}
+
+/** Names of errors of the browser itself, as of its camera. */
+const OF_BROWSER: Readonly<Record<string, Words>> = {
+  NotAllowedError: {
+    title: 'The browser does not let this page use the camera.',
+    advice: 'Allow it in the address bar, or choose a file.',
+  },
+  NotFoundError: { title: 'There is no camera.', advice: 'Choose a file.' },
+  NotReadableError: { title: 'The camera is in use by another program.', advice: 'Close that program.' },
+}
+
+const UNKNOWN: Words = {
+  title: 'Something went wrong.',
+  advice: 'Try again, or load the page again.',
+}
+
+/** Shows an error in words, with the exact message for whoever helps. */
+export function showError(container: HTMLElement, error: unknown): void {
+  const { title, advice } = wordsFor(error)
+  const exact = exactText(error)
+  container.replaceChildren(
+    make('p', {}, make('strong', {}, title), ' ', advice),
+    make('details', {}, make('summary', {}, 'The exact message'), make('p', {}, make('code', {}, exact))),
+  )
+  container.hidden = false
+}
+
+function wordsFor(error: unknown): Words {
+  if (error instanceof PolyVeilError) return WORDS[error.code] ?? { ...UNKNOWN, advice: error.remedy }
+  return (error instanceof DOMException && OF_BROWSER[error.name]) || UNKNOWN
+}
+
+function exactText(error: unknown): string {
+  if (error instanceof PolyVeilError) return `${error.code}: ${error.message}`
+  return error instanceof Error ? `${error.name}: ${error.message}` : String(error)
+}

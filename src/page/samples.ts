@@ -1,0 +1,53 @@
+import { z } from 'zod'
+import { make } from './elements.ts'
+import type { OnPicture } from './picture.ts'
+
+const sampleSchema = z.object({ file: z.string(), truth: z.string() })
+const samplesSchema = z.record(z.string(), z.array(sampleSchema))
+
+type Sample = z.infer<typeof sampleSchema>
+
+/** Test pictures that come with the page, by the networks that they are for. */
+export class Samples {
+  readonly #container: HTMLElement
+  readonly #onPicture: OnPicture
+  readonly #base: URL
+  readonly #all: Promise<Readonly<Record<string, readonly Sample[]>>>
+
+  /** @param base of the samples' files */
+  constructor(container: HTMLElement, base: URL, onPicture: OnPicture) {
+    this.#container = container
+    this.#base = base
+    this.#onPicture = onPicture
+    this.#all = this.#load()
+  }
+
+  /** Shows the samples whose truth is one of a model's labels. @returns their number */
+  async show(labels: readonly string[]): Promise<number> {
+    const all = Object.values(await this.#all)
+    const fitting = all.find((samples) => samples.every(({ truth }) => labels.includes(truth))) ?? []
+    this.#container.replaceChildren(...fitting.map((sample) => this.#button(sample)))
+    return fitting.length
+  }
+
+  #button({ file, truth }: Sample): HTMLButtonElement {
+    const address = new URL(file, this.#base)
+    const picture = make('img', { src: address.href, alt: '', width: 28, height: 28 })
+    const button = make('button', { type: 'button', ariaPressed: 'false' }, picture, truth)
+    button.addEventListener('click', () => void this.#choose(button, address, truth))
+    return button
+  }
+
+  async #choose(button: HTMLButtonElement, address: URL, truth: string): Promise<void> {
+    for (const other of this.#container.querySelectorAll('button')) other.ariaPressed = 'false'
+    button.ariaPressed = 'true'
+    const answer = await fetch(address)
+    this.#onPicture({ image: await answer.blob(), truth, invert: false })
+  }
+
+  /** A page without samples, as one that was built without them, shows none. */
+  async #load(): Promise<Readonly<Record<string, readonly Sample[]>>> {
+    const answer = await fetch(new URL('samples.json', this.#base))
+    return answer.ok ? samplesSchema.parse(await answer.json()) : {}
+  }
+}

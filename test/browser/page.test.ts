@@ -1,0 +1,266 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import type { BrowserContext, Page } from 'playwright-core'
+import sharp from 'sharp'
+import t, { type Test } from 'tap'
+import { bundledNetworks } from '../../src/models/index.ts'
+import { type Service, startService } from '../cli/service.ts'
+import { polyveil } from '../cli/support.ts'
+import { requireBuild } from '../support/built.ts'
+import { writeDigitsOfFewKeys } from '../support/digits-of-few-keys.ts'
+import { freePort } from '../support/free-port.ts'
+import { findChromium, launch } from './chromium.ts'
+
+// The page of the service in Chromium, with the service in its own process.
+
+const executable = findChromium()
+const skip = executable === undefined && 'There is no Chromium: install it, or name one in CHROMIUM'
+const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+const digits = bundledNetworks().find(({ name }) => name === 'digits')!
+
+t.test('the page classifies pictures', { skip }, async (t) => {
+  await requireBuild()
+  const directory = t.testdir()
+  const modelsDir = join(directory, 'models')
+  await writeDigitsOfFewKeys(modelsDir, 'never')
+  const plan = join(modelsDir, 'digits.html')
+  t.equal((await polyveil(['inspect', join(modelsDir, 'digits.pvc'), '--html', plan])).code, 0)
+  const port = String(await freePort())
+  const start = (): Promise<Service> =>
+    startService(join(directory, 'data'), '--models', modelsDir, '--port', port)
+  let service = await start()
+  t.teardown(() => service.stop())
+  const context = await launch(t, executable!)
+  context.setDefaultTimeout(120_000)
+
+  const onThePage = (name: string, body: (t: Test, page: Page) => Promise<void>) =>
+    t.test(name, (t) => onPage(t as Test, context, service, (page) => body(t as Test, page)))
+
+  await onThePage('a digit that is drawn', drawn)
+  await onThePage('keys are kept when the page is loaded again, and can be forgotten', (t, page) =>
+    kept(t, page, service),
+  )
+  await onThePage('samples and files', samplesAndFiles)
+  await onThePage('a picture that the network cannot handle', (t, page) => unlike(t, page, directory))
+  await onThePage('a server that is gone midway', async (t, page) => {
+    await sample(page, '7')
+    // The answer to the query never comes.
+    await page.route('**/infer', async (route) => {
+      await service.kill()
+      await route.abort('connectionreset')
+    })
+    await page.locator('#classify:enabled').click()
+    t.match(await trouble(page), /The server cannot be reached.*Your keys are kept.*SERVER_UNREACHABLE/)
+    await page.unroute('**/infer')
+    service = await start()
+    t.match(await answered(page), /: 7\.$/, 'the next try succeeds')
+  })
+  await onThePage('a small screen, and a keyboard', onAPhone)
+  await onThePage('an accessibility checker finds nothing', accessible)
+})
+
+/** Opens the page, does something with it, and checks that it neither complained nor asked others. */
+async function onPage(
+  t: Test,
+  context: BrowserContext,
+  { url }: Service,
+  body: (page: Page) => Promise<void>,
+): Promise<void> {
+  const page = await context.newPage()
+  const complaints: string[] = []
+  page.on('pageerror', (error) => complaints.push(String(error)))
+  page.on('console', (message) => {
+    if (message.type() !== 'error' || /Failed to load resource/.test(message.text())) return
+    complaints.push(message.text())
+  })
+  const foreign: string[] = []
+  page.on('request', (request) => {
+    const address = request.url()
+    if (!address.startsWith(url) && !address.startsWith('blob:')) foreign.push(address)
+  })
+  await page.goto(url)
+  await page.locator('#keys-text', { hasText: /keys/i }).waitFor()
+  try {
+    await body(page)
+  } finally {
+    await page.close()
+  }
+  t.strictSame(complaints, [], 'the page reports no errors')
+  t.strictSame(foreign, [], 'the page asks its own service alone')
+}
+
+async function draw(page: Page, strokes: readonly (readonly [number, number])[]): Promise<void> {
+  const { x, y, width, height } = (await page.locator('#drawing').boundingBox())!
+  const [[firstX, firstY], ...rest] = strokes
+  await page.mouse.move(x + firstX * width, y + firstY * height)
+  await page.mouse.down()
+  for (const [toX, toY] of rest) await page.mouse.move(x + toX * width, y + toY * height, { steps: 6 })
+  await page.mouse.up()
+}
+
+async function sample(page: Page, label: string): Promise<void> {
+  await page.click('#tab-samples')
+  await page.locator('#samples button', { hasText: label }).click()
+}
+
+/** Clicks the button, and waits for the line that names the answer. */
+async function answered(page: Page): Promise<string> {
+  await page.locator('#classify:enabled').click()
+  const done = page.locator('#status', { hasText: 'Answered' })
+  const failed = page.locator('#trouble:visible')
+  await done.or(failed).first().waitFor()
+  return (await done.isVisible()) ? (await done.textContent())! : `${await failed.textContent()}`
+}
+
+async function trouble(page: Page): Promise<string> {
+  await page.locator('#trouble:visible').waitFor()
+  return (await page.locator('#trouble').textContent())!
+}
+
+const THREE = [
+  [0.3, 0.25],
+  [0.5, 0.18],
+  [0.65, 0.28],
+  [0.6, 0.42],
+  [0.45, 0.48],
+  [0.62, 0.54],
+  [0.68, 0.7],
+  [0.5, 0.83],
+  [0.3, 0.76],
+] as const
+
+async function drawn(t: Test, page: Page): Promise<void> {
+  t.ok(await page.evaluate(() => crossOriginIsolated), 'the page may use threads')
+  t.equal(await page.locator('#classify').isDisabled(), true, 'there is nothing to classify yet')
+  t.match(await page.textContent('#keys-text'), /never leaves it.*58\.\d MB.*This happens once/)
+  await draw(page, THREE)
+  t.match(await answered(page), /^Answered in [\d.]+ s: 3\.$/)
+  t.equal(await page.locator('.scores li').first().locator('span').first().textContent(), '3')
+  const stages = await page
+    .locator('#stages li')
+    .evaluateAll((rows) =>
+      rows.map((row) => [(row as HTMLElement).dataset.stage, (row as HTMLElement).dataset.state]),
+    )
+  t.strictSame(
+    stages,
+    ['keys', 'encrypt', 'send', 'compute', 'decrypt'].map((stage) => [stage, 'done']),
+  )
+  const seen = await page
+    .locator('#seen tbody tr')
+    .evaluateAll((rows) =>
+      rows.map((row) => [...row.children].slice(0, 3).map(({ textContent }) => textContent)),
+    )
+  t.match(seen, [
+    ['Working keys', 'to the server', /^58\.\d MB$/],
+    ['Encrypted picture', 'to the server', /^[\d.]+ [kM]B$/],
+    ['Encrypted answer', 'from the server', /^[\d.]+ [kM]B$/],
+  ])
+  t.ok((await spread(page)) > 60, 'the encrypted picture looks like noise')
+  await page.click('#clear')
+  await page.locator('#classify:disabled').waitFor()
+}
+
+/** Deviation of the brightness of the canvas that shows what was sent; that of uniform bytes is 74. */
+const spread = (page: Page): Promise<number> =>
+  page.locator('#noise').evaluate((canvas) => {
+    const { data } = (canvas as HTMLCanvasElement).getContext('2d')!.getImageData(0, 0, 160, 160)
+    const values = Array.from({ length: 160 * 160 }, (_, i) => data[4 * i])
+    const mean = values.reduce((sum, value) => sum + value, 0) / values.length
+    return Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length)
+  })
+
+async function kept(t: Test, page: Page, service: Service): Promise<void> {
+  await page.locator('#keys-text', { hasText: 'Your keys are ready' }).waitFor()
+  const uploads: string[] = []
+  page.on('request', (request) => request.method() === 'PUT' && uploads.push(request.url()))
+  await sample(page, '4')
+  t.match(await answered(page), /: 4\.$/)
+  t.strictSame(uploads, [], 'no keys are uploaded again')
+  await page.click('#forget')
+  await page.locator('#keys-text', { hasText: 'First your browser makes a secret key' }).waitFor()
+  t.equal(await page.locator('#forget').isHidden(), true)
+  t.match(await metrics(service), /^polyveil_key_sets 0$/m, 'the server has forgotten them, too')
+  t.match(await answered(page), /: 4\.$/, 'new ones are made')
+  t.ok(uploads.length > 0)
+}
+
+const metrics = async ({ url }: Service): Promise<string> => (await fetch(new URL('/metrics', url))).text()
+
+async function samplesAndFiles(t: Test, page: Page): Promise<void> {
+  await sample(page, '9')
+  t.match(await answered(page), /: 9\.$/)
+  t.equal(await page.textContent('#truth'), 'The picture is labelled “9”')
+  await page.click('#tab-photo')
+  // Dark on light, as a photograph of paper is: the page swaps black and white by itself.
+  const { file, truth } = digits.images[5]
+  await page.setInputFiles('#file', {
+    name: 'paper.png',
+    mimeType: 'image/png',
+    buffer: await sharp(await readFile(file))
+      .negate({ alpha: false })
+      .png()
+      .toBuffer(),
+  })
+  await page.locator('#invert:checked').waitFor()
+  t.match(await answered(page), RegExp(`: ${truth}\\.$`))
+  await page.setInputFiles('#file', {
+    name: 'x.png',
+    mimeType: 'image/png',
+    buffer: Buffer.from('no picture'),
+  })
+  t.match(await trouble(page), /not a picture that the browser can read.*IMAGE_UNREADABLE/)
+  t.equal(await page.locator('#classify').isDisabled(), true)
+}
+
+async function unlike(t: Test, page: Page, directory: string): Promise<void> {
+  const white = join(directory, 'white.png')
+  await writeFile(
+    white,
+    await sharp({ create: { width: 28, height: 28, channels: 3, background: '#fff' } })
+      .png()
+      .toBuffer(),
+  )
+  await page.click('#tab-photo')
+  await page.setInputFiles('#file', white)
+  await page.locator('#invert:checked').waitFor()
+  await page.uncheck('#invert')
+  await page.locator('#classify:enabled').click()
+  t.match(await trouble(page), /The network cannot handle this picture.*more like the samples/)
+  t.equal(await page.locator('#stages li[data-state="failed"]').getAttribute('data-stage'), 'decrypt')
+  t.equal(await page.locator('.scores').count(), 0, 'no answer is shown')
+}
+
+async function onAPhone(t: Test, page: Page): Promise<void> {
+  await page.setViewportSize({ width: 360, height: 740 })
+  await page.focus('#tab-draw')
+  await page.keyboard.press('ArrowRight')
+  t.equal(await page.locator('#panel-samples').isVisible(), true, 'arrow keys change the tab')
+  await page.keyboard.press('Tab')
+  await page.keyboard.press('Enter')
+  await page.locator('#classify:enabled').focus()
+  await page.keyboard.press('Enter')
+  await page.locator('#status', { hasText: 'Answered' }).waitFor()
+  t.equal(await page.evaluate(() => document.documentElement.scrollWidth), 360, 'nothing is wider than it')
+}
+
+async function accessible(t: Test, page: Page): Promise<void> {
+  await sample(page, '1')
+  await answered(page)
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme })
+    // By the debugging protocol, since the policy of the page forbids foreign scripts.
+    await page.evaluate(axe)
+    const violations = await page.evaluate(async () => {
+      const { axe } = globalThis as unknown as { axe: { run(): Promise<{ violations: Violation[] }> } }
+      const found = await axe.run()
+      return found.violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`)
+    })
+    t.strictSame(violations, [], colorScheme)
+  }
+}
+
+interface Violation {
+  readonly id: string
+  readonly nodes: readonly { readonly html: string }[]
+}
