@@ -75,6 +75,24 @@ export interface ClusterRuns {
   }
 }
 
+/** `bench/ml-inference/run.ts` */
+export interface MlInference {
+  readonly 'ml-inference': {
+    /** What images were classified. */
+    readonly images: string
+    readonly instances: readonly {
+      readonly name: string
+      readonly images: number
+      readonly imagesInACiphertext: number
+      /** By the names of the harness's programs. */
+      readonly seconds: Readonly<Record<string, number>>
+      readonly secondsPerImage: number
+      readonly bytes: { readonly keys: number; readonly upload: number; readonly download: number }
+      readonly quality: { readonly correct: number; readonly images: number }
+    }[]
+  }
+}
+
 /** `bench/run.ts refreshed` */
 export interface Refreshed {
   readonly refreshed: { readonly networks: readonly RefreshedNetwork[] }
