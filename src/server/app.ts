@@ -68,6 +68,8 @@ export interface AppOptions {
   readonly budget?: ImageBudget
   /** By default lines of the log. */
   readonly audit?: Audit
+  /** Whether the audit log can be written; by default it always can. */
+  readonly auditLog?: Services['auditLog']
   /** Called when the app has closed, and nothing runs any more. */
   readonly onClosed?: () => Promise<void>
   /** The directory of the web page; absent where the service has none. */
@@ -100,6 +102,7 @@ export async function buildApp({
   budget = new ImageBudget(StateDatabase.inMemory()),
   logger,
   audit: given = auditTo(logger),
+  auditLog = { isWritable: true },
   onClosed = async () => {},
   page,
   metrics = new Metrics(),
@@ -118,6 +121,7 @@ export async function buildApp({
     budget,
     bodies: new ArrivingBodies(bodyBytes),
     audit,
+    auditLog,
     engine,
     host: host({ budget, audit, metrics }),
     intake: new Intake(),

@@ -1,6 +1,7 @@
 import '../errors/require-node.ts'
 
 export { type Audit, auditTo } from './access/audit.ts'
+export { AuditHealth } from './access/audit-health.ts'
 export { ImageBudget, type ImageCount, type ImageCounts, type TakenImages } from './access/image-budget.ts'
 export {
   changeQuota,

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import { auditTo } from './access/audit.ts'
 import type { AuditFile } from './access/audit-file.ts'
+import { AuditHealth } from './access/audit-health.ts'
 import { isOpenByDefault, openTenants } from './access/open-tenants.ts'
 import { buildApp } from './app.ts'
 import { megabytes, type ServerConfig } from './config.ts'
@@ -26,13 +27,14 @@ export async function openApp(
   logger: Logger,
   openParts: (base: ServiceBase) => Promise<ServiceParts>,
 ): Promise<OpenedApp> {
-  const audit = auditFile === undefined ? auditTo(logger) : auditTo(auditFile.log, logger)
+  const auditLog = { file: auditFile, health: new AuditHealth(auditFile && logger) }
+  const audit = auditTo(auditFile?.log ?? logger, auditLog.health)
   const tenants = await openTenants(config, logger, ({ event, ...facts }) => audit(event, undefined, facts))
   const base = { config, directory, audit, tenants, metrics: new Metrics(), logger }
   try {
     const parts = await openParts(base)
     try {
-      return await appOn(base, parts, auditFile)
+      return await appOn(base, parts, auditLog)
     } catch (error) {
       await parts.engine.close()
       await parts.close()
@@ -40,16 +42,23 @@ export async function openApp(
     }
   } catch (error) {
     tenants?.close()
-    auditFile?.close()
+    closeAudit(auditLog)
     throw error
   }
 }
 
-async function appOn(
-  base: ServiceBase,
-  parts: ServiceParts,
-  auditFile: AuditFile | undefined,
-): Promise<OpenedApp> {
+interface AuditLog {
+  /** Absent where its lines are in the log. */
+  readonly file: AuditFile | undefined
+  readonly health: AuditHealth
+}
+
+function closeAudit({ file, health }: AuditLog): void {
+  health.close()
+  file?.close()
+}
+
+async function appOn(base: ServiceBase, parts: ServiceParts, auditLog: AuditLog): Promise<OpenedApp> {
   const { config, directory, audit, tenants, metrics, logger } = base
   const { keys, storage, engine, host, budget, counts } = parts
   const app = await buildApp({
@@ -66,6 +75,7 @@ async function appOn(
     isLocal: isOpenByDefault(config),
     budget,
     audit,
+    auditLog: auditLog.health,
     metrics,
     hasMetrics: config.publicMetrics === 'on',
     page: config.page === 'on' ? await pageDirectory() : undefined,
@@ -73,7 +83,7 @@ async function appOn(
     onClosed: async () => {
       tenants?.close()
       await parts.close()
-      auditFile?.close()
+      closeAudit(auditLog)
     },
   })
   const management = await ManagementPort.open({

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyBaseLogger, FastifyInstance, FastifyRequest, RawServerDefault } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import type { Audit } from './access/audit.ts'
+import type { AuditHealth } from './access/audit-health.ts'
 import type { ImageBudget } from './access/image-budget.ts'
 import type { Tenants } from './access/tenants.ts'
 import type { EngineAccess } from './inference/engine.ts'
@@ -41,6 +42,7 @@ export interface Services {
   readonly budget: ImageBudget
   readonly bodies: ArrivingBodies
   readonly audit: Audit
+  readonly auditLog: Pick<AuditHealth, 'isWritable'>
   readonly engine: EngineAccess
   readonly host: InferenceHost
   readonly intake: Intake

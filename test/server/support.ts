@@ -98,6 +98,7 @@ export interface HarnessOptions {
   readonly tenants?: Tenants
   readonly budget?: ImageBudget
   readonly audit?: Audit
+  readonly auditLog?: AppOptions['auditLog']
   readonly isLocal?: boolean
   readonly maxInferenceMinutes?: number
   readonly lanes?: number
@@ -155,6 +156,7 @@ export async function harness(test: Test = t as Test, options: HarnessOptions = 
     tenants: options.tenants,
     budget: options.budget,
     audit: options.audit,
+    auditLog: options.auditLog,
     isLocal: options.isLocal,
     bodyBytes: options.bodyBytes,
     drainSeconds: options.drainSeconds,

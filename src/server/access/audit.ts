@@ -2,6 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import { shownAddress } from '../addresses/client-address.ts'
 import { HttpError } from '../problems/http-error.ts'
+import { AuditHealth } from './audit-health.ts'
 import type { TenantChange } from './tenant-changes.ts'
 
 /** What an audit log records. */
@@ -21,6 +22,7 @@ export type AuditEvent =
   | 'drained by an operator'
   | 'drain ended by an operator'
   | 'backup begun by an operator'
+  | 'events not recorded'
   | TenantChange['event']
 
 /** A service does not do these unless they can be recorded. */
@@ -44,24 +46,19 @@ export type Audit = (
  * An audit log as JSON lines: `audit` is the event.
  *
  * @param log where lines go
- * @param faults the log that tells when these lines cannot be written, and when they can be again
+ * @param health of these lines alone; it notes whether they can be written
  */
-export function auditTo(log: Pick<Logger, 'info'>, faults?: Pick<Logger, 'error' | 'info'>): Audit {
-  let isFailing = false
+export function auditTo(log: Pick<Logger, 'info'>, health = new AuditHealth()): Audit {
+  const write = (event: AuditEvent, facts: AuditFacts): void => log.info({ audit: event, ...facts }, event)
+  health.probeBy((events) => write('events not recorded', { events }))
   return (event, request, facts = {}) => {
     try {
-      log.info({ audit: event, ...sender(request), ...facts }, event)
-      if (isFailing) faults?.info('The audit log can be written again')
-      isFailing = false
+      health.guard(() => write(event, { ...sender(request), ...facts }))
     } catch (err) {
-      if (!isFailing) faults?.error({ err }, UNWRITABLE)
-      isFailing = true
       if (ESSENTIAL.includes(event)) throw unrecorded(err)
     }
   }
 }
-
-const UNWRITABLE = 'The audit log cannot be written, so the service takes no queries and no key sets'
 
 function sender(request: Parameters<Audit>[1]): AuditFacts {
   if (request === undefined) return {}

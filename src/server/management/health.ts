@@ -4,7 +4,7 @@ import { notReady } from '../readiness.ts'
 import type { App, Services } from '../services.ts'
 
 export const reasonSchema = z.object({
-  part: z.enum(['workers', 'storage', 'tenants', 'intake', 'models']),
+  part: z.enum(['workers', 'storage', 'audit', 'tenants', 'intake', 'models']),
   blocks: z.boolean().describe('Whether the service is not ready because of it'),
   detail: z.string().describe('A sentence, without names of models and files'),
 })

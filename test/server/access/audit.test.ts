@@ -1,9 +1,11 @@
 import { readFileSync, renameSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import t from 'tap'
 import { PolyVeilError } from '../../../src/errors/index.ts'
 import { auditTo } from '../../../src/server/access/audit.ts'
 import { AuditFile } from '../../../src/server/access/audit-file.ts'
+import { AuditHealth } from '../../../src/server/access/audit-health.ts'
 import { addressCaller } from '../../../src/server/access/caller.ts'
 import { ImageBudget } from '../../../src/server/access/image-budget.ts'
 import { createToken, revokeToken } from '../../../src/server/access/manage-tokens.ts'
@@ -76,11 +78,12 @@ t.test('a full disk fails the line, and no line comes later', async (t) => {
 /** An audit log that can be made to fail, as on a full disk. */
 function failingLog() {
   const told: string[] = []
-  const state = { isFailing: false, told }
+  const state = { isFailing: false, told, gap: 0 }
   const log = {
-    info: (facts: { audit: string }) => {
+    info: (facts: { audit: string; events?: number }) => {
       if (state.isFailing) throw Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' })
       told.push(facts.audit)
+      state.gap = facts.events ?? state.gap
     },
   }
   return { state, log: log as never }
@@ -90,7 +93,9 @@ t.test('without an audit log nothing is done that must be recorded', async (t) =
   const { state, log } = failingLog()
   const faults: string[] = []
   const note = (...args: unknown[]) => void faults.push(String(args.at(-1)))
-  const audit = auditTo(log, { error: note, info: note } as never)
+  const health = new AuditHealth({ error: note, info: note } as never)
+  t.teardown(() => health.close())
+  const audit = auditTo(log, health)
   const budget = new ImageBudget(StateDatabase.inMemory())
   const { h, tokens } = await guarded(t, [{ tenant: 'clinic', quota: { images: 1 } }], { audit, budget })
   const id = await upload(h, tokens[0])
@@ -115,6 +120,29 @@ t.test('without an audit log nothing is done that must be recorded', async (t) =
   t.equal((await h.inject(as(tokens[0], remove))).statusCode, 204)
   t.equal(faults.length, 2)
   t.match(faults[1], /can be written again/)
+  t.ok(state.told.includes('events not recorded'))
+})
+
+t.test('a service whose audit log cannot be written is not ready, until a probe can write it', async (t) => {
+  const { state, log } = failingLog()
+  const health = new AuditHealth(undefined, 20)
+  t.teardown(() => health.close())
+  const h = await harness(t, { audit: auditTo(log, health), auditLog: health })
+  const isReady = async () => (await h.inject({ url: '/v2/health/ready' })).statusCode === 200
+  const payload = { parametersDigest: parameters.digest, bytes: keyBytes, galoisElements: elements }
+  const announce = () => h.inject({ method: 'POST', url: '/v2/keys', payload })
+  t.ok(await isReady())
+  state.isFailing = true
+  for (let i = 0; i < 2; i++) isProblem(t, await announce(), 503, 'TOO_BUSY')
+  t.notOk(await isReady())
+  await setTimeout(50)
+  t.notOk(await isReady(), 'a probe that fails changes nothing')
+  state.isFailing = false
+  while (!health.isWritable) await setTimeout(5)
+  t.ok(await isReady())
+  t.strictSame(state.told, ['events not recorded'])
+  t.equal(state.gap, 2)
+  t.equal((await announce()).statusCode, 201)
 })
 
 t.test('a refusal names the tenant and the token that the request has the secret of', async (t) => {
