@@ -19,6 +19,7 @@ import { useDocumentation } from './plugins/documentation.ts'
 import { useLocalRequests } from './plugins/local-requests.ts'
 import { useMediaTypes } from './plugins/media-types.ts'
 import { metricsRoute, useMetrics } from './plugins/metrics.ts'
+import { limitConnections } from './plugins/open-connections.ts'
 import { usePage } from './plugins/page.ts'
 import { useProblems } from './plugins/problems.ts'
 import { type SecurityOptions, useSecurity } from './plugins/security.ts'
@@ -139,6 +140,7 @@ export async function buildApp({
     services.host.stopUnanswered()
   })
   useConnections(app)
+  limitConnections(app, { ...security, trustProxy })
   closeStalledReaders(app, stalledReaderSeconds * 1000)
   useCallers(app, tenants)
   await useSecurity(app, security, audit)

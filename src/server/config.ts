@@ -155,6 +155,9 @@ export const configSchema = z.strictObject({
   maxOpenRequestsPerAddress: whole(1, 1_000_000)
     .default(128)
     .describe('requests of one tenant or address that are open at once'),
+  maxConnectionsPerAddress: whole(1, 1_000_000)
+    .default(256)
+    .describe('connections of one address that are open at once, those of trusted proxies excepted'),
   maxBodyMegabytes: whole(1, 65_536)
     .default(512)
     .describe(

@@ -22,6 +22,8 @@ export interface SecurityOptions {
   readonly requestsPerMinute: number
   /** Requests of one tenant or address that are open at once; default without a limit. */
   readonly maxOpenRequestsPerAddress?: number
+  /** Connections of one address; default without a limit. */
+  readonly maxConnectionsPerAddress?: number
   /** Requests are refused for a second after the event loop was blocked for longer; 0 never. */
   readonly maxEventLoopDelayMs: number
   /** Origins of web pages that may use the service, such as https://app.example; by default none. */

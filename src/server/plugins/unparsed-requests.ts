@@ -1,9 +1,10 @@
 import { type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { ConnectionError, FastifyInstance } from 'fastify'
-import { PROBLEM_MEDIA_TYPE, REQUEST_ID_HEADER } from '../../wire/protocol/index.ts'
+import type { PolyVeilError } from '../../errors/index.ts'
+import { PROBLEM_MEDIA_TYPE, REQUEST_ID_HEADER, RETRY_AFTER_HEADER } from '../../wire/protocol/index.ts'
 import { badRequest, HttpError, uriTooLong } from '../problems/http-error.ts'
-import { problemOf } from '../problems/problem.ts'
+import { problemOf, retryAfter } from '../problems/problem.ts'
 import type { App } from '../services.ts'
 import { requestId } from './logging.ts'
 
@@ -25,9 +26,9 @@ export function useUnparsedRequests(app: App): void {
       'CONFIG_INVALID',
       'The server knows no other expectation than 100-continue',
     )
-    const { head, body } = answerTo(error)
+    const { status, head, body } = answerTo(error)
     request.resume()
-    response.writeHead(error.status, head).end(body)
+    response.writeHead(status, head).end(body)
   })
 }
 
@@ -43,28 +44,41 @@ export function answerUnparsed(this: FastifyInstance, fault: ConnectionError, so
     return
   }
   if (fault.code === 'ECONNRESET' || !socket.writable) return
-  const error = faultOf(fault)
-  const { head, body } = answerTo(error)
-  const lines = Object.entries(head).map(([name, value]) => `${name}: ${value}\r\n`)
   // The error itself has the bytes that arrived, with all headers.
   const { code, reason, bytesParsed } = fault as ConnectionError & { reason?: string }
   this.log.trace({ code, reason, bytesParsed }, 'A request could not be parsed')
-  socket.end(`HTTP/1.1 ${error.status} ${STATUS_CODES[error.status]}\r\n${lines.join('')}\r\n${body}`)
+  answerOnSocket(socket, faultOf(fault))
   // To destroy it at once could lose the answer, because the client may still be sending.
   setTimeout(() => socket.destroy(), LINGER_MILLISECONDS).unref()
 }
 
-function answerTo(error: HttpError): { head: Record<string, string>; body: string } {
+/** Ends a connection with the answer to a request that the server does not read. */
+export function answerOnSocket(socket: Socket, error: PolyVeilError): Socket {
+  const { status, head, body } = answerTo(error)
+  const lines = Object.entries(head).map(([name, value]) => `${name}: ${value}\r\n`)
+  return socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join('')}\r\n${body}`)
+}
+
+interface WholeAnswer {
+  readonly status: number
+  readonly head: Record<string, string>
+  readonly body: string
+}
+
+function answerTo(error: PolyVeilError): WholeAnswer {
   const id = requestId()
-  const body = JSON.stringify(problemOf(error, id))
+  const problem = problemOf(error, id)
+  const body = JSON.stringify(problem)
+  const wait = retryAfter(problem)
   const head = {
     'Content-Type': PROBLEM_MEDIA_TYPE,
     'Content-Length': String(Buffer.byteLength(body)),
     'X-Content-Type-Options': 'nosniff',
     [REQUEST_ID_HEADER]: id,
+    ...(wait !== undefined && { [RETRY_AFTER_HEADER]: String(wait) }),
     Connection: 'close',
   }
-  return { head, body }
+  return { status: problem.status, head, body }
 }
 
 function faultOf(fault: ConnectionError): HttpError {

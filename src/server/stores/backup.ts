@@ -8,7 +8,7 @@ import type { DiskFiles } from './disk-files.ts'
 import { FLOODING_KEY_FILE } from './flooding-key.ts'
 import { durableCopy, synchronised } from './kept-copy.ts'
 import { StateDatabase } from './state-database.ts'
-import { storageTrouble } from './storage-trouble.ts'
+import { publicTrouble } from './storage-trouble.ts'
 
 /** What a service keeps, and where. */
 export interface BackupSource {
@@ -64,7 +64,7 @@ export class Backups {
     try {
       return await this.#make(name)
     } catch (cause) {
-      throw storageTrouble(cause) ?? cause
+      throw publicTrouble(cause)
     } finally {
       this.#isRunning = false
     }

@@ -2,6 +2,7 @@ import { type FileHandle, open } from 'node:fs/promises'
 import { PolyVeilError } from '../../errors/index.ts'
 import { type ByteSource, bytesSource } from '../../wire/index.ts'
 import type { KeySetLocation } from './key-set-record.ts'
+import { publicTrouble } from './storage-trouble.ts'
 
 /**
  * Runs `body` with a source that reads a stored key set in place.
@@ -92,7 +93,7 @@ async function openKeys(path: string): Promise<FileHandle> {
   try {
     return await open(path, 'r')
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause
+    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw publicTrouble(cause)
     throw new PolyVeilError('KEYS_EXPIRED', 'The key set was deleted meanwhile', {}, { cause })
   }
 }

@@ -1,4 +1,4 @@
-import { type StorageReason, storageTrouble } from './storage-trouble.ts'
+import { publicTrouble, type StorageReason, StorageTrouble } from './storage-trouble.ts'
 import { NO_LOG, type StoreLog } from './store-log.ts'
 
 const PROBE_MILLISECONDS = 10_000
@@ -37,10 +37,10 @@ export class StorageHealth {
     this.#probes.push(probe)
   }
 
-  /** Notes that a write failed. @returns the error to throw: a trouble of the disk is 507 */
+  /** Notes that a write failed. @returns the error to throw: see `publicTrouble` */
   failed(cause: unknown): unknown {
-    const trouble = storageTrouble(cause)
-    if (trouble === undefined) return cause
+    const trouble = publicTrouble(cause)
+    if (!(trouble instanceof StorageTrouble)) return trouble
     const { reason } = trouble
     this.#failures.set(reason, (this.#failures.get(reason) ?? 0) + 1)
     if (this.isWritable) {

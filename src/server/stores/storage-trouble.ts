@@ -1,3 +1,4 @@
+import { PolyVeilError } from '../../errors/index.ts'
 import { HttpError } from '../problems/http-error.ts'
 
 /** Why nothing can be written: no room, a file system that cannot be written, no permission, a bad disk. */
@@ -53,3 +54,17 @@ export function storageTrouble(cause: unknown): StorageTrouble | undefined {
     (typeof code === 'string' ? SYSTEM_CODES[code] : undefined)
   return reason && new StorageTrouble(reason, cause)
 }
+
+const DESCRIPTOR_CODES: readonly unknown[] = ['EMFILE', 'ENFILE']
+
+/**
+ * The error to throw for one of the system or of SQLite: 507 for a trouble of the disk, and TOO_BUSY (503)
+ * when this process, or the machine, has too many files and connections open. Other errors stay as they are.
+ */
+export function publicTrouble(cause: unknown): unknown {
+  const { code } = (cause ?? {}) as { code?: unknown }
+  return storageTrouble(cause) ?? (DESCRIPTOR_CODES.includes(code) ? tooManyOpen(cause) : cause)
+}
+
+const tooManyOpen = (cause: unknown): PolyVeilError =>
+  new PolyVeilError('TOO_BUSY', 'The server has too many files and connections open', {}, { cause })

@@ -211,3 +211,37 @@ t.test('places of clients that give up are free again', async (t) => {
     while ((await fetch(`${url}/v2`)).status !== 200) await sleep(5)
   }
 })
+
+t.test('a client that opens connections and sends nothing has as many as one address may have', async (t) => {
+  const h = await harness(t, { security: { maxConnectionsPerAddress: 20 } })
+  const url = await listening(h)
+  const idle = await opened(h, 10, '')
+  const halfSent = await opened(h, 10, 'GET /v2 HTTP/1.1\r\nHost: x\r\n')
+  const further = await opened(h, 10, '')
+  await Promise.all(further.map(({ closed }) => closed))
+  for (const client of further) {
+    t.strictSame(client.statuses, [503])
+    t.equal(client.code, 'TOO_BUSY')
+    t.match(client.head, /retry-after: 1/)
+  }
+  t.ok([...idle, ...halfSent].every(isOpen))
+  for (const { socket } of idle) socket.destroy()
+  while ((await fetch(`${url}/v2`).catch(() => undefined))?.status !== 200) await sleep(5)
+})
+
+t.test('connections of a trusted proxy have no limit', async (t) => {
+  const limited = { security: { maxConnectionsPerAddress: 2 } }
+  for (const trustProxy of [true, 1, ['loopback'], ['127.0.0.0/8'], ['127.0.0.1']]) {
+    const h = await harness(t, { ...limited, trustProxy })
+    const url = await listening(h)
+    const clients = await opened(h, 5, '')
+    t.strictSame(await probes(url), [200, 200], String(trustProxy))
+    t.ok(clients.every(isOpen))
+    for (const { socket } of clients) socket.destroy()
+  }
+  const h = await harness(t, { ...limited, trustProxy: ['10.0.0.0/8', 'fc00::/7'] })
+  await listening(h)
+  const clients = await opened(h, 3, '')
+  await Promise.race(clients.map(({ closed }) => closed))
+  t.equal(clients.filter(isOpen).length, 2, 'another address than that of the proxy')
+})

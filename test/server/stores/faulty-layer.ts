@@ -23,7 +23,7 @@ export function faultyLayer(faults: Faults): FileLayer {
     if (faults.code !== undefined && faults.room === undefined) throw failure(faults.code, syscall)
   }
   const open: FileLayer['open'] = async (path, flags, mode) => {
-    if (faults.code === 'EROFS' || faults.code === 'EACCES') refuse('open')
+    if (['EROFS', 'EACCES', 'EMFILE', 'ENFILE'].includes(faults.code ?? '')) refuse('open')
     const file = await fileSystem.open(path, flags, mode)
     const write = file.write.bind(file)
     const limited = async (bytes: Uint8Array, offset: number, length: number, position: number) => {

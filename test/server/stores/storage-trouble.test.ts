@@ -266,3 +266,16 @@ t.test('an upload whose bytes are gone has expired', async (t) => {
   isProblem(t, await putPart(h, id, 1000, bytes.subarray(1000)), 410, 'KEYS_EXPIRED')
   t.equal(await status(h, 'ready'), 200)
 })
+
+for (const code of ['EMFILE', 'ENFILE']) {
+  t.test(`${code} while a part is stored is 503, and no trouble of the disk`, async (t) => {
+    const { h, faults, health } = await faulty(t)
+    const id = await stored(h)
+    faults.code = code
+    isProblem(t, await putPart(h, id, 1000, bytes.subarray(1000)), 503, 'TOO_BUSY', {})
+    t.ok(health.isWritable)
+    t.notMatch(h.log(), /fault of the server/)
+    delete faults.code
+    t.equal((await putPart(h, id, 1000, bytes.subarray(1000))).json().complete, true)
+  })
+}
