@@ -50,7 +50,14 @@ export class LocalHost implements InferenceHost {
       onSending: watch.onSending,
     })
     const logits = watch.follow(() => runQuery(this.#services, query, inference, watch.onStage))
-    return { inference: new LocalInference(inference, metrics), first: inference.rounds.begin(logits) }
+    const first = inference.rounds.begin(logits)
+    if (!isAsync) {
+      first.then(
+        ({ body }) => inference.idleTimer.sends(0, body.length),
+        () => {},
+      )
+    }
+    return { inference: new LocalInference(inference, metrics), first }
   }
 
   async find(client: InferenceClient, id: string): Promise<HostedInference | undefined> {
@@ -128,12 +135,9 @@ class LocalInference implements HostedInference {
     // Clients can fetch outputs of a running inference, and for a while of one that is done. One that has
     // failed gives its error instead.
     if (snapshot.state === 'cancelled') throw new PolyVeilError('INFERENCE_UNKNOWN', cancelReason)
-    const hasIt = idleTimer.wait()
-    try {
-      return await rounds.wait(number)
-    } finally {
-      hasIt()
-    }
+    const answer = await rounds.wait(number)
+    idleTimer.sends(number, answer.body.length)
+    return answer
   }
 
   async reply(round: number, body: Uint8Array): Promise<void> {
@@ -142,6 +146,10 @@ class LocalInference implements HostedInference {
     if (!repeated && !running) throw new PolyVeilError('INFERENCE_UNKNOWN', 'The inference has ended')
     await rounds.reply(round, body)
     if (!repeated) this.#metrics.inferences.replyReceived(model, body.length)
+  }
+
+  receives(bytes: number): void {
+    this.#inference.idleTimer.receives(bytes)
   }
 
   async cancel(): Promise<void> {

@@ -76,6 +76,8 @@ export interface HostedInference {
    * @throws as `RoundMailbox.reply`; INFERENCE_UNKNOWN when the inference has ended
    */
   reply(round: number, body: Uint8Array): Promise<void>
+  /** Notes bytes of a reply that is arriving. */
+  receives(bytes: number): void
   /** Ends it, because its client wants that. */
   cancel(): Promise<void>
   /** Ends it for a reason of the server's own, which is a sentence. */

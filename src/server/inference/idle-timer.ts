@@ -1,3 +1,5 @@
+import { LEAST_RATE, REQUEST_MILLISECONDS } from '../request-time.ts'
+
 /** Times in milliseconds. */
 export interface Timeouts {
   /** Limit while no request of the client is open. */
@@ -19,21 +21,29 @@ export class IdleTimer {
   readonly #timeouts: Timeouts
   readonly #onSilence: () => void
   #expected = false
+  readonly #now: () => number
   #present = 0
-  /** Those of them that wait for an output. */
-  #waiting = 0
-  /** When the client began to have to act, or its last request opened, began to wait or closed. */
-  #silentSince = 0
+  /**
+   * Until when the client has acted: the last step of the inference, and what bytes that moved since then
+   * take at the least rate.
+   */
+  #acted = 0
+  /** Of that time, what bodies of the client have earned since the last step. */
+  #earned = 0
+  /** Outputs that have been sent to the client. */
+  readonly #sent = new Set<number>()
   #silence: NodeJS.Timeout | undefined
   #stall: NodeJS.Timeout | undefined
 
   /**
    * @param onSilence called when the client has to act, and either its last request opened or closed longer
    *   ago than the limit, or the last step of the inference is longer ago than its limit
+   * @param now a clock that is never set, in milliseconds
    */
-  constructor(timeouts: Timeouts, onSilence: () => void) {
+  constructor(timeouts: Timeouts, onSilence: () => void, now: () => number = () => performance.now()) {
     this.#timeouts = timeouts
     this.#onSilence = onSilence
+    this.#now = now
   }
 
   /** Open requests of the client. */
@@ -42,12 +52,11 @@ export class IdleTimer {
   }
 
   /**
-   * Milliseconds since a client that has to act had its last request open; 0 for any other. Requests that
-   * wait for an output do not count: they may stay open for as long as the client does nothing.
+   * Milliseconds for which a client that has to act has not; 0 for any other. Requests do not count by
+   * themselves: they may be repeated, or stay open, for as long as the client does nothing.
    */
   get silence(): number {
-    const acts = this.#present > this.#waiting
-    return this.#expected && !acts ? performance.now() - this.#silentSince : 0
+    return this.#expected ? Math.max(0, this.#now() - this.#acted) : 0
   }
 
   /**
@@ -56,6 +65,8 @@ export class IdleTimer {
    */
   expect(expected: boolean): void {
     this.#expected = expected
+    this.#acted = Math.max(this.#acted, this.#now())
+    this.#earned = 0
     this.#arm()
     clearTimeout(this.#stall)
     if (expected) this.#stall = setTimeout(this.#onSilence, this.#timeouts.stalled).unref()
@@ -71,18 +82,30 @@ export class IdleTimer {
     }
   }
 
-  /** Notes that an open request waits for an output. @returns a function to call when it has it */
-  wait(): () => void {
-    this.#waiting++
-    this.#silentSince = performance.now()
-    return () => {
-      this.#waiting--
-    }
+  /**
+   * Notes that an output begins to be sent to the client. The first time it is a step, and the client has the
+   * time that its bytes take at the least rate.
+   */
+  sends(output: number, bytes: number): void {
+    if (this.#sent.has(output)) return
+    this.#sent.add(output)
+    this.#acted = Math.max(this.#acted, this.#now()) + bytes / LEAST_RATE
+  }
+
+  /**
+   * Notes bytes of a body of the client. They count at the least rate, so that bodies that trickle earn
+   * little, and since the last step for as long as one request may take, so that bodies cannot be repeated
+   * for ever.
+   */
+  receives(bytes: number): void {
+    const most = Math.min(REQUEST_MILLISECONDS - this.#earned, this.silence)
+    const earned = Math.max(0, Math.min(most, bytes / LEAST_RATE))
+    this.#earned += earned
+    this.#acted += earned
   }
 
   #arm(): void {
     clearTimeout(this.#silence)
-    this.#silentSince = performance.now()
     if (!this.#expected) return
     const { absent, present } = this.#timeouts
     this.#silence = setTimeout(this.#onSilence, this.#present > 0 ? present : absent).unref()

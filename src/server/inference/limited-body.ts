@@ -7,10 +7,14 @@ import { badRequest } from '../problems/http-error.ts'
  * with the models that are served.
  *
  * @param limitOf the most bytes that a request may have; asked when the request begins
+ * @param onBytes called with the number of bytes that have arrived, again and again
  * @returns a parser that rejects with TOO_LARGE; CONFIG_INVALID (400) when a body ends before its length
  */
 export const limitedBody =
-  (limitOf: (request: FastifyRequest) => number): FastifyContentTypeParser =>
+  (
+    limitOf: (request: FastifyRequest) => number,
+    onBytes: (request: FastifyRequest, bytes: number) => void = () => {},
+  ): FastifyContentTypeParser =>
   (request, payload, done) => {
     const limit = limitOf(request)
     const length = request.headers['content-length']
@@ -22,6 +26,7 @@ export const limitedBody =
     }
     const take = (chunk: Buffer): void => {
       received += chunk.length
+      onBytes(request, chunk.length)
       if (received > limit) end(tooLarge(limit))
       else chunks.push(chunk)
     }

@@ -11,6 +11,7 @@ import {
   ROUTES,
   routeOf,
 } from '../../wire/protocol/index.ts'
+import type { HostedInference } from '../inference/host.ts'
 import { limitedBody } from '../inference/limited-body.ts'
 import type { App, Services } from '../services.ts'
 import { asBytes } from './infer.ts'
@@ -43,12 +44,16 @@ const OUTPUT = bytesResponse(
   jsonHeader(ANSWER_HEADER_NAME),
 )
 
+/** The inferences that requests are about, for what is told of their bodies. */
+const asked = new WeakMap<FastifyRequest, HostedInference>()
+
 /** Routes of refresh rounds: a client fetches a masked tensor and posts its reply. */
 export async function roundRoutes(app: App, services: Services): Promise<void> {
   // Runs before the body is read (reject early, and the idle timer sees the upload) and after rate limiting.
   app.addHook('preParsing', async (request, reply) => {
     const inference = await ownInference(services.host, request)
     const leave = await inference.enter()
+    asked.set(request, inference)
     whenClosed(reply, leave)
     if (request.method === 'POST') services.bodies.expect(request, reply, services.models.largestReply)
   })
@@ -95,7 +100,10 @@ function replyRoute(app: App, services: Services): void {
   const { models, host } = services
   app.addContentTypeParser(
     BYTES_MEDIA_TYPE,
-    limitedBody(() => models.largestReply),
+    limitedBody(
+      () => models.largestReply,
+      (request, bytes) => asked.get(request)?.receives(bytes),
+    ),
   )
   app.post(
     routeOf(ROUTES.round),

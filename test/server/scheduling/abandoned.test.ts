@@ -1,3 +1,4 @@
+import { request } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import type { RunningServer } from '../../../src/server/start.ts'
@@ -52,6 +53,51 @@ t.test('a client is silent, too, that waits for a later output and does not act'
   t.ok((await other.classify()) < CLOSE)
   t.match(await next, { status: 409, json: { code: 'INFERENCE_UNKNOWN' } })
 })
+
+t.test('a client is silent, too, that repeats requests or sends a reply by drips', async (t) => {
+  const server = await crowded(t)
+  const [busy, other] = [await StepClient.create(server.url), await StepClient.create(server.url)]
+  for (const keepBusy of [repeating, dripping]) {
+    const held = await busy.begin()
+    t.equal(held.status, 200)
+    const stop = keepBusy(busy, server.url, held.json.id)
+    t.ok((await other.classify()) < CLOSE, keepBusy.name)
+    await stop()
+  }
+})
+
+/** Fetches the same output again and again. */
+function repeating(client: StepClient, _url: string, id: string): () => Promise<void> {
+  let isOver = false
+  const requests = (async () => {
+    while (!isOver) {
+      await client.output(id, 0)
+      await sleep(50)
+    }
+  })()
+  return () => {
+    isOver = true
+    return requests
+  }
+}
+
+/** Sends a reply byte by byte. */
+function dripping({ keySet }: StepClient, url: string, id: string): () => Promise<void> {
+  const reply = request(`${url}/v2/inferences/${id}/rounds/0`, {
+    method: 'POST',
+    headers: {
+      'polyveil-key-set': keySet,
+      'content-type': 'application/octet-stream',
+      'content-length': '100000',
+    },
+  })
+  reply.on('error', () => {})
+  const timer = setInterval(() => reply.write('x'), 50)
+  return async () => {
+    clearInterval(timer)
+    reply.destroy()
+  }
+}
 
 t.test('a deleted key set leaves the worker, and its memory with it', async (t) => {
   const server = await started(t)

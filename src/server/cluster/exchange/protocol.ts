@@ -15,6 +15,8 @@ export const WORKER_CALLS = {
   output: inference.extend({ number: z.int() }),
   /** The body is the frame. */
   reply: inference.extend({ round: z.int() }),
+  /** A word: so many bytes of a reply have arrived. */
+  receives: inference.extend({ bytes: z.int() }),
   cancel: inference,
   stop: inference.extend({ reason: z.string() }),
   underWay: z.null(),

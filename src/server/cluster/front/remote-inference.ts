@@ -32,6 +32,9 @@ const LOOK_MILLISECONDS = 100
 const LOOKS_BETWEEN = 60
 const MOST_MISSES = 3
 
+/** Bytes that arrive are told of after so long. */
+const TELL_MILLISECONDS = 500
+
 const CANCELLED = 'The inference was cancelled'
 
 /** An inference of another process, or one that waits for a process. */
@@ -39,6 +42,9 @@ export class RemoteInference implements HostedInference {
   readonly #services: RemoteInferenceServices
   readonly #name: string
   #record: InferenceRecord
+  /** Bytes that the worker has not been told of. */
+  #received = 0
+  #telling: NodeJS.Timeout | undefined
 
   constructor(services: RemoteInferenceServices, name: string, record: InferenceRecord) {
     this.#services = services
@@ -88,6 +94,20 @@ export class RemoteInference implements HostedInference {
       throw conflict('CONFIG_INVALID', `The inference waits for no round now, not for ${round}`)
     }
     await this.#call('reply', { round }, body)
+  }
+
+  receives(bytes: number): void {
+    this.#received += bytes
+    this.#telling ??= setTimeout(() => this.#tellReceived(), TELL_MILLISECONDS).unref()
+  }
+
+  #tellReceived(): void {
+    const { place } = this.#record
+    const data = { inference: this.#name, bytes: this.#received }
+    this.#telling = undefined
+    this.#received = 0
+    // Without this word a slow client is taken for a silent one, and that only while others wait.
+    if (place.kind === 'worker') this.#services.calls.tell(place.worker, 'receives', { data }).catch(() => {})
   }
 
   cancel(): Promise<void> {

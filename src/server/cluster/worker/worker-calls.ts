@@ -56,6 +56,11 @@ export function serveWorkerCalls({
     await held(which).reply(round, body)
     return {}
   })
+  serve(calls, 'receives', async ({ bytes, inference }) => {
+    // It may have ended meanwhile.
+    find(inference)?.receives(bytes)
+    return {}
+  })
   serve(calls, 'cancel', async (which) => {
     await held(which).cancel()
     return {}
