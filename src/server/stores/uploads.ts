@@ -1,7 +1,9 @@
 import { PolyVeilError } from '../../errors/index.ts'
 import { MAX_PART_BYTES } from '../../wire/protocol/index.ts'
+import { ArrivingParts } from './arriving-parts.ts'
 import type { KeySetStorage, LocatedKeySet } from './key-set-bytes.ts'
 import { noSuchKeySet, wrongOffset } from './key-set-errors.ts'
+import type { Turn } from './key-set-index.ts'
 import type { KeySetRecord } from './key-set-record.ts'
 import type { AllLimits } from './key-store-limits.ts'
 import type { Removals } from './removals.ts'
@@ -25,10 +27,7 @@ export class Uploads {
   readonly #limits: AllLimits
   readonly #removals: Removals
   readonly #now: () => number
-  /** Ends the parts that arrive now, by name of their set. */
-  readonly #arriving = new Map<string, AbortController>()
-  /** Names of sets that are being removed. */
-  readonly #leaving = new Set<string>()
+  readonly #parts = new ArrivingParts()
 
   constructor(storage: KeySetStorage, limits: AllLimits, removals: Removals, now: () => number) {
     this.#storage = storage
@@ -39,50 +38,41 @@ export class Uploads {
 
   /** As `KeyStore.append`, by name. */
   append(name: string, offset: number, part: AsyncIterable<Uint8Array>): Promise<KeySetRecord> {
-    const { index, bytes } = this.#storage
-    return index.alone(name, async (turn) => {
-      const record = requireLive(turn.record, this.#now())
-      if (offset !== record.uploadOffset) throw wrongOffset(offset, record.uploadOffset)
-      const room = Math.min(MAX_PART_BYTES, record.bytes - offset)
-      const received = await this.#interruptible(name, (signal) =>
-        bytes.write(name, record, until(signal, atMost(room, part))),
-      )
-      if (received.uploadOffset === offset) return record
-      const longer = this.#prolonged({ ...record, ...received })
-      try {
-        await turn.save(longer)
-      } catch (error) {
-        await bytes.cut(name, record)
-        throw error
-      }
-      return longer
-    })
+    return this.#parts.takingOver(name, offset, (begun) =>
+      this.#storage.index.alone(name, (turn) => {
+        begun()
+        return this.#appendIn(turn, name, offset, part)
+      }),
+    )
   }
 
-  /**
-   * Runs a removal. Parts of the set that arrive, or wait for their turn, end with KEYS_EXPIRED, so that it
-   * does not wait for clients that have stopped sending.
-   */
-  async removing<T>(name: string, removal: () => Promise<T>): Promise<T> {
-    this.#leaving.add(name)
-    this.#arriving.get(name)?.abort()
+  async #appendIn(
+    turn: Turn,
+    name: string,
+    offset: number,
+    part: AsyncIterable<Uint8Array>,
+  ): Promise<KeySetRecord> {
+    const { bytes } = this.#storage
+    const record = requireLive(turn.record, this.#now())
+    if (offset !== record.uploadOffset) throw wrongOffset(offset, record.uploadOffset)
+    const room = Math.min(MAX_PART_BYTES, record.bytes - offset)
+    const received = await this.#parts.store(name, offset, part, (chunks) =>
+      bytes.write(name, record, atMost(room, chunks)),
+    )
+    if (received.uploadOffset === offset) return record
+    const longer = this.#prolonged({ ...record, ...received })
     try {
-      return await removal()
-    } finally {
-      this.#leaving.delete(name)
+      await turn.save(longer)
+    } catch (error) {
+      await bytes.cut(name, record)
+      throw error
     }
+    return longer
   }
 
-  /** Runs the action of a turn with a signal that `removing` aborts. */
-  async #interruptible<T>(name: string, action: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    if (this.#leaving.has(name)) throw noSuchKeySet()
-    const arriving = new AbortController()
-    this.#arriving.set(name, arriving)
-    try {
-      return await action(arriving.signal)
-    } finally {
-      this.#arriving.delete(name)
-    }
+  /** As `ArrivingParts.removing`. */
+  removing<T>(name: string, removal: () => Promise<T>): Promise<T> {
+    return this.#parts.removing(name, removal)
   }
 
   /** Checks a completely received key set once, and deletes it when its bytes are bad. */
@@ -130,30 +120,6 @@ async function* atMost(room: number, part: AsyncIterable<Uint8Array>): AsyncGene
       })
     }
     yield chunk
-  }
-}
-
-/** The chunks of a part until a signal is aborted. @throws KEYS_EXPIRED then */
-async function* until(signal: AbortSignal, part: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const chunks = part[Symbol.asyncIterator]()
-  // A promise of its own for each chunk: one for all would keep all chunks in memory.
-  let stop = (): void => {}
-  const onAbort = (): void => stop()
-  signal.addEventListener('abort', onAbort, { once: true })
-  try {
-    for (;;) {
-      if (signal.aborted) throw noSuchKeySet()
-      const { promise, resolve, reject } = Promise.withResolvers<IteratorResult<Uint8Array>>()
-      stop = () => reject(noSuchKeySet())
-      chunks.next().then(resolve, reject)
-      const { done, value } = await promise
-      if (done) return
-      yield value
-    }
-  } finally {
-    signal.removeEventListener('abort', onAbort)
-    // It ends when its client sends something or goes, for which nobody waits.
-    chunks.return?.().catch(() => {})
   }
 }
 

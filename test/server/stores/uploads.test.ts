@@ -116,3 +116,34 @@ t.test('a removal does not wait for parts that are stuck on their way', async (t
     await t.rejects(store.get(id), { code: 'KEYS_EXPIRED' })
   }
 })
+
+t.test('a part takes over from one at the same offset that has been silent for some seconds', async (t) => {
+  const limits = { ttlMilliseconds: 1e6, maxSets: 10, maxSetBytes: 1e6, maxTotalBytes: 1e7 }
+  const store = await KeyStore.open(memoryStorage(), limits)
+  const { id } = await store.create({ parametersDigest: 'p', galoisElements: [], bytes: 100 })
+  /** A connection that the network has lost after ten bytes. */
+  const lost = async function* () {
+    yield new Uint8Array(10)
+    await new Promise(() => {})
+  }
+  /** A slow one. */
+  const slow = async function* () {
+    for (let i = 0; i < 7; i++) {
+      yield new Uint8Array(1)
+      await sleep(1000)
+    }
+  }
+  const begun = performance.now()
+  const dead = t.rejects(store.append(id, 0, lost()), { code: 'TOO_BUSY' })
+  const whole = async function* () {
+    yield part(1, 50)
+  }
+  t.match(await store.append(id, 0, whole()), { uploadOffset: 50 })
+  await dead
+  t.ok(performance.now() - begun < 10_000)
+
+  const first = store.append(id, 50, slow())
+  const second = t.rejects(store.append(id, 50, whole()), { code: 'TENSOR_MALFORMED' })
+  t.match(await first, { uploadOffset: 57 }, 'a part that is slow and not silent is stored')
+  await second
+})
