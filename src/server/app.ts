@@ -133,9 +133,10 @@ export async function buildApp({
   useModelVersions(app)
   useProblems(app)
   useUnparsedRequests(app)
-  // The port stays open meanwhile, because clients send their replies to refresh rounds.
+  // The port stays open meanwhile: clients send their replies to refresh rounds, and fetch answers.
   app.addHook('preClose', async () => {
-    await services.intake.drain(services.host, drainSeconds * 1000)
+    const isBusy = (): boolean => services.host.running + services.host.unfetched > 0
+    await services.intake.drain(isBusy, drainSeconds * 1000)
     // A client cannot send a reply once the server refuses all requests.
     services.host.stopUnanswered()
   })
@@ -164,7 +165,7 @@ export async function buildApp({
   app.addHook('onClose', async () => {
     services.host.stopAll()
     await engine.close()
-    await services.intake.drain(services.host, SETTLE_MILLISECONDS)
+    await services.intake.drain(() => services.host.running > 0, SETTLE_MILLISECONDS)
   })
   return app
 }

@@ -202,7 +202,9 @@ export const configSchema = z.strictObject({
   answerMinutes: positive(24 * 60)
     .default(10)
     .describe('minutes for which the answer of an asynchronous inference is kept'),
-  shutdownSeconds: whole(1, 3600).default(60).describe('time that running inferences get at shutdown'),
+  shutdownSeconds: whole(1, 3600)
+    .default(60)
+    .describe('time that running inferences, and clients with an answer to fetch, get at shutdown'),
   logLevel: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
     .default('info')

@@ -38,7 +38,7 @@ t.test('a client that stays silent holds a service up for no longer than it is g
 t.test('an intake that is closed refuses with a time to come back', async (t) => {
   const intake = new Intake()
   t.doesNotThrow(() => intake.require())
-  await intake.drain({ running: 0 }, 1000)
+  await intake.drain(() => false, 1000)
   t.notOk(intake.isOpen)
   t.throws(() => intake.require(), { code: 'TOO_BUSY', facts: { retryAfter: 5 } as never })
 })
@@ -64,6 +64,34 @@ t.test('keys are not announced while a service drains', async (t) => {
   finish.resolve(new Uint8Array(8))
   t.equal((await running).statusCode, 200)
   await closing
+})
+
+t.test('a service that ends waits for clients to fetch answers that are there', async (t) => {
+  const h = await harness(t, { drainSeconds: 30 })
+  const url = await h.app.listen({ port: 0, host: '127.0.0.1' })
+  const keys = await uploadKeys(h)
+  const headers = { 'polyveil-key-set': keys }
+  const stateOf = async (id: string) =>
+    (await (await fetch(`${url}/v2/inferences/${id}`, { headers })).json()).state
+  for (const id of ['fetched', 'later']) {
+    await h.inject(query(keys, { header: { id }, headers: { prefer: 'respond-async' } }))
+    while ((await stateOf(id)) !== 'done') await sleep(5)
+  }
+  const fetchAnswer = (id: string) => fetch(`${url}/v2/inferences/${id}/rounds/0`, { headers })
+  t.equal((await fetchAnswer('fetched')).status, 200)
+  t.equal((await h.inject(query(keys))).statusCode, 200, 'an answer that went with its request')
+  t.equal(h.app.services.host.unfetched, 1)
+  let isClosed = false
+  const closing = h.app.close().then(() => {
+    isClosed = true
+  })
+  await sleep(300)
+  t.notOk(isClosed)
+  const late = await fetchAnswer('later')
+  t.equal(late.status, 200)
+  t.ok((await late.arrayBuffer()).byteLength > 0)
+  await closing
+  await t.rejects(fetchAnswer('later'))
 })
 
 t.test('a drain takes as long as it may, also beyond the time that plugins get', async (t) => {

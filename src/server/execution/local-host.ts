@@ -36,6 +36,10 @@ export class LocalHost implements InferenceHost {
     return this.#services.inferences.running
   }
 
+  get unfetched(): number {
+    return this.#services.inferences.unfetched
+  }
+
   async begin(query: NewQuery): Promise<BegunInference> {
     const { inferences, metrics } = this.#services
     const { model, keys, request, isAsync } = query
@@ -53,7 +57,7 @@ export class LocalHost implements InferenceHost {
     const first = inference.rounds.begin(logits)
     if (!isAsync) {
       first.then(
-        ({ body }) => inference.idleTimer.sends(0, body.length),
+        ({ body }) => inference.sends(0, body.length),
         () => {},
       )
     }
@@ -131,12 +135,12 @@ class LocalInference implements HostedInference {
   }
 
   async output(number: number): Promise<SentAnswer> {
-    const { snapshot, cancelReason, rounds, idleTimer } = this.#inference
+    const { snapshot, cancelReason, rounds } = this.#inference
     // Clients can fetch outputs of a running inference, and for a while of one that is done. One that has
     // failed gives its error instead.
     if (snapshot.state === 'cancelled') throw new PolyVeilError('INFERENCE_UNKNOWN', cancelReason)
     const answer = await rounds.wait(number)
-    idleTimer.sends(number, answer.body.length)
+    this.#inference.sends(number, answer.body.length)
     return answer
   }
 

@@ -104,6 +104,8 @@ export interface InferenceUnderWay {
 export interface InferenceHost {
   /** Inferences that this process has to see to their end. */
   readonly running: number
+  /** Inferences whose answer is with this process, and has not been fetched. */
+  readonly unfetched: number
   /**
    * Begins an inference.
    *

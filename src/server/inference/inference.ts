@@ -88,6 +88,7 @@ export class Inference {
   #round = 0
   #waiting = 0
   #isStopped = false
+  #isFetched = false
   #freeRequests: number
   #version = 0
   #change = Promise.withResolvers<void>()
@@ -110,6 +111,17 @@ export class Inference {
       onWaiting: (waiting, over) => this.#wait(waiting, over),
       cache,
     })
+  }
+
+  /** Whether it is done, and its answer is kept and has not begun to be sent to the client. */
+  get isUnfetched(): boolean {
+    return this.#state === 'done' && !this.#isFetched && this.rounds.hasLogits
+  }
+
+  /** Notes that an output begins to be sent to the client: a round, or the logits by the number of rounds. */
+  sends(output: number, bytes: number): void {
+    this.#isFetched ||= output === this.#total
+    this.idleTimer.sends(output, bytes)
   }
 
   get running(): boolean {

@@ -1,5 +1,4 @@
 import { PolyVeilError } from '../../errors/index.ts'
-import type { InferenceHost } from './host.ts'
 
 const LOOK_MILLISECONDS = 50
 
@@ -49,11 +48,11 @@ export class Intake {
     this.#isDrained = false
   }
 
-  /** Takes nothing new from now on, and waits until no inference runs, or for `milliseconds` at most. */
-  async drain(host: Pick<InferenceHost, 'running'>, milliseconds: number): Promise<void> {
+  /** Takes nothing new from now on, and waits while `isBusy` says so, or for `milliseconds` at most. */
+  async drain(isBusy: () => boolean, milliseconds: number): Promise<void> {
     this.#isEnding = true
     const end = performance.now() + milliseconds
-    while (host.running > 0 && performance.now() < end) {
+    while (isBusy() && performance.now() < end) {
       await new Promise((resolve) => setTimeout(resolve, LOOK_MILLISECONDS))
     }
   }

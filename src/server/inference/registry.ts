@@ -59,6 +59,11 @@ export class InferenceRegistry {
     return this.#running.length
   }
 
+  /** Inferences whose answer has not been fetched. */
+  get unfetched(): number {
+    return [...this.#inferences.values()].filter(({ isUnfetched }) => isUnfetched).length
+  }
+
   get #running(): Inference[] {
     return [...this.#inferences.values()].filter(({ running }) => running)
   }

@@ -133,6 +133,13 @@ export class RoundMailbox {
     open.close()
   }
 
+  /** Whether the logits are there and can be fetched. */
+  get hasLogits(): boolean {
+    const output = this.#outputs.get(this.#options.rounds)
+    if (output === undefined) return false
+    return 'promise' in output ? !this.#missing.has(output) : output.answer !== undefined
+  }
+
   /** Forgets outputs and replies. */
   clear(): void {
     for (const output of this.#outputs.values()) if (!('promise' in output)) this.#options.cache.drop(output)

@@ -44,6 +44,9 @@ export class RemoteHost implements InferenceHost {
     return this.#asked.jobs.filter(({ isAsync }) => !isAsync).length
   }
 
+  /** Answers are with the worker processes. */
+  readonly unfetched = 0
+
   async begin(query: NewQuery): Promise<BegunInference> {
     const { calls } = this.#services
     const { request, model, keys, frame, id = randomUUID() } = query
