@@ -45,8 +45,7 @@ export function backupRoutes(
       if (backups === undefined) throw noDirectory()
       const { directory } = request.body
       audit('backup begun by an operator', request, { directory })
-      // Times of use are written.
-      await keys.sweep()
+      await keys.saveUses()
       const backup = await backups.make(directory)
       request.log.info(backup, 'A backup was made')
       return reply.code(201).send(backup)

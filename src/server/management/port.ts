@@ -53,6 +53,9 @@ export class ManagementPort {
       const admins = needsTokens ? (tenants ?? ownTenants) : undefined
       if (admins?.hasValid('admin') === false) throw noToken(config)
       const backups = backupDir && source ? new Backups(backupDir, source) : undefined
+      await backups?.removeUnfinished().catch((err) => {
+        logger.warn({ err }, 'What unfinished backups have left cannot be removed')
+      })
       const app = await buildManagement({ config, ...rest, backups, tenants: admins, logger })
       return new ManagementPort(app, config, managementPort, ownTenants)
     } catch (error) {

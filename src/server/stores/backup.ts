@@ -1,4 +1,5 @@
-import { chmod, lstat, mkdir, rename, rm, rmdir, writeFile } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { chmod, lstat, mkdir, readdir, realpath, rename, rm, rmdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PolyVeilError } from '../../errors/index.ts'
 import { fileNames, makeDirectory } from '../../files/atomic.ts'
@@ -36,6 +37,7 @@ export const BACKUP_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/
 /** The last file of a backup. */
 const MARKER = 'backup.json'
 const OWNER_ONLY = 0o600
+const HASH_DIGITS = 16
 
 /** Makes backups of a running service, one at a time, as directories below one directory. */
 export class Backups {
@@ -70,16 +72,45 @@ export class Backups {
     }
   }
 
+  /**
+   * Removes what backups of this data directory have left whose process was killed: the directory of another
+   * name, and the empty one that reserved the name. Backups of other services in the same directory stay.
+   */
+  async removeUnfinished(): Promise<void> {
+    const ending = await this.#draftEnding()
+    const files = await readdir(this.#directory).catch((cause) => {
+      if (cause.code === 'ENOENT') return []
+      throw cause
+    })
+    for (const file of files) {
+      const name = file.startsWith('.') && file.endsWith(ending) ? file.slice(1, -ending.length) : ''
+      if (!BACKUP_NAME.test(name)) continue
+      // As long as the draft is there, the next start finds the name. A directory with files stays.
+      await rmdir(join(this.#directory, name)).catch(() => {})
+      await rm(join(this.#directory, file), { recursive: true, force: true })
+    }
+  }
+
+  /** How names of unfinished backups of this data directory end. One service at a time has the directory. */
+  async #draftEnding(): Promise<string> {
+    const hash = createHash('sha256')
+      .update(await realpath(this.#source.dataDir))
+      .digest('hex')
+    return `.${hash.slice(0, HASH_DIGITS)}.part`
+  }
+
   async #make(name: string): Promise<Backup> {
     await makeDirectory(this.#directory)
     const path = join(this.#directory, name)
-    const draft = join(this.#directory, `.${name}.${crypto.randomUUID()}.part`)
+    const draft = join(this.#directory, `.${name}${await this.#draftEnding()}`)
+    await rm(draft, { recursive: true, force: true })
+    await mkdir(draft, { mode: 0o700 })
     // Reserves the name. It does not follow a link that is there.
-    await mkdir(path, { mode: 0o700 }).catch((cause) => {
+    await mkdir(path, { mode: 0o700 }).catch(async (cause) => {
+      await rmdir(draft).catch(() => {})
       throw cause.code === 'EEXIST' ? taken(name) : cause
     })
     try {
-      await mkdir(draft, { mode: 0o700 })
       const backup = { path, ...(await copyInto(draft, this.#source)) }
       // The directory at the new name is empty, so that it is replaced.
       await rename(draft, path)

@@ -235,6 +235,11 @@ export class KeyStore {
     await this.#storage.index.close()
   }
 
+  /** Writes times of use. @throws StorageTrouble; TOO_BUSY */
+  saveUses(): Promise<void> {
+    return this.#storage.index.flush()
+  }
+
   /**
    * Removes key sets that have expired, ends removals that a process has left, and writes times of use. What
    * is refused now is for later sweeps.

@@ -1,6 +1,15 @@
-import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { copyFile, cp } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import t, { type Test } from 'tap'
 import { createToken } from '../../../src/server/access/manage-tokens.ts'
 import { TenantFiles } from '../../../src/server/access/tenant-files.ts'
@@ -198,4 +207,52 @@ t.test('a backup that is copied over the files of a service that was killed has 
   t.teardown(() => restored.close())
   t.match(await restored.of('clinic', '2030-01-01'), { total: 5 })
   t.match(await restored.of('tenant-1', '2030-01-01'), { total: 0 })
+})
+
+t.test('what a killed process has left of a backup goes at the next start', async (t) => {
+  const root = t.testdir({ data: { 'flooding.key': 'x' }, other: {} })
+  const data = join(root, 'data')
+  const backups = join(root, 'backups')
+  const state = await StateDatabase.open(data)
+  t.teardown(() => state.close())
+  const { bytes } = await openDiskStorage(join(data, 'keys'), state.keySets)
+  const source = { dataDir: data, state, files: bytes }
+  /** A backup that stands still, as that of a process that is killed. */
+  const begun = (dataDir: string, name: string): Promise<string> =>
+    new Promise((resolve) => {
+      const copyTo = async (directory: string) => {
+        writeFileSync(join(directory, 'state.db'), 'half')
+        resolve(directory)
+        await new Promise(() => {})
+      }
+      const killed = { dataDir, state: { copyTo } as unknown as StateDatabase, files: bytes }
+      void new Backups(backups, killed).make(name)
+    })
+  await begun(data, 'monday')
+  await begun(data, 'tuesday')
+  const others = await begun(join(root, 'other'), 'wednesday')
+  t.equal(readdirSync(backups).length, 6)
+  await new Backups(backups, source).removeUnfinished()
+  t.strictSame(
+    readdirSync(backups).sort(),
+    [basename(others), 'wednesday'].sort(),
+    'a backup of another service goes on',
+  )
+  t.equal((await new Backups(backups, source).make('monday')).path, join(backups, 'monday'))
+  await t.rejects(new Backups(backups, source).make('wednesday'), { code: 'CONFIG_INVALID' })
+  await new Backups(backups, source).removeUnfinished()
+  t.strictSame(readdirSync(backups).sort(), [basename(others), 'monday', 'wednesday'].sort())
+  await new Backups(join(root, 'none'), source).removeUnfinished()
+})
+
+t.test('the start of a service removes what is left of a backup', async (t) => {
+  const { server, root, backups } = await serviceIn(t)
+  t.equal((await backUp(server, 'good')).status, 201)
+  await server.close()
+  const data = realpathSync(join(root, 'first', 'data'))
+  const hash = createHash('sha256').update(data).digest('hex').slice(0, 16)
+  mkdirSync(join(backups, 'bad'))
+  mkdirSync(join(backups, `.bad.${hash}.part`))
+  await started(t, { managementPort: 0, backupDir: backups }, join(root, 'first'))
+  t.strictSame(readdirSync(backups), ['good'])
 })
