@@ -49,28 +49,35 @@ export class Tenants {
   readonly #log: TenantLog
   readonly #now: () => number
   readonly #onChange: (change: TenantChange) => void
+  readonly #steady: () => number
   readonly #loaded = new Map<string, Loaded>()
   #timer: NodeJS.Timeout | undefined
   #isClosed = false
   #isLooking = false
   #isDirectoryOpen = false
-  /** When `refresh` last succeeded. */
+  /** When `refresh` last succeeded, by the steady clock. */
   #refreshed = -Infinity
   #tenants: readonly Tenant[] = []
   /** By the id of the token. Several owners have an id that was copied from one file to another. */
   #tokens: ReadonlyMap<string, readonly TokenOwner[]> = new Map()
 
-  /** @param onChange gets what changes after the first refresh */
+  /**
+   * @param now the time of day, by which tokens expire
+   * @param onChange gets what changes after the first refresh
+   * @param steady milliseconds of a clock that is never set
+   */
   constructor(
     files: TenantFiles,
     log: TenantLog,
     now: () => number = Date.now,
     onChange: (change: TenantChange) => void = () => {},
+    steady: () => number = () => performance.now(),
   ) {
     this.#files = files
     this.#log = log
     this.#now = now
     this.#onChange = onChange
+    this.#steady = steady
   }
 
   /** Tokens that are valid now. */
@@ -81,7 +88,7 @@ export class Tenants {
 
   /** Whether a token that was revoked some seconds ago would be refused. */
   get isCurrent(): boolean {
-    return !this.#isLooking || this.#now() - this.#refreshed <= TRUSTED_MILLISECONDS
+    return !this.#isLooking || this.#steady() - this.#refreshed <= TRUSTED_MILLISECONDS
   }
 
   get all(): readonly Tenant[] {
@@ -113,7 +120,7 @@ export class Tenants {
     }
     for (const name of names) changed = (await this.#refreshOne(name)) || changed
     if (changed) this.#index()
-    this.#refreshed = this.#now()
+    this.#refreshed = this.#steady()
   }
 
   /** Refreshes again and again, with a pause in between. */
