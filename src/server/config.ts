@@ -86,7 +86,10 @@ export const configSchema = z.strictObject({
     ),
   s3Endpoint: z
     .string()
-    .refine(URL.canParse, 'must be a URL')
+    .refine(
+      isEndpoint,
+      'must be a URL of http or https without a user and a password, which are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY',
+    )
     .optional()
     .describe('URL of a service that is compatible with S3; by default that of the variables AWS_...'),
   cacheDir: z
@@ -301,6 +304,13 @@ function listed(text: string): string[] {
 
 function isRedisAddress(text: string): boolean {
   return URL.canParse(text) && ['redis:', 'rediss:'].includes(new URL(text).protocol)
+}
+
+/** Settings are shown on the management port, so that this one has no secret. */
+function isEndpoint(text: string): boolean {
+  if (!URL.canParse(text)) return false
+  const { protocol, username, password, search } = new URL(text)
+  return /^https?:$/.test(protocol) && username + password + search === ''
 }
 
 function isOrigin(text: string): boolean {

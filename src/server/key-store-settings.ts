@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { inFile } from '../errors/index.ts'
+import { inFile, PolyVeilError } from '../errors/index.ts'
 import type { Audit } from './access/audit.ts'
 import { tenantOf } from './access/caller.ts'
 import { megabytes, type ServerConfig } from './config.ts'
@@ -19,11 +19,23 @@ export const keyDirectory = ({ dataDir }: ServerConfig): string => join(dataDir,
 /** Time for which a key set is kept. */
 export const keyMilliseconds = ({ keyTtlHours }: ServerConfig): number => keyTtlHours * HOUR_MILLISECONDS
 
-/** Opens the key store of a service, with the limits of its settings. */
+/** Opens the key store of a service, with the limits of its settings. @throws CONFIG_INVALID */
 export function openKeyStore(base: ServiceBase, storage: KeySetStorage): Promise<KeyStore> {
   const { config, logger, audit } = base
+  requireRoomForOne(config)
   return inDataDirectory(config, () =>
     KeyStore.open(storage, limitsOf(base), Date.now, logger, recordedIn(audit)),
+  )
+}
+
+/** Without it the largest key sets would be told to come again for ever. */
+function requireRoomForOne({ maxStoredMegabytes, maxKeySetMegabytes }: ServerConfig): void {
+  if (maxStoredMegabytes >= maxKeySetMegabytes) return
+  throw new PolyVeilError(
+    'CONFIG_INVALID',
+    `All key sets may take ${maxStoredMegabytes} MB, and one key set up to ${maxKeySetMegabytes} MB`,
+    { setting: 'maxKeySetMegabytes' },
+    { remedy: 'Raise maxStoredMegabytes, or lower maxKeySetMegabytes.' },
   )
 }
 

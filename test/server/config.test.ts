@@ -1,6 +1,8 @@
 import { join } from 'node:path'
 import t from 'tap'
+import { CIRCUITS } from '../../scripts/building/paths.ts'
 import { configSchema, environmentName, readConfig, unknownVariables } from '../../src/server/config.ts'
+import { startServer } from '../../src/server/start.ts'
 
 t.test('by default the server listens only on this machine', async (t) => {
   const config = await readConfig({ overrides: { modelsDir: 'models' } })
@@ -53,10 +55,14 @@ t.test('an error names the wrong setting', async (t) => {
     [{ trustProxy: '10.0.0.0/40' }, 'trustProxy'],
     [{ trustProxy: ['127.0.0.1', 'x'] }, 'trustProxy'],
     [{ trustProxy: -1 }, 'trustProxy'],
+    [{ s3Endpoint: 'minio:9000' }, 's3Endpoint'],
+    [{ s3Endpoint: 'https://user:secret@minio.example' }, 's3Endpoint'],
+    [{ s3Endpoint: 'https://minio.example/?key=secret' }, 's3Endpoint'],
   ]
   for (const [overrides, setting] of wrong) {
     const reading = readConfig({ overrides: { modelsDir: 'm', ...overrides } })
     await t.rejects(reading, { code: 'CONFIG_INVALID', facts: { setting } }, setting)
+    await reading.catch((error) => t.notMatch(JSON.stringify(error), 'secret'))
   }
   const env = { POLYVEIL_MODELS_DIR: 'm', POLYVEIL_MANAGEMENT_PORT: '' }
   await t.rejects(readConfig({ env }), { code: 'CONFIG_INVALID', facts: { setting: 'managementPort' } })
@@ -110,4 +116,20 @@ t.test('variables that are no settings are found', async (t) => {
     polyveil_port: '1',
   }
   t.strictSame(unknownVariables(env), ['POLYVEIL_KEYTTLHOURS', 'POLYVEIL_PROT'])
+})
+
+t.test('a store that cannot hold the largest key set is refused at the start', async (t) => {
+  const config = await readConfig({
+    overrides: {
+      modelsDir: CIRCUITS,
+      dataDir: t.testdir(),
+      logLevel: 'silent',
+      maxStoredMegabytes: 100,
+    },
+  })
+  await t.rejects(startServer(config), {
+    code: 'CONFIG_INVALID',
+    message: /100 MB.*512 MB/,
+    facts: { setting: 'maxKeySetMegabytes' },
+  })
 })

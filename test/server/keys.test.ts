@@ -59,6 +59,21 @@ t.test('a key set is announced, uploaded in parts, checked once, read and delete
   isProblem(t, await h.inject({ method: 'DELETE', url: `/v2/keys/${id}` }), 410, 'KEYS_EXPIRED')
 })
 
+t.test(
+  'a key set that has no room in an empty store is too large, and is not told to come again',
+  async (t) => {
+    for (const limits of [
+      { maxTotalBytes: keyBytes - 1 },
+      { maxTotalBytes: keyBytes, maxBytesPerOwner: keyBytes - 1 },
+    ]) {
+      const h = await harness(t, { limits })
+      isProblem(t, await announce(h), 413, 'TOO_LARGE')
+    }
+    const h = await harness(t, { limits: { maxTotalBytes: keyBytes, maxBytesPerOwner: keyBytes } })
+    t.equal((await announce(h)).statusCode, 201)
+  },
+)
+
 t.test('announcements that cannot be', async (t) => {
   const h = await harness(t, { limits: { maxSetBytes: keyBytes, maxSets: 2 } })
   isProblem(t, await announce(h, { bytes: keyBytes - 1 }), 400, 'TENSOR_MALFORMED', {

@@ -33,13 +33,8 @@ export function requireFewUploads(
  * @throws TOO_LARGE, TOO_BUSY
  */
 export function setsToReplace(bytes: number, view: RoomView, limits: AllLimits): string[] {
-  const { maxSets, maxSetBytes, maxTotalBytes: maxBytes } = limits
-  if (bytes > maxSetBytes) {
-    throw new PolyVeilError('TOO_LARGE', `A key set of ${bytes} bytes is larger than ${maxSetBytes}`, {
-      bytes,
-      maxBytes: maxSetBytes,
-    })
-  }
+  const { maxSets, maxTotalBytes: maxBytes } = limits
+  requireFitting(bytes, limits)
   const isFull = (going: Amount): boolean => !isWithin(view.all, going, bytes, { maxSets, maxBytes })
   const fits = (going: Amount): boolean =>
     !isFull(going) && isWithin(view.ofNetwork, going, bytes, roomOfNetwork(limits))
@@ -58,6 +53,16 @@ export function setsToReplace(bytes: number, view: RoomView, limits: AllLimits):
       : 'The network of this address has as many key sets as it may',
     { retryAfter: FULL_RETRY_SECONDS },
   )
+}
+
+/** @throws TOO_LARGE for a set that has no room even in an empty store */
+function requireFitting(bytes: number, limits: AllLimits): void {
+  const maxBytes = Math.min(limits.maxSetBytes, limits.maxTotalBytes, roomOfNetwork(limits).maxBytes)
+  if (bytes <= maxBytes) return
+  throw new PolyVeilError('TOO_LARGE', `A key set of ${bytes} bytes is larger than ${maxBytes}`, {
+    bytes,
+    maxBytes,
+  })
 }
 
 /**
