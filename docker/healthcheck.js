@@ -1,5 +1,8 @@
-// Exits 0 when the service takes inferences. It follows the environment, as the service does. A worker process has no public
-// port: with the argument `worker` this asks the management port.
+// Exits 0 when the service answers. It follows the environment, as the service does. A worker process has no public port: with
+// the argument `worker` this asks the management port.
+//
+// Swarm ends containers that are unhealthy, and a restart helps neither a service that is drained nor one whose disk is full. So
+// this does not ask whether the service is ready, which is for those that send requests to it.
 
 const {
   POLYVEIL_HOST = '127.0.0.1',
@@ -13,14 +16,14 @@ const LOOPBACK = { '0.0.0.0': '127.0.0.1', '::': '::1' }
 
 const isWorker = process.argv[2] === 'worker'
 const [host, port, path] = isWorker
-  ? [POLYVEIL_MANAGEMENT_HOST, POLYVEIL_MANAGEMENT_PORT, 'readyz']
-  : [POLYVEIL_HOST, POLYVEIL_PORT, 'v2/health/ready']
+  ? [POLYVEIL_MANAGEMENT_HOST, POLYVEIL_MANAGEMENT_PORT, 'livez']
+  : [POLYVEIL_HOST, POLYVEIL_PORT, 'v2/health/live']
 const address = LOOPBACK[host] ?? host
 const authority = `${address.includes(':') ? `[${address}]` : address}:${port}`
-const isReady = await fetch(`http://${authority}/${path}`, {
+const isLive = await fetch(`http://${authority}/${path}`, {
   signal: AbortSignal.timeout(4000),
 }).then(
   ({ ok }) => ok,
   () => false,
 )
-process.exit(isReady ? 0 : 1)
+process.exit(isLive ? 0 : 1)

@@ -158,6 +158,11 @@ t.test('compose has the service behind a proxy, and nothing else reaches it', as
     t.ok(seconds(service.stop_grace_period) >= least)
     t.match(service, { read_only: true, cap_drop: ['ALL'], security_opt: ['no-new-privileges:true'] })
   }
+  const { threads } = configSchema.shape
+  t.ok(
+    threads.safeParse(256).success && polyveil.pids_limit > 2 * 256,
+    'as many threads as a worker may have',
+  )
 })
 
 t.test(
@@ -234,8 +239,8 @@ t.test('the health check asks the host and the port that the service is given', 
     const env = { ...process.env, POLYVEIL_HOST: host, POLYVEIL_PORT: String(port) }
     t.equal(await healthOf(env), 0, host)
     status = 503
-    t.equal(await healthOf(env), 1, `${host} is not ready`)
-    t.strictSame(asked, ['/v2/health/ready', '/v2/health/ready'])
+    t.equal(await healthOf(env), 1, `${host} does not answer as it should`)
+    t.strictSame(asked, ['/v2/health/live', '/v2/health/live'])
   }
 })
 
