@@ -99,6 +99,8 @@ export interface OpenRequest {
    * Sessions with the same identity share encoded constants, which stay until `forget`. Default: the circuit.
    */
   readonly identity?: object
+  /** Asked between keys and between operations; true ends the loading with `ExecutionStopped`. */
+  readonly shouldStop?: () => boolean
 }
 
 /** Executes circuits on ciphertexts. Keys and sessions stay in its memory until they are freed. */
@@ -117,7 +119,7 @@ export interface Engine {
    *
    * @throws KEYS_MISSING, PARAMETERS_MISMATCH, TENSOR_MALFORMED for the key set; LEVEL_EXHAUSTED when the
    *   flooding noise does not fit the output's level; CONFIG_INVALID when the engine cannot run the circuit
-   * @throws EngineMemoryExceeded when memory does not suffice
+   * @throws EngineMemoryExceeded when memory does not suffice; ExecutionStopped
    */
   open(request: OpenRequest): Promise<Session>
   /** Frees the encoded constants of this identity. Its sessions must have been freed before. */

@@ -24,13 +24,13 @@ export interface SimdOpenRequest extends OpenRequest {
  * A session on the simd engine. It does not keep the circuit, which is large.
  *
  * @throws KEYS_MISSING, PARAMETERS_MISMATCH, TENSOR_MALFORMED for the key set; TOO_LARGE when memory does not
- *   suffice
+ *   suffice; ExecutionStopped
  */
 export async function openSimdSession(
   engine: SimdEngine,
-  { circuit, manifest, keys, source, floodingKeys, identity }: SimdOpenRequest,
+  { circuit, manifest, keys, source, floodingKeys, identity, shouldStop }: SimdOpenRequest,
 ): Promise<Session> {
-  const session = await engine.open(circuit, keys, source, identity)
+  const session = await engine.open(circuit, keys, source, identity, shouldStop)
   const { parameters } = circuit
   const operations = circuit.ops.length
   return {

@@ -4,6 +4,7 @@ import type { Circuit, ConstantId, Op, OpKind, ValueId } from '../../circuit/typ
 import { PolyVeilError } from '../../errors/index.ts'
 import { maxRotationSources, type Step, type StepKind, stepsOf } from '../../schedule/steps.ts'
 import { Work } from '../../schedule/work.ts'
+import { ExecutionStopped } from '../executor.ts'
 import type { ConstantStore } from './constants/constant-store.ts'
 import type { SimdContext } from './context.ts'
 import {
@@ -68,9 +69,10 @@ export interface CircuitProgram extends LinkedProgram {
  * @param egress keys and masks for values that are sent to the client; without it the circuit has no
  *   refreshes, and its result stays in the engine
  * @returns a program that owns its memory until `free`
- * @throws KEYS_MISSING; TOO_LARGE when memory does not suffice; LEVEL_EXHAUSTED or CONFIG_INVALID when a
- *   constant does not fit its level or all weights of a sum round to zero. After an error only encoded
- *   constants and tables of the context stay in memory
+ * @param shouldStop asked between steps
+ * @throws ExecutionStopped; KEYS_MISSING; TOO_LARGE when memory does not suffice; LEVEL_EXHAUSTED or
+ *   CONFIG_INVALID when a constant does not fit its level or all weights of a sum round to zero. After an
+ *   error only encoded constants and tables of the context stay in memory
  */
 export function compileCircuit(
   context: SimdContext,
@@ -79,13 +81,17 @@ export function compileCircuit(
   constants: ConstantStore,
   threads: number,
   egress?: EgressOptions,
+  shouldStop: () => boolean = () => false,
 ): CircuitProgram {
   const order = stepsOf(circuit, maxRotationSources(context.parameters))
   const work = new Work({ ...circuit, specialPrimes: context.parameters.specialPrimes.length })
   let ends: ReturnType<CircuitEmitter['emit']> | undefined
   const scratch = egress ? egressScratch(context, egressLevels(circuit), refreshedLevels(circuit)) : 0
   const linked = linkProgram(context, threads, Math.max(context.limbBytes, scratch), (builder) => {
-    ends = new CircuitEmitter(builder, context, circuit, keys, constants, work, egress).emit(order)
+    ends = new CircuitEmitter(builder, context, circuit, keys, constants, work, egress).emit(
+      order,
+      shouldStop,
+    )
   })
   return { ...linked, ...ends! }
 }
@@ -139,12 +145,14 @@ class CircuitEmitter {
     this.#left = work.readerCounts(circuit.result)
   }
 
-  emit(order: readonly Step[]): Omit<CircuitProgram, keyof LinkedProgram> {
+  emit(order: readonly Step[], shouldStop: () => boolean): Omit<CircuitProgram, keyof LinkedProgram> {
     const egress = this.#egress
     const { level } = this.#circuit.ops[this.#circuit.result]
     const flooding = egress && allocateFlooding(this.#builder, egress, level)
     const inputs = this.#createInputs()
     for (const { kind, ops } of order) {
+      // Weights are encoded here, which takes a minute for the largest circuits.
+      if (shouldStop()) throw new ExecutionStopped(0)
       if (kind === 'return') {
         this.#takeIn(ops)
         continue

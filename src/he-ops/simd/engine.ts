@@ -81,6 +81,8 @@ export class SimdEngine {
    * @param source the key set's frame; read only here
    * @param identity identifies the circuit: sessions with the same identity share encoded constants, which
    *   stay until `forget`. Later calls may pass the same circuit as another object
+   * @param shouldStop asked between keys and between operations
+   * @throws ExecutionStopped when it says so; encoded constants and loaded keys stay
    * @throws CONFIG_INVALID when a prime has more than 30 bits, or all weights of a sum round to zero;
    *   KEYS_MISSING, PARAMETERS_MISMATCH, TENSOR_MALFORMED for the key set; TOO_LARGE when memory does not
    *   suffice; LEVEL_EXHAUSTED when the output's flooding does not fit its level
@@ -90,6 +92,7 @@ export class SimdEngine {
     keys: SimdKeySet,
     source: ByteSource,
     identity: object = circuit,
+    shouldStop: () => boolean = () => false,
   ): Promise<SimdSession> {
     const owned = new DisposableStack()
     try {
@@ -97,11 +100,11 @@ export class SimdEngine {
       const reader = await openKeySet(circuit.parameters, source)
       const elements = circuitElements(context, circuit)
       prepareTables(context, elements)
-      await this.#alone(() => keys.load(reader, elements, this.#pool))
+      await this.#alone(() => keys.load(reader, elements, this.#pool, shouldStop))
       const outputKeys = owned.adopt(await OutputKeys.load(context, reader, egressLevels(circuit)), free)
       const constants = this.#constantsOf(context, circuit, identity)
       const egress = egressOf(circuit, outputKeys)
-      const program = owned.adopt(this.#link(context, circuit, keys, constants, egress), free)
+      const program = owned.adopt(this.#link(context, circuit, keys, constants, egress, shouldStop), free)
       const loader = owned.adopt(new PairLoader(context), free)
       const seeds = owned.adopt(new SeedExpander(context.heap, context.kernels), free)
       const parts = {
@@ -150,9 +153,10 @@ export class SimdEngine {
     keys: SimdKeySet,
     constants: ConstantStore,
     egress: EgressOptions,
+    shouldStop: () => boolean,
   ): CircuitProgram {
     return constants.reading(circuit.constants, () =>
-      compileCircuit(context, circuit, keys, constants, this.#pool.threads, egress),
+      compileCircuit(context, circuit, keys, constants, this.#pool.threads, egress, shouldStop),
     )
   }
 

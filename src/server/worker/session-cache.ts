@@ -66,7 +66,7 @@ export class SessionCache {
    * Runs `body` with the session of a key set and a model, which is loaded first if it is not cached. Several
    * sessions can be in use at once.
    *
-   * @param stop ends waits with `ExecutionStopped`
+   * @param stop ends waits, and loading, with `ExecutionStopped`
    * @throws KEYS_EXPIRED, KEYS_MISSING, PARAMETERS_MISMATCH, TENSOR_MALFORMED; ExecutionStopped; errors of
    *   `body`
    * @throws EngineMemoryExceeded when the model does not fit the engine's memory even with no other client's
@@ -199,7 +199,7 @@ export class SessionCache {
   ): Promise<Session> {
     for (let isClear = false; ; ) {
       try {
-        return await withCheckedKeySet(location, (source) => this.#load(engine, served, client, source))
+        return await withCheckedKeySet(location, (source) => this.#load(engine, served, client, source, stop))
       } catch (error) {
         if (!(error instanceof EngineMemoryExceeded)) throw damagedOr(error)
         if (await this.#freeAnother(client, stop)) continue
@@ -243,7 +243,13 @@ export class SessionCache {
     client.keys = engine.newKeys(served.outline.parameters)
   }
 
-  async #load(engine: Engine, served: ServedCircuit, client: Client, source: ByteSource): Promise<Session> {
+  async #load(
+    engine: Engine,
+    served: ServedCircuit,
+    client: Client,
+    source: ByteSource,
+    { shouldStop }: StopSignal,
+  ): Promise<Session> {
     return engine.open({
       circuit: await served.read(),
       manifest: served.manifest,
@@ -251,6 +257,7 @@ export class SessionCache {
       source,
       floodingKeys: await this.#floodingKeys(served, source),
       identity: served,
+      shouldStop,
     })
   }
 

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { circuitDigest, writeCircuit } from '../../../src/circuit/format/file.ts'
+import { ExecutionStopped } from '../../../src/he-ops/executor.ts'
 import { newFloodingKey } from '../../../src/he-ops/flooding.ts'
 import { servedModel } from '../../../src/server/models/catalogue.ts'
 import { ServedCircuit } from '../../../src/server/worker/circuits.ts'
@@ -61,6 +62,34 @@ t.test('keys of a deleted set are freed at once, or after their last use', async
   await loading
   t.equal(cache.count, 0, 'a set that is deleted while it is being loaded')
   cache.forgetKeys('unknown')
+})
+
+t.test('a load that is stopped ends between keys and between operations, and leaves no keys', async (t) => {
+  const { cache, events } = caching()
+  const served = await ServedCircuit.open({ path, digest })
+  /** A stop at the call of this number. */
+  const stopAt = (last: number) => {
+    const stop = { calls: 0, shouldStop: () => stop.calls++ >= last, stopped: new Promise(() => {}) }
+    return stop
+  }
+  const whole = stopAt(Infinity)
+  await cache.use(served, keysOf('whole'), whole, async () => {})
+  cache.forgetKeys('whole')
+  const { used } = cache.memory
+  const keys = known.manifest.galoisElements.length
+  t.ok(whole.calls > keys + 3, 'it is asked for each key, and for operations')
+  for (let last = 1; last < whole.calls; last++) {
+    const run = cache.use(served, keysOf('stopped'), stopAt(last), async () => t.fail('it must not run'))
+    await t.rejects(run, ExecutionStopped, `at ${last} of ${whole.calls}`)
+    t.equal(cache.count, 0)
+    t.equal(cache.memory.used, used)
+  }
+  events.length = 0
+  const frame = await cache.use(served, keysOf('next'), never, (session) =>
+    session.infer(client.query(known.manifest), never),
+  )
+  t.ok(frame.length > 0)
+  t.strictSame(events, ['opened'])
 })
 
 t.test('a circuit fits after the constants and gaps of others, when no one uses them', async (t) => {

@@ -1,5 +1,6 @@
 import { PolyVeilError } from '../../../errors/index.ts'
 import { type KeySetReader, keysMissing, type PackedRlwe } from '../../../wire/index.ts'
+import { ExecutionStopped } from '../../executor.ts'
 import type { SimdContext } from '../context.ts'
 import { inlineRunner, type ProgramRunner } from '../threads/run.ts'
 import { KeyLoader } from './key-loader.ts'
@@ -50,14 +51,16 @@ export class SimdKeySet implements SimdKeys {
    *
    * @param elements Galois elements of a circuit; further keys of the set are not loaded
    * @param runner of the loading programs; by default the calling thread
-   * @throws KEYS_MISSING with the Galois elements that the set lacks, before anything is loaded;
-   *   TENSOR_MALFORMED; TOO_LARGE when the memory does not suffice; errors of `runner`. Keys that were loaded
-   *   before stay.
+   * @param shouldStop asked before each key
+   * @throws ExecutionStopped; KEYS_MISSING with the Galois elements that the set lacks, before anything is
+   *   loaded; TENSOR_MALFORMED; TOO_LARGE when the memory does not suffice; errors of `runner`. Keys that
+   *   were loaded before stay.
    */
   async load(
     reader: KeySetReader,
     elements: readonly number[],
     runner: ProgramRunner = inlineRunner(this.#context),
+    shouldStop: () => boolean = () => false,
   ): Promise<void> {
     const wanted = this.#wanted(reader, elements)
     const loader = new KeyLoader(this.#context, runner)
@@ -65,6 +68,7 @@ export class SimdKeySet implements SimdKeys {
       let next = wanted[0]?.read()
       for (const [i, { element, keep }] of wanted.entries()) {
         const pairs = await next
+        if (shouldStop()) throw new ExecutionStopped(0)
         // Read ahead, while this key is loaded.
         next = wanted[i + 1]?.read()
         next?.catch(() => {})

@@ -18,7 +18,8 @@ export interface LinkedProgram {
  * @param threads that will run the program
  * @param scratchBytes scratch memory of each piece of a phase
  * @param emit adds the phases; it must do the same both times
- * @throws TOO_LARGE when the memory cannot be allocated, before anything has run
+ * @throws TOO_LARGE when the memory cannot be allocated, before anything has run; errors of `emit`, after
+ *   which no memory is taken
  */
 export function linkProgram(
   context: SimdContext,
@@ -41,7 +42,12 @@ export function linkProgram(
     sizes,
     buffer: heap.memory.buffer,
   })
-  emit(builder)
+  try {
+    emit(builder)
+  } catch (error) {
+    heap.free(base)
+    throw error
+  }
   return { program: builder.finish(), sizes, free: () => heap.free(base) }
 }
 
