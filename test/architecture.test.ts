@@ -104,6 +104,7 @@ t.test('the search finds all modules and imports', async (t) => {
     'index.ts',
     'server/index.ts',
     'cli/main.ts',
+    'client/in-worker/worker.ts',
     'server/worker/worker.ts',
     'he-ops/simd/threads/pool-worker.ts',
     'page/main.ts',

@@ -19,14 +19,24 @@ function documented(entry: string): string[] {
 await requireBuild()
 const entries = Object.entries<{ types: string; default: string }>(description.exports)
 
-t.test('the package has four entry points', async (t) => {
+t.test('the package has five entry points', async (t) => {
   t.strictSame(
     entries.map(([path]) => path),
-    ['.', './client', './compiler', './server'],
+    ['.', './client', './client/worker', './compiler', './server'],
   )
 })
 
-for (const [path, { types, default: file }] of entries) {
+/** An entry point for Web Workers, which Node does not have. */
+const WORKER = './client/worker'
+
+t.test(`${WORKER} is refused in Node`, async (t) => {
+  await t.rejects(import(`${description.name}/client/worker`), {
+    code: 'CONFIG_INVALID',
+    message: /Web Worker/,
+  })
+})
+
+for (const [path, { types, default: file }] of entries.filter(([path]) => path !== WORKER)) {
   const specifier = description.name + path.slice(1)
   t.test(`${specifier} exports exactly what docs/library.md lists`, async (t) => {
     const exported = Object.entries(await import(specifier))

@@ -82,6 +82,16 @@ const OPTION_RULES: Readonly<Record<string, OptionRule>> = {
     form: `one of ${PIN_POLICIES.join(', ')}`,
     remedy: 'Leave it out for warn.',
   },
+  store: {
+    fits: (value) => value === 'indexeddb' || value === 'memory',
+    form: 'indexeddb or memory',
+    remedy: 'Leave it out for indexeddb.',
+  },
+  worker: {
+    fits: (value) => typeof Worker !== 'undefined' && value instanceof Worker,
+    form: 'a Web Worker',
+    remedy: 'Leave it out, and the SDK starts one.',
+  },
   silenceSeconds: {
     fits: isSeconds,
     form: 'a number of seconds above 0, a day at most',

@@ -4,6 +4,9 @@ export type { Manifest } from '../circuit/manifest/manifest.ts'
 export { PolyVeilError } from '../errors/index.ts'
 export type { Image, PreprocessedImage } from '../preprocessing/index.ts'
 export { type ConnectOptions, connect } from './connect.ts'
+export { type ConnectInWorkerOptions, connectInWorker } from './in-worker/connect-in-worker.ts'
+export type { Connection, KeySetCalls } from './in-worker/connection.ts'
+export { WorkerPolyVeil } from './in-worker/worker-polyveil.ts'
 export {
   type DeletedKeys,
   type DeleteOptions,

@@ -144,8 +144,8 @@ export const ERROR_CODES = Object.freeze({
   WORKER_LOST: code(
     503,
     5,
-    'The worker that executed the circuit ended unexpectedly.',
-    'Try again, as `classify` does by itself, twice at most; if it persists, give the server more memory.',
+    'The worker that executed the circuit ended unexpectedly. Or the Web Worker of a page did not start, or ended.',
+    'Try again, as `classify` does by itself, twice at most; if it persists, give the server more memory. A page connects again.',
   ),
   SERVER_UNREACHABLE: code(
     502,

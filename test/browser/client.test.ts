@@ -138,8 +138,8 @@ async function documentedPage(t: Test, page: Page, address: string, serviceUrl: 
 
 async function writeDocumentedPage(directory: string, url: string): Promise<void> {
   const [html] = code('docs/library.md', PAGE, 'html')
-  const [main, worker, config] = code('docs/library.md', PAGE, 'ts')
-  const files = { 'index.html': html, 'main.ts': main, 'worker.ts': worker, 'vite.config.ts': config }
+  const [main, config] = code('docs/library.md', PAGE, 'ts')
+  const files = { 'index.html': html, 'main.ts': main, 'vite.config.ts': config }
   for (const [name, content] of Object.entries(files)) {
     await writeFile(join(directory, name), content.replaceAll(DOCUMENTED_URL, url))
   }

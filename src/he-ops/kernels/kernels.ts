@@ -79,12 +79,12 @@ const compiled = new Map<MemorySharing, Promise<WebAssembly.Module>>()
 /**
  * The compiled module, which can be sent to other threads.
  *
- * @throws INTERNAL when the kernels' file is missing
+ * @throws INTERNAL when the kernels' file is missing; CONFIG_INVALID when the platform does not compile it
  */
 export function kernelModule(sharing: MemorySharing = 'shared'): Promise<WebAssembly.Module> {
   const known = compiled.get(sharing)
   if (known) return known
-  const module = readModule(FILES[sharing]).then((bytes) => WebAssembly.compile(bytes))
+  const module = readModule(FILES[sharing]).then(compileModule)
   compiled.set(sharing, module)
   // Try again at the next call: a browser may have been offline.
   module.catch(() => compiled.delete(sharing))
@@ -124,6 +124,36 @@ async function readModule(url: URL): Promise<BufferSource> {
     )
   }
 }
+
+async function compileModule(bytes: BufferSource): Promise<WebAssembly.Module> {
+  try {
+    return await WebAssembly.compile(bytes)
+  } catch (cause) {
+    throw POLICY.test(String(cause)) ? forbidden(cause) : lacking(cause)
+  }
+}
+
+/** Browsers name the policy, or the source that it lacks. */
+const POLICY = /content.security.policy|\bcsp\b|unsafe-eval/i
+
+const forbidden = (cause: unknown): PolyVeilError =>
+  new PolyVeilError(
+    'CONFIG_INVALID',
+    'The Content-Security-Policy of the page, or of its Worker, forbids WebAssembly',
+    { directive: 'script-src' },
+    {
+      cause,
+      remedy: "Add 'wasm-unsafe-eval' to script-src, in the headers of the page and of the Worker's script.",
+    },
+  )
+
+const lacking = (cause: unknown): PolyVeilError =>
+  new PolyVeilError(
+    'CONFIG_INVALID',
+    'The platform does not compile the kernels: it lacks WebAssembly with SIMD',
+    {},
+    { cause, remedy: 'Use a newer browser.' },
+  )
 
 async function download(url: URL): Promise<ArrayBuffer> {
   const response = await fetch(url)

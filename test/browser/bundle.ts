@@ -1,0 +1,32 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Test } from 'tap'
+import { build } from 'vite'
+import { project } from '../docs/support.ts'
+
+const PAGE = '<!doctype html><script type="module" src="./main.js"></script>'
+
+/** A page with the client as the global `polyveil`, and a function that starts a Worker of its own. */
+const MAIN = `import * as polyveil from 'polyveil/client'
+const startWorker = () => new Worker(new URL('./own-worker.js', import.meta.url), { type: 'module' })
+Object.assign(globalThis, { polyveil, startWorker })
+`
+/** The Worker answers a message of its own with the policy's directives that it violated, or ends. */
+const OWN_WORKER = `import 'polyveil/client/worker'
+const violated = []
+addEventListener('securitypolicyviolation', (event) => violated.push(event.effectiveDirective))
+addEventListener('message', ({ data }) => {
+  if (data === 'end') close()
+  if (data === 'violated') postMessage(violated)
+})
+`
+
+/** Bundles a page with Vite. Its addresses are relative. @returns the directory of the bundle */
+export async function bundlePage(t: Test): Promise<string> {
+  const root = project(t)
+  await writeFile(join(root, 'index.html'), PAGE)
+  await writeFile(join(root, 'main.js'), MAIN)
+  await writeFile(join(root, 'own-worker.js'), OWN_WORKER)
+  await build({ root, base: './', logLevel: 'error', configFile: false, worker: { format: 'es' } })
+  return join(root, 'dist/')
+}
