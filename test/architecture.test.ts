@@ -47,7 +47,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 const NODE_ONLY = [
   'files/atomic.ts',
   'he-ops/kernels/read-file.ts',
-  'he-ops/simd/threads/thread-pool.ts',
+  'he-ops/simd/threads/node-crew.ts',
   'preprocessing/decode-node.ts',
 ]
 /** Packages that exist only in Node. */
@@ -107,6 +107,7 @@ t.test('the search finds all modules and imports', async (t) => {
     'client/in-worker/worker.ts',
     'server/worker/worker.ts',
     'he-ops/simd/threads/pool-worker.ts',
+    'he-ops/simd/threads/web-thread.ts',
     'page/main.ts',
   ]
   t.strictSame(

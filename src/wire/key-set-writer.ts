@@ -9,11 +9,13 @@ import { type PackedRlwe, type SeededRlwe, writeRlwe } from './rlwe.ts'
 /** A pair of a key. Its first polynomial may be packed already. */
 type NewPair = SeededRlwe | PackedRlwe
 
+type Awaitable<T> = T | Promise<T>
+
 /** Makes the keys of a set one by one. A key switching key is one pair for each digit. */
 export interface KeySetMaker {
   publicKey(): NewPair
-  relinKey(): readonly NewPair[]
-  galoisKey(element: number): readonly NewPair[]
+  relinKey(): Awaitable<readonly NewPair[]>
+  galoisKey(element: number): Awaitable<readonly NewPair[]>
 }
 
 /**
@@ -38,9 +40,9 @@ export async function* writeKeySet(
   yield hashed(frameHeader({ kind: 'keySet', binding: parameters.digest, length: layout.totalBytes }))
   yield hashed(elementList(galoisElements))
   yield hashed(packPairs(layout, 1, [maker.publicKey()]))
-  yield hashed(packPairs(layout, layout.digits, maker.relinKey()))
+  yield hashed(packPairs(layout, layout.digits, await maker.relinKey()))
   for (const element of galoisElements) {
-    yield hashed(packPairs(layout, layout.digits, maker.galoisKey(element)))
+    yield hashed(packPairs(layout, layout.digits, await maker.galoisKey(element)))
   }
   yield hash.digest()
 }

@@ -11,14 +11,25 @@ const MAIN = `import * as polyveil from 'polyveil/client'
 const startWorker = () => new Worker(new URL('./own-worker.js', import.meta.url), { type: 'module' })
 Object.assign(globalThis, { polyveil, startWorker })
 `
-/** The Worker answers a message of its own with the policy's directives that it violated, or ends. */
+/**
+ * The Worker answers a message of its own with the policy's directives that it violated and the number of
+ * Workers that it started, or ends.
+ */
 const OWN_WORKER = `import 'polyveil/client/worker'
 const violated = []
 addEventListener('securitypolicyviolation', (event) => violated.push(event.effectiveDirective))
 addEventListener('message', ({ data }) => {
   if (data === 'end') close()
-  if (data === 'violated') postMessage(violated)
+  if (data === 'report') postMessage({ violated, started })
 })
+let started = 0
+const Native = Worker
+globalThis.Worker = class extends Native {
+  constructor(...args) {
+    super(...args)
+    started++
+  }
+}
 `
 
 /** Bundles a page with Vite. Its addresses are relative. @returns the directory of the bundle */

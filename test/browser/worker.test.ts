@@ -63,7 +63,7 @@ t.test('the client works in a Web Worker', { skip }, async (t) => {
       const connect = () => polyveil.connectInWorker(url, { worker, store: 'memory' })
       const [one, two] = await Promise.all([connect(), connect()])
       const answer = new Promise((resolve) => worker.addEventListener('message', ({ data }) => resolve(data)))
-      worker.postMessage('violated')
+      worker.postMessage('report')
       await one.close()
       const models = (await two.models()).length
       const answered = await answer
@@ -71,7 +71,12 @@ t.test('the client works in a Web Worker', { skip }, async (t) => {
       worker.postMessage('end')
       return { answered, models, running: await running, later: await two.models().catch((e) => e.code) }
     }, service.url)
-    t.strictSame(result, { answered: [], models: 1, running: 'WORKER_LOST', later: 'WORKER_LOST' })
+    t.strictSame(result, {
+      answered: { violated: [], started: 0 },
+      models: 1,
+      running: 'WORKER_LOST',
+      later: 'WORKER_LOST',
+    })
     await page.close()
   })
 
@@ -90,15 +95,25 @@ t.test('the client works in a Web Worker', { skip }, async (t) => {
     const { label } = await page.evaluate(classified, [service.url, image] as const)
     t.equal(label, truth)
     t.strictSame(reports, [], 'nothing on the page violates the policy')
-    const violated = await page.evaluate(async (url) => {
-      const worker = startWorker()
-      await (await polyveil.connectInWorker(url, { worker })).keys('digits')
-      const answer = new Promise((resolve) => worker.addEventListener('message', ({ data }) => resolve(data)))
-      worker.postMessage('violated')
-      return answer
-    }, service.url)
+    const { violated } = await page.evaluate(keysInOwnWorker, service.url)
     t.strictSame(violated, [], 'nothing in the Worker violates it')
     await page.close()
+  })
+
+  await t.test('threads are used where the page is cross-origin isolated', async (t) => {
+    for (const [folder, isolated] of [
+      ['plain', false],
+      ['isolated', true],
+    ] as const) {
+      const { page, reports } = await open(folder)
+      const report = await page.evaluate(keysInOwnWorker, service.url)
+      const threads = isolated ? Math.min(8, report.cores) : 1
+      t.match(report, { isolated, violated: [], started: threads - 1 }, folder)
+      const { label } = await page.evaluate(classified, [service.url, image] as const)
+      t.equal(label, truth)
+      t.strictSame(reports, [])
+      await page.close()
+    }
   })
 
   await t.test('without wasm-unsafe-eval an error names it', async (t) => {
@@ -130,14 +145,23 @@ async function serve(t: Test, directory: string, origin: string): Promise<Servic
 /** The bundle under the documented policy, and under policies that lack a source. */
 function folders(bundle: string, url: string): Folder[] {
   const [documented] = code('docs/library.md', '#### Content-Security-Policy', 'http')
-  const [name, policy] = documented.trim().replace(DOCUMENTED_URL, url).split(': ')
+  const [isolating] = code('docs/library.md', '#### Threads', 'http')
+  const [[name, policy]] = headersOf(documented.replace(DOCUMENTED_URL, url))
+  const isolation = Object.fromEntries(headersOf(isolating))
   return [
     ['/plain/', bundle],
     ['/strict/', bundle, { [name]: policy }],
+    ['/isolated/', bundle, { [name]: policy, ...isolation }],
     ['/no-wasm/', bundle, { [name]: policy.replace("'wasm-unsafe-eval'", '') }],
     ['/no-worker/', bundle, { [name]: policy.replace("worker-src 'self'", "worker-src 'none'") }],
   ]
 }
+
+const headersOf = (text: string): string[][] =>
+  text
+    .trim()
+    .split('\n')
+    .map((line) => line.split(': '))
 
 /** Classifies an image in a Worker. Runs in a page. */
 async function classified([url, image]: readonly [string, number[]]) {
@@ -160,6 +184,20 @@ async function classified([url, image]: readonly [string, number[]]) {
   } finally {
     observer.disconnect()
   }
+}
+
+/** Makes and uploads keys in a Worker of the page's own, and has the Worker report. Runs in a page. */
+async function keysInOwnWorker(url: string) {
+  const worker = startWorker()
+  const client = await polyveil.connectInWorker(url, { worker, store: 'memory' })
+  await client.keys('digits')
+  const answer = new Promise<{ violated: string[]; started: number }>((resolve) =>
+    worker.addEventListener('message', ({ data }) => resolve(data)),
+  )
+  worker.postMessage('report')
+  const report = await answer
+  await client.close()
+  return { ...report, isolated: crossOriginIsolated, cores: navigator.hardwareConcurrency }
 }
 
 /** Long tasks of a classification on the page's own thread. Runs in a page. */

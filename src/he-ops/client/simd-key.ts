@@ -1,10 +1,19 @@
 import type { CkksParameters } from '../../circuit/parameters/parameters.ts'
 import type { ComplexVector, SlotVector } from '../../circuit/types.ts'
-import { type FullRlwe, type PackedRlwe, type Polynomial, writeKeySet } from '../../wire/index.ts'
+import {
+  type FullRlwe,
+  keySetBytes,
+  type PackedRlwe,
+  type Polynomial,
+  writeKeySet,
+} from '../../wire/index.ts'
 import { requireSecret } from '../secret.ts'
 import { clientThreads } from '../simd/encryption/client-threads.ts'
 import { KernelKey } from '../simd/encryption/kernel-key.ts'
 import type { ClientKey } from './client-key.ts'
+
+/** Smaller key sets are made before other threads have started. */
+const THREADED_BYTES = 4 * 2 ** 20
 
 /** A secret key in the kernels. */
 export class SimdClientKey implements ClientKey {
@@ -43,8 +52,22 @@ export class SimdClientKey implements ClientKey {
 
   async *keySet(galoisElements: readonly number[]): AsyncGenerator<Uint8Array, void, undefined> {
     requireSecret(this.#secret)
-    const key = await KernelKey.create(this.#parameters, this.#secret)
-    const maker = key.keyMaker()
+    const isLarge = keySetBytes(this.#parameters, galoisElements) >= THREADED_BYTES
+    const key = await KernelKey.create(this.#parameters, this.#secret, {
+      threads: isLarge ? clientThreads() : 1,
+    })
+    try {
+      yield* this.#keysOf(key, galoisElements)
+    } finally {
+      key.delete()
+    }
+  }
+
+  async *#keysOf(
+    key: KernelKey,
+    galoisElements: readonly number[],
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    const maker = await key.keyMaker()
     try {
       yield* writeKeySet(
         this.#parameters,
@@ -53,7 +76,6 @@ export class SimdClientKey implements ClientKey {
       )
     } finally {
       maker.delete()
-      key.delete()
     }
   }
 

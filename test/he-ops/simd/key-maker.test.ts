@@ -46,7 +46,7 @@ function errorOf(pair: PackedRlwe, i: number): number[] {
 
 async function withMaker(body: (maker: KernelKeyMaker, kernels: Kernels) => unknown): Promise<void> {
   const key = await KernelKey.create(parameters, secret)
-  const maker = key.keyMaker()
+  const maker = await key.keyMaker()
   try {
     await body(maker, key.context.kernels)
   } finally {
@@ -116,6 +116,23 @@ t.test('a seed with a rejected word is not used', async (t) => {
   })
 })
 
+t.test('a key switching key with a rejected word is made again', async (t) => {
+  await withMaker(async (maker, kernels) => {
+    const { random } = kernels
+    let seeds = 0
+    kernels.random = (address, bytes) => {
+      const drawn = random(address, bytes)
+      const memory = kernels as unknown as { memory: WebAssembly.Memory }
+      if (bytes === 64 && seeds++ === 0)
+        new Uint8Array(memory.memory.buffer, address, bytes).set(rejectingSeed())
+      return drawn
+    }
+    const pairs = await maker.relinKey()
+    t.equal(seeds, 2 * pairs.length, 'all of its pairs')
+    t.notOk(pairs.some(({ seed }) => hex(seed) === hex(rejectingSeed())))
+  })
+})
+
 t.test('nothing is drawn but seeds and errors, all from the platform', async (t) => {
   await withMaker((maker, kernels) => {
     const { random } = kernels
@@ -142,8 +159,8 @@ t.test('delete overwrites the secret in the kernels’ memory', async (t) => {
   const key = await KernelKey.create(parameters, secret, { memory })
   const { heap } = key.context
   const { used } = heap
-  const maker = key.keyMaker()
-  maker.galoisKey(3)
+  const maker = await key.keyMaker()
+  await maker.galoisKey(3)
   t.ok(bytes().includes(pattern), 'it is there while keys are made')
   maker.delete()
   t.notOk(bytes().includes(pattern))
@@ -151,4 +168,17 @@ t.test('delete overwrites the secret in the kernels’ memory', async (t) => {
   key.delete()
   t.ok(bytes().length > 2 ** 19)
   t.ok(bytes().every((byte) => byte === 0))
+})
+
+t.test('several threads make the keys of one set', async (t) => {
+  const key = await KernelKey.create(parameters, secret, { threads: 3 })
+  const bound = key.context.kernels.BINOMIAL_BOUND.value
+  const maker = await key.keyMaker()
+  const pairs = [...(await maker.relinKey()), ...(await maker.galoisKey(3)), ...(await maker.galoisKey(3))]
+  maker.delete()
+  key.delete()
+  t.equal(new Set(pairs.map(({ seed }) => hex(seed))).size, pairs.length, 'each pair has its own seed')
+  // Modulo the last prime, a special one, nothing is added to an encryption of zero.
+  const last = all.length - 1
+  for (const pair of pairs) t.ok(errorOf(pair, last).every((e) => Math.abs(e) <= bound))
 })

@@ -1,8 +1,17 @@
 /** A round has some tens of ciphertexts, too few for more threads than these. */
 const MOST_THREADS = 8
 
-/** Threads for a client's refreshes: in Node one for each core, in browsers one. */
+/**
+ * Threads for a client's keys and refreshes: one for each core. In browsers the page has to be cross-origin
+ * isolated, since threads share memory, and the calling thread must be a Worker, since it waits for the
+ * others.
+ */
 export function clientThreads(): number {
-  const isNode = typeof process !== 'undefined' && process.versions?.node !== undefined
-  return isNode ? Math.min(MOST_THREADS, navigator.hardwareConcurrency) : 1
+  return mayShare() ? Math.min(MOST_THREADS, navigator.hardwareConcurrency) : 1
+}
+
+function mayShare(): boolean {
+  if (globalThis.process?.versions?.node !== undefined) return true
+  const isWorker = 'WorkerGlobalScope' in globalThis
+  return isWorker && crossOriginIsolated && 'waitAsync' in Atomics
 }

@@ -20,11 +20,11 @@ import { SymmetricEncryptor } from './symmetric-encryptor.ts'
 export interface KernelKeyOptions {
   /** Working memory: unused before, all zero after `delete`. Shared where there are several threads. */
   readonly memory?: WebAssembly.Memory
-  /** Threads for refreshes, the calling one included. More than one needs Node. Default 1. */
+  /** Threads for refreshes and keys, the calling one included. More than `clientThreads` fail. Default 1. */
   readonly threads?: number
 }
 
-/** The threads of refreshes. */
+/** The threads of refreshes and of keys. */
 type Threads = ProgramRunner & { close?(): Promise<void> }
 
 /**
@@ -38,7 +38,7 @@ export class KernelKey {
   readonly #encryptor: SymmetricEncryptor
   /** By source level and target level. */
   readonly #refreshers = new Map<string, Refresher>()
-  /** Started by the first refresh. */
+  /** Started by the first refresh, or by the maker of keys. */
   #runner: Promise<Threads> | undefined
   /** Refreshes are sequential, because there is one memory and one set of threads. */
   #last: Promise<unknown> = Promise.resolve()
@@ -129,9 +129,11 @@ export class KernelKey {
     }
   }
 
-  /** A maker of keys for servers. Delete it before this key. */
-  keyMaker(): KernelKeyMaker {
-    return new KernelKeyMaker(this.context, this.#encryptor, this.#negated)
+  /** A maker of keys for servers, with all threads. Delete it before this key. */
+  async keyMaker(): Promise<KernelKeyMaker> {
+    const runner = await this.#threadsOfKey()
+    this.#requirePresent()
+    return new KernelKeyMaker(this.context, runner, this.#encryptor, this.#negated)
   }
 
   /** Overwrites all of the memory: at once, or after the refresh that is running, which then fails. */
@@ -147,8 +149,7 @@ export class KernelKey {
     take: TakeFresh,
   ): Promise<void> {
     this.#requirePresent()
-    this.#runner ??= startThreads(this.context, this.#threads)
-    const runner = await this.#runner
+    const runner = await this.#threadsOfKey()
     this.#requirePresent()
     const levels = `${from} ${to}`
     let refresher = this.#refreshers.get(levels)
@@ -158,6 +159,11 @@ export class KernelKey {
     }
     await refresher.refresh(masked, take)
     this.#requirePresent()
+  }
+
+  #threadsOfKey(): Promise<Threads> {
+    this.#runner ??= startThreads(this.context, this.#threads)
+    return this.#runner
   }
 
   #requirePresent(): void {
@@ -207,7 +213,7 @@ export class KernelKey {
 
 const wipe = ({ buffer }: WebAssembly.Memory): unknown => new Uint8Array(buffer).fill(0)
 
-/** Worker threads exist in Node only. */
+/** The pool is loaded only where it is used. */
 async function startThreads(context: SimdContext, threads: number): Promise<Threads> {
   if (threads === 1) return inlineRunner(context)
   const { ThreadPool } = await import('../threads/thread-pool.ts')

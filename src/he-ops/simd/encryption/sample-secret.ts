@@ -4,7 +4,7 @@ import { createKernelMemory, instantiateKernels } from '../../kernels/kernels.ts
 import { createSimdContext } from '../context.ts'
 import { Heap } from '../memory/heap.ts'
 import { sampleScratch, ternary } from '../operations/sample.ts'
-import { reduceSmall } from './small-polynomial.ts'
+import { reduceSmall } from '../operations/small-polynomial.ts'
 
 /**
  * Samples a ternary secret key, from the platform's CSPRNG, in kernel memory of its own, which is
@@ -23,7 +23,7 @@ export async function sampleSecret(parameters: CkksParameters): Promise<Polynomi
     const { offset } = ternary(call, context, coefficients, heap.allocate(sampleScratch(context)))
     const secret = new Uint32Array(2 * ring * moduli.length)
     moduli.forEach((_, i) => {
-      reduceSmall(context, i, coefficients, Number(offset), residues)
+      reduceSmall(call, context, i, coefficients, Number(offset), residues)
       heap.words(residues, ring).forEach((residue, b) => {
         secret[2 * (i * ring + b)] = residue
       })

@@ -3,8 +3,8 @@ import { type PackedRlwe, packedBytes, SEED_BYTES } from '../../../wire/index.ts
 import { log2Exact } from '../../encoding/order.ts'
 import type { SimdContext } from '../context.ts'
 import { binomial, sampleScratch } from '../operations/sample.ts'
+import { reduceSmall } from '../operations/small-polynomial.ts'
 import { sumArguments } from '../tables/modulus.ts'
-import { reduceSmall } from './small-polynomial.ts'
 
 // Encryptions as SEAL's `encrypt_zero_symmetric` makes them,
 //
@@ -59,7 +59,7 @@ export class SymmetricEncryptor {
     const seed = this.#drawSeed(primes)
     const { offset } = binomial(call, this.#context, this.#error, this.#random)
     const limbs = Array.from({ length: primes }, (_, i) => {
-      reduceSmall(this.#context, i, this.#error, Number(offset), this.#work)
+      reduceSmall(call, this.#context, i, this.#error, Number(offset), this.#work)
       this.#minusProduct(i, this.#work, this.#work, addend(i))
       return this.#pack(i, this.#work)
     })

@@ -1,10 +1,9 @@
-import type { Piscina } from 'piscina'
 import { PolyVeilError } from '../../../errors/index.ts'
 import { ExecutionStopped } from '../../executor.ts'
 import { type Kernels, kernelModule } from '../../kernels/kernels.ts'
 import { type Program, piecesFor } from '../program/program.ts'
 import { Barrier, VERDICT_FAILED, VERDICT_STOP } from './barrier.ts'
-import type { PoolMember, Share } from './pool-worker.ts'
+import type { Crew, CrewMember, Share } from './crew.ts'
 import { type PhaseRange, runShares } from './shares.ts'
 import { WorkStealing } from './work-stealing.ts'
 
@@ -23,26 +22,19 @@ export interface RunControl {
 export class ThreadPool {
   readonly threads: number
   readonly #kernels: Kernels
-  readonly #pool: Piscina | undefined
+  readonly #crew: Crew | undefined
 
-  private constructor(threads: number, kernels: Kernels, pool: Piscina | undefined) {
+  private constructor(threads: number, kernels: Kernels, crew: Crew | undefined) {
     this.threads = threads
     this.#kernels = kernels
-    this.#pool = pool
+    this.#crew = crew
   }
 
-  /** @param threads at least 1, the calling one included */
+  /** @param threads at least 1, the calling one included; in browsers more only where `clientThreads` says */
   static async create(memory: WebAssembly.Memory, kernels: Kernels, threads: number): Promise<ThreadPool> {
     if (threads === 1) return new ThreadPool(1, kernels, undefined)
-    const member: PoolMember = { memory, module: await kernelModule() }
-    const { Piscina } = await import('piscina')
-    const pool = new Piscina({
-      filename: workerFile(),
-      minThreads: threads - 1,
-      maxThreads: threads - 1,
-      workerData: member,
-    })
-    return new ThreadPool(threads, kernels, pool)
+    const member = { memory, module: await kernelModule() }
+    return new ThreadPool(threads, kernels, await crewOf(member, threads - 1))
   }
 
   /**
@@ -95,13 +87,13 @@ export class ThreadPool {
 
   /** Ends the workers after the current run. */
   async close(): Promise<void> {
-    await this.#pool?.close()
+    await this.#crew?.close()
   }
 
   #start(run: Omit<Share, 'thread'>, signal: AbortSignal): Promise<void>[] {
     return Array.from({ length: this.threads - 1 }, (_, i) => {
       const share: Share = { ...run, thread: i + 1 }
-      return this.#pool!.run(share, { signal })
+      return this.#crew!.run(share, signal)
     })
   }
 }
@@ -114,8 +106,8 @@ async function settledOrGivenUp(shares: readonly Promise<void>[]): Promise<void>
   clearTimeout(timer)
 }
 
-/** The worker module next to this one: TypeScript in the source tree, JavaScript in the build. */
-function workerFile(): string {
-  const ending = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
-  return new URL(`./pool-worker.${ending}`, import.meta.url).href
+async function crewOf(member: CrewMember, threads: number): Promise<Crew> {
+  const isNode = globalThis.process?.versions?.node !== undefined
+  if (isNode) return (await import('./node-crew.ts')).nodeCrew(member, threads)
+  return (await import('./web-crew.ts')).webCrew(member, threads)
 }

@@ -1,4 +1,5 @@
 import type { SimdContext } from '../context.ts'
+import type { Call } from '../program/program.ts'
 import type { ShoupConstant } from '../tables/modulus.ts'
 
 /**
@@ -6,8 +7,14 @@ import type { ShoupConstant } from '../tables/modulus.ts'
  *
  * @param from coefficients from -bound to bound, each plus `bound`; unchanged
  */
-export function reduceSmall(context: SimdContext, i: number, from: number, bound: number, to: number): void {
-  const { call, moduli, ring } = context
+export function reduceSmall(
+  call: Call,
+  { moduli, ring }: SimdContext,
+  i: number,
+  from: number,
+  bound: number,
+  to: number,
+): void {
   const { q, forward, quotients } = moduli[i]
   call('scale', { out: to, a: from, bias: q - bound, ...one(q), size: ring, q })
   call('nttForward', { values: to, table: forward, quotients, size: ring, q })
