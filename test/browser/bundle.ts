@@ -1,8 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Test } from 'tap'
 import { build } from 'vite'
-import { project } from '../docs/support.ts'
 
 const PAGE = '<!doctype html><script type="module" src="./main.js"></script>'
 
@@ -13,15 +11,23 @@ Object.assign(globalThis, { polyveil, startWorker })
 `
 /**
  * The Worker answers a message of its own with the policy's directives that it violated and the number of
- * Workers that it started, or ends.
+ * Workers that it started, ends, or refuses memories whose maximum is larger than it is told.
  */
 const OWN_WORKER = `import 'polyveil/client/worker'
 const violated = []
 addEventListener('securitypolicyviolation', (event) => violated.push(event.effectiveDirective))
 addEventListener('message', ({ data }) => {
   if (data === 'end') close()
+  if (data?.mostBytes !== undefined) limitMemory(data.mostBytes)
   if (data === 'report') postMessage({ violated, started })
 })
+function limitMemory(bytes) {
+  const { Memory } = WebAssembly
+  WebAssembly.Memory = function (descriptor) {
+    if (descriptor.maximum * 65536 > bytes) throw new RangeError('WebAssembly.Memory(): no room')
+    return new Memory(descriptor)
+  }
+}
 let started = 0
 const Native = Worker
 globalThis.Worker = class extends Native {
@@ -32,9 +38,10 @@ globalThis.Worker = class extends Native {
 }
 `
 
-/** Bundles a page with Vite. Its addresses are relative. @returns the directory of the bundle */
-export async function bundlePage(t: Test): Promise<string> {
-  const root = project(t)
+/**
+ * Bundles a page with Vite. Its addresses are relative. @param root a project @returns the bundle's directory
+ */
+export async function bundlePage(root: string): Promise<string> {
   await writeFile(join(root, 'index.html'), PAGE)
   await writeFile(join(root, 'main.js'), MAIN)
   await writeFile(join(root, 'own-worker.js'), OWN_WORKER)

@@ -1,14 +1,12 @@
-import { readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readFile } from 'node:fs/promises'
 import type { Page } from 'playwright-core'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { bundledNetworks } from '../../src/models/index.ts'
-import { type Service, startService } from '../cli/service.ts'
 import { code, DOCUMENTED_URL, project } from '../docs/support.ts'
 import { requireBuild } from '../support/built.ts'
-import { writeDigitsOfFewKeys } from '../support/digits-of-few-keys.ts'
 import { bundlePage } from './bundle.ts'
 import { findChromium, launch } from './chromium.ts'
+import { serveDigits } from './digits-service.ts'
 import { type Folder, servePages } from './pages.ts'
 
 // The client in a Web Worker of a page in Chromium, with a service in its own process. The page is bundled by
@@ -25,10 +23,10 @@ const skip = executable === undefined && 'There is no Chromium: install it, or n
 t.test('the client works in a Web Worker', { skip }, async (t) => {
   await requireBuild()
   const directory = project(t)
-  const bundle = await bundlePage(t)
+  const bundle = await bundlePage(directory)
   const served: Folder[] = []
   const origin = `http://127.0.0.1:${await servePages(t, served)}`
-  const service = await serve(t, directory, origin)
+  const service = await serveDigits(t, directory, origin)
   served.push(...folders(bundle, service.url))
   const context = await launch(t, executable!)
   context.setDefaultTimeout(120_000)
@@ -116,6 +114,19 @@ t.test('the client works in a Web Worker', { skip }, async (t) => {
     }
   })
 
+  await t.test('a browser that refuses large memories gets smaller ones', async (t) => {
+    for (const folder of ['plain', 'isolated']) {
+      const { page } = await open(folder)
+      for (const mostBytes of [2 ** 31, 2 ** 30]) {
+        const answer = await page.evaluate(classifiedWithin, [service.url, image, mostBytes] as const)
+        t.equal(answer, truth, `${folder}, ${mostBytes} bytes`)
+      }
+      const error = await page.evaluate(classifiedWithin, [service.url, image, 2 ** 20] as const)
+      t.match(error, { code: 'TOO_LARGE', facts: { neededBytes: 2 ** 26, limitBytes: 0 } }, folder)
+      await page.close()
+    }
+  })
+
   await t.test('without wasm-unsafe-eval an error names it', async (t) => {
     const { page } = await open('no-wasm')
     const error = await page.evaluate(classified, [service.url, image] as const).catch((caught) => caught)
@@ -130,17 +141,6 @@ t.test('the client works in a Web Worker', { skip }, async (t) => {
     await page.close()
   })
 })
-
-/** Serves the digits network to pages of an origin. */
-async function serve(t: Test, directory: string, origin: string): Promise<Service> {
-  const modelsDir = join(directory, 'models')
-  await writeDigitsOfFewKeys(modelsDir, 'never')
-  const config = join(directory, 'server.json')
-  await writeFile(config, JSON.stringify({ modelsDir, allowedOrigins: [origin] }))
-  const service = await startService(join(directory, 'data'), '--config', config)
-  t.teardown(() => service.stop())
-  return service
-}
 
 /** The bundle under the documented policy, and under policies that lack a source. */
 function folders(bundle: string, url: string): Folder[] {
@@ -198,6 +198,23 @@ async function keysInOwnWorker(url: string) {
   const report = await answer
   await client.close()
   return { ...report, isolated: crossOriginIsolated, cores: navigator.hardwareConcurrency }
+}
+
+/** Classifies in a Worker that refuses memories above a limit. Runs in a page. */
+async function classifiedWithin([url, image, mostBytes]: readonly [string, number[], number]) {
+  const worker = startWorker()
+  worker.postMessage({ mostBytes })
+  const client = await polyveil.connectInWorker(url, { worker, store: 'memory' })
+  try {
+    const [best] = await client.classify('digits', new Blob([Uint8Array.from(image)]), { topK: 1 })
+    return best.label
+  } catch (error) {
+    const { code, facts } = error as InstanceType<typeof polyveil.PolyVeilError>
+    return { code, facts }
+  } finally {
+    await client.close()
+    worker.terminate()
+  }
 }
 
 /** Long tasks of a classification on the page's own thread. Runs in a page. */

@@ -66,7 +66,7 @@ type Kernel = (...args: number[]) => number
 export type MemorySharing = 'shared' | 'unshared'
 
 /** The most pages that 32-bit addresses reach. */
-const MAX_PAGES = 65536
+export const MAX_PAGES = 65536
 
 // Literal paths, which bundlers can follow.
 const FILES: Readonly<Record<MemorySharing, URL>> = {
@@ -91,9 +91,15 @@ export function kernelModule(sharing: MemorySharing = 'shared'): Promise<WebAsse
   return module
 }
 
-/** An empty memory; it grows in pages of 64 KB. */
-export const createKernelMemory = (sharing: MemorySharing = 'shared'): WebAssembly.Memory =>
-  new WebAssembly.Memory({ initial: 1, maximum: MAX_PAGES, shared: sharing === 'shared' })
+/**
+ * An empty memory; it grows in pages of 64 KB.
+ *
+ * @throws RangeError when the platform refuses one of this maximum
+ */
+export const createKernelMemory = (
+  sharing: MemorySharing = 'shared',
+  maximum = MAX_PAGES,
+): WebAssembly.Memory => new WebAssembly.Memory({ initial: 1, maximum, shared: sharing === 'shared' })
 
 /** Instantiates the kernels on a memory. Instances have no state of their own. */
 export async function instantiateKernels(

@@ -6,11 +6,12 @@ import type { FullRlwe, PackedFullRlwe, PackedRlwe, Polynomial } from '../../../
 import { decodePeriodic } from '../../encoding/decode-periodic.ts'
 import { embedPeriodicFast } from '../../encoding/embedding-fft.ts'
 import { requireEncodable } from '../../encoding/encodable.ts'
-import { createKernelMemory, instantiateKernels } from '../../kernels/kernels.ts'
+import { instantiateKernels } from '../../kernels/kernels.ts'
 import { requireSecret } from '../../secret.ts'
 import { createSimdContext, type SimdContext } from '../context.ts'
 import { Heap } from '../memory/heap.ts'
 import { inlineRunner, type ProgramRunner } from '../threads/run.ts'
+import { createClientHeap } from './client-memory.ts'
 import { decryptResidues } from './decryptor.ts'
 import { KernelKeyMaker } from './key-maker.ts'
 import { Refresher, type TakeFresh } from './refresher.ts'
@@ -56,20 +57,22 @@ export class KernelKey {
    * @param parameters with primes below 2^30
    * @param secret the secret key's residues modulo all primes; copied at once, so that the caller may
    *   overwrite it
-   * @throws CONFIG_INVALID when a prime is too large for the kernels; INTERNAL when the secret is zero
+   * @throws CONFIG_INVALID when a prime is too large for the kernels; INTERNAL when the secret is zero;
+   *   TOO_LARGE when the platform does not give the memory
    */
   static async create(
     parameters: CkksParameters,
     secret: Polynomial,
-    { threads = 1, memory = createKernelMemory(threads > 1 ? 'shared' : 'unshared') }: KernelKeyOptions = {},
+    { threads = 1, memory }: KernelKeyOptions = {},
   ): Promise<KernelKey> {
     requireSecret(secret)
+    const heap = memory ? new Heap(memory) : createClientHeap(threads > 1 ? 'shared' : 'unshared')
     const copy = secret.slice()
     try {
-      const context = createSimdContext(await instantiateKernels(memory), new Heap(memory), parameters)
+      const context = createSimdContext(await instantiateKernels(heap.memory), heap, parameters)
       return new KernelKey(context, copy, threads)
     } catch (error) {
-      wipe(memory)
+      wipe(heap.memory)
       throw error
     } finally {
       copy.fill(0)

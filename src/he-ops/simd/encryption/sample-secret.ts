@@ -1,10 +1,10 @@
 import type { CkksParameters } from '../../../circuit/parameters/parameters.ts'
 import type { Polynomial } from '../../../wire/index.ts'
-import { createKernelMemory, instantiateKernels } from '../../kernels/kernels.ts'
+import { instantiateKernels } from '../../kernels/kernels.ts'
 import { createSimdContext } from '../context.ts'
-import { Heap } from '../memory/heap.ts'
 import { sampleScratch, ternary } from '../operations/sample.ts'
 import { reduceSmall } from '../operations/small-polynomial.ts'
+import { createClientHeap } from './client-memory.ts'
 
 /**
  * Samples a ternary secret key, from the platform's CSPRNG, in kernel memory of its own, which is
@@ -14,10 +14,11 @@ import { reduceSmall } from '../operations/small-polynomial.ts'
  * @returns residues modulo all primes, in NTT form; the caller overwrites them
  */
 export async function sampleSecret(parameters: CkksParameters): Promise<Polynomial> {
-  const memory = createKernelMemory('unshared')
+  const heap = createClientHeap('unshared')
+  const { memory } = heap
   try {
-    const context = createSimdContext(await instantiateKernels(memory), new Heap(memory), parameters)
-    const { heap, call, limbBytes, moduli, ring } = context
+    const context = createSimdContext(await instantiateKernels(memory), heap, parameters)
+    const { call, limbBytes, moduli, ring } = context
     const coefficients = heap.allocate(limbBytes)
     const residues = heap.allocate(limbBytes)
     const { offset } = ternary(call, context, coefficients, heap.allocate(sampleScratch(context)))
