@@ -66,6 +66,7 @@ const OPTION_RULES: Readonly<Record<string, OptionRule>> = {
   },
   onProgress: { ...FUNCTION, remedy: 'Leave it out where nothing is reported.' },
   onManifestChange: { ...FUNCTION, remedy: 'Leave it out for a line on the console.' },
+  onPersisted: { ...FUNCTION, remedy: 'Leave it out where nothing is reported.' },
   fetch: { ...FUNCTION, remedy: "Leave it out for the platform's own." },
   fullPrecision: BOOLEAN,
   invert: BOOLEAN,

@@ -19,7 +19,11 @@ export {
 } from './key-life.ts'
 export type { UploadedKeys } from './key-sets.ts'
 export { type DirectoryKeyStoreOptions, directoryKeyStore } from './keys/directory-key-store.ts'
-export { type IndexedDbKeyStoreOptions, indexedDbKeyStore } from './keys/indexed-db-key-store.ts'
+export {
+  type IndexedDbKeyStore,
+  type IndexedDbKeyStoreOptions,
+  indexedDbKeyStore,
+} from './keys/indexed-db-key-store.ts'
 export { type KeyStore, memoryKeyStore } from './keys/key-store.ts'
 export { type Classification, rank, readBatch, roundLogits } from './local/answer.ts'
 export type { ImageInput } from './local/image-argument.ts'

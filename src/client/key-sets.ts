@@ -18,6 +18,8 @@ export interface UploadedKeys {
 
 /** A key set that is uploaded or being uploaded. */
 interface ReadyKeys {
+  /** Of its secret key, which the store may have lost since. */
+  readonly fingerprint: string
   /** Elements that it certainly has; it may have more. */
   readonly galoisElements: readonly number[]
   readonly keys: Promise<UploadedKeys>
@@ -65,11 +67,12 @@ export class KeySets {
    */
   async ensure(model: LocalModel, options: CallOptions): Promise<UploadedKeys> {
     const { digest } = model.parameters
-    const sets = this.#ready.get(digest) ?? []
+    const fingerprint = await model.keyFingerprint()
+    const sets = this.#ready.get(digest)?.filter((set) => set.fingerprint === fingerprint) ?? []
     const present = sets.find(({ galoisElements }) => covers(galoisElements, model))
     if (present) return until(present.keys, options.signal)
     const keys = this.#findOrUpload(model, options)
-    const added = { galoisElements: model.manifest.galoisElements, keys }
+    const added = { fingerprint, galoisElements: model.manifest.galoisElements, keys }
     this.#ready.set(digest, [...sets, added])
     keys.catch(() => this.#drop(model, (set) => set === added))
     return keys

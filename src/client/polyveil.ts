@@ -132,7 +132,9 @@ export class PolyVeil {
    */
   async keys(model: string, options: CallOptions = {}): Promise<UploadedKeys> {
     optionsArgument(options, CALL_OPTIONS)
-    return this.#keySets.ensure(await this.#modelToUse(model, options.signal), options)
+    const local = await this.#modelToUse(model, options.signal)
+    await this.#ring.requireCurrent(local.parameters)
+    return this.#keySets.ensure(local, options)
   }
 
   /**
@@ -154,7 +156,9 @@ export class PolyVeil {
     const checked = Array.from(listOf(images), sendableImage)
     const read = async ({ input }: Manifest): Promise<PreprocessedImage[]> =>
       valuesOf(await readImages(checked, (image) => tensorOf(image, input, options)))
-    return this.#encrypt(await this.#modelToUse(model, options.signal), read, options)
+    const local = await this.#modelToUse(model, options.signal)
+    await this.#ring.requireCurrent(local.parameters)
+    return this.#encrypt(local, read, options)
   }
 
   /** @param read gives tensors whose values have been checked */
@@ -451,6 +455,8 @@ export class PolyVeil {
   #opener(name: string, { signal }: CallOptions): () => Promise<OpenModel> {
     return async () => {
       const local = await this.#model(name, signal)
+      // Before all batches: answers under one key cannot be decrypted with another.
+      await this.#ring.requireCurrent(local.parameters)
       return {
         manifest: local.manifest,
         infer: async (tensors, options) => {

@@ -67,6 +67,12 @@ export const ERROR_CODES = Object.freeze({
     'The key set lacks keys that the circuit needs.',
     'Make and upload a key set for this model; the message lists the missing Galois elements.',
   ),
+  KEY_STORE_UNAVAILABLE: code(
+    507,
+    3,
+    'A browser has no room for the key store, or does not give the database.',
+    'Allow the site to store data, and call again: a new key is made where the old one is lost. Or use a store in memory.',
+  ),
   KEYS_EXPIRED: code(
     410,
     3,

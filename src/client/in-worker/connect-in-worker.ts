@@ -1,13 +1,17 @@
 import { PolyVeilError } from '../../errors/index.ts'
 import { optionsArgument } from '../arguments.ts'
 import type { ConnectOptions } from '../connect.ts'
+import { type IndexedDbKeyStoreOptions, reportPersistence } from '../keys/indexed-db-key-store.ts'
 import { until } from '../until.ts'
 import type { OpenMessage, WorkerStore } from './protocol.ts'
 import { WatchedWorker } from './watched-worker.ts'
 import { closedConnection, WorkerCalls } from './worker-calls.ts'
 import { WorkerPolyVeil } from './worker-polyveil.ts'
 
-export interface ConnectInWorkerOptions extends Omit<ConnectOptions, 'keys' | 'fetch'>, WorkerStore {
+export interface ConnectInWorkerOptions
+  extends Omit<ConnectOptions, 'keys' | 'fetch'>,
+    WorkerStore,
+    Pick<IndexedDbKeyStoreOptions, 'onPersisted'> {
   /**
    * A Worker of one's own whose script imports `polyveil/client/worker`, for bundlers that do not follow `new
    * Worker(new URL(...))`. It may have other messages. `close` does not end it.
@@ -20,6 +24,7 @@ const OPTIONS = [
   'store',
   'name',
   'passphrase',
+  'onPersisted',
   'headers',
   'token',
   'silenceSeconds',
@@ -44,10 +49,15 @@ export async function connectInWorker(
   const given = optionsArgument(options, OPTIONS)
   if (globalThis.process?.versions?.node !== undefined) throw noBrowser()
   given.signal?.throwIfAborted()
-  const { worker, signal, onManifestChange } = given
+  const { worker, signal, onManifestChange, onPersisted } = given
   const watched = new WatchedWorker(worker)
   const { port1, port2 } = new MessageChannel()
-  const calls = new WorkerCalls(port1, { signal, onManifestChange, onAlive: () => watched.begun() })
+  const calls = new WorkerCalls(port1, {
+    signal,
+    onManifestChange,
+    onStored: () => void reportPersistence(onPersisted),
+    onAlive: () => watched.begun(),
+  })
   watched.onLost = (error) => calls.end(error)
   try {
     watched.open(openMessage(url, given, port2, watched.lock))
@@ -63,7 +73,17 @@ export async function connectInWorker(
 /** The options without those that stay on the page. */
 const openMessage = (
   url: string | URL,
-  { worker, signal, onManifestChange, store, name, passphrase, headers, ...others }: ConnectInWorkerOptions,
+  {
+    worker,
+    signal,
+    onManifestChange,
+    onPersisted,
+    store,
+    name,
+    passphrase,
+    headers,
+    ...others
+  }: ConnectInWorkerOptions,
   port: MessagePort,
   lock: string | undefined,
 ): OpenMessage => ({

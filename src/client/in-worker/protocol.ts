@@ -17,7 +17,8 @@ type Methods<T> = {
 export const KEY_SET_METHODS = ['list', 'rotate', 'delete'] as const satisfies readonly Methods<KeyLife>[]
 
 export type KeySetMethod = Methods<KeyLife>
-export type Method = Methods<PolyVeil> | KeySetMethod
+/** `forget` is a method of the Worker's store. */
+export type Method = Methods<PolyVeil> | KeySetMethod | 'forget'
 
 /** Options that stay on the page. The Worker puts its own in their place. */
 export const PAGE_OPTIONS = ['onProgress', 'signal'] as const
@@ -68,6 +69,8 @@ export type WorkerMessage =
   /** The Worker runs and holds its lock. */
   | { readonly kind: 'alive' }
   | { readonly kind: 'progress'; readonly id: number; readonly progress: ClientProgress }
+  /** The store has its first entry: the page asks the browser to keep the data, which a Worker cannot. */
+  | { readonly kind: 'stored' }
   | { readonly kind: 'manifestChange'; readonly change: ManifestChange }
   | { readonly kind: 'result'; readonly id: number; readonly value: unknown }
   | { readonly kind: 'error'; readonly id: number; readonly error: CrossedError }

@@ -1,6 +1,6 @@
 import { PolyVeilError } from '../../errors/index.ts'
 import { connect } from '../connect.ts'
-import { indexedDbKeyStore } from '../keys/indexed-db-key-store.ts'
+import { DEFAULT_NAME, databaseKeyStore } from '../keys/indexed-db-key-store.ts'
 import { type KeyStore, memoryKeyStore } from '../keys/key-store.ts'
 import type { ManifestChange } from '../pins/change.ts'
 import type { PolyVeil } from '../polyveil.ts'
@@ -37,6 +37,8 @@ class ServedConnection {
   readonly #calls = new Map<number, AbortController>()
   readonly #ended = Promise.withResolvers<void>()
   #client: Promise<PolyVeil> | undefined
+  /** Deletes a store that outlives the connection. */
+  #forget: () => Promise<void> = async () => {}
 
   constructor(open: OpenMessage) {
     this.#open = open
@@ -60,7 +62,15 @@ class ServedConnection {
       ? { onManifestChange: (change: ManifestChange) => this.#post({ kind: 'manifestChange', change }) }
       : {}
     const { signal } = this.#aborted
-    return connect(url as string, { ...options, ...onManifestChange, keys: storeOf(store), signal })
+    return connect(url as string, { ...options, ...onManifestChange, keys: this.#keys(store), signal })
+  }
+
+  #keys(store: WorkerStore): KeyStore {
+    if (store.store === 'memory') return memoryStore(store)
+    const { name = DEFAULT_NAME, passphrase } = store
+    const keys = databaseKeyStore(name, passphrase, () => this.#post({ kind: 'stored' }))
+    this.#forget = keys.forget
+    return keys
   }
 
   #take(message: PageMessage): void {
@@ -84,7 +94,12 @@ class ServedConnection {
     // A function of the page that fails ends the call, so that a call with any of these options has a signal.
     const own = pageOptions.includes('onProgress') ? { signal, onProgress } : { signal }
     const given = pageOptions.length === 0 ? args : withOptions(args, own)
-    await this.#answer(id, async () => called((await this.#client)!, method, given))
+    await this.#answer(id, async () => {
+      const client = (await this.#client)!
+      if (method !== 'forget') return called(client, method, given)
+      await client.close()
+      return this.#forget()
+    })
     this.#calls.delete(id)
   }
 
@@ -110,8 +125,7 @@ class ServedConnection {
   }
 }
 
-function storeOf({ store = 'indexeddb', name, passphrase }: WorkerStore): KeyStore {
-  if (store === 'indexeddb') return indexedDbKeyStore(name, { passphrase })
+function memoryStore({ name, passphrase }: WorkerStore): KeyStore {
   if (name === undefined && passphrase === undefined) return memoryKeyStore()
   throw new PolyVeilError(
     'CONFIG_INVALID',
@@ -127,7 +141,11 @@ const withOptions = (args: readonly unknown[], own: CallOptions): unknown[] => [
   { ...(args.at(-1) as object), ...own },
 ]
 
-async function called(client: PolyVeil, method: Method, args: readonly unknown[]): Promise<unknown> {
+async function called(
+  client: PolyVeil,
+  method: Exclude<Method, 'forget'>,
+  args: readonly unknown[],
+): Promise<unknown> {
   const target = isKeySetMethod(method) ? client.keySets : client
   const value = await (target as unknown as Callable)[method](...args)
   return method === 'classifySettled' ? crossingOutcomes(value) : value

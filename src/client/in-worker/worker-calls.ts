@@ -25,6 +25,8 @@ export interface PageHooks {
   /** The connection's signal. */
   readonly signal?: AbortSignal
   readonly onManifestChange?: (change: ManifestChange) => void
+  /** Called when the store of the Worker has its first entry. */
+  readonly onStored?: () => void
   /** Called when the Worker runs. */
   readonly onAlive?: () => void
 }
@@ -91,11 +93,12 @@ export class WorkerCalls {
 
   #take(message: WorkerMessage): void {
     if (message.kind === 'alive') this.#hooks.onAlive?.()
+    else if (message.kind === 'stored') this.#hooks.onStored?.()
     else if (message.kind === 'manifestChange') this.#hooks.onManifestChange?.(message.change)
     else this.#answer(message)
   }
 
-  #answer(message: Exclude<WorkerMessage, { kind: 'alive' | 'manifestChange' }>): void {
+  #answer(message: Exclude<WorkerMessage, { kind: 'alive' | 'stored' | 'manifestChange' }>): void {
     const pending = this.#pending.get(message.id)
     // A call that was aborted here may still have answers on their way.
     if (pending === undefined) return

@@ -48,6 +48,15 @@ export class WorkerPolyVeil implements Connection {
   }
 
   /**
+   * Frees keys, and deletes all keys of the store; no server is told. `keySets.delete` also deletes the key
+   * sets on this server. The next call that needs a key makes a new one. Key sets that a store in memory has
+   * on the server are deleted.
+   */
+  async forget(): Promise<void> {
+    await this.#calls.call('forget', [])
+  }
+
+  /**
    * As `close` of `PolyVeil`, and then ends the Worker, unless it was given to `connectInWorker`. The
    * connection cannot be used again.
    */
@@ -67,7 +76,7 @@ export class WorkerPolyVeil implements Connection {
     void this.close()
   }
 
-  #method<M extends Exclude<Method, KeySetMethod>>(method: M): PolyVeil[M] {
+  #method<M extends Exclude<Method, KeySetMethod | 'forget'>>(method: M): PolyVeil[M] {
     return ((...args: unknown[]) => this.#calls.call(method, args)) as PolyVeil[M]
   }
 

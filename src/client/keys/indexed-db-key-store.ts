@@ -1,12 +1,17 @@
-import { createStore, del, get, keys, set, type UseStore, update } from 'idb-keyval'
 import { optionsArgument, textArgument } from '../arguments.ts'
+import { database } from './database.ts'
 import { encryptedKeyStore } from './encrypted-key-store.ts'
-import type { EntryPlace } from './entry-place.ts'
 import type { KeyStore } from './key-store.ts'
+import { persists } from './persistence.ts'
 
 export interface IndexedDbKeyStoreOptions {
   /** Passphrase that protects the entries. */
   readonly passphrase?: string
+  /**
+   * Called once after the first entry is stored, when the browser was asked to keep the data
+   * (`navigator.storage.persist`): whether it does. If not, it may delete the keys when disk space is short.
+   */
+  readonly onPersisted?: (isPersistent: boolean) => void
 }
 
 /**
@@ -19,44 +24,61 @@ export interface IndexedDbKeyStoreOptions {
  * decides which.
  *
  * All methods throw CONFIG_INVALID when the passphrase is missing, wrong or not expected, or an entry is
- * damaged, and what the browser throws when it has no room. Nothing is written under a wrong passphrase.
+ * damaged, and KEY_STORE_UNAVAILABLE when the browser has no room or does not give the database. Nothing is
+ * written under a wrong passphrase.
  *
  * @param name of the database
  * @throws CONFIG_INVALID when the name or the passphrase is empty or no text, and for other options
  */
-export function indexedDbKeyStore(name = 'polyveil-keys', options: IndexedDbKeyStoreOptions = {}): KeyStore {
-  const { passphrase } = optionsArgument(options, ['passphrase'])
-  textArgument('The name of a key store', name)
-  return encryptedKeyStore(database(name), passphrase)
+export function indexedDbKeyStore(
+  name = DEFAULT_NAME,
+  options: IndexedDbKeyStoreOptions = {},
+): IndexedDbKeyStore {
+  const { passphrase, onPersisted } = optionsArgument(options, ['passphrase', 'onPersisted'])
+  return databaseKeyStore(name, passphrase, () => void reportPersistence(onPersisted))
 }
 
-function database(name: string): EntryPlace {
-  let opened: UseStore | undefined
-  const entries = (): UseStore => {
-    opened ??= createStore(name, 'entries')
-    return opened
+export const DEFAULT_NAME = 'polyveil-keys'
+
+/** Asks the browser to keep the data. A page that prompts its user does not wait for the answer. */
+export async function reportPersistence(onPersisted: IndexedDbKeyStoreOptions['onPersisted']): Promise<void> {
+  const isPersistent = await persists()
+  onPersisted?.(isPersistent)
+}
+
+/** A key store in a browser's database. */
+export interface IndexedDbKeyStore extends KeyStore {
+  /**
+   * Deletes the database with all keys; no server is told. It needs no passphrase. Connections that use the
+   * store make a new key at their next call, and the key sets of the old one expire.
+   */
+  forget(): Promise<void>
+}
+
+/**
+ * As `indexedDbKeyStore`, for a Worker, which cannot ask the browser to keep the data.
+ *
+ * @param onFirstStored called when the first entry has been stored
+ */
+export function databaseKeyStore(
+  name: string,
+  passphrase: string | undefined,
+  onFirstStored: () => void,
+): IndexedDbKeyStore {
+  textArgument('The name of a key store', name)
+  const place = database(name)
+  const store = encryptedKeyStore(place, passphrase)
+  let isFirst = true
+  const stored = async <T>(entry: Promise<T>): Promise<T> => {
+    const result = await entry
+    if (isFirst) onFirstStored()
+    isFirst = false
+    return result
   }
   return {
-    get: (key) => get<Uint8Array>(key, entries()),
-    put: (key, bytes) => set(key, bytes, entries()),
-    delete: (key) => del(key, entries()),
-    names: () => keys<string>(entries()),
-    // The database is made at its first use.
-    make: async () => {},
-    // Transactions leave nothing behind.
-    tidy: async () => {},
-    async add(key, bytes) {
-      let there = bytes
-      // One transaction, so that no other page can write in between.
-      await update<Uint8Array>(
-        key,
-        (present) => {
-          there = present ?? bytes
-          return there
-        },
-        entries(),
-      )
-      return there
-    },
+    ...store,
+    put: (entry, bytes) => stored(store.put(entry, bytes)),
+    add: (entry, bytes) => stored(store.add(entry, bytes)),
+    forget: () => place.forget(),
   }
 }

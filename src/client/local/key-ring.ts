@@ -68,7 +68,21 @@ export class KeyRing {
       'KEYS_MISSING',
       'The secret key was deleted or replaced in the key store meanwhile; begin again',
       { parametersDigest: parameters.digest },
+      {
+        remedy:
+          "Call again: the store's key is used, or a new one is made and uploaded. Key sets of the old one expire.",
+      },
     )
+  }
+
+  /**
+   * Makes sure that an unlocked key is still the store's. A browser's storage, for example, can be cleared
+   * while a page is open.
+   *
+   * @throws KEYS_MISSING when it is not, as `unlockCurrent`; errors of the store
+   */
+  async requireCurrent(parameters: CkksParameters): Promise<void> {
+    if (!this.#store.temporary && this.#unlocked.has(parameters.digest)) await this.unlockCurrent(parameters)
   }
 
   async #load(parameters: CkksParameters): Promise<ClientKey> {
